@@ -1,0 +1,11 @@
+// Package ofproto models OpenFlow 1.3 messages, matches and actions as plain
+// values, and converts them to and from the wire.
+//
+// The package performs no I/O, starts no goroutines, reads no clocks and keeps
+// no state: everything in it is a function of its arguments. Text forms use
+// ovs-ofctl(8) syntax, so a printed flow can be pasted into ovs-ofctl.
+//
+// Matches, actions and instructions are held in the form they have on the
+// wire, made canonical. That makes a [Flow] comparable with ==, small in
+// memory, and free to encode.
+package ofproto
