@@ -1,0 +1,88 @@
+package ofproto
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// An ErrorCode is the type (high 16 bits) and code (low 16 bits) of an
+// OFPT_ERROR message (OpenFlow 1.3.5 §7.4.4). It is itself an error, so that
+// errors.Is(err, ofproto.ErrTableFull) works on anything that wraps it. The
+// codes of experimenters have type 0xffff.
+type ErrorCode uint32
+
+// Codes that callers tell apart.
+const (
+	ErrHelloIncompatible ErrorCode = 0<<16 | 0         // OFPHFC_INCOMPATIBLE
+	ErrHelloPermission   ErrorCode = 0<<16 | 1         // OFPHFC_EPERM
+	ErrBadExperimenter   ErrorCode = 1<<16 | 3         // OFPBRC_BAD_EXPERIMENTER
+	ErrBadPrereq         ErrorCode = 4<<16 | 9         // OFPBMC_BAD_PREREQ
+	ErrTableFull         ErrorCode = 5<<16 | 1         // OFPFMFC_TABLE_FULL
+	ErrBundleMessage     ErrorCode = 0xffff<<16 | 2313 // ONFBFC_MSG_FAILED
+)
+
+// Name returns the name that the specification gives the code, such as
+// "OFPFMFC_TABLE_FULL", or its numbers.
+func (c ErrorCode) Name() string {
+	if m, ok := errorMeanings[c]; ok {
+		return m.name
+	}
+	return fmt.Sprintf("type %d code %d", c>>16, c&0xffff)
+}
+
+// Error returns the code's meaning in words and its name.
+func (c ErrorCode) Error() string {
+	if m, ok := errorMeanings[c]; ok {
+		return m.text + " (" + m.name + ")"
+	}
+	return "OpenFlow error " + c.Name()
+}
+
+// An ErrorMessage is an OFPT_ERROR message.
+type ErrorMessage struct {
+	Code         ErrorCode
+	Experimenter uint32 // whose code it is, if its type is 0xffff
+	Data         string // at least 64 bytes of the message that it is about, or text
+}
+
+// Append implements [Message].
+func (m ErrorMessage) Append(b []byte, xid uint32) []byte {
+	n := HeaderLen + 4 + len(m.Data)
+	if m.Experimenter != 0 {
+		n += 4
+	}
+	b = appendHeader(b, typeError, n, xid)
+	b = binary.BigEndian.AppendUint32(b, uint32(m.Code))
+	if m.Experimenter != 0 {
+		b = binary.BigEndian.AppendUint32(b, m.Experimenter)
+	}
+	return append(b, m.Data...)
+}
+
+func decodeError(b []byte) (Message, error) {
+	if len(b) < 4 {
+		return nil, shortError("error message", len(b), 4)
+	}
+	m := ErrorMessage{Code: ErrorCode(binary.BigEndian.Uint32(b))}
+	b = b[4:]
+	if m.Code>>16 == 0xffff {
+		if len(b) < 4 {
+			return nil, shortError("experimenter error message", len(b), 4)
+		}
+		m.Experimenter = binary.BigEndian.Uint32(b)
+		b = b[4:]
+	}
+	m.Data = string(b)
+	return m, nil
+}
+
+// A RefusedError reports that a switch refused to change a flow.
+type RefusedError struct {
+	Mod  FlowMod
+	Code ErrorCode
+}
+
+func (e *RefusedError) Error() string { return fmt.Sprintf("switch refused to %v: %v", e.Mod, e.Code) }
+
+// Unwrap returns the code.
+func (e *RefusedError) Unwrap() error { return e.Code }

@@ -1,0 +1,219 @@
+package ofproto
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"strconv"
+)
+
+// A Field is one header field with a value and a mask, used to match
+// ([MatchOf]) and, without a mask, to rewrite ([SetField]). Bits that are zero
+// in the mask are wildcards; the zero Field matches anything.
+//
+// Field is a comparable value. Values are stored in network byte order, left
+// aligned, already ANDed with the mask.
+type Field struct {
+	id        FieldID
+	val, mask [16]byte
+	raw       string // the whole OXM of a field that is not in our table
+}
+
+// InPort matches the ingress port.
+func InPort(p PortNo) Field { return exact(FieldInPort, be32(uint32(p))) }
+
+// Metadata matches the bits of the metadata selected by mask.
+func Metadata(value, mask uint64) Field { return masked(FieldMetadata, be64(value), be64(mask)) }
+
+// Reg matches, or with a mask of all ones sets, 32-bit register n (0–15).
+func Reg(n int, value, mask uint32) Field {
+	return masked(FieldReg0+FieldID(n&15), be32(value), be32(mask))
+}
+
+// EthDst matches or sets the Ethernet destination.
+func EthDst(m MAC) Field { return exact(FieldEthDst, m[:]) }
+
+// EthSrc matches or sets the Ethernet source.
+func EthSrc(m MAC) Field { return exact(FieldEthSrc, m[:]) }
+
+// IPv4 matches IPv4 packets. It is the prerequisite of the IPv4 fields.
+func IPv4() Field { return exact(FieldEthType, be16(etherIPv4)) }
+
+// IPv6 matches IPv6 packets. It is the prerequisite of the IPv6 fields.
+func IPv6() Field { return exact(FieldEthType, be16(etherIPv6)) }
+
+// ARP matches ARP packets. It is the prerequisite of the ARP fields.
+func ARP() Field { return exact(FieldEthType, be16(etherARP)) }
+
+// Untagged matches packets without a VLAN tag.
+func Untagged() Field { return exact(FieldVLANVID, be16(0)) }
+
+// IPProto matches the IP protocol number. It needs [IPv4] or [IPv6].
+func IPProto(n uint8) Field { return exact(FieldIPProto, []byte{n}) }
+
+// IPv4Src matches an IPv4 source prefix; host bits are ignored.
+func IPv4Src(p netip.Prefix) Field { return prefix(FieldIPv4Src, p) }
+
+// IPv4Dst matches an IPv4 destination prefix; host bits are ignored.
+func IPv4Dst(p netip.Prefix) Field { return prefix(FieldIPv4Dst, p) }
+
+// IPTTL matches or sets the IPv4 TTL or the IPv6 hop limit.
+func IPTTL(n uint8) Field { return exact(FieldIPTTL, []byte{n}) }
+
+// ARPOp matches or sets the ARP operation: 1 is a request, 2 a reply.
+func ARPOp(op uint16) Field { return exact(FieldARPOp, be16(op)) }
+
+// ARPSourceIP matches or sets the sender's IPv4 address (arp_spa).
+func ARPSourceIP(a netip.Addr) Field { return prefix(FieldARPSPA, netip.PrefixFrom(a, 32)) }
+
+// ARPTargetIP matches or sets the IPv4 address that is asked for (arp_tpa).
+func ARPTargetIP(a netip.Addr) Field { return prefix(FieldARPTPA, netip.PrefixFrom(a, 32)) }
+
+// ARPSourceMAC matches or sets the sender's Ethernet address (arp_sha).
+func ARPSourceMAC(m MAC) Field { return exact(FieldARPSHA, m[:]) }
+
+// ARPTargetMAC matches or sets the target's Ethernet address (arp_tha).
+func ARPTargetMAC(m MAC) Field { return exact(FieldARPTHA, m[:]) }
+
+func exact(id FieldID, val []byte) Field {
+	f := Field{id: id, mask: fields[id].ones()}
+	copy(f.val[:], val)
+	return f
+}
+
+// ones returns the mask of an exact match.
+func (fi *fieldInfo) ones() (m [16]byte) {
+	for i := range fi.width {
+		m[i] = 0xff
+	}
+	return m
+}
+
+func prefix(id FieldID, p netip.Prefix) Field {
+	if p.Addr().Is4() {
+		return masked(id, p.Addr().AsSlice(), be32(^uint32(0)<<(32-p.Bits())))
+	}
+	var m [16]byte
+	for i := range p.Bits() {
+		m[i/8] |= 0x80 >> (i % 8)
+	}
+	return masked(id, p.Addr().AsSlice(), m[:])
+}
+
+func masked(id FieldID, val, mask []byte) Field {
+	f := Field{id: id}
+	for i := range val {
+		f.mask[i] = mask[i]
+		f.val[i] = val[i] & mask[i]
+	}
+	return f
+}
+
+func be16(v uint16) []byte { return binary.BigEndian.AppendUint16(nil, v) }
+func be32(v uint32) []byte { return binary.BigEndian.AppendUint32(nil, v) }
+func be64(v uint64) []byte { return binary.BigEndian.AppendUint64(nil, v) }
+
+func (f Field) wildcard() bool { return f.id != FieldRaw && f.mask == [16]byte{} || f == Field{} }
+
+func (f Field) isExact() bool { return f.id != FieldRaw && f.mask == fields[f.id].ones() }
+
+// appendOXM appends f as an OXM TLV (OpenFlow 1.3.5 §7.2.3.2).
+func (f Field) appendOXM(b []byte) []byte {
+	if f.id == FieldRaw {
+		return append(b, f.raw...)
+	}
+	fi := &fields[f.id]
+	n := fi.width
+	if f.isExact() {
+		return append(binary.BigEndian.AppendUint32(b, fi.header()|uint32(n)), f.val[:n]...)
+	}
+	b = binary.BigEndian.AppendUint32(b, fi.header()|1<<8|uint32(2*n))
+	return append(append(b, f.val[:n]...), f.mask[:n]...)
+}
+
+// decodeOXM decodes the OXM TLV that o is. A field that our table lacks, or
+// that has another length there, is kept raw.
+func decodeOXM[B []byte | string](o B) Field {
+	hdr := uint32(o[0])<<24 | uint32(o[1])<<16 | uint32(o[2])<<8 | uint32(o[3])
+	id, known := fieldByHeader[hdr&^0x1ff]
+	if !known {
+		return Field{raw: string(o)}
+	}
+	n := fields[id].width
+	f := Field{id: id}
+	switch {
+	case hdr&(1<<8) == 0 && len(o) == 4+n:
+		f.mask = fields[id].ones()
+		copy(f.val[:], o[4:])
+	case hdr&(1<<8) != 0 && len(o) == 4+2*n:
+		copy(f.mask[:], o[4+n:])
+		for i := range n {
+			f.val[i] = o[4+i] & f.mask[i]
+		}
+	default:
+		return Field{raw: string(o)}
+	}
+	return f
+}
+
+// String returns the field as a match in ovs-ofctl syntax, such as
+// "nw_dst=10.0.0.0/24".
+func (f Field) String() string {
+	if f.id == FieldRaw {
+		return "oxm(" + hex.EncodeToString([]byte(f.raw)) + ")"
+	}
+	fi := &fields[f.id]
+	s := fi.name + "=" + fi.text(f.val)
+	if f.isExact() {
+		return s
+	}
+	if fi.format == ipv4 || fi.format == ipv6 {
+		if bits, ok := prefixLen(f.mask[:fi.width]); ok {
+			return s + "/" + strconv.Itoa(bits)
+		}
+	}
+	return s + "/" + fi.text(f.mask)
+}
+
+// prefixLen returns the number of leading ones, if only zeros follow them.
+func prefixLen(mask []byte) (int, bool) {
+	n, zeros := 0, false
+	for _, b := range mask {
+		for bit := byte(0x80); bit != 0; bit >>= 1 {
+			switch {
+			case b&bit == 0:
+				zeros = true
+			case zeros:
+				return 0, false
+			default:
+				n++
+			}
+		}
+	}
+	return n, true
+}
+
+func (fi *fieldInfo) text(v [16]byte) string {
+	switch fi.format {
+	case ethernet:
+		return MAC(v[:6]).String()
+	case ipv4:
+		return netip.AddrFrom4([4]byte(v[:4])).String()
+	case ipv6:
+		return netip.AddrFrom16(v).String()
+	case port:
+		return PortNo(binary.BigEndian.Uint32(v[:4])).String()
+	}
+	if fi.width == 16 {
+		return fmt.Sprintf("0x%x", v)
+	}
+	var n uint64
+	for _, b := range v[:fi.width] {
+		n = n<<8 | uint64(b)
+	}
+	if fi.format == hexadecimal {
+		return fmt.Sprintf("%#x", n)
+	}
+	return strconv.FormatUint(n, 10)
+}

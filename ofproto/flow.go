@@ -1,0 +1,147 @@
+package ofproto
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+)
+
+// TableID numbers a flow table; packets start in table 0.
+type TableID uint8
+
+// AllTables stands for every table in a delete or a request for statistics.
+const AllTables TableID = 0xff
+
+// A Cookie tags a flow. Switches store it and report it back but never
+// interpret it.
+type Cookie uint64
+
+// A FlowKey identifies a flow: a switch holds at most one flow per key, and
+// adding another replaces it (OpenFlow 1.3.5 §6.4).
+type FlowKey struct {
+	Table    TableID
+	Priority uint16
+	Match    Match
+}
+
+// A Flow is one flow-table entry without its counters. Two flows that leave a
+// switch in the same state are equal with ==.
+type Flow struct {
+	FlowKey
+	Cookie      Cookie
+	IdleTimeout uint16 // seconds; 0 for never
+	HardTimeout uint16 // seconds; 0 for never
+	Flags       FlowFlags
+	Do          Instructions
+}
+
+// FlowFlags are ofp_flow_mod_flags.
+type FlowFlags uint16
+
+// The flags (OpenFlow 1.3.5 §7.3.4.1).
+const (
+	SendFlowRemoved FlowFlags = 1 << iota
+	CheckOverlap
+	ResetCounts
+	NoPacketCounts
+	NoByteCounts
+)
+
+var flagNames = []string{"send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts"}
+
+// String returns f in the syntax that ovs-ofctl add-flows accepts.
+func (f Flow) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "cookie=%#x, table=%d, ", uint64(f.Cookie), f.Table)
+	if f.IdleTimeout != 0 {
+		fmt.Fprintf(&b, "idle_timeout=%d, ", f.IdleTimeout)
+	}
+	if f.HardTimeout != 0 {
+		fmt.Fprintf(&b, "hard_timeout=%d, ", f.HardTimeout)
+	}
+	for i, name := range flagNames {
+		if f.Flags&(1<<i) != 0 {
+			b.WriteString(name + " ")
+		}
+	}
+	fmt.Fprintf(&b, "priority=%d", f.Priority)
+	if m := f.Match.String(); m != "" {
+		b.WriteString("," + m)
+	}
+	b.WriteString(" actions=" + f.Do.String())
+	return b.String()
+}
+
+// FlowCommand is an ofp_flow_mod_command.
+type FlowCommand uint8
+
+// The commands (OpenFlow 1.3.5 §7.3.4.1).
+const (
+	FlowAdd FlowCommand = iota
+	FlowModify
+	FlowModifyStrict
+	FlowDelete
+	FlowDeleteStrict
+)
+
+func (c FlowCommand) String() string {
+	names := [...]string{"add", "modify", "modify_strict", "delete", "delete_strict"}
+	if int(c) < len(names) {
+		return names[c]
+	}
+	return fmt.Sprintf("command %d", uint8(c))
+}
+
+// A FlowMod asks a switch to change flows (OFPT_FLOW_MOD).
+type FlowMod struct {
+	Command FlowCommand
+	Flow    Flow
+}
+
+func (m FlowMod) String() string { return m.Command.String() + " " + m.Flow.String() }
+
+const flowModLen = 48 // ofp_flow_mod before the match
+
+// wireLen returns the length of the encoded message.
+func (m *FlowMod) wireLen() int {
+	n := flowModLen + m.Flow.Match.wireLen()
+	if m.Command < FlowDelete {
+		n += len(m.Flow.Do.wire)
+	}
+	return n
+}
+
+// Append appends the OFPT_FLOW_MOD message with the given transaction ID to b
+// (OpenFlow 1.3.5 §7.3.4.1). It does not allocate if b has room. Deletes carry
+// no instructions.
+func (m FlowMod) Append(b []byte, xid uint32) []byte {
+	be := binary.BigEndian
+	n := m.wireLen()
+	b = append(b, version13, typeFlowMod, byte(n>>8), byte(n))
+	b = be.AppendUint32(b, xid)
+	b = be.AppendUint64(b, uint64(m.Flow.Cookie))
+	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0, // cookie mask
+		byte(m.Flow.Table), byte(m.Command))
+	b = be.AppendUint16(b, m.Flow.IdleTimeout)
+	b = be.AppendUint16(b, m.Flow.HardTimeout)
+	b = be.AppendUint16(b, m.Flow.Priority)
+	b = append(b, 0xff, 0xff, 0xff, 0xff, // OFP_NO_BUFFER
+		0xff, 0xff, 0xff, 0xff, // out_port OFPP_ANY
+		0xff, 0xff, 0xff, 0xff) // out_group OFPG_ANY
+	b = be.AppendUint16(b, uint16(m.Flow.Flags))
+	b = append(b, 0, 0)
+	b = m.Flow.Match.append(b)
+	if m.Command < FlowDelete {
+		b = append(b, m.Flow.Do.wire...)
+	}
+	return b
+}
+
+// FlowStats is a flow with its counters, as a switch reports it.
+type FlowStats struct {
+	Flow
+	Seconds     uint32 // since the flow was added,
+	Nanoseconds uint32 // and beyond Seconds
+	Packets     uint64
+	Bytes       uint64
+}

@@ -1,0 +1,183 @@
+package ofproto
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+)
+
+// A Match selects packets. It is an immutable, comparable value, usable with
+// == and as a map key, because it is held as its own canonical encoding:
+// fields in a fixed order, wildcards dropped, masks of all ones removed. The
+// zero Match matches every packet.
+type Match struct{ oxm string }
+
+// MatchOf returns the conjunction of fields. It never fails; call
+// [Match.Validate] to check prerequisites.
+func MatchOf(fs ...Field) Match {
+	fs = slices.DeleteFunc(slices.Clone(fs), Field.wildcard)
+	slices.SortStableFunc(fs, compareFields)
+	var b []byte
+	for _, f := range fs {
+		b = f.appendOXM(b)
+	}
+	return Match{string(b)}
+}
+
+// compareFields puts fields of our table in its order, the others behind them.
+func compareFields(a, b Field) int {
+	return cmp.Or(cmp.Compare(a.id-1, b.id-1), strings.Compare(a.raw, b.raw)) // FieldRaw-1 wraps to the largest
+}
+
+// Fields returns the fields of m in canonical order.
+func (m Match) Fields() iter.Seq[Field] {
+	return func(yield func(Field) bool) {
+		for s := m.oxm; s != ""; {
+			n := 4 + int(s[3])
+			if !yield(decodeOXM(s[:n])) {
+				return
+			}
+			s = s[n:]
+		}
+	}
+}
+
+// ErrPrerequisite is wrapped by errors from [Match.Validate].
+var ErrPrerequisite = errors.New("match prerequisite not met")
+
+// Validate reports the first field that is given twice or whose prerequisite
+// is missing, such as nw_dst without dl_type=0x800. Open vSwitch would refuse
+// it with OFPBMC_DUP_FIELD or OFPBMC_BAD_PREREQ.
+func (m Match) Validate() error {
+	var have [numFields]Field
+	for f := range m.Fields() {
+		if f.id == FieldRaw {
+			continue
+		}
+		if have[f.id].id == f.id {
+			return fmt.Errorf("match %v: %s is given twice", m, fields[f.id].name)
+		}
+		have[f.id] = f
+		needs := fields[f.id].needs
+		met := len(needs) == 0
+		for _, n := range needs {
+			met = met || have[n.field] == n.asField()
+		}
+		if !met {
+			return fmt.Errorf("%w: %v needs %v", ErrPrerequisite, f, needs[0].asField())
+		}
+	}
+	return nil
+}
+
+func (n need) asField() Field {
+	if fields[n.field].width == 1 {
+		return exact(n.field, []byte{byte(n.value)})
+	}
+	return exact(n.field, be16(n.value))
+}
+
+// protocols are the words by which ovs-ofctl abbreviates an EtherType, or an
+// EtherType and an IP protocol; the most specific comes first.
+var protocols = []struct {
+	name        string
+	etherType   uint16
+	proto       uint8
+	anyProtocol bool
+}{
+	{"tcp", etherIPv4, ipTCP, false},
+	{"udp", etherIPv4, ipUDP, false},
+	{"sctp", etherIPv4, ipSCTP, false},
+	{"icmp", etherIPv4, ipICMP, false},
+	{"tcp6", etherIPv6, ipTCP, false},
+	{"udp6", etherIPv6, ipUDP, false},
+	{"sctp6", etherIPv6, ipSCTP, false},
+	{"icmp6", etherIPv6, ipICMPv6, false},
+	{"ip", etherIPv4, 0, true},
+	{"ipv6", etherIPv6, 0, true},
+	{"arp", etherARP, 0, true},
+}
+
+// String returns m in ovs-ofctl syntax; the zero Match is "".
+func (m Match) String() string {
+	fs := slices.Collect(m.Fields())
+	var parts []string
+	for _, p := range protocols {
+		ether, proto := exact(FieldEthType, be16(p.etherType)), IPProto(p.proto)
+		if slices.Contains(fs, ether) && (p.anyProtocol || slices.Contains(fs, proto)) {
+			parts = append(parts, p.name)
+			fs = slices.DeleteFunc(fs, func(f Field) bool { return f == ether || f == proto && !p.anyProtocol })
+			break
+		}
+	}
+	for _, f := range fs {
+		if f == Untagged() {
+			parts = append(parts, "vlan_tci=0") // ovs-ofctl has no other word for it
+			continue
+		}
+		parts = append(parts, f.String())
+	}
+	return strings.Join(parts, ",")
+}
+
+// matchLen returns the length of the ofp_match structure of m, padding included.
+func (m Match) wireLen() int { return pad8(4 + len(m.oxm)) }
+
+// append appends the ofp_match structure: header, fields, and padding to a
+// multiple of 8 bytes (OpenFlow 1.3.5 §7.2.3.1; the length excludes padding).
+func (m Match) append(b []byte) []byte {
+	n := 4 + len(m.oxm)
+	b = append(b, 0, 1, byte(n>>8), byte(n)) // OFPMT_OXM
+	b = append(b, m.oxm...)
+	return append(b, zeros[:pad8(n)-n]...)
+}
+
+var zeros [8]byte
+
+// pad8 rounds n up to a multiple of 8.
+func pad8(n int) int { return (n + 7) &^ 7 }
+
+// decodeMatch decodes the ofp_match structure at the start of s, which it
+// shares memory with, and returns what follows its padding.
+func decodeMatch(s string) (m Match, rest string, err error) {
+	if len(s) < 8 {
+		return Match{}, "", shortError("ofp_match", len(s), 8)
+	}
+	typ, n := binary.BigEndian.Uint16([]byte(s[:2])), int(binary.BigEndian.Uint16([]byte(s[2:4])))
+	if typ != 1 {
+		return Match{}, "", fmt.Errorf("ofp_match has type %d, want OFPMT_OXM", typ)
+	}
+	if n < 4 || pad8(n) > len(s) {
+		return Match{}, "", fmt.Errorf("ofp_match has length %d in %d bytes", n, len(s))
+	}
+	m, err = canonicalMatch(s[4:n])
+	return m, s[pad8(n):], err
+}
+
+// canonicalMatch returns the match that oxm encodes. If it is canonical
+// already, as what Open vSwitch sends mostly is, nothing is allocated.
+func canonicalMatch(oxm string) (Match, error) {
+	canonical, last := true, FieldRaw
+	for s := oxm; s != ""; {
+		if len(s) < 4 || len(s) < 4+int(s[3]) {
+			return Match{}, fmt.Errorf("OXM field is cut off: % x", s)
+		}
+		n := 4 + int(s[3])
+		hdr := uint32(s[0])<<24 | uint32(s[1])<<16 | uint32(s[2])<<8 | uint32(s[3])
+		id, known := fieldByHeader[hdr&^0x1ff]
+		if !known || id <= last || fields[id].header() != hdr&^0x1ff || hdr&(1<<8) != 0 {
+			canonical = false
+		}
+		last = id
+		s = s[n:]
+	}
+	m := Match{oxm}
+	if canonical {
+		return m, nil
+	}
+	return MatchOf(slices.Collect(m.Fields())...), nil
+}

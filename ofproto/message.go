@@ -1,0 +1,186 @@
+package ofproto
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// A Message is an OpenFlow 1.3 message without its transaction ID.
+type Message interface {
+	// Append appends the encoded message with the given transaction ID to b.
+	Append(b []byte, xid uint32) []byte
+}
+
+const version13 = 4 // OFP13_VERSION
+
+// HeaderLen is the length of the header that every message starts with.
+const HeaderLen = 8
+
+// Message types (ofp_type, OpenFlow 1.3.5 §7.1.1).
+const (
+	typeHello            = 0
+	typeError            = 1
+	typeEchoRequest      = 2
+	typeEchoReply        = 3
+	typeExperimenter     = 4
+	typeFeaturesRequest  = 5
+	typeFeaturesReply    = 6
+	typePacketIn         = 10
+	typeFlowRemoved      = 11
+	typePortStatus       = 12
+	typeFlowMod          = 14
+	typeMultipartRequest = 18
+	typeMultipartReply   = 19
+	typeBarrierRequest   = 20
+	typeBarrierReply     = 21
+)
+
+// A Header is the first eight bytes of every message (OpenFlow 1.3.5 §7.1.1).
+type Header struct {
+	Version, Type uint8
+	Length        uint16 // of the whole message, at least [HeaderLen]
+	XID           uint32
+}
+
+// ErrShort is wrapped by errors about input that ends too early.
+var ErrShort = errors.New("too short")
+
+func shortError(what string, have, want int) error {
+	return fmt.Errorf("%s: %w: %d bytes, want at least %d", what, ErrShort, have, want)
+}
+
+// DecodeHeader decodes the header that b starts with.
+func DecodeHeader(b []byte) (Header, error) {
+	if len(b) < HeaderLen {
+		return Header{}, shortError("header", len(b), HeaderLen)
+	}
+	be := binary.BigEndian
+	h := Header{b[0], b[1], be.Uint16(b[2:]), be.Uint32(b[4:])}
+	if h.Length < HeaderLen {
+		return Header{}, fmt.Errorf("header announces a message of %d bytes", h.Length)
+	}
+	return h, nil
+}
+
+// Raw is a message that this package does not decode, without its header.
+type Raw struct {
+	Type uint8
+	Body string
+}
+
+// Append implements [Message].
+func (m Raw) Append(b []byte, xid uint32) []byte {
+	return append(appendHeader(b, m.Type, HeaderLen+len(m.Body), xid), m.Body...)
+}
+
+// FeaturesRequest asks for [Features] (OFPT_FEATURES_REQUEST).
+type FeaturesRequest struct{}
+
+// BarrierRequest asks the switch to finish all that came before
+// (OFPT_BARRIER_REQUEST).
+type BarrierRequest struct{}
+
+// BarrierReply says that the switch has (OFPT_BARRIER_REPLY).
+type BarrierReply struct{}
+
+// Append implements [Message].
+func (FeaturesRequest) Append(b []byte, xid uint32) []byte {
+	return appendHeader(b, typeFeaturesRequest, HeaderLen, xid)
+}
+
+// Append implements [Message].
+func (BarrierRequest) Append(b []byte, xid uint32) []byte {
+	return appendHeader(b, typeBarrierRequest, HeaderLen, xid)
+}
+
+// Append implements [Message].
+func (BarrierReply) Append(b []byte, xid uint32) []byte {
+	return appendHeader(b, typeBarrierReply, HeaderLen, xid)
+}
+
+// Echo is an echo request or reply (OFPT_ECHO_REQUEST, OFPT_ECHO_REPLY).
+type Echo struct {
+	Reply bool
+	Data  string // sent back unchanged
+}
+
+// Append implements [Message].
+func (m Echo) Append(b []byte, xid uint32) []byte {
+	typ := uint8(typeEchoRequest)
+	if m.Reply {
+		typ = typeEchoReply
+	}
+	return append(appendHeader(b, typ, HeaderLen+len(m.Data), xid), m.Data...)
+}
+
+// Features identifies a switch (OFPT_FEATURES_REPLY, OpenFlow 1.3.5 §7.3.1).
+type Features struct {
+	DPID         DPID
+	Buffers      uint32 // packets that it can hold for the controller
+	Tables       uint8
+	AuxiliaryID  uint8
+	Capabilities uint32 // ofp_capabilities
+}
+
+// Append implements [Message].
+func (m Features) Append(b []byte, xid uint32) []byte {
+	b = appendHeader(b, typeFeaturesReply, 32, xid)
+	b = binary.BigEndian.AppendUint64(b, uint64(m.DPID))
+	b = binary.BigEndian.AppendUint32(b, m.Buffers)
+	b = append(b, m.Tables, m.AuxiliaryID, 0, 0)
+	b = binary.BigEndian.AppendUint32(b, m.Capabilities)
+	return append(b, 0, 0, 0, 0)
+}
+
+func appendHeader(b []byte, typ uint8, length int, xid uint32) []byte {
+	b = append(b, version13, typ, byte(length>>8), byte(length))
+	return binary.BigEndian.AppendUint32(b, xid)
+}
+
+// Decode decodes the one message that b is. What is returned shares no memory
+// with b. A type that the package does not know gives a [Raw]. The version in
+// the header is not looked at, except for [Hello].
+func Decode(b []byte) (Message, error) {
+	h, err := DecodeHeader(b)
+	if err != nil {
+		return nil, err
+	}
+	if int(h.Length) != len(b) {
+		return nil, fmt.Errorf("message of %d bytes says that it has %d", len(b), h.Length)
+	}
+	body := b[HeaderLen:]
+	switch h.Type {
+	case typeHello:
+		return decodeHello(h.Version, body), nil
+	case typeError:
+		return decodeError(body)
+	case typeEchoRequest:
+		return Echo{Data: string(body)}, nil
+	case typeEchoReply:
+		return Echo{Reply: true, Data: string(body)}, nil
+	case typeExperimenter:
+		return decodeExperimenter(body)
+	case typeFeaturesRequest:
+		return FeaturesRequest{}, nil
+	case typeFeaturesReply:
+		return decodeFeatures(body)
+	case typePortStatus:
+		return decodePortStatus(body)
+	case typeMultipartReply:
+		return decodeMultipart(body)
+	case typeBarrierRequest:
+		return BarrierRequest{}, nil
+	case typeBarrierReply:
+		return BarrierReply{}, nil
+	}
+	return Raw{h.Type, string(body)}, nil
+}
+
+func decodeFeatures(b []byte) (Message, error) {
+	if len(b) < 24 {
+		return nil, shortError("features reply", len(b), 24)
+	}
+	be := binary.BigEndian
+	return Features{DPID(be.Uint64(b)), be.Uint32(b[8:]), b[12], b[13], be.Uint32(b[16:])}, nil
+}

@@ -1,0 +1,39 @@
+package ofproto
+
+import "strconv"
+
+// PortNo is an OpenFlow 1.3 port number (ofp_port_no).
+type PortNo uint32
+
+// Reserved port numbers (OpenFlow 1.3.5 §7.2.1).
+const (
+	PortMax        PortNo = 0xffffff00 // the largest number of a real port
+	PortInPort     PortNo = 0xfffffff8
+	PortTable      PortNo = 0xfffffff9
+	PortNormal     PortNo = 0xfffffffa
+	PortFlood      PortNo = 0xfffffffb
+	PortAll        PortNo = 0xfffffffc
+	PortController PortNo = 0xfffffffd
+	PortLocal      PortNo = 0xfffffffe
+	PortAny        PortNo = 0xffffffff
+)
+
+var reservedPorts = map[PortNo]string{
+	PortInPort:     "IN_PORT",
+	PortTable:      "TABLE",
+	PortNormal:     "NORMAL",
+	PortFlood:      "FLOOD",
+	PortAll:        "ALL",
+	PortController: "CONTROLLER",
+	PortLocal:      "LOCAL",
+	PortAny:        "ANY",
+}
+
+// String returns the number, or the name that ovs-ofctl prints for a reserved
+// one.
+func (p PortNo) String() string {
+	if s, ok := reservedPorts[p]; ok {
+		return s
+	}
+	return strconv.FormatUint(uint64(p), 10)
+}

@@ -1,0 +1,77 @@
+package ofproto
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+)
+
+// A Port describes a port of a switch (ofp_port, OpenFlow 1.3.5 §7.2.1).
+type Port struct {
+	No     PortNo
+	MAC    MAC
+	Name   string // at most 15 bytes
+	Config uint32 // ofp_port_config
+	State  uint32 // ofp_port_state
+}
+
+const portLen = 64 // sizeof(struct ofp_port)
+
+// decodePort decodes an ofp_port; b has at least portLen bytes.
+func decodePort(b []byte) Port {
+	be := binary.BigEndian
+	name, _, _ := bytes.Cut(b[16:32], []byte{0})
+	return Port{PortNo(be.Uint32(b)), MAC(b[8:14]), string(name), be.Uint32(b[32:]), be.Uint32(b[36:])}
+}
+
+func (p Port) append(b []byte) []byte {
+	be := binary.BigEndian
+	start := len(b)
+	b = append(b, make([]byte, portLen)...)
+	w := b[start:]
+	be.PutUint32(w, uint32(p.No))
+	copy(w[8:], p.MAC[:])
+	copy(w[16:31], p.Name)
+	be.PutUint32(w[32:], p.Config)
+	be.PutUint32(w[36:], p.State)
+	return b
+}
+
+// PortReason says what happened to a port (ofp_port_reason).
+type PortReason uint8
+
+// The reasons (OpenFlow 1.3.5 §7.4.3).
+const (
+	PortAdded PortReason = iota
+	PortDeleted
+	PortModified
+)
+
+func (r PortReason) String() string {
+	names := [...]string{"added", "deleted", "modified"}
+	if int(r) < len(names) {
+		return names[r]
+	}
+	return fmt.Sprintf("reason %d", uint8(r))
+}
+
+// PortStatus says that a port was added, deleted or modified
+// (OFPT_PORT_STATUS).
+type PortStatus struct {
+	Reason PortReason
+	Port   Port
+}
+
+// Append implements [Message].
+func (m PortStatus) Append(b []byte, xid uint32) []byte {
+	b = appendHeader(b, typePortStatus, HeaderLen+8+portLen, xid)
+	b = append(b, byte(m.Reason), 0, 0, 0, 0, 0, 0, 0)
+	return m.Port.append(b)
+}
+
+func decodePortStatus(b []byte) (Message, error) {
+	if len(b) < 8+portLen {
+		return nil, shortError("port status", len(b), 8+portLen)
+	}
+	return PortStatus{PortReason(b[0]), decodePort(b[8:])}, nil
+}
