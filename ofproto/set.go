@@ -58,6 +58,9 @@ func (s Set) Without(drop func(Flow) bool) Set {
 	return Set{slices.DeleteFunc(slices.Clone(s.flows), drop)}
 }
 
+// With returns s and fs; of two flows with one key that of fs counts.
+func (s Set) With(fs ...Flow) Set { return SetOf(slices.Concat(s.flows, fs)) }
+
 // String returns one flow a line in ovs-ofctl syntax.
 func (s Set) String() string {
 	var b strings.Builder
@@ -151,5 +154,5 @@ func (s Set) Apply(mods []FlowMod) Set {
 		}
 	}
 	kept := s.Without(func(f Flow) bool { return drop[f.FlowKey] })
-	return SetOf(append(kept.flows, put...))
+	return kept.With(put...)
 }

@@ -1,0 +1,135 @@
+package controller
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A Tally counts packets and their bytes.
+type Tally struct{ Packets, Bytes uint64 }
+
+func (t *Tally) add(u Tally) {
+	t.Packets += u.Packets
+	t.Bytes += u.Bytes
+}
+
+// InterfaceCounters are what the switch counted for one router interface. They
+// never go back while the daemon runs, also when flows are installed anew.
+type InterfaceCounters struct {
+	Router, Interface string
+	// ByRole counts the packets that hit the interface's flows of each role;
+	// packets that are routed out of it have [routing.RoleDeliver].
+	ByRole map[routing.Role]Tally
+}
+
+const (
+	countersTimeout = 5 * time.Second
+	countersMaxAge  = time.Second // readings that are younger are used again
+)
+
+// counters turn the counters of flows, which come and go, into sums that only
+// grow.
+type counters struct {
+	mu      sync.Mutex // held while the switches are read: one reading at a time
+	taken   time.Time
+	routers map[string]*routerCounters
+}
+
+type routerCounters struct {
+	last map[ofproto.FlowKey]Tally // of each flow, at the last reading
+	sums map[string]map[routing.Role]Tally
+}
+
+// Counters reads the counters of all connected switches. The counters of a
+// switch that does not answer are those of the last reading.
+func (c *Controller) Counters(ctx context.Context) ([]InterfaceCounters, error) {
+	type source struct {
+		router  *routing.Router
+		session *session
+		objects map[ofproto.Cookie]routing.Object
+	}
+	var sources []source
+	err := c.do(ctx, func(w *world) {
+		for _, st := range w.sorted() {
+			sources = append(sources, source{st.router, st.session, st.program.Objects})
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	t := &c.counters
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fresh := time.Since(t.taken) < countersMaxAge
+	stats := make([][]ofproto.FlowStats, len(sources))
+	var reads sync.WaitGroup
+	for i, src := range sources {
+		if fresh || src.session == nil {
+			continue
+		}
+		reads.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, countersTimeout)
+			defer cancel()
+			var err error
+			stats[i], err = src.session.conn.Flows(ctx, ofproto.FlowStatsRequest{Table: ofproto.AllTables})
+			if err != nil {
+				c.log.Debug("could not read counters", zap.String("router", src.router.ID), zap.Error(err))
+			}
+		})
+	}
+	reads.Wait()
+	old := t.routers
+	t.routers = make(map[string]*routerCounters, len(sources))
+	var out []InterfaceCounters
+	for i, src := range sources {
+		rc := old[src.router.ID]
+		if rc == nil {
+			rc = &routerCounters{sums: make(map[string]map[routing.Role]Tally)}
+		}
+		t.routers[src.router.ID] = rc
+		if stats[i] != nil {
+			rc.update(stats[i], src.objects)
+			t.taken = time.Now()
+		}
+		for _, iface := range src.router.Interfaces {
+			out = append(out, InterfaceCounters{src.router.ID, iface.ID, maps.Clone(rc.sums[iface.ID])})
+		}
+	}
+	return out, nil
+}
+
+// update adds what was counted since the last reading. A flow that counts less
+// than before was installed anew since.
+func (rc *routerCounters) update(stats []ofproto.FlowStats, objects map[ofproto.Cookie]routing.Object) {
+	last := make(map[ofproto.FlowKey]Tally, len(stats))
+	for i := range stats {
+		fs := &stats[i]
+		now := Tally{fs.Packets, fs.Bytes}
+		last[fs.FlowKey] = now
+		role, ours := routing.RoleOf(fs.Cookie)
+		object, known := objects[fs.Cookie]
+		if !ours || !known {
+			continue
+		}
+		if before, ok := rc.last[fs.FlowKey]; ok && before.Packets <= now.Packets && before.Bytes <= now.Bytes {
+			now.Packets -= before.Packets
+			now.Bytes -= before.Bytes
+		}
+		byRole := rc.sums[object.Interface]
+		if byRole == nil {
+			byRole = make(map[routing.Role]Tally)
+			rc.sums[object.Interface] = byRole
+		}
+		sum := byRole[role]
+		sum.add(now)
+		byRole[role] = sum
+	}
+	rc.last = last
+}

@@ -1,0 +1,222 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/ofproto/ofconn"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// handshakeTimeout bounds the time from accepting a connection to knowing the
+// switch and its ports.
+const handshakeTimeout = 10 * time.Second
+
+// errStranger ends a session with a switch that belongs to no router.
+var errStranger = errors.New("switch belongs to no router")
+
+// A session is one connection of one switch.
+type session struct {
+	conn *ofconn.Conn
+	log  *zap.Logger
+
+	// Set by identify.
+	bridge string // name of the LOCAL port
+	dpid   ofproto.DPID
+
+	rec  *reconciler // set when the world has taken the session in
+	stop context.CancelCauseFunc
+
+	ports portTable
+}
+
+// A portTable holds the ports of a switch. Its methods may be called from any
+// goroutine.
+type portTable struct {
+	mu      sync.Mutex
+	known   bool // initial description has arrived
+	byNo    map[ofproto.PortNo]string
+	early   []ofproto.PortStatus // came before that
+	changed chan struct{}        // capacity 1: byNo differs from what facts returned last
+}
+
+func newPortTable() portTable { return portTable{changed: make(chan struct{}, 1)} }
+
+// describe sets the ports to what the switch described. Messages that arrived
+// before the description did are applied again, which changes nothing.
+func (t *portTable) describe(ports []ofproto.Port) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.known = true
+	t.byNo = make(map[ofproto.PortNo]string, len(ports))
+	for _, p := range ports {
+		t.byNo[p.No] = p.Name
+	}
+	for _, s := range t.early {
+		t.apply(s)
+	}
+	t.early = nil
+}
+
+func (t *portTable) update(s ofproto.PortStatus) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.known {
+		t.early = append(t.early, s)
+		return
+	}
+	t.apply(s)
+	select {
+	case t.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (t *portTable) apply(s ofproto.PortStatus) {
+	if s.Reason == ofproto.PortDeleted {
+		delete(t.byNo, s.Port.No)
+	} else {
+		t.byNo[s.Port.No] = s.Port.Name
+	}
+}
+
+func (t *portTable) facts() routing.Facts {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	facts := make(routing.Facts, len(t.byNo))
+	for no, name := range t.byNo {
+		if no <= ofproto.PortMax {
+			facts[name] = no
+		}
+	}
+	return facts
+}
+
+// name returns the name of port no.
+func (t *portTable) name(no ofproto.PortNo) (string, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	name, ok := t.byNo[no]
+	return name, ok
+}
+
+// serve runs the session of a switch that has connected until the connection
+// ends, ctx is done, or the switch turns out to belong to no router.
+func (c *Controller) serve(ctx context.Context, nc net.Conn) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	s := &session{
+		conn:  ofconn.New(nc, ofconn.Config{EchoInterval: c.cfg.EchoInterval}),
+		log:   c.log.With(zap.Stringer("peer", nc.RemoteAddr())),
+		stop:  stop,
+		ports: newPortTable(),
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.conn.Run(ctx, func(m ofproto.Message) { c.received(s, m) }) })
+	g.Go(func() error { return c.drive(ctx, s) })
+	err := g.Wait()
+	c.leave(s)
+	switch {
+	case errors.Is(err, errStranger):
+		c.strangers.refused(s, err)
+	case errors.Is(err, errStopping):
+		s.log.Debug("closed connection", zap.Error(err))
+	default:
+		s.log.Warn("lost connection to switch, its flows stay", zap.Error(err))
+	}
+}
+
+// drive finds out who the switch is, has the world take it in, and reconciles
+// it.
+func (c *Controller) drive(ctx context.Context, s *session) error {
+	if err := s.identify(ctx); err != nil {
+		return err
+	}
+	router, err := c.join(ctx, s)
+	if err != nil {
+		return err
+	}
+	s.log = s.log.With(zap.String("router", router))
+	s.log.Info("switch connected")
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.rec.Run(ctx) })
+	g.Go(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-s.ports.changed:
+				c.portsChanged(ctx, s)
+			}
+		}
+	})
+	return g.Wait()
+}
+
+// identify asks the switch for its datapath ID and ports.
+func (s *session) identify(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout,
+		fmt.Errorf("switch did not introduce itself within %v", handshakeTimeout))
+	defer cancel()
+	f, err := s.conn.Features(ctx)
+	if err != nil {
+		return err
+	}
+	ports, err := s.conn.Ports(ctx)
+	if err != nil {
+		return err
+	}
+	s.ports.describe(ports)
+	s.dpid = f.DPID
+	s.bridge, _ = s.ports.name(ofproto.PortLocal)
+	s.log = s.log.With(zap.String("bridge", s.bridge), zap.Stringer("dpid", s.dpid))
+	return nil
+}
+
+// received handles a message that answers no call. It runs on the connection's
+// reader.
+func (c *Controller) received(s *session, m ofproto.Message) {
+	switch m := m.(type) {
+	case ofproto.PortStatus:
+		s.ports.update(m)
+	case ofproto.ErrorMessage:
+		c.log.Warn("switch sent an error that belongs to no request", zap.Stringer("peer", s.conn.RemoteAddr()),
+			zap.String("code", m.Code.Name()), zap.String("meaning", m.Code.Error()))
+	}
+}
+
+// strangers remembers which refused switches were logged, so that one which
+// connects over and over is logged once in a while.
+type strangers struct {
+	mu     sync.Mutex
+	logged map[string]time.Time // by bridge name and datapath ID
+}
+
+const (
+	strangerLogInterval = 10 * time.Minute
+	maxStrangers        = 1000
+)
+
+func (t *strangers) refused(s *session, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	key := s.bridge + " " + s.dpid.String()
+	if time.Since(t.logged[key]) < strangerLogInterval {
+		s.log.Debug("refused switch again", zap.Error(err))
+		return
+	}
+	if t.logged == nil || len(t.logged) >= maxStrangers {
+		t.logged = make(map[string]time.Time)
+	}
+	t.logged[key] = time.Now()
+	s.log.Warn("refused switch, its flows are untouched; add its bridge to the topology, or take our address out of its controllers with ovs-vsctl del-controller",
+		zap.Error(err))
+}

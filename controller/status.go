@@ -1,0 +1,123 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A Status says how far the controller has come. It is what ofdvr status and
+// the API show.
+type Status struct {
+	Settled  bool           `json:"settled"` // everything wanted is confirmed, and there are no problems
+	Problems []string       `json:"problems,omitempty"`
+	Topology TopologyStatus `json:"topology"`
+	OVSDB    *OVSDBStatus   `json:"ovsdb,omitempty"` // absent where none is configured
+	Routers  []RouterStatus `json:"routers"`         // by ID
+}
+
+// A TopologyStatus describes the intent.
+type TopologyStatus struct {
+	Source   string    `json:"source"`
+	Loaded   time.Time `json:"loaded"`
+	Networks int       `json:"networks"`
+	Routers  int       `json:"routers"`
+	Ports    int       `json:"ports"`
+	Warnings []string  `json:"warnings,omitempty"`
+}
+
+// An OVSDBStatus describes the connection to ovsdb-server.
+type OVSDBStatus struct {
+	Endpoint  string `json:"endpoint"`
+	Connected bool   `json:"connected"`
+}
+
+// A RouterStatus describes one router.
+type RouterStatus struct {
+	ID             string    `json:"id"`
+	Bridge         string    `json:"bridge"`
+	Managed        bool      `json:"managed"`
+	DatapathID     string    `json:"datapath_id,omitempty"` // of the connected bridge
+	Connected      bool      `json:"connected"`
+	Since          time.Time `json:"since,omitzero"` // of the last connect or disconnect
+	FlowsWanted    int       `json:"flows_wanted"`
+	FlowsInstalled int       `json:"flows_installed"` // of those, confirmed by the switch
+	Settled        bool      `json:"settled"`
+	Problems       []string  `json:"problems,omitempty"`
+}
+
+// Status returns the present state.
+func (c *Controller) Status(ctx context.Context) (Status, error) {
+	var s Status
+	if err := c.do(ctx, func(w *world) { s = c.status(w) }); err != nil {
+		return Status{}, fmt.Errorf("ask for status: %w", err)
+	}
+	return s, nil
+}
+
+func (c *Controller) status(w *world) Status {
+	s := Status{
+		Topology: TopologyStatus{Source: w.topology.Source, Loaded: w.topology.Loaded, Warnings: w.topology.Warnings},
+		Routers:  []RouterStatus{},
+	}
+	if m := w.topology.Model; m != nil {
+		s.Topology.Networks, s.Topology.Routers, s.Topology.Ports = len(m.Networks), len(m.Routers), len(m.Ports)
+	} else {
+		s.Problems = append(s.Problems, "no topology is loaded")
+	}
+	if w.reloadErr != nil {
+		s.Problems = append(s.Problems, "a newer topology was not taken in: "+w.reloadErr.Error())
+	}
+	if c.lifecycle != nil {
+		s.OVSDB = &OVSDBStatus{Endpoint: c.cfg.OVSDB, Connected: w.lifecycle.Connected}
+		s.Problems = append(s.Problems, w.lifecycle.Problems[""]...)
+	}
+	s.Settled = len(s.Problems) == 0
+	for _, st := range w.sorted() {
+		r := c.routerStatus(w, st)
+		s.Settled = s.Settled && r.Settled
+		s.Routers = append(s.Routers, r)
+	}
+	return s
+}
+
+func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
+	r := RouterStatus{
+		ID:             st.router.ID,
+		Bridge:         st.router.BridgeName(),
+		Managed:        st.router.Bridge.Managed,
+		Connected:      st.session != nil,
+		Since:          st.since,
+		FlowsWanted:    st.program.Flows.Len(),
+		FlowsInstalled: st.report.Installed,
+		Problems:       w.lifecycle.Problems[st.router.ID],
+	}
+	if st.session == nil {
+		r.Problems = append(r.Problems, c.notConnected(st.router))
+	} else {
+		r.Bridge, r.DatapathID = st.session.bridge, st.session.dpid.String()
+		for _, name := range st.program.Missing {
+			r.Problems = append(r.Problems, fmt.Sprintf("bridge %s has no port %s yet", r.Bridge, name))
+		}
+	}
+	for _, e := range st.report.Refused {
+		r.Problems = append(r.Problems, e.Error())
+	}
+	confirmed := st.report.Settled && st.report.Generation == st.gen && !w.dirty[st.router.ID]
+	r.Settled = confirmed && len(r.Problems) == 0 && (!r.Managed || w.lifecycle.Settled)
+	return r
+}
+
+// notConnected says what to do about a bridge that is not connected.
+func (c *Controller) notConnected(r *routing.Router) string {
+	name := r.BridgeName()
+	if r.Bridge.Managed {
+		if c.lifecycle == nil {
+			return "the bridge is managed, but no OVSDB is configured: start with --ovsdb, or set managed: false"
+		}
+		return fmt.Sprintf("bridge %s is not connected", name)
+	}
+	return fmt.Sprintf("bridge %s is not connected: ovs-vsctl set-controller %s %s", name, name, controllerTarget(c.cfg.OpenFlow))
+}

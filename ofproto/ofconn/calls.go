@@ -1,0 +1,150 @@
+package ofconn
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+)
+
+// A call waits for what the switch answers to a range of transaction IDs.
+type call struct {
+	first, last uint32
+	// deliver takes what came in answer to message i of the call and reports
+	// whether the call is complete. It runs on the reader's goroutine.
+	deliver func(i int, m ofproto.Message) bool
+	done    chan struct{} // closed when complete
+	err     error         // why it ended incomplete; set before done is closed
+}
+
+// calls are the calls that are under way.
+type calls struct {
+	mu    sync.Mutex
+	next  uint32 // the next transaction ID, less one; 0 is never used
+	open  []*call
+	ended error // set when the connection has ended
+}
+
+// start begins a call of n messages.
+func (cs *calls) start(n int, deliver func(int, ofproto.Message) bool) (*call, error) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.ended != nil {
+		return nil, cs.ended
+	}
+	if cs.next+uint32(n) < cs.next { // would wrap
+		cs.next = 0
+	}
+	cl := &call{first: cs.next + 1, last: cs.next + uint32(n), deliver: deliver, done: make(chan struct{})}
+	cs.next = cl.last
+	cs.open = append(cs.open, cl)
+	return cl, nil
+}
+
+// deliver passes m to the call that it answers, if there is one.
+func (cs *calls) deliver(xid uint32, m ofproto.Message) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	for i, cl := range cs.open {
+		if cl.first <= xid && xid <= cl.last {
+			if cl.deliver(int(xid-cl.first), m) {
+				cs.open = append(cs.open[:i:i], cs.open[i+1:]...)
+				close(cl.done)
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// drop ends a call that nobody waits for any more.
+func (cs *calls) drop(cl *call) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	for i := range cs.open {
+		if cs.open[i] == cl {
+			cs.open = append(cs.open[:i:i], cs.open[i+1:]...)
+			return
+		}
+	}
+}
+
+// endAll ends every call, and those that will be started, with err.
+func (cs *calls) endAll(err error) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.ended = err
+	for _, cl := range cs.open {
+		cl.err = err
+		close(cl.done)
+	}
+	cs.open = nil
+}
+
+// begin starts a call of n messages once the version is agreed on.
+func (c *Conn) begin(ctx context.Context, n int, deliver func(i int, m ofproto.Message) bool) (*call, error) {
+	select {
+	case <-c.hello:
+	case <-c.closed:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	return c.calls.start(n, deliver)
+}
+
+// send sends messages from to to-1 of a call, as encode appends them.
+func (c *Conn) send(ctx context.Context, cl *call, from, to int, encode func(b []byte, i int, xid uint32) []byte) error {
+	b := make([]byte, 0, min(chunkSize+chunkSize/16, 256*(to-from)))
+	for i := from; i < to; i++ {
+		b = encode(b, i, cl.first+uint32(i))
+		if len(b) >= chunkSize && i+1 < to {
+			if err := c.write(ctx, b); err != nil {
+				return err
+			}
+			b = make([]byte, 0, chunkSize+chunkSize/16)
+		}
+	}
+	return c.write(ctx, b)
+}
+
+// wait waits until cl is complete.
+func (cl *call) wait(ctx context.Context) error {
+	select {
+	case <-cl.done:
+		return cl.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// ask sends m and gives each message that the switch answers to deliver, until
+// that returns true.
+func (c *Conn) ask(ctx context.Context, m ofproto.Message, deliver func(ofproto.Message) bool) error {
+	cl, err := c.begin(ctx, 1, func(_ int, m ofproto.Message) bool { return deliver(m) })
+	if err != nil {
+		return err
+	}
+	defer c.calls.drop(cl)
+	if err := c.write(ctx, m.Append(nil, cl.first)); err != nil {
+		return err
+	}
+	return cl.wait(ctx)
+}
+
+// Call sends m and returns the one message that the switch answers. An error
+// message is returned as an error that wraps its [ofproto.ErrorCode].
+func (c *Conn) Call(ctx context.Context, m ofproto.Message) (ofproto.Message, error) {
+	var reply ofproto.Message
+	err := c.ask(ctx, m, func(m ofproto.Message) bool {
+		reply = m
+		return true
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%T: %w", m, err)
+	}
+	if e, ok := reply.(ofproto.ErrorMessage); ok {
+		return nil, fmt.Errorf("%T: switch answered: %w", m, e.Code)
+	}
+	return reply, nil
+}

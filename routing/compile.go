@@ -1,0 +1,241 @@
+package routing
+
+import (
+	"net/netip"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+)
+
+// Facts are what has been observed of one routing bridge: the OpenFlow number
+// of each of its ports, by the port's name.
+type Facts map[string]ofproto.PortNo
+
+// A Program is what one routing bridge should hold.
+type Program struct {
+	Flows ofproto.Set
+	// Missing names the ports that the bridge does not have yet. What needs
+	// them is left out of Flows.
+	Missing []string
+	// Objects says which object of the Model each cookie in Flows stands for.
+	Objects map[ofproto.Cookie]Object
+}
+
+// The pipeline. Flows may only go on to a later table. See ARCHITECTURE.md for
+// the whole program in words.
+const (
+	tableClassify ofproto.TableID = iota // by ingress port: answer, hand to the kernel, or route
+	tableRoute                           // by destination network
+	tableDeliver                         // by destination address
+)
+
+// Priorities in tableClassify. Those in tableRoute are the prefix length,
+// doubled to leave room for the exceptions of a prefix.
+const (
+	prioAnswer   = 400 // requests that are answered in the switch
+	prioTTL      = 300 // packets that the router may not forward any further
+	prioRoute    = 200 // packets to be routed
+	prioFallback = 100 // everything else, both ways
+	prioDeliver  = 100 // in tableDeliver
+	prioMiss     = 1   // in tableRoute and tableDeliver: to the kernel
+	prioDrop     = 0
+)
+
+const (
+	arpRequest = 1
+	arpReply   = 2
+)
+
+// An Index finds the parts of a [Model] by ID. Making one takes time in
+// proportion to the Model; compiling a router from it, in proportion to that
+// router and the ports of its networks.
+type Index struct {
+	networks map[string]Network
+	ports    map[string][]Port // by network
+}
+
+// NewIndex returns the Index of m, which must be valid and must not be changed
+// while the Index is in use.
+func NewIndex(m *Model) *Index {
+	x := &Index{networks: make(map[string]Network, len(m.Networks)), ports: make(map[string][]Port)}
+	for _, n := range m.Networks {
+		x.networks[n.ID] = n
+	}
+	for _, p := range m.Ports {
+		x.ports[p.Network] = append(x.ports[p.Network], p)
+	}
+	return x
+}
+
+// Compile translates router r of the indexed Model into the flows that its
+// bridge should hold. The result depends only on the arguments: compiling
+// twice gives equal Programs.
+func (x *Index) Compile(r *Router, facts Facts) Program {
+	c := compiler{router: r, index: x, prog: Program{Objects: make(map[ofproto.Cookie]Object)}}
+	for i := range r.Interfaces {
+		c.addLeg(&r.Interfaces[i], facts)
+	}
+	for i := range c.legs {
+		c.classify(&c.legs[i])
+		c.route(&c.legs[i])
+		c.deliver(&c.legs[i])
+	}
+	c.drops()
+	c.prog.Flows = ofproto.SetOf(c.flows)
+	return c.prog
+}
+
+// A compiler emits the flows of one router.
+type compiler struct {
+	router *Router
+	index  *Index
+	legs   []leg
+	flows  []ofproto.Flow
+	prog   Program
+}
+
+// A leg is an interface whose port numbers are known.
+type leg struct {
+	*Interface
+	mtu        int
+	patch, tap ofproto.PortNo // tap is 0 where there is no fallback
+}
+
+func (l *leg) object() Object { return Object{KindInterface, l.ID, l.ID} }
+
+func (c *compiler) addLeg(i *Interface, facts Facts) {
+	l := leg{Interface: i, mtu: c.index.networks[i.Network].MTU}
+	find := func(name string) ofproto.PortNo {
+		no, ok := facts[name]
+		if !ok {
+			c.prog.Missing = append(c.prog.Missing, name)
+		}
+		return no
+	}
+	l.patch = find(i.PatchName())
+	if c.router.Fallback == FallbackNamespace {
+		l.tap = find(i.TapName())
+	}
+	if l.patch != 0 {
+		c.legs = append(c.legs, l)
+	}
+}
+
+// classify emits what decides by the port that a packet came in by.
+func (c *compiler) classify(l *leg) {
+	about := l.object()
+	in := ofproto.InPort(l.patch)
+	if c.router.ARPResponder {
+		for _, p := range l.Addresses {
+			if p.Addr().Is4() {
+				c.emit(about, RoleARP, tableClassify, prioAnswer,
+					ofproto.MatchOf(in, ofproto.Untagged(), ofproto.ARP(), ofproto.ARPOp(arpRequest), ofproto.ARPTargetIP(p.Addr())),
+					answerARP(l.MAC, p.Addr()))
+			}
+		}
+	}
+	routed := []ofproto.Field{in, ofproto.Untagged(), ofproto.EthDst(l.MAC), ofproto.IPv4()}
+	for ttl := range uint8(2) {
+		c.emit(about, RoleTTL, tableClassify, prioTTL, ofproto.MatchOf(append(routed, ofproto.IPTTL(ttl))...), c.toKernel(l))
+	}
+	c.emit(about, RoleIn, tableClassify, prioRoute, ofproto.MatchOf(routed...), ofproto.GotoTable(tableRoute))
+	if l.tap != 0 {
+		c.emit(about, RoleFallback, tableClassify, prioFallback, ofproto.MatchOf(in), c.toKernel(l))
+		c.emit(about, RoleFromKernel, tableClassify, prioFallback, ofproto.MatchOf(ofproto.InPort(l.tap)),
+			ofproto.ApplyActions(ofproto.Output{Port: l.patch}))
+	}
+}
+
+// answerARP turns an ARP request into the reply that says that addr is at mac
+// (RFC 826), and sends it back where it came from.
+func answerARP(mac ofproto.MAC, addr netip.Addr) ofproto.Instructions {
+	return ofproto.ApplyActions(
+		ofproto.Move{Src: ofproto.FieldEthSrc, Dst: ofproto.FieldEthDst},
+		ofproto.SetField{Field: ofproto.EthSrc(mac)},
+		ofproto.SetField{Field: ofproto.ARPOp(arpReply)},
+		ofproto.Move{Src: ofproto.FieldARPSHA, Dst: ofproto.FieldARPTHA},
+		ofproto.Move{Src: ofproto.FieldARPSPA, Dst: ofproto.FieldARPTPA},
+		ofproto.SetField{Field: ofproto.ARPSourceMAC(mac)},
+		ofproto.SetField{Field: ofproto.ARPSourceIP(addr)},
+		ofproto.Output{Port: ofproto.PortInPort},
+	)
+}
+
+// toKernel hands a packet that came in by l's patch port to the kernel, or
+// drops it where the router has no namespace.
+func (c *compiler) toKernel(l *leg) ofproto.Instructions {
+	if l.tap == 0 {
+		return ofproto.Instructions{}
+	}
+	return ofproto.ApplyActions(ofproto.Output{Port: l.tap})
+}
+
+// route emits what decides by the destination's network: a connected subnet
+// goes on to tableDeliver, except where the kernel has to do it: back out of
+// the interface that the packet came in by, which Open vSwitch would drop and
+// for which the kernel also sends a redirect, and into a network with a smaller
+// MTU, where it fragments or answers.
+func (c *compiler) route(l *leg) {
+	about := l.object()
+	for _, p := range l.Addresses {
+		if !p.Addr().Is4() {
+			continue
+		}
+		subnet, prio := ofproto.IPv4Dst(p), uint16(2*p.Bits()+2)
+		c.emit(about, RoleRoute, tableRoute, prio, ofproto.MatchOf(ofproto.IPv4(), subnet), ofproto.GotoTable(tableDeliver))
+		for i := range c.legs {
+			if from := &c.legs[i]; from.Interface == l.Interface || l.mtu < from.mtu {
+				c.emit(from.object(), RoleException, tableRoute, prio+1,
+					ofproto.MatchOf(ofproto.InPort(from.patch), ofproto.IPv4(), subnet), c.toKernel(from))
+			}
+		}
+	}
+	c.emit(about, RoleNoRoute, tableRoute, prioMiss, ofproto.MatchOf(ofproto.InPort(l.patch)), c.toKernel(l))
+}
+
+// deliver emits one flow for each address of a port on l's network that lies
+// in one of l's subnets.
+func (c *compiler) deliver(l *leg) {
+	for _, p := range c.index.ports[l.Network] {
+		for _, a := range p.Addresses {
+			if !a.Is4() || !l.contains(a) {
+				continue
+			}
+			c.emit(Object{KindPort, p.ID, l.ID}, RoleDeliver, tableDeliver, prioDeliver,
+				ofproto.MatchOf(ofproto.IPv4(), ofproto.IPv4Dst(netip.PrefixFrom(a, 32))),
+				ofproto.ApplyActions(
+					ofproto.SetField{Field: ofproto.EthSrc(l.MAC)},
+					ofproto.SetField{Field: ofproto.EthDst(p.MAC)},
+					ofproto.DecTTL{},
+					ofproto.Output{Port: l.patch},
+				))
+		}
+	}
+	c.emit(l.object(), RoleUnknown, tableDeliver, prioMiss, ofproto.MatchOf(ofproto.InPort(l.patch)), c.toKernel(l))
+}
+
+func (l *leg) contains(a netip.Addr) bool {
+	for _, p := range l.Addresses {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// drops makes every table end in an explicit drop, so that what is dropped is
+// counted.
+func (c *compiler) drops() {
+	for t := tableClassify; t <= tableDeliver; t++ {
+		c.emit(Object{Kind: KindRouter, ID: c.router.ID}, RoleDrop, t, prioDrop, ofproto.Match{}, ofproto.Instructions{})
+	}
+}
+
+func (c *compiler) emit(about Object, role Role, t ofproto.TableID, prio uint16, m ofproto.Match, do ofproto.Instructions) {
+	cookie := CookieOf(about, role)
+	c.prog.Objects[cookie] = about
+	c.flows = append(c.flows, ofproto.Flow{
+		FlowKey: ofproto.FlowKey{Table: t, Priority: prio, Match: m},
+		Cookie:  cookie,
+		Do:      do,
+	})
+}

@@ -1,0 +1,84 @@
+package routing
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+)
+
+// A cookie says what a flow is for, so that a line of ovs-ofctl dump-flows can
+// be traced back to intent: our mark in the top 8 bits, the flow's [Role] in
+// the next 8, and 48 bits of a hash of the [Object].
+const (
+	cookieMark     ofproto.Cookie = 0xfd << 56
+	cookieMarkMask ofproto.Cookie = 0xff << 56
+	cookieHashMask ofproto.Cookie = 1<<48 - 1
+)
+
+// An Object is the part of a [Model] that a flow serves.
+type Object struct {
+	Kind Kind
+	ID   string
+	// Interface is the ID of the router interface that the flow belongs to:
+	// the interface itself or, for a port, the one by which the router reaches
+	// it. "" for a router.
+	Interface string
+}
+
+func (o Object) String() string { return o.Kind.String() + " " + o.ID }
+
+// Kind is the kind of an [Object].
+type Kind uint8
+
+// The kinds.
+const (
+	KindRouter Kind = iota + 1
+	KindInterface
+	KindPort
+)
+
+func (k Kind) String() string {
+	switch k {
+	case KindRouter:
+		return "router"
+	case KindInterface:
+		return "interface"
+	case KindPort:
+		return "port"
+	}
+	return fmt.Sprintf("kind %d", uint8(k))
+}
+
+// Role is what a flow does for its [Object].
+type Role uint8
+
+// The roles. Their numbers are part of every cookie: never change one.
+const (
+	RoleARP        Role = 1  // answers ARP requests for an address of the interface
+	RoleTTL        Role = 2  // hands packets whose TTL has run out to the kernel
+	RoleIn         Role = 3  // takes packets that came in by the interface to be routed
+	RoleFallback   Role = 4  // hands everything that is not to be routed to the kernel
+	RoleFromKernel Role = 5  // sends what comes from the kernel out of the interface
+	RoleRoute      Role = 6  // finds the subnets of the interface
+	RoleException  Role = 7  // hands packets for a subnet that only the kernel can serve to it
+	RoleNoRoute    Role = 8  // hands packets for no connected subnet to the kernel
+	RoleDeliver    Role = 9  // sends packets to an address of the port
+	RoleUnknown    Role = 10 // hands packets for an address that no port has to the kernel
+	RoleDrop       Role = 11
+)
+
+// CookieOf returns the cookie of the flows that serve o in role r.
+func CookieOf(o Object, r Role) ofproto.Cookie {
+	b := append([]byte{byte(o.Kind)}, o.ID...)
+	b = append(append(b, 0), o.Interface...)
+	sum := sha256.Sum256(b)
+	return cookieMark | ofproto.Cookie(r)<<48 | ofproto.Cookie(binary.BigEndian.Uint64(sum[:]))&cookieHashMask
+}
+
+// RoleOf returns the role that cookie c carries, and false if it does not
+// carry our mark.
+func RoleOf(c ofproto.Cookie) (Role, bool) {
+	return Role(c >> 48), c&cookieMarkMask == cookieMark
+}
