@@ -1,0 +1,145 @@
+package routing
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"strings"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+)
+
+// Names are functions of IDs, the same on every host and in every version of
+// ofdvr: a bridge or a tap that exists must be found again after an upgrade.
+// testdata/names.golden holds examples; a change there breaks running systems.
+const (
+	namespacePrefix = "qrouter-" // as Neutron names it
+	bridgePrefix    = "rb-"
+	tapPrefix       = "qr-" // as Neutron names it
+	patchPrefix     = "pr-"
+	peerPrefix      = "pi-"
+
+	maxIfname = 15 // IFNAMSIZ less the terminating NUL
+	tailLen   = maxIfname - len(bridgePrefix)
+)
+
+// NamespaceName returns the name of the router's network namespace: the one
+// given, or "qrouter-" and the ID, in which each byte outside [A-Za-z0-9_.-]
+// is written as % and two upper-case hexadecimal digits. That is a valid file
+// name for every valid ID.
+func (r *Router) NamespaceName() string {
+	if r.Namespace != "" {
+		return r.Namespace
+	}
+	return namespacePrefix + escapeFileName(r.ID)
+}
+
+// BridgeName returns the name of the router's bridge: the one given, or "rb-"
+// and a tail made from the ID (see [Interface.TapName]). It is empty for an
+// external bridge that is known only by its datapath ID.
+func (r *Router) BridgeName() string {
+	if r.Bridge.Name != "" || !r.Bridge.Managed {
+		return r.Bridge.Name
+	}
+	return bridgePrefix + tail(r.ID)
+}
+
+// DPID returns the datapath ID of the router's bridge: the one given, or for a
+// managed bridge the first 8 bytes, big-endian, of the SHA-256 of the router's
+// ID (1 if they are all zero). It is 0 for an external bridge that is
+// recognized by its name.
+func (r *Router) DPID() ofproto.DPID {
+	if r.Bridge.DatapathID != 0 || !r.Bridge.Managed {
+		return r.Bridge.DatapathID
+	}
+	sum := sha256.Sum256([]byte(r.ID))
+	return max(1, ofproto.DPID(binary.BigEndian.Uint64(sum[:])))
+}
+
+// TapName returns the name of the interface's tap, which joins the router's
+// bridge to its namespace: the one given, or "qr-" and a tail. The tail is the
+// ID itself if that has at most 11 characters, all of [A-Za-z0-9_.-]; the ID's
+// first 11 characters if it is a UUID, as Neutron does; and otherwise the first
+// 11 hexadecimal digits of the ID's SHA-256.
+func (i *Interface) TapName() string {
+	if i.TapPort != "" {
+		return i.TapPort
+	}
+	return tapPrefix + tail(i.ID)
+}
+
+// PatchName returns the name of the patch port's end on the router's bridge:
+// the one given, or "pr-" and a tail (see [Interface.TapName]).
+func (i *Interface) PatchName() string {
+	if i.PatchPort != "" {
+		return i.PatchPort
+	}
+	return patchPrefix + tail(i.ID)
+}
+
+// PeerName returns the name of the patch port's end on the integration bridge:
+// "pi-" and a tail (see [Interface.TapName]).
+func (i *Interface) PeerName() string { return peerPrefix + tail(i.ID) }
+
+func tail(id string) string {
+	switch {
+	case len(id) <= tailLen && isPortable(id):
+		return id
+	case isUUID(id):
+		return id[:tailLen]
+	}
+	sum := sha256.Sum256([]byte(id))
+	return hex.EncodeToString(sum[:])[:tailLen]
+}
+
+func escapeFileName(s string) string {
+	const digits = "0123456789ABCDEF"
+	if isPortable(s) {
+		return s
+	}
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if isPortableByte(c) {
+			b.WriteByte(c)
+		} else {
+			b.Write([]byte{'%', digits[c>>4], digits[c&15]})
+		}
+	}
+	return b.String()
+}
+
+// isPortable reports whether s consists of POSIX's portable file name
+// characters (POSIX.1-2017 §3.282).
+func isPortable(s string) bool {
+	for i := range len(s) {
+		if !isPortableByte(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func isPortableByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		c == '_' || c == '.' || c == '-'
+}
+
+// isUUID reports whether s has the form of RFC 9562 §4, in either case.
+func isUUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		switch i {
+		case 8, 13, 18, 23:
+			if s[i] != '-' {
+				return false
+			}
+		default:
+			if !strings.Contains("0123456789abcdefABCDEF", s[i:i+1]) {
+				return false
+			}
+		}
+	}
+	return true
+}

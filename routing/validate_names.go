@@ -1,0 +1,195 @@
+package routing
+
+import (
+	"fmt"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+)
+
+// A nameTable knows who has which name, as far as routers share them.
+//
+// What ofdvr makes is in one Open vSwitch, where bridges, patch ports and taps
+// share one space of names. External bridges may be in several, so their ports
+// must differ only from those of the same bridge, and two bridges may have one
+// name if datapath IDs tell them apart.
+type nameTable struct {
+	links      map[string]string    // made by ofdvr: name → whose, in words
+	external   map[extPort]string   // ports of external bridges
+	namespaces map[string]string    // → router ID
+	bridges    map[string][]*Router // by name, one for each datapath ID or without
+	dpids      map[ofproto.DPID]string
+}
+
+type extPort struct {
+	router *Router
+	name   string
+}
+
+func (t *nameTable) init() {
+	if t.links == nil {
+		t.links = make(map[string]string)
+		t.external = make(map[extPort]string)
+		t.namespaces = make(map[string]string)
+		t.bridges = make(map[string][]*Router)
+		t.dpids = make(map[ofproto.DPID]string)
+	}
+}
+
+func (v *validator) checkBridge(p path, r *Router) {
+	t := &v.names
+	t.init()
+	if r.ID == "" { // reported, and nothing can be derived
+		return
+	}
+	v.checkNamespace(p, r)
+	if name := r.BridgeName(); name == "" {
+		if r.DPID() == 0 {
+			v.bad(p, "bridge.name", "the bridge is external: it needs a name or a datapath_id")
+		}
+	} else if err := checkIfname(name); err != nil {
+		v.bad(p, "bridge.name", "%w", err)
+	} else if other := t.sameBridge(r, name); other != "" {
+		v.bad(p, "bridge.name", "bridge %q is already used by %s", name, other)
+	} else {
+		t.bridges[name] = append(t.bridges[name], r)
+		if r.Bridge.Managed {
+			t.links[name] = fmt.Sprintf("the bridge of router %q", r.ID)
+		}
+	}
+	if id := r.DPID(); id != 0 {
+		if other, used := t.dpids[id]; used {
+			if other != r.ID { // a second router of one ID is reported as that
+				v.bad(p, "bridge.datapath_id", "datapath ID %v is already used by router %q", id, other)
+			}
+			return
+		}
+		t.dpids[id] = r.ID
+	}
+}
+
+// sameBridge says who else uses the bridge called name, "" if nobody does. A
+// managed bridge and any link made by ofdvr share one switch; an external one
+// is another bridge if both datapath IDs are known and differ.
+func (t *nameTable) sameBridge(r *Router, name string) string {
+	for _, other := range t.bridges[name] {
+		switch {
+		case other.ID == r.ID && !explicit(other, r):
+			// A second router of one ID is reported as that.
+		case r.Bridge.Managed && other.Bridge.Managed,
+			r.DPID() == 0, other.DPID() == 0, r.DPID() == other.DPID():
+			return fmt.Sprintf("router %q", other.ID)
+		}
+	}
+	if r.Bridge.Managed && len(t.bridges[name]) == 0 {
+		return t.links[name]
+	}
+	return ""
+}
+
+func explicit(a, b *Router) bool { return a.Bridge.Name != "" || b.Bridge.Name != "" }
+
+func (v *validator) checkNamespace(p path, r *Router) {
+	if r.Fallback != FallbackNamespace {
+		return
+	}
+	name := r.NamespaceName()
+	if err := checkNamespaceName(name); err != nil {
+		if r.Namespace != "" { // else it is the ID that is wrong
+			v.bad(p, "namespace", "%w", err)
+		}
+		return
+	}
+	other, used := v.names.namespaces[name]
+	switch {
+	case !used:
+		v.names.namespaces[name] = r.ID
+	case other != r.ID || r.Namespace != "":
+		v.bad(p, "namespace", "namespace %q is already used by router %q", name, other)
+	}
+}
+
+func (v *validator) checkInterfaceNames(p path, r *Router, f *Interface) {
+	hasTap := r.Fallback == FallbackNamespace
+	if !r.Bridge.Managed {
+		v.checkExternalPort(p, r, f, "patch_port", f.PatchPort)
+		if hasTap || f.TapPort != "" {
+			v.checkExternalPort(p, r, f, "tap_port", f.TapPort)
+		}
+		return
+	}
+	if f.ID == "" { // reported, and nothing can be derived
+		return
+	}
+	v.checkLink(p, "patch_port", f.PatchName(), "the patch port", f)
+	if hasTap {
+		v.checkLink(p, "tap_port", f.TapName(), "the tap", f)
+	}
+	v.checkLink(p, "id", f.PeerName(), "the patch port on the integration bridge", f)
+}
+
+func (v *validator) checkExternalPort(p path, r *Router, f *Interface, key, name string) {
+	if name == "" {
+		v.bad(p, key, "the bridge is external: interface %q needs a %s", f.ID, key)
+		return
+	}
+	if err := checkIfname(name); err != nil {
+		v.bad(p, key, "%w", err)
+		return
+	}
+	if name == r.Bridge.Name {
+		v.bad(p, key, "%s %q is the bridge itself", key, name)
+		return
+	}
+	if other, used := v.names.external[extPort{r, name}]; used {
+		v.bad(p, key, "%s %q is already %s", key, name, other)
+		return
+	}
+	v.names.external[extPort{r, name}] = fmt.Sprintf("the %s of interface %q", key, f.ID)
+}
+
+func (v *validator) checkLink(p path, key, name, what string, f *Interface) {
+	if err := checkIfname(name); err != nil {
+		v.bad(p, key, "%w", err)
+		return
+	}
+	whose := fmt.Sprintf("%s of interface %q", what, f.ID)
+	switch other, used := v.names.links[name]; {
+	case !used:
+		v.names.links[name] = whose
+	case other != whose: // else a second interface of one ID is reported as that
+		v.bad(p, key, "the name %q for %s is already used by %s", name, what, other)
+	}
+}
+
+// checkIfname says why name cannot be that of a network interface: the rules
+// of Linux (dev_valid_name in net/core/dev.c), those of Open vSwitch (no
+// slash), and printable ASCII only. A percent sign is a pattern to Linux.
+func checkIfname(name string) error {
+	if len(name) > maxIfname {
+		return fmt.Errorf("the name %q has %d characters, more than %d", name, len(name), maxIfname)
+	}
+	ok := name != "" && name != "." && name != ".."
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c <= ' ' || c >= 0x7f, c == '/', c == ':', c == '%':
+			ok = false
+		}
+	}
+	if !ok {
+		return fmt.Errorf("the name %q is not that of a network interface", name)
+	}
+	return nil
+}
+
+func checkNamespaceName(name string) error {
+	ok := name != "" && name != "." && name != ".." && len(name) <= 255
+	for i := range len(name) {
+		if c := name[i]; c < ' ' || c == 0x7f || c == '/' {
+			ok = false
+		}
+	}
+	if !ok {
+		return fmt.Errorf("the name %q is not that of a namespace: it has to be a file name", name)
+	}
+	return nil
+}

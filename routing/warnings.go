@@ -1,0 +1,109 @@
+package routing
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// Warnings returns what in m is allowed but probably not meant, in the order of
+// m. Its result is meaningful if [Model.Validate] returns nil.
+func (m *Model) Warnings() []*PathError {
+	var warnings []*PathError
+	warn := func(p path, key, format string, args ...any) {
+		where := p.String()
+		if key != "" {
+			where += "." + key
+		}
+		warnings = append(warnings, &PathError{where, fmt.Errorf(format, args...)})
+	}
+	subnets := make(map[string]*subnetTable, len(m.Networks)) // by network
+	for i := range m.Routers {
+		for _, f := range m.Routers[i].Interfaces {
+			t := subnets[f.Network]
+			if t == nil {
+				t = &subnetTable{has: make(map[netip.Prefix]bool)}
+				subnets[f.Network] = t
+			}
+			for _, a := range f.Addresses {
+				t.add(a)
+			}
+		}
+	}
+	for i := range m.Networks {
+		if id := m.Networks[i].ID; subnets[id] == nil {
+			warn(path{kind: networkPath, i: i}, "", "no router has an interface on network %q", id)
+		}
+	}
+	for i := range m.Routers {
+		r, p := &m.Routers[i], path{kind: routerPath, router: i}
+		if len(r.Interfaces) == 0 {
+			warn(p, "", "router %q has no interface", r.ID)
+		}
+		if r.Fallback == FallbackNamespace {
+			continue
+		}
+		if r.Namespace != "" {
+			warn(p, "namespace", "the namespace of router %q is not used: its fallback is none", r.ID)
+		}
+		for j := range r.Interfaces {
+			if f := &r.Interfaces[j]; f.TapPort != "" {
+				warn(path{kind: ifacePath, router: i, iface: j}, "tap_port",
+					"the tap_port of interface %q is not used: the fallback of router %q is none", f.ID, r.ID)
+			}
+		}
+	}
+	for i := range m.Ports {
+		q, p := &m.Ports[i], path{kind: portPath, i: i}
+		if len(q.Addresses) == 0 {
+			warn(p, "", "port %q has no address, so nothing is routed to it", q.ID)
+			continue
+		}
+		t := subnets[q.Network]
+		if t == nil { // said of the network
+			continue
+		}
+		for k, a := range q.Addresses {
+			if s, ok := t.lookup(a); !ok {
+				warn(p, elem("addresses", k),
+					"address %v is outside every subnet of the router interfaces on network %q: it gets no fast path", a, q.Network)
+			} else if err := checkHost(netip.PrefixFrom(a, s.Bits())); err != nil {
+				warn(p, elem("addresses", k), "%w", err)
+			}
+		}
+	}
+	return warnings
+}
+
+// A subnetTable finds an address's subnet in a time that does not grow with
+// the number of subnets.
+type subnetTable struct {
+	has  map[netip.Prefix]bool
+	bits [2][129]bool // prefix lengths in has, of IPv4 and IPv6
+}
+
+func (t *subnetTable) add(p netip.Prefix) {
+	if p.IsValid() {
+		t.has[p.Masked()] = true
+		t.bits[family(p.Addr())][p.Bits()] = true
+	}
+}
+
+// lookup returns the longest prefix that contains a.
+func (t *subnetTable) lookup(a netip.Addr) (netip.Prefix, bool) {
+	for n := a.BitLen(); n >= 0; n-- {
+		if !t.bits[family(a)][n] {
+			continue
+		}
+		if p, err := a.Prefix(n); err == nil && t.has[p] {
+			return p, true
+		}
+	}
+	return netip.Prefix{}, false
+}
+
+func family(a netip.Addr) int {
+	if a.Is4() {
+		return 0
+	}
+	return 1
+}
