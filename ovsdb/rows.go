@@ -1,0 +1,261 @@
+package ovsdb
+
+import (
+	"fmt"
+	"slices"
+)
+
+// existing removes what of ours is not wanted and corrects what is.
+func (p *planner) existing() {
+	root := Row{Table: TableRoot, UUID: p.s.Root}
+	for i := range p.s.Bridges {
+		b := &p.s.Bridges[i]
+		row := b.row()
+		if !p.stays(b) {
+			p.removes = append(p.removes, Op{Verb: Remove, Row: row, Parent: root, Router: b.Router()})
+			continue
+		}
+		switch {
+		case !isOurs(b.ExternalIDs), p.heldRouters[b.Router()]:
+		case p.isWanted(b):
+			p.updateBridge(b, p.want[b.Router()])
+		default:
+			p.problem(foreignPorts(b, b.foreignPorts(), "it is no longer wanted but cannot be removed"))
+			for j := range b.Controllers {
+				if c := &b.Controllers[j]; isOurs(c.ExternalIDs) {
+					p.removes = append(p.removes, Op{Verb: Remove, Row: c.row(), Parent: row, Router: b.Router()})
+				}
+			}
+		}
+		for j := range b.Ports {
+			p.existingPort(b, &b.Ports[j])
+		}
+	}
+}
+
+func (p *planner) existingPort(b *BridgeRow, port *PortRow) {
+	k := keyOf(port.ExternalIDs)
+	if !isOurs(port.ExternalIDs) || isLocal(b, port) || p.held(k) {
+		return
+	}
+	w := p.ports[port.Name]
+	if w == nil || w.key != k || w.bridge != b.Name || len(port.Interfaces) != 1 || port.Interfaces[0].Name != port.Name {
+		p.removes = append(p.removes, Op{Verb: Remove, Row: port.row(), Parent: b.row(), Router: k.router, Interface: k.iface})
+		return
+	}
+	w.exists = true
+	p.updatePort(b, port, w)
+}
+
+// missing inserts what is wanted and does not exist.
+func (p *planner) missing() {
+	root := Row{Table: TableRoot, UUID: p.s.Root}
+	for _, b := range p.order {
+		if p.heldRouters[b.Router] {
+			continue
+		}
+		if old := p.bridges[b.Name]; old != nil && p.isWanted(old) {
+			continue
+		}
+		row := p.insert(TableBridge, root, b.Name, key{router: b.Router}, p.bridgeColumns(b), map[string]map[string]string{
+			"other_config": b.otherConfig(), "external_ids": marks(key{router: b.Router})})
+		p.placeholders[b.Name] = row.UUID
+		p.insertController(row, b.Router)
+		p.insertPort(row, &wantPort{key: key{router: b.Router}, name: b.Name, typ: "internal"})
+	}
+	for _, w := range p.plist {
+		if w.exists || p.held(w.key) {
+			continue
+		}
+		parent := Row{Table: TableBridge, UUID: p.placeholders[w.bridge], Name: w.bridge}
+		if parent.UUID == "" {
+			parent = p.bridges[w.bridge].row()
+		}
+		p.insertPort(parent, w)
+	}
+}
+
+// insert adds an Insert and returns the new row's placeholder.
+func (p *planner) insert(t Table, parent Row, name string, k key, set map[string]any, put map[string]map[string]string) Row {
+	p.serial++
+	row := Row{Table: t, UUID: fmt.Sprintf("row%d", p.serial), Name: name}
+	p.inserts = append(p.inserts, Op{Verb: Insert, Row: row, Parent: parent, Router: k.router, Interface: k.iface, Set: set, Put: put})
+	return row
+}
+
+func (p *planner) insertController(bridge Row, router string) {
+	k := key{router: router}
+	p.insert(TableController, bridge, p.d.Controller, k,
+		map[string]any{"target": p.d.Controller, "max_backoff": maxBackoff, "inactivity_probe": inactivityProbe},
+		map[string]map[string]string{"external_ids": marks(k)})
+}
+
+func (p *planner) insertPort(bridge Row, w *wantPort) {
+	set := map[string]any{"name": w.name}
+	switch {
+	case w.mac == "": // not on the integration bridge: no VLANs there
+	case w.vlan != 0:
+		set["tag"] = int(w.vlan)
+	default: // a trunk of every tenant otherwise, until its owner comes
+		set["tag"], set["vlan_mode"], set["trunks"] = deadVLAN, "trunk", []int{deadVLAN}
+	}
+	port := p.insert(TablePort, bridge, w.name, w.key, set, map[string]map[string]string{"external_ids": marks(w.key)})
+	put := map[string]map[string]string{"external_ids": w.externalIDs()}
+	if w.peer != "" {
+		put["options"] = map[string]string{"peer": w.peer}
+	}
+	p.insert(TableInterface, port, w.name, w.key, map[string]any{"name": w.name, "type": w.typ}, put)
+}
+
+// update adds o unless it writes nothing.
+func (p *planner) update(o Op) {
+	if o.Verb = Update; !o.empty() {
+		p.updates = append(p.updates, o)
+	}
+}
+
+func (p *planner) updateBridge(b *BridgeRow, w *Bridge) {
+	o := Op{Row: b.row(), Router: w.Router}
+	if b.FailMode != failMode {
+		o.set("fail_mode", failMode)
+	}
+	if !slices.Equal(b.Protocols, []string{protocol}) {
+		o.set("protocols", []string{protocol})
+	}
+	if !sameDatapath(b.DatapathType, p.br.DatapathType) {
+		o.set("datapath_type", p.br.DatapathType)
+	}
+	o.put("other_config", b.OtherConfig, w.otherConfig())
+	p.update(o)
+	if local, ok := b.Port(b.Name); ok {
+		p.switchErrors(b, &local, key{router: w.Router}, "bridge")
+	}
+	p.updateControllers(b)
+}
+
+// updateControllers keeps one controller row of ours: ovs-vswitchd flushes
+// the flows when the first one comes and when the last one goes.
+func (p *planner) updateControllers(b *BridgeRow) {
+	var keep *ControllerRow
+	for i := range b.Controllers {
+		c := &b.Controllers[i]
+		if isOurs(c.ExternalIDs) && (keep == nil || keep.Target != p.d.Controller && c.Target == p.d.Controller) {
+			keep = c
+		}
+	}
+	for i := range b.Controllers {
+		c := &b.Controllers[i]
+		switch {
+		case c == keep:
+		case isOurs(c.ExternalIDs):
+			p.removes = append(p.removes, Op{Verb: Remove, Row: c.row(), Parent: b.row(), Router: b.Router()})
+		default:
+			p.problem(Problem{Kind: ForeignController, Router: b.Router(), Object: "bridge " + b.Name,
+				Detail: fmt.Sprintf("it has a controller that is not ours, %s, which can change its flows", c.Target),
+				Remedy: fmt.Sprintf("remove it with `ovs-vsctl remove Bridge %s controller %s`", b.Name, c.UUID)})
+		}
+	}
+	if keep == nil {
+		p.insertController(b.row(), b.Router())
+		return
+	}
+	o := Op{Row: keep.row(), Parent: b.row(), Router: b.Router()}
+	if keep.Target != p.d.Controller {
+		o.set("target", p.d.Controller)
+	}
+	if keep.MaxBackoff == nil || *keep.MaxBackoff != maxBackoff {
+		o.set("max_backoff", maxBackoff)
+	}
+	if keep.InactivityProbe == nil || *keep.InactivityProbe != inactivityProbe {
+		o.set("inactivity_probe", inactivityProbe)
+	}
+	p.update(o)
+}
+
+func (p *planner) updatePort(b *BridgeRow, port *PortRow, w *wantPort) {
+	o := Op{Row: port.row(), Parent: b.row(), Router: w.key.router, Interface: w.key.iface}
+	if w.vlan != 0 {
+		if port.Tag == nil || *port.Tag != int(w.vlan) {
+			o.set("tag", int(w.vlan))
+		}
+		if port.VLANMode != "" && port.VLANMode != "access" {
+			o.set("vlan_mode", []string{})
+		}
+		if len(port.Trunks) > 0 {
+			o.set("trunks", []int{})
+		}
+	}
+	p.update(o)
+
+	f := &port.Interfaces[0]
+	o = Op{Row: f.row(), Parent: port.row(), Router: w.key.router, Interface: w.key.iface}
+	if f.Type != w.typ {
+		o.set("type", w.typ)
+	}
+	if w.peer != "" {
+		o.put("options", f.Options, map[string]string{"peer": w.peer})
+	}
+	o.put("external_ids", f.ExternalIDs, w.externalIDs())
+	if w.mac == "" { // an agent would take it for a second copy of the port
+		o.drop("external_ids", f.ExternalIDs, KeyIfaceID, KeyAttachedMAC, KeyIfaceStatus)
+	}
+	p.update(o)
+	p.switchErrors(b, port, w.key, w.what)
+}
+
+// switchErrors reports what ovs-vswitchd could not do for port.
+func (p *planner) switchErrors(b *BridgeRow, port *PortRow, k key, what string) {
+	for _, f := range port.Interfaces {
+		if f.Error == "" && f.OFPort != -1 {
+			continue
+		}
+		detail := "ovs-vswitchd could not create it"
+		if f.Error != "" {
+			detail += ": " + f.Error
+		}
+		p.problem(Problem{Kind: SwitchError, Router: k.router, Interface: k.iface,
+			Object: fmt.Sprintf("%s %s on bridge %s", what, f.Name, b.Name), Detail: detail,
+			Remedy: "see the log of ovs-vswitchd"})
+	}
+}
+
+func (p *planner) bridgeColumns(b *Bridge) map[string]any {
+	return map[string]any{"name": b.Name, "fail_mode": failMode, "protocols": []string{protocol}, "datapath_type": p.br.DatapathType}
+}
+
+func (b *Bridge) otherConfig() map[string]string {
+	return map[string]string{"disable-in-band": "true", "datapath-id": datapathID(b.DatapathID)}
+}
+
+// marks returns the external_ids that make a row k's.
+func marks(k key) map[string]string {
+	m := map[string]string{KeyOwner: Owner, KeyRouter: k.router}
+	if k.iface != "" {
+		m[KeyInterface] = k.iface
+	}
+	return m
+}
+
+// externalIDs returns what w's Interface row has to have. Only the end on the
+// integration bridge says whose port it is.
+func (w *wantPort) externalIDs() map[string]string {
+	m := marks(w.key)
+	if w.mac != "" {
+		m[KeyIfaceID], m[KeyAttachedMAC], m[KeyIfaceStatus] = w.key.iface, w.mac, "active"
+	}
+	return m
+}
+
+func (b *BridgeRow) row() Row {
+	return Row{Table: TableBridge, UUID: b.UUID, Name: b.Name, Ours: isOurs(b.ExternalIDs)}
+}
+
+func (p *PortRow) row() Row {
+	return Row{Table: TablePort, UUID: p.UUID, Name: p.Name, Ours: isOurs(p.ExternalIDs)}
+}
+
+func (i *InterfaceRow) row() Row { return Row{Table: TableInterface, UUID: i.UUID, Name: i.Name} }
+
+func (c *ControllerRow) row() Row {
+	return Row{Table: TableController, UUID: c.UUID, Name: c.Target, Ours: isOurs(c.ExternalIDs)}
+}

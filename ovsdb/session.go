@@ -1,0 +1,208 @@
+package ovsdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/ovn-kubernetes/libovsdb/cache"
+	"github.com/ovn-kubernetes/libovsdb/client"
+	"github.com/ovn-kubernetes/libovsdb/model"
+	wire "github.com/ovn-kubernetes/libovsdb/ovsdb"
+	"go.uber.org/zap"
+)
+
+// A session is one connection to ovsdb-server with a monitor on it. It is not
+// reconnected: another session takes its place, and starts with nothing
+// cached. (libovsdb's own reconnect empties its cache without saying so, and
+// serves stale rows while the server is away.)
+type session struct {
+	lib   client.Client
+	gone  chan struct{} // closed when the connection has ended
+	fresh chan struct{} // capacity 1, full: something has changed since the last receive
+
+	mu    sync.Mutex // protects what follows
+	rows  rows       // what state was made from
+	state State
+}
+
+// open connects to endpoint and waits until the whole state has arrived.
+// From then on, it calls notify after each change; notify must not block.
+// The caller must close the session.
+func open(ctx context.Context, endpoint string, log *zap.Logger, notify func()) (*session, error) {
+	schema, err := dbModel()
+	if err != nil {
+		return nil, fmt.Errorf("describe the schema: %w", err)
+	}
+	logger := logr.New(&sink{log})
+	lib, err := client.NewOVSDBClient(schema, client.WithEndpoint(endpoint), client.WithLogger(&logger))
+	if err != nil {
+		return nil, err
+	}
+	s := &session{lib: lib, gone: make(chan struct{}), fresh: make(chan struct{}, 1)}
+	failed := make(chan struct{})
+	go func() { // libovsdb tells only who is already listening
+		select {
+		case <-lib.DisconnectNotify():
+			close(s.gone)
+		case <-failed:
+		}
+	}()
+	if err := lib.Connect(ctx); err != nil {
+		close(failed)
+		return nil, err
+	}
+	changed := func() {
+		select {
+		case s.fresh <- struct{}{}:
+		default:
+		}
+		notify()
+	}
+	if err := s.monitor(ctx, changed); err != nil {
+		s.close()
+		return nil, fmt.Errorf("monitor the database: %w", err)
+	}
+	return s, nil
+}
+
+func (s *session) monitor(ctx context.Context, changed func()) error {
+	c := s.lib.Cache()
+	if c == nil {
+		return client.ErrNotConnected
+	}
+	c.AddEventHandler(&cache.EventHandlerFuncs{ // on libovsdb's event queue: hand over and return
+		AddFunc:    func(string, model.Model) { changed() },
+		UpdateFunc: func(string, model.Model, model.Model) { changed() },
+		DeleteFunc: func(string, model.Model) { changed() },
+	})
+	m := s.lib.NewMonitor(monitored()...)
+	// With monitor_cond_since, libovsdb swallows updates that do not fit its
+	// cache; with monitor_cond it disconnects.
+	m.Method = wire.ConditionalMonitorRPC
+	_, err := s.lib.Monitor(ctx, m)
+	return err
+}
+
+// close ends the connection and waits for its end.
+func (s *session) close() {
+	s.lib.Close()
+	t := time.NewTimer(time.Second) // a lost notification is possible, if unlikely
+	defer t.Stop()
+	select {
+	case <-s.gone:
+	case <-t.C:
+	}
+}
+
+// run returns when ctx is done, or when the connection has ended or
+// ovsdb-server does not answer an echo. It is sent every interval.
+func (s *session) run(ctx context.Context, interval, timeout time.Duration) error {
+	t := time.NewTicker(interval)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-s.gone:
+			return errors.New("ovsdb-server closed the connection")
+		case <-t.C:
+			ectx, cancel := context.WithTimeout(ctx, timeout)
+			err := s.lib.Echo(ectx)
+			cancel()
+			if err != nil && ctx.Err() == nil {
+				return fmt.Errorf("ovsdb-server does not answer: %w", err)
+			}
+		}
+	}
+}
+
+// snapshot returns the state after the last transaction that was received, and
+// what it was made from.
+//
+// libovsdb locks its cache for the time of a transaction, but readers lock
+// only one table. So the tables are read twice, and between the two reads the
+// cache's lock is acquired and released: if both reads gave the same, then
+// that is the state at a moment at which no transaction was half applied.
+func (s *session) snapshot(ctx context.Context) (State, rows, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ctx.Err() == nil {
+		c := s.lib.Cache()
+		if c == nil {
+			return State{}, nil, ErrNotConnected
+		}
+		before := collect(c)
+		c.Tables() // waits for the transaction that is being applied
+		if after := collect(c); !after.equal(before) {
+			continue
+		}
+		if s.rows == nil || !before.equal(s.rows) {
+			s.rows, s.state = before, before.state()
+		}
+		return s.state, s.rows, nil
+	}
+	return State{}, nil, context.Cause(ctx)
+}
+
+func collect(c *cache.TableCache) rows {
+	r := rows{}
+	for _, t := range []Table{TableRoot, TableBridge, TablePort, TableInterface, TableController} {
+		r[t] = map[string]model.Model{}
+		if table := c.Table(string(t)); table != nil {
+			r[t] = table.RowsShallow()
+		}
+	}
+	return r
+}
+
+// transact carries t out. When it returns nil, the cache has t's effects:
+// ovsdb-server sends updates before the reply (RFC 7047 §4.1.6), and libovsdb
+// handles messages in order.
+func (s *session) transact(ctx context.Context, t transaction) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		select {
+		case <-s.gone:
+			cancel(ErrNotConnected)
+		case <-stop:
+		}
+	}()
+	results, err := s.lib.Transact(ctx, t.wire...)
+	switch {
+	case err == nil:
+		return t.check(results)
+	case errors.Is(err, client.ErrNotConnected):
+		return ErrNotConnected
+	case ctx.Err() != nil:
+		return fmt.Errorf("ovsdb-server did not answer, what it did is unknown: %w", context.Cause(ctx))
+	}
+	return err
+}
+
+// await waits until the state is another than old, ctx is done or the
+// connection has ended.
+func (s *session) await(ctx context.Context, old rows) error {
+	for {
+		_, now, err := s.snapshot(ctx)
+		if err != nil {
+			return err
+		}
+		if !now.equal(old) {
+			return nil
+		}
+		select {
+		case <-s.fresh:
+		case <-s.gone:
+			return ErrNotConnected
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
