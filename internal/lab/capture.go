@@ -1,0 +1,230 @@
+package lab
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"golang.org/x/sys/unix"
+)
+
+// A Frame is an Ethernet frame that was seen on an interface.
+type Frame struct {
+	Time     time.Time // when it was read, shortly after it passed
+	Outgoing bool      // sent by the namespace that owns the interface, not received
+	Data     []byte    // from the Ethernet header on, VLAN tag included; not to be changed
+}
+
+// Packet decodes the frame.
+func (f Frame) Packet() gopacket.Packet {
+	return gopacket.NewPacket(f.Data, layers.LayerTypeEthernet, gopacket.DecodeOptions{NoCopy: true})
+}
+
+// A Capture records the frames on an interface. Its methods may be called from
+// several goroutines.
+type Capture struct {
+	what string // for errors
+	file *os.File
+	done chan struct{} // closed when read has ended
+
+	mu     sync.Mutex
+	frames []Frame
+	more   chan struct{} // closed and replaced when frames grow
+	err    error         // why read ended
+}
+
+// Capture starts to record the frames that pass, in both directions, on an
+// interface in a network namespace of the host ("" is the host's own). It keeps
+// those for which keep is true, or all if keep is nil; keep is called on one
+// goroutine and should be quick. The caller must close the capture.
+func (h *Host) Capture(netns, ifname string, keep func(Frame) bool) (*Capture, error) {
+	c := &Capture{
+		what: "capture on " + ifname,
+		done: make(chan struct{}),
+		more: make(chan struct{}),
+	}
+	if netns != "" {
+		c.what += " in " + netns
+	}
+	err := inNetns(h.netnsPath(netns), func() (err error) {
+		c.file, err = packetSocket(ifname, unix.ETH_P_ALL)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.what, err)
+	}
+	go c.read(keep)
+	return c, nil
+}
+
+// packetSocket returns a packet socket (packet(7)) bound to an interface of the
+// thread's network namespace. With protocol 0 it only sends.
+func packetSocket(ifname string, protocol uint16) (*os.File, error) {
+	nic, err := net.InterfaceByName(ifname)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open a packet socket: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "packet socket on "+ifname)
+	for _, opt := range []struct{ level, name, value int }{
+		{unix.SOL_PACKET, unix.PACKET_AUXDATA, 1},
+		{unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8 << 20},
+	} {
+		if err := unix.SetsockoptInt(fd, opt.level, opt.name, opt.value); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("set an option of a packet socket: %w", err)
+		}
+	}
+	addr := &unix.SockaddrLinklayer{Protocol: protocol<<8 | protocol>>8, Ifindex: nic.Index}
+	if err := unix.Bind(fd, addr); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("bind a packet socket to %s: %w", ifname, err)
+	}
+	return f, nil
+}
+
+// read records frames until the socket is closed.
+func (c *Capture) read(keep func(Frame) bool) {
+	defer close(c.done)
+	raw, err := c.file.SyscallConn()
+	data, control := make([]byte, 1<<16), make([]byte, 256)
+	for err == nil {
+		var f Frame
+		var rerr error
+		err = raw.Read(func(fd uintptr) bool {
+			f, rerr = receive(int(fd), data, control)
+			return !errors.Is(rerr, unix.EAGAIN)
+		})
+		switch {
+		case err != nil: // closed
+		case errors.Is(rerr, unix.EINTR), errors.Is(rerr, unix.ENETDOWN): // it may come up again
+		case rerr != nil:
+			err = rerr
+		case keep == nil || keep(f):
+			c.add(f)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.err = err
+	close(c.more)
+}
+
+func (c *Capture) add(f Frame) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.frames = append(c.frames, f)
+	close(c.more)
+	c.more = make(chan struct{})
+}
+
+// receive reads a frame. The kernel takes a VLAN tag out of a frame and hands it
+// over beside it, so receive puts it back.
+func receive(fd int, data, control []byte) (Frame, error) {
+	n, cn, _, from, err := unix.Recvmsg(fd, data, control, unix.MSG_TRUNC)
+	if err != nil {
+		return Frame{}, err
+	}
+	f := Frame{Time: time.Now(), Data: slices.Clone(data[:min(n, len(data))])}
+	if sa, ok := from.(*unix.SockaddrLinklayer); ok {
+		f.Outgoing = sa.Pkttype == unix.PACKET_OUTGOING
+	}
+	messages, err := unix.ParseSocketControlMessage(control[:cn])
+	if err != nil {
+		return Frame{}, err
+	}
+	for _, m := range messages {
+		if m.Header.Level != unix.SOL_PACKET || m.Header.Type != unix.PACKET_AUXDATA || len(m.Data) < 20 || len(f.Data) < 12 {
+			continue
+		}
+		// struct tpacket_auxdata of linux/if_packet.h
+		status := binary.NativeEndian.Uint32(m.Data)
+		tci, tpid := binary.NativeEndian.Uint16(m.Data[16:]), binary.NativeEndian.Uint16(m.Data[18:])
+		if status&unix.TP_STATUS_VLAN_VALID != 0 {
+			tag := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(nil, tpid), tci)
+			f.Data = slices.Insert(f.Data, 12, tag...)
+		}
+	}
+	return f, nil
+}
+
+// Frames returns what was recorded so far.
+func (c *Capture) Frames() []Frame {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.frames)
+}
+
+// Count returns how many of the frames recorded so far match. A frame that
+// was sent a moment ago may not be among them: to see that something was not
+// sent, wait first for something that was sent after it.
+func (c *Capture) Count(match func(Frame) bool) int {
+	n := 0
+	for _, f := range c.Frames() {
+		if match(f) {
+			n++
+		}
+	}
+	return n
+}
+
+// Await returns the first recorded frame that matches, and waits for it if need
+// be. what completes the sentence "waited for" in the error when ctx ends
+// first.
+func (c *Capture) Await(ctx context.Context, what string, match func(Frame) bool) (Frame, error) {
+	for seen := 0; ; {
+		c.mu.Lock()
+		fresh, more, err := c.frames[seen:], c.more, c.err
+		c.mu.Unlock()
+		for _, f := range fresh {
+			if match(f) {
+				return f, nil
+			}
+		}
+		seen += len(fresh)
+		if err != nil {
+			return Frame{}, fmt.Errorf("%s: wait for %s: %w", c.what, what, err)
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return Frame{}, fmt.Errorf("%s: waited for %s, saw %d other frames: %w", c.what, what, seen, context.Cause(ctx))
+		}
+	}
+}
+
+// Close ends the recording. Frames stay readable.
+func (c *Capture) Close() error {
+	err := c.file.Close()
+	<-c.done
+	return err
+}
+
+// Send sends an Ethernet frame, as it is, out of an interface in a network
+// namespace of the host ("" is the host's own).
+func (h *Host) Send(netns, ifname string, frame []byte) error {
+	err := inNetns(h.netnsPath(netns), func() error {
+		f, err := packetSocket(ifname, 0)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		_, err = f.Write(frame)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("send a frame on %s: %w", ifname, err)
+	}
+	return nil
+}

@@ -1,0 +1,234 @@
+package lab
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A Host is a machine that can run Open vSwitch: a mount namespace with a /run
+// of its own, and a network namespace with nothing but a loopback interface and
+// IP forwarding off. Its methods may be called from several goroutines.
+type Host struct {
+	dir    string
+	holder *exec.Cmd
+	stdin  io.Closer // the holder ends when it is closed
+	pid    string    // the holder's
+
+	mu        sync.Mutex
+	processes []*Process // every one started, ended or not
+	database  *Process   // nil before StartOVS
+	vswitchd  *Process   // nil before StartOVS
+	closed    bool
+}
+
+// holderScript makes the host out of new mount and network namespaces, with
+// the host's directory as $1, and holds it until standard input ends. The
+// bubble's scratch directory stays visible in the new /run.
+const holderScript = `
+mkdir "$1/run"
+mount -t tmpfs -o mode=755 tmpfs "$1/run"
+cd "$1/run"
+mkdir lab lock mount netns openvswitch
+mount --bind ` + scratch + ` lab
+cd /
+mount --move "$1/run" /run
+mount -t sysfs sysfs /sys 2>/dev/null || true # some containers refuse; nothing here depends on it
+echo 0 >/proc/sys/net/ipv4/ip_forward # inherited from the machine, which may route
+ip link set lo up
+echo ready
+exec cat
+`
+
+// NewHost makes a host that keeps its files and logs in dir, which is made if
+// it is not there. It starts nothing on the host: see [Host.StartOVS]. It
+// works only in a bubble. The caller must close the host.
+func NewHost(ctx context.Context, dir string) (*Host, error) {
+	if !Isolated() {
+		return nil, errors.New("make a host: the program is not in a bubble, call lab.Isolate first")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	holder := exec.Command("sh", "-ec", holderScript, "sh", dir) // outlives ctx
+	holder.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET}
+	var complaints strings.Builder
+	holder.Stderr = &complaints
+	stdin, err := holder.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := holder.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := holder.Start(); err != nil {
+		return nil, fmt.Errorf("make the namespaces of a host: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() { holder.Process.Kill() })
+	defer stop()
+	if _, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
+		stdin.Close()
+		err = holder.Wait()
+		return nil, fmt.Errorf("set up a host in %s: %w: %s", dir, err, strings.TrimSpace(complaints.String()))
+	}
+	return &Host{dir: dir, holder: holder, stdin: stdin, pid: strconv.Itoa(holder.Process.Pid)}, nil
+}
+
+// Dir returns the directory with the host's files and logs, which has the same
+// name inside the host and outside.
+func (h *Host) Dir() string { return h.dir }
+
+// Path returns the name by which the program reaches a file that the host
+// calls name, an absolute path.
+func (h *Host) Path(name string) string { return "/proc/" + h.pid + "/root" + name }
+
+// netnsPath returns the file of a network namespace that the host calls name,
+// as ip-netns(8) does; "" is the host's own.
+func (h *Host) netnsPath(name string) string {
+	if name == "" {
+		return "/proc/" + h.pid + "/ns/net"
+	}
+	return h.Path("/run/netns/" + name)
+}
+
+// WriteFile writes a file in the host's directory and returns its path, which
+// is the same inside the host.
+func (h *Host) WriteFile(name, content string) (string, error) {
+	path := filepath.Join(h.dir, name)
+	return path, os.WriteFile(path, []byte(content), 0o644)
+}
+
+// Command returns a command that will run on the host. It is killed when ctx
+// ends. Its process is the program itself, not a wrapper. Its working directory
+// is /.
+func (h *Host) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	return h.CommandIn(ctx, "", name, args...)
+}
+
+// CommandIn is like [Host.Command] but uses the named network namespace of the
+// host, such as qrouter-r1.
+func (h *Host) CommandIn(ctx context.Context, netns, name string, args ...string) *exec.Cmd {
+	full := append([]string{"--target", h.pid, "--mount", "--net=" + h.netnsPath(netns), "--", name}, args...)
+	cmd := exec.CommandContext(ctx, "nsenter", full...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "OVS_") })
+	cmd.WaitDelay = time.Second // for children that keep the output open
+	return cmd
+}
+
+// Run runs a command on the host and returns its standard output.
+func (h *Host) Run(ctx context.Context, name string, args ...string) (string, error) {
+	return h.RunIn(ctx, "", name, args...)
+}
+
+// RunIn is like [Host.Run] but uses the named network namespace of the host.
+func (h *Host) RunIn(ctx context.Context, netns, name string, args ...string) (string, error) {
+	return run(h.CommandIn(ctx, netns, name, args...), netns, name, args)
+}
+
+// run runs cmd, which is the given command line in a namespace, and returns
+// its standard output. The error tells the command and all it printed.
+func run(cmd *exec.Cmd, where, name string, args []string) (string, error) {
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		if where != "" {
+			where += ": "
+		}
+		return out.String(), fmt.Errorf("%s%s: %w\n%s%s", where, commandLine(name, args), err, errs.String(), out.String())
+	}
+	return out.String(), nil
+}
+
+func commandLine(name string, args []string) string {
+	words := []string{name}
+	for _, a := range args {
+		if a == "" || strings.ContainsAny(a, " \t\n\"'$*;|&()") {
+			a = strconv.Quote(a)
+		}
+		words = append(words, a)
+	}
+	return strings.Join(words, " ")
+}
+
+// Start starts a program on the host, to run until it is stopped or the host
+// is closed. Its log is in the host's directory, under the program's name.
+func (h *Host) Start(name string, args ...string) (*Process, error) {
+	return h.startIn("", filepath.Base(name), name, args...)
+}
+
+func (h *Host) startIn(netns, logName, name string, args ...string) (*Process, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return nil, fmt.Errorf("start %s: the host is closed", name)
+	}
+	p, err := start(h.CommandIn(context.Background(), netns, name, args...), h.dir, logName)
+	if err == nil {
+		h.processes = append(h.processes, p)
+	}
+	return p, err
+}
+
+// Processes returns what was started on the host, in order, including what has
+// ended.
+func (h *Host) Processes() []*Process {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.processes)
+}
+
+// Dial connects to a server on the host: network is tcp, tcp4, tcp6 or udp with
+// a literal address such as 127.0.0.1:9476, or unix with an absolute path.
+func (h *Host) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return h.DialIn(ctx, "", network, addr)
+}
+
+// DialIn is like [Host.Dial] but uses the named network namespace of the host.
+func (h *Host) DialIn(ctx context.Context, netns, network, addr string) (net.Conn, error) {
+	var d net.Dialer
+	if strings.HasPrefix(network, "unix") {
+		return d.DialContext(ctx, network, h.Path(addr))
+	}
+	// A name would be resolved, and the connection made, on other goroutines.
+	if _, err := netip.ParseAddrPort(addr); err != nil {
+		return nil, fmt.Errorf("dial %s on a host: %w", addr, err)
+	}
+	var conn net.Conn
+	err := inNetns(h.netnsPath(netns), func() (err error) {
+		conn, err = d.DialContext(ctx, network, addr)
+		return err
+	})
+	return conn, err
+}
+
+// HTTP returns a client for servers on the host. Their URLs have literal
+// addresses.
+func (h *Host) HTTP() *http.Client {
+	return &http.Client{Transport: &http.Transport{DialContext: h.Dial, DisableKeepAlives: true}}
+}
+
+// HTTPUnix returns a client that sends every request, whatever host its URL
+// names, to the Unix socket that the host calls path.
+func (h *Host) HTTPUnix(path string) *http.Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return h.Dial(ctx, "unix", path) }
+	return &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+}

@@ -1,0 +1,200 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// stageEnv says how far a program is on its way into a bubble.
+	stageEnv    = "OFDVR_LAB_STAGE"
+	stageInit   = "init"   // PID 1 of new namespaces, to set them up and start the program
+	stageInside = "inside" // the program itself
+
+	// scratch is the bubble's own temporary directory, on a tmpfs. Hosts see
+	// it under the same name.
+	scratch = "/run/lab"
+
+	// grace is how long a program that was told to end may clean up.
+	grace = 10 * time.Second
+)
+
+// Isolated reports whether the program runs inside a bubble.
+func Isolated() bool { return os.Getenv(stageEnv) == stageInside }
+
+// Isolate returns only inside a bubble. Called outside of one, it runs the
+// program again in new PID, mount and network namespaces, with the same
+// arguments and standard streams, and exits with its status; so it belongs
+// at the start of main or TestMain. The error says why that is impossible here.
+//
+// The bubble has /proc, an empty /run, a TMPDIR in memory and a loopback
+// interface that is up, but no other interface. The program's PID there is not
+// 1: a small init reaps orphans. SIGINT, SIGTERM, SIGHUP and SIGQUIT sent to
+// the outer process are passed on to the program, which has 10 seconds to end
+// before everything inside is killed; a second signal does not wait. If the
+// outer process dies, even of SIGKILL, everything inside is killed at once.
+func Isolate() error {
+	switch os.Getenv(stageEnv) {
+	case stageInside:
+		return nil
+	case stageInit:
+		return initBubble()
+	}
+	if err := Missing(); err != nil {
+		return err
+	}
+	return enterBubble()
+}
+
+func forwarded() chan os.Signal {
+	c := make(chan os.Signal, 16) // a burst; more than that may be dropped
+	signal.Notify(c, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
+	return c
+}
+
+// enterBubble is the outer process. It does not return unless the bubble could
+// not be made.
+func enterBubble() error {
+	runtime.LockOSThread() // Pdeathsig is sent when this thread, not the process, dies
+	signals := forwarded()
+	ready, report, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("make a pipe to the bubble: %w", err)
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = os.Args
+	cmd.Env = append(os.Environ(), stageEnv+"="+stageInit)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.ExtraFiles = []*os.File{report}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET,
+		Pdeathsig:  unix.SIGKILL,
+		Setpgid:    true, // a terminal's Ctrl-C reaches the program once, through us
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("make PID, mount and network namespaces: %w", err)
+	}
+	report.Close()
+	ended := make(chan struct{})
+	go relay(signals, cmd.Process, ended)
+	problem, err := io.ReadAll(ready)
+	waitErr := cmd.Wait()
+	close(ended)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the bubble's report: %w", err)
+	case len(problem) > 0:
+		return errors.New(string(problem))
+	case cmd.ProcessState == nil:
+		return fmt.Errorf("wait for the bubble: %w", waitErr)
+	}
+	// Not os.Exit: under the race detector that takes a second.
+	unix.Exit(exitCode(cmd.ProcessState.Sys().(syscall.WaitStatus)))
+	panic("unreachable")
+}
+
+// relay passes signals on to p until ended is closed, and kills p if it does
+// not end soon after the first one.
+func relay(signals <-chan os.Signal, p *os.Process, ended <-chan struct{}) {
+	var deadline <-chan time.Time
+	for {
+		select {
+		case <-ended:
+			return
+		case <-deadline:
+			p.Kill()
+		case s := <-signals:
+			if deadline != nil {
+				p.Kill()
+				continue
+			}
+			p.Signal(s)
+			deadline = time.After(grace)
+		}
+	}
+}
+
+// initBubble is PID 1 of the bubble: it sets the namespaces up, reports how
+// that went on file descriptor 3, starts the program and reaps what dies. It
+// exits with the program's status, which ends everything else in the bubble.
+func initBubble() error {
+	if os.Getpid() != 1 {
+		return fmt.Errorf("%s=%s is set, but this is not the first process of a bubble", stageEnv, stageInit)
+	}
+	signals := forwarded()
+	report := os.NewFile(3, "report")
+	p, err := startInside()
+	if err != nil {
+		fmt.Fprintf(report, "set up the bubble: %v", err)
+		os.Exit(1)
+	}
+	report.Close()
+	go func() {
+		for s := range signals {
+			p.Signal(s) // fails only once p has ended
+		}
+	}()
+	for {
+		var ws unix.WaitStatus
+		pid, err := unix.Wait4(-1, &ws, 0, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return fmt.Errorf("wait for the bubble's processes: %w", err)
+		case pid == p.Pid:
+			unix.Exit(exitCode(syscall.WaitStatus(ws)))
+		}
+	}
+}
+
+// startInside sets the bubble's namespaces up and starts the program in them.
+func startInside() (*os.Process, error) {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return nil, fmt.Errorf("make mounts private: %w", err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return nil, fmt.Errorf("mount /proc: %w", err)
+	}
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
+		return nil, fmt.Errorf("mount /run: %w", err)
+	}
+	// /run/mount is where mount(8) keeps its notes, and complains if it cannot.
+	for _, dir := range []string{scratch, "/run/mount", "/run/netns", "/run/openvswitch", "/run/lock"} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("ip link set lo up: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	os.Setenv(stageEnv, stageInside)
+	os.Setenv("TMPDIR", scratch)
+	if os.Getenv("GORACE") == "" {
+		os.Setenv("GORACE", "atexit_sleep_ms=50") // not a second, for each program that ends
+	}
+	p, err := os.StartProcess("/proc/self/exe", os.Args, &os.ProcAttr{
+		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start the program: %w", err)
+	}
+	return p, nil
+}
+
+// exitCode returns the status a shell would report.
+func exitCode(ws syscall.WaitStatus) int {
+	if ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return ws.ExitStatus()
+}

@@ -1,0 +1,154 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+// machineNIC is the name of a machine's interface, inside the machine.
+const machineNIC = "eth0"
+
+// A MachineConfig describes a machine. Only Name is needed.
+type MachineConfig struct {
+	Name      string   // also of its network namespace and its port on the bridge; at most 15 bytes
+	Bridge    string   // "" means IntegrationBridge
+	VLAN      uint16   // tag of the port, 1–4094; 0 means none, which is a trunk
+	MAC       string   // "" lets the kernel choose
+	Addresses []string // with the subnet's length: 10.0.1.10/24, fd00::1/64
+	Gateways  []string // of default routes, at most one for each IP version
+	MTU       int      // bytes; 0 means 1500
+}
+
+// A Machine stands for a virtual machine: a network namespace of a host, with
+// an interface eth0 on one of the host's bridges.
+type Machine struct {
+	MachineConfig        // as made: nothing in it is zero but what may be absent
+	Host          *Host  // where it runs
+	Interface     string // its interface's name inside the machine
+}
+
+// machineScript makes a machine from variables in its environment. Sysctls are
+// set before the interface exists: accept_dad, or an IPv6 address is useless
+// for a second; the others against what the real machine may have set.
+// Checksums have to be in the packets, because the userspace datapath does not
+// complete them.
+const machineScript = `
+ip netns add "$NAME"
+inside="nsenter --net=/run/netns/$NAME"
+$inside sh -ec '
+	cd /proc/sys/net
+	for c in all default; do
+		echo 0 >ipv6/conf/$c/disable_ipv6
+		echo 0 >ipv6/conf/$c/accept_dad
+		echo 0 >ipv6/conf/$c/router_solicitations
+	done
+	echo 0 >ipv4/ip_forward
+	ip link set lo up
+'
+ip link add "$NAME" mtu "$MTU" type veth peer name "$NIC" mtu "$MTU" ${MAC:+address "$MAC"} netns "$NAME"
+ip link set "$NAME" up
+$inside sh -ec '
+	ethtool -K "$NIC" tx off >/dev/null
+	ip link set "$NIC" up
+	for a in $ADDRESSES; do ip addr add "$a" dev "$NIC"; done
+	for g in $GATEWAYS; do
+		case $g in
+		*:*) ip -6 route add default via "$g" dev "$NIC" ;;
+		*) ip route add default via "$g" dev "$NIC" ;;
+		esac
+	done
+	ip -brief link show "$NIC" | { read -r name state mac rest; echo "$mac"; }
+'
+`
+
+// AddMachine makes a machine and joins it to its bridge. It returns when the
+// switch has its port.
+func (h *Host) AddMachine(ctx context.Context, c MachineConfig) (*Machine, error) {
+	if c.Name == "" || len(c.Name) > 15 {
+		return nil, fmt.Errorf("add machine %q: a name has 1 to 15 bytes", c.Name)
+	}
+	for _, a := range c.Addresses {
+		if _, err := netip.ParsePrefix(a); err != nil {
+			return nil, fmt.Errorf("add machine %s: %w", c.Name, err)
+		}
+	}
+	if c.Bridge == "" {
+		c.Bridge = IntegrationBridge
+	}
+	if c.MTU == 0 {
+		c.MTU = 1500
+	}
+	cmd := h.Command(ctx, "sh", "-ec", machineScript)
+	cmd.Env = append(cmd.Env, "NAME="+c.Name, "NIC="+machineNIC, "MAC="+c.MAC, "MTU="+strconv.Itoa(c.MTU),
+		"ADDRESSES="+strings.Join(c.Addresses, " "), "GATEWAYS="+strings.Join(c.Gateways, " "))
+	mac, err := run(cmd, "", "add machine "+c.Name, nil)
+	if err != nil {
+		return nil, err
+	}
+	c.MAC = strings.TrimSpace(mac)
+	args := []string{"add-port", c.Bridge, c.Name}
+	if c.VLAN != 0 {
+		args = append(args, "tag="+strconv.Itoa(int(c.VLAN)))
+	}
+	if _, err := h.Vsctl(ctx, args...); err != nil {
+		return nil, fmt.Errorf("add machine %s: %w", c.Name, err)
+	}
+	return &Machine{MachineConfig: c, Host: h, Interface: machineNIC}, nil
+}
+
+// Remove unplugs the machine from its bridge and kills what runs in it.
+func (m *Machine) Remove(ctx context.Context) error {
+	if _, err := m.Host.Vsctl(ctx, "del-port", m.Bridge, m.Name); err != nil {
+		return fmt.Errorf("remove machine %s: %w", m.Name, err)
+	}
+	const script = `ip netns pids "$0" | xargs -r kill -9; ip link del "$0"; ip netns del "$0"`
+	_, err := m.Host.Run(ctx, "sh", "-ec", script, m.Name)
+	return err
+}
+
+// IP returns the machine's first address, without the subnet's length; "" if
+// it has none.
+func (m *Machine) IP() string {
+	if len(m.Addresses) == 0 {
+		return ""
+	}
+	ip, _, _ := strings.Cut(m.Addresses[0], "/")
+	return ip
+}
+
+// Command returns a command that will run in the machine; see [Host.Command].
+func (m *Machine) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	return m.Host.CommandIn(ctx, m.Name, name, args...)
+}
+
+// Run runs a command in the machine and returns its standard output.
+func (m *Machine) Run(ctx context.Context, name string, args ...string) (string, error) {
+	return m.Host.RunIn(ctx, m.Name, name, args...)
+}
+
+// Start starts a program in the machine, to run until it is stopped or the host
+// is closed. Its log is in the host's directory, as machine-program.log.
+func (m *Machine) Start(name string, args ...string) (*Process, error) {
+	return m.Host.startIn(m.Name, m.Name+"-"+name, name, args...)
+}
+
+// Dial connects from the machine to a literal address; see [Host.Dial].
+func (m *Machine) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return m.Host.DialIn(ctx, m.Name, network, addr)
+}
+
+// Capture starts to record the frames on the machine's interface; see
+// [Host.Capture].
+func (m *Machine) Capture(keep func(Frame) bool) (*Capture, error) {
+	return m.Host.Capture(m.Name, m.Interface, keep)
+}
+
+// Send sends an Ethernet frame, as it is, out of the machine's interface.
+func (m *Machine) Send(frame []byte) error {
+	return m.Host.Send(m.Name, m.Interface, frame)
+}

@@ -1,0 +1,32 @@
+package lab
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// inNetns calls f in the network namespace at path and returns its error.
+// Sockets that f opens stay in that namespace and may be used anywhere. f must
+// not open them on other goroutines.
+func inNetns(path string, f func() error) error {
+	done := make(chan error, 1) // the goroutine never waits for us
+	go func() {
+		// Never unlocked: the thread is spoiled and ends with the goroutine.
+		runtime.LockOSThread()
+		ns, err := os.Open(path)
+		if err != nil {
+			done <- fmt.Errorf("open network namespace: %w", err)
+			return
+		}
+		defer ns.Close()
+		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			done <- fmt.Errorf("enter network namespace %s: %w", path, err)
+			return
+		}
+		done <- f()
+	}()
+	return <-done
+}

@@ -1,0 +1,187 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// IntegrationBridge is the bridge that [Boot] makes and that machines join
+// unless they say otherwise.
+const IntegrationBridge = "br-int"
+
+// readyTimeout is how long Open vSwitch may take to start. It takes some 100 ms.
+const readyTimeout = 20 * time.Second
+
+// startOVSDaemon starts one of Open vSwitch's daemons in the foreground, with a
+// log on standard error and nowhere else.
+func (h *Host) startOVSDaemon(name string, args ...string) (*Process, error) {
+	return h.Start(name, append([]string{"--pidfile", "-vconsole:info", "-vsyslog:off", "-vfile:off"}, args...)...)
+}
+
+// StartOVS starts an Open vSwitch on the host with an empty database, and
+// returns when it is ready.
+func (h *Host) StartOVS(ctx context.Context) error {
+	if _, err := h.Run(ctx, "ovsdb-tool", "create", h.databaseFile(), schemaFile); err != nil {
+		return err
+	}
+	if err := h.StartDatabase(ctx); err != nil {
+		return err
+	}
+	if _, err := h.Vsctl(ctx, "--no-wait", "init"); err != nil {
+		return err
+	}
+	return h.StartSwitch(ctx)
+}
+
+func (h *Host) databaseFile() string { return filepath.Join(h.dir, "conf.db") }
+
+// Database returns the latest ovsdb-server, to be stopped or killed; nil if it was
+// never started.
+func (h *Host) Database() *Process {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.database
+}
+
+// Switch returns the latest ovs-vswitchd, to be stopped or killed; nil if it was
+// never started.
+func (h *Host) Switch() *Process {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.vswitchd
+}
+
+// StartDatabase starts ovsdb-server, again if it has ended, with the database
+// as it was, and returns when it answers.
+func (h *Host) StartDatabase(ctx context.Context) error {
+	const socket = "/run/openvswitch/db.sock"
+	p, err := h.startOVSDaemon("ovsdb-server", "--remote=punix:"+socket,
+		"--remote=db:Open_vSwitch,Open_vSwitch,manager_options", h.databaseFile())
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	h.database = p
+	h.mu.Unlock()
+	return h.ready(ctx, p, func() error { return h.answers(ctx, socket) })
+}
+
+// StartSwitch starts ovs-vswitchd, again if it has ended, and returns when it
+// has made every bridge in the database.
+func (h *Host) StartSwitch(ctx context.Context) error {
+	p, err := h.startOVSDaemon("ovs-vswitchd")
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	h.vswitchd = p
+	h.mu.Unlock()
+	out, err := h.Vsctl(ctx, "--no-wait", "list-br")
+	if err != nil {
+		return err
+	}
+	sockets := []string{fmt.Sprintf("/run/openvswitch/ovs-vswitchd.%d.ctl", p.Pid)}
+	for _, br := range strings.Fields(out) {
+		// A dead predecessor leaves its socket, but nobody answers there.
+		sockets = append(sockets, "/run/openvswitch/"+br+".mgmt")
+	}
+	return h.ready(ctx, p, func() error {
+		for _, s := range sockets {
+			if err := h.answers(ctx, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// answers returns nil if somebody listens on a Unix socket.
+func (h *Host) answers(ctx context.Context, socket string) error {
+	conn, err := h.Dial(ctx, "unix", socket)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// ready waits until check returns nil, and gives up when p ends. The error has
+// p's log.
+func (h *Host) ready(ctx context.Context, p *Process, check func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	ctx, abandon := context.WithCancelCause(ctx)
+	defer abandon(nil)
+	go func() { // ends with ctx, at the latest when ready returns
+		select {
+		case <-p.Done():
+			abandon(fmt.Errorf("%s ended", p.Name))
+		case <-ctx.Done():
+		}
+	}()
+	if err := Await(ctx, p.Name+" to answer", check); err != nil {
+		return fmt.Errorf("%w\n%s", err, p.Log())
+	}
+	return nil
+}
+
+// Vsctl runs ovs-vsctl. Like ovs-vsctl it waits for ovs-vswitchd to carry out
+// the change, unless the first argument is --no-wait.
+func (h *Host) Vsctl(ctx context.Context, args ...string) (string, error) {
+	return h.Run(ctx, "ovs-vsctl", append([]string{"--timeout=20"}, args...)...)
+}
+
+// Ofctl runs ovs-ofctl with OpenFlow 1.3.
+func (h *Host) Ofctl(ctx context.Context, args ...string) (string, error) {
+	return h.Run(ctx, "ovs-ofctl", append([]string{"--protocols=OpenFlow13", "--timeout=20"}, args...)...)
+}
+
+// AddBridge makes a bridge in the userspace datapath. It behaves as an ordinary
+// switch until told otherwise.
+func (h *Host) AddBridge(ctx context.Context, name string) error {
+	_, err := h.Vsctl(ctx, "add-br", name, "--", "set", "bridge", name, "datapath_type=netdev")
+	return err
+}
+
+// Report returns what a person wants to see after a failure: the switch's
+// configuration, the flows of every bridge, and the end of every log.
+func (h *Host) Report(ctx context.Context) string {
+	var b strings.Builder
+	section := func(title, text string) {
+		fmt.Fprintf(&b, "--- %s\n%s\n", title, strings.TrimRight(text, "\n"))
+	}
+	if p := h.Switch(); p != nil && p.running() && h.Database().running() {
+		out, err := h.Vsctl(ctx, "show")
+		section("ovs-vsctl show", text(out, err))
+		bridges, _ := h.Vsctl(ctx, "list-br") // whatever is wrong was just reported
+		for _, br := range strings.Fields(bridges) {
+			out, err := h.Run(ctx, "ovs-ofctl", "--protocols=OpenFlow10,OpenFlow13", "--names", "dump-flows", br)
+			section("flows of "+br, text(out, err))
+		}
+	}
+	logs, _ := filepath.Glob(filepath.Join(h.dir, "*.log")) // the pattern is right
+	for _, path := range logs {
+		log, err := os.ReadFile(path)
+		section(filepath.Base(path), text(tail(string(log), 40), err))
+	}
+	return b.String()
+}
+
+func text(out string, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return out
+}
+
+// tail returns the last n lines of s, and says so if it leaves some out.
+func tail(s string, n int) string {
+	lines := strings.SplitAfter(s, "\n")
+	if len(lines) <= n+1 { // the text after the last newline is one more
+		return s
+	}
+	return fmt.Sprintf("(%d lines above)\n", len(lines)-n-1) + strings.Join(lines[len(lines)-n-1:], "")
+}

@@ -1,0 +1,140 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ErrNoReply is returned by Ping when nothing came back.
+var ErrNoReply = errors.New("no reply")
+
+// PingOptions are options of ping(8). The zero value sends one request and
+// waits a second for the reply.
+type PingOptions struct {
+	Count    int           // requests; 0 means 1
+	Interval time.Duration // between requests; 0 means 100 ms
+	Wait     time.Duration // for the last reply; 0 means 1 s
+	TTL      int           // of the requests; 0 means the kernel's default
+	Size     int           // payload in bytes; 0 means 56
+	Whole    bool          // forbid fragmentation
+	From     string        // source address or interface; "" means the kernel's choice
+}
+
+// A PingReply is the answer to one request.
+type PingReply struct {
+	From string // the address that answered
+	Seq  int    // counts requests from 1
+	TTL  int    // of the reply, as received
+	RTT  time.Duration
+}
+
+// A PingError is an ICMP error, or a local error, that a request met with.
+type PingError struct {
+	From    string // who sent the error
+	Seq     int    // 0 if ping does not say
+	Message string // in ping's words, such as "Time to live exceeded"
+}
+
+// A PingResult is what ping(8) found out.
+type PingResult struct {
+	Sent, Received int
+	Replies        []PingReply
+	Errors         []PingError
+	Output         string // all that ping printed
+}
+
+// Ping sends ICMP echo requests from the machine to a literal IPv4 or IPv6
+// address. If no reply came the error wraps [ErrNoReply], and the result has the
+// ICMP errors that came instead.
+func (m *Machine) Ping(ctx context.Context, dst string, o PingOptions) (PingResult, error) {
+	return m.Host.PingIn(ctx, m.Name, dst, o)
+}
+
+// PingIn is like [Machine.Ping] from a named network namespace of the host, or
+// from the host itself if the name is "".
+func (h *Host) PingIn(ctx context.Context, netns, dst string, o PingOptions) (PingResult, error) {
+	args := append(o.args(), dst)
+	cmd := h.CommandIn(ctx, netns, "ping", args...)
+	cmd.Env = append(cmd.Env, "LC_ALL=C")
+	out, err := cmd.CombinedOutput()
+	r := parsePing(string(out))
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return r, fmt.Errorf("%s: %s: %w", netns, commandLine("ping", args), context.Cause(ctx))
+	case err == nil && r.Received > 0:
+		return r, nil
+	case err == nil, errors.As(err, &exit) && exit.ExitCode() == 1:
+		return r, fmt.Errorf("%s: %s: %w\n%s", netns, commandLine("ping", args), ErrNoReply, out)
+	}
+	return r, fmt.Errorf("%s: %s: %w\n%s", netns, commandLine("ping", args), err, out)
+}
+
+func (o PingOptions) args() []string {
+	if o.Count == 0 {
+		o.Count = 1
+	}
+	if o.Interval == 0 {
+		o.Interval = 100 * time.Millisecond
+	}
+	if o.Wait == 0 {
+		o.Wait = time.Second
+	}
+	seconds := func(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) }
+	args := []string{"-n", "-c", strconv.Itoa(o.Count), "-i", seconds(o.Interval), "-W", seconds(o.Wait)}
+	if o.TTL != 0 {
+		args = append(args, "-t", strconv.Itoa(o.TTL))
+	}
+	if o.Size != 0 {
+		args = append(args, "-s", strconv.Itoa(o.Size))
+	}
+	if o.Whole {
+		args = append(args, "-M", "do")
+	}
+	if o.From != "" {
+		args = append(args, "-I", o.From)
+	}
+	return args
+}
+
+// parsePing reads the output of iputils' ping with -n.
+func parsePing(out string) PingResult {
+	var (
+		reply   = regexp.MustCompile(`^\d+ bytes from ([^ ]+): icmp_seq=(\d+) ttl=(\d+)(?: time=([0-9.]+) ms)?`)
+		failure = regexp.MustCompile(`^From ([^ ]+):? icmp_seq=(\d+) (.+)$`)
+		local   = regexp.MustCompile(`^ping: (?:local error|sendmsg): (.+)$`)
+		sum     = regexp.MustCompile(`^(\d+) packets transmitted, (\d+) received`)
+	)
+	r := PingResult{Output: out}
+	for line := range strings.Lines(out) {
+		line = strings.TrimSpace(line)
+		if m := reply.FindStringSubmatch(line); m != nil {
+			ms, _ := strconv.ParseFloat(m[4], 64) // absent without a timestamp in the payload
+			r.Replies = append(r.Replies, PingReply{
+				From: m[1], Seq: number(m[2]), TTL: number(m[3]), RTT: time.Duration(ms * float64(time.Millisecond)),
+			})
+		} else if m := failure.FindStringSubmatch(line); m != nil {
+			r.Errors = append(r.Errors, PingError{From: strings.TrimSuffix(m[1], ":"), Seq: number(m[2]), Message: m[3]})
+		} else if m := local.FindStringSubmatch(line); m != nil {
+			r.Errors = append(r.Errors, PingError{Message: m[1]})
+		} else if m := sum.FindStringSubmatch(line); m != nil {
+			r.Sent, r.Received = number(m[1]), number(m[2])
+		}
+	}
+	return r
+}
+
+// number converts digits that a regular expression has matched.
+func number(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return -1 // too long for an int
+	}
+	return n
+}

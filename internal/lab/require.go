@@ -1,0 +1,69 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+)
+
+// schemaFile is the OVSDB schema that Debian and Ubuntu install.
+const schemaFile = "/usr/share/openvswitch/vswitch.ovsschema"
+
+// reasonEnv carries from [Main] to [Require] why there is no bubble.
+const reasonEnv = "OFDVR_LAB_MISSING"
+
+// Missing returns nil if this machine can run the lab, and otherwise an error
+// that names everything it lacks.
+func Missing() error {
+	if os.Geteuid() != 0 {
+		return errors.New("the lab needs root, to make network namespaces")
+	}
+	var errs []error
+	for _, name := range []string{
+		"ovsdb-server", "ovsdb-tool", "ovs-vswitchd", "ovs-vsctl", "ovs-ofctl",
+		"ip", "nsenter", "mount", "ethtool", "ping",
+	} {
+		if _, err := exec.LookPath(name); err != nil {
+			errs = append(errs, fmt.Errorf("%s is not installed or not in PATH", name))
+		}
+	}
+	for _, path := range []string{schemaFile, "/dev/net/tun"} {
+		if _, err := os.Stat(path); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("the lab lacks something; scripts/setup.sh installs it:\n%w", err)
+	}
+	return nil
+}
+
+// Main is TestMain for a package whose tests use the lab. It runs the tests in
+// a bubble. Where there can be none, it runs them outside, so that those which
+// need no lab still count, and [Require] deals with the others.
+func Main(m *testing.M) {
+	if err := Isolate(); err != nil {
+		os.Setenv(reasonEnv, err.Error())
+	}
+	os.Exit(m.Run())
+}
+
+// Require skips the test if the program is not in a bubble. With CI=true in the
+// environment it fails the test instead, because there nothing may be
+// skipped unseen.
+func Require(t testing.TB) {
+	t.Helper()
+	if Isolated() {
+		return
+	}
+	reason := os.Getenv(reasonEnv)
+	if reason == "" {
+		reason = "TestMain does not call lab.Main"
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("needs the lab, and CI=true: %s", reason)
+	}
+	t.Skipf("needs the lab: %s", reason)
+}

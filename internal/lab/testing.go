@@ -1,0 +1,81 @@
+package lab
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// Boot returns a host with a running Open vSwitch and an empty integration
+// bridge. When the test ends the host is closed, after a report in the test's
+// log if the test failed. Without the lab the test is skipped; see [Require].
+func Boot(t testing.TB) *Host {
+	t.Helper()
+	Require(t)
+	h, err := NewHost(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			t.Logf("the host when the test had failed:\n%s", h.Report(ctx))
+		}
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := h.StartOVS(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.AddBridge(t.Context(), IntegrationBridge); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// Plug adds a machine to the host.
+func Plug(t testing.TB, h *Host, c MachineConfig) *Machine {
+	t.Helper()
+	m, err := h.AddMachine(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// Run runs a command on a [Host] or [Machine] and returns its standard output.
+func Run(t testing.TB, where interface {
+	Run(ctx context.Context, name string, args ...string) (string, error)
+}, name string, args ...string) string {
+	t.Helper()
+	out, err := where.Run(t.Context(), name, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// Serve starts the program under test; see [Host.StartDaemon]. It ends with the
+// test.
+func Serve(t testing.TB, h *Host, args ...string) *Process {
+	t.Helper()
+	p, err := h.StartDaemon(args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// Record starts a capture on a machine's interface that ends with the test.
+// keep is as for [Host.Capture].
+func Record(t testing.TB, m *Machine, keep func(Frame) bool) *Capture {
+	t.Helper()
+	c, err := m.Capture(keep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
