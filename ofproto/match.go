@@ -81,6 +81,24 @@ func (n need) asField() Field {
 	return exact(n.field, be16(n.value))
 }
 
+// Overlaps reports whether there may be a packet that both m and n match: no
+// bit is fixed to different values by the two.
+func (m Match) Overlaps(n Match) bool {
+	for f := range m.Fields() {
+		for g := range n.Fields() {
+			if f.id != g.id || f.id == FieldRaw {
+				continue
+			}
+			for i := range f.val {
+				if (f.val[i]^g.val[i])&f.mask[i]&g.mask[i] != 0 {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
 // protocols are the words by which ovs-ofctl abbreviates an EtherType, or an
 // EtherType and an IP protocol; the most specific comes first.
 var protocols = []struct {
@@ -116,7 +134,7 @@ func (m Match) String() string {
 	}
 	for _, f := range fs {
 		if f == Untagged() {
-			parts = append(parts, "vlan_tci=0") // ovs-ofctl has no other word for it
+			parts = append(parts, "vlan_tci=0x0000/0x1fff") // ovs-ofctl's only word for it
 			continue
 		}
 		parts = append(parts, f.String())

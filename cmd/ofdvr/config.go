@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/spf13/pflag"
+)
+
+// readConfig sets the flags that the YAML file name has keys for, unless they
+// were given on the command line. The error lists every mistake in the file,
+// each with its place.
+func readConfig(name string, flags *pflag.FlagSet) error {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	file, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	var errs []error
+	for _, doc := range file.Docs {
+		var values []*ast.MappingValueNode
+		switch body := doc.Body.(type) {
+		case nil:
+		case *ast.MappingNode:
+			values = body.Values
+		case *ast.MappingValueNode:
+			values = []*ast.MappingValueNode{body}
+		default:
+			pos := body.GetToken().Position
+			errs = append(errs, fmt.Errorf("%s:%d:%d: want a mapping of keys and values", name, pos.Line, pos.Column))
+		}
+		for _, v := range values {
+			if err := setFlag(flags, v); err != nil {
+				pos := v.Key.GetToken().Position
+				errs = append(errs, fmt.Errorf("%s:%d:%d: %w", name, pos.Line, pos.Column, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func setFlag(flags *pflag.FlagSet, v *ast.MappingValueNode) error {
+	key := v.Key.GetToken().Value
+	flag := flags.Lookup(key)
+	if flag == nil || key == "config" || key == "help" {
+		return fmt.Errorf("%s: unknown key; 'ofdvr serve --help' lists the flags, which are the keys", key)
+	}
+	scalar, ok := v.Value.(ast.ScalarNode)
+	if !ok {
+		return fmt.Errorf("%s: want a single value", key)
+	}
+	if flag.Changed {
+		return nil
+	}
+	value := scalar.GetToken().Value
+	if _, null := v.Value.(*ast.NullNode); null {
+		value = ""
+	}
+	if err := flag.Value.Set(value); err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/metrics"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// fallbackReasons are the roles of flows that hand packets to the kernel, by
+// the reason that metrics give.
+var fallbackReasons = map[string]routing.Role{
+	"ttl":       routing.RoleTTL,
+	"exception": routing.RoleException,
+	"no_route":  routing.RoleNoRoute,
+	"unknown":   routing.RoleUnknown,
+	"other":     routing.RoleFallback,
+}
+
+// metricsState reads from c what metrics show.
+func metricsState(c *controller.Controller) func(context.Context) (metrics.State, error) {
+	return func(ctx context.Context) (metrics.State, error) {
+		s, err := c.Status(ctx)
+		counters, err2 := c.Counters(ctx)
+		if err := errors.Join(err, err2); err != nil {
+			return metrics.State{}, err
+		}
+		out := metrics.State{OVSDBConnected: s.OVSDB != nil && s.OVSDB.Connected}
+		for _, r := range s.Routers {
+			out.Routers = append(out.Routers, metrics.Router{
+				ID: r.ID, Connected: r.Connected, Wanted: r.FlowsWanted, Present: r.FlowsInstalled,
+			})
+		}
+		for _, i := range counters {
+			m := metrics.Interface{
+				Router:        i.Router,
+				ID:            i.Interface,
+				RoutedPackets: i.ByRole[routing.RoleDeliver].Packets,
+				RoutedBytes:   i.ByRole[routing.RoleDeliver].Bytes,
+				ARPReplies:    i.ByRole[routing.RoleARP].Packets,
+				TTLExpired:    i.ByRole[routing.RoleTTL].Packets,
+				Fallback:      make(map[string]uint64, len(fallbackReasons)),
+			}
+			for reason, role := range fallbackReasons {
+				m.Fallback[reason] = i.ByRole[role].Packets
+			}
+			out.Interfaces = append(out.Interfaces, m)
+		}
+		return out, nil
+	}
+}

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/metrics"
+)
+
+// Where things are unless somebody says otherwise.
+const (
+	defaultOpenFlow = "tcp:127.0.0.1:6653"
+	defaultOVSDB    = "unix:/var/run/openvswitch/db.sock"
+	defaultAPI      = "unix:/run/ofdvr/api.sock"
+	defaultMetrics  = "127.0.0.1:9476"
+	defaultBridge   = "br-int"
+)
+
+// serveOptions are the flags of ofdvr serve, which are also the keys of its
+// configuration file.
+type serveOptions struct {
+	topology, openflow, ovsdb, bridge, metrics, api, logLevel, logFormat string
+}
+
+func newServe() *cobra.Command {
+	var o serveOptions
+	var config string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the daemon",
+		Long: `Serve reads a topology file and keeps Open vSwitch in line with it until it is
+told to stop. SIGTERM ends it, and the switch goes on forwarding. SIGHUP makes it
+read the topology again; a file with mistakes changes nothing.`,
+		Example: `  ofdvr serve --topology /etc/ofdvr/topology.yaml
+  ofdvr serve --config /etc/ofdvr/ofdvr.yaml`,
+		Args: cobra.NoArgs,
+		PreRunE: func(cmd *cobra.Command, _ []string) error {
+			if config != "" {
+				if err := readConfig(config, cmd.Flags()); err != nil {
+					return err
+				}
+			}
+			if o.topology == "" {
+				return errors.New("no topology file is given: use --topology FILE, or the key topology in the file of --config")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := newLogger(o.logLevel, o.logFormat)
+			if err != nil {
+				return err
+			}
+			defer log.Sync()
+			return serve(cmd.Context(), o, log)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.topology, "topology", "", "`FILE` that declares networks, routers and ports")
+	f.StringVar(&o.openflow, "openflow", defaultOpenFlow, "where bridges connect to, `tcp:ADDRESS:PORT`")
+	f.StringVar(&o.ovsdb, "ovsdb", defaultOVSDB, "Open vSwitch database, `unix:PATH` or tcp:ADDRESS:PORT; \"\" if all bridges are external")
+	f.StringVar(&o.bridge, "integration-bridge", defaultBridge, "`bridge` that machines are plugged into")
+	f.StringVar(&o.metrics, "metrics", defaultMetrics, "where Prometheus scrapes, `ADDRESS:PORT`; \"\" for nowhere")
+	f.StringVar(&o.api, "api", defaultAPI, "socket that ofdvr status asks, `unix:PATH`")
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&o.logFormat, "log-format", "console", "console for people, json for machines")
+	f.StringVar(&config, "config", "", "YAML `FILE` with any of these keys; flags go before it")
+	return cmd
+}
+
+// serve runs the daemon until ctx is done. It returns nil if that is why it
+// ended.
+func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
+	topology, err := loadTopology(o.topology, log)
+	if err != nil {
+		return err
+	}
+	reg := prometheus.NewRegistry()
+	events := metrics.New(reg, version())
+	c, err := controller.New(controller.Config{
+		OpenFlow:          o.openflow,
+		OVSDB:             o.ovsdb,
+		IntegrationBridge: o.bridge,
+	}, events, log)
+	if err != nil {
+		return err
+	}
+	reg.MustRegister(metrics.NewState(metricsState(c)))
+
+	stopping := errors.New("stopping")
+	parent := ctx
+	g, ctx := errgroup.WithContext(ctx)
+	if err := listen(ctx, g, o, c, reg); err != nil {
+		return err
+	}
+	log.Info("starting", zap.String("version", version()), zap.String("topology", o.topology))
+	g.Go(func() error { return c.Run(ctx) })
+	g.Go(func() error {
+		if err := c.Load(ctx, topology); err != nil {
+			return err
+		}
+		return reloadOnHangup(ctx, o.topology, c, log)
+	})
+	g.Go(func() error {
+		<-parent.Done()
+		return stopping
+	})
+	err = g.Wait()
+	if parent.Err() != nil {
+		log.Info("stopped, the switch goes on forwarding")
+		return nil
+	}
+	return err
+}
+
+// listen serves the API and the metrics.
+func listen(ctx context.Context, g *errgroup.Group, o serveOptions, c *controller.Controller, reg *prometheus.Registry) error {
+	ln, err := api.Listen(o.api)
+	if err != nil {
+		return err
+	}
+	serveHTTP(ctx, g, ln, api.Handler(c))
+	if o.metrics == "" {
+		return nil
+	}
+	ln, err = net.Listen("tcp", o.metrics)
+	if err != nil {
+		return fmt.Errorf("listen for Prometheus (--metrics): %w", err)
+	}
+	serveHTTP(ctx, g, ln, metricsHandler(c, reg))
+	return nil
+}
+
+func serveHTTP(ctx context.Context, g *errgroup.Group, ln net.Listener, h http.Handler) {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	g.Go(func() error {
+		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve HTTP on %v: %w", ln.Addr(), err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		return server.Close()
+	})
+}
+
+// metricsHandler answers /metrics, /healthz (the daemon lives) and /readyz
+// (everything wanted is confirmed by the switches).
+func metricsHandler(c *controller.Controller, reg *prometheus.Registry) http.Handler {
+	status := func(w http.ResponseWriter, r *http.Request) (controller.Status, bool) {
+		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+		defer cancel()
+		s, err := c.Status(ctx)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		}
+		return s, err == nil
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := status(w, r); ok {
+			fmt.Fprintln(w, "ok")
+		}
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		s, ok := status(w, r)
+		switch {
+		case !ok:
+		case s.Settled:
+			fmt.Fprintln(w, "ok")
+		default:
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprintln(w, "waiting: "+waitingFor(s))
+		}
+	})
+	return mux
+}
+
+// loadTopology reads the topology file and logs its warnings.
+func loadTopology(name string, log *zap.Logger) (controller.Topology, error) {
+	m, warnings, err := readTopology(name)
+	if err != nil {
+		return controller.Topology{}, err
+	}
+	t := controller.Topology{Source: name, Loaded: time.Now(), Model: m}
+	for _, w := range warnings {
+		log.Warn("topology", zap.Stringer("warning", w))
+		t.Warnings = append(t.Warnings, w.String())
+	}
+	return t, nil
+}
+
+// reloadOnHangup reads the topology again at every SIGHUP. A file with mistakes
+// changes nothing.
+func reloadOnHangup(ctx context.Context, name string, c *controller.Controller, log *zap.Logger) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-hangup:
+		}
+		t, err := loadTopology(name, log)
+		if err == nil {
+			err = c.Load(ctx, t)
+		} else {
+			log.Error("did not take in the topology, the old one stays", zap.String("file", name), zap.Error(err))
+			err = c.LoadFailed(ctx, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/api"
+)
+
+const pollInterval = 50 * time.Millisecond
+
+func newStatus() *cobra.Command {
+	var endpoint, output string
+	var wait bool
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show how far each router has come",
+		Long: `Status shows for each router its bridge, whether it is connected, how many flows
+are wanted and how many of them the switch has confirmed, and what is in the
+way. With --wait it returns when everything wanted is confirmed, or exits with 1
+when the timeout has passed.`,
+		Example: "  ofdvr status --wait --timeout 10s",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if output != "table" && output != "json" {
+				return fmt.Errorf("-o %s: want table or json", output)
+			}
+			client, err := api.NewClient(endpoint)
+			if err != nil {
+				return err
+			}
+			s, err := client.Status(cmd.Context())
+			if wait {
+				s, err = awaitSettled(cmd.Context(), client, timeout, newProgress(cmd.ErrOrStderr()))
+			}
+			if err != nil && s.Routers == nil {
+				return err
+			}
+			if printErr := printStatus(cmd.OutOrStdout(), s, output); printErr != nil {
+				return printErr
+			}
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&endpoint, "api", defaultAPI, "socket of the daemon, as `unix:PATH`")
+	f.StringVarP(&output, "output", "o", "table", "`table` or json")
+	f.BoolVar(&wait, "wait", false, "return when everything wanted is confirmed by the switches")
+	f.DurationVar(&timeout, "timeout", 30*time.Second, "how long --wait waits")
+	return cmd
+}
+
+// awaitSettled returns the status when everything is settled. On a timeout it
+// returns an error and, if the daemon answered, the last status.
+func awaitSettled(ctx context.Context, client *api.Client, timeout time.Duration, p *progress) (controller.Status, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not everything was confirmed within %v", timeout))
+	defer cancel()
+	defer p.clear()
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	var last controller.Status
+	var lastErr error
+	for {
+		s, err := client.Status(ctx)
+		if err == nil && s.Settled {
+			return s, nil
+		}
+		if err == nil {
+			last, lastErr = s, nil
+			p.show("waiting: " + waitingFor(s))
+		} else if ctx.Err() == nil {
+			lastErr = err
+			p.show("waiting for the daemon")
+		}
+		select {
+		case <-ctx.Done():
+			return last, errors.Join(context.Cause(ctx), lastErr)
+		case <-tick.C:
+		}
+	}
+}
+
+func waitingFor(s controller.Status) string {
+	settled, wanted, installed := 0, 0, 0
+	for _, r := range s.Routers {
+		wanted, installed = wanted+r.FlowsWanted, installed+r.FlowsInstalled
+		if r.Settled {
+			settled++
+		}
+	}
+	return fmt.Sprintf("%d of %s ready, %d of %s confirmed", settled, count(len(s.Routers), "router"), installed, count(wanted, "flow"))
+}
+
+func printStatus(w io.Writer, s controller.Status, output string) error {
+	if output == "json" {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(s)
+	}
+	fmt.Fprintf(w, "topology %s: %s, %s, %s\n", s.Topology.Source,
+		count(s.Topology.Networks, "network"), count(s.Topology.Routers, "router"), count(s.Topology.Ports, "port"))
+	if s.OVSDB != nil {
+		fmt.Fprintf(w, "ovsdb %s: %s\n", s.OVSDB.Endpoint, connected(s.OVSDB.Connected))
+	}
+	t := table.NewWriter()
+	t.SetStyle(plainTable())
+	t.AppendHeader(table.Row{"ROUTER", "BRIDGE", "SWITCH", "WANTED", "INSTALLED", "STATE"})
+	for _, r := range s.Routers {
+		state := "ready"
+		switch {
+		case len(r.Problems) > 0:
+			state = count(len(r.Problems), "problem")
+		case !r.Settled:
+			state = "working"
+		}
+		t.AppendRow(table.Row{r.ID, r.Bridge, connected(r.Connected), r.FlowsWanted, r.FlowsInstalled, state})
+	}
+	fmt.Fprintln(w, t.Render())
+	for _, p := range s.Problems {
+		fmt.Fprintf(w, "problem: %s\n", p)
+	}
+	for _, r := range s.Routers {
+		for _, p := range r.Problems {
+			fmt.Fprintf(w, "problem: router %s: %s\n", r.ID, p)
+		}
+	}
+	for _, p := range s.Topology.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", p)
+	}
+	return nil
+}
+
+func connected(yes bool) string {
+	if yes {
+		return "connected"
+	}
+	return "not connected"
+}
+
+// plainTable has columns and nothing else, so that the output can be cut by
+// awk.
+func plainTable() table.Style {
+	style := table.StyleDefault
+	style.Options = table.OptionsNoBordersAndSeparators
+	style.Box.PaddingLeft = ""
+	style.Box.PaddingRight = "  "
+	return style
+}

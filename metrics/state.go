@@ -1,0 +1,115 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// A State is what is asked for at each scrape, so that what has gone leaves no
+// stale series behind.
+type State struct {
+	OVSDBConnected bool
+	Routers        []Router
+	Interfaces     []Interface
+}
+
+// A Router is the state of one router.
+type Router struct {
+	ID              string
+	Connected       bool
+	Wanted, Present int // flows; Present of those that are wanted
+}
+
+// An Interface is what the switch counted for one router interface.
+type Interface struct {
+	Router, ID                 string
+	RoutedPackets, RoutedBytes uint64 // out of the interface
+	ARPReplies                 uint64
+	TTLExpired                 uint64
+	Fallback                   map[string]uint64 // packets handed to the kernel, by reason
+}
+
+// stateCollector asks for the State at each scrape.
+type stateCollector struct {
+	read func(context.Context) (State, error)
+}
+
+// NewState returns a collector of what read returns.
+func NewState(read func(context.Context) (State, error)) prometheus.Collector {
+	return stateCollector{read}
+}
+
+var byInterface = []string{"router", "interface"}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("ofdvr_"+name, help, labels, nil)
+}
+
+var (
+	descBridges   = desc("connected_bridges", "Routing bridges that are connected.")
+	descOVSDB     = desc("ovsdb_connected", "1 if connected to ovsdb-server, else 0.")
+	descConnected = desc("router_connected", "1 if the router's bridge is connected, else 0.", "router")
+	descWanted    = desc("router_flows_wanted", "Flows that the router's bridge should hold.", "router")
+	descInstalled = desc("router_flows_installed", "Wanted flows that the switch has confirmed.", "router")
+	descPackets   = desc("interface_routed_packets_total", "Packets that the switch routed out of the interface.", byInterface...)
+	descBytes     = desc("interface_routed_bytes_total", "Bytes of the packets that the switch routed out of the interface.", byInterface...)
+	descARP       = desc("interface_arp_replies_total", "ARP requests for the interface's addresses that the switch answered.", byInterface...)
+	descTTL       = desc("interface_ttl_expired_packets_total", "Packets from the interface's network whose TTL ran out here.", byInterface...)
+	descFallback  = desc("interface_fallback_packets_total",
+		"Packets from the interface's network that were handed to the kernel, or dropped where the router has no namespace, by reason: "+
+			"ttl (the TTL ran out), exception (only the kernel can send them on), no_route (no connected subnet), "+
+			"unknown (no port has the address), other (not for the router to route).",
+		append(byInterface[:2:2], "reason")...)
+)
+
+// Describe implements [prometheus.Collector].
+func (stateCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descBridges, descOVSDB, descConnected, descWanted, descInstalled,
+		descPackets, descBytes, descARP, descTTL, descFallback} {
+		ch <- d
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
+	s, err := c.read(context.Background())
+	if err != nil {
+		if !errors.Is(err, context.Canceled) { // else: shutting down
+			ch <- prometheus.NewInvalidMetric(descBridges, err)
+		}
+		return
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	bridges := 0.0
+	for _, r := range s.Routers {
+		bridges += number(r.Connected)
+		gauge(descConnected, number(r.Connected), r.ID)
+		gauge(descWanted, float64(r.Wanted), r.ID)
+		gauge(descInstalled, float64(r.Present), r.ID)
+	}
+	gauge(descBridges, bridges)
+	gauge(descOVSDB, number(s.OVSDBConnected))
+	for _, i := range s.Interfaces {
+		counter(descPackets, i.RoutedPackets, i.Router, i.ID)
+		counter(descBytes, i.RoutedBytes, i.Router, i.ID)
+		counter(descARP, i.ARPReplies, i.Router, i.ID)
+		counter(descTTL, i.TTLExpired, i.Router, i.ID)
+		for reason, n := range i.Fallback {
+			counter(descFallback, n, i.Router, i.ID, reason)
+		}
+	}
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,116 @@
+package ofproto_test
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"testing"
+
+	. "github.com/ofdvr/ofdvr/ofproto"
+)
+
+// What was encoded is decoded to the same value, and what is cut off anywhere
+// is an error. (That the encoding is right, Open vSwitch tells.)
+func TestDecode(t *testing.T) {
+	var stats FlowStatsReply
+	for i, f := range vocabulary {
+		stats.Flows = append(stats.Flows, FlowStats{Flow: f, Seconds: 1, Nanoseconds: 2, Packets: uint64(i), Bytes: 99})
+	}
+	port := Port{No: 3, MAC: routerMAC, Name: "pr-blue", Config: 1, State: 4}
+	for _, m := range []Message{
+		Hello13(), Hello{Version: 6}, FeaturesRequest{}, Features{DPID: 1, Buffers: 2, Tables: 3, AuxiliaryID: 4, Capabilities: 5},
+		Echo{Data: "x"}, Echo{Reply: true}, BarrierRequest{}, BarrierReply{},
+		PortDescReply{Ports: []Port{port, port}, More: true}, PortStatus{PortDeleted, port},
+		stats, RawMultipart{Type: 3, Body: "tables", More: true},
+		BundleControl{ID: 1, Op: BundleCommit + 1, Flags: BundleAtomic}, Experimenter{ID: 1, Type: 2, Body: "abc"},
+		ErrorMessage{Code: ErrTableFull, Data: "data"}, ErrorMessage{Code: ErrBundleMessage, Experimenter: 0x4f4e4600, Data: "d"},
+		Raw{Type: 77, Body: "body"},
+	} {
+		wire := m.Append([]byte("before"), 5)[6:]
+		h, err := DecodeHeader(wire)
+		if err != nil || int(h.Length) != len(wire) || h.XID != 5 {
+			t.Errorf("%#v: header %+v, %v; %d bytes", m, h, err, len(wire))
+		}
+		if got, err := Decode(wire); err != nil || !reflect.DeepEqual(got, m) {
+			t.Errorf("decoded %#v, %v\nwant %#v", got, err, m)
+		}
+		for n := range wire {
+			if _, err := Decode(wire[:n]); err == nil {
+				t.Errorf("%#v cut to %d bytes is no error", m, n)
+			}
+		}
+	}
+}
+
+// Nicira's and OpenFlow's headers of one field mean the same, in any order.
+func TestMatchCanonical(t *testing.T) {
+	a, b := MatchOf(IPv4(), IPv4Dst(wide), EthDst(routerMAC)), MatchOf(EthDst(routerMAC), IPv4Dst(wide), IPv4(), Reg(1, 7, 0))
+	if a != b {
+		t.Errorf("order or wildcards matter: %v, %v", a, b)
+	}
+	nxm := []byte("\x00\x01\x00\x14\x00\x00\x02\x06\x02\x00\x00\x00\x01\x01\x00\x00\x06\x02\x08\x00") // NXM_OF_ETH_DST, NXM_OF_ETH_TYPE
+	got, err := DecodeMatch(append(nxm, 0, 0, 0, 0))
+	if want := MatchOf(EthDst(routerMAC), IPv4()); err != nil || got != want {
+		t.Errorf("decoded %v, %v; want %v", got, err, want)
+	}
+}
+
+func TestMatchValidate(t *testing.T) {
+	for _, f := range vocabulary {
+		if err := f.Match.Validate(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, m := range []Match{MatchOf(IPv4Dst(wide)), MatchOf(IPv4(), ARPOp(1)), MatchOf(InPort(1), InPort(2))} {
+		if m.Validate() == nil {
+			t.Errorf("%v is valid", m)
+		}
+	}
+}
+
+func TestOverlaps(t *testing.T) {
+	host := IPv4Dst(subnet("10.0.1.1/32"))
+	tests := []struct {
+		a, b Match
+		want bool
+	}{
+		{MatchOf(), MatchOf(InPort(1)), true},
+		{MatchOf(InPort(1)), MatchOf(InPort(2)), false},
+		{MatchOf(InPort(1)), MatchOf(IPv4()), true},
+		{MatchOf(IPv4(), IPv4Dst(wide)), MatchOf(IPv4(), host), true},
+		{MatchOf(IPv4(), IPv4Dst(subnet("11.0.0.0/8"))), MatchOf(IPv4(), host), false},
+	}
+	for _, tt := range tests {
+		if tt.a.Overlaps(tt.b) != tt.want || tt.b.Overlaps(tt.a) != tt.want {
+			t.Errorf("%v overlaps %v: want %v", tt.a, tt.b, tt.want)
+		}
+	}
+}
+
+// Any set can be reached from any other, and reaching it is final.
+func TestDiffConverges(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var have Set
+	for range 1000 {
+		var fs []Flow
+		for range r.IntN(8) {
+			fs = append(fs, Flow{
+				FlowKey: FlowKey{Table: TableID(r.IntN(2)), Priority: uint16(r.IntN(2)), Match: MatchOf(InPort(PortNo(r.IntN(3))))},
+				Cookie:  Cookie(r.IntN(2)),
+				Do:      ApplyActions(Output{Port: PortNo(r.IntN(3))}),
+			})
+		}
+		want := SetOf(fs)
+		d := Diff(have, want)
+		for _, f := range d.Modify {
+			if old, ok := have.Get(f.FlowKey); !ok || old.Cookie != f.Cookie {
+				t.Fatalf("modify of %v would keep cookie %#x", f, old.Cookie)
+			}
+		}
+		if have = have.Apply(d.Mods()); !have.Equal(want) {
+			t.Fatalf("applying %+v gives\n%s\nwant\n%s", d, have, want)
+		}
+		if d := Diff(have, want); d.Len() != 0 {
+			t.Fatalf("not converged: %+v", d)
+		}
+	}
+}

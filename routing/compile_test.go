@@ -1,0 +1,203 @@
+package routing_test
+
+import (
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+	"pgregory.net/rapid"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/intent"
+)
+
+var update = flag.Bool("update", false, "rewrite the flows sections of testdata")
+
+// Each testdata/*.txtar is a topology.yaml, the facts known of the bridges
+// (lines of: port number), and the flows expected.
+func TestCompile(t *testing.T) {
+	names, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(names) == 0 {
+		t.Fatal("no test data", err)
+	}
+	for _, name := range names {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			ar, err := txtar.ParseFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := make(map[string]*txtar.File)
+			for i := range ar.Files {
+				file[ar.Files[i].Name] = &ar.Files[i]
+			}
+			model, _, err := intent.Parse("topology.yaml", file["topology.yaml"].Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := render(model, facts(t, string(file["facts"].Data)))
+			want := string(file["flows"].Data)
+			if *update {
+				file["flows"].Data = []byte(got)
+				if err := os.WriteFile(name, txtar.Format(ar), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			} else if got != want {
+				t.Errorf("wrong flows; if they are right, run go test -update\ngot:\n%s\nwant:\n%s", got, want)
+			}
+		})
+	}
+}
+
+// render lists the flows of each router and the ports that it misses.
+func render(m *routing.Model, facts routing.Facts) string {
+	var b strings.Builder
+	x := routing.NewIndex(m)
+	for i := range m.Routers {
+		r := &m.Routers[i]
+		prog := x.Compile(r, facts)
+		fmt.Fprintf(&b, "# bridge %s\n%s", r.BridgeName(), prog.Flows)
+		for _, name := range prog.Missing {
+			fmt.Fprintf(&b, "# missing %s\n", name)
+		}
+	}
+	return b.String()
+}
+
+func facts(t *testing.T, text string) routing.Facts {
+	t.Helper()
+	f := make(routing.Facts)
+	for line := range strings.Lines(text) {
+		var name string
+		var no ofproto.PortNo
+		if _, err := fmt.Sscan(line, &name, &no); err != nil {
+			t.Fatalf("facts: %q: %v", line, err)
+		}
+		f[name] = no
+	}
+	return f
+}
+
+// Laws of every program that a valid model compiles to.
+func TestCompileLaws(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m, facts := drawModel(t)
+		if err := m.Validate(); err != nil {
+			t.Fatalf("generator made an invalid model: %v", err)
+		}
+		x := routing.NewIndex(m)
+		for i := range m.Routers {
+			prog := x.Compile(&m.Routers[i], facts)
+			again := routing.NewIndex(m).Compile(&m.Routers[i], facts)
+			if !prog.Flows.Equal(again.Flows) {
+				t.Fatalf("compiling twice gives\n%s\nthen\n%s", prog.Flows, again.Flows)
+			}
+			checkProgram(t, &m.Routers[i], prog)
+		}
+	})
+}
+
+func checkProgram(t *rapid.T, r *routing.Router, prog routing.Program) {
+	var before []ofproto.Flow // of the same table and priority
+	for f := range prog.Flows.All() {
+		if err := f.Match.Validate(); err != nil {
+			t.Errorf("%v: %v", f, err)
+		}
+		object, ok := prog.Objects[f.Cookie]
+		if role, ours := routing.RoleOf(f.Cookie); !ok || !ours || routing.CookieOf(object, role) != f.Cookie {
+			t.Errorf("%v: cookie stands for %v", f, object)
+		}
+		for in := range f.Do.All() {
+			if g, ok := in.(ofproto.Goto); ok && g.Table <= f.Table {
+				t.Errorf("%v goes back", f)
+			}
+		}
+		if len(before) > 0 && (before[0].Table != f.Table || before[0].Priority != f.Priority) {
+			before = before[:0]
+		}
+		for _, g := range before {
+			if f.Match.Overlaps(g.Match) && f.Do != g.Do {
+				t.Errorf("flows of one priority overlap and differ:\n%v\n%v", g, f)
+			}
+		}
+		before = append(before, f)
+	}
+	// One flow a destination; besides, a few for each interface, for each
+	// prefix, and for each interface that must not reach a prefix directly.
+	interfaces, prefixes, others := len(r.Interfaces), 0, 0
+	for _, i := range r.Interfaces {
+		prefixes += len(i.Addresses)
+	}
+	for f := range prog.Flows.All() {
+		if role, _ := routing.RoleOf(f.Cookie); role != routing.RoleDeliver {
+			others++
+		}
+	}
+	if most := 3 + 7*interfaces + prefixes*(2+interfaces); others > most {
+		t.Errorf("%d flows besides those for destinations, want at most %d:\n%s", others, most, prog.Flows)
+	}
+}
+
+// drawModel draws a valid model and port numbers, some of them missing.
+func drawModel(t *rapid.T) (*routing.Model, routing.Facts) {
+	m, facts := new(routing.Model), make(routing.Facts)
+	no := ofproto.PortNo(0)
+	mac := func() ofproto.MAC { // all different
+		no++
+		return ofproto.MAC{2, 0, 0, 0, byte(no >> 8), byte(no)}
+	}
+	known := func(name string) {
+		no++
+		if rapid.IntRange(0, 9).Draw(t, "port is known") > 0 {
+			facts[name] = no
+		}
+	}
+	for n := range rapid.IntRange(1, 5).Draw(t, "networks") {
+		m.Networks = append(m.Networks, routing.Network{
+			ID: fmt.Sprint("net", n), VLAN: uint16(n + 1), MTU: rapid.SampledFrom([]int{1400, 1500, 9000}).Draw(t, "mtu"),
+		})
+	}
+	for r := range rapid.IntRange(1, 2).Draw(t, "routers") {
+		router := routing.Router{
+			ID:           fmt.Sprint("r", r),
+			Bridge:       routing.Bridge{Managed: true},
+			Fallback:     routing.Fallback(rapid.IntRange(0, 1).Draw(t, "fallback")),
+			ARPResponder: rapid.Bool().Draw(t, "arp"),
+		}
+		for n := range m.Networks {
+			if rapid.IntRange(0, 3).Draw(t, "joins") == 0 {
+				continue
+			}
+			i := routing.Interface{ID: fmt.Sprint("i", r, n), Network: m.Networks[n].ID, MAC: mac()}
+			for s := range rapid.IntRange(1, 2).Draw(t, "subnets") {
+				i.Addresses = append(i.Addresses, subnet(n, s, 1+r))
+			}
+			router.Interfaces = append(router.Interfaces, i)
+			known(i.PatchName())
+			known(i.TapName())
+		}
+		m.Routers = append(m.Routers, router)
+	}
+	for n := range m.Networks {
+		for p := range rapid.IntRange(0, 4).Draw(t, "ports") {
+			port := routing.Port{ID: fmt.Sprint("p", n, p), Network: m.Networks[n].ID, MAC: mac()}
+			for s := range 3 { // the third subnet is never anybody's
+				if rapid.Bool().Draw(t, "has address") {
+					port.Addresses = append(port.Addresses, subnet(n, s, 10+p).Addr())
+				}
+			}
+			m.Ports = append(m.Ports, port)
+		}
+	}
+	return m, facts
+}
+
+// subnet returns address host in subnet s of network n; lengths differ.
+func subnet(n, s, host int) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n), byte(64 * s), byte(host)}), 24-s-n%2)
+}
