@@ -30,9 +30,9 @@ type lifecycle struct {
 
 // A lifecycleReport is how far the lifecycle has come.
 type lifecycleReport struct {
-	Model     *routing.Model // the intent that it is about
-	Connected bool           // to ovsdb-server
-	Settled   bool           // everything is as intended
+	Model     *routing.Model      // the intent that it is about
+	Connected bool                // to ovsdb-server
+	Settled   bool                // everything is as intended
 	Problems  map[string][]string // by router; "" is all of them
 }
 
@@ -64,4 +64,167 @@ func (l *lifecycle) Run(ctx context.Context) error {
 	g.Go(func() error { return l.db.Run(ctx) })
 	g.Go(func() error { return l.work(ctx) })
 	return g.Wait()
+}
+
+// work compares and mends whenever something has changed.
+func (l *lifecycle) work(ctx context.Context) error {
+	links, err := namespace.NewWatcher()
+	if err != nil {
+		return err
+	}
+	defer links.Close()
+	retry := time.NewTimer(0)
+	retry.Stop()
+	defer retry.Stop()
+	var model *routing.Model
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case model = <-l.wanted:
+		case <-l.db.Changed():
+		case <-links.Changed():
+		case <-retry.C:
+		}
+		if model == nil {
+			continue
+		}
+		p := pass{lifecycle: l, model: model, problems: make(map[string][]string)}
+		p.run(ctx)
+		links.Watch(p.namespaces)
+		retry.Stop()
+		if p.retry {
+			retry.Reset(lifecycleRetry)
+		}
+		l.report(lifecycleReport{
+			Model: model, Connected: p.connected, Problems: p.problems,
+			Settled: p.connected && len(p.problems) == 0,
+		})
+	}
+}
+
+// A pass is one comparison of everything with the intent.
+type pass struct {
+	*lifecycle
+	model      *routing.Model
+	connected  bool
+	retry      bool // something failed that nothing will tell of when it can succeed
+	problems   map[string][]string
+	namespaces []string // those of managed routers
+}
+
+func (p *pass) problem(router, text string) { p.problems[router] = append(p.problems[router], text) }
+
+func (p *pass) run(ctx context.Context) {
+	res, err := p.db.Apply(ctx, p.desiredBridges())
+	switch {
+	case errors.Is(err, ovsdb.ErrNotConnected):
+		p.problem("", err.Error())
+		return // without knowing the database nothing is removed either
+	case err != nil:
+		p.connected = true
+		p.problem("", err.Error())
+		p.retry = true
+		p.log.Warn("could not change OVSDB, trying again", zap.Error(err))
+		return
+	}
+	p.connected = true
+	for _, op := range res.Ops {
+		p.log.Info("changed OVSDB", zap.Stringer("operation", op))
+	}
+	for _, problem := range res.Problems {
+		p.problem(problem.Router, problem.Error())
+	}
+	wanted := make(map[string]bool)
+	for i := range p.model.Routers {
+		if r := &p.model.Routers[i]; r.Bridge.Managed && r.Fallback == routing.FallbackNamespace {
+			wanted[r.NamespaceName()] = true
+			p.namespaces = append(p.namespaces, r.NamespaceName())
+			p.ensure(ctx, r)
+		}
+	}
+	p.removeNamespaces(wanted)
+}
+
+// desiredBridges is what the database should hold for the managed routers.
+func (p *pass) desiredBridges() ovsdb.Desired {
+	d := ovsdb.Desired{IntegrationBridge: p.cfg.IntegrationBridge, Controller: controllerTarget(p.cfg.OpenFlow)}
+	vlans := make(map[string]uint16, len(p.model.Networks))
+	for _, n := range p.model.Networks {
+		vlans[n.ID] = n.VLAN
+	}
+	for i := range p.model.Routers {
+		r := &p.model.Routers[i]
+		if !r.Bridge.Managed {
+			continue
+		}
+		b := ovsdb.Bridge{Router: r.ID, Name: r.BridgeName(), DatapathID: uint64(r.DPID())}
+		for k := range r.Interfaces {
+			f := &r.Interfaces[k]
+			iface := ovsdb.Interface{ID: f.ID, MAC: f.MAC.String(), Patch: f.PatchName(), Peer: f.PeerName(), VLAN: vlans[f.Network]}
+			if r.Fallback == routing.FallbackNamespace {
+				iface.Tap = f.TapName()
+			}
+			b.Interfaces = append(b.Interfaces, iface)
+		}
+		d.Bridges = append(d.Bridges, b)
+	}
+	return d
+}
+
+// ensure makes the namespace of r and the taps in it as they should be.
+func (p *pass) ensure(ctx context.Context, r *routing.Router) {
+	d := namespace.Desired{Name: r.NamespaceName(), Router: r.ID}
+	for i := range r.Interfaces {
+		f := &r.Interfaces[i]
+		d.Taps = append(d.Taps, namespace.Tap{
+			Interface: f.ID, Name: f.TapName(), MAC: f.MAC, MTU: p.mtu(f.Network), Addresses: f.Addresses,
+		})
+	}
+	changed, err := namespace.Ensure(ctx, d)
+	for _, what := range changed {
+		p.log.Info("changed namespace", zap.String("router", r.ID), zap.String("change", what))
+	}
+	if err == nil {
+		return
+	}
+	p.problem(r.ID, err.Error())
+	if !errors.Is(err, namespace.ErrNoTap) {
+		p.log.Warn("could not set up namespace, trying again", zap.String("router", r.ID), zap.Error(err))
+	}
+	p.retry = true
+}
+
+func (p *pass) mtu(network string) int {
+	for _, n := range p.model.Networks {
+		if n.ID == network {
+			return n.MTU
+		}
+	}
+	return 0
+}
+
+// removeNamespaces deletes the namespaces of ours that no router wants.
+func (p *pass) removeNamespaces(wanted map[string]bool) {
+	all, err := namespace.List()
+	if err != nil {
+		p.problem("", err.Error())
+		p.retry = true
+	}
+	for _, ns := range all {
+		if wanted[ns.Name] {
+			continue
+		}
+		err := namespace.Remove(ns.Name)
+		var kept *namespace.KeptError
+		switch {
+		case err == nil:
+			p.log.Info("deleted namespace", zap.String("router", ns.Router), zap.String("namespace", ns.Name))
+		case errors.As(err, &kept):
+			p.problem("", err.Error())
+		default:
+			p.problem("", err.Error())
+			p.retry = true
+		}
+	}
 }

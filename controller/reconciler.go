@@ -37,10 +37,10 @@ type Recorder interface {
 // A Report is what a reconciler knows about its switch.
 type Report struct {
 	Generation uint64 // of the program that it is about
-	Wanted    int  // flows that the switch should hold
-	Installed int  // of those, flows that it is known to hold
-	Settled   bool // all that was wanted last is confirmed or refused
-	Refused   []*ofproto.RefusedError
+	Wanted     int    // flows that the switch should hold
+	Installed  int    // of those, flows that it is known to hold
+	Settled    bool   // all that was wanted last is confirmed or refused
+	Refused    []*ofproto.RefusedError
 }
 
 const (

@@ -28,12 +28,12 @@ type world struct {
 
 // A routerState is how far one router has come.
 type routerState struct {
-	router    *routing.Router
-	session   *session // nil while its bridge is not connected
-	since     time.Time
-	program   routing.Program
-	gen       uint64 // of program; 0 before the first
-	report    Report
+	router  *routing.Router
+	session *session // nil while its bridge is not connected
+	since   time.Time
+	program routing.Program
+	gen     uint64 // of program; 0 before the first
+	report  Report
 }
 
 // errStopping is wrapped by causes that are no fault of the switch.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,7 +32,7 @@ ofdvr's mark, and nothing else. Stop the daemon first, or it makes them again.`,
 					return err
 				}
 			}
-			return cleanNamespaces(ctx, say)
+			return cleanNamespaces(say)
 		},
 	}
 	cmd.Flags().StringVar(&endpoint, "ovsdb", defaultOVSDB, "Open vSwitch database, `unix:PATH` or tcp:ADDRESS:PORT; \"\" for none")
@@ -68,7 +69,25 @@ func cleanDatabase(ctx context.Context, endpoint string, say func(string, ...any
 	return nil
 }
 
-func cleanNamespaces(ctx context.Context, say func(string, ...any)) error {
-	_ = namespace.List
+func cleanNamespaces(say func(string, ...any)) error {
+	all, err := namespace.List()
+	if err != nil {
+		return fmt.Errorf("clean up namespaces: %w", err)
+	}
+	for _, ns := range all {
+		err := namespace.Remove(ns.Name)
+		var kept *namespace.KeptError
+		switch {
+		case errors.As(err, &kept):
+			say("left: %v", kept)
+		case err != nil:
+			return fmt.Errorf("clean up namespaces: %w", err)
+		default:
+			say("deleted namespace %s of router %s", ns.Name, ns.Router)
+		}
+	}
+	if len(all) == 0 {
+		say("no namespace is ofdvr's")
+	}
 	return nil
 }

@@ -1,0 +1,309 @@
+package ofconn_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/ofproto/ofconn"
+)
+
+// A peer is a switch that does what a test says. It exists to do what Open
+// vSwitch never does.
+type peer struct {
+	t  *testing.T
+	nc net.Conn
+}
+
+// send sends m.
+func (p *peer) send(xid uint32, m ofproto.Message) {
+	p.t.Helper()
+	if _, err := p.nc.Write(m.Append(nil, xid)); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// receive returns the next message.
+func (p *peer) receive() (uint32, ofproto.Message) {
+	p.t.Helper()
+	b := make([]byte, ofproto.HeaderLen)
+	if _, err := io.ReadFull(p.nc, b); err != nil {
+		p.t.Fatal(err)
+	}
+	h, err := ofproto.DecodeHeader(b)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	b = append(b, make([]byte, int(h.Length)-len(b))...)
+	if _, err := io.ReadFull(p.nc, b[ofproto.HeaderLen:]); err != nil {
+		p.t.Fatal(err)
+	}
+	m, err := ofproto.Decode(b)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return h.XID, m
+}
+
+// expect receives a message and fails unless it is want.
+func (p *peer) expect(want ofproto.Message) uint32 {
+	p.t.Helper()
+	xid, m := p.receive()
+	if m != want {
+		p.t.Fatalf("received %#v, want %#v", m, want)
+	}
+	return xid
+}
+
+// connect runs a connection whose peer has sent its hello, in a bubble in which
+// time is virtual, and which fails the test if a goroutine is left behind.
+func connect(t *testing.T, test func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error)) {
+	synctest.Test(t, func(t *testing.T) {
+		us, them := net.Pipe()
+		c := ofconn.New(us, ofconn.Config{EchoInterval: 5 * time.Second})
+		p := &peer{t, them}
+		ended := make(chan error, 1)
+		go func() { ended <- c.Run(t.Context(), func(ofproto.Message) {}) }()
+		p.expect(ofproto.Hello13())
+		p.send(0, ofproto.Hello13())
+		test(t, c, p, ended)
+		them.Close()
+	})
+}
+
+func TestSilentSwitchIsDead(t *testing.T) {
+	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
+		start := time.Now()
+		p.expect(ofproto.Echo{})
+		if d := time.Since(start); d != 5*time.Second {
+			t.Errorf("probed after %v", d)
+		}
+		if err := <-ended; !errors.Is(err, ofconn.ErrSilent) || time.Since(start) != 10*time.Second {
+			t.Errorf("Run = %v after %v; want ErrSilent after 10s", err, time.Since(start))
+		}
+	})
+}
+
+func TestAnsweringSwitchLives(t *testing.T) {
+	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
+		for range 100 {
+			p.send(p.expect(ofproto.Echo{}), ofproto.Echo{Reply: true})
+		}
+		p.send(9, ofproto.Echo{Data: "are you there?"})
+		if xid := p.expect(ofproto.Echo{Reply: true, Data: "are you there?"}); xid != 9 {
+			t.Errorf("echo reply has xid %d", xid)
+		}
+	})
+}
+
+func TestHello(t *testing.T) {
+	tests := []struct {
+		hello ofproto.Message
+		want  string // in the error; "" for none
+	}{
+		{ofproto.Hello{Version: 6, Bitmap: 1<<6 | 1<<4}, ""},
+		{ofproto.Hello{Version: 5}, ""},
+		{ofproto.Hello{Version: 1, Bitmap: 1 << 1}, "it offers 1.0"},
+		{ofproto.Hello{Version: 6, Bitmap: 1<<6 | 1<<5}, "it offers 1.4, 1.5"},
+		{ofproto.Hello{Version: 3}, "it offers up to 1.2"},
+		{ofproto.Echo{}, "instead of hello"},
+	}
+	for _, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			us, them := net.Pipe()
+			c, p := ofconn.New(us, ofconn.Config{}), &peer{t, them}
+			ended := make(chan error, 1)
+			go func() { ended <- c.Run(t.Context(), func(ofproto.Message) {}) }()
+			p.expect(ofproto.Hello13())
+			p.send(0, tt.hello)
+			if tt.want == "" {
+				go c.Features(t.Context())
+				p.expect(ofproto.FeaturesRequest{})
+				them.Close()
+				<-ended
+				return
+			}
+			if strings.HasPrefix(tt.want, "it offers") {
+				if _, m := p.receive(); m.(ofproto.ErrorMessage).Code != ofproto.ErrHelloIncompatible {
+					t.Errorf("%v: answered with %#v", tt.hello, m)
+				}
+			}
+			if err := <-ended; !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v: Run = %v, want %q in it", tt.hello, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestRunCanceled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		us, them := net.Pipe()
+		defer them.Close()
+		stopping := errors.New("stopping")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel(stopping) })
+		c := ofconn.New(us, ofconn.Config{})
+		if err := c.Run(ctx, func(ofproto.Message) {}); !errors.Is(err, stopping) {
+			t.Errorf("Run = %v, want %v", err, stopping)
+		}
+		if _, err := c.Features(t.Context()); !errors.Is(err, ofconn.ErrClosed) {
+			t.Errorf("call after the end: %v", err)
+		}
+	})
+}
+
+// A reply goes to the call that it answers, in whatever order replies come.
+func TestRepliesByXID(t *testing.T) {
+	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
+		type answer struct {
+			f   ofproto.Features
+			err error
+		}
+		answers := make(chan answer, 2)
+		for range 2 {
+			go func() {
+				f, err := c.Features(t.Context())
+				answers <- answer{f, err}
+			}()
+		}
+		a, b := p.expect(ofproto.FeaturesRequest{}), p.expect(ofproto.FeaturesRequest{})
+		p.send(77, ofproto.Features{DPID: 77}) // nobody asked
+		p.send(b, ofproto.Features{DPID: ofproto.DPID(b)})
+		p.send(a, ofproto.ErrorMessage{Code: ofproto.ErrTableFull})
+		first, second := <-answers, <-answers
+		if first.err != nil || first.f.DPID != ofproto.DPID(b) || !errors.Is(second.err, ofproto.ErrTableFull) {
+			t.Errorf("answers are %+v, %+v", first, second)
+		}
+	})
+}
+
+func TestMultipartInParts(t *testing.T) {
+	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
+		ports := make(chan []ofproto.Port, 1)
+		go func() {
+			got, err := c.Ports(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			ports <- got
+		}()
+		_, req := p.receive()
+		if _, ok := req.(ofproto.Raw); !ok {
+			t.Errorf("received %#v", req)
+		}
+		p.send(1, ofproto.PortDescReply{Ports: []ofproto.Port{{No: 1}, {No: 2}}, More: true})
+		p.send(1, ofproto.PortDescReply{Ports: []ofproto.Port{{No: 3}}})
+		if got := <-ports; len(got) != 3 || got[2].No != 3 {
+			t.Errorf("got ports %+v", got)
+		}
+	})
+}
+
+var mods = []ofproto.FlowMod{
+	{Flow: ofproto.Flow{FlowKey: ofproto.FlowKey{Priority: 1}}},
+	{Flow: ofproto.Flow{FlowKey: ofproto.FlowKey{Priority: 2}}},
+	{Flow: ofproto.Flow{FlowKey: ofproto.FlowKey{Priority: 3}}},
+}
+
+// commit starts a commit of mods and has p receive its bundle up to the barrier.
+func commit(ctx context.Context, c *ofconn.Conn, p *peer) (result <-chan error, open uint32) {
+	done := make(chan error, 1)
+	go func() { done <- c.Commit(ctx, mods) }()
+	open, _ = p.receive()
+	for range mods {
+		p.receive()
+	}
+	if xid := p.expect(ofproto.BarrierRequest{}); xid != open+4 {
+		p.t.Errorf("barrier has xid %d, open %d", xid, open)
+	}
+	return done, open
+}
+
+// A change that is refused is named, the bundle is discarded, and the outcome
+// is known.
+func TestCommitRefused(t *testing.T) {
+	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
+		done, open := commit(t.Context(), c, p)
+		p.send(open, ofproto.BundleControl{Op: ofproto.BundleOpen + 1})
+		p.send(open+2, ofproto.ErrorMessage{Code: ofproto.ErrBadPrereq})
+		p.send(open+4, ofproto.BarrierReply{})
+		xid, m := p.receive()
+		if ctl, ok := m.(ofproto.BundleControl); !ok || ctl.Op != ofproto.BundleDiscard {
+			t.Errorf("received %#v, want a discard", m)
+		}
+		p.send(xid, ofproto.BundleControl{Op: ofproto.BundleDiscard + 1})
+		var refused *ofconn.CommitError
+		if err := <-done; !errors.As(err, &refused) || len(refused.Refused) != 1 ||
+			refused.Refused[0].Mod != mods[1] || !errors.Is(err, ofproto.ErrBadPrereq) || errors.Is(err, ofconn.ErrUnknownOutcome) {
+			t.Errorf("Commit = %v", err)
+		}
+	})
+}
+
+// A change that fails only when the bundle is committed is named too.
+func TestCommitFails(t *testing.T) {
+	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
+		done, open := commit(t.Context(), c, p)
+		p.send(open+4, ofproto.BarrierReply{})
+		if xid, _ := p.receive(); xid != open+5 {
+			t.Errorf("commit has xid %d, open %d", xid, open)
+		}
+		p.send(open+3, ofproto.ErrorMessage{Code: ofproto.ErrTableFull})
+		p.send(open+5, ofproto.ErrorMessage{Code: ofproto.ErrBundleMessage, Experimenter: 0x4f4e4600})
+		var refused *ofconn.CommitError
+		if err := <-done; !errors.As(err, &refused) || refused.Refused[0].Mod != mods[2] || !errors.Is(err, ofproto.ErrTableFull) {
+			t.Errorf("Commit = %v", err)
+		}
+	})
+}
+
+// A commit that was sent and not answered may have happened or not.
+func TestCommitUnknown(t *testing.T) {
+	for _, how := range []string{"times out", "connection ends"} {
+		connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			done, open := commit(ctx, c, p)
+			p.send(open+4, ofproto.BarrierReply{})
+			p.receive()
+			if how == "connection ends" {
+				p.nc.Close()
+			}
+			if err := <-done; !errors.Is(err, ofconn.ErrUnknownOutcome) {
+				t.Errorf("%s: Commit = %v, want ErrUnknownOutcome", how, err)
+			}
+		})
+	}
+}
+
+// Until the commit itself is sent, nothing has happened.
+func TestCommitNotSent(t *testing.T) {
+	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		done, _ := commit(ctx, c, p)
+		p.receive() // the discard, which gets no answer
+		if err := <-done; errors.Is(err, ofconn.ErrUnknownOutcome) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Commit = %v", err)
+		}
+	})
+}
+
+// Half a header, a length below 8, and a message that is no message end the
+// connection.
+func TestGarbageEndsTheConnection(t *testing.T) {
+	for _, garbage := range []string{"\x04\x00\x00\x07\x00\x00\x00\x00", "\x04\x01\x00\x09\x00\x00\x00\x00\x00", "\x04\x0c\x00\x08\x00\x00\x00\x00"} {
+		connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
+			p.nc.Write([]byte(garbage))
+			if err := <-ended; err == nil || errors.Is(err, ofconn.ErrSilent) {
+				t.Errorf("% x: Run = %v", garbage, err)
+			}
+		})
+	}
+}
