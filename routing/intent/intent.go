@@ -29,6 +29,8 @@ const (
 	maxSize   = 32 << 20 // bytes
 	maxDepth  = 32       // of lists and mappings in each other
 	maxMarks  = 4 << 20  // punctuation and line ends in YAML, see countMarks
+	maxKeys   = 256      // of a block mapping in YAML
+	maxEmpty  = 1000     // keys and list items without a value in YAML
 	maxErrors = 10_000   // that are spelled out
 	maxText   = 256      // bytes of one value
 )

@@ -19,17 +19,20 @@ func TestHostile(t *testing.T) {
 		{"JSON brackets", many("[", 5_000) + many("]", 5_000), "x:1:33: lists and mappings are nested more than 32 deep"},
 		{"braces", many("{a: ", 100_000), "x:1:127: lists and mappings are nested more than 32 deep"},
 		{"dashes", many("- ", 100_000), "x:1:65: lists and mappings are nested more than 32 deep"},
-		{"empty items", many("-\n", 1_000_000), "x:1:1: an empty list item"},
-		{"empty items, commented", many("-\n#\n", 100_000), "x:1:1: an empty list item"},
+		{"empty items", many("-\n", 1_000_000), "x:1001:1: more than 1000 keys or list items without a value"},
+		{"empty items, commented", many("-\n#\n", 100_000), "x:2001:1: more than 1000 keys or list items without a value"},
 		{"aliases", "a: &a [" + many("*a,", 100_000) + "]", "x:1:4: anchors (&), aliases (*) and merge keys (<<) are not supported: write the value out"},
 		{"commas", "[" + many(",", 1_000_000), "x:1:2: expected sequence element, but found ','"},
 		{"more commas", many("[,", 10_000_000), "x:1:1: the file has 20000000 punctuation marks, more than 4194304"},
 		{"keys", "{" + many("a: 1,", 50_000) + "}", `x:1:2: unknown key "a"`},
-		{"other keys", numbered("k%d: 1\n", 200_000), `x:1:1: unknown key "k0"`},
-		{"keys without values", numbered("k%d:\n", 200_000), `x:1:1: unknown key "k0"`},
-		{"flow keys without values", "{" + numbered("k%d,", 200_000) + "}", `x:1:2: unknown key "k0"`},
+		{"block keys", numbered("k%d: 1\n", 200_000), "x:257:5: a mapping with more than 256 keys"},
+		{"flow keys", "{" + numbered("k%d: 1,", 200_000) + "}", `x:1:2: unknown key "k0"`},
+		{"keys without values", many("- a:\n  b:\n  c: 1\n", 200_000), "x:1501:4: more than 1000 keys or list items without a value"},
+		{"last keys without values", many("- a: 1\n  b:\n", 200_000), "x:2002:4: more than 1000 keys or list items without a value"},
+		{"flow keys without values", many("- {a: 1, b, c: }\n", 200_000), "x:501:10: more than 1000 keys or list items without a value"},
+		{"keys in lists without values", "[" + many("a: ,", 200_000) + "]", "x:1:4003: more than 1000 keys or list items without a value"},
 		{"empty flow lists", "[" + many("[],", 200_000) + "]", "x:1:1: want a mapping, got a list"},
-		{"items without values", many("- a:\n- \n", 50_000), "x:2:1: an empty list item"},
+		{"items without values", many("- a:\n- \n", 50_000), "x:1001:4: more than 1000 keys or list items without a value"},
 		{"comments", many("#\n", 1_000_000) + "a: 1", `x:1000001:1: unknown key "a"`},
 		{"colons", "[" + many("a:", 100_000) + "]", "x:1:1: want a mapping, got a list"},
 		{"large", many(" ", 100_000_000), "x:1:1: the file has 100000000 bytes, more than 33554432"},
@@ -44,7 +47,7 @@ func TestHostile(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			start := time.Now()
 			m, warnings, err := intent.Parse("x", []byte(tt.data))
-			if took := time.Since(start); took > 20*time.Second {
+			if took := time.Since(start); took > 10*time.Second {
 				t.Errorf("took %v", took)
 			}
 			if err == nil || m != nil || warnings != nil {

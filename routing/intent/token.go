@@ -7,23 +7,34 @@ import (
 )
 
 // checkTokens refuses what we do not support, and what the library's parser
-// takes too long for or recurses too deep in.
+// takes too long for or recurses too deep in: it recurses for each level and
+// for each key of a block mapping, which it also copies, and for each value
+// that is left out it moves all tokens that follow.
 func checkTokens(tokens token.Tokens) []syntaxError {
 	c := converter{}
-	var nest nesting
+	var in nesting
 	var prev *token.Token // nil at the beginning
 	ended := false        // a document-end mark was seen
 	for _, t := range tokens {
 		if t.Type == token.CommentType {
 			continue
 		}
-		if ended || t.Type == token.DocumentHeaderType && prev != nil {
+		in.add(prev, t)
+		switch {
+		case ended || t.Type == token.DocumentHeaderType && prev != nil:
 			c.bad(t, "a second document: want one")
-			break
-		}
-		if nest.add(prev, t) > maxDepth {
+			return c.errs
+		case in.depth() > maxDepth:
 			c.errs = append(c.errs, syntaxError{t.Position.Line, t.Position.Column, errTooDeep})
-			break
+			return c.errs
+		case len(in.block) > 0 && in.block[len(in.block)-1].keys > maxKeys:
+			c.bad(t, "a mapping with more than %d keys", maxKeys)
+			return c.errs
+		case in.empty > maxEmpty:
+			c.bad(prev, "more than %d keys or list items without a value", maxEmpty)
+			return c.errs
+		case len(c.errs) > maxErrors:
+			return c.errs
 		}
 		switch t.Type {
 		case token.DocumentEndType:
@@ -37,54 +48,93 @@ func checkTokens(tokens token.Tokens) []syntaxError {
 			return c.errs // what follows them is not the first token any more
 		case token.MappingKeyType:
 			c.bad(t, "explicit keys (?) are not supported")
-		case token.SequenceEntryType:
-			// Many of these take the library a quadratic time.
-			if prev != nil && prev.Type == t.Type && prev.Position.Line != t.Position.Line {
-				c.bad(prev, "an empty list item")
-			}
-		}
-		if len(c.errs) >= maxErrors {
-			break
 		}
 		prev = t
 	}
 	return c.errs
 }
 
-// nesting follows how deep in lists and mappings a token is. It may count a
-// level too many, not too few.
+// nesting follows what a token is in.
 type nesting struct {
-	block []int // columns of the block lists and mappings around, outermost first
-	flow  int   // of [ and {
-	chain int   // of colons and dashes in the present flow item
+	block []level // outermost first; a list in the column of its key is one level with it
+	flow  []level // in the last of block
+	chain int     // of colons and dashes in the present flow item
+	empty int     // keys and list items so far without a value
 }
 
-// add takes the next token, with the one before it, and returns its depth.
-func (d *nesting) add(prev, t *token.Token) int {
-	at := t
+// A level is a list or a mapping.
+type level struct {
+	col     int // of its first token
+	keys    int // of a block mapping
+	mapping bool
+	colon   bool // in the present item of a flow mapping
+}
+
+func (d *nesting) depth() int { return len(d.block) + len(d.flow) + d.chain }
+
+// add takes the next token and the one before it.
+func (d *nesting) add(prev, t *token.Token) {
+	if d.leftEmpty(prev, t) {
+		d.empty++
+	}
 	switch t.Type {
 	case token.SequenceStartType, token.MappingStartType:
-		d.flow++
+		d.flow = append(d.flow, level{mapping: t.Type == token.MappingStartType})
 		d.chain = 0
 	case token.SequenceEndType, token.MappingEndType:
-		d.flow = max(0, d.flow-1)
+		d.flow = d.flow[:max(0, len(d.flow)-1)]
 		d.chain = 0
 	case token.CollectEntryType:
 		d.chain = 0
+		if n := len(d.flow); n > 0 {
+			d.flow[n-1].colon = false
+		}
 	case token.MappingValueType, token.SequenceEntryType:
-		if d.flow > 0 {
+		if n := len(d.flow); n > 0 {
+			d.flow[n-1].colon = true
 			d.chain++
-			break
+			return
 		}
-		if t.Type == token.MappingValueType && prev != nil {
-			at = prev // the key
-		}
-		for len(d.block) > 0 && d.block[len(d.block)-1] >= at.Position.Column {
-			d.block = d.block[:len(d.block)-1]
-		}
-		d.block = append(d.block, at.Position.Column)
+		d.addBlock(prev, t)
 	}
-	return len(d.block) + d.flow + d.chain
+}
+
+func (d *nesting) addBlock(prev, t *token.Token) {
+	col := t.Position.Column
+	if t.Type == token.MappingValueType && prev != nil {
+		col = prev.Position.Column // of the key
+	}
+	for len(d.block) > 0 && d.block[len(d.block)-1].col > col {
+		d.block = d.block[:len(d.block)-1]
+	}
+	if len(d.block) == 0 || d.block[len(d.block)-1].col < col {
+		d.block = append(d.block, level{col: col})
+	}
+	if t.Type == token.MappingValueType {
+		d.block[len(d.block)-1].keys++
+	}
+}
+
+// leftEmpty reports whether t, which follows prev, shows that prev is a key or
+// the dash of a list item without a value.
+func (d *nesting) leftEmpty(prev, t *token.Token) bool {
+	if prev == nil {
+		return false
+	}
+	opened := prev.Type == token.MappingValueType || prev.Type == token.SequenceEntryType
+	switch t.Type {
+	case token.CollectEntryType, token.SequenceEndType, token.MappingEndType:
+		if n := len(d.flow); n > 0 && d.flow[n-1].mapping && !d.flow[n-1].colon {
+			return prev.Type != token.MappingStartType && prev.Type != token.CollectEntryType
+		}
+		return opened
+	}
+	if !opened || len(d.flow) > 0 || len(d.block) == 0 || t.Position.Line == prev.Position.Line {
+		return false
+	}
+	col := d.block[len(d.block)-1].col
+	return t.Position.Column < col ||
+		t.Position.Column == col && (prev.Type == token.SequenceEntryType || t.Type != token.SequenceEntryType)
 }
 
 // joinPlain undoes what the library does to plain scalars with colons in a list
