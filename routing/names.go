@@ -20,7 +20,7 @@ const (
 	peerPrefix      = "pi-"
 
 	maxIfname = 15 // IFNAMSIZ less the terminating NUL
-	tailLen   = maxIfname - len(bridgePrefix)
+	tailLen   = 11 // as Neutron's: 14 with the prefix (constants.LINUX_DEV_LEN)
 )
 
 // NamespaceName returns the name of the router's network namespace: the one

@@ -114,7 +114,7 @@ func (v *validator) checkNetworks(networks []Network) {
 		if n.VLAN != 0 {
 			if n.VLAN > MaxVLAN {
 				v.bad(p, "vlan", "vlan %d is outside %d–%d", n.VLAN, MinVLAN, MaxVLAN)
-			} else if other, used := vlans[n.VLAN]; used {
+			} else if other, used := vlans[n.VLAN]; used && other != n.ID {
 				v.bad(p, "vlan", "vlan %d is already used by network %q", n.VLAN, other)
 			} else {
 				vlans[n.VLAN] = n.ID

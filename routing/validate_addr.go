@@ -76,53 +76,82 @@ func (v *validator) checkPrefixes(p path, who owner, f *Interface, overlaps map[
 	}
 }
 
-// overlaps returns the errors of prefixes that overlap with an earlier one,
-// by index of the interface and of the address. Several addresses of one
-// subnet on one interface are no overlap, and link-local subnets (RFC 4291
-// §2.5.6) are the same on every link.
+// A subnet is one that an address of a router's interface is in.
+type subnet struct {
+	netip.Prefix
+	iface, addr int // indices of the interface and the address
+
+	outer, inner *subnet // the first in the model of those around, and inside
+}
+
+func (s *subnet) compare(t *subnet) int {
+	return cmp.Or(cmp.Compare(s.iface, t.iface), cmp.Compare(s.addr, t.addr))
+}
+
+// first returns whichever comes first in the model; either may be nil.
+func first(s, t *subnet) *subnet {
+	if s == nil || t != nil && t.compare(s) < 0 {
+		return t
+	}
+	return s
+}
+
+// overlaps returns the errors of subnets that overlap with one that is earlier
+// in the model, by index of the interface and of the address. Several addresses
+// of one subnet on one interface are no overlap, and link-local subnets (RFC
+// 4291 §2.5.6) are the same on every link.
 func overlaps(interfaces []Interface) map[int]map[int]error {
-	type subnet struct {
-		netip.Prefix
-		iface, addr int
-	}
-	var all []subnet
-	for j := range interfaces {
-		for k, a := range interfaces[j].Addresses {
-			if a.IsValid() && !(a.Addr().Is6() && a.Addr().IsLinkLocalUnicast()) {
-				all = append(all, subnet{a.Masked(), j, k})
-			}
-		}
-	}
-	slices.SortFunc(all, func(a, b subnet) int {
-		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Bits(), b.Bits()),
-			cmp.Compare(a.iface, b.iface), cmp.Compare(a.addr, b.addr))
-	})
 	var found map[int]map[int]error
-	var around []subnet // those that contain the one before, outermost first
-	for _, s := range all {
+	var around []*subnet // those that contain the one before, outermost first
+	pop := func() {
+		s := around[len(around)-1]
+		around = around[:len(around)-1]
+		if len(around) > 0 {
+			p := around[len(around)-1]
+			p.inner = first(p.inner, first(s, s.inner))
+		}
+		other := first(s.outer, s.inner)
+		if other == nil || s.compare(other) < 0 {
+			return
+		}
+		if found == nil {
+			found = make(map[int]map[int]error)
+		}
+		if found[s.iface] == nil {
+			found[s.iface] = make(map[int]error)
+		}
+		found[s.iface][s.addr] = fmt.Errorf("subnet %v overlaps with %v of interface %q",
+			s.Prefix, other.Prefix, interfaces[other.iface].ID)
+	}
+	for _, s := range sortedSubnets(interfaces) {
 		for len(around) > 0 && !around[len(around)-1].Contains(s.Addr()) {
-			around = around[:len(around)-1]
+			pop()
 		}
 		if len(around) > 0 {
-			first, second := around[len(around)-1], s
-			if first.Prefix == second.Prefix && first.iface == second.iface {
-				continue
-			}
-			if cmp.Or(cmp.Compare(first.iface, second.iface), cmp.Compare(first.addr, second.addr)) > 0 {
-				first, second = second, first
-			}
-			if found == nil {
-				found = make(map[int]map[int]error)
-			}
-			if found[second.iface] == nil {
-				found[second.iface] = make(map[int]error)
-			}
-			if found[second.iface][second.addr] == nil {
-				found[second.iface][second.addr] = fmt.Errorf("subnet %v overlaps with %v of interface %q",
-					second.Prefix, first.Prefix, interfaces[first.iface].ID)
-			}
+			p := around[len(around)-1]
+			s.outer = first(p, p.outer)
 		}
 		around = append(around, s)
 	}
+	for len(around) > 0 {
+		pop()
+	}
 	return found
+}
+
+// sortedSubnets returns the subnets of interfaces, those that contain others
+// before them.
+func sortedSubnets(interfaces []Interface) []*subnet {
+	var all []*subnet
+	for j := range interfaces {
+		for k, a := range interfaces[j].Addresses {
+			if a.IsValid() && !(a.Addr().Is6() && a.Addr().IsLinkLocalUnicast()) {
+				all = append(all, &subnet{Prefix: a.Masked(), iface: j, addr: k})
+			}
+		}
+	}
+	slices.SortFunc(all, func(s, t *subnet) int {
+		return cmp.Or(s.Addr().Compare(t.Addr()), cmp.Compare(s.Bits(), t.Bits()), s.compare(t))
+	})
+	return slices.CompactFunc(all, func(s, t *subnet) bool { return s.Prefix == t.Prefix && s.iface == t.iface })
 }

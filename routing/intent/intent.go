@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/ofdvr/ofdvr/routing"
@@ -28,6 +29,8 @@ const (
 	maxSize   = 32 << 20 // bytes
 	maxDepth  = 32       // of lists and mappings in each other
 	maxMarks  = 4 << 20  // punctuation and line ends in YAML, see countMarks
+	maxKeys   = 256      // of a block mapping in YAML
+	maxEmpty  = 1000     // keys and list items without a value in YAML
 	maxErrors = 10_000   // that are spelled out
 	maxText   = 256      // bytes of one value
 )
@@ -69,7 +72,7 @@ func (w Warning) String() string { return w.Place.String() + ": " + w.Text }
 
 // Parse reads a topology file. file is its name, used only in messages. What
 // is valid JSON (RFC 8259) is read as JSON and all else as YAML 1.2, in one
-// document.
+// document; a file whose name ends in .json has to be JSON.
 //
 // If there are mistakes, the model is nil and the error is a join of
 // [*Error]s in the order of the file: all of them at once, those that
@@ -86,9 +89,12 @@ func Parse(file string, data []byte) (*routing.Model, []Warning, error) {
 	}
 	var root *node
 	var errs []syntaxError
-	if json.Valid(data) {
+	switch {
+	case json.Valid(data):
 		root, errs = readJSON(data)
-	} else {
+	case strings.HasSuffix(file, ".json") && len(bytes.TrimSpace(data)) > 0:
+		errs = []syntaxError{jsonSyntaxError(data)}
+	default:
 		root, errs = readYAML(data)
 	}
 	if len(errs) > 0 {

@@ -3,6 +3,7 @@ package intent
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 )
@@ -102,14 +103,12 @@ func (r *jsonReader) members(n *node, start json.Delim, depth int) error {
 }
 
 // jsonSyntaxError returns the mistake that makes data invalid JSON.
-func jsonSyntaxError(data []byte) (syntaxError, bool) {
+func jsonSyntaxError(data []byte) syntaxError {
+	r := jsonReader{data: data, line: 1, col: 1}
 	var v json.RawMessage
 	err := json.Unmarshal(data, &v)
-	e, ok := err.(*json.SyntaxError)
-	if !ok {
-		return syntaxError{}, false
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		r.advance(min(max(int(e.Offset)-1, 0), len(data)))
 	}
-	r := jsonReader{data: data, line: 1, col: 1}
-	r.advance(min(max(int(e.Offset)-1, 0), len(data)))
-	return syntaxError{r.line, r.col, e}, true
+	return syntaxError{r.line, r.col, fmt.Errorf("not JSON: %w", err)}
 }

@@ -23,10 +23,6 @@ func item[T any](w *walker, parse func(string) (T, error)) func(*node, *where) T
 	return func(n *node, p *where) (v T) {
 		switch n.kind {
 		case kindNull, kindList, kindMapping:
-			if n.kind == kindMapping && len(n.entries) > 0 && strings.Contains(n.entries[0].key.text, ":") {
-				w.bad(n, p, "want a string, got a mapping: an IPv6 address in brackets needs quotes")
-				return v
-			}
 			w.bad(n, p, "want a string, got %v", n.kind)
 			return v
 		}

@@ -27,16 +27,14 @@ func readYAML(data []byte) (root *node, errs []syntaxError) {
 	if n := countMarks(data); n > maxMarks {
 		return nil, []syntaxError{{1, 1, fmt.Errorf("the file has %d punctuation marks, more than %d", n, maxMarks)}}
 	}
-	tokens := lexer.Tokenize(string(data))
+	tokens := joinPlain(lexer.Tokenize(string(data)))
 	if errs := checkTokens(tokens); len(errs) > 0 {
 		return nil, errs
 	}
 	f, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		if isAlmostJSON(data) {
-			if e, ok := jsonSyntaxError(data); ok {
-				return nil, []syntaxError{e}
-			}
+			return nil, []syntaxError{jsonSyntaxError(data)}
 		}
 		return nil, []syntaxError{libraryError(err)}
 	}
@@ -46,8 +44,7 @@ func readYAML(data []byte) (root *node, errs []syntaxError) {
 			continue
 		}
 		if root != nil {
-			t := doc.Body.GetToken()
-			c.bad(t, "a second document: want one")
+			c.bad(doc.Body.GetToken(), "a second document: want one")
 			break
 		}
 		root = c.node(doc.Body, nil)
@@ -94,86 +91,6 @@ func libraryError(err error) syntaxError {
 	return s
 }
 
-// checkTokens refuses what we do not support, and what the library's parser
-// takes too long for or recurses too deep in.
-func checkTokens(tokens token.Tokens) []syntaxError {
-	c := converter{}
-	var nest nesting
-	var prev *token.Token // nil at the beginning
-	ended := false        // a document-end mark was seen
-	for _, t := range tokens {
-		if t.Type == token.CommentType {
-			continue
-		}
-		if ended || t.Type == token.DocumentHeaderType && prev != nil {
-			c.bad(t, "a second document: want one")
-			break
-		}
-		if nest.add(prev, t) > maxDepth {
-			c.errs = append(c.errs, syntaxError{t.Position.Line, t.Position.Column, errTooDeep})
-			break
-		}
-		switch t.Type {
-		case token.DocumentEndType:
-			ended = true
-		case token.AnchorType, token.AliasType, token.MergeKeyType:
-			c.bad(t, "anchors (&), aliases (*) and merge keys (<<) are not supported: write the value out")
-		case token.TagType:
-			c.bad(t, "tags (!) are not supported")
-		case token.DirectiveType:
-			c.bad(t, "directives (%%) are not supported")
-		case token.MappingKeyType:
-			c.bad(t, "explicit keys (?) are not supported")
-		case token.SequenceEntryType:
-			// Many of these take the library a quadratic time.
-			if prev != nil && prev.Type == t.Type && prev.Position.Line != t.Position.Line {
-				c.bad(prev, "an empty list item")
-			}
-		}
-		if len(c.errs) >= maxErrors {
-			break
-		}
-		prev = t
-	}
-	return c.errs
-}
-
-// nesting follows how deep in lists and mappings a token is. It may count a
-// level too many, not too few.
-type nesting struct {
-	block []int // columns of the block lists and mappings around, outermost first
-	flow  int   // of [ and {
-	chain int   // of colons and dashes in the present flow item
-}
-
-// add takes the next token, with the one before it, and returns its depth.
-func (d *nesting) add(prev, t *token.Token) int {
-	at := t
-	switch t.Type {
-	case token.SequenceStartType, token.MappingStartType:
-		d.flow++
-		d.chain = 0
-	case token.SequenceEndType, token.MappingEndType:
-		d.flow = max(0, d.flow-1)
-		d.chain = 0
-	case token.CollectEntryType:
-		d.chain = 0
-	case token.MappingValueType, token.SequenceEntryType:
-		if d.flow > 0 {
-			d.chain++
-			break
-		}
-		if t.Type == token.MappingValueType && prev != nil {
-			at = prev // the key
-		}
-		for len(d.block) > 0 && d.block[len(d.block)-1] >= at.Position.Column {
-			d.block = d.block[:len(d.block)-1]
-		}
-		d.block = append(d.block, at.Position.Column)
-	}
-	return len(d.block) + d.flow + d.chain
-}
-
 // A converter makes nodes of the library's.
 type converter struct{ errs []syntaxError }
 
@@ -203,6 +120,9 @@ func (c *converter) node(n ast.Node, key *node) *node {
 		}
 	case *ast.StringNode:
 		out.kind, out.text = kindString, n.Value
+		if t.Type == token.StringType && n.Value != "" && strings.Trim(n.Value, "0123456789") == "" {
+			out.kind = kindNumber // larger than the library's
+		}
 	case *ast.LiteralNode:
 		out.kind, out.text = kindString, n.Value.Value
 	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
