@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
@@ -371,10 +374,11 @@ func TestTwoClients(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	apply(t, one, desired())
-	if got := s.vsctl("list-br"); got != "br-int\nrb-1\nrb-2" {
-		t.Errorf("bridges %q", got)
-	}
+	// The last change of the other one may have yet to be heard of.
+	eventually(t, "all bridges exist", func() bool {
+		apply(t, one, desired())
+		return s.vsctl("list-br") == "br-int\nrb-1\nrb-2"
+	})
 	if got := s.vsctl("list-ports", "br-int"); got != "rq-3\nrq-4\nrq-blue\nrq-green" {
 		t.Errorf("ports %q", got)
 	}
@@ -389,4 +393,69 @@ func TestEndpoints(t *testing.T) {
 			t.Errorf("%q: %v", s, err)
 		}
 	}
+}
+
+// TestAnythingOnServer applies one odd wish after the other to a real
+// ovsdb-server: the plan's operations mean there what they mean in the model.
+func TestAnythingOnServer(t *testing.T) {
+	s := startServer(t)
+	s.vsctl("add-br", "br-int", "--", "add-port", "br-int", "a", "--", "add-br", "c", "--", "add-port", "c", "e")
+	want := s.foreign()
+	c := s.client()
+	wishes := rapid.Custom(drawDesired)
+	for seed := range 60 {
+		d := wishes.Example(seed)
+		before, err := c.State(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := apply(t, c, d)
+		model, err := carryOut(before, r.Ops)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		after, err := c.State(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := withoutUUIDs(after), withoutUUIDs(model); !reflect.DeepEqual(got, want) {
+			t.Fatalf("seed %d: after %v\nthe state is %+v\nwant %+v", seed, r.Ops, got, want)
+		}
+		if r := apply(t, c, d); len(r.Ops) > 0 {
+			t.Fatalf("seed %d: left to do: %v", seed, r.Ops)
+		}
+	}
+	if got := s.foreign(); got != want {
+		t.Errorf("foreign rows were changed: from\n%s\nto\n%s", want, got)
+	}
+}
+
+// withoutUUIDs returns s with empty instead of nil maps and sets, and without
+// UUIDs.
+func withoutUUIDs(s ovsdb.State) ovsdb.State {
+	s = copyState(s)
+	for i := range s.Bridges {
+		b := &s.Bridges[i]
+		b.UUID, b.OtherConfig, b.ExternalIDs = "", orEmpty(b.OtherConfig), orEmpty(b.ExternalIDs)
+		b.Protocols, b.Controllers = append([]string{}, b.Protocols...), append([]ovsdb.ControllerRow{}, b.Controllers...)
+		for j := range b.Controllers {
+			b.Controllers[j].UUID = ""
+		}
+		for j := range b.Ports {
+			p := &b.Ports[j]
+			p.UUID, p.ExternalIDs, p.Trunks = "", orEmpty(p.ExternalIDs), append([]int{}, p.Trunks...)
+			for k := range p.Interfaces {
+				f := &p.Interfaces[k]
+				f.UUID, f.Options, f.ExternalIDs = "", orEmpty(f.Options), orEmpty(f.ExternalIDs)
+			}
+		}
+	}
+	return s
+}
+
+func orEmpty(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
 }

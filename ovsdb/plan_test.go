@@ -1,0 +1,477 @@
+package ovsdb_test
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/ofdvr/ofdvr/ovsdb"
+)
+
+// host returns the state of a host with an integration bridge and nothing of
+// ours.
+func host() ovsdb.State {
+	return ovsdb.State{Root: "root", Bridges: []ovsdb.BridgeRow{bridgeRow("br-int")}}
+}
+
+func bridgeRow(name string, ports ...ovsdb.PortRow) ovsdb.BridgeRow {
+	return ovsdb.BridgeRow{UUID: "b/" + name, Name: name, Ports: append([]ovsdb.PortRow{portRow(name)}, ports...)}
+}
+
+func portRow(name string) ovsdb.PortRow {
+	return ovsdb.PortRow{UUID: "p/" + name, Name: name, Interfaces: []ovsdb.InterfaceRow{{UUID: "i/" + name, Name: name}}}
+}
+
+func settled(t *testing.T, d ovsdb.Desired) ovsdb.State {
+	t.Helper()
+	ops, problems := ovsdb.Plan(host(), d)
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	s, err := carryOut(host(), ops)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestPlan goes from one desired state to another, with something done by
+// hand in between.
+func TestPlan(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		byHand   func(s *ovsdb.State)
+		change   func(d *ovsdb.Desired)
+		ops      []string
+		problems []string
+	}{
+		{name: "nothing"},
+		{
+			name:   "router gone",
+			change: func(d *ovsdb.Desired) { d.Bridges = d.Bridges[1:] },
+			ops:    []string{"remove Port rq-blue", "remove Port rq-green", "remove Bridge rb-1"},
+		},
+		{
+			name:   "interface gone",
+			change: func(d *ovsdb.Desired) { d.Bridges[0].Interfaces = d.Bridges[0].Interfaces[:1] },
+			ops:    []string{"remove Port rq-green", "remove Port qr-green", "remove Port rp-green"},
+		},
+		{
+			name:   "tap not wanted any more",
+			change: func(d *ovsdb.Desired) { d.Bridges[0].Interfaces[0].Tap = "" },
+			ops:    []string{"remove Port qr-blue"},
+		},
+		{
+			name: "MAC, VLAN and datapath ID",
+			change: func(d *ovsdb.Desired) {
+				b := &d.Bridges[0]
+				b.DatapathID = 9
+				b.Interfaces[0].VLAN = 9
+				b.Interfaces[1].MAC = "02:00:00:00:00:99"
+			},
+			ops: []string{"update Port rq-blue (tag)", "update Interface rq-green (external_ids:attached-mac)",
+				"update Bridge rb-1 (other_config:datapath-id)"},
+		},
+		{
+			name:   "patch port renamed",
+			change: func(d *ovsdb.Desired) { d.Bridges[0].Interfaces[0].Patch = "new" },
+			ops: []string{"remove Port rp-blue", "update Interface rq-blue (options:peer)",
+				"insert Port new", "insert Interface new"},
+		},
+		{
+			name: "names exchanged",
+			change: func(d *ovsdb.Desired) {
+				i := d.Bridges[0].Interfaces
+				i[0].Tap, i[1].Tap = i[1].Tap, i[0].Tap
+			},
+			ops: []string{"remove Port qr-blue", "remove Port qr-green",
+				"insert Port qr-green", "insert Interface qr-green", "insert Port qr-blue", "insert Interface qr-blue"},
+		},
+		{
+			name:   "bridge renamed",
+			change: func(d *ovsdb.Desired) { d.Bridges[0].Interfaces = nil; d.Bridges[0].Name = "new" },
+			ops: []string{"remove Port rq-blue", "remove Port rq-green", "remove Bridge rb-1",
+				"insert Bridge new", "insert Controller tcp:127.0.0.1:6653", "insert Port new", "insert Interface new"},
+		},
+		{
+			name:   "controller elsewhere",
+			change: func(d *ovsdb.Desired) { d.Controller = "tcp:127.0.0.1:1" },
+			ops:    []string{"update Controller tcp:127.0.0.1:6653 (target)", "update Controller tcp:127.0.0.1:6653 (target)"},
+		},
+		{
+			name: "second controller of ours",
+			byHand: func(s *ovsdb.State) {
+				b := &s.Bridges[1]
+				b.Controllers = append([]ovsdb.ControllerRow{{UUID: "c", Target: "tcp:192.0.2.1:1", ExternalIDs: b.Controllers[0].ExternalIDs}}, b.Controllers...)
+			},
+			ops: []string{"remove Controller tcp:192.0.2.1:1"},
+		},
+		{
+			name: "controller of somebody else instead of ours",
+			byHand: func(s *ovsdb.State) {
+				s.Bridges[1].Controllers = []ovsdb.ControllerRow{{UUID: "c", Target: "tcp:192.0.2.1:1"}}
+			},
+			ops: []string{"insert Controller tcp:127.0.0.1:6653"},
+			problems: []string{"foreign-controller r1/: bridge rb-1: it has a controller that is not ours, tcp:192.0.2.1:1, which can change its flows; " +
+				"remove it with `ovs-vsctl remove Bridge rb-1 controller c`"},
+		},
+		{
+			name: "tap could not be created",
+			byHand: func(s *ovsdb.State) {
+				i := &s.Bridges[1].Ports[0].Interfaces[0]
+				i.OFPort, i.Error = -1, "could not open network device qr-blue (File exists)"
+			},
+			problems: []string{"switch-error r1/blue: tap qr-blue on bridge rb-1: ovs-vswitchd could not create it: " +
+				"could not open network device qr-blue (File exists); see the log of ovs-vswitchd"},
+		},
+		{
+			name:     "unwanted bridge with a port of somebody else",
+			byHand:   func(s *ovsdb.State) { s.Bridges[1].Ports = append(s.Bridges[1].Ports, portRow("eth0")) },
+			change:   func(d *ovsdb.Desired) { d.Bridges = d.Bridges[1:] },
+			ops:      []string{"remove Port rq-blue", "remove Port rq-green", "remove Controller tcp:127.0.0.1:6653", "remove Port qr-blue", "remove Port qr-green", "remove Port rp-blue", "remove Port rp-green"},
+			problems: []string{"foreign-ports r1/: bridge rb-1: it is no longer wanted but cannot be removed, because it has ports that are not ours: eth0; remove them with `ovs-vsctl del-port`"},
+		},
+		{
+			name:     "bridge to be renamed with a port of somebody else",
+			byHand:   func(s *ovsdb.State) { s.Bridges[1].Ports = append(s.Bridges[1].Ports, portRow("eth0")) },
+			change:   func(d *ovsdb.Desired) { d.Bridges[0].Name = "new" },
+			problems: []string{"foreign-ports r1/: bridge rb-1: it cannot be replaced by bridge new, because it has ports that are not ours: eth0; remove them with `ovs-vsctl del-port`"},
+		},
+		{
+			name: "name taken by what is held",
+			byHand: func(s *ovsdb.State) {
+				s.Bridges[0].Ports = append(s.Bridges[0].Ports, portRow("foreign"))
+			},
+			change: func(d *ovsdb.Desired) {
+				i := d.Bridges[0].Interfaces
+				i[1].Tap, i[0].Tap = "foreign", "qr-green"
+			},
+			problems: []string{
+				"name-taken r1/green: tap foreign: the name is in use by port foreign on bridge br-int, which is not ours; remove it, or choose another name",
+				`name-taken r1/blue: tap qr-green: the name is in use by port qr-green on bridge rb-1 of router "r1", which could not be changed; solve the problem of that router first`,
+			},
+		},
+		{
+			name: "not valid",
+			change: func(d *ovsdb.Desired) {
+				b := &d.Bridges[0]
+				b.Interfaces[0].MAC = "03:00:00:00:00:01"
+				b.Interfaces[1].Peer = "a-name-that-is-too-long"
+				b.Interfaces = append(b.Interfaces, b.Interfaces[0], ovsdb.Interface{ID: "x", MAC: "02:00:00:00:00:01", Patch: "rb-2", Peer: "x"},
+					ovsdb.Interface{ID: "y", MAC: "02:00:00:00:00:01", Patch: "y", Peer: "y2", VLAN: 4095})
+				d.Bridges = append(d.Bridges, ovsdb.Bridge{Router: "r3", Name: "br-int", DatapathID: 1}, ovsdb.Bridge{Router: "r1", Name: "r1", DatapathID: 1},
+					ovsdb.Bridge{Router: strings.Repeat("x", 65), Name: "x", DatapathID: 1}, ovsdb.Bridge{Router: "r4", Name: "x"})
+			},
+			problems: []string{
+				"invalid r3/: bridge br-int: the name br-int is that of the integration bridge",
+				`invalid r1/: bridge r1: router "r1" is listed twice`,
+				"invalid " + strings.Repeat("x", 65) + `/: bridge x: the router's ID "` + strings.Repeat("x", 65) + `" is longer than 64 bytes`,
+				"invalid r4/: bridge x: the datapath ID is 0",
+				`invalid r1/blue: interface "blue": "03:00:00:00:00:01" is not the MAC address of one machine`,
+				`invalid r1/green: interface "green": the peer's name "a-name-that-is-too-long" is longer than 15 bytes`,
+				`invalid r1/blue: interface "blue": "03:00:00:00:00:01" is not the MAC address of one machine`,
+				`invalid r1/x: interface "x": the name rb-2 is that of the bridge of router "5d0f7d1e-6a43-4b5e-9d5e-3f3f6d1f9b11"`,
+				`invalid r1/y: interface "y": VLAN 4095 is not within 1–4094`,
+			},
+		},
+		{
+			name:     "no integration bridge",
+			change:   func(d *ovsdb.Desired) { d.IntegrationBridge = "br-other"; d.Bridges = d.Bridges[1:] },
+			ops:      []string{"remove Port rq-blue", "remove Port rq-green", "remove Bridge rb-1"},
+			problems: []string{"no-integration-bridge /: integration bridge br-other: it does not exist; create it with `ovs-vsctl add-br br-other`, or name another"},
+		},
+		{
+			name:   "another integration bridge",
+			byHand: func(s *ovsdb.State) { s.Bridges = append(s.Bridges, bridgeRow("br-new")) },
+			change: func(d *ovsdb.Desired) { d.IntegrationBridge = "br-new"; d.Bridges = d.Bridges[:1] },
+			ops: []string{"remove Port rq-3", "remove Port rq-4", "remove Port rq-blue", "remove Port rq-green", "remove Bridge rb-2",
+				"insert Port rq-blue", "insert Interface rq-blue", "insert Port rq-green", "insert Interface rq-green"},
+		},
+		{
+			name: "bond in place of a tap",
+			byHand: func(s *ovsdb.State) {
+				p := &s.Bridges[1].Ports[0]
+				p.Interfaces = append(p.Interfaces, portRow("eth0").Interfaces...)
+			},
+			ops: []string{"remove Port qr-blue", "insert Port qr-blue", "insert Interface qr-blue"},
+		},
+		{
+			name: "second copy of the port's identity",
+			byHand: func(s *ovsdb.State) {
+				ids := s.Bridges[1].Ports[0].Interfaces[0].ExternalIDs
+				ids[ovsdb.KeyIfaceID], ids[ovsdb.KeyAttachedMAC] = "blue", "02:00:00:00:01:01"
+			},
+			ops: []string{"update Interface qr-blue (external_ids:attached-mac, external_ids:iface-id)"},
+		},
+		{
+			name: "key of somebody else",
+			byHand: func(s *ovsdb.State) {
+				p, _ := s.Bridges[0].Port("rq-blue")
+				p.Interfaces[0].ExternalIDs["ovn-installed"] = "true"
+			},
+		},
+		{
+			name: "bridge with the name of a port of ours",
+			change: func(d *ovsdb.Desired) {
+				d.Bridges[1].Name, d.Bridges[0].Interfaces = "qr-blue", d.Bridges[0].Interfaces[1:]
+			},
+			ops: []string{"remove Port rq-blue", "remove Port qr-blue", "remove Port rp-blue", "remove Bridge rb-2",
+				"insert Bridge qr-blue", "insert Controller tcp:127.0.0.1:6653", "insert Port qr-blue", "insert Interface qr-blue",
+				"insert Port rp-3", "insert Interface rp-3", "insert Port rp-4", "insert Interface rp-4"},
+		},
+		{
+			name:   "port with the name of a bridge of ours",
+			byHand: func(s *ovsdb.State) { s.Bridges[2].Ports = append(s.Bridges[2].Ports, portRow("eth0")) },
+			change: func(d *ovsdb.Desired) { d.Bridges = d.Bridges[:1]; d.Bridges[0].Interfaces[0].Tap = "rb-2" },
+			ops:    []string{"remove Port rq-3", "remove Port rq-4", "remove Controller tcp:127.0.0.1:6653", "remove Port rp-3", "remove Port rp-4"},
+			problems: []string{
+				`name-taken r1/blue: tap rb-2: the name is in use by bridge rb-2 of router "5d0f7d1e-6a43-4b5e-9d5e-3f3f6d1f9b11", which could not be changed; solve the problem of that router first`,
+				"foreign-ports 5d0f7d1e-6a43-4b5e-9d5e-3f3f6d1f9b11/: bridge rb-2: it is no longer wanted but cannot be removed, because it has ports that are not ours: eth0; remove them with `ovs-vsctl del-port`",
+			},
+		},
+		{
+			name:   "everything gone",
+			change: func(d *ovsdb.Desired) { *d = ovsdb.Desired{} },
+			ops:    []string{"remove Port rq-3", "remove Port rq-4", "remove Port rq-blue", "remove Port rq-green", "remove Bridge rb-1", "remove Bridge rb-2"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := desired()
+			s := settled(t, d)
+			if tt.byHand != nil {
+				tt.byHand(&s)
+			}
+			if tt.change != nil {
+				tt.change(&d)
+			}
+			ops, problems := ovsdb.Plan(s, d)
+			var gotOps, gotProblems []string
+			for _, o := range ops {
+				gotOps = append(gotOps, o.String())
+			}
+			for _, p := range problems {
+				gotProblems = append(gotProblems, fmt.Sprintf("%s %s/%s: %v", p.Kind, p.Router, p.Interface, p))
+			}
+			if !slices.Equal(gotOps, tt.ops) {
+				t.Errorf("operations\n%s\nwant\n%s", strings.Join(gotOps, "\n"), strings.Join(tt.ops, "\n"))
+			}
+			if !slices.Equal(gotProblems, tt.problems) {
+				t.Errorf("problems\n%s\nwant\n%s", strings.Join(gotProblems, "\n"), strings.Join(tt.problems, "\n"))
+			}
+		})
+	}
+}
+
+// Small sets to draw from, so that everything gets into everything's way.
+var (
+	someNames   = []string{"a", "b", "c", "d", "e", "f", "g", "h"}
+	someRouters = []string{"r1", "r2", "r3"}
+	someIfaces  = []string{"i1", "i2", "i3", "i4"}
+)
+
+func drawDesired(t *rapid.T) ovsdb.Desired {
+	d := ovsdb.Desired{IntegrationBridge: rapid.SampledFrom([]string{"br-int", "br-int", "br-int", "a"}).Draw(t, "integration"),
+		Controller: rapid.SampledFrom([]string{"tcp:127.0.0.1:1", "tcp:127.0.0.1:2"}).Draw(t, "controller")}
+	name := rapid.SampledFrom(someNames)
+	for range rapid.IntRange(0, 3).Draw(t, "bridges") {
+		b := ovsdb.Bridge{Router: rapid.SampledFrom(someRouters).Draw(t, "router"), Name: name.Draw(t, "bridge"), DatapathID: rapid.Uint64Range(0, 9).Draw(t, "dpid")}
+		for range rapid.IntRange(0, 3).Draw(t, "interfaces") {
+			i := ovsdb.Interface{ID: rapid.SampledFrom(someIfaces).Draw(t, "id"), MAC: rapid.SampledFrom([]string{"02:00:00:00:00:01", "02:00:00:00:00:02"}).Draw(t, "mac"),
+				Patch: name.Draw(t, "patch"), Peer: name.Draw(t, "peer"), VLAN: rapid.SampledFrom([]uint16{0, 1, 4094}).Draw(t, "vlan")}
+			if rapid.Bool().Draw(t, "tap?") {
+				i.Tap = name.Draw(t, "tap")
+			}
+			b.Interfaces = append(b.Interfaces, i)
+		}
+		d.Bridges = append(d.Bridges, b)
+	}
+	return d
+}
+
+// drawIDs returns external_ids: somebody else's, or ours.
+func drawIDs(t *rapid.T) map[string]string {
+	ids := map[string]string{}
+	if rapid.Bool().Draw(t, "ours") {
+		ids[ovsdb.KeyOwner] = ovsdb.Owner
+	}
+	if rapid.IntRange(0, 9).Draw(t, "router?") > 0 { // a mark without the owner's does not count
+		ids[ovsdb.KeyRouter] = rapid.SampledFrom(someRouters).Draw(t, "of router")
+	}
+	if rapid.Bool().Draw(t, "interface?") {
+		ids[ovsdb.KeyInterface] = rapid.SampledFrom(someIfaces).Draw(t, "of interface")
+	}
+	if rapid.Bool().Draw(t, "iface-id?") {
+		ids[ovsdb.KeyIfaceID] = "x"
+	}
+	return ids
+}
+
+// drawState returns a state in which anything may be, as long as names are
+// unique.
+func drawState(t *rapid.T) ovsdb.State {
+	s := ovsdb.State{Root: "root"}
+	bridges, ports, ifaces := map[string]bool{}, map[string]bool{}, map[string]bool{}
+	port := func(name string) (ovsdb.PortRow, bool) {
+		p := portRow(name)
+		if rapid.Bool().Draw(t, "bond") {
+			n := rapid.SampledFrom(someNames).Draw(t, "member")
+			if n == name {
+				return p, false
+			}
+			p.Interfaces = append(p.Interfaces, ovsdb.InterfaceRow{UUID: "m/" + n, Name: n})
+		}
+		for _, i := range p.Interfaces {
+			if ifaces[i.Name] || ports[name] {
+				return p, false
+			}
+		}
+		ports[name] = true
+		for k := range p.Interfaces {
+			i := &p.Interfaces[k]
+			ifaces[i.Name] = true
+			i.Type = rapid.SampledFrom([]string{"", "patch", "internal"}).Draw(t, "type")
+			i.ExternalIDs = drawIDs(t)
+		}
+		p.ExternalIDs = drawIDs(t)
+		if rapid.Bool().Draw(t, "tag?") {
+			tag := rapid.SampledFrom([]int{1, 4095}).Draw(t, "tag")
+			p.Tag, p.VLANMode, p.Trunks = &tag, rapid.SampledFrom([]string{"", "access", "trunk"}).Draw(t, "mode"), []int{1}
+		}
+		return p, true
+	}
+	for _, name := range append([]string{"br-int"}, someNames[:4]...) {
+		if bridges[name] || rapid.IntRange(0, 2).Draw(t, "bridge "+name) == 0 {
+			continue
+		}
+		local, ok := port(name)
+		if !ok {
+			continue
+		}
+		bridges[name] = true
+		b := ovsdb.BridgeRow{UUID: "b/" + name, Name: name, Ports: []ovsdb.PortRow{local}, FailMode: rapid.SampledFrom([]string{"", "secure"}).Draw(t, "fail mode"),
+			DatapathType: rapid.SampledFrom([]string{"", "system", "netdev"}).Draw(t, "datapath")}
+		if name != "br-int" {
+			b.ExternalIDs = drawIDs(t)
+		}
+		for i := range rapid.IntRange(0, 2).Draw(t, "controllers") {
+			b.Controllers = append(b.Controllers, ovsdb.ControllerRow{UUID: fmt.Sprintf("c/%s%d", name, i), Target: "tcp:127.0.0.1:1", ExternalIDs: drawIDs(t)})
+		}
+		for range rapid.IntRange(0, 3).Draw(t, "ports") {
+			if p, ok := port(rapid.SampledFrom(someNames).Draw(t, "port")); ok {
+				b.Ports = append(b.Ports, p)
+			}
+		}
+		s.Bridges = append(s.Bridges, b)
+	}
+	return s
+}
+
+// foreign returns what of s is not ours to change: rows by UUID, those below a
+// row without those that are ours.
+func foreign(s ovsdb.State) map[string]any {
+	ours := func(ids map[string]string) bool { return ids[ovsdb.KeyOwner] == ovsdb.Owner }
+	rows := map[string]any{}
+	for _, b := range copyState(s).Bridges {
+		for _, p := range b.Ports {
+			if !ours(p.ExternalIDs) && (p.Name != b.Name || !ours(b.ExternalIDs)) {
+				rows[p.UUID] = p
+			}
+		}
+		for _, c := range b.Controllers {
+			if !ours(c.ExternalIDs) && !ours(b.ExternalIDs) {
+				rows[c.UUID] = c
+			}
+		}
+		b.Ports, b.Controllers = nil, nil
+		if !ours(b.ExternalIDs) {
+			rows[b.UUID] = b
+		}
+	}
+	return rows
+}
+
+// TestPlanProperties checks for any state and any wish that the plan can be
+// carried out, that nothing is left to do afterwards, that what is not ours
+// stays as it is, that the plan is a function, and that what is wanted and has
+// no problem is there.
+func TestPlanProperties(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := drawState(t)
+		for round := range 2 { // from chaos, then from order
+			d := drawDesired(t)
+			before := copyState(s)
+			ops, problems := ovsdb.Plan(s, d)
+			if !reflect.DeepEqual(s, before) {
+				t.Fatalf("Plan changed its argument")
+			}
+			if again, p := ovsdb.Plan(s, d); !reflect.DeepEqual(ops, again) || !slices.Equal(problems, p) {
+				t.Fatalf("Plan is not deterministic")
+			}
+			after, err := carryOut(s, ops)
+			if err != nil {
+				t.Fatalf("round %d: %v\nplan %v", round, err, ops)
+			}
+			if left, p := ovsdb.Plan(after, d); len(left) > 0 {
+				t.Fatalf("round %d: left to do after %v: %v\nproblems %v, then %v\nstate %+v", round, ops, left, problems, p, after)
+			}
+			if was, is := foreign(s), foreign(after); !reflect.DeepEqual(was, is) {
+				t.Fatalf("round %d: foreign rows %v became %v\nby %v", round, was, is, ops)
+			}
+			checkPresent(t, after, d, problems)
+			s = after
+		}
+		ops, _ := ovsdb.Plan(s, ovsdb.Desired{})
+		after, err := carryOut(s, ops)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range after.Bridges {
+			for _, p := range b.Ports {
+				if p.ExternalIDs[ovsdb.KeyOwner] == ovsdb.Owner && p.Name != b.Name {
+					t.Fatalf("cleanup left %s", p.Name)
+				}
+			}
+		}
+	})
+}
+
+func checkPresent(t *rapid.T, s ovsdb.State, d ovsdb.Desired, problems []ovsdb.Problem) {
+	has := func(router, iface string) bool {
+		return slices.ContainsFunc(problems, func(p ovsdb.Problem) bool {
+			holds := p.Kind != ovsdb.ForeignController && p.Kind != ovsdb.SwitchError
+			return holds && (p.Router == "" || p.Router == router && (p.Interface == "" || p.Interface == iface))
+		})
+	}
+	for _, w := range d.Bridges {
+		b, ok := s.Bridge(w.Name)
+		if has(w.Router, "") {
+			continue
+		}
+		if !ok || b.Router() != w.Router || b.FailMode != "secure" || len(b.Controllers) == 0 {
+			t.Fatalf("bridge %s of %s: %+v", w.Name, w.Router, b)
+		}
+		in, _ := s.Bridge(d.IntegrationBridge)
+		for _, i := range w.Interfaces {
+			if has(w.Router, i.ID) {
+				continue
+			}
+			patch, _ := b.Interface(i.Patch)
+			peer, _ := in.Interface(i.Peer)
+			tap, ok := b.Interface(i.Tap)
+			if patch.Options["peer"] != i.Peer || peer.Options["peer"] != i.Patch || ok != (i.Tap != "") {
+				t.Fatalf("interface %+v: patch %+v, peer %+v, tap %+v", i, patch, peer, tap)
+			}
+			if peer.ExternalIDs[ovsdb.KeyIfaceID] != i.ID || peer.ExternalIDs[ovsdb.KeyAttachedMAC] != i.MAC ||
+				patch.ExternalIDs[ovsdb.KeyIfaceID]+tap.ExternalIDs[ovsdb.KeyIfaceID] != "" {
+				t.Fatalf("identity of %+v: patch %+v, peer %+v, tap %+v", i, patch, peer, tap)
+			}
+			if p, _ := in.Port(i.Peer); i.VLAN != 0 && (p.Tag == nil || *p.Tag != int(i.VLAN)) || i.VLAN == 0 && p.Tag == nil && p.VLANMode == "trunk" {
+				t.Fatalf("tag of %+v: %+v", i, p)
+			}
+		}
+	}
+}
