@@ -16,8 +16,6 @@ import (
 	"github.com/ofdvr/ofdvr/internal/lab"
 )
 
-func TestMain(m *testing.M) { lab.Main(m) }
-
 func TestMachinesOnOneVLANReachEachOther(t *testing.T) {
 	h := lab.Boot(t)
 	vm1 := lab.Plug(t, h, lab.MachineConfig{
