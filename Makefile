@@ -24,7 +24,7 @@ setup: ## install what the demo and the tests need, if it is missing
 
 test: ## run every test, on a real Open vSwitch where this machine can
 	@scripts/setup.sh --tests
-	@go build -o bin/testsum ./internal/testsum
+	@go build -buildvcs=false -o bin/testsum ./internal/testsum
 	@bin/testsum -o bin/test-summary $(RACE) -count=1 $(ARGS) $(PKG)
 
 lint: ## gofmt, go vet, staticcheck
