@@ -20,9 +20,10 @@ import (
 	"time"
 )
 
-// A Host is a machine that can run Open vSwitch: a mount namespace with a /run
-// of its own, and a network namespace with nothing but a loopback interface and
-// IP forwarding off. Its methods may be called from several goroutines.
+// A Host is a machine that can run Open vSwitch: a mount namespace with a /run of
+// its own and, where the kernel has overlayfs, a /tmp whose changes are thrown
+// away; and a network namespace with nothing but a loopback interface and IP
+// forwarding off. Its methods may be called from several goroutines.
 type Host struct {
 	dir    string
 	holder *exec.Cmd
@@ -48,6 +49,16 @@ mount --bind ` + scratch + ` lab
 cd /
 mount --move "$1/run" /run
 mount -t sysfs sysfs /sys 2>/dev/null || true # some containers refuse; nothing here depends on it
+
+# What is in /tmp can be read, but not changed or removed: mininet tidies up
+# with rm /tmp/*.log.
+exec 3<"$1"
+mkdir "$1/tmp" "$1/tmp/upper" "$1/tmp/work"
+if mount -t overlay -o "lowerdir=/tmp,upperdir=$1/tmp/upper,workdir=$1/tmp/work" overlay /tmp 2>/dev/null; then
+	case $1 in /tmp/*) mount --no-canonicalize --bind /proc/self/fd/3 "$1" ;; esac
+fi
+exec 3<&-
+
 echo 0 >/proc/sys/net/ipv4/ip_forward # inherited from the machine, which may route
 ip link set lo up
 echo ready

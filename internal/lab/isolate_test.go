@@ -2,6 +2,7 @@ package lab_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,21 +16,50 @@ import (
 	"github.com/ofdvr/ofdvr/internal/lab"
 )
 
-// victimEnv tells TestVictim how to end.
+// victimEnv makes the test program a victim of TestNothingStaysBehind, and says
+// how it ends.
 const victimEnv = "OFDVR_LAB_VICTIM"
 
-// TestVictim is no test: TestNothingStaysBehind runs it in a bubble of its own.
-func TestVictim(t *testing.T) {
-	end := os.Getenv(victimEnv)
-	if end == "" {
-		t.Skip("run by TestNothingStaysBehind only")
+func TestMain(m *testing.M) {
+	if os.Getenv(victimEnv) == "" {
+		lab.Main(m)
 	}
-	h := lab.Boot(t)
-	vm := lab.Plug(t, h, lab.MachineConfig{Name: "vm", Addresses: []string{"10.0.1.10/24"}})
+	if err := victim(os.Getenv(victimEnv)); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+}
+
+// victim is a program that uses the lab in a bubble of its own.
+func victim(end string) error {
+	if err := lab.Isolate(); err != nil {
+		return err
+	}
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "victim-")
+	if err != nil {
+		return err
+	}
+	h, err := lab.NewHost(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if err := h.StartOVS(ctx); err != nil {
+		return err
+	}
+	if err := h.AddBridge(ctx, lab.IntegrationBridge); err != nil {
+		return err
+	}
+	vm, err := h.AddMachine(ctx, lab.MachineConfig{Name: "vm", Addresses: []string{"10.0.1.10/24"}})
+	if err != nil {
+		return err
+	}
 	// An orphan in another session, as a daemon that has detached itself.
-	lab.Run(t, vm, "sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 </dev/null &")
-	if end == "return" {
-		return
+	if _, err := vm.Run(ctx, "sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 </dev/null &"); err != nil {
+		return err
+	}
+	if end == "return" { // without closing anything
+		return nil
 	}
 	fmt.Println("ready", os.Getpid())
 	select {} // until a signal comes
@@ -53,7 +83,7 @@ func TestNothingStaysBehind(t *testing.T) {
 	} {
 		t.Run(end.how, func(t *testing.T) {
 			before := worldNow(t)
-			cmd := exec.Command("/proc/self/exe", "-test.run=^TestVictim$", "-test.v")
+			cmd := exec.Command("/proc/self/exe")
 			cmd.Env = append(slices.DeleteFunc(os.Environ(), func(kv string) bool {
 				return strings.HasPrefix(kv, "OFDVR_LAB_")
 			}), victimEnv+"="+end.how)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,8 +16,6 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"github.com/ofdvr/ofdvr/internal/lab"
 )
-
-func TestMain(m *testing.M) { lab.Main(m) }
 
 func TestMachinesOnOneVLANReachEachOther(t *testing.T) {
 	h := lab.Boot(t)
@@ -62,11 +61,73 @@ func TestMachinesOnOneVLANReachEachOther(t *testing.T) {
 
 func TestMachinesOnDifferentVLANsDoNotReachEachOther(t *testing.T) {
 	h := lab.Boot(t)
-	vm1 := lab.Plug(t, h, lab.MachineConfig{Name: "vm1", VLAN: 1, Addresses: []string{"10.0.1.10/24"}})
-	lab.Plug(t, h, lab.MachineConfig{Name: "vm2", VLAN: 2, Addresses: []string{"10.0.1.11/24"}})
-	r, err := vm1.Ping(t.Context(), "10.0.1.11", lab.PingOptions{Wait: 100 * time.Millisecond})
+	// ip(8) takes these names for keywords if it is given a chance.
+	a := lab.Plug(t, h, lab.MachineConfig{Name: "a", VLAN: 1, Addresses: []string{"10.0.1.10/24"}})
+	lab.Plug(t, h, lab.MachineConfig{Name: "dev", VLAN: 2, Addresses: []string{"10.0.1.11/24"}})
+	r, err := a.Ping(t.Context(), "10.0.1.11", lab.PingOptions{Wait: 100 * time.Millisecond})
 	if !errors.Is(err, lab.ErrNoReply) || r.Sent != 1 || r.Received != 0 {
 		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+func TestHostCannotTidyTheRealTmp(t *testing.T) {
+	h := lab.Boot(t)
+	if got := lab.Run(t, h, "stat", "-f", "-c", "%T", "/tmp"); got != "overlayfs\n" {
+		t.Skipf("/tmp is on %s: no overlayfs here", strings.TrimSpace(got))
+	}
+	f, err := os.CreateTemp("/tmp", "ofdvr-lab-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	lab.Run(t, h, "rm", f.Name())
+	if _, err := os.Stat(f.Name()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDaemon runs a script in the daemon's place.
+func TestDaemon(t *testing.T) {
+	h := lab.Boot(t)
+	path, err := h.WriteFile("fake", `#!/bin/sh
+echo "did $*"
+[ "$1" = serve ] || exit 0
+trap 'echo reloaded' HUP
+trap 'exit 7' TERM
+echo ready
+while :; do sleep 0.01; done
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("OFDVR_BINARY", path)
+	if out, err := h.Ofdvr(t.Context(), "status", "-o", "json"); err != nil || out != "did status -o json\n" {
+		t.Errorf("got %q, %v", out, err)
+	}
+	for range 2 {
+		d := lab.Serve(t, h, "serve", "--topology", path)
+		logs := func(want string) func() error {
+			return func() error {
+				if !strings.Contains(d.Log(), want) {
+					return fmt.Errorf("the log is %q", d.Log())
+				}
+				return nil
+			}
+		}
+		lab.Eventually(t, 5*time.Second, "the daemon", logs("did serve --topology "+path+"\nready\n"))
+		if err := d.Signal(syscall.SIGHUP); err != nil {
+			t.Error(err)
+		}
+		lab.Eventually(t, 5*time.Second, "the reload", logs("reloaded"))
+		for range 2 { // the second finds it stopped
+			if code, err := d.Stop(t.Context()); err != nil || code != 7 {
+				t.Errorf("stopped with status %d, %v", code, err)
+			}
+		}
 	}
 }
 

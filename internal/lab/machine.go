@@ -50,11 +50,11 @@ $inside sh -ec '
 	echo 0 >ipv4/ip_forward
 	ip link set lo up
 '
-ip link add "$NAME" mtu "$MTU" type veth peer name "$NIC" mtu "$MTU" ${MAC:+address "$MAC"} netns "$NAME"
-ip link set "$NAME" up
+ip link add name "$NAME" mtu "$MTU" type veth peer name "$NIC" mtu "$MTU" ${MAC:+address "$MAC"} netns "$NAME"
+ip link set dev "$NAME" up
 $inside sh -ec '
 	ethtool -K "$NIC" tx off >/dev/null
-	ip link set "$NIC" up
+	ip link set dev "$NIC" up
 	for a in $ADDRESSES; do ip addr add "$a" dev "$NIC"; done
 	for g in $GATEWAYS; do
 		case $g in
@@ -62,7 +62,7 @@ $inside sh -ec '
 		*) ip route add default via "$g" dev "$NIC" ;;
 		esac
 	done
-	ip -brief link show "$NIC" | { read -r name state mac rest; echo "$mac"; }
+	ip -brief link show dev "$NIC" | { read -r name state mac rest; echo "$mac"; }
 '
 `
 
@@ -106,7 +106,7 @@ func (m *Machine) Remove(ctx context.Context) error {
 	if _, err := m.Host.Vsctl(ctx, "del-port", m.Bridge, m.Name); err != nil {
 		return fmt.Errorf("remove machine %s: %w", m.Name, err)
 	}
-	const script = `ip netns pids "$0" | xargs -r kill -9; ip link del "$0"; ip netns del "$0"`
+	const script = `ip netns pids "$0" | xargs -r kill -9; ip link del dev "$0"; ip netns del "$0"`
 	_, err := m.Host.Run(ctx, "sh", "-ec", script, m.Name)
 	return err
 }

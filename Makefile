@@ -1,0 +1,42 @@
+# The targets a person needs; "make help" lists them.
+
+export PATH := $(PATH):/usr/sbin:/sbin
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# What "make test" runs: make test PKG=./internal/lab ARGS='-run Capture'
+PKG  ?= ./...
+ARGS ?=
+
+# The race detector needs a C compiler, which Go looks for itself.
+RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+
+.PHONY: help build setup test lint demo bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/ofdvr
+	go build -o bin/ofdvr ./cmd/ofdvr
+
+setup: ## install what the demo and the tests need, if it is missing
+	@scripts/setup.sh
+
+test: ## run every test, on a real Open vSwitch where this machine can
+	@scripts/setup.sh --tests
+	@go build -buildvcs=false -o bin/testsum ./internal/testsum
+	@bin/testsum -o bin/test-summary $(RACE) -count=1 $(ARGS) $(PKG)
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+demo: setup ## show a router inside the switch, on a real Open vSwitch
+	@go run ./internal/demo
+
+bench: setup ## measure routed traffic against layer 2 and the kernel's router
+	@go run ./internal/bench
+
+clean: ## remove what was built
+	rm -rf bin

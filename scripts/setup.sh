@@ -1,0 +1,86 @@
+#!/bin/bash
+# Installs what the demo and the tests need and this machine lacks. Does nothing,
+# quickly, if nothing is missing.
+#
+#   scripts/setup.sh           for the demo, the examples and the benchmarks
+#   scripts/setup.sh --tests   also a C compiler, for the race detector; where
+#                              nothing can be installed (not root, or not Debian
+#                              or Ubuntu) it only says so, because the tests that
+#                              need it are then skipped; with CI=true that is an
+#                              error all the same
+set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin
+
+tests=false
+if [ "${1:-}" = --tests ]; then tests=true; fi
+
+# command, and the package that has it
+needed="
+ovs-vswitchd openvswitch-switch
+ovsdb-server openvswitch-switch
+ovs-vsctl    openvswitch-switch
+ovs-ofctl    openvswitch-switch
+ip           iproute2
+ping         iputils-ping
+ethtool      ethtool
+tcpdump      tcpdump
+iperf3       iperf3
+mn           mininet
+nsenter      util-linux
+mount        mount
+"
+packages=()
+while read -r command package; do
+	if [ -n "$command" ] && ! command -v "$command" >/dev/null && [[ " ${packages[*]} " != *" $package "* ]]; then
+		packages+=("$package")
+	fi
+done <<<"$needed"
+if $tests && ! command -v gcc >/dev/null; then
+	packages+=(gcc libc6-dev)
+fi
+
+if [ ${#packages[@]} -eq 0 ]; then
+	exit 0
+fi
+
+# cannot says why nothing can be installed, and ends the script.
+cannot() {
+	echo "setup: missing: ${packages[*]}; $1" >&2
+	if $tests && [ "${CI:-}" != true ]; then
+		echo "setup: going on without; tests that need it will be skipped" >&2
+		exit 0
+	fi
+	exit 1
+}
+
+id=$(. /etc/os-release 2>/dev/null && echo "${ID:-} ${ID_LIKE:-}" || true)
+case " $id " in
+*" debian "* | *" ubuntu "*) command -v apt-get >/dev/null || cannot "there is no apt-get; install these packages, or what your system calls them" ;;
+*) cannot "this is neither Debian nor Ubuntu; install these packages, or what your system calls them" ;;
+esac
+if [ "$(id -u)" != 0 ]; then
+	cannot "run as root: apt-get install --no-install-recommends ${packages[*]}"
+fi
+
+# Packages start their services when they are installed. The lab starts its
+# own Open vSwitch, and one that already runs must not be restarted, so while
+# we install, no service may be started or stopped (invoke-rc.d(8)).
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	trap 'rm -f $policy' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	printf '#!/bin/sh\nexit 101\n' >$policy
+	chmod 755 $policy
+fi
+
+export DEBIAN_FRONTEND=noninteractive
+apt() {
+	apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" </dev/null
+}
+echo "setup: installing ${packages[*]}"
+echo "setup: 1/2 reading package lists"
+apt update
+echo "setup: 2/2 installing"
+apt install --no-install-recommends "${packages[@]}"
+echo "setup: done"
