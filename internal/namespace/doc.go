@@ -1,0 +1,12 @@
+// Package namespace keeps routers' network namespaces and the taps in them.
+//
+// Namespaces are those of ip-netns(8): files in /run/netns that other
+// programs see and enter. A namespace that the package created carries the
+// mark "ofdvr-router=ID" as the alias of its lo, and a tap that it moved the
+// mark "ofdvr-interface=ID" as its own alias. What has no mark is not ours: a
+// namespace that existed before is used and configured but never deleted, and
+// a link that somebody else put into it is not touched.
+//
+// The thread of a goroutine that enters a namespace is never given back to
+// others.
+package namespace

@@ -1,0 +1,164 @@
+package namespace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Marks, in front of an ID, as links' aliases.
+const (
+	routerMark    = "ofdvr-router="
+	interfaceMark = "ofdvr-interface="
+)
+
+// Desired is a router's namespace as it should be.
+type Desired struct {
+	Name   string // such as qrouter-r1
+	Router string // the router's ID
+	Taps   []Tap
+}
+
+// A Tap is the kernel's end of a router interface.
+type Tap struct {
+	Interface string // the interface's ID
+	Name      string
+	MAC       [6]byte
+	MTU       int // bytes of an IP packet
+	// Addresses are the router's own addresses, each with the length of its
+	// subnet's prefix. All others are removed, except for IPv6 link-local ones.
+	Addresses []netip.Prefix
+}
+
+// ErrNoTap says that a tap exists neither in the namespace nor outside of it.
+// ovs-vswitchd will make it; try again when a [Watcher] tells of a change.
+var ErrNoTap = errors.New("the tap does not exist yet")
+
+// settings are what a router's namespace needs; the values of IPv4 are those
+// that Neutron sets in its own.
+var settings = [...]struct{ file, value string }{
+	{"net/ipv4/ip_forward", "1"},
+	{"net/ipv4/conf/all/arp_ignore", "1"},
+	{"net/ipv4/conf/all/arp_announce", "2"},
+	{"net/ipv6/conf/all/forwarding", "1"},
+}
+
+// Ensure makes the namespace and the taps in it as d says, and returns what
+// it changed, in words; nothing if all was right, in which case nothing is
+// written. A namespace that does not exist is created. A tap is taken from the
+// caller's namespace, also if there is one of ours in the router's already:
+// that is what is left after ovs-vswitchd has made it anew.
+//
+// A tap that cannot be put right does not keep Ensure from the others. The
+// error joins those of all, and wraps [ErrNoTap] for each that is missing.
+func Ensure(ctx context.Context, d Desired) (changed []string, err error) {
+	e := &ensurer{d: d}
+	err = e.ensure(ctx)
+	return e.changed, err
+}
+
+type ensurer struct {
+	d       Desired
+	ns      *os.File
+	outside *netlink.Handle // in the caller's namespace
+	inside  *netlink.Handle // in the router's
+	changed []string
+}
+
+func (e *ensurer) did(format string, args ...any) {
+	e.changed = append(e.changed, fmt.Sprintf(format, args...))
+}
+
+func (e *ensurer) ensure(ctx context.Context) error {
+	ns, err := openNS(e.d.Name)
+	if leftover := errors.Is(err, errNotNamespace); leftover || errors.Is(err, fs.ErrNotExist) {
+		switch err := createNS(e.d.Name, e.d.Router, leftover); {
+		case err == nil:
+			e.did("created namespace %s", e.d.Name)
+		case !errors.Is(err, fs.ErrExist):
+			return err
+		}
+		ns, err = openNS(e.d.Name)
+	}
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	e.ns = ns
+	if e.outside, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+		return fmt.Errorf("open a netlink socket: %w", err)
+	}
+	defer e.outside.Close()
+	return enter(ns, func() error {
+		if e.inside, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+			return fmt.Errorf("open a netlink socket in namespace %s: %w", e.d.Name, err)
+		}
+		defer e.inside.Close()
+		if err := e.loopback(); err != nil {
+			return err
+		}
+		errs := []error{e.sysctls()}
+		for i := range e.d.Taps {
+			if ctx.Err() != nil {
+				return errors.Join(append(errs, context.Cause(ctx))...)
+			}
+			errs = append(errs, e.tap(&e.d.Taps[i]))
+		}
+		return errors.Join(errs...)
+	})
+}
+
+func (e *ensurer) loopback() error {
+	lo, err := e.inside.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("find lo in namespace %s: %w", e.d.Name, err)
+	}
+	if mark := routerMark + e.d.Router; isMarked(lo, routerMark) && lo.Attrs().Alias != mark {
+		return fmt.Errorf("use namespace %s for router %q: it is that of router %q", e.d.Name, e.d.Router, markOf(lo, routerMark))
+	}
+	if lo.Attrs().RawFlags&unix.IFF_UP != 0 {
+		return nil
+	}
+	if err := e.inside.LinkSetUp(lo); err != nil {
+		return fmt.Errorf("set lo in namespace %s up: %w", e.d.Name, err)
+	}
+	e.did("set lo in %s up", e.d.Name)
+	return nil
+}
+
+// sysctls must be called in the namespace.
+func (e *ensurer) sysctls() error {
+	var errs []error
+	for _, s := range settings {
+		file := "/proc/sys/" + s.file
+		have, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(s.file, "net/ipv6/") {
+			continue // a kernel without IPv6
+		}
+		key := strings.ReplaceAll(s.file, "/", ".")
+		if err != nil {
+			errs = append(errs, fmt.Errorf("read %s in namespace %s: %w", key, e.d.Name, err))
+			continue
+		}
+		if strings.TrimSpace(string(have)) == s.value {
+			continue
+		}
+		if err := os.WriteFile(file, []byte(s.value), 0); err != nil {
+			errs = append(errs, fmt.Errorf("set %s=%s in namespace %s: %w", key, s.value, e.d.Name, err))
+			continue
+		}
+		e.did("set %s=%s in %s", key, s.value, e.d.Name)
+	}
+	return errors.Join(errs...)
+}
+
+func isMarked(l netlink.Link, mark string) bool { return strings.HasPrefix(l.Attrs().Alias, mark) }
+
+func markOf(l netlink.Link, mark string) string { return strings.TrimPrefix(l.Attrs().Alias, mark) }

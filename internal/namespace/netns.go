@@ -1,0 +1,163 @@
+package namespace
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// dir is where ip-netns(8) keeps namespaces.
+const dir = "/run/netns"
+
+func path(name string) string { return filepath.Join(dir, name) }
+
+// checkName reports what is wrong with name as a namespace's name.
+func checkName(name string) error {
+	if name == "" || name == "." || name == ".." || len(name) > 255 || strings.ContainsAny(name, "/\x00") {
+		return fmt.Errorf("%q cannot be the name of a network namespace", name)
+	}
+	return nil
+}
+
+// errNotNamespace says that a file in dir is not a namespace.
+var errNotNamespace = errors.New("the file is not a network namespace")
+
+// openNS opens the namespace called name. The error wraps fs.ErrNotExist if
+// there is none, and errNotNamespace if there is only a file of that name, as
+// is left when its creator died halfway.
+func openNS(name string) (*os.File, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path(name))
+	if err != nil {
+		return nil, fmt.Errorf("open namespace %s: %w", name, err)
+	}
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("open namespace %s: statfs %s: %w", name, f.Name(), err)
+	}
+	if st.Type != unix.NSFS_MAGIC {
+		f.Close()
+		return nil, fmt.Errorf("open namespace %s: %s: %w", name, f.Name(), errNotNamespace)
+	}
+	return f, nil
+}
+
+// createNS creates the namespace called name, already marked as router's. The
+// error wraps fs.ErrExist if somebody else was quicker; with leftover, a file
+// of that name is taken for the remains of an attempt that was cut off.
+func createNS(name, router string, leftover bool) error {
+	if err := prepareDir(); err != nil {
+		return fmt.Errorf("create namespace %s: %w", name, err)
+	}
+	if !leftover {
+		f, err := os.OpenFile(path(name), os.O_RDONLY|os.O_CREATE|os.O_EXCL, 0)
+		if err != nil {
+			return fmt.Errorf("create namespace %s: %w", name, err)
+		}
+		f.Close()
+	}
+	err := onThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("unshare: %w; this needs CAP_SYS_ADMIN", err)
+		}
+		h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+		if err != nil {
+			return fmt.Errorf("open a netlink socket: %w", err)
+		}
+		defer h.Close()
+		lo, err := h.LinkByName("lo")
+		if err != nil {
+			return fmt.Errorf("find lo: %w", err)
+		}
+		if err := h.LinkSetAlias(lo, routerMark+router); err != nil {
+			return fmt.Errorf("mark it as ours: %w", err)
+		}
+		if err := unix.Mount("/proc/thread-self/ns/net", path(name), "none", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("mount it at %s: %w", path(name), err)
+		}
+		return nil
+	})
+	if err != nil {
+		os.Remove(path(name))
+		return fmt.Errorf("create namespace %s: %w", name, err)
+	}
+	return nil
+}
+
+// deleteNS removes the namespace called name from dir. It exists for as long
+// as a process is in it.
+func deleteNS(name string) error {
+	if err := unix.Unmount(path(name), unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("delete namespace %s: unmount %s: %w", name, path(name), err)
+	}
+	if err := os.Remove(path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("delete namespace %s: %w", name, err)
+	}
+	return nil
+}
+
+// prepareDir makes dir a shared mount, as `ip netns add` does, so that
+// namespaces that are mounted there are seen from other mount namespaces. The
+// lock is iproute2's: two that make the mount at the same time would stack it.
+func prepareDir() error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	lock, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("lock %s: %w", dir, err)
+	}
+	err = unix.Mount("", dir, "none", unix.MS_SHARED|unix.MS_REC, "")
+	if errors.Is(err, unix.EINVAL) { // not a mount yet
+		if err := unix.Mount(dir, dir, "none", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+			return fmt.Errorf("mount %s onto itself: %w", dir, err)
+		}
+		err = unix.Mount("", dir, "none", unix.MS_SHARED|unix.MS_REC, "")
+	}
+	if err != nil {
+		return fmt.Errorf("make %s a shared mount: %w", dir, err)
+	}
+	return nil
+}
+
+// enter calls f on a thread that is in the namespace ns.
+func enter(ns *os.File, f func() error) error {
+	return onThread(func() error {
+		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+			return fmt.Errorf("enter %s: %w", ns.Name(), err)
+		}
+		return f()
+	})
+}
+
+// onThread calls f on a thread that ends afterwards, so f may do to it what it
+// likes.
+func onThread(f func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		if unix.Gettid() == unix.Getpid() {
+			// The main thread never ends. It would stay in the namespace, and
+			// keep it and its links alive. Occupy it and use another.
+			defer runtime.UnlockOSThread()
+			done <- onThread(f)
+			return
+		}
+		done <- f()
+	}()
+	return <-done
+}

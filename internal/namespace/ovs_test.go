@@ -1,0 +1,130 @@
+package namespace
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// An ovs is a real Open vSwitch with the userspace datapath in the tests' own
+// namespaces.
+type ovs struct {
+	t        *testing.T
+	vswitchd *exec.Cmd
+}
+
+func startOVS(t *testing.T) *ovs {
+	t.Helper()
+	for _, p := range []string{"ovsdb-server", "ovsdb-tool", "ovs-vswitchd", "ovs-vsctl"} {
+		if _, err := exec.LookPath(p); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatalf("%s is not installed", p)
+			}
+			t.Skipf("%s is not installed", p)
+		}
+	}
+	if err := os.MkdirAll("/run/openvswitch", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	o := &ovs{t: t}
+	run(t, "ovsdb-tool", "create", "/run/openvswitch/conf.db", "/usr/share/openvswitch/vswitch.ovsschema")
+	server := o.start("ovsdb-server", "--remote=punix:/run/openvswitch/db.sock", "/run/openvswitch/conf.db")
+	t.Cleanup(func() { kill(server) })
+	eventually(t, "ovsdb-server runs", func() bool {
+		return exec.Command("ovs-vsctl", "--no-wait", "--timeout=5", "init").Run() == nil
+	})
+	o.restart()
+	t.Cleanup(func() { kill(o.vswitchd); os.RemoveAll("/run/openvswitch") })
+	return o
+}
+
+func (o *ovs) start(name string, args ...string) *exec.Cmd {
+	o.t.Helper()
+	cmd := exec.Command(name, append(args, "--no-chdir", "-vconsole:off", "-vsyslog:off")...)
+	if err := cmd.Start(); err != nil {
+		o.t.Fatal(err)
+	}
+	return cmd
+}
+
+func kill(cmd *exec.Cmd) {
+	cmd.Process.Kill() // SIGKILL: no chance to tidy up
+	cmd.Wait()
+}
+
+func (o *ovs) restart() {
+	if o.vswitchd != nil {
+		kill(o.vswitchd)
+	}
+	o.vswitchd = o.start("ovs-vswitchd", "--disable-system", "--pidfile", "unix:/run/openvswitch/db.sock")
+}
+
+// TestOpenVSwitch has a tap of the userspace datapath, which ovs-vswitchd
+// makes anew when it starts again after a crash.
+func TestOpenVSwitch(t *testing.T) {
+	d := fresh(t)
+	o := startOVS(t)
+	w := NewWatcher()
+	w.Namespaces(d.Name)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	// converge calls Ensure whenever the Watcher says so.
+	converge := func() (changed []string) {
+		t.Helper()
+		deadline := time.After(30 * time.Second)
+		for {
+			c, err := Ensure(t.Context(), d)
+			changed = append(changed, c...)
+			if err == nil {
+				return changed
+			}
+			if !errors.Is(err, ErrNoTap) {
+				t.Fatal(err)
+			}
+			select {
+			case <-w.Changed():
+			case <-deadline:
+				t.Fatalf("not within 30 s: %v", err)
+			}
+		}
+	}
+	check := func() {
+		t.Helper()
+		got := describe(t, d.Name)
+		for line := range strings.Lines(right) {
+			if !strings.Contains(got, line) {
+				t.Errorf("tap is\n%swant %s", got, line)
+			}
+		}
+		settled(t, d)
+	}
+	run(t, "ovs-vsctl", "--timeout=20", "add-br", "rb-1", "--", "set", "bridge", "rb-1", "datapath_type=netdev",
+		"--", "add-port", "rb-1", "qr-a", "--", "set", "interface", "qr-a", "type=internal")
+	converge()
+	check()
+	for range 3 {
+		o.restart()
+		eventually(t, "the tap was moved again", func() bool {
+			return strings.Contains(strings.Join(converge(), ", "), "moved tap qr-a")
+		})
+		run(t, "ovs-vsctl", "--timeout=20", "add-port", "rb-1", "p", "--", "del-port", "p") // ovs-vswitchd has configured all
+		if c := converge(); len(c) > 0 {
+			t.Errorf("undone by ovs-vswitchd: %q", c)
+		}
+		check()
+	}
+	run(t, "ovs-vsctl", "--timeout=20", "del-br", "rb-1")
+	eventually(t, "the tap has gone", func() bool {
+		_, err := Ensure(t.Context(), d)
+		return errors.Is(err, ErrNoTap)
+	})
+	if err := Remove(d.Name); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,141 @@
+package namespace
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// A Namespace is a namespace of ours.
+type Namespace struct {
+	Name   string
+	Router string // the router's ID, from the mark
+}
+
+// A KeptError says why a namespace was not deleted.
+type KeptError struct {
+	Name string
+	Why  string
+}
+
+func (e *KeptError) Error() string { return fmt.Sprintf("namespace %s was kept: %s", e.Name, e.Why) }
+
+// Remove deletes the namespace called name, with the taps of ours that are in
+// it. That it does not exist is no error. A namespace that is not ours, or in
+// which somebody else has a link, is left as it is; the error is a
+// [*KeptError].
+func Remove(name string) error {
+	ns, err := openNS(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if errors.Is(err, errNotNamespace) {
+		return &KeptError{name, fmt.Sprintf("%s is not a network namespace; delete it with `ip netns delete`", path(name))}
+	}
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	var foreign []string
+	ours := false
+	err = inside(ns, func(h *netlink.Handle) error {
+		links, err := dump(h.LinkList)
+		if err != nil {
+			return fmt.Errorf("list the links of namespace %s: %w", name, err)
+		}
+		for _, l := range links {
+			switch {
+			case l.Attrs().Name == "lo":
+				ours = isMarked(l, routerMark)
+			case !isMarked(l, interfaceMark) && !isFallback(l):
+				foreign = append(foreign, l.Attrs().Name)
+			}
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case !ours:
+		return &KeptError{name, "it is not ours"}
+	case len(foreign) > 0:
+		slices.Sort(foreign)
+		return &KeptError{name, "there are links in it that are not ours: " + strings.Join(foreign, ", ") +
+			"; delete them, or the namespace with `ip netns delete`"}
+	}
+	return deleteNS(name)
+}
+
+// fallback lists the devices that the kernel itself puts into every new
+// namespace for each tunnel module that is loaded.
+var fallback = [...]string{"tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0", "ip6tnl0", "ip6gre0"}
+
+func isFallback(l netlink.Link) bool {
+	return slices.Contains(fallback[:], l.Attrs().Name) && l.Attrs().RawFlags&unix.IFF_UP == 0
+}
+
+// List returns all namespaces of ours, by name. The error joins those of
+// namespaces that could not be looked into.
+func List() ([]Namespace, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list network namespaces: %w", err)
+	}
+	var (
+		all  []Namespace
+		errs []error
+	)
+	for _, entry := range entries {
+		name := entry.Name()
+		router, ours, err := markedRouter(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotNamespace): // gone meanwhile, or never one
+		case err != nil:
+			errs = append(errs, err)
+		case ours:
+			all = append(all, Namespace{Name: name, Router: router})
+		}
+	}
+	return all, errors.Join(errs...)
+}
+
+// markedRouter returns the router that namespace name is marked as that of.
+func markedRouter(name string) (router string, ours bool, err error) {
+	ns, err := openNS(name)
+	if err != nil {
+		return "", false, err
+	}
+	defer ns.Close()
+	err = inside(ns, func(h *netlink.Handle) error {
+		lo, err := h.LinkByName("lo")
+		if err != nil {
+			return fmt.Errorf("find lo in namespace %s: %w", name, err)
+		}
+		if ours = isMarked(lo, routerMark); ours {
+			router = markOf(lo, routerMark)
+		}
+		return nil
+	})
+	return router, ours, err
+}
+
+// inside calls f with a netlink handle in ns.
+func inside(ns *os.File, f func(*netlink.Handle) error) error {
+	return enter(ns, func() error {
+		h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+		if err != nil {
+			return fmt.Errorf("open a netlink socket in %s: %w", ns.Name(), err)
+		}
+		defer h.Close()
+		return f(h)
+	})
+}

@@ -1,0 +1,212 @@
+package namespace
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// tap makes t exist in the namespace and have its attributes.
+func (e *ensurer) tap(t *Tap) error {
+	l, err := e.fetch(t)
+	if err != nil {
+		return fmt.Errorf("put tap %s into namespace %s: %w", t.Name, e.d.Name, err)
+	}
+	for _, step := range []func(*Tap, netlink.Link) error{e.mac, e.mtu, e.addresses, e.up} {
+		if err := step(t, l); err != nil {
+			return fmt.Errorf("tap %s in namespace %s: %w", t.Name, e.d.Name, err)
+		}
+	}
+	return nil
+}
+
+// fetch returns t's link inside, which it brings there if need be.
+func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
+	inside, err := find(e.inside, t.Name)
+	if err != nil {
+		return nil, err
+	}
+	outside, err := find(e.outside, t.Name)
+	if err != nil {
+		return nil, err
+	}
+	mark := interfaceMark + t.Interface
+	switch {
+	case inside != nil && !isMarked(inside, interfaceMark):
+		return nil, fmt.Errorf("a link of that name is there already and is not ours: delete or rename it, or choose another name")
+	case outside == nil && inside == nil:
+		return nil, ErrNoTap
+	case outside == nil:
+		if inside.Attrs().Alias != mark {
+			if err := e.inside.LinkSetAlias(inside, mark); err != nil {
+				return nil, fmt.Errorf("mark it as that of interface %q: %w", t.Interface, err)
+			}
+			e.did("marked tap %s in %s", t.Name, e.d.Name)
+		}
+		return inside, nil
+	case inside != nil:
+		if err := e.inside.LinkDel(inside); err != nil && !isGone(err) {
+			return nil, fmt.Errorf("delete the one that was there before: %w", err)
+		}
+		e.did("deleted the former tap %s in %s", t.Name, e.d.Name)
+	}
+	// Marked first: what is in there without a mark was never ours.
+	if err := e.outside.LinkSetAlias(outside, mark); err != nil {
+		return nil, gone(fmt.Errorf("mark it as ours: %w", err))
+	}
+	if err := e.outside.LinkSetNsFd(outside, int(e.ns.Fd())); err != nil {
+		return nil, gone(fmt.Errorf("move it: %w", err))
+	}
+	e.did("moved tap %s into %s", t.Name, e.d.Name)
+	if inside, err = find(e.inside, t.Name); err == nil && inside == nil {
+		err = ErrNoTap // ovs-vswitchd deleted it meanwhile
+	}
+	return inside, err
+}
+
+// find returns the link called name, nil if there is none.
+func find(h *netlink.Handle, name string) (netlink.Link, error) {
+	l, err := h.LinkByName(name)
+	var none netlink.LinkNotFoundError
+	switch {
+	case errors.As(err, &none):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("look for link %s: %w", name, err)
+	}
+	return l, nil
+}
+
+// isGone reports whether err comes of a link that was deleted meanwhile.
+func isGone(err error) bool { return errors.Is(err, unix.ENODEV) }
+
+// gone makes err wrap ErrNoTap if it is for want of the link.
+func gone(err error) error {
+	if isGone(err) {
+		return fmt.Errorf("%w: %w", ErrNoTap, err)
+	}
+	return err
+}
+
+func (e *ensurer) mac(t *Tap, l netlink.Link) error {
+	want := net.HardwareAddr(t.MAC[:])
+	if bytes.Equal(l.Attrs().HardwareAddr, want) {
+		return nil
+	}
+	err := e.inside.LinkSetHardwareAddr(l, want)
+	if errors.Is(err, unix.EBUSY) { // not while it is up; up comes later
+		if err = e.inside.LinkSetDown(l); err == nil {
+			l.Attrs().RawFlags &^= unix.IFF_UP
+			err = e.inside.LinkSetHardwareAddr(l, want)
+		}
+	}
+	if err != nil {
+		return gone(fmt.Errorf("set MAC address %v: %w", want, err))
+	}
+	e.did("set MAC address %v on %s in %s", want, t.Name, e.d.Name)
+	return nil
+}
+
+func (e *ensurer) mtu(t *Tap, l netlink.Link) error {
+	if l.Attrs().MTU == t.MTU {
+		return nil
+	}
+	if err := e.inside.LinkSetMTU(l, t.MTU); err != nil {
+		return gone(fmt.Errorf("set MTU %d: %w", t.MTU, err))
+	}
+	e.did("set MTU %d on %s in %s", t.MTU, t.Name, e.d.Name)
+	return nil
+}
+
+// addresses removes before it adds: with an address, the kernel removes
+// others of its subnet that were added later.
+func (e *ensurer) addresses(t *Tap, l netlink.Link) error {
+	have, err := e.list(l)
+	if err != nil {
+		return err
+	}
+	removed := false
+	for _, p := range slices.SortedFunc(maps.Keys(have), netip.Prefix.Compare) {
+		a := have[p]
+		if slices.Contains(t.Addresses, p) || p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() {
+			continue
+		}
+		if err := e.inside.AddrDel(l, &a); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+			return gone(fmt.Errorf("remove address %v: %w", p, err))
+		}
+		e.did("removed address %v from %s in %s", p, t.Name, e.d.Name)
+		removed = true
+	}
+	if removed {
+		if have, err = e.list(l); err != nil {
+			return err
+		}
+	}
+	for _, p := range t.Addresses {
+		if _, ok := have[p]; ok {
+			continue
+		}
+		a := &netlink.Addr{IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}}
+		if p.Addr().Is6() { // the router's address is not to be had by others, and is needed now
+			a.Flags = unix.IFA_F_NODAD
+		}
+		if err := e.inside.AddrAdd(l, a); err != nil {
+			err = fmt.Errorf("add address %v: %w", p, err)
+			if p.Addr().Is6() && t.MTU < 1280 {
+				err = fmt.Errorf("%w; IPv6 needs an MTU of 1280, not %d", err, t.MTU)
+			}
+			return gone(err)
+		}
+		e.did("added address %v to %s in %s", p, t.Name, e.d.Name)
+	}
+	return nil
+}
+
+// list returns l's addresses.
+func (e *ensurer) list(l netlink.Link) (map[netip.Prefix]netlink.Addr, error) {
+	addrs, err := dump(func() ([]netlink.Addr, error) { return e.inside.AddrList(l, netlink.FAMILY_ALL) })
+	if err != nil {
+		return nil, gone(fmt.Errorf("list its addresses: %w", err))
+	}
+	m := make(map[netip.Prefix]netlink.Addr, len(addrs))
+	for _, a := range addrs {
+		if a.IPNet == nil {
+			continue
+		}
+		ip, ok := netip.AddrFromSlice(a.IP)
+		bits, _ := a.Mask.Size()
+		if ok {
+			m[netip.PrefixFrom(ip.Unmap(), bits)] = a
+		}
+	}
+	return m, nil
+}
+
+func (e *ensurer) up(t *Tap, l netlink.Link) error {
+	if l.Attrs().RawFlags&unix.IFF_UP != 0 {
+		return nil
+	}
+	if err := e.inside.LinkSetUp(l); err != nil {
+		return gone(fmt.Errorf("set it up: %w", err))
+	}
+	e.did("set %s in %s up", t.Name, e.d.Name)
+	return nil
+}
+
+// dump calls list again when the kernel says that the list changed while it
+// was being read, a bounded number of times.
+func dump[T any](list func() ([]T, error)) ([]T, error) {
+	for try := 1; ; try++ {
+		v, err := list()
+		if !errors.Is(err, netlink.ErrDumpInterrupted) || try == 10 {
+			return v, err
+		}
+	}
+}

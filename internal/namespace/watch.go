@@ -1,0 +1,238 @@
+package namespace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Watcher tells when something may have changed that [Ensure] cares about:
+// links and addresses in the caller's namespace and in the given ones, and
+// whether these exist.
+type Watcher struct {
+	changed chan struct{} // capacity 1, full: Changed's receiver has yet to look
+
+	mu    sync.Mutex
+	names []string
+	wake  int // eventfd that ends the wait for events; -1: not running
+}
+
+// NewWatcher returns a Watcher that watches when it is run.
+func NewWatcher() *Watcher { return &Watcher{changed: make(chan struct{}, 1), wake: -1} }
+
+// Changed returns a channel that receives a value after something has
+// changed, and after Run has begun to watch a namespace. It has room for one:
+// what happens before it is received from is told once. There is one such
+// channel for all callers.
+func (w *Watcher) Changed() <-chan struct{} { return w.changed }
+
+// Namespaces says which namespaces to watch, instead of those said before.
+// They need not exist.
+func (w *Watcher) Namespaces(names ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.names = append([]string(nil), names...)
+	w.rouse()
+}
+
+// rouse must be called with mu held.
+func (w *Watcher) rouse() {
+	if w.wake >= 0 {
+		unix.Write(w.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // fails only when it is awake anyhow
+	}
+}
+
+func (w *Watcher) notify() {
+	select {
+	case w.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Run watches until ctx is done. The error is never nil; it is ctx's cause if
+// ctx was canceled.
+func (w *Watcher) Run(ctx context.Context) error {
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return fmt.Errorf("watch namespaces: create an eventfd: %w", err)
+	}
+	w.mu.Lock()
+	w.wake = wake
+	w.mu.Unlock()
+	stop := context.AfterFunc(ctx, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.rouse()
+	})
+	defer func() {
+		stop()
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.wake = -1
+		unix.Close(wake)
+	}()
+	p := &poller{wake: wake, watched: map[string]watched{}}
+	if err := p.open(); err != nil {
+		return fmt.Errorf("watch namespaces: %w", err)
+	}
+	defer p.close()
+	for {
+		w.mu.Lock()
+		names := w.names
+		w.mu.Unlock()
+		if p.follow(names) {
+			w.notify()
+		}
+		changed, err := p.wait()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("watch namespaces: %w", err)
+		}
+		if changed {
+			w.notify()
+		}
+	}
+}
+
+// A watched is a namespace that is listened to.
+type watched struct {
+	socket   int
+	dev, ino uint64 // what the namespace's file was when the socket was opened
+}
+
+// A poller waits for events of several sources on one thread.
+type poller struct {
+	wake    int
+	outside int // netlink socket in the caller's namespace
+	mounts  int // mountinfo: has an exceptional condition when a mount has changed
+	watched map[string]watched
+}
+
+func (p *poller) open() (err error) {
+	if p.outside, err = subscribe(); err != nil {
+		return err
+	}
+	// A namespace that comes or goes is a mount that comes or goes. The file is
+	// not an os.File: whoever polls it first, and that would be Go's runtime,
+	// takes the condition away from the others.
+	const file = "/proc/self/mountinfo"
+	if p.mounts, err = unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+		unix.Close(p.outside)
+		return fmt.Errorf("open %s: %w", file, err)
+	}
+	return nil
+}
+
+func (p *poller) close() {
+	for name := range p.watched {
+		p.drop(name)
+	}
+	unix.Close(p.outside)
+	unix.Close(p.mounts)
+}
+
+func (p *poller) drop(name string) {
+	unix.Close(p.watched[name].socket)
+	delete(p.watched, name)
+}
+
+// follow listens to the namespaces names, as far as they exist, and to no
+// others. It reports whether one has come, gone or been replaced.
+func (p *poller) follow(names []string) (changed bool) {
+	want := map[string]bool{}
+	for _, name := range names {
+		want[name] = true
+		var st unix.Stat_t
+		err := unix.Stat(path(name), &st)
+		old, known := p.watched[name]
+		if known && err == nil && old.dev == st.Dev && old.ino == st.Ino {
+			continue
+		}
+		if known {
+			p.drop(name)
+			changed = true
+		}
+		if err != nil {
+			continue
+		}
+		// What cannot be entered is not there, or not yet: its mount will tell.
+		if socket, err := subscribeIn(name); err == nil {
+			p.watched[name] = watched{socket: socket, dev: st.Dev, ino: st.Ino}
+			changed = true
+		}
+	}
+	for name := range p.watched {
+		if !want[name] {
+			p.drop(name)
+		}
+	}
+	return changed
+}
+
+// wait waits for an event, and reports whether it means a change.
+func (p *poller) wait() (changed bool, err error) {
+	fds := []unix.PollFd{
+		{Fd: int32(p.wake), Events: unix.POLLIN},
+		{Fd: int32(p.mounts), Events: unix.POLLPRI},
+		{Fd: int32(p.outside), Events: unix.POLLIN},
+	}
+	for _, w := range p.watched {
+		fds = append(fds, unix.PollFd{Fd: int32(w.socket), Events: unix.POLLIN})
+	}
+	if _, err := unix.Poll(fds, -1); err != nil {
+		if errors.Is(err, unix.EINTR) {
+			return false, nil
+		}
+		return false, fmt.Errorf("poll: %w", err)
+	}
+	buf := make([]byte, 1<<16)
+	if fds[0].Revents != 0 {
+		unix.Read(p.wake, buf)
+	}
+	// A change of mounts is told by follow, if it is one of a namespace.
+	for _, fd := range fds[2:] {
+		if fd.Revents == 0 {
+			continue
+		}
+		changed = true
+		for range 100 { // or until there is nothing to read; more is left for the next time
+			if _, _, err := unix.Recvfrom(int(fd.Fd), buf, unix.MSG_DONTWAIT); err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
+				break
+			}
+		}
+	}
+	return changed, nil
+}
+
+// subscribe opens a socket that is told about links and addresses in the
+// thread's namespace.
+func subscribe() (int, error) {
+	s, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err != nil {
+		return -1, fmt.Errorf("open a netlink socket: %w", err)
+	}
+	groups := uint32(unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR)
+	if err := unix.Bind(s, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
+		unix.Close(s)
+		return -1, fmt.Errorf("subscribe to links and addresses: %w", err)
+	}
+	return s, nil
+}
+
+func subscribeIn(name string) (s int, err error) {
+	ns, err := openNS(name)
+	if err != nil {
+		return -1, err
+	}
+	defer ns.Close()
+	err = enter(ns, func() error {
+		s, err = subscribe()
+		return err
+	})
+	return s, err
+}
