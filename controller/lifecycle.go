@@ -23,6 +23,7 @@ const lifecycleRetry = time.Second
 type lifecycle struct {
 	cfg    Config
 	db     *ovsdb.Client
+	links  *namespace.Watcher
 	log    *zap.Logger
 	report func(lifecycleReport)
 	wanted chan *routing.Model // capacity 1: the latest intent that has not been looked at
@@ -37,7 +38,7 @@ type lifecycleReport struct {
 }
 
 func newLifecycle(cfg Config, db *ovsdb.Client, report func(lifecycleReport), log *zap.Logger) *lifecycle {
-	return &lifecycle{cfg: cfg, db: db, log: log, report: report, wanted: make(chan *routing.Model, 1)}
+	return &lifecycle{cfg: cfg, db: db, links: namespace.NewWatcher(), log: log, report: report, wanted: make(chan *routing.Model, 1)}
 }
 
 // lifecycleReported takes in how far the lifecycle has come.
@@ -62,17 +63,13 @@ func (l *lifecycle) Want(m *routing.Model) {
 func (l *lifecycle) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return l.db.Run(ctx) })
+	g.Go(func() error { return l.links.Run(ctx) })
 	g.Go(func() error { return l.work(ctx) })
 	return g.Wait()
 }
 
 // work compares and mends whenever something has changed.
 func (l *lifecycle) work(ctx context.Context) error {
-	links, err := namespace.NewWatcher()
-	if err != nil {
-		return err
-	}
-	defer links.Close()
 	retry := time.NewTimer(0)
 	retry.Stop()
 	defer retry.Stop()
@@ -83,7 +80,7 @@ func (l *lifecycle) work(ctx context.Context) error {
 			return context.Cause(ctx)
 		case model = <-l.wanted:
 		case <-l.db.Changed():
-		case <-links.Changed():
+		case <-l.links.Changed():
 		case <-retry.C:
 		}
 		if model == nil {
@@ -91,7 +88,7 @@ func (l *lifecycle) work(ctx context.Context) error {
 		}
 		p := pass{lifecycle: l, model: model, problems: make(map[string][]string)}
 		p.run(ctx)
-		links.Watch(p.namespaces)
+		l.links.Namespaces(p.namespaces...)
 		retry.Stop()
 		if p.retry {
 			retry.Reset(lifecycleRetry)

@@ -13,8 +13,8 @@ type ErrorCode uint32
 
 // Codes that callers tell apart.
 const (
-	ErrHelloIncompatible ErrorCode = 0<<16 | 0         // OFPHFC_INCOMPATIBLE
-	ErrHelloPermission   ErrorCode = 0<<16 | 1         // OFPHFC_EPERM
+	ErrHelloIncompatible ErrorCode = 0                 // OFPHFC_INCOMPATIBLE
+	ErrHelloPermission   ErrorCode = 1                 // OFPHFC_EPERM
 	ErrBadExperimenter   ErrorCode = 1<<16 | 3         // OFPBRC_BAD_EXPERIMENTER
 	ErrBadPrereq         ErrorCode = 4<<16 | 9         // OFPBMC_BAD_PREREQ
 	ErrTableFull         ErrorCode = 5<<16 | 1         // OFPFMFC_TABLE_FULL

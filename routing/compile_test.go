@@ -1,7 +1,6 @@
 package routing_test
 
 import (
-	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -16,8 +15,6 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/intent"
 )
-
-var update = flag.Bool("update", false, "rewrite the flows sections of testdata")
 
 // Each testdata/*.txtar is a topology.yaml, the facts known of the bridges
 // (lines of: port number), and the flows expected.
