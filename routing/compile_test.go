@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -47,7 +48,31 @@ func TestCompile(t *testing.T) {
 			} else if got != want {
 				t.Errorf("wrong flows; if they are right, run go test -update\ngot:\n%s\nwant:\n%s", got, want)
 			}
+			acceptedByOVS(t, got)
 		})
+	}
+}
+
+// acceptedByOVS fails t unless ovs-ofctl reads as many flows in text as there
+// are. ovs-ofctl only has to be there where CI says so.
+func acceptedByOVS(t *testing.T, text string) {
+	t.Helper()
+	if _, err := exec.LookPath("ovs-ofctl"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("ovs-ofctl is missing: apt-get install openvswitch-switch")
+		}
+		t.Skip("ovs-ofctl is missing: apt-get install openvswitch-switch")
+	}
+	file := filepath.Join(t.TempDir(), "flows")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("ovs-ofctl", "-O", "OpenFlow13", "parse-flows", file).CombinedOutput()
+	if err != nil {
+		t.Fatalf("ovs-ofctl does not accept the flows: %v\n%s", err, out)
+	}
+	if got, want := strings.Count(string(out), "OFPT_FLOW_MOD"), strings.Count(text, "actions="); got != want {
+		t.Errorf("ovs-ofctl reads %d flows, want %d:\n%s", got, want, out)
 	}
 }
 

@@ -24,6 +24,11 @@ func main() {
 // to say has been said.
 var errReported = errors.New("reported")
 
+// A usageError says that a command was called wrongly.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
 // run is main without globals. It returns the exit status: 0 for success, 1
 // for failure, 2 for misuse.
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
@@ -39,7 +44,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		return 0
 	case errors.Is(err, errReported):
 		return 1
-	case misused:
+	case misused, errors.As(err, new(usageError)):
 		fmt.Fprintf(errOut, "ofdvr: %v\nSee 'ofdvr --help'.\n", err)
 		return 2
 	}

@@ -56,7 +56,7 @@ read the topology again; a file with mistakes changes nothing.`,
 				}
 			}
 			if o.topology == "" {
-				return errors.New("no topology file is given: use --topology FILE, or the key topology in the file of --config")
+				return usageError("no topology file is given: use --topology FILE, or the key topology in the file of --config")
 			}
 			return nil
 		},

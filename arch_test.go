@@ -1,0 +1,66 @@
+package ofdvr_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/ofdvr/ofdvr/"
+
+// mayImport is the architecture: which of our packages each package may
+// import. A package that is not listed here fails the test.
+var mayImport = map[string]string{
+	"ofproto":            "",
+	"ofproto/ofconn":     "ofproto",
+	"routing":            "ofproto",
+	"routing/intent":     "ofproto routing",
+	"ovsdb":              "",
+	"internal/namespace": "",
+	"controller":         "internal/namespace ofproto ofproto/ofconn ovsdb routing",
+	"controller/api":     "controller",
+	"metrics":            "ofproto",
+	"cmd/ofdvr":          "controller controller/api internal/namespace metrics ofproto ovsdb routing routing/intent",
+	"internal/lab":       "",
+	"internal/testsum":   "",
+}
+
+// pure packages are functions of their arguments; impure is what they must not
+// import.
+var (
+	pure   = []string{"ofproto", "routing"}
+	impure = []string{"context", "log", "log/slog", "net", "net/http", "os", "sync", "time", "go.uber.org/zap"}
+)
+
+func TestImports(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for line := range strings.Lines(string(out)) {
+		path, imports, _ := strings.Cut(strings.TrimSpace(line), " ")
+		pkg, below := strings.CutPrefix(path, module)
+		if !below {
+			continue // the root, which holds this test only
+		}
+		seen++
+		allowed, listed := mayImport[pkg]
+		if !listed {
+			t.Errorf("%s: not in the architecture table", pkg)
+		}
+		for imp := range strings.FieldsSeq(imports) {
+			own, ours := strings.CutPrefix(imp, module)
+			if ours && !slices.Contains(strings.Fields(allowed), own) {
+				t.Errorf("%s must not import %s", pkg, own)
+			}
+			if slices.Contains(pure, pkg) && slices.Contains(impure, imp) {
+				t.Errorf("%s is pure and must not import %s", pkg, imp)
+			}
+		}
+	}
+	if seen != len(mayImport) {
+		t.Errorf("the architecture table has %d packages, the module %d", len(mayImport), seen)
+	}
+}
