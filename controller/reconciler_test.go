@@ -65,8 +65,8 @@ func (s *fakeSwitch) Commit(_ context.Context, mods []ofproto.FlowMod) error {
 type nopRecorder struct{}
 
 func (nopRecorder) Committed(string, time.Duration, ofproto.Delta, error) {}
-func (nopRecorder) Reconciled(string, time.Duration)                     {}
-func (nopRecorder) SwitchError(string, ofproto.ErrorCode)                {}
+func (nopRecorder) Reconciled(string, time.Duration)                      {}
+func (nopRecorder) SwitchError(string, ofproto.ErrorCode)                 {}
 
 // flow returns one of a few keys with one of a few bodies.
 func flow(key, body int) ofproto.Flow {
