@@ -29,14 +29,14 @@ test: ## run every test, on a real Open vSwitch where this machine can
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
-	go vet ./...
-	go run $(STATICCHECK) ./...
+	go vet ./... && go run $(STATICCHECK) ./...
+	cd bench && go vet ./... && go run $(STATICCHECK) ./...
 
 demo: setup ## show a router inside the switch, on a real Open vSwitch
 	@go run ./internal/demo
 
-bench: setup ## measure routed traffic against layer 2 and the kernel's router
-	@go run ./internal/bench
+bench: setup build ## measure side by side with peers and limits, and write docs/benchmarks.md
+	cd bench && OFDVR_BINARY=../bin/ofdvr go run . -report ../docs/benchmarks.md
 
 clean: ## remove what was built
 	rm -rf bin

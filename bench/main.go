@@ -1,0 +1,66 @@
+// Command bench measures ofdvr side by side with what it competes with and with
+// what is physically possible, all in one run, and prints ratios with their
+// spread. Run it with make bench, on a machine that does nothing else.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
+)
+
+// A benchmark is one section of the report.
+type benchmark struct {
+	name string
+	run  func(ctx context.Context, rounds int) (section, error)
+}
+
+var benchmarks = []benchmark{
+	{"datapath", datapath},
+}
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	rounds := flag.Int("rounds", 10, "rounds of each comparison")
+	only := flag.String("only", "", "run only the benchmark of this name")
+	report := flag.String("report", "", "also write the tables into this Markdown `file`, between their markers")
+	flag.Parse()
+	if err := lab.Missing(); err != nil {
+		return err
+	}
+	if err := lab.Isolate(); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	for _, b := range benchmarks {
+		if *only != "" && *only != b.name {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "%s: %d rounds\n", b.name, *rounds)
+		s, err := b.run(ctx, *rounds)
+		if err != nil {
+			return fmt.Errorf("%s: %w", b.name, err)
+		}
+		fmt.Println(s)
+		if *report == "" {
+			continue
+		}
+		if err := writeReport(*report, b.name, fmt.Sprintf("%s\n%s, %s\n", s, time.Now().UTC().Format("2006-01-02"), machine())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
