@@ -40,8 +40,8 @@ type Config struct {
 }
 
 // A Controller makes routing bridges do what the intent says. Create it with
-// [New], give it a topology with [Controller.Load], then call
-// [Controller.Run]. Its other methods may be called from any goroutine.
+// [New], then call [Controller.Run]. Its other methods may be called from any
+// goroutine while Run runs.
 type Controller struct {
 	cfg Config
 	log *zap.Logger
@@ -104,10 +104,11 @@ func controllerTarget(openflow string) string {
 	return "tcp:" + net.JoinHostPort(host, port)
 }
 
-// Run works until ctx is done or the listener fails. The switches keep
-// forwarding afterwards. The error is never nil; it is ctx's cause if ctx was
-// canceled. When Run returns, everything that it started has ended.
-func (c *Controller) Run(ctx context.Context) error {
+// Run works until ctx is done or the listener fails, with first as the intent
+// until [Controller.Load] changes it. The switches keep forwarding afterwards.
+// The error is never nil; it is ctx's cause if ctx was canceled. When Run
+// returns, everything that it started has ended.
+func (c *Controller) Run(ctx context.Context, first Topology) error {
 	addr, err := listenAddress(c.cfg.OpenFlow)
 	if err != nil {
 		return err
@@ -121,7 +122,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(c.stopped)
-		return c.runWorld(ctx)
+		return c.runWorld(ctx, first)
 	})
 	if c.lifecycle != nil {
 		g.Go(func() error { return c.lifecycle.Run(ctx) })

@@ -30,7 +30,8 @@ type Recorder interface {
 	// Reconciled is told how long it took from a wanted program to its
 	// confirmation by the switch.
 	Reconciled(router string, took time.Duration)
-	// SwitchError is told of each error message from a router's bridge.
+	// SwitchError is told of each error message from a router's bridge; router
+	// is "" if it belongs to no request.
 	SwitchError(router string, code ofproto.ErrorCode)
 }
 

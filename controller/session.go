@@ -188,6 +188,7 @@ func (c *Controller) received(s *session, m ofproto.Message) {
 	case ofproto.PortStatus:
 		s.ports.update(m)
 	case ofproto.ErrorMessage:
+		c.rec.SwitchError("", m.Code)
 		c.log.Warn("switch sent an error that belongs to no request", zap.Stringer("peer", s.conn.RemoteAddr()),
 			zap.String("code", m.Code.Name()), zap.String("meaning", m.Code.Error()))
 	}

@@ -58,14 +58,13 @@ func (c *Controller) Status(ctx context.Context) (Status, error) {
 }
 
 func (c *Controller) status(w *world) Status {
+	m := w.topology.Model
 	s := Status{
-		Topology: TopologyStatus{Source: w.topology.Source, Loaded: w.topology.Loaded, Warnings: w.topology.Warnings},
-		Routers:  []RouterStatus{},
-	}
-	if m := w.topology.Model; m != nil {
-		s.Topology.Networks, s.Topology.Routers, s.Topology.Ports = len(m.Networks), len(m.Routers), len(m.Ports)
-	} else {
-		s.Problems = append(s.Problems, "no topology is loaded")
+		Topology: TopologyStatus{
+			Source: w.topology.Source, Loaded: w.topology.Loaded, Warnings: w.topology.Warnings,
+			Networks: len(m.Networks), Routers: len(m.Routers), Ports: len(m.Ports),
+		},
+		Routers: []RouterStatus{},
 	}
 	if w.reloadErr != nil {
 		s.Problems = append(s.Problems, "a newer topology was not taken in: "+w.reloadErr.Error())

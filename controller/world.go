@@ -56,8 +56,9 @@ func (c *Controller) do(ctx context.Context, f func(*world)) error {
 }
 
 // runWorld takes events, as many as there are, then compiles what they touched.
-func (c *Controller) runWorld(ctx context.Context) error {
-	w := &world{routers: make(map[string]*routerState), dirty: make(map[string]bool)}
+func (c *Controller) runWorld(ctx context.Context, first Topology) error {
+	w := &world{dirty: make(map[string]bool)}
+	c.setTopology(w, first)
 	for {
 		select {
 		case <-ctx.Done():

@@ -108,13 +108,8 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 		return err
 	}
 	log.Info("starting", zap.String("version", version()), zap.String("topology", o.topology))
-	g.Go(func() error { return c.Run(ctx) })
-	g.Go(func() error {
-		if err := c.Load(ctx, topology); err != nil {
-			return err
-		}
-		return reloadOnHangup(ctx, o.topology, c, log)
-	})
+	g.Go(func() error { return c.Run(ctx, topology) })
+	g.Go(func() error { return reloadOnHangup(ctx, o.topology, c, log) })
 	g.Go(func() error {
 		<-parent.Done()
 		return stopping
