@@ -138,10 +138,10 @@ func (c *Controller) Run(ctx context.Context, first Topology) error {
 
 // accept runs a session for each connection, and returns when all have ended.
 func (c *Controller) accept(ctx context.Context, ln net.Listener) error {
-	ctx, stop := context.WithCancelCause(ctx)
+	ctx, stop := context.WithCancel(ctx)
 	var sessions sync.WaitGroup
 	defer sessions.Wait()
-	defer stop(fmt.Errorf("%w: it is shutting down", errStopping))
+	defer stop()
 	for {
 		nc, err := ln.Accept()
 		switch {

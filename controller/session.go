@@ -109,9 +109,9 @@ func (t *portTable) name(no ofproto.PortNo) (string, bool) {
 }
 
 // serve runs the session of a switch that has connected until the connection
-// ends, ctx is done, or the switch turns out to belong to no router.
-func (c *Controller) serve(ctx context.Context, nc net.Conn) {
-	ctx, stop := context.WithCancelCause(ctx)
+// ends, parent is done, or the switch turns out to belong to no router.
+func (c *Controller) serve(parent context.Context, nc net.Conn) {
+	ctx, stop := context.WithCancelCause(parent)
 	defer stop(nil)
 	s := &session{
 		conn:  ofconn.New(nc, ofconn.Config{EchoInterval: c.cfg.EchoInterval}),
@@ -127,7 +127,7 @@ func (c *Controller) serve(ctx context.Context, nc net.Conn) {
 	switch {
 	case errors.Is(err, errStranger):
 		c.strangers.refused(s, err)
-	case errors.Is(err, errStopping):
+	case errors.Is(err, errStopping), parent.Err() != nil:
 		s.log.Debug("closed connection", zap.Error(err))
 	default:
 		s.log.Warn("lost connection to switch, its flows stay", zap.Error(err))
