@@ -11,20 +11,12 @@ import (
 // What was encoded is decoded to the same value, and what is cut off anywhere
 // is an error. (That the encoding is right, Open vSwitch tells.)
 func TestDecode(t *testing.T) {
-	var stats FlowStatsReply
-	for i, f := range vocabulary {
-		stats.Flows = append(stats.Flows, FlowStats{Flow: f, Seconds: 1, Nanoseconds: 2, Packets: uint64(i), Bytes: 99})
+	all := []Message{Hello{Version: 6}, Raw{Type: 77, Body: "body"}, Experimenter{ID: 1, Type: 2, Body: "abc"},
+		Multipart{Reply: true, Body: RawMultipart{Type: 77, Data: "tables"}}}
+	for _, tt := range messages() {
+		all = append(all, tt.m)
 	}
-	port := Port{No: 3, MAC: routerMAC, Name: "pr-blue", Config: 1, State: 4}
-	for _, m := range []Message{
-		Hello13(), Hello{Version: 6}, FeaturesRequest{}, Features{DPID: 1, Buffers: 2, Tables: 3, AuxiliaryID: 4, Capabilities: 5},
-		Echo{Data: "x"}, Echo{Reply: true}, BarrierRequest{}, BarrierReply{},
-		PortDescReply{Ports: []Port{port, port}, More: true}, PortStatus{PortDeleted, port},
-		stats, RawMultipart{Type: 3, Body: "tables", More: true},
-		BundleControl{ID: 1, Op: BundleCommit + 1, Flags: BundleAtomic}, Experimenter{ID: 1, Type: 2, Body: "abc"},
-		ErrorMessage{Code: ErrTableFull, Data: "data"}, ErrorMessage{Code: ErrBundleMessage, Experimenter: 0x4f4e4600, Data: "d"},
-		Raw{Type: 77, Body: "body"},
-	} {
+	for _, m := range all {
 		wire := m.Append([]byte("before"), 5)[6:]
 		h, err := DecodeHeader(wire)
 		if err != nil || int(h.Length) != len(wire) || h.XID != 5 {
