@@ -97,8 +97,8 @@ func (s *site) write(topology string) {
 	s.file = path
 }
 
-// serve starts the daemon. When the test ends its log must not tell of a panic
-// or a data race.
+// serve starts the daemon and returns when it can be asked. When the test ends
+// its log must not tell of a panic or a data race.
 func (s *site) serve(flags ...string) {
 	s.t.Helper()
 	s.flags = flags
@@ -110,6 +110,13 @@ func (s *site) serve(flags ...string) {
 				s.t.Errorf("the daemon's log has %q:\n%s", bad, d.Log())
 			}
 		}
+	})
+	s.eventually("the daemon to answer", func() error {
+		conn, err := s.Dial(s.t.Context(), "unix", "/run/ofdvr/api.sock")
+		if err == nil {
+			err = conn.Close()
+		}
+		return err
 	})
 }
 
