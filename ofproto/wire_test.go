@@ -1,8 +1,10 @@
 package ofproto_test
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"testing"
 
 	. "github.com/ofdvr/ofdvr/ofproto"
@@ -43,6 +45,33 @@ func TestMatchCanonical(t *testing.T) {
 	got, err := DecodeMatch(append(nxm, 0, 0, 0, 0))
 	if want := MatchOf(EthDst(routerMAC), IPv4()); err != nil || got != want {
 		t.Errorf("decoded %v, %v; want %v", got, err, want)
+	}
+}
+
+// Open vSwitch reports a move with Nicira's headers, however it was told. It
+// is the same move, wherever it stands.
+func TestInstructionsCanonical(t *testing.T) {
+	move := Move{Whole(FieldEthSrc), Whole(FieldEthDst)}
+	nxm := strings.NewReplacer("\x80\x00\x08\x06", "\x00\x00\x04\x06", "\x80\x00\x06\x06", "\x00\x00\x02\x06") // NXM_OF_ETH_SRC, NXM_OF_ETH_DST
+	for _, do := range []Instructions{
+		ApplyActions(move),
+		ApplyActions(DecTTL{}, move, Output{Port: 1}),
+		Do(Goto{1}, Apply{ActionsOf(move)}),
+		Do(Apply{ActionsOf(move)}, Goto{1}),
+		Do(Apply{ActionsOf(DecTTL{})}, Apply{ActionsOf(move)}),
+	} {
+		wire := Multipart{Reply: true, Body: FlowStatsReply{{Flow: Flow{Do: do}}}}.Append(nil, 1)
+		reported := []byte(nxm.Replace(string(wire)))
+		if bytes.Equal(reported, wire) {
+			t.Fatalf("%v: no header to replace in % x", do, wire)
+		}
+		m, err := Decode(reported)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.(Multipart).Body.(FlowStatsReply)[0].Do; got != do {
+			t.Errorf("read %#v\nwant %#v", got, do)
+		}
 	}
 }
 
