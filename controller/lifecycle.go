@@ -3,6 +3,9 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -28,6 +31,10 @@ type lifecycle struct {
 	log    *zap.Logger
 	report func(lifecycleReport)
 	wanted chan *routing.Model // capacity 1: the latest intent that has not been looked at
+
+	mu    sync.Mutex
+	ports map[string]routing.Facts // by router: the ports that its connected bridge has
+	moved chan struct{}            // capacity 1: ports has changed
 }
 
 // A lifecycleReport is how far the lifecycle has come.
@@ -39,7 +46,8 @@ type lifecycleReport struct {
 }
 
 func newLifecycle(bridge, target string, db *ovsdb.Client, report func(lifecycleReport), log *zap.Logger) *lifecycle {
-	return &lifecycle{bridge: bridge, target: target, db: db, links: namespace.NewWatcher(), log: log, report: report, wanted: make(chan *routing.Model, 1)}
+	return &lifecycle{bridge: bridge, target: target, db: db, links: namespace.NewWatcher(), log: log, report: report,
+		wanted: make(chan *routing.Model, 1), ports: make(map[string]routing.Facts), moved: make(chan struct{}, 1)}
 }
 
 // lifecycleReported takes in how far the lifecycle has come.
@@ -55,6 +63,33 @@ func (l *lifecycle) Want(m *routing.Model) {
 	default:
 	}
 	l.wanted <- m
+}
+
+// Ports says which ports the bridge of a router has, nil if it is not connected.
+// A tap is not touched before its bridge has it: moving it while ovs-vswitchd
+// still sets it up, also after a restart, would make that fail.
+func (l *lifecycle) Ports(router string, ports routing.Facts) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if maps.Equal(l.ports[router], ports) {
+		return
+	}
+	l.ports[router] = ports
+	if ports == nil {
+		delete(l.ports, router)
+	}
+	select {
+	case l.moved <- struct{}{}:
+	default: // work has yet to look
+	}
+}
+
+// has reports whether the bridge of a router has a port.
+func (l *lifecycle) has(router, port string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.ports[router][port]
+	return ok
 }
 
 // Run works until ctx is done. It does nothing before the first call of Want.
@@ -79,6 +114,7 @@ func (l *lifecycle) work(ctx context.Context) error {
 		case model = <-l.wanted:
 		case <-l.db.Changed():
 		case <-l.links.Changed():
+		case <-l.moved:
 		case <-retry.C:
 		}
 		if model == nil {
@@ -172,6 +208,10 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 	d := namespace.Desired{Name: r.NamespaceName(), Router: r.ID}
 	for i := range r.Interfaces {
 		f := &r.Interfaces[i]
+		if !p.has(r.ID, f.TapName()) {
+			p.problem(r.ID, fmt.Sprintf("tap %s is not there yet", f.TapName()))
+			continue
+		}
 		d.Taps = append(d.Taps, namespace.Tap{
 			Interface: f.ID, Name: f.TapName(), MAC: f.MAC, MTU: p.mtu(f.Network), Addresses: f.Addresses,
 		})

@@ -18,7 +18,7 @@ import (
 
 // handshakeTimeout bounds the time from accepting a connection to knowing the
 // switch and its ports.
-const handshakeTimeout = 10 * time.Second
+const handshakeTimeout = 5 * time.Second
 
 // A session is one connection of one switch.
 type session struct {

@@ -78,12 +78,22 @@ func (c *Controller) runWorld(ctx context.Context, first Topology) error {
 func (c *Controller) compile(w *world) {
 	for id := range w.dirty {
 		if st := w.routers[id]; st != nil && st.session != nil {
-			st.program = w.index.Compile(st.router, st.session.ports.facts())
+			facts := st.session.ports.facts()
+			c.bridgePorts(st.router, facts)
+			st.program = w.index.Compile(st.router, facts)
 			st.gen++
 			st.session.rec.Want(st.gen, st.program.Flows)
 		}
 	}
 	clear(w.dirty)
+}
+
+// bridgePorts tells the lifecycle which ports the bridge of r has, nil if it is
+// not connected.
+func (c *Controller) bridgePorts(r *routing.Router, ports routing.Facts) {
+	if c.lifecycle != nil && r.Bridge.Managed {
+		c.lifecycle.Ports(r.ID, ports)
+	}
 }
 
 // setTopology makes t the intent.
@@ -101,6 +111,7 @@ func (c *Controller) setTopology(w *world, t Topology) {
 		delete(old, r.ID)
 		if s := st.session; s != nil && !recognizes(r, s) {
 			st.session = nil
+			c.bridgePorts(r, nil)
 			s.stop(fmt.Errorf("%w: bridge %s is no longer that of router %s", errStopping, s.bridge, r.ID))
 		}
 		st.router = r
@@ -108,6 +119,7 @@ func (c *Controller) setTopology(w *world, t Topology) {
 		w.dirty[r.ID] = true
 	}
 	for id, st := range old {
+		c.bridgePorts(st.router, nil)
 		if st.session != nil {
 			st.session.stop(fmt.Errorf("%w: router %s was removed from the topology", errStopping, id))
 		}
@@ -162,6 +174,7 @@ func (c *Controller) leave(s *session) {
 		for _, st := range w.routers {
 			if st.session == s {
 				st.session, st.since, st.report = nil, time.Now(), Report{}
+				c.bridgePorts(st.router, nil)
 			}
 		}
 	})

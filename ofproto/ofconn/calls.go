@@ -146,10 +146,10 @@ func (c *Conn) Call(ctx context.Context, m ofproto.Message) (ofproto.Message, er
 		return true
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%T: %w", m, err)
+		return nil, err
 	}
 	if e, ok := reply.(ofproto.ErrorMessage); ok {
-		return nil, fmt.Errorf("%T: switch answered: %w", m, e.Code)
+		return nil, fmt.Errorf("switch answered: %w", e.Code)
 	}
 	return reply, nil
 }

@@ -3,6 +3,7 @@ package ofconn
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/ofdvr/ofdvr/ofproto"
 )
@@ -11,11 +12,11 @@ import (
 func (c *Conn) Features(ctx context.Context) (ofproto.Features, error) {
 	m, err := c.Call(ctx, ofproto.FeaturesRequest{})
 	if err != nil {
-		return ofproto.Features{}, err
+		return ofproto.Features{}, fmt.Errorf("ask for features: %w", err)
 	}
 	f, ok := m.(ofproto.Features)
 	if !ok {
-		return f, fmt.Errorf("features request: switch answered with %T", m)
+		return f, fmt.Errorf("ask for features: %w: answer is %T", ErrGarbage, m)
 	}
 	return f, nil
 }
@@ -56,9 +57,9 @@ func (c *Conn) Multipart(ctx context.Context, req ofproto.MultipartBody, take fu
 			if take(m.Body) {
 				return !m.More
 			}
-			bad = fmt.Errorf("switch answered with %T", m.Body)
+			bad = fmt.Errorf("%w: answer is %T", ErrGarbage, m.Body)
 		default:
-			bad = fmt.Errorf("switch answered with %T", m)
+			bad = fmt.Errorf("%w: answer is %T", ErrGarbage, m)
 		}
 		return true
 	})
@@ -66,7 +67,7 @@ func (c *Conn) Multipart(ctx context.Context, req ofproto.MultipartBody, take fu
 		err = bad
 	}
 	if err != nil {
-		return fmt.Errorf("%T: %w", req, err)
+		return fmt.Errorf("%s: %w", strings.TrimPrefix(fmt.Sprintf("%T", req), "ofproto."), err)
 	}
 	return nil
 }
