@@ -6,10 +6,24 @@ import (
 	"time"
 )
 
-// Boot returns a host with a running Open vSwitch and an empty integration
-// bridge. When the test ends the host is closed, after a report in the test's
-// log if the test failed. Without the lab the test is skipped; see [Require].
+// Boot returns a host as [Bare] does, with a running Open vSwitch and an empty
+// integration bridge.
 func Boot(t testing.TB) *Host {
+	t.Helper()
+	h := Bare(t)
+	if err := h.StartOVS(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.AddBridge(t.Context(), IntegrationBridge); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// Bare returns a host on which nothing runs yet. When the test ends the host
+// is closed, after a report in the test's log if the test failed. Without the
+// lab the test is skipped; see [Require].
+func Bare(t testing.TB) *Host {
 	t.Helper()
 	Require(t)
 	h, err := NewHost(t.Context(), t.TempDir())
@@ -26,12 +40,6 @@ func Boot(t testing.TB) *Host {
 			t.Error(err)
 		}
 	})
-	if err := h.StartOVS(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := h.AddBridge(t.Context(), IntegrationBridge); err != nil {
-		t.Fatal(err)
-	}
 	return h
 }
 
