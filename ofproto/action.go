@@ -29,9 +29,8 @@ type SetField struct{ Field Field }
 // whose TTL is 0 or 1 to the controller instead.
 type DecTTL struct{}
 
-// Move copies the whole of one field to another of the same width
-// (NXAST_REG_MOVE).
-type Move struct{ Src, Dst FieldID }
+// Move copies bits of one field to as many of another (NXAST_REG_MOVE).
+type Move struct{ Src, Dst Subfield }
 
 // RawAction is an action that this package does not know, kept as it came,
 // header and padding included.
@@ -69,7 +68,7 @@ func (a SetField) String() string {
 
 func (DecTTL) String() string { return "dec_ttl" }
 
-func (a Move) String() string { return "move:" + fields[a.Src].nxm + "[]->" + fields[a.Dst].nxm + "[]" }
+func (a Move) String() string { return "move:" + a.Src.String() + "->" + a.Dst.String() }
 
 func (a RawAction) String() string { return "raw(" + hex.EncodeToString([]byte(a.Wire)) + ")" }
 
@@ -93,14 +92,15 @@ func (a SetField) appendAction(b []byte) []byte {
 func (DecTTL) appendAction(b []byte) []byte { return append(b, 0, actDecTTL, 0, 8, 0, 0, 0, 0) }
 
 func (a Move) appendAction(b []byte) []byte {
-	src, dst := &fields[a.Src], &fields[a.Dst]
+	be := binary.BigEndian
 	b = append(b, 0xff, 0xff, 0, nxActionLen)
-	b = binary.BigEndian.AppendUint32(b, niciraID)
+	b = be.AppendUint32(b, niciraID)
 	b = append(b, 0, nxRegMove)
-	b = binary.BigEndian.AppendUint16(b, uint16(src.bits))
-	b = append(b, 0, 0, 0, 0) // offsets within source and destination
-	b = binary.BigEndian.AppendUint32(b, src.header()|uint32(src.width))
-	return binary.BigEndian.AppendUint32(b, dst.header()|uint32(dst.width))
+	b = be.AppendUint16(b, a.Src.bits())
+	b = be.AppendUint16(b, a.Src.Offset)
+	b = be.AppendUint16(b, a.Dst.Offset)
+	b = be.AppendUint32(b, a.Src.header())
+	return be.AppendUint32(b, a.Dst.header())
 }
 
 func (a RawAction) appendAction(b []byte) []byte { return append(b, a.Wire...) }
@@ -140,13 +140,12 @@ func decodeAction(s string) Action {
 
 func decodeMove(b []byte) (Move, bool) {
 	be := binary.BigEndian
-	if be.Uint16(b[8:]) != nxRegMove || len(b) != nxActionLen || be.Uint32(b[12:]) != 0 {
+	if be.Uint16(b[8:]) != nxRegMove || len(b) != nxActionLen {
 		return Move{}, false
 	}
-	src, known := fieldByHeader[be.Uint32(b[16:])&^0x1ff]
-	dst, known2 := fieldByHeader[be.Uint32(b[20:])&^0x1ff]
-	whole := known && known2 && int(be.Uint16(b[10:])) == fields[src].bits && fields[src].bits == fields[dst].bits
-	return Move{src, dst}, whole
+	src, ok := subfieldOf(be.Uint32(b[16:]), be.Uint16(b[12:]), be.Uint16(b[10:]))
+	dst, ok2 := subfieldOf(be.Uint32(b[20:]), be.Uint16(b[14:]), be.Uint16(b[10:]))
+	return Move{src, dst}, ok && ok2
 }
 
 // Actions is a list of actions, held as on the wire. It is comparable; the

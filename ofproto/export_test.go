@@ -13,3 +13,83 @@ func DecodeMatch(b []byte) (Match, error) {
 
 // AllErrorCodes returns the codes that have names.
 func AllErrorCodes() []ErrorCode { return slices.Sorted(maps.Keys(errorMeanings)) }
+
+// EveryField returns, for each field that Open vSwitch has, matches of it and
+// of what it needs: exact, and with part of it where that is possible.
+func EveryField() (ms []Match) {
+	for id := FieldRaw + 1; id < numFields; id++ {
+		if id == FieldInPhyPort || id == FieldPBBISID || id == FieldIPv6ExtHdr || id == FieldRecircID {
+			continue // not in Open vSwitch, or not for controllers
+		}
+		fi := &fields[id]
+		ones := fi.ones()
+		var val [16]byte
+		for i := range fi.bits {
+			if i%3 != 1 {
+				val[fi.width-1-i/8] |= 1 << (i % 8)
+			}
+		}
+		with := func(f Field) {
+			fs := []Field{f}
+			for last := f.id; len(fields[last].needs) > 0; {
+				need := fields[last].needs[0].asField()
+				fs, last = append(fs, need), need.id
+				if last == FieldIPProto || last == FieldICMPv6Type {
+					break
+				}
+			}
+			if p := fs[len(fs)-1]; p.id == FieldIPProto && p.val[0] != ipICMPv6 {
+				fs = append(fs, IPv4())
+			} else if p.id == FieldIPProto {
+				fs = append(fs, IPv6())
+			} else if p.id == FieldICMPv6Type {
+				fs = append(fs, IPProto(ipICMPv6), IPv6())
+			}
+			switch {
+			case id >= FieldCTIPv4Src && id <= FieldCTDstPort:
+				fs = append(fs, masked(FieldCTState, be32(0x22), be32(0x22)))
+				if id >= FieldCTSrcPort {
+					fs = append(fs, exact(FieldCTProto, []byte{ipTCP}))
+				}
+			case id == FieldVLANPCP:
+				fs = append(fs, exact(FieldVLANVID, be16(vlanPresent|5)))
+			}
+			ms = append(ms, MatchOf(fs...))
+		}
+		switch fi.format {
+		case frag:
+			val = [16]byte{1}
+		case ctState:
+			val = [16]byte{0, 0, 0, 0x22}
+			with(masked(id, val[:4], be32(0x3a)))
+			continue
+		case tunFlag:
+			with(masked(id, be16(1), be16(1)))
+			with(masked(id, be16(0), be16(1)))
+			continue
+		case tcpFlag:
+			with(masked(id, be16(0x12), be16(0x17)))
+			continue
+		}
+		switch id {
+		case FieldEthType:
+			val = [16]byte{0x88, 0xcc}
+		case FieldARPOp:
+			val = [16]byte{0, 2} // Open vSwitch knows 8 bits
+		case FieldInPort:
+			val = [16]byte{0, 0, 0, 7}
+		case FieldVLANVID:
+			val = [16]byte{vlanPresent >> 8, 5}
+		}
+		with(exact(id, val[:fi.width]))
+		if !fi.noMask {
+			mask := ones
+			mask[fi.width-1] = 0x03
+			if fi.format == frag {
+				mask[0] = 1
+			}
+			with(masked(id, val[:fi.width], mask[:fi.width]))
+		}
+	}
+	return ms
+}

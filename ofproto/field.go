@@ -2,10 +2,7 @@ package ofproto
 
 import (
 	"encoding/binary"
-	"encoding/hex"
-	"fmt"
 	"net/netip"
-	"strconv"
 )
 
 // A Field is one header field with a value and a mask, used to match
@@ -103,11 +100,37 @@ func prefix(id FieldID, p netip.Prefix) Field {
 
 func masked(id FieldID, val, mask []byte) Field {
 	f := Field{id: id}
-	for i := range val {
-		f.mask[i] = mask[i]
-		f.val[i] = val[i] & mask[i]
+	copy(f.val[:], val)
+	copy(f.mask[:], mask)
+	return f.normalize()
+}
+
+// normalize clears the bits that are wildcards, and makes a mask of all bits
+// that the field has one of all ones.
+func (f Field) normalize() Field {
+	fi := &fields[f.id]
+	all := true
+	for i := range fi.width {
+		f.val[i] &= f.mask[i]
+		has := fi.significant(i)
+		all = all && f.mask[i]&has == has
+	}
+	if all {
+		f.mask = fi.ones()
 	}
 	return f
+}
+
+// significant returns the bits that byte i of the field has.
+func (fi *fieldInfo) significant(i int) byte {
+	switch n := fi.bits - 8*(fi.width-1-i); {
+	case n >= 8:
+		return 0xff
+	case n <= 0:
+		return 0
+	default:
+		return 1<<n - 1
+	}
 }
 
 func be16(v uint16) []byte { return binary.BigEndian.AppendUint16(nil, v) }
@@ -136,8 +159,8 @@ func (f Field) appendOXM(b []byte) []byte {
 // that has another length there, is kept raw.
 func decodeOXM[B []byte | string](o B) Field {
 	hdr := uint32(o[0])<<24 | uint32(o[1])<<16 | uint32(o[2])<<8 | uint32(o[3])
-	id, known := fieldByHeader[hdr&^0x1ff]
-	if !known {
+	id := fieldOf(hdr)
+	if id == FieldRaw {
 		return Field{raw: string(o)}
 	}
 	n := fields[id].width
@@ -147,73 +170,11 @@ func decodeOXM[B []byte | string](o B) Field {
 		f.mask = fields[id].ones()
 		copy(f.val[:], o[4:])
 	case hdr&(1<<8) != 0 && len(o) == 4+2*n:
+		copy(f.val[:], o[4:4+n])
 		copy(f.mask[:], o[4+n:])
-		for i := range n {
-			f.val[i] = o[4+i] & f.mask[i]
-		}
+		f = f.normalize()
 	default:
 		return Field{raw: string(o)}
 	}
 	return f
-}
-
-// String returns the field as a match in ovs-ofctl syntax, such as
-// "nw_dst=10.0.0.0/24".
-func (f Field) String() string {
-	if f.id == FieldRaw {
-		return "oxm(" + hex.EncodeToString([]byte(f.raw)) + ")"
-	}
-	fi := &fields[f.id]
-	s := fi.name + "=" + fi.text(f.val)
-	if f.isExact() {
-		return s
-	}
-	if fi.format == ipv4 || fi.format == ipv6 {
-		if bits, ok := prefixLen(f.mask[:fi.width]); ok {
-			return s + "/" + strconv.Itoa(bits)
-		}
-	}
-	return s + "/" + fi.text(f.mask)
-}
-
-// prefixLen returns the number of leading ones, if only zeros follow them.
-func prefixLen(mask []byte) (int, bool) {
-	n, zeros := 0, false
-	for _, b := range mask {
-		for bit := byte(0x80); bit != 0; bit >>= 1 {
-			switch {
-			case b&bit == 0:
-				zeros = true
-			case zeros:
-				return 0, false
-			default:
-				n++
-			}
-		}
-	}
-	return n, true
-}
-
-func (fi *fieldInfo) text(v [16]byte) string {
-	switch fi.format {
-	case ethernet:
-		return MAC(v[:6]).String()
-	case ipv4:
-		return netip.AddrFrom4([4]byte(v[:4])).String()
-	case ipv6:
-		return netip.AddrFrom16(v).String()
-	case port:
-		return PortNo(binary.BigEndian.Uint32(v[:4])).String()
-	}
-	if fi.width == 16 {
-		return fmt.Sprintf("0x%x", v)
-	}
-	var n uint64
-	for _, b := range v[:fi.width] {
-		n = n<<8 | uint64(b)
-	}
-	if fi.format == hexadecimal {
-		return fmt.Sprintf("%#x", n)
-	}
-	return strconv.FormatUint(n, 10)
 }

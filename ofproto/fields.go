@@ -2,66 +2,103 @@ package ofproto
 
 import "fmt"
 
-// A FieldID names a header field, register or piece of metadata.
+// A FieldID names a header field, a register or a piece of metadata.
 type FieldID uint8
 
-// Fields in canonical order: a field comes after every field that it depends
-// on, which is the order that Open vSwitch wants and, but for registers and
-// connection tracking, the order in which it lists them itself.
+// The fields, in canonical order: that in which Open vSwitch lists the fields
+// of a match in OpenFlow 1.3 (OVS lib/nx-match.c, nx_put_raw). A field comes
+// after every field that it depends on, which is what Open vSwitch wants to
+// be sent.
 const (
-	FieldRaw FieldID = iota // not in this table; kept as it came
+	// FieldRaw is a field that is not in this table; it is kept as it came.
+	FieldRaw FieldID = iota
+
+	FieldRecircID
+	FieldConjID
 	FieldInPort
 	FieldInPhyPort
-	FieldMetadata
-	FieldTunnelID
-	FieldTunIPv4Src
-	FieldTunIPv4Dst
-	FieldPktMark
-	FieldReg0
-)
 
-// Sixteen 32-bit registers and four of 128 bits, each over four of the others.
-const (
-	FieldReg15  = FieldReg0 + 15
-	FieldXXReg0 = FieldReg15 + 1
-	FieldXXReg3 = FieldXXReg0 + 3
-)
-
-const (
-	FieldEthDst = FieldXXReg3 + 1 + iota
 	FieldEthSrc
+	FieldEthDst
 	FieldEthType
-	FieldVLANTCI
 	FieldVLANVID
 	FieldVLANPCP
-	FieldIPDSCP
-	FieldIPECN
-	FieldIPTTL
-	FieldIPFrag
-	FieldIPProto
+	FieldVLANTCI // NXM's form of the two above, which a canonical match is given in
+	FieldMPLSTC
+	FieldMPLSBOS
+	FieldMPLSTTL
+	FieldMPLSLabel
+	FieldPBBISID
+
 	FieldIPv4Src
 	FieldIPv4Dst
 	FieldIPv6Src
 	FieldIPv6Dst
+	FieldIPFrag
+	FieldIPDSCP
+	FieldIPECN
+	FieldIPTTL
 	FieldIPv6Label
+	FieldIPv6ExtHdr
+	FieldIPProto
 	FieldTCPSrc
 	FieldTCPDst
+	FieldTCPFlags
 	FieldUDPSrc
 	FieldUDPDst
 	FieldSCTPSrc
 	FieldSCTPDst
 	FieldICMPv4Type
 	FieldICMPv4Code
+	FieldICMPv6Type
+	FieldICMPv6Code
+	FieldNDReserved
+	FieldNDTarget
+	FieldNDOptionsType
+	FieldNDSLL
+	FieldNDTLL
 	FieldARPOp
 	FieldARPSPA
 	FieldARPTPA
 	FieldARPSHA
 	FieldARPTHA
-	FieldICMPv6Type
-	FieldICMPv6Code
-	FieldNDTarget
-	FieldNDSLL
-	FieldNDTLL
+
+	FieldTunID
+	FieldTunFlags
+	FieldTunIPv4Src
+	FieldTunIPv4Dst
+	FieldTunIPv6Src
+	FieldTunIPv6Dst
+	FieldTunGBPID
+	FieldTunGBPFlags
+
+	FieldReg0
+)
+
+// Sixteen 32-bit registers, eight of 64 bits and four of 128, which lie over
+// the same memory, and what comes after them.
+const (
+	FieldReg15  = FieldReg0 + 15
+	FieldXReg0  = FieldReg15 + 1
+	FieldXReg7  = FieldXReg0 + 7
+	FieldXXReg0 = FieldXReg7 + 1
+	FieldXXReg3 = FieldXXReg0 + 3
+)
+
+const (
+	FieldPktMark = FieldXXReg3 + 1 + iota
+	FieldCTState
+	FieldCTZone
+	FieldCTMark
+	FieldCTLabel
+	FieldCTIPv4Src
+	FieldCTIPv6Src
+	FieldCTIPv4Dst
+	FieldCTIPv6Dst
+	FieldCTProto
+	FieldCTSrcPort
+	FieldCTDstPort
+	FieldMetadata
 	numFields
 )
 
@@ -75,33 +112,47 @@ const (
 	ipv4
 	ipv6
 	port
+	frag    // words for whether and which fragment
+	ctState // flags with + or -
+	tunFlag
+	tcpFlag
 )
 
 // OXM and NXM classes (OpenFlow 1.3.5 §7.2.3.2; OVS lib/nx-match.c).
 const (
 	classNXM0 = 0x0000
 	classNXM1 = 0x0001
+	classEric = 0x1000
+	classOXM1 = 0x8001 // packet registers
 	classOXM  = 0x8000
 )
 
-// EtherTypes and IP protocols that fields depend on.
+// EtherTypes, IP protocols and the like that fields depend on.
 const (
 	etherIPv4  = 0x0800
 	etherARP   = 0x0806
+	etherRARP  = 0x8035
 	etherIPv6  = 0x86dd
+	etherMPLS  = 0x8847
+	etherMPLSM = 0x8848
+	etherPBB   = 0x88e7
 	ipICMP     = 1
 	ipTCP      = 6
 	ipUDP      = 17
 	ipICMPv6   = 58
 	ipSCTP     = 132
-	vlanTagged = 0x1000 // OFPVID_PRESENT
+	ndSolicit  = 135
+	ndAdvert   = 136
+
+	vlanPresent = 0x1000 // OFPVID_PRESENT, the CFI bit of a TCI
 )
 
 // A fieldInfo describes one field, in the manner of OVS's meta-flow.h. Adding
-// a field means adding a constant and a row, and a constructor in field.go.
+// a field means adding a constant above, a row here, and a constructor in
+// field.go.
 type fieldInfo struct {
 	name   string // in a match, as ovs-ofctl dump-flows prints it
-	set    string // in set_field; "" if the same as name
+	set    string // in set_field and other actions; "" if the same as name
 	nxm    string // in move and load
 	class  uint16
 	num    uint8
@@ -110,6 +161,7 @@ type fieldInfo struct {
 	alt    uint32 // class<<16 | num<<9 of a second header that means the same; 0 for none
 	format format
 	needs  []need // any of these must hold; none needed if empty
+	noMask bool   // cannot be matched in part
 }
 
 // A need is the exact value that a prerequisite field must have.
@@ -122,15 +174,17 @@ var (
 	needIPv4   = []need{{FieldEthType, etherIPv4}}
 	needIPv6   = []need{{FieldEthType, etherIPv6}}
 	needIP     = []need{{FieldEthType, etherIPv4}, {FieldEthType, etherIPv6}}
-	needARP    = []need{{FieldEthType, etherARP}}
+	needARP    = []need{{FieldEthType, etherARP}, {FieldEthType, etherRARP}}
+	needMPLS   = []need{{FieldEthType, etherMPLS}, {FieldEthType, etherMPLSM}}
+	needPBB    = []need{{FieldEthType, etherPBB}}
 	needTCP    = []need{{FieldIPProto, ipTCP}}
 	needUDP    = []need{{FieldIPProto, ipUDP}}
 	needSCTP   = []need{{FieldIPProto, ipSCTP}}
 	needICMP   = []need{{FieldIPProto, ipICMP}}
 	needICMPv6 = []need{{FieldIPProto, ipICMPv6}}
-	needNS     = []need{{FieldICMPv6Type, 135}}
-	needNA     = []need{{FieldICMPv6Type, 136}}
-	needND     = []need{{FieldICMPv6Type, 135}, {FieldICMPv6Type, 136}}
+	needNS     = []need{{FieldICMPv6Type, ndSolicit}}
+	needNA     = []need{{FieldICMPv6Type, ndAdvert}}
+	needND     = []need{{FieldICMPv6Type, ndSolicit}, {FieldICMPv6Type, ndAdvert}}
 )
 
 func nxm0(num uint32) uint32 { return classNXM0<<16 | num<<9 }
@@ -140,56 +194,91 @@ var fields = makeFields()
 
 func makeFields() [numFields]fieldInfo {
 	t := [numFields]fieldInfo{
-		FieldInPort:     {name: "in_port", nxm: "NXM_OF_IN_PORT", class: classOXM, num: 0, width: 4, format: port},
-		FieldInPhyPort:  {name: "in_phy_port", nxm: "OXM_OF_IN_PHY_PORT", class: classOXM, num: 1, width: 4, format: port},
-		FieldMetadata:   {name: "metadata", nxm: "OXM_OF_METADATA", class: classOXM, num: 2, width: 8, format: hexadecimal},
-		FieldTunnelID:   {name: "tun_id", nxm: "NXM_NX_TUN_ID", class: classOXM, num: 38, width: 8, alt: nxm1(16), format: hexadecimal},
-		FieldTunIPv4Src: {name: "tun_src", nxm: "NXM_NX_TUN_IPV4_SRC", class: classNXM1, num: 31, width: 4, format: ipv4},
-		FieldTunIPv4Dst: {name: "tun_dst", nxm: "NXM_NX_TUN_IPV4_DST", class: classNXM1, num: 32, width: 4, format: ipv4},
-		FieldPktMark:    {name: "pkt_mark", nxm: "NXM_NX_PKT_MARK", class: classNXM1, num: 33, width: 4, format: hexadecimal},
-		FieldEthDst:     {name: "dl_dst", set: "eth_dst", nxm: "NXM_OF_ETH_DST", class: classOXM, num: 3, width: 6, alt: nxm0(1), format: ethernet},
-		FieldEthSrc:     {name: "dl_src", set: "eth_src", nxm: "NXM_OF_ETH_SRC", class: classOXM, num: 4, width: 6, alt: nxm0(2), format: ethernet},
-		FieldEthType:    {name: "dl_type", set: "eth_type", nxm: "NXM_OF_ETH_TYPE", class: classOXM, num: 5, width: 2, alt: nxm0(3), format: hexadecimal},
-		FieldVLANTCI:    {name: "vlan_tci", nxm: "NXM_OF_VLAN_TCI", class: classNXM0, num: 4, width: 2, format: hexadecimal},
-		FieldVLANVID:    {name: "vlan_vid", nxm: "OXM_OF_VLAN_VID", class: classOXM, num: 6, width: 2, bits: 13, format: hexadecimal},
-		FieldVLANPCP:    {name: "dl_vlan_pcp", set: "vlan_pcp", nxm: "OXM_OF_VLAN_PCP", class: classOXM, num: 7, width: 1, bits: 3},
-		FieldIPDSCP:     {name: "ip_dscp", nxm: "OXM_OF_IP_DSCP", class: classOXM, num: 8, width: 1, bits: 6, needs: needIP},
-		FieldIPECN:      {name: "nw_ecn", set: "ip_ecn", nxm: "NXM_NX_IP_ECN", class: classOXM, num: 9, width: 1, bits: 2, alt: nxm1(28), needs: needIP},
-		FieldIPTTL:      {name: "nw_ttl", nxm: "NXM_NX_IP_TTL", class: classNXM1, num: 29, width: 1, needs: needIP},
-		FieldIPFrag:     {name: "ip_frag", nxm: "NXM_NX_IP_FRAG", class: classNXM1, num: 26, width: 1, bits: 2, format: hexadecimal, needs: needIP},
-		FieldIPProto:    {name: "nw_proto", set: "ip_proto", nxm: "NXM_OF_IP_PROTO", class: classOXM, num: 10, width: 1, alt: nxm0(6), needs: needIP},
+		FieldRecircID:  {name: "recirc_id", nxm: "NXM_NX_RECIRC_ID", class: classNXM1, num: 36, width: 4, format: hexadecimal, noMask: true},
+		FieldConjID:    {name: "conj_id", nxm: "NXM_NX_CONJ_ID", class: classNXM1, num: 37, width: 4, noMask: true},
+		FieldInPort:    {name: "in_port", nxm: "NXM_OF_IN_PORT", class: classOXM, num: 0, width: 4, format: port, noMask: true},
+		FieldInPhyPort: {name: "in_phy_port", nxm: "OXM_OF_IN_PHY_PORT", class: classOXM, num: 1, width: 4, format: port, noMask: true},
+
+		FieldEthSrc:    {name: "dl_src", set: "eth_src", nxm: "NXM_OF_ETH_SRC", class: classOXM, num: 4, width: 6, alt: nxm0(2), format: ethernet},
+		FieldEthDst:    {name: "dl_dst", set: "eth_dst", nxm: "NXM_OF_ETH_DST", class: classOXM, num: 3, width: 6, alt: nxm0(1), format: ethernet},
+		FieldEthType:   {name: "dl_type", set: "eth_type", nxm: "NXM_OF_ETH_TYPE", class: classOXM, num: 5, width: 2, alt: nxm0(3), format: hexadecimal, noMask: true},
+		FieldVLANVID:   {name: "vlan_vid", nxm: "OXM_OF_VLAN_VID", class: classOXM, num: 6, width: 2, bits: 13, format: hexadecimal},
+		FieldVLANPCP:   {name: "dl_vlan_pcp", set: "vlan_pcp", nxm: "OXM_OF_VLAN_PCP", class: classOXM, num: 7, width: 1, bits: 3, noMask: true},
+		FieldVLANTCI:   {name: "vlan_tci", nxm: "NXM_OF_VLAN_TCI", class: classNXM0, num: 4, width: 2, format: hexadecimal},
+		FieldMPLSTC:    {name: "mpls_tc", nxm: "OXM_OF_MPLS_TC", class: classOXM, num: 35, width: 1, bits: 3, needs: needMPLS, noMask: true},
+		FieldMPLSBOS:   {name: "mpls_bos", nxm: "OXM_OF_MPLS_BOS", class: classOXM, num: 36, width: 1, bits: 1, needs: needMPLS, noMask: true},
+		FieldMPLSTTL:   {name: "mpls_ttl", nxm: "NXM_NX_MPLS_TTL", class: classNXM1, num: 30, width: 1, needs: needMPLS, noMask: true},
+		FieldMPLSLabel: {name: "mpls_label", nxm: "OXM_OF_MPLS_LABEL", class: classOXM, num: 34, width: 4, bits: 20, needs: needMPLS, noMask: true},
+		FieldPBBISID:   {name: "pbb_isid", nxm: "OXM_OF_PBB_ISID", class: classOXM, num: 37, width: 3, format: hexadecimal, needs: needPBB}, // not in Open vSwitch
+
 		FieldIPv4Src:    {name: "nw_src", set: "ip_src", nxm: "NXM_OF_IP_SRC", class: classOXM, num: 11, width: 4, alt: nxm0(7), format: ipv4, needs: needIPv4},
 		FieldIPv4Dst:    {name: "nw_dst", set: "ip_dst", nxm: "NXM_OF_IP_DST", class: classOXM, num: 12, width: 4, alt: nxm0(8), format: ipv4, needs: needIPv4},
 		FieldIPv6Src:    {name: "ipv6_src", nxm: "NXM_NX_IPV6_SRC", class: classOXM, num: 26, width: 16, alt: nxm1(19), format: ipv6, needs: needIPv6},
 		FieldIPv6Dst:    {name: "ipv6_dst", nxm: "NXM_NX_IPV6_DST", class: classOXM, num: 27, width: 16, alt: nxm1(20), format: ipv6, needs: needIPv6},
+		FieldIPFrag:     {name: "ip_frag", nxm: "NXM_NX_IP_FRAG", class: classNXM1, num: 26, width: 1, bits: 2, format: frag, needs: needIP},
+		FieldIPDSCP:     {name: "ip_dscp", nxm: "OXM_OF_IP_DSCP", class: classOXM, num: 8, width: 1, bits: 6, needs: needIP, noMask: true},
+		FieldIPECN:      {name: "nw_ecn", nxm: "NXM_NX_IP_ECN", class: classOXM, num: 9, width: 1, bits: 2, alt: nxm1(28), needs: needIP, noMask: true},
+		FieldIPTTL:      {name: "nw_ttl", nxm: "NXM_NX_IP_TTL", class: classNXM1, num: 29, width: 1, needs: needIP, noMask: true},
 		FieldIPv6Label:  {name: "ipv6_label", nxm: "NXM_NX_IPV6_LABEL", class: classOXM, num: 28, width: 4, bits: 20, alt: nxm1(27), format: hexadecimal, needs: needIPv6},
+		FieldIPv6ExtHdr: {name: "ipv6_exthdr", nxm: "OXM_OF_IPV6_EXTHDR", class: classOXM, num: 39, width: 2, bits: 9, format: hexadecimal, needs: needIPv6}, // not in Open vSwitch
+		FieldIPProto:    {name: "nw_proto", nxm: "NXM_OF_IP_PROTO", class: classOXM, num: 10, width: 1, alt: nxm0(6), needs: needIP, noMask: true},
+
 		FieldTCPSrc:     {name: "tp_src", set: "tcp_src", nxm: "NXM_OF_TCP_SRC", class: classOXM, num: 13, width: 2, alt: nxm0(9), needs: needTCP},
 		FieldTCPDst:     {name: "tp_dst", set: "tcp_dst", nxm: "NXM_OF_TCP_DST", class: classOXM, num: 14, width: 2, alt: nxm0(10), needs: needTCP},
+		FieldTCPFlags:   {name: "tcp_flags", nxm: "NXM_NX_TCP_FLAGS", class: classNXM1, num: 34, width: 2, bits: 12, format: tcpFlag, needs: needTCP},
 		FieldUDPSrc:     {name: "tp_src", set: "udp_src", nxm: "NXM_OF_UDP_SRC", class: classOXM, num: 15, width: 2, alt: nxm0(11), needs: needUDP},
 		FieldUDPDst:     {name: "tp_dst", set: "udp_dst", nxm: "NXM_OF_UDP_DST", class: classOXM, num: 16, width: 2, alt: nxm0(12), needs: needUDP},
 		FieldSCTPSrc:    {name: "tp_src", set: "sctp_src", nxm: "OXM_OF_SCTP_SRC", class: classOXM, num: 17, width: 2, needs: needSCTP},
 		FieldSCTPDst:    {name: "tp_dst", set: "sctp_dst", nxm: "OXM_OF_SCTP_DST", class: classOXM, num: 18, width: 2, needs: needSCTP},
-		FieldICMPv4Type: {name: "icmp_type", nxm: "NXM_OF_ICMP_TYPE", class: classOXM, num: 19, width: 1, alt: nxm0(13), needs: needICMP},
-		FieldICMPv4Code: {name: "icmp_code", nxm: "NXM_OF_ICMP_CODE", class: classOXM, num: 20, width: 1, alt: nxm0(14), needs: needICMP},
-		FieldARPOp:      {name: "arp_op", nxm: "NXM_OF_ARP_OP", class: classOXM, num: 21, width: 2, alt: nxm0(15), needs: needARP},
-		FieldARPSPA:     {name: "arp_spa", nxm: "NXM_OF_ARP_SPA", class: classOXM, num: 22, width: 4, alt: nxm0(16), format: ipv4, needs: needARP},
-		FieldARPTPA:     {name: "arp_tpa", nxm: "NXM_OF_ARP_TPA", class: classOXM, num: 23, width: 4, alt: nxm0(17), format: ipv4, needs: needARP},
-		FieldARPSHA:     {name: "arp_sha", nxm: "NXM_NX_ARP_SHA", class: classOXM, num: 24, width: 6, alt: nxm1(17), format: ethernet, needs: needARP},
-		FieldARPTHA:     {name: "arp_tha", nxm: "NXM_NX_ARP_THA", class: classOXM, num: 25, width: 6, alt: nxm1(18), format: ethernet, needs: needARP},
-		FieldICMPv6Type: {name: "icmp_type", set: "icmpv6_type", nxm: "NXM_NX_ICMPV6_TYPE", class: classOXM, num: 29, width: 1, alt: nxm1(21), needs: needICMPv6},
-		FieldICMPv6Code: {name: "icmp_code", set: "icmpv6_code", nxm: "NXM_NX_ICMPV6_CODE", class: classOXM, num: 30, width: 1, alt: nxm1(22), needs: needICMPv6},
-		FieldNDTarget:   {name: "nd_target", nxm: "NXM_NX_ND_TARGET", class: classOXM, num: 31, width: 16, alt: nxm1(23), format: ipv6, needs: needND},
-		FieldNDSLL:      {name: "nd_sll", nxm: "NXM_NX_ND_SLL", class: classOXM, num: 32, width: 6, alt: nxm1(24), format: ethernet, needs: needNS},
-		FieldNDTLL:      {name: "nd_tll", nxm: "NXM_NX_ND_TLL", class: classOXM, num: 33, width: 6, alt: nxm1(25), format: ethernet, needs: needNA},
+		FieldICMPv4Type: {name: "icmp_type", nxm: "NXM_OF_ICMP_TYPE", class: classOXM, num: 19, width: 1, alt: nxm0(13), needs: needICMP, noMask: true},
+		FieldICMPv4Code: {name: "icmp_code", nxm: "NXM_OF_ICMP_CODE", class: classOXM, num: 20, width: 1, alt: nxm0(14), needs: needICMP, noMask: true},
+		FieldICMPv6Type: {name: "icmp_type", set: "icmpv6_type", nxm: "NXM_NX_ICMPV6_TYPE", class: classOXM, num: 29, width: 1, alt: nxm1(21), needs: needICMPv6, noMask: true},
+		FieldICMPv6Code: {name: "icmp_code", set: "icmpv6_code", nxm: "NXM_NX_ICMPV6_CODE", class: classOXM, num: 30, width: 1, alt: nxm1(22), needs: needICMPv6, noMask: true},
+
+		FieldNDReserved:    {name: "nd_reserved", nxm: "ERICOXM_OF_ICMPV6_ND_RESERVED", class: classEric, num: 1, width: 4, needs: needND, noMask: true},
+		FieldNDTarget:      {name: "nd_target", nxm: "NXM_NX_ND_TARGET", class: classOXM, num: 31, width: 16, alt: nxm1(23), format: ipv6, needs: needND},
+		FieldNDOptionsType: {name: "nd_options_type", nxm: "ERICOXM_OF_ICMPV6_ND_OPTIONS_TYPE", class: classEric, num: 2, width: 1, needs: needND, noMask: true},
+		FieldNDSLL:         {name: "nd_sll", nxm: "NXM_NX_ND_SLL", class: classOXM, num: 32, width: 6, alt: nxm1(24), format: ethernet, needs: needNS},
+		FieldNDTLL:         {name: "nd_tll", nxm: "NXM_NX_ND_TLL", class: classOXM, num: 33, width: 6, alt: nxm1(25), format: ethernet, needs: needNA},
+
+		FieldARPOp:  {name: "arp_op", nxm: "NXM_OF_ARP_OP", class: classOXM, num: 21, width: 2, alt: nxm0(15), needs: needARP, noMask: true},
+		FieldARPSPA: {name: "arp_spa", nxm: "NXM_OF_ARP_SPA", class: classOXM, num: 22, width: 4, alt: nxm0(16), format: ipv4, needs: needARP},
+		FieldARPTPA: {name: "arp_tpa", nxm: "NXM_OF_ARP_TPA", class: classOXM, num: 23, width: 4, alt: nxm0(17), format: ipv4, needs: needARP},
+		FieldARPSHA: {name: "arp_sha", nxm: "NXM_NX_ARP_SHA", class: classOXM, num: 24, width: 6, alt: nxm1(17), format: ethernet, needs: needARP},
+		FieldARPTHA: {name: "arp_tha", nxm: "NXM_NX_ARP_THA", class: classOXM, num: 25, width: 6, alt: nxm1(18), format: ethernet, needs: needARP},
+
+		FieldTunID:       {name: "tun_id", nxm: "NXM_NX_TUN_ID", class: classOXM, num: 38, width: 8, alt: nxm1(16), format: hexadecimal},
+		FieldTunFlags:    {name: "tun_flags", nxm: "NXM_NX_TUN_FLAGS", class: classNXM1, num: 104, width: 2, bits: 1, format: tunFlag},
+		FieldTunIPv4Src:  {name: "tun_src", nxm: "NXM_NX_TUN_IPV4_SRC", class: classNXM1, num: 31, width: 4, format: ipv4},
+		FieldTunIPv4Dst:  {name: "tun_dst", nxm: "NXM_NX_TUN_IPV4_DST", class: classNXM1, num: 32, width: 4, format: ipv4},
+		FieldTunIPv6Src:  {name: "tun_ipv6_src", nxm: "NXM_NX_TUN_IPV6_SRC", class: classNXM1, num: 109, width: 16, format: ipv6},
+		FieldTunIPv6Dst:  {name: "tun_ipv6_dst", nxm: "NXM_NX_TUN_IPV6_DST", class: classNXM1, num: 110, width: 16, format: ipv6},
+		FieldTunGBPID:    {name: "tun_gbp_id", nxm: "NXM_NX_TUN_GBP_ID", class: classNXM1, num: 38, width: 2},
+		FieldTunGBPFlags: {name: "tun_gbp_flags", nxm: "NXM_NX_TUN_GBP_FLAGS", class: classNXM1, num: 39, width: 1, format: hexadecimal},
+
+		FieldPktMark:   {name: "pkt_mark", nxm: "NXM_NX_PKT_MARK", class: classNXM1, num: 33, width: 4, format: hexadecimal},
+		FieldCTState:   {name: "ct_state", nxm: "NXM_NX_CT_STATE", class: classNXM1, num: 105, width: 4, format: ctState},
+		FieldCTZone:    {name: "ct_zone", nxm: "NXM_NX_CT_ZONE", class: classNXM1, num: 106, width: 2, format: hexadecimal, noMask: true},
+		FieldCTMark:    {name: "ct_mark", nxm: "NXM_NX_CT_MARK", class: classNXM1, num: 107, width: 4, format: hexadecimal},
+		FieldCTLabel:   {name: "ct_label", nxm: "NXM_NX_CT_LABEL", class: classNXM1, num: 108, width: 16, format: hexadecimal},
+		FieldCTIPv4Src: {name: "ct_nw_src", nxm: "NXM_NX_CT_NW_SRC", class: classNXM1, num: 120, width: 4, format: ipv4, needs: needIPv4},
+		FieldCTIPv6Src: {name: "ct_ipv6_src", nxm: "NXM_NX_CT_IPV6_SRC", class: classNXM1, num: 122, width: 16, format: ipv6, needs: needIPv6},
+		FieldCTIPv4Dst: {name: "ct_nw_dst", nxm: "NXM_NX_CT_NW_DST", class: classNXM1, num: 121, width: 4, format: ipv4, needs: needIPv4},
+		FieldCTIPv6Dst: {name: "ct_ipv6_dst", nxm: "NXM_NX_CT_IPV6_DST", class: classNXM1, num: 123, width: 16, format: ipv6, needs: needIPv6},
+		FieldCTProto:   {name: "ct_nw_proto", nxm: "NXM_NX_CT_NW_PROTO", class: classNXM1, num: 119, width: 1, needs: needIP, noMask: true},
+		FieldCTSrcPort: {name: "ct_tp_src", nxm: "NXM_NX_CT_TP_SRC", class: classNXM1, num: 124, width: 2, needs: needIP},
+		FieldCTDstPort: {name: "ct_tp_dst", nxm: "NXM_NX_CT_TP_DST", class: classNXM1, num: 125, width: 2, needs: needIP},
+		FieldMetadata:  {name: "metadata", nxm: "OXM_OF_METADATA", class: classOXM, num: 2, width: 8, format: hexadecimal},
 	}
-	for i := range 16 {
-		t[int(FieldReg0)+i] = fieldInfo{name: fmt.Sprintf("reg%d", i), nxm: fmt.Sprintf("NXM_NX_REG%d", i),
-			class: classNXM1, num: uint8(i), width: 4, format: hexadecimal}
+	register := func(first FieldID, n int, name, nxm string, class uint16, num uint8, width int) {
+		for i := range n {
+			t[first+FieldID(i)] = fieldInfo{name: fmt.Sprint(name, i), nxm: fmt.Sprint(nxm, i),
+				class: class, num: num + uint8(i), width: width, format: hexadecimal}
+		}
 	}
-	for i := range 4 {
-		t[int(FieldXXReg0)+i] = fieldInfo{name: fmt.Sprintf("xxreg%d", i), nxm: fmt.Sprintf("NXM_NX_XXREG%d", i),
-			class: classNXM1, num: uint8(111 + i), width: 16, format: hexadecimal}
-	}
+	register(FieldReg0, 16, "reg", "NXM_NX_REG", classNXM1, 0, 4)
+	register(FieldXReg0, 8, "xreg", "OXM_OF_PKT_REG", classOXM1, 0, 8)
+	register(FieldXXReg0, 4, "xxreg", "NXM_NX_XXREG", classNXM1, 111, 16)
 	for i := range t {
 		if t[i].set == "" {
 			t[i].set = t[i].name
@@ -201,18 +290,50 @@ func makeFields() [numFields]fieldInfo {
 	return t
 }
 
-// fieldByHeader maps class<<16 | num<<9 to the field, both headers of those
-// that have two.
-var fieldByHeader = func() map[uint32]FieldID {
-	m := make(map[uint32]FieldID, 2*numFields)
-	for id := FieldRaw + 1; id < numFields; id++ {
-		m[fields[id].header()] = id
-		if fields[id].alt != 0 {
-			m[fields[id].alt] = id
+// fieldByClass finds a field by its class and number.
+var fieldByClass = func() (t struct{ oxm, oxm1, nxm0, nxm1, eric [128]FieldID }) {
+	add := func(hdr uint32, id FieldID) {
+		num := hdr >> 9 & 0x7f
+		switch hdr >> 16 {
+		case classOXM:
+			t.oxm[num] = id
+		case classOXM1:
+			t.oxm1[num] = id
+		case classNXM0:
+			t.nxm0[num] = id
+		case classNXM1:
+			t.nxm1[num] = id
+		case classEric:
+			t.eric[num] = id
 		}
 	}
-	return m
+	for id := FieldRaw + 1; id < numFields; id++ {
+		add(fields[id].header(), id)
+		if fields[id].alt != 0 {
+			add(fields[id].alt, id)
+		}
+	}
+	return t
 }()
+
+// fieldOf returns the field that an OXM header stands for, FieldRaw if it is
+// not in the table. Mask bit and length do not matter.
+func fieldOf(hdr uint32) FieldID {
+	num := hdr >> 9 & 0x7f
+	switch hdr >> 16 {
+	case classOXM:
+		return fieldByClass.oxm[num]
+	case classNXM1:
+		return fieldByClass.nxm1[num]
+	case classNXM0:
+		return fieldByClass.nxm0[num]
+	case classOXM1:
+		return fieldByClass.oxm1[num]
+	case classEric:
+		return fieldByClass.eric[num]
+	}
+	return FieldRaw
+}
 
 // header returns the OXM header without mask bit and length.
 func (fi *fieldInfo) header() uint32 { return uint32(fi.class)<<16 | uint32(fi.num)<<9 }

@@ -20,12 +20,31 @@ type Match struct{ oxm string }
 // [Match.Validate] to check prerequisites.
 func MatchOf(fs ...Field) Match {
 	fs = slices.DeleteFunc(slices.Clone(fs), Field.wildcard)
+	fs = splitTCI(fs)
 	slices.SortStableFunc(fs, compareFields)
 	var b []byte
 	for _, f := range fs {
 		b = f.appendOXM(b)
 	}
 	return Match{string(b)}
+}
+
+// splitTCI replaces NXM's vlan_tci by vlan_vid and, where it tells the
+// priority of a tagged packet, vlan_pcp. OpenFlow 1.3 cannot match part of a
+// priority; what Open vSwitch does with that is left to it.
+func splitTCI(fs []Field) []Field {
+	for i, f := range fs {
+		if f.id != FieldVLANTCI || f.mask[0]&0xe0 != 0 && f.mask[0]&0xe0 != 0xe0 {
+			continue
+		}
+		vid := masked(FieldVLANVID, f.val[:2], []byte{f.mask[0] & 0x1f, f.mask[1]})
+		fs[i] = vid
+		if f.mask[0]&0xe0 != 0 && vid.val != [16]byte{} {
+			fs = append(fs, exact(FieldVLANPCP, []byte{f.val[0] >> 5}))
+		}
+		return slices.DeleteFunc(fs, Field.wildcard)
+	}
+	return fs
 }
 
 // compareFields puts fields of our table in its order, the others behind them.
@@ -133,10 +152,6 @@ func (m Match) String() string {
 		}
 	}
 	for _, f := range fs {
-		if f == Untagged() {
-			parts = append(parts, "vlan_tci=0x0000/0x1fff") // ovs-ofctl's only word for it
-			continue
-		}
 		parts = append(parts, f.String())
 	}
 	return strings.Join(parts, ",")
@@ -186,9 +201,9 @@ func canonicalMatch(oxm string) (Match, error) {
 		}
 		n := 4 + int(s[3])
 		hdr := uint32(s[0])<<24 | uint32(s[1])<<16 | uint32(s[2])<<8 | uint32(s[3])
-		id, known := fieldByHeader[hdr&^0x1ff]
-		if !known || id <= last || fields[id].header() != hdr&^0x1ff || hdr&(1<<8) != 0 {
-			canonical = false
+		id := fieldOf(hdr)
+		if id <= last || id == FieldVLANTCI || fields[id].header()|uint32(fields[id].width) != hdr {
+			canonical = false // also where there is a mask, which may be all ones
 		}
 		last = id
 		s = s[n:]

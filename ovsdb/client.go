@@ -84,7 +84,8 @@ func parseEndpoint(s string) (string, error) {
 
 // Run connects to ovsdb-server and keeps connected until ctx is done. The
 // error is never nil; it is ctx's cause. When Run returns, everything that it
-// started has ended.
+// started has ended, unless ovsdb-server has stopped in the middle of reading
+// a message: what writes it ends when ovsdb-server goes on or goes away.
 func (c *Client) Run(ctx context.Context) error {
 	log, last := c.cfg.Logger, ""
 	for {
@@ -95,7 +96,9 @@ func (c *Client) Run(ctx context.Context) error {
 			c.up(s)
 			err = s.run(ctx, c.cfg.Probe, c.cfg.Timeout)
 			c.down(fmt.Errorf("%w: %w", ErrNotConnected, err))
-			s.close()
+			if !s.close() {
+				log.Warn("OVSDB connection abandoned: the server does not read", zap.String("endpoint", c.cfg.Endpoint))
+			}
 			if ctx.Err() == nil {
 				log.Warn("OVSDB connection lost", zap.String("endpoint", c.cfg.Endpoint), zap.Error(err))
 			}

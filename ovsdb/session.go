@@ -27,6 +27,10 @@ type session struct {
 	mu    sync.Mutex // protects what follows
 	rows  rows       // what state was made from
 	state State
+
+	callMu  sync.Mutex // protects what follows
+	closing bool       // no more calls
+	calls   sync.WaitGroup
 }
 
 // open connects to endpoint and waits until the whole state has arrived.
@@ -87,19 +91,66 @@ func (s *session) monitor(ctx context.Context, changed func()) error {
 	return err
 }
 
-// close ends the connection and waits for its end.
-func (s *session) close() {
-	s.lib.Close()
-	t := time.NewTimer(time.Second) // a lost notification is possible, if unlikely
+// patience is how long close waits for libovsdb.
+const patience = time.Second
+
+// close ends the connection and waits for its end. It reports false if it gave
+// up waiting: libovsdb cannot be made to let go of a message that it has begun
+// to write and that ovsdb-server does not read. The session is then left to
+// itself, and ends when ovsdb-server goes on or goes away.
+func (s *session) close() bool {
+	s.callMu.Lock()
+	s.closing = true
+	s.callMu.Unlock()
+	closed := make(chan struct{})
+	go func() {
+		s.lib.Close()
+		<-s.gone
+		s.calls.Wait()
+		close(closed)
+	}()
+	t := time.NewTimer(patience)
 	defer t.Stop()
 	select {
-	case <-s.gone:
+	case <-closed:
+		return true
 	case <-t.C:
+		return false
+	}
+}
+
+// transactRaw has ops carried out. It returns when ctx is done, which libovsdb
+// does not promise: it waits for as long as a message takes to write.
+func (s *session) transactRaw(ctx context.Context, ops ...wire.Operation) ([]wire.OperationResult, error) {
+	type reply struct {
+		results []wire.OperationResult
+		err     error
+	}
+	s.callMu.Lock()
+	if s.closing {
+		s.callMu.Unlock()
+		return nil, ErrNotConnected
+	}
+	s.calls.Add(1)
+	s.callMu.Unlock()
+	got := make(chan reply, 1)
+	go func() {
+		defer s.calls.Done()
+		results, err := s.lib.Transact(ctx, ops...)
+		got <- reply{results, err}
+	}()
+	select {
+	case r := <-got:
+		return r.results, r.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
 }
 
 // run returns when ctx is done, or when the connection has ended or
-// ovsdb-server does not answer an echo. It is sent every interval.
+// ovsdb-server does not answer a probe. One is sent every interval: an empty
+// transaction, as libovsdb's Echo reads the reply even if it has given up
+// waiting for it, while it is being written.
 func (s *session) run(ctx context.Context, interval, timeout time.Duration) error {
 	t := time.NewTicker(interval)
 	defer t.Stop()
@@ -110,8 +161,8 @@ func (s *session) run(ctx context.Context, interval, timeout time.Duration) erro
 		case <-s.gone:
 			return errors.New("ovsdb-server closed the connection")
 		case <-t.C:
-			ectx, cancel := context.WithTimeout(ctx, timeout)
-			err := s.lib.Echo(ectx)
+			pctx, cancel := context.WithTimeout(ctx, timeout)
+			_, err := s.transactRaw(pctx)
 			cancel()
 			if err != nil && ctx.Err() == nil {
 				return fmt.Errorf("ovsdb-server does not answer: %w", err)
@@ -174,11 +225,11 @@ func (s *session) transact(ctx context.Context, t transaction) error {
 		case <-stop:
 		}
 	}()
-	results, err := s.lib.Transact(ctx, t.wire...)
+	results, err := s.transactRaw(ctx, t.wire...)
 	switch {
 	case err == nil:
 		return t.check(results)
-	case errors.Is(err, client.ErrNotConnected):
+	case errors.Is(err, client.ErrNotConnected), errors.Is(err, ErrNotConnected):
 		return ErrNotConnected
 	case ctx.Err() != nil:
 		return fmt.Errorf("ovsdb-server did not answer, what it did is unknown: %w", context.Cause(ctx))

@@ -149,11 +149,11 @@ func (c *compiler) classify(l *leg) {
 // (RFC 826), and sends it back where it came from.
 func answerARP(mac ofproto.MAC, addr netip.Addr) ofproto.Instructions {
 	return ofproto.ApplyActions(
-		ofproto.Move{Src: ofproto.FieldEthSrc, Dst: ofproto.FieldEthDst},
+		ofproto.Move{Src: ofproto.Whole(ofproto.FieldEthSrc), Dst: ofproto.Whole(ofproto.FieldEthDst)},
 		ofproto.SetField{Field: ofproto.EthSrc(mac)},
 		ofproto.SetField{Field: ofproto.ARPOp(arpReply)},
-		ofproto.Move{Src: ofproto.FieldARPSHA, Dst: ofproto.FieldARPTHA},
-		ofproto.Move{Src: ofproto.FieldARPSPA, Dst: ofproto.FieldARPTPA},
+		ofproto.Move{Src: ofproto.Whole(ofproto.FieldARPSHA), Dst: ofproto.Whole(ofproto.FieldARPTHA)},
+		ofproto.Move{Src: ofproto.Whole(ofproto.FieldARPSPA), Dst: ofproto.Whole(ofproto.FieldARPTPA)},
 		ofproto.SetField{Field: ofproto.ARPSourceMAC(mac)},
 		ofproto.SetField{Field: ofproto.ARPSourceIP(addr)},
 		ofproto.Output{Port: ofproto.PortInPort},
