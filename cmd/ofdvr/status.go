@@ -54,7 +54,7 @@ when the timeout has passed.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&endpoint, "api", defaultAPI, "socket of the daemon, as `unix:PATH`")
-	f.StringVarP(&output, "output", "o", "table", "`table` or json")
+	f.StringVarP(&output, "output", "o", "table", "`FORMAT`: table or json")
 	f.BoolVar(&wait, "wait", false, "return when everything wanted is confirmed by the switches")
 	f.DurationVar(&timeout, "timeout", 30*time.Second, "how long --wait waits")
 	return cmd
