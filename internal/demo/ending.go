@@ -41,7 +41,9 @@ func (d *demo) metrics(ctx context.Context) error {
 		}
 		return nil
 	})
-	d.output(grep(series...)(text) + "…\n")
+	if err == nil {
+		d.output(grep(series...)(text) + "…\n")
+	}
 	return err
 }
 
