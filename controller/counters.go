@@ -78,7 +78,7 @@ func (c *Controller) Counters(ctx context.Context) ([]InterfaceCounters, error) 
 			ctx, cancel := context.WithTimeout(ctx, countersTimeout)
 			defer cancel()
 			var err error
-			stats[i], err = src.session.conn.Flows(ctx, ofproto.FlowStatsRequest{Table: ofproto.AllTables})
+			stats[i], err = src.session.conn.Flows(ctx, ofproto.AllFlows())
 			if err != nil {
 				c.log.Debug("could not read counters", zap.String("router", src.router.ID), zap.Error(err))
 			}

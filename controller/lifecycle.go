@@ -43,10 +43,7 @@ func newLifecycle(cfg Config, db *ovsdb.Client, report func(lifecycleReport), lo
 
 // lifecycleReported takes in how far the lifecycle has come.
 func (c *Controller) lifecycleReported(r lifecycleReport) {
-	c.post(func(w *world) {
-		r.Settled = r.Settled && r.Model == w.topology.Model
-		w.lifecycle = r
-	})
+	c.post(func(w *world) { w.lifecycle = r })
 }
 
 // Want says what the intent is. It never blocks, and only the latest value

@@ -14,8 +14,8 @@ import (
 
 // A Switch is a connected switch as a reconciler sees it.
 type Switch interface {
-	// Flows returns the flows that match the request, as the switch reports them.
-	Flows(context.Context, ofproto.FlowStatsRequest) ([]ofproto.FlowStats, error)
+	// Flows returns the flows that the filter selects, as the switch reports them.
+	Flows(context.Context, ofproto.FlowFilter) ([]ofproto.FlowStats, error)
 	// Commit carries out all of the changes or, on error, none, unless the
 	// error wraps [ofconn.ErrUnknownOutcome].
 	Commit(context.Context, []ofproto.FlowMod) error
@@ -201,7 +201,7 @@ func (r *reconciler) forgive(now time.Time) bool {
 func (r *reconciler) read(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, switchTimeout)
 	defer cancel()
-	stats, err := r.sw.Flows(ctx, ofproto.FlowStatsRequest{Table: ofproto.AllTables})
+	stats, err := r.sw.Flows(ctx, ofproto.AllFlows())
 	if err != nil {
 		return err
 	}

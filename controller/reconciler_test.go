@@ -29,7 +29,7 @@ type fakeSwitch struct {
 	mods    int
 }
 
-func (s *fakeSwitch) Flows(context.Context, ofproto.FlowStatsRequest) ([]ofproto.FlowStats, error) {
+func (s *fakeSwitch) Flows(context.Context, ofproto.FlowFilter) ([]ofproto.FlowStats, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reads++

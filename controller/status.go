@@ -73,7 +73,7 @@ func (c *Controller) status(w *world) Status {
 		s.OVSDB = &OVSDBStatus{Endpoint: c.cfg.OVSDB, Connected: w.lifecycle.Connected}
 		s.Problems = append(s.Problems, w.lifecycle.Problems[""]...)
 	}
-	s.Settled = len(s.Problems) == 0
+	s.Settled = len(s.Problems) == 0 && c.lifecycleSettled(w)
 	for _, st := range w.sorted() {
 		r := c.routerStatus(w, st)
 		s.Settled = s.Settled && r.Settled
@@ -105,8 +105,14 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 		r.Problems = append(r.Problems, e.Error())
 	}
 	confirmed := st.report.Settled && st.report.Generation == st.gen && !w.dirty[st.router.ID]
-	r.Settled = confirmed && len(r.Problems) == 0 && (!r.Managed || w.lifecycle.Settled)
+	r.Settled = confirmed && len(r.Problems) == 0 && (!r.Managed || c.lifecycleSettled(w))
 	return r
+}
+
+// lifecycleSettled reports whether OVSDB and the namespaces are as the topology
+// wants them; a report about an earlier topology says nothing about that.
+func (c *Controller) lifecycleSettled(w *world) bool {
+	return c.lifecycle == nil || w.lifecycle.Settled && w.lifecycle.Model == w.topology.Model
 }
 
 // notConnected says what to do about a bridge that is not connected.

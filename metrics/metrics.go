@@ -58,6 +58,9 @@ func New(reg prometheus.Registerer, version string) *Events {
 	for _, op := range []string{"add", "modify", "delete"} {
 		e.flowMods.WithLabelValues(op)
 	}
+	for _, result := range []string{"ok", "error"} {
+		e.commits.WithLabelValues(result)
+	}
 	reg.MustRegister(build, e.flowMods, e.commits, e.errors, e.commitTime, e.reconcile,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return e

@@ -59,9 +59,9 @@ const (
 // A BundleAdd adds a message to a bundle. Both get the same transaction ID, as
 // Open vSwitch demands.
 type BundleAdd struct {
-	ID    uint32
-	Flags BundleFlags
-	Mod   FlowMod
+	ID      uint32
+	Flags   BundleFlags
+	Message Message // a [FlowMod], [GroupMod], [PortMod] or [PacketOut]
 }
 
 const bundleAddLen = HeaderLen + 16 // before the inner message
@@ -77,16 +77,28 @@ func (m BundleControl) Append(b []byte, xid uint32) []byte {
 	return be.AppendUint16(b, uint16(m.Flags))
 }
 
-// Append implements [Message]. It does not allocate if b has room.
+// Append implements [Message].
 func (m BundleAdd) Append(b []byte, xid uint32) []byte {
+	start := len(b)
+	b = appendBundleAdd(b, 0, m.ID, m.Flags, xid)
+	return setLength(m.Message.Append(b, xid), start)
+}
+
+// AppendBundled appends the bundle-add message of m. It does not allocate if b
+// has room.
+func (m *FlowMod) AppendBundled(b []byte, bundle uint32, flags BundleFlags, xid uint32) []byte {
+	b = appendBundleAdd(b, bundleAddLen+m.wireLen(), bundle, flags, xid)
+	return m.Append(b, xid)
+}
+
+func appendBundleAdd(b []byte, length int, bundle uint32, flags BundleFlags, xid uint32) []byte {
 	be := binary.BigEndian
-	b = appendHeader(b, typeExperimenter, bundleAddLen+m.Mod.wireLen(), xid)
+	b = appendHeader(b, typeExperimenter, length, xid)
 	b = be.AppendUint32(b, onfID)
 	b = be.AppendUint32(b, onfBundleAdd)
-	b = be.AppendUint32(b, m.ID)
+	b = be.AppendUint32(b, bundle)
 	b = append(b, 0, 0)
-	b = be.AppendUint16(b, uint16(m.Flags))
-	return m.Mod.Append(b, xid)
+	return be.AppendUint16(b, uint16(flags))
 }
 
 // Append implements [Message].
@@ -103,11 +115,32 @@ func decodeExperimenter(b []byte) (Message, error) {
 	}
 	be := binary.BigEndian
 	id, typ, body := be.Uint32(b), be.Uint32(b[4:]), b[8:]
-	if id == onfID && typ == onfBundleControl {
+	switch {
+	case id == onfID && typ == onfBundleControl:
 		if len(body) < 8 {
 			return nil, shortError("bundle control", len(body), 8)
 		}
 		return BundleControl{be.Uint32(body), BundleOp(be.Uint16(body[4:])), BundleFlags(be.Uint16(body[6:]))}, nil
+	case id == onfID && typ == onfBundleAdd:
+		return decodeBundleAdd(body)
+	case id == onfID && typ == onfFlowMonitor && len(body) == 4:
+		return CancelMonitor{be.Uint32(body)}, nil
+	case id == niciraID && typ == nxPacketIn2:
+		return decodePacketIn2(body)
+	case id == niciraID && typ == nxSetPacketInFormat && len(body) == 4:
+		return SetPacketInFormat{be.Uint32(body)}, nil
 	}
 	return Experimenter{id, typ, string(body)}, nil
+}
+
+func decodeBundleAdd(b []byte) (Message, error) {
+	be := binary.BigEndian
+	if len(b) < 8+HeaderLen {
+		return nil, shortError("bundle add", len(b), 8+HeaderLen)
+	}
+	m, err := Decode(b[8:])
+	if err != nil {
+		return nil, fmt.Errorf("bundle add: %w", err)
+	}
+	return BundleAdd{be.Uint32(b), BundleFlags(be.Uint16(b[6:])), m}, nil
 }

@@ -92,10 +92,15 @@ func (c FlowCommand) String() string {
 	return fmt.Sprintf("command %d", uint8(c))
 }
 
-// A FlowMod asks a switch to change flows (OFPT_FLOW_MOD).
+// A FlowMod asks a switch to change flows (OFPT_FLOW_MOD). Those that are not
+// strict change all flows that are at least as specific as Flow's match.
 type FlowMod struct {
 	Command FlowCommand
 	Flow    Flow
+
+	// CookieMask limits what is not an addition to flows whose cookie is Flow's
+	// in these bits.
+	CookieMask Cookie
 }
 
 func (m FlowMod) String() string { return m.Command.String() + " " + m.Flow.String() }
@@ -120,8 +125,8 @@ func (m FlowMod) Append(b []byte, xid uint32) []byte {
 	b = append(b, version13, typeFlowMod, byte(n>>8), byte(n))
 	b = be.AppendUint32(b, xid)
 	b = be.AppendUint64(b, uint64(m.Flow.Cookie))
-	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0, // cookie mask
-		byte(m.Flow.Table), byte(m.Command))
+	b = be.AppendUint64(b, uint64(m.CookieMask))
+	b = append(b, byte(m.Flow.Table), byte(m.Command))
 	b = be.AppendUint16(b, m.Flow.IdleTimeout)
 	b = be.AppendUint16(b, m.Flow.HardTimeout)
 	b = be.AppendUint16(b, m.Flow.Priority)
@@ -135,6 +140,34 @@ func (m FlowMod) Append(b []byte, xid uint32) []byte {
 		b = append(b, m.Flow.Do.wire...)
 	}
 	return b
+}
+
+func decodeFlowMod(b []byte) (Message, error) {
+	const fixed = flowModLen - HeaderLen
+	if len(b) < fixed {
+		return nil, shortError("flow-mod", len(b), fixed)
+	}
+	be := binary.BigEndian
+	match, rest, err := decodeMatch(string(b[fixed:]))
+	if err != nil {
+		return nil, fmt.Errorf("flow-mod: %w", err)
+	}
+	do, err := decodeInstructions(rest)
+	if err != nil {
+		return nil, fmt.Errorf("flow-mod: %w", err)
+	}
+	return FlowMod{
+		Command: FlowCommand(b[17]),
+		Flow: Flow{
+			FlowKey:     FlowKey{TableID(b[16]), be.Uint16(b[22:]), match},
+			Cookie:      Cookie(be.Uint64(b)),
+			IdleTimeout: be.Uint16(b[18:]),
+			HardTimeout: be.Uint16(b[20:]),
+			Flags:       FlowFlags(be.Uint16(b[36:])),
+			Do:          do,
+		},
+		CookieMask: Cookie(be.Uint64(b[8:])),
+	}, nil
 }
 
 // FlowStats is a flow with its counters, as a switch reports it.

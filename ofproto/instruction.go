@@ -120,7 +120,8 @@ func decodeInstruction(s string) Instruction {
 // decodeInstructions checks the instructions that s is and returns them with
 // their actions in canonical form.
 func decodeInstructions(s string) (Instructions, error) {
-	var changed []byte // what was read so far, once it differs from s
+	var out []byte // what was read so far, once that differs from s
+	differs := false
 	for rest := s; rest != ""; {
 		first, r, err := splitInstruction(rest)
 		if err != nil {
@@ -131,19 +132,19 @@ func decodeInstructions(s string) (Instructions, error) {
 			if err != nil {
 				return Instructions{}, err
 			}
-			if as != in.Actions && changed == nil {
-				changed = append(changed, s[:len(s)-len(rest)]...)
+			if as != in.Actions && !differs {
+				out, differs = []byte(s[:len(s)-len(rest)]), true
 			}
-			if changed != nil {
-				changed = Apply{as}.appendInstruction(changed)
+			if differs {
+				out = Apply{as}.appendInstruction(out)
 			}
-		} else if changed != nil {
-			changed = append(changed, first...)
+		} else if differs {
+			out = append(out, first...)
 		}
 		rest = r
 	}
-	if changed != nil {
-		return Instructions{string(changed)}, nil
+	if differs {
+		return Instructions{string(out)}, nil
 	}
 	return Instructions{s}, nil
 }

@@ -26,14 +26,26 @@ const (
 	typeExperimenter     = 4
 	typeFeaturesRequest  = 5
 	typeFeaturesReply    = 6
+	typeGetConfigRequest = 7
+	typeGetConfigReply   = 8
+	typeSetConfig        = 9
 	typePacketIn         = 10
 	typeFlowRemoved      = 11
 	typePortStatus       = 12
+	typePacketOut        = 13
 	typeFlowMod          = 14
+	typeGroupMod         = 15
+	typePortMod          = 16
 	typeMultipartRequest = 18
 	typeMultipartReply   = 19
 	typeBarrierRequest   = 20
 	typeBarrierReply     = 21
+	typeRoleRequest      = 24
+	typeRoleReply        = 25
+	typeGetAsyncRequest  = 26
+	typeGetAsyncReply    = 27
+	typeSetAsync         = 28
+	typeMeterMod         = 29
 )
 
 // A Header is the first eight bytes of every message (OpenFlow 1.3.5 §7.1.1).
@@ -120,17 +132,14 @@ type Features struct {
 	Buffers      uint32 // packets that it can hold for the controller
 	Tables       uint8
 	AuxiliaryID  uint8
+	_            [2]byte
 	Capabilities uint32 // ofp_capabilities
+	_            [4]byte
 }
 
 // Append implements [Message].
 func (m Features) Append(b []byte, xid uint32) []byte {
-	b = appendHeader(b, typeFeaturesReply, 32, xid)
-	b = binary.BigEndian.AppendUint64(b, uint64(m.DPID))
-	b = binary.BigEndian.AppendUint32(b, m.Buffers)
-	b = append(b, m.Tables, m.AuxiliaryID, 0, 0)
-	b = binary.BigEndian.AppendUint32(b, m.Capabilities)
-	return append(b, 0, 0, 0, 0)
+	return appendFixed(appendHeader(b, typeFeaturesReply, HeaderLen+24, xid), m)
 }
 
 func appendHeader(b []byte, typ uint8, length int, xid uint32) []byte {
@@ -164,23 +173,52 @@ func Decode(b []byte) (Message, error) {
 	case typeFeaturesRequest:
 		return FeaturesRequest{}, nil
 	case typeFeaturesReply:
-		return decodeFeatures(body)
+		var m Features
+		_, err := decodeFixed("features reply", body, &m)
+		return m, err
+	case typeGetConfigRequest:
+		return GetConfigRequest{}, nil
+	case typeGetConfigReply:
+		return decodeSwitchConfig(body)
+	case typeSetConfig:
+		m, err := decodeSwitchConfig(body)
+		return SetConfig{m}, err
+	case typePacketIn:
+		return decodePacketIn(body)
+	case typeFlowRemoved:
+		return decodeFlowRemoved(body)
 	case typePortStatus:
 		return decodePortStatus(body)
+	case typePacketOut:
+		return decodePacketOut(body)
+	case typeFlowMod:
+		return decodeFlowMod(body)
+	case typeGroupMod:
+		return decodeGroupMod(body)
+	case typePortMod:
+		return decodePortMod(body)
+	case typeMultipartRequest:
+		return decodeMultipart(body, false)
 	case typeMultipartReply:
-		return decodeMultipart(body)
+		return decodeMultipart(body, true)
 	case typeBarrierRequest:
 		return BarrierRequest{}, nil
 	case typeBarrierReply:
 		return BarrierReply{}, nil
+	case typeRoleRequest:
+		m, err := decodeRole(body)
+		return RoleRequest(m), err
+	case typeRoleReply:
+		return decodeRole(body)
+	case typeGetAsyncRequest:
+		return GetAsyncRequest{}, nil
+	case typeGetAsyncReply:
+		return decodeAsync(body)
+	case typeSetAsync:
+		m, err := decodeAsync(body)
+		return SetAsync{m}, err
+	case typeMeterMod:
+		return decodeMeterMod(body)
 	}
 	return Raw{h.Type, string(body)}, nil
-}
-
-func decodeFeatures(b []byte) (Message, error) {
-	if len(b) < 24 {
-		return nil, shortError("features reply", len(b), 24)
-	}
-	be := binary.BigEndian
-	return Features{DPID(be.Uint64(b)), be.Uint32(b[8:]), b[12], b[13], be.Uint32(b[16:])}, nil
 }

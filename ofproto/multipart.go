@@ -7,176 +7,178 @@ import (
 
 // Multipart types (ofp_multipart_type, OpenFlow 1.3.5 §7.3.5).
 const (
-	multipartFlow     = 1
-	multipartPortDesc = 13
+	multipartDesc          = 0
+	multipartFlow          = 1
+	multipartAggregate     = 2
+	multipartTable         = 3
+	multipartPort          = 4
+	multipartGroup         = 6
+	multipartGroupDesc     = 7
+	multipartGroupFeatures = 8
+	multipartMeter         = 9
+	multipartMeterConfig   = 10
+	multipartMeterFeatures = 11
+	multipartTableFeatures = 12
+	multipartPortDesc      = 13
+	multipartExperimenter  = 0xffff
 )
 
-// A PortDescRequest asks for the ports of a switch, which come in
-// [PortDescReply] messages.
-type PortDescRequest struct{}
-
-// A FlowStatsRequest asks for the flows of a switch, which come in
-// [FlowStatsReply] messages.
-type FlowStatsRequest struct {
-	Table      TableID // or [AllTables]
-	Cookie     Cookie  // only flows with this cookie, in the bits of CookieMask
-	CookieMask Cookie
+// A Multipart is one part of a request or reply that may have several
+// (OFPT_MULTIPART_REQUEST, OFPT_MULTIPART_REPLY).
+type Multipart struct {
+	Reply bool
+	More  bool // further parts with the same transaction ID follow
+	Body  MultipartBody
 }
 
-// A PortDescReply is one part of the answer to a [PortDescRequest].
-type PortDescReply struct {
-	Ports []Port
-	More  bool // further parts follow
+// A MultipartBody is what a [Multipart] is about. The types called …Request are
+// those of requests, the others those of replies.
+type MultipartBody interface {
+	multipartType() uint16
+	appendBody(b []byte) []byte
 }
 
-// A FlowStatsReply is one part of the answer to a [FlowStatsRequest].
-type FlowStatsReply struct {
-	Flows []FlowStats
-	More  bool // further parts follow
-}
-
-// A RawMultipart is one part of an answer that this package does not decode.
+// A RawMultipart is the body of a part that this package does not decode, or
+// has no need to.
 type RawMultipart struct {
 	Type uint16
-	Body string
-	More bool // further parts follow
+	Data string
 }
 
-func appendMultipart(b []byte, typ uint8, mpType uint16, length int, more bool, xid uint32) []byte {
-	b = appendHeader(b, typ, HeaderLen+8+length, xid)
-	flags := byte(0)
-	if more {
-		flags = 1 // OFPMPF_REPLY_MORE
+func (m RawMultipart) multipartType() uint16      { return m.Type }
+func (m RawMultipart) appendBody(b []byte) []byte { return append(b, m.Data...) }
+
+// Append implements [Message].
+func (m Multipart) Append(b []byte, xid uint32) []byte {
+	start, typ, flags := len(b), uint8(typeMultipartRequest), byte(0)
+	if m.Reply {
+		typ = typeMultipartReply
 	}
-	return append(b, byte(mpType>>8), byte(mpType), 0, flags, 0, 0, 0, 0)
-}
-
-// Append implements [Message].
-func (PortDescRequest) Append(b []byte, xid uint32) []byte {
-	return appendMultipart(b, typeMultipartRequest, multipartPortDesc, 0, false, xid)
-}
-
-// Append implements [Message].
-func (m FlowStatsRequest) Append(b []byte, xid uint32) []byte {
-	b = appendMultipart(b, typeMultipartRequest, multipartFlow, 40, false, xid)
-	b = append(b, byte(m.Table), 0, 0, 0,
-		0xff, 0xff, 0xff, 0xff, // out_port OFPP_ANY
-		0xff, 0xff, 0xff, 0xff, // out_group OFPG_ANY
-		0, 0, 0, 0)
-	b = binary.BigEndian.AppendUint64(b, uint64(m.Cookie))
-	b = binary.BigEndian.AppendUint64(b, uint64(m.CookieMask))
-	return Match{}.append(b)
-}
-
-// Append implements [Message].
-func (m PortDescReply) Append(b []byte, xid uint32) []byte {
-	b = appendMultipart(b, typeMultipartReply, multipartPortDesc, portLen*len(m.Ports), m.More, xid)
-	for _, p := range m.Ports {
-		b = p.append(b)
+	if m.More {
+		flags = 1 // OFPMPF_REQ_MORE, OFPMPF_REPLY_MORE
 	}
-	return b
+	b = appendHeader(b, typ, 0, xid)
+	b = binary.BigEndian.AppendUint16(b, m.Body.multipartType())
+	b = append(b, 0, flags, 0, 0, 0, 0)
+	return setLength(m.Body.appendBody(b), start)
 }
 
-// Append implements [Message].
-func (m FlowStatsReply) Append(b []byte, xid uint32) []byte {
-	start := len(b)
-	b = appendMultipart(b, typeMultipartReply, multipartFlow, 0, m.More, xid)
-	for i := range m.Flows {
-		b = m.Flows[i].append(b)
-	}
-	binary.BigEndian.PutUint16(b[start+2:], uint16(len(b)-start))
-	return b
-}
+// Request returns the multipart request with the given body, in one part.
+func Request(body MultipartBody) Multipart { return Multipart{Body: body} }
 
-// Append implements [Message].
-func (m RawMultipart) Append(b []byte, xid uint32) []byte {
-	b = appendMultipart(b, typeMultipartReply, m.Type, len(m.Body), m.More, xid)
-	return append(b, m.Body...)
-}
-
-func decodeMultipart(b []byte) (Message, error) {
+func decodeMultipart(b []byte, reply bool) (Message, error) {
 	if len(b) < 8 {
-		return nil, shortError("multipart reply", len(b), 8)
+		return nil, shortError("multipart message", len(b), 8)
 	}
 	typ, more := binary.BigEndian.Uint16(b), b[3]&1 != 0
-	body := b[8:]
+	decode := decodeMultipartRequest
+	if reply {
+		decode = decodeMultipartReply
+	}
+	body, err := decode(typ, b[8:])
+	if err != nil {
+		return nil, fmt.Errorf("multipart message of type %d: %w", typ, err)
+	}
+	return Multipart{reply, more, body}, nil
+}
+
+func decodeMultipartReply(typ uint16, b []byte) (MultipartBody, error) {
 	switch typ {
-	case multipartPortDesc:
-		if len(body)%portLen != 0 {
-			return nil, fmt.Errorf("port description has %d bytes, want a multiple of %d", len(body), portLen)
-		}
-		m := PortDescReply{More: more}
-		for ; len(body) > 0; body = body[portLen:] {
-			m.Ports = append(m.Ports, decodePort(body))
-		}
-		return m, nil
 	case multipartFlow:
-		m := FlowStatsReply{More: more}
-		for len(body) > 0 {
-			fs, n, err := decodeFlowStats(body)
-			if err != nil {
-				return nil, fmt.Errorf("flow statistics, entry %d: %w", len(m.Flows), err)
-			}
-			m.Flows = append(m.Flows, fs)
-			body = body[n:]
+		return decodeEntries(b, decodeFlowStats, func(s []FlowStats) MultipartBody { return FlowStatsReply(s) })
+	case multipartDesc:
+		return decodeDescription(b)
+	case multipartAggregate:
+		return decodeOne[Aggregate](b)
+	case multipartTable:
+		return decodeEntries(b, fixedEntry[TableStats], func(s []TableStats) MultipartBody { return TableStatsReply(s) })
+	case multipartPort:
+		return decodeEntries(b, fixedEntry[PortStats], func(s []PortStats) MultipartBody { return PortStatsReply(s) })
+	case multipartPortDesc:
+		return decodeEntries(b, decodePortEntry, func(s []Port) MultipartBody { return PortDescReply(s) })
+	case multipartGroup:
+		return decodeEntries(b, decodeGroupStats, func(s []GroupStats) MultipartBody { return GroupStatsReply(s) })
+	case multipartGroupDesc:
+		return decodeEntries(b, decodeGroupDesc, func(s []Group) MultipartBody { return GroupDescReply(s) })
+	case multipartGroupFeatures:
+		return decodeOne[GroupFeatures](b)
+	case multipartMeter:
+		return decodeEntries(b, decodeMeterStats, func(s []MeterStats) MultipartBody { return MeterStatsReply(s) })
+	case multipartMeterConfig:
+		return decodeEntries(b, decodeMeterConfig, func(s []Meter) MultipartBody { return MeterConfigReply(s) })
+	case multipartMeterFeatures:
+		return decodeOne[MeterFeatures](b)
+	case multipartExperimenter:
+		if isFlowMonitor(b) {
+			return decodeEntries(b[8:], decodeFlowUpdate, func(s []FlowUpdate) MultipartBody { return FlowMonitorReply(s) })
 		}
-		return m, nil
 	}
-	return RawMultipart{typ, string(body), more}, nil
+	return RawMultipart{typ, string(b)}, nil
 }
 
-const flowStatsLen = 48 // ofp_flow_stats before the match
-
-// decodeFlowStats decodes the ofp_flow_stats at the start of b and returns its
-// length (OpenFlow 1.3.5 §7.3.5.2).
-func decodeFlowStats(b []byte) (FlowStats, int, error) {
-	if len(b) < flowStatsLen+8 {
-		return FlowStats{}, 0, shortError("ofp_flow_stats", len(b), flowStatsLen+8)
+func decodeMultipartRequest(typ uint16, b []byte) (MultipartBody, error) {
+	switch typ {
+	case multipartDesc:
+		return DescriptionRequest{}, nil
+	case multipartFlow:
+		f, err := decodeFlowFilter(b)
+		return FlowStatsRequest(f), err
+	case multipartAggregate:
+		f, err := decodeFlowFilter(b)
+		return AggregateRequest(f), err
+	case multipartTable:
+		return TableStatsRequest{}, nil
+	case multipartPort:
+		return decodeOne[PortStatsRequest](b)
+	case multipartPortDesc:
+		return PortDescRequest{}, nil
+	case multipartGroup:
+		return decodeOne[GroupStatsRequest](b)
+	case multipartGroupDesc:
+		return GroupDescRequest{}, nil
+	case multipartGroupFeatures:
+		return GroupFeaturesRequest{}, nil
+	case multipartMeter:
+		return decodeOne[MeterStatsRequest](b)
+	case multipartMeterConfig:
+		return decodeOne[MeterConfigRequest](b)
+	case multipartMeterFeatures:
+		return MeterFeaturesRequest{}, nil
+	case multipartExperimenter:
+		if isFlowMonitor(b) {
+			return decodeEntries(b[8:], decodeFlowMonitor, func(s []FlowMonitor) MultipartBody { return FlowMonitorRequest(s) })
+		}
 	}
-	be := binary.BigEndian
-	n := int(be.Uint16(b))
-	if n < flowStatsLen+8 || n > len(b) {
-		return FlowStats{}, 0, fmt.Errorf("ofp_flow_stats has length %d in %d bytes", n, len(b))
-	}
-	m, rest, err := decodeMatch(string(b[flowStatsLen:n]))
-	if err != nil {
-		return FlowStats{}, 0, err
-	}
-	do, err := decodeInstructions(rest)
-	if err != nil {
-		return FlowStats{}, 0, err
-	}
-	return FlowStats{
-		Flow: Flow{
-			FlowKey:     FlowKey{TableID(b[2]), be.Uint16(b[12:]), m},
-			IdleTimeout: be.Uint16(b[14:]),
-			HardTimeout: be.Uint16(b[16:]),
-			Flags:       FlowFlags(be.Uint16(b[18:])),
-			Cookie:      Cookie(be.Uint64(b[24:])),
-			Do:          do,
-		},
-		Seconds:     be.Uint32(b[4:]),
-		Nanoseconds: be.Uint32(b[8:]),
-		Packets:     be.Uint64(b[32:]),
-		Bytes:       be.Uint64(b[40:]),
-	}, n, nil
+	return RawMultipart{typ, string(b)}, nil
 }
 
-// append appends fs as an ofp_flow_stats.
-func (fs *FlowStats) append(b []byte) []byte {
-	be := binary.BigEndian
-	n := flowStatsLen + fs.Match.wireLen() + len(fs.Do.wire)
-	b = append(b, byte(n>>8), byte(n), byte(fs.Table), 0)
-	b = be.AppendUint32(b, fs.Seconds)
-	b = be.AppendUint32(b, fs.Nanoseconds)
-	b = be.AppendUint16(b, fs.Priority)
-	b = be.AppendUint16(b, fs.IdleTimeout)
-	b = be.AppendUint16(b, fs.HardTimeout)
-	b = be.AppendUint16(b, uint16(fs.Flags))
-	b = append(b, 0, 0, 0, 0)
-	b = be.AppendUint64(b, uint64(fs.Cookie))
-	b = be.AppendUint64(b, fs.Packets)
-	b = be.AppendUint64(b, fs.Bytes)
-	b = fs.Match.append(b)
-	return append(b, fs.Do.wire...)
+// decodeOne decodes a body that is one T of fixed layout.
+func decodeOne[T MultipartBody](b []byte) (MultipartBody, error) {
+	var v T
+	if _, err := decodeFixed(fmt.Sprintf("%T", v), b, &v); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// decodeEntries decodes a body that is a list of T, which entry takes from the
+// start of it one by one, returning their lengths.
+func decodeEntries[T any](b []byte, entry func([]byte) (T, int, error), body func([]T) MultipartBody) (MultipartBody, error) {
+	var list []T
+	for len(b) > 0 {
+		v, n, err := entry(b)
+		if err != nil {
+			return nil, fmt.Errorf("entry %d: %w", len(list), err)
+		}
+		list = append(list, v)
+		b = b[n:]
+	}
+	return body(list), nil
+}
+
+// fixedEntry decodes a T of fixed layout.
+func fixedEntry[T any](b []byte) (T, int, error) {
+	var v T
+	rest, err := decodeFixed(fmt.Sprintf("%T", v), b, &v)
+	return v, len(b) - len(rest), err
 }

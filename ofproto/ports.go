@@ -1,7 +1,6 @@
 package ofproto
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 )
@@ -20,8 +19,7 @@ const portLen = 64 // sizeof(struct ofp_port)
 // decodePort decodes an ofp_port; b has at least portLen bytes.
 func decodePort(b []byte) Port {
 	be := binary.BigEndian
-	name, _, _ := bytes.Cut(b[16:32], []byte{0})
-	return Port{PortNo(be.Uint32(b)), MAC(b[8:14]), string(name), be.Uint32(b[32:]), be.Uint32(b[36:])}
+	return Port{PortNo(be.Uint32(b)), MAC(b[8:14]), text(b[16:32]), be.Uint32(b[32:]), be.Uint32(b[36:])}
 }
 
 func (p Port) append(b []byte) []byte {
@@ -74,4 +72,27 @@ func decodePortStatus(b []byte) (Message, error) {
 		return nil, shortError("port status", len(b), 8+portLen)
 	}
 	return PortStatus{PortReason(b[0]), decodePort(b[8:])}, nil
+}
+
+// A PortMod asks a switch to change a port (OFPT_PORT_MOD, OpenFlow 1.3.5
+// §7.3.4.3).
+type PortMod struct {
+	Port         PortNo
+	_            [4]byte
+	MAC          MAC // must be the port's
+	_            [2]byte
+	Config, Mask uint32 // ofp_port_config, and which of its bits to change
+	Advertise    uint32 // 0 for no change
+	_            [4]byte
+}
+
+// Append implements [Message].
+func (m PortMod) Append(b []byte, xid uint32) []byte {
+	return appendFixed(appendHeader(b, typePortMod, HeaderLen+32, xid), m)
+}
+
+func decodePortMod(b []byte) (Message, error) {
+	var m PortMod
+	_, err := decodeFixed("port-mod", b, &m)
+	return m, err
 }

@@ -127,13 +127,13 @@ func (d Delta) Len() int { return len(d.Delete) + len(d.Modify) + len(d.Add) }
 func (d Delta) Mods() []FlowMod {
 	mods := make([]FlowMod, 0, d.Len())
 	for _, f := range d.Add {
-		mods = append(mods, FlowMod{FlowAdd, f})
+		mods = append(mods, FlowMod{Command: FlowAdd, Flow: f})
 	}
 	for _, f := range d.Modify {
-		mods = append(mods, FlowMod{FlowModifyStrict, f})
+		mods = append(mods, FlowMod{Command: FlowModifyStrict, Flow: f})
 	}
 	for _, f := range d.Delete {
-		mods = append(mods, FlowMod{FlowDeleteStrict, f})
+		mods = append(mods, FlowMod{Command: FlowDeleteStrict, Flow: f})
 	}
 	return mods
 }

@@ -1,8 +1,10 @@
 package ofproto_test
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"testing"
 
 	. "github.com/ofdvr/ofdvr/ofproto"
@@ -11,20 +13,12 @@ import (
 // What was encoded is decoded to the same value, and what is cut off anywhere
 // is an error. (That the encoding is right, Open vSwitch tells.)
 func TestDecode(t *testing.T) {
-	var stats FlowStatsReply
-	for i, f := range vocabulary {
-		stats.Flows = append(stats.Flows, FlowStats{Flow: f, Seconds: 1, Nanoseconds: 2, Packets: uint64(i), Bytes: 99})
+	all := []Message{Hello{Version: 6}, Raw{Type: 77, Body: "body"}, Experimenter{ID: 1, Type: 2, Body: "abc"},
+		Multipart{Reply: true, Body: RawMultipart{Type: 77, Data: "tables"}}}
+	for _, tt := range messages() {
+		all = append(all, tt.m)
 	}
-	port := Port{No: 3, MAC: routerMAC, Name: "pr-blue", Config: 1, State: 4}
-	for _, m := range []Message{
-		Hello13(), Hello{Version: 6}, FeaturesRequest{}, Features{DPID: 1, Buffers: 2, Tables: 3, AuxiliaryID: 4, Capabilities: 5},
-		Echo{Data: "x"}, Echo{Reply: true}, BarrierRequest{}, BarrierReply{},
-		PortDescReply{Ports: []Port{port, port}, More: true}, PortStatus{PortDeleted, port},
-		stats, RawMultipart{Type: 3, Body: "tables", More: true},
-		BundleControl{ID: 1, Op: BundleCommit + 1, Flags: BundleAtomic}, Experimenter{ID: 1, Type: 2, Body: "abc"},
-		ErrorMessage{Code: ErrTableFull, Data: "data"}, ErrorMessage{Code: ErrBundleMessage, Experimenter: 0x4f4e4600, Data: "d"},
-		Raw{Type: 77, Body: "body"},
-	} {
+	for _, m := range all {
 		wire := m.Append([]byte("before"), 5)[6:]
 		h, err := DecodeHeader(wire)
 		if err != nil || int(h.Length) != len(wire) || h.XID != 5 {
@@ -51,6 +45,33 @@ func TestMatchCanonical(t *testing.T) {
 	got, err := DecodeMatch(append(nxm, 0, 0, 0, 0))
 	if want := MatchOf(EthDst(routerMAC), IPv4()); err != nil || got != want {
 		t.Errorf("decoded %v, %v; want %v", got, err, want)
+	}
+}
+
+// Open vSwitch reports a move with Nicira's headers, however it was told. It
+// is the same move, wherever it stands.
+func TestInstructionsCanonical(t *testing.T) {
+	move := Move{Whole(FieldEthSrc), Whole(FieldEthDst)}
+	nxm := strings.NewReplacer("\x80\x00\x08\x06", "\x00\x00\x04\x06", "\x80\x00\x06\x06", "\x00\x00\x02\x06") // NXM_OF_ETH_SRC, NXM_OF_ETH_DST
+	for _, do := range []Instructions{
+		ApplyActions(move),
+		ApplyActions(DecTTL{}, move, Output{Port: 1}),
+		Do(Goto{1}, Apply{ActionsOf(move)}),
+		Do(Apply{ActionsOf(move)}, Goto{1}),
+		Do(Apply{ActionsOf(DecTTL{})}, Apply{ActionsOf(move)}),
+	} {
+		wire := Multipart{Reply: true, Body: FlowStatsReply{{Flow: Flow{Do: do}}}}.Append(nil, 1)
+		reported := []byte(nxm.Replace(string(wire)))
+		if bytes.Equal(reported, wire) {
+			t.Fatalf("%v: no header to replace in % x", do, wire)
+		}
+		m, err := Decode(reported)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.(Multipart).Body.(FlowStatsReply)[0].Do; got != do {
+			t.Errorf("read %#v\nwant %#v", got, do)
+		}
 	}
 }
 

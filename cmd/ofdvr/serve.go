@@ -85,6 +85,9 @@ read the topology again; a file with mistakes changes nothing.`,
 // serve runs the daemon until ctx is done. It returns nil if that is why it
 // ended.
 func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
+	hangup := make(chan os.Signal, 1) // one is enough: the file is read after it came
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	topology, err := loadTopology(o.topology, log)
 	if err != nil {
 		return err
@@ -109,7 +112,7 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 	}
 	log.Info("starting", zap.String("version", version()), zap.String("topology", o.topology))
 	g.Go(func() error { return c.Run(ctx, topology) })
-	g.Go(func() error { return reloadOnHangup(ctx, o.topology, c, log) })
+	g.Go(func() error { return reloadOnHangup(ctx, hangup, o.topology, c, log) })
 	g.Go(func() error {
 		<-parent.Done()
 		return stopping
@@ -201,12 +204,9 @@ func loadTopology(name string, log *zap.Logger) (controller.Topology, error) {
 	return t, nil
 }
 
-// reloadOnHangup reads the topology again at every SIGHUP. A file with mistakes
+// reloadOnHangup reads the topology again at every signal. A file with mistakes
 // changes nothing.
-func reloadOnHangup(ctx context.Context, name string, c *controller.Controller, log *zap.Logger) error {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+func reloadOnHangup(ctx context.Context, hangup <-chan os.Signal, name string, c *controller.Controller, log *zap.Logger) error {
 	for {
 		select {
 		case <-ctx.Done():

@@ -38,6 +38,8 @@ type Capture struct {
 	mu     sync.Mutex
 	frames []Frame
 	more   chan struct{} // closed and replaced when frames grow
+	queued uint64        // frames that the kernel has put into the socket's queue, as far as asked
+	taken  uint64        // frames taken out of it, kept or not
 	err    error         // why read ended
 }
 
@@ -111,8 +113,8 @@ func (c *Capture) read(keep func(Frame) bool) {
 		case errors.Is(rerr, unix.EINTR), errors.Is(rerr, unix.ENETDOWN): // it may come up again
 		case rerr != nil:
 			err = rerr
-		case keep == nil || keep(f):
-			c.add(f)
+		default:
+			c.add(f, keep == nil || keep(f))
 		}
 	}
 	c.mu.Lock()
@@ -121,9 +123,13 @@ func (c *Capture) read(keep func(Frame) bool) {
 	close(c.more)
 }
 
-func (c *Capture) add(f Frame) {
+func (c *Capture) add(f Frame, kept bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.taken++
+	if !kept {
+		return
+	}
 	c.frames = append(c.frames, f)
 	close(c.more)
 	c.more = make(chan struct{})
@@ -167,8 +173,9 @@ func (c *Capture) Frames() []Frame {
 }
 
 // Count returns how many of the frames recorded so far match. A frame that
-// was sent a moment ago may not be among them: to see that something was not
-// sent, wait first for something that was sent after it.
+// passed a moment ago may not be among them (see [Capture.Sync]), nor one that
+// was sent a moment ago elsewhere: to see that something was not sent, wait
+// first for something that was sent after it.
 func (c *Capture) Count(match func(Frame) bool) int {
 	n := 0
 	for _, f := range c.Frames() {
@@ -177,6 +184,45 @@ func (c *Capture) Count(match func(Frame) bool) int {
 		}
 	}
 	return n
+}
+
+// Sync returns when every frame that has passed before the call is among the
+// frames, if it is to be kept. It is an error if frames were lost.
+func (c *Capture) Sync(ctx context.Context) error {
+	c.mu.Lock()
+	stats, err := c.statistics()
+	c.queued += uint64(stats.Packets)
+	want := c.queued
+	c.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("%s: read statistics: %w", c.what, err)
+	}
+	if stats.Drops > 0 {
+		return fmt.Errorf("%s: %d frames were lost", c.what, stats.Drops)
+	}
+	return Await(ctx, c.what, func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.taken < want {
+			return fmt.Errorf("read %d of %d frames", c.taken, want)
+		}
+		return nil
+	})
+}
+
+// statistics returns what has happened since they were asked for last.
+func (c *Capture) statistics() (stats unix.TpacketStats, err error) {
+	raw, err := c.file.SyscallConn()
+	if err != nil {
+		return stats, err
+	}
+	cerr := raw.Control(func(fd uintptr) {
+		var s *unix.TpacketStats
+		if s, err = unix.GetsockoptTpacketStats(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
+			stats = *s
+		}
+	})
+	return stats, errors.Join(cerr, err)
 }
 
 // Await returns the first recorded frame that matches, and waits for it if need

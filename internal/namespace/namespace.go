@@ -48,6 +48,11 @@ var settings = [...]struct{ file, value string }{
 	{"net/ipv4/conf/all/arp_ignore", "1"},
 	{"net/ipv4/conf/all/arp_announce", "2"},
 	{"net/ipv6/conf/all/forwarding", "1"},
+	// Or a new tap's link-local address is of no use for a second, and the
+	// router finds no neighbours. Besides, it is not unique: the router is on
+	// every host.
+	{"net/ipv6/conf/all/accept_dad", "0"},
+	{"net/ipv6/conf/default/accept_dad", "0"},
 }
 
 // Ensure makes the namespace and the taps in it as d says, and returns what

@@ -106,7 +106,7 @@ func (b *bundle) encode(buf []byte, i int, xid uint32) []byte {
 	switch i - len(b.mods) {
 	default:
 		if i > 0 {
-			return ofproto.BundleAdd{ID: b.id, Flags: bundleFlags, Mod: b.mods[i-1]}.Append(buf, xid)
+			return b.mods[i-1].AppendBundled(buf, b.id, bundleFlags, xid)
 		}
 		return ofproto.BundleControl{ID: b.id, Op: ofproto.BundleOpen, Flags: bundleFlags}.Append(buf, xid)
 	case 1:

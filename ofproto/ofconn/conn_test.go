@@ -193,12 +193,9 @@ func TestMultipartInParts(t *testing.T) {
 			}
 			ports <- got
 		}()
-		_, req := p.receive()
-		if _, ok := req.(ofproto.Raw); !ok {
-			t.Errorf("received %#v", req)
-		}
-		p.send(1, ofproto.PortDescReply{Ports: []ofproto.Port{{No: 1}, {No: 2}}, More: true})
-		p.send(1, ofproto.PortDescReply{Ports: []ofproto.Port{{No: 3}}})
+		xid := p.expect(ofproto.Request(ofproto.PortDescRequest{}))
+		p.send(xid, ofproto.Multipart{Reply: true, Body: ofproto.PortDescReply{{No: 1}, {No: 2}}, More: true})
+		p.send(xid, ofproto.Multipart{Reply: true, Body: ofproto.PortDescReply{{No: 3}}})
 		if got := <-ports; len(got) != 3 || got[2].No != 3 {
 			t.Errorf("got ports %+v", got)
 		}

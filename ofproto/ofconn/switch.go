@@ -23,47 +23,46 @@ func (c *Conn) Features(ctx context.Context) (ofproto.Features, error) {
 // Ports asks the switch for its ports.
 func (c *Conn) Ports(ctx context.Context) ([]ofproto.Port, error) {
 	var ports []ofproto.Port
-	err := c.multipart(ctx, ofproto.PortDescRequest{}, func(m ofproto.Message) (more, ok bool) {
-		r, ok := m.(ofproto.PortDescReply)
-		ports = append(ports, r.Ports...)
-		return r.More, ok
+	return ports, c.Multipart(ctx, ofproto.PortDescRequest{}, func(body ofproto.MultipartBody) bool {
+		r, ok := body.(ofproto.PortDescReply)
+		ports = append(ports, r...)
+		return ok
 	})
-	if err != nil {
-		return nil, fmt.Errorf("ask for ports: %w", err)
-	}
-	return ports, nil
 }
 
-// Flows asks the switch for the flows that match req.
-func (c *Conn) Flows(ctx context.Context, req ofproto.FlowStatsRequest) ([]ofproto.FlowStats, error) {
+// Flows asks the switch for the flows that filter selects.
+func (c *Conn) Flows(ctx context.Context, filter ofproto.FlowFilter) ([]ofproto.FlowStats, error) {
 	var flows []ofproto.FlowStats
-	err := c.multipart(ctx, req, func(m ofproto.Message) (more, ok bool) {
-		r, ok := m.(ofproto.FlowStatsReply)
-		flows = append(flows, r.Flows...)
-		return r.More, ok
+	return flows, c.Multipart(ctx, ofproto.FlowStatsRequest(filter), func(body ofproto.MultipartBody) bool {
+		r, ok := body.(ofproto.FlowStatsReply)
+		flows = append(flows, r...)
+		return ok
 	})
-	if err != nil {
-		return nil, fmt.Errorf("ask for flows: %w", err)
-	}
-	return flows, nil
 }
 
-// multipart sends req and gives each part of the answer to take.
-func (c *Conn) multipart(ctx context.Context, req ofproto.Message, take func(ofproto.Message) (more, ok bool)) error {
+// Multipart sends a multipart request and gives each part of the answer to
+// take, which reports whether it is of the kind that was asked for.
+func (c *Conn) Multipart(ctx context.Context, req ofproto.MultipartBody, take func(ofproto.MultipartBody) bool) error {
 	var bad error
-	err := c.ask(ctx, req, func(m ofproto.Message) bool {
-		if e, ok := m.(ofproto.ErrorMessage); ok {
-			bad = fmt.Errorf("switch answered: %w", e.Code)
-			return true
-		}
-		more, ok := take(m)
-		if !ok {
+	err := c.ask(ctx, ofproto.Request(req), func(m ofproto.Message) bool {
+		switch m := m.(type) {
+		case ofproto.ErrorMessage:
+			bad = fmt.Errorf("switch answered: %w", m.Code)
+		case ofproto.Multipart:
+			if take(m.Body) {
+				return !m.More
+			}
+			bad = fmt.Errorf("switch answered with %T", m.Body)
+		default:
 			bad = fmt.Errorf("switch answered with %T", m)
 		}
-		return !ok || !more
+		return true
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = bad
 	}
-	return bad
+	if err != nil {
+		return fmt.Errorf("%T: %w", req, err)
+	}
+	return nil
 }

@@ -1,0 +1,73 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// get asks the daemon's HTTP server for a page.
+func (s *site) get(page string) (status int, body string) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://127.0.0.1:9476"+page, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resp, err := s.HTTP().Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+// scrape returns what /metrics says, by the name with its labels.
+func (s *site) scrape() map[string]float64 {
+	s.t.Helper()
+	code, body := s.get("/metrics")
+	if code != http.StatusOK {
+		s.t.Fatalf("/metrics: %d\n%s", code, body)
+	}
+	values := make(map[string]float64)
+	for line := range strings.Lines(body) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		at := strings.LastIndexByte(line, ' ')
+		v, err := strconv.ParseFloat(strings.TrimSpace(line[at:]), 64)
+		if err != nil {
+			s.t.Fatalf("metric %q: %v", line, err)
+		}
+		values[line[:at]] = v
+	}
+	return values
+}
+
+// metric fails the test unless the daemon says that name, which includes the
+// labels, is want.
+func (s *site) metric(want float64, name string) {
+	s.t.Helper()
+	if got, ok := s.scrape()[name]; !ok || got != want {
+		s.t.Errorf("%s is %v (there: %v), want %v", name, got, ok, want)
+	}
+}
+
+// metrics waits until all of want are what they should be.
+func (s *site) metrics(want map[string]float64) {
+	s.t.Helper()
+	s.eventually("metrics", func() error {
+		have := s.scrape()
+		for name, v := range want {
+			if got, ok := have[name]; !ok || got != v {
+				return fmt.Errorf("%s is %v (there: %v), want %v", name, got, ok, v)
+			}
+		}
+		return nil
+	})
+}

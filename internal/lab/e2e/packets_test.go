@@ -1,0 +1,180 @@
+package e2e
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
+)
+
+// A packet is a frame, decoded. A layer that the frame does not have is nil.
+type packet struct {
+	eth  *layers.Ethernet
+	arp  *layers.ARP
+	ip   *layers.IPv4
+	icmp *layers.ICMPv4
+}
+
+func decode(f lab.Frame) packet {
+	p := f.Packet()
+	var out packet
+	out.eth, _ = p.Layer(layers.LayerTypeEthernet).(*layers.Ethernet)
+	out.arp, _ = p.Layer(layers.LayerTypeARP).(*layers.ARP)
+	out.ip, _ = p.Layer(layers.LayerTypeIPv4).(*layers.IPv4)
+	out.icmp, _ = p.Layer(layers.LayerTypeICMPv4).(*layers.ICMPv4)
+	return out
+}
+
+// Conditions on frames.
+type condition = func(lab.Frame) bool
+
+func isIPv4(f lab.Frame) bool { return decode(f).ip != nil }
+func isARP(f lab.Frame) bool  { return decode(f).arp != nil }
+
+// came is true for a frame that the interface received.
+func came(f lab.Frame) bool { return !f.Outgoing }
+
+func all(cs ...condition) condition {
+	return func(f lab.Frame) bool {
+		for _, c := range cs {
+			if !c(f) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// echo is true for an ICMP echo request from src to dst, each "" for any.
+func echo(src, dst string) condition { return icmp(layers.ICMPv4TypeEchoRequest, src, dst) }
+
+// echoReply is true for an ICMP echo reply from src to dst, each "" for any.
+func echoReply(src, dst string) condition { return icmp(layers.ICMPv4TypeEchoReply, src, dst) }
+
+func icmp(typ uint8, src, dst string) condition {
+	return func(f lab.Frame) bool {
+		p := decode(f)
+		return p.icmp != nil && p.icmp.TypeCode.Type() == typ &&
+			(src == "" || p.ip.SrcIP.String() == src) && (dst == "" || p.ip.DstIP.String() == dst)
+	}
+}
+
+// arpFor is true for an ARP request (operation 1) that asks for target, or a
+// reply (2) that tells about it.
+func arpFor(operation uint16, target string) condition {
+	return func(f lab.Frame) bool {
+		p := decode(f)
+		if p.arp == nil || p.arp.Operation != operation {
+			return false
+		}
+		asked := p.arp.DstProtAddress
+		if operation == layers.ARPReply {
+			asked = p.arp.SourceProtAddress
+		}
+		return net.IP(asked).String() == target
+	}
+}
+
+// record records what passes on a machine's interface.
+func record(t *testing.T, m *lab.Machine, keep condition) *lab.Capture {
+	t.Helper()
+	return lab.Record(t, m, keep)
+}
+
+// recordIn records what passes on an interface in a namespace of the host.
+func (s *site) recordIn(netns, ifname string, keep condition) *lab.Capture {
+	s.t.Helper()
+	c, err := s.Capture(netns, ifname, keep)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// await returns the first frame that matches.
+func await(t *testing.T, c *lab.Capture, what string, match condition) packet {
+	t.Helper()
+	f, err := c.Await(within(t), what, match)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decode(f)
+}
+
+// seen fails the test unless exactly want of the frames that have passed match.
+func seen(t *testing.T, c *lab.Capture, where string, want int, what string, match condition) {
+	t.Helper()
+	if err := c.Sync(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	if n := c.Count(match); n != want {
+		t.Errorf("%s saw %d of %s, want %d:", where, n, what, want)
+		for _, f := range c.Frames() {
+			if match(f) {
+				t.Logf("  outgoing %v: %v", f.Outgoing, f.Packet())
+			}
+		}
+	}
+}
+
+func mac(s string) net.HardwareAddr {
+	m, err := net.ParseMAC(s)
+	if err != nil {
+		panic(err)
+	}
+	return m
+}
+
+func ip4(s string) net.IP { return netip.MustParseAddr(s).AsSlice() }
+
+func send(t *testing.T, from *lab.Machine, ls ...gopacket.SerializableLayer) {
+	t.Helper()
+	buf := gopacket.NewSerializeBuffer()
+	if err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, ls...); err != nil {
+		t.Fatal(err)
+	}
+	if err := from.Send(buf.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const broadcast = "ff:ff:ff:ff:ff:ff"
+
+// ask sends an ARP request for target to the Ethernet address dst. The
+// machine says that its own address is sender.
+func ask(t *testing.T, from *lab.Machine, dst, sender, target string) {
+	t.Helper()
+	send(t, from,
+		&layers.Ethernet{SrcMAC: mac(from.MAC), DstMAC: mac(dst), EthernetType: layers.EthernetTypeARP},
+		&layers.ARP{
+			AddrType: layers.LinkTypeEthernet, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4,
+			Operation:       layers.ARPRequest,
+			SourceHwAddress: mac(from.MAC), SourceProtAddress: ip4(sender),
+			DstHwAddress: make([]byte, 6), DstProtAddress: ip4(target),
+		},
+		gopacket.Payload(make([]byte, 18))) // Ethernet's minimum
+}
+
+// sendEcho sends an ICMP echo request to dst, in a frame to the Ethernet
+// address hop.
+func sendEcho(t *testing.T, from *lab.Machine, hop, dst string, seq uint16, ttl uint8) {
+	t.Helper()
+	send(t, from,
+		&layers.Ethernet{SrcMAC: mac(from.MAC), DstMAC: mac(hop), EthernetType: layers.EthernetTypeIPv4},
+		&layers.IPv4{Version: 4, TTL: ttl, Protocol: layers.IPProtocolICMPv4, SrcIP: ip4(from.IP()), DstIP: ip4(dst)},
+		&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(layers.ICMPv4TypeEchoRequest, 0), Id: 7, Seq: seq},
+		gopacket.Payload(make([]byte, 56)))
+}
+
+// numbered is true for an ICMP message with the given sequence number.
+func numbered(seq uint16) condition {
+	return func(f lab.Frame) bool {
+		p := decode(f)
+		return p.icmp != nil && p.icmp.Seq == seq
+	}
+}

@@ -1,0 +1,116 @@
+package ofproto
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// A GroupID numbers a group.
+type GroupID uint32
+
+// Reserved group numbers (OpenFlow 1.3.5 §7.3.4.2).
+const (
+	GroupMax GroupID = 0xffffff00
+	GroupAll GroupID = 0xfffffffc
+	GroupAny GroupID = 0xffffffff
+)
+
+// GroupCommand is an ofp_group_mod_command.
+type GroupCommand uint16
+
+// The commands.
+const (
+	GroupAdd GroupCommand = iota
+	GroupModify
+	GroupDelete
+)
+
+// GroupType is an ofp_group_type.
+type GroupType uint8
+
+// The types: all buckets, one that is selected, the only one, the first live one.
+const (
+	GroupTypeAll GroupType = iota
+	GroupTypeSelect
+	GroupTypeIndirect
+	GroupTypeFastFailover
+)
+
+// A Bucket is a list of actions of a group.
+type Bucket struct {
+	Weight     uint16  // of a select group
+	WatchPort  PortNo  // or [PortAny]
+	WatchGroup GroupID // or [GroupAny]
+	Actions    Actions
+}
+
+// A Group is an entry of the group table.
+type Group struct {
+	ID      GroupID
+	Type    GroupType
+	Buckets []Bucket
+}
+
+// A GroupMod asks a switch to change a group (OFPT_GROUP_MOD).
+type GroupMod struct {
+	Command GroupCommand
+	Group   Group
+}
+
+const bucketLen = 16 // before the actions
+
+// Append implements [Message].
+func (m GroupMod) Append(b []byte, xid uint32) []byte {
+	start := len(b)
+	b = appendHeader(b, typeGroupMod, 0, xid)
+	b = binary.BigEndian.AppendUint16(b, uint16(m.Command))
+	b = append(b, byte(m.Group.Type), 0)
+	b = binary.BigEndian.AppendUint32(b, uint32(m.Group.ID))
+	return setLength(appendBuckets(b, m.Group.Buckets), start)
+}
+
+func decodeGroupMod(b []byte) (Message, error) {
+	if len(b) < 8 {
+		return nil, shortError("group-mod", len(b), 8)
+	}
+	be := binary.BigEndian
+	buckets, err := decodeBuckets(b[8:])
+	if err != nil {
+		return nil, fmt.Errorf("group-mod: %w", err)
+	}
+	return GroupMod{GroupCommand(be.Uint16(b)), Group{GroupID(be.Uint32(b[4:])), GroupType(b[2]), buckets}}, nil
+}
+
+func appendBuckets(b []byte, buckets []Bucket) []byte {
+	be := binary.BigEndian
+	for _, k := range buckets {
+		b = be.AppendUint16(b, uint16(bucketLen+len(k.Actions.wire)))
+		b = be.AppendUint16(b, k.Weight)
+		b = be.AppendUint32(b, uint32(k.WatchPort))
+		b = be.AppendUint32(b, uint32(k.WatchGroup))
+		b = append(b, 0, 0, 0, 0)
+		b = append(b, k.Actions.wire...)
+	}
+	return b
+}
+
+func decodeBuckets(b []byte) ([]Bucket, error) {
+	be := binary.BigEndian
+	var out []Bucket
+	for len(b) > 0 {
+		if len(b) < bucketLen {
+			return nil, shortError("bucket", len(b), bucketLen)
+		}
+		n := int(be.Uint16(b))
+		if n < bucketLen || n > len(b) {
+			return nil, fmt.Errorf("bucket has length %d in %d bytes", n, len(b))
+		}
+		as, err := decodeActions(string(b[bucketLen:n]))
+		if err != nil {
+			return nil, fmt.Errorf("bucket %d: %w", len(out), err)
+		}
+		out = append(out, Bucket{be.Uint16(b[2:]), PortNo(be.Uint32(b[4:])), GroupID(be.Uint32(b[8:])), as})
+		b = b[n:]
+	}
+	return out, nil
+}

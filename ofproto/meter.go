@@ -1,0 +1,123 @@
+package ofproto
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// A MeterID numbers a meter.
+type MeterID uint32
+
+// Reserved meter numbers (OpenFlow 1.3.5 §7.3.4.4).
+const (
+	MeterMax        MeterID = 0xffff0000
+	MeterSlowPath   MeterID = 0xfffffffd
+	MeterController MeterID = 0xfffffffe
+	MeterAll        MeterID = 0xffffffff
+)
+
+// MeterCommand is an ofp_meter_mod_command.
+type MeterCommand uint16
+
+// The commands.
+const (
+	MeterAdd MeterCommand = iota
+	MeterModify
+	MeterDelete
+)
+
+// MeterFlags are ofp_meter_flags.
+type MeterFlags uint16
+
+// The flags: what rates and bursts count, and whether bursts are given and
+// packets counted.
+const (
+	MeterKbps MeterFlags = 1 << iota
+	MeterPktps
+	MeterBurst
+	MeterStatistics
+)
+
+// BandType is an ofp_meter_band_type.
+type BandType uint16
+
+// The types that Open vSwitch knows.
+const (
+	BandDrop       BandType = 1
+	BandDSCPRemark BandType = 2
+)
+
+// A Band says what a meter does with packets above a rate.
+type Band struct {
+	Type      BandType
+	Rate      uint32 // kbit/s or packets/s, by the meter's flags
+	Burst     uint32 // kbit or packets
+	PrecLevel uint8  // of [BandDSCPRemark]
+}
+
+// A Meter is an entry of the meter table.
+type Meter struct {
+	ID    MeterID
+	Flags MeterFlags
+	Bands []Band
+}
+
+// A MeterMod asks a switch to change a meter (OFPT_METER_MOD). It cannot be
+// part of a bundle.
+type MeterMod struct {
+	Command MeterCommand
+	Meter   Meter
+}
+
+const bandLen = 16
+
+// Append implements [Message].
+func (m MeterMod) Append(b []byte, xid uint32) []byte {
+	be, start := binary.BigEndian, len(b)
+	b = appendHeader(b, typeMeterMod, 0, xid)
+	b = be.AppendUint16(b, uint16(m.Command))
+	b = be.AppendUint16(b, uint16(m.Meter.Flags))
+	b = be.AppendUint32(b, uint32(m.Meter.ID))
+	return setLength(appendBands(b, m.Meter.Bands), start)
+}
+
+func decodeMeterMod(b []byte) (Message, error) {
+	if len(b) < 8 {
+		return nil, shortError("meter-mod", len(b), 8)
+	}
+	be := binary.BigEndian
+	bands, err := decodeBands(b[8:])
+	if err != nil {
+		return nil, fmt.Errorf("meter-mod: %w", err)
+	}
+	return MeterMod{MeterCommand(be.Uint16(b)), Meter{MeterID(be.Uint32(b[4:])), MeterFlags(be.Uint16(b[2:])), bands}}, nil
+}
+
+func appendBands(b []byte, bands []Band) []byte {
+	be := binary.BigEndian
+	for _, d := range bands {
+		b = be.AppendUint16(b, uint16(d.Type))
+		b = be.AppendUint16(b, bandLen)
+		b = be.AppendUint32(b, d.Rate)
+		b = be.AppendUint32(b, d.Burst)
+		b = append(b, d.PrecLevel, 0, 0, 0)
+	}
+	return b
+}
+
+func decodeBands(b []byte) ([]Band, error) {
+	be := binary.BigEndian
+	var out []Band
+	for len(b) > 0 {
+		if len(b) < bandLen {
+			return nil, shortError("meter band", len(b), bandLen)
+		}
+		n := int(be.Uint16(b[2:]))
+		if n < bandLen || n > len(b) {
+			return nil, fmt.Errorf("meter band has length %d in %d bytes", n, len(b))
+		}
+		out = append(out, Band{BandType(be.Uint16(b)), be.Uint32(b[4:]), be.Uint32(b[8:]), b[12]})
+		b = b[n:]
+	}
+	return out, nil
+}
