@@ -23,7 +23,6 @@ var mayImport = map[string]string{
 	"metrics":            "ofproto",
 	"cmd/ofdvr":          "controller controller/api internal/namespace metrics ofproto ovsdb routing routing/intent",
 	"internal/lab":       "",
-	"examples":           "",
 	"internal/demo":      "internal/lab ofproto routing",
 	"internal/testsum":   "",
 }
