@@ -11,11 +11,7 @@ package controller
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
-	"strings"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -27,8 +23,13 @@ import (
 
 // Config is what a [Controller] is told at its start.
 type Config struct {
-	// OpenFlow is where switches connect to: tcp:ADDRESS:PORT.
-	OpenFlow string
+	// OpenFlow is where switches are met: tcp:ADDRESS:PORT, ssl:ADDRESS:PORT
+	// and punix:PATH are listened on, unix:PATH, a bridge's own management
+	// socket, is connected to. Managed bridges connect to the first that is
+	// listened on.
+	OpenFlow []string
+	// TLS is needed for ssl: endpoints.
+	TLS TLSFiles
 	// OVSDB is where ovsdb-server listens: unix:PATH or tcp:ADDRESS:PORT. ""
 	// means that there are no managed routers and that no connection is made.
 	OVSDB string
@@ -50,16 +51,17 @@ type Controller struct {
 	events    chan func(*world) // a few, so that senders seldom wait; run on the world's goroutine
 	stopped   chan struct{}     // closed when the world has ended
 	lifecycle *lifecycle        // nil without OVSDB
-	strangers strangers
 	counters  counters
+
+	endpoints   []endpoint
+	credentials *credentials // nil without ssl: endpoints
+	refusals    sampler
+	crowd       crowd
 }
 
 // New returns a Controller that tells rec what it does. It fails if cfg is
 // wrong.
 func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
-	if _, err := listenAddress(cfg.OpenFlow); err != nil {
-		return nil, err
-	}
 	c := &Controller{
 		cfg:     cfg,
 		log:     log,
@@ -67,58 +69,61 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 		events:  make(chan func(*world), 64),
 		stopped: make(chan struct{}),
 	}
+	for _, target := range cfg.OpenFlow {
+		e, err := parseEndpoint(target)
+		if err != nil {
+			return nil, err
+		}
+		c.endpoints = append(c.endpoints, e)
+		if e.kind == "ssl" && c.credentials == nil {
+			if c.credentials, err = loadCredentials(cfg.TLS, log); err != nil {
+				return nil, err
+			}
+		}
+	}
 	if cfg.OVSDB != "" {
 		db, err := ovsdb.NewClient(ovsdb.Config{Endpoint: cfg.OVSDB, Logger: log})
 		if err != nil {
 			return nil, err
 		}
-		c.lifecycle = newLifecycle(cfg, db, c.lifecycleReported, log)
+		c.lifecycle = newLifecycle(cfg.IntegrationBridge, c.target(), db, c.lifecycleReported, log)
 	}
 	return c, nil
 }
 
-// listenAddress returns ADDRESS:PORT of tcp:ADDRESS:PORT.
-func listenAddress(target string) (string, error) {
-	addr, ok := strings.CutPrefix(target, "tcp:")
-	if ok {
-		_, _, err := net.SplitHostPort(addr)
-		ok = err == nil
+// target returns the target that bridges on this host connect to, "" if there
+// is none.
+func (c *Controller) target() string {
+	for _, e := range c.endpoints {
+		if t := e.target(); t != "" {
+			return t
+		}
 	}
-	if !ok {
-		return "", fmt.Errorf("%q is not a place to listen for switches: want tcp:ADDRESS:PORT, such as tcp:127.0.0.1:6653", target)
-	}
-	return addr, nil
+	return ""
 }
 
-// controllerTarget returns the target that bridges on this host reach the
-// listener by.
-func controllerTarget(openflow string) string {
-	addr, _ := listenAddress(openflow)
-	host, port, _ := net.SplitHostPort(addr)
-	switch host {
-	case "", "0.0.0.0":
-		host = "127.0.0.1"
-	case "::":
-		host = "::1"
-	}
-	return "tcp:" + net.JoinHostPort(host, port)
-}
-
-// Run works until ctx is done or the listener fails, with first as the intent
+// Run works until ctx is done or an endpoint fails, with first as the intent
 // until [Controller.Load] changes it. The switches keep forwarding afterwards.
 // The error is never nil; it is ctx's cause if ctx was canceled. When Run
 // returns, everything that it started has ended.
 func (c *Controller) Run(ctx context.Context, first Topology) error {
-	addr, err := listenAddress(c.cfg.OpenFlow)
-	if err != nil {
-		return err
+	listeners := make(map[endpoint]net.Listener)
+	defer func() {
+		for _, ln := range listeners {
+			ln.Close()
+		}
+	}()
+	for _, e := range c.endpoints {
+		if e.kind == "unix" {
+			continue
+		}
+		ln, err := e.listen(ctx)
+		if err != nil {
+			return err
+		}
+		listeners[e] = ln
+		c.log.Info("listening for switches", zap.Stringer("openflow", e))
 	}
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", addr)
-	if err != nil {
-		return fmt.Errorf("listen for switches: %w; does another controller run on this port?", err)
-	}
-	c.log.Info("listening for switches", zap.String("openflow", c.cfg.OpenFlow))
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(c.stopped)
@@ -127,36 +132,20 @@ func (c *Controller) Run(ctx context.Context, first Topology) error {
 	if c.lifecycle != nil {
 		g.Go(func() error { return c.lifecycle.Run(ctx) })
 	}
-	g.Go(func() error { return c.accept(ctx, ln) })
-	g.Go(func() error {
-		<-ctx.Done()
-		ln.Close()
-		return context.Cause(ctx)
-	})
-	return g.Wait()
-}
-
-// accept runs a session for each connection, and returns when all have ended.
-func (c *Controller) accept(ctx context.Context, ln net.Listener) error {
-	ctx, stop := context.WithCancel(ctx)
-	var sessions sync.WaitGroup
-	defer sessions.Wait()
-	defer stop()
-	for {
-		nc, err := ln.Accept()
-		switch {
-		case err == nil:
-			sessions.Go(func() { c.serve(ctx, nc) })
-		case errors.Is(err, net.ErrClosed):
-			return context.Cause(ctx)
-		default: // such as too many open files: others may end
-			c.log.Error("could not accept a connection, trying again", zap.Error(err))
-			select {
-			case <-ctx.Done():
-			case <-time.After(100 * time.Millisecond):
-			}
+	for _, e := range c.endpoints {
+		ln := listeners[e]
+		if ln == nil {
+			g.Go(func() error { return c.dial(ctx, e) })
+			continue
 		}
+		g.Go(func() error { return c.accept(ctx, e, ln) })
+		g.Go(func() error {
+			<-ctx.Done()
+			ln.Close()
+			return context.Cause(ctx)
+		})
 	}
+	return g.Wait()
 }
 
 // A Topology is intent and where it came from.

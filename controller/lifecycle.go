@@ -21,7 +21,8 @@ const lifecycleRetry = time.Second
 // Whenever the intent, the database or the kernel's links change it compares
 // all of them with the intent and mends what differs.
 type lifecycle struct {
-	cfg    Config
+	bridge string // integration bridge
+	target string // that routing bridges connect to
 	db     *ovsdb.Client
 	links  *namespace.Watcher
 	log    *zap.Logger
@@ -37,8 +38,8 @@ type lifecycleReport struct {
 	Problems  map[string][]string // by router; "" is all of them
 }
 
-func newLifecycle(cfg Config, db *ovsdb.Client, report func(lifecycleReport), log *zap.Logger) *lifecycle {
-	return &lifecycle{cfg: cfg, db: db, links: namespace.NewWatcher(), log: log, report: report, wanted: make(chan *routing.Model, 1)}
+func newLifecycle(bridge, target string, db *ovsdb.Client, report func(lifecycleReport), log *zap.Logger) *lifecycle {
+	return &lifecycle{bridge: bridge, target: target, db: db, links: namespace.NewWatcher(), log: log, report: report, wanted: make(chan *routing.Model, 1)}
 }
 
 // lifecycleReported takes in how far the lifecycle has come.
@@ -140,7 +141,7 @@ func (p *pass) run(ctx context.Context) {
 
 // desiredBridges is what the database should hold for the managed routers.
 func (p *pass) desiredBridges() ovsdb.Desired {
-	d := ovsdb.Desired{IntegrationBridge: p.cfg.IntegrationBridge, Controller: controllerTarget(p.cfg.OpenFlow)}
+	d := ovsdb.Desired{IntegrationBridge: p.bridge, Controller: p.target}
 	vlans := make(map[string]uint16, len(p.model.Networks))
 	for _, n := range p.model.Networks {
 		vlans[n.ID] = n.VLAN

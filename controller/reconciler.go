@@ -33,6 +33,10 @@ type Recorder interface {
 	// SwitchError is told of each error message from a router's bridge; router
 	// is "" if it belongs to no request.
 	SwitchError(router string, code ofproto.ErrorCode)
+	// Disconnected is told of each connection that has ended, but for those that
+	// the controller ended without being given cause, and of those that were
+	// refused: one of the words of refusalReasons, or closed.
+	Disconnected(reason string)
 }
 
 // A Report is what a reconciler knows about its switch.

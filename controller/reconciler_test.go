@@ -68,6 +68,8 @@ func (nopRecorder) Committed(string, time.Duration, ofproto.Delta, error) {}
 func (nopRecorder) Reconciled(string, time.Duration)                      {}
 func (nopRecorder) SwitchError(string, ofproto.ErrorCode)                 {}
 
+func (nopRecorder) Disconnected(string) {}
+
 // flow returns one of a few keys with one of a few bodies.
 func flow(key, body int) ofproto.Flow {
 	return ofproto.Flow{

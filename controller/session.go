@@ -20,9 +20,6 @@ import (
 // switch and its ports.
 const handshakeTimeout = 10 * time.Second
 
-// errStranger ends a session with a switch that belongs to no router.
-var errStranger = errors.New("switch belongs to no router")
-
 // A session is one connection of one switch.
 type session struct {
 	conn *ofconn.Conn
@@ -119,19 +116,18 @@ func (c *Controller) serve(parent context.Context, nc net.Conn) {
 		stop:  stop,
 		ports: newPortTable(),
 	}
+	c.crowd.add(s)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.conn.Run(ctx, func(m ofproto.Message) { c.received(s, m) }) })
 	g.Go(func() error { return c.drive(ctx, s) })
 	err := g.Wait()
+	c.crowd.remove(s)
 	c.leave(s)
-	switch {
-	case errors.Is(err, errStranger):
-		c.strangers.refused(s, err)
-	case errors.Is(err, errStopping), parent.Err() != nil:
+	if errors.Is(err, errStopping) || parent.Err() != nil {
 		s.log.Debug("closed connection", zap.Error(err))
-	default:
-		s.log.Warn("lost connection to switch, its flows stay", zap.Error(err))
+		return
 	}
+	c.refuse(nc.RemoteAddr(), s.bridge, err)
 }
 
 // drive finds out who the switch is, has the world take it in, and reconciles
@@ -140,6 +136,7 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 	if err := s.identify(ctx); err != nil {
 		return err
 	}
+	c.crowd.remove(s)
 	router, err := c.join(ctx, s)
 	if err != nil {
 		return err
@@ -164,7 +161,7 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 // identify asks the switch for its datapath ID and ports.
 func (s *session) identify(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout,
-		fmt.Errorf("switch did not introduce itself within %v", handshakeTimeout))
+		fmt.Errorf("%w within %v", errMute, handshakeTimeout))
 	defer cancel()
 	f, err := s.conn.Features(ctx)
 	if err != nil {
@@ -189,35 +186,9 @@ func (c *Controller) received(s *session, m ofproto.Message) {
 		s.ports.update(m)
 	case ofproto.ErrorMessage:
 		c.rec.SwitchError("", m.Code)
-		c.log.Warn("switch sent an error that belongs to no request", zap.Stringer("peer", s.conn.RemoteAddr()),
-			zap.String("code", m.Code.Name()), zap.String("meaning", m.Code.Error()))
+		if n, ok := c.refusals.sample(fmt.Sprint("error ", m.Code)); ok {
+			c.log.Warn("switch sent an error that belongs to no request", zap.Stringer("peer", s.conn.RemoteAddr()),
+				zap.String("code", m.Code.Name()), zap.String("meaning", m.Code.Error()), zap.Int("unlogged", n))
+		}
 	}
-}
-
-// strangers remembers which refused switches were logged, so that one which
-// connects over and over is logged once in a while.
-type strangers struct {
-	mu     sync.Mutex
-	logged map[string]time.Time // by bridge name and datapath ID
-}
-
-const (
-	strangerLogInterval = 10 * time.Minute
-	maxStrangers        = 1000
-)
-
-func (t *strangers) refused(s *session, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	key := s.bridge + " " + s.dpid.String()
-	if time.Since(t.logged[key]) < strangerLogInterval {
-		s.log.Debug("refused switch again", zap.Error(err))
-		return
-	}
-	if t.logged == nil || len(t.logged) >= maxStrangers {
-		t.logged = make(map[string]time.Time)
-	}
-	t.logged[key] = time.Now()
-	s.log.Warn("refused switch, its flows are untouched; add its bridge to the topology, or take our address out of its controllers with ovs-vsctl del-controller",
-		zap.Error(err))
 }

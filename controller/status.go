@@ -124,5 +124,5 @@ func (c *Controller) notConnected(r *routing.Router) string {
 		}
 		return fmt.Sprintf("bridge %s is not connected", name)
 	}
-	return fmt.Sprintf("bridge %s is not connected: ovs-vsctl set-controller %s %s", name, name, controllerTarget(c.cfg.OpenFlow))
+	return fmt.Sprintf("bridge %s is not connected: ovs-vsctl set-controller %s %s", name, name, c.target())
 }

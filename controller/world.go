@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -35,9 +34,6 @@ type routerState struct {
 	gen     uint64 // of program; 0 before the first
 	report  Report
 }
-
-// errStopping is wrapped by causes that are no fault of the switch.
-var errStopping = errors.New("session ended by the controller")
 
 // do runs f on the world's goroutine and waits for it.
 func (c *Controller) do(ctx context.Context, f func(*world)) error {

@@ -18,6 +18,7 @@ type Events struct {
 	flowMods   *prometheus.CounterVec
 	commits    *prometheus.CounterVec
 	errors     *prometheus.CounterVec
+	ended      *prometheus.CounterVec
 	commitTime prometheus.Histogram
 	reconcile  prometheus.Histogram
 }
@@ -38,6 +39,12 @@ func New(reg prometheus.Registerer, version string) *Events {
 			Name: "ofdvr_openflow_errors_total",
 			Help: "Error messages from switches, by the name that the OpenFlow specification gives the code.",
 		}, []string{"code"}),
+		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ofdvr_openflow_disconnects_total",
+			Help: "OpenFlow connections that ended or were refused, by reason: closed (by the switch, or broken), silent, " +
+				"stranger (it belongs to no router), version (no OpenFlow 1.3), tls, mute (it does not speak OpenFlow), " +
+				"crowd (too many of those), garbage, flood, too_long (an answer without end).",
+		}, []string{"reason"}),
 		commitTime: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "ofdvr_commit_duration_seconds",
 			Help:    "Time from sending a bundle of flow changes to the switch's reply to its commit.",
@@ -61,7 +68,7 @@ func New(reg prometheus.Registerer, version string) *Events {
 	for _, result := range []string{"ok", "error"} {
 		e.commits.WithLabelValues(result)
 	}
-	reg.MustRegister(build, e.flowMods, e.commits, e.errors, e.commitTime, e.reconcile,
+	reg.MustRegister(build, e.flowMods, e.commits, e.errors, e.ended, e.commitTime, e.reconcile,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return e
 }
@@ -86,3 +93,6 @@ func (e *Events) Reconciled(_ string, took time.Duration) { e.reconcile.Observe(
 func (e *Events) SwitchError(_ string, code ofproto.ErrorCode) {
 	e.errors.WithLabelValues(code.Name()).Inc()
 }
+
+// Disconnected records a connection that has ended or was refused.
+func (e *Events) Disconnected(reason string) { e.ended.WithLabelValues(reason).Inc() }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
@@ -51,17 +52,25 @@ func setFlag(flags *pflag.FlagSet, v *ast.MappingValueNode) error {
 	if flag == nil || key == "config" || key == "help" {
 		return fmt.Errorf("%s: unknown key; 'ofdvr serve --help' lists the flags, which are the keys", key)
 	}
-	scalar, ok := v.Value.(ast.ScalarNode)
-	if !ok {
-		return fmt.Errorf("%s: want a single value", key)
+	nodes := []ast.Node{v.Value}
+	if list, ok := v.Value.(*ast.SequenceNode); ok && strings.HasSuffix(flag.Value.Type(), "Slice") {
+		nodes = list.Values
+	}
+	var values []string
+	for _, n := range nodes {
+		if _, ok := n.(ast.ScalarNode); !ok {
+			return fmt.Errorf("%s: want a single value", key)
+		}
+		if _, null := n.(*ast.NullNode); null {
+			values = append(values, "")
+			continue
+		}
+		values = append(values, n.GetToken().Value)
 	}
 	if flag.Changed {
 		return nil
 	}
-	value := scalar.GetToken().Value
-	if _, null := v.Value.(*ast.NullNode); null {
-		value = ""
-	}
+	value := strings.Join(values, ",")
 	if err := flag.Value.Set(value); err != nil {
 		return fmt.Errorf("%s: %w", key, err)
 	}

@@ -67,6 +67,7 @@ func TestRun(t *testing.T) {
 		{"serve --topology good.yaml --log-level loud", 1, "", "want debug, info"},
 		{"serve --topology good.yaml --log-format xml", 1, "", "want console or json"},
 		{"serve --topology good.yaml --openflow 6653", 1, "", "want tcp:ADDRESS:PORT"},
+		{"serve --topology good.yaml --openflow ssl:127.0.0.1:0", 1, "", "needs --private-key"},
 		{"serve --topology good.yaml --ovsdb /run/db.sock", 1, "", "is not an OVSDB endpoint"},
 		{"serve --config config.yaml", 1, "", "nowhere.yaml: no such file"},
 		{"serve --config config.yaml --topology bad.yaml", 1, "", "bad.yaml:2:22"},

@@ -34,7 +34,9 @@ const (
 // serveOptions are the flags of ofdvr serve, which are also the keys of its
 // configuration file.
 type serveOptions struct {
-	topology, openflow, ovsdb, bridge, metrics, api, logLevel, logFormat string
+	topology, ovsdb, bridge, metrics, api, logLevel, logFormat string
+	openflow                                                   []string
+	tls                                                        controller.TLSFiles
 }
 
 func newServe() *cobra.Command {
@@ -71,7 +73,10 @@ read the topology again; a file with mistakes changes nothing.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.topology, "topology", "", "`FILE` that declares networks, routers and ports")
-	f.StringVar(&o.openflow, "openflow", defaultOpenFlow, "where bridges connect to, `tcp:ADDRESS:PORT`")
+	f.StringSliceVar(&o.openflow, "openflow", []string{defaultOpenFlow}, "where bridges are met: `ENDPOINT,...` of tcp:ADDRESS:PORT, ssl:ADDRESS:PORT or punix:PATH, which are listened on, or unix:PATH, which is connected to")
+	f.StringVar(&o.tls.PrivateKey, "private-key", "", "PEM `FILE` for ssl: endpoints")
+	f.StringVar(&o.tls.Certificate, "certificate", "", "PEM `FILE` for ssl: endpoints")
+	f.StringVar(&o.tls.CACert, "ca-cert", "", "PEM `FILE` that signs the switches' certificates")
 	f.StringVar(&o.ovsdb, "ovsdb", defaultOVSDB, "Open vSwitch database, `unix:PATH` or tcp:ADDRESS:PORT; \"\" if all bridges are external")
 	f.StringVar(&o.bridge, "integration-bridge", defaultBridge, "`bridge` that machines are plugged into")
 	f.StringVar(&o.metrics, "metrics", defaultMetrics, "where Prometheus scrapes, `ADDRESS:PORT`; \"\" for nowhere")
@@ -96,6 +101,7 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 	events := metrics.New(reg, version())
 	c, err := controller.New(controller.Config{
 		OpenFlow:          o.openflow,
+		TLS:               o.tls,
 		OVSDB:             o.ovsdb,
 		IntegrationBridge: o.bridge,
 	}, events, log)

@@ -14,6 +14,7 @@ type call struct {
 	// deliver takes what came in answer to message i of the call and reports
 	// whether the call is complete. It runs on the reader's goroutine.
 	deliver func(i int, m ofproto.Message) bool
+	bytes   int           // of what was delivered
 	done    chan struct{} // closed when complete
 	err     error         // why it ended incomplete; set before done is closed
 }
@@ -42,20 +43,25 @@ func (cs *calls) start(n int, deliver func(int, ofproto.Message) bool) (*call, e
 	return cl, nil
 }
 
-// deliver passes m to the call that it answers, if there is one.
-func (cs *calls) deliver(xid uint32, m ofproto.Message) bool {
+// deliver passes m, which has n bytes, to the call that it answers, and reports
+// whether there is one. It fails if the call has got more than most bytes.
+func (cs *calls) deliver(xid uint32, m ofproto.Message, n, most int) (bool, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	for i, cl := range cs.open {
 		if cl.first <= xid && xid <= cl.last {
+			cl.bytes += n
+			if cl.bytes > most {
+				return true, fmt.Errorf("%w: more than %d bytes", ErrTooLong, most)
+			}
 			if cl.deliver(int(xid-cl.first), m) {
 				cs.open = append(cs.open[:i:i], cs.open[i+1:]...)
 				close(cl.done)
 			}
-			return true
+			return true, nil
 		}
 	}
-	return false
+	return false, nil
 }
 
 // drop ends a call that nobody waits for any more.

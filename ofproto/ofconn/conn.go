@@ -23,6 +23,16 @@ var (
 	ErrVersion = errors.New("switch does not speak OpenFlow 1.3")
 )
 
+// Errors that end [Conn.Run] because of what the switch sends.
+var (
+	// ErrGarbage says that the switch sent what is no OpenFlow message.
+	ErrGarbage = errors.New("switch sent garbage")
+	// ErrFlood says that the switch sent too many messages that nobody asked for.
+	ErrFlood = errors.New("switch sent too many messages that nobody asked for")
+	// ErrTooLong says that the switch sent an answer without end.
+	ErrTooLong = errors.New("switch sent an answer that is too long")
+)
+
 // ErrClosed is wrapped by the errors of calls that were made on, or cut short
 // by the end of, a connection.
 var ErrClosed = errors.New("connection is closed")
@@ -32,10 +42,19 @@ type Config struct {
 	// EchoInterval is how long a switch may be silent before it is probed;
 	// after a second interval it counts as dead. 0 means 5 s.
 	EchoInterval time.Duration
+	// MaxAnswer is how many bytes the answer to one request may have, all parts
+	// together. 0 means 1 GiB, which is some five million flows.
+	MaxAnswer int
+	// MaxUnasked is how many messages a second that answer no request may come
+	// in the long run; ten times as many may come at once. 0 means 100,000.
+	MaxUnasked int
 }
 
 const (
 	defaultEchoInterval = 5 * time.Second
+	defaultMaxAnswer    = 1 << 30
+	defaultMaxUnasked   = 100_000
+	maxHello            = 1024
 	readBufferSize      = 1 << 17 // holds the longest message, 65,535 bytes
 	chunkSize           = 1 << 16 // bytes that are handed to the writer at once, or a little more
 )
@@ -44,8 +63,8 @@ const (
 // call [Conn.Run], which owns the connection until it returns. The other
 // methods may be called from any goroutine while Run runs.
 type Conn struct {
-	nc   net.Conn
-	echo time.Duration
+	nc  net.Conn
+	cfg Config
 
 	out    chan []byte   // encoded messages; a few chunks, so that encoding and writing overlap
 	urgent chan []byte   // echo messages, which overtake; one too many is dropped
@@ -60,9 +79,15 @@ func New(nc net.Conn, cfg Config) *Conn {
 	if cfg.EchoInterval <= 0 {
 		cfg.EchoInterval = defaultEchoInterval
 	}
+	if cfg.MaxAnswer <= 0 {
+		cfg.MaxAnswer = defaultMaxAnswer
+	}
+	if cfg.MaxUnasked <= 0 {
+		cfg.MaxUnasked = defaultMaxUnasked
+	}
 	return &Conn{
 		nc:     nc,
-		echo:   cfg.EchoInterval,
+		cfg:    cfg,
 		out:    make(chan []byte, 4),
 		urgent: make(chan []byte, 4),
 		hello:  make(chan struct{}),
@@ -98,11 +123,12 @@ func (c *Conn) Run(ctx context.Context, handle func(ofproto.Message)) error {
 }
 
 func (c *Conn) readLoop(heard chan<- struct{}, handle func(ofproto.Message)) error {
-	r := bufio.NewReaderSize(c.nc, readBufferSize)
-	if err := c.readHello(r); err != nil {
+	if err := c.readHello(); err != nil {
 		return err
 	}
+	r := bufio.NewReaderSize(c.nc, readBufferSize)
 	close(c.hello)
+	unasked := bucket{rate: float64(c.cfg.MaxUnasked), level: 10 * float64(c.cfg.MaxUnasked), last: time.Now()}
 	for {
 		h, b, err := readMessage(r)
 		if err != nil {
@@ -114,21 +140,42 @@ func (c *Conn) readLoop(heard chan<- struct{}, handle func(ofproto.Message)) err
 		}
 		m, err := ofproto.Decode(b)
 		if err != nil {
-			return fmt.Errorf("decode message of type %d from switch: %w", h.Type, err)
+			return fmt.Errorf("%w: message of type %d: %w", ErrGarbage, h.Type, err)
 		}
 		if _, err := r.Discard(len(b)); err != nil {
 			return fmt.Errorf("read from switch: %w", err)
 		}
+		answers, err := c.calls.deliver(h.XID, m, len(b), c.cfg.MaxAnswer)
 		switch e, isEcho := m.(ofproto.Echo); {
+		case err != nil:
+			return err
+		case answers:
+			continue
 		case isEcho && !e.Reply:
 			e.Reply = true
 			c.sendUrgent(e, h.XID)
-		case isEcho:
-		case c.calls.deliver(h.XID, m):
-		default:
+		case !isEcho:
 			handle(m)
 		}
+		if !unasked.take(time.Now()) {
+			return fmt.Errorf("%w: more than %d a second, lately of type %d", ErrFlood, c.cfg.MaxUnasked, h.Type)
+		}
 	}
+}
+
+// A bucket is full of tokens at first and fills up again at a rate; each
+// message takes one.
+type bucket struct {
+	rate  float64 // tokens a second
+	level float64 // never more than ten seconds' worth
+	last  time.Time
+}
+
+// take takes a token, and reports whether there was one.
+func (b *bucket) take(now time.Time) bool {
+	b.level = min(b.level+b.rate*now.Sub(b.last).Seconds(), 10*b.rate) - 1
+	b.last = now
+	return b.level >= 0
 }
 
 // readMessage returns the next message, which is valid until it is discarded
@@ -140,7 +187,7 @@ func readMessage(r *bufio.Reader) (ofproto.Header, []byte, error) {
 	}
 	h, err := ofproto.DecodeHeader(b)
 	if err != nil {
-		return h, nil, fmt.Errorf("read from switch: %w", err)
+		return h, nil, fmt.Errorf("%w: %w", ErrGarbage, err)
 	}
 	b, err = r.Peek(int(h.Length))
 	if err != nil {
@@ -157,29 +204,40 @@ func readError(err error) error {
 }
 
 // readHello reads the first message, which must be a hello that offers
-// OpenFlow 1.3.
-func (c *Conn) readHello(r *bufio.Reader) error {
-	_, b, err := readMessage(r)
+// OpenFlow 1.3. It needs no buffer, so that a peer which says nothing costs
+// little.
+func (c *Conn) readHello() error {
+	b := make([]byte, ofproto.HeaderLen, maxHello)
+	if _, err := io.ReadFull(c.nc, b); err != nil {
+		return readError(err)
+	}
+	h, err := ofproto.DecodeHeader(b)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: hello: %w", ErrGarbage, err)
+	}
+	if h.Length > maxHello {
+		return fmt.Errorf("%w: it began with a message of %d bytes instead of hello", ErrGarbage, h.Length)
+	}
+	b = b[:h.Length]
+	if _, err := io.ReadFull(c.nc, b[ofproto.HeaderLen:]); err != nil {
+		return readError(err)
 	}
 	m, err := ofproto.Decode(b)
 	if err != nil {
-		return fmt.Errorf("decode hello from switch: %w", err)
+		return fmt.Errorf("%w: hello: %w", ErrGarbage, err)
 	}
 	hello, ok := m.(ofproto.Hello)
 	switch {
 	case !ok:
-		return fmt.Errorf("switch began with a message of type %d instead of hello", b[1])
+		return fmt.Errorf("%w: it began with a message of type %d instead of hello", ErrGarbage, h.Type)
 	case !hello.Speaks13():
 		err := fmt.Errorf("%w: it offers %v", ErrVersion, hello)
 		refusal := ofproto.ErrorMessage{Code: ofproto.ErrHelloIncompatible, Data: "ofdvr speaks OpenFlow 1.3 only"}
-		c.nc.SetWriteDeadline(time.Now().Add(c.echo))
+		c.nc.SetWriteDeadline(time.Now().Add(c.cfg.EchoInterval))
 		c.nc.Write(refusal.Append(nil, 0)) // a courtesy: the connection ends either way
 		return err
 	}
-	_, err = r.Discard(len(b))
-	return err
+	return nil
 }
 
 func (c *Conn) writeLoop(ctx context.Context) error {
@@ -195,7 +253,7 @@ func (c *Conn) writeLoop(ctx context.Context) error {
 			case b = <-c.out:
 			}
 		}
-		c.nc.SetWriteDeadline(time.Now().Add(2 * c.echo))
+		c.nc.SetWriteDeadline(time.Now().Add(2 * c.cfg.EchoInterval))
 		if _, err := c.nc.Write(b); err != nil {
 			return fmt.Errorf("write to switch: %w", err)
 		}
@@ -203,13 +261,13 @@ func (c *Conn) writeLoop(ctx context.Context) error {
 }
 
 func (c *Conn) probeLoop(ctx context.Context, heard <-chan struct{}) error {
-	k := keepalive{interval: c.echo}
+	k := keepalive{interval: c.cfg.EchoInterval}
 	k.heard(time.Now())
 	for {
 		what, next := k.check(time.Now())
 		switch what {
 		case dead:
-			return fmt.Errorf("%w: nothing heard for %v", ErrSilent, 2*c.echo)
+			return fmt.Errorf("%w: nothing heard for %v", ErrSilent, 2*c.cfg.EchoInterval)
 		case probe:
 			c.sendUrgent(ofproto.Echo{}, 0)
 		}

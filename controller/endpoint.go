@@ -1,0 +1,149 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// An endpoint is a place where switches are met, in the words of ovs-vsctl
+// set-controller: tcp:ADDRESS:PORT and ssl:ADDRESS:PORT, and punix:PATH, are
+// listened on; unix:PATH, such as a bridge's own management socket
+// /run/openvswitch/BRIDGE.mgmt, is connected to.
+type endpoint struct {
+	kind string // tcp, ssl, punix or unix
+	addr string // ADDRESS:PORT or PATH
+}
+
+func parseEndpoint(s string) (endpoint, error) {
+	kind, addr, _ := strings.Cut(s, ":")
+	ok := false
+	switch kind {
+	case "tcp", "ssl":
+		_, _, err := net.SplitHostPort(addr)
+		ok = err == nil
+	case "punix", "unix":
+		ok = addr != ""
+	}
+	if !ok {
+		return endpoint{}, fmt.Errorf("%q is not a place to meet switches: want tcp:ADDRESS:PORT, ssl:ADDRESS:PORT, punix:PATH "+
+			"or unix:PATH, such as tcp:127.0.0.1:6653", s)
+	}
+	return endpoint{kind, addr}, nil
+}
+
+func (e endpoint) String() string { return e.kind + ":" + e.addr }
+
+// target returns the target by which bridges on this host reach e, "" if e
+// connects to a bridge by itself.
+func (e endpoint) target() string {
+	switch e.kind {
+	case "unix":
+		return ""
+	case "punix":
+		return "unix:" + e.addr
+	}
+	host, port, _ := net.SplitHostPort(e.addr)
+	switch host {
+	case "", "0.0.0.0":
+		host = "127.0.0.1"
+	case "::":
+		host = "::1"
+	}
+	return e.kind + ":" + net.JoinHostPort(host, port)
+}
+
+// listen listens on e, which is no unix:PATH.
+func (e endpoint) listen(ctx context.Context) (net.Listener, error) {
+	var lc net.ListenConfig
+	network := "tcp"
+	if e.kind == "punix" {
+		network = "unix"
+		if err := removeStaleSocket(e.addr); err != nil {
+			return nil, err
+		}
+	}
+	ln, err := lc.Listen(ctx, network, e.addr)
+	if err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			err = fmt.Errorf("%w; does another controller run there?", err)
+		}
+		return nil, fmt.Errorf("listen for switches on %v: %w", e, err)
+	}
+	return ln, nil
+}
+
+// removeStaleSocket removes a socket that nobody listens on.
+func removeStaleSocket(path string) error {
+	if nc, err := net.Dial("unix", path); err == nil {
+		nc.Close()
+		return fmt.Errorf("listen for switches on punix:%s: another controller answers there", path)
+	} else if !errors.Is(err, syscall.ECONNREFUSED) {
+		return nil // it is not there, or is no socket; listening will tell
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("replace the socket that was left behind: %w", err)
+	}
+	return nil
+}
+
+// redial is the pause between two connections to a bridge's own socket.
+const redial = time.Second
+
+// dial keeps a session with the bridge whose management socket is e.
+func (c *Controller) dial(ctx context.Context, e endpoint) error {
+	var d net.Dialer
+	for ctx.Err() == nil {
+		nc, err := d.DialContext(ctx, "unix", e.addr)
+		if err == nil {
+			c.serve(ctx, nc)
+		} else if n, ok := c.refusals.sample("dial " + e.addr); ok && ctx.Err() == nil {
+			c.log.Warn("could not connect to the bridge, trying again", zap.Stringer("openflow", e), zap.Error(err), zap.Int("before", n))
+		}
+		pause := time.NewTimer(redial)
+		select {
+		case <-ctx.Done():
+		case <-pause.C:
+		}
+		pause.Stop()
+	}
+	return context.Cause(ctx)
+}
+
+// accept runs a session for each connection, and returns when all have ended.
+func (c *Controller) accept(ctx context.Context, e endpoint, ln net.Listener) error {
+	ctx, stop := context.WithCancel(ctx)
+	var sessions sync.WaitGroup
+	defer sessions.Wait()
+	defer stop()
+	for {
+		nc, err := ln.Accept()
+		switch {
+		case err == nil && e.kind == "ssl":
+			sessions.Go(func() { c.serveTLS(ctx, nc) })
+		case err == nil:
+			sessions.Go(func() { c.serve(ctx, nc) })
+		case errors.Is(err, net.ErrClosed):
+			return context.Cause(ctx)
+		default: // such as too many open files: others may end
+			if n, ok := c.refusals.sample("accept"); ok {
+				c.log.Error("could not accept a connection, trying again", zap.Stringer("openflow", e), zap.Error(err), zap.Int("before", n))
+			}
+			pause := time.NewTimer(100 * time.Millisecond)
+			select {
+			case <-ctx.Done():
+			case <-pause.C:
+			}
+			pause.Stop()
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package controller
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/ofproto/ofconn"
+)
+
+// Causes for which a connection is ended.
+var (
+	// errStopping is wrapped by causes that are no fault of the switch.
+	errStopping = errors.New("session ended by the controller")
+	// errStranger ends a session with a switch that belongs to no router.
+	errStranger = errors.New("switch belongs to no router")
+	// errMute ends a session with a switch that does not say who it is.
+	errMute = errors.New("switch did not introduce itself")
+	// errCrowd ends the oldest of too many sessions with such switches.
+	errCrowd = errors.New("too many switches have not introduced themselves")
+)
+
+// refusalReasons are the causes that speak against the switch, by the words
+// that metrics have for them.
+var refusalReasons = []struct {
+	cause  error
+	reason string
+}{
+	{errStranger, "stranger"},
+	{errMute, "mute"},
+	{errCrowd, "crowd"},
+	{errTLS, "tls"},
+	{ofconn.ErrVersion, "version"},
+	{ofconn.ErrSilent, "silent"},
+	{ofconn.ErrGarbage, "garbage"},
+	{ofconn.ErrFlood, "flood"},
+	{ofconn.ErrTooLong, "too_long"},
+}
+
+// reasonOf returns the word for why a connection has ended.
+func reasonOf(err error) string {
+	for _, r := range refusalReasons {
+		if errors.Is(err, r.cause) {
+			return r.reason
+		}
+	}
+	return "closed"
+}
+
+// refuse counts, and once in a while logs, that a connection was ended; bridge
+// is "" if it did not say whose it was.
+func (c *Controller) refuse(peer net.Addr, bridge string, err error) {
+	reason := reasonOf(err)
+	c.rec.Disconnected(reason)
+	who := bridge
+	if who == "" {
+		who, _, _ = net.SplitHostPort(peer.String()) // or "", of a Unix socket
+	}
+	fields := []zap.Field{zap.Stringer("peer", peer), zap.Error(err)}
+	if bridge != "" {
+		fields = append(fields, zap.String("bridge", bridge))
+	}
+	n, ok := c.refusals.sample(reason + " " + who)
+	if !ok {
+		c.log.Debug("refused switch again", fields...)
+		return
+	}
+	if n > 0 {
+		fields = append(fields, zap.Int("unlogged", n))
+	}
+	c.log.Warn(refusalTexts[reason], fields...)
+}
+
+// refusalTexts say what happened and what to do about it.
+var refusalTexts = map[string]string{
+	"stranger": "refused switch, its flows are untouched; add its bridge to the topology, or take our address out of its controllers with ovs-vsctl del-controller",
+	"mute":     "refused connection that does not speak OpenFlow",
+	"crowd":    "refused connection that does not speak OpenFlow, there are too many of them",
+	"tls":      "refused connection; compare ovs-vsctl get-ssl with our --certificate and --ca-cert",
+	"version":  "refused switch; allow it OpenFlow 1.3 with ovs-vsctl set bridge BRIDGE protocols=OpenFlow13",
+	"silent":   "lost switch, its flows stay",
+	"garbage":  "disconnected switch that does not keep to OpenFlow",
+	"flood":    "disconnected switch that floods us",
+	"too_long": "disconnected switch that answers without end",
+	"closed":   "lost connection to switch, its flows stay",
+}
+
+// A sampler lets through one event of a kind in a while, and counts the others.
+type sampler struct {
+	mu     sync.Mutex
+	events map[string]*sampled
+}
+
+type sampled struct {
+	last  time.Time // let through
+	count int       // since then
+}
+
+const (
+	sampleInterval = time.Minute
+	maxSampled     = 1000 // kinds that are remembered
+)
+
+// sample reports whether an event of this kind may be told, and how many were
+// not since the last one that was.
+func (s *sampler) sample(kind string) (before int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	e := s.events[kind]
+	if e != nil && now.Sub(e.last) < sampleInterval {
+		e.count++
+		return 0, false
+	}
+	if e == nil {
+		if s.events == nil || len(s.events) >= maxSampled {
+			s.events = make(map[string]*sampled)
+		}
+		e = &sampled{}
+		s.events[kind] = e
+	}
+	before, e.last, e.count = e.count, now, 0
+	return before, true
+}
+
+// maxMute is how many connections may be open that have not said who they are.
+// A
+// switch needs a few milliseconds for that; each that does not costs some 30 kB.
+const maxMute = 2048
+
+// A crowd is the sessions of switches that have not introduced themselves. When
+// there are too many, the oldest has to go.
+type crowd struct {
+	mu       sync.Mutex
+	sessions []*session // oldest first
+}
+
+func (w *crowd) add(s *session) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sessions = append(w.sessions, s)
+	if len(w.sessions) > maxMute {
+		w.sessions[0].stop(errCrowd)
+		w.sessions = w.sessions[1:]
+	}
+}
+
+func (w *crowd) remove(s *session) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range w.sessions {
+		if w.sessions[i] == s {
+			w.sessions = append(w.sessions[:i:i], w.sessions[i+1:]...)
+			return
+		}
+	}
+}
