@@ -24,16 +24,19 @@ func TestReadme(t *testing.T) {
 	readme := string(data)
 
 	flags := func(f *pflag.Flag) {
+		def := strings.Trim(f.DefValue, "[]") // a list's
 		if !regexp.MustCompile("`--" + f.Name + "[ `]").MatchString(readme) {
 			t.Errorf("README.md does not mention serve's flag --%s", f.Name)
-		} else if f.DefValue != "" && !strings.Contains(readme, "| `"+f.DefValue+"` |") {
-			t.Errorf("README.md does not have the default of --%s, %s", f.Name, f.DefValue)
+		} else if def != "" && !strings.Contains(readme, "| `"+def+"` |") {
+			t.Errorf("README.md does not have the default of --%s, %s", f.Name, def)
 		}
 	}
 	newServe().Flags().VisitAll(flags)
 
 	reg := prometheus.NewRegistry()
-	metrics.New(reg, "v").SwitchError("r", ofproto.ErrTableFull)
+	events := metrics.New(reg, "v")
+	events.SwitchError("r", ofproto.ErrTableFull) // no series before the first
+	events.Disconnected("closed")
 	reg.MustRegister(metrics.NewState(func(context.Context) (metrics.State, error) {
 		return metrics.State{
 			Routers:    []metrics.Router{{ID: "r"}},
