@@ -5,6 +5,7 @@ package examples
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,6 +28,9 @@ func TestReadmes(t *testing.T) {
 		{"mininet", []string{"h1 -> h2: ttl=64", "h1 -> h3: ttl=63", "all 12 pings"}},
 	} {
 		t.Run(tt.dir, func(t *testing.T) {
+			if tt.dir == "mininet" {
+				needs(t, "mn")
+			}
 			h := lab.Boot(t)
 			out := runScript(t, h, readScript(t, tt.dir))
 			at := 0
@@ -47,6 +51,18 @@ func TestReadmes(t *testing.T) {
 				t.Errorf("namespaces are left: %q", got)
 			}
 		})
+	}
+}
+
+// needs skips the test if a command is not installed; with CI=true it fails it.
+func needs(t *testing.T, command string) {
+	t.Helper()
+	if _, err := exec.LookPath(command); err == nil {
+		return
+	} else if os.Getenv("CI") == "true" {
+		t.Fatal(err)
+	} else {
+		t.Skip(err)
 	}
 }
 
