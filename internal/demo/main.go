@@ -1,8 +1,11 @@
 // Command demo shows ofdvr's main job on a real Open vSwitch: two machines on
 // two networks, and a router between them that is nothing but flows. Run it with
-// make demo, from the top of the repository. Everything that it prints after a
-// $ is what that command printed, and each claim is checked; it exits with 1 if
-// one does not hold. It leaves nothing behind.
+// make demo, from the top of the repository. The command
+// lines after a $ are run as they are printed, and what they print is shortened
+// but never made up. Three are done in another way: the daemon is started and
+// signaled by this program, and it fetches the metrics itself, as curl may be
+// missing. Each claim is checked; it exits with 1 if one does not hold. It leaves
+// nothing behind.
 package main
 
 import (
