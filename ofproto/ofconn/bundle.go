@@ -44,7 +44,7 @@ const (
 // run at the same time, but then their order is not known.
 func (c *Conn) Commit(ctx context.Context, mods []ofproto.FlowMod) error {
 	b := bundle{mods: mods, added: make(chan struct{})}
-	cl, err := c.begin(ctx, len(mods)+3, b.deliver)
+	cl, err := c.begin(ctx, len(mods)+3, c.cfg.MaxAnswer, b.deliver)
 	if err != nil {
 		return fmt.Errorf("commit bundle: %w", err)
 	}

@@ -14,7 +14,7 @@ type call struct {
 	// deliver takes what came in answer to message i of the call and reports
 	// whether the call is complete. It runs on the reader's goroutine.
 	deliver func(i int, m ofproto.Message) bool
-	bytes   int           // of what was delivered
+	room    int           // bytes that may yet be delivered
 	done    chan struct{} // closed when complete
 	err     error         // why it ended incomplete; set before done is closed
 }
@@ -27,8 +27,8 @@ type calls struct {
 	ended error // set when the connection has ended
 }
 
-// start begins a call of n messages.
-func (cs *calls) start(n int, deliver func(int, ofproto.Message) bool) (*call, error) {
+// start begins a call of n messages, to which answers of room bytes may come.
+func (cs *calls) start(n, room int, deliver func(int, ofproto.Message) bool) (*call, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.ended != nil {
@@ -37,22 +37,21 @@ func (cs *calls) start(n int, deliver func(int, ofproto.Message) bool) (*call, e
 	if cs.next+uint32(n) < cs.next { // would wrap
 		cs.next = 0
 	}
-	cl := &call{first: cs.next + 1, last: cs.next + uint32(n), deliver: deliver, done: make(chan struct{})}
+	cl := &call{first: cs.next + 1, last: cs.next + uint32(n), deliver: deliver, room: room, done: make(chan struct{})}
 	cs.next = cl.last
 	cs.open = append(cs.open, cl)
 	return cl, nil
 }
 
 // deliver passes m, which has n bytes, to the call that it answers, and reports
-// whether there is one. It fails if the call has got more than most bytes.
-func (cs *calls) deliver(xid uint32, m ofproto.Message, n, most int) (bool, error) {
+// whether there is one. It fails if the call gets more than it has room for.
+func (cs *calls) deliver(xid uint32, m ofproto.Message, n int) (bool, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	for i, cl := range cs.open {
 		if cl.first <= xid && xid <= cl.last {
-			cl.bytes += n
-			if cl.bytes > most {
-				return true, fmt.Errorf("%w: more than %d bytes", ErrTooLong, most)
+			if cl.room -= n; cl.room < 0 {
+				return true, ErrTooLong
 			}
 			if cl.deliver(int(xid-cl.first), m) {
 				cs.open = append(cs.open[:i:i], cs.open[i+1:]...)
@@ -89,14 +88,14 @@ func (cs *calls) endAll(err error) {
 }
 
 // begin starts a call of n messages once the version is agreed on.
-func (c *Conn) begin(ctx context.Context, n int, deliver func(i int, m ofproto.Message) bool) (*call, error) {
+func (c *Conn) begin(ctx context.Context, n, room int, deliver func(i int, m ofproto.Message) bool) (*call, error) {
 	select {
 	case <-c.hello:
 	case <-c.closed:
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	return c.calls.start(n, deliver)
+	return c.calls.start(n, room, deliver)
 }
 
 // send sends messages from to to-1 of a call, as encode appends them.
@@ -124,10 +123,10 @@ func (cl *call) wait(ctx context.Context) error {
 	}
 }
 
-// ask sends m and gives each message that the switch answers to deliver, until
-// that returns true.
-func (c *Conn) ask(ctx context.Context, m ofproto.Message, deliver func(ofproto.Message) bool) error {
-	cl, err := c.begin(ctx, 1, func(_ int, m ofproto.Message) bool { return deliver(m) })
+// ask sends m and gives each message that the switch answers, of room bytes
+// together, to deliver, until that returns true.
+func (c *Conn) ask(ctx context.Context, m ofproto.Message, room int, deliver func(ofproto.Message) bool) error {
+	cl, err := c.begin(ctx, 1, room, func(_ int, m ofproto.Message) bool { return deliver(m) })
 	if err != nil {
 		return err
 	}
@@ -142,7 +141,7 @@ func (c *Conn) ask(ctx context.Context, m ofproto.Message, deliver func(ofproto.
 // message is returned as an error that wraps its [ofproto.ErrorCode].
 func (c *Conn) Call(ctx context.Context, m ofproto.Message) (ofproto.Message, error) {
 	var reply ofproto.Message
-	err := c.ask(ctx, m, func(m ofproto.Message) bool {
+	err := c.ask(ctx, m, maxShortAnswer, func(m ofproto.Message) bool {
 		reply = m
 		return true
 	})

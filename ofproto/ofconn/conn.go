@@ -42,18 +42,20 @@ type Config struct {
 	// EchoInterval is how long a switch may be silent before it is probed;
 	// after a second interval it counts as dead. 0 means 5 s.
 	EchoInterval time.Duration
-	// MaxAnswer is how many bytes the answer to one request may have, all parts
-	// together. 0 means 1 GiB, which is some five million flows.
+	// MaxAnswer is how many bytes the answer to a request for flows, or the
+	// errors of a commit, may have, all parts together. 0 means 1 GiB, which is
+	// some five million flows. Other answers may have 16 MiB.
 	MaxAnswer int
 	// MaxUnasked is how many messages a second that answer no request may come
-	// in the long run; ten times as many may come at once. 0 means 100,000.
+	// in the long run; ten times as many may come at once. 0 means 10,000.
 	MaxUnasked int
 }
 
 const (
 	defaultEchoInterval = 5 * time.Second
 	defaultMaxAnswer    = 1 << 30
-	defaultMaxUnasked   = 100_000
+	defaultMaxUnasked   = 10_000
+	maxShortAnswer      = 16 << 20
 	maxHello            = 1024
 	readBufferSize      = 1 << 17 // holds the longest message, 65,535 bytes
 	chunkSize           = 1 << 16 // bytes that are handed to the writer at once, or a little more
@@ -145,7 +147,7 @@ func (c *Conn) readLoop(heard chan<- struct{}, handle func(ofproto.Message)) err
 		if _, err := r.Discard(len(b)); err != nil {
 			return fmt.Errorf("read from switch: %w", err)
 		}
-		answers, err := c.calls.deliver(h.XID, m, len(b), c.cfg.MaxAnswer)
+		answers, err := c.calls.deliver(h.XID, m, len(b))
 		switch e, isEcho := m.(ofproto.Echo); {
 		case err != nil:
 			return err

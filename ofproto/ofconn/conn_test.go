@@ -175,8 +175,9 @@ func TestRepliesByXID(t *testing.T) {
 		a, b := p.expect(ofproto.FeaturesRequest{}), p.expect(ofproto.FeaturesRequest{})
 		p.send(77, ofproto.Features{DPID: 77}) // nobody asked
 		p.send(b, ofproto.Features{DPID: ofproto.DPID(b)})
+		first := <-answers
 		p.send(a, ofproto.ErrorMessage{Code: ofproto.ErrTableFull})
-		first, second := <-answers, <-answers
+		second := <-answers
 		if first.err != nil || first.f.DPID != ofproto.DPID(b) || !errors.Is(second.err, ofproto.ErrTableFull) {
 			t.Errorf("answers are %+v, %+v", first, second)
 		}

@@ -43,8 +43,12 @@ func (c *Conn) Flows(ctx context.Context, filter ofproto.FlowFilter) ([]ofproto.
 // Multipart sends a multipart request and gives each part of the answer to
 // take, which reports whether it is of the kind that was asked for.
 func (c *Conn) Multipart(ctx context.Context, req ofproto.MultipartBody, take func(ofproto.MultipartBody) bool) error {
+	room := maxShortAnswer
+	if _, ok := req.(ofproto.FlowStatsRequest); ok {
+		room = c.cfg.MaxAnswer
+	}
 	var bad error
-	err := c.ask(ctx, ofproto.Request(req), func(m ofproto.Message) bool {
+	err := c.ask(ctx, ofproto.Request(req), room, func(m ofproto.Message) bool {
 		switch m := m.(type) {
 		case ofproto.ErrorMessage:
 			bad = fmt.Errorf("switch answered: %w", m.Code)
