@@ -76,8 +76,8 @@ var linkCounters = regexp.MustCompile(`RX: +bytes +packets[^\n]*\n +(\d+) +(\d+)
 func counterLines(out string) string { return out[max(0, strings.Index(out, "    RX:")):] }
 
 func (d *demo) flows(ctx context.Context) error {
-	d.say("These are the flows of the router's bridge that have counted packets, without cookies and times.\n" +
-		"What a flow does is said below it.")
+	d.say("These are the flows of the router's bridge that have counted packets, without cookies, times,\n" +
+		"bytes, and the match on “no VLAN tag”. What a flow does is said below it.")
 	const line = "ovs-ofctl -O OpenFlow13 --names dump-flows rb-r1"
 	d.command(line)
 	d.wait("waiting until Open vSwitch has added up its counters")
