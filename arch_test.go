@@ -23,6 +23,7 @@ var mayImport = map[string]string{
 	"metrics":            "ofproto",
 	"cmd/ofdvr":          "controller controller/api internal/namespace metrics ofproto ovsdb routing routing/intent",
 	"internal/lab":       "",
+	"internal/demo":      "internal/lab ofproto routing",
 	"internal/testsum":   "",
 }
 

@@ -160,9 +160,7 @@ func (p *pass) run(ctx context.Context) {
 		return
 	}
 	p.connected = true
-	for _, op := range res.Ops {
-		p.log.Info("changed OVSDB", zap.Stringer("operation", op))
-	}
+	logOps(p.log, res.Ops)
 	for _, problem := range res.Problems {
 		p.problem(problem.Router, problem.Error())
 	}
@@ -218,7 +216,10 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 	}
 	changed, err := namespace.Ensure(ctx, d)
 	for _, what := range changed {
-		p.log.Info("changed namespace", zap.String("router", r.ID), zap.String("change", what))
+		p.log.Debug("changed a part of a namespace", zap.String("router", r.ID), zap.String("change", what))
+	}
+	if len(changed) > 0 {
+		p.log.Info("changed namespace", zap.String("router", r.ID), zap.String("changes", brief(changed)))
 	}
 	if err == nil {
 		return

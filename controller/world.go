@@ -163,7 +163,7 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 	if old := st.session; old != nil {
 		old.stop(fmt.Errorf("%w: bridge %s has connected anew", errStopping, s.bridge))
 	}
-	s.rec = newReconciler(id, s.conn, c.rec, func(r Report) { c.reported(s, id, r) }, s.log.With(zap.String("router", id)))
+	s.rec = newReconciler(id, s.conn, c.rec, func(r Report) { c.reported(s, id, r) }, c.log.With(zap.String("router", id), zap.String("bridge", s.bridge)))
 	st.session, st.since, st.report = s, time.Now(), Report{}
 	w.dirty[id] = true
 }

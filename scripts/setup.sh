@@ -24,6 +24,7 @@ ip           iproute2
 ping         iputils-ping
 ethtool      ethtool
 tcpdump      tcpdump
+traceroute   traceroute
 iperf3       iperf3
 mn           mininet
 nsenter      util-linux

@@ -81,9 +81,9 @@ read the topology again; a file with mistakes changes nothing.`,
 	f.StringVar(&o.bridge, "integration-bridge", defaultBridge, "`bridge` that machines are plugged into")
 	f.StringVar(&o.metrics, "metrics", defaultMetrics, "where Prometheus scrapes, `ADDRESS:PORT`; \"\" for nowhere")
 	f.StringVar(&o.api, "api", defaultAPI, "socket that ofdvr status asks, `unix:PATH`")
-	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
-	f.StringVar(&o.logFormat, "log-format", "console", "console for people, json for machines")
-	f.StringVar(&config, "config", "", "YAML `FILE` with any of these keys; flags go before it")
+	f.StringVar(&o.logLevel, "log-level", "info", "least important `LEVEL` to log: debug, info, warn or error")
+	f.StringVar(&o.logFormat, "log-format", "console", "`FORMAT` of the log: console for people, json for machines")
+	f.StringVar(&config, "config", "", "YAML `FILE` whose keys are the names of these flags; a flag that is given overrides its key")
 	return cmd
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -53,7 +54,7 @@ when the timeout has passed.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&endpoint, "api", defaultAPI, "socket of the daemon, as `unix:PATH`")
-	f.StringVarP(&output, "output", "o", "table", "`table` or json")
+	f.StringVarP(&output, "output", "o", "table", "`FORMAT`: table or json")
 	f.BoolVar(&wait, "wait", false, "return when everything wanted is confirmed by the switches")
 	f.DurationVar(&timeout, "timeout", 30*time.Second, "how long --wait waits")
 	return cmd
@@ -124,7 +125,9 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 		}
 		t.AppendRow(table.Row{r.ID, r.Bridge, connected(r.Connected), r.FlowsWanted, r.FlowsInstalled, state})
 	}
-	fmt.Fprintln(w, t.Render())
+	for line := range strings.Lines(t.Render()) {
+		fmt.Fprintln(w, strings.TrimRight(line, " \n"))
+	}
 	for _, p := range s.Problems {
 		fmt.Fprintf(w, "problem: %s\n", p)
 	}

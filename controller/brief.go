@@ -1,0 +1,51 @@
+package controller
+
+import (
+	"fmt"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/ovsdb"
+)
+
+// maxBrief is how many things a line of the log names.
+const maxBrief = 4
+
+// brief joins the first few of what happened.
+func brief(what []string) string {
+	if n := len(what) - maxBrief; n > 1 {
+		return fmt.Sprintf("%s and %d more", strings.Join(what[:maxBrief], ", "), n)
+	}
+	return strings.Join(what, ", ")
+}
+
+// logOps logs what was done in the database: a line for each router and verb,
+// and at debug level a line for each row.
+func logOps(log *zap.Logger, ops []ovsdb.Op) {
+	type line struct{ router, verb string }
+	var lines []line // in the order of ops
+	names := make(map[line][]string)
+	inserted := make(map[string]bool) // UUIDs
+	for _, op := range ops {
+		log.Debug("changed a row of OVSDB", zap.String("router", op.Router), zap.Stringer("operation", op))
+		if op.Verb == ovsdb.Insert {
+			inserted[op.Row.UUID] = true
+			if inserted[op.Parent.UUID] && (op.Row.Table != ovsdb.TablePort || op.Row.Name == op.Parent.Name) {
+				continue // goes without saying: a bridge has a controller and a port, a port an interface
+			}
+		}
+		name := op.Row.Name
+		if op.Verb == ovsdb.Update {
+			_, name, _ = strings.Cut(op.String(), " ") // with the table and the columns
+		}
+		l := line{op.Router, op.Verb.String()}
+		if names[l] == nil {
+			lines = append(lines, l)
+		}
+		names[l] = append(names[l], name)
+	}
+	for _, l := range lines {
+		log.Info("changed OVSDB", zap.String("router", l.router), zap.String(l.verb, brief(names[l])))
+	}
+}

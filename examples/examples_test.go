@@ -1,0 +1,135 @@
+// Package examples holds examples for people. Its test runs the commands in each
+// example's README.md, as they are written.
+package examples
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
+)
+
+func TestMain(m *testing.M) { lab.Main(m) }
+
+func TestReadmes(t *testing.T) {
+	for _, tt := range []struct {
+		dir  string
+		want []string // in this order, in the output
+	}{
+		{"two-networks", []string{
+			"ok: 2 networks, 1 router, 2 ports", "ready", "ttl=63", " 0% packet loss", "remove Bridge rb-r1",
+		}},
+		{"external-bridge", []string{"ready", "ttl=63", " 0% packet loss"}},
+		{"mininet", []string{"h1 -> h2: ttl=64", "h1 -> h3: ttl=63", "all 12 pings"}},
+	} {
+		t.Run(tt.dir, func(t *testing.T) {
+			if tt.dir == "mininet" {
+				needs(t, "mn")
+			}
+			h := lab.Boot(t)
+			out := runScript(t, h, readScript(t, tt.dir))
+			at := 0
+			for _, want := range tt.want {
+				i := strings.Index(out[at:], want)
+				if i < 0 {
+					t.Fatalf("%q is missing, or not where it should be, in\n%s", want, out)
+				}
+				at += i + len(want)
+			}
+			if got := lab.Run(t, h, "ovs-vsctl", "list-br"); got != "br-int\n" {
+				t.Errorf("bridges are left: %q", got)
+			}
+			if got := lab.Run(t, h, "ovs-vsctl", "list-ports", "br-int"); got != "" {
+				t.Errorf("ports are left: %q", got)
+			}
+			if got := lab.Run(t, h, "ip", "netns"); got != "" {
+				t.Errorf("namespaces are left: %q", got)
+			}
+		})
+	}
+}
+
+// needs skips the test if a command is not installed; with CI=true it fails it.
+func needs(t *testing.T, command string) {
+	t.Helper()
+	if _, err := exec.LookPath(command); err == nil {
+		return
+	} else if os.Getenv("CI") == "true" {
+		t.Fatal(err)
+	} else {
+		t.Skip(err)
+	}
+}
+
+// readScript returns the shell commands in a README.md.
+func readScript(t *testing.T, dir string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for i, part := range strings.Split(string(data), "\n```") {
+		if code, ok := strings.CutPrefix(part, "sh\n"); ok && i%2 == 1 {
+			b.WriteString(code + "\n")
+		}
+	}
+	if b.Len() == 0 {
+		t.Fatalf("%s/README.md has no commands", dir)
+	}
+	return b.String()
+}
+
+// runScript runs script at the top of the repository, with ofdvr in PATH, and
+// returns what it printed.
+func runScript(t *testing.T, h *lab.Host, script string) string {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary, err := lab.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	if err := os.Symlink(binary, filepath.Join(bin, "ofdvr")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := h.Command(ctx, "env", "--chdir="+root, "PATH="+bin+":"+os.Getenv("PATH"), "LC_ALL=C", "sh", "-exc", script)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+	return string(out)
+}
+
+func TestTopologies(t *testing.T) {
+	lab.Require(t) // for the program
+	h, err := lab.NewHost(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	files, err := filepath.Glob("*/*.yaml")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("topology files: %q, %v", files, err)
+	}
+	for _, name := range files {
+		path, err := filepath.Abs(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := h.Ofdvr(t.Context(), "check", path); err != nil || !strings.Contains(out, ": ok: ") {
+			t.Errorf("%s: %q, %v", name, out, err)
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// A screen is where the demonstration is told. Its methods may not be called
+// concurrently.
+type screen struct {
+	w      io.Writer
+	tty    bool // w is a terminal: show what takes time
+	colour bool
+	step   int    // the number of the last title
+	busy   string // what the progress line says; "" if there is none
+}
+
+// Select Graphic Rendition parameters (ECMA-48 §8.3.117).
+const (
+	bold  = "1"
+	green = "32"
+	cyan  = "36"
+)
+
+func (s *screen) paint(sgr, text string) string {
+	if !s.colour {
+		return text
+	}
+	return "\x1b[" + sgr + "m" + text + "\x1b[0m"
+}
+
+// title begins the next step.
+func (s *screen) title(text string) {
+	s.clear()
+	s.step++
+	fmt.Fprintf(s.w, "\n%s\n", s.paint(bold, fmt.Sprintf("%d. %s", s.step, text)))
+}
+
+// say prints what a person should know.
+func (s *screen) say(format string, args ...any) {
+	s.clear()
+	fmt.Fprintf(s.w, format+"\n", args...)
+}
+
+// command prints a command as a person would type it.
+func (s *screen) command(line string) {
+	s.clear()
+	fmt.Fprintf(s.w, "%s\n", s.paint(cyan, "  $ "+line))
+}
+
+// output prints what a command has printed.
+func (s *screen) output(text string) {
+	s.clear()
+	for line := range strings.Lines(strings.Trim(text, "\n")) {
+		fmt.Fprintln(s.w, strings.TrimRight("    "+line, "\n "))
+	}
+}
+
+// proved prints a claim that has been checked.
+func (s *screen) proved(format string, args ...any) {
+	s.clear()
+	fmt.Fprintf(s.w, "  %s %s\n", s.paint(green, "✓"), fmt.Sprintf(format, args...))
+}
+
+// wait says, on a terminal, what takes a moment. The next line replaces it.
+func (s *screen) wait(what string) {
+	s.clear()
+	if s.tty {
+		s.busy = what
+		fmt.Fprintf(s.w, "  … %s", what)
+	}
+}
+
+func (s *screen) clear() {
+	if s.busy != "" {
+		fmt.Fprint(s.w, "\r\x1b[K")
+		s.busy = ""
+	}
+}
