@@ -59,6 +59,9 @@ func (c *Controller) refuse(peer net.Addr, bridge string, err error) {
 	if who == "" {
 		who, _, _ = net.SplitHostPort(peer.String()) // or "", of a Unix socket
 	}
+	if text := err.Error(); reason == "tls" { // of the several ways to fail each is told; times are behind that
+		who += " " + text[:min(len(text), 100)]
+	}
 	fields := []zap.Field{zap.Stringer("peer", peer), zap.Error(err)}
 	if bridge != "" {
 		fields = append(fields, zap.String("bridge", bridge))
