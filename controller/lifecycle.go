@@ -41,6 +41,7 @@ type lifecycle struct {
 type lifecycleReport struct {
 	Model     *routing.Model      // the intent that it is about
 	Connected bool                // to ovsdb-server
+	Complete  bool                // everything is as intended, but for the problems
 	Settled   bool                // everything is as intended
 	Problems  map[string][]string // by router; "" is all of them
 }
@@ -129,7 +130,8 @@ func (l *lifecycle) work(ctx context.Context) error {
 		}
 		l.report(lifecycleReport{
 			Model: model, Connected: p.connected, Problems: p.problems,
-			Settled: p.connected && len(p.problems) == 0,
+			Complete: p.complete,
+			Settled:  p.complete && len(p.problems) == 0,
 		})
 	}
 }
@@ -139,6 +141,7 @@ type pass struct {
 	*lifecycle
 	model      *routing.Model
 	connected  bool
+	complete   bool // all was compared and, but for the problems, mended
 	retry      bool // something failed that nothing will tell of when it can succeed
 	problems   map[string][]string
 	namespaces []string // those of managed routers
@@ -173,6 +176,7 @@ func (p *pass) run(ctx context.Context) {
 		}
 	}
 	p.removeNamespaces(wanted)
+	p.complete = true
 }
 
 // desiredBridges is what the database should hold for the managed routers.

@@ -73,7 +73,7 @@ func (c *Controller) status(w *world) Status {
 		s.OVSDB = &OVSDBStatus{Endpoint: c.cfg.OVSDB, Connected: w.lifecycle.Connected}
 		s.Problems = append(s.Problems, w.lifecycle.Problems[""]...)
 	}
-	s.Settled = len(s.Problems) == 0 && c.lifecycleSettled(w)
+	s.Settled = len(s.Problems) == 0 && (c.lifecycle == nil || c.lifecycleComplete(w) && w.lifecycle.Settled)
 	for _, st := range w.sorted() {
 		r := c.routerStatus(w, st)
 		s.Settled = s.Settled && r.Settled
@@ -105,14 +105,14 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 		r.Problems = append(r.Problems, e.Error())
 	}
 	confirmed := st.report.Settled && st.report.Generation == st.gen && !w.dirty[st.router.ID]
-	r.Settled = confirmed && len(r.Problems) == 0 && (!r.Managed || c.lifecycleSettled(w))
+	r.Settled = confirmed && len(r.Problems) == 0 && (!r.Managed || c.lifecycleComplete(w))
 	return r
 }
 
-// lifecycleSettled reports whether OVSDB and the namespaces are as the topology
-// wants them; a report about an earlier topology says nothing about that.
-func (c *Controller) lifecycleSettled(w *world) bool {
-	return c.lifecycle == nil || w.lifecycle.Settled && w.lifecycle.Model == w.topology.Model
+// lifecycleComplete reports whether OVSDB and the namespaces have been made what
+// the present topology wants, but for the problems that are reported.
+func (c *Controller) lifecycleComplete(w *world) bool {
+	return w.lifecycle.Complete && w.lifecycle.Model == w.topology.Model
 }
 
 // notConnected says what to do about a bridge that is not connected.

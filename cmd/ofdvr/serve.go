@@ -120,8 +120,12 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 	g.Go(func() error { return c.Run(ctx, topology) })
 	g.Go(func() error { return reloadOnHangup(ctx, hangup, o.topology, c, log) })
 	g.Go(func() error {
-		<-parent.Done()
-		return stopping
+		select {
+		case <-parent.Done():
+			return stopping
+		case <-ctx.Done(): // something has failed
+			return context.Cause(ctx)
+		}
 	})
 	err = g.Wait()
 	if parent.Err() != nil {
