@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/ovsdb"
 	"github.com/ofdvr/ofdvr/routing"
 )
@@ -38,6 +39,15 @@ type Config struct {
 	// EchoInterval is how long a switch may be silent before it is probed;
 	// after a second interval it counts as dead. 0 means 5 s.
 	EchoInterval time.Duration
+	// Limits on what a peer may do, before it is disconnected. For 0 see
+	// [ofconn.Config] and, for MaxMute, 2048.
+	MaxAnswer  int // bytes of an answer
+	MaxUnasked int // messages a second that answer nothing; ten times as many at once
+	MaxMute    int // connections that have not said who they are; then the oldest goes
+}
+
+func (cfg Config) conn() ofconn.Config {
+	return ofconn.Config{EchoInterval: cfg.EchoInterval, MaxAnswer: cfg.MaxAnswer, MaxUnasked: cfg.MaxUnasked}
 }
 
 // A Controller makes routing bridges do what the intent says. Create it with
@@ -62,12 +72,16 @@ type Controller struct {
 // New returns a Controller that tells rec what it does. It fails if cfg is
 // wrong.
 func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
+	if cfg.MaxMute <= 0 {
+		cfg.MaxMute = defaultMaxMute
+	}
 	c := &Controller{
 		cfg:     cfg,
 		log:     log,
 		rec:     rec,
 		events:  make(chan func(*world), 64),
 		stopped: make(chan struct{}),
+		crowd:   crowd{most: cfg.MaxMute},
 	}
 	for _, target := range cfg.OpenFlow {
 		e, err := parseEndpoint(target)

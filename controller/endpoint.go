@@ -75,7 +75,7 @@ func (e endpoint) listen(ctx context.Context) (net.Listener, error) {
 	ln, err := lc.Listen(ctx, network, e.addr)
 	if err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
-			err = fmt.Errorf("%w; does another controller run there?", err)
+			err = fmt.Errorf("%w; does another controller run on this port?", err)
 		}
 		return nil, fmt.Errorf("listen for switches on %v: %w", e, err)
 	}

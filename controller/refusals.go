@@ -129,14 +129,16 @@ func (s *sampler) sample(kind string) (before int, ok bool) {
 	return before, true
 }
 
-// maxMute is how many connections may be open that have not said who they are.
+// defaultMaxMute is how many connections may be open that have not said who they are.
 // A
 // switch needs a few milliseconds for that; each that does not costs some 30 kB.
-const maxMute = 2048
+const defaultMaxMute = 2048
 
 // A crowd is the sessions of switches that have not introduced themselves. When
 // there are too many, the oldest has to go.
 type crowd struct {
+	most int
+
 	mu       sync.Mutex
 	sessions []*session // oldest first
 }
@@ -145,7 +147,7 @@ func (w *crowd) add(s *session) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sessions = append(w.sessions, s)
-	if len(w.sessions) > maxMute {
+	if len(w.sessions) > w.most {
 		w.sessions[0].stop(errCrowd)
 		w.sessions = w.sessions[1:]
 	}

@@ -111,7 +111,7 @@ func (c *Controller) serve(parent context.Context, nc net.Conn) {
 	ctx, stop := context.WithCancelCause(parent)
 	defer stop(nil)
 	s := &session{
-		conn:  ofconn.New(nc, ofconn.Config{EchoInterval: c.cfg.EchoInterval}),
+		conn:  ofconn.New(nc, c.cfg.conn()),
 		log:   c.log.With(zap.Stringer("peer", nc.RemoteAddr())),
 		stop:  stop,
 		ports: newPortTable(),

@@ -129,6 +129,16 @@ func TestPlan(t *testing.T) {
 				"could not open network device qr-blue (File exists); see the log of ovs-vswitchd"},
 		},
 		{
+			name: "patch port whose error is over",
+			byHand: func(s *ovsdb.State) {
+				for _, p := range s.Bridges[1].Ports {
+					if i := &p.Interfaces[0]; i.Type == "patch" {
+						i.OFPort, i.Error = 5, "No usable peer 'rq-blue' exists in 'netdev' datapath."
+					}
+				}
+			},
+		},
+		{
 			name:     "unwanted bridge with a port of somebody else",
 			byHand:   func(s *ovsdb.State) { s.Bridges[1].Ports = append(s.Bridges[1].Ports, portRow("eth0")) },
 			change:   func(d *ovsdb.Desired) { d.Bridges = d.Bridges[1:] },

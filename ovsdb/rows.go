@@ -203,10 +203,14 @@ func (p *planner) updatePort(b *BridgeRow, port *PortRow, w *wantPort) {
 	p.switchErrors(b, port, w.key, w.what)
 }
 
-// switchErrors reports what ovs-vswitchd could not do for port.
+// switchErrors reports what ovs-vswitchd could not do for port. That a patch
+// port which it has made has no usable peer may be long over: it takes back
+// such an error only at the next change of its configuration (OVS
+// vswitchd/bridge.c). Whether there is a peer, the plan itself knows.
 func (p *planner) switchErrors(b *BridgeRow, port *PortRow, k key, what string) {
 	for _, f := range port.Interfaces {
-		if f.Error == "" && f.OFPort != -1 {
+		stale := f.Type == "patch" && f.OFPort > 0
+		if f.OFPort != -1 && (f.Error == "" || stale) {
 			continue
 		}
 		detail := "ovs-vswitchd could not create it"

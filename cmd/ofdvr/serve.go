@@ -37,6 +37,7 @@ type serveOptions struct {
 	topology, ovsdb, bridge, metrics, api, logLevel, logFormat string
 	openflow                                                   []string
 	tls                                                        controller.TLSFiles
+	maxAnswer, maxUnasked, maxMute                             int
 }
 
 func newServe() *cobra.Command {
@@ -81,6 +82,9 @@ read the topology again; a file with mistakes changes nothing.`,
 	f.StringVar(&o.bridge, "integration-bridge", defaultBridge, "`bridge` that machines are plugged into")
 	f.StringVar(&o.metrics, "metrics", defaultMetrics, "where Prometheus scrapes, `ADDRESS:PORT`; \"\" for nowhere")
 	f.StringVar(&o.api, "api", defaultAPI, "socket that ofdvr status asks, `unix:PATH`")
+	f.IntVar(&o.maxAnswer, "max-answer", 1<<30, "`bytes` that a switch may answer to a request for its flows, before it is disconnected")
+	f.IntVar(&o.maxUnasked, "max-unasked", 10_000, "`messages` a second, and ten times as many at once, that a switch may send without being asked, before it is disconnected")
+	f.IntVar(&o.maxMute, "max-mute", 2048, "`connections` that may be open without saying whose they are, before the oldest is ended")
 	f.StringVar(&o.logLevel, "log-level", "info", "least important `LEVEL` to log: debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "console", "`FORMAT` of the log: console for people, json for machines")
 	f.StringVar(&config, "config", "", "YAML `FILE` whose keys are the names of these flags; a flag that is given overrides its key")
@@ -102,6 +106,9 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 	c, err := controller.New(controller.Config{
 		OpenFlow:          o.openflow,
 		TLS:               o.tls,
+		MaxAnswer:         o.maxAnswer,
+		MaxUnasked:        o.maxUnasked,
+		MaxMute:           o.maxMute,
 		OVSDB:             o.ovsdb,
 		IntegrationBridge: o.bridge,
 	}, events, log)
