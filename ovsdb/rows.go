@@ -203,10 +203,12 @@ func (p *planner) updatePort(b *BridgeRow, port *PortRow, w *wantPort) {
 	p.switchErrors(b, port, w.key, w.what)
 }
 
-// switchErrors reports what ovs-vswitchd could not do for port.
+// switchErrors reports what ovs-vswitchd could not do for port. That a patch
+// port which exists has no peer is old news: both ends are ours, and Open
+// vSwitch does not take the error back when the peer comes a little later.
 func (p *planner) switchErrors(b *BridgeRow, port *PortRow, k key, what string) {
 	for _, f := range port.Interfaces {
-		if f.Error == "" && f.OFPort != -1 {
+		if f.Error == "" && f.OFPort != -1 || f.Type == "patch" && f.OFPort > 0 {
 			continue
 		}
 		detail := "ovs-vswitchd could not create it"
