@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -56,18 +55,4 @@ func (s *site) metric(want float64, name string) {
 	if got, ok := s.scrape()[name]; !ok || got != want {
 		s.t.Errorf("%s is %v (there: %v), want %v", name, got, ok, want)
 	}
-}
-
-// metrics waits until all of want are what they should be.
-func (s *site) metrics(want map[string]float64) {
-	s.t.Helper()
-	s.eventually("metrics", func() error {
-		have := s.scrape()
-		for name, v := range want {
-			if got, ok := have[name]; !ok || got != v {
-				return fmt.Errorf("%s is %v (there: %v), want %v", name, got, ok, v)
-			}
-		}
-		return nil
-	})
 }
