@@ -18,7 +18,7 @@ func AllErrorCodes() []ErrorCode { return slices.Sorted(maps.Keys(errorMeanings)
 // of what it needs: exact, and with part of it where that is possible.
 func EveryField() (ms []Match) {
 	for id := FieldRaw + 1; id < numFields; id++ {
-		if id == FieldInPhyPort || id == FieldPBBISID || id == FieldIPv6ExtHdr || id == FieldRecircID {
+		if id == FieldInPhyPort || id == FieldPBBISID || id == FieldIPv6ExtHdr || id == FieldRecircID || id == FieldIPTOS || id == FieldInPort16 {
 			continue // not in Open vSwitch, or not for controllers
 		}
 		fi := &fields[id]

@@ -119,6 +119,8 @@ func (fi *fieldInfo) text(v [16]byte) string {
 		return netip.AddrFrom16(v).String()
 	case port:
 		return PortNo(binary.BigEndian.Uint32(v[:4])).String()
+	case port16:
+		return widePort(binary.BigEndian.Uint16(v[:2])).String()
 	}
 	if fi.width == 16 {
 		s := strings.TrimLeft(hex.EncodeToString(v[:]), "0")
