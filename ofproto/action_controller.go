@@ -68,10 +68,10 @@ func (a Controller) appendAction(b []byte) []byte {
 	}
 	b = append(appendNX(b, nxController2), 0, 0, 0, 0, 0, 0)
 	if a.MaxLen != 0xffff {
-		b = appendProperty(b, ctlMaxLen, string(be16(a.MaxLen)))
+		b = appendProperty(b, ctlMaxLen, string(be16(a.MaxLen))+"\x00\x00")
 	}
 	if a.ID != 0 {
-		b = appendProperty(b, ctlID, string(be16(a.ID)))
+		b = appendProperty(b, ctlID, string(be16(a.ID))+"\x00\x00")
 	}
 	if a.Reason != reasonAction {
 		b = appendProperty(b, ctlReason, string([]byte{a.Reason}))
@@ -114,8 +114,10 @@ func decodeController(subtype uint16, r *reader) Action {
 		switch typ {
 		case ctlMaxLen:
 			a.MaxLen = val.u16()
+			val.zeros(2)
 		case ctlID:
 			a.ID = val.u16()
+			val.zeros(2)
 		case ctlReason:
 			a.Reason = val.u8()
 		case ctlUserdata:

@@ -93,3 +93,13 @@ func EveryField() (ms []Match) {
 	}
 	return ms
 }
+
+// ParsedField returns the last field of the match that s is.
+func ParsedField(s string) Field {
+	m, err := ParseMatch(s)
+	if err != nil {
+		panic(err)
+	}
+	fs := slices.Collect(m.Fields())
+	return fs[len(fs)-1]
+}

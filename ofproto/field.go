@@ -105,15 +105,16 @@ func masked(id FieldID, val, mask []byte) Field {
 	return f.normalize()
 }
 
-// normalize clears the bits that are wildcards, and makes a mask of all bits
-// that the field has one of all ones.
+// normalize clears the bits that are wildcards or that the field does not
+// have, and makes a mask of all bits that it has one of all ones.
 func (f Field) normalize() Field {
 	fi := &fields[f.id]
 	all := true
 	for i := range fi.width {
-		f.val[i] &= f.mask[i]
 		has := fi.significant(i)
-		all = all && f.mask[i]&has == has
+		f.mask[i] &= has
+		f.val[i] &= f.mask[i]
+		all = all && f.mask[i] == has
 	}
 	if all {
 		f.mask = fi.ones()

@@ -115,8 +115,8 @@ func (in RawInstruction) appendInstruction(b []byte) []byte { return append(b, i
 type Instructions struct{ wire string }
 
 // Do returns the given instructions, each kind at most once, in the order in
-// which they are carried out: meter, apply, clear, write, metadata, goto. An
-// [Apply] without actions is left out, as Open vSwitch does.
+// which they are carried out: meter, apply, clear, write, metadata, goto. Those
+// without actions, [Apply] and [Write], are left out, as Open vSwitch does.
 func Do(ins ...Instruction) Instructions {
 	var parts []string
 	for _, in := range ins {
@@ -136,8 +136,10 @@ func orderOf(s string) int {
 	return order(uint16(s[0])<<8 | uint16(s[1]))
 }
 
-// empty reports whether the encoded instruction s is an Apply without actions.
-func empty(s string) bool { return s == "\x00\x04\x00\x08\x00\x00\x00\x00" }
+// empty reports whether the encoded instruction s has no actions but should.
+func empty(s string) bool {
+	return s == "\x00\x03\x00\x08\x00\x00\x00\x00" || s == "\x00\x04\x00\x08\x00\x00\x00\x00"
+}
 
 // ApplyActions is short for Do(Apply{ActionsOf(as...)}).
 func ApplyActions(as ...Action) Instructions { return Do(Apply{ActionsOf(as...)}) }

@@ -153,6 +153,12 @@ var protocols = []struct {
 	{"ip", etherIPv4, 0, true},
 	{"ipv6", etherIPv6, 0, true},
 	{"arp", etherARP, 0, true},
+	{"rarp", etherRARP, 0, true},
+	{"mpls", etherMPLS, 0, true},
+	{"mplsm", etherMPLSM, 0, true},
+	{"ipv4", etherIPv4, 0, true}, // this and what follows are only read
+	{"ip4", etherIPv4, 0, true},
+	{"ip6", etherIPv6, 0, true},
 }
 
 // String returns m in ovs-ofctl syntax; the zero Match is "".
@@ -241,10 +247,10 @@ func (fi *fieldInfo) canonicalMask(s string, hdr uint32) bool {
 	all, none := true, true
 	for i := range fi.width {
 		has := fi.significant(i)
-		if val[i]&^mask[i] != 0 {
+		if val[i]&^mask[i] != 0 || mask[i]&^has != 0 {
 			return false
 		}
-		all = all && mask[i]&has == has
+		all = all && mask[i] == has
 		none = none && mask[i] == 0
 	}
 	return !all && !none

@@ -1,0 +1,7 @@
+package ofproto_test
+
+import (
+	"testing"
+
+	. "github.com/ofdvr/ofdvr/ofproto"
+)
