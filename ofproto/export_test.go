@@ -62,6 +62,7 @@ func EveryField() (ms []Match) {
 		case ctState:
 			val = [16]byte{0, 0, 0, 0x22}
 			with(masked(id, val[:4], be32(0x3a)))
+			with(exact(id, val[:4]))
 			continue
 		case tunFlag:
 			with(masked(id, be16(1), be16(1)))
@@ -102,4 +103,23 @@ func ParsedField(s string) Field {
 	}
 	fs := slices.Collect(m.Fields())
 	return fs[len(fs)-1]
+}
+
+// DecodeInstructions decodes a list of instructions.
+func DecodeInstructions(s string) (Instructions, error) { return decodeInstructions(s) }
+
+// InstructionsWire returns what ins is on the wire.
+func InstructionsWire(ins Instructions) string { return ins.wire }
+
+// DecodeFlows decodes the body of a flow statistics reply.
+func DecodeFlows(b []byte) ([]FlowStats, error) {
+	var fs []FlowStats
+	for len(b) > 0 {
+		f, n, err := decodeFlowStats(b)
+		if err != nil {
+			return nil, err
+		}
+		fs, b = append(fs, f), b[n:]
+	}
+	return fs, nil
 }

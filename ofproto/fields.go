@@ -267,7 +267,7 @@ func makeFields() [numFields]fieldInfo {
 		FieldTunGBPFlags: {name: "tun_gbp_flags", nxm: "NXM_NX_TUN_GBP_FLAGS", class: classNXM1, num: 39, width: 1, format: hexadecimal},
 
 		FieldPktMark:   {name: "pkt_mark", nxm: "NXM_NX_PKT_MARK", class: classNXM1, num: 33, width: 4, format: hexadecimal},
-		FieldCTState:   {name: "ct_state", nxm: "NXM_NX_CT_STATE", class: classNXM1, num: 105, width: 4, format: ctState},
+		FieldCTState:   {name: "ct_state", nxm: "NXM_NX_CT_STATE", class: classNXM1, num: 105, width: 4, bits: 8, format: ctState},
 		FieldCTZone:    {name: "ct_zone", nxm: "NXM_NX_CT_ZONE", class: classNXM1, num: 106, width: 2, format: hexadecimal, noMask: true},
 		FieldCTMark:    {name: "ct_mark", nxm: "NXM_NX_CT_MARK", class: classNXM1, num: 107, width: 4, format: hexadecimal},
 		FieldCTLabel:   {name: "ct_label", nxm: "NXM_NX_CT_LABEL", class: classNXM1, num: 108, width: 16, format: hexadecimal},

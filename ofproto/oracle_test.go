@@ -173,27 +173,37 @@ func TestErrorNames(t *testing.T) {
 
 func subnet(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
-// The same for every field, exact and masked. (What ovs-ofctl prints of both is
-// compared as sets of words, as it orders fields in its own way.)
-func TestEveryField(t *testing.T) {
+// The same for every field, action and instruction. ovs-ofctl has no word for
+// two of them: NXAST_REG_LOAD2, whose text it takes for as many
+// NXAST_REG_LOADs, and the mask of tun_gbp_flags.
+func TestEveryTextAndWireMeanTheSame(t *testing.T) {
 	var text strings.Builder
-	ms := EveryField()
-	for _, m := range ms {
-		if err := m.Validate(); err != nil {
+	flows := everyFlow()
+	for _, f := range flows {
+		if err := f.Match.Validate(); err != nil {
 			t.Error(err)
 		}
-		text.WriteString(Flow{FlowKey: FlowKey{Match: m}}.String() + "\n")
+		text.WriteString(f.String() + "\n")
 	}
 	lines := strings.Split(strings.TrimSpace(parsed(t, text.String())), "\n")
-	if len(lines) != len(ms) {
-		t.Fatalf("ovs-ofctl reads %d flows of %d:\n%s", len(lines), len(ms), strings.Join(lines, "\n"))
+	if len(lines) != len(flows) {
+		t.Fatalf("ovs-ofctl reads %d flows of %d:\n%s", len(lines), len(flows), strings.Join(lines, "\n"))
 	}
-	for i, m := range ms {
-		wire := ofpPrint(t, FlowMod{FlowAdd, Flow{FlowKey: FlowKey{Match: m}}}.Append(nil, 7))
+	for i, f := range flows {
+		if loads(f) {
+			continue
+		}
+		wire := ofpPrint(t, FlowMod{FlowAdd, f}.Append(nil, 7))
 		_, wire, _ = strings.Cut(strings.TrimSpace(wire), "): ADD ")
 		_, want, _ := strings.Cut(strings.TrimSpace(lines[i]), ": ADD ")
 		if want == "" || wire != want {
-			t.Errorf("%v\nwire is read as %q\ntext is read as %q", m, wire, want)
+			t.Errorf("%v\nwire is read as %q\ntext is read as %q", f, wire, want)
 		}
 	}
+}
+
+// loads reports whether f sets a part of a field by NXAST_REG_LOAD2.
+func loads(f Flow) bool {
+	wire := string(FlowMod{FlowAdd, f}.Append(nil, 7))
+	return strings.Contains(wire, "\x00\x00\x23\x20\x00\x21")
 }
