@@ -123,3 +123,9 @@ func DecodeFlows(b []byte) ([]FlowStats, error) {
 	}
 	return fs, nil
 }
+
+// DecodeFlowStats decodes one entry of flow statistics.
+func DecodeFlowStats(b []byte) (FlowStats, error) {
+	fs, _, err := decodeFlowStats(b)
+	return fs, err
+}
