@@ -270,6 +270,9 @@ func (s LearnSpec) String() string {
 	if fi := &fields[s.Dst.Field]; s.Dst.Bits == 0 {
 		var val [16]byte
 		copy(val[:], s.Value[16-fi.width:])
+		if word := fragWord(val[0], 3); fi.format == frag && !strings.Contains(word, "/") {
+			return fi.set + "=" + word
+		}
 		return fi.set + "=" + fi.text(val)
 	}
 	return s.Dst.String() + "=" + hexNumber(s.Value[:])

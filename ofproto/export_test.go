@@ -30,28 +30,8 @@ func EveryField() (ms []Match) {
 			}
 		}
 		with := func(f Field) {
-			fs := []Field{f}
-			for last := f.id; len(fields[last].needs) > 0; {
-				need := fields[last].needs[0].asField()
-				fs, last = append(fs, need), need.id
-				if last == FieldIPProto || last == FieldICMPv6Type {
-					break
-				}
-			}
-			if p := fs[len(fs)-1]; p.id == FieldIPProto && p.val[0] != ipICMPv6 {
-				fs = append(fs, IPv4())
-			} else if p.id == FieldIPProto {
-				fs = append(fs, IPv6())
-			} else if p.id == FieldICMPv6Type {
-				fs = append(fs, IPProto(ipICMPv6), IPv6())
-			}
-			switch {
-			case id >= FieldCTIPv4Src && id <= FieldCTDstPort:
-				fs = append(fs, masked(FieldCTState, be32(0x22), be32(0x22)))
-				if id >= FieldCTSrcPort {
-					fs = append(fs, exact(FieldCTProto, []byte{ipTCP}))
-				}
-			case id == FieldVLANPCP:
+			fs := append(Needed(id), f)
+			if id == FieldVLANPCP {
 				fs = append(fs, exact(FieldVLANVID, be16(vlanPresent|5)))
 			}
 			ms = append(ms, MatchOf(fs...))
@@ -103,6 +83,59 @@ func ParsedField(s string) Field {
 	}
 	fs := slices.Collect(m.Fields())
 	return fs[len(fs)-1]
+}
+
+// Needed returns what a match on a field needs besides.
+func Needed(id FieldID) (fs []Field) {
+	for last := id; len(fields[last].needs) > 0; {
+		need := fields[last].needs[0].asField()
+		fs, last = append(fs, need), need.id
+	}
+	// Where there is a choice of what an IP protocol needs, IPv4 is taken, but
+	// ICMPv6 is in IPv6 only.
+	if i := slices.Index(fs, IPProto(ipICMPv6)); i >= 0 {
+		fs[i+1] = IPv6()
+	}
+	switch {
+	case id >= FieldCTIPv4Src && id <= FieldCTDstPort:
+		fs = append(fs, masked(FieldCTState, be32(0x22), be32(0x22)))
+		if id >= FieldCTSrcPort {
+			fs = append(fs, exact(FieldCTProto, []byte{ipTCP}))
+		}
+	}
+	return fs
+}
+
+// AllFields returns every field that Open vSwitch has, except recirc_id.
+func AllFields() (ids []FieldID) {
+	for id := FieldRaw + 1; id < numFields; id++ {
+		if id != FieldInPhyPort && id != FieldPBBISID && id != FieldIPv6ExtHdr && id != FieldRecircID {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// FieldName returns the name of a field in set_field, and how many bits it has.
+func FieldName(id FieldID) (string, uint16) { return fields[id].set, uint16(fields[id].sub) }
+
+// AnyValue returns the field with a value that can be set.
+func AnyValue(id FieldID) Field {
+	switch id {
+	case FieldVLANVID, FieldVLANTCI:
+		return exact(id, be16(vlanPresent|5))
+	case FieldEthType:
+		return exact(id, be16(0x88cc))
+	case FieldInPort, FieldIPv6Label, FieldNDReserved:
+		return exact(id, be32(7))
+	case FieldIPTOS:
+		return exact(id, []byte{0x20})
+	case FieldARPOp:
+		return exact(id, be16(2))
+	}
+	var val [16]byte
+	val[fields[id].width-1] = 1
+	return exact(id, val[:])
 }
 
 // DecodeInstructions decodes a list of instructions.

@@ -162,6 +162,7 @@ type fieldInfo struct {
 	num    uint8
 	width  int    // bytes on the wire
 	bits   int    // significant low-order bits; 0 means all of width
+	sub    int    // bits that actions know, if not as many
 	alt    uint32 // class<<16 | num<<9 of a second header that means the same; 0 for none
 	format format
 	needs  []need // any of these must hold; none needed if empty
@@ -211,7 +212,7 @@ func makeFields() [numFields]fieldInfo {
 		FieldEthSrc:    {name: "dl_src", set: "eth_src", nxm: "NXM_OF_ETH_SRC", class: classOXM, num: 4, width: 6, alt: nxm0(2), format: ethernet},
 		FieldEthDst:    {name: "dl_dst", set: "eth_dst", nxm: "NXM_OF_ETH_DST", class: classOXM, num: 3, width: 6, alt: nxm0(1), format: ethernet},
 		FieldEthType:   {name: "dl_type", set: "eth_type", nxm: "NXM_OF_ETH_TYPE", class: classOXM, num: 5, width: 2, alt: nxm0(3), format: hexadecimal, noMask: true},
-		FieldVLANVID:   {name: "vlan_vid", nxm: "OXM_OF_VLAN_VID", class: classOXM, num: 6, width: 2, bits: 13, format: hexadecimal},
+		FieldVLANVID:   {name: "vlan_vid", nxm: "OXM_OF_VLAN_VID", class: classOXM, num: 6, width: 2, bits: 13, sub: 12, format: hexadecimal},
 		FieldVLANPCP:   {name: "dl_vlan_pcp", set: "vlan_pcp", nxm: "OXM_OF_VLAN_PCP", class: classOXM, num: 7, width: 1, bits: 3, noMask: true},
 		FieldVLANTCI:   {name: "vlan_tci", nxm: "NXM_OF_VLAN_TCI", class: classNXM0, num: 4, width: 2, format: hexadecimal, alias: true},
 		FieldMPLSTC:    {name: "mpls_tc", nxm: "OXM_OF_MPLS_TC", class: classOXM, num: 35, width: 1, bits: 3, needs: needMPLS, noMask: true},
@@ -267,7 +268,7 @@ func makeFields() [numFields]fieldInfo {
 		FieldTunGBPFlags: {name: "tun_gbp_flags", nxm: "NXM_NX_TUN_GBP_FLAGS", class: classNXM1, num: 39, width: 1, format: hexadecimal},
 
 		FieldPktMark:   {name: "pkt_mark", nxm: "NXM_NX_PKT_MARK", class: classNXM1, num: 33, width: 4, format: hexadecimal},
-		FieldCTState:   {name: "ct_state", nxm: "NXM_NX_CT_STATE", class: classNXM1, num: 105, width: 4, bits: 8, format: ctState},
+		FieldCTState:   {name: "ct_state", nxm: "NXM_NX_CT_STATE", class: classNXM1, num: 105, width: 4, bits: 8, sub: 32, format: ctState},
 		FieldCTZone:    {name: "ct_zone", nxm: "NXM_NX_CT_ZONE", class: classNXM1, num: 106, width: 2, format: hexadecimal, noMask: true},
 		FieldCTMark:    {name: "ct_mark", nxm: "NXM_NX_CT_MARK", class: classNXM1, num: 107, width: 4, format: hexadecimal},
 		FieldCTLabel:   {name: "ct_label", nxm: "NXM_NX_CT_LABEL", class: classNXM1, num: 108, width: 16, format: hexadecimal},
@@ -295,6 +296,9 @@ func makeFields() [numFields]fieldInfo {
 		}
 		if t[i].bits == 0 {
 			t[i].bits = 8 * t[i].width
+		}
+		if t[i].sub == 0 {
+			t[i].sub = t[i].bits
 		}
 		t[i].exact = t[i].header() | uint32(t[i].width+t[i].expLen())
 		t[i].action = t[i].header() | uint32(t[i].width)

@@ -230,8 +230,8 @@ func (a span) subfield() (Subfield, error) {
 			return Subfield{}, err
 		}
 	}
-	if first > last || int(last) >= fields[id].bits {
-		return Subfield{}, bits.errorf("%s has bits 0 to %d", name.s, fields[id].bits-1)
+	if first > last || int(last) >= fields[id].sub {
+		return Subfield{}, bits.errorf("%s has bits 0 to %d", name.s, fields[id].sub-1)
 	}
 	return BitRange(id, uint16(first), uint16(last)), nil
 }

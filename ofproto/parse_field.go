@@ -153,6 +153,10 @@ func (a span) flags(id FieldID, names []string) (Field, error) {
 		if n < 0 {
 			n = len(rest.s)
 		}
+		if sign == '-' && rest.s[:n] == "[Unknown]" { // Open vSwitch's word, in learn, for bits without a name
+			rest = rest.from(n)
+			continue
+		}
 		i, err := span{rest.s[:n], rest.at}.word(names)
 		if err != nil {
 			return Field{}, err

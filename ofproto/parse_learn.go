@@ -1,5 +1,7 @@
 package ofproto
 
+import "strings"
+
 // learn parses what is in the parentheses of a learn action.
 func (a span) learn() (Action, error) {
 	l := Learn{Table: 1, Priority: defaultPriority}
@@ -96,12 +98,12 @@ func (s *LearnSpec) source(a span, whole bool) (err error) {
 		return nil
 	}
 	if whole {
-		v, err := fi.parse(a, fi.bits)
-		copy(s.Value[16-fi.width:], v[:fi.width])
-		return err
-	}
-	number := fieldInfo{width: 16}
-	if s.Value, err = number.parse(a, int(s.Dst.bits())); err != nil {
+		f, err := a.field(s.Dst.Field)
+		if err != nil || strings.Contains(a.s, "/") { // a mask
+			return a.errorf("want a field or a value of %s", fi.set)
+		}
+		copy(s.Value[16-fi.width:], f.val[:fi.width])
+	} else if s.Value, err = (&fieldInfo{width: 16}).parse(a, int(s.Dst.bits())); err != nil {
 		return err
 	}
 	for i, b := range s.Value {

@@ -33,6 +33,7 @@ func TestParseForms(t *testing.T) {
 		{"icmp6,icmp_type=135,nd_target=fd00::1 actions=controller(max_len=5)",
 			"cookie=0x0, table=0, priority=32768,icmp6,icmp_type=135,nd_target=fd00::1 actions=CONTROLLER:5"},
 		{"dl_vlan=0xffff actions=drop", "cookie=0x0, table=0, priority=32768,vlan_tci=0x0000/0x1fff actions=drop"},
+		{"vlan_tci=1 actions=drop", "cookie=0x0, table=0, priority=32768,vlan_tci=0x0001/0x1fff,dl_vlan_pcp=0 actions=drop"},
 		{"vlan_tci=0xb005 actions=drop", "cookie=0x0, table=0, priority=32768,dl_vlan=5,dl_vlan_pcp=5 actions=drop"},
 		{"dl_vlan_pcp=5 actions=drop", "cookie=0x0, table=0, priority=32768,vlan_tci=0x1000/0x1000,dl_vlan_pcp=5 actions=drop"},
 		{"ip,nw_tos=0x20 actions=drop", "cookie=0x0, table=0, priority=32768,ip,ip_dscp=8 actions=drop"},
@@ -41,6 +42,8 @@ func TestParseForms(t *testing.T) {
 		{"xxreg0=0x10 actions=load:7->reg0[0..3]", "cookie=0x0, table=0, priority=32768,reg0=0x0,reg1=0x0,reg2=0x0,reg3=0x10 actions=load:0x7->NXM_NX_REG0[0..3]"},
 		{"actions=learn(NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[], in_port=5, dl_type=0x800, load:0x5->reg1[])",
 			"cookie=0x0, table=0, priority=32768 actions=learn(table=1,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],in_port=5,eth_type=0x800,load:0x5->NXM_NX_REG1[])"},
+		{"actions=learn(vlan_vid=5,ct_state=new|trk,ip_frag=later,ipv6_dst=fd00::1,nw_tos=32)",
+			"cookie=0x0, table=0, priority=32768 actions=learn(table=1,vlan_vid=0x5,ct_state=0x21,ip_frag=later,ipv6_dst=fd00::1,nw_tos=32)"},
 		{"actions=goto_table:3,write_actions(output:1),meter:2,clear_actions,output:1",
 			"cookie=0x0, table=0, priority=32768 actions=meter:2,output:1,clear_actions,write_actions(output:1),goto_table:3"},
 	}
@@ -74,6 +77,7 @@ func TestParseErrors(t *testing.T) {
 		{"actions=move:reg0[0..7]->reg1[]", 13, `at byte 13, "reg0[0..7]->reg1[]": source has 8 bits, destination 32`},
 		{"actions=goto_table:1,goto_table:2", 21, `at byte 21, "goto_table": is given twice`},
 		{"actions=learn(tabel=5)", 14, `at byte 14, "tabel": not known in learn`},
+		{"actions=learn(vlan_vid=0x1005)", 23, `at byte 23, "0x1005": want a value of at most 12 bits`},
 		{"actions=conjunction(1,3/2)", 22, `at byte 22, "3/2": want a clause of 2 to 64`},
 		{"actions=raw(00000010000000010000000000000000)", 12, `at byte 12, "00000010000000010000000000000000": want an action that has no name`},
 	}

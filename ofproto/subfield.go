@@ -27,7 +27,7 @@ func Bit(f FieldID, n uint16) Subfield { return Subfield{f, n, 1}.normalize() }
 
 // normalize gives all of a field by zero bits.
 func (s Subfield) normalize() Subfield {
-	if s.Offset == 0 && int(s.Bits) == fields[s.Field].bits {
+	if s.Offset == 0 && int(s.Bits) == fields[s.Field].sub {
 		s.Bits = 0
 	}
 	return s
@@ -36,7 +36,7 @@ func (s Subfield) normalize() Subfield {
 // bits returns how many bits s has.
 func (s Subfield) bits() uint16 {
 	if s.Bits == 0 {
-		return uint16(fields[s.Field].bits)
+		return uint16(fields[s.Field].sub)
 	}
 	return s.Bits
 }
@@ -55,7 +55,7 @@ func (s Subfield) appendRange(b []byte) []byte {
 func subfieldOf(hdr uint32, ofs, n uint16) (Subfield, bool) {
 	id := fieldOf(hdr)
 	fi := &fields[id]
-	if id == FieldRaw || hdr>>16 == classExp || hdr&0x1ff != uint32(fi.width) || n == 0 || int(ofs)+int(n) > fi.bits {
+	if id == FieldRaw || hdr>>16 == classExp || hdr&0x1ff != uint32(fi.width) || n == 0 || int(ofs)+int(n) > fi.sub {
 		return Subfield{}, false
 	}
 	return Subfield{id, ofs, n}.normalize(), true

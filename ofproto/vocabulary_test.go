@@ -80,7 +80,9 @@ var actions = []act{
 		LearnPort(Whole(FieldInPort16)))}}},
 	{tcp, []Action{Learn{Table: 2, Priority: 9, Limit: 3, Specs: SpecsOf(
 		LearnValue(LearnMatch, Whole(FieldEthType), 0x800), LearnValue(LearnMatch, Whole(FieldIPProto), 6),
-		LearnField(LearnMatch, Whole(FieldIPv4Src), Whole(FieldIPv4Dst)), LearnValue(LearnMatch, Whole(FieldTCPDst), 80))}}},
+		LearnField(LearnMatch, Whole(FieldIPv4Src), Whole(FieldIPv4Dst)), LearnValue(LearnMatch, Whole(FieldTCPDst), 80),
+		LearnValue(LearnMatch, Whole(FieldIPFrag), 3), LearnValue(LearnMatch, Whole(FieldIPTOS), 32), LearnValue(LearnMatch, Whole(FieldCTState), 0x21),
+		LearnValue(LearnMatch, Whole(FieldInPort16), 0xfffe), LearnValue(LearnMatch, BitRange(FieldVLANTCI, 0, 11), 5))}}},
 }
 
 // instructions has every instruction of OpenFlow 1.3. The meter and the group
