@@ -3,6 +3,7 @@ package ofproto
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -16,94 +17,36 @@ type Action interface {
 	appendAction(b []byte) []byte
 }
 
-// Output sends the packet to a port.
-type Output struct {
-	Port   PortNo
-	MaxLen uint16 // bytes of the packet that [PortController] gets; 0 for other ports
-}
-
-// SetField overwrites a header field. The field must be exact.
-type SetField struct{ Field Field }
-
-// DecTTL decrements the IPv4 TTL or IPv6 hop limit. Open vSwitch sends a packet
-// whose TTL is 0 or 1 to the controller instead.
-type DecTTL struct{}
-
-// Move copies bits of one field to as many of another (NXAST_REG_MOVE).
-type Move struct{ Src, Dst Subfield }
-
-// RawAction is an action that this package does not know, kept as it came,
-// header and padding included.
+// RawAction is an action that this package does not know, or one in a form that
+// it does not produce, kept as it came: header and padding included.
 type RawAction struct{ Wire string }
-
-// Action types (ofp_action_type) and Nicira's subtypes.
-const (
-	actOutput   = 0
-	actDecTTL   = 24
-	actSetField = 25
-	actVendor   = 0xffff
-
-	niciraID    = 0x00002320
-	nxRegMove   = 6
-	nxActionLen = 24 // of NXAST_REG_MOVE
-)
-
-func (a Output) String() string {
-	switch {
-	case a.Port == PortController:
-		return fmt.Sprintf("CONTROLLER:%d", a.MaxLen)
-	case a.Port > PortMax:
-		return a.Port.String()
-	}
-	return "output:" + a.Port.String()
-}
-
-func (a SetField) String() string {
-	if a.Field.id == FieldRaw {
-		return "set_field:" + a.Field.String()
-	}
-	fi := &fields[a.Field.id]
-	return "set_field:" + fi.text(a.Field.val) + "->" + fi.set
-}
-
-func (DecTTL) String() string { return "dec_ttl" }
-
-func (a Move) String() string { return "move:" + a.Src.String() + "->" + a.Dst.String() }
 
 func (a RawAction) String() string { return "raw(" + hex.EncodeToString([]byte(a.Wire)) + ")" }
 
-func (a Output) appendAction(b []byte) []byte {
-	b = append(b, 0, actOutput, 0, 16)
-	b = binary.BigEndian.AppendUint32(b, uint32(a.Port))
-	b = binary.BigEndian.AppendUint16(b, a.MaxLen)
-	return append(b, 0, 0, 0, 0, 0, 0)
+func (a RawAction) appendAction(b []byte) []byte { return append(b, a.Wire...) }
+
+// actExperimenter is the type of the actions of Nicira and others
+// (OFPAT_EXPERIMENTER).
+const actExperimenter = 0xffff
+
+// niciraID is Nicira's number as an experimenter.
+const niciraID = 0x00002320
+
+// appendNX appends the head of one of Nicira's actions, which endAction
+// completes.
+func appendNX(b []byte, subtype uint16) []byte {
+	b = append(b, 0xff, 0xff, 0, 0)
+	b = binary.BigEndian.AppendUint32(b, niciraID)
+	return binary.BigEndian.AppendUint16(b, subtype)
 }
 
-func (a SetField) appendAction(b []byte) []byte {
-	start := len(b)
-	b = append(b, 0, actSetField, 0, 0)
-	b = a.Field.appendOXM(b)
+// endAction pads the action that starts at b[start:] and fills in its length.
+func endAction(b []byte, start int) []byte {
 	n := len(b) - start
 	b = append(b, zeros[:pad8(n)-n]...)
 	binary.BigEndian.PutUint16(b[start+2:], uint16(pad8(n)))
 	return b
 }
-
-func (DecTTL) appendAction(b []byte) []byte { return append(b, 0, actDecTTL, 0, 8, 0, 0, 0, 0) }
-
-func (a Move) appendAction(b []byte) []byte {
-	be := binary.BigEndian
-	b = append(b, 0xff, 0xff, 0, nxActionLen)
-	b = be.AppendUint32(b, niciraID)
-	b = append(b, 0, nxRegMove)
-	b = be.AppendUint16(b, a.Src.bits())
-	b = be.AppendUint16(b, a.Src.Offset)
-	b = be.AppendUint16(b, a.Dst.Offset)
-	b = be.AppendUint32(b, a.Src.header())
-	return be.AppendUint32(b, a.Dst.header())
-}
-
-func (a RawAction) appendAction(b []byte) []byte { return append(b, a.Wire...) }
 
 // splitAction returns the first action in s and what follows it.
 func splitAction(s string) (first, rest string, err error) {
@@ -117,35 +60,58 @@ func splitAction(s string) (first, rest string, err error) {
 	return s[:n], s[n:], nil
 }
 
+// maxNesting is how deep actions may lie in actions.
+const maxNesting = 16
+
+var errNesting = errors.New("actions lie too deep in actions")
+
 // decodeAction decodes the one action that s is, as split off by splitAction.
-// What it does not know, or what is not in the form that we would send, is
-// returned raw.
-func decodeAction(s string) Action {
-	b := []byte(s)
-	be := binary.BigEndian
-	switch typ := be.Uint16(b); {
-	case typ == actOutput && len(s) == 16:
-		return Output{PortNo(be.Uint32(b[4:])), be.Uint16(b[8:])}
-	case typ == actDecTTL && len(s) == 8:
-		return DecTTL{}
-	case typ == actSetField && pad8(8+int(b[7])) == len(s):
-		return SetField{decodeOXM(s[4 : 8+int(b[7])])}
-	case typ == actVendor && len(s) >= 16 && be.Uint32(b[4:]) == niciraID:
-		if m, ok := decodeMove(b); ok {
-			return m
+// What it does not know, or what has something where there should be zeros, is
+// returned raw. Where two forms mean the same, both give the same value.
+func decodeAction(s string, depth int) (Action, error) {
+	r := reader{s: s[4:]}
+	typ := uint16(s[0])<<8 | uint16(s[1])
+	var a Action
+	var err error
+	if typ == actExperimenter {
+		if r.u32() != niciraID || len(s) < 16 {
+			return RawAction{s}, nil
 		}
+		a, err = decodeNX(r.u16(), &r, depth)
+	} else {
+		a = decodeStandard(typ, &r)
 	}
-	return RawAction{s}
+	if err != nil {
+		return nil, err
+	}
+	if a == nil || !r.end() {
+		return RawAction{s}, nil
+	}
+	return a, nil
 }
 
-func decodeMove(b []byte) (Move, bool) {
-	be := binary.BigEndian
-	if be.Uint16(b[8:]) != nxRegMove || len(b) != nxActionLen {
-		return Move{}, false
+// decodeNX decodes what follows the subtype of one of Nicira's actions; it
+// returns nil for one that it does not know.
+func decodeNX(subtype uint16, r *reader, depth int) (Action, error) {
+	switch subtype {
+	case nxCT:
+		return decodeCT(r, depth)
+	case nxClone:
+		return decodeClone(r, depth)
+	case nxLearn, nxLearn2:
+		return decodeLearn(subtype, r), nil
+	case nxController, nxController2:
+		return decodeController(subtype, r), nil
+	case nxMultipath:
+		return decodeMultipath(r), nil
+	case nxBundle, nxBundleLoad:
+		return decodeBundle(subtype, r), nil
+	case nxSample, nxSample2, nxSample3:
+		return decodeSample(subtype, r), nil
+	case nxNAT:
+		return decodeNAT(r), nil
 	}
-	src, ok := subfieldOf(be.Uint32(b[16:]), be.Uint16(b[12:]), be.Uint16(b[10:]))
-	dst, ok2 := subfieldOf(be.Uint32(b[20:]), be.Uint16(b[14:]), be.Uint16(b[10:]))
-	return Move{src, dst}, ok && ok2
+	return decodeSimpleNX(subtype, r), nil
 }
 
 // Actions is a list of actions, held as on the wire. It is comparable; the
@@ -165,14 +131,24 @@ func ActionsOf(as ...Action) Actions {
 func (as Actions) All() iter.Seq[Action] {
 	return func(yield func(Action) bool) {
 		for s := as.wire; s != ""; {
-			var first string
-			first, s, _ = splitAction(s) // checked when as was made
-			if !yield(decodeAction(first)) {
+			first, rest, err := splitAction(s)
+			if err != nil { // only if as was made of a RawAction that is none
 				return
 			}
+			a, err := decodeAction(first, 0)
+			if err != nil {
+				a = RawAction{first}
+			}
+			if !yield(a) {
+				return
+			}
+			s = rest
 		}
 	}
 }
+
+// Len returns the length of the encoded list in bytes.
+func (as Actions) Len() int { return len(as.wire) }
 
 // String returns the actions in ovs-ofctl syntax, separated by commas.
 func (as Actions) String() string {
@@ -184,30 +160,73 @@ func (as Actions) String() string {
 }
 
 // decodeActions checks the list of actions that s is and returns it in
-// canonical form: as we would encode it ourselves.
-func decodeActions(s string) (Actions, error) {
-	canonical := true
+// canonical form: as we would encode it ourselves. If it is canonical already,
+// as what Open vSwitch sends is, the result shares memory with s.
+func decodeActions(s string) (Actions, error) { return decodeNested(s, 0) }
+
+// decodeNested decodes actions that lie in depth others.
+func decodeNested(s string, depth int) (Actions, error) {
+	if depth > maxNesting {
+		return Actions{}, errNesting
+	}
+	var changed []byte // what was read so far, once it differs from s
 	for rest := s; rest != ""; {
 		first, r, err := splitAction(rest)
 		if err != nil {
 			return Actions{}, err
 		}
-		canonical = canonical && !aliased(first)
+		if changed == nil && plain(first) {
+			rest = r
+			continue
+		}
+		a, err := decodeAction(first, depth)
+		if err != nil {
+			return Actions{}, err
+		}
+		if raw, ok := a.(RawAction); ok && changed == nil && raw.Wire == first {
+			rest = r
+			continue
+		}
+		if changed != nil {
+			changed = a.appendAction(changed)
+		} else if b := a.appendAction(nil); string(b) != first {
+			changed = append(append(changed, s[:len(s)-len(rest)]...), b...)
+		}
 		rest = r
 	}
-	as := Actions{s}
-	if canonical {
-		return as, nil
+	if changed != nil {
+		return Actions{string(changed)}, nil
 	}
-	var b []byte
-	for a := range as.All() {
-		b = a.appendAction(b)
-	}
-	return Actions{string(b)}, nil
+	return Actions{s}, nil
 }
 
-// aliased reports whether the action names a field by a header that is not the
-// canonical one, as Nicira's actions may.
-func aliased(s string) bool {
-	return len(s) == nxActionLen && s[0] == 0xff && s[1] == 0xff && s[9] == nxRegMove
+// plain reports whether the action is surely in canonical form or raw: the
+// standard ones, and those of Nicira's that are most often met, if they name
+// fields by the canonical headers.
+func plain(s string) bool {
+	typ := uint16(s[0])<<8 | uint16(s[1])
+	if typ == actSetField {
+		id, hdr := fieldAt(s[4:])
+		return fields[id].exact == hdr && id != FieldRaw
+	}
+	if typ != actExperimenter {
+		return true
+	}
+	if len(s) != 24 || s[4] != 0 || s[5] != 0 || s[6] != 0x23 || s[7] != 0x20 || s[8] != 0 {
+		return false
+	}
+	switch s[9] {
+	case nxRegMove:
+		return plainHeader(s[16:]) && plainHeader(s[20:])
+	case nxRegLoad:
+		return plainHeader(s[12:])
+	}
+	return false
+}
+
+// plainHeader reports whether s starts with a header as it is in actions.
+func plainHeader(s string) bool {
+	hdr := uint32(s[0])<<24 | uint32(s[1])<<16 | uint32(s[2])<<8 | uint32(s[3])
+	id := fieldOf(hdr)
+	return id != FieldRaw && fields[id].action == hdr
 }

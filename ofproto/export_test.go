@@ -18,7 +18,7 @@ func AllErrorCodes() []ErrorCode { return slices.Sorted(maps.Keys(errorMeanings)
 // of what it needs: exact, and with part of it where that is possible.
 func EveryField() (ms []Match) {
 	for id := FieldRaw + 1; id < numFields; id++ {
-		if id == FieldInPhyPort || id == FieldPBBISID || id == FieldIPv6ExtHdr || id == FieldRecircID {
+		if id == FieldInPhyPort || id == FieldPBBISID || id == FieldIPv6ExtHdr || id == FieldRecircID || id == FieldIPTOS || id == FieldInPort16 {
 			continue // not in Open vSwitch, or not for controllers
 		}
 		fi := &fields[id]
@@ -30,28 +30,8 @@ func EveryField() (ms []Match) {
 			}
 		}
 		with := func(f Field) {
-			fs := []Field{f}
-			for last := f.id; len(fields[last].needs) > 0; {
-				need := fields[last].needs[0].asField()
-				fs, last = append(fs, need), need.id
-				if last == FieldIPProto || last == FieldICMPv6Type {
-					break
-				}
-			}
-			if p := fs[len(fs)-1]; p.id == FieldIPProto && p.val[0] != ipICMPv6 {
-				fs = append(fs, IPv4())
-			} else if p.id == FieldIPProto {
-				fs = append(fs, IPv6())
-			} else if p.id == FieldICMPv6Type {
-				fs = append(fs, IPProto(ipICMPv6), IPv6())
-			}
-			switch {
-			case id >= FieldCTIPv4Src && id <= FieldCTDstPort:
-				fs = append(fs, masked(FieldCTState, be32(0x22), be32(0x22)))
-				if id >= FieldCTSrcPort {
-					fs = append(fs, exact(FieldCTProto, []byte{ipTCP}))
-				}
-			case id == FieldVLANPCP:
+			fs := append(Needed(id), f)
+			if id == FieldVLANPCP {
 				fs = append(fs, exact(FieldVLANVID, be16(vlanPresent|5)))
 			}
 			ms = append(ms, MatchOf(fs...))
@@ -62,6 +42,7 @@ func EveryField() (ms []Match) {
 		case ctState:
 			val = [16]byte{0, 0, 0, 0x22}
 			with(masked(id, val[:4], be32(0x3a)))
+			with(exact(id, val[:4]))
 			continue
 		case tunFlag:
 			with(masked(id, be16(1), be16(1)))
@@ -92,4 +73,92 @@ func EveryField() (ms []Match) {
 		}
 	}
 	return ms
+}
+
+// ParsedField returns the last field of the match that s is.
+func ParsedField(s string) Field {
+	m, err := ParseMatch(s)
+	if err != nil {
+		panic(err)
+	}
+	fs := slices.Collect(m.Fields())
+	return fs[len(fs)-1]
+}
+
+// Needed returns what a match on a field needs besides.
+func Needed(id FieldID) (fs []Field) {
+	for last := id; len(fields[last].needs) > 0; {
+		need := fields[last].needs[0].asField()
+		fs, last = append(fs, need), need.id
+	}
+	// Where there is a choice of what an IP protocol needs, IPv4 is taken, but
+	// ICMPv6 is in IPv6 only.
+	if i := slices.Index(fs, IPProto(ipICMPv6)); i >= 0 {
+		fs[i+1] = IPv6()
+	}
+	switch {
+	case id >= FieldCTIPv4Src && id <= FieldCTDstPort:
+		fs = append(fs, masked(FieldCTState, be32(0x22), be32(0x22)))
+		if id >= FieldCTSrcPort {
+			fs = append(fs, exact(FieldCTProto, []byte{ipTCP}))
+		}
+	}
+	return fs
+}
+
+// AllFields returns every field that Open vSwitch has, except recirc_id.
+func AllFields() (ids []FieldID) {
+	for id := FieldRaw + 1; id < numFields; id++ {
+		if id != FieldInPhyPort && id != FieldPBBISID && id != FieldIPv6ExtHdr && id != FieldRecircID {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// FieldName returns the name of a field in set_field, and how many bits it has.
+func FieldName(id FieldID) (string, uint16) { return fields[id].set, uint16(fields[id].sub) }
+
+// AnyValue returns the field with a value that can be set.
+func AnyValue(id FieldID) Field {
+	switch id {
+	case FieldVLANVID, FieldVLANTCI:
+		return exact(id, be16(vlanPresent|5))
+	case FieldEthType:
+		return exact(id, be16(0x88cc))
+	case FieldInPort, FieldIPv6Label, FieldNDReserved:
+		return exact(id, be32(7))
+	case FieldIPTOS:
+		return exact(id, []byte{0x20})
+	case FieldARPOp:
+		return exact(id, be16(2))
+	}
+	var val [16]byte
+	val[fields[id].width-1] = 1
+	return exact(id, val[:])
+}
+
+// DecodeInstructions decodes a list of instructions.
+func DecodeInstructions(s string) (Instructions, error) { return decodeInstructions(s) }
+
+// InstructionsWire returns what ins is on the wire.
+func InstructionsWire(ins Instructions) string { return ins.wire }
+
+// DecodeFlows decodes the body of a flow statistics reply.
+func DecodeFlows(b []byte) ([]FlowStats, error) {
+	var fs []FlowStats
+	for len(b) > 0 {
+		f, n, err := decodeFlowStats(b)
+		if err != nil {
+			return nil, err
+		}
+		fs, b = append(fs, f), b[n:]
+	}
+	return fs, nil
+}
+
+// DecodeFlowStats decodes one entry of flow statistics.
+func DecodeFlowStats(b []byte) (FlowStats, error) {
+	fs, _, err := decodeFlowStats(b)
+	return fs, err
 }

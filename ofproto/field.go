@@ -105,15 +105,16 @@ func masked(id FieldID, val, mask []byte) Field {
 	return f.normalize()
 }
 
-// normalize clears the bits that are wildcards, and makes a mask of all bits
-// that the field has one of all ones.
+// normalize clears the bits that are wildcards or that the field does not
+// have, and makes a mask of all bits that it has one of all ones.
 func (f Field) normalize() Field {
 	fi := &fields[f.id]
 	all := true
 	for i := range fi.width {
-		f.val[i] &= f.mask[i]
 		has := fi.significant(i)
-		all = all && f.mask[i]&has == has
+		f.mask[i] &= has
+		f.val[i] &= f.mask[i]
+		all = all && f.mask[i] == has
 	}
 	if all {
 		f.mask = fi.ones()
@@ -149,29 +150,40 @@ func (f Field) appendOXM(b []byte) []byte {
 	fi := &fields[f.id]
 	n := fi.width
 	if f.isExact() {
-		return append(binary.BigEndian.AppendUint32(b, fi.header()|uint32(n)), f.val[:n]...)
+		b = fi.appendHeader(b, fi.exact)
+		return append(b, f.val[:n]...)
 	}
-	b = binary.BigEndian.AppendUint32(b, fi.header()|1<<8|uint32(2*n))
+	b = fi.appendHeader(b, fi.header()|1<<8|uint32(2*n+fi.expLen()))
 	return append(append(b, f.val[:n]...), f.mask[:n]...)
+}
+
+func (fi *fieldInfo) appendHeader(b []byte, hdr uint32) []byte {
+	b = binary.BigEndian.AppendUint32(b, hdr)
+	if fi.class == classExp {
+		b = binary.BigEndian.AppendUint32(b, onfID)
+	}
+	return b
 }
 
 // decodeOXM decodes the OXM TLV that o is. A field that our table lacks, or
 // that has another length there, is kept raw.
 func decodeOXM[B []byte | string](o B) Field {
-	hdr := uint32(o[0])<<24 | uint32(o[1])<<16 | uint32(o[2])<<8 | uint32(o[3])
-	id := fieldOf(hdr)
+	id, hdr := fieldAt(o)
 	if id == FieldRaw {
 		return Field{raw: string(o)}
 	}
-	n := fields[id].width
+	n, val := fields[id].width, o[4:]
+	if hdr>>16 == classExp {
+		val = val[4:]
+	}
 	f := Field{id: id}
 	switch {
-	case hdr&(1<<8) == 0 && len(o) == 4+n:
+	case hdr&(1<<8) == 0 && len(val) == n:
 		f.mask = fields[id].ones()
-		copy(f.val[:], o[4:])
-	case hdr&(1<<8) != 0 && len(o) == 4+2*n:
-		copy(f.val[:], o[4:4+n])
-		copy(f.mask[:], o[4+n:])
+		copy(f.val[:], val)
+	case hdr&(1<<8) != 0 && len(val) == 2*n:
+		copy(f.val[:], val[:n])
+		copy(f.mask[:], val[n:])
 		f = f.normalize()
 	default:
 		return Field{raw: string(o)}

@@ -17,13 +17,14 @@ const (
 	FieldConjID
 	FieldInPort
 	FieldInPhyPort
+	FieldInPort16 // NXM's form of FieldInPort, for actions
 
 	FieldEthSrc
 	FieldEthDst
 	FieldEthType
 	FieldVLANVID
 	FieldVLANPCP
-	FieldVLANTCI // NXM's form of the two above, which a canonical match is given in
+	FieldVLANTCI // NXM's form of the two above, for actions
 	FieldMPLSTC
 	FieldMPLSBOS
 	FieldMPLSTTL
@@ -36,6 +37,7 @@ const (
 	FieldIPv6Dst
 	FieldIPFrag
 	FieldIPDSCP
+	FieldIPTOS // NXM's form of FieldIPDSCP, in the upper six bits, for actions
 	FieldIPECN
 	FieldIPTTL
 	FieldIPv6Label
@@ -112,6 +114,7 @@ const (
 	ipv4
 	ipv6
 	port
+	port16
 	frag    // words for whether and which fragment
 	ctState // flags with + or -
 	tunFlag
@@ -125,6 +128,7 @@ const (
 	classEric = 0x1000
 	classOXM1 = 0x8001 // packet registers
 	classOXM  = 0x8000
+	classExp  = 0xffff // an experimenter's number follows the header
 )
 
 // EtherTypes, IP protocols and the like that fields depend on.
@@ -158,10 +162,15 @@ type fieldInfo struct {
 	num    uint8
 	width  int    // bytes on the wire
 	bits   int    // significant low-order bits; 0 means all of width
+	sub    int    // bits that actions know, if not as many
 	alt    uint32 // class<<16 | num<<9 of a second header that means the same; 0 for none
 	format format
 	needs  []need // any of these must hold; none needed if empty
 	noMask bool   // cannot be matched in part
+	alias  bool   // is given by other fields in a canonical match
+
+	exact  uint32 // header of an exact match or of set_field, with its length
+	action uint32 // header in Nicira's actions, with its length: NXM's where there is one
 }
 
 // A need is the exact value that a prerequisite field must have.
@@ -196,15 +205,16 @@ func makeFields() [numFields]fieldInfo {
 	t := [numFields]fieldInfo{
 		FieldRecircID:  {name: "recirc_id", nxm: "NXM_NX_RECIRC_ID", class: classNXM1, num: 36, width: 4, format: hexadecimal, noMask: true},
 		FieldConjID:    {name: "conj_id", nxm: "NXM_NX_CONJ_ID", class: classNXM1, num: 37, width: 4, noMask: true},
-		FieldInPort:    {name: "in_port", nxm: "NXM_OF_IN_PORT", class: classOXM, num: 0, width: 4, format: port, noMask: true},
+		FieldInPort:    {name: "in_port", nxm: "OXM_OF_IN_PORT", class: classOXM, num: 0, width: 4, format: port, noMask: true, set: "in_port_oxm"},
 		FieldInPhyPort: {name: "in_phy_port", nxm: "OXM_OF_IN_PHY_PORT", class: classOXM, num: 1, width: 4, format: port, noMask: true},
+		FieldInPort16:  {name: "in_port", nxm: "NXM_OF_IN_PORT", class: classNXM0, num: 0, width: 2, format: port16, noMask: true, alias: true},
 
 		FieldEthSrc:    {name: "dl_src", set: "eth_src", nxm: "NXM_OF_ETH_SRC", class: classOXM, num: 4, width: 6, alt: nxm0(2), format: ethernet},
 		FieldEthDst:    {name: "dl_dst", set: "eth_dst", nxm: "NXM_OF_ETH_DST", class: classOXM, num: 3, width: 6, alt: nxm0(1), format: ethernet},
 		FieldEthType:   {name: "dl_type", set: "eth_type", nxm: "NXM_OF_ETH_TYPE", class: classOXM, num: 5, width: 2, alt: nxm0(3), format: hexadecimal, noMask: true},
-		FieldVLANVID:   {name: "vlan_vid", nxm: "OXM_OF_VLAN_VID", class: classOXM, num: 6, width: 2, bits: 13, format: hexadecimal},
+		FieldVLANVID:   {name: "vlan_vid", nxm: "OXM_OF_VLAN_VID", class: classOXM, num: 6, width: 2, bits: 13, sub: 12, format: hexadecimal},
 		FieldVLANPCP:   {name: "dl_vlan_pcp", set: "vlan_pcp", nxm: "OXM_OF_VLAN_PCP", class: classOXM, num: 7, width: 1, bits: 3, noMask: true},
-		FieldVLANTCI:   {name: "vlan_tci", nxm: "NXM_OF_VLAN_TCI", class: classNXM0, num: 4, width: 2, format: hexadecimal},
+		FieldVLANTCI:   {name: "vlan_tci", nxm: "NXM_OF_VLAN_TCI", class: classNXM0, num: 4, width: 2, format: hexadecimal, alias: true},
 		FieldMPLSTC:    {name: "mpls_tc", nxm: "OXM_OF_MPLS_TC", class: classOXM, num: 35, width: 1, bits: 3, needs: needMPLS, noMask: true},
 		FieldMPLSBOS:   {name: "mpls_bos", nxm: "OXM_OF_MPLS_BOS", class: classOXM, num: 36, width: 1, bits: 1, needs: needMPLS, noMask: true},
 		FieldMPLSTTL:   {name: "mpls_ttl", nxm: "NXM_NX_MPLS_TTL", class: classNXM1, num: 30, width: 1, needs: needMPLS, noMask: true},
@@ -217,6 +227,7 @@ func makeFields() [numFields]fieldInfo {
 		FieldIPv6Dst:    {name: "ipv6_dst", nxm: "NXM_NX_IPV6_DST", class: classOXM, num: 27, width: 16, alt: nxm1(20), format: ipv6, needs: needIPv6},
 		FieldIPFrag:     {name: "ip_frag", nxm: "NXM_NX_IP_FRAG", class: classNXM1, num: 26, width: 1, bits: 2, format: frag, needs: needIP},
 		FieldIPDSCP:     {name: "ip_dscp", nxm: "OXM_OF_IP_DSCP", class: classOXM, num: 8, width: 1, bits: 6, needs: needIP, noMask: true},
+		FieldIPTOS:      {name: "nw_tos", nxm: "NXM_OF_IP_TOS", class: classNXM0, num: 5, width: 1, needs: needIP, noMask: true, alias: true},
 		FieldIPECN:      {name: "nw_ecn", nxm: "NXM_NX_IP_ECN", class: classOXM, num: 9, width: 1, bits: 2, alt: nxm1(28), needs: needIP, noMask: true},
 		FieldIPTTL:      {name: "nw_ttl", nxm: "NXM_NX_IP_TTL", class: classNXM1, num: 29, width: 1, needs: needIP, noMask: true},
 		FieldIPv6Label:  {name: "ipv6_label", nxm: "NXM_NX_IPV6_LABEL", class: classOXM, num: 28, width: 4, bits: 20, alt: nxm1(27), format: hexadecimal, needs: needIPv6},
@@ -225,7 +236,7 @@ func makeFields() [numFields]fieldInfo {
 
 		FieldTCPSrc:     {name: "tp_src", set: "tcp_src", nxm: "NXM_OF_TCP_SRC", class: classOXM, num: 13, width: 2, alt: nxm0(9), needs: needTCP},
 		FieldTCPDst:     {name: "tp_dst", set: "tcp_dst", nxm: "NXM_OF_TCP_DST", class: classOXM, num: 14, width: 2, alt: nxm0(10), needs: needTCP},
-		FieldTCPFlags:   {name: "tcp_flags", nxm: "NXM_NX_TCP_FLAGS", class: classNXM1, num: 34, width: 2, bits: 12, format: tcpFlag, needs: needTCP},
+		FieldTCPFlags:   {name: "tcp_flags", nxm: "NXM_NX_TCP_FLAGS", class: classExp, num: 42, width: 2, bits: 12, alt: nxm1(34), format: tcpFlag, needs: needTCP},
 		FieldUDPSrc:     {name: "tp_src", set: "udp_src", nxm: "NXM_OF_UDP_SRC", class: classOXM, num: 15, width: 2, alt: nxm0(11), needs: needUDP},
 		FieldUDPDst:     {name: "tp_dst", set: "udp_dst", nxm: "NXM_OF_UDP_DST", class: classOXM, num: 16, width: 2, alt: nxm0(12), needs: needUDP},
 		FieldSCTPSrc:    {name: "tp_src", set: "sctp_src", nxm: "OXM_OF_SCTP_SRC", class: classOXM, num: 17, width: 2, needs: needSCTP},
@@ -257,7 +268,7 @@ func makeFields() [numFields]fieldInfo {
 		FieldTunGBPFlags: {name: "tun_gbp_flags", nxm: "NXM_NX_TUN_GBP_FLAGS", class: classNXM1, num: 39, width: 1, format: hexadecimal},
 
 		FieldPktMark:   {name: "pkt_mark", nxm: "NXM_NX_PKT_MARK", class: classNXM1, num: 33, width: 4, format: hexadecimal},
-		FieldCTState:   {name: "ct_state", nxm: "NXM_NX_CT_STATE", class: classNXM1, num: 105, width: 4, format: ctState},
+		FieldCTState:   {name: "ct_state", nxm: "NXM_NX_CT_STATE", class: classNXM1, num: 105, width: 4, bits: 8, sub: 32, format: ctState},
 		FieldCTZone:    {name: "ct_zone", nxm: "NXM_NX_CT_ZONE", class: classNXM1, num: 106, width: 2, format: hexadecimal, noMask: true},
 		FieldCTMark:    {name: "ct_mark", nxm: "NXM_NX_CT_MARK", class: classNXM1, num: 107, width: 4, format: hexadecimal},
 		FieldCTLabel:   {name: "ct_label", nxm: "NXM_NX_CT_LABEL", class: classNXM1, num: 108, width: 16, format: hexadecimal},
@@ -273,7 +284,7 @@ func makeFields() [numFields]fieldInfo {
 	register := func(first FieldID, n int, name, nxm string, class uint16, num uint8, width int) {
 		for i := range n {
 			t[first+FieldID(i)] = fieldInfo{name: fmt.Sprint(name, i), nxm: fmt.Sprint(nxm, i),
-				class: class, num: num + uint8(i), width: width, format: hexadecimal}
+				class: class, num: num + uint8(i), width: width, format: hexadecimal, alias: width > 4}
 		}
 	}
 	register(FieldReg0, 16, "reg", "NXM_NX_REG", classNXM1, 0, 4)
@@ -285,6 +296,14 @@ func makeFields() [numFields]fieldInfo {
 		}
 		if t[i].bits == 0 {
 			t[i].bits = 8 * t[i].width
+		}
+		if t[i].sub == 0 {
+			t[i].sub = t[i].bits
+		}
+		t[i].exact = t[i].header() | uint32(t[i].width+t[i].expLen())
+		t[i].action = t[i].header() | uint32(t[i].width)
+		if t[i].alt != 0 {
+			t[i].action = t[i].alt | uint32(t[i].width)
 		}
 	}
 	return t
@@ -331,8 +350,30 @@ func fieldOf(hdr uint32) FieldID {
 		return fieldByClass.oxm1[num]
 	case classEric:
 		return fieldByClass.eric[num]
+	case classExp:
+		if num == uint32(fields[FieldTCPFlags].num) {
+			return FieldTCPFlags // if the experimenter is the ONF
+		}
 	}
 	return FieldRaw
+}
+
+// fieldAt returns the field whose OXM TLV s starts with.
+func fieldAt[B []byte | string](s B) (id FieldID, hdr uint32) {
+	hdr = uint32(s[0])<<24 | uint32(s[1])<<16 | uint32(s[2])<<8 | uint32(s[3])
+	id = fieldOf(hdr)
+	if hdr>>16 == classExp && (len(s) < 8 || uint32(s[4])<<24|uint32(s[5])<<16|uint32(s[6])<<8|uint32(s[7]) != onfID) {
+		id = FieldRaw
+	}
+	return id, hdr
+}
+
+// expLen returns the length of the experimenter's number in the field's TLV.
+func (fi *fieldInfo) expLen() int {
+	if fi.class == classExp {
+		return 4
+	}
+	return 0
 }
 
 // header returns the OXM header without mask bit and length.

@@ -19,9 +19,7 @@ func (f Field) String() string {
 	switch {
 	case f.id == FieldVLANVID && f.isExact() && f.val[0]&(vlanPresent>>8) != 0:
 		return "dl_vlan=" + strconv.Itoa(int(binary.BigEndian.Uint16(f.val[:])&^vlanPresent))
-	case f.id == FieldVLANVID && f.val[0]&(vlanPresent>>8) == 0 && f.isExact():
-		return "vlan_tci=0x0000/0x1fff" // ovs-ofctl's only word for a packet without a tag
-	case f.id == FieldVLANVID: // vlan_vid has another meaning to ovs-ofctl, dl_vlan no mask
+	case f.id == FieldVLANVID: // dl_vlan has no mask, and no word for a packet without a tag
 		return fmt.Sprintf("vlan_tci=0x%04x/0x%04x", binary.BigEndian.Uint16(f.val[:]), binary.BigEndian.Uint16(f.mask[:])&0x1fff)
 	case fi.format == frag:
 		return fi.name + "=" + fragWord(f.val[0], f.mask[0])
@@ -119,6 +117,8 @@ func (fi *fieldInfo) text(v [16]byte) string {
 		return netip.AddrFrom16(v).String()
 	case port:
 		return PortNo(binary.BigEndian.Uint32(v[:4])).String()
+	case port16:
+		return widePort(binary.BigEndian.Uint16(v[:2])).String()
 	}
 	if fi.width == 16 {
 		s := strings.TrimLeft(hex.EncodeToString(v[:]), "0")

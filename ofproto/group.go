@@ -5,9 +5,6 @@ import (
 	"fmt"
 )
 
-// A GroupID numbers a group.
-type GroupID uint32
-
 // Reserved group numbers (OpenFlow 1.3.5 §7.3.4.2).
 const (
 	GroupMax GroupID = 0xffffff00
@@ -44,8 +41,8 @@ type Bucket struct {
 	Actions    Actions
 }
 
-// A Group is an entry of the group table.
-type Group struct {
+// A GroupEntry is an entry of the group table.
+type GroupEntry struct {
 	ID      GroupID
 	Type    GroupType
 	Buckets []Bucket
@@ -54,7 +51,7 @@ type Group struct {
 // A GroupMod asks a switch to change a group (OFPT_GROUP_MOD).
 type GroupMod struct {
 	Command GroupCommand
-	Group   Group
+	Entry   GroupEntry
 }
 
 const bucketLen = 16 // before the actions
@@ -64,9 +61,9 @@ func (m GroupMod) Append(b []byte, xid uint32) []byte {
 	start := len(b)
 	b = appendHeader(b, typeGroupMod, 0, xid)
 	b = binary.BigEndian.AppendUint16(b, uint16(m.Command))
-	b = append(b, byte(m.Group.Type), 0)
-	b = binary.BigEndian.AppendUint32(b, uint32(m.Group.ID))
-	return setLength(appendBuckets(b, m.Group.Buckets), start)
+	b = append(b, byte(m.Entry.Type), 0)
+	b = binary.BigEndian.AppendUint32(b, uint32(m.Entry.ID))
+	return setLength(appendBuckets(b, m.Entry.Buckets), start)
 }
 
 func decodeGroupMod(b []byte) (Message, error) {
@@ -78,7 +75,7 @@ func decodeGroupMod(b []byte) (Message, error) {
 	if err != nil {
 		return nil, fmt.Errorf("group-mod: %w", err)
 	}
-	return GroupMod{GroupCommand(be.Uint16(b)), Group{GroupID(be.Uint32(b[4:])), GroupType(b[2]), buckets}}, nil
+	return GroupMod{GroupCommand(be.Uint16(b)), GroupEntry{GroupID(be.Uint32(b[4:])), GroupType(b[2]), buckets}}, nil
 }
 
 func appendBuckets(b []byte, buckets []Bucket) []byte {

@@ -1,10 +1,12 @@
 package ofproto
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 )
 
@@ -15,32 +17,91 @@ type Instruction interface {
 	appendInstruction(b []byte) []byte
 }
 
+// Meter drops the packet if it comes too fast for a meter.
+type Meter struct{ ID MeterID }
+
 // Apply carries out actions at once.
 type Apply struct{ Actions Actions }
+
+// Clear empties the set of actions that are carried out at the end.
+type Clear struct{}
+
+// Write adds to the set of actions that are carried out at the end.
+type Write struct{ Actions Actions }
+
+// WriteMetadata sets the bits of the metadata that Mask selects.
+type WriteMetadata struct{ Value, Mask uint64 }
 
 // Goto continues in a later table.
 type Goto struct{ Table TableID }
 
-// RawInstruction is an instruction that this package does not know, kept as it
-// came, header included.
+// RawInstruction is an instruction that this package does not know, or one in a
+// form that it does not produce, kept as it came: header and padding included.
 type RawInstruction struct{ Wire string }
 
 // Instruction types (ofp_instruction_type).
 const (
-	insGoto  = 1
-	insApply = 4
+	insGoto          = 1
+	insWriteMetadata = 2
+	insWrite         = 3
+	insApply         = 4
+	insClear         = 5
+	insMeter         = 6
 )
 
+// order is where an instruction of a type comes among others: as Open vSwitch
+// sends them, which is the order in which they are carried out.
+func order(typ uint16) int {
+	switch typ {
+	case insMeter:
+		return 0
+	case insApply:
+		return 1
+	case insClear:
+		return 2
+	case insWrite:
+		return 3
+	case insWriteMetadata:
+		return 4
+	case insGoto:
+		return 5
+	}
+	return 6
+}
+
+func (in Meter) String() string { return fmt.Sprintf("meter:%d", in.ID) }
 func (in Apply) String() string { return in.Actions.String() }
-func (in Goto) String() string  { return fmt.Sprintf("goto_table:%d", in.Table) }
+func (Clear) String() string    { return "clear_actions" }
+func (in Write) String() string { return "write_actions(" + in.Actions.String() + ")" }
+func (in WriteMetadata) String() string {
+	if in.Mask == 1<<64-1 {
+		return fmt.Sprintf("write_metadata:%#x", in.Value)
+	}
+	return fmt.Sprintf("write_metadata:%#x/%#x", in.Value, in.Mask)
+}
+func (in Goto) String() string { return fmt.Sprintf("goto_table:%d", in.Table) }
 func (in RawInstruction) String() string {
 	return "raw_instruction(" + hex.EncodeToString([]byte(in.Wire)) + ")"
 }
 
-func (in Apply) appendInstruction(b []byte) []byte {
-	n := 8 + len(in.Actions.wire)
-	b = append(b, 0, insApply, byte(n>>8), byte(n), 0, 0, 0, 0)
-	return append(b, in.Actions.wire...)
+func (in Meter) appendInstruction(b []byte) []byte {
+	return binary.BigEndian.AppendUint32(append(b, 0, insMeter, 0, 8), uint32(in.ID))
+}
+
+func (in Apply) appendInstruction(b []byte) []byte { return in.Actions.append(b, insApply) }
+func (Clear) appendInstruction(b []byte) []byte    { return append(b, 0, insClear, 0, 8, 0, 0, 0, 0) }
+func (in Write) appendInstruction(b []byte) []byte { return in.Actions.append(b, insWrite) }
+
+func (as Actions) append(b []byte, typ byte) []byte {
+	n := 8 + len(as.wire)
+	b = append(b, 0, typ, byte(n>>8), byte(n), 0, 0, 0, 0)
+	return append(b, as.wire...)
+}
+
+func (in WriteMetadata) appendInstruction(b []byte) []byte {
+	b = append(b, 0, insWriteMetadata, 0, 24, 0, 0, 0, 0)
+	b = binary.BigEndian.AppendUint64(b, in.Value)
+	return binary.BigEndian.AppendUint64(b, in.Mask)
 }
 
 func (in Goto) appendInstruction(b []byte) []byte {
@@ -54,13 +115,30 @@ func (in RawInstruction) appendInstruction(b []byte) []byte { return append(b, i
 type Instructions struct{ wire string }
 
 // Do returns the given instructions, each kind at most once, in the order in
-// which Open vSwitch sends them: meter, apply, clear, write, metadata, goto.
+// which they are carried out: meter, apply, clear, write, metadata, goto. Those
+// without actions, [Apply] and [Write], are left out, as Open vSwitch does.
 func Do(ins ...Instruction) Instructions {
-	var b []byte
+	var parts []string
 	for _, in := range ins {
-		b = in.appendInstruction(b)
+		if b := in.appendInstruction(nil); !empty(string(b)) {
+			parts = append(parts, string(b))
+		}
 	}
-	return Instructions{string(b)}
+	slices.SortStableFunc(parts, func(a, b string) int { return cmp.Compare(orderOf(a), orderOf(b)) })
+	return Instructions{strings.Join(parts, "")}
+}
+
+// orderOf returns the order of the encoded instruction s.
+func orderOf(s string) int {
+	if len(s) < 2 {
+		return order(0)
+	}
+	return order(uint16(s[0])<<8 | uint16(s[1]))
+}
+
+// empty reports whether the encoded instruction s has no actions but should.
+func empty(s string) bool {
+	return s == "\x00\x03\x00\x08\x00\x00\x00\x00" || s == "\x00\x04\x00\x08\x00\x00\x00\x00"
 }
 
 // ApplyActions is short for Do(Apply{ActionsOf(as...)}).
@@ -73,11 +151,18 @@ func GotoTable(t TableID) Instructions { return Do(Goto{t}) }
 func (ins Instructions) All() iter.Seq[Instruction] {
 	return func(yield func(Instruction) bool) {
 		for s := ins.wire; s != ""; {
-			var first string
-			first, s, _ = splitInstruction(s) // checked when ins was made
-			if !yield(decodeInstruction(first)) {
+			first, rest, err := splitInstruction(s)
+			if err != nil { // only if ins was made of a RawInstruction that is none
 				return
 			}
+			in, err := decodeInstruction(first)
+			if err != nil {
+				in = RawInstruction{first}
+			}
+			if !yield(in) {
+				return
+			}
+			s = rest
 		}
 	}
 }
@@ -107,44 +192,64 @@ func splitInstruction(s string) (first, rest string, err error) {
 	return s[:n], s[n:], nil
 }
 
-func decodeInstruction(s string) Instruction {
-	switch typ := binary.BigEndian.Uint16([]byte(s[:2])); {
-	case typ == insApply:
-		return Apply{Actions{s[8:]}}
-	case typ == insGoto && len(s) == 8:
-		return Goto{TableID(s[4])}
+// decodeInstruction decodes the one instruction that s is, its actions in
+// canonical form.
+func decodeInstruction(s string) (Instruction, error) {
+	r := reader{s: s[4:]}
+	var in Instruction
+	switch uint16(s[0])<<8 | uint16(s[1]) {
+	case insMeter:
+		r.need(len(s) == 8)
+		in = Meter{MeterID(r.u32())}
+	case insApply, insWrite:
+		r.zeros(4)
+		as, err := decodeActions(r.take(len(r.s)))
+		if err != nil {
+			return nil, err
+		}
+		in = Apply{as}
+		if s[1] == insWrite {
+			in = Write{as}
+		}
+	case insClear:
+		r.need(len(s) == 8)
+		in = Clear{}
+	case insWriteMetadata:
+		r.need(len(s) == 24)
+		r.zeros(4)
+		in = WriteMetadata{r.u64(), r.u64()}
+	case insGoto:
+		r.need(len(s) == 8)
+		in = Goto{TableID(r.u8())}
 	}
-	return RawInstruction{s}
+	if in == nil || !r.end() {
+		return RawInstruction{s}, nil
+	}
+	return in, nil
 }
 
-// decodeInstructions checks the instructions that s is and returns them with
-// their actions in canonical form.
+// decodeInstructions checks the instructions that s is and returns them in
+// canonical form. If they are in it already, as what Open vSwitch sends is, the
+// result shares memory with s.
 func decodeInstructions(s string) (Instructions, error) {
-	var out []byte // what was read so far, once that differs from s
-	differs := false
+	canonical, last := true, -1
 	for rest := s; rest != ""; {
 		first, r, err := splitInstruction(rest)
 		if err != nil {
 			return Instructions{}, err
 		}
-		if in, ok := decodeInstruction(first).(Apply); ok {
-			as, err := decodeActions(in.Actions.wire)
+		if typ := uint16(first[0])<<8 | uint16(first[1]); typ == insApply || typ == insWrite {
+			as, err := decodeActions(first[8:])
 			if err != nil {
 				return Instructions{}, err
 			}
-			if as != in.Actions && !differs {
-				out, differs = []byte(s[:len(s)-len(rest)]), true
-			}
-			if differs {
-				out = Apply{as}.appendInstruction(out)
-			}
-		} else if differs {
-			out = append(out, first...)
+			canonical = canonical && as.wire == first[8:] && !empty(first)
 		}
-		rest = r
+		canonical = canonical && last <= orderOf(first)
+		last, rest = orderOf(first), r
 	}
-	if differs {
-		return Instructions{string(out)}, nil
+	if canonical {
+		return Instructions{s}, nil
 	}
-	return Instructions{s}, nil
+	return Do(slices.Collect(Instructions{s}.All())...), nil
 }

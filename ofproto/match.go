@@ -19,8 +19,7 @@ type Match struct{ oxm string }
 // MatchOf returns the conjunction of fields. It never fails; call
 // [Match.Validate] to check prerequisites.
 func MatchOf(fs ...Field) Match {
-	fs = slices.DeleteFunc(slices.Clone(fs), Field.wildcard)
-	fs = splitTCI(fs)
+	fs = expand(fs)
 	slices.SortStableFunc(fs, compareFields)
 	var b []byte
 	for _, f := range fs {
@@ -29,22 +28,39 @@ func MatchOf(fs ...Field) Match {
 	return Match{string(b)}
 }
 
-// splitTCI replaces NXM's vlan_tci by vlan_vid and, where it tells the
-// priority of a tagged packet, vlan_pcp. OpenFlow 1.3 cannot match part of a
-// priority; what Open vSwitch does with that is left to it.
-func splitTCI(fs []Field) []Field {
-	for i, f := range fs {
-		if f.id != FieldVLANTCI || f.mask[0]&0xe0 != 0 && f.mask[0]&0xe0 != 0xe0 {
-			continue
+// expand replaces what a canonical match gives by other fields, as Open vSwitch
+// does: vlan_tci by vlan_vid and, where it tells the priority of a tagged
+// packet, vlan_pcp; nw_tos by ip_dscp; and the wide registers by the narrow
+// ones that they lie over. OpenFlow 1.3 cannot match part of a priority; what
+// Open vSwitch does with that is left to it.
+func expand(fs []Field) []Field {
+	out := fs[:0:0]
+	for _, f := range fs {
+		switch {
+		case f.id == FieldVLANTCI && (f.mask[0]&0xe0 == 0 || f.mask[0]&0xe0 == 0xe0):
+			vid := masked(FieldVLANVID, f.val[:2], []byte{f.mask[0] & 0x1f, f.mask[1]})
+			out = append(out, vid)
+			if f.mask[0]&0xe0 != 0 && vid.val != [16]byte{} {
+				out = append(out, exact(FieldVLANPCP, []byte{f.val[0] >> 5}))
+			}
+		case f.id == FieldInPort16:
+			out = append(out, InPort(widePort(uint16(f.val[0])<<8|uint16(f.val[1]))))
+		case f.id == FieldIPTOS:
+			out = append(out, exact(FieldIPDSCP, []byte{f.val[0] >> 2}))
+		case f.id >= FieldXReg0 && f.id <= FieldXXReg3:
+			n := fields[f.id].width / 4
+			first := FieldReg0 + FieldID(n)*(f.id-FieldXReg0)
+			if f.id >= FieldXXReg0 {
+				first = FieldReg0 + FieldID(n)*(f.id-FieldXXReg0)
+			}
+			for i := range n {
+				out = append(out, masked(first+FieldID(i), f.val[4*i:4*i+4], f.mask[4*i:4*i+4]))
+			}
+		default:
+			out = append(out, f)
 		}
-		vid := masked(FieldVLANVID, f.val[:2], []byte{f.mask[0] & 0x1f, f.mask[1]})
-		fs[i] = vid
-		if f.mask[0]&0xe0 != 0 && vid.val != [16]byte{} {
-			fs = append(fs, exact(FieldVLANPCP, []byte{f.val[0] >> 5}))
-		}
-		return slices.DeleteFunc(fs, Field.wildcard)
 	}
-	return fs
+	return slices.DeleteFunc(out, Field.wildcard)
 }
 
 // compareFields puts fields of our table in its order, the others behind them.
@@ -137,6 +153,12 @@ var protocols = []struct {
 	{"ip", etherIPv4, 0, true},
 	{"ipv6", etherIPv6, 0, true},
 	{"arp", etherARP, 0, true},
+	{"rarp", etherRARP, 0, true},
+	{"mpls", etherMPLS, 0, true},
+	{"mplsm", etherMPLSM, 0, true},
+	{"ipv4", etherIPv4, 0, true}, // this and what follows are only read
+	{"ip4", etherIPv4, 0, true},
+	{"ip6", etherIPv6, 0, true},
 }
 
 // String returns m in ovs-ofctl syntax; the zero Match is "".
@@ -200,10 +222,9 @@ func canonicalMatch(oxm string) (Match, error) {
 			return Match{}, fmt.Errorf("OXM field is cut off: % x", s)
 		}
 		n := 4 + int(s[3])
-		hdr := uint32(s[0])<<24 | uint32(s[1])<<16 | uint32(s[2])<<8 | uint32(s[3])
-		id := fieldOf(hdr)
-		if id <= last || id == FieldVLANTCI || fields[id].header()|uint32(fields[id].width) != hdr {
-			canonical = false // also where there is a mask, which may be all ones
+		id, hdr := fieldAt(s[:n])
+		if id <= last || fields[id].alias || fields[id].exact != hdr && !fields[id].canonicalMask(s[:n], hdr) {
+			canonical = false
 		}
 		last = id
 		s = s[n:]
@@ -213,4 +234,24 @@ func canonicalMatch(oxm string) (Match, error) {
 		return m, nil
 	}
 	return MatchOf(slices.Collect(m.Fields())...), nil
+}
+
+// canonicalMask reports whether the TLV s of the field has a mask as we would
+// write it: neither zero nor of all bits, and no bit of the value outside.
+func (fi *fieldInfo) canonicalMask(s string, hdr uint32) bool {
+	if hdr != fi.header()|1<<8|uint32(2*fi.width+fi.expLen()) {
+		return false
+	}
+	val := s[len(s)-2*fi.width:]
+	mask := val[fi.width:]
+	all, none := true, true
+	for i := range fi.width {
+		has := fi.significant(i)
+		if val[i]&^mask[i] != 0 || mask[i]&^has != 0 {
+			return false
+		}
+		all = all && mask[i] == has
+		none = none && mask[i] == 0
+	}
+	return !all && !none
 }

@@ -55,8 +55,8 @@ type Band struct {
 	PrecLevel uint8  // of [BandDSCPRemark]
 }
 
-// A Meter is an entry of the meter table.
-type Meter struct {
+// A MeterEntry is an entry of the meter table.
+type MeterEntry struct {
 	ID    MeterID
 	Flags MeterFlags
 	Bands []Band
@@ -66,7 +66,7 @@ type Meter struct {
 // part of a bundle.
 type MeterMod struct {
 	Command MeterCommand
-	Meter   Meter
+	Entry   MeterEntry
 }
 
 const bandLen = 16
@@ -76,9 +76,9 @@ func (m MeterMod) Append(b []byte, xid uint32) []byte {
 	be, start := binary.BigEndian, len(b)
 	b = appendHeader(b, typeMeterMod, 0, xid)
 	b = be.AppendUint16(b, uint16(m.Command))
-	b = be.AppendUint16(b, uint16(m.Meter.Flags))
-	b = be.AppendUint32(b, uint32(m.Meter.ID))
-	return setLength(appendBands(b, m.Meter.Bands), start)
+	b = be.AppendUint16(b, uint16(m.Entry.Flags))
+	b = be.AppendUint32(b, uint32(m.Entry.ID))
+	return setLength(appendBands(b, m.Entry.Bands), start)
 }
 
 func decodeMeterMod(b []byte) (Message, error) {
@@ -90,7 +90,7 @@ func decodeMeterMod(b []byte) (Message, error) {
 	if err != nil {
 		return nil, fmt.Errorf("meter-mod: %w", err)
 	}
-	return MeterMod{MeterCommand(be.Uint16(b)), Meter{MeterID(be.Uint32(b[4:])), MeterFlags(be.Uint16(b[2:])), bands}}, nil
+	return MeterMod{MeterCommand(be.Uint16(b)), MeterEntry{MeterID(be.Uint32(b[4:])), MeterFlags(be.Uint16(b[2:])), bands}}, nil
 }
 
 func appendBands(b []byte, bands []Band) []byte {

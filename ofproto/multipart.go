@@ -99,13 +99,13 @@ func decodeMultipartReply(typ uint16, b []byte) (MultipartBody, error) {
 	case multipartGroup:
 		return decodeEntries(b, decodeGroupStats, func(s []GroupStats) MultipartBody { return GroupStatsReply(s) })
 	case multipartGroupDesc:
-		return decodeEntries(b, decodeGroupDesc, func(s []Group) MultipartBody { return GroupDescReply(s) })
+		return decodeEntries(b, decodeGroupDesc, func(s []GroupEntry) MultipartBody { return GroupDescReply(s) })
 	case multipartGroupFeatures:
 		return decodeOne[GroupFeatures](b)
 	case multipartMeter:
 		return decodeEntries(b, decodeMeterStats, func(s []MeterStats) MultipartBody { return MeterStatsReply(s) })
 	case multipartMeterConfig:
-		return decodeEntries(b, decodeMeterConfig, func(s []Meter) MultipartBody { return MeterConfigReply(s) })
+		return decodeEntries(b, decodeMeterConfig, func(s []MeterEntry) MultipartBody { return MeterConfigReply(s) })
 	case multipartMeterFeatures:
 		return decodeOne[MeterFeatures](b)
 	case multipartExperimenter:

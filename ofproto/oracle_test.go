@@ -111,9 +111,9 @@ func messages() []struct {
 	stats := FlowStats{Flow: vocabulary[0], Seconds: 3, Packets: 4, Bytes: 5}
 	removed := FlowStats{Flow: Flow{FlowKey: vocabulary[1].FlowKey, Cookie: 9, IdleTimeout: 7}, Seconds: 3, Packets: 4, Bytes: 5}
 	drop := ActionsOf(Output{Port: 2})
-	group := Group{ID: 5, Type: GroupTypeSelect, Buckets: []Bucket{
+	group := GroupEntry{ID: 5, Type: GroupTypeSelect, Buckets: []Bucket{
 		{Weight: 10, WatchPort: PortAny, WatchGroup: GroupAny, Actions: drop}, {Weight: 20, WatchPort: PortAny, WatchGroup: GroupAny}}}
-	meter := Meter{ID: 6, Flags: MeterPktps | MeterBurst, Bands: []Band{{Type: BandDrop, Rate: 100, Burst: 20}}}
+	meter := MeterEntry{ID: 6, Flags: MeterPktps | MeterBurst, Bands: []Band{{Type: BandDrop, Rate: 100, Burst: 20}}}
 	reply := func(body MultipartBody) Multipart { return Multipart{Reply: true, Body: body} }
 	return []struct {
 		m    Message
@@ -154,7 +154,7 @@ func messages() []struct {
 		{BundleControl{ID: 6, Op: BundleDiscard}, []string{"type=DISCARD_REQUEST"}},
 		{BundleAdd{ID: 6, Flags: BundleAtomic, Message: FlowMod{Command: FlowDeleteStrict, Flow: vocabulary[6]}},
 			[]string{"ONFT_BUNDLE_ADD_MESSAGE (OF1.3)", "bundle_id=0x6 flags=atomic", "OFPT_FLOW_MOD", "DEL_STRICT"}},
-		{BundleAdd{ID: 6, Message: GroupMod{GroupDelete, Group{ID: GroupAll}}}, []string{"OFPT_GROUP_MOD", "DEL"}},
+		{BundleAdd{ID: 6, Message: GroupMod{GroupDelete, GroupEntry{ID: GroupAll}}}, []string{"OFPT_GROUP_MOD", "DEL"}},
 		{ErrorMessage{Code: ErrTableFull, Data: "data"}, []string{"OFPT_ERROR (OF1.3) (xid=0x9): OFPFMFC_TABLE_FULL"}},
 		{ErrorMessage{Code: ErrBundleMessage, Experimenter: 0x4f4e4600, Data: "d"}, []string{"OFPBFC_MSG_FAILED"}},
 
@@ -246,27 +246,37 @@ func TestErrorNames(t *testing.T) {
 
 func subnet(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
-// The same for every field, exact and masked. (What ovs-ofctl prints of both is
-// compared as sets of words, as it orders fields in its own way.)
-func TestEveryField(t *testing.T) {
+// The same for every field, action and instruction. ovs-ofctl has no word for
+// two of them: NXAST_REG_LOAD2, whose text it takes for as many
+// NXAST_REG_LOADs, and the mask of tun_gbp_flags.
+func TestEveryTextAndWireMeanTheSame(t *testing.T) {
 	var text strings.Builder
-	ms := EveryField()
-	for _, m := range ms {
-		if err := m.Validate(); err != nil {
+	flows := everyFlow()
+	for _, f := range flows {
+		if err := f.Match.Validate(); err != nil {
 			t.Error(err)
 		}
-		text.WriteString(Flow{FlowKey: FlowKey{Match: m}}.String() + "\n")
+		text.WriteString(f.String() + "\n")
 	}
 	lines := strings.Split(strings.TrimSpace(parsed(t, text.String())), "\n")
-	if len(lines) != len(ms) {
-		t.Fatalf("ovs-ofctl reads %d flows of %d:\n%s", len(lines), len(ms), strings.Join(lines, "\n"))
+	if len(lines) != len(flows) {
+		t.Fatalf("ovs-ofctl reads %d flows of %d:\n%s", len(lines), len(flows), strings.Join(lines, "\n"))
 	}
-	for i, m := range ms {
-		wire := ofpPrint(t, FlowMod{Command: FlowAdd, Flow: Flow{FlowKey: FlowKey{Match: m}}}.Append(nil, 7))
+	for i, f := range flows {
+		if loads(f) {
+			continue
+		}
+		wire := ofpPrint(t, FlowMod{Command: FlowAdd, Flow: f}.Append(nil, 7))
 		_, wire, _ = strings.Cut(strings.TrimSpace(wire), "): ADD ")
 		_, want, _ := strings.Cut(strings.TrimSpace(lines[i]), ": ADD ")
 		if want == "" || wire != want {
-			t.Errorf("%v\nwire is read as %q\ntext is read as %q", m, wire, want)
+			t.Errorf("%v\nwire is read as %q\ntext is read as %q", f, wire, want)
 		}
 	}
+}
+
+// loads reports whether f sets a part of a field by NXAST_REG_LOAD2.
+func loads(f Flow) bool {
+	wire := string(FlowMod{Command: FlowAdd, Flow: f}.Append(nil, 7))
+	return strings.Contains(wire, "\x00\x00\x23\x20\x00\x21")
 }

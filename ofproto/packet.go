@@ -95,34 +95,24 @@ func decodePacketIn(b []byte) (Message, error) {
 
 func (m *PacketIn) properties() []byte {
 	be := binary.BigEndian
-	b := appendProperty(nil, pinPacket, []byte(m.Data))
+	b := appendProperty(nil, pinPacket, m.Data)
 	if int(m.TotalLen) != len(m.Data) {
-		b = appendProperty(b, pinFullLen, be.AppendUint32(nil, m.TotalLen))
+		b = appendProperty(b, pinFullLen, string(be32(m.TotalLen)))
 	}
 	if m.Buffer != NoBuffer {
-		b = appendProperty(b, pinBuffer, be.AppendUint32(nil, m.Buffer))
+		b = appendProperty(b, pinBuffer, string(be32(m.Buffer)))
 	}
-	b = appendProperty(b, pinTable, []byte{byte(m.Table)})
-	b = appendProperty(b, pinCookie, be.AppendUint64(make([]byte, 4, 12), uint64(m.Cookie)))
-	b = appendProperty(b, pinReason, []byte{byte(m.Reason)})
-	b = appendProperty(b, pinMetadata, []byte(m.Match.oxm))
+	b = appendProperty(b, pinTable, string([]byte{byte(m.Table)}))
+	b = appendProperty(b, pinCookie, string(be.AppendUint64(make([]byte, 4, 12), uint64(m.Cookie))))
+	b = appendProperty(b, pinReason, string([]byte{byte(m.Reason)}))
+	b = appendProperty(b, pinMetadata, m.Match.oxm)
 	if m.UserData != "" {
-		b = appendProperty(b, pinUserData, []byte(m.UserData))
+		b = appendProperty(b, pinUserData, m.UserData)
 	}
 	if m.Continuation != "" {
-		b = appendProperty(b, pinContinue, append(make([]byte, 4), m.Continuation...))
+		b = appendProperty(b, pinContinue, "\x00\x00\x00\x00"+m.Continuation)
 	}
 	return b
-}
-
-// appendProperty appends a property: type, length without padding, data, and
-// padding to 8 bytes.
-func appendProperty(b []byte, typ uint16, data []byte) []byte {
-	n := 4 + len(data)
-	b = binary.BigEndian.AppendUint16(b, typ)
-	b = binary.BigEndian.AppendUint16(b, uint16(n))
-	b = append(b, data...)
-	return append(b, zeros[:pad8(n)-n]...)
 }
 
 // decodePacketIn2 decodes the body of an NXT_PACKET_IN2. Properties that it

@@ -37,3 +37,18 @@ func (p PortNo) String() string {
 	}
 	return strconv.FormatUint(uint64(p), 10)
 }
+
+// widePort returns the number of a port that OpenFlow 1.0, and Nicira's actions
+// with it, give in 16 bits: those from 0xff00 up are the reserved ones.
+func widePort(p uint16) PortNo {
+	if p >= uint16(PortMax&0xffff) {
+		return PortNo(p) | 0xffff0000
+	}
+	return PortNo(p)
+}
+
+// reserved reports whether p has a name rather than a number.
+func (p PortNo) reserved() bool {
+	_, ok := reservedPorts[p]
+	return ok
+}

@@ -81,7 +81,7 @@ type GroupStats struct {
 type BucketStats struct{ Packets, Bytes uint64 }
 
 // GroupDescReply is groups.
-type GroupDescReply []Group
+type GroupDescReply []GroupEntry
 
 // GroupFeatures says what groups a switch can have (§7.3.5.11); the arrays are
 // indexed by [GroupType].
@@ -103,7 +103,7 @@ type MeterStats struct {
 }
 
 // MeterConfigReply is meters.
-type MeterConfigReply []Meter
+type MeterConfigReply []MeterEntry
 
 // MeterFeatures says what meters a switch can have (§7.3.5.14).
 type MeterFeatures struct {
@@ -271,13 +271,13 @@ func (m GroupDescReply) appendBody(b []byte) []byte {
 	return b
 }
 
-func decodeGroupDesc(b []byte) (Group, int, error) {
+func decodeGroupDesc(b []byte) (GroupEntry, int, error) {
 	n, err := entryLength("ofp_group_desc", b, 8)
 	if err != nil {
-		return Group{}, 0, err
+		return GroupEntry{}, 0, err
 	}
 	buckets, err := decodeBuckets(b[8:n])
-	return Group{GroupID(binary.BigEndian.Uint32(b[4:])), GroupType(b[2]), buckets}, n, err
+	return GroupEntry{GroupID(binary.BigEndian.Uint32(b[4:])), GroupType(b[2]), buckets}, n, err
 }
 
 func (m MeterConfigReply) appendBody(b []byte) []byte {
@@ -291,14 +291,14 @@ func (m MeterConfigReply) appendBody(b []byte) []byte {
 	return b
 }
 
-func decodeMeterConfig(b []byte) (Meter, int, error) {
+func decodeMeterConfig(b []byte) (MeterEntry, int, error) {
 	n, err := entryLength("ofp_meter_config", b, 8)
 	if err != nil {
-		return Meter{}, 0, err
+		return MeterEntry{}, 0, err
 	}
 	be := binary.BigEndian
 	bands, err := decodeBands(b[8:n])
-	return Meter{MeterID(be.Uint32(b[4:])), MeterFlags(be.Uint16(b[2:])), bands}, n, err
+	return MeterEntry{MeterID(be.Uint32(b[4:])), MeterFlags(be.Uint16(b[2:])), bands}, n, err
 }
 
 // entryLength returns the length that the first two bytes of b tell, which is

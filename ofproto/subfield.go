@@ -1,6 +1,9 @@
 package ofproto
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // A Subfield is a range of bits of a field, as source or destination of an
 // action.
@@ -13,32 +16,62 @@ type Subfield struct {
 // Whole returns all of field f.
 func Whole(f FieldID) Subfield { return Subfield{Field: f} }
 
+// BitRange returns bits first to last of field f, as ovs-ofctl writes
+// f[first..last].
+func BitRange(f FieldID, first, last uint16) Subfield {
+	return Subfield{f, first, last - first + 1}.normalize()
+}
+
+// Bit returns one bit of field f.
+func Bit(f FieldID, n uint16) Subfield { return Subfield{f, n, 1}.normalize() }
+
+// normalize gives all of a field by zero bits.
+func (s Subfield) normalize() Subfield {
+	if s.Offset == 0 && int(s.Bits) == fields[s.Field].sub {
+		s.Bits = 0
+	}
+	return s
+}
+
 // bits returns how many bits s has.
 func (s Subfield) bits() uint16 {
 	if s.Bits == 0 {
-		return uint16(fields[s.Field].bits)
+		return uint16(fields[s.Field].sub)
 	}
 	return s.Bits
 }
 
-// header returns the field's OXM header, with its length.
-func (s Subfield) header() uint32 {
-	fi := &fields[s.Field]
-	return fi.header() | uint32(fi.width)
+// header returns the field's header in Nicira's actions, with its length.
+func (s Subfield) header() uint32 { return fields[s.Field].action }
+
+// appendRange appends the offset and length of s in 16 bits, as most of
+// Nicira's actions have them: (offset << 6) | (bits - 1).
+func (s Subfield) appendRange(b []byte) []byte {
+	return binary.BigEndian.AppendUint16(b, s.Offset<<6|(s.bits()-1)&0x3f)
 }
 
 // subfieldOf returns the subfield of n bits from ofs of the field with the
-// given OXM header, and whether there is such a field with so many bits.
+// given header, and whether there is such a field with so many bits.
 func subfieldOf(hdr uint32, ofs, n uint16) (Subfield, bool) {
 	id := fieldOf(hdr)
-	bits := fields[id].bits
-	if id == FieldRaw || n == 0 || int(ofs)+int(n) > bits {
+	fi := &fields[id]
+	if id == FieldRaw || hdr>>16 == classExp || hdr&0x1ff != uint32(fi.width) || n == 0 || int(ofs)+int(n) > fi.sub {
 		return Subfield{}, false
 	}
-	if int(n) == bits {
-		n = 0
-	}
-	return Subfield{id, ofs, n}, true
+	return Subfield{id, ofs, n}.normalize(), true
+}
+
+// subfield reads a header and returns the n bits from ofs of its field.
+func (r *reader) subfield(ofs, n uint16) Subfield {
+	s, ok := subfieldOf(r.u32(), ofs, n)
+	r.need(ok)
+	return s
+}
+
+// ranged reads a range as appendRange writes it and then a header.
+func (r *reader) ranged() Subfield {
+	rng := r.u16()
+	return r.subfield(rng>>6, rng&0x3f+1)
 }
 
 // String returns s in ovs-ofctl syntax, such as "NXM_NX_REG0[0..7]".

@@ -48,11 +48,11 @@ func TestMatchCanonical(t *testing.T) {
 	}
 }
 
-// Open vSwitch reports a move with Nicira's headers, however it was told. It
-// is the same move, wherever it stands.
+// A move with OpenFlow's headers of the fields is the same as one with Nicira's,
+// which Open vSwitch reports it with, wherever it stands.
 func TestInstructionsCanonical(t *testing.T) {
 	move := Move{Whole(FieldEthSrc), Whole(FieldEthDst)}
-	nxm := strings.NewReplacer("\x80\x00\x08\x06", "\x00\x00\x04\x06", "\x80\x00\x06\x06", "\x00\x00\x02\x06") // NXM_OF_ETH_SRC, NXM_OF_ETH_DST
+	oxm := strings.NewReplacer("\x00\x00\x04\x06", "\x80\x00\x08\x06", "\x00\x00\x02\x06", "\x80\x00\x06\x06") // OXM_OF_ETH_SRC, OXM_OF_ETH_DST
 	for _, do := range []Instructions{
 		ApplyActions(move),
 		ApplyActions(DecTTL{}, move, Output{Port: 1}),
@@ -61,7 +61,7 @@ func TestInstructionsCanonical(t *testing.T) {
 		Do(Apply{ActionsOf(DecTTL{})}, Apply{ActionsOf(move)}),
 	} {
 		wire := Multipart{Reply: true, Body: FlowStatsReply{{Flow: Flow{Do: do}}}}.Append(nil, 1)
-		reported := []byte(nxm.Replace(string(wire)))
+		reported := []byte(oxm.Replace(string(wire)))
 		if bytes.Equal(reported, wire) {
 			t.Fatalf("%v: no header to replace in % x", do, wire)
 		}

@@ -140,7 +140,14 @@ func TestHostilePeers(t *testing.T) {
 	for range attacks {
 		<-ended
 	}
-	s.metrics(want)
+	for name, n := range want {
+		s.eventually(name, func() error {
+			if got := s.scrape()[name]; got != n {
+				return fmt.Errorf("it is %v, want %v", got, n)
+			}
+			return nil
+		})
+	}
 	for _, text := range []string{"refused connection that does not speak OpenFlow", "disconnected switch that does not keep to OpenFlow",
 		"disconnected switch that floods us", "disconnected switch that answers without end", "allow it OpenFlow 1.3"} {
 		if n := strings.Count(s.daemon.Log(), text); n != 1 {

@@ -108,7 +108,7 @@ func TestTLSRefusals(t *testing.T) {
 		}
 		s.eventually("a line about "+c.name, func() error { return s.logs("refused connection", c.want) })
 	}
-	s.metrics(map[string]float64{`ofdvr_router_connected{router="r1"}`: 0})
+	s.metric(0, `ofdvr_router_connected{router="r1"}`)
 
 	// The switch gets certificates that fit, and is welcome.
 	s.use(p)

@@ -1,0 +1,124 @@
+package ofproto_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	. "github.com/ofdvr/ofdvr/ofproto"
+)
+
+// FuzzDecodeActions feeds the decoder of instructions and actions. What it
+// reads it must write again: as it came, or in a form that is then final and
+// that has the same values.
+func FuzzDecodeActions(f *testing.F) {
+	for _, fl := range everyFlow() {
+		f.Add([]byte(InstructionsWire(fl.Do)))
+	}
+	// Forms that mean the same as ours: OXM headers, NXAST_RESUBMIT, padding of
+	// learn, and instructions in another order.
+	f.Add([]byte("\x00\x04\x00\x20\x00\x00\x00\x00\xff\xff\x00\x18\x00\x00\x23\x20\x00\x06\x00\x30\x00\x00\x00\x00\x80\x00\x08\x06\x80\x00\x06\x06"))
+	f.Add([]byte("\x00\x04\x00\x18\x00\x00\x00\x00\xff\xff\x00\x10\x00\x00\x23\x20\x00\x01\x00\x05\x00\x00\x00\x00"))
+	f.Add([]byte("\x00\x01\x00\x08\x05\x00\x00\x00\x00\x05\x00\x08\x00\x00\x00\x00"))
+	f.Add([]byte(strings.Repeat("\x00\x04\x01\x08\x00\x00\x00\x00"+strings.Repeat("\xff\xff\x01\x00\x00\x00\x23\x20\x00\x2a\x00\x00\x00\x00\x00\x00", 16), 1)))
+	f.Fuzz(func(t *testing.T, wire []byte) {
+		do, err := DecodeInstructions(string(wire))
+		if err != nil {
+			return
+		}
+		again, err := DecodeInstructions(InstructionsWire(do))
+		if err != nil || again != do {
+			t.Fatalf("%x\nis read as  %x (%v)\nand that as %x, %v", wire, InstructionsWire(do), do, InstructionsWire(again), err)
+		}
+		if made := Do(slices.Collect(do.All())...); made != do {
+			t.Fatalf("%x has %v\nof which is made %x", InstructionsWire(do), do, InstructionsWire(made))
+		}
+		for in := range do.All() {
+			if in, ok := in.(Apply); ok {
+				if made := ActionsOf(slices.Collect(in.Actions.All())...); made != in.Actions {
+					t.Fatalf("%v are made to %v", in.Actions, made)
+				}
+			}
+		}
+		_ = do.String()
+	})
+}
+
+// FuzzDecodeFlow feeds the decoder of flow statistics, match included.
+func FuzzDecodeFlow(f *testing.F) {
+	for _, fl := range everyFlow() {
+		f.Add(flowsReply(FlowStats{Flow: fl}).Append(nil, 1)[16:])
+	}
+	f.Fuzz(func(t *testing.T, wire []byte) {
+		flows, err := DecodeFlows(wire)
+		if err != nil {
+			return
+		}
+		again, err := DecodeFlows(flowsReply(flows...).Append(nil, 1)[16:])
+		if err != nil || !slices.Equal(again, flows) {
+			t.Fatalf("%x\nis read as %v\nand that as %v, %v", wire, flows, again, err)
+		}
+		for _, fl := range flows {
+			_ = fl.String()
+			_ = fl.Match.Validate()
+		}
+	})
+}
+
+// FuzzParseFlow feeds the parser. What it reads is written such that it is read
+// as the same value, and can be sent and read from the wire.
+func FuzzParseFlow(f *testing.F) {
+	for _, fl := range everyFlow() {
+		f.Add(fl.String())
+	}
+	for _, s := range []string{"oxm(ffff01010203),actions=set_field:oxm(ffff000101)->", "actions=raw(0063000800000000)",
+		"actions=raw_instruction(0063000800000000)", "ct_state=new|trk,vlan_tci=0x1234/0xf123 actions=clone(clone(drop))"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		fl, err := ParseFlow(text)
+		if err != nil {
+			return
+		}
+		again, err := ParseFlow(fl.String())
+		if err != nil || again != fl {
+			t.Fatalf("%q\nis read as  %v\nand that as %v, %v", text, fl, again, err)
+		}
+		if len(FlowMod{Command: FlowAdd, Flow: fl}.Append(nil, 1)) > 0xffff {
+			return
+		}
+		back, err := DecodeFlows(flowsReply(FlowStats{Flow: fl}).Append(nil, 1)[16:])
+		if err != nil || len(back) != 1 || back[0].Flow != fl {
+			t.Fatalf("%q is read as %v\nfrom the wire as %v, %v\n%x", text, fl, back, err, InstructionsWire(fl.Do))
+		}
+	})
+}
+
+// Reading takes no more memory than a small multiple of what is read.
+func TestDecodeMemory(t *testing.T) {
+	// The worst that is known: headers that must be replaced, as deep as can be.
+	deep := ""
+	for range 16 {
+		n := len(deep) + 16
+		deep = "\xff\xff" + string([]byte{byte(n >> 8), byte(n)}) + "\x00\x00\x23\x20\x00\x2a\x00\x00\x00\x00\x00\x00" + deep
+	}
+	for name, wire := range map[string]string{
+		"aliases": strings.Repeat("\xff\xff\x00\x18\x00\x00\x23\x20\x00\x06\x00\x30\x00\x00\x00\x00\x80\x00\x08\x06\x80\x00\x06\x06", 2000),
+		"clones":  deep + strings.Repeat("\xff\xff\x00\x10\x00\x00\x23\x20\x00\x01\x00\x05\x00\x00\x00\x00", 2000),
+	} {
+		wire = "\x00\x04" + string([]byte{byte((len(wire) + 8) >> 8), byte(len(wire) + 8)}) + "\x00\x00\x00\x00" + wire
+		res := testing.Benchmark(func(b *testing.B) {
+			for range b.N {
+				if _, err := DecodeInstructions(wire); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		if got := res.AllocedBytesPerOp(); got > 32*int64(len(wire)) {
+			t.Errorf("%s: reading %d bytes takes %d", name, len(wire), got)
+		}
+	}
+	if _, err := DecodeInstructions("\x00\x04\x01\x18\x00\x00\x00\x00" + "\xff\xff\x01\x10\x00\x00\x23\x20\x00\x2a\x00\x00\x00\x00\x00\x00" + deep); err == nil {
+		t.Error("actions may lie in actions without end")
+	}
+}

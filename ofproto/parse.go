@@ -1,0 +1,246 @@
+package ofproto
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// A SyntaxError says what is wrong in a text and where.
+type SyntaxError struct {
+	Offset int    // of the first byte that is wrong
+	Near   string // what stands there
+	Msg    string // what was expected
+}
+
+func (e *SyntaxError) Error() string {
+	if e.Near == "" {
+		return fmt.Sprintf("at byte %d, the end: %s", e.Offset, e.Msg)
+	}
+	return fmt.Sprintf("at byte %d, %q: %s", e.Offset, e.Near, e.Msg)
+}
+
+// A span is a part of the text that is parsed.
+type span struct {
+	s  string
+	at int // its offset
+}
+
+// errorf returns an error about the span.
+func (a span) errorf(format string, args ...any) error {
+	near := a.s
+	if len(near) > 40 {
+		near = near[:40]
+	}
+	return &SyntaxError{a.at, near, fmt.Sprintf(format, args...)}
+}
+
+// from returns what is left after n bytes.
+func (a span) from(n int) span { return span{a.s[n:], a.at + n} }
+
+// cut cuts at the first sep. Without one, all is before it.
+func (a span) cut(sep string) (before, after span, found bool) {
+	i := strings.Index(a.s, sep)
+	if i < 0 {
+		return a, a.from(len(a.s)), false
+	}
+	return span{a.s[:i], a.at}, a.from(i + len(sep)), true
+}
+
+// uint parses a number as C would write it, of at most the given bits.
+func (a span) uint(bits int) (uint64, error) {
+	n, err := strconv.ParseUint(a.s, 0, bits)
+	if err != nil || strings.Contains(a.s, "_") {
+		return 0, a.errorf("want a number of at most %d bits", bits)
+	}
+	return n, nil
+}
+
+// setUint parses a number into *p.
+func setUint[T ~uint8 | ~uint16 | ~uint32 | ~uint64](a span, p *T) error {
+	bits := 8
+	for T(1)<<(bits-1)<<1 != 0 {
+		bits *= 2
+	}
+	n, err := a.uint(bits)
+	*p = T(n)
+	return err
+}
+
+// hex parses hexadecimal digits, two a byte, with or without dots between.
+func (a span) hex() (string, error) {
+	b, err := hex.DecodeString(strings.ReplaceAll(a.s, ".", ""))
+	if err != nil {
+		return "", a.errorf("want two hexadecimal digits for each byte")
+	}
+	return string(b), nil
+}
+
+// word returns which of words the span is.
+func (a span) word(words []string) (int, error) {
+	for i, w := range words {
+		if strings.EqualFold(a.s, w) {
+			return i, nil
+		}
+	}
+	return 0, a.errorf("want one of %s", strings.Join(words, ", "))
+}
+
+// port parses a port's number or its reserved name.
+func (a span) port() (PortNo, error) {
+	for p, name := range reservedPorts {
+		if strings.EqualFold(a.s, name) {
+			return p, nil
+		}
+	}
+	if strings.EqualFold(a.s, "none") {
+		return PortAny, nil
+	}
+	n, err := strconv.ParseUint(a.s, 0, 32)
+	if err != nil {
+		return 0, a.errorf("want the number of a port or a reserved name")
+	}
+	return PortNo(n), nil
+}
+
+// An item is one element of a list as ovs-ofctl has them everywhere: a word, or
+// key=value, key:value, or key(value), which "->target" may follow.
+type item struct {
+	key, val span
+	parens   bool // the value is in parentheses
+	target   span
+}
+
+// separators stand between items.
+const separators = ", \t\r\n"
+
+// next takes the first item off the span. It returns false at the end.
+func (a *span) next() (it item, ok bool, err error) {
+	*a = a.from(len(a.s) - len(strings.TrimLeft(a.s, separators)))
+	if a.s == "" {
+		return item{}, false, nil
+	}
+	n := strings.IndexAny(a.s, ":=("+separators)
+	if n < 0 {
+		n = len(a.s)
+	}
+	it.key = span{a.s[:n], a.at}
+	it.val = a.from(n)
+	it.val.s = ""
+	*a = a.from(n)
+	switch {
+	case a.s == "" || strings.Contains(separators, a.s[:1]):
+		return it, true, nil
+	case a.s[0] == '(':
+		it.parens = true
+		if it.val, err = a.inParens(); err != nil {
+			return item{}, false, err
+		}
+		if strings.HasPrefix(a.s, "->") {
+			*a = a.from(2)
+			if it.target, err = a.value(); err != nil {
+				return item{}, false, err
+			}
+		}
+	default:
+		*a = a.from(1)
+		if it.val, err = a.value(); err != nil {
+			return item{}, false, err
+		}
+	}
+	if it.key.s == "" {
+		return item{}, false, it.key.errorf("want a word before the value")
+	}
+	return it, true, nil
+}
+
+// inParens takes what is in the parentheses that the span starts with.
+func (a *span) inParens() (span, error) {
+	level := 0
+	for i := range len(a.s) {
+		switch a.s[i] {
+		case '(':
+			level++
+		case ')':
+			level--
+		}
+		if level == 0 {
+			in := span{a.s[1:i], a.at + 1}
+			*a = a.from(i + 1)
+			return in, nil
+		}
+	}
+	return span{}, a.errorf("parenthesis is not closed")
+}
+
+// value takes what comes before the next separator outside of parentheses.
+func (a *span) value() (span, error) {
+	rest := *a
+	for rest.s != "" && !strings.Contains(separators, rest.s[:1]) {
+		if rest.s[0] != '(' {
+			rest = rest.from(1)
+		} else if _, err := rest.inParens(); err != nil {
+			return span{}, err
+		}
+	}
+	v := span{a.s[:len(a.s)-len(rest.s)], a.at}
+	*a = rest
+	return v, nil
+}
+
+// each calls f for each item of the span.
+func (a span) each(f func(item) error) error {
+	for {
+		it, ok, err := a.next()
+		if err != nil || !ok {
+			return err
+		}
+		if err := f(it); err != nil {
+			return err
+		}
+	}
+}
+
+// unknown returns the error for an item that f of each does not know.
+func (it item) unknown(of string) error { return it.key.errorf("not known in %s", of) }
+
+// subfield parses a field and a range of its bits, such as NXM_NX_REG0[0..7].
+func (a span) subfield() (Subfield, error) {
+	name, rng, ranged := a.cut("[")
+	id, ok := subfieldNames[name.s]
+	if !ok {
+		return Subfield{}, name.errorf("want a field, such as NXM_NX_REG0")
+	}
+	if !ranged || rng.s == "]" {
+		return Whole(id), nil
+	}
+	bits, tail, closed := rng.cut("]")
+	if !closed || tail.s != "" {
+		return Subfield{}, rng.errorf("want [], [bit] or [first..last]")
+	}
+	low, high, both := bits.cut("..")
+	first, err := low.uint(16)
+	if err != nil {
+		return Subfield{}, err
+	}
+	last := first
+	if both {
+		if last, err = high.uint(16); err != nil {
+			return Subfield{}, err
+		}
+	}
+	if first > last || int(last) >= fields[id].sub {
+		return Subfield{}, bits.errorf("%s has bits 0 to %d", name.s, fields[id].sub-1)
+	}
+	return BitRange(id, uint16(first), uint16(last)), nil
+}
+
+// arrow cuts "source->destination".
+func (a span) arrow() (src, dst span, err error) {
+	src, dst, found := a.cut("->")
+	if !found {
+		return src, dst, a.errorf("want value->field")
+	}
+	return src, dst, nil
+}

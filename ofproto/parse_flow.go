@@ -1,0 +1,96 @@
+package ofproto
+
+import "strings"
+
+// ParseFlow parses a flow in the syntax of ovs-ofctl: what [Flow.String]
+// writes, what ovs-ofctl dump-flows prints, and most of what ovs-ofctl
+// add-flow reads. Ports are numbers or reserved names. Counters are skipped.
+// Errors are of type [*SyntaxError].
+func ParseFlow(s string) (Flow, error) {
+	fs, err := ParseFlowStats(s)
+	return fs.Flow, err
+}
+
+// ParseFlowStats parses a line that ovs-ofctl dump-flows prints, as [ParseFlow]
+// does, with its counters.
+func ParseFlowStats(s string) (FlowStats, error) {
+	fs := FlowStats{Flow: Flow{FlowKey: FlowKey{Priority: defaultPriority}}}
+	var p matchParser
+	rest := span{s, 0}
+	for {
+		it, ok, err := rest.next()
+		if err != nil {
+			return FlowStats{}, err
+		}
+		if !ok {
+			return FlowStats{}, rest.errorf("want actions=")
+		}
+		if it.key.s == "actions" || it.key.s == "action" {
+			all := span{s[it.val.at:], it.val.at}
+			if fs.Do, err = all.instructions(); err != nil {
+				return FlowStats{}, err
+			}
+			break
+		}
+		known, err := fs.item(it)
+		if !known && err == nil {
+			known, err = p.item(it)
+		}
+		if err != nil {
+			return FlowStats{}, err
+		}
+		if !known {
+			return FlowStats{}, it.unknown("a flow")
+		}
+	}
+	var err error
+	if fs.Match, err = p.match(); err != nil {
+		return FlowStats{}, err
+	}
+	return fs, nil
+}
+
+// item takes an item of a flow that is not part of its match.
+func (fs *FlowStats) item(it item) (known bool, err error) {
+	for i, name := range flagNames {
+		if it.key.s == name {
+			fs.Flags |= 1 << i
+			return true, nil
+		}
+	}
+	switch it.key.s {
+	case "cookie":
+		return true, setUint(it.val, &fs.Cookie)
+	case "table":
+		return true, setUint(it.val, &fs.Table)
+	case "priority":
+		return true, setUint(it.val, &fs.Priority)
+	case "idle_timeout":
+		return true, setUint(it.val, &fs.IdleTimeout)
+	case "hard_timeout":
+		return true, setUint(it.val, &fs.HardTimeout)
+	case "n_packets":
+		return true, setUint(it.val, &fs.Packets)
+	case "n_bytes":
+		return true, setUint(it.val, &fs.Bytes)
+	case "duration":
+		return true, fs.duration(it.val)
+	case "idle_age", "hard_age":
+		var age uint32
+		return true, setUint(it.val, &age)
+	}
+	return false, nil
+}
+
+// duration parses seconds, such as 3.141s.
+func (fs *FlowStats) duration(a span) error {
+	secs, frac, _ := span{strings.TrimSuffix(a.s, "s"), a.at}.cut(".")
+	if len(frac.s) > 9 {
+		frac.s = frac.s[:9]
+	}
+	nanos := strings.TrimLeft(frac.s+strings.Repeat("0", 9-len(frac.s)), "0")
+	if setUint(secs, &fs.Seconds) != nil || nanos != "" && setUint(span{nanos, 0}, &fs.Nanoseconds) != nil {
+		return a.errorf("want a duration such as 3.141s")
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package ofproto
+
+import "strings"
+
+// A reader takes what is on the wire apart. Reading beyond the end, or finding
+// something where there must be zeros, makes it bad, and what was read
+// worthless; so it is enough to look once, at the end.
+type reader struct {
+	s   string
+	bad bool
+}
+
+// take returns the next n bytes.
+func (r *reader) take(n int) string {
+	if n < 0 || n > len(r.s) {
+		r.bad = true
+		return ""
+	}
+	s := r.s[:n]
+	r.s = r.s[n:]
+	return s
+}
+
+func (r *reader) u8() uint8 {
+	if s := r.take(1); s != "" {
+		return s[0]
+	}
+	return 0
+}
+
+func (r *reader) u16() uint16 {
+	if s := r.take(2); s != "" {
+		return uint16(s[0])<<8 | uint16(s[1])
+	}
+	return 0
+}
+
+func (r *reader) u32() uint32 { return uint32(r.u16())<<16 | uint32(r.u16()) }
+func (r *reader) u64() uint64 { return uint64(r.u32())<<32 | uint64(r.u32()) }
+
+// zeros skips n bytes, which must be zero.
+func (r *reader) zeros(n int) {
+	if strings.Trim(r.take(n), "\x00") != "" {
+		r.bad = true
+	}
+}
+
+// need makes the reader bad unless ok.
+func (r *reader) need(ok bool) { r.bad = r.bad || !ok }
+
+// end reports whether all was read well and only zeros are left.
+func (r *reader) end() bool {
+	r.zeros(len(r.s))
+	return !r.bad
+}

@@ -1,0 +1,62 @@
+package ofproto_test
+
+import (
+	"testing"
+
+	. "github.com/ofdvr/ofdvr/ofproto"
+)
+
+// routed is a flow as a router has most of.
+var routed = Flow{
+	FlowKey: FlowKey{2, 124, MatchOf(IPv4(), IPv4Dst(subnet("10.0.2.0/24")))},
+	Cookie:  0xfd01c38f4cd4dbcd,
+	Do: ApplyActions(SetField{EthSrc(routerMAC)}, SetField{EthDst(routerMAC)}, DecTTL{},
+		Output{Port: 7}),
+}
+
+// flowsReply is the reply to a request for flows.
+func flowsReply(flows ...FlowStats) Multipart {
+	return Multipart{Reply: true, Body: FlowStatsReply(flows)}
+}
+
+func TestNoAllocations(t *testing.T) {
+	buf, mod := make([]byte, 0, 1024), FlowMod{Command: FlowAdd, Flow: routed}
+	if n := testing.AllocsPerRun(100, func() { mod.Append(buf, 1) }); n != 0 {
+		t.Errorf("FlowMod.Append allocates %v times", n)
+	}
+	wire := flowsReply(FlowStats{Flow: routed}).Append(nil, 1)
+	const want = 4 // the message, its body, its list of flows and what is on the wire
+	if n := testing.AllocsPerRun(100, func() { Decode(wire) }); n > want {
+		t.Errorf("reading one flow allocates %v times, want %d", n, want)
+	}
+}
+
+func BenchmarkFlowModAppend(b *testing.B) {
+	buf, mod := make([]byte, 0, 1024), FlowMod{Command: FlowAdd, Flow: routed}
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = mod.Append(buf[:0], 1)
+	}
+}
+
+// BenchmarkDecodeFlow reads entries of flow statistics; ns/op is for one.
+func BenchmarkDecodeFlow(b *testing.B) {
+	one := flowsReply(FlowStats{Flow: routed}).Append(nil, 1)[16:]
+	b.ReportAllocs()
+	b.SetBytes(int64(len(one)))
+	for b.Loop() {
+		if _, err := DecodeFlowStats(one); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkParseFlow(b *testing.B) {
+	text := routed.String()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseFlow(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

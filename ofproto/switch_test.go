@@ -1,0 +1,193 @@
+package ofproto_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
+	. "github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/ofproto/ofconn"
+)
+
+// dial starts an Open vSwitch with a bridge and returns a connection to it.
+func dial(t *testing.T) (*lab.Host, *ofconn.Conn) {
+	t.Helper()
+	h := lab.Boot(t)
+	nc, err := h.Dial(t.Context(), "unix", "/run/openvswitch/"+lab.IntegrationBridge+".mgmt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := ofconn.New(nc, ofconn.Config{})
+	ended := make(chan struct{})
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		c.Run(ctx, func(Message) {}) // what goes wrong, those who ask are told
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+	return h, c
+}
+
+// accepted sends flows, all of which must be accepted, and returns what the
+// switch then has of each.
+func accepted(t *testing.T, c *ofconn.Conn, flows []Flow) map[Cookie]Flow {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for _, f := range flows { // one by one, to see each that is refused
+		if err := c.Commit(ctx, []FlowMod{{Command: FlowAdd, Flow: f}}); err != nil {
+			t.Errorf("%v\n%x", err, FlowMod{Command: FlowAdd, Flow: f}.Append(nil, 0))
+		}
+	}
+	got, err := c.Flows(ctx, AllFlows())
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := map[Cookie]Flow{}
+	for _, f := range got {
+		have[f.Cookie] = f.Flow
+	}
+	return have
+}
+
+// What a real switch gives back is, as a value, what it was sent, for every
+// field, every action and every instruction.
+func TestSwitchGivesBackWhatItGot(t *testing.T) {
+	h, c := dial(t)
+	flows := everyFlow()
+	if _, err := h.Ofctl(t.Context(), "del-flows", lab.IntegrationBridge); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Ofctl(t.Context(), "add-meter", lab.IntegrationBridge, "meter=1,kbps,band=type=drop,rate=1000"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Ofctl(t.Context(), "add-group", lab.IntegrationBridge, "group_id=5,type=all,bucket=output:1"); err != nil {
+		t.Fatal(err)
+	}
+	have := accepted(t, c, flows)
+	for _, f := range flows {
+		if got := have[f.Cookie]; got != f {
+			t.Errorf("sent %v\n got %v\nsent %x\n got %x", f, got, FlowMod{Command: FlowAdd, Flow: f}.Append(nil, 0), FlowMod{Command: FlowAdd, Flow: got}.Append(nil, 0))
+		}
+	}
+
+	// Its own words for them are read as the same values.
+	out, err := h.Ofctl(t.Context(), "--no-stats", "dump-flows", lab.IntegrationBridge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for line := range strings.Lines(out) {
+		f, err := ParseFlow(line)
+		if err != nil {
+			t.Errorf("%v in %s", err, line)
+			continue
+		}
+		if want := have[f.Cookie]; want != f && !strings.Contains(line, "tun_gbp_flags") { // it leaves out their mask
+
+			t.Errorf("ovs-ofctl prints %s\n read as %v\n want %v", line, f, want)
+		}
+		n++
+	}
+	if n != len(flows) {
+		t.Errorf("ovs-ofctl prints %d flows, want %d", n, len(flows))
+	}
+}
+
+// everyFlow returns flows that have, between them, every field, every action
+// and every instruction; each has a cookie of its own.
+func everyFlow() []Flow {
+	var flows []Flow
+	add := func(m Match, do Instructions) {
+		n := len(flows)
+		flows = append(flows, Flow{FlowKey: FlowKey{Table: 1, Priority: uint16(n), Match: m}, Cookie: Cookie(n + 1), Do: do})
+	}
+	for _, m := range EveryField() {
+		add(m, ApplyActions(Output{Port: 1}))
+	}
+	for _, a := range actions {
+		add(a.match, ApplyActions(a.actions...))
+	}
+	for _, ins := range instructions {
+		add(ip, Do(ins...))
+	}
+	return flows
+}
+
+// readOnly are the fields that Open vSwitch does not let a flow change.
+var readOnly = []string{"conj_id", "eth_type", "mpls_bos", "ip_frag", "nw_proto", "tcp_flags", "ct_state", "ct_zone",
+	"ct_nw_proto", "ct_nw_src", "ct_nw_dst", "ct_ipv6_src", "ct_ipv6_dst", "ct_tp_src", "ct_tp_dst"}
+
+// Every field can be set, loaded, copied and pushed as far as Open vSwitch lets
+// it, and is given back as the same value.
+func TestSwitchSetsEveryField(t *testing.T) {
+	_, c := dial(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	sent := map[Cookie]Flow{}
+	refused := map[string]string{}
+	for _, id := range AllFields() {
+		name, bits := FieldName(id)
+		low := BitRange(id, 0, min(bits, 64)-1)
+		value := BitRange(FieldXXReg0+1, 0, bits-1)
+		for kind, a := range map[string]Action{
+			"set_field": SetField{AnyValue(id)},
+			"load":      Load{1, low},
+			"move from": Move{Whole(id), value},
+			"move to":   Move{value, Whole(id)},
+			"push":      Push{Whole(id)},
+			"pop":       Pop{Whole(id)},
+			"learn":     Learn{Table: 3, Specs: SpecsOf(LearnField(LearnLoad, value, Whole(id)))},
+		} {
+			m := Needed(id)
+			if id == FieldVLANVID || id == FieldVLANPCP {
+				m = append(m, ParsedField("dl_vlan=3"))
+			}
+			as := []Action{a}
+			if id == FieldCTMark || id == FieldCTLabel {
+				if m = append(m, IPv4()); kind == "set_field" || kind == "load" || kind == "move to" {
+					as = []Action{CT{Commit: true, Actions: ActionsOf(a)}}
+				}
+			}
+			n := len(sent)
+			f := Flow{FlowKey: FlowKey{Table: 2, Priority: uint16(n), Match: MatchOf(m...)}, Cookie: Cookie(n + 1), Do: ApplyActions(as...)}
+			if err := c.Commit(ctx, []FlowMod{{Command: FlowAdd, Flow: f}}); err != nil {
+				var code ErrorCode
+				if !errors.As(err, &code) {
+					t.Fatalf("%v: %v", f, err)
+				}
+				refused[kind+" "+name] = code.Name()
+				continue
+			}
+			sent[f.Cookie] = f
+			if got, err := ParseFlow(f.String()); err != nil || got != f {
+				t.Errorf("%v is read as %v, %v", f, got, err)
+			}
+		}
+	}
+	got, err := c.Flows(ctx, FlowFilter{OutPort: PortAny, OutGroup: GroupAny, Table: 2})
+	if err != nil || len(got) != len(sent) {
+		t.Errorf("switch has %d flows, %v; want %d", len(got), err, len(sent))
+	}
+	for _, f := range got {
+		if f.Flow != sent[f.Cookie] {
+			t.Errorf("sent %v\n got %v", sent[f.Cookie], f.Flow)
+		}
+	}
+	want := map[string]string{"set_field in_port_oxm": "OFPBAC_BAD_SET_ARGUMENT"}
+	for _, name := range readOnly {
+		for _, kind := range []string{"set_field", "load", "move to", "pop"} {
+			want[kind+" "+name] = "OFPBAC_BAD_SET_ARGUMENT"
+		}
+	}
+	if !maps.Equal(refused, want) {
+		t.Errorf("refused %v\n   want %v", refused, want)
+	}
+}
