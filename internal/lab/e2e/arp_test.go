@@ -108,7 +108,7 @@ func TestARPRepliesGoToTheKernel(t *testing.T) {
 	s, vm1, _ := pair(t)
 	tap := s.recordIn(netns, blueTap, isARP)
 	s.sh(netns, "ip neigh flush dev "+blueTap)
-	if _, err := s.PingIn(t.Context(), netns, vm1.IP(), lab.PingOptions{}); err != nil {
+	if _, err := s.PingIn(t.Context(), netns, vm1.IP(), lab.PingOptions{Wait: patience}); err != nil {
 		t.Fatal(err)
 	}
 	await(t, tap, "the request", arpFor(layers.ARPRequest, vm1.IP()))

@@ -85,7 +85,7 @@ func TestCountersAreExact(t *testing.T) {
 	add(fallback("r1-blue", "other"), 1)
 
 	for range 2 {
-		if _, err := vm1.Ping(t.Context(), vm2.IP(), lab.PingOptions{TTL: 1}); !errors.Is(err, lab.ErrNoReply) {
+		if _, err := vm1.Ping(t.Context(), vm2.IP(), lab.PingOptions{TTL: 1, Wait: patience}); !errors.Is(err, lab.ErrNoReply) {
 			t.Error(err)
 		}
 	}
@@ -99,7 +99,7 @@ func TestCountersAreExact(t *testing.T) {
 	add(fallback("r1-blue", "unknown"), 1)
 	ping(t, vm1, "10.0.1.1", lab.PingOptions{Count: 2})
 	add(fallback("r1-blue", "exception"), 2)
-	if _, err := vm2.Ping(t.Context(), "203.0.113.1", lab.PingOptions{}); !errors.Is(err, lab.ErrNoReply) {
+	if _, err := vm2.Ping(t.Context(), "203.0.113.1", lab.PingOptions{Wait: patience}); !errors.Is(err, lab.ErrNoReply) {
 		t.Error(err)
 	}
 	add(fallback("r1-green", "no_route"), 1)
@@ -111,7 +111,9 @@ func TestCountersAreExact(t *testing.T) {
 	s.metric(1, "ofdvr_ovsdb_connected")
 	s.metric(25, `ofdvr_router_flows_wanted{router="r1"}`)
 	s.metric(25, `ofdvr_router_flows_installed{router="r1"}`)
-	s.metric(25, `ofdvr_flow_mods_total{operation="add"}`)
+	if n := before[`ofdvr_flow_mods_total{operation="add"}`]; n != 25 {
+		t.Errorf("%v flows were added", n)
+	}
 
 	// vm2's flow goes and comes, and counts from 0.
 	s.reload(strings.Replace(twoNetworks, "- {id: vm2", "# - {id: vm2", 1))

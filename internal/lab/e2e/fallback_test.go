@@ -58,12 +58,12 @@ func TestOutsideIsReachedThroughTheNamespace(t *testing.T) {
 		await(t, c, "the request at "+what, echo(vm1.IP(), "198.51.100.10"))
 		await(t, c, "the reply at "+what, echoReply("198.51.100.10", vm1.IP()))
 	}
-	r, err := s.PingIn(t.Context(), "outside", vm2.IP(), lab.PingOptions{})
+	r, err := s.PingIn(t.Context(), "outside", vm2.IP(), lab.PingOptions{Wait: patience})
 	if err != nil || r.Replies[0].TTL != 63 {
 		t.Errorf("from outside: %+v, %v", r, err)
 	}
 	// There is no route to this, and vm1 is told.
-	r, err = vm1.Ping(t.Context(), "203.0.113.1", lab.PingOptions{})
+	r, err = vm1.Ping(t.Context(), "203.0.113.1", lab.PingOptions{Wait: patience})
 	if !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || r.Errors[0].From != "10.0.1.1" ||
 		r.Errors[0].Message != "Destination Net Unreachable" {
 		t.Errorf("without a route: %+v, %v", r, err)
@@ -158,7 +158,7 @@ func TestMTU(t *testing.T) {
 	pingTTL(t, vm1, vm2.IP(), 63)
 	blue, green := s.recordIn(netns, blueTap, isIPv4), s.recordIn(netns, greenTap, isIPv4)
 
-	r, err := vm1.Ping(t.Context(), vm2.IP(), lab.PingOptions{Size: 1450, Whole: true})
+	r, err := vm1.Ping(t.Context(), vm2.IP(), lab.PingOptions{Size: 1450, Whole: true, Wait: patience})
 	if !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || r.Errors[0].From != "10.0.1.1" ||
 		!strings.Contains(r.Errors[0].Message, "mtu = 1400") {
 		t.Errorf("too long to be sent whole: %+v, %v", r, err)
@@ -168,7 +168,7 @@ func TestMTU(t *testing.T) {
 
 	// vm1 knows by now; a machine that does not care has its packets fragmented.
 	lab.Run(t, vm1, "ip", "route", "flush", "cache")
-	lab.Run(t, vm1, "ping", "-n", "-c", "1", "-W", "5", "-s", "1450", "-M", "dont", vm2.IP())
+	lab.Run(t, vm1, "ping", "-n", "-c", "1", "-W", "20", "-s", "1450", "-M", "dont", vm2.IP())
 	seen(t, green, "green's tap", 3, "packets and fragments on their way out", func(f lab.Frame) bool { return f.Outgoing && isIPv4(f) })
 
 	// The other way is the switch's, replies included: the tap saw none.

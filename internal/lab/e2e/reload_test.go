@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,7 +19,7 @@ func TestReloadChangesJustWhatChanged(t *testing.T) {
 	ping(t, vm1, vm2.IP(), lab.PingOptions{Count: 3})
 	s.counted(bridge, 3, "table=2,", "nw_dst=10.0.2.10 ")
 	s.aged(bridge)
-	before := s.flows(bridge)
+	before, counted := s.flows(bridge), s.scrape()
 
 	s.reload(twoNetworks + `  - {id: vm3, network: green, mac: "02:00:00:00:02:11", addresses: [10.0.2.11]}` + "\n")
 	with := s.flows(bridge)
@@ -39,17 +40,22 @@ func TestReloadChangesJustWhatChanged(t *testing.T) {
 	pingTTL(t, vm1, vm3.IP(), 63)
 	await(t, tap, "the packet to the former port", echo(vm1.IP(), vm3.IP()))
 
-	// One flow was added and one deleted since the start, when all were added.
-	s.metric(float64(len(before.flows)+1), `ofdvr_flow_mods_total{operation="add"}`)
-	s.metric(1, `ofdvr_flow_mods_total{operation="delete"}`)
-	s.metric(0, `ofdvr_flow_mods_total{operation="modify"}`)
+	now := s.scrape()
+	for operation, want := range map[string]float64{"add": 1, "delete": 1, "modify": 0} {
+		name := fmt.Sprintf("ofdvr_flow_mods_total{operation=%q}", operation)
+		if n := now[name] - counted[name]; n != want {
+			t.Errorf("%s grew by %v, want %v", name, n, want)
+		}
+	}
 }
 
 // A port that gets another MAC address has its flow changed in place.
 func TestReloadMovesAPort(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
+	const modified, deleted = `ofdvr_flow_mods_total{operation="modify"}`, `ofdvr_flow_mods_total{operation="delete"}`
 	pingTTL(t, vm1, vm2.IP(), 63)
+	counted := s.scrape()
 	lab.Run(t, vm2, "ip", "link", "set", "eth0", "address", "02:00:00:00:02:99")
 	s.reload(strings.ReplaceAll(twoNetworks, "02:00:00:00:02:10", "02:00:00:00:02:99"))
 	at := record(t, vm2, all(came, echo("", "")))
@@ -57,8 +63,9 @@ func TestReloadMovesAPort(t *testing.T) {
 	if p := await(t, at, "the request", echo("", "")); p.eth.DstMAC.String() != "02:00:00:00:02:99" {
 		t.Errorf("it was sent to %v", p.eth.DstMAC)
 	}
-	s.metric(1, `ofdvr_flow_mods_total{operation="modify"}`)
-	s.metric(0, `ofdvr_flow_mods_total{operation="delete"}`)
+	if now := s.scrape(); now[modified] != counted[modified]+1 || now[deleted] != counted[deleted] {
+		t.Errorf("%v flows were modified and %v deleted, want 1 and 0", now[modified]-counted[modified], now[deleted]-counted[deleted])
+	}
 }
 
 // A file with mistakes changes nothing, and the log and the status say where

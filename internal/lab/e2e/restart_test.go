@@ -88,7 +88,7 @@ func (s *site) everything(vm1, vm2 *lab.Machine) {
 	pingTTL(s.t, vm1, "10.0.1.1", 64)
 	pingTTL(s.t, vm1, "10.0.2.1", 64)
 	pingTTL(s.t, vm2, "10.0.1.1", 64)
-	if r, err := vm1.Ping(s.t.Context(), vm2.IP(), lab.PingOptions{TTL: 1}); !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || r.Errors[0].From != "10.0.1.1" {
+	if r, err := vm1.Ping(s.t.Context(), vm2.IP(), lab.PingOptions{TTL: 1, Wait: patience}); !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || r.Errors[0].From != "10.0.1.1" {
 		s.t.Errorf("TTL 1: %+v, %v", r, err)
 	}
 }
@@ -110,7 +110,7 @@ func TestSIGTERMLeavesTheSwitchForwarding(t *testing.T) {
 	}
 	s.aged(bridge)
 	flows, database := s.flows(bridge), s.database()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	if code, err := s.daemon.Stop(ctx); err != nil || code != 0 {
 		t.Fatalf("it ended with %d, %v", code, err)

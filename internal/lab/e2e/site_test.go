@@ -263,6 +263,9 @@ func (s *site) plug(c lab.MachineConfig) *lab.Machine {
 // replies came.
 func ping(t *testing.T, from *lab.Machine, to string, o lab.PingOptions) lab.PingResult {
 	t.Helper()
+	if o.Wait == 0 {
+		o.Wait = patience
+	}
 	r, err := from.Ping(t.Context(), to, o)
 	if err != nil {
 		t.Fatal(err)
