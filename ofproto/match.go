@@ -214,26 +214,62 @@ func decodeMatch(s string) (m Match, rest string, err error) {
 }
 
 // canonicalMatch returns the match that oxm encodes. If it is canonical
-// already, as what Open vSwitch sends mostly is, nothing is allocated.
+// already, as what Open vSwitch sends is, nothing is allocated.
 func canonicalMatch(oxm string) (Match, error) {
-	canonical, last := true, FieldRaw
-	for s := oxm; s != ""; {
+	canonical, last, n := true, FieldRaw, 0
+	for s := oxm; s != ""; n++ {
 		if len(s) < 4 || len(s) < 4+int(s[3]) {
 			return Match{}, fmt.Errorf("OXM field is cut off: % x", s)
 		}
-		n := 4 + int(s[3])
-		id, hdr := fieldAt(s[:n])
-		if id <= last || fields[id].alias || fields[id].exact != hdr && !fields[id].canonicalMask(s[:n], hdr) {
-			canonical = false
-		}
-		last = id
-		s = s[n:]
+		first := s[:4+int(s[3])]
+		id, ok := canonicalTLV(first)
+		canonical = canonical && ok && id > last
+		last, s = id, s[len(first):]
 	}
-	m := Match{oxm}
 	if canonical {
-		return m, nil
+		return Match{oxm}, nil
 	}
-	return MatchOf(slices.Collect(m.Fields())...), nil
+	return sortedMatch(oxm, n), nil
+}
+
+// sortedMatch returns the match that n well-formed TLVs encode.
+func sortedMatch(oxm string, n int) Match {
+	type tlv struct {
+		id FieldID
+		s  string
+	}
+	all := make([]tlv, 0, n)
+	for s := oxm; s != ""; {
+		first := s[:4+int(s[3])]
+		s = s[len(first):]
+		if id, ok := canonicalTLV(first); ok || id == FieldRaw {
+			all = append(all, tlv{id, first})
+			continue
+		}
+		for _, f := range expand([]Field{decodeOXM(first)}) {
+			all = append(all, tlv{f.id, string(f.appendOXM(nil))})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b tlv) int {
+		if c := cmp.Compare(a.id-1, b.id-1); c != 0 || a.id != FieldRaw { // as in compareFields
+			return c
+		}
+		return strings.Compare(a.s, b.s)
+	})
+	var b strings.Builder
+	b.Grow(len(oxm))
+	for _, t := range all {
+		b.WriteString(t.s)
+	}
+	return Match{b.String()}
+}
+
+// canonicalTLV returns the field of a TLV, and whether it is one that we know
+// and is encoded as we would.
+func canonicalTLV(s string) (FieldID, bool) {
+	id, hdr := fieldAt(s)
+	fi := &fields[id]
+	return id, id != FieldRaw && !fi.alias && (hdr == fi.exact || fi.canonicalMask(s, hdr))
 }
 
 // canonicalMask reports whether the TLV s of the field has a mask as we would
