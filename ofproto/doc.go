@@ -3,7 +3,8 @@
 //
 // The package performs no I/O, starts no goroutines, reads no clocks and keeps
 // no state: everything in it is a function of its arguments. Text forms use
-// ovs-ofctl(8) syntax, so a printed flow can be pasted into ovs-ofctl.
+// ovs-ofctl(8) syntax, so a printed flow can be pasted into ovs-ofctl, and
+// [ParseFlow] reads what ovs-ofctl prints.
 //
 // Matches, actions and instructions are held in the form they have on the
 // wire, made canonical. That makes a [Flow] comparable with ==, small in
