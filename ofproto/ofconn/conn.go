@@ -101,14 +101,14 @@ func New(nc net.Conn, cfg Config) *Conn {
 func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 
 // Run agrees on OpenFlow 1.3 with the switch, then reads and writes messages
-// until ctx is done or the connection fails. Answers to calls go to the calls;
+// until parent is done or the connection fails. Answers to calls go to the calls;
 // every other message is passed to handle, in order, on one goroutine. handle
 // must not wait for a call on the same connection. When Run returns, the
 // connection is closed, every call has ended, and so has every goroutine that
-// it started. The error is never nil; it is ctx's cause if ctx was canceled.
-func (c *Conn) Run(ctx context.Context, handle func(ofproto.Message)) error {
+// it started. The error is never nil; it is parent's cause if that was canceled.
+func (c *Conn) Run(parent context.Context, handle func(ofproto.Message)) error {
 	defer close(c.closed)
-	g, ctx := errgroup.WithContext(ctx)
+	g, ctx := errgroup.WithContext(parent)
 	heard := make(chan struct{}, 1) // full: probeLoop already knows
 	c.urgent <- ofproto.Hello13().Append(nil, 0)
 	g.Go(func() error { return c.readLoop(heard, handle) })
@@ -120,6 +120,9 @@ func (c *Conn) Run(ctx context.Context, handle func(ofproto.Message)) error {
 		return context.Cause(ctx)
 	})
 	err := g.Wait()
+	if parent.Err() != nil {
+		err = context.Cause(parent) // and not what closing the connection led to
+	}
 	c.calls.endAll(fmt.Errorf("%w: %w", ErrClosed, err))
 	return err
 }
