@@ -151,7 +151,7 @@ func startKernelRouter(ctx context.Context, h *lab.Host) error {
 }
 
 const (
-	transferTime = "2" // seconds
+	transferTime = "4" // seconds
 	pings        = 200
 	pingInterval = 5 * time.Millisecond
 )

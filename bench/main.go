@@ -33,7 +33,7 @@ func main() {
 }
 
 func run() error {
-	rounds := flag.Int("rounds", 10, "rounds of each comparison")
+	rounds := flag.Int("rounds", 12, "rounds of each comparison")
 	only := flag.String("only", "", "run only the benchmark of this name")
 	report := flag.String("report", "", "also write the tables into this Markdown `file`, between their markers")
 	flag.Parse()

@@ -9,8 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// A CommitError lists the changes that the switch refused. Nothing of the
-// commit was applied.
+// A CommitError lists the changes that the switch refused. Nothing of a
+// [Conn.Commit] was applied.
 type CommitError struct{ Refused []*ofproto.RefusedError }
 
 func (e *CommitError) Error() string {
@@ -143,4 +143,38 @@ func (b *bundle) err() error {
 		return &CommitError{b.refused}
 	}
 	return b.failed
+}
+
+// Program carries out mods one by one, without a bundle, and waits for a
+// barrier. What the switch refuses is in the [*CommitError]; unlike with
+// [Conn.Commit] all the rest is applied. An error that wraps
+// [ErrUnknownOutcome] says that any of them may have been.
+func (c *Conn) Program(ctx context.Context, mods []ofproto.FlowMod) error {
+	var refused []*ofproto.RefusedError // the reader's until the call is complete
+	cl, err := c.begin(ctx, len(mods)+1, c.cfg.MaxAnswer, func(i int, m ofproto.Message) bool {
+		if e, ok := m.(ofproto.ErrorMessage); ok && i < len(mods) {
+			refused = append(refused, &ofproto.RefusedError{Mod: mods[i], Code: e.Code})
+		}
+		return i == len(mods)
+	})
+	if err != nil {
+		return fmt.Errorf("program flows: %w", err)
+	}
+	defer c.calls.drop(cl)
+	err = c.send(ctx, cl, 0, len(mods)+1, func(b []byte, i int, xid uint32) []byte {
+		if i == len(mods) {
+			return ofproto.BarrierRequest{}.Append(b, xid)
+		}
+		return mods[i].Append(b, xid)
+	})
+	if err == nil {
+		err = cl.wait(ctx)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("program flows: %w: %w", ErrUnknownOutcome, err)
+	case refused != nil:
+		return fmt.Errorf("program flows: %w", &CommitError{refused})
+	}
+	return nil
 }
