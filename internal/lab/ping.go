@@ -18,8 +18,8 @@ var ErrNoReply = errors.New("no reply")
 // waits a second for the reply.
 type PingOptions struct {
 	Count    int           // requests; 0 means 1
-	Interval time.Duration // between requests; 0 means 100 ms
-	Wait     time.Duration // for the last reply; 0 means 1 s
+	Interval time.Duration // between requests; 0 means all at once
+	Wait     time.Duration // for the replies; 0 means 1 s
 	TTL      int           // of the requests; 0 means the kernel's default
 	Size     int           // payload in bytes; 0 means 56
 	Whole    bool          // forbid fragmentation
@@ -80,14 +80,19 @@ func (o PingOptions) args() []string {
 	if o.Count == 0 {
 		o.Count = 1
 	}
-	if o.Interval == 0 {
-		o.Interval = 100 * time.Millisecond
-	}
 	if o.Wait == 0 {
 		o.Wait = time.Second
 	}
 	seconds := func(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) }
-	args := []string{"-n", "-c", strconv.Itoa(o.Count), "-i", seconds(o.Interval), "-W", seconds(o.Wait)}
+	args := []string{"-n", "-c", strconv.Itoa(o.Count), "-W", seconds(o.Wait)}
+	if o.Interval != 0 {
+		args = append(args, "-i", seconds(o.Interval))
+	} else {
+		// Once a reply has come, ping waits for the others no longer than the
+		// interval or twice the longest round trip, whatever -W says. So the
+		// interval is the time to wait, and nothing is held back for it.
+		args = append(args, "-l", strconv.Itoa(o.Count), "-i", seconds(o.Wait))
+	}
 	if o.TTL != 0 {
 		args = append(args, "-t", strconv.Itoa(o.TTL))
 	}
