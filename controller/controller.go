@@ -26,8 +26,7 @@ import (
 type Config struct {
 	// OpenFlow is where switches are met: tcp:ADDRESS:PORT, ssl:ADDRESS:PORT
 	// and punix:PATH are listened on, unix:PATH, a bridge's own management
-	// socket, is connected to. Managed bridges connect to the first that is
-	// listened on.
+	// socket, is connected to. Managed bridges connect to the first tcp: or ssl:.
 	OpenFlow []string
 	// TLS is needed for ssl: endpoints.
 	TLS TLSFiles

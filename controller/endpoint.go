@@ -43,14 +43,12 @@ func parseEndpoint(s string) (endpoint, error) {
 
 func (e endpoint) String() string { return e.kind + ":" + e.addr }
 
-// target returns the target by which bridges on this host reach e, "" if e
-// connects to a bridge by itself.
+// target returns the target by which all bridges on this host reach e, "" if
+// there is none: a unix:PATH is that of one bridge, and ovs-vswitchd lets a
+// bridge connect to no socket but /var/run/openvswitch/BRIDGE.controller.
 func (e endpoint) target() string {
-	switch e.kind {
-	case "unix":
+	if e.kind == "unix" || e.kind == "punix" {
 		return ""
-	case "punix":
-		return "unix:" + e.addr
 	}
 	host, port, _ := net.SplitHostPort(e.addr)
 	switch host {

@@ -238,14 +238,19 @@ func (r *reconciler) commit(ctx context.Context, d ofproto.Delta, target ofproto
 		r.log.Info("changed flows", zap.Int("added", len(d.Add)), zap.Int("modified", len(d.Modify)),
 			zap.Int("deleted", len(d.Delete)), zap.Int("total", target.Len()), zap.Duration("took", took))
 		return nil
-	case errors.As(err, &refused):
-		r.quarantine(refused.Refused)
-		return nil
-	case errors.Is(err, ofconn.ErrUnknownOutcome) && ctx.Err() == nil:
-		r.have = nil
-		return nil
+	case ctx.Err() != nil:
+		return err
 	}
-	return err
+	unknown := errors.Is(err, ofconn.ErrUnknownOutcome)
+	if unknown {
+		r.have = nil
+	}
+	if errors.As(err, &refused) {
+		r.quarantine(refused.Refused)
+	} else if !unknown {
+		return err
+	}
+	return nil
 }
 
 // quarantine takes refused flows out of what is tried, each for a time that

@@ -158,6 +158,15 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 	return g.Wait()
 }
 
+// tidings are what a switch is to tell of its own account: changes of ports, and
+// no packets. (On a bridge's own socket Open vSwitch would tell nothing.)
+var tidings = ofproto.SetAsync{AsyncConfig: ofproto.AsyncConfig{
+	PortStatus: [2]uint32{
+		1<<ofproto.PortAdded | 1<<ofproto.PortDeleted | 1<<ofproto.PortModified,
+		1<<ofproto.PortAdded | 1<<ofproto.PortDeleted | 1<<ofproto.PortModified,
+	},
+}}
+
 // identify asks the switch for its datapath ID and ports.
 func (s *session) identify(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout,
@@ -166,6 +175,9 @@ func (s *session) identify(ctx context.Context) error {
 	f, err := s.conn.Features(ctx)
 	if err != nil {
 		return err
+	}
+	if err := s.conn.Tell(ctx, tidings); err != nil {
+		return fmt.Errorf("ask to be told of ports: %w", err)
 	}
 	ports, err := s.conn.Ports(ctx)
 	if err != nil {

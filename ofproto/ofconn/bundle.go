@@ -38,11 +38,34 @@ const (
 	discardTimeout = time.Second
 )
 
+// maxBundle is how many changes go into one bundle. Open vSwitch commits that
+// many in some 0.1 s, during which it does nothing else.
+const maxBundle = 100_000
+
 // Commit carries out mods in one atomic, ordered bundle: all of them or, on
 // error, none, unless the error wraps [ErrUnknownOutcome]. If the switch
 // refuses some, the error is a [*CommitError]. Commits on one connection may
 // run at the same time, but then their order is not known.
+//
+// More than 100,000 changes go into several bundles, each of them atomic, one
+// after the other. If one of these fails after others were applied, the error
+// wraps [ErrUnknownOutcome] too.
 func (c *Conn) Commit(ctx context.Context, mods []ofproto.FlowMod) error {
+	for first := true; len(mods) > 0; first = false {
+		n := min(len(mods), maxBundle)
+		err := c.commit(ctx, mods[:n])
+		switch {
+		case err != nil && !first:
+			return fmt.Errorf("%w: parts of it were applied: %w", ErrUnknownOutcome, err)
+		case err != nil:
+			return err
+		}
+		mods = mods[n:]
+	}
+	return nil
+}
+
+func (c *Conn) commit(ctx context.Context, mods []ofproto.FlowMod) error {
 	b := bundle{mods: mods, added: make(chan struct{})}
 	cl, err := c.begin(ctx, len(mods)+3, c.cfg.MaxAnswer, b.deliver)
 	if err != nil {

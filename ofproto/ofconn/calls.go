@@ -153,3 +153,27 @@ func (c *Conn) Call(ctx context.Context, m ofproto.Message) (ofproto.Message, er
 	}
 	return reply, nil
 }
+
+// Tell sends m, which the switch does not answer unless it refuses it, and
+// waits for a barrier. A refusal is returned as an error that wraps its
+// [ofproto.ErrorCode].
+func (c *Conn) Tell(ctx context.Context, m ofproto.Message) error {
+	var refused error // the reader's until the call is complete
+	cl, err := c.begin(ctx, 2, maxShortAnswer, func(i int, m ofproto.Message) bool {
+		if e, ok := m.(ofproto.ErrorMessage); ok && i == 0 {
+			refused = fmt.Errorf("switch answered: %w", e.Code)
+		}
+		return i == 1
+	})
+	if err != nil {
+		return err
+	}
+	defer c.calls.drop(cl)
+	if err := c.write(ctx, ofproto.BarrierRequest{}.Append(m.Append(nil, cl.first), cl.last)); err != nil {
+		return err
+	}
+	if err := cl.wait(ctx); err != nil {
+		return err
+	}
+	return refused
+}

@@ -305,3 +305,102 @@ func TestGarbageEndsTheConnection(t *testing.T) {
 		})
 	}
 }
+
+// A switch that does not read slows down who writes to it, until that gives up;
+// and it is noticed to be dead in time although nothing can be written.
+func TestSwitchThatDoesNotRead(t *testing.T) {
+	many := make([]ofproto.FlowMod, 50_000)
+	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := c.Commit(ctx, many); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ofconn.ErrUnknownOutcome) {
+			t.Errorf("Commit = %v", err)
+		}
+		if err := c.Commit(t.Context(), many); !errors.Is(err, ofconn.ErrClosed) {
+			t.Errorf("Commit that waits longer than the switch lives = %v", err)
+		}
+		if err := <-ended; !errors.Is(err, ofconn.ErrSilent) || time.Since(start) != 10*time.Second {
+			t.Errorf("Run = %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// What was refused is known when the barrier is answered, and not lost in what
+// came between.
+func TestProgramRefused(t *testing.T) {
+	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
+		done := make(chan error, 1)
+		go func() { done <- c.Program(t.Context(), mods) }()
+		first, _ := p.receive()
+		p.receive()
+		p.receive()
+		barrier := p.expect(ofproto.BarrierRequest{})
+		p.send(first+2, ofproto.ErrorMessage{Code: ofproto.ErrTableFull})
+		p.send(first, ofproto.ErrorMessage{Code: ofproto.ErrBadPrereq})
+		p.send(barrier, ofproto.BarrierReply{})
+		var refused *ofconn.CommitError
+		if err := <-done; !errors.As(err, &refused) || len(refused.Refused) != 2 ||
+			refused.Refused[0].Mod != mods[2] || refused.Refused[1].Mod != mods[0] {
+			t.Errorf("Program = %v", err)
+		}
+	})
+}
+
+// Limits end the connection, each with an error of its own.
+func TestLimits(t *testing.T) {
+	for _, tt := range []struct {
+		want   error
+		attack func(p *peer, xid uint32)
+	}{
+		{ofconn.ErrTooLong, func(p *peer, xid uint32) {
+			for {
+				if _, err := p.nc.Write(ofproto.Multipart{Reply: true, More: true, Body: ofproto.FlowStatsReply(make([]ofproto.FlowStats, 100))}.Append(nil, xid)); err != nil {
+					return
+				}
+			}
+		}},
+		{ofconn.ErrFlood, func(p *peer, xid uint32) {
+			for {
+				if _, err := p.nc.Write(ofproto.PortStatus{}.Append(nil, 0)); err != nil {
+					return
+				}
+			}
+		}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			us, them := net.Pipe()
+			c := ofconn.New(us, ofconn.Config{MaxAnswer: 100_000, MaxUnasked: 100})
+			p := &peer{t, them}
+			ended := make(chan error, 1)
+			go func() { ended <- c.Run(t.Context(), func(ofproto.Message) {}) }()
+			p.expect(ofproto.Hello13())
+			p.send(0, ofproto.Hello13())
+			go c.Flows(t.Context(), ofproto.AllFlows())
+			xid := p.expect(ofproto.Request(ofproto.FlowStatsRequest(ofproto.AllFlows())))
+			tt.attack(p, xid)
+			if err := <-ended; !errors.Is(err, tt.want) {
+				t.Errorf("Run = %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+// What a switch refuses is told, though it answers nothing else.
+func TestTell(t *testing.T) {
+	for _, code := range []error{nil, ofproto.ErrTableFull} {
+		connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
+			done := make(chan error, 1)
+			go func() { done <- c.Tell(t.Context(), ofproto.SetConfig{}) }()
+			xid := p.expect(ofproto.SetConfig{})
+			barrier := p.expect(ofproto.BarrierRequest{})
+			if code != nil {
+				p.send(xid, ofproto.ErrorMessage{Code: ofproto.ErrTableFull})
+			}
+			p.send(barrier, ofproto.BarrierReply{})
+			if err := <-done; !errors.Is(err, code) {
+				t.Errorf("Tell = %v, want %v", err, code)
+			}
+		})
+	}
+}

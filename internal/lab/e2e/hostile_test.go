@@ -90,6 +90,8 @@ func endlessPorts(nc net.Conn, xid uint32, request ofproto.Message) bool {
 	switch request.(type) {
 	case ofproto.FeaturesRequest:
 		nc.Write(ofproto.Features{DPID: 1}.Append(nil, xid))
+	case ofproto.BarrierRequest:
+		nc.Write(ofproto.BarrierReply{}.Append(nil, xid))
 	case ofproto.Multipart:
 		var ports ofproto.PortDescReply
 		for i := range 500 {
