@@ -16,8 +16,9 @@
 //
 // Where libOpenflow writes something else than what was meant, and it is plain
 // what was meant, that is what the result has: lengths that are stale, missing
-// or not padded; the type of [openflow13.NewNXActionResubmit]; out_group;
-// deletes with instructions or buckets; the TTL of ActionNwTtl and
+// or not padded; [openflow13.NewNXActionResubmit], which comes out as another
+// action, and [openflow13.NewNXActionDecTTL], which is not in OpenFlow 1.3;
+// out_group; deletes with instructions or buckets; the TTL of ActionNwTtl and
 // ActionMplsTtl; experimenter IDs of fields and the form that
 // [openflow13.NewTcpFlagsField] has in OpenFlow 1.3; a max_len on an output that
 // is not to the controller, which a switch does not keep. The rest are errors

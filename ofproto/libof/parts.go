@@ -54,6 +54,16 @@ func appendField(b []byte, f *openflow13.MatchField) ([]byte, error) {
 		if len(mask) != len(value) {
 			return nil, &EncodingError{f, fmt.Sprintf("a mask of %d bytes for a value of %d", len(mask), len(value))}
 		}
+		empty := true
+		for i, m := range mask {
+			if value[i]&^m != 0 {
+				return nil, &EncodingError{f, "the value has bits outside of the mask, which a switch refuses; NewNXRange(0, 0) makes an empty mask"}
+			}
+			empty = empty && m == 0
+		}
+		if empty {
+			return nil, &EncodingError{f, "the mask is empty, as NewNXRange(0, 0) makes it"}
+		}
 		b = append(b, mask...)
 	}
 	n := len(b) - start - 4
@@ -119,6 +129,8 @@ func appendAction(b []byte, a openflow13.Action) ([]byte, error) {
 		b = append(b, 0xff, 0xff, 0, 0)
 		b = binary.BigEndian.AppendUint32(b, openflow13.NxExperimenterID)
 		return appendField(append(b, 0, openflow13.NXAST_REG_LOAD2), a.DstField)
+	case *openflow13.NXActionDecTTL: // is not in OpenFlow 1.3, which has its own
+		return append(b, 0, openflow13.ActionType_DecNwTtl, 0, 0), nil
 	case *openflow13.ActionNwTtl:
 		return append(b, 0, openflow13.ActionType_SetNwTtl, 0, 0, a.NwTtl), nil
 	case *openflow13.ActionMplsTtl:

@@ -126,7 +126,7 @@ func flows() []*of13.FlowMod {
 		flowMod(fields(of13.NewRegMatchField(3, 0x50, of13.NewNXRange(4, 7)), of13.NewTunnelIdField(7)), of13.NewNXActionResubmitTableAction(of13.OFPP_IN_PORT, 9)),
 		flowMod(fields(ipv4, of13.NewCTStateMatchField(new4)), of13.NewNXActionConnTrack().Commit().ZoneImm(7).AddAction(nat)),
 		flowMod(fields(ipv4, of13.NewCTStateMatchField(est), of13.NewCTZoneMatchField(7)), of13.NewNXActionConnTrack().Table(6).ZoneRange(field("NXM_NX_REG4"), of13.NewNXRange(0, 15))),
-		flowMod(fields(ipv4), of13.NewNXActionDecTTLCntIDs(1, 3), &of13.ActionNwTtl{NwTtl: 9}),
+		flowMod(fields(ipv4), of13.NewNXActionDecTTLCntIDs(1, 3), of13.NewNXActionDecTTL(), &of13.ActionNwTtl{NwTtl: 9}),
 		flowMod(nil, of13.NewActionPushVlan(0x8100), vlan, of13.NewActionOutput(4)),
 		flowMod(fields(of13.NewVlanIdField(5, nil)), of13.NewActionPopVlan(), of13.NewActionSetQueue(1), of13.NewActionOutput(of13.P_NORMAL)),
 		flowMod(nil, of13.NewNXActionRegMove(16, 0, 16, field("NXM_NX_REG0"), field("NXM_NX_REG1")), of13.NewNXActionRegLoad(of13.NewNXRange(0, 7).ToOfsBits(), field("NXM_NX_REG2"), 0x42)),
