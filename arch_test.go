@@ -14,6 +14,7 @@ const module = "github.com/ofdvr/ofdvr/"
 var mayImport = map[string]string{
 	"ofproto":            "",
 	"ofproto/ofconn":     "ofproto",
+	"ofproto/libof":      "ofproto",
 	"routing":            "ofproto",
 	"routing/intent":     "ofproto routing",
 	"ovsdb":              "",
