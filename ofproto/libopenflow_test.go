@@ -53,7 +53,7 @@ var libOpenflowDiffers = map[string]difference{
 	"drop, without actions":  {why: "it sends an instruction without actions, we none, as Open vSwitch does"},
 
 	// libOpenflow is wrong.
-	"hello":                          {why: "it offers OpenFlow 1.0 besides, whatever it is asked to", ovs: "version bitmap: 0x01, 0x04"},
+	"hello":                          {why: "it offers OpenFlow 1.0 besides, whatever version it is asked for", ovs: "version bitmap: 0x01, 0x04"},
 	"delete by out_port":             {why: "out_group has the value of out_port instead of OFPG_ANY, so that fewer flows are deleted (OpenFlow 1.3.5 §7.3.4.1); ovs-ofctl does not print it"},
 	"NXAST_DEC_TTL":                  {why: "Open vSwitch knows this action in OpenFlow 1.0 only", ovs: "OFPBAC_BAD_VENDOR_TYPE"},
 	"resubmit:4":                     {why: "the action has the type of experimenter messages, 4, and is taken for another", ovs: "mod_dl_dst:00:00:23:20:00:01"},

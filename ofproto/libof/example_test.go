@@ -1,13 +1,46 @@
 package libof_test
 
 import (
+	"context"
 	"fmt"
+	"log"
 	"net"
+	"time"
 
 	"github.com/contiv/libOpenflow/openflow13"
 
+	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/libof"
+	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
+
+// All flows of a bridge are replaced by one that makes it an ordinary switch,
+// in one bundle: there is never a moment without flows.
+func Example() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	nc, err := net.Dial("unix", "/run/openvswitch/br0.mgmt")
+	if err != nil {
+		log.Fatal(err)
+	}
+	conn := ofconn.New(nc, ofconn.Config{})
+	go conn.Run(ctx, func(ofproto.Message) {})
+
+	all := openflow13.NewFlowMod()
+	all.Command, all.TableId = openflow13.FC_DELETE, 0xff
+	normal := openflow13.NewFlowMod()
+	do := openflow13.NewInstrApplyActions()
+	do.AddAction(openflow13.NewActionOutput(openflow13.P_NORMAL), false)
+	normal.AddInstruction(do)
+
+	mods, err := libof.FlowMods(all, normal)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := conn.Commit(ctx, mods); err != nil {
+		log.Fatal(err)
+	}
+}
 
 // What FlowMods returns is what ofconn.Conn.Commit and Program take.
 func ExampleFlowMods() {

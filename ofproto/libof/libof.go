@@ -10,9 +10,9 @@
 //	err = conn.Commit(ctx, mods)
 //
 // Matches, actions and instructions are encoded by libOpenflow, one by one, and
-// decoded by ofproto, so that there is nothing that the one knows and the other
-// lets through changed. The values are canonical: a flow that the switch reports
-// later is == to what was sent.
+// decoded by ofproto. What ofproto does not know stays as it was encoded. The
+// values are canonical, so that a flow can be compared with what the switch
+// reports later.
 //
 // Where libOpenflow writes something else than what was meant, and it is plain
 // what was meant, that is what the result has: lengths that are stale, missing
@@ -20,8 +20,8 @@
 // action, and [openflow13.NewNXActionDecTTL], which is not in OpenFlow 1.3;
 // out_group; deletes with instructions or buckets; the TTL of ActionNwTtl and
 // ActionMplsTtl; experimenter IDs of fields and the form that
-// [openflow13.NewTcpFlagsField] has in OpenFlow 1.3; a max_len on an output that
-// is not to the controller, which a switch does not keep. The rest are errors
+// [openflow13.NewTcpFlagsField] has in OpenFlow 1.3; what a switch does not keep,
+// such as a max_len on an output that is not to the controller. The rest are errors
 // of type [*EncodingError]. One thing cannot be told: what
 // [openflow13.NewNXActionConjunction] calls clause is the number on the wire,
 // which is one less than the one in ovs-ofctl's conjunction(id,clause/n).
@@ -38,15 +38,15 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// An EncodingError says that libOpenflow cannot encode a value, or encodes it
-// as something else.
+// An EncodingError says that libOpenflow cannot encode a value, encodes it as
+// something else, or as something that every switch refuses.
 type EncodingError struct {
 	Value   util.Message // the message, instruction, action or field
 	Problem string
 }
 
 func (e *EncodingError) Error() string {
-	return fmt.Sprintf("libOpenflow encodes %T wrongly: %s", e.Value, e.Problem)
+	return fmt.Sprintf("encode %T with libOpenflow: %s", e.Value, e.Problem)
 }
 
 // ErrUnsupported is wrapped by errors about what an [ofproto.FlowMod] does not

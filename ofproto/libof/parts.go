@@ -126,6 +126,9 @@ func appendAction(b []byte, a openflow13.Action) ([]byte, error) {
 	case *openflow13.ActionSetField:
 		return appendField(append(b, 0, openflow13.ActionType_SetField, 0, 0), &a.Field)
 	case *openflow13.NXActionRegLoad2:
+		if a.DstField != nil && !a.DstField.HasMask { // becomes this in the switch
+			return appendField(append(b, 0, openflow13.ActionType_SetField, 0, 0), a.DstField)
+		}
 		b = append(b, 0xff, 0xff, 0, 0)
 		b = binary.BigEndian.AppendUint32(b, openflow13.NxExperimenterID)
 		return appendField(append(b, 0, openflow13.NXAST_REG_LOAD2), a.DstField)
@@ -189,6 +192,9 @@ func headers(a openflow13.Action) []*openflow13.MatchField {
 	case *openflow13.NXActionLearn:
 		var fs []*openflow13.MatchField
 		for _, s := range a.LearnSpecs {
+			if s == nil {
+				continue // marshal will say so
+			}
 			for _, f := range []*openflow13.NXLearnSpecField{s.SrcField, s.DstField} {
 				if f != nil {
 					fs = append(fs, f.Field)

@@ -131,6 +131,7 @@ func flows() []*of13.FlowMod {
 		flowMod(fields(of13.NewVlanIdField(5, nil)), of13.NewActionPopVlan(), of13.NewActionSetQueue(1), of13.NewActionOutput(of13.P_NORMAL)),
 		flowMod(nil, of13.NewNXActionRegMove(16, 0, 16, field("NXM_NX_REG0"), field("NXM_NX_REG1")), of13.NewNXActionRegLoad(of13.NewNXRange(0, 7).ToOfsBits(), field("NXM_NX_REG2"), 0x42)),
 		flowMod(nil, of13.NewNXActionRegLoad2(of13.NewRegMatchField(5, 0x30, of13.NewNXRange(4, 7))), of13.NewOutputFromField(field("NXM_NX_REG0"), of13.NewNXRange(0, 15).ToOfsBits())),
+		flowMod(fields(of13.NewActsetOutputField(3)), of13.NewNXActionRegLoad2(of13.NewTunnelIdField(7)), of13.NewNXActionRegLoad2(of13.NewEthDstField(mac, nil))),
 		flowMod(fields(of13.NewEthTypeField(0x806), of13.NewArpOperField(1), of13.NewArpTpaField(net.IPv4(10, 0, 0, 1))), learn, note),
 		flowMod(nil, of13.NewNXActionController(7)),
 		flowMod(nil, of13.NewNXActionConjunction(0, 2, 10), of13.NewNXActionConjunction(1, 2, 11)),
