@@ -233,6 +233,9 @@ func TestErrorNames(t *testing.T) {
 		m := ErrorMessage{Code: code, Data: string(Echo{}.Append(nil, 1))}
 		if code>>16 == 0xffff {
 			m.Experimenter = 0x4f4e4600
+			if code&0xffff < 100 {
+				m.Experimenter = 0x2320
+			}
 		}
 		name, ok := otherNames[code]
 		if !ok {

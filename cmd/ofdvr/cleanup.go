@@ -28,7 +28,10 @@ ofdvr's mark, and nothing else. Stop the daemon first, or it makes them again.`,
 			defer cancel()
 			say := func(format string, args ...any) { fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...) }
 			if endpoint != "" {
-				if err := cleanDatabase(ctx, endpoint, say); err != nil {
+				p := newProgress(cmd.ErrOrStderr())
+				p.show("connecting to Open vSwitch at " + endpoint)
+				defer p.clear()
+				if err := cleanDatabase(ctx, endpoint, p, say); err != nil {
 					return err
 				}
 			}
@@ -40,7 +43,7 @@ ofdvr's mark, and nothing else. Stop the daemon first, or it makes them again.`,
 	return cmd
 }
 
-func cleanDatabase(ctx context.Context, endpoint string, say func(string, ...any)) error {
+func cleanDatabase(ctx context.Context, endpoint string, p *progress, say func(string, ...any)) error {
 	db, err := ovsdb.NewClient(ovsdb.Config{Endpoint: endpoint})
 	if err != nil {
 		return err
@@ -53,6 +56,7 @@ func cleanDatabase(ctx context.Context, endpoint string, say func(string, ...any
 	if err := db.Wait(ctx); err != nil {
 		return fmt.Errorf("clean up Open vSwitch: %w", err)
 	}
+	p.clear()
 	res, err := db.Cleanup(ctx)
 	if err != nil {
 		return fmt.Errorf("clean up Open vSwitch: %w", err)
