@@ -41,7 +41,7 @@ func New(reg prometheus.Registerer, version string) *Events {
 		}, []string{"code"}),
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ofdvr_openflow_disconnects_total",
-			Help: "OpenFlow connections that ended or were refused, by reason: closed (by the switch, or broken), silent, " +
+			Help: "OpenFlow connections that ended or were refused, by reason: closed (by the switch, or broken), silent, stuck (it does not read), " +
 				"stranger (it belongs to no router), version (no OpenFlow 1.3), tls, mute (it does not speak OpenFlow), " +
 				"crowd (too many of those), garbage, flood, too_long (an answer without end).",
 		}, []string{"reason"}),

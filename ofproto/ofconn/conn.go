@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,6 +20,8 @@ import (
 var (
 	// ErrSilent says that the switch stopped answering echo requests.
 	ErrSilent = errors.New("switch is silent")
+	// ErrStuck says that the switch does not read what it is sent.
+	ErrStuck = errors.New("switch does not read")
 	// ErrVersion says that the switch does not speak OpenFlow 1.3.
 	ErrVersion = errors.New("switch does not speak OpenFlow 1.3")
 )
@@ -258,8 +261,12 @@ func (c *Conn) writeLoop(ctx context.Context) error {
 			case b = <-c.out:
 			}
 		}
-		c.nc.SetWriteDeadline(time.Now().Add(2 * c.cfg.EchoInterval))
-		if _, err := c.nc.Write(b); err != nil {
+		// Later than probeLoop gives up on a switch that is silent as well.
+		patience := 3 * c.cfg.EchoInterval
+		c.nc.SetWriteDeadline(time.Now().Add(patience))
+		if _, err := c.nc.Write(b); errors.Is(err, os.ErrDeadlineExceeded) {
+			return fmt.Errorf("%w: nothing could be written for %v", ErrStuck, patience)
+		} else if err != nil {
 			return fmt.Errorf("write to switch: %w", err)
 		}
 	}

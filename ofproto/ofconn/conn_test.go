@@ -326,6 +326,21 @@ func TestSwitchThatDoesNotRead(t *testing.T) {
 	})
 }
 
+// A switch that talks and does not read is noticed too.
+func TestSwitchThatOnlyTalks(t *testing.T) {
+	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
+		start := time.Now()
+		go c.Commit(t.Context(), make([]ofproto.FlowMod, 50_000))
+		for range 14 {
+			time.Sleep(time.Second) // virtual
+			p.send(0, ofproto.PortStatus{})
+		}
+		if err := <-ended; !errors.Is(err, ofconn.ErrStuck) || time.Since(start) != 15*time.Second {
+			t.Errorf("Run = %v after %v", err, time.Since(start))
+		}
+	})
+}
+
 // What was refused is known when the barrier is answered, and not lost in what
 // came between.
 func TestProgramRefused(t *testing.T) {
