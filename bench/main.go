@@ -23,6 +23,7 @@ type benchmark struct {
 
 var benchmarks = []benchmark{
 	{"datapath", datapath},
+	{"programming", programming},
 }
 
 func main() {
