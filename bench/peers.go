@@ -25,9 +25,9 @@ type ofnet struct {
 	sw        *ofctrl.OFSwitch      // nil before the first use
 }
 
-func newOfnet(b *wireBridge) *ofnet {
+func newOfnet(socket string) *ofnet {
 	logrus.SetOutput(io.Discard) // both libraries log every message that they do not know
-	return &ofnet{socket: b.h.Path(mgmtSocket), connected: make(chan *ofctrl.OFSwitch, 1)}
+	return &ofnet{socket: socket, connected: make(chan *ofctrl.OFSwitch, 1)}
 }
 
 // connect connects if that was not done before.

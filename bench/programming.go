@@ -78,7 +78,7 @@ func programming(ctx context.Context, rounds int) (section, error) {
 		return "", err
 	}
 	defer b.close()
-	peer := newOfnet(b)
+	peer := newOfnet(b.h.Path(mgmtSocket))
 	var out strings.Builder
 	for _, size := range []struct{ flows, runs, rounds int }{
 		{1_000, 4, rounds},

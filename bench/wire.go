@@ -153,15 +153,20 @@ func (b *wireBridge) dialRaw(ctx context.Context, network string) (*rawConn, err
 	if err != nil {
 		return nil, err
 	}
+	return newRawConn(nc)
+}
+
+// newRawConn exchanges hellos over nc, which it closes if that fails.
+func newRawConn(nc net.Conn) (*rawConn, error) {
 	nc.SetDeadline(time.Now().Add(patience))
 	c := &rawConn{nc, bufio.NewReaderSize(nc, 1<<17)}
-	if _, err := nc.Write(ofproto.Hello13().Append(nil, 0)); err != nil {
-		nc.Close()
-		return nil, err
+	_, err := nc.Write(ofproto.Hello13().Append(nil, 0))
+	if err == nil {
+		_, _, err = c.next()
 	}
-	if _, _, err := c.next(); err != nil { // its hello
+	if err != nil {
 		nc.Close()
-		return nil, err
+		return nil, fmt.Errorf("exchange hellos: %w", err)
 	}
 	return c, nil
 }
