@@ -21,8 +21,12 @@ func encoding(_ context.Context, rounds int) (section, error) {
 	}
 	reply := ofproto.Multipart{Reply: true, Body: entries}.Append(nil, 1)
 	buf, lib := make([]byte, 0, 1024), libFlow(1)
-	if wire, err := lib.MarshalBinary(); err != nil || !bytes.Equal(wire, mods[1].Append(buf, lib.Xid)) {
-		return "", fmt.Errorf("libOpenflow encodes another flow-mod: %x, %w", wire, err)
+	wire, err := lib.MarshalBinary()
+	if err != nil {
+		return "", fmt.Errorf("encode with libOpenflow: %w", err)
+	}
+	if ours := mods[1].Append(buf, lib.Xid); !bytes.Equal(wire, ours) {
+		return "", fmt.Errorf("libOpenflow encodes another flow-mod:\n%x, want\n%x", wire, ours)
 	}
 	tests := []struct {
 		name  string

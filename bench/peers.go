@@ -132,12 +132,14 @@ func libFlow(i int) *openflow13.FlowMod {
 	f.TableId, f.Priority, f.Cookie = deliverTable, deliverPriority, uint64(flowCookie(i))
 	f.Match.AddField(*openflow13.NewEthTypeField(0x0800))
 	f.Match.AddField(*openflow13.NewIpv4DstField(addr[:], nil))
+	out := openflow13.NewActionOutput(uint32(flowPort(i)))
+	out.MaxLen = 0 // of what goes to a controller; libOpenflow says 256
 	apply := openflow13.NewInstrApplyActions()
 	for _, a := range []openflow13.Action{
 		openflow13.NewActionSetField(*openflow13.NewEthSrcField(router[:], nil)),
 		openflow13.NewActionSetField(*openflow13.NewEthDstField(port[:], nil)),
 		openflow13.NewActionDecNwTtl(),
-		openflow13.NewActionOutput(uint32(flowPort(i))),
+		out,
 	} {
 		apply.AddAction(a, false) // never fails
 	}
