@@ -23,6 +23,9 @@ type benchmark struct {
 
 var benchmarks = []benchmark{
 	{"datapath", datapath},
+	{"programming", programming},
+	{"readback", readback},
+	{"encoding", encoding},
 }
 
 func main() {
@@ -36,7 +39,12 @@ func run() error {
 	rounds := flag.Int("rounds", 12, "rounds of each comparison")
 	only := flag.String("only", "", "run only the benchmark of this name")
 	report := flag.String("report", "", "also write the tables into this Markdown `file`, between their markers")
+	dump := flag.String("dump", "", "read flows back in this way, as the benchmark readback does in a process of its own")
+	socket := flag.String("socket", "", "the bridge's management socket, for -dump")
 	flag.Parse()
+	if *dump != "" {
+		return runDump(context.Background(), *dump, *socket)
+	}
 	if err := lab.Missing(); err != nil {
 		return err
 	}

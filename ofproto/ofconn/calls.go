@@ -100,14 +100,19 @@ func (c *Conn) begin(ctx context.Context, n, room int, deliver func(i int, m ofp
 
 // send sends messages from to to-1 of a call, as encode appends them.
 func (c *Conn) send(ctx context.Context, cl *call, from, to int, encode func(b []byte, i int, xid uint32) []byte) error {
-	b := make([]byte, 0, min(chunkSize+chunkSize/16, 256*(to-from)))
+	var b []byte
+	if few := 256 * (to - from); few < chunkCap {
+		b = make([]byte, 0, few)
+	} else {
+		b = c.chunk()
+	}
 	for i := from; i < to; i++ {
 		b = encode(b, i, cl.first+uint32(i))
 		if len(b) >= chunkSize && i+1 < to {
 			if err := c.write(ctx, b); err != nil {
 				return err
 			}
-			b = make([]byte, 0, chunkSize+chunkSize/16)
+			b = c.chunk()
 		}
 	}
 	return c.write(ctx, b)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -62,6 +63,7 @@ const (
 	maxHello            = 1024
 	readBufferSize      = 1 << 17 // holds the longest message, 65,535 bytes
 	chunkSize           = 1 << 16 // bytes that are handed to the writer at once, or a little more
+	chunkCap            = chunkSize + chunkSize/16
 )
 
 // A Conn is an OpenFlow connection to one switch. Create it with [New], then
@@ -75,6 +77,8 @@ type Conn struct {
 	urgent chan []byte   // echo messages, which overtake; one too many is dropped
 	hello  chan struct{} // closed when both sides have agreed on the version
 	closed chan struct{} // closed when Run returns
+
+	chunks sync.Pool // of *[]byte, written and empty
 
 	calls calls
 }
@@ -269,7 +273,19 @@ func (c *Conn) writeLoop(ctx context.Context) error {
 		} else if err != nil {
 			return fmt.Errorf("write to switch: %w", err)
 		}
+		if cap(b) >= chunkCap {
+			b = b[:0]
+			c.chunks.Put(&b)
+		}
 	}
+}
+
+// chunk returns an empty buffer to encode into, for write.
+func (c *Conn) chunk() []byte {
+	if b, ok := c.chunks.Get().(*[]byte); ok {
+		return *b
+	}
+	return make([]byte, 0, chunkCap)
 }
 
 func (c *Conn) probeLoop(ctx context.Context, heard <-chan struct{}) error {

@@ -3,6 +3,7 @@ package ofconn
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ofdvr/ofdvr/ofproto"
@@ -24,21 +25,23 @@ func (c *Conn) Features(ctx context.Context) (ofproto.Features, error) {
 // Ports asks the switch for its ports.
 func (c *Conn) Ports(ctx context.Context) ([]ofproto.Port, error) {
 	var ports []ofproto.Port
-	return ports, c.Multipart(ctx, ofproto.PortDescRequest{}, func(body ofproto.MultipartBody) bool {
+	err := c.Multipart(ctx, ofproto.PortDescRequest{}, func(body ofproto.MultipartBody) bool {
 		r, ok := body.(ofproto.PortDescReply)
 		ports = append(ports, r...)
 		return ok
 	})
+	return ports, err
 }
 
 // Flows asks the switch for the flows that filter selects.
 func (c *Conn) Flows(ctx context.Context, filter ofproto.FlowFilter) ([]ofproto.FlowStats, error) {
-	var flows []ofproto.FlowStats
-	return flows, c.Multipart(ctx, ofproto.FlowStatsRequest(filter), func(body ofproto.MultipartBody) bool {
+	var parts [][]ofproto.FlowStats // joined at the end, off the reader's goroutine
+	err := c.Multipart(ctx, ofproto.FlowStatsRequest(filter), func(body ofproto.MultipartBody) bool {
 		r, ok := body.(ofproto.FlowStatsReply)
-		flows = append(flows, r...)
+		parts = append(parts, r)
 		return ok
 	})
+	return slices.Concat(parts...), err
 }
 
 // Multipart sends a multipart request and gives each part of the answer to
