@@ -170,6 +170,9 @@ func decodeEntries[T any](b []byte, entry func([]byte) (T, int, error), body fun
 		if err != nil {
 			return nil, fmt.Errorf("entry %d: %w", len(list), err)
 		}
+		if list == nil {
+			list = make([]T, 0, len(b)/n) // the others are mostly as long
+		}
 		list = append(list, v)
 		b = b[n:]
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/ofdvr/ofdvr/internal/lab"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
@@ -21,6 +23,7 @@ func realSwitch(t *testing.T) *ofconn.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
+	before := goleak.IgnoreCurrent()
 	c := ofconn.New(nc, ofconn.Config{})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -30,6 +33,7 @@ func realSwitch(t *testing.T) *ofconn.Conn {
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("Run = %v", err)
 		}
+		goleak.VerifyNone(t, before)
 	})
 	return c
 }
