@@ -77,10 +77,14 @@ func (t *portTable) update(s ofproto.PortStatus) {
 	}
 }
 
+// maxPorts is more ports than Open vSwitch gives a bridge. A peer that tells of
+// further ones is not listened to.
+const maxPorts = 1 << 16
+
 func (t *portTable) apply(s ofproto.PortStatus) {
-	if s.Reason == ofproto.PortDeleted {
+	if _, known := t.byNo[s.Port.No]; s.Reason == ofproto.PortDeleted {
 		delete(t.byNo, s.Port.No)
-	} else {
+	} else if known || len(t.byNo) < maxPorts {
 		t.byNo[s.Port.No] = s.Port.Name
 	}
 }
