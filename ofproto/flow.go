@@ -101,6 +101,11 @@ type FlowMod struct {
 	// CookieMask limits what is not an addition to flows whose cookie is Flow's
 	// in these bits.
 	CookieMask Cookie
+	// OutPort and OutGroup limit a deletion to flows that output to the port, or
+	// refer to the group. 0 is no limit: no port has that number, and group 0
+	// cannot be asked for.
+	OutPort  PortNo
+	OutGroup GroupID
 }
 
 func (m FlowMod) String() string { return m.Command.String() + " " + m.Flow.String() }
@@ -130,9 +135,9 @@ func (m FlowMod) Append(b []byte, xid uint32) []byte {
 	b = be.AppendUint16(b, m.Flow.IdleTimeout)
 	b = be.AppendUint16(b, m.Flow.HardTimeout)
 	b = be.AppendUint16(b, m.Flow.Priority)
-	b = append(b, 0xff, 0xff, 0xff, 0xff, // OFP_NO_BUFFER
-		0xff, 0xff, 0xff, 0xff, // out_port OFPP_ANY
-		0xff, 0xff, 0xff, 0xff) // out_group OFPG_ANY
+	b = append(b, 0xff, 0xff, 0xff, 0xff) // OFP_NO_BUFFER
+	b = be.AppendUint32(b, orAny(uint32(m.OutPort)))
+	b = be.AppendUint32(b, orAny(uint32(m.OutGroup)))
 	b = be.AppendUint16(b, uint16(m.Flow.Flags))
 	b = append(b, 0, 0)
 	b = m.Flow.Match.append(b)
@@ -142,12 +147,29 @@ func (m FlowMod) Append(b []byte, xid uint32) []byte {
 	return b
 }
 
+// orAny returns n, or OFPP_ANY, which is OFPG_ANY too, for 0; and back again.
+func orAny(n uint32) uint32 {
+	switch n {
+	case 0:
+		return uint32(PortAny)
+	case uint32(PortAny):
+		return 0
+	}
+	return n
+}
+
+// decodeFlowMod returns a [Raw] of a flow-mod that a [FlowMod] cannot be: for a
+// buffered packet, or limited to port or group 0.
 func decodeFlowMod(b []byte) (Message, error) {
 	const fixed = flowModLen - HeaderLen
 	if len(b) < fixed {
 		return nil, shortError("flow-mod", len(b), fixed)
 	}
 	be := binary.BigEndian
+	outPort, outGroup := be.Uint32(b[28:]), be.Uint32(b[32:])
+	if be.Uint32(b[24:]) != NoBuffer || outPort == 0 || outGroup == 0 {
+		return Raw{typeFlowMod, string(b)}, nil
+	}
 	match, rest, err := decodeMatch(string(b[fixed:]))
 	if err != nil {
 		return nil, fmt.Errorf("flow-mod: %w", err)
@@ -167,6 +189,8 @@ func decodeFlowMod(b []byte) (Message, error) {
 			Do:          do,
 		},
 		CookieMask: Cookie(be.Uint64(b[8:])),
+		OutPort:    PortNo(orAny(outPort)),
+		OutGroup:   GroupID(orAny(outGroup)),
 	}, nil
 }
 

@@ -490,12 +490,13 @@ func libMessages() []same {
 	flow := libFlow([]*of13.MatchField{of13.NewInPortField(7)}, libApply(of13.NewActionDecNwTtl()), of13.NewInstrGotoTable(9))
 	flow.Cookie, flow.CookieMask, flow.TableId, flow.Command = 5, 7, 3, of13.FC_MODIFY_STRICT
 	flow.IdleTimeout, flow.HardTimeout, flow.Priority, flow.Flags = 8, 9, 10, of13.FF_SEND_FLOW_REM|of13.FF_RESET_COUNTS
-	ourMod := FlowMod{FlowModifyStrict, Flow{FlowKey{3, 10, MatchOf(InPort(7))}, 5, 8, 9, SendFlowRemoved | ResetCounts, Do(Apply{ActionsOf(DecTTL{})}, Goto{9})}, 7}
+	ourMod := FlowMod{Command: FlowModifyStrict, CookieMask: 7,
+		Flow: Flow{FlowKey{3, 10, MatchOf(InPort(7))}, 5, 8, 9, SendFlowRemoved | ResetCounts, Do(Apply{ActionsOf(DecTTL{})}, Goto{9})}}
 	del, full, byPort := of13.NewFlowMod(), libFlow(nil, libApply(of13.NewActionDecNwTtl())), of13.NewFlowMod()
 	del.Command, full.Command, byPort.Command, byPort.OutPort = of13.FC_DELETE, of13.FC_DELETE, of13.FC_DELETE, 3
 	ourDel := FlowMod{Command: FlowDelete, Flow: Flow{FlowKey: FlowKey{Priority: 1000}}}
-	ourByPort := ourDel.Append(nil, 0)
-	copy(ourByPort[36:], "\x00\x00\x00\x03") // out_port
+	ourByPort := ourDel
+	ourByPort.OutPort = 3
 	group, bucket := of13.NewGroupMod(), of13.NewBucket()
 	bucket.Weight = 5
 	bucket.AddAction(of13.NewActionPopVlan())
@@ -535,7 +536,7 @@ func libMessages() []same {
 		{"flow-mod", flow, ourMod},
 		{"delete", del, ourDel},
 		{"delete with instructions", full, ourDel},
-		{"delete by out_port", byPort, Raw{of13.Type_FlowMod, string(ourByPort[HeaderLen:])}},
+		{"delete by out_port", byPort, ourByPort},
 		{"group-mod", group, GroupMod{GroupAdd, GroupEntry{3, GroupTypeSelect, []Bucket{{5, PortAny, GroupAny, ActionsOf(PopVLAN{})}}}}},
 		{"delete of a group with buckets", &unbucket, GroupMod{GroupDelete, GroupEntry{ID: 3, Type: GroupTypeSelect}}},
 		{"meter-mod", meter, MeterMod{MeterAdd, MeterEntry{3, MeterKbps | MeterBurst, []Band{{BandDrop, 1000, 50, 0}, {BandDSCPRemark, 500, 0, 1}}}}},

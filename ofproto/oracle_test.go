@@ -146,6 +146,7 @@ func messages() []struct {
 		{PortMod{Port: 3, MAC: routerMAC, Config: 1, Mask: 1}, []string{"OFPT_PORT_MOD (OF1.3)", "port: 3: addr:02:00:00:00:01:01", "config: PORT_DOWN"}},
 		{FlowMod{Command: FlowModifyStrict, Flow: vocabulary[1]}, []string{"OFPT_FLOW_MOD (OF1.3)", "MOD_STRICT", "nw_ttl=1 actions=output:2"}},
 		{FlowMod{Command: FlowDelete, Flow: Flow{Cookie: 5}, CookieMask: 7}, []string{"DEL", "cookie:0x5/0x7"}},
+		{FlowMod{Command: FlowDelete, OutPort: 3, OutGroup: 5}, []string{"DEL", "out_port:3"}},
 		{GroupMod{GroupAdd, group}, []string{"OFPT_GROUP_MOD (OF1.3)", "ADD group_id=5,type=select,bucket=weight:10,actions=output:2,bucket=weight:20,actions=drop"}},
 		{MeterMod{MeterAdd, meter}, []string{"OFPT_METER_MOD (OF1.3)", "ADD meter=6 pktps burst bands=", "type=drop rate=100 burst_size=20"}},
 		{BundleControl{ID: 6, Op: BundleOpen, Flags: BundleAtomic | BundleOrdered},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -189,5 +190,36 @@ func TestSwitchSetsEveryField(t *testing.T) {
 	}
 	if !maps.Equal(refused, want) {
 		t.Errorf("refused %v\n   want %v", refused, want)
+	}
+}
+
+// A deletion limited by port and by group takes the flows that output there,
+// or refer to it, and no others. (ovs-ofctl does not print out_group.)
+func TestSwitchDeletesByPortAndGroup(t *testing.T) {
+	h, c := dial(t)
+	lab.Run(t, h, "ovs-ofctl", "-O", "OpenFlow13", "add-group", lab.IntegrationBridge, "group_id=5,type=all,bucket=output:1")
+	flow := func(prio uint16, a Action) Flow {
+		return Flow{FlowKey: FlowKey{Table: 7, Priority: prio}, Cookie: Cookie(prio), Do: ApplyActions(a)}
+	}
+	flows := []Flow{flow(1, Output{Port: 3}), flow(2, ToGroup{5}), flow(3, Output{Port: 4})}
+	accepted(t, c, flows)
+	all := FlowMod{Command: FlowDelete, Flow: Flow{FlowKey: FlowKey{Table: 7}}}
+	byPort, byGroup := all, all
+	byPort.OutPort, byGroup.OutGroup = 3, 5
+	for i, mod := range []FlowMod{byPort, byGroup} {
+		if err := c.Commit(t.Context(), []FlowMod{mod}); err != nil {
+			t.Fatal(err)
+		}
+		left, err := c.Flows(t.Context(), FlowFilter{Table: 7, OutPort: PortAny, OutGroup: GroupAny})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var have []Flow
+		for _, f := range left {
+			have = append(have, f.Flow)
+		}
+		if got, want := SetOf(have), SetOf(slices.Clone(flows[i+1:])); !got.Equal(want) {
+			t.Errorf("after %v the switch has\n%swant\n%s", mod, got, want)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,6 +32,20 @@ func TestDecode(t *testing.T) {
 			if _, err := Decode(wire[:n]); err == nil {
 				t.Errorf("%#v cut to %d bytes is no error", m, n)
 			}
+		}
+	}
+}
+
+// A flow-mod that a FlowMod cannot be is kept as it came, and not taken for
+// another.
+func TestFlowModKeptRaw(t *testing.T) {
+	plain := FlowMod{Command: FlowDelete}.Append(nil, 1)
+	for _, at := range []int{32, 36, 40} { // buffer_id, out_port, out_group
+		wire := slices.Clone(plain)
+		copy(wire[at:], "\x00\x00\x00\x00")
+		m, err := Decode(wire)
+		if _, raw := m.(Raw); err != nil || !raw || !bytes.Equal(m.Append(nil, 1), wire) {
+			t.Errorf("%x is read as %#v, %v", wire, m, err)
 		}
 	}
 }

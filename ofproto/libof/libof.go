@@ -50,8 +50,7 @@ func (e *EncodingError) Error() string {
 }
 
 // ErrUnsupported is wrapped by errors about what an [ofproto.FlowMod] does not
-// have: a buffered packet, and a limit on what is deleted by output port or
-// group.
+// have: a buffered packet, and a deletion limited to port or group 0.
 var ErrUnsupported = errors.New("not supported")
 
 // FlowMods returns what [FlowMod] returns of each. The error names the first
@@ -73,13 +72,21 @@ func FlowMods(fs ...*openflow13.FlowMod) ([]ofproto.FlowMod, error) {
 // libOpenflow, so f must not be in use elsewhere at the same time.
 func FlowMod(f *openflow13.FlowMod) (ofproto.FlowMod, error) {
 	del := f.Command == openflow13.FC_DELETE || f.Command == openflow13.FC_DELETE_STRICT
-	switch {
-	case del && f.OutPort != openflow13.P_ANY:
-		return ofproto.FlowMod{}, fmt.Errorf("delete by out_port %d: %w", f.OutPort, ErrUnsupported)
-	case del && f.OutGroup != openflow13.OFPG_ANY:
-		return ofproto.FlowMod{}, fmt.Errorf("delete by out_group %d: %w", f.OutGroup, ErrUnsupported)
-	case !del && f.BufferId != ofproto.NoBuffer:
+	if !del && f.BufferId != ofproto.NoBuffer {
 		return ofproto.FlowMod{}, fmt.Errorf("buffer_id %d: %w", f.BufferId, ErrUnsupported)
+	}
+	var only struct {
+		port  ofproto.PortNo
+		group ofproto.GroupID
+	}
+	if del && f.OutPort != openflow13.P_ANY {
+		only.port = ofproto.PortNo(f.OutPort)
+	}
+	if del && f.OutGroup != openflow13.OFPG_ANY {
+		only.group = ofproto.GroupID(f.OutGroup)
+	}
+	if del && (f.OutPort == 0 || f.OutGroup == 0) {
+		return ofproto.FlowMod{}, fmt.Errorf("delete by out_port or out_group 0: %w", ErrUnsupported)
 	}
 	b := ofproto.FlowMod{
 		Command: ofproto.FlowCommand(f.Command),
@@ -91,6 +98,8 @@ func FlowMod(f *openflow13.FlowMod) (ofproto.FlowMod, error) {
 			Flags:       ofproto.FlowFlags(f.Flags),
 		},
 		CookieMask: ofproto.Cookie(f.CookieMask),
+		OutPort:    only.port,
+		OutGroup:   only.group,
 	}.Append(nil, 0)
 	b, err := appendMatch(b[:len(b)-emptyMatch], &f.Match)
 	if err == nil && !del {

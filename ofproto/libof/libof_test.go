@@ -181,13 +181,17 @@ func TestUnsupported(t *testing.T) {
 		return m
 	}
 	for _, m := range []*of13.FlowMod{
-		change(func(f *of13.FlowMod) { f.Command, f.OutPort = of13.FC_DELETE, 3 }),
-		change(func(f *of13.FlowMod) { f.Command, f.OutGroup = of13.FC_DELETE, 3 }),
+		change(func(f *of13.FlowMod) { f.Command, f.OutPort = of13.FC_DELETE, 0 }),
+		change(func(f *of13.FlowMod) { f.Command, f.OutGroup = of13.FC_DELETE, 0 }),
 		change(func(f *of13.FlowMod) { f.BufferId = 3 }),
 	} {
 		if got, err := libof.FlowMods(of13.NewFlowMod(), m); !errors.Is(err, libof.ErrUnsupported) || !strings.Contains(err.Error(), "flow-mod 1: ") {
 			t.Errorf("%v, %v", got, err)
 		}
+	}
+	got, err := libof.FlowMod(change(func(f *of13.FlowMod) { f.Command, f.OutPort, f.OutGroup = of13.FC_DELETE, 3, 4 }))
+	if err != nil || got.OutPort != 3 || got.OutGroup != 4 {
+		t.Errorf("deletion by out_port 3 and out_group 4: %+v, %v", got, err)
 	}
 	if _, err := libof.FlowMod(change(func(f *of13.FlowMod) { f.OutPort, f.OutGroup = 3, 3 })); err != nil {
 		t.Errorf("an addition does not look at out_port, but: %v", err)
