@@ -5,7 +5,6 @@ package examples
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -29,7 +28,7 @@ func TestReadmes(t *testing.T) {
 	} {
 		t.Run(tt.dir, func(t *testing.T) {
 			if tt.dir == "mininet" {
-				needs(t, "mn")
+				lab.Needs(t, "mn")
 			}
 			h := lab.Boot(t)
 			out := runScript(t, h, readScript(t, tt.dir))
@@ -51,18 +50,6 @@ func TestReadmes(t *testing.T) {
 				t.Errorf("namespaces are left: %q", got)
 			}
 		})
-	}
-}
-
-// needs skips the test if a command is not installed; with CI=true it fails it.
-func needs(t *testing.T, command string) {
-	t.Helper()
-	if _, err := exec.LookPath(command); err == nil {
-		return
-	} else if os.Getenv("CI") == "true" {
-		t.Fatal(err)
-	} else {
-		t.Skip(err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ofdvr/ofdvr/internal/lab"
 	. "github.com/ofdvr/ofdvr/ofproto"
 )
 
@@ -50,12 +51,7 @@ var (
 // ovsOfctl runs ovs-ofctl, which only has to be there where CI says so.
 func ovsOfctl(t *testing.T, args ...string) string {
 	t.Helper()
-	if _, err := exec.LookPath("ovs-ofctl"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("ovs-ofctl is missing: apt-get install openvswitch-switch")
-		}
-		t.Skip("ovs-ofctl is missing: apt-get install openvswitch-switch")
-	}
+	lab.Needs(t, "ovs-ofctl")
 	out, err := exec.Command("ovs-ofctl", args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("ovs-ofctl %v: %v\n%s", args, err, out)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/tools/txtar"
 	"pgregory.net/rapid"
 
+	"github.com/ofdvr/ofdvr/internal/lab"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/intent"
@@ -57,12 +58,7 @@ func TestCompile(t *testing.T) {
 // are. ovs-ofctl only has to be there where CI says so.
 func acceptedByOVS(t *testing.T, text string) {
 	t.Helper()
-	if _, err := exec.LookPath("ovs-ofctl"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("ovs-ofctl is missing: apt-get install openvswitch-switch")
-		}
-		t.Skip("ovs-ofctl is missing: apt-get install openvswitch-switch")
-	}
+	lab.Needs(t, "ovs-ofctl")
 	file := filepath.Join(t.TempDir(), "flows")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,13 +17,7 @@ func TestMain(m *testing.M) { lab.Main(m) }
 func require(t *testing.T) {
 	t.Helper()
 	lab.Require(t)
-	if _, err := exec.LookPath("traceroute"); err == nil {
-		return
-	} else if os.Getenv("CI") == "true" {
-		t.Fatal(err)
-	} else {
-		t.Skip(err)
-	}
+	lab.Needs(t, "traceroute")
 }
 
 func TestDemo(t *testing.T) {

@@ -67,3 +67,16 @@ func Require(t testing.TB) {
 	}
 	t.Skipf("needs the lab: %s", reason)
 }
+
+// Needs skips the test if a command is not installed; with CI=true it fails it.
+func Needs(t testing.TB, command string) {
+	t.Helper()
+	_, err := exec.LookPath(command)
+	switch {
+	case err == nil:
+	case os.Getenv("CI") == "true":
+		t.Fatal(err)
+	default:
+		t.Skip(err)
+	}
+}
