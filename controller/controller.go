@@ -4,19 +4,21 @@
 // netlink.
 //
 // One goroutine, the world, owns what is known and compiles. Each connected
-// switch has a session, and in it a reconciler that owns what is believed about
-// that switch. Another goroutine, the lifecycle, owns bridges and namespaces.
+// switch has a session, and in it a reconciler, of package reconcile, that owns
+// what is believed about that switch. Another goroutine, the lifecycle, owns bridges and namespaces.
 // They tell each other the latest state, never a history.
 package controller
 
 import (
 	"context"
 	"net"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/ovsdb"
 	"github.com/ofdvr/ofdvr/routing"
@@ -38,6 +40,18 @@ type Config struct {
 	// EchoInterval is how long a switch may be silent before it is probed;
 	// after a second interval it counts as dead. 0 means 5 s.
 	EchoInterval time.Duration
+	// AuditInterval is how often the flows of a switch are read back in full, in
+	// case something went unnoticed; of one that does not tell of changes, ten
+	// times as often. 0 means 5 minutes.
+	AuditInterval time.Duration
+	// Lead is closed when this daemon may change something; nil means that it may
+	// from the start. Until then it stands by: it connects to the bridges' own
+	// sockets and knows what they hold, so that it can take over at once.
+	Lead <-chan struct{}
+	// CountersFile keeps what was counted when the daemon ends, so that its
+	// successor goes on counting; "" means that it starts from what the switches
+	// have.
+	CountersFile string
 	// Limits on what a peer may do, before it is disconnected. For 0 see
 	// [ofconn.Config] and, for MaxMute, 2048.
 	MaxAnswer  int // bytes of an answer
@@ -48,6 +62,18 @@ type Config struct {
 func (cfg Config) conn() ofconn.Config {
 	return ofconn.Config{EchoInterval: cfg.EchoInterval, MaxAnswer: cfg.MaxAnswer, MaxUnasked: cfg.MaxUnasked}
 }
+
+// A Recorder is told what the controller does. Package metrics implements it.
+type Recorder interface {
+	reconcile.Recorder
+	// Disconnected is told of each connection that has ended, but for those that
+	// the controller ended without being given cause, and of those that were
+	// refused: one of the words of refusalReasons, or closed.
+	Disconnected(reason string)
+}
+
+// defaultAudit is long, because Open vSwitch tells of every change.
+const defaultAudit = 5 * time.Minute
 
 // A Controller makes routing bridges do what the intent says. Create it with
 // [New], then call [Controller.Run]. Its other methods may be called from any
@@ -63,7 +89,8 @@ type Controller struct {
 	counters  counters
 
 	endpoints   []endpoint
-	credentials *credentials // nil without ssl: endpoints
+	credentials *credentials   // nil without ssl: endpoints
+	standbys    sync.WaitGroup // sessions that were made while standing by
 	refusals    sampler
 	crowd       crowd
 }
@@ -74,13 +101,17 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 	if cfg.MaxMute <= 0 {
 		cfg.MaxMute = defaultMaxMute
 	}
+	if cfg.AuditInterval <= 0 {
+		cfg.AuditInterval = defaultAudit
+	}
 	c := &Controller{
-		cfg:     cfg,
-		log:     log,
-		rec:     rec,
-		events:  make(chan func(*world), 64),
-		stopped: make(chan struct{}),
-		crowd:   crowd{most: cfg.MaxMute},
+		cfg:      cfg,
+		log:      log,
+		rec:      rec,
+		events:   make(chan func(*world), 64),
+		stopped:  make(chan struct{}),
+		crowd:    crowd{most: cfg.MaxMute},
+		counters: counters{file: cfg.CountersFile},
 	}
 	for _, target := range cfg.OpenFlow {
 		e, err := parseEndpoint(target)
@@ -120,6 +151,28 @@ func (c *Controller) target() string {
 // The error is never nil; it is ctx's cause if ctx was canceled. When Run
 // returns, everything that it started has ended.
 func (c *Controller) Run(ctx context.Context, first Topology) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(c.stopped)
+		return c.runWorld(ctx, first)
+	})
+	g.Go(func() error {
+		defer c.standbys.Wait()
+		if c.cfg.Lead != nil {
+			if err := c.standBy(ctx); err != nil {
+				return err
+			}
+		}
+		return c.runLead(ctx)
+	})
+	return g.Wait()
+}
+
+// runLead meets switches and keeps bridges and namespaces until ctx is done.
+func (c *Controller) runLead(ctx context.Context) error {
+	if err := c.do(ctx, func(w *world) { w.takeOver() }); err != nil {
+		return err
+	}
 	listeners := make(map[endpoint]net.Listener)
 	defer func() {
 		for _, ln := range listeners {
@@ -138,17 +191,13 @@ func (c *Controller) Run(ctx context.Context, first Topology) error {
 		c.log.Info("listening for switches", zap.Stringer("openflow", e))
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		defer close(c.stopped)
-		return c.runWorld(ctx, first)
-	})
 	if c.lifecycle != nil {
 		g.Go(func() error { return c.lifecycle.Run(ctx) })
 	}
 	for _, e := range c.endpoints {
 		ln := listeners[e]
 		if ln == nil {
-			g.Go(func() error { return c.dial(ctx, e) })
+			g.Go(func() error { return c.dial(ctx, ctx, e) })
 			continue
 		}
 		g.Go(func() error { return c.accept(ctx, e, ln) })

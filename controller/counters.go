@@ -37,14 +37,30 @@ const (
 // counters turn the counters of flows, which come and go, into sums that only
 // grow.
 type counters struct {
+	file    string     // keeps them while no daemon runs; "" means that nothing does
 	mu      sync.Mutex // held while the switches are read: one reading at a time
 	taken   time.Time
 	routers map[string]*routerCounters
 }
 
 type routerCounters struct {
-	last map[ofproto.FlowKey]Tally // of each flow, at the last reading
-	sums map[string]map[routing.Role]Tally
+	last map[ofproto.FlowKey]counted // each flow of ours, at the last reading
+	sums sums
+	kept *keptCounters // of the daemon before, until the first reading
+}
+
+// sums are by interface and role.
+type sums map[string]map[routing.Role]Tally
+
+func (s sums) add(iface string, role routing.Role, t Tally) {
+	byRole := s[iface]
+	if byRole == nil {
+		byRole = make(map[routing.Role]Tally)
+		s[iface] = byRole
+	}
+	sum := byRole[role]
+	sum.add(t)
+	byRole[role] = sum
 }
 
 // Counters reads the counters of all connected switches. The counters of a
@@ -58,7 +74,11 @@ func (c *Controller) Counters(ctx context.Context) ([]InterfaceCounters, error) 
 	var sources []source
 	err := c.do(ctx, func(w *world) {
 		for _, st := range w.sorted() {
-			sources = append(sources, source{st.router, st.session, st.program.Objects})
+			s := st.session
+			if st.gen == 0 {
+				s = nil // it is not known yet what its flows are for
+			}
+			sources = append(sources, source{st.router, s, st.program.Objects})
 		}
 	})
 	if err != nil {
@@ -86,21 +106,29 @@ func (c *Controller) Counters(ctx context.Context) ([]InterfaceCounters, error) 
 	}
 	reads.Wait()
 	old := t.routers
+	if old == nil {
+		old = c.loadCounters()
+	}
 	t.routers = make(map[string]*routerCounters, len(sources))
 	var out []InterfaceCounters
+	read := false
 	for i, src := range sources {
 		rc := old[src.router.ID]
 		if rc == nil {
-			rc = &routerCounters{sums: make(map[string]map[routing.Role]Tally)}
+			rc = &routerCounters{sums: make(sums)}
 		}
 		t.routers[src.router.ID] = rc
 		if stats[i] != nil {
 			rc.update(stats[i], src.objects)
 			t.taken = time.Now()
+			read = true
 		}
 		for _, iface := range src.router.Interfaces {
 			out = append(out, InterfaceCounters{src.router.ID, iface.ID, maps.Clone(rc.sums[iface.ID])})
 		}
+	}
+	if read {
+		c.keepCounters() // before anybody sees them
 	}
 	return out, nil
 }
@@ -108,28 +136,30 @@ func (c *Controller) Counters(ctx context.Context) ([]InterfaceCounters, error) 
 // update adds what was counted since the last reading. A flow that counts less
 // than before was installed anew since.
 func (rc *routerCounters) update(stats []ofproto.FlowStats, objects map[ofproto.Cookie]routing.Object) {
-	last := make(map[ofproto.FlowKey]Tally, len(stats))
+	if rc.kept != nil {
+		rc.sums = rc.kept.Before
+	}
+	last := make(map[ofproto.FlowKey]counted, len(stats))
 	for i := range stats {
 		fs := &stats[i]
-		now := Tally{fs.Packets, fs.Bytes}
-		last[fs.FlowKey] = now
 		role, ours := routing.RoleOf(fs.Cookie)
 		object, known := objects[fs.Cookie]
-		if !ours || !known {
+		if !ours {
 			continue
 		}
+		now := counted{Tally{fs.Packets, fs.Bytes}, object.Interface, role}
+		last[fs.FlowKey] = now
 		if before, ok := rc.last[fs.FlowKey]; ok && before.Packets <= now.Packets && before.Bytes <= now.Bytes {
 			now.Packets -= before.Packets
 			now.Bytes -= before.Bytes
 		}
-		byRole := rc.sums[object.Interface]
-		if byRole == nil {
-			byRole = make(map[routing.Role]Tally)
-			rc.sums[object.Interface] = byRole
+		if known {
+			rc.sums.add(now.iface, role, now.Tally)
 		}
-		sum := byRole[role]
-		sum.add(now)
-		byRole[role] = sum
 	}
 	rc.last = last
+	if rc.kept != nil {
+		rc.sums.raise(rc.kept.Told)
+		rc.kept = nil
+	}
 }

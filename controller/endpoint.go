@@ -97,24 +97,25 @@ func removeStaleSocket(path string) error {
 // redial is the pause between two connections to a bridge's own socket.
 const redial = time.Second
 
-// dial keeps a session with the bridge whose management socket is e.
-func (c *Controller) dial(ctx context.Context, e endpoint) error {
+// dial keeps a session with the bridge whose management socket is e, and
+// connects anew until redialing is done.
+func (c *Controller) dial(ctx, redialing context.Context, e endpoint) error {
 	var d net.Dialer
-	for ctx.Err() == nil {
+	for redialing.Err() == nil {
 		nc, err := d.DialContext(ctx, "unix", e.addr)
 		if err == nil {
 			c.serve(ctx, nc)
-		} else if n, ok := c.refusals.sample("dial " + e.addr); ok && ctx.Err() == nil {
+		} else if n, ok := c.refusals.sample("dial " + e.addr); ok && redialing.Err() == nil {
 			c.log.Warn("could not connect to the bridge, trying again", zap.Stringer("openflow", e), zap.Error(err), zap.Int("before", n))
 		}
 		pause := time.NewTimer(redial)
 		select {
-		case <-ctx.Done():
+		case <-redialing.Done():
 		case <-pause.C:
 		}
 		pause.Stop()
 	}
-	return context.Cause(ctx)
+	return context.Cause(redialing)
 }
 
 // accept runs a session for each connection, and returns when all have ended.

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/routing"
@@ -29,7 +31,9 @@ type session struct {
 	bridge string // name of the LOCAL port
 	dpid   ofproto.DPID
 
-	rec  *reconciler // set when the world has taken the session in
+	monitored bool // the switch tells of changes to its flows
+
+	rec  atomic.Pointer[reconcile.Reconciler] // set when the world has taken the session in
 	stop context.CancelCauseFunc
 
 	ports portTable
@@ -141,6 +145,15 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 		return err
 	}
 	c.crowd.remove(s)
+	if err := (reconcile.Connected{Conn: s.conn}).Monitor(ctx); err != nil {
+		var code ofproto.ErrorCode
+		if !errors.As(err, &code) {
+			return err
+		}
+		s.log.Info("switch does not tell of changes to its flows, it is read now and then", zap.Duration("interval", c.cfg.AuditInterval/10), zap.Error(err))
+	} else {
+		s.monitored = true
+	}
 	router, err := c.join(ctx, s)
 	if err != nil {
 		return err
@@ -148,7 +161,7 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 	s.log = s.log.With(zap.String("router", router))
 	s.log.Info("switch connected")
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.rec.Run(ctx) })
+	g.Go(func() error { return s.rec.Load().Run(ctx) })
 	g.Go(func() error {
 		for {
 			select {
@@ -200,11 +213,29 @@ func (c *Controller) received(s *session, m ofproto.Message) {
 	switch m := m.(type) {
 	case ofproto.PortStatus:
 		s.ports.update(m)
+	case ofproto.Multipart:
+		if r, ok := m.Body.(ofproto.FlowMonitorReply); ok {
+			s.noticed(r)
+		}
+	case ofproto.Experimenter:
+		if m.ID == ofproto.ExperimenterONF && (m.Type == ofproto.MonitorPaused || m.Type == ofproto.MonitorResumed) {
+			if rec := s.rec.Load(); rec != nil {
+				rec.Lost()
+			}
+		}
 	case ofproto.ErrorMessage:
 		c.rec.SwitchError("", m.Code)
 		if n, ok := c.refusals.sample(fmt.Sprint("error ", m.Code)); ok {
 			c.log.Warn("switch sent an error that belongs to no request", zap.Stringer("peer", s.conn.RemoteAddr()),
 				zap.String("code", m.Code.Name()), zap.String("meaning", m.Code.Error()), zap.Int("unlogged", n))
 		}
+	}
+}
+
+// noticed takes in what the switch told of changes to its flows. Before there is
+// a reconciler nothing is believed that could be wrong.
+func (s *session) noticed(updates []ofproto.FlowUpdate) {
+	if rec := s.rec.Load(); rec != nil {
+		rec.Noticed(updates)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
@@ -12,6 +13,7 @@ import (
 // the API show.
 type Status struct {
 	Settled  bool           `json:"settled"` // everything wanted is confirmed, and there are no problems
+	Standby  bool           `json:"standby"` // another daemon leads; this one changes nothing
 	Problems []string       `json:"problems,omitempty"`
 	Topology TopologyStatus `json:"topology"`
 	OVSDB    *OVSDBStatus   `json:"ovsdb,omitempty"` // absent where none is configured
@@ -42,8 +44,11 @@ type RouterStatus struct {
 	DatapathID     string    `json:"datapath_id,omitempty"` // of the connected bridge
 	Connected      bool      `json:"connected"`
 	Since          time.Time `json:"since,omitzero"` // of the last connect or disconnect
+	State          string    `json:"state"`          // disconnected, or that of the reconciler
 	FlowsWanted    int       `json:"flows_wanted"`
 	FlowsInstalled int       `json:"flows_installed"` // of those, confirmed by the switch
+	FlowsRefused   int       `json:"flows_refused"`   // changes that the switch refuses, each a problem
+	FlowsForeign   int       `json:"flows_foreign"`   // flows, groups and meters of others that are left alone
 	Settled        bool      `json:"settled"`
 	Problems       []string  `json:"problems,omitempty"`
 }
@@ -64,6 +69,7 @@ func (c *Controller) status(w *world) Status {
 			Source: w.topology.Source, Loaded: w.topology.Loaded, Warnings: w.topology.Warnings,
 			Networks: len(m.Networks), Routers: len(m.Routers), Ports: len(m.Ports),
 		},
+		Standby: !w.lead,
 		Routers: []RouterStatus{},
 	}
 	if w.reloadErr != nil {
@@ -73,7 +79,7 @@ func (c *Controller) status(w *world) Status {
 		s.OVSDB = &OVSDBStatus{Endpoint: c.cfg.OVSDB, Connected: w.lifecycle.Connected}
 		s.Problems = append(s.Problems, w.lifecycle.Problems[""]...)
 	}
-	s.Settled = len(s.Problems) == 0 && (c.lifecycle == nil || c.lifecycleComplete(w) && w.lifecycle.Settled)
+	s.Settled = w.lead && len(s.Problems) == 0 && (c.lifecycle == nil || c.lifecycleComplete(w) && w.lifecycle.Settled)
 	for _, st := range w.sorted() {
 		r := c.routerStatus(w, st)
 		s.Settled = s.Settled && r.Settled
@@ -91,20 +97,28 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 		Since:          st.since,
 		FlowsWanted:    st.program.Flows.Len(),
 		FlowsInstalled: st.report.Installed,
+		FlowsRefused:   len(st.report.Refused),
+		FlowsForeign:   st.report.Foreign,
+		State:          disconnected,
 		Problems:       w.lifecycle.Problems[st.router.ID],
 	}
 	if st.session == nil {
 		r.Problems = append(r.Problems, c.notConnected(st.router))
 	} else {
-		r.Bridge, r.DatapathID = st.session.bridge, st.session.dpid.String()
+		r.Bridge, r.DatapathID, r.State = st.session.bridge, st.session.dpid.String(), st.report.State.String()
 		for _, name := range st.program.Missing {
 			r.Problems = append(r.Problems, fmt.Sprintf("bridge %s has no port %s yet", r.Bridge, name))
 		}
 	}
-	for _, e := range st.report.Refused {
-		r.Problems = append(r.Problems, e.Error())
+	if st.report.Demoted {
+		r.Problems = append(r.Problems, fmt.Sprintf("another controller has become the master of bridge %s: "+
+			"ovs-vsctl list controller shows them; ofdvr asks to be the master again now and then", r.Bridge))
 	}
-	confirmed := st.report.Settled && st.report.Generation == st.gen && !w.dirty[st.router.ID]
+	for _, e := range st.report.Refused {
+		r.Problems = append(r.Problems, describer(st.program)(e.Mod.Flow.Cookie)+": "+e.Err.Error())
+	}
+	settled := st.report.State == reconcile.Settled || st.report.State == reconcile.Degraded
+	confirmed := settled && st.report.Generation == st.gen && !w.dirty[st.router.ID]
 	r.Settled = confirmed && len(r.Problems) == 0 && (!r.Managed || c.lifecycleComplete(w))
 	return r
 }
@@ -126,3 +140,9 @@ func (c *Controller) notConnected(r *routing.Router) string {
 	}
 	return fmt.Sprintf("bridge %s is not connected: ovs-vsctl set-controller %s %s", name, name, c.target())
 }
+
+// disconnected is the state of a router whose bridge is not connected.
+const disconnected = "disconnected"
+
+// RouterStates returns all that [RouterStatus.State] can be.
+func RouterStates() []string { return append([]string{disconnected}, reconcile.States()...) }

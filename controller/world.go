@@ -10,6 +10,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/ofdvr/ofdvr/controller/reconcile"
+	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
@@ -19,6 +21,8 @@ type world struct {
 	index   *routing.Index
 	routers map[string]*routerState // by ID, those of the topology
 	dirty   map[string]bool         // routers to compile
+
+	lead bool // this daemon does not stand by
 
 	topology  Topology
 	reloadErr error // why the last topology was not taken in; nil if it was
@@ -32,7 +36,7 @@ type routerState struct {
 	since   time.Time
 	program routing.Program
 	gen     uint64 // of program; 0 before the first
-	report  Report
+	report  reconcile.Report
 }
 
 // do runs f on the world's goroutine and waits for it.
@@ -82,7 +86,7 @@ func (c *Controller) compile(w *world) {
 			c.bridgePorts(st.router, facts)
 			st.program = w.index.Compile(st.router, facts)
 			st.gen++
-			st.session.rec.Want(st.gen, st.program.Flows)
+			st.session.rec.Load().Want(reconcile.Program{Generation: st.gen, Flows: st.program.Flows, Describe: describer(st.program)})
 		}
 	}
 	clear(w.dirty)
@@ -163,9 +167,50 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 	if old := st.session; old != nil {
 		old.stop(fmt.Errorf("%w: bridge %s has connected anew", errStopping, s.bridge))
 	}
-	s.rec = newReconciler(id, s.conn, c.rec, func(r Report) { c.reported(s, id, r) }, c.log.With(zap.String("router", id), zap.String("bridge", s.bridge)))
-	st.session, st.since, st.report = s, time.Now(), Report{}
+	audit := c.cfg.AuditInterval
+	if !s.monitored {
+		audit /= 10
+	}
+	rec := reconcile.New(reconcile.Config{
+		Router:   id,
+		Switch:   reconcile.Connected{Conn: s.conn},
+		Foreign:  foreignPolicies[st.router.Bridge.ForeignFlows()],
+		Ours:     func(c ofproto.Cookie) bool { _, ours := routing.RoleOf(c); return ours },
+		Audit:    audit,
+		Standby:  !w.lead,
+		Report:   func(r reconcile.Report) { c.reported(s, id, r) },
+		Recorder: c.rec,
+		Log:      c.log.With(zap.String("router", id), zap.String("bridge", s.bridge)),
+	})
+	s.rec.Store(rec)
+	st.session, st.since, st.report = s, time.Now(), reconcile.Report{}
 	w.dirty[id] = true
+}
+
+var foreignPolicies = map[routing.Foreign]reconcile.Foreign{
+	routing.ForeignRemove: reconcile.RemoveForeign,
+	routing.ForeignReport: reconcile.ReportForeign,
+	routing.ForeignIgnore: reconcile.IgnoreForeign,
+}
+
+// describer returns a function that names the object which a flow of p serves.
+func describer(p routing.Program) func(ofproto.Cookie) string {
+	return func(c ofproto.Cookie) string {
+		if o, ok := p.Objects[c]; ok {
+			return o.String()
+		}
+		return "flow of nobody"
+	}
+}
+
+// takeOver ends the standby.
+func (w *world) takeOver() {
+	w.lead = true
+	for _, st := range w.routers {
+		if st.session != nil {
+			st.session.rec.Load().Lead()
+		}
+	}
 }
 
 // leave forgets a session that has ended.
@@ -173,7 +218,7 @@ func (c *Controller) leave(s *session) {
 	c.post(func(w *world) {
 		for _, st := range w.routers {
 			if st.session == s {
-				st.session, st.since, st.report = nil, time.Now(), Report{}
+				st.session, st.since, st.report = nil, time.Now(), reconcile.Report{}
 				c.bridgePorts(st.router, nil)
 			}
 		}
@@ -181,7 +226,7 @@ func (c *Controller) leave(s *session) {
 }
 
 // reported takes in what a reconciler knows about its switch.
-func (c *Controller) reported(s *session, id string, r Report) {
+func (c *Controller) reported(s *session, id string, r reconcile.Report) {
 	c.post(func(w *world) {
 		if st := w.routers[id]; st != nil && st.session == s {
 			st.report = r

@@ -21,9 +21,9 @@ func TestReadmes(t *testing.T) {
 		want []string // in this order, in the output
 	}{
 		{"two-networks", []string{
-			"ok: 2 networks, 1 router, 2 ports", "ready", "ttl=63", " 0% packet loss", "remove Bridge rb-r1",
+			"ok: 2 networks, 1 router, 2 ports", "settled  yes", "ttl=63", " 0% packet loss", "remove Bridge rb-r1",
 		}},
-		{"external-bridge", []string{"ready", "ttl=63", " 0% packet loss"}},
+		{"external-bridge", []string{"settled  yes", "ttl=63", " 0% packet loss"}},
 		{"mininet", []string{"h1 -> h2: ttl=64", "h1 -> h3: ttl=63", "all 12 pings"}},
 	} {
 		t.Run(tt.dir, func(t *testing.T) {

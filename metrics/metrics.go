@@ -19,6 +19,7 @@ type Events struct {
 	commits    *prometheus.CounterVec
 	errors     *prometheus.CounterVec
 	ended      *prometheus.CounterVec
+	drift      *prometheus.CounterVec
 	commitTime prometheus.Histogram
 	reconcile  prometheus.Histogram
 }
@@ -45,6 +46,10 @@ func New(reg prometheus.Registerer, version string) *Events {
 				"stranger (it belongs to no router), version (no OpenFlow 1.3), tls, mute (it does not speak OpenFlow), " +
 				"crowd (too many of those), garbage, flood, too_long (an answer without end).",
 		}, []string{"reason"}),
+		drift: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ofdvr_drift_flows_total",
+			Help: "Flows that others changed on routing bridges, by kind: deleted and altered are ours, added are not wanted.",
+		}, []string{"kind"}),
 		commitTime: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "ofdvr_commit_duration_seconds",
 			Help:    "Time from sending a bundle of flow changes to the switch's reply to its commit.",
@@ -65,10 +70,13 @@ func New(reg prometheus.Registerer, version string) *Events {
 	for _, op := range []string{"add", "modify", "delete"} {
 		e.flowMods.WithLabelValues(op)
 	}
+	for _, kind := range []string{"deleted", "altered", "added"} {
+		e.drift.WithLabelValues(kind)
+	}
 	for _, result := range []string{"ok", "error"} {
 		e.commits.WithLabelValues(result)
 	}
-	reg.MustRegister(build, e.flowMods, e.commits, e.errors, e.ended, e.commitTime, e.reconcile,
+	reg.MustRegister(build, e.flowMods, e.commits, e.errors, e.ended, e.drift, e.commitTime, e.reconcile,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return e
 }
@@ -88,6 +96,13 @@ func (e *Events) Committed(_ string, took time.Duration, d ofproto.Delta, err er
 
 // Reconciled records that a switch has what is wanted.
 func (e *Events) Reconciled(_ string, took time.Duration) { e.reconcile.Observe(took.Seconds()) }
+
+// Drifted records flows that others changed.
+func (e *Events) Drifted(_ string, deleted, altered, added int) {
+	e.drift.WithLabelValues("deleted").Add(float64(deleted))
+	e.drift.WithLabelValues("altered").Add(float64(altered))
+	e.drift.WithLabelValues("added").Add(float64(added))
+}
 
 // SwitchError records an error message from a switch.
 func (e *Events) SwitchError(_ string, code ofproto.ErrorCode) {

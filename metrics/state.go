@@ -11,6 +11,8 @@ import (
 // stale series behind.
 type State struct {
 	OVSDBConnected bool
+	Standby        bool
+	States         []string // all that a Router's State can be
 	Routers        []Router
 	Interfaces     []Interface
 }
@@ -20,6 +22,9 @@ type Router struct {
 	ID              string
 	Connected       bool
 	Wanted, Present int // flows; Present of those that are wanted
+	Refused         int // changes that the switch refuses
+	Foreign         int // flows, groups and meters of others
+	State           string
 }
 
 // An Interface is what the switch counted for one router interface.
@@ -53,6 +58,10 @@ var (
 	descConnected = desc("router_connected", "1 if the router's bridge is connected, else 0.", "router")
 	descWanted    = desc("router_flows_wanted", "Flows that the router's bridge should hold.", "router")
 	descInstalled = desc("router_flows_installed", "Wanted flows that the switch has confirmed.", "router")
+	descRefused   = desc("router_flows_refused", "Changes of flows that the router's bridge refuses. They are tried again now and then.", "router")
+	descForeign   = desc("router_foreign_flows", "Flows, groups and meters on the router's bridge that are not ours and are left alone.", "router")
+	descState     = desc("router_state", "1 for the state that the router is in, 0 for all others.", "router", "state")
+	descStandby   = desc("standby", "1 if another daemon leads and this one changes nothing, else 0.")
 	descPackets   = desc("interface_routed_packets_total", "Packets that the switch routed out of the interface.", byInterface...)
 	descBytes     = desc("interface_routed_bytes_total", "Bytes of the packets that the switch routed out of the interface.", byInterface...)
 	descARP       = desc("interface_arp_replies_total", "ARP requests for the interface's addresses that the switch answered.", byInterface...)
@@ -66,7 +75,7 @@ var (
 
 // Describe implements [prometheus.Collector].
 func (stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descBridges, descOVSDB, descConnected, descWanted, descInstalled,
+	for _, d := range []*prometheus.Desc{descBridges, descOVSDB, descConnected, descWanted, descInstalled, descRefused, descForeign, descState, descStandby,
 		descPackets, descBytes, descARP, descTTL, descFallback} {
 		ch <- d
 	}
@@ -93,9 +102,15 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(descConnected, number(r.Connected), r.ID)
 		gauge(descWanted, float64(r.Wanted), r.ID)
 		gauge(descInstalled, float64(r.Present), r.ID)
+		gauge(descRefused, float64(r.Refused), r.ID)
+		gauge(descForeign, float64(r.Foreign), r.ID)
+		for _, state := range s.States {
+			gauge(descState, number(state == r.State), r.ID, state)
+		}
 	}
 	gauge(descBridges, bridges)
 	gauge(descOVSDB, number(s.OVSDBConnected))
+	gauge(descStandby, number(s.Standby))
 	for _, i := range s.Interfaces {
 		counter(descPackets, i.RoutedPackets, i.Router, i.ID)
 		counter(descBytes, i.RoutedBytes, i.Router, i.ID)

@@ -16,8 +16,10 @@ const (
 	ErrHelloIncompatible ErrorCode = 0                 // OFPHFC_INCOMPATIBLE
 	ErrHelloPermission   ErrorCode = 1                 // OFPHFC_EPERM
 	ErrBadExperimenter   ErrorCode = 1<<16 | 3         // OFPBRC_BAD_EXPERIMENTER
+	ErrIsSlave           ErrorCode = 1<<16 | 10        // OFPBRC_IS_SLAVE
 	ErrBadPrereq         ErrorCode = 4<<16 | 9         // OFPBMC_BAD_PREREQ
 	ErrTableFull         ErrorCode = 5<<16 | 1         // OFPFMFC_TABLE_FULL
+	ErrStaleRole         ErrorCode = 11 << 16          // OFPRRFC_STALE
 	ErrBundleMessage     ErrorCode = 0xffff<<16 | 2313 // ONFBFC_MSG_FAILED
 )
 

@@ -9,6 +9,15 @@ import (
 // OpenFlow 1.3 (ONF extension 187; OVS openflow-1.3.h).
 const onfFlowMonitor = 1870
 
+// Open vSwitch stops telling of changes while the connection is too slow for
+// them, and then goes on. It says so by an [Experimenter] message of
+// ExperimenterONF with one of these types.
+const (
+	ExperimenterONF = onfID
+	MonitorPaused   = 1871
+	MonitorResumed  = 1872
+)
+
 // MonitorFlags say what a flow monitor tells.
 type MonitorFlags uint16
 

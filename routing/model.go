@@ -49,6 +49,35 @@ type Bridge struct {
 	Managed    bool         // made and removed by ofdvr; otherwise the user's own
 	Name       string       // "" means derived from the router's ID, see [Router.BridgeName]
 	DatapathID ofproto.DPID // 0 means derived (managed) or recognized by name (external)
+	Foreign    Foreign      // what to do with flows that are not ours, see [Bridge.ForeignFlows]
+}
+
+// Foreign says what to do with flows of others on a router's bridge. One that
+// is in the way of ours is replaced in any case.
+type Foreign uint8
+
+const (
+	// ForeignDefault removes them from a managed bridge and reports them on an
+	// external one.
+	ForeignDefault Foreign = iota
+	// ForeignRemove deletes them.
+	ForeignRemove
+	// ForeignReport leaves them and says how many there are.
+	ForeignReport
+	// ForeignIgnore leaves them.
+	ForeignIgnore
+)
+
+// ForeignFlows returns what to do with flows of others on b: anything but
+// [ForeignDefault].
+func (b Bridge) ForeignFlows() Foreign {
+	switch {
+	case b.Foreign != ForeignDefault:
+		return b.Foreign
+	case b.Managed:
+		return ForeignRemove
+	}
+	return ForeignReport
 }
 
 // An Interface is a router's leg on a network.

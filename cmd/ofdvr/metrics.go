@@ -27,10 +27,11 @@ func metricsState(c *controller.Controller) func(context.Context) (metrics.State
 		if err := errors.Join(err, err2); err != nil {
 			return metrics.State{}, err
 		}
-		out := metrics.State{OVSDBConnected: s.OVSDB != nil && s.OVSDB.Connected}
+		out := metrics.State{OVSDBConnected: s.OVSDB != nil && s.OVSDB.Connected, Standby: s.Standby, States: controller.RouterStates()}
 		for _, r := range s.Routers {
 			out.Routers = append(out.Routers, metrics.Router{
 				ID: r.ID, Connected: r.Connected, Wanted: r.FlowsWanted, Present: r.FlowsInstalled,
+				Refused: r.FlowsRefused, Foreign: r.FlowsForeign, State: r.State,
 			})
 		}
 		for _, i := range counters {

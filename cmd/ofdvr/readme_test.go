@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 
+	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/metrics"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing/intent"
@@ -39,6 +40,7 @@ func TestReadme(t *testing.T) {
 	events.Disconnected("closed")
 	reg.MustRegister(metrics.NewState(func(context.Context) (metrics.State, error) {
 		return metrics.State{
+			States:     controller.RouterStates(),
 			Routers:    []metrics.Router{{ID: "r"}},
 			Interfaces: []metrics.Interface{{Router: "r", ID: "i", Fallback: map[string]uint64{"ttl": 0}}},
 		}, nil
@@ -61,6 +63,12 @@ func TestReadme(t *testing.T) {
 	}
 	for name := range missing {
 		t.Errorf("README.md lists %s, which is no metric", name)
+	}
+
+	for _, state := range controller.RouterStates() {
+		if !strings.Contains(readme, "\n| `"+state+"` |") {
+			t.Errorf("README.md does not explain the state %s", state)
+		}
 	}
 
 	topologies := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readme, -1)

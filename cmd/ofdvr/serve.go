@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -29,6 +30,7 @@ const (
 	defaultAPI      = "unix:/run/ofdvr/api.sock"
 	defaultMetrics  = "127.0.0.1:9476"
 	defaultBridge   = "br-int"
+	defaultRunDir   = "/run/ofdvr"
 )
 
 // serveOptions are the flags of ofdvr serve, which are also the keys of its
@@ -38,6 +40,9 @@ type serveOptions struct {
 	openflow                                                   []string
 	tls                                                        controller.TLSFiles
 	maxAnswer, maxUnasked, maxMute                             int
+	auditInterval                                              time.Duration
+	allowEmpty, standby                                        bool
+	runDir                                                     string
 }
 
 func newServe() *cobra.Command {
@@ -85,6 +90,10 @@ read the topology again; a file with mistakes changes nothing.`,
 	f.IntVar(&o.maxAnswer, "max-answer", 1<<30, "`bytes` that a switch may answer to a request for its flows, before it is disconnected")
 	f.IntVar(&o.maxUnasked, "max-unasked", 10_000, "`messages` a second, and ten times as many at once, that a switch may send without being asked, before it is disconnected")
 	f.IntVar(&o.maxMute, "max-mute", 2048, "`connections` that may be open without saying whose they are, before the oldest is ended")
+	f.DurationVar(&o.auditInterval, "audit-interval", 5*time.Minute, "`TIME` after which the flows of a bridge are read back and compared, in case something went unnoticed; a tenth of it where the switch does not tell of changes")
+	f.BoolVar(&o.allowEmpty, "allow-empty", false, "take in a topology without networks, routers and ports, which removes everything")
+	f.BoolVar(&o.standby, "standby", false, "if another daemon runs, stand by and take over when it ends, instead of failing")
+	f.StringVar(&o.runDir, "run-dir", defaultRunDir, "`DIRECTORY` for the lock that keeps a second daemon away, and for counters that outlive the daemon")
 	f.StringVar(&o.logLevel, "log-level", "info", "least important `LEVEL` to log: debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "console", "`FORMAT` of the log: console for people, json for machines")
 	f.StringVar(&config, "config", "", "YAML `FILE` whose keys are the names of these flags; a flag that is given overrides its key")
@@ -97,10 +106,19 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 	hangup := make(chan os.Signal, 1) // one is enough: the file is read after it came
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	topology, err := loadTopology(o.topology, log)
+	topology, err := loadTopology(o, log)
 	if err != nil {
 		return err
 	}
+	var lead chan struct{} // closed when this daemon may lead; nil: it may at once
+	lock, err := takeLock(o.runDir)
+	switch {
+	case errors.Is(err, errLocked) && o.standby:
+		lead = make(chan struct{})
+	case err != nil:
+		return err
+	}
+	defer lock.Close()
 	reg := prometheus.NewRegistry()
 	events := metrics.New(reg, version())
 	c, err := controller.New(controller.Config{
@@ -111,6 +129,9 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 		MaxMute:           o.maxMute,
 		OVSDB:             o.ovsdb,
 		IntegrationBridge: o.bridge,
+		AuditInterval:     o.auditInterval,
+		CountersFile:      filepath.Join(o.runDir, "counters.json"),
+		Lead:              lead,
 	}, events, log)
 	if err != nil {
 		return err
@@ -120,12 +141,17 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 	stopping := errors.New("stopping")
 	parent := ctx
 	g, ctx := errgroup.WithContext(ctx)
-	if err := listen(ctx, g, o, c, reg); err != nil {
+	log.Info("starting", zap.String("version", version()), zap.String("topology", o.topology))
+	if lead == nil {
+		err = listen(ctx, g, o, c, reg)
+	} else {
+		err = standBy(ctx, g, o, c, reg, lock, lead)
+	}
+	if err != nil {
 		return err
 	}
-	log.Info("starting", zap.String("version", version()), zap.String("topology", o.topology))
 	g.Go(func() error { return c.Run(ctx, topology) })
-	g.Go(func() error { return reloadOnHangup(ctx, hangup, o.topology, c, log) })
+	g.Go(func() error { return reloadOnHangup(ctx, hangup, o, c, log) })
 	g.Go(func() error {
 		select {
 		case <-parent.Done():
@@ -208,12 +234,16 @@ func metricsHandler(c *controller.Controller, reg *prometheus.Registry) http.Han
 }
 
 // loadTopology reads the topology file and logs its warnings.
-func loadTopology(name string, log *zap.Logger) (controller.Topology, error) {
-	m, warnings, err := readTopology(name)
+func loadTopology(o serveOptions, log *zap.Logger) (controller.Topology, error) {
+	m, warnings, err := readTopology(o.topology)
 	if err != nil {
 		return controller.Topology{}, err
 	}
-	t := controller.Topology{Source: name, Loaded: time.Now(), Model: m}
+	if len(m.Networks)+len(m.Routers)+len(m.Ports) == 0 && !o.allowEmpty {
+		return controller.Topology{}, fmt.Errorf("%s: it has no networks, routers or ports; taking it in would remove everything that ofdvr has made, "+
+			"so nothing was changed: use --allow-empty if you mean it", o.topology)
+	}
+	t := controller.Topology{Source: o.topology, Loaded: time.Now(), Model: m}
 	for _, w := range warnings {
 		log.Warn("topology", zap.Stringer("warning", w))
 		t.Warnings = append(t.Warnings, w.String())
@@ -223,18 +253,18 @@ func loadTopology(name string, log *zap.Logger) (controller.Topology, error) {
 
 // reloadOnHangup reads the topology again at every signal. A file with mistakes
 // changes nothing.
-func reloadOnHangup(ctx context.Context, hangup <-chan os.Signal, name string, c *controller.Controller, log *zap.Logger) error {
+func reloadOnHangup(ctx context.Context, hangup <-chan os.Signal, o serveOptions, c *controller.Controller, log *zap.Logger) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-hangup:
 		}
-		t, err := loadTopology(name, log)
+		t, err := loadTopology(o, log)
 		if err == nil {
 			err = c.Load(ctx, t)
 		} else {
-			log.Error("did not take in the topology, the old one stays", zap.String("file", name), zap.Error(err))
+			log.Error("did not take in the topology, the old one stays", zap.String("file", o.topology), zap.Error(err))
 			err = c.LoadFailed(ctx, err)
 		}
 		if err != nil {

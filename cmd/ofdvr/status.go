@@ -109,21 +109,24 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 	}
 	fmt.Fprintf(w, "topology %s: %s, %s, %s\n", s.Topology.Source,
 		count(s.Topology.Networks, "network"), count(s.Topology.Routers, "router"), count(s.Topology.Ports, "port"))
+	if s.Standby {
+		fmt.Fprintln(w, "standing by: another daemon leads, this one changes nothing")
+	}
 	if s.OVSDB != nil {
 		fmt.Fprintf(w, "ovsdb %s: %s\n", s.OVSDB.Endpoint, connected(s.OVSDB.Connected))
 	}
 	t := table.NewWriter()
 	t.SetStyle(plainTable())
-	t.AppendHeader(table.Row{"ROUTER", "BRIDGE", "SWITCH", "WANTED", "INSTALLED", "STATE"})
+	t.AppendHeader(table.Row{"ROUTER", "BRIDGE", "SWITCH", "WANTED", "INSTALLED", "STATE", "READY"})
 	for _, r := range s.Routers {
-		state := "ready"
+		ready := "yes"
 		switch {
 		case len(r.Problems) > 0:
-			state = count(len(r.Problems), "problem")
+			ready = count(len(r.Problems), "problem")
 		case !r.Settled:
-			state = "working"
+			ready = "not yet"
 		}
-		t.AppendRow(table.Row{r.ID, r.Bridge, connected(r.Connected), r.FlowsWanted, r.FlowsInstalled, state})
+		t.AppendRow(table.Row{r.ID, r.Bridge, connected(r.Connected), r.FlowsWanted, r.FlowsInstalled, r.State, ready})
 	}
 	for line := range strings.Lines(t.Render()) {
 		fmt.Fprintln(w, strings.TrimRight(line, " \n"))

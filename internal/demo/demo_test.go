@@ -32,7 +32,7 @@ func TestDemo(t *testing.T) {
 	for _, want := range []string{ // in this order
 		"\n1. ", "100% packet loss",
 		"\n2. ", "topology.yaml: ok: 2 networks, 1 router, 2 ports",
-		"\n3. ", "ready", "qr-r1-green",
+		"\n3. ", "settled  yes", "qr-r1-green",
 		"\n4. ", " ttl=63 ", "have not moved",
 		"\n5. ", "n_packets=5", "dec_ttl",
 		"\n6. ", " 1  10.0.1.1 ", " 2  10.0.2.10 ",

@@ -92,7 +92,7 @@ func (d *demo) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !strings.Contains(out, "ready") {
+	if !strings.Contains(out, "settled  yes") {
 		return errors.New("status --wait returned, but the router is not ready")
 	}
 	d.say("It has made a bridge for the router, joined to br-int by a patch port for each network (pr-…)\n" +

@@ -38,9 +38,9 @@ const (
 	discardTimeout = time.Second
 )
 
-// maxBundle is how many changes go into one bundle. Open vSwitch commits that
+// MaxBundle is how many changes go into one bundle. Open vSwitch commits that
 // many in some 0.1 s, during which it does nothing else.
-const maxBundle = 100_000
+const MaxBundle = 100_000
 
 // Commit carries out mods in one atomic, ordered bundle: all of them or, on
 // error, none, unless the error wraps [ErrUnknownOutcome]. If the switch
@@ -52,7 +52,7 @@ const maxBundle = 100_000
 // wraps [ErrUnknownOutcome] too.
 func (c *Conn) Commit(ctx context.Context, mods []ofproto.FlowMod) error {
 	for first := true; len(mods) > 0; first = false {
-		n := min(len(mods), maxBundle)
+		n := min(len(mods), MaxBundle)
 		err := c.commit(ctx, mods[:n])
 		switch {
 		case err != nil && !first:

@@ -2,7 +2,9 @@ package ofconn
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -20,6 +22,46 @@ func (c *Conn) Features(ctx context.Context) (ofproto.Features, error) {
 		return f, fmt.Errorf("ask for features: %w: answer is %T", ErrGarbage, m)
 	}
 	return f, nil
+}
+
+// claims is how often a role is asked for while other controllers ask for
+// theirs.
+const claims = 5
+
+// Claim asks the switch for a role, master or slave, in a generation that
+// follows the latest that the switch knows of (OpenFlow 1.3.5 §6.3.6). A switch
+// has one master at most: another one becomes a slave.
+func (c *Conn) Claim(ctx context.Context, role ofproto.Role) error {
+	for try := 1; ; try++ {
+		now, err := c.role(ctx, ofproto.RoleRequest{})
+		if err != nil {
+			return fmt.Errorf("ask for the role: %w", err)
+		}
+		next := now.Generation
+		if role == ofproto.RoleMaster || next == math.MaxUint64 { // all ones: there was none yet
+			next++
+		}
+		_, err = c.role(ctx, ofproto.RoleRequest{Role: role, Generation: next})
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, ofproto.ErrStaleRole) && try < claims: // somebody else was quicker
+		default:
+			return fmt.Errorf("ask for the role of %v in generation %d: %w", role, next, err)
+		}
+	}
+}
+
+func (c *Conn) role(ctx context.Context, req ofproto.RoleRequest) (ofproto.RoleReply, error) {
+	m, err := c.Call(ctx, req)
+	if err != nil {
+		return ofproto.RoleReply{}, err
+	}
+	r, ok := m.(ofproto.RoleReply)
+	if !ok {
+		return r, fmt.Errorf("%w: answer is %T", ErrGarbage, m)
+	}
+	return r, nil
 }
 
 // Ports asks the switch for its ports.

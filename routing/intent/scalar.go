@@ -87,6 +87,20 @@ func number[T ~int | ~uint16](w *walker, dst *T, name string, low, high int) rea
 	}
 }
 
+func (w *walker) foreign(dst *routing.Foreign) reader {
+	return scalar(w, dst, func(s string) (routing.Foreign, error) {
+		switch s {
+		case "remove":
+			return routing.ForeignRemove, nil
+		case "report":
+			return routing.ForeignReport, nil
+		case "ignore":
+			return routing.ForeignIgnore, nil
+		}
+		return 0, fmt.Errorf("want remove, report or ignore, got %s", quote(s))
+	})
+}
+
 func (w *walker) fallback(dst *routing.Fallback) reader {
 	return scalar(w, dst, func(s string) (routing.Fallback, error) {
 		switch s {

@@ -216,6 +216,7 @@ func (w *walker) router(n *node, p *where) routing.Router {
 				field{"managed", optional, w.boolean(&v.Bridge.Managed)},
 				field{"name", optional, w.name(&v.Bridge.Name)},
 				field{"datapath_id", optional, scalar(w, &v.Bridge.DatapathID, parseDPID)},
+				field{"foreign_flows", optional, w.foreign(&v.Bridge.Foreign)},
 			)
 		}},
 		field{"interfaces", optional, list(w, &v.Interfaces, w.iface)},

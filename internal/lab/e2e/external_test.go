@@ -210,7 +210,7 @@ func TestStrangeSwitchIsRefused(t *testing.T) {
 // A switch that comes before its router is in the file is taken when it is.
 func TestStrangerBecomesARouter(t *testing.T) {
 	t.Parallel()
-	s := bare(t, "networks: []\n")
+	s := bare(t, "networks: [{id: blue, vlan: 1}]\n")
 	s.handMade()
 	vm1, vm2 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
 	s.serve("--ovsdb", "")

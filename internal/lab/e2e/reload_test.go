@@ -170,7 +170,7 @@ func TestReloadRemovesInterfacesAndRouters(t *testing.T) {
 	pingTTL(t, vm1, vm2.IP(), 63)
 	pingTTL(t, vm1, "10.0.2.1", 64)
 
-	s.reload("networks: []\n")
+	s.reload("networks: [{id: blue, vlan: 1}]\n")
 	if got := s.vsctl("list-br"); got != "br-int" {
 		t.Errorf("bridges are left: %q", got)
 	}

@@ -162,6 +162,7 @@ func (s *site) signal(sig syscall.Signal) {
 // status is what ofdvr status -o json prints.
 type status struct {
 	Settled  bool
+	Standby  bool
 	Problems []string
 	Topology struct {
 		Source                   string
@@ -179,6 +180,9 @@ type status struct {
 		DatapathID         string `json:"datapath_id"`
 		FlowsWanted        int    `json:"flows_wanted"`
 		FlowsInstalled     int    `json:"flows_installed"`
+		FlowsRefused       int    `json:"flows_refused"`
+		FlowsForeign       int    `json:"flows_foreign"`
+		State              string
 		Settled            bool
 		Problems           []string
 	}

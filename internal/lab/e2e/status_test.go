@@ -59,7 +59,7 @@ func TestStatus(t *testing.T) {
 		if r.DatapathID != dpid {
 			t.Errorf("%s has datapath ID %s, want %s", r.ID, r.DatapathID, dpid)
 		}
-		if row := strings.Join(rows[3+i], " "); !strings.HasPrefix(row, r.ID+" "+r.Bridge+" connected ") || !strings.HasSuffix(row, " ready") {
+		if row := strings.Join(rows[3+i], " "); !strings.HasPrefix(row, r.ID+" "+r.Bridge+" connected ") || !strings.HasSuffix(row, " settled yes") {
 			t.Errorf("the row of %s is %q", r.ID, row)
 		}
 	}
@@ -142,9 +142,10 @@ func TestDaemonThatCannotStart(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"--topology", s.file}, []string{"another ofdvr answers there"}},
-		{[]string{"--topology", s.file, "--api", "unix:/run/other.sock"}, []string{"--metrics", "address already in use"}},
-		{[]string{"--topology", s.file, "--api", "unix:/run/other.sock", "--metrics", ""}, []string{"does another controller run on this port?"}},
+		{[]string{"--topology", s.file}, []string{"another ofdvr runs as process", "--standby"}},
+		{[]string{"--topology", s.file, "--run-dir", "/run/other"}, []string{"another ofdvr answers there"}},
+		{[]string{"--topology", s.file, "--run-dir", "/run/other", "--api", "unix:/run/other.sock"}, []string{"--metrics", "address already in use"}},
+		{[]string{"--topology", s.file, "--run-dir", "/run/other", "--api", "unix:/run/other.sock", "--metrics", ""}, []string{"does another controller run on this port?"}},
 		{[]string{"--topology", broken}, []string{"broken.yaml:2:22: networks[0].vlan: "}},
 		{[]string{"--topology", "/nowhere.yaml"}, []string{"/nowhere.yaml: no such file or directory"}},
 	} {

@@ -1,0 +1,364 @@
+// Package reconcile makes one switch hold the flows that it should.
+//
+// It believes nothing of a new connection: it reads what is there and sends
+// only what differs, in one atomic bundle. From then on it knows what the
+// switch holds: by the confirmation of each commit, by what the switch tells
+// of changes that others make, and by reading everything again once in a
+// while. An answer that did not come means that nothing is known.
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/ofproto/ofconn"
+)
+
+// A Switch is a connected switch as a [Reconciler] sees it.
+type Switch interface {
+	// Claim asks for the role of master or of slave.
+	Claim(context.Context, ofproto.Role) error
+	// Read returns everything that the switch holds.
+	Read(context.Context) (Holdings, error)
+	// Commit carries out all of the changes at once or, on error, none, unless
+	// the error wraps [ofconn.ErrUnknownOutcome].
+	Commit(context.Context, []ofproto.FlowMod) error
+	// Program carries out the changes one by one, but for those that are
+	// refused: an [*ofconn.CommitError].
+	Program(context.Context, []ofproto.FlowMod) error
+	// Purge deletes all groups and meters.
+	Purge(context.Context) error
+}
+
+// Holdings are what a switch holds.
+type Holdings struct {
+	Flows  ofproto.Set
+	Strays int // groups and meters; none is ever wanted
+}
+
+// A Recorder is told what a [Reconciler] does. Its methods may be called from
+// any goroutine.
+type Recorder interface {
+	// Committed is told of each commit to a router's bridge: how long it took,
+	// what it changed, and how it ended.
+	Committed(router string, took time.Duration, d ofproto.Delta, err error)
+	// Reconciled is told how long it took from a wanted program to its
+	// confirmation by the switch.
+	Reconciled(router string, took time.Duration)
+	// SwitchError is told of each error message from a router's bridge; router
+	// is "" if it belongs to no request.
+	SwitchError(router string, code ofproto.ErrorCode)
+	// Drifted is told of flows that others changed.
+	Drifted(router string, deleted, altered, added int)
+}
+
+// Config is what a [Reconciler] is told at its start.
+type Config struct {
+	Router  string
+	Switch  Switch
+	Foreign Foreign
+	Ours    func(ofproto.Cookie) bool // whether a flow with this cookie is ours
+	Audit   time.Duration             // from one reading of the switch to the next
+	Standby bool                      // do not lead until [Reconciler.Lead]
+	// Report is called with each change of what is known; it must not block for
+	// long.
+	Report   func(Report)
+	Recorder Recorder
+	Log      *zap.Logger
+}
+
+// A Program is what a switch should hold.
+type Program struct {
+	Generation uint64 // grows with each change; not 0
+	Flows      ofproto.Set
+	Describe   func(ofproto.Cookie) string // the object that a flow serves
+}
+
+// A Report is what a [Reconciler] knows about its switch.
+type Report struct {
+	State      State
+	Generation uint64 // of the program that it is about
+	Wanted     int    // flows that the switch should hold
+	Installed  int    // of those, flows that it is known to hold
+	Foreign    int    // flows, groups and meters that are not ours and are left
+	Demoted    bool   // another controller is master although this daemon should lead
+	Refused    []Refusal
+}
+
+// A Refusal is a change that is kept back for a while.
+type Refusal struct {
+	Mod ofproto.FlowMod
+	Err error // an [*ofproto.RefusedError] or an [*UnstableError]
+}
+
+const (
+	switchTimeout = 30 * time.Second // for one request to a switch
+	maxLogged     = 10               // refused flows of one commit that are logged one by one
+)
+
+// A Reconciler makes one switch hold the flows that it should. Create it with
+// [New], then call [Reconciler.Run]. The other methods never block and may be
+// called from any goroutine.
+type Reconciler struct {
+	cfg  Config
+	log  *zap.Logger
+	core core
+	last Report
+
+	describe func(ofproto.Cookie) string
+	since    time.Time // that the wanted program, which is not confirmed, was taken in; else zero
+	drift    Drift     // since the last commit
+
+	mu      sync.Mutex
+	mail    mail
+	arrived chan struct{} // capacity 1: there is mail
+}
+
+// mail is what the goroutine of Run has not looked at yet.
+type mail struct {
+	program *Program // the latest
+	updates []ofproto.FlowUpdate
+	lost    bool // more updates
+	lead    bool
+	demoted bool
+}
+
+// New returns a Reconciler.
+func New(cfg Config) *Reconciler {
+	return &Reconciler{cfg: cfg, log: cfg.Log, core: newCore(cfg), arrived: make(chan struct{}, 1)}
+}
+
+func (r *Reconciler) post(f func(*mail)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f(&r.mail)
+	select {
+	case r.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// Want says what the switch should hold. Only the latest program counts.
+func (r *Reconciler) Want(p Program) { r.post(func(m *mail) { m.program = &p }) }
+
+// Noticed takes in changes of flows that the switch told of.
+func (r *Reconciler) Noticed(updates []ofproto.FlowUpdate) {
+	r.post(func(m *mail) {
+		if len(m.updates)+len(updates) > maxPending {
+			m.updates, m.lost = nil, true
+			return
+		}
+		m.updates = append(m.updates, updates...)
+	})
+}
+
+// Lost says that there were changes of which the switch did not tell.
+func (r *Reconciler) Lost() { r.post(func(m *mail) { m.updates, m.lost = nil, true }) }
+
+// Lead ends the standby.
+func (r *Reconciler) Lead() { r.post(func(m *mail) { m.lead = true }) }
+
+// Demoted says that another controller has become the switch's master.
+func (r *Reconciler) Demoted() { r.post(func(m *mail) { m.demoted = true }) }
+
+// Run reconciles until ctx is done or the switch cannot be read. It does
+// nothing before the first call of Want.
+func (r *Reconciler) Run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	timer.Stop()
+	defer timer.Stop()
+	for {
+		r.open()
+		a := r.core.next(time.Now())
+		r.publish()
+		if a.kind != idle {
+			if err := r.do(ctx, a); err != nil {
+				return err
+			}
+			continue
+		}
+		if timer.Stop(); !a.until.IsZero() {
+			timer.Reset(time.Until(a.until))
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-r.arrived:
+		case <-timer.C:
+		}
+	}
+}
+
+// open reads the mail.
+func (r *Reconciler) open() {
+	r.mu.Lock()
+	m := r.mail
+	r.mail = mail{}
+	r.mu.Unlock()
+	now := time.Now()
+	if p := m.program; p != nil {
+		r.core.wanted(p.Generation, p.Flows)
+		r.describe = p.Describe
+		if r.since.IsZero() {
+			r.since = now
+		}
+	}
+	if m.updates != nil || m.lost {
+		r.drifted(r.core.noticed(m.updates, m.lost))
+	}
+	r.core.lead = r.core.lead || m.lead
+	if m.demoted {
+		r.log.Warn("another controller has become the bridge's master, standing by", zap.Duration("retry", demotion))
+		r.core.demoted(now)
+	}
+}
+
+func (r *Reconciler) drifted(d Drift) {
+	if d.Len() > 0 {
+		r.drift.add(d)
+		r.cfg.Recorder.Drifted(r.cfg.Router, d.Deleted, d.Altered, d.Added)
+	}
+}
+
+// publish tells of what has changed since the last time.
+func (r *Reconciler) publish() {
+	rep := r.core.report()
+	settled := rep.State == Settled || rep.State == Degraded
+	if settled && !r.since.IsZero() {
+		r.cfg.Recorder.Reconciled(r.cfg.Router, time.Since(r.since))
+		r.since = time.Time{}
+	}
+	if rep.equal(r.last) {
+		return
+	}
+	if rep.Foreign > r.last.Foreign && r.cfg.Foreign == ReportForeign {
+		r.log.Warn("the bridge has flows that are not ours, they stay", zap.Int("flows", rep.Foreign))
+	}
+	r.last = rep
+	r.cfg.Report(rep)
+}
+
+func (c *core) report() Report {
+	rep := Report{State: c.state, Generation: c.gen, Wanted: c.want.Len(), Installed: c.installed, Foreign: c.others}
+	if c.foreign != RemoveForeign {
+		rep.Foreign += c.strays
+	}
+	if c.have == nil {
+		rep.Installed = 0
+	}
+	rep.Demoted = c.lead && c.state == Standby
+	for _, ref := range c.refused {
+		rep.Refused = append(rep.Refused, ref.Refusal)
+	}
+	return rep
+}
+
+// equal reports whether a and b say the same; refusals are compared by number,
+// as another commit lies between any two different ones.
+func (a Report) equal(b Report) bool {
+	return a.State == b.State && a.Generation == b.Generation && a.Wanted == b.Wanted && a.Installed == b.Installed &&
+		a.Foreign == b.Foreign && a.Demoted == b.Demoted && len(a.Refused) == len(b.Refused)
+}
+
+// do carries out a and tells the core how it ended. An error is returned only
+// if the connection is of no more use.
+func (r *Reconciler) do(ctx context.Context, a act) error {
+	limit, cancel := context.WithTimeout(ctx, switchTimeout)
+	defer cancel()
+	start := time.Now()
+	var held Holdings
+	var err error
+	switch a.kind {
+	case claim:
+		err = r.cfg.Switch.Claim(limit, a.role)
+	case read:
+		held, err = r.cfg.Switch.Read(limit)
+	case commit:
+		if a.plain {
+			err = r.cfg.Switch.Program(limit, a.delta.Mods())
+		} else {
+			err = r.cfg.Switch.Commit(limit, bundled(a.delta))
+		}
+		r.cfg.Recorder.Committed(r.cfg.Router, time.Since(start), a.delta, err)
+	case purge:
+		err = r.cfg.Switch.Purge(limit)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if errors.Is(err, ofconn.ErrClosed) || a.kind == read && err != nil {
+		return err
+	}
+	r.open() // what the switch told before it answered
+	now := time.Now()
+	switch a.kind {
+	case claim:
+		r.core.claimed(now, err)
+		if err != nil {
+			r.log.Warn("could not become "+a.role.String()+" of the bridge, trying again", zap.Error(err))
+		}
+	case read:
+		r.drifted(r.core.hasRead(now, held.Flows, held.Strays))
+		r.log.Debug("read flows back", zap.Int("flows", held.Flows.Len()), zap.Duration("took", now.Sub(start)))
+	case commit:
+		r.told(a, now.Sub(start), err)
+		r.refused(r.core.committed(now, err))
+	case purge:
+		r.core.purged(now, err)
+		r.log.Info("deleted groups and meters, which were not ours", zap.Error(err))
+	}
+	return nil
+}
+
+// told logs a commit.
+func (r *Reconciler) told(a act, took time.Duration, err error) {
+	var refused *ofconn.CommitError
+	if errors.As(err, &refused) {
+		return // each is logged by itself
+	}
+	if err != nil {
+		r.log.Warn("could not change flows, looking again at what the switch holds", zap.Error(err))
+		return
+	}
+	fields := []zap.Field{zap.Int("added", len(a.delta.Add)), zap.Int("modified", len(a.delta.Modify)),
+		zap.Int("deleted", len(a.delta.Delete)), zap.Int("total", r.core.target.Len()), zap.Duration("took", took)}
+	if d := r.drift; d.Len() > 0 {
+		r.log.Warn("repaired flows that others had changed", append(fields, zap.Int("others_deleted", d.Deleted),
+			zap.Int("others_altered", d.Altered), zap.Int("others_added", d.Added))...)
+		r.drift = Drift{}
+		return
+	}
+	r.log.Info("changed flows", fields...)
+}
+
+// refused logs what the switch refused.
+func (r *Reconciler) refused(errs []*ofproto.RefusedError) {
+	for i, e := range errs {
+		r.cfg.Recorder.SwitchError(r.cfg.Router, e.Code)
+		if i < maxLogged {
+			r.log.Error("switch refused a flow, the others go on", zap.String("object", r.describe(e.Mod.Flow.Cookie)),
+				zap.Stringer("flow", e.Mod), zap.String("code", e.Code.Name()), zap.String("meaning", e.Code.Error()),
+				zap.Duration("retry", r.core.refused[e.Mod.Flow.FlowKey].wait))
+		}
+	}
+	if n := len(errs) - maxLogged; n > 0 {
+		r.log.Error("switch refused more flows", zap.Int("flows", n))
+	}
+}
+
+// bundled returns the messages that carry out d in one step. Deletions come
+// first, so that a full table has room for what is added; a delta that does not
+// fit into one bundle has to add before it deletes.
+func bundled(d ofproto.Delta) []ofproto.FlowMod {
+	mods := d.Mods()
+	if len(mods) > ofconn.MaxBundle {
+		return mods
+	}
+	n := len(mods) - len(d.Delete)
+	return append(mods[n:len(mods):len(mods)], mods[:n]...)
+}

@@ -1,0 +1,374 @@
+package reconcile
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+)
+
+func TestWaitsForIntent(t *testing.T) {
+	sw := &fakeSwitch{flows: flows(flow(1, 1))}
+	reconcile(t, sw, Config{}, func(s *subject) {
+		time.Sleep(time.Hour) // virtual
+		if s.last(); s.rep.State != Waiting || sw.role != 0 || sw.reads+sw.commits > 0 {
+			t.Errorf("%v with %d reads and %d commits before anything was wanted", s.rep.State, sw.reads, sw.commits)
+		}
+	})
+}
+
+func TestSendsNothingWhenNothingDiffers(t *testing.T) {
+	sw := &fakeSwitch{flows: flows(flow(1, 1), flow(2, 2))}
+	reconcile(t, sw, Config{}, func(s *subject) {
+		s.want(1, flows(flow(1, 1), flow(2, 2)))
+		if rep := s.last(); rep.State != Settled || rep.Installed != 2 || rep.Wanted != 2 || rep.Generation != 1 || sw.commits > 0 {
+			t.Errorf("%+v after %d commits", rep, sw.commits)
+		}
+	})
+}
+
+// A refused flow is reported and does not keep the others away; it is tried
+// again, ever more seldom, and taken when the switch takes it. What it was to
+// replace stays.
+func TestQuarantines(t *testing.T) {
+	bad := flow(2, 2)
+	old := flow(2, 4)
+	sw := &fakeSwitch{flows: flows(old), refuses: func(f ofproto.Flow) bool { return f == bad }}
+	want := flows(flow(1, 1), bad, flow(3, 3))
+	reconcile(t, sw, Config{}, func(s *subject) {
+		s.want(1, want)
+		rep := s.last()
+		if rep.State != Degraded || rep.Installed != 2 || len(rep.Refused) != 1 || rep.Refused[0].Mod.Flow != bad || !errors.Is(rep.Refused[0].Err, ofproto.ErrBadPrereq) {
+			t.Errorf("%+v", rep)
+		}
+		if f, _ := sw.flows.Get(old.FlowKey); f != old {
+			t.Errorf("what the refused flow was to replace is now %v", f)
+		}
+		time.Sleep(time.Hour) // virtual
+		if s.last(); sw.commits < 10 || sw.commits > 40 {
+			t.Errorf("%d commits in an hour of refusals", sw.commits)
+		}
+		sw.set(func() { sw.refuses = nil })
+		time.Sleep(lastRetry)
+		if rep := s.last(); rep.State != Settled || rep.Installed != 3 || len(rep.Refused) != 0 || !sw.flows.Equal(want) {
+			t.Errorf("after the switch has become willing: %+v", rep)
+		}
+	})
+}
+
+// A refused flow is tried at once when something else is wanted in its place.
+func TestRefusalEndsWithItsObject(t *testing.T) {
+	sw := &fakeSwitch{refuses: func(f ofproto.Flow) bool { return f == flow(1, 1) }}
+	reconcile(t, sw, Config{}, func(s *subject) {
+		s.want(1, flows(flow(1, 1)))
+		s.last()
+		s.want(2, flows(flow(1, 2)))
+		if rep := s.last(); rep.State != Settled || !sw.flows.Equal(flows(flow(1, 2))) {
+			t.Errorf("%+v, the switch has %v", rep, sw.flows)
+		}
+	})
+}
+
+// However many flows do not fit, a bounded number of commits finds all that do.
+// When others go there is room at once.
+func TestTableFull(t *testing.T) {
+	sw := &fakeSwitch{limit: 100}
+	var fs []ofproto.Flow
+	for i := range 1000 {
+		fs = append(fs, flow(i, 1))
+	}
+	reconcile(t, sw, Config{}, func(s *subject) {
+		s.want(1, flows(fs...))
+		if rep := s.last(); rep.State != Degraded || rep.Installed != 100 || len(rep.Refused) != 900 || sw.commits+sw.programs > maxRounds+2 {
+			t.Errorf("%v with %d flows and %d refusals after %d commits", rep.State, rep.Installed, len(rep.Refused), sw.commits+sw.programs)
+		}
+		keep := sw.flows
+		var half []ofproto.Flow
+		for f := range keep.All() {
+			if len(half) < 50 {
+				half = append(half, f)
+			}
+		}
+		for i := range 50 {
+			half = append(half, flow(2000+i, 1))
+		}
+		s.want(2, flows(half...))
+		if rep := s.last(); rep.State != Settled || !sw.flows.Equal(flows(half...)) {
+			t.Errorf("after half were replaced: %v, %d of %d flows", rep.State, rep.Installed, rep.Wanted)
+		}
+	})
+}
+
+// After a commit that was not answered the switch is read, not guessed.
+func TestReadsAfterUnknownOutcome(t *testing.T) {
+	sw := &fakeSwitch{lose: 1}
+	reconcile(t, sw, Config{}, func(s *subject) {
+		s.want(1, flows(flow(1, 1)))
+		if rep := s.last(); rep.State != Settled || rep.Installed != 1 || sw.reads != 2 || sw.mods != 1 {
+			t.Errorf("%+v after %d reads and %d changes", rep, sw.reads, sw.mods)
+		}
+	})
+}
+
+// A switch that knows no bundles is programmed change by change.
+func TestWithoutBundles(t *testing.T) {
+	sw := &fakeSwitch{bare: true, flows: flows(flow(9, 1))}
+	reconcile(t, sw, Config{}, func(s *subject) {
+		s.want(1, flows(flow(1, 1)))
+		s.want(2, flows(flow(1, 1), flow(2, 2)))
+		if rep := s.last(); rep.State != Settled || sw.commits != 1 || sw.programs == 0 || !sw.flows.Equal(flows(flow(1, 1), flow(2, 2))) {
+			t.Errorf("%+v after %d bundles; the switch has\n%v", rep, sw.commits, sw.flows)
+		}
+	})
+}
+
+// What others delete, alter or add is repaired at once when the switch tells of
+// it, by nothing but the difference.
+func TestRepairsDrift(t *testing.T) {
+	want := flows(flow(1, 1), flow(2, 2), flow(3, 3))
+	for _, drift := range []ofproto.FlowMod{del(flow(1, 1)), add(flow(2, 4)), add(flow(2, 3)), add(alien(3, 3)), add(flow(4, 4)), add(alien(5, 5))} {
+		sw := &fakeSwitch{flows: want}
+		reconcile(t, sw, Config{}, func(s *subject) {
+			sw.set(func() { sw.tell = func(m ofproto.FlowMod) { s.Noticed(update(m)) } })
+			s.want(1, want)
+			s.last()
+			start := time.Now()
+			sw.others(drift)
+			if rep := s.last(); rep.State != Settled || !sw.flows.Equal(want) || sw.mods != 1 || sw.reads != 1 || time.Since(start) > 0 {
+				t.Errorf("%v: %+v after %v, %d changes and %d reads; the switch has\n%v", drift, rep, time.Since(start), sw.mods, sw.reads, sw.flows)
+			}
+		})
+	}
+}
+
+// What nobody tells of is found by the audit.
+func TestAudit(t *testing.T) {
+	want := flows(flow(1, 1), flow(2, 2))
+	sw := &fakeSwitch{flows: want}
+	reconcile(t, sw, Config{Audit: time.Minute}, func(s *subject) {
+		s.want(1, want)
+		s.last()
+		sw.others(del(flow(1, 1)))
+		sw.set(func() { sw.strays = 2 })
+		time.Sleep(time.Minute)
+		if rep := s.last(); rep.State != Settled || !sw.flows.Equal(want) || sw.mods != 1 || sw.strays != 0 {
+			t.Errorf("%+v after %d changes; the switch has %d groups and\n%v", rep, sw.mods, sw.strays, sw.flows)
+		}
+	})
+}
+
+// Flows of others stay where the policy says so, unless they are in the way.
+func TestForeignFlows(t *testing.T) {
+	for policy, left := range map[Foreign]int{RemoveForeign: 0, ReportForeign: 3, IgnoreForeign: 3} {
+		sw := &fakeSwitch{flows: flows(alien(1, 1), alien(7, 1), alien(8, 1), flow(9, 1)), strays: 1}
+		reconcile(t, sw, Config{Foreign: policy}, func(s *subject) {
+			want := flows(flow(1, 1), flow(2, 2))
+			s.want(1, want)
+			held := want
+			if left > 0 {
+				held = want.With(alien(7, 1), alien(8, 1))
+			}
+			if rep := s.last(); rep.State != Settled || rep.Foreign != left || !sw.flows.Equal(held) {
+				t.Errorf("policy %d: %+v; the switch has\n%v", policy, rep, sw.flows)
+			}
+			s.want(2, flows(flow(2, 2))) // nothing of theirs is believed to be ours now
+			if rep := s.last(); rep.State != Settled || rep.Foreign != left {
+				t.Errorf("policy %d: %+v after a change", policy, rep)
+			}
+		})
+	}
+}
+
+// Somebody who undoes every repair meets with a bounded number of them; when
+// they stop, the switch gets what is wanted.
+func TestStorm(t *testing.T) {
+	want := flows(flow(1, 1), flow(2, 2))
+	sw := &fakeSwitch{flows: want}
+	reconcile(t, sw, Config{}, func(s *subject) {
+		sw.set(func() { sw.tell = func(m ofproto.FlowMod) { s.Noticed(update(m)) } })
+		s.want(1, want)
+		s.last()
+		const storm = time.Minute
+		for start := time.Now(); time.Since(start) < storm; time.Sleep(time.Millisecond) {
+			sw.others(del(flow(1, 1)))
+		}
+		s.last()
+		if most := repairBurst + int(storm/repairInterval) + 1; sw.commits > most || sw.commits < 10 || !s.seen[Paused] {
+			t.Errorf("%d repairs in %v, want at most %d", sw.commits, storm, most)
+		}
+		time.Sleep(repairInterval)
+		if rep := s.last(); rep.State != Settled || !sw.flows.Equal(want) {
+			t.Errorf("after the storm: %+v", rep)
+		}
+		s.want(2, flows(flow(1, 3)))
+		if rep := s.last(); rep.State != Settled {
+			t.Errorf("a change of what is wanted waits: %+v", rep)
+		}
+	})
+}
+
+// A flow that the switch never gives back as it was sent is sent a few times
+// and then reported; the others go on.
+func TestUnstableFlow(t *testing.T) {
+	odd := flow(1, 1)
+	sw := &fakeSwitch{alters: func(f ofproto.Flow) ofproto.Flow {
+		if f == odd {
+			f.Do = ofproto.ApplyActions(ofproto.Output{Port: 77})
+		}
+		return f
+	}}
+	reconcile(t, sw, Config{Audit: time.Minute}, func(s *subject) {
+		s.want(1, flows(odd, flow(2, 2)))
+		time.Sleep(2 * time.Minute)
+		rep := s.last()
+		var unstable *UnstableError
+		if rep.State != Degraded || len(rep.Refused) != 1 || !errors.As(rep.Refused[0].Err, &unstable) || unstable.Want != odd {
+			t.Fatalf("%+v", rep)
+		}
+		if sent := sw.mods - 1; sent > maxTries {
+			t.Errorf("it was sent %d times", sent)
+		}
+		s.want(2, flows(flow(1, 2), flow(2, 2)))
+		if rep := s.last(); rep.State != Settled {
+			t.Errorf("after something else was wanted: %+v", rep)
+		}
+	})
+}
+
+// A daemon that stands by changes nothing, and takes over without a flow_mod
+// when nothing differs.
+func TestStandby(t *testing.T) {
+	want := flows(flow(1, 1))
+	sw := &fakeSwitch{flows: flows(flow(2, 2))}
+	reconcile(t, sw, Config{Standby: true}, func(s *subject) {
+		sw.set(func() { sw.tell = func(m ofproto.FlowMod) { s.Noticed(update(m)) } })
+		s.want(1, want)
+		if rep := s.last(); rep.State != Standby || sw.commits > 0 || sw.role != ofproto.RoleSlave {
+			t.Errorf("%+v after %d commits", rep, sw.commits)
+		}
+		sw.others(del(flow(2, 2)))
+		sw.others(add(flow(1, 1)))
+		s.Lead()
+		if rep := s.last(); rep.State != Settled || sw.commits > 0 || sw.role != ofproto.RoleMaster {
+			t.Errorf("%+v after %d commits", rep, sw.commits)
+		}
+		sw.others(del(flow(1, 1)))
+		if rep := s.last(); rep.State != Settled || !sw.flows.Equal(want) {
+			t.Errorf("%+v", rep)
+		}
+	})
+}
+
+// A master that another one has replaced changes nothing, says so, and asks
+// again after a while.
+func TestDemoted(t *testing.T) {
+	for name, demote := range map[string]func(*subject){
+		"told":    func(s *subject) { s.Demoted() },
+		"refused": func(s *subject) { s.want(2, flows(flow(1, 3))) },
+	} {
+		sw := &fakeSwitch{}
+		reconcile(t, sw, Config{}, func(s *subject) {
+			s.want(1, flows(flow(1, 1)))
+			s.last()
+			sw.set(func() { sw.slave = true })
+			demote(s)
+			if rep := s.last(); rep.State != Standby || !rep.Demoted || !sw.flows.Equal(flows(flow(1, 1))) || len(rep.Refused) > 0 {
+				t.Errorf("%s: %+v", name, rep)
+			}
+			time.Sleep(demotion)
+			if rep := s.last(); rep.State != Settled || rep.Demoted {
+				t.Errorf("%s: later: %+v", name, rep)
+			}
+		})
+	}
+}
+
+// Whatever is wanted in turn, refused, left unanswered or changed by others, the
+// switch ends up with what was wanted last, less what it refuses.
+func TestConverges(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		draw := func(label string) ofproto.Set {
+			var fs []ofproto.Flow
+			for range rapid.IntRange(0, 6).Draw(rt, label) {
+				fs = append(fs, flow(rapid.IntRange(0, 4).Draw(rt, "key"), rapid.IntRange(0, 5).Draw(rt, "body")))
+			}
+			return flows(fs...)
+		}
+		told := rapid.Bool().Draw(rt, "others are told of")
+		refused := rapid.IntRange(-1, 5).Draw(rt, "refused body")
+		sw := &fakeSwitch{
+			flows: draw("there before"),
+			bare:  rapid.Bool().Draw(rt, "no bundles"),
+			limit: rapid.SampledFrom([]int{0, 0, 3}).Draw(rt, "limit"),
+		}
+		sw.refuses = func(f ofproto.Flow) bool { return f.Do == flow(0, refused).Do }
+		problem := "" // is told outside of the bubble, whose end it would prevent
+		reconcile(t, sw, Config{Audit: time.Minute}, func(s *subject) {
+			if told {
+				sw.tell = func(m ofproto.FlowMod) { s.Noticed(update(m)) }
+			}
+			want := draw("wanted")
+			gen := uint64(1)
+			s.want(gen, want)
+			rt.Repeat(map[string]func(*rapid.T){
+				"want": func(rt *rapid.T) {
+					want = draw("wanted")
+					gen++
+					s.want(gen, want)
+				},
+				"lose answers": func(rt *rapid.T) { sw.set(func() { sw.lose = rapid.IntRange(1, 2).Draw(rt, "answers") }) },
+				"drift": func(rt *rapid.T) {
+					f := flow(rapid.IntRange(0, 4).Draw(rt, "key"), rapid.IntRange(0, 5).Draw(rt, "body"))
+					if rapid.Bool().Draw(rt, "theirs") {
+						f = alien(int(f.Priority), 1)
+					}
+					m := add(f)
+					if rapid.Bool().Draw(rt, "delete") {
+						m = del(f)
+					}
+					sw.others(m)
+				},
+				"lost":  func(*rapid.T) { s.Lost() },
+				"group": func(*rapid.T) { sw.set(func() { sw.strays++ }) },
+				"other master": func(*rapid.T) {
+					sw.set(func() { sw.slave = true })
+					s.Demoted()
+				},
+				"wait": func(rt *rapid.T) {
+					time.Sleep(time.Duration(rapid.IntRange(0, 100).Draw(rt, "seconds")) * time.Second)
+				},
+				"": func(*rapid.T) { s.last() },
+			})
+			time.Sleep(demotion + lastRetry + 3*time.Minute) // virtual: past every retry and audit
+			rep := s.last()
+			if rep.State != Settled && rep.State != Degraded || rep.Generation != gen || rep.Wanted != want.Len() {
+				problem = fmt.Sprintf("wanted %d flows in generation %d: %+v", want.Len(), gen, rep)
+			}
+			refusals := make(map[ofproto.FlowKey]bool)
+			for _, r := range rep.Refused {
+				refusals[r.Mod.Flow.FlowKey] = true
+			}
+			d := ofproto.Diff(sw.flows, want)
+			for _, fs := range [][]ofproto.Flow{d.Modify, d.Add} {
+				for _, f := range fs {
+					if !refusals[f.FlowKey] {
+						problem = fmt.Sprintf("%v is missing and was not refused; the switch has\n%v", f, sw.flows)
+					}
+				}
+			}
+			if len(d.Delete) > 0 || sw.strays > 0 || rep.Installed != want.Len()-len(d.Modify)-len(d.Add) {
+				problem = fmt.Sprintf("%d flows and %d groups are left over: %+v", len(d.Delete), sw.strays, rep)
+			}
+			if refused < 0 && sw.limit == 0 && !sw.flows.Equal(want) {
+				problem = fmt.Sprintf("wanted\n%v, the switch has\n%v", want, sw.flows)
+			}
+		})
+		if problem != "" {
+			rt.Fatal(problem)
+		}
+	})
+}

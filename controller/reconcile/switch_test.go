@@ -1,0 +1,190 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"pgregory.net/rapid"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/ofproto/ofconn"
+)
+
+func TestMain(m *testing.M) { lab.Main(m) }
+
+// openVSwitch returns a connection to an Open vSwitch without flows, which calls
+// handle with what it is told unasked.
+func openVSwitch(t *testing.T, handle func(ofproto.Message)) (*lab.Host, Connected) {
+	t.Helper()
+	h := lab.Boot(t)
+	lab.Run(t, h, "ovs-ofctl", "del-flows", lab.IntegrationBridge)
+	return h, connect(t, h, handle)
+}
+
+func connect(t *testing.T, h *lab.Host, handle func(ofproto.Message)) Connected {
+	t.Helper()
+	nc, err := h.Dial(t.Context(), "unix", "/run/openvswitch/"+lab.IntegrationBridge+".mgmt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := ofconn.New(nc, ofconn.Config{})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx, handle) }()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+	return Connected{c}
+}
+
+func ignore(ofproto.Message) {}
+
+// outcome is what a commit did, but for the place of the error: fake and real
+// agree on which flows are refused, and why.
+func outcome(err error) string {
+	var refused *ofconn.CommitError
+	if !errors.As(err, &refused) {
+		return fmt.Sprint(err)
+	}
+	var b strings.Builder
+	for _, r := range refused.Refused {
+		fmt.Fprintf(&b, "%v: %v\n", r.Mod, r.Code)
+	}
+	return b.String()
+}
+
+// The fake and Open vSwitch do the same with the same: commits, changes one by
+// one, a table that is full, changes by others, groups.
+func TestFakeIsLikeOpenVSwitch(t *testing.T) {
+	const limit = 4
+	h, real := openVSwitch(t, ignore)
+	lab.Run(t, h, "ovs-vsctl", "--", "--id=@t", "create", "Flow_Table", fmt.Sprintf("flow_limit=%d", limit), "overflow_policy=refuse",
+		"--", "set", "bridge", lab.IntegrationBridge, "flow_tables:0=@t")
+	other := connect(t, h, ignore)
+	ctx := t.Context()
+	rapid.Check(t, func(rt *rapid.T) {
+		if err := real.Tell(ctx, ofproto.FlowMod{Command: ofproto.FlowDelete, Flow: ofproto.Flow{FlowKey: ofproto.FlowKey{Table: ofproto.AllTables}}}); err != nil {
+			rt.Fatal(err)
+		}
+		fake := &fakeSwitch{limit: limit}
+		draw := func(rt *rapid.T) []ofproto.FlowMod {
+			var mods []ofproto.FlowMod
+			seen := make(map[ofproto.FlowKey]bool)
+			for range rapid.IntRange(1, 6).Draw(rt, "changes") {
+				f := flow(rapid.IntRange(1, 6).Draw(rt, "key"), rapid.IntRange(1, 5).Draw(rt, "body"))
+				if seen[f.FlowKey] {
+					continue
+				}
+				seen[f.FlowKey] = true
+				mods = append(mods, ofproto.FlowMod{
+					Command: rapid.SampledFrom([]ofproto.FlowCommand{ofproto.FlowAdd, ofproto.FlowModifyStrict, ofproto.FlowDeleteStrict}).Draw(rt, "command"),
+					Flow:    f,
+				})
+			}
+			return mods
+		}
+		same := func(rt *rapid.T, what string, a, b error) {
+			if x, y := outcome(a), outcome(b); x != y {
+				rt.Fatalf("%s: the fake says\n%s\nOpen vSwitch says\n%s", what, x, y)
+			}
+		}
+		rt.Repeat(map[string]func(*rapid.T){
+			"commit": func(rt *rapid.T) {
+				mods := draw(rt)
+				same(rt, "commit", fake.Commit(ctx, mods), real.Commit(ctx, mods))
+			},
+			"program": func(rt *rapid.T) {
+				mods := draw(rt)
+				same(rt, "program", fake.Program(ctx, mods), real.Program(ctx, mods))
+			},
+			"others": func(rt *rapid.T) {
+				f := flow(rapid.IntRange(1, 6).Draw(rt, "key"), 1)
+				fake.others(del(f))
+				if err := other.Program(ctx, []ofproto.FlowMod{del(f)}); err != nil {
+					rt.Fatal(err)
+				}
+			},
+			"": func(rt *rapid.T) {
+				a, _ := fake.Read(ctx)
+				b, err := real.Read(ctx)
+				if err != nil {
+					rt.Fatal(err)
+				}
+				if !a.Flows.Equal(b.Flows) || a.Strays != b.Strays {
+					rt.Fatalf("the fake has %d groups and\n%vOpen vSwitch %d and\n%v", a.Strays, a.Flows, b.Strays, b.Flows)
+				}
+			},
+		})
+	})
+}
+
+// Of what Open vSwitch refuses for different reasons each is named with its
+// reason, and the others are installed.
+func TestOpenVSwitchRefuses(t *testing.T) {
+	_, sw := openVSwitch(t, ignore)
+	raw := func(n int, do ofproto.Instructions) ofproto.Flow {
+		f := flow(n, 1)
+		f.Do = do
+		return f
+	}
+	badMatch := flow(2, 1)
+	badMatch.Match = ofproto.MatchOf(ofproto.ARPOp(1)) // without its prerequisite
+	bad := map[ofproto.Flow]string{
+		badMatch: "OFPBMC_BAD_PREREQ",
+		raw(3, ofproto.ApplyActions(ofproto.Output{Port: ofproto.PortMax - 5})):                                                   "OFPBAC_BAD_OUT_PORT",
+		raw(4, ofproto.ApplyActions(ofproto.SetField{Field: ofproto.IPTTL(3)}, ofproto.Output{Port: 1})):                          "OFPBAC_MATCH_INCONSISTENT",
+		raw(5, ofproto.ApplyActions(ofproto.RawAction{Wire: "\xff\xff\x00\x10\x00\x12\x34\x56\x00\x01\x00\x00\x00\x00\x00\x00"})): "OFPBAC_BAD_EXPERIMENTER",
+	}
+	want := flows(flow(1, 1), flow(9, 1))
+	for f := range bad {
+		want = want.With(f)
+	}
+	rep := settleOn(t, sw, Config{}, want)
+	if rep.State != Degraded || rep.Installed != 2 || len(rep.Refused) != len(bad) {
+		t.Errorf("%+v", rep)
+	}
+	for _, r := range rep.Refused {
+		var refused *ofproto.RefusedError
+		if !errors.As(r.Err, &refused) || refused.Code.Name() != bad[r.Mod.Flow] {
+			t.Errorf("%v: %v, want %s", r.Mod, r.Err, bad[r.Mod.Flow])
+		}
+	}
+	if held, err := sw.Read(t.Context()); err != nil || !held.Flows.Equal(flows(flow(1, 1), flow(9, 1))) {
+		t.Errorf("the switch has\n%v%v", held.Flows, err)
+	}
+}
+
+// settleOn reconciles sw until it is settled or degraded.
+func settleOn(t *testing.T, sw Switch, cfg Config, want ofproto.Set) Report {
+	t.Helper()
+	reports := make(chan Report, 100) // more than there are
+	cfg.Router, cfg.Switch, cfg.Recorder, cfg.Log, cfg.Audit = "r1", sw, nopRecorder{}, zap.NewNop(), time.Hour
+	cfg.Ours = func(c ofproto.Cookie) bool { return c&ourCookies != 0 }
+	cfg.Report = func(r Report) { reports <- r }
+	r := New(cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	r.Want(Program{1, want, func(ofproto.Cookie) string { return "thing" }})
+	for {
+		select {
+		case rep := <-reports:
+			if rep.State == Settled || rep.State == Degraded {
+				cancel()
+				<-done
+				return rep
+			}
+		case err := <-done:
+			t.Fatal(err)
+		case <-time.After(20 * time.Second):
+			t.Fatal("it does not settle")
+		}
+	}
+}

@@ -1,0 +1,57 @@
+package controller
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// socketDir is where Open vSwitch has the management sockets of bridges, unless
+// the database's socket is elsewhere.
+const socketDir = "/var/run/openvswitch"
+
+// lookout is how often a daemon that stands by looks for new bridges.
+const lookout = time.Second
+
+// standBy connects to the bridges of the topology by their own management
+// sockets, until this daemon may lead. The connections stay after that, until
+// each bridge has found the way to us.
+func (c *Controller) standBy(ctx context.Context) error {
+	c.log.Info("standing by, another daemon leads")
+	dir := socketDir
+	if path, ok := strings.CutPrefix(c.cfg.OVSDB, "unix:"); ok {
+		dir = filepath.Dir(path)
+	}
+	dialing, stop := context.WithCancel(ctx)
+	defer stop()
+	dialed := make(map[string]bool)
+	look := time.NewTicker(lookout)
+	defer look.Stop()
+	for {
+		var bridges []string
+		if err := c.do(ctx, func(w *world) {
+			for _, st := range w.routers {
+				if name := st.router.BridgeName(); name != "" {
+					bridges = append(bridges, name)
+				}
+			}
+		}); err != nil {
+			return err
+		}
+		for _, name := range bridges {
+			if !dialed[name] {
+				dialed[name] = true
+				c.standbys.Go(func() { c.dial(ctx, dialing, endpoint{"unix", filepath.Join(dir, name+".mgmt")}) })
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-c.cfg.Lead:
+			c.log.Info("taking over")
+			return nil
+		case <-look.C:
+		}
+	}
+}
