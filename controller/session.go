@@ -218,10 +218,14 @@ func (c *Controller) received(s *session, m ofproto.Message) {
 			s.noticed(r)
 		}
 	case ofproto.Experimenter:
-		if m.ID == ofproto.ExperimenterONF && (m.Type == ofproto.MonitorPaused || m.Type == ofproto.MonitorResumed) {
-			if rec := s.rec.Load(); rec != nil {
-				rec.Lost()
-			}
+		rec := s.rec.Load()
+		role, told := m.RoleStatus()
+		switch {
+		case rec == nil:
+		case m.MonitorGap():
+			rec.Lost()
+		case told && role == ofproto.RoleSlave:
+			rec.Demoted()
 		}
 	case ofproto.ErrorMessage:
 		c.rec.SwitchError("", m.Code)

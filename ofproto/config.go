@@ -1,5 +1,7 @@
 package ofproto
 
+import "encoding/binary"
+
 // GetConfigRequest asks for the [SwitchConfig] (OFPT_GET_CONFIG_REQUEST).
 type GetConfigRequest struct{}
 
@@ -68,6 +70,20 @@ type RoleReply struct {
 	Role       Role
 	_          [4]byte
 	Generation uint64
+}
+
+// onfRoleStatus is the experimenter type of the ONF's role status for OpenFlow
+// 1.3 (ONF extension 191; OVS ofp-msgs.h).
+const onfRoleStatus = 1911
+
+// RoleStatus returns the role that m says this controller has now, and whether
+// that is what m says: a switch tells it of its own account when another
+// controller has become its master.
+func (m Experimenter) RoleStatus() (Role, bool) {
+	if m.ID != onfID || m.Type != onfRoleStatus || len(m.Body) < 16 {
+		return RoleNoChange, false
+	}
+	return Role(binary.BigEndian.Uint32([]byte(m.Body))), true
 }
 
 // Append implements [Message].

@@ -9,14 +9,18 @@ import (
 // OpenFlow 1.3 (ONF extension 187; OVS openflow-1.3.h).
 const onfFlowMonitor = 1870
 
-// Open vSwitch stops telling of changes while the connection is too slow for
-// them, and then goes on. It says so by an [Experimenter] message of
-// ExperimenterONF with one of these types.
+// The experimenter types by which Open vSwitch says that it stops telling of
+// changes, because the connection is too slow for them, and that it goes on.
 const (
-	ExperimenterONF = onfID
-	MonitorPaused   = 1871
-	MonitorResumed  = 1872
+	onfMonitorPaused  = 1871
+	onfMonitorResumed = 1872
 )
+
+// MonitorGap reports whether m says that flow monitors stop telling of changes,
+// or go on.
+func (m Experimenter) MonitorGap() bool {
+	return m.ID == onfID && (m.Type == onfMonitorPaused || m.Type == onfMonitorResumed)
+}
 
 // MonitorFlags say what a flow monitor tells.
 type MonitorFlags uint16

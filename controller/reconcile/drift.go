@@ -29,19 +29,13 @@ func (c *core) noticed(updates []ofproto.FlowUpdate, lost bool) Drift {
 		c.reread, c.disturbed = true, true
 		return Drift{}
 	}
-	var foreign []ofproto.FlowUpdate
-	for _, u := range updates {
-		if u.Event != ofproto.FlowAbbreviated {
-			foreign = append(foreign, u)
-		}
-	}
-	if len(foreign) == 0 {
+	if updates = foreign(updates); len(updates) == 0 {
 		return Drift{}
 	}
 	c.disturbed = true
 	switch c.doing.kind {
 	case read:
-		c.pending = append(c.pending, foreign...)
+		c.pending = append(c.pending, updates...)
 		return Drift{}
 	case commit, purge:
 		c.reread = true // which came first is not known
@@ -50,10 +44,20 @@ func (c *core) noticed(updates []ofproto.FlowUpdate, lost bool) Drift {
 	if c.have == nil {
 		return Drift{}
 	}
-	have := applied(*c.have, foreign)
+	have := applied(*c.have, updates)
 	d := c.drift(have)
 	c.have = &have
 	return d
+}
+
+// foreign returns the updates that do not come from this connection.
+func foreign(updates []ofproto.FlowUpdate) (out []ofproto.FlowUpdate) {
+	for _, u := range updates {
+		if u.Event != ofproto.FlowAbbreviated {
+			out = append(out, u)
+		}
+	}
+	return out
 }
 
 // applied returns s with updates.

@@ -188,3 +188,37 @@ func settleOn(t *testing.T, sw Switch, cfg Config, want ofproto.Set) Report {
 		}
 	}
 }
+
+// When another controller becomes the master, Open vSwitch says so to the one
+// that was, and refuses its changes. It is told of what the other one does to
+// flows, in order, before anything that it asks for later.
+func TestOpenVSwitchTellsOfOthers(t *testing.T) {
+	told := make(chan ofproto.Message, 100) // more than there are
+	h, sw := openVSwitch(t, func(m ofproto.Message) { told <- m })
+	other := connect(t, h, ignore)
+	ctx := t.Context()
+	if err := errors.Join(sw.Monitor(ctx), sw.Claim(ctx, ofproto.RoleMaster), sw.Commit(ctx, []ofproto.FlowMod{add(flow(1, 1))}),
+		other.Claim(ctx, ofproto.RoleMaster), other.Commit(ctx, []ofproto.FlowMod{add(flow(2, 2)), del(flow(1, 1))})); err != nil {
+		t.Fatal(err)
+	}
+	if err := sw.Commit(ctx, []ofproto.FlowMod{add(flow(3, 3))}); !errors.Is(err, ofproto.ErrIsSlave) {
+		t.Errorf("a slave's commit: %v", err)
+	}
+	close(told)
+	demoted := false
+	believed := flows(flow(1, 1))
+	for m := range told {
+		switch m := m.(type) {
+		case ofproto.Experimenter:
+			role, ok := m.RoleStatus()
+			demoted = demoted || ok && role == ofproto.RoleSlave
+		case ofproto.Multipart:
+			believed = applied(believed, foreign(m.Body.(ofproto.FlowMonitorReply)))
+		default:
+			t.Errorf("told of %T", m)
+		}
+	}
+	if !demoted || !believed.Equal(flows(flow(2, 2))) {
+		t.Errorf("demoted: %v, believed\n%v", demoted, believed)
+	}
+}
