@@ -26,6 +26,7 @@ var benchmarks = []benchmark{
 	{"programming", programming},
 	{"readback", readback},
 	{"encoding", encoding},
+	{"scale", scale},
 }
 
 func main() {
