@@ -53,7 +53,7 @@ func (c *Controller) Counters(ctx context.Context) ([]InterfaceCounters, error) 
 	type source struct {
 		router  *routing.Router
 		session *session
-		objects map[ofproto.Cookie]routing.Object
+		objects routing.Objects
 	}
 	var sources []source
 	err := c.do(ctx, func(w *world) {
@@ -107,14 +107,14 @@ func (c *Controller) Counters(ctx context.Context) ([]InterfaceCounters, error) 
 
 // update adds what was counted since the last reading. A flow that counts less
 // than before was installed anew since.
-func (rc *routerCounters) update(stats []ofproto.FlowStats, objects map[ofproto.Cookie]routing.Object) {
+func (rc *routerCounters) update(stats []ofproto.FlowStats, objects routing.Objects) {
 	last := make(map[ofproto.FlowKey]Tally, len(stats))
 	for i := range stats {
 		fs := &stats[i]
 		now := Tally{fs.Packets, fs.Bytes}
 		last[fs.FlowKey] = now
 		role, ours := routing.RoleOf(fs.Cookie)
-		object, known := objects[fs.Cookie]
+		object, known := objects.Get(fs.Cookie)
 		if !ours || !known {
 			continue
 		}
