@@ -69,7 +69,7 @@ func (c *Controller) Counters(ctx context.Context) ([]InterfaceCounters, error) 
 	type source struct {
 		router  *routing.Router
 		session *session
-		objects map[ofproto.Cookie]routing.Object
+		objects routing.Objects
 	}
 	var sources []source
 	err := c.do(ctx, func(w *world) {
@@ -135,7 +135,7 @@ func (c *Controller) Counters(ctx context.Context) ([]InterfaceCounters, error) 
 
 // update adds what was counted since the last reading. A flow that counts less
 // than before was installed anew since.
-func (rc *routerCounters) update(stats []ofproto.FlowStats, objects map[ofproto.Cookie]routing.Object) {
+func (rc *routerCounters) update(stats []ofproto.FlowStats, objects routing.Objects) {
 	if rc.kept != nil {
 		rc.sums = rc.kept.Before
 	}
@@ -143,7 +143,7 @@ func (rc *routerCounters) update(stats []ofproto.FlowStats, objects map[ofproto.
 	for i := range stats {
 		fs := &stats[i]
 		role, ours := routing.RoleOf(fs.Cookie)
-		object, known := objects[fs.Cookie]
+		object, known := objects.Get(fs.Cookie)
 		if !ours {
 			continue
 		}

@@ -196,7 +196,7 @@ var foreignPolicies = map[routing.Foreign]reconcile.Foreign{
 // describer returns a function that names the object which a flow of p serves.
 func describer(p routing.Program) func(ofproto.Cookie) string {
 	return func(c ofproto.Cookie) string {
-		if o, ok := p.Objects[c]; ok {
+		if o, ok := p.Objects.Get(c); ok {
 			return o.String()
 		}
 		return "flow of nobody"

@@ -3,68 +3,79 @@ package ofproto
 import (
 	"cmp"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
+
+	"github.com/ofdvr/ofdvr/internal/sorted"
 )
 
 // A Set is the flows of one switch, at most one for each key, in the order of
-// [CompareKeys]. The zero Set is empty. A Set is immutable.
-type Set struct{ flows []Flow }
+// [CompareKeys]. The zero Set is empty. A Set is immutable. Sets that were made
+// from each other share what is equal, so that a change of one flow, and the
+// [Diff] of before and after, hardly depend on the number of flows.
+type Set struct{ flows sorted.Set[Flow, byKey] }
+
+type byKey struct{}
+
+func (byKey) Compare(a, b Flow) int { return CompareKeys(a.FlowKey, b.FlowKey) }
 
 // SetOf returns the set of fs. Of two flows with one key the later one counts.
-// It takes over fs.
-func SetOf(fs []Flow) Set {
-	slices.SortStableFunc(fs, func(a, b Flow) int { return CompareKeys(a.FlowKey, b.FlowKey) })
-	out := fs[:0]
-	for i, f := range fs {
-		if i+1 < len(fs) && fs[i+1].FlowKey == f.FlowKey {
-			continue
-		}
-		out = append(out, f)
-	}
-	return Set{slices.Clip(out)}
-}
+func SetOf(fs []Flow) Set { return Set{sorted.Of[Flow, byKey](fs)} }
 
 // CompareKeys orders by ascending table, descending priority (the order in
 // which a switch considers flows), and match.
 func CompareKeys(a, b FlowKey) int {
-	return cmp.Or(
-		cmp.Compare(a.Table, b.Table),
-		cmp.Compare(b.Priority, a.Priority),
-		strings.Compare(a.Match.oxm, b.Match.oxm),
-	)
+	switch {
+	case a.Table != b.Table:
+		return cmp.Compare(a.Table, b.Table)
+	case a.Priority != b.Priority:
+		return cmp.Compare(b.Priority, a.Priority)
+	}
+	return strings.Compare(a.Match.oxm, b.Match.oxm)
 }
 
 // Len returns the number of flows.
-func (s Set) Len() int { return len(s.flows) }
+func (s Set) Len() int { return s.flows.Len() }
 
 // All returns the flows in the order of [CompareKeys].
-func (s Set) All() iter.Seq[Flow] { return slices.Values(s.flows) }
+func (s Set) All() iter.Seq[Flow] { return s.flows.All() }
 
 // Get returns the flow with key k.
-func (s Set) Get(k FlowKey) (Flow, bool) {
-	i, ok := slices.BinarySearchFunc(s.flows, k, func(f Flow, k FlowKey) int { return CompareKeys(f.FlowKey, k) })
-	if !ok {
-		return Flow{}, false
-	}
-	return s.flows[i], true
-}
+func (s Set) Get(k FlowKey) (Flow, bool) { return s.flows.Get(Flow{FlowKey: k}) }
 
 // Equal reports whether s and t hold the same flows.
-func (s Set) Equal(t Set) bool { return slices.Equal(s.flows, t.flows) }
-
-// Without returns s less the flows for which drop is true.
-func (s Set) Without(drop func(Flow) bool) Set {
-	return Set{slices.DeleteFunc(slices.Clone(s.flows), drop)}
+func (s Set) Equal(t Set) bool {
+	for a, b := range sorted.Diff(s.flows, t.flows) {
+		if a == nil || b == nil || *a != *b {
+			return false
+		}
+	}
+	return true
 }
 
 // With returns s and fs; of two flows with one key that of fs counts.
-func (s Set) With(fs ...Flow) Set { return SetOf(slices.Concat(s.flows, fs)) }
+func (s Set) With(fs ...Flow) Set { return Set{s.flows.With(fs...)} }
+
+// Without returns s less the flows for which drop is true. It looks at all of
+// them; see [Set.WithoutKeys].
+func (s Set) Without(drop func(Flow) bool) Set {
+	return Set{s.flows.Keep(func(f Flow) bool { return !drop(f) })}
+}
+
+// WithoutKeys returns s less the flows with keys ks.
+func (s Set) WithoutKeys(ks ...FlowKey) Set {
+	drop := make([]Flow, len(ks))
+	for i, k := range ks {
+		drop[i].FlowKey = k
+	}
+	return Set{s.flows.Without(drop...)}
+}
 
 // String returns one flow a line in ovs-ofctl syntax.
 func (s Set) String() string {
 	var b strings.Builder
-	for _, f := range s.flows {
+	for f := range s.All() {
 		b.WriteString(f.String() + "\n")
 	}
 	return b.String()
@@ -82,33 +93,18 @@ type Delta struct {
 // empty for every s.
 func Diff(have, want Set) Delta {
 	var d Delta
-	h, w := have.flows, want.flows
-	for len(h) > 0 || len(w) > 0 {
-		var c int
+	for h, w := range sorted.Diff(have.flows, want.flows) {
 		switch {
-		case len(h) == 0:
-			c = 1
-		case len(w) == 0:
-			c = -1
+		case w == nil:
+			d.Delete = append(d.Delete, *h)
+		case h == nil:
+			d.Add = append(d.Add, *w)
+		case *h == *w:
+		case h.withDo(w.Do) == *w:
+			d.Modify = append(d.Modify, *w)
 		default:
-			c = CompareKeys(h[0].FlowKey, w[0].FlowKey)
+			d.Add = append(d.Add, *w)
 		}
-		switch {
-		case c < 0:
-			d.Delete = append(d.Delete, h[0])
-			h = h[1:]
-			continue
-		case c > 0:
-			d.Add = append(d.Add, w[0])
-			w = w[1:]
-			continue
-		case h[0] == w[0]:
-		case h[0].withDo(w[0].Do) == w[0]:
-			d.Modify = append(d.Modify, w[0])
-		default:
-			d.Add = append(d.Add, w[0])
-		}
-		h, w = h[1:], w[1:]
 	}
 	return d
 }
@@ -138,21 +134,28 @@ func (d Delta) Mods() []FlowMod {
 	return mods
 }
 
-// Apply returns s with mods carried out, as a switch would.
+// Apply returns s with mods carried out one after the other, as a switch would
+// that refuses none. They must be such as [Delta.Mods] returns: additions, and
+// changes that are strict and not limited to a cookie, a port or a group.
 func (s Set) Apply(mods []FlowMod) Set {
-	drop := make(map[FlowKey]bool, len(mods))
-	var put []Flow
-	for _, m := range mods {
-		drop[m.Flow.FlowKey] = true
-		switch m.Command {
+	put, drop := make(map[FlowKey]Flow), make(map[FlowKey]bool)
+	for i := range mods {
+		f, key := mods[i].Flow, mods[i].Flow.FlowKey
+		switch mods[i].Command {
 		case FlowAdd:
-			put = append(put, m.Flow)
+			put[key] = f
 		case FlowModifyStrict:
-			if old, ok := s.Get(m.Flow.FlowKey); ok {
-				put = append(put, old.withDo(m.Flow.Do))
+			old, ok := put[key]
+			if !ok && !drop[key] {
+				old, ok = s.Get(key)
 			}
+			if ok {
+				put[key] = old.withDo(f.Do)
+			}
+		case FlowDeleteStrict:
+			delete(put, key)
+			drop[key] = true
 		}
 	}
-	kept := s.Without(func(f Flow) bool { return drop[f.FlowKey] })
-	return kept.With(put...)
+	return s.WithoutKeys(slices.Collect(maps.Keys(drop))...).With(slices.Collect(maps.Values(put))...)
 }

@@ -1,6 +1,9 @@
 package ofproto_test
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
 	"testing"
 
 	. "github.com/ofdvr/ofdvr/ofproto"
@@ -58,5 +61,53 @@ func BenchmarkParseFlow(b *testing.B) {
 		if _, err := ParseFlow(text); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// routedFlows returns n flows to different addresses, in no order.
+func routedFlows(n int) []Flow {
+	flows := make([]Flow, n)
+	for i, at := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
+		addr := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+		flows[at] = routed
+		flows[at].Match = MatchOf(IPv4(), IPv4Dst(netip.PrefixFrom(addr, 32)))
+	}
+	return flows
+}
+
+// BenchmarkSetOf sorts 100,000 flows, as they are read back.
+func BenchmarkSetOf(b *testing.B) {
+	flows := routedFlows(100_000)
+	b.ReportAllocs()
+	for b.Loop() {
+		SetOf(flows)
+	}
+}
+
+// BenchmarkDiffAll compares 100,000 flows with as many that are equal.
+func BenchmarkDiffAll(b *testing.B) {
+	have, want := SetOf(routedFlows(100_000)), SetOf(routedFlows(100_000))
+	b.ReportAllocs()
+	for b.Loop() {
+		if d := Diff(have, want); d.Len() != 0 {
+			b.Fatal(d)
+		}
+	}
+}
+
+// BenchmarkOneFlow changes one flow of many and finds that.
+func BenchmarkOneFlow(b *testing.B) {
+	for _, n := range []int{1_000, 10_000, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			flows := routedFlows(n)
+			have, changed := SetOf(flows), flows[0]
+			changed.Cookie++
+			b.ReportAllocs()
+			for b.Loop() {
+				if d := Diff(have, have.With(changed)); d.Len() != 1 {
+					b.Fatal(d)
+				}
+			}
+		})
 	}
 }

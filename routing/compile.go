@@ -3,6 +3,7 @@ package routing
 import (
 	"net/netip"
 
+	"github.com/ofdvr/ofdvr/internal/sorted"
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
@@ -10,14 +11,16 @@ import (
 // of each of its ports, by the port's name.
 type Facts map[string]ofproto.PortNo
 
-// A Program is what one routing bridge should hold.
+// A Program is what one routing bridge should hold. It is immutable.
 type Program struct {
 	Flows ofproto.Set
 	// Missing names the ports that the bridge does not have yet. What needs
 	// them is left out of Flows.
 	Missing []string
-	// Objects says which object of the Model each cookie in Flows stands for.
-	Objects map[ofproto.Cookie]Object
+	// Objects say which object of the Model each cookie in Flows stands for.
+	Objects Objects
+
+	source source
 }
 
 // The pipeline. Flows may only go on to a later table. See ARCHITECTURE.md for
@@ -45,80 +48,77 @@ const (
 	arpReply   = 2
 )
 
-// An Index finds the parts of a [Model] by ID. Making one takes time in
-// proportion to the Model; compiling a router from it, in proportion to that
-// router and the ports of its networks.
-type Index struct {
-	networks map[string]Network
-	ports    map[string][]Port // by network
-}
-
-// NewIndex returns the Index of m, which must be valid and must not be changed
-// while the Index is in use.
-func NewIndex(m *Model) *Index {
-	x := &Index{networks: make(map[string]Network, len(m.Networks)), ports: make(map[string][]Port)}
-	for _, n := range m.Networks {
-		x.networks[n.ID] = n
-	}
-	for _, p := range m.Ports {
-		x.ports[p.Network] = append(x.ports[p.Network], p)
-	}
-	return x
-}
-
 // Compile translates router r of the indexed Model into the flows that its
 // bridge should hold. The result depends only on the arguments: compiling
 // twice gives equal Programs.
 func (x *Index) Compile(r *Router, facts Facts) Program {
-	c := compiler{router: r, index: x, prog: Program{Objects: make(map[ofproto.Cookie]Object)}}
-	for i := range r.Interfaces {
-		c.addLeg(&r.Interfaces[i], facts)
-	}
-	for i := range c.legs {
-		c.classify(&c.legs[i])
-		c.route(&c.legs[i])
-		c.deliver(&c.legs[i])
-	}
-	c.drops()
-	c.prog.Flows = ofproto.SetOf(c.flows)
-	return c.prog
+	return x.sourceOf(r, facts).compile()
 }
 
-// A compiler emits the flows of one router.
+// A source is all that a [Program] depends on.
+type source struct {
+	router  *Router
+	legs    []leg
+	missing []string
+}
+
+func (x *Index) sourceOf(r *Router, facts Facts) source {
+	s := source{router: r}
+	find := func(name string) ofproto.PortNo {
+		no, ok := facts[name]
+		if !ok {
+			s.missing = append(s.missing, name)
+		}
+		return no
+	}
+	for i := range r.Interfaces {
+		f := &r.Interfaces[i]
+		l := leg{Interface: f, network: x.network(f.Network), patch: find(f.PatchName())}
+		if r.Fallback == FallbackNamespace {
+			l.tap = find(f.TapName())
+		}
+		if l.patch != 0 {
+			s.legs = append(s.legs, l)
+		}
+	}
+	return s
+}
+
+func (s source) compile() Program {
+	c := compiler{source: s}
+	for i := range c.legs {
+		l := &c.legs[i]
+		c.classify(l)
+		c.route(l)
+		for p := range l.network.ports.All() {
+			c.deliver(l, &p)
+		}
+		c.unknown(l)
+	}
+	c.drops()
+	return Program{
+		Flows:   ofproto.SetOf(c.flows),
+		Missing: s.missing,
+		Objects: Objects{sorted.Of[labelled, byCookie](c.objects)},
+		source:  s,
+	}
+}
+
+// A compiler emits flows of one router.
 type compiler struct {
-	router *Router
-	index  *Index
-	legs   []leg
-	flows  []ofproto.Flow
-	prog   Program
+	source
+	flows   []ofproto.Flow
+	objects []labelled
 }
 
 // A leg is an interface whose port numbers are known.
 type leg struct {
 	*Interface
-	mtu        int
+	network    members
 	patch, tap ofproto.PortNo // tap is 0 where there is no fallback
 }
 
 func (l *leg) object() Object { return Object{KindInterface, l.ID, l.ID} }
-
-func (c *compiler) addLeg(i *Interface, facts Facts) {
-	l := leg{Interface: i, mtu: c.index.networks[i.Network].MTU}
-	find := func(name string) ofproto.PortNo {
-		no, ok := facts[name]
-		if !ok {
-			c.prog.Missing = append(c.prog.Missing, name)
-		}
-		return no
-	}
-	l.patch = find(i.PatchName())
-	if c.router.Fallback == FallbackNamespace {
-		l.tap = find(i.TapName())
-	}
-	if l.patch != 0 {
-		c.legs = append(c.legs, l)
-	}
-}
 
 // classify emits what decides by the port that a packet came in by.
 func (c *compiler) classify(l *leg) {
@@ -183,7 +183,7 @@ func (c *compiler) route(l *leg) {
 		subnet, prio := ofproto.IPv4Dst(p), uint16(2*p.Bits()+2)
 		c.emit(about, RoleRoute, tableRoute, prio, ofproto.MatchOf(ofproto.IPv4(), subnet), ofproto.GotoTable(tableDeliver))
 		for i := range c.legs {
-			if from := &c.legs[i]; from.Interface == l.Interface || l.mtu < from.mtu {
+			if from := &c.legs[i]; from.Interface == l.Interface || l.network.MTU < from.network.MTU {
 				c.emit(from.object(), RoleException, tableRoute, prio+1,
 					ofproto.MatchOf(ofproto.InPort(from.patch), ofproto.IPv4(), subnet), c.toKernel(from))
 			}
@@ -192,25 +192,22 @@ func (c *compiler) route(l *leg) {
 	c.emit(about, RoleNoRoute, tableRoute, prioMiss, ofproto.MatchOf(ofproto.InPort(l.patch)), c.toKernel(l))
 }
 
-// deliver emits one flow for each address of a port on l's network that lies
+// deliver emits one flow for each address of port p, on l's network, that lies
 // in one of l's subnets.
-func (c *compiler) deliver(l *leg) {
-	for _, p := range c.index.ports[l.Network] {
-		for _, a := range p.Addresses {
-			if !a.Is4() || !l.contains(a) {
-				continue
-			}
-			c.emit(Object{KindPort, p.ID, l.ID}, RoleDeliver, tableDeliver, prioDeliver,
-				ofproto.MatchOf(ofproto.IPv4(), ofproto.IPv4Dst(netip.PrefixFrom(a, 32))),
-				ofproto.ApplyActions(
-					ofproto.SetField{Field: ofproto.EthSrc(l.MAC)},
-					ofproto.SetField{Field: ofproto.EthDst(p.MAC)},
-					ofproto.DecTTL{},
-					ofproto.Output{Port: l.patch},
-				))
+func (c *compiler) deliver(l *leg, p *Port) {
+	for _, a := range p.Addresses {
+		if !a.Is4() || !l.contains(a) {
+			continue
 		}
+		c.emit(Object{KindPort, p.ID, l.ID}, RoleDeliver, tableDeliver, prioDeliver,
+			ofproto.MatchOf(ofproto.IPv4(), ofproto.IPv4Dst(netip.PrefixFrom(a, 32))),
+			ofproto.ApplyActions(
+				ofproto.SetField{Field: ofproto.EthSrc(l.MAC)},
+				ofproto.SetField{Field: ofproto.EthDst(p.MAC)},
+				ofproto.DecTTL{},
+				ofproto.Output{Port: l.patch},
+			))
 	}
-	c.emit(l.object(), RoleUnknown, tableDeliver, prioMiss, ofproto.MatchOf(ofproto.InPort(l.patch)), c.toKernel(l))
 }
 
 func (l *leg) contains(a netip.Addr) bool {
@@ -220,6 +217,11 @@ func (l *leg) contains(a netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// unknown emits what becomes of packets for an address that no port has.
+func (c *compiler) unknown(l *leg) {
+	c.emit(l.object(), RoleUnknown, tableDeliver, prioMiss, ofproto.MatchOf(ofproto.InPort(l.patch)), c.toKernel(l))
 }
 
 // drops makes every table end in an explicit drop, so that what is dropped is
@@ -232,7 +234,7 @@ func (c *compiler) drops() {
 
 func (c *compiler) emit(about Object, role Role, t ofproto.TableID, prio uint16, m ofproto.Match, do ofproto.Instructions) {
 	cookie := CookieOf(about, role)
-	c.prog.Objects[cookie] = about
+	c.objects = append(c.objects, labelled{cookie, about})
 	c.flows = append(c.flows, ofproto.Flow{
 		FlowKey: ofproto.FlowKey{Table: t, Priority: prio, Match: m},
 		Cookie:  cookie,

@@ -126,7 +126,7 @@ func checkProgram(t *rapid.T, r *routing.Router, prog routing.Program) {
 		if err := f.Match.Validate(); err != nil {
 			t.Errorf("%v: %v", f, err)
 		}
-		object, ok := prog.Objects[f.Cookie]
+		object, ok := prog.Objects.Get(f.Cookie)
 		if role, ours := routing.RoleOf(f.Cookie); !ok || !ours || routing.CookieOf(object, role) != f.Cookie {
 			t.Errorf("%v: cookie stands for %v", f, object)
 		}
@@ -161,7 +161,8 @@ func checkProgram(t *rapid.T, r *routing.Router, prog routing.Program) {
 	}
 }
 
-// drawModel draws a valid model and port numbers, some of them missing.
+// drawModel draws a valid model and port numbers, some of them missing. A router
+// may have two interfaces on one network.
 func drawModel(t *rapid.T) (*routing.Model, routing.Facts) {
 	m, facts := new(routing.Model), make(routing.Facts)
 	no := ofproto.PortNo(0)
@@ -191,13 +192,22 @@ func drawModel(t *rapid.T) (*routing.Model, routing.Facts) {
 			if rapid.IntRange(0, 3).Draw(t, "joins") == 0 {
 				continue
 			}
-			i := routing.Interface{ID: fmt.Sprint("i", r, n), Network: m.Networks[n].ID, MAC: mac()}
-			for s := range rapid.IntRange(1, 2).Draw(t, "subnets") {
-				i.Addresses = append(i.Addresses, subnet(n, s, 1+r))
+			subnets := []netip.Prefix{subnet(n, 0, 1+r), subnet(n, 1, 1+r)}
+			var legs [][]netip.Prefix // addresses of each interface on the network
+			switch rapid.IntRange(0, 2).Draw(t, "subnets") {
+			case 0:
+				legs = [][]netip.Prefix{subnets[:1]}
+			case 1:
+				legs = [][]netip.Prefix{subnets}
+			case 2:
+				legs = [][]netip.Prefix{subnets[:1], subnets[1:]}
 			}
-			router.Interfaces = append(router.Interfaces, i)
-			known(i.PatchName())
-			known(i.TapName())
+			for l, addresses := range legs {
+				i := routing.Interface{ID: fmt.Sprint("i", r, n, l), Network: m.Networks[n].ID, MAC: mac(), Addresses: addresses}
+				router.Interfaces = append(router.Interfaces, i)
+				known(i.PatchName())
+				known(i.TapName())
+			}
 		}
 		m.Routers = append(m.Routers, router)
 	}

@@ -1,6 +1,6 @@
 // Package routing turns intent (networks, routers and ports) into the flows
-// that every routing bridge should hold. It is pure: [Compile] is a function
-// of a [Model] and of [Facts] about the switches.
+// that every routing bridge should hold. It is pure: [Index.Compile] is a
+// function of a [Model] and of [Facts] about the switches.
 package routing
 
 import (

@@ -1,0 +1,243 @@
+// Package sorted has a sorted set that changes without being copied: a new
+// version shares with the old one all but the few parts that differ, and the
+// difference between two versions is found without looking at what they share.
+package sorted
+
+import (
+	"iter"
+	"slices"
+)
+
+// An Order says how elements are sorted, and with that what their key is: two
+// elements that compare as 0 have one key. It must not depend on anything but
+// its type, so that the zero Set has one too.
+type Order[E any] interface {
+	Compare(a, b E) int
+}
+
+// A Set has at most one element for each key, in the order of O. The zero Set
+// is empty. A Set is immutable; elements must not be changed through what they
+// refer to either.
+//
+// Of a Set of n elements, k changes take time and memory for k chunks and for a
+// list of n/maxChunk to n/minChunk of them; a look-up takes log n.
+type Set[E any, O Order[E]] struct {
+	// chunks are not empty, nor are they ever written to. If there are several,
+	// each has minChunk to maxChunk elements.
+	chunks [][]E
+	n      int
+}
+
+// Larger chunks make a change dearer, smaller ones the list of them.
+const (
+	maxChunk = 256
+	minChunk = maxChunk / 4 // less than half, so that what was just split is not soon joined
+)
+
+// Of returns the set of es. Of elements with one key the last one counts.
+func Of[E any, O Order[E]](es []E) Set[E, O] {
+	var b builder[E, O]
+	b.add(unique[E, O](es))
+	return b.set()
+}
+
+// unique returns es sorted, less the elements that a later one replaces.
+func unique[E any, O Order[E]](es []E) []E {
+	var o O
+	order := make([]int, len(es)) // several times as fast as a stable sort of es
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int {
+		if c := o.Compare(es[i], es[j]); c != 0 {
+			return c
+		}
+		return i - j
+	})
+	out := make([]E, 0, len(es))
+	for n, i := range order {
+		if n+1 < len(order) && o.Compare(es[i], es[order[n+1]]) == 0 {
+			continue
+		}
+		out = append(out, es[i])
+	}
+	return out
+}
+
+// Len returns the number of elements.
+func (s Set[E, O]) Len() int { return s.n }
+
+// All returns the elements in order.
+func (s Set[E, O]) All() iter.Seq[E] {
+	return func(yield func(E) bool) {
+		for _, c := range s.chunks {
+			for _, e := range c {
+				if !yield(e) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Get returns the element with the key of key.
+func (s Set[E, O]) Get(key E) (e E, ok bool) {
+	if s.n == 0 {
+		return e, false
+	}
+	var o O
+	c := s.chunks[s.chunkOf(key)]
+	i, ok := slices.BinarySearchFunc(c, key, o.Compare)
+	if !ok {
+		return e, false
+	}
+	return c[i], true
+}
+
+// chunkOf returns the index of the chunk that key is in or would be put into.
+// s must not be empty.
+func (s Set[E, O]) chunkOf(key E) int {
+	var o O
+	i, ok := slices.BinarySearchFunc(s.chunks, key, func(c []E, key E) int { return o.Compare(c[0], key) })
+	if ok {
+		return i
+	}
+	return max(0, i-1)
+}
+
+// With returns s and es. Of elements with one key that of es counts, and of
+// those the last.
+func (s Set[E, O]) With(es ...E) Set[E, O] { return s.rebuild(es, union[E, O]) }
+
+// Without returns s less the elements with the keys of keys.
+func (s Set[E, O]) Without(keys ...E) Set[E, O] { return s.rebuild(keys, minus[E, O]) }
+
+// Keep returns the elements of s for which keep is true.
+func (s Set[E, O]) Keep(keep func(E) bool) Set[E, O] {
+	var b builder[E, O]
+	for i, c := range s.chunks {
+		first := slices.IndexFunc(c, func(e E) bool { return !keep(e) })
+		if first < 0 {
+			b.share(s.chunks[i : i+1])
+			continue
+		}
+		kept := slices.Clone(c[:first])
+		for _, e := range c[first+1:] {
+			if keep(e) {
+				kept = append(kept, e)
+			}
+		}
+		b.add(kept)
+	}
+	return b.set()
+}
+
+// rebuild returns s with changes carried out by combine, which appends to dst
+// what becomes of a chunk, or of nothing, by the changes that fall into it.
+func (s Set[E, O]) rebuild(changes []E, combine func(dst, chunk, changes []E) []E) Set[E, O] {
+	if len(changes) == 0 {
+		return s
+	}
+	changes = unique[E, O](changes)
+	if s.n == 0 {
+		var b builder[E, O]
+		b.add(combine(nil, nil, changes))
+		return b.set()
+	}
+	var o O
+	b := builder[E, O]{chunks: make([][]E, 0, len(s.chunks)+1)}
+	next := 0 // the first chunk that b has not got
+	var buf []E
+	for len(changes) > 0 {
+		i, n := s.chunkOf(changes[0]), len(changes)
+		if i+1 < len(s.chunks) {
+			n, _ = slices.BinarySearchFunc(changes, s.chunks[i+1][0], o.Compare)
+		}
+		b.share(s.chunks[next:i])
+		buf = combine(buf[:0], s.chunks[i], changes[:n])
+		b.add(buf)
+		next, changes = i+1, changes[n:]
+	}
+	b.share(s.chunks[next:])
+	return b.set()
+}
+
+// union appends to dst the elements of a and b, both sorted. Of elements with
+// one key that of b counts.
+func union[E any, O Order[E]](dst, a, b []E) []E {
+	var o O
+	dst = slices.Grow(dst, len(a)+len(b))
+	for _, e := range b {
+		i, ok := slices.BinarySearchFunc(a, e, o.Compare)
+		dst = append(append(dst, a[:i]...), e)
+		if ok {
+			i++
+		}
+		a = a[i:]
+	}
+	return append(dst, a...)
+}
+
+// minus appends to dst the elements of a whose keys none of b has, both sorted.
+func minus[E any, O Order[E]](dst, a, b []E) []E {
+	var o O
+	dst = slices.Grow(dst, len(a))
+	for _, e := range b {
+		i, ok := slices.BinarySearchFunc(a, e, o.Compare)
+		dst = append(dst, a[:i]...)
+		if ok {
+			i++
+		}
+		a = a[i:]
+	}
+	return append(dst, a...)
+}
+
+// A builder makes a Set from its elements in order.
+type builder[E any, O Order[E]] struct {
+	chunks [][]E
+	rest   []E // too few for a chunk
+}
+
+// share adds chunks of another Set as they are, if rest is empty.
+func (b *builder[E, O]) share(chunks [][]E) {
+	for len(b.rest) > 0 && len(chunks) > 0 {
+		b.add(chunks[0])
+		chunks = chunks[1:]
+	}
+	b.chunks = append(b.chunks, chunks...)
+}
+
+// add adds elements, which it copies.
+func (b *builder[E, O]) add(es []E) {
+	if len(b.rest) > 0 {
+		es = append(b.rest, es...)
+	}
+	if b.rest = nil; len(es) < minChunk {
+		b.rest = slices.Clone(es)
+		return
+	}
+	b.split(es)
+}
+
+// split adds copies of es in chunks of about the same length.
+func (b *builder[E, O]) split(es []E) {
+	for parts := (len(es) + maxChunk - 1) / maxChunk; parts > 0; parts-- {
+		n := len(es) / parts
+		b.chunks = append(b.chunks, slices.Clone(es[:n]))
+		es = es[n:]
+	}
+}
+
+func (b *builder[E, O]) set() Set[E, O] {
+	if last := len(b.chunks) - 1; len(b.rest) > 0 && last >= 0 {
+		b.rest = slices.Concat(b.chunks[last], b.rest)
+		b.chunks = b.chunks[:last]
+	}
+	b.split(b.rest)
+	s := Set[E, O]{chunks: b.chunks}
+	for _, c := range s.chunks {
+		s.n += len(c)
+	}
+	return s
+}

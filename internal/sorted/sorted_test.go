@@ -1,0 +1,227 @@
+package sorted_test
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/ofdvr/ofdvr/internal/sorted"
+)
+
+// An entry's key is part of it, as a flow's is.
+type entry struct{ key, value int }
+
+type byKey struct{}
+
+func (byKey) Compare(a, b entry) int { return cmp.Compare(a.key, b.key) }
+
+type set = sorted.Set[entry, byKey]
+
+// A model is what a set should be.
+type model map[int]int
+
+func (m model) entries() []entry {
+	es := make([]entry, 0, len(m))
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		es = append(es, entry{k, m[k]})
+	}
+	return es
+}
+
+const keys = 8 * sorted.MaxChunk
+
+// drawEntries draws entries in any order, some of one key: few, or as many as
+// take a set through all numbers of chunks.
+func drawEntries(t *rapid.T) (es []entry) {
+	start, stride := rapid.IntRange(0, keys-1).Draw(t, "start"), rapid.SampledFrom([]int{1, 1, 3, keys - 1}).Draw(t, "stride")
+	count := rapid.OneOf(rapid.IntRange(0, 3), rapid.IntRange(0, sorted.MaxChunk), rapid.IntRange(0, keys)).Draw(t, "count")
+	value := rapid.IntRange(0, 2).Draw(t, "value")
+	for i := range count {
+		es = append(es, entry{(start + i*stride) % keys, value + i%2})
+	}
+	if len(es) > 0 && rapid.Bool().Draw(t, "again") {
+		es = append(es, entry{es[0].key, value + 2})
+	}
+	return es
+}
+
+// Whatever is done to a set gives what the same gives to a map, and leaves the
+// set itself as it was.
+func TestLikeAMap(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		type version struct {
+			set   set
+			model model
+		}
+		versions := []version{{set{}, model{}}}
+		for range rapid.IntRange(1, 12).Draw(t, "steps") {
+			from := rapid.SampledFrom(versions).Draw(t, "from")
+			s, m := from.set, maps.Clone(from.model)
+			es := drawEntries(t)
+			switch rapid.IntRange(0, 4).Draw(t, "step") {
+			case 0:
+				s, m = sorted.Of[entry, byKey](es), model{}
+				for _, e := range es {
+					m[e.key] = e.value
+				}
+			case 1:
+				s = s.With(es...)
+				for _, e := range es {
+					m[e.key] = e.value
+				}
+			case 2:
+				s = s.Without(es...)
+				for _, e := range es {
+					delete(m, e.key)
+				}
+			case 3:
+				low := rapid.IntRange(0, keys).Draw(t, "low")
+				keep := func(e entry) bool { return e.key >= low || e.key%sorted.MaxChunk < sorted.MinChunk/3 }
+				s = s.Keep(keep)
+				maps.DeleteFunc(m, func(k, v int) bool { return !keep(entry{k, v}) })
+			case 4: // leave little of one chunk
+				at := 0
+				for _, n := range sorted.Chunks(s) {
+					if rapid.Bool().Draw(t, "this chunk") {
+						es = m.entries()[at : at+n-min(n, rapid.IntRange(0, sorted.MinChunk).Draw(t, "left"))]
+						s = s.Without(es...)
+						for _, e := range es {
+							delete(m, e.key)
+						}
+						break
+					}
+					at += n
+				}
+			}
+			for _, v := range versions {
+				checkDiff(t, v.set, s, v.model, m)
+			}
+			versions = append(versions, version{s, m})
+		}
+		for _, v := range versions {
+			checkSet(t, v.set, v.model)
+		}
+	})
+}
+
+func checkSet(t *rapid.T, s set, m model) {
+	if got, want := slices.Collect(s.All()), m.entries(); !slices.Equal(got, want) {
+		t.Fatalf("set has %v, want %v", got, want)
+	}
+	if s.Len() != len(m) {
+		t.Errorf("Len = %d, want %d", s.Len(), len(m))
+	}
+	for k := range keys {
+		v, ok := m[k]
+		want := entry{k, v}
+		if !ok {
+			want = entry{}
+		}
+		if e, has := s.Get(entry{key: k}); has != ok || e != want {
+			t.Fatalf("Get(%d) = %v, %v, want %v, %v", k, e, has, want, ok)
+		}
+	}
+	lens := sorted.Chunks(s)
+	for _, n := range lens {
+		if n > sorted.MaxChunk || n < sorted.MinChunk && len(lens) > 1 || n == 0 {
+			t.Fatalf("chunks of %v, want each of %d to %d", lens, sorted.MinChunk, sorted.MaxChunk)
+		}
+	}
+}
+
+// checkDiff fails t unless Diff leads from a to b, in order, and says nothing
+// that is not so.
+func checkDiff(t *rapid.T, a, b set, am, bm model) {
+	have, last := maps.Clone(am), -1
+	for x, y := range sorted.Diff(a, b) {
+		e := cmp.Or(x, y)
+		if e == nil || e.key <= last || x != nil && y != nil && x.key != y.key {
+			t.Fatalf("after %d come %v and %v", last, x, y)
+		}
+		last = e.key
+		if v, ok := am[e.key]; ok != (x != nil) || ok && *x != (entry{e.key, v}) {
+			t.Fatalf("of %d the first set has %v, %v; got %v", e.key, v, ok, x)
+		}
+		if v, ok := bm[e.key]; ok != (y != nil) || ok && *y != (entry{e.key, v}) {
+			t.Fatalf("of %d the second set has %v, %v; got %v", e.key, v, ok, y)
+		}
+		if y == nil {
+			delete(have, e.key)
+		} else {
+			have[e.key] = y.value
+		}
+	}
+	if !maps.Equal(have, bm) {
+		t.Fatalf("Diff leads to %v, want %v", have.entries(), bm.entries())
+	}
+}
+
+// A reader of a difference may stop.
+func TestDiffStops(t *testing.T) {
+	a, b := sorted.Of[entry, byKey]([]entry{{1, 1}, {2, 2}}), sorted.Of[entry, byKey]([]entry{{1, 3}, {2, 4}})
+	n := 0
+	for range sorted.Diff(a, b) {
+		n++
+		break
+	}
+	for range b.All() {
+		n++
+		break
+	}
+	if n != 2 {
+		t.Errorf("%d elements after two breaks", n)
+	}
+}
+
+// A change makes few chunks anew, however many there are, and the difference is
+// looked for in these alone.
+func TestChangesShare(t *testing.T) {
+	for _, n := range []int{1_000, 100_000} {
+		es := make([]entry, n)
+		for i := range es {
+			es[i].key = 2 * i
+		}
+		big := sorted.Of[entry, byKey](es)
+		rapid.Check(t, func(t *rapid.T) {
+			some := rapid.SliceOfN(rapid.IntRange(-1, 2*n), 1, 5).Draw(t, "keys")
+			var es []entry
+			for _, k := range some {
+				es = append(es, entry{k, 1})
+			}
+			s := big
+			if rapid.Bool().Draw(t, "sparse") { // so that chunks get too small
+				s = s.Keep(func(e entry) bool { return e.key%8 == 0 })
+			}
+			for _, changed := range []set{s.With(es...), s.Without(es...), s.With(es...).Without(es...)} {
+				if got, most := sorted.Unshared(s, changed), 2*len(es); got > most {
+					t.Errorf("%d chunks made anew for %d changes, want at most %d", got, len(es), most)
+				}
+				looked := 0
+				for range sorted.Diff(s, changed) {
+					looked++
+				}
+				if most := len(es) * 3 * sorted.MaxChunk; looked > most {
+					t.Errorf("the difference of %d changes is looked for in %d elements, want at most %d", len(es), looked, most)
+				}
+			}
+		})
+	}
+}
+
+// A change allocates as often for many elements as for few.
+func TestChangeAllocates(t *testing.T) {
+	allocs := func(n int) float64 {
+		es := make([]entry, n)
+		for i := range es {
+			es[i].key = 2 * i
+		}
+		s := sorted.Of[entry, byKey](es)
+		return testing.AllocsPerRun(100, func() { s.With(entry{n, 1}).Without(entry{key: n}) })
+	}
+	if few, many := allocs(3*sorted.MaxChunk), allocs(400*sorted.MaxChunk); many > few {
+		t.Errorf("a change among few elements allocates %v times, among many %v", few, many)
+	}
+}

@@ -1,0 +1,4 @@
+package routing
+
+// Homes returns how many ports x knows the network of.
+func Homes(x *Index) int { return x.homes.Len() }
