@@ -34,7 +34,9 @@ type lifecycle struct {
 	report func(lifecycleReport)
 	wanted chan *routing.Model // capacity 1: the latest intent that has not been looked at
 
-	renewals map[portOf]*renewal // taps to be made anew; of work's goroutine
+	// These are work's.
+	renewals map[portOf]*renewal // taps to be made anew
+	failed   string              // why the database could not be changed the last time, "" if it could
 
 	mu    sync.Mutex
 	ports map[string]routing.Facts // by router: the ports that its connected bridge has
@@ -76,7 +78,7 @@ func (l *lifecycle) Want(m *routing.Model) {
 func (l *lifecycle) Ports(router string, ports routing.Facts) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if maps.Equal(l.ports[router], ports) {
+	if old, known := l.ports[router]; known == (ports != nil) && maps.Equal(old, ports) {
 		return
 	}
 	l.ports[router] = ports
@@ -95,6 +97,14 @@ func (l *lifecycle) number(router, port string) (ofproto.PortNo, bool) {
 	defer l.mu.Unlock()
 	no, ok := l.ports[router][port]
 	return no, ok
+}
+
+// known reports whether the bridge of a router is connected, and its ports known.
+func (l *lifecycle) known(router string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.ports[router]
+	return ok
 }
 
 // Run works until ctx is done. It does nothing before the first call of Want.
@@ -166,33 +176,57 @@ func (p *pass) run(ctx context.Context) {
 		p.problem("", err.Error())
 		return // without knowing the database nothing is removed either
 	case err != nil:
-		p.connected = true
 		p.problem("", err.Error())
 		p.retry = true
-		p.log.Warn("could not change OVSDB, trying again", zap.Error(err))
-		return
+		if p.failed != err.Error() { // once, not at every attempt
+			p.log.Warn("could not change OVSDB, trying again", zap.Error(err))
+		}
+		p.failed = err.Error()
+	default:
+		p.failed = ""
 	}
-	p.connected = true
+	p.connected, p.complete = true, err == nil
 	logOps(p.log, res.Ops)
 	for _, problem := range res.Problems {
 		p.problem(problem.Router, problem.Error())
 	}
 	if p.state, err = p.db.State(ctx); err != nil {
-		p.connected = false
+		p.connected, p.complete = false, false
 		p.problem("", err.Error())
 		return
 	}
-	p.renew(ctx)
+	if p.complete {
+		p.renew(ctx)
+	}
 	wanted := make(map[string]bool)
 	for i := range p.model.Routers {
-		if r := &p.model.Routers[i]; r.Bridge.Managed && r.Fallback == routing.FallbackNamespace {
+		r := &p.model.Routers[i]
+		if !r.Bridge.Managed {
+			continue
+		}
+		if !p.known(r.ID) {
+			p.problem(r.ID, p.notMade(r))
+		}
+		if r.Fallback == routing.FallbackNamespace {
 			wanted[r.NamespaceName()] = true
 			p.namespaces = append(p.namespaces, r.NamespaceName())
 			p.ensure(ctx, r)
 		}
 	}
-	p.removeNamespaces(wanted)
-	p.complete = true
+	if p.complete {
+		p.removeNamespaces(wanted)
+	}
+}
+
+// notMade says what to do about a bridge that does not connect. Why
+// ovs-vswitchd has not made a bridge, it tells its log and nobody else.
+func (p *pass) notMade(r *routing.Router) string {
+	datapath := "system" // what no datapath_type means
+	if b, ok := p.state.Bridge(r.BridgeName()); ok && b.DatapathType != "" {
+		datapath = b.DatapathType
+	}
+	return fmt.Sprintf("bridge %s has not connected to %s: if this stays, see whether ovs-vswitchd runs, and in its log "+
+		"whether it could make a bridge of datapath_type %s, which is that of %s", r.BridgeName(), p.target, datapath, p.bridge)
 }
 
 // desiredBridges is what the database should hold for the managed routers.
@@ -227,7 +261,9 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 	for i := range r.Interfaces {
 		f := &r.Interfaces[i]
 		if !p.made(r, f.TapName()) {
-			p.problem(r.ID, fmt.Sprintf("tap %s is not there yet", f.TapName()))
+			if p.known(r.ID) {
+				p.problem(r.ID, fmt.Sprintf("tap %s is not there yet", f.TapName()))
+			}
 			continue
 		}
 		d.Taps = append(d.Taps, namespace.Tap{

@@ -27,8 +27,8 @@ func (s *site) settled() error {
 }
 
 // mended waits until a shell script succeeds on the host, everything is settled,
-// both taps are in the namespace and have a switch, and vm1 reaches vm2 and, by
-// way of a tap, the kernel.
+// and packets of vm1 and vm2 reach the other and, by each tap, the kernel. It
+// leaves the time that this took in the test's log.
 func (s *site) mended(within time.Duration, script string, vm1, vm2 *lab.Machine) {
 	s.t.Helper()
 	start := time.Now()
@@ -39,12 +39,11 @@ func (s *site) mended(within time.Duration, script string, vm1, vm2 *lab.Machine
 		if err := s.settled(); err != nil {
 			return err
 		}
-		links, err := s.RunIn(s.t.Context(), netns, "ip", "-brief", "link")
-		if strings.Count(links, "LOWER_UP") != 3 { // with lo
-			return fmt.Errorf("links %q, %v", links, err)
-		}
-		for _, to := range []string{vm2.IP(), "10.0.2.1"} {
-			if _, err := vm1.Ping(s.t.Context(), to, lab.PingOptions{Wait: shortly}); err != nil {
+		for _, way := range []struct {
+			from *lab.Machine
+			to   string
+		}{{vm1, vm2.IP()}, {vm2, vm1.IP()}, {vm1, "10.0.1.1"}, {vm2, "10.0.2.1"}} {
+			if _, err := way.from.Ping(s.t.Context(), way.to, lab.PingOptions{Wait: shortly}); err != nil {
 				return err
 			}
 		}
@@ -191,4 +190,77 @@ func TestNamespaceIsMended(t *testing.T) {
 		{"no forwarding", "ip netns exec " + netns + " sh -c 'echo 0 >/proc/sys/net/ipv4/ip_forward'; " + in + "link set dev " + blueTap + " mtu 1001",
 			"ip netns exec " + netns + " grep -q 1 /proc/sys/net/ipv4/ip_forward", none},
 	}, mendTime, vm1, vm2)
+}
+
+// tells waits until the status tells of a problem with all of the words.
+func (s *site) tells(words ...string) {
+	s.t.Helper()
+	s.eventually("the status to tell", func() error {
+		text := fmt.Sprint(s.status())
+		for _, w := range words {
+			if !strings.Contains(text, w) {
+				return fmt.Errorf("%q is missing from %s", w, text)
+			}
+		}
+		return nil
+	})
+}
+
+// A controller of somebody else's is not removed, but the status tells how. Ours
+// is there beside it, and the switch routes as before.
+func TestForeignControllerIsTold(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	st := startStream(t, vm1, vm2.IP())
+	s.vsctl("set-controller", bridge, "tcp:127.0.0.1:1") // instead of ours
+	var remedy string
+	s.eventually("the status to tell", func() error {
+		st := s.status()
+		_, text, _ := strings.Cut(strings.Join(st.Routers[0].Problems, "\n"), "which can change its flows; remove it with `")
+		if remedy, _, _ = strings.Cut(text, "`"); remedy == "" {
+			return fmt.Errorf("%+v", st)
+		}
+		return nil
+	})
+	s.sh("", remedy)
+	s.mended(mendTime, "true", vm1, vm2)
+	st.mustBeWhole()
+	if n := strings.Count(s.vsctl("list", "controller"), "target"); n != 1 {
+		t.Errorf("there are %d controllers", n)
+	}
+}
+
+// Where ovs-vswitchd cannot make bridges of br-int's datapath type, the status
+// says which type that is and where to look. With another type all comes back.
+func TestImpossibleDatapathTypeIsTold(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	s.vsctl("set", "bridge", "br-int", "datapath_type=bogus")
+	s.tells("bridge "+bridge+" has not connected", "ovs-vswitchd", "datapath_type bogus, which is that of br-int")
+	s.vsctl("set", "bridge", "br-int", "datapath_type=netdev")
+	s.mended(restartTime, is("bridge", bridge, "datapath_type", "netdev"), vm1, vm2)
+	s.works(vm1, vm2)
+}
+
+// plugAgain puts a machine's cable into br-int, from which it was lost.
+func (s *site) plugAgain(machines ...*lab.Machine) {
+	s.t.Helper()
+	for _, m := range machines {
+		s.vsctl("add-port", "br-int", m.Name, fmt.Sprintf("tag=%d", m.VLAN))
+	}
+}
+
+// When somebody deletes br-int, the status says how to make it; the routers are
+// joined to the new one.
+func TestDeletedIntegrationBridge(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	s.vsctl("del-br", "br-int")
+	s.tells("integration bridge br-int: it does not exist; create it with `ovs-vsctl add-br br-int`")
+	if err := s.AddBridge(t.Context(), "br-int"); err != nil {
+		t.Fatal(err)
+	}
+	s.plugAgain(vm1, vm2)
+	s.mended(mendTime, is("port", bluePeer, "tag", "1"), vm1, vm2)
+	s.works(vm1, vm2)
 }
