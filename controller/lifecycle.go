@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ofdvr/ofdvr/internal/namespace"
+	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ovsdb"
 	"github.com/ofdvr/ofdvr/routing"
 )
@@ -32,6 +34,10 @@ type lifecycle struct {
 	report func(lifecycleReport)
 	wanted chan *routing.Model // capacity 1: the latest intent that has not been looked at
 
+	// These are work's.
+	renewals map[portOf]*renewal // taps to be made anew
+	failed   string              // why the database could not be changed the last time, "" if it could
+
 	mu    sync.Mutex
 	ports map[string]routing.Facts // by router: the ports that its connected bridge has
 	moved chan struct{}            // capacity 1: ports has changed
@@ -48,7 +54,7 @@ type lifecycleReport struct {
 
 func newLifecycle(bridge, target string, db *ovsdb.Client, report func(lifecycleReport), log *zap.Logger) *lifecycle {
 	return &lifecycle{bridge: bridge, target: target, db: db, links: namespace.NewWatcher(), log: log, report: report,
-		wanted: make(chan *routing.Model, 1), ports: make(map[string]routing.Facts), moved: make(chan struct{}, 1)}
+		wanted: make(chan *routing.Model, 1), renewals: make(map[portOf]*renewal), ports: make(map[string]routing.Facts), moved: make(chan struct{}, 1)}
 }
 
 // lifecycleReported takes in how far the lifecycle has come.
@@ -72,7 +78,7 @@ func (l *lifecycle) Want(m *routing.Model) {
 func (l *lifecycle) Ports(router string, ports routing.Facts) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if maps.Equal(l.ports[router], ports) {
+	if old, known := l.ports[router]; known == (ports != nil) && maps.Equal(old, ports) {
 		return
 	}
 	l.ports[router] = ports
@@ -85,11 +91,19 @@ func (l *lifecycle) Ports(router string, ports routing.Facts) {
 	}
 }
 
-// has reports whether the bridge of a router has a port.
-func (l *lifecycle) has(router, port string) bool {
+// number returns the number of a port that the connected bridge of a router has.
+func (l *lifecycle) number(router, port string) (ofproto.PortNo, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, ok := l.ports[router][port]
+	no, ok := l.ports[router][port]
+	return no, ok
+}
+
+// known reports whether the bridge of a router is connected, and its ports known.
+func (l *lifecycle) known(router string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.ports[router]
 	return ok
 }
 
@@ -125,7 +139,10 @@ func (l *lifecycle) work(ctx context.Context) error {
 		p.run(ctx)
 		l.links.Namespaces(p.namespaces...)
 		retry.Stop()
-		if p.retry {
+		switch {
+		case p.again:
+			retry.Reset(0)
+		case p.retry:
 			retry.Reset(lifecycleRetry)
 		}
 		l.report(lifecycleReport{
@@ -140,9 +157,12 @@ func (l *lifecycle) work(ctx context.Context) error {
 type pass struct {
 	*lifecycle
 	model      *routing.Model
+	state      ovsdb.State // after the database was made what is wanted, before the kernel was looked at
 	connected  bool
 	complete   bool // all was compared and, but for the problems, mended
 	retry      bool // something failed that nothing will tell of when it can succeed
+	asked      int  // of [ovsdb.Client.Ask] in this pass; 0: not yet
+	again      bool // there is more to do at once
 	problems   map[string][]string
 	namespaces []string // those of managed routers
 }
@@ -156,27 +176,57 @@ func (p *pass) run(ctx context.Context) {
 		p.problem("", err.Error())
 		return // without knowing the database nothing is removed either
 	case err != nil:
-		p.connected = true
 		p.problem("", err.Error())
 		p.retry = true
-		p.log.Warn("could not change OVSDB, trying again", zap.Error(err))
-		return
+		if p.failed != err.Error() { // once, not at every attempt
+			p.log.Warn("could not change OVSDB, trying again", zap.Error(err))
+		}
+		p.failed = err.Error()
+	default:
+		p.failed = ""
 	}
-	p.connected = true
+	p.connected, p.complete = true, err == nil
 	logOps(p.log, res.Ops)
 	for _, problem := range res.Problems {
 		p.problem(problem.Router, problem.Error())
 	}
+	if p.state, err = p.db.State(ctx); err != nil {
+		p.connected, p.complete = false, false
+		p.problem("", err.Error())
+		return
+	}
+	if p.complete {
+		p.renew(ctx)
+	}
 	wanted := make(map[string]bool)
 	for i := range p.model.Routers {
-		if r := &p.model.Routers[i]; r.Bridge.Managed && r.Fallback == routing.FallbackNamespace {
+		r := &p.model.Routers[i]
+		if !r.Bridge.Managed {
+			continue
+		}
+		if !p.known(r.ID) {
+			p.problem(r.ID, p.notMade(r))
+		}
+		if r.Fallback == routing.FallbackNamespace {
 			wanted[r.NamespaceName()] = true
 			p.namespaces = append(p.namespaces, r.NamespaceName())
 			p.ensure(ctx, r)
 		}
 	}
-	p.removeNamespaces(wanted)
-	p.complete = true
+	if p.complete {
+		p.removeNamespaces(wanted)
+	}
+}
+
+// notMade says what to do about a bridge that does not connect. Why
+// ovs-vswitchd has not made a bridge, it tells its log and nobody else.
+func (p *pass) notMade(r *routing.Router) string {
+	datapath := "system" // what no datapath_type means
+	if b, ok := p.state.Bridge(r.BridgeName()); ok && b.DatapathType != "" {
+		datapath = b.DatapathType
+	}
+	return fmt.Sprintf("bridge %s has not connected to %s: if this stays, see whether ovs-vswitchd runs, and in its log "+
+		"whether it could make a bridge of datapath_type %s, which is that of %s", r.BridgeName(), p.target, datapath, p.bridge)
 }
 
 // desiredBridges is what the database should hold for the managed routers.
@@ -195,7 +245,7 @@ func (p *pass) desiredBridges() ovsdb.Desired {
 		for k := range r.Interfaces {
 			f := &r.Interfaces[k]
 			iface := ovsdb.Interface{ID: f.ID, MAC: f.MAC.String(), Patch: f.PatchName(), Peer: f.PeerName(), VLAN: vlans[f.Network]}
-			if r.Fallback == routing.FallbackNamespace {
+			if r.Fallback == routing.FallbackNamespace && !p.withheld(r.ID, f.TapName()) {
 				iface.Tap = f.TapName()
 			}
 			b.Interfaces = append(b.Interfaces, iface)
@@ -210,29 +260,36 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 	d := namespace.Desired{Name: r.NamespaceName(), Router: r.ID}
 	for i := range r.Interfaces {
 		f := &r.Interfaces[i]
-		if !p.has(r.ID, f.TapName()) {
-			p.problem(r.ID, fmt.Sprintf("tap %s is not there yet", f.TapName()))
+		if !p.made(r, f.TapName()) {
+			if p.known(r.ID) {
+				p.problem(r.ID, fmt.Sprintf("tap %s is not there yet", f.TapName()))
+			}
 			continue
 		}
 		d.Taps = append(d.Taps, namespace.Tap{
 			Interface: f.ID, Name: f.TapName(), MAC: f.MAC, MTU: p.mtu(f.Network), Addresses: f.Addresses,
 		})
 	}
-	changed, err := namespace.Ensure(ctx, d)
-	for _, what := range changed {
+	res, err := namespace.Ensure(ctx, d)
+	for _, what := range res.Changed {
 		p.log.Debug("changed a part of a namespace", zap.String("router", r.ID), zap.String("change", what))
 	}
-	if len(changed) > 0 {
-		p.log.Info("changed namespace", zap.String("router", r.ID), zap.String("changes", brief(changed)))
+	if len(res.Changed) > 0 {
+		p.log.Info("changed namespace", zap.String("router", r.ID), zap.String("changes", brief(res.Changed)))
 	}
-	if err == nil {
-		return
-	}
-	p.problem(r.ID, err.Error())
-	if !errors.Is(err, namespace.ErrNoTap) {
+	if err != nil {
+		p.problem(r.ID, err.Error())
 		p.log.Warn("could not set up namespace, trying again", zap.String("router", r.ID), zap.Error(err))
+		p.retry = true
 	}
-	p.retry = true
+	for _, tap := range d.Taps {
+		k := portOf{r.ID, tap.Name}
+		if slices.Contains(res.Missing, tap.Name) {
+			p.missing(ctx, k)
+		} else {
+			delete(p.renewals, k)
+		}
+	}
 }
 
 func (p *pass) mtu(network string) int {

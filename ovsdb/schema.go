@@ -19,6 +19,8 @@ type (
 		UUID    string   `ovsdb:"_uuid"`
 		Bridges []string `ovsdb:"bridges"`
 		Version *string  `ovsdb:"ovs_version"`
+		NextCfg int      `ovsdb:"next_cfg"`
+		CurCfg  int      `ovsdb:"cur_cfg"`
 	}
 	dbBridge struct {
 		UUID         string            `ovsdb:"_uuid"`
@@ -77,7 +79,7 @@ func monitored() []client.MonitorOption {
 		c dbController
 	)
 	return []client.MonitorOption{
-		client.WithTable(&r, &r.Bridges, &r.Version),
+		client.WithTable(&r, &r.Bridges, &r.Version, &r.NextCfg, &r.CurCfg),
 		client.WithTable(&b, &b.Name, &b.DatapathType, &b.FailMode, &b.Protocols, &b.OtherConfig, &b.ExternalIDs, &b.Controllers, &b.Ports),
 		client.WithTable(&p, &p.Name, &p.Tag, &p.VLANMode, &p.Trunks, &p.ExternalIDs, &p.Interfaces),
 		client.WithTable(&i, &i.Name, &i.Type, &i.Options, &i.ExternalIDs, &i.OFPort, &i.Error),
@@ -98,7 +100,7 @@ func (r rows) state() State {
 	var s State
 	for _, m := range r[TableRoot] {
 		root := m.(*dbRoot)
-		s.Root, s.Version = root.UUID, value(root.Version)
+		s.Root, s.Version, s.NextCfg, s.CurCfg = root.UUID, value(root.Version), root.NextCfg, root.CurCfg
 		for _, id := range root.Bridges {
 			if b, ok := r[TableBridge][id].(*dbBridge); ok {
 				s.Bridges = append(s.Bridges, r.bridge(b))

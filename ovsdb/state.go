@@ -11,7 +11,10 @@ type State struct {
 	Root string
 	// Version is Open vSwitch's version, "" if it has not said so yet.
 	Version string
-	Bridges []BridgeRow // by name
+	// NextCfg grows when somebody wants to know that ovs-vswitchd has done what
+	// the database says. Then it sets CurCfg to the NextCfg that it has come to.
+	NextCfg, CurCfg int
+	Bridges         []BridgeRow // by name
 }
 
 // A BridgeRow is a row of table Bridge (ovs-vswitchd.conf.db(5)).

@@ -180,6 +180,8 @@ func (t *transaction) check(results []wire.OperationResult) error {
 			errs = append(errs, fmt.Errorf("%s: %w", what, errStale))
 		case r.Error == "constraint violation" || r.Error == "referential integrity violation":
 			errs = append(errs, fmt.Errorf("%s: %s: %s: %w", what, r.Error, r.Details, errStale))
+		case r.Error == "I/O error":
+			errs = append(errs, fmt.Errorf("%s: %s: %s; is the disk of ovsdb-server full?", what, r.Error, r.Details))
 		case r.Error != "":
 			errs = append(errs, fmt.Errorf("%s: %s: %s", what, r.Error, r.Details))
 		case i < len(t.wire) && r.Count == 0 && (t.wire[i].Op == wire.OperationUpdate || t.wire[i].Op == wire.OperationMutate):

@@ -37,9 +37,18 @@ type Tap struct {
 	Addresses []netip.Prefix
 }
 
-// ErrNoTap says that a tap exists neither in the namespace nor outside of it.
-// ovs-vswitchd will make it; try again when a [Watcher] tells of a change.
-var ErrNoTap = errors.New("the tap does not exist yet")
+// A Result says what [Ensure] did and what it did not find.
+type Result struct {
+	// Changed is what was changed, in words. None means that all was right, and
+	// nothing was written.
+	Changed []string
+	// Missing names the taps that exist neither in the namespace nor outside of
+	// it. It is for ovs-vswitchd to make them; a [Watcher] tells when it has.
+	Missing []string
+}
+
+// errNoTap says that a tap is missing.
+var errNoTap = errors.New("the tap does not exist")
 
 // settings are what a router's namespace needs; the values of IPv4 are those
 // that Neutron sets in its own.
@@ -55,18 +64,17 @@ var settings = [...]struct{ file, value string }{
 	{"net/ipv6/conf/default/accept_dad", "0"},
 }
 
-// Ensure makes the namespace and the taps in it as d says, and returns what
-// it changed, in words; nothing if all was right, in which case nothing is
-// written. A namespace that does not exist is created. A tap is taken from the
-// caller's namespace, also if there is one of ours in the router's already:
-// that is what is left after ovs-vswitchd has made it anew.
+// Ensure makes the namespace and the taps in it as d says. A namespace that
+// does not exist is created. A tap is taken from the caller's namespace, also
+// if there is one of ours in the router's already: that is what is left after
+// ovs-vswitchd has made it anew.
 //
 // A tap that cannot be put right does not keep Ensure from the others. The
-// error joins those of all, and wraps [ErrNoTap] for each that is missing.
-func Ensure(ctx context.Context, d Desired) (changed []string, err error) {
+// error joins those of all; that taps are missing is no error.
+func Ensure(ctx context.Context, d Desired) (Result, error) {
 	e := &ensurer{d: d}
-	err = e.ensure(ctx)
-	return e.changed, err
+	err := e.ensure(ctx)
+	return e.Result, err
 }
 
 type ensurer struct {
@@ -74,11 +82,11 @@ type ensurer struct {
 	ns      *os.File
 	outside *netlink.Handle // in the caller's namespace
 	inside  *netlink.Handle // in the router's
-	changed []string
+	Result
 }
 
 func (e *ensurer) did(format string, args ...any) {
-	e.changed = append(e.changed, fmt.Sprintf(format, args...))
+	e.Changed = append(e.Changed, fmt.Sprintf(format, args...))
 }
 
 func (e *ensurer) ensure(ctx context.Context) error {
@@ -114,7 +122,12 @@ func (e *ensurer) ensure(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return errors.Join(append(errs, context.Cause(ctx))...)
 			}
-			errs = append(errs, e.tap(&e.d.Taps[i]))
+			t := &e.d.Taps[i]
+			if err := e.tap(t); errors.Is(err, errNoTap) {
+				e.Missing = append(e.Missing, t.Name)
+			} else {
+				errs = append(errs, err)
+			}
 		}
 		return errors.Join(errs...)
 	})

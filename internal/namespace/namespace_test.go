@@ -56,11 +56,19 @@ func addTap(t *testing.T, name string) {
 
 func ensure(t *testing.T, d Desired) []string {
 	t.Helper()
-	changed, err := Ensure(t.Context(), d)
-	if err != nil {
-		t.Fatal(err)
+	r, err := Ensure(t.Context(), d)
+	if err != nil || len(r.Missing) > 0 {
+		t.Fatalf("missing %q, %v", r.Missing, err)
 	}
-	return changed
+	return r.Changed
+}
+
+// missing has Ensure find that just these taps are not there.
+func missing(t *testing.T, d Desired, want ...string) {
+	t.Helper()
+	if r, err := Ensure(t.Context(), d); err != nil || !slices.Equal(r.Missing, want) {
+		t.Errorf("missing %q, want %q; %v", r.Missing, want, err)
+	}
 }
 
 func settled(t *testing.T, d Desired) {
@@ -120,13 +128,8 @@ func putRight(t *testing.T, d Desired) {
 
 func TestEnsure(t *testing.T) {
 	d := fresh(t)
-	_, err := Ensure(t.Context(), d)
-	if !errors.Is(err, ErrNoTap) {
-		t.Fatalf("without the tap: %v", err)
-	}
-	if _, err := Ensure(t.Context(), d); !errors.Is(err, ErrNoTap) || !strings.Contains(err.Error(), "qr-a") {
-		t.Errorf("without the tap: %v", err)
-	}
+	missing(t, d, "qr-a")
+	missing(t, d, "qr-a")
 	putRight(t, d)
 	for key, want := range map[string]string{"net.ipv4.ip_forward": "1", "net.ipv4.conf.all.arp_ignore": "1", "net.ipv4.conf.all.arp_announce": "2",
 		"net.ipv6.conf.all.forwarding": "1"} {
@@ -197,9 +200,7 @@ func TestRecreated(t *testing.T) {
 			putRight(t, d)
 			if !stale {
 				run(t, "ip", "-n", d.Name, "link", "del", "qr-a")
-				if _, err := Ensure(t.Context(), d); !errors.Is(err, ErrNoTap) {
-					t.Errorf("without the tap: %v", err)
-				}
+				missing(t, d, "qr-a")
 			}
 			addTap(t, "qr-a")
 			run(t, "ip", "link", "set", "qr-a", "addrgenmode", "none")
@@ -221,9 +222,9 @@ func TestForeignLink(t *testing.T) {
 	run(t, "ip", "-n", d.Name, "link", "add", "qr-a", "type", "bridge")
 	addTap(t, "qr-a")
 	d.Taps = append([]Tap{{Interface: "b", Name: "qr-b", MTU: 1500}}, d.Taps...)
-	_, err := Ensure(t.Context(), d)
-	if !errors.Is(err, ErrNoTap) || !strings.Contains(err.Error(), "qr-b") || !strings.Contains(err.Error(), "not ours") {
-		t.Errorf("Ensure: %v; want both problems", err)
+	r, err := Ensure(t.Context(), d)
+	if !slices.Equal(r.Missing, []string{"qr-b"}) || err == nil || !strings.Contains(err.Error(), "not ours") {
+		t.Errorf("Ensure: missing %q, %v; want both problems", r.Missing, err)
 	}
 	if got := run(t, "ip", "-n", d.Name, "-d", "link", "show", "qr-a"); !strings.Contains(got, "bridge") {
 		t.Errorf("qr-a is now %s", got)

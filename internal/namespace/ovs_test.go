@@ -2,7 +2,6 @@ package namespace
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"strings"
@@ -79,18 +78,17 @@ func TestOpenVSwitch(t *testing.T) {
 		t.Helper()
 		deadline := time.After(30 * time.Second)
 		for {
-			c, err := Ensure(t.Context(), d)
-			changed = append(changed, c...)
-			if err == nil {
-				return changed
-			}
-			if !errors.Is(err, ErrNoTap) {
+			r, err := Ensure(t.Context(), d)
+			if err != nil {
 				t.Fatal(err)
+			}
+			if changed = append(changed, r.Changed...); len(r.Missing) == 0 {
+				return changed
 			}
 			select {
 			case <-w.Changed():
 			case <-deadline:
-				t.Fatalf("not within 30 s: %v", err)
+				t.Fatalf("not within 30 s: %q", r.Missing)
 			}
 		}
 	}
@@ -121,8 +119,8 @@ func TestOpenVSwitch(t *testing.T) {
 	}
 	run(t, "ovs-vsctl", "--timeout=20", "del-br", "rb-1")
 	eventually(t, "the tap has gone", func() bool {
-		_, err := Ensure(t.Context(), d)
-		return errors.Is(err, ErrNoTap)
+		r, err := Ensure(t.Context(), d)
+		return err == nil && len(r.Missing) == 1
 	})
 	if err := Remove(d.Name); err != nil {
 		t.Error(err)

@@ -42,7 +42,7 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 	case inside != nil && !isMarked(inside, interfaceMark):
 		return nil, fmt.Errorf("a link of that name is there already and is not ours: delete or rename it, or choose another name")
 	case outside == nil && inside == nil:
-		return nil, ErrNoTap
+		return nil, errNoTap
 	case outside == nil:
 		if inside.Attrs().Alias != mark {
 			if err := e.inside.LinkSetAlias(inside, mark); err != nil {
@@ -66,7 +66,7 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 	}
 	e.did("moved tap %s into %s", t.Name, e.d.Name)
 	if inside, err = find(e.inside, t.Name); err == nil && inside == nil {
-		err = ErrNoTap // ovs-vswitchd deleted it meanwhile
+		err = errNoTap // ovs-vswitchd deleted it meanwhile
 	}
 	return inside, err
 }
@@ -87,10 +87,10 @@ func find(h *netlink.Handle, name string) (netlink.Link, error) {
 // isGone reports whether err comes of a link that was deleted meanwhile.
 func isGone(err error) bool { return errors.Is(err, unix.ENODEV) }
 
-// gone makes err wrap ErrNoTap if it is for want of the link.
+// gone makes err wrap errNoTap if it is for want of the link.
 func gone(err error) error {
 	if isGone(err) {
-		return fmt.Errorf("%w: %w", ErrNoTap, err)
+		return fmt.Errorf("%w: %w", errNoTap, err)
 	}
 	return err
 }

@@ -248,20 +248,3 @@ func TestDeletedPortsAndBridgesComeBack(t *testing.T) {
 		s.everything(vm1, vm2)
 	}
 }
-
-// A namespace that somebody deletes, with the taps in it, does not keep the
-// switch from routing, and the status tells.
-func TestDeletedNamespaceIsTold(t *testing.T) {
-	t.Parallel()
-	s, vm1, vm2 := pair(t)
-	s.sh("", "ip netns del "+netns+" || true") // it complains if the daemon is quick to mend it
-	s.eventually("the status to tell", func() error {
-		st := s.status()
-		if p := strings.Join(st.Routers[0].Problems, "\n"); st.Settled || !strings.Contains(p, blueTap) || !strings.Contains(p, greenTap) {
-			return fmt.Errorf("%+v", st)
-		}
-		return nil
-	})
-	pingTTL(t, vm1, vm2.IP(), 63)
-	pingTTL(t, vm2, vm1.IP(), 63)
-}

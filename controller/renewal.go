@@ -1,0 +1,138 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/ovsdb"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// Pauses before a tap is made anew again, if that did not bring it back.
+const (
+	firstRenewal = time.Second
+	lastRenewal  = time.Minute
+)
+
+// A portOf names a port of a router's bridge.
+type portOf struct{ router, port string }
+
+// A renewal brings back a tap whose device somebody has deleted, alone or with
+// its namespace, or taken elsewhere. Open vSwitch 3.1 does nothing about that in
+// the userspace datapath: the port stays, without an error, and so it does if
+// its row is replaced by one of the same name. So the row is removed, and
+// inserted again when ovs-vswitchd has deleted the port, and with it whatever
+// there may still be of the device.
+//
+// A device that is not to be seen can also be one that ovs-vswitchd is about to
+// make or, because it just died, to make anew. So it counts as gone only if
+// it is still not to be seen after ovs-vswitchd has said that it has done all
+// that the database says:
+//
+//	missing → asked → still missing: row removed → asked → row inserted
+//
+// In between the renewal waits for the answer. It is over when the tap is seen.
+type renewal struct {
+	withheld bool // the tap's row is not wanted for now
+	ask      int  // of [ovsdb.Client.Ask]; 0: it has yet to be asked
+
+	pause time.Duration // the last one; 0: the tap was not yet made anew
+	until time.Time     // the end of pause
+}
+
+// answered reports whether ovs-vswitchd has done what it was asked about.
+func (r *renewal) answered(s ovsdb.State) bool { return r.ask != 0 && s.CurCfg >= r.ask }
+
+// withheld reports whether the row of a tap is not wanted for now.
+func (p *pass) withheld(router, tap string) bool {
+	r := p.renewals[portOf{router, tap}]
+	return r != nil && r.withheld
+}
+
+// made reports whether ovs-vswitchd has made the tap for the row that the
+// database has now: it has told both the database and us of the same port. After
+// a restart the database has numbers of before, and what we were told can be
+// about a row that is no more.
+func (p *pass) made(r *routing.Router, tap string) bool {
+	no, ok := p.number(r.ID, tap)
+	b, _ := p.state.Bridge(r.BridgeName())
+	row, _ := b.Interface(tap)
+	if ok && row.OFPort == int(no) {
+		return true
+	}
+	if r := p.renewals[portOf{r.ID, tap}]; r != nil && !r.withheld {
+		r.ask = 0 // it was about another port
+	}
+	return false
+}
+
+// missing takes in that a tap which was made is not to be seen.
+func (p *pass) missing(ctx context.Context, k portOf) {
+	r := p.renewals[k]
+	if r == nil {
+		r = &renewal{}
+		p.renewals[k] = r
+	}
+	switch {
+	case r.ask == 0:
+		p.ask(ctx, r)
+	case !r.answered(p.state):
+	case time.Now().Before(r.until):
+		p.problem(k.router, fmt.Sprintf("tap %s is not in the network namespace that ofdvr runs in, although ovs-vswitchd has made it: "+
+			"does ovs-vswitchd run in another one, or does something delete or move the tap? Trying again every %v", k.port, r.pause))
+		p.retry = true
+		return
+	default:
+		p.log.Warn("tap is gone, having it made anew", zap.String("router", k.router), zap.String("port", k.port))
+		r.withheld, r.ask = true, 0
+		r.pause = min(max(2*r.pause, firstRenewal), lastRenewal)
+		r.until = time.Now().Add(r.pause)
+		p.again = true
+	}
+	p.problem(k.router, fmt.Sprintf("tap %s is gone: it is made anew when ovs-vswitchd answers", k.port))
+}
+
+// renew takes withheld taps further, now that the database has no row of theirs.
+func (p *pass) renew(ctx context.Context) {
+	maps.DeleteFunc(p.renewals, func(k portOf, _ *renewal) bool { return !p.wantsTap(k) })
+	for _, r := range p.renewals {
+		if r.ask > p.state.NextCfg { // another database has taken the place of the one that was asked
+			r.ask = 0
+		}
+		switch {
+		case !r.withheld:
+		case r.ask == 0:
+			p.ask(ctx, r)
+		case r.answered(p.state):
+			r.withheld, r.ask = false, 0
+			p.again = true
+		}
+	}
+}
+
+// wantsTap reports whether the intent has a tap.
+func (p *pass) wantsTap(k portOf) bool {
+	i := slices.IndexFunc(p.model.Routers, func(r routing.Router) bool { return r.ID == k.router })
+	if i < 0 || !p.model.Routers[i].Bridge.Managed || p.model.Routers[i].Fallback != routing.FallbackNamespace {
+		return false
+	}
+	return slices.ContainsFunc(p.model.Routers[i].Interfaces, func(f routing.Interface) bool { return f.TapName() == k.port })
+}
+
+// ask has ovs-vswitchd tell r when it has done what the database says. What one
+// renewal has asked in a pass, the others have asked, too.
+func (p *pass) ask(ctx context.Context, r *renewal) {
+	if p.asked == 0 {
+		var err error
+		if p.asked, err = p.db.Ask(ctx); err != nil {
+			p.problem("", err.Error())
+			p.retry = true
+		}
+	}
+	r.ask = p.asked
+}

@@ -1,0 +1,39 @@
+package ovsdb_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/ovsdb"
+)
+
+// TestAsk asks what only ovs-vswitchd can answer, here the test in its place.
+func TestAsk(t *testing.T) {
+	s := startServer(t)
+	c := s.client()
+	first, err := c.Ask(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := c.Ask(t.Context())
+	if err != nil || second <= first {
+		t.Errorf("asked %d, then %d, %v", first, second, err)
+	}
+	if state, err := c.State(t.Context()); err != nil || state.NextCfg != second || state.CurCfg >= first {
+		t.Errorf("unanswered: %+v, %v", state, err)
+	}
+	s.vsctl("set", "Open_vSwitch", ".", fmt.Sprintf("cur_cfg=%d", first))
+	until(t, c, "the answer to the first", func(s ovsdb.State, err error) bool { return err == nil && s.CurCfg >= first && s.CurCfg < second })
+	s.stop()
+	until(t, c, "the end of the connection", func(_ ovsdb.State, err error) bool { return err != nil })
+	if _, err := c.Ask(t.Context()); !errors.Is(err, ovsdb.ErrNotConnected) {
+		t.Errorf("without a server: %v", err)
+	}
+	s.reset() // an empty database, without the row to ask in
+	s.start()
+	wait(t, c)
+	if ask, err := c.Ask(t.Context()); err == nil {
+		t.Errorf("of an empty database: %d", ask)
+	}
+}
