@@ -1,0 +1,46 @@
+package chaos_test
+
+import (
+	"flag"
+	"fmt"
+	"regexp"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
+	"github.com/ofdvr/ofdvr/internal/lab/chaos"
+)
+
+var (
+	seed   = flag.Uint64("seed", 1, "decides which faults there are, and of what")
+	faults = flag.Int("faults", 6, "how many faults there are")
+	only   = flag.String("only", "", "regular expression that the kinds of faults match")
+)
+
+func TestMain(m *testing.M) { lab.Main(m) }
+
+// Whatever goes wrong or is changed, one thing after the other: it is mended,
+// nobody loses a packet but those from whom the fault takes it, nothing is
+// written that need not be, and no counter goes back.
+func TestChaos(t *testing.T) {
+	h := lab.Boot(t)
+	replay := fmt.Sprintf("make chaos SEED=%d FAULTS=%d", *seed, *faults)
+	o := chaos.Options{Seed: *seed, Faults: *faults, Log: t.Logf}
+	if *only != "" {
+		o.Only = regexp.MustCompile(*only)
+		replay += fmt.Sprintf(" ONLY=%q", *only)
+	}
+	t.Logf("seed %d; to play it again: %s", *seed, replay)
+	report, err := chaos.Play(t.Context(), h, o)
+	if report != nil {
+		t.Logf("\n%v", report)
+		for _, b := range report.Broken {
+			t.Errorf("%s", b)
+		}
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	if t.Failed() {
+		t.Logf("to play it again: %s", replay)
+	}
+}
