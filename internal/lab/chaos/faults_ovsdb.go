@@ -68,12 +68,15 @@ func failModeChanged(t *topology, r *rand.Rand) step {
 	return vsctl(bridge+": standalone", nil, "set-fail-mode", bridge, "standalone")
 }
 
-// The operator's part of an empty database is to make br-int and the machines'
-// ports again.
+// ovs-vswitchd takes over that there is nothing. Then the operator makes br-int
+// and the machines' ports again.
 func databaseEmptied(*topology, *rand.Rand) step {
 	return step{takes: everything, survives: noneAtAll, do: func(ctx context.Context, s *site) error {
 		s.Database().Kill()
 		if err := s.StartEmptyDatabase(ctx); err != nil {
+			return err
+		}
+		if err := s.vsctl(ctx, "set", "open_vswitch", ".", "external_ids:hostname=lab"); err != nil {
 			return err
 		}
 		args := []string{"add-br", lab.IntegrationBridge, "--", "set", "bridge", lab.IntegrationBridge, "datapath_type=netdev"}

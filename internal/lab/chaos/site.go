@@ -146,8 +146,8 @@ func (s *site) kill() error {
 func closeLog(p *lab.Process) error {
 	log := p.Log()
 	for _, bad := range []string{"DATA RACE", "panic: ", "fatal error: "} {
-		if strings.Contains(log, bad) {
-			return fmt.Errorf("the daemon's log %s has %q", p.LogFile, bad)
+		if at := strings.Index(log, bad); at >= 0 {
+			return fmt.Errorf("the daemon's log %s has\n%s", p.LogFile, log[at:min(at+10_000, len(log))])
 		}
 	}
 	return os.Remove(p.LogFile)
