@@ -1,6 +1,7 @@
 package chaos_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 var (
 	seed   = flag.Uint64("seed", 1, "decides which faults there are, and of what")
 	faults = flag.Int("faults", 6, "how many faults there are")
+	kills  = flag.Int("kills", 5, "how often the daemon is killed")
 	only   = flag.String("only", "", "regular expression that the kinds of faults match")
 )
 
@@ -21,20 +23,27 @@ func TestMain(m *testing.M) { lab.Main(m) }
 // Whatever goes wrong or is changed, one thing after the other: it is mended,
 // nobody loses a packet but those from whom the fault takes it, nothing is
 // written that need not be, and no counter goes back.
-func TestChaos(t *testing.T) {
+func TestChaos(t *testing.T) { play(t, "FAULTS", *faults, chaos.Play) }
+
+// Nobody notices that the daemon is killed and started again, whenever that
+// happens.
+func TestKills(t *testing.T) { play(t, "KILLS", *kills, chaos.Kills) }
+
+// play plays as many faults and reports what came of it.
+func play(t *testing.T, name string, times int, f func(context.Context, *lab.Host, chaos.Options) (*chaos.Report, error)) {
 	h := lab.Boot(t)
-	replay := fmt.Sprintf("make chaos SEED=%d FAULTS=%d", *seed, *faults)
-	o := chaos.Options{Seed: *seed, Faults: *faults, Log: t.Logf}
+	replay := fmt.Sprintf("make chaos SEED=%d %s=%d", *seed, name, times)
+	o := chaos.Options{Seed: *seed, Faults: times, Log: t.Logf}
 	if *only != "" {
 		o.Only = regexp.MustCompile(*only)
 		replay += fmt.Sprintf(" ONLY=%q", *only)
 	}
 	t.Logf("seed %d; to play it again: %s", *seed, replay)
-	report, err := chaos.Play(t.Context(), h, o)
+	report, err := f(t.Context(), h, o)
 	if report != nil {
 		t.Logf("\n%v", report)
 		for _, b := range report.Broken {
-			t.Errorf("%s", b)
+			t.Error(b)
 		}
 	}
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -81,6 +82,10 @@ func parseScrape(text string) (scrape, error) {
 type watch struct {
 	s *site
 
+	// across is the prefix of the names of counters that must not go back then,
+	// either; "" is none.
+	across string
+
 	mu   sync.Mutex // held while scraping
 	of   *lab.Process
 	last scrape
@@ -113,15 +118,33 @@ func (w *watch) look(ctx context.Context) (scrape, error) {
 	case p == nil || p != w.s.running():
 		return now, errors.New("scrape: the daemon was exchanged meanwhile")
 	}
-	if w.of == p {
-		for name, before := range w.last.values {
-			if v, ok := now.values[name]; ok && now.counters[name] && v < before {
-				w.bad = append(w.bad, fmt.Sprintf("%s went from %v back to %v", name, before, v))
-			}
-		}
+	if back := w.back(p, now); len(back) > 0 {
+		slices.Sort(back)
+		w.bad = append(w.bad, fmt.Sprintf("%d counters went back: %s", len(back), strings.Join(back[:min(3, len(back))], ", ")))
 	}
 	w.of, w.last = p, now
 	return now, nil
+}
+
+// back returns the counters that are lower now, in the daemon p, than they were
+// last.
+func (w *watch) back(p *lab.Process, now scrape) (back []string) {
+	for name, before := range w.last.values {
+		v, ok := now.values[name]
+		if !ok || !now.counters[name] || v >= before {
+			continue
+		}
+		across := w.across != "" && strings.HasPrefix(name, w.across)
+		if across && v == 0 && notYet["counters of a daemon that has no switch yet"] {
+			now.values[name] = before
+			continue
+		}
+		if w.of != p && !across {
+			continue
+		}
+		back = append(back, fmt.Sprintf("%s from %v to %v", name, before, v))
+	}
+	return back
 }
 
 // wentBack returns what has gone back since it was asked for last.

@@ -2,8 +2,10 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"syscall"
 
 	"github.com/ofdvr/ofdvr/internal/lab"
 )
@@ -13,6 +15,21 @@ import (
 // vsctl plans a call of ovs-vsctl.
 func vsctl(what string, takes scope, args ...string) step {
 	return step{what: what, takes: takes, do: func(ctx context.Context, s *site) error { return s.vsctl(ctx, args...) }}
+}
+
+// frozen keeps the daemon from acting until st is over. Otherwise what is
+// deleted might be back before ovs-vswitchd has seen that it was gone, and no
+// flow would be lost.
+func frozen(st step) step {
+	do := st.do
+	st.do = func(ctx context.Context, s *site) error {
+		if err := s.signal(syscall.SIGSTOP); err != nil {
+			return err
+		}
+		err := do(ctx, s)
+		return errors.Join(err, s.signal(syscall.SIGCONT))
+	}
+	return st
 }
 
 func patchDeleted(t *topology, r *rand.Rand) step {
@@ -42,17 +59,17 @@ func tapPortDeleted(t *topology, r *rand.Rand) step {
 
 func bridgeDeleted(t *topology, r *rand.Rand) step {
 	router, bridge := pickBridge(t, r)
-	st := vsctl(bridge, through(router), "del-br", bridge)
-	st.survives = noneOf(router)
-	return st
+	return frozen(step{what: bridge, takes: through(router), survives: noneOf(router), do: func(ctx context.Context, s *site) error {
+		return s.vsctl(ctx, "del-br", bridge)
+	}})
 }
 
 // Open vSwitch flushes the flows of a bridge that loses its last controller.
 func controllerRemoved(t *topology, r *rand.Rand) step {
 	router, bridge := pickBridge(t, r)
-	st := vsctl(bridge, through(router), "del-controller", bridge)
-	st.survives = noneOf(router)
-	return st
+	return frozen(step{what: bridge, takes: through(router), survives: noneOf(router), do: func(ctx context.Context, s *site) error {
+		return s.vsctl(ctx, "del-controller", bridge)
+	}})
 }
 
 func controllerDiverted(t *topology, r *rand.Rand) step {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"syscall"
 
 	"github.com/ofdvr/ofdvr/internal/lab"
 )
@@ -82,13 +81,7 @@ func daemonKilledAndIntentChanged(t *topology, r *rand.Rand) step {
 }
 
 func daemonFrozen(*topology, *rand.Rand) step {
-	return step{do: func(ctx context.Context, s *site) error {
-		if err := s.signal(syscall.SIGSTOP); err != nil {
-			return err
-		}
-		err := s.mesh.passes(ctx, rate/4)
-		return errors.Join(err, s.signal(syscall.SIGCONT))
-	}}
+	return frozen(step{do: func(ctx context.Context, s *site) error { return s.mesh.passes(ctx, rate/4) }})
 }
 
 func brokenFile(*topology, *rand.Rand) step {

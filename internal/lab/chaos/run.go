@@ -27,6 +27,12 @@ type run struct {
 	report Report
 }
 
+// newRun makes a site of a host with an Open vSwitch and an integration bridge.
+func newRun(ctx context.Context, h *lab.Host, o Options) (*run, error) {
+	s, err := newSite(ctx, h)
+	return &run{site: s, Options: o}, err
+}
+
 // Play does faults, one after the other, on a host with an Open vSwitch and an
 // integration bridge. An error means that it could not go on: that something
 // could not be done, or was not mended in time. Laws that were broken are in the
@@ -42,18 +48,17 @@ func Play(ctx context.Context, h *lab.Host, o Options) (*Report, error) {
 		return nil, fmt.Errorf("play faults that match %v: there are none", o.Only)
 	}
 	deal.rand = rand.New(rand.NewPCG(o.Seed, 0))
-	s, err := newSite(ctx, h)
+	r, err := newRun(ctx, h, o)
 	if err != nil {
 		return nil, err
 	}
-	r := &run{site: s, Options: o}
-	err = s.run(ctx, func(ctx context.Context) error {
+	err = r.run(ctx, func(ctx context.Context) error {
 		if err := r.begin(ctx); err != nil {
 			return err
 		}
 		for n := 1; n <= o.Faults; n++ {
 			f := deal.next()
-			if err := r.step(ctx, n, f.kind, f.plan(s.intent, deal.rand)); err != nil {
+			if err := r.step(ctx, n, f.kind, f.plan(r.intent, deal.rand)); err != nil {
 				return fmt.Errorf("fault %d of %d, %s: %w", n, o.Faults, f.kind, err)
 			}
 		}
@@ -159,7 +164,7 @@ func (r *run) step(ctx context.Context, n int, kind string, st step) error {
 	}
 	r.report.add(o)
 	r.Log("%3d/%d %-36s %-40s %s", n, r.Faults, kind, st.what, o)
-	r.judge(n, kind, o, wrong, begin)
+	r.judge(fmt.Sprintf("fault %d, %s", n, kind), o, wrong, begin)
 	return nil
 }
 
@@ -177,15 +182,15 @@ func least(had map[string]ofproto.Set, survives func(string, ofproto.Set) ofprot
 	return n
 }
 
-// judge notes which laws the outcome of a step breaks.
-func (r *run) judge(n int, kind string, o outcome, wrong []loss, begin time.Time) {
+// judge notes which laws the outcome of what is called name breaks.
+func (r *run) judge(name string, o outcome, wrong []loss, begin time.Time) {
 	broken := func(format string, args ...any) {
-		r.report.Broken = append(r.report.Broken, fmt.Sprintf("fault %d, %s: ", n, kind)+fmt.Sprintf(format, args...))
+		r.report.Broken = append(r.report.Broken, name+": "+fmt.Sprintf(format, args...))
 	}
 	if len(wrong) > 0 {
 		var b strings.Builder
 		for _, l := range wrong {
-			fmt.Fprintf(&b, "\n  %v: %d of %d, sent from %v to %v after the fault", l.pair, l.lost, l.sent,
+			fmt.Fprintf(&b, "\n  %v: %d of %d, sent from %v to %v after it began", l.pair, l.lost, l.sent,
 				l.first.Sub(begin).Round(time.Millisecond), l.last.Sub(begin).Round(time.Millisecond))
 		}
 		broken("packets were lost that it does not account for:%s", &b)

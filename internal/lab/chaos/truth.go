@@ -111,10 +111,15 @@ func (s *site) checkDatabase(ctx context.Context, m *routing.Model) error {
 // checkFlows returns the flows of r's bridge, and an error if they are not
 // exactly those that are compiled for the ports which the bridge has.
 func (s *site) checkFlows(ctx context.Context, index *routing.Index, r *routing.Router) (ofproto.Set, error) {
-	have, facts, err := s.dump(ctx, r.BridgeName())
+	stats, facts, err := s.dump(ctx, r.BridgeName())
 	if err != nil {
-		return have, fmt.Errorf("bridge %s: %w", r.BridgeName(), err)
+		return ofproto.Set{}, fmt.Errorf("bridge %s: %w", r.BridgeName(), err)
 	}
+	flows := make([]ofproto.Flow, len(stats))
+	for i := range stats {
+		flows[i] = stats[i].Flow
+	}
+	have := ofproto.SetOf(flows)
 	want := index.Compile(r, facts)
 	if len(want.Missing) > 0 {
 		return have, fmt.Errorf("bridge %s has no ports %v", r.BridgeName(), want.Missing)
@@ -127,13 +132,12 @@ func (s *site) checkFlows(ctx context.Context, index *routing.Index, r *routing.
 }
 
 // dump reads flows and ports at the bridge's own socket.
-func (s *site) dump(ctx context.Context, bridge string) (ofproto.Set, routing.Facts, error) {
+func (s *site) dump(ctx context.Context, bridge string) (stats []ofproto.FlowStats, facts routing.Facts, err error) {
 	nc, err := s.Dial(ctx, "unix", "/run/openvswitch/"+bridge+".mgmt")
 	if err != nil {
-		return ofproto.Set{}, nil, err
+		return nil, nil, err
 	}
-	var flows []ofproto.Flow
-	facts := make(routing.Facts)
+	facts = make(routing.Facts)
 	conn := ofconn.New(nc, ofconn.Config{})
 	err = during(ctx, func(ctx context.Context) error {
 		ports, err := conn.Ports(ctx)
@@ -145,13 +149,10 @@ func (s *site) dump(ctx context.Context, bridge string) (ofproto.Set, routing.Fa
 				facts[p.Name] = p.No
 			}
 		}
-		stats, err := conn.Flows(ctx, ofproto.AllFlows())
-		for i := range stats {
-			flows = append(flows, stats[i].Flow)
-		}
+		stats, err = conn.Flows(ctx, ofproto.AllFlows())
 		return err
 	}, func(ctx context.Context) error { return conn.Run(ctx, func(ofproto.Message) {}) })
-	return ofproto.SetOf(flows), facts, err
+	return stats, facts, err
 }
 
 // A link is what ip(8) says about one.
