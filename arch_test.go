@@ -24,6 +24,7 @@ var mayImport = map[string]string{
 	"metrics":            "ofproto",
 	"cmd/ofdvr":          "controller controller/api internal/namespace metrics ofproto ovsdb routing routing/intent",
 	"internal/lab":       "",
+	"internal/lab/chaos": "controller internal/lab ofproto ofproto/ofconn ovsdb routing routing/intent",
 	"internal/demo":      "internal/lab ofproto routing",
 	"internal/testsum":   "",
 }

@@ -33,7 +33,7 @@ func TestKills(t *testing.T) { play(t, "KILLS", *kills, chaos.Kills) }
 func play(t *testing.T, name string, times int, f func(context.Context, *lab.Host, chaos.Options) (*chaos.Report, error)) {
 	h := lab.Boot(t)
 	replay := fmt.Sprintf("make chaos SEED=%d %s=%d", *seed, name, times)
-	o := chaos.Options{Seed: *seed, Faults: times, Log: t.Logf}
+	o := chaos.Options{Seed: *seed, Faults: times, Log: func(format string, args ...any) { fmt.Fprintf(t.Output(), format+"\n", args...) }}
 	if *only != "" {
 		o.Only = regexp.MustCompile(*only)
 		replay += fmt.Sprintf(" ONLY=%q", *only)

@@ -120,13 +120,14 @@ func changeInterface(t *topology, r *rand.Rand) (string, scope) {
 }
 
 func toggleAddress(t *topology, r *rand.Rand) (string, scope) {
-	x := t.router(routerID(1 + r.IntN(meshRouters)))
+	k := 1 + r.IntN(meshRouters)
+	x := t.router(routerID(k))
 	f := &x.Interfaces[r.IntN(len(x.Interfaces))]
 	if len(f.Addresses) > 1 {
 		f.Addresses = f.Addresses[:1]
 		return "- a second of " + f.ID, nil
 	}
-	f.Addresses = append(f.Addresses, fmt.Sprintf("10.2.%d.%d/24", t.network(f.Network).VLAN, 1+r.IntN(254)))
+	f.Addresses = append(f.Addresses, fmt.Sprintf("10.2.%d.%d/24", t.network(f.Network).VLAN, 100*k+r.IntN(55)))
 	return "+ " + f.Addresses[1] + " of " + f.ID, nil
 }
 

@@ -30,6 +30,9 @@ var (
 	tapMoved = ip(func(s *site, netns, tap string) []string { // to where ovs-vswitchd has made it
 		return []string{"-n", netns, "link", "set", tap, "netns", strconv.Itoa(s.Switch().Pid)}
 	})
+	tapTaken = ip(func(s *site, netns, tap string) []string {
+		return []string{"-n", netns, "link", "set", tap, "netns", s.mesh.machines[0].Name}
+	})
 	tapDown = ip(func(_ *site, netns, tap string) []string {
 		return []string{"-n", netns, "link", "set", tap, "down"}
 	})

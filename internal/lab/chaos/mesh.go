@@ -155,12 +155,16 @@ func (m *mesh) receive(c net.PacketConn) error {
 		if n != 6 {
 			continue
 		}
-		i, seq := binary.BigEndian.Uint16(b), binary.BigEndian.Uint32(b[2:])
-		m.mu.Lock()
-		if p := m.pairs[i]; seq >= p.first { // else of an earlier window, and too late
-			p.got[seq-p.first] = true
-		}
-		m.mu.Unlock()
+		m.arrived(binary.BigEndian.Uint16(b), binary.BigEndian.Uint32(b[2:]))
+	}
+}
+
+// arrived notes that a packet of the i-th pair has come.
+func (m *mesh) arrived(i uint16, seq uint32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p := m.pairs[i]; seq >= p.first { // else of an earlier window, and too late
+		p.got[seq-p.first] = true
 	}
 }
 

@@ -3,7 +3,6 @@ package chaos
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"regexp"
 	"strings"
 	"time"
@@ -38,16 +37,10 @@ func newRun(ctx context.Context, h *lab.Host, o Options) (*run, error) {
 // could not be done, or was not mended in time. Laws that were broken are in the
 // report.
 func Play(ctx context.Context, h *lab.Host, o Options) (*Report, error) {
-	var deal dealer
-	for _, f := range faults {
-		if o.Only == nil && !notYet[f.kind] || o.Only != nil && o.Only.MatchString(f.kind) {
-			deal.all = append(deal.all, f)
-		}
-	}
-	if len(deal.all) == 0 {
+	script := newScript(o)
+	if len(script.all) == 0 {
 		return nil, fmt.Errorf("play faults that match %v: there are none", o.Only)
 	}
-	deal.rand = rand.New(rand.NewPCG(o.Seed, 0))
 	r, err := newRun(ctx, h, o)
 	if err != nil {
 		return nil, err
@@ -57,31 +50,14 @@ func Play(ctx context.Context, h *lab.Host, o Options) (*Report, error) {
 			return err
 		}
 		for n := 1; n <= o.Faults; n++ {
-			f := deal.next()
-			if err := r.step(ctx, n, f.kind, f.plan(r.intent, deal.rand)); err != nil {
-				return fmt.Errorf("fault %d of %d, %s: %w", n, o.Faults, f.kind, err)
+			kind, st := script.next()
+			if err := r.step(ctx, n, kind, st); err != nil {
+				return fmt.Errorf("fault %d of %d, %s: %w", n, o.Faults, kind, err)
 			}
 		}
 		return nil
 	})
 	return &r.report, err
-}
-
-// A dealer deals faults like cards: each once, in an order chosen by rand, and
-// then each once again.
-type dealer struct {
-	all, left []fault
-	rand      *rand.Rand
-}
-
-func (d *dealer) next() fault {
-	if len(d.left) == 0 {
-		d.left = append(d.left, d.all...)
-		d.rand.Shuffle(len(d.left), func(i, k int) { d.left[i], d.left[k] = d.left[k], d.left[i] })
-	}
-	f := d.left[0]
-	d.left = d.left[1:]
-	return f
 }
 
 // begin waits until the site is as it should be.
