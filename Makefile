@@ -8,13 +8,19 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PKG  ?= ./...
 ARGS ?=
 
+# What "make chaos" plays: make chaos SEED=7 FAULTS=200 ONLY='tap|MTU'
+SEED   ?= $(shell date +%s)
+FAULTS ?= 100
+KILLS  ?= 100
+ONLY   ?=
+
 # The race detector needs a C compiler, which Go looks for itself.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 # Git refuses root a checkout that is somebody else's; then the version is left out.
 NOVCS = $(if $(shell git rev-parse HEAD 2>/dev/null),,-buildvcs=false)
 
-.PHONY: help build setup test lint demo bench clean
+.PHONY: help build setup test chaos lint demo bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +35,9 @@ test: ## run every test, on a real Open vSwitch where this machine can
 	@scripts/setup.sh --tests
 	@go build -buildvcs=false -o bin/testsum ./internal/testsum
 	@bin/testsum -o bin/test-summary $(RACE) -count=1 $(ARGS) $(PKG)
+
+chaos: setup ## break things under traffic, chosen by SEED, and report what came of it
+	go test $(RACE) -count=1 -timeout=0 -v ./internal/lab/chaos -seed=$(SEED) -faults=$(FAULTS) -kills=$(KILLS) -only='$(ONLY)'
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi

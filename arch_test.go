@@ -28,6 +28,7 @@ var mayImport = map[string]string{
 	"internal/lab":         "",
 	"internal/demo":        "internal/lab ofproto routing",
 	"internal/testsum":     "",
+	"internal/lab/chaos":   "controller internal/lab ofproto ofproto/ofconn ovsdb routing routing/intent",
 }
 
 // pure packages are functions of their arguments; impure is what they must not

@@ -20,6 +20,7 @@ import (
 const (
 	idleRouters = 100
 	manyRouters = 500
+	calm        = 10 * time.Second
 	idleTime    = 30 * time.Second
 	repairs     = 40
 	repairPause = 1100 * time.Millisecond // repairs are limited to one a second in the long run
@@ -135,6 +136,9 @@ func (d *daemon) start(ctx context.Context, topology any) error {
 
 // idle returns the part of a core that the daemon uses while nothing happens.
 func (d *daemon) idle(ctx context.Context) (float64, error) {
+	if err := pause(ctx, calm); err != nil { // what came with the start is over
+		return 0, err
+	}
 	before, err := d.cpu()
 	if err != nil {
 		return 0, err

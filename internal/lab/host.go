@@ -231,6 +231,20 @@ func (h *Host) DialIn(ctx context.Context, netns, network, addr string) (net.Con
 	return conn, err
 }
 
+// ListenPacketIn opens a socket in a named network namespace of the host, at a
+// literal address such as 10.0.1.10:7; network is udp, udp4 or udp6.
+func (h *Host) ListenPacketIn(ctx context.Context, netns, network, addr string) (net.PacketConn, error) {
+	if _, err := netip.ParseAddrPort(addr); err != nil {
+		return nil, fmt.Errorf("listen at %s on a host: %w", addr, err)
+	}
+	var conn net.PacketConn
+	err := inNetns(h.netnsPath(netns), func() (err error) {
+		conn, err = new(net.ListenConfig).ListenPacket(ctx, network, addr)
+		return err
+	})
+	return conn, err
+}
+
 // HTTP returns a client for servers on the host. Their URLs have literal
 // addresses.
 func (h *Host) HTTP() *http.Client {

@@ -142,6 +142,11 @@ func (m *Machine) Dial(ctx context.Context, network, addr string) (net.Conn, err
 	return m.Host.DialIn(ctx, m.Name, network, addr)
 }
 
+// ListenPacket opens a socket in the machine; see [Host.ListenPacketIn].
+func (m *Machine) ListenPacket(ctx context.Context, network, addr string) (net.PacketConn, error) {
+	return m.Host.ListenPacketIn(ctx, m.Name, network, addr)
+}
+
 // Capture starts to record the frames on the machine's interface; see
 // [Host.Capture].
 func (m *Machine) Capture(keep func(Frame) bool) (*Capture, error) {

@@ -25,16 +25,26 @@ func (h *Host) startOVSDaemon(name string, args ...string) (*Process, error) {
 // StartOVS starts an Open vSwitch on the host with an empty database, and
 // returns when it is ready.
 func (h *Host) StartOVS(ctx context.Context) error {
+	if err := h.StartEmptyDatabase(ctx); err != nil {
+		return err
+	}
+	return h.StartSwitch(ctx)
+}
+
+// StartEmptyDatabase starts ovsdb-server, which must not be running, with an
+// empty database instead of what was there.
+func (h *Host) StartEmptyDatabase(ctx context.Context) error {
+	if err := os.Remove(h.databaseFile()); err != nil && !os.IsNotExist(err) {
+		return err
+	}
 	if _, err := h.Run(ctx, "ovsdb-tool", "create", h.databaseFile(), schemaFile); err != nil {
 		return err
 	}
 	if err := h.StartDatabase(ctx); err != nil {
 		return err
 	}
-	if _, err := h.Vsctl(ctx, "--no-wait", "init"); err != nil {
-		return err
-	}
-	return h.StartSwitch(ctx)
+	_, err := h.Vsctl(ctx, "--no-wait", "init")
+	return err
 }
 
 func (h *Host) databaseFile() string { return filepath.Join(h.dir, "conf.db") }

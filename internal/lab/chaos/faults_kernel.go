@@ -1,0 +1,45 @@
+package chaos
+
+import (
+	"context"
+	"math/rand/v2"
+	"strconv"
+)
+
+// Faults of the kernel: what ip(8) can do to namespaces and the taps in them.
+// They take away no more than the way through the namespace.
+
+// ip plans a call of ip(8) about a tap.
+func ip(args func(s *site, netns, tap string) []string) func(*topology, *rand.Rand) step {
+	return func(t *topology, r *rand.Rand) step {
+		x, f, _ := pickInterface(t, r)
+		return step{
+			what: f.TapName(), takes: throughKernel(x.ID, t),
+			do: func(ctx context.Context, s *site) error {
+				_, err := s.Run(ctx, "ip", args(s, x.NamespaceName(), f.TapName())...)
+				return err
+			},
+		}
+	}
+}
+
+var (
+	tapDeleted = ip(func(_ *site, netns, tap string) []string {
+		return []string{"-n", netns, "link", "delete", tap}
+	})
+	tapMoved = ip(func(s *site, netns, tap string) []string { // to where ovs-vswitchd has made it
+		return []string{"-n", netns, "link", "set", tap, "netns", strconv.Itoa(s.Switch().Pid)}
+	})
+	tapTaken = ip(func(s *site, netns, tap string) []string {
+		return []string{"-n", netns, "link", "set", tap, "netns", s.mesh.machines[0].Name}
+	})
+	tapDown = ip(func(_ *site, netns, tap string) []string {
+		return []string{"-n", netns, "link", "set", tap, "down"}
+	})
+	addressesRemoved = ip(func(_ *site, netns, tap string) []string {
+		return []string{"-n", netns, "address", "flush", "dev", tap}
+	})
+	namespaceDeleted = ip(func(_ *site, netns, _ string) []string {
+		return []string{"netns", "delete", netns}
+	})
+)
