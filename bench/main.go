@@ -25,6 +25,8 @@ var benchmarks = []benchmark{
 	{"datapath", datapath},
 	{"programming", programming},
 	{"readback", readback},
+	{"reconcile", reconcile},
+	{"oneport", onePort},
 	{"encoding", encoding},
 	{"scale", scale},
 }

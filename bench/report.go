@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"runtime"
@@ -22,6 +23,12 @@ func (s sample) median() float64 {
 		return t[n/2]
 	}
 	return (t[n/2-1] + t[n/2]) / 2
+}
+
+// quantile returns the smallest value that a share q of all does not exceed.
+func (s sample) quantile(q float64) float64 {
+	t := slices.Sorted(slices.Values(s))
+	return t[max(0, int(math.Ceil(q*float64(len(t))))-1)]
 }
 
 // over returns the ratios of s to t, round by round.
