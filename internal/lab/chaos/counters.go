@@ -135,10 +135,6 @@ func (w *watch) back(p *lab.Process, now scrape) (back []string) {
 			continue
 		}
 		across := w.across != "" && strings.HasPrefix(name, w.across)
-		if across && v == 0 && notYet["counters of a daemon that has no switch yet"] {
-			now.values[name] = before
-			continue
-		}
 		if w.of != p && !across {
 			continue
 		}

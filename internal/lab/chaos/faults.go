@@ -87,22 +87,6 @@ var faults = []fault{
 	{"ARP responder switched", change(toggleARP)},
 }
 
-// Faults that the daemon does not mend yet, and laws that it does not keep.
-// They are left out; a run may ask for the faults.
-var notYet = map[string]bool{
-	"flow deleted":                    true,
-	"flows deleted, some":             true,
-	"flows deleted, all":              true,
-	"flow altered":                    true,
-	"foreign flow beside the way":     true,
-	"foreign flow in the way":         true,
-	"tap deleted":                     true,
-	"tap moved to where nobody looks": true,
-	"namespace deleted":               true,
-
-	"counters of a daemon that has no switch yet": true,
-}
-
 // What a step takes away: everything, the way through a router, that through
 // one of its interfaces, or that through its namespace.
 
