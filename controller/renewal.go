@@ -36,7 +36,7 @@ type portOf struct{ router, port string }
 //
 //	missing → asked → still missing: row removed → asked → row inserted
 //
-// In between the renewal waits for the answer. It is over when the tap is seen.
+// The renewal is over when the tap is seen.
 type renewal struct {
 	withheld bool // the tap's row is not wanted for now
 	ask      int  // of [ovsdb.Client.Ask]; 0: it has yet to be asked
@@ -45,8 +45,39 @@ type renewal struct {
 	until time.Time     // the end of pause
 }
 
-// answered reports whether ovs-vswitchd has done what it was asked about.
-func (r *renewal) answered(s ovsdb.State) bool { return r.ask != 0 && s.CurCfg >= r.ask }
+// A step is what is to be done next for a tap that is not to be seen.
+type step int
+
+const (
+	stepAsk      step = iota // have ovs-vswitchd tell when it has done what the database says
+	stepWait                 // until it tells
+	stepRemove               // make the database be without the row
+	stepInsert               // make the database have the row
+	stepHoldBack             // until the pause is over: it was made anew and has still not been seen
+)
+
+// next returns the step that follows from what the database said before the tap
+// was looked for.
+func (r *renewal) next(s ovsdb.State, now time.Time) step {
+	if r.ask > s.NextCfg { // another database has taken the place of the one that was asked in
+		r.ask = 0
+	}
+	switch {
+	case r.ask == 0:
+		return stepAsk
+	case s.CurCfg < r.ask:
+		return stepWait
+	case r.withheld:
+		r.withheld, r.ask = false, 0
+		return stepInsert
+	case now.Before(r.until):
+		return stepHoldBack
+	}
+	r.withheld, r.ask = true, 0
+	r.pause = min(max(2*r.pause, firstRenewal), lastRenewal)
+	r.until = now.Add(r.pause)
+	return stepRemove
+}
 
 // withheld reports whether the row of a tap is not wanted for now.
 func (p *pass) withheld(router, tap string) bool {
@@ -78,41 +109,39 @@ func (p *pass) missing(ctx context.Context, k portOf) {
 		r = &renewal{}
 		p.renewals[k] = r
 	}
-	switch {
-	case r.ask == 0:
-		p.ask(ctx, r)
-	case !r.answered(p.state):
-	case time.Now().Before(r.until):
+	if p.advance(ctx, k, r) == stepHoldBack {
 		p.problem(k.router, fmt.Sprintf("tap %s is not in the network namespace that ofdvr runs in, although ovs-vswitchd has made it: "+
-			"does ovs-vswitchd run in another one, or does something delete or move the tap? Trying again every %v", k.port, r.pause))
-		p.retry = true
+			"does ovs-vswitchd run in another one, or does something delete the tap? It is made anew every %v", k.port, r.pause))
 		return
-	default:
-		p.log.Warn("tap is gone, having it made anew", zap.String("router", k.router), zap.String("port", k.port))
-		r.withheld, r.ask = true, 0
-		r.pause = min(max(2*r.pause, firstRenewal), lastRenewal)
-		r.until = time.Now().Add(r.pause)
-		p.again = true
 	}
-	p.problem(k.router, fmt.Sprintf("tap %s is gone: it is made anew when ovs-vswitchd answers", k.port))
+	p.problem(k.router, fmt.Sprintf("tap %s is gone: it is made anew as soon as ovs-vswitchd answers", k.port))
 }
 
 // renew takes withheld taps further, now that the database has no row of theirs.
 func (p *pass) renew(ctx context.Context) {
 	maps.DeleteFunc(p.renewals, func(k portOf, _ *renewal) bool { return !p.wantsTap(k) })
-	for _, r := range p.renewals {
-		if r.ask > p.state.NextCfg { // another database has taken the place of the one that was asked
-			r.ask = 0
-		}
-		switch {
-		case !r.withheld:
-		case r.ask == 0:
-			p.ask(ctx, r)
-		case r.answered(p.state):
-			r.withheld, r.ask = false, 0
-			p.again = true
+	for k, r := range p.renewals {
+		if r.withheld {
+			p.advance(ctx, k, r)
 		}
 	}
+}
+
+// advance does the next step of r, as far as it can be done in this pass.
+func (p *pass) advance(ctx context.Context, k portOf, r *renewal) step {
+	next := r.next(p.state, time.Now())
+	switch next {
+	case stepAsk:
+		p.ask(ctx, r)
+	case stepRemove:
+		p.log.Warn("tap is gone, having it made anew", zap.String("router", k.router), zap.String("port", k.port))
+		p.again = true
+	case stepInsert:
+		p.again = true
+	case stepHoldBack:
+		p.retry = true
+	}
+	return next
 }
 
 // wantsTap reports whether the intent has a tap.
