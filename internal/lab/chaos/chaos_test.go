@@ -13,7 +13,7 @@ import (
 
 var (
 	seed   = flag.Uint64("seed", 1, "decides which faults there are, and of what")
-	faults = flag.Int("faults", 6, "how many faults there are")
+	faults = flag.Int("faults", 12, "how many faults there are")
 	kills  = flag.Int("kills", 5, "how often the daemon is killed")
 	only   = flag.String("only", "", "regular expression that the kinds of faults match")
 )

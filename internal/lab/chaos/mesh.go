@@ -174,8 +174,6 @@ type scope func(*pair) bool
 func nothing(*pair) bool    { return false }
 func everything(*pair) bool { return true }
 
-func (s scope) or(t scope) scope { return func(p *pair) bool { return s(p) || t(p) } }
-
 // passes returns when as many packets more have been sent: it is how faults
 // measure time.
 func (m *mesh) passes(ctx context.Context, packets int) error {

@@ -74,20 +74,24 @@ func (r *run) begin(ctx context.Context) error {
 
 // converge returns when everything is as intended.
 func (r *run) converge(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%v have passed", patience))
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
+	var wrong error
 	for {
 		flows, err := r.inspect(ctx)
 		if err == nil {
 			r.flows = flows
 			return nil
 		}
+		if wrong == nil || ctx.Err() == nil { // else it says no more than that
+			wrong = err
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("not mended after %v: %w", patience, err)
+			return fmt.Errorf("not mended: %w; last: %w", context.Cause(ctx), wrong)
 		}
 	}
 }
