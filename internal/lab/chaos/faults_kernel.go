@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 )
 
 // Faults of the kernel: what ip(8) can do to namespaces and the taps in them.
@@ -17,6 +18,9 @@ func ip(args func(s *site, netns, tap string) []string) func(*topology, *rand.Ra
 			what: f.TapName(), takes: throughKernel(x.ID, t),
 			do: func(ctx context.Context, s *site) error {
 				_, err := s.Run(ctx, "ip", args(s, x.NamespaceName(), f.TapName())...)
+				if err != nil && strings.Contains(err.Error(), "Device or resource busy") {
+					return nil // the daemon has made the namespace anew before ip could remove the name of the old one
+				}
 				return err
 			},
 		}
