@@ -25,7 +25,7 @@ var benchmarks = []benchmark{
 	{"datapath", datapath},
 	{"programming", programming},
 	{"readback", readback},
-	{"reconcile", reconcile},
+	{"reconcile", reconciling},
 	{"oneport", onePort},
 	{"encoding", encoding},
 	{"scale", scale},

@@ -75,9 +75,9 @@ func menders() []*mender {
 
 const mendLimit = "bytes, not decoded; pre-encoded bundle"
 
-// reconcile compares ways to bring a switch of 1,000, 10,000 and 100,000 flows
+// reconciling compares ways to bring a switch of 1,000, 10,000 and 100,000 flows
 // to what it should hold.
-func reconcile(ctx context.Context, rounds int) (section, error) {
+func reconciling(ctx context.Context, rounds int) (section, error) {
 	b, err := newWireBridge(ctx)
 	if err != nil {
 		return "", err

@@ -19,20 +19,32 @@ import (
 // compares the two. It can also fail in ways that Open vSwitch does not show
 // when asked to.
 type fakeSwitch struct {
-	mu     sync.Mutex
-	flows  ofproto.Set
-	strays int
-	limit  int                   // flows that fit; 0: as many as may be
-	tell   func(ofproto.FlowMod) // of what others change; nil: nobody is told
+	mu sync.Mutex
+	fakeState
+	limit int                   // flows that fit; 0: as many as may be
+	tell  func(ofproto.FlowMod) // of what others change; nil: nobody is told
 
 	refuses func(ofproto.Flow) bool         // nil: nothing
 	alters  func(ofproto.Flow) ofproto.Flow // how a flow is stored; nil: as it is
 	lose    int                             // this many commits are applied and not answered
 	bare    bool                            // knows no bundles
 	slave   bool                            // somebody else is master
-	role    ofproto.Role                    // that was given
+}
+
+// A fakeState is what a fakeSwitch holds and what was asked of it.
+type fakeState struct {
+	flows  ofproto.Set
+	strays int
+	role   ofproto.Role // that was given
 
 	reads, commits, programs, mods, purges int
+}
+
+// now returns the state as it is.
+func (s *fakeSwitch) now() fakeState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fakeState
 }
 
 func (s *fakeSwitch) Claim(_ context.Context, role ofproto.Role) error {

@@ -12,21 +12,21 @@ import (
 )
 
 func TestWaitsForIntent(t *testing.T) {
-	sw := &fakeSwitch{flows: flows(flow(1, 1))}
+	sw := &fakeSwitch{fakeState: fakeState{flows: flows(flow(1, 1))}}
 	reconcile(t, sw, Config{}, func(s *subject) {
 		time.Sleep(time.Hour) // virtual
-		if s.last(); s.rep.State != Waiting || sw.role != 0 || sw.reads+sw.commits > 0 {
-			t.Errorf("%v with %d reads and %d commits before anything was wanted", s.rep.State, sw.reads, sw.commits)
+		if s.last(); s.rep.State != Waiting || sw.now().role != 0 || sw.now().reads+sw.now().commits > 0 {
+			t.Errorf("%v with %d reads and %d commits before anything was wanted", s.rep.State, sw.now().reads, sw.now().commits)
 		}
 	})
 }
 
 func TestSendsNothingWhenNothingDiffers(t *testing.T) {
-	sw := &fakeSwitch{flows: flows(flow(1, 1), flow(2, 2))}
+	sw := &fakeSwitch{fakeState: fakeState{flows: flows(flow(1, 1), flow(2, 2))}}
 	reconcile(t, sw, Config{}, func(s *subject) {
 		s.want(1, flows(flow(1, 1), flow(2, 2)))
-		if rep := s.last(); rep.State != Settled || rep.Installed != 2 || rep.Wanted != 2 || rep.Generation != 1 || sw.commits > 0 {
-			t.Errorf("%+v after %d commits", rep, sw.commits)
+		if rep := s.last(); rep.State != Settled || rep.Installed != 2 || rep.Wanted != 2 || rep.Generation != 1 || sw.now().commits > 0 {
+			t.Errorf("%+v after %d commits", rep, sw.now().commits)
 		}
 	})
 }
@@ -37,7 +37,7 @@ func TestSendsNothingWhenNothingDiffers(t *testing.T) {
 func TestQuarantines(t *testing.T) {
 	bad := flow(2, 2)
 	old := flow(2, 4)
-	sw := &fakeSwitch{flows: flows(old), refuses: func(f ofproto.Flow) bool { return f == bad }}
+	sw := &fakeSwitch{fakeState: fakeState{flows: flows(old)}, refuses: func(f ofproto.Flow) bool { return f == bad }}
 	want := flows(flow(1, 1), bad, flow(3, 3))
 	reconcile(t, sw, Config{}, func(s *subject) {
 		s.want(1, want)
@@ -45,16 +45,16 @@ func TestQuarantines(t *testing.T) {
 		if rep.State != Degraded || rep.Installed != 2 || len(rep.Refused) != 1 || rep.Refused[0].Mod.Flow != bad || !errors.Is(rep.Refused[0].Err, ofproto.ErrBadPrereq) {
 			t.Errorf("%+v", rep)
 		}
-		if f, _ := sw.flows.Get(old.FlowKey); f != old {
+		if f, _ := sw.now().flows.Get(old.FlowKey); f != old {
 			t.Errorf("what the refused flow was to replace is now %v", f)
 		}
 		time.Sleep(time.Hour) // virtual
-		if s.last(); sw.commits < 10 || sw.commits > 40 {
-			t.Errorf("%d commits in an hour of refusals", sw.commits)
+		if s.last(); sw.now().commits < 10 || sw.now().commits > 40 {
+			t.Errorf("%d commits in an hour of refusals", sw.now().commits)
 		}
 		sw.set(func() { sw.refuses = nil })
 		time.Sleep(lastRetry)
-		if rep := s.last(); rep.State != Settled || rep.Installed != 3 || len(rep.Refused) != 0 || !sw.flows.Equal(want) {
+		if rep := s.last(); rep.State != Settled || rep.Installed != 3 || len(rep.Refused) != 0 || !sw.now().flows.Equal(want) {
 			t.Errorf("after the switch has become willing: %+v", rep)
 		}
 	})
@@ -67,8 +67,8 @@ func TestRefusalEndsWithItsObject(t *testing.T) {
 		s.want(1, flows(flow(1, 1)))
 		s.last()
 		s.want(2, flows(flow(1, 2)))
-		if rep := s.last(); rep.State != Settled || !sw.flows.Equal(flows(flow(1, 2))) {
-			t.Errorf("%+v, the switch has %v", rep, sw.flows)
+		if rep := s.last(); rep.State != Settled || !sw.now().flows.Equal(flows(flow(1, 2))) {
+			t.Errorf("%+v, the switch has %v", rep, sw.now().flows)
 		}
 	})
 }
@@ -83,10 +83,10 @@ func TestTableFull(t *testing.T) {
 	}
 	reconcile(t, sw, Config{}, func(s *subject) {
 		s.want(1, flows(fs...))
-		if rep := s.last(); rep.State != Degraded || rep.Installed != 100 || len(rep.Refused) != 900 || sw.commits+sw.programs > maxRounds+2 {
-			t.Errorf("%v with %d flows and %d refusals after %d commits", rep.State, rep.Installed, len(rep.Refused), sw.commits+sw.programs)
+		if rep := s.last(); rep.State != Degraded || rep.Installed != 100 || len(rep.Refused) != 900 || sw.now().commits+sw.now().programs > maxRounds+2 {
+			t.Errorf("%v with %d flows and %d refusals after %d commits", rep.State, rep.Installed, len(rep.Refused), sw.now().commits+sw.now().programs)
 		}
-		keep := sw.flows
+		keep := sw.now().flows
 		var half []ofproto.Flow
 		for f := range keep.All() {
 			if len(half) < 50 {
@@ -97,7 +97,7 @@ func TestTableFull(t *testing.T) {
 			half = append(half, flow(2000+i, 1))
 		}
 		s.want(2, flows(half...))
-		if rep := s.last(); rep.State != Settled || !sw.flows.Equal(flows(half...)) {
+		if rep := s.last(); rep.State != Settled || !sw.now().flows.Equal(flows(half...)) {
 			t.Errorf("after half were replaced: %v, %d of %d flows", rep.State, rep.Installed, rep.Wanted)
 		}
 	})
@@ -108,20 +108,20 @@ func TestReadsAfterUnknownOutcome(t *testing.T) {
 	sw := &fakeSwitch{lose: 1}
 	reconcile(t, sw, Config{}, func(s *subject) {
 		s.want(1, flows(flow(1, 1)))
-		if rep := s.last(); rep.State != Settled || rep.Installed != 1 || sw.reads != 2 || sw.mods != 1 {
-			t.Errorf("%+v after %d reads and %d changes", rep, sw.reads, sw.mods)
+		if rep := s.last(); rep.State != Settled || rep.Installed != 1 || sw.now().reads != 2 || sw.now().mods != 1 {
+			t.Errorf("%+v after %d reads and %d changes", rep, sw.now().reads, sw.now().mods)
 		}
 	})
 }
 
 // A switch that knows no bundles is programmed change by change.
 func TestWithoutBundles(t *testing.T) {
-	sw := &fakeSwitch{bare: true, flows: flows(flow(9, 1))}
+	sw := &fakeSwitch{bare: true, fakeState: fakeState{flows: flows(flow(9, 1))}}
 	reconcile(t, sw, Config{}, func(s *subject) {
 		s.want(1, flows(flow(1, 1)))
 		s.want(2, flows(flow(1, 1), flow(2, 2)))
-		if rep := s.last(); rep.State != Settled || sw.commits != 1 || sw.programs == 0 || !sw.flows.Equal(flows(flow(1, 1), flow(2, 2))) {
-			t.Errorf("%+v after %d bundles; the switch has\n%v", rep, sw.commits, sw.flows)
+		if rep := s.last(); rep.State != Settled || sw.now().commits != 1 || sw.now().programs == 0 || !sw.now().flows.Equal(flows(flow(1, 1), flow(2, 2))) {
+			t.Errorf("%+v after %d bundles; the switch has\n%v", rep, sw.now().commits, sw.now().flows)
 		}
 	})
 }
@@ -131,15 +131,15 @@ func TestWithoutBundles(t *testing.T) {
 func TestRepairsDrift(t *testing.T) {
 	want := flows(flow(1, 1), flow(2, 2), flow(3, 3))
 	for _, drift := range []ofproto.FlowMod{del(flow(1, 1)), add(flow(2, 4)), add(flow(2, 3)), add(alien(3, 3)), add(flow(4, 4)), add(alien(5, 5))} {
-		sw := &fakeSwitch{flows: want}
+		sw := &fakeSwitch{fakeState: fakeState{flows: want}}
 		reconcile(t, sw, Config{}, func(s *subject) {
 			sw.set(func() { sw.tell = func(m ofproto.FlowMod) { s.Noticed(update(m)) } })
 			s.want(1, want)
 			s.last()
 			start := time.Now()
 			sw.others(drift)
-			if rep := s.last(); rep.State != Settled || !sw.flows.Equal(want) || sw.mods != 1 || sw.reads != 1 || time.Since(start) > 0 {
-				t.Errorf("%v: %+v after %v, %d changes and %d reads; the switch has\n%v", drift, rep, time.Since(start), sw.mods, sw.reads, sw.flows)
+			if rep := s.last(); rep.State != Settled || !sw.now().flows.Equal(want) || sw.now().mods != 1 || sw.now().reads != 1 || time.Since(start) > 0 {
+				t.Errorf("%v: %+v after %v, %d changes and %d reads; the switch has\n%v", drift, rep, time.Since(start), sw.now().mods, sw.now().reads, sw.now().flows)
 			}
 		})
 	}
@@ -148,15 +148,15 @@ func TestRepairsDrift(t *testing.T) {
 // What nobody tells of is found by the audit.
 func TestAudit(t *testing.T) {
 	want := flows(flow(1, 1), flow(2, 2))
-	sw := &fakeSwitch{flows: want}
+	sw := &fakeSwitch{fakeState: fakeState{flows: want}}
 	reconcile(t, sw, Config{Audit: time.Minute}, func(s *subject) {
 		s.want(1, want)
 		s.last()
 		sw.others(del(flow(1, 1)))
 		sw.set(func() { sw.strays = 2 })
 		time.Sleep(time.Minute)
-		if rep := s.last(); rep.State != Settled || !sw.flows.Equal(want) || sw.mods != 1 || sw.strays != 0 {
-			t.Errorf("%+v after %d changes; the switch has %d groups and\n%v", rep, sw.mods, sw.strays, sw.flows)
+		if rep := s.last(); rep.State != Settled || !sw.now().flows.Equal(want) || sw.now().mods != 1 || sw.now().strays != 0 {
+			t.Errorf("%+v after %d changes; the switch has %d groups and\n%v", rep, sw.now().mods, sw.now().strays, sw.now().flows)
 		}
 	})
 }
@@ -164,7 +164,7 @@ func TestAudit(t *testing.T) {
 // Flows of others stay where the policy says so, unless they are in the way.
 func TestForeignFlows(t *testing.T) {
 	for policy, left := range map[Foreign]int{RemoveForeign: 0, ReportForeign: 3, IgnoreForeign: 3} {
-		sw := &fakeSwitch{flows: flows(alien(1, 1), alien(7, 1), alien(8, 1), flow(9, 1)), strays: 1}
+		sw := &fakeSwitch{fakeState: fakeState{flows: flows(alien(1, 1), alien(7, 1), alien(8, 1), flow(9, 1)), strays: 1}}
 		reconcile(t, sw, Config{Foreign: policy}, func(s *subject) {
 			want := flows(flow(1, 1), flow(2, 2))
 			s.want(1, want)
@@ -172,8 +172,8 @@ func TestForeignFlows(t *testing.T) {
 			if left > 0 {
 				held = want.With(alien(7, 1), alien(8, 1))
 			}
-			if rep := s.last(); rep.State != Settled || rep.Foreign != left || !sw.flows.Equal(held) {
-				t.Errorf("policy %d: %+v; the switch has\n%v", policy, rep, sw.flows)
+			if rep := s.last(); rep.State != Settled || rep.Foreign != left || !sw.now().flows.Equal(held) {
+				t.Errorf("policy %d: %+v; the switch has\n%v", policy, rep, sw.now().flows)
 			}
 			s.want(2, flows(flow(2, 2))) // nothing of theirs is believed to be ours now
 			if rep := s.last(); rep.State != Settled || rep.Foreign != left {
@@ -187,7 +187,7 @@ func TestForeignFlows(t *testing.T) {
 // they stop, the switch gets what is wanted.
 func TestStorm(t *testing.T) {
 	want := flows(flow(1, 1), flow(2, 2))
-	sw := &fakeSwitch{flows: want}
+	sw := &fakeSwitch{fakeState: fakeState{flows: want}}
 	reconcile(t, sw, Config{}, func(s *subject) {
 		sw.set(func() { sw.tell = func(m ofproto.FlowMod) { s.Noticed(update(m)) } })
 		s.want(1, want)
@@ -197,11 +197,11 @@ func TestStorm(t *testing.T) {
 			sw.others(del(flow(1, 1)))
 		}
 		s.last()
-		if most := repairBurst + int(storm/repairInterval) + 1; sw.commits > most || sw.commits < 10 || !s.seen[Paused] {
-			t.Errorf("%d repairs in %v, want at most %d", sw.commits, storm, most)
+		if most := repairBurst + int(storm/repairInterval) + 1; sw.now().commits > most || sw.now().commits < 10 || !s.seen[Paused] {
+			t.Errorf("%d repairs in %v, want at most %d", sw.now().commits, storm, most)
 		}
 		time.Sleep(repairInterval)
-		if rep := s.last(); rep.State != Settled || !sw.flows.Equal(want) {
+		if rep := s.last(); rep.State != Settled || !sw.now().flows.Equal(want) {
 			t.Errorf("after the storm: %+v", rep)
 		}
 		s.want(2, flows(flow(1, 3)))
@@ -229,7 +229,7 @@ func TestUnstableFlow(t *testing.T) {
 		if rep.State != Degraded || len(rep.Refused) != 1 || !errors.As(rep.Refused[0].Err, &unstable) || unstable.Want != odd {
 			t.Fatalf("%+v", rep)
 		}
-		if sent := sw.mods - 1; sent > maxTries {
+		if sent := sw.now().mods - 1; sent > maxTries {
 			t.Errorf("it was sent %d times", sent)
 		}
 		s.want(2, flows(flow(1, 2), flow(2, 2)))
@@ -243,21 +243,21 @@ func TestUnstableFlow(t *testing.T) {
 // when nothing differs.
 func TestStandby(t *testing.T) {
 	want := flows(flow(1, 1))
-	sw := &fakeSwitch{flows: flows(flow(2, 2))}
+	sw := &fakeSwitch{fakeState: fakeState{flows: flows(flow(2, 2))}}
 	reconcile(t, sw, Config{Standby: true}, func(s *subject) {
 		sw.set(func() { sw.tell = func(m ofproto.FlowMod) { s.Noticed(update(m)) } })
 		s.want(1, want)
-		if rep := s.last(); rep.State != Standby || sw.commits > 0 || sw.role != ofproto.RoleSlave {
-			t.Errorf("%+v after %d commits", rep, sw.commits)
+		if rep := s.last(); rep.State != Standby || sw.now().commits > 0 || sw.now().role != ofproto.RoleSlave {
+			t.Errorf("%+v after %d commits", rep, sw.now().commits)
 		}
 		sw.others(del(flow(2, 2)))
 		sw.others(add(flow(1, 1)))
 		s.Lead()
-		if rep := s.last(); rep.State != Settled || sw.commits > 0 || sw.role != ofproto.RoleMaster {
-			t.Errorf("%+v after %d commits", rep, sw.commits)
+		if rep := s.last(); rep.State != Settled || sw.now().commits > 0 || sw.now().role != ofproto.RoleMaster {
+			t.Errorf("%+v after %d commits", rep, sw.now().commits)
 		}
 		sw.others(del(flow(1, 1)))
-		if rep := s.last(); rep.State != Settled || !sw.flows.Equal(want) {
+		if rep := s.last(); rep.State != Settled || !sw.now().flows.Equal(want) {
 			t.Errorf("%+v", rep)
 		}
 	})
@@ -276,7 +276,7 @@ func TestDemoted(t *testing.T) {
 			s.last()
 			sw.set(func() { sw.slave = true })
 			demote(s)
-			if rep := s.last(); rep.State != Standby || !rep.Demoted || !sw.flows.Equal(flows(flow(1, 1))) || len(rep.Refused) > 0 {
+			if rep := s.last(); rep.State != Standby || !rep.Demoted || !sw.now().flows.Equal(flows(flow(1, 1))) || len(rep.Refused) > 0 {
 				t.Errorf("%s: %+v", name, rep)
 			}
 			time.Sleep(demotion)
@@ -301,9 +301,9 @@ func TestConverges(t *testing.T) {
 		told := rapid.Bool().Draw(rt, "others are told of")
 		refused := rapid.IntRange(-1, 5).Draw(rt, "refused body")
 		sw := &fakeSwitch{
-			flows: draw("there before"),
-			bare:  rapid.Bool().Draw(rt, "no bundles"),
-			limit: rapid.SampledFrom([]int{0, 0, 3}).Draw(rt, "limit"),
+			fakeState: fakeState{flows: draw("there before")},
+			bare:      rapid.Bool().Draw(rt, "no bundles"),
+			limit:     rapid.SampledFrom([]int{0, 0, 3}).Draw(rt, "limit"),
 		}
 		sw.refuses = func(f ofproto.Flow) bool { return f.Do == flow(0, refused).Do }
 		problem := "" // is told outside of the bubble, whose end it would prevent
@@ -352,19 +352,19 @@ func TestConverges(t *testing.T) {
 			for _, r := range rep.Refused {
 				refusals[r.Mod.Flow.FlowKey] = true
 			}
-			d := ofproto.Diff(sw.flows, want)
+			d := ofproto.Diff(sw.now().flows, want)
 			for _, fs := range [][]ofproto.Flow{d.Modify, d.Add} {
 				for _, f := range fs {
 					if !refusals[f.FlowKey] {
-						problem = fmt.Sprintf("%v is missing and was not refused; the switch has\n%v", f, sw.flows)
+						problem = fmt.Sprintf("%v is missing and was not refused; the switch has\n%v", f, sw.now().flows)
 					}
 				}
 			}
-			if len(d.Delete) > 0 || sw.strays > 0 || rep.Installed != want.Len()-len(d.Modify)-len(d.Add) {
-				problem = fmt.Sprintf("%d flows and %d groups are left over: %+v", len(d.Delete), sw.strays, rep)
+			if len(d.Delete) > 0 || sw.now().strays > 0 || rep.Installed != want.Len()-len(d.Modify)-len(d.Add) {
+				problem = fmt.Sprintf("%d flows and %d groups are left over: %+v", len(d.Delete), sw.now().strays, rep)
 			}
-			if refused < 0 && sw.limit == 0 && !sw.flows.Equal(want) {
-				problem = fmt.Sprintf("wanted\n%v, the switch has\n%v", want, sw.flows)
+			if refused < 0 && sw.limit == 0 && !sw.now().flows.Equal(want) {
+				problem = fmt.Sprintf("wanted\n%v, the switch has\n%v", want, sw.now().flows)
 			}
 		})
 		if problem != "" {
