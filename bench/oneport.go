@@ -10,6 +10,9 @@ import (
 	"slices"
 	"time"
 
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
 )
@@ -17,8 +20,8 @@ import (
 const portsEachRound = 200
 
 // onePort measures how long one port takes that is added to a router which has
-// 1,000, 10,000 and 100,000 already: from the change to the answer of the switch
-// that its flow is there.
+// 1,000, 10,000 and 100,000 already: from the change of the intent, through the
+// daemon's compiler and reconciler, until the switch has confirmed its flow.
 func onePort(ctx context.Context, rounds int) (section, error) {
 	b, err := newWireBridge(ctx)
 	if err != nil {
@@ -42,7 +45,7 @@ func onePort(ctx context.Context, rounds int) (section, error) {
 			g.p50.spread("%.2f"), fmt.Sprintf("%.2f", g.all.quantile(0.99)),
 			g.limitP50.spread("%.2f"), fmt.Sprintf("%.2f", g.limitAll.quantile(0.99)),
 			g.p50.over(g.limitP50).spread("%.2f"), fmt.Sprintf("%.2f", g.ready.quantile(0.5)), fmt.Sprint(g.memory)})
-		g.limit.nc.Close()
+		g.close()
 	}
 	return table(rows), nil
 }
@@ -53,8 +56,12 @@ type growth struct {
 	router *routing.Router
 	facts  routing.Facts
 	prog   routing.Program
+	gen    uint64
+	rec    *reconcile.Reconciler
+	told   chan reconcile.Report // capacity 100: more than one change leads to
 	limit  *rawConn
 	memory int // bytes of the heap for each flow
+	close  func()
 
 	// Milliseconds: the medians of the rounds, and each single one.
 	p50, limitP50        sample
@@ -68,7 +75,7 @@ func newGrowth(ctx context.Context, b *wireBridge, n int) (*growth, error) {
 	}
 	before := heap()
 	m := grownModel(n)
-	g := &growth{index: routing.NewIndex(m), router: &m.Routers[0], facts: make(routing.Facts)}
+	g := &growth{index: routing.NewIndex(m), router: &m.Routers[0], facts: make(routing.Facts), told: make(chan reconcile.Report, 100)}
 	for i := range g.router.Interfaces {
 		f := &g.router.Interfaces[i]
 		g.facts[f.PatchName()], g.facts[f.TapName()] = ofproto.PortNo(2*i+1), ofproto.PortNo(2*i+2)
@@ -85,9 +92,48 @@ func newGrowth(ctx context.Context, b *wireBridge, n int) (*growth, error) {
 	if !have.Equal(g.prog.Flows) { // a daemon that has just started has both, and the model
 		return nil, fmt.Errorf("switch has other flows than the %d of %d ports", g.prog.Flows.Len(), len(m.Ports))
 	}
-	g.limit, err = b.dialRaw(ctx, "unix")
-	return g, err
+	if g.limit, err = b.dialRaw(ctx, "unix"); err != nil {
+		return nil, err
+	}
+	g.rec = reconcile.New(reconcile.Config{
+		Router: "r1", Switch: reconcile.Connected{Conn: b.conns["unix"]}, Audit: time.Hour,
+		Ours:   func(c ofproto.Cookie) bool { _, ours := routing.RoleOf(c); return ours },
+		Report: func(r reconcile.Report) { g.told <- r }, Recorder: nobody{}, Log: zap.NewNop(),
+	})
+	run, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- g.rec.Run(run) }()
+	g.close = func() {
+		stop()
+		<-ended
+		g.limit.nc.Close()
+	}
+	return g, g.settle(ctx)
 }
+
+// settle wants the program and returns when the switch has confirmed it.
+func (g *growth) settle(ctx context.Context) error {
+	g.gen++
+	g.rec.Want(reconcile.Program{Generation: g.gen, Flows: g.prog.Flows})
+	for {
+		select {
+		case r := <-g.told:
+			if r.Generation == g.gen && r.State == reconcile.Settled {
+				return nil
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// nobody is told what a reconciler does.
+type nobody struct{}
+
+func (nobody) Committed(string, time.Duration, ofproto.Delta, error) {}
+func (nobody) Reconciled(string, time.Duration)                      {}
+func (nobody) SwitchError(string, ofproto.ErrorCode)                 {}
+func (nobody) Drifted(string, int, int, int)                         {}
 
 // heap returns how many bytes of the heap are in use.
 func heap() int {
@@ -133,20 +179,21 @@ func (g *growth) round(ctx context.Context, b *wireBridge, round int) error {
 		return err
 	}
 	runtime.GC()
-	c, first, before := b.conns["unix"], len(g.all), g.prog.Flows
+	first, before := len(g.all), g.prog.Flows
 	for i := range portsEachRound {
 		p := grownPort(200_000 + round*portsEachRound + i)
 		start := time.Now()
 		mods := g.change(routing.Change{Put: []routing.Port{p}})
 		ready := time.Since(start)
-		if err := c.Commit(ctx, mods); err != nil {
+		if err := g.settle(ctx); err != nil {
 			return err
 		}
 		g.all, g.ready = append(g.all, time.Since(start).Seconds()*1000), append(g.ready, ready.Seconds()*1000)
 		if len(mods) != 1 {
 			return fmt.Errorf("one port takes %d changes: %v", len(mods), mods)
 		}
-		if err := c.Commit(ctx, g.change(routing.Change{Delete: []string{p.ID}})); err != nil {
+		g.change(routing.Change{Delete: []string{p.ID}})
+		if err := g.settle(ctx); err != nil {
 			return err
 		}
 		if err := g.addRaw(mods); err != nil {

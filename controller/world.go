@@ -84,7 +84,7 @@ func (c *Controller) compile(w *world) {
 		if st := w.routers[id]; st != nil && st.session != nil {
 			facts := st.session.ports.facts()
 			c.bridgePorts(st.router, facts)
-			st.program = w.index.Compile(st.router, facts)
+			st.program = w.index.Recompile(st.program, st.router, facts)
 			st.gen++
 			st.session.rec.Load().Want(reconcile.Program{Generation: st.gen, Flows: st.program.Flows, Describe: describer(st.program)})
 		}
