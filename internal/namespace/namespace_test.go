@@ -231,6 +231,24 @@ func TestForeignLink(t *testing.T) {
 	}
 }
 
+// A link outside that has the tap's name but is none is left where it is.
+func TestForeignLinkOutside(t *testing.T) {
+	d := fresh(t)
+	putRight(t, d)
+	run(t, "ip", "link", "add", "qr-a", "type", "bridge")
+	settled(t, d)
+	if got := describe(t, d.Name); got != right {
+		t.Errorf("tap is\n%swant\n%s", got, right)
+	}
+	run(t, "ip", "-n", d.Name, "link", "del", "qr-a")
+	if r, err := Ensure(t.Context(), d); len(r.Changed)+len(r.Missing) > 0 || err == nil || !strings.Contains(err.Error(), "no tap") {
+		t.Errorf("Ensure: %+v, %v; want it told", r, err)
+	}
+	if got := run(t, "ip", "-d", "link", "show", "qr-a"); !strings.Contains(got, "bridge") {
+		t.Errorf("qr-a is now %s", got)
+	}
+}
+
 func TestRemove(t *testing.T) {
 	for _, tt := range []struct{ name, spoil, kept string }{
 		{"ours", "", ""},

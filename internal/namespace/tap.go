@@ -37,10 +37,16 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 	if err != nil {
 		return nil, err
 	}
+	foreign := outside != nil && !isTap(outside)
+	if foreign {
+		outside = nil // whoever's it is, ovs-vswitchd has not made it
+	}
 	mark := interfaceMark + t.Interface
 	switch {
 	case inside != nil && !isMarked(inside, interfaceMark):
 		return nil, fmt.Errorf("a link of that name is there already and is not ours: delete or rename it, or choose another name")
+	case inside == nil && foreign:
+		return nil, fmt.Errorf("a link of that name that is no tap is in its place, outside: delete or rename it, or choose another name")
 	case outside == nil && inside == nil:
 		return nil, errNoTap
 	case outside == nil:
@@ -83,6 +89,10 @@ func find(h *netlink.Handle, name string) (netlink.Link, error) {
 	}
 	return l, nil
 }
+
+// isTap reports whether l is what ovs-vswitchd makes of a port of type internal:
+// a tap in the userspace datapath, a device of the datapath's own in the kernel's.
+func isTap(l netlink.Link) bool { return l.Type() == "tuntap" || l.Type() == "openvswitch" }
 
 // isGone reports whether err comes of a link that was deleted meanwhile.
 func isGone(err error) bool { return errors.Is(err, unix.ENODEV) }

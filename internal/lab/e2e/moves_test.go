@@ -264,3 +264,17 @@ func TestDeletedIntegrationBridge(t *testing.T) {
 	s.mended(mendTime, is("port", bluePeer, "tag", "1"), vm1, vm2)
 	s.works(vm1, vm2)
 }
+
+// A link of somebody else's that has a tap's name is left alone. The status tells
+// of it, and the tap comes when it has gone.
+func TestForeignLinkInTheTapsPlace(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	st := startStream(t, vm1, vm2.IP())
+	s.sh("", "ip link add "+blueTap+" type bridge; ip -n "+netns+" link del "+blueTap)
+	s.tells(blueTap, "delete or rename it")
+	s.sh("", "ip link del "+blueTap)
+	s.mended(restartTime, "ip -n "+netns+" link show "+blueTap, vm1, vm2)
+	s.works(vm1, vm2)
+	st.mustBeWhole()
+}
