@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ofdvr/ofdvr/controller/reconcile"
@@ -100,7 +101,7 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 		FlowsRefused:   len(st.report.Refused),
 		FlowsForeign:   st.report.Foreign,
 		State:          disconnected,
-		Problems:       w.lifecycle.Problems[st.router.ID],
+		Problems:       slices.Clone(w.lifecycle.Problems[st.router.ID]), // more are appended
 	}
 	if st.session == nil {
 		r.Problems = append(r.Problems, c.notConnected(st.router))
