@@ -27,8 +27,8 @@ var benchmarks = []benchmark{
 	{"readback", readback},
 	{"reconcile", reconciling},
 	{"oneport", onePort},
-	{"encoding", encoding},
 	{"scale", scale},
+	{"encoding", encoding},
 }
 
 func main() {
