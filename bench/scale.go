@@ -20,7 +20,8 @@ import (
 const (
 	idleRouters = 100
 	manyRouters = 500
-	calm        = 10 * time.Second
+	calm        = 10 * time.Second  // until what came with the start is over
+	collected   = 130 * time.Second // until Go's collector, which runs every two minutes at the latest, has run
 	idleTime    = 30 * time.Second
 	repairs     = 40
 	repairPause = 1100 * time.Millisecond // repairs are limited to one a second in the long run
@@ -73,6 +74,9 @@ func scale(ctx context.Context, _ int) (section, error) {
 			slices.Sort(took)
 			rows = append(rows, []string{fmt.Sprintf("a deleted flow is back, %d times: median, longest", len(took)),
 				fmt.Sprintf("%.1f, %.1f ms", took.median(), took[len(took)-1]), "200 ms"})
+		}
+		if err := pause(ctx, collected); err != nil {
+			return "", err
 		}
 		*c.rss, err = d.memory()
 		d.close()
@@ -136,7 +140,7 @@ func (d *daemon) start(ctx context.Context, topology any) error {
 
 // idle returns the part of a core that the daemon uses while nothing happens.
 func (d *daemon) idle(ctx context.Context) (float64, error) {
-	if err := pause(ctx, calm); err != nil { // what came with the start is over
+	if err := pause(ctx, calm); err != nil {
 		return 0, err
 	}
 	before, err := d.cpu()

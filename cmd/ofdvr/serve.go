@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -106,6 +107,9 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 	hangup := make(chan os.Signal, 1) // one is enough: the file is read after it came
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
+	// The daemon keeps much and makes little anew: half of what it keeps is
+	// enough to lie about, and the collector has little to do all the same.
+	debug.SetGCPercent(50)
 	topology, err := loadTopology(o, log)
 	if err != nil {
 		return err
@@ -243,6 +247,7 @@ func loadTopology(o serveOptions, log *zap.Logger) (controller.Topology, error) 
 		return controller.Topology{}, fmt.Errorf("%s: it has no networks, routers or ports; taking it in would remove everything that ofdvr has made, "+
 			"so nothing was changed: use --allow-empty if you mean it", o.topology)
 	}
+	debug.FreeOSMemory() // reading a file takes several times what it leaves
 	t := controller.Topology{Source: o.topology, Loaded: time.Now(), Model: m}
 	for _, w := range warnings {
 		log.Warn("topology", zap.Stringer("warning", w))

@@ -3,6 +3,7 @@ package ofconn
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/ofdvr/ofdvr/ofproto"
@@ -54,7 +55,7 @@ func (cs *calls) deliver(xid uint32, m ofproto.Message, n int) (bool, error) {
 				return true, ErrTooLong
 			}
 			if cl.deliver(int(xid-cl.first), m) {
-				cs.open = append(cs.open[:i:i], cs.open[i+1:]...)
+				cs.open = slices.Delete(cs.open, i, i+1)
 				close(cl.done)
 			}
 			return true, nil
@@ -69,7 +70,7 @@ func (cs *calls) drop(cl *call) {
 	defer cs.mu.Unlock()
 	for i := range cs.open {
 		if cs.open[i] == cl {
-			cs.open = append(cs.open[:i:i], cs.open[i+1:]...)
+			cs.open = slices.Delete(cs.open, i, i+1)
 			return
 		}
 	}
