@@ -37,6 +37,7 @@ type lifecycle struct {
 	// These are work's.
 	renewals map[portOf]*renewal // taps to be made anew
 	failed   string              // why the database could not be changed the last time, "" if it could
+	doubted  string              // the errors of ports that ovs-vswitchd was last asked about
 
 	mu    sync.Mutex
 	ports map[string]routing.Facts // by router: the ports that its connected bridge has
@@ -196,6 +197,7 @@ func (p *pass) run(ctx context.Context) {
 		return
 	}
 	if p.complete {
+		p.doubt(ctx, res.Problems)
 		p.renew(ctx)
 	}
 	wanted := make(map[string]bool)
@@ -215,6 +217,21 @@ func (p *pass) run(ctx context.Context) {
 	}
 	if p.complete {
 		p.removeNamespaces(wanted)
+	}
+}
+
+// doubt asks ovs-vswitchd once about errors that it has left in the database. They
+// can be over: when a port fails and is put right at once, the failure may be
+// written last (seen with Open vSwitch 3.1). As it answers, it writes what is.
+func (p *pass) doubt(ctx context.Context, problems []ovsdb.Problem) {
+	var errs string
+	for _, problem := range problems {
+		if problem.Kind == ovsdb.SwitchError {
+			errs += problem.Error() + "\n"
+		}
+	}
+	if errs == "" || errs != p.doubted && p.ask(ctx) != 0 {
+		p.doubted = errs
 	}
 }
 

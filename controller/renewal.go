@@ -132,7 +132,7 @@ func (p *pass) advance(ctx context.Context, k portOf, r *renewal) step {
 	next := r.next(p.state, time.Now())
 	switch next {
 	case stepAsk:
-		p.ask(ctx, r)
+		r.ask = p.ask(ctx)
 	case stepRemove:
 		p.log.Warn("tap is gone, having it made anew", zap.String("router", k.router), zap.String("port", k.port))
 		p.again = true
@@ -153,9 +153,10 @@ func (p *pass) wantsTap(k portOf) bool {
 	return slices.ContainsFunc(p.model.Routers[i].Interfaces, func(f routing.Interface) bool { return f.TapName() == k.port })
 }
 
-// ask has ovs-vswitchd tell r when it has done what the database says. What one
-// renewal has asked in a pass, the others have asked, too.
-func (p *pass) ask(ctx context.Context, r *renewal) {
+// ask has ovs-vswitchd tell when it has done what the database says, and returns
+// the number to wait for, 0 if it could not be asked. Once in a pass is enough
+// for all.
+func (p *pass) ask(ctx context.Context) int {
 	if p.asked == 0 {
 		var err error
 		if p.asked, err = p.db.Ask(ctx); err != nil {
@@ -163,5 +164,5 @@ func (p *pass) ask(ctx context.Context, r *renewal) {
 			p.retry = true
 		}
 	}
-	r.ask = p.asked
+	return p.asked
 }
