@@ -104,7 +104,9 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 		Problems:       slices.Clone(w.lifecycle.Problems[st.router.ID]), // more are appended
 	}
 	if st.session == nil {
-		r.Problems = append(r.Problems, c.notConnected(st.router))
+		if !r.Managed || c.lifecycle == nil || len(r.Problems) == 0 { // else the lifecycle knows better
+			r.Problems = append(r.Problems, c.notConnected(st.router))
+		}
 	} else {
 		r.Bridge, r.DatapathID, r.State = st.session.bridge, st.session.dpid.String(), st.report.State.String()
 		for _, name := range st.program.Missing {
