@@ -146,7 +146,7 @@ func (c *core) decide(now time.Time) act {
 		return act{kind: purge}
 	case todo.Len() == 0:
 		c.believe(c.target)
-		c.settled = c.gen
+		c.settled, c.failed = c.gen, 0
 		c.state = Settled
 		if len(c.refused) > 0 {
 			c.state = Degraded
@@ -239,7 +239,6 @@ func (c *core) claimed(now time.Time, err error) {
 		c.fail(now)
 		return
 	}
-	c.failed = 0
 	c.role, c.reread = c.doing.role, true
 }
 
@@ -274,7 +273,7 @@ func (c *core) committed(now time.Time, err error) []*ofproto.RefusedError {
 	switch {
 	case err == nil:
 		c.believe(c.target)
-		c.rounds, c.failed = 0, 0
+		c.rounds = 0
 		for _, ref := range c.refused {
 			if len(d.Delete) > 0 && errors.Is(ref.Err, ofproto.ErrTableFull) {
 				ref.until = now // there is room now
@@ -293,16 +292,27 @@ func (c *core) committed(now time.Time, err error) []*ofproto.RefusedError {
 		c.quarantine(now, refused.Refused)
 		return refused.Refused
 	case errors.Is(err, ofconn.ErrUnknownOutcome):
-		c.have = nil
+		c.unknown(now)
 	case !c.doing.plain && errors.Is(err, ofproto.ErrBadExperimenter):
 		c.bare = true
 	case errors.As(err, &code):
 		c.state = Paused
 		c.fail(now)
 	default:
-		c.have = nil
+		c.unknown(now)
 	}
 	return nil
+}
+
+// unknown takes in that nobody knows how a commit ended: the switch is read
+// again, at once if that did not happen the last time too.
+func (c *core) unknown(now time.Time) {
+	c.have = nil
+	if c.failed++; c.failed > 1 {
+		c.failed--
+		c.state = Paused
+		c.fail(now)
+	}
 }
 
 // without returns mods less those that were refused.

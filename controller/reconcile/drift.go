@@ -115,7 +115,7 @@ func (c *core) hasRead(now time.Time, flows ofproto.Set, strays int) Drift {
 		c.compare(now, flows, quiet)
 	}
 	c.have, c.strays = &flows, strays
-	c.pending, c.reread, c.disturbed, c.failed = nil, false, false, 0
+	c.pending, c.reread, c.disturbed = nil, false, false
 	c.auditAt = now.Add(c.audit)
 	if len(c.tries) > 0 {
 		c.auditAt = now.Add(min(verifyAfter, c.audit))

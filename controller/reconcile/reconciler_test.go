@@ -114,6 +114,18 @@ func TestReadsAfterUnknownOutcome(t *testing.T) {
 	})
 }
 
+// However many answers are lost in a row, the switch is not asked without pause.
+func TestPausesWhenAnswersAreLost(t *testing.T) {
+	sw := &fakeSwitch{lose: 1000, alters: func(f ofproto.Flow) ofproto.Flow { f.Cookie++; return f }} // so that each try differs
+	reconcile(t, sw, Config{}, func(s *subject) {
+		s.want(1, flows(flow(1, 1)))
+		time.Sleep(time.Hour) // virtual
+		if s.last(); sw.now().commits < 10 || sw.now().commits > 40 || !s.seen[Paused] {
+			t.Errorf("%d commits in an hour", sw.now().commits)
+		}
+	})
+}
+
 // A switch that knows no bundles is programmed change by change.
 func TestWithoutBundles(t *testing.T) {
 	sw := &fakeSwitch{bare: true, fakeState: fakeState{flows: flows(flow(9, 1))}}

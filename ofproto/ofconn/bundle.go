@@ -121,8 +121,9 @@ type bundle struct {
 
 	// What the reader's goroutine collects.
 	barrier bool
+	closed  error // why the bundle was not opened: the errors about mods follow from that
 	refused []*ofproto.RefusedError
-	failed  error // an error that is about none of mods
+	failed  error // another error that is about none of mods
 }
 
 func (b *bundle) encode(buf []byte, i int, xid uint32) []byte {
@@ -142,7 +143,9 @@ func (b *bundle) encode(buf []byte, i int, xid uint32) []byte {
 // deliver runs on the reader's goroutine.
 func (b *bundle) deliver(i int, m ofproto.Message) bool {
 	if e, ok := m.(ofproto.ErrorMessage); ok {
-		if 1 <= i && i <= len(b.mods) {
+		if i == 0 {
+			b.closed = e.Code
+		} else if i <= len(b.mods) {
 			b.refused = append(b.refused, &ofproto.RefusedError{Mod: b.mods[i-1], Code: e.Code})
 		} else {
 			b.failed = e.Code
@@ -162,6 +165,9 @@ func (b *bundle) deliver(i int, m ofproto.Message) bool {
 }
 
 func (b *bundle) err() error {
+	if b.closed != nil {
+		return b.closed
+	}
 	if len(b.refused) > 0 {
 		return &CommitError{b.refused}
 	}

@@ -244,6 +244,24 @@ func TestCommitRefused(t *testing.T) {
 	})
 }
 
+// Of a switch that knows no bundles the error says so: it is about none of the
+// changes, although each of them is refused as well.
+func TestCommitWithoutBundles(t *testing.T) {
+	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
+		done, open := commit(t.Context(), c, p)
+		for i := range uint32(4) {
+			p.send(open+i, ofproto.ErrorMessage{Code: ofproto.ErrBadExperimenter})
+		}
+		p.send(open+4, ofproto.BarrierReply{})
+		xid, _ := p.receive() // the discard
+		p.send(xid, ofproto.ErrorMessage{Code: ofproto.ErrBadExperimenter})
+		var refused *ofconn.CommitError
+		if err := <-done; errors.As(err, &refused) || !errors.Is(err, ofproto.ErrBadExperimenter) {
+			t.Errorf("Commit = %v", err)
+		}
+	})
+}
+
 // A change that fails only when the bundle is committed is named too.
 func TestCommitFails(t *testing.T) {
 	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
