@@ -24,7 +24,7 @@ const (
 	collected   = 130 * time.Second // until Go's collector, which runs every two minutes at the latest, has run
 	idleTime    = 30 * time.Second
 	repairs     = 40
-	repairPause = 1100 * time.Millisecond // repairs are limited to one a second in the long run
+	repairPause = 1100 * time.Millisecond // so that the limit on repairs does not count
 )
 
 // scale measures what the daemon costs: a host with few routers and one with

@@ -32,7 +32,7 @@ const (
 
 	// Repairs of what others did: so many at once, then one in so long.
 	repairBurst    = 10
-	repairInterval = time.Second
+	repairInterval = 100 * time.Millisecond
 )
 
 // An act is what to do next.

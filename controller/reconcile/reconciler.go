@@ -98,6 +98,7 @@ type Refusal struct {
 
 const (
 	switchTimeout = 30 * time.Second // for one request to a switch
+	repairsLogged = time.Second      // between two lines about repairs
 	maxLogged     = 10               // refused flows of one commit that are logged one by one
 )
 
@@ -112,7 +113,8 @@ type Reconciler struct {
 
 	describe func(ofproto.Cookie) string
 	since    time.Time // that the wanted program, which is not confirmed, was taken in; else zero
-	drift    Drift     // since the last commit
+	drift    Drift     // that was not logged yet
+	logged   time.Time // when it was
 
 	mu      sync.Mutex
 	mail    mail
@@ -328,6 +330,10 @@ func (r *Reconciler) told(a act, took time.Duration, err error) {
 	fields := []zap.Field{zap.Int("added", len(a.delta.Add)), zap.Int("modified", len(a.delta.Modify)),
 		zap.Int("deleted", len(a.delta.Delete)), zap.Int("total", r.core.target.Len()), zap.Duration("took", took)}
 	if d := r.drift; d.Len() > 0 {
+		if time.Since(r.logged) < repairsLogged {
+			return // the next line counts it
+		}
+		r.logged = time.Now()
 		r.log.Warn("repaired flows that others had changed", append(fields, zap.Int("others_deleted", d.Deleted),
 			zap.Int("others_altered", d.Altered), zap.Int("others_added", d.Added))...)
 		r.drift = Drift{}
