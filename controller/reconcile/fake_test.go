@@ -29,6 +29,7 @@ type fakeSwitch struct {
 	lose    int                             // this many commits are applied and not answered
 	bare    bool                            // knows no bundles
 	slave   bool                            // somebody else is master
+	during  func()                          // is called once, while a commit or a reading is under way
 }
 
 // A fakeState is what a fakeSwitch holds and what was asked of it.
@@ -56,9 +57,22 @@ func (s *fakeSwitch) Claim(_ context.Context, role ofproto.Role) error {
 
 func (s *fakeSwitch) Read(context.Context) (Holdings, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.reads++
-	return Holdings{s.flows, s.strays}, nil
+	held := Holdings{s.flows, s.strays}
+	s.mu.Unlock()
+	s.meanwhile()
+	return held, nil
+}
+
+// meanwhile has others do what they do.
+func (s *fakeSwitch) meanwhile() {
+	s.mu.Lock()
+	during := s.during
+	s.during = nil
+	s.mu.Unlock()
+	if during != nil {
+		during()
+	}
 }
 
 func (s *fakeSwitch) Purge(context.Context) error {
@@ -90,6 +104,7 @@ func (s *fakeSwitch) apply(flows ofproto.Set, m ofproto.FlowMod) ofproto.Set {
 
 // Commit refuses all that cannot be encoded, or the first that does not fit.
 func (s *fakeSwitch) Commit(_ context.Context, mods []ofproto.FlowMod) error {
+	s.meanwhile()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.commits++

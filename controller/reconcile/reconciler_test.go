@@ -157,6 +157,27 @@ func TestRepairsDrift(t *testing.T) {
 	}
 }
 
+// What others do while a commit or a reading is under way is not missed.
+func TestDriftMeanwhile(t *testing.T) {
+	first, then := flows(flow(1, 1), flow(2, 2)), flows(flow(1, 1), flow(2, 3))
+	for what, begin := range map[string]func(*subject){
+		"commit":  func(s *subject) { s.want(2, then) },
+		"reading": func(s *subject) { s.want(2, then); s.Lost() },
+	} {
+		sw := &fakeSwitch{}
+		reconcile(t, sw, Config{}, func(s *subject) {
+			sw.set(func() { sw.tell = func(m ofproto.FlowMod) { s.Noticed(update(m)) } })
+			s.want(1, first)
+			s.last()
+			sw.set(func() { sw.during = func() { sw.others(del(flow(1, 1))) } })
+			begin(s)
+			if rep := s.last(); rep.State != Settled || !sw.now().flows.Equal(then) {
+				t.Errorf("%s: %+v; the switch has\n%v", what, rep, sw.now().flows)
+			}
+		})
+	}
+}
+
 // What nobody tells of is found by the audit.
 func TestAudit(t *testing.T) {
 	want := flows(flow(1, 1), flow(2, 2))
