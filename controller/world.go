@@ -86,7 +86,8 @@ func (c *Controller) compile(w *world) {
 			c.bridgePorts(st.router, facts)
 			st.program = w.index.Recompile(st.program, st.router, facts)
 			st.gen++
-			st.session.rec.Load().Want(reconcile.Program{Generation: st.gen, Flows: st.program.Flows, Describe: describer(st.program)})
+			st.session.rec.Load().Want(reconcile.Program{Generation: st.gen, Flows: st.program.Flows,
+				Foreign: foreignPolicies[st.router.Bridge.ForeignFlows()], Describe: describer(st.program)})
 		}
 	}
 	clear(w.dirty)
@@ -174,7 +175,6 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 	rec := reconcile.New(reconcile.Config{
 		Router:   id,
 		Switch:   reconcile.Connected{Conn: s.conn},
-		Foreign:  foreignPolicies[st.router.Bridge.ForeignFlows()],
 		Ours:     func(c ofproto.Cookie) bool { _, ours := routing.RoleOf(c); return ours },
 		Audit:    audit,
 		Standby:  !w.lead,

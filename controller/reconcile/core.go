@@ -106,11 +106,13 @@ type try struct {
 }
 
 func newCore(cfg Config) core {
-	return core{foreign: cfg.Foreign, ours: cfg.Ours, audit: cfg.Audit, lead: !cfg.Standby, refused: make(map[ofproto.FlowKey]*refusal)}
+	return core{ours: cfg.Ours, audit: cfg.Audit, lead: !cfg.Standby, refused: make(map[ofproto.FlowKey]*refusal)}
 }
 
 // wanted takes in what the switch should hold.
-func (c *core) wanted(gen uint64, flows ofproto.Set) { c.gen, c.want = gen, flows }
+func (c *core) wanted(gen uint64, flows ofproto.Set, foreign Foreign) {
+	c.gen, c.want, c.foreign = gen, flows, foreign
+}
 
 // next returns what to do now.
 func (c *core) next(now time.Time) act {

@@ -229,6 +229,8 @@ type subject struct {
 	mu   sync.Mutex
 	rep  Report
 	seen map[State]bool
+
+	foreign Foreign // of the programs
 }
 
 func (s *subject) last() Report {
@@ -239,7 +241,7 @@ func (s *subject) last() Report {
 }
 
 func (s *subject) want(gen uint64, want ofproto.Set) {
-	s.Want(Program{gen, want, func(ofproto.Cookie) string { return "thing" }})
+	s.Want(Program{gen, want, s.foreign, func(ofproto.Cookie) string { return "thing" }})
 }
 
 // reconcile runs a Reconciler of sw during test, in virtual time.

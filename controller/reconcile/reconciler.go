@@ -61,7 +61,6 @@ type Recorder interface {
 type Config struct {
 	Router  string
 	Switch  Switch
-	Foreign Foreign
 	Ours    func(ofproto.Cookie) bool // whether a flow with this cookie is ours
 	Audit   time.Duration             // from one reading of the switch to the next
 	Standby bool                      // do not lead until [Reconciler.Lead]
@@ -76,6 +75,7 @@ type Config struct {
 type Program struct {
 	Generation uint64 // grows with each change; not 0
 	Flows      ofproto.Set
+	Foreign    Foreign                     // what to do with flows of others
 	Describe   func(ofproto.Cookie) string // the object that a flow serves
 }
 
@@ -204,7 +204,7 @@ func (r *Reconciler) open() {
 	r.mu.Unlock()
 	now := time.Now()
 	if p := m.program; p != nil {
-		r.core.wanted(p.Generation, p.Flows)
+		r.core.wanted(p.Generation, p.Flows, p.Foreign)
 		r.describe = p.Describe
 		if r.since.IsZero() {
 			r.since = now
@@ -238,7 +238,7 @@ func (r *Reconciler) publish() {
 	if rep.equal(r.last) {
 		return
 	}
-	if rep.Foreign > r.last.Foreign && r.cfg.Foreign == ReportForeign {
+	if rep.Foreign > r.last.Foreign && r.core.foreign == ReportForeign {
 		r.log.Warn("the bridge has flows that are not ours, they stay", zap.Int("flows", rep.Foreign))
 	}
 	r.last = rep

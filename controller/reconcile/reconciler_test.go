@@ -198,7 +198,8 @@ func TestAudit(t *testing.T) {
 func TestForeignFlows(t *testing.T) {
 	for policy, left := range map[Foreign]int{RemoveForeign: 0, ReportForeign: 3, IgnoreForeign: 3} {
 		sw := &fakeSwitch{fakeState: fakeState{flows: flows(alien(1, 1), alien(7, 1), alien(8, 1), flow(9, 1)), strays: 1}}
-		reconcile(t, sw, Config{Foreign: policy}, func(s *subject) {
+		reconcile(t, sw, Config{}, func(s *subject) {
+			s.foreign = policy
 			want := flows(flow(1, 1), flow(2, 2))
 			s.want(1, want)
 			held := want
@@ -211,6 +212,11 @@ func TestForeignFlows(t *testing.T) {
 			s.want(2, flows(flow(2, 2))) // nothing of theirs is believed to be ours now
 			if rep := s.last(); rep.State != Settled || rep.Foreign != left {
 				t.Errorf("policy %d: %+v after a change", policy, rep)
+			}
+			s.foreign = RemoveForeign // the policy may change too
+			s.want(3, flows(flow(2, 2)))
+			if rep := s.last(); rep.State != Settled || rep.Foreign != 0 || !sw.now().flows.Equal(flows(flow(2, 2))) || sw.now().strays > 0 {
+				t.Errorf("policy %d, then to remove: %+v; the switch has\n%v", policy, rep, sw.now().flows)
 			}
 		})
 	}
