@@ -183,7 +183,7 @@ func (g *growth) round(ctx context.Context, b *wireBridge, round int) error {
 	for i := range portsEachRound {
 		p := grownPort(200_000 + round*portsEachRound + i)
 		start := time.Now()
-		mods := g.change(routing.Change{Put: []routing.Port{p}})
+		mods := g.change(routing.Change{Put: routing.Model{Ports: []routing.Port{p}}})
 		ready := time.Since(start)
 		if err := g.settle(ctx); err != nil {
 			return err
@@ -192,7 +192,7 @@ func (g *growth) round(ctx context.Context, b *wireBridge, round int) error {
 		if len(mods) != 1 {
 			return fmt.Errorf("one port takes %d changes: %v", len(mods), mods)
 		}
-		g.change(routing.Change{Delete: []string{p.ID}})
+		g.change(routing.Change{Delete: routing.IDs{Ports: []string{p.ID}}})
 		if err := g.settle(ctx); err != nil {
 			return err
 		}

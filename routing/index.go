@@ -44,7 +44,7 @@ func NewIndex(m *Model) *Index {
 		networks[i].Network = n
 	}
 	x := &Index{networks: sorted.Of[members, byNetwork](networks)}
-	return x.With(Change{Put: m.Ports})
+	return x.With(Change{Put: Model{Ports: m.Ports}})
 }
 
 // network returns the network called id and its ports; if there is none, one
@@ -66,12 +66,18 @@ func (x *Index) Port(id string) (Port, bool) {
 	return x.network(h.network).ports.Get(Port{ID: id})
 }
 
-// A Change is of ports. Those whose IDs are in Delete go, if they exist; then
-// those in Put come, each in place of the port with its ID if there is one. Of
-// two in Put with one ID the later one counts.
+// A Change is what becomes of a [Model] in one step. The objects whose IDs are
+// in Delete go, if they exist; then those in Put come, each in place of the
+// object of its kind with its ID if there is one. Of two in Put with one ID the
+// later one counts.
 type Change struct {
-	Put    []Port
-	Delete []string
+	Put    Model
+	Delete IDs
+}
+
+// IDs names objects of a [Model].
+type IDs struct {
+	Networks, Routers, Ports []string
 }
 
 // With returns the Index of the Model that c makes of the indexed one. That
@@ -94,10 +100,10 @@ func (x *Index) With(c Change) *Index {
 			e.leave, left = append(e.leave, Port{ID: id}), append(left, h)
 		}
 	}
-	for _, id := range c.Delete {
+	for _, id := range c.Delete.Ports {
 		leave(id)
 	}
-	for p := range sorted.Of[Port, byID](c.Put).All() {
+	for p := range sorted.Of[Port, byID](c.Put.Ports).All() {
 		leave(p.ID)
 		e := on(p.Network)
 		e.join, joined = append(e.join, p), append(joined, home{p.ID, p.Network})

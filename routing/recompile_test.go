@@ -127,7 +127,7 @@ func drawChange(t *rapid.T, m *routing.Model) (c routing.Change) {
 	id := rapid.Custom(func(t *rapid.T) string {
 		return fmt.Sprint("p", rapid.IntRange(0, len(m.Networks)-1).Draw(t, "n"), rapid.IntRange(0, 5).Draw(t, "p"))
 	})
-	c.Delete = rapid.SliceOfN(id, 0, 2).Draw(t, "delete")
+	c.Delete.Ports = rapid.SliceOfN(id, 0, 2).Draw(t, "delete")
 	ids := rapid.SliceOfNDistinct(id, 0, 3, rapid.ID[string]).Draw(t, "put")
 	type claim struct {
 		network string
@@ -138,7 +138,7 @@ func drawChange(t *rapid.T, m *routing.Model) (c routing.Change) {
 	for _, p := range m.Ports {
 		at[p.ID] = p
 		for _, a := range p.Addresses {
-			if !slices.Contains(ids, p.ID) && !slices.Contains(c.Delete, p.ID) {
+			if !slices.Contains(ids, p.ID) && !slices.Contains(c.Delete.Ports, p.ID) {
 				taken[claim{p.Network, a}] = true
 			}
 		}
@@ -167,10 +167,10 @@ func drawChange(t *rapid.T, m *routing.Model) (c routing.Change) {
 			}
 		}
 		p.Addresses = mine
-		c.Put = append(c.Put, p)
+		c.Put.Ports = append(c.Put.Ports, p)
 	}
-	if len(c.Put) > 0 && rapid.Bool().Draw(t, "twice") { // the first of the two is not valid, and does not count
-		c.Put = append([]routing.Port{{ID: c.Put[0].ID, Network: "none"}}, c.Put...)
+	if len(c.Put.Ports) > 0 && rapid.Bool().Draw(t, "twice") { // the first of the two is not valid, and does not count
+		c.Put.Ports = append([]routing.Port{{ID: c.Put.Ports[0].ID, Network: "none"}}, c.Put.Ports...)
 	}
 	return c
 }
@@ -178,8 +178,8 @@ func drawChange(t *rapid.T, m *routing.Model) (c routing.Change) {
 // changed returns the model that c makes of m.
 func changed(m *routing.Model, c routing.Change) *routing.Model {
 	out := *m
-	out.Ports = slices.DeleteFunc(slices.Clone(m.Ports), func(p routing.Port) bool { return slices.Contains(c.Delete, p.ID) })
-	for _, p := range c.Put {
+	out.Ports = slices.DeleteFunc(slices.Clone(m.Ports), func(p routing.Port) bool { return slices.Contains(c.Delete.Ports, p.ID) })
+	for _, p := range c.Put.Ports {
 		if i := slices.IndexFunc(out.Ports, func(q routing.Port) bool { return q.ID == p.ID }); i >= 0 {
 			out.Ports[i] = p
 		} else {
@@ -234,7 +234,7 @@ func oneMore(t testing.TB, n int) (add func()) {
 	x := routing.NewIndex(m)
 	prog := x.Compile(&m.Routers[0], facts)
 	return func() {
-		next := x.With(routing.Change{Put: []routing.Port{bigPort(n + 300)}}).Recompile(prog, &m.Routers[0], facts)
+		next := x.With(routing.Change{Put: routing.Model{Ports: []routing.Port{bigPort(n + 300)}}}).Recompile(prog, &m.Routers[0], facts)
 		if mods := ofproto.Diff(prog.Flows, next.Flows).Mods(); len(mods) != 1 {
 			t.Fatalf("%d changes for one port: %v", len(mods), mods)
 		}
