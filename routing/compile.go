@@ -73,7 +73,7 @@ func (x *Index) sourceOf(r *Router, facts Facts) source {
 	}
 	for i := range r.Interfaces {
 		f := &r.Interfaces[i]
-		l := leg{Interface: f, network: x.network(f.Network), patch: find(f.PatchName())}
+		l := leg{Interface: f, network: x.members(f.Network), patch: find(f.PatchName())}
 		if r.Fallback == FallbackNamespace {
 			l.tap = find(f.TapName())
 		}
@@ -114,7 +114,7 @@ type compiler struct {
 // A leg is an interface whose port numbers are known.
 type leg struct {
 	*Interface
-	network    members
+	network    *members
 	patch, tap ofproto.PortNo // tap is 0 where there is no fallback
 }
 

@@ -37,6 +37,7 @@ const (
 	KindRouter Kind = iota + 1
 	KindInterface
 	KindPort
+	KindNetwork // has no flows of its own
 )
 
 func (k Kind) String() string {
@@ -47,6 +48,8 @@ func (k Kind) String() string {
 		return "interface"
 	case KindPort:
 		return "port"
+	case KindNetwork:
+		return "network"
 	}
 	return fmt.Sprintf("kind %d", uint8(k))
 }

@@ -1,24 +1,32 @@
 package routing
 
 import (
+	"iter"
+	"slices"
 	"strings"
 
 	"github.com/ofdvr/ofdvr/internal/sorted"
 )
 
-// An Index finds the parts of a [Model] by ID. It is immutable: a change of
-// ports makes another Index, which shares with the first what is equal. To make
-// one takes time in proportion to the Model; to change it, and to compile a
-// router anew, takes time for what is changed and hardly any for the rest.
+// An Index is a [Model] in which everything is found by ID. It is immutable: a
+// change makes another Index, which shares with the first what is equal. To make
+// one takes time in proportion to the Model; to check and to make a change of
+// it, and to compile a router anew, takes time for what is changed and hardly
+// any for the rest. The zero Index has nothing in it.
 type Index struct {
-	networks sorted.Set[members, byNetwork]
+	networks sorted.Set[*members, byNetwork]
+	routers  sorted.Set[*Router, byRouter]
 	homes    sorted.Set[home, byPort]
+	names    sorted.Set[claim, byClaim] // that networks and routers have to share
 }
 
-// members are a network and the ports on it.
+// members are a network and what is on it. They are immutable.
 type members struct {
 	Network
 	ports ports
+	macs  sorted.Set[macOf, byMAC]
+	addrs sorted.Set[addrOf, byAddr]
+	legs  []Leg // by router and its interfaces
 }
 
 type ports = sorted.Set[Port, byID]
@@ -26,35 +34,52 @@ type ports = sorted.Set[Port, byID]
 // A home says which network a port is on.
 type home struct{ port, network string }
 
+// A Leg is an interface of a router.
+type Leg struct {
+	Router *Router
+	*Interface
+}
+
 type (
 	byNetwork struct{}
+	byRouter  struct{}
 	byID      struct{}
 	byPort    struct{}
 )
 
-func (byNetwork) Compare(a, b members) int { return strings.Compare(a.ID, b.ID) }
-func (byID) Compare(a, b Port) int         { return strings.Compare(a.ID, b.ID) }
-func (byPort) Compare(a, b home) int       { return strings.Compare(a.port, b.port) }
+func (byNetwork) Compare(a, b *members) int { return strings.Compare(a.ID, b.ID) }
+func (byRouter) Compare(a, b *Router) int   { return strings.Compare(a.ID, b.ID) }
+func (byID) Compare(a, b Port) int          { return strings.Compare(a.ID, b.ID) }
+func (byPort) Compare(a, b home) int        { return strings.Compare(a.port, b.port) }
 
 // NewIndex returns the Index of m, which must be valid. Neither m nor what it
 // refers to may be changed from then on.
-func NewIndex(m *Model) *Index {
-	networks := make([]members, len(m.Networks))
-	for i, n := range m.Networks {
-		networks[i].Network = n
-	}
-	x := &Index{networks: sorted.Of[members, byNetwork](networks)}
-	return x.With(Change{Put: Model{Ports: m.Ports}})
-}
+func NewIndex(m *Model) *Index { return new(Index).With(Change{Put: *m}) }
 
-// network returns the network called id and its ports; if there is none, one
-// without ports.
-func (x *Index) network(id string) members {
-	key := members{Network: Network{ID: id}}
+// members returns the network called id and what is on it; if there is none, one
+// on which there is nothing.
+func (x *Index) members(id string) *members {
+	key := &members{Network: Network{ID: id}}
 	if n, ok := x.networks.Get(key); ok {
 		return n
 	}
 	return key
+}
+
+// Network returns the network called id.
+func (x *Index) Network(id string) (Network, bool) {
+	n, ok := x.networks.Get(&members{Network: Network{ID: id}})
+	if !ok {
+		return Network{}, false
+	}
+	return n.Network, true
+}
+
+// Router returns the router called id, which must not be changed, or nil if
+// there is none. It is the same as long as the router is.
+func (x *Index) Router(id string) *Router {
+	r, _ := x.routers.Get(&Router{ID: id})
+	return r
 }
 
 // Port returns the port called id.
@@ -63,7 +88,59 @@ func (x *Index) Port(id string) (Port, bool) {
 	if !ok {
 		return Port{}, false
 	}
-	return x.network(h.network).ports.Get(Port{ID: id})
+	return x.members(h.network).ports.Get(Port{ID: id})
+}
+
+// Len returns how many networks, routers and ports there are.
+func (x *Index) Len() (networks, routers, ports int) {
+	return x.networks.Len(), x.routers.Len(), x.homes.Len()
+}
+
+// Networks returns the networks whose ID is not less than from, by ID.
+func (x *Index) Networks(from string) iter.Seq[Network] {
+	return func(yield func(Network) bool) {
+		for n := range x.networks.From(&members{Network: Network{ID: from}}) {
+			if !yield(n.Network) {
+				return
+			}
+		}
+	}
+}
+
+// Routers returns the routers whose ID is not less than from, by ID. They must
+// not be changed.
+func (x *Index) Routers(from string) iter.Seq[*Router] { return x.routers.From(&Router{ID: from}) }
+
+// Ports returns the ports whose ID is not less than from, by ID.
+func (x *Index) Ports(from string) iter.Seq[Port] {
+	return func(yield func(Port) bool) {
+		for h := range x.homes.From(home{port: from}) {
+			if p, ok := x.members(h.network).ports.Get(Port{ID: h.port}); ok && !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// PortsOn returns the ports on a network whose ID is not less than from, by ID.
+func (x *Index) PortsOn(network, from string) iter.Seq[Port] {
+	return x.members(network).ports.From(Port{ID: from})
+}
+
+// Legs returns the interfaces that routers have on a network.
+func (x *Index) Legs(network string) []Leg { return x.members(network).legs }
+
+// Model returns everything, by ID. What it refers to must not be changed.
+func (x *Index) Model() *Model {
+	m := new(Model)
+	networks, routers, ports := x.Len()
+	m.Networks, m.Routers, m.Ports = make([]Network, 0, networks), make([]Router, 0, routers), make([]Port, 0, ports)
+	m.Networks = slices.AppendSeq(m.Networks, x.Networks(""))
+	for r := range x.Routers("") {
+		m.Routers = append(m.Routers, *r)
+	}
+	m.Ports = slices.AppendSeq(m.Ports, x.Ports(""))
+	return m
 }
 
 // A Change is what becomes of a [Model] in one step. The objects whose IDs are
@@ -80,39 +157,63 @@ type IDs struct {
 	Networks, Routers, Ports []string
 }
 
+// Len returns how many objects c is about.
+func (c *Change) Len() int { return c.Put.Len() + c.Delete.Len() }
+
+// Len returns the number of objects.
+func (m *Model) Len() int { return len(m.Networks) + len(m.Routers) + len(m.Ports) }
+
+// Len returns the number of IDs.
+func (i *IDs) Len() int { return len(i.Networks) + len(i.Routers) + len(i.Ports) }
+
 // With returns the Index of the Model that c makes of the indexed one. That
-// Model must be valid, and what c refers to may not be changed from then on.
+// Model must be valid, see [Index.Check], and what c refers to may not be
+// changed from then on.
 func (x *Index) With(c Change) *Index {
-	type edit struct{ leave, join []Port }
-	edits := make(map[string]*edit) // by network
-	on := func(network string) *edit {
-		e := edits[network]
-		if e == nil {
-			e = &edit{}
-			edits[network] = e
+	w := work{x: x, edits: make(map[string]*edit)}
+	w.networks(c.Delete.Networks, c.Put.Networks)
+	w.routers(c.Delete.Routers, c.Put.Routers)
+	w.ports(c.Delete.Ports, c.Put.Ports)
+	return w.done()
+}
+
+// Touched returns the routers to which c matters, those that it brings and those
+// that it takes included, in no order and some perhaps more than once.
+func (x *Index) Touched(c Change) []string {
+	var out []string
+	on := func(network string) {
+		for _, l := range x.Legs(network) {
+			out = append(out, l.Router.ID)
 		}
-		return e
 	}
-	var left, joined []home
-	leave := func(id string) {
+	for _, id := range c.Delete.Networks {
+		on(id)
+	}
+	for i := range c.Put.Networks {
+		on(c.Put.Networks[i].ID)
+	}
+	out = append(out, c.Delete.Routers...)
+	for i := range c.Put.Routers {
+		out = append(out, c.Put.Routers[i].ID)
+	}
+	last := ""
+	port := func(network string) {
+		if network != last { // mostly they are on the same
+			on(network)
+			last = network
+		}
+	}
+	moved := func(id string) {
 		if h, ok := x.homes.Get(home{port: id}); ok {
-			e := on(h.network)
-			e.leave, left = append(e.leave, Port{ID: id}), append(left, h)
+			port(h.network)
 		}
 	}
 	for _, id := range c.Delete.Ports {
-		leave(id)
+		moved(id)
 	}
-	for p := range sorted.Of[Port, byID](c.Put.Ports).All() {
-		leave(p.ID)
-		e := on(p.Network)
-		e.join, joined = append(e.join, p), append(joined, home{p.ID, p.Network})
+	for i := range c.Put.Ports {
+		moved(c.Put.Ports[i].ID)
+		port(c.Put.Ports[i].Network)
 	}
-	touched := make([]members, 0, len(edits))
-	for id, e := range edits {
-		n := x.network(id)
-		n.ports = n.ports.Without(e.leave...).With(e.join...)
-		touched = append(touched, n)
-	}
-	return &Index{x.networks.With(touched...), x.homes.Without(left...).With(joined...)}
+	return out
 }

@@ -49,7 +49,7 @@ func (x *Index) Recompile(prev Program, r *Router, facts Facts) Program {
 // differsInPorts reports whether s and t differ in nothing but the ports of
 // their networks.
 func (s source) differsInPorts(t source) bool {
-	return t.router != nil && reflect.DeepEqual(s.router, t.router) &&
+	return t.router != nil && (s.router == t.router || reflect.DeepEqual(s.router, t.router)) &&
 		slices.EqualFunc(s.legs, t.legs, func(l, m leg) bool {
 			return l.ID == m.ID && l.network.Network == m.network.Network && l.patch == m.patch && l.tap == m.tap
 		})

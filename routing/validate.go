@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/ofdvr/ofdvr/ofproto"
@@ -38,39 +39,106 @@ var ErrUnknownNetwork = errors.New("unknown network")
 // [*PathError]s in the order of m: networks, routers with their interfaces,
 // ports. Of two objects that contradict each other the later is wrong. The time
 // it takes grows with the size of m as sorting does.
-func (m *Model) Validate() error {
+func (m *Model) Validate() error { return new(Index).Check(Change{Put: *m}) }
+
+// Check reports everything that makes c impossible for the indexed Model, which
+// is valid, as a join of [*PathError]s: first for c.Put, as [Model.Validate]
+// does and with paths in it, then for c.Delete, with paths such as
+// "delete.networks[0]". What c replaces or deletes is in nobody's way. A network
+// to which others refer cannot be deleted: that is an [*InUseError]. Without an
+// error, the Model of [Index.With] is valid. The time it takes depends on c, and
+// for networks that are deleted on what is on them.
+func (x *Index) Check(c Change) error {
 	v := validator{
-		networks: make(map[string]bool, len(m.Networks)),
-		macs:     make(map[onNetwork[ofproto.MAC]]owner, len(m.Ports)),
-		addrs:    make(map[onNetwork[netip.Addr]]owner, len(m.Ports)),
+		base:     x,
+		networks: make(map[string]bool, len(c.Put.Networks)),
+		macs:     make(map[onNetwork[ofproto.MAC]]owner, len(c.Put.Ports)),
+		addrs:    make(map[onNetwork[netip.Addr]]owner, len(c.Put.Ports)),
 	}
-	for i := range m.Networks {
-		v.networks[m.Networks[i].ID] = true
+	for _, id := range c.Delete.Networks {
+		v.networks[id] = false
 	}
-	v.checkNetworks(m.Networks)
-	v.checkRouters(m.Routers)
-	v.checkPorts(m.Ports)
+	for i := range c.Put.Networks {
+		v.networks[c.Put.Networks[i].ID] = true
+	}
+	v.leaves(&c)
+	v.checkNetworks(c.Put.Networks)
+	v.checkRouters(c.Put.Routers)
+	v.checkPorts(c.Put.Ports)
+	v.checkDeleted(c.Delete.Networks)
 	return errors.Join(v.errs...)
 }
 
 // A validator collects what is wrong, and who owns what must not be shared.
 type validator struct {
-	errs     []error
-	networks map[string]bool
-	macs     map[onNetwork[ofproto.MAC]]owner
-	addrs    map[onNetwork[netip.Addr]]owner
-	names    nameTable
+	errs []error
+
+	base     *Index          // what there is besides
+	gone     map[owner]bool  // objects of base that are replaced or deleted
+	networks map[string]bool // those that are put, and, false, those that go
+
+	macs  map[onNetwork[ofproto.MAC]]owner
+	addrs map[onNetwork[netip.Addr]]owner
+	names nameTable
+}
+
+// leaves notes which objects of the base c replaces or deletes.
+func (v *validator) leaves(c *Change) {
+	v.gone = make(map[owner]bool)
+	network := func(id string) {
+		if _, ok := v.base.Network(id); ok {
+			v.gone[owner{KindNetwork, id}] = true
+		}
+	}
+	router := func(id string) {
+		r := v.base.Router(id)
+		if r == nil {
+			return
+		}
+		v.gone[owner{KindRouter, id}] = true
+		for i := range r.Interfaces {
+			v.gone[owner{KindInterface, r.Interfaces[i].ID}] = true
+		}
+	}
+	port := func(id string) {
+		if _, ok := v.base.homes.Get(home{port: id}); ok {
+			v.gone[owner{KindPort, id}] = true
+		}
+	}
+	for _, id := range c.Delete.Networks {
+		network(id)
+	}
+	for i := range c.Put.Networks {
+		network(c.Put.Networks[i].ID)
+	}
+	for _, id := range c.Delete.Routers {
+		router(id)
+	}
+	for i := range c.Put.Routers {
+		router(c.Put.Routers[i].ID)
+	}
+	for _, id := range c.Delete.Ports {
+		port(id)
+	}
+	for i := range c.Put.Ports {
+		port(c.Put.Ports[i].ID)
+	}
+}
+
+// claimed returns who in the base has claimed value, unless it is replaced or
+// deleted.
+func (v *validator) claimed(kind claimKind, value string) (claim, bool) {
+	who := KindRouter
+	if kind == vlanTag {
+		who = KindNetwork
+	}
+	return v.base.claimed(kind, value, func(c claim) bool { return !v.gone[owner{who, c.by}] })
 }
 
 type onNetwork[T comparable] struct {
 	network string
 	value   T
 }
-
-// An owner is an object in the words of an error message.
-type owner struct{ kind, id string }
-
-func (o owner) String() string { return fmt.Sprintf("%s %q", o.kind, o.id) }
 
 // A path is where an error is; it becomes text only if there is one.
 type path struct {
@@ -110,12 +178,14 @@ func (v *validator) checkNetworks(networks []Network) {
 	vlans := make(map[uint16]string)
 	for i := range networks {
 		n, p := &networks[i], path{kind: networkPath, i: i}
-		v.checkID(p, owner{"network", n.ID}, ids)
+		v.checkID(p, owner{KindNetwork, n.ID}, ids)
 		if n.VLAN != 0 {
 			if n.VLAN > MaxVLAN {
 				v.bad(p, "vlan", "vlan %d is outside %d–%d", n.VLAN, MinVLAN, MaxVLAN)
 			} else if other, used := vlans[n.VLAN]; used && other != n.ID {
 				v.bad(p, "vlan", "vlan %d is already used by network %q", n.VLAN, other)
+			} else if c, used := v.claimed(vlanTag, vlanValue(n.VLAN)); used {
+				v.bad(p, "vlan", "vlan %d is already used by network %q", n.VLAN, c.by)
 			} else {
 				vlans[n.VLAN] = n.ID
 			}
@@ -131,13 +201,16 @@ func (v *validator) checkRouters(routers []Router) {
 	ifaceIDs := make(map[string]bool)
 	for i := range routers {
 		r, p := &routers[i], path{kind: routerPath, router: i}
-		v.checkID(p, owner{"router", r.ID}, ids)
+		v.checkID(p, owner{KindRouter, r.ID}, ids)
 		v.checkBridge(p, r)
 		overlaps := overlaps(r.Interfaces)
 		for j := range r.Interfaces {
 			f, p := &r.Interfaces[j], path{kind: ifacePath, router: i, iface: j}
-			who := owner{"interface", f.ID}
+			who := owner{KindInterface, f.ID}
 			v.checkID(p, who, ifaceIDs)
+			if c, used := v.claimed(interfaceID, f.ID); used {
+				v.bad(p, "id", "there is already an %v, of router %q", who, c.by)
+			}
 			v.checkNetwork(p, f.Network)
 			v.checkMAC(p, who, f.Network, f.MAC)
 			v.checkPrefixes(p, who, f, overlaps[j])
@@ -150,7 +223,7 @@ func (v *validator) checkPorts(ports []Port) {
 	ids := make(map[string]bool, len(ports))
 	for i := range ports {
 		q, p := &ports[i], path{kind: portPath, i: i}
-		who := owner{"port", q.ID}
+		who := owner{KindPort, q.ID}
 		v.checkID(p, who, ids)
 		v.checkNetwork(p, q.Network)
 		v.checkMAC(p, who, q.Network, q.MAC)
@@ -197,9 +270,17 @@ func (v *validator) checkNetwork(p path, id string) {
 	switch {
 	case id == "":
 		v.bad(p, "network", "no network is given")
-	case !v.networks[id]:
+	case !v.hasNetwork(id):
 		v.bad(p, "network", "%w %q", ErrUnknownNetwork, id)
 	}
+}
+
+func (v *validator) hasNetwork(id string) bool {
+	has, decided := v.networks[id]
+	if !decided {
+		_, has = v.base.Network(id)
+	}
+	return has
 }
 
 func (v *validator) checkMAC(p path, who owner, network string, mac ofproto.MAC) {
@@ -214,7 +295,13 @@ func (v *validator) checkMAC(p path, who owner, network string, mac ofproto.MAC)
 		return
 	}
 	key := onNetwork[ofproto.MAC]{network, mac}
-	if other, used := v.macs[key]; used {
+	other, used := v.macs[key]
+	if !used {
+		var m macOf
+		m, used = v.base.members(network).macs.Get(macOf{mac: mac})
+		other, used = m.owner, used && !v.gone[m.owner]
+	}
+	if used {
 		v.bad(p, "mac", "mac %v is already used by %v on network %q", mac, other, network)
 		return
 	}
@@ -227,17 +314,70 @@ func (v *validator) claim(p path, k int, who owner, network string, a netip.Addr
 		return
 	}
 	key := onNetwork[netip.Addr]{network, a}
-	if other, used := v.addrs[key]; used {
+	other, used := v.addrs[key]
+	if !used {
+		var o addrOf
+		o, used = v.base.members(network).addrs.Get(addrOf{addr: a})
+		other, used = o.owner, used && !v.gone[o.owner]
+	}
+	if used {
 		v.bad(p, elem("addresses", k), "address %v is already used by %v on network %q", a, other, network)
 		return
 	}
 	v.addrs[key] = who
 }
 
+// checkDeleted checks that nothing will refer to the networks that go.
+func (v *validator) checkDeleted(networks []string) {
+	for i, id := range networks {
+		if v.networks[id] {
+			continue // it is put again
+		}
+		var by []Object
+		for _, l := range v.base.Legs(id) {
+			if who := (owner{KindInterface, l.ID}); !v.gone[who] {
+				by = append(by, Object{KindInterface, l.ID, l.ID})
+			}
+		}
+		for p := range v.base.PortsOn(id, "") {
+			if !v.gone[owner{KindPort, p.ID}] {
+				by = append(by, Object{Kind: KindPort, ID: p.ID})
+			}
+		}
+		if len(by) > 0 {
+			v.errs = append(v.errs, &PathError{elem("delete.networks", i), &InUseError{id, by}})
+		}
+	}
+}
+
+// An InUseError says that a network cannot be deleted because objects that stay
+// are on it: interfaces and ports.
+type InUseError struct {
+	Network string
+	By      []Object
+}
+
+func (e *InUseError) Error() string {
+	const most = 5
+	var b strings.Builder
+	for i, o := range e.By {
+		switch {
+		case i == most:
+			fmt.Fprintf(&b, " and %d more", len(e.By)-most)
+		case i < most:
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			fmt.Fprintf(&b, "%v %q", o.Kind, o.ID)
+		}
+	}
+	return fmt.Sprintf("network %q is in use by %s", e.Network, &b)
+}
+
 func elem(key string, i int) string { return fmt.Sprintf("%s[%d]", key, i) }
 
-func article(noun string) string {
-	if noun == "interface" {
+func article(k Kind) string {
+	if k == KindInterface {
 		return "an"
 	}
 	return "a"

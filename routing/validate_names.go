@@ -13,7 +13,7 @@ import (
 // must differ only from those of the same bridge, and two bridges may have one
 // name if datapath IDs tell them apart.
 type nameTable struct {
-	links      map[string]string    // made by ofdvr: name → whose, in words
+	links      map[string]link      // made by ofdvr, by name
 	external   map[extPort]string   // ports of external bridges
 	namespaces map[string]string    // → router ID
 	bridges    map[string][]*Router // by name, one for each datapath ID or without
@@ -27,7 +27,7 @@ type extPort struct {
 
 func (t *nameTable) init() {
 	if t.links == nil {
-		t.links = make(map[string]string)
+		t.links = make(map[string]link)
 		t.external = make(map[extPort]string)
 		t.namespaces = make(map[string]string)
 		t.bridges = make(map[string][]*Router)
@@ -48,16 +48,22 @@ func (v *validator) checkBridge(p path, r *Router) {
 		}
 	} else if err := checkIfname(name); err != nil {
 		v.bad(p, "bridge.name", "%w", err)
-	} else if other := t.sameBridge(r, name); other != "" {
+	} else if other := v.sameBridge(r, name); other != "" {
 		v.bad(p, "bridge.name", "bridge %q is already used by %s", name, other)
 	} else {
 		t.bridges[name] = append(t.bridges[name], r)
 		if r.Bridge.Managed {
-			t.links[name] = fmt.Sprintf("the bridge of router %q", r.ID)
+			t.links[name] = link{bridgeLink, owner{KindRouter, r.ID}}
 		}
 	}
 	if id := r.DPID(); id != 0 {
-		if other, used := t.dpids[id]; used {
+		other, used := t.dpids[id]
+		if !used {
+			var c claim
+			c, used = v.claimed(datapathID, dpidValue(id))
+			other = c.by
+		}
+		if used {
 			if other != r.ID { // a second router of one ID is reported as that
 				v.bad(p, "bridge.datapath_id", "datapath ID %v is already used by router %q", id, other)
 			}
@@ -70,20 +76,40 @@ func (v *validator) checkBridge(p path, r *Router) {
 // sameBridge says who else uses the bridge called name, "" if nobody does. A
 // managed bridge and any link made by ofdvr share one switch; an external one
 // is another bridge if both datapath IDs are known and differ.
-func (t *nameTable) sameBridge(r *Router, name string) string {
-	for _, other := range t.bridges[name] {
-		switch {
-		case other.ID == r.ID && !explicit(other, r):
-			// A second router of one ID is reported as that.
-		case r.Bridge.Managed && other.Bridge.Managed,
-			r.DPID() == 0, other.DPID() == 0, r.DPID() == other.DPID():
+func (v *validator) sameBridge(r *Router, name string) string {
+	same := func(other *Router) bool {
+		return r.Bridge.Managed && other.Bridge.Managed ||
+			r.DPID() == 0 || other.DPID() == 0 || r.DPID() == other.DPID()
+	}
+	here := v.names.bridges[name]
+	for _, other := range here {
+		if other.ID == r.ID && !explicit(other, r) {
+			continue // a second router of one ID is reported as that
+		}
+		if same(other) {
 			return fmt.Sprintf("router %q", other.ID)
 		}
 	}
-	if r.Bridge.Managed && len(t.bridges[name]) == 0 {
-		return t.links[name]
+	if c, used := v.base.claimed(bridgeName, name, func(c claim) bool {
+		return !v.gone[owner{KindRouter, c.by}] && same(v.base.Router(c.by))
+	}); used {
+		return fmt.Sprintf("router %q", c.by)
+	}
+	if r.Bridge.Managed && len(here) == 0 {
+		if l, used := v.linkCalled(name); used {
+			return l.String()
+		}
 	}
 	return ""
+}
+
+// linkCalled returns the link that has a name.
+func (v *validator) linkCalled(name string) (link, bool) {
+	if l, used := v.names.links[name]; used {
+		return l, true
+	}
+	c, used := v.claimed(linkName, name)
+	return c.link, used
 }
 
 func explicit(a, b *Router) bool { return a.Bridge.Name != "" || b.Bridge.Name != "" }
@@ -100,6 +126,9 @@ func (v *validator) checkNamespace(p path, r *Router) {
 		return
 	}
 	other, used := v.names.namespaces[name]
+	if c, claimed := v.claimed(namespaceName, name); !used && claimed {
+		other, used = c.by, true
+	}
 	switch {
 	case !used:
 		v.names.namespaces[name] = r.ID
@@ -120,11 +149,11 @@ func (v *validator) checkInterfaceNames(p path, r *Router, f *Interface) {
 	if f.ID == "" { // reported, and nothing can be derived
 		return
 	}
-	v.checkLink(p, "patch_port", f.PatchName(), "the patch port", f)
+	v.checkLink(p, "patch_port", f.PatchName(), patchLink, f)
 	if hasTap {
-		v.checkLink(p, "tap_port", f.TapName(), "the tap", f)
+		v.checkLink(p, "tap_port", f.TapName(), tapLink, f)
 	}
-	v.checkLink(p, "id", f.PeerName(), "the patch port on the integration bridge", f)
+	v.checkLink(p, "id", f.PeerName(), peerLink, f)
 }
 
 func (v *validator) checkExternalPort(p path, r *Router, f *Interface, key, name string) {
@@ -152,12 +181,12 @@ func (v *validator) checkLink(p path, key, name, what string, f *Interface) {
 		v.bad(p, key, "%w", err)
 		return
 	}
-	whose := fmt.Sprintf("%s of interface %q", what, f.ID)
-	switch other, used := v.names.links[name]; {
+	whose := link{what, owner{KindInterface, f.ID}}
+	switch other, used := v.linkCalled(name); {
 	case !used:
 		v.names.links[name] = whose
 	case other != whose: // else a second interface of one ID is reported as that
-		v.bad(p, key, "the name %q for %s is already used by %s", name, what, other)
+		v.bad(p, key, "the name %q for %s is already used by %v", name, what, other)
 	}
 }
 

@@ -80,6 +80,26 @@ func (s Set[E, O]) All() iter.Seq[E] {
 	}
 }
 
+// From returns the elements whose key is not less than that of key, in order.
+func (s Set[E, O]) From(key E) iter.Seq[E] {
+	return func(yield func(E) bool) {
+		if s.n == 0 {
+			return
+		}
+		var o O
+		n := s.chunkOf(key)
+		i, _ := slices.BinarySearchFunc(s.chunks[n], key, o.Compare)
+		for _, c := range s.chunks[n:] {
+			for _, e := range c[i:] {
+				if !yield(e) {
+					return
+				}
+			}
+			i = 0
+		}
+	}
+}
+
 // Get returns the element with the key of key.
 func (s Set[E, O]) Get(key E) (e E, ok bool) {
 	if s.n == 0 {

@@ -1,0 +1,149 @@
+package routing
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+)
+
+// What only one object may have is known by who has it: MAC and IP addresses on
+// a network in its [members], all else in the [Index] as claims.
+
+// An owner is an object in the words of an error message.
+type owner struct {
+	kind Kind
+	id   string
+}
+
+func (o owner) String() string { return fmt.Sprintf("%v %q", o.kind, o.id) }
+
+type macOf struct {
+	mac ofproto.MAC
+	owner
+}
+
+type addrOf struct {
+	addr netip.Addr
+	owner
+}
+
+type (
+	byMAC   struct{}
+	byAddr  struct{}
+	byClaim struct{}
+)
+
+func (byMAC) Compare(a, b macOf) int   { return bytes.Compare(a.mac[:], b.mac[:]) }
+func (byAddr) Compare(a, b addrOf) int { return a.addr.Compare(b.addr) }
+
+// A claim is a name or number that a network or a router has. Several may have
+// the same bridge name, see [nameTable.sameBridge].
+type claim struct {
+	kind  claimKind
+	value string
+	by    string // ID of the router; of the network for a VLAN
+	link  link   // of a linkName
+}
+
+type claimKind uint8
+
+const (
+	vlanTag claimKind = iota
+	interfaceID
+	linkName
+	namespaceName
+	bridgeName
+	datapathID
+)
+
+// Compare makes kind, value and by the key: a router has a name once.
+func (byClaim) Compare(a, b claim) int {
+	return cmp.Or(cmp.Compare(a.kind, b.kind), strings.Compare(a.value, b.value), strings.Compare(a.by, b.by))
+}
+
+// A link is something in Open vSwitch that ofdvr makes and that has a name.
+type link struct {
+	what string // such as "the tap"; "the bridge"
+	of   owner
+}
+
+func (l link) String() string { return fmt.Sprintf("%s of %v", l.what, l.of) }
+
+func networkClaims(n *Network) []claim {
+	if n.VLAN == 0 {
+		return nil
+	}
+	return []claim{{kind: vlanTag, value: vlanValue(n.VLAN), by: n.ID}}
+}
+
+func vlanValue(vlan uint16) string { return string([]byte{byte(vlan >> 8), byte(vlan)}) }
+
+func dpidValue(id ofproto.DPID) string { return id.String() }
+
+// routerClaims returns the names of r. The ports of an external bridge are not
+// among them: they must only differ from one another.
+func routerClaims(r *Router) []claim {
+	var out []claim
+	claims := func(kind claimKind, value string) {
+		out = append(out, claim{kind: kind, value: value, by: r.ID})
+	}
+	if r.Fallback == FallbackNamespace {
+		claims(namespaceName, r.NamespaceName())
+	}
+	if name := r.BridgeName(); name != "" {
+		claims(bridgeName, name)
+	}
+	if id := r.DPID(); id != 0 {
+		claims(datapathID, dpidValue(id))
+	}
+	for name, l := range links(r) {
+		out = append(out, claim{kind: linkName, value: name, by: r.ID, link: l})
+	}
+	for i := range r.Interfaces {
+		claims(interfaceID, r.Interfaces[i].ID)
+	}
+	return out
+}
+
+// links returns what ofdvr makes for r in Open vSwitch, by name.
+func links(r *Router) map[string]link {
+	if !r.Bridge.Managed {
+		return nil
+	}
+	out := map[string]link{r.BridgeName(): {bridgeLink, owner{KindRouter, r.ID}}}
+	for i := range r.Interfaces {
+		f := &r.Interfaces[i]
+		of := owner{KindInterface, f.ID}
+		out[f.PatchName()] = link{patchLink, of}
+		out[f.PeerName()] = link{peerLink, of}
+		if r.Fallback == FallbackNamespace {
+			out[f.TapName()] = link{tapLink, of}
+		}
+	}
+	return out
+}
+
+// The words for links.
+const (
+	bridgeLink = "the bridge"
+	patchLink  = "the patch port"
+	tapLink    = "the tap"
+	peerLink   = "the patch port on the integration bridge"
+)
+
+// claimed returns who has claimed value, among those for whom counts is true.
+func (x *Index) claimed(kind claimKind, value string, counts func(claim) bool) (claim, bool) {
+	for c := range x.names.From(claim{kind: kind, value: value}) {
+		if c.kind != kind || c.value != value {
+			break
+		}
+		if counts(c) {
+			return c, true
+		}
+	}
+	return claim{}, false
+}

@@ -1,0 +1,195 @@
+package routing
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/ofdvr/ofdvr/internal/sorted"
+)
+
+// work collects what a [Change] does to an [Index], network by network, so that
+// each set is made anew once.
+type work struct {
+	x            *Index
+	edits        map[string]*edit // by network
+	gone, come   []*Router
+	left, joined []home
+	freed, taken []claim
+}
+
+// An edit is what a change does to one network and what is on it.
+type edit struct {
+	network *Network // that is put; nil: it stays as it is
+	gone    bool     // it is deleted, and not put
+
+	leave, join []Port
+	out, in     []Leg
+}
+
+func (w *work) on(network string) *edit {
+	e := w.edits[network]
+	if e == nil {
+		e = &edit{}
+		w.edits[network] = e
+	}
+	return e
+}
+
+func (w *work) networks(remove []string, put []Network) {
+	for _, id := range remove {
+		if old, ok := w.x.Network(id); ok {
+			w.on(id).gone = true
+			w.freed = append(w.freed, networkClaims(&old)...)
+		}
+	}
+	for i := range put {
+		n := &put[i]
+		e := w.on(n.ID)
+		if e.network == nil && !e.gone {
+			if old, ok := w.x.Network(n.ID); ok {
+				w.freed = append(w.freed, networkClaims(&old)...)
+			}
+		}
+		e.network, e.gone = n, false
+	}
+	for _, e := range w.edits {
+		if e.network != nil {
+			w.taken = append(w.taken, networkClaims(e.network)...)
+		}
+	}
+}
+
+func (w *work) routers(remove []string, put []Router) {
+	var removed map[string]bool
+	leave := func(id string) {
+		old := w.x.Router(id)
+		if old == nil || removed[id] {
+			return
+		}
+		if removed == nil {
+			removed = make(map[string]bool)
+		}
+		removed[id] = true
+		w.gone = append(w.gone, old)
+		w.freed = append(w.freed, routerClaims(old)...)
+		for _, l := range legsOf(old) {
+			e := w.on(l.Network)
+			e.out = append(e.out, l)
+		}
+	}
+	for _, id := range remove {
+		leave(id)
+	}
+	latest := make(map[string]*Router, len(put))
+	for i := range put {
+		latest[put[i].ID] = &put[i]
+	}
+	for i := range put {
+		r := &put[i]
+		if latest[r.ID] != r {
+			continue
+		}
+		leave(r.ID)
+		w.come = append(w.come, r)
+		w.taken = append(w.taken, routerClaims(r)...)
+		for _, l := range legsOf(r) {
+			e := w.on(l.Network)
+			e.in = append(e.in, l)
+		}
+	}
+}
+
+func legsOf(r *Router) []Leg {
+	legs := make([]Leg, len(r.Interfaces))
+	for i := range r.Interfaces {
+		legs[i] = Leg{r, &r.Interfaces[i]}
+	}
+	return legs
+}
+
+func (w *work) ports(remove []string, put []Port) {
+	leave := func(id string) {
+		if h, ok := w.x.homes.Get(home{port: id}); ok {
+			if p, ok := w.x.members(h.network).ports.Get(Port{ID: id}); ok {
+				e := w.on(h.network)
+				e.leave, w.left = append(e.leave, p), append(w.left, h)
+			}
+		}
+	}
+	for _, id := range remove {
+		leave(id)
+	}
+	for p := range sorted.Of[Port, byID](put).All() {
+		leave(p.ID)
+		e := w.on(p.Network)
+		e.join, w.joined = append(e.join, p), append(w.joined, home{p.ID, p.Network})
+	}
+}
+
+func (w *work) done() *Index {
+	var gone, touched []*members
+	for id, e := range w.edits {
+		n := *w.x.members(id)
+		e.apply(&n)
+		if e.gone {
+			gone = append(gone, &n)
+		} else {
+			touched = append(touched, &n)
+		}
+	}
+	return &Index{
+		networks: w.x.networks.Without(gone...).With(touched...),
+		routers:  w.x.routers.Without(w.gone...).With(w.come...),
+		homes:    w.x.homes.Without(w.left...).With(w.joined...),
+		names:    w.x.names.Without(w.freed...).With(w.taken...),
+	}
+}
+
+func (e *edit) apply(n *members) {
+	if e.network != nil {
+		n.Network = *e.network
+	}
+	n.ports = n.ports.Without(e.leave...).With(e.join...)
+	freed, taken := ownedBy(e.out, e.leave), ownedBy(e.in, e.join)
+	n.macs = n.macs.Without(freed.macs...).With(taken.macs...)
+	n.addrs = n.addrs.Without(freed.addrs...).With(taken.addrs...)
+	if len(e.out)+len(e.in) == 0 {
+		return
+	}
+	legs := slices.DeleteFunc(slices.Clone(n.legs), func(l Leg) bool {
+		return slices.ContainsFunc(e.out, func(o Leg) bool { return o.Interface == l.Interface })
+	})
+	n.legs = append(legs, e.in...)
+	slices.SortStableFunc(n.legs, func(a, b Leg) int { return strings.Compare(a.Router.ID, b.Router.ID) })
+}
+
+// owned are the MAC and IP addresses of some interfaces and ports of one
+// network.
+type owned struct {
+	macs  []macOf
+	addrs []addrOf
+}
+
+func ownedBy(legs []Leg, ports []Port) (o owned) {
+	if len(legs)+len(ports) == 0 {
+		return o
+	}
+	o.macs = make([]macOf, 0, len(legs)+len(ports))
+	o.addrs = make([]addrOf, 0, len(legs)+len(ports))
+	for _, l := range legs {
+		who := owner{KindInterface, l.ID}
+		o.macs = append(o.macs, macOf{l.MAC, who})
+		for _, p := range l.Addresses {
+			o.addrs = append(o.addrs, addrOf{p.Addr(), who})
+		}
+	}
+	for i := range ports {
+		p := &ports[i]
+		who := owner{KindPort, p.ID}
+		o.macs = append(o.macs, macOf{p.MAC, who})
+		for _, a := range p.Addresses {
+			o.addrs = append(o.addrs, addrOf{a, who})
+		}
+	}
+	return o
+}
