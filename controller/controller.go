@@ -18,10 +18,10 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/ovsdb"
-	"github.com/ofdvr/ofdvr/routing"
 )
 
 // Config is what a [Controller] is told at its start.
@@ -52,6 +52,10 @@ type Config struct {
 	// successor goes on counting; "" means that it starts from what the switches
 	// have.
 	CountersFile string
+	// Bare is called when the intent is not complete and it turns out that nothing
+	// exists that ofdvr could have made, so that nothing can be lost; nil means
+	// that nobody wants to know.
+	Bare func(context.Context)
 	// Limits on what a peer may do, before it is disconnected. For 0 see
 	// [ofconn.Config] and, for MaxMute, 2048.
 	MaxAnswer  int // bytes of an answer
@@ -131,6 +135,7 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 			return nil, err
 		}
 		c.lifecycle = newLifecycle(cfg.IntegrationBridge, c.target(), db, c.lifecycleReported, log)
+		c.lifecycle.bare = cfg.Bare
 	}
 	return c, nil
 }
@@ -150,7 +155,7 @@ func (c *Controller) target() string {
 // until [Controller.Load] changes it. The switches keep forwarding afterwards.
 // The error is never nil; it is ctx's cause if ctx was canceled. When Run
 // returns, everything that it started has ended.
-func (c *Controller) Run(ctx context.Context, first Topology) error {
+func (c *Controller) Run(ctx context.Context, first *ledger.State) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(c.stopped)
@@ -210,22 +215,9 @@ func (c *Controller) runLead(ctx context.Context) error {
 	return g.Wait()
 }
 
-// A Topology is intent and where it came from.
-type Topology struct {
-	Source   string // such as the name of a file
-	Loaded   time.Time
-	Model    *routing.Model // valid; it is not changed afterwards, by anyone
-	Warnings []string
-}
-
-// Load makes t the intent. It returns when t has been taken in, not when the
-// switches have it.
-func (c *Controller) Load(ctx context.Context, t Topology) error {
-	return c.do(ctx, func(w *world) { c.setTopology(w, t) })
-}
-
-// LoadFailed notes that a newer topology could not be taken in because of err.
-// The old one stays.
-func (c *Controller) LoadFailed(ctx context.Context, err error) error {
-	return c.do(ctx, func(w *world) { w.reloadErr = err })
+// Load makes s the intent. touched are the IDs of the routers to which the
+// change matters. It returns when that is sure to happen next, before anything
+// that is asked for afterwards.
+func (c *Controller) Load(s *ledger.State, touched []string) {
+	c.post(func(w *world) { c.setIntent(w, s, touched) })
 }

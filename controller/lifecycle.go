@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/internal/namespace"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ovsdb"
@@ -32,7 +33,8 @@ type lifecycle struct {
 	links  *namespace.Watcher
 	log    *zap.Logger
 	report func(lifecycleReport)
-	wanted chan *routing.Model // capacity 1: the latest intent that has not been looked at
+	bare   func(context.Context) // see [Config]; nil: nobody wants to know
+	wanted chan *ledger.State    // capacity 1: the latest intent that has not been looked at
 
 	// These are work's.
 	renewals map[portOf]*renewal // taps to be made anew
@@ -46,7 +48,7 @@ type lifecycle struct {
 
 // A lifecycleReport is how far the lifecycle has come.
 type lifecycleReport struct {
-	Model     *routing.Model      // the intent that it is about
+	Layout    uint64              // of the intent that it is about, see [ledger.State]
 	Connected bool                // to ovsdb-server
 	Complete  bool                // everything is as intended, but for the problems
 	Settled   bool                // everything is as intended
@@ -55,22 +57,23 @@ type lifecycleReport struct {
 
 func newLifecycle(bridge, target string, db *ovsdb.Client, report func(lifecycleReport), log *zap.Logger) *lifecycle {
 	return &lifecycle{bridge: bridge, target: target, db: db, links: namespace.NewWatcher(), log: log, report: report,
-		wanted: make(chan *routing.Model, 1), renewals: make(map[portOf]*renewal), ports: make(map[string]routing.Facts), moved: make(chan struct{}, 1)}
+		wanted: make(chan *ledger.State, 1), renewals: make(map[portOf]*renewal), ports: make(map[string]routing.Facts), moved: make(chan struct{}, 1)}
 }
 
 // lifecycleReported takes in how far the lifecycle has come.
 func (c *Controller) lifecycleReported(r lifecycleReport) {
-	c.post(func(w *world) { w.lifecycle = r })
+	c.post(func(w *world) { w.lifecycle, w.moved = r, true })
 }
 
 // Want says what the intent is. It never blocks, and only the latest value
-// counts. Only one goroutine may call it.
-func (l *lifecycle) Want(m *routing.Model) {
+// counts. Only one goroutine may call it. It does not matter what ports the
+// intent has.
+func (l *lifecycle) Want(s *ledger.State) {
 	select {
 	case <-l.wanted:
 	default:
 	}
-	l.wanted <- m
+	l.wanted <- s
 }
 
 // Ports says which ports the bridge of a router has, nil if it is not connected.
@@ -122,21 +125,26 @@ func (l *lifecycle) work(ctx context.Context) error {
 	retry := time.NewTimer(0)
 	retry.Stop()
 	defer retry.Stop()
-	var model *routing.Model
+	var want *ledger.State
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case model = <-l.wanted:
+		case want = <-l.wanted:
 		case <-l.db.Changed():
 		case <-l.links.Changed():
 		case <-l.moved:
 		case <-retry.C:
 		}
-		if model == nil {
+		if want == nil {
 			continue
 		}
-		p := pass{lifecycle: l, model: model, problems: make(map[string][]string)}
+		p := pass{lifecycle: l, want: want, problems: make(map[string][]string)}
+		for r := range want.Index.Routers("") {
+			if r.Bridge.Managed {
+				p.routers = append(p.routers, r)
+			}
+		}
 		p.run(ctx)
 		l.links.Namespaces(p.namespaces...)
 		retry.Stop()
@@ -147,7 +155,7 @@ func (l *lifecycle) work(ctx context.Context) error {
 			retry.Reset(lifecycleRetry)
 		}
 		l.report(lifecycleReport{
-			Model: model, Connected: p.connected, Problems: p.problems,
+			Layout: want.Layout, Connected: p.connected, Problems: p.problems,
 			Complete: p.complete,
 			Settled:  p.complete && len(p.problems) == 0,
 		})
@@ -157,8 +165,9 @@ func (l *lifecycle) work(ctx context.Context) error {
 // A pass is one comparison of everything with the intent.
 type pass struct {
 	*lifecycle
-	model      *routing.Model
-	state      ovsdb.State // after the database was made what is wanted, before the kernel was looked at
+	want       *ledger.State
+	routers    []*routing.Router // those with managed bridges
+	state      ovsdb.State       // after the database was made what is wanted, before the kernel was looked at
 	connected  bool
 	complete   bool // all was compared and, but for the problems, mended
 	retry      bool // something failed that nothing will tell of when it can succeed
@@ -171,6 +180,9 @@ type pass struct {
 func (p *pass) problem(router, text string) { p.problems[router] = append(p.problems[router], text) }
 
 func (p *pass) run(ctx context.Context) {
+	if !p.want.Complete && p.bare != nil && p.nothingExists(ctx) {
+		p.bare(ctx)
+	}
 	res, err := p.db.Apply(ctx, p.desiredBridges())
 	switch {
 	case errors.Is(err, ovsdb.ErrNotConnected):
@@ -201,11 +213,7 @@ func (p *pass) run(ctx context.Context) {
 		p.renew(ctx)
 	}
 	wanted := make(map[string]bool)
-	for i := range p.model.Routers {
-		r := &p.model.Routers[i]
-		if !r.Bridge.Managed {
-			continue
-		}
+	for _, r := range p.routers {
 		if !p.known(r.ID) {
 			p.problem(r.ID, p.notMade(r))
 		}
@@ -215,9 +223,20 @@ func (p *pass) run(ctx context.Context) {
 			p.ensure(ctx, r)
 		}
 	}
-	if p.complete {
+	if p.complete && p.want.Complete {
 		p.removeNamespaces(wanted)
 	}
+}
+
+// nothingExists reports whether there is certainly nothing on this host that
+// ofdvr has made.
+func (p *pass) nothingExists(ctx context.Context) bool {
+	state, err := p.db.State(ctx)
+	if err != nil || len(state.Routers()) > 0 {
+		return false
+	}
+	namespaces, err := namespace.List()
+	return err == nil && len(namespaces) == 0
 }
 
 // doubt asks ovs-vswitchd once about errors that it has left in the database. They
@@ -248,20 +267,12 @@ func (p *pass) notMade(r *routing.Router) string {
 
 // desiredBridges is what the database should hold for the managed routers.
 func (p *pass) desiredBridges() ovsdb.Desired {
-	d := ovsdb.Desired{IntegrationBridge: p.bridge, Controller: p.target}
-	vlans := make(map[string]uint16, len(p.model.Networks))
-	for _, n := range p.model.Networks {
-		vlans[n.ID] = n.VLAN
-	}
-	for i := range p.model.Routers {
-		r := &p.model.Routers[i]
-		if !r.Bridge.Managed {
-			continue
-		}
+	d := ovsdb.Desired{IntegrationBridge: p.bridge, Controller: p.target, Partial: !p.want.Complete}
+	for _, r := range p.routers {
 		b := ovsdb.Bridge{Router: r.ID, Name: r.BridgeName(), DatapathID: uint64(r.DPID())}
 		for k := range r.Interfaces {
 			f := &r.Interfaces[k]
-			iface := ovsdb.Interface{ID: f.ID, MAC: f.MAC.String(), Patch: f.PatchName(), Peer: f.PeerName(), VLAN: vlans[f.Network]}
+			iface := ovsdb.Interface{ID: f.ID, MAC: f.MAC.String(), Patch: f.PatchName(), Peer: f.PeerName(), VLAN: p.network(f.Network).VLAN}
 			if r.Fallback == routing.FallbackNamespace && !p.withheld(r.ID, f.TapName()) {
 				iface.Tap = f.TapName()
 			}
@@ -284,7 +295,7 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 			continue
 		}
 		d.Taps = append(d.Taps, namespace.Tap{
-			Interface: f.ID, Name: f.TapName(), MAC: f.MAC, MTU: p.mtu(f.Network), Addresses: f.Addresses,
+			Interface: f.ID, Name: f.TapName(), MAC: f.MAC, MTU: p.network(f.Network).MTU, Addresses: f.Addresses,
 		})
 	}
 	res, err := namespace.Ensure(ctx, d)
@@ -309,13 +320,9 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 	}
 }
 
-func (p *pass) mtu(network string) int {
-	for _, n := range p.model.Networks {
-		if n.ID == network {
-			return n.MTU
-		}
-	}
-	return 0
+func (p *pass) network(id string) routing.Network {
+	n, _ := p.want.Index.Network(id)
+	return n
 }
 
 // removeNamespaces deletes the namespaces of ours that no router wants.

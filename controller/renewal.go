@@ -146,11 +146,11 @@ func (p *pass) advance(ctx context.Context, k portOf, r *renewal) step {
 
 // wantsTap reports whether the intent has a tap.
 func (p *pass) wantsTap(k portOf) bool {
-	i := slices.IndexFunc(p.model.Routers, func(r routing.Router) bool { return r.ID == k.router })
-	if i < 0 || !p.model.Routers[i].Bridge.Managed || p.model.Routers[i].Fallback != routing.FallbackNamespace {
+	r := p.want.Index.Router(k.router)
+	if r == nil || !r.Bridge.Managed || r.Fallback != routing.FallbackNamespace {
 		return false
 	}
-	return slices.ContainsFunc(p.model.Routers[i].Interfaces, func(f routing.Interface) bool { return f.TapName() == k.port })
+	return slices.ContainsFunc(r.Interfaces, func(f routing.Interface) bool { return f.TapName() == k.port })
 }
 
 // ask has ovs-vswitchd tell when it has done what the database says, and returns

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/routing"
 )
@@ -16,15 +17,27 @@ type Status struct {
 	Settled  bool           `json:"settled"` // everything wanted is confirmed, and there are no problems
 	Standby  bool           `json:"standby"` // another daemon leads; this one changes nothing
 	Problems []string       `json:"problems,omitempty"`
-	Topology TopologyStatus `json:"topology"`
+	Intent   IntentStatus   `json:"intent"`
 	OVSDB    *OVSDBStatus   `json:"ovsdb,omitempty"` // absent where none is configured
 	Routers  []RouterStatus `json:"routers"`         // by ID
 }
 
-// A TopologyStatus describes the intent.
-type TopologyStatus struct {
-	Source   string    `json:"source"`
-	Loaded   time.Time `json:"loaded"`
+// An IntentStatus describes the intent.
+type IntentStatus struct {
+	Revision uint64        `json:"revision"`
+	Complete bool          `json:"complete"` // what is not in it is removed
+	Networks int           `json:"networks"`
+	Routers  int           `json:"routers"`
+	Ports    int           `json:"ports"`
+	File     *SourceStatus `json:"file,omitempty"`  // absent where none is configured
+	Store    *SourceStatus `json:"store,omitempty"` // absent where none is configured
+}
+
+// A SourceStatus describes a source of the intent: the topology file, or the
+// store that is written through the API.
+type SourceStatus struct {
+	Name     string    `json:"name"`
+	Loaded   time.Time `json:"loaded"` // when it was read last
 	Networks int       `json:"networks"`
 	Routers  int       `json:"routers"`
 	Ports    int       `json:"ports"`
@@ -64,17 +77,21 @@ func (c *Controller) Status(ctx context.Context) (Status, error) {
 }
 
 func (c *Controller) status(w *world) Status {
-	m := w.topology.Model
+	in := w.intent
 	s := Status{
-		Topology: TopologyStatus{
-			Source: w.topology.Source, Loaded: w.topology.Loaded, Warnings: w.topology.Warnings,
-			Networks: len(m.Networks), Routers: len(m.Routers), Ports: len(m.Ports),
-		},
+		Intent:  IntentStatus{Revision: in.Revision, Complete: in.Complete, File: sourceStatus(in.File), Store: sourceStatus(in.Store)},
 		Standby: !w.lead,
 		Routers: []RouterStatus{},
 	}
-	if w.reloadErr != nil {
-		s.Problems = append(s.Problems, "a newer topology was not taken in: "+w.reloadErr.Error())
+	s.Intent.Networks, s.Intent.Routers, s.Intent.Ports = in.Index.Len()
+	if in.File != nil && in.File.Err != nil {
+		s.Problems = append(s.Problems, "a newer topology was not taken in: "+in.File.Err.Error())
+	}
+	if in.Store != nil && in.Store.Err != nil {
+		s.Problems = append(s.Problems, fmt.Sprintf("%s cannot be written to: %v", in.Store.Name, in.Store.Err))
+	}
+	if !in.Complete {
+		s.Problems = append(s.Problems, notComplete)
 	}
 	if c.lifecycle != nil {
 		s.OVSDB = &OVSDBStatus{Endpoint: c.cfg.OVSDB, Connected: w.lifecycle.Connected}
@@ -87,6 +104,18 @@ func (c *Controller) status(w *world) Status {
 		s.Routers = append(s.Routers, r)
 	}
 	return s
+}
+
+// notComplete says what to do about a store that is new where there is
+// something on the switch.
+const notComplete = "the store is new, but ofdvr has made something here before: it is left as it is, and so are flows, " +
+	"until the intent is said to be complete: ofdvr complete"
+
+func sourceStatus(s *ledger.Source) *SourceStatus {
+	if s == nil {
+		return nil
+	}
+	return &SourceStatus{s.Name, s.Loaded, s.Networks, s.Routers, s.Ports, s.Warnings}
 }
 
 func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
@@ -127,9 +156,9 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 }
 
 // lifecycleComplete reports whether OVSDB and the namespaces have been made what
-// the present topology wants, but for the problems that are reported.
+// the present intent wants, but for the problems that are reported.
 func (c *Controller) lifecycleComplete(w *world) bool {
-	return w.lifecycle.Complete && w.lifecycle.Model == w.topology.Model
+	return w.lifecycle.Complete && w.lifecycle.Layout == w.intent.Layout
 }
 
 // notConnected says what to do about a bridge that is not connected.

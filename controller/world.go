@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
@@ -18,15 +19,16 @@ import (
 // The world is what one goroutine knows: the intent, the switches that are
 // connected, and how far each router has come. Nothing else reads or writes it.
 type world struct {
-	index   *routing.Index
-	routers map[string]*routerState // by ID, those of the topology
+	intent  *ledger.State
+	routers map[string]*routerState // by ID, those of the intent
 	dirty   map[string]bool         // routers to compile
 
 	lead bool // this daemon does not stand by
 
-	topology  Topology
-	reloadErr error // why the last topology was not taken in; nil if it was
 	lifecycle lifecycleReport
+
+	waiters map[*waiter]bool
+	moved   bool // waiters may be answered since they were looked at
 }
 
 // A routerState is how far one router has come.
@@ -37,6 +39,16 @@ type routerState struct {
 	program routing.Program
 	gen     uint64 // of program; 0 before the first
 	report  reconcile.Report
+
+	wanted  []version // those that the switch has not confirmed, by generation
+	applied version   // the last one that it has; none since it has connected if gen is 0
+}
+
+// A version is a program of a router.
+type version struct {
+	gen      uint64
+	revision uint64 // of the intent that it was made of
+	program  routing.Program
 }
 
 // do runs f on the world's goroutine and waits for it.
@@ -56,9 +68,9 @@ func (c *Controller) do(ctx context.Context, f func(*world)) error {
 }
 
 // runWorld takes events, as many as there are, then compiles what they touched.
-func (c *Controller) runWorld(ctx context.Context, first Topology) error {
-	w := &world{dirty: make(map[string]bool)}
-	c.setTopology(w, first)
+func (c *Controller) runWorld(ctx context.Context, first *ledger.State) error {
+	w := &world{dirty: make(map[string]bool), waiters: make(map[*waiter]bool)}
+	c.setIntent(w, first, nil)
 	for {
 		select {
 		case <-ctx.Done():
@@ -75,6 +87,10 @@ func (c *Controller) runWorld(ctx context.Context, first Topology) error {
 			}
 		}
 		c.compile(w)
+		if w.moved {
+			c.answer(w)
+			w.moved = false
+		}
 	}
 }
 
@@ -84,10 +100,11 @@ func (c *Controller) compile(w *world) {
 		if st := w.routers[id]; st != nil && st.session != nil {
 			facts := st.session.ports.facts()
 			c.bridgePorts(st.router, facts)
-			st.program = w.index.Recompile(st.program, st.router, facts)
+			st.program = w.intent.Index.Recompile(st.program, st.router, facts)
 			st.gen++
+			st.wanted = append(st.wanted, version{st.gen, w.intent.Revision, st.program})
 			st.session.rec.Load().Want(reconcile.Program{Generation: st.gen, Flows: st.program.Flows,
-				Foreign: foreignPolicies[st.router.Bridge.ForeignFlows()], Describe: describer(st.program)})
+				Foreign: foreignPolicies[st.router.Bridge.ForeignFlows()], Partial: !w.intent.Complete, Describe: describer(st.program)})
 		}
 	}
 	clear(w.dirty)
@@ -101,38 +118,57 @@ func (c *Controller) bridgePorts(r *routing.Router, ports routing.Facts) {
 	}
 }
 
-// setTopology makes t the intent.
-func (c *Controller) setTopology(w *world, t Topology) {
-	old, m := w.routers, t.Model
-	w.topology, w.reloadErr = t, nil
-	w.index = routing.NewIndex(m)
-	w.routers = make(map[string]*routerState, len(m.Routers))
-	for i := range m.Routers {
-		r := &m.Routers[i]
+// setIntent makes next the intent. touched are the routers to which the change
+// matters.
+func (c *Controller) setIntent(w *world, next *ledger.State, touched []string) {
+	last := w.intent
+	w.intent, w.moved = next, true
+	if last == nil || last.Layout != next.Layout || last.Complete != next.Complete {
+		c.setLayout(w, next)
+	}
+	for _, id := range touched {
+		w.dirty[id] = true
+	}
+	if last != nil && last.Complete != next.Complete {
+		for id := range w.routers {
+			w.dirty[id] = true
+		}
+	}
+	if last == nil || last.File != next.File && next.File.Err == nil {
+		networks, routers, ports := next.Index.Len()
+		c.log.Info("took in the intent", zap.Stringer("source", next), zap.Uint64("revision", next.Revision),
+			zap.Int("networks", networks), zap.Int("routers", routers), zap.Int("ports", ports))
+	}
+}
+
+// setLayout takes in other networks and routers.
+func (c *Controller) setLayout(w *world, next *ledger.State) {
+	old := w.routers
+	w.routers = make(map[string]*routerState, len(old))
+	for r := range next.Index.Routers("") {
 		st := old[r.ID]
 		if st == nil {
 			st = &routerState{}
+			w.dirty[r.ID] = true
 		}
 		delete(old, r.ID)
 		if s := st.session; s != nil && !recognizes(r, s) {
-			st.session = nil
+			st.attached(nil)
 			c.bridgePorts(r, nil)
 			s.stop(fmt.Errorf("%w: bridge %s is no longer that of router %s", errStopping, s.bridge, r.ID))
 		}
 		st.router = r
 		w.routers[r.ID] = st
-		w.dirty[r.ID] = true
 	}
 	for id, st := range old {
 		c.bridgePorts(st.router, nil)
 		if st.session != nil {
-			st.session.stop(fmt.Errorf("%w: router %s was removed from the topology", errStopping, id))
+			st.session.stop(fmt.Errorf("%w: router %s was removed", errStopping, id))
 		}
 	}
 	if c.lifecycle != nil {
-		c.lifecycle.Want(m)
+		c.lifecycle.Want(next)
 	}
-	c.log.Info("took in topology", zap.String("source", t.Source), zap.Int("networks", len(m.Networks)), zap.Int("routers", len(m.Routers)), zap.Int("ports", len(m.Ports)))
 }
 
 // recognizes reports whether the switch of s is the bridge of r: by the
@@ -155,7 +191,7 @@ func (c *Controller) join(ctx context.Context, s *session) (router string, err e
 				return
 			}
 		}
-		err = fmt.Errorf("%w: no router in the topology has bridge %q or datapath ID %v", errStranger, s.bridge, s.dpid)
+		err = fmt.Errorf("%w: no router has bridge %q or datapath ID %v", errStranger, s.bridge, s.dpid)
 	})
 	if waitErr != nil {
 		return "", waitErr // router and err may still be written
@@ -183,8 +219,15 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 		Log:      c.log.With(zap.String("router", id), zap.String("bridge", s.bridge)),
 	})
 	s.rec.Store(rec)
-	st.session, st.since, st.report = s, time.Now(), reconcile.Report{}
+	st.attached(s)
 	w.dirty[id] = true
+}
+
+// attached notes that the router's bridge has connected or, with nil, that it
+// has disconnected: nothing is known about what it holds.
+func (st *routerState) attached(s *session) {
+	st.session, st.since, st.report = s, time.Now(), reconcile.Report{}
+	st.wanted, st.applied = nil, version{}
 }
 
 var foreignPolicies = map[routing.Foreign]reconcile.Foreign{
@@ -218,7 +261,7 @@ func (c *Controller) leave(s *session) {
 	c.post(func(w *world) {
 		for _, st := range w.routers {
 			if st.session == s {
-				st.session, st.since, st.report = nil, time.Now(), reconcile.Report{}
+				st.attached(nil)
 				c.bridgePorts(st.router, nil)
 			}
 		}
@@ -229,7 +272,10 @@ func (c *Controller) leave(s *session) {
 func (c *Controller) reported(s *session, id string, r reconcile.Report) {
 	c.post(func(w *world) {
 		if st := w.routers[id]; st != nil && st.session == s {
-			st.report = r
+			st.report, w.moved = r, true
+			for len(st.wanted) > 0 && st.wanted[0].gen <= r.Confirmed {
+				st.applied, st.wanted = st.wanted[0], st.wanted[1:]
+			}
 		}
 	})
 }

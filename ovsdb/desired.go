@@ -51,6 +51,9 @@ type Desired struct {
 	Controller string
 	// Bridges are the routing bridges, in any order.
 	Bridges []Bridge
+	// Partial says that there may be more Bridges: what exists of routers that
+	// are not listed is left as it is.
+	Partial bool
 }
 
 // A Bridge is the routing bridge of one router.

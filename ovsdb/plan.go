@@ -163,6 +163,11 @@ func (p *planner) taken(name string, k key, bridge string) (occupant, bool) {
 // held can take a name from something else, so it goes on until nothing new
 // is found.
 func (p *planner) hold() {
+	if p.d.Partial {
+		for _, router := range p.s.Routers() {
+			p.heldRouters[router] = p.want[router] == nil
+		}
+	}
 	for i := range p.s.Bridges {
 		b := &p.s.Bridges[i]
 		w := p.want[b.Router()]

@@ -17,6 +17,24 @@ type State struct {
 	Bridges         []BridgeRow // by name
 }
 
+// Routers returns the IDs of the routers of which something exists, sorted.
+func (s State) Routers() []string {
+	var ids []string
+	for i := range s.Bridges {
+		b := &s.Bridges[i]
+		if isOurs(b.ExternalIDs) {
+			ids = append(ids, b.Router())
+		}
+		for j := range b.Ports {
+			if isOurs(b.Ports[j].ExternalIDs) {
+				ids = append(ids, keyOf(b.Ports[j].ExternalIDs).router)
+			}
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
 // A BridgeRow is a row of table Bridge (ovs-vswitchd.conf.db(5)).
 type BridgeRow struct {
 	UUID, Name   string

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"iter"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -214,6 +215,69 @@ func (x *Index) Touched(c Change) []string {
 	for i := range c.Put.Ports {
 		moved(c.Put.Ports[i].ID)
 		port(c.Put.Ports[i].Network)
+	}
+	return out
+}
+
+// Differs returns the part of c, which [Index.Check] accepts, that changes
+// something: puts of objects that are not the same already, and deletes of
+// objects that exist and are not put, each once.
+func (x *Index) Differs(c Change) (d Change) {
+	put := make(map[owner]bool)
+	for _, n := range c.Put.Networks {
+		put[owner{KindNetwork, n.ID}] = true
+		if old, ok := x.Network(n.ID); !ok || old != n {
+			d.Put.Networks = append(d.Put.Networks, n)
+		}
+	}
+	for i := range c.Put.Routers {
+		r := &c.Put.Routers[i]
+		put[owner{KindRouter, r.ID}] = true
+		if old := x.Router(r.ID); old == nil || !reflect.DeepEqual(old, r) {
+			d.Put.Routers = append(d.Put.Routers, *r)
+		}
+	}
+	for i := range c.Put.Ports {
+		p := &c.Put.Ports[i]
+		if len(c.Delete.Ports) > 0 {
+			put[owner{KindPort, p.ID}] = true
+		}
+		if old, ok := x.Port(p.ID); !ok || !old.equal(p) {
+			d.Put.Ports = append(d.Put.Ports, *p)
+		}
+	}
+	remaining := func(kind Kind, ids []string) (out []string) {
+		for _, id := range ids {
+			if who := (owner{kind, id}); !put[who] {
+				put[who] = true // once
+				out = append(out, id)
+			}
+		}
+		return out
+	}
+	there := x.Having(c.Delete)
+	d.Delete.Networks = remaining(KindNetwork, there.Networks)
+	d.Delete.Routers = remaining(KindRouter, there.Routers)
+	d.Delete.Ports = remaining(KindPort, there.Ports)
+	return d
+}
+
+// Having returns those of ids that exist.
+func (x *Index) Having(ids IDs) (out IDs) {
+	for _, id := range ids.Networks {
+		if _, ok := x.Network(id); ok {
+			out.Networks = append(out.Networks, id)
+		}
+	}
+	for _, id := range ids.Routers {
+		if x.Router(id) != nil {
+			out.Routers = append(out.Routers, id)
+		}
+	}
+	for _, id := range ids.Ports {
+		if _, ok := x.homes.Get(home{port: id}); ok {
+			out.Ports = append(out.Ports, id)
+		}
 	}
 	return out
 }

@@ -58,3 +58,18 @@ func (s source) differsInPorts(t source) bool {
 func (p *Port) equal(q *Port) bool {
 	return p.ID == q.ID && p.Network == q.Network && p.MAC == q.MAC && slices.Equal(p.Addresses, q.Addresses)
 }
+
+// Serves reports whether p was compiled of an intent in which q is exactly what
+// it is, as far as p has to do with q's network.
+func (p Program) Serves(q Port) bool {
+	for i := range p.source.legs {
+		n := p.source.legs[i].network
+		if n.ID != q.Network {
+			continue
+		}
+		if has, ok := n.ports.Get(Port{ID: q.ID}); !ok || !has.equal(&q) {
+			return false
+		}
+	}
+	return true
+}

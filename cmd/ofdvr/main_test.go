@@ -62,7 +62,7 @@ func TestRun(t *testing.T) {
 		{"status --api unix:" + filepath.Join(t.TempDir(), "none"), 1, "", "does the daemon run"},
 		{"status --api tcp:1", 1, "", "want unix:PATH"},
 		{"status -o xml", 1, "", "want table or json"},
-		{"serve", 2, "", "no topology file is given"},
+		{"serve --state-dir=", 2, "", "use --topology FILE"},
 		{"serve --topology bad.yaml", 1, "", "bad.yaml:2:22"},
 		{"serve --topology good.yaml --log-level loud", 1, "", "want debug, info"},
 		{"serve --topology good.yaml --log-format xml", 1, "", "want console or json"},

@@ -32,18 +32,19 @@ const (
 	defaultMetrics  = "127.0.0.1:9476"
 	defaultBridge   = "br-int"
 	defaultRunDir   = "/run/ofdvr"
+	defaultStateDir = "/var/lib/ofdvr"
 )
 
 // serveOptions are the flags of ofdvr serve, which are also the keys of its
 // configuration file.
 type serveOptions struct {
-	topology, ovsdb, bridge, metrics, api, logLevel, logFormat string
-	openflow                                                   []string
-	tls                                                        controller.TLSFiles
-	maxAnswer, maxUnasked, maxMute                             int
-	auditInterval                                              time.Duration
-	allowEmpty, standby                                        bool
-	runDir                                                     string
+	topology, stateDir, ovsdb, bridge, metrics, api, logLevel, logFormat string
+	openflow                                                             []string
+	tls                                                                  controller.TLSFiles
+	maxAnswer, maxUnasked, maxMute                                       int
+	auditInterval                                                        time.Duration
+	allowEmpty, standby                                                  bool
+	runDir                                                               string
 }
 
 func newServe() *cobra.Command {
@@ -52,10 +53,12 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the daemon",
-		Long: `Serve reads a topology file and keeps Open vSwitch in line with it until it is
-told to stop. SIGTERM ends it, and the switch goes on forwarding. SIGHUP makes it
-read the topology again; a file with mistakes changes nothing.`,
-		Example: `  ofdvr serve --topology /etc/ofdvr/topology.yaml
+		Long: `Serve keeps Open vSwitch in line with what a topology file declares, what was
+written through the API (ofdvr apply), or both, until it is told to stop.
+SIGTERM ends it, and the switch goes on forwarding. A topology file that changes
+is read again, as it is at SIGHUP; a file with mistakes changes nothing.`,
+		Example: `  ofdvr serve
+  ofdvr serve --topology /etc/ofdvr/topology.yaml
   ofdvr serve --config /etc/ofdvr/ofdvr.yaml`,
 		Args: cobra.NoArgs,
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
@@ -64,8 +67,8 @@ read the topology again; a file with mistakes changes nothing.`,
 					return err
 				}
 			}
-			if o.topology == "" {
-				return usageError("no topology file is given: use --topology FILE, or the key topology in the file of --config")
+			if o.topology == "" && o.stateDir == "" {
+				return usageError("there is nothing to learn from what to do: use --topology FILE, or a --state-dir and then ofdvr apply")
 			}
 			return nil
 		},
@@ -80,6 +83,7 @@ read the topology again; a file with mistakes changes nothing.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.topology, "topology", "", "`FILE` that declares networks, routers and ports")
+	f.StringVar(&o.stateDir, "state-dir", defaultStateDir, "`DIRECTORY` of the store that keeps what is written through the API; \"\" for none")
 	f.StringSliceVar(&o.openflow, "openflow", []string{defaultOpenFlow}, "where bridges are met: `ENDPOINT,...` of tcp:ADDRESS:PORT, ssl:ADDRESS:PORT or punix:PATH, which are listened on, or unix:PATH, which is connected to")
 	f.StringVar(&o.tls.PrivateKey, "private-key", "", "PEM `FILE` for ssl: endpoints")
 	f.StringVar(&o.tls.Certificate, "certificate", "", "PEM `FILE` for ssl: endpoints")
@@ -110,10 +114,11 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 	// The daemon keeps much and makes little anew: half of what it keeps is
 	// enough to lie about, and the collector has little to do all the same.
 	debug.SetGCPercent(50)
-	topology, err := loadTopology(o, log)
+	intent, err := openIntent(o, log)
 	if err != nil {
 		return err
 	}
+	defer intent.close()
 	var lead chan struct{} // closed when this daemon may lead; nil: it may at once
 	lock, err := takeLock(o.runDir)
 	switch {
@@ -136,6 +141,7 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 		AuditInterval:     o.auditInterval,
 		CountersFile:      filepath.Join(o.runDir, "counters.json"),
 		Lead:              lead,
+		Bare:              intent.bare,
 	}, events, log)
 	if err != nil {
 		return err
@@ -154,8 +160,9 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 	if err != nil {
 		return err
 	}
-	g.Go(func() error { return c.Run(ctx, topology) })
-	g.Go(func() error { return reloadOnHangup(ctx, hangup, o, c, log) })
+	g.Go(func() error { return c.Run(ctx, intent.State()) })
+	g.Go(func() error { return intent.Run(ctx, c.Load) })
+	g.Go(func() error { return intent.follow(ctx, hangup) })
 	g.Go(func() error {
 		select {
 		case <-parent.Done():
@@ -235,45 +242,4 @@ func metricsHandler(c *controller.Controller, reg *prometheus.Registry) http.Han
 		}
 	})
 	return mux
-}
-
-// loadTopology reads the topology file and logs its warnings.
-func loadTopology(o serveOptions, log *zap.Logger) (controller.Topology, error) {
-	m, warnings, err := readTopology(o.topology)
-	if err != nil {
-		return controller.Topology{}, err
-	}
-	if len(m.Networks)+len(m.Routers)+len(m.Ports) == 0 && !o.allowEmpty {
-		return controller.Topology{}, fmt.Errorf("%s: it has no networks, routers or ports; taking it in would remove everything that ofdvr has made, "+
-			"so nothing was changed: use --allow-empty if you mean it", o.topology)
-	}
-	debug.FreeOSMemory() // reading a file takes several times what it leaves
-	t := controller.Topology{Source: o.topology, Loaded: time.Now(), Model: m}
-	for _, w := range warnings {
-		log.Warn("topology", zap.Stringer("warning", w))
-		t.Warnings = append(t.Warnings, w.String())
-	}
-	return t, nil
-}
-
-// reloadOnHangup reads the topology again at every signal. A file with mistakes
-// changes nothing.
-func reloadOnHangup(ctx context.Context, hangup <-chan os.Signal, o serveOptions, c *controller.Controller, log *zap.Logger) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-hangup:
-		}
-		t, err := loadTopology(o, log)
-		if err == nil {
-			err = c.Load(ctx, t)
-		} else {
-			log.Error("did not take in the topology, the old one stays", zap.String("file", o.topology), zap.Error(err))
-			err = c.LoadFailed(ctx, err)
-		}
-		if err != nil {
-			return err
-		}
-	}
 }

@@ -107,8 +107,15 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 		enc.SetIndent("", "  ")
 		return enc.Encode(s)
 	}
-	fmt.Fprintf(w, "topology %s: %s, %s, %s\n", s.Topology.Source,
-		count(s.Topology.Networks, "network"), count(s.Topology.Routers, "router"), count(s.Topology.Ports, "port"))
+	for _, src := range []struct {
+		what string
+		*controller.SourceStatus
+	}{{"topology", s.Intent.File}, {"store", s.Intent.Store}} {
+		if src.SourceStatus != nil {
+			fmt.Fprintf(w, "%s %s: %s, %s, %s\n", src.what, src.Name,
+				count(src.Networks, "network"), count(src.Routers, "router"), count(src.Ports, "port"))
+		}
+	}
 	if s.Standby {
 		fmt.Fprintln(w, "standing by: another daemon leads, this one changes nothing")
 	}
@@ -139,8 +146,10 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 			fmt.Fprintf(w, "problem: router %s: %s\n", r.ID, p)
 		}
 	}
-	for _, p := range s.Topology.Warnings {
-		fmt.Fprintf(w, "warning: %s\n", p)
+	if s.Intent.File != nil {
+		for _, p := range s.Intent.File.Warnings {
+			fmt.Fprintf(w, "warning: %s\n", p)
+		}
 	}
 	return nil
 }

@@ -41,6 +41,7 @@ type act struct {
 	role  ofproto.Role  // claim
 	delta ofproto.Delta // commit
 	plain bool          // commit: change by change, not in a bundle
+	gen   uint64        // commit: of the program that delta leads to
 	until time.Time     // idle: when to ask again; zero: when something happens
 }
 
@@ -59,6 +60,7 @@ const (
 // that is being done, next is not called.
 type core struct {
 	foreign Foreign
+	partial bool // what is not wanted is left, because not all that is wanted is known
 	ours    func(ofproto.Cookie) bool
 	audit   time.Duration // from one reading to the next at the latest
 
@@ -82,6 +84,7 @@ type core struct {
 	disturbed bool                 // others did something since the last reading
 	repairs   bucket
 	settled   uint64 // the last gen that was
+	confirmed uint64 // the last gen that the switch has held, but for what it refuses
 
 	target    ofproto.Set // what the switch holds if the commit succeeds
 	rounds    int         // refused commits in a row
@@ -110,8 +113,8 @@ func newCore(cfg Config) core {
 }
 
 // wanted takes in what the switch should hold.
-func (c *core) wanted(gen uint64, flows ofproto.Set, foreign Foreign) {
-	c.gen, c.want, c.foreign = gen, flows, foreign
+func (c *core) wanted(p *Program) {
+	c.gen, c.want, c.foreign, c.partial = p.Generation, p.Flows, p.Foreign, p.Partial
 }
 
 // next returns what to do now.
@@ -143,12 +146,12 @@ func (c *core) decide(now time.Time) act {
 	case !c.lead:
 		c.state = Standby
 		return act{until: c.auditAt}
-	case todo.Len() == 0 && c.strays > 0 && c.foreign == RemoveForeign:
+	case todo.Len() == 0 && c.strays > 0 && c.foreign == RemoveForeign && !c.partial:
 		c.state = Committing
 		return act{kind: purge}
 	case todo.Len() == 0:
 		c.believe(c.target)
-		c.settled, c.failed = c.gen, 0
+		c.settled, c.confirmed, c.failed = c.gen, c.gen, 0
 		c.state = Settled
 		if len(c.refused) > 0 {
 			c.state = Degraded
@@ -159,7 +162,7 @@ func (c *core) decide(now time.Time) act {
 		return act{until: earlier(c.auditAt, c.repairs.next)}
 	}
 	c.state = Committing
-	return act{kind: commit, delta: todo, plain: c.bare || c.rounds >= maxRounds}
+	return act{kind: commit, delta: todo, plain: c.bare || c.rounds >= maxRounds, gen: c.gen}
 }
 
 // split divides d, which leads from what the switch has to what is wanted, into
@@ -195,6 +198,8 @@ func (c *core) split(d ofproto.Delta, now time.Time) (todo ofproto.Delta, retry 
 		switch {
 		case c.foreign != RemoveForeign && !c.ours(f.Cookie):
 			c.others++
+			keep(f)
+		case c.partial:
 			keep(f)
 		case held(m):
 			keep(f)
@@ -276,6 +281,7 @@ func (c *core) committed(now time.Time, err error) []*ofproto.RefusedError {
 	case err == nil:
 		c.believe(c.target)
 		c.rounds = 0
+		c.confirmed = c.doing.gen // also if something newer is wanted by now
 		for _, ref := range c.refused {
 			if len(d.Delete) > 0 && errors.Is(ref.Err, ofproto.ErrTableFull) {
 				ref.until = now // there is room now

@@ -241,7 +241,7 @@ func (s *subject) last() Report {
 }
 
 func (s *subject) want(gen uint64, want ofproto.Set) {
-	s.Want(Program{gen, want, s.foreign, func(ofproto.Cookie) string { return "thing" }})
+	s.Want(Program{Generation: gen, Flows: want, Foreign: s.foreign, Describe: func(ofproto.Cookie) string { return "thing" }})
 }
 
 // reconcile runs a Reconciler of sw during test, in virtual time.

@@ -76,6 +76,7 @@ type Program struct {
 	Generation uint64 // grows with each change; not 0
 	Flows      ofproto.Set
 	Foreign    Foreign                     // what to do with flows of others
+	Partial    bool                        // there may be more Flows: nothing is deleted
 	Describe   func(ofproto.Cookie) string // the object that a flow serves
 }
 
@@ -83,6 +84,7 @@ type Program struct {
 type Report struct {
 	State      State
 	Generation uint64 // of the program that it is about
+	Confirmed  uint64 // of the latest program that the switch is known to have held, but for what it refuses
 	Wanted     int    // flows that the switch should hold
 	Installed  int    // of those, flows that it is known to hold
 	Foreign    int    // flows, groups and meters that are not ours and are left
@@ -204,7 +206,7 @@ func (r *Reconciler) open() {
 	r.mu.Unlock()
 	now := time.Now()
 	if p := m.program; p != nil {
-		r.core.wanted(p.Generation, p.Flows, p.Foreign)
+		r.core.wanted(p)
 		r.describe = p.Describe
 		if r.since.IsZero() {
 			r.since = now
@@ -246,7 +248,7 @@ func (r *Reconciler) publish() {
 }
 
 func (c *core) report() Report {
-	rep := Report{State: c.state, Generation: c.gen, Wanted: c.want.Len(), Installed: c.installed, Foreign: c.others}
+	rep := Report{State: c.state, Generation: c.gen, Confirmed: c.confirmed, Wanted: c.want.Len(), Installed: c.installed, Foreign: c.others}
 	if c.foreign != RemoveForeign {
 		rep.Foreign += c.strays
 	}
@@ -263,7 +265,7 @@ func (c *core) report() Report {
 // equal reports whether a and b say the same; refusals are compared by number,
 // as another commit lies between any two different ones.
 func (a Report) equal(b Report) bool {
-	return a.State == b.State && a.Generation == b.Generation && a.Wanted == b.Wanted && a.Installed == b.Installed &&
+	return a.State == b.State && a.Generation == b.Generation && a.Confirmed == b.Confirmed && a.Wanted == b.Wanted && a.Installed == b.Installed &&
 		a.Foreign == b.Foreign && a.Demoted == b.Demoted && len(a.Refused) == len(b.Refused)
 }
 

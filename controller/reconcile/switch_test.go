@@ -172,7 +172,7 @@ func settleOn(t *testing.T, sw Switch, cfg Config, want ofproto.Set) Report {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
-	r.Want(Program{1, want, RemoveForeign, func(ofproto.Cookie) string { return "thing" }})
+	r.Want(Program{Generation: 1, Flows: want, Describe: func(ofproto.Cookie) string { return "thing" }})
 	for {
 		select {
 		case rep := <-reports:

@@ -20,8 +20,8 @@ import (
 	"time"
 )
 
-// A Host is a machine that can run Open vSwitch: a mount namespace with a /run of
-// its own and, where the kernel has overlayfs, a /tmp whose changes are thrown
+// A Host is a machine that can run Open vSwitch: a mount namespace with a /run
+// and a /var/lib of its own and, where the kernel has overlayfs, a /tmp whose changes are thrown
 // away; and a network namespace with nothing but a loopback interface and IP
 // forwarding off. Its methods may be called from several goroutines.
 type Host struct {
@@ -48,6 +48,7 @@ mkdir lab lock mount netns openvswitch
 mount --bind ` + scratch + ` lab
 cd /
 mount --move "$1/run" /run
+mount -t tmpfs -o mode=755 tmpfs /var/lib
 mount -t sysfs sysfs /sys 2>/dev/null || true # some containers refuse; nothing here depends on it
 
 # What is in /tmp can be read, but not changed or removed: mininet tidies up

@@ -55,7 +55,7 @@ func (s *site) settled(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !st.Topology.Loaded.After(s.loaded) {
+	if st.Intent.File == nil || !st.Intent.File.Loaded.After(s.loaded) {
 		return errors.New("the daemon has not read the file yet")
 	}
 	if !st.Settled {

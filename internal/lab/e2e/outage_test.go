@@ -100,7 +100,7 @@ func TestOutages(t *testing.T) {
 				s.write(threeNetworks)
 				s.signal(syscall.SIGHUP)
 				s.eventually("the topology to be taken in", func() error {
-					if st := s.status(); st.Topology.Networks != 3 || st.Settled {
+					if st := s.status(); st.Intent.Networks != 3 || st.Settled {
 						return fmt.Errorf("%+v", st)
 					}
 					return nil

@@ -141,10 +141,10 @@ func (s *site) settle() {
 func (s *site) reload(topology string) {
 	s.t.Helper()
 	s.write(topology)
-	before := s.status().Topology.Loaded
+	before := s.status().Intent.File.Loaded
 	s.signal(syscall.SIGHUP)
 	s.eventually("the topology to be taken in", func() error {
-		if !s.status().Topology.Loaded.After(before) {
+		if !s.status().Intent.File.Loaded.After(before) {
 			return errors.New("it is the old one")
 		}
 		return nil
@@ -164,11 +164,16 @@ type status struct {
 	Settled  bool
 	Standby  bool
 	Problems []string
-	Topology struct {
-		Source                   string
-		Loaded                   time.Time
+	Intent   struct {
+		Revision                 uint64
+		Complete                 bool
 		Networks, Routers, Ports int
-		Warnings                 []string
+		File, Store              *struct {
+			Name                     string
+			Loaded                   time.Time
+			Networks, Routers, Ports int
+			Warnings                 []string
+		}
 	}
 	OVSDB *struct {
 		Endpoint  string

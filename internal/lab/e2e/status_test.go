@@ -63,8 +63,8 @@ func TestStatus(t *testing.T) {
 			t.Errorf("the row of %s is %q", r.ID, row)
 		}
 	}
-	if !st.Settled || len(st.Problems) > 0 || st.OVSDB == nil || !st.OVSDB.Connected || st.Topology.Source != s.file ||
-		st.Topology.Networks != 4 || st.Topology.Routers != 2 || st.Topology.Ports != 2 {
+	if !st.Settled || len(st.Problems) > 0 || st.OVSDB == nil || !st.OVSDB.Connected || st.Intent.File.Name != s.file ||
+		st.Intent.Networks != 4 || st.Intent.Routers != 2 || st.Intent.Ports != 2 {
 		t.Errorf("the status is %+v", st)
 	}
 	for _, page := range []string{"/healthz", "/readyz"} {

@@ -1,0 +1,160 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A Pending says what a router, or "" all of them, waits for.
+type Pending struct {
+	Router string `json:"router,omitempty"`
+	Reason string `json:"reason"`
+}
+
+// A waiter waits until a write has been applied.
+type waiter struct {
+	revision uint64
+	layout   uint64   // the same, if networks or routers were written, else 0
+	routers  []string // to which it matters
+	done     chan struct{}
+}
+
+// Await returns when the switches have confirmed what a write has changed, or
+// when ctx is done, and what is still pending then. The error is that of the
+// controller's end.
+func (c *Controller) Await(ctx context.Context, r ledger.Result) ([]Pending, error) {
+	wt := &waiter{revision: r.State.Revision, routers: r.Touched, done: make(chan struct{})}
+	if r.State.Layout == wt.revision {
+		wt.layout = wt.revision
+	}
+	c.post(func(w *world) { w.waiters[wt], w.moved = true, true })
+	select {
+	case <-wt.done:
+		return nil, nil
+	case <-c.stopped:
+		return nil, errStopping
+	case <-ctx.Done():
+	}
+	var left []Pending
+	err := c.do(context.WithoutCancel(ctx), func(w *world) {
+		delete(w.waiters, wt)
+		left = c.pending(w, wt)
+	})
+	return left, err
+}
+
+// answer ends the waiting of those that have nothing left to wait for.
+func (c *Controller) answer(w *world) {
+	for wt := range w.waiters {
+		if len(c.pending(w, wt)) == 0 {
+			delete(w.waiters, wt)
+			close(wt.done)
+		}
+	}
+}
+
+// pending returns what wt waits for.
+func (c *Controller) pending(w *world, wt *waiter) (out []Pending) {
+	wait := func(router, format string, args ...any) {
+		out = append(out, Pending{router, fmt.Sprintf(format, args...)})
+	}
+	if !w.lead {
+		wait("", "another daemon leads, this one stands by")
+		return out
+	}
+	made := c.lifecycle == nil || wt.layout == 0 || w.lifecycle.Layout >= wt.layout && w.lifecycle.Complete
+	for _, id := range wt.routers {
+		st := w.routers[id]
+		if st == nil || st.router.Bridge.Managed && !made {
+			if !made {
+				wait(id, "%s", or(w.lifecycle.Problems[id], w.lifecycle.Problems[""], "its bridge, ports and namespace are being changed"))
+			}
+			continue
+		}
+		switch {
+		case st.session == nil:
+			wait(id, "%s", or(w.lifecycle.Problems[id], nil, c.notConnected(st.router)))
+		case len(st.program.Missing) > 0:
+			wait(id, "bridge %s does not have these ports yet: %s", st.session.bridge, brief(st.program.Missing))
+		case st.applied.gen == 0 || st.applied.revision < wt.revision:
+			wait(id, "its flows are being changed (%s)", st.report.State)
+		}
+	}
+	return out
+}
+
+// or joins the first that is not empty.
+func or(a, b []string, otherwise string) string {
+	for _, s := range [][]string{a, b} {
+		if len(s) > 0 {
+			return strings.Join(s, "; ")
+		}
+	}
+	return otherwise
+}
+
+// A Condition says how far an object has come.
+type Condition struct {
+	Programmed bool      // the switches hold what it asks for
+	Pending    []Pending // why not, if not
+	Degraded   []string  // what they refuse of it, with the switch's reason
+}
+
+// Conditions says how far objects have come.
+func (c *Controller) Conditions(ctx context.Context, objects []ledger.Object) ([]Condition, error) {
+	out := make([]Condition, len(objects))
+	err := c.do(ctx, func(w *world) {
+		for i, o := range objects {
+			out[i] = c.condition(w, o)
+		}
+	})
+	return out, err
+}
+
+func (c *Controller) condition(w *world, o ledger.Object) (cond Condition) {
+	x := w.intent.Index
+	var routers []*routerState
+	add := func(id string) {
+		if st := w.routers[id]; st != nil && !slices.Contains(routers, st) {
+			routers = append(routers, st)
+		}
+	}
+	network := o.ID
+	port, isPort := routing.Port{}, o.Kind == routing.KindPort
+	if isPort {
+		port, _ = x.Port(o.ID)
+		network = port.Network
+	}
+	if o.Kind == routing.KindRouter {
+		add(o.ID)
+	} else {
+		for _, l := range x.Legs(network) {
+			add(l.Router.ID)
+		}
+	}
+	for _, st := range routers {
+		if isPort && st.session != nil && st.applied.gen != 0 && st.applied.program.Serves(port) {
+			continue // whatever else is under way
+		}
+		all := waiter{layout: w.intent.Layout, routers: []string{st.router.ID}}
+		if n := len(st.wanted); n > 0 {
+			all.revision = st.wanted[n-1].revision
+		}
+		cond.Pending = append(cond.Pending, c.pending(w, &all)...)
+	}
+	cond.Programmed = len(cond.Pending) == 0
+	for _, st := range routers {
+		describe := describer(st.program)
+		for _, e := range st.report.Refused {
+			if about, ok := st.program.Objects.Get(e.Mod.Flow.Cookie); o.Kind != routing.KindPort || ok && about.Kind == routing.KindPort && about.ID == o.ID {
+				cond.Degraded = append(cond.Degraded, fmt.Sprintf("router %s: %s: %v", st.router.ID, describe(e.Mod.Flow.Cookie), e.Err))
+			}
+		}
+	}
+	return cond
+}

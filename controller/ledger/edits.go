@@ -1,0 +1,145 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// ErrNotFound says that an object that a write or a question is about does not
+// exist.
+var ErrNotFound = errors.New("there is no such object")
+
+// Put returns an edit that makes the objects of m exist as they are there.
+func Put(m routing.Model) Edit {
+	return func(*State) (Proposal, error) { return Proposal{Change: routing.Change{Put: m}}, nil }
+}
+
+// Apply returns an edit that makes a change.
+func Apply(c routing.Change) Edit {
+	return func(*State) (Proposal, error) { return Proposal{Change: c}, nil }
+}
+
+// Complete returns an edit that declares the intent to be complete.
+func Complete(*State) (Proposal, error) { return Proposal{Complete: true}, nil }
+
+// ReplaceAll returns an edit after which there is what m has and what the file
+// declares, and nothing else.
+func ReplaceAll(m routing.Model) Edit {
+	return func(s *State) (Proposal, error) {
+		keep := declares(&m)
+		for o := range s.declared {
+			keep[o] = true
+		}
+		there := declares(s.Index.Model())
+		return Proposal{Change: routing.Change{Put: m, Delete: there.without(keep)}, Complete: true}, nil
+	}
+}
+
+// Delete returns an edit that deletes o, and with cascade what refers to it: of
+// a network the ports on it, and the interfaces that routers have on it. The
+// error is [ErrNotFound] if o does not exist.
+func Delete(o Object, cascade bool) Edit {
+	return func(s *State) (Proposal, error) {
+		if !s.Has(o) {
+			return Proposal{}, fmt.Errorf("%w: %v", ErrNotFound, o)
+		}
+		var c routing.Change
+		switch o.Kind {
+		case routing.KindNetwork:
+			c.Delete.Networks = []string{o.ID}
+			if cascade {
+				cascadeNetwork(s.Index, o.ID, &c)
+			}
+		case routing.KindRouter:
+			c.Delete.Routers = []string{o.ID}
+		case routing.KindPort:
+			c.Delete.Ports = []string{o.ID}
+		}
+		return Proposal{Change: c}, nil
+	}
+}
+
+// cascadeNetwork adds to c what has to change so that a network can go.
+func cascadeNetwork(x *routing.Index, id string, c *routing.Change) {
+	for p := range x.PortsOn(id, "") {
+		c.Delete.Ports = append(c.Delete.Ports, p.ID)
+	}
+	var last *routing.Router
+	for _, l := range x.Legs(id) { // by router
+		if l.Router == last {
+			continue
+		}
+		last = l.Router
+		r := *l.Router
+		r.Interfaces = slices.DeleteFunc(slices.Clone(r.Interfaces), func(f routing.Interface) bool { return f.Network == id })
+		c.Put.Routers = append(c.Put.Routers, r)
+	}
+}
+
+// A Snapshot is a router with everything on its networks.
+type Snapshot struct {
+	Router   routing.Router
+	Networks []routing.Network // that the router has interfaces on; those that exist can be left out
+	Ports    []routing.Port    // all on the networks of the router
+}
+
+// ReplaceRouter returns an edit after which there is of a router and its
+// networks what the snapshot has. Ports that are on these networks and not in
+// the snapshot go; so do networks that the router was on, is not any more, and
+// no other router is on, with the ports on them. What the file declares stays.
+// The snapshot's ports have to be on networks of the router.
+func ReplaceRouter(snap Snapshot) Edit {
+	return func(s *State) (Proposal, error) {
+		c := routing.Change{Put: routing.Model{Networks: snap.Networks, Routers: []routing.Router{snap.Router}, Ports: snap.Ports}}
+		on := make(map[string]bool)
+		for _, f := range snap.Router.Interfaces {
+			on[f.Network] = true
+		}
+		var errs []error
+		for i := range snap.Ports {
+			if p := &snap.Ports[i]; !on[p.Network] {
+				errs = append(errs, &routing.PathError{Path: fmt.Sprintf("ports[%d].network", i),
+					Err: fmt.Errorf("network %q is none on which router %q has an interface", p.Network, snap.Router.ID)})
+			}
+		}
+		if err := errors.Join(errs...); err != nil {
+			return Proposal{}, err
+		}
+		put := declares(&c.Put)
+		gone := make(declared)
+		portsOf := func(network string) {
+			for p := range s.Index.PortsOn(network, "") {
+				gone[Object{routing.KindPort, p.ID}] = true
+			}
+		}
+		for network := range on {
+			portsOf(network)
+		}
+		if old := s.Index.Router(snap.Router.ID); old != nil {
+			for _, f := range old.Interfaces {
+				if !on[f.Network] && !put[Object{routing.KindNetwork, f.Network}] && onlyOf(s.Index, f.Network, old) {
+					gone[Object{routing.KindNetwork, f.Network}] = true
+					portsOf(f.Network)
+				}
+			}
+		}
+		for o := range s.declared {
+			delete(gone, o)
+			if o.Kind == routing.KindPort { // and so does the network that it is on
+				if p, ok := s.Index.Port(o.ID); ok {
+					delete(gone, Object{routing.KindNetwork, p.Network})
+				}
+			}
+		}
+		c.Delete = gone.without(put)
+		return Proposal{Change: c}, nil
+	}
+}
+
+// onlyOf reports whether no router but r has an interface on a network.
+func onlyOf(x *routing.Index, network string, r *routing.Router) bool {
+	return !slices.ContainsFunc(x.Legs(network), func(l routing.Leg) bool { return l.Router != r })
+}

@@ -1,0 +1,136 @@
+package ledger
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A group collects what several writes do, one after the other.
+type group struct {
+	state   *State
+	changed bool
+	changes []routing.Change // for the store
+	events  []Event
+	touched map[string]bool // routers
+}
+
+// edit carries out an edit. After an error nothing has changed.
+func (g *group) edit(edit Edit) (Result, error) {
+	s := g.state
+	p, err := edit(s)
+	if err != nil {
+		return Result{State: s}, err
+	}
+	c := s.Index.Differs(p.Change)
+	if err := s.writable(&c); err != nil {
+		return Result{State: s}, err
+	}
+	if err := s.Index.Check(p.Change); err != nil {
+		return Result{State: s}, err
+	}
+	if p.Complete && !s.Complete {
+		next := *s
+		next.Complete, next.Revision = true, s.Revision+1
+		g.state, g.changed = &next, true
+	}
+	var r Result
+	if c.Len() > 0 {
+		events, touched := g.apply(c)
+		g.changes = append(g.changes, c)
+		g.state.Store = g.state.Store.after(events)
+		for _, e := range events {
+			r.Objects = append(r.Objects, Outcome{e.Object, e.Op})
+		}
+		r.Touched = slices.Sorted(maps.Keys(touched))
+	}
+	r.Objects = append(r.Objects, unchanged(p.Change, r.Objects)...)
+	r.State = g.state
+	return r, nil
+}
+
+// apply makes c, which has been checked and of which everything differs, a part
+// of the state.
+func (g *group) apply(c routing.Change) ([]Event, map[string]bool) {
+	next, events := g.state.with(c)
+	touched := make(map[string]bool)
+	for _, x := range []*routing.Index{g.state.Index, next.Index} {
+		for _, id := range x.Touched(c) {
+			touched[id] = true
+		}
+	}
+	if g.touched == nil {
+		g.touched = make(map[string]bool)
+	}
+	maps.Copy(g.touched, touched)
+	g.state, g.changed = next, true
+	g.events = append(g.events, events...)
+	return events, touched
+}
+
+// declare makes file what the file declares, instead of old, nil if there was
+// none.
+func (g *group) declare(file, old *File) error {
+	s := g.state
+	now := declares(file.Model)
+	c := routing.Change{Put: *file.Model, Delete: s.declared.without(now)}
+	if err := s.Index.Check(c); err != nil {
+		return err
+	}
+	// What the store has and the file declares goes from the store.
+	taken := s.Index.Having(now.without(s.declared))
+	d := s.Index.Differs(c)
+	next := *s
+	next.Revision++
+	g.state, g.changed = &next, true
+	if d.Len() > 0 {
+		next.Revision--
+		g.apply(d)
+	}
+	g.state.declared = now
+	g.state.File = &Source{Name: file.Name, Loaded: file.Loaded, Networks: len(file.Model.Networks), Routers: len(file.Model.Routers),
+		Ports: len(file.Model.Ports), Warnings: file.Warnings}
+	if taken.Len() > 0 {
+		g.changes = append(g.changes, routing.Change{Delete: taken})
+		if g.state.Store != nil {
+			store := *g.state.Store
+			store.Networks -= len(taken.Networks)
+			store.Routers -= len(taken.Routers)
+			store.Ports -= len(taken.Ports)
+			g.state.Store = &store
+		}
+	}
+	return nil
+}
+
+// writable returns an error if c changes what the file declares.
+func (s *State) writable(c *routing.Change) error {
+	if len(s.declared) == 0 {
+		return nil
+	}
+	for o := range named(c) {
+		if file := s.DeclaredBy(o); file != "" {
+			return &DeclaredError{o, file}
+		}
+	}
+	return nil
+}
+
+// unchanged returns the outcomes of the objects that c names and done does not.
+func unchanged(c routing.Change, done []Outcome) (rest []Outcome) {
+	if c.Len() == len(done) {
+		return nil
+	}
+	known := make(map[Object]bool, len(done))
+	for _, o := range done {
+		known[o.Object] = true
+	}
+	for o := range named(&c) {
+		if !known[o] {
+			known[o] = true
+			rest = append(rest, Outcome{o, Unchanged})
+		}
+	}
+	return rest
+}

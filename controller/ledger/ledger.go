@@ -1,0 +1,341 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A Store makes what was written durable. Its methods are called by one
+// goroutine at a time.
+type Store interface {
+	// Load returns everything that is on disk.
+	Load() (Contents, error)
+	// Commit makes changes, one after the other and all of them or none, and a
+	// new revision durable. When it returns nil they are on disk. After an error
+	// the ledger loads again, because it does not know what is there.
+	Commit(revision uint64, complete bool, changes ...routing.Change) error
+	// ReadOnly returns why nothing can be written, nil if it can.
+	ReadOnly() error
+	// Name is for messages, such as the name of a file.
+	Name() string
+}
+
+// Contents are what a [Store] holds.
+type Contents struct {
+	Revision uint64
+	Complete bool           // see [State]
+	Model    *routing.Model // valid
+}
+
+// Config is what a [Ledger] is told at its start.
+type Config struct {
+	// Store is where writes go; nil means that nothing can be written.
+	Store Store
+	// Complete says that what there is at the start is complete, whatever the
+	// store says; see [State].
+	Complete bool
+	// History is how many events are remembered for watchers. 0 means 65,536.
+	History int
+	Log     *zap.Logger
+}
+
+const (
+	defaultHistory = 1 << 16
+	maxGroup       = 4096 // writes that are made durable together
+)
+
+// ErrNoStore is the error of writes where there is no store.
+var ErrNoStore = errors.New("there is no store: start ofdvr serve with --state-dir")
+
+// A StoreError says that a write could not be made durable. Whether it was is
+// not known then; most probably not.
+type StoreError struct {
+	Store string
+	Err   error
+}
+
+func (e *StoreError) Error() string { return "write to " + e.Store + ": " + e.Err.Error() }
+func (e *StoreError) Unwrap() error { return e.Err }
+
+// A Ledger keeps the intent. Create it with [Open], then call [Ledger.Run]. Its
+// other methods may be called from any goroutine.
+type Ledger struct {
+	cfg     Config
+	log     *zap.Logger
+	state   atomic.Pointer[State]
+	history *history
+	writes  chan *write   // some, so that they are made durable together
+	files   chan *version // none: there is one writer
+
+	// These are Run's.
+	file    *File
+	publish func(s *State, touched []string)
+}
+
+// Open returns a Ledger of what the store has and of what file declares; file is
+// nil if there is none. It fails if they do not fit together.
+func Open(cfg Config, file *File) (*Ledger, error) {
+	if cfg.History <= 0 {
+		cfg.History = defaultHistory
+	}
+	l := &Ledger{cfg: cfg, log: cfg.Log, writes: make(chan *write, 256), files: make(chan *version)}
+	s := &State{Index: new(routing.Index), Complete: true}
+	if cfg.Store != nil {
+		c, err := cfg.Store.Load()
+		if err != nil {
+			return nil, err
+		}
+		s = l.stored(c)
+		s.Complete = s.Complete || cfg.Complete
+	}
+	if file == nil {
+		l.begin(s)
+		return l, nil
+	}
+	g := group{state: s}
+	if err := g.declare(file, nil); err != nil {
+		return nil, err
+	}
+	l.saveFile(&g)
+	l.file = file
+	l.begin(g.state)
+	return l, nil
+}
+
+// stored returns the state of a store alone.
+func (l *Ledger) stored(c Contents) *State {
+	return &State{
+		Revision: c.Revision, Index: routing.NewIndex(c.Model), Complete: c.Complete,
+		Store: &Source{Name: l.cfg.Store.Name(), Loaded: time.Now(), Networks: len(c.Model.Networks), Routers: len(c.Model.Routers),
+			Ports: len(c.Model.Ports), Err: l.cfg.Store.ReadOnly()},
+	}
+}
+
+func (l *Ledger) begin(s *State) {
+	s.Layout = s.Revision
+	l.state.Store(s)
+	l.history = newHistory(l.cfg.History, s.Revision)
+}
+
+// State returns the intent as it is now.
+func (l *Ledger) State() *State { return l.state.Load() }
+
+// Events returns what happened after revision since, or the beginning of it but
+// all of the last revision among it; and a channel that is closed when more has
+// happened. The error is [ErrCompacted].
+func (l *Ledger) Events(since uint64) ([]Event, <-chan struct{}, error) {
+	return l.history.after(since, 1024)
+}
+
+// An Edit returns the change that a write makes of the present state, or why it
+// makes none. It runs on the ledger's goroutine, so it should not take long.
+type Edit func(*State) (Proposal, error)
+
+// A Proposal is what a write is to do.
+type Proposal struct {
+	Change   routing.Change
+	Complete bool // from now on nothing is missing, see [State]
+}
+
+// A Result says what a write did.
+type Result struct {
+	State   *State    // after it, with its revision
+	Objects []Outcome // that it named
+	Touched []string  // IDs of the routers to which it matters, sorted
+}
+
+// An Outcome is what became of an object.
+type Outcome struct {
+	Object Object
+	Op     Op
+}
+
+// Changed reports whether the write changed anything.
+func (r *Result) Changed() bool {
+	return slices.ContainsFunc(r.Objects, func(o Outcome) bool { return o.Op != Unchanged })
+}
+
+// A write is an edit that waits for its turn.
+type write struct {
+	edit   Edit
+	answer chan answer // capacity 1: nobody may wait for it any more
+}
+
+type answer struct {
+	Result
+	err error
+}
+
+// Write carries out an edit and returns when it is durable. A write that changes
+// nothing has the revision that there is. Errors are the edit's, a join of
+// [*routing.PathError]s if the change is not possible, a [*DeclaredError], a
+// [*StoreError], [ErrNoStore], or that of ctx; after a StoreError or that of ctx
+// it is not known whether it was carried out.
+func (l *Ledger) Write(ctx context.Context, edit Edit) (Result, error) {
+	if l.cfg.Store == nil {
+		return Result{}, ErrNoStore
+	}
+	w := &write{edit: edit, answer: make(chan answer, 1)}
+	if err := enter(ctx, l.writes, w); err != nil {
+		return Result{}, err
+	}
+	a, err := await(ctx, w.answer)
+	return a.Result, errors.Join(err, a.err)
+}
+
+func enter[T any](ctx context.Context, queue chan<- T, w T) error {
+	select {
+	case queue <- w:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("hand over a change of the intent: %w", context.Cause(ctx))
+	}
+}
+
+func await[T any](ctx context.Context, done <-chan T) (v T, err error) {
+	select {
+	case v = <-done:
+		return v, nil
+	case <-ctx.Done():
+		return v, fmt.Errorf("wait for a change of the intent: %w", context.Cause(ctx))
+	}
+}
+
+// Try returns what a write would do, and does nothing.
+func (l *Ledger) Try(edit Edit) (before *State, r Result, err error) {
+	before = l.State()
+	g := group{state: before}
+	r, err = g.edit(edit)
+	r.State = g.state
+	return before, r, err
+}
+
+// Run takes writes until ctx is done, and tells publish of each new State and of
+// the routers to which its changes matter; the next writes wait for it.
+func (l *Ledger) Run(ctx context.Context, publish func(s *State, touched []string)) error {
+	l.publish = publish
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case w := <-l.writes:
+			l.take(l.waiting(w))
+		case v := <-l.files:
+			v.answer <- l.declare(v)
+		}
+	}
+}
+
+// waiting returns w and the writes that wait behind it.
+func (l *Ledger) waiting(w *write) []*write {
+	ws := []*write{w}
+	for len(ws) < maxGroup {
+		select {
+		case w := <-l.writes:
+			ws = append(ws, w)
+		default:
+			return ws
+		}
+	}
+	return ws
+}
+
+// take carries out writes, makes them durable together, publishes them and
+// answers.
+func (l *Ledger) take(ws []*write) {
+	g := group{state: l.State()}
+	done := make([]answer, len(ws))
+	for i, w := range ws {
+		done[i].Result, done[i].err = g.edit(w.edit)
+	}
+	var failed error
+	if g.changed {
+		if failed = l.save(&g); failed == nil {
+			l.become(&g)
+		}
+	}
+	for i, w := range ws {
+		if failed != nil && done[i].err == nil {
+			done[i] = answer{err: failed}
+		}
+		w.answer <- done[i]
+	}
+	if failed != nil {
+		l.log.Error("could not write to the store, the writes were refused", zap.Int("writes", len(ws)), zap.Error(failed))
+		l.reload()
+	}
+}
+
+// become makes what g led to the intent.
+func (l *Ledger) become(g *group) {
+	l.history.add(g.events, g.state.Revision)
+	l.state.Store(g.state)
+	l.publish(g.state, slices.Sorted(maps.Keys(g.touched)))
+}
+
+// save makes what g did durable.
+func (l *Ledger) save(g *group) error {
+	if err := l.cfg.Store.Commit(g.state.Revision, g.state.Complete, g.changes...); err != nil {
+		return &StoreError{l.cfg.Store.Name(), err}
+	}
+	return nil
+}
+
+// reload takes in what the store holds after a write has failed: perhaps it has
+// not failed.
+func (l *Ledger) reload() {
+	c, err := l.cfg.Store.Load()
+	if err == nil {
+		err = c.Model.Validate()
+	}
+	if err != nil {
+		l.log.Error("could not read the store, going on with what is known", zap.Error(err))
+		return
+	}
+	now := l.State()
+	g := group{state: l.stored(c)}
+	if l.file != nil {
+		if err := g.declare(l.file, nil); err != nil {
+			l.log.Error("the store holds what does not fit to the file, going on with what is known", zap.Error(err))
+			return
+		}
+	}
+	change := now.Index.Differs(routing.Change{Put: *g.state.Index.Model(), Delete: extra(now.Index, g.state.Index)})
+	if change.Len() == 0 {
+		return
+	}
+	l.log.Warn("the store holds what could not be confirmed, taking it in", zap.Int("objects", change.Len()))
+	g = group{state: now, touched: make(map[string]bool)}
+	g.apply(change)
+	g.state.Revision = max(g.state.Revision, c.Revision)
+	l.become(&g)
+}
+
+// extra names what x has and y has not.
+func extra(x, y *routing.Index) (ids routing.IDs) {
+	for n := range x.Networks("") {
+		if _, ok := y.Network(n.ID); !ok {
+			ids.Networks = append(ids.Networks, n.ID)
+		}
+	}
+	for r := range x.Routers("") {
+		if y.Router(r.ID) == nil {
+			ids.Routers = append(ids.Routers, r.ID)
+		}
+	}
+	for p := range x.Ports("") {
+		if _, ok := y.Port(p.ID); !ok {
+			ids.Ports = append(ids.Ports, p.ID)
+		}
+	}
+	return ids
+}
