@@ -1,9 +1,6 @@
 package ofproto
 
-import (
-	"encoding/hex"
-	"fmt"
-)
+import "fmt"
 
 // MAC is an Ethernet address. Unlike net.HardwareAddr it is comparable.
 type MAC [6]byte
@@ -22,19 +19,27 @@ func (m MAC) IsMulticast() bool { return m[0]&1 != 0 }
 // colons.
 func ParseMAC(s string) (MAC, error) {
 	var m MAC
-	bad := fmt.Errorf("%q is not a MAC address: want six octets like 02:00:00:00:01:10", s)
-	if len(s) != 17 {
-		return MAC{}, bad
+	ok := len(s) == 17
+	for i := 0; ok && i < len(m); i++ {
+		high, low := hexDigit(s[3*i]), hexDigit(s[3*i+1])
+		ok = high < 16 && low < 16 && (i == 0 || s[3*i-1] == ':')
+		m[i] = high<<4 | low
 	}
-	for i := range m {
-		if i > 0 && s[3*i-1] != ':' {
-			return MAC{}, bad
-		}
-		b, err := hex.DecodeString(s[3*i : 3*i+2])
-		if err != nil {
-			return MAC{}, bad
-		}
-		m[i] = b[0]
+	if !ok {
+		return MAC{}, fmt.Errorf("%q is not a MAC address: want six octets like 02:00:00:00:01:10", s)
 	}
 	return m, nil
+}
+
+// hexDigit returns the value of a hexadecimal digit, 255 if c is none.
+func hexDigit(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 255
 }

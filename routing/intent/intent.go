@@ -13,7 +13,6 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,6 +27,7 @@ import (
 const (
 	maxSize   = 32 << 20 // bytes
 	maxDepth  = 32       // of lists and mappings in each other
+	maxNodes  = 8 << 20  // values and keys in JSON
 	maxMarks  = 4 << 20  // punctuation and line ends in YAML, see countMarks
 	maxKeys   = 256      // of a block mapping in YAML
 	maxEmpty  = 1000     // keys and list items without a value in YAML
@@ -82,123 +82,102 @@ func (w Warning) String() string { return w.Place.String() + ": " + w.Text }
 // [routing.Model.Warnings] and one if the file declares nothing at all.
 func Parse(file string, data []byte) (*routing.Model, []Warning, error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	w := walker{file: file, root: &node{kind: kindNull, line: 1, col: 1}}
-	if e := checkText(data); e != nil {
-		w.report(e.line, e.col, "", e.err)
-		return nil, nil, w.err()
+	if len(data) > maxSize {
+		return nil, nil, newWalker(file, "file", "").tooLarge(len(data))
 	}
-	var root *node
-	var errs []syntaxError
-	switch {
-	case json.Valid(data):
-		root, errs = readJSON(data)
-	case strings.HasSuffix(file, ".json") && len(bytes.TrimSpace(data)) > 0:
-		errs = []syntaxError{jsonSyntaxError(data)}
-	default:
-		root, errs = readYAML(data)
+	w := newWalker(file, "file", string(data))
+	m := new(routing.Model)
+	if w.read() && w.root[0].kind != kindNull {
+		topologyKeys.read(w, w.root, m)
 	}
-	if len(errs) > 0 {
-		for _, e := range errs {
-			w.report(e.line, e.col, "", e.err)
-		}
-		return nil, nil, w.err()
+	if w.root != nil && w.more == 0 {
+		w.locate(m.Validate(), itself)
 	}
-	if root != nil {
-		w.root = root
-	}
-	m := w.model()
-	w.locate(m.Validate())
 	if err := w.err(); err != nil {
 		return nil, nil, err
 	}
 	return m, w.warnings(m), nil
 }
 
+func itself(path string) string { return path }
+
+func (w *walker) tooLarge(size int) error {
+	w.report(0, "the %s has %d bytes, more than %d", w.noun, size, maxSize)
+	return w.err()
+}
+
+// read makes a tree of the text, in whatever syntax, or records why it cannot.
+func (w *walker) read() bool {
+	text := w.ruler.text
+	if at, err := checkText(text); err != nil {
+		w.record(at, "", err)
+		return false
+	}
+	root, at, err := readJSON(text)
+	switch {
+	case err == nil:
+		w.root = root
+		return true
+	case err != errNotJSON && json.Valid([]byte(text)):
+		w.record(at, "", err)
+		return false
+	case strings.HasSuffix(w.file, ".json") && strings.TrimSpace(text) != "":
+		at, err := jsonSyntaxError(text)
+		w.record(at, "", err)
+		return false
+	}
+	w.yaml = true
+	root, errs := readYAML(text)
+	for _, e := range errs {
+		w.record(e.at, "", e.err)
+	}
+	if root == nil && len(errs) == 0 {
+		root = tree{{at: lineColumn(1, 1), size: 1}}
+	}
+	w.root = root
+	return len(errs) == 0
+}
+
 // A syntaxError is a mistake found before there is a tree.
 type syntaxError struct {
-	line, col int
-	err       error
+	at  position
+	err error
 }
 
 // checkText looks for what no text file has.
-func checkText(data []byte) *syntaxError {
-	if len(data) > maxSize {
-		return &syntaxError{1, 1, fmt.Errorf("the file has %d bytes, more than %d", len(data), maxSize)}
-	}
-	line, col := 1, 1
-	for i := 0; i < len(data); {
-		r, size := rune(data[i]), 1
-		if r >= utf8.RuneSelf {
-			r, size = utf8.DecodeRune(data[i:])
-		}
-		switch {
-		case r == utf8.RuneError && size == 1:
-			return &syntaxError{line, col, fmt.Errorf("byte %#02x is not UTF-8", data[i])}
-		case r < ' ' && r != '\t' && r != '\n' && r != '\r', 0x7f <= r && r < 0xa0 && r != 0x85:
-			return &syntaxError{line, col, fmt.Errorf("control character U+%04X", r)}
-		}
-		i += size
-		if col++; r == '\n' {
-			line, col = line+1, 1
-		}
-	}
-	return nil
-}
-
-// report records a mistake.
-func (w *walker) report(line, col int, path string, err error) {
-	if len(w.found) == maxErrors {
-		w.more++
-		return
-	}
-	w.found = append(w.found, &Error{Place{w.file, line, col, path}, err})
-}
-
-// err joins what was reported, in file order.
-func (w *walker) err() error {
-	slices.SortStableFunc(w.found, func(a, b *Error) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
-	var errs []error
-	for _, e := range w.found {
-		errs = append(errs, e)
-	}
-	if w.more > 0 {
-		last := w.found[len(w.found)-1].Place
-		last.Path = ""
-		errs = append(errs, &Error{last, fmt.Errorf("and %d more mistakes in this file", w.more)})
-	}
-	return errors.Join(errs...)
-}
-
-// locate reports the [*routing.PathError]s that err joins, each at the deepest
-// node of its path that exists.
-func (w *walker) locate(err error) {
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return // nil
-	}
-	for _, err := range joined.Unwrap() {
-		var e *routing.PathError
-		if !errors.As(err, &e) || w.follows(e) {
+func checkText(text string) (position, error) {
+	for i := 0; i < len(text); {
+		if c := text[i]; ' ' <= c && c < 0x7f || c == '\n' || c == '\t' || c == '\r' {
+			i++
 			continue
 		}
-		n := w.root.find(e.Path)
-		w.report(n.line, n.col, e.Path, e.Err)
+		r, size := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return position(i), fmt.Errorf("byte %#02x is not UTF-8", text[i])
+		case r < 0xa0 && r != 0x85:
+			return position(i), fmt.Errorf("control character U+%04X", r)
+		}
+		i += size
 	}
+	return 0, nil
 }
 
 func (w *walker) warnings(m *routing.Model) []Warning {
 	var warnings []Warning
 	if len(m.Networks)+len(m.Routers)+len(m.Ports) == 0 {
-		warnings = append(warnings, Warning{Place{w.file, w.root.line, w.root.col, ""}, "the file declares nothing"})
+		warnings = append(warnings, w.warning(w.root[0].at, "", "the file declares nothing"))
 	}
 	for _, e := range m.Warnings() {
-		n := w.root.find(e.Path)
-		warnings = append(warnings, Warning{Place{w.file, n.line, n.col, e.Path}, e.Err.Error()})
+		warnings = append(warnings, w.warning(w.find(e.Path).at, e.Path, e.Err.Error()))
 	}
 	slices.SortStableFunc(warnings, func(a, b Warning) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	return warnings
+}
+
+func (w *walker) warning(at position, path, text string) Warning {
+	line, col := w.place(at)
+	return Warning{Place{w.file, line, col, path}, text}
 }

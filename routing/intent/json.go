@@ -1,114 +1,247 @@
 package intent
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"unicode/utf8"
+	"strings"
 )
 
-// readJSON reads data, which is valid JSON.
-func readJSON(data []byte) (*node, []syntaxError) {
-	r := jsonReader{data: data, dec: json.NewDecoder(bytes.NewReader(data)), line: 1, col: 1}
-	r.dec.UseNumber()
-	n, err := r.value(0)
-	if err != nil {
-		return nil, []syntaxError{{r.line, r.col, err}}
+var (
+	errTooDeep = fmt.Errorf("lists and mappings are nested more than %d deep", maxDepth)
+	errTooMany = fmt.Errorf("there are more than %d values", maxNodes)
+	errNotJSON = errors.New("not JSON") // jsonSyntaxError knows why
+)
+
+// readJSON reads a text of JSON (RFC 8259), of which it takes what package
+// encoding/json takes. An error, one of the above, is at the position.
+func readJSON(text string) (tree, position, error) {
+	r := jsonReader{text: text}
+	// Most values are strings, and most else contains others.
+	most := strings.Count(text, `"`)/2 + strings.Count(text, "{") + strings.Count(text, "[") + 1
+	r.tree = make(tree, 0, min(most, len(text)/4+1, maxNodes))
+	err := r.value(0)
+	if err == nil {
+		if r.space(); r.off < len(text) {
+			err = errNotJSON
+		}
 	}
-	return n, nil
+	if err != nil {
+		return nil, position(r.off), err
+	}
+	return r.tree, 0, nil
 }
 
-// A jsonReader keeps the position of the token that it is about to read.
+// A jsonReader reads text from off on, and appends to tree.
 type jsonReader struct {
-	data      []byte
-	dec       *json.Decoder
-	off       int
-	line, col int
+	text string
+	off  int
+	tree tree
 }
 
-// next returns a node at the next token and the token.
-func (r *jsonReader) next() (*node, json.Token, error) {
-	r.advance(int(r.dec.InputOffset()))
-	for r.off < len(r.data) && bytes.IndexByte([]byte(" \t\r\n,:"), r.data[r.off]) >= 0 {
-		r.advance(r.off + 1)
-	}
-	n := &node{line: r.line, col: r.col}
-	t, err := r.dec.Token()
-	return n, t, err
-}
-
-func (r *jsonReader) advance(to int) {
-	for r.off < to {
-		if r.data[r.off] == '\n' {
-			r.line, r.col = r.line+1, 0
-		}
-		r.off++
-		if r.off == len(r.data) || utf8.RuneStart(r.data[r.off]) {
-			r.col++
+// space passes over white space.
+func (r *jsonReader) space() {
+	for r.off < len(r.text) {
+		switch r.text[r.off] {
+		case ' ', '\t', '\n', '\r':
+			r.off++
+		default:
+			return
 		}
 	}
 }
 
-func (r *jsonReader) value(depth int) (*node, error) {
-	n, t, err := r.next()
-	if err != nil {
-		return nil, err
+// take passes over c and the white space before it, if that is what comes.
+func (r *jsonReader) take(c byte) bool {
+	r.space()
+	if r.off == len(r.text) || r.text[r.off] != c {
+		return false
 	}
-	switch t := t.(type) {
-	case nil:
-	case bool:
-		n.kind, n.text = kindBool, fmt.Sprint(t)
-	case json.Number:
-		n.kind, n.text = kindNumber, t.String()
-	case string:
-		n.kind, n.text = kindString, t
-	case json.Delim:
+	r.off++
+	return true
+}
+
+// add makes the next node, which begins at off.
+func (r *jsonReader) add(k kind) (index int, err error) {
+	index = len(r.tree)
+	if index == maxNodes {
+		return index, errTooMany
+	}
+	r.tree = append(r.tree, node{at: position(r.off), size: 1, kind: k})
+	return index, nil
+}
+
+// value reads a value that is in as many lists and mappings as depth says.
+func (r *jsonReader) value(depth int) error {
+	r.space()
+	if r.off == len(r.text) {
+		return errNotJSON
+	}
+	switch c := r.text[r.off]; c {
+	case '"':
+		return r.string()
+	case '{', '[':
 		if depth == maxDepth {
-			return nil, errTooDeep
+			return errTooDeep
 		}
-		return n, r.members(n, t, depth)
+		if c == '{' {
+			return r.members(depth)
+		}
+		return r.items(depth)
+	case 't':
+		return r.word("true", kindBool)
+	case 'f':
+		return r.word("false", kindBool)
+	case 'n':
+		return r.word("null", kindNull)
 	}
-	return n, nil
+	return r.number()
 }
 
-// members reads what is in the list or mapping n, and its end.
-func (r *jsonReader) members(n *node, start json.Delim, depth int) error {
-	n.kind = kindList
-	if start == '{' {
-		n.kind = kindMapping
+func (r *jsonReader) items(depth int) error {
+	i, err := r.add(kindList)
+	if err != nil {
+		return err
 	}
-	for r.dec.More() {
-		var e entry
-		if n.kind == kindMapping {
-			key, t, err := r.next()
-			if err != nil {
-				return err
-			}
-			key.kind, key.text = kindString, t.(string) // JSON has no other keys
-			e.key = key
+	r.off++
+	for n := 0; !r.take(']'); n++ {
+		if n > 0 && !r.take(',') {
+			return errNotJSON
 		}
-		value, err := r.value(depth + 1)
-		if err != nil {
+		if err := r.value(depth + 1); err != nil {
 			return err
 		}
-		if e.value = value; n.kind == kindMapping {
-			n.entries = append(n.entries, e)
-		} else {
-			n.items = append(n.items, value)
-		}
 	}
-	_, _, err := r.next() // ] or }
-	return err
+	r.tree[i].size = int32(len(r.tree) - i)
+	return nil
 }
 
-// jsonSyntaxError returns the mistake that makes data invalid JSON.
-func jsonSyntaxError(data []byte) syntaxError {
-	r := jsonReader{data: data, line: 1, col: 1}
-	var v json.RawMessage
-	err := json.Unmarshal(data, &v)
-	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
-		r.advance(min(max(int(e.Offset)-1, 0), len(data)))
+func (r *jsonReader) members(depth int) error {
+	i, err := r.add(kindMapping)
+	if err != nil {
+		return err
 	}
-	return syntaxError{r.line, r.col, fmt.Errorf("not JSON: %w", err)}
+	r.off++
+	for n := 0; !r.take('}'); n++ {
+		if n > 0 && !r.take(',') {
+			return errNotJSON
+		}
+		if r.space(); r.off == len(r.text) || r.text[r.off] != '"' {
+			return errNotJSON
+		}
+		if err := r.string(); err != nil {
+			return err
+		}
+		if !r.take(':') {
+			return errNotJSON
+		}
+		if err := r.value(depth + 1); err != nil {
+			return err
+		}
+	}
+	r.tree[i].size = int32(len(r.tree) - i)
+	return nil
+}
+
+func (r *jsonReader) word(text string, k kind) error {
+	i, err := r.add(k)
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(r.text[r.off:], text) {
+		return errNotJSON
+	}
+	r.off += len(text)
+	if k != kindNull {
+		r.tree[i].text = text
+	}
+	return nil
+}
+
+// string reads a string. Its text is part of the whole text if it can be.
+func (r *jsonReader) string() error {
+	i, err := r.add(kindString)
+	if err != nil {
+		return err
+	}
+	s := r.text[r.off+1:]
+	for k := 0; k < len(s); k++ {
+		switch c := s[k]; {
+		case c == '"':
+			r.tree[i].text = s[:k]
+			r.off += k + 2
+			return nil
+		case c == '\\':
+			return r.escaped(i)
+		case c < ' ':
+			return errNotJSON
+		}
+	}
+	return errNotJSON
+}
+
+// escaped reads a string with escapes, node i.
+func (r *jsonReader) escaped(i int) error {
+	for k := r.off + 1; k < len(r.text); k++ {
+		switch r.text[k] {
+		case '\\':
+			k++
+		case '"':
+			if err := json.Unmarshal([]byte(r.text[r.off:k+1]), &r.tree[i].text); err != nil {
+				return errNotJSON
+			}
+			r.off = k + 1
+			return nil
+		}
+	}
+	return errNotJSON
+}
+
+// number reads a number, the only thing that is left.
+func (r *jsonReader) number() error {
+	i, err := r.add(kindNumber)
+	if err != nil {
+		return err
+	}
+	k := r.off
+	digits := func() (n int) {
+		for ; k < len(r.text) && '0' <= r.text[k] && r.text[k] <= '9'; k++ {
+			n++
+		}
+		return n
+	}
+	next := func(set string) bool {
+		if k < len(r.text) && strings.IndexByte(set, r.text[k]) >= 0 {
+			k++
+			return true
+		}
+		return false
+	}
+	next("-")
+	if !next("0") && digits() == 0 {
+		return errNotJSON
+	}
+	if next(".") && digits() == 0 {
+		return errNotJSON
+	}
+	if next("eE") {
+		next("+-")
+		if digits() == 0 {
+			return errNotJSON
+		}
+	}
+	r.tree[i].text = r.text[r.off:k]
+	r.off = k
+	return nil
+}
+
+// jsonSyntaxError returns where and why text is not JSON.
+func jsonSyntaxError(text string) (position, error) {
+	var v json.RawMessage
+	err := json.Unmarshal([]byte(text), &v)
+	at := 0
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		at = min(max(int(e.Offset)-1, 0), len(text))
+	}
+	return position(at), fmt.Errorf("not JSON: %w", err)
 }

@@ -1,9 +1,9 @@
 package intent
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -12,109 +12,215 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// scalar returns a reader of strings that parse understands. Numbers and
-// booleans are strings too, as they are written.
-func scalar[T any](w *walker, dst *T, parse func(string) (T, error)) reader {
-	return func(n *node, p *where) { *dst = item(w, parse)(n, p) }
+// scalar returns the string that n should be. Numbers and booleans are strings
+// too, as they are written.
+func (w *walker) scalar(n *node) (string, bool) {
+	switch n.kind {
+	case kindNull, kindList, kindMapping:
+		w.bad(n, "want a string, got %v", n.kind)
+		return "", false
+	}
+	if len(n.text) > maxText {
+		w.bad(n, "the value has %d bytes, more than %d", len(n.text), maxText)
+		return "", false
+	}
+	return n.text, true
 }
 
-// item is scalar for the items of a list.
-func item[T any](w *walker, parse func(string) (T, error)) func(*node, *where) T {
-	return func(n *node, p *where) (v T) {
-		switch n.kind {
-		case kindNull, kindList, kindMapping:
-			w.bad(n, p, "want a string, got %v", n.kind)
-			return v
-		}
-		if len(n.text) > maxText {
-			w.bad(n, p, "the value has %d bytes, more than %d", len(n.text), maxText)
-			return v
-		}
-		v, err := parse(n.text)
-		if err != nil {
-			w.bad(n, p, "%w", err)
-		}
-		return v
+// text is the codec of strings, which may be empty.
+type text struct{ exact[string] }
+
+func (text) read(w *walker, t tree, v *string) {
+	if s, ok := w.scalar(&t[0]); ok {
+		*v = strings.Clone(s) // s would keep all of the file
 	}
 }
 
-// text reads a string, which may be empty.
-func (w *walker) text(dst *string) reader {
-	return scalar(w, dst, func(s string) (string, error) { return s, nil })
+func (text) append(b []byte, v *string, s style) []byte {
+	return endString(appendEscaped(beginString(b), *v), len(b), s)
 }
 
-// name reads a string that is not empty.
-func (w *walker) name(dst *string) reader {
-	return scalar(w, dst, func(s string) (string, error) {
-		if s == "" {
-			return "", errors.New("the name is empty: leave the key out for the default")
-		}
-		return s, nil
-	})
-}
+// name is the codec of strings that are not empty.
+type name struct{ text }
 
-func (w *walker) boolean(dst *bool) reader {
-	return func(n *node, p *where) {
-		switch {
-		case n.kind == kindBool:
-			*dst = strings.EqualFold(n.text, "true")
-		case n.kind == kindString:
-			w.bad(n, p, "want true or false, got %s", quote(n.text))
-		default:
-			w.bad(n, p, "want true or false, got %v", n.kind)
-		}
+func (c name) read(w *walker, t tree, v *string) {
+	if c.text.read(w, t, v); *v == "" && t[0].text == "" && t[0].kind == kindString {
+		w.bad(&t[0], "the name is empty: leave the key out for the default")
 	}
 }
 
-// number reads a whole number called name from low to high.
-func number[T ~int | ~uint16](w *walker, dst *T, name string, low, high int) reader {
-	return func(n *node, p *where) {
-		if n.kind != kindNumber {
-			w.bad(n, p, "want a number, got %v", n.kind)
-			return
-		}
-		digits := strings.TrimPrefix(n.text, "-")
-		if strings.Trim(digits, "0123456789") != "" || len(digits) > 1 && digits[0] == '0' {
-			w.bad(n, p, "want a whole number in decimal digits, got %s", clip(n.text))
-			return
-		}
-		i, err := strconv.Atoi(n.text)
-		if err != nil || i < low || i > high {
-			w.bad(n, p, "%s %s is outside %d–%d", name, clip(n.text), low, high)
-			return
-		}
-		*dst = T(i)
+// reference is the codec of IDs that are said often. Equal ones share their
+// memory.
+type reference struct{ text }
+
+func (reference) read(w *walker, t tree, v *string) {
+	if s, ok := w.scalar(&t[0]); ok {
+		*v = w.shared(s)
 	}
 }
 
-func (w *walker) foreign(dst *routing.Foreign) reader {
-	return scalar(w, dst, func(s string) (routing.Foreign, error) {
-		switch s {
-		case "remove":
-			return routing.ForeignRemove, nil
-		case "report":
-			return routing.ForeignReport, nil
-		case "ignore":
-			return routing.ForeignIgnore, nil
-		}
-		return 0, fmt.Errorf("want remove, report or ignore, got %s", quote(s))
-	})
+// knownID is the codec of IDs of objects that may exist.
+type knownID struct{ text }
+
+func (c knownID) read(w *walker, t tree, v *string) {
+	s, ok := w.scalar(&t[0])
+	switch {
+	case !ok:
+	case s == "":
+		w.bad(&t[0], "the ID is empty")
+	case len(s) > routing.MaxIDLen:
+		w.bad(&t[0], "the ID has %d bytes, more than %d", len(s), routing.MaxIDLen)
+	default:
+		*v = strings.Clone(s)
+	}
 }
 
-func (w *walker) fallback(dst *routing.Fallback) reader {
-	return scalar(w, dst, func(s string) (routing.Fallback, error) {
-		switch s {
-		case "namespace":
-			return routing.FallbackNamespace, nil
-		case "none":
-			return routing.FallbackNone, nil
-		}
-		return 0, fmt.Errorf("want namespace or none, got %s", quote(s))
-	})
+// boolean is the codec of true and false.
+type boolean struct{ exact[bool] }
+
+func (boolean) read(w *walker, t tree, v *bool) {
+	switch n := &t[0]; n.kind {
+	case kindBool:
+		*v = strings.EqualFold(n.text, "true")
+	case kindString:
+		w.bad(n, "want true or false, got %s", quoted(n.text))
+	default:
+		w.bad(n, "want true or false, got %v", n.kind)
+	}
 }
 
-func parseMAC(s string) (ofproto.MAC, error)   { return ofproto.ParseMAC(s) }
-func parseDPID(s string) (ofproto.DPID, error) { return ofproto.ParseDPID(s) }
+func (boolean) append(b []byte, v *bool, _ style) []byte { return strconv.AppendBool(b, *v) }
+
+// number is the codec of whole numbers called name from low to high.
+type number[V ~int | ~uint16] struct {
+	exact[V]
+	name      string
+	low, high int
+}
+
+func (c number[V]) read(w *walker, t tree, v *V) {
+	n := &t[0]
+	if n.kind != kindNumber {
+		w.bad(n, "want a number, got %v", n.kind)
+		return
+	}
+	digits := strings.TrimPrefix(n.text, "-")
+	if strings.Trim(digits, "0123456789") != "" || len(digits) > 1 && digits[0] == '0' {
+		w.bad(n, "want a whole number in decimal digits, got %s", clip(n.text))
+		return
+	}
+	i, err := strconv.Atoi(n.text)
+	if err != nil || i < c.low || i > c.high {
+		w.bad(n, "%s %s is outside %d–%d", c.name, clip(n.text), c.low, c.high)
+		return
+	}
+	*v = V(i)
+}
+
+func (number[V]) append(b []byte, v *V, _ style) []byte { return strconv.AppendInt(b, int64(*v), 10) }
+
+// words is the codec of values that have names: a value is the index of its
+// name. One without a name stands for the key's absence.
+type words[V ~uint8] struct {
+	exact[V]
+	names []string
+	want  string // for messages
+}
+
+var (
+	fallbacks = words[routing.Fallback]{
+		names: []string{routing.FallbackNamespace: "namespace", routing.FallbackNone: "none"},
+		want:  "namespace or none",
+	}
+	foreigns = words[routing.Foreign]{
+		names: []string{routing.ForeignRemove: "remove", routing.ForeignReport: "report", routing.ForeignIgnore: "ignore"},
+		want:  "remove, report or ignore",
+	}
+)
+
+func (c words[V]) read(w *walker, t tree, v *V) {
+	s, ok := w.scalar(&t[0])
+	if !ok {
+		return
+	}
+	i := slices.Index(c.names, s)
+	if s == "" || i < 0 {
+		w.bad(&t[0], "want %s, got %s", c.want, quoted(s))
+		return
+	}
+	*v = V(i)
+}
+
+func (c words[V]) append(b []byte, v *V, s style) []byte {
+	return endString(append(beginString(b), c.word(*v)...), len(b), s)
+}
+
+// word returns the name of v, "" if it has none.
+func (c words[V]) word(v V) string {
+	if int(v) >= len(c.names) {
+		return ""
+	}
+	return c.names[v]
+}
+
+// parsed is the codec of values that are written as strings.
+type parsed[V comparable] struct {
+	exact[V]
+	parse  func(string) (V, error)
+	format func([]byte, V) []byte // appends what parse understands, escaped
+}
+
+var (
+	mac     = parsed[ofproto.MAC]{parse: ofproto.ParseMAC, format: appendMAC}
+	dpid    = parsed[ofproto.DPID]{parse: ofproto.ParseDPID, format: appendDPID}
+	address = parsed[netip.Addr]{parse: parseAddr, format: appendAddr}
+	prefix  = parsed[netip.Prefix]{parse: parsePrefix, format: appendPrefix}
+)
+
+func (c parsed[V]) read(w *walker, t tree, v *V) {
+	s, ok := w.scalar(&t[0])
+	if !ok {
+		return
+	}
+	got, err := c.parse(s)
+	if err != nil {
+		w.bad(&t[0], "%w", err)
+		return
+	}
+	*v = got
+}
+
+func (c parsed[V]) append(b []byte, v *V, s style) []byte {
+	return endString(c.format(beginString(b), *v), len(b), s)
+}
+
+const hexDigits = "0123456789abcdef"
+
+func appendMAC(b []byte, m ofproto.MAC) []byte {
+	for i, c := range m {
+		if i > 0 {
+			b = append(b, ':')
+		}
+		b = append(b, hexDigits[c>>4], hexDigits[c&15])
+	}
+	return b
+}
+
+func appendDPID(b []byte, d ofproto.DPID) []byte { return append(b, d.String()...) }
+
+func appendAddr(b []byte, a netip.Addr) []byte {
+	if !a.IsValid() || a.Zone() != "" { // of no valid model
+		return appendEscaped(b, a.String())
+	}
+	return a.AppendTo(b)
+}
+
+func appendPrefix(b []byte, p netip.Prefix) []byte {
+	if !p.IsValid() {
+		return append(b, p.String()...)
+	}
+	return p.AppendTo(b)
+}
 
 func parsePrefix(s string) (netip.Prefix, error) {
 	v, err := netip.ParsePrefix(s)
@@ -156,46 +262,3 @@ func clip(s string) string {
 }
 
 func quote(s string) string { return strconv.Quote(clip(s)) }
-
-// closest returns the index of the field that key was probably meant to be,
-// among those not seen; -1 if there is none.
-func closest(fields []field, seen []*node, key string) int {
-	if len(key) > 32 {
-		return -1
-	}
-	best, found := 3, -1 // more than two slips are another word
-	for i, f := range fields {
-		if seen[i] != nil {
-			continue
-		}
-		if d := distance(strings.ToLower(key), f.key); d < best && d < max(2, len(f.key)/2) {
-			best, found = d, i
-		}
-	}
-	return found
-}
-
-// distance returns the number of characters to insert, delete, replace or swap
-// with the next to turn a into b (optimal string alignment).
-func distance(a, b string) int {
-	prev2, prev := make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range prev {
-		prev[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		cur := make([]int, len(b)+1)
-		cur[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				cur[j] = min(cur[j], prev2[j-2]+1)
-			}
-		}
-		prev2, prev = prev, cur
-	}
-	return prev[len(b)]
-}

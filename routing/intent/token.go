@@ -25,7 +25,7 @@ func checkTokens(tokens token.Tokens) []syntaxError {
 			c.bad(t, "a second document: want one")
 			return c.errs
 		case in.depth() > maxDepth:
-			c.errs = append(c.errs, syntaxError{t.Position.Line, t.Position.Column, errTooDeep})
+			c.errs = append(c.errs, syntaxError{tokenAt(t), errTooDeep})
 			return c.errs
 		case len(in.block) > 0 && in.block[len(in.block)-1].keys > maxKeys:
 			c.bad(t, "a mapping with more than %d keys", maxKeys)

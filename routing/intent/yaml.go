@@ -1,7 +1,7 @@
 package intent
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,29 +12,29 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-var errTooDeep = fmt.Errorf("lists and mappings are nested more than %d deep", maxDepth)
-
-// readYAML reads data, a YAML stream of at most one document. The node is nil
-// if there is none.
-func readYAML(data []byte) (root *node, errs []syntaxError) {
+// readYAML reads a YAML stream of at most one document. The tree is nil if there
+// is none.
+func readYAML(text string) (root tree, errs []syntaxError) {
 	// The library is not written for hostile input; a panic in it is a
 	// mistake in the file.
 	defer func() {
 		if p := recover(); p != nil {
-			root, errs = nil, []syntaxError{{1, 1, fmt.Errorf("not readable as YAML: %v", p)}}
+			root, errs = nil, []syntaxError{{lineColumn(1, 1), fmt.Errorf("not readable as YAML: %v", p)}}
 		}
 	}()
-	if n := countMarks(data); n > maxMarks {
-		return nil, []syntaxError{{1, 1, fmt.Errorf("the file has %d punctuation marks, more than %d", n, maxMarks)}}
+	if n := countMarks(text); n > maxMarks {
+		return nil, []syntaxError{{lineColumn(1, 1), fmt.Errorf("the file has %d punctuation marks, more than %d", n, maxMarks)}}
 	}
-	tokens := joinPlain(lexer.Tokenize(string(data)))
+	tokens := joinPlain(lexer.Tokenize(text))
 	if errs := checkTokens(tokens); len(errs) > 0 {
 		return nil, errs
 	}
 	f, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		if isAlmostJSON(data) {
-			return nil, []syntaxError{jsonSyntaxError(data)}
+		if isAlmostJSON(text) {
+			at, err := jsonSyntaxError(text)
+			r := ruler{text: text}
+			return nil, []syntaxError{{lineColumn(r.place(int(at))), err}}
 		}
 		return nil, []syntaxError{libraryError(err)}
 	}
@@ -43,25 +43,25 @@ func readYAML(data []byte) (root *node, errs []syntaxError) {
 		if doc.Body == nil || doc.Body.Type() == ast.CommentType {
 			continue
 		}
-		if root != nil {
+		if c.tree != nil {
 			c.bad(doc.Body.GetToken(), "a second document: want one")
 			break
 		}
-		root = c.node(doc.Body, nil)
+		c.add(doc.Body, 0)
 	}
-	return root, c.errs
+	return c.tree, c.errs
 }
 
 // countMarks returns the number of bytes that can begin a token, more or less:
 // what the library needs grows with the number of tokens.
-func countMarks(data []byte) int {
+func countMarks(text string) int {
 	n := 0
-	for i, c := range data {
-		switch c {
+	for i := range len(text) {
+		switch text[i] {
 		case ',', '[', ']', '{', '}', '"', '\'', '\n', '\r', '#', '&', '*', '!', '|', '>', '%', '@', '`':
 			n++
 		case ':', '-', '?':
-			if i+1 == len(data) || bytes.IndexByte([]byte(" \t\r\n,[]{}\"'"), data[i+1]) >= 0 {
+			if i+1 == len(text) || strings.IndexByte(" \t\r\n,[]{}\"'", text[i+1]) >= 0 {
 				n++
 			}
 		}
@@ -69,10 +69,10 @@ func countMarks(data []byte) int {
 	return n
 }
 
-// isAlmostJSON reports whether data looks as if it were meant to be JSON.
-func isAlmostJSON(data []byte) bool {
-	rest, ok := bytes.CutPrefix(bytes.TrimSpace(data), []byte("{"))
-	return ok && bytes.HasPrefix(bytes.TrimSpace(rest), []byte(`"`))
+// isAlmostJSON reports whether text looks as if it were meant to be JSON.
+func isAlmostJSON(text string) bool {
+	rest, ok := strings.CutPrefix(strings.TrimSpace(text), "{")
+	return ok && strings.HasPrefix(strings.TrimSpace(rest), `"`)
 }
 
 // libraryError makes one of ours of an error of the library.
@@ -82,41 +82,56 @@ func libraryError(err error) syntaxError {
 		GetToken() *token.Token
 	}
 	if !errors.As(err, &e) {
-		return syntaxError{1, 1, errors.New(clip(err.Error()))}
+		return syntaxError{lineColumn(1, 1), errors.New(clip(err.Error()))}
 	}
-	s := syntaxError{1, 1, errors.New(clip(e.GetMessage()))}
+	s := syntaxError{lineColumn(1, 1), errors.New(clip(e.GetMessage()))}
 	if t := e.GetToken(); t != nil && t.Position != nil {
-		s.line, s.col = max(1, t.Position.Line), max(1, t.Position.Column)
+		s.at = tokenAt(t)
 	}
 	return s
 }
 
-// A converter makes nodes of the library's.
-type converter struct{ errs []syntaxError }
-
-func (c *converter) bad(t *token.Token, format string, args ...any) {
-	c.errs = append(c.errs, syntaxError{max(1, t.Position.Line), max(1, t.Position.Column), fmt.Errorf(format, args...)})
+func tokenAt(t *token.Token) position {
+	return lineColumn(max(1, t.Position.Line), max(1, t.Position.Column))
 }
 
-// node converts n, the value of key if that is not nil.
-func (c *converter) node(n ast.Node, key *node) *node {
-	if n == nil {
-		if key == nil {
-			return &node{line: 1, col: 1}
-		}
-		return &node{line: key.line, col: key.col}
+// A converter makes a tree of the library's.
+type converter struct {
+	tree tree
+	errs []syntaxError
+}
+
+func (c *converter) bad(t *token.Token, format string, args ...any) {
+	c.errs = append(c.errs, syntaxError{tokenAt(t), fmt.Errorf(format, args...)})
+}
+
+// add appends the tree of n. key is where its key is, or its list; 0 if it has
+// none. It returns the index of the tree.
+func (c *converter) add(n ast.Node, key position) int {
+	i := len(c.tree)
+	c.tree = append(c.tree, node{})
+	out := node{at: cmp.Or(key, lineColumn(1, 1))}
+	if n != nil {
+		out = c.convert(n, key)
 	}
+	out.size = int32(len(c.tree) - i)
+	c.tree[i] = out
+	return i
+}
+
+// convert returns the node of n and appends what is in it.
+func (c *converter) convert(n ast.Node, key position) node {
 	t := n.GetToken()
-	out := &node{line: max(1, t.Position.Line), col: max(1, t.Position.Column)}
+	out := node{at: tokenAt(t)}
 	switch n := n.(type) {
 	case *ast.MappingNode:
-		c.mapping(out, n.Values, n.IsFlowStyle)
+		c.members(&out, n.Values, n.IsFlowStyle)
 	case *ast.MappingValueNode:
-		c.mapping(out, []*ast.MappingValueNode{n}, false)
+		c.members(&out, []*ast.MappingValueNode{n}, false)
 	case *ast.SequenceNode:
 		out.kind = kindList
 		for _, v := range n.Values {
-			out.items = append(out.items, c.node(v, out))
+			c.add(v, out.at)
 		}
 	case *ast.StringNode:
 		out.kind, out.text = kindString, n.Value
@@ -130,8 +145,8 @@ func (c *converter) node(n ast.Node, key *node) *node {
 	case *ast.BoolNode:
 		out.kind, out.text = kindBool, t.Value
 	case *ast.NullNode:
-		if key != nil && out.line < key.line {
-			out.line, out.col = key.line, key.col
+		if out.at>>32 < key>>32 { // in an earlier line
+			out.at = key
 		}
 		out.text = t.Value
 	default:
@@ -140,17 +155,17 @@ func (c *converter) node(n ast.Node, key *node) *node {
 	return out
 }
 
-func (c *converter) mapping(out *node, values []*ast.MappingValueNode, flow bool) {
+func (c *converter) members(out *node, values []*ast.MappingValueNode, flow bool) {
 	out.kind = kindMapping
-	out.entries = make([]entry, 0, len(values))
 	for i, v := range values {
-		key := c.node(v.Key, nil)
+		k := c.add(v.Key, 0)
+		key := c.tree[k]
 		if key.kind == kindList || key.kind == kindMapping {
 			c.bad(v.Key.GetToken(), "want a string as a key, got %v", key.kind)
 		}
 		if i == 0 && !flow { // the library gives the place of the colon
-			out.line, out.col = key.line, key.col
+			out.at = key.at
 		}
-		out.entries = append(out.entries, entry{key, c.node(v.Value, key)})
+		c.add(v.Value, key.at)
 	}
 }

@@ -1,0 +1,165 @@
+package intent
+
+import (
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// The Decode functions read the body of a request, in JSON. Its objects have
+// the keys of a topology file.
+//
+// Mistakes of form are all reported at once, as a join of [*Error]s in the
+// order of the body, whose paths are those of the body; what the objects mean
+// is not checked. If there are mistakes, also is called, unless it is nil, with
+// what could be read, and the [*routing.PathError]s that it returns or joins
+// are reported too, except what follows from a value that could not be read.
+// Their paths are those in Put; see [Shape.Path] for what becomes of them. What
+// is returned shares no memory with the body.
+
+// DecodeNetwork reads a network called id, which the body may leave out but not
+// contradict. The change puts it.
+func DecodeNetwork(body []byte, id string, also func(*routing.Change) error) (routing.Change, error) {
+	return decodeObject(body, id, also, ShapeNetwork, networkKeys,
+		func(n *routing.Network) *string { return &n.ID },
+		func(n *routing.Network) routing.Model { return routing.Model{Networks: []routing.Network{*n}} })
+}
+
+// DecodeRouter is [DecodeNetwork] for a router.
+func DecodeRouter(body []byte, id string, also func(*routing.Change) error) (routing.Change, error) {
+	return decodeObject(body, id, also, ShapeRouter, routerKeys,
+		func(r *routing.Router) *string { return &r.ID },
+		func(r *routing.Router) routing.Model { return routing.Model{Routers: []routing.Router{*r}} })
+}
+
+// DecodePort is [DecodeNetwork] for a port.
+func DecodePort(body []byte, id string, also func(*routing.Change) error) (routing.Change, error) {
+	return decodeObject(body, id, also, ShapePort, portKeys,
+		func(p *routing.Port) *string { return &p.ID },
+		func(p *routing.Port) routing.Model { return routing.Model{Ports: []routing.Port{*p}} })
+}
+
+// DecodeTopology reads a topology, which the change puts.
+func DecodeTopology(body []byte, also func(*routing.Change) error) (routing.Change, error) {
+	w := bodyWalker(body)
+	var c routing.Change
+	if w.readBody(body) {
+		topologyKeys.read(w, w.root, &c.Put)
+	}
+	return w.change(c, ShapeTopology, also)
+}
+
+// DecodeBatch reads a mapping with the keys put, a topology, and delete, which
+// has lists of IDs called networks, routers and ports.
+func DecodeBatch(body []byte, also func(*routing.Change) error) (routing.Change, error) {
+	w := bodyWalker(body)
+	var c routing.Change
+	if w.readBody(body) {
+		batchKeys.read(w, w.root, &c)
+	}
+	return w.change(c, ShapeBatch, also)
+}
+
+// A Snapshot is a router with what it needs.
+type Snapshot struct {
+	Router   routing.Router
+	Networks []routing.Network
+	Ports    []routing.Port
+}
+
+// DecodeSnapshot reads a mapping with the keys router, networks and ports. also
+// is called with the change that puts them.
+func DecodeSnapshot(body []byte, also func(*routing.Change) error) (Snapshot, error) {
+	w := bodyWalker(body)
+	var s Snapshot
+	if w.readBody(body) {
+		snapshotKeys.read(w, w.root, &s)
+	}
+	_, err := w.change(routing.Change{Put: routing.Model{
+		Networks: s.Networks, Routers: []routing.Router{s.Router}, Ports: s.Ports,
+	}}, ShapeSnapshot, also)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	return s, nil
+}
+
+// ParseNetwork reads what [AppendNetwork] wrote. Its errors are those of form,
+// as the Decode functions have them.
+func ParseNetwork(data []byte) (routing.Network, error) { return parseObject(data, networkKeys) }
+
+// ParseRouter reads what [AppendRouter] wrote; see [ParseNetwork].
+func ParseRouter(data []byte) (routing.Router, error) { return parseObject(data, routerKeys) }
+
+// ParsePort reads what [AppendPort] wrote; see [ParseNetwork].
+func ParsePort(data []byte) (routing.Port, error) { return parseObject(data, portKeys) }
+
+func decodeObject[T any](body []byte, id string, also func(*routing.Change) error, shape Shape,
+	keys *mapping[T], idOf func(*T) *string, put func(*T) routing.Model) (routing.Change, error) {
+	w := bodyWalker(body)
+	w.omit = "id"
+	v := new(T)
+	if w.readBody(body) {
+		keys.read(w, w.root, v)
+		w.enter(step{key: "id"})
+		if t := w.root.child("id"); t != nil && !w.broken["id"] && *idOf(v) != id {
+			w.bad(&t[0], "the ID is %s, but that of the request is %s", quoted(*idOf(v)), quoted(id))
+		}
+		w.leave()
+		*idOf(v) = id
+	}
+	return w.change(routing.Change{Put: put(v)}, shape, also)
+}
+
+func parseObject[T any](data []byte, keys *mapping[T]) (T, error) {
+	w := newWalker("object", "object", string(data))
+	v := new(T)
+	if w.readBody(data) {
+		keys.read(w, w.root, v)
+	}
+	if len(w.found) > 0 {
+		return *new(T), w.err()
+	}
+	return *v, nil
+}
+
+func bodyWalker(body []byte) *walker {
+	text := ""
+	if len(body) <= maxSize {
+		text = string(body)
+	}
+	return newWalker("body", "body", text)
+}
+
+// readBody makes a tree of the text, the body, or records why it cannot.
+func (w *walker) readBody(body []byte) bool {
+	if len(body) > maxSize {
+		w.report(0, "the %s has %d bytes, more than %d", w.noun, len(body), maxSize)
+		return false
+	}
+	text := w.ruler.text
+	if at, err := checkText(text); err != nil {
+		w.record(at, "", err)
+		return false
+	}
+	root, at, err := readJSON(text)
+	if err == errNotJSON {
+		at, err = jsonSyntaxError(text)
+	}
+	if err != nil {
+		w.record(at, "", err)
+		return false
+	}
+	w.root = root
+	return true
+}
+
+// change returns c, which was read from a body of the given shape, or what is
+// wrong.
+func (w *walker) change(c routing.Change, shape Shape, also func(*routing.Change) error) (routing.Change, error) {
+	if len(w.found) == 0 {
+		return c, nil
+	}
+	if w.root != nil && w.more == 0 && also != nil {
+		w.locate(also(&c), shape.Path)
+	}
+	return routing.Change{}, w.err()
+}

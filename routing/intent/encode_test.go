@@ -1,0 +1,239 @@
+package intent_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/intent"
+)
+
+var sameModel = []cmp.Option{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateEmpty()}
+
+// marshal is what encoding/json makes of v without HTML escapes.
+func marshal(t interface{ Fatal(...any) }, v any) string {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// TestAppend states that what is appended is what encoding/json makes of the
+// document, and that it is read back as the same value.
+func TestAppend(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := drawNasty(t)
+		for i := range m.Networks {
+			n := m.Networks[i]
+			checkAppend(t, n, intent.AppendNetwork, intent.NetworkOf, intent.ParseNetwork)
+		}
+		for i := range m.Routers {
+			checkAppend(t, m.Routers[i], intent.AppendRouter, intent.RouterOf, intent.ParseRouter)
+		}
+		for i := range m.Ports {
+			checkAppend(t, m.Ports[i], intent.AppendPort, intent.PortOf, intent.ParsePort)
+		}
+	})
+}
+
+func checkAppend[T, D any](t *rapid.T, v T, appendTo func([]byte, *T) []byte, document func(T) D, parse func([]byte) (T, error)) {
+	data := appendTo([]byte("x"), &v)
+	if got, want := string(data), "x"+marshal(t, document(v)); got != want {
+		t.Fatalf("got  %s\nwant %s", got, want)
+	}
+	got, err := parse(data[1:])
+	if err != nil {
+		t.Fatalf("%v\n%s", err, data)
+	}
+	if diff := cmp.Diff(v, got, sameModel...); diff != "" {
+		t.Fatalf("-want +got:\n%s\n%s", diff, data)
+	}
+	for i := range data { // nothing of what was read may refer to data
+		data[i] = 'x'
+	}
+	if diff := cmp.Diff(v, got, sameModel...); diff != "" {
+		t.Fatalf("changed with the data: %s", diff)
+	}
+}
+
+// TestAppendAnyText states for any text, valid or not, that it is escaped as
+// encoding/json does, but for the control characters that this leaves.
+func TestAppendAnyText(t *testing.T) {
+	control := regexp.MustCompile("[\u007f-\u009f]")
+	rapid.Check(t, func(t *rapid.T) {
+		p := routing.Port{ID: rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()),
+			func(b []byte) string { return string(b) })).Draw(t, "id")}
+		want := control.ReplaceAllStringFunc(marshal(t, intent.PortOf(p)), func(s string) string {
+			r, _ := utf8.DecodeRuneInString(s)
+			return fmt.Sprintf("\\u%04x", r)
+		})
+		if got := string(intent.AppendPort(nil, &p)); got != want {
+			t.Fatalf("got  %s\nwant %s", got, want)
+		}
+	})
+}
+
+// TestAppendAllocatesNothing holds for buffers with room.
+func TestAppendAllocatesNothing(t *testing.T) {
+	m := &routing.Model{
+		Networks: []routing.Network{{ID: "blue", VLAN: 1, MTU: 9000}},
+		Ports:    []routing.Port{benchPort(7)},
+	}
+	b := make([]byte, 0, 4096)
+	if n := testing.AllocsPerRun(100, func() {
+		intent.AppendNetwork(b, &m.Networks[0])
+		intent.AppendPort(b, &m.Ports[0])
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestWrite states that a model that was written as a file is read back as the
+// same model.
+func TestWrite(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := drawNasty(t)
+		var yaml, js bytes.Buffer
+		if err := intent.WriteYAML(&yaml, m); err != nil {
+			t.Fatal(err)
+		}
+		if err := intent.WriteJSON(&js, m); err != nil {
+			t.Fatal(err)
+		}
+		for name, data := range map[string][]byte{"x.yaml": yaml.Bytes(), "x.json": js.Bytes()} {
+			got, _, err := intent.Parse(name, data)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, data)
+			}
+			if diff := cmp.Diff(m, got, sameModel...); diff != "" {
+				t.Fatalf("%s (-want +got):\n%s\n%s", name, diff, data)
+			}
+		}
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, js.Bytes()); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := compact.String(), marshal(t, intent.DocumentOf(m)); got != want {
+			t.Fatalf("got  %s\nwant %s", got, want)
+		}
+	})
+}
+
+// TestWriteStreams states that writing takes a memory that does not grow with
+// the model.
+func TestWriteStreams(t *testing.T) {
+	m := &routing.Model{Ports: make([]routing.Port, 100_000)}
+	for i := range m.Ports {
+		m.Ports[i] = benchPort(i)
+	}
+	for name, write := range map[string]func(io.Writer, *routing.Model) error{"YAML": intent.WriteYAML, "JSON": intent.WriteJSON} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if err := write(io.Discard, m); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 1<<20 {
+			t.Errorf("%s: %d bytes", name, n)
+		}
+	}
+}
+
+// TestWriteFails states that an error of the writer is reported.
+func TestWriteFails(t *testing.T) {
+	m := &routing.Model{Ports: []routing.Port{benchPort(0)}}
+	full := errors.New("no space left")
+	for _, write := range []func(io.Writer, *routing.Model) error{intent.WriteYAML, intent.WriteJSON} {
+		if err := write(failing{full}, m); !errors.Is(err, full) {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// A failing writer takes nothing.
+type failing struct{ err error }
+
+func (w failing) Write([]byte) (int, error) { return 0, w.err }
+
+// TestWriteExamples states that examples are written as they are, but for
+// comments.
+func TestWriteExamples(t *testing.T) {
+	comment := regexp.MustCompile(`(?m)^#.*\n|  #.*$`)
+	for _, name := range []string{"two-networks", "external-bridge", "mininet"} {
+		file := "../../examples/" + name + "/topology.yaml"
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, _, err := intent.Parse(file, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		if err := intent.WriteYAML(&b, m); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(comment.ReplaceAllString(string(data), ""), b.String()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", file, diff)
+		}
+	}
+}
+
+// TestWriteRouter shows every key of a router in YAML and JSON.
+func TestWriteRouter(t *testing.T) {
+	m := &routing.Model{Routers: []routing.Router{{
+		ID: "r1", Namespace: "ns 1", Fallback: routing.FallbackNone,
+		Bridge: routing.Bridge{Name: "br-x", DatapathID: 0x10, Foreign: routing.ForeignIgnore},
+		Interfaces: []routing.Interface{{ID: "7", Network: "12345678-90ab-4def-8123-456789abcdef", MAC: ofproto.MAC{2, 0, 0, 0, 1, 1}, PatchPort: "p1", TapPort: "null",
+			Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.1.1/24"), netip.MustParsePrefix("2001:db8::1/64")}}},
+	}, {ID: "r2", ARPResponder: true, Bridge: routing.Bridge{Managed: true}}}}
+	const yaml = `routers:
+  - id: r1
+    namespace: "ns 1"
+    fallback: none
+    arp_responder: false
+    bridge: {managed: false, name: br-x, datapath_id: "0000000000000010", foreign_flows: ignore}
+    interfaces:
+      - {id: "7", network: 12345678-90ab-4def-8123-456789abcdef, mac: "02:00:00:00:01:01", addresses: [10.0.1.1/24, "2001:db8::1/64"], patch_port: p1, tap_port: "null"}
+  - id: r2
+`
+	const js = `{"networks":[],
+"routers":[
+{"id":"r1","namespace":"ns 1","fallback":"none","arp_responder":false,"bridge":{"managed":false,"name":"br-x","datapath_id":"0000000000000010","foreign_flows":"ignore"},"interfaces":[{"id":"7","network":"12345678-90ab-4def-8123-456789abcdef","mac":"02:00:00:00:01:01","addresses":["10.0.1.1/24","2001:db8::1/64"],"patch_port":"p1","tap_port":"null"}]},
+{"id":"r2"}
+],
+"ports":[]}
+`
+	var b strings.Builder
+	if err := intent.WriteYAML(&b, m); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(yaml, b.String()); diff != "" {
+		t.Errorf("YAML (-want +got):\n%s", diff)
+	}
+	b.Reset()
+	if err := intent.WriteJSON(&b, m); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(js, b.String()); diff != "" {
+		t.Errorf("JSON (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,94 @@
+package intent
+
+import (
+	"net/netip"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// The tables below are all that the package knows of keys: what is read and
+// what is written goes by them. The documents say the same in other words, and
+// a test compares the two.
+
+// A field is a key of a mapping that stands for a T.
+type field[T any] struct {
+	key      string
+	required bool
+	codec[T] // of the value, which is a part of the T
+}
+
+const (
+	required = true
+	optional = false
+)
+
+var topologyKeys = &mapping[routing.Model]{fields: []field[routing.Model]{
+	{"networks", optional, of(func(m *routing.Model) *[]routing.Network { return &m.Networks }, list[routing.Network]{networkKeys})},
+	{"routers", optional, of(func(m *routing.Model) *[]routing.Router { return &m.Routers }, list[routing.Router]{routerKeys})},
+	{"ports", optional, of(func(m *routing.Model) *[]routing.Port { return &m.Ports }, list[routing.Port]{portKeys})},
+}}
+
+var networkKeys = &mapping[routing.Network]{
+	initial: routing.Network{MTU: 1500},
+	fields: []field[routing.Network]{
+		{"id", required, of(func(n *routing.Network) *string { return &n.ID }, text{})},
+		{"vlan", optional, of(func(n *routing.Network) *uint16 { return &n.VLAN }, number[uint16]{name: "vlan", low: routing.MinVLAN, high: routing.MaxVLAN})},
+		{"mtu", optional, of(func(n *routing.Network) *int { return &n.MTU }, number[int]{name: "mtu", low: routing.MinMTU, high: routing.MaxMTU})},
+	},
+}
+
+var routerKeys = &mapping[routing.Router]{
+	initial: routing.Router{ARPResponder: true, Bridge: bridgeKeys.initial},
+	fields: []field[routing.Router]{
+		{"id", required, of(func(r *routing.Router) *string { return &r.ID }, text{})},
+		{"namespace", optional, of(func(r *routing.Router) *string { return &r.Namespace }, name{})},
+		{"fallback", optional, of(func(r *routing.Router) *routing.Fallback { return &r.Fallback }, fallbacks)},
+		{"arp_responder", optional, of(func(r *routing.Router) *bool { return &r.ARPResponder }, boolean{})},
+		{"bridge", optional, of(func(r *routing.Router) *routing.Bridge { return &r.Bridge }, bridgeKeys)},
+		{"interfaces", optional, of(func(r *routing.Router) *[]routing.Interface { return &r.Interfaces }, list[routing.Interface]{interfaceKeys})},
+	},
+}
+
+var bridgeKeys = &mapping[routing.Bridge]{
+	initial: routing.Bridge{Managed: true},
+	fields: []field[routing.Bridge]{
+		{"managed", optional, of(func(b *routing.Bridge) *bool { return &b.Managed }, boolean{})},
+		{"name", optional, of(func(b *routing.Bridge) *string { return &b.Name }, name{})},
+		{"datapath_id", optional, of(func(b *routing.Bridge) *ofproto.DPID { return &b.DatapathID }, dpid)},
+		{"foreign_flows", optional, of(func(b *routing.Bridge) *routing.Foreign { return &b.Foreign }, foreigns)},
+	},
+}
+
+var interfaceKeys = &mapping[routing.Interface]{fields: []field[routing.Interface]{
+	{"id", required, of(func(i *routing.Interface) *string { return &i.ID }, text{})},
+	{"network", required, of(func(i *routing.Interface) *string { return &i.Network }, reference{})},
+	{"mac", required, of(func(i *routing.Interface) *ofproto.MAC { return &i.MAC }, mac)},
+	{"addresses", required, of(func(i *routing.Interface) *[]netip.Prefix { return &i.Addresses }, list[netip.Prefix]{prefix})},
+	{"patch_port", optional, of(func(i *routing.Interface) *string { return &i.PatchPort }, name{})},
+	{"tap_port", optional, of(func(i *routing.Interface) *string { return &i.TapPort }, name{})},
+}}
+
+var portKeys = &mapping[routing.Port]{fields: []field[routing.Port]{
+	{"id", required, of(func(p *routing.Port) *string { return &p.ID }, text{})},
+	{"network", required, of(func(p *routing.Port) *string { return &p.Network }, reference{})},
+	{"mac", required, of(func(p *routing.Port) *ofproto.MAC { return &p.MAC }, mac)},
+	{"addresses", optional, of(func(p *routing.Port) *[]netip.Addr { return &p.Addresses }, list[netip.Addr]{address})},
+}}
+
+var batchKeys = &mapping[routing.Change]{fields: []field[routing.Change]{
+	{"put", optional, of(func(c *routing.Change) *routing.Model { return &c.Put }, topologyKeys)},
+	{"delete", optional, of(func(c *routing.Change) *routing.IDs { return &c.Delete }, deleteKeys)},
+}}
+
+var deleteKeys = &mapping[routing.IDs]{fields: []field[routing.IDs]{
+	{"networks", optional, of(func(d *routing.IDs) *[]string { return &d.Networks }, list[string]{knownID{}})},
+	{"routers", optional, of(func(d *routing.IDs) *[]string { return &d.Routers }, list[string]{knownID{}})},
+	{"ports", optional, of(func(d *routing.IDs) *[]string { return &d.Ports }, list[string]{knownID{}})},
+}}
+
+var snapshotKeys = &mapping[Snapshot]{fields: []field[Snapshot]{
+	{"router", required, of(func(s *Snapshot) *routing.Router { return &s.Router }, routerKeys)},
+	{"networks", optional, of(func(s *Snapshot) *[]routing.Network { return &s.Networks }, list[routing.Network]{networkKeys})},
+	{"ports", optional, of(func(s *Snapshot) *[]routing.Port { return &s.Ports }, list[routing.Port]{portKeys})},
+}}
