@@ -20,6 +20,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
+	"github.com/ofdvr/ofdvr/internal/credentials"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
@@ -31,7 +32,7 @@ type Config struct {
 	// socket, is connected to. Managed bridges connect to the first tcp: or ssl:.
 	OpenFlow []string
 	// TLS is needed for ssl: endpoints.
-	TLS TLSFiles
+	TLS credentials.Files
 	// OVSDB is where ovsdb-server listens: unix:PATH or tcp:ADDRESS:PORT. ""
 	// means that there are no managed routers and that no connection is made.
 	OVSDB string
@@ -93,8 +94,8 @@ type Controller struct {
 	counters  counters
 
 	endpoints   []endpoint
-	credentials *credentials   // nil without ssl: endpoints
-	standbys    sync.WaitGroup // sessions that were made while standing by
+	credentials *credentials.Credentials // nil without ssl: endpoints
+	standbys    sync.WaitGroup           // sessions that were made while standing by
 	refusals    sampler
 	crowd       crowd
 }

@@ -183,7 +183,7 @@ func (p *pass) run(ctx context.Context) {
 	if !p.want.Complete && p.bare != nil && p.nothingExists(ctx) {
 		p.bare(ctx)
 	}
-	res, err := p.db.Apply(ctx, p.desiredBridges())
+	res, err := p.db.Apply(ctx, p.desired(p.want, p.withheld))
 	switch {
 	case errors.Is(err, ovsdb.ErrNotConnected):
 		p.problem("", err.Error())
@@ -265,15 +265,20 @@ func (p *pass) notMade(r *routing.Router) string {
 		"whether it could make a bridge of datapath_type %s, which is that of %s", r.BridgeName(), p.target, datapath, p.bridge)
 }
 
-// desiredBridges is what the database should hold for the managed routers.
-func (p *pass) desiredBridges() ovsdb.Desired {
-	d := ovsdb.Desired{IntegrationBridge: p.bridge, Controller: p.target, Partial: !p.want.Complete}
-	for _, r := range p.routers {
+// desired is what the database should hold for an intent, less the taps that are
+// withheld.
+func (l *lifecycle) desired(want *ledger.State, withheld func(router, tap string) bool) ovsdb.Desired {
+	d := ovsdb.Desired{IntegrationBridge: l.bridge, Controller: l.target, Partial: !want.Complete}
+	for r := range want.Index.Routers("") {
+		if !r.Bridge.Managed {
+			continue
+		}
 		b := ovsdb.Bridge{Router: r.ID, Name: r.BridgeName(), DatapathID: uint64(r.DPID())}
 		for k := range r.Interfaces {
 			f := &r.Interfaces[k]
-			iface := ovsdb.Interface{ID: f.ID, MAC: f.MAC.String(), Patch: f.PatchName(), Peer: f.PeerName(), VLAN: p.network(f.Network).VLAN}
-			if r.Fallback == routing.FallbackNamespace && !p.withheld(r.ID, f.TapName()) {
+			n, _ := want.Index.Network(f.Network)
+			iface := ovsdb.Interface{ID: f.ID, MAC: f.MAC.String(), Patch: f.PatchName(), Peer: f.PeerName(), VLAN: n.VLAN}
+			if r.Fallback == routing.FallbackNamespace && !withheld(r.ID, f.TapName()) {
 				iface.Tap = f.TapName()
 			}
 			b.Interfaces = append(b.Interfaces, iface)
@@ -295,7 +300,7 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 			continue
 		}
 		d.Taps = append(d.Taps, namespace.Tap{
-			Interface: f.ID, Name: f.TapName(), MAC: f.MAC, MTU: p.network(f.Network).MTU, Addresses: f.Addresses,
+			Interface: f.ID, Name: f.TapName(), MAC: f.MAC, MTU: p.mtu(f.Network), Addresses: f.Addresses,
 		})
 	}
 	res, err := namespace.Ensure(ctx, d)
@@ -320,9 +325,9 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 	}
 }
 
-func (p *pass) network(id string) routing.Network {
-	n, _ := p.want.Index.Network(id)
-	return n
+func (p *pass) mtu(network string) int {
+	n, _ := p.want.Index.Network(network)
+	return n.MTU
 }
 
 // removeNamespaces deletes the namespaces of ours that no router wants.

@@ -72,6 +72,35 @@ const (
 	RoleDrop       Role = 11
 )
 
+// Does says in words what a flow does that has role r and serves o.
+func (r Role) Does(o Object) string {
+	switch who := o.String(); r {
+	case RoleARP:
+		return "answers ARP requests for an address of " + who
+	case RoleTTL:
+		return "hands packets from " + who + " whose TTL has run out to the kernel"
+	case RoleIn:
+		return "takes packets that came in by " + who + " to be routed"
+	case RoleFallback:
+		return "hands everything from " + who + " that is not to be routed to the kernel"
+	case RoleFromKernel:
+		return "sends what comes from the kernel out of " + who
+	case RoleRoute:
+		return "finds the subnets of " + who
+	case RoleException:
+		return "hands packets from " + who + " for a subnet that only the kernel can serve to it"
+	case RoleNoRoute:
+		return "hands packets from " + who + " for no connected subnet to the kernel"
+	case RoleDeliver:
+		return "sends packets to an address of " + who
+	case RoleUnknown:
+		return "hands packets from " + who + " for an address that no port has to the kernel"
+	case RoleDrop:
+		return "drops the rest"
+	}
+	return fmt.Sprintf("role %d of %v", uint8(r), o)
+}
+
 // CookieOf returns the cookie of the flows that serve o in role r.
 func CookieOf(o Object, r Role) ofproto.Cookie {
 	b := append([]byte{byte(o.Kind)}, o.ID...)

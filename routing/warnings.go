@@ -7,7 +7,12 @@ import (
 
 // Warnings returns what in m is allowed but probably not meant, in the order of
 // m. Its result is meaningful if [Model.Validate] returns nil.
-func (m *Model) Warnings() []*PathError {
+func (m *Model) Warnings() []*PathError { return NewIndex(m).Warnings(m) }
+
+// Warnings returns what in m, which is a part of the indexed Model, is allowed
+// but probably not meant, in the order of m. The time it takes depends on m, and
+// on what routers have on the networks that m is about.
+func (x *Index) Warnings(m *Model) []*PathError {
 	var warnings []*PathError
 	warn := func(p path, key, format string, args ...any) {
 		where := p.String()
@@ -16,21 +21,24 @@ func (m *Model) Warnings() []*PathError {
 		}
 		warnings = append(warnings, &PathError{where, fmt.Errorf(format, args...)})
 	}
-	subnets := make(map[string]*subnetTable, len(m.Networks)) // by network
-	for i := range m.Routers {
-		for _, f := range m.Routers[i].Interfaces {
-			t := subnets[f.Network]
-			if t == nil {
+	subnets := make(map[string]*subnetTable) // by network; nil where no router has an interface
+	subnetsOf := func(network string) *subnetTable {
+		t, known := subnets[network]
+		if !known {
+			if legs := x.Legs(network); len(legs) > 0 {
 				t = &subnetTable{has: make(map[netip.Prefix]bool)}
-				subnets[f.Network] = t
+				for _, l := range legs {
+					for _, a := range l.Addresses {
+						t.add(a)
+					}
+				}
 			}
-			for _, a := range f.Addresses {
-				t.add(a)
-			}
+			subnets[network] = t
 		}
+		return t
 	}
 	for i := range m.Networks {
-		if id := m.Networks[i].ID; subnets[id] == nil {
+		if id := m.Networks[i].ID; subnetsOf(id) == nil {
 			warn(path{kind: networkPath, i: i}, "", "no router has an interface on network %q", id)
 		}
 	}
@@ -58,7 +66,7 @@ func (m *Model) Warnings() []*PathError {
 			warn(p, "", "port %q has no address, so nothing is routed to it", q.ID)
 			continue
 		}
-		t := subnets[q.Network]
+		t := subnetsOf(q.Network)
 		if t == nil { // said of the network
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
 )
@@ -35,7 +36,7 @@ bridge, in the order of the file.`,
 			index := routing.NewIndex(m)
 			for i := range m.Routers {
 				r := &m.Routers[i]
-				prog := index.Compile(r, assume(r, numbers))
+				prog := index.Compile(r, controller.Assume(r, numbers))
 				fmt.Fprintf(cmd.OutOrStdout(), "# bridge %s, router %s\n%s", r.BridgeName(), r.ID, prog.Flows)
 			}
 			return nil
@@ -55,31 +56,4 @@ func parsePorts(ports map[string]string) (routing.Facts, error) {
 		facts[name] = ofproto.PortNo(n)
 	}
 	return facts, nil
-}
-
-// assume numbers the ports of r that given does not, leaving out the numbers
-// that it uses.
-func assume(r *routing.Router, given routing.Facts) routing.Facts {
-	facts, used, next := make(routing.Facts), make(map[ofproto.PortNo]bool), ofproto.PortNo(1)
-	for _, no := range given {
-		used[no] = true
-	}
-	number := func(name string) {
-		no, ok := given[name]
-		if !ok {
-			for used[next] {
-				next++
-			}
-			no = next
-			next++
-		}
-		facts[name] = no
-	}
-	for i := range r.Interfaces {
-		number(r.Interfaces[i].PatchName())
-		if r.Fallback == routing.FallbackNamespace {
-			number(r.Interfaces[i].TapName())
-		}
-	}
-	return facts
 }

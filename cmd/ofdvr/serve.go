@@ -21,6 +21,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/internal/credentials"
 	"github.com/ofdvr/ofdvr/metrics"
 )
 
@@ -38,9 +39,9 @@ const (
 // serveOptions are the flags of ofdvr serve, which are also the keys of its
 // configuration file.
 type serveOptions struct {
-	topology, stateDir, ovsdb, bridge, metrics, api, logLevel, logFormat string
-	openflow                                                             []string
-	tls                                                                  controller.TLSFiles
+	topology, stateDir, ovsdb, bridge, metrics, logLevel, logFormat string
+	openflow, api                                                             []string
+	tls                                                                  credentials.Files
 	maxAnswer, maxUnasked, maxMute                                       int
 	auditInterval                                                        time.Duration
 	allowEmpty, standby                                                  bool
@@ -91,7 +92,12 @@ is read again, as it is at SIGHUP; a file with mistakes changes nothing.`,
 	f.StringVar(&o.ovsdb, "ovsdb", defaultOVSDB, "Open vSwitch database, `unix:PATH` or tcp:ADDRESS:PORT; \"\" if all bridges are external")
 	f.StringVar(&o.bridge, "integration-bridge", defaultBridge, "`bridge` that machines are plugged into")
 	f.StringVar(&o.metrics, "metrics", defaultMetrics, "where Prometheus scrapes, `ADDRESS:PORT`; \"\" for nowhere")
-	f.StringVar(&o.api, "api", defaultAPI, "socket that ofdvr status asks, `unix:PATH`")
+	f.StringSliceVar(&o.api, "api", []string{defaultAPI}, "where the API is: `ENDPOINT,...` of unix:PATH, for its owner and group, or ssl:ADDRESS:PORT")
+	f.StringVar(&o.access.Group, "api-group", "", "`group` that may use the API's Unix sockets; \"\" is the daemon's own")
+	f.StringVar(&o.access.TLS.PrivateKey, "api-private-key", "", "PEM `FILE` for ssl: endpoints of the API")
+	f.StringVar(&o.access.TLS.Certificate, "api-certificate", "", "PEM `FILE` for ssl: endpoints of the API")
+	f.StringVar(&o.access.TLS.CACert, "api-ca-cert", "", "PEM `FILE` that signs the certificates of clients, which are let in by ssl: endpoints of the API")
+	f.StringVar(&o.access.TokenFile, "api-token-file", "", "`FILE` with a bearer token, with which clients are let in by ssl: endpoints of the API")
 	f.IntVar(&o.maxAnswer, "max-answer", 1<<30, "`bytes` that a switch may answer to a request for its flows, before it is disconnected")
 	f.IntVar(&o.maxUnasked, "max-unasked", 10_000, "`messages` a second, and ten times as many at once, that a switch may send without being asked, before it is disconnected")
 	f.IntVar(&o.maxMute, "max-mute", 2048, "`connections` that may be open without saying whose they are, before the oldest is ended")
@@ -114,11 +120,6 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 	// The daemon keeps much and makes little anew: half of what it keeps is
 	// enough to lie about, and the collector has little to do all the same.
 	debug.SetGCPercent(50)
-	intent, err := openIntent(o, log)
-	if err != nil {
-		return err
-	}
-	defer intent.close()
 	var lead chan struct{} // closed when this daemon may lead; nil: it may at once
 	lock, err := takeLock(o.runDir)
 	switch {
@@ -128,6 +129,11 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 		return err
 	}
 	defer lock.Close()
+	intent, err := openIntent(ctx, o, lead == nil, log)
+	if err != nil {
+		return err
+	}
+	defer intent.close()
 	reg := prometheus.NewRegistry()
 	events := metrics.New(reg, version())
 	c, err := controller.New(controller.Config{
@@ -152,10 +158,11 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 	parent := ctx
 	g, ctx := errgroup.WithContext(ctx)
 	log.Info("starting", zap.String("version", version()), zap.String("topology", o.topology))
+	d := daemon{serveOptions: o, log: log, intent: intent, controller: c, registry: reg}
 	if lead == nil {
-		err = listen(ctx, g, o, c, reg)
+		err = d.listen(ctx, g)
 	} else {
-		err = standBy(ctx, g, o, c, reg, lock, lead)
+		err = d.standBy(ctx, g, lock, lead)
 	}
 	if err != nil {
 		return err
@@ -179,21 +186,39 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 	return err
 }
 
+// A daemon is what serves others.
+type daemon struct {
+	serveOptions
+	log        *zap.Logger
+	intent     *intentKeeper
+	controller *controller.Controller
+	registry   *prometheus.Registry
+}
+
 // listen serves the API and the metrics.
-func listen(ctx context.Context, g *errgroup.Group, o serveOptions, c *controller.Controller, reg *prometheus.Registry) error {
-	ln, err := api.Listen(o.api)
-	if err != nil {
-		return err
+func (d *daemon) listen(ctx context.Context, g *errgroup.Group) error {
+	for _, e := range d.api {
+		if err := d.listenAPI(ctx, g, api.Endpoint(e)); err != nil {
+			return err
+		}
 	}
-	serveHTTP(ctx, g, ln, api.Handler(c))
-	if o.metrics == "" {
+	if d.metrics == "" {
 		return nil
 	}
-	ln, err = net.Listen("tcp", o.metrics)
+	ln, err := net.Listen("tcp", d.metrics)
 	if err != nil {
 		return fmt.Errorf("listen for Prometheus (--metrics): %w", err)
 	}
-	serveHTTP(ctx, g, ln, metricsHandler(c, reg))
+	serveHTTP(ctx, g, ln, metricsHandler(d.controller, d.registry))
+	return nil
+}
+
+func (d *daemon) listenAPI(ctx context.Context, g *errgroup.Group, e api.Endpoint) error {
+	ln, err := api.Listen(e, d.access, d.log)
+	if err != nil {
+		return err
+	}
+	serveHTTP(ctx, g, ln, d.access.Guard(api.Handler(d.intent, d.controller, version())))
 	return nil
 }
 

@@ -35,7 +35,7 @@ when the timeout has passed.`,
 			if output != "table" && output != "json" {
 				return fmt.Errorf("-o %s: want table or json", output)
 			}
-			client, err := api.NewClient(endpoint)
+			client, err := api.NewClient(api.Endpoint(endpoint), api.Access{})
 			if err != nil {
 				return err
 			}

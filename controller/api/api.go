@@ -1,125 +1,164 @@
-// Package api serves what the controller knows over HTTP on a Unix socket.
+// Package api serves the intent and what became of it over HTTP: networks,
+// routers and ports to be read and written, plans, flows, a stream of changes
+// and the status. The OpenAPI description is made from the code.
 package api
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"net"
 	"net/http"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
 	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/ledger"
 )
 
-// A Source knows the controller's state.
-type Source interface {
-	Status(context.Context) (controller.Status, error)
+// Intent is what the API reads and writes; [ledger.Ledger] is one.
+type Intent interface {
+	State() *ledger.State
+	Write(context.Context, ledger.Edit) (ledger.Result, error)
+	Try(ledger.Edit) (before *ledger.State, r ledger.Result, err error)
+	Events(since uint64) ([]ledger.Event, <-chan struct{}, error)
 }
 
-const requestTimeout = 5 * time.Second
+// Switches know what became of the intent; [controller.Controller] does.
+type Switches interface {
+	Status(context.Context) (controller.Status, error)
+	Await(context.Context, ledger.Result) ([]controller.Pending, error)
+	Conditions(context.Context, []ledger.Object) ([]controller.Condition, error)
+	Plan(ctx context.Context, before, after *ledger.State, touched []string) (controller.Plan, error)
+	Flows(ctx context.Context, router string) ([]controller.Flow, error)
+}
 
-// Handler answers GET /v1/status with a [controller.Status] as JSON.
-func Handler(src Source) http.Handler {
+// Limits of requests. They are documented in docs/api.md.
+const (
+	maxObject      = 1 << 20  // bytes of the body with one object
+	maxBody        = 32 << 20 // bytes of a body with many
+	maxLarge       = 4        // requests with many objects that are worked on at a time
+	maxPage        = 1000     // objects of one page
+	bodyTimeout    = 30 * time.Second
+	requestTimeout = 5 * time.Second // for what is no waiting
+	maxWait        = 5 * time.Minute // that ?timeout= may ask for
+)
+
+// A service answers requests.
+type service struct {
+	intent   Intent
+	switches Switches
+	large    chan struct{} // capacity maxLarge: requests with many objects
+}
+
+// Handler returns a handler of all that is below /v1/. version is that of the
+// program.
+func Handler(intent Intent, switches Switches, version string) http.Handler {
+	s := &service{intent: intent, switches: switches, large: make(chan struct{}, maxLarge)}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
-		defer cancel()
-		s, err := src.Status(ctx)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	a := humago.New(mux, config(version))
+	s.registerStatus(a)
+	s.registerObjects(a)
+	s.registerTopology(a)
+	s.registerWatch(a)
+	return problems(mux)
+}
+
+// config returns what huma is told. Nothing refers to pages elsewhere, and no
+// answer is changed but errors of huma's own, which become ours.
+func config(version string) huma.Config {
+	c := huma.DefaultConfig("ofdvr", version)
+	c.Info.Description = "Networks, routers and ports, in the words of a topology file. A write that was answered is on disk; " +
+		"with wait=applied the answer comes when the switches have confirmed it. Errors are problem details (RFC 9457)."
+	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "/v1/openapi", "", ""
+	c.CreateHooks = nil
+	c.RejectUnknownQueryParameters = true
+	c.Transformers = []huma.Transformer{ownErrors}
+	return c
+}
+
+// problems answers with a problem where mux has nothing for a request.
+func problems(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, pattern := mux.Handler(r); pattern != "" {
+			mux.ServeHTTP(w, r)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		enc.Encode(s) // an error here means that the client has gone
+		var allowed []string
+		for _, method := range []string{"GET", "PUT", "POST", "PATCH", "DELETE"} {
+			q := r.Clone(r.Context())
+			q.Method = method
+			if _, pattern := mux.Handler(q); pattern != "" {
+				allowed = append(allowed, method)
+			}
+		}
+		if slices.Contains(allowed, "GET") {
+			allowed = append(allowed, "HEAD")
+		}
+		if len(allowed) == 0 {
+			problem(http.StatusNotFound, "there is nothing at %s; GET /v1/openapi.json describes what there is", r.URL.Path).write(w)
+			return
+		}
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		problem(http.StatusMethodNotAllowed, "%s cannot be done to %s, but %s can", r.Method, r.URL.Path, strings.Join(allowed, ", ")).write(w)
 	})
-	return mux
 }
 
-// socketPath returns PATH of unix:PATH.
-func socketPath(endpoint string) (string, error) {
-	path, ok := strings.CutPrefix(endpoint, "unix:")
-	if !ok || path == "" {
-		return "", fmt.Errorf("%q is not an API endpoint: want unix:PATH, such as unix:/run/ofdvr/api.sock", endpoint)
-	}
-	return path, nil
-}
-
-// Listen listens on endpoint, unix:PATH, readable and writable by owner and
-// group. A socket that a dead daemon left behind is replaced; one on which a
-// daemon answers is an error.
-func Listen(endpoint string) (net.Listener, error) {
-	path, err := socketPath(endpoint)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("make a place for the API socket: %w", err)
-	}
-	ln, err := net.Listen("unix", path)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		if nc, dialErr := net.Dial("unix", path); dialErr == nil {
-			nc.Close()
-			return nil, fmt.Errorf("listen on API socket %s: another ofdvr answers there; stop it first, or give this one another --api", path)
+func (s *service) registerStatus(a huma.API) {
+	huma.Register(a, huma.Operation{
+		OperationID: "status", Method: http.MethodGet, Path: "/v1/status", Summary: "How far everything has come", Tags: []string{"status"},
+	}, func(ctx context.Context, _ *struct{}) (*struct{ Body controller.Status }, error) {
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		st, err := s.switches.Status(ctx)
+		if err != nil {
+			return nil, failure(err)
 		}
-		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("replace API socket that was left behind: %w", err)
+		return &struct{ Body controller.Status }{st}, nil
+	})
+	huma.Register(a, huma.Operation{
+		OperationID: "list-flows", Method: http.MethodGet, Path: "/v1/routers/{id}/flows", Summary: "The flows of a router's bridge, with what they are for",
+		Tags: []string{"status"}, Errors: []int{404, 409, 503},
+	}, s.flows)
+}
+
+// A FlowDocument is a flow as the API shows it.
+type FlowDocument struct {
+	Table    uint8   `json:"table"`
+	Priority uint16  `json:"priority"`
+	Packets  uint64  `json:"packets" doc:"That hit it"`
+	Bytes    uint64  `json:"bytes" doc:"Of these packets"`
+	Age      float64 `json:"age" doc:"Seconds since it was installed"`
+	Kind     string  `json:"kind,omitempty" doc:"Of the object that it serves: router, interface or port. Absent: it is not ours, or not wanted any more"`
+	ID       string  `json:"id,omitempty" doc:"Of the object that it serves"`
+	Does     string  `json:"does" doc:"What it is for"`
+	Flow     string  `json:"flow" doc:"In the words of ovs-ofctl --names"`
+}
+
+// Flows are the answer of GET /v1/routers/{id}/flows.
+type Flows struct {
+	Flows []FlowDocument `json:"flows"`
+}
+
+func (s *service) flows(ctx context.Context, in *struct {
+	ID string `path:"id"`
+}) (*struct{ Body Flows }, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	flows, err := s.switches.Flows(ctx, in.ID)
+	if err != nil {
+		return nil, failure(err)
+	}
+	out := Flows{Flows: make([]FlowDocument, len(flows))}
+	for i := range flows {
+		f := &flows[i]
+		d := FlowDocument{Table: uint8(f.Table), Priority: f.Priority, Packets: f.Packets, Bytes: f.Bytes,
+			Age: float64(f.Seconds) + float64(f.Nanoseconds)/1e9, Does: f.Does, Flow: f.Text}
+		if f.Object != nil {
+			d.Kind, d.ID = f.Object.Kind.String(), f.Object.ID
 		}
-		ln, err = net.Listen("unix", path)
+		out.Flows[i] = d
 	}
-	if err != nil {
-		return nil, fmt.Errorf("listen on API socket: %w", err)
-	}
-	if err := os.Chmod(path, 0o660); err != nil {
-		ln.Close()
-		return nil, fmt.Errorf("set permissions of API socket: %w", err)
-	}
-	return ln, nil
-}
-
-// Client asks a daemon over its Unix socket.
-type Client struct {
-	path string
-	http http.Client
-}
-
-// NewClient returns a Client of the daemon at endpoint, unix:PATH.
-func NewClient(endpoint string) (*Client, error) {
-	path, err := socketPath(endpoint)
-	if err != nil {
-		return nil, err
-	}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", path)
-	}
-	return &Client{path, http.Client{Transport: &http.Transport{DialContext: dial}}}, nil
-}
-
-// Status asks for the daemon's state.
-func (c *Client) Status(ctx context.Context) (controller.Status, error) {
-	var s controller.Status
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://ofdvr/v1/status", nil)
-	if err != nil {
-		return s, err
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return s, fmt.Errorf("ask ofdvr at %s: %w; does the daemon run (ofdvr serve), and is this its --api socket?", c.path, errors.Unwrap(err))
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return s, fmt.Errorf("ask ofdvr at %s for its status: it answered %s", c.path, resp.Status)
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil {
-		return s, fmt.Errorf("read status from ofdvr at %s: %w", c.path, err)
-	}
-	return s, nil
+	return &struct{ Body Flows }{out}, nil
 }

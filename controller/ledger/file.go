@@ -17,10 +17,12 @@ type File struct {
 	Warnings []string
 }
 
-// A version of the file waits for its turn, or why it could not be read does.
+// A version of the file waits for its turn; so does why it could not be read, or
+// a store.
 type version struct {
 	file   *File
 	err    error
+	store  Store
 	answer chan error // capacity 1: nobody may wait for it any more
 }
 
@@ -36,6 +38,12 @@ func (l *Ledger) Declare(ctx context.Context, file *File) error {
 // old one stays.
 func (l *Ledger) DeclareFailed(ctx context.Context, err error) error {
 	return l.enterFile(ctx, &version{err: err})
+}
+
+// Adopt makes what store has the intent, together with what the file declares,
+// and has writes go there.
+func (l *Ledger) Adopt(ctx context.Context, store Store) error {
+	return l.enterFile(ctx, &version{store: store})
 }
 
 func (l *Ledger) enterFile(ctx context.Context, v *version) error {
@@ -60,6 +68,15 @@ func (l *Ledger) CheckFile(m *routing.Model) error {
 // declare carries out what v asks for.
 func (l *Ledger) declare(v *version) error {
 	g := group{state: l.State()}
+	if v.store != nil {
+		l.cfg.Store = v.store
+		s, err := l.open(nil, l.file)
+		if err != nil {
+			return err
+		}
+		l.replace(s)
+		return nil
+	}
 	if v.err != nil {
 		s := *g.state
 		file := *s.File

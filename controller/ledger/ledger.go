@@ -38,8 +38,12 @@ type Contents struct {
 
 // Config is what a [Ledger] is told at its start.
 type Config struct {
-	// Store is where writes go; nil means that nothing can be written.
+	// Store is where writes go; nil means that nothing can be written, at least
+	// until [Ledger.Adopt].
 	Store Store
+	// Initial is what there is besides the file where there is no Store; nil is
+	// nothing.
+	Initial *routing.Model
 	// Complete says that what there is at the start is complete, whatever the
 	// store says; see [State].
 	Complete bool
@@ -72,7 +76,7 @@ type Ledger struct {
 	cfg     Config
 	log     *zap.Logger
 	state   atomic.Pointer[State]
-	history *history
+	history *history // of the same revisions, but for a moment
 	writes  chan *write   // some, so that they are made durable together
 	files   chan *version // none: there is one writer
 
@@ -88,27 +92,40 @@ func Open(cfg Config, file *File) (*Ledger, error) {
 		cfg.History = defaultHistory
 	}
 	l := &Ledger{cfg: cfg, log: cfg.Log, writes: make(chan *write, 256), files: make(chan *version)}
-	s := &State{Index: new(routing.Index), Complete: true}
-	if cfg.Store != nil {
-		c, err := cfg.Store.Load()
+	s := &State{Index: new(routing.Index), Complete: cfg.Complete}
+	if cfg.Initial != nil {
+		s.Index = routing.NewIndex(cfg.Initial)
+	}
+	s, err := l.open(s, file)
+	if err != nil {
+		return nil, err
+	}
+	l.file = file
+	l.state.Store(s)
+	l.history = newHistory(cfg.History, s.Revision)
+	return l, nil
+}
+
+// open returns what the store has, or, where there is none, s, and what file
+// declares.
+func (l *Ledger) open(s *State, file *File) (*State, error) {
+	if l.cfg.Store != nil {
+		c, err := l.cfg.Store.Load()
 		if err != nil {
 			return nil, err
 		}
 		s = l.stored(c)
-		s.Complete = s.Complete || cfg.Complete
-	}
-	if file == nil {
-		l.begin(s)
-		return l, nil
+		s.Complete = s.Complete || l.cfg.Complete
 	}
 	g := group{state: s}
-	if err := g.declare(file, nil); err != nil {
-		return nil, err
+	if file != nil {
+		if err := g.declare(file, nil); err != nil {
+			return nil, err
+		}
+		l.saveFile(&g)
 	}
-	l.saveFile(&g)
-	l.file = file
-	l.begin(g.state)
-	return l, nil
+	g.state.Layout = g.state.Revision
+	return g.state, nil
 }
 
 // stored returns the state of a store alone.
@@ -118,12 +135,6 @@ func (l *Ledger) stored(c Contents) *State {
 		Store: &Source{Name: l.cfg.Store.Name(), Loaded: time.Now(), Networks: len(c.Model.Networks), Routers: len(c.Model.Routers),
 			Ports: len(c.Model.Ports), Err: l.cfg.Store.ReadOnly()},
 	}
-}
-
-func (l *Ledger) begin(s *State) {
-	s.Layout = s.Revision
-	l.state.Store(s)
-	l.history = newHistory(l.cfg.History, s.Revision)
 }
 
 // State returns the intent as it is now.
@@ -181,9 +192,6 @@ type answer struct {
 // [*StoreError], [ErrNoStore], or that of ctx; after a StoreError or that of ctx
 // it is not known whether it was carried out.
 func (l *Ledger) Write(ctx context.Context, edit Edit) (Result, error) {
-	if l.cfg.Store == nil {
-		return Result{}, ErrNoStore
-	}
 	w := &write{edit: edit, answer: make(chan answer, 1)}
 	if err := enter(ctx, l.writes, w); err != nil {
 		return Result{}, err
@@ -255,7 +263,9 @@ func (l *Ledger) take(ws []*write) {
 	g := group{state: l.State()}
 	done := make([]answer, len(ws))
 	for i, w := range ws {
-		done[i].Result, done[i].err = g.edit(w.edit)
+		if done[i].err = ErrNoStore; l.cfg.Store != nil {
+			done[i].Result, done[i].err = g.edit(w.edit)
+		}
 	}
 	var failed error
 	if g.changed {
@@ -309,15 +319,31 @@ func (l *Ledger) reload() {
 			return
 		}
 	}
-	change := now.Index.Differs(routing.Change{Put: *g.state.Index.Model(), Delete: extra(now.Index, g.state.Index)})
-	if change.Len() == 0 {
-		return
+	g.state.Revision = max(g.state.Revision, now.Revision)
+	if c := difference(now.Index, g.state.Index); c.Len() > 0 {
+		l.log.Warn("the store holds what could not be confirmed, taking it in")
+		l.replace(g.state)
 	}
-	l.log.Warn("the store holds what could not be confirmed, taking it in", zap.Int("objects", change.Len()))
-	g = group{state: now, touched: make(map[string]bool)}
-	g.apply(change)
-	g.state.Revision = max(g.state.Revision, c.Revision)
+}
+
+// replace makes s the intent, whatever it was.
+func (l *Ledger) replace(s *State) {
+	now := l.State()
+	c := difference(now.Index, s.Index)
+	g := group{state: now}
+	if c.Len() > 0 {
+		g.apply(c)
+	}
+	next := *s
+	next.Revision = max(s.Revision, g.state.Revision)
+	next.Layout = next.Revision
+	g.state = &next
 	l.become(&g)
+}
+
+// difference returns the change that makes y of x.
+func difference(x, y *routing.Index) routing.Change {
+	return x.Differs(routing.Change{Put: *y.Model(), Delete: extra(x, y)})
 }
 
 // extra names what x has and y has not.

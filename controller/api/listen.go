@@ -1,0 +1,176 @@
+package api
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/internal/credentials"
+)
+
+// Access says who may use the API.
+type Access struct {
+	// Group owns Unix sockets, together with root; "" is the group of the
+	// process.
+	Group string
+	// TLS are the files of ssl: endpoints. With a CACert, whoever has a
+	// certificate that it signs may use the API.
+	TLS credentials.Files
+	// TokenFile has the bearer token (RFC 6750) with which anybody may use the API
+	// over ssl:. It is read at every request; "" is none.
+	TokenFile string
+}
+
+// An Endpoint is where the API is served: unix:PATH, or ssl:ADDRESS:PORT for
+// those that [Access] lets in.
+type Endpoint string
+
+// path returns PATH of unix:PATH.
+func (e Endpoint) path() (string, bool) {
+	path, ok := strings.CutPrefix(string(e), "unix:")
+	return path, ok && path != ""
+}
+
+// address returns ADDRESS:PORT of ssl:ADDRESS:PORT.
+func (e Endpoint) address() (string, bool) {
+	addr, ok := strings.CutPrefix(string(e), "ssl:")
+	if !ok {
+		return "", false
+	}
+	_, _, err := net.SplitHostPort(addr)
+	return addr, err == nil
+}
+
+func (e Endpoint) bad() error {
+	return fmt.Errorf("%q is not an API endpoint: want unix:PATH, such as unix:/run/ofdvr/api.sock, or ssl:ADDRESS:PORT", string(e))
+}
+
+// Listen listens on e.
+func Listen(e Endpoint, a Access, log *zap.Logger) (net.Listener, error) {
+	if path, ok := e.path(); ok {
+		return listenUnix(path, a.Group)
+	}
+	addr, ok := e.address()
+	if !ok {
+		return nil, e.bad()
+	}
+	if a.TLS.Certificate == "" || a.TLS.PrivateKey == "" {
+		return nil, fmt.Errorf("the API endpoint %s needs --api-certificate and --api-private-key", e)
+	}
+	if a.TLS.CACert == "" && a.TokenFile == "" {
+		return nil, fmt.Errorf("the API endpoint %s would let everybody in: use --api-ca-cert for clients with certificates, --api-token-file for a bearer token, or both", e)
+	}
+	client := tls.NoClientCert
+	if a.TLS.CACert != "" {
+		client = tls.VerifyClientCertIfGiven
+	}
+	creds, err := credentials.Load(a.TLS, client, log)
+	if err != nil {
+		return nil, err
+	}
+	if a.TokenFile != "" {
+		if _, err := token(a.TokenFile); err != nil {
+			return nil, err
+		}
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for the API: %w", err)
+	}
+	config := func(*tls.ClientHelloInfo) (*tls.Config, error) { return creds.Current(), nil }
+	return tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: config}), nil
+}
+
+// Guard returns a handler that lets requests through to h which came by a Unix
+// socket, with a certificate, or with the token.
+func (a Access) Guard(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS == nil || len(r.TLS.VerifiedChains) > 0 || a.TokenFile != "" && hasToken(r, a.TokenFile) {
+			h.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		problem(http.StatusUnauthorized, "this needs a client certificate, or a bearer token in the header Authorization").write(w)
+	})
+}
+
+func hasToken(r *http.Request, file string) bool {
+	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	want, err := token(file)
+	if err != nil || !strings.EqualFold(scheme, "Bearer") {
+		return false
+	}
+	a, b := sha256.Sum256([]byte(strings.TrimSpace(given))), sha256.Sum256([]byte(want))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
+
+// minToken is so long that nobody guesses it.
+const minToken = 16
+
+func token(file string) (string, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read the API's token: %w", err)
+	}
+	t := strings.TrimSpace(string(data))
+	if len(t) < minToken {
+		return "", fmt.Errorf("the API's token in %s has %d characters, fewer than %d", file, len(t), minToken)
+	}
+	return t, nil
+}
+
+// listenUnix listens on a Unix socket that is readable and writable by owner and
+// group. A socket that a dead daemon left behind is replaced; one on which a
+// daemon answers is an error.
+func listenUnix(path, group string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("make a place for the API socket: %w", err)
+	}
+	ln, err := net.Listen("unix", path)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		if nc, dialErr := net.Dial("unix", path); dialErr == nil {
+			nc.Close()
+			return nil, fmt.Errorf("listen on API socket %s: another ofdvr answers there; stop it first, or give this one another --api", path)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("replace API socket that was left behind: %w", err)
+		}
+		ln, err = net.Listen("unix", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on API socket: %w", err)
+	}
+	err = os.Chmod(path, 0o660)
+	if err == nil && group != "" {
+		err = chgrp(path, group)
+	}
+	if err != nil {
+		ln.Close()
+		return nil, fmt.Errorf("set permissions of API socket: %w", err)
+	}
+	return ln, nil
+}
+
+func chgrp(path, group string) error {
+	g, err := user.LookupGroup(group)
+	if err != nil {
+		return fmt.Errorf("%w; make it with groupadd --system %s, or give another --api-group", err, group)
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return err
+	}
+	return os.Chown(path, -1, gid)
+}

@@ -1,0 +1,294 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"iter"
+	"net/http"
+	"net/netip"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/intent"
+)
+
+// A resource is one of the kinds of objects. D is the document of an object.
+type resource[D any] struct {
+	kind   routing.Kind
+	name   string // of the kind, in the plural
+	decode func(body []byte, id string, also func(*routing.Change) error) (routing.Change, error)
+	shape  intent.Shape
+	get    func(x *routing.Index, id string) (D, bool)
+}
+
+var (
+	networks = resource[intent.Network]{routing.KindNetwork, "networks", intent.DecodeNetwork, intent.ShapeNetwork,
+		func(x *routing.Index, id string) (d intent.Network, ok bool) {
+			n, ok := x.Network(id)
+			return intent.NetworkOf(n), ok
+		}}
+	routers = resource[intent.Router]{routing.KindRouter, "routers", intent.DecodeRouter, intent.ShapeRouter,
+		func(x *routing.Index, id string) (d intent.Router, ok bool) {
+			if r := x.Router(id); r != nil {
+				return intent.RouterOf(*r), true
+			}
+			return d, false
+		}}
+	ports = resource[intent.Port]{routing.KindPort, "ports", intent.DecodePort, intent.ShapePort,
+		func(x *routing.Index, id string) (d intent.Port, ok bool) {
+			p, ok := x.Port(id)
+			return intent.PortOf(p), ok
+		}}
+)
+
+func (s *service) registerObjects(a huma.API) {
+	register(s, a, networks)
+	register(s, a, routers)
+	register(s, a, ports)
+	s.registerLists(a)
+}
+
+type byID struct {
+	ID string `path:"id" doc:"Of the object; percent-encoded where a URL needs it"`
+}
+
+type putInput struct {
+	byID
+	conditional
+	writing
+	RawBody []byte `contentType:"application/json"`
+}
+
+// register registers what can be done with one object of a kind.
+func register[D any](s *service, a huma.API, res resource[D]) {
+	one := res.kind.String()
+	path, tags := "/v1/"+res.name+"/{id}", []string{res.name}
+	type output struct {
+		ETag string `header:"ETag" doc:"For If-Match"`
+		Body D
+	}
+	huma.Register(a, huma.Operation{
+		OperationID: "get-" + one, Method: http.MethodGet, Path: path, Summary: "Get a " + one, Tags: tags, Errors: []int{404},
+	}, func(_ context.Context, in *byID) (*output, error) {
+		st, o := s.intent.State(), ledger.Object{Kind: res.kind, ID: in.ID}
+		d, ok := res.get(st.Index, in.ID)
+		if !ok {
+			return nil, failure(fmt.Errorf("%w: %v", ledger.ErrNotFound, o))
+		}
+		return &output{etag(st, o), d}, nil
+	})
+	huma.Register(a, huma.Operation{
+		OperationID: "get-" + one + "-status", Method: http.MethodGet, Path: path + "/status", Summary: "How far a " + one + " has come", Tags: tags, Errors: []int{404},
+	}, func(ctx context.Context, in *byID) (*struct{ Body ObjectStatus }, error) {
+		st, err := s.objectStatus(ctx, ledger.Object{Kind: res.kind, ID: in.ID})
+		return &struct{ Body ObjectStatus }{st}, err
+	})
+	put := func(ctx context.Context, in *putInput) (*writeOutput, error) {
+		c, err := res.decode(in.RawBody, in.ID, s.also)
+		if err != nil {
+			return nil, mistaken(err)
+		}
+		o := ledger.Object{Kind: res.kind, ID: in.ID}
+		return s.write(ctx, request{writing: in.writing, edit: in.on(tagOf(o), ledger.Apply(c)), shape: res.shape, warn: &c.Put, created: true, object: &o})
+	}
+	var d D
+	withBody(a, huma.Operation{
+		OperationID: "put-" + one, Method: http.MethodPut, Path: path, Summary: "Create or replace a " + one, Tags: tags, MaxBodyBytes: maxObject,
+		Errors: []int{403, 409, 412, 413, 422, 503, 507},
+	}, d, put)
+	withBody(a, huma.Operation{
+		OperationID: "plan-" + one, Method: http.MethodPost, Path: path, Summary: "What putting a " + one + " would change, with dry_run=true", Tags: tags, MaxBodyBytes: maxObject,
+		Errors: []int{403, 409, 412, 413, 422},
+	}, d, dryRunOnly(put, func(in *putInput) bool { return in.DryRun }))
+	type deleteInput struct {
+		byID
+		conditional
+		writing
+		Cascade bool `query:"cascade" doc:"Delete too what refers to it: of a network the ports on it and the interfaces that routers have on it"`
+	}
+	huma.Register(a, huma.Operation{
+		OperationID: "delete-" + one, Method: http.MethodDelete, Path: path, Summary: "Delete a " + one, Tags: tags, Errors: []int{403, 404, 409, 412, 503, 507},
+	}, func(ctx context.Context, in *deleteInput) (*writeOutput, error) {
+		o := ledger.Object{Kind: res.kind, ID: in.ID}
+		return s.write(ctx, request{writing: in.writing, edit: in.on(tagOf(o), ledger.Delete(o, in.Cascade))})
+	})
+}
+
+func tagOf(o ledger.Object) func(*ledger.State) string {
+	return func(s *ledger.State) string { return etag(s, o) }
+}
+
+// also finds what else is wrong with a change that has mistakes of form.
+func (s *service) also(c *routing.Change) error { return s.intent.State().Index.Check(*c) }
+
+// withBody registers an operation whose body is the document d.
+func withBody[I, O any](a huma.API, op huma.Operation, d any, handler func(context.Context, *I) (*O, error)) {
+	body := &huma.RequestBody{Required: true, Content: make(map[string]*huma.MediaType)}
+	op.RequestBody, op.BodyReadTimeout = body, bodyTimeout
+	huma.Register(a, op, handler)
+	body.Content["application/json"].Schema = huma.SchemaFromType(a.OpenAPI().Components.Schemas, typeOf(d))
+}
+
+// dryRunOnly refuses requests that are no dry run.
+func dryRunOnly[I, O any](handler func(context.Context, *I) (*O, error), dry func(*I) bool) func(context.Context, *I) (*O, error) {
+	return func(ctx context.Context, in *I) (*O, error) {
+		if !dry(in) {
+			return nil, problem(http.StatusMethodNotAllowed, "POST changes nothing: use dry_run=true to see what PUT would change, or PUT")
+		}
+		return handler(ctx, in)
+	}
+}
+
+// An ObjectStatus says how far an object has come.
+type ObjectStatus struct {
+	Kind       string      `json:"kind"`
+	ID         string      `json:"id"`
+	Source     string      `json:"source" doc:"The file that declares it, or the store that it was written to"`
+	Conditions []Condition `json:"conditions"`
+}
+
+// A Condition is one thing that can be said of an object.
+type Condition struct {
+	Type    string   `json:"type" enum:"accepted,programmed,degraded" doc:"accepted: it is part of the intent, always true here. programmed: the switches hold what it asks for. degraded: they refuse a part of it"`
+	Status  bool     `json:"status"`
+	Reasons []string `json:"reasons,omitempty" doc:"Why it is not programmed, or degraded"`
+}
+
+func (s *service) objectStatus(ctx context.Context, o ledger.Object) (ObjectStatus, error) {
+	st := s.intent.State()
+	if !st.Has(o) {
+		return ObjectStatus{}, failure(fmt.Errorf("%w: %v", ledger.ErrNotFound, o))
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	conds, err := s.switches.Conditions(ctx, []ledger.Object{o})
+	if err != nil {
+		return ObjectStatus{}, failure(err)
+	}
+	source := st.DeclaredBy(o)
+	if source == "" && st.Store != nil {
+		source = st.Store.Name
+	}
+	c := conds[0]
+	return ObjectStatus{Kind: o.Kind.String(), ID: o.ID, Source: source, Conditions: []Condition{
+		{Type: "accepted", Status: true},
+		{Type: "programmed", Status: c.Programmed, Reasons: reasons(c.Pending)},
+		{Type: "degraded", Status: len(c.Degraded) > 0, Reasons: c.Degraded},
+	}}, nil
+}
+
+func reasons(pending []controller.Pending) (out []string) {
+	for _, p := range pending {
+		reason := p.Reason
+		if p.Router != "" {
+			reason = fmt.Sprintf("router %s: %s", p.Router, reason)
+		}
+		out = append(out, reason)
+	}
+	return out
+}
+
+// paging are the parameters of every list.
+type paging struct {
+	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many objects at most"`
+	After string `query:"after" doc:"Go on from there: next of the page before"`
+}
+
+// A Page is a part of a list.
+type Page[D any] struct {
+	Revision uint64 `json:"revision" doc:"Of the intent when the page was made: watch from there"`
+	Items    []D    `json:"items"`
+	Next     string `json:"next,omitempty" doc:"For after, if there is more"`
+}
+
+type pageOutput[D any] struct{ Body Page[D] }
+
+// page returns the objects of a list that begins where the page before ended.
+func page[T, D any](s *service, p paging, list func(x *routing.Index, from string) iter.Seq[T], id func(T) string, keep func(x *routing.Index, v T) bool, convert func(T) D) (*pageOutput[D], error) {
+	after, err := base64.RawURLEncoding.DecodeString(p.After)
+	if err != nil {
+		q := problem(http.StatusUnprocessableEntity, "the request has a mistake")
+		q.Errors = []Mistake{{Parameter: "after", Detail: "this is not the next of any page"}}
+		return nil, q
+	}
+	st := s.intent.State()
+	out := &pageOutput[D]{Page[D]{Revision: st.Revision, Items: []D{}}}
+	last := ""
+	for v := range list(st.Index, string(after)) {
+		if p.After != "" && id(v) == string(after) || !keep(st.Index, v) {
+			continue
+		}
+		if len(out.Body.Items) == p.Limit {
+			out.Body.Next = base64.RawURLEncoding.EncodeToString([]byte(last))
+			break
+		}
+		out.Body.Items = append(out.Body.Items, convert(v))
+		last = id(v)
+	}
+	return out, nil
+}
+
+func (s *service) registerLists(a huma.API) {
+	op := func(name string) huma.Operation {
+		return huma.Operation{OperationID: "list-" + name, Method: http.MethodGet, Path: "/v1/" + name, Summary: "List " + name + ", by ID", Tags: []string{name}}
+	}
+	type networksInput struct {
+		paging
+		Router string `query:"router" doc:"Only those on which this router has an interface"`
+		VLAN   uint16 `query:"vlan" doc:"Only the one with this VLAN"`
+	}
+	huma.Register(a, op("networks"), func(_ context.Context, in *networksInput) (*pageOutput[intent.Network], error) {
+		return page(s, in.paging, (*routing.Index).Networks, func(n routing.Network) string { return n.ID },
+			func(x *routing.Index, n routing.Network) bool {
+				return (in.VLAN == 0 || n.VLAN == in.VLAN) && (in.Router == "" || joins(x, n.ID, in.Router))
+			}, intent.NetworkOf)
+	})
+	type routersInput struct {
+		paging
+		Network string `query:"network" doc:"Only those with an interface on this network"`
+	}
+	huma.Register(a, op("routers"), func(_ context.Context, in *routersInput) (*pageOutput[intent.Router], error) {
+		return page(s, in.paging, (*routing.Index).Routers, func(r *routing.Router) string { return r.ID },
+			func(x *routing.Index, r *routing.Router) bool {
+				return in.Network == "" || slices.ContainsFunc(r.Interfaces, func(f routing.Interface) bool { return f.Network == in.Network })
+			}, func(r *routing.Router) intent.Router { return intent.RouterOf(*r) })
+	})
+	type portsInput struct {
+		paging
+		Network string     `query:"network" doc:"Only those on this network"`
+		Router  string     `query:"router" doc:"Only those on networks on which this router has an interface"`
+		Address netip.Addr `query:"address" doc:"Only those with this address"`
+		MAC     string     `query:"mac" doc:"Only those with this MAC address"`
+	}
+	huma.Register(a, op("ports"), func(_ context.Context, in *portsInput) (*pageOutput[intent.Port], error) {
+		var mac ofproto.MAC
+		if in.MAC != "" {
+			var err error
+			if mac, err = ofproto.ParseMAC(in.MAC); err != nil {
+				p := problem(http.StatusUnprocessableEntity, "the request has a mistake")
+				p.Errors = []Mistake{{Parameter: "mac", Detail: err.Error()}}
+				return nil, p
+			}
+		}
+		list := (*routing.Index).Ports
+		if in.Network != "" {
+			list = func(x *routing.Index, from string) iter.Seq[routing.Port] { return x.PortsOn(in.Network, from) }
+		}
+		return page(s, in.paging, list, func(p routing.Port) string { return p.ID },
+			func(x *routing.Index, p routing.Port) bool {
+				return (in.Router == "" || joins(x, p.Network, in.Router)) && (in.MAC == "" || p.MAC == mac) &&
+					(!in.Address.IsValid() || slices.Contains(p.Addresses, in.Address))
+			}, intent.PortOf)
+	})
+}
+
+// joins reports whether a router has an interface on a network.
+func joins(x *routing.Index, network, router string) bool {
+	return slices.ContainsFunc(x.Legs(network), func(l routing.Leg) bool { return l.Router.ID == router })
+}

@@ -1,0 +1,175 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"syscall"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/intent"
+)
+
+// A Problem is the body of every answer that is no success (RFC 9457).
+type Problem struct {
+	Title  string `json:"title" doc:"The words for the status"`
+	Status int    `json:"status" doc:"The HTTP status"`
+	Detail string `json:"detail" doc:"What is wrong, and what to do about it"`
+	// Errors are the mistakes of a request, each with its place.
+	Errors []Mistake `json:"errors,omitempty" doc:"Every mistake, with its place"`
+	// InUseBy lists what keeps an object from being deleted.
+	InUseBy []Reference `json:"in_use_by,omitempty" doc:"What refers to the object that should be deleted"`
+}
+
+// A Mistake is something wrong with a request.
+type Mistake struct {
+	Pointer   string `json:"pointer,omitempty" doc:"Where in the body, as a JSON pointer (RFC 6901)"`
+	Parameter string `json:"parameter,omitempty" doc:"Which parameter of the path, the query or the header"`
+	Line      int    `json:"line,omitempty" doc:"Where in the body, from 1"`
+	Column    int    `json:"column,omitempty" doc:"Where in the line, in characters from 1"`
+	Detail    string `json:"detail" doc:"What is wrong"`
+}
+
+// A Reference names an object.
+type Reference struct {
+	Kind string `json:"kind" doc:"network, router, interface or port"`
+	ID   string `json:"id"`
+}
+
+// Error returns the detail and, after it, the mistakes.
+func (p *Problem) Error() string {
+	var b strings.Builder
+	b.WriteString(p.Detail)
+	for _, m := range p.Errors {
+		fmt.Fprintf(&b, "\n  %s%s: %s", m.Pointer, m.Parameter, m.Detail)
+	}
+	return b.String()
+}
+
+// GetStatus and ContentType are what huma wants of an error.
+func (p *Problem) GetStatus() int            { return p.Status }
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+func problem(status int, format string, args ...any) *Problem {
+	return &Problem{Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)}
+}
+
+func (p *Problem) write(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", p.ContentType(""))
+	w.WriteHeader(p.Status)
+	json.NewEncoder(w).Encode(p) // an error here means that the client has gone
+}
+
+// ownErrors makes ours of huma's errors: those of parameters and bodies that
+// cannot be read.
+func ownErrors(_ huma.Context, _ string, v any) (any, error) {
+	e, ok := v.(*huma.ErrorModel)
+	if !ok {
+		return v, nil
+	}
+	p := problem(e.Status, "%s", e.Detail)
+	for _, d := range e.Errors {
+		m := Mistake{Detail: d.Message}
+		place, name, _ := strings.Cut(d.Location, ".")
+		if m.Parameter = name; place == "body" {
+			m.Parameter, m.Pointer = "", intent.Pointer(name)
+		}
+		p.Errors = append(p.Errors, m)
+	}
+	return p, nil
+}
+
+// maxMistakes is how many mistakes one answer lists.
+const maxMistakes = 1000
+
+// mistaken returns the problem of a body with mistakes, whose paths are those of
+// the body.
+func mistaken(err error) *Problem {
+	p := problem(http.StatusUnprocessableEntity, "")
+	more := 0
+	for _, err := range joined(err) {
+		var m Mistake
+		var inUse *routing.InUseError
+		if e, ok := errors.AsType[*intent.Error](err); ok {
+			m = Mistake{Pointer: intent.Pointer(e.Path), Line: e.Line, Column: e.Column, Detail: e.Err.Error()}
+		} else if e, ok := errors.AsType[*routing.PathError](err); ok {
+			m = Mistake{Pointer: intent.Pointer(e.Path), Detail: e.Err.Error()}
+		} else {
+			m.Detail = err.Error()
+		}
+		if errors.As(err, &inUse) {
+			p.Status = http.StatusConflict
+			for _, o := range inUse.By[:min(len(inUse.By), maxMistakes)] {
+				p.InUseBy = append(p.InUseBy, Reference{o.Kind.String(), o.ID})
+			}
+		}
+		if len(p.Errors) == maxMistakes {
+			more++
+			continue
+		}
+		p.Errors = append(p.Errors, m)
+	}
+	switch n := len(p.Errors) + more; {
+	case n == 1 && p.InUseBy != nil:
+		p.Detail = p.Errors[0].Detail + "; delete that first, or use cascade=true"
+		p.Errors = nil
+	case n == 1:
+		p.Detail = "the body has a mistake"
+	default:
+		p.Detail = fmt.Sprintf("the body has %d mistakes", n)
+	}
+	if more > 0 {
+		p.Detail += fmt.Sprintf(", of which the first %d are listed", maxMistakes)
+	}
+	p.Title = http.StatusText(p.Status)
+	return p
+}
+
+// joined returns the errors that err joins, or err alone.
+func joined(err error) []error {
+	if j, ok := err.(interface{ Unwrap() []error }); ok {
+		var out []error
+		for _, err := range j.Unwrap() {
+			out = append(out, joined(err)...)
+		}
+		return out
+	}
+	return []error{err}
+}
+
+// failure returns the problem that an error of the intent or the switches is.
+func failure(err error) *Problem {
+	var p *Problem
+	var declared *ledger.DeclaredError
+	var inUse *routing.InUseError
+	var path *routing.PathError
+	var store *ledger.StoreError
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.As(err, &declared):
+		return problem(http.StatusForbidden, "%v", err)
+	case errors.As(err, &inUse), errors.As(err, &path):
+		return mistaken(err)
+	case errors.Is(err, ledger.ErrNotFound):
+		return problem(http.StatusNotFound, "%v", err)
+	case errors.Is(err, ledger.ErrCompacted):
+		return problem(http.StatusGone, "%v", err)
+	case errors.Is(err, controller.ErrNotConnected):
+		return problem(http.StatusConflict, "%v", err)
+	case errors.Is(err, ledger.ErrNoStore):
+		return problem(http.StatusForbidden, "nothing can be written: %v", err)
+	case errors.As(err, &store) && errors.Is(err, syscall.ENOSPC):
+		return problem(http.StatusInsufficientStorage, "%v", err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return problem(http.StatusGatewayTimeout, "%v; what was asked for may still be carried out", err)
+	}
+	return problem(http.StatusServiceUnavailable, "%v", err)
+}

@@ -1,0 +1,106 @@
+package api
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/intent"
+)
+
+func typeOf(v any) reflect.Type { return reflect.TypeOf(v) }
+
+type bodyInput struct {
+	conditional
+	writing
+	RawBody []byte `contentType:"application/json"`
+}
+
+// registerTopology registers what is about many objects at once.
+func (s *service) registerTopology(a huma.API) {
+	tags := []string{"topology"}
+	huma.Register(a, huma.Operation{
+		OperationID: "get-topology", Method: http.MethodGet, Path: "/v1/topology", Summary: "Everything, as a topology file in JSON", Tags: tags,
+		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
+			"application/json": {Schema: huma.SchemaFromType(a.OpenAPI().Components.Schemas, typeOf(intent.Topology{}))}}}},
+	}, func(context.Context, *struct{}) (*huma.StreamResponse, error) {
+		return &huma.StreamResponse{Body: func(ctx huma.Context) {
+			st := s.intent.State()
+			ctx.SetHeader("Content-Type", "application/json")
+			ctx.SetHeader("ETag", revisionTag(st))
+			w := bufio.NewWriter(ctx.BodyWriter())
+			intent.WriteJSON(w, st.Index.Model())
+			w.Flush() // an error here means that the client has gone
+		}}, nil
+	})
+	errs := []int{403, 409, 412, 413, 422, 503, 507}
+	replace := func(ctx context.Context, in *bodyInput) (*writeOutput, error) {
+		defer s.enterLarge()()
+		c, err := intent.DecodeTopology(in.RawBody, s.also)
+		if err != nil {
+			return nil, mistaken(err)
+		}
+		return s.write(ctx, request{writing: in.writing, edit: in.on(revisionTag, ledger.ReplaceAll(c.Put)), warn: &c.Put, plan: true})
+	}
+	withBody(a, huma.Operation{
+		OperationID: "put-topology", Method: http.MethodPut, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Errors: errs,
+		Summary: "Replace everything, but for what a file declares; the answer has the plan",
+	}, intent.Topology{}, replace)
+	withBody(a, huma.Operation{
+		OperationID: "plan-topology", Method: http.MethodPost, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Errors: errs[:5],
+		Summary: "What replacing everything would change, with dry_run=true",
+	}, intent.Topology{}, dryRunOnly(replace, func(in *bodyInput) bool { return in.DryRun }))
+	withBody(a, huma.Operation{
+		OperationID: "patch-topology", Method: http.MethodPatch, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Errors: errs,
+		Summary: "Put and delete many objects in one step: all of it or nothing",
+	}, intent.BatchBody{}, func(ctx context.Context, in *bodyInput) (*writeOutput, error) {
+		defer s.enterLarge()()
+		c, err := intent.DecodeBatch(in.RawBody, s.also)
+		if err != nil {
+			return nil, mistaken(err)
+		}
+		return s.write(ctx, request{writing: in.writing, edit: in.on(revisionTag, ledger.Apply(c)), shape: intent.ShapeBatch, warn: &c.Put})
+	})
+	snapshot := func(ctx context.Context, in *putInput) (*writeOutput, error) {
+		defer s.enterLarge()()
+		snap, err := intent.DecodeSnapshot(in.RawBody, s.also)
+		if err != nil {
+			return nil, mistaken(err)
+		}
+		if snap.Router.ID != in.ID {
+			p := problem(http.StatusUnprocessableEntity, "the body has a mistake")
+			p.Errors = []Mistake{{Pointer: "/router/id", Detail: "it is not the ID of the request"}}
+			return nil, p
+		}
+		put := routing.Model{Networks: snap.Networks, Routers: []routing.Router{snap.Router}, Ports: snap.Ports}
+		o := ledger.Object{Kind: routing.KindRouter, ID: in.ID}
+		return s.write(ctx, request{writing: in.writing, edit: in.on(tagOf(o), ledger.ReplaceRouter(ledger.Snapshot(snap))),
+			shape: intent.ShapeSnapshot, warn: &put, object: &o})
+	}
+	withBody(a, huma.Operation{
+		OperationID: "put-snapshot", Method: http.MethodPut, Path: "/v1/routers/{id}/snapshot", Tags: []string{"routers"}, MaxBodyBytes: maxBody, Errors: errs,
+		Summary: "Replace all that is known about a router: its networks, and all ports on them",
+	}, intent.SnapshotBody{}, snapshot)
+	withBody(a, huma.Operation{
+		OperationID: "plan-snapshot", Method: http.MethodPost, Path: "/v1/routers/{id}/snapshot", Tags: []string{"routers"}, MaxBodyBytes: maxBody, Errors: errs[:5],
+		Summary: "What a snapshot of a router would change, with dry_run=true",
+	}, intent.SnapshotBody{}, dryRunOnly(snapshot, func(in *putInput) bool { return in.DryRun }))
+	huma.Register(a, huma.Operation{
+		OperationID: "complete", Method: http.MethodPost, Path: "/v1/complete", Tags: tags, Errors: []int{403, 503, 507},
+		Summary: "Declare that nothing is missing: what exists and is not in the intent is removed",
+	}, func(ctx context.Context, in *struct{ writing }) (*writeOutput, error) {
+		return s.write(ctx, request{writing: in.writing, edit: ledger.Complete, plan: true})
+	})
+}
+
+// enterLarge waits until one more request with many objects may be worked on.
+// The function that it returns ends that.
+func (s *service) enterLarge() (leave func()) {
+	s.large <- struct{}{}
+	return func() { <-s.large }
+}

@@ -1,0 +1,217 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/intent"
+)
+
+// writing are the parameters of every write.
+type writing struct {
+	Wait    string `query:"wait" enum:"applied" doc:"applied: answer when the switches have confirmed the write"`
+	Timeout string `query:"timeout" default:"5s" example:"5s" doc:"How long to wait for that, at most 5m; then the answer says what is pending and why"`
+	DryRun  bool   `query:"dry_run" doc:"Change nothing, and answer with what would change, down to the flows and the rows of OVSDB"`
+}
+
+// conditional are the parameters of writes that are to happen only to what the
+// client knows.
+type conditional struct {
+	IfMatch     string `header:"If-Match" doc:"Write only if the object has one of these ETags; * for any. Otherwise the answer is 412"`
+	IfNoneMatch string `header:"If-None-Match" doc:"*: write only if the object does not exist. Otherwise the answer is 412"`
+}
+
+// Written is the answer to a write.
+type Written struct {
+	Revision uint64               `json:"revision" doc:"That the intent has now"`
+	Applied  *bool                `json:"applied,omitempty" doc:"With wait=applied: the switches have confirmed it"`
+	Pending  []controller.Pending `json:"pending,omitempty" doc:"What is waited for, if it is not applied"`
+	Objects  []Outcome            `json:"objects,omitempty" doc:"What became of each object, and in a plan, what would"`
+	Warnings []Mistake            `json:"warnings,omitempty" doc:"What is allowed but probably not meant"`
+	Plan     *PlanDocument        `json:"plan,omitempty" doc:"What changes on this host"`
+}
+
+// An Outcome says what became of an object.
+type Outcome struct {
+	Kind string    `json:"kind" enum:"network,router,port"`
+	ID   string    `json:"id"`
+	Op   ledger.Op `json:"op" enum:"created,updated,unchanged,deleted"`
+}
+
+// A writeOutput is the answer with its status.
+type writeOutput struct {
+	Status int
+	ETag   string `header:"ETag" doc:"Of the object as it is now"`
+	Body   Written
+}
+
+// A request is a write as it was asked for.
+type request struct {
+	writing
+	edit    ledger.Edit
+	shape   intent.Shape   // of the body
+	warn    *routing.Model // objects of the body
+	plan    bool           // answer with the plan also if it is carried out
+	created bool           // answer 201 if something was created
+	object  *ledger.Object // whose ETag is told, nil if there are several
+}
+
+// write carries out a write, or plans it.
+func (s *service) write(ctx context.Context, q request) (*writeOutput, error) {
+	timeout, err := time.ParseDuration(q.Timeout)
+	if err != nil || timeout < 0 || timeout > maxWait {
+		p := problem(http.StatusUnprocessableEntity, "the request has a mistake")
+		p.Errors = []Mistake{{Parameter: "timeout", Detail: fmt.Sprintf("want a time like 5s, of at most %v, got %q", maxWait, q.Timeout)}}
+		return nil, p
+	}
+	var plan *PlanDocument
+	if q.DryRun || q.plan {
+		before, r, err := s.intent.Try(q.edit)
+		if err != nil {
+			return nil, q.failed(err)
+		}
+		p, err := s.switches.Plan(ctx, before, r.State, r.Touched)
+		if err != nil {
+			return nil, failure(err)
+		}
+		plan = planDocument(p)
+		if q.DryRun {
+			return q.answer(before.Revision, r, plan), nil
+		}
+	}
+	limit, cancel := context.WithTimeout(ctx, bodyTimeout)
+	defer cancel()
+	r, err := s.intent.Write(limit, q.edit)
+	if err != nil {
+		return nil, q.failed(err)
+	}
+	out := q.answer(r.State.Revision, r, plan)
+	if q.Wait == "" {
+		return out, nil
+	}
+	pending, err := s.await(ctx, timeout, r)
+	if err != nil {
+		return nil, failure(err)
+	}
+	applied := len(pending) == 0
+	out.Body.Applied, out.Body.Pending = &applied, pending
+	if !applied {
+		out.Status = http.StatusAccepted
+	}
+	return out, nil
+}
+
+// failed returns the problem that an error of the ledger is; the paths of its
+// mistakes become those of the body.
+func (q *request) failed(err error) *Problem {
+	var errs []error
+	for _, err := range joined(err) {
+		if e, ok := errors.AsType[*routing.PathError](err); ok && !strings.HasPrefix(e.Path, "delete.") {
+			err = &routing.PathError{Path: q.shape.Path(e.Path), Err: e.Err}
+		}
+		errs = append(errs, err)
+	}
+	return failure(errors.Join(errs...))
+}
+
+func (q *request) answer(revision uint64, r ledger.Result, plan *PlanDocument) *writeOutput {
+	out := &writeOutput{Status: http.StatusOK, Body: Written{Revision: revision, Plan: plan, Objects: make([]Outcome, len(r.Objects))}}
+	for i, o := range r.Objects {
+		out.Body.Objects[i] = Outcome{o.Object.Kind.String(), o.Object.ID, o.Op}
+		if q.created && o.Op == ledger.Created && !q.DryRun {
+			out.Status = http.StatusCreated
+		}
+	}
+	if q.object != nil {
+		out.ETag = etag(r.State, *q.object)
+	}
+	if q.warn != nil {
+		for _, e := range r.State.Index.Warnings(q.warn) {
+			out.Body.Warnings = append(out.Body.Warnings, Mistake{Pointer: intent.Pointer(q.shape.Path(e.Path)), Detail: e.Err.Error()})
+		}
+	}
+	return out
+}
+
+// await waits until a write is applied, and says what is pending if it is not
+// by then, what the switches refuse included.
+func (s *service) await(ctx context.Context, timeout time.Duration, r ledger.Result) ([]controller.Pending, error) {
+	if len(r.Touched) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return s.switches.Await(ctx, r)
+}
+
+// etag returns the ETag of an object, "" if it does not exist. It depends on
+// nothing but the object.
+func etag(s *ledger.State, o ledger.Object) string {
+	var b []byte
+	switch o.Kind {
+	case routing.KindNetwork:
+		if n, ok := s.Index.Network(o.ID); ok {
+			b = intent.AppendNetwork(b, &n)
+		}
+	case routing.KindRouter:
+		if r := s.Index.Router(o.ID); r != nil {
+			b = intent.AppendRouter(b, r)
+		}
+	case routing.KindPort:
+		if p, ok := s.Index.Port(o.ID); ok {
+			b = intent.AppendPort(b, &p)
+		}
+	}
+	if b == nil {
+		return ""
+	}
+	sum := sha256.Sum256(b)
+	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+}
+
+// revisionTag is the ETag of the topology as a whole.
+func revisionTag(s *ledger.State) string { return fmt.Sprintf(`"r%d"`, s.Revision) }
+
+// on returns edit with the conditions of c on something whose ETag is told by
+// tag.
+func (c conditional) on(tag func(*ledger.State) string, edit ledger.Edit) ledger.Edit {
+	if c.IfMatch == "" && c.IfNoneMatch == "" {
+		return edit
+	}
+	return func(s *ledger.State) (ledger.Proposal, error) {
+		now := tag(s)
+		switch {
+		case c.IfMatch != "" && !matches(c.IfMatch, now):
+			if now == "" {
+				now = "none, because it does not exist"
+			}
+			return ledger.Proposal{}, problem(http.StatusPreconditionFailed, "it has changed since it was read: its ETag is %s, not %s; read it again", now, c.IfMatch)
+		case c.IfNoneMatch != "" && matches(c.IfNoneMatch, now):
+			return ledger.Proposal{}, problem(http.StatusPreconditionFailed, "it exists already")
+		}
+		return edit(s)
+	}
+}
+
+// matches reports whether tag, "" if there is none, is among the ETags of a
+// header (RFC 9110 §13.1.1).
+func matches(header, tag string) bool {
+	if tag == "" {
+		return false
+	}
+	for want := range strings.SplitSeq(header, ",") {
+		if want = strings.TrimSpace(want); want == "*" || want == tag {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,65 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A Flow is one that a router's bridge holds.
+type Flow struct {
+	ofproto.FlowStats
+	Text string // in the words of ovs-ofctl --names, without counters and cookie
+	// Object is what the flow serves, nil if it is not ours.
+	Object *routing.Object
+	Does   string // what it is for
+}
+
+// ErrNotConnected says that a router's bridge is not connected.
+var ErrNotConnected = fmt.Errorf("the bridge is not connected")
+
+// Flows reads the flows of a router's bridge, in the order in which the switch
+// has them. The error wraps [ledger.ErrNotFound] if there is no such router and
+// [ErrNotConnected] if its bridge is not connected.
+func (c *Controller) Flows(ctx context.Context, router string) ([]Flow, error) {
+	var session *session
+	var objects routing.Objects
+	var known bool
+	err := c.do(ctx, func(w *world) {
+		if st := w.routers[router]; st != nil {
+			known, session, objects = true, st.session, st.program.Objects
+		}
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case !known:
+		return nil, fmt.Errorf("%w: router %q", ledger.ErrNotFound, router)
+	case session == nil:
+		return nil, fmt.Errorf("read the flows of router %q: %w", router, ErrNotConnected)
+	}
+	stats, err := session.conn.Flows(ctx, ofproto.AllFlows())
+	if err != nil {
+		return nil, fmt.Errorf("read the flows of bridge %s: %w", session.bridge, err)
+	}
+	names := make(map[ofproto.PortNo]string)
+	for name, no := range session.ports.facts() {
+		names[no] = name
+	}
+	flows := make([]Flow, len(stats))
+	for i := range stats {
+		f := Flow{FlowStats: stats[i], Text: Named(stats[i].Flow.String(), names), Does: "is not ours"}
+		if role, ours := routing.RoleOf(f.Cookie); ours {
+			if o, ok := objects.Get(f.Cookie); ok {
+				f.Object, f.Does = &o, role.Does(o)
+			} else {
+				f.Does = "serves nothing that is wanted any more"
+			}
+		}
+		flows[i] = f
+	}
+	return flows, nil
+}

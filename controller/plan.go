@@ -1,0 +1,133 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/ovsdb"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A Plan is what a change of the intent would change on this host. What is in
+// the namespaces of routers is not in it.
+type Plan struct {
+	Routers  []RouterPlan // those whose flows would change, by ID
+	OVSDB    []ovsdb.Op   // in one transaction
+	Problems []string     // what keeps parts of it from coming true
+}
+
+// A RouterPlan is what would change on a router's bridge.
+type RouterPlan struct {
+	Router, Bridge string
+	// Connected says that the bridge is connected. Otherwise nobody knows what it
+	// holds and how its ports are numbered, and all flows are listed.
+	Connected bool
+	Delta     ofproto.Delta
+	Names     map[ofproto.PortNo]string // of the ports in Delta; assumed if not Connected
+}
+
+// Plan returns what would change if after came after before. touched are the
+// routers to which the change matters.
+func (c *Controller) Plan(ctx context.Context, before, after *ledger.State, touched []string) (Plan, error) {
+	var p Plan
+	facts, programs := make(map[string]routing.Facts), make(map[string]routing.Program)
+	err := c.do(ctx, func(w *world) {
+		for _, id := range touched {
+			if st := w.routers[id]; st != nil && st.session != nil {
+				facts[id], programs[id] = st.session.ports.facts(), st.program
+			}
+		}
+	})
+	if err != nil {
+		return p, fmt.Errorf("ask what the switches have: %w", err)
+	}
+	for _, id := range touched {
+		r := after.Index.Router(id)
+		if r == nil {
+			continue // its bridge goes, or is not ours any more
+		}
+		ports, connected := facts[id]
+		if !connected {
+			ports = Assume(r, nil)
+		}
+		next := after.Index.Recompile(programs[id], r, ports)
+		rp := RouterPlan{Router: id, Bridge: r.BridgeName(), Connected: connected, Names: make(map[ofproto.PortNo]string),
+			Delta: ofproto.Diff(programs[id].Flows, next.Flows)}
+		for name, no := range ports {
+			rp.Names[no] = name
+		}
+		if rp.Delta.Len() > 0 {
+			p.Routers = append(p.Routers, rp)
+		}
+		for _, name := range next.Missing {
+			p.Problems = append(p.Problems, fmt.Sprintf("bridge %s does not have port %s yet", rp.Bridge, name))
+		}
+	}
+	if c.lifecycle != nil && (before.Layout != after.Layout || before.Complete != after.Complete) {
+		ops, problems, err := c.lifecycle.plan(ctx, after)
+		if err != nil {
+			p.Problems = append(p.Problems, err.Error())
+		}
+		p.OVSDB = ops
+		for _, problem := range problems {
+			p.Problems = append(p.Problems, problem.Error())
+		}
+	}
+	return p, nil
+}
+
+// plan returns what would be done to the database for an intent.
+func (l *lifecycle) plan(ctx context.Context, want *ledger.State) ([]ovsdb.Op, []ovsdb.Problem, error) {
+	state, err := l.db.State(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("what would change in OVSDB is not known: %w", err)
+	}
+	ops, problems := ovsdb.Plan(state, l.desired(want, func(string, string) bool { return false }))
+	return ops, problems, nil
+}
+
+// Assume numbers the ports of r that given does not, from 1 in the order of its
+// interfaces, leaving out the numbers that given uses.
+func Assume(r *routing.Router, given routing.Facts) routing.Facts {
+	facts, used, next := make(routing.Facts), make(map[ofproto.PortNo]bool), ofproto.PortNo(1)
+	for _, no := range given {
+		used[no] = true
+	}
+	number := func(name string) {
+		no, ok := given[name]
+		if !ok {
+			for used[next] {
+				next++
+			}
+			no = next
+			next++
+		}
+		facts[name] = no
+	}
+	for i := range r.Interfaces {
+		number(r.Interfaces[i].PatchName())
+		if r.Fallback == routing.FallbackNamespace {
+			number(r.Interfaces[i].TapName())
+		}
+	}
+	return facts
+}
+
+var portNumber = regexp.MustCompile(`\b(in_port=|output:)(\d+)\b`)
+
+// Named returns the text of a flow with names instead of numbers of ports, as
+// ovs-ofctl --names has it.
+func Named(flow string, names map[ofproto.PortNo]string) string {
+	return portNumber.ReplaceAllStringFunc(flow, func(s string) string {
+		m := portNumber.FindStringSubmatch(s)
+		no, err := strconv.ParseUint(m[2], 10, 32)
+		if name, ok := names[ofproto.PortNo(no)]; ok && err == nil {
+			return m[1] + strconv.Quote(name)
+		}
+		return s
+	})
+}

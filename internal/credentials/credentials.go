@@ -1,0 +1,105 @@
+// Package credentials reads the certificates of servers, and reads them again
+// when the files are replaced.
+package credentials
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Files names PEM files, as ovs-vsctl set-ssl does.
+type Files struct {
+	PrivateKey  string
+	Certificate string // of this daemon, with intermediates after it
+	CACert      string // of those who sign the certificates of peers; "" if peers have none
+}
+
+func (f Files) names() []string { return []string{f.PrivateKey, f.Certificate, f.CACert} }
+
+// Credentials are the contents of [Files]. Their methods may be called from any
+// goroutine.
+type Credentials struct {
+	files  Files
+	client tls.ClientAuthType
+	log    *zap.Logger
+
+	mu     sync.Mutex
+	stamps [3]fileStamp // of the files that config was made of
+	config *tls.Config
+}
+
+type fileStamp struct {
+	changed time.Time
+	size    int64
+}
+
+// Load reads files for a server that asks of its clients what client says.
+func Load(files Files, client tls.ClientAuthType, log *zap.Logger) (*Credentials, error) {
+	c := &Credentials{files: files, client: client, log: log}
+	c.stamps = c.stamp()
+	var err error
+	c.config, err = files.load(client)
+	return c, err
+}
+
+func (f Files) load(client tls.ClientAuthType) (*tls.Config, error) {
+	cert, err := tls.LoadX509KeyPair(f.Certificate, f.PrivateKey)
+	if err != nil {
+		return nil, fmt.Errorf("read certificate %s with private key %s: %w", f.Certificate, f.PrivateKey, err)
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, ClientAuth: client}
+	if f.CACert != "" {
+		if config.ClientCAs, err = Pool(f.CACert); err != nil {
+			return nil, err
+		}
+	}
+	return config, nil
+}
+
+// Pool reads a PEM file of certificates of those who sign others'.
+func Pool(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read CA certificate: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("read CA certificate %s: there is no PEM certificate in it", file)
+	}
+	return pool, nil
+}
+
+func (c *Credentials) stamp() (s [3]fileStamp) {
+	for i, name := range c.files.names() {
+		if info, err := os.Stat(name); err == nil {
+			s[i] = fileStamp{info.ModTime(), info.Size()}
+		}
+	}
+	return s
+}
+
+// Current returns the configuration for a new connection, from files that were
+// replaced since the last one if they are good.
+func (c *Credentials) Current() *tls.Config {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	stamps := c.stamp()
+	if stamps == c.stamps {
+		return c.config
+	}
+	c.stamps = stamps
+	config, err := c.files.load(c.client)
+	if err != nil {
+		c.log.Error("did not take in the changed certificates, the old ones stay", zap.Error(err))
+		return c.config
+	}
+	c.config = config
+	c.log.Info("took in changed certificates", zap.String("certificate", c.files.Certificate))
+	return config
+}
