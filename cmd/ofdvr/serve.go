@@ -40,12 +40,12 @@ const (
 // configuration file.
 type serveOptions struct {
 	topology, stateDir, ovsdb, bridge, metrics, logLevel, logFormat string
-	openflow, api                                                             []string
-	tls                                                                  credentials.Files
-	maxAnswer, maxUnasked, maxMute                                       int
-	auditInterval                                                        time.Duration
-	allowEmpty, standby                                                  bool
-	runDir                                                               string
+	openflow, api                                                   []string
+	tls                                                             credentials.Files
+	maxAnswer, maxUnasked, maxMute                                  int
+	auditInterval                                                   time.Duration
+	allowEmpty, standby                                             bool
+	runDir                                                          string
 }
 
 func newServe() *cobra.Command {

@@ -76,7 +76,7 @@ type Ledger struct {
 	cfg     Config
 	log     *zap.Logger
 	state   atomic.Pointer[State]
-	history *history // of the same revisions, but for a moment
+	history *history      // of the same revisions, but for a moment
 	writes  chan *write   // some, so that they are made durable together
 	files   chan *version // none: there is one writer
 
