@@ -1,0 +1,5 @@
+package store_test
+
+const writerEnv = "OFDVR_TEST_STORE_WRITER"
+
+func writeUntilKilled(string) {}
