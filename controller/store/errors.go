@@ -43,7 +43,7 @@ func advice(err error) string {
 	case errors.Is(err, ErrLocked):
 		return "; end the process that uses it, or use another directory"
 	case errors.Is(err, ErrFull):
-		return "; make room, nothing has been lost"
+		return "; make room"
 	}
 	return ""
 }

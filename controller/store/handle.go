@@ -21,34 +21,18 @@ type handle struct {
 
 // openHandle opens the store at path, which must exist. After a failure, afresh
 // makes it read from the disk what the kernel believes to be there.
-func openHandle(path string, migrations []migration, afresh bool) (h *handle, err error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
+func openHandle(path string, migrations []migration, afresh bool) (*handle, error) {
+	h := new(handle)
+	if err := h.open(path, migrations, afresh); err != nil {
+		h.close()
 		return nil, err
-	case info.IsDir():
-		return nil, fmt.Errorf("%w: it is a directory", ErrForeign)
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%w: it is not a file", ErrForeign)
 	}
-	h = new(handle)
-	defer func() {
-		if err != nil {
-			h.close()
-		}
-	}()
-	lock := unix.LOCK_EX
-	if h.file, err = os.OpenFile(path, os.O_RDWR, 0); err != nil {
-		if h.why = classify(err); !errors.Is(h.why, ErrReadOnly) {
-			return nil, err
-		}
-		lock = unix.LOCK_SH
-		if h.file, err = os.Open(path); err != nil {
-			return nil, err
-		}
-	}
-	if err = flock(h.file, lock); err != nil {
-		return nil, err
+	return h, nil
+}
+
+func (h *handle) open(path string, migrations []migration, afresh bool) (err error) {
+	if err := h.openFile(path); err != nil {
+		return err
 	}
 	if afresh {
 		// After a sync that failed the kernel does not know any more which pages
@@ -56,18 +40,42 @@ func openHandle(path string, migrations []migration, afresh bool) (h *handle, er
 		unix.Fadvise(int(h.file.Fd()), 0, 0, unix.FADV_DONTNEED)
 	}
 	if h.header, err = h.scan(scan{}); err != nil {
-		return nil, err
+		return err
 	}
 	if h.why != nil {
-		if h.header.version < schemaVersion {
-			return nil, fmt.Errorf("its schema version is %d and it has to be rewritten for version %d: %w", h.header.version, schemaVersion, h.why)
+		if v := h.header.version; v < schemaVersion {
+			return fmt.Errorf("its schema version is %d and it has to be rewritten for version %d: %w", v, schemaVersion, h.why)
 		}
-		return h, nil
+		return nil
 	}
-	if err = h.openDB(); err != nil {
-		return nil, err
+	if err := h.openDB(); err != nil {
+		return err
 	}
-	return h, h.migrate(path, migrations)
+	return h.migrate(path, migrations)
+}
+
+// openFile opens the file, for reading and writing if that is allowed, and locks
+// it.
+func (h *handle) openFile(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir():
+		return fmt.Errorf("%w: it is a directory", ErrForeign)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%w: it is not a file", ErrForeign)
+	}
+	if h.file, err = os.OpenFile(path, os.O_RDWR, 0); err == nil {
+		return flock(h.file, unix.LOCK_EX)
+	}
+	if h.why = classify(err); !errors.Is(h.why, ErrReadOnly) {
+		return err
+	}
+	if h.file, err = os.Open(path); err != nil {
+		return err
+	}
+	return flock(h.file, unix.LOCK_SH)
 }
 
 // flock locks f, and does not wait.
@@ -148,9 +156,11 @@ func (h *handle) close() error {
 	return nil
 }
 
-// abandon is close for when bbolt has panicked: it may keep locks of its own for
-// ever, so its memory stays as it is.
+// abandon is close for when bbolt has panicked: its own locks may be taken for
+// ever, so its memory stays mapped. That is why closing the file would not give
+// its lock back.
 func (h *handle) abandon() {
 	h.db = nil
+	unix.Flock(int(h.file.Fd()), unix.LOCK_UN)
 	h.file.Close()
 }
