@@ -22,6 +22,7 @@ var mayImport = map[string]string{
 	"controller":           "controller/reconcile internal/namespace ofproto ofproto/ofconn ovsdb routing",
 	"controller/reconcile": "ofproto ofproto/ofconn",
 	"controller/api":       "controller",
+	"controller/store":     "ofproto routing",
 	"metrics":              "ofproto",
 	"cmd/ofdvr":            "controller controller/api internal/namespace metrics ofproto ovsdb routing routing/intent",
 	"internal/sorted":      "",

@@ -70,7 +70,9 @@ func (s scan) read(r io.ReaderAt, size int64) (h header, err error) {
 func readHeader(p *pager, meta element) (h header, err error) {
 	values := make(map[string][]byte)
 	err = p.bucket(meta, func(e element) error {
-		e = e.copy()
+		if e = e.copy(); e.bucket {
+			return corrupt("%q is a bucket", e.key)
+		}
 		values[string(e.key)] = e.value
 		return nil
 	})

@@ -33,15 +33,16 @@ func (p *pager) bucket(b element, visit func(element) error) error {
 		return p.tree(root, nil, nil, 0, visit)
 	}
 	inline := b.value[bucketLen:]
-	if len(inline) < headerLen || order.Uint16(inline[8:]) != leafPage {
-		return p.damaged(corrupt("bucket %q has no page", b.key))
+	if len(inline) < headerLen || order.Uint64(inline) != 0 || order.Uint16(inline[8:]) != leafPage || order.Uint32(inline[12:]) != 0 {
+		return p.damaged(corrupt("bucket %q has no sound page", b.key))
 	}
 	return p.leaf(inline, nil, nil, visit)
 }
 
-// tree visits the elements in page id and in the pages below it. Their keys must
-// be from low on and below high; nil is no limit.
-func (p *pager) tree(id uint64, low, high []byte, depth int, visit func(element) error) error {
+// tree visits the elements in page id and in the pages below it. The first of
+// their keys must be first, which is what the page above has, because bbolt finds
+// its way back up by it; and all must be below high. nil is no limit.
+func (p *pager) tree(id uint64, first, high []byte, depth int, visit func(element) error) error {
 	b, err := p.page(id, depth)
 	if err != nil {
 		return p.damaged(err)
@@ -51,7 +52,7 @@ func (p *pager) tree(id uint64, low, high []byte, depth int, visit func(element)
 	case count == 0 && (flags != leafPage || depth > 0):
 		return p.damaged(corrupt("page %d is empty", id))
 	case flags == leafPage:
-		return p.leaf(b, low, high, visit)
+		return p.leaf(b, first, high, visit)
 	case flags != branchPage:
 		return p.damaged(corrupt("page %d is of a wrong type, %#x", id, flags))
 	}
@@ -66,7 +67,7 @@ func (p *pager) tree(id uint64, low, high []byte, depth int, visit func(element)
 			next := at + elementLen
 			below, ok = span(b, next, order.Uint32(b[next:]), order.Uint32(b[next+4:]))
 		}
-		if !ok || !within(key, low, high) || below != nil && bytes.Compare(key, below) >= 0 {
+		if !ok || i == 0 && !begins(key, first) || !within(key, high) || !within(key, below) {
 			return p.damaged(corrupt("page %d: element %d has a wrong key", id, i))
 		}
 		if err := p.tree(order.Uint64(b[at+8:]), key, below, depth+1, visit); err != nil {
@@ -77,7 +78,7 @@ func (p *pager) tree(id uint64, low, high []byte, depth int, visit func(element)
 }
 
 // leaf visits the elements of the leaf page b.
-func (p *pager) leaf(b, low, high []byte, visit func(element) error) error {
+func (p *pager) leaf(b, first, high []byte, visit func(element) error) error {
 	id, count := order.Uint64(b), int(order.Uint16(b[10:]))
 	if headerLen+count*elementLen > len(b) {
 		return p.damaged(corrupt("page %d has %d elements and no room for them", id, count))
@@ -88,7 +89,7 @@ func (p *pager) leaf(b, low, high []byte, visit func(element) error) error {
 		flags, pos, keyLen, valueLen := order.Uint32(b[at:]), order.Uint32(b[at+4:]), order.Uint32(b[at+8:]), order.Uint32(b[at+12:])
 		key, ok := span(b, at, pos, keyLen)
 		value, whole := span(b, at, pos+keyLen, valueLen)
-		if !ok || !whole || !within(key, low, high) || last != nil && bytes.Compare(last, key) >= 0 || flags&^bucketElement != 0 {
+		if !ok || !whole || i == 0 && !begins(key, first) || !within(key, high) || bytes.Compare(last, key) >= 0 || flags&^bucketElement != 0 {
 			if err := p.damaged(corrupt("page %d: element %d is not sound", id, i)); err != nil {
 				return err
 			}
@@ -111,7 +112,11 @@ func span(b []byte, at int, pos, n uint32) ([]byte, bool) {
 	return b[start:end:end], true
 }
 
-// within reports whether key is not empty, from low on and below high.
-func within(key, low, high []byte) bool {
-	return len(key) > 0 && bytes.Compare(key, low) >= 0 && (high == nil || bytes.Compare(key, high) < 0)
+// within reports whether key is not empty and below high.
+func within(key, high []byte) bool {
+	return len(key) > 0 && (high == nil || bytes.Compare(key, high) < 0)
 }
+
+// begins reports whether a page whose first key is key may be where the page above
+// has first.
+func begins(key, first []byte) bool { return first == nil || bytes.Equal(key, first) }
