@@ -46,6 +46,7 @@ type serveOptions struct {
 	auditInterval                                                   time.Duration
 	allowEmpty, standby                                             bool
 	runDir                                                          string
+	access                                                          api.Access // to the API
 }
 
 func newServe() *cobra.Command {

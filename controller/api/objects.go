@@ -54,14 +54,14 @@ func (s *service) registerObjects(a huma.API) {
 	s.registerLists(a)
 }
 
-type byID struct {
+type ByID struct {
 	ID string `path:"id" doc:"Of the object; percent-encoded where a URL needs it"`
 }
 
 type putInput struct {
-	byID
-	conditional
-	writing
+	ByID
+	Conditional
+	Writing
 	RawBody []byte `contentType:"application/json"`
 }
 
@@ -75,7 +75,7 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 	}
 	huma.Register(a, huma.Operation{
 		OperationID: "get-" + one, Method: http.MethodGet, Path: path, Summary: "Get a " + one, Tags: tags, Errors: []int{404},
-	}, func(_ context.Context, in *byID) (*output, error) {
+	}, func(_ context.Context, in *ByID) (*output, error) {
 		st, o := s.intent.State(), ledger.Object{Kind: res.kind, ID: in.ID}
 		d, ok := res.get(st.Index, in.ID)
 		if !ok {
@@ -85,7 +85,7 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 	})
 	huma.Register(a, huma.Operation{
 		OperationID: "get-" + one + "-status", Method: http.MethodGet, Path: path + "/status", Summary: "How far a " + one + " has come", Tags: tags, Errors: []int{404},
-	}, func(ctx context.Context, in *byID) (*struct{ Body ObjectStatus }, error) {
+	}, func(ctx context.Context, in *ByID) (*struct{ Body ObjectStatus }, error) {
 		st, err := s.objectStatus(ctx, ledger.Object{Kind: res.kind, ID: in.ID})
 		return &struct{ Body ObjectStatus }{st}, err
 	})
@@ -95,7 +95,7 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 			return nil, mistaken(err)
 		}
 		o := ledger.Object{Kind: res.kind, ID: in.ID}
-		return s.write(ctx, request{writing: in.writing, edit: in.on(tagOf(o), ledger.Apply(c)), shape: res.shape, warn: &c.Put, created: true, object: &o})
+		return s.write(ctx, request{Writing: in.Writing, edit: in.on(tagOf(o), ledger.Apply(c)), shape: res.shape, warn: &c.Put, created: true, object: &o})
 	}
 	var d D
 	withBody(a, huma.Operation{
@@ -107,16 +107,16 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 		Errors: []int{403, 409, 412, 413, 422},
 	}, d, dryRunOnly(put, func(in *putInput) bool { return in.DryRun }))
 	type deleteInput struct {
-		byID
-		conditional
-		writing
+		ByID
+		Conditional
+		Writing
 		Cascade bool `query:"cascade" doc:"Delete too what refers to it: of a network the ports on it and the interfaces that routers have on it"`
 	}
 	huma.Register(a, huma.Operation{
 		OperationID: "delete-" + one, Method: http.MethodDelete, Path: path, Summary: "Delete a " + one, Tags: tags, Errors: []int{403, 404, 409, 412, 503, 507},
 	}, func(ctx context.Context, in *deleteInput) (*writeOutput, error) {
 		o := ledger.Object{Kind: res.kind, ID: in.ID}
-		return s.write(ctx, request{writing: in.writing, edit: in.on(tagOf(o), ledger.Delete(o, in.Cascade))})
+		return s.write(ctx, request{Writing: in.Writing, edit: in.on(tagOf(o), ledger.Delete(o, in.Cascade))})
 	})
 }
 
@@ -127,10 +127,12 @@ func tagOf(o ledger.Object) func(*ledger.State) string {
 // also finds what else is wrong with a change that has mistakes of form.
 func (s *service) also(c *routing.Change) error { return s.intent.State().Index.Check(*c) }
 
-// withBody registers an operation whose body is the document d.
+// withBody registers an operation whose body is the document d. The body is not
+// validated by the document's schema, which is for people: package intent reads
+// it, and finds all mistakes with their places.
 func withBody[I, O any](a huma.API, op huma.Operation, d any, handler func(context.Context, *I) (*O, error)) {
 	body := &huma.RequestBody{Required: true, Content: make(map[string]*huma.MediaType)}
-	op.RequestBody, op.BodyReadTimeout = body, bodyTimeout
+	op.RequestBody, op.BodyReadTimeout, op.SkipValidateBody = body, bodyTimeout, true
 	huma.Register(a, op, handler)
 	body.Content["application/json"].Schema = huma.SchemaFromType(a.OpenAPI().Components.Schemas, typeOf(d))
 }
@@ -194,8 +196,8 @@ func reasons(pending []controller.Pending) (out []string) {
 	return out
 }
 
-// paging are the parameters of every list.
-type paging struct {
+// Paging are the parameters of every list.
+type Paging struct {
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many objects at most"`
 	After string `query:"after" doc:"Go on from there: next of the page before"`
 }
@@ -210,7 +212,7 @@ type Page[D any] struct {
 type pageOutput[D any] struct{ Body Page[D] }
 
 // page returns the objects of a list that begins where the page before ended.
-func page[T, D any](s *service, p paging, list func(x *routing.Index, from string) iter.Seq[T], id func(T) string, keep func(x *routing.Index, v T) bool, convert func(T) D) (*pageOutput[D], error) {
+func page[T, D any](s *service, p Paging, list func(x *routing.Index, from string) iter.Seq[T], id func(T) string, keep func(x *routing.Index, v T) bool, convert func(T) D) (*pageOutput[D], error) {
 	after, err := base64.RawURLEncoding.DecodeString(p.After)
 	if err != nil {
 		q := problem(http.StatusUnprocessableEntity, "the request has a mistake")
@@ -239,28 +241,28 @@ func (s *service) registerLists(a huma.API) {
 		return huma.Operation{OperationID: "list-" + name, Method: http.MethodGet, Path: "/v1/" + name, Summary: "List " + name + ", by ID", Tags: []string{name}}
 	}
 	type networksInput struct {
-		paging
+		Paging
 		Router string `query:"router" doc:"Only those on which this router has an interface"`
 		VLAN   uint16 `query:"vlan" doc:"Only the one with this VLAN"`
 	}
 	huma.Register(a, op("networks"), func(_ context.Context, in *networksInput) (*pageOutput[intent.Network], error) {
-		return page(s, in.paging, (*routing.Index).Networks, func(n routing.Network) string { return n.ID },
+		return page(s, in.Paging, (*routing.Index).Networks, func(n routing.Network) string { return n.ID },
 			func(x *routing.Index, n routing.Network) bool {
 				return (in.VLAN == 0 || n.VLAN == in.VLAN) && (in.Router == "" || joins(x, n.ID, in.Router))
 			}, intent.NetworkOf)
 	})
 	type routersInput struct {
-		paging
+		Paging
 		Network string `query:"network" doc:"Only those with an interface on this network"`
 	}
 	huma.Register(a, op("routers"), func(_ context.Context, in *routersInput) (*pageOutput[intent.Router], error) {
-		return page(s, in.paging, (*routing.Index).Routers, func(r *routing.Router) string { return r.ID },
+		return page(s, in.Paging, (*routing.Index).Routers, func(r *routing.Router) string { return r.ID },
 			func(x *routing.Index, r *routing.Router) bool {
 				return in.Network == "" || slices.ContainsFunc(r.Interfaces, func(f routing.Interface) bool { return f.Network == in.Network })
 			}, func(r *routing.Router) intent.Router { return intent.RouterOf(*r) })
 	})
 	type portsInput struct {
-		paging
+		Paging
 		Network string     `query:"network" doc:"Only those on this network"`
 		Router  string     `query:"router" doc:"Only those on networks on which this router has an interface"`
 		Address netip.Addr `query:"address" doc:"Only those with this address"`
@@ -280,7 +282,7 @@ func (s *service) registerLists(a huma.API) {
 		if in.Network != "" {
 			list = func(x *routing.Index, from string) iter.Seq[routing.Port] { return x.PortsOn(in.Network, from) }
 		}
-		return page(s, in.paging, list, func(p routing.Port) string { return p.ID },
+		return page(s, in.Paging, list, func(p routing.Port) string { return p.ID },
 			func(x *routing.Index, p routing.Port) bool {
 				return (in.Router == "" || joins(x, p.Network, in.Router)) && (in.MAC == "" || p.MAC == mac) &&
 					(!in.Address.IsValid() || slices.Contains(p.Addresses, in.Address))

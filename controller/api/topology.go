@@ -16,8 +16,8 @@ import (
 func typeOf(v any) reflect.Type { return reflect.TypeOf(v) }
 
 type bodyInput struct {
-	conditional
-	writing
+	Conditional
+	Writing
 	RawBody []byte `contentType:"application/json"`
 }
 
@@ -45,7 +45,7 @@ func (s *service) registerTopology(a huma.API) {
 		if err != nil {
 			return nil, mistaken(err)
 		}
-		return s.write(ctx, request{writing: in.writing, edit: in.on(revisionTag, ledger.ReplaceAll(c.Put)), warn: &c.Put, plan: true})
+		return s.write(ctx, request{Writing: in.Writing, edit: in.on(revisionTag, ledger.ReplaceAll(c.Put)), warn: &c.Put, plan: true})
 	}
 	withBody(a, huma.Operation{
 		OperationID: "put-topology", Method: http.MethodPut, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Errors: errs,
@@ -64,7 +64,7 @@ func (s *service) registerTopology(a huma.API) {
 		if err != nil {
 			return nil, mistaken(err)
 		}
-		return s.write(ctx, request{writing: in.writing, edit: in.on(revisionTag, ledger.Apply(c)), shape: intent.ShapeBatch, warn: &c.Put})
+		return s.write(ctx, request{Writing: in.Writing, edit: in.on(revisionTag, ledger.Apply(c)), shape: intent.ShapeBatch, warn: &c.Put})
 	})
 	snapshot := func(ctx context.Context, in *putInput) (*writeOutput, error) {
 		defer s.enterLarge()()
@@ -79,7 +79,7 @@ func (s *service) registerTopology(a huma.API) {
 		}
 		put := routing.Model{Networks: snap.Networks, Routers: []routing.Router{snap.Router}, Ports: snap.Ports}
 		o := ledger.Object{Kind: routing.KindRouter, ID: in.ID}
-		return s.write(ctx, request{writing: in.writing, edit: in.on(tagOf(o), ledger.ReplaceRouter(ledger.Snapshot(snap))),
+		return s.write(ctx, request{Writing: in.Writing, edit: in.on(tagOf(o), ledger.ReplaceRouter(ledger.Snapshot(snap))),
 			shape: intent.ShapeSnapshot, warn: &put, object: &o})
 	}
 	withBody(a, huma.Operation{
@@ -93,8 +93,8 @@ func (s *service) registerTopology(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "complete", Method: http.MethodPost, Path: "/v1/complete", Tags: tags, Errors: []int{403, 503, 507},
 		Summary: "Declare that nothing is missing: what exists and is not in the intent is removed",
-	}, func(ctx context.Context, in *struct{ writing }) (*writeOutput, error) {
-		return s.write(ctx, request{writing: in.writing, edit: ledger.Complete, plan: true})
+	}, func(ctx context.Context, in *struct{ Writing }) (*writeOutput, error) {
+		return s.write(ctx, request{Writing: in.Writing, edit: ledger.Complete, plan: true})
 	})
 }
 

@@ -16,16 +16,16 @@ import (
 	"github.com/ofdvr/ofdvr/routing/intent"
 )
 
-// writing are the parameters of every write.
-type writing struct {
+// Writing are the parameters of every write.
+type Writing struct {
 	Wait    string `query:"wait" enum:"applied" doc:"applied: answer when the switches have confirmed the write"`
 	Timeout string `query:"timeout" default:"5s" example:"5s" doc:"How long to wait for that, at most 5m; then the answer says what is pending and why"`
 	DryRun  bool   `query:"dry_run" doc:"Change nothing, and answer with what would change, down to the flows and the rows of OVSDB"`
 }
 
-// conditional are the parameters of writes that are to happen only to what the
+// Conditional are the parameters of writes that are to happen only to what the
 // client knows.
-type conditional struct {
+type Conditional struct {
 	IfMatch     string `header:"If-Match" doc:"Write only if the object has one of these ETags; * for any. Otherwise the answer is 412"`
 	IfNoneMatch string `header:"If-None-Match" doc:"*: write only if the object does not exist. Otherwise the answer is 412"`
 }
@@ -56,7 +56,7 @@ type writeOutput struct {
 
 // A request is a write as it was asked for.
 type request struct {
-	writing
+	Writing
 	edit    ledger.Edit
 	shape   intent.Shape   // of the body
 	warn    *routing.Model // objects of the body
@@ -183,7 +183,7 @@ func revisionTag(s *ledger.State) string { return fmt.Sprintf(`"r%d"`, s.Revisio
 
 // on returns edit with the conditions of c on something whose ETag is told by
 // tag.
-func (c conditional) on(tag func(*ledger.State) string, edit ledger.Edit) ledger.Edit {
+func (c Conditional) on(tag func(*ledger.State) string, edit ledger.Edit) ledger.Edit {
 	if c.IfMatch == "" && c.IfNoneMatch == "" {
 		return edit
 	}

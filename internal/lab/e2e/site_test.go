@@ -58,7 +58,7 @@ const (
 type site struct {
 	*lab.Host
 	t      *testing.T
-	file   string   // the topology's
+	file   string   // the topology's; "" if there is none
 	flags  []string // of ofdvr serve, without --topology
 	daemon *lab.Process
 }
@@ -102,7 +102,10 @@ func (s *site) write(topology string) {
 func (s *site) serve(flags ...string) {
 	s.t.Helper()
 	s.flags = flags
-	d := lab.Serve(s.t, s.Host, append([]string{"serve", "--topology", s.file}, flags...)...)
+	if s.file != "" {
+		flags = append([]string{"--topology", s.file}, flags...)
+	}
+	d := lab.Serve(s.t, s.Host, append([]string{"serve"}, flags...)...)
 	s.daemon = d
 	s.t.Cleanup(func() {
 		for _, bad := range []string{"DATA RACE", "panic: ", "fatal error: "} {

@@ -1,0 +1,196 @@
+package store
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// Commit makes what the changes, one after the other, make of the contents
+// durable as the given revision, in one step. When it returns nil it is on disk.
+// After an error the contents are as before, or, if the disk failed late, as they
+// should have become: [Store.Load] tells. Until then, if it is the latter, the
+// next Commit fails with [ErrChanged].
+//
+// The file is opened and checked anew after each error. Errors wrap [ErrFull],
+// [ErrReadOnly], [ErrCorrupt], [ErrChanged], [ErrClosed] or what the operating
+// system said.
+func (s *Store) Commit(revision uint64, complete bool, changes ...routing.Change) error {
+	writes := plan(changes)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.ready()
+	if err == nil {
+		err = s.writable()
+	}
+	if err == nil {
+		err = s.commit(revision, complete, writes)
+	}
+	if err != nil {
+		return explain(fmt.Sprintf("commit revision %d to", revision), s.path, err)
+	}
+	return nil
+}
+
+// writable returns nil if the store can be written, or can be now.
+func (s *Store) writable() error {
+	if s.file.why == nil {
+		return nil
+	}
+	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
+	if err != nil {
+		return s.file.why
+	}
+	f.Close()
+	s.drop()
+	if err := s.ready(); err != nil {
+		return err
+	}
+	return s.file.why
+}
+
+func (s *Store) commit(revision uint64, complete bool, writes [kinds][]write) error {
+	var raw []byte
+	panicked, err := guard(func() error {
+		return s.file.db.Update(func(tx *bbolt.Tx) (err error) {
+			raw, err = s.apply(tx, revision, complete, writes)
+			return err
+		})
+	})
+	switch {
+	case err == nil:
+		s.raw = string(raw)
+		return nil
+	case panicked:
+		s.file.abandon()
+		s.file = nil
+	default:
+		s.drop()
+	}
+	return classify(err)
+}
+
+// apply writes to tx and returns the new state.
+func (s *Store) apply(tx *bbolt.Tx, revision uint64, complete bool, writes [kinds][]write) ([]byte, error) {
+	raw := tx.Bucket([]byte(metaBucket)).Get([]byte(stateKey))
+	if string(raw) != s.raw {
+		return nil, ErrChanged
+	}
+	st, err := parseState(raw)
+	if err != nil {
+		return nil, err
+	}
+	st.Revision, st.Complete = revision, complete
+	for k, w := range writes {
+		if err := put(tx, kind(k), w, st.of(kind(k))); err != nil {
+			return nil, err
+		}
+	}
+	value, err := st.value()
+	if err != nil {
+		return nil, err
+	}
+	return value, putMeta(tx, value)
+}
+
+// A write is what becomes of one object.
+type write struct {
+	id    string
+	seq   int    // orders the writes of one ID
+	value []byte // with room for the checksum; nil deletes
+}
+
+// plan returns what becomes of each object that the changes name, sorted by ID.
+// What counts is what is said last.
+func plan(changes []routing.Change) (all [kinds][]write) {
+	var buf []byte
+	begin := func() []byte { return append(buf, make([]byte, sumLen)...) }
+	encoded := func(k kind, id string, end []byte) {
+		all[k] = append(all[k], write{id, len(all[k]), end[len(buf):len(end):len(end)]})
+		buf = end
+	}
+	for i := range changes {
+		d, p := &changes[i].Delete, &changes[i].Put
+		for k, ids := range [kinds][]string{d.Networks, d.Routers, d.Ports} {
+			for _, id := range ids {
+				all[k] = append(all[k], write{id: id, seq: len(all[k])})
+			}
+		}
+		for j := range p.Networks {
+			n := &p.Networks[j]
+			encoded(networks, n.ID, appendNetwork(begin(), n))
+		}
+		for j := range p.Routers {
+			r := &p.Routers[j]
+			encoded(routers, r.ID, appendRouter(begin(), r))
+		}
+		for j := range p.Ports {
+			q := &p.Ports[j]
+			encoded(ports, q.ID, appendPort(begin(), q))
+		}
+	}
+	for k := range all {
+		all[k] = lastOfEach(all[k])
+	}
+	return all
+}
+
+// lastOfEach sorts by ID and leaves the last write of each.
+func lastOfEach(writes []write) []write {
+	slices.SortFunc(writes, func(a, b write) int { return cmp.Or(strings.Compare(a.id, b.id), a.seq-b.seq) })
+	last := writes[:0]
+	for i, w := range writes {
+		if i+1 == len(writes) || writes[i+1].id != w.id {
+			last = append(last, w)
+		}
+	}
+	return last
+}
+
+const (
+	// bulk is the number of writes from which on they are taken to fill a
+	// bucket, and its pages become full. Otherwise they have room for more.
+	bulk     = 1000
+	bulkFill = 0.9
+)
+
+// put makes the writes in the bucket of kind k and keeps its tally.
+func put(tx *bbolt.Tx, k kind, writes []write, t *tally) error {
+	if len(writes) == 0 {
+		return nil
+	}
+	b, seal := tx.Bucket([]byte(k.String())), sealOf(k.String())
+	if len(writes) >= bulk {
+		b.FillPercent = bulkFill
+	}
+	filled := t.Count > 0
+	for _, w := range writes {
+		key := []byte(w.id)
+		if filled {
+			if old := b.Get(key); old != nil {
+				_, sum, err := seal.open(key, old)
+				if err != nil {
+					return fmt.Errorf("%v: %q: %w", k, w.id, err)
+				}
+				t.remove(sum)
+			}
+		}
+		if w.value == nil {
+			if err := b.Delete(key); err != nil {
+				return fmt.Errorf("delete %q from %v: %w", w.id, k, err)
+			}
+			continue
+		}
+		t.add(seal.set(key, w.value))
+		if err := b.Put(key, w.value); err != nil {
+			return fmt.Errorf("put %q into %v: %w", w.id, k, err)
+		}
+	}
+	return nil
+}

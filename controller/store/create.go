@@ -1,0 +1,103 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.etcd.io/bbolt"
+)
+
+// create makes an empty store at path, where nothing may be. A crash leaves
+// either a whole store or none, and perhaps a file whose name begins with that
+// of the store and ".new-".
+func create(path string) error {
+	dir := filepath.Dir(path)
+	switch err := os.Mkdir(dir, 0o750); {
+	case errors.Is(err, fs.ErrExist):
+	case err != nil:
+		return fmt.Errorf("make a directory for it: %w", err)
+	default:
+		if err := syncDir(filepath.Dir(dir)); err != nil {
+			return err
+		}
+	}
+	return publish(path, func(f *os.File) error {
+		db, err := bbolt.Open(f.Name(), 0, boltOptions(f))
+		if err != nil {
+			return fmt.Errorf("make it: %w", err)
+		}
+		defer db.Close()
+		return db.Update(fillEmpty)
+	})
+}
+
+// publish makes a file with what fill writes, under the name path if that is
+// free; otherwise the error wraps [fs.ErrExist]. fill has to sync what it wrote,
+// and may close the file.
+func publish(path string, fill func(*os.File) error) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, filepath.Base(path)+unfinished)
+	if err != nil {
+		return fmt.Errorf("make it: %w", err)
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if err := fill(f); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); err != nil { // unlike a rename, it replaces nothing
+		return err
+	}
+	return syncDir(dir)
+}
+
+// unfinished is in the names of files that were not published when the process
+// ended.
+const unfinished = ".new-"
+
+// removeLeftovers removes such files. The store at path is locked, so nobody else
+// makes one. If one cannot be removed, the next time will do.
+func removeLeftovers(path string) {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), filepath.Base(path)) && strings.Contains(e.Name(), unfinished) {
+			os.Remove(filepath.Join(filepath.Dir(path), e.Name()))
+		}
+	}
+}
+
+// fillEmpty makes what a store without objects has.
+func fillEmpty(tx *bbolt.Tx) error {
+	for k := range kinds {
+		if _, err := tx.CreateBucket([]byte(k.String())); err != nil {
+			return fmt.Errorf("make bucket %v: %w", k, err)
+		}
+	}
+	if _, err := tx.CreateBucket([]byte(metaBucket)); err != nil {
+		return fmt.Errorf("make bucket %s: %w", metaBucket, err)
+	}
+	value, err := new(state).value()
+	if err != nil {
+		return err
+	}
+	return putMeta(tx, value)
+}
+
+// putMeta writes the schema version and the state.
+func putMeta(tx *bbolt.Tx, state []byte) error {
+	b := tx.Bucket([]byte(metaBucket))
+	if err := b.Put([]byte(formatKey), formatValue(schemaVersion)); err != nil {
+		return fmt.Errorf("put the schema version: %w", err)
+	}
+	if err := b.Put([]byte(stateKey), state); err != nil {
+		return fmt.Errorf("put the state: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
+)
+
+// A handle is a file that is open, locked, and was sound when it was opened.
+type handle struct {
+	file   *os.File
+	db     *bbolt.DB // nil: read-only; has file too, and closes it
+	why    error     // why it is read-only
+	header header
+}
+
+// openHandle opens the store at path, which must exist. After a failure, afresh
+// makes it read from the disk what the kernel believes to be there.
+func openHandle(path string, migrations []migration, afresh bool) (*handle, error) {
+	h := new(handle)
+	if err := h.open(path, migrations, afresh); err != nil {
+		h.close()
+		return nil, err
+	}
+	return h, nil
+}
+
+func (h *handle) open(path string, migrations []migration, afresh bool) (err error) {
+	if err := h.openFile(path); err != nil {
+		return err
+	}
+	if afresh {
+		// After a sync that failed the kernel does not know any more which pages
+		// it could not write. This makes it forget them; if it cannot, it goes on.
+		unix.Fadvise(int(h.file.Fd()), 0, 0, unix.FADV_DONTNEED)
+	}
+	if h.header, err = h.scan(scan{}); err != nil {
+		return err
+	}
+	if h.why != nil {
+		if v := h.header.version; v < schemaVersion {
+			return fmt.Errorf("its schema version is %d and it has to be rewritten for version %d: %w", v, schemaVersion, h.why)
+		}
+		return nil
+	}
+	if err := h.openDB(); err != nil {
+		return err
+	}
+	return h.migrate(path, migrations)
+}
+
+// openFile opens the file, for reading and writing if that is allowed, and locks
+// it.
+func (h *handle) openFile(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir():
+		return fmt.Errorf("%w: it is a directory", ErrForeign)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%w: it is not a file", ErrForeign)
+	}
+	if h.file, err = os.OpenFile(path, os.O_RDWR, 0); err == nil {
+		return flock(h.file, unix.LOCK_EX)
+	}
+	if h.why = classify(err); !errors.Is(h.why, ErrReadOnly) {
+		return err
+	}
+	if h.file, err = os.Open(path); err != nil {
+		return err
+	}
+	return flock(h.file, unix.LOCK_SH)
+}
+
+// flock locks f, and does not wait.
+func flock(f *os.File, how int) error {
+	for {
+		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return fmt.Errorf("%w by another process", ErrLocked)
+		case err != nil:
+			return fmt.Errorf("lock: %w", err)
+		default:
+			return nil
+		}
+	}
+}
+
+// openDB lets bbolt have the file, which has been checked.
+func (h *handle) openDB() error {
+	panicked, err := guard(func() (err error) {
+		h.db, err = bbolt.Open(h.file.Name(), 0, boltOptions(h.file))
+		return err
+	})
+	if err != nil {
+		h.db = nil
+		if !panicked {
+			err = fmt.Errorf("open with bbolt: %w", err)
+		}
+	}
+	return err
+}
+
+// boltOptions are those for a file that is open and locked already. The list of
+// free pages is kept in the file. Without it bbolt would read all pages when it
+// opens the file and after each failure, on a goroutine where a page that cannot
+// be read ends the process.
+func boltOptions(f *os.File) *bbolt.Options {
+	return &bbolt.Options{
+		OpenFile:     func(string, int, os.FileMode) (*os.File, error) { return f, nil },
+		Timeout:      time.Millisecond, // not waited for
+		FreelistType: bbolt.FreelistMapType,
+		PageSize:     pageSize,
+		NoStatistics: true,
+	}
+}
+
+// scan reads the file.
+func (h *handle) scan(s scan) (header, error) {
+	info, err := h.file.Stat()
+	if err != nil {
+		return header{}, err
+	}
+	return s.read(h.file, info.Size())
+}
+
+// replaced reports whether path is not the name of the file any more.
+func (h *handle) replaced(path string) bool {
+	now, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	if err != nil {
+		return false // reading or writing will tell
+	}
+	then, err := h.file.Stat()
+	return err == nil && !os.SameFile(now, then)
+}
+
+// close closes the file and gives the lock back.
+func (h *handle) close() error {
+	if h.db != nil {
+		return h.db.Close()
+	}
+	if h.file != nil {
+		return h.file.Close()
+	}
+	return nil
+}
+
+// abandon is close for when bbolt has panicked: its own locks may be taken for
+// ever, so its memory stays mapped. That is why closing the file would not give
+// its lock back.
+func (h *handle) abandon() {
+	h.db = nil
+	unix.Flock(int(h.file.Fd()), unix.LOCK_UN)
+	h.file.Close()
+}
