@@ -21,21 +21,24 @@ type waiter struct {
 	revision uint64
 	layout   uint64   // the same, if networks or routers were written, else 0
 	routers  []string // to which it matters
-	done     chan struct{}
+	objects  []ledger.Outcome
+	done     chan struct{} // closed when there is nothing left to wait for
+	refused  []Pending     // set before that
 }
 
 // Await returns when the switches have confirmed what a write has changed, or
-// when ctx is done, and what is still pending then. The error is that of the
-// controller's end.
+// when ctx is done, and what is still pending then: also what the switches
+// refuse of the objects that were written. The error is that of the controller's
+// end.
 func (c *Controller) Await(ctx context.Context, r ledger.Result) ([]Pending, error) {
-	wt := &waiter{revision: r.State.Revision, routers: r.Touched, done: make(chan struct{})}
+	wt := &waiter{revision: r.State.Revision, routers: r.Touched, objects: r.Objects, done: make(chan struct{})}
 	if r.State.Layout == wt.revision {
 		wt.layout = wt.revision
 	}
 	c.post(func(w *world) { w.waiters[wt], w.moved = true, true })
 	select {
 	case <-wt.done:
-		return nil, nil
+		return wt.refused, nil
 	case <-c.stopped:
 		return nil, errStopping
 	case <-ctx.Done():
@@ -53,6 +56,7 @@ func (c *Controller) answer(w *world) {
 	for wt := range w.waiters {
 		if len(c.pending(w, wt)) == 0 {
 			delete(w.waiters, wt)
+			wt.refused = w.refused(wt)
 			close(wt.done)
 		}
 	}
@@ -83,6 +87,32 @@ func (c *Controller) pending(w *world, wt *waiter) (out []Pending) {
 			wait(id, "bridge %s does not have these ports yet: %s", st.session.bridge, brief(st.program.Missing))
 		case st.applied.gen == 0 || st.applied.revision < wt.revision:
 			wait(id, "its flows are being changed (%s)", st.report.State)
+		}
+	}
+	return out
+}
+
+// refused returns what switches refuse of the objects that wt is about.
+func (w *world) refused(wt *waiter) (out []Pending) {
+	var written map[ledger.Object]bool
+	for _, id := range wt.routers {
+		st := w.routers[id]
+		if st == nil || len(st.report.Refused) == 0 {
+			continue
+		}
+		if written == nil {
+			written = make(map[ledger.Object]bool, len(wt.objects))
+			for _, o := range wt.objects {
+				written[o.Object] = true
+			}
+		}
+		for _, e := range st.report.Refused {
+			about, known := st.program.Objects.Get(e.Mod.Flow.Cookie)
+			port := ledger.Object{Kind: routing.KindPort, ID: about.ID}
+			if known && about.Kind == routing.KindPort && !written[port] {
+				continue
+			}
+			out = append(out, Pending{id, fmt.Sprintf("%s: the switch refuses it: %v", describer(st.program)(e.Mod.Flow.Cookie), e.Err)})
 		}
 	}
 	return out

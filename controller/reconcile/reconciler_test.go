@@ -411,3 +411,49 @@ func TestConverges(t *testing.T) {
 		}
 	})
 }
+
+// As long as not all that is wanted is known, nothing is deleted; what is wanted
+// is added nevertheless. When it is known, the rest goes.
+func TestPartialDeletesNothing(t *testing.T) {
+	old := flow(1, 1)
+	sw := &fakeSwitch{fakeState: fakeState{flows: flows(old, alien(2, 2))}}
+	reconcile(t, sw, Config{}, func(s *subject) {
+		s.Want(Program{Generation: 1, Flows: flows(flow(3, 3)), Partial: true})
+		if rep := s.last(); rep.State != Settled || rep.Confirmed != 1 || !sw.now().flows.Equal(flows(old, alien(2, 2), flow(3, 3))) {
+			t.Errorf("%+v with %v", rep, sw.now().flows)
+		}
+		s.Want(Program{Generation: 2, Flows: flows(flow(3, 3))})
+		if rep := s.last(); rep.State != Settled || rep.Confirmed != 2 || !sw.now().flows.Equal(flows(flow(3, 3))) {
+			t.Errorf("%+v with %v", rep, sw.now().flows)
+		}
+	})
+}
+
+// Who waits for a program is told when the switch has it, also if a newer one
+// comes during every commit so that nothing is settled for long.
+func TestConfirmsUnderWay(t *testing.T) {
+	const programs = 20
+	sw := &fakeSwitch{}
+	reconcile(t, sw, Config{}, func(s *subject) {
+		gen := uint64(1)
+		var next func()
+		next = func() {
+			if s.mu.Lock(); s.rep.State == Settled {
+				t.Errorf("it settled before generation %d: the test does not keep it busy", gen)
+			}
+			if confirmed := s.rep.Confirmed; confirmed+2 < gen {
+				t.Errorf("generation %d is under way, and %d is the last that is said to be confirmed", gen, confirmed)
+			}
+			s.mu.Unlock()
+			if gen++; gen < programs {
+				sw.during = next
+			}
+			s.Want(Program{Generation: gen, Flows: flows(flow(1, int(gen)))})
+		}
+		sw.set(func() { sw.during = next })
+		s.Want(Program{Generation: 1, Flows: flows(flow(1, 1))})
+		if rep := s.last(); rep.Confirmed != programs || rep.State != Settled {
+			t.Errorf("%+v", rep)
+		}
+	})
+}

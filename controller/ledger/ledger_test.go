@@ -1,0 +1,463 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A disk is a store in memory that can fail.
+type disk struct {
+	mu       sync.Mutex
+	index    *routing.Index
+	revision uint64
+	complete bool
+	commits  int
+	fail     error         // of the next commits
+	anyway   bool          // they are carried out although they fail
+	readOnly error         // why nothing can be written
+	hold     chan struct{} // commits wait until it is closed, if it is not nil
+}
+
+func (d *disk) Name() string    { return "disk" }
+func (d *disk) ReadOnly() error { return d.readOnly }
+
+func (d *disk) Load() (ledger.Contents, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.index == nil {
+		d.index = new(routing.Index)
+	}
+	return ledger.Contents{Revision: d.revision, Complete: d.complete, Model: d.index.Model()}, nil
+}
+
+func (d *disk) Commit(revision uint64, complete bool, changes ...routing.Change) error {
+	d.mu.Lock()
+	hold := d.hold
+	d.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.commits++
+	err := errors.Join(d.fail, d.readOnly)
+	if err == nil || d.anyway {
+		for _, c := range changes {
+			d.index = d.index.With(c)
+		}
+		d.revision, d.complete = revision, complete
+	}
+	return err
+}
+
+// A desk is a ledger at work.
+type desk struct {
+	*ledger.Ledger
+	t *testing.T
+	*disk
+
+	mu        sync.Mutex
+	published []*ledger.State
+	touched   [][]string
+}
+
+// open starts a ledger. It ends with the test.
+func open(t *testing.T, d *disk, cfg ledger.Config, file *ledger.File) *desk {
+	t.Helper()
+	if d != nil {
+		cfg.Store = d
+	}
+	cfg.Log = zap.NewNop()
+	l, err := ledger.Open(cfg, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &desk{Ledger: l, t: t, disk: d}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		k.Run(ctx, func(s *ledger.State, touched []string) {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			k.published, k.touched = append(k.published, s), append(k.touched, touched)
+		})
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return k
+}
+
+// must writes what has to be accepted.
+func (k *desk) must(edit ledger.Edit) ledger.Result {
+	k.t.Helper()
+	r, err := k.Write(k.t.Context(), edit)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return r
+}
+
+func network(id string) routing.Network { return routing.Network{ID: id, MTU: 1500} }
+
+func port(id, network string, n int) routing.Port {
+	return routing.Port{ID: id, Network: network, MAC: ofproto.MAC{2, 0, 0, 1, byte(n >> 8), byte(n)},
+		Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)})}}
+}
+
+func router(id string, networks ...string) routing.Router {
+	r := routing.Router{ID: id, Bridge: routing.Bridge{Managed: true}}
+	for i, n := range networks {
+		r.Interfaces = append(r.Interfaces, routing.Interface{ID: id + n, Network: n, MAC: ofproto.MAC{2, 0, 0, 0, id[0], byte(i)},
+			Addresses: []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, id[0], byte(i), 1}), 24)}})
+	}
+	return r
+}
+
+// blue is a router with two networks and a port on each.
+func blue() routing.Model {
+	return routing.Model{
+		Networks: []routing.Network{network("a"), network("b")},
+		Routers:  []routing.Router{router("r", "a", "b")},
+		Ports:    []routing.Port{port("p", "a", 10), port("q", "b", 11)},
+	}
+}
+
+func ops(r ledger.Result) string {
+	var out []string
+	for _, o := range r.Objects {
+		out = append(out, fmt.Sprintf("%v %s", o.Object, o.Op))
+	}
+	return strings.Join(out, ", ")
+}
+
+func TestWrites(t *testing.T) {
+	k := open(t, new(disk), ledger.Config{}, nil)
+	r := k.must(ledger.Put(blue()))
+	if want := `network "a" created, network "b" created, router "r" created, port "p" created, port "q" created`; ops(r) != want || r.State.Revision != 1 || fmt.Sprint(r.Touched) != "[r]" {
+		t.Errorf("revision %d, %s, touches %v", r.State.Revision, ops(r), r.Touched)
+	}
+	commits := k.commits
+	if r = k.must(ledger.Put(blue())); r.Changed() || r.State.Revision != 1 || len(r.Touched) > 0 || k.commits != commits || len(r.Objects) != 5 {
+		t.Errorf("the same once more: revision %d, %s, %d commits", r.State.Revision, ops(r), k.commits-commits)
+	}
+	r = k.must(ledger.Put(routing.Model{Ports: []routing.Port{port("p", "b", 12)}}))
+	if ops(r) != `port "p" updated` || r.State.Revision != 2 || r.State.Layout != 1 {
+		t.Errorf("revision %d, layout %d, %s", r.State.Revision, r.State.Layout, ops(r))
+	}
+	if _, err := k.Write(t.Context(), ledger.Delete(ledger.Object{Kind: routing.KindPort, ID: "x"}, false)); !errors.Is(err, ledger.ErrNotFound) {
+		t.Errorf("deleting nothing: %v", err)
+	}
+	var inUse *routing.InUseError
+	if _, err := k.Write(t.Context(), ledger.Delete(ledger.Object{Kind: routing.KindNetwork, ID: "b"}, false)); !errors.As(err, &inUse) || len(inUse.By) != 3 {
+		t.Errorf("deleting what is in use: %v", err)
+	}
+	r = k.must(ledger.Delete(ledger.Object{Kind: routing.KindNetwork, ID: "b"}, true))
+	if want := `port "p" deleted, port "q" deleted, router "r" updated, network "b" deleted`; ops(r) != want || len(r.State.Index.Router("r").Interfaces) != 1 {
+		t.Errorf("cascade: %s", ops(r))
+	}
+	if _, err := k.Write(t.Context(), ledger.Put(routing.Model{Ports: []routing.Port{port("p", "none", 1)}})); err == nil || k.State() != r.State {
+		t.Errorf("what is impossible was accepted: %v", err)
+	}
+	if len(k.published) != 3 || k.published[2] != r.State {
+		t.Errorf("%d states were published", len(k.published))
+	}
+	before, plan, err := k.Try(ledger.ReplaceAll(routing.Model{}))
+	if err != nil || before != r.State || ops(plan) != `router "r" deleted, network "a" deleted` || k.State() != r.State {
+		t.Errorf("a trial: %v, %s", err, ops(plan))
+	}
+}
+
+// Writes that wait are made durable together, each with a revision of its own;
+// one that is refused does not hinder the others, and none is answered before it
+// is on disk.
+func TestGroups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const writers = 100
+		d := &disk{hold: make(chan struct{})}
+		k := open(t, d, ledger.Config{}, nil)
+		var g sync.WaitGroup
+		var mu sync.Mutex
+		revisions := make(map[uint64]int)
+		answered, refused := 0, 0
+		for i := range writers {
+			g.Go(func() {
+				m := routing.Model{Networks: []routing.Network{network(fmt.Sprint("n", i))}}
+				if i%10 == 9 {
+					m.Networks[0].MTU = 1
+				}
+				r, err := k.Write(t.Context(), ledger.Put(m))
+				mu.Lock()
+				defer mu.Unlock()
+				if answered++; err != nil {
+					refused++
+					return
+				}
+				if _, ok := r.State.Index.Network(fmt.Sprint("n", i)); !ok {
+					t.Errorf("the state of write %d does not have it", i)
+				}
+				revisions[r.State.Revision]++
+			})
+		}
+		synctest.Wait()
+		if answered > 0 || k.State().Revision > 0 {
+			t.Errorf("%d writes were answered before they were durable", answered)
+		}
+		close(d.hold)
+		g.Wait()
+		if refused != writers/10 || len(revisions) != writers-refused || d.commits > 3 {
+			t.Errorf("%d refused, %d revisions, %d commits", refused, len(revisions), d.commits)
+		}
+	})
+}
+
+// What could not be made durable is refused, and is not there; the next write
+// works if the disk does. If the disk has it although it said otherwise, it is
+// taken in.
+func TestDiskFails(t *testing.T) {
+	d := new(disk)
+	k := open(t, d, ledger.Config{}, nil)
+	k.must(ledger.Put(blue()))
+	full := errors.New("no space left")
+	for _, anyway := range []bool{false, true} {
+		d.mu.Lock()
+		d.fail, d.anyway = full, anyway
+		d.mu.Unlock()
+		id := fmt.Sprint("new-", anyway)
+		var storeErr *ledger.StoreError
+		_, err := k.Write(t.Context(), ledger.Put(routing.Model{Networks: []routing.Network{network(id)}}))
+		if !errors.Is(err, full) || !errors.As(err, &storeErr) {
+			t.Errorf("error %v", err)
+		}
+		d.mu.Lock()
+		d.fail = nil
+		d.mu.Unlock()
+		r := k.must(ledger.Put(routing.Model{Networks: []routing.Network{network(id + "-next")}}))
+		if _, ok := r.State.Index.Network(id); ok != anyway {
+			t.Errorf("with anyway %v the network is there: %v", anyway, ok)
+		}
+		c, _ := d.Load()
+		if n, _, _ := r.State.Index.Len(); len(c.Model.Networks) != n || c.Revision != r.State.Revision {
+			t.Errorf("the disk has %d networks at revision %d, the ledger %d at %d", len(c.Model.Networks), c.Revision, n, r.State.Revision)
+		}
+	}
+}
+
+// What a file declares can be changed only there; a newer version replaces it
+// and nothing else. What the store has too becomes the file's.
+func TestFile(t *testing.T) {
+	d := new(disk)
+	open(t, d, ledger.Config{}, nil).must(ledger.Put(routing.Model{
+		Networks: []routing.Network{network("a"), network("s")}, Ports: []routing.Port{port("s", "s", 50)}}))
+	m := blue()
+	k := open(t, d, ledger.Config{Complete: true}, &ledger.File{Name: "file", Model: &m})
+	s := k.State()
+	if n, r, p := s.Index.Len(); n != 3 || r != 1 || p != 3 || s.File.Networks != 2 || s.Store.Networks != 1 || s.Revision != 2 || !s.Complete {
+		t.Errorf("%d networks, %d routers, %d ports; file %+v, store %+v", n, r, p, s.File, s.Store)
+	}
+	if c, _ := d.Load(); len(c.Model.Networks) != 1 {
+		t.Errorf("the store has %d networks, one of which is the file's", len(c.Model.Networks))
+	}
+	var declared *ledger.DeclaredError
+	for _, edit := range []ledger.Edit{
+		ledger.Put(routing.Model{Ports: []routing.Port{port("p", "a", 77)}}),
+		ledger.Delete(ledger.Object{Kind: routing.KindPort, ID: "p"}, false),
+		ledger.Delete(ledger.Object{Kind: routing.KindNetwork, ID: "a"}, true),
+	} {
+		if _, err := k.Write(t.Context(), edit); !errors.As(err, &declared) || !strings.Contains(err.Error(), "declared in file") {
+			t.Errorf("error %v", err)
+		}
+	}
+	if r := k.must(ledger.Put(routing.Model{Ports: []routing.Port{port("p", "a", 10), port("t", "a", 51)}})); ops(r) != `port "t" created, port "p" unchanged` {
+		t.Errorf("on a network of the file: %s", ops(r))
+	}
+	if r := k.must(ledger.ReplaceAll(routing.Model{Networks: []routing.Network{network("s")}})); ops(r) != `port "s" deleted, port "t" deleted, network "s" unchanged` {
+		t.Errorf("everything: %s", ops(r))
+	}
+	next := blue()
+	next.Networks = append(next.Networks, network("c"))
+	next.Ports = []routing.Port{port("u", "c", 60), port("p", "a", 61)}
+	if err := k.Declare(t.Context(), &ledger.File{Name: "file", Model: &next}); err != nil {
+		t.Fatal(err)
+	}
+	s = k.State()
+	if _, ok := s.Index.Port("q"); ok || !s.Has(ledger.Object{Kind: routing.KindPort, ID: "u"}) || !s.Has(ledger.Object{Kind: routing.KindNetwork, ID: "s"}) {
+		t.Error("the new version of the file was not taken in")
+	}
+	k.must(ledger.Put(routing.Model{Ports: []routing.Port{port("v", "c", 62)}}))
+	without := blue()
+	without.Ports = nil
+	err := k.Declare(t.Context(), &ledger.File{Name: "file", Model: &without})
+	var inUse *routing.InUseError
+	if !errors.As(err, &inUse) || k.CheckFile(&without) == nil {
+		t.Errorf("a file that takes away what others stand on: %v", err)
+	}
+	bad := errors.New("line 3")
+	if err := k.DeclareFailed(t.Context(), bad); err != nil {
+		t.Fatal(err)
+	}
+	if now := k.State(); now.File.Err != bad || now.Index != s.Index && now.Revision == s.Revision {
+		t.Errorf("after a broken file: %+v", now.File)
+	}
+}
+
+// Without a store nothing can be written, and a file on a disk that cannot be
+// written to is taken in all the same.
+func TestReadOnly(t *testing.T) {
+	m := blue()
+	k := open(t, nil, ledger.Config{}, &ledger.File{Name: "file", Model: &m})
+	if _, err := k.Write(t.Context(), ledger.Put(blue())); !errors.Is(err, ledger.ErrNoStore) {
+		t.Errorf("error %v", err)
+	}
+	d := &disk{readOnly: errors.New("read-only file system")}
+	k = open(t, d, ledger.Config{}, &ledger.File{Name: "file", Model: &m})
+	if _, err := k.Write(t.Context(), ledger.Put(routing.Model{Networks: []routing.Network{network("z")}})); err == nil {
+		t.Error("it was written")
+	}
+	m2 := blue()
+	m2.Ports = nil
+	if err := k.Declare(t.Context(), &ledger.File{Name: "file", Model: &m2}); err != nil || k.State().Has(ledger.Object{Kind: routing.KindPort, ID: "p"}) {
+		t.Errorf("the file was not taken in: %v", err)
+	}
+}
+
+// A new store knows nothing, which is not that there should be nothing.
+func TestComplete(t *testing.T) {
+	d := new(disk)
+	k := open(t, d, ledger.Config{}, nil)
+	if k.must(ledger.Put(blue())).State.Complete {
+		t.Error("it is complete at once")
+	}
+	if r := k.must(ledger.Complete); !r.State.Complete || r.State.Revision != 2 {
+		t.Errorf("complete %v at revision %d", r.State.Complete, r.State.Revision)
+	}
+	if k = open(t, d, ledger.Config{}, nil); !k.State().Complete || k.State().Revision != 2 {
+		t.Error("it is forgotten")
+	}
+	if k = open(t, new(disk), ledger.Config{}, nil); !k.must(ledger.ReplaceAll(blue())).State.Complete {
+		t.Error("everything that there is was said, and it is not complete")
+	}
+}
+
+// A daemon that stood by takes over what the store has by then.
+func TestAdopt(t *testing.T) {
+	d := new(disk)
+	leader := open(t, d, ledger.Config{}, nil)
+	initial := blue()
+	leader.must(ledger.Put(initial))
+	k := open(t, nil, ledger.Config{Initial: &initial}, nil)
+	leader.must(ledger.Put(routing.Model{Ports: []routing.Port{port("new", "a", 99)}}))
+	leader.must(ledger.Delete(ledger.Object{Kind: routing.KindPort, ID: "q"}, false))
+	if err := k.Adopt(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	s := k.State()
+	if _, _, ports := s.Index.Len(); ports != 2 || !s.Has(ledger.Object{Kind: routing.KindPort, ID: "new"}) || s.Revision < 3 {
+		t.Errorf("%d ports at revision %d", ports, s.Revision)
+	}
+	if len(k.touched) != 1 || fmt.Sprint(k.touched[0]) != "[r]" {
+		t.Errorf("published with %v", k.touched)
+	}
+	k.must(ledger.Put(routing.Model{Ports: []routing.Port{port("later", "a", 98)}}))
+	if c, _ := d.Load(); len(c.Model.Ports) != 3 {
+		t.Errorf("the store has %d ports", len(c.Model.Ports))
+	}
+}
+
+// A snapshot of a router replaces what is known about it and nothing else.
+func TestSnapshot(t *testing.T) {
+	k := open(t, new(disk), ledger.Config{}, nil)
+	k.must(ledger.Put(blue()))
+	k.must(ledger.Put(routing.Model{Networks: []routing.Network{network("c"), network("lonely")}, Routers: []routing.Router{router("s", "c")},
+		Ports: []routing.Port{port("x", "c", 20), port("y", "lonely", 21)}}))
+	r := k.must(ledger.ReplaceRouter(ledger.Snapshot{Router: router("r", "a", "c"), Ports: []routing.Port{port("p", "a", 10), port("z", "c", 22)}}))
+	want := `port "q" deleted, port "x" deleted, router "r" updated, port "z" created, network "b" deleted, port "p" unchanged`
+	if ops(r) != want {
+		t.Errorf("got  %s\nwant %s", ops(r), want)
+	}
+	if _, err := k.Write(t.Context(), ledger.ReplaceRouter(ledger.Snapshot{Router: router("r", "a"), Ports: []routing.Port{port("y", "lonely", 1)}})); err == nil ||
+		!strings.Contains(err.Error(), "ports[0].network") {
+		t.Errorf("a port elsewhere: %v", err)
+	}
+	// c is of another router too, so it stays with what is on it.
+	if r = k.must(ledger.ReplaceRouter(ledger.Snapshot{Router: router("r", "a")})); ops(r) != `port "p" deleted, router "r" updated` {
+		t.Errorf("less: %s", ops(r))
+	}
+	same := k.must(ledger.ReplaceRouter(ledger.Snapshot{Router: router("r", "a")}))
+	if same.Changed() {
+		t.Errorf("the same again: %s", ops(same))
+	}
+}
+
+// Watchers see every change once, in order, from any revision that is remembered
+// on; those who want to know more are told to list again.
+func TestEvents(t *testing.T) {
+	k := open(t, new(disk), ledger.Config{History: 64}, nil)
+	k.must(ledger.Put(blue()))
+	var seen []uint64
+	since := uint64(0)
+	for i := range 40 {
+		k.must(ledger.Put(routing.Model{Networks: []routing.Network{network(fmt.Sprint("n", i))}}))
+		events, _, err := k.Events(since)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			seen, since = append(seen, e.Revision), e.Revision
+		}
+	}
+	want := slices.Concat([]uint64{1, 1, 1, 1, 1}, span(2, 41))
+	if !slices.Equal(seen, want) {
+		t.Errorf("events of revisions %v", seen)
+	}
+	events, more, err := k.Events(since)
+	if err != nil || len(events) > 0 {
+		t.Errorf("%d events, %v, after the last", len(events), err)
+	}
+	k.must(ledger.Put(routing.Model{Networks: []routing.Network{network("last")}}))
+	select {
+	case <-more:
+	case <-time.After(10 * time.Second):
+		t.Error("nobody was told")
+	}
+	for i := range 60 {
+		k.must(ledger.Put(routing.Model{Networks: []routing.Network{network(fmt.Sprint("m", i))}}))
+	}
+	for _, since := range []uint64{0, 1, 1000} {
+		if _, _, err := k.Events(since); !errors.Is(err, ledger.ErrCompacted) {
+			t.Errorf("since %d: %v", since, err)
+		}
+	}
+	big := routing.Model{}
+	for i := range 100 {
+		big.Networks = append(big.Networks, network(fmt.Sprint("big", i)))
+	}
+	before := k.State().Revision
+	k.must(ledger.Put(big))
+	if _, _, err := k.Events(before); !errors.Is(err, ledger.ErrCompacted) {
+		t.Errorf("more than is remembered: %v", err)
+	}
+	if events, _, err := k.Events(k.State().Revision); err != nil || len(events) > 0 {
+		t.Errorf("%d events, %v", len(events), err)
+	}
+}
+
+func span(from, to uint64) (out []uint64) {
+	for i := from; i <= to; i++ {
+		out = append(out, i)
+	}
+	return out
+}
