@@ -62,7 +62,29 @@ func Handler(intent Intent, switches Switches, version string) http.Handler {
 	s.registerObjects(a)
 	s.registerTopology(a)
 	s.registerWatch(a)
+	describeProblems(a.OpenAPI())
 	return problems(mux)
+}
+
+// describeProblems makes a Problem the description of every answer that is none
+// of success.
+func describeProblems(o *huma.OpenAPI) {
+	schema := huma.SchemaFromType(o.Components.Schemas, typeOf(Problem{}))
+	for _, item := range o.Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Put, item.Post, item.Patch, item.Delete} {
+			if op == nil {
+				continue
+			}
+			for _, r := range op.Responses {
+				if m := r.Content["application/problem+json"]; m != nil {
+					m.Schema = schema
+				}
+			}
+		}
+	}
+	all := o.Components.Schemas.Map()
+	delete(all, "ErrorModel")
+	delete(all, "ErrorDetail")
 }
 
 // config returns what huma is told. Nothing refers to pages elsewhere, and no

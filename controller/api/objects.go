@@ -94,8 +94,8 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 		if err != nil {
 			return nil, mistaken(err)
 		}
-		o := ledger.Object{Kind: res.kind, ID: in.ID}
-		return s.write(ctx, request{Writing: in.Writing, edit: in.on(tagOf(o), ledger.Apply(c)), shape: res.shape, warn: &c.Put, created: true, object: &o})
+		tag := tagOf(ledger.Object{Kind: res.kind, ID: in.ID})
+		return s.write(ctx, request{Writing: in.Writing, edit: in.on(tag, ledger.Apply(c)), shape: res.shape, warn: &c.Put, created: true, tag: tag})
 	}
 	var d D
 	withBody(a, huma.Operation{

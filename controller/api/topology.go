@@ -45,7 +45,7 @@ func (s *service) registerTopology(a huma.API) {
 		if err != nil {
 			return nil, mistaken(err)
 		}
-		return s.write(ctx, request{Writing: in.Writing, edit: in.on(revisionTag, ledger.ReplaceAll(c.Put)), warn: &c.Put, plan: true})
+		return s.write(ctx, request{Writing: in.Writing, edit: in.on(revisionTag, ledger.ReplaceAll(c.Put)), warn: &c.Put, plan: true, tag: revisionTag})
 	}
 	withBody(a, huma.Operation{
 		OperationID: "put-topology", Method: http.MethodPut, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Errors: errs,
@@ -64,7 +64,7 @@ func (s *service) registerTopology(a huma.API) {
 		if err != nil {
 			return nil, mistaken(err)
 		}
-		return s.write(ctx, request{Writing: in.Writing, edit: in.on(revisionTag, ledger.Apply(c)), shape: intent.ShapeBatch, warn: &c.Put})
+		return s.write(ctx, request{Writing: in.Writing, edit: in.on(revisionTag, ledger.Apply(c)), shape: intent.ShapeBatch, warn: &c.Put, tag: revisionTag})
 	})
 	snapshot := func(ctx context.Context, in *putInput) (*writeOutput, error) {
 		defer s.enterLarge()()
@@ -78,9 +78,9 @@ func (s *service) registerTopology(a huma.API) {
 			return nil, p
 		}
 		put := routing.Model{Networks: snap.Networks, Routers: []routing.Router{snap.Router}, Ports: snap.Ports}
-		o := ledger.Object{Kind: routing.KindRouter, ID: in.ID}
-		return s.write(ctx, request{Writing: in.Writing, edit: in.on(tagOf(o), ledger.ReplaceRouter(ledger.Snapshot(snap))),
-			shape: intent.ShapeSnapshot, warn: &put, object: &o})
+		tag := tagOf(ledger.Object{Kind: routing.KindRouter, ID: in.ID})
+		return s.write(ctx, request{Writing: in.Writing, edit: in.on(tag, ledger.ReplaceRouter(ledger.Snapshot(snap))),
+			shape: intent.ShapeSnapshot, warn: &put, tag: tag})
 	}
 	withBody(a, huma.Operation{
 		OperationID: "put-snapshot", Method: http.MethodPut, Path: "/v1/routers/{id}/snapshot", Tags: []string{"routers"}, MaxBodyBytes: maxBody, Errors: errs,

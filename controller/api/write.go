@@ -50,7 +50,7 @@ type Outcome struct {
 // A writeOutput is the answer with its status.
 type writeOutput struct {
 	Status int
-	ETag   string `header:"ETag" doc:"Of the object as it is now"`
+	ETag   string `header:"ETag" doc:"Of what was written, as it is now"`
 	Body   Written
 }
 
@@ -58,11 +58,11 @@ type writeOutput struct {
 type request struct {
 	Writing
 	edit    ledger.Edit
-	shape   intent.Shape   // of the body
-	warn    *routing.Model // objects of the body
-	plan    bool           // answer with the plan also if it is carried out
-	created bool           // answer 201 if something was created
-	object  *ledger.Object // whose ETag is told, nil if there are several
+	shape   intent.Shape               // of the body
+	warn    *routing.Model             // objects of the body
+	plan    bool                       // answer with the plan also if it is carried out
+	created bool                       // answer 201 if something was created
+	tag     func(*ledger.State) string // the ETag of what was written; nil: it has none
 }
 
 // write carries out a write, or plans it.
@@ -131,8 +131,8 @@ func (q *request) answer(revision uint64, r ledger.Result, plan *PlanDocument) *
 			out.Status = http.StatusCreated
 		}
 	}
-	if q.object != nil {
-		out.ETag = etag(r.State, *q.object)
+	if q.tag != nil {
+		out.ETag = q.tag(r.State)
 	}
 	if q.warn != nil {
 		for _, e := range r.State.Index.Warnings(q.warn) {
