@@ -28,6 +28,7 @@ var benchmarks = []benchmark{
 	{"reconcile", reconciling},
 	{"oneport", onePort},
 	{"scale", scale},
+	{"api", overAPI},
 	{"encoding", encoding},
 }
 
