@@ -100,9 +100,15 @@ func config(version string) huma.Config {
 	return c
 }
 
-// problems answers with a problem where mux has nothing for a request.
+// problems answers with a problem where mux has nothing for a request, or the
+// request is too long for anything.
 func problems(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength >= maxBody {
+			w.Header().Set("Connection", "close") // instead of reading all of it
+			problem(http.StatusRequestEntityTooLarge, "the body has %d bytes, and fewer than %d are read", r.ContentLength, maxBody).write(w)
+			return
+		}
 		if _, pattern := mux.Handler(r); pattern != "" {
 			mux.ServeHTTP(w, r)
 			return

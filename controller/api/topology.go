@@ -39,8 +39,8 @@ func (s *service) registerTopology(a huma.API) {
 		}}, nil
 	})
 	errs := []int{403, 409, 412, 413, 422, 503, 507}
+	few := huma.Middlewares{s.oneOfFew}
 	replace := func(ctx context.Context, in *bodyInput) (*writeOutput, error) {
-		defer s.enterLarge()()
 		c, err := intent.DecodeTopology(in.RawBody, s.also)
 		if err != nil {
 			return nil, mistaken(err)
@@ -48,18 +48,17 @@ func (s *service) registerTopology(a huma.API) {
 		return s.write(ctx, request{Writing: in.Writing, edit: in.on(revisionTag, ledger.ReplaceAll(c.Put)), warn: &c.Put, plan: true, tag: revisionTag})
 	}
 	withBody(a, huma.Operation{
-		OperationID: "put-topology", Method: http.MethodPut, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Errors: errs,
+		OperationID: "put-topology", Method: http.MethodPut, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Middlewares: few, Errors: errs,
 		Summary: "Replace everything, but for what a file declares; the answer has the plan",
 	}, intent.Topology{}, replace)
 	withBody(a, huma.Operation{
-		OperationID: "plan-topology", Method: http.MethodPost, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Errors: errs[:5],
+		OperationID: "plan-topology", Method: http.MethodPost, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Middlewares: few, Errors: errs[:5],
 		Summary: "What replacing everything would change, with dry_run=true",
 	}, intent.Topology{}, dryRunOnly(replace, func(in *bodyInput) bool { return in.DryRun }))
 	withBody(a, huma.Operation{
-		OperationID: "patch-topology", Method: http.MethodPatch, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Errors: errs,
+		OperationID: "patch-topology", Method: http.MethodPatch, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Middlewares: few, Errors: errs,
 		Summary: "Put and delete many objects in one step: all of it or nothing",
 	}, intent.BatchBody{}, func(ctx context.Context, in *bodyInput) (*writeOutput, error) {
-		defer s.enterLarge()()
 		c, err := intent.DecodeBatch(in.RawBody, s.also)
 		if err != nil {
 			return nil, mistaken(err)
@@ -67,7 +66,6 @@ func (s *service) registerTopology(a huma.API) {
 		return s.write(ctx, request{Writing: in.Writing, edit: in.on(revisionTag, ledger.Apply(c)), shape: intent.ShapeBatch, warn: &c.Put, tag: revisionTag})
 	})
 	snapshot := func(ctx context.Context, in *putInput) (*writeOutput, error) {
-		defer s.enterLarge()()
 		snap, err := intent.DecodeSnapshot(in.RawBody, s.also)
 		if err != nil {
 			return nil, mistaken(err)
@@ -83,11 +81,11 @@ func (s *service) registerTopology(a huma.API) {
 			shape: intent.ShapeSnapshot, warn: &put, tag: tag})
 	}
 	withBody(a, huma.Operation{
-		OperationID: "put-snapshot", Method: http.MethodPut, Path: "/v1/routers/{id}/snapshot", Tags: []string{"routers"}, MaxBodyBytes: maxBody, Errors: errs,
+		OperationID: "put-snapshot", Method: http.MethodPut, Path: "/v1/routers/{id}/snapshot", Tags: []string{"routers"}, MaxBodyBytes: maxBody, Middlewares: few, Errors: errs,
 		Summary: "Replace all that is known about a router: its networks, and all ports on them",
 	}, intent.SnapshotBody{}, snapshot)
 	withBody(a, huma.Operation{
-		OperationID: "plan-snapshot", Method: http.MethodPost, Path: "/v1/routers/{id}/snapshot", Tags: []string{"routers"}, MaxBodyBytes: maxBody, Errors: errs[:5],
+		OperationID: "plan-snapshot", Method: http.MethodPost, Path: "/v1/routers/{id}/snapshot", Tags: []string{"routers"}, MaxBodyBytes: maxBody, Middlewares: few, Errors: errs[:5],
 		Summary: "What a snapshot of a router would change, with dry_run=true",
 	}, intent.SnapshotBody{}, dryRunOnly(snapshot, func(in *putInput) bool { return in.DryRun }))
 	huma.Register(a, huma.Operation{
@@ -98,9 +96,13 @@ func (s *service) registerTopology(a huma.API) {
 	})
 }
 
-// enterLarge waits until one more request with many objects may be worked on.
-// The function that it returns ends that.
-func (s *service) enterLarge() (leave func()) {
-	s.large <- struct{}{}
-	return func() { <-s.large }
+// oneOfFew lets so many requests with many objects be read and worked on at a
+// time as memory is meant for.
+func (s *service) oneOfFew(ctx huma.Context, next func(huma.Context)) {
+	select {
+	case s.large <- struct{}{}:
+		defer func() { <-s.large }()
+		next(ctx)
+	case <-ctx.Context().Done():
+	}
 }

@@ -1,0 +1,197 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/controller/store"
+)
+
+// A disk is a store as the ledger sees it.
+type disk struct{ *store.Store }
+
+func (d disk) Name() string { return d.Path() }
+
+func (d disk) Load() (ledger.Contents, error) {
+	c, err := d.Store.Load(nil)
+	return ledger.Contents(c), err
+}
+
+// A fabric has switches that do nothing, and confirm a write when they are told
+// to.
+type fabric struct {
+	mu      sync.Mutex
+	pending []controller.Pending // nil: everything is confirmed at once
+}
+
+func (f *fabric) Status(context.Context) (controller.Status, error) {
+	return controller.Status{Routers: []controller.RouterStatus{}}, nil
+}
+
+func (f *fabric) Await(ctx context.Context, _ ledger.Result) ([]controller.Pending, error) {
+	f.mu.Lock()
+	pending := f.pending
+	f.mu.Unlock()
+	if pending != nil {
+		<-ctx.Done()
+	}
+	return pending, nil
+}
+
+func (f *fabric) Conditions(_ context.Context, objects []ledger.Object) ([]controller.Condition, error) {
+	return make([]controller.Condition, len(objects)), nil
+}
+
+func (f *fabric) Plan(context.Context, *ledger.State, *ledger.State, []string) (controller.Plan, error) {
+	return controller.Plan{}, nil
+}
+
+func (f *fabric) Flows(context.Context, string) ([]controller.Flow, error) {
+	return nil, controller.ErrNotConnected
+}
+
+// A server is the API over a real ledger and a real store.
+type server struct {
+	*httptest.Server
+	t      testing.TB
+	ledger *ledger.Ledger
+	fabric *fabric
+}
+
+// serve starts a server that ends with the test.
+func serve(t testing.TB, file *ledger.File) *server {
+	t.Helper()
+	return serveWith(t, file, 0)
+}
+
+// serveWith is serve with a history of so many events.
+func serveWith(t testing.TB, file *ledger.File, history int) *server {
+	t.Helper()
+	st, err := store.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	l, err := ledger.Open(ledger.Config{Store: disk{st}, Complete: true, History: history, Log: zap.NewNop()}, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l.Run(ctx, func(*ledger.State, []string) {})
+	}()
+	s := &server{t: t, ledger: l, fabric: new(fabric)}
+	s.Server = httptest.NewServer(api.Handler(l, s.fabric, "v1"))
+	t.Cleanup(func() {
+		s.Close()
+		cancel()
+		<-done
+	})
+	return s
+}
+
+// A reply is what was answered.
+type reply struct {
+	status int
+	header http.Header
+	text   string
+}
+
+func (r reply) problem(t *testing.T) api.Problem {
+	t.Helper()
+	var p api.Problem
+	if err := json.Unmarshal([]byte(r.text), &p); err != nil || r.header.Get("Content-Type") != "application/problem+json" || p.Status != r.status || p.Title == "" || p.Detail == "" {
+		t.Fatalf("this is no problem: %d %v %s: %v", r.status, r.header, r.text, err)
+	}
+	return p
+}
+
+// ask sends a request. header are names and values.
+func (s *server) ask(method, path, body string, header ...string) reply {
+	s.t.Helper()
+	r, err := s.send(method, path, bytes.NewReader([]byte(body)), header...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r
+}
+
+func (s *server) send(method, path string, body io.Reader, header ...string) (reply, error) {
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.URL+path, body)
+	if err != nil {
+		return reply{}, err
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := s.Client().Do(req)
+	if err != nil {
+		return reply{}, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return reply{resp.StatusCode, resp.Header, string(text)}, err
+}
+
+// must is ask for what has to be answered with a status.
+func (s *server) must(status int, method, path, body string, header ...string) reply {
+	s.t.Helper()
+	r := s.ask(method, path, body, header...)
+	if r.status != status {
+		s.t.Fatalf("%s %s %.200s\nwas answered with %d, want %d: %s", method, path, body, r.status, status, r.text)
+	}
+	return r
+}
+
+// eventually fails the test unless f returns true in time.
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(20 * time.Second)
+	for !f() {
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatalf("waited for %s in vain", what)
+		}
+	}
+}
+
+// unixSocket returns a place for a socket whose name is short enough.
+func unixSocket(t testing.TB) string { return filepath.Join(t.TempDir(), "new", "api.sock") }
+
+// listenUnix serves on a Unix socket too, until the test ends, and returns its
+// path.
+func (s *server) listenUnix() string {
+	s.t.Helper()
+	path := unixSocket(s.t)
+	ln, err := api.Listen(api.Endpoint("unix:"+path), api.Access{}, zap.NewNop())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	server := &http.Server{Handler: s.Config.Handler}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(ln) }()
+	s.t.Cleanup(func() {
+		server.Close()
+		<-done
+	})
+	return path
+}
