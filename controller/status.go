@@ -42,6 +42,9 @@ type SourceStatus struct {
 	Routers  int       `json:"routers"`
 	Ports    int       `json:"ports"`
 	Warnings []string  `json:"warnings,omitempty"`
+	// Mistakes are why the file's latest version was not taken in, or why the
+	// store cannot be written to; each is a problem too.
+	Mistakes []string `json:"mistakes,omitempty"`
 }
 
 // An OVSDBStatus describes the connection to ovsdb-server.
@@ -115,7 +118,17 @@ func sourceStatus(s *ledger.Source) *SourceStatus {
 	if s == nil {
 		return nil
 	}
-	return &SourceStatus{s.Name, s.Loaded, s.Networks, s.Routers, s.Ports, s.Warnings}
+	out := &SourceStatus{Name: s.Name, Loaded: s.Loaded, Networks: s.Networks, Routers: s.Routers, Ports: s.Ports, Warnings: s.Warnings}
+	switch err := s.Err.(type) {
+	case nil:
+	case interface{ Unwrap() []error }:
+		for _, e := range err.Unwrap() {
+			out.Mistakes = append(out.Mistakes, e.Error())
+		}
+	default:
+		out.Mistakes = []string{err.Error()}
+	}
+	return out
 }
 
 func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {

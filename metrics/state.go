@@ -10,6 +10,10 @@ import (
 // A State is what is asked for at each scrape, so that what has gone leaves no
 // stale series behind.
 type State struct {
+	Revision       uint64         // of the intent
+	Objects        map[string]int // of the intent, by kind
+	FileMistakes   int            // in the latest version of the topology file
+	StoreWritable  bool
 	OVSDBConnected bool
 	Standby        bool
 	States         []string // all that a Router's State can be
@@ -53,6 +57,10 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
+	descRevision  = desc("intent_revision", "Revision of the intent; it grows with each change.")
+	descObjects   = desc("intent_objects", "Objects of the intent.", "kind")
+	descMistakes  = desc("topology_file_mistakes", "Mistakes in the latest version of the topology file, which is not taken in because of them; 0 if it was, or there is no file.")
+	descWritable  = desc("store_writable", "1 if the store of what is written through the API can be written to, else 0.")
 	descBridges   = desc("connected_bridges", "Routing bridges that are connected.")
 	descOVSDB     = desc("ovsdb_connected", "1 if connected to ovsdb-server, else 0.")
 	descConnected = desc("router_connected", "1 if the router's bridge is connected, else 0.", "router")
@@ -75,7 +83,7 @@ var (
 
 // Describe implements [prometheus.Collector].
 func (stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descBridges, descOVSDB, descConnected, descWanted, descInstalled, descRefused, descForeign, descState, descStandby,
+	for _, d := range []*prometheus.Desc{descRevision, descObjects, descMistakes, descWritable, descBridges, descOVSDB, descConnected, descWanted, descInstalled, descRefused, descForeign, descState, descStandby,
 		descPackets, descBytes, descARP, descTTL, descFallback} {
 		ch <- d
 	}
@@ -96,6 +104,12 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
 	}
+	gauge(descRevision, float64(s.Revision))
+	for kind, n := range s.Objects {
+		gauge(descObjects, float64(n), kind)
+	}
+	gauge(descMistakes, float64(s.FileMistakes))
+	gauge(descWritable, number(s.StoreWritable))
 	bridges := 0.0
 	for _, r := range s.Routers {
 		bridges += number(r.Connected)

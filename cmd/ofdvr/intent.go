@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -11,10 +12,12 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/store"
+	"github.com/ofdvr/ofdvr/internal/filewatch"
 	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/intent"
 )
@@ -22,37 +25,41 @@ import (
 // An intentKeeper is the ledger with the file that it is made of.
 type intentKeeper struct {
 	*ledger.Ledger
-	o     serveOptions
-	log   *zap.Logger
-	close func()
+	o       serveOptions
+	log     *zap.Logger
+	first   *ledger.File // as it was read first; nil if there is none, or the Ledger has it
+	content []byte       // of first
+	close   func()
 }
 
-// openIntent reads the topology file and, if this daemon leads, opens the store.
-// One that stands by has what the one that leads says instead.
-func openIntent(ctx context.Context, o serveOptions, leads bool, log *zap.Logger) (*intentKeeper, error) {
+// newIntent reads the topology file.
+func newIntent(ctx context.Context, o serveOptions, log *zap.Logger) (*intentKeeper, error) {
 	k := &intentKeeper{o: o, log: log, close: func() {}}
-	var file *ledger.File
-	var err error
-	if o.topology != "" {
-		if file, err = k.readFile(); err != nil {
-			return nil, err
-		}
+	if o.topology == "" {
+		return k, nil
 	}
-	cfg := ledger.Config{Complete: file != nil || o.allowEmpty || o.ovsdb == "", Log: log}
+	var err error
+	k.first, err = k.readFile(ctx)
+	return k, err
+}
+
+// open opens the store, if this daemon leads; one that stands by has what the one
+// that leads says instead. Then there is a Ledger.
+func (k *intentKeeper) open(ctx context.Context, leads bool) error {
+	cfg := ledger.Config{Complete: k.first != nil || k.o.allowEmpty || k.o.ovsdb == "", Log: k.log}
+	var err error
 	switch {
-	case o.stateDir == "":
+	case k.o.stateDir == "":
 	case leads:
 		if cfg.Store, err = k.openStore(); err != nil {
-			return nil, err
+			return err
 		}
 	default:
 		cfg.Initial = k.askLeader(ctx)
 	}
-	if k.Ledger, err = ledger.Open(cfg, file); err != nil {
-		k.close()
-		return nil, err
-	}
-	return k, nil
+	k.Ledger, err = ledger.Open(cfg, k.first)
+	k.first = nil
+	return err
 }
 
 // openStore opens the store, which ends with close.
@@ -124,14 +131,46 @@ func (k *intentKeeper) bare(ctx context.Context) {
 	}
 }
 
-// readFile reads the topology file and logs its warnings.
-func (k *intentKeeper) readFile() (*ledger.File, error) {
-	m, warnings, err := readTopology(k.o.topology)
+// firstLook is how often a file is looked at that somebody writes while the daemon
+// starts.
+const firstLook = 50 * time.Millisecond
+
+// readFile reads the topology file, when nobody writes to it any more.
+func (k *intentKeeper) readFile(ctx context.Context) (*ledger.File, error) {
+	tick := time.NewTicker(firstLook)
+	defer tick.Stop()
+	for told := false; ; told = true {
+		data, err := filewatch.Read(k.o.topology)
+		if err == nil {
+			k.content = data
+			return k.parseFile(data)
+		}
+		if !errors.Is(err, filewatch.ErrBusy) {
+			return nil, fmt.Errorf("read topology: %w", err)
+		}
+		if !told {
+			k.log.Warn("somebody has the topology open for writing, waiting until it is closed", zap.String("file", k.o.topology))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// parseFile reads a version of the topology file and logs its warnings.
+func (k *intentKeeper) parseFile(data []byte) (*ledger.File, error) {
+	check := (*routing.Model).Validate
+	if k.Ledger != nil { // what there is besides is known
+		check = k.CheckFile
+	}
+	m, warnings, err := intent.ParseFor(k.o.topology, data, check)
 	if err != nil {
 		return nil, err
 	}
 	if m.Len() == 0 && !k.o.allowEmpty {
-		return nil, fmt.Errorf("%s: it has no networks, routers or ports; taking it in would remove everything that ofdvr has made, "+
+		return nil, fmt.Errorf("%s: it has no networks, routers or ports; taking it in would remove everything that it has declared, "+
 			"so nothing was changed: use --allow-empty if you mean it", k.o.topology)
 	}
 	debug.FreeOSMemory() // reading a file takes several times what it leaves
@@ -143,30 +182,73 @@ func (k *intentKeeper) readFile() (*ledger.File, error) {
 	return file, nil
 }
 
-// follow reads the topology file again at every hangup. A file with mistakes
-// changes nothing.
+// follow takes in the topology file again whenever it changes, and at every
+// hangup. A file with mistakes changes nothing.
 func (k *intentKeeper) follow(ctx context.Context, hangup <-chan os.Signal) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-hangup:
-		}
-		if k.o.topology == "" {
-			continue
-		}
-		file, err := k.readFile()
-		if err == nil {
-			err = k.Declare(ctx, file)
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err != nil {
-			k.log.Error("did not take in the topology, the old one stays", zap.String("file", k.o.topology), zap.Error(err))
-			if err := k.DeclareFailed(ctx, err); err != nil {
-				return err
+	if k.o.topology == "" {
+		for {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-hangup:
 			}
 		}
 	}
+	type version struct {
+		data []byte
+		err  error
+	}
+	versions := make(chan version) // none: the file is not looked at while one is taken in
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		w := filewatch.Watcher{
+			Path: k.o.topology,
+			Changed: func(data []byte, err error) {
+				select {
+				case versions <- version{data, err}:
+				case <-ctx.Done():
+				}
+			},
+			Warn: func(err error) { k.log.Warn("changes of the topology may come late", zap.Error(err)) },
+		}
+		have := k.content
+		k.content = nil // it is of no more use
+		return w.Run(ctx, have)
+	})
+	g.Go(func() error {
+		for {
+			var v version
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case v = <-versions:
+			case <-hangup:
+				if v.data, v.err = filewatch.Read(k.o.topology); errors.Is(v.err, filewatch.ErrBusy) {
+					continue // the watcher tells when it is closed
+				}
+			}
+			if err := k.take(ctx, v.data, v.err); err != nil {
+				return err
+			}
+		}
+	})
+	return g.Wait()
+}
+
+// take makes data, unless it could not be read because of readErr, the topology
+// file, and logs why it cannot if it has mistakes.
+func (k *intentKeeper) take(ctx context.Context, data []byte, readErr error) error {
+	err := readErr
+	var file *ledger.File
+	if err == nil {
+		file, err = k.parseFile(data)
+	}
+	if err == nil {
+		err = k.Declare(ctx, file)
+	}
+	if err == nil || ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	k.log.Error("did not take in the topology, the old one stays", zap.String("file", k.o.topology), zap.Error(err))
+	return k.DeclareFailed(ctx, err)
 }

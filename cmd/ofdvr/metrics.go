@@ -27,7 +27,14 @@ func metricsState(c *controller.Controller) func(context.Context) (metrics.State
 		if err := errors.Join(err, err2); err != nil {
 			return metrics.State{}, err
 		}
-		out := metrics.State{OVSDBConnected: s.OVSDB != nil && s.OVSDB.Connected, Standby: s.Standby, States: controller.RouterStates()}
+		in := s.Intent
+		out := metrics.State{
+			Revision: in.Revision, Objects: map[string]int{"network": in.Networks, "router": in.Routers, "port": in.Ports},
+			StoreWritable: in.Store != nil && in.Store.Mistakes == nil, OVSDBConnected: s.OVSDB != nil && s.OVSDB.Connected, Standby: s.Standby, States: controller.RouterStates(),
+		}
+		if in.File != nil {
+			out.FileMistakes = len(in.File.Mistakes)
+		}
 		for _, r := range s.Routers {
 			out.Routers = append(out.Routers, metrics.Router{
 				ID: r.ID, Connected: r.Connected, Wanted: r.FlowsWanted, Present: r.FlowsInstalled,

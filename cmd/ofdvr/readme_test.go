@@ -40,6 +40,7 @@ func TestReadme(t *testing.T) {
 	events.Disconnected("closed")
 	reg.MustRegister(metrics.NewState(func(context.Context) (metrics.State, error) {
 		return metrics.State{
+			Objects:    map[string]int{"network": 1},
 			States:     controller.RouterStates(),
 			Routers:    []metrics.Router{{ID: "r"}},
 			Interfaces: []metrics.Interface{{Router: "r", ID: "i", Fallback: map[string]uint64{"ttl": 0}}},

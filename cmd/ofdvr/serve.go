@@ -121,6 +121,10 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 	// The daemon keeps much and makes little anew: half of what it keeps is
 	// enough to lie about, and the collector has little to do all the same.
 	debug.SetGCPercent(50)
+	intent, err := newIntent(ctx, o, log)
+	if err != nil {
+		return err
+	}
 	var lead chan struct{} // closed when this daemon may lead; nil: it may at once
 	lock, err := takeLock(o.runDir)
 	switch {
@@ -130,11 +134,10 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 		return err
 	}
 	defer lock.Close()
-	intent, err := openIntent(ctx, o, lead == nil, log)
-	if err != nil {
+	defer func() { intent.close() }() // of the store that there is then
+	if err := intent.open(ctx, lead == nil); err != nil {
 		return err
 	}
-	defer intent.close()
 	reg := prometheus.NewRegistry()
 	events := metrics.New(reg, version())
 	c, err := controller.New(controller.Config{

@@ -107,14 +107,15 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 		enc.SetIndent("", "  ")
 		return enc.Encode(s)
 	}
-	for _, src := range []struct {
-		what string
-		*controller.SourceStatus
-	}{{"topology", s.Intent.File}, {"store", s.Intent.Store}} {
-		if src.SourceStatus != nil {
-			fmt.Fprintf(w, "%s %s: %s, %s, %s\n", src.what, src.Name,
-				count(src.Networks, "network"), count(src.Routers, "router"), count(src.Ports, "port"))
-		}
+	source := func(what string, src *controller.SourceStatus) {
+		fmt.Fprintf(w, "%s %s: %s, %s, %s\n", what, src.Name,
+			count(src.Networks, "network"), count(src.Routers, "router"), count(src.Ports, "port"))
+	}
+	if s.Intent.File != nil {
+		source("topology", s.Intent.File)
+	}
+	if st := s.Intent.Store; st != nil && (s.Intent.File == nil || st.Networks+st.Routers+st.Ports > 0) {
+		source("store", st)
 	}
 	if s.Standby {
 		fmt.Fprintln(w, "standing by: another daemon leads, this one changes nothing")

@@ -81,6 +81,12 @@ func (w Warning) String() string { return w.Place.String() + ": " + w.Text }
 // reported. Without mistakes the model is valid, and the warnings are those of
 // [routing.Model.Warnings] and one if the file declares nothing at all.
 func Parse(file string, data []byte) (*routing.Model, []Warning, error) {
+	return ParseFor(file, data, (*routing.Model).Validate)
+}
+
+// ParseFor is [Parse] of a file that is not all there is: what makes its model
+// unusable is what check returns, as [routing.Model.Validate] does.
+func ParseFor(file string, data []byte, check func(*routing.Model) error) (*routing.Model, []Warning, error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if len(data) > maxSize {
 		return nil, nil, newWalker(file, "file", "").tooLarge(len(data))
@@ -91,7 +97,7 @@ func Parse(file string, data []byte) (*routing.Model, []Warning, error) {
 		topologyKeys.read(w, w.root, m)
 	}
 	if w.root != nil && w.more == 0 {
-		w.locate(m.Validate(), itself)
+		w.locate(check(m), itself)
 	}
 	if err := w.err(); err != nil {
 		return nil, nil, err

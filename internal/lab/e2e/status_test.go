@@ -143,9 +143,10 @@ func TestDaemonThatCannotStart(t *testing.T) {
 		want []string
 	}{
 		{[]string{"--topology", s.file}, []string{"another ofdvr runs as process", "--standby"}},
-		{[]string{"--topology", s.file, "--run-dir", "/run/other"}, []string{"another ofdvr answers there"}},
-		{[]string{"--topology", s.file, "--run-dir", "/run/other", "--api", "unix:/run/other.sock"}, []string{"--metrics", "address already in use"}},
-		{[]string{"--topology", s.file, "--run-dir", "/run/other", "--api", "unix:/run/other.sock", "--metrics", ""}, []string{"does another controller run on this port?"}},
+		{[]string{"--topology", s.file, "--run-dir", "/run/other"}, []string{"open /var/lib/ofdvr/intent.db: the store is in use by another process"}},
+		{[]string{"--topology", s.file, "--run-dir", "/run/other", "--state-dir="}, []string{"another ofdvr answers there"}},
+		{[]string{"--topology", s.file, "--run-dir", "/run/other", "--state-dir=", "--api", "unix:/run/other.sock"}, []string{"--metrics", "address already in use"}},
+		{[]string{"--topology", s.file, "--run-dir", "/run/other", "--state-dir=", "--api", "unix:/run/other.sock", "--metrics", ""}, []string{"does another controller run on this port?"}},
 		{[]string{"--topology", broken}, []string{"broken.yaml:2:22: networks[0].vlan: "}},
 		{[]string{"--topology", "/nowhere.yaml"}, []string{"/nowhere.yaml: no such file or directory"}},
 	} {

@@ -1,0 +1,106 @@
+package filewatch
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestCore plays what happens to a file at which millisecond. A step is "event";
+// what a look finds: "A" and so on, a content that nobody is writing, "?A" one
+// that somebody may be writing, "busy", "gone" and "denied"; and what is asked:
+// ">30" that the next look is due at 30 ms. A look that is told has a "!".
+func TestCore(t *testing.T) {
+	for _, c := range []struct{ law, steps string }{
+		{"the first look is at once, the next in 5 s", "0 >0, 0 O, 0 >5000, 5000 O, 5000 >10000"},
+		{"a look comes 20 ms after an event", "0 O, 7 event, 7 >27, 27 A!, 27 >5027"},
+		{"a content is told once", "0 O, 7 event, 27 A!, 30 event, 50 A, 60 event, 80 O!"},
+		{"events put a look off, by 200 ms at most",
+			"0 O, 10 event, 20 event, 20 >40, 30 event, 30 >50, 195 event, 195 >210, 205 event, 205 >210, 210 A!, 220 event, 220 >240"},
+		{"an event does not put off a look that is due anyway", "0 O, 4990 event, 4990 >5000"},
+		{"an error is told when it has lasted for 100 ms", "0 O, 10 event, 30 gone, 30 >130, 130 gone!, 130 >5130, 5130 gone"},
+		{"one that has not is none", "0 O, 10 event, 30 gone, 120 event, 120 >130, 130 O, 130 >5130, 5130 gone, 5130 >5230"},
+		{"another error does not begin anew", "0 O, 30 gone, 40 event, 60 denied, 60 >130, 130 denied!"},
+		{"another error later is told too", "0 O, 30 gone, 130 gone!, 200 denied, 300 denied!, 400 denied"},
+		{"the return of what was lost is told", "0 O, 30 gone, 130 gone!, 200 O!, 300 O"},
+		{"a writer is waited for, longer each time",
+			"0 busy, 0 >50, 50 busy, 50 >150, 150 busy, 150 >350, 350 busy, 350 >750, 750 busy, 750 >1550, 1550 busy, 1550 >2550, 2550 busy, 2550 >3550, 3550 A!"},
+		{"and after an event as at first", "0 busy, 50 busy, 150 busy, 200 event, 200 >220, 220 busy, 220 >270"},
+		{"a writer is no error", "0 gone, 60 busy, 110 gone, 110 >210, 210 gone!"},
+		{"what may be half written is seen twice, a second apart", "0 O, 10 event, 30 ?A, 30 >1030, 1030 ?A!, 1030 >6030"},
+		{"and not told if it became another", "0 O, 10 event, 30 ?A, 1030 ?B, 1030 >2030, 2030 ?B!"},
+		{"or if anything has happened", "0 O, 30 ?A, 900 event, 920 ?A, 920 >1920, 1920 ?A!"},
+		{"or if a look came too early", "0 O, 30 ?A, 500 ?A, 500 >1030, 1030 ?A!"},
+		{"or if it is open for writing", "0 O, 30 ?A, 1030 busy, 1080 ?A, 1080 >2080, 2080 ?A!"},
+		{"what the caller has needs no second look", "0 ?O, 0 >5000"},
+		{"and makes what was seen before it nothing", "0 O, 30 ?A, 500 ?O, 600 ?A, 600 >1600"},
+	} {
+		start := time.Now()
+		core := newCore(usual, []byte("O"), start)
+		for step := range strings.SplitSeq(c.steps, ", ") {
+			var ms int
+			var what string
+			if _, err := fmt.Sscan(step, &ms, &what); err != nil {
+				t.Fatalf("%q: %v", step, err)
+			}
+			now := start.Add(time.Duration(ms) * time.Millisecond)
+			what, tell := strings.CutSuffix(what, "!")
+			switch {
+			case what == "event":
+				core.event(now)
+			case what[0] == '>':
+				if due := core.next().Sub(start).Milliseconds(); what != fmt.Sprint(">", due) {
+					t.Errorf("%s: after %q the next look is due at %d", c.law, step, due)
+				}
+			default:
+				if got := core.saw(now, sightOf(what)); got != tell {
+					t.Errorf("%s: %q is told: %v", c.law, step, got)
+				}
+			}
+		}
+	}
+}
+
+func sightOf(what string) sight {
+	switch what {
+	case "busy":
+		return sight{err: fmt.Errorf("read: %w", ErrBusy)}
+	case "gone", "denied":
+		return sight{err: errors.New(what)}
+	}
+	content, half := strings.CutPrefix(what, "?")
+	s := sight{data: []byte(content), stamp: stamp{ino: 1, size: int64(content[0])}}
+	if half {
+		s.noLease = errNoLeases
+	}
+	return s
+}
+
+// An equal content of another file, or of one that was touched, is not what was
+// seen before.
+func TestCoreCompareStamps(t *testing.T) {
+	now := time.Now()
+	core := newCore(usual, nil, now)
+	s := sightOf("?A")
+	core.saw(now, s)
+	s.stamp.ino++
+	if now = now.Add(usual.apart); core.saw(now, s) {
+		t.Error("told what another file had before")
+	}
+	if now = now.Add(usual.apart); !core.saw(now, s) {
+		t.Error("not told what stayed the same")
+	}
+}
+
+// However long a doubt lasts, the file is looked at as often as ever.
+func TestCoreLongDoubt(t *testing.T) {
+	now, slow := time.Now(), usual
+	slow.grace = time.Hour
+	core := newCore(slow, nil, now)
+	core.saw(now, sightOf("gone"))
+	if got := core.next().Sub(now); got != slow.poll {
+		t.Errorf("the next look is after %v, want %v", got, slow.poll)
+	}
+}
