@@ -39,9 +39,9 @@ func DecodePort(body []byte, id string, also func(*routing.Change) error) (routi
 
 // DecodeTopology reads a topology, which the change puts.
 func DecodeTopology(body []byte, also func(*routing.Change) error) (routing.Change, error) {
-	w := bodyWalker(body)
+	w := newWalker("body", "body", body)
 	var c routing.Change
-	if w.readBody(body) {
+	if w.readObject() {
 		topologyKeys.read(w, w.root, &c.Put)
 	}
 	return w.change(c, ShapeTopology, also)
@@ -50,9 +50,9 @@ func DecodeTopology(body []byte, also func(*routing.Change) error) (routing.Chan
 // DecodeBatch reads a mapping with the keys put, a topology, and delete, which
 // has lists of IDs called networks, routers and ports.
 func DecodeBatch(body []byte, also func(*routing.Change) error) (routing.Change, error) {
-	w := bodyWalker(body)
+	w := newWalker("body", "body", body)
 	var c routing.Change
-	if w.readBody(body) {
+	if w.readObject() {
 		batchKeys.read(w, w.root, &c)
 	}
 	return w.change(c, ShapeBatch, also)
@@ -68,9 +68,9 @@ type Snapshot struct {
 // DecodeSnapshot reads a mapping with the keys router, networks and ports. also
 // is called with the change that puts them.
 func DecodeSnapshot(body []byte, also func(*routing.Change) error) (Snapshot, error) {
-	w := bodyWalker(body)
+	w := newWalker("body", "body", body)
 	var s Snapshot
-	if w.readBody(body) {
+	if w.readObject() {
 		snapshotKeys.read(w, w.root, &s)
 	}
 	_, err := w.change(routing.Change{Put: routing.Model{
@@ -94,10 +94,10 @@ func ParsePort(data []byte) (routing.Port, error) { return parseObject(data, por
 
 func decodeObject[T any](body []byte, id string, also func(*routing.Change) error, shape Shape,
 	keys *mapping[T], idOf func(*T) *string, put func(*T) routing.Model) (routing.Change, error) {
-	w := bodyWalker(body)
+	w := newWalker("body", "body", body)
 	w.omit = "id"
 	v := new(T)
-	if w.readBody(body) {
+	if w.readObject() {
 		keys.read(w, w.root, v)
 		w.enter(step{key: "id"})
 		if t := w.root.child("id"); t != nil && !w.broken["id"] && *idOf(v) != id {
@@ -110,9 +110,9 @@ func decodeObject[T any](body []byte, id string, also func(*routing.Change) erro
 }
 
 func parseObject[T any](data []byte, keys *mapping[T]) (T, error) {
-	w := newWalker("object", "object", string(data))
+	w := newWalker("object", "object", data)
 	v := new(T)
-	if w.readBody(data) {
+	if w.readObject() {
 		keys.read(w, w.root, v)
 	}
 	if len(w.found) > 0 {
@@ -121,28 +121,15 @@ func parseObject[T any](data []byte, keys *mapping[T]) (T, error) {
 	return *v, nil
 }
 
-func bodyWalker(body []byte) *walker {
-	text := ""
-	if len(body) <= maxSize {
-		text = string(body)
-	}
-	return newWalker("body", "body", text)
-}
-
-// readBody makes a tree of the text, the body, or records why it cannot.
-func (w *walker) readBody(body []byte) bool {
-	if len(body) > maxSize {
-		w.report(0, "the %s has %d bytes, more than %d", w.noun, len(body), maxSize)
+// readObject makes a tree of the text, which has to be JSON, or records why it
+// cannot.
+func (w *walker) readObject() bool {
+	if len(w.found) > 0 {
 		return false
 	}
-	text := w.ruler.text
-	if at, err := checkText(text); err != nil {
-		w.record(at, "", err)
-		return false
-	}
-	root, at, err := readJSON(text)
+	root, at, err := readJSON(w.ruler.text)
 	if err == errNotJSON {
-		at, err = jsonSyntaxError(text)
+		at, err = jsonSyntaxError(w.ruler.text)
 	}
 	if err != nil {
 		w.record(at, "", err)
@@ -158,8 +145,8 @@ func (w *walker) change(c routing.Change, shape Shape, also func(*routing.Change
 	if len(w.found) == 0 {
 		return c, nil
 	}
-	if w.root != nil && w.more == 0 && also != nil {
-		w.locate(also(&c), shape.Path)
+	if w.root != nil && also != nil {
+		w.locate(func() error { return also(&c) }, shape.Path)
 	}
 	return routing.Change{}, w.err()
 }

@@ -12,6 +12,7 @@ package intent
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -87,17 +88,13 @@ func Parse(file string, data []byte) (*routing.Model, []Warning, error) {
 // ParseFor is [Parse] of a file that is not all there is: what makes its model
 // unusable is what check returns, as [routing.Model.Validate] does.
 func ParseFor(file string, data []byte, check func(*routing.Model) error) (*routing.Model, []Warning, error) {
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	if len(data) > maxSize {
-		return nil, nil, newWalker(file, "file", "").tooLarge(len(data))
-	}
-	w := newWalker(file, "file", string(data))
+	w := newWalker(file, "file", bytes.TrimPrefix(data, []byte("\ufeff")))
 	m := new(routing.Model)
-	if w.read() && w.root[0].kind != kindNull {
-		topologyKeys.read(w, w.root, m)
-	}
-	if w.root != nil && w.more == 0 {
-		w.locate(check(m), itself)
+	if w.read() {
+		if w.root[0].kind != kindNull {
+			topologyKeys.read(w, w.root, m)
+		}
+		w.locate(func() error { return check(m) }, itself)
 	}
 	if err := w.err(); err != nil {
 		return nil, nil, err
@@ -107,18 +104,12 @@ func ParseFor(file string, data []byte, check func(*routing.Model) error) (*rout
 
 func itself(path string) string { return path }
 
-func (w *walker) tooLarge(size int) error {
-	w.report(0, "the %s has %d bytes, more than %d", w.noun, size, maxSize)
-	return w.err()
-}
-
 // read makes a tree of the text, in whatever syntax, or records why it cannot.
 func (w *walker) read() bool {
-	text := w.ruler.text
-	if at, err := checkText(text); err != nil {
-		w.record(at, "", err)
+	if len(w.found) > 0 {
 		return false
 	}
+	text := w.ruler.text
 	root, at, err := readJSON(text)
 	switch {
 	case err == nil:
@@ -137,7 +128,7 @@ func (w *walker) read() bool {
 	for _, e := range errs {
 		w.record(e.at, "", e.err)
 	}
-	if root == nil && len(errs) == 0 {
+	if root == nil {
 		root = tree{{at: lineColumn(1, 1), size: 1}}
 	}
 	w.root = root
@@ -151,17 +142,20 @@ type syntaxError struct {
 }
 
 // checkText looks for what no text file has.
-func checkText(text string) (position, error) {
-	for i := 0; i < len(text); {
-		if c := text[i]; ' ' <= c && c < 0x7f || c == '\n' || c == '\t' || c == '\r' {
-			i++
-			continue
+func checkText(data []byte) (position, error) {
+	const ones = 0x0101010101010101
+	for i := 0; i < len(data); {
+		if i+8 <= len(data) { // eight at once, if none is below 0x20 or above 0x7e
+			if x := binary.LittleEndian.Uint64(data[i:]); (x|(x+ones)|(x-' '*ones))&(0x80*ones) == 0 {
+				i += 8
+				continue
+			}
 		}
-		r, size := utf8.DecodeRuneInString(text[i:])
+		r, size := utf8.DecodeRune(data[i:])
 		switch {
 		case r == utf8.RuneError && size == 1:
-			return position(i), fmt.Errorf("byte %#02x is not UTF-8", text[i])
-		case r < 0xa0 && r != 0x85:
+			return position(i), fmt.Errorf("byte %#02x is not UTF-8", data[i])
+		case r < ' ' && r != '\t' && r != '\n' && r != '\r', 0x7f <= r && r < 0xa0 && r != 0x85:
 			return position(i), fmt.Errorf("control character U+%04X", r)
 		}
 		i += size

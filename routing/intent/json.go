@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -66,6 +67,9 @@ func (r *jsonReader) add(k kind) (index int, err error) {
 	index = len(r.tree)
 	if index == maxNodes {
 		return index, errTooMany
+	}
+	if index == cap(r.tree) { // twice the room, not a quarter more
+		r.tree = slices.Grow(r.tree, min(index, maxNodes-index))
 	}
 	r.tree = append(r.tree, node{at: position(r.off), size: 1, kind: k})
 	return index, nil

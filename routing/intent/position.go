@@ -43,7 +43,7 @@ func (r *ruler) place(offset int) (line, col int) {
 	}
 	i := offset / rulerStep
 	m := r.advance(r.marks[i], i*rulerStep, offset)
-	return int(m.line), int(m.col)
+	return int(m.line), max(1, int(m.col)) // a line may begin with what is no character
 }
 
 // advance returns the place of offset to if m is that of from.

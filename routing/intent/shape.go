@@ -40,10 +40,10 @@ func (s Shape) Path(path string) string {
 	case ShapePort:
 		return below(path, "ports[0]")
 	case ShapeSnapshot:
-		if strings.HasPrefix(path, "networks") || strings.HasPrefix(path, "ports") {
-			return path
+		if rest, ok := strings.CutPrefix(path, "routers[0]"); ok {
+			return "router" + rest
 		}
-		return strings.TrimSuffix("router."+below(path, "routers[0]"), ".")
+		return path
 	default:
 		return path
 	}

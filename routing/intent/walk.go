@@ -24,6 +24,7 @@ type walker struct {
 	more  int // mistakes beyond maxErrors
 
 	trail    trail           // to the value that is being read
+	steps    [8]step         // room for trail
 	broken   map[string]bool // paths that could not be read
 	tainted  map[string]bool // lists some of whose items could not be read
 	networks bool            // some network's ID is not known
@@ -33,8 +34,20 @@ type walker struct {
 	items  map[*node][]tree  // see itemsOf
 }
 
-func newWalker(file, noun, text string) *walker {
-	return &walker{file: file, noun: noun, ruler: ruler{text: text}}
+// newWalker returns a walker of data, which has recorded a mistake if that is
+// no text.
+func newWalker(file, noun string, data []byte) *walker {
+	w := &walker{file: file, noun: noun}
+	w.trail = w.steps[:0]
+	if len(data) > maxSize {
+		w.report(0, "the %s has %d bytes, more than %d", noun, len(data), maxSize)
+		return w
+	}
+	w.ruler.text = string(data)
+	if at, err := checkText(data); err != nil {
+		w.record(at, "", err)
+	}
+	return w
 }
 
 func (w *walker) enter(s step) { w.trail = append(w.trail, s) }
@@ -50,11 +63,13 @@ func (w *walker) shared(s string) string {
 	}
 	known, ok := w.common[s]
 	if !ok {
-		if w.common == nil {
-			w.common = make(map[string]string)
-		}
 		known = strings.Clone(s)
-		w.common[known] = known
+		if w.last != "" { // there is more than one
+			if w.common == nil {
+				w.common = make(map[string]string)
+			}
+			w.common[w.last], w.common[known] = w.last, known
+		}
 	}
 	w.last = known
 	return known
@@ -136,16 +151,22 @@ func (w *walker) follows(path string, err error) bool {
 	return w.broken[path]
 }
 
-// locate records the [*routing.PathError]s that err joins, each at the deepest
-// node of its path that exists. path translates their paths to those of the
-// file.
-func (w *walker) locate(err error, path func(string) string) {
+// locate records the [*routing.PathError]s that validate returns or joins, each
+// at the deepest node of its path that exists. path translates their paths to
+// those of the file.
+func (w *walker) locate(validate func() error, path func(string) string) {
+	if w.more == 0 { // otherwise they would but be counted
+		w.locateAll(validate(), path)
+	}
+}
+
+func (w *walker) locateAll(err error, path func(string) string) {
 	switch e := err.(type) {
 	case nil:
 		return
 	case interface{ Unwrap() []error }:
 		for _, err := range e.Unwrap() {
-			w.locate(err, path)
+			w.locateAll(err, path)
 		}
 		return
 	}
