@@ -33,7 +33,7 @@ func TestCheck(t *testing.T) {
 func TestCheckInvalid(t *testing.T) {
 	s := open(t, t.TempDir())
 	m := site(3)
-	m.Networks[1].MTU = 5
+	m.Networks[1].VLAN = m.Networks[0].VLAN
 	m.Routers[0].Interfaces[0].MAC = ofproto.MAC{1}
 	m.Ports[1].Network = "red"
 	commit(t, s, 1, routing.Change{Put: m})

@@ -5,9 +5,7 @@ import "go.etcd.io/bbolt"
 const SchemaVersion = schemaVersion
 
 var (
-	FormatValue   = formatValue
-	AppendNetwork = appendNetwork
-	AppendPort    = appendPort
+	FormatValue = formatValue
 )
 
 // OpenMigrating is Open with other migrations.
