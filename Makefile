@@ -20,13 +20,16 @@ RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 # Git refuses root a checkout that is somebody else's; then the version is left out.
 NOVCS = $(if $(shell git rev-parse HEAD 2>/dev/null),,-buildvcs=false)
 
-.PHONY: help build setup test chaos lint demo bench clean
+.PHONY: help build man setup test chaos lint demo bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/ofdvr
 	go build $(NOVCS) -o bin/ofdvr ./cmd/ofdvr
+
+man: build ## write manual pages to bin/man
+	bin/ofdvr man bin/man
 
 setup: ## install what the demo and the tests need, if it is missing
 	@scripts/setup.sh

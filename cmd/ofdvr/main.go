@@ -29,8 +29,14 @@ type usageError string
 
 func (e usageError) Error() string { return string(e) }
 
-// run is main without globals. It returns the exit status: 0 for success, 1
-// for failure, 2 for misuse.
+// Exit statuses besides 0 for success.
+const (
+	exitFailure = 1
+	exitChanges = 2  // of plan: there are changes
+	exitUsage   = 64 // EX_USAGE of sysexits.h
+)
+
+// run is main without globals. It returns the exit status.
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
@@ -43,13 +49,15 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	case err == nil:
 		return 0
 	case errors.Is(err, errReported):
-		return 1
+		return exitFailure
+	case errors.Is(err, errChanges):
+		return exitChanges
 	case misused, errors.As(err, new(usageError)):
 		fmt.Fprintf(errOut, "ofdvr: %v\nSee 'ofdvr --help'.\n", err)
-		return 2
+		return exitUsage
 	}
 	fmt.Fprintf(errOut, "ofdvr: %v\n", err)
-	return 1
+	return exitFailure
 }
 
 func newRoot() *cobra.Command {
@@ -58,12 +66,16 @@ func newRoot() *cobra.Command {
 		Short: "A router inside Open vSwitch",
 		Long: `ofdvr routes between the machines of a host inside Open vSwitch: it is an
 OpenFlow controller that gives each router a bridge, and the bridge the flows
-that answer ARP requests, rewrite MAC addresses and decrement TTLs.`,
+that answer ARP requests, rewrite MAC addresses and decrement TTLs.
+
+Exit status: 0 if all went well, 1 if not, 2 if plan found changes, 64 if the
+command was called wrongly.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newServe(), newCheck(), newCompile(), newStatus(), newCleanup(), newVersion())
+	root.AddCommand(newServe(), newCheck(), newCompile(), newStatus(), newCleanup(), newVersion(),
+		newGet(), newDescribe(), newApply(), newDelete(), newPlan(), newExport(), newWatch(), newFlows(), newComplete(), newStore(), newMan())
 	return root
 }

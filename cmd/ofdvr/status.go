@@ -19,7 +19,8 @@ import (
 const pollInterval = 50 * time.Millisecond
 
 func newStatus() *cobra.Command {
-	var endpoint, output string
+	var c clientFlags
+	var output string
 	var wait bool
 	var timeout time.Duration
 	cmd := &cobra.Command{
@@ -32,10 +33,10 @@ when the timeout has passed.`,
 		Example: "  ofdvr status --wait --timeout 10s",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output != "table" && output != "json" {
-				return fmt.Errorf("-o %s: want table or json", output)
+			if err := checkOutput(output, "table", "json"); err != nil {
+				return err
 			}
-			client, err := api.NewClient(api.Endpoint(endpoint), api.Access{})
+			client, err := c.open()
 			if err != nil {
 				return err
 			}
@@ -52,9 +53,9 @@ when the timeout has passed.`,
 			return err
 		},
 	}
+	c.add(cmd)
+	outputFlag(cmd, &output, "table", "json")
 	f := cmd.Flags()
-	f.StringVar(&endpoint, "api", defaultAPI, "socket of the daemon, as `unix:PATH`")
-	f.StringVarP(&output, "output", "o", "table", "`FORMAT`: table or json")
 	f.BoolVar(&wait, "wait", false, "return when everything wanted is confirmed by the switches")
 	f.DurationVar(&timeout, "timeout", 30*time.Second, "how long --wait waits")
 	return cmd

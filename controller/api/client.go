@@ -148,13 +148,14 @@ type Event struct {
 var ErrCompacted = errors.New("some changes are not known any more")
 
 // Watch calls handle with each event, until ctx is done or handle or the
-// connection fails; the error is never nil. query is that of GET /v1/watch. After
-// [ErrCompacted], or a [*Problem] with status 410, the caller has to list
-// everything again.
-func (c *Client) Watch(ctx context.Context, query url.Values, handle func(Event) error) error {
+// connection fails; the error is never nil. query is that of GET /v1/watch; resume
+// is what its since is to be the next time, "" if that is unchanged, so that no
+// event is missed; those of one revision may come again. After [ErrCompacted], or
+// a [*Problem] with status 410, the caller has to list everything again.
+func (c *Client) Watch(ctx context.Context, query url.Values, handle func(Event) error) (resume string, err error) {
 	resp, err := c.send(ctx, http.MethodGet, "/v1/watch?"+query.Encode(), nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer resp.Body.Close()
 	lines := bufio.NewReader(resp.Body)
@@ -163,24 +164,26 @@ func (c *Client) Watch(ctx context.Context, query url.Values, handle func(Event)
 		line, err := lines.ReadString('\n')
 		if err != nil {
 			if ctx.Err() != nil {
-				return context.Cause(ctx)
+				return resume, context.Cause(ctx)
 			}
-			return fmt.Errorf("watch ofdvr at %s: %w", c.endpoint, err)
+			return resume, fmt.Errorf("watch ofdvr at %s: %w", c.endpoint, err)
 		}
 		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
 		switch key {
 		case "event":
 			name = value
+		case "id":
+			resume = value
 		case "data":
 			if name == "compacted" {
-				return ErrCompacted
+				return resume, ErrCompacted
 			}
 			var e Event
 			if err := json.Unmarshal([]byte(value), &e); err != nil {
-				return fmt.Errorf("watch ofdvr at %s: %w", c.endpoint, err)
+				return resume, fmt.Errorf("watch ofdvr at %s: %w", c.endpoint, err)
 			}
 			if err := handle(e); err != nil {
-				return err
+				return resume, err
 			}
 		}
 	}

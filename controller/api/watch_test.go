@@ -112,22 +112,22 @@ func TestClientWatches(t *testing.T) {
 	}
 	enough := errors.New("enough")
 	var got []string
-	err = c.Watch(t.Context(), url.Values{"since": {"1"}}, func(e api.Event) error {
+	resume, err := c.Watch(t.Context(), url.Values{"since": {"1"}}, func(e api.Event) error {
 		if got = append(got, fmt.Sprint(e.Revision, e.Kind, e.ID, e.Op)); len(got) == 3 {
 			return enough
 		}
 		return nil
 	})
-	if !errors.Is(err, enough) || fmt.Sprint(got) != "[2networkgreencreated 3routerr1created 4portvm1created]" {
+	if !errors.Is(err, enough) || resume != "3" || fmt.Sprint(got) != "[2networkgreencreated 3routerr1created 4portvm1created]" {
 		t.Errorf("%v, %v", got, err)
 	}
 	var p *api.Problem
-	if err := c.Watch(t.Context(), url.Values{"since": {"99"}}, nil); !errors.As(err, &p) || p.Status != 410 {
+	if _, err := c.Watch(t.Context(), url.Values{"since": {"99"}}, nil); !errors.As(err, &p) || p.Status != 410 {
 		t.Errorf("error %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := c.Watch(ctx, nil, nil); !errors.Is(err, context.Canceled) {
+	if _, err := c.Watch(ctx, nil, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 }

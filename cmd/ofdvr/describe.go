@@ -1,0 +1,204 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+func newDescribe() *cobra.Command {
+	var c clientFlags
+	cmd := &cobra.Command{
+		Use:   "describe network|router|port ID...",
+		Short: "Show everything about a network, a router or a port",
+		Long: `Describe shows an object with all that has to do with it: where it comes from, how
+far the switches are with it and what is in the way, what is on a network, what a
+router joins, and which flows serve a port.`,
+		Example: `  ofdvr describe port vm1
+  ofdvr describe router r1`,
+		Args:              cobra.MinimumNArgs(2),
+		ValidArgsFunction: c.complete(""),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			kind, err := kindOf(args[0])
+			if err != nil {
+				return err
+			}
+			client, err := c.open()
+			if err != nil {
+				return err
+			}
+			for i, id := range args[1:] {
+				if i > 0 {
+					fmt.Fprintln(cmd.OutOrStdout())
+				}
+				d := description{cmd: cmd, client: client, w: cmd.OutOrStdout()}
+				if err := d.describe(kind, id); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	c.add(cmd)
+	return cmd
+}
+
+// A description is being printed.
+type description struct {
+	cmd    *cobra.Command
+	client *api.Client
+	w      io.Writer
+}
+
+// line prints a key and what belongs to it.
+func (d *description) line(key, format string, args ...any) {
+	fmt.Fprintf(d.w, "%-12s %s\n", key+":", fmt.Sprintf(format, args...))
+}
+
+func (d *description) get(path string, out any) error {
+	_, err := d.client.Do(d.cmd.Context(), http.MethodGet, path, nil, out)
+	return err
+}
+
+func (d *description) describe(kind kindWord, id string) error {
+	m, err := kind.fetch(d.cmd.Context(), d.client, []string{id}, nil)
+	if err != nil {
+		return err
+	}
+	var st api.ObjectStatus
+	if err := d.get(kind.path(id)+"/status", &st); err != nil {
+		return err
+	}
+	d.line(strings.ToUpper(kind.singular[:1])+kind.singular[1:], "%s", id)
+	d.line("From", "%s", st.Source)
+	switch {
+	case len(m.Networks) > 0:
+		err = d.network(&m.Networks[0])
+	case len(m.Routers) > 0:
+		err = d.router(&m.Routers[0])
+	default:
+		err = d.port(&m.Ports[0])
+	}
+	if err != nil {
+		return err
+	}
+	for _, c := range st.Conditions {
+		says := "no"
+		if c.Status {
+			says = "yes"
+		}
+		d.line(strings.ToUpper(c.Type[:1])+c.Type[1:], "%s", says)
+		for _, reason := range c.Reasons {
+			fmt.Fprintf(d.w, "             %s\n", reason)
+		}
+	}
+	return nil
+}
+
+func (d *description) network(n *routing.Network) error {
+	if n.VLAN != 0 {
+		d.line("VLAN", "%d", n.VLAN)
+	} else {
+		d.line("VLAN", "set by another agent")
+	}
+	d.line("MTU", "%d", n.MTU)
+	routers, err := kindWords[1].fetch(d.cmd.Context(), d.client, nil, url.Values{"network": {n.ID}})
+	if err != nil {
+		return err
+	}
+	for _, r := range routers.Routers {
+		for _, f := range r.Interfaces {
+			if f.Network == n.ID {
+				d.line("Router", "%s, %s", r.ID, interfaceText(&f))
+			}
+		}
+	}
+	ports, err := kindWords[2].fetch(d.cmd.Context(), d.client, nil, url.Values{"network": {n.ID}})
+	if err != nil {
+		return err
+	}
+	d.line("Ports", "%d", len(ports.Ports))
+	return nil
+}
+
+func interfaceText(f *routing.Interface) string {
+	var addresses []string
+	for _, a := range f.Addresses {
+		addresses = append(addresses, a.String())
+	}
+	return fmt.Sprintf("interface %s, %v, %s", f.ID, f.MAC, strings.Join(addresses, ", "))
+}
+
+func (d *description) router(r *routing.Router) error {
+	if r.Fallback == routing.FallbackNamespace {
+		d.line("Namespace", "%s", r.NamespaceName())
+	} else {
+		d.line("Namespace", "none: what the flows do not handle is dropped")
+	}
+	for i := range r.Interfaces {
+		f := &r.Interfaces[i]
+		d.line("Interface", "%s on network %s", interfaceText(f), f.Network)
+	}
+	s, err := d.client.Status(d.cmd.Context())
+	if err != nil {
+		return err
+	}
+	for _, st := range s.Routers {
+		if st.ID == r.ID {
+			d.routerState(&st)
+		}
+	}
+	ports, err := kindWords[2].fetch(d.cmd.Context(), d.client, nil, url.Values{"router": {r.ID}})
+	if err != nil {
+		return err
+	}
+	d.line("Ports", "%d on its networks", len(ports.Ports))
+	return nil
+}
+
+func (d *description) routerState(st *controller.RouterStatus) {
+	whose := "made by ofdvr"
+	if !st.Managed {
+		whose = "yours"
+	}
+	d.line("Bridge", "%s, %s, %s", st.Bridge, whose, connected(st.Connected))
+	d.line("State", "%s", st.State)
+	d.line("Flows", "%d wanted, %d installed, %d refused, %d of others", st.FlowsWanted, st.FlowsInstalled, st.FlowsRefused, st.FlowsForeign)
+	for _, p := range st.Problems {
+		d.line("Problem", "%s", p)
+	}
+}
+
+func (d *description) port(p *routing.Port) error {
+	d.line("Network", "%s", p.Network)
+	d.line("MAC", "%v", p.MAC)
+	for _, a := range p.Addresses {
+		d.line("Address", "%v", a)
+	}
+	routers, err := kindWords[1].fetch(d.cmd.Context(), d.client, nil, url.Values{"network": {p.Network}})
+	if err != nil {
+		return err
+	}
+	for _, r := range routers.Routers {
+		var flows api.Flows
+		if err := d.get(kindWords[1].path(r.ID)+"/flows", &flows); err != nil {
+			d.line("Router", "%s: %v", r.ID, err)
+			continue
+		}
+		d.line("Router", "%s", r.ID)
+		for _, f := range flows.Flows {
+			if f.Kind == "port" && f.ID == p.ID {
+				d.line("Flow", "%d packets, %d bytes: %s", f.Packets, f.Bytes, f.Flow)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ofdvr/ofdvr/routing/intent"
+)
+
+func newExport() *cobra.Command {
+	var c clientFlags
+	var output string
+	cmd := &cobra.Command{
+		Use:   "export",
+		Short: "Print everything as a topology file",
+		Long: `Export prints all networks, routers and ports that the daemon has, those of its
+topology file included, as a topology file that apply and serve --topology take.`,
+		Example: "  ofdvr export > topology.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output, "yaml", "json"); err != nil {
+				return err
+			}
+			client, err := c.open()
+			if err != nil {
+				return err
+			}
+			var text json.RawMessage
+			if _, err := client.Do(cmd.Context(), http.MethodGet, "/v1/topology", nil, &text); err != nil {
+				return err
+			}
+			change, err := intent.DecodeTopology(text, nil)
+			if err != nil {
+				return fmt.Errorf("read what ofdvr answered: %w", err)
+			}
+			return printModel(cmd.OutOrStdout(), &change.Put, output)
+		},
+	}
+	c.add(cmd)
+	outputFlag(cmd, &output, "yaml", "json")
+	return cmd
+}

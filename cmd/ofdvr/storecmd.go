@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/controller/store"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+func newStore() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "store",
+		Short: "Export, import or check the store while no daemon runs",
+		Long: `The store is the file intent.db in --state-dir. It has what was written through the
+API. These commands need no daemon, and export and import need that none has the
+store open; with one, use ofdvr export and ofdvr apply --all.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.PersistentFlags().StringVar(&dir, "state-dir", defaultStateDir, "`DIRECTORY` of the store")
+	var output string
+	export := &cobra.Command{
+		Use: "export", Short: "Print what the store has as a topology file",
+		Long:    "Export prints all networks, routers and ports in the store as a topology file.",
+		Example: "  ofdvr store export > backup.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output, "yaml", "json"); err != nil {
+				return err
+			}
+			return withStore(cmd, dir, func(_ *store.Store, c store.Contents) error {
+				return printModel(cmd.OutOrStdout(), c.Model, output)
+			})
+		},
+	}
+	outputFlag(export, &output, "yaml", "json")
+	imports := &cobra.Command{
+		Use: "import FILE", Short: "Replace what the store has by a topology file",
+		Long: `Import makes the store have what a topology file declares, and nothing else. A file
+with mistakes changes nothing. The store counts as complete afterwards.`,
+		Example: "  ofdvr store import backup.yaml",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			m, warnings, err := readTopology(args[0])
+			for _, w := range warnings {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%v (warning)\n", w)
+			}
+			if err != nil {
+				return reported(cmd, err)
+			}
+			return withStore(cmd, dir, func(s *store.Store, c store.Contents) error {
+				p, err := ledger.ReplaceAll(*m)(&ledger.State{Index: routing.NewIndex(c.Model)})
+				if err != nil {
+					return err
+				}
+				if err := s.Commit(c.Revision+1, true, p.Change); err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: has %s now\n", s.Path(), summary(m))
+				return nil
+			})
+		},
+	}
+	check := &cobra.Command{
+		Use: "check", Short: "Look for damage in the store",
+		Long: `Check reads the store and reports everything that is wrong with it: damage of the
+file, of each object, and what cannot be together. It changes nothing, and exits
+with 1 if there is something.`,
+		Example: "  ofdvr store check --state-dir /var/lib/ofdvr",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := store.Check(dir)
+			if err != nil {
+				return err
+			}
+			for _, p := range r.Problems {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", r.Path, p)
+			}
+			if r.More > 0 {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: and %d more\n", r.Path, r.More)
+			}
+			if len(r.Problems) > 0 {
+				return errReported
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: ok: schema version %d, revision %d, %s, %s, %s\n", r.Path, r.Version, r.Revision,
+				count(r.Networks, "network"), count(r.Routers, "router"), count(r.Ports, "port"))
+			return nil
+		},
+	}
+	cmd.AddCommand(export, imports, check)
+	return cmd
+}
+
+// withStore calls f with an open store and what it has.
+func withStore(cmd *cobra.Command, dir string, f func(*store.Store, store.Contents) error) error {
+	s, err := store.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer s.Close() // nothing is under way then
+	p := newProgress(cmd.ErrOrStderr())
+	c, err := s.Load(func(done, total int) {
+		p.show(fmt.Sprintf("reading the store: %d of %s", done, count(total, "object")))
+	})
+	p.clear()
+	if err != nil {
+		return err
+	}
+	return f(s, c)
+}
