@@ -82,7 +82,11 @@ func (c *Controller) pending(w *world, wt *waiter) (out []Pending) {
 		}
 		switch {
 		case st.session == nil:
-			wait(id, "%s", or(w.lifecycle.Problems[id], nil, c.notConnected(st.router)))
+			why := w.lifecycle.Problems[id]
+			if u := w.lifecycle.NotMade[id]; u != "" {
+				why = append(slices.Clone(why), u)
+			}
+			wait(id, "%s", or(why, nil, c.notConnected(st.router)))
 		case len(st.program.Missing) > 0:
 			wait(id, "bridge %s does not have these ports yet: %s", st.session.bridge, brief(st.program.Missing))
 		case st.applied.gen == 0 || st.applied.revision < wt.revision:

@@ -53,6 +53,7 @@ type lifecycleReport struct {
 	Complete  bool                // everything is as intended, but for the problems
 	Settled   bool                // everything is as intended
 	Problems  map[string][]string // by router; "" is all of them
+	NotMade   map[string]string   // what to do about the bridges that had not connected, by router
 }
 
 func newLifecycle(bridge, target string, db *ovsdb.Client, report func(lifecycleReport), log *zap.Logger) *lifecycle {
@@ -139,7 +140,7 @@ func (l *lifecycle) work(ctx context.Context) error {
 		if want == nil {
 			continue
 		}
-		p := pass{lifecycle: l, want: want, problems: make(map[string][]string)}
+		p := pass{lifecycle: l, want: want, problems: make(map[string][]string), notMade: make(map[string]string)}
 		for r := range want.Index.Routers("") {
 			if r.Bridge.Managed {
 				p.routers = append(p.routers, r)
@@ -155,9 +156,9 @@ func (l *lifecycle) work(ctx context.Context) error {
 			retry.Reset(lifecycleRetry)
 		}
 		l.report(lifecycleReport{
-			Layout: want.Layout, Connected: p.connected, Problems: p.problems,
+			Layout: want.Layout, Connected: p.connected, Problems: p.problems, NotMade: p.notMade,
 			Complete: p.complete,
-			Settled:  p.complete && len(p.problems) == 0,
+			Settled:  p.complete && len(p.problems)+len(p.notMade) == 0,
 		})
 	}
 }
@@ -174,6 +175,7 @@ type pass struct {
 	asked      int  // of [ovsdb.Client.Ask] in this pass; 0: not yet
 	again      bool // there is more to do at once
 	problems   map[string][]string
+	notMade    map[string]string
 	namespaces []string // those of managed routers
 }
 
@@ -215,7 +217,7 @@ func (p *pass) run(ctx context.Context) {
 	wanted := make(map[string]bool)
 	for _, r := range p.routers {
 		if !p.known(r.ID) {
-			p.problem(r.ID, p.notMade(r))
+			p.notMade[r.ID] = p.unmade(r)
 		}
 		if r.Fallback == routing.FallbackNamespace {
 			wanted[r.NamespaceName()] = true
@@ -254,9 +256,9 @@ func (p *pass) doubt(ctx context.Context, problems []ovsdb.Problem) {
 	}
 }
 
-// notMade says what to do about a bridge that does not connect. Why
+// unmade says what to do about a bridge that does not connect. Why
 // ovs-vswitchd has not made a bridge, it tells its log and nobody else.
-func (p *pass) notMade(r *routing.Router) string {
+func (p *pass) unmade(r *routing.Router) string {
 	datapath := "system" // what no datapath_type means
 	if b, ok := p.state.Bridge(r.BridgeName()); ok && b.DatapathType != "" {
 		datapath = b.DatapathType

@@ -146,7 +146,9 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 		Problems:       slices.Clone(w.lifecycle.Problems[st.router.ID]), // more are appended
 	}
 	if st.session == nil {
-		if !r.Managed || c.lifecycle == nil || len(r.Problems) == 0 { // else the lifecycle knows better
+		if why := w.lifecycle.NotMade[st.router.ID]; why != "" {
+			r.Problems = append(r.Problems, why)
+		} else if !r.Managed || c.lifecycle == nil || len(r.Problems) == 0 { // else the lifecycle knows better
 			r.Problems = append(r.Problems, c.notConnected(st.router))
 		}
 	} else {

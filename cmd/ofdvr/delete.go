@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -45,7 +47,7 @@ unless --cascade says that these should go too.`,
 					if ignore && isNotFound(err) {
 						continue
 					}
-					return err
+					return errors.New(strings.ReplaceAll(err.Error(), "cascade=true", "--cascade"))
 				}
 				for _, o := range done.Objects {
 					if o.Op != "unchanged" {

@@ -30,7 +30,11 @@ func TestSecondDaemon(t *testing.T) {
 // configuration, and returns when it knows what the bridge holds.
 func (s *site) standby() *lab.Process {
 	s.t.Helper()
-	d := lab.Serve(s.t, s.Host, "serve", "--topology", s.file, "--standby")
+	args := []string{"serve", "--standby"}
+	if s.file != "" {
+		args = append(args, "--topology", s.file)
+	}
+	d := lab.Serve(s.t, s.Host, args...)
 	s.eventually("the second daemon to stand by", func() error {
 		out, err := s.Ofdvr(s.t.Context(), "status", "--api", "unix:/run/ofdvr/standby.sock", "-o", "json")
 		if err != nil {
