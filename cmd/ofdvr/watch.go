@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -114,6 +115,7 @@ func printEvent(cmd *cobra.Command, e api.Event, output string) error {
 	if output == "json" {
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(e)
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%d %s/%s %s %s\n", e.Revision, e.Kind, e.ID, e.Op, e.Object)
+	text := fmt.Sprintf("%d %s/%s %s %s", e.Revision, e.Kind, e.ID, e.Op, e.Object)
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), strings.TrimRight(text, " "))
 	return err
 }

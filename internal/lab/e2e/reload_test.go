@@ -181,3 +181,149 @@ func TestReloadRemovesInterfacesAndRouters(t *testing.T) {
 		t.Errorf("the namespaces are %q", got)
 	}
 }
+
+// takenIn waits until the daemon has n ports.
+func (s *site) takenIn(n int) {
+	s.t.Helper()
+	s.eventually(fmt.Sprintf("the daemon to have %d ports", n), func() error {
+		if got := s.status().Intent.Ports; got != n {
+			return fmt.Errorf("it has %d", got)
+		}
+		return nil
+	})
+	s.settle()
+}
+
+// vm3 is one port more for twoNetworks.
+const vm3 = `  - {id: vm3, network: green, mac: "02:00:00:00:02:11", addresses: [10.0.2.11]}` + "\n"
+
+// A topology file is taken in when it changes, in whatever way it is replaced,
+// without a signal.
+func TestFileIsFollowed(t *testing.T) {
+	t.Parallel()
+	s := ready(t, twoNetworks)
+	s.aged(bridge)
+	before := s.flows(bridge)
+	two, err := s.WriteFile("two.yaml", twoNetworks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	three, err := s.WriteFile("three.yaml", twoNetworks+vm3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced := func(way, script string) {
+		t.Helper()
+		for i, from := range []string{three, two} {
+			s.sh("", "from="+from+" file="+s.file+"; "+script)
+			if s.takenIn(3 - i); t.Failed() {
+				t.Fatalf("by way of %s", way)
+			}
+		}
+	}
+	replaced("writing to it", `cat $from >$file`)
+	replaced("renaming another over it", `cp $from $file.new && mv $file.new $file`)
+	replaced("removing it and making it anew", `rm $file && cp $from $file`)
+	s.sh("", `dir=$(dirname `+s.file+`)/data; mkdir -p $dir; cp `+two+` $dir/topology.yaml; ln -s data $dir/../..data
+		ln -s ..data/topology.yaml `+s.file+`.link && mv `+s.file+`.link `+s.file)
+	// As a ConfigMap is replaced: a symbolic link to a directory changes.
+	replaced("changing a link on the way", `dir=$(dirname $file)/$(date +%s%N); mkdir $dir && cp $from $dir/topology.yaml && ln -s $dir $file.tmp && mv -T $file.tmp $(dirname $file)/..data`)
+	if err := untouched(before, s.flows(bridge), nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// Half a file is never taken in, however long the other half takes, although half
+// a list of ports is a valid shorter list.
+func TestHalfAFileIsNotTakenIn(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	s.aged(bridge)
+	before := s.flows(bridge)
+	half := strings.Index(twoNetworks, "  - {id: vm2")
+	if half < 0 {
+		t.Fatal("no second port")
+	}
+	rest, err := s.WriteFile("rest", twoNetworks[half:]+vm3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := s.WriteFile("first", twoNetworks[:half])
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.sh("", "mkfifo /run/go")
+	writer, err := s.Start("sh", "-ec", "exec 3>"+s.file+"; cat "+first+" >&3; read x </run/go; cat "+rest+" >&3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.signal(syscall.SIGHUP) // not even if it is asked to
+	s.sh("", "touch "+s.file)
+	s.eventually("the file to be half written", func() error {
+		if got := s.sh("", "cat "+s.file); got != twoNetworks[:half] {
+			return errors.New(got)
+		}
+		return nil
+	})
+	// Ten seconds later it says that it waits.
+	s.logged("it has been open for writing for long")
+	if n := s.status().Intent.Ports; n != 2 {
+		t.Errorf("half a file was taken in: %d ports", n)
+	}
+	mustBeUntouched(t, before, s.flows(bridge))
+	pingTTL(t, vm1, vm2.IP(), 63)
+	s.sh("", "echo go >/run/go")
+	if code, err := writer.Wait(within(t)); err != nil || code != 0 {
+		t.Fatal(code, err)
+	}
+	s.takenIn(3)
+}
+
+// What a file declares and what is written through the API are one intent, in
+// which the file cannot be written to and wins what both have.
+func TestFileAndStore(t *testing.T) {
+	t.Parallel()
+	s := ready(t, twoNetworks)
+	vm1, third := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm3", "10.0.2.11"))
+	const body = `{"network": "green", "mac": "02:00:00:00:02:11", "addresses": ["10.0.2.11"]}`
+	s.must(201, "PUT", "/v1/ports/vm3"+applied, body)
+	tap := s.recordIn(netns, blueTap, isIPv4)
+	pingTTL(t, vm1, third.IP(), 63)
+	seen(t, tap, "the tap", 0, "the packets to the port", echo("", third.IP()))
+	if a := s.must(403, "DELETE", "/v1/ports/vm2", ""); !strings.Contains(a.text, "declared in "+s.file) {
+		t.Error(a.text)
+	}
+	s.must(403, "PUT", "/v1/routers/r1", `{}`)
+	if got := s.ofdvr(0, "status"); !strings.Contains(got, "topology "+s.file+": 2 networks, 1 router, 2 ports\nstore /var/lib/ofdvr/intent.db: 0 networks, 0 routers, 1 port\n") {
+		t.Error(got)
+	}
+
+	// A file that does not fit to it changes nothing, and says where.
+	s.write(twoNetworks + `  - {id: vm4, network: green, mac: "02:00:00:00:02:11"}` + "\n")
+	s.logged(`topology.yaml:13:36: ports[2].mac: mac 02:00:00:00:02:11 is already used by port \"vm3\" on network \"green\"`)
+	if n := s.scrape()["ofdvr_topology_file_mistakes"]; n != 1 {
+		t.Errorf("%v mistakes are counted", n)
+	}
+
+	// The file takes over what the API made, without a gap; then it is the file's.
+	s.aged(bridge)
+	flows := s.flows(bridge)
+	s.write(twoNetworks + vm3)
+	s.takenIn(3)
+	s.eventually("the mistake to be over", func() error {
+		if p := s.status().Problems; len(p) > 0 {
+			return errors.New(p[0])
+		}
+		return nil
+	})
+	mustBeUntouched(t, flows, s.flows(bridge))
+	s.must(403, "DELETE", "/v1/ports/vm3", "")
+	s.write(twoNetworks)
+	s.takenIn(2)
+	s.stop()
+	s.serve()
+	s.settle()
+	if n := s.status().Intent.Ports; n != 2 {
+		t.Errorf("%d ports after a restart", n)
+	}
+}
