@@ -27,7 +27,9 @@ type RouterPlan struct {
 	// holds and how its ports are numbered, and all flows are listed.
 	Connected bool
 	Delta     ofproto.Delta
-	Names     map[ofproto.PortNo]string // of the ports in Delta; assumed if not Connected
+	// Names are those of the ports in Delta. The numbers of ports that the bridge
+	// does not have yet are assumed.
+	Names map[ofproto.PortNo]string
 }
 
 // Plan returns what would change if after came after before. touched are the
@@ -50,21 +52,18 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.State, touc
 		if r == nil {
 			continue // its bridge goes, or is not ours any more
 		}
-		ports, connected := facts[id]
-		if !connected {
-			ports = Assume(r, nil)
-		}
+		given, connected := facts[id]
+		ports := Assume(r, given) // those that are still to be made have names too
 		next := after.Index.Recompile(programs[id], r, ports)
 		rp := RouterPlan{Router: id, Bridge: r.BridgeName(), Connected: connected, Names: make(map[ofproto.PortNo]string),
 			Delta: ofproto.Diff(programs[id].Flows, next.Flows)}
-		for name, no := range ports {
-			rp.Names[no] = name
+		for _, facts := range []routing.Facts{ports, given} {
+			for name, no := range facts {
+				rp.Names[no] = name
+			}
 		}
 		if rp.Delta.Len() > 0 {
 			p.Routers = append(p.Routers, rp)
-		}
-		for _, name := range next.Missing {
-			p.Problems = append(p.Problems, fmt.Sprintf("bridge %s does not have port %s yet", rp.Bridge, name))
 		}
 	}
 	if c.lifecycle != nil && (before.Layout != after.Layout || before.Complete != after.Complete) {
