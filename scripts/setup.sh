@@ -27,6 +27,7 @@ tcpdump      tcpdump
 traceroute   traceroute
 iperf3       iperf3
 mn           mininet
+curl         curl
 nsenter      util-linux
 mount        mount
 "

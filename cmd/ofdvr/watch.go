@@ -97,10 +97,11 @@ func watch(cmd *cobra.Command, client *api.Client, query url.Values, output stri
 			say("%v\nwaiting for the daemon", err)
 			waiting = true
 		}
+		pause := time.NewTimer(rewatch)
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(rewatch):
+		case <-pause.C:
 		}
 	}
 }

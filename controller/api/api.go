@@ -69,7 +69,7 @@ func Handler(intent Intent, switches Switches, version string) http.Handler {
 // describeProblems makes a Problem the description of every answer that is none
 // of success.
 func describeProblems(o *huma.OpenAPI) {
-	schema := huma.SchemaFromType(o.Components.Schemas, typeOf(Problem{}))
+	schema := o.Components.Schemas.Schema(typeOf(Problem{}), true, "Problem")
 	for _, item := range o.Paths {
 		for _, op := range []*huma.Operation{item.Get, item.Put, item.Post, item.Patch, item.Delete} {
 			if op == nil {

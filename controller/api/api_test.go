@@ -2,10 +2,12 @@ package api_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -58,5 +60,46 @@ func TestStatusOverSocket(t *testing.T) {
 		ln.(interface{ SetUnlinkOnClose(bool) }).SetUnlinkOnClose(false) // as if it had crashed
 		server.Close()
 		<-done
+	}
+}
+
+// docs/api.md lists every request that there is, and no other.
+func TestDocumented(t *testing.T) {
+	data, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := make(map[string]bool)
+	for _, m := range regexp.MustCompile("`((?:GET|PUT|POST|PATCH|DELETE) /v1/[a-z{}/]*)`").FindAllStringSubmatch(string(data), -1) {
+		listed[m[1]] = true
+	}
+	s := serve(t, nil)
+	var api struct {
+		OpenAPI string
+		Paths   map[string]map[string]struct{ Summary string }
+	}
+	if err := json.Unmarshal([]byte(s.must(200, "GET", "/v1/openapi.json", "").text), &api); err != nil || api.OpenAPI != "3.1.0" {
+		t.Fatal(api.OpenAPI, err)
+	}
+	for path, methods := range api.Paths {
+		for method, op := range methods {
+			request := strings.ToUpper(method) + " " + path
+			if !listed[request] || op.Summary == "" {
+				t.Errorf("%s (%s) is not in docs/api.md", request, op.Summary)
+			}
+			delete(listed, request)
+		}
+	}
+	for request := range listed {
+		t.Errorf("docs/api.md has %s, which does not exist", request)
+	}
+	all := s.must(200, "GET", "/v1/openapi.yaml", "").text
+	for _, word := range []string{"Problem", "Snapshot", "arp_responder", "text/event-stream"} {
+		if !strings.Contains(all, word) {
+			t.Errorf("the description lacks %s", word)
+		}
+	}
+	if strings.Contains(all, "http://") || strings.Contains(all, "ErrorModel") {
+		t.Error("the description refers to what is elsewhere")
 	}
 }

@@ -134,7 +134,7 @@ func withBody[I, O any](a huma.API, op huma.Operation, d any, handler func(conte
 	body := &huma.RequestBody{Required: true, Content: make(map[string]*huma.MediaType)}
 	op.RequestBody, op.BodyReadTimeout, op.SkipValidateBody = body, bodyTimeout, true
 	huma.Register(a, op, handler)
-	body.Content["application/json"].Schema = huma.SchemaFromType(a.OpenAPI().Components.Schemas, typeOf(d))
+	body.Content["application/json"].Schema = a.OpenAPI().Components.Schemas.Schema(typeOf(d), true, "Body")
 }
 
 // dryRunOnly refuses requests that are no dry run.
