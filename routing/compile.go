@@ -32,7 +32,8 @@ const (
 )
 
 // Priorities in tableClassify. Those in tableRoute are the prefix length,
-// doubled to leave room for the exceptions of a prefix.
+// doubled to leave room for the exceptions of a prefix; no two are of one
+// prefix, as an extra route is none to a connected subnet.
 const (
 	prioAnswer   = 400 // requests that are answered in the switch
 	prioTTL      = 300 // packets that the router may not forward any further
@@ -94,6 +95,9 @@ func (s source) compile() Program {
 			c.deliver(l, &p)
 		}
 		c.unknown(l)
+	}
+	for i := range c.router.Routes {
+		c.extra(&c.router.Routes[i], c.hop(&c.router.Routes[i]))
 	}
 	c.drops()
 	return Program{
@@ -200,13 +204,7 @@ func (c *compiler) deliver(l *leg, p *Port) {
 			continue
 		}
 		c.emit(Object{KindPort, p.ID, l.ID}, RoleDeliver, tableDeliver, prioDeliver,
-			ofproto.MatchOf(ofproto.IPv4(), ofproto.IPv4Dst(netip.PrefixFrom(a, 32))),
-			ofproto.ApplyActions(
-				ofproto.SetField{Field: ofproto.EthSrc(l.MAC)},
-				ofproto.SetField{Field: ofproto.EthDst(p.MAC)},
-				ofproto.DecTTL{},
-				ofproto.Output{Port: l.patch},
-			))
+			ofproto.MatchOf(ofproto.IPv4(), ofproto.IPv4Dst(netip.PrefixFrom(a, 32))), l.forward(p.MAC))
 	}
 }
 

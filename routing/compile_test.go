@@ -146,7 +146,8 @@ func checkProgram(t *rapid.T, r *routing.Router, prog routing.Program) {
 		before = append(before, f)
 	}
 	// One flow a destination; besides, a few for each interface, for each
-	// prefix, and for each interface that must not reach a prefix directly.
+	// prefix and each route, and for each interface that must not reach it
+	// directly.
 	interfaces, prefixes, others := len(r.Interfaces), 0, 0
 	for _, i := range r.Interfaces {
 		prefixes += len(i.Addresses)
@@ -156,7 +157,7 @@ func checkProgram(t *rapid.T, r *routing.Router, prog routing.Program) {
 			others++
 		}
 	}
-	if most := 3 + 7*interfaces + prefixes*(2+interfaces); others > most {
+	if most := 3 + 7*interfaces + (prefixes+len(r.Routes))*(2+interfaces); others > most {
 		t.Errorf("%d flows besides those for destinations, want at most %d:\n%s", others, most, prog.Flows)
 	}
 }
@@ -209,6 +210,7 @@ func drawModel(t *rapid.T) (*routing.Model, routing.Facts) {
 				known(i.TapName())
 			}
 		}
+		drawRoutes(t, &router)
 		m.Routers = append(m.Routers, router)
 	}
 	for n := range m.Networks {
@@ -228,4 +230,26 @@ func drawModel(t *rapid.T) (*routing.Model, routing.Facts) {
 // subnet returns address host in subnet s of network n; lengths differ.
 func subnet(n, s, host int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n), byte(64 * s), byte(host)}), 24-s-n%2)
+}
+
+// drawRoutes gives r extra routes: to elsewhere, and to parts of connected
+// subnets, by way of addresses that ports may have.
+func drawRoutes(t *rapid.T, r *routing.Router) {
+	if len(r.Interfaces) == 0 {
+		return
+	}
+	seen := make(map[netip.Prefix]bool)
+	for range rapid.IntRange(0, 4).Draw(t, "routes") {
+		a := rapid.SampledFrom(rapid.SampledFrom(r.Interfaces).Draw(t, "interface").Addresses).Draw(t, "by way of").Addr().As4()
+		a[3] = byte(rapid.IntRange(10, 15).Draw(t, "host"))
+		inside := rapid.SampledFrom(rapid.SampledFrom(r.Interfaces).Draw(t, "interface").Addresses).Draw(t, "inside")
+		to := rapid.SampledFrom([]netip.Prefix{
+			netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("10.200.0.0/16"), netip.MustParsePrefix("10.200.7.0/24"),
+			netip.PrefixFrom(inside.Addr(), 28).Masked(), netip.PrefixFrom(inside.Addr(), 31).Masked(), netip.PrefixFrom(netip.AddrFrom4(a), 32),
+		}).Draw(t, "to")
+		if !seen[to] {
+			seen[to] = true
+			r.Routes = append(r.Routes, routing.Route{Destination: to, NextHop: netip.AddrFrom4(a)})
+		}
+	}
 }

@@ -22,8 +22,10 @@ type Object struct {
 	Kind Kind
 	ID   string
 	// Interface is the ID of the router interface that the flow belongs to:
-	// the interface itself or, for a port, the one by which the router reaches
-	// it. "" for a router.
+	// the interface itself; for a port, and for the packets that a route sends to
+	// its next hop, the one by which the router reaches it; for those of a route
+	// that only the kernel can send on, the one that they came in by. "" for a
+	// router.
 	Interface string
 }
 
@@ -38,6 +40,7 @@ const (
 	KindInterface
 	KindPort
 	KindNetwork // has no flows of its own
+	KindRoute   // its ID is its destination
 )
 
 func (k Kind) String() string {
@@ -50,6 +53,8 @@ func (k Kind) String() string {
 		return "port"
 	case KindNetwork:
 		return "network"
+	case KindRoute:
+		return "route"
 	}
 	return fmt.Sprintf("kind %d", uint8(k))
 }
@@ -70,6 +75,7 @@ const (
 	RoleDeliver    Role = 9  // sends packets to an address of the port
 	RoleUnknown    Role = 10 // hands packets for an address that no port has to the kernel
 	RoleDrop       Role = 11
+	RoleExtra      Role = 12 // sends packets by an extra route to its next hop
 )
 
 // Does says in words what a flow does that has role r and serves o.
@@ -88,6 +94,9 @@ func (r Role) Does(o Object) string {
 	case RoleRoute:
 		return "finds the subnets of " + who
 	case RoleException:
+		if o.Kind == KindRoute {
+			return "hands packets from interface " + o.Interface + " by " + who + " to the kernel, which alone can send them on"
+		}
 		return "hands packets from " + who + " for a subnet that only the kernel can serve to it"
 	case RoleNoRoute:
 		return "hands packets from " + who + " for no connected subnet to the kernel"
@@ -97,6 +106,8 @@ func (r Role) Does(o Object) string {
 		return "hands packets from " + who + " for an address that no port has to the kernel"
 	case RoleDrop:
 		return "drops the rest"
+	case RoleExtra:
+		return "sends packets by " + who + " to its next hop behind interface " + o.Interface
 	}
 	return fmt.Sprintf("role %d of %v", uint8(r), o)
 }

@@ -32,6 +32,15 @@ type Router struct {
 	ARPResponder bool // answer ARP requests for the router's addresses in the switch
 	Bridge       Bridge
 	Interfaces   []Interface
+	Routes       []Route
+}
+
+// A Route is an extra route: packets for a destination that is on no network of
+// the router, or on a part of one, go by way of a next hop that is. The longest
+// prefix wins, over the connected subnets too, as in the kernel.
+type Route struct {
+	Destination netip.Prefix // without host bits
+	NextHop     netip.Addr   // in a subnet of one of the router's interfaces
 }
 
 // Fallback says who handles the packets that the flows do not.

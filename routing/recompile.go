@@ -17,7 +17,14 @@ func (x *Index) Recompile(prev Program, r *Router, facts Facts) Program {
 	if !s.differsInPorts(prev.source) {
 		return s.compile()
 	}
-	var gone, come compiler
+	gone, come := compiler{source: prev.source}, compiler{source: s}
+	for i := range s.router.Routes {
+		route := &s.router.Routes[i]
+		if was, is := prev.source.hop(route), s.hop(route); was != is {
+			gone.extra(route, was)
+			come.extra(route, is)
+		}
+	}
 	for i := range s.legs {
 		l := &s.legs[i]
 		for p, q := range sorted.Diff(prev.source.legs[i].network.ports, l.network.ports) {

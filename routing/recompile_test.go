@@ -194,7 +194,7 @@ func cloneModel(m *routing.Model) *routing.Model {
 	out := &routing.Model{Networks: slices.Clone(m.Networks), Routers: slices.Clone(m.Routers), Ports: slices.Clone(m.Ports)}
 	for i := range out.Routers {
 		r := &out.Routers[i]
-		r.Interfaces = slices.Clone(r.Interfaces)
+		r.Interfaces, r.Routes = slices.Clone(r.Interfaces), slices.Clone(r.Routes)
 		for j := range r.Interfaces {
 			r.Interfaces[j].Addresses = slices.Clone(r.Interfaces[j].Addresses)
 		}

@@ -216,6 +216,7 @@ func (v *validator) checkRouters(routers []Router) {
 			v.checkPrefixes(p, who, f, overlaps[j])
 			v.checkInterfaceNames(p, r, f)
 		}
+		v.checkRoutes(p, r)
 	}
 }
 

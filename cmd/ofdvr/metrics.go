@@ -45,8 +45,8 @@ func metricsState(c *controller.Controller) func(context.Context) (metrics.State
 			m := metrics.Interface{
 				Router:        i.Router,
 				ID:            i.Interface,
-				RoutedPackets: i.ByRole[routing.RoleDeliver].Packets,
-				RoutedBytes:   i.ByRole[routing.RoleDeliver].Bytes,
+				RoutedPackets: i.ByRole[routing.RoleDeliver].Packets + i.ByRole[routing.RoleExtra].Packets,
+				RoutedBytes:   i.ByRole[routing.RoleDeliver].Bytes + i.ByRole[routing.RoleExtra].Bytes,
 				ARPReplies:    i.ByRole[routing.RoleARP].Packets,
 				TTLExpired:    i.ByRole[routing.RoleTTL].Packets,
 				Fallback:      make(map[string]uint64, len(fallbackReasons)),

@@ -30,6 +30,13 @@ type Router struct {
 	ARPResponder *bool       `json:"arp_responder,omitempty" default:"true" doc:"Flows answer ARP. If false the kernel does, through the tap"`
 	Bridge       *Bridge     `json:"bridge,omitempty" doc:"The bridge that holds the flows. Absent: one that ofdvr makes"`
 	Interfaces   []Interface `json:"interfaces,omitempty" doc:"The router's legs on networks"`
+	Routes       []Route     `json:"routes,omitempty" doc:"Extra routes. The longest prefix wins, over the connected subnets too"`
+}
+
+// A Route is the document of a [routing.Route].
+type Route struct {
+	Destination string `json:"destination" example:"10.9.0.0/16" doc:"A prefix; 0.0.0.0/0 is the default route"`
+	NextHop     string `json:"nexthop" example:"10.0.1.10" doc:"An address in a subnet of one of the router's interfaces. If a port has it, the switch routes there; otherwise the namespace does"`
 }
 
 // A Bridge is the document of a [routing.Bridge].
@@ -101,6 +108,7 @@ func RouterOf(r routing.Router) Router {
 		Fallback:     unless(fallbacks.word(r.Fallback), fallbacks.word(initial.Fallback)),
 		ARPResponder: unlessDefault(r.ARPResponder, initial.ARPResponder),
 		Interfaces:   convert(r.Interfaces, interfaceOf),
+		Routes:       convert(r.Routes, routeOf),
 	}
 	if r.Bridge != initial.Bridge {
 		d.Bridge = &Bridge{
@@ -113,6 +121,10 @@ func RouterOf(r routing.Router) Router {
 		}
 	}
 	return d
+}
+
+func routeOf(r routing.Route) Route {
+	return Route{Destination: r.Destination.String(), NextHop: r.NextHop.String()}
 }
 
 func interfaceOf(i routing.Interface) Interface {

@@ -78,6 +78,10 @@ func drawNasty(t *rapid.T) *routing.Model {
 				f.PatchPort, f.TapPort = name(), name()
 			}
 			r.Interfaces = append(r.Interfaces, f)
+			if rapid.Bool().Draw(t, "route") {
+				r.Routes = append(r.Routes, routing.Route{Destination: netip.PrefixFrom(netip.AddrFrom4([4]byte{11, byte(j)}), 16),
+					NextHop: netip.AddrFrom4([4]byte{10, byte(i), byte(j), 9})})
+			}
 		}
 		m.Routers = append(m.Routers, r)
 	}

@@ -47,6 +47,7 @@ var routerKeys = &mapping[routing.Router]{
 		{"arp_responder", optional, of(func(r *routing.Router) *bool { return &r.ARPResponder }, boolean{})},
 		{"bridge", optional, of(func(r *routing.Router) *routing.Bridge { return &r.Bridge }, bridgeKeys)},
 		{"interfaces", optional, of(func(r *routing.Router) *[]routing.Interface { return &r.Interfaces }, list[routing.Interface]{interfaceKeys})},
+		{"routes", optional, of(func(r *routing.Router) *[]routing.Route { return &r.Routes }, list[routing.Route]{routeKeys})},
 	},
 }
 
@@ -67,6 +68,11 @@ var interfaceKeys = &mapping[routing.Interface]{fields: []field[routing.Interfac
 	{"addresses", required, of(func(i *routing.Interface) *[]netip.Prefix { return &i.Addresses }, list[netip.Prefix]{prefix})},
 	{"patch_port", optional, of(func(i *routing.Interface) *string { return &i.PatchPort }, name{})},
 	{"tap_port", optional, of(func(i *routing.Interface) *string { return &i.TapPort }, name{})},
+}}
+
+var routeKeys = &mapping[routing.Route]{fields: []field[routing.Route]{
+	{"destination", required, of(func(r *routing.Route) *netip.Prefix { return &r.Destination }, destination)},
+	{"nexthop", required, of(func(r *routing.Route) *netip.Addr { return &r.NextHop }, address)},
 }}
 
 var portKeys = &mapping[routing.Port]{fields: []field[routing.Port]{

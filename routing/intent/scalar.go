@@ -175,6 +175,8 @@ var (
 	dpid    = parsed[ofproto.DPID]{parse: ofproto.ParseDPID, format: appendDPID}
 	address = parsed[netip.Addr]{parse: parseAddr, format: appendAddr}
 	prefix  = parsed[netip.Prefix]{parse: parsePrefix, format: appendPrefix}
+
+	destination = parsed[netip.Prefix]{parse: parseDestination, format: appendPrefix}
 )
 
 func (c parsed[V]) read(w *walker, t tree, v *V) {
@@ -235,6 +237,14 @@ func parsePrefix(s string) (netip.Prefix, error) {
 		return v, fmt.Errorf("%q has no prefix length: want the router's address with its subnet's, like %s", s, example)
 	}
 	return v, fmt.Errorf("%q is not an address with a prefix length: want one like 10.0.1.1/24 or 2001:db8::1/64", s)
+}
+
+func parseDestination(s string) (netip.Prefix, error) {
+	v, err := netip.ParsePrefix(s)
+	if err != nil {
+		return v, fmt.Errorf("%q is not a prefix: want one like 10.9.0.0/16 or 2001:db8:9::/48, or 0.0.0.0/0 for the default route", s)
+	}
+	return v, nil
 }
 
 func parseAddr(s string) (netip.Addr, error) {
