@@ -305,6 +305,11 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 			Interface: f.ID, Name: f.TapName(), MAC: f.MAC, MTU: p.mtu(f.Network), Addresses: f.Addresses,
 		})
 	}
+	for _, route := range r.Routes {
+		if f := r.Leg(route.NextHop); f != nil {
+			d.Routes = append(d.Routes, namespace.Route{Destination: route.Destination, NextHop: route.NextHop, Tap: f.TapName()})
+		}
+	}
 	res, err := namespace.Ensure(ctx, d)
 	for _, what := range res.Changed {
 		p.log.Debug("changed a part of a namespace", zap.String("router", r.ID), zap.String("change", what))

@@ -147,6 +147,9 @@ func (d *description) router(r *routing.Router) error {
 		f := &r.Interfaces[i]
 		d.line("Interface", "%s on network %s", interfaceText(f), f.Network)
 	}
+	for _, route := range r.Routes {
+		d.line("Route", "%v via %v", route.Destination, route.NextHop)
+	}
 	s, err := d.client.Status(d.cmd.Context())
 	if err != nil {
 		return err

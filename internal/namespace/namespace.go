@@ -24,6 +24,7 @@ type Desired struct {
 	Name   string // such as qrouter-r1
 	Router string // the router's ID
 	Taps   []Tap
+	Routes []Route
 }
 
 // A Tap is the kernel's end of a router interface.
@@ -67,7 +68,8 @@ var settings = [...]struct{ file, value string }{
 // Ensure makes the namespace and the taps in it as d says. A namespace that
 // does not exist is created. A tap is taken from the caller's namespace, also
 // if there is one of ours in the router's already: that is what is left after
-// ovs-vswitchd has made it anew.
+// ovs-vswitchd has made it anew. Of the routes, only those with our mark are
+// added and removed.
 //
 // A tap that cannot be put right does not keep Ensure from the others. The
 // error joins those of all; that taps are missing is no error.
@@ -129,6 +131,7 @@ func (e *ensurer) ensure(ctx context.Context) error {
 				errs = append(errs, err)
 			}
 		}
+		errs = append(errs, e.routes())
 		return errors.Join(errs...)
 	})
 }

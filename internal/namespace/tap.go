@@ -163,7 +163,7 @@ func (e *ensurer) addresses(t *Tap, l netlink.Link) error {
 		if _, ok := have[p]; ok {
 			continue
 		}
-		a := &netlink.Addr{IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}}
+		a := &netlink.Addr{IPNet: ipNet(p)}
 		if p.Addr().Is6() { // the router's address is not to be had by others, and is needed now
 			a.Flags = unix.IFA_F_NODAD
 		}

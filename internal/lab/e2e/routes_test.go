@@ -1,0 +1,60 @@
+package e2e
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// An extra route by way of a port is routed in the switch; without the port, or
+// for a part of a connected subnet, the longest prefix counts, and the kernel
+// does the same.
+func TestExtraRoutes(t *testing.T) {
+	t.Parallel()
+	s, vm1, _ := written(t)
+	// vm2 is the way to 10.9.0.5, and to 10.0.1.200, which is a part of blue.
+	s.sh("vm2", "ip addr add 10.9.0.5/32 dev lo; ip addr add 10.0.1.200/32 dev lo")
+	const router = `{"interfaces": [
+		{"id": "r1-blue", "network": "blue", "mac": "02:00:00:00:01:01", "addresses": ["10.0.1.1/24"]},
+		{"id": "r1-green", "network": "green", "mac": "02:00:00:00:02:01", "addresses": ["10.0.2.1/24"]}],
+		"routes": [{"destination": "10.9.0.0/16", "nexthop": "10.0.2.10"}, {"destination": "10.0.1.192/26", "nexthop": "10.0.2.10"}]}`
+	s.aged(bridge)
+	flows := s.flows(bridge)
+	s.must(200, "PUT", "/v1/routers/r1"+applied, router)
+	s.settle()
+	if err := untouched(flows, s.flows(bridge), nil); err != nil {
+		t.Error(err)
+	}
+	tap := s.recordIn(netns, blueTap, isIPv4)
+	pingTTL(t, vm1, "10.9.0.5", 63)
+	seen(t, tap, "the tap", 0, "the packets by the route", echo("", "10.9.0.5"))
+	s.sh("vm1", "ip route add 10.0.1.200/32 via 10.0.1.1") // it would look for it on its own network
+	pingTTL(t, vm1, "10.0.1.200", 63)
+	seen(t, tap, "the tap", 0, "the packets to the part of blue", echo("", "10.0.1.200"))
+	if got := s.sh(netns, "ip route show proto 253"); got != "10.0.1.192/26 via 10.0.2.10 dev qr-r1-green \n10.9.0.0/16 via 10.0.2.10 dev qr-r1-green \n" {
+		t.Errorf("the namespace has the routes %q", got)
+	}
+	mustHave(t, s.ofdvr(0, "flows", "r1"), "sends packets by route 10.9.0.0/16 to its next hop behind interface r1-green")
+
+	// Without the port nobody but the kernel can find the next hop.
+	s.must(200, "DELETE", "/v1/ports/vm2"+applied, "")
+	pingTTL(t, vm1, "10.9.0.5", 63)
+	await(t, tap, "the packet by the route", echo(vm1.IP(), "10.9.0.5"))
+	s.sh(netns, "ip route del 10.9.0.0/16")
+	s.eventually("the route to come back", func() error {
+		if got := s.sh(netns, "ip route show proto 253"); !strings.Contains(got, "10.9.0.0/16") {
+			return errors.New(got)
+		}
+		return nil
+	})
+	s.must(201, "PUT", "/v1/ports/vm2"+applied, `{"network": "green", "mac": "02:00:00:00:02:10", "addresses": ["10.0.2.10"]}`)
+	tap = s.recordIn(netns, blueTap, isIPv4)
+	pingTTL(t, vm1, "10.9.0.5", 63)
+	seen(t, tap, "the tap", 0, "the packets by the route", echo("", "10.9.0.5"))
+
+	s.must(200, "PUT", "/v1/topology"+applied, bluegreen)
+	s.settle()
+	if got := s.sh(netns, "ip route show proto 253"); got != "" {
+		t.Errorf("routes are left: %q", got)
+	}
+}
