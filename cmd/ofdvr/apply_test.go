@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// What the daemon finds wrong is told at its place in the file that has it,
+// whichever of several that is.
+func TestMistakesAreLocated(t *testing.T) {
+	inDir(t, map[string]string{
+		"a.yaml": "networks:\n  - {id: blue}\nports:\n  - {id: p, network: blue, mac: \"02:00:00:00:00:01\"}\n",
+		"b.json": `{"ports": [{"id": "q", "network": "red", "mac": "02:00:00:00:00:02", "addresses": ["10.0.0.1", "10.0.0.2"]}]}`,
+	})
+	in, err := readFiles([]string{"a.yaml", "b.json"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var batch struct {
+		Put struct{ Networks, Ports []struct{ ID string } }
+	}
+	if err := json.Unmarshal(in.body(false), &batch); err != nil || len(batch.Put.Networks) != 1 || len(batch.Put.Ports) != 2 || batch.Put.Ports[1].ID != "q" {
+		t.Errorf("body %s, %v", in.body(false), err)
+	}
+	if got := string(in.deletion()); got != `{"delete":{"networks":["blue"],"ports":["p","q"]}}` {
+		t.Errorf("deletion %s", got)
+	}
+	got := in.located(&api.Problem{Detail: "x", Errors: []api.Mistake{
+		{Pointer: "/put/ports/1/addresses/1", Detail: "one"}, {Pointer: "/put/ports/0/mac", Detail: "two"},
+		{Pointer: "/delete/networks/0", Detail: "three"}, {Pointer: "/put/networks/0", Detail: "four"},
+	}})
+	want := "/delete/networks/0: three\na.yaml:2:5: networks[0]: four\na.yaml:4:33: ports[0].mac: two\nb.json:1:96: ports[0].addresses[1]: one"
+	if got.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", got, want)
+	}
+	other := errors.New("other")
+	if in.located(other) != other || in.locate("/put/ports/1/network") != "b.json:1:35: ports[0].network" {
+		t.Errorf("%v, %s", in.located(other), in.locate("/put/ports/1/network"))
+	}
+}
+
+// A directory has its topology files, by name; what cannot be read is said.
+func TestReadFiles(t *testing.T) {
+	inDir(t, map[string]string{"n1.yaml": "networks: [{id: one}]\n"})
+	for name, text := range map[string]string{"b.yml": "networks: [{id: b}]", "a.json": `{"networks": [{"id": "a"}]}`, ".hidden.yaml": "!", "README": "!"} {
+		if err := os.MkdirAll("dir", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join("dir", name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in, err := readFiles([]string{"n1.yaml", "dir", "-"}, strings.NewReader("networks: [{id: stdin}]"))
+	if err != nil || strings.Join(idsOf(&in.model), " ") != "one a b stdin" {
+		t.Errorf("%v, %v", idsOf(&in.model), err)
+	}
+	if err := os.Mkdir("empty", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, says := range map[string]string{"none.yaml": "no such file", "empty": "there is no *.yaml, *.yml or *.json in directory empty"} {
+		if _, err := readFiles([]string{name}, nil); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := readFiles([]string{"-"}, strings.NewReader("networks: [{vlan: x}]")); err == nil || !strings.Contains(err.Error(), "standard input:1:12: networks[0]: missing key \"id\"") {
+		t.Error(err)
+	}
+}
+
+// A plan is shown like a diff, in colours only where they are wanted.
+func TestPrintPlan(t *testing.T) {
+	p := &api.Written{
+		Objects: []api.Outcome{{Kind: "port", ID: "a", Op: ledger.Created}, {Kind: "port", ID: "b", Op: ledger.Updated}, {Kind: "port", ID: "c", Op: ledger.Deleted}, {Kind: "port", ID: "d", Op: ledger.Unchanged}},
+		Plan: &api.PlanDocument{
+			Routers: []api.RouterPlan{{Router: "r1", Bridge: "rb-r1", Connected: true, Add: []string{"table=2"}, Modify: []string{"table=1"}, Delete: []string{"table=0"}}},
+			OVSDB:   []api.RowChange{{Op: "insert", Table: "Port", Row: "pr-x", Columns: map[string]any{"tag": 7, "name": "pr-x"}}, {Op: "remove", Table: "Bridge", Row: "rb-y"}},
+		},
+		Warnings: []api.Mistake{{Detail: "careful"}},
+	}
+	before, after := new(routing.Model), new(routing.Model)
+	before.Ports = []routing.Port{{ID: "b", Network: "n"}}
+	after.Ports = []routing.Port{{ID: "b", Network: "m"}}
+	const want = `+ port a
+~ port b
+-     network: "n"
++     network: "m"
+- port c
+@@ flows of bridge rb-r1, router r1 @@
+- table=0
+~ table=1
++ table=2
+@@ rows of Open vSwitch's database @@
++ Port pr-x name="pr-x" tag=7
+- Bridge rb-y
+! careful
+4 objects: 1 to create, 1 to update, 1 to delete, 1 unchanged; 3 flows and 2 rows to change
+`
+	var plain, coloured bytes.Buffer
+	printPlan(&plain, p, differences(before, after), false)
+	if plain.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", &plain, want)
+	}
+	printPlan(&coloured, p, nil, true)
+	if got := coloured.String(); !strings.HasPrefix(got, "\x1b[32m+ port a\x1b[0m\n\x1b[33m~ port b\x1b[0m\n\x1b[31m- port c\x1b[0m\n@@") {
+		t.Errorf("got %q", got)
+	}
+	if !changes(p) || changes(&api.Written{Objects: p.Objects[3:], Plan: &api.PlanDocument{}}) {
+		t.Error("what counts as a change is wrong")
+	}
+	if colours(&plain) {
+		t.Error("a buffer shows colours")
+	}
+}
+
+// Only what changed is listed, however much there is.
+func TestPrintOutcomes(t *testing.T) {
+	objects := []api.Outcome{{Kind: "port", ID: "a", Op: ledger.Created}}
+	for i := range 1000 {
+		objects = append(objects, api.Outcome{Kind: "port", ID: fmt.Sprint(i), Op: ledger.Unchanged})
+	}
+	var out bytes.Buffer
+	printOutcomes(&out, objects)
+	if out.String() != "port/a created\n1000 objects unchanged\n" {
+		t.Errorf("got %q", &out)
+	}
+}
+
+// The manual has a page for each command, the same whenever it is made.
+func TestManual(t *testing.T) {
+	inDir(t, nil)
+	for _, dir := range []string{"one", "two"} {
+		var out strings.Builder
+		if status := run(t.Context(), []string{"man", dir}, &out, &out); status != 0 {
+			t.Fatal(out.String())
+		}
+	}
+	pages, err := filepath.Glob("one/*.1")
+	if err != nil || len(pages) < 20 {
+		t.Fatalf("%d pages, %v", len(pages), err)
+	}
+	for _, page := range pages {
+		a, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := os.ReadFile(filepath.Join("two", filepath.Base(page)))
+		if err != nil || !bytes.Equal(a, b) {
+			t.Errorf("%s differs, %v", page, err)
+		}
+	}
+}
+
+// Every command that people see explains itself with an example.
+func TestHelp(t *testing.T) {
+	root := newRoot()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "help" || cmd.Name() == "completion" || cmd.HasSubCommands() {
+			continue
+		}
+		if cmd.Long == "" || cmd.Example == "" && cmd.Name() != "version" {
+			t.Errorf("%s has no long text or no example", cmd.Name())
+		}
+		for line := range strings.Lines(cmd.Long) {
+			if len([]rune(line)) > 86 {
+				t.Errorf("%s: a line of its text is too long: %s", cmd.Name(), line)
+			}
+		}
+	}
+}
