@@ -114,7 +114,7 @@ func (c *Controller) status(w *world) Status {
 const notComplete = "the store is new, but ofdvr has made something here before: it is left as it is, and so are flows, " +
 	"until the intent is said to be complete: ofdvr complete"
 
-func sourceStatus(s *ledger.Source) *SourceStatus {
+func sourceStatus(s *ledger.SourceState) *SourceStatus {
 	if s == nil {
 		return nil
 	}

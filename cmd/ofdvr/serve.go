@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"os/user"
 	"path/filepath"
 	"runtime/debug"
 	"syscall"
@@ -34,6 +35,7 @@ const (
 	defaultBridge   = "br-int"
 	defaultRunDir   = "/run/ofdvr"
 	defaultStateDir = "/var/lib/ofdvr"
+	defaultGroup    = "ofdvr"
 )
 
 // serveOptions are the flags of ofdvr serve, which are also the keys of its
@@ -75,6 +77,9 @@ is read again, as it is at SIGHUP; a file with mistakes changes nothing.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := user.LookupGroup(o.access.Group); err != nil && o.access.Group == defaultGroup {
+				o.access.Group = "" // nobody has made it
+			}
 			log, err := newLogger(o.logLevel, o.logFormat)
 			if err != nil {
 				return err
@@ -94,7 +99,7 @@ is read again, as it is at SIGHUP; a file with mistakes changes nothing.`,
 	f.StringVar(&o.bridge, "integration-bridge", defaultBridge, "`bridge` that machines are plugged into")
 	f.StringVar(&o.metrics, "metrics", defaultMetrics, "where Prometheus scrapes, `ADDRESS:PORT`; \"\" for nowhere")
 	f.StringSliceVar(&o.api, "api", []string{defaultAPI}, "where the API is: `ENDPOINT,...` of unix:PATH, for its owner and group, or ssl:ADDRESS:PORT")
-	f.StringVar(&o.access.Group, "api-group", "", "`group` that may use the API's Unix sockets; \"\" is the daemon's own")
+	f.StringVar(&o.access.Group, "api-group", defaultGroup, "`group` that may use the API's Unix sockets; if there is no group "+defaultGroup+", or for \"\", it is the daemon's own")
 	f.StringVar(&o.access.TLS.PrivateKey, "api-private-key", "", "PEM `FILE` for ssl: endpoints of the API")
 	f.StringVar(&o.access.TLS.Certificate, "api-certificate", "", "PEM `FILE` for ssl: endpoints of the API")
 	f.StringVar(&o.access.TLS.CACert, "api-ca-cert", "", "PEM `FILE` that signs the certificates of clients, which are let in by ssl: endpoints of the API")
@@ -173,7 +178,7 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 	}
 	g.Go(func() error { return c.Run(ctx, intent.State()) })
 	g.Go(func() error { return intent.Run(ctx, c.Load) })
-	g.Go(func() error { return intent.follow(ctx, hangup) })
+	g.Go(func() error { return intent.reloadOn(ctx, hangup) })
 	g.Go(func() error {
 		select {
 		case <-parent.Done():

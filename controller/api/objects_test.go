@@ -10,7 +10,6 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/api"
-	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
@@ -218,7 +217,7 @@ func TestWait(t *testing.T) {
 // What a file declares can only be read, and that is said.
 func TestDeclared(t *testing.T) {
 	m := routing.Model{Networks: []routing.Network{{ID: "blue", VLAN: 1, MTU: 1500}}}
-	s := serve(t, &ledger.File{Name: "/etc/topology.yaml", Model: &m})
+	s := serve(t, &m)
 	for _, r := range []reply{
 		s.must(403, "PUT", "/v1/networks/blue", `{"vlan":3}`),
 		s.must(403, "DELETE", "/v1/networks/blue", ""),

@@ -19,6 +19,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/store"
+	"github.com/ofdvr/ofdvr/routing"
 )
 
 // A disk is a store as the ledger sees it.
@@ -26,10 +27,20 @@ type disk struct{ *store.Store }
 
 func (d disk) Name() string { return d.Path() }
 
-func (d disk) Load() (ledger.Contents, error) {
+func (d disk) Load(context.Context, func(*routing.Model) error) (ledger.Contents, error) {
 	c, err := d.Store.Load(nil)
-	return ledger.Contents(c), err
+	return ledger.Contents{Revision: c.Revision, Complete: c.Complete, Model: c.Model}, err
 }
+
+func (d disk) Follow(ctx context.Context, _ func(*routing.Model) error, _ func(ledger.Contents, error) error) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// A file is a source that does not change.
+type file struct{ disk }
+
+func (file) Name() string { return "/etc/topology.yaml" }
 
 // A fabric has switches that do nothing, and confirm a write when they are told
 // to.
@@ -73,20 +84,25 @@ type server struct {
 }
 
 // serve starts a server that ends with the test.
-func serve(t testing.TB, file *ledger.File) *server {
+func serve(t testing.TB, declared *routing.Model) *server {
 	t.Helper()
-	return serveWith(t, file, 0)
+	return serveWith(t, declared, 0)
 }
 
 // serveWith is serve with a history of so many events.
-func serveWith(t testing.TB, file *ledger.File, history int) *server {
+func serveWith(t testing.TB, declared *routing.Model, history int) *server {
 	t.Helper()
 	st, err := store.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { st.Close() })
-	l, err := ledger.Open(ledger.Config{Store: disk{st}, Complete: true, History: history, Log: zap.NewNop()}, file)
+	cfg := ledger.Config{Store: disk{st}, Complete: true, History: history, Log: zap.NewNop()}
+	var first *ledger.Contents
+	if declared != nil {
+		cfg.File, first = file{}, &ledger.Contents{Complete: true, Model: declared}
+	}
+	l, err := ledger.Open(t.Context(), cfg, first)
 	if err != nil {
 		t.Fatal(err)
 	}

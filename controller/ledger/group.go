@@ -69,13 +69,12 @@ func (g *group) apply(c routing.Change) ([]Event, map[string]bool) {
 	return events, touched
 }
 
-// declare makes file what the file declares, instead of old, nil if there was
-// none.
-func (g *group) declare(file, old *File) error {
+// declare makes file what the file called name declares.
+func (g *group) declare(name string, file *Contents) error {
 	s := g.state
 	now := declares(file.Model)
 	c := routing.Change{Put: *file.Model, Delete: s.declared.without(now)}
-	if err := s.Index.Check(c); err != nil {
+	if err := s.checkFile(file.Model); err != nil {
 		return err
 	}
 	// What the store has and the file declares goes from the store.
@@ -89,8 +88,7 @@ func (g *group) declare(file, old *File) error {
 		g.apply(d)
 	}
 	g.state.declared = now
-	g.state.File = &Source{Name: file.Name, Loaded: file.Loaded, Networks: len(file.Model.Networks), Routers: len(file.Model.Routers),
-		Ports: len(file.Model.Ports), Warnings: file.Warnings}
+	g.state.File = sourceState(name, file, nil)
 	if taken.Len() > 0 {
 		g.changes = append(g.changes, routing.Change{Delete: taken})
 		if g.state.Store != nil {

@@ -7,37 +7,18 @@ import (
 	"maps"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A Store makes what was written durable. Its methods are called by one
-// goroutine at a time.
-type Store interface {
-	// Load returns everything that is on disk.
-	Load() (Contents, error)
-	// Commit makes changes, one after the other and all of them or none, and a
-	// new revision durable. When it returns nil they are on disk. After an error
-	// the ledger loads again, because it does not know what is there.
-	Commit(revision uint64, complete bool, changes ...routing.Change) error
-	// ReadOnly returns why nothing can be written, nil if it can.
-	ReadOnly() error
-	// Name is for messages, such as the name of a file.
-	Name() string
-}
-
-// Contents are what a [Store] holds.
-type Contents struct {
-	Revision uint64
-	Complete bool           // see [State]
-	Model    *routing.Model // valid
-}
-
 // Config is what a [Ledger] is told at its start.
 type Config struct {
+	// File is what people declare elsewhere, and what can be changed only there;
+	// nil means that there is none.
+	File Source
 	// Store is where writes go; nil means that nothing can be written, at least
 	// until [Ledger.Adopt].
 	Store Store
@@ -78,29 +59,28 @@ type Ledger struct {
 	state   atomic.Pointer[State]
 	history *history      // of the same revisions, but for a moment
 	writes  chan *write   // some, so that they are made durable together
-	files   chan *version // none: there is one writer
+	tidings chan *tidings // none: whoever tells something waits
 
 	// These are Run's.
-	file    *File
+	file    *Contents // what the file has; nil if there is none
 	publish func(s *State, touched []string)
 }
 
-// Open returns a Ledger of what the store has and of what file declares; file is
-// nil if there is none. It fails if they do not fit together.
-func Open(cfg Config, file *File) (*Ledger, error) {
+// Open returns a Ledger of what the store has and of what the file declares,
+// which has been loaded already. It fails if they do not fit together.
+func Open(ctx context.Context, cfg Config, file *Contents) (*Ledger, error) {
 	if cfg.History <= 0 {
 		cfg.History = defaultHistory
 	}
-	l := &Ledger{cfg: cfg, log: cfg.Log, writes: make(chan *write, 256), files: make(chan *version)}
+	l := &Ledger{cfg: cfg, log: cfg.Log, file: file, writes: make(chan *write, 256), tidings: make(chan *tidings)}
 	s := &State{Index: new(routing.Index), Complete: cfg.Complete}
 	if cfg.Initial != nil {
 		s.Index = routing.NewIndex(cfg.Initial)
 	}
-	s, err := l.open(s, file)
+	s, err := l.open(ctx, s, file)
 	if err != nil {
 		return nil, err
 	}
-	l.file = file
 	l.state.Store(s)
 	l.history = newHistory(cfg.History, s.Revision)
 	return l, nil
@@ -108,9 +88,9 @@ func Open(cfg Config, file *File) (*Ledger, error) {
 
 // open returns what the store has, or, where there is none, s, and what file
 // declares.
-func (l *Ledger) open(s *State, file *File) (*State, error) {
+func (l *Ledger) open(ctx context.Context, s *State, file *Contents) (*State, error) {
 	if l.cfg.Store != nil {
-		c, err := l.cfg.Store.Load()
+		c, err := l.cfg.Store.Load(ctx, (*routing.Model).Validate)
 		if err != nil {
 			return nil, err
 		}
@@ -119,8 +99,8 @@ func (l *Ledger) open(s *State, file *File) (*State, error) {
 	}
 	g := group{state: s}
 	if file != nil {
-		if err := g.declare(file, nil); err != nil {
-			return nil, err
+		if err := g.declare(l.cfg.File.Name(), file); err != nil {
+			return nil, fmt.Errorf("%s does not fit to what %v has: %w", l.cfg.File.Name(), s, err)
 		}
 		l.saveFile(&g)
 	}
@@ -132,8 +112,7 @@ func (l *Ledger) open(s *State, file *File) (*State, error) {
 func (l *Ledger) stored(c Contents) *State {
 	return &State{
 		Revision: c.Revision, Index: routing.NewIndex(c.Model), Complete: c.Complete,
-		Store: &Source{Name: l.cfg.Store.Name(), Loaded: time.Now(), Networks: len(c.Model.Networks), Routers: len(c.Model.Routers),
-			Ports: len(c.Model.Ports), Err: l.cfg.Store.ReadOnly()},
+		Store: sourceState(l.cfg.Store.Name(), &c, l.cfg.Store.ReadOnly()),
 	}
 }
 
@@ -227,20 +206,36 @@ func (l *Ledger) Try(edit Edit) (before *State, r Result, err error) {
 	return before, r, err
 }
 
-// Run takes writes until ctx is done, and tells publish of each new State and of
-// the routers to which its changes matter; the next writes wait for it.
+// Run follows the sources and takes writes until ctx is done, and tells publish of
+// each new State and of the routers to which its changes matter; the next writes
+// wait for it.
 func (l *Ledger) Run(ctx context.Context, publish func(s *State, touched []string)) error {
 	l.publish = publish
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case w := <-l.writes:
-			l.take(l.waiting(w))
-		case v := <-l.files:
-			v.answer <- l.declare(v)
-		}
+	g, ctx := errgroup.WithContext(ctx)
+	if l.cfg.File != nil {
+		g.Go(func() error { return l.followFile(ctx) })
 	}
+	follow := func(store Store) { g.Go(func() error { return l.followStore(ctx, store) }) }
+	if l.cfg.Store != nil {
+		follow(l.cfg.Store)
+	}
+	g.Go(func() error {
+		for {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case w := <-l.writes:
+				l.take(l.waiting(w))
+			case t := <-l.tidings:
+				err := l.takeIn(t)
+				if t.adopt != nil && err == nil {
+					follow(t.adopt)
+				}
+				t.answer <- err
+			}
+		}
+	})
+	return g.Wait()
 }
 
 // waiting returns w and the writes that wait behind it.
@@ -303,26 +298,12 @@ func (l *Ledger) save(g *group) error {
 // reload takes in what the store holds after a write has failed: perhaps it has
 // not failed.
 func (l *Ledger) reload() {
-	c, err := l.cfg.Store.Load()
+	c, err := l.cfg.Store.Load(context.Background(), (*routing.Model).Validate)
 	if err == nil {
-		err = c.Model.Validate()
+		err = l.restore(c)
 	}
 	if err != nil {
 		l.log.Error("could not read the store, going on with what is known", zap.Error(err))
-		return
-	}
-	now := l.State()
-	g := group{state: l.stored(c)}
-	if l.file != nil {
-		if err := g.declare(l.file, nil); err != nil {
-			l.log.Error("the store holds what does not fit to the file, going on with what is known", zap.Error(err))
-			return
-		}
-	}
-	g.state.Revision = max(g.state.Revision, now.Revision)
-	if c := difference(now.Index, g.state.Index); c.Len() > 0 {
-		l.log.Warn("the store holds what could not be confirmed, taking it in")
-		l.replace(g.state)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -26,16 +27,71 @@ type disk struct {
 	revision uint64
 	complete bool
 	commits  int
-	fail     error         // of the next commits
-	anyway   bool          // they are carried out although they fail
-	readOnly error         // why nothing can be written
-	hold     chan struct{} // commits wait until it is closed, if it is not nil
+	fail     error                // of the next commits
+	anyway   bool                 // they are carried out although they fail
+	readOnly error                // why nothing can be written
+	hold     chan struct{}        // commits wait until it is closed, if it is not nil
+	others   chan ledger.Contents // what others make of it
+}
+
+func (d *disk) Follow(ctx context.Context, _ func(*routing.Model) error, tell func(ledger.Contents, error) error) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case c := <-d.others:
+			if err := tell(c, nil); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// contents returns what d has.
+func (d *disk) contents() ledger.Contents {
+	c, _ := d.Load(context.Background(), nil)
+	return c
+}
+
+// A file is a source that changes when a test says so.
+type file struct {
+	versions chan ledger.Contents
+	errs     chan error
+	checked  chan error // what the check of a version says, before it is told
+}
+
+func newFile() *file {
+	return &file{make(chan ledger.Contents), make(chan error), make(chan error, 100)}
+}
+
+func (f *file) Name() string { return "file" }
+
+func (f *file) Load(context.Context, func(*routing.Model) error) (ledger.Contents, error) {
+	return ledger.Contents{}, errors.New("it is loaded already")
+}
+
+func (f *file) Follow(ctx context.Context, check func(*routing.Model) error, tell func(ledger.Contents, error) error) error {
+	for {
+		var c ledger.Contents
+		var err error
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case err = <-f.errs:
+		case c = <-f.versions:
+			err = check(c.Model)
+			f.checked <- err
+		}
+		if err := tell(c, err); err != nil {
+			return err
+		}
+	}
 }
 
 func (d *disk) Name() string    { return "disk" }
 func (d *disk) ReadOnly() error { return d.readOnly }
 
-func (d *disk) Load() (ledger.Contents, error) {
+func (d *disk) Load(context.Context, func(*routing.Model) error) (ledger.Contents, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.index == nil {
@@ -69,6 +125,7 @@ type desk struct {
 	*ledger.Ledger
 	t *testing.T
 	*disk
+	file *file
 
 	mu        sync.Mutex
 	published []*ledger.State
@@ -76,17 +133,22 @@ type desk struct {
 }
 
 // open starts a ledger. It ends with the test.
-func open(t *testing.T, d *disk, cfg ledger.Config, file *ledger.File) *desk {
+func open(t *testing.T, d *disk, cfg ledger.Config, first *routing.Model) *desk {
 	t.Helper()
 	if d != nil {
 		cfg.Store = d
 	}
+	f := newFile()
+	var contents *ledger.Contents
+	if first != nil {
+		cfg.File, contents = f, &ledger.Contents{Complete: true, Model: first}
+	}
 	cfg.Log = zap.NewNop()
-	l, err := ledger.Open(cfg, file)
+	l, err := ledger.Open(t.Context(), cfg, contents)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &desk{Ledger: l, t: t, disk: d}
+	k := &desk{Ledger: l, t: t, disk: d, file: f}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -99,6 +161,27 @@ func open(t *testing.T, d *disk, cfg ledger.Config, file *ledger.File) *desk {
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	return k
+}
+
+// declare gives the file another version and returns what its check says, when
+// all of it has been taken in.
+func (k *desk) declare(m routing.Model) error {
+	k.t.Helper()
+	before := k.State()
+	k.file.versions <- ledger.Contents{Complete: true, Model: &m}
+	err := <-k.file.checked
+	k.await("the file to be taken in", func(s *ledger.State) bool { return s != before })
+	return err
+}
+
+// await waits until the state is as it should be.
+func (k *desk) await(what string, f func(*ledger.State) bool) {
+	k.t.Helper()
+	for begin := time.Now(); !f(k.State()); runtime.Gosched() {
+		if time.Since(begin) > 20*time.Second {
+			k.t.Fatalf("waited for %s in vain", what)
+		}
+	}
 }
 
 // must writes what has to be accepted.
@@ -252,7 +335,7 @@ func TestDiskFails(t *testing.T) {
 		if _, ok := r.State.Index.Network(id); ok != anyway {
 			t.Errorf("with anyway %v the network is there: %v", anyway, ok)
 		}
-		c, _ := d.Load()
+		c := d.contents()
 		if n, _, _ := r.State.Index.Len(); len(c.Model.Networks) != n || c.Revision != r.State.Revision {
 			t.Errorf("the disk has %d networks at revision %d, the ledger %d at %d", len(c.Model.Networks), c.Revision, n, r.State.Revision)
 		}
@@ -266,12 +349,12 @@ func TestFile(t *testing.T) {
 	open(t, d, ledger.Config{}, nil).must(ledger.Put(routing.Model{
 		Networks: []routing.Network{network("a"), network("s")}, Ports: []routing.Port{port("s", "s", 50)}}))
 	m := blue()
-	k := open(t, d, ledger.Config{Complete: true}, &ledger.File{Name: "file", Model: &m})
+	k := open(t, d, ledger.Config{Complete: true}, &m)
 	s := k.State()
 	if n, r, p := s.Index.Len(); n != 3 || r != 1 || p != 3 || s.File.Networks != 2 || s.Store.Networks != 1 || s.Revision != 2 || !s.Complete {
 		t.Errorf("%d networks, %d routers, %d ports; file %+v, store %+v", n, r, p, s.File, s.Store)
 	}
-	if c, _ := d.Load(); len(c.Model.Networks) != 1 {
+	if c := d.contents(); len(c.Model.Networks) != 1 {
 		t.Errorf("the store has %d networks, one of which is the file's", len(c.Model.Networks))
 	}
 	var declared *ledger.DeclaredError
@@ -293,7 +376,7 @@ func TestFile(t *testing.T) {
 	next := blue()
 	next.Networks = append(next.Networks, network("c"))
 	next.Ports = []routing.Port{port("u", "c", 60), port("p", "a", 61)}
-	if err := k.Declare(t.Context(), &ledger.File{Name: "file", Model: &next}); err != nil {
+	if err := k.declare(next); err != nil {
 		t.Fatal(err)
 	}
 	s = k.State()
@@ -303,36 +386,38 @@ func TestFile(t *testing.T) {
 	k.must(ledger.Put(routing.Model{Ports: []routing.Port{port("v", "c", 62)}}))
 	without := blue()
 	without.Ports = nil
-	err := k.Declare(t.Context(), &ledger.File{Name: "file", Model: &without})
+	err := k.declare(without)
 	var inUse *routing.InUseError
-	if !errors.As(err, &inUse) || k.CheckFile(&without) == nil {
+	if !errors.As(err, &inUse) || !errors.As(k.State().File.Err, &inUse) {
 		t.Errorf("a file that takes away what others stand on: %v", err)
 	}
 	bad := errors.New("line 3")
-	if err := k.DeclareFailed(t.Context(), bad); err != nil {
-		t.Fatal(err)
+	index := k.State().Index
+	k.file.errs <- bad
+	k.await("the mistake to be noted", func(s *ledger.State) bool { return s.File.Err == bad })
+	if k.State().Index != index {
+		t.Error("a broken file has changed something")
 	}
-	if now := k.State(); now.File.Err != bad || now.Index != s.Index && now.Revision == s.Revision {
-		t.Errorf("after a broken file: %+v", now.File)
-	}
+	k.declare(next)
+	k.await("the mistake to be over", func(s *ledger.State) bool { return s.File.Err == nil })
 }
 
 // Without a store nothing can be written, and a file on a disk that cannot be
 // written to is taken in all the same.
 func TestReadOnly(t *testing.T) {
 	m := blue()
-	k := open(t, nil, ledger.Config{}, &ledger.File{Name: "file", Model: &m})
+	k := open(t, nil, ledger.Config{}, &m)
 	if _, err := k.Write(t.Context(), ledger.Put(blue())); !errors.Is(err, ledger.ErrNoStore) {
 		t.Errorf("error %v", err)
 	}
 	d := &disk{readOnly: errors.New("read-only file system")}
-	k = open(t, d, ledger.Config{}, &ledger.File{Name: "file", Model: &m})
+	k = open(t, d, ledger.Config{}, &m)
 	if _, err := k.Write(t.Context(), ledger.Put(routing.Model{Networks: []routing.Network{network("z")}})); err == nil {
 		t.Error("it was written")
 	}
 	m2 := blue()
 	m2.Ports = nil
-	if err := k.Declare(t.Context(), &ledger.File{Name: "file", Model: &m2}); err != nil || k.State().Has(ledger.Object{Kind: routing.KindPort, ID: "p"}) {
+	if err := k.declare(m2); err != nil || k.State().Has(ledger.Object{Kind: routing.KindPort, ID: "p"}) {
 		t.Errorf("the file was not taken in: %v", err)
 	}
 }
@@ -375,7 +460,7 @@ func TestAdopt(t *testing.T) {
 		t.Errorf("published with %v", k.touched)
 	}
 	k.must(ledger.Put(routing.Model{Ports: []routing.Port{port("later", "a", 98)}}))
-	if c, _ := d.Load(); len(c.Model.Ports) != 3 {
+	if c := d.contents(); len(c.Model.Ports) != 3 {
 		t.Errorf("the store has %d ports", len(c.Model.Ports))
 	}
 }
@@ -463,4 +548,20 @@ func span(from, to uint64) (out []uint64) {
 		out = append(out, i)
 	}
 	return out
+}
+
+// What others make of a store is taken in, together with what the file declares.
+func TestStoreThatOthersWriteTo(t *testing.T) {
+	d := &disk{others: make(chan ledger.Contents)}
+	m := routing.Model{Networks: []routing.Network{network("f")}}
+	k := open(t, d, ledger.Config{Complete: true}, &m)
+	k.must(ledger.Put(blue()))
+	theirs := blue()
+	theirs.Ports = []routing.Port{port("p", "a", 10), port("theirs", "f", 12)}
+	d.others <- ledger.Contents{Revision: 40, Complete: true, Model: &theirs}
+	d.others <- ledger.Contents{Revision: 40, Complete: true, Model: &theirs} // when it is taken, the first has been
+	s := k.State()
+	if _, _, ports := s.Index.Len(); ports != 2 || s.Has(ledger.Object{Kind: routing.KindPort, ID: "q"}) || !s.Has(ledger.Object{Kind: routing.KindNetwork, ID: "f"}) || s.Revision < 40 {
+		t.Errorf("%d ports at revision %d", ports, s.Revision)
+	}
 }

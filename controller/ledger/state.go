@@ -23,8 +23,8 @@ type State struct {
 	// be removed. A store that has just been made knows nothing, which does not
 	// mean that there should be nothing.
 	Complete bool
-	File     *Source // nil if there is none
-	Store    *Source // nil if there is none
+	File     *SourceState // nil if there is none
+	Store    *SourceState // nil if there is none
 
 	declared declared // by the file
 }
@@ -32,7 +32,7 @@ type State struct {
 // String names the sources.
 func (s *State) String() string {
 	var names []string
-	for _, src := range []*Source{s.File, s.Store} {
+	for _, src := range []*SourceState{s.File, s.Store} {
 		if src != nil {
 			names = append(names, src.Name)
 		}
@@ -40,13 +40,18 @@ func (s *State) String() string {
 	return strings.Join(names, " and ")
 }
 
-// A Source is where a part of the intent comes from.
-type Source struct {
-	Name                     string    // of the file or of the store
+// A SourceState is how far a [Source] has come.
+type SourceState struct {
+	Name                     string
 	Loaded                   time.Time // when it was read last
 	Networks, Routers, Ports int       // that it has
 	Warnings                 []string
 	Err                      error // why its latest version was not taken in, or why it cannot be written to; else nil
+}
+
+func sourceState(name string, c *Contents, err error) *SourceState {
+	return &SourceState{Name: name, Loaded: c.Loaded, Networks: len(c.Model.Networks), Routers: len(c.Model.Routers), Ports: len(c.Model.Ports),
+		Warnings: c.Warnings, Err: err}
 }
 
 // An Object names one object: its kind is that of a network, a router or a port.
@@ -165,7 +170,7 @@ func (s *State) with(c routing.Change) (*State, []Event) {
 }
 
 // after returns the source after events, all of which are about it; nil if s is.
-func (s *Source) after(events []Event) *Source {
+func (s *SourceState) after(events []Event) *SourceState {
 	if s == nil {
 		return nil
 	}

@@ -78,7 +78,9 @@ func (e *ensurer) routes() error {
 }
 
 // String returns r in the words of ip-route(8).
-func (r Route) String() string { return fmt.Sprintf("%v via %v dev %s", r.Destination, r.NextHop, r.Tap) }
+func (r Route) String() string {
+	return fmt.Sprintf("%v via %v dev %s", r.Destination, r.NextHop, r.Tap)
+}
 
 // ourRoutes returns the routes with our mark. taps are the indices of links by
 // name.

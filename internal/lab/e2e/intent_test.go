@@ -100,3 +100,78 @@ func TestAPIMakesARouter(t *testing.T) {
 		t.Errorf("bridges are left: %q", got)
 	}
 }
+
+// What the switch refuses is told to who waits for it and in the object's status,
+// with the switch's reason; the rest is done, and when there is room that is too.
+func TestRefusedIsDegraded(t *testing.T) {
+	t.Parallel()
+	s, _, _ := written(t)
+	s.vsctl("--", "--id=@t", "create", "Flow_Table", "flow_limit=5", "--", "set", "Bridge", bridge, "flow_tables:2=@t")
+	port := func(n int) string {
+		return fmt.Sprintf(`{"network": "green", "mac": "02:00:00:00:02:%d", "addresses": ["10.0.2.%d"]}`, n, n)
+	}
+	// Five flows are in the table already, two of them those of ports.
+	a := s.must(202, "PUT", "/v1/ports/more"+applied, port(20))
+	if !strings.Contains(a.text, `"applied":false`) || !strings.Contains(a.text, "port more: the switch refuses it") || !strings.Contains(a.text, "OFPFMFC_TABLE_FULL") && !strings.Contains(a.text, "full") {
+		t.Error(a.text)
+	}
+	var st struct {
+		Conditions []struct {
+			Type    string
+			Status  bool
+			Reasons []string
+		}
+	}
+	s.must(200, "GET", "/v1/ports/more/status", "").into(t, &st)
+	if len(st.Conditions) != 3 || !st.Conditions[2].Status || len(st.Conditions[2].Reasons) != 1 {
+		t.Errorf("conditions %+v", st.Conditions)
+	}
+	s.must(200, "GET", "/v1/ports/vm1/status", "").into(t, &st)
+	if !st.Conditions[1].Status || st.Conditions[2].Status {
+		t.Errorf("of another port: %+v", st.Conditions)
+	}
+	s.must(200, "DELETE", "/v1/ports/vm2"+applied, "") // makes room
+	s.settle()
+	s.must(200, "GET", "/v1/ports/more/status", "").into(t, &st)
+	if !st.Conditions[1].Status || st.Conditions[2].Status {
+		t.Errorf("when there is room: %+v", st.Conditions)
+	}
+}
+
+// A write whose bridge is away is done, and says what it waits for.
+func TestPendingSaysWhy(t *testing.T) {
+	t.Parallel()
+	s := storeOnly(t)
+	s.must(200, "PUT", "/v1/topology", `{"networks": [{"id": "blue"}], "routers": [{"id": "x", "fallback": "none", "bridge": {"managed": false, "name": "br-x"},
+		"interfaces": [{"id": "i", "network": "blue", "mac": "02:00:00:00:01:01", "addresses": ["10.0.1.1/24"], "patch_port": "p"}]}]}`)
+	a := s.must(202, "PUT", "/v1/ports/p?wait=applied&timeout=10ms", `{"network": "blue", "mac": "02:00:00:00:01:10", "addresses": ["10.0.1.10"]}`)
+	if !strings.Contains(a.text, "bridge br-x is not connected: ovs-vsctl set-controller br-x") {
+		t.Error(a.text)
+	}
+	mustHave(t, s.ofdvr(1, "delete", "port", "p", "--timeout", "10ms"), "port/p deleted\n", "it is written, but the switches did not confirm all of it within 10ms:\n  router x: bridge br-x is not connected")
+	s.must(409, "GET", "/v1/routers/x/flows", "")
+}
+
+// The API's socket is for its owner and a group, and over TCP it is for those
+// with the token.
+func TestAPIAccess(t *testing.T) {
+	t.Parallel()
+	s := &site{Host: lab.Boot(t), t: t}
+	s.sh("", `cd /run
+		openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout api.key -out api.crt -days 1 -subj /CN=api -addext subjectAltName=IP:127.0.0.1 2>/dev/null
+		echo correct horse battery staple >api.token`)
+	s.serve("--api", "unix:/run/ofdvr/api.sock,ssl:127.0.0.1:9477", "--api-group", "daemon",
+		"--api-certificate", "/run/api.crt", "--api-private-key", "/run/api.key", "--api-token-file", "/run/api.token")
+	if got := s.sh("", "stat -c '%a %G' /run/ofdvr/api.sock"); got != "660 daemon\n" {
+		t.Errorf("the socket has %q", got)
+	}
+	over := []string{"--api", "ssl:127.0.0.1:9477", "--api-ca-cert", "/run/api.crt"}
+	two, err := s.WriteFile("two.yaml", twoNetworks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustHave(t, s.ofdvr(1, append([]string{"get", "ports"}, over...)...), "this needs a client certificate, or a bearer token")
+	over = append(over, "--api-token-file", "/run/api.token")
+	mustHave(t, s.ofdvr(0, append([]string{"apply", "-f", two}, over...)...), "port/vm2 created\n")
+	mustHave(t, s.ofdvr(0, append([]string{"status", "--wait"}, over...)...), "settled  yes")
+}
