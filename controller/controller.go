@@ -216,6 +216,11 @@ func (c *Controller) runLead(ctx context.Context) error {
 	return g.Wait()
 }
 
+// Foresee prepares for s to become the intent.
+func (c *Controller) Foresee(s *ledger.State, touched []string) {
+	c.post(func(w *world) { w.foresee(s, touched) })
+}
+
 // Load makes s the intent. touched are the IDs of the routers to which the
 // change matters. It returns when that is sure to happen next, before anything
 // that is asked for afterwards.

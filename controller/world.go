@@ -40,8 +40,29 @@ type routerState struct {
 	gen     uint64 // of program; 0 before the first
 	report  reconcile.Report
 
+	ahead   forecast  // of the next program
 	wanted  []version // those that the switch has not confirmed, by generation
 	applied version   // the last one that it has; none since it has connected if gen is 0
+}
+
+// A forecast is the program that a router will have when a state has become the
+// intent, unless the facts change before.
+type forecast struct {
+	state   *ledger.State
+	facts   routing.Facts
+	program routing.Program
+}
+
+// foresee compiles for a state that will probably be the intent soon: while the
+// disk works there is time for it.
+func (w *world) foresee(s *ledger.State, touched []string) {
+	for _, id := range touched {
+		st, r := w.routers[id], s.Index.Router(id)
+		if st != nil && st.session != nil && r != nil {
+			facts := st.session.ports.facts()
+			st.ahead = forecast{s, facts, s.Index.Recompile(st.program, r, facts)}
+		}
+	}
 }
 
 // A version is a program of a router.
@@ -100,7 +121,12 @@ func (c *Controller) compile(w *world) {
 		if st := w.routers[id]; st != nil && st.session != nil {
 			facts := st.session.ports.facts()
 			c.bridgePorts(st.router, facts)
-			st.program = w.intent.Index.Recompile(st.program, st.router, facts)
+			if a := st.ahead; a.state == w.intent && maps.Equal(a.facts, facts) {
+				st.program = a.program
+			} else {
+				st.program = w.intent.Index.Recompile(st.program, st.router, facts)
+			}
+			st.ahead = forecast{}
 			st.gen++
 			st.wanted = append(st.wanted, version{st.gen, w.intent.Revision, st.program})
 			st.session.rec.Load().Want(reconcile.Program{Generation: st.gen, Flows: st.program.Flows,

@@ -74,6 +74,7 @@ type validator struct {
 	errs []error
 
 	base     *Index          // what there is besides
+	last     *members        // of base, that were looked at last: mostly they are the next too
 	gone     map[owner]bool  // objects of base that are replaced or deleted
 	networks map[string]bool // those that are put, and, false, those that go
 
@@ -123,6 +124,14 @@ func (v *validator) leaves(c *Change) {
 	for i := range c.Put.Ports {
 		port(c.Put.Ports[i].ID)
 	}
+}
+
+// on returns a network of the base and what is on it.
+func (v *validator) on(network string) *members {
+	if v.last == nil || v.last.ID != network {
+		v.last = v.base.members(network)
+	}
+	return v.last
 }
 
 // claimed returns who in the base has claimed value, unless it is replaced or
@@ -299,7 +308,7 @@ func (v *validator) checkMAC(p path, who owner, network string, mac ofproto.MAC)
 	other, used := v.macs[key]
 	if !used {
 		var m macOf
-		m, used = v.base.members(network).macs.Get(macOf{mac: mac})
+		m, used = v.on(network).macs.Get(macOf{mac: mac})
 		other, used = m.owner, used && !v.gone[m.owner]
 	}
 	if used {
@@ -318,7 +327,7 @@ func (v *validator) claim(p path, k int, who owner, network string, a netip.Addr
 	other, used := v.addrs[key]
 	if !used {
 		var o addrOf
-		o, used = v.base.members(network).addrs.Get(addrOf{addr: a})
+		o, used = v.on(network).addrs.Get(addrOf{addr: a})
 		other, used = o.owner, used && !v.gone[o.owner]
 	}
 	if used {

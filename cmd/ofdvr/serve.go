@@ -177,7 +177,7 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 		return err
 	}
 	g.Go(func() error { return c.Run(ctx, intent.State()) })
-	g.Go(func() error { return intent.Run(ctx, c.Load) })
+	g.Go(func() error { return intent.Run(ctx, c) })
 	g.Go(func() error { return intent.reloadOn(ctx, hangup) })
 	g.Go(func() error {
 		select {

@@ -75,6 +75,12 @@ func (f *fabric) Flows(context.Context, string) ([]controller.Flow, error) {
 	return nil, controller.ErrNotConnected
 }
 
+// nobody does nothing about the intent.
+type nobody struct{}
+
+func (nobody) Foresee(*ledger.State, []string) {}
+func (nobody) Load(*ledger.State, []string)    {}
+
 // A server is the API over a real ledger and a real store.
 type server struct {
 	*httptest.Server
@@ -110,7 +116,7 @@ func serveWith(t testing.TB, declared *routing.Model, history int) *server {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		l.Run(ctx, func(*ledger.State, []string) {})
+		l.Run(ctx, nobody{})
 	}()
 	s := &server{t: t, ledger: l, fabric: new(fabric)}
 	s.Server = httptest.NewServer(api.Handler(l, s.fabric, "v1"))

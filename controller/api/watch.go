@@ -134,11 +134,11 @@ func (st *stream) add(events []ledger.Event) {
 func appendObject(b []byte, e *ledger.Event) []byte {
 	switch e.Object.Kind {
 	case routing.KindNetwork:
-		return intent.AppendNetwork(b, &e.Network)
+		return intent.AppendNetwork(b, e.Network)
 	case routing.KindRouter:
 		return intent.AppendRouter(b, e.Router)
 	default:
-		return intent.AppendPort(b, &e.Port)
+		return intent.AppendPort(b, e.Port)
 	}
 }
 

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"errors"
+	"sort"
 	"sync"
 )
 
@@ -15,11 +16,12 @@ var ErrCompacted = errors.New("what happened since then is not known any more: l
 type history struct {
 	most int // events that are kept
 
-	mu     sync.Mutex
-	since  uint64  // the events after this revision are known
-	now    uint64  // the present revision
-	events []Event // by revision; those of one revision are all there or none
-	more   chan struct{}
+	mu    sync.Mutex
+	since uint64    // the events after this revision are known
+	now   uint64    // the present revision
+	steps [][]Event // each of one revision, in their order
+	n     int       // events in steps
+	more  chan struct{}
 }
 
 func newHistory(most int, revision uint64) *history {
@@ -31,14 +33,15 @@ func (h *history) add(events []Event, now uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.now = now
-	h.events = append(h.events, events...)
-	if n := len(h.events); n > h.most {
-		cut := n - h.most/2 // some at a time, so that copying costs little
-		h.since = h.events[cut-1].Revision
-		for cut < n && h.events[cut].Revision == h.since {
-			cut++
-		}
-		h.events = append([]Event(nil), h.events[cut:]...)
+	for len(events) > 0 {
+		revision := events[0].Revision
+		end := sort.Search(len(events), func(i int) bool { return events[i].Revision > revision })
+		h.steps, h.n = append(h.steps, events[:end:end]), h.n+end
+		events = events[end:]
+	}
+	for h.n > h.most {
+		h.since, h.n = h.steps[0][0].Revision, h.n-len(h.steps[0])
+		h.steps[0], h.steps = nil, h.steps[1:]
 	}
 	close(h.more)
 	h.more = make(chan struct{})
@@ -47,23 +50,17 @@ func (h *history) add(events []Event, now uint64) {
 // after returns up to most events after revision since, but all of the last
 // revision among them, and a channel that is closed when there are more. The
 // error is ErrCompacted.
-func (h *history) after(since uint64, most int) ([]Event, <-chan struct{}, error) {
+func (h *history) after(since uint64, most int) (events []Event, more <-chan struct{}, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if since < h.since || since > h.now {
 		return nil, nil, ErrCompacted
 	}
-	lo, hi := 0, len(h.events)
-	for lo < hi {
-		if mid := (lo + hi) / 2; h.events[mid].Revision <= since {
-			lo = mid + 1
-		} else {
-			hi = mid
+	first := sort.Search(len(h.steps), func(i int) bool { return h.steps[i][0].Revision > since })
+	for _, step := range h.steps[first:] {
+		if events = append(events, step...); len(events) >= most {
+			break
 		}
 	}
-	end := min(lo+most, len(h.events))
-	for end > lo && end < len(h.events) && h.events[end].Revision == h.events[end-1].Revision {
-		end++
-	}
-	return h.events[lo:end:end], h.more, nil
+	return events, h.more, nil
 }

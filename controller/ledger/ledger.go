@@ -62,8 +62,8 @@ type Ledger struct {
 	tidings chan *tidings // none: whoever tells something waits
 
 	// These are Run's.
-	file    *Contents // what the file has; nil if there is none
-	publish func(s *State, touched []string)
+	file *Contents // what the file has; nil if there is none
+	to   Reader
 }
 
 // Open returns a Ledger of what the store has and of what the file declares,
@@ -206,11 +206,20 @@ func (l *Ledger) Try(edit Edit) (before *State, r Result, err error) {
 	return before, r, err
 }
 
-// Run follows the sources and takes writes until ctx is done, and tells publish of
-// each new State and of the routers to which its changes matter; the next writes
-// wait for it.
-func (l *Ledger) Run(ctx context.Context, publish func(s *State, touched []string)) error {
-	l.publish = publish
+// A Reader is told of each new State and of the routers to which its changes
+// matter. The next writes wait for it.
+type Reader interface {
+	// Foresee is told of the State that is being made durable. It can prepare for
+	// it, but must not act on it: that may fail.
+	Foresee(s *State, touched []string)
+	// Load is told of the State that is the intent from now on.
+	Load(s *State, touched []string)
+}
+
+// Run follows the sources and takes writes until ctx is done, and tells to what
+// comes of it.
+func (l *Ledger) Run(ctx context.Context, to Reader) error {
+	l.to = to
 	g, ctx := errgroup.WithContext(ctx)
 	if l.cfg.File != nil {
 		g.Go(func() error { return l.followFile(ctx) })
@@ -264,6 +273,7 @@ func (l *Ledger) take(ws []*write) {
 	}
 	var failed error
 	if g.changed {
+		l.to.Foresee(g.state, slices.Sorted(maps.Keys(g.touched)))
 		if failed = l.save(&g); failed == nil {
 			l.become(&g)
 		}
@@ -284,7 +294,7 @@ func (l *Ledger) take(ws []*write) {
 func (l *Ledger) become(g *group) {
 	l.history.add(g.events, g.state.Revision)
 	l.state.Store(g.state)
-	l.publish(g.state, slices.Sorted(maps.Keys(g.touched)))
+	l.to.Load(g.state, slices.Sorted(maps.Keys(g.touched)))
 }
 
 // save makes what g did durable.

@@ -128,6 +128,7 @@ type desk struct {
 	file *file
 
 	mu        sync.Mutex
+	foreseen  []*ledger.State
 	published []*ledger.State
 	touched   [][]string
 }
@@ -153,14 +154,24 @@ func open(t *testing.T, d *disk, cfg ledger.Config, first *routing.Model) *desk 
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		k.Run(ctx, func(s *ledger.State, touched []string) {
-			k.mu.Lock()
-			defer k.mu.Unlock()
-			k.published, k.touched = append(k.published, s), append(k.touched, touched)
-		})
+		k.Run(ctx, k)
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	return k
+}
+
+// Foresee implements [ledger.Reader].
+func (k *desk) Foresee(s *ledger.State, _ []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.foreseen = append(k.foreseen, s)
+}
+
+// Load implements [ledger.Reader].
+func (k *desk) Load(s *ledger.State, touched []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.published, k.touched = append(k.published, s), append(k.touched, touched)
 }
 
 // declare gives the file another version and returns what its check says, when
@@ -255,8 +266,8 @@ func TestWrites(t *testing.T) {
 	if _, err := k.Write(t.Context(), ledger.Put(routing.Model{Ports: []routing.Port{port("p", "none", 1)}})); err == nil || k.State() != r.State {
 		t.Errorf("what is impossible was accepted: %v", err)
 	}
-	if len(k.published) != 3 || k.published[2] != r.State {
-		t.Errorf("%d states were published", len(k.published))
+	if len(k.published) != 3 || k.published[2] != r.State || !slices.Equal(k.foreseen, k.published) {
+		t.Errorf("%d states were published, %d foreseen", len(k.published), len(k.foreseen))
 	}
 	before, plan, err := k.Try(ledger.ReplaceAll(routing.Model{}))
 	if err != nil || before != r.State || ops(plan) != `router "r" deleted, network "a" deleted` || k.State() != r.State {
@@ -327,6 +338,9 @@ func TestDiskFails(t *testing.T) {
 		_, err := k.Write(t.Context(), ledger.Put(routing.Model{Networks: []routing.Network{network(id)}}))
 		if !errors.Is(err, full) || !errors.As(err, &storeErr) {
 			t.Errorf("error %v", err)
+		}
+		if n := len(k.foreseen); k.foreseen[n-1] == k.State() {
+			t.Error("what was foreseen was published although the disk failed")
 		}
 		d.mu.Lock()
 		d.fail = nil

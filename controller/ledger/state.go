@@ -201,9 +201,9 @@ type Event struct {
 	Object   Object
 	Op       Op
 	// The object as it is now, by kind, unless it was deleted.
-	Network routing.Network
+	Network *routing.Network
 	Router  *routing.Router
-	Port    routing.Port
+	Port    *routing.Port
 }
 
 // Op is what a write did to an object.
@@ -239,7 +239,7 @@ func events(x *routing.Index, c routing.Change, revision uint64) []Event {
 	for i := range c.Put.Networks {
 		n := &c.Put.Networks[i]
 		_, existed := x.Network(n.ID)
-		add(Event{Object: Object{routing.KindNetwork, n.ID}, Network: *n}, existed)
+		add(Event{Object: Object{routing.KindNetwork, n.ID}, Network: n}, existed)
 	}
 	for i := range c.Put.Routers {
 		r := &c.Put.Routers[i]
@@ -248,7 +248,7 @@ func events(x *routing.Index, c routing.Change, revision uint64) []Event {
 	for i := range c.Put.Ports {
 		p := &c.Put.Ports[i]
 		_, existed := x.Port(p.ID)
-		add(Event{Object: Object{routing.KindPort, p.ID}, Port: *p}, existed)
+		add(Event{Object: Object{routing.KindPort, p.ID}, Port: p}, existed)
 	}
 	remove(routing.KindNetwork, c.Delete.Networks)
 	return out

@@ -41,9 +41,17 @@ func Of[E any, O Order[E]](es []E) Set[E, O] {
 	return b.set()
 }
 
-// unique returns es sorted, less the elements that a later one replaces.
+// unique returns es sorted, less the elements that a later one replaces. It may
+// be es itself.
 func unique[E any, O Order[E]](es []E) []E {
 	var o O
+	ascending := true
+	for i := 1; i < len(es) && ascending; i++ {
+		ascending = o.Compare(es[i-1], es[i]) < 0
+	}
+	if ascending {
+		return es
+	}
 	order := make([]int, len(es)) // several times as fast as a stable sort of es
 	for i := range order {
 		order[i] = i
