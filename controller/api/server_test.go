@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -179,21 +178,6 @@ func (s *server) must(status int, method, path, body string, header ...string) r
 		s.t.Fatalf("%s %s %.200s\nwas answered with %d, want %d: %s", method, path, body, r.status, status, r.text)
 	}
 	return r
-}
-
-// eventually fails the test unless f returns true in time.
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	limit := time.After(20 * time.Second)
-	for !f() {
-		select {
-		case <-tick.C:
-		case <-limit:
-			t.Fatalf("waited for %s in vain", what)
-		}
-	}
 }
 
 // unixSocket returns a place for a socket whose name is short enough.
