@@ -1,19 +1,6 @@
 package intent
 
-import (
-	"github.com/ofdvr/ofdvr/routing"
-)
-
-// The Decode functions read the body of a request, in JSON. Its objects have
-// the keys of a topology file.
-//
-// Mistakes of form are all reported at once, as a join of [*Error]s in the
-// order of the body, whose paths are those of the body; what the objects mean
-// is not checked. If there are mistakes, also is called, unless it is nil, with
-// what could be read, and the [*routing.PathError]s that it returns or joins
-// are reported too, except what follows from a value that could not be read.
-// Their paths are those in Put; see [Shape.Path] for what becomes of them. What
-// is returned shares no memory with the body.
+import "github.com/ofdvr/ofdvr/routing"
 
 // DecodeNetwork reads a network called id, which the body may leave out but not
 // contradict. The change puts it.
@@ -82,8 +69,8 @@ func DecodeSnapshot(body []byte, also func(*routing.Change) error) (Snapshot, er
 	return s, nil
 }
 
-// ParseNetwork reads what [AppendNetwork] wrote. Its errors are those of form,
-// as the Decode functions have them.
+// ParseNetwork reads what [AppendNetwork] wrote. Mistakes of form are reported as
+// by the Decode functions, and an unknown key is one of them.
 func ParseNetwork(data []byte) (routing.Network, error) { return parseObject(data, networkKeys) }
 
 // ParseRouter reads what [AppendRouter] wrote; see [ParseNetwork].

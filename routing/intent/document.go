@@ -1,14 +1,8 @@
 package intent
 
-import (
-	"github.com/ofdvr/ofdvr/routing"
-)
+import "github.com/ofdvr/ofdvr/routing"
 
-// The documents are the objects of a topology in the words of a topology file,
-// for encoding/json and for describing them by reflection: their tags say what
-// README.md says of each key. A key that has its default is left out.
-
-// A Topology is a topology file.
+// A Topology is the document of a [routing.Model]: a topology file.
 type Topology struct {
 	Networks []Network `json:"networks" required:"false" doc:"The networks"`
 	Routers  []Router  `json:"routers" required:"false" doc:"The routers between them"`

@@ -1,12 +1,39 @@
-// Package intent reads routing models from topology files, in YAML or JSON,
-// and reports mistakes by line and column.
+// Package intent has the language of topologies. It reads topology files, in
+// YAML or JSON, bodies of requests, and stored objects, reports mistakes by line
+// and column, and writes all of them.
 //
-// A file has the keys networks, routers and ports; each is a list of mappings
+// A topology has the keys networks, routers and ports; each is a list of mappings
 // whose keys are those of [routing.Network], [routing.Router],
 // [routing.Interface] and [routing.Port] in lower case with underscores. Keys
 // that are not known are mistakes. Anchors, aliases, merge keys and tags are
 // refused: no two objects of a topology are alike, and every value then has
 // one place.
+//
+// # Files
+//
+// [Parse] reads a file, and checks what it means. [WriteYAML] and [WriteJSON]
+// write one.
+//
+// # Bodies of requests
+//
+// The Decode functions read a body, in JSON (RFC 8259). Mistakes of form are all
+// reported at once, as a join of [*Error]s in the order of the body, whose paths
+// are those of the body; what the objects mean is not checked. But if there are
+// mistakes, and not too many to spell out, the argument also is called, unless
+// it is nil, with what could be read, and the [*routing.PathError]s that it
+// returns or joins are reported too, except what follows from a value that
+// could not be read. Their paths are those in the change's Put; [Shape.Path]
+// says what becomes of them in the body.
+//
+// # Objects
+//
+// [AppendNetwork], [AppendRouter] and [AppendPort] write an object to be
+// stored, and [ParseNetwork], [ParseRouter] and [ParsePort] read it. The
+// documents ([Topology], [Network], …) are the same in structs for encoding/json,
+// and describe it by their tags, which say what README.md says of each key. A
+// key that has its default is left out.
+//
+// What is read shares no memory with what it was read from.
 package intent
 
 import (
@@ -22,13 +49,13 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Limits of a file. They bound time and memory (about 200 bytes for each byte
-// of a file made to cost as much as possible), far above what one host needs:
-// 100,000 ports are about 9 MB.
+// Limits of a file or body. They bound time and memory (about 200 bytes for each
+// byte of YAML made to cost as much as possible, and about 30 of JSON), far above
+// what one host needs: 100,000 ports are about 9 MB.
 const (
 	maxSize   = 32 << 20 // bytes
 	maxDepth  = 32       // of lists and mappings in each other
-	maxNodes  = 8 << 20  // values and keys in JSON
+	maxNodes  = 8 << 20  // keys and values in JSON
 	maxMarks  = 4 << 20  // punctuation and line ends in YAML, see countMarks
 	maxKeys   = 256      // of a block mapping in YAML
 	maxEmpty  = 1000     // keys and list items without a value in YAML

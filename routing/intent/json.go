@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 var (
 	errTooDeep = fmt.Errorf("lists and mappings are nested more than %d deep", maxDepth)
-	errTooMany = fmt.Errorf("there are more than %d values", maxNodes)
+	errTooMany = fmt.Errorf("there are more than %d keys and values", maxNodes)
 	errNotJSON = errors.New("not JSON") // jsonSyntaxError knows why
 )
 
@@ -246,6 +247,9 @@ func jsonSyntaxError(text string) (position, error) {
 	at := 0
 	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
 		at = min(max(int(e.Offset)-1, 0), len(text))
+		for 0 < at && at < len(text) && !utf8.RuneStart(text[at]) {
+			at--
+		}
 	}
 	return position(at), fmt.Errorf("not JSON: %w", err)
 }

@@ -23,7 +23,8 @@ func (w *walker) line(at position) int {
 }
 
 // A ruler tells lines and columns, in characters, in a text that is UTF-8 up to
-// where it is asked for. It counts once, when it is first asked.
+// where it is asked for, which is where a character begins. It counts once,
+// when it is first asked.
 type ruler struct {
 	text  string
 	marks []mark // one each rulerStep bytes
@@ -43,7 +44,10 @@ func (r *ruler) place(offset int) (line, col int) {
 	}
 	i := offset / rulerStep
 	m := r.advance(r.marks[i], i*rulerStep, offset)
-	return int(m.line), max(1, int(m.col)) // a line may begin with what is no character
+	if 0 < offset && offset < len(r.text) && !utf8.RuneStart(r.text[offset]) {
+		m.col++ // it is no part of the character before
+	}
+	return int(m.line), int(m.col)
 }
 
 // advance returns the place of offset to if m is that of from.
