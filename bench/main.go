@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -54,6 +55,9 @@ func run() error {
 	}
 	if err := lab.Isolate(); err != nil {
 		return err
+	}
+	if known := func(b benchmark) bool { return b.name == *only }; *only != "" && !slices.ContainsFunc(benchmarks, known) {
+		return fmt.Errorf("there is no benchmark %q", *only)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

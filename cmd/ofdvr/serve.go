@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"os/user"
 	"path/filepath"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -123,9 +122,6 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 	hangup := make(chan os.Signal, 1) // one is enough: the file is read after it came
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	// The daemon keeps much and makes little anew: half of what it keeps is
-	// enough to lie about, and the collector has little to do all the same.
-	debug.SetGCPercent(50)
 	intent, err := newIntent(ctx, o, log)
 	if err != nil {
 		return err
@@ -179,6 +175,7 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 	g.Go(func() error { return c.Run(ctx, intent.State()) })
 	g.Go(func() error { return intent.Run(ctx, c) })
 	g.Go(func() error { return intent.reloadOn(ctx, hangup) })
+	g.Go(func() error { return giveBackMemory(ctx) })
 	g.Go(func() error {
 		select {
 		case <-parent.Done():

@@ -6,6 +6,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -69,7 +70,7 @@ func Handler(intent Intent, switches Switches, version string) http.Handler {
 // describeProblems makes a Problem the description of every answer that is none
 // of success.
 func describeProblems(o *huma.OpenAPI) {
-	schema := o.Components.Schemas.Schema(typeOf(Problem{}), true, "Problem")
+	schema := o.Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
 	for _, item := range o.Paths {
 		for _, op := range []*huma.Operation{item.Get, item.Put, item.Post, item.Patch, item.Delete} {
 			if op == nil {

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net/http"
 	"net/netip"
+	"reflect"
 	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -134,7 +135,7 @@ func withBody[I, O any](a huma.API, op huma.Operation, d any, handler func(conte
 	body := &huma.RequestBody{Required: true, Content: make(map[string]*huma.MediaType)}
 	op.RequestBody, op.BodyReadTimeout, op.SkipValidateBody = body, bodyTimeout, true
 	huma.Register(a, op, handler)
-	body.Content["application/json"].Schema = a.OpenAPI().Components.Schemas.Schema(typeOf(d), true, "Body")
+	body.Content["application/json"].Schema = a.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(d), true, "Body")
 }
 
 // dryRunOnly refuses requests that are no dry run.

@@ -13,8 +13,6 @@ import (
 	"github.com/ofdvr/ofdvr/routing/intent"
 )
 
-func typeOf(v any) reflect.Type { return reflect.TypeOf(v) }
-
 type bodyInput struct {
 	Conditional
 	Writing
@@ -27,7 +25,7 @@ func (s *service) registerTopology(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "get-topology", Method: http.MethodGet, Path: "/v1/topology", Summary: "Everything, as a topology file in JSON", Tags: tags,
 		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
-			"application/json": {Schema: a.OpenAPI().Components.Schemas.Schema(typeOf(intent.Topology{}), true, "Topology")}}}},
+			"application/json": {Schema: a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[intent.Topology](), true, "Topology")}}}},
 	}, func(context.Context, *struct{}) (*huma.StreamResponse, error) {
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			st := s.intent.State()

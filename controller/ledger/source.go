@@ -110,14 +110,16 @@ func (l *Ledger) followStore(ctx context.Context, store Store) error {
 	})
 }
 
-// take carries out what t is about.
+// takeIn carries out what t is about.
 func (l *Ledger) takeIn(t *tidings) error {
 	now := l.State()
 	switch {
 	case t.adopt != nil:
+		before := l.cfg.Store
 		l.cfg.Store = t.adopt
 		s, err := l.open(context.Background(), nil, l.file)
 		if err != nil {
+			l.cfg.Store = before
 			return err
 		}
 		l.replace(s)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/internal/filewatch"
@@ -23,7 +22,7 @@ type File struct {
 	path       string
 	allowEmpty bool
 	log        *zap.Logger
-	reload     chan struct{} // capacity 1: it is to be read again
+	reload     chan struct{} // capacity 1: it is to be told again
 	content    []byte        // that Load has read, until Follow knows it
 }
 
@@ -36,11 +35,11 @@ func New(path string, allowEmpty bool, log *zap.Logger) *File {
 // Name returns the path.
 func (f *File) Name() string { return f.path }
 
-// Reload has Follow read the file now, whether it has changed or not.
+// Reload has Follow tell what the file has now, whether it has changed or not.
 func (f *File) Reload() {
 	select {
 	case f.reload <- struct{}{}:
-	default: // it is about to be read
+	default: // it is about to be told
 	}
 }
 
@@ -92,47 +91,23 @@ func (f *File) parse(data []byte, check func(*routing.Model) error) (ledger.Cont
 
 // Follow tells each new version of the file, when it is whole.
 func (f *File) Follow(ctx context.Context, check func(*routing.Model) error, tell func(ledger.Contents, error) error) error {
-	type version struct {
-		data []byte
-		err  error
+	w := filewatch.Watcher{
+		Path:  f.path,
+		Again: f.reload,
+		Warn:  func(err error) { f.log.Warn("changes of the topology may come late", zap.Error(err)) },
 	}
-	versions := make(chan version) // none: the file is not looked at while one is taken in
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		w := filewatch.Watcher{
-			Path: f.path,
-			Changed: func(data []byte, err error) {
-				select {
-				case versions <- version{data, err}:
-				case <-ctx.Done():
-				}
-			},
-			Warn: func(err error) { f.log.Warn("changes of the topology may come late", zap.Error(err)) },
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	w.Changed = func(data []byte, err error) {
+		var c ledger.Contents
+		if err == nil {
+			c, err = f.parse(data, check)
 		}
-		have := f.content
-		f.content = nil // it is of no more use
-		return w.Run(ctx, have)
-	})
-	g.Go(func() error {
-		for {
-			var v version
-			select {
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			case v = <-versions:
-			case <-f.reload:
-				if v.data, v.err = filewatch.Read(f.path); errors.Is(v.err, filewatch.ErrBusy) {
-					continue // the watcher tells when it is closed
-				}
-			}
-			var c ledger.Contents
-			if v.err == nil {
-				c, v.err = f.parse(v.data, check)
-			}
-			if err := tell(c, v.err); err != nil {
-				return err
-			}
+		if err := tell(c, err); err != nil {
+			end(err)
 		}
-	})
-	return g.Wait()
+	}
+	have := f.content
+	f.content = nil // it is of no more use
+	return w.Run(ctx, have)
 }

@@ -101,6 +101,12 @@ func (c *core) event(now time.Time) {
 	}
 }
 
+// forget takes in that the caller wants to be told again.
+func (c *core) forget(now time.Time) {
+	c.told = state{}
+	c.event(now)
+}
+
 // next returns when the file is to be looked at.
 func (c *core) next() time.Time {
 	if c.dirty && c.quiet.Before(c.due) {

@@ -37,6 +37,10 @@ type Watcher struct {
 	// or not. It may keep data. While it runs nothing is told.
 	Changed func(data []byte, err error)
 
+	// Again has the content, or the error, told once more for each value that
+	// comes, changed or not, as soon as it is certain. nil is never.
+	Again <-chan struct{}
+
 	// Warn, if not nil, is told what makes changes come late or less safely,
 	// once each time that it begins: the kernel does not tell of changes, there
 	// are no leases, somebody has had the file open for writing for long.
@@ -85,6 +89,8 @@ func (w *Watcher) Run(ctx context.Context, have []byte) error {
 		case <-r.watches.errors(): // of whatever kind, some events were lost
 			r.watches.stale = true
 			r.core.event(time.Now())
+		case <-r.Again:
+			r.core.forget(time.Now())
 		case <-timer.C:
 			r.look()
 		}

@@ -112,6 +112,37 @@ func TestNothingYet(t *testing.T) {
 	h.nothing()
 }
 
+// Who asks is told again: what there is now and nothing older, changed or not,
+// and not before it is whole.
+func TestAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	write(t, path, "old")
+	again := make(chan struct{})
+	gate := make(chan struct{})
+	h := watch(t, Watcher{Path: path, Again: again, Changed: func([]byte, error) { <-gate }}, []byte("old"))
+	again <- struct{}{}
+	h.expect("old")
+	gate <- struct{}{}
+
+	replace(t, path, "2")
+	h.expect("2")
+	replace(t, path, "3") // while 2 is taken in
+	go func() { gate <- struct{}{} }()
+	again <- struct{}{}
+	h.expect("3")
+	gate <- struct{}{}
+
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	must(t, err)
+	again <- struct{}{}
+	h.more(&h.busy, 2)
+	h.nothing()
+	must(t, f.Close())
+	h.expect("3")
+	close(gate)
+	h.nothing()
+}
+
 // Without inotify, or when a limit of it is exhausted, changes are found by
 // looking, and when there is inotify again no longer.
 func TestLimitExhausted(t *testing.T) {
