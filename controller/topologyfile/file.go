@@ -43,31 +43,35 @@ func (f *File) Reload() {
 	}
 }
 
-// firstLook is how often Load looks at a file that somebody writes.
-const firstLook = 50 * time.Millisecond
-
-// Load reads the file, when nobody has it open for writing any more. The error
-// lists all mistakes, each at its place.
+// Load reads the file when it is whole, see [filewatch.Watcher]. The error lists
+// all mistakes, each at its place.
 func (f *File) Load(ctx context.Context, check func(*routing.Model) error) (ledger.Contents, error) {
-	tick := time.NewTicker(firstLook)
-	defer tick.Stop()
-	for told := false; ; told = true {
-		data, err := filewatch.Read(f.path)
-		if err == nil {
-			f.content = data
-			return f.parse(data, check)
-		}
-		if !errors.Is(err, filewatch.ErrBusy) {
-			return ledger.Contents{}, fmt.Errorf("read topology: %w", err)
-		}
-		if !told {
-			f.log.Warn("somebody has the topology open for writing, waiting until it is closed", zap.String("file", f.path))
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ledger.Contents{}, context.Cause(ctx)
-		}
+	if _, err := filewatch.Read(f.path); errors.Is(err, filewatch.ErrBusy) {
+		f.log.Warn("somebody has the topology open for writing, waiting until it is closed", zap.String("file", f.path))
+	}
+	var failed error
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	w := f.watcher()
+	w.Changed = func(data []byte, err error) {
+		f.content, failed = data, err
+		end(errLoaded)
+	}
+	switch err := w.Run(ctx, nil); {
+	case err != errLoaded:
+		return ledger.Contents{}, err
+	case failed != nil:
+		return ledger.Contents{}, fmt.Errorf("read topology: %w", failed)
+	}
+	return f.parse(f.content, check)
+}
+
+var errLoaded = errors.New("the file has been read")
+
+func (f *File) watcher() filewatch.Watcher {
+	return filewatch.Watcher{
+		Path: f.path,
+		Warn: func(err error) { f.log.Warn("changes of the topology may come late", zap.Error(err)) },
 	}
 }
 
@@ -91,11 +95,8 @@ func (f *File) parse(data []byte, check func(*routing.Model) error) (ledger.Cont
 
 // Follow tells each new version of the file, when it is whole.
 func (f *File) Follow(ctx context.Context, check func(*routing.Model) error, tell func(ledger.Contents, error) error) error {
-	w := filewatch.Watcher{
-		Path:  f.path,
-		Again: f.reload,
-		Warn:  func(err error) { f.log.Warn("changes of the topology may come late", zap.Error(err)) },
-	}
+	w := f.watcher()
+	w.Again = f.reload
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	w.Changed = func(data []byte, err error) {
