@@ -30,6 +30,10 @@ mn           mininet
 curl         curl
 nsenter      util-linux
 mount        mount
+losetup      mount
+mkfs.ext4    e2fsprogs
+mkfs.ext2    e2fsprogs
+openssl      openssl
 "
 packages=()
 while read -r command package; do

@@ -156,6 +156,7 @@ func TestPendingSaysWhy(t *testing.T) {
 // with the token.
 func TestAPIAccess(t *testing.T) {
 	t.Parallel()
+	lab.Needs(t, "openssl")
 	s := &site{Host: lab.Boot(t), t: t}
 	s.sh("", `cd /run
 		openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout api.key -out api.crt -days 1 -subj /CN=api -addext subjectAltName=IP:127.0.0.1 2>/dev/null
