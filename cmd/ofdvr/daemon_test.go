@@ -61,6 +61,7 @@ type fabric struct {
 
 	mu       sync.Mutex
 	pending  []controller.Pending
+	problems []string        // of plans
 	unlinked map[string]bool // routers whose bridge is not connected
 	waits    chan struct{}   // what waits until it is applied ends when this is closed, if it is not nil
 	statuses chan struct{}   // capacity 1: somebody has asked for the status
@@ -104,7 +105,9 @@ func (f *fabric) Conditions(_ context.Context, objects []ledger.Object) ([]contr
 }
 
 func (f *fabric) Plan(context.Context, *ledger.State, *ledger.State, []string) (controller.Plan, error) {
-	return controller.Plan{}, nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return controller.Plan{Problems: f.problems}, nil
 }
 
 func (f *fabric) Flows(_ context.Context, router string) ([]controller.Flow, error) {

@@ -75,8 +75,11 @@ that is nothing, with 2 if there are changes, and with 1 if something is wrong.`
 				stop()
 				printPlan(cmd.OutOrStdout(), &p, differences(before, &in.model), colours(cmd.OutOrStdout()))
 			}
-			if changes(&p) {
+			switch {
+			case changes(&p):
 				return errChanges
+			case p.Plan != nil && len(p.Plan.Problems) > 0: // printed: that nothing would change is not known
+				return errReported
 			}
 			return nil
 		},

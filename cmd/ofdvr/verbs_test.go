@@ -232,6 +232,15 @@ func TestPlan(t *testing.T) {
 	}
 	d.fails(1, "bad.yaml:1:28: networks[0].vlan: vlan 2 is already used by network \"green\"\n", "plan", "bad.yaml")
 	d.fails(64, "ofdvr: name a topology file\nSee 'ofdvr --help'.\n", "plan")
+
+	// That nothing would change is not said where it is not known.
+	d.problems = []string{"what would change in OVSDB is not known: not connected to ovsdb-server"}
+	for _, format := range []string{"text", "json"} {
+		if out, _ := d.ofdvr(1, "plan", "good.yaml", "--all", "-o", format); !strings.Contains(out, d.problems[0]) {
+			t.Errorf("plan prints\n%s", out)
+		}
+	}
+	d.ofdvr(2, "plan", "change.yaml")
 	d.has(all...)
 }
 

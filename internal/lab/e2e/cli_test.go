@@ -37,6 +37,7 @@ func TestCommandLine(t *testing.T) {
 		return path
 	}
 	two := file("two.yaml", twoNetworks)
+	s.settle() // connected to the database, without which a plan has no rows
 	plan := s.ofdvr(2, "plan", two)
 	mustHave(t, plan, "+ network blue\n", "@@ flows of bridge rb-r1, router r1; it is not connected, so all are listed @@\n", "+ Bridge rb-r1 ",
 		"5 objects: 5 to create, 0 to update, 0 to delete, 0 unchanged; 25 flows and 16 rows to change\n")
