@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,18 +27,14 @@ const envAPI = "OFDVR_API"
 
 // clientFlags say which daemon to ask, and how to get in.
 type clientFlags struct {
-	endpoint string
+	endpoint string // "" for that of the environment
 	access   api.Access
 }
 
 // add gives cmd the flags.
 func (c *clientFlags) add(cmd *cobra.Command) {
-	endpoint := os.Getenv(envAPI)
-	if endpoint == "" {
-		endpoint = defaultAPI
-	}
 	f := cmd.Flags()
-	f.StringVar(&c.endpoint, "api", endpoint, "where the daemon's API is: `ENDPOINT` unix:PATH or ssl:ADDRESS:PORT; also from $"+envAPI)
+	f.StringVar(&c.endpoint, "api", "", "where the daemon's API is: `ENDPOINT` unix:PATH or ssl:ADDRESS:PORT (default: $"+envAPI+", or else "+defaultAPI+")")
 	f.StringVar(&c.access.TLS.CACert, "api-ca-cert", "", "PEM `FILE` that signs the daemon's certificate, for ssl:")
 	f.StringVar(&c.access.TLS.Certificate, "api-certificate", "", "PEM `FILE` of the client, for ssl:")
 	f.StringVar(&c.access.TLS.PrivateKey, "api-private-key", "", "PEM `FILE` of the client, for ssl:")
@@ -45,7 +42,23 @@ func (c *clientFlags) add(cmd *cobra.Command) {
 }
 
 func (c *clientFlags) open() (*api.Client, error) {
-	return api.NewClient(api.Endpoint(c.endpoint), c.access)
+	endpoint := cmp.Or(c.endpoint, os.Getenv(envAPI), defaultAPI)
+	return api.NewClient(api.Endpoint(endpoint), c.access)
+}
+
+// write sends a request that changes something, or plans to, and shows on a
+// terminal how far it is.
+func write(cmd *cobra.Command, client *api.Client, w *waitFlags, method, path string, query url.Values, body []byte) (*api.Written, error) {
+	done := new(api.Written)
+	dryRun := query.Get("dry_run") != ""
+	stop := w.showProgress(cmd, client, dryRun)
+	defer stop()
+	_, err := client.Do(cmd.Context(), method, path+"?"+query.Encode(), body, done)
+	if err != nil && cmd.Context().Err() != nil && !dryRun {
+		err = errors.New("interrupted before ofdvr answered: what was asked for may have been done; see 'ofdvr plan' or 'ofdvr get'")
+		return nil, reported(cmd, err)
+	}
+	return done, err
 }
 
 // A kindWord is a kind of objects in the words of the command line.
@@ -149,6 +162,17 @@ func (c *clientFlags) complete(kind string) func(*cobra.Command, []string, strin
 			}
 		}
 		return ids, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completeOne is complete for a single ID.
+func (c *clientFlags) completeOne(kind string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	ids := c.complete(kind)
+	return func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return ids(cmd, args, prefix)
 	}
 }
 

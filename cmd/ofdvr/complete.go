@@ -5,8 +5,6 @@ import (
 	"net/http"
 
 	"github.com/spf13/cobra"
-
-	"github.com/ofdvr/ofdvr/controller/api"
 )
 
 func newComplete() *cobra.Command {
@@ -16,11 +14,11 @@ func newComplete() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "complete",
 		Short: "Say that the daemon has been told everything",
-		Long: `A daemon whose store is new, on a host where ofdvr has made something before, does
-not know whether its store was lost. Until it has been told everything it makes
-what it is told, and removes nothing. Complete says that this is so: bridges,
-ports, namespaces and flows of ofdvr that nobody has asked for are removed.
-Applying files with --all says it too.`,
+		Long: `A daemon whose store is new, on a host where ofdvr has made something before,
+does not know whether its store was lost. Until it has been told everything it
+makes what it is told, and removes nothing. Complete says that this is so:
+bridges, ports, namespaces and flows of ofdvr that nobody has asked for are
+removed. Applying files with --all says it too.`,
 		Example: `  ofdvr complete --dry-run
   ofdvr complete`,
 		Args: cobra.NoArgs,
@@ -33,18 +31,15 @@ Applying files with --all says it too.`,
 			if dryRun {
 				query.Set("dry_run", "true")
 			}
-			var done api.Written
-			stop := w.showProgress(cmd, client, dryRun)
-			_, err = client.Do(cmd.Context(), http.MethodPost, "/v1/complete?"+query.Encode(), nil, &done)
-			stop()
+			done, err := write(cmd, client, &w, http.MethodPost, "/v1/complete", query, nil)
 			if err != nil {
 				return err
 			}
-			printPlan(cmd.OutOrStdout(), &done, nil, colours(cmd.OutOrStdout()))
+			printPlan(cmd.OutOrStdout(), done, nil, colours(cmd.OutOrStdout()))
 			if !dryRun {
 				fmt.Fprintln(cmd.OutOrStdout(), "the intent is complete")
 			}
-			return w.outcome(cmd, &done)
+			return w.outcome(cmd, done)
 		},
 	}
 	c.add(cmd)

@@ -19,9 +19,9 @@ func newDescribe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "describe network|router|port ID...",
 		Short: "Show everything about a network, a router or a port",
-		Long: `Describe shows an object with all that has to do with it: where it comes from, how
-far the switches are with it and what is in the way, what is on a network, what a
-router joins, and which flows serve a port.`,
+		Long: `Describe shows an object with all that has to do with it: where it comes from,
+how far the switches are with it and what is in the way, what is on a network,
+what a router joins, and which flows serve a port.`,
 		Example: `  ofdvr describe port vm1
   ofdvr describe router r1`,
 		Args:              cobra.MinimumNArgs(2),
@@ -63,6 +63,11 @@ func (d *description) line(key, format string, args ...any) {
 	fmt.Fprintf(d.w, "%-12s %s\n", key+":", fmt.Sprintf(format, args...))
 }
 
+// more prints more that belongs to the key before.
+func (d *description) more(format string, args ...any) {
+	fmt.Fprintf(d.w, "%-12s %s\n", "", fmt.Sprintf(format, args...))
+}
+
 func (d *description) get(path string, out any) error {
 	_, err := d.client.Do(d.cmd.Context(), http.MethodGet, path, nil, out)
 	return err
@@ -97,7 +102,7 @@ func (d *description) describe(kind kindWord, id string) error {
 		}
 		d.line(strings.ToUpper(c.Type[:1])+c.Type[1:], "%s", says)
 		for _, reason := range c.Reasons {
-			fmt.Fprintf(d.w, "             %s\n", reason)
+			d.more("%s", reason)
 		}
 	}
 	return nil
@@ -126,7 +131,24 @@ func (d *description) network(n *routing.Network) error {
 		return err
 	}
 	d.line("Ports", "%d", len(ports.Ports))
+	for _, p := range ports.Ports[:min(len(ports.Ports), maxDescribed)] {
+		d.more("%s", portText(&p))
+	}
+	if left := len(ports.Ports) - maxDescribed; left > 0 {
+		d.more("and %d more: ofdvr get ports --network %s", left, n.ID)
+	}
 	return nil
+}
+
+// maxDescribed is how many ports on a network are named.
+const maxDescribed = 20
+
+func portText(p *routing.Port) string {
+	text := fmt.Sprintf("%s, %v", p.ID, p.MAC)
+	for _, a := range p.Addresses {
+		text += ", " + a.String()
+	}
+	return text
 }
 
 func interfaceText(f *routing.Interface) string {

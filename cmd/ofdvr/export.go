@@ -17,7 +17,8 @@ func newExport() *cobra.Command {
 		Use:   "export",
 		Short: "Print everything as a topology file",
 		Long: `Export prints all networks, routers and ports that the daemon has, those of its
-topology file included, as a topology file that apply and serve --topology take.`,
+topology file included, as a topology file that apply and serve --topology
+take.`,
 		Example: "  ofdvr export > topology.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -28,6 +29,8 @@ topology file included, as a topology file that apply and serve --topology take.
 			if err != nil {
 				return err
 			}
+			stop := newProgress(cmd.ErrOrStderr()).busy(cmd.Context(), "reading everything")
+			defer stop()
 			var text json.RawMessage
 			if _, err := client.Do(cmd.Context(), http.MethodGet, "/v1/topology", nil, &text); err != nil {
 				return err
@@ -36,6 +39,7 @@ topology file included, as a topology file that apply and serve --topology take.
 			if err != nil {
 				return fmt.Errorf("read what ofdvr answered: %w", err)
 			}
+			stop()
 			return printModel(cmd.OutOrStdout(), &change.Put, output)
 		},
 	}

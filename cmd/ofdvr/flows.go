@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -17,13 +19,14 @@ func newFlows() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "flows [ROUTER]",
 		Short: "Show the flows of routers, with what they are for",
-		Long: `Flows reads the flows of a router's bridge, or of all, from the switch, and shows of
-each how many packets hit it and what it is for, in the order in which the switch
-has them. With -o wide it shows the flow too, in the words of ovs-ofctl.`,
+		Long: `Flows reads the flows of a router's bridge, or of all, from the switch, and
+shows of each how many packets hit it and what it is for, in the order in which
+the switch has them. With -o wide it shows the flow too, in the words of
+ovs-ofctl. It exits with 1 if the flows of some router cannot be read.`,
 		Example: `  ofdvr flows r1
   ofdvr flows r1 -o wide`,
 		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: c.complete("router"),
+		ValidArgsFunction: c.completeOne("router"),
 		RunE: func(cmd *cobra.Command, routers []string) error {
 			if err := checkOutput(output, "table", "wide", "json"); err != nil {
 				return err
@@ -32,6 +35,9 @@ has them. With -o wide it shows the flow too, in the words of ovs-ofctl.`,
 			if err != nil {
 				return err
 			}
+			stop := newProgress(cmd.ErrOrStderr()).busy(cmd.Context(), "reading flows")
+			defer stop()
+			one := len(routers) == 1
 			if len(routers) == 0 {
 				m, err := kindWords[1].fetch(cmd.Context(), client, nil, nil)
 				if err != nil {
@@ -40,26 +46,25 @@ has them. With -o wide it shows the flow too, in the words of ovs-ofctl.`,
 				routers = idsOf(m)
 			}
 			all := make(map[string][]api.FlowDocument)
+			var failed []error
 			for _, r := range routers {
 				var got api.Flows
-				if _, err := client.Do(cmd.Context(), http.MethodGet, kindWords[1].path(r)+"/flows", nil, &got); err != nil {
+				_, err := client.Do(cmd.Context(), http.MethodGet, kindWords[1].path(r)+"/flows", nil, &got)
+				switch _, refused := errors.AsType[*api.Problem](err); {
+				case err == nil:
+					all[r] = got.Flows
+				case one || !refused:
 					return err
+				default: // the others can be shown nevertheless
+					failed = append(failed, err)
 				}
-				all[r] = got.Flows
 			}
-			if output == "json" {
-				enc := json.NewEncoder(cmd.OutOrStdout())
-				enc.SetIndent("", "  ")
-				return enc.Encode(all)
+			stop()
+			if err := printFlows(cmd.OutOrStdout(), routers, all, output); err != nil {
+				return err
 			}
-			for i, r := range routers {
-				if len(routers) > 1 {
-					if i > 0 {
-						fmt.Fprintln(cmd.OutOrStdout())
-					}
-					fmt.Fprintf(cmd.OutOrStdout(), "router %s\n", r)
-				}
-				printTable(cmd.OutOrStdout(), flowRows(all[r], output == "wide"))
+			if failed != nil {
+				return reported(cmd, errors.Join(failed...))
 			}
 			return nil
 		},
@@ -67,6 +72,31 @@ has them. With -o wide it shows the flow too, in the words of ovs-ofctl.`,
 	c.add(cmd)
 	outputFlag(cmd, &output, "table", "wide", "json")
 	return cmd
+}
+
+// printFlows prints the flows of those routers that are in all.
+func printFlows(w io.Writer, routers []string, all map[string][]api.FlowDocument, output string) error {
+	if output == "json" {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(all)
+	}
+	first := true
+	for _, r := range routers {
+		flows, ok := all[r]
+		if !ok {
+			continue
+		}
+		if len(routers) > 1 {
+			if !first {
+				fmt.Fprintln(w)
+			}
+			fmt.Fprintf(w, "router %s\n", r)
+		}
+		first = false
+		printTable(w, flowRows(flows, output == "wide"))
+	}
+	return nil
 }
 
 func flowRows(flows []api.FlowDocument, wide bool) []table.Row {

@@ -50,14 +50,18 @@ topology file that has just these, which apply takes.`,
 			if err != nil {
 				return err
 			}
+			stop := newProgress(cmd.ErrOrStderr()).busy(cmd.Context(), "reading "+kind.plural)
+			defer stop()
 			m, err := kind.fetch(cmd.Context(), client, args[1:], query)
 			if err != nil {
 				return err
 			}
 			if output == "json" || output == "yaml" {
+				stop()
 				return printModel(cmd.OutOrStdout(), m, output)
 			}
 			if m.Len() == 0 {
+				stop()
 				fmt.Fprintf(cmd.ErrOrStderr(), "there are no such %s\n", kind.plural)
 				return nil
 			}
@@ -73,6 +77,7 @@ topology file that has just these, which apply takes.`,
 				}
 				wide.learn(routers.Routers, status)
 			}
+			stop()
 			printObjects(cmd.OutOrStdout(), m, wide)
 			return nil
 		},

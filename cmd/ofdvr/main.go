@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -43,7 +44,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root.SetOut(out)
 	root.SetErr(errOut)
 	misused := true // until a command starts to run, what fails is how it was called
-	root.PersistentPreRun = func(*cobra.Command, []string) { misused = false }
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { misused = cmd.ValidateRequiredFlags() != nil }
 	err := root.ExecuteContext(ctx)
 	switch {
 	case err == nil:
@@ -55,6 +56,8 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	case misused, errors.As(err, new(usageError)):
 		fmt.Fprintf(errOut, "ofdvr: %v\nSee 'ofdvr --help'.\n", err)
 		return exitUsage
+	case ctx.Err() != nil: // err is what became of it
+		err = errors.New("interrupted")
 	}
 	fmt.Fprintf(errOut, "ofdvr: %v\n", err)
 	return exitFailure
@@ -68,13 +71,17 @@ func newRoot() *cobra.Command {
 OpenFlow controller that gives each router a bridge, and the bridge the flows
 that answer ARP requests, rewrite MAC addresses and decrement TTLs.
 
-Exit status: 0 if all went well, 1 if not, 2 if plan found changes, 64 if the
-command was called wrongly.`,
+Exit codes:
+  0   all went well; of plan: nothing would change
+  1   something failed, or was not confirmed in time
+  2   only of plan: there are changes
+  64  the command was called wrongly`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	root.AddCommand(newServe(), newCheck(), newCompile(), newStatus(), newCleanup(), newVersion(),
 		newGet(), newDescribe(), newApply(), newDelete(), newPlan(), newExport(), newWatch(), newFlows(), newComplete(), newStore(), newMan())
 	return root

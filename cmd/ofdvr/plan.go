@@ -32,8 +32,8 @@ func newPlan() *cobra.Command {
 		Use:   "plan FILE...",
 		Short: "Show what applying topology files would change",
 		Long: `Plan shows what apply would change, and changes nothing: objects, the flows of
-each router's bridge, and rows of Open vSwitch's database. It exits with 0 if that
-is nothing, with 2 if there are changes, and with 1 if something is wrong.`,
+each router's bridge, and rows of Open vSwitch's database. It exits with 0 if
+that is nothing, with 2 if there are changes, and with 1 if something is wrong.`,
 		Example: `  ofdvr plan topology.yaml
   ofdvr plan topology.yaml --all || test $? = 2`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -55,11 +55,15 @@ is nothing, with 2 if there are changes, and with 1 if something is wrong.`,
 			if all {
 				method = http.MethodPost
 			}
+			stop := newProgress(cmd.ErrOrStderr()).busy(cmd.Context(), "planning")
+			defer stop()
 			var p api.Written
 			if _, err := client.Do(cmd.Context(), method, "/v1/topology?dry_run=true", in.body(all), &p); err != nil {
-				return reported(cmd, in.located(err))
+				stop()
+				return in.reported(cmd, err)
 			}
 			if output == "json" {
+				stop()
 				enc := json.NewEncoder(cmd.OutOrStdout())
 				enc.SetIndent("", "  ")
 				enc.Encode(p) // an error here means that nobody reads any more
@@ -68,10 +72,14 @@ is nothing, with 2 if there are changes, and with 1 if something is wrong.`,
 				if err != nil {
 					return err
 				}
+				stop()
 				printPlan(cmd.OutOrStdout(), &p, differences(before, &in.model), colours(cmd.OutOrStdout()))
 			}
-			if changes(&p) {
+			switch {
+			case changes(&p):
 				return errChanges
+			case p.Plan != nil && len(p.Plan.Problems) > 0: // printed: that nothing would change is not known
+				return errReported
 			}
 			return nil
 		},

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/term"
 )
@@ -35,4 +37,44 @@ func (p *progress) clear() {
 		fmt.Fprint(p.w, "\r\x1b[K")
 		p.last = ""
 	}
+}
+
+// during shows a line of its own every so often, "" for the last one, until stop
+// is called, which may be called again.
+func (p *progress) during(ctx context.Context, interval time.Duration, line func(context.Context) string) (stop func()) {
+	if p.w == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(interval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				if text := line(ctx); text != "" {
+					p.show(text)
+				}
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+		p.clear()
+	}
+}
+
+// busy shows what is being done and for how many seconds, from the first second
+// on, until stop is called, which may be called again.
+func (p *progress) busy(ctx context.Context, what string) (stop func()) {
+	seconds := 0
+	return p.during(ctx, time.Second, func(context.Context) string {
+		seconds++
+		return fmt.Sprintf("%s: %d s", what, seconds)
+	})
 }

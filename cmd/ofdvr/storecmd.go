@@ -15,14 +15,15 @@ func newStore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "store",
 		Short: "Export, import or check the store while no daemon runs",
-		Long: `The store is the file intent.db in --state-dir. It has what was written through the
-API. These commands need no daemon, and export and import need that none has the
-store open; with one, use ofdvr export and ofdvr apply --all.`,
+		Long: `The store is the file intent.db in --state-dir. It has what was written through
+the API. These commands are for when no daemon has the store open; with one, use
+ofdvr export and ofdvr apply --all.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&dir, "state-dir", defaultStateDir, "`DIRECTORY` of the store")
 	var output string
+	var allowEmpty bool
 	export := &cobra.Command{
 		Use: "export", Short: "Print what the store has as a topology file",
 		Long:    "Export prints all networks, routers and ports in the store as a topology file.",
@@ -40,8 +41,8 @@ store open; with one, use ofdvr export and ofdvr apply --all.`,
 	outputFlag(export, &output, "yaml", "json")
 	imports := &cobra.Command{
 		Use: "import FILE", Short: "Replace what the store has by a topology file",
-		Long: `Import makes the store have what a topology file declares, and nothing else. A file
-with mistakes changes nothing. The store counts as complete afterwards.`,
+		Long: `Import makes the store have what a topology file declares, and nothing else. A
+file with mistakes changes nothing. The store counts as complete afterwards.`,
 		Example: "  ofdvr store import backup.yaml",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -51,6 +52,9 @@ with mistakes changes nothing. The store counts as complete afterwards.`,
 			}
 			if err != nil {
 				return reported(cmd, err)
+			}
+			if m.Len() == 0 && !allowEmpty {
+				return fmt.Errorf("%s declares nothing, and everything in the store would be deleted: use --allow-empty if that is meant", args[0])
 			}
 			return withStore(cmd, dir, func(s *store.Store, c store.Contents) error {
 				p, err := ledger.ReplaceAll(*m)(&ledger.State{Index: routing.NewIndex(c.Model)})
@@ -65,11 +69,12 @@ with mistakes changes nothing. The store counts as complete afterwards.`,
 			})
 		},
 	}
+	imports.Flags().BoolVar(&allowEmpty, "allow-empty", false, "the file may declare nothing, which deletes everything")
 	check := &cobra.Command{
 		Use: "check", Short: "Look for damage in the store",
-		Long: `Check reads the store and reports everything that is wrong with it: damage of the
-file, of each object, and what cannot be together. It changes nothing, and exits
-with 1 if there is something.`,
+		Long: `Check reads the store and reports everything that is wrong with it: damage of
+the file, of each object, and what cannot be together. It changes nothing, and
+exits with 1 if there is something.`,
 		Example: "  ofdvr store check --state-dir /var/lib/ofdvr",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

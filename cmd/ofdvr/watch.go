@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,8 +27,9 @@ func newWatch() *cobra.Command {
 		Use:   "watch [networks|routers|ports]",
 		Short: "Print changes as they happen",
 		Long: `Watch prints each change of networks, routers and ports, one a line, until it is
-interrupted. When the daemon restarts, it goes on where it was; if some changes
-are not known any more, it says so.`,
+interrupted. When the daemon restarts, it goes on where it was. If it has missed
+changes that are not known any more, it says so, prints everything that there is
+as "present", and goes on from there.`,
 		Example: `  ofdvr watch
   ofdvr watch ports --since 100 -o json`,
 		Args:      cobra.MaximumNArgs(1),
@@ -72,9 +74,11 @@ func watch(cmd *cobra.Command, client *api.Client, query url.Values, output stri
 		query.Set("since", revision)
 	}
 	for waiting := false; ; {
+		var unprinted error
 		resume, err := client.Watch(ctx, query, func(e api.Event) error {
 			waiting = false
-			return printEvent(cmd, e, output)
+			unprinted = printEvent(cmd, e, output)
+			return unprinted
 		})
 		if resume != "" {
 			query.Set("since", resume)
@@ -83,11 +87,19 @@ func watch(cmd *cobra.Command, client *api.Client, query url.Values, output stri
 		switch {
 		case ctx.Err() != nil:
 			return nil
+		case unprinted != nil:
+			return unprinted
 		case errors.Is(err, api.ErrCompacted), refused && p.Status == http.StatusGone:
-			if revision, err = present(ctx, client); err != nil {
+			var all []api.Event
+			if revision, all, err = everything(ctx, client, query.Get("kind")); err != nil {
 				break // and wait for the daemon
 			}
-			say("some changes after revision %s are not known any more: list again with ofdvr get; going on from revision %s", query.Get("since"), revision)
+			say("what changed after revision %s is not known any more; this is everything at revision %s:", query.Get("since"), revision)
+			for _, e := range all {
+				if err := printEvent(cmd, e, output); err != nil {
+					return err
+				}
+			}
 			query.Set("since", revision)
 			continue
 		case refused:
@@ -112,11 +124,47 @@ func present(ctx context.Context, client *api.Client) (string, error) {
 	return strconv.FormatUint(s.Intent.Revision, 10), err
 }
 
-func printEvent(cmd *cobra.Command, e api.Event, output string) error {
-	if output == "json" {
-		return json.NewEncoder(cmd.OutOrStdout()).Encode(e)
+// everything returns what there is, of a kind or, for "", of all, as events, and
+// the one revision at which it is so.
+func everything(ctx context.Context, client *api.Client, kind string) (revision string, all []api.Event, err error) {
+	var objects struct{ Networks, Routers, Ports []json.RawMessage }
+	header, err := client.Do(ctx, http.MethodGet, "/v1/topology", nil, &objects)
+	if err != nil {
+		return "", nil, err
 	}
-	text := fmt.Sprintf("%d %s/%s %s %s", e.Revision, e.Kind, e.ID, e.Op, e.Object)
-	_, err := fmt.Fprintln(cmd.OutOrStdout(), strings.TrimRight(text, " "))
-	return err
+	tag := header.Get("ETag")
+	n, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimPrefix(tag, `"r`), `"`), 10, 64)
+	if err != nil {
+		return "", nil, fmt.Errorf("read what ofdvr answered to GET /v1/topology: its ETag %s has no revision", tag)
+	}
+	for i, list := range [][]json.RawMessage{objects.Networks, objects.Routers, objects.Ports} {
+		if word := kindWords[i].singular; kind == "" || kind == word {
+			for _, o := range list {
+				var named struct{ ID string }
+				if err := json.Unmarshal(o, &named); err != nil {
+					return "", nil, fmt.Errorf("read what ofdvr answered to GET /v1/topology: %w", err)
+				}
+				all = append(all, api.Event{Revision: n, Kind: word, ID: named.ID, Op: "present", Object: o})
+			}
+		}
+	}
+	return strconv.FormatUint(n, 10), all, nil
+}
+
+func printEvent(cmd *cobra.Command, e api.Event, output string) error {
+	var err error
+	if output == "json" {
+		err = json.NewEncoder(cmd.OutOrStdout()).Encode(e)
+	} else {
+		var object bytes.Buffer
+		if e.Object != nil {
+			json.Compact(&object, e.Object) // it was decoded, so it is valid
+		}
+		text := fmt.Sprintf("%d %s/%s %s %s", e.Revision, e.Kind, e.ID, e.Op, &object)
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), strings.TrimRight(text, " "))
+	}
+	if err != nil {
+		return fmt.Errorf("print a change: %w", err)
+	}
+	return nil
 }

@@ -37,6 +37,7 @@ func TestCommandLine(t *testing.T) {
 		return path
 	}
 	two := file("two.yaml", twoNetworks)
+	s.settle() // connected to the database, without which a plan has no rows
 	plan := s.ofdvr(2, "plan", two)
 	mustHave(t, plan, "+ network blue\n", "@@ flows of bridge rb-r1, router r1; it is not connected, so all are listed @@\n", "+ Bridge rb-r1 ",
 		"5 objects: 5 to create, 0 to update, 0 to delete, 0 unchanged; 25 flows and 16 rows to change\n")
@@ -70,7 +71,7 @@ func TestCommandLine(t *testing.T) {
 	mustHave(t, s.ofdvr(1, "get", "port", "nobody"), `there is no such object: port "nobody"`)
 	mustHave(t, s.ofdvr(0, "describe", "port", "vm2"), "Flow:        3 packets, 294 bytes: ", "Programmed:  yes\n", "From:        /var/lib/ofdvr/intent.db\n")
 	mustHave(t, s.ofdvr(0, "describe", "router", "r1"), "Bridge:      rb-r1, made by ofdvr, connected\n", "Flows:       25 wanted, 25 installed")
-	mustHave(t, s.ofdvr(0, "describe", "network", "blue"), "VLAN:        1\n", "Ports:       1\n")
+	mustHave(t, s.ofdvr(0, "describe", "network", "blue"), "VLAN:        1\n", "Ports:       1\n             vm1, 02:00:00:00:01:10, 10.0.1.10\n")
 	if got := s.ofdvr(0, "__complete", "get", "ports", "vm"); !strings.HasPrefix(got, "vm1\nvm2\n") {
 		t.Errorf("completion has %q", got)
 	}
@@ -92,6 +93,10 @@ func TestCommandLine(t *testing.T) {
 	mustHave(t, s.ofdvr(0, "plan", again, "--all"), "0 to create, 0 to update, 0 to delete, 7 unchanged")
 	mustHave(t, s.ofdvr(0, "check", again), "2 networks, 1 router, 4 ports")
 
+	empty := file("empty.yaml", "networks: []\n")
+	mustHave(t, s.ofdvr(1, "apply", "-f", empty, "--all"), "the files declare nothing", "--allow-empty")
+	mustHave(t, s.ofdvr(0, "plan", again, "--all"), "0 to create, 0 to update, 0 to delete, 7 unchanged")
+
 	mustHave(t, s.ofdvr(1, "delete", "network", "blue"), `network "blue" is in use by interface "r1-blue", port "vm1"`, "--cascade")
 	mustHave(t, s.ofdvr(1, "delete", "port", "vm9", "vm7"), "port/vm9 deleted\n", `there is no port "vm7"`)
 	s.ofdvr(0, "delete", "port", "vm7", "--ignore-not-found")
@@ -110,6 +115,7 @@ func TestCommandLine(t *testing.T) {
 	s.stop()
 	mustHave(t, s.ofdvr(0, "store", "import", two), "has 2 networks, 1 router, 2 ports now\n")
 	mustHave(t, s.ofdvr(1, "store", "import", bad), bad+":2:24: ")
+	mustHave(t, s.ofdvr(1, "store", "import", empty), empty+" declares nothing", "--allow-empty")
 	mustHave(t, s.ofdvr(0, "store", "check"), "/var/lib/ofdvr/intent.db: ok: schema version 1, revision ", "2 networks, 1 router, 2 ports\n")
 	if got := s.ofdvr(0, "store", "export"); got != strings.TrimPrefix(twoNetworks, "\n") {
 		t.Errorf("the store has\n%s", got)
@@ -119,6 +125,65 @@ func TestCommandLine(t *testing.T) {
 	pingTTL(t, vm1, vm2.IP(), 63)
 	s.ofdvr(64, "get", "houses")
 	s.ofdvr(64, "plan")
+	s.ofdvr(64, "apply")
+}
+
+// A bridge that is away hides no flows but its own, and a network goes with its
+// file and with what refers to it.
+func TestCommandLineWithABridgeAway(t *testing.T) {
+	t.Parallel()
+	s := storeOnly(t)
+	file := func(name, text string) string {
+		path, err := s.WriteFile(name, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	s.ofdvr(0, "apply", "-f", file("two.yaml", twoNetworks))
+	s.ofdvr(0, "apply", "--wait=false", "-f", file("away.yaml", `routers:
+  - {id: a, fallback: none, bridge: {managed: false, name: br-away}}
+`))
+	mustHave(t, s.ofdvr(1, "flows"), "router r1\nTABLE", "sends packets to an address of port vm2\n", "read the flows of router \"a\": the bridge is not connected")
+	mustHave(t, s.ofdvr(1, "flows", "a"), "read the flows of router \"a\": the bridge is not connected")
+	s.ofdvr(0, "delete", "router", "a")
+	blue := file("blue.yaml", "networks: [{id: blue, vlan: 1}]\n")
+	mustHave(t, s.ofdvr(0, "delete", "-f", blue, "--cascade"), "port/vm1 deleted\nrouter/r1 updated\nnetwork/blue deleted\n")
+	if got := s.flows(bridge).find("nw_dst=10.0.1.10 "); len(got) != 0 {
+		t.Errorf("the flow of the deleted port is there: %v", got)
+	}
+}
+
+// A watcher who has missed what is not known any more, because the daemon forgets
+// at its end what changed, is told everything that there is.
+func TestWatchListsAgain(t *testing.T) {
+	t.Parallel()
+	s := storeOnly(t)
+	s.settle()
+	first := int(s.status().Intent.Revision)
+	s.must(201, "PUT", "/v1/networks/a", `{}`)
+	s.must(201, "PUT", "/v1/networks/b", `{"vlan": 7}`)
+	s.stop()
+	s.serve()
+	s.settle()
+	w, err := s.StartDaemon("watch", "--since", fmt.Sprint(first))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := s.status().Intent.Revision
+	s.eventually("the watcher to print everything", func() error {
+		log := w.Log()
+		for _, want := range []string{
+			fmt.Sprintf("what changed after revision %d is not known any more; this is everything at revision %d:\n", first, now),
+			fmt.Sprintf("%d network/a present {\"id\":\"a\"}\n", now),
+			fmt.Sprintf("%d network/b present {\"id\":\"b\",\"vlan\":7}\n", now),
+		} {
+			if !strings.Contains(log, want) {
+				return fmt.Errorf("%q is not in\n%s", want, log)
+			}
+		}
+		return nil
+	})
 }
 
 // A watcher sees each change once and in order, also those that a daemon makes

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A disk is a store in memory.
+type disk struct {
+	mu       sync.Mutex
+	index    *routing.Index
+	revision uint64
+	complete bool
+}
+
+func (d *disk) Name() string    { return "disk" }
+func (d *disk) ReadOnly() error { return nil }
+
+func (d *disk) Load(context.Context, func(*routing.Model) error) (ledger.Contents, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return ledger.Contents{Revision: d.revision, Complete: d.complete, Model: d.index.Model()}, nil
+}
+
+func (d *disk) Follow(ctx context.Context, _ func(*routing.Model) error, _ func(ledger.Contents, error) error) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+func (d *disk) Commit(revision uint64, complete bool, changes ...routing.Change) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, c := range changes {
+		d.index = d.index.With(c)
+	}
+	d.revision, d.complete = revision, complete
+	return nil
+}
+
+// A source declares what does not change.
+type source struct{ disk }
+
+func (*source) Name() string { return "/etc/topology.yaml" }
+
+// A fabric has switches that confirm everything, unless something is pending.
+type fabric struct {
+	ledger *ledger.Ledger
+
+	mu       sync.Mutex
+	pending  []controller.Pending
+	problems []string        // of plans
+	unlinked map[string]bool // routers whose bridge is not connected
+	waits    chan struct{}   // what waits until it is applied ends when this is closed, if it is not nil
+	statuses chan struct{}   // capacity 1: somebody has asked for the status
+}
+
+func (f *fabric) Status(context.Context) (controller.Status, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	select {
+	case f.statuses <- struct{}{}:
+	default:
+	}
+	now := f.ledger.State()
+	s := controller.Status{Settled: true, Intent: controller.IntentStatus{Revision: now.Revision}}
+	for _, r := range now.Index.Model().Routers {
+		s.Routers = append(s.Routers, controller.RouterStatus{ID: r.ID, Bridge: r.BridgeName(), Managed: true, Connected: !f.unlinked[r.ID],
+			State: "settled", FlowsWanted: 8000, FlowsInstalled: 8000, Settled: true})
+	}
+	return s, nil
+}
+
+func (f *fabric) Await(ctx context.Context, _ ledger.Result) ([]controller.Pending, error) {
+	f.mu.Lock()
+	pending, waits := f.pending, f.waits
+	f.mu.Unlock()
+	if waits != nil {
+		select {
+		case <-waits:
+		case <-ctx.Done():
+		}
+	}
+	return pending, nil
+}
+
+func (f *fabric) Conditions(_ context.Context, objects []ledger.Object) ([]controller.Condition, error) {
+	out := make([]controller.Condition, len(objects))
+	for i := range out {
+		out[i].Programmed = true
+	}
+	return out, nil
+}
+
+func (f *fabric) Plan(context.Context, *ledger.State, *ledger.State, []string) (controller.Plan, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return controller.Plan{Problems: f.problems}, nil
+}
+
+func (f *fabric) Flows(_ context.Context, router string) ([]controller.Flow, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ledger.State().Index.Router(router) == nil {
+		return nil, fmt.Errorf("%w: router %q", ledger.ErrNotFound, router)
+	}
+	if f.unlinked[router] {
+		return nil, fmt.Errorf("read the flows of router %q: %w", router, controller.ErrNotConnected)
+	}
+	return []controller.Flow{{
+		FlowStats: ofproto.FlowStats{Flow: ofproto.Flow{FlowKey: ofproto.FlowKey{Table: 2, Priority: 100}}, Packets: 3, Bytes: 294},
+		Text:      "table=2 actions=drop", Does: "sends packets to an address of port vm1", Object: &routing.Object{Kind: routing.KindPort, ID: "vm1"},
+	}}, nil
+}
+
+// nobody does nothing about the intent.
+type nobody struct{}
+
+func (nobody) Foresee(*ledger.State, []string) {}
+func (nobody) Load(*ledger.State, []string)    {}
+
+// A server is the API over a real ledger, with a store in memory and switches
+// that are none.
+type server struct {
+	*fabric
+	t        *testing.T
+	endpoint string
+}
+
+// startDaemon starts a server that ends with the test. declared is what a file
+// declares, nil for no file; events is how many are remembered.
+func startDaemon(t *testing.T, declared *routing.Model, events int) *server {
+	t.Helper()
+	cfg := ledger.Config{Store: &disk{index: new(routing.Index), complete: true}, History: events, Log: zap.NewNop()}
+	var first *ledger.Contents
+	if declared != nil {
+		cfg.File, first = new(source), &ledger.Contents{Complete: true, Model: declared}
+	}
+	l, err := ledger.Open(t.Context(), cfg, first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &server{&fabric{ledger: l, statuses: make(chan struct{}, 1)}, t, "unix:" + filepath.Join(t.TempDir(), "api.sock")}
+	ln, err := api.Listen(api.Endpoint(d.endpoint), api.Access{}, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	web := &http.Server{Handler: api.Handler(l, d.fabric, "v1")}
+	var running sync.WaitGroup
+	running.Go(func() { l.Run(ctx, nobody{}) })
+	running.Go(func() { web.Serve(ln) })
+	t.Cleanup(func() {
+		web.Close()
+		cancel()
+		running.Wait()
+	})
+	return d
+}
+
+// ofdvr runs a command that has to exit with a status, and returns what it
+// prints to standard output and to standard error.
+func (d *server) ofdvr(status int, args ...string) (string, string) {
+	d.t.Helper()
+	var out, errOut strings.Builder
+	if got := run(d.t.Context(), append(args, "--api", d.endpoint), &out, &errOut); got != status {
+		d.t.Fatalf("ofdvr %s exits with %d, want %d\n%s%s", strings.Join(args, " "), got, status, &out, &errOut)
+	}
+	return out.String(), errOut.String()
+}
+
+// prints is ofdvr for a command that prints this and nothing else.
+func (d *server) prints(want string, args ...string) {
+	d.t.Helper()
+	if out, errOut := d.ofdvr(0, args...); out != want || errOut != "" {
+		d.t.Errorf("ofdvr %s prints\n%s%s\nwant\n%s", strings.Join(args, " "), out, errOut, want)
+	}
+}
+
+// fails is ofdvr for a command that exits with a status and prints this, besides
+// what it prints to standard output, to standard error.
+func (d *server) fails(status int, want string, args ...string) {
+	d.t.Helper()
+	if _, errOut := d.ofdvr(status, args...); errOut != want {
+		d.t.Errorf("ofdvr %s says\n%s\nwant\n%s", strings.Join(args, " "), errOut, want)
+	}
+}
+
+// has checks which objects there are: kind/id, sorted.
+func (d *server) has(want ...string) {
+	d.t.Helper()
+	m := d.ledger.State().Index.Model()
+	var got []string
+	for _, n := range m.Networks {
+		got = append(got, "network/"+n.ID)
+	}
+	for _, p := range m.Ports {
+		got = append(got, "port/"+p.ID)
+	}
+	for _, r := range m.Routers {
+		got = append(got, "router/"+r.ID)
+	}
+	if strings.Join(got, " ") != strings.Join(want, " ") {
+		d.t.Errorf("there is %v, want %v", got, want)
+	}
+}
+
+// events returns a channel that is closed when something happens after a
+// revision.
+func (d *server) events(since uint64) (<-chan struct{}, error) {
+	_, more, err := d.ledger.Events(since)
+	return more, err
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/intent"
+)
+
+// inputs are topology files as one topology.
+type inputs struct {
+	files []input
+	model routing.Model
+}
+
+type input struct {
+	name  string
+	data  []byte
+	first [3]int // indices in the whole topology of its first network, router and port
+}
+
+// readFiles reads topology files. What the objects refer to may be elsewhere, so
+// only their form is checked here.
+func readFiles(names []string, stdin io.Reader) (*inputs, error) {
+	in := new(inputs)
+	var errs []error
+	for _, name := range names {
+		if name == "-" {
+			data, err := io.ReadAll(stdin)
+			if err == nil {
+				err = in.add("standard input", data)
+			} else {
+				err = fmt.Errorf("read topology from standard input: %w", err)
+			}
+			errs = append(errs, err)
+			continue
+		}
+		all, err := topologyFiles(name)
+		errs = append(errs, err)
+		for _, name := range all {
+			data, err := os.ReadFile(name)
+			if err == nil {
+				err = in.add(name, data)
+			} else {
+				err = fmt.Errorf("read topology: %w", err)
+			}
+			errs = append(errs, err)
+		}
+	}
+	return in, errors.Join(errs...)
+}
+
+// topologyFiles returns the topology files in a directory, by name, or name
+// itself.
+func topologyFiles(name string) ([]string, error) {
+	info, err := os.Stat(name)
+	if err != nil || !info.IsDir() {
+		return []string{name}, nil // whatever is wrong shows when it is read
+	}
+	entries, err := os.ReadDir(name)
+	if err != nil {
+		return nil, fmt.Errorf("look for topology files: %w", err)
+	}
+	var files []string
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); slices.Contains([]string{".yaml", ".yml", ".json"}, ext) && !strings.HasPrefix(e.Name(), ".") {
+			files = append(files, filepath.Join(name, e.Name()))
+		}
+	}
+	if files == nil {
+		return nil, fmt.Errorf("there is no *.yaml, *.yml or *.json in directory %s", name)
+	}
+	return files, nil
+}
+
+func (in *inputs) add(name string, data []byte) error {
+	m, _, err := intent.ParseFor(name, data, func(*routing.Model) error { return nil })
+	if err != nil {
+		return err
+	}
+	all := &in.model
+	in.files = append(in.files, input{name, data, [3]int{len(all.Networks), len(all.Routers), len(all.Ports)}})
+	all.Networks = append(all.Networks, m.Networks...)
+	all.Routers = append(all.Routers, m.Routers...)
+	all.Ports = append(all.Ports, m.Ports...)
+	return nil
+}
+
+// body returns the body of a request that puts everything: a topology if there
+// is nothing else, otherwise a batch.
+func (in *inputs) body(all bool) []byte {
+	var b strings.Builder
+	if !all {
+		b.WriteString(`{"put":`)
+	}
+	intent.WriteJSON(&b, &in.model) // into memory, where nothing can fail
+	if !all {
+		b.WriteString("}")
+	}
+	return []byte(b.String())
+}
+
+// ids returns the IDs of everything.
+func (in *inputs) ids() intent.IDs {
+	m := &in.model
+	var ids intent.IDs
+	for i := range m.Networks {
+		ids.Networks = append(ids.Networks, m.Networks[i].ID)
+	}
+	for i := range m.Routers {
+		ids.Routers = append(ids.Routers, m.Routers[i].ID)
+	}
+	for i := range m.Ports {
+		ids.Ports = append(ids.Ports, m.Ports[i].ID)
+	}
+	return ids
+}
+
+// part returns which file a pointer into the body is about, and the path in it.
+func (in *inputs) part(pointer string) (file int, path string) {
+	parts := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
+	if len(parts) > 0 && parts[0] == "put" {
+		parts = parts[1:]
+	}
+	if len(parts) < 2 {
+		return -1, ""
+	}
+	kind := slices.Index([]string{"networks", "routers", "ports"}, parts[0])
+	var n int
+	if _, err := fmt.Sscan(parts[1], &n); err != nil || kind < 0 {
+		return -1, ""
+	}
+	for i := len(in.files) - 1; i >= 0; i-- {
+		if first := in.files[i].first[kind]; n >= first {
+			var b strings.Builder
+			fmt.Fprintf(&b, "%s[%d]", parts[0], n-first)
+			for _, p := range parts[2:] {
+				if strings.Trim(p, "0123456789") == "" {
+					fmt.Fprintf(&b, "[%s]", p)
+				} else {
+					b.WriteString("." + p)
+				}
+			}
+			return i, b.String()
+		}
+	}
+	return -1, ""
+}
+
+// reported prints an error of the daemon's, with the mistakes that it found at
+// their places. Who has interrupted the command has been told, or will be.
+func (in *inputs) reported(cmd *cobra.Command, err error) error {
+	if cmd.Context().Err() != nil {
+		return err
+	}
+	return reported(cmd, in.located(err))
+}
+
+// located returns err with the mistakes that the daemon found at their places in
+// the files.
+func (in *inputs) located(err error) error {
+	p, ok := errors.AsType[*api.Problem](err)
+	if !ok || len(p.Errors) == 0 {
+		return err
+	}
+	return errors.Join(in.places(p.Errors)...)
+}
+
+// places returns what the daemon says of the body, at its places in the files.
+// Each file is read once, however much there is to say.
+func (in *inputs) places(said []api.Mistake) []error {
+	byFile := make([][]error, len(in.files))
+	var errs []error
+	for _, m := range said {
+		if i, path := in.part(m.Pointer); i >= 0 {
+			byFile[i] = append(byFile[i], &routing.PathError{Path: path, Err: errors.New(m.Detail)})
+		} else {
+			errs = append(errs, fmt.Errorf("%s%s: %s", m.Pointer, m.Parameter, m.Detail))
+		}
+	}
+	for i, f := range in.files {
+		if byFile[i] == nil {
+			continue
+		}
+		_, _, err := intent.ParseFor(f.name, f.data, func(*routing.Model) error { return errors.Join(byFile[i]...) })
+		if j, ok := err.(interface{ Unwrap() []error }); ok {
+			errs = append(errs, j.Unwrap()...)
+		} else {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}

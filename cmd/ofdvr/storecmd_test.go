@@ -1,0 +1,78 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/controller/store"
+)
+
+// What is imported is exported again; what cannot be meant, or not be done,
+// changes nothing.
+func TestStoreCommands(t *testing.T) {
+	inDir(t, map[string]string{
+		"good.yaml":  goodTopology,
+		"empty.yaml": "networks: []\n",
+		"bad.yaml":   "networks: [{id: blue, vlan: 5000}]\n",
+	})
+	ofdvr := func(status int, args ...string) (string, string) {
+		t.Helper()
+		var out, errOut strings.Builder
+		if got := run(t.Context(), append([]string{"store"}, append(args, "--state-dir", "state")...), &out, &errOut); got != status {
+			t.Fatalf("ofdvr store %v exits with %d, want %d\n%s%s", args, got, status, &out, &errOut)
+		}
+		return out.String(), errOut.String()
+	}
+	same := func() {
+		t.Helper()
+		if out, _ := ofdvr(0, "export"); out != goodTopology {
+			t.Errorf("the store has\n%s", out)
+		}
+	}
+	if out, _ := ofdvr(0, "import", "good.yaml"); !strings.HasSuffix(out, "intent.db: has 2 networks, 1 router, 2 ports now\n") {
+		t.Errorf("import prints %q", out)
+	}
+	same()
+	for name, says := range map[string]string{
+		"empty.yaml": "ofdvr: empty.yaml declares nothing, and everything in the store would be deleted: use --allow-empty if that is meant\n",
+		"bad.yaml":   "bad.yaml:1:29: networks[0].vlan: vlan 5000 is outside 1–4094\n",
+		"none.yaml":  "read topology: open none.yaml: no such file or directory\n",
+	} {
+		if _, errOut := ofdvr(1, "import", name); !strings.HasSuffix(errOut, says) {
+			t.Errorf("import %s says %q, want %q", name, errOut, says)
+		}
+		same()
+	}
+	if out, _ := ofdvr(0, "check"); !strings.Contains(out, "intent.db: ok: schema version ") || !strings.HasSuffix(out, ", 2 networks, 1 router, 2 ports\n") {
+		t.Errorf("check prints %q", out)
+	}
+
+	// While a daemon has it open, nothing can be done, and it is said what can.
+	s, err := store.Open("state")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"export"}, {"check"}, {"import", "good.yaml"}} {
+		if _, errOut := ofdvr(1, args...); !strings.Contains(errOut, "the store is in use") || !strings.Contains(errOut, "end the process that uses it") {
+			t.Errorf("%v says %q", args, errOut)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	same()
+
+	ofdvr(0, "import", "empty.yaml", "--allow-empty")
+	if out, _ := ofdvr(0, "export"); strings.Contains(out, "blue") {
+		t.Errorf("the store has\n%s", out)
+	}
+	if err := os.WriteFile("state/intent.db", []byte("this is no store, but something else of someone's"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ofdvr(1, "check")
+	ofdvr(1, "import", "good.yaml")
+	if data, err := os.ReadFile("state/intent.db"); err != nil || !strings.HasPrefix(string(data), "this is no store") {
+		t.Errorf("what was there is overwritten: %q, %v", data, err)
+	}
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// A lines is a writer that passes on each line, for a test to wait for.
+type lines struct {
+	more chan string // large enough that nobody waits
+	rest []byte
+}
+
+func newLines() *lines { return &lines{more: make(chan string, 1000)} }
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.rest = append(l.rest, p...)
+	for {
+		line, rest, ok := bytes.Cut(l.rest, []byte("\n"))
+		if !ok {
+			return len(p), nil
+		}
+		l.more <- string(line)
+		l.rest = rest
+	}
+}
+
+// next waits for lines.
+func (l *lines) next(t *testing.T, want ...string) {
+	t.Helper()
+	for _, want := range want {
+		select {
+		case got := <-l.more:
+			if got != want {
+				t.Fatalf("it prints %q, want %q", got, want)
+			}
+		case <-t.Context().Done():
+			t.Fatalf("it does not print %q", want)
+		}
+	}
+}
+
+// A watcher who has missed changes is told everything that there is at one
+// revision, and goes on from there.
+func TestWatchListsAgain(t *testing.T) {
+	d := applied(t, map[string]string{"red.yaml": "networks: [{id: red}]\n"})
+	revision := d.ledger.State().Revision
+	ctx, cancel := context.WithCancel(t.Context())
+	out, errOut := newLines(), newLines()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"watch", "networks", "--since", "999", "--api", d.endpoint}, out, errOut)
+	}()
+	errOut.next(t, fmt.Sprintf("what changed after revision 999 is not known any more; this is everything at revision %d:", revision))
+	out.next(t, fmt.Sprintf(`%d network/blue present {"id":"blue","vlan":1}`, revision), fmt.Sprintf(`%d network/green present {"id":"green","vlan":2}`, revision))
+	d.ofdvr(0, "apply", "-f", "red.yaml")
+	out.next(t, fmt.Sprintf(`%d network/red created {"id":"red"}`, revision+1))
+	cancel()
+	if status := <-ended; status != 0 {
+		t.Errorf("when it is interrupted it exits with %d", status)
+	}
+}
+
+// full is a disk without room.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, fmt.Errorf("no space left on device") }
+
+// What cannot be printed ends the watching, and is not blamed on the daemon.
+func TestWatchCannotPrint(t *testing.T) {
+	d := applied(t, nil)
+	var errOut strings.Builder
+	status := run(t.Context(), []string{"watch", "--since", "0", "--api", d.endpoint}, full{}, &errOut)
+	if status != 1 || errOut.String() != "ofdvr: print a change: no space left on device\n" {
+		t.Errorf("%d, %s", status, &errOut)
+	}
+}
+
+// Whoever interrupts a command is told what may have happened, and not that the
+// daemon does not run.
+func TestInterrupted(t *testing.T) {
+	inDir(t, map[string]string{"good.yaml": goodTopology})
+	d := startDaemon(t, nil, 0)
+	d.waits = make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	more, err := d.events(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		<-more // it is written, and waits for the switches
+		cancel()
+	}()
+	var out, errOut strings.Builder
+	status := run(ctx, []string{"apply", "-f", "good.yaml", "--api", d.endpoint}, &out, &errOut)
+	if status != 1 || errOut.String() != "interrupted before ofdvr answered: what was asked for may have been done; see 'ofdvr plan' or 'ofdvr get'\n" {
+		t.Errorf("%d, %q", status, &errOut)
+	}
+	errOut.Reset()
+	if status := run(ctx, []string{"get", "ports", "--api", d.endpoint}, &out, &errOut); status != 1 || errOut.String() != "ofdvr: interrupted\n" {
+		t.Errorf("%d, %q", status, &errOut)
+	}
+}
