@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -36,18 +35,17 @@ time.`,
 			if err != nil {
 				return reported(cmd, err)
 			}
-			method := http.MethodPatch
-			if all {
-				if in.model.Len() == 0 && !allowEmpty {
-					return errors.New("the files declare nothing, and with --all everything would be deleted: use --allow-empty if that is meant")
-				}
-				method = http.MethodPut
-			}
 			client, err := c.open()
 			if err != nil {
 				return err
 			}
-			query := w.query()
+			method, query := http.MethodPatch, w.query()
+			if all {
+				method = http.MethodPut
+				if allowEmpty {
+					query.Set("allow_empty", "true")
+				}
+			}
 			if dryRun {
 				query.Set("dry_run", "true")
 			}

@@ -58,8 +58,14 @@ func write(cmd *cobra.Command, client *api.Client, w *waitFlags, method, path st
 		err = errors.New("interrupted before ofdvr answered: what was asked for may have been done; see 'ofdvr plan' or 'ofdvr get'")
 		return nil, reported(cmd, err)
 	}
+	if p, ok := errors.AsType[*api.Problem](err); ok {
+		p.Detail = inFlags.Replace(p.Detail)
+	}
 	return done, err
 }
+
+// inFlags says of the API's parameters which flags set them.
+var inFlags = strings.NewReplacer("cascade=true", "--cascade", "allow_empty=true", "--allow-empty")
 
 // A kindWord is a kind of objects in the words of the command line.
 type kindWord struct {

@@ -64,16 +64,11 @@ type fabric struct {
 	problems []string        // of plans
 	unlinked map[string]bool // routers whose bridge is not connected
 	waits    chan struct{}   // what waits until it is applied ends when this is closed, if it is not nil
-	statuses chan struct{}   // capacity 1: somebody has asked for the status
 }
 
 func (f *fabric) Status(context.Context) (controller.Status, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	select {
-	case f.statuses <- struct{}{}:
-	default:
-	}
 	now := f.ledger.State()
 	s := controller.Status{Settled: true, Intent: controller.IntentStatus{Revision: now.Revision}}
 	for _, r := range now.Index.Model().Routers {
@@ -152,7 +147,7 @@ func startDaemon(t *testing.T, declared *routing.Model, events int) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &server{&fabric{ledger: l, statuses: make(chan struct{}, 1)}, t, "unix:" + filepath.Join(t.TempDir(), "api.sock")}
+	d := &server{&fabric{ledger: l}, t, "unix:" + filepath.Join(t.TempDir(), "api.sock")}
 	ln, err := api.Listen(api.Endpoint(d.endpoint), api.Access{}, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)

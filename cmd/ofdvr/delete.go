@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -58,7 +57,7 @@ deleted nevertheless.`,
 				case errors.Is(err, errReported):
 					return err
 				case err != nil:
-					return errors.New(strings.ReplaceAll(err.Error(), "cascade=true", "--cascade"))
+					return err
 				}
 				for _, o := range done.Objects {
 					if o.Op != ledger.Unchanged {

@@ -64,35 +64,23 @@ func TestProgressOnATerminal(t *testing.T) {
 
 // In a pipe there is no progress, however long it takes.
 func TestNoProgressInAPipe(t *testing.T) {
-	inDir(t, map[string]string{"good.yaml": goodTopology})
-	d := startDaemon(t, nil, 0)
-	d.waits = make(chan struct{})
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	more, err := d.events(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		<-more
-		// Long enough for a terminal to show something.
-		timer := time.NewTimer(8 * pollInterval)
-		defer timer.Stop()
+	synctest.Test(t, func(t *testing.T) {
+		p := newProgress(w)
+		stop := p.busy(t.Context(), "planning")
+		timer := time.NewTimer(time.Hour) // virtual
 		<-timer.C
-		close(d.waits)
-	}()
-	status := run(t.Context(), []string{"apply", "-f", "good.yaml", "--api", d.endpoint}, io.Discard, w)
+		synctest.Wait()
+		p.show("planning")
+		stop()
+	})
 	w.Close()
-	if text, err := io.ReadAll(r); status != 0 || err != nil || len(text) != 0 {
-		t.Errorf("%d, %v, the pipe has %q", status, err, text)
-	}
-	select {
-	case <-d.statuses:
-		t.Error("the daemon was asked how far it is, and nobody sees that")
-	default:
+	if text, err := io.ReadAll(r); err != nil || len(text) != 0 {
+		t.Errorf("%v, the pipe has %q", err, text)
 	}
 }
 

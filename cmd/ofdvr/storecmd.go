@@ -53,13 +53,10 @@ file with mistakes changes nothing. The store counts as complete afterwards.`,
 			if err != nil {
 				return reported(cmd, err)
 			}
-			if m.Len() == 0 && !allowEmpty {
-				return fmt.Errorf("%s declares nothing, and everything in the store would be deleted: use --allow-empty if that is meant", args[0])
-			}
 			return withStore(cmd, dir, func(s *store.Store, c store.Contents) error {
-				p, err := ledger.ReplaceAll(*m)(&ledger.State{Index: routing.NewIndex(c.Model)})
+				p, err := ledger.ReplaceAll(*m, allowEmpty)(&ledger.State{Index: routing.NewIndex(c.Model)})
 				if err != nil {
-					return err
+					return fmt.Errorf("import %s: %w; use --allow-empty if that is meant", args[0], err)
 				}
 				if err := s.Commit(c.Revision+1, true, p.Change); err != nil {
 					return err

@@ -35,7 +35,7 @@ func TestStoreCommands(t *testing.T) {
 	}
 	same()
 	for name, says := range map[string]string{
-		"empty.yaml": "ofdvr: empty.yaml declares nothing, and everything in the store would be deleted: use --allow-empty if that is meant\n",
+		"empty.yaml": "ofdvr: import empty.yaml: nothing is declared, so everything would be deleted; use --allow-empty if that is meant\n",
 		"bad.yaml":   "bad.yaml:1:29: networks[0].vlan: vlan 5000 is outside 1–4094\n",
 		"none.yaml":  "read topology: open none.yaml: no such file or directory\n",
 	} {

@@ -56,7 +56,7 @@ func TestApply(t *testing.T) {
 // the wish that there be nothing.
 func TestApplyNothing(t *testing.T) {
 	d := applied(t, nil)
-	const says = "ofdvr: the files declare nothing, and with --all everything would be deleted: use --allow-empty if that is meant\n"
+	const says = "nothing is declared, so everything would be deleted; use --allow-empty if that is meant\n"
 	d.fails(1, says, "apply", "--all", "-f", "empty.yaml")
 	d.fails(1, says, "apply", "--all", "-f", os.DevNull)
 	d.has(all...)

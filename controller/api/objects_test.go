@@ -229,7 +229,14 @@ func TestDeclared(t *testing.T) {
 	}
 	s.must(200, "PUT", "/v1/networks/blue", `{"vlan":1}`) // changes nothing
 	s.must(201, "PUT", "/v1/ports/vm1", vm1)
-	s.must(200, "PUT", "/v1/topology", `{}`)
+	if p := s.must(422, "PUT", "/v1/topology", `{}`).problem(t); !strings.Contains(p.Detail, "everything would be deleted; use allow_empty=true") {
+		t.Errorf("%+v", p)
+	}
+	if plan := s.must(200, "POST", "/v1/topology?dry_run=true", `{}`).text; !strings.Contains(plan, `"id":"vm1","op":"deleted"`) {
+		t.Error(plan)
+	}
+	s.must(200, "GET", "/v1/ports/vm1", "")
+	s.must(200, "PUT", "/v1/topology?allow_empty=true", `{}`)
 	if all := s.must(200, "GET", "/v1/topology", "").text; strings.Contains(all, "vm1") || !strings.Contains(all, "blue") {
 		t.Error(all)
 	}

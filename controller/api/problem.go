@@ -158,6 +158,8 @@ func failure(err error) *Problem {
 		return problem(http.StatusForbidden, "%v", err)
 	case errors.As(err, &inUse), errors.As(err, &path):
 		return mistaken(err)
+	case errors.Is(err, ledger.ErrEmpty):
+		return problem(http.StatusUnprocessableEntity, "%v; use allow_empty=true if that is meant", err)
 	case errors.Is(err, ledger.ErrNotFound):
 		return problem(http.StatusNotFound, "%v", err)
 	case errors.Is(err, ledger.ErrCompacted):

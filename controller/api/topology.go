@@ -13,6 +13,14 @@ import (
 	"github.com/ofdvr/ofdvr/routing/intent"
 )
 
+// A topologyInput replaces everything.
+type topologyInput struct {
+	Conditional
+	Writing
+	RawBody    []byte `contentType:"application/json"`
+	AllowEmpty bool   `query:"allow_empty" doc:"The body may have nothing in it, which deletes everything. A dry run needs no leave"`
+}
+
 type bodyInput struct {
 	Conditional
 	Writing
@@ -38,12 +46,12 @@ func (s *service) registerTopology(a huma.API) {
 	})
 	errs := []int{403, 409, 412, 413, 422, 503, 507}
 	few := huma.Middlewares{s.oneOfFew}
-	replace := func(ctx context.Context, in *bodyInput) (*writeOutput, error) {
+	replace := func(ctx context.Context, in *topologyInput) (*writeOutput, error) {
 		c, err := intent.DecodeTopology(in.RawBody, s.also)
 		if err != nil {
 			return nil, mistaken(err)
 		}
-		return s.write(ctx, request{Writing: in.Writing, edit: in.on(revisionTag, ledger.ReplaceAll(c.Put)), warn: &c.Put, plan: true, tag: revisionTag})
+		return s.write(ctx, request{Writing: in.Writing, edit: in.on(revisionTag, ledger.ReplaceAll(c.Put, in.AllowEmpty || in.DryRun)), warn: &c.Put, plan: true, tag: revisionTag})
 	}
 	withBody(a, huma.Operation{
 		OperationID: "put-topology", Method: http.MethodPut, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Middlewares: few, Errors: errs,
@@ -52,7 +60,7 @@ func (s *service) registerTopology(a huma.API) {
 	withBody(a, huma.Operation{
 		OperationID: "plan-topology", Method: http.MethodPost, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Middlewares: few, Errors: errs[:5],
 		Summary: "What replacing everything would change, with dry_run=true",
-	}, intent.Topology{}, dryRunOnly(replace, func(in *bodyInput) bool { return in.DryRun }))
+	}, intent.Topology{}, dryRunOnly(replace, func(in *topologyInput) bool { return in.DryRun }))
 	withBody(a, huma.Operation{
 		OperationID: "patch-topology", Method: http.MethodPatch, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Middlewares: few, Errors: errs,
 		Summary: "Put and delete many objects in one step: all of it or nothing",

@@ -12,6 +12,10 @@ import (
 // exist.
 var ErrNotFound = errors.New("there is no such object")
 
+// ErrEmpty says that everything was to be replaced by nothing, as a program that
+// has failed would ask for.
+var ErrEmpty = errors.New("nothing is declared, so everything would be deleted")
+
 // Put returns an edit that makes the objects of m exist as they are there.
 func Put(m routing.Model) Edit {
 	return func(*State) (Proposal, error) { return Proposal{Change: routing.Change{Put: m}}, nil }
@@ -26,9 +30,13 @@ func Apply(c routing.Change) Edit {
 func Complete(*State) (Proposal, error) { return Proposal{Complete: true}, nil }
 
 // ReplaceAll returns an edit after which there is what m has and what the file
-// declares, and nothing else.
-func ReplaceAll(m routing.Model) Edit {
+// declares, and nothing else. If m has nothing, the error is [ErrEmpty] unless
+// allowEmpty says that this is meant.
+func ReplaceAll(m routing.Model, allowEmpty bool) Edit {
 	return func(s *State) (Proposal, error) {
+		if m.Len() == 0 && !allowEmpty {
+			return Proposal{}, ErrEmpty
+		}
 		keep := declares(&m)
 		for o := range s.declared {
 			keep[o] = true

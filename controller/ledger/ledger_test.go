@@ -269,7 +269,10 @@ func TestWrites(t *testing.T) {
 	if len(k.published) != 3 || k.published[2] != r.State || !slices.Equal(k.foreseen, k.published) {
 		t.Errorf("%d states were published, %d foreseen", len(k.published), len(k.foreseen))
 	}
-	before, plan, err := k.Try(ledger.ReplaceAll(routing.Model{}))
+	if _, err := k.Write(t.Context(), ledger.ReplaceAll(routing.Model{}, false)); !errors.Is(err, ledger.ErrEmpty) || k.State() != r.State {
+		t.Errorf("everything was replaced by nothing: %v", err)
+	}
+	before, plan, err := k.Try(ledger.ReplaceAll(routing.Model{}, true))
 	if err != nil || before != r.State || ops(plan) != `router "r" deleted, network "a" deleted` || k.State() != r.State {
 		t.Errorf("a trial: %v, %s", err, ops(plan))
 	}
@@ -384,7 +387,7 @@ func TestFile(t *testing.T) {
 	if r := k.must(ledger.Put(routing.Model{Ports: []routing.Port{port("p", "a", 10), port("t", "a", 51)}})); ops(r) != `port "t" created, port "p" unchanged` {
 		t.Errorf("on a network of the file: %s", ops(r))
 	}
-	if r := k.must(ledger.ReplaceAll(routing.Model{Networks: []routing.Network{network("s")}})); ops(r) != `port "s" deleted, port "t" deleted, network "s" unchanged` {
+	if r := k.must(ledger.ReplaceAll(routing.Model{Networks: []routing.Network{network("s")}}, false)); ops(r) != `port "s" deleted, port "t" deleted, network "s" unchanged` {
 		t.Errorf("everything: %s", ops(r))
 	}
 	next := blue()
@@ -449,7 +452,7 @@ func TestComplete(t *testing.T) {
 	if k = open(t, d, ledger.Config{}, nil); !k.State().Complete || k.State().Revision != 2 {
 		t.Error("it is forgotten")
 	}
-	if k = open(t, new(disk), ledger.Config{}, nil); !k.must(ledger.ReplaceAll(blue())).State.Complete {
+	if k = open(t, new(disk), ledger.Config{}, nil); !k.must(ledger.ReplaceAll(blue(), false)).State.Complete {
 		t.Error("everything that there is was said, and it is not complete")
 	}
 }

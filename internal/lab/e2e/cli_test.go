@@ -94,7 +94,7 @@ func TestCommandLine(t *testing.T) {
 	mustHave(t, s.ofdvr(0, "check", again), "2 networks, 1 router, 4 ports")
 
 	empty := file("empty.yaml", "networks: []\n")
-	mustHave(t, s.ofdvr(1, "apply", "-f", empty, "--all"), "the files declare nothing", "--allow-empty")
+	mustHave(t, s.ofdvr(1, "apply", "-f", empty, "--all"), "nothing is declared, so everything would be deleted", "--allow-empty")
 	mustHave(t, s.ofdvr(0, "plan", again, "--all"), "0 to create, 0 to update, 0 to delete, 7 unchanged")
 
 	mustHave(t, s.ofdvr(1, "delete", "network", "blue"), `network "blue" is in use by interface "r1-blue", port "vm1"`, "--cascade")
@@ -115,7 +115,7 @@ func TestCommandLine(t *testing.T) {
 	s.stop()
 	mustHave(t, s.ofdvr(0, "store", "import", two), "has 2 networks, 1 router, 2 ports now\n")
 	mustHave(t, s.ofdvr(1, "store", "import", bad), bad+":2:24: ")
-	mustHave(t, s.ofdvr(1, "store", "import", empty), empty+" declares nothing", "--allow-empty")
+	mustHave(t, s.ofdvr(1, "store", "import", empty), empty+": nothing is declared", "--allow-empty")
 	mustHave(t, s.ofdvr(0, "store", "check"), "/var/lib/ofdvr/intent.db: ok: schema version 1, revision ", "2 networks, 1 router, 2 ports\n")
 	if got := s.ofdvr(0, "store", "export"); got != strings.TrimPrefix(twoNetworks, "\n") {
 		t.Errorf("the store has\n%s", got)
