@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -53,47 +54,74 @@ func (c *Controller) Await(ctx context.Context, r ledger.Result) ([]Pending, err
 
 // answer ends the waiting of those that have nothing left to wait for.
 func (c *Controller) answer(w *world) {
+waiters:
 	for wt := range w.waiters {
-		if len(c.pending(w, wt)) == 0 {
-			delete(w.waiters, wt)
-			wt.refused = w.refused(wt)
-			close(wt.done)
+		for range c.awaited(w, wt) {
+			continue waiters
+		}
+		delete(w.waiters, wt)
+		wt.refused = w.refused(wt)
+		close(wt.done)
+	}
+}
+
+// awaited yields the routers that wt waits for, and "" where it is all of them.
+func (c *Controller) awaited(w *world, wt *waiter) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if !w.lead {
+			yield("")
+			return
+		}
+		made := c.made(w, wt)
+		for _, id := range wt.routers {
+			st := w.routers[id]
+			var waits bool
+			switch {
+			case st == nil:
+				waits = !made
+			case st.router.Bridge.Managed && !made, st.session == nil, len(st.program.Missing) > 0:
+				waits = true
+			default:
+				waits = st.applied.gen == 0 || st.applied.revision < wt.revision
+			}
+			if waits && !yield(id) {
+				return
+			}
 		}
 	}
 }
 
-// pending returns what wt waits for.
+// made reports whether the bridges, ports and namespaces that wt is about are as
+// they should be.
+func (c *Controller) made(w *world, wt *waiter) bool {
+	return c.lifecycle == nil || wt.layout == 0 || w.lifecycle.Layout >= wt.layout && w.lifecycle.Complete
+}
+
+// pending returns what wt waits for, and why.
 func (c *Controller) pending(w *world, wt *waiter) (out []Pending) {
-	wait := func(router, format string, args ...any) {
-		out = append(out, Pending{router, fmt.Sprintf(format, args...)})
-	}
-	if !w.lead {
-		wait("", "another daemon leads, this one stands by")
-		return out
-	}
-	made := c.lifecycle == nil || wt.layout == 0 || w.lifecycle.Layout >= wt.layout && w.lifecycle.Complete
-	for _, id := range wt.routers {
-		st := w.routers[id]
-		if st == nil || st.router.Bridge.Managed && !made {
-			if !made {
-				wait(id, "%s", or(w.lifecycle.Problems[id], w.lifecycle.Problems[""], "its bridge, ports and namespace are being changed"))
-			}
-			continue
-		}
-		switch {
-		case st.session == nil:
-			why := w.lifecycle.Problems[id]
-			if u := w.lifecycle.NotMade[id]; u != "" {
-				why = append(slices.Clone(why), u)
-			}
-			wait(id, "%s", or(why, nil, c.notConnected(st.router)))
-		case len(st.program.Missing) > 0:
-			wait(id, "bridge %s does not have these ports yet: %s", st.session.bridge, brief(st.program.Missing))
-		case st.applied.gen == 0 || st.applied.revision < wt.revision:
-			wait(id, "its flows are being changed (%s)", st.report.State)
-		}
+	for id := range c.awaited(w, wt) {
+		out = append(out, Pending{id, c.reason(w, wt, id)})
 	}
 	return out
+}
+
+// reason says why wt waits for a router.
+func (c *Controller) reason(w *world, wt *waiter, router string) string {
+	st, problems := w.routers[router], w.lifecycle.Problems[router]
+	switch {
+	case router == "":
+		return "another daemon leads, this one stands by"
+	case st == nil, st.router.Bridge.Managed && !c.made(w, wt):
+		return or(problems, w.lifecycle.Problems[""], "its bridge, ports and namespace are being changed")
+	case st.session == nil:
+		if u := w.lifecycle.NotMade[router]; u != "" {
+			problems = append(slices.Clone(problems), u)
+		}
+		return or(problems, nil, c.notConnected(st.router))
+	case len(st.program.Missing) > 0:
+		return fmt.Sprintf("bridge %s does not have these ports yet: %s", st.session.bridge, brief(st.program.Missing))
+	}
+	return fmt.Sprintf("its flows are being changed (%s)", st.report.State)
 }
 
 // refused returns what switches refuse of the objects that wt is about.

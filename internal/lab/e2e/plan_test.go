@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,8 +21,8 @@ type planned struct {
 			Add, Modify, Delete []string
 		}
 		OVSDB []struct {
-			Op, Table, Row string
-			Columns        map[string]any
+			Op, Table, Row, Router string
+			Columns                map[string]any
 		}
 		Problems []string
 	}
@@ -47,20 +49,152 @@ var keyPart = regexp.MustCompile(`table=.* actions=`)
 
 func flowKey(flow string) string { return keyPart.FindString(flow) }
 
-// rows returns the names of what ofdvr has in the database, by table.
-func (s *site) rows() map[string]bool {
+// ovsRows are rows of Open vSwitch's database by table and name, with what is in
+// their columns that is no reference. A column that is a map has one entry a key,
+// as plans have it. Rows of Controller have their bridges' names.
+type ovsRows map[string]map[string]string
+
+// rows returns the rows of the configuration, and which rows go with each when it
+// is removed.
+func (s *site) rows() (rows ovsRows, parts map[string][]string) {
 	s.t.Helper()
-	out := make(map[string]bool)
-	for _, table := range []string{"Bridge", "Port", "Interface"} {
-		for name := range strings.FieldsSeq(s.vsctl("--bare", "--columns=name", "find", table, "external_ids:ofdvr-owner=ofdvr")) {
-			out[table+" "+name] = true
+	rows, parts = make(ovsRows), make(map[string][]string)
+	uuids, refs := make(map[string]string), make(map[string][]string) // UUID to row, row to UUIDs
+	for _, c := range slices.Backward(configuration) {
+		var table struct {
+			Headings []string
+			Data     [][]any
+		}
+		dump := s.sh("", "ovsdb-client -f json dump unix:/run/openvswitch/db.sock Open_vSwitch "+c.table+" "+c.columns)
+		if err := json.Unmarshal([]byte(dump), &table); err != nil {
+			s.t.Fatalf("%s: %v", dump, err)
+		}
+		for _, data := range table.Data {
+			columns, name, uuid, to := make(map[string]string), "", "", []string(nil)
+			for i, column := range table.Headings {
+				switch value, ids := flatten(data[i]); {
+				case column == "_uuid":
+					uuid = ids[0]
+				case len(ids) > 0:
+					to = append(to, ids...)
+				case column == "name":
+					name = value[""]
+				default:
+					for key, v := range value {
+						if key != "" {
+							key = ":" + key
+						}
+						columns[column+key] = v
+					}
+				}
+			}
+			if c.table == "Controller" {
+				uuids[uuid] = uuid // until its bridge is seen
+				rows[uuid] = columns
+				continue
+			}
+			row := c.table + " " + name
+			rows[row], uuids[uuid], refs[row] = columns, row, to
+			for _, id := range to {
+				if c.table == "Bridge" && uuids[id] == id {
+					uuids[id] = "Controller " + name
+					rows[uuids[id]] = rows[id]
+					delete(rows, id)
+				}
+			}
 		}
 	}
-	return out
+	for row, ids := range refs {
+		for _, id := range ids {
+			parts[row] = append(parts[row], uuids[id])
+		}
+	}
+	return rows, parts
 }
 
-// What a dry run says is what the write then does, flow by flow and row by row,
-// and it changes nothing itself.
+// flatten returns what is in a column by the keys of a map, "" for one that is
+// none, or the UUIDs that it refers to. What is empty, zero or false is left out.
+func flatten(value any) (out map[string]string, uuids []string) {
+	out = make(map[string]string)
+	pair, _ := value.([]any)
+	if len(pair) != 2 {
+		if v := fmt.Sprint(value); v != "" && v != "0" && v != "false" {
+			out[""] = v
+		}
+		return out, nil
+	}
+	switch pair[0] {
+	case "uuid":
+		return nil, []string{pair[1].(string)}
+	case "map":
+		for _, kv := range pair[1].([]any) {
+			out[kv.([]any)[0].(string)] = kv.([]any)[1].(string)
+		}
+	case "set":
+		var atoms []string
+		for _, atom := range pair[1].([]any) {
+			value, id := flatten(atom)
+			atoms, uuids = append(atoms, value[""]), append(uuids, id...)
+		}
+		if len(atoms) > 0 && len(uuids) == 0 {
+			slices.Sort(atoms)
+			out[""] = strings.Join(atoms, " ")
+		}
+	}
+	return out, uuids
+}
+
+// apply does to rows what a plan says.
+func (rows ovsRows) apply(p planned, parts map[string][]string) {
+	var remove func(row string)
+	remove = func(row string) {
+		delete(rows, row)
+		for _, part := range parts[row] {
+			remove(part)
+		}
+	}
+	for _, r := range p.Plan.OVSDB {
+		row := r.Table + " " + r.Row
+		if r.Table == "Controller" {
+			row = "Controller rb-" + r.Router
+		}
+		if r.Op == "remove" {
+			remove(row)
+			continue
+		}
+		if r.Op == "insert" {
+			rows[row] = make(map[string]string)
+		}
+		for column, value := range r.Columns {
+			if list, ok := value.([]any); ok {
+				value = []any{"set", list}
+			}
+			delete(rows[row], column)
+			if value == nil {
+				continue
+			}
+			if flat, _ := flatten(value); flat[""] != "" && column != "name" {
+				rows[row][column] = flat[""]
+			}
+		}
+	}
+}
+
+func (rows ovsRows) String() string {
+	var b strings.Builder
+	for _, row := range slices.Sorted(maps.Keys(rows)) {
+		fmt.Fprintf(&b, "%s:", row)
+		for _, column := range slices.Sorted(maps.Keys(rows[row])) {
+			fmt.Fprintf(&b, " %s=%s", column, rows[row][column])
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// What a dry run says, asked for by POST or by the method itself, is what the
+// write then does, flow by flow and column by column, and it changes nothing
+// itself. Replacing everything says so too when it is done.
 func TestDryRunIsExact(t *testing.T) {
 	t.Parallel()
 	s, _, _ := written(t)
@@ -92,9 +226,16 @@ func TestDryRunIsExact(t *testing.T) {
 			return w.path + "?" + query
 		}
 		flows := map[string]map[string]string{"r1": s.flowTexts("r1"), "r2": s.flowTexts("r2")}
-		rows, database := s.rows(), s.database()
+		rows, parts := s.rows()
+		database := s.database()
 		var p planned
-		s.must(200, w.method, with("dry_run=true"), w.body).into(t, &p)
+		dry := s.must(200, w.method, with("dry_run=true"), w.body)
+		dry.into(t, &p)
+		if w.method == "PUT" {
+			if post := s.must(200, "POST", with("dry_run=true"), w.body); post.text != dry.text {
+				t.Errorf("%s: PUT would\n%s\nand POST\n%s", what, dry.text, post.text)
+			}
+		}
 		if got := s.database(); got != database {
 			t.Fatalf("%s: the dry run changed the database:\n%s", what, diff(database, got))
 		}
@@ -107,8 +248,15 @@ func TestDryRunIsExact(t *testing.T) {
 			t.Errorf("%s: problems %v", what, p.Plan.Problems)
 		}
 
-		if a := s.ask(w.method, with("wait=applied&timeout=20s"), w.body); a.status > 201 || !strings.Contains(a.text, `"applied":true`) {
+		a := s.ask(w.method, with("wait=applied&timeout=20s"), w.body)
+		if a.status > 201 || !strings.Contains(a.text, `"applied":true`) {
 			t.Fatalf("%s: %d %s", what, a.status, a.text)
+		}
+		if w.path == "/v1/topology" && w.method == "PUT" {
+			var done planned
+			if a.into(t, &done); !reflect.DeepEqual(done.Plan, p.Plan) {
+				t.Errorf("%s: it would\n%s\nand did\n%s", what, dry.text, a.text)
+			}
 		}
 		s.settle()
 		for _, r := range p.Plan.Routers {
@@ -140,29 +288,11 @@ func TestDryRunIsExact(t *testing.T) {
 				t.Errorf("%s: flows of %s:\n%s", what, router, diff(texts(want), texts(got)))
 			}
 		}
-		for _, r := range p.Plan.OVSDB {
-			switch name := r.Table + " " + r.Row; r.Op {
-			case "insert":
-				rows[name] = true
-			case "remove":
-				maps.DeleteFunc(rows, func(row string, _ bool) bool {
-					return row == name || row == "Interface "+r.Row || r.Table == "Bridge" && ofBridge(s, row, r.Row)
-				})
-			}
-		}
-		maps.DeleteFunc(rows, func(row string, _ bool) bool { return strings.HasPrefix(row, "Controller ") })
-		if got := s.rows(); !maps.Equal(got, rows) {
-			t.Errorf("%s: rows are %v, planned were %v", what, slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(rows)))
+		rows.apply(p, parts)
+		if got, _ := s.rows(); got.String() != rows.String() {
+			t.Errorf("%s: rows of the database, - planned, + found:\n%s", what, diff(rows.String(), got.String()))
 		}
 	}
-}
-
-// ofBridge reports whether a row goes with a bridge that is removed: it is of a
-// port or interface that is on the bridge by its name.
-func ofBridge(s *site, row, bridge string) bool {
-	router := strings.TrimPrefix(bridge, "rb-")
-	_, name, _ := strings.Cut(row, " ")
-	return name == bridge || strings.HasPrefix(name, "pr-"+router+"-") || strings.HasPrefix(name, "qr-"+router+"-")
 }
 
 func texts(flows map[string]string) string {
