@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	r1 = `{"routes":[{"destination":"10.9.0.0/16","nexthop":"10.0.2.7"}],"interfaces":[{"id":"r1-blue","network":"blue","mac":"02:00:00:00:01:01","addresses":["10.0.1.1/24"]},` +
-		`{"id":"r1-green","network":"green","mac":"02:00:00:00:02:01","addresses":["10.0.2.1/24"]}]}`
+	r1 = `{"interfaces":[{"id":"r1-blue","network":"blue","mac":"02:00:00:00:01:01","addresses":["10.0.1.1/24"]},` +
+		`{"id":"r1-green","network":"green","mac":"02:00:00:00:02:01","addresses":["10.0.2.1/24"]}],"routes":[{"destination":"10.9.0.0/16","nexthop":"10.0.2.7"}]}`
 	vm1 = `{"network":"blue","mac":"02:00:00:00:01:10","addresses":["10.0.1.10"]}`
 )
 
