@@ -75,10 +75,10 @@ func newGrowth(ctx context.Context, b *wireBridge, n int) (*growth, error) {
 	}
 	before := heap()
 	m := grownModel(n)
-	g := &growth{index: routing.NewIndex(m), router: &m.Routers[0], facts: make(routing.Facts), told: make(chan reconcile.Report, 100)}
+	g := &growth{index: routing.NewIndex(m), router: &m.Routers[0], facts: routing.Facts{Ports: make(routing.Ports), Can: routing.CanAll}, told: make(chan reconcile.Report, 100)}
 	for i := range g.router.Interfaces {
 		f := &g.router.Interfaces[i]
-		g.facts[f.PatchName()], g.facts[f.TapName()] = ofproto.PortNo(2*i+1), ofproto.PortNo(2*i+2)
+		g.facts.Ports[f.PatchName()], g.facts.Ports[f.TapName()] = ofproto.PortNo(2*i+1), ofproto.PortNo(2*i+2)
 	}
 	g.prog = g.index.Compile(g.router, g.facts)
 	if err := mend(ctx, b.conns["unix"], g.prog.Flows); err != nil {

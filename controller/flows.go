@@ -46,7 +46,7 @@ func (c *Controller) Flows(ctx context.Context, router string) ([]Flow, error) {
 		return nil, fmt.Errorf("read the flows of bridge %s: %w", session.bridge, err)
 	}
 	names := make(map[ofproto.PortNo]string)
-	for name, no := range session.ports.facts() {
+	for name, no := range session.ports.numbers() {
 		names[no] = name
 	}
 	flows := make([]Flow, len(stats))

@@ -42,7 +42,7 @@ type lifecycle struct {
 	doubted  string              // the errors of ports that ovs-vswitchd was last asked about
 
 	mu    sync.Mutex
-	ports map[string]routing.Facts // by router: the ports that its connected bridge has
+	ports map[string]routing.Ports // by router: the ports that its connected bridge has
 	moved chan struct{}            // capacity 1: ports has changed
 }
 
@@ -58,7 +58,7 @@ type lifecycleReport struct {
 
 func newLifecycle(bridge, target string, db *ovsdb.Client, report func(lifecycleReport), log *zap.Logger) *lifecycle {
 	return &lifecycle{bridge: bridge, target: target, db: db, links: namespace.NewWatcher(), log: log, report: report,
-		wanted: make(chan *ledger.State, 1), renewals: make(map[portOf]*renewal), ports: make(map[string]routing.Facts), moved: make(chan struct{}, 1)}
+		wanted: make(chan *ledger.State, 1), renewals: make(map[portOf]*renewal), ports: make(map[string]routing.Ports), moved: make(chan struct{}, 1)}
 }
 
 // lifecycleReported takes in how far the lifecycle has come.
@@ -80,7 +80,7 @@ func (l *lifecycle) Want(s *ledger.State) {
 // Ports says which ports the bridge of a router has, nil if it is not connected.
 // A tap is not touched before its bridge has it: moving it while ovs-vswitchd
 // still sets it up, also after a restart, would make that fail.
-func (l *lifecycle) Ports(router string, ports routing.Facts) {
+func (l *lifecycle) Ports(router string, ports routing.Ports) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if old, known := l.ports[router]; known == (ports != nil) && maps.Equal(old, ports) {
@@ -306,8 +306,10 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 		})
 	}
 	for _, route := range r.Routes {
-		if f := r.Leg(route.NextHop); f != nil {
-			d.Routes = append(d.Routes, namespace.Route{Destination: route.Destination, NextHop: route.NextHop, Tap: f.TapName()})
+		for _, h := range route.NextHops {
+			if f := r.Leg(h.Address); f != nil {
+				d.Routes = append(d.Routes, namespace.Route{Destination: route.Destination, NextHop: h.Address, Tap: f.TapName()})
+			}
 		}
 	}
 	res, err := namespace.Ensure(ctx, d)

@@ -40,7 +40,7 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.State, touc
 	err := c.do(ctx, func(w *world) {
 		for _, id := range touched {
 			if st := w.routers[id]; st != nil && st.session != nil {
-				facts[id], programs[id] = st.session.ports.facts(), st.program
+				facts[id], programs[id] = st.session.facts(), st.program
 			}
 		}
 	})
@@ -53,12 +53,15 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.State, touc
 			continue // its bridge goes, or is not ours any more
 		}
 		given, connected := facts[id]
+		if !connected {
+			given.Can = routing.CanAll
+		}
 		ports := Assume(r, given) // those that are still to be made have names too
 		next := after.Index.Recompile(programs[id], r, ports)
 		rp := RouterPlan{Router: id, Bridge: r.BridgeName(), Connected: connected, Names: make(map[ofproto.PortNo]string),
 			Delta: ofproto.Diff(programs[id].Flows, next.Flows)}
 		for _, facts := range []routing.Facts{ports, given} {
-			for name, no := range facts {
+			for name, no := range facts.Ports {
 				rp.Names[no] = name
 			}
 		}
@@ -92,12 +95,12 @@ func (l *lifecycle) plan(ctx context.Context, want *ledger.State) ([]ovsdb.Op, [
 // Assume numbers the ports of r that given does not, from 1 in the order of its
 // interfaces, leaving out the numbers that given uses.
 func Assume(r *routing.Router, given routing.Facts) routing.Facts {
-	facts, used, next := make(routing.Facts), make(map[ofproto.PortNo]bool), ofproto.PortNo(1)
-	for _, no := range given {
+	facts, used, next := routing.Facts{Ports: make(routing.Ports), Can: given.Can}, make(map[ofproto.PortNo]bool), ofproto.PortNo(1)
+	for _, no := range given.Ports {
 		used[no] = true
 	}
 	number := func(name string) {
-		no, ok := given[name]
+		no, ok := given.Ports[name]
 		if !ok {
 			for used[next] {
 				next++
@@ -105,7 +108,7 @@ func Assume(r *routing.Router, given routing.Facts) routing.Facts {
 			no = next
 			next++
 		}
-		facts[name] = no
+		facts.Ports[name] = no
 	}
 	for i := range r.Interfaces {
 		number(r.Interfaces[i].PatchName())

@@ -93,16 +93,21 @@ func (t *portTable) apply(s ofproto.PortStatus) {
 	}
 }
 
-func (t *portTable) facts() routing.Facts {
+func (t *portTable) numbers() routing.Ports {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	facts := make(routing.Facts, len(t.byNo))
+	ports := make(routing.Ports, len(t.byNo))
 	for no, name := range t.byNo {
 		if no <= ofproto.PortMax {
-			facts[name] = no
+			ports[name] = no
 		}
 	}
-	return facts
+	return ports
+}
+
+// facts returns what is known about the switch.
+func (s *session) facts() routing.Facts {
+	return routing.Facts{Ports: s.ports.numbers(), Can: routing.CanAll}
 }
 
 // name returns the name of port no.

@@ -25,15 +25,15 @@ func TestPortTable(t *testing.T) {
 	}
 	for _, step := range []struct {
 		s    ofproto.PortStatus
-		want routing.Facts
+		want routing.Ports
 	}{
-		{status(ofproto.PortAdded, 3, "three"), routing.Facts{"early": 1, "two": 2, "three": 3}},
-		{status(ofproto.PortDeleted, 2, "two"), routing.Facts{"early": 1, "three": 3}},
-		{status(ofproto.PortAdded, 7, "two"), routing.Facts{"early": 1, "three": 3, "two": 7}}, // renumbered
-		{status(ofproto.PortModified, 3, "drei"), routing.Facts{"early": 1, "drei": 3, "two": 7}},
+		{status(ofproto.PortAdded, 3, "three"), routing.Ports{"early": 1, "two": 2, "three": 3}},
+		{status(ofproto.PortDeleted, 2, "two"), routing.Ports{"early": 1, "three": 3}},
+		{status(ofproto.PortAdded, 7, "two"), routing.Ports{"early": 1, "three": 3, "two": 7}}, // renumbered
+		{status(ofproto.PortModified, 3, "drei"), routing.Ports{"early": 1, "drei": 3, "two": 7}},
 	} {
 		pt.update(step.s)
-		if got := pt.facts(); !maps.Equal(got, step.want) {
+		if got := pt.numbers(); !maps.Equal(got, step.want) {
 			t.Errorf("after %+v: %v, want %v", step.s, got, step.want)
 		}
 	}

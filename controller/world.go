@@ -59,7 +59,7 @@ func (w *world) foresee(s *ledger.State, touched []string) {
 	for _, id := range touched {
 		st, r := w.routers[id], s.Index.Router(id)
 		if st != nil && st.session != nil && r != nil {
-			facts := st.session.ports.facts()
+			facts := st.session.facts()
 			st.ahead = forecast{s, facts, s.Index.Recompile(st.program, r, facts)}
 		}
 	}
@@ -119,9 +119,9 @@ func (c *Controller) runWorld(ctx context.Context, first *ledger.State) error {
 func (c *Controller) compile(w *world) {
 	for id := range w.dirty {
 		if st := w.routers[id]; st != nil && st.session != nil {
-			facts := st.session.ports.facts()
-			c.bridgePorts(st.router, facts)
-			if a := st.ahead; a.state == w.intent && maps.Equal(a.facts, facts) {
+			facts := st.session.facts()
+			c.bridgePorts(st.router, facts.Ports)
+			if a := st.ahead; a.state == w.intent && a.facts.Equal(facts) {
 				st.program = a.program
 			} else {
 				st.program = w.intent.Index.Recompile(st.program, st.router, facts)
@@ -138,7 +138,7 @@ func (c *Controller) compile(w *world) {
 
 // bridgePorts tells the lifecycle which ports the bridge of r has, nil if it is
 // not connected.
-func (c *Controller) bridgePorts(r *routing.Router, ports routing.Facts) {
+func (c *Controller) bridgePorts(r *routing.Router, ports routing.Ports) {
 	if c.lifecycle != nil && r.Bridge.Managed {
 		c.lifecycle.Ports(r.ID, ports)
 	}

@@ -55,6 +55,41 @@ func IPv4Src(p netip.Prefix) Field { return prefix(FieldIPv4Src, p) }
 // IPv4Dst matches an IPv4 destination prefix; host bits are ignored.
 func IPv4Dst(p netip.Prefix) Field { return prefix(FieldIPv4Dst, p) }
 
+// IPv6Src matches source addresses within an IPv6 prefix.
+func IPv6Src(p netip.Prefix) Field { return prefix(FieldIPv6Src, p) }
+
+// IPv6Dst matches destination addresses within an IPv6 prefix.
+func IPv6Dst(p netip.Prefix) Field { return prefix(FieldIPv6Dst, p) }
+
+// NotFragmented matches IP packets that are no fragments.
+func NotFragmented() Field { return exact(FieldIPFrag, []byte{0}) }
+
+// ICMPv4Type matches the type of an ICMP message.
+func ICMPv4Type(n uint8) Field { return exact(FieldICMPv4Type, []byte{n}) }
+
+// ICMPv4Code matches the code of an ICMP message.
+func ICMPv4Code(n uint8) Field { return exact(FieldICMPv4Code, []byte{n}) }
+
+// ICMPv6Type matches the type of an ICMPv6 message.
+func ICMPv6Type(n uint8) Field { return exact(FieldICMPv6Type, []byte{n}) }
+
+// ICMPv6Code matches the code of an ICMPv6 message.
+func ICMPv6Code(n uint8) Field { return exact(FieldICMPv6Code, []byte{n}) }
+
+// NDTarget matches the address that neighbour discovery is about.
+func NDTarget(a netip.Addr) Field { return prefix(FieldNDTarget, netip.PrefixFrom(a, 128)) }
+
+// NDOptionsType matches the type of the first option with a MAC address in a
+// message of neighbour discovery; 0: there is none.
+func NDOptionsType(n uint8) Field { return exact(FieldNDOptionsType, []byte{n}) }
+
+// NDReserved matches the reserved bits of a neighbour solicitation, which are the
+// flags of an advertisement.
+func NDReserved(bits uint32) Field { return exact(FieldNDReserved, be32(bits)) }
+
+// NDTargetMAC matches the target's MAC address in a neighbour advertisement.
+func NDTargetMAC(m MAC) Field { return exact(FieldNDTLL, m[:]) }
+
 // IPTTL matches or sets the IPv4 TTL or the IPv6 hop limit.
 func IPTTL(n uint8) Field { return exact(FieldIPTTL, []byte{n}) }
 

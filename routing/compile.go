@@ -7,13 +7,11 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// Facts are what has been observed of one routing bridge: the OpenFlow number
-// of each of its ports, by the port's name.
-type Facts map[string]ofproto.PortNo
-
 // A Program is what one routing bridge should hold. It is immutable.
 type Program struct {
-	Flows ofproto.Set
+	Flows  ofproto.Set
+	Groups []ofproto.GroupEntry // by ID
+	Meters []ofproto.MeterEntry // by ID
 	// Missing names the ports that the bridge does not have yet. What needs
 	// them is left out of Flows.
 	Missing []string
@@ -27,46 +25,55 @@ type Program struct {
 // the whole program in words.
 const (
 	tableClassify ofproto.TableID = iota // by ingress port: answer, hand to the kernel, or route
+	tableLocal                           // what is for the router itself, or must not be routed
 	tableRoute                           // by destination network
 	tableDeliver                         // by destination address
+	tableAnswer                          // by ingress port: send an answer back
+	tableKernel                          // by ingress port: hand to the kernel
 )
 
-// Priorities in tableClassify. Those in tableRoute are the prefix length,
-// doubled to leave room for the exceptions of a prefix; no two are of one
-// prefix, as an extra route is none to a connected subnet.
+// The metadata of a packet that is routed.
 const (
-	prioAnswer   = 400 // requests that are answered in the switch
-	prioTTL      = 300 // packets that the router may not forward any further
-	prioRoute    = 200 // packets to be routed
-	prioFallback = 100 // everything else, both ways
-	prioDeliver  = 100 // in tableDeliver
-	prioMiss     = 1   // in tableRoute and tableDeliver: to the kernel
-	prioDrop     = 0
+	metaScope uint64 = 0xffff           // the number of its address scope
+	metaNear  uint64 = 1 << 16          // its source is in a subnet of the interface that it came in by
+	metaRoute uint64 = 0xffffffff << 32 // 1 + the index of the extra route that it takes
 )
 
-const (
-	arpRequest = 1
-	arpReply   = 2
-)
+// tooBig is the bit that says that a packet is larger than the MTU of the network
+// that it goes to.
+var tooBig = ofproto.Bit(ofproto.FieldReg0, 0)
+
+const prioDrop = 0 // in each table
 
 // Compile translates router r of the indexed Model into the flows that its
 // bridge should hold. The result depends only on the arguments: compiling
 // twice gives equal Programs.
 func (x *Index) Compile(r *Router, facts Facts) Program {
-	return x.sourceOf(r, facts).compile()
+	return x.sourceOf(r, facts, source{}).compile()
 }
 
 // A source is all that a [Program] depends on.
 type source struct {
 	router  *Router
+	can     Capabilities
 	legs    []leg
 	missing []string
+
+	// These follow from the others.
+	meters   []ofproto.MeterID // by interface
+	groups   []ofproto.GroupID // by route
+	min, max int               // MTUs of the legs' networks
 }
 
-func (x *Index) sourceOf(r *Router, facts Facts) source {
-	s := source{router: r}
+// sourceOf returns what the Program of r depends on. prev may be that of an
+// earlier one, from which is taken what takes long.
+func (x *Index) sourceOf(r *Router, facts Facts, prev source) source {
+	s := source{router: r, can: facts.Can, meters: prev.meters, groups: prev.groups}
+	if prev.router != r {
+		s.meters, s.groups = meterIDs(r), groupIDs(r)
+	}
 	find := func(name string) ofproto.PortNo {
-		no, ok := facts[name]
+		no, ok := facts.Ports[name]
 		if !ok {
 			s.missing = append(s.missing, name)
 		}
@@ -78,11 +85,68 @@ func (x *Index) sourceOf(r *Router, facts Facts) source {
 		if r.Fallback == FallbackNamespace {
 			l.tap = find(f.TapName())
 		}
-		if l.patch != 0 {
+		if r.AnswerRate > 0 && s.can.Has(CanMeter) {
+			l.meter = s.meters[i]
+		}
+		if l.patch != 0 && !f.Down {
 			s.legs = append(s.legs, l)
 		}
 	}
+	for _, v := range families {
+		numbers := make(map[string]uint64) // of scopes
+		for i := range s.legs {
+			if name := s.legs[i].network.scope(v); numbers[name] == 0 {
+				numbers[name] = uint64(len(numbers) + 1)
+			}
+		}
+		for i := range s.legs {
+			if l := &s.legs[i]; len(numbers) > 1 {
+				l.scope[v] = numbers[l.network.scope(v)]
+			}
+		}
+	}
+	for i := range s.legs {
+		mtu := s.legs[i].network.MTU
+		if i == 0 {
+			s.min = mtu
+		}
+		s.min, s.max = min(s.min, mtu), max(s.max, mtu)
+	}
 	return s
+}
+
+// A leg is an interface that is up and whose port numbers are known.
+type leg struct {
+	*Interface
+	network    *members
+	patch, tap ofproto.PortNo  // tap is 0 where there is no fallback
+	meter      ofproto.MeterID // of answers; 0: there is no limit
+	scope      [2]uint64       // numbers of its address scopes, by family; 0: there is one only
+}
+
+func (l *leg) object() Object { return Object{KindInterface, l.ID, l.ID} }
+
+// has reports whether l has an address of a family.
+func (l *leg) has(v family) bool {
+	for _, p := range l.Addresses {
+		if v.is(p.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+// contains reports whether a is in a subnet of l that is routed.
+func (l *leg) contains(a netip.Addr) bool {
+	if linkLocal(a) {
+		return false
+	}
+	for _, p := range l.Addresses {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s source) compile() Program {
@@ -90,18 +154,22 @@ func (s source) compile() Program {
 	for i := range c.legs {
 		l := &c.legs[i]
 		c.classify(l)
-		c.route(l)
+		c.own(l)
+		c.connected(l)
 		for p := range l.network.ports.All() {
 			c.deliver(l, &p)
 		}
-		c.unknown(l)
+		c.rest(l)
 	}
 	for i := range c.router.Routes {
-		c.extra(&c.router.Routes[i], c.hop(&c.router.Routes[i]))
+		c.extra(i, c.hops(&c.router.Routes[i]))
 	}
+	c.guard()
 	c.drops()
 	return Program{
 		Flows:   ofproto.SetOf(c.flows),
+		Groups:  s.groupEntries(),
+		Meters:  s.meterEntries(),
 		Missing: s.missing,
 		Objects: Objects{sorted.Of[labelled, byCookie](c.objects)},
 		source:  s,
@@ -115,54 +183,8 @@ type compiler struct {
 	objects []labelled
 }
 
-// A leg is an interface whose port numbers are known.
-type leg struct {
-	*Interface
-	network    *members
-	patch, tap ofproto.PortNo // tap is 0 where there is no fallback
-}
-
-func (l *leg) object() Object { return Object{KindInterface, l.ID, l.ID} }
-
-// classify emits what decides by the port that a packet came in by.
-func (c *compiler) classify(l *leg) {
-	about := l.object()
-	in := ofproto.InPort(l.patch)
-	if c.router.ARPResponder {
-		for _, p := range l.Addresses {
-			if p.Addr().Is4() {
-				c.emit(about, RoleARP, tableClassify, prioAnswer,
-					ofproto.MatchOf(in, ofproto.Untagged(), ofproto.ARP(), ofproto.ARPOp(arpRequest), ofproto.ARPTargetIP(p.Addr())),
-					answerARP(l.MAC, p.Addr()))
-			}
-		}
-	}
-	routed := []ofproto.Field{in, ofproto.Untagged(), ofproto.EthDst(l.MAC), ofproto.IPv4()}
-	for ttl := range uint8(2) {
-		c.emit(about, RoleTTL, tableClassify, prioTTL, ofproto.MatchOf(append(routed, ofproto.IPTTL(ttl))...), c.toKernel(l))
-	}
-	c.emit(about, RoleIn, tableClassify, prioRoute, ofproto.MatchOf(routed...), ofproto.GotoTable(tableRoute))
-	if l.tap != 0 {
-		c.emit(about, RoleFallback, tableClassify, prioFallback, ofproto.MatchOf(in), c.toKernel(l))
-		c.emit(about, RoleFromKernel, tableClassify, prioFallback, ofproto.MatchOf(ofproto.InPort(l.tap)),
-			ofproto.ApplyActions(ofproto.Output{Port: l.patch}))
-	}
-}
-
-// answerARP turns an ARP request into the reply that says that addr is at mac
-// (RFC 826), and sends it back where it came from.
-func answerARP(mac ofproto.MAC, addr netip.Addr) ofproto.Instructions {
-	return ofproto.ApplyActions(
-		ofproto.Move{Src: ofproto.Whole(ofproto.FieldEthSrc), Dst: ofproto.Whole(ofproto.FieldEthDst)},
-		ofproto.SetField{Field: ofproto.EthSrc(mac)},
-		ofproto.SetField{Field: ofproto.ARPOp(arpReply)},
-		ofproto.Move{Src: ofproto.Whole(ofproto.FieldARPSHA), Dst: ofproto.Whole(ofproto.FieldARPTHA)},
-		ofproto.Move{Src: ofproto.Whole(ofproto.FieldARPSPA), Dst: ofproto.Whole(ofproto.FieldARPTPA)},
-		ofproto.SetField{Field: ofproto.ARPSourceMAC(mac)},
-		ofproto.SetField{Field: ofproto.ARPSourceIP(addr)},
-		ofproto.Output{Port: ofproto.PortInPort},
-	)
-}
+// about is the router itself.
+func (c *compiler) about() Object { return Object{Kind: KindRouter, ID: c.router.ID} }
 
 // toKernel hands a packet that came in by l's patch port to the kernel, or
 // drops it where the router has no namespace.
@@ -173,60 +195,19 @@ func (c *compiler) toKernel(l *leg) ofproto.Instructions {
 	return ofproto.ApplyActions(ofproto.Output{Port: l.tap})
 }
 
-// route emits what decides by the destination's network: a connected subnet
-// goes on to tableDeliver, except where the kernel has to do it: back out of
-// the interface that the packet came in by, which Open vSwitch would drop and
-// for which the kernel also sends a redirect, and into a network with a smaller
-// MTU, where it fragments or answers.
-func (c *compiler) route(l *leg) {
-	about := l.object()
-	for _, p := range l.Addresses {
-		if !p.Addr().Is4() {
-			continue
-		}
-		subnet, prio := ofproto.IPv4Dst(p), uint16(2*p.Bits()+2)
-		c.emit(about, RoleRoute, tableRoute, prio, ofproto.MatchOf(ofproto.IPv4(), subnet), ofproto.GotoTable(tableDeliver))
-		for i := range c.legs {
-			if from := &c.legs[i]; from.Interface == l.Interface || l.network.MTU < from.network.MTU {
-				c.emit(from.object(), RoleException, tableRoute, prio+1,
-					ofproto.MatchOf(ofproto.InPort(from.patch), ofproto.IPv4(), subnet), c.toKernel(from))
-			}
-		}
+// limited returns what applies actions to no more packets than l is answered.
+func (l *leg) limited(ins ...ofproto.Instruction) ofproto.Instructions {
+	if l.meter != 0 {
+		ins = append([]ofproto.Instruction{ofproto.Meter{ID: l.meter}}, ins...)
 	}
-	c.emit(about, RoleNoRoute, tableRoute, prioMiss, ofproto.MatchOf(ofproto.InPort(l.patch)), c.toKernel(l))
-}
-
-// deliver emits one flow for each address of port p, on l's network, that lies
-// in one of l's subnets.
-func (c *compiler) deliver(l *leg, p *Port) {
-	for _, a := range p.Addresses {
-		if !a.Is4() || !l.contains(a) {
-			continue
-		}
-		c.emit(Object{KindPort, p.ID, l.ID}, RoleDeliver, tableDeliver, prioDeliver,
-			ofproto.MatchOf(ofproto.IPv4(), ofproto.IPv4Dst(netip.PrefixFrom(a, 32))), l.forward(p.MAC))
-	}
-}
-
-func (l *leg) contains(a netip.Addr) bool {
-	for _, p := range l.Addresses {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
-}
-
-// unknown emits what becomes of packets for an address that no port has.
-func (c *compiler) unknown(l *leg) {
-	c.emit(l.object(), RoleUnknown, tableDeliver, prioMiss, ofproto.MatchOf(ofproto.InPort(l.patch)), c.toKernel(l))
+	return ofproto.Do(ins...)
 }
 
 // drops makes every table end in an explicit drop, so that what is dropped is
 // counted.
 func (c *compiler) drops() {
-	for t := tableClassify; t <= tableDeliver; t++ {
-		c.emit(Object{Kind: KindRouter, ID: c.router.ID}, RoleDrop, t, prioDrop, ofproto.Match{}, ofproto.Instructions{})
+	for t := tableClassify; t <= tableKernel; t++ {
+		c.emit(c.about(), RoleDrop, t, prioDrop, ofproto.Match{}, ofproto.Instructions{})
 	}
 }
 

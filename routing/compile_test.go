@@ -89,14 +89,14 @@ func render(m *routing.Model, facts routing.Facts) string {
 
 func facts(t *testing.T, text string) routing.Facts {
 	t.Helper()
-	f := make(routing.Facts)
+	f := routing.Facts{Ports: make(routing.Ports), Can: routing.CanAll}
 	for line := range strings.Lines(text) {
 		var name string
 		var no ofproto.PortNo
 		if _, err := fmt.Sscan(line, &name, &no); err != nil {
 			t.Fatalf("facts: %q: %v", line, err)
 		}
-		f[name] = no
+		f.Ports[name] = no
 	}
 	return f
 }
@@ -165,7 +165,7 @@ func checkProgram(t *rapid.T, r *routing.Router, prog routing.Program) {
 // drawModel draws a valid model and port numbers, some of them missing. A router
 // may have two interfaces on one network.
 func drawModel(t *rapid.T) (*routing.Model, routing.Facts) {
-	m, facts := new(routing.Model), make(routing.Facts)
+	m, facts := new(routing.Model), routing.Facts{Ports: make(routing.Ports), Can: routing.CanAll}
 	no := ofproto.PortNo(0)
 	mac := func() ofproto.MAC { // all different
 		no++
@@ -174,7 +174,7 @@ func drawModel(t *rapid.T) (*routing.Model, routing.Facts) {
 	known := func(name string) {
 		no++
 		if rapid.IntRange(0, 9).Draw(t, "port is known") > 0 {
-			facts[name] = no
+			facts.Ports[name] = no
 		}
 	}
 	for n := range rapid.IntRange(1, 5).Draw(t, "networks") {
@@ -249,7 +249,7 @@ func drawRoutes(t *rapid.T, r *routing.Router) {
 		}).Draw(t, "to")
 		if !seen[to] {
 			seen[to] = true
-			r.Routes = append(r.Routes, routing.Route{Destination: to, NextHop: netip.AddrFrom4(a)})
+			r.Routes = append(r.Routes, routing.Route{Destination: to, NextHops: []routing.NextHop{{Address: netip.AddrFrom4(a), Weight: 1}}})
 		}
 	}
 }

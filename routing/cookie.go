@@ -76,6 +76,17 @@ const (
 	RoleUnknown    Role = 10 // hands packets for an address that no port has to the kernel
 	RoleDrop       Role = 11
 	RoleExtra      Role = 12 // sends packets by an extra route to its next hop
+	RoleND         Role = 13 // answers neighbour solicitations for an address of the interface
+	RoleEcho       Role = 14 // answers echo requests for an address of the interface
+	RoleAnswer     Role = 15 // sends answers back by the interface
+	RoleMartian    Role = 16 // hands packets with addresses that are not routed to the kernel
+	RoleForward    Role = 17 // takes packets that are not for the router itself on
+	RoleTooBig     Role = 18 // hands packets that are larger than the next MTU to the kernel
+	RoleScope      Role = 19 // hands packets from other address scopes to the kernel
+	RoleBlackhole  Role = 20 // drops what an extra route is for
+	RoleExtraHop   Role = 21 // sends packets by an extra route that were found to fit
+	RoleKernel     Role = 22 // hands what other flows have chosen to the kernel
+	RoleProbe      Role = 23 // finds out what the switch can do; never stays
 )
 
 // Does says in words what a flow does that has role r and serves o.
@@ -94,6 +105,9 @@ func (r Role) Does(o Object) string {
 	case RoleRoute:
 		return "finds the subnets of " + who
 	case RoleException:
+		if o.Kind == KindRoute && o.Interface == "" {
+			return "hands packets by " + who + " to the kernel, which alone can send them on"
+		}
 		if o.Kind == KindRoute {
 			return "hands packets from interface " + o.Interface + " by " + who + " to the kernel, which alone can send them on"
 		}
@@ -106,7 +120,35 @@ func (r Role) Does(o Object) string {
 		return "hands packets from " + who + " for an address that no port has to the kernel"
 	case RoleDrop:
 		return "drops the rest"
+	case RoleND:
+		return "answers neighbour solicitations for an address of " + who
+	case RoleEcho:
+		return "answers echo requests for an address of " + who
+	case RoleAnswer:
+		return "sends answers back by " + who
+	case RoleMartian:
+		if o.Kind == KindInterface {
+			return "hands packets that claim to come from an address of " + who + " to the kernel"
+		}
+		return "hands packets with addresses that are not routed to the kernel"
+	case RoleForward:
+		return "takes packets that are not for the router itself on"
+	case RoleTooBig:
+		return "hands packets from " + who + " that are larger than the next MTU to the kernel"
+	case RoleScope:
+		return "hands packets from other address scopes for " + who + " to the kernel"
+	case RoleBlackhole:
+		return "drops packets for " + who
+	case RoleExtraHop:
+		return "sends packets by " + who + " that were found to fit"
+	case RoleKernel:
+		return "hands packets from " + who + " that other flows have chosen to the kernel"
+	case RoleProbe:
+		return "finds out what the switch can do"
 	case RoleExtra:
+		if o.Interface == "" {
+			return "shares packets by " + who + " among its next hops"
+		}
 		return "sends packets by " + who + " to its next hop behind interface " + o.Interface
 	}
 	return fmt.Sprintf("role %d of %v", uint8(r), o)

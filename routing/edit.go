@@ -153,6 +153,7 @@ func (e *edit) apply(n *members) {
 	freed, taken := ownedBy(e.out, e.leave), ownedBy(e.in, e.join)
 	n.macs = n.macs.Without(freed.macs...).With(taken.macs...)
 	n.addrs = n.addrs.Without(freed.addrs...).With(taken.addrs...)
+	n.pairs = n.pairs.Without(freed.pairs...).With(taken.pairs...)
 	if len(e.out)+len(e.in) == 0 {
 		return
 	}
@@ -168,6 +169,7 @@ func (e *edit) apply(n *members) {
 type owned struct {
 	macs  []macOf
 	addrs []addrOf
+	pairs []pairOf
 }
 
 func ownedBy(legs []Leg, ports []Port) (o owned) {
@@ -190,6 +192,7 @@ func ownedBy(legs []Leg, ports []Port) (o owned) {
 		for _, a := range p.Addresses {
 			o.addrs = append(o.addrs, addrOf{a, who})
 		}
+		o.pairs = append(o.pairs, p.pairsOf()...)
 	}
 	return o
 }

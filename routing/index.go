@@ -27,6 +27,7 @@ type members struct {
 	ports ports
 	macs  sorted.Set[macOf, byMAC]
 	addrs sorted.Set[addrOf, byAddr]
+	pairs pairs // of ports that are up and bound
 	legs  []Leg // by router and its interfaces
 }
 

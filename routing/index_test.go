@@ -56,9 +56,9 @@ func TestCheckIsValidate(t *testing.T) {
 func touchedAll(t *rapid.T, x, y *routing.Index, c routing.Change) {
 	touched := append(x.Touched(c), y.Touched(c)...)
 	for r := range y.Routers("") {
-		facts := make(routing.Facts)
+		facts := routing.Facts{Ports: make(routing.Ports), Can: routing.CanAll}
 		for i := range r.Interfaces {
-			facts[r.Interfaces[i].PatchName()], facts[r.Interfaces[i].TapName()] = ofproto.PortNo(2*i+1), ofproto.PortNo(2*i+2)
+			facts.Ports[r.Interfaces[i].PatchName()], facts.Ports[r.Interfaces[i].TapName()] = ofproto.PortNo(2*i+1), ofproto.PortNo(2*i+2)
 		}
 		old := x.Router(r.ID)
 		if old != nil && x.Compile(old, facts).Flows.Equal(y.Compile(r, facts).Flows) || slices.Contains(touched, r.ID) {

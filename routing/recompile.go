@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"net/netip"
 	"reflect"
 	"slices"
 
@@ -13,29 +14,37 @@ import (
 // these and not for the others, and the result shares with prev what is equal.
 // Any other prev, such as the zero Program, only makes it slower.
 func (x *Index) Recompile(prev Program, r *Router, facts Facts) Program {
-	s := x.sourceOf(r, facts)
+	s := x.sourceOf(r, facts, prev.source)
 	if !s.differsInPorts(prev.source) {
 		return s.compile()
 	}
 	gone, come := compiler{source: prev.source}, compiler{source: s}
+	groups := prev.Groups
 	for i := range s.router.Routes {
 		route := &s.router.Routes[i]
-		if was, is := prev.source.hop(route), s.hop(route); was != is {
-			gone.extra(route, was)
-			come.extra(route, is)
+		if was, is := prev.source.hops(route), s.hops(route); !slices.Equal(was, is) {
+			gone.extra(i, was)
+			come.extra(i, is)
+			if len(is) > 1 {
+				groups = nil
+			}
 		}
 	}
+	if groups == nil {
+		groups = s.groupEntries()
+	}
 	for i := range s.legs {
-		l := &s.legs[i]
-		for p, q := range sorted.Diff(prev.source.legs[i].network.ports, l.network.ports) {
-			if p != nil && q != nil && p.equal(q) {
-				continue
+		was, is := &prev.source.legs[i], &s.legs[i]
+		touched, all := changedPorts(was.network, is.network)
+		if all {
+			return s.compile()
+		}
+		for id := range touched {
+			if p, ok := was.network.ports.Get(Port{ID: id}); ok {
+				gone.deliver(was, &p)
 			}
-			if p != nil {
-				gone.deliver(l, p)
-			}
-			if q != nil {
-				come.deliver(l, q)
+			if q, ok := is.network.ports.Get(Port{ID: id}); ok {
+				come.deliver(is, &q)
 			}
 		}
 	}
@@ -47,23 +56,65 @@ func (x *Index) Recompile(prev Program, r *Router, facts Facts) Program {
 	}
 	return Program{
 		Flows:   prev.Flows.WithoutKeys(keys...).With(come.flows...),
+		Groups:  groups,
+		Meters:  prev.Meters,
 		Missing: s.missing,
 		Objects: Objects{prev.Objects.set.Without(gone.objects...).With(come.objects...)},
 		source:  s,
 	}
 }
 
+// changedPorts returns the IDs of the ports whose flows may differ: those that
+// have changed and, where addresses may be claimed by several, those that have or
+// had an address of theirs. all says that it may be any.
+func changedPorts(was, is *members) (touched map[string]bool, all bool) {
+	touched = make(map[string]bool)
+	claims := was.pairs.Len()+is.pairs.Len() > 0
+	others := func(a netip.Addr) {
+		for _, n := range []*members{was, is} {
+			if at := n.at(a); at.port != "" {
+				touched[at.port] = true
+			}
+		}
+	}
+	for p, q := range sorted.Diff(was.ports, is.ports) {
+		if p != nil && q != nil && p.equal(q) {
+			continue
+		}
+		for _, port := range []*Port{p, q} {
+			if port == nil {
+				continue
+			}
+			touched[port.ID] = true
+			if !claims {
+				continue
+			}
+			for _, a := range port.Addresses {
+				others(a)
+			}
+			for _, pair := range port.Pairs {
+				if !pair.Addresses.IsSingleIP() {
+					return nil, true
+				}
+				others(pair.Addresses.Addr())
+			}
+		}
+	}
+	return touched, false
+}
+
 // differsInPorts reports whether s and t differ in nothing but the ports of
 // their networks.
 func (s source) differsInPorts(t source) bool {
-	return t.router != nil && (s.router == t.router || reflect.DeepEqual(s.router, t.router)) &&
+	return t.router != nil && s.can == t.can && (s.router == t.router || reflect.DeepEqual(s.router, t.router)) &&
 		slices.EqualFunc(s.legs, t.legs, func(l, m leg) bool {
 			return l.ID == m.ID && l.network.Network == m.network.Network && l.patch == m.patch && l.tap == m.tap
 		})
 }
 
 func (p *Port) equal(q *Port) bool {
-	return p.ID == q.ID && p.Network == q.Network && p.MAC == q.MAC && slices.Equal(p.Addresses, q.Addresses)
+	return p.ID == q.ID && p.Network == q.Network && p.MAC == q.MAC && p.Down == q.Down && p.Unbound == q.Unbound &&
+		slices.Equal(p.Addresses, q.Addresses) && slices.Equal(p.Pairs, q.Pairs)
 }
 
 // Serves reports whether p was compiled of an intent in which q is exactly what

@@ -90,23 +90,23 @@ func renumbered(t *rapid.T, m *routing.Model, facts routing.Facts) routing.Facts
 	if names == nil {
 		return facts
 	}
-	out := make(routing.Facts)
+	out := routing.Facts{Ports: make(routing.Ports), Can: facts.Can}
 	name := rapid.SampledFrom(names)
 	a, b, most := name.Draw(t, "port"), name.Draw(t, "other port"), ofproto.PortNo(0)
-	for n, no := range facts {
+	for n, no := range facts.Ports {
 		most = max(most, no)
 		switch n {
 		case a:
-			out[b] = no
+			out.Ports[b] = no
 		case b:
-			out[a] = no
+			out.Ports[a] = no
 		default:
-			out[n] = no
+			out.Ports[n] = no
 		}
 	}
 	if a == b {
-		if delete(out, a); rapid.Bool().Draw(t, "has a number") {
-			out[a] = most + 1
+		if delete(out.Ports, a); rapid.Bool().Draw(t, "has a number") {
+			out.Ports[a] = most + 1
 		}
 	}
 	return out
@@ -208,12 +208,12 @@ func cloneModel(m *routing.Model) *routing.Model {
 // bigModel returns a model of one router between two networks with n ports.
 func bigModel(n int) (*routing.Model, routing.Facts) {
 	m := &routing.Model{Routers: []routing.Router{{ID: "r", Bridge: routing.Bridge{Managed: true}}}}
-	facts, r := make(routing.Facts), &m.Routers[0]
+	facts, r := routing.Facts{Ports: make(routing.Ports), Can: routing.CanAll}, &m.Routers[0]
 	for i, id := range []string{"blue", "green"} {
 		m.Networks = append(m.Networks, routing.Network{ID: id, VLAN: uint16(i + 1), MTU: 1500})
 		f := routing.Interface{ID: id, Network: id, MAC: mac(i + 1), Addresses: prefixes(fmt.Sprintf("10.%d.0.1/9", 128*i))}
 		r.Interfaces = append(r.Interfaces, f)
-		facts[f.PatchName()], facts[f.TapName()] = ofproto.PortNo(2*i+1), ofproto.PortNo(2*i+2)
+		facts.Ports[f.PatchName()], facts.Ports[f.TapName()] = ofproto.PortNo(2*i+1), ofproto.PortNo(2*i+2)
 	}
 	for i := range n {
 		m.Ports = append(m.Ports, bigPort(i))

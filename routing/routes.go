@@ -3,9 +3,30 @@ package routing
 import (
 	"fmt"
 	"net/netip"
-
-	"github.com/ofdvr/ofdvr/ofproto"
+	"strings"
 )
+
+// String returns r in the words of ip-route(8).
+func (r *Route) String() string {
+	var b strings.Builder
+	switch r.Type {
+	case RouteBlackhole:
+		b.WriteString("blackhole ")
+	case RouteReject:
+		b.WriteString("reject ")
+	}
+	b.WriteString(r.Destination.String())
+	for i, h := range r.NextHops {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, " via %v", h.Address)
+		if len(r.NextHops) > 1 {
+			fmt.Fprintf(&b, " weight %d", h.Weight)
+		}
+	}
+	return b.String()
+}
 
 // Leg returns the interface of r by which addr is reached: the one with a subnet
 // that contains it; nil if there is none.
@@ -33,7 +54,7 @@ func (v *validator) checkRoutes(p path, r *Router) {
 		}
 	}
 	for k, route := range r.Routes {
-		to, via := route.Destination, route.NextHop
+		to := route.Destination
 		bad := func(key, format string, args ...any) { v.bad(p, fmt.Sprintf("routes[%d].%s", k, key), format, args...) }
 		switch {
 		case !to.IsValid():
@@ -50,70 +71,38 @@ func (v *validator) checkRoutes(p path, r *Router) {
 			bad("destination", "%v is the subnet of interface %q", to, connected[to])
 		}
 		seen[to] = true
-		switch err := checkAddr(via); {
-		case err != nil:
-			bad("nexthop", "%w", err)
-		case to.IsValid() && via.Is4() != to.Addr().Is4():
-			bad("nexthop", "next hop %v is not of the family of %v", via, to)
-		case own[via] != "":
-			bad("nexthop", "next hop %v is the router itself: interface %q has it", via, own[via])
-		case r.Leg(via) == nil:
-			bad("nexthop", "next hop %v is in no subnet of the router's interfaces", via)
+		switch hops := len(route.NextHops); {
+		case route.Type > RouteReject:
+			bad("type", "there is no route type %d", route.Type)
+		case route.Type == RouteVia && hops == 0:
+			bad("nexthop", "no next hop is given")
+		case route.Type != RouteVia && hops > 0:
+			bad("nexthop", "the route has a type that needs no next hop")
+		case hops > MaxNextHops:
+			bad("nexthops", "there are %d next hops, more than %d", hops, MaxNextHops)
 		}
-	}
-}
-
-// A hop is where a route leads at present.
-type hop struct {
-	leg  int         // index among the legs; -1: none
-	mac  ofproto.MAC // of the port that has the next hop's address
-	port string      // its ID; "": no port has the address, so the kernel has to find it
-}
-
-// hop returns where route leads.
-func (s source) hop(route *Route) hop {
-	for i := range s.legs {
-		l := &s.legs[i]
-		if !l.contains(route.NextHop) {
-			continue
-		}
-		h := hop{leg: i}
-		if o, ok := l.network.addrs.Get(addrOf{addr: route.NextHop}); ok && o.kind == KindPort {
-			if p, ok := l.network.ports.Get(Port{ID: o.id}); ok {
-				h.mac, h.port = p.MAC, p.ID
+		hopSeen := make(map[netip.Addr]bool)
+		for n, h := range route.NextHops {
+			key, via := "nexthop", h.Address
+			if len(route.NextHops) > 1 || h.Weight != 1 {
+				key = fmt.Sprintf("nexthops[%d].address", n)
+			}
+			switch err := checkAddr(via); {
+			case err != nil:
+				bad(key, "%w", err)
+			case to.IsValid() && via.Is4() != to.Addr().Is4():
+				bad(key, "next hop %v is not of the family of %v", via, to)
+			case own[via] != "":
+				bad(key, "next hop %v is the router itself: interface %q has it", via, own[via])
+			case hopSeen[via]:
+				bad(key, "next hop %v is given twice", via)
+			case r.Leg(via) == nil:
+				bad(key, "next hop %v is in no subnet of the router's interfaces", via)
+			}
+			hopSeen[via] = true
+			if h.Weight < 1 || h.Weight > MaxWeight {
+				bad(fmt.Sprintf("nexthops[%d].weight", n), "weight %d is outside 1–%d", h.Weight, MaxWeight)
 			}
 		}
-		return h
 	}
-	return hop{leg: -1}
-}
-
-// extra emits the flows of an extra route that leads to h: to the port that has
-// the next hop's address and, where only the kernel can do it, to the kernel,
-// which has the same routes.
-func (c *compiler) extra(route *Route, h hop) {
-	if !route.Destination.Addr().Is4() {
-		return
-	}
-	to, prio := ofproto.IPv4Dst(route.Destination), uint16(2*route.Destination.Bits()+2)
-	for i := range c.legs {
-		from := &c.legs[i]
-		if h.port == "" || i == h.leg || c.legs[h.leg].network.MTU < from.network.MTU {
-			c.emit(Object{KindRoute, route.Destination.String(), from.ID}, RoleException, tableRoute, prio+1, ofproto.MatchOf(ofproto.InPort(from.patch), ofproto.IPv4(), to), c.toKernel(from))
-		}
-	}
-	if h.port != "" {
-		out := &c.legs[h.leg]
-		c.emit(Object{KindRoute, route.Destination.String(), out.ID}, RoleExtra, tableRoute, prio, ofproto.MatchOf(ofproto.IPv4(), to), out.forward(h.mac))
-	}
-}
-
-// forward sends a packet to a machine on l's network.
-func (l *leg) forward(to ofproto.MAC) ofproto.Instructions {
-	return ofproto.ApplyActions(
-		ofproto.SetField{Field: ofproto.EthSrc(l.MAC)},
-		ofproto.SetField{Field: ofproto.EthDst(to)},
-		ofproto.DecTTL{},
-		ofproto.Output{Port: l.patch},
-	)
 }

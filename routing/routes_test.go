@@ -86,7 +86,7 @@ func TestLongestPrefix(t *testing.T) {
 			rows := rowsOf(t, x.Compile(r, facts).Flows.String())
 			for j := range r.Interfaces {
 				in := &r.Interfaces[j]
-				no := facts[in.PatchName()]
+				no := facts.Ports[in.PatchName()]
 				if no == 0 {
 					continue
 				}
@@ -105,7 +105,7 @@ func TestLongestPrefix(t *testing.T) {
 // everything.
 func reference(m *routing.Model, r *routing.Router, facts routing.Facts, in *routing.Interface, to netip.Addr) string {
 	kernel := "drop"
-	if tap := facts[in.TapName()]; tap != 0 && r.Fallback == routing.FallbackNamespace {
+	if tap := facts.Ports[in.TapName()]; tap != 0 && r.Fallback == routing.FallbackNamespace {
 		kernel = fmt.Sprintf("output:%d", tap)
 	}
 	mtu := make(map[string]int)
@@ -113,7 +113,7 @@ func reference(m *routing.Model, r *routing.Router, facts routing.Facts, in *rou
 		mtu[n.ID] = n.MTU
 	}
 	deliver := func(out *routing.Interface, addr netip.Addr) string {
-		no := facts[out.PatchName()]
+		no := facts.Ports[out.PatchName()]
 		if no == 0 || out == in || mtu[out.Network] < mtu[in.Network] {
 			return kernel
 		}
@@ -130,14 +130,14 @@ func reference(m *routing.Model, r *routing.Router, facts routing.Facts, in *rou
 	for i := range r.Interfaces {
 		out := &r.Interfaces[i]
 		for _, p := range out.Addresses {
-			if p.Contains(to) && p.Bits() > bits && facts[out.PatchName()] != 0 {
+			if p.Contains(to) && p.Bits() > bits && facts.Ports[out.PatchName()] != 0 {
 				bits, does = p.Bits(), deliver(out, to)
 			}
 		}
 	}
 	for _, route := range r.Routes {
 		if route.Destination.Contains(to) && route.Destination.Bits() > bits {
-			bits, does = route.Destination.Bits(), deliver(r.Leg(route.NextHop), route.NextHop)
+			bits, does = route.Destination.Bits(), deliver(r.Leg(route.NextHops[0].Address), route.NextHops[0].Address)
 		}
 	}
 	return does
@@ -158,7 +158,7 @@ func TestRouteMistakes(t *testing.T) {
 		{"10.9.0.0/16", "2001:db8::5", "routers[0].routes[0].nexthop: next hop 2001:db8::5 is not of the family of 10.9.0.0/16"},
 	} {
 		m := validModel()
-		m.Routers[0].Routes = []routing.Route{{Destination: netip.MustParsePrefix(tt.to), NextHop: netip.MustParseAddr(tt.via)}}
+		m.Routers[0].Routes = []routing.Route{{Destination: netip.MustParsePrefix(tt.to), NextHops: []routing.NextHop{{Address: netip.MustParseAddr(tt.via), Weight: 1}}}}
 		got := ""
 		if err := m.Validate(); err != nil {
 			got = err.Error()
@@ -168,7 +168,7 @@ func TestRouteMistakes(t *testing.T) {
 		}
 	}
 	m := validModel()
-	r := routing.Route{Destination: netip.MustParsePrefix("10.9.0.0/16"), NextHop: netip.MustParseAddr("10.0.1.10")}
+	r := routing.Route{Destination: netip.MustParsePrefix("10.9.0.0/16"), NextHops: []routing.NextHop{{Address: netip.MustParseAddr("10.0.1.10"), Weight: 1}}}
 	m.Routers[0].Routes = []routing.Route{r, r}
 	if err := m.Validate(); err == nil || err.Error() != "routers[0].routes[1].destination: there is already a route to 10.9.0.0/16" {
 		t.Error(err)

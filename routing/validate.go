@@ -17,7 +17,19 @@ const (
 	MaxVLAN  = 4094
 	MinMTU   = 68
 	MaxMTU   = 65535
+
+	MinIPv6MTU    = 1280 // RFC 8200 §5
+	MaxAnswerRate = 1_000_000
+	MaxWeight     = 256
+	MaxNextHops   = 64 // of one route
+
+	MaxRALifetime = 9000 // RFC 4861 §6.2.1
+	MinRAInterval = 4
+	MaxRAInterval = 1800
 )
+
+// DefaultRAPrefix has the lifetimes that a prefix has unless others are given.
+var DefaultRAPrefix = RAPrefix{OnLink: true, Autonomous: true, Valid: 86400, Preferred: 14400}
 
 // A PathError says which part of a Model is wrong. Path is written with the
 // keys of a topology file, as in "routers[0].interfaces[1].mac"; packages that
@@ -202,6 +214,8 @@ func (v *validator) checkNetworks(networks []Network) {
 		if n.MTU < MinMTU || n.MTU > MaxMTU {
 			v.bad(p, "mtu", "mtu %d is outside %d–%d", n.MTU, MinMTU, MaxMTU)
 		}
+		v.checkScope(p, "ipv4_address_scope", n.IPv4Scope)
+		v.checkScope(p, "ipv6_address_scope", n.IPv6Scope)
 	}
 }
 
@@ -212,6 +226,9 @@ func (v *validator) checkRouters(routers []Router) {
 		r, p := &routers[i], path{kind: routerPath, router: i}
 		v.checkID(p, owner{KindRouter, r.ID}, ids)
 		v.checkBridge(p, r)
+		if r.AnswerRate < 0 || r.AnswerRate > MaxAnswerRate {
+			v.bad(p, "answer_rate", "answer_rate %d is outside 0–%d", r.AnswerRate, MaxAnswerRate)
+		}
 		overlaps := overlaps(r.Interfaces)
 		for j := range r.Interfaces {
 			f, p := &r.Interfaces[j], path{kind: ifacePath, router: i, iface: j}
@@ -224,6 +241,7 @@ func (v *validator) checkRouters(routers []Router) {
 			v.checkMAC(p, who, f.Network, f.MAC)
 			v.checkPrefixes(p, who, f, overlaps[j])
 			v.checkInterfaceNames(p, r, f)
+			v.checkRA(p, r, f.RA)
 		}
 		v.checkRoutes(p, r)
 	}
@@ -244,6 +262,16 @@ func (v *validator) checkPorts(ports []Port) {
 			}
 			v.claim(p, k, who, q.Network, a)
 		}
+		v.checkPairs(p, q)
+	}
+}
+
+func (v *validator) checkScope(p path, key, scope string) {
+	if scope == "" {
+		return
+	}
+	if err := checkID(scope); err != nil {
+		v.bad(p, key, "%w", err)
 	}
 }
 

@@ -76,6 +76,79 @@ func (v *validator) checkPrefixes(p path, who owner, f *Interface, overlaps map[
 	}
 }
 
+// checkPairs checks the allowed address pairs of q, which is at p.
+func (v *validator) checkPairs(p path, q *Port) {
+	for k, pair := range q.Pairs {
+		bad := func(key, format string, args ...any) {
+			v.bad(p, elem("allowed_address_pairs", k)+"."+key, format, args...)
+		}
+		a := pair.Addresses
+		switch {
+		case !a.IsValid():
+			bad("address", "no address is given")
+		case a != a.Masked():
+			bad("address", "prefix %v has host bits: write %v", a, a.Masked())
+		case a.Addr().Is4In6():
+			bad("address", "%v is IPv4 in IPv6", a)
+		case a.IsSingleIP():
+			if err := checkAddr(a.Addr()); err != nil {
+				bad("address", "%w", err)
+			}
+		}
+		if pair.MAC.IsMulticast() {
+			bad("mac", "mac %v is a multicast address", pair.MAC)
+		}
+	}
+}
+
+// checkRA checks the router advertisements of an interface of r, which is at p.
+func (v *validator) checkRA(p path, r *Router, ra *RA) {
+	if ra == nil {
+		return
+	}
+	if r.Fallback != FallbackNamespace {
+		v.bad(p, "ra", "router advertisements come from the namespace, and router %q has none", r.ID)
+	}
+	within := func(key string, n, low, high int) {
+		if n < low || n > high {
+			v.bad(p, "ra."+key, "%s %d is outside %d–%d", key, n, low, high)
+		}
+	}
+	within("lifetime", ra.Lifetime, 0, MaxRALifetime)
+	within("interval", ra.Interval, MinRAInterval, MaxRAInterval)
+	if ra.MTU != 0 {
+		within("mtu", ra.MTU, MinIPv6MTU, MaxMTU)
+	}
+	if ra.Lifetime != 0 && ra.Lifetime < ra.Interval {
+		v.bad(p, "ra.lifetime", "lifetime %d is less than the interval of %d: the router would be forgotten in between", ra.Lifetime, ra.Interval)
+	}
+	seen := make(map[netip.Prefix]bool)
+	for k, q := range ra.Prefixes {
+		bad := func(key, format string, args ...any) {
+			v.bad(p, elem("ra.prefixes", k)+"."+key, format, args...)
+		}
+		switch a := q.Prefix; {
+		case !a.IsValid():
+			bad("prefix", "no prefix is given")
+		case !a.Addr().Is6() || a.Addr().Is4In6():
+			bad("prefix", "prefix %v is not IPv6", a)
+		case a != a.Masked():
+			bad("prefix", "prefix %v has host bits: write %v", a, a.Masked())
+		case a.Addr().IsLinkLocalUnicast() || a.Addr().IsMulticast():
+			bad("prefix", "prefix %v is not for machines", a)
+		case seen[a]:
+			bad("prefix", "prefix %v is given twice", a)
+		}
+		seen[q.Prefix] = true
+		switch {
+		case q.Valid < 0 || q.Valid > math.MaxUint32:
+			bad("valid_lifetime", "valid_lifetime %d is outside 0–%d", q.Valid, uint32(math.MaxUint32))
+		case q.Preferred < 0 || q.Preferred > q.Valid:
+			bad("preferred_lifetime", "preferred_lifetime %d is outside 0–%d, the valid_lifetime", q.Preferred, q.Valid)
+		}
+	}
+}
+
 // A subnet is one that an address of a router's interface is in.
 type subnet struct {
 	netip.Prefix

@@ -92,14 +92,14 @@ type subnetTable struct {
 func (t *subnetTable) add(p netip.Prefix) {
 	if p.IsValid() {
 		t.has[p.Masked()] = true
-		t.bits[family(p.Addr())][p.Bits()] = true
+		t.bits[familyOf(p.Addr())][p.Bits()] = true
 	}
 }
 
 // lookup returns the longest prefix that contains a.
 func (t *subnetTable) lookup(a netip.Addr) (netip.Prefix, bool) {
 	for n := a.BitLen(); n >= 0; n-- {
-		if !t.bits[family(a)][n] {
+		if !t.bits[familyOf(a)][n] {
 			continue
 		}
 		if p, err := a.Prefix(n); err == nil && t.has[p] {
@@ -107,11 +107,4 @@ func (t *subnetTable) lookup(a netip.Addr) (netip.Prefix, bool) {
 		}
 	}
 	return netip.Prefix{}, false
-}
-
-func family(a netip.Addr) int {
-	if a.Is4() {
-		return 0
-	}
-	return 1
 }

@@ -47,13 +47,13 @@ bridge, in the order of the file.`,
 }
 
 func parsePorts(ports map[string]string) (routing.Facts, error) {
-	facts := make(routing.Facts, len(ports))
+	facts := routing.Facts{Ports: make(routing.Ports, len(ports)), Can: routing.CanAll}
 	for name, s := range ports {
 		n, err := strconv.ParseUint(s, 10, 32)
 		if err != nil || n == 0 || ofproto.PortNo(n) > ofproto.PortMax {
-			return nil, fmt.Errorf("--ports %s=%s: want a port number from 1 to %d", name, s, uint32(ofproto.PortMax))
+			return facts, fmt.Errorf("--ports %s=%s: want a port number from 1 to %d", name, s, uint32(ofproto.PortMax))
 		}
-		facts[name] = ofproto.PortNo(n)
+		facts.Ports[name] = ofproto.PortNo(n)
 	}
 	return facts, nil
 }

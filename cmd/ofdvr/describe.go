@@ -170,7 +170,7 @@ func (d *description) router(r *routing.Router) error {
 		d.line("Interface", "%s on network %s", interfaceText(f), f.Network)
 	}
 	for _, route := range r.Routes {
-		d.line("Route", "%v via %v", route.Destination, route.NextHop)
+		d.line("Route", "%v", &route)
 	}
 	s, err := d.client.Status(d.cmd.Context())
 	if err != nil {

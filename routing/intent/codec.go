@@ -156,6 +156,23 @@ func (m *mapping[T]) same(a, b *T) bool {
 	return true
 }
 
+// A pointer is the codec of values that may be absent.
+type pointer[V any] struct{ codec codec[V] }
+
+func (p pointer[V]) read(w *walker, t tree, v **V) {
+	if t[0].kind == kindNull {
+		return
+	}
+	*v = new(V)
+	p.codec.read(w, t, *v)
+}
+
+func (p pointer[V]) append(b []byte, v **V, s style) []byte { return p.codec.append(b, *v, s) }
+
+func (p pointer[V]) same(a, b **V) bool {
+	return *a == *b || *a != nil && *b != nil && p.codec.same(*a, *b)
+}
+
 // A list is the codec of lists. No value at all is an empty list.
 type list[V any] struct{ items codec[V] }
 

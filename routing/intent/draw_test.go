@@ -80,7 +80,7 @@ func drawNasty(t *rapid.T) *routing.Model {
 			r.Interfaces = append(r.Interfaces, f)
 			if rapid.Bool().Draw(t, "route") {
 				r.Routes = append(r.Routes, routing.Route{Destination: netip.PrefixFrom(netip.AddrFrom4([4]byte{11, byte(j)}), 16),
-					NextHop: netip.AddrFrom4([4]byte{10, byte(i), byte(j), 9})})
+					NextHops: []routing.NextHop{{Address: netip.AddrFrom4([4]byte{10, byte(i), byte(j), 9}), Weight: 1}}})
 			}
 		}
 		m.Routers = append(m.Routers, r)

@@ -136,7 +136,56 @@ var (
 		names: []string{routing.ForeignRemove: "remove", routing.ForeignReport: "report", routing.ForeignIgnore: "ignore"},
 		want:  "remove, report or ignore",
 	}
+	routeTypes = words[routing.RouteType]{
+		names: []string{routing.RouteVia: "via", routing.RouteBlackhole: "blackhole", routing.RouteReject: "reject"},
+		want:  "via, blackhole or reject",
+	}
 )
+
+// adminStates is the codec of whether an object is down.
+var adminStates = yesNo{words[uint8]{names: []string{"up", "down"}, want: "up or down"}}
+
+// yesNo is the codec of a bool that has two words, that for false first.
+type yesNo struct{ words words[uint8] }
+
+func (c yesNo) read(w *walker, t tree, v *bool) {
+	i := uint8(0)
+	c.words.read(w, t, &i)
+	*v = i == 1
+}
+
+func (c yesNo) append(b []byte, v *bool, s style) []byte {
+	i := uint8(0)
+	if *v {
+		i = 1
+	}
+	return c.words.append(b, &i, s)
+}
+
+func (yesNo) same(a, b *bool) bool { return *a == *b }
+
+// not is the codec of what is true where the key says false.
+type not struct{ boolean }
+
+func (c not) read(w *walker, t tree, v *bool) {
+	says := !*v
+	c.boolean.read(w, t, &says)
+	*v = !says
+}
+
+func (c not) append(b []byte, v *bool, s style) []byte {
+	says := !*v
+	return c.boolean.append(b, &says, s)
+}
+
+// scope is the codec of names of address scopes, which networks share.
+type scope struct{ reference }
+
+func (c scope) read(w *walker, t tree, v *string) {
+	if c.reference.read(w, t, v); *v == "" && t[0].text == "" && t[0].kind == kindString {
+		w.bad(&t[0], "the name is empty: leave the key out for the default")
+	}
+}
 
 func (c words[V]) read(w *walker, t tree, v *V) {
 	s, ok := w.scalar(&t[0])
@@ -176,7 +225,8 @@ var (
 	address = parsed[netip.Addr]{parse: parseAddr, format: appendAddr}
 	prefix  = parsed[netip.Prefix]{parse: parsePrefix, format: appendPrefix}
 
-	destination = parsed[netip.Prefix]{parse: parseDestination, format: appendPrefix}
+	destination     = parsed[netip.Prefix]{parse: parseDestination, format: appendPrefix}
+	addressOrPrefix = parsed[netip.Prefix]{parse: parseAddressOrPrefix, format: appendAddressOrPrefix}
 )
 
 func (c parsed[V]) read(w *walker, t tree, v *V) {
@@ -245,6 +295,24 @@ func parseDestination(s string) (netip.Prefix, error) {
 		return v, fmt.Errorf("%q is not a prefix: want one like 10.9.0.0/16 or 2001:db8:9::/48, or 0.0.0.0/0 for the default route", s)
 	}
 	return v, nil
+}
+
+func parseAddressOrPrefix(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	v, err := netip.ParsePrefix(s)
+	if err != nil {
+		return v, fmt.Errorf("%q is neither an address nor a prefix: want one like 10.0.1.10 or 10.0.1.0/28", s)
+	}
+	return v, nil
+}
+
+func appendAddressOrPrefix(b []byte, p netip.Prefix) []byte {
+	if p.IsSingleIP() {
+		return p.Addr().AppendTo(b)
+	}
+	return appendPrefix(b, p)
 }
 
 func parseAddr(s string) (netip.Addr, error) {

@@ -222,10 +222,10 @@ func (t *topology) cookies(id string) ([]ofproto.Cookie, error) {
 		return nil, err
 	}
 	r := find(m.Routers, func(r routing.Router) bool { return r.ID == id })
-	facts := make(routing.Facts)
+	facts := routing.Facts{Ports: make(routing.Ports), Can: routing.CanAll}
 	for i := range r.Interfaces {
-		facts[r.Interfaces[i].PatchName()] = ofproto.PortNo(2*i + 1)
-		facts[r.Interfaces[i].TapName()] = ofproto.PortNo(2*i + 2)
+		facts.Ports[r.Interfaces[i].PatchName()] = ofproto.PortNo(2*i + 1)
+		facts.Ports[r.Interfaces[i].TapName()] = ofproto.PortNo(2*i + 2)
 	}
 	var all []ofproto.Cookie
 	for f := range routing.NewIndex(m).Compile(r, facts).Flows.All() {

@@ -135,9 +135,9 @@ func (s *site) checkFlows(ctx context.Context, index *routing.Index, r *routing.
 func (s *site) dump(ctx context.Context, bridge string) (stats []ofproto.FlowStats, facts routing.Facts, err error) {
 	nc, err := s.Dial(ctx, "unix", "/run/openvswitch/"+bridge+".mgmt")
 	if err != nil {
-		return nil, nil, err
+		return nil, routing.Facts{}, err
 	}
-	facts = make(routing.Facts)
+	facts = routing.Facts{Ports: make(routing.Ports), Can: routing.CanAll}
 	conn := ofconn.New(nc, ofconn.Config{})
 	err = during(ctx, func(ctx context.Context) error {
 		ports, err := conn.Ports(ctx)
@@ -146,7 +146,7 @@ func (s *site) dump(ctx context.Context, bridge string) (stats []ofproto.FlowSta
 		}
 		for _, p := range ports {
 			if p.No <= ofproto.PortMax {
-				facts[p.Name] = p.No
+				facts.Ports[p.Name] = p.No
 			}
 		}
 		stats, err = conn.Flows(ctx, ofproto.AllFlows())

@@ -1,0 +1,46 @@
+package routing
+
+import (
+	"net/netip"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+)
+
+// Priorities in tableDeliver; see also prioMiss.
+const (
+	prioTooBig  = 200 // packets that the egress network does not take
+	prioHop     = 150 // packets that take an extra route
+	prioDeliver = 100
+)
+
+// deliver emits one flow for each address that port p, on l's network, is reached
+// at and that lies in one of l's subnets.
+func (c *compiler) deliver(l *leg, p *Port) {
+	for a, mac := range l.network.reached(p) {
+		if l.contains(a) && l.isHost(a) {
+			c.emit(Object{KindPort, p.ID, l.ID}, RoleDeliver, tableDeliver, prioDeliver,
+				familyOf(a).match(dst(alone(a))), ofproto.Do(ofproto.Apply{Actions: l.forward(mac)}))
+		}
+	}
+}
+
+// isHost reports whether a is no subnet's broadcast or network address, which the
+// kernel answers for.
+func (l *leg) isHost(a netip.Addr) bool {
+	for _, p := range l.Addresses {
+		if p.Contains(a) && checkHost(netip.PrefixFrom(a, p.Bits())) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// rest emits what becomes of packets that came in by l and that no port gets:
+// those that are too large, and those for an address that no port has.
+func (c *compiler) rest(l *leg) {
+	in := ofproto.InPort(l.patch)
+	if c.can.Has(CanCheckLength) && c.min < l.network.MTU {
+		c.emit(l.object(), RoleTooBig, tableDeliver, prioTooBig, ofproto.MatchOf(in, ofproto.Reg(0, 1, 1)), c.toKernel(l))
+	}
+	c.emit(l.object(), RoleUnknown, tableDeliver, prioMiss, ofproto.MatchOf(in), c.toKernel(l))
+}

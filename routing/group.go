@@ -1,0 +1,130 @@
+package routing
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"math"
+	"net/netip"
+	"slices"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+)
+
+// Groups and meters have no cookies: ours are known by their numbers.
+const (
+	groupMark     ofproto.GroupID = 0xfd << 24
+	groupMarkMask ofproto.GroupID = 0xff << 24
+
+	meterMark     ofproto.MeterID = 0x4000
+	meterMarkMask ofproto.MeterID = ^ofproto.MeterID(0x3fff)
+)
+
+// OursGroup reports whether a group with this number is ours.
+func OursGroup(id ofproto.GroupID) bool { return id&groupMarkMask == groupMark }
+
+// OursMeter reports whether a meter with this number is ours.
+func OursMeter(id ofproto.MeterID) bool { return id&meterMarkMask == meterMark }
+
+// groupIDs returns the numbers of the groups that the routes of r have if they
+// have several next hops. They depend on the destinations.
+func groupIDs(r *Router) []ofproto.GroupID {
+	ids := numbers(len(r.Routes), func(i int) string { return r.Routes[i].Destination.String() }, uint32(^groupMarkMask))
+	out := make([]ofproto.GroupID, len(ids))
+	for i, id := range ids {
+		out[i] = groupMark | ofproto.GroupID(id)
+	}
+	return out
+}
+
+// meterIDs returns the numbers of the meters of r's interfaces.
+func meterIDs(r *Router) []ofproto.MeterID {
+	ids := numbers(len(r.Interfaces), func(i int) string { return r.Interfaces[i].ID }, uint32(^meterMarkMask))
+	out := make([]ofproto.MeterID, len(ids))
+	for i, id := range ids {
+		out[i] = meterMark | ofproto.MeterID(id)
+	}
+	return out
+}
+
+// numbers returns a number for each of n names: a hash in mask or, where another
+// has that, the next.
+func numbers(n int, name func(int) string, mask uint32) []uint32 {
+	out := make([]uint32, n)
+	taken := make(map[uint32]bool, n)
+	for i := range out {
+		sum := sha256.Sum256([]byte(name(i)))
+		id := binary.BigEndian.Uint32(sum[:]) & mask
+		for taken[id] {
+			id = (id + 1) & mask
+		}
+		out[i], taken[id] = id, true
+	}
+	return out
+}
+
+// slots is how many buckets a group has. A switch chooses a bucket by a hash of
+// the packet's addresses and ports; as their number and weights never change, a
+// flow of packets keeps its bucket, and changes its next hop only if the bucket
+// does.
+const slots = 64
+
+// share returns which of the next hops each slot is for: that with the highest
+// weighted hash of the two (rendezvous hashing). So a next hop that goes gives
+// its slots to the others, and none of theirs moves.
+func share(hops []NextHop) [slots]int {
+	var out [slots]int
+	for s := range out {
+		best := math.Inf(-1)
+		for i, h := range hops {
+			if score := float64(h.Weight) / -math.Log(uniform(s, h.Address)); score > best {
+				best, out[s] = score, i
+			}
+		}
+	}
+	return out
+}
+
+// uniform returns a hash of a slot and an address, between 0 and 1 exclusively.
+func uniform(slot int, a netip.Addr) float64 {
+	b := a.As16()
+	sum := sha256.Sum256(append(b[:], byte(slot)))
+	return (float64(binary.BigEndian.Uint64(sum[:])>>11) + 0.5) / (1 << 53)
+}
+
+// groups returns the groups of routes that have several next hops, all of which
+// ports have.
+func (s source) groupEntries() (out []ofproto.GroupEntry) {
+	c := compiler{source: s}
+	for i := range s.router.Routes {
+		route := &s.router.Routes[i]
+		if len(route.NextHops) < 2 {
+			continue
+		}
+		hops := s.hops(route)
+		if _, ok := c.exit(route, hops); !ok {
+			continue
+		}
+		buckets := make([]ofproto.Bucket, slots)
+		for slot, n := range share(route.NextHops) {
+			h := hops[n]
+			buckets[slot] = ofproto.Bucket{Weight: 1, WatchPort: ofproto.PortAny, WatchGroup: ofproto.GroupAny, Actions: s.legs[h.leg].forward(h.mac)}
+		}
+		out = append(out, ofproto.GroupEntry{ID: s.groups[i], Type: ofproto.GroupTypeSelect, Buckets: buckets})
+	}
+	slices.SortFunc(out, func(a, b ofproto.GroupEntry) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
+
+// meters returns the meters that limit how often interfaces are answered.
+func (s source) meterEntries() (out []ofproto.MeterEntry) {
+	for i := range s.legs {
+		if l := &s.legs[i]; l.meter != 0 {
+			rate := uint32(s.router.AnswerRate)
+			out = append(out, ofproto.MeterEntry{ID: l.meter, Flags: ofproto.MeterPktps | ofproto.MeterBurst | ofproto.MeterStatistics,
+				Bands: []ofproto.Band{{Type: ofproto.BandDrop, Rate: rate, Burst: rate}}})
+		}
+	}
+	slices.SortFunc(out, func(a, b ofproto.MeterEntry) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}

@@ -1,0 +1,140 @@
+package routing
+
+import (
+	"net/netip"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+)
+
+// Priorities in tableLocal.
+const (
+	prioMartian   = 450 // sources that no packet may have
+	prioOwn       = 400 // for the router itself
+	prioLinkLocal = 350 // sources that stay on their link
+	prioNoUnicast = 300 // destinations that are not routed
+	prioTTL       = 200 // packets that the router may not forward any further
+	prioForward   = 1   // everything else
+)
+
+// echoTTL is that of answers: what Linux has (net.ipv4.ip_default_ttl).
+const echoTTL = 64
+
+// martians are the sources that no packet may have (RFC 1812 §5.3.7, RFC 4291
+// §2.5.2, §2.5.3 and §2.7), as far as Linux keeps to it.
+var martians = [...][]netip.Prefix{
+	v4: prefixes("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"),
+	v6: prefixes("::/128", "::1/128", "ff00::/8"),
+}
+
+// unroutables are the destinations that are not routed whatever routes there
+// are.
+var unroutables = [...][]netip.Prefix{
+	v4: prefixes("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"),
+	v6: prefixes("::/128", "::1/128", "ff00::/8", "fe80::/10"),
+}
+
+func prefixes(texts ...string) (out []netip.Prefix) {
+	for _, s := range texts {
+		out = append(out, netip.MustParsePrefix(s))
+	}
+	return out
+}
+
+// guard emits what keeps from being routed what the kernel would not route: it
+// gets that.
+func (c *compiler) guard() {
+	toKernel := ofproto.GotoTable(tableKernel)
+	for _, v := range families {
+		if !c.routes(v) {
+			continue
+		}
+		for _, p := range martians[v] {
+			c.emit(c.about(), RoleMartian, tableLocal, prioMartian, v.match(src(p)), toKernel)
+		}
+		for _, p := range unroutables[v] {
+			c.emit(c.about(), RoleMartian, tableLocal, prioNoUnicast, v.match(dst(p)), toKernel)
+		}
+	}
+	if c.routes(v6) {
+		c.emit(c.about(), RoleMartian, tableLocal, prioLinkLocal, v6.match(src(linkLocalPrefix)), toKernel)
+	}
+	c.emit(c.about(), RoleForward, tableLocal, prioForward, ofproto.Match{}, ofproto.GotoTable(tableRoute))
+}
+
+// routes reports whether any interface has an address of a family.
+func (c *compiler) routes(v family) bool {
+	for i := range c.legs {
+		if c.legs[i].has(v) {
+			return true
+		}
+	}
+	return false
+}
+
+// own emits what becomes of packets from and to l's own addresses, and of those
+// that l's interface has brought and that may not go on.
+func (c *compiler) own(l *leg) {
+	for _, p := range l.Addresses {
+		v, a := familyOf(p.Addr()), p.Addr()
+		c.emit(l.object(), RoleMartian, tableLocal, prioMartian, v.match(src(alone(a))), ofproto.GotoTable(tableKernel))
+		if v == v4 && p.Bits() < 31 {
+			c.emit(l.object(), RoleMartian, tableLocal, prioMartian, v.match(src(alone(lastAddr(p)))), ofproto.GotoTable(tableKernel))
+		}
+		if c.answersEcho() && v == v4 {
+			c.emit(l.object(), RoleEcho, tableLocal, prioOwn, v.match(near, ofproto.IPProto(protoICMP), ofproto.NotFragmented(),
+				ofproto.ICMPv4Type(icmpEchoRequest), ofproto.ICMPv4Code(0), dst(alone(a))), answerEcho(a))
+		}
+	}
+	for _, a := range l.addresses6() {
+		if !c.answersEcho() {
+			break
+		}
+		asks := []ofproto.Field{near, ofproto.IPProto(protoICMPv6), ofproto.NotFragmented(),
+			ofproto.ICMPv6Type(icmpv6EchoRequest), ofproto.ICMPv6Code(0), dst(alone(a))}
+		if linkLocal(a) { // which others may have on their links
+			asks = append(asks, ofproto.InPort(l.patch))
+		}
+		c.emit(l.object(), RoleEcho, tableLocal, prioOwn, v6.match(asks...), answerEcho(a))
+	}
+	if !c.can.Has(CanMatchTTL) {
+		return
+	}
+	for _, v := range families {
+		for ttl := range uint8(2) {
+			if l.has(v) {
+				c.emit(l.object(), RoleTTL, tableLocal, prioTTL, v.match(ofproto.InPort(l.patch), ofproto.IPTTL(ttl)), c.expired(l))
+			}
+		}
+	}
+}
+
+// near matches packets whose source is where they come from: the answer to
+// others may take another way, which the kernel knows.
+var near = ofproto.Metadata(metaNear, metaNear)
+
+// answerEcho turns an echo request for address a into the reply, but for the
+// Ethernet header.
+func answerEcho(a netip.Addr) ofproto.Instructions {
+	to := []ofproto.Action{
+		ofproto.Move{Src: ofproto.Whole(ofproto.FieldIPv4Src), Dst: ofproto.Whole(ofproto.FieldIPv4Dst)},
+		ofproto.SetField{Field: ofproto.IPv4Src(alone(a))},
+		ofproto.SetField{Field: ofproto.ICMPv4Type(icmpEchoReply)},
+	}
+	if a.Is6() {
+		to = []ofproto.Action{
+			ofproto.Move{Src: ofproto.Whole(ofproto.FieldIPv6Src), Dst: ofproto.Whole(ofproto.FieldIPv6Dst)},
+			ofproto.SetField{Field: ofproto.IPv6Src(alone(a))},
+			ofproto.SetField{Field: ofproto.ICMPv6Type(icmpv6EchoReply)},
+		}
+	}
+	return ofproto.Do(ofproto.Apply{Actions: ofproto.ActionsOf(append(to, ofproto.SetTTL{TTL: echoTTL})...)}, ofproto.Goto{Table: tableAnswer})
+}
+
+// expired hands a packet whose TTL has run out to the kernel, which tells the
+// sender.
+func (c *compiler) expired(l *leg) ofproto.Instructions {
+	if l.tap == 0 {
+		return ofproto.Instructions{}
+	}
+	return l.limited(ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.Output{Port: l.tap})})
+}
