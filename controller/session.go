@@ -107,7 +107,7 @@ func (t *portTable) numbers() routing.Ports {
 
 // facts returns what is known about the switch.
 func (s *session) facts() routing.Facts {
-	return routing.Facts{Ports: s.ports.numbers(), Can: routing.CanAll}
+	return routing.Facts{Ports: s.ports.numbers(), Can: routing.CanAll &^ (routing.CanMeter | routing.CanSelect)}
 }
 
 // name returns the name of port no.

@@ -116,6 +116,9 @@ func sameProgram(t *rapid.T, got, want routing.Program) {
 	if !got.Flows.Equal(want.Flows) || !slices.Equal(got.Missing, want.Missing) {
 		t.Fatalf("got\n%smissing %v\nwant\n%smissing %v", got.Flows, got.Missing, want.Flows, want.Missing)
 	}
+	if !reflect.DeepEqual(got.Groups, want.Groups) || !reflect.DeepEqual(got.Meters, want.Meters) {
+		t.Fatalf("groups and meters are\n%v\n%v\nwant\n%v\n%v", got.Groups, got.Meters, want.Groups, want.Meters)
+	}
 	if g, w := maps.Collect(got.Objects.All()), maps.Collect(want.Objects.All()); !maps.Equal(g, w) || got.Objects.Len() != len(g) {
 		t.Fatalf("cookies stand for %v (%d), want %v", g, got.Objects.Len(), w)
 	}
@@ -157,8 +160,16 @@ func drawChange(t *rapid.T, m *routing.Model) (c routing.Change) {
 			p.Addresses = nil
 			for range rapid.IntRange(0, 3).Draw(t, "addresses") {
 				n, s, host := rapid.IntRange(0, len(m.Networks)-1).Draw(t, "n"), rapid.IntRange(0, 2).Draw(t, "s"), rapid.IntRange(10, 15).Draw(t, "host")
-				p.Addresses = append(p.Addresses, subnet(n, s, host).Addr())
+				a := subnet(n, s, host)
+				if rapid.IntRange(0, 2).Draw(t, "IPv6") == 0 {
+					a = subnet6(n, s, host)
+				}
+				p.Addresses = append(p.Addresses, a.Addr())
 			}
+		}
+		if !exists || rapid.Bool().Draw(t, "has other pairs") {
+			q := drawPort(t, id, rapid.IntRange(0, len(m.Networks)-1).Draw(t, "pairs of"), 0, p.MAC)
+			p.Pairs, p.Down, p.Unbound = q.Pairs, q.Down, q.Unbound
 		}
 		var mine []netip.Addr
 		for _, a := range p.Addresses {

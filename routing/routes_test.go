@@ -3,7 +3,7 @@ package routing_test
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,64 +14,125 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A row is a flow of the tables that route, as far as destinations matter.
-type row struct {
-	table, priority int
-	inPort          int // 0: any
-	to              netip.Prefix
-	does            string
+// A packet of UDP that has come in by a router's interface, and what the tables
+// know about it.
+type packet struct {
+	inPort   ofproto.PortNo
+	mac      ofproto.MAC // it was sent to
+	src, dst netip.Addr
+	size     int // of the IP packet
+	meta     uint64
+	tooBig   bool
 }
 
-var rowText = regexp.MustCompile(`table=(\d+), priority=(\d+)([^ ]*) actions=(.*)$`)
-
-func rowsOf(t *rapid.T, flows string) (rows []row) {
-	for line := range strings.Lines(flows) {
-		m := rowText.FindStringSubmatch(strings.TrimSpace(line))
-		if m == nil {
-			t.Fatalf("what is this flow? %s", line)
+// matches reports whether p has a field, as text.
+func (p *packet) matches(t *rapid.T, key, value string) bool {
+	within := func(a netip.Addr) bool {
+		if !strings.Contains(value, "/") {
+			return a == netip.MustParseAddr(value)
 		}
-		r := row{to: netip.MustParsePrefix("0.0.0.0/0"), does: m[4]}
-		r.table, _ = strconv.Atoi(m[1])
-		r.priority, _ = strconv.Atoi(m[2])
-		for f := range strings.SplitSeq(m[3], ",") {
-			key, value, _ := strings.Cut(f, "=")
-			switch key {
-			case "in_port":
-				r.inPort, _ = strconv.Atoi(value)
-			case "nw_dst":
-				if !strings.Contains(value, "/") {
-					value += "/32"
-				}
-				r.to = netip.MustParsePrefix(value)
-			}
-		}
-		rows = append(rows, r)
+		return netip.MustParsePrefix(value).Contains(a)
 	}
-	return rows
+	value, mask, _ := strings.Cut(value, "/")
+	number := func(s string) uint64 {
+		n, err := strconv.ParseUint(s, 0, 64)
+		if err != nil {
+			t.Fatalf("%s=%s/%s: %v", key, value, mask, err)
+		}
+		return n
+	}
+	if mask != "" && strings.Contains(key, "_src") || mask != "" && strings.Contains(key, "_dst") {
+		value += "/" + mask
+	}
+	switch key {
+	case "in_port":
+		return number(value) == uint64(p.inPort)
+	case "dl_dst":
+		return value == p.mac.String()
+	case "vlan_tci":
+		return true
+	case "ip":
+		return p.dst.Is4()
+	case "ipv6":
+		return p.dst.Is6()
+	case "arp", "icmp", "icmp6":
+		return false
+	case "nw_src", "ipv6_src":
+		return within(p.src)
+	case "nw_dst", "ipv6_dst":
+		return within(p.dst)
+	case "nw_ttl":
+		return number(value) == 64
+	case "metadata":
+		return p.meta&number(mask) == number(value)
+	case "reg0":
+		return p.tooBig
+	}
+	t.Fatalf("what is %s=%s?", key, value)
+	return false
 }
 
-// routed returns what becomes of a packet that came in by a port and is to be
-// routed: the actions of the last flow that it hits.
-func routed(t *rapid.T, rows []row, inPort ofproto.PortNo, to netip.Addr) string {
-	for table := 1; ; {
-		best := row{priority: -1}
-		for _, r := range rows {
-			if r.table != table || r.inPort != 0 && r.inPort != int(inPort) || !r.to.Contains(to) {
+// routed returns what becomes of a packet: the actions of the last flow that it
+// hits or, if that is a group, those of all its buckets.
+func routed(t *rapid.T, prog routing.Program, p packet) string {
+	for table := ofproto.TableID(0); ; {
+		var best *ofproto.Flow
+	flows:
+		for f := range prog.Flows.All() {
+			if f.Table != table || best != nil && f.Priority < best.Priority {
 				continue
 			}
-			if r.priority == best.priority && r.does != best.does {
-				t.Fatalf("%v from %v hits both %+v and %+v", to, inPort, r, best)
+			for field := range strings.SplitSeq(f.Match.String(), ",") {
+				if key, value, _ := strings.Cut(field, "="); key != "" && !p.matches(t, key, value) {
+					continue flows
+				}
 			}
-			if r.priority > best.priority {
-				best = r
+			if best != nil && best.Priority == f.Priority && best.Do != f.Do {
+				t.Fatalf("%+v hits both\n%v and\n%v", p, best, f)
+			}
+			best = &f
+		}
+		next := false
+		does := ""
+		for in := range best.Do.All() {
+			switch in := in.(type) {
+			case ofproto.Goto:
+				table, next = in.Table, true
+			case ofproto.WriteMetadata:
+				p.meta = p.meta&^in.Mask | in.Value
+			case ofproto.Apply:
+				does = actions(t, prog, &p, in.Actions)
 			}
 		}
-		next, goes := strings.CutPrefix(best.does, "goto_table:")
-		if !goes {
-			return best.does
+		if next {
+			continue
 		}
-		table, _ = strconv.Atoi(next)
+		if does == "" {
+			return "drop"
+		}
+		return does
 	}
+}
+
+func actions(t *rapid.T, prog routing.Program, p *packet, as ofproto.Actions) string {
+	for a := range as.All() {
+		switch a := a.(type) {
+		case ofproto.CheckLarger:
+			p.tooBig = p.size+14 > int(a.Len)
+		case ofproto.ToGroup:
+			i := slices.IndexFunc(prog.Groups, func(g ofproto.GroupEntry) bool { return g.ID == a.ID })
+			if i < 0 {
+				t.Fatalf("there is no group %d", a.ID)
+			}
+			var all []string
+			for _, b := range prog.Groups[i].Buckets {
+				all = append(all, b.Actions.String())
+			}
+			slices.Sort(all)
+			return strings.Join(slices.Compact(all), " or ")
+		}
+	}
+	return as.String()
 }
 
 // The compiled tables agree with a table of longest prefixes, over connected
@@ -83,7 +144,7 @@ func TestLongestPrefix(t *testing.T) {
 		x := routing.NewIndex(m)
 		for i := range m.Routers {
 			r := &m.Routers[i]
-			rows := rowsOf(t, x.Compile(r, facts).Flows.String())
+			prog := x.Compile(r, facts)
 			for j := range r.Interfaces {
 				in := &r.Interfaces[j]
 				no := facts.Ports[in.PatchName()]
@@ -91,9 +152,20 @@ func TestLongestPrefix(t *testing.T) {
 					continue
 				}
 				for range 20 {
-					to := netip.AddrFrom4([4]byte{10, byte(rapid.SampledFrom([]int{0, 1, 2, 3, 4, 200}).Draw(t, "net")), byte(rapid.IntRange(0, 7).Draw(t, "subnet")), byte(rapid.IntRange(1, 16).Draw(t, "host"))})
-					if got, want := routed(t, rows, no, to), reference(m, r, facts, in, to); got != want {
-						t.Fatalf("router %s, from %s to %v: %q, want %q\nrouter %+v\nports %+v", r.ID, in.ID, to, got, want, *r, m.Ports)
+					from := rapid.SampledFrom(in.Addresses).Draw(t, "from").Addr()
+					n, s, h := rapid.SampledFrom([]int{0, 1, 2, 3, 4, 200}).Draw(t, "net"), rapid.IntRange(0, 7).Draw(t, "subnet"), rapid.IntRange(1, 16).Draw(t, "host")
+					to := netip.AddrFrom4([4]byte{10, byte(n), byte(32 * s), byte(h)})
+					if from.Is6() {
+						to = subnet6(n, s, h).Addr()
+					}
+					p := packet{inPort: no, mac: in.MAC, src: host(from, 77), dst: to, size: rapid.SampledFrom([]int{100, 1400, 1401, 1500, 9000}).Draw(t, "size")}
+					for _, n := range m.Networks {
+						if n.ID == in.Network {
+							p.size = min(p.size, n.MTU) // or it would not have got here
+						}
+					}
+					if got, want := routed(t, prog, p), reference(m, r, facts, in, p); got != want {
+						t.Fatalf("router %s, from %s: %+v\nis %q\nwant %q\nrouter %+v\nports %+v\n%s", r.ID, in.ID, p, got, want, *r, m.Ports, prog.Flows)
 					}
 				}
 			}
@@ -103,44 +175,119 @@ func TestLongestPrefix(t *testing.T) {
 
 // reference returns what should become of a packet, found by looking through
 // everything.
-func reference(m *routing.Model, r *routing.Router, facts routing.Facts, in *routing.Interface, to netip.Addr) string {
+func reference(m *routing.Model, r *routing.Router, facts routing.Facts, in *routing.Interface, p packet) string {
 	kernel := "drop"
 	if tap := facts.Ports[in.TapName()]; tap != 0 && r.Fallback == routing.FallbackNamespace {
 		kernel = fmt.Sprintf("output:%d", tap)
 	}
-	mtu := make(map[string]int)
-	for _, n := range m.Networks {
-		mtu[n.ID] = n.MTU
+	has := slices.ContainsFunc(in.Addresses, func(a netip.Prefix) bool { return a.Addr().Is4() == p.dst.Is4() })
+	switch {
+	case in.Down:
+		return "drop"
+	case !has:
+		return kernel
 	}
-	deliver := func(out *routing.Interface, addr netip.Addr) string {
-		no := facts.Ports[out.PatchName()]
-		if no == 0 || out == in || mtu[out.Network] < mtu[in.Network] {
+	network := func(i *routing.Interface) routing.Network {
+		return m.Networks[slices.IndexFunc(m.Networks, func(n routing.Network) bool { return n.ID == i.Network })]
+	}
+	scope := func(i *routing.Interface) string {
+		if p.dst.Is4() {
+			return network(i).IPv4Scope
+		}
+		return network(i).IPv6Scope
+	}
+	// out returns the interface by which an address is reached.
+	out := func(a netip.Addr) *routing.Interface {
+		if i := r.Leg(a); i != nil && !i.Down && facts.Ports[i.PatchName()] != 0 {
+			return i
+		}
+		return nil
+	}
+	deliver := func(addrs ...netip.Addr) string {
+		var all []string
+		mtu, first := 1<<16, (*routing.Interface)(nil)
+		for _, a := range addrs {
+			to := out(a)
+			if to == nil || to == in {
+				return kernel
+			}
+			if first == nil {
+				first = to
+			}
+			mac, ok := owner(m, to.Network, a)
+			if !ok || scope(to) != scope(in) || scope(to) != scope(first) {
+				return kernel
+			}
+			mtu = min(mtu, network(to).MTU)
+			all = append(all, fmt.Sprintf("set_field:%v->eth_src,set_field:%v->eth_dst,dec_ttl,output:%d", to.MAC, mac, facts.Ports[to.PatchName()]))
+		}
+		narrow := p.size > mtu || mtu < network(in).MTU && !facts.Can.Has(routing.CanCheckLength)
+		if narrow || len(addrs) > 1 && !facts.Can.Has(routing.CanSelect) {
 			return kernel
 		}
-		for _, p := range m.Ports {
-			for _, a := range p.Addresses {
-				if p.Network == out.Network && a == addr {
-					return fmt.Sprintf("set_field:%v->eth_src,set_field:%v->eth_dst,dec_ttl,output:%d", out.MAC, p.MAC, no)
-				}
-			}
-		}
-		return kernel
+		slices.Sort(all)
+		return strings.Join(slices.Compact(all), " or ")
 	}
 	bits, does := -1, kernel
 	for i := range r.Interfaces {
-		out := &r.Interfaces[i]
-		for _, p := range out.Addresses {
-			if p.Contains(to) && p.Bits() > bits && facts.Ports[out.PatchName()] != 0 {
-				bits, does = p.Bits(), deliver(out, to)
+		for _, a := range r.Interfaces[i].Addresses {
+			if a.Contains(p.dst) && a.Bits() > bits && out(a.Addr()) != nil {
+				bits, does = a.Bits(), deliver(p.dst)
 			}
 		}
 	}
 	for _, route := range r.Routes {
-		if route.Destination.Contains(to) && route.Destination.Bits() > bits {
-			bits, does = route.Destination.Bits(), deliver(r.Leg(route.NextHops[0].Address), route.NextHops[0].Address)
+		if !route.Destination.Contains(p.dst) || route.Destination.Bits() <= bits {
+			continue
+		}
+		bits = route.Destination.Bits()
+		switch route.Type {
+		case routing.RouteBlackhole:
+			does = "drop"
+		case routing.RouteReject:
+			does = kernel
+		default:
+			var via []netip.Addr
+			for _, h := range route.NextHops {
+				via = append(via, h.Address)
+			}
+			does = deliver(via...)
 		}
 	}
 	return does
+}
+
+// owner returns the MAC address at which a is reached on a network.
+func owner(m *routing.Model, network string, a netip.Addr) (mac ofproto.MAC, ok bool) {
+	var own, claimed []ofproto.MAC
+	single := false
+	for _, p := range m.Ports {
+		if p.Network != network || p.Down || p.Unbound {
+			continue
+		}
+		if slices.Contains(p.Addresses, a) {
+			own = append(own, p.MAC)
+		}
+		for _, q := range p.Pairs {
+			if !q.Addresses.Contains(a) {
+				continue
+			}
+			single = single || q.Addresses.IsSingleIP()
+			if q.MAC == (ofproto.MAC{}) {
+				q.MAC = p.MAC
+			}
+			if !slices.Contains(claimed, q.MAC) {
+				claimed = append(claimed, q.MAC)
+			}
+		}
+	}
+	switch {
+	case len(own) == 1:
+		return own[0], true
+	case single && len(claimed) == 1:
+		return claimed[0], true
+	}
+	return mac, false
 }
 
 // What is wrong with a route is said of its key.
