@@ -36,6 +36,8 @@ type Interface struct {
 	Router, ID                 string
 	RoutedPackets, RoutedBytes uint64 // out of the interface
 	ARPReplies                 uint64
+	NDReplies                  uint64
+	EchoReplies                uint64
 	TTLExpired                 uint64
 	Fallback                   map[string]uint64 // packets handed to the kernel, by reason
 }
@@ -73,10 +75,12 @@ var (
 	descPackets   = desc("interface_routed_packets_total", "Packets that the switch routed out of the interface.", byInterface...)
 	descBytes     = desc("interface_routed_bytes_total", "Bytes of the packets that the switch routed out of the interface.", byInterface...)
 	descARP       = desc("interface_arp_replies_total", "ARP requests for the interface's addresses that the switch answered.", byInterface...)
+	descND        = desc("interface_nd_replies_total", "Neighbour solicitations for the interface's addresses that the switch answered.", byInterface...)
+	descEcho      = desc("interface_echo_replies_total", "ICMP echo requests for the interface's addresses that the switch answered.", byInterface...)
 	descTTL       = desc("interface_ttl_expired_packets_total", "Packets from the interface's network whose TTL ran out here.", byInterface...)
 	descFallback  = desc("interface_fallback_packets_total",
 		"Packets from the interface's network that were handed to the kernel, or dropped where the router has no namespace, by reason: "+
-			"ttl (the TTL ran out), exception (only the kernel can send them on), no_route (no connected subnet), "+
+			"ttl (the TTL ran out), mtu (larger than the MTU of the network where they go), exception (only the kernel can send them on), no_route (no connected subnet), "+
 			"unknown (no port has the address), other (not for the router to route).",
 		append(byInterface[:2:2], "reason")...)
 )
@@ -84,7 +88,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descRevision, descObjects, descMistakes, descWritable, descBridges, descOVSDB, descConnected, descWanted, descInstalled, descRefused, descForeign, descState, descStandby,
-		descPackets, descBytes, descARP, descTTL, descFallback} {
+		descPackets, descBytes, descARP, descND, descEcho, descTTL, descFallback} {
 		ch <- d
 	}
 }
@@ -129,6 +133,8 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 		counter(descPackets, i.RoutedPackets, i.Router, i.ID)
 		counter(descBytes, i.RoutedBytes, i.Router, i.ID)
 		counter(descARP, i.ARPReplies, i.Router, i.ID)
+		counter(descND, i.NDReplies, i.Router, i.ID)
+		counter(descEcho, i.EchoReplies, i.Router, i.ID)
 		counter(descTTL, i.TTLExpired, i.Router, i.ID)
 		for reason, n := range i.Fallback {
 			counter(descFallback, n, i.Router, i.ID, reason)

@@ -84,7 +84,7 @@ const (
 	RoleTooBig     Role = 18 // hands packets that are larger than the next MTU to the kernel
 	RoleScope      Role = 19 // hands packets from other address scopes to the kernel
 	RoleBlackhole  Role = 20 // drops what an extra route is for
-	RoleExtraHop   Role = 21 // sends packets by an extra route that were found to fit
+	RoleMeasure    Role = 21 // measures packets that an extra route is for
 	RoleKernel     Role = 22 // hands what other flows have chosen to the kernel
 	RoleProbe      Role = 23 // finds out what the switch can do; never stays
 )
@@ -139,8 +139,8 @@ func (r Role) Does(o Object) string {
 		return "hands packets from other address scopes for " + who + " to the kernel"
 	case RoleBlackhole:
 		return "drops packets for " + who
-	case RoleExtraHop:
-		return "sends packets by " + who + " that were found to fit"
+	case RoleMeasure:
+		return "measures packets for " + who
 	case RoleKernel:
 		return "hands packets from " + who + " that other flows have chosen to the kernel"
 	case RoleProbe:

@@ -128,7 +128,7 @@ func (c *compiler) extra(i int, hops []hop) {
 		c.emit(about, RoleException, tableRoute, prio(to, prioPrefix), v.match(dst(to)), ofproto.GotoTable(tableKernel))
 		return
 	}
-	if len(hops) == 1 {
+	if len(out.legs) == 1 {
 		about.Interface = out.legs[0].ID
 	}
 	send := ofproto.Apply{Actions: out.legs[0].forward(hops[0].mac)}
@@ -137,8 +137,8 @@ func (c *compiler) extra(i int, hops []hop) {
 	}
 	if c.checks(out) { // those that do not fit turn off in tableDeliver
 		meta := uint64(i+1) << 32
-		c.emit(about, RoleExtra, tableRoute, prio(to, prioPrefix), out.match(to), c.checked(out, ofproto.WriteMetadata{Value: meta, Mask: metaRoute}, ofproto.Goto{Table: tableDeliver}))
-		c.emit(about, RoleExtraHop, tableDeliver, prioHop, v.match(ofproto.Metadata(meta, metaRoute)), ofproto.Do(send))
+		c.emit(about, RoleMeasure, tableRoute, prio(to, prioPrefix), out.match(to), c.checked(out, ofproto.WriteMetadata{Value: meta, Mask: metaRoute}, ofproto.Goto{Table: tableDeliver}))
+		c.emit(about, RoleExtra, tableDeliver, prioHop, v.match(ofproto.Metadata(meta, metaRoute)), ofproto.Do(send))
 	} else {
 		c.emit(about, RoleExtra, tableRoute, prio(to, prioPrefix), out.match(to), ofproto.Do(send))
 	}

@@ -11,12 +11,13 @@ import (
 
 // fallbackReasons are the roles of flows that hand packets to the kernel, by
 // the reason that metrics give.
-var fallbackReasons = map[string]routing.Role{
-	"ttl":       routing.RoleTTL,
-	"exception": routing.RoleException,
-	"no_route":  routing.RoleNoRoute,
-	"unknown":   routing.RoleUnknown,
-	"other":     routing.RoleFallback,
+var fallbackReasons = map[string][]routing.Role{
+	"ttl":       {routing.RoleTTL},
+	"mtu":       {routing.RoleTooBig},
+	"exception": {routing.RoleException, routing.RoleKernel},
+	"no_route":  {routing.RoleNoRoute},
+	"unknown":   {routing.RoleUnknown},
+	"other":     {routing.RoleFallback},
 }
 
 // metricsState reads from c what metrics show.
@@ -48,11 +49,15 @@ func metricsState(c *controller.Controller) func(context.Context) (metrics.State
 				RoutedPackets: i.ByRole[routing.RoleDeliver].Packets + i.ByRole[routing.RoleExtra].Packets,
 				RoutedBytes:   i.ByRole[routing.RoleDeliver].Bytes + i.ByRole[routing.RoleExtra].Bytes,
 				ARPReplies:    i.ByRole[routing.RoleARP].Packets,
+				NDReplies:     i.ByRole[routing.RoleND].Packets,
+				EchoReplies:   i.ByRole[routing.RoleEcho].Packets,
 				TTLExpired:    i.ByRole[routing.RoleTTL].Packets,
 				Fallback:      make(map[string]uint64, len(fallbackReasons)),
 			}
-			for reason, role := range fallbackReasons {
-				m.Fallback[reason] = i.ByRole[role].Packets
+			for reason, roles := range fallbackReasons {
+				for _, role := range roles {
+					m.Fallback[reason] += i.ByRole[role].Packets
+				}
 			}
 			out.Interfaces = append(out.Interfaces, m)
 		}

@@ -233,6 +233,20 @@ func (h *Host) DialIn(ctx context.Context, netns, network, addr string) (net.Con
 }
 
 // ListenPacketIn opens a socket in a named network namespace of the host, at a
+// ListenIn listens in a network namespace of the host.
+func (h *Host) ListenIn(ctx context.Context, netns, network, addr string) (net.Listener, error) {
+	var ln net.Listener
+	err := inNetns(h.netnsPath(netns), func() (err error) {
+		var lc net.ListenConfig
+		ln, err = lc.Listen(ctx, network, addr)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s in namespace %q: %w", addr, netns, err)
+	}
+	return ln, nil
+}
+
 // literal address such as 10.0.1.10:7; network is udp, udp4 or udp6.
 func (h *Host) ListenPacketIn(ctx context.Context, netns, network, addr string) (net.PacketConn, error) {
 	if _, err := netip.ParseAddrPort(addr); err != nil {

@@ -96,8 +96,12 @@ func TestCountersAreExact(t *testing.T) {
 	add(fallback("r1-blue", "unknown"), 4)
 	routed("r1-blue", 4, 98)
 	pingTTL(t, vm1, "10.0.2.1", 64)
-	add(fallback("r1-blue", "unknown"), 1)
+	add(counter("echo_replies", "r1-green"), 1)
 	ping(t, vm1, "10.0.1.1", lab.PingOptions{Count: 2})
+	add(counter("echo_replies", "r1-blue"), 2)
+	ping(t, vm1, "10.0.2.1", lab.PingOptions{Size: 2000}) // two fragments
+	add(fallback("r1-blue", "unknown"), 2)
+	ping(t, vm1, "10.0.1.1", lab.PingOptions{Size: 2000})
 	add(fallback("r1-blue", "exception"), 2)
 	if _, err := vm2.Ping(t.Context(), "203.0.113.1", lab.PingOptions{Wait: patience}); !errors.Is(err, lab.ErrNoReply) {
 		t.Error(err)
@@ -109,9 +113,9 @@ func TestCountersAreExact(t *testing.T) {
 	before := s.scrape()
 	s.metric(1, "ofdvr_connected_bridges")
 	s.metric(1, "ofdvr_ovsdb_connected")
-	s.metric(25, `ofdvr_router_flows_wanted{router="r1"}`)
-	s.metric(25, `ofdvr_router_flows_installed{router="r1"}`)
-	if n := before[`ofdvr_flow_mods_total{operation="add"}`]; n != 25 {
+	s.metric(49, `ofdvr_router_flows_wanted{router="r1"}`)
+	s.metric(49, `ofdvr_router_flows_installed{router="r1"}`)
+	if n := before[`ofdvr_flow_mods_total{operation="add"}`]; n != 49 {
 		t.Errorf("%v flows were added", n)
 	}
 

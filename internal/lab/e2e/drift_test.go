@@ -42,10 +42,10 @@ func TestDriftIsRepaired(t *testing.T) {
 		drifted        float64 // flows of that kind
 		add, mod, dels float64 // that it takes
 	}{
-		{"one deleted", "del-flows --strict rb-r1 'table=2,priority=100,ip,nw_dst=10.0.2.10'", "deleted", 1, 1, 0, 0},
-		{"all deleted", "del-flows rb-r1", "deleted", 25, 25, 0, 0},
-		{"altered", "--strict mod-flows rb-r1 'table=2,priority=100,ip,nw_dst=10.0.2.10,actions=drop'", "altered", 1, 0, 1, 0},
-		{"replaced", "add-flow rb-r1 'table=2,priority=100,ip,nw_dst=10.0.2.10,actions=drop'", "altered", 1, 1, 0, 0},
+		{"one deleted", "del-flows --strict rb-r1 'table=3,priority=100,ip,nw_dst=10.0.2.10'", "deleted", 1, 1, 0, 0},
+		{"all deleted", "del-flows rb-r1", "deleted", 49, 49, 0, 0},
+		{"altered", "--strict mod-flows rb-r1 'table=3,priority=100,ip,nw_dst=10.0.2.10,actions=drop'", "altered", 1, 0, 1, 0},
+		{"replaced", "add-flow rb-r1 'table=3,priority=100,ip,nw_dst=10.0.2.10,actions=drop'", "altered", 1, 1, 0, 0},
 		{"added", "add-flow rb-r1 'table=0,priority=9999,actions=drop'", "added", 1, 0, 0, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -121,7 +121,7 @@ func TestForeignFlowsOfAnExternalBridge(t *testing.T) {
 func TestFlowTableIsFull(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
-	s.vsctl("--", "--id=@t", "create", "Flow_Table", "flow_limit=5", "overflow_policy=refuse", "--", "set", "bridge", bridge, "flow_tables:2=@t")
+	s.vsctl("--", "--id=@t", "create", "Flow_Table", "flow_limit=5", "overflow_policy=refuse", "--", "set", "bridge", bridge, "flow_tables:3=@t")
 	var ports strings.Builder
 	for n := range 20 {
 		fmt.Fprintf(&ports, "  - {id: more%d, network: blue, mac: \"02:00:00:00:09:%02x\", addresses: [10.0.1.%d]}\n", n, n, 100+n)
@@ -145,7 +145,7 @@ func TestFlowTableIsFull(t *testing.T) {
 	pingTTL(t, vm2, "10.0.1.10", 63)
 	s.vsctl("clear", "bridge", bridge, "flow_tables")
 	s.settle()
-	if r := s.status().Routers[0]; r.State != "settled" || r.FlowsInstalled != 45 {
+	if r := s.status().Routers[0]; r.State != "settled" || r.FlowsInstalled != 69 {
 		t.Errorf("with room: %+v", r)
 	}
 }

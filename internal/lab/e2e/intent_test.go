@@ -106,7 +106,7 @@ func TestAPIMakesARouter(t *testing.T) {
 func TestRefusedIsDegraded(t *testing.T) {
 	t.Parallel()
 	s, _, _ := written(t)
-	s.vsctl("--", "--id=@t", "create", "Flow_Table", "flow_limit=5", "--", "set", "Bridge", bridge, "flow_tables:2=@t")
+	s.vsctl("--", "--id=@t", "create", "Flow_Table", "flow_limit=5", "--", "set", "Bridge", bridge, "flow_tables:3=@t")
 	port := func(n int) string {
 		return fmt.Sprintf(`{"network": "green", "mac": "02:00:00:00:02:%d", "addresses": ["10.0.2.%d"]}`, n, n)
 	}

@@ -131,7 +131,7 @@ func TestSameTopologyWritesNothing(t *testing.T) {
 	s := ready(t, twoRouters)
 	vm1, vm2 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
 	pingTTL(t, vm1, vm2.IP(), 63)
-	s.counted(bridge, 1, "table=2,", "nw_dst=10.0.2.10 ")
+	s.counted(bridge, 1, "table=3,", "nw_dst=10.0.2.10 ")
 	s.aged(bridge)
 	s.aged("rb-r2")
 	database, transactions := s.database(), s.transactions()

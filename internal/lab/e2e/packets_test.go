@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"io"
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
@@ -176,5 +178,38 @@ func numbered(seq uint16) condition {
 	return func(f lab.Frame) bool {
 		p := decode(f)
 		return p.icmp != nil && p.icmp.Seq == seq
+	}
+}
+
+// transfer sends some 100 kB over TCP to an address of another machine, and fails
+// the test unless all come.
+func transfer(t *testing.T, from, to *lab.Machine, addr string) {
+	t.Helper()
+	ln, err := to.Host.ListenIn(within(t), to.Name, "tcp", addr+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	got := make(chan error, 1)
+	const size = 100_000
+	go func() {
+		conn, err := ln.Accept()
+		if err == nil {
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(patience))
+			_, err = io.CopyN(io.Discard, conn, size)
+		}
+		got <- err
+	}()
+	conn, err := from.Host.DialIn(within(t), from.Name, "tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write(make([]byte, size)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-got; err != nil {
+		t.Errorf("TCP from %s to %s: %v", from.Name, addr, err)
 	}
 }

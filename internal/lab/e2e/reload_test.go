@@ -17,7 +17,7 @@ func TestReloadChangesJustWhatChanged(t *testing.T) {
 	s, vm1, vm2 := pair(t)
 	vm3 := s.plug(vm("vm3", "10.0.2.11"))
 	ping(t, vm1, vm2.IP(), lab.PingOptions{Count: 3})
-	s.counted(bridge, 3, "table=2,", "nw_dst=10.0.2.10 ")
+	s.counted(bridge, 3, "table=3,", "nw_dst=10.0.2.10 ")
 	s.aged(bridge)
 	before, counted := s.flows(bridge), s.scrape()
 

@@ -258,6 +258,7 @@ func TestTwoRoutersDoNotLeak(t *testing.T) {
 		for _, dst := range []string{"10.0.2.10", "10.0.2.1"} {
 			ping(t, tn.vm1, dst, lab.PingOptions{Count: 3, Size: 100 + r})
 		}
+		ping(t, tn.vm1, "10.0.2.1", lab.PingOptions{Count: 3, Size: 1600 + r}) // in fragments, which are the kernel's
 		ping(t, tn.vm2, "10.0.1.10", lab.PingOptions{Count: 3, Size: 100 + r})
 	}
 	for r, tn := range tenants {
@@ -265,7 +266,17 @@ func TestTwoRoutersDoNotLeak(t *testing.T) {
 			seen(t, c, where, 0, "the other tenant's packets", size(100+1-r))
 		}
 		seen(t, tn.captures[tn.vm2.Name], tn.vm2.Name, 3+3, "its own packets", size(100+r))
-		seen(t, tn.captures[fmt.Sprintf("qr-r%d-1", r)], "the tap", 3, "its own pings to the gateway", size(100+r))
+		tap := tn.captures[fmt.Sprintf("qr-r%d-1", r)]
+		seen(t, tap, "the tap", 3, "its own last fragments", lastFragment(1600+r))
+		seen(t, tap, "the tap", 0, "the other tenant's last fragments", lastFragment(1600+1-r))
+	}
+}
+
+// lastFragment is true for the last fragment of an ICMP message with a payload.
+func lastFragment(payload int) condition {
+	return func(f lab.Frame) bool {
+		p := decode(f)
+		return p.ip != nil && p.ip.FragOffset > 0 && int(p.ip.FragOffset)*8+int(p.ip.Length)-20 == payload+8
 	}
 }
 

@@ -119,9 +119,9 @@ func TestCountersOutliveTheDaemon(t *testing.T) {
 	}
 	anew := func() {
 		t.Helper()
-		s.sh("", "ovs-ofctl -O OpenFlow13 del-flows rb-r1 table=2")
+		s.sh("", "ovs-ofctl -O OpenFlow13 del-flows rb-r1 table=3")
 		s.eventually("the flows to be repaired", func() error {
-			if n := len(s.flows(bridge).find("table=2,")); n != 5 {
+			if n := len(s.flows(bridge).find("table=3,")); n != 5 {
 				return fmt.Errorf("%d flows", n)
 			}
 			return nil
@@ -137,6 +137,6 @@ func TestCountersOutliveTheDaemon(t *testing.T) {
 	ping(t, vm1, "10.0.2.10", lab.PingOptions{Count: 4})
 	counted(12)
 	s.daemon.Kill()
-	s.sh("", "ovs-ofctl -O OpenFlow13 del-flows rb-r1 table=2") // while nobody counts
+	s.sh("", "ovs-ofctl -O OpenFlow13 del-flows rb-r1 table=3") // while nobody counts
 	restart(12)
 }
