@@ -13,6 +13,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -96,6 +97,7 @@ type Controller struct {
 	endpoints   []endpoint
 	credentials *credentials.Credentials // nil without ssl: endpoints
 	standbys    sync.WaitGroup           // sessions that were made while standing by
+	leads       atomic.Bool              // the world's lead is true, or will be very soon
 	refusals    sampler
 	crowd       crowd
 }
@@ -176,6 +178,7 @@ func (c *Controller) Run(ctx context.Context, first *ledger.State) error {
 
 // runLead meets switches and keeps bridges and namespaces until ctx is done.
 func (c *Controller) runLead(ctx context.Context) error {
+	c.leads.Store(true)
 	if err := c.do(ctx, func(w *world) { w.takeOver() }); err != nil {
 		return err
 	}

@@ -33,6 +33,10 @@ type session struct {
 
 	monitored bool // the switch tells of changes to its flows
 
+	can     routing.Capabilities // the world's, from when it has taken the session in
+	probed  bool                 // can is known, and not assumed; also the world's
+	promote chan struct{}        // capacity 1: find out and lead
+
 	rec  atomic.Pointer[reconcile.Reconciler] // set when the world has taken the session in
 	stop context.CancelCauseFunc
 
@@ -105,9 +109,18 @@ func (t *portTable) numbers() routing.Ports {
 	return ports
 }
 
+// lead ends the standby of a session, after it has found out what its switch can
+// do.
+func (s *session) lead() {
+	select {
+	case s.promote <- struct{}{}:
+	default:
+	}
+}
+
 // facts returns what is known about the switch.
 func (s *session) facts() routing.Facts {
-	return routing.Facts{Ports: s.ports.numbers(), Can: routing.CanAll &^ (routing.CanMeter | routing.CanSelect)}
+	return routing.Facts{Ports: s.ports.numbers(), Can: s.can}
 }
 
 // name returns the name of port no.
@@ -128,6 +141,8 @@ func (c *Controller) serve(parent context.Context, nc net.Conn) {
 		log:   c.log.With(zap.Stringer("peer", nc.RemoteAddr())),
 		stop:  stop,
 		ports: newPortTable(),
+
+		can: routing.CanAll &^ (routing.CanMeter | routing.CanSelect), promote: make(chan struct{}, 1),
 	}
 	c.crowd.add(s)
 	g, ctx := errgroup.WithContext(ctx)
@@ -159,6 +174,13 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 	} else {
 		s.monitored = true
 	}
+	if c.leads.Load() {
+		var err error
+		if s.can, err = s.probe(ctx); err != nil {
+			return err
+		}
+		s.probed = true
+	}
 	router, err := c.join(ctx, s)
 	if err != nil {
 		return err
@@ -174,6 +196,10 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 				return context.Cause(ctx)
 			case <-s.ports.changed:
 				c.portsChanged(ctx, s)
+			case <-s.promote:
+				if err := c.probeAndLead(ctx, s); err != nil {
+					return err
+				}
 			}
 		}
 	})

@@ -60,8 +60,9 @@ type RouterStatus struct {
 	Managed        bool      `json:"managed"`
 	DatapathID     string    `json:"datapath_id,omitempty"` // of the connected bridge
 	Connected      bool      `json:"connected"`
-	Since          time.Time `json:"since,omitzero"` // of the last connect or disconnect
-	State          string    `json:"state"`          // disconnected, or that of the reconciler
+	Since          time.Time `json:"since,omitzero"`         // of the last connect or disconnect
+	State          string    `json:"state"`                  // disconnected, or that of the reconciler
+	Can            []string  `json:"capabilities,omitempty"` // of the switch, as far as known; what is missing the kernel does
 	FlowsWanted    int       `json:"flows_wanted"`
 	FlowsInstalled int       `json:"flows_installed"` // of those, confirmed by the switch
 	FlowsRefused   int       `json:"flows_refused"`   // changes that the switch refuses, each a problem
@@ -152,6 +153,9 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 			r.Problems = append(r.Problems, c.notConnected(st.router))
 		}
 	} else {
+		if st.session.probed {
+			r.Can = st.session.can.Names()
+		}
 		r.Bridge, r.DatapathID, r.State = st.session.bridge, st.session.dpid.String(), st.report.State.String()
 		for _, name := range st.program.Missing {
 			r.Problems = append(r.Problems, fmt.Sprintf("bridge %s has no port %s yet", r.Bridge, name))

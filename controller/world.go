@@ -239,7 +239,7 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 		Switch:   reconcile.Connected{Conn: s.conn},
 		Ours:     func(c ofproto.Cookie) bool { _, ours := routing.RoleOf(c); return ours },
 		Audit:    audit,
-		Standby:  !w.lead,
+		Standby:  !w.lead || !s.probed,
 		Report:   func(r reconcile.Report) { c.reported(s, id, r) },
 		Recorder: c.rec,
 		Log:      c.log.With(zap.String("router", id), zap.String("bridge", s.bridge)),
@@ -247,6 +247,9 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 	s.rec.Store(rec)
 	st.attached(s)
 	w.dirty[id] = true
+	if w.lead && !s.probed {
+		s.lead()
+	}
 }
 
 // attached notes that the router's bridge has connected or, with nil, that it
@@ -277,7 +280,7 @@ func (w *world) takeOver() {
 	w.lead = true
 	for _, st := range w.routers {
 		if st.session != nil {
-			st.session.rec.Load().Lead()
+			st.session.lead()
 		}
 	}
 }

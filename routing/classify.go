@@ -169,23 +169,22 @@ func (c *compiler) answerND(l *leg, a netip.Addr) {
 		ofproto.ICMPv6Type(ndSolicitation), ofproto.ICMPv6Code(0), ofproto.NDTarget(a),
 	}
 	c.emit(l.object(), RoleND, tableClassify, prioAnswer, v6.match(append(asks, ofproto.NDOptionsType(ndOptionSourceMAC))...),
-		answerND(l.MAC, a, ndRouter|ndSolicited|ndOverride,
+		ofproto.Do(advertise(l.MAC, a, ndRouter|ndSolicited|ndOverride,
 			ofproto.Move{Src: ofproto.Whole(ofproto.FieldEthSrc), Dst: ofproto.Whole(ofproto.FieldEthDst)},
-			ofproto.Move{Src: ofproto.Whole(ofproto.FieldIPv6Src), Dst: ofproto.Whole(ofproto.FieldIPv6Dst)}))
+			ofproto.Move{Src: ofproto.Whole(ofproto.FieldIPv6Src), Dst: ofproto.Whole(ofproto.FieldIPv6Dst)}), ofproto.Goto{Table: tableAnswer}))
 	c.emit(l.object(), RoleND, tableClassify, prioDAD, v6.match(append(asks, ofproto.IPv6Src(alone(unspecified6)))...),
-		answerND(l.MAC, a, ndRouter|ndOverride,
+		ofproto.Do(advertise(l.MAC, a, ndRouter|ndOverride,
 			ofproto.SetField{Field: ofproto.EthDst(allNodesMAC)},
-			ofproto.SetField{Field: ofproto.IPv6Dst(alone(allNodes))}))
+			ofproto.SetField{Field: ofproto.IPv6Dst(alone(allNodes))}), ofproto.Goto{Table: tableAnswer}))
 }
 
-// answerND turns a solicitation into an advertisement to whom the actions in to
+// advertise turns a solicitation into an advertisement to whom the actions in to
 // say, but for the target's MAC address.
-func answerND(mac ofproto.MAC, a netip.Addr, flags uint32, to ...ofproto.Action) ofproto.Instructions {
-	return ofproto.Do(ofproto.Apply{Actions: ofproto.ActionsOf(append(to,
+func advertise(mac ofproto.MAC, a netip.Addr, flags uint32, to ...ofproto.Action) ofproto.Apply {
+	return ofproto.Apply{Actions: ofproto.ActionsOf(append(to,
 		ofproto.SetField{Field: ofproto.EthSrc(mac)},
 		ofproto.SetField{Field: ofproto.IPv6Src(alone(a))},
 		ofproto.SetField{Field: ofproto.ICMPv6Type(ndAdvertisement)},
 		ofproto.SetField{Field: ofproto.NDOptionsType(ndOptionTargetMAC)},
-		ofproto.SetField{Field: ofproto.NDReserved(flags)})...)},
-		ofproto.Goto{Table: tableAnswer})
+		ofproto.SetField{Field: ofproto.NDReserved(flags)})...)}
 }

@@ -115,6 +115,10 @@ var near = ofproto.Metadata(metaNear, metaNear)
 // answerEcho turns an echo request for address a into the reply, but for the
 // Ethernet header.
 func answerEcho(a netip.Addr) ofproto.Instructions {
+	return ofproto.Do(reply(a), ofproto.Goto{Table: tableAnswer})
+}
+
+func reply(a netip.Addr) ofproto.Apply {
 	to := []ofproto.Action{
 		ofproto.Move{Src: ofproto.Whole(ofproto.FieldIPv4Src), Dst: ofproto.Whole(ofproto.FieldIPv4Dst)},
 		ofproto.SetField{Field: ofproto.IPv4Src(alone(a))},
@@ -127,7 +131,7 @@ func answerEcho(a netip.Addr) ofproto.Instructions {
 			ofproto.SetField{Field: ofproto.ICMPv6Type(icmpv6EchoReply)},
 		}
 	}
-	return ofproto.Do(ofproto.Apply{Actions: ofproto.ActionsOf(append(to, ofproto.SetTTL{TTL: echoTTL})...)}, ofproto.Goto{Table: tableAnswer})
+	return ofproto.Apply{Actions: ofproto.ActionsOf(append(to, ofproto.SetTTL{TTL: echoTTL})...)}
 }
 
 // expired hands a packet whose TTL has run out to the kernel, which tells the

@@ -56,7 +56,7 @@ func TestCommandLine(t *testing.T) {
 	vm1, vm2 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
 	ping(t, vm1, vm2.IP(), lab.PingOptions{Count: 3})
 	s.counted(bridge, 3, "table=3,", "nw_dst=10.0.2.10 ")
-	mustHave(t, s.ofdvr(0, "flows", "r1"), "    2       100        3    294  sends packets to an address of port vm2\n")
+	mustHave(t, s.ofdvr(0, "flows", "r1"), "    3       100        3    294  sends packets to an address of port vm2\n")
 	mustHave(t, s.ofdvr(0, "flows", "-o", "wide"), `output:"pr-r1-green"`)
 	var flows map[string][]struct {
 		Kind, ID string
