@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,6 +91,14 @@ func facts(t *testing.T, text string) routing.Facts {
 	t.Helper()
 	f := routing.Facts{Ports: make(routing.Ports), Can: routing.CanAll}
 	for line := range strings.Lines(text) {
+		if name, cannot := strings.CutPrefix(strings.TrimSpace(line), "cannot "); cannot {
+			i := slices.Index(routing.CanAll.Names(), name)
+			if i < 0 {
+				t.Fatalf("facts: there is no capability %q", name)
+			}
+			f.Can &^= 1 << i
+			continue
+		}
 		var name string
 		var no ofproto.PortNo
 		if _, err := fmt.Sscan(line, &name, &no); err != nil {

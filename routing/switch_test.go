@@ -46,6 +46,7 @@ func TestSwitchGivesBackPrograms(t *testing.T) {
 			}
 		}
 		m, facts := drawModel(t)
+		facts.Can &^= routing.CanMeter | routing.CanSelect
 		x := routing.NewIndex(m)
 		for i := range m.Routers {
 			r := &m.Routers[i]
