@@ -42,7 +42,8 @@ func parseFlows(dump string) []flow {
 // the kernel sent nothing during the ping is known from the taps' counters.
 var meanings = map[routing.Role]string{
 	routing.RoleARP:     "“who has the gateway's address?”: turned into the answer, and sent back",
-	routing.RoleIn:      "addressed to the router: go and route it",
+	routing.RoleIn:      "addressed to the router: remember that it comes from where it says, and go on",
+	routing.RoleForward: "for somebody behind the router, not for the router itself: go and route it",
 	routing.RoleRoute:   "for one of the router's networks: go and deliver it",
 	routing.RoleDeliver: "for a machine: new MAC addresses, TTL less one, out to its network",
 
