@@ -43,7 +43,8 @@ func alone(c *routing.Change) error { return c.Put.Validate() }
 
 func TestDecode(t *testing.T) {
 	port := routing.Port{ID: "x", Network: "blue", MAC: ofproto.MAC{2, 0, 0, 0, 1, 0x10}}
-	router := routing.Router{ID: "x", ARPResponder: true, Bridge: routing.Bridge{Managed: true}, Fallback: routing.FallbackNone}
+	router := routing.Router{ID: "x", ARPResponder: true, NDResponder: true, EchoResponder: true, AnswerRate: 1000,
+		Bridge: routing.Bridge{Managed: true}, Fallback: routing.FallbackNone}
 	tests := []struct {
 		kind, body string
 		want       routing.Change

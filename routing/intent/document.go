@@ -94,7 +94,7 @@ type Port struct {
 	ID         string        `json:"id" minLength:"1" maxLength:"64" example:"vm1" doc:"Any name of up to 64 bytes, such as a UUID"`
 	Network    string        `json:"network" minLength:"1" maxLength:"64" example:"blue" doc:"The ID of a network"`
 	MAC        string        `json:"mac" minLength:"17" maxLength:"17" example:"02:00:00:00:01:10" doc:"The machine's MAC address"`
-	Addresses  []string      `json:"addresses,omitempty" example:"10.0.1.10" doc:"The machine's addresses. Only they are routed to by flows"`
+	Addresses  []string      `json:"addresses,omitempty" example:"10.0.1.10" doc:"The machine's addresses"`
 	Pairs      []AddressPair `json:"allowed_address_pairs,omitempty" doc:"Addresses that the machine may use besides. If one port alone claims one, flows route to it"`
 	AdminState string        `json:"admin_state,omitempty" enum:"up,down" default:"up" doc:"Down: flows do not route to it"`
 	Bound      *bool         `json:"bound,omitempty" default:"true" doc:"The machine runs on a host. If false, flows do not route to it"`

@@ -50,6 +50,9 @@ func drawNasty(t *rapid.T) *routing.Model {
 		if rapid.Bool().Draw(t, "tagged") {
 			n.VLAN = uint16(i + 1)
 		}
+		if rapid.Bool().Draw(t, "scoped") {
+			n.IPv4Scope, n.IPv6Scope = texts(routing.MaxIDLen).Draw(t, "scope"), texts(routing.MaxIDLen).Draw(t, "scope6")
+		}
 		m.Networks = append(m.Networks, n)
 	}
 	namespaces := rapid.SliceOfNDistinct(texts(255).Filter(func(s string) bool {
@@ -58,11 +61,16 @@ func drawNasty(t *rapid.T) *routing.Model {
 	for i, id := range ids {
 		managed := rapid.Bool().Draw(t, "managed")
 		r := routing.Router{
-			ID:           id,
-			Namespace:    namespaces[i],
-			Fallback:     rapid.SampledFrom([]routing.Fallback{routing.FallbackNamespace, routing.FallbackNone}).Draw(t, "fallback"),
-			ARPResponder: rapid.Bool().Draw(t, "arp"),
-			Bridge:       routing.Bridge{Managed: managed, Foreign: routing.Foreign(rapid.IntRange(0, 3).Draw(t, "foreign"))},
+			ID:        id,
+			Namespace: namespaces[i],
+			Fallback:  rapid.SampledFrom([]routing.Fallback{routing.FallbackNamespace, routing.FallbackNone}).Draw(t, "fallback"),
+
+			ARPResponder:  rapid.Bool().Draw(t, "arp"),
+			NDResponder:   rapid.Bool().Draw(t, "nd"),
+			EchoResponder: rapid.Bool().Draw(t, "echo"),
+			AnswerRate:    rapid.OneOf(rapid.Just(1000), rapid.IntRange(0, routing.MaxAnswerRate)).Draw(t, "rate"),
+
+			Bridge: routing.Bridge{Managed: managed, Foreign: routing.Foreign(rapid.IntRange(0, 3).Draw(t, "foreign"))},
 		}
 		if !managed || rapid.Bool().Draw(t, "named") {
 			r.Bridge.Name = name()
@@ -73,14 +81,23 @@ func drawNasty(t *rapid.T) *routing.Model {
 			f.Addresses = append(f.Addresses, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), byte(j), 1}), 24))
 			if rapid.Bool().Draw(t, "six") {
 				f.Addresses = append(f.Addresses, netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, byte(i), byte(j)}), 64).Masked())
+				if r.Fallback == routing.FallbackNamespace {
+					f.RA = drawRA(t)
+				}
 			}
+			f.Down = rapid.Bool().Draw(t, "interface down")
 			if !managed || rapid.Bool().Draw(t, "ports") {
 				f.PatchPort, f.TapPort = name(), name()
 			}
 			r.Interfaces = append(r.Interfaces, f)
-			if rapid.Bool().Draw(t, "route") {
-				r.Routes = append(r.Routes, routing.Route{Destination: netip.PrefixFrom(netip.AddrFrom4([4]byte{11, byte(j)}), 16),
-					NextHops: []routing.NextHop{{Address: netip.AddrFrom4([4]byte{10, byte(i), byte(j), 9}), Weight: 1}}})
+			for k, a := range f.Addresses {
+				to := netip.PrefixFrom(netip.AddrFrom4([4]byte{11, byte(j)}), 16)
+				if k == 1 {
+					to = netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 4, byte(j)}), 48)
+				}
+				if rapid.Bool().Draw(t, "route") {
+					r.Routes = append(r.Routes, drawRoute(t, to, a))
+				}
 			}
 		}
 		m.Routers = append(m.Routers, r)
@@ -93,6 +110,8 @@ func drawNasty(t *rapid.T) *routing.Model {
 				netip.AddrFrom16([16]byte{0x20, 2, 1, byte(k), 0, byte(i)}),
 			}).Draw(t, "address"))
 		}
+		p.Pairs = drawPairs(t)
+		p.Down, p.Unbound = rapid.Bool().Draw(t, "down"), rapid.Bool().Draw(t, "unbound")
 		m.Ports = append(m.Ports, p)
 	}
 	if err := m.Validate(); err != nil {

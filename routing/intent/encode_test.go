@@ -199,25 +199,41 @@ func TestWriteExamples(t *testing.T) {
 
 // TestWriteRouter shows every key of a router in YAML and JSON.
 func TestWriteRouter(t *testing.T) {
+	prefix, addr := netip.MustParsePrefix, netip.MustParseAddr
 	m := &routing.Model{Routers: []routing.Router{{
 		ID: "r1", Namespace: "ns 1", Fallback: routing.FallbackNone,
 		Bridge: routing.Bridge{Name: "br-x", DatapathID: 0x10, Foreign: routing.ForeignIgnore},
 		Interfaces: []routing.Interface{{ID: "7", Network: "12345678-90ab-4def-8123-456789abcdef", MAC: ofproto.MAC{2, 0, 0, 0, 1, 1}, PatchPort: "p1", TapPort: "null",
-			Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.1.1/24"), netip.MustParsePrefix("2001:db8::1/64")}}},
-	}, {ID: "r2", ARPResponder: true, Bridge: routing.Bridge{Managed: true}}}}
+			Addresses: []netip.Prefix{prefix("10.0.1.1/24"), prefix("2001:db8::1/64")}, Down: true,
+			RA: &routing.RA{Managed: true, Other: true, Interval: 30, MTU: 1280, Prefixes: []routing.RAPrefix{{Prefix: prefix("2001:db8::/64"), Valid: 60}}}}},
+		Routes: []routing.Route{
+			{Destination: prefix("10.9.0.0/16"), NextHops: []routing.NextHop{{Address: addr("10.0.1.10"), Weight: 1}}},
+			{Destination: prefix("0.0.0.0/0"), NextHops: []routing.NextHop{{Address: addr("10.0.1.10"), Weight: 5}}},
+			{Destination: prefix("::/0"), NextHops: []routing.NextHop{{Address: addr("2001:db8::2"), Weight: 2}, {Address: addr("2001:db8::3"), Weight: 1}}},
+			{Destination: prefix("10.7.0.0/16"), Type: routing.RouteReject},
+		},
+	}, {ID: "r2", ARPResponder: true, NDResponder: true, EchoResponder: true, AnswerRate: 1000, Bridge: routing.Bridge{Managed: true}}}}
 	const yaml = `routers:
   - id: r1
     namespace: "ns 1"
     fallback: none
     arp_responder: false
+    nd_responder: false
+    echo_responder: false
+    answer_rate: 0
     bridge: {managed: false, name: br-x, datapath_id: "0000000000000010", foreign_flows: ignore}
     interfaces:
-      - {id: "7", network: 12345678-90ab-4def-8123-456789abcdef, mac: "02:00:00:00:01:01", addresses: [10.0.1.1/24, "2001:db8::1/64"], patch_port: p1, tap_port: "null"}
+      - {id: "7", network: 12345678-90ab-4def-8123-456789abcdef, mac: "02:00:00:00:01:01", addresses: [10.0.1.1/24, "2001:db8::1/64"], patch_port: p1, tap_port: "null", admin_state: down, ra: {managed: true, other: true, lifetime: 0, interval: 30, mtu: 1280, prefixes: [{prefix: "2001:db8::/64", on_link: false, autonomous: false, valid_lifetime: 60, preferred_lifetime: 0}]}}
+    routes:
+      - {destination: 10.9.0.0/16, nexthop: 10.0.1.10}
+      - {destination: 0.0.0.0/0, nexthops: [{address: 10.0.1.10, weight: 5}]}
+      - {destination: "::/0", nexthops: [{address: "2001:db8::2", weight: 2}, {address: "2001:db8::3"}]}
+      - {destination: 10.7.0.0/16, type: reject}
   - id: r2
 `
 	const js = `{"networks":[],
 "routers":[
-{"id":"r1","namespace":"ns 1","fallback":"none","arp_responder":false,"bridge":{"managed":false,"name":"br-x","datapath_id":"0000000000000010","foreign_flows":"ignore"},"interfaces":[{"id":"7","network":"12345678-90ab-4def-8123-456789abcdef","mac":"02:00:00:00:01:01","addresses":["10.0.1.1/24","2001:db8::1/64"],"patch_port":"p1","tap_port":"null"}]},
+{"id":"r1","namespace":"ns 1","fallback":"none","arp_responder":false,"nd_responder":false,"echo_responder":false,"answer_rate":0,"bridge":{"managed":false,"name":"br-x","datapath_id":"0000000000000010","foreign_flows":"ignore"},"interfaces":[{"id":"7","network":"12345678-90ab-4def-8123-456789abcdef","mac":"02:00:00:00:01:01","addresses":["10.0.1.1/24","2001:db8::1/64"],"patch_port":"p1","tap_port":"null","admin_state":"down","ra":{"managed":true,"other":true,"lifetime":0,"interval":30,"mtu":1280,"prefixes":[{"prefix":"2001:db8::/64","on_link":false,"autonomous":false,"valid_lifetime":60,"preferred_lifetime":0}]}}],"routes":[{"destination":"10.9.0.0/16","nexthop":"10.0.1.10"},{"destination":"0.0.0.0/0","nexthops":[{"address":"10.0.1.10","weight":5}]},{"destination":"::/0","nexthops":[{"address":"2001:db8::2","weight":2},{"address":"2001:db8::3"}]},{"destination":"10.7.0.0/16","type":"reject"}]},
 {"id":"r2"}
 ],
 "ports":[]}

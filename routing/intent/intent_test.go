@@ -2,6 +2,7 @@ package intent_test
 
 import (
 	"flag"
+	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -9,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/tools/txtar"
 
 	"github.com/ofdvr/ofdvr/ofproto"
@@ -70,29 +70,42 @@ func messages(name string, data []byte) string {
 
 // TestEverything reads every key, written as YAML in two ways and as JSON.
 func TestEverything(t *testing.T) {
+	prefix, addr := netip.MustParsePrefix, netip.MustParseAddr
 	want := &routing.Model{
-		Networks: []routing.Network{{ID: "blue", VLAN: 1, MTU: 9000}, {ID: "green", MTU: 1500}, {ID: "7", MTU: 1500}},
+		Networks: []routing.Network{{ID: "blue", VLAN: 1, MTU: 9000, IPv4Scope: "campus", IPv6Scope: "campus6"}, {ID: "green", MTU: 1500}, {ID: "7", MTU: 1500}},
 		Routers: []routing.Router{{
-			ID: "r1", Namespace: "ns1", ARPResponder: false,
-			Bridge: routing.Bridge{Managed: true, Name: "br-r1", DatapathID: 0xa1},
+			ID: "r1", Namespace: "ns1",
+			Bridge: routing.Bridge{Managed: true, Name: "br-r1", DatapathID: 0xa1, Foreign: routing.ForeignReport},
 			Interfaces: []routing.Interface{
 				{ID: "r1-blue", Network: "blue", MAC: ofproto.MAC{2, 0, 0, 0, 1, 1}, PatchPort: "p1", TapPort: "t1",
-					Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.1.1/24"), netip.MustParsePrefix("2001:db8::1/64")}},
-				{ID: "r1-green", Network: "green", MAC: ofproto.MAC{2, 0, 0, 0, 2, 1},
-					Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.2.1/24")}},
+					Addresses: []netip.Prefix{prefix("10.0.1.1/24"), prefix("2001:db8::1/64")},
+					RA: &routing.RA{Managed: true, Other: true, Interval: 30, MTU: 1400, Prefixes: []routing.RAPrefix{
+						{Prefix: prefix("2001:db8:1::/64"), Valid: math.MaxUint32, Preferred: 60},
+						{Prefix: prefix("2001:db8:2::/64"), OnLink: true, Autonomous: true, Valid: 86400, Preferred: 14400}}}},
+				{ID: "r1-green", Network: "green", MAC: ofproto.MAC{2, 0, 0, 0, 2, 1}, Down: true,
+					Addresses: []netip.Prefix{prefix("10.0.2.1/24"), prefix("2001:db8:0:2::1/64")},
+					RA:        &routing.RA{Lifetime: 1800, Interval: 600}},
+			},
+			Routes: []routing.Route{
+				{Destination: prefix("10.9.0.0/16"), NextHops: []routing.NextHop{{Address: addr("10.0.1.10"), Weight: 1}}},
+				{Destination: prefix("10.10.0.0/16"), NextHops: []routing.NextHop{{Address: addr("10.0.1.11"), Weight: 2}, {Address: addr("10.0.2.11"), Weight: 1}}},
+				{Destination: prefix("10.11.0.0/16"), NextHops: []routing.NextHop{{Address: addr("10.0.1.12"), Weight: 1}}},
+				{Destination: prefix("10.12.0.0/16"), Type: routing.RouteBlackhole},
+				{Destination: prefix("2001:db8:9::/48"), Type: routing.RouteReject},
 			},
 		}, {
-			ID: "r2", Fallback: routing.FallbackNone, ARPResponder: true, Bridge: routing.Bridge{Name: "br-x"},
+			ID: "r2", Fallback: routing.FallbackNone, ARPResponder: true, NDResponder: true, EchoResponder: true, AnswerRate: 1000,
+			Bridge: routing.Bridge{Name: "br-x"},
 			Interfaces: []routing.Interface{
-				{ID: "r2-7", Network: "7", MAC: ofproto.MAC{2, 0, 0, 0, 7, 1}, PatchPort: "p7",
-					Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.1.1/24")}},
+				{ID: "r2-7", Network: "7", MAC: ofproto.MAC{2, 0, 0, 0, 7, 1}, PatchPort: "p7", Addresses: []netip.Prefix{prefix("10.0.1.1/24")}},
 			},
 		}},
 		Ports: []routing.Port{
-			{ID: "vm1", Network: "blue", MAC: ofproto.MAC{2, 0, 0, 0, 1, 0x10},
-				Addresses: []netip.Addr{netip.MustParseAddr("10.0.1.10"), netip.MustParseAddr("2001:db8::10")}},
-			{ID: "12", Network: "7", MAC: ofproto.MAC{0, 0x11, 0x22, 0x33, 0x44, 0x55},
-				Addresses: []netip.Addr{netip.MustParseAddr("10.0.1.10")}},
+			{ID: "vm1", Network: "blue", MAC: ofproto.MAC{2, 0, 0, 0, 1, 0x10}, Down: true, Unbound: true,
+				Addresses: []netip.Addr{addr("10.0.1.10"), addr("2001:db8::10")},
+				Pairs: []routing.AddressPair{{Addresses: prefix("10.0.1.100/32"), MAC: ofproto.MAC{2, 0, 0, 0, 1, 0x64}},
+					{Addresses: prefix("10.0.1.112/28")}, {Addresses: prefix("2001:db8::64/128")}}},
+			{ID: "12", Network: "7", MAC: ofproto.MAC{0, 0x11, 0x22, 0x33, 0x44, 0x55}, Addresses: []netip.Addr{addr("10.0.1.10")}},
 		},
 	}
 	for _, name := range []string{"everything.yaml", "flow.yaml", "everything.json"} {
@@ -105,7 +118,7 @@ func TestEverything(t *testing.T) {
 			if err != nil || len(warnings) > 0 {
 				t.Fatalf("error %v, warnings %v", err, warnings)
 			}
-			if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
+			if diff := cmp.Diff(want, got, sameModel...); diff != "" {
 				t.Errorf("model (-want +got):\n%s", diff)
 			}
 		})

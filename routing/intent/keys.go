@@ -93,7 +93,7 @@ var raKeys = &mapping[routing.RA]{
 var raPrefixKeys = &mapping[routing.RAPrefix]{
 	initial: routing.DefaultRAPrefix,
 	fields: []field[routing.RAPrefix]{
-		{"prefix", required, of(func(p *routing.RAPrefix) *netip.Prefix { return &p.Prefix }, destination)},
+		{"prefix", required, of(func(p *routing.RAPrefix) *netip.Prefix { return &p.Prefix }, prefix6)},
 		{"on_link", optional, of(func(p *routing.RAPrefix) *bool { return &p.OnLink }, boolean{})},
 		{"autonomous", optional, of(func(p *routing.RAPrefix) *bool { return &p.Autonomous }, boolean{})},
 		{"valid_lifetime", optional, of(func(p *routing.RAPrefix) *int { return &p.Valid }, number[int]{name: "valid_lifetime", low: 0, high: math.MaxUint32})},
@@ -103,7 +103,7 @@ var raPrefixKeys = &mapping[routing.RAPrefix]{
 
 var routeKeys = &mapping[routing.Route]{fields: []field[routing.Route]{
 	{"destination", required, of(func(r *routing.Route) *netip.Prefix { return &r.Destination }, destination)},
-	{"type", optional, of(func(r *routing.Route) *routing.RouteType { return &r.Type }, routeTypes)},
+	{"type", optional, of(func(r *routing.Route) *routing.RouteType { return &r.Type }, hopType{routeTypes})},
 	{"nexthop", optional, of(func(r *routing.Route) *[]routing.NextHop { return &r.NextHops }, onlyHop{})},
 	{"nexthops", optional, of(func(r *routing.Route) *[]routing.NextHop { return &r.NextHops }, severalHops{list[routing.NextHop]{nextHopKeys}})},
 }}

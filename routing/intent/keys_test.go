@@ -1,6 +1,7 @@
 package intent
 
 import (
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -30,6 +31,9 @@ func (m *mapping[T]) list(path string) []string {
 
 func (p part[T, V]) list(path string) []string { return listOf(p.codec, path) }
 func (l list[V]) list(path string) []string    { return listOf(l.items, path+"[]") }
+
+func (p pointer[V]) list(path string) []string  { return listOf(p.codec, path) }
+func (c severalHops) list(path string) []string { return c.hops.list(path) }
 
 func listOf(codec any, path string) []string {
 	if l, ok := codec.(lister); ok {
@@ -83,11 +87,31 @@ func TestDocumentsHaveAllKeys(t *testing.T) {
 
 // TestDocumentsAreDescribed states that each key of a document has a text.
 func TestDocumentsAreDescribed(t *testing.T) {
-	for _, d := range []any{Topology{}, Network{}, Router{}, Bridge{}, Interface{}, Port{}, BatchBody{}, IDs{}, SnapshotBody{}} {
+	for _, d := range []any{Topology{}, Network{}, Router{}, Bridge{}, Route{}, NextHop{}, Interface{}, RA{}, RAPrefix{}, Port{}, AddressPair{}, BatchBody{}, IDs{}, SnapshotBody{}} {
 		for f := range reflect.TypeOf(d).Fields() {
 			if f.Tag.Get("doc") == "" {
 				t.Errorf("%T.%s has no doc", d, f.Name)
 			}
+		}
+	}
+}
+
+// TestReadmeHasAllKeys states that README.md has a row for each key that has a
+// value of its own.
+func TestReadmeHasAllKeys(t *testing.T) {
+	data, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := topologyKeys.list("")
+	for i, p := range all {
+		p = strings.TrimSuffix(strings.TrimPrefix(p, "."), "!")
+		if i+1 < len(all) && (strings.HasPrefix(all[i+1], "."+p+"[]") || strings.HasPrefix(all[i+1], "."+p+".")) {
+			continue
+		}
+		p = strings.Replace(p, "routers[].interfaces[].ra.", "….ra.", 1)
+		if !strings.Contains(string(data), "| `"+p+"`") && !strings.Contains(string(data), ", `"+p+"` |") {
+			t.Errorf("README.md has no row for %s", p)
 		}
 	}
 }

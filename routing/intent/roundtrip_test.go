@@ -121,18 +121,27 @@ func drawModel(t *rapid.T, s style) (*routing.Model, []pair) {
 			n.VLAN, n.MTU = uint16(i+1), 9000
 			doc = append(doc, pair{"vlan", fmt.Sprint(i + 1)}, pair{"mtu", "9000"})
 		}
+		if rapid.Bool().Draw(t, "scoped") {
+			n.IPv4Scope, n.IPv6Scope = "s4", id
+			doc = append(doc, pair{"ipv6_address_scope", s.str(id)}, pair{"ipv4_address_scope", s.str("s4")})
+		}
 		m.Networks, networks = append(m.Networks, n), append(networks, doc)
 	}
 	for i, id := range ids {
 		none := rapid.Bool().Draw(t, "none")
-		r := routing.Router{ID: id, ARPResponder: !none, Bridge: routing.Bridge{Managed: true}}
+		r := routing.Router{ID: id, ARPResponder: !none, NDResponder: !none, EchoResponder: !none, AnswerRate: 1000, Bridge: routing.Bridge{Managed: true}}
 		doc := []pair{{"id", s.str(id)}}
 		if none {
 			r.Fallback, r.Bridge = routing.FallbackNone, routing.Bridge{Name: fmt.Sprint("br", i), DatapathID: ofproto.DPID(i + 1)}
-			doc = append(doc, pair{"fallback", s.str("none")}, pair{"arp_responder", "false"}, pair{"bridge",
-				[]pair{{"managed", "false"}, {"name", s.str(r.Bridge.Name)}, {"datapath_id", s.str(r.Bridge.DatapathID.String())}}})
+			doc = append(doc, pair{"fallback", s.str("none")}, pair{"arp_responder", "false"}, pair{"nd_responder", "false"},
+				pair{"echo_responder", "false"}, pair{"bridge",
+					[]pair{{"managed", "false"}, {"name", s.str(r.Bridge.Name)}, {"datapath_id", s.str(r.Bridge.DatapathID.String())}}})
 		}
-		var interfaces []any
+		if rapid.Bool().Draw(t, "rate") {
+			r.AnswerRate = 7
+			doc = append(doc, pair{"answer_rate", "7"})
+		}
+		var interfaces, routes []any
 		for j, network := range ids {
 			f := routing.Interface{ID: fmt.Sprintf("i%d-%d", i, j), Network: network, MAC: ofproto.MAC{2, 0, 0, 1, byte(i), byte(j)},
 				PatchPort: fmt.Sprintf("p%d-%d", i, j)}
@@ -141,11 +150,25 @@ func drawModel(t *rapid.T, s style) (*routing.Model, []pair) {
 				a = netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, byte(i), byte(j), 15: 1}), 64)
 			}
 			f.Addresses = []netip.Prefix{a}
-			r.Interfaces = append(r.Interfaces, f)
-			interfaces = append(interfaces, []pair{{"addresses", []any{s.str(a.String())}}, {"mac", s.str(f.MAC.String())},
-				{"id", s.str(f.ID)}, {"network", s.str(network)}, {"patch_port", s.str(f.PatchPort)}})
+			of := []pair{{"addresses", []any{s.str(a.String())}}, {"mac", s.str(f.MAC.String())},
+				{"id", s.str(f.ID)}, {"network", s.str(network)}, {"patch_port", s.str(f.PatchPort)}}
+			if f.Down = rapid.Bool().Draw(t, "down"); f.Down {
+				of = append(of, pair{"admin_state", s.str("down")})
+			}
+			if six && !none {
+				if f.RA = drawRA(t); f.RA != nil {
+					of = append(of, pair{"ra", s.ra(f.RA)})
+				}
+			}
+			r.Interfaces, interfaces = append(r.Interfaces, f), append(interfaces, of)
+			to := netip.PrefixFrom(netip.AddrFrom4([4]byte{11, byte(j)}), 16)
+			if six {
+				to = netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 4, byte(j)}), 48)
+			}
+			route := drawRoute(t, to, a)
+			r.Routes, routes = append(r.Routes, route), append(routes, s.route(&route))
 		}
-		m.Routers, routers = append(m.Routers, r), append(routers, append(doc, pair{"interfaces", interfaces}))
+		m.Routers, routers = append(m.Routers, r), append(routers, append(doc, pair{"interfaces", interfaces}, pair{"routes", routes}))
 	}
 	for i := range rapid.IntRange(0, 5).Draw(t, "ports") {
 		p := routing.Port{ID: fmt.Sprint(i), Network: ids[0], MAC: ofproto.MAC{2, 0, 0, 2, 0, byte(i)}}
@@ -157,8 +180,60 @@ func drawModel(t *rapid.T, s style) (*routing.Model, []pair) {
 			}
 			p.Addresses, addrs = append(p.Addresses, a), append(addrs, s.str(a.String()))
 		}
+		p.Pairs = drawPairs(t)
+		p.Down, p.Unbound = rapid.Bool().Draw(t, "down"), rapid.Bool().Draw(t, "unbound")
 		m.Ports = append(m.Ports, p)
-		ports = append(ports, []pair{{"id", fmt.Sprint(i)}, {"mac", s.str(p.MAC.String())}, {"network", s.str(p.Network)}, {"addresses", addrs}})
+		ports = append(ports, []pair{{"id", fmt.Sprint(i)}, {"mac", s.str(p.MAC.String())}, {"network", s.str(p.Network)}, {"addresses", addrs},
+			{"admin_state", s.str(map[bool]string{false: "up", true: "down"}[p.Down])}, {"bound", fmt.Sprint(!p.Unbound)},
+			{"allowed_address_pairs", s.pairs(p.Pairs)}})
 	}
 	return m, []pair{{"networks", networks}, {"routers", routers}, {"ports", ports}}
+}
+
+func (s style) route(r *routing.Route) []pair {
+	doc := []pair{{"destination", s.str(r.Destination.String())}}
+	switch r.Type {
+	case routing.RouteBlackhole:
+		return append(doc, pair{"type", s.str("blackhole")})
+	case routing.RouteReject:
+		return append(doc, pair{"type", s.str("reject")})
+	}
+	if len(r.NextHops) == 1 && r.NextHops[0].Weight == 1 && s.flow {
+		return append(doc, pair{"nexthop", s.str(r.NextHops[0].Address.String())})
+	}
+	var hops []any
+	for _, h := range r.NextHops {
+		hops = append(hops, []pair{{"address", s.str(h.Address.String())}, {"weight", fmt.Sprint(h.Weight)}})
+	}
+	return append(doc, pair{"nexthops", hops})
+}
+
+func (s style) ra(ra *routing.RA) []pair {
+	doc := []pair{{"managed", fmt.Sprint(ra.Managed)}, {"other", fmt.Sprint(ra.Other)},
+		{"interval", fmt.Sprint(ra.Interval)}, {"lifetime", fmt.Sprint(ra.Lifetime)}}
+	if ra.MTU != 0 {
+		doc = append(doc, pair{"mtu", fmt.Sprint(ra.MTU)})
+	}
+	var prefixes []any
+	for _, p := range ra.Prefixes {
+		prefixes = append(prefixes, []pair{{"prefix", s.str(p.Prefix.String())}, {"on_link", fmt.Sprint(p.OnLink)}, {"autonomous", fmt.Sprint(p.Autonomous)},
+			{"preferred_lifetime", fmt.Sprint(p.Preferred)}, {"valid_lifetime", fmt.Sprint(p.Valid)}})
+	}
+	return append(doc, pair{"prefixes", prefixes})
+}
+
+func (s style) pairs(pairs []routing.AddressPair) []any {
+	var doc []any
+	for _, p := range pairs {
+		a := p.Addresses.String()
+		if p.Addresses.IsSingleIP() && s.flow { // with the length it is the same
+			a = p.Addresses.Addr().String()
+		}
+		of := []pair{{"address", s.str(a)}}
+		if p.MAC != (ofproto.MAC{}) {
+			of = append(of, pair{"mac", s.str(p.MAC.String())})
+		}
+		doc = append(doc, of)
+	}
+	return doc
 }

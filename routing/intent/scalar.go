@@ -226,6 +226,7 @@ var (
 	prefix  = parsed[netip.Prefix]{parse: parsePrefix, format: appendPrefix}
 
 	destination     = parsed[netip.Prefix]{parse: parseDestination, format: appendPrefix}
+	prefix6         = parsed[netip.Prefix]{parse: parsePrefix6, format: appendPrefix}
 	addressOrPrefix = parsed[netip.Prefix]{parse: parseAddressOrPrefix, format: appendAddressOrPrefix}
 )
 
@@ -293,6 +294,14 @@ func parseDestination(s string) (netip.Prefix, error) {
 	v, err := netip.ParsePrefix(s)
 	if err != nil {
 		return v, fmt.Errorf("%q is not a prefix: want one like 10.9.0.0/16 or 2001:db8:9::/48, or 0.0.0.0/0 for the default route", s)
+	}
+	return v, nil
+}
+
+func parsePrefix6(s string) (netip.Prefix, error) {
+	v, err := netip.ParsePrefix(s)
+	if err != nil {
+		return v, fmt.Errorf("%q is not a prefix: want one like 2001:db8:1::/64", s)
 	}
 	return v, nil
 }

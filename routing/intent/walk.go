@@ -174,7 +174,7 @@ func (w *walker) locateAll(err error, path func(string) string) {
 	if !ok {
 		return
 	}
-	if p := path(e.Path); !w.follows(p, e.Err) {
+	if p := w.asWritten(path(e.Path)); !w.follows(p, e.Err) {
 		w.record(w.find(p).at, p, e.Err)
 	}
 }
