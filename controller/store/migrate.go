@@ -15,14 +15,15 @@ import (
 //
 //	0  values have no checksums, and the state no tallies
 //	1  they have
-const schemaVersion = 1
+//	2  networks, routers and ports may have keys that daemons before did not know
+const schemaVersion = 2
 
 // A migration makes a store of one version one of the next. It runs in one
 // transaction with those that follow.
 type migration func(*bbolt.Tx) error
 
 // migrations has at n the one from version n to n+1.
-var migrations = []migration{addChecksums}
+var migrations = []migration{addChecksums, func(*bbolt.Tx) error { return nil }}
 
 // maxCopies is how many copies of one version are kept.
 const maxCopies = 100
