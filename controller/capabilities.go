@@ -23,23 +23,28 @@ func (s *session) probe(ctx context.Context) (routing.Capabilities, error) {
 	for i, p := range probes {
 		mods[i] = ofproto.FlowMod{Command: ofproto.FlowAdd, Flow: p.Flow}
 	}
+	took := make(map[ofproto.FlowKey]bool, len(probes))
+	for _, p := range probes {
+		took[p.Flow.FlowKey] = true
+	}
 	var refused *ofconn.CommitError
 	switch err := s.conn.Program(ctx, mods); {
 	case errors.As(err, &refused):
 		for _, e := range refused.Refused {
-			for _, p := range probes {
-				if p.Flow.FlowKey == e.Mod.Flow.FlowKey {
-					can &^= p.Tells
-				}
-			}
+			delete(took, e.Mod.Flow.FlowKey)
 		}
 	case err != nil:
 		return 0, fmt.Errorf("try what the switch can do: %w", err)
 	}
-	for i := range mods {
-		mods[i].Command = ofproto.FlowDeleteStrict
+	var undo []ofproto.FlowMod
+	for _, p := range probes {
+		if took[p.Flow.FlowKey] {
+			undo = append(undo, ofproto.FlowMod{Command: ofproto.FlowDeleteStrict, Flow: p.Flow})
+		} else {
+			can &^= p.Tells
+		}
 	}
-	if err := s.conn.Program(ctx, mods); err != nil {
+	if err := s.conn.Program(ctx, undo); err != nil {
 		return 0, fmt.Errorf("delete the flows by which was tried what the switch can do: %w", err)
 	}
 	if lacks := (routing.CanAll &^ can).Names(); len(lacks) > 0 {
