@@ -47,6 +47,8 @@ func (x *Index) Recompile(prev Program, r *Router, facts Facts) Program {
 	}
 	return Program{
 		Flows:   prev.Flows.WithoutKeys(keys...).With(come.flows...),
+		Groups:  prev.Groups,
+		Meters:  prev.Meters,
 		Missing: s.missing,
 		Objects: Objects{prev.Objects.set.Without(gone.objects...).With(come.objects...)},
 		source:  s,
