@@ -97,7 +97,8 @@ func newGrowth(ctx context.Context, b *wireBridge, n int) (*growth, error) {
 	}
 	g.rec = reconcile.New(reconcile.Config{
 		Router: "r1", Switch: reconcile.Connected{Conn: b.conns["unix"]}, Audit: time.Hour,
-		Ours:   func(c ofproto.Cookie) bool { _, ours := routing.RoleOf(c); return ours },
+		Ours:      func(c ofproto.Cookie) bool { _, ours := routing.RoleOf(c); return ours },
+		OursGroup: routing.OursGroup, OursMeter: routing.OursMeter,
 		Report: func(r reconcile.Report) { g.told <- r }, Recorder: nobody{}, Log: zap.NewNop(),
 	})
 	run, stop := context.WithCancel(ctx)

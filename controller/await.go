@@ -139,12 +139,12 @@ func (w *world) refused(wt *waiter) (out []Pending) {
 			}
 		}
 		for _, e := range st.report.Refused {
-			about, known := st.program.Objects.Get(e.Mod.Flow.Cookie)
+			about, known := objectOf(st.program, e.Mod)
 			port := ledger.Object{Kind: routing.KindPort, ID: about.ID}
 			if known && about.Kind == routing.KindPort && !written[port] {
 				continue
 			}
-			out = append(out, Pending{id, fmt.Sprintf("%s: the switch refuses it: %v", describer(st.program)(e.Mod.Flow.Cookie), e.Err)})
+			out = append(out, Pending{id, fmt.Sprintf("%s: the switch refuses it: %v", describer(st.program)(e.Mod), e.Err)})
 		}
 	}
 	return out
@@ -213,8 +213,8 @@ func (c *Controller) condition(w *world, o ledger.Object) (cond Condition) {
 	for _, st := range routers {
 		describe := describer(st.program)
 		for _, e := range st.report.Refused {
-			if about, ok := st.program.Objects.Get(e.Mod.Flow.Cookie); o.Kind != routing.KindPort || ok && about.Kind == routing.KindPort && about.ID == o.ID {
-				cond.Degraded = append(cond.Degraded, fmt.Sprintf("router %s: %s: %v", st.router.ID, describe(e.Mod.Flow.Cookie), e.Err))
+			if about, ok := objectOf(st.program, e.Mod); o.Kind != routing.KindPort || ok && about.Kind == routing.KindPort && about.ID == o.ID {
+				cond.Degraded = append(cond.Degraded, fmt.Sprintf("router %s: %s: %v", st.router.ID, describe(e.Mod), e.Err))
 			}
 		}
 	}

@@ -26,7 +26,7 @@ type RouterPlan struct {
 	// Connected says that the bridge is connected. Otherwise nobody knows what it
 	// holds and how its ports are numbered, and all flows are listed.
 	Connected bool
-	Delta     ofproto.Delta
+	Delta     ofproto.Delta // may be empty, if only groups or meters would change
 	// Names are those of the ports in Delta. The numbers of ports that the bridge
 	// does not have yet are assumed.
 	Names map[ofproto.PortNo]string
@@ -65,7 +65,7 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.State, touc
 				rp.Names[no] = name
 			}
 		}
-		if rp.Delta.Len() > 0 {
+		if rp.Delta.Len() > 0 || !next.SameTables(programs[id]) {
 			p.Routers = append(p.Routers, rp)
 		}
 	}

@@ -142,7 +142,7 @@ func (c *Controller) serve(parent context.Context, nc net.Conn) {
 		stop:  stop,
 		ports: newPortTable(),
 
-		can: routing.CanAll &^ (routing.CanMeter | routing.CanSelect), promote: make(chan struct{}, 1),
+		can: routing.CanAll, promote: make(chan struct{}, 1),
 	}
 	c.crowd.add(s)
 	g, ctx := errgroup.WithContext(ctx)

@@ -166,7 +166,7 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 			"ovs-vsctl list controller shows them; ofdvr asks to be the master again now and then", r.Bridge))
 	}
 	for _, e := range st.report.Refused {
-		r.Problems = append(r.Problems, describer(st.program)(e.Mod.Flow.Cookie)+": "+e.Err.Error())
+		r.Problems = append(r.Problems, describer(st.program)(e.Mod)+": "+e.Err.Error())
 	}
 	settled := st.report.State == reconcile.Settled || st.report.State == reconcile.Degraded
 	confirmed := settled && st.report.Generation == st.gen && !w.dirty[st.router.ID]

@@ -129,7 +129,8 @@ func (c *Controller) compile(w *world) {
 			st.ahead = forecast{}
 			st.gen++
 			st.wanted = append(st.wanted, version{st.gen, w.intent.Revision, st.program})
-			st.session.rec.Load().Want(reconcile.Program{Generation: st.gen, Flows: st.program.Flows,
+			st.session.rec.Load().Want(reconcile.Program{Generation: st.gen,
+				Flows: st.program.Flows, Groups: st.program.Groups, Meters: st.program.Meters,
 				Foreign: foreignPolicies[st.router.Bridge.ForeignFlows()], Partial: !w.intent.Complete, Describe: describer(st.program)})
 		}
 	}
@@ -235,14 +236,16 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 		audit /= 10
 	}
 	rec := reconcile.New(reconcile.Config{
-		Router:   id,
-		Switch:   reconcile.Connected{Conn: s.conn},
-		Ours:     func(c ofproto.Cookie) bool { _, ours := routing.RoleOf(c); return ours },
-		Audit:    audit,
-		Standby:  !w.lead || !s.probed,
-		Report:   func(r reconcile.Report) { c.reported(s, id, r) },
-		Recorder: c.rec,
-		Log:      c.log.With(zap.String("router", id), zap.String("bridge", s.bridge)),
+		Router:    id,
+		Switch:    reconcile.Connected{Conn: s.conn},
+		Ours:      func(c ofproto.Cookie) bool { _, ours := routing.RoleOf(c); return ours },
+		OursGroup: routing.OursGroup,
+		OursMeter: routing.OursMeter,
+		Audit:     audit,
+		Standby:   !w.lead || !s.probed,
+		Report:    func(r reconcile.Report) { c.reported(s, id, r) },
+		Recorder:  c.rec,
+		Log:       c.log.With(zap.String("router", id), zap.String("bridge", s.bridge)),
 	})
 	s.rec.Store(rec)
 	st.attached(s)
@@ -265,14 +268,30 @@ var foreignPolicies = map[routing.Foreign]reconcile.Foreign{
 	routing.ForeignIgnore: reconcile.IgnoreForeign,
 }
 
-// describer returns a function that names the object which a flow of p serves.
-func describer(p routing.Program) func(ofproto.Cookie) string {
-	return func(c ofproto.Cookie) string {
-		if o, ok := p.Objects.Get(c); ok {
+// describer returns a function that names what a flow of p serves, or which
+// group or meter it is.
+func describer(p routing.Program) func(ofproto.Mod) string {
+	return func(m ofproto.Mod) string {
+		switch m := m.(type) {
+		case ofproto.GroupMod:
+			return fmt.Sprintf("group %#x", uint32(m.Entry.ID))
+		case ofproto.MeterMod:
+			return fmt.Sprintf("meter %#x", uint32(m.Entry.ID))
+		}
+		if o, ok := objectOf(p, m); ok {
 			return o.String()
 		}
 		return "flow of nobody"
 	}
+}
+
+// objectOf returns the object that a flow of p serves.
+func objectOf(p routing.Program, m ofproto.Mod) (routing.Object, bool) {
+	f, ok := m.(ofproto.FlowMod)
+	if !ok {
+		return routing.Object{}, false
+	}
+	return p.Objects.Get(f.Flow.Cookie)
 }
 
 // takeOver ends the standby.

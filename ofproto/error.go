@@ -17,9 +17,16 @@ const (
 	ErrHelloPermission   ErrorCode = 1                 // OFPHFC_EPERM
 	ErrBadExperimenter   ErrorCode = 1<<16 | 3         // OFPBRC_BAD_EXPERIMENTER
 	ErrIsSlave           ErrorCode = 1<<16 | 10        // OFPBRC_IS_SLAVE
+	ErrBadOutGroup       ErrorCode = 2<<16 | 9         // OFPBAC_BAD_OUT_GROUP
 	ErrBadPrereq         ErrorCode = 4<<16 | 9         // OFPBMC_BAD_PREREQ
 	ErrTableFull         ErrorCode = 5<<16 | 1         // OFPFMFC_TABLE_FULL
+	ErrGroupExists       ErrorCode = 6 << 16           // OFPGMFC_GROUP_EXISTS
+	ErrUnknownGroup      ErrorCode = 6<<16 | 8         // OFPGMFC_UNKNOWN_GROUP
 	ErrStaleRole         ErrorCode = 11 << 16          // OFPRRFC_STALE
+	ErrMeterExists       ErrorCode = 12<<16 | 1        // OFPMMFC_METER_EXISTS
+	ErrInvalidMeter      ErrorCode = 12<<16 | 2        // OFPMMFC_INVALID_METER
+	ErrUnknownMeter      ErrorCode = 12<<16 | 3        // OFPMMFC_UNKNOWN_METER
+	ErrBundleUnsupported ErrorCode = 0xffff<<16 | 2310 // ONFBFC_MSG_UNSUP
 	ErrBundleMessage     ErrorCode = 0xffff<<16 | 2313 // ONFBFC_MSG_FAILED
 )
 
@@ -77,14 +84,3 @@ func decodeError(b []byte) (Message, error) {
 	m.Data = string(b)
 	return m, nil
 }
-
-// A RefusedError reports that a switch refused to change a flow.
-type RefusedError struct {
-	Mod  FlowMod
-	Code ErrorCode
-}
-
-func (e *RefusedError) Error() string { return fmt.Sprintf("switch refused to %v: %v", e.Mod, e.Code) }
-
-// Unwrap returns the code.
-func (e *RefusedError) Unwrap() error { return e.Code }

@@ -3,6 +3,8 @@ package ofproto
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // Reserved group numbers (OpenFlow 1.3.5 §7.3.4.2).
@@ -22,6 +24,16 @@ const (
 	GroupDelete
 )
 
+func (c GroupCommand) String() string { return modCommand(uint16(c)) }
+
+// modCommand names a command to change a group or a meter.
+func modCommand(c uint16) string {
+	if names := [...]string{"add", "modify", "delete"}; int(c) < len(names) {
+		return names[c]
+	}
+	return fmt.Sprintf("command %d", c)
+}
+
 // GroupType is an ofp_group_type.
 type GroupType uint8
 
@@ -32,6 +44,13 @@ const (
 	GroupTypeIndirect
 	GroupTypeFastFailover
 )
+
+func (t GroupType) String() string {
+	if names := [...]string{"all", "select", "indirect", "ff"}; int(t) < len(names) {
+		return names[t]
+	}
+	return fmt.Sprintf("type %d", uint8(t))
+}
 
 // A Bucket is a list of actions of a group.
 type Bucket struct {
@@ -48,17 +67,60 @@ type GroupEntry struct {
 	Buckets []Bucket
 }
 
+// Equal reports whether a switch does the same with g and h. Entries that share
+// their buckets are compared at once. Open vSwitch reports a group as it was
+// sent.
+func (g GroupEntry) Equal(h GroupEntry) bool {
+	return g.ID == h.ID && g.Type == h.Type && (same(g.Buckets, h.Buckets) || slices.Equal(g.Buckets, h.Buckets))
+}
+
+// same reports whether a and b are one and the same list.
+func same[E any](a, b []E) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
+
+// String returns g in the syntax that ovs-ofctl add-group accepts.
+func (g GroupEntry) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "group_id=%d,type=%v", g.ID, g.Type)
+	for _, k := range g.Buckets {
+		b.WriteString(",bucket=")
+		if g.Type == GroupTypeSelect {
+			fmt.Fprintf(&b, "weight:%d,", k.Weight)
+		}
+		if k.WatchPort != PortAny {
+			fmt.Fprintf(&b, "watch_port:%d,", k.WatchPort)
+		}
+		if k.WatchGroup != GroupAny {
+			fmt.Fprintf(&b, "watch_group:%d,", k.WatchGroup)
+		}
+		fmt.Fprintf(&b, "actions=%v", k.Actions)
+	}
+	return b.String()
+}
+
 // A GroupMod asks a switch to change a group (OFPT_GROUP_MOD).
 type GroupMod struct {
 	Command GroupCommand
 	Entry   GroupEntry
 }
 
+// String names the group but does not list its buckets, of which there may be
+// many.
+func (m GroupMod) String() string {
+	if m.Command == GroupDelete {
+		return fmt.Sprintf("delete group_id=%d", m.Entry.ID)
+	}
+	return fmt.Sprintf("%v group_id=%d,type=%v with %d buckets", m.Command, m.Entry.ID, m.Entry.Type, len(m.Entry.Buckets))
+}
+
 const bucketLen = 16 // before the actions
 
-// Append implements [Message].
+// Append implements [Message]. Deletes carry no buckets: Open vSwitch refuses
+// those that do.
 func (m GroupMod) Append(b []byte, xid uint32) []byte {
 	start := len(b)
+	if m.Command == GroupDelete {
+		m.Entry.Buckets = nil
+	}
 	b = appendHeader(b, typeGroupMod, 0, xid)
 	b = binary.BigEndian.AppendUint16(b, uint16(m.Command))
 	b = append(b, byte(m.Entry.Type), 0)

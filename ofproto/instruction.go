@@ -167,6 +167,35 @@ func (ins Instructions) All() iter.Seq[Instruction] {
 	}
 }
 
+// Refs returns the groups and meters that the instructions refer to. A switch
+// refuses a flow that refers to one which it does not have, and deletes it with
+// the group or meter.
+func (ins Instructions) Refs() (groups []GroupID, meters []MeterID) {
+	for in := range ins.All() {
+		switch in := in.(type) {
+		case Meter:
+			meters = append(meters, in.ID)
+		case Apply:
+			groups = in.Actions.appendGroups(groups)
+		case Write:
+			groups = in.Actions.appendGroups(groups)
+		}
+	}
+	return groups, meters
+}
+
+func (as Actions) appendGroups(groups []GroupID) []GroupID {
+	for a := range as.All() {
+		switch a := a.(type) {
+		case ToGroup:
+			groups = append(groups, a.ID)
+		case Clone:
+			groups = a.Actions.appendGroups(groups)
+		}
+	}
+	return groups
+}
+
 // String returns the instructions in ovs-ofctl syntax: "drop" for none.
 func (ins Instructions) String() string {
 	var parts []string

@@ -3,6 +3,8 @@ package ofproto
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // A MeterID numbers a meter.
@@ -26,6 +28,8 @@ const (
 	MeterDelete
 )
 
+func (c MeterCommand) String() string { return modCommand(uint16(c)) }
+
 // MeterFlags are ofp_meter_flags.
 type MeterFlags uint16
 
@@ -37,6 +41,8 @@ const (
 	MeterBurst
 	MeterStatistics
 )
+
+var meterFlagNames = []string{"kbps", "pktps", "burst", "stats"}
 
 // BandType is an ofp_meter_band_type.
 type BandType uint16
@@ -62,11 +68,63 @@ type MeterEntry struct {
 	Bands []Band
 }
 
+// Equal reports whether a switch does the same with m and n. Where no burst is
+// given the rate is one: Open vSwitch reports it so.
+func (m MeterEntry) Equal(n MeterEntry) bool {
+	return m.ID == n.ID && m.Flags == n.Flags && (same(m.Bands, n.Bands) ||
+		slices.EqualFunc(m.Bands, n.Bands, func(a, b Band) bool { return a.withBurst() == b.withBurst() }))
+}
+
+func (d Band) withBurst() Band {
+	if d.Burst == 0 {
+		d.Burst = d.Rate
+	}
+	return d
+}
+
+// String returns m in the syntax that ovs-ofctl add-meter accepts.
+func (m MeterEntry) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "meter=%d", m.ID)
+	for i, name := range meterFlagNames {
+		if m.Flags&(1<<i) != 0 {
+			b.WriteString("," + name)
+		}
+	}
+	for i, d := range m.Bands {
+		if i == 0 {
+			b.WriteString(",bands=")
+		} else {
+			b.WriteString(",")
+		}
+		switch d.Type {
+		case BandDrop:
+			b.WriteString("type=drop")
+		case BandDSCPRemark:
+			fmt.Fprintf(&b, "type=dscp_remark,prec_level=%d", d.PrecLevel)
+		default:
+			fmt.Fprintf(&b, "type=%d", d.Type)
+		}
+		fmt.Fprintf(&b, ",rate=%d", d.Rate)
+		if d.Burst != 0 {
+			fmt.Fprintf(&b, ",burst_size=%d", d.Burst)
+		}
+	}
+	return b.String()
+}
+
 // A MeterMod asks a switch to change a meter (OFPT_METER_MOD). It cannot be
 // part of a bundle.
 type MeterMod struct {
 	Command MeterCommand
 	Entry   MeterEntry
+}
+
+func (m MeterMod) String() string {
+	if m.Command == MeterDelete {
+		return fmt.Sprintf("delete meter=%d", m.Entry.ID)
+	}
+	return m.Command.String() + " " + m.Entry.String()
 }
 
 const bandLen = 16

@@ -9,9 +9,10 @@ import (
 
 // A Program is what one routing bridge should hold. It is immutable.
 type Program struct {
-	Flows  ofproto.Set
-	Groups []ofproto.GroupEntry // by ID
-	Meters []ofproto.MeterEntry // by ID
+	Flows ofproto.Set
+	// Groups and Meters are what Flows refer to, by ID.
+	Groups []ofproto.GroupEntry
+	Meters []ofproto.MeterEntry
 	// Missing names the ports that the bridge does not have yet. What needs
 	// them is left out of Flows.
 	Missing []string

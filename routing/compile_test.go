@@ -67,7 +67,7 @@ func acceptedByOVS(t *testing.T, text string) {
 	if err != nil {
 		t.Fatalf("ovs-ofctl does not accept the flows: %v\n%s", err, out)
 	}
-	if got, want := strings.Count(string(out), "OFPT_FLOW_MOD"), strings.Count(text, "actions="); got != want {
+	if got, want := strings.Count(string(out), "OFPT_FLOW_MOD"), strings.Count(text, " actions="); got != want {
 		t.Errorf("ovs-ofctl reads %d flows, want %d:\n%s", got, want, out)
 	}
 }
@@ -80,6 +80,12 @@ func render(m *routing.Model, facts routing.Facts) string {
 		r := &m.Routers[i]
 		prog := x.Compile(r, facts)
 		fmt.Fprintf(&b, "# bridge %s\n%s", r.BridgeName(), prog.Flows)
+		for _, g := range prog.Groups {
+			fmt.Fprintf(&b, "# group %s\n", strings.ReplaceAll(g.String(), ",bucket=", "\n#   bucket="))
+		}
+		for _, m := range prog.Meters {
+			fmt.Fprintf(&b, "# %s\n", m)
+		}
 		for _, name := range prog.Missing {
 			fmt.Fprintf(&b, "# missing %s\n", name)
 		}

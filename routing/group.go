@@ -11,25 +11,10 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// Groups and meters have no cookies: ours are known by their numbers.
-const (
-	groupMark     ofproto.GroupID = 0xfd << 24
-	groupMarkMask ofproto.GroupID = 0xff << 24
-
-	meterMark     ofproto.MeterID = 0x4000
-	meterMarkMask ofproto.MeterID = ^ofproto.MeterID(0x3fff)
-)
-
-// OursGroup reports whether a group with this number is ours.
-func OursGroup(id ofproto.GroupID) bool { return id&groupMarkMask == groupMark }
-
-// OursMeter reports whether a meter with this number is ours.
-func OursMeter(id ofproto.MeterID) bool { return id&meterMarkMask == meterMark }
-
 // groupIDs returns the numbers of the groups that the routes of r have if they
 // have several next hops. They depend on the destinations.
 func groupIDs(r *Router) []ofproto.GroupID {
-	ids := numbers(len(r.Routes), func(i int) string { return r.Routes[i].Destination.String() }, uint32(^groupMarkMask))
+	ids := numbers(len(r.Routes), func(i int) string { return r.Routes[i].Destination.String() }, uint32(^groupMarkMask>>1))
 	out := make([]ofproto.GroupID, len(ids))
 	for i, id := range ids {
 		out[i] = groupMark | ofproto.GroupID(id)
@@ -39,10 +24,10 @@ func groupIDs(r *Router) []ofproto.GroupID {
 
 // meterIDs returns the numbers of the meters of r's interfaces.
 func meterIDs(r *Router) []ofproto.MeterID {
-	ids := numbers(len(r.Interfaces), func(i int) string { return r.Interfaces[i].ID }, uint32(^meterMarkMask))
+	ids := numbers(len(r.Interfaces), func(i int) string { return r.Interfaces[i].ID }, uint32(lastMeter-firstMeter)>>1)
 	out := make([]ofproto.MeterID, len(ids))
 	for i, id := range ids {
-		out[i] = meterMark | ofproto.MeterID(id)
+		out[i] = firstMeter | ofproto.MeterID(id)
 	}
 	return out
 }
@@ -120,11 +105,16 @@ func (s source) groupEntries() (out []ofproto.GroupEntry) {
 func (s source) meterEntries() (out []ofproto.MeterEntry) {
 	for i := range s.legs {
 		if l := &s.legs[i]; l.meter != 0 {
-			rate := uint32(s.router.AnswerRate)
-			out = append(out, ofproto.MeterEntry{ID: l.meter, Flags: ofproto.MeterPktps | ofproto.MeterBurst | ofproto.MeterStatistics,
-				Bands: []ofproto.Band{{Type: ofproto.BandDrop, Rate: rate, Burst: rate}}})
+			out = append(out, answerMeter(l.meter, uint32(s.router.AnswerRate)))
 		}
 	}
 	slices.SortFunc(out, func(a, b ofproto.MeterEntry) int { return cmp.Compare(a.ID, b.ID) })
 	return out
+}
+
+// answerMeter drops what is more than rate packets a second, after a second in
+// which there were none.
+func answerMeter(id ofproto.MeterID, rate uint32) ofproto.MeterEntry {
+	return ofproto.MeterEntry{ID: id, Flags: ofproto.MeterPktps | ofproto.MeterBurst | ofproto.MeterStatistics,
+		Bands: []ofproto.Band{{Type: ofproto.BandDrop, Rate: rate, Burst: rate}}}
 }

@@ -6,26 +6,31 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// tableProbe is used by nothing else, and no flow leads to it.
-const tableProbe ofproto.TableID = 250
+// What probes use is used by nothing else, and no flow leads to their table.
+const (
+	tableProbe ofproto.TableID = 250
+	groupProbe                 = groupMark | ^groupMarkMask
+	meterProbe                 = lastMeter
+)
 
-// A Probe is a flow that a switch takes only if it has certain capabilities. It
-// does nothing: no packet comes to its table.
+// A Probe is a change that a switch takes only if it has certain capabilities, and
+// one that takes it back. It does nothing else: no packet comes to it.
 type Probe struct {
-	Tells Capabilities
-	Flow  ofproto.Flow
+	Tells     Capabilities
+	Try, Undo ofproto.Mod
 }
 
-// Probes returns flows that tell what a switch can do besides groups and meters.
-// They have actions and matches like those of programs.
+// Probes returns what tells what a switch can do, to be tried in order and undone
+// in the opposite one. They have actions and matches like those of programs.
 func Probes() []Probe {
 	var out []Probe
 	add := func(tells Capabilities, m ofproto.Match, do ofproto.Instructions) {
-		out = append(out, Probe{tells, ofproto.Flow{
+		f := ofproto.Flow{
 			FlowKey: ofproto.FlowKey{Table: tableProbe, Priority: uint16(1 + len(out)), Match: m},
 			Cookie:  CookieOf(Object{Kind: KindRouter}, RoleProbe),
 			Do:      do,
-		}})
+		}
+		out = append(out, Probe{tells, ofproto.FlowMod{Command: ofproto.FlowAdd, Flow: f}, ofproto.FlowMod{Command: ofproto.FlowDeleteStrict, Flow: f}})
 	}
 	a4, a6, mac := netip.AddrFrom4([4]byte{192, 0, 2, 1}), netip.MustParseAddr("2001:db8::1"), ofproto.MAC{2, 0, 0, 0, 0, 1}
 	add(CanAnswerARP, ofproto.MatchOf(ofproto.ARP(), ofproto.ARPOp(arpRequest)), ofproto.Do(answerARP(mac, a4)))
@@ -44,5 +49,14 @@ func Probes() []Probe {
 	}
 	add(CanCheckLength, ofproto.Match{}, ofproto.ApplyActions(ofproto.CheckLarger{Len: 1514, Dst: tooBig}))
 	add(CanCheckLength, ofproto.MatchOf(ofproto.Reg(0, 1, 1)), ofproto.Instructions{})
+
+	group := ofproto.GroupEntry{ID: groupProbe, Type: ofproto.GroupTypeSelect, Buckets: []ofproto.Bucket{
+		{Weight: 1, WatchPort: ofproto.PortAny, WatchGroup: ofproto.GroupAny}, {Weight: 1, WatchPort: ofproto.PortAny, WatchGroup: ofproto.GroupAny},
+	}}
+	out = append(out, Probe{CanSelect, ofproto.GroupMod{Command: ofproto.GroupAdd, Entry: group}, ofproto.GroupMod{Command: ofproto.GroupDelete, Entry: ofproto.GroupEntry{ID: groupProbe}}})
+	add(CanSelect, ofproto.Match{}, ofproto.ApplyActions(ofproto.ToGroup{ID: groupProbe}))
+	meter := answerMeter(meterProbe, 1)
+	out = append(out, Probe{CanMeter, ofproto.MeterMod{Command: ofproto.MeterAdd, Entry: meter}, ofproto.MeterMod{Command: ofproto.MeterDelete, Entry: ofproto.MeterEntry{ID: meterProbe}}})
+	add(CanMeter, ofproto.Match{}, ofproto.Do(ofproto.Meter{ID: meterProbe}))
 	return out
 }

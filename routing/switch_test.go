@@ -1,7 +1,9 @@
 package routing_test
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -34,6 +36,36 @@ func TestSwitchGivesBackPrograms(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		have := held(t)
 		program := func(p routing.Program) {
+			groups, meters := tables(t, c)
+			var first, last []ofproto.Mod
+			for _, g := range p.Groups {
+				first = append(first, ofproto.GroupMod{Command: command(slices.ContainsFunc(groups, func(o ofproto.GroupEntry) bool { return o.ID == g.ID })), Entry: g})
+			}
+			for _, m := range p.Meters {
+				first = append(first, ofproto.MeterMod{Command: ofproto.MeterCommand(command(slices.ContainsFunc(meters, func(o ofproto.MeterEntry) bool { return o.ID == m.ID }))), Entry: m})
+			}
+			for _, g := range groups {
+				if !slices.ContainsFunc(p.Groups, func(o ofproto.GroupEntry) bool { return o.ID == g.ID }) {
+					last = append(last, ofproto.GroupMod{Command: ofproto.GroupDelete, Entry: ofproto.GroupEntry{ID: g.ID}})
+				}
+			}
+			for _, m := range meters {
+				if !slices.ContainsFunc(p.Meters, func(o ofproto.MeterEntry) bool { return o.ID == m.ID }) {
+					last = append(last, ofproto.MeterMod{Command: ofproto.MeterDelete, Entry: ofproto.MeterEntry{ID: m.ID}})
+				}
+			}
+			if err := c.ProgramMods(t.Context(), first); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := c.ProgramMods(t.Context(), last); err != nil {
+					t.Fatal(err)
+				}
+				groups, meters := tables(t, c)
+				if !slices.EqualFunc(groups, p.Groups, ofproto.GroupEntry.Equal) || !slices.EqualFunc(meters, p.Meters, ofproto.MeterEntry.Equal) {
+					t.Fatalf("switch has groups and meters\n%v\n%v\nwant\n%v\n%v", groups, meters, p.Groups, p.Meters)
+				}
+			}()
 			if err := c.Commit(t.Context(), ofproto.Diff(have, p.Flows).Mods()); err != nil {
 				t.Fatalf("%v\nof\n%s", err, p.Flows)
 			}
@@ -46,7 +78,6 @@ func TestSwitchGivesBackPrograms(t *testing.T) {
 			}
 		}
 		m, facts := drawModel(t)
-		facts.Can &^= routing.CanMeter | routing.CanSelect
 		x := routing.NewIndex(m)
 		for i := range m.Routers {
 			r := &m.Routers[i]
@@ -55,11 +86,39 @@ func TestSwitchGivesBackPrograms(t *testing.T) {
 			program(x.With(drawChange(t, m)).Recompile(prog, r, facts))
 		}
 	})
-	for role := routing.RoleARP; role <= routing.RoleDrop; role++ {
+	for role := routing.RoleARP; role <= routing.RoleKernel; role++ {
 		if !seen[role] {
 			t.Errorf("no program had a flow of role %d", role)
 		}
 	}
+}
+
+func command(exists bool) ofproto.GroupCommand {
+	if exists {
+		return ofproto.GroupModify
+	}
+	return ofproto.GroupAdd
+}
+
+// tables returns the groups and the meters that the switch has, by number.
+func tables(t *rapid.T, c *ofconn.Conn) (groups []ofproto.GroupEntry, meters []ofproto.MeterEntry) {
+	for _, req := range []ofproto.MultipartBody{ofproto.GroupDescRequest{}, ofproto.MeterConfigRequest{Meter: ofproto.MeterAll}} {
+		err := c.Multipart(t.Context(), req, func(body ofproto.MultipartBody) bool {
+			switch b := body.(type) {
+			case ofproto.GroupDescReply:
+				groups = append(groups, b...)
+			case ofproto.MeterConfigReply:
+				meters = append(meters, b...)
+			}
+			return true
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.SortFunc(groups, func(a, b ofproto.GroupEntry) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(meters, func(a, b ofproto.MeterEntry) int { return cmp.Compare(a.ID, b.ID) })
+	return groups, meters
 }
 
 // bridge returns a connection to the bridge of a real switch, which has no

@@ -39,9 +39,11 @@ const (
 type act struct {
 	kind  kind
 	role  ofproto.Role  // claim
+	set   []ofproto.Mod // meters: to add or modify; commit: groups to add or modify
 	delta ofproto.Delta // commit
+	drop  []ofproto.Mod // meters or groups to delete
 	plain bool          // commit: change by change, not in a bundle
-	gen   uint64        // commit: of the program that delta leads to
+	gen   uint64        // the program that the switch holds when it is done; 0: none yet
 	until time.Time     // idle: when to ask again; zero: when something happens
 }
 
@@ -51,8 +53,8 @@ const (
 	idle   kind = iota
 	claim       // ask for role
 	read        // read everything back
-	commit      // send delta
-	purge       // delete all groups and meters
+	meters      // change meters, one by one: they cannot be in a bundle
+	commit      // change groups and flows
 )
 
 // A core decides what to do with one switch. It has no clock and does no I/O:
@@ -60,9 +62,12 @@ const (
 // that is being done, next is not called.
 type core struct {
 	foreign Foreign
-	partial bool // what is not wanted is left, because not all that is wanted is known
-	ours    func(ofproto.Cookie) bool
+	partial bool          // what is not wanted is left, because not all that is wanted is known
 	audit   time.Duration // from one reading to the next at the latest
+
+	ours      func(ofproto.Cookie) bool
+	oursGroup func(ofproto.GroupID) bool
+	oursMeter func(ofproto.MeterID) bool
 
 	state State
 	doing act
@@ -74,11 +79,11 @@ type core struct {
 	bare    bool         // the switch knows no bundles
 
 	gen     uint64 // of want; 0: nothing is wanted yet
-	want    ofproto.Set
-	have    *ofproto.Set // what the switch holds; nil if that is not known
-	reread  bool         // have may be wrong
+	want    Holdings
+	have    *Holdings // what the switch holds; nil if that is not known
+	reread  bool      // have may be wrong
+	readAt  time.Time
 	auditAt time.Time
-	strays  int // groups and meters
 
 	pending   []ofproto.FlowUpdate // what others did while the switch was being read
 	disturbed bool                 // others did something since the last reading
@@ -86,12 +91,12 @@ type core struct {
 	settled   uint64 // the last gen that was
 	confirmed uint64 // the last gen that the switch has held, but for what it refuses
 
-	target    ofproto.Set // what the switch holds if the commit succeeds
-	rounds    int         // refused commits in a row
-	refused   map[ofproto.FlowKey]*refusal
-	tries     map[ofproto.FlowKey]try
-	installed int // wanted flows that the switch holds
-	others    int // foreign flows that are left
+	target    Holdings         // what the switch holds when all that is to be done now has succeeded
+	rounds    int              // refused commits in a row
+	refused   map[any]*refusal // by what they are about
+	tries     map[any]try      // the same
+	installed int              // wanted flows that the switch holds
+	others    int              // foreign flows, groups and meters that are left
 }
 
 // A refusal keeps a change that the switch does not take out of the way of the
@@ -102,19 +107,20 @@ type refusal struct {
 	until time.Time
 }
 
-// A try is how often a flow looked different after it was sent.
+// A try is how often a flow, group or meter looked different after it was sent.
 type try struct {
-	want, got ofproto.Flow // got is zero if the flow was not there
+	want, got ofproto.Mod // that add it; got is nil if it was not there
 	n         int
 }
 
 func newCore(cfg Config) core {
-	return core{ours: cfg.Ours, audit: cfg.Audit, lead: !cfg.Standby, refused: make(map[ofproto.FlowKey]*refusal)}
+	return core{ours: cfg.Ours, oursGroup: cfg.OursGroup, oursMeter: cfg.OursMeter, audit: cfg.Audit, lead: !cfg.Standby,
+		refused: make(map[any]*refusal)}
 }
 
 // wanted takes in what the switch should hold.
 func (c *core) wanted(p *Program) {
-	c.gen, c.want, c.foreign, c.partial = p.Generation, p.Flows, p.Foreign, p.Partial
+	c.gen, c.want, c.foreign, c.partial = p.Generation, Holdings{p.Flows, p.Groups, p.Meters}, p.Foreign, p.Partial
 }
 
 // next returns what to do now.
@@ -141,94 +147,25 @@ func (c *core) decide(now time.Time) act {
 		c.state = Reading
 		return act{kind: read}
 	}
-	todo, retry := c.split(ofproto.Diff(*c.have, c.want), now)
+	todo := c.plan(now)
 	switch {
 	case !c.lead:
 		c.state = Standby
 		return act{until: c.auditAt}
-	case todo.Len() == 0 && c.strays > 0 && c.foreign == RemoveForeign && !c.partial:
-		c.state = Committing
-		return act{kind: purge}
-	case todo.Len() == 0:
+	case todo.empty():
 		c.believe(c.target)
 		c.settled, c.confirmed, c.failed = c.gen, c.gen, 0
 		c.state = Settled
 		if len(c.refused) > 0 {
 			c.state = Degraded
 		}
-		return act{until: earlier(c.auditAt, retry)}
+		return act{until: earlier(c.auditAt, todo.retry)}
 	case c.settled == c.gen && !c.repairs.take(now): // what differs is others' doing
 		c.state = Paused
 		return act{until: earlier(c.auditAt, c.repairs.next)}
 	}
 	c.state = Committing
-	return act{kind: commit, delta: todo, plain: c.bare || c.rounds >= maxRounds, gen: c.gen}
-}
-
-// split divides d, which leads from what the switch has to what is wanted, into
-// what to do and what to leave: what others own, and what was refused lately.
-// It sets target. retry is when the first of the refused is to be tried again,
-// zero if there are none.
-func (c *core) split(d ofproto.Delta, now time.Time) (todo ofproto.Delta, retry time.Time) {
-	var undo []ofproto.FlowMod // of want, that lead to target
-	refused := make(map[ofproto.FlowKey]*refusal, len(c.refused))
-	held := func(m ofproto.FlowMod) bool {
-		ref := c.refused[m.Flow.FlowKey]
-		if ref == nil || !sameChange(ref.Mod, m) {
-			return false // something else is wanted by now
-		}
-		refused[m.Flow.FlowKey] = ref
-		if !now.Before(ref.until) {
-			return false
-		}
-		retry = earlier(retry, ref.until)
-		return true
-	}
-	keep := func(f ofproto.Flow) {
-		if old, ok := c.have.Get(f.FlowKey); ok {
-			undo = append(undo, ofproto.FlowMod{Command: ofproto.FlowAdd, Flow: old})
-		} else {
-			undo = append(undo, ofproto.FlowMod{Command: ofproto.FlowDeleteStrict, Flow: f})
-		}
-	}
-	missing := 0
-	c.others = 0
-	for _, f := range d.Delete {
-		m := ofproto.FlowMod{Command: ofproto.FlowDeleteStrict, Flow: f}
-		switch {
-		case c.foreign != RemoveForeign && !c.ours(f.Cookie):
-			c.others++
-			keep(f)
-		case c.partial:
-			keep(f)
-		case held(m):
-			keep(f)
-		default:
-			todo.Delete = append(todo.Delete, f)
-		}
-	}
-	sort := func(command ofproto.FlowCommand, fs []ofproto.Flow, out *[]ofproto.Flow) {
-		missing += len(fs)
-		for _, f := range fs {
-			if held(ofproto.FlowMod{Command: command, Flow: f}) {
-				keep(f)
-			} else {
-				*out = append(*out, f)
-			}
-		}
-	}
-	sort(ofproto.FlowModifyStrict, d.Modify, &todo.Modify)
-	sort(ofproto.FlowAdd, d.Add, &todo.Add)
-	c.refused = refused
-	c.installed = c.want.Len() - missing
-	c.target = c.want.Apply(undo)
-	return todo, retry
-}
-
-// sameChange reports whether a and b lead to the same: it does not matter
-// whether by adding or by modifying.
-func sameChange(a, b ofproto.FlowMod) bool {
-	return (a.Command == ofproto.FlowDeleteStrict) == (b.Command == ofproto.FlowDeleteStrict) && a.Flow == b.Flow
+	return c.step(todo)
 }
 
 // earlier returns the earlier of two times, of which zero means never.
@@ -259,7 +196,7 @@ func (c *core) demoted(now time.Time) {
 }
 
 // believe notes what the switch holds.
-func (c *core) believe(have ofproto.Set) { c.have = &have }
+func (c *core) believe(have Holdings) { c.have = &have }
 
 // done notes that nothing is under way any more.
 func (c *core) done() { c.doing = act{} }
@@ -271,37 +208,36 @@ func (c *core) fail(now time.Time) {
 	c.retryAt = now.Add(min(firstRetry<<min(c.failed-1, 20), lastRetry))
 }
 
-// committed takes in how a commit ended, and returns what was refused.
+// committed takes in how a change of meters, or of groups and flows, ended, and
+// returns what was refused.
 func (c *core) committed(now time.Time, err error) []*ofproto.RefusedError {
 	defer c.done()
-	d := c.doing.delta
+	a := &c.doing
+	bundled := a.kind == commit && !a.plain
 	var refused *ofconn.CommitError
 	var code ofproto.ErrorCode
 	switch {
 	case err == nil:
-		c.believe(c.target)
-		c.rounds = 0
-		c.confirmed = c.doing.gen // also if something newer is wanted by now
-		for _, ref := range c.refused {
-			if len(d.Delete) > 0 && errors.Is(ref.Err, ofproto.ErrTableFull) {
-				ref.until = now // there is room now
-			}
-		}
+		c.succeeded(now)
 	case errors.Is(err, ofproto.ErrIsSlave):
 		c.demoted(now)
 	case errors.As(err, &refused):
-		c.rounds++
+		if a.kind == commit {
+			c.rounds++
+		}
 		if errors.Is(err, ofconn.ErrUnknownOutcome) {
 			c.have = nil
-		} else if c.doing.plain {
-			c.believe(c.have.Apply(without(d.Mods(), refused.Refused)))
-			c.rounds = 0
+		} else if !bundled {
+			c.believe(c.have.after(a, refused.Refused))
+			if a.kind == commit {
+				c.rounds = 0
+			}
 		}
 		c.quarantine(now, refused.Refused)
 		return refused.Refused
 	case errors.Is(err, ofconn.ErrUnknownOutcome):
 		c.unknown(now)
-	case !c.doing.plain && errors.Is(err, ofproto.ErrBadExperimenter):
+	case bundled && errors.Is(err, ofproto.ErrBadExperimenter):
 		c.bare = true
 	case errors.As(err, &code):
 		c.state = Paused
@@ -310,6 +246,53 @@ func (c *core) committed(now time.Time, err error) []*ofproto.RefusedError {
 		c.unknown(now)
 	}
 	return nil
+}
+
+// succeeded takes in that all of what was done was accepted. What was refused for
+// want of it is tried again at once.
+func (c *core) succeeded(now time.Time) {
+	a := &c.doing
+	if a.kind == commit {
+		c.rounds = 0
+	}
+	if a.kind == commit && !a.plain {
+		c.believe(Holdings{c.target.Flows, c.target.Groups, c.have.Meters})
+	} else {
+		c.believe(c.have.after(a, nil))
+	}
+	if a.gen != 0 {
+		c.confirmed = a.gen // also if something newer is wanted by now
+	}
+	for _, ref := range c.refused {
+		if len(a.delta.Delete) > 0 && errors.Is(ref.Err, ofproto.ErrTableFull) || len(a.set) > 0 && lacks(ref.Err) {
+			ref.until = now
+		}
+	}
+}
+
+// lacks reports whether a flow was refused because it refers to a group or
+// meter that the switch does not have.
+func lacks(err error) bool {
+	var e *ofproto.RefusedError
+	if !errors.As(err, &e) {
+		return false
+	}
+	_, isFlow := e.Mod.(ofproto.FlowMod)
+	return isFlow && (e.Code == ofproto.ErrBadOutGroup || e.Code == ofproto.ErrInvalidMeter || e.Code == ofproto.ErrUnknownMeter)
+}
+
+// after returns h when a has been carried out but for what was refused.
+func (h *Holdings) after(a *act, refused []*ofproto.RefusedError) Holdings {
+	next := Holdings{h.Flows.Apply(without(a.delta.Mods(), refused)), h.Groups, h.Meters}
+	for _, mods := range [][]ofproto.Mod{a.set, a.drop} {
+		mods = without(mods, refused)
+		if a.kind == meters {
+			next.Meters = meterTable.apply(next.Meters, mods)
+		} else {
+			next.Groups = groupTable.apply(next.Groups, mods)
+		}
+	}
+	return next
 }
 
 // unknown takes in that nobody knows how a commit ended: the switch is read
@@ -323,39 +306,50 @@ func (c *core) unknown(now time.Time) {
 	}
 }
 
-// without returns mods less those that were refused.
-func without(mods []ofproto.FlowMod, refused []*ofproto.RefusedError) []ofproto.FlowMod {
-	drop := make(map[ofproto.FlowKey]bool, len(refused))
-	for _, e := range refused {
-		drop[e.Mod.Flow.FlowKey] = true
-	}
-	out := mods[:0]
-	for _, m := range mods {
-		if !drop[m.Flow.FlowKey] {
-			out = append(out, m)
-		}
-	}
-	return out
-}
-
 // quarantine takes refused changes out of what is tried, each for a time that
 // doubles with every refusal.
 func (c *core) quarantine(now time.Time, errs []*ofproto.RefusedError) {
 	for _, e := range errs {
-		wait := firstRetry
-		if old := c.refused[e.Mod.Flow.FlowKey]; old != nil && sameChange(old.Mod, e.Mod) {
+		key, wait := about(e.Mod), firstRetry
+		if old := c.refused[key]; old != nil && sameChange(old.Mod, e.Mod) {
 			wait = min(2*old.wait, lastRetry)
 		}
-		c.refused[e.Mod.Flow.FlowKey] = &refusal{Refusal{e.Mod, e}, wait, now.Add(wait)}
+		c.refused[key] = &refusal{Refusal{e.Mod, e}, wait, now.Add(wait)}
+		if c.surprising(e) {
+			c.doubt()
+		}
 	}
 }
 
-// purged takes in that groups and meters were deleted, or an error.
-func (c *core) purged(now time.Time, err error) {
-	defer c.done()
-	c.strays, c.reread = 0, true // flows may have gone with them
-	if err != nil {
-		c.state = Paused
-		c.fail(now)
+// surprising reports whether e says that the switch holds other groups or
+// meters than is believed.
+func (c *core) surprising(e *ofproto.RefusedError) bool {
+	switch e.Code {
+	case ofproto.ErrGroupExists, ofproto.ErrUnknownGroup, ofproto.ErrMeterExists:
+		return true
+	case ofproto.ErrUnknownMeter, ofproto.ErrInvalidMeter, ofproto.ErrBadOutGroup:
+		f, ok := e.Mod.(ofproto.FlowMod)
+		return !ok || c.has(f.Flow.Do)
 	}
+	return false
 }
+
+// has reports whether the switch is believed to have, or to be about to have,
+// all groups and meters that a flow refers to, of which there is at least one.
+func (c *core) has(do ofproto.Instructions) bool {
+	groups, meters := do.Refs()
+	for _, id := range groups {
+		if _, ok := groupTable.get(c.target.Groups, uint32(id)); !ok {
+			return false
+		}
+	}
+	for _, id := range meters {
+		if _, ok := meterTable.get(c.target.Meters, uint32(id)); !ok {
+			return false
+		}
+	}
+	return len(groups)+len(meters) > 0
+}
+
+// doubt has the switch read soon: at once if that was not done just now.
+func (c *core) doubt() { c.auditAt = earlier(c.auditAt, c.readAt.Add(verifyAfter)) }

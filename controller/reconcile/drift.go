@@ -11,15 +11,22 @@ type Drift struct {
 	Deleted int // wanted, and not there any more
 	Altered int // wanted, and different from that
 	Added   int // not wanted
+
+	Groups, Meters int // the same of groups and of meters
 }
 
-// Len returns the number of flows.
-func (d Drift) Len() int { return d.Deleted + d.Altered + d.Added }
+// Flows returns the number of flows.
+func (d Drift) Flows() int { return d.Deleted + d.Altered + d.Added }
+
+// Len returns the number of flows, groups and meters.
+func (d Drift) Len() int { return d.Flows() + d.Groups + d.Meters }
 
 func (d *Drift) add(e Drift) {
 	d.Deleted += e.Deleted
 	d.Altered += e.Altered
 	d.Added += e.Added
+	d.Groups += e.Groups
+	d.Meters += e.Meters
 }
 
 // noticed takes in changes that the switch told of. With lost, it could not
@@ -37,17 +44,36 @@ func (c *core) noticed(updates []ofproto.FlowUpdate, lost bool) Drift {
 	case read:
 		c.pending = append(c.pending, updates...)
 		return Drift{}
-	case commit, purge:
+	case commit, meters:
 		c.reread = true // which came first is not known
 		return Drift{}
 	}
 	if c.have == nil {
 		return Drift{}
 	}
-	have := applied(*c.have, updates)
-	d := c.drift(have)
+	have := Holdings{applied(c.have.Flows, updates), c.have.Groups, c.have.Meters}
+	d := c.drift(&have)
 	c.have = &have
+	if c.bereft(updates) {
+		c.doubt()
+	}
 	return d
+}
+
+// bereft reports whether a flow vanished that is wanted and refers to a group or
+// a meter: that may be why, and the switch does not tell of these.
+func (c *core) bereft(updates []ofproto.FlowUpdate) bool {
+	if len(c.want.Groups)+len(c.want.Meters) == 0 {
+		return false
+	}
+	for _, u := range updates {
+		if w, ok := c.want.Flows.Get(u.Flow.FlowKey); ok && u.Event == ofproto.FlowDeleted {
+			if groups, meters := w.Do.Refs(); len(groups)+len(meters) > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // foreign returns the updates that do not come from this connection.
@@ -81,19 +107,19 @@ func applied(s ofproto.Set, updates []ofproto.FlowUpdate) ofproto.Set {
 
 // drift compares what the switch holds with what it was believed to hold, and
 // counts what differs from what is wanted.
-func (c *core) drift(now ofproto.Set) (d Drift) {
+func (c *core) drift(now *Holdings) (d Drift) {
 	if !c.lead {
 		return d // the leader changes what it likes
 	}
-	seen := ofproto.Diff(*c.have, now)
+	seen := ofproto.Diff(c.have.Flows, now.Flows)
 	for _, f := range seen.Delete {
-		if _, ok := c.want.Get(f.FlowKey); ok {
+		if _, ok := c.want.Flows.Get(f.FlowKey); ok {
 			d.Deleted++
 		}
 	}
 	for _, fs := range [][]ofproto.Flow{seen.Modify, seen.Add} {
 		for _, f := range fs {
-			switch w, ok := c.want.Get(f.FlowKey); {
+			switch w, ok := c.want.Flows.Get(f.FlowKey); {
 			case !ok:
 				d.Added++
 			case w != f:
@@ -101,55 +127,102 @@ func (c *core) drift(now ofproto.Set) (d Drift) {
 			}
 		}
 	}
+	d.Groups = drifted(groupTable, c.have.Groups, now.Groups, c.want.Groups)
+	d.Meters = drifted(meterTable, c.have.Meters, now.Meters, c.want.Meters)
 	return d
 }
 
-// hasRead takes in what the switch holds, and how many groups and meters.
-func (c *core) hasRead(now time.Time, flows ofproto.Set, strays int) Drift {
+// drifted counts the entries of a table that are not as they were and not as
+// they are wanted.
+func drifted[E interface{ Equal(E) bool }](t table[E], was, is, want []E) (n int) {
+	for before, now := range t.diff(was, is) {
+		if now == nil {
+			if _, ok := t.get(want, t.id(*before)); ok {
+				n++
+			}
+		} else if w, ok := t.get(want, t.id(*now)); !ok || !w.Equal(*now) {
+			n++
+		}
+	}
+	return n
+}
+
+// hasRead takes in what the switch holds.
+func (c *core) hasRead(now time.Time, held Holdings) Drift {
 	defer c.done()
-	flows = applied(flows, c.pending)
+	held.Flows = applied(held.Flows, c.pending)
 	d := Drift{}
 	quiet := !c.disturbed && len(c.pending) == 0
+	bereft := c.bereft(c.pending)
 	if c.have != nil {
-		d = c.drift(flows)
-		c.compare(now, flows, quiet)
+		d = c.drift(&held)
+		c.compare(now, &held, quiet)
 	}
-	c.have, c.strays = &flows, strays
+	c.have = &held
 	c.pending, c.reread, c.disturbed = nil, false, false
-	c.auditAt = now.Add(c.audit)
+	c.readAt, c.auditAt = now, now.Add(c.audit)
 	if len(c.tries) > 0 {
 		c.auditAt = now.Add(min(verifyAfter, c.audit))
 	}
+	if bereft { // after groups were read, perhaps
+		c.doubt()
+	}
 	return d
 }
 
-// compare finds flows that look different every time they have been sent,
-// although nobody touches them, and gives up on them for a while. What others
-// did in the meantime proves nothing.
-func (c *core) compare(now time.Time, flows ofproto.Set, quiet bool) {
-	tries := make(map[ofproto.FlowKey]try)
-	defer func() { c.tries = tries }()
+// compare finds what looks different every time it has been sent, although
+// nobody touches it, and gives up on it for a while. What others did in the
+// meantime proves nothing.
+func (c *core) compare(now time.Time, held *Holdings, quiet bool) {
+	last := c.tries
+	c.tries = nil
 	if !quiet || !c.lead {
 		return
 	}
-	seen := ofproto.Diff(flows, *c.have) // what was believed, and is not so
+	tries := make(map[any]try)
+	odd := func(want, got ofproto.Mod) {
+		key := about(want)
+		t := last[key]
+		if t.n == 0 || !sameChange(t.want, want) || (t.got == nil) != (got == nil) || got != nil && !sameChange(t.got, got) {
+			t = try{want: want, got: got}
+		}
+		if t.n++; t.n < maxTries {
+			tries[key] = t
+			return
+		}
+		c.refused[key] = &refusal{Refusal{want, &UnstableError{Want: want, Got: got, Tries: t.n}}, lastRetry, now.Add(lastRetry)}
+	}
+	seen := ofproto.Diff(held.Flows, c.have.Flows) // what was believed, and is not so
 	for _, fs := range [][]ofproto.Flow{seen.Modify, seen.Add} {
 		for _, f := range fs {
-			if w, ok := c.want.Get(f.FlowKey); !ok || w != f {
+			if w, ok := c.want.Flows.Get(f.FlowKey); !ok || w != f {
 				continue
 			}
-			got, _ := flows.Get(f.FlowKey)
-			t := c.tries[f.FlowKey]
-			if t.want != f || t.got != got {
-				t = try{want: f, got: got}
+			var got ofproto.Mod
+			if g, ok := held.Flows.Get(f.FlowKey); ok {
+				got = ofproto.FlowMod{Command: ofproto.FlowAdd, Flow: g}
 			}
-			t.n++
-			if t.n < maxTries {
-				tries[f.FlowKey] = t
-				continue
+			odd(ofproto.FlowMod{Command: ofproto.FlowAdd, Flow: f}, got)
+		}
+	}
+	oddities(groupTable, held.Groups, c.have.Groups, c.want.Groups, odd)
+	oddities(meterTable, held.Meters, c.have.Meters, c.want.Meters, odd)
+	c.tries = tries
+}
+
+// oddities calls odd for the entries of a table that were believed to be as they
+// are wanted, and are not.
+func oddities[E interface{ Equal(E) bool }](t table[E], is, believed, want []E, odd func(want, got ofproto.Mod)) {
+	for now, before := range t.diff(is, believed) {
+		if before == nil {
+			continue
+		}
+		if w, ok := t.get(want, t.id(*before)); ok && w.Equal(*before) {
+			var got ofproto.Mod
+			if now != nil {
+				got = t.mod(added, *now)
 			}
-			m := ofproto.FlowMod{Command: ofproto.FlowAdd, Flow: f}
-			c.refused[f.FlowKey] = &refusal{Refusal{m, &UnstableError{Want: f, Got: got, Tries: t.n}}, lastRetry, now.Add(lastRetry)}
+			odd(t.mod(added, w), got)
 		}
 	}
 }

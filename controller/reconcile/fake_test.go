@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,30 +16,34 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// A fakeSwitch holds flows as Open vSwitch does; TestFakeIsLikeOpenVSwitch
-// compares the two. It can also fail in ways that Open vSwitch does not show
-// when asked to.
+// A fakeSwitch holds flows, groups and meters as Open vSwitch does;
+// TestFakeIsLikeOpenVSwitch compares the two. It can also fail in ways that Open
+// vSwitch does not show when asked to.
 type fakeSwitch struct {
 	mu sync.Mutex
 	fakeState
 	limit int                   // flows that fit; 0: as many as may be
-	tell  func(ofproto.FlowMod) // of what others change; nil: nobody is told
+	tell  func(ofproto.FlowMod) // of what others change, and of what goes with a group or meter; nil: nobody is told
 
-	refuses func(ofproto.Flow) bool         // nil: nothing
-	alters  func(ofproto.Flow) ofproto.Flow // how a flow is stored; nil: as it is
-	lose    int                             // this many commits are applied and not answered
-	bare    bool                            // knows no bundles
-	slave   bool                            // somebody else is master
-	during  func()                          // is called once, while a commit or a reading is under way
+	refuses func(ofproto.Flow) bool                     // nil: nothing
+	refuse  func(ofproto.Mod) ofproto.ErrorCode         // of groups and meters; nil: nothing
+	alters  func(ofproto.Flow) ofproto.Flow             // how a flow is stored; nil: as it is
+	warps   func(ofproto.GroupEntry) ofproto.GroupEntry // how a group is stored; nil: as it is
+	lose    int                                         // this many commits are applied and not answered
+	bare    bool                                        // knows no bundles
+	slave   bool                                        // somebody else is master
+	during  func()                                      // is called once, while a commit or a reading is under way
 }
 
 // A fakeState is what a fakeSwitch holds and what was asked of it.
 type fakeState struct {
 	flows  ofproto.Set
-	strays int
+	groups []ofproto.GroupEntry
+	meters []ofproto.MeterEntry
 	role   ofproto.Role // that was given
 
-	reads, commits, programs, mods, purges int
+	reads, commits, programs, mods int
+	crashed                        bool // by a bundle that Open vSwitch does not survive
 }
 
 // now returns the state as it is.
@@ -58,7 +63,7 @@ func (s *fakeSwitch) Claim(_ context.Context, role ofproto.Role) error {
 func (s *fakeSwitch) Read(context.Context) (Holdings, error) {
 	s.mu.Lock()
 	s.reads++
-	held := Holdings{s.flows, s.strays}
+	held := Holdings{s.flows, s.groups, s.meters}
 	s.mu.Unlock()
 	s.meanwhile()
 	return held, nil
@@ -75,102 +80,220 @@ func (s *fakeSwitch) meanwhile() {
 	}
 }
 
-func (s *fakeSwitch) Purge(context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.purges++
-	s.strays = 0
-	return nil
-}
-
-// check returns why the switch refuses m, 0 if it does not.
-func (s *fakeSwitch) check(flows ofproto.Set, m ofproto.FlowMod) ofproto.ErrorCode {
-	_, there := flows.Get(m.Flow.FlowKey)
-	switch {
-	case s.refuses != nil && m.Command != ofproto.FlowDeleteStrict && s.refuses(m.Flow):
-		return ofproto.ErrBadPrereq
-	case s.limit > 0 && m.Command == ofproto.FlowAdd && !there && flows.Len() >= s.limit:
-		return ofproto.ErrTableFull
+// malformed returns why the switch refuses m whatever it holds, 0 if it does not.
+func (s *fakeSwitch) malformed(m ofproto.Mod) ofproto.ErrorCode {
+	if f, ok := m.(ofproto.FlowMod); ok {
+		if s.refuses != nil && f.Command != ofproto.FlowDeleteStrict && s.refuses(f.Flow) {
+			return ofproto.ErrBadPrereq
+		}
+		return 0
+	}
+	if s.refuse != nil {
+		return s.refuse(m)
 	}
 	return 0
 }
 
-func (s *fakeSwitch) apply(flows ofproto.Set, m ofproto.FlowMod) ofproto.Set {
-	if s.alters != nil {
-		m.Flow = s.alters(m.Flow)
+// check returns why the switch refuses m when it holds h, 0 if it does not.
+func (s *fakeSwitch) check(h Holdings, m ofproto.Mod) ofproto.ErrorCode {
+	switch m := m.(type) {
+	case ofproto.GroupMod:
+		_, there := groupTable.get(h.Groups, uint32(m.Entry.ID))
+		switch {
+		case m.Command == ofproto.GroupAdd && there:
+			return ofproto.ErrGroupExists
+		case m.Command == ofproto.GroupModify && !there:
+			return ofproto.ErrUnknownGroup
+		}
+	case ofproto.MeterMod:
+		_, there := meterTable.get(h.Meters, uint32(m.Entry.ID))
+		switch {
+		case m.Command == ofproto.MeterAdd && there:
+			return ofproto.ErrMeterExists
+		case m.Command == ofproto.MeterModify && !there:
+			return ofproto.ErrUnknownMeter
+		}
+	case ofproto.FlowMod:
+		_, there := h.Flows.Get(m.Flow.FlowKey)
+		if m.Command == ofproto.FlowDeleteStrict || m.Command == ofproto.FlowModifyStrict && !there {
+			return 0
+		}
+		groups, meters := m.Flow.Do.Refs()
+		for _, id := range meters {
+			if _, ok := meterTable.get(h.Meters, uint32(id)); !ok {
+				return ofproto.ErrInvalidMeter
+			}
+		}
+		for _, id := range groups {
+			if _, ok := groupTable.get(h.Groups, uint32(id)); !ok {
+				return ofproto.ErrBadOutGroup
+			}
+		}
+		if s.limit > 0 && m.Command == ofproto.FlowAdd && !there && h.Flows.Len() >= s.limit {
+			return ofproto.ErrTableFull
+		}
 	}
-	return flows.Apply([]ofproto.FlowMod{m})
+	return 0
 }
 
-// Commit refuses all that cannot be encoded, or the first that does not fit.
-func (s *fakeSwitch) Commit(_ context.Context, mods []ofproto.FlowMod) error {
+// apply returns what h is after m, and the flows that go with a group or meter.
+func (s *fakeSwitch) apply(h Holdings, m ofproto.Mod) (Holdings, []ofproto.Flow) {
+	uses := func(ofproto.Instructions) bool { return false }
+	switch m := m.(type) {
+	case ofproto.FlowMod:
+		if s.alters != nil {
+			m.Flow = s.alters(m.Flow)
+		}
+		h.Flows = h.Flows.Apply([]ofproto.FlowMod{m})
+	case ofproto.GroupMod:
+		if s.warps != nil {
+			m.Entry = s.warps(m.Entry)
+		}
+		h.Groups = groupTable.apply(h.Groups, []ofproto.Mod{m})
+		uses = func(do ofproto.Instructions) bool {
+			groups, _ := do.Refs()
+			return m.Command == ofproto.GroupDelete && slices.Contains(groups, m.Entry.ID)
+		}
+	case ofproto.MeterMod:
+		h.Meters = meterTable.apply(h.Meters, []ofproto.Mod{m})
+		uses = func(do ofproto.Instructions) bool {
+			_, meters := do.Refs()
+			return m.Command == ofproto.MeterDelete && slices.Contains(meters, m.Entry.ID)
+		}
+	}
+	var gone []ofproto.Flow
+	h.Flows = h.Flows.Without(func(f ofproto.Flow) bool {
+		if !uses(f.Do) {
+			return false
+		}
+		gone = append(gone, f)
+		return true
+	})
+	return h, gone
+}
+
+func (s *fakeSwitch) holdings() Holdings { return Holdings{s.flows, s.groups, s.meters} }
+
+// hold returns what tells of flows that have gone.
+func (s *fakeSwitch) hold(h Holdings, gone []ofproto.Flow) (tell func()) {
+	s.flows, s.groups, s.meters = h.Flows, h.Groups, h.Meters
+	to := s.tell
+	return func() {
+		for _, f := range gone {
+			if to != nil {
+				to(del(f))
+			}
+		}
+	}
+}
+
+// Commit refuses all that is malformed, or else the first that cannot be. An
+// Open vSwitch that has to undo the deletion of a group which flows used aborts.
+func (s *fakeSwitch) Commit(_ context.Context, mods []ofproto.Mod) error {
 	s.meanwhile()
+	tell, err := s.commit(mods)
+	tell()
+	return err
+}
+
+func (s *fakeSwitch) commit(mods []ofproto.Mod) (tell func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	tell = func() {}
 	s.commits++
 	switch {
 	case s.bare:
-		return fmt.Errorf("add to bundle: %w", ofproto.ErrBadExperimenter)
+		return tell, fmt.Errorf("add to bundle: %w", ofproto.ErrBadExperimenter)
 	case s.slave:
-		return fmt.Errorf("add to bundle: %w", ofproto.ErrIsSlave)
+		return tell, fmt.Errorf("add to bundle: %w", ofproto.ErrIsSlave)
 	}
 	refused := new(ofconn.CommitError)
-	flows := s.flows
 	for _, m := range mods {
-		if code := s.check(flows, m); code != 0 {
-			refused.Refused = append(refused.Refused, &ofproto.RefusedError{Mod: m, Code: code})
-			if code == ofproto.ErrTableFull {
-				break
-			}
-			continue
+		code := s.malformed(value(m))
+		if _, ok := m.(ofproto.MeterMod); ok {
+			code = ofproto.ErrBundleUnsupported
 		}
-		flows = s.apply(flows, m)
+		if code != 0 {
+			refused.Refused = append(refused.Refused, ofproto.Refused(m, code))
+		}
 	}
 	if refused.Refused != nil {
-		return fmt.Errorf("commit bundle: %w", refused)
+		return tell, fmt.Errorf("add to bundle: %w", refused)
+	}
+	held := s.holdings()
+	var gone, more []ofproto.Flow
+	for _, m := range mods {
+		if code := s.check(held, value(m)); code != 0 {
+			refused.Refused = append(refused.Refused, ofproto.Refused(m, code))
+			s.crashed = len(gone) > 0
+			return tell, fmt.Errorf("commit bundle: %w", refused)
+		}
+		held, more = s.apply(held, value(m))
+		gone = append(gone, more...)
 	}
 	s.mods += len(mods)
-	s.flows = flows
+	tell = s.hold(held, gone)
 	if s.lose > 0 {
 		s.lose--
-		return fmt.Errorf("%w: no answer", ofconn.ErrUnknownOutcome)
+		return tell, fmt.Errorf("%w: no answer", ofconn.ErrUnknownOutcome)
 	}
-	return nil
+	return tell, nil
 }
 
 // Program carries out what is not refused.
-func (s *fakeSwitch) Program(_ context.Context, mods []ofproto.FlowMod) error {
+func (s *fakeSwitch) Program(_ context.Context, mods []ofproto.Mod) error {
+	tell, err := s.program(mods)
+	tell()
+	return err
+}
+
+func (s *fakeSwitch) program(mods []ofproto.Mod) (tell func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.programs++
-	if s.slave {
-		return fmt.Errorf("program flows: %w", ofproto.ErrIsSlave)
-	}
 	refused := new(ofconn.CommitError)
+	held := s.holdings()
+	var gone, more []ofproto.Flow
 	for _, m := range mods {
-		if code := s.check(s.flows, m); code != 0 {
-			refused.Refused = append(refused.Refused, &ofproto.RefusedError{Mod: m, Code: code})
+		code := s.malformed(value(m))
+		if s.slave {
+			code = ofproto.ErrIsSlave
+		} else if code == 0 {
+			code = s.check(held, value(m))
+		}
+		if code != 0 {
+			refused.Refused = append(refused.Refused, ofproto.Refused(m, code))
 			continue
 		}
 		s.mods++
-		s.flows = s.apply(s.flows, m)
+		held, more = s.apply(held, value(m))
+		gone = append(gone, more...)
 	}
+	tell = s.hold(held, gone)
 	if refused.Refused != nil {
-		return fmt.Errorf("program flows: %w", refused)
+		return tell, fmt.Errorf("change one by one: %w", refused)
 	}
-	return nil
+	return tell, nil
 }
 
-// others changes a flow as another controller would, and tells of it.
-func (s *fakeSwitch) others(m ofproto.FlowMod) {
+// value returns m, not a pointer to it.
+func value(m ofproto.Mod) ofproto.Mod { return ofproto.Refused(m, 0).Mod }
+
+// others changes something as another controller would, unless it is refused,
+// and tells of the flows.
+func (s *fakeSwitch) others(m ofproto.Mod) {
 	s.mu.Lock()
 	before := s.flows
-	s.flows = s.flows.Apply([]ofproto.FlowMod{m})
-	tell := s.tell
-	changed := !before.Equal(s.flows)
+	if s.check(s.holdings(), m) != 0 {
+		s.mu.Unlock()
+		return
+	}
+	tell := s.hold(s.apply(s.holdings(), m))
+	changed, to := !before.Equal(s.flows), s.tell
 	s.mu.Unlock()
-	if tell != nil && changed {
-		tell(m)
+	tell()
+	if f, ok := m.(ofproto.FlowMod); ok && to != nil && changed {
+		to(f)
 	}
 }
 
@@ -208,11 +331,85 @@ func flow(key, body int) ofproto.Flow {
 	}
 }
 
+func ourCookie(c ofproto.Cookie) bool  { return c&ourCookies != 0 }
+func ourGroup(id ofproto.GroupID) bool { return id >= ourGroups }
+func ourMeter(id ofproto.MeterID) bool { return id >= ourMeters }
+
 // alien returns a flow that is not ours.
 func alien(key, body int) ofproto.Flow {
 	f := flow(key, body)
 	f.Cookie &^= ourCookies
 	return f
+}
+
+// via returns a flow of a key that refers to one of a few groups or meters, or
+// to both; 0 is none.
+func via(key int, g ofproto.GroupID, m ofproto.MeterID) ofproto.Flow {
+	f := flow(key, 0)
+	var ins []ofproto.Instruction
+	if m != 0 {
+		ins = append(ins, ofproto.Meter{ID: ourMeters + m})
+	}
+	out := ofproto.Action(ofproto.Output{Port: 1})
+	if g != 0 {
+		out = ofproto.ToGroup{ID: ourGroups + g}
+	}
+	f.Do = ofproto.Do(append(ins, ofproto.Apply{Actions: ofproto.ActionsOf(out)})...)
+	return f
+}
+
+const (
+	ourGroups ofproto.GroupID = 0xfd000000
+	ourMeters ofproto.MeterID = 0x4000
+)
+
+// group returns one of ours, with one of a few lists of buckets.
+func group(n ofproto.GroupID, body int) ofproto.GroupEntry {
+	g := ofproto.GroupEntry{ID: ourGroups + n, Type: ofproto.GroupTypeSelect}
+	for i := range body {
+		g.Buckets = append(g.Buckets, ofproto.Bucket{Weight: uint16(i + body), WatchPort: ofproto.PortAny, WatchGroup: ofproto.GroupAny,
+			Actions: ofproto.ActionsOf(ofproto.Output{Port: ofproto.PortNo(i + 1)})})
+	}
+	return g
+}
+
+// meter returns one of ours, with one of a few rates.
+func meter(n ofproto.MeterID, body int) ofproto.MeterEntry {
+	return ofproto.MeterEntry{ID: ourMeters + n, Flags: ofproto.MeterPktps | ofproto.MeterBurst | ofproto.MeterStatistics,
+		Bands: []ofproto.Band{{Type: ofproto.BandDrop, Rate: uint32(100 * body), Burst: 10}}}
+}
+
+func alienGroup(n ofproto.GroupID) ofproto.GroupEntry {
+	g := group(n, 1)
+	g.ID = n
+	return g
+}
+
+func alienMeter(n ofproto.MeterID) ofproto.MeterEntry {
+	m := meter(n, 1)
+	m.ID = n
+	return m
+}
+
+func groups(gs ...ofproto.GroupEntry) []ofproto.GroupEntry { return gs }
+
+func theMeters(ms ...ofproto.MeterEntry) []ofproto.MeterEntry { return ms }
+
+func setGroup(c ofproto.GroupCommand, g ofproto.GroupEntry) ofproto.Mod {
+	return ofproto.GroupMod{Command: c, Entry: g}
+}
+
+func setMeter(c ofproto.MeterCommand, m ofproto.MeterEntry) ofproto.Mod {
+	return ofproto.MeterMod{Command: c, Entry: m}
+}
+
+// differs says what the switch holds that is different from h, "" if nothing is.
+func (s fakeState) differs(h Holdings) string {
+	if s.flows.Equal(h.Flows) && slices.EqualFunc(s.groups, h.Groups, ofproto.GroupEntry.Equal) &&
+		slices.EqualFunc(s.meters, h.Meters, ofproto.MeterEntry.Equal) {
+		return ""
+	}
+	return fmt.Sprintf("the switch has\n%v%v\n%v\nwant\n%v%v\n%v", s.flows, s.groups, s.meters, h.Flows, h.Groups, h.Meters)
 }
 
 func flows(fs ...ofproto.Flow) ofproto.Set { return ofproto.SetOf(fs) }
@@ -241,7 +438,12 @@ func (s *subject) last() Report {
 }
 
 func (s *subject) want(gen uint64, want ofproto.Set) {
-	s.Want(Program{Generation: gen, Flows: want, Foreign: s.foreign, Describe: func(ofproto.Cookie) string { return "thing" }})
+	s.wantAll(gen, Holdings{Flows: want})
+}
+
+func (s *subject) wantAll(gen uint64, h Holdings) {
+	s.Want(Program{Generation: gen, Flows: h.Flows, Groups: h.Groups, Meters: h.Meters, Foreign: s.foreign,
+		Describe: func(ofproto.Mod) string { return "thing" }})
 }
 
 // reconcile runs a Reconciler of sw during test, in virtual time.
@@ -249,7 +451,7 @@ func reconcile(t *testing.T, sw *fakeSwitch, cfg Config, test func(*subject)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &subject{seen: make(map[State]bool)}
 		cfg.Router, cfg.Switch, cfg.Recorder, cfg.Log = "r1", sw, nopRecorder{}, zap.NewNop()
-		cfg.Ours = func(c ofproto.Cookie) bool { return c&ourCookies != 0 }
+		cfg.Ours, cfg.OursGroup, cfg.OursMeter = ourCookie, ourGroup, ourMeter
 		cfg.Report = func(rep Report) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -264,6 +466,9 @@ func reconcile(t *testing.T, sw *fakeSwitch, cfg Config, test func(*subject)) {
 		done := make(chan error, 1)
 		go func() { done <- s.Run(ctx) }()
 		test(s)
+		if sw.now().crashed {
+			t.Error("a bundle would have made Open vSwitch abort")
+		}
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("Run = %v", err)

@@ -1,4 +1,5 @@
-// Package reconcile makes one switch hold the flows that it should.
+// Package reconcile makes one switch hold the flows, groups and meters that it
+// should.
 //
 // It believes nothing of a new connection: it reads what is there and sends
 // only what differs, in one atomic bundle. From then on it knows what the
@@ -25,20 +26,19 @@ type Switch interface {
 	Claim(context.Context, ofproto.Role) error
 	// Read returns everything that the switch holds.
 	Read(context.Context) (Holdings, error)
-	// Commit carries out all of the changes at once or, on error, none, unless
-	// the error wraps [ofconn.ErrUnknownOutcome].
-	Commit(context.Context, []ofproto.FlowMod) error
-	// Program carries out the changes one by one, but for those that are
-	// refused: an [*ofconn.CommitError].
-	Program(context.Context, []ofproto.FlowMod) error
-	// Purge deletes all groups and meters.
-	Purge(context.Context) error
+	// Commit carries out all of the changes, of flows and groups, at once or, on
+	// error, none, unless the error wraps [ofconn.ErrUnknownOutcome].
+	Commit(context.Context, []ofproto.Mod) error
+	// Program carries out the changes, of flows, groups and meters, one by one,
+	// but for those that are refused: an [*ofconn.CommitError].
+	Program(context.Context, []ofproto.Mod) error
 }
 
 // Holdings are what a switch holds.
 type Holdings struct {
 	Flows  ofproto.Set
-	Strays int // groups and meters; none is ever wanted
+	Groups []ofproto.GroupEntry // by ID
+	Meters []ofproto.MeterEntry // by ID
 }
 
 // A Recorder is told what a [Reconciler] does. Its methods may be called from
@@ -64,6 +64,9 @@ type Config struct {
 	Ours    func(ofproto.Cookie) bool // whether a flow with this cookie is ours
 	Audit   time.Duration             // from one reading of the switch to the next
 	Standby bool                      // do not lead until [Reconciler.Lead]
+	// OursGroup and OursMeter say whether a group or meter with this ID is ours.
+	OursGroup func(ofproto.GroupID) bool
+	OursMeter func(ofproto.MeterID) bool
 	// Report is called with each change of what is known; it must not block for
 	// long.
 	Report   func(Report)
@@ -71,13 +74,16 @@ type Config struct {
 	Log      *zap.Logger
 }
 
-// A Program is what a switch should hold.
+// A Program is what a switch should hold. It is immutable. Programs that share
+// lists of groups and meters, or of buckets, are compared quickly.
 type Program struct {
 	Generation uint64 // grows with each change; not 0
 	Flows      ofproto.Set
-	Foreign    Foreign                     // what to do with flows of others
-	Partial    bool                        // there may be more Flows: nothing is deleted
-	Describe   func(ofproto.Cookie) string // the object that a flow serves
+	Groups     []ofproto.GroupEntry     // by ID
+	Meters     []ofproto.MeterEntry     // by ID
+	Foreign    Foreign                  // what to do with flows, groups and meters of others
+	Partial    bool                     // there may be more that is wanted: nothing is deleted
+	Describe   func(ofproto.Mod) string // the object that a flow, group or meter serves
 }
 
 // A Report is what a [Reconciler] knows about its switch.
@@ -94,17 +100,17 @@ type Report struct {
 
 // A Refusal is a change that is kept back for a while.
 type Refusal struct {
-	Mod ofproto.FlowMod
-	Err error // an [*ofproto.RefusedError] or an [*UnstableError]
+	Mod ofproto.Mod // an [ofproto.FlowMod], [ofproto.GroupMod] or [ofproto.MeterMod]
+	Err error       // an [*ofproto.RefusedError] or an [*UnstableError]
 }
 
 const (
 	switchTimeout = 30 * time.Second // for one request to a switch
 	repairsLogged = time.Second      // between two lines about repairs
-	maxLogged     = 10               // refused flows of one commit that are logged one by one
+	maxLogged     = 10               // refused changes of one commit that are logged one by one
 )
 
-// A Reconciler makes one switch hold the flows that it should. Create it with
+// A Reconciler makes one switch hold what it should. Create it with
 // [New], then call [Reconciler.Run]. The other methods never block and may be
 // called from any goroutine.
 type Reconciler struct {
@@ -113,7 +119,7 @@ type Reconciler struct {
 	core core
 	last Report
 
-	describe func(ofproto.Cookie) string
+	describe func(ofproto.Mod) string
 	since    time.Time // that the wanted program, which is not confirmed, was taken in; else zero
 	drift    Drift     // that was not logged yet
 	logged   time.Time // when it was
@@ -223,8 +229,8 @@ func (r *Reconciler) open() {
 }
 
 func (r *Reconciler) drifted(d Drift) {
-	if d.Len() > 0 {
-		r.drift.add(d)
+	r.drift.add(d)
+	if d.Flows() > 0 {
 		r.cfg.Recorder.Drifted(r.cfg.Router, d.Deleted, d.Altered, d.Added)
 	}
 }
@@ -241,17 +247,14 @@ func (r *Reconciler) publish() {
 		return
 	}
 	if rep.Foreign > r.last.Foreign && r.core.foreign == ReportForeign {
-		r.log.Warn("the bridge has flows that are not ours, they stay", zap.Int("flows", rep.Foreign))
+		r.log.Warn("the bridge has flows, groups or meters that are not ours, they stay", zap.Int("number", rep.Foreign))
 	}
 	r.last = rep
 	r.cfg.Report(rep)
 }
 
 func (c *core) report() Report {
-	rep := Report{State: c.state, Generation: c.gen, Confirmed: c.confirmed, Wanted: c.want.Len(), Installed: c.installed, Foreign: c.others}
-	if c.foreign != RemoveForeign {
-		rep.Foreign += c.strays
-	}
+	rep := Report{State: c.state, Generation: c.gen, Confirmed: c.confirmed, Wanted: c.want.Flows.Len(), Installed: c.installed, Foreign: c.others}
 	if c.have == nil {
 		rep.Installed = 0
 	}
@@ -282,15 +285,15 @@ func (r *Reconciler) do(ctx context.Context, a act) error {
 		err = r.cfg.Switch.Claim(limit, a.role)
 	case read:
 		held, err = r.cfg.Switch.Read(limit)
+	case meters:
+		err = r.cfg.Switch.Program(limit, a.mods())
 	case commit:
 		if a.plain {
-			err = r.cfg.Switch.Program(limit, a.delta.Mods())
+			err = r.cfg.Switch.Program(limit, a.mods())
 		} else {
-			err = r.cfg.Switch.Commit(limit, bundled(a.delta))
+			err = r.cfg.Switch.Commit(limit, a.mods())
 		}
 		r.cfg.Recorder.Committed(r.cfg.Router, time.Since(start), a.delta, err)
-	case purge:
-		err = r.cfg.Switch.Purge(limit)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -307,41 +310,56 @@ func (r *Reconciler) do(ctx context.Context, a act) error {
 			r.log.Warn("could not become "+a.role.String()+" of the bridge, trying again", zap.Error(err))
 		}
 	case read:
-		r.drifted(r.core.hasRead(now, held.Flows, held.Strays))
-		r.log.Debug("read flows back", zap.Int("flows", held.Flows.Len()), zap.Duration("took", now.Sub(start)))
-	case commit:
+		r.drifted(r.core.hasRead(now, held))
+		r.log.Debug("read flows back", zap.Int("flows", held.Flows.Len()), zap.Int("groups", len(held.Groups)),
+			zap.Int("meters", len(held.Meters)), zap.Duration("took", now.Sub(start)))
+	case meters, commit:
 		r.told(a, now.Sub(start), err)
 		r.refused(r.core.committed(now, err))
-	case purge:
-		r.core.purged(now, err)
-		r.log.Info("deleted groups and meters, which were not ours", zap.Error(err))
 	}
 	return nil
 }
 
-// told logs a commit.
+// told logs a change.
 func (r *Reconciler) told(a act, took time.Duration, err error) {
+	what, set, drop := "flows", "groups_set", "groups_deleted"
+	if a.kind == meters {
+		what, set, drop = "meters", "meters_set", "meters_deleted"
+	}
 	var refused *ofconn.CommitError
 	if errors.As(err, &refused) {
 		return // each is logged by itself
 	}
 	if err != nil {
-		r.log.Warn("could not change flows, looking again at what the switch holds", zap.Error(err))
+		r.log.Warn("could not change "+what+", looking again at what the switch holds", zap.Error(err))
 		return
 	}
-	fields := []zap.Field{zap.Int("added", len(a.delta.Add)), zap.Int("modified", len(a.delta.Modify)),
-		zap.Int("deleted", len(a.delta.Delete)), zap.Int("total", r.core.target.Len()), zap.Duration("took", took)}
-	if d := r.drift; d.Len() > 0 {
-		if time.Since(r.logged) < repairsLogged {
-			return // the next line counts it
-		}
-		r.logged = time.Now()
-		r.log.Warn("repaired flows that others had changed", append(fields, zap.Int("others_deleted", d.Deleted),
-			zap.Int("others_altered", d.Altered), zap.Int("others_added", d.Added))...)
-		r.drift = Drift{}
+	var fields []zap.Field
+	if a.kind == commit {
+		fields = append(fields, zap.Int("added", len(a.delta.Add)), zap.Int("modified", len(a.delta.Modify)),
+			zap.Int("deleted", len(a.delta.Delete)), zap.Int("total", r.core.target.Flows.Len()))
+	}
+	if len(a.set)+len(a.drop) > 0 {
+		fields = append(fields, zap.Int(set, len(a.set)), zap.Int(drop, len(a.drop)))
+	}
+	fields = append(fields, zap.Duration("took", took))
+	d := r.drift
+	if d.Len() == 0 {
+		r.log.Info("changed "+what, fields...)
 		return
 	}
-	r.log.Info("changed flows", fields...)
+	if time.Since(r.logged) < repairsLogged {
+		return // the next line counts it
+	}
+	r.logged, r.drift = time.Now(), Drift{}
+	if d.Flows() > 0 {
+		fields = append(fields, zap.Int("others_deleted", d.Deleted), zap.Int("others_altered", d.Altered), zap.Int("others_added", d.Added))
+	}
+	if d.Groups+d.Meters > 0 {
+		what = "flows, groups or meters"
+		fields = append(fields, zap.Int("others_groups", d.Groups), zap.Int("others_meters", d.Meters))
+	}
+	r.log.Warn("repaired "+what+" that others had changed", fields...)
 }
 
 // refused logs what the switch refused.
@@ -349,24 +367,13 @@ func (r *Reconciler) refused(errs []*ofproto.RefusedError) {
 	for i, e := range errs {
 		r.cfg.Recorder.SwitchError(r.cfg.Router, e.Code)
 		if i < maxLogged {
-			r.log.Error("switch refused a flow, the others go on", zap.String("object", r.describe(e.Mod.Flow.Cookie)),
-				zap.Stringer("flow", e.Mod), zap.String("code", e.Code.Name()), zap.String("meaning", e.Code.Error()),
-				zap.Duration("retry", r.core.refused[e.Mod.Flow.FlowKey].wait))
+			what, _ := entryOf(e.Mod)
+			r.log.Error("switch refused a "+what+", the others go on", zap.String("object", r.describe(e.Mod)),
+				zap.Stringer(what, e.Mod), zap.String("code", e.Code.Name()), zap.String("meaning", e.Code.Error()),
+				zap.Duration("retry", r.core.refused[about(e.Mod)].wait))
 		}
 	}
 	if n := len(errs) - maxLogged; n > 0 {
-		r.log.Error("switch refused more flows", zap.Int("flows", n))
+		r.log.Error("switch refused more", zap.Int("number", n))
 	}
-}
-
-// bundled returns the messages that carry out d in one step. Deletions come
-// first, so that a full table has room for what is added; a delta that does not
-// fit into one bundle has to add before it deletes.
-func bundled(d ofproto.Delta) []ofproto.FlowMod {
-	mods := d.Mods()
-	if len(mods) > ofconn.MaxBundle {
-		return mods
-	}
-	n := len(mods) - len(d.Delete)
-	return append(mods[n:len(mods):len(mods)], mods[:n]...)
 }

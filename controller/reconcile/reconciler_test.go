@@ -42,7 +42,7 @@ func TestQuarantines(t *testing.T) {
 	reconcile(t, sw, Config{}, func(s *subject) {
 		s.want(1, want)
 		rep := s.last()
-		if rep.State != Degraded || rep.Installed != 2 || len(rep.Refused) != 1 || rep.Refused[0].Mod.Flow != bad || !errors.Is(rep.Refused[0].Err, ofproto.ErrBadPrereq) {
+		if rep.State != Degraded || rep.Installed != 2 || len(rep.Refused) != 1 || rep.Refused[0].Mod != add(bad) || !errors.Is(rep.Refused[0].Err, ofproto.ErrBadPrereq) {
 			t.Errorf("%+v", rep)
 		}
 		if f, _ := sw.now().flows.Get(old.FlowKey); f != old {
@@ -186,10 +186,10 @@ func TestAudit(t *testing.T) {
 		s.want(1, want)
 		s.last()
 		sw.others(del(flow(1, 1)))
-		sw.set(func() { sw.strays = 2 })
+		sw.set(func() { sw.groups, sw.meters = groups(alienGroup(5)), theMeters(alienMeter(6)) })
 		time.Sleep(time.Minute)
-		if rep := s.last(); rep.State != Settled || !sw.now().flows.Equal(want) || sw.now().mods != 1 || sw.now().strays != 0 {
-			t.Errorf("%+v after %d changes; the switch has %d groups and\n%v", rep, sw.now().mods, sw.now().strays, sw.now().flows)
+		if rep := s.last(); rep.State != Settled || !sw.now().flows.Equal(want) || sw.now().mods != 3 || len(sw.now().groups)+len(sw.now().meters) > 0 {
+			t.Errorf("%+v after %d changes; the switch has %v", rep, sw.now().mods, sw.now())
 		}
 	})
 }
@@ -197,7 +197,7 @@ func TestAudit(t *testing.T) {
 // Flows of others stay where the policy says so, unless they are in the way.
 func TestForeignFlows(t *testing.T) {
 	for policy, left := range map[Foreign]int{RemoveForeign: 0, ReportForeign: 3, IgnoreForeign: 3} {
-		sw := &fakeSwitch{fakeState: fakeState{flows: flows(alien(1, 1), alien(7, 1), alien(8, 1), flow(9, 1)), strays: 1}}
+		sw := &fakeSwitch{fakeState: fakeState{flows: flows(alien(1, 1), alien(7, 1), alien(8, 1), flow(9, 1)), groups: groups(alienGroup(5))}}
 		reconcile(t, sw, Config{}, func(s *subject) {
 			s.foreign = policy
 			want := flows(flow(1, 1), flow(2, 2))
@@ -215,7 +215,7 @@ func TestForeignFlows(t *testing.T) {
 			}
 			s.foreign = RemoveForeign // the policy may change too
 			s.want(3, flows(flow(2, 2)))
-			if rep := s.last(); rep.State != Settled || rep.Foreign != 0 || !sw.now().flows.Equal(flows(flow(2, 2))) || sw.now().strays > 0 {
+			if rep := s.last(); rep.State != Settled || rep.Foreign != 0 || !sw.now().flows.Equal(flows(flow(2, 2))) || len(sw.now().groups) > 0 {
 				t.Errorf("policy %d, then to remove: %+v; the switch has\n%v", policy, rep, sw.now().flows)
 			}
 		})
@@ -265,7 +265,7 @@ func TestUnstableFlow(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		rep := s.last()
 		var unstable *UnstableError
-		if rep.State != Degraded || len(rep.Refused) != 1 || !errors.As(rep.Refused[0].Err, &unstable) || unstable.Want != odd {
+		if rep.State != Degraded || len(rep.Refused) != 1 || !errors.As(rep.Refused[0].Err, &unstable) || unstable.Want != add(odd) {
 			t.Fatalf("%+v", rep)
 		}
 		if sent := sw.now().mods - 1; sent > maxTries {
@@ -326,38 +326,73 @@ func TestDemoted(t *testing.T) {
 	}
 }
 
+// drawHoldings draws flows, and the groups and meters that they refer to, and
+// maybe some more.
+func drawHoldings(rt *rapid.T, label string) (h Holdings) {
+	g, m := make(map[ofproto.GroupID]bool), make(map[ofproto.MeterID]bool)
+	for n := range 3 {
+		if body := rapid.IntRange(0, 3).Draw(rt, label+" group"); body > 0 {
+			h.Groups = append(h.Groups, group(ofproto.GroupID(n+1), body))
+			g[ofproto.GroupID(n+1)] = true
+		}
+		if body := rapid.IntRange(0, 3).Draw(rt, label+" meter"); body > 0 {
+			h.Meters = append(h.Meters, meter(ofproto.MeterID(n+1), body))
+			m[ofproto.MeterID(n+1)] = true
+		}
+	}
+	var fs []ofproto.Flow
+	for range rapid.IntRange(0, 6).Draw(rt, label) {
+		f := flow(rapid.IntRange(0, 4).Draw(rt, "key"), rapid.IntRange(0, 5).Draw(rt, "body"))
+		to, by := ofproto.GroupID(rapid.IntRange(0, 3).Draw(rt, "refers to")), ofproto.MeterID(rapid.IntRange(0, 3).Draw(rt, "metered by"))
+		if (to == 0 || g[to]) && (by == 0 || m[by]) && to+ofproto.GroupID(by) > 0 {
+			f = via(int(f.Priority), to, by)
+		}
+		fs = append(fs, f)
+	}
+	h.Flows = flows(fs...)
+	return h
+}
+
 // Whatever is wanted in turn, refused, left unanswered or changed by others, the
 // switch ends up with what was wanted last, less what it refuses.
 func TestConverges(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		draw := func(label string) ofproto.Set {
-			var fs []ofproto.Flow
-			for range rapid.IntRange(0, 6).Draw(rt, label) {
-				fs = append(fs, flow(rapid.IntRange(0, 4).Draw(rt, "key"), rapid.IntRange(0, 5).Draw(rt, "body")))
-			}
-			return flows(fs...)
-		}
 		told := rapid.Bool().Draw(rt, "others are told of")
 		refused := rapid.IntRange(-1, 5).Draw(rt, "refused body")
+		refusedEntry := rapid.SampledFrom([]int{0, 0, 1, 2, 3}).Draw(rt, "refused body of groups and meters")
+		before := drawHoldings(rt, "there before")
 		sw := &fakeSwitch{
-			fakeState: fakeState{flows: draw("there before")},
+			fakeState: fakeState{flows: before.Flows, groups: before.Groups, meters: before.Meters},
 			bare:      rapid.Bool().Draw(rt, "no bundles"),
 			limit:     rapid.SampledFrom([]int{0, 0, 3}).Draw(rt, "limit"),
 		}
 		sw.refuses = func(f ofproto.Flow) bool { return f.Do == flow(0, refused).Do }
+		sw.refuse = func(m ofproto.Mod) ofproto.ErrorCode {
+			switch m := m.(type) {
+			case ofproto.GroupMod:
+				if m.Command != ofproto.GroupDelete && len(m.Entry.Buckets) == refusedEntry {
+					return ofproto.ErrBadPrereq
+				}
+			case ofproto.MeterMod:
+				if m.Command != ofproto.MeterDelete && m.Entry.Bands[0].Rate == uint32(100*refusedEntry) {
+					return ofproto.ErrBadPrereq
+				}
+			}
+			return 0
+		}
 		problem := "" // is told outside of the bubble, whose end it would prevent
 		reconcile(t, sw, Config{Audit: time.Minute}, func(s *subject) {
 			if told {
 				sw.tell = func(m ofproto.FlowMod) { s.Noticed(update(m)) }
 			}
-			want := draw("wanted")
+			want := drawHoldings(rt, "wanted")
 			gen := uint64(1)
-			s.want(gen, want)
+			s.wantAll(gen, want)
 			rt.Repeat(map[string]func(*rapid.T){
 				"want": func(rt *rapid.T) {
-					want = draw("wanted")
+					want = drawHoldings(rt, "wanted")
 					gen++
-					s.want(gen, want)
+					s.wantAll(gen, want)
 				},
 				"lose answers": func(rt *rapid.T) { sw.set(func() { sw.lose = rapid.IntRange(1, 2).Draw(rt, "answers") }) },
 				"drift": func(rt *rapid.T) {
@@ -371,8 +406,21 @@ func TestConverges(t *testing.T) {
 					}
 					sw.others(m)
 				},
-				"lost":  func(*rapid.T) { s.Lost() },
-				"group": func(*rapid.T) { sw.set(func() { sw.strays++ }) },
+				"drift of tables": func(rt *rapid.T) {
+					c := rapid.SampledFrom([]command{added, modified, deleted, deleted}).Draw(rt, "command")
+					n, body := rapid.IntRange(1, 4).Draw(rt, "number"), rapid.IntRange(1, 3).Draw(rt, "body")
+					if rapid.Bool().Draw(rt, "a group") {
+						sw.others(groupTable.mod(c, group(ofproto.GroupID(n), body)))
+					} else {
+						sw.others(meterTable.mod(c, meter(ofproto.MeterID(n), body)))
+					}
+				},
+				"lost": func(*rapid.T) { s.Lost() },
+				"foreign": func(rt *rapid.T) {
+					n := rapid.IntRange(1, 3).Draw(rt, "number")
+					sw.others(setGroup(ofproto.GroupAdd, alienGroup(ofproto.GroupID(n))))
+					sw.others(setMeter(ofproto.MeterAdd, alienMeter(ofproto.MeterID(n))))
+				},
 				"other master": func(*rapid.T) {
 					sw.set(func() { sw.slave = true })
 					s.Demoted()
@@ -382,34 +430,69 @@ func TestConverges(t *testing.T) {
 				},
 				"": func(*rapid.T) { s.last() },
 			})
-			time.Sleep(demotion + lastRetry + 3*time.Minute) // virtual: past every retry and audit
+			time.Sleep(demotion + 2*lastRetry + 3*time.Minute) // virtual: past every retry and audit
 			rep := s.last()
-			if rep.State != Settled && rep.State != Degraded || rep.Generation != gen || rep.Wanted != want.Len() {
-				problem = fmt.Sprintf("wanted %d flows in generation %d: %+v", want.Len(), gen, rep)
+			if rep.State != Settled && rep.State != Degraded || rep.Generation != gen || rep.Wanted != want.Flows.Len() {
+				problem = fmt.Sprintf("wanted %d flows in generation %d: %+v", want.Flows.Len(), gen, rep)
 			}
-			refusals := make(map[ofproto.FlowKey]bool)
-			for _, r := range rep.Refused {
-				refusals[r.Mod.Flow.FlowKey] = true
+			if p := excuses(sw.now(), want, rep); p != "" {
+				problem = p
 			}
-			d := ofproto.Diff(sw.now().flows, want)
-			for _, fs := range [][]ofproto.Flow{d.Modify, d.Add} {
-				for _, f := range fs {
-					if !refusals[f.FlowKey] {
-						problem = fmt.Sprintf("%v is missing and was not refused; the switch has\n%v", f, sw.now().flows)
-					}
-				}
-			}
-			if len(d.Delete) > 0 || sw.now().strays > 0 || rep.Installed != want.Len()-len(d.Modify)-len(d.Add) {
-				problem = fmt.Sprintf("%d flows and %d groups are left over: %+v", len(d.Delete), sw.now().strays, rep)
-			}
-			if refused < 0 && sw.limit == 0 && !sw.now().flows.Equal(want) {
-				problem = fmt.Sprintf("wanted\n%v, the switch has\n%v", want, sw.now().flows)
+			if differs := sw.now().differs(want); refused < 0 && refusedEntry == 0 && sw.limit == 0 && differs != "" {
+				problem = fmt.Sprintf("%s; %+v", differs, rep)
 			}
 		})
 		if problem != "" {
 			rt.Fatal(problem)
 		}
 	})
+}
+
+// excuses says in what the switch differs from what is wanted for another reason
+// than that it refuses it, "" if in nothing.
+func excuses(sw fakeState, want Holdings, rep Report) string {
+	refusals := make(map[any]bool)
+	for _, r := range rep.Refused {
+		refusals[about(r.Mod)] = true
+	}
+	d := ofproto.Diff(sw.flows, want.Flows)
+	for _, fs := range [][]ofproto.Flow{d.Modify, d.Add} {
+		for _, f := range fs {
+			if !refusals[f.FlowKey] {
+				return fmt.Sprintf("%v is missing and was not refused; %s", f, sw.differs(want))
+			}
+		}
+	}
+	used := make(map[any]bool) // by what stays because what is to replace it is refused
+	for _, f := range d.Modify {
+		used[f.FlowKey] = true
+	}
+	for _, f := range d.Add {
+		used[f.FlowKey] = true
+	}
+	for f := range sw.flows.All() {
+		groups, meters := f.Do.Refs()
+		for _, id := range groups {
+			used[id] = used[id] || used[f.FlowKey]
+		}
+		for _, id := range meters {
+			used[id] = used[id] || used[f.FlowKey]
+		}
+	}
+	for h, w := range groupTable.diff(sw.groups, want.Groups) {
+		if w == nil && !used[h.ID] || w != nil && !refusals[w.ID] {
+			return fmt.Sprintf("group %v is to be %v; %+v, %s", h, w, rep, sw.differs(want))
+		}
+	}
+	for h, w := range meterTable.diff(sw.meters, want.Meters) {
+		if w == nil && !used[h.ID] || w != nil && !refusals[w.ID] {
+			return fmt.Sprintf("meter %v is to be %v; %+v, %s", h, w, rep, sw.differs(want))
+		}
+	}
+	if len(d.Delete) > 0 || rep.Installed != want.Flows.Len()-len(d.Modify)-len(d.Add) {
+		return fmt.Sprintf("%d flows are left over: %+v", len(d.Delete), rep)
+	}
+	return ""
 }
 
 // As long as not all that is wanted is known, nothing is deleted; what is wanted

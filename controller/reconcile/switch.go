@@ -28,9 +28,9 @@ func (s Connected) Read(ctx context.Context) (Holdings, error) {
 		err := s.Multipart(ctx, req, func(body ofproto.MultipartBody) bool {
 			switch b := body.(type) {
 			case ofproto.GroupDescReply:
-				held.Strays += len(b)
+				held.Groups = append(held.Groups, b...)
 			case ofproto.MeterConfigReply:
-				held.Strays += len(b)
+				held.Meters = append(held.Meters, b...)
 			default:
 				return false
 			}
@@ -41,17 +41,19 @@ func (s Connected) Read(ctx context.Context) (Holdings, error) {
 			return held, err
 		}
 	}
+	groupTable.sort(held.Groups)
+	meterTable.sort(held.Meters)
 	return held, nil
 }
 
-// Purge implements [Switch].
-func (s Connected) Purge(ctx context.Context) error {
-	groups := s.Tell(ctx, ofproto.GroupMod{Command: ofproto.GroupDelete, Entry: ofproto.GroupEntry{ID: ofproto.GroupAll}})
-	meters := s.Tell(ctx, ofproto.MeterMod{Command: ofproto.MeterDelete, Entry: ofproto.MeterEntry{ID: ofproto.MeterAll}})
-	if err := errors.Join(groups, meters); err != nil {
-		return fmt.Errorf("delete groups and meters: %w", err)
-	}
-	return nil
+// Commit implements [Switch].
+func (s Connected) Commit(ctx context.Context, mods []ofproto.Mod) error {
+	return s.CommitMods(ctx, mods)
+}
+
+// Program implements [Switch].
+func (s Connected) Program(ctx context.Context, mods []ofproto.Mod) error {
+	return s.ProgramMods(ctx, mods)
 }
 
 // monitorID is the number of our flow monitor on each connection.

@@ -6,17 +6,32 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// An UnstableError says that a switch reports a flow differently from how it
-// was sent, every time.
+// An UnstableError says that a switch reports a flow, a group or a meter
+// differently from how it was sent, every time.
 type UnstableError struct {
-	Want, Got ofproto.Flow // Got is zero if the switch does not report the flow
+	Want, Got ofproto.Mod // that add it; Got is nil if the switch does not report it
 	Tries     int
 }
 
 func (e *UnstableError) Error() string {
 	got := "does not report it"
-	if e.Got != (ofproto.Flow{}) {
-		got = "reports it as " + e.Got.String()
+	if e.Got != nil {
+		_, got = entryOf(e.Got)
+		got = "reports it as " + got
 	}
-	return fmt.Sprintf("flow %v was sent %d times, and the switch %s", e.Want, e.Tries, got)
+	what, want := entryOf(e.Want)
+	return fmt.Sprintf("%s %s was sent %d times, and the switch %s", what, want, e.Tries, got)
+}
+
+// entryOf returns what m changes: its kind, and all of it in words.
+func entryOf(m ofproto.Mod) (kind, text string) {
+	switch m := m.(type) {
+	case ofproto.GroupMod:
+		return "group", m.Entry.String()
+	case ofproto.MeterMod:
+		return "meter", m.Entry.String()
+	case ofproto.FlowMod:
+		return "flow", m.Flow.String()
+	}
+	return "", m.String()
 }

@@ -51,29 +51,64 @@ const MaxBundle = 100_000
 // after the other. If one of these fails after others were applied, the error
 // wraps [ErrUnknownOutcome] too.
 func (c *Conn) Commit(ctx context.Context, mods []ofproto.FlowMod) error {
-	for first := true; len(mods) > 0; first = false {
-		n := min(len(mods), MaxBundle)
-		err := c.commit(ctx, mods[:n])
+	return c.commitAll(ctx, changes{flows: mods})
+}
+
+// CommitMods is [Conn.Commit] for changes of flows and of groups. Open vSwitch
+// takes no [ofproto.MeterMod] in a bundle.
+func (c *Conn) CommitMods(ctx context.Context, mods []ofproto.Mod) error {
+	return c.commitAll(ctx, changes{mods: mods})
+}
+
+// changes are a list of messages: of flows alone, which need not be looked at
+// one by one, or of any.
+type changes struct {
+	flows []ofproto.FlowMod
+	mods  []ofproto.Mod // if flows is nil
+}
+
+func (cs *changes) len() int { return len(cs.flows) + len(cs.mods) }
+
+func (cs *changes) at(i int) ofproto.Mod {
+	if cs.flows != nil {
+		return &cs.flows[i]
+	}
+	return cs.mods[i]
+}
+
+// cut returns the first n and the rest.
+func (cs *changes) cut(n int) (first, rest changes) {
+	if cs.flows != nil {
+		return changes{flows: cs.flows[:n]}, changes{flows: cs.flows[n:]}
+	}
+	return changes{mods: cs.mods[:n]}, changes{mods: cs.mods[n:]}
+}
+
+func (c *Conn) commitAll(ctx context.Context, all changes) error {
+	for first := true; all.len() > 0; first = false {
+		var some changes
+		some, all = all.cut(min(all.len(), MaxBundle))
+		err := c.commit(ctx, some)
 		switch {
 		case err != nil && !first:
 			return fmt.Errorf("%w: parts of it were applied: %w", ErrUnknownOutcome, err)
 		case err != nil:
 			return err
 		}
-		mods = mods[n:]
 	}
 	return nil
 }
 
-func (c *Conn) commit(ctx context.Context, mods []ofproto.FlowMod) error {
-	b := bundle{mods: mods, added: make(chan struct{})}
-	cl, err := c.begin(ctx, len(mods)+3, c.cfg.MaxAnswer, b.deliver)
+func (c *Conn) commit(ctx context.Context, cs changes) error {
+	n := cs.len()
+	b := bundle{n: n, changes: cs, added: make(chan struct{})}
+	cl, err := c.begin(ctx, n+3, c.cfg.MaxAnswer, b.deliver)
 	if err != nil {
 		return fmt.Errorf("commit bundle: %w", err)
 	}
 	defer c.calls.drop(cl)
 	b.id = cl.first
-	err = c.send(ctx, cl, 0, len(mods)+2, b.encode)
+	err = c.send(ctx, cl, 0, n+2, b.encode)
 	if err == nil {
 		select {
 		case <-b.added:
@@ -88,7 +123,7 @@ func (c *Conn) commit(ctx context.Context, mods []ofproto.FlowMod) error {
 		c.discard(ctx, b.id)
 		return fmt.Errorf("add to bundle: %w", err)
 	}
-	if err := c.send(ctx, cl, len(mods)+2, len(mods)+3, b.encode); err != nil {
+	if err := c.send(ctx, cl, n+2, n+3, b.encode); err != nil {
 		return fmt.Errorf("commit bundle: %w: %w", ErrUnknownOutcome, err)
 	}
 	if err := cl.wait(ctx); err != nil {
@@ -108,12 +143,13 @@ func (c *Conn) discard(ctx context.Context, id uint32) {
 	c.Call(ctx, ofproto.BundleControl{ID: id, Op: ofproto.BundleDiscard, Flags: bundleFlags})
 }
 
-// A bundle is one commit under way. Its messages are: 0 opens, i+1 adds
-// mods[i], then a barrier, by which all errors of the former have come, and
+// A bundle is one commit of n changes under way. Its messages are: 0 opens, i+1
+// adds at(i), then a barrier, by which all errors of the former have come, and
 // the commit.
 type bundle struct {
-	id   uint32
-	mods []ofproto.FlowMod
+	id uint32
+	n  int // of changes
+	changes
 
 	added     chan struct{} // closed when the barrier was answered
 	addErr    error         // set before added is closed
@@ -121,16 +157,20 @@ type bundle struct {
 
 	// What the reader's goroutine collects.
 	barrier bool
-	closed  error // why the bundle was not opened: the errors about mods follow from that
+	closed  error // why the bundle was not opened: the errors about changes follow from that
 	refused []*ofproto.RefusedError
-	failed  error // another error that is about none of mods
+	failed  error // another error that is about no change
 }
 
 func (b *bundle) encode(buf []byte, i int, xid uint32) []byte {
-	switch i - len(b.mods) {
+	switch i - b.n {
 	default:
 		if i > 0 {
-			return b.mods[i-1].AppendBundled(buf, b.id, bundleFlags, xid)
+			m := b.at(i - 1)
+			if f, ok := m.(*ofproto.FlowMod); ok { // most are
+				return f.AppendBundled(buf, b.id, bundleFlags, xid)
+			}
+			return ofproto.BundleAdd{ID: b.id, Flags: bundleFlags, Message: m}.Append(buf, xid)
 		}
 		return ofproto.BundleControl{ID: b.id, Op: ofproto.BundleOpen, Flags: bundleFlags}.Append(buf, xid)
 	case 1:
@@ -145,13 +185,13 @@ func (b *bundle) deliver(i int, m ofproto.Message) bool {
 	if e, ok := m.(ofproto.ErrorMessage); ok {
 		if i == 0 {
 			b.closed = e.Code
-		} else if i <= len(b.mods) {
-			b.refused = append(b.refused, &ofproto.RefusedError{Mod: b.mods[i-1], Code: e.Code})
+		} else if i <= b.n {
+			b.refused = append(b.refused, ofproto.Refused(b.at(i-1), e.Code))
 		} else {
 			b.failed = e.Code
 		}
 	}
-	switch i - len(b.mods) {
+	switch i - b.n {
 	case 1:
 		if !b.barrier {
 			b.barrier, b.addErr = true, b.err()
@@ -179,31 +219,41 @@ func (b *bundle) err() error {
 // [Conn.Commit] all the rest is applied. An error that wraps
 // [ErrUnknownOutcome] says that any of them may have been.
 func (c *Conn) Program(ctx context.Context, mods []ofproto.FlowMod) error {
+	return c.programAll(ctx, changes{flows: mods})
+}
+
+// ProgramMods is [Conn.Program] for changes of flows, groups and meters.
+func (c *Conn) ProgramMods(ctx context.Context, mods []ofproto.Mod) error {
+	return c.programAll(ctx, changes{mods: mods})
+}
+
+func (c *Conn) programAll(ctx context.Context, cs changes) error {
+	n := cs.len()
 	var refused []*ofproto.RefusedError // the reader's until the call is complete
-	cl, err := c.begin(ctx, len(mods)+1, c.cfg.MaxAnswer, func(i int, m ofproto.Message) bool {
-		if e, ok := m.(ofproto.ErrorMessage); ok && i < len(mods) {
-			refused = append(refused, &ofproto.RefusedError{Mod: mods[i], Code: e.Code})
+	cl, err := c.begin(ctx, n+1, c.cfg.MaxAnswer, func(i int, m ofproto.Message) bool {
+		if e, ok := m.(ofproto.ErrorMessage); ok && i < n {
+			refused = append(refused, ofproto.Refused(cs.at(i), e.Code))
 		}
-		return i == len(mods)
+		return i == n
 	})
 	if err != nil {
-		return fmt.Errorf("program flows: %w", err)
+		return fmt.Errorf("change one by one: %w", err)
 	}
 	defer c.calls.drop(cl)
-	err = c.send(ctx, cl, 0, len(mods)+1, func(b []byte, i int, xid uint32) []byte {
-		if i == len(mods) {
+	err = c.send(ctx, cl, 0, n+1, func(b []byte, i int, xid uint32) []byte {
+		if i == n {
 			return ofproto.BarrierRequest{}.Append(b, xid)
 		}
-		return mods[i].Append(b, xid)
+		return cs.at(i).Append(b, xid)
 	})
 	if err == nil {
 		err = cl.wait(ctx)
 	}
 	switch {
 	case err != nil:
-		return fmt.Errorf("program flows: %w: %w", ErrUnknownOutcome, err)
+		return fmt.Errorf("change one by one: %w: %w", ErrUnknownOutcome, err)
 	case refused != nil:
-		return fmt.Errorf("program flows: %w", &CommitError{refused})
+		return fmt.Errorf("change one by one: %w", &CommitError{refused})
 	}
 	return nil
 }

@@ -46,9 +46,9 @@ type Config struct {
 	// EchoInterval is how long a switch may be silent before it is probed;
 	// after a second interval it counts as dead. 0 means 5 s.
 	EchoInterval time.Duration
-	// MaxAnswer is how many bytes the answer to a request for flows, or the
-	// errors of a commit, may have, all parts together. 0 means 1 GiB, which is
-	// some five million flows. Other answers may have 16 MiB.
+	// MaxAnswer is how many bytes the answer to a request for flows, groups or
+	// meters, or the errors of a commit, may have, all parts together. 0 means
+	// 1 GiB, which is some five million flows. Other answers may have 16 MiB.
 	MaxAnswer int
 	// MaxUnasked is how many messages a second that answer no request may come
 	// in the long run; ten times as many may come at once. 0 means 10,000.

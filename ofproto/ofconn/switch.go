@@ -90,8 +90,9 @@ func (c *Conn) Flows(ctx context.Context, filter ofproto.FlowFilter) ([]ofproto.
 // take, which reports whether it is of the kind that was asked for.
 func (c *Conn) Multipart(ctx context.Context, req ofproto.MultipartBody, take func(ofproto.MultipartBody) bool) error {
 	room := maxShortAnswer
-	if _, ok := req.(ofproto.FlowStatsRequest); ok {
-		room = c.cfg.MaxAnswer
+	switch req.(type) {
+	case ofproto.FlowStatsRequest, ofproto.GroupDescRequest, ofproto.MeterConfigRequest:
+		room = c.cfg.MaxAnswer // there may be many
 	}
 	var bad error
 	err := c.ask(ctx, ofproto.Request(req), room, func(m ofproto.Message) bool {

@@ -1,0 +1,245 @@
+package reconcile
+
+import (
+	"slices"
+	"time"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/ofproto/ofconn"
+)
+
+// A plan is what leads from what a switch has to what it should have, in the
+// order in which it is carried out: nothing that is sent refers to what the
+// switch does not have yet, and nothing is deleted that a flow still refers to,
+// for the flow would go too. Groups are deleted at the very end of a bundle also
+// because Open vSwitch (3.1) aborts when it has to undo the deletion of a group
+// that was in use.
+type plan struct {
+	meters []ofproto.Mod // that are wanted. They cannot be in a bundle
+
+	// One bundle: groups that are wanted, flows, and groups that are not.
+	groups []ofproto.Mod
+	flows  ofproto.Delta
+	gone   []ofproto.Mod
+
+	unused []ofproto.Mod // meters that are not wanted
+	retry  time.Time     // when the first of what is kept back is to be tried again; zero if nothing is
+}
+
+func (p *plan) bundled() int { return len(p.groups) + p.flows.Len() + len(p.gone) }
+
+func (p *plan) empty() bool { return len(p.meters)+p.bundled()+len(p.unused) == 0 }
+
+// step returns the first step of p.
+func (c *core) step(p *plan) act {
+	switch {
+	case len(p.meters) > 0:
+		a := act{kind: meters, set: p.meters}
+		if p.bundled() == 0 {
+			a.gen = c.gen
+		}
+		return a
+	case p.bundled() == 0:
+		return act{kind: meters, drop: p.unused, gen: c.gen}
+	}
+	a := act{kind: commit, set: p.groups, delta: p.flows, drop: p.gone, plain: c.bare || c.rounds >= maxRounds, gen: c.gen}
+	if a.plain && len(a.set)+a.delta.Len() > 0 {
+		a.drop = nil // later: a flow whose change is refused may still need the group
+	}
+	return a
+}
+
+// mods returns the messages that carry out a. In a bundle flows are deleted
+// first, so that a full table has room for what is added; what does not fit into
+// one bundle has to add before it deletes.
+func (a *act) mods() []ofproto.Mod {
+	flows := a.delta.Mods()
+	n := len(a.set) + len(flows) + len(a.drop)
+	out := append(make([]ofproto.Mod, 0, n), a.set...)
+	add := func(mods []ofproto.FlowMod) {
+		for i := range mods {
+			out = append(out, &mods[i])
+		}
+	}
+	first := len(flows) // to send
+	if !a.plain && n <= ofconn.MaxBundle {
+		first -= len(a.delta.Delete)
+		add(flows[first:])
+	}
+	add(flows[:first])
+	return append(out, a.drop...)
+}
+
+// A splitter divides what leads from what the switch has to what is wanted into
+// what to do and what to leave: what others own, and what was refused lately.
+type splitter struct {
+	*core
+	now   time.Time
+	retry time.Time
+	still map[any]*refusal  // that are about what is wanted now
+	undo  []ofproto.FlowMod // of what is wanted, that lead to what the switch will have
+	needs map[any]bool      // groups and meters that flows which are left refer to; nil: not known yet
+}
+
+// plan returns what to do. It sets target, and forgets refusals of what is not
+// wanted any more.
+func (c *core) plan(now time.Time) *plan {
+	s := &splitter{core: c, now: now, still: make(map[any]*refusal, len(c.refused))}
+	p := new(plan)
+	c.others = 0
+	p.flows = s.flows(ofproto.Diff(c.have.Flows, c.want.Flows))
+	p.groups, p.gone, c.target.Groups = split(s, groupTable, c.have.Groups, c.want.Groups,
+		func(g ofproto.GroupEntry) bool { return c.oursGroup(g.ID) })
+	p.meters, p.unused, c.target.Meters = split(s, meterTable, c.have.Meters, c.want.Meters,
+		func(m ofproto.MeterEntry) bool { return c.oursMeter(m.ID) })
+	c.target.Flows = c.want.Flows.Apply(s.undo)
+	c.refused, p.retry = s.still, s.retry
+	return p
+}
+
+// held reports whether m was refused and is not to be tried again yet.
+func (s *splitter) held(m ofproto.Mod) bool {
+	key := about(m)
+	ref := s.refused[key]
+	if ref == nil || !sameChange(ref.Mod, m) {
+		return false // something else is wanted by now
+	}
+	s.still[key] = ref
+	if !s.now.Before(ref.until) {
+		return false
+	}
+	s.retry = earlier(s.retry, ref.until)
+	return true
+}
+
+// flows returns the part of d to carry out.
+func (s *splitter) flows(d ofproto.Delta) (todo ofproto.Delta) {
+	held := func(c ofproto.FlowCommand, f ofproto.Flow) bool {
+		return len(s.refused) > 0 && s.held(ofproto.FlowMod{Command: c, Flow: f})
+	}
+	keep := func(f ofproto.Flow) {
+		if old, ok := s.have.Flows.Get(f.FlowKey); ok {
+			s.undo = append(s.undo, ofproto.FlowMod{Command: ofproto.FlowAdd, Flow: old})
+		} else {
+			s.undo = append(s.undo, ofproto.FlowMod{Command: ofproto.FlowDeleteStrict, Flow: f})
+		}
+	}
+	for _, f := range d.Delete {
+		switch {
+		case s.foreign != RemoveForeign && !s.ours(f.Cookie):
+			s.others++
+			keep(f)
+		case s.partial, held(ofproto.FlowDeleteStrict, f):
+			keep(f)
+		default:
+			todo.Delete = append(todo.Delete, f)
+		}
+	}
+	sort := func(c ofproto.FlowCommand, fs []ofproto.Flow, out *[]ofproto.Flow) {
+		for _, f := range fs {
+			if held(c, f) {
+				keep(f)
+			} else {
+				*out = append(*out, f)
+			}
+		}
+	}
+	sort(ofproto.FlowModifyStrict, d.Modify, &todo.Modify)
+	sort(ofproto.FlowAdd, d.Add, &todo.Add)
+	s.installed = s.want.Flows.Len() - len(d.Modify) - len(d.Add)
+	return todo
+}
+
+// split does the same for a table: set is to be added or modified, drop is to
+// be deleted, and target is what the switch will have.
+func split[E interface{ Equal(E) bool }](s *splitter, t table[E], have, want []E, ours func(E) bool) (set, drop []ofproto.Mod, target []E) {
+	var undo []ofproto.Mod
+	for h, w := range t.diff(have, want) {
+		if w == nil {
+			m := t.mod(deleted, *h)
+			switch {
+			case s.foreign != RemoveForeign && !ours(*h):
+				s.others++
+			case !s.partial && !s.held(m) && !s.needed(m):
+				drop = append(drop, m)
+				continue
+			}
+			undo = append(undo, t.mod(added, *h))
+			continue
+		}
+		m, back := t.mod(added, *w), t.mod(deleted, *w)
+		if h != nil {
+			m, back = t.mod(modified, *w), t.mod(added, *h)
+		}
+		if s.held(m) {
+			undo = append(undo, back)
+		} else {
+			set = append(set, m)
+		}
+	}
+	return set, drop, t.apply(want, undo)
+}
+
+// needed reports whether a flow that is left refers to the group or meter that
+// m is about.
+func (s *splitter) needed(m ofproto.Mod) bool {
+	if s.needs == nil {
+		s.needs = make(map[any]bool)
+		for _, u := range s.undo {
+			if u.Command != ofproto.FlowAdd {
+				continue
+			}
+			groups, meters := u.Flow.Do.Refs()
+			for _, id := range groups {
+				s.needs[id] = true
+			}
+			for _, id := range meters {
+				s.needs[id] = true
+			}
+		}
+	}
+	return s.needs[about(m)]
+}
+
+// about returns what m changes: a [ofproto.FlowKey], [ofproto.GroupID] or
+// [ofproto.MeterID].
+func about(m ofproto.Mod) any {
+	switch m := m.(type) {
+	case ofproto.FlowMod:
+		return m.Flow.FlowKey
+	case ofproto.GroupMod:
+		return m.Entry.ID
+	case ofproto.MeterMod:
+		return m.Entry.ID
+	}
+	return nil
+}
+
+// sameChange reports whether a and b, which are about the same, lead to the
+// same: it does not matter whether by adding or by modifying.
+func sameChange(a, b ofproto.Mod) bool {
+	switch a := a.(type) {
+	case ofproto.FlowMod:
+		b := b.(ofproto.FlowMod)
+		return (a.Command == ofproto.FlowDeleteStrict) == (b.Command == ofproto.FlowDeleteStrict) && a.Flow == b.Flow
+	case ofproto.GroupMod:
+		b := b.(ofproto.GroupMod)
+		return (a.Command == ofproto.GroupDelete) == (b.Command == ofproto.GroupDelete) && a.Entry.Equal(b.Entry)
+	case ofproto.MeterMod:
+		b := b.(ofproto.MeterMod)
+		return (a.Command == ofproto.MeterDelete) == (b.Command == ofproto.MeterDelete) && a.Entry.Equal(b.Entry)
+	}
+	return false
+}
+
+// without returns mods less those that are about what was refused.
+func without[M ofproto.Mod](mods []M, refused []*ofproto.RefusedError) []M {
+	if len(refused) == 0 {
+		return mods
+	}
+	drop := make(map[any]bool, len(refused))
+	for _, e := range refused {
+		drop[about(e.Mod)] = true
+	}
+	return slices.DeleteFunc(slices.Clone(mods), func(m M) bool { return drop[about(m)] })
+}

@@ -1,0 +1,126 @@
+package reconcile
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+)
+
+// A table is the group table or the meter table: what is the same for both.
+// Lists of entries are in the order of their IDs, and immutable.
+type table[E interface{ Equal(E) bool }] struct {
+	id    func(E) uint32
+	mod   func(c command, e E) ofproto.Mod
+	entry func(ofproto.Mod) (e E, c command, ok bool) // of mod; not ok if that is about something else
+}
+
+// A command is an [ofproto.GroupCommand] or [ofproto.MeterCommand]: they have
+// the same numbers.
+type command uint16
+
+const (
+	added command = iota
+	modified
+	deleted
+)
+
+var groupTable = table[ofproto.GroupEntry]{
+	id: func(g ofproto.GroupEntry) uint32 { return uint32(g.ID) },
+	mod: func(c command, g ofproto.GroupEntry) ofproto.Mod {
+		return ofproto.GroupMod{Command: ofproto.GroupCommand(c), Entry: g}
+	},
+	entry: func(m ofproto.Mod) (ofproto.GroupEntry, command, bool) {
+		g, ok := m.(ofproto.GroupMod)
+		return g.Entry, command(g.Command), ok
+	},
+}
+
+var meterTable = table[ofproto.MeterEntry]{
+	id: func(m ofproto.MeterEntry) uint32 { return uint32(m.ID) },
+	mod: func(c command, m ofproto.MeterEntry) ofproto.Mod {
+		return ofproto.MeterMod{Command: ofproto.MeterCommand(c), Entry: m}
+	},
+	entry: func(m ofproto.Mod) (ofproto.MeterEntry, command, bool) {
+		e, ok := m.(ofproto.MeterMod)
+		return e.Entry, command(e.Command), ok
+	},
+}
+
+// diff yields the entries that have and want do not share, in the order of
+// their IDs; one that is not there is nil. One and the same list has no
+// differences, and is not looked at.
+func (t table[E]) diff(have, want []E) iter.Seq2[*E, *E] {
+	return func(yield func(have, want *E) bool) {
+		if len(have) == len(want) && (len(have) == 0 || &have[0] == &want[0]) {
+			return
+		}
+		for len(have)+len(want) > 0 {
+			order := 0
+			switch {
+			case len(want) == 0:
+				order = -1
+			case len(have) == 0:
+				order = 1
+			default:
+				order = cmp.Compare(t.id(have[0]), t.id(want[0]))
+			}
+			var h, w *E
+			if order <= 0 {
+				h, have = &have[0], have[1:]
+			}
+			if order >= 0 {
+				w, want = &want[0], want[1:]
+			}
+			if order == 0 && (*h).Equal(*w) {
+				continue
+			}
+			if !yield(h, w) {
+				return
+			}
+		}
+	}
+}
+
+// get returns the entry with an ID.
+func (t table[E]) get(es []E, id uint32) (e E, ok bool) {
+	i, ok := t.find(es, id)
+	if ok {
+		e = es[i]
+	}
+	return e, ok
+}
+
+func (t table[E]) find(es []E, id uint32) (int, bool) {
+	return slices.BinarySearchFunc(es, id, func(e E, id uint32) int { return cmp.Compare(t.id(e), id) })
+}
+
+// apply returns es with those of mods that are about the table carried out, as
+// by a switch that refuses none.
+func (t table[E]) apply(es []E, mods []ofproto.Mod) []E {
+	if len(mods) == 0 {
+		return es
+	}
+	es = slices.Clone(es)
+	for _, m := range mods {
+		e, c, ok := t.entry(m)
+		if !ok {
+			continue
+		}
+		switch i, there := t.find(es, t.id(e)); {
+		case c == deleted && there:
+			es = slices.Delete(es, i, i+1)
+		case c == deleted:
+		case there:
+			es[i] = e
+		default:
+			es = slices.Insert(es, i, e)
+		}
+	}
+	return es
+}
+
+func (t table[E]) sort(es []E) {
+	slices.SortFunc(es, func(a, b E) int { return cmp.Compare(t.id(a), t.id(b)) })
+}

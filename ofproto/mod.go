@@ -1,0 +1,31 @@
+package ofproto
+
+import "fmt"
+
+// A Mod is a message that changes what a switch holds: a [FlowMod], a
+// [GroupMod] or a [MeterMod]. A pointer to one is a Mod too, so that a list of
+// many need not hold copies.
+type Mod interface {
+	Message
+	fmt.Stringer
+	value() Mod // not a pointer
+}
+
+func (m FlowMod) value() Mod  { return m }
+func (m GroupMod) value() Mod { return m }
+func (m MeterMod) value() Mod { return m }
+
+// A RefusedError reports that a switch refused to change a flow, a group or a
+// meter.
+type RefusedError struct {
+	Mod  Mod // a [FlowMod], [GroupMod] or [MeterMod]
+	Code ErrorCode
+}
+
+// Refused returns the error that the switch answered m with code.
+func Refused(m Mod, code ErrorCode) *RefusedError { return &RefusedError{m.value(), code} }
+
+func (e *RefusedError) Error() string { return fmt.Sprintf("switch refused to %v: %v", e.Mod, e.Code) }
+
+// Unwrap returns the code.
+func (e *RefusedError) Unwrap() error { return e.Code }

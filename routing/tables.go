@@ -1,0 +1,28 @@
+package routing
+
+import (
+	"slices"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+)
+
+// Groups and meters have no cookies, so their numbers are divided: ours are in these ranges, and
+// what others make should not be.
+const (
+	groupMark     ofproto.GroupID = 0xfd << 24
+	groupMarkMask ofproto.GroupID = 0xff << 24
+	firstMeter    ofproto.MeterID = 0x4000
+	lastMeter     ofproto.MeterID = 0x7fff
+)
+
+// OursGroup reports whether a group with this ID is ours.
+func OursGroup(id ofproto.GroupID) bool { return id&groupMarkMask == groupMark }
+
+// OursMeter reports whether a meter with this ID is ours.
+func OursMeter(id ofproto.MeterID) bool { return firstMeter <= id && id <= lastMeter }
+
+// SameTables reports whether p and q have the same groups and meters.
+func (p Program) SameTables(q Program) bool {
+	return slices.EqualFunc(p.Groups, q.Groups, ofproto.GroupEntry.Equal) &&
+		slices.EqualFunc(p.Meters, q.Meters, ofproto.MeterEntry.Equal)
+}
