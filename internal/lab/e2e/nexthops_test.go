@@ -1,0 +1,125 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/gopacket/gopacket/layers"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
+)
+
+// severalHops routes 10.9.0.0/16 by way of some of vm2, vm3 and vm4 on green.
+func severalHops(hops ...int) string {
+	var next []string
+	for _, h := range hops {
+		next = append(next, fmt.Sprintf("{address: 10.0.2.%d}", h))
+	}
+	return with("ports:", `    routes:
+      - destination: 10.9.0.0/16
+        nexthops: [`+strings.Join(next, ", ")+`]
+ports:
+  - {id: vm3, network: green, mac: "02:00:00:00:02:11", addresses: [10.0.2.11]}
+  - {id: vm4, network: green, mac: "02:00:00:00:02:12", addresses: [10.0.2.12]}`)
+}
+
+// Several next hops share the flows of packets, each flow keeping to its own, and
+// when one goes only its flows move; all in the switch.
+func TestSeveralNextHops(t *testing.T) {
+	t.Parallel()
+	s := ready(t, severalHops(10, 11, 12))
+	vm1 := s.plug(vm("vm1", "10.0.1.10"))
+	var hops []*lab.Machine
+	var at []*lab.Capture
+	for i, name := range []string{"vm2", "vm3", "vm4"} {
+		m := s.plug(vm(name, fmt.Sprintf("10.0.2.%d", 10+i)))
+		hops, at = append(hops, m), append(at, record(t, m, all(came, isFlow)))
+	}
+	const flows = 60
+	send := func() {
+		for i := range flows {
+			sendUDP(t, s, vm1, fmt.Sprintf("10.9.%d.1:%d", i, 4000+i), 2)
+		}
+	}
+	tap := s.recordIn(netns, blueTap, all(came, isFlow))
+	// went returns which hop each flow has gone to.
+	went := func(want int) map[int]int {
+		t.Helper()
+		out := make(map[int]int)
+		s.eventually("the packets to arrive", func() error {
+			n := 0
+			clear(out)
+			for h, c := range at {
+				for _, f := range c.Frames() {
+					n++
+					port := flowPort(f)
+					if old, ok := out[port]; ok && old != h && want == 2*flows {
+						t.Fatalf("flow %d went to hop %d and to hop %d", port, old, h)
+					}
+					out[port] = h // the latest
+				}
+			}
+			if n != want {
+				return fmt.Errorf("%d packets of %d", n, want)
+			}
+			return nil
+		})
+		return out
+	}
+	send()
+	before := went(2 * flows)
+	var per [3]int
+	for _, h := range before {
+		per[h]++
+	}
+	for h, n := range per {
+		if n < flows/10 {
+			t.Errorf("hop %d got %d of %d flows", h, n, flows)
+		}
+	}
+	s.reload(severalHops(10, 12))
+	for i, m := range hops {
+		at[i] = record(t, m, all(came, isFlow))
+	}
+	send()
+	for port, h := range went(2 * flows) {
+		if old := before[port]; old != 1 && h != old || h == 1 {
+			t.Errorf("flow %d went to hop %d, and then to hop %d", port, old, h)
+		}
+	}
+	seen(t, tap, "blue's tap", 0, "packets by the route", isFlow)
+	s.reload(twoNetworks)
+	if got := s.sh("", "ovs-ofctl -O OpenFlow13 dump-groups "+bridge); strings.Contains(got, "group_id=") {
+		t.Errorf("groups are left: %s", got)
+	}
+}
+
+// isFlow is true for the packets of the flows.
+func isFlow(f lab.Frame) bool { return flowPort(f) >= 4000 }
+
+func flowPort(f lab.Frame) int {
+	if udp, ok := f.Packet().Layer(layers.LayerTypeUDP).(*layers.UDP); ok {
+		return int(udp.DstPort)
+	}
+	return 0
+}
+
+// sendUDP sends n datagrams to an address from one port.
+func sendUDP(t *testing.T, s *site, from *lab.Machine, to string, n int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	conn, err := s.DialIn(ctx, from.Name, "udp4", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for range n {
+		if _, err := conn.(*net.UDPConn).Write([]byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
