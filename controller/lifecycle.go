@@ -302,15 +302,11 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 			continue
 		}
 		d.Taps = append(d.Taps, namespace.Tap{
-			Interface: f.ID, Name: f.TapName(), MAC: f.MAC, MTU: p.mtu(f.Network), Addresses: f.Addresses,
+			Interface: f.ID, Name: f.TapName(), MAC: f.MAC, MTU: p.mtu(f.Network), Down: f.Down, Addresses: f.Addresses,
 		})
 	}
-	for _, route := range r.Routes {
-		for _, h := range route.NextHops {
-			if f := r.Leg(h.Address); f != nil {
-				d.Routes = append(d.Routes, namespace.Route{Destination: route.Destination, NextHop: h.Address, Tap: f.TapName()})
-			}
-		}
+	for i := range r.Routes {
+		d.Routes = append(d.Routes, kernelRoute(r, &r.Routes[i]))
 	}
 	res, err := namespace.Ensure(ctx, d)
 	for _, what := range res.Changed {
@@ -332,6 +328,23 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 			delete(p.renewals, k)
 		}
 	}
+}
+
+// kernelRoute is what the namespace of r has of an extra route.
+func kernelRoute(r *routing.Router, route *routing.Route) namespace.Route {
+	out := namespace.Route{Destination: route.Destination}
+	switch route.Type {
+	case routing.RouteBlackhole:
+		out.Type = namespace.RouteBlackhole
+	case routing.RouteReject:
+		out.Type = namespace.RouteReject
+	}
+	for _, h := range route.NextHops {
+		if f := r.Leg(h.Address); f != nil {
+			out.Hops = append(out.Hops, namespace.Hop{NextHop: h.Address, Tap: f.TapName(), Weight: h.Weight})
+		}
+	}
+	return out
 }
 
 func (p *pass) mtu(network string) int {

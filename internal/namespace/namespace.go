@@ -33,6 +33,7 @@ type Tap struct {
 	Name      string
 	MAC       [6]byte
 	MTU       int // bytes of an IP packet
+	Down      bool
 	// Addresses are the router's own addresses, each with the length of its
 	// subnet's prefix. All others are removed, except for IPv6 link-local ones.
 	Addresses []netip.Prefix
@@ -63,6 +64,9 @@ var settings = [...]struct{ file, value string }{
 	// every host.
 	{"net/ipv6/conf/all/accept_dad", "0"},
 	{"net/ipv6/conf/default/accept_dad", "0"},
+	// Of several next hops a connection keeps to one, as in the flows.
+	{"net/ipv4/fib_multipath_hash_policy", "1"},
+	{"net/ipv6/fib_multipath_hash_policy", "1"},
 }
 
 // Ensure makes the namespace and the taps in it as d says. A namespace that
@@ -160,8 +164,8 @@ func (e *ensurer) sysctls() error {
 	for _, s := range settings {
 		file := "/proc/sys/" + s.file
 		have, err := os.ReadFile(file)
-		if errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(s.file, "net/ipv6/") {
-			continue // a kernel without IPv6
+		if errors.Is(err, fs.ErrNotExist) && (strings.HasPrefix(s.file, "net/ipv6/") || strings.Contains(s.file, "multipath")) {
+			continue // a kernel without IPv6, or without routes with several next hops
 		}
 		key := strings.ReplaceAll(s.file, "/", ".")
 		if err != nil {

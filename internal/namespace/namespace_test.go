@@ -132,7 +132,7 @@ func TestEnsure(t *testing.T) {
 	missing(t, d, "qr-a")
 	putRight(t, d)
 	for key, want := range map[string]string{"net.ipv4.ip_forward": "1", "net.ipv4.conf.all.arp_ignore": "1", "net.ipv4.conf.all.arp_announce": "2",
-		"net.ipv6.conf.all.forwarding": "1"} {
+		"net.ipv6.conf.all.forwarding": "1", "net.ipv4.fib_multipath_hash_policy": "1", "net.ipv6.fib_multipath_hash_policy": "1"} {
 		if got := run(t, "nsenter", "--net="+path(d.Name), "sysctl", "-n", key); got != want {
 			t.Errorf("%s=%s, want %s", key, got, want)
 		}
@@ -176,6 +176,43 @@ func TestDrift(t *testing.T) {
 			}
 			settled(t, d)
 		})
+	}
+}
+
+// A tap that is down has all that it has when it is up.
+func TestDown(t *testing.T) {
+	d := fresh(t)
+	putRight(t, d)
+	d.Taps[0].Down = true
+	if got, want := strings.Join(ensure(t, d), ", "), "set qr-a in qrouter-r1 down, added address fd00:1::1/64 to qr-a in qrouter-r1"; got != want {
+		t.Errorf("changed %s\nwant    %s", got, want)
+	}
+	settled(t, d)
+	if got, want := describe(t, d.Name), strings.Replace(right, ",UP: true", ",UP: false", 1); got != want {
+		t.Errorf("tap is\n%swant\n%s", got, want)
+	}
+	run(t, "ip", "-n", d.Name, "link", "set", "qr-a", "up")
+	ensure(t, d)
+	settled(t, d)
+	d.Taps[0].Down = false
+	if got, want := strings.Join(ensure(t, d), ", "), "set qr-a in qrouter-r1 up"; got != want {
+		t.Errorf("changed %s, want %s", got, want)
+	}
+	settled(t, d)
+	if got := describe(t, d.Name); got != right {
+		t.Errorf("tap is\n%swant\n%s", got, right)
+	}
+}
+
+// TestDownFromTheBeginning makes a tap that has never been up.
+func TestDownFromTheBeginning(t *testing.T) {
+	d := fresh(t)
+	addTap(t, "qr-a")
+	d.Taps[0].Down = true
+	ensure(t, d)
+	settled(t, d)
+	if got, want := describe(t, d.Name), strings.Replace(right, ",UP: true", ",UP: false", 1); got != want {
+		t.Errorf("tap is\n%swant\n%s", got, want)
 	}
 }
 

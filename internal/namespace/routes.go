@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -15,56 +17,102 @@ import (
 // A Route is an extra route of a router.
 type Route struct {
 	Destination netip.Prefix
-	NextHop     netip.Addr
-	Tap         string // by which the next hop is reached
+	Type        RouteType
+	Hops        []Hop // of a [RouteVia]
+}
+
+// RouteType says what becomes of packets that a route is for.
+type RouteType uint8
+
+const (
+	// RouteVia passes them to one of the hops.
+	RouteVia RouteType = iota
+	// RouteBlackhole drops them in silence.
+	RouteBlackhole
+	// RouteReject answers that the host is unreachable.
+	RouteReject
+)
+
+// A Hop is a next hop of a route. One by way of a tap that is not there, or
+// down, is left out.
+type Hop struct {
+	NextHop netip.Addr
+	Tap     string // by which it is reached
+	Weight  int    // of its share, 1–256; it does not matter if there is no other
 }
 
 // protocol marks our routes (rtnetlink(7), rtm_protocol): 253 is nobody's
 // (/etc/iproute2/rt_protos). All others are somebody else's.
 const protocol netlink.RouteProtocol = 253
 
-// routes makes the routes with our mark those that are wanted, but for those by
-// way of taps that are not there.
+// A routeKey is what the kernel tells routes apart by that are not made to be
+// side by side.
+type routeKey struct {
+	to       netip.Prefix
+	priority int
+}
+
+func keyOf(to netip.Prefix) routeKey {
+	if to.Addr().Is6() {
+		return routeKey{to, 1024} // IP6_RT_PRIO_USER, which 0 becomes
+	}
+	return routeKey{to, 0}
+}
+
+// A kernelRoute is what the kernel has for a key.
+type kernelRoute struct {
+	Route        // ours
+	entries int  // of ours; several only of IPv6, or if it is not as we make it
+	odd     bool // it is not as we make it
+	foreign bool // somebody else has a route there too
+}
+
+// routes makes the routes with our mark those that are wanted. One that is to
+// change is replaced, so that there is always one or the other.
 func (e *ensurer) routes() error {
-	taps := make(map[string]int) // index of each link
-	want := make(map[Route]bool)
-	var errs []error
+	links, names, err := e.links()
+	if err != nil {
+		return fmt.Errorf("list the links in namespace %s: %w", e.d.Name, err)
+	}
+	want := make(map[routeKey]Route)
 	for _, r := range e.d.Routes {
-		if _, known := taps[r.Tap]; !known {
-			l, err := find(e.inside, r.Tap)
-			if err != nil {
-				return fmt.Errorf("route in namespace %s: %w", e.d.Name, err)
-			}
-			if l != nil {
-				taps[r.Tap] = l.Attrs().Index
-			}
-		}
-		if taps[r.Tap] != 0 {
-			want[r] = true
+		if r = r.by(links); r.Type != RouteVia || len(r.Hops) > 0 {
+			want[keyOf(r.Destination)] = r
 		}
 	}
-	have, err := e.ourRoutes(taps)
+	have, err := e.kernelRoutes(names, want)
 	if err != nil {
 		return fmt.Errorf("list the routes in namespace %s: %w", e.d.Name, err)
 	}
-	for _, r := range sortedRoutes(have) {
-		if want[r] {
+	var errs []error
+	for _, key := range sortedKeys(have) {
+		w, wanted := want[key]
+		h := have[key]
+		text := h.String()
+		switch {
+		case h.entries == 0, wanted && !h.odd && text == w.String():
+			continue
+		case wanted && !h.odd && !h.foreign:
+			if err := e.inside.RouteReplace(w.netlink(links)); err != nil {
+				errs = append(errs, gone(fmt.Errorf("change route %s in namespace %s to %v: %w", text, e.d.Name, w, err)))
+				continue
+			}
+			e.did("changed route %s in %s to %v", text, e.d.Name, w)
 			continue
 		}
-		route := have[r]
-		if err := e.inside.RouteDel(&route); err != nil && !errors.Is(err, unix.ESRCH) {
-			errs = append(errs, fmt.Errorf("remove route %v from namespace %s: %w", r, e.d.Name, err))
+		if err := e.removeRoute(key, h.entries); err != nil {
+			errs = append(errs, fmt.Errorf("remove route %s from namespace %s: %w", text, e.d.Name, err))
 			continue
 		}
-		e.did("removed route %v from %s", r, e.d.Name)
+		e.did("removed route %s from %s", text, e.d.Name)
+		h.entries = 0
 	}
-	for _, r := range sortedRoutes(want) {
-		if _, there := have[r]; there {
+	for _, key := range sortedKeys(want) {
+		if h := have[key]; h != nil && h.entries > 0 {
 			continue
 		}
-		err := e.inside.RouteAdd(&netlink.Route{
-			Dst: ipNet(r.Destination), Gw: r.NextHop.AsSlice(), LinkIndex: taps[r.Tap], Protocol: protocol,
-		})
+		r := want[key]
+		err := e.inside.RouteAdd(r.netlink(links))
 		if errors.Is(err, unix.EEXIST) {
 			err = errors.New("somebody else has a route there: remove it, or that of the router")
 		}
@@ -77,54 +125,169 @@ func (e *ensurer) routes() error {
 	return errors.Join(errs...)
 }
 
-// String returns r in the words of ip-route(8).
-func (r Route) String() string {
-	return fmt.Sprintf("%v via %v dev %s", r.Destination, r.NextHop, r.Tap)
+// removeRoute removes our routes with a key, of which there are n at most.
+func (e *ensurer) removeRoute(key routeKey, n int) error {
+	for range n {
+		// Without next hops the kernel takes it whatever they are.
+		err := e.inside.RouteDel(&netlink.Route{Dst: ipNet(key.to), Priority: key.priority, Protocol: protocol})
+		if errors.Is(err, unix.ESRCH) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// ourRoutes returns the routes with our mark. taps are the indices of links by
-// name.
-func (e *ensurer) ourRoutes(taps map[string]int) (map[Route]netlink.Route, error) {
-	names := make(map[int]string, len(taps))
-	for name, index := range taps {
-		names[index] = name
+// links returns the indices of the links that are up, and the names of all.
+func (e *ensurer) links() (up map[string]int, names map[int]string, err error) {
+	links, err := dump(e.inside.LinkList)
+	if err != nil {
+		return nil, nil, err
 	}
-	out := make(map[Route]netlink.Route)
+	up, names = make(map[string]int, len(links)), make(map[int]string, len(links))
+	for _, l := range links {
+		a := l.Attrs()
+		names[a.Index] = a.Name
+		if a.RawFlags&unix.IFF_UP != 0 {
+			up[a.Name] = a.Index
+		}
+	}
+	return up, names, nil
+}
+
+// by returns r with the hops by way of links alone, in order.
+func (r Route) by(links map[string]int) Route {
+	hops := r.Hops
+	r.Hops = nil
+	for _, h := range hops {
+		if links[h.Tap] != 0 {
+			r.Hops = append(r.Hops, h)
+		}
+	}
+	r.sort()
+	return r
+}
+
+func (r *Route) sort() {
+	slices.SortFunc(r.Hops, func(a, b Hop) int {
+		return cmp.Or(a.NextHop.Compare(b.NextHop), cmp.Compare(a.Tap, b.Tap))
+	})
+}
+
+// String returns r in the words of ip-route(8).
+func (r Route) String() string {
+	switch r.Type {
+	case RouteBlackhole:
+		return fmt.Sprintf("blackhole %v", r.Destination)
+	case RouteReject:
+		return fmt.Sprintf("unreachable %v", r.Destination)
+	}
+	if len(r.Hops) == 1 {
+		return fmt.Sprintf("%v via %v dev %s", r.Destination, r.Hops[0].NextHop, r.Hops[0].Tap)
+	}
+	var b strings.Builder
+	b.WriteString(r.Destination.String())
+	for _, h := range r.Hops {
+		fmt.Fprintf(&b, " nexthop via %v dev %s weight %d", h.NextHop, h.Tap, h.Weight)
+	}
+	return b.String()
+}
+
+func (r *Route) netlink(links map[string]int) *netlink.Route {
+	out := &netlink.Route{Dst: ipNet(r.Destination), Protocol: protocol, Type: kernelTypes[r.Type]}
+	if len(r.Hops) == 1 {
+		out.Gw, out.LinkIndex = r.Hops[0].NextHop.AsSlice(), links[r.Hops[0].Tap]
+		return out
+	}
+	for _, h := range r.Hops {
+		out.MultiPath = append(out.MultiPath, &netlink.NexthopInfo{Gw: h.NextHop.AsSlice(), LinkIndex: links[h.Tap], Hops: h.Weight - 1})
+	}
+	return out
+}
+
+var kernelTypes = [...]int{RouteVia: unix.RTN_UNICAST, RouteBlackhole: unix.RTN_BLACKHOLE, RouteReject: unix.RTN_UNREACHABLE}
+
+// kernelRoutes returns what the kernel has of our mark and in the place of what
+// is wanted.
+func (e *ensurer) kernelRoutes(names map[int]string, want map[routeKey]Route) (map[routeKey]*kernelRoute, error) {
+	have := make(map[routeKey]*kernelRoute)
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		all, err := dump(func() ([]netlink.Route, error) {
-			return e.inside.RouteListFiltered(family, &netlink.Route{Protocol: protocol}, netlink.RT_FILTER_PROTOCOL)
+		routes, err := dump(func() ([]netlink.Route, error) {
+			var some []netlink.Route
+			err := e.inside.RouteListFilteredIter(family, new(netlink.Route), 0, func(r netlink.Route) bool {
+				if _, wanted := want[routeKey{destination(&r), r.Priority}]; wanted || r.Protocol == protocol {
+					some = append(some, r)
+				}
+				return true
+			})
+			return some, err
 		})
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range all {
-			to := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-			if family == netlink.FAMILY_V6 {
-				to = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+		for i := range routes {
+			r := &routes[i]
+			key := routeKey{destination(r), r.Priority}
+			if have[key] == nil {
+				have[key] = &kernelRoute{Route: Route{Destination: key.to}, odd: key != keyOf(key.to)}
 			}
-			if r.Dst != nil {
-				a, _ := netip.AddrFromSlice(r.Dst.IP)
-				bits, _ := r.Dst.Mask.Size()
-				to = netip.PrefixFrom(a.Unmap(), bits)
-			}
-			via, _ := netip.AddrFromSlice(r.Gw)
-			out[Route{to, via.Unmap(), names[r.LinkIndex]}] = r
+			have[key].add(r, names)
 		}
 	}
-	return out, nil
+	for _, h := range have {
+		h.sort()
+	}
+	return have, nil
+}
+
+// add takes in r. A kernel tells the hops of IPv6 in one route or in one each.
+func (k *kernelRoute) add(r *netlink.Route, names map[int]string) {
+	if r.Protocol != protocol {
+		k.foreign = true
+		return
+	}
+	t := slices.Index(kernelTypes[:], r.Type)
+	first := k.entries == 0
+	k.entries++
+	if t < 0 || !first && (k.Type != RouteVia || RouteType(t) != RouteVia || k.Destination.Addr().Is4()) {
+		k.odd = true
+		return
+	}
+	k.Type = RouteType(t)
+	hops := r.MultiPath
+	if len(hops) == 0 {
+		hops = []*netlink.NexthopInfo{{Gw: r.Gw, LinkIndex: r.LinkIndex}}
+	}
+	for _, h := range hops {
+		via, _ := netip.AddrFromSlice(h.Gw)
+		k.Hops = append(k.Hops, Hop{via, names[h.LinkIndex], h.Hops + 1})
+	}
+}
+
+// destination returns where r leads.
+func destination(r *netlink.Route) netip.Prefix {
+	switch {
+	case r.Dst != nil:
+		a, _ := netip.AddrFromSlice(r.Dst.IP)
+		if r.Family == netlink.FAMILY_V4 {
+			a = a.Unmap()
+		}
+		bits, _ := r.Dst.Mask.Size()
+		return netip.PrefixFrom(a, bits)
+	case r.Family == netlink.FAMILY_V6:
+		return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+	}
+	return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 }
 
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-func sortedRoutes[V any](m map[Route]V) []Route {
-	out := make([]Route, 0, len(m))
-	for r := range m {
-		out = append(out, r)
-	}
-	slices.SortFunc(out, func(a, b Route) int {
-		return cmp.Or(a.Destination.Compare(b.Destination), a.NextHop.Compare(b.NextHop), cmp.Compare(a.Tap, b.Tap))
+func sortedKeys[V any](m map[routeKey]V) []routeKey {
+	return slices.SortedFunc(maps.Keys(m), func(a, b routeKey) int {
+		return cmp.Or(a.to.Compare(b.to), cmp.Compare(a.priority, b.priority))
 	})
-	return out
 }

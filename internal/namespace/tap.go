@@ -19,7 +19,7 @@ func (e *ensurer) tap(t *Tap) error {
 	if err != nil {
 		return fmt.Errorf("put tap %s into namespace %s: %w", t.Name, e.d.Name, err)
 	}
-	for _, step := range []func(*Tap, netlink.Link) error{e.mac, e.mtu, e.addresses, e.up} {
+	for _, step := range []func(*Tap, netlink.Link) error{e.mac, e.mtu, e.down, e.addresses, e.up} {
 		if err := step(t, l); err != nil {
 			return fmt.Errorf("tap %s in namespace %s: %w", t.Name, e.d.Name, err)
 		}
@@ -199,8 +199,21 @@ func (e *ensurer) list(l netlink.Link) (map[netip.Prefix]netlink.Addr, error) {
 	return m, nil
 }
 
+// down sets t down if it should be, before addresses: with it the kernel
+// removes those of IPv6.
+func (e *ensurer) down(t *Tap, l netlink.Link) error {
+	if !t.Down || l.Attrs().RawFlags&unix.IFF_UP == 0 {
+		return nil
+	}
+	if err := e.inside.LinkSetDown(l); err != nil {
+		return gone(fmt.Errorf("set it down: %w", err))
+	}
+	e.did("set %s in %s down", t.Name, e.d.Name)
+	return nil
+}
+
 func (e *ensurer) up(t *Tap, l netlink.Link) error {
-	if l.Attrs().RawFlags&unix.IFF_UP != 0 {
+	if t.Down || l.Attrs().RawFlags&unix.IFF_UP != 0 {
 		return nil
 	}
 	if err := e.inside.LinkSetUp(l); err != nil {
