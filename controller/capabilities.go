@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/routing"
@@ -16,8 +17,7 @@ import (
 
 // probe finds out what the switch can do, by trying: it adds flows to a table to
 // which no packet comes, a group and a meter, sees which are refused, and deletes
-// them again. Should the connection end in between, they are deleted with all that
-// is not wanted.
+// them again. Should the connection end in between, the next one deletes them.
 func (s *session) probe(ctx context.Context) (routing.Capabilities, error) {
 	can, undo := routing.CanAll, []ofproto.Mod(nil)
 	for _, p := range routing.Probes() {
@@ -49,6 +49,9 @@ func (s *session) try(ctx context.Context, mods ...ofproto.Mod) (refused bool, e
 	if err := s.conn.ProgramMods(ctx, mods); err != nil && !errors.As(err, &e) {
 		return false, err
 	}
+	if e != nil && errors.Is(e, ofproto.ErrIsSlave) {
+		return false, e
+	}
 	last := mods[len(mods)-1].String()
 	return e != nil && slices.ContainsFunc(e.Refused, func(r *ofproto.RefusedError) bool { return r.Mod.String() == last }), nil
 }
@@ -56,6 +59,9 @@ func (s *session) try(ctx context.Context, mods ...ofproto.Mod) (refused bool, e
 // probeAndLead has a session that stood by find out what its switch can do, and
 // then lead.
 func (c *Controller) probeAndLead(ctx context.Context, s *session) error {
+	if err := s.conn.Claim(ctx, ofproto.RoleMaster); err != nil { // a slave may not try anything
+		return err
+	}
 	can, err := s.probe(ctx)
 	if err != nil {
 		return err
@@ -70,4 +76,22 @@ func (c *Controller) probeAndLead(ctx context.Context, s *session) error {
 			}
 		}
 	})
+}
+
+// A probedSwitch is a switch without what probes add to it for a moment, of
+// another connection of ours perhaps.
+type probedSwitch struct{ reconcile.Connected }
+
+// Read implements [reconcile.Switch].
+func (p probedSwitch) Read(ctx context.Context) (reconcile.Holdings, error) {
+	held, err := p.Connected.Read(ctx)
+	held.Flows = held.Flows.Without(func(f ofproto.Flow) bool { return routing.IsProbe(f.Cookie) })
+	held.Groups = slices.DeleteFunc(held.Groups, func(g ofproto.GroupEntry) bool { return routing.IsProbeGroup(g.ID) })
+	held.Meters = slices.DeleteFunc(held.Meters, func(m ofproto.MeterEntry) bool { return routing.IsProbeMeter(m.ID) })
+	return held, err
+}
+
+// withoutProbes returns the updates that are about no probe.
+func withoutProbes(updates []ofproto.FlowUpdate) []ofproto.FlowUpdate {
+	return slices.DeleteFunc(slices.Clone(updates), func(u ofproto.FlowUpdate) bool { return routing.IsProbe(u.Flow.Cookie) })
 }

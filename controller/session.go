@@ -271,6 +271,6 @@ func (c *Controller) received(s *session, m ofproto.Message) {
 // a reconciler nothing is believed that could be wrong.
 func (s *session) noticed(updates []ofproto.FlowUpdate) {
 	if rec := s.rec.Load(); rec != nil {
-		rec.Noticed(updates)
+		rec.Noticed(withoutProbes(updates))
 	}
 }

@@ -237,7 +237,7 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 	}
 	rec := reconcile.New(reconcile.Config{
 		Router:    id,
-		Switch:    reconcile.Connected{Conn: s.conn},
+		Switch:    probedSwitch{reconcile.Connected{Conn: s.conn}},
 		Ours:      func(c ofproto.Cookie) bool { _, ours := routing.RoleOf(c); return ours },
 		OursGroup: routing.OursGroup,
 		OursMeter: routing.OursMeter,

@@ -106,7 +106,7 @@ func (m MeterEntry) String() string {
 			fmt.Fprintf(&b, "type=%d", d.Type)
 		}
 		fmt.Fprintf(&b, ",rate=%d", d.Rate)
-		if d.Burst != 0 {
+		if m.Flags&MeterBurst != 0 {
 			fmt.Fprintf(&b, ",burst_size=%d", d.Burst)
 		}
 	}

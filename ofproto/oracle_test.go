@@ -151,6 +151,8 @@ func messages() []struct {
 		{BundleControl{ID: 6, Op: BundleDiscard}, []string{"type=DISCARD_REQUEST"}},
 		{BundleAdd{ID: 6, Flags: BundleAtomic, Message: FlowMod{Command: FlowDeleteStrict, Flow: vocabulary[6]}},
 			[]string{"ONFT_BUNDLE_ADD_MESSAGE (OF1.3)", "bundle_id=0x6 flags=atomic", "OFPT_FLOW_MOD", "DEL_STRICT"}},
+		{BundleAdd{ID: 6, Flags: BundleAtomic | BundleOrdered, Message: GroupMod{GroupModify, group}},
+			[]string{"bundle_id=0x6 flags=atomic ordered", "OFPT_GROUP_MOD", "MOD group_id=5,type=select,bucket=weight:10,actions=output:2,bucket=weight:20,actions=drop"}},
 		{BundleAdd{ID: 6, Message: GroupMod{GroupDelete, GroupEntry{ID: GroupAll}}}, []string{"OFPT_GROUP_MOD", "DEL"}},
 		{ErrorMessage{Code: ErrTableFull, Data: "data"}, []string{"OFPT_ERROR (OF1.3) (xid=0x9): OFPFMFC_TABLE_FULL"}},
 		{ErrorMessage{Code: ErrBundleMessage, Experimenter: 0x4f4e4600, Data: "d"}, []string{"OFPBFC_MSG_FAILED"}},

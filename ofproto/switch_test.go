@@ -223,3 +223,89 @@ func TestSwitchDeletesByPortAndGroup(t *testing.T) {
 		}
 	}
 }
+
+// entries are groups and meters as a switch is asked to hold them.
+func entries() ([]GroupEntry, []MeterEntry) {
+	many := GroupEntry{ID: 0xfd000040, Type: GroupTypeSelect}
+	for i := range 64 {
+		many.Buckets = append(many.Buckets, Bucket{uint16(i), PortAny, GroupAny,
+			ActionsOf(SetField{EthSrc(routerMAC)}, SetField{EthDst(MAC{2, byte(i)})}, DecTTL{}, Output{Port: 1})})
+	}
+	watching := []Bucket{{0, 3, GroupAny, ActionsOf(Output{Port: 3})}, {0, PortAny, 0xfd000040, ActionsOf(ToGroup{0xfd000040})}}
+	to := func(p PortNo) []Bucket { return []Bucket{{0, PortAny, GroupAny, ActionsOf(Output{Port: p})}} }
+	return []GroupEntry{many, {ID: 2, Type: GroupTypeFastFailover, Buckets: watching}, {ID: 3, Type: GroupTypeAll, Buckets: to(1)},
+			{ID: 4, Type: GroupTypeIndirect, Buckets: to(2)}, {ID: 5, Type: GroupTypeSelect}},
+		[]MeterEntry{
+			{0x4000, MeterPktps | MeterBurst | MeterStatistics, []Band{{BandDrop, 100, 20, 0}}},
+			{0x4001, MeterKbps | MeterBurst, []Band{{BandDrop, 100, 10, 0}, {BandDrop, 200, 30, 0}}},
+			{0x4002, MeterKbps | MeterStatistics, []Band{{BandDrop, 1, 0, 0}}},
+		}
+}
+
+// tables returns the groups and meters of a switch.
+func tables(t *testing.T, c *ofconn.Conn) (groups []GroupEntry, meters []MeterEntry) {
+	t.Helper()
+	for _, req := range []MultipartBody{GroupDescRequest{}, MeterConfigRequest{Meter: MeterAll}} {
+		err := c.Multipart(t.Context(), req, func(body MultipartBody) bool {
+			switch b := body.(type) {
+			case GroupDescReply:
+				groups = append(groups, b...)
+			case MeterConfigReply:
+				meters = append(meters, b...)
+			}
+			return true
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return groups, meters
+}
+
+// What a real switch reports of a group or a meter is equal to what it was sent,
+// as a message or as text for ovs-ofctl.
+func TestSwitchGivesBackEntries(t *testing.T) {
+	h, c := dial(t)
+	ofctl := func(args ...string) { lab.Run(t, h, "ovs-ofctl", append([]string{"-O", "OpenFlow13"}, args...)...) }
+	wantGroups, wantMeters := entries()
+	for how, send := range map[string]func(){
+		"message": func() {
+			var mods []Mod
+			for _, g := range wantGroups {
+				mods = append(mods, GroupMod{GroupAdd, g})
+			}
+			for _, m := range wantMeters {
+				mods = append(mods, MeterMod{MeterAdd, m})
+			}
+			if err := c.ProgramMods(t.Context(), mods); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"text": func() {
+			for _, g := range wantGroups {
+				ofctl("add-group", lab.IntegrationBridge, g.String())
+			}
+			for _, m := range wantMeters {
+				ofctl("add-meter", lab.IntegrationBridge, m.String())
+			}
+		},
+	} {
+		ofctl("del-groups", lab.IntegrationBridge)
+		ofctl("del-meters", lab.IntegrationBridge)
+		send()
+		groups, meters := tables(t, c)
+		for _, want := range wantGroups {
+			if !slices.ContainsFunc(groups, want.Equal) {
+				t.Errorf("%s: sent %v\ngot %v", how, want, groups)
+			}
+		}
+		for _, want := range wantMeters {
+			if !slices.ContainsFunc(meters, want.Equal) {
+				t.Errorf("%s: sent %v\ngot %v", how, want, meters)
+			}
+		}
+		if len(groups) != len(wantGroups) || len(meters) != len(wantMeters) {
+			t.Errorf("%s: %d groups and %d meters, want %d and %d", how, len(groups), len(meters), len(wantGroups), len(wantMeters))
+		}
+	}
+}

@@ -150,3 +150,47 @@ func TestDiffConverges(t *testing.T) {
 		}
 	}
 }
+
+// Entries are equal if a switch does the same with them, and only then.
+func TestEntriesEqual(t *testing.T) {
+	groups, meters := entries()
+	for i, a := range groups {
+		for j, b := range groups {
+			b.Buckets = slices.Clone(b.Buckets)
+			if b.ID = a.ID; a.Equal(b) != (i == j) {
+				t.Errorf("%v equal to %v: %v", a, b, a.Equal(b))
+			}
+		}
+	}
+	for i, a := range meters {
+		for j, b := range meters {
+			b.Bands = slices.Clone(b.Bands)
+			if b.ID = a.ID; a.Equal(b) != (i == j) {
+				t.Errorf("%v equal to %v: %v", a, b, a.Equal(b))
+			}
+		}
+	}
+	weight := groups[0]
+	weight.Buckets = slices.Clone(weight.Buckets)
+	weight.Buckets[63].Weight++
+	other := groups[0]
+	if other.ID++; groups[0].Equal(weight) || groups[0].Equal(other) {
+		t.Error("a weight or a number makes no difference")
+	}
+}
+
+// References are found wherever a switch looks for them.
+func TestRefs(t *testing.T) {
+	for _, tt := range []struct {
+		do     Instructions
+		groups []GroupID
+		meters []MeterID
+	}{
+		{ApplyActions(Output{Port: 1}), nil, nil},
+		{Do(Meter{7}, Apply{ActionsOf(ToGroup{1}, Clone{ActionsOf(ToGroup{2})})}, Write{ActionsOf(ToGroup{3})}), []GroupID{1, 2, 3}, []MeterID{7}},
+	} {
+		if groups, meters := tt.do.Refs(); !slices.Equal(groups, tt.groups) || !slices.Equal(meters, tt.meters) {
+			t.Errorf("%v refers to %v, %v", tt.do, groups, meters)
+		}
+	}
+}

@@ -13,6 +13,16 @@ const (
 	meterProbe                 = lastMeter
 )
 
+// IsProbe reports whether a flow with this cookie is a probe's.
+func IsProbe(c ofproto.Cookie) bool {
+	role, ours := RoleOf(c)
+	return ours && role == RoleProbe
+}
+
+// IsProbeGroup and IsProbeMeter report the same of a group and of a meter.
+func IsProbeGroup(id ofproto.GroupID) bool { return id == groupProbe }
+func IsProbeMeter(id ofproto.MeterID) bool { return id == meterProbe }
+
 // A Probe is a change that a switch takes only if it has certain capabilities, and
 // one that takes it back. It does nothing else: no packet comes to it.
 type Probe struct {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -43,7 +44,27 @@ type fakeState struct {
 	role   ofproto.Role // that was given
 
 	reads, commits, programs, mods int
-	crashed                        bool // by a bundle that Open vSwitch does not survive
+	sent                           []string // each request, as words says
+	crashed                        bool     // by a bundle that Open vSwitch does not survive
+}
+
+// words says what a request changes, of flows only that it does.
+func words(how string, mods []ofproto.Mod) string {
+	var b strings.Builder
+	b.WriteString(how)
+	for _, m := range mods {
+		if text := " flow"; !isFlow(m) {
+			b.WriteString(" " + m.String())
+		} else if !strings.HasSuffix(b.String(), text) {
+			b.WriteString(text)
+		}
+	}
+	return b.String()
+}
+
+func isFlow(m ofproto.Mod) bool {
+	_, ok := value(m).(ofproto.FlowMod)
+	return ok
 }
 
 // now returns the state as it is.
@@ -201,6 +222,7 @@ func (s *fakeSwitch) commit(mods []ofproto.Mod) (tell func(), err error) {
 	defer s.mu.Unlock()
 	tell = func() {}
 	s.commits++
+	s.sent = append(s.sent, words("bundle:", mods))
 	switch {
 	case s.bare:
 		return tell, fmt.Errorf("add to bundle: %w", ofproto.ErrBadExperimenter)
@@ -251,6 +273,7 @@ func (s *fakeSwitch) program(mods []ofproto.Mod) (tell func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.programs++
+	s.sent = append(s.sent, words("one by one:", mods))
 	refused := new(ofconn.CommitError)
 	held := s.holdings()
 	var gone, more []ofproto.Flow
@@ -450,7 +473,10 @@ func (s *subject) wantAll(gen uint64, h Holdings) {
 func reconcile(t *testing.T, sw *fakeSwitch, cfg Config, test func(*subject)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &subject{seen: make(map[State]bool)}
-		cfg.Router, cfg.Switch, cfg.Recorder, cfg.Log = "r1", sw, nopRecorder{}, zap.NewNop()
+		cfg.Router, cfg.Switch, cfg.Recorder = "r1", sw, nopRecorder{}
+		if cfg.Log == nil {
+			cfg.Log = zap.NewNop()
+		}
 		cfg.Ours, cfg.OursGroup, cfg.OursMeter = ourCookie, ourGroup, ourMeter
 		cfg.Report = func(rep Report) {
 			s.mu.Lock()

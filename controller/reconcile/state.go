@@ -21,7 +21,7 @@ const (
 	Waiting    State = iota // for the intent and the bridge's ports; nothing has been sent
 	Claiming                // the switch is asked for the role of master, or of slave
 	Standby                 // another controller leads; differences are seen but not mended
-	Reading                 // the flows are being read back
+	Reading                 // what the switch holds is being read back
 	Committing              // a difference is being sent, or its outcome is awaited
 	Paused                  // a difference is known, but it waits: others undo our repairs over and over, or the switch failed
 	Settled                 // the switch holds what is wanted

@@ -191,6 +191,62 @@ func TestOpenVSwitchRefuses(t *testing.T) {
 	}
 }
 
+// On Open vSwitch a program with groups and meters comes about in one bundle, is
+// read back as it was sent, and replaces another in one. Of what is refused all
+// is named, and the rest is there.
+func TestOpenVSwitchHoldsTables(t *testing.T) {
+	h, real := openVSwitch(t, ignore)
+	sw := &counted{Connected: real}
+	lab.Run(t, h, "ovs-ofctl", "-O", "OpenFlow13", "add-group", lab.IntegrationBridge, alienGroup(4).String())
+	first := Holdings{flows(via(1, 1, 1), via(2, 2, 0)), groups(group(1, 2), group(2, 64)), theMeters(meter(1, 1))}
+	second := Holdings{flows(via(1, 3, 2), via(2, 1, 1)), groups(group(1, 3), group(3, 1)), theMeters(meter(1, 2), meter(2, 1))}
+	for _, want := range []Holdings{first, first, second} {
+		sw.commits = 0
+		before, err := sw.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		differs := state(before).differs(want) != ""
+		rep := settleOn(t, sw, Config{}, want)
+		held, err := sw.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := state(held).differs(want); rep.State != Settled || s != "" || differs != (sw.commits == 1) {
+			t.Errorf("%+v after %d bundles; %s", rep, sw.commits, s)
+		}
+	}
+	bad := second
+	bad.Groups = groups(group(1, 3), group(3, 1), group(5, 1))
+	bad.Groups[2].Type = 9
+	bad.Meters = theMeters(meter(1, 2), meter(2, 1), meter(5, 0))
+	bad.Flows = flows(via(1, 3, 2), via(2, 1, 1), via(3, 5, 0), via(4, 0, 5), flow(5, 5))
+	rep := settleOn(t, sw, Config{}, bad)
+	codes := make(map[string]bool)
+	for _, r := range rep.Refused {
+		var e *ofproto.RefusedError
+		if errors.As(r.Err, &e) {
+			kind, _ := entryOf(r.Mod)
+			codes[kind+" "+e.Code.Name()] = true
+		}
+	}
+	if rep.State != Degraded || rep.Installed != 3 || len(rep.Refused) != 4 ||
+		!codes["group OFPGMFC_BAD_TYPE"] || !codes["meter OFPMMFC_BAD_RATE"] || !codes["flow OFPBAC_BAD_OUT_GROUP"] || !codes["flow OFPMMFC_INVALID_METER"] {
+		t.Errorf("%+v, %v", rep, codes)
+	}
+}
+
+// counted counts the bundles that are sent.
+type counted struct {
+	Connected
+	commits int
+}
+
+func (c *counted) Commit(ctx context.Context, mods []ofproto.Mod) error {
+	c.commits++
+	return c.Connected.Commit(ctx, mods)
+}
+
 // settleOn reconciles sw until it is settled or degraded.
 func settleOn(t *testing.T, sw Switch, cfg Config, want Holdings) Report {
 	t.Helper()

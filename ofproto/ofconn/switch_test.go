@@ -103,3 +103,92 @@ func TestMoreThanOneBundle(t *testing.T) {
 		t.Errorf("Commit = %v", err)
 	}
 }
+
+// mixed are a group, flows that refer to it, another group, and the end of a
+// third, in one list.
+func mixed(refused bool) []ofproto.Mod {
+	group := func(id ofproto.GroupID, port ofproto.PortNo) ofproto.GroupMod {
+		return ofproto.GroupMod{Entry: ofproto.GroupEntry{ID: id, Type: ofproto.GroupTypeSelect, Buckets: []ofproto.Bucket{
+			{Weight: 1, WatchPort: ofproto.PortAny, WatchGroup: ofproto.GroupAny, Actions: ofproto.ActionsOf(ofproto.Output{Port: port})}}}}
+	}
+	flows := additions(2)
+	for i := range flows {
+		flows[i].Flow.Do = ofproto.ApplyActions(ofproto.ToGroup{ID: 1})
+	}
+	other := group(2, 1)
+	if refused {
+		other = group(2, ofproto.PortMax-5)
+	}
+	return []ofproto.Mod{group(1, 1), &flows[0], other, flows[1], ofproto.GroupMod{Command: ofproto.GroupDelete, Entry: group(3, 1).Entry}}
+}
+
+// Groups and flows go into one bundle, in order. If a group in its middle is
+// refused it is named, and nothing is applied; one by one all the rest is. A meter
+// is refused in a bundle, and not without.
+func TestMixed(t *testing.T) {
+	c := realSwitch(t)
+	groups := func() (n int) {
+		t.Helper()
+		if err := c.Multipart(t.Context(), ofproto.GroupDescRequest{}, func(b ofproto.MultipartBody) bool {
+			n += len(b.(ofproto.GroupDescReply))
+			return true
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	named := func(err error, code ofproto.ErrorCode, id ofproto.GroupID) {
+		t.Helper()
+		var refused *ofconn.CommitError
+		if !errors.As(err, &refused) || len(refused.Refused) != 1 || !errors.Is(err, code) {
+			t.Fatalf("got %v", err)
+		}
+		if g, ok := refused.Refused[0].Mod.(ofproto.GroupMod); !ok || g.Entry.ID != id {
+			t.Errorf("refused %v", refused.Refused[0])
+		}
+	}
+	const badPort ofproto.ErrorCode = 2<<16 | 4
+	named(c.CommitMods(t.Context(), mixed(true)), badPort, 2)
+	if held(t, c) != 0 || groups() != 0 {
+		t.Errorf("%d flows and %d groups after a commit that was refused", held(t, c), groups())
+	}
+	named(c.ProgramMods(t.Context(), mixed(true)), badPort, 2)
+	if held(t, c) != 2 || groups() != 1 {
+		t.Errorf("%d flows and %d groups, want all but one", held(t, c), groups())
+	}
+	named(c.CommitMods(t.Context(), mixed(false)), ofproto.ErrGroupExists, 1)
+	if err := c.CommitMods(t.Context(), mixed(false)[2:]); err != nil || held(t, c) != 2 || groups() != 2 {
+		t.Errorf("%v: %d flows and %d groups", err, held(t, c), groups())
+	}
+
+	meter := ofproto.MeterMod{Entry: ofproto.MeterEntry{ID: 1, Flags: ofproto.MeterPktps, Bands: []ofproto.Band{{Type: ofproto.BandDrop, Rate: 1}}}}
+	var refused *ofconn.CommitError
+	if err := c.CommitMods(t.Context(), []ofproto.Mod{meter}); !errors.As(err, &refused) || !errors.Is(err, ofproto.ErrBundleUnsupported) {
+		t.Errorf("a meter in a bundle: %v", err)
+	}
+	if err := c.ProgramMods(t.Context(), []ofproto.Mod{meter}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Of more changes than go into one bundle the groups that flows need are in the
+// first, and those that go are in the last.
+func TestGroupsInMoreThanOneBundle(t *testing.T) {
+	c := realSwitch(t)
+	list := mixed(false)
+	flows := additions(100_000)
+	for i := range flows {
+		flows[i].Flow.Do = ofproto.ApplyActions(ofproto.ToGroup{ID: 1})
+	}
+	mods := list[:1:1]
+	for i := range flows {
+		mods = append(mods, &flows[i])
+	}
+	mods = append(mods, ofproto.GroupMod{Command: ofproto.GroupDelete, Entry: ofproto.GroupEntry{ID: 1}})
+	if err := c.CommitMods(t.Context(), mods[:len(mods)-1]); err != nil || held(t, c) != len(flows) {
+		t.Errorf("%v: %d flows", err, held(t, c))
+	}
+	if err := c.CommitMods(t.Context(), mods[1:]); err != nil || held(t, c) != 0 { // the flows go with the group, which was the last
+		t.Errorf("%v: %d flows are left", err, held(t, c))
+	}
+}

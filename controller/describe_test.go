@@ -1,0 +1,22 @@
+package controller
+
+import (
+	"testing"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// Problems name groups and meters in the base in which one sees whose they are.
+func TestDescriber(t *testing.T) {
+	describe := describer(routing.Program{})
+	for m, want := range map[ofproto.Mod]string{
+		&ofproto.GroupMod{Entry: ofproto.GroupEntry{ID: 0xfd000001}}: "group 0xfd000001",
+		&ofproto.MeterMod{Entry: ofproto.MeterEntry{ID: 0x4000}}:     "meter 0x4000",
+		&ofproto.FlowMod{}: "flow of nobody",
+	} {
+		if got := describe(ofproto.Refused(m, 0).Mod); got != want {
+			t.Errorf("%v is described as %q, want %q", m, got, want)
+		}
+	}
+}
