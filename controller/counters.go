@@ -69,7 +69,7 @@ func (c *Controller) Counters(ctx context.Context) ([]InterfaceCounters, error) 
 	type source struct {
 		router  *routing.Router
 		session *session
-		objects routing.Objects
+		program routing.Program
 	}
 	var sources []source
 	err := c.do(ctx, func(w *world) {
@@ -78,7 +78,7 @@ func (c *Controller) Counters(ctx context.Context) ([]InterfaceCounters, error) 
 			if st.gen == 0 {
 				s = nil // it is not known yet what its flows are for
 			}
-			sources = append(sources, source{st.router, s, st.program.Objects})
+			sources = append(sources, source{st.router, s, st.program})
 		}
 	})
 	if err != nil {
@@ -99,6 +99,11 @@ func (c *Controller) Counters(ctx context.Context) ([]InterfaceCounters, error) 
 			defer cancel()
 			var err error
 			stats[i], err = src.session.conn.Flows(ctx, ofproto.AllFlows())
+			if err == nil {
+				var limited []ofproto.FlowStats
+				limited, err = src.session.limited(ctx, src.program)
+				stats[i] = append(stats[i], limited...)
+			}
 			if err != nil {
 				c.log.Debug("could not read counters", zap.String("router", src.router.ID), zap.Error(err))
 			}
@@ -119,7 +124,7 @@ func (c *Controller) Counters(ctx context.Context) ([]InterfaceCounters, error) 
 		}
 		t.routers[src.router.ID] = rc
 		if stats[i] != nil {
-			rc.update(stats[i], src.objects)
+			rc.update(stats[i], src.program.Objects)
 			t.taken = time.Now()
 			read = true
 		}
@@ -131,6 +136,36 @@ func (c *Controller) Counters(ctx context.Context) ([]InterfaceCounters, error) 
 		c.keepCounters() // before anybody sees them
 	}
 	return out, nil
+}
+
+// meterTable is a table that no flow is in. What a meter has dropped is counted as
+// if it were a flow there, with the meter's number as its priority.
+const meterTable ofproto.TableID = 0xfe
+
+// limited returns what the meters of a program have dropped.
+func (s *session) limited(ctx context.Context, p routing.Program) (out []ofproto.FlowStats, err error) {
+	if len(p.Meters) == 0 {
+		return nil, nil
+	}
+	err = s.conn.Multipart(ctx, ofproto.MeterStatsRequest{Meter: ofproto.MeterAll}, func(body ofproto.MultipartBody) bool {
+		stats, ok := body.(ofproto.MeterStatsReply)
+		for _, m := range stats {
+			iface, ours := p.OfMeter(m.Meter)
+			if !ours {
+				continue
+			}
+			fs := ofproto.FlowStats{Flow: ofproto.Flow{
+				FlowKey: ofproto.FlowKey{Table: meterTable, Priority: uint16(m.Meter)}, Cookie: routing.CookieOf(iface, routing.RoleLimited),
+			}}
+			for _, b := range m.Bands {
+				fs.Packets += b.Packets
+				fs.Bytes += b.Bytes
+			}
+			out = append(out, fs)
+		}
+		return ok
+	})
+	return out, err
 }
 
 // update adds what was counted since the last reading. A flow that counts less

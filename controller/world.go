@@ -274,8 +274,14 @@ func describer(p routing.Program) func(ofproto.Mod) string {
 	return func(m ofproto.Mod) string {
 		switch m := m.(type) {
 		case ofproto.GroupMod:
+			if o, ok := p.OfGroup(m.Entry.ID); ok {
+				return "group of " + o.String()
+			}
 			return fmt.Sprintf("group %#x", uint32(m.Entry.ID))
 		case ofproto.MeterMod:
+			if o, ok := p.OfMeter(m.Entry.ID); ok {
+				return "meter of " + o.String()
+			}
 			return fmt.Sprintf("meter %#x", uint32(m.Entry.ID))
 		}
 		if o, ok := objectOf(p, m); ok {

@@ -38,6 +38,7 @@ type Interface struct {
 	ARPReplies                 uint64
 	NDReplies                  uint64
 	EchoReplies                uint64
+	Limited                    uint64 // answers that were not given
 	TTLExpired                 uint64
 	Fallback                   map[string]uint64 // packets handed to the kernel, by reason
 }
@@ -77,6 +78,7 @@ var (
 	descARP       = desc("interface_arp_replies_total", "ARP requests for the interface's addresses that the switch answered.", byInterface...)
 	descND        = desc("interface_nd_replies_total", "Neighbour solicitations for the interface's addresses that the switch answered.", byInterface...)
 	descEcho      = desc("interface_echo_replies_total", "ICMP echo requests for the interface's addresses that the switch answered.", byInterface...)
+	descLimited   = desc("interface_limited_packets_total", "Packets from the interface's network that were not answered because there were more than answer_rate a second.", byInterface...)
 	descTTL       = desc("interface_ttl_expired_packets_total", "Packets from the interface's network whose TTL ran out here.", byInterface...)
 	descFallback  = desc("interface_fallback_packets_total",
 		"Packets from the interface's network that were handed to the kernel, or dropped where the router has no namespace, by reason: "+
@@ -88,7 +90,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descRevision, descObjects, descMistakes, descWritable, descBridges, descOVSDB, descConnected, descWanted, descInstalled, descRefused, descForeign, descState, descStandby,
-		descPackets, descBytes, descARP, descND, descEcho, descTTL, descFallback} {
+		descPackets, descBytes, descARP, descND, descEcho, descLimited, descTTL, descFallback} {
 		ch <- d
 	}
 }
@@ -135,6 +137,7 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 		counter(descARP, i.ARPReplies, i.Router, i.ID)
 		counter(descND, i.NDReplies, i.Router, i.ID)
 		counter(descEcho, i.EchoReplies, i.Router, i.ID)
+		counter(descLimited, i.Limited, i.Router, i.ID)
 		counter(descTTL, i.TTLExpired, i.Router, i.ID)
 		for reason, n := range i.Fallback {
 			counter(descFallback, n, i.Router, i.ID, reason)

@@ -161,6 +161,9 @@ func (s source) compile() Program {
 			c.deliver(l, &p)
 		}
 		c.rest(l)
+		if l.meter != 0 {
+			c.objects = append(c.objects, labelled{CookieOf(l.object(), RoleLimited), l.object()})
+		}
 	}
 	for i := range c.router.Routes {
 		c.extra(i, c.hops(&c.router.Routes[i]))

@@ -87,6 +87,7 @@ const (
 	RoleMeasure    Role = 21 // measures packets that an extra route is for
 	RoleKernel     Role = 22 // hands what other flows have chosen to the kernel
 	RoleProbe      Role = 23 // finds out what the switch can do; never stays
+	RoleLimited    Role = 24 // no flow's: answers that the interface's meter has dropped
 )
 
 // Does says in words what a flow does that has role r and serves o.

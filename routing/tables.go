@@ -21,6 +21,26 @@ func OursGroup(id ofproto.GroupID) bool { return id&groupMarkMask == groupMark }
 // OursMeter reports whether a meter with this ID is ours.
 func OursMeter(id ofproto.MeterID) bool { return firstMeter <= id && id <= lastMeter }
 
+// OfGroup returns the route that a group of p is for.
+func (p Program) OfGroup(id ofproto.GroupID) (Object, bool) {
+	for i, g := range p.source.groups {
+		if g == id {
+			return Object{Kind: KindRoute, ID: p.source.router.Routes[i].Destination.String()}, true
+		}
+	}
+	return Object{}, false
+}
+
+// OfMeter returns the interface that a meter of p limits.
+func (p Program) OfMeter(id ofproto.MeterID) (Object, bool) {
+	for i, m := range p.source.meters {
+		if f := &p.source.router.Interfaces[i]; m == id {
+			return Object{KindInterface, f.ID, f.ID}, true
+		}
+	}
+	return Object{}, false
+}
+
 // SameTables reports whether p and q have the same groups and meters.
 func (p Program) SameTables(q Program) bool {
 	return slices.EqualFunc(p.Groups, q.Groups, ofproto.GroupEntry.Equal) &&

@@ -19,7 +19,8 @@ func newCompile() *cobra.Command {
 		Long: `Compile prints the flows of each routing bridge in the syntax of ovs-ofctl, so
 that they can be read, compared, or given to ovs-ofctl add-flows. Which number
 a port has only the switch knows: without --ports they are numbered from 1, per
-bridge, in the order of the file.`,
+bridge, in the order of the file. Groups and meters, which ovs-ofctl adds with
+other commands, are in comments.`,
 		Example: `  ofdvr compile topology.yaml
   ofdvr compile topology.yaml --ports pr-r1-blue=3,qr-r1-blue=4`,
 		Args: cobra.ExactArgs(1),
@@ -37,7 +38,14 @@ bridge, in the order of the file.`,
 			for i := range m.Routers {
 				r := &m.Routers[i]
 				prog := index.Compile(r, controller.Assume(r, numbers))
-				fmt.Fprintf(cmd.OutOrStdout(), "# bridge %s, router %s\n%s", r.BridgeName(), r.ID, prog.Flows)
+				out := cmd.OutOrStdout()
+				fmt.Fprintf(out, "# bridge %s, router %s\n%s", r.BridgeName(), r.ID, prog.Flows)
+				for _, g := range prog.Groups {
+					fmt.Fprintf(out, "# group: %v\n", g)
+				}
+				for _, m := range prog.Meters {
+					fmt.Fprintf(out, "# meter: %v\n", m)
+				}
 			}
 			return nil
 		},

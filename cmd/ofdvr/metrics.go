@@ -51,6 +51,7 @@ func metricsState(c *controller.Controller) func(context.Context) (metrics.State
 				ARPReplies:    i.ByRole[routing.RoleARP].Packets,
 				NDReplies:     i.ByRole[routing.RoleND].Packets,
 				EchoReplies:   i.ByRole[routing.RoleEcho].Packets,
+				Limited:       i.ByRole[routing.RoleLimited].Packets,
 				TTLExpired:    i.ByRole[routing.RoleTTL].Packets,
 				Fallback:      make(map[string]uint64, len(fallbackReasons)),
 			}

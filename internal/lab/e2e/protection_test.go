@@ -1,0 +1,99 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
+)
+
+// A machine that floods its gateway with what is answered in the switch, or by
+// the kernel, gets no more answers than it is allowed, the rest is counted, and
+// another machine gets all of its own, from its gateway and by way of it.
+func TestFloodsAreLimited(t *testing.T) {
+	t.Parallel()
+	const rate, flood = 50, 20_000
+	eth := func(to string, typ layers.EthernetType) *layers.Ethernet {
+		return &layers.Ethernet{SrcMAC: mac("02:00:00:00:01:10"), DstMAC: mac(to), EthernetType: typ}
+	}
+	floods := map[string]struct {
+		packet []gopacket.SerializableLayer
+		answer condition
+	}{
+		"ARP": {[]gopacket.SerializableLayer{eth(broadcast, layers.EthernetTypeARP), &layers.ARP{
+			AddrType: layers.LinkTypeEthernet, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4, Operation: layers.ARPRequest,
+			SourceHwAddress: mac("02:00:00:00:01:10"), SourceProtAddress: ip4("10.0.1.10"), DstHwAddress: make([]byte, 6), DstProtAddress: ip4("10.0.1.1"),
+		}}, arpFor(layers.ARPReply, "10.0.1.1")},
+		"echo": {[]gopacket.SerializableLayer{eth(blueMAC, layers.EthernetTypeIPv4),
+			&layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolICMPv4, SrcIP: ip4("10.0.1.10"), DstIP: ip4("10.0.2.1")},
+			&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(layers.ICMPv4TypeEchoRequest, 0)}}, echoReply("10.0.2.1", "")},
+		"TTL": {[]gopacket.SerializableLayer{eth(blueMAC, layers.EthernetTypeIPv4),
+			&layers.IPv4{Version: 4, TTL: 1, Protocol: layers.IPProtocolICMPv4, SrcIP: ip4("10.0.1.10"), DstIP: ip4("10.0.2.10")},
+			&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(layers.ICMPv4TypeEchoRequest, 0)}}, icmp(layers.ICMPv4TypeTimeExceeded, "", "")},
+		"ND": {solicitationFrames(t), isAdvertisement},
+	}
+	for name, f := range floods {
+		t.Run(name, func(t *testing.T) { // one after the other: each takes all of a processor
+			s := ready(t, strings.Replace(dualStack, "- id: r1\n", fmt.Sprintf("- id: r1\n    answer_rate: %d\n", rate), 1))
+			vm1, vm2, vm3 := s.plug(dual("vm1", "10.0.1.10")), s.plug(dual("vm2", "10.0.2.10")), s.plug(dual("vm3", "10.0.2.11"))
+			ping(t, vm1, vm2.IP(), lab.PingOptions{})
+			buf := gopacket.NewSerializeBuffer()
+			if err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, f.packet...); err != nil {
+				t.Fatal(err)
+			}
+			at := record(t, vm1, all(came, f.answer))
+			before := s.scrape()[`ofdvr_interface_limited_packets_total{interface="r1-blue",router="r1"}`]
+			start := time.Now()
+			done := make(chan error, 1)
+			go func() {
+				out, err := s.Sender(vm1.Name, vm1.Interface)
+				for i := 0; err == nil && i < flood; i++ {
+					_, err = out.Write(buf.Bytes())
+				}
+				done <- err
+			}()
+			ping(t, vm3, "10.0.2.1", lab.PingOptions{Count: 10, Interval: 5 * time.Millisecond})
+			ping(t, vm3, "10.0.1.1", lab.PingOptions{Count: 10, Interval: 5 * time.Millisecond})
+			ping(t, vm2, "10.0.1.10", lab.PingOptions{Count: 10, Interval: 5 * time.Millisecond})
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			limited := func() float64 {
+				return s.scrape()[`ofdvr_interface_limited_packets_total{interface="r1-blue",router="r1"}`] - before
+			}
+			s.eventually("what was not answered to be counted", func() error {
+				if n := limited(); n < flood/10 { // some the switch has not even received
+					return fmt.Errorf("%v", n)
+				}
+				return nil
+			})
+			if err := at.Sync(within(t)); err != nil {
+				t.Fatal(err)
+			}
+			// A bucket that is full, and what has come into it since.
+			if n, most := at.Count(f.answer), rate+int(time.Since(start).Seconds()*rate)+1; n == 0 || n > most {
+				t.Errorf("%d answers, want at most %d", n, most)
+			}
+		})
+	}
+}
+
+func solicitationFrames(t *testing.T) []gopacket.SerializableLayer {
+	t.Helper()
+	c := solicitations[0]
+	ip := &layers.IPv6{Version: 6, HopLimit: 255, NextHeader: layers.IPProtocolICMPv6, SrcIP: net.ParseIP(c.src), DstIP: net.ParseIP(c.dst)}
+	icmp := &layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(layers.ICMPv6TypeNeighborSolicitation, 0)}
+	if err := icmp.SetNetworkLayerForChecksum(ip); err != nil {
+		t.Fatal(err)
+	}
+	return []gopacket.SerializableLayer{
+		&layers.Ethernet{SrcMAC: mac("02:00:00:00:01:10"), DstMAC: mac(c.to), EthernetType: layers.EthernetTypeIPv6}, ip, icmp,
+		&layers.ICMPv6NeighborSolicitation{TargetAddress: net.ParseIP(c.target), Options: layers.ICMPv6Options{{Type: layers.ICMPv6OptSourceAddress, Data: mac("02:00:00:00:01:10")}}},
+	}
+}
