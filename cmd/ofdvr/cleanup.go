@@ -21,8 +21,8 @@ func newCleanup() *cobra.Command {
 		Use:   "cleanup",
 		Short: "Remove everything that ofdvr made on this host",
 		Long: `Cleanup removes the routing bridges, patch ports, taps and namespaces that carry
-ofdvr's mark, and ends the radvd of each router that sends router advertisements,
-and nothing else. Stop the daemon first, or it makes them again.`,
+ofdvr's mark, ends the radvd of each router that sends router advertisements,
+and does nothing else. Stop the daemon first, or it makes them again.`,
 		Example: "  ofdvr cleanup",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
