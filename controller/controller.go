@@ -22,6 +22,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/internal/credentials"
+	"github.com/ofdvr/ofdvr/internal/radvd"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
@@ -54,6 +55,9 @@ type Config struct {
 	// successor goes on counting; "" means that it starts from what the switches
 	// have.
 	CountersFile string
+	// RadvdDir is where the radvds of routers, which outlive the daemon, have their
+	// files; "" means that no router sends advertisements.
+	RadvdDir string
 	// Bare is called when the intent is not complete and it turns out that nothing
 	// exists that ofdvr could have made, so that nothing can be lost; nil means
 	// that nobody wants to know.
@@ -139,6 +143,11 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 		}
 		c.lifecycle = newLifecycle(cfg.IntegrationBridge, c.target(), db, c.lifecycleReported, log)
 		c.lifecycle.bare = cfg.Bare
+		if cfg.RadvdDir != "" {
+			if c.lifecycle.radvd, err = radvd.NewKeeper(cfg.RadvdDir, log); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return c, nil
 }

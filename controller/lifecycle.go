@@ -14,6 +14,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/internal/namespace"
+	"github.com/ofdvr/ofdvr/internal/radvd"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ovsdb"
 	"github.com/ofdvr/ofdvr/routing"
@@ -31,6 +32,7 @@ type lifecycle struct {
 	target string // that routing bridges connect to
 	db     *ovsdb.Client
 	links  *namespace.Watcher
+	radvd  *radvd.Keeper // nil: nothing sends router advertisements
 	log    *zap.Logger
 	report func(lifecycleReport)
 	bare   func(context.Context) // see [Config]; nil: nobody wants to know
@@ -117,6 +119,9 @@ func (l *lifecycle) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return l.db.Run(ctx) })
 	g.Go(func() error { return l.links.Run(ctx) })
+	if l.radvd != nil {
+		g.Go(func() error { return l.radvd.Run(ctx) })
+	}
 	g.Go(func() error { return l.work(ctx) })
 	return g.Wait()
 }
@@ -126,6 +131,10 @@ func (l *lifecycle) work(ctx context.Context) error {
 	retry := time.NewTimer(0)
 	retry.Stop()
 	defer retry.Stop()
+	var radvd <-chan struct{} // nil: never
+	if l.radvd != nil {
+		radvd = l.radvd.Changed()
+	}
 	var want *ledger.State
 	for {
 		select {
@@ -134,6 +143,7 @@ func (l *lifecycle) work(ctx context.Context) error {
 		case want = <-l.wanted:
 		case <-l.db.Changed():
 		case <-l.links.Changed():
+		case <-radvd:
 		case <-l.moved:
 		case <-retry.C:
 		}
@@ -185,6 +195,8 @@ func (p *pass) run(ctx context.Context) {
 	if !p.want.Complete && p.bare != nil && p.nothingExists(ctx) {
 		p.bare(ctx)
 	}
+	advertisers := p.advertisers()
+	p.endAdvertisements(advertisers)
 	res, err := p.db.Apply(ctx, p.desired(p.want, p.withheld))
 	switch {
 	case errors.Is(err, ovsdb.ErrNotConnected):
@@ -225,6 +237,7 @@ func (p *pass) run(ctx context.Context) {
 			p.ensure(ctx, r)
 		}
 	}
+	p.advertise(advertisers)
 	if p.complete && p.want.Complete {
 		p.removeNamespaces(wanted)
 	}

@@ -3,7 +3,8 @@
 # quickly, if nothing is missing.
 #
 #   scripts/setup.sh           for the demo, the examples and the benchmarks
-#   scripts/setup.sh --tests   also a C compiler, for the race detector; where
+#   scripts/setup.sh --tests   also a C compiler, for the race detector, and
+#                              radvd, for router advertisements; where
 #                              nothing can be installed (not root, or not Debian
 #                              or Ubuntu) it only says so, because the tests that
 #                              need it are then skipped; with CI=true that is an
@@ -43,6 +44,9 @@ while read -r command package; do
 done <<<"$needed"
 if $tests && ! command -v gcc >/dev/null; then
 	packages+=(gcc libc6-dev)
+fi
+if $tests && ! command -v radvd >/dev/null; then
+	packages+=(radvd)
 fi
 
 if [ ${#packages[@]} -eq 0 ]; then

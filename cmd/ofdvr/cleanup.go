@@ -10,23 +10,28 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ofdvr/ofdvr/internal/namespace"
+	"github.com/ofdvr/ofdvr/internal/radvd"
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
 func newCleanup() *cobra.Command {
-	var endpoint string
+	var endpoint, runDir string
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "cleanup",
 		Short: "Remove everything that ofdvr made on this host",
 		Long: `Cleanup removes the routing bridges, patch ports, taps and namespaces that carry
-ofdvr's mark, and nothing else. Stop the daemon first, or it makes them again.`,
+ofdvr's mark, ends the radvd of each router that sends router advertisements,
+and does nothing else. Stop the daemon first, or it makes them again.`,
 		Example: "  ofdvr cleanup",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
 			say := func(format string, args ...any) { fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...) }
+			if err := cleanAdvertisements(runDir, say); err != nil { // while the taps are there
+				return err
+			}
 			if endpoint != "" {
 				p := newProgress(cmd.ErrOrStderr())
 				p.show("connecting to Open vSwitch at " + endpoint)
@@ -39,8 +44,20 @@ ofdvr's mark, and nothing else. Stop the daemon first, or it makes them again.`,
 		},
 	}
 	cmd.Flags().StringVar(&endpoint, "ovsdb", defaultOVSDB, "Open vSwitch database, `unix:PATH` or tcp:ADDRESS:PORT; \"\" for none")
+	cmd.Flags().StringVar(&runDir, "run-dir", defaultRunDir, "the daemon's `DIRECTORY`, in which it says what radvd it has started")
 	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to try")
 	return cmd
+}
+
+func cleanAdvertisements(runDir string, say func(string, ...any)) error {
+	stopped, err := radvd.StopAll(radvdDir(runDir))
+	for _, s := range stopped {
+		say("ended radvd, process %d", s)
+	}
+	if err != nil {
+		return fmt.Errorf("end router advertisements: %w", err)
+	}
+	return nil
 }
 
 func cleanDatabase(ctx context.Context, endpoint string, p *progress, say func(string, ...any)) error {

@@ -109,12 +109,15 @@ is read again, as it is at SIGHUP; a file with mistakes changes nothing.`,
 	f.DurationVar(&o.auditInterval, "audit-interval", 5*time.Minute, "`TIME` after which the flows of a bridge are read back and compared, in case something went unnoticed; a tenth of it where the switch does not tell of changes")
 	f.BoolVar(&o.allowEmpty, "allow-empty", false, "take in a topology without networks, routers and ports, which removes everything")
 	f.BoolVar(&o.standby, "standby", false, "if another daemon runs, stand by and take over when it ends, instead of failing")
-	f.StringVar(&o.runDir, "run-dir", defaultRunDir, "`DIRECTORY` for the lock that keeps a second daemon away, and for counters that outlive the daemon")
+	f.StringVar(&o.runDir, "run-dir", defaultRunDir, "`DIRECTORY` for the lock that keeps a second daemon away, and for what outlives the daemon: counters, and the files of radvd")
 	f.StringVar(&o.logLevel, "log-level", "info", "least important `LEVEL` to log: debug, info, warn or error")
 	f.StringVar(&o.logFormat, "log-format", "console", "`FORMAT` of the log: console for people, json for machines")
 	f.StringVar(&config, "config", "", "YAML `FILE` whose keys are the names of these flags; a flag that is given overrides its key")
 	return cmd
 }
+
+// radvdDir is where what radvd needs is, in a --run-dir.
+func radvdDir(runDir string) string { return filepath.Join(runDir, "radvd") }
 
 // serve runs the daemon until ctx is done. It returns nil if that is why it
 // ended.
@@ -151,6 +154,7 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 		IntegrationBridge: o.bridge,
 		AuditInterval:     o.auditInterval,
 		CountersFile:      filepath.Join(o.runDir, "counters.json"),
+		RadvdDir:          radvdDir(o.runDir),
 		Lead:              lead,
 		Bare:              intent.bare,
 	}, events, log)

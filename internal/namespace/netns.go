@@ -161,3 +161,21 @@ func onThread(f func() error) error {
 	}()
 	return <-done
 }
+
+// Enter calls f on a thread that is in the namespace called name, and ends
+// afterwards. A process that f starts is in that namespace.
+func Enter(name string, f func() error) error {
+	ns, err := openNS(name)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	return enter(ns, f)
+}
+
+// Has reports whether a process is in the namespace called name.
+func Has(name string, pid int) bool {
+	var is, has unix.Stat_t
+	return unix.Stat(path(name), &is) == nil && unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &has) == nil &&
+		is.Dev == has.Dev && is.Ino == has.Ino
+}

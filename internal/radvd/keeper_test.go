@@ -1,0 +1,345 @@
+package radvd
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"go.uber.org/zap/zaptest"
+	"golang.org/x/sys/unix"
+)
+
+const stub = "OFDVR_TEST_RADVD"
+
+func TestMain(m *testing.M) {
+	if how := os.Getenv(stub); how != "" {
+		os.Exit(radvd(how))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// radvd does what radvd does with its files and signals.
+func radvd(how string) int {
+	arg := func(name string) string {
+		for i, a := range os.Args {
+			if a == name {
+				return os.Args[i+1]
+			}
+		}
+		panic("no " + name)
+	}
+	say := func(text string) { fmt.Fprintf(os.Stderr, "[Nov 25 09:45:15] radvd (%d): %s\n", os.Getpid(), text) }
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM)
+	pid, err := os.OpenFile(arg("-p"), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil || unix.Flock(int(pid.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil {
+		say("unable to lock pid file")
+		return 255
+	}
+	pid.Truncate(0)
+	fmt.Fprintln(pid, os.Getpid())
+	for {
+		conf, _ := os.ReadFile(arg("-C"))
+		say(fmt.Sprintf("read %d bytes", len(conf)))
+		if how == "fails" {
+			return 3
+		}
+		if <-signals != syscall.SIGHUP {
+			say("exiting, 1 sigterm(s) received")
+			os.Remove(arg("-p"))
+			return 0
+		}
+	}
+}
+
+// newKeeper returns a Keeper of the stub, in whose directory nothing runs when
+// the test has ended.
+func newKeeper(t *testing.T, dir string) *Keeper {
+	t.Helper()
+	t.Setenv(stub, "runs")
+	k, err := NewKeeper(dir, zaptest.NewLogger(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.binary = func() (string, error) { return "/proc/self/exe", nil }
+	k.in = func(_ string, f func() error) error { return f() }
+	k.isIn = func(string, int) bool { return true }
+	t.Cleanup(func() {
+		if _, err := StopAll(dir); err != nil {
+			t.Error(err)
+		}
+		for _, s := range k.routers {
+			if s.proc != nil {
+				k.drop(s)
+			}
+		}
+	})
+	return k
+}
+
+// running is a router with interfaces.
+func running(taps ...string) Router {
+	r := Router{ID: "r1", Namespace: "ns"}
+	for _, tap := range taps {
+		r.Interfaces = append(r.Interfaces, Interface{ID: "of " + tap, Tap: tap, Lifetime: 1800, Interval: 600,
+			Prefixes: []Prefix{{netip.MustParsePrefix("2001:db8:1::/64"), true, true, 86400, 14400}}})
+	}
+	return r
+}
+
+// ensure returns the PID of r's radvd, which has read what it should.
+func ensure(t *testing.T, k *Keeper, r Router) int {
+	t.Helper()
+	if problems := k.Ensure([]Router{r}); len(problems) > 0 {
+		t.Fatalf("problems %q", problems)
+	}
+	s := k.routers[k.base(r.ID)]
+	eventually(t, func() error {
+		log, err := os.ReadFile(k.base(r.ID) + logFile)
+		lines := strings.Split(strings.TrimSpace(string(log)), "\n")
+		if want := fmt.Sprintf("read %d bytes", len(config(&r))); err == nil && !strings.HasSuffix(lines[len(lines)-1], want) {
+			err = fmt.Errorf("no %q in %s", want, log)
+		}
+		return err
+	})
+	eventually(t, func() error {
+		p, err := findProcess(k.base(r.ID))
+		if err == nil && p == nil {
+			err = errors.New("it has not told its PID")
+		}
+		if p != nil {
+			unix.Close(p.fd)
+		}
+		return err
+	})
+	return s.proc.pid
+}
+
+func eventually(t *testing.T, f func() error) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(20 * time.Second); ; <-tick.C {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func alive(pid int) bool {
+	p, err := openProcess(pid)
+	if err != nil || p == nil {
+		return false
+	}
+	defer unix.Close(p.fd)
+	return !p.ended(0)
+}
+
+// A radvd runs as long as it is wanted, and is told of what changes.
+func TestEnsure(t *testing.T) {
+	k := newKeeper(t, t.TempDir())
+	pid := ensure(t, k, running("a"))
+	if again := ensure(t, k, running("a")); again != pid {
+		t.Errorf("process %d became %d for nothing", pid, again)
+	}
+	two := running("a", "b")
+	if now := ensure(t, k, two); now != pid {
+		t.Errorf("process %d became %d with an interface", pid, now)
+	}
+	two.Interfaces[1].Down = true
+	if now := ensure(t, k, two); now != pid {
+		t.Errorf("process %d became %d with an interface that is down", pid, now)
+	}
+	two.Interfaces[1].Down = false
+	ensure(t, k, two)
+	if err := k.End([]Router{running("a")}); err != nil {
+		t.Fatal(err)
+	}
+	if alive(pid) {
+		t.Errorf("process %d did not say goodbye for the interface that left", pid)
+	}
+	last := ensure(t, k, running("a"))
+	if last == pid {
+		t.Errorf("process %d is there again", pid)
+	}
+	if err := k.End([]Router{running("a"), {ID: "r2"}}); err != nil || !alive(last) {
+		t.Errorf("process %d was ended without a cause; %v", last, err)
+	}
+	down := running("a")
+	down.Interfaces[0].Down = true
+	if problems := k.Ensure([]Router{down}); len(problems) > 0 || alive(last) {
+		t.Errorf("process %d goes on with nothing to do; problems %q", last, problems)
+	}
+	last = ensure(t, k, running("a"))
+	if err := k.End(nil); err != nil || alive(last) {
+		t.Errorf("process %d goes on; %v", last, err)
+	}
+	if files, _ := filepath.Glob(k.dir + "/*"); len(files) > 0 {
+		t.Errorf("files are left: %q", files)
+	}
+}
+
+// The successor of a Keeper finds what runs, tells it what may have changed, and
+// ends it.
+func TestSuccessor(t *testing.T) {
+	dir := t.TempDir()
+	pid := ensure(t, newKeeper(t, dir), running("a"))
+	k := newKeeper(t, dir)
+	if now := ensure(t, k, running("a", "b")); now != pid {
+		t.Errorf("process %d became %d", pid, now)
+	}
+	k = newKeeper(t, dir)
+	if err := k.End([]Router{running("b")}); err != nil || alive(pid) {
+		t.Errorf("process %d goes on; %v", pid, err)
+	}
+	now := ensure(t, k, running("b"))
+	k = newKeeper(t, dir)
+	k.isIn = func(string, int) bool { return false }
+	if problems := k.Ensure([]Router{running("b")}); len(problems) > 0 || alive(now) {
+		t.Errorf("process %d goes on in another namespace; problems %q", now, problems)
+	}
+	k.isIn = func(string, int) bool { return true }
+	now = ensure(t, k, running("b"))
+	k = newKeeper(t, dir)
+	if err := k.End(nil); err != nil || alive(now) {
+		t.Errorf("process %d goes on; %v", now, err)
+	}
+}
+
+// One that is killed is told of, and comes back.
+func TestKilled(t *testing.T) {
+	k := newKeeper(t, t.TempDir())
+	run(t, k)
+	pid := ensure(t, k, running("a"))
+	syscall.Kill(pid, syscall.SIGKILL)
+	<-k.Changed()
+	problems := k.Ensure([]Router{running("a")})["r1"]
+	if len(problems) != 1 || !strings.HasPrefix(problems[0], "router advertisements of interface of a: radvd has ended: it was killed by signal 9") ||
+		!strings.HasSuffix(problems[0], "trying again in 1s") {
+		t.Errorf("problems %q", problems)
+	}
+	<-k.Changed() // it may be tried again
+	if now := ensure(t, k, running("a")); now == pid {
+		t.Errorf("process %d is alive", now)
+	}
+	t.Setenv(stub, "fails")
+	syscall.Kill(k.routers[k.base("r1")].proc.pid, syscall.SIGKILL)
+	<-k.Changed()
+	k.Ensure([]Router{running("a")})
+	if s := k.routers[k.base("r1")]; s.delay != 4*time.Second {
+		t.Errorf("the delay has become %v", s.delay)
+	}
+}
+
+// What radvd says when it fails is in the problem.
+func TestFails(t *testing.T) {
+	k := newKeeper(t, t.TempDir())
+	t.Setenv(stub, "fails")
+	run(t, k)
+	k.Ensure([]Router{running("a", "b")})
+	<-k.Changed()
+	problems := k.Ensure([]Router{running("a", "b")})["r1"]
+	if len(problems) != 2 || !strings.Contains(problems[1], "interface of b: radvd has ended: status 3: read ") {
+		t.Errorf("problems %q", problems)
+	}
+}
+
+func TestNotInstalled(t *testing.T) {
+	k := newKeeper(t, t.TempDir())
+	installed := k.binary
+	k.binary = func() (string, error) { return "", os.ErrNotExist }
+	want := "router advertisements of interface of a: radvd is not installed: apt install radvd"
+	for range 2 {
+		if got := k.Ensure([]Router{running("a")})["r1"]; len(got) != 1 || got[0] != want {
+			t.Errorf("problems %q", got)
+		}
+	}
+	k.binary = installed
+	k.routers[k.base("r1")].due = time.Time{}
+	ensure(t, k, running("a"))
+}
+
+// A process that has got the PID of a radvd is not taken for it.
+func TestForeignProcess(t *testing.T) {
+	dir := t.TempDir()
+	k := newKeeper(t, dir)
+	if err := os.WriteFile(k.base("r1")+pidFile, fmt.Appendln(nil, os.Getpid()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.End(nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{fmt.Sprint(os.Getppid()), "", "-1", "0", "x", "999999999"} {
+		if err := os.WriteFile(k.base("r1")+pidFile, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if stopped, err := StopAll(dir); err != nil || len(stopped) > 0 {
+			t.Errorf("%q: ended %v, %v", text, stopped, err)
+		}
+	}
+	ensure(t, k, running("a"))
+}
+
+func TestStopAll(t *testing.T) {
+	dir := t.TempDir()
+	k := newKeeper(t, dir)
+	pid := ensure(t, k, running("a"))
+	if stopped, err := StopAll(dir); err != nil || len(stopped) != 1 || stopped[0] != pid || alive(pid) {
+		t.Errorf("ended %v, want %d; %v", stopped, pid, err)
+	}
+	if stopped, err := StopAll(filepath.Join(dir, "none")); err != nil || len(stopped) > 0 {
+		t.Errorf("ended %v, %v", stopped, err)
+	}
+}
+
+// The log does not grow for ever, and what is in it is read once.
+func TestLog(t *testing.T) {
+	k := newKeeper(t, t.TempDir())
+	name := filepath.Join(k.dir, "x")
+	s := new(state)
+	for i := range 5000 {
+		f, err := os.OpenFile(name+logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(f, "[Nov 25 09:45:15] radvd (7): our AdvManagedFlag on qr-a does not agree %d\nhalf", i)
+		fmt.Fprintln(f, " a line")
+		f.Close()
+		k.follow(name, s)
+		if s.lastLine != "half a line" {
+			t.Fatalf("the last line is %q", s.lastLine)
+		}
+		if info, err := os.Stat(name + logFile); err != nil || info.Size() > maxLog+200 {
+			t.Fatalf("%v, %v", info, err)
+		}
+	}
+}
+
+// run runs k until the test ends.
+func run(t *testing.T, k *Keeper) {
+	t.Helper()
+	done := make(chan error, 1)
+	ctx := t.Context()
+	go func() { done <- k.Run(ctx) }()
+	eventually(t, func() error {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.wake < 0 {
+			return errors.New("it does not run yet")
+		}
+		return nil
+	})
+	t.Cleanup(func() { <-done })
+}

@@ -1,0 +1,65 @@
+package radvd
+
+import (
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// maxLog is how many bytes a log may have before it is begun anew.
+const maxLog = 64 << 10
+
+// sampled returns a logger for what machines can cause over and over: some lines
+// a minute.
+func sampled(log *zap.Logger) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(c, time.Minute, 10, 0)
+	}))
+}
+
+var (
+	// stamp is before each line: "[Nov 25 09:45:15] radvd (9809): ".
+	stamp = regexp.MustCompile(`^\[[^]]*\] radvd \(\d+\): `)
+	// usual are lines that say what was asked of it.
+	usual = regexp.MustCompile(`^(version .* started|attempting to reread config file|resuming normal operation|sending stop adverts|` +
+		`exiting, \d+ sigterm|exiting, failed to read config file|removing /|returning from radvd main|Exiting, privsep_read_loop|.* not found: No such device$)`)
+)
+
+// follow logs what a radvd has printed.
+func (k *Keeper) follow(base string, s *state) {
+	f, err := os.OpenFile(base+logFile, os.O_RDWR, 0)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.NewSectionReader(f, s.logged, maxLog))
+	if err != nil {
+		return
+	}
+	end := strings.LastIndexByte(string(data), '\n') + 1
+	if end == 0 && len(data) == maxLog { // one endless line
+		end = maxLog
+	}
+	s.logged += int64(end)
+	for line := range strings.Lines(string(data[:end])) {
+		line = stamp.ReplaceAllString(strings.TrimSpace(line), "")
+		if line == "" {
+			continue
+		}
+		log := k.said.Warn
+		if usual.MatchString(line) {
+			log = k.log.Debug
+		} else {
+			s.lastLine = line
+		}
+		log("radvd printed", zap.String("router", s.id), zap.String("line", line))
+	}
+	if s.logged >= maxLog && f.Truncate(0) == nil {
+		s.logged = 0
+	}
+}
