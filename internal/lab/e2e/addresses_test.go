@@ -25,8 +25,7 @@ func TestAllowedAddresses(t *testing.T) {
 	seen(t, blue, "blue's tap", 0, "packets to the allowed address", echo("", vip))
 
 	s.reload(one + `  - {id: vm3, network: green, mac: "02:00:00:00:02:11", addresses: [10.0.2.11], allowed_address_pairs: [{address: ` + vip + "}]}\n")
-	pingTTL(t, vm1, vip, 63)
-	await(t, blue, "a packet to the allowed address", echo(vm1.IP(), vip))
+	turns(t, s, vm1, vip, blue, "a packet to the allowed address to come to the tap", echo(vm1.IP(), vip))
 	at := record(t, vm3, all(came, echo("", vip)))
 	s.sh(vm2.Name, "ip addr del "+vip+"/24 dev eth0")
 	s.sh(vm3.Name, "ip addr add "+vip+"/24 dev eth0")
@@ -89,8 +88,7 @@ func TestAddressScopes(t *testing.T) {
 	pingTTL(t, vm1, vm2.IP(), 63)
 	seen(t, tap, "blue's tap", 0, "packets", echo("", ""))
 	s.reload(with("vlan: 2}", "vlan: 2, ipv4_address_scope: elsewhere}"))
-	pingTTL(t, vm1, vm2.IP(), 63)
-	await(t, tap, "the packet", echo(vm1.IP(), vm2.IP()))
+	turns(t, s, vm1, vm2.IP(), tap, "the packet to come to the tap", echo(vm1.IP(), vm2.IP()))
 	s.sh(netns, "ip rule add pref 1 iif "+blueTap+" to 10.0.2.0/24 blackhole") // as rules between scopes do
 	unreachable(t, vm1, vm2.IP())
 	s.reload(strings.ReplaceAll(with("vlan: 2}", "vlan: 2, ipv4_address_scope: elsewhere}"), "vlan: 1}", "vlan: 1, ipv4_address_scope: elsewhere}"))

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -212,4 +213,21 @@ func transfer(t *testing.T, from, to *lab.Machine, addr string) {
 	if err := <-got; err != nil {
 		t.Errorf("TCP from %s to %s: %v", from.Name, addr, err)
 	}
+}
+
+// turns pings until the capture has seen what it should: what Open vSwitch has
+// cached for packets it uses until it has looked at its flows again, which on a
+// busy machine takes a moment.
+func turns(t *testing.T, s *site, from *lab.Machine, to string, c *lab.Capture, what string, match condition) {
+	t.Helper()
+	s.eventually(what, func() error {
+		pingTTL(t, from, to, 63)
+		if err := c.Sync(within(t)); err != nil {
+			return err
+		}
+		if c.Count(match) == 0 {
+			return errors.New("no packet of the ping has come by")
+		}
+		return nil
+	})
 }

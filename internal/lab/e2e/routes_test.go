@@ -38,8 +38,7 @@ func TestExtraRoutes(t *testing.T) {
 
 	// Without the port nobody but the kernel can find the next hop.
 	s.must(200, "DELETE", "/v1/ports/vm2"+applied, "")
-	pingTTL(t, vm1, "10.9.0.5", 63)
-	await(t, tap, "the packet by the route", echo(vm1.IP(), "10.9.0.5"))
+	turns(t, s, vm1, "10.9.0.5", tap, "the packet by the route to come to the tap", echo(vm1.IP(), "10.9.0.5"))
 	s.sh(netns, "ip route del 10.9.0.0/16")
 	s.eventually("the route to come back", func() error {
 		if got := s.sh(netns, "ip route show proto 253"); !strings.Contains(got, "10.9.0.0/16") {
