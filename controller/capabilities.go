@@ -19,23 +19,26 @@ import (
 // which no packet comes, a group and a meter, sees which are refused, and deletes
 // them again. Should the connection end in between, the next one deletes them.
 func (s *session) probe(ctx context.Context) (routing.Capabilities, error) {
-	can, undo := routing.CanAll, []ofproto.Mod(nil)
-	for _, p := range routing.Probes() {
-		refused, err := s.try(ctx, p.Undo, p.Try) // what is left of an earlier time is no reason to refuse it
-		switch {
-		case err != nil:
-			return 0, fmt.Errorf("try what the switch can do: %w", err)
-		case refused:
-			can &^= p.Tells
-		default:
-			undo = append(undo, p.Undo)
-		}
+	probes := routing.Probes()
+	var undo, try []ofproto.Mod
+	for _, p := range probes {
+		undo, try = append(undo, p.Undo), append(try, p.Try)
 	}
 	slices.Reverse(undo)
-	for _, m := range undo {
-		if _, err := s.try(ctx, m); err != nil {
-			return 0, fmt.Errorf("undo what was tried: %w", err)
+	refused, err := s.program(ctx, append(undo, try...)) // what is left of an earlier time is no reason to refuse it
+	if err != nil {
+		return 0, fmt.Errorf("try what the switch can do: %w", err)
+	}
+	can, took := routing.CanAll, undo[:0:0]
+	for _, p := range slices.Backward(probes) {
+		if refused[p.Try.String()] {
+			can &^= p.Tells
+		} else {
+			took = append(took, p.Undo)
 		}
+	}
+	if _, err := s.program(ctx, took); err != nil {
+		return 0, fmt.Errorf("undo what was tried: %w", err)
 	}
 	if lacks := (routing.CanAll &^ can).Names(); len(lacks) > 0 {
 		s.log.Info("switch cannot do everything, the kernel does the rest", zap.String("lacks", strings.Join(lacks, ",")))
@@ -43,17 +46,20 @@ func (s *session) probe(ctx context.Context) (routing.Capabilities, error) {
 	return can, nil
 }
 
-// try carries out changes and reports whether the last was refused.
-func (s *session) try(ctx context.Context, mods ...ofproto.Mod) (refused bool, err error) {
+// program carries out changes and returns those that were refused, by their text.
+func (s *session) program(ctx context.Context, mods []ofproto.Mod) (refused map[string]bool, err error) {
 	var e *ofconn.CommitError
-	if err := s.conn.ProgramMods(ctx, mods); err != nil && !errors.As(err, &e) {
-		return false, err
+	switch err := s.conn.ProgramMods(ctx, mods); {
+	case errors.Is(err, ofproto.ErrIsSlave), err != nil && !errors.As(err, &e):
+		return nil, err
+	case err == nil:
+		return nil, nil
 	}
-	if e != nil && errors.Is(e, ofproto.ErrIsSlave) {
-		return false, e
+	refused = make(map[string]bool, len(e.Refused))
+	for _, r := range e.Refused {
+		refused[r.Mod.String()] = true
 	}
-	last := mods[len(mods)-1].String()
-	return e != nil && slices.ContainsFunc(e.Refused, func(r *ofproto.RefusedError) bool { return r.Mod.String() == last }), nil
+	return refused, nil
 }
 
 // probeAndLead has a session that stood by find out what its switch can do, and
@@ -91,7 +97,11 @@ func (p probedSwitch) Read(ctx context.Context) (reconcile.Holdings, error) {
 	return held, err
 }
 
-// withoutProbes returns the updates that are about no probe.
+// withoutProbes returns the updates that are about no probe: mostly all.
 func withoutProbes(updates []ofproto.FlowUpdate) []ofproto.FlowUpdate {
-	return slices.DeleteFunc(slices.Clone(updates), func(u ofproto.FlowUpdate) bool { return routing.IsProbe(u.Flow.Cookie) })
+	probes := func(u ofproto.FlowUpdate) bool { return routing.IsProbe(u.Flow.Cookie) }
+	if !slices.ContainsFunc(updates, probes) {
+		return updates
+	}
+	return slices.DeleteFunc(slices.Clone(updates), probes)
 }

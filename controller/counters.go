@@ -105,6 +105,7 @@ func (c *Controller) Counters(ctx context.Context) ([]InterfaceCounters, error) 
 				stats[i] = append(stats[i], limited...)
 			}
 			if err != nil {
+				stats[i] = nil // half a reading would be counted twice the next time
 				c.log.Debug("could not read counters", zap.String("router", src.router.ID), zap.Error(err))
 			}
 		})

@@ -79,7 +79,7 @@ const (
 	RoleND         Role = 13 // answers neighbour solicitations for an address of the interface
 	RoleEcho       Role = 14 // answers echo requests for an address of the interface
 	RoleAnswer     Role = 15 // sends answers back by the interface
-	RoleMartian    Role = 16 // hands packets with addresses that are not routed to the kernel
+	RoleMartian    Role = 16 // hands packets with addresses or a protocol that are not routed to the kernel
 	RoleForward    Role = 17 // takes packets that are not for the router itself on
 	RoleTooBig     Role = 18 // hands packets that are larger than the next MTU to the kernel
 	RoleScope      Role = 19 // hands packets from other address scopes to the kernel
@@ -131,7 +131,7 @@ func (r Role) Does(o Object) string {
 		if o.Kind == KindInterface {
 			return "hands packets that claim to come from an address of " + who + " to the kernel"
 		}
-		return "hands packets with addresses that are not routed to the kernel"
+		return "hands packets with addresses or a protocol that are not routed to the kernel"
 	case RoleForward:
 		return "takes packets that are not for the router itself on"
 	case RoleTooBig:

@@ -55,6 +55,9 @@ func (c *compiler) guard() {
 			c.emit(c.about(), RoleMartian, tableLocal, prioNoUnicast, v.match(dst(p)), toKernel)
 		}
 	}
+	if c.routes(v4) { // Open vSwitch takes protocol 0 for no IP at all, and would not decrement the TTL
+		c.emit(c.about(), RoleMartian, tableLocal, prioNoUnicast, v4.match(ofproto.IPProto(0)), toKernel)
+	}
 	if c.routes(v6) {
 		c.emit(c.about(), RoleMartian, tableLocal, prioLinkLocal, v6.match(src(linkLocalPrefix)), toKernel)
 	}
@@ -76,6 +79,9 @@ func (c *compiler) routes(v family) bool {
 func (c *compiler) own(l *leg) {
 	for _, p := range l.Addresses {
 		v, a := familyOf(p.Addr()), p.Addr()
+		if linkLocal(a) {
+			continue // below
+		}
 		c.emit(l.object(), RoleMartian, tableLocal, prioMartian, v.match(src(alone(a))), ofproto.GotoTable(tableKernel))
 		if v == v4 && p.Bits() < 31 {
 			c.emit(l.object(), RoleMartian, tableLocal, prioMartian, v.match(src(alone(lastAddr(p)))), ofproto.GotoTable(tableKernel))
@@ -86,12 +92,15 @@ func (c *compiler) own(l *leg) {
 		}
 	}
 	for _, a := range l.addresses6() {
+		if linkLocal(a) { // which others may have on their links
+			c.emit(l.object(), RoleMartian, tableLocal, prioMartian, v6.match(ofproto.InPort(l.patch), src(alone(a))), ofproto.GotoTable(tableKernel))
+		}
 		if !c.answersEcho() {
-			break
+			continue
 		}
 		asks := []ofproto.Field{near, ofproto.IPProto(protoICMPv6), ofproto.NotFragmented(),
 			ofproto.ICMPv6Type(icmpv6EchoRequest), ofproto.ICMPv6Code(0), dst(alone(a))}
-		if linkLocal(a) { // which others may have on their links
+		if linkLocal(a) {
 			asks = append(asks, ofproto.InPort(l.patch))
 		}
 		c.emit(l.object(), RoleEcho, tableLocal, prioOwn, v6.match(asks...), answerEcho(a))
@@ -129,6 +138,7 @@ func reply(a netip.Addr) ofproto.Apply {
 			ofproto.Move{Src: ofproto.Whole(ofproto.FieldIPv6Src), Dst: ofproto.Whole(ofproto.FieldIPv6Dst)},
 			ofproto.SetField{Field: ofproto.IPv6Src(alone(a))},
 			ofproto.SetField{Field: ofproto.ICMPv6Type(icmpv6EchoReply)},
+			ofproto.SetField{Field: ofproto.IPv6Label(0)}, // it was the other one's flow
 		}
 	}
 	return ofproto.Apply{Actions: ofproto.ActionsOf(append(to, ofproto.SetTTL{TTL: echoTTL})...)}

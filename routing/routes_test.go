@@ -61,6 +61,8 @@ func (p *packet) matches(t *rapid.T, key, value string) bool {
 		return within(p.src)
 	case "nw_dst", "ipv6_dst":
 		return within(p.dst)
+	case "nw_proto":
+		return number(value) == 17
 	case "nw_ttl":
 		return number(value) == 64
 	case "metadata":

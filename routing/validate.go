@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/ofdvr/ofdvr/ofproto"
@@ -385,53 +384,6 @@ func (v *validator) claim(p path, k int, who owner, network string, a netip.Addr
 		return
 	}
 	v.addrs[key] = who
-}
-
-// checkDeleted checks that nothing will refer to the networks that go.
-func (v *validator) checkDeleted(networks []string) {
-	for i, id := range networks {
-		if v.networks[id] {
-			continue // it is put again
-		}
-		var by []Object
-		for _, l := range v.base.Legs(id) {
-			if who := (owner{KindInterface, l.ID}); !v.gone[who] {
-				by = append(by, Object{KindInterface, l.ID, l.ID})
-			}
-		}
-		for p := range v.base.PortsOn(id, "") {
-			if !v.gone[owner{KindPort, p.ID}] {
-				by = append(by, Object{Kind: KindPort, ID: p.ID})
-			}
-		}
-		if len(by) > 0 {
-			v.errs = append(v.errs, &PathError{elem("delete.networks", i), &InUseError{id, by}})
-		}
-	}
-}
-
-// An InUseError says that a network cannot be deleted because objects that stay
-// are on it: interfaces and ports.
-type InUseError struct {
-	Network string
-	By      []Object
-}
-
-func (e *InUseError) Error() string {
-	const most = 5
-	var b strings.Builder
-	for i, o := range e.By {
-		switch {
-		case i == most:
-			fmt.Fprintf(&b, " and %d more", len(e.By)-most)
-		case i < most:
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			fmt.Fprintf(&b, "%v %q", o.Kind, o.ID)
-		}
-	}
-	return fmt.Sprintf("network %q is in use by %s", e.Network, &b)
 }
 
 func elem(key string, i int) string { return fmt.Sprintf("%s[%d]", key, i) }

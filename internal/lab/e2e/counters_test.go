@@ -113,9 +113,9 @@ func TestCountersAreExact(t *testing.T) {
 	before := s.scrape()
 	s.metric(1, "ofdvr_connected_bridges")
 	s.metric(1, "ofdvr_ovsdb_connected")
-	s.metric(49, `ofdvr_router_flows_wanted{router="r1"}`)
-	s.metric(49, `ofdvr_router_flows_installed{router="r1"}`)
-	if n := before[`ofdvr_flow_mods_total{operation="add"}`]; n != 49 {
+	s.metric(50, `ofdvr_router_flows_wanted{router="r1"}`)
+	s.metric(50, `ofdvr_router_flows_installed{router="r1"}`)
+	if n := before[`ofdvr_flow_mods_total{operation="add"}`]; n != 50 {
 		t.Errorf("%v flows were added", n)
 	}
 

@@ -119,7 +119,7 @@ var solicitations = []solicitation{
 
 func solicit(t *testing.T, from *lab.Machine, s solicitation) {
 	t.Helper()
-	ip := &layers.IPv6{Version: 6, HopLimit: 255, NextHeader: layers.IPProtocolICMPv6, SrcIP: net.ParseIP(s.src), DstIP: net.ParseIP(s.dst)}
+	ip := &layers.IPv6{Version: 6, FlowLabel: 0x12345, HopLimit: 255, NextHeader: layers.IPProtocolICMPv6, SrcIP: net.ParseIP(s.src), DstIP: net.ParseIP(s.dst)}
 	icmp := &layers.ICMPv6{TypeCode: layers.CreateICMPv6TypeCode(layers.ICMPv6TypeNeighborSolicitation, 0)}
 	if err := icmp.SetNetworkLayerForChecksum(ip); err != nil {
 		t.Fatal(err)
@@ -169,7 +169,7 @@ func mustAdvertise(t *testing.T, f lab.Frame, to *lab.Machine, c solicitation) {
 	if wantMAC == "" {
 		wantMAC = to.MAC
 	}
-	if eth.SrcMAC.String() != blueMAC || eth.DstMAC.String() != wantMAC || ip.SrcIP.String() != c.target || ip.DstIP.String() != c.wantDst || ip.HopLimit != 255 {
+	if eth.SrcMAC.String() != blueMAC || eth.DstMAC.String() != wantMAC || ip.SrcIP.String() != c.target || ip.DstIP.String() != c.wantDst || ip.HopLimit != 255 || ip.FlowLabel != 0 {
 		t.Errorf("headers are %+v %+v", eth, ip)
 	}
 	if !na.Router() || na.Solicited() != c.solicited || !na.Override() || na.TargetAddress.String() != c.target {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/ofdvr/ofdvr/internal/lab"
@@ -71,6 +72,8 @@ func TestKillsLoseNoWrite(t *testing.T) {
 	total := 0
 	for kill := range kills {
 		ctx, cancel := context.WithCancel(t.Context())
+		enough, answered := make(chan struct{}), new(atomic.Int32) // a kill comes after so many are answered
+		const least = 100
 		client := s.HTTPUnix(apiSocket)
 		var g sync.WaitGroup
 		for w := range writers {
@@ -82,10 +85,18 @@ func TestKillsLoseNoWrite(t *testing.T) {
 						return // killed
 					}
 					latest[w] = n
+					if answered.Add(1) == least {
+						close(enough)
+					}
 				}
 			})
 		}
-		lab.Run(t, s.Host, "sleep", fmt.Sprintf("%.3f", 0.05+0.2*rng.Float64())) // the kill comes at any moment
+		select {
+		case <-enough:
+		case <-within(t).Done():
+			t.Fatalf("kill %d: only %d batches were answered", kill, answered.Load())
+		}
+		lab.Run(t, s.Host, "sleep", fmt.Sprintf("%.3f", 0.2*rng.Float64())) // the kill comes at any moment
 		s.daemon.Kill()
 		cancel()
 		g.Wait()
