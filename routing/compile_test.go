@@ -21,29 +21,12 @@ import (
 // Each testdata/*.txtar is a topology.yaml, the facts known of the bridges
 // (lines of: port number), and the flows expected.
 func TestCompile(t *testing.T) {
-	names, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(names) == 0 {
-		t.Fatal("no test data", err)
-	}
-	for _, name := range names {
-		t.Run(filepath.Base(name), func(t *testing.T) {
-			ar, err := txtar.ParseFile(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			file := make(map[string]*txtar.File)
-			for i := range ar.Files {
-				file[ar.Files[i].Name] = &ar.Files[i]
-			}
-			model, _, err := intent.Parse("topology.yaml", file["topology.yaml"].Data)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := render(model, facts(t, string(file["facts"].Data)))
-			want := string(file["flows"].Data)
+	for _, g := range golden(t) {
+		t.Run(filepath.Base(g.name), func(t *testing.T) {
+			got, want := render(g.model, g.facts), string(g.flows.Data)
 			if *update {
-				file["flows"].Data = []byte(got)
-				if err := os.WriteFile(name, txtar.Format(ar), 0o644); err != nil {
+				g.flows.Data = []byte(got)
+				if err := os.WriteFile(g.name, txtar.Format(g.archive), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			} else if got != want {
@@ -52,6 +35,43 @@ func TestCompile(t *testing.T) {
 			acceptedByOVS(t, got)
 		})
 	}
+}
+
+// A goldenFile is one of testdata/*.txtar.
+type goldenFile struct {
+	name    string
+	archive *txtar.Archive
+	model   *routing.Model
+	facts   routing.Facts
+	flows   *txtar.File
+}
+
+func golden(t *testing.T) (out []goldenFile) {
+	t.Helper()
+	names, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(names) == 0 {
+		t.Fatal("no test data", err)
+	}
+	for _, name := range names {
+		g := goldenFile{name: name}
+		if g.archive, err = txtar.ParseFile(name); err != nil {
+			t.Fatal(err)
+		}
+		for i := range g.archive.Files {
+			switch f := &g.archive.Files[i]; f.Name {
+			case "topology.yaml":
+				if g.model, _, err = intent.Parse(name, f.Data); err != nil {
+					t.Fatal(err)
+				}
+			case "facts":
+				g.facts = facts(t, string(f.Data))
+			case "flows":
+				g.flows = f
+			}
+		}
+		out = append(out, g)
+	}
+	return out
 }
 
 // acceptedByOVS fails t unless ovs-ofctl reads as many flows in text as there

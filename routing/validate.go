@@ -64,6 +64,7 @@ func (x *Index) Check(c Change) error {
 	v := validator{
 		base:     x,
 		networks: make(map[string]bool, len(c.Put.Networks)),
+		mtus:     make(map[string]int, len(c.Put.Networks)),
 		macs:     make(map[onNetwork[ofproto.MAC]]owner, len(c.Put.Ports)),
 		addrs:    make(map[onNetwork[netip.Addr]]owner, len(c.Put.Ports)),
 	}
@@ -72,6 +73,7 @@ func (x *Index) Check(c Change) error {
 	}
 	for i := range c.Put.Networks {
 		v.networks[c.Put.Networks[i].ID] = true
+		v.mtus[c.Put.Networks[i].ID] = c.Put.Networks[i].MTU
 	}
 	v.leaves(&c)
 	v.checkNetworks(c.Put.Networks)
@@ -89,6 +91,7 @@ type validator struct {
 	last     *members        // of base, that were looked at last: mostly they are the next too
 	gone     map[owner]bool  // objects of base that are replaced or deleted
 	networks map[string]bool // those that are put, and, false, those that go
+	mtus     map[string]int  // of those that are put
 
 	macs  map[onNetwork[ofproto.MAC]]owner
 	addrs map[onNetwork[netip.Addr]]owner
@@ -214,6 +217,11 @@ func (v *validator) checkNetworks(networks []Network) {
 		if n.MTU < MinMTU || n.MTU > MaxMTU {
 			v.bad(p, "mtu", "mtu %d is outside %d–%d", n.MTU, MinMTU, MaxMTU)
 		}
+		for _, l := range v.base.Legs(n.ID) {
+			if MinMTU <= n.MTU && n.MTU < MinIPv6MTU && !v.gone[owner{KindInterface, l.ID}] && l.has6() {
+				v.bad(p, "mtu", "IPv6 needs an MTU of %d, and interface %q has an IPv6 address", MinIPv6MTU, l.ID)
+			}
+		}
 		v.checkScope(p, "ipv4_address_scope", n.IPv4Scope)
 		v.checkScope(p, "ipv6_address_scope", n.IPv6Scope)
 	}
@@ -241,7 +249,7 @@ func (v *validator) checkRouters(routers []Router) {
 			v.checkMAC(p, who, f.Network, f.MAC)
 			v.checkPrefixes(p, who, f, overlaps[j])
 			v.checkInterfaceNames(p, r, f)
-			v.checkRA(p, r, f.RA)
+			v.checkRA(p, r, f)
 		}
 		v.checkRoutes(p, r)
 	}
@@ -311,6 +319,20 @@ func (v *validator) checkNetwork(p path, id string) {
 	case !v.hasNetwork(id):
 		v.bad(p, "network", "%w %q", ErrUnknownNetwork, id)
 	}
+}
+
+// mtu returns the MTU of a network, MaxMTU if there is none.
+func (v *validator) mtu(id string) int {
+	if mtu, put := v.mtus[id]; put {
+		if mtu < MinMTU {
+			return MaxMTU // that is said of the network
+		}
+		return mtu
+	}
+	if n, ok := v.base.Network(id); ok {
+		return n.MTU
+	}
+	return MaxMTU
 }
 
 func (v *validator) hasNetwork(id string) bool {

@@ -62,6 +62,8 @@ func (v *validator) checkPrefixes(p path, who owner, f *Interface, overlaps map[
 		case err != nil:
 		case !a.IsValid():
 			err = errors.New("no prefix length is given")
+		case a.Addr().Is6() && v.mtu(f.Network) < MinIPv6MTU:
+			err = fmt.Errorf("IPv6 needs an MTU of %d, and network %q has %d", MinIPv6MTU, f.Network, v.mtu(f.Network))
 		default:
 			err = checkHost(a)
 		}
@@ -101,13 +103,24 @@ func (v *validator) checkPairs(p path, q *Port) {
 	}
 }
 
+// has6 reports whether f has an IPv6 address.
+func (f *Interface) has6() bool {
+	return slices.ContainsFunc(f.Addresses, func(a netip.Prefix) bool { return a.Addr().Is6() })
+}
+
 // checkRA checks the router advertisements of an interface of r, which is at p.
-func (v *validator) checkRA(p path, r *Router, ra *RA) {
+func (v *validator) checkRA(p path, r *Router, f *Interface) {
+	ra := f.RA
 	if ra == nil {
 		return
 	}
-	if r.Fallback != FallbackNamespace {
+	switch {
+	case r.Fallback != FallbackNamespace:
 		v.bad(p, "ra", "router advertisements come from the namespace, and router %q has none", r.ID)
+	case !r.Bridge.Managed:
+		v.bad(p, "ra", "the namespace of an external bridge is yours, and so is what it advertises")
+	case !f.has6():
+		v.bad(p, "ra", "interface %q has no IPv6 address, so nothing can be advertised", f.ID)
 	}
 	within := func(key string, n, low, high int) {
 		if n < low || n > high {

@@ -116,6 +116,13 @@ routers[0].interfaces[1].id: the name "pi-3fa85f64-57" for the patch port on the
 				{ID: "r2", Bridge: routing.Bridge{Name: "br-x", DatapathID: 2}},
 			}
 		}, ""},
+		{"IPv6 with a small MTU", func(m *routing.Model) {
+			m.Networks[1].MTU = 1279
+		}, `routers[0].interfaces[1].addresses[1]: IPv6 needs an MTU of 1280, and network "green" has 1279`},
+		{"RA without IPv6", func(m *routing.Model) {
+			m.Routers[0].Interfaces[0].RA = &routing.RA{Lifetime: 1800, Interval: 600}
+			m.Routers[0].Interfaces[0].Addresses = m.Routers[0].Interfaces[0].Addresses[:1]
+		}, `routers[0].interfaces[0].ra: interface "r1-blue" has no IPv6 address, so nothing can be advertised`},
 		{"default namespace of another", func(m *routing.Model) {
 			m.Routers = append(m.Routers, routing.Router{ID: "r2", Namespace: "qrouter-r1", Bridge: routing.Bridge{Managed: true}})
 		}, `routers[1].namespace: namespace "qrouter-r1" is already used by router "r1"`},

@@ -62,7 +62,7 @@ func (x *Index) Warnings(m *Model) []*PathError {
 	}
 	for i := range m.Ports {
 		q, p := &m.Ports[i], path{kind: portPath, i: i}
-		if len(q.Addresses) == 0 {
+		if len(q.Addresses)+len(q.Pairs) == 0 {
 			warn(p, "", "port %q has no address, so nothing is routed to it", q.ID)
 			continue
 		}

@@ -79,9 +79,9 @@ func drawNasty(t *rapid.T) *routing.Model {
 		for j := range rapid.IntRange(0, len(ids)).Draw(t, "interfaces") {
 			f := routing.Interface{ID: fmt.Sprintf("%d%d-%s", i, j, firstBytes(ids[j])), Network: ids[j], MAC: ofproto.MAC{2, 0, 0, 1, byte(i), byte(j)}}
 			f.Addresses = append(f.Addresses, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i), byte(j), 1}), 24))
-			if rapid.Bool().Draw(t, "six") {
+			if rapid.Bool().Draw(t, "six") && m.Networks[j].MTU >= routing.MinIPv6MTU {
 				f.Addresses = append(f.Addresses, netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, byte(i), byte(j)}), 64).Masked())
-				if r.Fallback == routing.FallbackNamespace {
+				if r.Fallback == routing.FallbackNamespace && managed {
 					f.RA = drawRA(t)
 				}
 			}
