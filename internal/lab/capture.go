@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"slices"
@@ -257,19 +258,29 @@ func (c *Capture) Close() error {
 	return err
 }
 
-// Send sends an Ethernet frame, as it is, out of an interface in a network
-// namespace of the host ("" is the host's own).
-func (h *Host) Send(netns, ifname string, frame []byte) error {
-	err := inNetns(h.netnsPath(netns), func() error {
-		f, err := packetSocket(ifname, 0)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		_, err = f.Write(frame)
+// Sender returns a socket that sends each frame written to it, as it is, out of
+// an interface in a network namespace of the host ("" is the host's own). The
+// caller must close it.
+func (h *Host) Sender(netns, ifname string) (io.WriteCloser, error) {
+	var f *os.File
+	err := inNetns(h.netnsPath(netns), func() (err error) {
+		f, err = packetSocket(ifname, 0)
 		return err
 	})
 	if err != nil {
+		return nil, fmt.Errorf("make a sender on %s: %w", ifname, err)
+	}
+	return f, nil
+}
+
+// Send sends one frame as a [Host.Sender] does.
+func (h *Host) Send(netns, ifname string, frame []byte) error {
+	s, err := h.Sender(netns, ifname)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if _, err := s.Write(frame); err != nil {
 		return fmt.Errorf("send a frame on %s: %w", ifname, err)
 	}
 	return nil
