@@ -1,0 +1,119 @@
+package differential
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A difference is one between ofdvr and Linux that is known. Its texts are those
+// in docs/differences.md.
+type difference struct {
+	what string // what differs
+	why  string
+	// is tells whether this is the difference in what packet p has caused.
+	is func(p *packet, ofdvr, linux []received) bool
+}
+
+var differences = []difference{
+	{
+		what: "A packet for a declared address that no machine has is sent to its MAC address; Linux answers that the host is unreachable",
+		why:  "The switch does not look for machines. What is declared is believed, wherever the machine is",
+		is: func(p *packet, ofdvr, linux []received) bool {
+			return isGhost(p.ip.dst) && switched(p, ofdvr) && !routed(p, linux, 1)
+		},
+	},
+	{
+		what: "A packet whose source is no address that a machine can have (0.0.0.0, 255.255.255.255, 127.0.0.0/8, multicast, the router's own) is routed; Linux drops it",
+		why:  "The switch does not look at sources",
+		is: func(p *packet, ofdvr, linux []received) bool {
+			return martian(p.ip.src) && switched(p, ofdvr) && len(linux) == 0
+		},
+	},
+	{
+		what: "IPv4 options are left as they are; Linux writes into those that record, refuses source routes, and answers to those that are wrong",
+		why:  "The switch does not look at options",
+		is: func(p *packet, ofdvr, linux []received) bool {
+			return len(p.ip.options) > 0 && switched(p, ofdvr) && !routed(p, linux, 1)
+		},
+	},
+	{
+		what: "The TTL of a packet of IP protocol 0 is not decremented",
+		why:  "Open vSwitch takes a packet of that protocol for one without an IP header, and changes nothing in it",
+		is: func(p *packet, ofdvr, linux []received) bool {
+			return p.ip.proto == 0 && routed(p, ofdvr, 0) && routed(p, linux, 1)
+		},
+	},
+	{
+		what: "A packet with a wrong checksum of its IPv4 header, or with another version in it, is routed; Linux drops it",
+		why:  "Open vSwitch does not check that. A checksum that is wrong stays wrong",
+		is: func(p *packet, ofdvr, linux []received) bool {
+			return (p.flaw == "header checksum" || p.flaw == "version 6") && switched(p, ofdvr) && len(linux) == 0
+		},
+	},
+	{
+		what: "What follows the IP packet in its frame is sent on with it; Linux cuts it off",
+		why:  "A frame that is too short for Ethernet is filled up so. Receivers do not look at it",
+		is: func(p *packet, ofdvr, linux []received) bool {
+			return p.flaw == "trailer" && switched(p, ofdvr) && !same(ofdvr, linux)
+		},
+	},
+	{
+		what: "Packets of more than 1504 bytes that the namespace sends into a network with a larger MTU arrive without what is beyond that",
+		why:  "In the userspace datapath, Open vSwitch does not know the MTU of a tap that is in a namespace, and reads no more",
+		is: func(p *packet, ofdvr, linux []received) bool {
+			return slices.EqualFunc(ofdvr, linux, func(a, b received) bool {
+				return a.at == b.at && bytes.Equal(a.frame, b.frame[:min(len(b.frame), 14+1504)])
+			})
+		},
+	},
+}
+
+// switched tells whether what came is the packet as Open vSwitch routes it.
+func switched(p *packet, rs []received) bool {
+	return routed(p, rs, 1) || p.ip.proto == 0 && routed(p, rs, 0)
+}
+
+// martian tells whether Linux takes an address for one that no packet can come
+// from.
+func martian(a netip.Addr) bool {
+	return isRouter(a) || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() || a == everybody
+}
+
+// routed tells whether all that came is the packet itself, its TTL less by so
+// much, and whether it came at all.
+func routed(p *packet, rs []received, less byte) bool {
+	sent := p.frames[0][14:]
+	return len(rs) > 0 && len(p.frames) == 1 && !slices.ContainsFunc(rs, func(r received) bool {
+		b := slices.Clone(r.frame[14:])
+		if len(b) != len(sent) || len(b) < 20 {
+			return true
+		}
+		b[8] += less
+		copy(b[10:12], sent[10:]) // the checksum
+		return !bytes.Equal(b, sent)
+	})
+}
+
+const document = "../../../docs/differences.md"
+
+// The document has the known differences as they are here.
+func TestDocument(t *testing.T) {
+	var want strings.Builder
+	for _, d := range differences {
+		fmt.Fprintf(&want, "| %s | %s |\n", d.what, d.why)
+	}
+	have, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(have), "| --- | --- |\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	if strings.TrimSpace(table) != strings.TrimSpace(want.String()) {
+		t.Errorf("%s has\n%s\nwant\n%s", document, table, want.String())
+	}
+}

@@ -1,0 +1,238 @@
+// Package differential has the same packets routed by ofdvr and by a plain Linux
+// router, and compares what every machine receives.
+package differential
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
+)
+
+var (
+	seed  = flag.Uint64("seed", 1, "decides which packets are sent")
+	count = flag.Int("packets", 3000, "how many packets are sent; at most 65535")
+	only  = flag.Int("only", 0, "the number of the one packet to send, and to tell of; 0 means all")
+)
+
+func TestMain(m *testing.M) { lab.Main(m) }
+
+// patience is how long anything may take before the test gives up.
+const patience = 20 * time.Second
+
+// What every machine receives is what it would receive if Linux were the
+// router, but for the differences that are documented.
+func TestSameAsLinux(t *testing.T) {
+	t.Logf("seed %d", *seed)
+	var packets []*packet
+	for n := 1; n <= *count; n++ {
+		if p := newPacket(*seed, n); *only == 0 || *only == n {
+			packets = append(packets, p)
+		}
+	}
+	r := &run{t: t, ofdvr: ofdvrSide(t), kernel: kernelSide(t), packets: packets}
+	r.send()
+	r.settle()
+	r.judge()
+}
+
+// A run sends packets on both sides.
+type run struct {
+	t             *testing.T
+	ofdvr, kernel *side
+	packets       []*packet
+	batches       int
+}
+
+// A batch is what is sent before waiting for it to pass. Queues on the way have
+// room for more.
+const (
+	batchPackets = 32
+	batchBytes   = 48 << 10
+)
+
+func (r *run) send() {
+	r.t.Helper()
+	var batch []*packet
+	size := 0
+	for _, p := range r.packets {
+		for _, f := range p.frames {
+			size += len(f)
+		}
+		if batch = append(batch, p); len(batch) == batchPackets || size > batchBytes {
+			r.batch(batch)
+			batch, size = nil, 0
+		}
+	}
+	r.batch(batch)
+}
+
+// batch sends packets and then, from each machine, one that the router's kernel
+// answers, and waits for the answers.
+func (r *run) batch(packets []*packet) {
+	r.t.Helper()
+	r.batches++
+	var g errgroup.Group
+	for _, s := range []*side{r.ofdvr, r.kernel} {
+		g.Go(func() error {
+			for _, p := range packets {
+				for _, f := range p.frames {
+					if err := s.send(p.from, f); err != nil {
+						return fmt.Errorf("%s, %v: %w", s.name, p, err)
+					}
+				}
+			}
+			return s.pass(r.batches)
+		})
+	}
+	if err := g.Wait(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// pass returns when all that the machines have sent has passed.
+func (s *side) pass(batch int) error {
+	for i, m := range machines {
+		h := &header{src: m.ip4(), dst: m.net.host4(1), proto: protoUDP, ttl: 64}
+		f := ethernet(m.net.router(), m.mac(), etherIPv4, h.packet(udp(h, 9, 9, filler(markers+batch, tokenSize))))
+		if err := s.send(i, f); err != nil {
+			return err
+		}
+	}
+	timeout := time.After(patience)
+	for range machines {
+		select {
+		case n := <-s.inbox.marks:
+			if n != markers+batch {
+				return fmt.Errorf("%s: the end of batch %d came when that of %d was awaited", s.name, n-markers, batch)
+			}
+		case <-timeout:
+			return fmt.Errorf("%s: waited %v for batch %d to pass", s.name, patience, batch)
+		}
+	}
+	return nil
+}
+
+// settle returns when nothing more will come, unless something is late on
+// one side only: then when nothing is, or that has taken too long.
+func (r *run) settle() {
+	t := r.t
+	t.Helper()
+	for _, s := range []*side{r.ofdvr, r.kernel} {
+		lab.Eventually(t, patience, "the router to give up on absent machines", func() error {
+			out, err := s.RunIn(t.Context(), s.netns, "ip", "neigh", "show", "nud", "incomplete")
+			if err == nil && strings.TrimSpace(out) != "" {
+				err = errors.New(out)
+			}
+			return err
+		})
+	}
+	r.batch(nil)
+	for deadline := time.Now().Add(lateness); time.Now().Before(deadline); {
+		r.batch(nil)
+		if unknown, _ := r.different(); len(unknown) == 0 {
+			break
+		}
+	}
+	for _, s := range []*side{r.ofdvr, r.kernel} {
+		for _, c := range s.captures {
+			if err := c.Sync(within(t)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// lateness is how much later a frame may come on one side than on the other.
+const lateness = 2 * time.Second
+
+// different returns the packets whose effects differ and nobody knows why, and
+// how often each known difference was seen.
+func (r *run) different() (unknown []*packet, known []int) {
+	known = make([]int, len(differences))
+	for _, p := range r.packets {
+		a, b := r.ofdvr.inbox.of(p), r.kernel.inbox.of(p)
+		if same(a, b) {
+			continue
+		}
+		if i := slices.IndexFunc(differences, func(d difference) bool { return d.is(p, a, b) }); i >= 0 {
+			known[i]++
+		} else {
+			unknown = append(unknown, p)
+		}
+	}
+	return unknown, known
+}
+
+// told is how many packets are told of at most.
+const told = 20
+
+func (r *run) judge() {
+	t := r.t
+	t.Helper()
+	unknown, known := r.different()
+	for i, p := range unknown {
+		if i == told {
+			t.Errorf("and %d more", len(unknown)-told)
+			break
+		}
+		t.Errorf("%v", r.story(p))
+	}
+	for i, d := range differences {
+		if known[i] == 0 && *only == 0 {
+			t.Errorf("no packet shows this any more: %s", d.what)
+		} else if known[i] > 0 {
+			t.Logf("%4d times: %s", known[i], d.what)
+		}
+	}
+	if *only != 0 {
+		for _, p := range r.packets {
+			t.Log(r.story(p))
+		}
+	}
+	for _, s := range []*side{r.ofdvr, r.kernel} {
+		for _, f := range s.inbox.strays() {
+			t.Errorf("with %s, this came of nothing that was sent: %v", s.name, f)
+		}
+	}
+	r.checksums()
+}
+
+// checksums holds both sides to checksums that are right, wherever they were
+// right in what was sent.
+func (r *run) checksums() {
+	for _, p := range r.packets {
+		for _, s := range []*side{r.ofdvr, r.kernel} {
+			for _, f := range s.inbox.of(p) {
+				if err := unsound(f.frame); err != nil && p.flaw == "" && !cut(f.frame) {
+					r.t.Errorf("with %s, %v in %v\n%s", s.name, err, f, r.story(p))
+				}
+			}
+		}
+	}
+}
+
+// story tells of a packet and what became of it.
+func (r *run) story(p *packet) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v\n", p)
+	for _, f := range p.frames {
+		fmt.Fprintf(&b, "    sent   %s\n", words(f))
+	}
+	for _, s := range []*side{r.ofdvr, r.kernel} {
+		rs := s.inbox.of(p)
+		fmt.Fprintf(&b, "  with %s, %d came:\n", s.name, len(rs))
+		for _, r := range rs {
+			fmt.Fprintf(&b, "    %v\n", r)
+		}
+	}
+	fmt.Fprintf(&b, "  just this one: go test ./internal/lab/differential -run TestSameAsLinux -v -seed %d -only %d", *seed, p.n)
+	return b.String()
+}
