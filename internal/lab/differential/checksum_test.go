@@ -5,10 +5,15 @@ import (
 	"net/netip"
 )
 
-// cut tells whether an IPv4 packet in a frame is not whole.
+// cut tells whether an IP packet in a frame is not whole.
 func cut(f []byte) bool {
-	b := f[14:]
-	return big.Uint16(f[12:]) == etherIPv4 && len(b) >= 20 && len(b) < int(big.Uint16(b[2:]))
+	switch b := f[14:]; {
+	case big.Uint16(f[12:]) == etherIPv4 && len(b) >= 20:
+		return len(b) < int(big.Uint16(b[2:]))
+	case big.Uint16(f[12:]) == etherIPv6 && len(b) >= 40:
+		return len(b)-40 < int(big.Uint16(b[4:]))
+	}
+	return false
 }
 
 // unsound returns what is wrong with a frame's checksums, or nil. Of a fragment,

@@ -27,12 +27,23 @@ const markers = 1 << 16
 type inbox struct {
 	marks chan int // of markers that came; more than one batch has of them
 
+	// detected has the packets that ask a network whether anybody has an address.
+	detected map[detection]int
+
 	mu    sync.Mutex
 	by    map[int][]received
-	stray []received // caused by nothing that was sent
+	parts map[string]int // of what the router itself sent in fragments, by what is common to them
+	stray []received     // caused by nothing that was sent
 }
 
-func newInbox() *inbox { return &inbox{marks: make(chan int, 256), by: make(map[int][]received)} }
+type detection struct {
+	net    *network
+	target netip.Addr
+}
+
+func newInbox(detected map[detection]int) *inbox {
+	return &inbox{marks: make(chan int, 256), detected: detected, by: make(map[int][]received), parts: make(map[string]int)}
+}
 
 func (in *inbox) add(at *machine, frame []byte) {
 	n := number(frame)
@@ -43,8 +54,20 @@ func (in *inbox) add(at *machine, frame []byte) {
 	if isNoise(frame) {
 		return
 	}
+	if b := frame[14:]; n == 0 && big.Uint16(frame[12:]) == etherIPv6 && len(b) >= 64 && b[6] == protoICMPv6 && b[40] == advertisement {
+		n = in.detected[detection{at.net, netip.AddrFrom16([16]byte(b[48:64]))}]
+	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if b := frame[14:]; big.Uint16(frame[12:]) == etherIPv4 && len(b) >= 20 && b[9] == protoICMP && isRouter(netip.AddrFrom4([4]byte(b[12:16]))) {
+		whole := string(b[4:6]) + string(b[12:20]) // ID, source, destination
+		switch flags := big.Uint16(b[6:]); {
+		case flags&0x3fff == 0x2000:
+			in.parts[whole] = n
+		case flags&0x1fff != 0 && in.parts[whole] != 0:
+			n = in.parts[whole]
+		}
+	}
 	if n == 0 {
 		in.stray = append(in.stray, received{at, frame})
 		return

@@ -45,7 +45,7 @@ var differences = []difference{
 		what: "The TTL of a packet of IP protocol 0 is not decremented",
 		why:  "Open vSwitch takes a packet of that protocol for one without an IP header, and changes nothing in it",
 		is: func(p *packet, ofdvr, linux []received) bool {
-			return p.ip.proto == 0 && routed(p, ofdvr, 0) && routed(p, linux, 1)
+			return protocol0(p) && routed(p, ofdvr, 0) && routed(p, linux, 1)
 		},
 	},
 	{
@@ -63,20 +63,41 @@ var differences = []difference{
 		},
 	},
 	{
+		what: "A request for the router's MAC address (ARP) is answered whatever address it says to come from; Linux does not answer the router's own addresses and those that no machine can have",
+		why:  "The switch does not look at senders, and learns nothing from them",
+		is: func(p *packet, ofdvr, linux []received) bool {
+			return p.transport == "ARP" && len(answers(ofdvr)) == 1 && len(answers(linux)) == 0
+		},
+	},
+	{
+		what: "The answer to an ARP request goes to the MAC address that the request came from; Linux sends it to the one that is told in the request",
+		why:  "They are the same but for what machines make up",
+		is: func(p *packet, ofdvr, linux []received) bool {
+			return p.transport == "ARP" && p.src != numberedMAC(p.n) && len(answers(ofdvr)) == 1 && len(answers(linux)) > 0
+		},
+	},
+	{
 		what: "Packets of more than 1504 bytes that the namespace sends into a network with a larger MTU arrive without what is beyond that",
 		why:  "In the userspace datapath, Open vSwitch does not know the MTU of a tap that is in a namespace, and reads no more",
 		is: func(p *packet, ofdvr, linux []received) bool {
 			return slices.EqualFunc(ofdvr, linux, func(a, b received) bool {
-				return a.at == b.at && bytes.Equal(a.frame, b.frame[:min(len(b.frame), 14+1504)])
+				return a.at == b.at && (bytes.Equal(a.frame, b.frame) || len(b.frame) > 14+1504 && bytes.Equal(a.frame, b.frame[:14+1504]))
 			})
 		},
 	},
 }
 
+// answers returns what comes from a router.
+func answers(rs []received) []received {
+	return slices.DeleteFunc(slices.Clone(rs), func(r received) bool { return mac(r.frame[6:12]) != r.at.net.router() })
+}
+
 // switched tells whether what came is the packet as Open vSwitch routes it.
 func switched(p *packet, rs []received) bool {
-	return routed(p, rs, 1) || p.ip.proto == 0 && routed(p, rs, 0)
+	return routed(p, rs, 1) || protocol0(p) && routed(p, rs, 0)
 }
+
+func protocol0(p *packet) bool { return p.ip.src.Is4() && p.ip.proto == 0 }
 
 // martian tells whether Linux takes an address for one that no packet can come
 // from.
@@ -93,8 +114,12 @@ func routed(p *packet, rs []received, less byte) bool {
 		if len(b) != len(sent) || len(b) < 20 {
 			return true
 		}
-		b[8] += less
-		copy(b[10:12], sent[10:]) // the checksum
+		if big.Uint16(r.frame[12:]) == etherIPv6 {
+			b[7] += less
+		} else {
+			b[8] += less
+			copy(b[10:12], sent[10:]) // the checksum
+		}
 		return !bytes.Equal(b, sent)
 	})
 }

@@ -18,7 +18,7 @@ import (
 
 var (
 	seed  = flag.Uint64("seed", 1, "decides which packets are sent")
-	count = flag.Int("packets", 3000, "how many packets are sent; at most 65535")
+	count = flag.Int("packets", 5000, "how many packets are sent; at most 65535")
 	only  = flag.Int("only", 0, "the number of the one packet to send, and to tell of; 0 means all")
 )
 
@@ -31,13 +31,12 @@ const patience = 20 * time.Second
 // router, but for the differences that are documented.
 func TestSameAsLinux(t *testing.T) {
 	t.Logf("seed %d", *seed)
-	var packets []*packet
-	for n := 1; n <= *count; n++ {
-		if p := newPacket(*seed, n); *only == 0 || *only == n {
-			packets = append(packets, p)
-		}
+	w := newWorld(*seed, *count)
+	r := &run{t: t, packets: w.packets}
+	if *only != 0 {
+		r.packets = slices.DeleteFunc(w.packets, func(p *packet) bool { return p.n != *only })
 	}
-	r := &run{t: t, ofdvr: ofdvrSide(t), kernel: kernelSide(t), packets: packets}
+	r.ofdvr, r.linux = w.ofdvrSide(t), w.linuxSide(t)
 	r.send()
 	r.settle()
 	r.judge()
@@ -45,10 +44,10 @@ func TestSameAsLinux(t *testing.T) {
 
 // A run sends packets on both sides.
 type run struct {
-	t             *testing.T
-	ofdvr, kernel *side
-	packets       []*packet
-	batches       int
+	t            *testing.T
+	ofdvr, linux *side
+	packets      []*packet
+	batches      int
 }
 
 // A batch is what is sent before waiting for it to pass. Queues on the way have
@@ -80,7 +79,7 @@ func (r *run) batch(packets []*packet) {
 	r.t.Helper()
 	r.batches++
 	var g errgroup.Group
-	for _, s := range []*side{r.ofdvr, r.kernel} {
+	for _, s := range []*side{r.ofdvr, r.linux} {
 		g.Go(func() error {
 			for _, p := range packets {
 				for _, f := range p.frames {
@@ -125,7 +124,7 @@ func (s *side) pass(batch int) error {
 func (r *run) settle() {
 	t := r.t
 	t.Helper()
-	for _, s := range []*side{r.ofdvr, r.kernel} {
+	for _, s := range []*side{r.ofdvr, r.linux} {
 		lab.Eventually(t, patience, "the router to give up on absent machines", func() error {
 			out, err := s.RunIn(t.Context(), s.netns, "ip", "neigh", "show", "nud", "incomplete")
 			if err == nil && strings.TrimSpace(out) != "" {
@@ -141,7 +140,7 @@ func (r *run) settle() {
 			break
 		}
 	}
-	for _, s := range []*side{r.ofdvr, r.kernel} {
+	for _, s := range []*side{r.ofdvr, r.linux} {
 		for _, c := range s.captures {
 			if err := c.Sync(within(t)); err != nil {
 				t.Fatal(err)
@@ -158,7 +157,7 @@ const lateness = 2 * time.Second
 func (r *run) different() (unknown []*packet, known []int) {
 	known = make([]int, len(differences))
 	for _, p := range r.packets {
-		a, b := r.ofdvr.inbox.of(p), r.kernel.inbox.of(p)
+		a, b := r.ofdvr.inbox.of(p), r.linux.inbox.of(p)
 		if same(a, b) {
 			continue
 		}
@@ -197,22 +196,47 @@ func (r *run) judge() {
 			t.Log(r.story(p))
 		}
 	}
-	for _, s := range []*side{r.ofdvr, r.kernel} {
+	for _, s := range []*side{r.ofdvr, r.linux} {
 		for _, f := range s.inbox.strays() {
 			t.Errorf("with %s, this came of nothing that was sent: %v", s.name, f)
 		}
 	}
 	r.checksums()
+	r.isolation()
 }
 
 // checksums holds both sides to checksums that are right, wherever they were
 // right in what was sent.
 func (r *run) checksums() {
+	wrong := func(s *side, p *packet) error {
+		for _, f := range p.frames {
+			if unsound(f) != nil || cut(f) {
+				return nil
+			}
+		}
+		for _, f := range s.inbox.of(p) {
+			if err := unsound(f.frame); err != nil && (s == r.linux || !cut(f.frame)) {
+				return fmt.Errorf("with %s, %w in %v", s.name, err, f)
+			}
+		}
+		return nil
+	}
 	for _, p := range r.packets {
-		for _, s := range []*side{r.ofdvr, r.kernel} {
+		if err := errors.Join(wrong(r.ofdvr, p), wrong(r.linux, p)); err != nil {
+			r.t.Errorf("%v\n%s", err, r.story(p))
+		}
+	}
+}
+
+// isolation holds both sides to this: nothing is on another network than the
+// sender's that the router there has not sent, and nothing that is not for a
+// router to route.
+func (r *run) isolation() {
+	for _, p := range r.packets {
+		for _, s := range []*side{r.ofdvr, r.linux} {
 			for _, f := range s.inbox.of(p) {
-				if err := unsound(f.frame); err != nil && p.flaw == "" && !cut(f.frame) {
-					r.t.Errorf("with %s, %v in %v\n%s", s.name, err, f, r.story(p))
+				if f.at.net != p.machine().net && (p.confined || mac(f.frame[6:12]) != f.at.net.router()) {
+					r.t.Errorf("with %s, this left its network: %v\n%s", s.name, f, r.story(p))
 				}
 			}
 		}
@@ -226,7 +250,7 @@ func (r *run) story(p *packet) string {
 	for _, f := range p.frames {
 		fmt.Fprintf(&b, "    sent   %s\n", words(f))
 	}
-	for _, s := range []*side{r.ofdvr, r.kernel} {
+	for _, s := range []*side{r.ofdvr, r.linux} {
 		rs := s.inbox.of(p)
 		fmt.Fprintf(&b, "  with %s, %d came:\n", s.name, len(rs))
 		for _, r := range rs {

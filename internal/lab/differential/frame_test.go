@@ -181,8 +181,8 @@ func icmp(h *header, typ, code uint8, rest uint32, data []byte) []byte {
 	return b
 }
 
-// arp returns an ARP message.
-func arp(operation uint16, sha mac, spa netip.Addr, tha mac, tpa netip.Addr) []byte {
+// arpMessage returns an ARP message.
+func arpMessage(operation uint16, sha mac, spa netip.Addr, tha mac, tpa netip.Addr) []byte {
 	b := []byte{0, 1, 8, 0, 6, 4, byte(operation >> 8), byte(operation)}
 	b = append(append(b, sha[:]...), spa.AsSlice()...)
 	return append(append(b, tha[:]...), tpa.AsSlice()...)

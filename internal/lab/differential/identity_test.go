@@ -14,8 +14,8 @@ import (
 //   - A packet with less payload than that has it in the IPv4 ID or the flow
 //     label of IPv6, which errors quote; in the sequence number of an echo, and
 //     in the source port of TCP, for the answer.
-//   - Where a machine asks who has an address, it does so from a MAC address with the
-//     number in it.
+//   - Where a machine asks who has an address, it does so from an address with the
+//     number in it, a MAC address in ARP and an IPv6 address there.
 const (
 	token     = "\xfdofd"
 	tokenSize = len(token) + 4
@@ -91,10 +91,18 @@ func number4(b []byte) int {
 }
 
 func number6(b []byte) int {
-	if len(b) < 48 {
+	if len(b) < 40 {
 		return 0
 	}
+	for _, a := range [][]byte{b[8:24], b[24:40]} { // the source and the destination
+		if a[12] == 0xfd && a[13] == 0xd1 {
+			return int(big.Uint16(a[14:]))
+		}
+	}
 	flow, data := int(big.Uint32(b)&0xfffff), b[40:]
+	if len(data) < 8 {
+		return flow
+	}
 	switch src := netip.AddrFrom16([16]byte(b[8:24])); b[6] {
 	case protoICMPv6:
 		switch data[0] {

@@ -1,7 +1,6 @@
 package differential
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
 )
@@ -11,6 +10,18 @@ var (
 	nowhere   = netip.IPv4Unspecified()
 	everybody = netip.MustParseAddr("255.255.255.255")
 )
+
+// aliases begin the hosts on each network that send what the router has no
+// route for. Linux tells no more than five times, and then once in a second, to
+// one address that there is none.
+const (
+	aliases    = 20
+	aliasHosts = 60
+)
+
+func unrouted(a netip.Addr) bool {
+	return a == outside || a == netip.MustParseAddr("169.254.1.1") || a == netip.MustParseAddr("240.0.0.1")
+}
 
 // v4 makes an IPv4 packet.
 func (m *maker) v4() {
@@ -22,7 +33,10 @@ func (m *maker) v4() {
 	if m.chance(4) {
 		m.ip.tos = uint8(m.IntN(256))
 	}
-	if m.chance(8) {
+	switch {
+	case unrouted(m.ip.dst):
+		m.ip.src = m.machine().net.host4(aliases + byte(m.n%aliasHosts))
+	case m.chance(8):
 		m.ip.src = m.strangeSource4()
 	}
 	if m.chance(12) {
@@ -146,7 +160,7 @@ func (m *maker) otherICMP4() []byte {
 }
 
 func (m *maker) otherProtocol() []byte {
-	m.transport, m.ip.proto = "other protocol", pick[uint8](m, 0, 0, 2, 4, 33, 41, 47, 50, 51, 89, 103, 112, 132, 136, 253, 255)
+	m.transport, m.ip.proto = "other protocol", pick[uint8](m, 0, 0, 0, 0, 2, 4, 33, 41, 47, 50, 51, 89, 103, 112, 132, 136, 253, 255)
 	return m.payload(0)
 }
 
@@ -200,7 +214,7 @@ func (m *maker) spoiled(b []byte) []byte {
 		big.PutUint16(b[2:], 16)
 		fixHeader(b)
 	case "trailer":
-		b = append(b, bytes.Repeat([]byte{0xee}, min(1+m.IntN(20), m.machine().net.mtu-len(b)))...)
+		b = m.trailer(b)
 	case "cut off":
 		b = b[:header]
 	case "reserved flag":

@@ -1,6 +1,7 @@
 package differential
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -14,19 +15,19 @@ type packet struct {
 	what   string
 	frames [][]byte
 
-	// What it is made of; ip is nil where it is none.
+	// What it is made of; ip is empty where it is not about that.
 	src, dst  mac
 	ip        *header
 	transport string // UDP, TCP, echo, …
 	size      int    // of the IP packet
 	flaw      string // what is wrong with it, if something is
+
+	confined bool       // no router may let it out of its network
+	known    netip.Addr // whose MAC address is the sender's; valid if the router has to know it
+	detects  netip.Addr // whether anybody has this; the answer, to all, does not tell the number
 }
 
 func (p *packet) machine() *machine { return machines[p.from] }
-
-// toRouter tells whether the router of the sender's network gets the frame, and
-// is meant.
-func (p *packet) toRouter() bool { return p.dst == p.machine().net.router() }
 
 // A maker makes one packet by chance. Which one depends on the seed and the
 // packet's number alone.
@@ -36,10 +37,10 @@ type maker struct {
 }
 
 func newPacket(seed uint64, n int) *packet {
-	m := maker{rand.New(rand.NewPCG(seed, uint64(n))), &packet{n: n}}
+	m := maker{rand.New(rand.NewPCG(seed, uint64(n))), &packet{n: n, ip: &header{}}}
 	m.from = m.IntN(len(machines))
 	m.packet.src, m.packet.dst = m.machine().mac(), m.machine().net.router()
-	m.v4()
+	weighted(&m, []choice[func()]{{50, m.v4}, {36, m.v6}, {5, m.arp}, {6, m.neighbour}, {3, m.strangeFrame}})()
 	return m.packet
 }
 
@@ -96,6 +97,11 @@ func (m *maker) frame(ip []byte) {
 		etherType = etherIPv6
 	}
 	m.frames = append(m.frames, ethernet(m.packet.dst, m.packet.src, etherType, ip))
+}
+
+// trailer adds bytes to a frame that are no part of the packet.
+func (m *maker) trailer(ip []byte) []byte {
+	return append(ip, bytes.Repeat([]byte{0xee}, min(1+m.IntN(20), m.machine().net.mtu-len(ip)))...)
 }
 
 // egressMTU is the MTU of the network by which the router reaches an address.

@@ -134,6 +134,28 @@ func topology() string {
 	return "networks:\n" + ns.String() + "routers:\n  - id: r1\n    interfaces:\n" + is.String() + "    routes:\n" + rs.String() + "ports:\n" + ps.String()
 }
 
+// A world has what is sent on both sides.
+type world struct {
+	packets  []*packet
+	detected map[detection]int
+}
+
+func newWorld(seed uint64, packets int) *world {
+	w := &world{detected: make(map[detection]int)}
+	for n := 1; n <= packets; n++ {
+		p := newPacket(seed, n)
+		if p.detects.IsValid() {
+			d := detection{p.machine().net, p.detects}
+			if w.detected[d] != 0 {
+				continue // the answers could not be told apart
+			}
+			w.detected[d] = n
+		}
+		w.packets = append(w.packets, p)
+	}
+	return w
+}
+
 // A side is a host with the machines and one of the two routers.
 type side struct {
 	*lab.Host
@@ -148,9 +170,9 @@ type side struct {
 
 // boot makes a host with the machines, which have no stack of their own that
 // would answer, or resolve or announce an address.
-func boot(t *testing.T, name string) *side {
+func (w *world) boot(t *testing.T, name string) *side {
 	t.Helper()
-	s := &side{Host: lab.Boot(t), name: name, inbox: newInbox()}
+	s := &side{Host: lab.Boot(t), name: name, inbox: newInbox(w.detected)}
 	s.sh(t, "", "cd /proc/sys/net/ipv6/conf; echo 1 >all/disable_ipv6; echo 1 >default/disable_ipv6") // or the host talks to the machines
 	for _, m := range machines {
 		lab.Plug(t, s.Host, lab.MachineConfig{Name: m.name, VLAN: uint16(m.net.vlan), MAC: m.mac().String(), MTU: m.net.mtu})
@@ -168,8 +190,8 @@ func (s *side) sh(t *testing.T, netns, script string) {
 }
 
 // ofdvrSide returns the side on which ofdvr routes.
-func ofdvrSide(t *testing.T) *side {
-	s := boot(t, "ofdvr")
+func (w *world) ofdvrSide(t *testing.T) *side {
+	s := w.boot(t, "ofdvr")
 	s.netns, s.nic, s.port = "qrouter-r1", "qr-r1-", "pi-r1-"
 	file, err := s.WriteFile("topology.yaml", topology())
 	if err != nil {
@@ -186,15 +208,15 @@ func ofdvrSide(t *testing.T) *side {
 	if _, err := s.Ofdvr(t.Context(), "status", "--wait", "--timeout", patience.String()); err != nil {
 		t.Fatalf("%v\n%s", err, daemon.Log())
 	}
-	s.prepare(t)
+	w.prepare(t, s)
 	return s
 }
 
-// kernelSide returns the side on which a network namespace routes that has an
+// linuxSide returns the side on which a network namespace routes that has an
 // interface on each network. Its settings are those that ofdvr gives to its own
 // namespaces.
-func kernelSide(t *testing.T) *side {
-	s := boot(t, "Linux")
+func (w *world) linuxSide(t *testing.T) *side {
+	s := w.boot(t, "Linux")
 	s.netns, s.nic, s.port = "router", "rt-", "rt-"
 	s.sh(t, "", `ip netns add router; ip -n router link set lo up`)
 	s.sh(t, s.netns, `
@@ -218,7 +240,7 @@ func kernelSide(t *testing.T) *side {
 	for _, r := range routes {
 		s.sh(t, s.netns, fmt.Sprintf("ip route add %s via %s; ip route add %s via %s", r.destination, r.hop.ip4(), r.destination6, r.hop.ip6()))
 	}
-	s.prepare(t)
+	w.prepare(t, s)
 	return s
 }
 
@@ -251,7 +273,7 @@ done
 
 // prepare makes both sides equal in what has nothing to do with routing:
 // neighbours and the places of MAC addresses are known and stay so.
-func (s *side) prepare(t *testing.T) {
+func (w *world) prepare(t *testing.T, s *side) {
 	t.Helper()
 	var neigh, fdb strings.Builder
 	place := func(port string, n *network, m mac) {
@@ -260,15 +282,28 @@ func (s *side) prepare(t *testing.T) {
 	for _, n := range networks {
 		place(s.port+n.name, n, n.router())
 	}
-	for _, m := range machines {
+	at := func(a netip.Addr, m *machine) {
+		fmt.Fprintf(&neigh, "neigh replace %s lladdr %s dev %s%s nud permanent\n", a, m.mac(), s.nic, m.net.name)
+	}
+	for i, m := range machines {
 		place(m.name, m.net, m.mac())
 		for _, a := range []netip.Addr{m.ip4(), m.ip6(), linkLocal(m.mac())} {
-			fmt.Fprintf(&neigh, "ip neigh replace %s lladdr %s dev %s%s nud permanent\n", a, m.mac(), s.nic, m.net.name)
+			at(a, m)
+		}
+		if i == 0 || machines[i-1].net != m.net {
+			for h := byte(aliases); h < aliases+aliasHosts; h++ {
+				at(m.net.host4(h), m)
+			}
+		}
+	}
+	for _, p := range w.packets {
+		if p.known.IsValid() {
+			at(p.known, p.machine())
 		}
 	}
 	s.sh(t, "", fdb.String())
 	s.sh(t, s.netns, tuning)
-	s.sh(t, s.netns, neigh.String())
+	s.sh(t, s.netns, "ip -batch - <<end\n"+neigh.String()+"end\n")
 	for _, m := range machines {
 		w, err := s.Sender(m.name, "eth0")
 		if err != nil {
