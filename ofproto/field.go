@@ -61,6 +61,9 @@ func IPv6Src(p netip.Prefix) Field { return prefix(FieldIPv6Src, p) }
 // IPv6Dst matches destination addresses within an IPv6 prefix.
 func IPv6Dst(p netip.Prefix) Field { return prefix(FieldIPv6Dst, p) }
 
+// IPv6Label matches the flow label of an IPv6 packet.
+func IPv6Label(label uint32) Field { return exact(FieldIPv6Label, be32(label)) }
+
 // NotFragmented matches IP packets that are no fragments.
 func NotFragmented() Field { return exact(FieldIPFrag, []byte{0}) }
 

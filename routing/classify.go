@@ -172,10 +172,17 @@ func (c *compiler) answerND(l *leg, a netip.Addr) {
 		ofproto.Do(advertise(l.MAC, a, ndRouter|ndSolicited|ndOverride,
 			ofproto.Move{Src: ofproto.Whole(ofproto.FieldEthSrc), Dst: ofproto.Whole(ofproto.FieldEthDst)},
 			ofproto.Move{Src: ofproto.Whole(ofproto.FieldIPv6Src), Dst: ofproto.Whole(ofproto.FieldIPv6Dst)}), ofproto.Goto{Table: tableAnswer}))
-	c.emit(l.object(), RoleND, tableClassify, prioDAD, v6.match(append(asks, ofproto.IPv6Src(alone(unspecified6)))...),
+	c.emit(l.object(), RoleND, tableClassify, prioDAD, v6.match(append(asks, ofproto.IPv6Src(alone(unspecified6)), ofproto.IPv6Dst(alone(solicitedNode(a))))...),
 		ofproto.Do(advertise(l.MAC, a, ndRouter|ndOverride,
 			ofproto.SetField{Field: ofproto.EthDst(allNodesMAC)},
 			ofproto.SetField{Field: ofproto.IPv6Dst(alone(allNodes))}), ofproto.Goto{Table: tableAnswer}))
+}
+
+// solicitedNode returns the multicast address of those that may have a (RFC 4291
+// §2.7.1).
+func solicitedNode(a netip.Addr) netip.Addr {
+	b := a.As16()
+	return netip.AddrFrom16([16]byte{0: 0xff, 1: 2, 11: 1, 12: 0xff, 13: b[13], 14: b[14], 15: b[15]})
 }
 
 // advertise turns a solicitation into an advertisement to whom the actions in to
@@ -184,6 +191,7 @@ func advertise(mac ofproto.MAC, a netip.Addr, flags uint32, to ...ofproto.Action
 	return ofproto.Apply{Actions: ofproto.ActionsOf(append(to,
 		ofproto.SetField{Field: ofproto.EthSrc(mac)},
 		ofproto.SetField{Field: ofproto.IPv6Src(alone(a))},
+		ofproto.SetField{Field: ofproto.IPv6Label(0)},
 		ofproto.SetField{Field: ofproto.ICMPv6Type(ndAdvertisement)},
 		ofproto.SetField{Field: ofproto.NDOptionsType(ndOptionTargetMAC)},
 		ofproto.SetField{Field: ofproto.NDReserved(flags)})...)}

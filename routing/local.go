@@ -129,6 +129,7 @@ func reply(a netip.Addr) ofproto.Apply {
 			ofproto.Move{Src: ofproto.Whole(ofproto.FieldIPv6Src), Dst: ofproto.Whole(ofproto.FieldIPv6Dst)},
 			ofproto.SetField{Field: ofproto.IPv6Src(alone(a))},
 			ofproto.SetField{Field: ofproto.ICMPv6Type(icmpv6EchoReply)},
+			ofproto.SetField{Field: ofproto.IPv6Label(0)}, // it was the other one's flow
 		}
 	}
 	return ofproto.Apply{Actions: ofproto.ActionsOf(append(to, ofproto.SetTTL{TTL: echoTTL})...)}

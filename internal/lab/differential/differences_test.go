@@ -3,7 +3,6 @@ package differential
 import (
 	"bytes"
 	"fmt"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -28,17 +27,40 @@ var differences = []difference{
 		},
 	},
 	{
-		what: "A packet whose source is no address that a machine can have (0.0.0.0, 255.255.255.255, 127.0.0.0/8, multicast, the router's own) is routed; Linux drops it",
-		why:  "The switch does not look at sources",
-		is: func(p *packet, ofdvr, linux []received) bool {
-			return martian(p.ip.src) && switched(p, ofdvr) && len(linux) == 0
-		},
-	},
-	{
 		what: "IPv4 options are left as they are; Linux writes into those that record, refuses source routes, and answers to those that are wrong",
 		why:  "The switch does not look at options",
 		is: func(p *packet, ofdvr, linux []received) bool {
-			return len(p.ip.options) > 0 && switched(p, ofdvr) && !routed(p, linux, 1)
+			return len(p.ip.options) > 0 && (switched(p, ofdvr) || len(answers(ofdvr)) == 1) && !routed(p, linux, 1)
+		},
+	},
+	{
+		what: "Options in IPv6's hop-by-hop and destination headers are left as they are; Linux refuses those that it does not know, as they ask for",
+		why:  "The switch does not look at them",
+		is: func(p *packet, ofdvr, linux []received) bool {
+			return len(p.ip.extensions) > 0 && switched(p, ofdvr) && !routed(p, linux, 1)
+		},
+	},
+	{
+		what: "The answer to an IPv4 echo request has the DF flag if the request has it; Linux leaves it out",
+		why:  "The switch turns the request into the answer",
+		is: func(p *packet, ofdvr, linux []received) bool {
+			return p.ip.df && slices.EqualFunc(ofdvr, linux, func(a, b received) bool {
+				return a.at == b.at && bytes.Equal(withoutDF(a.frame), withoutDF(b.frame))
+			})
+		},
+	},
+	{
+		what: "A neighbour solicitation or an echo request whose ICMP checksum is wrong is answered, with one that is wrong; Linux drops it",
+		why:  "Open vSwitch does not check that",
+		is: func(p *packet, ofdvr, linux []received) bool {
+			return p.flaw == "transport checksum" && len(answers(ofdvr)) == 1 && len(answers(linux)) == 0
+		},
+	},
+	{
+		what: "The advertisement for a solicitation that was sent to the router alone has the option with its MAC address, and the flag to override; Linux leaves them out",
+		why:  "Both are right (RFC 4861, section 7.2.4), and so one flow does for all",
+		is: func(p *packet, ofdvr, linux []received) bool {
+			return p.transport == "ICMPv6 type 135" && !p.ip.dst.IsMulticast() && len(answers(ofdvr)) == 1 && len(answers(linux)) == 1
 		},
 	},
 	{
@@ -92,18 +114,23 @@ func answers(rs []received) []received {
 	return slices.DeleteFunc(slices.Clone(rs), func(r received) bool { return mac(r.frame[6:12]) != r.at.net.router() })
 }
 
+// withoutDF returns an Ethernet frame of IPv4 without the DF flag, and without the
+// header's checksum, which follows from it.
+func withoutDF(frame []byte) []byte {
+	b := slices.Clone(frame)
+	if len(b) > 14+12 && big.Uint16(b[12:]) == etherIPv4 {
+		b[14+6] &^= 0x40
+		b[14+10], b[14+11] = 0, 0
+	}
+	return b
+}
+
 // switched tells whether what came is the packet as Open vSwitch routes it.
 func switched(p *packet, rs []received) bool {
 	return routed(p, rs, 1) || protocol0(p) && routed(p, rs, 0)
 }
 
 func protocol0(p *packet) bool { return p.ip.src.Is4() && p.ip.proto == 0 }
-
-// martian tells whether Linux takes an address for one that no packet can come
-// from.
-func martian(a netip.Addr) bool {
-	return isRouter(a) || a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() || a == everybody
-}
 
 // routed tells whether all that came is the packet itself, its TTL less by so
 // much, and whether it came at all.
