@@ -59,14 +59,12 @@ func (in *inbox) add(at *machine, frame []byte) {
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if b := frame[14:]; big.Uint16(frame[12:]) == etherIPv4 && len(b) >= 20 && b[9] == protoICMP && isRouter(netip.AddrFrom4([4]byte(b[12:16]))) {
-		whole := string(b[4:6]) + string(b[12:20]) // ID, source, destination
-		switch flags := big.Uint16(b[6:]); {
-		case flags&0x3fff == 0x2000:
-			in.parts[whole] = n
-		case flags&0x1fff != 0 && in.parts[whole] != 0:
-			n = in.parts[whole]
-		}
+	switch whole, first := fragmentOfRouter(frame); {
+	case whole == "":
+	case first:
+		in.parts[whole] = n
+	case in.parts[whole] != 0:
+		n = in.parts[whole]
 	}
 	if n == 0 {
 		in.stray = append(in.stray, received{at, frame})
@@ -122,9 +120,24 @@ func isNoise(f []byte) bool {
 	return false
 }
 
+// fragmentOfRouter returns what is common to the fragments of a packet that is
+// the router's own, "" if the frame has no such fragment; and whether it is the
+// first.
+func fragmentOfRouter(f []byte) (whole string, first bool) {
+	switch b := f[14:]; {
+	case big.Uint16(f[12:]) == etherIPv4 && len(b) >= 20 && b[9] == protoICMP && isRouter(netip.AddrFrom4([4]byte(b[12:16]))):
+		if flags := big.Uint16(b[6:]); flags&0x3fff != 0 {
+			return string(b[4:6]) + string(b[12:20]), flags&0x1fff == 0
+		}
+	case big.Uint16(f[12:]) == etherIPv6 && len(b) >= 48 && b[6] == protoFragment && isRouter(netip.AddrFrom16([16]byte(b[8:24]))):
+		return string(b[44:48]) + string(b[8:40]), big.Uint16(b[42:])&^7 == 0
+	}
+	return "", false
+}
+
 // normal returns a frame without what two routers may do differently: the ID of
-// an IPv4 packet that is the router's own and the checksum over it, if that is
-// right; and what follows an ARP message in its frame.
+// a packet that is the router's own and the checksum over it, if that is right;
+// and what follows an ARP message in its frame.
 func normal(p *packet, f []byte) []byte {
 	if p.ip != nil && isRouter(p.ip.src) {
 		return f // what looks as if it were the router's own may be the packet itself
@@ -137,6 +150,11 @@ func normal(p *packet, f []byte) []byte {
 			f = slices.Clone(f)
 			copy(f[14+4:], []byte{0, 0})
 			copy(f[14+10:], []byte{0, 0})
+		}
+	case big.Uint16(f[12:]) == etherIPv6:
+		if whole, _ := fragmentOfRouter(f); whole != "" {
+			f = slices.Clone(f)
+			copy(f[14+44:], []byte{0, 0, 0, 0})
 		}
 	}
 	return f

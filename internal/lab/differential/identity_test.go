@@ -37,8 +37,10 @@ func number(frame []byte) int {
 	if len(frame) < 14 {
 		return 0
 	}
-	if i := bytes.Index(frame[14:], []byte(token)); i >= 0 && 14+i+tokenSize <= len(frame) {
-		return int(big.Uint32(frame[14+i+len(token):]))
+	if _, after, found := bytes.Cut(frame[14:], []byte(token)); found && len(after) >= 4 {
+		if n := int(big.Uint32(after)); n < 2*markers { // or a part of a token is followed by something else
+			return n
+		}
 	}
 	etherType, payload := big.Uint16(frame[12:]), frame[14:]
 	for etherType == etherVLAN && len(payload) >= 4 {

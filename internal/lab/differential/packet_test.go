@@ -146,7 +146,7 @@ func (m *maker) payload(transportHeader int) []byte {
 	least := m.ip.size() + transportHeader
 	m.size = m.ipSize(least)
 	if !m.own() || m.flaw != "" || len(m.ip.options)+len(m.ip.extensions) > 0 {
-		m.size = max(m.size, least+tokenSize)
+		m.size = max(m.size, least+2*tokenSize) // a fragment may lose 7 bytes
 	}
 	return filler(m.n, m.size-least)
 }

@@ -88,14 +88,12 @@ var (
 	}
 )
 
-// Hosts that no machine has. Packets to one of them are rare enough for Linux to
-// have given up on it before the next: what waits for an address while a packet
-// to it comes, just when Linux gives up, is dropped without a word.
+// Hosts that no machine has.
 const (
 	ghosts      = 101 // from here on, on green: of a port that ofdvr is told of
 	absent      = 200 // from here on: of nobody
-	absentHosts = 32  // so many of each
-	absentFrom  = 180 // to this, of nobody: only where packets come from
+	absentHosts = 48  // so many of each
+	absentFrom  = 180 // of nobody; only where packets come from
 )
 
 func isGhost(a netip.Addr) bool {
@@ -105,6 +103,21 @@ func isGhost(a netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// unresolved tells whether nobody answers who is asked for an address.
+func unresolved(a netip.Addr) bool {
+	for _, n := range networks {
+		for h := byte(absent); h < absent+absentHosts; h++ {
+			if a == n.host4(h) || a == n.host6(h) {
+				return true
+			}
+		}
+		if a == n.host4(0) || a == n.host4(absentFrom) || a == n.host6(absentFrom) {
+			return true
+		}
+	}
+	return isGhost(a)
 }
 
 // topology is what ofdvr is told.
@@ -140,10 +153,23 @@ type world struct {
 	detected map[detection]int
 }
 
+// respite is how many packets come between two that have to do with an address
+// that nobody has. When Linux gives up on an address while one more packet to it
+// comes, it drops some of those that waited without a word.
+const respite = 1000
+
 func newWorld(seed uint64, packets int) *world {
 	w := &world{detected: make(map[detection]int)}
+	used := make(map[netip.Addr]int)
+	spent := func(a netip.Addr, n int) bool {
+		return unresolved(a) && used[a] != 0 && n-used[a] < respite
+	}
 	for n := 1; n <= packets; n++ {
 		p := newPacket(seed, n)
+		if spent(p.ip.src, n) || spent(p.ip.dst, n) {
+			continue
+		}
+		used[p.ip.src], used[p.ip.dst] = n, n
 		if p.detects.IsValid() {
 			d := detection{p.machine().net, p.detects}
 			if w.detected[d] != 0 {
@@ -267,6 +293,7 @@ for v in ipv4 ipv6; do
 	for n in $v/neigh/*; do
 		echo 1 >$n/mcast_solicit
 		echo 100 >$n/retrans_time_ms
+		echo 0 >$n/proxy_delay # answers for any router's address would wait for a random time
 	done
 done
 `
