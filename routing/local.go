@@ -83,8 +83,13 @@ func (c *compiler) own(l *leg) {
 			continue // below
 		}
 		c.emit(l.object(), RoleMartian, tableLocal, prioMartian, v.match(src(alone(a))), ofproto.GotoTable(tableKernel))
+		if v == v6 && p.Bits() < 127 { // which all routers of a subnet have (RFC 4291 §2.6.1), not RFC 6164's
+			c.emit(l.object(), RoleMartian, tableLocal, prioMartian, v.match(src(alone(p.Masked().Addr()))), ofproto.GotoTable(tableKernel))
+		}
 		if v == v4 && p.Bits() < 31 {
-			c.emit(l.object(), RoleMartian, tableLocal, prioMartian, v.match(src(alone(lastAddr(p)))), ofproto.GotoTable(tableKernel))
+			for _, b := range []netip.Addr{p.Masked().Addr(), lastAddr(p)} { // Linux takes both for broadcasts
+				c.emit(l.object(), RoleMartian, tableLocal, prioMartian, v.match(src(alone(b))), ofproto.GotoTable(tableKernel))
+			}
 		}
 		if c.answersEcho() && v == v4 {
 			c.emit(l.object(), RoleEcho, tableLocal, prioOwn, v.match(near, ofproto.IPProto(protoICMP), ofproto.NotFragmented(),
