@@ -30,6 +30,7 @@ var mayImport = map[string]string{
 	"internal/sorted":         "",
 	"internal/credentials":    "",
 	"internal/filewatch":      "",
+	"internal/ovstrace":       "ofproto",
 	"internal/radvd":          "internal/namespace",
 	"internal/lab":            "",
 	"internal/demo":           "internal/lab ofproto routing",

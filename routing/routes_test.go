@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -14,127 +13,42 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A packet of UDP that has come in by a router's interface, and what the tables
-// know about it.
+// A packet of UDP that has come in by a router's interface.
 type packet struct {
 	inPort   ofproto.PortNo
 	mac      ofproto.MAC // it was sent to
 	src, dst netip.Addr
 	size     int // of the IP packet
-	meta     uint64
-	tooBig   bool
 }
 
-// matches reports whether p has a field, as text.
-func (p *packet) matches(t *rapid.T, key, value string) bool {
-	within := func(a netip.Addr) bool {
-		if !strings.Contains(value, "/") {
-			return a == netip.MustParseAddr(value)
-		}
-		return netip.MustParsePrefix(value).Contains(a)
+// headers returns what a switch sees of p.
+func (p packet) headers() ofproto.Match {
+	fields := []ofproto.Field{ofproto.InPort(p.inPort), ofproto.EthDst(p.mac), ofproto.IPProto(17), ofproto.IPTTL(64)}
+	src, dst := netip.PrefixFrom(p.src, p.src.BitLen()), netip.PrefixFrom(p.dst, p.dst.BitLen())
+	if p.dst.Is4() {
+		return ofproto.MatchOf(append(fields, ofproto.IPv4(), ofproto.IPv4Src(src), ofproto.IPv4Dst(dst))...)
 	}
-	value, mask, _ := strings.Cut(value, "/")
-	number := func(s string) uint64 {
-		n, err := strconv.ParseUint(s, 0, 64)
-		if err != nil {
-			t.Fatalf("%s=%s/%s: %v", key, value, mask, err)
-		}
-		return n
-	}
-	if mask != "" && strings.Contains(key, "_src") || mask != "" && strings.Contains(key, "_dst") {
-		value += "/" + mask
-	}
-	switch key {
-	case "in_port":
-		return number(value) == uint64(p.inPort)
-	case "dl_dst":
-		return value == p.mac.String()
-	case "vlan_tci":
-		return true
-	case "ip":
-		return p.dst.Is4()
-	case "ipv6":
-		return p.dst.Is6()
-	case "arp", "icmp", "icmp6":
-		return false
-	case "nw_src", "ipv6_src":
-		return within(p.src)
-	case "nw_dst", "ipv6_dst":
-		return within(p.dst)
-	case "nw_proto":
-		return number(value) == 17
-	case "nw_ttl":
-		return number(value) == 64
-	case "metadata":
-		return p.meta&number(mask) == number(value)
-	case "reg0":
-		return p.tooBig
-	}
-	t.Fatalf("what is %s=%s?", key, value)
-	return false
+	return ofproto.MatchOf(append(fields, ofproto.IPv6(), ofproto.IPv6Src(src), ofproto.IPv6Dst(dst))...)
 }
 
 // routed returns what becomes of a packet: the actions of the last flow that it
 // hits or, if that is a group, those of all its buckets.
 func routed(t *rapid.T, prog routing.Program, p packet) string {
-	for table := ofproto.TableID(0); ; {
-		var best *ofproto.Flow
-	flows:
-		for f := range prog.Flows.All() {
-			if f.Table != table || best != nil && f.Priority < best.Priority {
-				continue
-			}
-			for field := range strings.SplitSeq(f.Match.String(), ",") {
-				if key, value, _ := strings.Cut(field, "="); key != "" && !p.matches(t, key, value) {
-					continue flows
-				}
-			}
-			if best != nil && best.Priority == f.Priority && best.Do != f.Do {
-				t.Fatalf("%+v hits both\n%v and\n%v", p, best, f)
-			}
-			best = &f
-		}
-		next := false
-		does := ""
-		for in := range best.Do.All() {
-			switch in := in.(type) {
-			case ofproto.Goto:
-				table, next = in.Table, true
-			case ofproto.WriteMetadata:
-				p.meta = p.meta&^in.Mask | in.Value
-			case ofproto.Apply:
-				does = actions(t, prog, &p, in.Actions)
-			}
-		}
-		if next {
-			continue
-		}
-		if does == "" {
-			return "drop"
-		}
-		return does
+	steps, err := ofproto.Trace(prog.Flows, prog.Groups, ofproto.Packet{Headers: p.headers(), Size: p.size + 14})
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-func actions(t *rapid.T, prog routing.Program, p *packet, as ofproto.Actions) string {
-	for a := range as.All() {
-		switch a := a.(type) {
-		case ofproto.CheckLarger:
-			p.tooBig = p.size+14 > int(a.Len)
-		case ofproto.ToGroup:
-			i := slices.IndexFunc(prog.Groups, func(g ofproto.GroupEntry) bool { return g.ID == a.ID })
-			if i < 0 {
-				t.Fatalf("there is no group %d", a.ID)
-			}
-			var all []string
-			for _, b := range prog.Groups[i].Buckets {
-				all = append(all, b.Actions.String())
-			}
-			slices.Sort(all)
-			return strings.Join(slices.Compact(all), " or ")
-		}
+	last := steps[len(steps)-1]
+	if last.Group == 0 {
+		return last.Flow.Do.String()
 	}
-	return as.String()
+	g := prog.Groups[slices.IndexFunc(prog.Groups, func(g ofproto.GroupEntry) bool { return g.ID == last.Group })]
+	var all []string
+	for _, b := range g.Buckets {
+		all = append(all, b.Actions.String())
+	}
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), " or ")
 }
 
 // The compiled tables agree with a table of longest prefixes, over connected

@@ -20,58 +20,12 @@ func TestMain(m *testing.M) { lab.Main(m) }
 // which starts again finds nothing to change; and the changes from one program
 // to the next, of the same router or of another, are all that it needs.
 func TestSwitchGivesBackPrograms(t *testing.T) {
-	c := bridge(t)
-	held := func(t teller) ofproto.Set {
-		stats, err := c.Flows(t.Context(), ofproto.AllFlows())
-		if err != nil {
-			t.Fatal(err)
-		}
-		flows := make([]ofproto.Flow, len(stats))
-		for i := range stats {
-			flows[i] = stats[i].Flow
-		}
-		return ofproto.SetOf(flows)
-	}
+	h := lab.Boot(t)
+	sw := realSwitch{conn: connect(t, h)}
 	seen := make(map[routing.Role]bool)
-	have := held(t)
 	program := func(t teller, p routing.Program) {
-		groups, meters := tables(t, c)
-		var first, last []ofproto.Mod
-		for _, g := range p.Groups {
-			first = append(first, ofproto.GroupMod{Command: command(slices.ContainsFunc(groups, func(o ofproto.GroupEntry) bool { return o.ID == g.ID })), Entry: g})
-		}
-		for _, m := range p.Meters {
-			first = append(first, ofproto.MeterMod{Command: ofproto.MeterCommand(command(slices.ContainsFunc(meters, func(o ofproto.MeterEntry) bool { return o.ID == m.ID }))), Entry: m})
-		}
-		for _, g := range groups {
-			if !slices.ContainsFunc(p.Groups, func(o ofproto.GroupEntry) bool { return o.ID == g.ID }) {
-				last = append(last, ofproto.GroupMod{Command: ofproto.GroupDelete, Entry: ofproto.GroupEntry{ID: g.ID}})
-			}
-		}
-		for _, m := range meters {
-			if !slices.ContainsFunc(p.Meters, func(o ofproto.MeterEntry) bool { return o.ID == m.ID }) {
-				last = append(last, ofproto.MeterMod{Command: ofproto.MeterDelete, Entry: ofproto.MeterEntry{ID: m.ID}})
-			}
-		}
-		if err := c.ProgramMods(t.Context(), first); err != nil {
-			t.Fatal(err)
-		}
-		defer func() {
-			if err := c.ProgramMods(t.Context(), last); err != nil {
-				t.Fatal(err)
-			}
-			groups, meters := tables(t, c)
-			if !slices.EqualFunc(groups, p.Groups, ofproto.GroupEntry.Equal) || !slices.EqualFunc(meters, p.Meters, ofproto.MeterEntry.Equal) {
-				t.Fatalf("switch has groups and meters\n%v\n%v\nwant\n%v\n%v", groups, meters, p.Groups, p.Meters)
-			}
-		}()
-		if err := c.Commit(t.Context(), ofproto.Diff(have, p.Flows).Mods()); err != nil {
-			t.Fatalf("%v\nof\n%s", err, p.Flows)
-		}
-		if have = held(t); !have.Equal(p.Flows) {
-			t.Fatalf("switch has\n%swant\n%swhich differ by\n%+v", have, p.Flows, ofproto.Diff(have, p.Flows))
-		}
-		for f := range have.All() {
+		sw.program(t, p)
+		for f := range sw.have.All() {
 			role, _ := routing.RoleOf(f.Cookie)
 			seen[role] = true
 		}
@@ -82,7 +36,6 @@ func TestSwitchGivesBackPrograms(t *testing.T) {
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		have = held(t)
 		m, facts := drawModel(t)
 		x := routing.NewIndex(m)
 		for i := range m.Routers {
@@ -97,6 +50,64 @@ func TestSwitchGivesBackPrograms(t *testing.T) {
 			t.Errorf("no program had a flow of role %d", role)
 		}
 	}
+}
+
+// A realSwitch holds one program after the other.
+type realSwitch struct {
+	conn *ofconn.Conn
+	have ofproto.Set
+}
+
+// program makes the switch hold p, and fails unless it then does.
+func (s *realSwitch) program(t teller, p routing.Program) {
+	s.have = s.held(t) // what a program before, which failed, left
+	groups, meters := s.tables(t)
+	var first, last []ofproto.Mod
+	for _, g := range p.Groups {
+		first = append(first, ofproto.GroupMod{Command: command(slices.ContainsFunc(groups, func(o ofproto.GroupEntry) bool { return o.ID == g.ID })), Entry: g})
+	}
+	for _, m := range p.Meters {
+		first = append(first, ofproto.MeterMod{Command: ofproto.MeterCommand(command(slices.ContainsFunc(meters, func(o ofproto.MeterEntry) bool { return o.ID == m.ID }))), Entry: m})
+	}
+	for _, g := range groups {
+		if !slices.ContainsFunc(p.Groups, func(o ofproto.GroupEntry) bool { return o.ID == g.ID }) {
+			last = append(last, ofproto.GroupMod{Command: ofproto.GroupDelete, Entry: ofproto.GroupEntry{ID: g.ID}})
+		}
+	}
+	for _, m := range meters {
+		if !slices.ContainsFunc(p.Meters, func(o ofproto.MeterEntry) bool { return o.ID == m.ID }) {
+			last = append(last, ofproto.MeterMod{Command: ofproto.MeterDelete, Entry: ofproto.MeterEntry{ID: m.ID}})
+		}
+	}
+	if err := s.conn.ProgramMods(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.conn.Commit(t.Context(), ofproto.Diff(s.have, p.Flows).Mods()); err != nil {
+		t.Fatalf("%v\nof\n%s", err, p.Flows)
+	}
+	if s.have = s.held(t); !s.have.Equal(p.Flows) {
+		t.Fatalf("switch has\n%swant\n%swhich differ by\n%+v", s.have, p.Flows, ofproto.Diff(s.have, p.Flows))
+	}
+	if err := s.conn.ProgramMods(t.Context(), last); err != nil {
+		t.Fatal(err)
+	}
+	groups, meters = s.tables(t)
+	if !slices.EqualFunc(groups, p.Groups, ofproto.GroupEntry.Equal) || !slices.EqualFunc(meters, p.Meters, ofproto.MeterEntry.Equal) {
+		t.Fatalf("switch has groups and meters\n%v\n%v\nwant\n%v\n%v", groups, meters, p.Groups, p.Meters)
+	}
+}
+
+// held returns the flows that the switch has.
+func (s *realSwitch) held(t teller) ofproto.Set {
+	stats, err := s.conn.Flows(t.Context(), ofproto.AllFlows())
+	if err != nil {
+		t.Fatal(err)
+	}
+	flows := make([]ofproto.Flow, len(stats))
+	for i := range stats {
+		flows[i] = stats[i].Flow
+	}
+	return ofproto.SetOf(flows)
 }
 
 // A teller is a test, or one run of a property.
@@ -114,9 +125,9 @@ func command(exists bool) ofproto.GroupCommand {
 }
 
 // tables returns the groups and the meters that the switch has, by number.
-func tables(t teller, c *ofconn.Conn) (groups []ofproto.GroupEntry, meters []ofproto.MeterEntry) {
+func (s *realSwitch) tables(t teller) (groups []ofproto.GroupEntry, meters []ofproto.MeterEntry) {
 	for _, req := range []ofproto.MultipartBody{ofproto.GroupDescRequest{}, ofproto.MeterConfigRequest{Meter: ofproto.MeterAll}} {
-		err := c.Multipart(t.Context(), req, func(body ofproto.MultipartBody) bool {
+		err := s.conn.Multipart(t.Context(), req, func(body ofproto.MultipartBody) bool {
 			switch b := body.(type) {
 			case ofproto.GroupDescReply:
 				groups = append(groups, b...)
@@ -134,11 +145,10 @@ func tables(t teller, c *ofconn.Conn) (groups []ofproto.GroupEntry, meters []ofp
 	return groups, meters
 }
 
-// bridge returns a connection to the bridge of a real switch, which has no
+// connect returns a connection to the integration bridge of a host, which has no
 // ports: it takes flows about any.
-func bridge(t *testing.T) *ofconn.Conn {
+func connect(t *testing.T, h *lab.Host) *ofconn.Conn {
 	t.Helper()
-	h := lab.Boot(t)
 	nc, err := h.Dial(t.Context(), "unix", "/run/openvswitch/"+lab.IntegrationBridge+".mgmt")
 	if err != nil {
 		t.Fatal(err)

@@ -52,6 +52,10 @@ func TestAddressMovesWithoutAGap(t *testing.T) {
 		s.must(200, "PATCH", "/v1/topology"+applied, `{"put": {"ports": [`+port("vm3", "11", `"10.0.2.11", "10.0.2.50"`)+`, `+port("vm2", "10", `"10.0.2.10"`)+`]}}`)
 		s.must(200, "PATCH", "/v1/topology"+applied, `{"put": {"ports": [`+port("vm2", "10", `"10.0.2.10", "10.0.2.50"`)+`, `+port("vm3", "11", `"10.0.2.11"`)+`]}}`)
 	}
+	for range 5 { // the port is where the other one was, and back
+		s.must(200, "PATCH", "/v1/topology"+applied, `{"put": {"ports": [`+port("vm2", "11", `"10.0.2.50"`)+`]}, "delete": {"ports": ["vm3"]}}`)
+		s.must(200, "PATCH", "/v1/topology"+applied, `{"put": {"ports": [`+port("vm2", "10", `"10.0.2.50"`)+`, `+port("vm3", "11", "")+`]}}`)
+	}
 	traffic.mustBeWhole()
 	seen(t, tap, "the tap", 0, "packets in between", echo("", "10.0.2.50"))
 }

@@ -100,10 +100,9 @@ func TestSeveralNextHops(t *testing.T) {
 // isFlow is true for the packets of the flows.
 func isFlow(f lab.Frame) bool { return flowPort(f) >= 4000 }
 
-// flowTo is true for those that are meant for m: what br-int does not know it
-// sends everywhere.
+// flowTo is true for those that are meant for m.
 func flowTo(m *lab.Machine) condition {
-	return all(came, isFlow, func(f lab.Frame) bool { return decode(f).eth.DstMAC.String() == m.MAC })
+	return all(came, isFlow, sentTo(m.MAC))
 }
 
 func flowPort(f lab.Frame) int {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
 )
 
 // An extra route by way of a port is routed in the switch; without the port, or
@@ -65,4 +67,52 @@ func TestExtraRoutes(t *testing.T) {
 	if got := s.sh(netns, "ip route show proto 253"); got != "" {
 		t.Errorf("routes are left: %q", got)
 	}
+}
+
+// All of that with IPv6: one next hop, several, a part of a connected subnet, a
+// black hole, and what is rejected.
+func TestExtraRoutesIPv6(t *testing.T) {
+	t.Parallel()
+	s := ready(t, strings.Replace(dualStack, "ports:", `    routes:
+      - {destination: "fd09::/64", nexthop: "fd00:2::10"}
+      - {destination: "fd10::/64", nexthops: [{address: "fd00:2::10"}, {address: "fd00:2::11"}]}
+      - {destination: "fd00:1::8000/113", nexthop: "fd00:2::10"}
+      - {destination: "fd09:0:0:1::/64", type: blackhole}
+      - {destination: "fd09:0:0:2::/64", type: reject}
+ports:
+  - {id: vm3, network: green, mac: "02:00:00:00:02:11", addresses: ["fd00:2::11"]}`, 1))
+	vm1, vm2, vm3 := s.plug(dual("vm1", "10.0.1.10")), s.plug(dual("vm2", "10.0.2.10")), s.plug(dual("vm3", "10.0.2.11"))
+	for _, vm := range []string{vm2.Name, vm3.Name} { // the latter is a next hop of fd10::/64 alone
+		s.sh(vm, `for a in fd09::5 fd00:1::8005 $(seq -f fd10::%g 1 20); do ip addr add $a/128 dev lo; done`)
+	}
+	s.sh(vm1.Name, "ip route add fd00:1::8005/128 via fd00:1::1") // it would look for it on its own network
+	tap := s.recordIn(netns, blueTap, isIPv6)
+	at := map[string]*lab.Capture{vm2.Name: record(t, vm2, came), vm3.Name: record(t, vm3, came)}
+	pingTTL(t, vm1, "fd09::5", 63)
+	pingTTL(t, vm1, "fd00:1::8005", 63)
+	for i := range 20 {
+		pingTTL(t, vm1, fmt.Sprintf("fd10::%d", i+1), 63)
+	}
+	for vm, c := range at {
+		if err := c.Sync(within(t)); err != nil {
+			t.Fatal(err)
+		}
+		if n := c.Count(all(echo6("", ""), sentTo(map[string]string{vm2.Name: vm2.MAC, vm3.Name: vm3.MAC}[vm]))); n == 0 || vm == vm3.Name && n == 20 {
+			t.Errorf("%s got %d of the packets to two next hops", vm, n)
+		}
+	}
+	if r, err := vm1.Ping(t.Context(), "fd09:0:0:1::1", lab.PingOptions{Wait: shortly}); !errors.Is(err, lab.ErrNoReply) || len(r.Errors) > 0 {
+		t.Errorf("into the black hole: %+v, %v", r, err)
+	}
+	seen(t, tap, "blue's tap", 0, "packets by routes", echo6("", ""))
+	r, err := vm1.Ping(t.Context(), "fd09:0:0:2::1", lab.PingOptions{Wait: patience})
+	if !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || r.Errors[0].From != "fd00:1::1" {
+		t.Errorf("what is rejected: %+v, %v", r, err)
+	}
+}
+
+// sentTo is true for frames to a MAC address: what br-int does not know it sends
+// everywhere.
+func sentTo(mac string) condition {
+	return func(f lab.Frame) bool { return decode(f).eth.DstMAC.String() == mac }
 }
