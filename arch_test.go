@@ -17,16 +17,17 @@ var mayImport = map[string]string{
 	"ofproto/libof":           "ofproto",
 	"routing":                 "internal/sorted ofproto",
 	"routing/intent":          "ofproto routing",
+	"routing/trace":           "ofproto routing",
 	"ovsdb":                   "",
 	"internal/namespace":      "",
-	"controller":              "controller/ledger controller/reconcile internal/credentials internal/namespace internal/radvd ofproto ofproto/ofconn ovsdb routing",
+	"controller":              "controller/ledger controller/reconcile internal/credentials internal/namespace internal/ovstrace internal/radvd ofproto ofproto/ofconn ovsdb routing routing/trace",
 	"controller/reconcile":    "ofproto ofproto/ofconn",
-	"controller/api":          "controller controller/ledger internal/credentials ofproto routing routing/intent",
+	"controller/api":          "controller controller/ledger internal/credentials ofproto routing routing/intent routing/trace",
 	"controller/ledger":       "routing",
 	"controller/store":        "ofproto routing routing/intent",
 	"controller/topologyfile": "controller/ledger internal/filewatch routing routing/intent",
 	"metrics":                 "ofproto",
-	"cmd/ofdvr":               "controller controller/api controller/ledger controller/store controller/topologyfile internal/credentials internal/namespace internal/radvd metrics ofproto ovsdb routing routing/intent",
+	"cmd/ofdvr":               "controller controller/api controller/ledger controller/store controller/topologyfile internal/credentials internal/namespace internal/radvd metrics ofproto ovsdb routing routing/intent routing/trace",
 	"internal/sorted":         "",
 	"internal/credentials":    "",
 	"internal/filewatch":      "",
@@ -41,7 +42,7 @@ var mayImport = map[string]string{
 // pure packages are functions of their arguments; impure is what they must not
 // import.
 var (
-	pure   = []string{"internal/sorted", "ofproto", "routing"}
+	pure   = []string{"internal/sorted", "ofproto", "routing", "routing/trace"}
 	impure = []string{"context", "log", "log/slog", "net", "net/http", "os", "sync", "time", "go.uber.org/zap"}
 )
 

@@ -67,6 +67,16 @@ func IPv6Label(label uint32) Field { return exact(FieldIPv6Label, be32(label)) }
 // NotFragmented matches IP packets that are no fragments.
 func NotFragmented() Field { return exact(FieldIPFrag, []byte{0}) }
 
+// TransportSrc matches the source port of an IP protocol: TCP, UDP or SCTP.
+func TransportSrc(proto uint8, port uint16) Field {
+	return exact(map[uint8]FieldID{ipTCP: FieldTCPSrc, ipUDP: FieldUDPSrc, ipSCTP: FieldSCTPSrc}[proto], be16(port))
+}
+
+// TransportDst matches the destination port of an IP protocol: TCP, UDP or SCTP.
+func TransportDst(proto uint8, port uint16) Field {
+	return exact(map[uint8]FieldID{ipTCP: FieldTCPDst, ipUDP: FieldUDPDst, ipSCTP: FieldSCTPDst}[proto], be16(port))
+}
+
 // ICMPv4Type matches the type of an ICMP message.
 func ICMPv4Type(n uint8) Field { return exact(FieldICMPv4Type, []byte{n}) }
 
@@ -228,3 +238,6 @@ func decodeOXM[B []byte | string](o B) Field {
 	}
 	return f
 }
+
+// ID returns which field f is of, [FieldRaw] if it is none that we know.
+func (f Field) ID() FieldID { return f.id }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing/trace"
 )
 
 // Intent is what the API reads and writes; [ledger.Ledger] is one.
@@ -33,6 +35,8 @@ type Switches interface {
 	Conditions(context.Context, []ledger.Object) ([]controller.Condition, error)
 	Plan(ctx context.Context, before, after *ledger.State, touched []string) (controller.Plan, error)
 	Flows(ctx context.Context, router string) ([]controller.Flow, error)
+	Trace(ctx context.Context, q trace.Query, verify bool) ([]controller.TracedWay, error)
+	Explain(context.Context, ofproto.Cookie) (e controller.Explanation, ours bool, err error)
 }
 
 // Limits of requests. They are documented in docs/api.md.
@@ -60,6 +64,7 @@ func Handler(intent Intent, switches Switches, version string) http.Handler {
 	mux := http.NewServeMux()
 	a := humago.New(mux, config(version))
 	s.registerStatus(a)
+	s.registerTrace(a)
 	s.registerObjects(a)
 	s.registerTopology(a)
 	s.registerWatch(a)

@@ -15,6 +15,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/trace"
 )
 
 // A Problem is the body of every answer that is no success (RFC 9457).
@@ -164,7 +165,11 @@ func failure(err error) *Problem {
 		return problem(http.StatusNotFound, "%v", err)
 	case errors.Is(err, ledger.ErrCompacted):
 		return problem(http.StatusGone, "%v", err)
-	case errors.Is(err, controller.ErrNotConnected):
+	case errors.As(err, new(*trace.NotFoundError)):
+		return problem(http.StatusNotFound, "%v", err)
+	case errors.As(err, new(*trace.AmbiguousError)):
+		return problem(http.StatusConflict, "%v", err)
+	case errors.Is(err, controller.ErrNotConnected), errors.Is(err, controller.ErrCannotVerify):
 		return problem(http.StatusConflict, "%v", err)
 	case errors.Is(err, ledger.ErrNoStore):
 		return problem(http.StatusForbidden, "nothing can be written: %v", err)

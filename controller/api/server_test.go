@@ -44,6 +44,7 @@ func (file) Name() string { return "/etc/topology.yaml" }
 // A fabric has switches that do nothing, and confirm a write when they are told
 // to.
 type fabric struct {
+	api.Switches // what no test asks
 	mu      sync.Mutex
 	pending []controller.Pending // nil: everything is confirmed at once
 }

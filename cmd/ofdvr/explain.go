@@ -1,0 +1,78 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+func newExplain() *cobra.Command {
+	var c clientFlags
+	var output string
+	cmd := &cobra.Command{
+		Use:   "explain COOKIE|FLOW",
+		Short: "Say what a flow is for, and which object is behind it",
+		Long: `Explain takes the cookie of a flow, or a line of ovs-ofctl dump-flows, and says
+what the flow is for and which router, interface, port or route it serves.`,
+		Example: `  ofdvr explain 0xfd09ec5ef62282fc
+  ofdvr explain "cookie=0xfd09ec5ef62282fc, duration=9s, table=3, ..."`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(output, "text", "json"); err != nil {
+				return err
+			}
+			cookie, err := cookieOf(strings.Join(args, " "))
+			if err != nil {
+				return err
+			}
+			client, err := c.open()
+			if err != nil {
+				return err
+			}
+			var e api.ExplanationDocument
+			if _, err := client.Do(cmd.Context(), http.MethodGet, fmt.Sprintf("/v1/explain/%#x", uint64(cookie)), nil, &e); err != nil {
+				return err
+			}
+			w := cmd.OutOrStdout()
+			if output == "json" {
+				enc := json.NewEncoder(w)
+				enc.SetIndent("", "  ")
+				return enc.Encode(e)
+			}
+			switch {
+			case !e.Ours:
+				fmt.Fprintf(w, "%s is not ours\n", e.Cookie)
+			case e.Kind == "":
+				role, _ := routing.RoleOf(cookie)
+				fmt.Fprintf(w, "%s is ours (role %d), and serves nothing that is wanted any more\n", e.Cookie, role)
+			default:
+				fmt.Fprintf(w, "%s, router %s: %s\n", e.Cookie, e.Router, e.Does)
+			}
+			return nil
+		},
+	}
+	c.add(cmd)
+	outputFlag(cmd, &output, "text", "json")
+	return cmd
+}
+
+// cookieOf returns the cookie that s is, or that the flow has whose text s is.
+func cookieOf(s string) (ofproto.Cookie, error) {
+	text := strings.TrimSpace(s)
+	if i := strings.Index(text, "cookie"); i >= 0 { // also as in the output of ofproto/trace
+		text = strings.TrimLeft(text[i+len("cookie"):], "= ")
+		text, _, _ = strings.Cut(text, ",")
+	}
+	var n uint64
+	if _, err := fmt.Sscan(text, &n); err != nil || strings.ContainsAny(text, " =") {
+		return 0, usageError(fmt.Sprintf("%q is neither a cookie, such as 0xfd09ec5ef62282fc, nor a flow with one", s))
+	}
+	return ofproto.Cookie(n), nil
+}

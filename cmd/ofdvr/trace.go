@@ -1,0 +1,156 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/routing/trace"
+)
+
+func newTrace() *cobra.Command {
+	var c clientFlags
+	var output, from, to, router, proto string
+	var sport, dport uint16
+	var size int
+	var ttl uint8
+	var verify bool
+	cmd := &cobra.Command{
+		Use:   "trace --from PORT|ADDRESS --to PORT|ADDRESS",
+		Short: "Show the way of a packet, and why it is that",
+		Long: `Trace shows what becomes of a packet from one machine to another, and of the
+answer: whether a router's flows route it, which ones it hits, what each of them
+is for and how many packets hit it, where the packet leaves, or why the kernel
+gets it or nobody. The way is computed from what the router's bridge should
+hold; with --verify Open vSwitch is asked too (ofproto/trace), and trace exits
+with 1 if it says something else. No packet is sent.`,
+		Example: `  ofdvr trace --from vm1 --to vm2
+  ofdvr trace --from vm1 --to 10.9.0.5 --proto tcp --dport 443 --size 1500
+  ofdvr trace --from vm1 --to vm2 --ttl 1 --verify`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output, "text", "json"); err != nil {
+				return err
+			}
+			client, err := c.open()
+			if err != nil {
+				return err
+			}
+			q := url.Values{"from": {from}, "to": {to}, "proto": {proto}, "size": {strconv.Itoa(size)}, "ttl": {strconv.Itoa(int(ttl))}}
+			for key, port := range map[string]uint16{"sport": sport, "dport": dport} {
+				if port != 0 {
+					q.Set(key, strconv.Itoa(int(port)))
+				}
+			}
+			if router != "" {
+				q.Set("router", router)
+			}
+			if verify {
+				q.Set("verify", "true")
+			}
+			stop := newProgress(cmd.ErrOrStderr()).busy(cmd.Context(), "tracing")
+			defer stop()
+			var d api.TraceDocument
+			if _, err := client.Do(cmd.Context(), http.MethodGet, "/v1/trace?"+q.Encode(), nil, &d); err != nil {
+				return err
+			}
+			stop()
+			w := cmd.OutOrStdout()
+			if output == "json" {
+				enc := json.NewEncoder(w)
+				enc.SetIndent("", "  ")
+				err = enc.Encode(d)
+			} else {
+				printTrace(w, d)
+			}
+			for _, way := range d.Ways {
+				if way.Disagrees != "" {
+					return reported(cmd, fmt.Errorf("Open vSwitch says something else of %s to %s: %s", endText(way.From), endText(way.To), way.Disagrees))
+				}
+			}
+			return err
+		},
+	}
+	c.add(cmd)
+	f := cmd.Flags()
+	f.StringVar(&from, "from", "", "where the packet comes from: ID of a `PORT`, or an address")
+	f.StringVar(&to, "to", "", "where it goes: ID of a `PORT`, or an address")
+	f.StringVar(&router, "router", "", "`ROUTER` that it takes, if there are several")
+	f.StringVar(&proto, "proto", "icmp", "`PROTOCOL`: icmp, tcp, udp, sctp or a number")
+	f.Uint16Var(&sport, "sport", 0, "source `PORT`")
+	f.Uint16Var(&dport, "dport", 0, "destination `PORT`")
+	f.IntVar(&size, "size", trace.DefaultSize, "`BYTES` of the IP packet")
+	f.Uint8Var(&ttl, "ttl", trace.DefaultTTL, "`TTL`")
+	f.BoolVar(&verify, "verify", false, "ask Open vSwitch too, on the daemon's host")
+	for _, name := range []string{"from", "to"} {
+		cmd.MarkFlagRequired(name)
+		cmd.RegisterFlagCompletionFunc(name, c.complete("port"))
+	}
+	cmd.RegisterFlagCompletionFunc("router", c.complete("router"))
+	cmd.RegisterFlagCompletionFunc("proto", cobra.FixedCompletions([]string{"icmp", "tcp", "udp", "sctp"}, cobra.ShellCompDirectiveNoFileComp))
+	outputFlag(cmd, &output, "text", "json")
+	return cmd
+}
+
+// printTrace prints the ways of a packet and of its answer.
+func printTrace(w io.Writer, d api.TraceDocument) {
+	for i, way := range d.Ways {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "%s → %s: %s\n", endText(way.From), endText(way.To), way.Packet)
+		if way.Interface != "" {
+			fmt.Fprintf(w, "  comes in by interface %s of router %s, bridge %s", way.Interface, way.Router, way.Bridge)
+			if way.Assumed {
+				fmt.Fprint(w, ", which is not connected: this is what it should hold")
+			}
+			fmt.Fprintln(w)
+		}
+		rows := []table.Row{{"  TABLE", "PRIORITY", "PACKETS", "WHAT THE FLOW DOES"}}
+		for _, s := range way.Steps {
+			packets := strconv.FormatUint(s.Packets, 10)
+			if !s.Held {
+				packets = "missing"
+				if way.Assumed {
+					packets = "?"
+				}
+			}
+			rows = append(rows, table.Row{fmt.Sprintf("  %d", s.Table), s.Priority, packets, s.Does})
+		}
+		if len(rows) > 1 {
+			printTable(w, rows)
+		}
+		fmt.Fprintf(w, "  %s\n", upperFirst(way.Says))
+		if way.Verified && way.Disagrees == "" {
+			fmt.Fprintln(w, "  Open vSwitch says the same.")
+		}
+	}
+}
+
+func upperFirst(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// endText names an end of a way.
+func endText(e trace.End) string {
+	switch {
+	case e.Port != "":
+		return fmt.Sprintf("%s (%v, network %s)", e.Port, e.Address, e.Network)
+	case e.Router != "":
+		return fmt.Sprintf("router %s itself (%v)", e.Router, e.Address)
+	case e.Network != "":
+		return fmt.Sprintf("%v (of no port, network %s)", e.Address, e.Network)
+	}
+	return e.Address.String()
+}

@@ -1,0 +1,74 @@
+package ovstrace
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+)
+
+// Compare returns an error that shows both if steps, which [ofproto.Trace]
+// returned, are not those that t has, or if the packet ends differently.
+func Compare(steps []ofproto.Step, t Trace) error {
+	if len(steps) == 0 {
+		if len(t.Steps) > 0 {
+			return fmt.Errorf("no flow matches, but Open vSwitch says\n%s", lines(t.Steps))
+		}
+		return nil
+	}
+	larger, whole := false, true
+	for _, s := range steps {
+		for f := range s.In.Headers.Fields() {
+			larger = larger || f == ofproto.Reg(0, 1, 1<<32-1)
+		}
+		whole = whole && s.Group == 0 && !s.Expired && !strings.Contains(s.Flow.Do.String(), "check_pkt_larger")
+	}
+	theirs := Path(t.Steps, larger)
+	same := len(theirs) == len(steps)
+	for i := range theirs {
+		same = same && alike(steps[i], theirs[i])
+	}
+	if !same {
+		var ours strings.Builder
+		for _, s := range steps {
+			fmt.Fprintln(&ours, s.Flow)
+		}
+		return fmt.Errorf("the flows are\n%sbut Open vSwitch says\n%s", &ours, lines(theirs))
+	}
+	// Open vSwitch leaves the choice of a bucket to its datapath, and undoes in the
+	// end what it has done to measured packets.
+	if !whole || t.Final == "" {
+		return nil
+	}
+	final, err := ofproto.ParseMatch(strings.Replace(t.Final, ",vlan_tci1=0x0000", "", 1))
+	if err != nil {
+		return fmt.Errorf("read the packet at the end of Open vSwitch's trace: %w in %q", err, t.Final)
+	}
+	last := steps[len(steps)-1]
+	end := last.In
+	if len(last.Out) > 0 {
+		end = last.Out[0].Packet
+	}
+	if !end.Headers.Overlaps(final) {
+		return fmt.Errorf("the packet ends as %v, but Open vSwitch says %s", end, t.Final)
+	}
+	return nil
+}
+
+// alike reports whether two steps are the same. Of several flows that do the same
+// each may be hit, so their matches may differ.
+func alike(a ofproto.Step, b Step) bool {
+	a.Flow.Match = b.Flow.Match
+	if a.Expired && strings.HasPrefix(a.Flow.Do.String(), b.Flow.Do.String()) {
+		a.Flow.Do = b.Flow.Do // it names what was done
+	}
+	return a.Flow == b.Flow
+}
+
+func lines(steps []Step) string {
+	var b strings.Builder
+	for _, s := range steps {
+		fmt.Fprintln(&b, s.Flow)
+	}
+	return b.String()
+}

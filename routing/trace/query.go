@@ -1,0 +1,224 @@
+// Package trace finds the way of a packet between two machines: the router that
+// it takes, the flows that it hits there, each with the object that it serves,
+// and what becomes of the packet. It is pure: what it says follows from the
+// intent and from the program of the router's bridge.
+package trace
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A Query asks for the way of a packet.
+type Query struct {
+	From, To string // IDs of ports, or addresses
+	Router   string // that it is to take; "" for the one that joins their networks
+	Packet   Packet
+}
+
+// A Packet is what is asked about besides its addresses.
+type Packet struct {
+	Proto            uint8  // of IP
+	SrcPort, DstPort uint16 // of TCP, UDP and SCTP
+	Type             uint8  // of ICMP and ICMPv6 messages
+	Size             int    // bytes of the IP packet
+	TTL              uint8
+}
+
+// Numbers of IP protocols, and of echo messages.
+const (
+	icmp, tcp, udp, icmpv6, sctp = 1, 6, 17, 58, 132
+
+	echoRequest, echoReply     = 8, 0
+	echoRequest6, echoReply6   = 128, 129
+	DefaultSize                = 84 // bytes, as ping sends
+	DefaultTTL           uint8 = 64
+)
+
+var protocols = map[string]uint8{"icmp": icmp, "tcp": tcp, "udp": udp, "sctp": sctp, "icmpv6": icmpv6}
+
+// ParseProto returns the number of an IP protocol that is given by its name, or as
+// a number.
+func ParseProto(s string) (uint8, error) {
+	if n, ok := protocols[strings.ToLower(s)]; ok {
+		return n, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 8)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no IP protocol: want icmp, tcp, udp, sctp or a number up to 255", s)
+	}
+	return uint8(n), nil
+}
+
+// of returns p as it is sent in a family: ICMP is another protocol in IPv6.
+func (p Packet) of(six bool) Packet {
+	if p.Proto == icmp && six {
+		p.Proto, p.Type = icmpv6, echoRequest6
+	} else if p.Proto == icmpv6 && !six {
+		p.Proto, p.Type = icmp, echoRequest
+	} else if p.Proto == icmp && p.Type == 0 {
+		p.Type = echoRequest
+	} else if p.Proto == icmpv6 && p.Type == 0 {
+		p.Type = echoRequest6
+	}
+	return p
+}
+
+// answer returns the packet that answers p.
+func (p Packet) answer() Packet {
+	p.SrcPort, p.DstPort, p.TTL = p.DstPort, p.SrcPort, DefaultTTL
+	switch p.Proto {
+	case icmp:
+		p.Type = echoReply
+	case icmpv6:
+		p.Type = echoReply6
+	}
+	return p
+}
+
+// String says in words what kind of packet it is.
+func (p Packet) String() string {
+	what := fmt.Sprintf("protocol %d", p.Proto)
+	switch p.Proto {
+	case icmp, icmpv6:
+		what = "ICMP message"
+		switch {
+		case p.Proto == icmp && p.Type == echoRequest, p.Proto == icmpv6 && p.Type == echoRequest6:
+			what = "ICMP echo request"
+		case p.Proto == icmp && p.Type == echoReply, p.Proto == icmpv6 && p.Type == echoReply6:
+			what = "ICMP echo reply"
+		}
+	case tcp, udp, sctp:
+		what = map[uint8]string{tcp: "TCP", udp: "UDP", sctp: "SCTP"}[p.Proto]
+		if p.SrcPort != 0 {
+			what += fmt.Sprintf(" from port %d", p.SrcPort)
+		}
+		if p.DstPort != 0 {
+			what += fmt.Sprintf(" to port %d", p.DstPort)
+		}
+	}
+	return fmt.Sprintf("%s, %d bytes, TTL %d", what, p.Size, p.TTL)
+}
+
+// headers returns what a switch sees of p when it comes in by a port.
+func (p Packet) headers(in ofproto.PortNo, from, to ofproto.MAC, src, dst netip.Addr) ofproto.Match {
+	fs := []ofproto.Field{ofproto.InPort(in), ofproto.EthSrc(from), ofproto.EthDst(to), ofproto.IPProto(p.Proto), ofproto.IPTTL(p.TTL)}
+	s, d := netip.PrefixFrom(src, src.BitLen()), netip.PrefixFrom(dst, dst.BitLen())
+	if src.Is4() {
+		fs = append(fs, ofproto.IPv4(), ofproto.IPv4Src(s), ofproto.IPv4Dst(d))
+	} else {
+		fs = append(fs, ofproto.IPv6(), ofproto.IPv6Src(s), ofproto.IPv6Dst(d))
+	}
+	switch p.Proto {
+	case icmp:
+		fs = append(fs, ofproto.ICMPv4Type(p.Type), ofproto.ICMPv4Code(0))
+	case icmpv6:
+		fs = append(fs, ofproto.ICMPv6Type(p.Type), ofproto.ICMPv6Code(0))
+	case tcp, udp, sctp:
+		fs = append(fs, ofproto.TransportSrc(p.Proto, p.SrcPort), ofproto.TransportDst(p.Proto, p.DstPort))
+	}
+	return ofproto.MatchOf(fs...)
+}
+
+// An End is where a packet comes from, or goes.
+type End struct {
+	Port    string     `json:"port,omitempty"`   // that has the address
+	Router  string     `json:"router,omitempty"` // whose own address it is
+	Address netip.Addr `json:"address"`
+	Network string     `json:"network,omitempty"` // absent: it is on none that is known
+	mac     ofproto.MAC
+}
+
+func (e End) String() string {
+	who := e.Address.String()
+	switch {
+	case e.Port != "":
+		who = fmt.Sprintf("port %s (%v)", e.Port, e.Address)
+	case e.Router != "":
+		who = fmt.Sprintf("router %s itself (%v)", e.Router, e.Address)
+	}
+	if e.Network == "" {
+		return who + " on no network of ofdvr"
+	}
+	return who + " on network " + e.Network
+}
+
+// A NotFoundError says that a query names something that does not exist.
+type NotFoundError struct{ Detail string }
+
+func (e *NotFoundError) Error() string { return e.Detail }
+
+// An AmbiguousError says that a query has several answers.
+type AmbiguousError struct{ Detail string }
+
+func (e *AmbiguousError) Error() string { return e.Detail }
+
+// ends returns what a name may stand for: the addresses of a port, or all that
+// have an address.
+func ends(x *routing.Index, name string) ([]End, error) {
+	if p, ok := x.Port(name); ok {
+		out := addressesOf(&p)
+		if len(out) == 0 {
+			return nil, &NotFoundError{fmt.Sprintf("port %q has no address: no packet can be sent from or to it", name)}
+		}
+		return out, nil
+	}
+	a, err := netip.ParseAddr(name)
+	if err != nil {
+		return nil, &NotFoundError{fmt.Sprintf("there is no port %q, and it is no IP address", name)}
+	}
+	var out []End
+	for p := range x.Ports("") {
+		for _, e := range addressesOf(&p) {
+			if e.Address == a {
+				out = append(out, e)
+			}
+		}
+	}
+	near := make(map[string]bool) // networks
+	for r := range x.Routers("") {
+		for i := range r.Interfaces {
+			f := &r.Interfaces[i]
+			for _, q := range f.Addresses {
+				if q.Addr() == a {
+					out = append(out, End{Router: r.ID, Address: a, Network: f.Network, mac: f.MAC})
+				}
+				if q.Contains(a) {
+					near[f.Network] = true
+				}
+			}
+		}
+	}
+	if len(out) == 0 {
+		for n := range x.Networks("") {
+			if near[n.ID] {
+				out = append(out, End{Address: a, Network: n.ID})
+			}
+		}
+	}
+	if len(out) == 0 {
+		out = []End{{Address: a}}
+	}
+	return out, nil
+}
+
+func addressesOf(p *routing.Port) (out []End) {
+	for _, a := range p.Addresses {
+		out = append(out, End{Port: p.ID, Address: a, Network: p.Network, mac: p.MAC})
+	}
+	for _, q := range p.Pairs {
+		e := End{Port: p.ID, Address: q.Addresses.Addr(), Network: p.Network, mac: p.MAC}
+		if q.MAC != (ofproto.MAC{}) {
+			e.mac = q.MAC
+		}
+		if q.Addresses.IsSingleIP() {
+			out = append(out, e)
+		}
+	}
+	return out
+}

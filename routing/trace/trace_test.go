@@ -1,0 +1,158 @@
+package trace_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/trace"
+)
+
+const topology = `
+networks:
+  - {id: blue, vlan: 1}
+  - {id: green, vlan: 2, mtu: 1400}
+  - {id: red, vlan: 3}
+  - {id: far, vlan: 4}
+routers:
+  - id: r1
+    interfaces:
+      - {id: b, network: blue, mac: "02:00:00:00:01:01", addresses: [10.0.1.1/24, "fd00:1::1/64"]}
+      - {id: g, network: green, mac: "02:00:00:00:02:01", addresses: [10.0.2.1/24, "fd00:2::1/64"]}
+    routes:
+      - {destination: 10.8.0.0/16, type: blackhole}
+      - {destination: 10.9.0.0/16, nexthops: [{address: 10.0.2.10}, {address: 10.0.2.11}]}
+  - id: r2
+    fallback: none
+    interfaces:
+      - {id: b2, network: blue, mac: "02:00:00:00:01:02", addresses: [10.0.1.2/24]}
+      - {id: r, network: red, mac: "02:00:00:00:03:01", addresses: [10.0.3.1/24]}
+      - {id: f, network: far, mac: "02:00:00:00:04:01", addresses: [10.0.4.1/24], admin_state: down}
+ports:
+  - {id: vm1, network: blue, mac: "02:00:00:00:01:10", addresses: [10.0.1.10, "fd00:1::10"]}
+  - {id: vm2, network: green, mac: "02:00:00:00:02:10", addresses: [10.0.2.10, "fd00:2::10"], allowed_address_pairs: [{address: 10.0.2.100}]}
+  - {id: vm3, network: green, mac: "02:00:00:00:02:11", addresses: [10.0.2.11]}
+  - {id: vm4, network: red, mac: "02:00:00:00:03:10", addresses: [10.0.3.10]}
+  - {id: vm5, network: far, mac: "02:00:00:00:04:10", addresses: [10.0.4.10]}
+  - {id: mute, network: red, mac: "02:00:00:00:03:11"}
+  - {id: twin1, network: red, mac: "02:00:00:00:03:12", addresses: [10.0.3.50]}
+  - {id: twin2, network: blue, mac: "02:00:00:00:01:12", addresses: [10.0.3.50]}
+`
+
+// What is said of a packet, and of its answer: who sends to whom, what becomes of
+// it, and the roles of the flows that it hits.
+func TestWays(t *testing.T) {
+	m, _, err := intent.Parse("topology.yaml", []byte(topology))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := routing.NewIndex(m)
+	for _, tt := range []struct {
+		from, to, router string
+		packet           trace.Packet
+		want             []string // a line each
+	}{
+		{"vm1", "vm2", "", trace.Packet{Proto: 1, Size: 84, TTL: 64}, []string{
+			"vm1 10.0.1.10 → vm2 10.0.2.10, ICMP echo request, 84 bytes, TTL 64: routed 3,17,6,9 to vm2, TTL 63",
+			"vm2 10.0.2.10 → vm1 10.0.1.10, ICMP echo reply, 84 bytes, TTL 64: routed 3,17,6,9 to vm1, TTL 63"}},
+		{"vm1", "fd00:2::10", "", trace.Packet{Proto: 1, Size: 84, TTL: 2}, []string{
+			"vm1 fd00:1::10 → vm2 fd00:2::10, ICMP echo request, 84 bytes, TTL 2: routed 3,17,6,9 to vm2, TTL 1",
+			"vm2 fd00:2::10 → vm1 fd00:1::10, ICMP echo reply, 84 bytes, TTL 64: routed 3,17,6,9 to vm1, TTL 63"}},
+		{"vm1", "10.0.2.100", "", trace.Packet{Proto: 6, DstPort: 443, Size: 1401, TTL: 64}, []string{
+			"vm1 10.0.1.10 → vm2 10.0.2.100, TCP to port 443, 1401 bytes, TTL 64: kernel 3,17,6,18",
+			"vm2 10.0.2.100 → vm1 10.0.1.10, TCP from port 443, 1401 bytes, TTL 64: routed 3,17,6,9 to vm1, TTL 63"}},
+		{"vm1", "vm2", "", trace.Packet{Proto: 47, Size: 84, TTL: 1}, []string{
+			"vm1 10.0.1.10 → vm2 10.0.2.10, protocol 47, 84 bytes, TTL 1: kernel 3,2",
+			"vm2 10.0.2.10 → vm1 10.0.1.10, protocol 47, 84 bytes, TTL 64: routed 3,17,6,9 to vm1, TTL 63"}},
+		{"vm1", "10.0.2.1", "", trace.Packet{Proto: 1, Size: 84, TTL: 64}, []string{
+			"vm1 10.0.1.10 → router r1 10.0.2.1, ICMP echo request, 84 bytes, TTL 64: answered 3,14,15, TTL 64"}},
+		{"vm1", "10.9.1.1", "r1", trace.Packet{Proto: 17, DstPort: 53, Size: 84, TTL: 64}, []string{
+			"vm1 10.0.1.10 →  10.9.1.1, UDP to port 53, 84 bytes, TTL 64: routed 3,17,21,12 to vm3, TTL 63 (38 %) to vm2, TTL 63 (62 %)"}},
+		{"vm1", "10.8.1.1", "r1", trace.Packet{Proto: 17, Size: 84, TTL: 64}, []string{
+			"vm1 10.0.1.10 →  10.8.1.1, UDP, 84 bytes, TTL 64: dropped 3,17,20"}},
+		{"vm2", "vm3", "", trace.Packet{Proto: 1, Size: 84, TTL: 64}, []string{
+			"vm2 10.0.2.10 → vm3 10.0.2.11, ICMP echo request, 84 bytes, TTL 64: switched ",
+			"vm3 10.0.2.11 → vm2 10.0.2.10, ICMP echo reply, 84 bytes, TTL 64: switched "}},
+		{"vm4", "10.0.1.77", "", trace.Packet{Proto: 1, Size: 84, TTL: 64}, []string{
+			"vm4 10.0.3.10 →  10.0.1.77, ICMP echo request, 84 bytes, TTL 64: dropped 3,17,6,10",
+			" 10.0.1.77 → vm4 10.0.3.10, ICMP echo reply, 84 bytes, TTL 64: routed 3,17,6,9 to vm4, TTL 63"}},
+		{"vm5", "vm4", "", trace.Packet{Proto: 1, Size: 84, TTL: 64}, []string{
+			"vm5 10.0.4.10 → vm4 10.0.3.10, ICMP echo request, 84 bytes, TTL 64: dropped 11",
+			"vm4 10.0.3.10 → vm5 10.0.4.10, ICMP echo reply, 84 bytes, TTL 64: dropped 3,17,8"}},
+
+		{"vm9", "vm2", "", trace.Packet{}, []string{`there is no port "vm9", and it is no IP address`}},
+		{"vm1", "mute", "", trace.Packet{}, []string{`port "mute" has no address: no packet can be sent from or to it`}},
+		{"vm1", "vm2", "r9", trace.Packet{}, []string{`there is no router "r9"`}},
+		{"vm1", "vm1", "", trace.Packet{}, []string{"the packet is from and to the same"}},
+		{"192.0.2.1", "vm1", "", trace.Packet{}, []string{"192.0.2.1 is on no network of ofdvr, so nothing is known of what sends from there"}},
+		{"10.0.1.1", "vm2", "", trace.Packet{}, []string{"10.0.1.1 is an address of router r1 itself: what its kernel sends takes the kernel's way"}},
+		{"10.0.2.11", "fd00:1::10", "", trace.Packet{}, []string{"10.0.2.11 and fd00:1::10 are of different families"}},
+		{"vm2", "vm4", "r2", trace.Packet{}, []string{"router r2 has no interface in the subnet of port vm2 (10.0.2.10) on network green"}},
+		{"vm1", "198.51.100.1", "", trace.Packet{}, []string{"routers r1 and r2 are both on network blue: say which one the packet takes"}},
+		{"vm1", "10.0.3.50", "r2", trace.Packet{}, []string{"it could be from port vm1 (10.0.1.10) on network blue to port twin1 (10.0.3.50) on network red, or from port vm1 (10.0.1.10) on network blue to port twin2 (10.0.3.50) on network blue: name ports instead of addresses"}},
+	} {
+		got := told(x, trace.Query{From: tt.from, To: tt.to, Router: tt.router, Packet: tt.packet})
+		if want := strings.Join(tt.want, "\n"); got != want {
+			t.Errorf("%s to %s:\ngot\n%s\nwant\n%s", tt.from, tt.to, got, want)
+		}
+	}
+}
+
+// told returns what is said about a packet and its answer.
+func told(x *routing.Index, q trace.Query) string {
+	w, err := trace.Find(x, q)
+	if err != nil {
+		return err.Error()
+	}
+	lines := []string{line(x, w)}
+	if back, ok := trace.Back(x, w); ok {
+		lines = append(lines, line(x, back))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func line(x *routing.Index, w trace.Way) string {
+	var roles []string
+	s := fmt.Sprintf("%s %v → %s %v, %v: ", w.From.Port, w.From.Address, who(w.To), w.To.Address, w.Packet)
+	if w.Router != nil {
+		ports := make(routing.Ports)
+		for i := range w.Router.Interfaces {
+			f := &w.Router.Interfaces[i]
+			ports[f.PatchName()], ports[f.TapName()] = 1, 2
+			if i > 0 {
+				ports[f.PatchName()], ports[f.TapName()] = 3, 4
+			}
+			if i > 1 {
+				ports[f.PatchName()], ports[f.TapName()] = 5, 6
+			}
+		}
+		w.Follow(x, x.Compile(w.Router, routing.Facts{Ports: ports, Can: routing.CanAll}), ports)
+		for _, step := range w.Steps {
+			role, _ := routing.RoleOf(step.Flow.Cookie)
+			roles = append(roles, fmt.Sprint(role))
+		}
+	}
+	s += fmt.Sprintf("%s %s", w.Verdict, strings.Join(roles, ","))
+	for _, e := range w.Exits {
+		if w.Verdict == trace.Kernel {
+			break
+		}
+		if e.Port != "" && w.Verdict == trace.Routed {
+			s += " to " + e.Port
+		}
+		s += ", TTL " + e.TTL
+		if e.Share > 0 {
+			s += fmt.Sprintf(" (%.0f %%)", 100*e.Share)
+		}
+	}
+	return s
+}
+
+func who(e trace.End) string {
+	if e.Router != "" {
+		return "router " + e.Router
+	}
+	return e.Port
+}

@@ -1,0 +1,329 @@
+package trace
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A Way is the way of a packet.
+type Way struct {
+	From, To End
+	Packet   Packet
+	Router   *routing.Router    // that the packet takes; nil: none, the network switches it
+	In       *routing.Interface // by which it comes to the router
+	Sent     ofproto.Packet     // as the router's bridge gets it
+	Steps    []Step             // in the router's bridge
+	Exits    []Exit             // where it leaves the bridge; if several, one of them
+	Verdict  Verdict
+}
+
+// A Verdict is what becomes of a packet.
+type Verdict string
+
+// The verdicts.
+const (
+	Switched Verdict = "switched" // within its network, by no router
+	Routed   Verdict = "routed"   // by flows
+	Answered Verdict = "answered" // by flows, in the router's name
+	Kernel   Verdict = "kernel"   // handed to the kernel of the router's namespace
+	Dropped  Verdict = "dropped"
+	Unknown  Verdict = "unknown" // somebody else's flow does what cannot be followed
+)
+
+// A Step is a flow that the packet hits.
+type Step struct {
+	ofproto.Step
+	Object *routing.Object // that it serves; nil: it is not ours
+	Does   string
+}
+
+// An Exit is where the packet leaves the router's bridge.
+type Exit struct {
+	Interface *routing.Interface // nil: by a port that is none of the router's
+	Port      string             // who gets it: the port with the MAC address, if there is one
+	Src, Dst  string             // MAC addresses
+	TTL       string
+	Share     float64 // of the flows of packets, where there are several next hops
+}
+
+// Find returns the way of a packet as far as the router's bridge, which
+// [Way.Follow] takes it through. The error is a [*NotFoundError] or an
+// [*AmbiguousError] if the query is not clear.
+func Find(x *routing.Index, q Query) (Way, error) {
+	froms, err := ends(x, q.From)
+	if err != nil {
+		return Way{}, err
+	}
+	tos, err := ends(x, q.To)
+	if err != nil {
+		return Way{}, err
+	}
+	if q.Router != "" && x.Router(q.Router) == nil {
+		return Way{}, &NotFoundError{fmt.Sprintf("there is no router %q", q.Router)}
+	}
+	var best []Way
+	rank := 0
+	for _, f := range froms {
+		for _, t := range tos {
+			for _, w := range between(x, f, t, q.Router) {
+				r := w.rank(x)
+				if r > rank {
+					best, rank = nil, r
+				}
+				if r == rank {
+					best = append(best, w)
+				}
+			}
+		}
+	}
+	if len(best) == 0 {
+		return Way{}, &NotFoundError{noWay(x, q, froms, tos)}
+	}
+	w := best[0]
+	for _, o := range best[1:] {
+		if o.From.Port != w.From.Port || o.From.Network != w.From.Network || o.To.Port != w.To.Port || o.To.Network != w.To.Network {
+			return Way{}, &AmbiguousError{fmt.Sprintf("it could be from %v to %v, or from %v to %v: name ports instead of addresses", w.From, w.To, o.From, o.To)}
+		}
+		if w.Router != nil && o.Router != nil && o.Router.ID != w.Router.ID {
+			return Way{}, &AmbiguousError{fmt.Sprintf("routers %s and %s are both on network %s: say which one the packet takes", w.Router.ID, o.Router.ID, w.From.Network)}
+		}
+	}
+	w.Packet = q.Packet.of(w.From.Address.Is6())
+	if w.Router == nil {
+		w.Verdict = Switched
+	}
+	return w, nil
+}
+
+// Back returns the way of the answer to w, and false if none can be told: from
+// outside, or from the router itself.
+func Back(x *routing.Index, w Way) (Way, bool) {
+	if w.To.Network == "" || w.To.Router != "" {
+		return Way{}, false
+	}
+	router := ""
+	if w.Router != nil {
+		router = w.Router.ID
+	}
+	for _, b := range between(x, w.To, w.From, router) {
+		b.Packet = w.Packet.answer()
+		if b.Router == nil {
+			b.Verdict = Switched
+		}
+		return b, true
+	}
+	return Way{}, false
+}
+
+// between returns the ways from f to t as far as a router.
+func between(x *routing.Index, f, t End, router string) (out []Way) {
+	if f.Address.Is4() != t.Address.Is4() || f.Network == "" || f == t {
+		return nil
+	}
+	if f.Network == t.Network && t.Router == "" && router == "" && together(x, f, t) {
+		return []Way{{From: f, To: t}}
+	}
+	for _, l := range x.Legs(f.Network) {
+		if router != "" && l.Router.ID != router || f.Router != "" {
+			continue
+		}
+		for _, a := range l.Addresses {
+			if a.Contains(f.Address) {
+				out = append(out, Way{From: f, To: t, Router: l.Router, In: l.Interface})
+				break
+			}
+		}
+	}
+	return out
+}
+
+// together reports whether machines on one network reach each other without a
+// router: they are in one subnet, as far as routers know.
+func together(x *routing.Index, f, t End) bool {
+	known := false
+	for _, l := range x.Legs(f.Network) {
+		for _, a := range l.Addresses {
+			if a.Contains(f.Address) && a.Contains(t.Address) {
+				return true
+			}
+			known = known || a.Contains(f.Address)
+		}
+	}
+	return !known
+}
+
+// rank says how much a way is what was meant: 3 switched, 2 by a router that is
+// on both networks, 1 by another.
+func (w Way) rank(x *routing.Index) int {
+	if w.Router == nil {
+		return 3
+	}
+	if w.To.Router == w.Router.ID {
+		return 3
+	}
+	for i := range w.Router.Interfaces {
+		if w.Router.Interfaces[i].Network == w.To.Network {
+			return 2
+		}
+	}
+	return 1
+}
+
+// noWay says why there is none.
+func noWay(x *routing.Index, q Query, froms, tos []End) string {
+	f, t := froms[0], tos[0]
+	switch {
+	case q.From == q.To:
+		return "the packet is from and to the same"
+	case f.Network == "":
+		return fmt.Sprintf("%v is on no network of ofdvr, so nothing is known of what sends from there", f.Address)
+	case f.Router != "":
+		return fmt.Sprintf("%v is an address of router %s itself: what its kernel sends takes the kernel's way", f.Address, f.Router)
+	case f.Address.Is4() != t.Address.Is4() && len(froms) == 1 && len(tos) == 1:
+		return fmt.Sprintf("%v and %v are of different families", f.Address, t.Address)
+	}
+	if q.Router != "" {
+		return fmt.Sprintf("router %s has no interface in the subnet of %v", q.Router, f)
+	}
+	return fmt.Sprintf("no router has an interface in the subnet of %v, and it does not share a network with %v", f, t)
+}
+
+// Follow takes the packet through the router's bridge, which holds prog and has
+// ports.
+func (w *Way) Follow(x *routing.Index, prog routing.Program, ports routing.Ports) {
+	in, ok := ports[w.In.PatchName()]
+	w.Sent = ofproto.Packet{
+		Headers: w.Packet.headers(in, w.From.mac, w.In.MAC, w.From.Address, w.To.Address),
+		Size:    w.Packet.Size + ethernetHeader,
+	}
+	if !ok {
+		w.Verdict = Dropped
+		return
+	}
+	steps, err := ofproto.Trace(prog.Flows, prog.Groups, w.Sent)
+	for _, s := range steps {
+		step := Step{Step: s, Does: "is not ours"}
+		role, ours := routing.RoleOf(s.Flow.Cookie)
+		if o, ok := prog.Objects.Get(s.Flow.Cookie); ok && ours {
+			step.Object, step.Does = &o, role.Does(o)
+		}
+		w.Steps = append(w.Steps, step)
+		total := 0
+		for _, e := range s.Out {
+			total += e.Shares
+		}
+		for _, e := range s.Out {
+			exit := w.exit(x, ports, e)
+			if s.Group != 0 && total > 0 {
+				exit.Share = float64(e.Shares) / float64(total)
+			}
+			w.Exits = append(w.Exits, exit)
+			w.Verdict = w.verdict(ports, in, e)
+		}
+	}
+	switch {
+	case err != nil:
+		w.Verdict = Unknown
+	case len(w.Exits) == 0:
+		w.Verdict = Dropped
+	}
+}
+
+// ethernetHeader is what switches measure besides the IP packet, bytes.
+const ethernetHeader = 14
+
+func (w *Way) verdict(ports routing.Ports, in ofproto.PortNo, e ofproto.Egress) Verdict {
+	for i := range w.Router.Interfaces {
+		if ports[w.Router.Interfaces[i].TapName()] == e.Port {
+			return Kernel
+		}
+	}
+	if e.Port == in {
+		return Answered
+	}
+	return Routed
+}
+
+func (w *Way) exit(x *routing.Index, ports routing.Ports, e ofproto.Egress) Exit {
+	out := Exit{}
+	for f := range e.Packet.Headers.Fields() {
+		_, value, _ := strings.Cut(f.String(), "=")
+		switch f.ID() {
+		case ofproto.FieldEthSrc:
+			out.Src = value
+		case ofproto.FieldEthDst:
+			out.Dst = value
+		case ofproto.FieldIPTTL:
+			out.TTL = value
+		}
+	}
+	for i := range w.Router.Interfaces {
+		f := &w.Router.Interfaces[i]
+		switch e.Port {
+		case ports[f.PatchName()]:
+			out.Interface = f
+			for p := range x.PortsOn(f.Network, "") {
+				if p.MAC.String() == out.Dst {
+					out.Port = p.ID
+				}
+			}
+		case ports[f.TapName()]:
+			out.Interface = f
+		}
+	}
+	return out
+}
+
+// Says says in words what becomes of the packet.
+func (w *Way) Says() string {
+	last := ""
+	if len(w.Steps) > 0 {
+		last = w.Steps[len(w.Steps)-1].Does
+	}
+	switch w.Verdict {
+	case Switched:
+		return fmt.Sprintf("network %s switches it, no router is in the way", w.From.Network)
+	case Answered:
+		return fmt.Sprintf("router %s answers it in the switch", w.Router.ID)
+	case Routed:
+		var by []string
+		for _, e := range w.Exits {
+			by = append(by, e.String())
+		}
+		return fmt.Sprintf("router %s routes it in the switch: %s", w.Router.ID, strings.Join(by, "; or "))
+	case Kernel:
+		return fmt.Sprintf("router %s hands it to the kernel, which knows what to do: ip netns exec %s ip route get %v from %v iif %s",
+			w.Router.ID, w.Router.NamespaceName(), w.To.Address, w.From.Address, w.In.TapName())
+	case Unknown:
+		return "a flow that is not ours does what cannot be followed"
+	}
+	if len(w.Steps) == 0 {
+		return fmt.Sprintf("it is lost: the bridge of router %s has no port %s", w.Router.ID, w.In.PatchName())
+	}
+	if w.In.Down {
+		return fmt.Sprintf("router %s drops it: interface %s is down", w.Router.ID, w.In.ID)
+	}
+	role, _ := routing.RoleOf(w.Steps[len(w.Steps)-1].Flow.Cookie)
+	if w.Router.Fallback == routing.FallbackNone && role != routing.RoleDrop && role != routing.RoleBlackhole {
+		return fmt.Sprintf("router %s drops it: only a kernel could handle it, and fallback is none", w.Router.ID)
+	}
+	return fmt.Sprintf("router %s drops it: a flow %s", w.Router.ID, last)
+}
+
+func (e Exit) String() string {
+	s := "out of a port that is none of the router's"
+	if e.Interface != nil {
+		s = fmt.Sprintf("out of interface %s into network %s, from %s to %s", e.Interface.ID, e.Interface.Network, e.Src, e.Dst)
+	}
+	if e.Port != "" {
+		s += " (port " + e.Port + ")"
+	}
+	s += ", TTL " + e.TTL
+	if e.Share > 0 {
+		s = fmt.Sprintf("%.0f %% of the flows of packets %s", 100*e.Share, s)
+	}
+	return s
+}
