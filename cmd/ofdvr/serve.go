@@ -21,6 +21,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/controller/page"
 	"github.com/ofdvr/ofdvr/internal/credentials"
 	"github.com/ofdvr/ofdvr/metrics"
 )
@@ -45,7 +46,7 @@ type serveOptions struct {
 	tls                                                             credentials.Files
 	maxAnswer, maxUnasked, maxMute                                  int
 	auditInterval                                                   time.Duration
-	allowEmpty, standby                                             bool
+	allowEmpty, standby, page, openPage                             bool
 	runDir                                                          string
 	access                                                          api.Access // to the API
 }
@@ -70,6 +71,7 @@ is read again, as it is at SIGHUP; a file with mistakes changes nothing.`,
 					return err
 				}
 			}
+			o.openPage = o.page && (cmd.Flags().Changed("page") || onLoopback(o.metrics))
 			if o.topology == "" && o.stateDir == "" {
 				return usageError("there is nothing to learn from what to do: use --topology FILE, or a --state-dir and then ofdvr apply")
 			}
@@ -97,6 +99,7 @@ is read again, as it is at SIGHUP; a file with mistakes changes nothing.`,
 	f.StringVar(&o.ovsdb, "ovsdb", defaultOVSDB, "Open vSwitch database, `unix:PATH` or tcp:ADDRESS:PORT; \"\" if all bridges are external")
 	f.StringVar(&o.bridge, "integration-bridge", defaultBridge, "`bridge` that machines are plugged into")
 	f.StringVar(&o.metrics, "metrics", defaultMetrics, "where Prometheus scrapes, `ADDRESS:PORT`; \"\" for nowhere")
+	f.BoolVar(&o.page, "page", true, "serve the page, and what it reads, at the address of --metrics to whoever can reach it; if that is no loopback address, only with this flag")
 	f.StringSliceVar(&o.api, "api", []string{defaultAPI}, "where the API is: `ENDPOINT,...` of unix:PATH, for its owner and group, or ssl:ADDRESS:PORT")
 	f.StringVar(&o.access.Group, "api-group", defaultGroup, "`group` that may use the API's Unix sockets; if there is no group "+defaultGroup+", or for \"\", it is the daemon's own")
 	f.StringVar(&o.access.TLS.PrivateKey, "api-private-key", "", "PEM `FILE` for ssl: endpoints of the API")
@@ -219,7 +222,11 @@ func (d *daemon) listen(ctx context.Context, g *errgroup.Group) error {
 	if err != nil {
 		return fmt.Errorf("listen for Prometheus (--metrics): %w", err)
 	}
-	serveHTTP(ctx, g, ln, metricsHandler(d.controller, d.registry))
+	h := metricsHandler(d.controller, d.registry)
+	if d.openPage {
+		h = page.Open(d.apiHandler(), h, pageNames(d.metrics)...)
+	}
+	serveHTTP(ctx, g, ln, h)
 	return nil
 }
 
@@ -228,9 +235,16 @@ func (d *daemon) listenAPI(ctx context.Context, g *errgroup.Group, e api.Endpoin
 	if err != nil {
 		return err
 	}
-	serveHTTP(ctx, g, ln, d.access.Guard(api.Handler(d.intent, d.controller, version())))
+	h := d.apiHandler()
+	if d.page {
+		h = page.Handler(h)
+	}
+	// A browser may have a certificate, and show the page of somebody else too.
+	serveHTTP(ctx, g, ln, d.access.Guard(http.NewCrossOriginProtection().Handler(h)))
 	return nil
 }
+
+func (d *daemon) apiHandler() http.Handler { return api.Handler(d.intent, d.controller, version()) }
 
 func serveHTTP(ctx context.Context, g *errgroup.Group, ln net.Listener, h http.Handler) {
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}

@@ -35,6 +35,7 @@ type Switches interface {
 	Conditions(context.Context, []ledger.Object) ([]controller.Condition, error)
 	Plan(ctx context.Context, before, after *ledger.State, touched []string) (controller.Plan, error)
 	Flows(ctx context.Context, router string) ([]controller.Flow, error)
+	Counters(context.Context) ([]controller.InterfaceCounters, error)
 	Trace(ctx context.Context, q trace.Query, verify bool) ([]controller.TracedWay, error)
 	Explain(context.Context, ofproto.Cookie) (e controller.Explanation, ours bool, err error)
 }
@@ -64,6 +65,7 @@ func Handler(intent Intent, switches Switches, version string) http.Handler {
 	mux := http.NewServeMux()
 	a := humago.New(mux, config(version))
 	s.registerStatus(a)
+	s.registerCounters(a)
 	s.registerTrace(a)
 	s.registerObjects(a)
 	s.registerTopology(a)

@@ -1,0 +1,92 @@
+package page
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// reads are the requests of the API that the page makes. They change nothing.
+var reads = []string{
+	"GET /v1/status",
+	"GET /v1/counters",
+	"GET /v1/topology",
+	"GET /v1/watch",
+	"GET /v1/trace",
+	"GET /v1/networks/{id}/status",
+	"GET /v1/routers/{id}/status",
+	"GET /v1/ports/{id}/status",
+	"GET /v1/routers/{id}/flows",
+}
+
+// Open serves, where nobody is asked who he is, the page, and of the API what the
+// page reads; all else is rest's. It answers no browser that shows the page of
+// somebody else: neither one that was sent here from there, nor one that
+// takes a foreign name for ours (DNS rebinding). names are what the server may be
+// called besides localhost and an IP address.
+func Open(api, rest http.Handler, names ...string) http.Handler {
+	some := http.NewServeMux()
+	for _, pattern := range reads {
+		some.Handle(pattern, api)
+	}
+	answers := onlyOwn(names, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		secure(w.Header())
+		_, pattern := some.Handler(r)
+		switch {
+		case pattern == "":
+			refuse(w, http.StatusForbidden, fmt.Sprintf("here is only what the page reads, and %s %s is not; use the API at the address that --api names", r.Method, r.URL.Path))
+		case r.URL.Query().Has("verify"):
+			refuse(w, http.StatusForbidden, "verify makes Open vSwitch work; use ofdvr trace --verify, or the API at the address that --api names")
+		case crossSite(r):
+			refuse(w, http.StatusForbidden, "the page of another site asks; open the page of ofdvr itself")
+		default:
+			api.ServeHTTP(w, r)
+		}
+	}))
+	own := onlyOwn(names, Handler(rest))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/v1/"):
+			answers.ServeHTTP(w, r)
+		case r.URL.Path == "/", strings.HasPrefix(r.URL.Path, "/page/"):
+			own.ServeHTTP(w, r)
+		default:
+			rest.ServeHTTP(w, r)
+		}
+	})
+}
+
+// crossSite reports whether a browser asks on behalf of another site's page.
+func crossSite(r *http.Request) bool {
+	return slices.Contains([]string{"cross-site", "same-site"}, r.Header.Get("Sec-Fetch-Site"))
+}
+
+// onlyOwn answers requests for the server's own names alone. Who rebinds a name
+// of his own to our address has a browser ask for that name.
+func onlyOwn(names []string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		host = strings.ToLower(strings.Trim(host, "[]"))
+		_, err := netip.ParseAddr(host)
+		if err != nil && host != "localhost" && !slices.Contains(names, host) {
+			secure(w.Header())
+			refuse(w, http.StatusMisdirectedRequest, fmt.Sprintf("nothing is shown under the name %q, which anybody could have given this address: use the address itself, or localhost", host))
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// refuse answers with a problem, as the API does (RFC 9457).
+func refuse(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail}) // an error means that the client has gone
+}

@@ -1,0 +1,70 @@
+// Package page serves the page that shows networks, routers and machines, and
+// what goes on between them, to a browser. It is made of files that the program
+// carries; nothing in it is fetched from elsewhere. What it shows it reads from
+// the API beside it.
+package page
+
+import (
+	"embed"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+)
+
+//go:embed site
+var site embed.FS
+
+// policy lets the page load nothing and talk to nobody but the server that it
+// comes from, and lets no other page frame it or feed it script.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+
+// types are those of the files, whatever this computer takes their names for.
+var types = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+
+// Handler serves the page at / and what it is made of below /page/. All else is
+// rest's.
+func Handler(rest http.Handler) http.Handler {
+	files, err := fs.Sub(site, "site")
+	if err != nil {
+		panic(err) // the name is not one
+	}
+	own := headed(http.StripPrefix("/page", http.FileServerFS(files)))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+		switch {
+		case reads && strings.HasPrefix(r.URL.Path, "/page/"):
+			own.ServeHTTP(w, r)
+		case reads && r.URL.Path == "/":
+			q := r.Clone(r.Context())
+			q.URL.Path = "/page/"
+			own.ServeHTTP(w, q)
+		default:
+			rest.ServeHTTP(w, r)
+		}
+	})
+}
+
+// headed adds what a browser has to know about the page. It is asked for anew
+// each time, so that it fits the daemon after an upgrade.
+func headed(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Content-Security-Policy", policy)
+		header.Set("Cache-Control", "no-cache")
+		header.Set("Cross-Origin-Opener-Policy", "same-origin")
+		if kind := types[path.Ext(r.URL.Path)]; kind != "" {
+			header.Set("Content-Type", kind)
+		}
+		secure(header)
+		h.ServeHTTP(w, r)
+	})
+}
+
+// secure adds what holds for every answer to a browser.
+func secure(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+}

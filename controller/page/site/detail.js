@@ -1,0 +1,219 @@
+// The panel beside the picture and the list: all about one object, or about the
+// daemon.
+
+import { get, objectPath } from "./api.js";
+import { h, pill, sign, write } from "./dom.js";
+import { flowsSection } from "./flows.js";
+import { Listbox } from "./listbox.js";
+import { keyOf, overall, parseKey, plural, portHealth, routerHealth, subnet } from "./model.js";
+import { both, packets, rateKey, sum } from "./rates.js";
+
+const KINDS = { router: "Router", network: "Network", port: "Machine" };
+
+// head returns the head of a panel.
+export function head(kind, title, close, ...more) {
+  return h("div", { class: "head" },
+    h("div", {}, h("p", { class: "kind" }, kind), h("h2", {}, title), more),
+    h("button", { type: "button", class: "icon", "aria-label": "Close", onclick: close }, sign("bad")));
+}
+
+function facts(...pairs) {
+  const some = pairs.filter(([, value]) => value !== undefined && value !== "" && value !== null);
+  return h("dl", { class: "facts" }, some.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+}
+
+function problems(list) {
+  return list?.length ? h("ul", { class: "problems" }, list.map((p) => h("li", {}, sign("warn"), h("span", {}, p)))) : null;
+}
+
+export class Detail {
+  // page is what the panel is about and what it can do: { world, statuses, status,
+  // rates, open, close, trace }.
+  constructor(panel, page) {
+    Object.assign(this, { panel, page });
+    this.live = []; // what shows what changes all the time
+  }
+
+  // show fills the panel with an object; false if there is none.
+  show(key) {
+    const { kind, id } = parseKey(key);
+    const o = this.page.world.get(key);
+    if (!o) return false;
+    this.live = [];
+    const top = this.panel.scrollTop;
+    this.panel.replaceChildren(...this[kind](o, id));
+    this.panel.scrollTop = this.key === key ? top : 0;
+    this.key = key;
+    this.refresh();
+    this.conditions(kind, id);
+    return true;
+  }
+
+  refresh() {
+    for (const f of this.live) f();
+  }
+
+  // kept returns an element whose content is what f returns at each refresh, if
+  // that is something else than before by its text.
+  kept(tag, attributes, f) {
+    const el = h(tag, attributes);
+    let before = null;
+    this.live.push(() => {
+      const next = [f()].flat(3).filter(Boolean);
+      const text = next.map((n) => n.outerHTML ?? n).join("");
+      if (text === before) return;
+      before = text;
+      el.replaceChildren(...next);
+    });
+    return el;
+  }
+
+  head(kind, id, health) {
+    return head(KINDS[kind], id, this.page.close, this.kept("p", {}, () => pill(health())));
+  }
+
+  link(kind, id) {
+    return h("button", { type: "button", class: "link", onclick: () => this.page.open(keyOf(kind, id)) }, id);
+  }
+
+  // conditions asks how far the object has come.
+  async conditions(kind, id) {
+    const box = this.panel.querySelector(".conditions");
+    try {
+      const { body } = await get(objectPath(kind, id) + "/status");
+      const level = (c) => (c.type === "degraded" ? (c.status ? "warn" : "ok") : c.status ? "ok" : "busy");
+      const words = (c) => (c.type === "degraded" && !c.status ? "not degraded" : c.status ? c.type : "not " + c.type);
+      box.replaceChildren(
+        h("ul", {}, body.conditions.map((c) => h("li", {}, sign(level(c)), h("span", {}, words(c), (c.reasons ?? []).map((r) => h("span", { class: "reason" }, r)))))),
+        body.source ? h("p", { class: "source" }, "From ", h("code", {}, body.source)) : "");
+    } catch (e) {
+      box.replaceChildren(h("p", { class: "says bad" }, e.message));
+    }
+  }
+
+  conditionsBox() {
+    return h("section", {}, h("h3", {}, "Conditions"), h("div", { class: "conditions" }, h("p", { class: "says" }, "Asking…")));
+  }
+
+  // traffic returns a table of the rates of legs, as { router, iface }, with what
+  // to call each.
+  traffic(legs, name) {
+    if (legs.length === 0) return null;
+    const { page } = this;
+    const row = ({ router, iface }) => {
+      const rate = () => page.rates.get(router.id, iface.id);
+      return h("tr", {}, h("th", { scope: "row" }, name({ router, iface }), h("span", { class: "small" }, iface.addresses.join(", "))),
+        this.kept("td", {}, () => both(rate().out)), this.kept("td", {}, () => both(rate().in)));
+    };
+    const kernel = () => {
+      const k = sum(legs.map((l) => page.rates.get(l.router.id, l.iface.id))).kernel;
+      return k > 0 ? h("span", {}, sign("busy"), ` ${packets(k)} handed to the kernel`) : "Nothing is handed to the kernel.";
+    };
+    return h("section", {}, h("h3", {}, "Traffic"),
+      h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Traffic" }, h("table", {}, h("thead", {}, h("tr", {}, ["Interface", "Out", "In"].map((t) => h("th", { scope: "col" }, t)))), h("tbody", {}, legs.map(row)))),
+      this.kept("p", { class: "says" }, kernel), this.answered(legs));
+  }
+
+  answered(legs) {
+    const total = (name) => legs.reduce((n, l) => n + (this.page.rates.sums.get(rateKey(l.router.id, l.iface.id))?.[name] ?? 0), 0).toLocaleString("en");
+    return this.kept("div", {}, () => facts(["ARP answered", total("arp_replies")], ["ND answered", total("nd_replies")], ["Pings answered", total("echo_replies")],
+      ["TTL expired", total("ttl_expired")], ["Not answered, too many", total("limited")]));
+  }
+
+  router(r, id) {
+    const { page } = this;
+    const status = () => page.statuses.get(id);
+    const legs = (r.interfaces ?? []).map((iface) => ({ router: r, iface }));
+    const routes = r.routes ?? [];
+    return [
+      this.head("router", id, () => routerHealth(status())),
+      this.kept("div", {}, () => problems(status()?.problems)),
+      this.kept("section", {}, () => {
+        const s = status();
+        return [h("h3", {}, "Status"), s ? facts(
+          ["Bridge", s.bridge + (s.managed ? "" : " (external)")], ["State", s.state], ["Flows", `${s.flows_installed.toLocaleString("en")} of ${s.flows_wanted.toLocaleString("en")} confirmed`],
+          ["Refused", s.flows_refused ? s.flows_refused : ""], ["Of others", s.flows_foreign ? s.flows_foreign : ""],
+          [s.connected ? "Connected since" : "Disconnected since", s.since ? new Date(s.since).toLocaleString() : ""],
+          ["Datapath ID", s.datapath_id], ["Switch can", (s.capabilities ?? []).join(", ")]) : h("p", { class: "says" }, "Not known yet.")];
+      }),
+      this.conditionsBox(),
+      this.traffic(legs, ({ iface }) => this.link("network", iface.network)),
+      routes.length ? h("section", {}, h("h3", {}, "Routes"), facts(...routes.map((x) => [x.destination, x.type ?? (x.nexthop ? "via " + x.nexthop : "via " + (x.nexthops ?? []).map((n) => n.address).join(", "))]))) : null,
+      flowsSection([id], () => true),
+    ].filter(Boolean);
+  }
+
+  network(n, id) {
+    const { world } = this.page;
+    const legs = world.legs().get(id) ?? [];
+    const ports = world.portsOn(id);
+    const worstOf = () => {
+      const bad = legs.map((l) => routerHealth(this.page.statuses.get(l.router.id))).find((x) => x.level !== "ok");
+      return legs.length === 0 ? { level: "idle", word: "no router" } : bad ? { level: bad.level, word: "router " + bad.word } : { level: "ok", word: "routed" };
+    };
+    const routers = [...new Set(legs.map((l) => l.router.id))];
+    const theirs = new Set([...legs.map((l) => l.iface.id), ...ports.map((p) => p.id)]);
+    return [
+      this.head("network", id, worstOf),
+      h("section", {}, h("h3", {}, "Network"), facts(["VLAN", n.vlan ?? "set by another agent"], ["MTU", (n.mtu ?? 1500) + " bytes"], ["Subnets", [...new Set(legs.flatMap((l) => l.iface.addresses.map(subnet)))].join(", ")],
+        ["IPv4 scope", n.ipv4_scope], ["IPv6 scope", n.ipv6_scope])),
+      this.conditionsBox(),
+      this.traffic(legs, ({ router }) => this.link("router", router.id)),
+      this.members(ports),
+      flowsSection(routers, (f) => theirs.has(f.id)),
+    ].filter(Boolean);
+  }
+
+  members(ports) {
+    const box = new Listbox({
+      label: "Machines",
+      rowHeight: 32,
+      most: 8,
+      make: () => h("div", { class: "member" }, h("span", { class: "id" }), h("span", { class: "address" })),
+      fill: (row, p) => {
+        write(row.children[0], p.id);
+        write(row.children[1], (p.addresses ?? []).join(", "));
+      },
+      chosen: (p) => this.page.open(keyOf("port", p.id)),
+    });
+    box.set(ports);
+    return h("section", {}, h("h3", {}, plural(ports.length, "machine")), box.el);
+  }
+
+  port(p, id) {
+    const legs = this.page.world.legs().get(p.network) ?? [];
+    return [
+      this.head("port", id, () => portHealth(p)),
+      h("div", { class: "line start" }, h("button", { type: "button", onclick: () => this.page.trace({ from: id }) }, "Trace from here"), h("button", { type: "button", onclick: () => this.page.trace({ to: id }) }, "Trace to here")),
+      h("section", {}, h("h3", {}, "Machine"), facts(["Network", this.link("network", p.network)], ["MAC address", h("code", {}, p.mac)], ["Addresses", h("code", {}, (p.addresses ?? []).join(", ") || "none")],
+        ["May use besides", (p.allowed_address_pairs ?? []).map((q) => q.address + (q.mac ? ` (${q.mac})` : "")).join(", ")],
+        ["Routers", legs.length ? [...new Set(legs.map((l) => l.router.id))].map((r) => [this.link("router", r), " "]) : "none"])),
+      this.conditionsBox(),
+      flowsSection([...new Set(legs.map((l) => l.router.id))], (f) => f.kind === "port" && f.id === id),
+    ];
+  }
+
+  // about fills the panel with what is true of the daemon as a whole.
+  about() {
+    const { page } = this;
+    this.live = [];
+    this.key = null;
+    const source = (name, s) => s && [name, h("span", {}, h("code", {}, s.name), h("span", { class: "small" }, `${plural(s.networks, "network")}, ${plural(s.routers, "router")}, ${plural(s.ports, "port")}; read ${new Date(s.loaded).toLocaleString()}`), (s.warnings ?? []).map((w) => h("span", { class: "reason" }, w)))];
+    this.panel.replaceChildren(
+      head("Daemon", "Status", page.close, this.kept("p", {}, () => pill(overall(page.status)))),
+      this.kept("div", {}, () => {
+        const s = page.status;
+        if (!s) return h("p", { class: "says" }, "Not known yet.");
+        const routers = s.routers.filter((r) => routerHealth(r).level !== "ok");
+        return [
+          problems(s.problems),
+          h("section", {}, h("h3", {}, "Intent"), facts(["Revision", s.intent.revision.toLocaleString("en")], ...[source("File", s.intent.file), source("Store", s.intent.store)].filter(Boolean),
+            ["Open vSwitch", s.ovsdb ? `${s.ovsdb.endpoint}, ${s.ovsdb.connected ? "connected" : "not connected"}` : "none configured"])),
+          routers.length ? h("section", {}, h("h3", {}, "Routers with something in the way"), h("ul", { class: "ill" }, routers.slice(0, 50).map((r) => h("li", {}, pill(routerHealth(r)), this.link("router", r.id), (r.problems ?? []).map((p) => h("span", { class: "reason" }, p)))),
+            routers.length > 50 ? h("li", {}, `and ${routers.length - 50} more; the list can be sorted by state`) : null)) : null,
+        ];
+      }));
+    this.panel.scrollTop = 0;
+    this.refresh();
+  }
+}

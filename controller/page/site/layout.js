@@ -1,0 +1,211 @@
+// Where everything is in the picture, as a function of what there is. The unit is
+// a pixel at scale 1.
+
+import { byID, keyOf, subnet } from "./model.js";
+
+export const CELL = { w: 128, h: 26, gap: 6 }; // of a machine
+export const HEAD = 44; // of a network's card, above its machines
+const PAD = 10;
+const ROUTER = { w: 148, h: 56 };
+const LINK = 130; // between the rims of what is joined
+const BETWEEN = 60; // between what is not
+
+// layout returns { nodes, edges, byKey, box }. A node is a router or a network with
+// the middle of its card; a network has its ports, which are cells of its card.
+export function layout(world) {
+  const nodes = new Map();
+  const edges = [];
+  const legs = world.legs();
+  for (const r of sorted(world.routers)) {
+    nodes.set(keyOf("router", r.id), { key: keyOf("router", r.id), kind: "router", id: r.id, ...ROUTER, x: 0, y: 0, links: [] });
+  }
+  for (const n of sorted(world.networks)) {
+    nodes.set(keyOf("network", n.id), networkNode(n, world.portsOn(n.id), legs.get(n.id) ?? []));
+  }
+  for (const r of sorted(world.routers)) {
+    const a = nodes.get(keyOf("router", r.id));
+    for (const iface of r.interfaces ?? []) {
+      const b = nodes.get(keyOf("network", iface.network));
+      if (!b) continue; // it comes with the next event
+      const e = { router: a, network: b, iface, nth: a.links.filter((l) => l.network === b).length };
+      edges.push(e);
+      a.links.push(e);
+      b.links.push(e);
+    }
+  }
+  const islands = islandsOf(nodes);
+  for (const island of islands) place(island);
+  pack(islands);
+  const all = [...nodes.values()];
+  return { nodes: all, edges, byKey: nodes, box: boxOf(all) };
+}
+
+function sorted(map) {
+  return [...map.values()].sort((a, b) => byID(a.id, b.id));
+}
+
+function networkNode(n, ports, legs) {
+  const columns = Math.max(1, Math.round(Math.sqrt((ports.length * CELL.h * 1.5) / CELL.w)));
+  const rows = Math.ceil(ports.length / columns);
+  const w = Math.max(1, columns) * (CELL.w + CELL.gap) - CELL.gap + 2 * PAD;
+  const h = ports.length ? HEAD + rows * (CELL.h + CELL.gap) - CELL.gap + PAD : HEAD + 4;
+  const subnets = [...new Set(legs.flatMap((l) => l.iface.addresses.map(subnet)))];
+  return { key: keyOf("network", n.id), kind: "network", id: n.id, w: Math.max(w, 168), h, x: 0, y: 0, links: [], ports, columns, rows, subnets };
+}
+
+// cellOf returns the corner of the ith machine of a network.
+export function cellOf(node, i) {
+  const inner = node.columns * (CELL.w + CELL.gap) - CELL.gap;
+  return {
+    x: node.x - inner / 2 + (i % node.columns) * (CELL.w + CELL.gap),
+    y: node.y - node.h / 2 + HEAD + Math.floor(i / node.columns) * (CELL.h + CELL.gap),
+  };
+}
+
+// islandsOf returns what hangs together, each by ID.
+function islandsOf(nodes) {
+  const seen = new Set();
+  const islands = [];
+  for (const first of nodes.values()) {
+    if (seen.has(first)) continue;
+    seen.add(first);
+    const island = [first];
+    for (let i = 0; i < island.length; i++) {
+      for (const e of island[i].links) {
+        const other = e.router === island[i] ? e.network : e.router;
+        if (!seen.has(other)) {
+          seen.add(other);
+          island.push(other);
+        }
+      }
+    }
+    islands.push(island);
+  }
+  return islands;
+}
+
+// place lays an island out as a tree that grows from what has the most links. Each
+// branch has a circle for itself, and circles stand in rings around what
+// they hang on.
+function place(island) {
+  const root = island.reduce((a, b) => (b.links.length > a.links.length ? b : a));
+  const tree = new Map([[root, []]]);
+  const order = [root];
+  for (const n of order) {
+    for (const e of n.links) {
+      const other = e.router === n ? e.network : e.router;
+      if (tree.has(other)) continue;
+      tree.set(other, []);
+      tree.get(n).push(other);
+      order.push(other);
+    }
+  }
+  const branches = new Map();
+  for (const n of order.toReversed()) {
+    const children = tree.get(n).map((c) => branches.get(c));
+    branches.set(n, ringed(n, children, n === root));
+  }
+  settle(branches.get(root), 0, 0, 0);
+}
+
+const radius = (n) => Math.hypot(n.w, n.h) / 2;
+
+// ringed puts branches in rings around a node. Angles are from the direction in
+// which it hangs on its parent, where a gap is left for the link.
+function ringed(node, children, isRoot) {
+  const free = isRoot ? 2 * Math.PI : 2 * Math.PI - 0.9;
+  let inner = radius(node) * 0.8 + LINK;
+  let r = radius(node);
+  let rest = children;
+  while (rest.length) {
+    const ring = [];
+    let widest = 0;
+    let angle = 0; // that the ring needs
+    for (const c of rest) {
+      const wider = Math.max(widest, c.r);
+      if (wider > widest) angle = ring.reduce((sum, o) => sum + arc(o.r, inner + wider), 0);
+      angle += arc(c.r, inner + wider);
+      if (ring.length && angle > free) break;
+      ring.push(c);
+      widest = wider;
+    }
+    const middle = inner + widest;
+    const total = ring.reduce((a, b) => a + arc(b.r, middle), 0);
+    const slack = Math.max(0, free - total) / ring.length;
+    let at = isRoot ? -(arc(ring[0].r, middle) + slack) / 2 : -free / 2;
+    for (const c of ring) {
+      const share = arc(c.r, middle) + slack;
+      c.angle = at + share / 2;
+      c.distance = ring.length === 1 && rest.length === 1 ? inner + c.r : middle;
+      at += share;
+      r = Math.max(r, c.distance + c.r);
+    }
+    inner = middle + widest + BETWEEN;
+    rest = rest.slice(ring.length);
+  }
+  return { node, children, r, isRoot, angle: 0, distance: 0 };
+}
+
+function arc(r, distance) {
+  return 2 * Math.asin(Math.min(1, (r + BETWEEN / 4) / distance));
+}
+
+// settle gives the nodes of a branch their places. towards is the direction from
+// its parent.
+function settle(b, x, y, towards) {
+  b.node.x = x;
+  b.node.y = y;
+  const two = b.isRoot && b.children.length === 2 ? Math.PI : b.isRoot && b.children.length > 2 ? -Math.PI / 2 : 0;
+  for (const c of b.children) {
+    const a = towards + two + c.angle;
+    settle(c, x + Math.cos(a) * c.distance, y + Math.sin(a) * c.distance, a);
+  }
+}
+
+// pack puts islands side by side in rows, in the order of their first IDs, those
+// that are alone last.
+function pack(islands) {
+  const boxes = islands.map((nodes) => ({ nodes, ...boxOf(nodes) }));
+  boxes.sort((a, b) => (a.nodes.length === 1) - (b.nodes.length === 1));
+  const gap = 2 * BETWEEN;
+  const area = boxes.reduce((sum, b) => sum + (b.w + gap) * (b.h + gap), 0);
+  const width = Math.max(Math.sqrt(area * 1.6), ...boxes.map((b) => b.w));
+  let x = 0;
+  let y = 0;
+  let row = 0;
+  for (const b of boxes) {
+    if (x > 0 && x + b.w > width) {
+      x = 0;
+      y += row + gap;
+      row = 0;
+    }
+    for (const n of b.nodes) {
+      n.x += x - b.x;
+      n.y += y - b.y;
+    }
+    x += b.w + gap;
+    row = Math.max(row, b.h);
+  }
+}
+
+// boxOf returns the smallest box around nodes.
+export function boxOf(nodes) {
+  if (nodes.length === 0) return { x: 0, y: 0, w: 0, h: 0 };
+  let [x0, y0, x1, y1] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (const n of nodes) {
+    x0 = Math.min(x0, n.x - n.w / 2);
+    y0 = Math.min(y0, n.y - n.h / 2);
+    x1 = Math.max(x1, n.x + n.w / 2);
+    y1 = Math.max(y1, n.y + n.h / 2);
+  }
+  return { x: x0, y: y0, w: x1 - x0, h: y1 - y0 };
+}
+
+// rim returns where a line from the middle of a node towards a point leaves it.
+export function rim(node, x, y) {
+  const dx = x - node.x;
+  const dy = y - node.y;
+  if (dx === 0 && dy === 0) return { x: node.x, y: node.y };
+  const t = Math.min(node.w / 2 / Math.abs(dx || 1e-9), node.h / 2 / Math.abs(dy || 1e-9), 1);
+  return { x: node.x + dx * t, y: node.y + dy * t };
+}
