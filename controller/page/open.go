@@ -44,7 +44,7 @@ func Open(api, rest http.Handler, names ...string) http.Handler {
 		case crossSite(r):
 			refuse(w, http.StatusForbidden, "the page of another site asks; open the page of ofdvr itself")
 		default:
-			api.ServeHTTP(w, r)
+			some.ServeHTTP(w, r)
 		}
 	}))
 	own := onlyOwn(names, Handler(rest))

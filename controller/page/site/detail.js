@@ -117,7 +117,7 @@ export class Detail {
   answered(legs) {
     const total = (name) => legs.reduce((n, l) => n + (this.page.rates.sums.get(rateKey(l.router.id, l.iface.id))?.[name] ?? 0), 0).toLocaleString("en");
     return this.kept("div", {}, () => facts(["ARP answered", total("arp_replies")], ["ND answered", total("nd_replies")], ["Pings answered", total("echo_replies")],
-      ["TTL expired", total("ttl_expired")], ["Not answered, too many", total("limited")]));
+      ["TTL expired", total("ttl_expired")], ["Over the limit", total("limited")]));
   }
 
   router(r, id) {

@@ -3,7 +3,7 @@
 
 import { byID, keyOf, subnet } from "./model.js";
 
-export const CELL = { w: 128, h: 26, gap: 6 }; // of a machine
+export const CELL = { w: 140, h: 26, gap: 6 }; // of a machine
 export const HEAD = 44; // of a network's card, above its machines
 const PAD = 10;
 const ROUTER = { w: 148, h: 56 };
@@ -85,8 +85,8 @@ function islandsOf(nodes) {
 }
 
 // place lays an island out as a tree that grows from what has the most links. Each
-// branch has a circle for itself, and circles stand in rings around what
-// they hang on.
+// branch has a circle for itself, and circles stand in rings around what they
+// hang on.
 function place(island) {
   const root = island.reduce((a, b) => (b.links.length > a.links.length ? b : a));
   const tree = new Map([[root, []]]);
@@ -102,22 +102,44 @@ function place(island) {
   }
   const branches = new Map();
   for (const n of order.toReversed()) {
-    const children = tree.get(n).map((c) => branches.get(c));
-    branches.set(n, ringed(n, children, n === root));
+    branches.set(n, branchOf(n, tree.get(n).map((c) => branches.get(c)), n === root));
   }
   settle(branches.get(root), 0, 0, 0);
 }
 
 const radius = (n) => Math.hypot(n.w, n.h) / 2;
 
-// ringed puts branches in rings around a node. Angles are from the direction in
-// which it hangs on its parent, where a gap is left for the link.
-function ringed(node, children, isRoot) {
-  const free = isRoot ? 2 * Math.PI : 2 * Math.PI - 0.9;
-  let inner = radius(node) * 0.8 + LINK;
-  let r = radius(node);
-  let rest = children;
-  while (rest.length) {
+// branchOf puts branches around a node. A branch has its circle: r, and how far its
+// middle is from the node (off), away from what the node hangs on. Angles are
+// from that direction.
+function branchOf(node, children, isRoot) {
+  const hub = radius(node) + LINK;
+  const near = children.map((c) => arc(c.r, hub + c.r)).reduce((a, b) => a + b, 0);
+  const most = isRoot ? 2 * Math.PI : 2 * Math.PI - 1;
+  if (near <= most) fan(node, children, isRoot ? most : Math.max(near, Math.min(most, 0.75 * children.length)), isRoot);
+  else rings(children, hub, most);
+  return { node, children, isRoot, ...circleOf(node, children) };
+}
+
+// fan puts branches on one ring, each as near as it can be.
+function fan(node, children, free, isRoot) {
+  const arcs = children.map((c) => arc(c.r, radius(node) + LINK + c.r));
+  const slack = (free - arcs.reduce((a, b) => a + b, 0)) / children.length;
+  let at = isRoot ? (children.length === 2 ? Math.PI : children.length > 2 ? -Math.PI / 2 : 0) - ((arcs[0] ?? 0) + slack) / 2 : -free / 2;
+  children.forEach((c, i) => {
+    c.angle = at + (arcs[i] + slack) / 2;
+    at += arcs[i] + slack;
+    c.distance = radius(node) + LINK + c.r;
+    if (c.children.length) return;
+    const nearer = reach(node, c.angle) + LINK + reach(c.node, c.angle);
+    if (nearer < c.distance && arc(c.r, nearer) <= arcs[i] + slack) c.distance = nearer;
+  });
+}
+
+// rings puts branches on as many rings as they need, in their order.
+function rings(children, hub, free) {
+  let inner = hub;
+  for (let rest = children; rest.length; ) {
     const ring = [];
     let widest = 0;
     let angle = 0; // that the ring needs
@@ -129,44 +151,61 @@ function ringed(node, children, isRoot) {
       ring.push(c);
       widest = wider;
     }
-    const middle = inner + widest;
-    const total = ring.reduce((a, b) => a + arc(b.r, middle), 0);
-    const slack = Math.max(0, free - total) / ring.length;
-    let at = isRoot ? -(arc(ring[0].r, middle) + slack) / 2 : -free / 2;
-    for (const c of ring) {
-      const share = arc(c.r, middle) + slack;
-      c.angle = at + share / 2;
-      c.distance = ring.length === 1 && rest.length === 1 ? inner + c.r : middle;
-      at += share;
-      r = Math.max(r, c.distance + c.r);
-    }
-    inner = middle + widest + BETWEEN;
+    const arcs = ring.map((c) => arc(c.r, inner + widest));
+    const slack = Math.max(0, free - arcs.reduce((a, b) => a + b, 0)) / ring.length;
+    let at = -free / 2;
+    ring.forEach((c, i) => {
+      c.angle = at + (arcs[i] + slack) / 2;
+      c.distance = inner + widest;
+      at += arcs[i] + slack;
+    });
+    inner += 2 * widest + BETWEEN;
     rest = rest.slice(ring.length);
   }
-  return { node, children, r, isRoot, angle: 0, distance: 0 };
 }
 
+// arc is the angle that a circle at a distance takes.
 function arc(r, distance) {
-  return 2 * Math.asin(Math.min(1, (r + BETWEEN / 4) / distance));
+  return 2 * Math.asin(Math.min(1, (r + BETWEEN / 3) / distance));
 }
 
-// settle gives the nodes of a branch their places. towards is the direction from
-// its parent.
+// reach is how far a card goes from its middle in a direction.
+function reach(n, angle) {
+  const [x, y] = [Math.abs(Math.cos(angle)), Math.abs(Math.sin(angle))];
+  return Math.min(n.w / 2 / Math.max(x, 1e-9), n.h / 2 / Math.max(y, 1e-9));
+}
+
+// circleOf returns a circle around a node and its branches whose middle is on the
+// axis of the node.
+function circleOf(node, children) {
+  const circles = [{ x: 0, y: 0, r: radius(node) }, ...children.map((c) => ({ x: Math.cos(c.angle) * c.distance, y: Math.sin(c.angle) * c.distance, r: c.r }))];
+  const around = (off) => Math.max(...circles.map((c) => Math.hypot(c.x - off, c.y) + c.r));
+  let [low, high] = [0, Math.max(...circles.map((c) => c.x))];
+  for (let i = 0; i < 30; i++) {
+    const third = (high - low) / 3;
+    if (around(low + third) < around(high - third)) high -= third;
+    else low += third;
+  }
+  return { off: low, r: around(low) };
+}
+
+// settle gives the nodes of a branch their places: the middle of its circle is at a
+// point, and it grows in a direction.
 function settle(b, x, y, towards) {
-  b.node.x = x;
-  b.node.y = y;
-  const two = b.isRoot && b.children.length === 2 ? Math.PI : b.isRoot && b.children.length > 2 ? -Math.PI / 2 : 0;
+  b.node.x = x - Math.cos(towards) * b.off;
+  b.node.y = y - Math.sin(towards) * b.off;
   for (const c of b.children) {
-    const a = towards + two + c.angle;
-    settle(c, x + Math.cos(a) * c.distance, y + Math.sin(a) * c.distance, a);
+    const a = towards + c.angle;
+    settle(c, b.node.x + Math.cos(a) * c.distance, b.node.y + Math.sin(a) * c.distance, a);
   }
 }
 
-// pack puts islands side by side in rows, in the order of their first IDs, those
-// that are alone last.
+// pack puts islands side by side in rows: the high ones first, those of a height in
+// the order of their IDs, and what is alone last.
 function pack(islands) {
   const boxes = islands.map((nodes) => ({ nodes, ...boxOf(nodes) }));
-  boxes.sort((a, b) => (a.nodes.length === 1) - (b.nodes.length === 1));
+  const height = (b) => Math.ceil(Math.log2(b.h));
+  boxes.sort((a, b) => (a.nodes.length === 1) - (b.nodes.length === 1) || height(b) - height(a));
   const gap = 2 * BETWEEN;
   const area = boxes.reduce((sum, b) => sum + (b.w + gap) * (b.h + gap), 0);
   const width = Math.max(Math.sqrt(area * 1.6), ...boxes.map((b) => b.w));

@@ -170,8 +170,12 @@ function found(ways, asked) {
   history.replaceState(null, "", "#" + writeHash(state));
 }
 
+// zoom zooms in on what is selected, if that is seen, else on the middle.
 function zoom(factor) {
-  picture.camera.zoom(factor);
+  const { camera } = picture;
+  const at = state.open && picture.placeOf(state.open);
+  const { x, y } = at && camera.sees(at.x, at.y, 0, 0) ? camera.toScreen(at.x, at.y) : { x: camera.w / 2, y: camera.h / 2 };
+  camera.zoom(factor, x, y);
   picture.change();
 }
 

@@ -9,9 +9,9 @@ import { Rates, bits, both, packets, weight } from "./rates.js";
 import { wayPoints } from "./way.js";
 
 const FONT = 'system-ui, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "Liberation Sans", Arial, sans-serif';
-const NEAR = 0.5; // from this scale on, machines have names
-const MACHINES = 0.14; // from this scale on, machines are seen
-const NAMES = 30; // pixels of a card's height from which on it has a name
+const NEAR = 0.5; // from this scale on, machines and links have words
+const MACHINES = 0.34; // from this scale on, machines are seen
+const NAMES = 0.13; // from this scale on, networks and routers have names
 
 export class Picture {
   // pick is called with the key of what is clicked, or null; moved when the camera
@@ -41,7 +41,7 @@ export class Picture {
   // recolour takes the colours of the style sheet.
   recolour() {
     const style = getComputedStyle(this.canvas);
-    const names = ["back", "card", "ink", "muted", "line", "wire", "accent", "back-way", "hub", "hub-ink", "cell", "ok", "busy", "warn", "bad", "idle", "dot"];
+    const names = ["back", "card", "ink", "muted", "line", "wire", "accent", "stream", "back-way", "hub", "hub-ink", "cell", "ok", "busy", "warn", "bad", "idle", "dot"];
     this.colours = Object.fromEntries(names.map((n) => [n, style.getPropertyValue("--" + n).trim()]));
     this.dirty = true;
   }
@@ -214,13 +214,20 @@ export class Picture {
       const { router: a, network: b } = e;
       if (!camera.sees((a.x + b.x) / 2, (a.y + b.y) / 2, Math.abs(a.x - b.x) + 1, Math.abs(a.y - b.y) + 1)) continue;
       const o = offset(e);
+      const rate = this.rates.get(a.id, e.iface.id);
+      if (rate.in.bits + rate.out.bits > 0) {
+        busy.push([e, rate, o]);
+        continue;
+      }
       c.moveTo(a.x + o.x, a.y + o.y);
       c.lineTo(b.x + o.x, b.y + o.y);
-      const rate = this.rates.get(a.id, e.iface.id);
-      if (rate.in.bits + rate.out.bits > 0) busy.push([e, rate, o]);
     }
     c.stroke();
     for (const [e, rate, o] of busy) {
+      if (camera.scale < MACHINES) {
+        this.stream(c, e, o, rate.in.bits + rate.out.bits, px);
+        continue;
+      }
       this.flowing = true;
       this.flow(c, e.router, e.network, o, rate.out.bits, now, px);
       this.flow(c, e.network, e.router, o, rate.in.bits, now, px);
@@ -229,24 +236,37 @@ export class Picture {
     c.lineCap = "butt";
   }
 
-  // flow draws what goes from a to b as a moving dashed line, to the right of the
-  // way, as traffic is.
+  // stream draws from afar what goes over a link, both ways, as one line.
+  stream(c, e, o, bitRate, px) {
+    c.strokeStyle = this.colours.accent;
+    c.lineWidth = Math.min((1 + 3 * weight(bitRate)) * px, 26);
+    c.beginPath();
+    c.moveTo(e.router.x + o.x, e.router.y + o.y);
+    c.lineTo(e.network.x + o.x, e.network.y + o.y);
+    c.stroke();
+  }
+
+  // flow draws what goes from a to b as dashes that move, to the right of the way, as
+  // traffic is.
   flow(c, a, b, o, bitRate, now, px) {
     if (bitRate <= 0) return;
     const w = weight(bitRate);
-    const width = Math.max(1.5 + 5 * w, (1 + 2 * w) * px);
+    const width = Math.max(2 + 5 * w, 1.5 * px);
     const length = Math.hypot(b.x - a.x, b.y - a.y) || 1;
-    const side = width / 2 + 1.5;
+    const side = width / 2 + 2;
     const nx = (-(b.y - a.y) / length) * side + o.x;
     const ny = ((b.x - a.x) / length) * side + o.y;
-    const dash = Math.max(7, 5 * px);
-    c.strokeStyle = this.colours.accent;
-    c.lineWidth = width;
-    c.setLineDash([dash, dash]);
-    c.lineDashOffset = this.calm.matches ? 0 : -((now / 1000) * (18 + 70 * w)) % (2 * dash);
     c.beginPath();
     c.moveTo(a.x + nx, a.y + ny);
     c.lineTo(b.x + nx, b.y + ny);
+    c.setLineDash([]);
+    c.strokeStyle = this.colours.stream;
+    c.lineWidth = width;
+    c.stroke();
+    c.setLineDash([6, 12]);
+    c.lineDashOffset = this.calm.matches ? 0 : -((now / 1000) * (20 + 70 * w)) % 18;
+    c.strokeStyle = this.colours.accent;
+    c.lineWidth = width * 0.8;
     c.stroke();
   }
 
@@ -290,16 +310,20 @@ export class Picture {
     const health = routerHealth(this.statuses.get(n.id));
     const screen = n.h * this.camera.scale;
     if (screen < 9) {
-      this.speck(c, n, health.level === "ok" ? colours.hub : colours[health.level]);
+      this.speck(c, n, colours.hub);
+      if (health.level !== "ok") this.sign(c, health.level, n.x, n.y, 5.5 / this.camera.scale);
       return;
     }
     c.fillStyle = colours.hub;
     box(c, n.x - n.w / 2, n.y - n.h / 2, n.w, n.h, n.h / 2);
     c.fill();
     this.sign(c, health.level, n.x - n.w / 2 + n.h / 2, n.y, 15);
-    if (screen < NAMES * 0.8) return;
-    c.textAlign = "left";
     c.textBaseline = "middle";
+    if (this.camera.scale < MACHINES) {
+      if (this.camera.scale > NAMES) this.under(c, n);
+      return;
+    }
+    c.textAlign = "left";
     c.fillStyle = colours["hub-ink"];
     c.font = `600 14px ${FONT}`;
     c.fillText(clip(c, n.id, n.w - n.h - 20), n.x - n.w / 2 + n.h + 2, n.y - 8);
@@ -307,6 +331,15 @@ export class Picture {
     c.globalAlpha = 0.85;
     c.fillText(health.level === "ok" ? `${n.links.length} network${n.links.length === 1 ? "" : "s"}` : health.word, n.x - n.w / 2 + n.h + 2, n.y + 10);
     c.globalAlpha = 1;
+  }
+
+  // under names a router that is too small to have words in it.
+  under(c, n) {
+    const size = 11 / this.camera.scale;
+    c.textAlign = "center";
+    c.fillStyle = this.colours.ink;
+    c.font = `600 ${size}px ${FONT}`;
+    c.fillText(clip(c, n.id, n.w * 2.2), n.x, n.y + n.h / 2 + size * 0.9);
   }
 
   // sign draws the shape of a level of health in a disc.
@@ -348,10 +381,10 @@ export class Picture {
     c.fill();
     c.stroke();
     if (camera.scale < MACHINES) {
-      if (screen > 26) this.far(c, n);
+      if (n.w * camera.scale > 22) this.far(c, n);
       return;
     }
-    if (HEAD * camera.scale > 15) {
+    if (HEAD * camera.scale > 13) {
       c.textBaseline = "middle";
       c.textAlign = "left";
       c.font = `600 13px ${FONT}`;
@@ -379,15 +412,24 @@ export class Picture {
 
   // far shows a network as its name and how many machines it has.
   far(c, n) {
-    const size = Math.min(n.h * 0.34, n.w * 0.2);
+    const px = 1 / this.camera.scale;
+    const size = Math.min(18 * px, n.h * 0.42, n.w * 0.3);
+    const named = this.camera.scale > NAMES && n.h > size + 16 * px;
     c.textAlign = "center";
     c.textBaseline = "middle";
+    if (n.ports.length === 0) {
+      c.fillStyle = this.colours.muted;
+      c.font = `400 ${Math.min(10 * px, n.h * 0.6)}px ${FONT}`;
+      c.fillText(clip(c, n.id, n.w - 4 * px), n.x, n.y);
+      return;
+    }
     c.fillStyle = this.colours.ink;
     c.font = `600 ${size}px ${FONT}`;
-    c.fillText(String(n.ports.length), n.x, n.y - size * 0.25);
+    c.fillText(n.ports.length.toLocaleString("en"), n.x, n.y - (named ? 6 * px : 0));
+    if (!named) return;
     c.fillStyle = this.colours.muted;
-    c.font = `400 ${size * 0.5}px ${FONT}`;
-    c.fillText(clip(c, n.id, n.w * 0.9), n.x, n.y + size * 0.6);
+    c.font = `400 ${10 * px}px ${FONT}`;
+    c.fillText(clip(c, n.id, n.w - 4 * px), n.x, n.y + size * 0.5 + 3 * px);
   }
 
   // machines draws those cells of a card that are seen.
@@ -427,13 +469,14 @@ export class Picture {
       c.textAlign = "left";
       c.font = `500 11px ${FONT}`;
       c.fillStyle = up ? colours.ink : colours.muted;
-      const name = clip(c, p.id, p.addresses?.length ? 46 : CELL.w - 16);
+      const name = clip(c, p.id, p.addresses?.length ? CELL.w * 0.46 : CELL.w - 16);
       c.fillText(name, x + 8, y + CELL.h / 2 + 0.5);
       if (!p.addresses?.length) continue;
+      const left = CELL.w - 22 - measured(c, name);
       c.textAlign = "right";
       c.font = `400 10px ${FONT}`;
       c.fillStyle = colours.muted;
-      c.fillText(clip(c, p.addresses[0], CELL.w - 22 - c.measureText(name).width), x + CELL.w - 8, y + CELL.h / 2 + 0.5);
+      c.fillText(clip(c, p.addresses[0], left), x + CELL.w - 8, y + CELL.h / 2 + 0.5);
     }
   }
 

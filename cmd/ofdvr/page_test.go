@@ -1,0 +1,31 @@
+package main
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/controller/api"
+)
+
+// What the API counts as handed to the kernel, metrics do too.
+func TestFallbackReasons(t *testing.T) {
+	if !reflect.DeepEqual(api.FallbackReasons(), fallbackReasons) {
+		t.Errorf("the API has %v, metrics %v", api.FallbackReasons(), fallbackReasons)
+	}
+}
+
+// Without --page the page is only where nobody but this computer reaches it.
+func TestOnLoopback(t *testing.T) {
+	for addr, want := range map[string]bool{
+		"127.0.0.1:9476": true, "127.1.2.3:1": true, "[::1]:9476": true, "localhost:9476": true,
+		":9476": false, "0.0.0.0:9476": false, "[::]:9476": false, "10.0.0.1:9476": false, "host1:9476": false, "localhost.example:9476": false, "": false, "127.0.0.1": false,
+	} {
+		if onLoopback(addr) != want {
+			t.Errorf("%q: %v", addr, !want)
+		}
+	}
+	if names := pageNames("Host1:9476"); !slices.Contains(names, "host1") {
+		t.Errorf("the name that is listened at is not one of %q", names)
+	}
+}
