@@ -7,7 +7,8 @@ const MOST = 12; // that are offered
 const KINDS = { router: "Router", network: "Network", port: "Machine" };
 
 export class Search {
-  // open is called with the key of what was chosen.
+  // open is called with the key of what was chosen; before that, and when the search
+  // is given up, leave is, to move the focus on.
   constructor({ input, hits, open, leave }) {
     Object.assign(this, { input, hits, open, leave });
     this.found = [];
@@ -68,7 +69,9 @@ export class Search {
 
   choose(i) {
     const { key } = this.found[i];
+    this.input.value = "";
     this.close();
+    this.leave();
     this.open(key);
   }
 

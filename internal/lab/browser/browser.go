@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -39,24 +41,34 @@ type Browser struct {
 	errors   []string // of the console, of scripts, and violations of the page's policy
 }
 
+// netns is the browser's own network namespace on its host. Chromium gives up
+// what it is loading when an interface comes or goes, as they do on a host of
+// machines; in there nothing does.
+const netns = "browser"
+
 // Start starts a browser on h with a window of the given size, to run until the
-// test ends. Without Chromium the test is skipped, or with CI=true fails.
-func Start(t testing.TB, h *lab.Host, width, height int) *Browser {
+// test ends. Of the host it reaches the given address, and of the world nothing.
+// Without Chromium the test is skipped, or with CI=true fails.
+func Start(t testing.TB, h *lab.Host, addr string, width, height int) *Browser {
 	t.Helper()
 	lab.Needs(t, Command)
+	if _, err := h.Run(t.Context(), "sh", "-ec", `ip netns add "$0"; ip -n "$0" link set lo up`, netns); err != nil {
+		t.Fatal(err)
+	}
+	forward(t, h, addr)
 	dir := filepath.Join(h.Dir(), "chromium")
 	var said strings.Builder
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(Command), chromedp.UserDataDir(dir), chromedp.CombinedOutput(&said), chromedp.NoSandbox, chromedp.DisableGPU, // there is none, and root has no sandbox
 		chromedp.WindowSize(width, height), chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("disable-component-update", true),
 		chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) { // it is driven by pipes, which lead out of the host
-			inside := h.Command(context.Background(), cmd.Path, cmd.Args[1:]...)
+			inside := h.CommandIn(context.Background(), netns, cmd.Path, cmd.Args[1:]...)
 			cmd.Path, cmd.Args = inside.Path, inside.Args
 		}))
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
 	ctx, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(cancel)
+	t.Cleanup(func() { chromedp.Cancel(ctx); cancel() }) // an error means that it has ended
 	b := &Browser{t: t, ctx: ctx}
 	if err := chromedp.Listen(ctx, b.hear); err != nil {
 		t.Fatalf("start Chromium: %v\n%s", err, said.String())
@@ -66,6 +78,48 @@ func Start(t testing.TB, h *lab.Host, width, height int) *Browser {
 	}
 	b.Do("set the size of the window", chromedp.EmulateViewport(int64(width), int64(height)))
 	return b
+}
+
+// forward lets the browser reach an address of the host under the same address.
+func forward(t testing.TB, h *lab.Host, addr string) {
+	t.Helper()
+	ln, err := h.ListenIn(t.Context(), netns, "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var open sync.WaitGroup
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(func() {
+		cancel()
+		ln.Close()
+		open.Wait()
+	})
+	open.Go(func() {
+		for {
+			near, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			open.Go(func() { join(ctx, h, near, addr) })
+		}
+	})
+}
+
+// join carries what is sent between a connection and an address of the host, until
+// either end or ctx is done.
+func join(ctx context.Context, h *lab.Host, near net.Conn, addr string) {
+	defer near.Close()
+	far, err := h.Dial(ctx, "tcp", addr)
+	if err != nil {
+		return // nobody is there, as the browser will see
+	}
+	end := func() { near.Close(); far.Close() }
+	stop := context.AfterFunc(ctx, end)
+	defer stop()
+	var ways sync.WaitGroup
+	ways.Go(func() { defer end(); io.Copy(far, near) })
+	ways.Go(func() { defer end(); io.Copy(near, far) })
+	ways.Wait()
 }
 
 // hear keeps what the browser tells.
