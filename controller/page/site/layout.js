@@ -7,7 +7,7 @@ export const CELL = { w: 140, h: 26, gap: 6 }; // of a machine
 export const HEAD = 44; // of a network's card, above its machines
 const PAD = 10;
 const ROUTER = { w: 148, h: 56 };
-const LINK = 130; // between the rims of what is joined
+const LINK = 190; // between the rims of what is joined
 const BETWEEN = 60; // between what is not
 
 // layout returns { nodes, edges, byKey, box }. A node is a router or a network with

@@ -341,8 +341,8 @@ function showHealth({ level, word }) {
 // shown all the same.
 function alive() {
   answered = Date.now();
-  if ($("banner").hidden) return;
   $("banner").hidden = true;
+  document.body.classList.remove("stale");
 }
 
 function gone(e) {
@@ -355,6 +355,7 @@ function gone(e) {
   }
   write($("banner"), `${e.message[0].toUpperCase() + e.message.slice(1)}. What is shown is as it was at ${new Date(answered).toLocaleTimeString()}.`);
   $("banner").hidden = false;
+  document.body.classList.add("stale");
 }
 
 // none shows words in place of the picture and the list.

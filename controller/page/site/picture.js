@@ -13,6 +13,8 @@ const NEAR = 0.5; // from this scale on, machines and links have words
 const MACHINES = 0.34; // from this scale on, machines are seen
 const NAMES = 0.13; // from this scale on, networks and routers have names
 
+const WAYS = ["accent", "back-way"]; // colours of a packet and of its answer
+
 export class Picture {
   // pick is called with the key of what is clicked, or null; moved when the camera
   // has moved.
@@ -178,13 +180,14 @@ export class Picture {
     const seen = this.layout.nodes.filter((n) => camera.sees(n.x, n.y, n.w, n.h));
     this.seen = seen.length;
     this.edges(c, now);
+    this.ways.forEach((w, i) => this.way(c, w, i));
     for (const n of seen) {
       if (n.kind === "router") this.router(c, n);
       else this.network(c, n);
     }
-    this.traces(c, now);
     if (camera.scale > NEAR) this.labels(c);
     this.marks(c);
+    this.ways.forEach((w, i) => this.packet(c, w, i, now));
     this.canvas.dataset.frames = String(Number(this.canvas.dataset.frames ?? 0) + 1);
   }
 
@@ -279,18 +282,26 @@ export class Picture {
       const o = offset(e);
       const a = rim(e.router, e.network.x, e.network.y);
       const b = rim(e.network, e.router.x, e.router.y);
-      const [x, y] = [(a.x + b.x) / 2 + o.x, (a.y + b.y) / 2 + o.y];
-      if (!camera.sees(x, y, 160, 60)) continue;
+      let [x, y] = [(a.x + b.x) / 2 + o.x, (a.y + b.y) / 2 + o.y];
+      if (!camera.sees(x, y, 300, 120)) continue;
       const rate = this.rates.get(e.router.id, e.iface.id);
       const lines = [];
       const angle = Math.atan2(b.y - a.y, b.x - a.x);
       if (rate.out.packets > 0) lines.push([both(rate.out), angle]);
       if (rate.in.packets > 0) lines.push([both(rate.in), angle + Math.PI]);
       const quiet = lines.length === 0;
+      if (quiet && this.ways.length) continue; // the way is there
       if (quiet) lines.push([e.iface.addresses[0] ?? "", null]);
       c.font = `${quiet ? 400 : 600} 11px ${FONT}`;
       const w = Math.max(...lines.map(([text, turn]) => c.measureText(text).width + (turn === null ? 0 : 14))) + 12;
       const h = lines.length * 16 + 4;
+      if (!quiet) { // beside the link, not on it
+        const turned = Math.abs(Math.cos(angle)) > 0.5 ? Math.sign(Math.cos(angle)) : -Math.sign(Math.sin(angle));
+        const [nx, ny] = [Math.sin(angle) * turned, -Math.cos(angle) * turned];
+        const away = Math.abs(nx) * (w / 2) + Math.abs(ny) * (h / 2) + 14;
+        x += nx * away;
+        y += ny * away;
+      }
       c.fillStyle = this.colours.back;
       c.globalAlpha = 0.92;
       box(c, x - w / 2, y - h / 2, w, h, 6);
@@ -480,47 +491,51 @@ export class Picture {
     }
   }
 
-  // traces draws the ways of a trace, and a packet that goes along each.
-  traces(c, now) {
+  // way draws the way of a packet, or, as the second, that of its answer.
+  way(c, w, i) {
     const px = 1 / this.camera.scale;
-    this.ways.forEach((w, i) => {
-      if (w.points.length < 2) return;
-      const colour = this.colours[i === 0 ? "accent" : "back-way"];
-      const shift = (i === 0 ? -1 : 1) * Math.max(4, 3 * px);
-      const points = w.points.map((p) => ({ x: p.x, y: p.y + shift }));
-      c.lineJoin = c.lineCap = "round";
-      c.lineWidth = Math.max(4, 3 * px);
-      c.strokeStyle = colour;
-      c.setLineDash(i === 0 ? [] : [10, 9]);
-      c.beginPath();
-      points.forEach((p, k) => (k ? c.lineTo(p.x, p.y) : c.moveTo(p.x, p.y)));
-      c.stroke();
-      c.setLineDash([]);
-      const lengths = points.slice(1).map((p, k) => Math.hypot(p.x - points[k].x, p.y - points[k].y));
-      const total = lengths.reduce((a, b) => a + b, 0) || 1;
-      const r = Math.max(6, 5 * px);
-      const last = points.at(-1);
-      const before = points.at(-2);
-      if (w.arrives) arrow(c, last.x, last.y, Math.atan2(last.y - before.y, last.x - before.x), r * 1.4, colour);
-      else this.sign(c, w.level, last.x, last.y + r * 2.4, r * 2.2);
-      if (this.calm.matches) return;
-      let left = (((now / 1000) * 260 * Math.max(1, total / 900) + (i * total) / 2) % (total + 80)) - 40;
-      if (left < 0 || left > total) return;
-      for (let k = 0; k < lengths.length; left -= lengths[k++]) {
-        if (left > lengths[k]) continue;
-        const t = left / lengths[k];
-        c.fillStyle = this.colours.card;
-        c.strokeStyle = colour;
-        c.lineWidth = Math.max(3, 2 * px);
-        c.beginPath();
-        c.arc(points[k].x + (points[k + 1].x - points[k].x) * t, points[k].y + (points[k + 1].y - points[k].y) * t, r, 0, 7);
-        c.fill();
-        c.stroke();
-        break;
-      }
-    });
+    const points = shifted(w, i, px);
+    if (points.length < 2) return;
+    c.lineJoin = c.lineCap = "round";
+    c.lineWidth = Math.max(4, 3 * px);
+    c.strokeStyle = this.colours[WAYS[i]];
+    c.setLineDash(i === 0 ? [] : [10, 9]);
+    c.beginPath();
+    points.forEach((p, k) => (k ? c.lineTo(p.x, p.y) : c.moveTo(p.x, p.y)));
+    c.stroke();
+    c.setLineDash([]);
     c.lineCap = "butt";
     c.lineJoin = "miter";
+    points.slice(1).forEach((p, k) => {
+      const before = points[k];
+      const t = i === 0 ? 0.54 : 0.46; // the two are not side by side
+      arrow(c, before.x + (p.x - before.x) * t, before.y + (p.y - before.y) * t, Math.atan2(p.y - before.y, p.x - before.x), Math.max(11, 9 * px), this.colours[WAYS[i]]);
+    });
+  }
+
+  // packet draws a packet that goes along its way, and where it does not arrive what
+  // becomes of it.
+  packet(c, w, i, now) {
+    const px = 1 / this.camera.scale;
+    const points = shifted(w, i, px);
+    if (points.length < 2) return;
+    const last = points.at(-1);
+    if (!w.arrives) this.sign(c, w.level, last.x, last.y + 46, Math.max(13, 9 * px));
+    if (this.calm.matches) return;
+    const lengths = points.slice(1).map((p, k) => Math.hypot(p.x - points[k].x, p.y - points[k].y));
+    const total = lengths.reduce((a, b) => a + b, 0) || 1;
+    let left = (((now / 1000) * Math.max(240, total / 3) + (i * total) / 2) % (total + 80)) - 40;
+    if (left < 0 || left > total) return;
+    let k = 0;
+    while (k < lengths.length - 1 && left > lengths[k]) left -= lengths[k++];
+    const t = left / (lengths[k] || 1);
+    c.fillStyle = this.colours.card;
+    c.strokeStyle = this.colours[WAYS[i]];
+    c.lineWidth = Math.max(3, 2 * px);
+    c.beginPath();
+    c.arc(points[k].x + (points[k + 1].x - points[k].x) * t, points[k].y + (points[k + 1].y - points[k].y) * t, Math.max(6, 5 * px), 0, 7);
+    c.fill();
+    c.stroke();
   }
 
   // marks are the rings around what is selected, hovered and, with the keyboard,
@@ -532,6 +547,7 @@ export class Picture {
       [this.hovered, 1.5, "muted", this.hovered !== this.selected],
       [this.selected, 3, "accent", true],
       [this.cursor, 2, "ink", focused],
+      ...this.ways.flatMap((w) => w.keys).map((key) => [key, 2, "accent", key !== this.selected]),
     ]) {
       const at = on && key && this.placeOf(key);
       if (!at) continue;
@@ -631,6 +647,12 @@ export class Picture {
     });
     for (const type of ["focus", "blur"]) canvas.addEventListener(type, () => (this.dirty = true));
   }
+}
+
+// shifted moves the two ways of a trace apart.
+function shifted(w, i, px) {
+  const by = (i === 0 ? -1 : 1) * Math.max(5, 3 * px);
+  return w.points.map((p) => ({ x: p.x, y: p.y + by }));
 }
 
 // offset moves links apart where a router has several on one network.

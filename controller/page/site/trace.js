@@ -81,7 +81,7 @@ export class Trace {
     return h("section", { class: "way " + (i ? "back" : "there") },
       h("h3", {}, h("span", { class: "stroke", "aria-hidden": "true" }), i ? "The answer: " : "", `${name(w.from)} → ${name(w.to)}`),
       h("p", { class: "line start" }, pill({ level: VERDICTS[w.verdict], word: w.verdict }), h("span", { class: "small" }, w.packet)),
-      h("p", {}, w.says),
+      h("p", {}, w.says[0].toUpperCase() + w.says.slice(1)),
       w.assumed ? h("p", { class: "says bad" }, "The bridge is not connected: this is what it should do.") : null,
       w.steps.length ? h("ol", { class: "steps" }, w.steps.map((st) => h("li", {}, h("details", {}, h("summary", {}, h("span", { class: "does" }, st.does),
         h("span", { class: "meta" }, `table ${st.table} · priority ${st.priority} · ` + (st.held ? plural(st.packets, "packet") : "not in the switch"))), h("pre", { tabindex: 0, "aria-label": "Flow" }, st.flow))))) : null,

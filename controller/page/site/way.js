@@ -2,28 +2,33 @@
 
 import { keyOf } from "./model.js";
 
-// wayPoints returns { points, arrives, level }: where the line goes, whether it comes
-// to whom it was sent, and otherwise how bad that is. placeOf gives the place of
-// a port.
+// wayPoints returns { points, keys, arrives, level }: where the line goes, the objects
+// there, whether it comes to whom it was sent, and otherwise how bad that is. placeOf
+// gives the place of a port.
 export function wayPoints(way, layout, placeOf) {
   const points = [];
-  const go = (at) => {
-    if (at) points.push({ x: at.x, y: at.y });
+  const keys = [];
+  const go = (key, at) => {
+    if (!at) return;
+    points.push({ x: at.x, y: at.y });
+    keys.push(key);
   };
-  const network = (id) => layout.byKey.get(keyOf("network", id));
-  go(way.from.port ? placeOf(way.from.port) : way.from.network && network(way.from.network));
+  const end = (port, network) => {
+    if (port) go(keyOf("port", port), placeOf(port));
+    else if (network) go(keyOf("network", network), layout.byKey.get(keyOf("network", network)));
+  };
+  end(way.from.port, way.from.network);
   if (way.verdict === "switched") {
-    go(way.to.port ? placeOf(way.to.port) : network(way.to.network));
-    return { points, arrives: true };
+    end(way.to.port, way.to.network);
+    return { points, keys, arrives: true };
   }
-  const router = way.router && layout.byKey.get(keyOf("router", way.router));
-  go(router);
+  if (way.router) go(keyOf("router", way.router), layout.byKey.get(keyOf("router", way.router)));
   if (way.verdict === "answered") {
     points.push({ ...points[0] });
-    return { points, arrives: true };
+    return { points, keys, arrives: true };
   }
-  if (way.verdict !== "routed") return { points, arrives: false, level: way.verdict === "kernel" ? "busy" : "bad" };
+  if (way.verdict !== "routed") return { points, keys, arrives: false, level: way.verdict === "kernel" ? "busy" : "bad" };
   const exit = way.exits.find((e) => e.port && e.port === way.to.port) ?? way.exits[0];
-  go(exit?.port ? placeOf(exit.port) : exit?.network && network(exit.network));
-  return { points, arrives: true };
+  end(exit?.port, exit?.network);
+  return { points, keys, arrives: true };
 }

@@ -208,20 +208,6 @@ func (b *Browser) Until(expression string) {
 	}
 }
 
-// Press sends keys to what has the focus, each by its name, or as a character.
-func (b *Browser) Press(keys ...string) {
-	b.t.Helper()
-	for _, k := range keys {
-		b.Do("press "+k, chromedp.KeyEvent(named(k)))
-	}
-}
-
-// Type sends a text to what has the focus.
-func (b *Browser) Type(text string) {
-	b.t.Helper()
-	b.Do("type "+text, chromedp.KeyEvent(text))
-}
-
 // Click clicks at a point of the window.
 func (b *Browser) Click(x, y float64) {
 	b.t.Helper()

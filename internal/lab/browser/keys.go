@@ -1,31 +1,61 @@
 package browser
 
-import "github.com/chromedp/chromedp/kb"
+import (
+	"context"
 
-// named returns what chromedp calls a key that is given by its name; other
-// keys are their characters.
-func named(key string) string {
-	switch key {
-	case "Tab":
-		return kb.Tab
-	case "Enter":
-		return kb.Enter
-	case "Escape":
-		return kb.Escape
-	case "ArrowUp":
-		return kb.ArrowUp
-	case "ArrowDown":
-		return kb.ArrowDown
-	case "ArrowLeft":
-		return kb.ArrowLeft
-	case "ArrowRight":
-		return kb.ArrowRight
-	case "Home":
-		return kb.Home
-	case "End":
-		return kb.End
-	case "PageDown":
-		return kb.PageDown
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// keys are the names of keys that are no characters.
+var keys = map[string]string{
+	"Tab": kb.Tab, "Enter": kb.Enter, "Escape": kb.Escape, "Home": kb.Home, "End": kb.End, "PageDown": kb.PageDown, "PageUp": kb.PageUp,
+	"ArrowUp": kb.ArrowUp, "ArrowDown": kb.ArrowDown, "ArrowLeft": kb.ArrowLeft, "ArrowRight": kb.ArrowRight,
+}
+
+// Press presses keys, each given by its name, such as Tab, or as a character.
+func (b *Browser) Press(names ...string) {
+	b.t.Helper()
+	for _, name := range names {
+		key, ok := keys[name]
+		if !ok {
+			key = name
+		}
+		b.Do("press "+name, strokes(key, 0))
 	}
-	return key
+}
+
+// PressShift presses a key while Shift is held.
+func (b *Browser) PressShift(name string) {
+	b.t.Helper()
+	b.Do("press Shift and "+name, strokes(keys[name], int64(kb.ModifierShift)))
+}
+
+// Type types a text.
+func (b *Browser) Type(text string) {
+	b.t.Helper()
+	b.Do("type "+text, strokes(text, 0))
+}
+
+// strokes presses keys as a keyboard does: a character comes of a key that is
+// pressed, and not if the page takes the key for itself.
+func strokes(text string, modifiers int64) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		for _, r := range text {
+			events := kb.Encode(r)
+			down, up := events[0], events[len(events)-1]
+			if len(events) == 3 {
+				down.Text, down.UnmodifiedText = events[1].Text, events[1].UnmodifiedText
+			}
+			for _, e := range []*input.DispatchKeyEventParams{down, up} {
+				e.Modifiers |= modifiers
+				if _, err := cdp.Call(ctx, t, input.DispatchKeyEvent, *e); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
 }
