@@ -166,6 +166,7 @@ function found(ways, asked) {
   page.ways = ways;
   picture.setWays(ways);
   if (!asked) return;
+  picture.gather(picture.ways.flatMap((w) => w.keys));
   state.trace = asked;
   history.replaceState(null, "", "#" + writeHash(state));
 }
@@ -275,10 +276,7 @@ function draw() {
   page.finder = search.finder = new Finder(world);
   const first = picture.world === null;
   picture.show(world);
-  if (first && state.at) {
-    [picture.camera.x, picture.camera.y, picture.camera.scale] = state.at;
-    picture.fitted = true;
-  }
+  if (first && state.at) picture.look(state.at);
   list.setWorld(world, page.finder);
   picture.setWays(page.ways);
   write($("counts"), `${plural(world.networks.size, "network")} · ${plural(world.routers.size, "router")} · ${plural(world.ports.size, "machine")}`);

@@ -178,7 +178,7 @@ export function overall(status) {
   if (status.standby) return { level: "idle", word: "Standing by" };
   const levels = status.routers.map((r) => routerHealth(r));
   const count = (level) => levels.filter((l) => l.level === level).length;
-  const of = ` of ${status.routers.length} ${status.routers.length === 1 ? "router" : "routers"} `;
+  const of = ` of ${plural(status.routers.length, "router")} `;
   if (count("bad")) return { level: "bad", word: count("bad") + of + "disconnected" };
   if (status.ovsdb && !status.ovsdb.connected) return { level: "bad", word: "No Open vSwitch" };
   if (status.problems?.length) return { level: "warn", word: plural(status.problems.length, "problem") };

@@ -31,7 +31,8 @@ export class Picture {
     this.hovered = null;
     this.ways = [];
     this.dirty = true;
-    this.fitted = false;
+    this.fitted = false; // there has been something to be seen
+    this.all = true; // everything is to be seen, until somebody moves the camera
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.paths = Object.fromEntries(Object.entries(SIGNS).map(([level, d]) => [level, new Path2D(d)]));
     new ResizeObserver(() => this.resize()).observe(canvas.parentElement);
@@ -60,6 +61,7 @@ export class Picture {
     } else if (!this.fitted || anchor) {
       this.fit();
     }
+    if (this.all) this.fit();
     this.dirty = true;
   }
 
@@ -98,6 +100,24 @@ export class Picture {
     this.camera.fit(this.layout.box);
     this.fitted = this.camera.w > 1 && this.layout.nodes.length > 0;
     this.change();
+    this.all = true;
+  }
+
+  // look points the camera at a place.
+  look([x, y, scale]) {
+    Object.assign(this.camera, { x, y, scale });
+    this.fitted = true;
+    this.change();
+  }
+
+  // gather shows several objects at once, if they are not all seen.
+  gather(keys) {
+    const places = keys.map((key) => this.placeOf(key)).filter(Boolean);
+    const { camera } = this;
+    const seen = (p) => Math.abs(p.x - camera.x) * 2 + p.w <= camera.w / camera.scale && Math.abs(p.y - camera.y) * 2 + p.h <= camera.h / camera.scale;
+    if (places.length === 0 || (places.every(seen) && camera.scale > MACHINES)) return;
+    camera.fit(boxOf(places), 60, 90);
+    this.change();
   }
 
   // focus brings an object to the middle, near enough to be read.
@@ -117,11 +137,13 @@ export class Picture {
     if (!at) return;
     const { camera } = this;
     const margin = 40 / camera.scale;
+    const { x, y } = camera;
     for (const [axis, size] of [["x", camera.w], ["y", camera.h]]) {
       const room = Math.max(0, size / 2 / camera.scale - (axis === "x" ? at.w : at.h) / 2 - margin);
       camera[axis] = Math.min(at[axis] + room, Math.max(at[axis] - room, camera[axis]));
     }
-    this.change();
+    this.dirty = true;
+    if (camera.x !== x || camera.y !== y) this.change();
   }
 
   // placeOf returns the middle and the size of an object.
@@ -140,6 +162,7 @@ export class Picture {
 
   change() {
     this.dirty = true;
+    this.all = false;
     if (this.world) this.moved();
   }
 
@@ -153,7 +176,9 @@ export class Picture {
     const first = this.camera.w <= 1;
     this.camera.w = w;
     this.camera.h = h;
-    if (first && !this.fitted) this.fit();
+    if (this.all || (first && !this.fitted)) this.fit();
+    else if (this.ways.length) this.gather(this.ways.flatMap((way) => way.keys));
+    else if (this.selected) this.bring(this.selected);
     this.dirty = true;
   }
 
