@@ -37,9 +37,10 @@ export class Camera {
   }
 
   // fit shows a box, not larger than at scale 1.1, and leaves room for what lies on
-  // the lower rim.
+  // the right and the lower rim.
   fit(box, margin = 40, lower = 64) {
-    const scale = Math.min((this.w - 2 * margin) / Math.max(box.w, 1), (this.h - margin - lower) / Math.max(box.h, 1), 1.1);
+    const side = this.w > 600 ? margin + 24 : margin;
+    const scale = Math.min((this.w - 2 * side) / Math.max(box.w, 1), (this.h - margin - lower) / Math.max(box.h, 1), 1.1);
     this.scale = Math.min(MOST, Math.max(LEAST, scale));
     this.x = box.x + box.w / 2;
     this.y = box.y + box.h / 2 + (lower - margin) / 2 / this.scale;

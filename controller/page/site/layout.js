@@ -3,8 +3,8 @@
 
 import { byID, keyOf, subnet } from "./model.js";
 
-export const CELL = { w: 140, h: 26, gap: 6 }; // of a machine
-export const HEAD = 44; // of a network's card, above its machines
+export const CELL = { w: 176, h: 26, gap: 6 }; // of a machine
+export const HEAD = 50; // of a network's card, above its machines
 const PAD = 10;
 const ROUTER = { w: 148, h: 56 };
 const LINK = 190; // between the rims of what is joined
@@ -104,7 +104,21 @@ function place(island) {
   for (const n of order.toReversed()) {
     branches.set(n, branchOf(n, tree.get(n).map((c) => branches.get(c)), n === root));
   }
-  settle(branches.get(root), 0, 0, 0);
+  turn(branches.get(root), island);
+}
+
+// turn settles an island so that it is rather wide than high, as windows are, and
+// upright if that is as good.
+function turn(root, island) {
+  let best = 0;
+  let least = Infinity;
+  for (let k = 0; k < 24; k++) {
+    settle(root, 0, 0, (k * Math.PI) / 12);
+    const { w, h } = boxOf(island);
+    const cost = Math.max(w / 1.7, h) * (k % 6 ? 1.04 : 1);
+    if (cost < least - 1e-6) [best, least] = [k, cost];
+  }
+  settle(root, 0, 0, (best * Math.PI) / 12);
 }
 
 const radius = (n) => Math.hypot(n.w, n.h) / 2;
@@ -127,12 +141,10 @@ function fan(node, children, free, isRoot) {
   const slack = (free - arcs.reduce((a, b) => a + b, 0)) / children.length;
   let at = isRoot ? (children.length === 2 ? Math.PI : children.length > 2 ? -Math.PI / 2 : 0) - ((arcs[0] ?? 0) + slack) / 2 : -free / 2;
   children.forEach((c, i) => {
-    c.angle = at + (arcs[i] + slack) / 2;
-    at += arcs[i] + slack;
+    c.share = arcs[i] + slack;
+    c.angle = at + c.share / 2;
+    at += c.share;
     c.distance = radius(node) + LINK + c.r;
-    if (c.children.length) return;
-    const nearer = reach(node, c.angle) + LINK + reach(c.node, c.angle);
-    if (nearer < c.distance && arc(c.r, nearer) <= arcs[i] + slack) c.distance = nearer;
   });
 }
 
@@ -155,6 +167,7 @@ function rings(children, hub, free) {
     const slack = Math.max(0, free - arcs.reduce((a, b) => a + b, 0)) / ring.length;
     let at = -free / 2;
     ring.forEach((c, i) => {
+      c.share = 0; // they stay on their ring
       c.angle = at + (arcs[i] + slack) / 2;
       c.distance = inner + widest;
       at += arcs[i] + slack;
@@ -190,13 +203,16 @@ function circleOf(node, children) {
 }
 
 // settle gives the nodes of a branch their places: the middle of its circle is at a
-// point, and it grows in a direction.
+// point, and it grows in a direction. What has nothing behind it comes as near as
+// its share of the ring allows.
 function settle(b, x, y, towards) {
   b.node.x = x - Math.cos(towards) * b.off;
   b.node.y = y - Math.sin(towards) * b.off;
   for (const c of b.children) {
     const a = towards + c.angle;
-    settle(c, b.node.x + Math.cos(a) * c.distance, b.node.y + Math.sin(a) * c.distance, a);
+    const near = reach(b.node, a) + LINK + reach(c.node, a);
+    const d = c.children.length === 0 && arc(c.r, near) <= c.share ? Math.min(near, c.distance) : c.distance;
+    settle(c, b.node.x + Math.cos(a) * d, b.node.y + Math.sin(a) * d, a);
   }
 }
 

@@ -75,6 +75,8 @@ var laws = map[string]string{
 		if (rates.get("r", "i").out.bits !== 0) return "counters that go back are a rate";
 		rates.add(reading(10, 50));
 		if (rates.get("r", "i").out.bits !== 0) return "a clock that was set makes a rate";
+		rates.add(reading(12, 52));
+		if (rates.get("r", "i").out.bits !== 8000) return "no rate after a clock was set";
 	}`,
 	"numbers are written with their unit": `({rates: {bits, packets, weight}}) => {
 		const got = [0, 0.4, 9.9, 12, 999, 999.6, 1234, 99949, 99950, 999499, 1e6, 1.5e9, 2e12, 5e16].map(bits).join("; ");

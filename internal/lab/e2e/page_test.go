@@ -223,7 +223,7 @@ func TestPageRates(t *testing.T) {
 		t.Errorf("%v packets a second, of 100", rate)
 	}
 	v.click("#view-picture")
-	frames := browser.Eval[int](v.Browser, `Number(document.getElementById("canvas").dataset.frames)`)
+	frames := browser.Eval[int](v.Browser, `Number(document.getElementById("canvas").dataset.frames ?? 0)`)
 	v.Until(fmt.Sprintf(`Number(document.getElementById("canvas").dataset.frames) > %d`, frames+20)) // it moves
 	shot(t, v.Browser, "rates")
 	p.Kill()
@@ -413,5 +413,29 @@ func shot(t *testing.T, b *browser.Browser, name string) {
 	}
 	if err := os.WriteFile(filepath.Join(dir, name+".png"), b.Screenshot(), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The page is where the API is too; and there no page of another site writes anything.
+func TestPageAtTheAPI(t *testing.T) {
+	t.Parallel()
+	s := ready(t, twoNetworks)
+	for site, want := range map[string]int{"cross-site": http.StatusForbidden, "": http.StatusOK} {
+		for _, request := range []string{"GET /", "GET /page/main.js", "POST /v1/complete"} {
+			method, path, _ := strings.Cut(request, " ")
+			req, err := http.NewRequestWithContext(t.Context(), method, "http://ofdvr"+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Sec-Fetch-Site", site)
+			resp, err := s.HTTPUnix("/run/ofdvr/api.sock").Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if method == "POST" && resp.StatusCode != want || method == "GET" && resp.StatusCode != http.StatusOK {
+				t.Errorf("%s, asked by %q: %d", request, site, resp.StatusCode)
+			}
+		}
 	}
 }
