@@ -58,7 +58,7 @@ func (*source) Name() string { return "/etc/topology.yaml" }
 // A fabric has switches that confirm everything, unless something is pending.
 type fabric struct {
 	api.Switches // what no test asks
-	ledger *ledger.Ledger
+	ledger       *ledger.Ledger
 
 	mu       sync.Mutex
 	pending  []controller.Pending

@@ -45,8 +45,8 @@ func (file) Name() string { return "/etc/topology.yaml" }
 // to.
 type fabric struct {
 	api.Switches // what no test asks
-	mu      sync.Mutex
-	pending []controller.Pending // nil: everything is confirmed at once
+	mu           sync.Mutex
+	pending      []controller.Pending // nil: everything is confirmed at once
 }
 
 func (f *fabric) Status(context.Context) (controller.Status, error) {
