@@ -67,6 +67,11 @@ type Config struct {
 	MaxAnswer  int // bytes of an answer
 	MaxUnasked int // messages a second that answer nothing; ten times as many at once
 	MaxMute    int // connections that have not said who they are; then the oldest goes
+	// Messages is where the OpenFlow messages of one router are logged, all of them;
+	// nil means nowhere. LogRouter is that router, "" for none, until
+	// [Controller.LogMessages] says otherwise.
+	Messages  *zap.Logger
+	LogRouter string
 }
 
 func (cfg Config) conn() ofconn.Config {
@@ -89,9 +94,10 @@ const defaultAudit = 5 * time.Minute
 // [New], then call [Controller.Run]. Its other methods may be called from any
 // goroutine while Run runs.
 type Controller struct {
-	cfg Config
-	log *zap.Logger
-	rec Recorder
+	cfg      Config
+	log      *zap.Logger
+	messages *zap.Logger // of OpenFlow
+	rec      Recorder
 
 	events    chan func(*world) // a few, so that senders seldom wait; run on the world's goroutine
 	stopped   chan struct{}     // closed when the world has ended
@@ -115,8 +121,12 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 	if cfg.AuditInterval <= 0 {
 		cfg.AuditInterval = defaultAudit
 	}
+	if cfg.Messages == nil {
+		cfg.Messages = zap.NewNop()
+	}
 	c := &Controller{
 		cfg:      cfg,
+		messages: cfg.Messages,
 		log:      log,
 		rec:      rec,
 		events:   make(chan func(*world), 64),

@@ -181,4 +181,3 @@ func (c *Controller) Explain(ctx context.Context, cookie ofproto.Cookie) (Explan
 	})
 	return out, true, err
 }
-

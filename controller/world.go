@@ -28,7 +28,8 @@ type world struct {
 	lifecycle lifecycleReport
 
 	waiters map[*waiter]bool
-	moved   bool // waiters may be answered since they were looked at
+	moved   bool   // waiters may be answered since they were looked at
+	tapped  string // the router whose OpenFlow messages are logged; "": none
 }
 
 // A routerState is how far one router has come.
@@ -90,7 +91,7 @@ func (c *Controller) do(ctx context.Context, f func(*world)) error {
 
 // runWorld takes events, as many as there are, then compiles what they touched.
 func (c *Controller) runWorld(ctx context.Context, first *ledger.State) error {
-	w := &world{dirty: make(map[string]bool), waiters: make(map[*waiter]bool)}
+	w := &world{dirty: make(map[string]bool), waiters: make(map[*waiter]bool), tapped: c.cfg.LogRouter}
 	c.setIntent(w, first, nil)
 	for {
 		select {
@@ -248,6 +249,9 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 		Log:       c.log.With(zap.String("router", id), zap.String("bridge", s.bridge)),
 	})
 	s.rec.Store(rec)
+	if w.tapped == id {
+		s.tap(c.messages.With(zap.String("router", id)))
+	}
 	st.attached(s)
 	w.dirty[id] = true
 	if w.lead && !s.probed {

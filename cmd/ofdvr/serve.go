@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"os/signal"
 	"os/user"
@@ -22,6 +23,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/internal/credentials"
+	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/metrics"
 )
 
@@ -40,14 +42,14 @@ const (
 // serveOptions are the flags of ofdvr serve, which are also the keys of its
 // configuration file.
 type serveOptions struct {
-	topology, stateDir, ovsdb, bridge, metrics, logLevel, logFormat string
-	openflow, api                                                   []string
-	tls                                                             credentials.Files
-	maxAnswer, maxUnasked, maxMute                                  int
-	auditInterval                                                   time.Duration
-	allowEmpty, standby                                             bool
-	runDir                                                          string
-	access                                                          api.Access // to the API
+	topology, stateDir, ovsdb, bridge, metrics, logLevel, logFormat, logOpenFlow string
+	openflow, api                                                                []string
+	tls                                                                          credentials.Files
+	maxAnswer, maxUnasked, maxMute                                               int
+	auditInterval                                                                time.Duration
+	allowEmpty, standby, pprof                                                   bool
+	runDir                                                                       string
+	access                                                                       api.Access // to the API
 }
 
 func newServe() *cobra.Command {
@@ -79,9 +81,9 @@ is read again, as it is at SIGHUP; a file with mistakes changes nothing.`,
 			if _, err := user.LookupGroup(o.access.Group); err != nil && o.access.Group == defaultGroup {
 				o.access.Group = "" // nobody has made it
 			}
-			log, err := newLogger(o.logLevel, o.logFormat)
+			log, err := logging.New(o.logLevel, o.logFormat)
 			if err != nil {
-				return err
+				return fmt.Errorf("set up logging (--log-level, --log-format): %w", err)
 			}
 			defer log.Sync()
 			return serve(cmd.Context(), o, log)
@@ -111,7 +113,9 @@ is read again, as it is at SIGHUP; a file with mistakes changes nothing.`,
 	f.BoolVar(&o.standby, "standby", false, "if another daemon runs, stand by and take over when it ends, instead of failing")
 	f.StringVar(&o.runDir, "run-dir", defaultRunDir, "`DIRECTORY` for the lock that keeps a second daemon away, and for what outlives the daemon: counters, and the files of radvd")
 	f.StringVar(&o.logLevel, "log-level", "info", "least important `LEVEL` to log: debug, info, warn or error")
+	f.StringVar(&o.logOpenFlow, "log-openflow", "", "`ROUTER` whose OpenFlow messages are logged, all of them in ovs-ofctl's words, where the level is debug")
 	f.StringVar(&o.logFormat, "log-format", "console", "`FORMAT` of the log: console for people, json for machines")
+	f.BoolVar(&o.pprof, "pprof", false, "serve profiles of the daemon, /debug/pprof/, where the API is")
 	f.StringVar(&config, "config", "", "YAML `FILE` whose keys are the names of these flags; a flag that is given overrides its key")
 	return cmd
 }
@@ -121,11 +125,11 @@ func radvdDir(runDir string) string { return filepath.Join(runDir, "radvd") }
 
 // serve runs the daemon until ctx is done. It returns nil if that is why it
 // ended.
-func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
+func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	hangup := make(chan os.Signal, 1) // one is enough: the file is read after it came
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	intent, err := newIntent(ctx, o, log)
+	intent, err := newIntent(ctx, o, log.Logger)
 	if err != nil {
 		return err
 	}
@@ -157,7 +161,9 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 		RadvdDir:          radvdDir(o.runDir),
 		Lead:              lead,
 		Bare:              intent.bare,
-	}, events, log)
+		Messages:          log.All,
+		LogRouter:         o.logOpenFlow,
+	}, events, log.Logger)
 	if err != nil {
 		return err
 	}
@@ -199,7 +205,7 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 // A daemon is what serves others.
 type daemon struct {
 	serveOptions
-	log        *zap.Logger
+	log        *logging.Log
 	intent     *intentKeeper
 	controller *controller.Controller
 	registry   *prometheus.Registry
@@ -224,12 +230,28 @@ func (d *daemon) listen(ctx context.Context, g *errgroup.Group) error {
 }
 
 func (d *daemon) listenAPI(ctx context.Context, g *errgroup.Group, e api.Endpoint) error {
-	ln, err := api.Listen(e, d.access, d.log)
+	ln, err := api.Listen(e, d.access, d.log.Logger)
 	if err != nil {
 		return err
 	}
-	serveHTTP(ctx, g, ln, d.access.Guard(api.Handler(d.intent, d.controller, version())))
+	h := api.Handler(d.intent, d.controller, d.log, version())
+	if d.pprof {
+		h = withProfiles(h)
+	}
+	serveHTTP(ctx, g, ln, d.access.Guard(h))
 	return nil
+}
+
+// withProfiles serves net/http/pprof besides h.
+func withProfiles(h http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", h)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
 }
 
 func serveHTTP(ctx context.Context, g *errgroup.Group, ln net.Listener, h http.Handler) {

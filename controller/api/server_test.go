@@ -18,6 +18,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/store"
+	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
@@ -45,8 +46,8 @@ func (file) Name() string { return "/etc/topology.yaml" }
 // to.
 type fabric struct {
 	api.Switches // what no test asks
-	mu      sync.Mutex
-	pending []controller.Pending // nil: everything is confirmed at once
+	mu           sync.Mutex
+	pending      []controller.Pending // nil: everything is confirmed at once
 }
 
 func (f *fabric) Status(context.Context) (controller.Status, error) {
@@ -119,7 +120,7 @@ func serveWith(t testing.TB, declared *routing.Model, history int) *server {
 		l.Run(ctx, nobody{})
 	}()
 	s := &server{t: t, ledger: l, fabric: new(fabric)}
-	s.Server = httptest.NewServer(api.Handler(l, s.fabric, "v1"))
+	s.Server = httptest.NewServer(api.Handler(l, s.fabric, testLog, "v1"))
 	t.Cleanup(func() {
 		s.Close()
 		cancel()
@@ -202,3 +203,12 @@ func (s *server) listenUnix() string {
 	})
 	return path
 }
+
+// testLog is the log of servers in tests.
+var testLog = func() *logging.Log {
+	l, err := logging.New("error", "json")
+	if err != nil {
+		panic(err)
+	}
+	return l
+}()

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -81,6 +82,35 @@ type Conn struct {
 	chunks sync.Pool // of *[]byte, written and empty
 
 	calls calls
+
+	tap atomic.Pointer[func(sent bool, message []byte)]
+}
+
+// Tap has f called with each message that is sent and received from now on; nil
+// ends that. f must be quick and not keep the message; it may be called from
+// several goroutines at a time.
+func (c *Conn) Tap(f func(sent bool, message []byte)) {
+	if f == nil {
+		c.tap.Store(nil)
+		return
+	}
+	c.tap.Store(&f)
+}
+
+// tapped shows encoded messages to whom [Conn.Tap] says.
+func (c *Conn) tapped(sent bool, b []byte) {
+	f := c.tap.Load()
+	if f == nil {
+		return
+	}
+	for len(b) >= ofproto.HeaderLen {
+		n := int(b[2])<<8 | int(b[3])
+		if n < ofproto.HeaderLen || n > len(b) {
+			break
+		}
+		(*f)(sent, b[:n])
+		b = b[n:]
+	}
 }
 
 // New returns a Conn over nc.
@@ -150,6 +180,7 @@ func (c *Conn) readLoop(heard chan<- struct{}, handle func(ofproto.Message)) err
 		case heard <- struct{}{}:
 		default:
 		}
+		c.tapped(false, b)
 		m, err := ofproto.Decode(b)
 		if err != nil {
 			return fmt.Errorf("%w: message of type %d: %w", ErrGarbage, h.Type, err)
@@ -265,6 +296,7 @@ func (c *Conn) writeLoop(ctx context.Context) error {
 			case b = <-c.out:
 			}
 		}
+		c.tapped(true, b)
 		// Later than probeLoop gives up on a switch that is silent as well.
 		patience := 3 * c.cfg.EchoInterval
 		c.nc.SetWriteDeadline(time.Now().Add(patience))

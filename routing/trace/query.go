@@ -34,10 +34,10 @@ type Packet struct {
 const (
 	icmp, tcp, udp, icmpv6, sctp = 1, 6, 17, 58, 132
 
-	echoRequest, echoReply     = 8, 0
-	echoRequest6, echoReply6   = 128, 129
-	DefaultSize                = 84 // bytes, as ping sends
-	DefaultTTL           uint8 = 64
+	echoRequest, echoReply         = 8, 0
+	echoRequest6, echoReply6       = 128, 129
+	DefaultSize                    = 84 // bytes, as ping sends
+	DefaultTTL               uint8 = 64
 )
 
 var protocols = map[string]uint8{"icmp": icmp, "tcp": tcp, "udp": udp, "sctp": sctp, "icmpv6": icmpv6}
