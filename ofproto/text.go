@@ -84,7 +84,7 @@ func bodyText(m Message) string {
 	switch m := m.(type) {
 	case FeaturesRequest, GetConfigRequest, BarrierRequest, BarrierReply, GetAsyncRequest:
 		return ""
-	case fmt.Stringer: // hello, and changes of flows, groups and meters
+	case fmt.Stringer: // hello, changes of flows, groups and meters, and flows that were removed
 		return m.String()
 	case Echo:
 		return fmt.Sprintf("%d bytes of payload", len(m.Data))
@@ -111,8 +111,6 @@ func bodyText(m Message) string {
 		return fmt.Sprintf("bundle_id=%#x %v %s", m.ID, m.Op, what)
 	case BundleAdd:
 		return fmt.Sprintf("bundle_id=%#x %s", m.ID, bodyText(m.Message))
-	case FlowRemoved:
-		return m.Flow.String()
 	case Multipart:
 		return multipartText(m)
 	}
