@@ -48,7 +48,7 @@ func TestTrace(t *testing.T) {
 		"--to fd00:1::1":                               "answered",
 		"--to 10.0.2.99":                               "kernel",
 		"--to 192.0.2.1":                               "kernel",
-		"--to 10.0.1.255":                              "kernel",
+		"--to 10.0.2.255":                              "kernel",
 		"--to vm2 --proto 0":                           "kernel",
 		"--to vm2 --proto sctp --dport 5":              "routed",
 	} {
