@@ -299,19 +299,21 @@ func (e *examination) moving(ctx context.Context) error {
 		return fmt.Errorf("examine counters: %w", err)
 	}
 	seen, silent := 0, []string(nil)
-	for _, i := range counters {
-		n := uint64(0)
-		for _, role := range []routing.Role{routing.RoleIn, routing.RoleFallback, routing.RoleARP, routing.RoleND} {
-			n += i.ByRole[role].Packets
-		}
-		if n > 0 {
-			seen++
-		} else {
-			silent = append(silent, i.Interface)
+	for _, r := range counters.Routers {
+		for _, i := range r.Interfaces {
+			n := uint64(0)
+			for _, role := range []routing.Role{routing.RoleIn, routing.RoleFallback, routing.RoleARP, routing.RoleND} {
+				n += i.ByRole[role].Packets
+			}
+			if n > 0 {
+				seen++
+			} else {
+				silent = append(silent, i.ID)
+			}
 		}
 	}
 	if seen > 0 {
-		e.find(Fine, "packets", "", "have come by %d of %s", seen, count(len(counters), "interface"))
+		e.find(Fine, "packets", "", "have come by %d of %s", seen, count(seen+len(silent), "interface"))
 	}
 	if len(silent) > 0 {
 		e.find(Note, "packets", "see whether machines have the interface's address as their gateway, and whether their ports are on its VLAN",

@@ -50,6 +50,7 @@ type serveOptions struct {
 	allowEmpty, standby, pprof                                                   bool
 	runDir                                                                       string
 	access                                                                       api.Access // to the API
+	ports                                                                        portMetrics
 }
 
 func newServe() *cobra.Command {
@@ -99,6 +100,8 @@ is read again, as it is at SIGHUP; a file with mistakes changes nothing.`,
 	f.StringVar(&o.ovsdb, "ovsdb", defaultOVSDB, "Open vSwitch database, `unix:PATH` or tcp:ADDRESS:PORT; \"\" if all bridges are external")
 	f.StringVar(&o.bridge, "integration-bridge", defaultBridge, "`bridge` that machines are plugged into")
 	f.StringVar(&o.metrics, "metrics", defaultMetrics, "where Prometheus scrapes, `ADDRESS:PORT`; \"\" for nowhere")
+	o.ports = defaultPortCount
+	f.Var(&o.ports, "port-metrics", "which ports have metrics of their own: `PORTS` is a number, of those with the most packets, off or all")
 	f.StringSliceVar(&o.api, "api", []string{defaultAPI}, "where the API is: `ENDPOINT,...` of unix:PATH, for its owner and group, or ssl:ADDRESS:PORT")
 	f.StringVar(&o.access.Group, "api-group", defaultGroup, "`group` that may use the API's Unix sockets; if there is no group "+defaultGroup+", or for \"\", it is the daemon's own")
 	f.StringVar(&o.access.TLS.PrivateKey, "api-private-key", "", "PEM `FILE` for ssl: endpoints of the API")
@@ -142,12 +145,13 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 		return err
 	}
 	defer lock.Close()
+	reg := prometheus.NewRegistry()
+	events := metrics.New(reg, version())
+	intent.commit = events.StoreCommit
 	defer func() { intent.close() }() // of the store that there is then
 	if err := intent.open(ctx, lead == nil); err != nil {
 		return err
 	}
-	reg := prometheus.NewRegistry()
-	events := metrics.New(reg, version())
 	c, err := controller.New(controller.Config{
 		OpenFlow:          o.openflow,
 		TLS:               o.tls,
@@ -158,6 +162,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 		IntegrationBridge: o.bridge,
 		AuditInterval:     o.auditInterval,
 		CountersFile:      filepath.Join(o.runDir, "counters.json"),
+		Ports:             int(o.ports),
 		RadvdDir:          radvdDir(o.runDir),
 		Lead:              lead,
 		Bare:              intent.bare,
@@ -167,13 +172,13 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	if err != nil {
 		return err
 	}
-	reg.MustRegister(metrics.NewState(metricsState(c)))
+	reg.MustRegister(metrics.NewState(metricsState(c, intent.size)))
 
 	stopping := errors.New("stopping")
 	parent := ctx
 	g, ctx := errgroup.WithContext(ctx)
 	log.Info("starting", zap.String("version", version()), zap.String("topology", o.topology))
-	d := daemon{serveOptions: o, log: log, intent: intent, controller: c, registry: reg}
+	d := daemon{serveOptions: o, log: log, intent: intent, controller: c, registry: reg, events: events}
 	if lead == nil {
 		err = d.listen(ctx, g)
 	} else {
@@ -209,6 +214,7 @@ type daemon struct {
 	intent     *intentKeeper
 	controller *controller.Controller
 	registry   *prometheus.Registry
+	events     *metrics.Events
 }
 
 // listen serves the API and the metrics.
@@ -238,7 +244,7 @@ func (d *daemon) listenAPI(ctx context.Context, g *errgroup.Group, e api.Endpoin
 	if d.pprof {
 		h = withProfiles(h)
 	}
-	serveHTTP(ctx, g, ln, d.access.Guard(h))
+	serveHTTP(ctx, g, ln, d.events.Requests(d.access.Guard(h)))
 	return nil
 }
 
