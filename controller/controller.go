@@ -108,6 +108,7 @@ type Controller struct {
 	cfg      Config
 	log      *zap.Logger
 	messages *zap.Logger // of OpenFlow
+	began    time.Time
 	rec      Recorder
 
 	events    chan func(*world) // a few, so that senders seldom wait; run on the world's goroutine
@@ -138,6 +139,7 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 	c := &Controller{
 		cfg:      cfg,
 		messages: cfg.Messages,
+		began:    time.Now(),
 		log:      log,
 		rec:      rec,
 		events:   make(chan func(*world), 64),

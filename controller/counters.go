@@ -23,6 +23,7 @@ func (t *Tally) add(u Tally) {
 // Counters are what the switches have counted. What is there at all never goes
 // back, also when flows are installed anew or the daemon restarts.
 type Counters struct {
+	At      time.Duration    // when they were told, since the daemon began
 	Routers []RouterCounters // by ID
 	Ports   []PortCounters   // those with the most packets first, as many as [Config.Ports] says
 }
@@ -52,6 +53,39 @@ type RoleCounters struct {
 
 // ByRole counts by the role of flows.
 type ByRole map[routing.Role]Tally
+
+// Sum returns the sum of roles.
+func (b ByRole) Sum(roles ...routing.Role) (t Tally) {
+	for _, role := range roles {
+		t.add(b[role])
+	}
+	return t
+}
+
+// Routed returns what the switch routed out of an interface.
+func (b ByRole) Routed() Tally { return b.Sum(routing.RoleDeliver, routing.RoleExtra) }
+
+// fallbackReasons are the roles of flows that hand packets to the kernel, by
+// the reason that people are told.
+var fallbackReasons = map[string][]routing.Role{
+	"ttl":       {routing.RoleTTL},
+	"mtu":       {routing.RoleTooBig},
+	"exception": {routing.RoleException, routing.RoleKernel},
+	"no_route":  {routing.RoleNoRoute},
+	"unknown":   {routing.RoleUnknown},
+	"other":     {routing.RoleFallback},
+}
+
+// Fallback returns how many packets of an interface were handed to the kernel, or
+// dropped where the router has no namespace, by reason: ttl, mtu, exception,
+// no_route, unknown and other.
+func (b ByRole) Fallback() map[string]uint64 {
+	out := make(map[string]uint64, len(fallbackReasons))
+	for reason, roles := range fallbackReasons {
+		out[reason] = b.Sum(roles...).Packets
+	}
+	return out
+}
 
 // PortCounters count the packets that were routed to a port.
 type PortCounters struct {
@@ -130,6 +164,7 @@ func (c *Controller) Counters(ctx context.Context) (Counters, error) {
 		out.Ports = append(out.Ports, rc.top...)
 	}
 	t.routers = all
+	out.At = time.Since(c.began)
 	slices.SortFunc(out.Ports, mostPackets)
 	if t.ports >= 0 && len(out.Ports) > t.ports {
 		out.Ports = out.Ports[:t.ports]

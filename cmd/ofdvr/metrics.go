@@ -10,17 +10,6 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// fallbackReasons are the roles of flows that hand packets to the kernel, by
-// the reason that metrics give.
-var fallbackReasons = map[string][]routing.Role{
-	"ttl":       {routing.RoleTTL},
-	"mtu":       {routing.RoleTooBig},
-	"exception": {routing.RoleException, routing.RoleKernel},
-	"no_route":  {routing.RoleNoRoute},
-	"unknown":   {routing.RoleUnknown},
-	"other":     {routing.RoleFallback},
-}
-
 // routeActions are the roles of an extra route's flows, by the word that metrics
 // have for what they do.
 var routeActions = map[string]routing.Role{
@@ -98,13 +87,13 @@ func addRouter(out *metrics.State, r *controller.RouterStatus, n *controller.Rou
 }
 
 func countedInterface(router string, i controller.RoleCounters) metrics.Interface {
-	m := metrics.Interface{
+	return metrics.Interface{
 		Router:          router,
 		ID:              i.ID,
 		ReceivedPackets: i.ByRole[routing.RoleIn].Packets,
 		ReceivedBytes:   i.ByRole[routing.RoleIn].Bytes,
-		RoutedPackets:   i.ByRole[routing.RoleDeliver].Packets + i.ByRole[routing.RoleExtra].Packets,
-		RoutedBytes:     i.ByRole[routing.RoleDeliver].Bytes + i.ByRole[routing.RoleExtra].Bytes,
+		RoutedPackets:   i.ByRole.Routed().Packets,
+		RoutedBytes:     i.ByRole.Routed().Bytes,
 		KernelPackets:   i.ByRole[routing.RoleFromKernel].Packets,
 		KernelBytes:     i.ByRole[routing.RoleFromKernel].Bytes,
 		ARPReplies:      i.ByRole[routing.RoleARP].Packets,
@@ -112,12 +101,6 @@ func countedInterface(router string, i controller.RoleCounters) metrics.Interfac
 		EchoReplies:     i.ByRole[routing.RoleEcho].Packets,
 		Limited:         i.ByRole[routing.RoleLimited].Packets,
 		TTLExpired:      i.ByRole[routing.RoleTTL].Packets,
-		Fallback:        make(map[string]uint64, len(fallbackReasons)),
+		Fallback:        i.ByRole.Fallback(),
 	}
-	for reason, roles := range fallbackReasons {
-		for _, role := range roles {
-			m.Fallback[reason] += i.ByRole[role].Packets
-		}
-	}
-	return m
 }

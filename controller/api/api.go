@@ -38,6 +38,7 @@ type Switches interface {
 	Flows(ctx context.Context, router string) ([]controller.Flow, error)
 	Trace(ctx context.Context, q trace.Query, verify bool) ([]controller.TracedWay, error)
 	Explain(context.Context, ofproto.Cookie) (e controller.Explanation, ours bool, err error)
+	Counters(context.Context) (controller.Counters, error)
 	Examine(context.Context) ([]controller.Finding, error)
 	LogMessages(ctx context.Context, router string) error
 	LoggedMessages(context.Context) (router string, err error)
@@ -78,6 +79,7 @@ func Handler(intent Intent, switches Switches, log Log, version string) http.Han
 	s.registerStatus(a)
 	s.registerTrace(a)
 	s.registerLog(a)
+	s.registerCounters(a)
 	s.registerExamination(a)
 	s.registerObjects(a)
 	s.registerTopology(a)
