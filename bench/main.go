@@ -29,6 +29,7 @@ var benchmarks = []benchmark{
 	{"reconcile", reconciling},
 	{"oneport", onePort},
 	{"scale", scale},
+	{"scrape", scraping},
 	{"api", overAPI},
 	{"encoding", encoding},
 }

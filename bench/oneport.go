@@ -135,6 +135,7 @@ func (nobody) Committed(string, time.Duration, ofproto.Delta, error) {}
 func (nobody) Reconciled(string, time.Duration)                      {}
 func (nobody) SwitchError(string, ofproto.ErrorCode)                 {}
 func (nobody) Drifted(string, int, int, int)                         {}
+func (nobody) DriftedTables(string, int, int)                        {}
 
 // heap returns how many bytes of the heap are in use.
 func heap() int {

@@ -85,8 +85,23 @@ func (c *Controller) probeAndLead(ctx context.Context, s *session) error {
 }
 
 // A probedSwitch is a switch without what probes add to it for a moment, of
-// another connection of ours perhaps.
-type probedSwitch struct{ reconcile.Connected }
+// another connection of ours perhaps. It notes its changes.
+type probedSwitch struct {
+	reconcile.Connected
+	changes *changes
+}
+
+// Commit implements [reconcile.Switch].
+func (p probedSwitch) Commit(ctx context.Context, mods []ofproto.Mod) error {
+	defer p.changes.begin()()
+	return p.Connected.Commit(ctx, mods)
+}
+
+// Program implements [reconcile.Switch].
+func (p probedSwitch) Program(ctx context.Context, mods []ofproto.Mod) error {
+	defer p.changes.begin()()
+	return p.Connected.Program(ctx, mods)
+}
 
 // Read implements [reconcile.Switch].
 func (p probedSwitch) Read(ctx context.Context) (reconcile.Holdings, error) {

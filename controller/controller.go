@@ -55,6 +55,9 @@ type Config struct {
 	// successor goes on counting; "" means that it starts from what the switches
 	// have.
 	CountersFile string
+	// Ports is how many ports, those with the most packets, [Counters] have; 0
+	// means none, less than 0 all.
+	Ports int
 	// RadvdDir is where the radvds of routers, which outlive the daemon, have their
 	// files; "" means that no router sends advertisements.
 	RadvdDir string
@@ -67,15 +70,28 @@ type Config struct {
 	MaxAnswer  int // bytes of an answer
 	MaxUnasked int // messages a second that answer nothing; ten times as many at once
 	MaxMute    int // connections that have not said who they are; then the oldest goes
+	// Messages is where the OpenFlow messages of one router are logged, all of them;
+	// nil means nowhere. LogRouter is that router, "" for none, until
+	// [Controller.LogMessages] says otherwise.
+	Messages  *zap.Logger
+	LogRouter string
 }
 
-func (cfg Config) conn() ofconn.Config {
-	return ofconn.Config{EchoInterval: cfg.EchoInterval, MaxAnswer: cfg.MaxAnswer, MaxUnasked: cfg.MaxUnasked}
+func (c *Controller) conn() ofconn.Config {
+	return ofconn.Config{EchoInterval: c.cfg.EchoInterval, MaxAnswer: c.cfg.MaxAnswer, MaxUnasked: c.cfg.MaxUnasked, RoundTrip: c.rec.RoundTrip}
 }
 
 // A Recorder is told what the controller does. Package metrics implements it.
 type Recorder interface {
 	reconcile.Recorder
+	ovsdb.Recorder
+	// Connected is told of each connection of a router's bridge.
+	Connected(router string)
+	// RoundTrip is told how long a switch took to answer an echo request.
+	RoundTrip(took time.Duration)
+	// Applied is told how long it took from a change of the intent to its
+	// confirmation by the switch of a router to which it matters.
+	Applied(router string, took time.Duration)
 	// Disconnected is told of each connection that has ended, but for those that
 	// the controller ended without being given cause, and of those that were
 	// refused: one of the words of refusalReasons, or closed.
@@ -89,9 +105,11 @@ const defaultAudit = 5 * time.Minute
 // [New], then call [Controller.Run]. Its other methods may be called from any
 // goroutine while Run runs.
 type Controller struct {
-	cfg Config
-	log *zap.Logger
-	rec Recorder
+	cfg      Config
+	log      *zap.Logger
+	messages *zap.Logger // of OpenFlow
+	began    time.Time
+	rec      Recorder
 
 	events    chan func(*world) // a few, so that senders seldom wait; run on the world's goroutine
 	stopped   chan struct{}     // closed when the world has ended
@@ -115,14 +133,19 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 	if cfg.AuditInterval <= 0 {
 		cfg.AuditInterval = defaultAudit
 	}
+	if cfg.Messages == nil {
+		cfg.Messages = zap.NewNop()
+	}
 	c := &Controller{
 		cfg:      cfg,
+		messages: cfg.Messages,
+		began:    time.Now(),
 		log:      log,
 		rec:      rec,
 		events:   make(chan func(*world), 64),
 		stopped:  make(chan struct{}),
 		crowd:    crowd{most: cfg.MaxMute},
-		counters: counters{file: cfg.CountersFile},
+		counters: counters{file: cfg.CountersFile, ports: cfg.Ports},
 	}
 	for _, target := range cfg.OpenFlow {
 		e, err := parseEndpoint(target)
@@ -137,7 +160,7 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 		}
 	}
 	if cfg.OVSDB != "" {
-		db, err := ovsdb.NewClient(ovsdb.Config{Endpoint: cfg.OVSDB, Logger: log})
+		db, err := ovsdb.NewClient(ovsdb.Config{Endpoint: cfg.OVSDB, Logger: log, Recorder: rec})
 		if err != nil {
 			return nil, err
 		}

@@ -1,14 +1,14 @@
 package controller
 
 import (
+	"cmp"
 	"context"
-	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
-	"go.uber.org/zap"
-
-	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
@@ -20,182 +20,209 @@ func (t *Tally) add(u Tally) {
 	t.Bytes += u.Bytes
 }
 
-// InterfaceCounters are what the switch counted for one router interface. They
-// never go back while the daemon runs, also when flows are installed anew.
-type InterfaceCounters struct {
-	Router, Interface string
-	// ByRole counts the packets that hit the interface's flows of each role;
-	// packets that are routed out of it have [routing.RoleDeliver].
-	ByRole map[routing.Role]Tally
+// Counters are what the switches have counted. What is there at all never goes
+// back, also when flows are installed anew or the daemon restarts.
+type Counters struct {
+	At      time.Duration    // when they were told, since the daemon began
+	Routers []RouterCounters // by ID
+	Ports   []PortCounters   // those with the most packets first, as many as [Config.Ports] says
+}
+
+// RouterCounters are what the switch of one router has counted.
+type RouterCounters struct {
+	Router string
+	// Known says that there are counters: its switch was read, or the daemon
+	// before this one has left some.
+	Known      bool
+	Read       bool          // the switch was read
+	Age        time.Duration // since then, if it was
+	Connected  bool
+	Load       ofconn.Load    // of the connection, if there is one
+	Total      ByRole         // of flows that belong to no single interface
+	Interfaces []RoleCounters // in the order of the intent
+	Routes     []RoleCounters // in the order of the intent
+}
+
+// RoleCounters count the packets that hit the flows of one object: of an
+// interface also those of what is behind it, so that packets which are routed out of
+// it have [routing.RoleDeliver] or [routing.RoleExtra].
+type RoleCounters struct {
+	ID     string // of a route: its destination
+	ByRole ByRole
+}
+
+// ByRole counts by the role of flows.
+type ByRole map[routing.Role]Tally
+
+// Sum returns the sum of roles.
+func (b ByRole) Sum(roles ...routing.Role) (t Tally) {
+	for _, role := range roles {
+		t.add(b[role])
+	}
+	return t
+}
+
+// Routed returns what the switch routed out of an interface.
+func (b ByRole) Routed() Tally { return b.Sum(routing.RoleDeliver, routing.RoleExtra) }
+
+// fallbackReasons are the roles of flows that hand packets to the kernel, by
+// the reason that people are told.
+var fallbackReasons = map[string][]routing.Role{
+	"ttl":       {routing.RoleTTL},
+	"mtu":       {routing.RoleTooBig},
+	"exception": {routing.RoleException, routing.RoleKernel},
+	"no_route":  {routing.RoleNoRoute},
+	"unknown":   {routing.RoleUnknown},
+	"other":     {routing.RoleFallback},
+}
+
+// Fallback returns how many packets of an interface were handed to the kernel, or
+// dropped where the router has no namespace, by reason: ttl, mtu, exception,
+// no_route, unknown and other.
+func (b ByRole) Fallback() map[string]uint64 {
+	out := make(map[string]uint64, len(fallbackReasons))
+	for reason, roles := range fallbackReasons {
+		out[reason] = b.Sum(roles...).Packets
+	}
+	return out
+}
+
+// PortCounters count the packets that were routed to a port.
+type PortCounters struct {
+	Router, Interface, Port string
+	Tally
 }
 
 const (
+	// countersBudget is how long [Controller.Counters] waits for switches.
+	countersBudget = 30 * time.Millisecond
+	// countersTimeout is how long a switch may take to answer one request.
 	countersTimeout = 5 * time.Second
-	countersMaxAge  = time.Second // readings that are younger are used again
 )
 
 // counters turn the counters of flows, which come and go, into sums that only
 // grow.
 type counters struct {
-	file    string     // keeps them while no daemon runs; "" means that nothing does
-	mu      sync.Mutex // held while the switches are read: one reading at a time
-	taken   time.Time
+	file  string // keeps them while no daemon runs; "" means that nothing does
+	ports int    // how many ports are told; negative: all
+
+	mu      sync.Mutex // protects what follows, and what is in it
+	loaded  bool       // the file was read
 	routers map[string]*routerCounters
+	news    bool // something was counted that the file does not have
 }
 
-type routerCounters struct {
-	last map[ofproto.FlowKey]counted // each flow of ours, at the last reading
-	sums sums
-	kept *keptCounters // of the daemon before, until the first reading
-}
-
-// sums are by interface and role.
-type sums map[string]map[routing.Role]Tally
-
-func (s sums) add(iface string, role routing.Role, t Tally) {
-	byRole := s[iface]
-	if byRole == nil {
-		byRole = make(map[routing.Role]Tally)
-		s[iface] = byRole
-	}
-	sum := byRole[role]
-	sum.add(t)
-	byRole[role] = sum
-}
-
-// Counters reads the counters of all connected switches. The counters of a
-// switch that does not answer are those of the last reading.
-func (c *Controller) Counters(ctx context.Context) ([]InterfaceCounters, error) {
+// Counters returns what the connected switches have counted: up to a second ago
+// where that can be found out at once, as it can unless there are very many
+// flows; else as of the last time that a switch was read. It sees to it that they
+// are read, and never waits for long.
+func (c *Controller) Counters(ctx context.Context) (Counters, error) {
 	type source struct {
 		router  *routing.Router
 		session *session
-		program routing.Program
 	}
 	var sources []source
 	err := c.do(ctx, func(w *world) {
 		for _, st := range w.sorted() {
-			s := st.session
-			if st.gen == 0 {
-				s = nil // it is not known yet what its flows are for
-			}
-			sources = append(sources, source{st.router, s, st.program})
+			sources = append(sources, source{st.router, st.session})
 		}
 	})
 	if err != nil {
-		return nil, err
+		return Counters{}, err
+	}
+	var reading []<-chan struct{}
+	for _, src := range sources {
+		if src.session != nil {
+			if done := src.session.reads.ask(); done != nil {
+				reading = append(reading, done)
+			}
+		}
+	}
+	enough, cancel := context.WithTimeout(ctx, countersBudget)
+	defer cancel()
+	for _, done := range reading {
+		select {
+		case <-done:
+		case <-enough.Done():
+		}
 	}
 	t := &c.counters
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	fresh := time.Since(t.taken) < countersMaxAge
-	stats := make([][]ofproto.FlowStats, len(sources))
-	var reads sync.WaitGroup
-	for i, src := range sources {
-		if fresh || src.session == nil {
-			continue
+	c.loadCounters()
+	all := make(map[string]*routerCounters, len(sources))
+	var out Counters
+	for _, src := range sources {
+		id := src.router.ID
+		rc := t.of(id)
+		all[id] = rc
+		r := rc.tell(src.router)
+		if src.session != nil {
+			r.Connected, r.Load = true, src.session.conn.Load()
 		}
-		reads.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, countersTimeout)
-			defer cancel()
-			var err error
-			stats[i], err = src.session.conn.Flows(ctx, ofproto.AllFlows())
-			if err == nil {
-				var limited []ofproto.FlowStats
-				limited, err = src.session.limited(ctx, src.program)
-				stats[i] = append(stats[i], limited...)
-			}
-			if err != nil {
-				stats[i] = nil // half a reading would be counted twice the next time
-				c.log.Debug("could not read counters", zap.String("router", src.router.ID), zap.Error(err))
-			}
-		})
+		out.Routers = append(out.Routers, r)
+		out.Ports = append(out.Ports, rc.top...)
 	}
-	reads.Wait()
-	old := t.routers
-	if old == nil {
-		old = c.loadCounters()
+	t.routers = all
+	out.At = time.Since(c.began)
+	slices.SortFunc(out.Ports, mostPackets)
+	if t.ports >= 0 && len(out.Ports) > t.ports {
+		out.Ports = out.Ports[:t.ports]
 	}
-	t.routers = make(map[string]*routerCounters, len(sources))
-	var out []InterfaceCounters
-	read := false
-	for i, src := range sources {
-		rc := old[src.router.ID]
-		if rc == nil {
-			rc = &routerCounters{sums: make(sums)}
-		}
-		t.routers[src.router.ID] = rc
-		if stats[i] != nil {
-			rc.update(stats[i], src.program.Objects)
-			t.taken = time.Now()
-			read = true
-		}
-		for _, iface := range src.router.Interfaces {
-			out = append(out, InterfaceCounters{src.router.ID, iface.ID, maps.Clone(rc.sums[iface.ID])})
+	for _, p := range out.Ports {
+		if told := all[p.Router].told; !told[p.subject()] {
+			told[p.subject()], t.news = true, true
 		}
 	}
-	if read {
-		c.keepCounters() // before anybody sees them
+	if t.news { // before anybody sees them
+		c.keepCounters()
+		t.news = false
 	}
 	return out, nil
 }
 
-// meterTable is a table that no flow is in. What a meter has dropped is counted as
-// if it were a flow there, with the meter's number as its priority.
-const meterTable ofproto.TableID = 0xfe
-
-// limited returns what the meters of a program have dropped.
-func (s *session) limited(ctx context.Context, p routing.Program) (out []ofproto.FlowStats, err error) {
-	if len(p.Meters) == 0 {
-		return nil, nil
+// of returns the counters of a router.
+func (t *counters) of(router string) *routerCounters {
+	rc := t.routers[router]
+	if rc == nil {
+		rc = newRouterCounters(router)
+		t.routers[router] = rc
 	}
-	err = s.conn.Multipart(ctx, ofproto.MeterStatsRequest{Meter: ofproto.MeterAll}, func(body ofproto.MultipartBody) bool {
-		stats, ok := body.(ofproto.MeterStatsReply)
-		for _, m := range stats {
-			iface, ours := p.OfMeter(m.Meter)
-			if !ours {
-				continue
-			}
-			fs := ofproto.FlowStats{Flow: ofproto.Flow{
-				FlowKey: ofproto.FlowKey{Table: meterTable, Priority: uint16(m.Meter)}, Cookie: routing.CookieOf(iface, routing.RoleLimited),
-			}}
-			for _, b := range m.Bands {
-				fs.Packets += b.Packets
-				fs.Bytes += b.Bytes
-			}
-			out = append(out, fs)
-		}
-		return ok
-	})
-	return out, err
+	return rc
 }
 
-// update adds what was counted since the last reading. A flow that counts less
-// than before was installed anew since.
-func (rc *routerCounters) update(stats []ofproto.FlowStats, objects routing.Objects) {
-	if rc.kept != nil {
-		rc.sums = rc.kept.Before
+// tell returns what there is of r.
+func (rc *routerCounters) tell(r *routing.Router) RouterCounters {
+	out := RouterCounters{Router: r.ID, Read: !rc.taken.IsZero(), Total: make(ByRole)}
+	out.Known = out.Read || rc.kept != nil
+	if out.Read {
+		out.Age = time.Since(rc.taken)
 	}
-	last := make(map[ofproto.FlowKey]counted, len(stats))
-	for i := range stats {
-		fs := &stats[i]
-		role, ours := routing.RoleOf(fs.Cookie)
-		object, known := objects.Get(fs.Cookie)
-		if !ours {
-			continue
+	interfaces, routes := make(map[string]ByRole), make(map[string]ByRole)
+	interfaces[""] = out.Total
+	list := func(ids map[string]ByRole, to *[]RoleCounters, id string) {
+		ids[id] = make(ByRole)
+		*to = append(*to, RoleCounters{id, ids[id]})
+	}
+	for i := range r.Interfaces {
+		list(interfaces, &out.Interfaces, r.Interfaces[i].ID)
+	}
+	for i := range r.Routes {
+		list(routes, &out.Routes, r.Routes[i].Destination.String())
+	}
+	for about, n := range rc.sums.few {
+		ids := interfaces
+		if about.kind == routing.KindRoute {
+			ids = routes
 		}
-		now := counted{Tally{fs.Packets, fs.Bytes}, object.Interface, role}
-		last[fs.FlowKey] = now
-		if before, ok := rc.last[fs.FlowKey]; ok && before.Packets <= now.Packets && before.Bytes <= now.Bytes {
-			now.Packets -= before.Packets
-			now.Bytes -= before.Bytes
-		}
-		if known {
-			rc.sums.add(now.iface, role, now.Tally)
+		if byRole := ids[about.id]; byRole != nil {
+			byRole[about.role] = n
 		}
 	}
-	rc.last = last
-	if rc.kept != nil {
-		rc.sums.raise(rc.kept.Told)
-		rc.kept = nil
-	}
+	return out
+}
+
+// mostPackets orders ports by what they were sent, and then by name.
+func mostPackets(a, b PortCounters) int {
+	return cmp.Or(cmp.Compare(b.Packets, a.Packets), strings.Compare(a.Router, b.Router), strings.Compare(a.Port, b.Port), strings.Compare(a.Interface, b.Interface))
 }

@@ -25,42 +25,47 @@ type keptCounters struct {
 	Before sums // of that, what flows counted that have gone since
 }
 
-// raise makes every sum at least as large as in least.
-func (s sums) raise(least sums) {
-	for iface, byRole := range least {
-		for role, t := range byRole {
-			now := s[iface][role]
-			s.add(iface, role, Tally{max(t.Packets, now.Packets) - now.Packets, max(t.Bytes, now.Bytes) - now.Bytes})
-		}
+// loadCounters takes in the counters that the daemon before this one kept, at
+// the first call. What cannot be read is told, and counting starts from zero.
+func (c *Controller) loadCounters() {
+	t := &c.counters
+	if t.loaded {
+		return
 	}
-}
-
-// loadCounters returns the counters that the daemon before this one kept. What
-// cannot be read is told, and counting starts from zero.
-func (c *Controller) loadCounters() map[string]*routerCounters {
-	if c.counters.file == "" {
-		return nil
+	t.loaded, t.routers = true, make(map[string]*routerCounters)
+	if t.file == "" {
+		return
 	}
 	kept := make(map[string]*keptCounters)
-	data, err := os.ReadFile(c.counters.file)
+	data, err := os.ReadFile(t.file)
 	if err == nil {
 		err = json.Unmarshal(data, &kept)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		c.log.Warn("could not read the counters that were kept, counting from what the switches have",
-			zap.String("file", c.counters.file), zap.Error(err))
-		return nil
+			zap.String("file", t.file), zap.Error(err))
+		return
 	}
-	out := make(map[string]*routerCounters, len(kept))
 	for id, k := range kept {
 		if k == nil || k.Told == nil || k.Before == nil {
 			continue
 		}
-		rc := &routerCounters{sums: make(sums), kept: k}
-		rc.sums.raise(k.Told)
-		out[id] = rc
+		t.routers[id] = restored(id, k)
 	}
-	return out
+}
+
+// restored returns the counters of a router as the daemon before this one has
+// told them.
+func restored(router string, k *keptCounters) *routerCounters {
+	rc := newRouterCounters(router)
+	rc.kept = k
+	rc.sums.raise(k.Told)
+	for about := range k.Told {
+		if about.kind == routing.KindPort {
+			rc.told[about] = true
+		}
+	}
+	return rc
 }
 
 // keepCounters writes the file.
@@ -84,16 +89,13 @@ func (c *Controller) keepCounters() {
 }
 
 func (rc *routerCounters) keep() *keptCounters {
-	k := &keptCounters{Told: rc.sums, Before: make(sums)}
-	there := make(sums)
-	for _, f := range rc.last {
-		there.add(f.iface, f.role, f.Tally)
-	}
-	for iface, byRole := range rc.sums {
-		for role, t := range byRole {
-			now := there[iface][role]
-			k.Before.add(iface, role, Tally{t.Packets - now.Packets, t.Bytes - now.Bytes})
+	k := &keptCounters{Told: make(sums), Before: make(sums)}
+	for about, t := range rc.sums.all() {
+		if about.kind == routing.KindPort && !rc.told[about] {
+			continue
 		}
+		now := rc.there[about]
+		k.Told[about], k.Before[about] = t, Tally{t.Packets - now.Packets, t.Bytes - now.Bytes}
 	}
 	return k
 }
@@ -114,11 +116,4 @@ func replaceFile(name string, data []byte) error {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
-}
-
-// A counted is what one flow counted, and for whom.
-type counted struct {
-	Tally
-	iface string
-	role  routing.Role
 }

@@ -303,24 +303,34 @@ func (l *lifecycle) desired(want *ledger.State, withheld func(router, tap string
 	return d
 }
 
-// ensure makes the namespace of r and the taps in it as they should be.
-func (p *pass) ensure(ctx context.Context, r *routing.Router) {
+// namespaceOf is the namespace of r as it should be, with the taps that are there.
+func (l *lifecycle) namespaceOf(x *routing.Index, r *routing.Router, made func(tap string) bool) namespace.Desired {
 	d := namespace.Desired{Name: r.NamespaceName(), Router: r.ID}
 	for i := range r.Interfaces {
 		f := &r.Interfaces[i]
-		if !p.made(r, f.TapName()) {
-			if p.known(r.ID) {
-				p.problem(r.ID, fmt.Sprintf("tap %s is not there yet", f.TapName()))
-			}
+		if !made(f.TapName()) {
 			continue
 		}
+		n, _ := x.Network(f.Network)
 		d.Taps = append(d.Taps, namespace.Tap{
-			Interface: f.ID, Name: f.TapName(), MAC: f.MAC, MTU: p.mtu(f.Network), Down: f.Down, Addresses: f.Addresses,
+			Interface: f.ID, Name: f.TapName(), MAC: f.MAC, MTU: n.MTU, Down: f.Down, Addresses: f.Addresses,
 		})
 	}
 	for i := range r.Routes {
 		d.Routes = append(d.Routes, kernelRoute(r, &r.Routes[i]))
 	}
+	return d
+}
+
+// ensure makes the namespace of r and the taps in it as they should be.
+func (p *pass) ensure(ctx context.Context, r *routing.Router) {
+	d := p.namespaceOf(p.want.Index, r, func(tap string) bool {
+		made := p.made(r, tap)
+		if !made && p.known(r.ID) {
+			p.problem(r.ID, fmt.Sprintf("tap %s is not there yet", tap))
+		}
+		return made
+	})
 	res, err := namespace.Ensure(ctx, d)
 	for _, what := range res.Changed {
 		p.log.Debug("changed a part of a namespace", zap.String("router", r.ID), zap.String("change", what))

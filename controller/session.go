@@ -40,7 +40,9 @@ type session struct {
 	rec  atomic.Pointer[reconcile.Reconciler] // set when the world has taken the session in
 	stop context.CancelCauseFunc
 
-	ports portTable
+	ports   portTable
+	reads   readings
+	changes changes // of flows that are under way
 }
 
 // A portTable holds the ports of a switch. Its methods may be called from any
@@ -137,10 +139,11 @@ func (c *Controller) serve(parent context.Context, nc net.Conn) {
 	ctx, stop := context.WithCancelCause(parent)
 	defer stop(nil)
 	s := &session{
-		conn:  ofconn.New(nc, c.cfg.conn()),
+		conn:  ofconn.New(nc, c.conn()),
 		log:   c.log.With(zap.Stringer("peer", nc.RemoteAddr())),
 		stop:  stop,
 		ports: newPortTable(),
+		reads: newReadings(),
 
 		can: routing.CanAll, promote: make(chan struct{}, 1),
 	}
@@ -187,8 +190,10 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 	}
 	s.log = s.log.With(zap.String("router", router))
 	s.log.Info("switch connected")
+	c.rec.Connected(router)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.rec.Load().Run(ctx) })
+	g.Go(func() error { return c.followCounters(ctx, s) })
 	g.Go(func() error {
 		for {
 			select {

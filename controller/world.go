@@ -28,7 +28,8 @@ type world struct {
 	lifecycle lifecycleReport
 
 	waiters map[*waiter]bool
-	moved   bool // waiters may be answered since they were looked at
+	moved   bool   // waiters may be answered since they were looked at
+	tapped  string // the router whose OpenFlow messages are logged; "": none
 }
 
 // A routerState is how far one router has come.
@@ -40,6 +41,7 @@ type routerState struct {
 	gen     uint64 // of program; 0 before the first
 	report  reconcile.Report
 
+	asked   time.Time // the earliest change of the intent that is in no program yet; zero: there is none
 	ahead   forecast  // of the next program
 	wanted  []version // those that the switch has not confirmed, by generation
 	applied version   // the last one that it has; none since it has connected if gen is 0
@@ -68,7 +70,8 @@ func (w *world) foresee(s *ledger.State, touched []string) {
 // A version is a program of a router.
 type version struct {
 	gen      uint64
-	revision uint64 // of the intent that it was made of
+	revision uint64    // of the intent that it was made of
+	asked    time.Time // see [routerState]
 	program  routing.Program
 }
 
@@ -90,7 +93,7 @@ func (c *Controller) do(ctx context.Context, f func(*world)) error {
 
 // runWorld takes events, as many as there are, then compiles what they touched.
 func (c *Controller) runWorld(ctx context.Context, first *ledger.State) error {
-	w := &world{dirty: make(map[string]bool), waiters: make(map[*waiter]bool)}
+	w := &world{dirty: make(map[string]bool), waiters: make(map[*waiter]bool), tapped: c.cfg.LogRouter}
 	c.setIntent(w, first, nil)
 	for {
 		select {
@@ -128,7 +131,8 @@ func (c *Controller) compile(w *world) {
 			}
 			st.ahead = forecast{}
 			st.gen++
-			st.wanted = append(st.wanted, version{st.gen, w.intent.Revision, st.program})
+			st.wanted = append(st.wanted, version{st.gen, w.intent.Revision, st.asked, st.program})
+			st.asked = time.Time{}
 			st.session.rec.Load().Want(reconcile.Program{Generation: st.gen,
 				Flows: st.program.Flows, Groups: st.program.Groups, Meters: st.program.Meters,
 				Foreign: foreignPolicies[st.router.Bridge.ForeignFlows()], Partial: !w.intent.Complete, Describe: describer(st.program)})
@@ -155,6 +159,9 @@ func (c *Controller) setIntent(w *world, next *ledger.State, touched []string) {
 	}
 	for _, id := range touched {
 		w.dirty[id] = true
+		if st := w.routers[id]; st != nil && st.asked.IsZero() && w.lead {
+			st.asked = next.Since
+		}
 	}
 	if last != nil && last.Complete != next.Complete {
 		for id := range w.routers {
@@ -237,7 +244,7 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 	}
 	rec := reconcile.New(reconcile.Config{
 		Router:    id,
-		Switch:    probedSwitch{reconcile.Connected{Conn: s.conn}},
+		Switch:    probedSwitch{reconcile.Connected{Conn: s.conn}, &s.changes},
 		Ours:      func(c ofproto.Cookie) bool { _, ours := routing.RoleOf(c); return ours },
 		OursGroup: routing.OursGroup,
 		OursMeter: routing.OursMeter,
@@ -248,6 +255,9 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 		Log:       c.log.With(zap.String("router", id), zap.String("bridge", s.bridge)),
 	})
 	s.rec.Store(rec)
+	if w.tapped == id {
+		s.tap(c.messages.With(zap.String("router", id)))
+	}
 	st.attached(s)
 	w.dirty[id] = true
 	if w.lead && !s.probed {
@@ -259,6 +269,11 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 // has disconnected: nothing is known about what it holds.
 func (st *routerState) attached(s *session) {
 	st.session, st.since, st.report = s, time.Now(), reconcile.Report{}
+	for _, v := range slices.Backward(st.wanted) { // what was asked for still is
+		if !v.asked.IsZero() {
+			st.asked = v.asked
+		}
+	}
 	st.wanted, st.applied = nil, version{}
 }
 
@@ -329,6 +344,9 @@ func (c *Controller) reported(s *session, id string, r reconcile.Report) {
 			st.report, w.moved = r, true
 			for len(st.wanted) > 0 && st.wanted[0].gen <= r.Confirmed {
 				st.applied, st.wanted = st.wanted[0], st.wanted[1:]
+				if asked := st.applied.asked; !asked.IsZero() {
+					c.rec.Applied(id, time.Since(asked))
+				}
 			}
 		}
 	})

@@ -34,9 +34,9 @@ ofdvr_commits_total{result="ok"} 1
 ofdvr_flow_mods_total{operation="add"} 3
 ofdvr_flow_mods_total{operation="delete"} 0
 ofdvr_flow_mods_total{operation="modify"} 1
-# HELP ofdvr_openflow_errors_total Error messages from switches, by the name that the OpenFlow specification gives the code.
+# HELP ofdvr_openflow_errors_total Error messages from switches, by the names that the OpenFlow specification gives the type and the code; unknown if it gives none.
 # TYPE ofdvr_openflow_errors_total counter
-ofdvr_openflow_errors_total{code="OFPFMFC_TABLE_FULL"} 1
+ofdvr_openflow_errors_total{code="OFPFMFC_TABLE_FULL",type="OFPET_FLOW_MOD_FAILED"} 1
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want),
 		"ofdvr_commits_total", "ofdvr_flow_mods_total", "ofdvr_openflow_errors_total"); err != nil {
@@ -48,8 +48,8 @@ ofdvr_openflow_errors_total{code="OFPFMFC_TABLE_FULL"} 1
 func TestState(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	state := metrics.State{
-		OVSDBConnected: true,
-		Routers:        []metrics.Router{{ID: "r1", Connected: true, Wanted: 5, Present: 4}, {ID: "r2"}},
+		OVSDB:   &metrics.OVSDB{Connected: true},
+		Routers: []metrics.Router{{ID: "r1", Connected: true, Wanted: 5, Present: 4}, {ID: "r2"}},
 		Interfaces: []metrics.Interface{{
 			Router: "r1", ID: "i1", RoutedPackets: 10, RoutedBytes: 1000, ARPReplies: 2, TTLExpired: 3,
 			Fallback: map[string]uint64{"unknown": 7},

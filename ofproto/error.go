@@ -39,6 +39,25 @@ func (c ErrorCode) Name() string {
 	return fmt.Sprintf("type %d code %d", c>>16, c&0xffff)
 }
 
+// Known reports whether the specification gives the code a name.
+func (c ErrorCode) Known() bool {
+	_, ok := errorMeanings[c]
+	return ok
+}
+
+// TypeName returns the name that the specification gives the code's type, such as
+// "OFPET_FLOW_MOD_FAILED", or its number.
+func (c ErrorCode) TypeName() string {
+	typ := int(c >> 16)
+	switch {
+	case typ == 0xffff:
+		return "OFPET_EXPERIMENTER"
+	case typ < len(errorTypes):
+		return "OFPET_" + errorTypes[typ]
+	}
+	return fmt.Sprintf("type %d", typ)
+}
+
 // Error returns the code's meaning in words and its name.
 func (c ErrorCode) Error() string {
 	if m, ok := errorMeanings[c]; ok {

@@ -180,3 +180,9 @@ var errorMeanings = map[ErrorCode]struct{ name, text string }{
 }
 
 func errorCode(typ, code uint16) ErrorCode { return ErrorCode(typ)<<16 | ErrorCode(code) }
+
+// errorTypes are the names of error types, less OFPET_ (OpenFlow 1.3.5 §7.4.4).
+var errorTypes = [...]string{
+	"HELLO_FAILED", "BAD_REQUEST", "BAD_ACTION", "BAD_INSTRUCTION", "BAD_MATCH", "FLOW_MOD_FAILED", "GROUP_MOD_FAILED", "PORT_MOD_FAILED",
+	"TABLE_MOD_FAILED", "QUEUE_OP_FAILED", "SWITCH_CONFIG_FAILED", "ROLE_REQUEST_FAILED", "METER_MOD_FAILED", "TABLE_FEATURES_FAILED",
+}

@@ -66,6 +66,11 @@ const (
 	FlowAbbreviated
 )
 
+// String returns the event in ovs-ofctl's words.
+func (e FlowEvent) String() string {
+	return nameOf([]string{"ADDED", "DELETED", "MODIFIED", "ABBREV"}, int(e))
+}
+
 // A FlowUpdate tells of one change.
 type FlowUpdate struct {
 	Event  FlowEvent

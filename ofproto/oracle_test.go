@@ -246,6 +246,26 @@ func TestErrorNames(t *testing.T) {
 	}
 }
 
+// The type of each code is the one whose initials the code's name begins with.
+func TestErrorTypes(t *testing.T) {
+	for _, code := range AllErrorCodes() {
+		if !code.Known() {
+			t.Errorf("%s is not known", code.Name())
+		}
+		words, ok := strings.CutPrefix(code.TypeName(), "OFPET_")
+		want := "OFP"
+		for word := range strings.SplitSeq(words, "_") {
+			want += word[:1]
+		}
+		if code>>16 != 0xffff && (!ok || !strings.HasPrefix(code.Name(), want+"C_")) {
+			t.Errorf("%s has the type %s", code.Name(), code.TypeName())
+		}
+	}
+	if odd := ErrorCode(77<<16 | 3); odd.Known() || odd.TypeName() != "type 77" {
+		t.Errorf("type 77 is %s, known: %v", odd.TypeName(), odd.Known())
+	}
+}
+
 func subnet(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
 // The same for every field, action and instruction. ovs-ofctl has no word for

@@ -69,7 +69,9 @@ func (c *Client) Apply(ctx context.Context, d Desired) (Result, error) {
 		if len(ops) == 0 {
 			return res, nil
 		}
+		start := time.Now()
 		err = s.transact(ctx, compile(ops))
+		c.cfg.Recorder.Transacted(resultOf(err), time.Since(start))
 		if err == nil {
 			res.Ops = ops
 			return res, nil
@@ -78,6 +80,19 @@ func (c *Client) Apply(ctx context.Context, d Desired) (Result, error) {
 			return res, fmt.Errorf("change OVSDB (%d operations): %w", len(ops), err)
 		}
 	}
+}
+
+// resultOf returns the word for how a transaction has ended.
+func resultOf(err error) string {
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, errStale):
+		return "stale"
+	case errors.Is(err, ErrNotConnected), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return "unknown"
+	}
+	return "error"
 }
 
 // refreshed waits a while for the state to become another than old.

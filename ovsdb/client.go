@@ -31,7 +31,25 @@ type Config struct {
 	Probe time.Duration
 	// Logger is told about connections gained and lost. nil means nobody.
 	Logger *zap.Logger
+	// Recorder is told what is done. nil means nobody.
+	Recorder Recorder
 }
+
+// A Recorder is told what a [Client] does. Its methods may be called from any
+// goroutine.
+type Recorder interface {
+	// Synced is told of each connection on which everything was read anew.
+	Synced()
+	// Transacted is told of each transaction that was to change something, how
+	// long it took and how it ended: ok, stale (the database had changed
+	// meanwhile, it is planned anew), error, or unknown (no answer came).
+	Transacted(result string, took time.Duration)
+}
+
+type nobody struct{}
+
+func (nobody) Synced()                          {}
+func (nobody) Transacted(string, time.Duration) {}
 
 // A Client observes the database of Open vSwitch and changes it. It may be
 // used by several goroutines.
@@ -65,6 +83,9 @@ func NewClient(cfg Config) (*Client, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
+	if cfg.Recorder == nil {
+		cfg.Recorder = nobody{}
+	}
 	return &Client{cfg: cfg, endpoint: endpoint, err: ErrNotConnected,
 		changed: make(chan struct{}, 1), applying: make(chan struct{}, 1), connected: make(chan struct{})}, nil
 }
@@ -93,6 +114,7 @@ func (c *Client) Run(ctx context.Context) error {
 		if err == nil {
 			last = ""
 			log.Info("OVSDB connected", zap.String("endpoint", c.cfg.Endpoint))
+			c.cfg.Recorder.Synced()
 			c.up(s)
 			err = s.run(ctx, c.cfg.Probe, c.cfg.Timeout)
 			c.down(fmt.Errorf("%w: %w", ErrNotConnected, err))

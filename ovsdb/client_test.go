@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -296,6 +297,51 @@ func TestReconnect(t *testing.T) {
 	}
 	if r := apply(t, c, desired()); len(r.Ops) > 0 {
 		t.Errorf("and again: %v", r.Ops)
+	}
+}
+
+// A recorder notes what a client tells.
+type recorder struct {
+	mu    sync.Mutex
+	syncs int
+	ended []string
+}
+
+func (r *recorder) Synced() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.syncs++
+}
+
+func (r *recorder) Transacted(result string, _ time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = append(r.ended, result)
+}
+
+// Each connection and each transaction is told, once; what changes nothing is no
+// transaction.
+func TestRecorder(t *testing.T) {
+	s := startServer(t)
+	s.vsctl("add-br", "br-int")
+	r := new(recorder)
+	c, err := ovsdb.NewClient(ovsdb.Config{Endpoint: "unix:" + s.socket, Timeout: 10 * time.Second, Retry: 20 * time.Millisecond, Recorder: r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runClient(t, c)
+	wait(t, c)
+	apply(t, c, desired())
+	apply(t, c, desired())
+	s.stop()
+	until(t, c, "connection lost", func(_ ovsdb.State, err error) bool { return errors.Is(err, ovsdb.ErrNotConnected) })
+	s.start()
+	until(t, c, "connected again", func(st ovsdb.State, err error) bool { return err == nil && st.Root != "" })
+	apply(t, c, ovsdb.Desired{})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if got := strings.Join(r.ended, " "); r.syncs != 2 || got != "ok ok" {
+		t.Errorf("told of %d connections and of transactions that ended with %s", r.syncs, got)
 	}
 }
 

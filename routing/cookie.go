@@ -168,3 +168,10 @@ func CookieOf(o Object, r Role) ofproto.Cookie {
 func RoleOf(c ofproto.Cookie) (Role, bool) {
 	return Role(c >> 48), c&cookieMarkMask == cookieMark
 }
+
+// CookieSlice returns what selects part i of 2^halves parts of our flows by their
+// cookies, which are of about the same size if there are many objects.
+func CookieSlice(i, halves int) (cookie, mask ofproto.Cookie) {
+	mask = cookieHashMask &^ (cookieHashMask >> halves)
+	return cookieMark | ofproto.Cookie(i)<<(48-halves)&mask, cookieMarkMask | mask
+}

@@ -4,8 +4,9 @@
 #
 #   scripts/setup.sh           for the demo, the examples and the benchmarks
 #   scripts/setup.sh --tests   also a C compiler, for the race detector,
-#                              radvd, for router advertisements, and Chromium,
-#                              for the page; where
+#                              radvd, for router advertisements, Prometheus,
+#                              for metrics and alerts, and Chromium, for the
+#                              page; where
 #                              nothing can be installed (not root, or not Debian
 #                              or Ubuntu) it only says so, because the tests that
 #                              need it are then skipped; with CI=true that is an
@@ -51,6 +52,9 @@ if $tests && ! command -v radvd >/dev/null; then
 fi
 if $tests && ! command -v chromium >/dev/null; then
 	packages+=(chromium)
+fi
+if $tests && ! command -v prometheus >/dev/null; then
+	packages+=(prometheus) # and promtool
 fi
 
 if [ ${#packages[@]} -eq 0 ]; then

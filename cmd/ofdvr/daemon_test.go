@@ -14,6 +14,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
 )
@@ -154,7 +155,7 @@ func startDaemon(t *testing.T, declared *routing.Model, events int) *server {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	web := &http.Server{Handler: api.Handler(l, d.fabric, "v1")}
+	web := &http.Server{Handler: api.Handler(l, d.fabric, testLog, "v1")}
 	var running sync.WaitGroup
 	running.Go(func() { l.Run(ctx, nobody{}) })
 	running.Go(func() { web.Serve(ln) })
@@ -219,3 +220,12 @@ func (d *server) events(since uint64) (<-chan struct{}, error) {
 	_, more, err := d.ledger.Events(since)
 	return more, err
 }
+
+// testLog is the log of servers in tests.
+var testLog = func() *logging.Log {
+	l, err := logging.New("error", "json")
+	if err != nil {
+		panic(err)
+	}
+	return l
+}()

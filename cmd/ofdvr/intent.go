@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -27,6 +28,9 @@ type intentKeeper struct {
 	file  *topologyfile.File // nil if there is none
 	first *ledger.Contents   // of file
 	close func()
+
+	commit func(func() error) error    // carries out a commit to the store, and records it
+	store  atomic.Pointer[store.Store] // nil if there is none yet
 }
 
 // newIntent reads the topology file.
@@ -88,7 +92,16 @@ func (k *intentKeeper) openStore() (ledger.Store, error) {
 	if err := s.ReadOnly(); err != nil {
 		k.log.Error("the store cannot be written to, going on with what it has", zap.Error(err))
 	}
-	return stored{s}, nil
+	k.store.Store(s)
+	return stored{s, k.commit}, nil
+}
+
+// size returns how large the store is, and false if there is none.
+func (k *intentKeeper) size() (store.Size, bool) {
+	if s := k.store.Load(); s != nil {
+		return s.Size(), true
+	}
+	return store.Size{}, false
 }
 
 // adopt takes over the store of a daemon that has ended.
@@ -104,9 +117,17 @@ func (k *intentKeeper) adopt(ctx context.Context) error {
 }
 
 // stored is a store as the ledger sees it.
-type stored struct{ *store.Store }
+type stored struct {
+	*store.Store
+	commit func(func() error) error
+}
 
 func (s stored) Name() string { return s.Path() }
+
+// Commit implements [ledger.Store].
+func (s stored) Commit(revision uint64, complete bool, changes ...routing.Change) error {
+	return s.commit(func() error { return s.Store.Commit(revision, complete, changes...) })
+}
 
 func (s stored) Load(_ context.Context, check func(*routing.Model) error) (ledger.Contents, error) {
 	c, err := s.Store.Load(nil)

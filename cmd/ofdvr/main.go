@@ -83,6 +83,6 @@ Exit codes:
 	}
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	root.AddCommand(newServe(), newCheck(), newCompile(), newStatus(), newCleanup(), newVersion(),
-		newGet(), newDescribe(), newApply(), newDelete(), newPlan(), newExport(), newWatch(), newFlows(), newTrace(), newExplain(), newComplete(), newStore(), newMan())
+		newGet(), newDescribe(), newApply(), newDelete(), newPlan(), newExport(), newWatch(), newFlows(), newTrace(), newExplain(), newEvents(), newTop(), newDoctor(), newLogLevel(), newComplete(), newStore(), newMan())
 	return root
 }

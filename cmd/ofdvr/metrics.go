@@ -5,23 +5,22 @@ import (
 	"errors"
 
 	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/store"
 	"github.com/ofdvr/ofdvr/metrics"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// fallbackReasons are the roles of flows that hand packets to the kernel, by
-// the reason that metrics give.
-var fallbackReasons = map[string][]routing.Role{
-	"ttl":       {routing.RoleTTL},
-	"mtu":       {routing.RoleTooBig},
-	"exception": {routing.RoleException, routing.RoleKernel},
-	"no_route":  {routing.RoleNoRoute},
-	"unknown":   {routing.RoleUnknown},
-	"other":     {routing.RoleFallback},
+// routeActions are the roles of an extra route's flows, by the word that metrics
+// have for what they do.
+var routeActions = map[string]routing.Role{
+	"routed":  routing.RoleExtra,
+	"kernel":  routing.RoleException,
+	"dropped": routing.RoleBlackhole,
 }
 
-// metricsState reads from c what metrics show.
-func metricsState(c *controller.Controller) func(context.Context) (metrics.State, error) {
+// metricsState reads from c, and from the store if there is one, what metrics
+// show.
+func metricsState(c *controller.Controller, size func() (store.Size, bool)) func(context.Context) (metrics.State, error) {
 	return func(ctx context.Context) (metrics.State, error) {
 		s, err := c.Status(ctx)
 		counters, err2 := c.Counters(ctx)
@@ -31,37 +30,77 @@ func metricsState(c *controller.Controller) func(context.Context) (metrics.State
 		in := s.Intent
 		out := metrics.State{
 			Revision: in.Revision, Objects: map[string]int{"network": in.Networks, "router": in.Routers, "port": in.Ports},
-			StoreWritable: in.Store != nil && in.Store.Mistakes == nil, OVSDBConnected: s.OVSDB != nil && s.OVSDB.Connected, Standby: s.Standby, States: controller.RouterStates(),
+			Standby: s.Standby, States: controller.RouterStates(),
 		}
 		if in.File != nil {
 			out.FileMistakes = len(in.File.Mistakes)
 		}
-		for _, r := range s.Routers {
-			out.Routers = append(out.Routers, metrics.Router{
-				ID: r.ID, Connected: r.Connected, Wanted: r.FlowsWanted, Present: r.FlowsInstalled,
-				Refused: r.FlowsRefused, Foreign: r.FlowsForeign, State: r.State,
-			})
+		if n, ok := size(); ok && in.Store != nil {
+			out.Store = &metrics.Store{Writable: in.Store.Mistakes == nil, Bytes: n.Bytes, FreeBytes: n.Free}
 		}
-		for _, i := range counters {
-			m := metrics.Interface{
-				Router:        i.Router,
-				ID:            i.Interface,
-				RoutedPackets: i.ByRole[routing.RoleDeliver].Packets + i.ByRole[routing.RoleExtra].Packets,
-				RoutedBytes:   i.ByRole[routing.RoleDeliver].Bytes + i.ByRole[routing.RoleExtra].Bytes,
-				ARPReplies:    i.ByRole[routing.RoleARP].Packets,
-				NDReplies:     i.ByRole[routing.RoleND].Packets,
-				EchoReplies:   i.ByRole[routing.RoleEcho].Packets,
-				Limited:       i.ByRole[routing.RoleLimited].Packets,
-				TTLExpired:    i.ByRole[routing.RoleTTL].Packets,
-				Fallback:      make(map[string]uint64, len(fallbackReasons)),
-			}
-			for reason, roles := range fallbackReasons {
-				for _, role := range roles {
-					m.Fallback[reason] += i.ByRole[role].Packets
-				}
-			}
-			out.Interfaces = append(out.Interfaces, m)
+		if s.OVSDB != nil {
+			out.OVSDB = &metrics.OVSDB{Connected: s.OVSDB.Connected}
+		}
+		counted := make(map[string]*controller.RouterCounters, len(counters.Routers))
+		for i := range counters.Routers {
+			counted[counters.Routers[i].Router] = &counters.Routers[i]
+		}
+		for i := range s.Routers {
+			addRouter(&out, &s.Routers[i], counted[s.Routers[i].ID])
+		}
+		for _, p := range counters.Ports {
+			out.Ports = append(out.Ports, metrics.Port{Router: p.Router, Interface: p.Interface, ID: p.Port, Packets: p.Packets, Bytes: p.Bytes})
 		}
 		return out, nil
+	}
+}
+
+// addRouter adds a router, and what was counted for it, if that is known.
+func addRouter(out *metrics.State, r *controller.RouterStatus, n *controller.RouterCounters) {
+	m := metrics.Router{
+		ID: r.ID, Connected: r.Connected, Wanted: r.FlowsWanted, Present: r.FlowsInstalled,
+		Refused: r.FlowsRefused, Foreign: r.FlowsForeign, State: r.State,
+	}
+	if n != nil && n.Connected {
+		m.Connection = &metrics.Connection{Unsent: n.Load.Unsent, Requests: n.Load.Requests}
+	}
+	if n != nil && n.Known {
+		age := -1.0
+		if n.Read {
+			age = n.Age.Seconds()
+		}
+		m.Counters = &metrics.Counters{Age: age, Dropped: map[string]uint64{
+			"blackhole": n.Total[routing.RoleBlackhole].Packets, "unmatched": n.Total[routing.RoleDrop].Packets,
+		}}
+		for _, i := range n.Interfaces {
+			out.Interfaces = append(out.Interfaces, countedInterface(r.ID, i))
+		}
+		for _, route := range n.Routes {
+			m := metrics.Route{Router: r.ID, Destination: route.ID, Packets: make(map[string]uint64), Bytes: make(map[string]uint64)}
+			for action, role := range routeActions {
+				m.Packets[action], m.Bytes[action] = route.ByRole[role].Packets, route.ByRole[role].Bytes
+			}
+			out.Routes = append(out.Routes, m)
+		}
+	}
+	out.Routers = append(out.Routers, m)
+}
+
+func countedInterface(router string, i controller.RoleCounters) metrics.Interface {
+	return metrics.Interface{
+		Router:          router,
+		ID:              i.ID,
+		ReceivedPackets: i.ByRole[routing.RoleIn].Packets,
+		ReceivedBytes:   i.ByRole[routing.RoleIn].Bytes,
+		RoutedPackets:   i.ByRole.Routed().Packets,
+		RoutedBytes:     i.ByRole.Routed().Bytes,
+		KernelPackets:   i.ByRole[routing.RoleFromKernel].Packets,
+		KernelBytes:     i.ByRole[routing.RoleFromKernel].Bytes,
+		ARPReplies:      i.ByRole[routing.RoleARP].Packets,
+		NDReplies:       i.ByRole[routing.RoleND].Packets,
+		EchoReplies:     i.ByRole[routing.RoleEcho].Packets,
+		Limited:         i.ByRole[routing.RoleLimited].Packets,
+		TTLExpired:      i.ByRole[routing.RoleTTL].Packets,
+		Fallback:        i.ByRole.Fallback(),
 	}
 }

@@ -1,19 +1,9 @@
 package main
 
 import (
-	"reflect"
 	"slices"
 	"testing"
-
-	"github.com/ofdvr/ofdvr/controller/api"
 )
-
-// What the API counts as handed to the kernel, metrics do too.
-func TestFallbackReasons(t *testing.T) {
-	if !reflect.DeepEqual(api.FallbackReasons(), fallbackReasons) {
-		t.Errorf("the API has %v, metrics %v", api.FallbackReasons(), fallbackReasons)
-	}
-}
 
 // Without --page the page is only where nobody but this computer reaches it.
 func TestOnLoopback(t *testing.T) {

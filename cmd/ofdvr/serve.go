@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"os/signal"
 	"os/user"
@@ -23,6 +24,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/controller/page"
 	"github.com/ofdvr/ofdvr/internal/credentials"
+	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/metrics"
 )
 
@@ -41,14 +43,15 @@ const (
 // serveOptions are the flags of ofdvr serve, which are also the keys of its
 // configuration file.
 type serveOptions struct {
-	topology, stateDir, ovsdb, bridge, metrics, logLevel, logFormat string
-	openflow, api                                                   []string
-	tls                                                             credentials.Files
-	maxAnswer, maxUnasked, maxMute                                  int
-	auditInterval                                                   time.Duration
-	allowEmpty, standby, page, openPage                             bool
-	runDir                                                          string
-	access                                                          api.Access // to the API
+	topology, stateDir, ovsdb, bridge, metrics, logLevel, logFormat, logOpenFlow string
+	openflow, api                                                                []string
+	tls                                                                          credentials.Files
+	maxAnswer, maxUnasked, maxMute                                               int
+	auditInterval                                                                time.Duration
+	allowEmpty, standby, pprof, page, openPage                                   bool
+	runDir                                                                       string
+	access                                                                       api.Access // to the API
+	ports                                                                        portMetrics
 }
 
 func newServe() *cobra.Command {
@@ -81,9 +84,9 @@ is read again, as it is at SIGHUP; a file with mistakes changes nothing.`,
 			if _, err := user.LookupGroup(o.access.Group); err != nil && o.access.Group == defaultGroup {
 				o.access.Group = "" // nobody has made it
 			}
-			log, err := newLogger(o.logLevel, o.logFormat)
+			log, err := logging.New(o.logLevel, o.logFormat)
 			if err != nil {
-				return err
+				return fmt.Errorf("set up logging (--log-level, --log-format): %w", err)
 			}
 			defer log.Sync()
 			return serve(cmd.Context(), o, log)
@@ -99,6 +102,8 @@ is read again, as it is at SIGHUP; a file with mistakes changes nothing.`,
 	f.StringVar(&o.ovsdb, "ovsdb", defaultOVSDB, "Open vSwitch database, `unix:PATH` or tcp:ADDRESS:PORT; \"\" if all bridges are external")
 	f.StringVar(&o.bridge, "integration-bridge", defaultBridge, "`bridge` that machines are plugged into")
 	f.StringVar(&o.metrics, "metrics", defaultMetrics, "where Prometheus scrapes, `ADDRESS:PORT`; \"\" for nowhere")
+	o.ports = defaultPortCount
+	f.Var(&o.ports, "port-metrics", "which ports have metrics of their own: `PORTS` is a number, of those with the most packets, off or all")
 	f.BoolVar(&o.page, "page", true, "serve the page, and what it reads, at the address of --metrics to whoever can reach it; if that is no loopback address, only with this flag")
 	f.StringSliceVar(&o.api, "api", []string{defaultAPI}, "where the API is: `ENDPOINT,...` of unix:PATH, for its owner and group, or ssl:ADDRESS:PORT")
 	f.StringVar(&o.access.Group, "api-group", defaultGroup, "`group` that may use the API's Unix sockets; if there is no group "+defaultGroup+", or for \"\", it is the daemon's own")
@@ -114,7 +119,9 @@ is read again, as it is at SIGHUP; a file with mistakes changes nothing.`,
 	f.BoolVar(&o.standby, "standby", false, "if another daemon runs, stand by and take over when it ends, instead of failing")
 	f.StringVar(&o.runDir, "run-dir", defaultRunDir, "`DIRECTORY` for the lock that keeps a second daemon away, and for what outlives the daemon: counters, and the files of radvd")
 	f.StringVar(&o.logLevel, "log-level", "info", "least important `LEVEL` to log: debug, info, warn or error")
+	f.StringVar(&o.logOpenFlow, "log-openflow", "", "`ROUTER` whose OpenFlow messages are logged, all of them in ovs-ofctl's words, where the level is debug")
 	f.StringVar(&o.logFormat, "log-format", "console", "`FORMAT` of the log: console for people, json for machines")
+	f.BoolVar(&o.pprof, "pprof", false, "serve profiles of the daemon, /debug/pprof/, where the API is")
 	f.StringVar(&config, "config", "", "YAML `FILE` whose keys are the names of these flags; a flag that is given overrides its key")
 	return cmd
 }
@@ -124,11 +131,11 @@ func radvdDir(runDir string) string { return filepath.Join(runDir, "radvd") }
 
 // serve runs the daemon until ctx is done. It returns nil if that is why it
 // ended.
-func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
+func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	hangup := make(chan os.Signal, 1) // one is enough: the file is read after it came
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	intent, err := newIntent(ctx, o, log)
+	intent, err := newIntent(ctx, o, log.Logger)
 	if err != nil {
 		return err
 	}
@@ -141,12 +148,13 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 		return err
 	}
 	defer lock.Close()
+	reg := prometheus.NewRegistry()
+	events := metrics.New(reg, version())
+	intent.commit = events.StoreCommit
 	defer func() { intent.close() }() // of the store that there is then
 	if err := intent.open(ctx, lead == nil); err != nil {
 		return err
 	}
-	reg := prometheus.NewRegistry()
-	events := metrics.New(reg, version())
 	c, err := controller.New(controller.Config{
 		OpenFlow:          o.openflow,
 		TLS:               o.tls,
@@ -157,20 +165,23 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 		IntegrationBridge: o.bridge,
 		AuditInterval:     o.auditInterval,
 		CountersFile:      filepath.Join(o.runDir, "counters.json"),
+		Ports:             int(o.ports),
 		RadvdDir:          radvdDir(o.runDir),
 		Lead:              lead,
 		Bare:              intent.bare,
-	}, events, log)
+		Messages:          log.All,
+		LogRouter:         o.logOpenFlow,
+	}, events, log.Logger)
 	if err != nil {
 		return err
 	}
-	reg.MustRegister(metrics.NewState(metricsState(c)))
+	reg.MustRegister(metrics.NewState(metricsState(c, intent.size)))
 
 	stopping := errors.New("stopping")
 	parent := ctx
 	g, ctx := errgroup.WithContext(ctx)
 	log.Info("starting", zap.String("version", version()), zap.String("topology", o.topology))
-	d := daemon{serveOptions: o, log: log, intent: intent, controller: c, registry: reg}
+	d := daemon{serveOptions: o, log: log, intent: intent, controller: c, registry: reg, events: events}
 	if lead == nil {
 		err = d.listen(ctx, g)
 	} else {
@@ -202,10 +213,11 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 // A daemon is what serves others.
 type daemon struct {
 	serveOptions
-	log        *zap.Logger
+	log        *logging.Log
 	intent     *intentKeeper
 	controller *controller.Controller
 	registry   *prometheus.Registry
+	events     *metrics.Events
 }
 
 // listen serves the API and the metrics.
@@ -231,20 +243,38 @@ func (d *daemon) listen(ctx context.Context, g *errgroup.Group) error {
 }
 
 func (d *daemon) listenAPI(ctx context.Context, g *errgroup.Group, e api.Endpoint) error {
-	ln, err := api.Listen(e, d.access, d.log)
+	ln, err := api.Listen(e, d.access, d.log.Logger)
 	if err != nil {
 		return err
 	}
 	h := d.apiHandler()
+	if d.pprof {
+		h = withProfiles(h)
+	}
 	if d.page {
 		h = page.Handler(h)
 	}
 	// A browser may have a certificate, and show the page of somebody else too.
-	serveHTTP(ctx, g, ln, d.access.Guard(http.NewCrossOriginProtection().Handler(h)))
+	h = http.NewCrossOriginProtection().Handler(h)
+	serveHTTP(ctx, g, ln, d.events.Requests(d.access.Guard(h)))
 	return nil
 }
 
-func (d *daemon) apiHandler() http.Handler { return api.Handler(d.intent, d.controller, version()) }
+func (d *daemon) apiHandler() http.Handler {
+	return api.Handler(d.intent, d.controller, d.log, version())
+}
+
+// withProfiles serves net/http/pprof besides h.
+func withProfiles(h http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", h)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}
 
 func serveHTTP(ctx context.Context, g *errgroup.Group, ln net.Listener, h http.Handler) {
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}

@@ -73,7 +73,7 @@ with 1 if it says something else. No packet is sent.`,
 			}
 			for _, way := range d.Ways {
 				if way.Disagrees != "" {
-					return reported(cmd, fmt.Errorf("Open vSwitch says something else of %s to %s: %s", endText(way.From), endText(way.To), way.Disagrees))
+					return reported(cmd, fmt.Errorf("of %s to %s Open vSwitch says something else: %s", endText(way.From), endText(way.To), way.Disagrees))
 				}
 			}
 			return err

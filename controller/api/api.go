@@ -16,6 +16,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing/trace"
 )
@@ -35,9 +36,19 @@ type Switches interface {
 	Conditions(context.Context, []ledger.Object) ([]controller.Condition, error)
 	Plan(ctx context.Context, before, after *ledger.State, touched []string) (controller.Plan, error)
 	Flows(ctx context.Context, router string) ([]controller.Flow, error)
-	Counters(context.Context) ([]controller.InterfaceCounters, error)
 	Trace(ctx context.Context, q trace.Query, verify bool) ([]controller.TracedWay, error)
 	Explain(context.Context, ofproto.Cookie) (e controller.Explanation, ours bool, err error)
+	Counters(context.Context) (controller.Counters, error)
+	Examine(context.Context) ([]controller.Finding, error)
+	LogMessages(ctx context.Context, router string) error
+	LoggedMessages(context.Context) (router string, err error)
+}
+
+// Log is the daemon's; [logging.Log] is one.
+type Log interface {
+	Level() string
+	SetLevel(string) error
+	Since(seq uint64) ([]logging.Entry, <-chan struct{})
 }
 
 // Limits of requests. They are documented in docs/api.md.
@@ -55,18 +66,21 @@ const (
 type service struct {
 	intent   Intent
 	switches Switches
+	log      Log
 	large    chan struct{} // capacity maxLarge: requests with many objects
 }
 
 // Handler returns a handler of all that is below /v1/. version is that of the
 // program.
-func Handler(intent Intent, switches Switches, version string) http.Handler {
-	s := &service{intent: intent, switches: switches, large: make(chan struct{}, maxLarge)}
+func Handler(intent Intent, switches Switches, log Log, version string) http.Handler {
+	s := &service{intent: intent, switches: switches, log: log, large: make(chan struct{}, maxLarge)}
 	mux := http.NewServeMux()
 	a := humago.New(mux, config(version))
 	s.registerStatus(a)
-	s.registerCounters(a)
 	s.registerTrace(a)
+	s.registerLog(a)
+	s.registerCounters(a)
+	s.registerExamination(a)
 	s.registerObjects(a)
 	s.registerTopology(a)
 	s.registerWatch(a)

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -13,12 +12,13 @@ import (
 
 // Counters are the answer of GET /v1/counters.
 type Counters struct {
-	Read       time.Time           `json:"read" doc:"When they were read"`
-	Interfaces []InterfaceCounters `json:"interfaces" doc:"Of all routers, by router"`
+	At         float64             `json:"at" doc:"When they were told, in seconds since the daemon began; of a switch with very many flows they may be some seconds older"`
+	Interfaces []InterfaceCounters `json:"interfaces" doc:"Of all routers whose switch was read, by router"`
+	Ports      []PortCounters      `json:"ports" doc:"Those with the most packets, as many as --port-metrics says"`
 }
 
 // InterfaceCounters are the sums of one router interface, as the API shows them.
-// They are those of the metrics, and what came in.
+// They are those of the metrics.
 type InterfaceCounters struct {
 	Router          string            `json:"router"`
 	Interface       string            `json:"interface"`
@@ -26,6 +26,7 @@ type InterfaceCounters struct {
 	RoutedBytes     uint64            `json:"routed_bytes" doc:"Of these packets"`
 	ReceivedPackets uint64            `json:"received_packets" doc:"That came in by the interface to be routed, or for the router itself"`
 	ReceivedBytes   uint64            `json:"received_bytes" doc:"Of these packets"`
+	KernelPackets   uint64            `json:"kernel_packets" doc:"From the kernel, that the switch sent out of the interface"`
 	ARPReplies      uint64            `json:"arp_replies" doc:"ARP requests that the switch answered"`
 	NDReplies       uint64            `json:"nd_replies" doc:"Neighbour solicitations that the switch answered"`
 	EchoReplies     uint64            `json:"echo_replies" doc:"Pings to the interface's addresses that the switch answered"`
@@ -34,23 +35,19 @@ type InterfaceCounters struct {
 	Fallback        map[string]uint64 `json:"fallback" doc:"Packets that were handed to the kernel, or dropped without a fallback, by reason"`
 }
 
-// FallbackReasons are the reasons for which packets are handed to the kernel, each
-// with the roles of the flows that do it.
-func FallbackReasons() map[string][]routing.Role {
-	return map[string][]routing.Role{
-		"ttl":       {routing.RoleTTL},
-		"mtu":       {routing.RoleTooBig},
-		"exception": {routing.RoleException, routing.RoleKernel},
-		"no_route":  {routing.RoleNoRoute},
-		"unknown":   {routing.RoleUnknown},
-		"other":     {routing.RoleFallback},
-	}
+// PortCounters are what was routed to a port.
+type PortCounters struct {
+	Router    string `json:"router"`
+	Interface string `json:"interface" doc:"By which the router reaches it"`
+	Port      string `json:"port"`
+	Packets   uint64 `json:"packets"`
+	Bytes     uint64 `json:"bytes"`
 }
 
 func (s *service) registerCounters(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "counters", Method: http.MethodGet, Path: "/v1/counters", Summary: "What the switches have counted for each router interface",
-		Description: "The sums never go back while the daemon runs, also when flows are made anew. Readings that are younger than a second are used again.",
+		Description: "The sums never go back, also when flows are made anew or the daemon restarts. Readings that are younger than a second are used again.",
 		Tags:        []string{"status"}, Errors: []int{503},
 	}, func(ctx context.Context, _ *struct{}) (*struct{ Body Counters }, error) {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
@@ -59,34 +56,37 @@ func (s *service) registerCounters(a huma.API) {
 		if err != nil {
 			return nil, failure(err)
 		}
-		out := Counters{Read: time.Now(), Interfaces: make([]InterfaceCounters, len(counters))}
-		for i := range counters {
-			out.Interfaces[i] = interfaceCounters(&counters[i])
+		out := Counters{At: counters.At.Seconds(), Interfaces: []InterfaceCounters{}, Ports: []PortCounters{}}
+		for _, r := range counters.Routers {
+			if !r.Known {
+				continue // rather than zeros that jump
+			}
+			for _, i := range r.Interfaces {
+				out.Interfaces = append(out.Interfaces, interfaceCounters(r.Router, i))
+			}
+		}
+		for _, p := range counters.Ports {
+			out.Ports = append(out.Ports, PortCounters{p.Router, p.Interface, p.Port, p.Packets, p.Bytes})
 		}
 		return &struct{ Body Counters }{out}, nil
 	})
 }
 
-func interfaceCounters(c *controller.InterfaceCounters) InterfaceCounters {
-	d := InterfaceCounters{
-		Router:          c.Router,
-		Interface:       c.Interface,
-		RoutedPackets:   c.ByRole[routing.RoleDeliver].Packets + c.ByRole[routing.RoleExtra].Packets,
-		RoutedBytes:     c.ByRole[routing.RoleDeliver].Bytes + c.ByRole[routing.RoleExtra].Bytes,
-		ReceivedPackets: c.ByRole[routing.RoleIn].Packets,
-		ReceivedBytes:   c.ByRole[routing.RoleIn].Bytes,
+func interfaceCounters(router string, c controller.RoleCounters) InterfaceCounters {
+	routed, received := c.ByRole.Routed(), c.ByRole[routing.RoleIn]
+	return InterfaceCounters{
+		Router:          router,
+		Interface:       c.ID,
+		RoutedPackets:   routed.Packets,
+		RoutedBytes:     routed.Bytes,
+		ReceivedPackets: received.Packets,
+		ReceivedBytes:   received.Bytes,
+		KernelPackets:   c.ByRole[routing.RoleFromKernel].Packets,
 		ARPReplies:      c.ByRole[routing.RoleARP].Packets,
 		NDReplies:       c.ByRole[routing.RoleND].Packets,
 		EchoReplies:     c.ByRole[routing.RoleEcho].Packets,
 		TTLExpired:      c.ByRole[routing.RoleTTL].Packets,
 		Limited:         c.ByRole[routing.RoleLimited].Packets,
-		Fallback:        make(map[string]uint64),
+		Fallback:        c.ByRole.Fallback(),
 	}
-	for reason, roles := range FallbackReasons() {
-		d.Fallback[reason] = 0
-		for _, role := range roles {
-			d.Fallback[reason] += c.ByRole[role].Packets
-		}
-	}
-	return d
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/store"
+	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
@@ -119,7 +120,7 @@ func serveWith(t testing.TB, declared *routing.Model, history int) *server {
 		l.Run(ctx, nobody{})
 	}()
 	s := &server{t: t, ledger: l, fabric: new(fabric)}
-	s.Server = httptest.NewServer(api.Handler(l, s.fabric, "v1"))
+	s.Server = httptest.NewServer(api.Handler(l, s.fabric, testLog, "v1"))
 	t.Cleanup(func() {
 		s.Close()
 		cancel()
@@ -202,3 +203,12 @@ func (s *server) listenUnix() string {
 	})
 	return path
 }
+
+// testLog is the log of servers in tests.
+var testLog = func() *logging.Log {
+	l, err := logging.New("error", "json")
+	if err != nil {
+		panic(err)
+	}
+	return l
+}()

@@ -3,6 +3,7 @@ package ledger
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/ofdvr/ofdvr/routing"
 )
@@ -10,6 +11,7 @@ import (
 // A group collects what several writes do, one after the other.
 type group struct {
 	state   *State
+	began   time.Time // of states that come of it, see [State]
 	changed bool
 	changes []routing.Change // for the store
 	events  []Event
@@ -32,7 +34,7 @@ func (g *group) edit(edit Edit) (Result, error) {
 	}
 	if p.Complete && !s.Complete {
 		next := *s
-		next.Complete, next.Revision = true, s.Revision+1
+		next.Complete, next.Revision, next.Since = true, s.Revision+1, g.began
 		g.state, g.changed = &next, true
 	}
 	var r Result
@@ -54,6 +56,7 @@ func (g *group) edit(edit Edit) (Result, error) {
 // of the state.
 func (g *group) apply(c routing.Change) ([]Event, map[string]bool) {
 	next, events := g.state.with(c)
+	next.Since = g.began
 	touched := make(map[string]bool)
 	for _, x := range []*routing.Index{g.state.Index, next.Index} {
 		for _, id := range x.Touched(c) {
@@ -82,6 +85,7 @@ func (g *group) declare(name string, file *Contents) error {
 	d := s.Index.Differs(c)
 	next := *s
 	next.Revision++
+	next.Since = g.began
 	g.state, g.changed = &next, true
 	if d.Len() > 0 {
 		next.Revision--

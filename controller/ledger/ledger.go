@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -264,7 +265,7 @@ func (l *Ledger) waiting(w *write) []*write {
 // take carries out writes, makes them durable together, publishes them and
 // answers.
 func (l *Ledger) take(ws []*write) {
-	g := group{state: l.State()}
+	g := group{state: l.State(), began: time.Now()}
 	done := make([]answer, len(ws))
 	for i, w := range ws {
 		if done[i].err = ErrNoStore; l.cfg.Store != nil {

@@ -278,6 +278,22 @@ func TestWrites(t *testing.T) {
 	}
 }
 
+// A state that a write or the file has led to says since when; what there was at
+// the start does not.
+func TestSince(t *testing.T) {
+	k := open(t, &disk{}, ledger.Config{}, nil)
+	if s := k.State(); !s.Since.IsZero() {
+		t.Errorf("at the start it is %v", s.Since)
+	}
+	last := time.Now()
+	for _, edit := range []ledger.Edit{ledger.Put(blue()), ledger.Complete, ledger.Delete(ledger.Object{Kind: routing.KindPort, ID: "p"}, false)} {
+		if s := k.must(edit).State; s.Since.Before(last) {
+			t.Errorf("revision %d is of %v, and was written after %v", s.Revision, s.Since, last)
+		}
+		last = time.Now()
+	}
+}
+
 // Writes that wait are made durable together, each with a revision of its own;
 // one that is refused does not hinder the others, and none is answered before it
 // is on disk.

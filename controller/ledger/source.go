@@ -131,7 +131,7 @@ func (l *Ledger) takeIn(t *tidings) error {
 		s.File = &file
 		l.become(&group{state: &s})
 	default:
-		g := group{state: now}
+		g := group{state: now, began: time.Now()}
 		if err := g.declare(l.cfg.File.Name(), t.file); err != nil {
 			return err
 		}

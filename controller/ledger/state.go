@@ -15,6 +15,9 @@ type State struct {
 	// Revision grows with each change, also from one run of the daemon to the
 	// next if there is a store.
 	Revision uint64
+	// Since is when the change that led to it was taken in. It is zero at the start,
+	// and where a store has said what there is.
+	Since time.Time
 	// Layout is the revision at which networks or routers changed last, or, if
 	// that was before the daemon started, the one that it started with.
 	Layout uint64

@@ -342,6 +342,7 @@ func (nopRecorder) Committed(string, time.Duration, ofproto.Delta, error) {}
 func (nopRecorder) Reconciled(string, time.Duration)                      {}
 func (nopRecorder) SwitchError(string, ofproto.ErrorCode)                 {}
 func (nopRecorder) Drifted(string, int, int, int)                         {}
+func (nopRecorder) DriftedTables(string, int, int)                        {}
 
 const ourCookies ofproto.Cookie = 1 << 63
 

@@ -47,14 +47,16 @@ type Recorder interface {
 	// Committed is told of each commit to a router's bridge: how long it took,
 	// what it changed, and how it ended.
 	Committed(router string, took time.Duration, d ofproto.Delta, err error)
-	// Reconciled is told how long it took from a wanted program to its
-	// confirmation by the switch.
+	// Reconciled is told how long it took from when a program was wanted that the
+	// switch did not have, or was not known to have, to its confirmation.
 	Reconciled(router string, took time.Duration)
 	// SwitchError is told of each error message from a router's bridge; router
 	// is "" if it belongs to no request.
 	SwitchError(router string, code ofproto.ErrorCode)
 	// Drifted is told of flows that others changed.
 	Drifted(router string, deleted, altered, added int)
+	// DriftedTables is told of groups and meters that others changed.
+	DriftedTables(router string, groups, meters int)
 }
 
 // Config is what a [Reconciler] is told at its start.
@@ -232,6 +234,9 @@ func (r *Reconciler) drifted(d Drift) {
 	r.drift.add(d)
 	if d.Flows() > 0 {
 		r.cfg.Recorder.Drifted(r.cfg.Router, d.Deleted, d.Altered, d.Added)
+	}
+	if d.Groups+d.Meters > 0 {
+		r.cfg.Recorder.DriftedTables(r.cfg.Router, d.Groups, d.Meters)
 	}
 }
 

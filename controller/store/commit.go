@@ -67,6 +67,7 @@ func (s *Store) commit(revision uint64, complete bool, writes [kinds][]write) er
 	switch {
 	case err == nil:
 		s.raw = string(raw)
+		s.measure()
 		return nil
 	case panicked:
 		s.file.abandon()

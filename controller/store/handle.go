@@ -119,7 +119,6 @@ func boltOptions(f *os.File) *bbolt.Options {
 		Timeout:      time.Millisecond, // not waited for
 		FreelistType: bbolt.FreelistMapType,
 		PageSize:     pageSize,
-		NoStatistics: true,
 	}
 }
 

@@ -33,6 +33,7 @@ const FileName = "intent.db"
 type Store struct {
 	path string
 	why  atomic.Pointer[error] // that nothing can be written
+	size atomic.Pointer[Size]  // after the last commit
 
 	mu     sync.Mutex
 	file   *handle // nil: after a failure, to be opened anew
@@ -82,6 +83,21 @@ func (s *Store) ReadOnly() error {
 	return nil
 }
 
+// A Size is how large a store is.
+type Size struct {
+	Bytes int64 // of its file
+	Free  int64 // of these, in pages that are free
+}
+
+// Size returns how large the store was after it was opened or written last. It
+// does not wait for a commit that is under way.
+func (s *Store) Size() Size {
+	if size := s.size.Load(); size != nil {
+		return *size
+	}
+	return Size{}
+}
+
 // Close closes the store. It waits for what is under way.
 func (s *Store) Close() error {
 	s.mu.Lock()
@@ -96,7 +112,20 @@ func (s *Store) Close() error {
 // use takes h as the open file.
 func (s *Store) use(h *handle) {
 	s.file = h
+	s.measure()
 	s.cannot(h.why)
+}
+
+func (s *Store) measure() {
+	var size Size
+	if info, err := s.file.file.Stat(); err == nil {
+		size.Bytes = info.Size()
+	}
+	if s.file.db != nil {
+		stats := s.file.db.Stats()
+		size.Free = int64(stats.FreePageN+stats.PendingPageN) * int64(s.file.db.Info().PageSize)
+	}
+	s.size.Store(&size)
 }
 
 func (s *Store) cannot(why error) {

@@ -168,6 +168,44 @@ func bboltAgrees(path string, m *routing.Model) error {
 }
 
 // TestProgress: it begins with nothing, ends with everything, and goes up.
+// The size is that of the file, and what was deleted is free.
+func TestSize(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	same := func(when string) store.Size {
+		t.Helper()
+		info, err := os.Stat(s.Path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := s.Size()
+		if size.Bytes != info.Size() || size.Free < 0 || size.Free >= size.Bytes {
+			t.Errorf("%s: the size is %+v, and the file has %d bytes", when, size, info.Size())
+		}
+		return size
+	}
+	same("at first")
+	m := site(2000)
+	commit(t, s, 1, routing.Change{Put: m})
+	full := same("with ports")
+	var ids routing.IDs
+	for _, p := range m.Ports {
+		ids.Ports = append(ids.Ports, p.ID)
+	}
+	commit(t, s, 2, routing.Change{Delete: ids})
+	empty := same("without ports")
+	if empty.Free < full.Free+full.Bytes/4 {
+		t.Errorf("of %+v is free when all is deleted, and it was %+v", empty, full)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir)
+	if again := same("when it is open again"); again.Free < empty.Free {
+		t.Errorf("it is %+v when it is open again, and was %+v", again, empty)
+	}
+}
+
 func TestProgress(t *testing.T) {
 	const n = 5000
 	s := open(t, t.TempDir())

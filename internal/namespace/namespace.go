@@ -86,8 +86,9 @@ func Ensure(ctx context.Context, d Desired) (Result, error) {
 type ensurer struct {
 	d       Desired
 	ns      *os.File
-	outside *netlink.Handle // in the caller's namespace
-	inside  *netlink.Handle // in the router's
+	outside links // in the caller's namespace
+	inside  links // in the router's
+	dry     bool  // nothing is changed
 	Result
 }
 
@@ -96,27 +97,18 @@ func (e *ensurer) did(format string, args ...any) {
 }
 
 func (e *ensurer) ensure(ctx context.Context) error {
-	ns, err := openNS(e.d.Name)
-	if leftover := errors.Is(err, errNotNamespace); leftover || errors.Is(err, fs.ErrNotExist) {
-		switch err := createNS(e.d.Name, e.d.Router, leftover); {
-		case err == nil:
-			e.did("created namespace %s", e.d.Name)
-		case !errors.Is(err, fs.ErrExist):
-			return err
-		}
-		ns, err = openNS(e.d.Name)
-	}
-	if err != nil {
+	ns, err := e.made()
+	if ns == nil || err != nil {
 		return err
 	}
 	defer ns.Close()
 	e.ns = ns
-	if e.outside, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+	if e.outside, err = e.open(); err != nil {
 		return fmt.Errorf("open a netlink socket: %w", err)
 	}
 	defer e.outside.Close()
 	return enter(ns, func() error {
-		if e.inside, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+		if e.inside, err = e.open(); err != nil {
 			return fmt.Errorf("open a netlink socket in namespace %s: %w", e.d.Name, err)
 		}
 		defer e.inside.Close()
@@ -175,7 +167,7 @@ func (e *ensurer) sysctls() error {
 		if strings.TrimSpace(string(have)) == s.value {
 			continue
 		}
-		if err := os.WriteFile(file, []byte(s.value), 0); err != nil {
+		if err := e.write(file, s.value); err != nil {
 			errs = append(errs, fmt.Errorf("set %s=%s in namespace %s: %w", key, s.value, e.d.Name, err))
 			continue
 		}

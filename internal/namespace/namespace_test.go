@@ -56,7 +56,14 @@ func addTap(t *testing.T, name string) {
 
 func ensure(t *testing.T, d Desired) []string {
 	t.Helper()
+	check, err := Check(t.Context(), d)
+	if again, err2 := Check(t.Context(), d); err != nil || err2 != nil || !slices.Equal(check.Changed, again.Changed) {
+		t.Errorf("Check told of %q, %v and then of %q, %v", check.Changed, err, again.Changed, err2)
+	}
 	r, err := Ensure(t.Context(), d)
+	if n := len(check.Changed); (n > 0) != (len(r.Changed) > 0) || n > 0 && check.Changed[0] != r.Changed[0] {
+		t.Errorf("Check told of %q, and Ensure did %q", check.Changed, r.Changed)
+	}
 	if err != nil || len(r.Missing) > 0 {
 		t.Fatalf("missing %q, %v", r.Missing, err)
 	}

@@ -78,7 +78,7 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 }
 
 // find returns the link called name, nil if there is none.
-func find(h *netlink.Handle, name string) (netlink.Link, error) {
+func find(h links, name string) (netlink.Link, error) {
 	l, err := h.LinkByName(name)
 	var none netlink.LinkNotFoundError
 	switch {

@@ -64,6 +64,13 @@ func (cs *calls) deliver(xid uint32, m ofproto.Message, n int) (bool, error) {
 	return false, nil
 }
 
+// count returns how many calls are under way.
+func (cs *calls) count() int {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return len(cs.open)
+}
+
 // drop ends a call that nobody waits for any more.
 func (cs *calls) drop(cl *call) {
 	cs.mu.Lock()

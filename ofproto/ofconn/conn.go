@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -53,6 +54,10 @@ type Config struct {
 	// MaxUnasked is how many messages a second that answer no request may come
 	// in the long run; ten times as many may come at once. 0 means 10,000.
 	MaxUnasked int
+	// RoundTrip is told how long a switch took to answer an echo request, which it
+	// is sent when it has been silent; nil means that nobody wants to know. It must
+	// not block.
+	RoundTrip func(time.Duration)
 }
 
 const (
@@ -78,9 +83,40 @@ type Conn struct {
 	hello  chan struct{} // closed when both sides have agreed on the version
 	closed chan struct{} // closed when Run returns
 
-	chunks sync.Pool // of *[]byte, written and empty
+	chunks sync.Pool                 // of *[]byte, written and empty
+	probed atomic.Pointer[time.Time] // when an echo request was sent that is not answered
+	unsent atomic.Int64              // bytes that were handed to the writer and are not written
 
 	calls calls
+
+	tap atomic.Pointer[func(sent bool, message []byte)]
+}
+
+// Tap has f called with each message that is sent and received from now on; nil
+// ends that. f must be quick and not keep the message; it may be called from
+// several goroutines at a time.
+func (c *Conn) Tap(f func(sent bool, message []byte)) {
+	if f == nil {
+		c.tap.Store(nil)
+		return
+	}
+	c.tap.Store(&f)
+}
+
+// tapped shows encoded messages to whom [Conn.Tap] says.
+func (c *Conn) tapped(sent bool, b []byte) {
+	f := c.tap.Load()
+	if f == nil {
+		return
+	}
+	for len(b) >= ofproto.HeaderLen {
+		n := int(b[2])<<8 | int(b[3])
+		if n < ofproto.HeaderLen || n > len(b) {
+			break
+		}
+		(*f)(sent, b[:n])
+		b = b[n:]
+	}
 }
 
 // New returns a Conn over nc.
@@ -117,7 +153,7 @@ func (c *Conn) Run(parent context.Context, handle func(ofproto.Message)) error {
 	defer close(c.closed)
 	g, ctx := errgroup.WithContext(parent)
 	heard := make(chan struct{}, 1) // full: probeLoop already knows
-	c.urgent <- ofproto.Hello13().Append(nil, 0)
+	c.sendUrgent(ofproto.Hello13(), 0)
 	g.Go(func() error { return c.readLoop(heard, handle) })
 	g.Go(func() error { return c.writeLoop(ctx) })
 	g.Go(func() error { return c.probeLoop(ctx, heard) })
@@ -150,6 +186,7 @@ func (c *Conn) readLoop(heard chan<- struct{}, handle func(ofproto.Message)) err
 		case heard <- struct{}{}:
 		default:
 		}
+		c.tapped(false, b)
 		m, err := ofproto.Decode(b)
 		if err != nil {
 			return fmt.Errorf("%w: message of type %d: %w", ErrGarbage, h.Type, err)
@@ -168,6 +205,10 @@ func (c *Conn) readLoop(heard chan<- struct{}, handle func(ofproto.Message)) err
 			c.sendUrgent(e, h.XID)
 		case !isEcho:
 			handle(m)
+		default:
+			if sent := c.probed.Swap(nil); sent != nil && c.cfg.RoundTrip != nil {
+				c.cfg.RoundTrip(time.Since(*sent))
+			}
 		}
 		if !unasked.take(time.Now()) {
 			return fmt.Errorf("%w: more than %d a second, lately of type %d", ErrFlood, c.cfg.MaxUnasked, h.Type)
@@ -265,10 +306,13 @@ func (c *Conn) writeLoop(ctx context.Context) error {
 			case b = <-c.out:
 			}
 		}
+		c.tapped(true, b)
 		// Later than probeLoop gives up on a switch that is silent as well.
 		patience := 3 * c.cfg.EchoInterval
 		c.nc.SetWriteDeadline(time.Now().Add(patience))
-		if _, err := c.nc.Write(b); errors.Is(err, os.ErrDeadlineExceeded) {
+		n, err := c.nc.Write(b)
+		c.unsent.Add(-int64(n))
+		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return fmt.Errorf("%w: nothing could be written for %v", ErrStuck, patience)
 		} else if err != nil {
 			return fmt.Errorf("write to switch: %w", err)
@@ -297,6 +341,8 @@ func (c *Conn) probeLoop(ctx context.Context, heard <-chan struct{}) error {
 		case dead:
 			return fmt.Errorf("%w: nothing heard for %v", ErrSilent, 2*c.cfg.EchoInterval)
 		case probe:
+			now := time.Now()
+			c.probed.Store(&now)
 			c.sendUrgent(ofproto.Echo{}, 0)
 		}
 		timer := time.NewTimer(time.Until(next))
@@ -313,20 +359,38 @@ func (c *Conn) probeLoop(ctx context.Context, heard <-chan struct{}) error {
 }
 
 func (c *Conn) sendUrgent(m ofproto.Message, xid uint32) {
+	b := m.Append(nil, xid)
+	c.unsent.Add(int64(len(b)))
 	select {
-	case c.urgent <- m.Append(nil, xid):
+	case c.urgent <- b:
 	default: // the switch does not read what it asked for
+		c.unsent.Add(-int64(len(b)))
 	}
+}
+
+// A Load is what is under way on a connection.
+type Load struct {
+	Unsent   int // bytes that wait for the switch to read what was sent before
+	Requests int // that the switch has not answered in full
+}
+
+// Load returns what is under way now.
+func (c *Conn) Load() Load {
+	return Load{Unsent: int(c.unsent.Load()), Requests: c.calls.count()}
 }
 
 // write hands b to the writer, which owns it from then on.
 func (c *Conn) write(ctx context.Context, b []byte) error {
+	n := int64(len(b)) // b is the writer's soon
+	c.unsent.Add(n)
 	select {
 	case c.out <- b:
 		return nil
 	case <-ctx.Done():
+		c.unsent.Add(-n)
 		return context.Cause(ctx)
 	case <-c.closed:
+		c.unsent.Add(-n)
 		return ErrClosed
 	}
 }

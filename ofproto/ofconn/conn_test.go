@@ -102,6 +102,66 @@ func TestAnsweringSwitchLives(t *testing.T) {
 	})
 }
 
+// What an echo request took is told, once for each that is answered.
+func TestRoundTrip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		us, them := net.Pipe()
+		told := make(chan time.Duration, 10)
+		c := ofconn.New(us, ofconn.Config{EchoInterval: 5 * time.Second, RoundTrip: func(d time.Duration) { told <- d }})
+		p, ended := &peer{t, them}, make(chan error, 1)
+		go func() { ended <- c.Run(t.Context(), func(ofproto.Message) {}) }()
+		p.expect(ofproto.Hello13())
+		p.send(0, ofproto.Hello13())
+		for _, took := range []time.Duration{7 * time.Millisecond, 4 * time.Second} {
+			xid := p.expect(ofproto.Echo{})
+			time.Sleep(took) // in no time: the clock is the bubble's
+			p.send(xid, ofproto.Echo{Reply: true})
+			p.send(xid, ofproto.Echo{Reply: true}) // which nobody asked for
+			if got := <-told; got != took {
+				t.Errorf("it took %v, and %v was told", took, got)
+			}
+			p.send(9, ofproto.Echo{})
+			p.expect(ofproto.Echo{Reply: true})
+			if len(told) > 0 {
+				t.Error("an answer that nobody asked for was told")
+			}
+		}
+		them.Close()
+		<-ended
+	})
+}
+
+// The load of a connection is what the switch has not read and not answered.
+func TestLoad(t *testing.T) {
+	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
+		synctest.Wait()
+		if got := c.Load(); got != (ofconn.Load{}) {
+			t.Errorf("the load is %+v, and nothing is under way", got)
+		}
+		answered := make(chan error, 1)
+		go func() {
+			_, err := c.Features(t.Context())
+			answered <- err
+		}()
+		synctest.Wait()
+		if got, want := c.Load(), (ofconn.Load{Unsent: ofproto.HeaderLen, Requests: 1}); got != want {
+			t.Errorf("the load is %+v, want %+v, before the switch reads", got, want)
+		}
+		xid := p.expect(ofproto.FeaturesRequest{})
+		synctest.Wait()
+		if got, want := c.Load(), (ofconn.Load{Requests: 1}); got != want {
+			t.Errorf("the load is %+v, want %+v, before the switch answers", got, want)
+		}
+		p.send(xid, ofproto.Features{})
+		if err := <-answered; err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Load(); got != (ofconn.Load{}) {
+			t.Errorf("the load is %+v, and all is answered", got)
+		}
+	})
+}
+
 func TestHello(t *testing.T) {
 	tests := []struct {
 		hello ofproto.Message

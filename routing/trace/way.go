@@ -108,14 +108,16 @@ func Back(x *routing.Index, w Way) (Way, bool) {
 	if w.Router != nil {
 		router = w.Router.ID
 	}
-	for _, b := range between(x, w.To, w.From, router) {
-		b.Packet = w.Packet.answer()
-		if b.Router == nil {
-			b.Verdict = Switched
-		}
-		return b, true
+	ways := between(x, w.To, w.From, router)
+	if len(ways) == 0 {
+		return Way{}, false
 	}
-	return Way{}, false
+	back := ways[0]
+	back.Packet = w.Packet.answer()
+	if back.Router == nil {
+		back.Verdict = Switched
+	}
+	return back, true
 }
 
 // between returns the ways from f to t as far as a router.

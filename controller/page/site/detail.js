@@ -188,6 +188,10 @@ export class Detail {
       h("section", {}, h("h3", {}, "Machine"), facts(["Network", this.link("network", p.network)], ["MAC address", h("code", {}, p.mac)], ["Addresses", h("code", {}, (p.addresses ?? []).join(", ") || "none")],
         ["May use besides", (p.allowed_address_pairs ?? []).map((q) => q.address + (q.mac ? ` (${q.mac})` : "")).join(", ")],
         ["Routers", legs.length ? [...new Set(legs.map((l) => l.router.id))].map((r) => [this.link("router", r), " "]) : "none"])),
+      this.kept("section", {}, () => {
+        const to = this.page.rates.to.get(id);
+        return to ? [h("h3", {}, "Traffic"), facts(["Routed to it", both(to)])] : null;
+      }),
       this.conditionsBox(),
       flowsSection([...new Set(legs.map((l) => l.router.id))], (f) => f.kind === "port" && f.id === id),
     ];

@@ -107,7 +107,7 @@ export class List {
       case "addresses":
         return addressesOf(e.kind, e.object)[0] ?? "";
       default:
-        return this.rate(e)?.[by].bits ?? -1;
+        return this.rate(e)?.[by]?.bits ?? -1;
     }
   }
 
@@ -126,11 +126,13 @@ export class List {
     return plural(this.world.on.get(e.id)?.size ?? 0, "machine");
   }
 
-  // rate is undefined for machines: what they send alone is not counted.
+  // rate has of machines only what is routed to them, of those with the most; what
+  // each sends is not counted.
   rate(e) {
     if (e.kind === "router") return sum((e.object.interfaces ?? []).map((f) => this.rates.get(e.id, f.id)));
     if (e.kind === "network") return sum((this.legs.get(e.id) ?? []).map((l) => this.rates.get(l.router.id, l.iface.id)));
-    return undefined;
+    const out = this.rates.to.get(e.id);
+    return out && { out };
   }
 
   make() {
@@ -159,7 +161,7 @@ export class List {
       place: this.place(e),
       addresses: addressesOf(e.kind, e.object).join(", "),
       out: rate ? bits(rate.out.bits) : "",
-      in: rate ? bits(rate.in.bits) : "",
+      in: rate?.in ? bits(rate.in.bits) : "",
     };
     COLUMNS.forEach((c, k) => {
       const cell = row.children[k];

@@ -4,37 +4,52 @@
 // its counters up once a second, so that a short one would flicker.
 const WINDOW = 5;
 
-// A Rates has the rates of router interfaces.
+// A Rates has the rates of router interfaces, and of ports as far as they are counted.
 export class Rates {
   constructor() {
-    this.readings = []; // oldest first, as { at, by }
+    this.readings = []; // oldest first, as { at, by, ports }
     this.of = new Map(); // by rateKey: { out, in, kernel }
+    this.to = new Map(); // by the ID of a port: { bits, packets } that are routed to it
     this.sums = new Map(); // the latest reading, by rateKey
   }
 
-  // add takes a reading of GET /v1/counters. A clock that was set, or a daemon that
-  // began to count anew, ends what was known before.
-  add({ read, interfaces }) {
-    const at = Date.parse(read) / 1000;
-    const by = new Map(interfaces.map((i) => [rateKey(i.router, i.interface), i]));
+  // add takes a reading of GET /v1/counters. A daemon that began anew, or a long
+  // time without readings, ends what was known before.
+  add({ at, interfaces, ports }) {
     const last = this.readings.at(-1);
     if (last && at - last.at < 0.2 && at >= last.at) return; // the same reading
     if (last && (at < last.at || at - last.at > 60)) this.readings = [];
-    this.readings.push({ at, by });
+    const now = { at, by: new Map(interfaces.map((i) => [rateKey(i.router, i.interface), i])), ports: portSums(ports) };
+    this.readings.push(now);
     while (this.readings.length > 2 && at - this.readings[1].at >= WINDOW - 1) this.readings.shift();
     const first = this.readings[0];
-    this.sums = by;
+    this.sums = now.by;
     this.of = new Map();
+    this.to = new Map();
     if (at === first.at) return;
-    for (const [key, now] of by) {
-      const rate = between(first.by.get(key), now, at - first.at);
+    for (const [key, i] of now.by) {
+      const rate = between(first.by.get(key), i, at - first.at);
       if (rate) this.of.set(key, rate);
+    }
+    for (const [id, p] of now.ports) {
+      const before = first.ports.get(id);
+      if (before && before.packets <= p.packets) this.to.set(id, { bits: Math.max(0, ((p.bytes - before.bytes) * 8) / (at - first.at)), packets: (p.packets - before.packets) / (at - first.at) });
     }
   }
 
   get(router, iface) {
     return this.of.get(rateKey(router, iface)) ?? QUIET;
   }
+}
+
+// portSums adds up what several interfaces route to a port.
+function portSums(ports) {
+  const out = new Map();
+  for (const { port, packets: n, bytes } of ports ?? []) {
+    const sum = out.get(port) ?? { packets: 0, bytes: 0 };
+    out.set(port, { packets: sum.packets + n, bytes: sum.bytes + bytes });
+  }
+  return out;
 }
 
 export function rateKey(router, iface) {

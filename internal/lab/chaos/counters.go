@@ -82,9 +82,9 @@ func parseScrape(text string) (scrape, error) {
 type watch struct {
 	s *site
 
-	// across is the prefix of the names of counters that must not go back then,
-	// either; "" is none.
-	across string
+	// across are prefixes of the names of counters that must not go back then,
+	// either.
+	across []string
 
 	mu   sync.Mutex // held while scraping
 	of   *lab.Process
@@ -134,7 +134,7 @@ func (w *watch) back(p *lab.Process, now scrape) (back []string) {
 		if !ok || !now.counters[name] || v >= before {
 			continue
 		}
-		across := w.across != "" && strings.HasPrefix(name, w.across)
+		across := slices.ContainsFunc(w.across, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 		if w.of != p && !across {
 			continue
 		}

@@ -13,13 +13,13 @@ import (
 // Kills kills the daemon with SIGKILL and starts it again as often as o.Faults
 // says: before it can be asked, when it can be asked, or when it says that it is
 // done. Nothing may come of it: no packet lost, no flow touched, and no counter
-// of an interface lower than before.
+// that comes from the switch lower than before.
 func Kills(ctx context.Context, h *lab.Host, o Options) (*Report, error) {
 	r, err := newRun(ctx, h, o)
 	if err != nil {
 		return nil, err
 	}
-	r.watch.across = "ofdvr_interface_"
+	r.watch.across = []string{"ofdvr_interface_", "ofdvr_route_", "ofdvr_router_dropped_", "ofdvr_port_"}
 	random := rand.New(rand.NewPCG(o.Seed, 1))
 	err = r.run(ctx, func(ctx context.Context) error {
 		if err := r.begin(ctx); err != nil {

@@ -60,13 +60,14 @@ var laws = map[string]string{
 		}
 	}`,
 	"a rate is the difference of two readings by their time": `({rates: {Rates}}) => {
-		const reading = (s, n) => ({read: new Date(1e12 + s * 1000).toISOString(), interfaces: [{router: "r", interface: "i", routed_packets: 10 * n, routed_bytes: 1000 * n, received_packets: 5 * n, received_bytes: 50 * n, fallback: {ttl: n, mtu: n}}]});
+		const reading = (s, n) => ({at: s, ports: [{router: "r", interface: "i", port: "p", packets: 3 * n, bytes: 30 * n}, {router: "r2", interface: "i", port: "p", packets: n, bytes: n}], interfaces: [{router: "r", interface: "i", routed_packets: 10 * n, routed_bytes: 1000 * n, received_packets: 5 * n, received_bytes: 50 * n, fallback: {ttl: n, mtu: n}}]});
 		const rates = new Rates();
 		rates.add(reading(0, 7));
 		if (rates.get("r", "i").out.bits !== 0) return "one reading is a rate";
 		rates.add(reading(2, 9));
 		const r = rates.get("r", "i");
 		if (r.out.bits !== 8000 || r.out.packets !== 10 || r.in.packets !== 5 || r.in.bits !== 400 || r.kernel !== 2) return JSON.stringify(r);
+		if (rates.to.get("p").packets !== 4 || rates.to.get("p").bits !== 248) return "ports: " + JSON.stringify(rates.to.get("p"));
 		rates.add(reading(2.1, 9));
 		if (rates.get("r", "i").out.bits !== 8000) return "the same reading counts twice";
 		for (let s = 4; s < 40; s += 2) rates.add(reading(s, 9));
@@ -74,9 +75,9 @@ var laws = map[string]string{
 		rates.add(reading(42, 3));
 		if (rates.get("r", "i").out.bits !== 0) return "counters that go back are a rate";
 		rates.add(reading(10, 50));
-		if (rates.get("r", "i").out.bits !== 0) return "a clock that was set makes a rate";
+		if (rates.get("r", "i").out.bits !== 0) return "a daemon that began anew makes a rate";
 		rates.add(reading(12, 52));
-		if (rates.get("r", "i").out.bits !== 8000) return "no rate after a clock was set";
+		if (rates.get("r", "i").out.bits !== 8000) return "no rate after a daemon began anew";
 	}`,
 	"numbers are written with their unit": `({rates: {bits, packets, weight}}) => {
 		const got = [0, 0.4, 9.9, 12, 999, 999.6, 1234, 99949, 99950, 999499, 1e6, 1.5e9, 2e12, 5e16].map(bits).join("; ");

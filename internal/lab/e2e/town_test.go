@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -54,7 +55,7 @@ func serveTown(t *testing.T, h *lab.Host, m *routing.Model) *ledger.Ledger {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: page.Open(api.Handler(l, &town{model: m}, "v"), http.NotFoundHandler())}
+	server := &http.Server{Handler: page.Open(api.Handler(l, &town{model: m}, struct{ api.Log }{}, "v"), http.NotFoundHandler())}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ln) }()
 	t.Cleanup(func() { server.Close(); <-done })
@@ -100,19 +101,25 @@ func (w *town) Status(context.Context) (controller.Status, error) {
 	return s, nil
 }
 
-// Counters grow by as much at each reading as the number of the router says.
-func (w *town) Counters(context.Context) ([]controller.InterfaceCounters, error) {
+// Counters grow by as much at each reading, every two seconds, as the number of the
+// router says.
+func (w *town) Counters(context.Context) (controller.Counters, error) {
 	n := w.ticks.Add(1)
-	var out []controller.InterfaceCounters
+	c := controller.Counters{At: time.Duration(n) * 2 * time.Second}
 	for i := range w.model.Routers {
+		r := controller.RouterCounters{Router: w.model.Routers[i].ID, Known: true, Read: true, Connected: true}
 		for k, f := range w.model.Routers[i].Interfaces {
 			packets := n * uint64(i%7) * uint64(i%5) * uint64(1+k) * 900
-			out = append(out, controller.InterfaceCounters{Router: w.model.Routers[i].ID, Interface: f.ID, ByRole: map[routing.Role]controller.Tally{
+			r.Interfaces = append(r.Interfaces, controller.RoleCounters{ID: f.ID, ByRole: controller.ByRole{
 				routing.RoleDeliver: {Packets: packets, Bytes: packets * 1100}, routing.RoleIn: {Packets: packets * 2 / 3, Bytes: packets * 90},
 			}})
 		}
+		c.Routers = append(c.Routers, r)
 	}
-	return out, nil
+	for i := range w.model.Ports[:min(100, len(w.model.Ports))] {
+		c.Ports = append(c.Ports, controller.PortCounters{Router: "r1", Interface: "r1-1", Port: w.model.Ports[i].ID, Tally: controller.Tally{Packets: n * 7, Bytes: n * 700}})
+	}
+	return c, nil
 }
 
 func (w *town) Conditions(_ context.Context, objects []ledger.Object) ([]controller.Condition, error) {

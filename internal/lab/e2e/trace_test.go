@@ -48,7 +48,7 @@ func TestTrace(t *testing.T) {
 		"--to fd00:1::1":                               "answered",
 		"--to 10.0.2.99":                               "kernel",
 		"--to 192.0.2.1":                               "kernel",
-		"--to 10.0.1.255":                              "kernel",
+		"--to 10.0.2.255":                              "kernel",
 		"--to vm2 --proto 0":                           "kernel",
 		"--to vm2 --proto sctp --dport 5":              "routed",
 	} {
@@ -81,7 +81,7 @@ func TestTraceDisagrees(t *testing.T) {
 	s := ready(t, with("    interfaces:", "    bridge: {foreign_flows: ignore}\n    interfaces:"))
 	s.sh("", "ovs-ofctl -O OpenFlow13 add-flow "+bridge+" table=3,priority=300,ip,nw_dst=10.0.2.10,actions=drop")
 	out := s.ofdvr(1, "trace", "--from", "vm1", "--to", "vm2", "--verify")
-	mustHave(t, out, "Open vSwitch says something else of vm1 (10.0.1.10, network blue) to vm2 (10.0.2.10, network green): the flows are")
+	mustHave(t, out, "of vm1 (10.0.1.10, network blue) to vm2 (10.0.2.10, network green) Open vSwitch says something else: the flows are")
 	mustHave(t, out, "table=3, priority=300,ip,nw_dst=10.0.2.10 actions=drop")
 }
 

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ofdvr/ofdvr/controller/api"
+)
+
+func newDoctor() *cobra.Command {
+	var c clientFlags
+	var output string
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Examine the installation, and say what to do about what is wrong",
+		Long: `Doctor has the daemon look at everything anew, whatever it believes: the intent,
+Open vSwitch and its database with bridges, controllers, patch ports and tags,
+what each switch can do and the flows, groups and meters that it holds, the
+namespaces with taps, addresses, routes and forwarding, and whether packets
+come. It changes nothing, and exits with 1 if something is wrong. If the daemon
+does not answer, doctor looks at what that needs.`,
+		Example: "  ofdvr doctor",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output, "text", "json"); err != nil {
+				return err
+			}
+			client, err := c.open()
+			if err != nil {
+				return err
+			}
+			stop := newProgress(cmd.ErrOrStderr()).busy(cmd.Context(), "examining")
+			defer stop()
+			var d api.ExaminationDocument
+			if _, err := client.Do(cmd.Context(), http.MethodGet, "/v1/examination", nil, &d); err != nil {
+				if cmd.Context().Err() != nil {
+					return err
+				}
+				d = withoutDaemon(cmd.Context(), err)
+			}
+			stop()
+			w := cmd.OutOrStdout()
+			if output == "json" {
+				enc := json.NewEncoder(w)
+				enc.SetIndent("", "  ")
+				if err := enc.Encode(d); err != nil {
+					return err
+				}
+			} else {
+				printFindings(w, d)
+			}
+			if d.Problems > 0 {
+				return errReported
+			}
+			return nil
+		},
+	}
+	c.add(cmd)
+	outputFlag(cmd, &output, "text", "json")
+	return cmd
+}
+
+// printFindings prints what was found, each finding with what to do about it.
+func printFindings(w io.Writer, d api.ExaminationDocument) {
+	for _, f := range d.Findings {
+		level := f.Level
+		if level == "problem" {
+			level = "PROBLEM"
+		}
+		fmt.Fprintf(w, "%-7s  %s: %s\n", level, f.About, f.Says)
+		if f.Remedy != "" {
+			fmt.Fprintf(w, "%-7s  → %s\n", "", f.Remedy)
+		}
+	}
+	switch d.Problems {
+	case 0:
+		fmt.Fprintln(w, "\nEverything is as it should be.")
+	case 1:
+		fmt.Fprintln(w, "\n1 problem.")
+	default:
+		fmt.Fprintf(w, "\n%d problems.\n", d.Problems)
+	}
+}
+
+// withoutDaemon looks at what the daemon needs, as it cannot be asked, which err
+// says.
+func withoutDaemon(ctx context.Context, err error) api.ExaminationDocument {
+	d := api.ExaminationDocument{Problems: 1, Findings: []api.FindingDocument{{Level: "problem", About: "daemon", Says: err.Error(),
+		Remedy: "start it (systemctl start ofdvr), and see why it ended: journalctl -u ofdvr. The routers go on as they are meanwhile"}}}
+	add := func(level, about, remedy, format string, args ...any) {
+		if level == "problem" {
+			d.Problems++
+		}
+		d.Findings = append(d.Findings, api.FindingDocument{Level: level, About: about, Says: fmt.Sprintf(format, args...), Remedy: remedy})
+	}
+	socket := strings.TrimPrefix(defaultOVSDB, "unix:")
+	if _, err := os.Stat(socket); err != nil {
+		add("problem", "Open vSwitch", "install and start it: apt install openvswitch-switch", "ovsdb-server's socket is not there: %v", err)
+		return d
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "ovs-vsctl", "--timeout=5", "get", "Open_vSwitch", ".", "ovs_version").CombinedOutput()
+	if err != nil {
+		add("problem", "Open vSwitch", "see whether it runs: systemctl status openvswitch-switch", "ovs-vsctl cannot ask for its version: %v: %s", err, strings.TrimSpace(string(out)))
+		return d
+	}
+	version := strings.Trim(strings.TrimSpace(string(out)), `"`)
+	if version == "[]" {
+		version = "of an unknown version"
+	}
+	add("ok", "Open vSwitch", "", "%s answers", version)
+	if err := exec.CommandContext(ctx, "ovs-vsctl", "--timeout=5", "br-exists", defaultBridge).Run(); err != nil {
+		add("problem", "bridge "+defaultBridge, "whoever plugs machines in has to make it: ovs-vsctl add-br "+defaultBridge, "the integration bridge does not exist")
+	}
+	return d
+}

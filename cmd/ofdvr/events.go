@@ -1,0 +1,146 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ofdvr/ofdvr/controller/api"
+)
+
+func newEvents() *cobra.Command {
+	var c clientFlags
+	var output, router, level string
+	var last int
+	var follow bool
+	cmd := &cobra.Command{
+		Use:   "events",
+		Short: "Show what has changed, was repaired or was refused lately",
+		Long: `Events shows what the daemon has done and met lately, and why: changes of the
+intent, of flows, of OVSDB and namespaces, repairs of what others had changed,
+what switches refused, and connections that came and went. The daemon remembers
+the latest thousand; its log has them all.`,
+		Example: `  ofdvr events --router r1
+  ofdvr events --level warn -f`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output, "text", "json"); err != nil {
+				return err
+			}
+			client, err := c.open()
+			if err != nil {
+				return err
+			}
+			q := url.Values{"limit": {strconv.Itoa(last)}, "level": {level}}
+			if router != "" {
+				q.Set("router", router)
+			}
+			enc := json.NewEncoder(cmd.OutOrStdout())
+			for {
+				var d api.EventsDocument
+				if _, err := client.Do(cmd.Context(), http.MethodGet, "/v1/events?"+q.Encode(), nil, &d); err != nil {
+					return err
+				}
+				for _, e := range d.Events {
+					if output == "json" {
+						if err := enc.Encode(e); err != nil {
+							return err
+						}
+						continue
+					}
+					printLogged(cmd.OutOrStdout(), e)
+				}
+				if !follow {
+					return nil
+				}
+				q.Set("since", strconv.FormatUint(d.Next, 10))
+				q.Set("limit", "1000")
+				q.Set("wait", "true")
+			}
+		},
+	}
+	c.add(cmd)
+	f := cmd.Flags()
+	f.StringVar(&router, "router", "", "only what is about `ROUTER`")
+	f.StringVar(&level, "level", "info", "only what is at least as important as `LEVEL`: info, warn or error")
+	f.IntVarP(&last, "last", "n", 100, "only the latest `N`, at most 1000")
+	f.BoolVarP(&follow, "follow", "f", false, "go on with what happens from now on")
+	cmd.RegisterFlagCompletionFunc("router", c.complete("router"))
+	cmd.RegisterFlagCompletionFunc("level", cobra.FixedCompletions([]string{"info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp))
+	outputFlag(cmd, &output, "text", "json")
+	return cmd
+}
+
+// printLogged prints an event as a line.
+func printLogged(w io.Writer, e api.EventDocument) {
+	parts := []string{e.Time.Format("2006-01-02 15:04:05.000"), fmt.Sprintf("%-5s", strings.ToUpper(e.Level)), e.Message}
+	if e.Router != "" {
+		parts = append(parts, "router="+e.Router)
+	}
+	for _, key := range slices.Sorted(maps.Keys(e.Fields)) {
+		v := fmt.Sprint(e.Fields[key])
+		if strings.ContainsAny(v, " \n\"") {
+			v = strconv.Quote(v)
+		}
+		parts = append(parts, key+"="+v)
+	}
+	fmt.Fprintln(w, strings.Join(parts, "  "))
+}
+
+func newLogLevel() *cobra.Command {
+	var c clientFlags
+	var openflow string
+	cmd := &cobra.Command{
+		Use:   "log-level [debug|info|warn|error]",
+		Short: "Show or change what the daemon logs",
+		Long: `Log-level changes the least important level that the daemon logs, until it ends
+or is told otherwise. With --openflow, and at level debug, every OpenFlow
+message between it and one router's bridge is logged too, in ovs-ofctl's words;
+--openflow "" ends that. Without arguments it says what is logged.`,
+		Example: `  ofdvr log-level debug --openflow r1
+  ofdvr log-level info --openflow ""`,
+		Args:      cobra.MaximumNArgs(1),
+		ValidArgs: []string{"debug", "info", "warn", "error"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := c.open()
+			if err != nil {
+				return err
+			}
+			var change api.LogDocument
+			if len(args) > 0 {
+				change.Level = &args[0]
+			}
+			if cmd.Flags().Changed("openflow") {
+				change.OpenFlow = &openflow
+			}
+			method, body := http.MethodGet, []byte(nil)
+			if change != (api.LogDocument{}) {
+				method = http.MethodPut
+				if body, err = json.Marshal(change); err != nil {
+					return err
+				}
+			}
+			var now api.LogDocument
+			if _, err := client.Do(cmd.Context(), method, "/v1/log", body, &now); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "level: %s\n", *now.Level)
+			if r := *now.OpenFlow; r != "" {
+				fmt.Fprintf(cmd.OutOrStdout(), "OpenFlow messages of router: %s\n", r)
+			}
+			return nil
+		},
+	}
+	c.add(cmd)
+	cmd.Flags().StringVar(&openflow, "openflow", "", "`ROUTER` whose OpenFlow messages are logged; \"\": none's")
+	cmd.RegisterFlagCompletionFunc("openflow", c.complete("router"))
+	return cmd
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/metrics"
+	"github.com/ofdvr/ofdvr/ofproto"
+)
+
+// registered returns what the daemon registers, with a series of each metric.
+func registered(t *testing.T) *prometheus.Registry {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	events := metrics.New(reg, "v")
+	events.SwitchError("r", ofproto.ErrTableFull)
+	events.Disconnected("closed")
+	events.Requests(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+	reg.MustRegister(metrics.NewState(func(context.Context) (metrics.State, error) {
+		out := metrics.State{
+			Objects: map[string]int{"network": 1}, States: controller.RouterStates(), Store: &metrics.Store{}, OVSDB: &metrics.OVSDB{},
+			Ports: []metrics.Port{{Router: "r", Interface: "i", ID: "p"}},
+		}
+		addRouter(&out, &controller.RouterStatus{ID: "r"}, &controller.RouterCounters{
+			Known: true, Read: true, Connected: true, Interfaces: []controller.RoleCounters{{ID: "i"}}, Routes: []controller.RoleCounters{{ID: "0.0.0.0/0"}},
+		})
+		return out, nil
+	}))
+	return reg
+}
+
+// families returns all metrics, those of Go and the process included.
+func families(t *testing.T) []*dto.MetricFamily {
+	t.Helper()
+	fs, err := registered(t).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fs
+}
+
+// row is the line that docs/metrics.md has of a metric.
+func row(f *dto.MetricFamily) string {
+	var labels []string
+	for _, l := range f.GetMetric()[0].GetLabel() {
+		labels = append(labels, "`"+l.GetName()+"`")
+	}
+	return "| `" + f.GetName() + "` | " + strings.ToLower(f.GetType().String()) + " | " + strings.Join(labels, ", ") + " | " + f.GetHelp() + " |"
+}
+
+// What docs/metrics.md says of the metrics is what the daemon says of them.
+func TestMetricsAreDocumented(t *testing.T) {
+	data, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| `ofdvr_.*$").FindAllString(string(data), -1)
+	for _, f := range families(t) {
+		if !strings.HasPrefix(f.GetName(), "ofdvr_") {
+			continue
+		}
+		want := row(f)
+		at := slices.Index(rows, want)
+		if at < 0 {
+			t.Errorf("docs/metrics.md lacks this row:\n%s", want)
+			continue
+		}
+		rows = slices.Delete(rows, at, at+1)
+	}
+	for _, r := range rows {
+		t.Errorf("docs/metrics.md has this row, and no metric is like that:\n%s", r)
+	}
+}
+
+func TestMetricsAreLinted(t *testing.T) {
+	problems, err := testutil.GatherAndLint(registered(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+func TestPortMetricsFlag(t *testing.T) {
+	for _, text := range []string{"off", "all", "1", "100"} {
+		var p portMetrics
+		if err := p.Set(text); err != nil || p.String() != text {
+			t.Errorf("%s is read as %v, %v", text, &p, err)
+		}
+	}
+	for _, text := range []string{"", "0", "-1", "ten", "1.5"} {
+		if err := new(portMetrics).Set(text); err == nil {
+			t.Errorf("%q is taken for a number of ports", text)
+		}
+	}
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// portMetrics is how many ports have metrics of their own: a flag whose values
+// are off, all and a number.
+type portMetrics int
+
+const (
+	allPorts         portMetrics = -1
+	defaultPortCount portMetrics = 100
+)
+
+// Set implements [pflag.Value].
+func (p *portMetrics) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	switch {
+	case s == "off":
+		*p = 0
+	case s == "all":
+		*p = allPorts
+	case err != nil || n <= 0:
+		return fmt.Errorf("%q is neither off nor all, nor a number of ports", s)
+	default:
+		*p = portMetrics(n)
+	}
+	return nil
+}
+
+func (p *portMetrics) String() string {
+	switch *p {
+	case 0:
+		return "off"
+	case allPorts:
+		return "all"
+	}
+	return strconv.Itoa(int(*p))
+}
+
+// Type implements [pflag.Value].
+func (p *portMetrics) Type() string { return "PORTS" }

@@ -1,0 +1,49 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// examineTimeout is how long an examination may take: everything is read anew.
+const examineTimeout = time.Minute
+
+// A FindingDocument is what an examination has found.
+type FindingDocument struct {
+	Level  string `json:"level" enum:"ok,note,problem"`
+	About  string `json:"about" doc:"Such as Open vSwitch, or router r1"`
+	Says   string `json:"says"`
+	Remedy string `json:"remedy,omitempty" doc:"What to do about it"`
+}
+
+// ExaminationDocument is the answer of GET /v1/examination.
+type ExaminationDocument struct {
+	Problems int               `json:"problems" doc:"How many findings are problems"`
+	Findings []FindingDocument `json:"findings"`
+}
+
+func (s *service) registerExamination(a huma.API) {
+	huma.Register(a, huma.Operation{
+		OperationID: "examine", Method: http.MethodGet, Path: "/v1/examination", Summary: "Everything looked at anew, whatever is believed of it",
+		Tags: []string{"status"}, Errors: []int{503},
+	}, func(ctx context.Context, _ *struct{}) (*struct{ Body ExaminationDocument }, error) {
+		ctx, cancel := context.WithTimeout(ctx, examineTimeout)
+		defer cancel()
+		findings, err := s.switches.Examine(ctx)
+		if err != nil {
+			return nil, failure(err)
+		}
+		out := ExaminationDocument{Findings: []FindingDocument{}}
+		for _, f := range findings {
+			d := FindingDocument{f.Level.String(), f.About, f.Says, f.Remedy}
+			if d.Level == "problem" {
+				out.Problems++
+			}
+			out.Findings = append(out.Findings, d)
+		}
+		return &struct{ Body ExaminationDocument }{out}, nil
+	})
+}

@@ -1,0 +1,127 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/ofdvr/ofdvr/internal/logging"
+)
+
+// An EventDocument is something that happened: what the log says.
+type EventDocument struct {
+	Seq     uint64         `json:"seq" doc:"Grows by one from event to event, and starts anew with the daemon"`
+	Time    time.Time      `json:"time"`
+	Level   string         `json:"level" enum:"info,warn,error"`
+	Message string         `json:"message"`
+	Router  string         `json:"router,omitempty" doc:"That it is about"`
+	Fields  map[string]any `json:"fields,omitempty" doc:"What else there is to say"`
+}
+
+// EventsDocument is the answer of GET /v1/events.
+type EventsDocument struct {
+	Events []EventDocument `json:"events" doc:"Oldest first"`
+	Next   uint64          `json:"next" doc:"What since is to be to get what comes after"`
+}
+
+// A LogDocument says what is logged.
+type LogDocument struct {
+	Level    *string `json:"level,omitempty" enum:"debug,info,warn,error" doc:"The least important level that is logged"`
+	OpenFlow *string `json:"openflow,omitempty" doc:"The router whose OpenFlow messages are logged at debug level; empty: none's"`
+}
+
+// eventsWait is how long a request for events waits for one.
+const eventsWait = 30 * time.Second
+
+type eventsInput struct {
+	Since  uint64 `query:"since" doc:"Only events after this one"`
+	Router string `query:"router" doc:"Only what is about this router"`
+	Level  string `query:"level" enum:"info,warn,error" default:"info" doc:"Only what is at least so important"`
+	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Only the latest so many"`
+	Wait   bool   `query:"wait" doc:"Wait for one, up to half a minute"`
+}
+
+func (s *service) registerLog(a huma.API) {
+	huma.Register(a, huma.Operation{
+		OperationID: "events", Method: http.MethodGet, Path: "/v1/events", Summary: "What has changed, was repaired or was refused lately",
+		Tags: []string{"status"}, Errors: []int{422},
+	}, s.events)
+	huma.Register(a, huma.Operation{
+		OperationID: "get-log", Method: http.MethodGet, Path: "/v1/log", Summary: "What is logged", Tags: []string{"status"}, Errors: []int{503},
+	}, func(ctx context.Context, _ *struct{}) (*struct{ Body LogDocument }, error) { return s.logged(ctx) })
+	huma.Register(a, huma.Operation{
+		OperationID: "put-log", Method: http.MethodPut, Path: "/v1/log", Summary: "Change what is logged, until the daemon ends", Tags: []string{"status"}, Errors: []int{404, 422, 503},
+	}, func(ctx context.Context, in *struct{ Body LogDocument }) (*struct{ Body LogDocument }, error) {
+		if r := in.Body.OpenFlow; r != nil {
+			if err := s.switches.LogMessages(ctx, *r); err != nil {
+				return nil, failure(err)
+			}
+		}
+		if level := in.Body.Level; level != nil {
+			if err := s.log.SetLevel(*level); err != nil {
+				return nil, problem(http.StatusUnprocessableEntity, "%v", err)
+			}
+		}
+		return s.logged(ctx)
+	})
+}
+
+func (s *service) logged(ctx context.Context) (*struct{ Body LogDocument }, error) {
+	router, err := s.switches.LoggedMessages(ctx)
+	if err != nil {
+		return nil, failure(err)
+	}
+	level := s.log.Level()
+	return &struct{ Body LogDocument }{LogDocument{&level, &router}}, nil
+}
+
+func (s *service) events(ctx context.Context, in *eventsInput) (*struct{ Body EventsDocument }, error) {
+	ctx, cancel := context.WithTimeout(ctx, eventsWait)
+	defer cancel()
+	out := EventsDocument{Events: []EventDocument{}, Next: in.Since}
+	for {
+		entries, more := s.log.Since(out.Next)
+		for _, e := range entries {
+			out.Next = e.Seq
+			if d := eventDocument(e); in.wants(d) {
+				out.Events = append(out.Events, d)
+			}
+		}
+		if len(out.Events) > 0 || !in.Wait {
+			break
+		}
+		select {
+		case <-more:
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	if n := len(out.Events) - in.Limit; n > 0 {
+		out.Events = out.Events[n:]
+	}
+	return &struct{ Body EventsDocument }{out}, nil
+}
+
+var levels = map[string]int{"info": 1, "warn": 2, "error": 3}
+
+func (in *eventsInput) wants(d EventDocument) bool {
+	return (in.Router == "" || d.Router == in.Router) && levels[d.Level] >= levels[in.Level]
+}
+
+func eventDocument(e logging.Entry) EventDocument {
+	d := EventDocument{Seq: e.Seq, Time: e.Time, Level: e.Level, Message: e.Message}
+	for key, v := range e.Fields {
+		if text, ok := v.(string); ok && key == "router" {
+			d.Router = text
+			continue
+		}
+		if d.Fields == nil {
+			d.Fields = make(map[string]any)
+		}
+		d.Fields[key] = v
+	}
+	return d
+}

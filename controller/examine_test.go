@@ -1,0 +1,37 @@
+package controller
+
+import (
+	"testing"
+
+	"github.com/ofdvr/ofdvr/controller/reconcile"
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// How what a switch holds differs from what it should: what others have there does
+// not count, unless it is in the place of ours.
+func TestDiffers(t *testing.T) {
+	ours := routing.CookieOf(routing.Object{Kind: routing.KindRouter, ID: "r1"}, routing.RoleDrop)
+	flow := func(prio uint16, cookie ofproto.Cookie, port ofproto.PortNo) ofproto.Flow {
+		return ofproto.Flow{FlowKey: ofproto.FlowKey{Priority: prio}, Cookie: cookie, Do: ofproto.ApplyActions(ofproto.Output{Port: port})}
+	}
+	group, meter := ofproto.GroupEntry{ID: 0xfd000001}, ofproto.MeterEntry{ID: 0x4001}
+	want := routing.Program{Flows: ofproto.SetOf([]ofproto.Flow{flow(1, ours, 1), flow(2, ours, 1)}), Groups: []ofproto.GroupEntry{group}, Meters: []ofproto.MeterEntry{meter}}
+	for _, tt := range []struct {
+		flows  []ofproto.Flow
+		groups []ofproto.GroupEntry
+		meters []ofproto.MeterEntry
+		says   string
+	}{
+		{[]ofproto.Flow{flow(1, ours, 1), flow(2, ours, 1), flow(3, 7, 1)}, []ofproto.GroupEntry{{ID: 5}, group}, []ofproto.MeterEntry{{ID: 5}, meter}, ""},
+		{[]ofproto.Flow{flow(1, ours, 1)}, want.Groups, want.Meters, "lacks 1 flow, or has others in their place"},
+		{[]ofproto.Flow{flow(1, 7, 1), flow(2, ours, 1)}, want.Groups, want.Meters, "lacks 1 flow, or has others in their place"},
+		{[]ofproto.Flow{flow(1, ours, 2), flow(2, ours, 2), flow(3, ours, 2)}, want.Groups, want.Meters, "has 2 flows with other actions, has 1 flow too many"},
+		{[]ofproto.Flow{flow(1, ours, 1), flow(2, ours, 1)}, nil, nil, "has 0 groups, which are not the 1 that it should have, has 0 meters, which are not the 1 that it should have"},
+	} {
+		held := reconcile.Holdings{Flows: ofproto.SetOf(tt.flows), Groups: tt.groups, Meters: tt.meters}
+		if got := differs(held, want); got != tt.says {
+			t.Errorf("%v: %q, want %q", tt.flows, got, tt.says)
+		}
+	}
+}

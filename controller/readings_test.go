@@ -1,0 +1,109 @@
+package controller
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Counters are read when somebody asks and they are not of the last second; those
+// of a switch that takes long not so often, and one that fails at once again.
+func TestWhenCountersAreRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReadings()
+		// take is a reading that takes so long.
+		take := func(took time.Duration, ok bool) (next time.Duration) {
+			began := time.Now()
+			r.begin()
+			time.Sleep(took) // in no time: the clock is the bubble's
+			if at := r.end(ok); !at.IsZero() {
+				next = at.Sub(began)
+			}
+			return next
+		}
+		ended := func(done <-chan struct{}) bool {
+			select {
+			case <-done:
+				return true
+			default:
+				return false
+			}
+		}
+		first := r.ask()
+		if first == nil || ended(first) {
+			t.Fatal("nobody waits for the first reading")
+		}
+		if next := take(10*time.Millisecond, true); next != 0 {
+			t.Errorf("after a short reading: another unasked in %v", next)
+		}
+		if !ended(first) {
+			t.Error("the first reading was awaited and has ended")
+		}
+		if r.ask() != nil {
+			t.Error("a young reading is not good enough")
+		}
+		time.Sleep(time.Second)
+		second := r.ask()
+		if second == nil {
+			t.Error("an old reading is good enough")
+		}
+		r.begin()
+		if third := r.ask(); third != second {
+			t.Error("who asks during a reading does not wait for that one")
+		}
+		time.Sleep(3 * time.Second)
+		if next := r.end(true); time.Until(next) != 12*time.Second {
+			t.Errorf("after a long reading: the next in %v", time.Until(next))
+		}
+		time.Sleep(11 * time.Second)
+		if r.ask() != nil || r.due() {
+			t.Error("a switch that takes long is read too often")
+		}
+		time.Sleep(time.Second)
+		if r.ask() == nil {
+			t.Error("a switch that takes long is not read any more")
+		}
+		for range int(countersInterest / countersInterval) {
+			if next := take(100*time.Millisecond, true); next != countersInterval {
+				t.Errorf("the next in %v", next)
+			}
+			time.Sleep(countersInterval - 100*time.Millisecond)
+		}
+		if next := take(100*time.Millisecond, true); next != 0 {
+			t.Errorf("nobody has asked for long, and the next is in %v", next)
+		}
+		time.Sleep(countersInterval)
+		take(3*time.Second, false)
+		if r.ask() == nil {
+			t.Error("a reading that failed is good enough")
+		}
+	})
+}
+
+// Who reads waits for changes that are under way, for all of them, and not for
+// those that have ended.
+func TestReadingWaitsForChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c changes
+		if err := c.wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		first, second := c.begin(), c.begin()
+		waited := make(chan error, 1)
+		go func() { waited <- c.wait(t.Context()) }()
+		first()
+		synctest.Wait()
+		select {
+		case <-waited:
+			t.Fatal("it did not wait for the second")
+		default:
+		}
+		second()
+		if err := <-waited; err != nil {
+			t.Fatal(err)
+		}
+		if err := c.wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -1,0 +1,263 @@
+package controller
+
+import (
+	"encoding/json"
+	"hash/maphash"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A subject is what is counted: packets that hit the flows of a role, of an
+// interface and what is behind it (or, if that is "", of the router), of a route, or
+// of a port.
+type subject struct {
+	kind  routing.Kind
+	id    string
+	iface string // by which a port is reached, else ""
+	role  routing.Role
+}
+
+// subjects returns what a flow counts for.
+func subjects(o routing.Object, r routing.Role, ports bool) []subject {
+	out := make([]subject, 1, 2)
+	out[0] = subject{routing.KindInterface, o.Interface, "", r}
+	switch {
+	case o.Kind == routing.KindRoute:
+		out = append(out, subject{routing.KindRoute, o.ID, "", r})
+	case o.Kind == routing.KindPort && ports:
+		out = append(out, subject{routing.KindPort, o.ID, o.Interface, r})
+	}
+	return out
+}
+
+func (p PortCounters) subject() subject {
+	return subject{routing.KindPort, p.Port, p.Interface, routing.RoleDeliver}
+}
+
+// Sums are what was counted of each subject.
+type sums map[subject]Tally
+
+func (s sums) add(about subject, t Tally) {
+	sum := s[about]
+	sum.add(t)
+	s[about] = sum
+}
+
+// name is the subject without its role, as the file has it: of an interface its
+// ID, which has no control characters.
+func (s subject) name() string {
+	if s.kind == routing.KindInterface {
+		return s.id
+	}
+	return s.kind.String() + "\x00" + s.id + "\x00" + s.iface
+}
+
+func namedSubject(name string, r routing.Role) subject {
+	for _, kind := range []routing.Kind{routing.KindRoute, routing.KindPort} {
+		if rest, ok := strings.CutPrefix(name, kind.String()+"\x00"); ok {
+			id, iface, _ := strings.Cut(rest, "\x00")
+			return subject{kind, id, iface, r}
+		}
+	}
+	return subject{routing.KindInterface, name, "", r}
+}
+
+// MarshalJSON writes an object of names, and in each one of roles.
+func (s sums) MarshalJSON() ([]byte, error) {
+	out := make(map[string]ByRole)
+	for about, t := range s {
+		name := about.name()
+		if out[name] == nil {
+			out[name] = make(ByRole)
+		}
+		out[name][about.role] = t
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (s *sums) UnmarshalJSON(b []byte) error {
+	var in map[string]ByRole
+	if err := json.Unmarshal(b, &in); err != nil {
+		return err
+	}
+	*s = make(sums)
+	for name, byRole := range in {
+		for role, t := range byRole {
+			(*s)[namedSubject(name, role)] = t
+		}
+	}
+	return nil
+}
+
+// counts are sums, with those of ports apart, as there may be very many.
+type counts struct{ few, ports sums }
+
+func newCounts() counts { return counts{make(sums), make(sums)} }
+
+func (c counts) of(about subject) sums {
+	if about.kind == routing.KindPort {
+		return c.ports
+	}
+	return c.few
+}
+
+func (c counts) add(about subject, t Tally) { c.of(about).add(about, t) }
+
+// all yields every subject.
+func (c counts) all() iter.Seq2[subject, Tally] {
+	return func(yield func(subject, Tally) bool) {
+		for _, s := range []sums{c.few, c.ports} {
+			for about, t := range s {
+				if !yield(about, t) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// raise makes every sum at least as large as in least.
+func (c counts) raise(least sums) {
+	for about, t := range least {
+		now := c.of(about)[about]
+		c.of(about)[about] = Tally{max(t.Packets, now.Packets), max(t.Bytes, now.Bytes)}
+	}
+}
+
+// routerCounters are the sums of one router. Who has the turn may read what the
+// lock of [counters] protects, and is the only one who replaces it.
+type routerCounters struct {
+	router string
+	turn   chan struct{}    // capacity 1, full: its switch is being read
+	last   map[uint64]Tally // each flow that has counted something, at the last reading, by its hash; who has the turn has it
+
+	sums  counts
+	there sums             // of that, what the flows counted that were there at the last reading; of ports, those told or to be
+	kept  *keptCounters    // of the daemon before, until the first reading
+	taken time.Time        // when the last reading began; zero: there was none
+	top   []PortCounters   // those with the most packets, as many as may be told
+	told  map[subject]bool // ports that were told some time, which the file must have
+}
+
+func newRouterCounters(router string) *routerCounters {
+	return &routerCounters{router: router, turn: make(chan struct{}, 1), sums: newCounts(), told: make(map[subject]bool)}
+}
+
+// A reading is what a switch tells, in several parts.
+type reading struct {
+	began   time.Time
+	last    map[uint64]Tally
+	there   counts
+	counted counts // since the reading before
+
+	// These follow from the others, see [routerCounters.sum].
+	sums counts
+	top  []PortCounters
+}
+
+func (rc *routerCounters) begin() *reading {
+	return &reading{began: time.Now(), last: make(map[uint64]Tally, len(rc.last)), there: newCounts(), counted: newCounts()}
+}
+
+// A hash stands for a flow: among a million of them, that two have the same is as
+// likely as one in ten million.
+var flowSeed = maphash.MakeSeed()
+
+// take takes in a part of a reading. A flow that counts less than before was
+// installed anew since.
+func (rc *routerCounters) take(r *reading, stats []ofproto.FlowStats, objects routing.Objects, ports int) {
+	for i := range stats {
+		fs := &stats[i]
+		role, ours := routing.RoleOf(fs.Cookie)
+		if !ours {
+			continue
+		}
+		now := Tally{fs.Packets, fs.Bytes}
+		since := now
+		if now != (Tally{}) {
+			key := maphash.Comparable(flowSeed, fs.FlowKey)
+			r.last[key] = now
+			if before := rc.last[key]; before.Packets <= now.Packets && before.Bytes <= now.Bytes {
+				since = Tally{now.Packets - before.Packets, now.Bytes - before.Bytes}
+			}
+		} else if ports >= 0 || role != routing.RoleDeliver { // where all ports are told, those without packets too
+			continue
+		}
+		object, known := objects.Get(fs.Cookie)
+		if !known {
+			continue
+		}
+		for _, about := range subjects(object, role, ports != 0) {
+			r.there.add(about, now)
+			r.counted.add(about, since)
+		}
+	}
+}
+
+// sum adds up what there is when a reading is complete. exists reports whether
+// the intent has a port or a route.
+func (rc *routerCounters) sum(r *reading, ports int, exists func(subject) bool) {
+	r.sums = counts{maps.Clone(rc.sums.few), maps.Clone(rc.sums.ports)}
+	if rc.kept != nil {
+		r.sums = newCounts()
+		r.sums.raise(rc.kept.Before)
+	}
+	for about, t := range r.counted.all() {
+		r.sums.add(about, t)
+	}
+	if rc.kept != nil {
+		r.sums.raise(rc.kept.Told)
+	}
+	for about := range r.sums.all() {
+		if _, there := r.there.of(about)[about]; about.kind != routing.KindInterface && !there && !exists(about) {
+			delete(r.sums.of(about), about)
+		}
+	}
+	r.top = r.sums.ports.most(rc.router, ports)
+}
+
+// settle makes a reading that was summed up the last one.
+func (rc *routerCounters) settle(r *reading) {
+	rc.last, rc.taken, rc.kept, rc.sums, rc.top = r.last, r.began, nil, r.sums, r.top
+	rc.there = r.there.few
+	for about := range rc.told {
+		if _, ok := rc.sums.ports[about]; !ok {
+			delete(rc.told, about)
+		} else if t, ok := r.there.ports[about]; ok {
+			rc.there[about] = t
+		}
+	}
+	for _, p := range rc.top {
+		if t, ok := r.there.ports[p.subject()]; ok {
+			rc.there[p.subject()] = t
+		}
+	}
+}
+
+// most returns the n ports with the most packets; negative: all.
+func (s sums) most(router string, n int) (best []PortCounters) {
+	if n == 0 {
+		return nil
+	}
+	cut := func() {
+		slices.SortFunc(best, mostPackets)
+		if n > 0 {
+			best = best[:min(n, len(best))]
+		}
+	}
+	for about, t := range s {
+		best = append(best, PortCounters{router, about.iface, about.id, t})
+		if n > 0 && len(best) >= 4*n { // so that few are kept, and seldom sorted
+			cut()
+		}
+	}
+	cut()
+	return slices.Clip(best)
+}

@@ -1,0 +1,237 @@
+package controller
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A bench is a switch whose flows count, its router's sums, and what they should
+// be.
+type bench struct {
+	rc      *routerCounters
+	objects routing.Objects
+	flows   []ofproto.FlowStats // of the program
+	there   map[int]bool        // those that the switch has, by their index
+	want    sums
+	ports   int
+}
+
+// counting is a topology in which the flows of a program count for interfaces,
+// routes and ports.
+const counting = 3 // ports behind each of two interfaces
+
+func newBench(t *rapid.T, ports int) *bench {
+	var m routing.Model
+	for i, name := range []string{"a", "b"} {
+		m.Networks = append(m.Networks, routing.Network{ID: name, MTU: 1500})
+		for p := range counting {
+			m.Ports = append(m.Ports, routing.Port{ID: fmt.Sprint(name, p), Network: name, MAC: ofproto.MAC{2, 0, 0, 1, byte(i), byte(p)},
+				Addresses: addresses(fmt.Sprintf("10.0.%d.%d", i, 10+p))})
+		}
+	}
+	m.Routers = []routing.Router{{ID: "r", Interfaces: []routing.Interface{
+		{ID: "ia", Network: "a", MAC: ofproto.MAC{2, 0, 0, 0, 0, 1}, Addresses: prefixes("10.0.0.1/24")},
+		{ID: "ib", Network: "b", MAC: ofproto.MAC{2, 0, 0, 0, 0, 2}, Addresses: prefixes("10.0.1.1/24")},
+	}, Routes: []routing.Route{
+		{Destination: prefixes("10.9.0.0/16")[0], NextHops: []routing.NextHop{{Address: addresses("10.0.1.10")[0], Weight: 1}}},
+		{Destination: prefixes("10.8.0.0/16")[0], Type: routing.RouteBlackhole},
+	}, Bridge: routing.Bridge{Managed: true}}}
+	if err := m.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	x := routing.NewIndex(&m)
+	r := x.Router("r")
+	facts := routing.Facts{Can: routing.CanAll, Ports: routing.Ports{}}
+	for i := range r.Interfaces {
+		facts.Ports[r.Interfaces[i].PatchName()] = ofproto.PortNo(1 + i)
+	}
+	p := x.Compile(r, facts)
+	b := &bench{rc: newRouterCounters("r"), objects: p.Objects, there: make(map[int]bool), want: make(sums), ports: ports}
+	for f := range p.Flows.All() {
+		b.there[len(b.flows)] = true
+		b.flows = append(b.flows, ofproto.FlowStats{Flow: f})
+	}
+	return b
+}
+
+// read reads the switch in parts.
+func (b *bench) read(t *rapid.T) {
+	r := b.rc.begin()
+	parts := make([][]ofproto.FlowStats, rapid.IntRange(1, 3).Draw(t, "parts"))
+	for i := range b.flows {
+		if b.there[i] {
+			parts[i%len(parts)] = append(parts[i%len(parts)], b.flows[i])
+		}
+	}
+	for _, part := range parts {
+		b.rc.take(r, part, b.objects, b.ports)
+	}
+	b.rc.sum(r, b.ports, func(subject) bool { return true })
+	b.rc.settle(r)
+}
+
+// restart is what becomes of the sums when the daemon restarts.
+func (b *bench) restart(t *rapid.T) {
+	for _, p := range b.rc.top {
+		b.rc.told[p.subject()] = true
+	}
+	b.read(t) // of those that are told what has gone is known by the next reading
+	data, err := json.Marshal(b.rc.keep())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept keptCounters
+	if err := json.Unmarshal(data, &kept); err != nil {
+		t.Fatal(err)
+	}
+	b.rc = restored("r", &kept)
+}
+
+// Whatever happens to the flows and the daemon, the sums are what the flows have
+// counted at readings, all of it and nothing twice.
+func TestSumsAreWhatFlowsHaveCounted(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := newBench(t, -1)
+		t.Repeat(map[string]func(*rapid.T){
+			"count": func(t *rapid.T) {
+				i := rapid.IntRange(0, len(b.flows)-1).Draw(t, "flow")
+				if !b.there[i] {
+					return
+				}
+				n := Tally{uint64(rapid.IntRange(1, 1000).Draw(t, "packets")), 0}
+				n.Bytes = 100 * n.Packets
+				fs := &b.flows[i]
+				fs.Packets, fs.Bytes = fs.Packets+n.Packets, fs.Bytes+n.Bytes
+				role, _ := routing.RoleOf(fs.Cookie)
+				object, _ := b.objects.Get(fs.Cookie)
+				for _, about := range subjects(object, role, true) {
+					b.want.add(about, n)
+				}
+			},
+			"remove": func(t *rapid.T) {
+				b.read(t) // what is counted after the last reading is lost
+				i := rapid.IntRange(0, len(b.flows)-1).Draw(t, "flow")
+				b.there[i], b.flows[i].Packets, b.flows[i].Bytes = false, 0, 0
+			},
+			"install": func(t *rapid.T) {
+				b.read(t) // else a flow that soon counts more than before would be taken for that
+				b.there[rapid.IntRange(0, len(b.flows)-1).Draw(t, "flow")] = true
+			},
+			"read":    func(t *rapid.T) { b.read(t) },
+			"restart": func(t *rapid.T) { b.restart(t) },
+			"": func(t *rapid.T) {
+				c := *b
+				c.rc = copied(b.rc)
+				c.read(t)
+				for about, n := range b.want {
+					if got := c.rc.sums.of(about)[about]; got != n {
+						t.Fatalf("%+v is %v, want %v", about, got, n)
+					}
+				}
+				for about, n := range c.rc.sums.all() {
+					if b.want[about] != n {
+						t.Fatalf("%+v is %v, and nothing was counted", about, n)
+					}
+				}
+			},
+		})
+	})
+}
+
+func copied(rc *routerCounters) *routerCounters {
+	c := *rc
+	c.told = maps.Clone(rc.told) // all else is replaced and not changed
+	return &c
+}
+
+// The ports with the most packets are those that sorting all of them finds first,
+// and a port that the intent does not have is not among them.
+func TestPortsWithTheMostPackets(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rc := newRouterCounters("r")
+		var all []PortCounters
+		for i := range rapid.IntRange(0, 60).Draw(t, "ports") {
+			p := PortCounters{"r", "i", fmt.Sprint(i), Tally{uint64(rapid.IntRange(0, 20).Draw(t, "packets")), 0}}
+			rc.sums.add(p.subject(), p.Tally)
+			all = append(all, p)
+		}
+		rc.sums.add(subject{routing.KindInterface, "i", "", routing.RoleDeliver}, Tally{1000, 0})
+		slices.SortFunc(all, mostPackets)
+		n := rapid.IntRange(0, 10).Draw(t, "n")
+		if got := rc.sums.ports.most("r", n); !slices.Equal(got, all[:min(n, len(all))]) {
+			t.Errorf("%v, want %v", got, all[:min(n, len(all))])
+		}
+		if got := rc.sums.ports.most("r", -1); !slices.Equal(got, all) {
+			t.Errorf("all are %v, want %v", got, all)
+		}
+		r := rc.begin()
+		rc.sum(r, -1, func(about subject) bool { return about.id != "0" })
+		rc.settle(r)
+		for _, p := range rc.top {
+			if p.Port == "0" {
+				t.Error("a port that is gone is still there")
+			}
+		}
+	})
+}
+
+// The file has subjects of every kind, and what a daemon wrote that knew only
+// interfaces is read.
+func TestKeptCounters(t *testing.T) {
+	s := sums{
+		{routing.KindInterface, "i 1", "", routing.RoleIn}:         {1, 10},
+		{routing.KindInterface, "i 1", "", routing.RoleARP}:        {2, 20},
+		{routing.KindInterface, "", "", routing.RoleDrop}:          {3, 30},
+		{routing.KindInterface, "port", "", routing.RoleIn}:        {4, 40},
+		{routing.KindRoute, "10.0.0.0/8", "", routing.RoleExtra}:   {5, 50},
+		{routing.KindPort, "p 1", "i 1", routing.RoleDeliver}:      {6, 60},
+		{routing.KindPort, "route", "route", routing.RoleDeliver}:  {7, 70},
+		{routing.KindRoute, "::/0", "", routing.RoleBlackhole}:     {8, 80},
+		{routing.KindInterface, "route/0", "", routing.RoleAnswer}: {9, 90},
+	}
+	data, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got sums
+	if err := json.Unmarshal(data, &got); err != nil || !reflect.DeepEqual(got, s) {
+		t.Errorf("%s is read as %v, %v", data, got, err)
+	}
+	const old = `{"Told": {"i1": {"9": {"Packets": 5, "Bytes": 500}}}, "Before": {"i1": {"9": {"Packets": 2, "Bytes": 200}}}}`
+	var kept keptCounters
+	if err := json.Unmarshal([]byte(old), &kept); err != nil {
+		t.Fatal(err)
+	}
+	deliver := subject{routing.KindInterface, "i1", "", routing.RoleDeliver}
+	if kept.Told[deliver] != (Tally{5, 500}) || kept.Before[deliver] != (Tally{2, 200}) {
+		t.Errorf("%s is read as %v", old, kept)
+	}
+	if !strings.Contains(string(data), `"i 1":{`) {
+		t.Errorf("%s has no interface by its name", data)
+	}
+}
+
+func addresses(texts ...string) (out []netip.Addr) {
+	for _, s := range texts {
+		out = append(out, netip.MustParseAddr(s))
+	}
+	return out
+}
+
+func prefixes(texts ...string) (out []netip.Prefix) {
+	for _, s := range texts {
+		out = append(out, netip.MustParsePrefix(s))
+	}
+	return out
+}

@@ -1,0 +1,55 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/ofproto"
+)
+
+// LogMessages has every OpenFlow message between this daemon and a router's
+// bridge logged at debug level, in ovs-ofctl's words; "" ends that. The error
+// wraps [ledger.ErrNotFound] if there is no such router.
+func (c *Controller) LogMessages(ctx context.Context, router string) error {
+	var err error
+	waitErr := c.do(ctx, func(w *world) {
+		if router != "" && w.routers[router] == nil {
+			err = fmt.Errorf("%w: router %q", ledger.ErrNotFound, router)
+			return
+		}
+		if st := w.routers[w.tapped]; st != nil && st.session != nil {
+			st.session.conn.Tap(nil)
+		}
+		w.tapped = router
+		if st := w.routers[router]; st != nil && st.session != nil {
+			st.session.tap(c.messages.With(zap.String("router", router)))
+		}
+	})
+	if waitErr != nil {
+		return waitErr // err may still be written
+	}
+	return err
+}
+
+// LoggedMessages returns the router whose messages are logged, "" if none's are.
+func (c *Controller) LoggedMessages(ctx context.Context) (router string, err error) {
+	err = c.do(ctx, func(w *world) { router = w.tapped })
+	return router, err
+}
+
+// tap logs each message of the session.
+func (s *session) tap(log *zap.Logger) {
+	log = log.With(zap.String("bridge", s.bridge))
+	s.conn.Tap(func(sent bool, message []byte) {
+		what := "received"
+		if sent {
+			what = "sent"
+		}
+		if e := log.Check(zap.DebugLevel, what+" OpenFlow"); e != nil {
+			e.Write(zap.String("message", ofproto.Text(message)))
+		}
+	})
+}

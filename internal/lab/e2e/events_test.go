@@ -1,0 +1,104 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// What has happened is told: of one router, of some importance, and as it comes.
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	s := ready(t, twoNetworks)
+	mustHave(t, s.ofdvr(0, "events"), "INFO   switch connected  router=r1  bridge=rb-r1")
+	follow, err := s.StartDaemon("events", "--router", "r1", "--level", "warn", "-f", "-o", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.sh("", "ovs-ofctl -O OpenFlow13 del-flows "+bridge+" table=3,ip,nw_dst=10.0.2.10")
+	s.eventually("the repair to be told", func() error { return lacks(follow.Log(), "repaired") })
+	var e struct{ Level, Message, Router string }
+	if err := json.Unmarshal([]byte(strings.Split(follow.Log(), "\n")[0]), &e); err != nil || e.Level != "warn" || e.Router != "r1" || !strings.Contains(e.Message, "repaired flows") {
+		t.Errorf("%+v, %v\n%s", e, err, follow.Log())
+	}
+	if got := s.ofdvr(0, "events", "--router", "r9"); got != "" {
+		t.Errorf("of no router: %q", got)
+	}
+	if got := s.ofdvr(0, "events", "-n", "1"); strings.Count(got, "\n") != 1 || !strings.Contains(got, "repaired") {
+		t.Errorf("the latest: %q", got)
+	}
+	mustHave(t, s.ofdvr(1, "events", "--level", "loud"), "level")
+}
+
+// The level of the log changes while the daemon runs, and every OpenFlow message
+// of one router is logged in words.
+func TestLogLevel(t *testing.T) {
+	t.Parallel()
+	s := ready(t, twoNetworks)
+	if got := s.ofdvr(0, "log-level"); got != "level: info\n" {
+		t.Errorf("%q", got)
+	}
+	mustHave(t, s.ofdvr(1, "log-level", "debug", "--openflow", "r9"), `router "r9"`)
+	if got := s.ofdvr(0, "log-level"); got != "level: info\n" {
+		t.Errorf("a mistake has changed something: %q", got)
+	}
+	if got := s.ofdvr(0, "log-level", "debug", "--openflow", "r1"); got != "level: debug\nOpenFlow messages of router: r1\n" {
+		t.Errorf("%q", got)
+	}
+	s.reload(with("02:00:00:00:02:10", "02:00:00:00:02:11"))
+	for _, want := range []string{
+		`sent OpenFlow  {"router": "r1", "bridge": "rb-r1", "message": "ONFT_BUNDLE_CONTROL (xid=`,
+		`modify_strict cookie=0xfd09ec5ef62282fc, table=3, priority=100,ip,nw_dst=10.0.2.10 actions=set_field:02:00:00:00:02:01->eth_src,set_field:02:00:00:00:02:11->eth_dst,dec_ttl,output:`,
+		`received OpenFlow  {"router": "r1", "bridge": "rb-r1", "message": "ONFT_BUNDLE_CONTROL (xid=`,
+		"commit reply",
+	} {
+		s.logged(want)
+	}
+	s.ofdvr(0, "log-level", "info", "--openflow", "")
+	before := strings.Count(s.daemon.Log(), "OpenFlow  {")
+	s.reload(twoNetworks)
+	if n := strings.Count(s.daemon.Log(), "OpenFlow  {"); n != before {
+		t.Errorf("%d messages were logged after that", n-before)
+	}
+}
+
+// Profiles are where the API is, if somebody wants them.
+func TestProfiles(t *testing.T) {
+	t.Parallel()
+	s := ready(t, twoNetworks, "--pprof", "--log-openflow", "r1", "--log-level", "debug")
+	s.logged(`"message": "OFPST_FLOW request`)
+	get := func(path string) (int, string) {
+		resp, err := s.HTTPUnix("/run/ofdvr/api.sock").Get("http://ofdvr" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(body)
+	}
+	if status, body := get("/debug/pprof/goroutine?debug=1"); status != http.StatusOK || !strings.Contains(body, "goroutine profile:") {
+		t.Errorf("%d %s", status, body)
+	}
+	if status, _ := get("/v1/status"); status != http.StatusOK {
+		t.Error(status)
+	}
+	s.stop()
+	s.serve()
+	if status, _ := get("/debug/pprof/"); status != http.StatusNotFound {
+		t.Errorf("without --pprof: %d", status)
+	}
+}
+
+// lacks returns an error if text lacks what it should have.
+func lacks(text, want string) error {
+	if !strings.Contains(text, want) {
+		return fmt.Errorf("%q is not in %q", want, text)
+	}
+	return nil
+}

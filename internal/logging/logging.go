@@ -1,0 +1,80 @@
+// Package logging makes the daemon's log: to standard error, for people or for
+// machines, at a level that can be changed while it runs; and its latest entries
+// are remembered, for those who ask what has happened lately.
+package logging
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// How much of what is repeated is logged: so many entries with one message in a
+// second, and then each of so many.
+const (
+	sampleFirst = 100
+	sampleThen  = 100
+)
+
+// A Log is the daemon's log.
+type Log struct {
+	*zap.Logger             // sampled
+	All         *zap.Logger // every entry is logged, and not remembered
+	Journal     *Journal
+
+	level zap.AtomicLevel
+}
+
+// New returns a Log to standard error. level is debug, info, warn or error, and
+// format console or json.
+func New(level, format string) (*Log, error) {
+	l := &Log{level: zap.NewAtomicLevel(), Journal: NewJournal(journalSize)}
+	if err := l.SetLevel(level); err != nil {
+		return nil, err
+	}
+	enc, err := encoder(format)
+	if err != nil {
+		return nil, err
+	}
+	out := zapcore.NewCore(enc, zapcore.Lock(os.Stderr), l.level)
+	failures := zap.ErrorOutput(zapcore.Lock(os.Stderr)) // of the log itself
+	l.All = zap.New(out, failures)
+	l.Logger = zap.New(zapcore.NewSamplerWithOptions(zapcore.NewTee(out, l.Journal.core()), time.Second, sampleFirst, sampleThen), failures)
+	return l, nil
+}
+
+func encoder(format string) (zapcore.Encoder, error) {
+	cfg := zap.NewProductionEncoderConfig()
+	cfg.EncodeDuration = zapcore.StringDurationEncoder
+	cfg.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	switch format {
+	case "json":
+		return zapcore.NewJSONEncoder(cfg), nil
+	case "console":
+		cfg.EncodeLevel = zapcore.CapitalLevelEncoder
+		cfg.EncodeTime = zapcore.TimeEncoderOfLayout("2006-01-02 15:04:05.000")
+		cfg.ConsoleSeparator = "  "
+		return zapcore.NewConsoleEncoder(cfg), nil
+	}
+	return nil, fmt.Errorf("log format %q: want console or json", format)
+}
+
+// Level returns the least important level that is logged.
+func (l *Log) Level() string { return l.level.String() }
+
+// SetLevel changes the least important level that is logged: debug, info, warn or
+// error.
+func (l *Log) SetLevel(level string) error {
+	var v zapcore.Level
+	if err := v.Set(level); err != nil || level == "" || v > zapcore.ErrorLevel {
+		return fmt.Errorf("log level %q: want debug, info, warn or error", level)
+	}
+	l.level.SetLevel(v)
+	return nil
+}
+
+// Since is that of the Journal.
+func (l *Log) Since(seq uint64) ([]Entry, <-chan struct{}) { return l.Journal.Since(seq) }

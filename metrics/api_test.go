@@ -1,0 +1,58 @@
+package metrics_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/ofdvr/ofdvr/metrics"
+)
+
+// Each request is counted once, with the route that answered it, and whatever a
+// client sends makes no further series.
+func TestRequests(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/ports/{id}", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.PathValue("id")) })
+	mux.HandleFunc("PUT /v1/ports/{id}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusCreated) })
+	mux.HandleFunc("DELETE /v1/ports/{id}", func(http.ResponseWriter, *http.Request) {})
+	during := -1
+	mux.HandleFunc("GET /v1/watch", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, ": watching\n\n")
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			t.Error(err)
+		}
+		during, _ = testutil.GatherAndCount(reg, "ofdvr_api_requests_total") // while it goes on
+	})
+	h := metrics.New(reg, "v").Requests(mux)
+	for _, request := range []string{"GET /v1/ports/a", "GET /v1/ports/b", "PUT /v1/ports/a", "DELETE /v1/ports/a", "GET /v1/watch", "GET /nowhere", "POST /v1/elsewhere", "HACK /v1/ports/a", "MUCK /v1/ports/a"} {
+		method, path, _ := strings.Cut(request, " ")
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, path, nil))
+	}
+	const want = `
+# HELP ofdvr_api_requests_total Requests to the API, by method, by route as docs/api.md has it (other: there is nothing there, or it was not let in), and by the status of the answer.
+# TYPE ofdvr_api_requests_total counter
+ofdvr_api_requests_total{method="DELETE",route="/v1/ports/{id}",status="200"} 1
+ofdvr_api_requests_total{method="GET",route="/v1/ports/{id}",status="200"} 2
+ofdvr_api_requests_total{method="GET",route="/v1/watch",status="200"} 1
+ofdvr_api_requests_total{method="GET",route="other",status="404"} 1
+ofdvr_api_requests_total{method="POST",route="other",status="404"} 1
+ofdvr_api_requests_total{method="PUT",route="/v1/ports/{id}",status="201"} 1
+ofdvr_api_requests_total{method="other",route="other",status="405"} 2
+`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "ofdvr_api_requests_total"); err != nil {
+		t.Error(err)
+	}
+	if during != 4 {
+		t.Errorf("%d series while a stream goes on, want 4 with it", during)
+	}
+	if n, err := testutil.GatherAndCount(reg, "ofdvr_api_request_duration_seconds"); err != nil || n != 7 {
+		t.Errorf("%d series of times, %v", n, err)
+	}
+	lint(t, reg)
+}

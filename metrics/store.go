@@ -1,0 +1,29 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// store is what happens to the store.
+type store struct {
+	commits   *prometheus.CounterVec
+	storeTime prometheus.Histogram
+}
+
+func newStore() store {
+	return store{
+		commits:   counters("store_commits_total", "Writes to the store, each of one change of the intent or of several, by result: ok or error.", "result"),
+		storeTime: histogram("store_commit_duration_seconds", "Time that a write to the store took until it was on the disk.", 0.0005),
+	}
+}
+
+// StoreCommit calls commit, which writes to the store, and records it.
+func (e *store) StoreCommit(commit func() error) error {
+	start := time.Now()
+	err := commit()
+	e.storeTime.Observe(time.Since(start).Seconds())
+	e.commits.WithLabelValues(resultOf(err)).Inc()
+	return err
+}

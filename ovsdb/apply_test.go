@@ -1,0 +1,28 @@
+package ovsdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+)
+
+// How a transaction has ended has a word: whether anything happened, and whether
+// that is known.
+func TestResults(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{nil, "ok"},
+		{fmt.Errorf("find Port x: %w", errStale), "stale"},
+		{errors.Join(errors.New("other"), errStale), "stale"},
+		{ErrNotConnected, "unknown"},
+		{fmt.Errorf("ovsdb-server did not answer: %w", context.DeadlineExceeded), "unknown"},
+		{errors.New("insert Port x: I/O error"), "error"},
+	} {
+		if got := resultOf(tt.err); got != tt.want {
+			t.Errorf("%v is %s, want %s", tt.err, got, tt.want)
+		}
+	}
+}
