@@ -40,13 +40,31 @@ export class Detail {
     const o = this.page.world.get(key);
     if (!o) return false;
     this.live = [];
-    const top = this.panel.scrollTop;
+    const had = this.panel.contains(document.activeElement);
     this.panel.replaceChildren(...this[kind](o, id));
-    this.panel.scrollTop = this.key === key ? top : 0;
+    this.panel.scrollTop = 0;
+    if (had) this.panel.focus({ preventScroll: true });
     this.key = key;
+    this.shown = this.matter(key);
     this.refresh();
     this.conditions(kind, id);
     return true;
+  }
+
+  // stale reports whether what is shown has changed, but for what is refreshed. As
+  // long as it has not, it is left alone: somebody may be reading, or typing.
+  stale() {
+    return Boolean(this.key?.includes(":")) && this.shown !== this.matter(this.key);
+  }
+
+  // matter is all that the panel of an object shows of the intent, as text.
+  matter(key) {
+    const { world } = this.page;
+    const { kind, id } = parseKey(key);
+    const o = world.get(key);
+    if (!o || kind === "router") return JSON.stringify(o);
+    const legs = world.legs().get(kind === "port" ? o.network : id) ?? [];
+    return JSON.stringify([o, legs.map((l) => [l.router.id, l.iface]), kind === "network" ? world.portsOn(id) : null]);
   }
 
   refresh() {
@@ -200,8 +218,10 @@ export class Detail {
   // about fills the panel with what is true of the daemon as a whole.
   about() {
     const { page } = this;
+    if (this.key === "daemon:") return;
     this.live = [];
-    this.key = null;
+    this.key = "daemon:";
+    this.shown = this.matter(this.key);
     const source = (name, s) => s && [name, h("span", {}, h("code", {}, s.name), h("span", { class: "small" }, `${plural(s.networks, "network")}, ${plural(s.routers, "router")}, ${plural(s.ports, "port")}; read ${new Date(s.loaded).toLocaleString()}`), (s.warnings ?? []).map((w) => h("span", { class: "reason" }, w)))];
     this.panel.replaceChildren(
       head("Daemon", "Status", page.close, this.kept("p", {}, () => pill(overall(page.status)))),

@@ -112,13 +112,13 @@ function place(island) {
 function turn(root, island) {
   let best = 0;
   let least = Infinity;
-  for (let k = 0; k < 24; k++) {
-    settle(root, 0, 0, (k * Math.PI) / 12);
+  for (let k = 0; k < 12; k++) {
+    settle(root, 0, 0, (k * Math.PI) / 6);
     const { w, h } = boxOf(island);
-    const cost = Math.max(w / 1.7, h) * (k % 6 ? 1.04 : 1);
+    const cost = Math.max(w / 1.7, h) * (k % 3 ? 1.04 : 1);
     if (cost < least - 1e-6) [best, least] = [k, cost];
   }
-  settle(root, 0, 0, (best * Math.PI) / 12);
+  settle(root, 0, 0, (best * Math.PI) / 6);
 }
 
 const radius = (n) => Math.hypot(n.w, n.h) / 2;

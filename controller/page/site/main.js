@@ -18,7 +18,7 @@ const $ = (id) => document.getElementById(id);
 
 const EVERY = 2000; // ms between two readings, at least
 const SHARE = 10; // and so many times what one takes, so that big switches are not kept busy
-const SETTLING = 50; // ms in which changes that follow each other are drawn once
+const SETTLING = 50; // ms in which changes that follow each other are drawn once, at least; and so many times what that takes
 
 const page = {
   world: new World(),
@@ -114,7 +114,7 @@ function apply() {
   attr($("view-picture"), "aria-pressed", String(state.view === "picture"));
   attr($("view-list"), "aria-pressed", String(state.view === "list"));
   picture.select(state.open);
-  list.select(state.open);
+  if (list.selected !== state.open) list.select(state.open);
   const panel = $("panel");
   if (!loaded) return;
   if (state.trace) {
@@ -230,6 +230,7 @@ function say(key) {
 let unwatch = null;
 let polling;
 let drawing = null;
+let drawTook = 0; // ms
 let loading = null;
 
 // load reads the intent, and then hears of its changes.
@@ -245,7 +246,6 @@ async function reload() {
     alive();
     loaded = true;
     page.world = new World(body, Number((etag ?? "").replace(/[^0-9]/g, "") || 0));
-    detail.key = undefined;
     draw();
     startWatching();
   } catch (e) {
@@ -256,7 +256,7 @@ async function reload() {
 function startWatching() {
   unwatch = watch(page.world.revision, (event) => {
     page.world.change(event);
-    drawing ??= setTimeout(draw, SETTLING);
+    drawing ??= setTimeout(draw, Math.max(SETTLING, drawTook * SHARE));
   }, () => {
     stopWatching();
     polling ??= setTimeout(poll, EVERY);
@@ -272,6 +272,7 @@ function stopWatching() {
 function draw() {
   clearTimeout(drawing);
   drawing = null;
+  const began = performance.now();
   const { world } = page;
   page.finder = search.finder = new Finder(world);
   const first = picture.world === null;
@@ -285,8 +286,10 @@ function draw() {
   } else {
     $("none").hidden = true;
   }
-  if (!["trace", null].includes(detail.key)) detail.key = undefined;
+  if (detail.stale()) detail.key = undefined;
   apply();
+  performance.clearMeasures("draw");
+  drawTook = performance.measure("draw", { start: began }).duration;
 }
 
 // poll reads how far everything has come, and what was counted.

@@ -1,11 +1,23 @@
 // What there is: networks, routers and ports, kept in line with the intent.
 // Nothing here knows of the document or of time.
 
-const collator = new Intl.Collator("en", { numeric: true });
-
 // byID compares IDs as people count: r2 is before r10.
 export function byID(a, b) {
-  return collator.compare(a, b) || (a < b ? -1 : a > b ? 1 : 0);
+  const [x, y] = [sortKey(a), sortKey(b)];
+  return x < y ? -1 : x > y ? 1 : a < b ? -1 : a > b ? 1 : 0;
+}
+
+const sortKeys = new Map();
+
+// sortKey returns a text that sorts like an ID: numbers begin with how long they are.
+function sortKey(id) {
+  let key = sortKeys.get(id);
+  if (key === undefined) {
+    if (sortKeys.size > 200000) sortKeys.clear();
+    key = id.toLowerCase().replace(/0*(\d+)/g, (_, digits) => "0" + String.fromCharCode(32 + digits.length) + digits);
+    sortKeys.set(id, key);
+  }
+  return key;
 }
 
 // keyOf names an object among all others, and parseKey reads such a name.

@@ -210,6 +210,7 @@ export class Picture {
     this.marks(c);
     this.ways.forEach((w, i) => packet(this, c, w, i, now));
     this.canvas.dataset.frames = String(Number(this.canvas.dataset.frames ?? 0) + 1);
+    this.canvas.dataset.at = [camera.x, camera.y, camera.scale].join();
   }
 
   // dots are the ground, that one sees oneself move over.

@@ -158,6 +158,12 @@ var laws = map[string]string{
 		if (portHealth({admin_state: "down"}).level !== "idle" || portHealth({bound: false}).level !== "idle" || portHealth({}).level !== "ok") return "ports";
 		if (worst(["ok", "warn", "busy"]) !== "warn" || worst([]) !== "ok") return "worst";
 	}`,
+	"IDs are in the order in which people count": `({model: {byID}}) => {
+		const want = ["", "1", "2", "010", "10", "a", "a1", "a1b", "a2", "a10", "a10b2", "a10b10", "A11", "b", "port-9", "port-10", "port-00000000000000000000000000011", "é", "中"];
+		const got = want.toReversed().sort(byID);
+		if (got.join() !== want.join()) return got.join();
+		for (const a of want) for (const b of want) if (Math.sign(byID(a, b)) !== -Math.sign(byID(b, a)) || (byID(a, b) === 0) !== (a === b)) return a + " and " + b;
+	}`,
 	"a subnet is that of its address": `({model: {subnet}}) => {
 		for (const [of, want] of [["10.0.1.1/24", "10.0.1.0/24"], ["255.255.255.255/1", "128.0.0.0/1"], ["10.1.2.3/32", "10.1.2.3/32"], ["1.2.3.4/0", "0.0.0.0/0"], ["10.0.0.130/25", "10.0.0.128/25"], ["fd00::1/64", "fd00::1/64"]]) {
 			if (subnet(of) !== want) return of + ": " + subnet(of);

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/internal/lab"
 	"github.com/ofdvr/ofdvr/internal/lab/browser"
+	"github.com/ofdvr/ofdvr/routing"
 )
 
 // However much there is, the page has no more elements than fit into the window: in the
@@ -14,7 +16,7 @@ import (
 func TestPageWithManyObjects(t *testing.T) {
 	t.Parallel()
 	h := lab.Bare(t)
-	serveTown(t, h, townOf(1000, 20_000))
+	l := serveTown(t, h, townOf(1000, 20_000))
 	v := visit(t, h, "")
 	v.text("#counts", "2,100 networks · 1,000 routers · 20,000 machines")
 	v.text("#health", "20 of 1,000 routers disconnected")
@@ -55,6 +57,15 @@ func TestPageWithManyObjects(t *testing.T) {
 		few(fmt.Sprintf("the list at %v", at), 1000)
 	}
 	v.text("#grid .row.item:last-child", "web1000-vm19")
+	where := browser.Eval[float64](v.Browser, `document.getElementById("grid").scrollTop`)
+	if _, err := l.Write(t.Context(), ledger.Delete(ledger.Object{Kind: routing.KindPort, ID: "web1-vm1"}, false)); err != nil {
+		t.Fatal(err)
+	}
+	v.text("#listed", "23,099 objects")
+	if now := browser.Eval[float64](v.Browser, `document.getElementById("grid").scrollTop`); where-now > 34 {
+		t.Errorf("a change elsewhere has moved the list from %v to %v", where, now)
+	}
+	t.Logf("drawing a change: %.0f ms", browser.Eval[float64](v.Browser, `performance.getEntriesByName("draw").at(-1).duration`))
 	shot(t, v.Browser, "many-list")
 	t.Logf("jumping in the list: %.1f ms a frame", browser.Eval[float64](v.Browser, `new Promise((done) => {
 		const grid = document.getElementById("grid");

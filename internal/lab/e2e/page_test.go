@@ -75,7 +75,7 @@ func (v visitor) click(selector string) {
 }
 
 // spot is where an object is in the window and the colour of the canvas there, as
-// the page's own layout and address tell.
+// the page's own layout and the canvas tell.
 type spot struct {
 	X, Y   float64
 	Colour string
@@ -83,13 +83,11 @@ type spot struct {
 
 func (v visitor) spot(key string) spot {
 	v.t.Helper()
-	v.Until(`location.hash.includes("at=")`) // the camera has come to rest
 	return browser.Eval[spot](v.Browser, fmt.Sprintf(`(async () => {
 		const key = %q;
 		const {layout, cellOf, CELL} = await import("/page/layout.js");
 		const {World, keyOf, parseKey} = await import("/page/model.js");
 		const {Camera} = await import("/page/camera.js");
-		const {read} = await import("/page/hash.js");
 		const world = new World(await (await fetch("/v1/topology")).json());
 		const {byKey} = layout(world);
 		let at = byKey.get(key);
@@ -98,9 +96,12 @@ func (v visitor) spot(key string) spot {
 			const cell = cellOf(card, card.ports.findIndex((p) => p.id === parseKey(key).id));
 			at = {x: cell.x + CELL.w / 2, y: cell.y + CELL.h / 2};
 		}
+		const frame = () => new Promise(requestAnimationFrame);
+		await frame();
+		await frame(); // what has changed is drawn
 		const canvas = document.getElementById("canvas");
 		const box = canvas.getBoundingClientRect();
-		const camera = Object.assign(new Camera(...read(location.hash).at), {w: box.width, h: box.height});
+		const camera = Object.assign(new Camera(...canvas.dataset.at.split(",").map(Number)), {w: box.width, h: box.height});
 		const {x, y} = camera.toScreen(at.x, at.y);
 		const [r, g, b] = `+pixels+`(x + 1, y - 6, 1, 1).data;
 		return {X: x + box.x, Y: y + box.y, Colour: [r, g, b].join(",")};
@@ -201,6 +202,14 @@ func TestPageFollows(t *testing.T) {
 	s.change(http.MethodDelete, "routers/r2", "")
 	s.change(http.MethodDelete, "ports/vm9", "")
 	v.text("#counts", "3 networks · 1 router · 2 machines")
+	// What is read, and typed, is left alone when something else changes.
+	v.click("#panel input")
+	v.Type("vm1")
+	v.text("#panel .flows .says", "flow of ")
+	s.put("networks/grey", `{"vlan": 9}`)
+	v.text("#counts", "4 networks")
+	v.focused("#panel input")
+	v.Until(`document.activeElement.value === "vm1"`)
 	v.Until(`window.stayed`)
 }
 
@@ -217,6 +226,7 @@ func TestPageRates(t *testing.T) {
 	const green = `[...document.querySelectorAll("#grid .row.item")].find((r) => r.children[0].textContent === "green")`
 	v.Until(green + `.children[5].textContent.match(/[1-9].* k?b\/s/)`)
 	v.Until(`[...document.querySelectorAll("#panel tbody td")].every((td) => /[1-9].* · [1-9]/.test(td.textContent))`)
+	v.Until(strings.Replace(green, "green", "vm2", 1) + `.children[5].textContent.match(/[1-9].* k?b\/s/)`) // what is routed to a machine
 	// 100 requests a second of 98 bytes.
 	rate := browser.Eval[float64](v.Browser, `parseFloat(document.querySelector("#panel tbody td").textContent.split(" · ")[1])`)
 	if rate > 200 {
