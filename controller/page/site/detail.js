@@ -46,9 +46,21 @@ export class Detail {
     if (had) this.panel.focus({ preventScroll: true });
     this.key = key;
     this.shown = this.matter(key);
+    let before;
+    this.live.push(() => { // the conditions change when that of a router does
+      const now = this.routersOf(kind, o).map((r) => JSON.stringify([r?.state, r?.settled, r?.problems])).join();
+      if (now !== before) this.conditions(kind, id);
+      before = now;
+    });
     this.refresh();
-    this.conditions(kind, id);
     return true;
+  }
+
+  // routersOf returns the status of each router that an object depends on.
+  routersOf(kind, o) {
+    if (kind === "router") return [this.page.statuses.get(o.id)];
+    const legs = this.page.world.legs().get(kind === "port" ? o.network : o.id) ?? [];
+    return legs.map((l) => this.page.statuses.get(l.router.id));
   }
 
   // stale reports whether what is shown has changed, but for what is refreshed. As

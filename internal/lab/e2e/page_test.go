@@ -236,6 +236,16 @@ func TestPageRates(t *testing.T) {
 	frames := browser.Eval[int](v.Browser, `Number(document.getElementById("canvas").dataset.frames ?? 0)`)
 	v.Until(fmt.Sprintf(`Number(document.getElementById("canvas").dataset.frames) > %d`, frames+20)) // it moves
 	shot(t, v.Browser, "rates")
+	v.Prefer("prefers-reduced-motion", "reduce")
+	if n := browser.Eval[int](v.Browser, `new Promise((done) => {
+		const frames = () => Number(document.getElementById("canvas").dataset.frames);
+		const before = frames();
+		let n = 0;
+		const step = () => (++n < 60 ? requestAnimationFrame(step) : done(frames() - before));
+		requestAnimationFrame(step);
+	})`); n > 10 {
+		t.Errorf("%d of 60 frames were drawn for somebody who wants no motion", n)
+	}
 	p.Kill()
 	v.click("#view-list")
 	v.Until(green + `.children[5].textContent === "0 b/s"`)
@@ -335,6 +345,39 @@ func TestPageOutlivesTheDaemon(t *testing.T) {
 			t.Error(e)
 		}
 	}
+}
+
+// A router whose switch is gone is seen to be disconnected, in the bar, in the picture
+// and in its panel, and everywhere in words too; what was said of it ends when it is
+// back.
+func TestPageShowsTrouble(t *testing.T) {
+	t.Parallel()
+	s, _, _ := pair(t)
+	v := visit(t, s.Host, "#open=router:r1")
+	v.text("#panel .pill", "settled")
+	before := v.spot("router:r1")
+	s.Switch().Kill()
+	v.text("#health", "1 of 1 router disconnected")
+	v.text("#panel .pill", "disconnected")
+	v.text("#panel .problems", "bridge rb-r1")
+	v.text("#panel .conditions", "not programmed")
+	v.click("#health")
+	v.text("#panel .ill", "r1")
+	v.click("#view-list")
+	v.Until(`[...document.querySelectorAll("#grid .row.item")].filter((r) => /disconnected|see its routers/.test(r.textContent)).length === 3`)
+	v.click("#view-picture")
+	shot(t, v.Browser, "trouble")
+	if err := s.StartSwitch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.settle()
+	v.text("#health", "Settled")
+	browser.Eval[any](v.Browser, `(location.hash = "open=router:r1", 1)`)
+	v.Until(`document.querySelector("#panel .pill")?.textContent === "settled" && !document.querySelector("#panel .problems")`)
+	if after := v.spot("router:r1"); after.Colour != before.Colour {
+		t.Errorf("the router was %s and is %s", before.Colour, after.Colour)
+	}
+	v.Errors() // that the flows cannot be read meanwhile the browser says itself
 }
 
 // Where there is nothing yet, the page says what to do, and shows what comes.
