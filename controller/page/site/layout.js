@@ -6,7 +6,7 @@ import { byID, keyOf, subnet } from "./model.js";
 export const CELL = { w: 176, h: 26, gap: 6 }; // of a machine
 export const HEAD = 50; // of a network's card, above its machines
 const PAD = 10;
-const ROUTER = { w: 148, h: 56 };
+const ROUTER = { w: 168, h: 56 };
 const LINK = 190; // between the rims of what is joined
 const BETWEEN = 60; // between what is not
 
