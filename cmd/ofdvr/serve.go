@@ -22,6 +22,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/internal/credentials"
+	"github.com/ofdvr/ofdvr/internal/sdnotify"
 	"github.com/ofdvr/ofdvr/metrics"
 )
 
@@ -125,6 +126,10 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 	hangup := make(chan os.Signal, 1) // one is enough: the file is read after it came
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
+	manager, err := sdnotify.FromEnvironment()
+	if err != nil {
+		return err
+	}
 	intent, err := newIntent(ctx, o, log)
 	if err != nil {
 		return err
@@ -180,6 +185,7 @@ func serve(ctx context.Context, o serveOptions, log *zap.Logger) error {
 	g.Go(func() error { return intent.Run(ctx, c) })
 	g.Go(func() error { return intent.reloadOn(ctx, hangup) })
 	g.Go(func() error { return giveBackMemory(ctx) })
+	g.Go(func() error { return (&reporter{Notifier: manager, log: log, status: c.Status}).run(ctx) })
 	g.Go(func() error {
 		select {
 		case <-parent.Done():
