@@ -29,6 +29,7 @@ type Host struct {
 	holder  *exec.Cmd
 	release func() error // ends the holder, and is called when all else has ended
 	pid     string       // the holder's
+	pids    bool         // it has PIDs of its own
 
 	mu        sync.Mutex
 	processes []*Process // every one started, ended or not
@@ -154,6 +155,17 @@ func (h *Host) Command(ctx context.Context, name string, args ...string) *exec.C
 // CommandIn is like [Host.Command] but uses the named network namespace of the
 // host, such as qrouter-r1.
 func (h *Host) CommandIn(ctx context.Context, netns, name string, args ...string) *exec.Cmd {
+	cmd := h.command(ctx, netns, name, args...)
+	if h.pids {
+		cmd.Args = slices.Insert(cmd.Args, 1, "--pid")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // nsenter, and what it waits for
+	}
+	return cmd
+}
+
+// command is CommandIn with a process of this machine's, whatever the host has.
+func (h *Host) command(ctx context.Context, netns, name string, args ...string) *exec.Cmd {
 	full := append([]string{"--target", h.pid, "--mount", "--net=" + h.netnsPath(netns), "--", name}, args...)
 	cmd := exec.CommandContext(ctx, "nsenter", full...)
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "OVS_") })
@@ -208,7 +220,7 @@ func (h *Host) startIn(netns, logName, name string, args ...string) (*Process, e
 	if h.closed {
 		return nil, fmt.Errorf("start %s: the host is closed", name)
 	}
-	p, err := start(h.CommandIn(context.Background(), netns, name, args...), h.dir, logName)
+	p, err := start(h.command(context.Background(), netns, name, args...), h.dir, logName)
 	if err == nil {
 		h.processes = append(h.processes, p)
 	}

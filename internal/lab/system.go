@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,9 +16,9 @@ import (
 
 // A System is a host that systemd runs, as it does a whole machine: the files are
 // those of this machine, and what is changed of them is thrown away; PID 1 is
-// systemd, which has started nothing yet. Programs that are started by the methods of
-// Host have this machine's PIDs, those started by the System's own have the
-// system's.
+// systemd, which has started nothing yet. Commands are processes of the system,
+// but for programs that are started to run on: those are this machine's, and
+// find nothing of themselves in /proc.
 type System struct{ *Host }
 
 // cgroups is where the bubble has control groups.
@@ -72,6 +69,8 @@ exec unshare --cgroup sh -ec '
 	mkdir -p etc/systemd/system/service.d
 	printf "[Service]\nStandardOutput=append:%s/services.log\nStandardError=inherit\n" "$1" >etc/systemd/system/service.d/lab.conf
 
+	rm -rf etc/ofdvr var/lib/ofdvr # of whoever has tried it here
+
 	# Open vSwitch is new, in userspace, and loads nothing into the kernel.
 	rm -rf var/lib/openvswitch/* etc/openvswitch/conf.db etc/openvswitch/.conf.db* var/log/openvswitch/*
 	printf "OVS_MISSING_KMOD_OK=yes\nOVS_CTL_OPTS=--no-mlockall\n" >etc/default/openvswitch-switch
@@ -108,6 +107,7 @@ func NewSystem(ctx context.Context, dir string) (*System, error) {
 	if err != nil {
 		return nil, errors.Join(err, removeCgroup(group))
 	}
+	h.pids = true
 	h.release = func() error {
 		h.holder.Process.Kill()
 		h.holder.Wait() // it was killed
@@ -151,21 +151,6 @@ func removeCgroup(group string) error {
 	})
 }
 
-// Command returns a command that will run in the system, as one of its
-// processes.
-func (s *System) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	cmd := s.Host.Command(ctx, name, args...)
-	cmd.Args = append([]string{cmd.Args[0], "--pid"}, cmd.Args[1:]...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // nsenter, and what it waits for
-	return cmd
-}
-
-// Run runs a command in the system and returns its standard output.
-func (s *System) Run(ctx context.Context, name string, args ...string) (string, error) {
-	return run(s.Command(ctx, name, args...), "", name, args)
-}
-
 // BootSystem returns a system that ends with the test, as [Bare] does a host.
 func BootSystem(t testing.TB) *System {
 	t.Helper()
@@ -177,10 +162,4 @@ func BootSystem(t testing.TB) *System {
 	}
 	closeWith(t, s.Host)
 	return s
-}
-
-// Journal returns what services have printed.
-func (s *System) Journal() string {
-	log, err := os.ReadFile(filepath.Join(s.dir, "services.log"))
-	return strings.TrimSpace(text(string(log), err))
 }
