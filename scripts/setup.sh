@@ -3,8 +3,9 @@
 # quickly, if nothing is missing.
 #
 #   scripts/setup.sh           for the demo, the examples and the benchmarks
-#   scripts/setup.sh --tests   also a C compiler, for the race detector, and
-#                              radvd, for router advertisements; where
+#   scripts/setup.sh --tests   also a C compiler, for the race detector,
+#                              radvd, for router advertisements, and
+#                              systemd, on which the package is tried; where
 #                              nothing can be installed (not root, or not Debian
 #                              or Ubuntu) it only says so, because the tests that
 #                              need it are then skipped; with CI=true that is an
@@ -47,6 +48,12 @@ if $tests && ! command -v gcc >/dev/null; then
 fi
 if $tests && ! command -v radvd >/dev/null; then
 	packages+=(radvd)
+fi
+if $tests && [ ! -x /lib/systemd/systemd ]; then
+	packages+=(systemd)
+fi
+if $tests && ! command -v addgroup >/dev/null; then
+	packages+=(adduser)
 fi
 
 if [ ${#packages[@]} -eq 0 ]; then

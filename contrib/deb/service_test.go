@@ -1,8 +1,10 @@
 package deb
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -156,12 +158,13 @@ func TestLeastCapabilities(t *testing.T) {
 	for _, without := range capabilities {
 		s.sh("systemctl stop ofdvr; ofdvr cleanup; rm -rf /run/ofdvr /var/lib/ofdvr")
 		s.declare(1800)
+		printed := len(s.journal())
 		if without != "" {
 			s.dropIn("CapabilityBoundingSet=~" + without)
 		} else {
 			s.run("systemctl", "start", "ofdvr")
 		}
-		why := s.works()
+		why := s.works(printed)
 		t.Logf("without %q: %v", without, why)
 		if (why == nil) != (without == "") {
 			t.Errorf("without %q: %v", without, why)
@@ -169,17 +172,51 @@ func TestLeastCapabilities(t *testing.T) {
 	}
 }
 
-// works returns what does not work, of all that the daemon does.
-func (s *site) works() error {
+// works returns what does not work, of all that the daemon does. Before it was
+// started, services had printed so many bytes.
+func (s *site) works(printed int) error {
 	s.t.Helper()
+	settled := func() error {
+		_, err := s.Run(s.t.Context(), "ofdvr", "status", "--wait", "--timeout", "5s")
+		return err
+	}
 	if got := s.property("ActiveState"); got != "active" {
 		return fmt.Errorf("the service is %s", got)
 	}
 	if got := s.run("stat", "-c", "%G", "/run/ofdvr/api.sock"); got != "ofdvr" {
 		return fmt.Errorf("the API's socket is of group %s", got)
 	}
-	if _, err := s.Run(s.t.Context(), "ofdvr", "status", "--wait", "--timeout", "5s"); err != nil {
+	if err := settled(); err != nil {
 		return err
 	}
+	pid := s.radvd()
+	s.declare(900)
+	s.eventually("the other topology to be taken in", func() error {
+		_, err := s.Run(s.t.Context(), "sh", "-c", "grep 'AdvDefaultLifetime 900;' /run/ofdvr/radvd/*.conf")
+		return err
+	})
+	if err := settled(); err != nil {
+		return err
+	}
+	if late := "changes of the topology may come late"; strings.Contains(s.journal()[printed:], late) {
+		return errors.New(late)
+	}
+	s.run("systemctl", "restart", "ofdvr")
+	if err := settled(); err != nil {
+		return err
+	}
+	if now := s.radvd(); now != pid {
+		return fmt.Errorf("radvd was process %s and is %s", pid, now)
+	}
 	return nil
+}
+
+// journal returns what services have printed.
+func (s *site) journal() string {
+	s.t.Helper()
+	log, err := os.ReadFile(filepath.Join(s.Dir(), "services.log"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(log)
 }
