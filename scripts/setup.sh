@@ -4,12 +4,12 @@
 #
 #   scripts/setup.sh           for the demo, the examples and the benchmarks
 #   scripts/setup.sh --tests   also a C compiler, for the race detector,
-#                              radvd, for router advertisements, and
-#                              systemd, on which the package is tried; where
-#                              nothing can be installed (not root, or not Debian
-#                              or Ubuntu) it only says so, because the tests that
-#                              need it are then skipped; with CI=true that is an
-#                              error all the same
+#                              radvd, for router advertisements, systemd, on
+#                              which the package is tried, and lintian, which
+#                              checks it; where nothing can be installed (not
+#                              root, or not Debian or Ubuntu) it only says so,
+#                              because the tests that need it are then skipped;
+#                              with CI=true that is an error all the same
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -54,6 +54,9 @@ if $tests && [ ! -x /lib/systemd/systemd ]; then
 fi
 if $tests && ! command -v addgroup >/dev/null; then
 	packages+=(adduser)
+fi
+if $tests && ! command -v lintian >/dev/null; then
+	packages+=(lintian)
 fi
 
 if [ ${#packages[@]} -eq 0 ]; then

@@ -226,3 +226,11 @@ func TestContents(t *testing.T) {
 		execute(t, "dpkg", append([]string{"--compare-versions"}, version[:]...)...)
 	}
 }
+
+// Debian's own checker has nothing to say.
+func TestLintian(t *testing.T) {
+	t.Parallel()
+	lab.Require(t)
+	lab.Needs(t, "lintian")
+	execute(t, "lintian", "--allow-root", "--fail-on", "error,warning", packaged(t, "1.0"))
+}

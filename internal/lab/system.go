@@ -47,7 +47,7 @@ exec unshare --cgroup sh -ec '
 	mount -t proc proc proc
 	mount --bind proc/sys proc/sys # systemd would set what is not of its namespaces
 	mount -o remount,bind,ro proc/sys
-	mount --bind proc/sys/net proc/sys/net 2>/dev/null || true
+	mount --bind proc/sys/net proc/sys/net
 	mount -o remount,bind,rw proc/sys/net
 	mount -t sysfs sysfs sys
 	mount -t cgroup2 cgroup2 sys/fs/cgroup
