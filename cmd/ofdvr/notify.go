@@ -14,7 +14,7 @@ import (
 
 // tellInterval is how often a service manager is told how the daemon is, if it
 // does not want to hear more often.
-const tellInterval = 5 * time.Second
+const tellInterval = time.Second
 
 // A reporter tells the service manager how the daemon is.
 type reporter struct {

@@ -60,7 +60,9 @@ func newServe() *cobra.Command {
 		Long: `Serve keeps Open vSwitch in line with what a topology file declares, what was
 written through the API (ofdvr apply), or both, until it is told to stop.
 SIGTERM ends it, and the switch goes on forwarding. A topology file that changes
-is read again, as it is at SIGHUP; a file with mistakes changes nothing.`,
+is read again, as it is at SIGHUP; a file with mistakes changes nothing. A
+service manager such as systemd is told when the daemon is ready, how far it is,
+and that it works (sd_notify(3)).`,
 		Example: `  ofdvr serve
   ofdvr serve --topology /etc/ofdvr/topology.yaml
   ofdvr serve --config /etc/ofdvr/ofdvr.yaml`,

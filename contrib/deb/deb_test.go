@@ -31,7 +31,8 @@ func TestInstallUpgradeRemovePurge(t *testing.T) {
 	if got := s.run("stat", "-c", "%U:%G %a", "/run/ofdvr/api.sock"); got != "root:ofdvr 660" {
 		t.Errorf("the API's socket is %s", got)
 	}
-	s.run("ofdvr", "apply", "-f", example)
+	s.run("adduser", "--quiet", "daemon", "ofdvr")
+	s.run("runuser", "-u", "daemon", "--", "ofdvr", "apply", "-f", example)
 	vm1, vm2 := s.machines()
 	traffic := startStream(t, vm1, vm2.IP())
 	flows, pid := s.flows(), s.pid()
