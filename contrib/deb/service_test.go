@@ -106,8 +106,29 @@ func (s *site) declare(lifetime int) {
 	s.sh("cp " + path + " /etc/ofdvr/topology.yaml; chown daemon: /etc/ofdvr/topology.yaml; echo 'topology: /etc/ofdvr/topology.yaml' >/etc/ofdvr/ofdvr.yaml")
 }
 
-// radvd returns the process of the radvd of the router, as the system counts.
-func (s *site) radvd() string { s.t.Helper(); return s.sh("cat /run/ofdvr/radvd/*.pid") }
+// radvd returns the process of the router's radvd, as the system counts, when it
+// has become its user, and the error when it has ended, as the daemon says.
+// Before the daemon was started, services had printed so many bytes.
+func (s *site) radvd(printed int) (pid string, err error) {
+	s.t.Helper()
+	const ended = "radvd has ended"
+	s.eventually("radvd to run", func() error {
+		if strings.Contains(s.journal()[printed:], ended) {
+			err = errors.New(ended)
+			return nil
+		}
+		out, err := s.Run(s.t.Context(), "sh", "-ec", "cat /run/ofdvr/radvd/*.pid; stat -c %U /proc/$(cat /run/ofdvr/radvd/*.pid)")
+		if err != nil {
+			return err
+		}
+		if words := strings.Fields(out); len(words) == 2 && words[1] == "radvd" {
+			pid = words[0]
+			return nil
+		}
+		return errors.New(out)
+	})
+	return pid, err
+}
 
 // A radvd goes on when the service stops, when it starts again, and when the
 // package is purged; then the files by which it is found stay.
@@ -118,12 +139,15 @@ func TestAdvertisementsOutliveThePackage(t *testing.T) {
 	s.declare(1800)
 	s.run("systemctl", "restart", "ofdvr")
 	s.settle()
-	pid := s.radvd()
+	pid, err := s.radvd(0)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.run("systemctl", "restart", "ofdvr")
 	s.install("1.1")
 	s.settle()
-	if now := s.radvd(); now != pid {
-		t.Errorf("radvd was process %s and is %s", pid, now)
+	if now, err := s.radvd(0); now != pid {
+		t.Errorf("radvd was process %s and is %s, %v", pid, now, err)
 	}
 	if said := s.run("dpkg", "-P", "ofdvr"); !strings.Contains(said, "radvd, process "+pid) {
 		t.Errorf("dpkg -P says\n%s", said)
@@ -189,7 +213,10 @@ func (s *site) works(printed int) error {
 	if err := settled(); err != nil {
 		return err
 	}
-	pid := s.radvd()
+	pid, err := s.radvd(printed)
+	if err != nil {
+		return err
+	}
 	s.declare(900)
 	s.eventually("the other topology to be taken in", func() error {
 		_, err := s.Run(s.t.Context(), "sh", "-c", "grep 'AdvDefaultLifetime 900;' /run/ofdvr/radvd/*.conf")
@@ -205,8 +232,8 @@ func (s *site) works(printed int) error {
 	if err := settled(); err != nil {
 		return err
 	}
-	if now := s.radvd(); now != pid {
-		return fmt.Errorf("radvd was process %s and is %s", pid, now)
+	if now, err := s.radvd(printed); now != pid {
+		return fmt.Errorf("radvd was process %s and is %s, %v", pid, now, err)
 	}
 	return nil
 }
