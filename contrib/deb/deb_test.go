@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -219,7 +220,7 @@ func TestContents(t *testing.T) {
 		}
 	}
 	if got := execute(t, "dpkg-deb", "--field", deb, "Package", "Version", "Architecture", "Depends"); got !=
-		"Package: ofdvr\nVersion: 1.0\nArchitecture: amd64\nDepends: openvswitch-switch (>= 2.17), adduser\n" {
+		"Package: ofdvr\nVersion: 1.0\nArchitecture: "+runtime.GOARCH+"\nDepends: openvswitch-switch (>= 2.17), adduser\n" {
 		t.Errorf("the package says\n%s", got)
 	}
 	execute(t, "bash", "-n", filepath.Join(dir, "usr/share/bash-completion/completions/ofdvr"))

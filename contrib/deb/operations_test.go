@@ -30,7 +30,7 @@ func TestOperations(t *testing.T) {
 	vm1, vm2 := s.machines()
 	dir := s.Dir()
 	for _, version := range []string{"1.0", "1.1"} {
-		execute(t, "cp", packaged(t, version), dir)
+		execute(t, "cp", packaged(t, version), filepath.Join(dir, "ofdvr_"+version+"_amd64.deb")) // whatever it is for
 	}
 	var traffic *stream
 	for _, step := range []struct {

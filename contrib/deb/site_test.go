@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -41,7 +42,7 @@ func packaged(t *testing.T, version string) string {
 		copyCheckout(t, dir)
 		packages.dir = dir
 	}
-	deb := filepath.Join(packages.dir, "bin", fmt.Sprintf("ofdvr_%s_amd64.deb", version))
+	deb := filepath.Join(packages.dir, "bin", fmt.Sprintf("ofdvr_%s_%s.deb", version, runtime.GOARCH))
 	if _, err := os.Stat(deb); err != nil {
 		makeDeb(t, packages.dir, version)
 	}
@@ -103,7 +104,7 @@ func makeDeb(t *testing.T, dir, version string, env ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("make", "-C", dir, "deb", "VERSION="+version, "ARCH=amd64", "NFPM="+nfpm[0], epoch)
+	cmd := exec.Command("make", "-C", dir, "deb", "VERSION="+version, "ARCH="+runtime.GOARCH, "NFPM="+nfpm[0], epoch)
 	cmd.Env = append(os.Environ(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("make deb: %v\n%s", err, out)
