@@ -4,6 +4,14 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
+# What makes the Debian package. It is not needed for anything else.
+NFPM_VERSION := v2.45.2
+NFPM         := $(CURDIR)/bin/nfpm-$(NFPM_VERSION)
+
+# What "make deb" makes: make deb VERSION=1.2.3 ARCH=arm64
+VERSION ?= $(shell scripts/version.sh)
+ARCH    ?= $(shell go env GOARCH)
+
 # What "make test" runs: make test PKG=./internal/lab ARGS='-run Capture'
 PKG  ?= ./...
 ARGS ?=
@@ -20,7 +28,7 @@ RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 # Git refuses root a checkout that is somebody else's; then the version is left out.
 NOVCS = $(if $(shell git rev-parse HEAD 2>/dev/null),,-buildvcs=false)
 
-.PHONY: help build man setup test chaos lint demo bench clean
+.PHONY: help build man deb setup test chaos lint demo bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,10 +39,19 @@ build: ## build bin/ofdvr
 man: build ## write manual pages to bin/man
 	bin/ofdvr man bin/man
 
+deb: export NOVCS := $(NOVCS)
+deb: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+deb: $(NFPM) ## make the Debian package bin/ofdvr_VERSION_ARCH.deb
+	@scripts/deb.sh "$(VERSION)" "$(ARCH)" $(NFPM)
+
+$(NFPM):
+	GOBIN=$(CURDIR)/bin go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
+	@mv bin/nfpm $@
+
 setup: ## install what the demo and the tests need, if it is missing
 	@scripts/setup.sh
 
-test: ## run every test, on a real Open vSwitch where this machine can
+test: $(NFPM) ## run every test, on a real Open vSwitch where this machine can
 	@scripts/setup.sh --tests
 	@go build -buildvcs=false -o bin/testsum ./internal/testsum
 	@bin/testsum -o bin/test-summary $(RACE) -count=1 $(ARGS) $(PKG)

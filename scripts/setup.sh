@@ -3,21 +3,18 @@
 # quickly, if nothing is missing.
 #
 #   scripts/setup.sh           for the demo, the examples and the benchmarks
-#   scripts/setup.sh --tests   also a C compiler, for the race detector,
-#                              radvd, for router advertisements, Prometheus,
-#                              for metrics and alerts, and Chromium, for the
-#                              page; where
-#                              nothing can be installed (not root, or not Debian
-#                              or Ubuntu) it only says so, because the tests that
-#                              need it are then skipped; with CI=true that is an
-#                              error all the same
+#   scripts/setup.sh --tests   also what the tests alone need; where nothing can
+#                              be installed (not root, or not Debian or Ubuntu)
+#                              it only says so, because the tests that need it
+#                              are then skipped; with CI=true that is an error
+#                              all the same
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
 tests=false
 if [ "${1:-}" = --tests ]; then tests=true; fi
 
-# command, and the package that has it
+# command, and the package that has it, or the packages that it needs
 needed="
 ovs-vswitchd openvswitch-switch
 ovsdb-server openvswitch-switch
@@ -38,24 +35,24 @@ mkfs.ext4    e2fsprogs
 mkfs.ext2    e2fsprogs
 openssl      openssl
 "
+if $tests; then
+	needed+="
+gcc          gcc libc6-dev
+radvd        radvd
+prometheus   prometheus
+chromium     chromium
+addgroup     adduser
+lintian      lintian
+/lib/systemd/systemd systemd
+"
+fi
 packages=()
 while read -r command package; do
 	if [ -n "$command" ] && ! command -v "$command" >/dev/null && [[ " ${packages[*]} " != *" $package "* ]]; then
-		packages+=("$package")
+		read -ra several <<<"$package"
+		packages+=("${several[@]}")
 	fi
 done <<<"$needed"
-if $tests && ! command -v gcc >/dev/null; then
-	packages+=(gcc libc6-dev)
-fi
-if $tests && ! command -v radvd >/dev/null; then
-	packages+=(radvd)
-fi
-if $tests && ! command -v chromium >/dev/null; then
-	packages+=(chromium)
-fi
-if $tests && ! command -v prometheus >/dev/null; then
-	packages+=(prometheus) # and promtool
-fi
 
 if [ ${#packages[@]} -eq 0 ]; then
 	exit 0

@@ -206,6 +206,10 @@ func TestAlertsAreComplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	manual, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, r := range rules(t) {
 		if r.Alert == "" {
 			if !bytes.Contains(tests, []byte("expr: "+r.Record+"\n")) {
@@ -215,6 +219,9 @@ func TestAlertsAreComplete(t *testing.T) {
 		}
 		if want := "https://github.com/ofdvr/ofdvr/blob/main/docs/operations.md#" + strings.ToLower(r.Alert); r.Annotations["runbook_url"] != want {
 			t.Errorf("%s: the runbook is %q, want %q", r.Alert, r.Annotations["runbook_url"], want)
+		}
+		if !bytes.Contains(manual, []byte("\n### "+r.Alert+"\n")) {
+			t.Errorf("docs/operations.md says nothing about %s", r.Alert)
 		}
 		if r.Annotations["summary"] == "" || r.Annotations["description"] == "" || r.Labels["severity"] == "" {
 			t.Errorf("%s lacks a summary, a description or a severity", r.Alert)

@@ -25,6 +25,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/page"
 	"github.com/ofdvr/ofdvr/internal/credentials"
 	"github.com/ofdvr/ofdvr/internal/logging"
+	"github.com/ofdvr/ofdvr/internal/sdnotify"
 	"github.com/ofdvr/ofdvr/metrics"
 )
 
@@ -63,7 +64,9 @@ func newServe() *cobra.Command {
 		Long: `Serve keeps Open vSwitch in line with what a topology file declares, what was
 written through the API (ofdvr apply), or both, until it is told to stop.
 SIGTERM ends it, and the switch goes on forwarding. A topology file that changes
-is read again, as it is at SIGHUP; a file with mistakes changes nothing.`,
+is read again, as it is at SIGHUP; a file with mistakes changes nothing. A
+service manager such as systemd is told when the daemon is ready, how far it is,
+and that it works (sd_notify(3)).`,
 		Example: `  ofdvr serve
   ofdvr serve --topology /etc/ofdvr/topology.yaml
   ofdvr serve --config /etc/ofdvr/ofdvr.yaml`,
@@ -135,6 +138,10 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	hangup := make(chan os.Signal, 1) // one is enough: the file is read after it came
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
+	manager, err := sdnotify.FromEnvironment()
+	if err != nil {
+		return err
+	}
 	intent, err := newIntent(ctx, o, log.Logger)
 	if err != nil {
 		return err
@@ -194,6 +201,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	g.Go(func() error { return intent.Run(ctx, c) })
 	g.Go(func() error { return intent.reloadOn(ctx, hangup) })
 	g.Go(func() error { return giveBackMemory(ctx) })
+	g.Go(func() error { return (&reporter{Notifier: manager, log: log.Logger, status: c.Status}).run(ctx) })
 	g.Go(func() error {
 		select {
 		case <-parent.Done():

@@ -25,8 +25,7 @@ func (h *Host) Close() error {
 		p.Kill()
 	}
 	err := h.killRest()
-	h.stdin.Close()
-	if werr := h.holder.Wait(); werr != nil && err == nil {
+	if werr := h.release(); werr != nil && err == nil {
 		err = fmt.Errorf("end the holder of a host: %w", werr)
 	}
 	return err

@@ -25,10 +25,11 @@ import (
 // away; and a network namespace with nothing but a loopback interface and IP
 // forwarding off. Its methods may be called from several goroutines.
 type Host struct {
-	dir    string
-	holder *exec.Cmd
-	stdin  io.Closer // the holder ends when it is closed
-	pid    string    // the holder's
+	dir     string
+	holder  *exec.Cmd
+	release func() error // ends the holder, and is called when all else has ended
+	pid     string       // the holder's
+	pids    bool         // it has PIDs of its own
 
 	mu        sync.Mutex
 	processes []*Process // every one started, ended or not
@@ -70,39 +71,54 @@ exec cat
 // it is not there. It starts nothing on the host: see [Host.StartOVS]. It
 // works only in a bubble. The caller must close the host.
 func NewHost(ctx context.Context, dir string) (*Host, error) {
-	if !Isolated() {
-		return nil, errors.New("make a host: the program is not in a bubble, call lab.Isolate first")
-	}
-	dir, err := filepath.Abs(dir)
+	h, stdin, err := newHost(ctx, dir, 0, holderScript)
 	if err != nil {
 		return nil, err
+	}
+	h.release = func() error {
+		stdin.Close()
+		return h.holder.Wait()
+	}
+	return h, nil
+}
+
+// newHost makes a host that is held by a process which runs a script in a mount
+// and a network namespace, and others, with its directory and more arguments.
+// The host is there when the script prints a line. stdin is the script's.
+func newHost(ctx context.Context, dir string, more uintptr, script string, args ...string) (h *Host, stdin io.Closer, err error) {
+	if !Isolated() {
+		return nil, nil, errors.New("make a host: the program is not in a bubble, call lab.Isolate first")
+	}
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return nil, nil, err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	holder := exec.Command("sh", "-ec", holderScript, "sh", dir) // outlives ctx
-	holder.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET}
+	holder := exec.Command("sh", append([]string{"-ec", script, "sh", dir}, args...)...) // outlives ctx
+	holder.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | more}
 	var complaints strings.Builder
 	holder.Stderr = &complaints
-	stdin, err := holder.StdinPipe()
+	stdin, err = holder.StdinPipe()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	stdout, err := holder.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := holder.Start(); err != nil {
-		return nil, fmt.Errorf("make the namespaces of a host: %w", err)
+		return nil, nil, fmt.Errorf("make the namespaces of a host: %w", err)
 	}
 	stop := context.AfterFunc(ctx, func() { holder.Process.Kill() })
 	defer stop()
 	if _, err := bufio.NewReader(stdout).ReadString('\n'); err != nil {
 		stdin.Close()
 		err = holder.Wait()
-		return nil, fmt.Errorf("set up a host in %s: %w: %s", dir, err, strings.TrimSpace(complaints.String()))
+		return nil, nil, fmt.Errorf("set up a host in %s: %w: %s", dir, err, strings.TrimSpace(complaints.String()))
 	}
-	return &Host{dir: dir, holder: holder, stdin: stdin, pid: strconv.Itoa(holder.Process.Pid)}, nil
+	return &Host{dir: dir, holder: holder, pid: strconv.Itoa(holder.Process.Pid)}, stdin, nil
 }
 
 // Dir returns the directory with the host's files and logs, which has the same
@@ -139,6 +155,17 @@ func (h *Host) Command(ctx context.Context, name string, args ...string) *exec.C
 // CommandIn is like [Host.Command] but uses the named network namespace of the
 // host, such as qrouter-r1.
 func (h *Host) CommandIn(ctx context.Context, netns, name string, args ...string) *exec.Cmd {
+	cmd := h.command(ctx, netns, name, args...)
+	if h.pids {
+		cmd.Args = slices.Insert(cmd.Args, 1, "--pid")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // nsenter, and what it waits for
+	}
+	return cmd
+}
+
+// command is CommandIn with a process of this machine's, whatever the host has.
+func (h *Host) command(ctx context.Context, netns, name string, args ...string) *exec.Cmd {
 	full := append([]string{"--target", h.pid, "--mount", "--net=" + h.netnsPath(netns), "--", name}, args...)
 	cmd := exec.CommandContext(ctx, "nsenter", full...)
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "OVS_") })
@@ -193,7 +220,7 @@ func (h *Host) startIn(netns, logName, name string, args ...string) (*Process, e
 	if h.closed {
 		return nil, fmt.Errorf("start %s: the host is closed", name)
 	}
-	p, err := start(h.CommandIn(context.Background(), netns, name, args...), h.dir, logName)
+	p, err := start(h.command(context.Background(), netns, name, args...), h.dir, logName)
 	if err == nil {
 		h.processes = append(h.processes, p)
 	}

@@ -30,6 +30,13 @@ func Bare(t testing.TB) *Host {
 	if err != nil {
 		t.Fatal(err)
 	}
+	closeWith(t, h)
+	return h
+}
+
+// closeWith closes the host when the test ends.
+func closeWith(t testing.TB, h *Host) {
+	t.Helper()
 	t.Cleanup(func() {
 		if t.Failed() {
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -40,7 +47,6 @@ func Bare(t testing.TB) *Host {
 			t.Error(err)
 		}
 	})
-	return h
 }
 
 // Plug adds a machine to the host.

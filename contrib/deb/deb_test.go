@@ -1,0 +1,238 @@
+package deb
+
+import (
+	"bytes"
+	"debug/elf"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
+)
+
+// The package is installed, and the daemon runs from what it brings. A newer one
+// takes its place, the package is removed, and it is purged: machines notice
+// nothing of all that, and in the end nothing is left but the router.
+func TestInstallUpgradeRemovePurge(t *testing.T) {
+	t.Parallel()
+	s := booted(t)
+	before := s.made()
+	s.install("1.0")
+	s.bridge()
+	if got := s.property("ActiveState") + " " + s.property("UnitFileState"); got != "active enabled" {
+		t.Errorf("the service is %s", got)
+	}
+	s.says("0 routers, all settled")
+	s.run("dpkg", "--verify", "ofdvr")
+	if got := s.run("stat", "-c", "%U:%G %a", "/run/ofdvr/api.sock"); got != "root:ofdvr 660" {
+		t.Errorf("the API's socket is %s", got)
+	}
+	s.run("adduser", "--quiet", "daemon", "ofdvr")
+	s.run("runuser", "-u", "daemon", "--", "ofdvr", "apply", "-f", example)
+	vm1, vm2 := s.machines()
+	traffic := startStream(t, vm1, vm2.IP())
+	flows, pid := s.flows(), s.pid()
+
+	s.install("1.1~rc1")
+	s.install("1.1")
+	if now := s.pid(); now == pid || now == "0" {
+		t.Errorf("the daemon was process %s and is %s", pid, now)
+	}
+	if got := s.run("ofdvr", "version"); !strings.HasPrefix(got, "ofdvr 1.1 ") {
+		t.Errorf("it is %s", got)
+	}
+	s.settle()
+	s.says("1 router, all settled")
+	s.mustBeUntouched(flows)
+	traffic.goesOn()
+
+	said := s.run("dpkg", "-r", "ofdvr")
+	if !strings.Contains(said, "go on forwarding") || !strings.Contains(said, "ofdvr cleanup") {
+		t.Errorf("dpkg -r says\n%s", said)
+	}
+	if got := s.sh("pidof ofdvr || true"); got != "" {
+		t.Errorf("there is a daemon: %s", got)
+	}
+	s.run("test", "-e", "/etc/ofdvr/ofdvr.yaml", "-a", "-e", "/var/lib/ofdvr/intent.db")
+	s.mustBeUntouched(flows)
+	traffic.goesOn()
+
+	s.run("dpkg", "-P", "ofdvr")
+	if got := s.sh("getent group ofdvr || true; ls -d /run/ofdvr 2>/dev/null || true"); got != "" {
+		t.Errorf("there is %s", got)
+	}
+	for _, path := range s.made() {
+		if !slices.Contains(before, path) && !slices.ContainsFunc(ofOthers, func(dir string) bool { return strings.HasPrefix(path, dir) }) {
+			t.Errorf("%s is left", path)
+		}
+	}
+	s.mustBeUntouched(flows)
+	traffic.mustBeWhole()
+}
+
+// ofOthers is where what installing a package starts leaves files of its own:
+// dpkg, man-db, adduser, and Open vSwitch.
+var ofOthers = []string{"/var/lib/dpkg/", "/var/log/", "/var/cache/", "/etc/group", "/etc/gshadow", "/etc/.pwd.lock",
+	"/etc/openvswitch/", "/var/lib/openvswitch/"}
+
+// made returns the files and directories of the system that are not on this
+// machine, or are but should not be there by their names. /run is not among them.
+func (s *site) made() (paths []string) {
+	s.t.Helper()
+	upper := filepath.Join(s.Dir(), "upper")
+	err := filepath.WalkDir(upper, func(path string, d fs.DirEntry, err error) error {
+		name := strings.TrimPrefix(path, upper)
+		if err != nil || name == "" || d.Type()&fs.ModeCharDevice != 0 { // which says that a file is gone
+			return err
+		}
+		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) || strings.Contains(name, "ofdvr") {
+			paths = append(paths, name)
+		}
+		return nil
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return paths
+}
+
+// Who has taken a package away has it back as it was: the configuration that he
+// changed, what was written through the API, and the router.
+func TestRemovedPackageComesBack(t *testing.T) {
+	t.Parallel()
+	s := installed(t, "1.0")
+	s.sh("echo 'log-format: json' >>/etc/ofdvr/ofdvr.yaml; systemctl restart ofdvr")
+	s.run("ofdvr", "apply", "-f", example)
+	flows := s.flows()
+	s.run("dpkg", "-r", "ofdvr")
+	s.install("1.1")
+	s.settle()
+	s.mustBeUntouched(flows)
+	if got := s.run("tail", "-n", "1", "/etc/ofdvr/ofdvr.yaml"); got != "log-format: json" {
+		t.Errorf("the configuration ends with %s", got)
+	}
+	// Said by prerm: this takes the routers away.
+	s.sh("systemctl stop ofdvr; ofdvr cleanup")
+	if got := s.run("ovs-vsctl", "list-br"); got != lab.IntegrationBridge {
+		t.Errorf("there are bridges %s", got)
+	}
+	if got := s.run("ip", "netns", "list"); got != "" {
+		t.Errorf("there are namespaces %s", got)
+	}
+}
+
+// Where systemd does not run, as in a container that is being built, the package
+// is installed, upgraded, removed and purged all the same.
+func TestWithoutSystemd(t *testing.T) {
+	t.Parallel()
+	s := booted(t)
+	for _, step := range []string{"-i " + packaged(t, "1.0"), "-i " + packaged(t, "1.1"), "-r ofdvr", "-i " + packaged(t, "1.0"), "-P ofdvr"} {
+		s.sh("unshare --mount sh -ec 'mount -t tmpfs tmpfs /run/systemd; dpkg " + step + " 2>&1'")
+	}
+	if got := s.run("dpkg", "-l"); strings.Contains(got, "ofdvr") {
+		t.Error("it is still there")
+	}
+}
+
+// The same commit makes the same package, byte by byte, in whatever directory,
+// time zone, language and file mode, and with nothing that was compiled before.
+// The program in it is static.
+func TestReproducible(t *testing.T) {
+	t.Parallel()
+	one := packaged(t, "1.0")
+	dir := filepath.Join(t.TempDir(), "somewhere", "else")
+	copyCheckout(t, dir)
+	makeDeb(t, dir, "1.0", "GOCACHE="+t.TempDir(), "TZ=Asia/Kathmandu", "LANG=de_DE.UTF-8", "LC_ALL=C.UTF-8", "HOSTNAME=other")
+	for _, file := range []string{filepath.Base(one), "deb/ofdvr"} {
+		a, err := os.ReadFile(filepath.Join(filepath.Dir(one), file))
+		if file == "deb/ofdvr" { // that of the latest version
+			a, err = os.ReadFile(extracted(t, one))
+		}
+		b, err2 := os.ReadFile(filepath.Join(dir, "bin", file))
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(a, b) {
+			t.Errorf("%s: two builds differ", file)
+		}
+	}
+	program, err := elf.Open(extracted(t, one))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	libraries, err := program.ImportedLibraries()
+	if err != nil || len(libraries) > 0 {
+		t.Errorf("the program needs libraries %v, %v", libraries, err)
+	}
+	for _, p := range program.Progs {
+		if p.Type == elf.PT_INTERP {
+			t.Error("the program needs a dynamic linker")
+		}
+	}
+}
+
+// extracted returns the program in a package.
+func extracted(t *testing.T, deb string) string {
+	t.Helper()
+	dir := t.TempDir()
+	execute(t, "dpkg-deb", "-x", deb, dir)
+	return filepath.Join(dir, "usr/bin/ofdvr")
+}
+
+// The package has what a user looks for, where he does.
+func TestContents(t *testing.T) {
+	t.Parallel()
+	lab.Require(t) // what makes packages is there
+	dir := t.TempDir()
+	deb := packaged(t, "1.0")
+	execute(t, "dpkg-deb", "-x", deb, dir)
+	for _, file := range []string{
+		"etc/ofdvr/ofdvr.yaml",
+		"usr/bin/ofdvr",
+		"usr/lib/systemd/system/ofdvr.service",
+		"usr/share/bash-completion/completions/ofdvr",
+		"usr/share/doc/ofdvr/README.md",
+		"usr/share/doc/ofdvr/changelog.gz",
+		"usr/share/doc/ofdvr/copyright",
+		"usr/share/doc/ofdvr/docs/api.md",
+		"usr/share/doc/ofdvr/docs/operations.md",
+		"usr/share/doc/ofdvr/examples/two-networks/topology.yaml",
+		"usr/share/doc/ofdvr/third-party-licences.gz",
+		"usr/share/fish/vendor_completions.d/ofdvr.fish",
+		"usr/share/man/man1/ofdvr-serve.1.gz",
+		"usr/share/man/man1/ofdvr.1.gz",
+		"usr/share/zsh/vendor-completions/_ofdvr",
+	} {
+		if info, err := os.Stat(filepath.Join(dir, file)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	licences := execute(t, "zcat", filepath.Join(dir, "usr/share/doc/ofdvr/third-party-licences.gz"))
+	for _, module := range []string{"=== go.uber.org/zap v", "=== github.com/ovn-kubernetes/libovsdb v", "=== go: LICENSE"} {
+		if !strings.Contains(licences, module) {
+			t.Errorf("third-party-licences.gz has no %q", module)
+		}
+	}
+	if got := execute(t, "dpkg-deb", "--field", deb, "Package", "Version", "Architecture", "Depends"); got !=
+		"Package: ofdvr\nVersion: 1.0\nArchitecture: "+runtime.GOARCH+"\nDepends: openvswitch-switch (>= 2.17), adduser\n" {
+		t.Errorf("the package says\n%s", got)
+	}
+	execute(t, "bash", "-n", filepath.Join(dir, "usr/share/bash-completion/completions/ofdvr"))
+	for _, version := range [][3]string{{"0.0~20250101000000.gabc", "lt", "0.0~20250101000001.g012"}, {"0.0~20250101000000.gabc", "lt", "1.0"}, {"1.0", "lt", "1.0+4.gabc"}, {"1.1~rc1", "lt", "1.1"}} {
+		execute(t, "dpkg", append([]string{"--compare-versions"}, version[:]...)...)
+	}
+}
+
+// Debian's own checker has nothing to say.
+func TestLintian(t *testing.T) {
+	t.Parallel()
+	lab.Require(t)
+	lab.Needs(t, "lintian")
+	execute(t, "lintian", "--allow-root", "--fail-on", "error,warning", packaged(t, "1.0"))
+}

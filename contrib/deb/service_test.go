@@ -1,0 +1,249 @@
+package deb
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
+)
+
+// The unit is right, and as tight as one can be whose mounts everybody has to see.
+func TestUnit(t *testing.T) {
+	t.Parallel()
+	s := installed(t, "1.0")
+	if got := s.sh("systemd-analyze verify ofdvr.service 2>&1"); got != "" {
+		t.Errorf("systemd-analyze verify says %s", got)
+	}
+	s.run("systemd-analyze", "security", "--no-pager", "--threshold=55", "ofdvr.service")
+	status := s.run("cat", "/proc/"+s.pid()+"/status")
+	for key, want := range map[string]string{"NoNewPrivs": "1", "Seccomp": "2", "CapInh": "0000000000000000", "CapAmb": "0000000000000000"} {
+		if got := regexp.MustCompile(`(?m)^` + key + `:\t(.*)$`).FindStringSubmatch(status); got == nil || got[1] != want {
+			t.Errorf("%s of the daemon is %q, want %s", key, got, want)
+		}
+	}
+	if daemon, first := s.run("readlink", "/proc/"+s.pid()+"/ns/mnt"), s.run("readlink", "/proc/1/ns/mnt"); daemon != first {
+		t.Errorf("the daemon has mounts of its own: %s instead of %s", daemon, first)
+	}
+	s.run("ofdvr", "apply", "-f", example)
+	s.run("ip", "-n", "qrouter-r1", "link", "show", "dev", "qr-r1-blue") // what the daemon has mounted is seen
+}
+
+// The switch may restart without the daemon, which mends what has to be, and the
+// daemon without the switch.
+func TestSwitchAndDaemonRestart(t *testing.T) {
+	t.Parallel()
+	s := installed(t, "1.0")
+	s.run("ofdvr", "apply", "-f", example)
+	vm1, vm2 := s.machines()
+	pid, vswitchd := s.pid(), s.run("pidof", "ovs-vswitchd")
+	s.run("systemctl", "restart", "openvswitch-switch")
+	if now := s.run("pidof", "ovs-vswitchd"); now == vswitchd {
+		t.Fatal("the switch was not restarted")
+	}
+	s.settle()
+	if now := s.pid(); now != pid {
+		t.Errorf("the daemon was process %s and is %s", pid, now)
+	}
+	traffic := startStream(t, vm1, vm2.IP())
+	flows := s.flows()
+	vswitchd = s.run("pidof", "ovs-vswitchd")
+	s.run("systemctl", "restart", "ofdvr")
+	s.run("systemctl", "reload", "ofdvr")
+	s.settle()
+	if now := s.run("pidof", "ovs-vswitchd"); now != vswitchd {
+		t.Error("the switch was restarted")
+	}
+	s.mustBeUntouched(flows)
+	traffic.mustBeWhole()
+}
+
+// A daemon that hangs, or was killed, is started again.
+func TestHungDaemonIsRestarted(t *testing.T) {
+	t.Parallel()
+	s := installed(t, "1.0")
+	s.dropIn("WatchdogSec=2s")
+	for _, signal := range []string{"STOP", "KILL"} {
+		pid := s.pid()
+		s.run("kill", "-"+signal, pid)
+		s.eventually("another daemon", func() error {
+			if now := s.pid(); now == pid || now == "0" || s.property("ActiveState") != "active" {
+				return fmt.Errorf("it is process %s", now)
+			}
+			return nil
+		})
+	}
+	s.says("0 routers, all settled")
+}
+
+// dropIn changes the unit, and restarts the service if it can.
+func (s *site) dropIn(lines string) {
+	s.t.Helper()
+	s.sh("mkdir -p /etc/systemd/system/ofdvr.service.d; printf '[Service]\nRestartSec=100ms\n" + lines + "\n' >/etc/systemd/system/ofdvr.service.d/test.conf; systemctl daemon-reload; systemctl restart ofdvr || true")
+}
+
+// advertising is a router that sends advertisements, in a file that is not root's.
+const advertising = `
+networks:
+  - {id: blue, vlan: 1}
+routers:
+  - id: r1
+    interfaces:
+      - {id: r1-blue, network: blue, mac: "02:00:00:00:01:01", addresses: ["fd00:1::1/64"], ra: {lifetime: %d}}
+`
+
+// declare replaces the topology file.
+func (s *site) declare(lifetime int) {
+	s.t.Helper()
+	path, err := s.WriteFile("topology.yaml", fmt.Sprintf(advertising, lifetime))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.sh("cp " + path + " /etc/ofdvr/topology.yaml; chown daemon: /etc/ofdvr/topology.yaml; echo 'topology: /etc/ofdvr/topology.yaml' >/etc/ofdvr/ofdvr.yaml")
+}
+
+// radvd returns the process of the router's radvd, as the system counts, when it
+// has become its user, and the error when it has ended, as the daemon says.
+// Before the daemon was started, services had printed so many bytes.
+func (s *site) radvd(printed int) (pid string, err error) {
+	s.t.Helper()
+	const ended = "radvd has ended"
+	s.eventually("radvd to run", func() error {
+		if strings.Contains(s.journal()[printed:], ended) {
+			err = errors.New(ended)
+			return nil
+		}
+		out, err := s.Run(s.t.Context(), "sh", "-ec", "cat /run/ofdvr/radvd/*.pid; stat -c %U /proc/$(cat /run/ofdvr/radvd/*.pid)")
+		if err != nil {
+			return err
+		}
+		if words := strings.Fields(out); len(words) == 2 && words[1] == "radvd" {
+			pid = words[0]
+			return nil
+		}
+		return errors.New(out)
+	})
+	return pid, err
+}
+
+// A radvd goes on when the service stops, when it starts again, and when the
+// package is purged; then the files by which it is found stay.
+func TestAdvertisementsOutliveThePackage(t *testing.T) {
+	t.Parallel()
+	lab.Needs(t, "radvd")
+	s := installed(t, "1.0")
+	s.declare(1800)
+	s.run("systemctl", "restart", "ofdvr")
+	s.settle()
+	pid, err := s.radvd(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.run("systemctl", "restart", "ofdvr")
+	s.install("1.1")
+	s.settle()
+	if now, err := s.radvd(0); now != pid {
+		t.Errorf("radvd was process %s and is %s, %v", pid, now, err)
+	}
+	if said := s.run("dpkg", "-P", "ofdvr"); !strings.Contains(said, "radvd, process "+pid) {
+		t.Errorf("dpkg -P says\n%s", said)
+	}
+	s.run("kill", "-0", pid)
+	if got := s.run("ls", "/run/ofdvr"); got != "radvd" {
+		t.Errorf("in /run/ofdvr are %s", got)
+	}
+	s.install("1.1") // and cleanup finds it
+	if got := s.sh("systemctl stop ofdvr; ofdvr cleanup"); !strings.Contains(got, "ended radvd, process "+pid) {
+		t.Errorf("ofdvr cleanup says\n%s", got)
+	}
+}
+
+// bounding are the lines of the unit that say which capabilities there are.
+var bounding = regexp.MustCompile(`(?m)^CapabilityBoundingSet=(.*)$`)
+
+// The daemon has the capabilities that it needs, and no other: with all that the
+// unit gives it everything works, and without any one of them something does not.
+func TestLeastCapabilities(t *testing.T) {
+	t.Parallel()
+	lab.Needs(t, "radvd")
+	unit, err := os.ReadFile("../systemd/ofdvr.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	capabilities := []string{""} // the first time with all
+	for _, m := range bounding.FindAllStringSubmatch(string(unit), -1) {
+		capabilities = append(capabilities, strings.Fields(m[1])...)
+	}
+	s := installed(t, "1.0")
+	for _, without := range capabilities {
+		s.sh("systemctl stop ofdvr; ofdvr cleanup; rm -rf /run/ofdvr /var/lib/ofdvr")
+		s.declare(1800)
+		printed := len(s.journal())
+		if without != "" {
+			s.dropIn("CapabilityBoundingSet=~" + without)
+		} else {
+			s.run("systemctl", "start", "ofdvr")
+		}
+		why := s.works(printed)
+		t.Logf("without %q: %v", without, why)
+		if (why == nil) != (without == "") {
+			t.Errorf("without %q: %v", without, why)
+		}
+	}
+}
+
+// works returns what does not work, of all that the daemon does. Before it was
+// started, services had printed so many bytes.
+func (s *site) works(printed int) error {
+	s.t.Helper()
+	settled := func() error {
+		_, err := s.Run(s.t.Context(), "ofdvr", "status", "--wait", "--timeout", "5s")
+		return err
+	}
+	if got := s.property("ActiveState"); got != "active" {
+		return fmt.Errorf("the service is %s", got)
+	}
+	if got := s.run("stat", "-c", "%G", "/run/ofdvr/api.sock"); got != "ofdvr" {
+		return fmt.Errorf("the API's socket is of group %s", got)
+	}
+	if err := settled(); err != nil {
+		return err
+	}
+	pid, err := s.radvd(printed)
+	if err != nil {
+		return err
+	}
+	s.declare(900)
+	s.eventually("the other topology to be taken in", func() error {
+		_, err := s.Run(s.t.Context(), "sh", "-c", "grep 'AdvDefaultLifetime 900;' /run/ofdvr/radvd/*.conf")
+		return err
+	})
+	if err := settled(); err != nil {
+		return err
+	}
+	if late := "changes of the topology may come late"; strings.Contains(s.journal()[printed:], late) {
+		return errors.New(late)
+	}
+	s.run("systemctl", "restart", "ofdvr")
+	if err := settled(); err != nil {
+		return err
+	}
+	if now, err := s.radvd(printed); now != pid {
+		return fmt.Errorf("radvd was process %s and is %s, %v", pid, now, err)
+	}
+	return nil
+}
+
+// journal returns what services have printed.
+func (s *site) journal() string {
+	s.t.Helper()
+	log, err := os.ReadFile(filepath.Join(s.Dir(), "services.log"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(log)
+}

@@ -1,0 +1,322 @@
+// Package deb tests the Debian package by installing it on a system that systemd
+// runs.
+package deb
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
+)
+
+func TestMain(m *testing.M) { lab.Main(m) }
+
+// patience is how long anything may take before the test gives up.
+const patience = 30 * time.Second
+
+// epoch is the time of all that is in a package.
+const epoch = "SOURCE_DATE_EPOCH=1700000000"
+
+// packaged returns a package of a version, made in a copy of this checkout.
+func packaged(t *testing.T, version string) string {
+	t.Helper()
+	packages.Lock()
+	defer packages.Unlock()
+	if packages.dir == "" {
+		dir, err := os.MkdirTemp("", "checkout-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		copyCheckout(t, dir)
+		packages.dir = dir
+	}
+	deb := filepath.Join(packages.dir, "bin", fmt.Sprintf("ofdvr_%s_%s.deb", version, runtime.GOARCH))
+	if _, err := os.Stat(deb); err != nil {
+		makeDeb(t, packages.dir, version)
+	}
+	return deb
+}
+
+var packages struct {
+	sync.Mutex
+	dir string // where they are made
+}
+
+// copyCheckout copies this checkout, without what was built or is git's.
+func copyCheckout(t *testing.T, to string) {
+	t.Helper()
+	const from = "../.."
+	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, name)
+		switch {
+		case name == "bin" || name == ".git":
+			if d.IsDir() {
+				return filepath.SkipDir
+			}
+			return nil
+		case d.IsDir():
+			return os.MkdirAll(target, 0o755)
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(target, data, info.Mode().Perm())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// makeDeb runs make deb in a copy of the checkout.
+func makeDeb(t *testing.T, dir, version string, env ...string) {
+	t.Helper()
+	nfpm, err := filepath.Glob("../../bin/nfpm-*")
+	if err == nil && len(nfpm) != 1 {
+		err = errors.New("what makes the package is not there; make deb builds it, which a test cannot, as there is no network")
+	}
+	if err == nil {
+		nfpm[0], err = filepath.Abs(nfpm[0])
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("make", "-C", dir, "deb", "VERSION="+version, "ARCH="+runtime.GOARCH, "NFPM="+nfpm[0], epoch)
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("make deb: %v\n%s", err, out)
+	}
+}
+
+// A site is a system on which the package is installed, or was.
+type site struct {
+	*lab.System
+	t *testing.T
+}
+
+// run runs a command that has to succeed, and returns what it prints.
+func (s *site) run(name string, args ...string) string {
+	s.t.Helper()
+	return strings.TrimSuffix(lab.Run(s.t, s.System, name, args...), "\n")
+}
+
+// sh runs a shell script that has to succeed.
+func (s *site) sh(script string) string {
+	s.t.Helper()
+	return s.run("sh", "-ec", script)
+}
+
+// install installs a version of the package.
+func (s *site) install(version string) {
+	s.t.Helper()
+	s.sh("dpkg -i " + packaged(s.t, version) + " 2>&1")
+}
+
+// booted returns a system on which the package never was.
+func booted(t *testing.T) *site {
+	t.Helper()
+	return &site{lab.BootSystem(t), t}
+}
+
+// installed returns a system with a version of the package and br-int.
+func installed(t *testing.T, version string) *site {
+	t.Helper()
+	s := booted(t)
+	s.install(version)
+	s.bridge()
+	return s
+}
+
+// bridge adds br-int.
+func (s *site) bridge() {
+	s.t.Helper()
+	if err := s.AddBridge(s.t.Context(), lab.IntegrationBridge); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// execute runs a command on this machine that has to succeed, and returns what it
+// prints.
+func execute(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+func (s *site) eventually(what string, f func() error) {
+	s.t.Helper()
+	lab.Eventually(s.t, patience, what, f)
+}
+
+// settle waits until everything wanted is confirmed.
+func (s *site) settle() {
+	s.t.Helper()
+	s.run("ofdvr", "status", "--wait", "--timeout", patience.String())
+}
+
+// property returns a property of the service.
+func (s *site) property(name string) string {
+	s.t.Helper()
+	return s.run("systemctl", "show", "--value", "--property", name, "ofdvr.service")
+}
+
+// says waits until the daemon has told systemd how it is.
+func (s *site) says(want string) {
+	s.t.Helper()
+	s.eventually("the service to say how it is", func() error {
+		if got := s.property("StatusText"); got != want {
+			return errors.New(got)
+		}
+		return nil
+	})
+}
+
+// pid returns the daemon's process, as the system counts.
+func (s *site) pid() string { s.t.Helper(); return s.property("MainPID") }
+
+// machines plugs the machines of the example in.
+func (s *site) machines() (vm1, vm2 *lab.Machine) {
+	s.t.Helper()
+	vm1 = lab.Plug(s.t, s.Host, lab.MachineConfig{Name: "vm1", VLAN: 1, MAC: "02:00:00:00:01:10", Addresses: []string{"10.0.1.10/24"}, Gateways: []string{"10.0.1.1"}})
+	vm2 = lab.Plug(s.t, s.Host, lab.MachineConfig{Name: "vm2", VLAN: 2, MAC: "02:00:00:00:02:10", Addresses: []string{"10.0.2.10/24"}, Gateways: []string{"10.0.2.1"}})
+	return vm1, vm2
+}
+
+// example is the topology that the package brings.
+const example = "/usr/share/doc/ofdvr/examples/two-networks/topology.yaml"
+
+// A stream is a ping that goes on.
+type stream struct {
+	t    *testing.T
+	ping *lab.Process
+	seen int // the last reply that is known of
+}
+
+func startStream(t *testing.T, from *lab.Machine, to string) *stream {
+	t.Helper()
+	p, err := from.Start("ping", "-n", "-i", "0.01", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stream{t: t, ping: p}
+	s.goesOn()
+	return s
+}
+
+var reply = regexp.MustCompile(`icmp_seq=(\d+) ttl=63 `)
+
+// goesOn waits for replies to what was not sent yet, and fails the test unless
+// all before came.
+func (s *stream) goesOn() {
+	s.t.Helper()
+	var replies [][]string
+	for _, what := range []string{"what was under way", "what is sent from now on"} {
+		before := s.seen
+		lab.Eventually(s.t, patience, "a reply to "+what, func() error {
+			replies = reply.FindAllStringSubmatch(s.ping.Log(), -1)
+			if len(replies) == 0 {
+				return errors.New("there is none at all")
+			}
+			s.seen, _ = strconv.Atoi(replies[len(replies)-1][1])
+			if s.seen <= before {
+				return fmt.Errorf("the last is number %d", s.seen)
+			}
+			return nil
+		})
+	}
+	for i, m := range replies {
+		if m[1] != strconv.Itoa(i+1) {
+			s.t.Fatalf("after %d replies comes that to number %s", i, m[1])
+		}
+	}
+}
+
+// mustBeWhole ends the stream, of which nothing may have been lost.
+func (s *stream) mustBeWhole() {
+	s.t.Helper()
+	s.goesOn()
+	if err := s.ping.Signal(syscall.SIGINT); err != nil {
+		s.t.Error(err)
+	}
+}
+
+// A flow is what the switch counts of one.
+type flow struct {
+	cookie  string
+	packets int
+	age     time.Duration
+}
+
+var flowLine = regexp.MustCompile(`^ cookie=(\S+), duration=([0-9.]+)s, (table=\d+), n_packets=(\d+), n_bytes=\d+, (?:idle_age=\d+, )?(.*)$`)
+
+// flows returns those of the router of the example by what they match and do.
+func (s *site) flows() map[string]flow {
+	s.t.Helper()
+	out, err := s.Ofctl(s.t.Context(), "dump-flows", "rb-r1")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	flows := make(map[string]flow)
+	for line := range strings.Lines(out) {
+		m := flowLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+		if m == nil && strings.HasPrefix(line, "OFPST_FLOW reply") {
+			continue
+		}
+		if m == nil {
+			s.t.Fatalf("what is this flow? %q", line)
+		}
+		packets, _ := strconv.Atoi(m[4])
+		age, err := time.ParseDuration(m[2] + "s")
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		flows[m[3]+" "+m[5]] = flow{m[1], packets, age}
+	}
+	if len(flows) == 0 {
+		s.t.Fatal("there are no flows")
+	}
+	return flows
+}
+
+// mustBeUntouched fails the test unless the flows are those of before: none came
+// or went, and each has kept its cookie and goes on counting packets and time.
+func (s *site) mustBeUntouched(before map[string]flow) {
+	s.t.Helper()
+	after := s.flows()
+	for key, b := range before {
+		if a, ok := after[key]; !ok || a.cookie != b.cookie || a.packets < b.packets || a.age < b.age {
+			s.t.Errorf("flow %s was %+v and is %+v (there: %v)", key, b, a, ok)
+		}
+	}
+	for key := range after {
+		if _, ok := before[key]; !ok {
+			s.t.Errorf("new flow: %s", key)
+		}
+	}
+}
