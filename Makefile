@@ -28,10 +28,10 @@ RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 # Git refuses root a checkout that is somebody else's; then the version is left out.
 NOVCS = $(if $(shell git rev-parse HEAD 2>/dev/null),,-buildvcs=false)
 
-.PHONY: help build man deb setup test chaos lint demo bench clean
+.PHONY: help build man deb setup test test-neutron chaos lint demo bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/ofdvr
 	go build $(NOVCS) -o bin/ofdvr ./cmd/ofdvr
@@ -56,12 +56,17 @@ test: $(NFPM) ## run every test, on a real Open vSwitch where this machine can
 	@go build -buildvcs=false -o bin/testsum ./internal/testsum
 	@bin/testsum -o bin/test-summary $(RACE) -count=1 $(ARGS) $(PKG)
 
+test-neutron: ## run the tests with a real Neutron: its server, its agents and ofdvr's extension
+	@scripts/setup.sh --neutron
+	@go build -buildvcs=false -o bin/testsum ./internal/testsum
+	@bin/testsum -o bin/test-neutron-summary $(RACE) -count=1 -tags neutron $(ARGS) ./internal/lab/neutron
+
 chaos: setup ## break things under traffic, chosen by SEED, and report what came of it
 	go test $(RACE) -count=1 -timeout=0 -v ./internal/lab/chaos -seed=$(SEED) -faults=$(FAULTS) -kills=$(KILLS) -only='$(ONLY)'
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
-	go vet ./... && go run $(STATICCHECK) ./...
+	go vet -tags neutron ./... && go run $(STATICCHECK) -tags neutron ./...
 	cd bench && go vet ./... && go run $(STATICCHECK) ./...
 
 demo: setup build ## show a router inside the switch, on a real Open vSwitch

@@ -8,13 +8,15 @@
 #                              it only says so, because the tests that need it
 #                              are then skipped; with CI=true that is an error
 #                              all the same
+#   scripts/setup.sh --neutron also a Neutron, with what it needs: some 250
+#                              packages
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
 tests=false
-if [ "${1:-}" = --tests ]; then tests=true; fi
+case ${1:-} in --tests | --neutron) tests=true ;; esac
 
-# command, and the package that has it, or the packages that it needs
+# a command or a file, and the package that has it, or the packages that it needs
 needed="
 ovs-vswitchd openvswitch-switch
 ovsdb-server openvswitch-switch
@@ -46,9 +48,35 @@ lintian      lintian
 /lib/systemd/systemd systemd
 "
 fi
+if [ "${1:-}" = --neutron ]; then
+	python=/usr/lib/python3/dist-packages
+	needed+="
+neutron-server             neutron-server
+neutron-openvswitch-agent  neutron-openvswitch-agent
+neutron-l3-agent           neutron-l3-agent
+mariadbd                   mariadb-server-core
+mariadb                    mariadb-client-core
+/usr/lib/rabbitmq/bin/rabbitmq-server rabbitmq-server
+$python/pymysql            python3-pymysql
+$python/setuptools         python3-setuptools
+$python/testtools          python3-testtools
+$python/testscenarios      python3-testscenarios
+$python/testresources      python3-testresources
+$python/oslotest           python3-oslotest
+$python/webtest            python3-webtest
+$python/ddt.py             python3-ddt
+"
+fi
 packages=()
+# have reports whether there is a command, or a file.
+have() {
+	case $1 in
+	/*) [ -e "$1" ] ;;
+	*) command -v "$1" >/dev/null ;;
+	esac
+}
 while read -r command package; do
-	if [ -n "$command" ] && ! command -v "$command" >/dev/null && [[ " ${packages[*]} " != *" $package "* ]]; then
+	if [ -n "$command" ] && ! have "$command" && [[ " ${packages[*]} " != *" $package "* ]]; then
 		read -ra several <<<"$package"
 		packages+=("${several[@]}")
 	fi

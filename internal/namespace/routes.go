@@ -61,10 +61,16 @@ func keyOf(to netip.Prefix) routeKey {
 
 // A kernelRoute is what the kernel has for a key.
 type kernelRoute struct {
-	Route        // ours
-	entries int  // of ours; several only of IPv6, or if it is not as we make it
-	odd     bool // it is not as we make it
-	foreign bool // somebody else has a route there too
+	Route          // ours
+	entries int    // of ours; several only of IPv6, or if it is not as we make it
+	odd     bool   // it is not as we make it
+	foreign *Route // what somebody else has there; nil: nothing
+}
+
+// served reports whether somebody else has the route that is wanted, and we have
+// none: an agent that owns the namespace may bring the same routes.
+func (k *kernelRoute) served(want Route) bool {
+	return k != nil && k.entries == 0 && k.foreign != nil && k.foreign.String() == want.String()
 }
 
 // routes makes the routes with our mark those that are wanted. One that is to
@@ -92,7 +98,7 @@ func (e *ensurer) routes() error {
 		switch {
 		case h.entries == 0, wanted && !h.odd && text == w.String():
 			continue
-		case wanted && !h.odd && !h.foreign:
+		case wanted && !h.odd && h.foreign == nil:
 			if err := e.inside.RouteReplace(w.netlink(links)); err != nil {
 				errs = append(errs, gone(fmt.Errorf("change route %s in namespace %s to %v: %w", text, e.d.Name, w, err)))
 				continue
@@ -108,10 +114,10 @@ func (e *ensurer) routes() error {
 		h.entries = 0
 	}
 	for _, key := range sortedKeys(want) {
-		if h := have[key]; h != nil && h.entries > 0 {
+		r := want[key]
+		if h := have[key]; h != nil && h.entries > 0 || h.served(r) {
 			continue
 		}
-		r := want[key]
 		err := e.inside.RouteAdd(r.netlink(links))
 		if errors.Is(err, unix.EEXIST) {
 			err = errors.New("somebody else has a route there: remove it, or that of the router")
@@ -238,17 +244,24 @@ func (e *ensurer) kernelRoutes(names map[int]string, want map[routeKey]Route) (m
 	}
 	for _, h := range have {
 		h.sort()
+		if h.foreign != nil {
+			h.foreign.sort()
+		}
 	}
 	return have, nil
 }
 
 // add takes in r. A kernel tells the hops of IPv6 in one route or in one each.
 func (k *kernelRoute) add(r *netlink.Route, names map[int]string) {
+	t := slices.Index(kernelTypes[:], r.Type)
 	if r.Protocol != protocol {
-		k.foreign = true
+		if k.foreign == nil {
+			k.foreign = &Route{Destination: k.Destination}
+		}
+		k.foreign.Type = RouteType(max(t, 0)) // one of another type has no hops, and is none that is wanted
+		k.foreign.Hops = append(k.foreign.Hops, hopsOf(r, names)...)
 		return
 	}
-	t := slices.Index(kernelTypes[:], r.Type)
 	first := k.entries == 0
 	k.entries++
 	if t < 0 || !first && (k.Type != RouteVia || RouteType(t) != RouteVia || k.Destination.Addr().Is4()) {
@@ -256,14 +269,19 @@ func (k *kernelRoute) add(r *netlink.Route, names map[int]string) {
 		return
 	}
 	k.Type = RouteType(t)
+	k.Hops = append(k.Hops, hopsOf(r, names)...)
+}
+
+func hopsOf(r *netlink.Route, names map[int]string) (out []Hop) {
 	hops := r.MultiPath
 	if len(hops) == 0 {
 		hops = []*netlink.NexthopInfo{{Gw: r.Gw, LinkIndex: r.LinkIndex}}
 	}
 	for _, h := range hops {
 		via, _ := netip.AddrFromSlice(h.Gw)
-		k.Hops = append(k.Hops, Hop{via, names[h.LinkIndex], h.Hops + 1})
+		out = append(out, Hop{via, names[h.LinkIndex], h.Hops + 1})
 	}
+	return out
 }
 
 // destination returns where r leads.

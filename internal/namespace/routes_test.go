@@ -179,6 +179,28 @@ func TestForeignRouteBesideOurs(t *testing.T) {
 	}
 }
 
+// Somebody else's route that does the same will do: an agent that owns the namespace
+// brings it, and takes it away again.
+func TestForeignRouteInstead(t *testing.T) {
+	d := fresh(t)
+	addTap(t, "qr-a")
+	ensure(t, d)
+	for _, r := range []struct{ family, to, via string }{{"-4", "10.9.0.0/16", "10.0.1.9"}, {"-6", "fd00:9::/48", "fd00:1::9"}} {
+		run(t, "ip", "-n", d.Name, "route", "replace", r.to, "via", r.via, "dev", "qr-a")
+		d.Routes = []Route{via(r.to, r.via)}
+		settled(t, d)
+		run(t, "ip", "-n", d.Name, "route", "del", r.to)
+		ensure(t, d)
+		if got := run(t, "ip", "-n", d.Name, r.family, "route", "show", r.to); !strings.Contains(got, "proto 253") {
+			t.Errorf("the route is %q", got)
+		}
+		run(t, "ip", "-n", d.Name, "route", "replace", r.to, "via", r.via, "dev", "qr-a") // as Neutron does
+		settled(t, d)
+		d.Routes = nil
+		ensure(t, d)
+	}
+}
+
 // TestLeftoverRoutes are ours, but not as we make them.
 func TestLeftoverRoutes(t *testing.T) {
 	d := fresh(t)

@@ -1,0 +1,93 @@
+"""The API of ofdvr, see docs/api.md: JSON over HTTP on a Unix socket."""
+
+import http.client
+import json
+import socket
+import urllib.parse
+
+
+class Error(Exception):
+    """ofdvr could not be asked, or refused what was asked."""
+
+
+class Unavailable(Error):
+    """ofdvr could not be asked: it may be tried again."""
+
+
+class Refused(Error):
+    """ofdvr refuses what was asked, whatever the number of attempts."""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout):
+        super().__init__('ofdvr', timeout=timeout)
+        self._path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class Client:
+    """Asks the daemon at an endpoint, unix:PATH."""
+
+    def __init__(self, endpoint, timeout):
+        scheme, _, path = endpoint.partition(':')
+        if scheme != 'unix' or not path.startswith('/'):
+            raise Error('[ofdvr] endpoint = %s: want unix:/path' % endpoint)
+        self._endpoint = endpoint
+        self._path = path
+        self._timeout = timeout
+
+    def put_snapshot(self, router_id, snapshot):
+        """Replace all that is known about a router.
+
+        Returns None if the switches have it, else what they have not, and why.
+        """
+        query = urllib.parse.urlencode(
+            {'wait': 'applied', 'timeout': '%ds' % self._timeout})
+        status, body = self._ask(
+            'PUT', '/v1/routers/%s/snapshot?%s' % (_quote(router_id), query),
+            snapshot)
+        return body.get('pending') if status == http.client.ACCEPTED else None
+
+    def delete_router(self, router_id):
+        """Delete a router; that there is none is fine."""
+        self._ask('DELETE', '/v1/routers/%s' % _quote(router_id), None,
+                  http.client.NOT_FOUND)
+
+    def _ask(self, method, path, body, fine=None):
+        # The answer may come when the wait is over, not before.
+        conn = _UnixConnection(self._path, self._timeout + 10)
+        try:
+            data = None if body is None else json.dumps(body)
+            conn.request(method, path, data,
+                         {'Content-Type': 'application/json'})
+            resp = conn.getresponse()
+            text = resp.read()
+        except (OSError, http.client.HTTPException) as e:
+            raise Unavailable('ask ofdvr at %s to %s %s: %s' %
+                              (self._endpoint, method, path, e)) from e
+        finally:
+            conn.close()
+        if resp.status == fine:
+            return resp.status, {}
+        try:
+            answer = json.loads(text) if text else {}
+        except ValueError:
+            answer = {'detail': text.decode(errors='replace')}
+        if resp.status < 300:
+            return resp.status, answer
+        why = [answer.get('detail', '')]
+        why += ['%s%s: %s' % (m.get('pointer', ''), m.get('parameter', ''),
+                              m.get('detail', ''))
+                for m in answer.get('errors', [])]
+        error = Refused if resp.status < 500 else Unavailable
+        raise error('ofdvr at %s answers %s %s with %d: %s' %
+                    (self._endpoint, method, path, resp.status,
+                     '; '.join(why)))
+
+
+def _quote(text):
+    return urllib.parse.quote(text, safe='').replace('.', '%2E')

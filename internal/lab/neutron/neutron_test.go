@@ -1,0 +1,414 @@
+//go:build neutron
+
+package neutron
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gopacket/gopacket/layers"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
+)
+
+func TestMain(m *testing.M) { lab.Main(m) }
+
+// A site is a cloud with two machines on two networks, and a router between them.
+type site struct {
+	*Cloud
+	t        *testing.T
+	hosts    []*host
+	nets     []Network
+	router   string
+	vm1, vm2 *machine
+}
+
+// A host is one on which machines run.
+type host struct {
+	*lab.Host
+	name   string
+	daemon *lab.Process
+	agents *Agents
+}
+
+// A machine is on a host, and a network of the site.
+type machine struct {
+	*lab.Machine
+	on      *host
+	network int
+	port    Port
+}
+
+// newSite makes a site of so many hosts; the first one has the server too, and vm1,
+// the last one vm2.
+func newSite(t *testing.T, hosts int) *site {
+	t.Helper()
+	lab.Needs(t, "neutron-server")
+	s := &site{t: t}
+	for i := range hosts {
+		s.hosts = append(s.hosts, &host{Host: lab.Boot(t), name: fmt.Sprint("host", i+1)})
+	}
+	if hosts == 2 {
+		if err := s.hosts[0].Wire(t.Context(), s.hosts[1].Host, "uplink"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, h := range s.hosts {
+		lab.Run(t, h, "sh", "-ec", underlay, "sh", address(i))
+	}
+	var err error
+	if s.Cloud, err = Start(t.Context(), s.hosts[0].Host, address(0), "../../../contrib/neutron"); err != nil {
+		t.Fatal(err)
+	}
+	for i, h := range s.hosts {
+		h.daemon = lab.Serve(t, h.Host, "serve")
+		if h.agents, err = s.Agents(h.Host, Options{Name: h.name, Address: address(i), Extension: true}); err != nil {
+			t.Fatal(err)
+		}
+		// One after the other: an L2 agent that is still starting misses it when the
+		// server tells of another host's MAC address.
+		if err := s.AwaitAgents(t.Context(), 2*(i+1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, subnet := range subnets {
+		n, err := s.Network(t.Context(), fmt.Sprint("net", i), subnet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.nets = append(s.nets, n)
+	}
+	s.vm1, s.vm2 = s.machine("vm1", s.hosts[0], 0, nil), s.machine("vm2", s.hosts[hosts-1], 1, nil)
+	if s.router, err = s.Router(t.Context(), "r1", s.nets...); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+var subnets = []netip.Prefix{netip.MustParsePrefix("10.0.1.0/24"), netip.MustParsePrefix("10.0.2.0/24")}
+
+func address(host int) string { return fmt.Sprint("192.0.2.", host+1) }
+
+// underlay makes a bridge for what is between hosts: in the userspace datapath
+// tunnels leave by bridges. br-ex is where networks outside are.
+const underlay = `
+for br in br-phy br-ex; do
+	ovs-vsctl add-br $br -- set Bridge $br datapath_type=netdev
+	ethtool -K $br tx off >/dev/null
+	ip link set dev $br up
+done
+ip addr add "$1/24" dev br-phy
+if [ -e /sys/class/net/uplink ] || ip link show dev uplink >/dev/null 2>&1; then ovs-vsctl add-port br-phy uplink; fi
+`
+
+// agentsReport waits until all agents have reported since now.
+func (s *site) agentsReport() {
+	s.t.Helper()
+	if err := s.AwaitAgents(s.t.Context(), 2*len(s.hosts)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// machine makes a machine on a host and a network.
+func (s *site) machine(name string, h *host, network int, more map[string]any) *machine {
+	s.t.Helper()
+	p, err := s.Port(s.t.Context(), s.nets[network], h.name, more)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.plug(name, h, network, p)
+}
+
+func (s *site) plug(name string, h *host, network int, p Port) *machine {
+	s.t.Helper()
+	m, err := s.Plug(s.t.Context(), h.Host, name, p, subnets[network])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return &machine{m, h, network, p}
+}
+
+func (s *site) eventually(what string, f func() error) {
+	s.t.Helper()
+	lab.Eventually(s.t, patience, what, f)
+}
+
+// reaches waits until one machine reaches an address.
+func (s *site) reaches(from *machine, to string) {
+	s.t.Helper()
+	s.eventually(from.Name+" to reach "+to, func() error {
+		_, err := from.Ping(s.t.Context(), to, lab.PingOptions{Wait: time.Second})
+		return err
+	})
+}
+
+// vsctl runs ovs-vsctl and returns what it prints.
+func (h *host) vsctl(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := h.Vsctl(t.Context(), args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(out)
+}
+
+// interfaces returns the router's port on each network.
+func (s *site) interfaces() []Port {
+	s.t.Helper()
+	ports, err := s.Ports(s.t.Context(), "network:router_interface_distributed", s.router)
+	if err != nil || len(ports) != len(s.nets) {
+		s.t.Fatalf("the router has the ports %+v, %v", ports, err)
+	}
+	if ports[0].Network != s.nets[0].ID {
+		slices.Reverse(ports)
+	}
+	return ports
+}
+
+// tap records at the router's tap on a network, on a host.
+func (s *site) tap(h *host, network int) *lab.Capture {
+	s.t.Helper()
+	name := "qr-" + s.interfaces()[network].ID[:11]
+	var c *lab.Capture
+	s.eventually("tap "+name+" on "+h.name, func() (err error) {
+		c, err = h.Capture("qrouter-"+s.router, name, isPing)
+		return err
+	})
+	s.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func isPing(f lab.Frame) bool {
+	m, ok := f.Packet().Layer(layers.LayerTypeICMPv4).(*layers.ICMPv4)
+	return ok && m.TypeCode.Type() == layers.ICMPv4TypeEchoRequest
+}
+
+// routed checks that what one machine sends to another is routed by the switch: the
+// router's namespaces see nothing of it, and it comes from the router's MAC address.
+func (s *site) routed(from, to *machine) {
+	s.t.Helper()
+	for _, h := range []*host{from.on, to.on} { // until then the kernel may
+		s.eventually("ofdvr on "+h.name+" to route", func() error {
+			out, err := h.Ofdvr(s.t.Context(), "trace", "--from", from.port.ID, "--to", to.port.ID, "-o", "json")
+			if err == nil && strings.Count(out, `"verdict": "routed"`) != 2 {
+				err = errors.New(out)
+			}
+			return err
+		})
+	}
+	s.reaches(from, to.IP())
+	s.reaches(to, from.IP())
+	var taps []*lab.Capture
+	for _, h := range []*host{from.on, to.on} {
+		taps = append(taps, s.tap(h, from.network), s.tap(h, to.network))
+	}
+	at := lab.Record(s.t, to.Machine, func(f lab.Frame) bool { return !f.Outgoing && isPing(f) })
+	if _, err := from.Ping(s.t.Context(), to.IP(), lab.PingOptions{Count: 3, Wait: patience}); err != nil {
+		s.t.Fatal(err)
+	}
+	for _, tap := range taps {
+		if err := tap.Sync(s.t.Context()); err != nil {
+			s.t.Fatal(err)
+		}
+		if n := tap.Count(isPing); n > 0 {
+			s.t.Errorf("%s to %s: the router's namespace saw %d pings", from.Name, to.Name, n)
+		}
+		tap.Close()
+	}
+	f, err := at.Await(s.t.Context(), "the ping", isPing)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	eth := f.Packet().Layer(layers.LayerTypeEthernet).(*layers.Ethernet)
+	if want := s.interfaces()[to.network].MAC; eth.SrcMAC.String() != want {
+		s.t.Errorf("%s to %s: the ping came from %v, want the router's %s", from.Name, to.Name, eth.SrcMAC, want)
+	}
+	at.Close()
+}
+
+// bound checks that the L2 agent has bound the router's ports.
+func (s *site) bound(when string) {
+	s.t.Helper()
+	for i, p := range s.interfaces() {
+		s.eventually(when+": the port to be reported up", func() error {
+			if now := s.interfaces()[i]; now.Status != "ACTIVE" {
+				return errors.New(now.Status)
+			}
+			return nil
+		})
+		h, peer, vm := s.hosts[0], "pi-"+p.ID[:11], []*machine{s.vm1, s.vm2}[i]
+		if got, want := h.vsctl(s.t, "get", "Port", peer, "tag"), h.vsctl(s.t, "get", "Port", vm.Name, "tag"); got != want || got == "4095" {
+			s.t.Errorf("%s: %s has tag %s, and %s has %s", when, peer, got, vm.Name, want)
+		}
+		if got := h.vsctl(s.t, "get", "Port", peer, "vlan_mode", "trunks"); got != "[]\n[]" {
+			s.t.Errorf("%s: %s has vlan_mode and trunks %q", when, peer, got)
+		}
+		s.eventually(when+": br-tun to have the DVR flows of the port", func() error {
+			if dvr := lab.Run(s.t, h, "ovs-ofctl", "-O", "OpenFlow13", "dump-flows", "br-tun"); !strings.Contains(dvr, p.MAC) {
+				return errors.New(dvr)
+			}
+			return nil
+		})
+	}
+}
+
+// An unmodified L2 agent binds the router's ports, and everything stays as it is
+// over restarts of each part.
+func TestUnmodifiedL2Agent(t *testing.T) {
+	s := newSite(t, 1)
+	h := s.hosts[0]
+	right := func(when string) {
+		t.Helper()
+		s.routed(s.vm1, s.vm2)
+		s.bound(when)
+	}
+	right("at first")
+
+	// Security groups are in force on routed traffic: nothing lets anybody in here.
+	var group, rule struct{ ID string }
+	if err := s.create(t.Context(), "security-group", map[string]any{"name": "closed"}, &group); err != nil {
+		t.Fatal(err)
+	}
+	closed := s.machine("closed", h, 1, map[string]any{"security_groups": []string{group.ID}})
+	s.agentsReport() // by then it is plugged
+	if r, err := s.vm1.Ping(t.Context(), closed.IP(), lab.PingOptions{Wait: time.Second}); !errors.Is(err, lab.ErrNoReply) {
+		t.Errorf("the security group lets pings in: %+v, %v", r, err)
+	}
+	if err := s.create(t.Context(), "security-group-rule", map[string]any{"security_group_id": group.ID, "direction": "ingress", "protocol": "icmp"}, &rule); err != nil {
+		t.Fatal(err)
+	}
+	s.reaches(s.vm1, closed.IP())
+
+	statuses := s.watchStatuses()
+	if code, err := h.daemon.Stop(t.Context()); err != nil || code != 0 {
+		t.Fatalf("the daemon ended with %d, %v", code, err)
+	}
+	s.reaches(s.vm1, s.vm2.IP())
+	h.daemon = lab.Serve(t, h.Host, "serve")
+	right("after a restart of the daemon")
+	for what, restart := range map[string]func() error{
+		"L2 agent": func() error { h.agents.L2.Kill(); return h.agents.StartL2() },
+		"L3 agent": func() error { h.agents.L3.Kill(); return h.agents.StartL3() },
+	} {
+		if err := restart(); err != nil {
+			t.Fatal(err)
+		}
+		s.agentsReport()
+		right("after a restart of the " + what)
+	}
+	h.Switch().Kill()
+	if err := h.StartSwitch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	lab.Run(t, h, "sh", "-ec", `ip link set dev br-phy up; ip addr replace "$1/24" dev br-phy`, "sh", address(0))
+	right("after a restart of ovs-vswitchd")
+	if down := statuses(); len(down) > 0 {
+		t.Errorf("the server was told that ports are down: %v", down)
+	}
+}
+
+// Machines on the same host and on different ones reach each other, routed by the
+// switch of the sender's host; what is deleted and made again, and ports that move,
+// do too; without the extension all is as it was.
+func TestTwoHosts(t *testing.T) {
+	s := newSite(t, 2)
+	vm3 := s.machine("vm3", s.hosts[0], 1, nil)
+	s.routed(s.vm1, vm3)
+	s.routed(s.vm1, s.vm2)
+	s.routed(s.vm2, s.vm1)
+
+	// Deleted, and made again.
+	if err := s.Leave(t.Context(), s.router, s.nets[1]); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("vm1 not to reach vm2", func() error {
+		if _, err := s.vm1.Ping(t.Context(), s.vm2.IP(), lab.PingOptions{Wait: time.Second}); !errors.Is(err, lab.ErrNoReply) {
+			return fmt.Errorf("it does: %w", err)
+		}
+		return nil
+	})
+	if err := s.Join(t.Context(), s.router, s.nets[1]); err != nil {
+		t.Fatal(err)
+	}
+	s.routed(s.vm1, s.vm2)
+
+	// A machine that moves to the other host.
+	lab.Run(t, s.vm2.on, "ovs-vsctl", "del-port", "br-int", "vm2")
+	if err := s.Do(t.Context(), "PUT", "/ports/"+s.vm2.port.ID, map[string]any{"port": map[string]any{"binding:host_id": s.hosts[0].name}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.vm2 = s.plug("vm2b", s.hosts[0], 1, s.vm2.port)
+	s.routed(s.vm1, s.vm2)
+
+	// From outside, by a floating IP, through the namespaces as ever.
+	lab.Run(t, s.hosts[0], "ip", "addr", "add", "203.0.113.1/24", "dev", "br-ex")
+	fip, err := s.FloatingIP(t.Context(), s.router, s.vm1.port, netip.MustParsePrefix("203.0.113.0/24"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("the floating IP to answer", func() error {
+		_, err := s.hosts[0].PingIn(t.Context(), "", fip, lab.PingOptions{Wait: time.Second})
+		return err
+	})
+	s.routed(s.vm1, s.vm2)
+
+	// Without the extension the kernel routes, as if it had never been there; and with
+	// it again.
+	s.restartL3(s.hosts[0], false)
+	tap := s.tap(s.hosts[0], 0)
+	s.reaches(s.vm1, s.vm2.IP())
+	s.eventually("the router's namespace to see the ping", func() error {
+		if tap.Count(isPing) == 0 {
+			return errors.New("it does not")
+		}
+		return nil
+	})
+	if _, err := s.hosts[0].PingIn(t.Context(), "", fip, lab.PingOptions{Wait: patience}); err != nil {
+		t.Error(err)
+	}
+	s.restartL3(s.hosts[0], true)
+	s.routed(s.vm1, s.vm2)
+}
+
+// restartL3 restarts the L3 agent of a host with the extension, or without it, as
+// docs/neutron.md says.
+func (s *site) restartL3(h *host, extension bool) {
+	s.t.Helper()
+	h.agents.L3.Kill()
+	if !extension {
+		if _, err := h.Ofdvr(s.t.Context(), "delete", "router", s.router); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	h.agents.Extension(extension)
+	if err := h.agents.StartL3(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.agentsReport()
+}
+
+// watchStatuses watches the router's ports until the returned function is called,
+// which returns the statuses that were not ACTIVE.
+func (s *site) watchStatuses() func() []string {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	done := make(chan []string)
+	go func() {
+		var bad []string
+		for ctx.Err() == nil {
+			ports, err := s.Ports(ctx, "network:router_interface_distributed", s.router)
+			for _, p := range ports {
+				if err == nil && p.Status != "ACTIVE" {
+					bad = append(bad, p.ID+" "+p.Status)
+				}
+			}
+		}
+		done <- bad
+	}()
+	return func() []string { cancel(); return <-done }
+}
