@@ -23,24 +23,16 @@ func TestMain(m *testing.M) { lab.Main(m) }
 type site struct {
 	*Cloud
 	t        *testing.T
-	hosts    []*host
+	hosts    []*Host
 	nets     []Network
 	router   string
 	vm1, vm2 *machine
 }
 
-// A host is one on which machines run.
-type host struct {
-	*lab.Host
-	name   string
-	daemon *lab.Process
-	agents *Agents
-}
-
 // A machine is on a host, and a network of the site.
 type machine struct {
 	*lab.Machine
-	on      *host
+	on      *Host
 	network int
 	port    Port
 }
@@ -51,31 +43,13 @@ func newSite(t *testing.T, hosts int) *site {
 	t.Helper()
 	lab.Needs(t, "neutron-server")
 	s := &site{t: t}
-	for i := range hosts {
-		s.hosts = append(s.hosts, &host{Host: lab.Boot(t), name: fmt.Sprint("host", i+1)})
-	}
-	if hosts == 2 {
-		if err := s.hosts[0].Wire(t.Context(), s.hosts[1].Host, "uplink"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i, h := range s.hosts {
-		lab.Run(t, h, "sh", "-ec", underlay, "sh", address(i))
+	var bare []*lab.Host
+	for range hosts {
+		bare = append(bare, lab.Boot(t))
 	}
 	var err error
-	if s.Cloud, err = Start(t.Context(), s.hosts[0].Host, address(0), "../../../contrib/neutron"); err != nil {
+	if s.Cloud, s.hosts, err = Build(t.Context(), "../../../contrib/neutron", true, bare...); err != nil {
 		t.Fatal(err)
-	}
-	for i, h := range s.hosts {
-		h.daemon = lab.Serve(t, h.Host, "serve")
-		if h.agents, err = s.Agents(h.Host, Options{Name: h.name, Address: address(i), Extension: true}); err != nil {
-			t.Fatal(err)
-		}
-		// One after the other: an L2 agent that is still starting misses it when the
-		// server tells of another host's MAC address.
-		if err := s.AwaitAgents(t.Context(), 2*(i+1)); err != nil {
-			t.Fatal(err)
-		}
 	}
 	for i, subnet := range subnets {
 		n, err := s.Network(t.Context(), fmt.Sprint("net", i), subnet)
@@ -93,20 +67,6 @@ func newSite(t *testing.T, hosts int) *site {
 
 var subnets = []netip.Prefix{netip.MustParsePrefix("10.0.1.0/24"), netip.MustParsePrefix("10.0.2.0/24")}
 
-func address(host int) string { return fmt.Sprint("192.0.2.", host+1) }
-
-// underlay makes a bridge for what is between hosts: in the userspace datapath
-// tunnels leave by bridges. br-ex is where networks outside are.
-const underlay = `
-for br in br-phy br-ex; do
-	ovs-vsctl add-br $br -- set Bridge $br datapath_type=netdev
-	ethtool -K $br tx off >/dev/null
-	ip link set dev $br up
-done
-ip addr add "$1/24" dev br-phy
-if [ -e /sys/class/net/uplink ] || ip link show dev uplink >/dev/null 2>&1; then ovs-vsctl add-port br-phy uplink; fi
-`
-
 // agentsReport waits until all agents have reported since now.
 func (s *site) agentsReport() {
 	s.t.Helper()
@@ -116,16 +76,16 @@ func (s *site) agentsReport() {
 }
 
 // machine makes a machine on a host and a network.
-func (s *site) machine(name string, h *host, network int, more map[string]any) *machine {
+func (s *site) machine(name string, h *Host, network int, more map[string]any) *machine {
 	s.t.Helper()
-	p, err := s.Port(s.t.Context(), s.nets[network], h.name, more)
+	p, err := s.Port(s.t.Context(), s.nets[network], h.Name, more)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return s.plug(name, h, network, p)
 }
 
-func (s *site) plug(name string, h *host, network int, p Port) *machine {
+func (s *site) plug(name string, h *Host, network int, p Port) *machine {
 	s.t.Helper()
 	m, err := s.Plug(s.t.Context(), h.Host, name, p, subnets[network])
 	if err != nil {
@@ -149,7 +109,7 @@ func (s *site) reaches(from *machine, to string) {
 }
 
 // vsctl runs ovs-vsctl and returns what it prints.
-func (h *host) vsctl(t *testing.T, args ...string) string {
+func vsctl(t *testing.T, h *Host, args ...string) string {
 	t.Helper()
 	out, err := h.Vsctl(t.Context(), args...)
 	if err != nil {
@@ -172,11 +132,11 @@ func (s *site) interfaces() []Port {
 }
 
 // tap records at the router's tap on a network, on a host.
-func (s *site) tap(h *host, network int) *lab.Capture {
+func (s *site) tap(h *Host, network int) *lab.Capture {
 	s.t.Helper()
 	name := "qr-" + s.interfaces()[network].ID[:11]
 	var c *lab.Capture
-	s.eventually("tap "+name+" on "+h.name, func() (err error) {
+	s.eventually("tap "+name+" on "+h.Name, func() (err error) {
 		c, err = h.Capture("qrouter-"+s.router, name, isPing)
 		return err
 	})
@@ -193,8 +153,8 @@ func isPing(f lab.Frame) bool {
 // router's namespaces see nothing of it, and it comes from the router's MAC address.
 func (s *site) routed(from, to *machine) {
 	s.t.Helper()
-	for _, h := range []*host{from.on, to.on} { // until then the kernel may
-		s.eventually("ofdvr on "+h.name+" to route", func() error {
+	for _, h := range []*Host{from.on, to.on} { // until then the kernel may
+		s.eventually("ofdvr on "+h.Name+" to route", func() error {
 			out, err := h.Ofdvr(s.t.Context(), "trace", "--from", from.port.ID, "--to", to.port.ID, "-o", "json")
 			if err == nil && strings.Count(out, `"verdict": "routed"`) != 2 {
 				err = errors.New(out)
@@ -205,7 +165,7 @@ func (s *site) routed(from, to *machine) {
 	s.reaches(from, to.IP())
 	s.reaches(to, from.IP())
 	var taps []*lab.Capture
-	for _, h := range []*host{from.on, to.on} {
+	for _, h := range []*Host{from.on, to.on} {
 		taps = append(taps, s.tap(h, from.network), s.tap(h, to.network))
 	}
 	at := lab.Record(s.t, to.Machine, func(f lab.Frame) bool { return !f.Outgoing && isPing(f) })
@@ -243,10 +203,10 @@ func (s *site) bound(when string) {
 			return nil
 		})
 		h, peer, vm := s.hosts[0], "pi-"+p.ID[:11], []*machine{s.vm1, s.vm2}[i]
-		if got, want := h.vsctl(s.t, "get", "Port", peer, "tag"), h.vsctl(s.t, "get", "Port", vm.Name, "tag"); got != want || got == "4095" {
+		if got, want := vsctl(s.t, h, "get", "Port", peer, "tag"), vsctl(s.t, h, "get", "Port", vm.Name, "tag"); got != want || got == "4095" {
 			s.t.Errorf("%s: %s has tag %s, and %s has %s", when, peer, got, vm.Name, want)
 		}
-		if got := h.vsctl(s.t, "get", "Port", peer, "vlan_mode", "trunks"); got != "[]\n[]" {
+		if got := vsctl(s.t, h, "get", "Port", peer, "vlan_mode", "trunks"); got != "[]\n[]" {
 			s.t.Errorf("%s: %s has vlan_mode and trunks %q", when, peer, got)
 		}
 		s.eventually(when+": br-tun to have the DVR flows of the port", func() error {
@@ -286,15 +246,15 @@ func TestUnmodifiedL2Agent(t *testing.T) {
 	s.reaches(s.vm1, closed.IP())
 
 	statuses := s.watchStatuses()
-	if code, err := h.daemon.Stop(t.Context()); err != nil || code != 0 {
+	if code, err := h.Daemon.Stop(t.Context()); err != nil || code != 0 {
 		t.Fatalf("the daemon ended with %d, %v", code, err)
 	}
 	s.reaches(s.vm1, s.vm2.IP())
-	h.daemon = lab.Serve(t, h.Host, "serve")
+	h.Daemon = lab.Serve(t, h.Host, "serve")
 	right("after a restart of the daemon")
 	for what, restart := range map[string]func() error{
-		"L2 agent": func() error { h.agents.L2.Kill(); return h.agents.StartL2() },
-		"L3 agent": func() error { h.agents.L3.Kill(); return h.agents.StartL3() },
+		"L2 agent": func() error { h.Agents.L2.Kill(); return h.Agents.StartL2() },
+		"L3 agent": func() error { h.Agents.L3.Kill(); return h.Agents.StartL3() },
 	} {
 		if err := restart(); err != nil {
 			t.Fatal(err)
@@ -306,7 +266,9 @@ func TestUnmodifiedL2Agent(t *testing.T) {
 	if err := h.StartSwitch(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	lab.Run(t, h, "sh", "-ec", `ip link set dev br-phy up; ip addr replace "$1/24" dev br-phy`, "sh", address(0))
+	if err := Underlay(t.Context(), h.Host, address(0)); err != nil {
+		t.Fatal(err)
+	}
 	right("after a restart of ovs-vswitchd")
 	if down := statuses(); len(down) > 0 {
 		t.Errorf("the server was told that ports are down: %v", down)
@@ -340,7 +302,7 @@ func TestTwoHosts(t *testing.T) {
 
 	// A machine that moves to the other host.
 	lab.Run(t, s.vm2.on, "ovs-vsctl", "del-port", "br-int", "vm2")
-	if err := s.Do(t.Context(), "PUT", "/ports/"+s.vm2.port.ID, map[string]any{"port": map[string]any{"binding:host_id": s.hosts[0].name}}, nil); err != nil {
+	if err := s.Do(t.Context(), "PUT", "/ports/"+s.vm2.port.ID, map[string]any{"port": map[string]any{"binding:host_id": s.hosts[0].Name}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	s.vm2 = s.plug("vm2b", s.hosts[0], 1, s.vm2.port)
@@ -378,16 +340,16 @@ func TestTwoHosts(t *testing.T) {
 
 // restartL3 restarts the L3 agent of a host with the extension, or without it, as
 // docs/neutron.md says.
-func (s *site) restartL3(h *host, extension bool) {
+func (s *site) restartL3(h *Host, extension bool) {
 	s.t.Helper()
-	h.agents.L3.Kill()
+	h.Agents.L3.Kill()
 	if !extension {
 		if _, err := h.Ofdvr(s.t.Context(), "delete", "router", s.router); err != nil {
 			s.t.Fatal(err)
 		}
 	}
-	h.agents.Extension(extension)
-	if err := h.agents.StartL3(); err != nil {
+	h.Agents.Extension(extension)
+	if err := h.Agents.StartL3(); err != nil {
 		s.t.Fatal(err)
 	}
 	s.agentsReport()
