@@ -223,35 +223,31 @@ func (s *site) bound(when string) {
 func TestUnmodifiedL2Agent(t *testing.T) {
 	s := newSite(t, 1)
 	h := s.hosts[0]
-	right := func(when string) {
-		t.Helper()
-		s.routed(s.vm1, s.vm2)
-		s.bound(when)
-	}
-	right("at first")
-
-	// Security groups are in force on routed traffic: nothing lets anybody in here.
+	// Security groups are in force on routed traffic: nothing lets anybody in there.
 	var group, rule struct{ ID string }
 	if err := s.create(t.Context(), "security-group", map[string]any{"name": "closed"}, &group); err != nil {
 		t.Fatal(err)
 	}
 	closed := s.machine("closed", h, 1, map[string]any{"security_groups": []string{group.ID}})
-	s.agentsReport() // by then it is plugged
-	if r, err := s.vm1.Ping(t.Context(), closed.IP(), lab.PingOptions{Wait: time.Second}); !errors.Is(err, lab.ErrNoReply) {
-		t.Errorf("the security group lets pings in: %+v, %v", r, err)
+	right := func(when string) {
+		t.Helper()
+		s.routed(s.vm1, s.vm2)
+		s.bound(when)
+		if r, err := s.vm1.Ping(t.Context(), closed.IP(), lab.PingOptions{Wait: time.Second}); !errors.Is(err, lab.ErrNoReply) {
+			t.Errorf("%s: the security group lets pings in: %+v, %v", when, r, err)
+		}
 	}
-	if err := s.create(t.Context(), "security-group-rule", map[string]any{"security_group_id": group.ID, "direction": "ingress", "protocol": "icmp"}, &rule); err != nil {
-		t.Fatal(err)
-	}
-	s.reaches(s.vm1, closed.IP())
+	right("at first")
 
 	statuses := s.watchStatuses()
 	if code, err := h.Daemon.Stop(t.Context()); err != nil || code != 0 {
 		t.Fatalf("the daemon ended with %d, %v", code, err)
 	}
 	s.reaches(s.vm1, s.vm2.IP())
+	meanwhile := s.machine("meanwhile", h, 1, nil) // which the agent has to tell
 	h.Daemon = lab.Serve(t, h.Host, "serve")
 	right("after a restart of the daemon")
+	s.routed(s.vm1, meanwhile)
 	for what, restart := range map[string]func() error{
 		"L2 agent": func() error { h.Agents.L2.Kill(); return h.Agents.StartL2() },
 		"L3 agent": func() error { h.Agents.L3.Kill(); return h.Agents.StartL3() },
@@ -270,6 +266,10 @@ func TestUnmodifiedL2Agent(t *testing.T) {
 		t.Fatal(err)
 	}
 	right("after a restart of ovs-vswitchd")
+	if err := s.create(t.Context(), "security-group-rule", map[string]any{"security_group_id": group.ID, "direction": "ingress", "protocol": "icmp"}, &rule); err != nil {
+		t.Fatal(err)
+	}
+	s.reaches(s.vm1, closed.IP()) // it was there all the time
 	if down := statuses(); len(down) > 0 {
 		t.Errorf("the server was told that ports are down: %v", down)
 	}
