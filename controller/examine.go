@@ -102,7 +102,7 @@ func (e *examination) daemon() {
 		e.find(Note, "daemon", "", "stands by: another daemon leads, and looks after OVSDB and namespaces; ask that one too")
 	}
 	if !in.Complete {
-		e.find(Problem, "intent", "tell it everything, and then: ofdvr complete", "the store is new, but ofdvr has made something here before: nothing is removed")
+		e.find(Problem, "intent", "tell it everything, and then: ofdvr complete", "the store has nothing in it, but ofdvr has made something here before: nothing is removed")
 	}
 	for _, s := range []*SourceStatus{in.File, in.Store} {
 		if s == nil {

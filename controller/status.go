@@ -112,7 +112,7 @@ func (c *Controller) status(w *world) Status {
 
 // notComplete says what to do about a store that is new where there is
 // something on the switch.
-const notComplete = "the store is new, but ofdvr has made something here before: it is left as it is, and so are flows, " +
+const notComplete = "the store has nothing in it, but ofdvr has made something here before: it is left as it is, and so are flows, " +
 	"until the intent is said to be complete: ofdvr complete"
 
 func sourceStatus(s *ledger.SourceState) *SourceStatus {

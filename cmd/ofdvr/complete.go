@@ -14,11 +14,11 @@ func newComplete() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "complete",
 		Short: "Say that the daemon has been told everything",
-		Long: `A daemon whose store is new, on a host where ofdvr has made something before,
-does not know whether its store was lost. Until it has been told everything it
-makes what it is told, and removes nothing. Complete says that this is so:
-bridges, ports, namespaces and flows of ofdvr that nobody has asked for are
-removed. Applying files with --all says it too.`,
+		Long: `A daemon that starts with an empty store, on a host where ofdvr has made
+something before, does not know whether its store was lost. Until it has been
+told everything it makes what it is told, and removes nothing. Complete says
+that this is so: bridges, ports, namespaces and flows of ofdvr that nobody has
+asked for are removed. Applying files with --all says it too.`,
 		Example: `  ofdvr complete --dry-run
   ofdvr complete`,
 		Args: cobra.NoArgs,

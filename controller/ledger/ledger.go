@@ -96,7 +96,6 @@ func (l *Ledger) open(ctx context.Context, s *State, file *Contents) (*State, er
 			return nil, err
 		}
 		s = l.stored(c)
-		s.Complete = s.Complete || l.cfg.Complete
 	}
 	g := group{state: s}
 	if file != nil {
@@ -109,10 +108,12 @@ func (l *Ledger) open(ctx context.Context, s *State, file *Contents) (*State, er
 	return g.state, nil
 }
 
-// stored returns the state of a store alone.
+// stored returns the state of a store alone. One with nothing in it is not taken for
+// complete, whatever it says: what there was may have been lost, or in a file that
+// is not named any more.
 func (l *Ledger) stored(c Contents) *State {
 	return &State{
-		Revision: c.Revision, Index: routing.NewIndex(c.Model), Complete: c.Complete,
+		Revision: c.Revision, Index: routing.NewIndex(c.Model), Complete: c.Complete && c.Model.Len() > 0 || l.cfg.Complete,
 		Store: sourceState(l.cfg.Store.Name(), &c, l.cfg.Store.ReadOnly()),
 	}
 }

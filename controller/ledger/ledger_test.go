@@ -468,6 +468,15 @@ func TestComplete(t *testing.T) {
 	if k = open(t, d, ledger.Config{}, nil); !k.State().Complete || k.State().Revision != 2 {
 		t.Error("it is forgotten")
 	}
+	// One with nothing in it is believed no more, whatever it says: it may be that of a
+	// file that is not named any more.
+	empty := &disk{index: new(routing.Index), complete: true}
+	if k = open(t, empty, ledger.Config{}, nil); k.State().Complete {
+		t.Error("an empty store is taken for complete")
+	}
+	if k = open(t, empty, ledger.Config{Complete: true}, nil); !k.State().Complete {
+		t.Error("an empty store is not complete although that was said")
+	}
 	if k = open(t, new(disk), ledger.Config{}, nil); !k.must(ledger.ReplaceAll(blue(), false)).State.Complete {
 		t.Error("everything that there is was said, and it is not complete")
 	}

@@ -227,6 +227,35 @@ func TestLostStoreRemovesNothing(t *testing.T) {
 	})
 }
 
+// A topology file that is not named any more is not taken for the wish that there be
+// nothing either: what it declared has left the store, and stays in the switch.
+func TestFileThatIsNotNamedAnyMoreRemovesNothing(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	pingTTL(t, vm1, vm2.IP(), 63)
+	flows, database := s.flows(bridge), s.database()
+	traffic := startStream(t, vm1, vm2.IP())
+	s.stop()
+	file := s.file
+	s.file = ""
+	s.serve()
+	s.eventually("the status to tell", func() error {
+		if st := s.status(); st.Intent.Complete || !strings.Contains(strings.Join(st.Problems, "\n"), "ofdvr complete") || st.OVSDB == nil || !st.OVSDB.Connected {
+			return fmt.Errorf("%+v", st)
+		}
+		return nil
+	})
+	mustBeUntouched(t, flows, s.flows(bridge))
+	if got := s.database(); got != database {
+		t.Errorf("the database has changed:\n%s", diff(database, got))
+	}
+	s.stop()
+	s.file = file
+	s.serve()
+	s.settle()
+	traffic.mustBeWhole()
+}
+
 // A daemon that stands by learns what the one that leads has, takes over its
 // store when that is killed, and loses nothing that was written meanwhile.
 func TestStandbyTakesOverTheStore(t *testing.T) {
