@@ -52,6 +52,18 @@ class Client:
             snapshot)
         return body.get('pending') if status == http.client.ACCEPTED else None
 
+    def routers(self):
+        """All routers that ofdvr has, whoever has told it of them."""
+        out, after = [], ''
+        while True:
+            query = urllib.parse.urlencode({'limit': 1000, 'after': after}
+                                           if after else {'limit': 1000})
+            _, page = self._ask('GET', '/v1/routers?' + query, None)
+            out += page.get('items') or []
+            after = page.get('next')
+            if not after:
+                return out
+
     def delete_router(self, router_id):
         """Delete a router; that there is none is fine."""
         self._ask('DELETE', '/v1/routers/%s' % _quote(router_id), None,

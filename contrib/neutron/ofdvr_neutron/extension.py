@@ -9,6 +9,7 @@ from ofdvr_neutron import client
 from ofdvr_neutron import config
 from ofdvr_neutron import router
 from ofdvr_neutron import sender
+from ofdvr_neutron import stale
 
 LOG = logging.getLogger(__name__)
 
@@ -29,8 +30,9 @@ class OfdvrExtension(l3_extension.L3AgentExtension):
                         constants.L3_AGENT_MODE_DVR_NO_EXTERNAL)
             return
         api = client.Client(conf.ofdvr.endpoint, conf.ofdvr.timeout)
-        router.OfdvrRouter.sender = sender.Sender(
-            api, conf.ofdvr.retry_interval)
+        tell = sender.Sender(api, conf.ofdvr.retry_interval)
+        router.OfdvrRouter.sender = tell
+        stale.start(api, tell, conf.host, conf.ofdvr.retry_interval)
         router.OfdvrRouter.plug_timeout = conf.ofdvr.plug_timeout
         for features in (['distributed'], ['ha', 'distributed']):
             agent_api.register_router(features, router.OfdvrRouter)

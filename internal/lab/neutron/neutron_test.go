@@ -266,13 +266,33 @@ func TestUnmodifiedL2Agent(t *testing.T) {
 		t.Fatal(err)
 	}
 	right("after a restart of ovs-vswitchd")
+	if down := statuses(); len(down) > 0 {
+		t.Errorf("the server was told that ports are down: %v", down)
+	}
 	if err := s.create(t.Context(), "security-group-rule", map[string]any{"security_group_id": group.ID, "direction": "ingress", "protocol": "icmp"}, &rule); err != nil {
 		t.Fatal(err)
 	}
 	s.reaches(s.vm1, closed.IP()) // it was there all the time
-	if down := statuses(); len(down) > 0 {
-		t.Errorf("the server was told that ports are down: %v", down)
+
+	// A router that goes while the L3 agent does not run is told when it does.
+	h.Agents.L3.Kill()
+	for _, n := range s.nets {
+		if err := s.Leave(t.Context(), s.router, n); err != nil {
+			t.Fatal(err)
+		}
 	}
+	if err := s.Do(t.Context(), "DELETE", "/routers/"+s.router, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Agents.StartL3(); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("the routing bridge to go", func() error {
+		if got := vsctl(t, h, "list-br"); strings.Contains(got, "rb-") {
+			return errors.New(got)
+		}
+		return nil
+	})
 }
 
 // Machines on the same host and on different ones reach each other, routed by the

@@ -22,7 +22,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text.encode())
 
-    do_PUT = do_DELETE = answer
+    do_GET = do_PUT = do_DELETE = answer
 
     def log_message(self, *args):
         pass
@@ -75,6 +75,14 @@ class TestClient(base.BaseTestCase):
         self.assertIn('with 503: not json', str(e))
         gone = client.Client('unix:/nowhere/api.sock', 1)
         self.assertRaises(client.Unavailable, gone.put_snapshot, 'r1', {})
+
+    def test_routers(self):
+        self.server.answers = [(200, '{"items": [{"id": "a"}], "next": "a"}'),
+                               (200, '{"items": [{"id": "b"}], "next": ""}')]
+        self.assertEqual(['a', 'b'], [r['id'] for r in self.client.routers()])
+        self.assertEqual(['/v1/routers?limit=1000',
+                          '/v1/routers?limit=1000&after=a'],
+                         [path for _, path, _ in self.server.seen])
 
     def test_delete(self):
         self.server.answers = [(404, '{}'), (200, '{}')]

@@ -22,6 +22,7 @@ class TestExtension(base.BaseTestCase):
         for name, value in options.items():
             cfg.CONF.set_override(name, value, 'ofdvr')
         factory = mock.Mock()
+        self.stale = mock.patch('ofdvr_neutron.stale.start').start()
         extension.OfdvrExtension().consume_api(
             l3_agent_extension_api.L3AgentExtensionAPI({}, factory))
         return [(sorted(c.args[0]), c.args[1])
@@ -34,8 +35,11 @@ class TestExtension(base.BaseTestCase):
                  (['distributed', 'ha'], router.OfdvrRouter)],
                 self.consume(mode))
 
+            self.assertEqual(1, self.stale.call_count)
+
     def test_not_where_snat_is(self):
         self.assertEqual([], self.consume('dvr_snat'))
+        self.assertEqual(0, self.stale.call_count)
 
     def test_bad_endpoint(self):
         self.assertRaises(client.Error, self.consume, 'dvr', endpoint='nope')

@@ -6,6 +6,7 @@ On another release of Neutron, this is what to run first.
 import inspect
 
 from neutron.agent.common import ovs_lib
+from neutron.agent.l3 import agent
 from neutron.agent.l3 import dvr
 from neutron.agent.l3 import dvr_local_router
 from neutron.agent.l3 import l3_agent_extension_api
@@ -54,6 +55,7 @@ class TestHooks(base.BaseTestCase):
 
     def test_functions(self):
         for module, names in (
+                (agent.L3PluginApi, ('get_router_ids',)),
                 (ip_lib, ('device_exists', 'send_ip_addr_adv_notif')),
                 (utils, ('fixed_ip_cidrs', 'wait_until_true', 'WaitTimeout')),
                 (router_info, ('INTERNAL_DEV_PREFIX',))):

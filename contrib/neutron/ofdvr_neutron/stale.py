@@ -1,0 +1,52 @@
+"""Routers that went while the agent did not run are told to ofdvr."""
+
+import threading
+
+from neutron.agent.l3 import agent
+from neutron.agent.l3 import namespaces
+from neutron_lib.agent import topics
+from neutron_lib import context
+from oslo_log import log as logging
+from oslo_utils import uuidutils
+
+LOG = logging.getLogger(__name__)
+
+
+def start(api, sender, host, retry_interval):
+    """Look once, in a thread, as soon as both can be asked."""
+    threading.Thread(
+        target=_run, name='ofdvr-stale', daemon=True,
+        args=(api, sender, agent.L3PluginApi(topics.L3PLUGIN, host),
+              retry_interval)).start()
+
+
+def _run(api, sender, plugin, retry_interval):
+    never = threading.Event()
+    while True:
+        try:
+            remove(api, sender, plugin)
+            return
+        except Exception as e:  # ofdvr's, and those of the RPC
+            LOG.debug('Cannot tell yet which routers are gone: %s', e)
+        never.wait(retry_interval)
+
+
+def remove(api, sender, plugin):
+    """Have the routers deleted that ofdvr has and the server does not.
+
+    ofdvr is asked first: what it is told of later, the server knows by then.
+    """
+    have = [r['id'] for r in api.routers() if _is_neutrons(r)]
+    wanted = set(plugin.get_router_ids(
+        context.get_admin_context_without_session()))
+    for router_id in have:
+        if router_id not in wanted:
+            LOG.info('Router %s is not on this host any more, ofdvr is told',
+                     router_id)
+            sender.want(router_id, None)
+
+
+def _is_neutrons(router):
+    """Whether a router of ofdvr is one that this extension has told it of."""
+    return (uuidutils.is_uuid_like(router['id']) and
+            router.get('namespace') == namespaces.NS_PREFIX + router['id'])
