@@ -28,7 +28,7 @@ RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 # Git refuses root a checkout that is somebody else's; then the version is left out.
 NOVCS = $(if $(shell git rev-parse HEAD 2>/dev/null),,-buildvcs=false)
 
-.PHONY: help build man deb setup test test-neutron chaos lint demo bench clean
+.PHONY: help build man deb setup test test-neutron test-kernel chaos lint demo bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,12 +61,25 @@ test-neutron: ## run the tests with a real Neutron: its server, its agents and o
 	@go build -buildvcs=false -o bin/testsum ./internal/testsum
 	@bin/testsum -o bin/test-neutron-summary $(RACE) -count=1 -tags neutron $(ARGS) ./internal/lab/neutron
 
+# The pages need a browser, and time, but not the datapath.
+test-kernel: PKG = ./internal/lab/e2e
+test-kernel: ARGS = -skip '^(TestPage|TestPrometheus|TestCountersOfManyFlows)'
+test-kernel: ## run the tests on the datapath of a Linux kernel, in a virtual machine
+	@scripts/setup.sh --kernel
+	@go build -buildvcs=false -o bin/ ./internal/testsum ./internal/guest
+	@CGO_ENABLED=0 go build $(NOVCS) -o bin/ofdvr ./cmd/ofdvr
+	@if bin/guest -check; then \
+		bin/testsum -o bin/test-guest-summary -count=1 -tags kernel ./internal/guest && \
+		CGO_ENABLED=0 OFDVR_LAB_DATAPATH=system OFDVR_BINARY=$(CURDIR)/bin/ofdvr \
+			bin/testsum -o bin/test-kernel-summary -exec $(CURDIR)/bin/guest -timeout=60m -count=1 $(ARGS) $(PKG); \
+	elif [ "$$CI" = true ]; then exit 1; else echo "test-kernel: skipped"; fi
+
 chaos: setup ## break things under traffic, chosen by SEED, and report what came of it
 	go test $(RACE) -count=1 -timeout=0 -v ./internal/lab/chaos -seed=$(SEED) -faults=$(FAULTS) -kills=$(KILLS) -only='$(ONLY)'
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
-	go vet -tags neutron ./... && go run $(STATICCHECK) -tags neutron ./...
+	go vet -tags neutron,kernel ./... && go run $(STATICCHECK) -tags neutron,kernel ./...
 	cd bench && go vet ./... && go run $(STATICCHECK) ./...
 
 demo: setup build ## show a router inside the switch, on a real Open vSwitch

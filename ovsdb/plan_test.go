@@ -123,10 +123,19 @@ func TestPlan(t *testing.T) {
 			name: "tap could not be created",
 			byHand: func(s *ovsdb.State) {
 				i := &s.Bridges[1].Ports[0].Interfaces[0]
-				i.OFPort, i.Error = -1, "could not open network device qr-blue (File exists)"
+				i.OFPort, i.Error = -1, "could not open network device qr-blue (No such device)"
 			},
 			problems: []string{"switch-error r1/blue: tap qr-blue on bridge rb-1: ovs-vswitchd could not create it: " +
-				"could not open network device qr-blue (File exists); see the log of ovs-vswitchd"},
+				"could not open network device qr-blue (No such device); see the log of ovs-vswitchd"},
+		},
+		{
+			name: "tap in whose place is another link",
+			byHand: func(s *ovsdb.State) {
+				i := &s.Bridges[1].Ports[0].Interfaces[0]
+				i.OFPort, i.Error = -1, "could not add network device qr-blue to ofproto (File exists)"
+			},
+			problems: []string{"switch-error r1/blue: tap qr-blue on bridge rb-1: ovs-vswitchd could not create it: " +
+				"could not add network device qr-blue to ofproto (File exists); a link of that name is there already: delete or rename it, or choose another name"},
 		},
 		{
 			name: "patch port whose error is over",

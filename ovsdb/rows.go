@@ -3,6 +3,7 @@ package ovsdb
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // existing removes what of ours is not wanted and corrects what is.
@@ -217,9 +218,13 @@ func (p *planner) switchErrors(b *BridgeRow, port *PortRow, k key, what string) 
 		if f.Error != "" {
 			detail += ": " + f.Error
 		}
+		remedy := "see the log of ovs-vswitchd"
+		if strings.Contains(f.Error, "File exists") { // EEXIST, of the kernel's datapath
+			remedy = "a link of that name is there already: delete or rename it, or choose another name"
+		}
 		p.problem(Problem{Kind: SwitchError, Router: k.router, Interface: k.iface,
 			Object: fmt.Sprintf("%s %s on bridge %s", what, f.Name, b.Name), Detail: detail,
-			Remedy: "see the log of ovs-vswitchd"})
+			Remedy: remedy})
 	}
 }
 

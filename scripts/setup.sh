@@ -10,11 +10,13 @@
 #                              all the same
 #   scripts/setup.sh --neutron also a Neutron, with what it needs: some 250
 #                              packages
+#   scripts/setup.sh --kernel  also what boots another kernel: an emulator, and the
+#                              kernel if this machine has none that will do
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
 tests=false
-case ${1:-} in --tests | --neutron) tests=true ;; esac
+case ${1:-} in --tests | --neutron | --kernel) tests=true ;; esac
 
 # a command or a file, and the package that has it, or the packages that it needs
 needed="
@@ -67,6 +69,14 @@ $python/webtest            python3-webtest
 $python/ddt.py             python3-ddt
 "
 fi
+if [ "${1:-}" = --kernel ]; then
+	needed+="
+qemu-system-x86_64         qemu-system-x86
+busybox                    busybox-static
+cpio                       cpio
+depmod                     kmod
+"
+fi
 packages=()
 # have reports whether there is a command, or a file.
 have() {
@@ -82,8 +92,18 @@ while read -r command package; do
 	fi
 done <<<"$needed"
 
-if [ ${#packages[@]} -eq 0 ]; then
+# kernel gets a kernel, and ends the script.
+kernel() {
+	if [ "$option" != --kernel ] || "${0%/*}/kernel.sh" "${0%/*}/../bin/kernel"; then
+		exit 0
+	fi
+	[ "${CI:-}" != true ] || exit 1
+	echo "setup: going on without a kernel; what needs one will be skipped" >&2
 	exit 0
+}
+option=${1:-}
+if [ ${#packages[@]} -eq 0 ]; then
+	kernel
 fi
 
 # cannot says why nothing can be installed, and ends the script.
@@ -127,3 +147,4 @@ apt update
 echo "setup: 2/2 installing"
 apt install --no-install-recommends "${packages[@]}"
 echo "setup: done"
+kernel

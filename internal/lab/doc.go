@@ -15,7 +15,7 @@
 //     bridges: what a virtual machine is to a hypervisor.
 //
 // Switches use the userspace datapath (datapath_type=netdev), which needs no
-// kernel module. Nothing here sleeps for a fixed time: what takes time is
+// kernel module, or, if the environment says so, the kernel's ([Datapath]). Nothing here sleeps for a fixed time: what takes time is
 // waited for by its condition.
 //
 // The core needs no *testing.T. The functions that take one ([Boot], [Plug],

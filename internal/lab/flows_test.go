@@ -46,7 +46,7 @@ func TestHandMadeFlowsRoute(t *testing.T) {
 	vm2 := lab.Plug(t, h, lab.MachineConfig{Name: "vm2", VLAN: 2, MAC: "02:00:00:00:02:10",
 		Addresses: []string{"10.0.2.10/24"}, Gateways: []string{"10.0.2.1"}})
 
-	args := []string{"add-br", "rb", "--", "set", "bridge", "rb", "datapath_type=netdev", "fail_mode=secure",
+	args := []string{"add-br", "rb", "--", "set", "bridge", "rb", "datapath_type=" + lab.Datapath(), "fail_mode=secure",
 		"protocols=OpenFlow13", "other_config:disable-in-band=true"}
 	for _, n := range []string{"1", "2"} {
 		args = append(args, strings.Fields(

@@ -13,6 +13,24 @@ import (
 // unless they say otherwise.
 const IntegrationBridge = "br-int"
 
+// datapathEnv names the datapath type of the lab's bridges.
+const datapathEnv = "OFDVR_LAB_DATAPATH"
+
+// Datapath returns the datapath type of the lab's bridges: [Userspace], which needs nothing
+// of the kernel, unless OFDVR_LAB_DATAPATH in the environment says [Kernel].
+func Datapath() string {
+	if os.Getenv(datapathEnv) == Kernel {
+		return Kernel
+	}
+	return Userspace
+}
+
+// The datapath types of Open vSwitch (ovs-vswitchd.conf.db(5)).
+const (
+	Userspace = "netdev"
+	Kernel    = "system"
+)
+
 // readyTimeout is how long Open vSwitch may take to start. It takes some 100 ms.
 const readyTimeout = 20 * time.Second
 
@@ -149,10 +167,10 @@ func (h *Host) Ofctl(ctx context.Context, args ...string) (string, error) {
 	return h.Run(ctx, "ovs-ofctl", append([]string{"--protocols=OpenFlow13", "--timeout=20"}, args...)...)
 }
 
-// AddBridge makes a bridge in the userspace datapath. It behaves as an ordinary
+// AddBridge makes a bridge in the lab's [Datapath]. It behaves as an ordinary
 // switch until told otherwise.
 func (h *Host) AddBridge(ctx context.Context, name string) error {
-	_, err := h.Vsctl(ctx, "add-br", name, "--", "set", "bridge", name, "datapath_type=netdev")
+	_, err := h.Vsctl(ctx, "add-br", name, "--", "set", "bridge", name, "datapath_type="+Datapath())
 	return err
 }
 

@@ -18,7 +18,7 @@ var ErrNoReply = errors.New("no reply")
 // waits a second for the reply.
 type PingOptions struct {
 	Count    int           // requests; 0 means 1
-	Interval time.Duration // between requests; 0 means all at once
+	Interval time.Duration // between requests; 0 means all at once (where that can be, see kernelInterval)
 	Wait     time.Duration // for the replies; 0 means 1 s
 	TTL      int           // of the requests; 0 means the kernel's default
 	Size     int           // payload in bytes; 0 means 56
@@ -76,6 +76,12 @@ func (h *Host) PingIn(ctx context.Context, netns, dst string, o PingOptions) (Pi
 	return r, fmt.Errorf("%s: %s: %w\n%s", netns, commandLine("ping", args), err, out)
 }
 
+// kernelInterval is the time between requests where the kernel forwards them. There they are
+// not sent all at once: the openvswitch module of Linux has every namespace track its
+// connections (nf_conncount_init), which drops one of two packets that both begin
+// the same connection, on two processors at once (__nf_conntrack_confirm).
+const kernelInterval = 200 * time.Millisecond
+
 func (o PingOptions) args() []string {
 	if o.Count == 0 {
 		o.Count = 1
@@ -85,6 +91,9 @@ func (o PingOptions) args() []string {
 	}
 	seconds := func(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) }
 	args := []string{"-n", "-c", strconv.Itoa(o.Count), "-W", seconds(o.Wait)}
+	if o.Interval == 0 && o.Count > 1 && Datapath() == Kernel {
+		o.Interval = kernelInterval
+	}
 	if o.Interval != 0 {
 		args = append(args, "-i", seconds(o.Interval))
 	} else {

@@ -49,6 +49,17 @@ func closeWith(t testing.TB, h *Host) {
 	})
 }
 
+// OnKernel reports whether the lab's [Datapath] is the kernel's, for a test that differs
+// there. The test's log then says how and why, in words that go on from "differs here: ".
+func OnKernel(t testing.TB, how string) bool {
+	t.Helper()
+	if Datapath() != Kernel {
+		return false
+	}
+	t.Logf("differs here: %s", how)
+	return true
+}
+
 // Plug adds a machine to the host.
 func Plug(t testing.TB, h *Host, c MachineConfig) *Machine {
 	t.Helper()

@@ -96,7 +96,7 @@ func databaseEmptied(*topology, *rand.Rand) step {
 		if err := s.vsctl(ctx, "set", "open_vswitch", ".", "external_ids:hostname=lab"); err != nil {
 			return err
 		}
-		args := []string{"add-br", lab.IntegrationBridge, "--", "set", "bridge", lab.IntegrationBridge, "datapath_type=netdev"}
+		args := []string{"add-br", lab.IntegrationBridge, "--", "set", "bridge", lab.IntegrationBridge, "datapath_type=" + lab.Datapath()}
 		for _, m := range s.mesh.machines {
 			args = append(args, "--", "add-port", lab.IntegrationBridge, m.Name, fmt.Sprintf("tag=%d", m.VLAN))
 		}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/ofdvr/ofdvr/internal/lab"
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
@@ -181,6 +182,10 @@ func TestSwitchWithoutExtensions(t *testing.T) {
 
 	// The same bridge by itself can do all.
 	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653", "--", "set", "controller", "br-x", "max_backoff=1000")
+	want := "arp_responder nd_responder echo_responder match_ttl check_pkt_larger"
+	if lab.OnKernel(t, "the switch cannot answer solicitations: the datapath cannot write the options of an advertisement") {
+		want = strings.Replace(want, "nd_responder ", "", 1)
+	}
 	s.eventually("the switch to be asked anew", func() error {
 		var st struct {
 			Routers []struct{ Capabilities []string }
@@ -188,7 +193,7 @@ func TestSwitchWithoutExtensions(t *testing.T) {
 		if err := json.Unmarshal([]byte(s.ofdvr(0, "status", "-o", "json")), &st); err != nil {
 			return err
 		}
-		if got := strings.Join(st.Routers[0].Capabilities, " "); !strings.HasPrefix(got, "arp_responder nd_responder echo_responder match_ttl check_pkt_larger") {
+		if got := strings.Join(st.Routers[0].Capabilities, " "); !strings.HasPrefix(got, want) {
 			return fmt.Errorf("it can %q", got)
 		}
 		return nil

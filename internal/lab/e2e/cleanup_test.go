@@ -3,6 +3,8 @@ package e2e
 import (
 	"strings"
 	"testing"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
 )
 
 // Cleanup removes all that is ours and leaves the rest as it was, to the byte.
@@ -12,9 +14,9 @@ func TestCleanupLeavesWhatIsForeign(t *testing.T) {
 	vm1 := s.plug(vm("vm1", "10.0.1.10"))
 	// Others have names like ours, and things like ours.
 	s.sh("", `
-		ovs-vsctl add-br br-foreign -- set bridge br-foreign datapath_type=netdev external_ids:owner=them other_config:x=y \
+		ovs-vsctl add-br br-foreign -- set bridge br-foreign datapath_type=`+lab.Datapath()+` external_ids:owner=them other_config:x=y \
 			-- set-fail-mode br-foreign secure
-		ovs-vsctl add-br rb-foreign -- set bridge rb-foreign datapath_type=netdev external_ids:ofdvr=no
+		ovs-vsctl add-br rb-foreign -- set bridge rb-foreign datapath_type=`+lab.Datapath()+` external_ids:ofdvr=no
 		ovs-vsctl add-port br-int pi-foreign tag=1 -- set interface pi-foreign type=patch options:peer=pr-foreign external_ids:iface-id=foreign \
 			-- add-port br-foreign pr-foreign -- set interface pr-foreign type=patch options:peer=pi-foreign
 		ovs-vsctl add-port br-foreign qr-foreign -- set interface qr-foreign type=internal

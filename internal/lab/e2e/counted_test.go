@@ -137,8 +137,8 @@ func TestCountersOfManyFlows(t *testing.T) {
 		})
 	}
 	ping(t, vm1, vm2.IP(), lab.PingOptions{Count: 5})
-	counted(port("r1-blue", "vm1"), 5, 5, 5) // of two with the same, the first by name
-	sendUDP(t, s, vm1, "10.1.0.7:9999", 9)   // which nobody has
+	counted(port("r1-blue", "vm1"), 5, 5, 5)         // of two with the same, the first by name
+	write(t, dialUDP(t, s, vm1, "10.1.0.7:9999"), 9) // which nobody has
 	counted(port("r1-green", "x7"), 9, 5, 14)
 	ping(t, vm1, vm2.IP(), lab.PingOptions{Count: 10})
 	counted(port("r1-blue", "vm1"), 15, 15, 24)
@@ -154,7 +154,7 @@ func TestCountersOfManyFlows(t *testing.T) {
 	s.reload(topology)
 	counted(port("r1-blue", "vm1"), 15, 15, 24)
 	s.stop()
-	sendUDP(t, s, vm1, "10.1.0.7:9999", 10)
+	write(t, dialUDP(t, s, vm1, "10.1.0.7:9999"), 10)
 	s.serve("--port-metrics", "1")
 	s.settle()
 	counted(port("r1-green", "x7"), 19, 15, 34)

@@ -11,14 +11,15 @@ import (
 // it, also without the daemon.
 func TestDoctor(t *testing.T) {
 	t.Parallel()
-	s, vm1, vm2 := pair(t)
+	s := ready(t, twoNetworks)
 	out := s.ofdvr(0, "doctor")
 	mustHave(t, out, "note     packets: none has come by r1-blue, r1-green\n         → see whether machines have the interface's address as their gateway")
+	vm1, vm2 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
 	ping(t, vm1, vm2.IP(), lab.PingOptions{})
 	for _, want := range []string{
 		"ok       daemon: leads, with 2 networks, 1 router and 2 ports\n",
 		"ok       Open vSwitch: of an unknown version at unix:/var/run/openvswitch/db.sock answers\n",
-		"ok       bridge br-int: exists, with datapath_type netdev\n",
+		"ok       bridge br-int: exists, with datapath_type " + lab.Datapath() + "\n",
 		"ok       OVSDB: bridges, controllers, patch ports, their peers and tags, and taps are as they should be\n",
 		"ok       flows: of 1 bridge are what they should be, and so are groups and meters\n",
 		"ok       packets: have come by 2 of 2 interfaces\n",

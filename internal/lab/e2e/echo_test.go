@@ -16,6 +16,11 @@ func TestEchoIsAnsweredWithoutTheKernel(t *testing.T) {
 	s := ready(t, dualStack)
 	vm1 := s.plug(dual("vm1", "10.0.1.10"))
 	s.stop()
+	if lab.OnKernel(t, "the machine knows its router's MAC address: solicitations are for the namespace to answer, as the datapath cannot write the options of an advertisement") {
+		for _, ip := range []string{"fd00:1::1", blueLinkLocal} {
+			s.sh("vm1", "ip neigh replace "+ip+" lladdr "+blueMAC+" dev eth0 nud permanent")
+		}
+	}
 	s.sh(netns, "ip link set "+blueTap+" down; ip link set "+greenTap+" down")
 	for _, to := range []string{"10.0.1.1", "10.0.2.1", "fd00:1::1", "fd00:2::1", blueLinkLocal + "%eth0"} {
 		for _, o := range []lab.PingOptions{{}, {TTL: 1}, {Size: 16}, {Size: 17}, {Size: 1400}, {Count: 5}} {

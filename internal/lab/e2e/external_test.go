@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
 )
 
 // external is twoNetworks on a bridge br-x of the user's own, in whose place %s
@@ -31,7 +33,7 @@ var byName = fmt.Sprintf(external, "name: br-x")
 func (s *site) handMade() {
 	s.t.Helper()
 	s.sh("", `
-		ovs-vsctl add-br br-x -- set bridge br-x datapath_type=netdev fail_mode=secure protocols=OpenFlow13 \
+		ovs-vsctl add-br br-x -- set bridge br-x datapath_type=`+lab.Datapath()+` fail_mode=secure protocols=OpenFlow13 \
 			other_config:disable-in-band=true other_config:datapath-id=00000000000000aa -- set-controller br-x tcp:127.0.0.1:6653
 		ovs-vsctl set controller br-x max_backoff=1000 # not to wait for long
 		ip netns add mine
@@ -181,7 +183,7 @@ func TestStrangeSwitchIsRefused(t *testing.T) {
 	pingTTL(t, vm1, vm2.IP(), 63)
 	s.aged(bridge)
 	before := s.flows(bridge)
-	s.vsctl("add-br", "br-y", "--", "set", "bridge", "br-y", "datapath_type=netdev", "fail_mode=secure", "protocols=OpenFlow13",
+	s.vsctl("add-br", "br-y", "--", "set", "bridge", "br-y", "datapath_type="+lab.Datapath(), "fail_mode=secure", "protocols=OpenFlow13",
 		"other_config:disable-in-band=true", "other_config:datapath-id=00000000000000bb", "--", "set-controller", "br-y", "tcp:127.0.0.1:6653")
 	s.vsctl("set", "controller", "br-y", "max_backoff=1000")
 	s.logged("refused switch, its flows are untouched")

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"strings"
@@ -39,9 +38,13 @@ func TestSeveralNextHops(t *testing.T) {
 		hops, at = append(hops, m), append(at, record(t, m, flowTo(m)))
 	}
 	const flows = 60
+	var sockets []net.Conn // which stay, as Linux gives the packets of each a hash of its own
+	for i := range flows {
+		sockets = append(sockets, dialUDP(t, s, vm1, fmt.Sprintf("10.9.%d.1:%d", i, 4000+i)))
+	}
 	send := func() {
-		for i := range flows {
-			sendUDP(t, s, vm1, fmt.Sprintf("10.9.%d.1:%d", i, 4000+i), 2)
+		for _, c := range sockets {
+			write(t, c, 2)
 		}
 	}
 	tap := s.recordIn(netns, blueTap, all(came, isFlow))
@@ -112,18 +115,22 @@ func flowPort(f lab.Frame) int {
 	return 0
 }
 
-// sendUDP sends n datagrams to an address from one port.
-func sendUDP(t *testing.T, s *site, from *lab.Machine, to string, n int) {
+// dialUDP returns a socket for datagrams to an address. It is closed when the test ends.
+func dialUDP(t *testing.T, s *site, from *lab.Machine, to string) net.Conn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	conn, err := s.DialIn(ctx, from.Name, "udp4", to)
+	conn, err := s.DialIn(within(t), from.Name, "udp4", to)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// write sends n datagrams.
+func write(t *testing.T, conn net.Conn, n int) {
+	t.Helper()
 	for range n {
-		if _, err := conn.(*net.UDPConn).Write([]byte("hello")); err != nil {
+		if _, err := conn.Write([]byte("hello")); err != nil {
 			t.Fatal(err)
 		}
 	}

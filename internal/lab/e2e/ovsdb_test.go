@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
 )
 
 // created returns the transaction that inserted the row of that name into a
@@ -45,7 +47,7 @@ func TestPortsCarryTheirIDs(t *testing.T) {
 		{"port", bluePeer, "trunks", "[]"},
 		{"bridge", bridge, "fail_mode", "secure"},
 		{"bridge", bridge, "protocols", "[OpenFlow13]"},
-		{"bridge", bridge, "datapath_type", "netdev"}, // as br-int's
+		{"bridge", bridge, "datapath_type", lab.Datapath()}, // as br-int's
 		{"bridge", bridge, "other_config:disable-in-band", `"true"`},
 	} {
 		if got := s.vsctl("get", c.table, c.name, c.column); got != c.want {

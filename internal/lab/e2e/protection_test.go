@@ -38,6 +38,9 @@ func TestFloodsAreLimited(t *testing.T) {
 			&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(layers.ICMPv4TypeEchoRequest, 0)}}, icmp(layers.ICMPv4TypeTimeExceeded, "", "")},
 		"ND": {solicitationFrames(t), isAdvertisement},
 	}
+	if lab.OnKernel(t, "solicitations are not limited: the namespace answers them, and ovs-vswitchd has nothing to do with them") {
+		delete(floods, "ND")
+	}
 	for name, f := range floods {
 		t.Run(name, func(t *testing.T) { // one after the other: each takes all of a processor
 			s := ready(t, strings.NewReplacer("- id: r1\n", fmt.Sprintf("- id: r1\n    answer_rate: %d\n", rate),

@@ -245,8 +245,11 @@ func TestAdvertisementsAfterAnOutage(t *testing.T) {
 	lab.Needs(t, "radvd")
 	s := ready(t, advertising)
 	pid := s.radvd()
-	s.sh(netns, "ip link del "+blueTap)
-	s.logged("tap is gone, having it made anew")
+	s.loseTap("")
+	s.eventually("the tap to be there again", func() error {
+		_, err := s.RunIn(t.Context(), netns, "ip", "link", "show", blueTap)
+		return err
+	})
 	s.settle()
 	vm1, _ := s.listener("vm1", 1)
 	s.autoconfigured(vm1, "fd00:1::", fromKernel)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -24,11 +25,17 @@ func TestTrace(t *testing.T) {
 	vm1 := s.plug(vm("vm1", "10.0.1.10"))
 	s.plug(vm("vm2", "10.0.2.10"))
 	ping(t, vm1, "10.0.2.10", lab.PingOptions{Count: 3})
-	out := s.ofdvr(0, "trace", "--from", "vm1", "--to", "vm2", "--verify")
+	var out string
+	s.eventually("the packets to be counted", func() error {
+		out = s.ofdvr(0, "trace", "--from", "vm1", "--to", "vm2", "--verify")
+		if !strings.Contains(out, "  3           100  3        sends packets to an address of port vm2\n") {
+			return errors.New(out)
+		}
+		return nil
+	})
 	for _, want := range []string{
 		"vm1 (10.0.1.10, network blue) → vm2 (10.0.2.10, network green): ICMP echo request, 84 bytes, TTL 64\n",
 		"  comes in by interface r1-blue of router r1, bridge rb-r1\n",
-		"  3           100  3        sends packets to an address of port vm2\n",
 		"  Router r1 routes it in the switch: out of interface r1-green into network green, from 02:00:00:00:02:01 to 02:00:00:00:02:10 (port vm2), TTL 63\n",
 		"  Open vSwitch says the same.\n",
 		"vm2 (10.0.2.10, network green) → vm1 (10.0.1.10, network blue): ICMP echo reply, 84 bytes, TTL 64\n",

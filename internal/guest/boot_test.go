@@ -1,0 +1,111 @@
+//go:build kernel
+
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// build builds this program where the kernel is and returns its path.
+func build(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs("../../bin/guest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+// A command in a guest is as it is here: it has the same words, environment, files and working
+// directory, is root, and its output and status come back. But it runs on another kernel,
+// which has an openvswitch module, and what it writes is not written here.
+func TestCommandIsAsItIsHere(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("of the host\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(build(t), "sh", "-c", `
+		printf '%s|' "$@"; echo "$VARIABLE"; id -u; pwd; cat file; echo of the guest >file; cat file
+		case $OFDVR_GUEST in kvm | emulated) echo is told how it runs;; esac
+		ls -d /sys/module/openvswitch; uname -r; echo an error >&2; printf 'no newline'; exit 42`,
+		"sh", "two words", "", `it's "quoted" $HOME \`)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "VARIABLE=two\nlines")
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 42 {
+		t.Fatalf("%v, want status 42\n%s\n%s", err, out, exit.Stderr)
+	}
+	k, err := findKernel("/", "../../bin/kernel")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `two words||it's "quoted" $HOME \|two` + "\nlines\n0\n" + dir + "\nof the host\nof the guest\nis told how it runs\n/sys/module/openvswitch\n" +
+		k.version + "\nan error\nno newline"
+	if string(out) != want {
+		t.Errorf("it printed\n%s\nwant\n%s", out, want)
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, "file")); err != nil || string(data) != "of the host\n" {
+		t.Errorf("the file is %q here, %v", data, err)
+	}
+}
+
+// A guest that hangs is killed, as is one whose command was told to end; the reason is told, and
+// no process and no file are left.
+func TestHungGuestIsKilled(t *testing.T) {
+	program := build(t)
+	for _, c := range []struct {
+		name, timeout string
+		signal        os.Signal
+		want          string
+	}{
+		{"after its time", "20s", nil, "it had not ended after 20s, and was killed"},
+		{"at a signal", "10m", syscall.SIGTERM, "terminated signal received"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			temp := t.TempDir()
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, program, "-timeout", c.timeout, "sh", "-c", "echo begun; trap '' TERM; sleep 1000")
+			cmd.Env = append(os.Environ(), "TMPDIR="+temp)
+			var complaints strings.Builder
+			cmd.Stderr = &complaints
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			begun := make([]byte, len("begun"))
+			if _, err := out.Read(begun); err != nil || string(begun) != "begun" {
+				t.Fatalf("%q, %v", begun, err)
+			}
+			if c.signal != nil {
+				cmd.Process.Signal(c.signal)
+			}
+			err = cmd.Wait()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != failed || !strings.Contains(complaints.String(), c.want) {
+				t.Errorf("%v, want status %d and %q\n%s", err, failed, c.want, complaints.String())
+			}
+			if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+				t.Errorf("%v are left, %v", left, err)
+			}
+			if out, err := exec.Command("pgrep", "-f", "qemu.*"+temp).Output(); err == nil {
+				t.Errorf("QEMU is left: %s", out)
+			}
+		})
+	}
+}

@@ -1,0 +1,115 @@
+// Command guest runs a command on another kernel: that of a Debian package, in
+// QEMU, on the files of this machine. The command has the same arguments,
+// environment and working directory as it would have here, and is root. What it
+// changes is thrown away with the guest, which has no network. What it prints
+// and the status that it ends with are this command's.
+//
+//	guest [-timeout 30m] [-v] COMMAND [ARGUMENT]...
+//	guest -check
+//
+// So go test -exec guest runs tests there. It says on standard error how it boots; -v also
+// shows what the guest's kernel says. The kernel is the newest of this machine that has
+// an openvswitch module or, if there is none, that in the directory kernel beside this program, to
+// which a package was extracted; scripts/setup.sh --kernel provides what is needed. With -check it
+// only says what of that is missing, and fails if anything is.
+//
+// KVM is tried first. It may exist and yet hang, or be refused; then, or where there is none,
+// the guest's processors are emulated. The command finds "kvm" or "emulated" in OFDVR_GUEST.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// failed is the status of a guest that did not tell one, as env(1) has for its own failures.
+const failed = 125
+
+// run is main with an exit status.
+func run(args []string) int {
+	flags := flag.NewFlagSet("guest", flag.ExitOnError)
+	timeout := flags.Duration("timeout", 30*time.Minute, "how long the guest may run before it is killed")
+	verbose := flags.Bool("v", false, "show what the guest's kernel says")
+	check := flags.Bool("check", false, "boot nothing, only say what is missing")
+	flags.Parse(args)
+	if *check {
+		if _, err := missing(); err != nil {
+			fmt.Fprintf(os.Stderr, "guest: no other kernel can be booted here: %v\n", err)
+			return 1
+		}
+		return 0
+	}
+	if flags.NArg() == 0 {
+		flags.Usage()
+		return failed
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	defer stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, *timeout, fmt.Errorf("it had not ended after %v, and was killed", *timeout))
+	defer cancel()
+	status, err := runInGuest(ctx, flags.Args(), *verbose)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "guest: run %s on another kernel: %v\n", flags.Arg(0), err)
+		return failed
+	}
+	return status
+}
+
+// missing returns the kernel to boot, or an error that names everything that a guest lacks.
+func missing() (kernel, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return kernel{}, err
+	}
+	k, err := findKernel("/", filepath.Join(filepath.Dir(program), "kernel"))
+	errs := []error{err}
+	if runtime.GOARCH != "amd64" {
+		errs = append(errs, fmt.Errorf("this machine is %s, and guests are only known for amd64", runtime.GOARCH))
+	}
+	for _, name := range []string{"qemu-system-x86_64", "busybox", "cpio"} {
+		_, err := exec.LookPath(name)
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return kernel{}, fmt.Errorf("it lacks something; scripts/setup.sh --kernel installs it:\n%w", err)
+	}
+	return k, nil
+}
+
+// runInGuest boots a guest for a command and returns the command's status.
+func runInGuest(ctx context.Context, command []string, verbose bool) (int, error) {
+	k, err := missing()
+	if err != nil {
+		return 0, err
+	}
+	scratch, err := os.MkdirTemp("", "ofdvr-guest-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(scratch)
+	initrd, err := buildInitramfs(ctx, scratch, k, command)
+	if err != nil {
+		return 0, fmt.Errorf("make an initramfs: %w", err)
+	}
+	m := machine{kernel: k, initrd: initrd, scratch: scratch, out: os.Stdout, verbose: verbose}
+	for _, a := range accelerators() {
+		var status int
+		status, err = m.boot(ctx, a)
+		if !errors.Is(err, errNotUp) {
+			return status, err
+		}
+		fmt.Fprintf(os.Stderr, "guest: %v\n", err)
+	}
+	return 0, err
+}
