@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,7 +37,7 @@ func TestCommandIsAsItIsHere(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(build(t), "sh", "-c", `
-		printf '%s|' "$@"; echo "$VARIABLE"; id -u; pwd; cat file; echo of the guest >file; cat file
+		printf '%s|' "$@"; echo "$VARIABLE"; id -u; ulimit -Hn; pwd; cat file; echo of the guest >file; cat file
 		case $OFDVR_GUEST in kvm | emulated) echo is told how it runs;; esac
 		ls -d /sys/module/openvswitch; uname -r; echo an error >&2; printf 'no newline'; exit 42`,
 		"sh", "two words", "", `it's "quoted" $HOME \`)
@@ -51,7 +52,11 @@ func TestCommandIsAsItIsHere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `two words||it's "quoted" $HOME \|two` + "\nlines\n0\n" + dir + "\nof the host\nof the guest\nis told how it runs\n/sys/module/openvswitch\n" +
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		t.Fatal(err)
+	}
+	want := `two words||it's "quoted" $HOME \|two` + "\nlines\n0\n" + fmt.Sprint(min(files.Max, 1<<20)) + "\n" + dir + "\nof the host\nof the guest\nis told how it runs\n/sys/module/openvswitch\n" +
 		k.version + "\nan error\nno newline"
 	if string(out) != want {
 		t.Errorf("it printed\n%s\nwant\n%s", out, want)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // marker begins what the guest says of itself among what the command prints.
@@ -52,6 +53,7 @@ modprobe -a tun veth openvswitch
 # Open vSwitch 3.1 takes the machine for one without processors, and has nobody who handles
 # upcalls, until the machine has been up for ten seconds (count_cpu_cores in lib/ovs-thread.c).
 while read -r uptime rest </proc/uptime && [ "${uptime%%.*}" -lt 11 ]; do sleep 0.1; done
+ulimit -n %[4]d
 cd %[2]s && env -i OFDVR_GUEST="$OFDVR_GUEST" %[3]s
 echo "%[1]s status $?"
 exec >/dev/ttyS0 2>&1 # which waits until all has been printed
@@ -66,12 +68,12 @@ func buildInitramfs(ctx context.Context, scratch string, k kernel, command []str
 			return "", err
 		}
 	}
-	files, err := k.load("virtio_pci", "9pnet_virtio", "9p", "overlay")
+	modules, err := k.load("virtio_pci", "9pnet_virtio", "9p", "overlay")
 	if err != nil {
 		return "", err
 	}
 	var order strings.Builder
-	for _, file := range files {
+	for _, file := range modules {
 		fmt.Fprintln(&order, filepath.Base(file))
 	}
 	busybox, err := exec.LookPath("busybox")
@@ -79,7 +81,7 @@ func buildInitramfs(ctx context.Context, scratch string, k kernel, command []str
 		return "", err
 	}
 	copied := map[string]string{"bin/busybox": busybox}
-	for _, file := range files {
+	for _, file := range modules {
 		copied["modules/"+filepath.Base(file)] = file
 	}
 	for to, from := range copied {
@@ -95,13 +97,17 @@ func buildInitramfs(ctx context.Context, scratch string, k kernel, command []str
 	if err != nil {
 		return "", err
 	}
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return "", fmt.Errorf("ask how many files may be open: %w", err)
+	}
 	words := slices.Concat(os.Environ(), command)
 	for i, w := range words {
 		words[i] = quote(w)
 	}
 	for name, text := range map[string]string{
 		"init":              initScript,
-		"command":           fmt.Sprintf(commandScript, marker, quote(dir), strings.Join(words, " ")),
+		"command":           fmt.Sprintf(commandScript, marker, quote(dir), strings.Join(words, " "), min(files.Max, 1<<20)),
 		"modules/order":     order.String(),
 		"modules/directory": k.modules,
 	} {

@@ -1,6 +1,6 @@
 // Command guest runs a command on another kernel: that of a Debian package, in
 // QEMU, on the files of this machine. The command has the same arguments,
-// environment and working directory as it would have here, and is root. What it
+// environment, working directory and limit of open files as it would have here, and is root. What it
 // changes is thrown away with the guest, which has no network. What it prints
 // and the status that it ends with are this command's.
 //

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -21,7 +22,7 @@ type datapathFlow struct {
 // text contains all of parts.
 func (s *site) datapathFlows(parts ...string) []datapathFlow {
 	s.t.Helper()
-	out, err := s.Run(s.t.Context(), "ovs-appctl", "dpctl/dump-flows", "--names")
+	out, err := s.Run(s.t.Context(), "ovs-appctl", "dpctl/dump-flows", "--names", "-m")
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -31,6 +32,7 @@ func (s *site) datapathFlows(parts ...string) []datapathFlow {
 		if !ok || strings.Contains(match, "packets:0,") || slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(match, p) }) {
 			continue
 		}
+		actions, _, _ = strings.Cut(actions, ", dp-extra-info:")
 		flows = append(flows, datapathFlow{line, splitActions(actions)})
 	}
 	return flows
@@ -91,6 +93,35 @@ func TestRoutedPacketsCanBeOffloaded(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := dualPair(t)
 	s.routedFlows(vm1, vm2, "")
+	if lab.OnKernel(t, "TC has the flows, all in software, as it has them for hardware") {
+		s.offload()
+		s.tcHas(s.routedFlows(vm1, vm2, ""))
+	}
+}
+
+// offload has ovs-vswitchd give its flows to TC, and start anew to do so.
+func (s *site) offload() {
+	s.t.Helper()
+	s.vsctl("set", "open_vswitch", ".", "other_config:hw-offload=true", "other_config:tc-policy=skip_hw")
+	s.Switch().Kill()
+	if err := s.StartSwitch(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	s.settle()
+}
+
+// tcHas fails the test unless TC has those of the flows that measure nothing, and only those.
+func (s *site) tcHas(flows []datapathFlow) {
+	s.t.Helper()
+	for _, f := range flows {
+		want := "dp:tc,"
+		if measure.MatchString(f.actions[0]) {
+			want = "dp:ovs,"
+		}
+		if !strings.Contains(f.text, want) {
+			s.t.Errorf("%s is missing from %s", want, f.text)
+		}
+	}
 }
 
 // So it is where networks have different MTUs, but for one action that measures packets.
@@ -99,12 +130,49 @@ func TestMeasuredPacketsCanBeOffloaded(t *testing.T) {
 	s := ready(t, narrow)
 	small := dual("vm2", "10.0.2.10")
 	small.MTU = 1400
-	s.routedFlows(s.plug(dual("vm1", "10.0.1.10")), s.plug(small), blueTap)
+	vm1, vm2 := s.plug(dual("vm1", "10.0.1.10")), s.plug(small)
+	s.routedFlows(vm1, vm2, blueTap)
+	if lab.OnKernel(t, "TC has the flows that measure nothing; it cannot have the others, as the tap is in another namespace") {
+		s.offload()
+		s.tcHas(s.routedFlows(vm1, vm2, blueTap))
+	}
+}
+
+// Where a route has several next hops, the switch first hashes a packet, which many switches in
+// hardware cannot do for it, and then does to it what it does to others.
+func TestHashedPackets(t *testing.T) {
+	t.Parallel()
+	s := ready(t, severalHops(10, 11))
+	vm1 := s.plug(vm("vm1", "10.0.1.10"))
+	for _, hop := range []*lab.Machine{s.plug(vm("vm2", "10.0.2.10")), s.plug(vm("vm3", "10.0.2.11"))} {
+		ping(t, hop, vm1.IP(), lab.PingOptions{}) // so that br-int knows where it is
+	}
+	conn := dialUDP(t, s, vm1, "10.9.0.1:4000")
+	var first, then []datapathFlow
+	s.eventually("the datapath to have the flows", func() error {
+		write(t, conn, 3)
+		first = s.datapathFlows("recirc_id(0)", "in_port(vm1)", "eth_type(0x0800)", "dst="+blueMAC)
+		then = s.datapathFlows("dp_hash(0x", "in_port(vm1)")
+		if len(first) == 0 || len(then) == 0 {
+			return fmt.Errorf("there are %d, and %d after the hash", len(first), len(then))
+		}
+		return nil
+	})
+	for _, f := range first {
+		if a := f.actions; len(a) != 2 || !strings.HasPrefix(a[0], "hash(") || !strings.HasPrefix(a[1], "recirc(") {
+			t.Errorf("it does not hash: %s", f.text)
+		}
+	}
+	for _, f := range then {
+		if vm2, vm3 := offloadable(f.actions, "vm2", ""), offloadable(f.actions, "vm3", ""); vm2 != nil && vm3 != nil {
+			t.Errorf("%v\n%s", errors.Join(vm2, vm3), f.text)
+		}
+	}
 }
 
 // routedFlows has vm1 and vm2 send packets to each other and fails the test unless the flows that
-// forward them are offloadable. Those to vm2 are measured if tap is not "".
-func (s *site) routedFlows(vm1, vm2 *lab.Machine, tap string) {
+// forward them are offloadable, and returns those. Those to vm2 are measured if tap is not "".
+func (s *site) routedFlows(vm1, vm2 *lab.Machine, tap string) (all []datapathFlow) {
 	s.t.Helper()
 	for _, way := range []struct {
 		from *lab.Machine
@@ -134,5 +202,7 @@ func (s *site) routedFlows(vm1, vm2 *lab.Machine, tap string) {
 				s.t.Errorf("%v\n%s", err, f.text)
 			}
 		}
+		all = append(all, flows...)
 	}
+	return all
 }

@@ -41,6 +41,10 @@ func TestFloodsAreLimited(t *testing.T) {
 	if lab.OnKernel(t, "solicitations are not limited: the namespace answers them, and ovs-vswitchd has nothing to do with them") {
 		delete(floods, "ND")
 	}
+	perMillisecond := 20 // which the machines' kernel takes
+	if lab.OnKernel(t, "the floods are of 2,000 packets a second, not 20,000: what is to be limited goes to ovs-vswitchd first, by a queue that other answers need as well") {
+		perMillisecond = 2
+	}
 	for name, f := range floods {
 		t.Run(name, func(t *testing.T) { // one after the other: each takes all of a processor
 			s := ready(t, strings.NewReplacer("- id: r1\n", fmt.Sprintf("- id: r1\n    answer_rate: %d\n", rate),
@@ -61,10 +65,10 @@ ports:
 			done := make(chan error, 1)
 			go func() {
 				out, err := s.Sender(vm1.Name, vm1.Interface)
-				pace := time.NewTicker(time.Millisecond) // 20,000 a second, which the machines' kernel takes
+				pace := time.NewTicker(time.Millisecond)
 				defer pace.Stop()
 				for i := 0; err == nil && i < flood; i++ {
-					if i%20 == 0 {
+					if i%perMillisecond == 0 {
 						<-pace.C
 					}
 					_, err = out.Write(buf.Bytes())
