@@ -87,6 +87,8 @@ demo: setup build ## show a router inside the switch, on a real Open vSwitch
 	@OFDVR_BINARY=bin/ofdvr bin/demo
 
 bench: setup build ## measure side by side with peers and limits, and write docs/benchmarks.md
+	@scripts/setup.sh --kernel
+	@go build -buildvcs=false -o bin/ ./internal/guest
 	cd bench && OFDVR_BINARY=../bin/ofdvr go run . -report ../docs/benchmarks.md
 
 clean: ## remove what was built

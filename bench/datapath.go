@@ -25,43 +25,73 @@ ports:
 
 // A path is a way from one machine to another.
 type path struct {
-	name       string
-	from       *lab.Machine
-	to         *lab.Machine
-	throughput sample // Gbit/s
-	rtt        sample // µs, the mean of a round
+	Name       string
+	Throughput sample // Gbit/s
+	RTT        sample // µs, the mean of a round
+	from, to   *lab.Machine
 }
 
 // datapath compares the same traffic over three ways through one switch: within
 // a network, routed by ofdvr's flows, and routed by a kernel namespace whose
-// taps are on the integration bridge, as Neutron's are.
+// taps are on the integration bridge, as Neutron's are. It does so on the
+// userspace datapath and, where it can, on the kernel's.
 func datapath(ctx context.Context, rounds int) (section, error) {
-	h, err := newHost(ctx)
+	paths, err := measurePaths(ctx, rounds)
 	if err != nil {
 		return "", err
+	}
+	kernel, err := measureInGuest(ctx, rounds)
+	if err != nil {
+		return "", fmt.Errorf("on the kernel's datapath: %w", err)
+	}
+	rows := [][]string{{"way", "Gbit/s", "of layer 2", "round trip, µs", "of layer 2"}}
+	for i, p := range paths {
+		rows = append(rows, append([]string{p.Name}, p.cells(paths[0])...))
+		if kernel.Paths != nil {
+			rows[i+1] = append(rows[i+1], kernel.Paths[i].cells(kernel.Paths[0])...)
+		}
+	}
+	if kernel.Paths == nil {
+		return table(rows), nil
+	}
+	mark := "kernel's"
+	if kernel.Emulated {
+		mark += ", emulated"
+	}
+	for _, title := range rows[0][1:] {
+		rows[0] = append(rows[0], mark+": "+title)
+	}
+	return table(rows) + section("\nThe columns of the kernel's datapath: "+kernel.Machine+"\n"), nil
+}
+
+// cells returns p's columns, with ratios to layer 2.
+func (p path) cells(layer2 path) []string {
+	return []string{p.Throughput.spread("%.2f"), p.Throughput.over(layer2.Throughput).spread("%.2f"),
+		p.RTT.spread("%.0f"), p.RTT.over(layer2.RTT).spread("%.2f")}
+}
+
+// measurePaths measures the ways on the lab's datapath. Layer 2 comes first.
+func measurePaths(ctx context.Context, rounds int) ([]path, error) {
+	h, err := newHost(ctx)
+	if err != nil {
+		return nil, err
 	}
 	defer h.Close()
 	paths, err := buildPaths(ctx, h)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	for round := range rounds {
 		for i := range paths {
 			p := &paths[(i+round)%len(paths)] // no way is always the first of a round
 			if err := p.measure(ctx); err != nil {
-				return "", fmt.Errorf("%s: %w", p.name, err)
+				return nil, fmt.Errorf("%s: %w", p.Name, err)
 			}
-			n := len(p.rtt) - 1
-			fmt.Fprintf(os.Stderr, "  round %2d  %-24s %6.2f Gbit/s  %6.1f µs\n", round+1, p.name, p.throughput[n], p.rtt[n])
+			n := len(p.RTT) - 1
+			fmt.Fprintf(os.Stderr, "  round %2d  %-24s %6.2f Gbit/s  %6.1f µs\n", round+1, p.Name, p.Throughput[n], p.RTT[n])
 		}
 	}
-	rows := [][]string{{"way", "Gbit/s", "of layer 2", "round trip, µs", "of layer 2"}}
-	for _, p := range paths {
-		rows = append(rows, []string{p.name,
-			p.throughput.spread("%.2f"), p.throughput.over(paths[0].throughput).spread("%.2f"),
-			p.rtt.spread("%.0f"), p.rtt.over(paths[0].rtt).spread("%.2f")})
-	}
-	return table(rows), nil
+	return paths, nil
 }
 
 func newHost(ctx context.Context) (*lab.Host, error) {
@@ -104,9 +134,9 @@ func buildPaths(ctx context.Context, h *lab.Host) ([]path, error) {
 		return nil, err
 	}
 	return []path{
-		{name: "layer 2", from: machines[4], to: machines[5]},
-		{name: "ofdvr", from: machines[0], to: machines[1]},
-		{name: "kernel namespace", from: machines[2], to: machines[3]},
+		{Name: "layer 2", from: machines[4], to: machines[5]},
+		{Name: "ofdvr", from: machines[0], to: machines[1]},
+		{Name: "kernel namespace", from: machines[2], to: machines[3]},
 	}, nil
 }
 
@@ -170,8 +200,8 @@ func (p *path) measure(ctx context.Context) error {
 	for _, r := range ping.Replies {
 		sum += r.RTT
 	}
-	p.throughput = append(p.throughput, gbps)
-	p.rtt = append(p.rtt, float64(sum.Microseconds())/float64(len(ping.Replies)))
+	p.Throughput = append(p.Throughput, gbps)
+	p.RTT = append(p.RTT, float64(sum.Microseconds())/float64(len(ping.Replies)))
 	return nil
 }
 

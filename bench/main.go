@@ -50,6 +50,7 @@ func run() error {
 	only := flag.String("only", "", "run only the benchmark of this name")
 	report := flag.String("report", "", "also write the tables into this Markdown `file`, between their markers")
 	dump := flag.String("dump", "", "read flows back in this way, as the benchmark readback does in a process of its own")
+	guest := flag.Bool("in-guest", false, "measure the kernel's datapath, as the benchmark datapath does in a guest")
 	socket := flag.String("socket", "", "the bridge's management socket, for -dump")
 	flag.Parse()
 	if *dump != "" {
@@ -66,6 +67,9 @@ func run() error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if *guest {
+		return runInGuest(ctx, *rounds)
+	}
 	for _, b := range benchmarks {
 		if *only != "" && *only != b.name || *only == "" && b.asked {
 			continue

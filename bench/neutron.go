@@ -68,8 +68,8 @@ func underNeutron(ctx context.Context, rounds int) (section, error) {
 			{"routed by Neutron's namespaces, " + where.name, &where.routed[0], &where.l2[0]},
 		} {
 			rows = append(rows, []string{row.name,
-				row.of.throughput.spread("%.2f"), row.of.throughput.over(row.off.throughput).spread("%.2f"),
-				row.of.rtt.spread("%.0f"), row.of.rtt.over(row.off.rtt).spread("%.2f")})
+				row.of.Throughput.spread("%.2f"), row.of.Throughput.over(row.off.Throughput).spread("%.2f"),
+				row.of.RTT.spread("%.0f"), row.of.RTT.over(row.off.RTT).spread("%.2f")})
 		}
 	}
 	return table(rows), nil
@@ -121,8 +121,8 @@ func newCloudPaths(ctx context.Context, c *neutron.Cloud, hosts []*neutron.Host)
 	for i, name := range []string{"same host", "two hosts"} {
 		w := &place{name: name}
 		for mode := range 2 {
-			w.l2[mode] = path{name: "layer 2, " + name, from: m[0], to: m[2*i+1]}
-			w.routed[mode] = path{name: "routed, " + name, from: m[0], to: m[2*i+2]}
+			w.l2[mode] = path{Name: "layer 2, " + name, from: m[0], to: m[2*i+1]}
+			w.routed[mode] = path{Name: "routed, " + name, from: m[0], to: m[2*i+2]}
 		}
 		n.where = append(n.where, w)
 	}
@@ -191,10 +191,10 @@ func (n *cloudPaths) round(ctx context.Context, on bool, round int) error {
 	for i := range paths {
 		p := paths[(i+round)%len(paths)] // no way is always the first of a round
 		if err := p.measure(ctx); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+			return fmt.Errorf("%s: %w", p.Name, err)
 		}
-		k := len(p.rtt) - 1
-		fmt.Fprintf(os.Stderr, "  extension %-5v round %2d  %-24s %6.2f Gbit/s  %6.1f µs\n", on, round+1, p.name, p.throughput[k], p.rtt[k])
+		k := len(p.RTT) - 1
+		fmt.Fprintf(os.Stderr, "  extension %-5v round %2d  %-24s %6.2f Gbit/s  %6.1f µs\n", on, round+1, p.Name, p.Throughput[k], p.RTT[k])
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
 )
 
 // A section is a table of the report, as Markdown.
@@ -68,8 +70,8 @@ func machine() string {
 			}
 		}
 	}
-	return fmt.Sprintf("%d cores of %s, %s, %s, %s, userspace datapath",
-		runtime.NumCPU(), cpu, firstLine("uname", "-sr"), firstLine("ovs-vswitchd", "--version"), runtime.Version())
+	return fmt.Sprintf("%d cores of %s, %s, %s, %s, datapath %s",
+		runtime.NumCPU(), cpu, firstLine("uname", "-sr"), firstLine("ovs-vswitchd", "--version"), runtime.Version(), lab.Datapath())
 }
 
 func firstLine(name string, args ...string) string {

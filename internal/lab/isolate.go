@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -31,6 +32,14 @@ const (
 
 // Isolated reports whether the program runs inside a bubble.
 func Isolated() bool { return os.Getenv(stageEnv) == stageInside }
+
+// Outside returns the environment for a program that runs inside the bubble, but
+// on another kernel, where it is to make a bubble of its own.
+func Outside() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, stageEnv+"=") || strings.HasPrefix(v, "TMPDIR=")
+	})
+}
 
 // Isolate returns only inside a bubble. Called outside of one, it runs the
 // program again in new PID, mount and network namespaces, with the same
