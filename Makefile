@@ -61,8 +61,10 @@ test-neutron: ## run the tests with a real Neutron: its server, its agents and o
 	@go build -buildvcs=false -o bin/testsum ./internal/testsum
 	@bin/testsum -o bin/test-neutron-summary $(RACE) -count=1 -tags neutron $(ARGS) ./internal/lab/neutron
 
-# What is left out needs a fast processor, which an emulated one is not, but not the datapath.
-test-kernel: PKG = ./internal/lab/e2e
+# The tests with an Open vSwitch. What is left out needs a fast processor, which an emulated one is not, but not
+# the datapath. internal/lab/differential is left out as its Linux is no plain router there: the openvswitch
+# module has it track connections and put fragments together.
+test-kernel: PKG = ./internal/lab ./internal/lab/e2e ./internal/namespace ./controller/reconcile
 test-kernel: ARGS = -skip '^(TestPage|TestPrometheus|TestCountersOfManyFlows|TestSilentCrowd)'
 test-kernel: ## run the tests on the datapath of a Linux kernel, in a virtual machine
 	@scripts/setup.sh --kernel
@@ -71,7 +73,7 @@ test-kernel: ## run the tests on the datapath of a Linux kernel, in a virtual ma
 	@if bin/guest -check; then \
 		bin/testsum -o bin/test-guest-summary -count=1 -tags kernel ./internal/guest && \
 		CGO_ENABLED=0 OFDVR_LAB_DATAPATH=system OFDVR_BINARY=$(CURDIR)/bin/ofdvr \
-			bin/testsum -o bin/test-kernel-summary -exec $(CURDIR)/bin/guest -timeout=60m -count=1 $(ARGS) $(PKG); \
+			bin/testsum -o bin/test-kernel-summary -p=1 -exec $(CURDIR)/bin/guest -timeout=60m -count=1 $(ARGS) $(PKG); \
 	elif [ "$$CI" = true ]; then exit 1; else echo "test-kernel: skipped"; fi
 
 chaos: setup ## break things under traffic, chosen by SEED, and report what came of it
