@@ -195,6 +195,11 @@ func (s *site) routedFlows(vm1, vm2 *lab.Machine, tap string) (all []datapathFlo
 			if len(flows) == 0 {
 				return fmt.Errorf("there is none yet")
 			}
+			for _, f := range flows {
+				if strings.Contains(f.text, "push_vlan(") {
+					return fmt.Errorf("br-int has not learned yet where the other machine is, and floods: %s", f.text)
+				}
+			}
 			return nil
 		})
 		for _, f := range flows {
