@@ -84,7 +84,7 @@ func (n *notes) cell(f feature, r result) string {
 		switch {
 		case o.Result == "fail":
 			word = "**no**"
-			more = append(more, fmt.Sprintf("%s fails: %s", t, cmp.Or(o.Why, "it does not say why")))
+			more = append(more, fmt.Sprintf("%s fails: `%s`", t, short(cmp.Or(o.Why, "it does not say why"))))
 		case o.Result != "pass":
 			if word != "**no**" {
 				word = "not tested"
@@ -110,6 +110,14 @@ func (n *notes) cell(f feature, r result) string {
 		word += " " + superscript(number+1)
 	}
 	return word
+}
+
+// short returns at most the first 150 characters of s.
+func short(s string) string {
+	if r := []rune(s); len(r) > 150 {
+		return string(r[:150]) + "…"
+	}
+	return s
 }
 
 // superscript returns a number in raised digits.
