@@ -16,6 +16,7 @@ ARCH    ?= $(shell go env GOARCH)
 PKG  ?= ./...
 ARGS ?=
 
+# What "make compatibility" tests: make compatibility ONLY=forky-kernel
 # What "make chaos" plays: make chaos SEED=7 FAULTS=200 ONLY='tap|MTU'
 SEED   ?= $(shell date +%s)
 FAULTS ?= 100
@@ -28,10 +29,10 @@ RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 # Git refuses root a checkout that is somebody else's; then the version is left out.
 NOVCS = $(if $(shell git rev-parse HEAD 2>/dev/null),,-buildvcs=false)
 
-.PHONY: help build man deb setup test test-neutron test-kernel chaos lint demo bench clean
+.PHONY: help build man deb setup test test-neutron test-kernel compatibility chaos lint demo bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/ofdvr
 	go build $(NOVCS) -o bin/ofdvr ./cmd/ofdvr
@@ -75,6 +76,12 @@ test-kernel: ## run the tests on the datapath of a Linux kernel, in a virtual ma
 		CGO_ENABLED=0 OFDVR_LAB_DATAPATH=system OFDVR_BINARY=$(CURDIR)/bin/ofdvr \
 			bin/testsum -o bin/test-kernel-summary -p=1 -exec $(CURDIR)/bin/guest -timeout=60m -count=1 $(ARGS) $(PKG); \
 	elif [ "$$CI" = true ]; then exit 1; else echo "test-kernel: skipped"; fi
+
+compatibility: ## test on each Open vSwitch and datapath that can be had, and write docs/compatibility.md
+	@scripts/setup.sh --kernel
+	@go build -buildvcs=false -o bin/ ./internal/guest
+	@CGO_ENABLED=0 go build $(NOVCS) -o bin/ofdvr ./cmd/ofdvr
+	@go run ./internal/compat -only='$(ONLY)'
 
 chaos: setup ## break things under traffic, chosen by SEED, and report what came of it
 	go test $(RACE) -count=1 -timeout=0 -v ./internal/lab/chaos -seed=$(SEED) -faults=$(FAULTS) -kills=$(KILLS) -only='$(ONLY)'

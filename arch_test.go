@@ -40,6 +40,7 @@ var mayImport = map[string]string{
 	"internal/lab/browser":    "internal/lab",
 	"internal/demo":           "internal/lab ofproto routing",
 	"internal/guest":          "",
+	"internal/compat":         "",
 	"internal/testsum":        "",
 	"internal/lab/neutron":    "internal/lab",
 	"internal/lab/chaos":      "controller internal/lab ofproto ofproto/ofconn ovsdb routing routing/intent",

@@ -55,7 +55,7 @@ func (h *Host) StartEmptyDatabase(ctx context.Context) error {
 	if err := os.Remove(h.databaseFile()); err != nil && !os.IsNotExist(err) {
 		return err
 	}
-	if _, err := h.Run(ctx, "ovsdb-tool", "create", h.databaseFile(), schemaFile); err != nil {
+	if _, err := h.Run(ctx, "ovsdb-tool", "create", h.databaseFile(), SchemaFile()); err != nil {
 		return err
 	}
 	if err := h.StartDatabase(ctx); err != nil {

@@ -1,15 +1,20 @@
 package lab
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 )
 
-// schemaFile is the OVSDB schema that Debian and Ubuntu install.
-const schemaFile = "/usr/share/openvswitch/vswitch.ovsschema"
+// SchemaFile returns Open vSwitch's OVSDB schema: where Debian and Ubuntu install it, or in the
+// directory that OVS_PKGDATADIR names, as Open vSwitch itself has it.
+func SchemaFile() string {
+	return filepath.Join(cmp.Or(os.Getenv("OVS_PKGDATADIR"), "/usr/share/openvswitch"), "vswitch.ovsschema")
+}
 
 // reasonEnv carries from [Main] to [Require] why there is no bubble.
 const reasonEnv = "OFDVR_LAB_MISSING"
@@ -29,7 +34,7 @@ func Missing() error {
 			errs = append(errs, fmt.Errorf("%s is not installed or not in PATH", name))
 		}
 	}
-	for _, path := range []string{schemaFile, "/dev/net/tun"} {
+	for _, path := range []string{SchemaFile(), "/dev/net/tun"} {
 		if _, err := os.Stat(path); err != nil {
 			errs = append(errs, err)
 		}

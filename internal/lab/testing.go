@@ -49,15 +49,21 @@ func closeWith(t testing.TB, h *Host) {
 	})
 }
 
-// OnKernel reports whether the lab's [Datapath] is the kernel's, for a test that differs
-// there. The test's log then says how and why, in words that go on from "differs here: ".
+// Differs returns whether something is so, for a test that differs where it is. The test's log
+// then says how and why, in words that go on from "differs here: ". What they are in
+// docs/compatibility.md is a sentence.
+func Differs(t testing.TB, so bool, how string) bool {
+	t.Helper()
+	if so {
+		t.Logf("differs here: %s", how)
+	}
+	return so
+}
+
+// OnKernel is [Differs] where the lab's [Datapath] is the kernel's.
 func OnKernel(t testing.TB, how string) bool {
 	t.Helper()
-	if Datapath() != Kernel {
-		return false
-	}
-	t.Logf("differs here: %s", how)
-	return true
+	return Differs(t, Datapath() == Kernel, how)
 }
 
 // Plug adds a machine to the host.

@@ -110,12 +110,15 @@ func (s *site) offload() {
 	s.settle()
 }
 
-// tcHas fails the test unless TC has those of the flows that measure nothing, and only those.
+// tcHas fails the test unless TC has those of the flows that measure nothing, and only those. It
+// cannot have one of which Open vSwitch does not know all fields.
 func (s *site) tcHas(flows []datapathFlow) {
 	s.t.Helper()
 	for _, f := range flows {
 		want := "dp:tc,"
-		if measure.MatchString(f.actions[0]) {
+		unknown := lab.Differs(s.t, strings.Contains(f.text, "bad key length"),
+			"TC has no flow of IPv6: the kernel tells of a field that this Open vSwitch does not know (extension headers, since Linux 5.18), and it gives TC only what it knows")
+		if unknown || measure.MatchString(f.actions[0]) {
 			want = "dp:ovs,"
 		}
 		if !strings.Contains(f.text, want) {
@@ -194,6 +197,11 @@ func (s *site) routedFlows(vm1, vm2 *lab.Machine, tap string) (all []datapathFlo
 			flows = s.datapathFlows("in_port("+way.from.Name+")", ethertype, gateway)
 			if len(flows) == 0 {
 				return fmt.Errorf("there is none yet")
+			}
+			for _, f := range flows {
+				if strings.Contains(f.text, "push_vlan(") {
+					return fmt.Errorf("br-int has not learned yet where the other machine is, and floods: %s", f.text)
+				}
 			}
 			return nil
 		})

@@ -35,7 +35,7 @@ func (s *site) startSwitch() {
 // after the installation.
 func (s *site) emptyDatabase() {
 	s.t.Helper()
-	s.sh("", fmt.Sprintf("rm %[1]s/conf.db; ovsdb-tool create %[1]s/conf.db /usr/share/openvswitch/vswitch.ovsschema", s.Dir()))
+	s.sh("", fmt.Sprintf("rm %[1]s/conf.db; ovsdb-tool create %[1]s/conf.db %[2]s", s.Dir(), lab.SchemaFile()))
 	s.startDatabase()
 	s.vsctl("--no-wait", "init")
 }

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"slices"
+	"strings"
+)
+
+// A feature is something that an operator may rely on, and the tests that prove it.
+type feature struct {
+	name  string
+	tests string // of internal/lab/e2e
+}
+
+// features are the rows of the page. All their tests are what make test-kernel runs.
+var features = []feature{
+	{"IPv4 is routed in the switch", "TestRoutedPacketsDoNotReachTheTap TestRoutedPacketLooksAsFromARouter TestThreeNetworksAllPairs"},
+	{"IPv6 is routed in the switch", "TestIPv6IsRoutedInTheSwitch"},
+	{"Time and hop limits that run out are answered", "TestTTL TestIPv6HopLimit"},
+	{"ARP is answered in the switch", "TestARPIsAnsweredWithoutTheKernel TestARPReplyGoesToWhoAsked TestARPForOthersIsNotAnswered"},
+	{"Neighbour solicitations are answered in the switch", "TestSolicitationsAreAnsweredWithoutTheKernel TestDuplicateAddressIsDetected"},
+	{"Echo requests are answered in the switch", "TestEchoIsAnsweredWithoutTheKernel TestEchoByTheKernel"},
+	{"Different MTUs, measured in the switch", "TestSmallerMTU"},
+	{"Extra routes, black holes, rejections", "TestExtraRoutes TestExtraRoutesIPv6 TestBlackholeAndReject"},
+	{"Several next hops for a route", "TestSeveralNextHops"},
+	{"Allowed address pairs, moves without a gap", "TestAllowedAddresses TestAddressMovesWithoutAGap"},
+	{"Address scopes", "TestAddressScopes"},
+	{"Answers limited in rate", "TestFloodsAreLimited"},
+	{"Router advertisements", "TestRouterAdvertisements"},
+	{"The namespace takes the rest", "TestOutsideIsReachedThroughTheNamespace TestUndeclaredMachineIsReachedThroughTheNamespace"},
+	{"Routed packets need only what hardware can do", "TestRoutedPacketsCanBeOffloaded TestMeasuredPacketsCanBeOffloaded"},
+	{"The daemon is killed and restarted without loss", "TestKilledDaemonIsNotMissed"},
+	{"ovs-vswitchd restarts", "TestSwitchRestarts"},
+	{"The database restarts", "TestDatabaseRestarts"},
+	{"Deleted ports, bridges and taps come back", "TestDeletedPortsAndBridgesComeBack TestDatabaseIsMended TestNamespaceIsMended"},
+	{"Changes by others are noticed and mended", "TestDriftIsRepaired"},
+	{"Exact counters", "TestCountersAreExact"},
+	{"Beside another agent, which owns the tags", "TestTagsBelongToAnotherAgent"},
+	{"A bridge that somebody else owns", "TestExternalBridge"},
+	{"TLS", "TestTLS"},
+	{"`ofdvr trace --verify`", "TestTrace"},
+}
+
+// tests returns the names of all features' tests, in order and once each.
+func tests() []string {
+	var out []string
+	for _, f := range features {
+		for _, t := range strings.Fields(f.tests) {
+			if !slices.Contains(out, t) {
+				out = append(out, t)
+			}
+		}
+	}
+	return out
+}

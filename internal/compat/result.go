@@ -1,0 +1,130 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// A result is what came of the tests in an environment.
+type result struct {
+	Name     string // of the environment
+	Version  string // of Open vSwitch
+	Release  string // of the distribution that has it
+	Datapath string // netdev or system
+	Kernel   string `json:",omitempty"` // of the guest, if there was one
+	Date     string // of the run, in UTC, as 2006-01-02
+	Tests    map[string]outcome
+}
+
+// An outcome is what came of one test.
+type outcome struct {
+	Result  string   // pass, fail or skip
+	Why     string   `json:",omitempty"` // it was skipped, or failed: the first that the test said
+	Differs []string `json:",omitempty"` // how it is different there, and why (lab.Differs)
+}
+
+// An event is a line that go test -json prints (go doc test2json).
+type event struct {
+	Action, Test, Output string
+}
+
+var (
+	booting = regexp.MustCompile(`guest: booting Linux (\S+),`)
+	said    = regexp.MustCompile(`^\s+\w+\.go:\d+: (differs here: )?(.*)`)
+)
+
+// read takes in what go test -json prints. The tests' output goes to log, and what came of
+// each test, when it has ended, to progress.
+func (r *result) read(in io.Reader, log io.Writer, progress io.Writer) error {
+	for d := json.NewDecoder(in); ; {
+		var e event
+		switch err := d.Decode(&e); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read the output of go test -json: %w", err)
+		}
+		if _, err := io.WriteString(log, e.Output); err != nil {
+			return err
+		}
+		if m := booting.FindStringSubmatch(e.Output); m != nil {
+			r.Kernel = m[1]
+		}
+		test, _, sub := strings.Cut(e.Test, "/")
+		if test == "" {
+			continue
+		}
+		o := r.Tests[test]
+		o.take(e.Output)
+		if !sub && (e.Action == "pass" || e.Action == "fail" || e.Action == "skip") {
+			o.end(e.Action)
+			where := ""
+			if f, ok := log.(*os.File); ok && e.Action == "fail" {
+				where = ", see " + f.Name()
+			}
+			fmt.Fprintf(progress, "  %s %s%s\n", e.Action, test, where)
+		}
+		r.Tests[test] = o
+	}
+}
+
+// take takes in a line that the test printed.
+func (o *outcome) take(line string) {
+	switch m := said.FindStringSubmatch(line); {
+	case m == nil:
+	case m[1] == "":
+		if o.Why == "" {
+			o.Why = m[2]
+		}
+	case !slices.Contains(o.Differs, m[2]):
+		o.Differs = append(o.Differs, m[2])
+	}
+}
+
+// end takes in what came of the test.
+func (o *outcome) end(result string) {
+	o.Result = result
+	if result == "pass" {
+		o.Why = ""
+	}
+	slices.Sort(o.Differs) // of subtests that run side by side
+}
+
+// save writes r to its file in dir.
+func (r result) save(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	data, err := json.MarshalIndent(r, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, r.Name+".json"), append(data, '\n'), 0o644)
+}
+
+// load returns what is in dir, in the order of environments. Those that have no file are left out.
+func load(dir string) ([]result, error) {
+	var out []result
+	for _, e := range environments {
+		data, err := os.ReadFile(filepath.Join(dir, e.name()+".json"))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		var r result
+		if err := json.Unmarshal(data, &r); err != nil {
+			return nil, fmt.Errorf("read the results of %s: %w", e.name(), err)
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
