@@ -35,8 +35,8 @@ func (e environment) name() string {
 	return cmp.Or(e.suite, "machine") + "-" + datapath
 }
 
-// run runs tests in the environment. All that they print goes to a file in the directory logs.
-func (e environment) run(ctx context.Context, tests []string, logs string) (result, error) {
+// run runs all features' tests in the environment. All that they print goes to a file in the directory logs.
+func (e environment) run(ctx context.Context, logs string) (result, error) {
 	root, err := os.Getwd()
 	if err != nil {
 		return result{}, err
@@ -76,8 +76,8 @@ func (e environment) run(ctx context.Context, tests []string, logs string) (resu
 		return result{}, err
 	}
 	defer log.Close()
-	fmt.Printf("compat: %s: %d tests on Open vSwitch %s, datapath %s\n", r.Name, len(tests), r.Version, e.datapath)
-	args := []string{"test", "-json", "-count=1", "-timeout=60m", "-run", "^(" + strings.Join(tests, "|") + ")$"}
+	fmt.Printf("compat: %s: %d tests on Open vSwitch %s, datapath %s\n", r.Name, len(tests()), r.Version, e.datapath)
+	args := []string{"test", "-json", "-count=1", "-timeout=60m", "-run", pattern()}
 	if e.datapath == "system" {
 		args = append(args, "-exec", filepath.Join(root, "bin/guest"))
 	}
@@ -95,7 +95,7 @@ func (e environment) run(ctx context.Context, tests []string, logs string) (resu
 	if readErr != nil {
 		return result{}, readErr
 	}
-	for _, t := range tests {
+	for _, t := range tests() {
 		if r.Tests[t].Result == "" {
 			return result{}, fmt.Errorf("%s did not run or did not end (%v); what go test printed is in %s", t, waitErr, log.Name())
 		}

@@ -3,11 +3,12 @@
 // of this machine and of other Debian releases (scripts/openvswitch.sh), on the userspace datapath and, in
 // a guest (internal/guest), on the kernel's. Run it with make compatibility, from the top of the repository.
 //
-//	compat [-only TEXT] [-page]
+//	compat [-only TEXT] [-page] [-tests]
 //
 // What an environment came to is kept in internal/compat/results, so that environments can be
 // run one by one, by a part of their names. With -page nothing is run, and the page is
-// written of what is kept. What the tests printed is in bin/compat.
+// written of what is kept. With -tests it only prints a regular expression that the names of all features'
+// tests match, for go test -run. What the tests printed is in bin/compat.
 package main
 
 import (
@@ -40,7 +41,12 @@ func main() {
 func run() error {
 	only := flag.String("only", "", "run only environments whose name contains this `text`, as forky or kernel")
 	pageOnly := flag.Bool("page", false, "run nothing, write the page of the results that are kept")
+	testsOnly := flag.Bool("tests", false, "only print what all features' tests match, for go test -run")
 	flag.Parse()
+	if *testsOnly {
+		fmt.Println(pattern())
+		return nil
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var errs []error
@@ -50,7 +56,7 @@ func run() error {
 			continue
 		}
 		found = true
-		r, err := e.run(ctx, tests(), logs)
+		r, err := e.run(ctx, logs)
 		if err == nil {
 			err = r.save(results)
 		}
