@@ -79,7 +79,7 @@ func (e environment) run(ctx context.Context, logs string) (result, error) {
 	fmt.Printf("compat: %s: %d tests on Open vSwitch %s, datapath %s\n", r.Name, len(tests()), r.Version, e.datapath)
 	args := []string{"test", "-json", "-count=1", "-timeout=60m", "-run", pattern()}
 	if e.datapath == "system" {
-		args = append(args, "-exec", filepath.Join(root, "bin/guest"))
+		args = append(args, "-exec", filepath.Join(root, "bin/guest")+" -timeout=15m")
 	}
 	cmd := command(ctx, env, "go", append(args, "./internal/lab/e2e")...)
 	cmd.Stdout = nil

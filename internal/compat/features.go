@@ -28,6 +28,7 @@ var features = []feature{
 	{"Router advertisements", "TestRouterAdvertisements"},
 	{"The namespace takes the rest", "TestOutsideIsReachedThroughTheNamespace TestUndeclaredMachineIsReachedThroughTheNamespace"},
 	{"Routed packets need only what hardware can do", "TestRoutedPacketsCanBeOffloaded TestMeasuredPacketsCanBeOffloaded"},
+	{"TC has the flows of routed packets", "TestTCHasRoutedPackets TestTCHasWhatMeasuresNothing"},
 	{"The daemon is killed and restarted without loss", "TestKilledDaemonIsNotMissed"},
 	{"ovs-vswitchd restarts", "TestSwitchRestarts"},
 	{"The database restarts", "TestDatabaseRestarts"},

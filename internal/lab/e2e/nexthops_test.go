@@ -74,12 +74,16 @@ func TestSeveralNextHops(t *testing.T) {
 	}
 	send()
 	before := went(2 * flows)
+	least := flows / 10
+	if lab.OnKernel(t, "each next hop gets a flow at the least, not a tenth of them: Linux draws the hashes of sockets by lot, and they are new each time") {
+		least = 1
+	}
 	var per [3]int
 	for _, h := range before {
 		per[h]++
 	}
 	for h, n := range per {
-		if n < flows/10 {
+		if n < least {
 			t.Errorf("hop %d got %d of %d flows", h, n, flows)
 		}
 	}
