@@ -114,3 +114,25 @@ func TestHungGuestIsKilled(t *testing.T) {
 		})
 	}
 }
+
+// An accelerator with which the guest does not come up, as a KVM that hangs, is given up in time;
+// the error says that the command was not begun, so that the next can be tried.
+func TestHungAcceleratorIsGivenUp(t *testing.T) {
+	k, err := findKernel("/", "../../bin/kernel")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scratch := t.TempDir()
+	initrd, err := buildInitramfs(t.Context(), scratch, k, []string{"true"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := machine{kernel: k, initrd: initrd, scratch: scratch, out: t.Output()}
+	halted := accelerator{"halted", "with processors that do not start", []string{"-accel", "tcg", "-S"}, time.Second}
+	if _, err := m.boot(t.Context(), halted); !errors.Is(err, errNotUp) || !strings.Contains(err.Error(), "within 1s with processors that do not start") {
+		t.Errorf("%v", err)
+	}
+	if out, err := exec.Command("pgrep", "-f", "qemu.*"+scratch).Output(); err == nil {
+		t.Errorf("QEMU is left: %s", out)
+	}
+}
