@@ -130,7 +130,7 @@ func TestCell(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.tests, got, c.want)
 		}
 	}
-	want := notes{"All is one.", "Nothing is two.", "TestNo fails: `2 lost`", "TestSkip is skipped: no radvd"}
+	want := notes{"All is one.", "Nothing is two.", "TestNo fails: `2 lost`", "No radvd."}
 	if !reflect.DeepEqual(n, want) {
 		t.Errorf("%q, want %q", n, want)
 	}

@@ -90,15 +90,13 @@ func (n *notes) cell(f feature, r result) string {
 				word = "not tested"
 			}
 			if o.Why != "" {
-				more = append(more, fmt.Sprintf("%s is skipped: %s", t, o.Why))
+				more = add(more, sentence(o.Why))
 			}
 		case len(o.Differs) > 0 && word == "yes":
 			word = "differs"
 		}
 		for _, d := range o.Differs {
-			if text := strings.ToUpper(d[:1]) + d[1:] + "."; !slices.Contains(more, text) {
-				more = append(more, text)
-			}
+			more = add(more, sentence(d))
 		}
 	}
 	for _, text := range more {
@@ -119,6 +117,17 @@ func short(s string) string {
 	}
 	return s
 }
+
+// add returns texts with one more, unless it is among them.
+func add(texts []string, text string) []string {
+	if slices.Contains(texts, text) {
+		return texts
+	}
+	return append(texts, text)
+}
+
+// sentence makes one of words that go on from something else.
+func sentence(words string) string { return strings.ToUpper(words[:1]) + words[1:] + "." }
 
 // superscript returns a number in raised digits.
 func superscript(n int) string {

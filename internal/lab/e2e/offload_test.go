@@ -134,7 +134,7 @@ func TestTCHasWhatMeasuresNothing(t *testing.T) {
 func needsTC(t *testing.T) {
 	t.Helper()
 	if lab.Datapath() != lab.Kernel {
-		t.Skip("the userspace datapath has no TC; make test-kernel runs this")
+		t.Skip("the userspace datapath has no TC")
 	}
 }
 
