@@ -110,3 +110,13 @@ func TestQuote(t *testing.T) {
 		}
 	}
 }
+
+// A program that needs libraries is told from one that does not.
+func TestStatic(t *testing.T) {
+	if err := static("sh"); err == nil || !strings.Contains(err.Error(), "needs libraries") {
+		t.Errorf("of sh: %v", err)
+	}
+	if err := static("no-such-program"); err != nil { // another check tells of it
+		t.Errorf("of one that is not there: %v", err)
+	}
+}

@@ -19,6 +19,7 @@ package main
 
 import (
 	"context"
+	"debug/elf"
 	"errors"
 	"flag"
 	"fmt"
@@ -81,10 +82,30 @@ func missing() (kernel, error) {
 		_, err := exec.LookPath(name)
 		errs = append(errs, err)
 	}
+	errs = append(errs, static("busybox"))
 	if err := errors.Join(errs...); err != nil {
 		return kernel{}, fmt.Errorf("it lacks something; scripts/setup.sh --kernel installs it:\n%w", err)
 	}
 	return k, nil
+}
+
+// static returns an error if a command that is there needs libraries.
+func static(name string) error {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return nil
+	}
+	file, err := elf.Open(path)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	defer file.Close()
+	for _, p := range file.Progs {
+		if p.Type == elf.PT_INTERP {
+			return fmt.Errorf("%s needs libraries; Debian's package busybox-static has one that does not", path)
+		}
+	}
+	return nil
 }
 
 // runInGuest boots a guest for a command and returns the command's status.
