@@ -74,7 +74,7 @@ test-kernel: ## run the tests on the datapath of a Linux kernel, in a virtual ma
 	@if bin/guest -check; then \
 		bin/testsum -o bin/test-guest-summary -count=1 -tags kernel ./internal/guest && \
 		CGO_ENABLED=0 OFDVR_LAB_DATAPATH=system OFDVR_BINARY=$(CURDIR)/bin/ofdvr \
-			bin/testsum -o bin/test-kernel-summary -p=1 -exec $(CURDIR)/bin/guest -timeout=60m -count=1 $(ARGS) $(PKG); \
+			bin/testsum -o bin/test-kernel-summary -tags kernel -p=1 -exec $(CURDIR)/bin/guest -timeout=60m -count=1 $(ARGS) $(PKG); \
 	elif [ "$$CI" = true ]; then exit 1; else echo "test-kernel: skipped"; fi
 
 compatibility: ## test on each Open vSwitch and datapath that can be had, and write docs/compatibility.md

@@ -130,6 +130,9 @@ func TestCell(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.tests, got, c.want)
 		}
 	}
+	if got := n.cell(feature{"", "TestTCYes"}, r); got != "–" {
+		t.Errorf("of TC on the userspace datapath: %q", got)
+	}
 	want := notes{"All is one.", "Nothing is two.", "TestNo fails: `2 lost`", "No radvd."}
 	if !reflect.DeepEqual(n, want) {
 		t.Errorf("%q, want %q", n, want)

@@ -76,10 +76,10 @@ func (e environment) run(ctx context.Context, logs string) (result, error) {
 		return result{}, err
 	}
 	defer log.Close()
-	fmt.Printf("compat: %s: %d tests on Open vSwitch %s, datapath %s\n", r.Name, len(tests()), r.Version, e.datapath)
+	fmt.Printf("compat: %s: %d tests on Open vSwitch %s, datapath %s\n", r.Name, len(tests(e.datapath)), r.Version, e.datapath)
 	args := []string{"test", "-json", "-count=1", "-timeout=60m", "-run", pattern()}
 	if e.datapath == "system" {
-		args = append(args, "-exec", filepath.Join(root, "bin/guest")+" -timeout=15m")
+		args = append(args, "-tags=kernel", "-exec", filepath.Join(root, "bin/guest")+" -timeout=15m")
 	}
 	cmd := command(ctx, env, "go", append(args, "./internal/lab/e2e")...)
 	cmd.Stdout = nil
@@ -95,7 +95,7 @@ func (e environment) run(ctx context.Context, logs string) (result, error) {
 	if readErr != nil {
 		return result{}, readErr
 	}
-	for _, t := range tests() {
+	for _, t := range tests(e.datapath) {
 		if r.Tests[t].Result == "" {
 			return result{}, fmt.Errorf("%s did not run or did not end (%v); what go test printed is in %s", t, waitErr, log.Name())
 		}

@@ -11,6 +11,12 @@ type feature struct {
 	tests string // of internal/lab/e2e
 }
 
+// on reports whether a datapath can have the feature: TC belongs to the kernel's. Its tests have the
+// build tag kernel.
+func (f feature) on(datapath string) bool {
+	return datapath == "system" || !strings.HasPrefix(f.tests, "TestTC")
+}
+
 // features are the rows of the page. All their tests are what make test-kernel runs.
 var features = []feature{
 	{"IPv4 is routed in the switch", "TestRoutedPacketsDoNotReachTheTap TestRoutedPacketLooksAsFromARouter TestThreeNetworksAllPairs"},
@@ -41,10 +47,13 @@ var features = []feature{
 	{"`ofdvr trace --verify`", "TestTrace"},
 }
 
-// tests returns the names of all features' tests, in order and once each.
-func tests() []string {
+// tests returns the names of the tests of all features that a datapath can have, in order and once each.
+func tests(datapath string) []string {
 	var out []string
 	for _, f := range features {
+		if !f.on(datapath) {
+			continue
+		}
 		for _, t := range strings.Fields(f.tests) {
 			if !slices.Contains(out, t) {
 				out = append(out, t)
@@ -56,4 +65,4 @@ func tests() []string {
 
 // pattern returns what matches the names of all features' tests, and of no others. It has no
 // dollar sign, so that it can go through make and a shell.
-func pattern() string { return `^(` + strings.Join(tests(), "|") + `)\b` }
+func pattern() string { return `^(` + strings.Join(tests("system"), "|") + `)\b` }

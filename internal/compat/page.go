@@ -27,7 +27,7 @@ const legend = `
 ## Features
 
 "Yes" means that the feature's tests, which are listed below, pass; "differs" that they pass, and that something is
-different there, as the number tells; "no" that one fails; "not tested" that one did not run.
+different there, as the number tells; "no" that one fails; "not tested" that one did not run. "–" means that the datapath cannot have it.
 
 `
 
@@ -77,6 +77,9 @@ type notes []string
 
 // cell returns what the page says of a feature in an environment, and adds to n what it has to say more.
 func (n *notes) cell(f feature, r result) string {
+	if !f.on(r.Datapath) {
+		return "–"
+	}
 	word := "yes"
 	var more []string
 	for _, t := range strings.Fields(f.tests) {

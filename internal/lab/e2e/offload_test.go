@@ -111,61 +111,6 @@ func narrowPair(t *testing.T) (s *site, vm1, vm2 *lab.Machine) {
 	return s, s.plug(dual("vm1", "10.0.1.10")), s.plug(small)
 }
 
-// TC has the flows of routed packets, all in software, as it has them for hardware.
-func TestTCHasRoutedPackets(t *testing.T) {
-	needsTC(t)
-	t.Parallel()
-	s, vm1, vm2 := dualPair(t)
-	s.offload()
-	s.tcHas(s.routedFlows(vm1, vm2, ""))
-}
-
-// It has those that measure nothing; it cannot have the others, as the tap is in another
-// namespace.
-func TestTCHasWhatMeasuresNothing(t *testing.T) {
-	needsTC(t)
-	t.Parallel()
-	s, vm1, vm2 := narrowPair(t)
-	s.offload()
-	s.tcHas(s.routedFlows(vm1, vm2, blueTap))
-}
-
-// needsTC skips the test where there is none to give flows to.
-func needsTC(t *testing.T) {
-	t.Helper()
-	if lab.Datapath() != lab.Kernel {
-		t.Skip("the userspace datapath has no TC")
-	}
-}
-
-// offload has ovs-vswitchd give its flows to TC, and start anew to do so.
-func (s *site) offload() {
-	s.t.Helper()
-	s.vsctl("set", "open_vswitch", ".", "other_config:hw-offload=true", "other_config:tc-policy=skip_hw")
-	s.Switch().Kill()
-	if err := s.StartSwitch(s.t.Context()); err != nil {
-		s.t.Fatal(err)
-	}
-	s.settle()
-}
-
-// tcHas fails the test unless TC has those of the flows that measure nothing, and only those. It
-// cannot have one of which Open vSwitch does not know all fields.
-func (s *site) tcHas(flows []datapathFlow) {
-	s.t.Helper()
-	for _, f := range flows {
-		want := "dp:tc,"
-		unknown := lab.Differs(s.t, strings.Contains(f.text, "bad key length"),
-			"TC has no flow of IPv6: the kernel tells of a field that this Open vSwitch does not know (extension headers, since Linux 5.18), and it gives TC only what it knows")
-		if unknown || measure.MatchString(f.actions[0]) {
-			want = "dp:ovs,"
-		}
-		if !strings.Contains(f.text, want) {
-			s.t.Errorf("%s is missing from %s", want, f.text)
-		}
-	}
-}
-
 // Where a route has several next hops, the switch first hashes a packet, which many switches in
 // hardware cannot do for it, and then does to it what it does to others.
 func TestHashedPackets(t *testing.T) {
