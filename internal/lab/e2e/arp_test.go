@@ -129,5 +129,11 @@ func TestARPResponderOff(t *testing.T) {
 	await(t, tap, "the request", all(came, arpFor(layers.ARPRequest, "10.0.1.1")))
 	await(t, tap, "the kernel's reply", all(func(f lab.Frame) bool { return f.Outgoing }, arpFor(layers.ARPReply, "10.0.1.1")))
 	pingTTL(t, vm1, vm2.IP(), 63)
-	s.metric(0, fmt.Sprintf(`ofdvr_interface_arp_replies_total{interface=%q,router="r1"}`, "r1-blue"))
+	s.eventually("the ping to be counted, and no ARP reply of the switch", func() error {
+		now := s.scrape()
+		if routed, replies := now[counter("routed_packets", "r1-blue")], now[counter("arp_replies", "r1-blue")]; routed != 1 || replies != 0 {
+			return fmt.Errorf("%v packets were routed, and %v ARP requests answered", routed, replies)
+		}
+		return nil
+	})
 }

@@ -28,10 +28,16 @@ func (s *site) settleCounters(want tally) {
 	s.t.Helper()
 	s.eventually("the counters", func() error {
 		var wrong []error
-		for name, v := range s.scrape() {
+		now := s.scrape()
+		for name, v := range now {
 			more := strings.HasPrefix(name, "ofdvr_interface_kernel_") && v > want[name]
 			if strings.HasPrefix(name, "ofdvr_interface_") && v != want[name] && !more {
 				wrong = append(wrong, fmt.Errorf("%s is %v, want %v", name, v, want[name]))
+			}
+		}
+		for name := range want {
+			if _, ok := now[name]; !ok {
+				wrong = append(wrong, fmt.Errorf("%s is not there", name))
 			}
 		}
 		return errors.Join(wrong...)
