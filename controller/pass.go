@@ -1,0 +1,242 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/internal/namespace"
+	"github.com/ofdvr/ofdvr/ovsdb"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A pass is one comparison of everything with the intent.
+type pass struct {
+	*lifecycle
+	want       *ledger.State
+	routers    []*routing.Router // those with managed bridges
+	state      ovsdb.State       // after the database was made what is wanted, before the kernel was looked at
+	connected  bool
+	complete   bool // all was compared and, but for the problems, mended
+	retry      bool // something failed that nothing will tell of when it can succeed
+	asked      int  // of [ovsdb.Client.Ask] in this pass; 0: not yet
+	again      bool // there is more to do at once
+	problems   map[string][]string
+	notMade    map[string]string
+	namespaces []string // those of managed routers
+}
+
+func (p *pass) problem(router, text string) { p.problems[router] = append(p.problems[router], text) }
+
+func (p *pass) run(ctx context.Context) {
+	if !p.want.Complete && p.bare != nil && p.nothingExists(ctx) {
+		p.bare(ctx)
+	}
+	advertisers := p.advertisers()
+	p.endAdvertisements(advertisers)
+	res, err := p.db.Apply(ctx, p.desired(p.want, p.withheld))
+	switch {
+	case errors.Is(err, ovsdb.ErrNotConnected):
+		p.problem("", err.Error())
+		return // without knowing the database nothing is removed either
+	case err != nil:
+		p.problem("", err.Error())
+		p.retry = true
+		if p.failed != err.Error() { // once, not at every attempt
+			p.log.Warn("could not change OVSDB, trying again", zap.Error(err))
+		}
+		p.failed = err.Error()
+	default:
+		p.failed = ""
+	}
+	p.connected, p.complete = true, err == nil
+	logOps(p.log, res.Ops)
+	for _, problem := range res.Problems {
+		p.problem(problem.Router, problem.Error())
+	}
+	if p.state, err = p.db.State(ctx); err != nil {
+		p.connected, p.complete = false, false
+		p.problem("", err.Error())
+		return
+	}
+	if p.complete {
+		p.doubt(ctx, res.Problems)
+		p.renew(ctx)
+	}
+	wanted := make(map[string]bool)
+	for _, r := range p.routers {
+		if !p.known(r.ID) {
+			p.notMade[r.ID] = p.unmade(r)
+		}
+		if r.Fallback == routing.FallbackNamespace {
+			wanted[r.NamespaceName()] = true
+			p.namespaces = append(p.namespaces, r.NamespaceName())
+			p.ensure(ctx, r)
+		}
+	}
+	p.advertise(advertisers)
+	if p.complete && p.want.Complete {
+		p.removeNamespaces(wanted)
+	}
+}
+
+// nothingExists reports whether there is certainly nothing on this host that
+// ofdvr has made.
+func (p *pass) nothingExists(ctx context.Context) bool {
+	state, err := p.db.State(ctx)
+	if err != nil || len(state.Routers()) > 0 {
+		return false
+	}
+	namespaces, err := namespace.List()
+	return err == nil && len(namespaces) == 0
+}
+
+// doubt asks ovs-vswitchd once about errors that it has left in the database. They
+// can be over: when a port fails and is put right at once, the failure may be
+// written last (seen with Open vSwitch 3.1). As it answers, it writes what is.
+func (p *pass) doubt(ctx context.Context, problems []ovsdb.Problem) {
+	var errs string
+	for _, problem := range problems {
+		if problem.Kind == ovsdb.SwitchError {
+			errs += problem.Error() + "\n"
+		}
+	}
+	if errs == "" || errs != p.doubted && p.ask(ctx) != 0 {
+		p.doubted = errs
+	}
+}
+
+// unmade says what to do about a bridge that does not connect. Why
+// ovs-vswitchd has not made a bridge, it tells its log and nobody else.
+func (p *pass) unmade(r *routing.Router) string {
+	datapath := "system" // what no datapath_type means
+	if b, ok := p.state.Bridge(r.BridgeName()); ok && b.DatapathType != "" {
+		datapath = b.DatapathType
+	}
+	return fmt.Sprintf("bridge %s has not connected to %s: if this stays, see whether ovs-vswitchd runs, and in its log "+
+		"whether it could make a bridge of datapath_type %s, which is that of %s", r.BridgeName(), p.target, datapath, p.bridge)
+}
+
+// desired is what the database should hold for an intent, less the taps that are
+// withheld.
+func (l *lifecycle) desired(want *ledger.State, withheld func(router, tap string) bool) ovsdb.Desired {
+	d := ovsdb.Desired{IntegrationBridge: l.bridge, Controller: l.target, Partial: !want.Complete}
+	for r := range want.Index.Routers("") {
+		if !r.Bridge.Managed {
+			continue
+		}
+		b := ovsdb.Bridge{Router: r.ID, Name: r.BridgeName(), DatapathID: uint64(r.DPID())}
+		for k := range r.Interfaces {
+			f := &r.Interfaces[k]
+			n, _ := want.Index.Network(f.Network)
+			iface := ovsdb.Interface{ID: f.ID, MAC: f.MAC.String(), Patch: f.PatchName(), Peer: f.PeerName(), VLAN: n.VLAN}
+			if r.Fallback == routing.FallbackNamespace && !withheld(r.ID, f.TapName()) {
+				iface.Tap = f.TapName()
+			}
+			b.Interfaces = append(b.Interfaces, iface)
+		}
+		d.Bridges = append(d.Bridges, b)
+	}
+	return d
+}
+
+// namespaceOf is the namespace of r as it should be, with the taps that are there.
+func (l *lifecycle) namespaceOf(x *routing.Index, r *routing.Router, made func(tap string) bool) namespace.Desired {
+	d := namespace.Desired{Name: r.NamespaceName(), Router: r.ID}
+	for i := range r.Interfaces {
+		f := &r.Interfaces[i]
+		if !made(f.TapName()) {
+			continue
+		}
+		n, _ := x.Network(f.Network)
+		d.Taps = append(d.Taps, namespace.Tap{
+			Interface: f.ID, Name: f.TapName(), MAC: f.MAC, MTU: n.MTU, Down: f.Down, Addresses: f.Addresses,
+		})
+	}
+	for i := range r.Routes {
+		d.Routes = append(d.Routes, kernelRoute(r, &r.Routes[i]))
+	}
+	return d
+}
+
+// ensure makes the namespace of r and the taps in it as they should be.
+func (p *pass) ensure(ctx context.Context, r *routing.Router) {
+	d := p.namespaceOf(p.want.Index, r, func(tap string) bool {
+		made := p.made(r, tap)
+		if !made && p.known(r.ID) {
+			p.problem(r.ID, fmt.Sprintf("tap %s is not there yet", tap))
+		}
+		return made
+	})
+	res, err := namespace.Ensure(ctx, d)
+	for _, what := range res.Changed {
+		p.log.Debug("changed a part of a namespace", zap.String("router", r.ID), zap.String("change", what))
+	}
+	if len(res.Changed) > 0 {
+		p.log.Info("changed namespace", zap.String("router", r.ID), zap.String("changes", brief(res.Changed)))
+	}
+	if err != nil {
+		p.problem(r.ID, err.Error())
+		p.log.Warn("could not set up namespace, trying again", zap.String("router", r.ID), zap.Error(err))
+		p.retry = true
+	}
+	for _, tap := range d.Taps {
+		k := portOf{r.ID, tap.Name}
+		if slices.Contains(res.Missing, tap.Name) {
+			p.missing(ctx, k)
+		} else {
+			delete(p.renewals, k)
+		}
+	}
+}
+
+// kernelRoute is what the namespace of r has of an extra route.
+func kernelRoute(r *routing.Router, route *routing.Route) namespace.Route {
+	out := namespace.Route{Destination: route.Destination}
+	switch route.Type {
+	case routing.RouteBlackhole:
+		out.Type = namespace.RouteBlackhole
+	case routing.RouteReject:
+		out.Type = namespace.RouteReject
+	}
+	for _, h := range route.NextHops {
+		if f := r.Leg(h.Address); f != nil {
+			out.Hops = append(out.Hops, namespace.Hop{NextHop: h.Address, Tap: f.TapName(), Weight: h.Weight})
+		}
+	}
+	return out
+}
+
+func (p *pass) mtu(network string) int {
+	n, _ := p.want.Index.Network(network)
+	return n.MTU
+}
+
+// removeNamespaces deletes the namespaces of ours that no router wants.
+func (p *pass) removeNamespaces(wanted map[string]bool) {
+	all, err := namespace.List()
+	if err != nil {
+		p.problem("", err.Error())
+		p.retry = true
+	}
+	for _, ns := range all {
+		if wanted[ns.Name] {
+			continue
+		}
+		err := namespace.Remove(ns.Name)
+		var kept *namespace.KeptError
+		switch {
+		case err == nil:
+			p.log.Info("deleted namespace", zap.String("router", ns.Router), zap.String("namespace", ns.Name))
+		case errors.As(err, &kept):
+			p.problem("", err.Error())
+		default:
+			p.problem("", err.Error())
+			p.retry = true
+		}
+	}
+}
