@@ -216,14 +216,14 @@ func (s *site) settled(hosts ...*Host) {
 
 var round = regexp.MustCompile(`rpc_loop - iteration:(\d+) (?:started|completed\. Processed ports statistics: (.*)\. Elapsed)`)
 
-// lastRound returns what the last complete round of an L2 agent's loop found, by its
-// log: numbers of ports; "" if there was none.
+// lastRound returns what the last round of an L2 agent's loop found, by its log:
+// numbers of ports; "" while it goes on, and if none has begun.
 func lastRound(log string) (found string) {
 	var began string
 	for _, m := range round.FindAllStringSubmatch(log, -1) {
 		switch {
 		case m[2] == "":
-			began = m[1]
+			began, found = m[1], ""
 		case m[1] == began:
 			found = m[2]
 		}
