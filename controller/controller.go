@@ -43,9 +43,9 @@ type Config struct {
 	// EchoInterval is how long a switch may be silent before it is probed;
 	// after a second interval it counts as dead. 0 means 5 s.
 	EchoInterval time.Duration
-	// AuditInterval is how often the flows of a switch are read back in full, in
-	// case something went unnoticed; of one that does not tell of changes, ten
-	// times as often. 0 means 5 minutes.
+	// AuditInterval is how often the flows of a switch are read back in full, and
+	// OVSDB and namespaces compared with the intent, in case something went unnoticed; of a
+	// switch that does not tell of changes, ten times as often. 0 means 5 minutes.
 	AuditInterval time.Duration
 	// Lead is closed when this daemon may change something; nil means that it may
 	// from the start. Until then it stands by: it connects to the bridges' own
@@ -164,7 +164,7 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.lifecycle = newLifecycle(cfg.IntegrationBridge, c.target(), db, c.lifecycleReported, log)
+		c.lifecycle = newLifecycle(cfg.IntegrationBridge, c.target(), cfg.AuditInterval, db, c.lifecycleReported, log)
 		c.lifecycle.bare = cfg.Bare
 		if cfg.RadvdDir != "" {
 			if c.lifecycle.radvd, err = radvd.NewKeeper(cfg.RadvdDir, log); err != nil {

@@ -1,8 +1,12 @@
 package controller
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +16,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/internal/namespace"
+	"github.com/ofdvr/ofdvr/internal/ovstrace"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ovsdb"
 	"github.com/ofdvr/ofdvr/routing"
@@ -133,15 +138,7 @@ func (e *examination) database(ctx context.Context) {
 		e.find(Problem, "Open vSwitch", "see whether ovsdb-server runs: systemctl status openvswitch-switch", "%v", err)
 		return
 	}
-	if err := answers(ctx, l.db); err != nil {
-		e.find(Problem, "Open vSwitch", "see whether ovs-vswitchd runs, and its log: systemctl status openvswitch-switch", "ovs-vswitchd does not answer: %v", err)
-	} else {
-		version := state.Version
-		if version == "" {
-			version = "of an unknown version"
-		}
-		e.find(Fine, "Open vSwitch", "", "%s at %s answers", version, e.cfg.OVSDB)
-	}
+	e.vswitchd(ctx, state)
 	if b, ok := state.Bridge(l.bridge); ok {
 		e.find(Fine, "bridge "+l.bridge, "", "exists, with datapath_type %s", orSystem(b.DatapathType))
 		e.tags(b)
@@ -165,31 +162,61 @@ func orSystem(datapathType string) string {
 	return datapathType
 }
 
-// answers waits until ovs-vswitchd says that it has done all that the database
-// says.
-func answers(ctx context.Context, db *ovsdb.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+// vswitchd asks ovs-vswitchd whether it works, over its control socket and not by
+// next_cfg in the database, which would change something. Then it sees whether the switch
+// has done what the database says.
+func (e *examination) vswitchd(ctx context.Context, state ovsdb.State) {
+	const about, remedy = "Open vSwitch", "see whether ovs-vswitchd runs, and its log: systemctl status openvswitch-switch"
+	version := cmp.Or(state.Version, "of an unknown version")
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, fmt.Errorf("no answer in %v", answerTime))
 	defer cancel()
-	ask, err := db.Ask(ctx)
-	if err != nil {
-		return err
+	answers := "answers"
+	if err := e.askVswitchd(ctx); errors.Is(err, errNotAsked) || errors.Is(err, fs.ErrNotExist) && e.connected() {
+		e.find(Note, about, "", "ovs-vswitchd was not asked whether it works, only ovsdb-server: %v", err)
+		answers = "is in use"
+	} else if err != nil {
+		e.find(Problem, about, remedy, "ovs-vswitchd does not answer: %v", err)
+		return
 	}
-	for {
-		state, err := db.State(ctx)
-		if err != nil {
-			return err
-		}
-		if state.CurCfg >= ask {
-			return nil
-		}
+	for ask := state.NextCfg; state.CurCfg < ask; {
 		t := time.NewTimer(20 * time.Millisecond) // the lifecycle is who is told of changes
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return fmt.Errorf("it has come to configuration %d of %d in %v", state.CurCfg, ask, answerTime)
+			e.find(Problem, about, remedy, "ovs-vswitchd has come to configuration %d of %d in %v: it does not do what OVSDB says", state.CurCfg, ask, answerTime)
+			return
 		case <-t.C:
 		}
+		var err error
+		if state, err = e.lifecycle.db.State(ctx); err != nil {
+			e.find(Problem, about, remedy, "%v", err)
+			return
+		}
 	}
+	e.find(Fine, about, "", "%s at %s %s", version, e.cfg.OVSDB, answers)
+}
+
+// errNotAsked says that there is no way to ask ovs-vswitchd.
+var errNotAsked = errors.New("its control socket is in the directory of OVSDB's socket")
+
+func (e *examination) askVswitchd(ctx context.Context) error {
+	socket, local := strings.CutPrefix(e.cfg.OVSDB, "unix:")
+	if !local {
+		return fmt.Errorf("%w, and OVSDB is at %s", errNotAsked, e.cfg.OVSDB)
+	}
+	conn, err := ovstrace.Dial(ctx, filepath.Dir(socket))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = ovstrace.Call(ctx, conn, "version")
+	return err
+}
+
+// connected reports whether the bridge of a managed router is connected, so that
+// ovs-vswitchd runs.
+func (e *examination) connected() bool {
+	return slices.ContainsFunc(e.routers, func(r examined) bool { return r.Bridge.Managed && r.session != nil })
 }
 
 // deadVLAN is where Neutron's L2 agent keeps ports that it has not bound.

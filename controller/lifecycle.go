@@ -22,11 +22,12 @@ import (
 const lifecycleRetry = time.Second
 
 // A lifecycle keeps the bridges, ports, taps and namespaces of managed routers.
-// Whenever the intent, the database or the kernel's links change it compares
-// all of them with the intent and mends what differs.
+// Whenever the intent, the database or the kernel's links and settings change, and once
+// in a while, it compares all of them with the intent and mends what differs.
 type lifecycle struct {
-	bridge string // integration bridge
-	target string // that routing bridges connect to
+	bridge string        // integration bridge
+	target string        // that routing bridges connect to
+	audit  time.Duration // how often everything is compared although nothing tells of a change
 	db     *ovsdb.Client
 	links  *namespace.Watcher
 	radvd  *radvd.Keeper // nil: nothing sends router advertisements
@@ -39,6 +40,7 @@ type lifecycle struct {
 	renewals map[portOf]*renewal // taps to be made anew
 	failed   string              // why the database could not be changed the last time, "" if it could
 	doubted  string              // the errors of ports that ovs-vswitchd was last asked about
+	right    map[string]bool     // routers whose namespaces were what they should be, since they were made
 
 	mu    sync.Mutex
 	ports map[string]routing.Ports // by router: the ports that its connected bridge has
@@ -55,8 +57,8 @@ type lifecycleReport struct {
 	NotMade   map[string]string   // what to do about the bridges that had not connected, by router
 }
 
-func newLifecycle(bridge, target string, db *ovsdb.Client, report func(lifecycleReport), log *zap.Logger) *lifecycle {
-	return &lifecycle{bridge: bridge, target: target, db: db, links: namespace.NewWatcher(), log: log, report: report,
+func newLifecycle(bridge, target string, audit time.Duration, db *ovsdb.Client, report func(lifecycleReport), log *zap.Logger) *lifecycle {
+	return &lifecycle{bridge: bridge, target: target, audit: audit, right: make(map[string]bool), db: db, links: namespace.NewWatcher(), log: log, report: report,
 		wanted: make(chan *ledger.State, 1), renewals: make(map[portOf]*renewal), ports: make(map[string]routing.Ports), moved: make(chan struct{}, 1)}
 }
 
@@ -132,6 +134,8 @@ func (l *lifecycle) work(ctx context.Context) error {
 	if l.radvd != nil {
 		radvd = l.radvd.Changed()
 	}
+	audit := time.NewTicker(l.audit) // the kernel does not tell of each setting that changes
+	defer audit.Stop()
 	var want *ledger.State
 	for {
 		select {
@@ -143,6 +147,7 @@ func (l *lifecycle) work(ctx context.Context) error {
 		case <-radvd:
 		case <-l.moved:
 		case <-retry.C:
+		case <-audit.C:
 		}
 		if want == nil {
 			continue

@@ -176,6 +176,11 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 	for _, what := range res.Changed {
 		p.log.Debug("changed a part of a namespace", zap.String("router", r.ID), zap.String("change", what))
 	}
+	if len(res.Settings) > 0 && p.right[r.ID] {
+		p.log.Warn("another program changed settings of a namespace, set them back", zap.String("router", r.ID),
+			zap.String("namespace", d.Name), zap.String("settings", brief(res.Settings)))
+	}
+	p.right[r.ID] = err == nil
 	if len(res.Changed) > 0 {
 		p.log.Info("changed namespace", zap.String("router", r.ID), zap.String("changes", brief(res.Changed)))
 	}

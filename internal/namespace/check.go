@@ -93,6 +93,7 @@ func (e *ensurer) made() (*os.File, error) {
 			return nil, err
 		}
 	}
+	e.created = true
 	e.did("created namespace %s", e.d.Name)
 	if e.dry {
 		return nil, nil

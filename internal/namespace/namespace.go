@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
 	"strings"
@@ -47,27 +46,13 @@ type Result struct {
 	// Missing names the taps that exist neither in the namespace nor outside of
 	// it. It is for ovs-vswitchd to make them; a [Watcher] tells when it has.
 	Missing []string
+	// Settings are those of Changed that are sysctls, with their former values. In a
+	// namespace that was right before, another program has changed them.
+	Settings []string
 }
 
 // errNoTap says that a tap is missing.
 var errNoTap = errors.New("the tap does not exist")
-
-// settings are what a router's namespace needs; the values of IPv4 are those
-// that Neutron sets in its own.
-var settings = [...]struct{ file, value string }{
-	{"net/ipv4/ip_forward", "1"},
-	{"net/ipv4/conf/all/arp_ignore", "1"},
-	{"net/ipv4/conf/all/arp_announce", "2"},
-	{"net/ipv6/conf/all/forwarding", "1"},
-	// Or a new tap's link-local address is of no use for a second, and the
-	// router finds no neighbours. Besides, it is not unique: the router is on
-	// every host.
-	{"net/ipv6/conf/all/accept_dad", "0"},
-	{"net/ipv6/conf/default/accept_dad", "0"},
-	// Of several next hops a connection keeps to one, as in the flows.
-	{"net/ipv4/fib_multipath_hash_policy", "1"},
-	{"net/ipv6/fib_multipath_hash_policy", "1"},
-}
 
 // Ensure makes the namespace and the taps in it as d says. A namespace that
 // does not exist is created. A tap is taken from the caller's namespace, also
@@ -89,6 +74,7 @@ type ensurer struct {
 	outside links // in the caller's namespace
 	inside  links // in the router's
 	dry     bool  // nothing is changed
+	created bool  // the namespace did not exist
 	Result
 }
 
@@ -148,32 +134,6 @@ func (e *ensurer) loopback() error {
 	}
 	e.did("set lo in %s up", e.d.Name)
 	return nil
-}
-
-// sysctls must be called in the namespace.
-func (e *ensurer) sysctls() error {
-	var errs []error
-	for _, s := range settings {
-		file := "/proc/sys/" + s.file
-		have, err := os.ReadFile(file)
-		if errors.Is(err, fs.ErrNotExist) && (strings.HasPrefix(s.file, "net/ipv6/") || strings.Contains(s.file, "multipath")) {
-			continue // a kernel without IPv6, or without routes with several next hops
-		}
-		key := strings.ReplaceAll(s.file, "/", ".")
-		if err != nil {
-			errs = append(errs, fmt.Errorf("read %s in namespace %s: %w", key, e.d.Name, err))
-			continue
-		}
-		if strings.TrimSpace(string(have)) == s.value {
-			continue
-		}
-		if err := e.write(file, s.value); err != nil {
-			errs = append(errs, fmt.Errorf("set %s=%s in namespace %s: %w", key, s.value, e.d.Name, err))
-			continue
-		}
-		e.did("set %s=%s in %s", key, s.value, e.d.Name)
-	}
-	return errors.Join(errs...)
 }
 
 func isMarked(l netlink.Link, mark string) bool { return strings.HasPrefix(l.Attrs().Alias, mark) }

@@ -19,7 +19,7 @@ func (e *ensurer) tap(t *Tap) error {
 	if err != nil {
 		return fmt.Errorf("put tap %s into namespace %s: %w", t.Name, e.d.Name, err)
 	}
-	for _, step := range []func(*Tap, netlink.Link) error{e.mac, e.mtu, e.down, e.addresses, e.up} {
+	for _, step := range []func(*Tap, netlink.Link) error{e.mac, e.mtu, e.conf, e.down, e.addresses, e.up} {
 		if err := step(t, l); err != nil {
 			return fmt.Errorf("tap %s in namespace %s: %w", t.Name, e.d.Name, err)
 		}

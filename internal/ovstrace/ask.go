@@ -3,6 +3,7 @@ package ovstrace
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -33,15 +34,25 @@ func Socket(read func(string) ([]byte, error), dir string) (string, error) {
 }
 
 // Ask has ovs-vswitchd trace a packet through a bridge, over a connection to its
-// control socket, and returns what it says (lib/unixctl.c: JSON-RPC 1.0).
+// control socket, and returns what it says.
 func Ask(ctx context.Context, conn net.Conn, bridge string, p ofproto.Packet) (string, error) {
+	text, err := Call(ctx, conn, "ofproto/trace", bridge, p.String())
+	if err != nil {
+		return "", fmt.Errorf("ask ovs-vswitchd to trace %v through bridge %s: %w", p, bridge, err)
+	}
+	return text, nil
+}
+
+// Call has ovs-vswitchd run one of ovs-appctl's commands, over a connection to its
+// control socket, and returns what that prints (lib/unixctl.c: JSON-RPC 1.0).
+func Call(ctx context.Context, conn net.Conn, command string, args ...string) (string, error) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	request := struct {
 		ID     int      `json:"id"`
 		Method string   `json:"method"`
 		Params []string `json:"params"`
-	}{1, "ofproto/trace", []string{bridge, p.String()}}
+	}{1, command, append([]string{}, args...)}
 	var reply struct {
 		Result string `json:"result"`
 		Error  string `json:"error"`
@@ -52,12 +63,11 @@ func Ask(ctx context.Context, conn net.Conn, bridge string, p ofproto.Packet) (s
 	}
 	switch {
 	case ctx.Err() != nil:
-		err = ctx.Err()
-	case err == nil && reply.Error != "":
-		err = fmt.Errorf("%s", strings.TrimSpace(reply.Error))
-	}
-	if err != nil {
-		return "", fmt.Errorf("ask ovs-vswitchd to trace %v through bridge %s: %w", p, bridge, err)
+		return "", context.Cause(ctx)
+	case err != nil:
+		return "", err
+	case reply.Error != "":
+		return "", errors.New(strings.TrimSpace(reply.Error))
 	}
 	return reply.Result, nil
 }

@@ -64,6 +64,7 @@ var faults = []fault{
 	{"tap set down", tapDown},
 	{"namespace deleted", namespaceDeleted},
 	{"addresses removed", addressesRemoved},
+	{"setting changed", settingChanged},
 
 	{"ovsdb-server restarted", databaseRestarted},
 	{"ovs-vswitchd killed", switchKilled},

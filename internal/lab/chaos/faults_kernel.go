@@ -27,6 +27,23 @@ func ip(args func(s *site, netns, tap string) []string) func(*topology, *rand.Ra
 	}
 }
 
+// settingChanged plans a change of a setting of a namespace that ends forwarding, wholly
+// or in part, or that filters sources.
+func settingChanged(t *topology, r *rand.Rand) step {
+	x, f, _ := pickInterface(t, r)
+	settings := []string{"ipv4/ip_forward=0", "ipv4/conf/all/forwarding=0", "ipv4/conf/default/forwarding=0", "ipv4/conf/" + f.TapName() + "/forwarding=0",
+		"ipv6/conf/all/forwarding=0", "ipv6/conf/" + f.TapName() + "/forwarding=0", "ipv6/conf/" + f.TapName() + "/disable_ipv6=1",
+		"ipv4/conf/all/rp_filter=1", "ipv4/conf/" + f.TapName() + "/rp_filter=1"}
+	key, value, _ := strings.Cut(settings[r.IntN(len(settings))], "=")
+	return step{
+		what: key + " of " + x.ID, takes: throughKernel(x.ID, t),
+		do: func(ctx context.Context, s *site) error {
+			_, err := s.RunIn(ctx, x.NamespaceName(), "sh", "-c", "echo "+value+" >/proc/sys/net/"+key)
+			return err
+		},
+	}
+}
+
 var (
 	tapDeleted = ip(func(_ *site, netns, tap string) []string {
 		return []string{"-n", netns, "link", "delete", tap}

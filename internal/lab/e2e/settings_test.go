@@ -1,0 +1,124 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// sysctl returns a setting in the router's namespace.
+func (s *site) sysctl(key string) string {
+	s.t.Helper()
+	return strings.TrimSpace(s.sh(netns, "cat /proc/sys/"+key))
+}
+
+// Settings with which the kernel would route no more are put back at once, whatever
+// other program has changed them, and the log says so.
+func TestForwardingIsPutBack(t *testing.T) {
+	t.Parallel()
+	s := ready(t, twoNetworks)
+	s.settle()
+	for _, key := range []string{
+		"net/ipv4/ip_forward", "net/ipv4/conf/all/forwarding", "net/ipv4/conf/default/forwarding", "net/ipv4/conf/" + blueTap + "/forwarding",
+		"net/ipv6/conf/all/forwarding", "net/ipv6/conf/default/forwarding", "net/ipv6/conf/" + greenTap + "/forwarding",
+		"net/ipv4/conf/all/rp_filter", "net/ipv4/conf/" + blueTap + "/rp_filter",
+	} {
+		right := s.sysctl(key)
+		wrong := "0"
+		if right == wrong {
+			wrong = "1"
+		}
+		s.sh(netns, "echo "+wrong+" >/proc/sys/"+key)
+		s.eventually(key+" to be put back", func() error {
+			for _, k := range []string{key, "net/ipv4/conf/" + blueTap + "/forwarding", "net/ipv6/conf/" + greenTap + "/forwarding"} {
+				if got := s.sysctl(k); got == wrong && k == key || got == "0" && k != key {
+					return fmt.Errorf("%s is %s", k, got)
+				}
+			}
+			return nil
+		})
+		name := strings.ReplaceAll(key, "/", ".")
+		if key == "net/ipv4/conf/all/forwarding" {
+			name = "net.ipv4.ip_forward" // the same
+		}
+		s.logged(name + " was " + wrong + ", is " + right + " again")
+	}
+	mustHave(t, s.daemon.Log(), "WARN  another program changed settings of a namespace, set them back")
+}
+
+// What the kernel tells nobody of is found at the next audit.
+func TestSettingsAreAudited(t *testing.T) {
+	t.Parallel()
+	s := ready(t, twoNetworks, "--audit-interval", "200ms")
+	s.sh(netns, "echo 0 >/proc/sys/net/ipv4/conf/all/arp_ignore")
+	s.eventually("it to be put back", func() error {
+		if got := s.sysctl("net/ipv4/conf/all/arp_ignore"); got != "1" {
+			return fmt.Errorf("it is %s", got)
+		}
+		return nil
+	})
+}
+
+// An examination tells what was wrong at that moment, and changes nothing: not next_cfg,
+// which would wake the daemon, and not what it finds.
+func TestDoctorChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := ready(t, twoNetworks)
+	world := func() string {
+		return s.database() + s.sh("", `
+			ovsdb-client --no-headings dump unix:/run/openvswitch/db.sock Open_vSwitch Open_vSwitch next_cfg cur_cfg
+			ls -i /run/netns
+			ovs-ofctl -OOpenFlow13 --no-stats dump-flows `+bridge+`
+			settings() { (cd /proc/sys/net && grep -rs . ipv4/conf ipv6/conf ipv4/ip_forward ipv4/fib_multipath_hash_policy | grep -v stable_secret | sort); }
+			settings
+			ip -d link | sed 's/qlen [0-9]*//'; ip addr; ip route show table all; ip -6 route show table all`) +
+			s.sh(netns, `
+			(cd /proc/sys/net && grep -rs . ipv4/conf ipv6/conf ipv4/ip_forward ipv4/fib_multipath_hash_policy | grep -v stable_secret | sort)
+			ip -d link | sed 's/qlen [0-9]*//'; ip addr; ip route show table all; ip -6 route show table all; ip rule; ip neigh`)
+	}
+	transactions := func() int { return len(s.transactions()) }
+
+	// Nothing tells the daemon of these.
+	s.sh(netns, "echo 0 >/proc/sys/net/ipv4/conf/all/arp_ignore; echo 2 >/proc/sys/net/ipv6/conf/"+blueTap+"/accept_ra")
+	before, n := world(), transactions()
+	for range 3 {
+		out := s.ofdvr(1, "doctor")
+		mustHave(t, out, "ok       Open vSwitch: of an unknown version at unix:/var/run/openvswitch/db.sock answers\n",
+			"PROBLEM  router r1: namespace qrouter-r1 is not as it should be; to mend it: set net.ipv4.conf.all.arp_ignore=1 in qrouter-r1\n",
+			"PROBLEM  router r1: namespace qrouter-r1 is not as it should be; to mend it: set net.ipv6.conf."+blueTap+".accept_ra=0 in qrouter-r1\n")
+	}
+	if after := world(); after != before || transactions() != n {
+		t.Errorf("doctor changed something, in %d transactions:\n%s", transactions()-n, diff(before, after))
+	}
+
+	// What would be put back at once stays while the daemon cannot: then doctor names it.
+	s.Database().Kill()
+	s.eventually("the daemon to notice", func() error { return lacks(s.ofdvr(1, "doctor"), "PROBLEM  Open vSwitch: not connected to ovsdb-server") })
+	s.sh(netns, "echo 0 >/proc/sys/net/ipv4/ip_forward")
+	mustHave(t, s.ofdvr(1, "doctor"), "to mend it: set net.ipv4.ip_forward=1 in qrouter-r1\n")
+	if got := s.sysctl("net/ipv4/ip_forward"); got != "0" {
+		t.Errorf("doctor has changed it to %s", got)
+	}
+	if err := s.StartDatabase(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.settle()
+	s.ofdvr(0, "doctor")
+}
+
+// An ovs-vswitchd that does not answer is a problem, and one that cannot be asked is a note.
+func TestDoctorAsksTheSwitch(t *testing.T) {
+	t.Parallel()
+	s := ready(t, twoNetworks)
+	s.sh("", "ovs-vsctl --no-wait set Open_vSwitch . next_cfg=1000")
+	s.eventually("ovs-vswitchd to come to it", func() error { return lacks(s.ofdvr(0, "doctor"), "db.sock answers\n") })
+	sig := func(name string) { s.sh("", fmt.Sprintf("kill -%s %d", name, s.Switch().Pid)) }
+	sig("STOP")
+	out := s.ofdvr(1, "doctor")
+	sig("CONT")
+	mustHave(t, out, "PROBLEM  Open vSwitch: ovs-vswitchd does not answer: no answer in 3s\n")
+	s.settle()
+	s.sh("", "mv /run/openvswitch/ovs-vswitchd.pid /run/openvswitch/elsewhere.pid")
+	mustHave(t, s.ofdvr(0, "doctor"), "note     Open vSwitch: ovs-vswitchd was not asked whether it works, only ovsdb-server: find ovs-vswitchd: open /var/run/openvswitch/ovs-vswitchd.pid: no such file or directory\n",
+		"db.sock is in use\n")
+}

@@ -1,0 +1,174 @@
+package namespace
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// wrong is a value that s must not have.
+func (s setting) wrong() string {
+	for _, v := range []string{"1", "0", "2"} {
+		if v != s.value && v != s.also {
+			return v
+		}
+	}
+	panic("all values are right")
+}
+
+// all returns every setting of d, with the names of files.
+func allSettings(d Desired) (all []setting) {
+	all = slices.Clone(settings[:])
+	for _, t := range d.Taps {
+		for _, s := range slices.Concat(tapSettings[:], tap6Settings[:]) {
+			s.file = strings.Replace(s.file, "%s", t.Name, 1)
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// inNS returns what a file of /proc/sys has in a namespace, after value was
+// written to it, if it is not "".
+func inNS(t *testing.T, ns, file, value string) string {
+	t.Helper()
+	var have []byte
+	err := Enter(ns, func() (err error) {
+		if value != "" {
+			if err := os.WriteFile("/proc/sys/"+file, []byte(value), 0); err != nil {
+				return err
+			}
+		}
+		have, err = os.ReadFile("/proc/sys/" + file)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(have))
+}
+
+// Each setting that another program changes is seen, without changing it, and then
+// put right with all that goes with it, and told with the value that it had. All others stay as
+// they were.
+func TestSettingsAreMended(t *testing.T) {
+	d := fresh(t)
+	putRight(t, d)
+	snapshot := func() map[string]string {
+		m := make(map[string]string)
+		for _, s := range allSettings(d) {
+			if m[s.file] = inNS(t, d.Name, s.file, ""); m[s.file] == s.also {
+				m[s.file] = s.value
+			}
+		}
+		return m
+	}
+	before := snapshot()
+	inputs := append(allSettings(d), setting{file: "net/ipv4/conf/all/forwarding", value: "1"})
+	for _, s := range inputs {
+		t.Run(s.file, func(t *testing.T) {
+			wrong := s.wrong()
+			if got := inNS(t, d.Name, s.file, wrong); got != wrong {
+				t.Fatalf("it is %q", got)
+			}
+			spoiled := snapshot()
+			check, err := Check(t.Context(), d)
+			if err != nil || len(check.Settings) == 0 {
+				t.Errorf("Check told of %q, %v", check, err)
+			}
+			if diff := differing(spoiled, snapshot()); diff != "" {
+				t.Errorf("Check changed%s", diff)
+			}
+			r, err := Ensure(t.Context(), d)
+			if err != nil || !strings.Contains(strings.Join(r.Settings, ", "), " was "+wrong+", is "+s.value+" again") {
+				t.Errorf("Ensure told of %q, %v", r.Settings, err)
+			}
+			settled(t, d)
+			if diff := differing(before, snapshot()); diff != "" {
+				t.Errorf("not as before:%s", diff)
+			}
+			if got := describe(t, d.Name); got != right {
+				t.Errorf("tap is\n%swant\n%s", got, right)
+			}
+		})
+	}
+}
+
+func differing(a, b map[string]string) (diff string) {
+	for k := range a {
+		if a[k] != b[k] {
+			diff += " " + k + " was " + a[k] + ", is " + b[k]
+		}
+	}
+	return diff
+}
+
+// Settings that the machine has for itself do not become those of the router: a new
+// namespace has its own before anything is in it.
+func TestSettingsOfTheMachine(t *testing.T) {
+	d := fresh(t)
+	for _, s := range []string{"rp_filter", "proxy_arp", "arp_filter", "accept_redirects"} {
+		for _, of := range []string{"all", "default"} {
+			file := "/proc/sys/net/ipv4/conf/" + of + "/" + s
+			had, err := os.ReadFile(file)
+			if err == nil {
+				err = os.WriteFile(file, []byte("1"), 0)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.WriteFile(file, had, 0) })
+		}
+	}
+	r, err := Ensure(t.Context(), Desired{Name: d.Name, Router: d.Router})
+	if err != nil || len(r.Settings) > 0 {
+		t.Errorf("told of what another program has changed in a new namespace: %q, %v", r.Settings, err)
+	}
+	putRight(t, d)
+	for _, s := range allSettings(d) {
+		if got := inNS(t, d.Name, s.file, ""); got != s.value && got != s.also {
+			t.Errorf("%s=%s, want %s", s.file, got, s.value)
+		}
+	}
+}
+
+// A Watcher tells of each way to end forwarding, and of source filters.
+func TestWatchSettings(t *testing.T) {
+	d := fresh(t)
+	putRight(t, d)
+	w := NewWatcher()
+	w.Namespaces(d.Name)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	for _, f := range []string{"ipv4/ip_forward", "ipv4/conf/all/forwarding", "ipv4/conf/default/forwarding", "ipv4/conf/qr-a/forwarding",
+		"ipv6/conf/all/forwarding", "ipv6/conf/default/forwarding", "ipv6/conf/qr-a/forwarding",
+		"ipv4/conf/all/rp_filter", "ipv4/conf/default/rp_filter", "ipv4/conf/qr-a/rp_filter", "ipv4/conf/qr-a/proxy_arp", "ipv6/conf/qr-a/disable_ipv6"} {
+		settle := func() {
+			for {
+				select {
+				case <-w.Changed():
+				case <-time.After(50 * time.Millisecond): // longer than a notification takes
+					return
+				}
+			}
+		}
+		settle()
+		i := slices.IndexFunc(allSettings(d), func(s setting) bool { return s.file == "net/"+f })
+		wrong := "0"
+		if i >= 0 {
+			wrong = allSettings(d)[i].wrong()
+		}
+		inNS(t, d.Name, "net/"+f, wrong)
+		select {
+		case <-w.Changed():
+		case <-time.After(20 * time.Second):
+			t.Fatalf("not told within 20 s of %s=%s", f, wrong)
+		}
+		ensure(t, d)
+	}
+}
