@@ -329,7 +329,7 @@ func (e *examination) moving(ctx context.Context) error {
 	for _, r := range counters.Routers {
 		for _, i := range r.Interfaces {
 			n := uint64(0)
-			for _, role := range []routing.Role{routing.RoleIn, routing.RoleFallback, routing.RoleARP, routing.RoleND} {
+			for _, role := range []routing.Role{routing.RoleIn, routing.RoleFallback, routing.RoleAsk} {
 				n += i.ByRole[role].Packets
 			}
 			if n > 0 {

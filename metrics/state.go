@@ -123,7 +123,7 @@ var (
 	descRequests  = desc("router_openflow_requests", "Requests that the router's bridge has not answered in full yet.", byRouter...)
 	descAge       = desc("router_counters_age_seconds", "Time since the switch was read, from which are the counters of the router, its interfaces, routes and ports.", byRouter...)
 	descDropped   = desc("router_dropped_packets_total",
-		"Packets that the switch dropped, by reason: blackhole (an extra route of that type is for them), unmatched (no flow is for them).", "router", "reason")
+		"Packets that the switch dropped, by reason: blackhole (an extra route of that type is for them), unmatched (no flow is for them), forged (they ask for the router's MAC address, and their sender gives zero or a group's as its own, or an IPv6 address of the router).", "router", "reason")
 	descStandby         = desc("standby", "1 if another daemon leads and this one changes nothing, else 0.")
 	descReceivedPackets = desc("interface_received_packets_total",
 		"Packets that came in by the interface to be routed: sent to its MAC address. Those for the router itself, and those that the kernel gets in the end, are among them.", byInterface...)

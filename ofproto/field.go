@@ -34,6 +34,9 @@ func EthDst(m MAC) Field { return exact(FieldEthDst, m[:]) }
 // EthSrc matches or sets the Ethernet source.
 func EthSrc(m MAC) Field { return exact(FieldEthSrc, m[:]) }
 
+// EthSrcBits matches the bits of the Ethernet source selected by mask.
+func EthSrcBits(m, mask MAC) Field { return masked(FieldEthSrc, m[:], mask[:]) }
+
 // IPv4 matches IPv4 packets. It is the prerequisite of the IPv4 fields.
 func IPv4() Field { return exact(FieldEthType, be16(etherIPv4)) }
 
@@ -103,6 +106,13 @@ func NDReserved(bits uint32) Field { return exact(FieldNDReserved, be32(bits)) }
 // NDTargetMAC matches the target's MAC address in a neighbour advertisement.
 func NDTargetMAC(m MAC) Field { return exact(FieldNDTLL, m[:]) }
 
+// NDSourceMAC matches the sender's MAC address in a neighbour solicitation, which
+// is zero if it has none.
+func NDSourceMAC(m MAC) Field { return exact(FieldNDSLL, m[:]) }
+
+// NDSourceMACBits matches the bits of it selected by mask.
+func NDSourceMACBits(m, mask MAC) Field { return masked(FieldNDSLL, m[:], mask[:]) }
+
 // IPTTL matches or sets the IPv4 TTL or the IPv6 hop limit.
 func IPTTL(n uint8) Field { return exact(FieldIPTTL, []byte{n}) }
 
@@ -112,11 +122,17 @@ func ARPOp(op uint16) Field { return exact(FieldARPOp, be16(op)) }
 // ARPSourceIP matches or sets the sender's IPv4 address (arp_spa).
 func ARPSourceIP(a netip.Addr) Field { return prefix(FieldARPSPA, netip.PrefixFrom(a, 32)) }
 
+// ARPSource matches a prefix of the sender's IPv4 address; host bits are ignored.
+func ARPSource(p netip.Prefix) Field { return prefix(FieldARPSPA, p) }
+
 // ARPTargetIP matches or sets the IPv4 address that is asked for (arp_tpa).
 func ARPTargetIP(a netip.Addr) Field { return prefix(FieldARPTPA, netip.PrefixFrom(a, 32)) }
 
 // ARPSourceMAC matches or sets the sender's Ethernet address (arp_sha).
 func ARPSourceMAC(m MAC) Field { return exact(FieldARPSHA, m[:]) }
+
+// ARPSourceMACBits matches the bits of it selected by mask.
+func ARPSourceMACBits(m, mask MAC) Field { return masked(FieldARPSHA, m[:], mask[:]) }
 
 // ARPTargetMAC matches or sets the target's Ethernet address (arp_tha).
 func ARPTargetMAC(m MAC) Field { return exact(FieldARPTHA, m[:]) }

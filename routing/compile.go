@@ -156,6 +156,7 @@ func (s source) compile() Program {
 		l := &c.legs[i]
 		c.classify(l)
 		c.own(l)
+		c.answer(l)
 		c.connected(l)
 		for p := range l.network.ports.All() {
 			c.deliver(l, &p)

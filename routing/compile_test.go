@@ -194,7 +194,7 @@ func checkProgram(t *rapid.T, r *routing.Router, can routing.Capabilities, prog 
 			others++
 		}
 	}
-	most := 24 + 20*len(r.Interfaces) + 9*addresses + hops
+	most := 32 + 24*len(r.Interfaces) + 15*addresses + hops
 	if !can.Has(routing.CanCheckLength) {
 		most += (addresses + len(r.Routes)) * len(r.Interfaces)
 	}

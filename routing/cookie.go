@@ -88,6 +88,8 @@ const (
 	RoleKernel     Role = 22 // hands what other flows have chosen to the kernel
 	RoleProbe      Role = 23 // finds out what the switch can do; never stays
 	RoleLimited    Role = 24 // no flow's: answers that the interface's meter has dropped
+	RoleAsk        Role = 25 // takes requests for the MAC address of the interface to be answered
+	RoleForged     Role = 26 // drops requests whose sender is no machine
 )
 
 // Does says in words what a flow does that has role r and serves o.
@@ -144,6 +146,10 @@ func (r Role) Does(o Object) string {
 		return "measures packets for " + who
 	case RoleKernel:
 		return "hands packets from " + who + " that other flows have chosen to the kernel"
+	case RoleAsk:
+		return "takes requests for the MAC address of " + who + " to be answered"
+	case RoleForged:
+		return "drops requests for a MAC address by senders that cannot be: at MAC address zero or a group's, or at an address of " + who + " itself"
 	case RoleProbe:
 		return "finds out what the switch can do"
 	case RoleExtra:

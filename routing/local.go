@@ -8,6 +8,8 @@ import (
 
 // Priorities in tableLocal.
 const (
+	prioForged    = 470 // requests of senders that cannot be answered
+	prioNew       = 460 // requests by machines that do not have their address yet
 	prioMartian   = 450 // sources that no packet may have
 	prioOwn       = 400 // for the router itself
 	prioLinkLocal = 350 // sources that stay on their link
@@ -49,7 +51,7 @@ func (c *compiler) guard() {
 			continue
 		}
 		for _, p := range martians[v] {
-			c.emit(c.about(), RoleMartian, tableLocal, prioMartian, v.match(src(p)), toKernel)
+			c.martian(c.about(), p)
 		}
 		for _, p := range unroutables[v] {
 			c.emit(c.about(), RoleMartian, tableLocal, prioNoUnicast, v.match(dst(p)), toKernel)
@@ -61,7 +63,17 @@ func (c *compiler) guard() {
 	if c.routes(v6) {
 		c.emit(c.about(), RoleMartian, tableLocal, prioLinkLocal, v6.match(src(linkLocalPrefix)), toKernel)
 	}
+	c.refuse()
 	c.emit(c.about(), RoleForward, tableLocal, prioForward, ofproto.Match{}, ofproto.GotoTable(tableRoute))
+}
+
+// martian emits what hands packets with a source in p, and requests for the
+// router's MAC address by it, to the kernel.
+func (c *compiler) martian(about Object, p netip.Prefix) {
+	c.emit(about, RoleMartian, tableLocal, prioMartian, familyOf(p.Addr()).match(src(p)), ofproto.GotoTable(tableKernel))
+	if p.Addr().Is4() && c.answersARP() {
+		c.emit(about, RoleMartian, tableLocal, prioMartian, ofproto.MatchOf(ofproto.ARP(), ofproto.ARPSource(p)), ofproto.GotoTable(tableKernel))
+	}
 }
 
 // routes reports whether any interface has an address of a family.
@@ -82,13 +94,13 @@ func (c *compiler) own(l *leg) {
 		if linkLocal(a) {
 			continue // below
 		}
-		c.emit(l.object(), RoleMartian, tableLocal, prioMartian, v.match(src(alone(a))), ofproto.GotoTable(tableKernel))
+		c.martian(l.object(), alone(a))
 		if v == v6 && p.Bits() < 127 { // which all routers of a subnet have (RFC 4291 §2.6.1), not RFC 6164's
-			c.emit(l.object(), RoleMartian, tableLocal, prioMartian, v.match(src(alone(p.Masked().Addr()))), ofproto.GotoTable(tableKernel))
+			c.martian(l.object(), alone(p.Masked().Addr()))
 		}
 		if v == v4 && p.Bits() < 31 {
 			for _, b := range []netip.Addr{p.Masked().Addr(), lastAddr(p)} { // Linux takes both for broadcasts
-				c.emit(l.object(), RoleMartian, tableLocal, prioMartian, v.match(src(alone(b))), ofproto.GotoTable(tableKernel))
+				c.martian(l.object(), alone(b))
 			}
 		}
 		if c.answersEcho() && v == v4 {

@@ -71,6 +71,7 @@ func addRouter(out *metrics.State, r *controller.RouterStatus, n *controller.Rou
 		}
 		m.Counters = &metrics.Counters{Age: age, Dropped: map[string]uint64{
 			"blackhole": n.Total[routing.RoleBlackhole].Packets, "unmatched": n.Total[routing.RoleDrop].Packets,
+			"forged": n.Total[routing.RoleForged].Packets,
 		}}
 		for _, i := range n.Interfaces {
 			out.Interfaces = append(out.Interfaces, countedInterface(r.ID, i))

@@ -50,9 +50,10 @@ func number(frame []byte) int {
 	if etherType == etherARP {
 		named = frame
 	}
-	n := numberedMAC(0)
-	if i := bytes.Index(named, n[:4]); i >= 0 && i+6 <= len(named) {
-		return int(big.Uint16(named[i+4:]))
+	for _, n := range []mac{numberedMAC(0), group(numberedMAC(0))} {
+		if i := bytes.Index(named, n[:4]); i >= 0 && i+6 <= len(named) {
+			return int(big.Uint16(named[i+4:]))
+		}
 	}
 	switch etherType {
 	case etherIPv4:

@@ -42,6 +42,9 @@ func (m *maker) v4() {
 	if m.chance(12) {
 		m.packet.dst = m.strangeMAC()
 	}
+	if m.chance(50) {
+		m.packet.src = group(m.packet.src)
+	}
 	if m.chance(60) {
 		m.packet.src = pick(m, m.machine().net.router(), m.anyMachine(m.local).mac(), mac{2, 0, 0, 0, 0xaa, byte(m.n)})
 	}

@@ -33,6 +33,9 @@ func (m *maker) v6() {
 	if m.chance(12) {
 		m.packet.dst = m.strangeMAC()
 	}
+	if m.chance(50) {
+		m.packet.src = group(m.packet.src)
+	}
 	if m.chance(12) {
 		m.ip.extensions = m.extensions6()
 	}

@@ -22,8 +22,13 @@ func (m *maker) arp() {
 	})
 	operation := weighted(m, []choice[uint16]{{16, 1}, {2, 2}, {1, 3}, {1, 8}})
 	sha, tha := asker, pick(m, mac{}, mac{}, broadcast, own.router())
-	if m.chance(8) { // who asks is not who sends
+	switch m.IntN(16) {
+	case 0, 1: // who asks is not who sends
 		m.packet.src = m.machine().mac()
+	case 2:
+		m.packet.src = group(asker)
+	case 3:
+		sha = group(asker)
 	}
 	b := arpMessage(operation, sha, sender, tha, target)
 	if m.chance(8) {
@@ -73,13 +78,32 @@ func (m *maker) neighbour() {
 	if m.chance(3) {
 		m.ip.dst, m.packet.dst = target, own.router()
 	}
+	if m.chance(12) {
+		m.ip.dst = pick(m, allNodes, solicited(netip.IPv6Unspecified()))
+		m.packet.dst = multicastMAC(m.ip.dst)
+	}
+	if m.chance(12) {
+		m.packet.dst = weighted(m, []choice[mac]{{1, broadcast}, {1, own.router()}, {1, multicastMAC(allNodes)}, {1, m.strangeMAC()}})
+	}
+	if m.chance(24) {
+		m.packet.src = group(m.packet.src)
+	}
 	message := append(target.AsSlice(), m.linkLayer(1)...)
 	typ, code := uint8(solicitation), uint8(0)
 	rest := uint32(0)
-	switch m.IntN(12) {
+	switch m.IntN(14) {
 	case 0: // to detect a duplicate
 		m.ip.src, message = netip.IPv6Unspecified(), target.AsSlice()
 		m.detects = target
+		if m.chance(3) {
+			m.flaw = "link-layer option"
+			message = append(message, m.linkLayer(pick[byte](m, 1, 1, 2))...)
+		}
+	case 4: // an address that no neighbour has; none of the router, or the answer would not tell the number
+		m.ip.src = pick(m, allNodes, solicited(target), netip.MustParseAddr("::1"))
+	case 5:
+		typ = solicitation
+		m.flaw = pick(m, "fragments", "fragment header")
 	case 1:
 		typ, rest = advertisement, 0x60000000
 		message = append(target.AsSlice(), m.linkLayer(2)...)
@@ -110,7 +134,15 @@ func (m *maker) neighbour() {
 	m.transport = fmt.Sprintf("ICMPv6 type %d", typ)
 	m.what = fmt.Sprintf("%s for %v by %v %s", m.transport, target, m.ip.src, m.flaw)
 	m.size = m.ip.size() + len(data)
-	m.frame(m.ip.packet(data))
+	switch m.flaw {
+	case "fragments":
+		m.fragments6(data)
+	case "fragment header":
+		m.ip.extensions = []extension{{protoFragment, []byte{0, 0, 0, 0, 0, 0, byte(m.n >> 8), byte(m.n)}}}
+		m.frame(m.ip.packet(data))
+	default:
+		m.frame(m.ip.packet(data))
+	}
 }
 
 // linkLayer is the option that tells a link-layer address (RFC 4861 §4.6.1), or
@@ -120,7 +152,16 @@ func (m *maker) linkLayer(typ byte) []byte {
 		return nil
 	}
 	a := m.machine().mac()
+	if m.chance(8) {
+		a = pick(m, numberedMAC(m.n), group(numberedMAC(m.n)), mac{}, broadcast, m.machine().net.router())
+	}
 	return append([]byte{typ, 1}, a[:]...)
+}
+
+// group returns the MAC address with the bit of groups.
+func group(a mac) mac {
+	a[0] |= 1
+	return a
 }
 
 // solicited is the multicast address of those who may have an address.
