@@ -33,14 +33,15 @@ type lifecycle struct {
 	radvd  *radvd.Keeper // nil: nothing sends router advertisements
 	log    *zap.Logger
 	report func(lifecycleReport)
-	bare   func(context.Context) // see [Config]; nil: nobody wants to know
-	wanted chan *ledger.State    // capacity 1: the latest intent that has not been looked at
+	kernel func(router string, k *routing.Kernel) // is told how the namespaces of routers route
+	bare   func(context.Context)                  // see [Config]; nil: nobody wants to know
+	wanted chan *ledger.State                     // capacity 1: the latest intent that has not been looked at
 
 	// These are work's.
-	renewals map[portOf]*renewal // taps to be made anew
-	failed   string              // why the database could not be changed the last time, "" if it could
-	doubted  string              // the errors of ports that ovs-vswitchd was last asked about
-	right    map[string]bool     // routers whose namespaces were what they should be, since they were made
+	renewals map[portOf]*renewal  // taps to be made anew
+	warned   map[[2]string]string // the last errors, by message and router
+	doubted  string               // the errors of ports that ovs-vswitchd was last asked about
+	right    map[string]bool      // routers whose namespaces were what they should be, since they were made
 
 	mu    sync.Mutex
 	ports map[string]routing.Ports // by router: the ports that its connected bridge has
@@ -59,7 +60,7 @@ type lifecycleReport struct {
 
 func newLifecycle(bridge, target string, audit time.Duration, db *ovsdb.Client, report func(lifecycleReport), log *zap.Logger) *lifecycle {
 	return &lifecycle{bridge: bridge, target: target, audit: audit, right: make(map[string]bool), db: db, links: namespace.NewWatcher(), log: log, report: report,
-		wanted: make(chan *ledger.State, 1), renewals: make(map[portOf]*renewal), ports: make(map[string]routing.Ports), moved: make(chan struct{}, 1)}
+		wanted: make(chan *ledger.State, 1), renewals: make(map[portOf]*renewal), warned: make(map[[2]string]string), ports: make(map[string]routing.Ports), moved: make(chan struct{}, 1)}
 }
 
 // lifecycleReported takes in how far the lifecycle has come.
@@ -137,19 +138,27 @@ func (l *lifecycle) work(ctx context.Context) error {
 	audit := time.NewTicker(l.audit) // the kernel does not tell of each setting that changes
 	defer audit.Stop()
 	var want *ledger.State
+	pause := time.NewTimer(0) // links are looked at again when it is over
+	defer pause.Stop()
+	links := l.links.Changed()
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case want = <-l.wanted:
 		case <-l.db.Changed():
-		case <-l.links.Changed():
+		case <-links:
+			links = nil
+		case <-pause.C:
+			links = l.links.Changed()
+			continue
 		case <-radvd:
 		case <-l.moved:
 		case <-retry.C:
 		case <-audit.C:
 		}
 		if want == nil {
+			links = l.links.Changed()
 			continue
 		}
 		p := pass{lifecycle: l, want: want, problems: make(map[string][]string), notMade: make(map[string]string)}
@@ -158,7 +167,11 @@ func (l *lifecycle) work(ctx context.Context) error {
 				p.routers = append(p.routers, r)
 			}
 		}
+		began := time.Now()
 		p.run(ctx)
+		if links == nil { // events that come in bursts take half of the time at most
+			pause.Reset(time.Since(began))
+		}
 		l.links.Namespaces(p.namespaces...)
 		retry.Stop()
 		switch {

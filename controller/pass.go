@@ -42,16 +42,17 @@ func (p *pass) run(ctx context.Context) {
 	switch {
 	case errors.Is(err, ovsdb.ErrNotConnected):
 		p.problem("", err.Error())
+		for _, r := range p.routers {
+			if r.Fallback == routing.FallbackNamespace {
+				p.observe(r)
+			}
+		}
 		return // without knowing the database nothing is removed either
 	case err != nil:
 		p.problem("", err.Error())
-		p.retry = true
-		if p.failed != err.Error() { // once, not at every attempt
-			p.log.Warn("could not change OVSDB, trying again", zap.Error(err))
-		}
-		p.failed = err.Error()
+		p.warn(cannotChange, "", err)
 	default:
-		p.failed = ""
+		p.well(cannotChange, "")
 	}
 	p.connected, p.complete = true, err == nil
 	logOps(p.log, res.Ops)
@@ -76,6 +77,7 @@ func (p *pass) run(ctx context.Context) {
 			wanted[r.NamespaceName()] = true
 			p.namespaces = append(p.namespaces, r.NamespaceName())
 			p.ensure(ctx, r)
+			p.observe(r)
 		}
 	}
 	p.advertise(advertisers)
@@ -186,8 +188,9 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 	}
 	if err != nil {
 		p.problem(r.ID, err.Error())
-		p.log.Warn("could not set up namespace, trying again", zap.String("router", r.ID), zap.Error(err))
-		p.retry = true
+		p.warn(cannotSetUp, r.ID, err)
+	} else {
+		p.well(cannotSetUp, r.ID)
 	}
 	for _, tap := range d.Taps {
 		k := portOf{r.ID, tap.Name}

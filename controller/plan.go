@@ -40,7 +40,7 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.State, touc
 	err := c.do(ctx, func(w *world) {
 		for _, id := range touched {
 			if st := w.routers[id]; st != nil && st.session != nil {
-				facts[id], programs[id] = st.session.facts(), st.program
+				facts[id], programs[id] = st.facts(), st.program
 			}
 		}
 	})
@@ -95,7 +95,7 @@ func (l *lifecycle) plan(ctx context.Context, want *ledger.State) ([]ovsdb.Op, [
 // Assume numbers the ports of r that given does not, from 1 in the order of its
 // interfaces, leaving out the numbers that given uses.
 func Assume(r *routing.Router, given routing.Facts) routing.Facts {
-	facts, used, next := routing.Facts{Ports: make(routing.Ports), Can: given.Can}, make(map[ofproto.PortNo]bool), ofproto.PortNo(1)
+	facts, used, next := routing.Facts{Ports: make(routing.Ports), Can: given.Can, Kernel: given.Kernel}, make(map[ofproto.PortNo]bool), ofproto.PortNo(1)
 	for _, no := range given.Ports {
 		used[no] = true
 	}

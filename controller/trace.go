@@ -71,7 +71,7 @@ func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedWay,
 		if st := w.routers[t.Router.ID]; st != nil {
 			s, prog = st.session, st.program
 			if s != nil {
-				facts = s.facts()
+				facts = st.facts()
 			}
 		}
 	})

@@ -35,7 +35,8 @@ type world struct {
 // A routerState is how far one router has come.
 type routerState struct {
 	router  *routing.Router
-	session *session // nil while its bridge is not connected
+	kernel  *routing.Kernel // see [routing.Facts]
+	session *session        // nil while its bridge is not connected
 	since   time.Time
 	program routing.Program
 	gen     uint64 // of program; 0 before the first
@@ -61,7 +62,7 @@ func (w *world) foresee(s *ledger.State, touched []string) {
 	for _, id := range touched {
 		st, r := w.routers[id], s.Index.Router(id)
 		if st != nil && st.session != nil && r != nil {
-			facts := st.session.facts()
+			facts := st.facts()
 			st.ahead = forecast{s, facts, s.Index.Recompile(st.program, r, facts)}
 		}
 	}
@@ -122,7 +123,7 @@ func (c *Controller) runWorld(ctx context.Context, first *ledger.State) error {
 func (c *Controller) compile(w *world) {
 	for id := range w.dirty {
 		if st := w.routers[id]; st != nil && st.session != nil {
-			facts := st.session.facts()
+			facts := st.facts()
 			c.bridgePorts(st.router, facts.Ports)
 			if a := st.ahead; a.state == w.intent && a.facts.Equal(facts) {
 				st.program = a.program
@@ -135,10 +136,39 @@ func (c *Controller) compile(w *world) {
 			st.asked = time.Time{}
 			st.session.rec.Load().Want(reconcile.Program{Generation: st.gen,
 				Flows: st.program.Flows, Groups: st.program.Groups, Meters: st.program.Meters,
-				Foreign: foreignPolicies[st.router.Bridge.ForeignFlows()], Partial: !w.intent.Complete, Describe: describer(st.program)})
+				Foreign: foreignPolicies[st.router.Bridge.ForeignFlows()], Partial: !w.intent.Complete, Keep: c.unread(st), Describe: describer(st.program)})
 		}
 	}
 	clear(w.dirty)
+}
+
+// facts returns what is known of the router's bridge, which is connected, and of
+// its namespace.
+func (st *routerState) facts() routing.Facts {
+	f := st.session.facts()
+	f.Kernel = st.kernel
+	return f
+}
+
+// unread returns what selects the flows of a router that depend on its namespace
+// as long as that has not been read; nil if it has, or is not ours.
+func (c *Controller) unread(st *routerState) func(ofproto.Cookie) bool {
+	if st.kernel != nil || c.lifecycle == nil || !st.router.Bridge.Managed || st.router.Fallback != routing.FallbackNamespace {
+		return nil
+	}
+	return func(c ofproto.Cookie) bool {
+		role, ours := routing.RoleOf(c)
+		return ours && role.FromKernel()
+	}
+}
+
+// kernelRead takes in how the namespace of a router routes.
+func (c *Controller) kernelRead(router string, k *routing.Kernel) {
+	c.post(func(w *world) {
+		if st := w.routers[router]; st != nil && !st.kernel.Equal(k) {
+			st.kernel, w.dirty[router] = k, true
+		}
+	})
 }
 
 // bridgePorts tells the lifecycle which ports the bridge of r has, nil if it is

@@ -57,6 +57,7 @@ func (x *Index) Compile(r *Router, facts Facts) Program {
 type source struct {
 	router  *Router
 	can     Capabilities
+	kernel  *Kernel
 	legs    []leg
 	missing []string
 
@@ -69,7 +70,7 @@ type source struct {
 // sourceOf returns what the Program of r depends on. prev may be that of an
 // earlier one, from which is taken what takes long.
 func (x *Index) sourceOf(r *Router, facts Facts, prev source) source {
-	s := source{router: r, can: facts.Can, meters: prev.meters, groups: prev.groups}
+	s := source{router: r, can: facts.Can, kernel: facts.Kernel, meters: prev.meters, groups: prev.groups}
 	if prev.router != r {
 		s.meters, s.groups = meterIDs(r), groupIDs(r)
 	}
@@ -170,6 +171,7 @@ func (s source) compile() Program {
 		c.extra(i, c.hops(&c.router.Routes[i]))
 	}
 	c.guard()
+	c.kernel()
 	c.drops()
 	return Program{
 		Flows:   ofproto.SetOf(c.flows),

@@ -149,12 +149,12 @@ func TestCompileLaws(t *testing.T) {
 			if !prog.Flows.Equal(again.Flows) {
 				t.Fatalf("compiling twice gives\n%s\nthen\n%s", prog.Flows, again.Flows)
 			}
-			checkProgram(t, &m.Routers[i], facts.Can, prog)
+			checkProgram(t, &m.Routers[i], facts, prog)
 		}
 	})
 }
 
-func checkProgram(t *rapid.T, r *routing.Router, can routing.Capabilities, prog routing.Program) {
+func checkProgram(t *rapid.T, r *routing.Router, facts routing.Facts, prog routing.Program) {
 	var before []ofproto.Flow // of the same table and priority
 	for f := range prog.Flows.All() {
 		if err := f.Match.Validate(); err != nil {
@@ -194,9 +194,12 @@ func checkProgram(t *rapid.T, r *routing.Router, can routing.Capabilities, prog 
 			others++
 		}
 	}
-	most := 32 + 24*len(r.Interfaces) + 15*addresses + hops
-	if !can.Has(routing.CanCheckLength) {
+	most := 32 + 24*len(r.Interfaces) + 18*addresses + hops
+	if !facts.Can.Has(routing.CanCheckLength) {
 		most += (addresses + len(r.Routes)) * len(r.Interfaces)
+	}
+	if k := facts.Kernel; k != nil {
+		most += len(k.Local) + len(k.Routes) + len(k.Choices)
 	}
 	if others > most {
 		t.Errorf("%d flows besides those for destinations, want at most %d:\n%s", others, most, prog.Flows)

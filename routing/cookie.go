@@ -90,6 +90,8 @@ const (
 	RoleLimited    Role = 24 // no flow's: answers that the interface's meter has dropped
 	RoleAsk        Role = 25 // takes requests for the MAC address of the interface to be answered
 	RoleForged     Role = 26 // drops requests whose sender is no machine
+	RoleOwn        Role = 27 // hands packets for addresses of the router itself to the kernel
+	RoleForeign    Role = 28 // hands packets that the namespace routes in another way to the kernel
 )
 
 // Does says in words what a flow does that has role r and serves o.
@@ -150,6 +152,13 @@ func (r Role) Does(o Object) string {
 		return "takes requests for the MAC address of " + who + " to be answered"
 	case RoleForged:
 		return "drops requests for a MAC address by senders that cannot be: at MAC address zero or a group's, or at an address of " + who + " itself"
+	case RoleOwn:
+		if o.Kind == KindInterface {
+			return "hands packets for addresses of " + who + " itself to the kernel"
+		}
+		return "hands packets for other addresses of the namespace of " + who + " to the kernel"
+	case RoleForeign:
+		return "hands packets to the kernel that the namespace of " + who + " routes in another way (ip rule, ip route show table all)"
 	case RoleProbe:
 		return "finds out what the switch can do"
 	case RoleExtra:

@@ -79,6 +79,9 @@ func drawModel(t *rapid.T) (*routing.Model, routing.Facts) {
 			m.Ports = append(m.Ports, drawPort(t, fmt.Sprint("p", n, p), n, p, mac()))
 		}
 	}
+	if rapid.Bool().Draw(t, "namespace is known") && len(m.Routers[0].Interfaces) > 0 {
+		facts.Kernel = drawNamespace(t, &m.Routers[0], facts).read(&m.Routers[0])
+	}
 	return m, facts
 }
 

@@ -7,14 +7,18 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// Facts are what has been observed of one routing bridge.
+// Facts are what has been observed of one routing bridge and of the router's
+// namespace.
 type Facts struct {
-	Ports Ports
-	Can   Capabilities
+	Ports  Ports
+	Can    Capabilities
+	Kernel *Kernel // nil: nothing is known of the namespace, or there is none
 }
 
 // Equal reports whether f and g are the same.
-func (f Facts) Equal(g Facts) bool { return f.Can == g.Can && maps.Equal(f.Ports, g.Ports) }
+func (f Facts) Equal(g Facts) bool {
+	return f.Can == g.Can && maps.Equal(f.Ports, g.Ports) && f.Kernel.Equal(g.Kernel)
+}
 
 // Ports are the OpenFlow numbers of a bridge's ports, by their names.
 type Ports map[string]ofproto.PortNo

@@ -13,6 +13,7 @@ const (
 	prioMartian   = 450 // sources that no packet may have
 	prioOwn       = 400 // for the router itself
 	prioLinkLocal = 350 // sources that stay on their link
+	prioLocal     = 320 // destinations that are the router itself; one less: that others have added
 	prioNoUnicast = 300 // destinations that are not routed
 	prioTTL       = 200 // packets that the router may not forward any further
 	prioForward   = 1   // everything else
@@ -31,7 +32,7 @@ var martians = [...][]netip.Prefix{
 // unroutables are the destinations that are not routed whatever routes there
 // are.
 var unroutables = [...][]netip.Prefix{
-	v4: prefixes("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"),
+	v4: prefixes("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32"),
 	v6: prefixes("::/128", "::1/128", "ff00::/8", "fe80::/10"),
 }
 
@@ -89,21 +90,13 @@ func (c *compiler) routes(v family) bool {
 // own emits what becomes of packets from and to l's own addresses, and of those
 // that l's interface has brought and that may not go on.
 func (c *compiler) own(l *leg) {
+	for _, p := range l.own() {
+		v := familyOf(p.Addr())
+		c.martian(l.object(), p)
+		c.emit(l.object(), RoleOwn, tableLocal, prioLocal, v.match(dst(p)), ofproto.GotoTable(tableKernel))
+	}
 	for _, p := range l.Addresses {
-		v, a := familyOf(p.Addr()), p.Addr()
-		if linkLocal(a) {
-			continue // below
-		}
-		c.martian(l.object(), alone(a))
-		if v == v6 && p.Bits() < 127 { // which all routers of a subnet have (RFC 4291 §2.6.1), not RFC 6164's
-			c.martian(l.object(), alone(p.Masked().Addr()))
-		}
-		if v == v4 && p.Bits() < 31 {
-			for _, b := range []netip.Addr{p.Masked().Addr(), lastAddr(p)} { // Linux takes both for broadcasts
-				c.martian(l.object(), alone(b))
-			}
-		}
-		if c.answersEcho() && v == v4 {
+		if v, a := familyOf(p.Addr()), p.Addr(); c.answersEcho() && v == v4 {
 			c.emit(l.object(), RoleEcho, tableLocal, prioOwn, v.match(near, ofproto.IPProto(protoICMP), ofproto.NotFragmented(),
 				ofproto.ICMPv4Type(icmpEchoRequest), ofproto.ICMPv4Code(0), dst(alone(a))), answerEcho(a))
 		}

@@ -19,6 +19,10 @@ func (x *Index) Recompile(prev Program, r *Router, facts Facts) Program {
 		return s.compile()
 	}
 	gone, come := compiler{source: prev.source}, compiler{source: s}
+	if !s.kernel.Equal(prev.source.kernel) {
+		gone.kernel()
+		come.kernel()
+	}
 	groups := prev.Groups
 	for i := range s.router.Routes {
 		route := &s.router.Routes[i]

@@ -33,7 +33,12 @@ func TestRecompileIsCompile(t *testing.T) {
 					m.Networks[0].MTU = 3100 - m.Networks[0].MTU%1600
 				}
 				x = routing.NewIndex(m)
-			case 1, 2: // ports of a bridge are numbered in another way, come or go
+			case 1: // others change the namespace
+				facts.Kernel = nil
+				if r := &m.Routers[0]; rapid.Bool().Draw(t, "is known") {
+					facts.Kernel = drawNamespace(t, r, facts).read(r)
+				}
+			case 2: // ports of a bridge are numbered in another way, come or go
 				facts = renumbered(t, m, facts)
 			default:
 				c := drawChange(t, m)
@@ -90,7 +95,7 @@ func renumbered(t *rapid.T, m *routing.Model, facts routing.Facts) routing.Facts
 	if names == nil {
 		return facts
 	}
-	out := routing.Facts{Ports: make(routing.Ports), Can: facts.Can}
+	out := routing.Facts{Ports: make(routing.Ports), Can: facts.Can, Kernel: facts.Kernel}
 	name := rapid.SampledFrom(names)
 	a, b, most := name.Draw(t, "port"), name.Draw(t, "other port"), ofproto.PortNo(0)
 	for n, no := range facts.Ports {

@@ -14,6 +14,9 @@ const (
 	prioScope     = 1 // packets of another address scope
 	prioPrefix    = 2
 	prioException = 3 // packets that came in by certain interfaces
+	prioForeign   = 4 // that the kernel routes in another way; less than all of the next length
+
+	prioChoice = 600 // and more: what the kernel decides whatever the length
 )
 
 // prio returns the priority of a flow for p.

@@ -62,8 +62,9 @@ const (
 // that is being done, next is not called.
 type core struct {
 	foreign Foreign
-	partial bool          // what is not wanted is left, because not all that is wanted is known
-	audit   time.Duration // from one reading to the next at the latest
+	keep    func(ofproto.Cookie) bool // see [Program]
+	partial bool                      // what is not wanted is left, because not all that is wanted is known
+	audit   time.Duration             // from one reading to the next at the latest
 
 	ours      func(ofproto.Cookie) bool
 	oursGroup func(ofproto.GroupID) bool
@@ -120,7 +121,7 @@ func newCore(cfg Config) core {
 
 // wanted takes in what the switch should hold.
 func (c *core) wanted(p *Program) {
-	c.gen, c.want, c.foreign, c.partial = p.Generation, Holdings{p.Flows, p.Groups, p.Meters}, p.Foreign, p.Partial
+	c.gen, c.want, c.foreign, c.partial, c.keep = p.Generation, Holdings{p.Flows, p.Groups, p.Meters}, p.Foreign, p.Partial, p.Keep
 }
 
 // next returns what to do now.

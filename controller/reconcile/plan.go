@@ -129,7 +129,7 @@ func (s *splitter) flows(d ofproto.Delta) (todo ofproto.Delta) {
 		case s.foreign != RemoveForeign && !s.ours(f.Cookie):
 			s.others++
 			keep(f)
-		case s.partial, held(ofproto.FlowDeleteStrict, f):
+		case s.partial, s.keep != nil && s.keep(f.Cookie), held(ofproto.FlowDeleteStrict, f):
 			keep(f)
 		default:
 			todo.Delete = append(todo.Delete, f)

@@ -81,11 +81,13 @@ type Config struct {
 type Program struct {
 	Generation uint64 // grows with each change; not 0
 	Flows      ofproto.Set
-	Groups     []ofproto.GroupEntry     // by ID
-	Meters     []ofproto.MeterEntry     // by ID
-	Foreign    Foreign                  // what to do with flows, groups and meters of others
-	Partial    bool                     // there may be more that is wanted: nothing is deleted
-	Describe   func(ofproto.Mod) string // the object that a flow, group or meter serves
+	Groups     []ofproto.GroupEntry // by ID
+	Meters     []ofproto.MeterEntry // by ID
+	Foreign    Foreign              // what to do with flows, groups and meters of others
+	Partial    bool                 // there may be more that is wanted: nothing is deleted
+	// Keep selects flows of which there may be more that are wanted; nil: none.
+	Keep     func(ofproto.Cookie) bool
+	Describe func(ofproto.Mod) string // the object that a flow, group or meter serves
 }
 
 // A Report is what a [Reconciler] knows about its switch.

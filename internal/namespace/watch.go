@@ -10,9 +10,9 @@ import (
 )
 
 // A Watcher tells when something may have changed that [Ensure] cares about:
-// links, addresses, routes and settings in the caller's namespace and in the given
-// ones, and whether these exist. The kernel tells of few settings: forwarding,
-// rp_filter and proxy_arp. The others need a look now and then.
+// links, addresses, routes, policy rules and settings in the caller's namespace and
+// in the given ones, and whether these exist. The kernel tells of few settings:
+// forwarding, rp_filter and proxy_arp. The others need a look now and then.
 type Watcher struct {
 	changed chan struct{} // capacity 1, full: Changed's receiver has yet to look
 
@@ -210,18 +210,18 @@ func (p *poller) wait() (changed bool, err error) {
 	return changed, nil
 }
 
-// subscribe opens a socket that is told about links, addresses, routes and, of the
-// settings, forwarding and rp_filter in the thread's namespace.
+// subscribe opens a socket that is told about links, addresses, routes, policy rules
+// and, of the settings, forwarding and rp_filter in the thread's namespace.
 func subscribe() (int, error) {
 	s, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
 		return -1, fmt.Errorf("open a netlink socket: %w", err)
 	}
 	groups := uint32(unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE |
-		1<<(unix.RTNLGRP_IPV4_NETCONF-1) | 1<<(unix.RTNLGRP_IPV6_NETCONF-1))
+		unix.RTMGRP_IPV4_RULE | 1<<(unix.RTNLGRP_IPV6_RULE-1) | 1<<(unix.RTNLGRP_IPV4_NETCONF-1) | 1<<(unix.RTNLGRP_IPV6_NETCONF-1))
 	if err := unix.Bind(s, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
 		unix.Close(s)
-		return -1, fmt.Errorf("subscribe to links, addresses, routes and settings: %w", err)
+		return -1, fmt.Errorf("subscribe to links, addresses, routes, rules and settings: %w", err)
 	}
 	return s, nil
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -186,11 +187,23 @@ func numbered(seq uint16) condition {
 // the test unless all come.
 func transfer(t *testing.T, from, to *lab.Machine, addr string) {
 	t.Helper()
-	ln, err := to.Host.ListenIn(within(t), to.Name, "tcp", addr+":0")
+	if err := carries(t, from, to.Name, netip.AddrPortFrom(netip.MustParseAddr(addr), 0), netip.AddrPort{}); err != nil {
+		t.Errorf("TCP from %s to %s: %v", from.Name, addr, err)
+	}
+}
+
+// carries sends some 100 kB over TCP to an address and port, by default those at
+// which they are awaited in a network namespace.
+func carries(t *testing.T, from *lab.Machine, netns string, at, to netip.AddrPort) error {
+	t.Helper()
+	ln, err := from.Host.ListenIn(within(t), netns, "tcp", at.String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
+	if !to.IsValid() {
+		to = netip.MustParseAddrPort(ln.Addr().String())
+	}
 	got := make(chan error, 1)
 	const size = 100_000
 	go func() {
@@ -202,18 +215,22 @@ func transfer(t *testing.T, from, to *lab.Machine, addr string) {
 		}
 		got <- err
 	}()
-	conn, err := from.Host.DialIn(within(t), from.Name, "tcp", ln.Addr().String())
+	ctx, cancel := context.WithTimeout(t.Context(), dialing)
+	defer cancel()
+	conn, err := from.Host.DialIn(ctx, from.Name, "tcp", to.String())
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
 	if _, err := conn.Write(make([]byte, size)); err != nil {
-		t.Fatal(err)
+		return err
 	}
-	if err := <-got; err != nil {
-		t.Errorf("TCP from %s to %s: %v", from.Name, addr, err)
-	}
+	return <-got
 }
+
+// dialing is how long to wait for a connection: three tries of TCP's.
+const dialing = 8 * time.Second
 
 // turns pings until the capture has seen what it should: what Open vSwitch has
 // cached for packets it uses until it has looked at its flows again, which on a

@@ -1,0 +1,85 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/internal/namespace"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// observe reads how the namespace of r routes, and tells the world.
+func (p *pass) observe(r *routing.Router) {
+	desired := p.namespaceOf(p.want.Index, r, func(string) bool { return true })
+	var reader *routing.KernelReader
+	err := namespace.Observe(desired, func() namespace.Observer {
+		reader = routing.NewKernelReader(r)
+		return kernelObserver{reader}
+	})
+	var k *routing.Kernel
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // it routes nothing
+		k = new(routing.Kernel)
+	case err != nil:
+		p.problem(r.ID, err.Error())
+		p.warn(cannotRead, r.ID, err)
+		return
+	default:
+		p.well(cannotRead, r.ID)
+		k = reader.Kernel()
+	}
+	for _, text := range slower(r, k) {
+		p.problem(r.ID, text)
+	}
+	p.kernel(r.ID, k)
+}
+
+// slower says what flows leave to the kernel, besides what they have to, because
+// of how the namespace of r routes.
+func slower(r *routing.Router, k *routing.Kernel) (out []string) {
+	for _, q := range k.Crowded {
+		out = append(out, fmt.Sprintf("namespace %s has more than %d routes of others inside %v: the kernel routes all packets to there",
+			r.NamespaceName(), routing.MaxKernelRoutes, q))
+	}
+	for _, c := range k.Choices {
+		if c.From.Bits() == 0 && c.To.Bits() == 0 {
+			command := "ip rule"
+			if c.To.Addr().Is6() {
+				command = "ip -6 rule"
+			}
+			out = append(out, fmt.Sprintf("in namespace %s a policy rule other than that of the main table decides about all packets, so the kernel routes them all: see %s",
+				r.NamespaceName(), command))
+		}
+	}
+	return out
+}
+
+// A kernelObserver tells a reader what a namespace has.
+type kernelObserver struct{ *routing.KernelReader }
+
+func (o kernelObserver) Rule(r namespace.Rule)   { o.KernelReader.Rule(routing.KernelRule(r)) }
+func (o kernelObserver) Entry(e namespace.Entry) { o.Route(routing.KernelRoute(e)) }
+
+// What [pass.warn] is about.
+const (
+	cannotChange = "could not change OVSDB, trying again"
+	cannotSetUp  = "could not set up namespace, trying again"
+	cannotRead   = "could not read how a namespace routes, trying again"
+)
+
+// warn logs an error about a router and has another try made. It is logged once,
+// not at every attempt.
+func (p *pass) warn(msg, router string, err error) {
+	p.retry = true
+	key := [2]string{msg, router}
+	if p.warned[key] != err.Error() {
+		p.log.Warn(msg, zap.String("router", router), zap.Error(err))
+	}
+	p.warned[key] = err.Error()
+}
+
+// well notes that what [pass.warn] was about has succeeded.
+func (p *pass) well(msg, router string) { delete(p.warned, [2]string{msg, router}) }

@@ -1,0 +1,152 @@
+package e2e
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
+)
+
+// What is for the router itself reaches it, whatever extra routes there are
+// around its addresses: TCP, and pings in fragments, which no flow answers.
+func TestRouterInsideAnExtraRoute(t *testing.T) {
+	t.Parallel()
+	s := ready(t, strings.Replace(dualStack, "ports:", `    routes:
+      - {destination: 10.0.1.0/29, nexthop: 10.0.2.10}
+      - {destination: "fd00:1::/125", nexthop: "fd00:2::10"}
+ports:`, 1))
+	vm1, vm2 := s.plug(dual("vm1", "10.0.1.10")), s.plug(dual("vm2", "10.0.2.10"))
+	at := record(t, vm2, func(f lab.Frame) bool { return came(f) && (isIPv4(f) || isIPv6(f)) })
+	for _, own := range []string{"10.0.1.1", "fd00:1::1"} {
+		for _, from := range []*lab.Machine{vm1, vm2} { // the latter has it behind another interface
+			if err := carries(t, from, netns, netip.AddrPortFrom(netip.MustParseAddr(own), 0), netip.AddrPort{}); err != nil {
+				t.Errorf("TCP from %s to %s: %v", from.Name, own, err)
+			}
+			ping(t, from, own, lab.PingOptions{Size: 4000})
+			pingTTL(t, from, own, 64)
+		}
+	}
+	seen(t, at, "vm2", 0, "packets from vm1", func(f lab.Frame) bool {
+		p := decode(f)
+		return p.ip != nil && p.ip.SrcIP.String() == vm1.IP()
+	})
+	mustHave(t, s.ofdvr(0, "flows", "r1"), "hands packets for addresses of interface r1-blue itself to the kernel")
+	mustHave(t, s.ofdvr(0, "trace", "--from", "vm2", "--to", "10.0.1.1", "--proto", "tcp"), "hands packets for addresses of interface r1-blue itself to the kernel")
+}
+
+// Metadata, which the namespace has at a link-local address, is reached though a
+// machine is the default route.
+func TestMetadataBesideADefaultRoute(t *testing.T) {
+	lab.Needs(t, "nft")
+	t.Parallel()
+	s := ready(t, strings.Replace(twoNetworks, "ports:", `    routes:
+      - {destination: 0.0.0.0/0, nexthop: 10.0.2.10}
+ports:`, 1))
+	vm1, vm2 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
+	s.sh(vm2.Name, "ip addr add 198.51.100.9/32 dev lo")
+	s.sh(netns, `nft add table ip nat
+nft add chain ip nat pre '{ type nat hook prerouting priority -100; }'
+nft add rule ip nat pre ip daddr 169.254.169.254 tcp dport 80 redirect to :9697`)
+	if err := carries(t, vm1, netns, netip.MustParseAddrPort("0.0.0.0:9697"), netip.MustParseAddrPort("169.254.169.254:80")); err != nil {
+		t.Errorf("metadata: %v", err)
+	}
+	transfer(t, vm1, vm2, "198.51.100.9")
+}
+
+// A change is something that others do to the namespace, by which one address is
+// routed in another way.
+type change struct{ add, remove, to string }
+
+// What others add to the namespace counts, as in Linux: longer routes inside of
+// an extra route and of a connected subnet, addresses, and policy rules before
+// the main table. It counts at once, no longer than it is there, and a daemon that
+// starts changes nothing about it.
+func TestOthersRouteInTheNamespace(t *testing.T) {
+	t.Parallel()
+	s := ready(t, strings.Replace(dualStack, "ports:", `    routes:
+      - {destination: 10.9.0.0/16, nexthop: 10.0.2.10}
+      - {destination: "fd09::/32", nexthop: "fd00:2::10"}
+ports:`, 1))
+	vm1, vm2 := s.plug(dual("vm1", "10.0.1.10")), s.plug(dual("vm2", "10.0.2.10"))
+	s.sh(vm2.Name, `for a in 10.9.1.1/32 10.9.2.1/32 10.9.3.1/32 10.9.4.1/32 10.0.2.77/32 fd09:0:1::1/128 fd09:0:2::1/128 fd09:0:4::1/128 fd00:2::77/128
+do ip addr add $a dev lo; done`)
+	s.reload(strings.Replace(strings.Replace(dualStack, `"fd00:2::10"]`, `"fd00:2::10", 10.0.2.77, "fd00:2::77"]`, 1), "ports:", `    routes:
+      - {destination: 10.9.0.0/16, nexthop: 10.0.2.10}
+      - {destination: "fd09::/32", nexthop: "fd00:2::10"}
+ports:`, 1))
+	changes := []change{
+		{"ip route add blackhole 10.9.1.0/24", "ip route del 10.9.1.0/24", "10.9.1.1"},
+		{"ip route add unreachable 10.9.2.1/32 metric 50", "ip route del 10.9.2.1/32", "10.9.2.1"},
+		{"ip route add prohibit 10.0.2.64/26", "ip route del 10.0.2.64/26", "10.0.2.77"},
+		{"ip addr add 10.9.3.1/32 dev lo", "ip addr del 10.9.3.1/32 dev lo", "10.9.3.1"},
+		{"ip route add blackhole default table 100; ip rule add pref 100 from 10.0.1.0/24 to 10.9.4.0/24 lookup 100", "ip rule del pref 100; ip route flush table 100", "10.9.4.1"},
+		{"ip -6 route add blackhole fd09:0:1::/64", "ip -6 route del fd09:0:1::/64", "fd09:0:1::1"},
+		{"ip -6 addr add fd09:0:2::1/128 dev lo", "ip -6 addr del fd09:0:2::1/128 dev lo", "fd09:0:2::1"},
+		{"ip -6 route add unreachable fd00:2::40/122", "ip -6 route del fd00:2::40/122", "fd00:2::77"},
+		{"ip -6 rule add pref 100 to fd09:0:4::/64 prohibit", "ip -6 rule del pref 100", "fd09:0:4::1"},
+	}
+	tap := s.recordIn(netns, blueTap, func(f lab.Frame) bool { return came(f) && (isIPv4(f) || isIPv6(f)) })
+	byKernel := func(c change) error {
+		before := tap.Count(echoTo(c.to))
+		vm1.Ping(t.Context(), c.to, lab.PingOptions{Wait: shortly})
+		if err := tap.Sync(within(t)); err != nil {
+			return err
+		}
+		if tap.Count(echoTo(c.to)) == before {
+			return fmt.Errorf("no packet to %s has come to the kernel", c.to)
+		}
+		return nil
+	}
+	byFlow := func(c change) error {
+		before := tap.Count(echoTo(c.to))
+		if _, err := vm1.Ping(t.Context(), c.to, lab.PingOptions{Wait: shortly}); err != nil {
+			return fmt.Errorf("ping %s: %w", c.to, err)
+		}
+		if err := tap.Sync(within(t)); err != nil {
+			return err
+		}
+		if tap.Count(echoTo(c.to)) != before {
+			return fmt.Errorf("a packet to %s has come to the kernel", c.to)
+		}
+		return nil
+	}
+	all := func(what string, f func(change) error) {
+		t.Helper()
+		for _, c := range changes {
+			s.eventually(what+": "+c.add, func() error { return f(c) })
+		}
+	}
+	all("flows to route", byFlow)
+	for _, c := range changes {
+		s.sh(netns, c.add)
+	}
+	all("the kernel to decide after", byKernel)
+	mustHave(t, s.ofdvr(0, "flows", "r1"), "hands packets to the kernel that the namespace of router r1 routes in another way", "hands packets for other addresses of the namespace of router r1 to the kernel")
+	mustHave(t, s.ofdvr(0, "trace", "--from", "vm1", "--to", "10.9.1.1"), "that the namespace of router r1 routes in another way")
+	if _, err := s.Ofdvr(t.Context(), "trace", "--from", "vm1", "--to", "10.9.1.1", "--verify"); err != nil {
+		t.Error(err)
+	}
+
+	s.aged(bridge)
+	flows := s.flows(bridge)
+	s.daemon.Kill()
+	s.serve()
+	s.settle()
+	mustBeUntouched(t, flows, s.flows(bridge))
+	all("the kernel to decide after the daemon has started again, with", byKernel)
+
+	for _, c := range changes {
+		s.sh(netns, c.remove)
+	}
+	all("flows to route again what was", byFlow)
+	if n := s.flows(bridge).find("cookie=0xfd1c"); n != nil {
+		t.Errorf("flows are left: %v", n)
+	}
+}
+
+// echoTo is true for echo requests of both versions to an address.
+func echoTo(to string) condition {
+	return func(f lab.Frame) bool { return echo("", to)(f) || echo6("", to)(f) }
+}
