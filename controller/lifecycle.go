@@ -38,10 +38,11 @@ type lifecycle struct {
 	wanted chan *ledger.State                     // capacity 1: the latest intent that has not been looked at
 
 	// These are work's.
-	renewals map[portOf]*renewal  // taps to be made anew
-	warned   map[[2]string]string // the last errors, by message and router
-	doubted  string               // the errors of ports that ovs-vswitchd was last asked about
-	right    map[string]bool      // routers whose namespaces were what they should be, since they were made
+	renewals map[portOf]*renewal          // taps to be made anew
+	warned   map[[2]string]string         // the last errors, by message and router
+	doubted  string                       // the errors of ports that ovs-vswitchd was last asked about
+	memories map[string]*namespace.Memory // of others' routes, by namespace
+	right    map[string]bool              // routers whose namespaces were what they should be, since they were made
 
 	mu    sync.Mutex
 	ports map[string]routing.Ports // by router: the ports that its connected bridge has
@@ -59,7 +60,7 @@ type lifecycleReport struct {
 }
 
 func newLifecycle(bridge, target string, audit time.Duration, db *ovsdb.Client, report func(lifecycleReport), log *zap.Logger) *lifecycle {
-	return &lifecycle{bridge: bridge, target: target, audit: audit, right: make(map[string]bool), db: db, links: namespace.NewWatcher(), log: log, report: report,
+	return &lifecycle{bridge: bridge, target: target, audit: audit, right: make(map[string]bool), memories: make(map[string]*namespace.Memory), db: db, links: namespace.NewWatcher(), log: log, report: report,
 		wanted: make(chan *ledger.State, 1), renewals: make(map[portOf]*renewal), warned: make(map[[2]string]string), ports: make(map[string]routing.Ports), moved: make(chan struct{}, 1)}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"go.uber.org/zap"
@@ -80,6 +81,7 @@ func (p *pass) run(ctx context.Context) {
 			p.observe(r)
 		}
 	}
+	maps.DeleteFunc(p.memories, func(name string, _ *namespace.Memory) bool { return !wanted[name] })
 	p.advertise(advertisers)
 	if p.complete && p.want.Complete {
 		p.removeNamespaces(wanted)
@@ -174,7 +176,21 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 		}
 		return made
 	})
-	res, err := namespace.Ensure(ctx, d)
+	memory := p.memories[d.Name]
+	if memory == nil {
+		memory = new(namespace.Memory)
+		p.memories[d.Name] = memory
+	}
+	res, err := namespace.Ensure(ctx, d, memory)
+	gone := memory.Forget(func(tap string) bool {
+		return slices.ContainsFunc(r.Interfaces, func(f routing.Interface) bool { return f.TapName() == tap })
+	})
+	if len(gone) > 0 {
+		p.log.Warn("routes of other programs went with an interface", zap.String("router", r.ID), zap.String("routes", brief(gone)))
+	}
+	for _, lost := range res.Lost {
+		p.problem(r.ID, lost)
+	}
 	for _, what := range res.Changed {
 		p.log.Debug("changed a part of a namespace", zap.String("router", r.ID), zap.String("change", what))
 	}

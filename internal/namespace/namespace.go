@@ -46,6 +46,9 @@ type Result struct {
 	// Missing names the taps that exist neither in the namespace nor outside of
 	// it. It is for ovs-vswitchd to make them; a [Watcher] tells when it has.
 	Missing []string
+	// Lost says which routes of other programs have gone with what they needed, and why
+	// they cannot be put back. They are tried again by each Ensure with the same Memory.
+	Lost []string
 	// Settings are those of Changed that are sysctls, with their former values. In a
 	// namespace that was right before, another program has changed them.
 	Settings []string
@@ -58,12 +61,13 @@ var errNoTap = errors.New("the tap does not exist")
 // does not exist is created. A tap is taken from the caller's namespace, also
 // if there is one of ours in the router's already: that is what is left after
 // ovs-vswitchd has made it anew. Of the routes, only those with our mark are
-// added and removed.
+// added and removed; those of others that go with a change are put back, if there is a memory
+// (nil: they go).
 //
 // A tap that cannot be put right does not keep Ensure from the others. The
 // error joins those of all; that taps are missing is no error.
-func Ensure(ctx context.Context, d Desired) (Result, error) {
-	e := &ensurer{d: d}
+func Ensure(ctx context.Context, d Desired, memory *Memory) (Result, error) {
+	e := &ensurer{d: d, memory: memory}
 	err := e.ensure(ctx)
 	return e.Result, err
 }
@@ -75,6 +79,7 @@ type ensurer struct {
 	inside  links // in the router's
 	dry     bool  // nothing is changed
 	created bool  // the namespace did not exist
+	memory  *Memory
 	Result
 }
 
@@ -101,10 +106,14 @@ func (e *ensurer) ensure(ctx context.Context) error {
 		if err := e.loopback(); err != nil {
 			return err
 		}
+		if err := e.remember(); err != nil {
+			return fmt.Errorf("read the routes of other programs in namespace %s: %w", e.d.Name, err)
+		}
 		errs := []error{e.sysctls()}
 		for i := range e.d.Taps {
 			if ctx.Err() != nil {
-				return errors.Join(append(errs, context.Cause(ctx))...)
+				errs = append(errs, context.Cause(ctx))
+				break
 			}
 			t := &e.d.Taps[i]
 			if err := e.tap(t); errors.Is(err, errNoTap) {
@@ -113,7 +122,12 @@ func (e *ensurer) ensure(ctx context.Context) error {
 				errs = append(errs, err)
 			}
 		}
-		errs = append(errs, e.routes())
+		if err := e.restore(); err != nil {
+			errs = append(errs, fmt.Errorf("put back the routes of other programs in namespace %s: %w", e.d.Name, err))
+		}
+		if ctx.Err() == nil {
+			errs = append(errs, e.routes())
+		}
 		return errors.Join(errs...)
 	})
 }

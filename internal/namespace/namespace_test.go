@@ -60,7 +60,7 @@ func ensure(t *testing.T, d Desired) []string {
 	if again, err2 := Check(t.Context(), d); err != nil || err2 != nil || !slices.Equal(check.Changed, again.Changed) {
 		t.Errorf("Check told of %q, %v and then of %q, %v", check.Changed, err, again.Changed, err2)
 	}
-	r, err := Ensure(t.Context(), d)
+	r, err := Ensure(t.Context(), d, nil)
 	if n := len(check.Changed); (n > 0) != (len(r.Changed) > 0) || n > 0 && check.Changed[0] != r.Changed[0] {
 		t.Errorf("Check told of %q, and Ensure did %q", check.Changed, r.Changed)
 	}
@@ -73,7 +73,7 @@ func ensure(t *testing.T, d Desired) []string {
 // missing has Ensure find that just these taps are not there.
 func missing(t *testing.T, d Desired, want ...string) {
 	t.Helper()
-	if r, err := Ensure(t.Context(), d); err != nil || !slices.Equal(r.Missing, want) {
+	if r, err := Ensure(t.Context(), d, nil); err != nil || !slices.Equal(r.Missing, want) {
 		t.Errorf("missing %q, want %q; %v", r.Missing, want, err)
 	}
 }
@@ -166,7 +166,7 @@ func TestDrift(t *testing.T) {
 		{"ip -n NS link set qr-a mtu 1500", "set MTU 1450 on qr-a in qrouter-r1"},
 		{"ip -n NS link set qr-a alias ofdvr-interface=old", "marked tap qr-a in qrouter-r1"},
 		{"ip -n NS addr add 192.0.2.1/32 dev qr-a", "removed address 192.0.2.1/32 from qr-a in qrouter-r1"},
-		{"ip -n NS addr del 10.0.1.1/24 dev qr-a", "added address 10.0.1.1/24 to qr-a in qrouter-r1"},
+		{"ip -n NS addr del 10.0.1.1/24 dev qr-a", "added address 10.0.1.1/24 to qr-a in qrouter-r1, made 10.0.1.1/24 the primary address of its subnet on qr-a in qrouter-r1"},
 		{"ip -n NS -6 addr flush dev qr-a", "added address fd00:1::1/64 to qr-a in qrouter-r1"},
 		{"ip -n NS addr add fe80::7/64 dev qr-a", ""},
 		{"ip -n NS link set lo down", "set lo in qrouter-r1 up"},
@@ -266,7 +266,7 @@ func TestForeignLink(t *testing.T) {
 	run(t, "ip", "-n", d.Name, "link", "add", "qr-a", "type", "bridge")
 	addTap(t, "qr-a")
 	d.Taps = append([]Tap{{Interface: "b", Name: "qr-b", MTU: 1500}}, d.Taps...)
-	r, err := Ensure(t.Context(), d)
+	r, err := Ensure(t.Context(), d, nil)
 	if !slices.Equal(r.Missing, []string{"qr-b"}) || err == nil || !strings.Contains(err.Error(), "not ours") {
 		t.Errorf("Ensure: missing %q, %v; want both problems", r.Missing, err)
 	}
@@ -285,7 +285,7 @@ func TestForeignLinkOutside(t *testing.T) {
 		t.Errorf("tap is\n%swant\n%s", got, right)
 	}
 	run(t, "ip", "-n", d.Name, "link", "del", "qr-a")
-	if r, err := Ensure(t.Context(), d); len(r.Changed)+len(r.Missing) > 0 || err == nil || !strings.Contains(err.Error(), "no tap") {
+	if r, err := Ensure(t.Context(), d, nil); len(r.Changed)+len(r.Missing) > 0 || err == nil || !strings.Contains(err.Error(), "no tap") {
 		t.Errorf("Ensure: %+v, %v; want it told", r, err)
 	}
 	if got := run(t, "ip", "-d", "link", "show", "qr-a"); !strings.Contains(got, "bridge") {
@@ -340,7 +340,7 @@ func TestNamespaceOfAnotherRouter(t *testing.T) {
 	d.Taps = nil
 	ensure(t, d)
 	d.Router = "r2"
-	if _, err := Ensure(t.Context(), d); err == nil || !strings.Contains(err.Error(), `"r1"`) {
+	if _, err := Ensure(t.Context(), d, nil); err == nil || !strings.Contains(err.Error(), `"r1"`) {
 		t.Errorf("Ensure: %v", err)
 	}
 }
@@ -390,7 +390,7 @@ func TestVisibleElsewhere(t *testing.T) {
 func TestInvalidName(t *testing.T) {
 	needRoot(t)
 	for _, name := range []string{"", "..", "a/b", strings.Repeat("x", 256)} {
-		if _, err := Ensure(t.Context(), Desired{Name: name}); err == nil {
+		if _, err := Ensure(t.Context(), Desired{Name: name}, nil); err == nil {
 			t.Errorf("%q is accepted", name)
 		}
 	}

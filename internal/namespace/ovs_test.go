@@ -83,7 +83,7 @@ func TestOpenVSwitch(t *testing.T) {
 		t.Helper()
 		deadline := time.After(30 * time.Second)
 		for {
-			r, err := Ensure(t.Context(), d)
+			r, err := Ensure(t.Context(), d, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -127,7 +127,7 @@ func TestOpenVSwitch(t *testing.T) {
 	}
 	run(t, "ovs-vsctl", "--timeout=20", "del-br", "rb-1")
 	eventually(t, "the tap has gone", func() bool {
-		r, err := Ensure(t.Context(), d)
+		r, err := Ensure(t.Context(), d, nil)
 		return err == nil && len(r.Missing) == 1
 	})
 	if err := Remove(d.Name); err != nil {

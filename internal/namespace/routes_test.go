@@ -76,7 +76,7 @@ func TestRoutes(t *testing.T) {
 	d.Routes = []Route{via("10.9.0.0/16", "10.0.1.8")}
 	routesAre(t, d, "10.9.0.0/16 via 10.0.1.8 dev qr-a")
 	d.Routes = []Route{via("10.5.0.0/16", "10.0.1.8")}
-	if _, err := Ensure(t.Context(), d); err == nil || !strings.Contains(err.Error(), "somebody else has a route there") {
+	if _, err := Ensure(t.Context(), d, nil); err == nil || !strings.Contains(err.Error(), "somebody else has a route there") {
 		t.Errorf("error %v", err)
 	}
 	d.Routes = nil
@@ -168,7 +168,7 @@ func TestForeignRouteBesideOurs(t *testing.T) {
 	run(t, "ip", "-n", d.Name, "route", "add", "10.9.0.0/16", "via", "10.0.1.6", "metric", "7")
 	settled(t, d)
 	d.Routes = []Route{via("10.9.0.0/16", "10.0.1.8")}
-	if _, err := Ensure(t.Context(), d); err == nil || !strings.Contains(err.Error(), "somebody else has a route there") {
+	if _, err := Ensure(t.Context(), d, nil); err == nil || !strings.Contains(err.Error(), "somebody else has a route there") {
 		t.Errorf("error %v", err)
 	}
 	got := run(t, "ip", "-n", d.Name, "route", "show", "10.9.0.0/16")

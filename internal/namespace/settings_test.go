@@ -82,7 +82,7 @@ func TestSettingsAreMended(t *testing.T) {
 			if diff := differing(spoiled, snapshot()); diff != "" {
 				t.Errorf("Check changed%s", diff)
 			}
-			r, err := Ensure(t.Context(), d)
+			r, err := Ensure(t.Context(), d, nil)
 			if err != nil || !strings.Contains(strings.Join(r.Settings, ", "), " was "+wrong+", is "+s.value+" again") {
 				t.Errorf("Ensure told of %q, %v", r.Settings, err)
 			}
@@ -123,7 +123,7 @@ func TestSettingsOfTheMachine(t *testing.T) {
 			t.Cleanup(func() { os.WriteFile(file, had, 0) })
 		}
 	}
-	r, err := Ensure(t.Context(), Desired{Name: d.Name, Router: d.Router})
+	r, err := Ensure(t.Context(), Desired{Name: d.Name, Router: d.Router}, nil)
 	if err != nil || len(r.Settings) > 0 {
 		t.Errorf("told of what another program has changed in a new namespace: %q, %v", r.Settings, err)
 	}
