@@ -539,7 +539,7 @@ func libMessages() []same {
 		{"delete by out_port", byPort, ourByPort},
 		{"group-mod", group, GroupMod{GroupAdd, GroupEntry{3, GroupTypeSelect, []Bucket{{5, PortAny, GroupAny, ActionsOf(PopVLAN{})}}}}},
 		{"delete of a group with buckets", &unbucket, GroupMod{GroupDelete, GroupEntry{ID: 3, Type: GroupTypeSelect}}},
-		{"meter-mod", meter, MeterMod{MeterAdd, MeterEntry{3, MeterKbps | MeterBurst, []Band{{BandDrop, 1000, 50, 0}, {BandDSCPRemark, 500, 0, 1}}}}},
+		{"meter-mod", meter, MeterMod{MeterAdd, MeterEntry{3, MeterKbps | MeterBurst, []Band{{Type: BandDrop, Rate: 1000, Burst: 50, PrecLevel: 0}, {Type: BandDSCPRemark, Rate: 500, Burst: 0, PrecLevel: 1}}}}},
 		{"delete of a meter with bands", &unmeter, MeterMod{MeterDelete, MeterEntry{ID: 3, Flags: MeterKbps | MeterBurst}}},
 		{"port-mod", port, PortMod{Port: 3, MAC: routerMAC, Config: 1, Mask: 1}},
 		{"packet-out", out, ourOut},

@@ -47,10 +47,11 @@ var meterFlagNames = []string{"kbps", "pktps", "burst", "stats"}
 // BandType is an ofp_meter_band_type.
 type BandType uint16
 
-// The types that Open vSwitch knows.
+// The types. Open vSwitch has only [BandDrop].
 const (
-	BandDrop       BandType = 1
-	BandDSCPRemark BandType = 2
+	BandDrop         BandType = 1
+	BandDSCPRemark   BandType = 2
+	BandExperimenter BandType = 0xffff
 )
 
 // A Band says what a meter does with packets above a rate.
@@ -59,6 +60,10 @@ type Band struct {
 	Rate      uint32 // kbit/s or packets/s, by the meter's flags
 	Burst     uint32 // kbit or packets
 	PrecLevel uint8  // of [BandDSCPRemark]
+	// Data is what follows the burst, undecoded, where it is anything but PrecLevel and
+	// padding: of a [BandExperimenter] its experimenter ID (4 bytes) and what that
+	// defines.
+	Data string
 }
 
 // A MeterEntry is an entry of the meter table.
@@ -154,11 +159,15 @@ func decodeMeterMod(b []byte) (Message, error) {
 func appendBands(b []byte, bands []Band) []byte {
 	be := binary.BigEndian
 	for _, d := range bands {
+		data := d.Data
+		if data == "" {
+			data = string([]byte{d.PrecLevel, 0, 0, 0})
+		}
 		b = be.AppendUint16(b, uint16(d.Type))
-		b = be.AppendUint16(b, bandLen)
+		b = be.AppendUint16(b, uint16(bandLen-4+len(data)))
 		b = be.AppendUint32(b, d.Rate)
 		b = be.AppendUint32(b, d.Burst)
-		b = append(b, d.PrecLevel, 0, 0, 0)
+		b = append(b, data...)
 	}
 	return b
 }
@@ -174,7 +183,15 @@ func decodeBands(b []byte) ([]Band, error) {
 		if n < bandLen || n > len(b) {
 			return nil, fmt.Errorf("meter band has length %d in %d bytes", n, len(b))
 		}
-		out = append(out, Band{BandType(be.Uint16(b)), be.Uint32(b[4:]), be.Uint32(b[8:]), b[12]})
+		d := Band{Type: BandType(be.Uint16(b)), Rate: be.Uint32(b[4:]), Burst: be.Uint32(b[8:])}
+		switch rest := b[12:n]; {
+		case n == bandLen && d.Type == BandDSCPRemark && rest[1]|rest[2]|rest[3] == 0:
+			d.PrecLevel = rest[0]
+		case n == bandLen && be.Uint32(rest) == 0: // padding
+		default:
+			d.Data = string(rest)
+		}
+		out = append(out, d)
 		b = b[n:]
 	}
 	return out, nil

@@ -3,15 +3,50 @@ package ofproto
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 )
 
 // A Port describes a port of a switch (ofp_port, OpenFlow 1.3.5 §7.2.1).
 type Port struct {
 	No     PortNo
 	MAC    MAC
-	Name   string // at most 15 bytes
-	Config uint32 // ofp_port_config
+	Name   string // at most 16 bytes
+	Config PortConfig
 	State  uint32 // ofp_port_state
+
+	// Current, Advertised, Supported and Peer are ofp_port_features: those in use, those
+	// that the port and its link's other end advertise, and those that it can have.
+	Current, Advertised, Supported, Peer uint32
+	CurrentSpeed, MaxSpeed               uint32 // kbit/s
+}
+
+// PortConfig are ofp_port_config: what somebody has set up of a port. None of the
+// bits is set unless a controller or ovs-ofctl mod-port sets it.
+type PortConfig uint32
+
+// The bits (OpenFlow 1.3.5 §7.2.1).
+const (
+	PortConfigDown       PortConfig = 1 << 0 // port is administratively down
+	PortConfigNoReceive  PortConfig = 1 << 2 // drop all packets received by the port
+	PortConfigNoForward  PortConfig = 1 << 5 // drop packets forwarded to the port
+	PortConfigNoPacketIn PortConfig = 1 << 6 // send no packet-in messages for the port
+)
+
+// String returns the words that ovs-ofctl mod-port has for the bits.
+func (c PortConfig) String() string {
+	var words []string
+	for _, w := range []struct {
+		bit  PortConfig
+		word string
+	}{{PortConfigDown, "down"}, {PortConfigNoReceive, "no-receive"}, {PortConfigNoForward, "no-forward"}, {PortConfigNoPacketIn, "no-packet-in"}} {
+		if c&w.bit != 0 {
+			words, c = append(words, w.word), c&^w.bit
+		}
+	}
+	if c != 0 {
+		words = append(words, fmt.Sprintf("%#x", uint32(c)))
+	}
+	return strings.Join(words, ",")
 }
 
 const portLen = 64 // sizeof(struct ofp_port)
@@ -19,7 +54,8 @@ const portLen = 64 // sizeof(struct ofp_port)
 // decodePort decodes an ofp_port; b has at least portLen bytes.
 func decodePort(b []byte) Port {
 	be := binary.BigEndian
-	return Port{PortNo(be.Uint32(b)), MAC(b[8:14]), text(b[16:32]), be.Uint32(b[32:]), be.Uint32(b[36:])}
+	return Port{PortNo(be.Uint32(b)), MAC(b[8:14]), text(b[16:32]), PortConfig(be.Uint32(b[32:])), be.Uint32(b[36:]),
+		be.Uint32(b[40:]), be.Uint32(b[44:]), be.Uint32(b[48:]), be.Uint32(b[52:]), be.Uint32(b[56:]), be.Uint32(b[60:])}
 }
 
 func (p Port) append(b []byte) []byte {
@@ -29,9 +65,10 @@ func (p Port) append(b []byte) []byte {
 	w := b[start:]
 	be.PutUint32(w, uint32(p.No))
 	copy(w[8:], p.MAC[:])
-	copy(w[16:31], p.Name)
-	be.PutUint32(w[32:], p.Config)
-	be.PutUint32(w[36:], p.State)
+	copy(w[16:32], p.Name)
+	for i, v := range []uint32{uint32(p.Config), p.State, p.Current, p.Advertised, p.Supported, p.Peer, p.CurrentSpeed, p.MaxSpeed} {
+		be.PutUint32(w[32+4*i:], v)
+	}
 	return b
 }
 
@@ -81,8 +118,8 @@ type PortMod struct {
 	_            [4]byte
 	MAC          MAC // must be the port's
 	_            [2]byte
-	Config, Mask uint32 // ofp_port_config, and which of its bits to change
-	Advertise    uint32 // 0 for no change
+	Config, Mask PortConfig // what to set, and which bits of it to change
+	Advertise    uint32     // 0 for no change
 	_            [4]byte
 }
 

@@ -236,9 +236,9 @@ func entries() ([]GroupEntry, []MeterEntry) {
 	return []GroupEntry{many, {ID: 2, Type: GroupTypeFastFailover, Buckets: watching}, {ID: 3, Type: GroupTypeAll, Buckets: to(1)},
 			{ID: 4, Type: GroupTypeIndirect, Buckets: to(2)}, {ID: 5, Type: GroupTypeSelect}},
 		[]MeterEntry{
-			{0x4000, MeterPktps | MeterBurst | MeterStatistics, []Band{{BandDrop, 100, 20, 0}}},
-			{0x4001, MeterKbps | MeterBurst, []Band{{BandDrop, 100, 10, 0}, {BandDrop, 200, 30, 0}}},
-			{0x4002, MeterKbps | MeterStatistics, []Band{{BandDrop, 1, 0, 0}}},
+			{0x4000, MeterPktps | MeterBurst | MeterStatistics, []Band{{Type: BandDrop, Rate: 100, Burst: 20, PrecLevel: 0}}},
+			{0x4001, MeterKbps | MeterBurst, []Band{{Type: BandDrop, Rate: 100, Burst: 10, PrecLevel: 0}, {Type: BandDrop, Rate: 200, Burst: 30, PrecLevel: 0}}},
+			{0x4002, MeterKbps | MeterStatistics, []Band{{Type: BandDrop, Rate: 1, Burst: 0, PrecLevel: 0}}},
 		}
 }
 
