@@ -106,7 +106,10 @@ func (e *examination) daemon() {
 	} else {
 		e.find(Note, "daemon", "", "stands by: another daemon leads, and looks after OVSDB and namespaces; ask that one too")
 	}
-	if !in.Complete {
+	for _, q := range quarantineProblems(e.intent.Quarantined) {
+		e.find(Problem, "intent", "correct the object, or delete it", "%s", q)
+	}
+	if !e.intent.Whole {
 		e.find(Problem, "intent", "tell it everything, and then: ofdvr complete", "the store has nothing in it, but ofdvr has made something here before: nothing is removed")
 	}
 	for _, s := range []*SourceStatus{in.File, in.Store} {
@@ -114,6 +117,10 @@ func (e *examination) daemon() {
 			continue
 		}
 		for _, m := range s.Mistakes {
+			if s.Partial {
+				e.find(Problem, s.Name, "correct it; the rest is used, and nothing is removed until then", "could not be read: %s", m)
+				continue
+			}
 			e.find(Problem, s.Name, "mend it; what was read before goes on", "%s", m)
 		}
 		for _, w := range s.Warnings {

@@ -34,7 +34,7 @@ type pass struct {
 func (p *pass) problem(router, text string) { p.problems[router] = append(p.problems[router], text) }
 
 func (p *pass) run(ctx context.Context) {
-	if !p.want.Complete && p.bare != nil && p.nothingExists(ctx) {
+	if !p.want.Whole && p.bare != nil && p.nothingExists(ctx) {
 		p.bare(ctx)
 	}
 	advertisers := p.advertisers()

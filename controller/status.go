@@ -24,13 +24,24 @@ type Status struct {
 
 // An IntentStatus describes the intent.
 type IntentStatus struct {
-	Revision uint64        `json:"revision"`
-	Complete bool          `json:"complete"` // what is not in it is removed
-	Networks int           `json:"networks"`
-	Routers  int           `json:"routers"`
-	Ports    int           `json:"ports"`
-	File     *SourceStatus `json:"file,omitempty"`  // absent where none is configured
-	Store    *SourceStatus `json:"store,omitempty"` // absent where none is configured
+	Revision uint64 `json:"revision"`
+	Complete bool   `json:"complete"` // what is not in it is removed
+	Networks int    `json:"networks"`
+	Routers  int    `json:"routers"`
+	Ports    int    `json:"ports"`
+	// Quarantined are the objects that cannot be used and are left out; each is a
+	// problem too.
+	Quarantined []QuarantinedStatus `json:"quarantined,omitempty"`
+	File        *SourceStatus       `json:"file,omitempty"`  // absent where none is configured
+	Store       *SourceStatus       `json:"store,omitempty"` // absent where none is configured
+}
+
+// A QuarantinedStatus describes an object that cannot be used.
+type QuarantinedStatus struct {
+	Kind   string `json:"kind"`
+	ID     string `json:"id,omitempty"` // absent if it cannot be read
+	Source string `json:"source"`       // name of the file or the store that has it
+	Reason string `json:"reason"`
 }
 
 // A SourceStatus describes a source of the intent: the topology file, or the
@@ -41,9 +52,10 @@ type SourceStatus struct {
 	Networks int       `json:"networks"`
 	Routers  int       `json:"routers"`
 	Ports    int       `json:"ports"`
+	Partial  bool      `json:"partial,omitempty"` // it could not be read at the start, or not all of it: nothing is removed
 	Warnings []string  `json:"warnings,omitempty"`
-	// Mistakes are why the file's latest version was not taken in, or why the
-	// store cannot be written to; each is a problem too.
+	// Mistakes are why the file's latest version is not in use, or why the store cannot be
+	// read or written; each is a problem too.
 	Mistakes []string `json:"mistakes,omitempty"`
 }
 
@@ -88,13 +100,25 @@ func (c *Controller) status(w *world) Status {
 		Routers: []RouterStatus{},
 	}
 	s.Intent.Networks, s.Intent.Routers, s.Intent.Ports = in.Index.Len()
-	if in.File != nil && in.File.Err != nil {
-		s.Problems = append(s.Problems, "a newer topology was not taken in: "+in.File.Err.Error())
+	switch f := in.File; {
+	case f == nil || f.Err == nil:
+	case f.Partial:
+		s.Problems = append(s.Problems, fmt.Sprintf("the topology file could not be read at the start, so nothing is removed: %v", f.Err))
+	default:
+		s.Problems = append(s.Problems, "a newer topology was not taken in: "+f.Err.Error())
 	}
-	if in.Store != nil && in.Store.Err != nil {
-		s.Problems = append(s.Problems, fmt.Sprintf("%s cannot be written to: %v", in.Store.Name, in.Store.Err))
+	switch st := in.Store; {
+	case st == nil || st.Err == nil:
+	case st.Partial:
+		s.Problems = append(s.Problems, fmt.Sprintf("the store could not be read, so nothing is removed or written: %v", st.Err))
+	default:
+		s.Problems = append(s.Problems, fmt.Sprintf("%s cannot be written to: %v", st.Name, st.Err))
 	}
-	if !in.Complete {
+	for _, q := range in.Quarantined {
+		s.Intent.Quarantined = append(s.Intent.Quarantined, QuarantinedStatus{q.Object.Kind.String(), q.Object.ID, q.Source, q.Err.Error()})
+	}
+	s.Problems = append(s.Problems, quarantineProblems(in.Quarantined)...)
+	if !in.Whole {
 		s.Problems = append(s.Problems, notComplete)
 	}
 	if c.lifecycle != nil {
@@ -110,6 +134,28 @@ func (c *Controller) status(w *world) Status {
 	return s
 }
 
+// maxQuarantineProblems is how many quarantined objects have a problem of their
+// own each.
+const maxQuarantineProblems = 100
+
+// quarantineProblems says which objects are quarantined, and what follows.
+func quarantineProblems(all []ledger.Quarantined) (problems []string) {
+	held := false
+	for i, q := range all {
+		held = held || q.Object.Kind != routing.KindPort || q.Object.ID == ""
+		if i < maxQuarantineProblems {
+			problems = append(problems, q.Error())
+		}
+	}
+	if more := len(all) - maxQuarantineProblems; more > 0 {
+		problems = append(problems, fmt.Sprintf("%d more objects are not used", more))
+	}
+	if held {
+		problems = append(problems, "because a network or router is not used, nothing is removed from the switch until that is corrected")
+	}
+	return problems
+}
+
 // notComplete says what to do about a store that is new where there is
 // something on the switch.
 const notComplete = "the store has nothing in it, but ofdvr has made something here before: it is left as it is, and so are flows, " +
@@ -119,7 +165,7 @@ func sourceStatus(s *ledger.SourceState) *SourceStatus {
 	if s == nil {
 		return nil
 	}
-	out := &SourceStatus{Name: s.Name, Loaded: s.Loaded, Networks: s.Networks, Routers: s.Routers, Ports: s.Ports, Warnings: s.Warnings}
+	out := &SourceStatus{Name: s.Name, Loaded: s.Loaded, Networks: s.Networks, Routers: s.Routers, Ports: s.Ports, Partial: s.Partial, Warnings: s.Warnings}
 	switch err := s.Err.(type) {
 	case nil:
 	case interface{ Unwrap() []error }:

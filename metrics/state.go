@@ -12,6 +12,7 @@ import (
 type State struct {
 	Revision     uint64         // of the intent
 	Objects      map[string]int // of the intent, by kind
+	Quarantined  map[string]int // objects that cannot be used, by kind
 	FileMistakes int            // in the latest version of the topology file
 	Store        *Store         // nil if there is none
 	OVSDB        *OVSDB         // nil if none is configured
@@ -107,7 +108,8 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	descRevision  = desc("intent_revision", "Revision of the intent; it grows with each change.")
 	descObjects   = desc("intent_objects", "Objects of the intent, by kind: network, router or port.", "kind")
-	descMistakes  = desc("topology_file_mistakes", "Mistakes in the latest version of the topology file, which is not taken in because of them; 0 if it was, or there is no file.")
+	descHeld      = desc("intent_quarantined_objects", "Objects of the topology file and the store that cannot be used and are left out, by kind: network, router or port.", "kind")
+	descMistakes  = desc("topology_file_mistakes", "Mistakes in the latest version of the topology file. While the daemon runs, such a version is not used at all; at the start, the objects without mistakes are used.")
 	descWritable  = desc("store_writable", "1 if the store of what is written through the API can be written to, else 0; absent if there is no store.")
 	descSize      = desc("store_size_bytes", "Size of the store's file.")
 	descFree      = desc("store_free_bytes", "Bytes of the store's file in pages that are free: what is written next goes there.")
@@ -152,7 +154,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descRevision, descObjects, descMistakes, descWritable, descSize, descFree, descBridges, descOVSDB, descConnected,
+		descRevision, descObjects, descHeld, descMistakes, descWritable, descSize, descFree, descBridges, descOVSDB, descConnected,
 		descWanted, descInstalled, descRefused, descForeign, descState, descUnsent, descRequests, descAge, descDropped, descStandby,
 		descReceivedPackets, descReceivedBytes, descPackets, descBytes, descKernelPackets, descKernelBytes,
 		descARP, descND, descEcho, descLimited, descTTL, descFallback,
@@ -186,6 +188,9 @@ func (c stateCollector) Collect(to chan<- prometheus.Metric) {
 	ch.gauge(descRevision, float64(s.Revision))
 	for kind, n := range s.Objects {
 		ch.gauge(descObjects, float64(n), kind)
+	}
+	for kind, n := range s.Quarantined {
+		ch.gauge(descHeld, float64(n), kind)
 	}
 	ch.gauge(descMistakes, float64(s.FileMistakes))
 	if s.Store != nil {

@@ -168,6 +168,18 @@ func (m *Model) Len() int { return len(m.Networks) + len(m.Routers) + len(m.Port
 // Len returns the number of IDs.
 func (i *IDs) Len() int { return len(i.Networks) + len(i.Routers) + len(i.Ports) }
 
+// Add adds the ID of a network, a router or a port.
+func (i *IDs) Add(kind Kind, id string) {
+	switch kind {
+	case KindNetwork:
+		i.Networks = append(i.Networks, id)
+	case KindRouter:
+		i.Routers = append(i.Routers, id)
+	case KindPort:
+		i.Ports = append(i.Ports, id)
+	}
+}
+
 // With returns the Index of the Model that c makes of the indexed one. That
 // Model must be valid, see [Index.Check], and what c refers to may not be
 // changed from then on.

@@ -30,7 +30,7 @@ type disk struct {
 func (d *disk) Name() string    { return "disk" }
 func (d *disk) ReadOnly() error { return nil }
 
-func (d *disk) Load(context.Context, func(*routing.Model) error) (ledger.Contents, error) {
+func (d *disk) Load(context.Context) (ledger.Contents, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return ledger.Contents{Revision: d.revision, Complete: d.complete, Model: d.index.Model()}, nil

@@ -3,9 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -29,8 +30,9 @@ type intentKeeper struct {
 	first *ledger.Contents   // of file
 	close func()
 
-	commit func(func() error) error    // carries out a commit to the store, and records it
-	store  atomic.Pointer[store.Store] // nil if there is none yet
+	commit  func(func() error) error    // carries out a commit to the store, and records it
+	store   atomic.Pointer[store.Store] // nil if there is none yet
+	noStore atomic.Pointer[error]       // why it could not be opened the last time
 }
 
 // newIntent reads the topology file.
@@ -40,7 +42,7 @@ func newIntent(ctx context.Context, o serveOptions, log *zap.Logger) (*intentKee
 		return k, nil
 	}
 	k.file = topologyfile.New(o.topology, o.allowEmpty, log)
-	c, err := k.file.Load(ctx, (*routing.Model).Validate)
+	c, err := k.file.Load(ctx)
 	k.first = &c
 	return k, err
 }
@@ -52,16 +54,14 @@ func (k *intentKeeper) open(ctx context.Context, leads bool) error {
 	if k.file != nil {
 		cfg.File = k.file
 	}
-	var err error
 	switch {
 	case k.o.stateDir == "":
 	case leads:
-		if cfg.Store, err = k.openStore(); err != nil {
-			return err
-		}
+		cfg.Store = stored{k}
 	default:
 		cfg.Initial = k.askLeader(ctx)
 	}
+	var err error
 	k.Ledger, err = ledger.Open(ctx, cfg, k.first)
 	k.first = nil // it is the ledger's
 	return err
@@ -82,10 +82,14 @@ func (k *intentKeeper) reloadOn(ctx context.Context, hangup <-chan os.Signal) er
 	}
 }
 
-// openStore opens the store, which ends with close.
-func (k *intentKeeper) openStore() (ledger.Store, error) {
+// opened returns the store, which it opens if need be; it ends with close.
+func (k *intentKeeper) opened() (*store.Store, error) {
+	if s := k.store.Load(); s != nil {
+		return s, nil
+	}
 	s, err := store.Open(k.o.stateDir)
 	if err != nil {
+		k.noStore.Store(&err)
 		return nil, err
 	}
 	k.close = func() { s.Close() } // nothing is written any more
@@ -93,7 +97,7 @@ func (k *intentKeeper) openStore() (ledger.Store, error) {
 		k.log.Error("the store cannot be written to, going on with what it has", zap.Error(err))
 	}
 	k.store.Store(s)
-	return stored{s, k.commit}, nil
+	return s, nil
 }
 
 // size returns how large the store is, and false if there is none.
@@ -109,35 +113,49 @@ func (k *intentKeeper) adopt(ctx context.Context) error {
 	if k.o.stateDir == "" {
 		return nil
 	}
-	s, err := k.openStore()
-	if err != nil {
-		return err
+	return k.Adopt(ctx, stored{k})
+}
+
+// stored is the store as the ledger sees it.
+type stored struct{ *intentKeeper }
+
+func (s stored) Name() string { return filepath.Join(s.o.stateDir, store.FileName) }
+
+// ReadOnly implements [ledger.Store].
+func (s stored) ReadOnly() error {
+	if open := s.store.Load(); open != nil {
+		return open.ReadOnly()
 	}
-	return k.Adopt(ctx, s)
+	if why := s.noStore.Load(); why != nil {
+		return *why
+	}
+	return nil
 }
-
-// stored is a store as the ledger sees it.
-type stored struct {
-	*store.Store
-	commit func(func() error) error
-}
-
-func (s stored) Name() string { return s.Path() }
 
 // Commit implements [ledger.Store].
 func (s stored) Commit(revision uint64, complete bool, changes ...routing.Change) error {
-	return s.commit(func() error { return s.Store.Commit(revision, complete, changes...) })
+	open, err := s.opened()
+	if err != nil {
+		return err
+	}
+	return s.commit(func() error { return open.Commit(revision, complete, changes...) })
 }
 
-func (s stored) Load(_ context.Context, check func(*routing.Model) error) (ledger.Contents, error) {
-	c, err := s.Store.Load(nil)
+// Load returns what can be read of the store, also of a damaged one. That another
+// process has it is an error.
+func (s stored) Load(context.Context) (ledger.Contents, error) {
+	var c store.Contents
+	open, err := s.opened()
 	if err == nil {
-		err = check(c.Model)
+		c, err = open.Load(nil)
+	}
+	if errors.Is(err, store.ErrLocked) {
+		return ledger.Contents{}, err
 	}
 	if err != nil {
-		return ledger.Contents{}, fmt.Errorf("load %s: %w", s.Name(), err)
+		c = store.Salvage(s.o.stateDir)
 	}
-	return ledger.Contents{Revision: c.Revision, Complete: c.Complete, Loaded: time.Now(), Model: c.Model}, nil
+	return ledger.Contents{Revision: c.Revision, Complete: c.Complete, Loaded: time.Now(), Model: c.Model, Err: err}, nil
 }
 
 // Follow has nothing to tell: the store is locked against other processes.

@@ -30,10 +30,17 @@ func metricsState(c *controller.Controller, size func() (store.Size, bool)) func
 		in := s.Intent
 		out := metrics.State{
 			Revision: in.Revision, Objects: map[string]int{"network": in.Networks, "router": in.Routers, "port": in.Ports},
-			Standby: s.Standby, States: controller.RouterStates(),
+			Quarantined: map[string]int{"network": 0, "router": 0, "port": 0},
+			Standby:     s.Standby, States: controller.RouterStates(),
+		}
+		for _, q := range in.Quarantined {
+			out.Quarantined[q.Kind]++
+			if in.File != nil && q.Source == in.File.Name {
+				out.FileMistakes++
+			}
 		}
 		if in.File != nil {
-			out.FileMistakes = len(in.File.Mistakes)
+			out.FileMistakes += len(in.File.Mistakes)
 		}
 		if n, ok := size(); ok && in.Store != nil {
 			out.Store = &metrics.Store{Writable: in.Store.Mistakes == nil, Bytes: n.Bytes, FreeBytes: n.Free}

@@ -29,7 +29,7 @@ func registered(t *testing.T) *prometheus.Registry {
 	events.Requests(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 	reg.MustRegister(metrics.NewState(func(context.Context) (metrics.State, error) {
 		out := metrics.State{
-			Objects: map[string]int{"network": 1}, States: controller.RouterStates(), Store: &metrics.Store{}, OVSDB: &metrics.OVSDB{},
+			Objects: map[string]int{"network": 1}, Quarantined: map[string]int{"network": 1}, States: controller.RouterStates(), Store: &metrics.Store{}, OVSDB: &metrics.OVSDB{},
 			Ports: []metrics.Port{{Router: "r", Interface: "i", ID: "p"}},
 		}
 		addRouter(&out, &controller.RouterStatus{ID: "r"}, &controller.RouterCounters{

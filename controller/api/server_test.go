@@ -27,7 +27,7 @@ type disk struct{ *store.Store }
 
 func (d disk) Name() string { return d.Path() }
 
-func (d disk) Load(context.Context, func(*routing.Model) error) (ledger.Contents, error) {
+func (d disk) Load(context.Context) (ledger.Contents, error) {
 	c, err := d.Store.Load(nil)
 	return ledger.Contents{Revision: c.Revision, Complete: c.Complete, Model: c.Model}, err
 }

@@ -42,6 +42,9 @@ func ReplaceAll(m routing.Model, allowEmpty bool) Edit {
 			keep[o] = true
 		}
 		there := declares(s.Index.Model())
+		for _, q := range s.Quarantined {
+			there[q.Object] = true
+		}
 		return Proposal{Change: routing.Change{Put: m, Delete: there.without(keep)}, Complete: true}, nil
 	}
 }
@@ -51,7 +54,7 @@ func ReplaceAll(m routing.Model, allowEmpty bool) Edit {
 // error is [ErrNotFound] if o does not exist.
 func Delete(o Object, cascade bool) Edit {
 	return func(s *State) (Proposal, error) {
-		if !s.Has(o) {
+		if !s.Has(o) && !s.holds(o) {
 			return Proposal{}, fmt.Errorf("%w: %v", ErrNotFound, o)
 		}
 		var c routing.Change
@@ -125,6 +128,11 @@ func ReplaceRouter(snap Snapshot) Edit {
 		}
 		for network := range on {
 			portsOf(network)
+		}
+		for _, q := range s.Quarantined {
+			if ps := q.model.Ports; len(ps) > 0 && on[ps[0].Network] {
+				gone[q.Object] = true
+			}
 		}
 		if old := s.Index.Router(snap.Router.ID); old != nil {
 			for _, f := range old.Interfaces {

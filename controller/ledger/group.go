@@ -29,15 +29,25 @@ func (g *group) edit(edit Edit) (Result, error) {
 	if err := s.writable(&c); err != nil {
 		return Result{State: s}, err
 	}
+	held := s.heldIn(&p.Change)
+	for o := range held {
+		if file := s.DeclaredBy(o); file != "" {
+			return Result{State: s}, &DeclaredError{o, file}
+		}
+	}
 	if err := s.Index.Check(p.Change); err != nil {
 		return Result{State: s}, err
 	}
-	if p.Complete && !s.Complete {
+	if p.Complete && !s.Whole {
 		next := *s
-		next.Complete, next.Revision, next.Since = true, s.Revision+1, g.began
+		next.Whole, next.Revision, next.Since = true, s.Revision+1, g.began
+		next.settle()
 		g.state, g.changed = &next, true
 	}
 	var r Result
+	if len(held) > 0 {
+		r.Objects = g.replace(held, &p.Change)
+	}
 	if c.Len() > 0 {
 		events, touched := g.apply(c)
 		g.changes = append(g.changes, c)
@@ -45,6 +55,7 @@ func (g *group) edit(edit Edit) (Result, error) {
 		for _, e := range events {
 			r.Objects = append(r.Objects, Outcome{e.Object, e.Op})
 		}
+		g.retry()
 		r.Touched = slices.Sorted(maps.Keys(touched))
 	}
 	r.Objects = append(r.Objects, unchanged(p.Change, r.Objects)...)
@@ -76,13 +87,17 @@ func (g *group) apply(c routing.Change) ([]Event, map[string]bool) {
 func (g *group) declare(name string, file *Contents) error {
 	s := g.state
 	now := declares(file.Model)
-	c := routing.Change{Put: *file.Model, Delete: s.declared.without(now)}
 	if err := s.checkFile(file.Model); err != nil {
 		return err
 	}
 	// What the store has and the file declares goes from the store.
 	taken := s.Index.Having(now.without(s.declared))
-	d := s.Index.Differs(c)
+	for _, q := range s.Quarantined {
+		if q.Source != name && now[q.Object] {
+			taken.Add(q.Object.Kind, q.Object.ID)
+		}
+	}
+	d := s.Index.Differs(routing.Change{Put: *file.Model, Delete: s.declared.without(now)})
 	next := *s
 	next.Revision++
 	next.Since = g.began
@@ -93,17 +108,45 @@ func (g *group) declare(name string, file *Contents) error {
 	}
 	g.state.declared = now
 	g.state.File = sourceState(name, file, nil)
-	if taken.Len() > 0 {
-		g.changes = append(g.changes, routing.Change{Delete: taken})
-		if g.state.Store != nil {
-			store := *g.state.Store
-			store.Networks -= len(taken.Networks)
-			store.Routers -= len(taken.Routers)
-			store.Ports -= len(taken.Ports)
-			g.state.Store = &store
+	g.take(taken)
+	g.state.release(func(q Quarantined) bool { return q.Source == name || now[q.Object] })
+	g.state.settle()
+	g.retry()
+	return nil
+}
+
+// replace takes quarantined objects, which a write puts or deletes, out of the
+// quarantine, and returns those that were deleted.
+func (g *group) replace(held declared, c *routing.Change) (done []Outcome) {
+	next := *g.state
+	next.Revision, next.Since = g.state.Revision+1, g.began
+	put := declares(&c.Put)
+	gone := held.without(put)
+	next.release(func(q Quarantined) bool { return held[q.Object] })
+	next.settle()
+	g.state, g.changed = &next, true
+	for o := range held {
+		if !put[o] {
+			done = append(done, Outcome{o, Deleted})
 		}
 	}
-	return nil
+	g.take(gone)
+	return done
+}
+
+// take deletes objects from the store.
+func (g *group) take(taken routing.IDs) {
+	if taken.Len() == 0 {
+		return
+	}
+	g.changes = append(g.changes, routing.Change{Delete: taken})
+	if g.state.Store != nil {
+		store := *g.state.Store
+		store.Networks -= len(taken.Networks)
+		store.Routers -= len(taken.Routers)
+		store.Ports -= len(taken.Ports)
+		g.state.Store = &store
+	}
 }
 
 // writable returns an error if c changes what the file declares.

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,54 +69,54 @@ type Ledger struct {
 }
 
 // Open returns a Ledger of what the store has and of what the file declares,
-// which has been loaded already. It fails if they do not fit together.
+// which has been loaded already. What cannot be used of either is quarantined.
 func Open(ctx context.Context, cfg Config, file *Contents) (*Ledger, error) {
 	if cfg.History <= 0 {
 		cfg.History = defaultHistory
 	}
 	l := &Ledger{cfg: cfg, log: cfg.Log, file: file, writes: make(chan *write, 256), tidings: make(chan *tidings)}
-	s := &State{Index: new(routing.Index), Complete: cfg.Complete}
-	if cfg.Initial != nil {
-		s.Index = routing.NewIndex(cfg.Initial)
-	}
-	s, err := l.open(ctx, s, file)
+	s, err := l.open(ctx, file)
 	if err != nil {
 		return nil, err
+	}
+	if file != nil {
+		file.Locate = nil // it keeps the text
 	}
 	l.state.Store(s)
 	l.history = newHistory(cfg.History, s.Revision)
 	return l, nil
 }
 
-// open returns what the store has, or, where there is none, s, and what file
-// declares.
-func (l *Ledger) open(ctx context.Context, s *State, file *Contents) (*State, error) {
-	if l.cfg.Store != nil {
-		c, err := l.cfg.Store.Load(ctx, (*routing.Model).Validate)
+// open returns what the store has, or, where there is none, what there was
+// initially, and what file declares.
+func (l *Ledger) open(ctx context.Context, file *Contents) (*State, error) {
+	var store *Contents
+	switch {
+	case l.cfg.Store != nil:
+		c, err := l.cfg.Store.Load(ctx)
 		if err != nil {
 			return nil, err
 		}
-		s = l.stored(c)
+		store = &c
+	case l.cfg.Initial != nil:
+		store = &Contents{Model: l.cfg.Initial}
 	}
-	g := group{state: s}
-	if file != nil {
-		if err := g.declare(l.cfg.File.Name(), file); err != nil {
-			return nil, fmt.Errorf("%s does not fit to what %v has: %w", l.cfg.File.Name(), s, err)
+	s, taken := l.join(file, store)
+	for _, q := range s.Quarantined {
+		l.log.Error("quarantined an object, everything else is used", zap.Error(q))
+	}
+	for _, src := range []*SourceState{s.File, s.Store} {
+		if src != nil && src.Partial {
+			l.log.Error("could not read a source of the intent, going on with the rest", zap.String("source", src.Name), zap.Error(src.Err))
 		}
+	}
+	if file != nil {
+		g := group{state: s}
+		g.take(taken)
 		l.saveFile(&g)
+		s = g.state
 	}
-	g.state.Layout = g.state.Revision
-	return g.state, nil
-}
-
-// stored returns the state of a store alone. One with nothing in it is not taken for
-// complete, whatever it says: what there was may have been lost, or in a file that
-// is not named any more.
-func (l *Ledger) stored(c Contents) *State {
-	return &State{
-		Revision: c.Revision, Index: routing.NewIndex(c.Model), Complete: c.Complete && c.Model.Len() > 0 || l.cfg.Complete,
-		Store: sourceState(l.cfg.Store.Name(), &c, l.cfg.Store.ReadOnly()),
-	}
+	return s, nil
 }
 
 // State returns the intent as it is now.
@@ -266,10 +267,11 @@ func (l *Ledger) waiting(w *write) []*write {
 // take carries out writes, makes them durable together, publishes them and
 // answers.
 func (l *Ledger) take(ws []*write) {
+	unread := l.unread()
 	g := group{state: l.State(), began: time.Now()}
 	done := make([]answer, len(ws))
 	for i, w := range ws {
-		if done[i].err = ErrNoStore; l.cfg.Store != nil {
+		if done[i].err = cmp.Or(unread, ErrNoStore); l.cfg.Store != nil && unread == nil {
 			done[i].Result, done[i].err = g.edit(w.edit)
 		}
 	}
@@ -292,6 +294,19 @@ func (l *Ledger) take(ws []*write) {
 	}
 }
 
+// unread returns why the store cannot be written to: it has not been read, also
+// not now, and could lose what it has.
+func (l *Ledger) unread() error {
+	if s := l.State().Store; s == nil || !s.Partial {
+		return nil
+	}
+	l.reload()
+	if s := l.State().Store; s.Partial {
+		return &StoreError{s.Name, fmt.Errorf("it could not be read, so nothing is written to it: %w", s.Err)}
+	}
+	return nil
+}
+
 // become makes what g led to the intent.
 func (l *Ledger) become(g *group) {
 	l.history.add(g.events, g.state.Revision)
@@ -301,7 +316,7 @@ func (l *Ledger) become(g *group) {
 
 // save makes what g did durable.
 func (l *Ledger) save(g *group) error {
-	if err := l.cfg.Store.Commit(g.state.Revision, g.state.Complete, g.changes...); err != nil {
+	if err := l.cfg.Store.Commit(g.state.Revision, g.state.Whole, g.changes...); err != nil {
 		return &StoreError{l.cfg.Store.Name(), err}
 	}
 	return nil
@@ -310,13 +325,12 @@ func (l *Ledger) save(g *group) error {
 // reload takes in what the store holds after a write has failed: perhaps it has
 // not failed.
 func (l *Ledger) reload() {
-	c, err := l.cfg.Store.Load(context.Background(), (*routing.Model).Validate)
-	if err == nil {
-		err = l.restore(c)
-	}
-	if err != nil {
+	c, err := l.cfg.Store.Load(context.Background())
+	if err = cmp.Or(err, c.Err); err != nil {
 		l.log.Error("could not read the store, going on with what is known", zap.Error(err))
+		return
 	}
+	l.restore(c)
 }
 
 // replace makes s the intent, whatever it was.

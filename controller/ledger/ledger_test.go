@@ -23,7 +23,7 @@ import (
 // A disk is a store in memory that can fail.
 type disk struct {
 	mu       sync.Mutex
-	index    *routing.Index
+	model    routing.Model
 	revision uint64
 	complete bool
 	commits  int
@@ -49,7 +49,7 @@ func (d *disk) Follow(ctx context.Context, _ func(*routing.Model) error, tell fu
 
 // contents returns what d has.
 func (d *disk) contents() ledger.Contents {
-	c, _ := d.Load(context.Background(), nil)
+	c, _ := d.Load(context.Background())
 	return c
 }
 
@@ -66,7 +66,7 @@ func newFile() *file {
 
 func (f *file) Name() string { return "file" }
 
-func (f *file) Load(context.Context, func(*routing.Model) error) (ledger.Contents, error) {
+func (f *file) Load(context.Context) (ledger.Contents, error) {
 	return ledger.Contents{}, errors.New("it is loaded already")
 }
 
@@ -91,13 +91,11 @@ func (f *file) Follow(ctx context.Context, check func(*routing.Model) error, tel
 func (d *disk) Name() string    { return "disk" }
 func (d *disk) ReadOnly() error { return d.readOnly }
 
-func (d *disk) Load(context.Context, func(*routing.Model) error) (ledger.Contents, error) {
+func (d *disk) Load(context.Context) (ledger.Contents, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.index == nil {
-		d.index = new(routing.Index)
-	}
-	return ledger.Contents{Revision: d.revision, Complete: d.complete, Model: d.index.Model()}, nil
+	m := routing.Model{Networks: slices.Clone(d.model.Networks), Routers: slices.Clone(d.model.Routers), Ports: slices.Clone(d.model.Ports)}
+	return ledger.Contents{Revision: d.revision, Complete: d.complete, Model: &m}, nil
 }
 
 func (d *disk) Commit(revision uint64, complete bool, changes ...routing.Change) error {
@@ -113,11 +111,35 @@ func (d *disk) Commit(revision uint64, complete bool, changes ...routing.Change)
 	err := errors.Join(d.fail, d.readOnly)
 	if err == nil || d.anyway {
 		for _, c := range changes {
-			d.index = d.index.With(c)
+			d.model = after(d.model, c)
 		}
 		d.revision, d.complete = revision, complete
 	}
 	return err
+}
+
+// after returns m after c. Like a store, it does not know what objects mean.
+func after(m routing.Model, c routing.Change) routing.Model {
+	m.Networks = changed(m.Networks, c.Put.Networks, c.Delete.Networks, func(n routing.Network) string { return n.ID })
+	m.Routers = changed(m.Routers, c.Put.Routers, c.Delete.Routers, func(r routing.Router) string { return r.ID })
+	m.Ports = changed(m.Ports, c.Put.Ports, c.Delete.Ports, func(p routing.Port) string { return p.ID })
+	return m
+}
+
+func changed[T any](all, put []T, remove []string, id func(T) string) (out []T) {
+	gone := make(map[string]bool)
+	for _, x := range put {
+		gone[id(x)] = true
+	}
+	for _, x := range remove {
+		gone[x] = true
+	}
+	for _, x := range all {
+		if !gone[id(x)] {
+			out = append(out, x)
+		}
+	}
+	return append(out, put...)
 }
 
 // A desk is a ledger at work.
@@ -470,7 +492,7 @@ func TestComplete(t *testing.T) {
 	}
 	// One with nothing in it is believed no more, whatever it says: it may be that of a
 	// file that is not named any more.
-	empty := &disk{index: new(routing.Index), complete: true}
+	empty := &disk{complete: true}
 	if k = open(t, empty, ledger.Config{}, nil); k.State().Complete {
 		t.Error("an empty store is taken for complete")
 	}

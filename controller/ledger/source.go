@@ -15,14 +15,14 @@ import (
 type Source interface {
 	// Name is for messages, such as that of a file.
 	Name() string
-	// Load returns everything that the source has. check says what is wrong with
-	// a model, in view of what there is besides; it returns what
-	// [routing.Model.Validate] does. A source that knows where something is
-	// written says where.
-	Load(ctx context.Context, check func(*routing.Model) error) (Contents, error)
+	// Load returns everything of the source that can be read, and what cannot be.
+	// The error is that of ctx.
+	Load(ctx context.Context) (Contents, error)
 	// Follow tells everything that the source has whenever somebody else than the
 	// ledger has changed it, or why that is not known, until ctx is done or tell
-	// returns an error.
+	// returns an error. check says what is wrong with a model, in view of what there is
+	// besides; it returns what [routing.Model.Validate] does. A source that knows
+	// where something is written says where.
 	Follow(ctx context.Context, check func(*routing.Model) error, tell func(Contents, error) error) error
 }
 
@@ -45,6 +45,32 @@ type Contents struct {
 	Loaded   time.Time
 	Model    *routing.Model // it is not changed afterwards, by anyone
 	Warnings []string
+
+	// Unusable are the objects that cannot be read.
+	Unusable []Unusable
+	// Err is why the source could not be read, or not all of it besides Unusable; nil
+	// if it could.
+	Err error
+	// Locate returns a mistake in Model with its place in the source; nil: the source
+	// knows no places. It is not called after the source was loaded.
+	Locate func(*routing.PathError) error
+}
+
+// An Unusable object cannot be read.
+type Unusable struct {
+	Object Object // its ID is "" if that cannot be read either
+	Err    error
+}
+
+// declares returns the IDs of the objects that c has, usable or not.
+func (c *Contents) declares() declared {
+	d := declares(c.Model)
+	for _, u := range c.Unusable {
+		if u.Object.ID != "" {
+			d[u.Object] = true
+		}
+	}
+	return d
 }
 
 // tidings are what a source has told, or a store to be adopted, and wait for
@@ -117,14 +143,14 @@ func (l *Ledger) takeIn(t *tidings) error {
 	case t.adopt != nil:
 		before := l.cfg.Store
 		l.cfg.Store = t.adopt
-		s, err := l.open(context.Background(), nil, l.file)
+		s, err := l.open(context.Background(), l.file)
 		if err != nil {
 			l.cfg.Store = before
 			return err
 		}
 		l.replace(s)
 	case t.stored != nil:
-		return l.restore(*t.stored)
+		l.restore(*t.stored)
 	case t.err != nil:
 		s, file := *now, *now.File
 		file.Err = t.err
@@ -155,17 +181,14 @@ func (l *Ledger) saveFile(g *group) {
 }
 
 // restore makes c what the store has.
-func (l *Ledger) restore(c Contents) error {
-	g := group{state: l.stored(c)}
-	if l.file != nil {
-		if err := g.declare(l.cfg.File.Name(), l.file); err != nil {
-			return err
-		}
-	}
+func (l *Ledger) restore(c Contents) {
 	now := l.State()
-	g.state.Revision = max(g.state.Revision, now.Revision)
-	if d := difference(now.Index, g.state.Index); d.Len() > 0 || now.Complete != g.state.Complete {
-		l.replace(g.state)
+	s, _ := l.join(l.file, &c)
+	s.File = now.File // which may have a newer version, with mistakes
+	s.settle()
+	s.Revision = max(s.Revision, now.Revision)
+	if d := difference(now.Index, s.Index); d.Len() > 0 || now.Complete != s.Complete || now.Whole != s.Whole ||
+		len(now.Quarantined)+len(s.Quarantined) > 0 || now.Store.Partial != s.Store.Partial {
+		l.replace(s)
 	}
-	return nil
 }

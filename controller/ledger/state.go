@@ -23,13 +23,19 @@ type State struct {
 	Layout uint64
 	Index  *routing.Index
 	// Complete says that nothing is missing: what exists and is not in Index may
-	// be removed. A store that has just been made knows nothing, which does not
-	// mean that there should be nothing.
+	// be removed. The sources are Whole, all of them could be read, and no network or
+	// router is quarantined.
 	Complete bool
-	File     *SourceState // nil if there is none
-	Store    *SourceState // nil if there is none
+	// Whole says that the sources name everything that there should be. A store
+	// that has just been made knows nothing, which does not mean that there should be
+	// nothing.
+	Whole bool
+	// Quarantined are the objects that cannot be used, those of the file first.
+	Quarantined []Quarantined
+	File        *SourceState // nil if there is none
+	Store       *SourceState // nil if there is none
 
-	declared declared // by the file
+	declared declared // by the file, quarantined objects too
 }
 
 // String names the sources.
@@ -49,12 +55,13 @@ type SourceState struct {
 	Loaded                   time.Time // when it was read last
 	Networks, Routers, Ports int       // that it has
 	Warnings                 []string
-	Err                      error // why its latest version was not taken in, or why it cannot be written to; else nil
+	Err                      error // why its latest version is not in use, or not all of it, or why it cannot be written to; else nil
+	Partial                  bool  // objects may be missing that are not even quarantined, because it could not be read
 }
 
 func sourceState(name string, c *Contents, err error) *SourceState {
 	return &SourceState{Name: name, Loaded: c.Loaded, Networks: len(c.Model.Networks), Routers: len(c.Model.Routers), Ports: len(c.Model.Ports),
-		Warnings: c.Warnings, Err: err}
+		Warnings: c.Warnings, Err: err, Partial: c.Err != nil}
 }
 
 // An Object names one object: its kind is that of a network, a router or a port.
@@ -82,14 +89,7 @@ func (d declared) without(e declared) (ids routing.IDs) {
 		if e[o] {
 			continue
 		}
-		switch o.Kind {
-		case routing.KindNetwork:
-			ids.Networks = append(ids.Networks, o.ID)
-		case routing.KindRouter:
-			ids.Routers = append(ids.Routers, o.ID)
-		case routing.KindPort:
-			ids.Ports = append(ids.Ports, o.ID)
-		}
+		ids.Add(o.Kind, o.ID)
 	}
 	slices.Sort(ids.Networks)
 	slices.Sort(ids.Routers)

@@ -29,6 +29,8 @@ type Report struct {
 	// [ErrNewer], and if nothing is, what makes the intent invalid.
 	Problems []error
 	More     int // problems that are not listed
+
+	model *routing.Model // the objects that can be read
 }
 
 // Check examines the store at path, the file or its directory: the structure of
@@ -44,6 +46,16 @@ func Check(path string) (Report, error) {
 		return r, explain("check", path, err)
 	}
 	return r, nil
+}
+
+// Salvage returns what can be read of the store in directory dir, whatever is
+// damaged. It changes nothing.
+func Salvage(dir string) Contents {
+	r := Report{Path: filepath.Join(dir, FileName)}
+	if err := r.check(); err != nil || r.model == nil {
+		r.model = new(routing.Model)
+	}
+	return Contents{Revision: r.Revision, Complete: r.Complete, Model: r.model}
 }
 
 func (r *Report) problem(err error) error {
@@ -75,7 +87,8 @@ func (r *Report) check() error {
 		return err
 	}
 	r.Size = info.Size()
-	m := new(routing.Model)
+	r.model = new(routing.Model)
+	m := r.model
 	h, err := scan{found: adder(m), damaged: r.problem}.read(f, r.Size)
 	r.Version, r.Revision, r.Complete = h.version, h.state.Revision, h.state.Complete
 	r.Networks, r.Routers, r.Ports = len(m.Networks), len(m.Routers), len(m.Ports)

@@ -43,9 +43,9 @@ func (f *File) Reload() {
 	}
 }
 
-// Load reads the file when it is whole, see [filewatch.Watcher]. The error lists
-// all mistakes, each at its place.
-func (f *File) Load(ctx context.Context, check func(*routing.Model) error) (ledger.Contents, error) {
+// Load reads the file when it is whole, see [filewatch.Watcher], and keeps the
+// objects that have no mistakes. The error is that of ctx.
+func (f *File) Load(ctx context.Context) (ledger.Contents, error) {
 	if _, err := filewatch.Read(f.path); errors.Is(err, filewatch.ErrBusy) {
 		f.log.Warn("somebody has the topology open for writing, waiting until it is closed", zap.String("file", f.path))
 	}
@@ -61,9 +61,24 @@ func (f *File) Load(ctx context.Context, check func(*routing.Model) error) (ledg
 	case err != errLoaded:
 		return ledger.Contents{}, err
 	case failed != nil:
-		return ledger.Contents{}, fmt.Errorf("read topology: %w", failed)
+		return ledger.Contents{Model: new(routing.Model), Loaded: time.Now(), Err: fmt.Errorf("read topology: %w", failed)}, nil
 	}
-	return f.parse(f.content, check)
+	s := intent.ParseUsable(f.path, f.content)
+	c := f.contents(s.Model, s.Warnings)
+	c.Err, c.Locate = s.Err, s.Locate
+	for _, u := range s.Unusable {
+		c.Unusable = append(c.Unusable, ledger.Unusable{Object: ledger.Object{Kind: u.Kind, ID: u.ID}, Err: u.Err})
+	}
+	if s.Model.Len()+len(s.Unusable) == 0 && s.Err == nil && !f.allowEmpty {
+		c.Err = f.empty()
+	}
+	return c, nil
+}
+
+// empty is why a file with nothing in it is not used.
+func (f *File) empty() error {
+	return fmt.Errorf("%s: it has no networks, routers or ports, and using it would remove everything that it has declared: "+
+		"use --allow-empty if that is meant", f.path)
 }
 
 var errLoaded = errors.New("the file has been read")
@@ -81,16 +96,19 @@ func (f *File) parse(data []byte, check func(*routing.Model) error) (ledger.Cont
 		return ledger.Contents{}, err
 	}
 	if m.Len() == 0 && !f.allowEmpty {
-		return ledger.Contents{}, fmt.Errorf("%s: it has no networks, routers or ports; taking it in would remove everything that it has declared, "+
-			"so nothing was changed: use --allow-empty if you mean it", f.path)
+		return ledger.Contents{}, f.empty()
 	}
+	return f.contents(m, warnings), nil
+}
+
+func (f *File) contents(m *routing.Model, warnings []intent.Warning) ledger.Contents {
 	debug.FreeOSMemory() // reading a file takes several times what it leaves
 	c := ledger.Contents{Complete: true, Loaded: time.Now(), Model: m}
 	for _, w := range warnings {
 		f.log.Warn("topology", zap.Stringer("warning", w))
 		c.Warnings = append(c.Warnings, w.String())
 	}
-	return c, nil
+	return c
 }
 
 // Follow tells each new version of the file, when it is whole.

@@ -13,7 +13,6 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/ofdvr/ofdvr/controller/ledger"
-	"github.com/ofdvr/ofdvr/routing"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -39,7 +38,7 @@ func TestLoadWaitsForTheWriter(t *testing.T) {
 	}
 	done := make(chan loaded, 1)
 	go func() {
-		c, err := New(path, false, log).Load(t.Context(), (*routing.Model).Validate)
+		c, err := New(path, false, log).Load(t.Context())
 		done <- loaded{c, err}
 	}()
 	if got, want := <-warned, "somebody has the topology open for writing, waiting until it is closed"; got != want {
@@ -61,19 +60,19 @@ func TestLoadWaitsForTheWriter(t *testing.T) {
 	}
 }
 
-// A file that is not there, and one without anything in it, are errors, and so
-// is to be told to end while somebody writes.
+// A file that does not exist, and one without any objects, cannot be used. Load
+// ends with its context while another process writes.
 func TestLoadFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "topology.yaml")
 	f := New(path, false, zap.NewNop())
-	if _, err := f.Load(t.Context(), (*routing.Model).Validate); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("no file: %v", err)
+	if c, err := f.Load(t.Context()); err != nil || !errors.Is(c.Err, fs.ErrNotExist) || c.Model.Len() > 0 {
+		t.Errorf("no file: %v, %+v", err, c)
 	}
 	if err := os.WriteFile(path, []byte("networks: []\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Load(t.Context(), (*routing.Model).Validate); err == nil {
-		t.Error("a file with nothing in it was loaded")
+	if c, err := f.Load(t.Context()); err != nil || c.Err == nil {
+		t.Errorf("a file with nothing in it was loaded: %v, %+v", err, c)
 	}
 	w, err := os.OpenFile(path, os.O_WRONLY, 0) // and nobody closes it
 	if err != nil {
@@ -83,7 +82,7 @@ func TestLoadFails(t *testing.T) {
 	ctx, stop := context.WithCancelCause(t.Context())
 	enough := errors.New("enough")
 	stop(enough)
-	if _, err := f.Load(ctx, (*routing.Model).Validate); !errors.Is(err, enough) {
+	if _, err := f.Load(ctx); !errors.Is(err, enough) {
 		t.Errorf("told to end: %v, want %v", err, enough)
 	}
 }

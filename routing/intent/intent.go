@@ -126,7 +126,7 @@ func ParseFor(file string, data []byte, check func(*routing.Model) error) (*rout
 	if err := w.err(); err != nil {
 		return nil, nil, err
 	}
-	return m, w.warnings(m), nil
+	return m, w.warnings(m, itself), nil
 }
 
 func itself(path string) string { return path }
@@ -190,13 +190,15 @@ func checkText(data []byte) (position, error) {
 	return 0, nil
 }
 
-func (w *walker) warnings(m *routing.Model) []Warning {
+// warnings returns those of m; path translates their paths to those of the file.
+func (w *walker) warnings(m *routing.Model, path func(string) string) []Warning {
 	var warnings []Warning
 	if len(m.Networks)+len(m.Routers)+len(m.Ports) == 0 {
 		warnings = append(warnings, w.warning(w.root[0].at, "", "the file declares nothing"))
 	}
 	for _, e := range m.Warnings() {
-		warnings = append(warnings, w.warning(w.find(e.Path).at, e.Path, e.Err.Error()))
+		p := path(e.Path)
+		warnings = append(warnings, w.warning(w.find(p).at, p, e.Err.Error()))
 	}
 	slices.SortStableFunc(warnings, func(a, b Warning) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))

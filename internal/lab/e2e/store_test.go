@@ -321,8 +321,8 @@ func TestFullAndReadOnlyDisk(t *testing.T) {
 	s.must(201, "PUT", "/v1/networks/x", `{}`)
 }
 
-// A store that is damaged, foreign or too new is not touched, and nor is the
-// switch: the daemon says so and ends.
+// A store that is damaged or foreign is not touched, and nor is the switch: the
+// daemon starts, names it, and removes nothing.
 func TestDamagedStore(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := written(t)
@@ -335,9 +335,15 @@ func TestDamagedStore(t *testing.T) {
 		{"echo hello, world >intent.db", "is not a store of ofdvr"},
 	} {
 		sum := s.sh("", "cd /var/lib/ofdvr && cp intent.db good && ("+tt.spoil+") 2>/dev/null && sha256sum intent.db")
-		if got := s.fails("serve"); !strings.Contains(got, tt.says) || !strings.Contains(got, "/var/lib/ofdvr/intent.db") {
-			t.Errorf("%s: %s, want %q", tt.spoil, got, tt.says)
-		}
+		s.serve()
+		s.eventually("the status to name it", func() error {
+			if got := strings.Join(s.status().Problems, "\n"); !strings.Contains(got, tt.says) || !strings.Contains(got, "/var/lib/ofdvr/intent.db") {
+				return fmt.Errorf("%s: %s, want %q", tt.spoil, got, tt.says)
+			}
+			return nil
+		})
+		s.must(503, "PUT", "/v1/networks/x", `{}`)
+		s.stop()
 		s.fails("store", "check")
 		if got := s.sh("", "cd /var/lib/ofdvr && sha256sum intent.db && mv good intent.db"); got != sum {
 			t.Errorf("%s: the file was changed", tt.spoil)

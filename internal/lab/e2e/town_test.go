@@ -73,7 +73,7 @@ type townDisk struct{ *store.Store }
 
 func (d townDisk) Name() string { return d.Path() }
 
-func (d townDisk) Load(context.Context, func(*routing.Model) error) (ledger.Contents, error) {
+func (d townDisk) Load(context.Context) (ledger.Contents, error) {
 	c, err := d.Store.Load(nil)
 	return ledger.Contents{Revision: c.Revision, Complete: c.Complete, Model: c.Model}, err
 }

@@ -1,0 +1,274 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+	"pgregory.net/rapid"
+
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// stored returns a store that has m.
+func stored(m routing.Model) *disk {
+	return &disk{model: m, complete: true, revision: 7}
+}
+
+// quarantined describes what s does not use.
+func quarantined(s *ledger.State) string {
+	var out []string
+	for _, q := range s.Quarantined {
+		out = append(out, fmt.Sprintf("%v of %s: %v", q.Object, q.Source, q.Err))
+	}
+	return strings.Join(out, "; ")
+}
+
+// What the file and the store have is one intent from the start, whichever of the
+// two an object refers to.
+func TestSourcesAreJoinedBeforeTheyAreValidated(t *testing.T) {
+	networks := routing.Model{Networks: []routing.Network{network("a"), network("b")}}
+	rest := blue()
+	rest.Networks = nil
+	for _, c := range []struct {
+		name        string
+		file, store routing.Model
+	}{
+		{"the store's objects are on the file's networks", networks, rest},
+		{"the file's objects are on the store's networks", rest, networks},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := stored(c.store)
+			k := open(t, d, ledger.Config{Complete: true}, &c.file)
+			s := k.State()
+			if n, r, p := s.Index.Len(); n != 2 || r != 1 || p != 2 || !s.Complete || len(s.Quarantined) > 0 {
+				t.Errorf("%d networks, %d routers, %d ports, complete %v, quarantined %s", n, r, p, s.Complete, quarantined(s))
+			}
+			standby := open(t, nil, ledger.Config{Complete: true, Initial: &c.store}, &c.file)
+			if err := standby.Adopt(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+			if n, r, p := standby.State().Index.Len(); n != 2 || r != 1 || p != 2 {
+				t.Errorf("after a takeover: %d networks, %d routers, %d ports", n, r, p)
+			}
+		})
+	}
+}
+
+// Of two objects that contradict each other that of the file is used. The other
+// is quarantined, stays in the store, and is used when it fits.
+func TestQuarantine(t *testing.T) {
+	file, d := blue(), stored(routing.Model{
+		Networks: []routing.Network{network("c")},
+		Ports:    []routing.Port{port("clash", "a", 10), port("lost", "gone", 30), port("fine", "c", 31)}})
+	k := open(t, d, ledger.Config{Complete: true}, &file)
+	s := k.State()
+	want := `port "clash" of disk: mac: mac 02:00:00:01:00:0a is already used by port "p" on network "a"; port "lost" of disk: network: unknown network "gone"`
+	if got := quarantined(s); got != want {
+		t.Errorf("quarantined\n%s\nwant\n%s", got, want)
+	}
+	if _, _, ports := s.Index.Len(); ports != 3 || !s.Complete {
+		t.Errorf("%d ports, complete %v", ports, s.Complete)
+	}
+	if n := len(d.contents().Model.Ports); n != 3 {
+		t.Errorf("the store has %d ports left", n)
+	}
+	r := k.must(ledger.Put(routing.Model{Networks: []routing.Network{network("gone")}}))
+	if got := quarantined(k.State()); strings.Contains(got, "lost") || !k.State().Has(ledger.Object{Kind: routing.KindPort, ID: "lost"}) {
+		t.Errorf("its network exists, and it is quarantined: %s; %s", ops(r), got)
+	}
+	clash := ledger.Object{Kind: routing.KindPort, ID: "clash"}
+	k.must(ledger.Put(routing.Model{Ports: []routing.Port{port("clash", "a", 40)}}))
+	if got := k.State(); len(got.Quarantined) > 0 || !got.Has(clash) {
+		t.Errorf("it was put again, and is quarantined: %s", quarantined(got))
+	}
+	if again := open(t, d, ledger.Config{Complete: true}, &file).State(); len(again.Quarantined) > 0 || !again.Has(clash) {
+		t.Errorf("after a restart: %s", quarantined(again))
+	}
+}
+
+// A quarantined object can be deleted, and an object of the file takes its place.
+func TestQuarantinedObjectsGo(t *testing.T) {
+	file := blue()
+	lost := ledger.Object{Kind: routing.KindPort, ID: "lost"}
+	d := stored(routing.Model{Ports: []routing.Port{port("lost", "gone", 30)}})
+	k := open(t, d, ledger.Config{Complete: true}, &file)
+	if r := k.must(ledger.Delete(lost, false)); ops(r) != `port "lost" deleted` || len(k.State().Quarantined) > 0 || d.contents().Model.Len() > 0 {
+		t.Errorf("%s; quarantined %s", ops(r), quarantined(k.State()))
+	}
+	d = stored(routing.Model{Ports: []routing.Port{port("lost", "gone", 30), port("other", "gone", 31)}})
+	k = open(t, d, ledger.Config{Complete: true}, &file)
+	next := blue()
+	next.Ports = append(next.Ports, port("lost", "a", 30))
+	if err := k.declare(next); err != nil {
+		t.Fatal(err)
+	}
+	if s := k.State(); len(s.Quarantined) != 1 || !s.Has(lost) || len(d.contents().Model.Ports) != 1 {
+		t.Errorf("declared by the file: quarantined %s", quarantined(s))
+	}
+	k.must(ledger.ReplaceAll(routing.Model{}, true))
+	if s := k.State(); len(s.Quarantined) > 0 || d.contents().Model.Len() > 0 {
+		t.Errorf("everything was replaced: quarantined %s", quarantined(s))
+	}
+}
+
+// While a network or a router cannot be used, or a source cannot be read, the
+// intent is not complete: nothing is removed.
+func TestGapsAreNotComplete(t *testing.T) {
+	unreadable := errors.New("line 3")
+	bad := router("r", "a", "nowhere")
+	cases := []struct {
+		name  string
+		file  ledger.Contents
+		store routing.Model
+		whole bool
+	}{
+		{"a port", ledger.Contents{Unusable: []ledger.Unusable{{Object: ledger.Object{Kind: routing.KindPort, ID: "p"}, Err: unreadable}}}, blue(), true},
+		{"a router", ledger.Contents{Unusable: []ledger.Unusable{{Object: ledger.Object{Kind: routing.KindRouter, ID: "x"}, Err: unreadable}}}, blue(), false},
+		{"an object without an ID", ledger.Contents{Unusable: []ledger.Unusable{{Object: ledger.Object{Kind: routing.KindPort}, Err: unreadable}}}, blue(), false},
+		{"the file", ledger.Contents{Err: unreadable}, blue(), false},
+		{"a router of the store", ledger.Contents{}, routing.Model{Networks: []routing.Network{network("a")}, Routers: []routing.Router{bad}}, false},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			c.file.Model = new(routing.Model)
+			l, err := ledger.Open(t.Context(), ledger.Config{File: newFile(), Store: stored(c.store), Complete: true, Log: zap.NewNop()}, &c.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s := l.State(); s.Complete != c.whole || !s.Whole {
+				t.Errorf("complete %v, whole %v, quarantined %s", s.Complete, s.Whole, quarantined(s))
+			}
+		})
+	}
+}
+
+// What the file has and cannot be used can be changed in the file alone.
+func TestQuarantinedObjectsOfTheFileAreTheFiles(t *testing.T) {
+	file := blue()
+	file.Ports = append(file.Ports, port("late", "nowhere", 20))
+	k := open(t, new(disk), ledger.Config{Complete: true}, &file)
+	late := ledger.Object{Kind: routing.KindPort, ID: "late"}
+	var declared *ledger.DeclaredError
+	for _, edit := range []ledger.Edit{ledger.Put(routing.Model{Ports: []routing.Port{port("late", "a", 21)}}), ledger.Delete(late, false)} {
+		if _, err := k.Write(t.Context(), edit); !errors.As(err, &declared) {
+			t.Errorf("error %v", err)
+		}
+	}
+	k.must(ledger.Put(routing.Model{Networks: []routing.Network{network("nowhere")}}))
+	if s := k.State(); !s.Has(late) || len(s.Quarantined) > 0 || s.DeclaredBy(late) != "file" {
+		t.Errorf("its network exists now: quarantined %s", quarantined(s))
+	}
+}
+
+// A store that could not be read is not written to, because that could lose what
+// it has, and is used as soon as it can be read.
+func TestUnreadableStore(t *testing.T) {
+	d := &sick{disk: stored(blue()), err: errors.New("input/output error")}
+	l, err := ledger.Open(t.Context(), ledger.Config{Store: d, Complete: true, Log: zap.NewNop()}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); l.Run(ctx, new(desk)) }()
+	defer func() { cancel(); <-done }()
+	if s := l.State(); s.Complete || !s.Store.Partial || s.Index.Router("r") != nil {
+		t.Errorf("complete %v, partial %v", s.Complete, s.Store.Partial)
+	}
+	put := ledger.Put(routing.Model{Networks: []routing.Network{network("z")}})
+	var failed *ledger.StoreError
+	if _, err := l.Write(t.Context(), put); !errors.As(err, &failed) || d.commits > 0 {
+		t.Errorf("%d commits, error %v", d.commits, err)
+	}
+	d.mu.Lock()
+	d.err = nil
+	d.mu.Unlock()
+	if _, err := l.Write(t.Context(), put); err != nil {
+		t.Fatal(err)
+	}
+	if s := l.State(); !s.Complete || s.Store.Partial || s.Index.Router("r") == nil {
+		t.Errorf("it can be read: complete %v, partial %v", s.Complete, s.Store.Partial)
+	}
+}
+
+// A sick store cannot be read.
+type sick struct {
+	*disk
+	err error
+}
+
+func (s *sick) Load(ctx context.Context) (ledger.Contents, error) {
+	s.mu.Lock()
+	err := s.err
+	s.mu.Unlock()
+	if err != nil {
+		return ledger.Contents{Model: new(routing.Model), Err: err}, nil
+	}
+	return s.disk.Load(ctx)
+}
+
+// Whatever two sources have, the daemon starts with a valid intent, uses or
+// quarantines each object, keeps objects that fit, and what is quarantined does not
+// fit to what is used.
+func TestJoinLaws(t *testing.T) {
+	draw := func(t *rapid.T, label string) (m routing.Model) {
+		ids := []string{"a", "b", "c"}
+		for _, id := range ids {
+			if rapid.Bool().Draw(t, label+" network "+id) {
+				n := network(id)
+				n.VLAN = uint16(rapid.IntRange(0, 3).Draw(t, "vlan"))
+				m.Networks = append(m.Networks, n)
+			}
+		}
+		for _, id := range []string{"r", "s"} {
+			if rapid.Bool().Draw(t, label+" router "+id) {
+				m.Routers = append(m.Routers, router(id, rapid.SliceOfNDistinct(rapid.SampledFrom(ids), 1, 2, rapid.ID[string]).Draw(t, "networks")...))
+			}
+		}
+		for _, id := range []string{"p", "q", "t"} {
+			if rapid.Bool().Draw(t, label+" port "+id) {
+				m.Ports = append(m.Ports, port(id, rapid.SampledFrom(ids).Draw(t, "network"), rapid.IntRange(10, 12).Draw(t, "number")))
+			}
+		}
+		return m
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		file, store := draw(t, "file"), draw(t, "store")
+		d := &disk{model: store, complete: true}
+		l, err := ledger.Open(context.Background(), ledger.Config{File: newFile(), Store: d, Complete: true, Log: zap.NewNop()}, &ledger.Contents{Complete: true, Model: &file})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := l.State()
+		if err := s.Index.Model().Validate(); err != nil {
+			t.Fatalf("the intent is not valid: %v", err)
+		}
+		both := file
+		for _, c := range []routing.Model{store} {
+			both.Networks = append(slices.Clone(both.Networks), c.Networks...)
+			both.Routers = append(slices.Clone(both.Routers), c.Routers...)
+			both.Ports = append(slices.Clone(both.Ports), c.Ports...)
+		}
+		check := func(o ledger.Object) {
+			held := slices.ContainsFunc(s.Quarantined, func(q ledger.Quarantined) bool { return q.Object == o })
+			if held == s.Has(o) {
+				t.Fatalf("%v: used %v, quarantined %v", o, s.Has(o), held)
+			}
+		}
+		for _, n := range both.Networks {
+			check(ledger.Object{Kind: routing.KindNetwork, ID: n.ID})
+		}
+		for _, r := range both.Routers {
+			check(ledger.Object{Kind: routing.KindRouter, ID: r.ID})
+		}
+		for _, p := range both.Ports {
+			check(ledger.Object{Kind: routing.KindPort, ID: p.ID})
+		}
+	})
+}
