@@ -30,7 +30,7 @@ func subjects(o routing.Object, r routing.Role, ports bool) []subject {
 	switch {
 	case o.Kind == routing.KindRoute:
 		out = append(out, subject{routing.KindRoute, o.ID, "", r})
-	case o.Kind == routing.KindPort && ports:
+	case o.Kind == routing.KindPort && r == routing.RoleDeliver && ports:
 		out = append(out, subject{routing.KindPort, o.ID, o.Interface, r})
 	}
 	return out

@@ -158,6 +158,7 @@ func (s source) compile() Program {
 		c.classify(l)
 		c.own(l)
 		c.answer(l)
+		c.slowNetwork(l)
 		c.connected(l)
 		for p := range l.network.ports.All() {
 			c.deliver(l, &p)
@@ -170,6 +171,7 @@ func (s source) compile() Program {
 	for i := range c.router.Routes {
 		c.extra(i, c.hops(&c.router.Routes[i]))
 	}
+	c.back(s.slowRoutes())
 	c.guard()
 	c.kernel()
 	c.drops()

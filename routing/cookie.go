@@ -92,6 +92,8 @@ const (
 	RoleForged     Role = 26 // drops requests whose sender is no machine
 	RoleOwn        Role = 27 // hands packets for addresses of the router itself to the kernel
 	RoleForeign    Role = 28 // hands packets that the namespace routes in another way to the kernel
+	RoleSlow       Role = 29 // hands packets from and to what has its fast path off to the kernel
+	RoleFast       Role = 30 // takes packets from a part of where such a route leads on that is routed in another way
 )
 
 // Does says in words what a flow does that has role r and serves o.
@@ -159,6 +161,13 @@ func (r Role) Does(o Object) string {
 		return "hands packets for other addresses of the namespace of " + who + " to the kernel"
 	case RoleForeign:
 		return "hands packets to the kernel that the namespace of " + who + " routes in another way (ip rule, ip route show table all)"
+	case RoleSlow:
+		if o.Kind == KindInterface {
+			return "hands packets from and to the network, or a machine, behind " + who + " to the kernel: its fast_path is off"
+		}
+		return "hands packets from and to " + who + " to the kernel: its fast_path is off"
+	case RoleFast:
+		return "takes packets on from what is inside of a route whose fast_path is off, and is routed in another way"
 	case RoleProbe:
 		return "finds out what the switch can do"
 	case RoleExtra:

@@ -14,8 +14,17 @@ const (
 )
 
 // deliver emits one flow for each address that port p, on l's network, is reached
-// at and that lies in one of l's subnets.
+// at and that lies in one of l's subnets; nothing where flows hand that to the
+// kernel.
 func (c *compiler) deliver(l *leg, p *Port) {
+	switch {
+	case !c.slows():
+	case p.NoFastPath:
+		c.slowPort(l, p)
+		return
+	case l.network.NoFastPath:
+		return
+	}
 	for a, mac := range l.network.reached(p) {
 		if l.contains(a) && l.isHost(a) {
 			c.emit(Object{KindPort, p.ID, l.ID}, RoleDeliver, tableDeliver, prioDeliver,

@@ -33,6 +33,7 @@ func drawModel(t *rapid.T) (*routing.Model, routing.Facts) {
 		m.Networks = append(m.Networks, routing.Network{
 			ID: fmt.Sprint("net", n), VLAN: uint16(n + 1), MTU: rapid.SampledFrom([]int{1400, 1500, 9000}).Draw(t, "mtu"),
 			IPv4Scope: scopes.Draw(t, "scope"), IPv6Scope: scopes.Draw(t, "scope"),
+			NoFastPath: rapid.IntRange(0, 7).Draw(t, "network's fast path") == 1,
 		})
 	}
 	for r := range rapid.IntRange(1, 2).Draw(t, "routers") {
@@ -87,7 +88,7 @@ func drawModel(t *rapid.T) (*routing.Model, routing.Facts) {
 
 // drawPort draws port number p of network n.
 func drawPort(t *rapid.T, id string, n, p int, mac ofproto.MAC) routing.Port {
-	port := routing.Port{ID: id, Network: fmt.Sprint("net", n), MAC: mac}
+	port := routing.Port{ID: id, Network: fmt.Sprint("net", n), MAC: mac, NoFastPath: rapid.IntRange(0, 3).Draw(t, "port's fast path") == 1}
 	for s := range 3 { // the third subnet is never anybody's
 		if rapid.Bool().Draw(t, "has address") {
 			port.Addresses = append(port.Addresses, subnet(n, s, 10+p).Addr())
@@ -141,7 +142,8 @@ func drawRoutes(t *rapid.T, r *routing.Router) {
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "routes") {
 		inside := drawAddress("inside")
-		route := routing.Route{Type: routing.RouteType(max(0, rapid.IntRange(-4, 2).Draw(t, "type")))}
+		route := routing.Route{Type: routing.RouteType(max(0, rapid.IntRange(-4, 2).Draw(t, "type"))),
+			NoFastPath: rapid.IntRange(0, 3).Draw(t, "route's fast path") == 1}
 		if inside.Is4() {
 			route.Destination = rapid.SampledFrom([]netip.Prefix{
 				netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("10.200.0.0/16"), netip.MustParsePrefix("10.200.7.0/24"),

@@ -176,6 +176,79 @@ func better(r, s *routing.KernelRoute) bool {
 	return r.Destination.Addr().Is6() && s.Declared // of two in one place the one that nobody has declared may be taken
 }
 
+// What of a namespace's rules and routes matters to a router with subnets
+// 10.0.1.0/24, 10.0.2.0/24 and 2001:db8::/64, and routes to 10.9.0.0/16 and
+// 2001:db8:9::/48.
+func TestKernelReader(t *testing.T) {
+	main, local, other := uint32(254), uint32(255), uint32(100)
+	to := netip.MustParsePrefix
+	none := netip.Prefix{}
+	route := func(table uint32, p string, metric int) routing.KernelRoute {
+		return routing.KernelRoute{Table: table, Destination: to(p), Metric: metric}
+	}
+	made := func(r routing.KernelRoute) routing.KernelRoute { r.Declared = true; return r }
+	lookup := func(table uint32, from, to netip.Prefix) routing.KernelRule {
+		return routing.KernelRule{Table: table, From: from, To: to}
+	}
+	for _, tt := range []struct {
+		name   string
+		rules  []routing.KernelRule // before main
+		routes []routing.KernelRoute
+		want   string
+	}{
+		{"longer than a subnet", nil, []routing.KernelRoute{route(main, "10.0.1.128/25", 100)}, "routes 10.0.1.128/25"},
+		{"as long as a subnet", nil, []routing.KernelRoute{made(route(main, "10.0.1.0/24", 0)), route(main, "10.0.1.0/24", 100)}, ""},
+		{"instead of a subnet that is not there", nil, []routing.KernelRoute{route(main, "10.0.1.0/24", 100)}, "routes 10.0.1.0/24"},
+		{"before a subnet", nil, []routing.KernelRoute{route(main, "10.0.1.0/24", 0), made(route(main, "10.0.1.0/24", 0))}, "routes 10.0.1.0/24"},
+		{"after a subnet", nil, []routing.KernelRoute{made(route(main, "10.0.1.0/24", 0)), route(main, "10.0.1.0/24", 0)}, ""},
+		{"smaller metric, IPv6", nil, []routing.KernelRoute{route(main, "2001:db8::/64", 255), made(route(main, "2001:db8::/64", 256))}, "routes 2001:db8::/64"},
+		{"same metric, IPv6", nil, []routing.KernelRoute{made(route(main, "2001:db8:9::/48", 1024)), route(main, "2001:db8:9::/48", 1024)}, "routes 2001:db8:9::/48"},
+		{"larger metric, IPv6", nil, []routing.KernelRoute{made(route(main, "2001:db8:9::/48", 1024)), route(main, "2001:db8:9::/48", 1025)}, ""},
+		{"TOS", nil, []routing.KernelRoute{{Table: main, Destination: to("10.9.0.0/16"), Partly: true, Metric: 9}, made(route(main, "10.9.0.0/16", 0))}, "routes 10.9.0.0/16"},
+		{"around all", nil, []routing.KernelRoute{route(main, "10.0.0.0/8", 0), route(main, "0.0.0.0/0", 0), route(other, "10.9.1.0/24", 0)}, ""},
+		{"addresses", nil, []routing.KernelRoute{route(local, "10.9.0.7/32", 0), route(local, "10.10.0.7/32", 0), route(local, "10.0.0.0/14", 0), route(local, "10.0.1.1/32", 0)}, "local 10.0.0.0/14 10.9.0.7/32"},
+		{"rule", []routing.KernelRule{lookup(other, to("10.0.2.0/24"), none)}, []routing.KernelRoute{route(other, "0.0.0.0/0", 0), route(other, "10.9.1.0/24", 0), route(other, "10.10.0.0/16", 0)},
+			"choices 10.0.2.0/24>0.0.0.0/0 10.0.2.0/24>10.9.1.0/24"},
+		{"rule with a destination", []routing.KernelRule{lookup(other, none, to("10.9.1.0/24"))}, []routing.KernelRoute{route(other, "0.0.0.0/0", 0), route(other, "10.9.1.7/32", 0), route(other, "10.9.2.0/24", 0)},
+			"choices 0.0.0.0/0>10.9.1.0/24 0.0.0.0/0>10.9.1.7/32"},
+		{"rule that refuses", []routing.KernelRule{{Decides: true, To: to("10.9.1.0/24")}}, nil, "choices 0.0.0.0/0>10.9.1.0/24"},
+		{"main for some before others", []routing.KernelRule{lookup(main, to("10.0.1.0/24"), none), lookup(other, none, none)}, []routing.KernelRoute{route(other, "10.9.1.0/24", 0)}, "choices 0.0.0.0/0>10.9.1.0/24"},
+		{"main before others", []routing.KernelRule{lookup(main, none, none), lookup(other, none, none)}, []routing.KernelRoute{route(other, "10.9.1.0/24", 0)}, ""},
+		{"throw", []routing.KernelRule{lookup(other, none, none)}, []routing.KernelRoute{{Table: other, Destination: to("10.9.1.0/24"), Throw: true}, {Table: main, Destination: to("10.9.2.0/24"), Throw: true}}, "routes 10.9.2.0/24"},
+	} {
+		m := validModel()
+		r := &m.Routers[0]
+		r.Routes = []routing.Route{{Destination: to("10.9.0.0/16"), Type: routing.RouteBlackhole}, {Destination: to("2001:db8:9::/48"), Type: routing.RouteBlackhole}}
+		n := namespace{rules: append(slices.Clone(tt.rules), routing.KernelRule{Table: main}, routing.KernelRule{IPv6: true, Table: main}), routes: tt.routes}
+		k := n.read(r)
+		got := ""
+		for _, list := range []struct {
+			name string
+			of   []netip.Prefix
+		}{{"local", k.Local}, {"routes", k.Routes}} {
+			for i, p := range list.of {
+				if i == 0 {
+					got += list.name
+				}
+				got += " " + p.String()
+			}
+		}
+		for i, c := range k.Choices {
+			if i == 0 {
+				got += "choices"
+			}
+			got += fmt.Sprintf(" %v>%v", c.From, c.To)
+		}
+		if got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	m := validModel()
+	if k := (namespace{}).read(&m.Routers[0]); fmt.Sprint(k.Choices) != "[{0.0.0.0/0 0.0.0.0/0} {::/0 ::/0}]" {
+		t.Errorf("without rules: %+v", k)
+	}
+}
+
 // A namespace with more routes than a limit inside a prefix has all of that
 // handed to the kernel; what is elsewhere, or in a longer prefix, is not.
 func TestCrowdedNamespace(t *testing.T) {

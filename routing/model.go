@@ -25,6 +25,8 @@ type Network struct {
 	// Names of the address scopes of its IPv4 and IPv6 addresses; "" is a scope
 	// too. Between scopes nothing is routed by flows: the kernel decides.
 	IPv4Scope, IPv6Scope string
+	// NoFastPath has the namespace route everything from and to the network.
+	NoFastPath bool
 }
 
 // A Router joins networks. It is realized by one routing bridge on each host.
@@ -49,6 +51,9 @@ type Route struct {
 	Destination netip.Prefix // without host bits
 	Type        RouteType
 	NextHops    []NextHop // of a [RouteVia], one or more; each gets its share of the flows of packets
+	// NoFastPath has the namespace route everything that takes the route or comes
+	// from where it leads.
+	NoFastPath bool
 }
 
 // A NextHop is a machine that passes packets on.
@@ -157,6 +162,8 @@ type Port struct {
 	Pairs   []AddressPair
 	Down    bool // its administrator wants nothing to get to it
 	Unbound bool // it is on no host yet
+	// NoFastPath has the namespace route everything from and to it.
+	NoFastPath bool
 }
 
 // An AddressPair is an allowed address pair.

@@ -23,6 +23,10 @@ func (x *Index) Recompile(prev Program, r *Router, facts Facts) Program {
 		gone.kernel()
 		come.kernel()
 	}
+	if was, is := prev.source.slowRoutes(), s.slowRoutes(); !slices.Equal(was, is) {
+		gone.back(was)
+		come.back(is)
+	}
 	groups := prev.Groups
 	for i := range s.router.Routes {
 		route := &s.router.Routes[i]
@@ -93,6 +97,9 @@ func changedPorts(was, is *members) (touched map[string]bool, all bool) {
 			if !claims {
 				continue
 			}
+			if port.NoFastPath { // ports may share what is handed to the kernel
+				return nil, true
+			}
 			for _, a := range port.Addresses {
 				others(a)
 			}
@@ -117,7 +124,7 @@ func (s source) differsInPorts(t source) bool {
 }
 
 func (p *Port) equal(q *Port) bool {
-	return p.ID == q.ID && p.Network == q.Network && p.MAC == q.MAC && p.Down == q.Down && p.Unbound == q.Unbound &&
+	return p.ID == q.ID && p.Network == q.Network && p.MAC == q.MAC && p.Down == q.Down && p.Unbound == q.Unbound && p.NoFastPath == q.NoFastPath &&
 		slices.Equal(p.Addresses, q.Addresses) && slices.Equal(p.Pairs, q.Pairs)
 }
 

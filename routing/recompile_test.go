@@ -174,7 +174,7 @@ func drawChange(t *rapid.T, m *routing.Model) (c routing.Change) {
 		}
 		if !exists || rapid.Bool().Draw(t, "has other pairs") {
 			q := drawPort(t, id, rapid.IntRange(0, len(m.Networks)-1).Draw(t, "pairs of"), 0, p.MAC)
-			p.Pairs, p.Down, p.Unbound = q.Pairs, q.Down, q.Unbound
+			p.Pairs, p.Down, p.Unbound, p.NoFastPath = q.Pairs, q.Down, q.Unbound, q.NoFastPath
 		}
 		var mine []netip.Addr
 		for _, a := range p.Addresses {

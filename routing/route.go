@@ -122,6 +122,10 @@ func (c *compiler) extra(i int, hops []hop) {
 	route := &c.router.Routes[i]
 	to, v := route.Destination, familyOf(route.Destination.Addr())
 	about := Object{Kind: KindRoute, ID: to.String()}
+	if c.slowRoute(route, hops) {
+		c.emit(about, RoleSlow, tableRoute, prio(to, prioPrefix), v.match(dst(to)), ofproto.GotoTable(tableKernel))
+		return
+	}
 	if route.Type == RouteBlackhole {
 		c.emit(about, RoleBlackhole, tableRoute, prio(to, prioPrefix), v.match(dst(to)), ofproto.Instructions{})
 		return
@@ -151,7 +155,7 @@ func (c *compiler) extra(i int, hops []hop) {
 // exit returns where packets leave that take route, and false if the kernel has
 // to send them on.
 func (c *compiler) exit(route *Route, hops []hop) (e exit, ok bool) {
-	if route.Type != RouteVia || len(hops) > 1 && !c.can.Has(CanSelect) {
+	if route.Type != RouteVia || c.slowRoute(route, hops) || len(hops) > 1 && !c.can.Has(CanSelect) {
 		return e, false
 	}
 	for i, h := range hops {
@@ -179,6 +183,7 @@ type hop struct {
 	leg  int         // index among the legs; -1: none
 	mac  ofproto.MAC // of the port that has the next hop's address
 	port string      // its ID; "": no port has the address, so the kernel has to find it
+	slow bool        // the fast path of the port or of its network is off
 }
 
 // hops returns where the next hops of route are.
@@ -194,7 +199,8 @@ func (s source) hop(a netip.Addr) hop {
 	for i := range s.legs {
 		if l := &s.legs[i]; l.contains(a) {
 			at := l.network.at(a)
-			return hop{i, at.mac, at.port}
+			port, _ := l.network.ports.Get(Port{ID: at.port})
+			return hop{i, at.mac, at.port, port.NoFastPath || l.network.NoFastPath}
 		}
 	}
 	return hop{leg: -1}

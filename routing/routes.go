@@ -25,6 +25,9 @@ func (r *Route) String() string {
 			fmt.Fprintf(&b, " weight %d", h.Weight)
 		}
 	}
+	if r.NoFastPath {
+		b.WriteString(" (fast path off)")
+	}
 	return b.String()
 }
 

@@ -16,14 +16,14 @@ import (
 // A packet of UDP that has come in by a router's interface.
 type packet struct {
 	inPort   ofproto.PortNo
-	mac      ofproto.MAC // it was sent to
+	by, mac  ofproto.MAC // it was sent by, and to
 	src, dst netip.Addr
 	size     int // of the IP packet
 }
 
 // headers returns what a switch sees of p.
 func (p packet) headers() ofproto.Match {
-	fields := []ofproto.Field{ofproto.InPort(p.inPort), ofproto.EthDst(p.mac), ofproto.IPProto(17), ofproto.IPTTL(64)}
+	fields := []ofproto.Field{ofproto.InPort(p.inPort), ofproto.EthSrc(p.by), ofproto.EthDst(p.mac), ofproto.IPProto(17), ofproto.IPTTL(64)}
 	src, dst := netip.PrefixFrom(p.src, p.src.BitLen()), netip.PrefixFrom(p.dst, p.dst.BitLen())
 	if p.dst.Is4() {
 		return ofproto.MatchOf(append(fields, ofproto.IPv4(), ofproto.IPv4Src(src), ofproto.IPv4Dst(dst))...)
@@ -72,24 +72,38 @@ func TestLongestPrefix(t *testing.T) {
 				}
 				for range 20 {
 					from := rapid.SampledFrom(in.Addresses).Draw(t, "from").Addr()
-					n, s, h := rapid.SampledFrom([]int{0, 1, 2, 3, 4, 200}).Draw(t, "net"), rapid.IntRange(0, 7).Draw(t, "subnet"), rapid.IntRange(1, 16).Draw(t, "host")
-					to := netip.AddrFrom4([4]byte{10, byte(n), byte(32 * s), byte(h)})
-					if from.Is6() {
-						to = subnet6(n, s, h).Addr()
+					address := func() netip.Addr {
+						n, s, h := rapid.SampledFrom([]int{0, 1, 2, 3, 4, 200}).Draw(t, "net"), rapid.IntRange(0, 7).Draw(t, "subnet"), rapid.IntRange(1, 16).Draw(t, "host")
+						if from.Is6() {
+							return subnet6(n, s, h).Addr()
+						}
+						return netip.AddrFrom4([4]byte{10, byte(n), byte(32 * s), byte(h)})
 					}
-					p := packet{inPort: no, mac: in.MAC, src: host(from, 77), dst: to, size: rapid.SampledFrom([]int{100, 1400, 1401, 1500, 9000}).Draw(t, "size")}
+					p := packet{inPort: no, by: ofproto.MAC{2, 9}, mac: in.MAC, src: host(from, 77), dst: address(), size: rapid.SampledFrom([]int{100, 1400, 1401, 1500, 9000}).Draw(t, "size")}
+					if rapid.IntRange(0, 3).Draw(t, "is from elsewhere") == 0 {
+						p.src = address()
+					}
 					for _, n := range m.Networks {
 						if n.ID == in.Network {
 							p.size = min(p.size, n.MTU) // or it would not have got here
 						}
 					}
+					if len(m.Ports) > 0 && rapid.Bool().Draw(t, "is sent by a port") {
+						q := rapid.SampledFrom(m.Ports).Draw(t, "port")
+						p.by = q.MAC
+						for _, a := range q.Addresses {
+							if a.Is4() == p.dst.Is4() && rapid.Bool().Draw(t, "is from the port") {
+								p.src = a
+							}
+						}
+					}
 					want := []string{reference(m, r, facts, in, p)}
-					by := ns.lookup(p.src, p.dst)
+					by, slow := ns.lookup(p.src, p.dst), slowness(m, r, facts, in, p)
 					switch kernel := kernelOf(r, facts, in); {
 					case in.Down:
-					case by == others:
+					case by == others, slow == others:
 						want = []string{kernel}
-					case by == either:
+					case by == either, slow == either:
 						want = append(want, kernel)
 					}
 					if got := routed(t, prog, p); !slices.Contains(want, got) {
@@ -120,9 +134,10 @@ func reference(m *routing.Model, r *routing.Router, facts routing.Facts, in *rou
 	case !has:
 		return kernel
 	}
-	for _, i := range r.Interfaces { // what is the router's own, Linux asks before its routes
+	for _, i := range r.Interfaces { // Linux asks for what is the router's own before its routes
 		for _, a := range i.Addresses {
-			if own := p.dst == a.Addr() || p.dst == a.Masked().Addr(); own && !i.Down && facts.Ports[i.PatchName()] != 0 {
+			own := p.dst == a.Addr() || p.dst == a.Masked().Addr() || p.src == a.Addr() || p.src == a.Masked().Addr()
+			if own && !i.Down && facts.Ports[i.PatchName()] != 0 {
 				return kernel
 			}
 		}
@@ -228,6 +243,128 @@ func owner(m *routing.Model, network string, a netip.Addr) (mac ofproto.MAC, ok 
 		return claimed[0], true
 	}
 	return mac, false
+}
+
+// slowness returns others if a packet has to go by the kernel because the fast
+// path of what it is from or to is off.
+func slowness(m *routing.Model, r *routing.Router, facts routing.Facts, in *routing.Interface, p packet) taker {
+	if r.Fallback != routing.FallbackNamespace {
+		return declared
+	}
+	slow := make(map[string]bool) // networks
+	for _, n := range m.Networks {
+		slow[n.ID] = n.NoFastPath
+	}
+	up := func(i *routing.Interface) bool { return !i.Down && facts.Ports[i.PatchName()] != 0 }
+	// of returns whether the port that has an address on a network is slow.
+	of := func(network string, a netip.Addr) taker {
+		mac, ok := owner(m, network, a)
+		if !ok {
+			return declared
+		}
+		said := make(map[bool]bool)
+		own := false
+		for _, q := range m.Ports {
+			if q.Network != network || q.Down || q.Unbound {
+				continue
+			}
+			if slices.Contains(q.Addresses, a) {
+				own = true
+				said = map[bool]bool{q.NoFastPath: true}
+			}
+			for _, pair := range q.Pairs {
+				if by := pair.MAC; !own && pair.Addresses == netip.PrefixFrom(a, a.BitLen()) && (by == mac || by == ofproto.MAC{} && q.MAC == mac) {
+					said[q.NoFastPath] = true
+				}
+			}
+		}
+		switch {
+		case !said[true]:
+			return declared
+		case said[false]: // several claim it with one MAC address
+			return either
+		}
+		return others
+	}
+	// at returns the same for an address in a subnet of the router's.
+	at := func(a netip.Addr) (taker, bool) {
+		for i := range r.Interfaces {
+			f := &r.Interfaces[i]
+			for _, s := range f.Addresses {
+				if s.Contains(a) && up(f) {
+					if slow[f.Network] {
+						return others, true
+					}
+					return of(f.Network, a), true
+				}
+			}
+		}
+		return declared, false
+	}
+	// of the longest prefix around an address, whether it is that of a slow route.
+	routed := func(a netip.Addr) taker {
+		bits, found := -1, declared
+		for i := range r.Interfaces {
+			for _, s := range r.Interfaces[i].Addresses {
+				if s.Contains(a) && up(&r.Interfaces[i]) {
+					bits = max(bits, s.Bits())
+				}
+			}
+		}
+		for _, route := range r.Routes {
+			if !route.Destination.Contains(a) || route.Destination.Bits() <= bits {
+				continue
+			}
+			bits, found = route.Destination.Bits(), declared
+			if route.NoFastPath {
+				found = others
+			}
+			for _, h := range route.NextHops {
+				if is, _ := at(h.Address); is != declared && found != others {
+					found = is
+				}
+			}
+		}
+		return found
+	}
+	all := []taker{routed(p.src), routed(p.dst)}
+	if slow[in.Network] {
+		all = append(all, others)
+	}
+	to, _ := at(p.dst)
+	all = append(all, to)
+	for i := range r.Interfaces {
+		for _, s := range r.Interfaces[i].Addresses {
+			if f := &r.Interfaces[i]; s.Contains(p.src) && up(f) && slow[f.Network] {
+				all = append(all, others)
+			}
+		}
+	}
+	for _, s := range in.Addresses {
+		if s.Contains(p.src) {
+			all = append(all, of(in.Network, p.src))
+		}
+	}
+	for _, q := range m.Ports {
+		if q.Network != in.Network || !q.NoFastPath || q.Down || q.Unbound {
+			continue
+		}
+		if q.MAC == p.by {
+			all = append(all, others)
+		}
+		for _, pair := range q.Pairs {
+			if pair.MAC == p.by {
+				all = append(all, others)
+			}
+		}
+	}
+	switch {
+	case slices.Contains(all, others):
+		return others
+	case slices.Contains(all, either):
+		return either
+	}
+	return declared
 }
 
 // What is wrong with a route is said of its key.

@@ -43,6 +43,7 @@ if $tests; then
 	needed+="
 gcc          gcc libc6-dev
 radvd        radvd
+nft          nftables
 prometheus   prometheus
 chromium     chromium
 addgroup     adduser

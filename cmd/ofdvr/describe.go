@@ -115,6 +115,7 @@ func (d *description) network(n *routing.Network) error {
 		d.line("VLAN", "set by another agent")
 	}
 	d.line("MTU", "%d", n.MTU)
+	d.fastPath(n.NoFastPath)
 	routers, err := kindWords[1].fetch(d.cmd.Context(), d.client, nil, url.Values{"network": {n.ID}})
 	if err != nil {
 		return err
@@ -138,6 +139,12 @@ func (d *description) network(n *routing.Network) error {
 		d.more("and %d more: ofdvr get ports --network %s", left, n.ID)
 	}
 	return nil
+}
+
+func (d *description) fastPath(off bool) {
+	if off {
+		d.line("Fast path", "off: the namespace routes everything from and to it")
+	}
 }
 
 // maxDescribed is how many ports on a network are named.
@@ -205,6 +212,7 @@ func (d *description) routerState(st *controller.RouterStatus) {
 func (d *description) port(p *routing.Port) error {
 	d.line("Network", "%s", p.Network)
 	d.line("MAC", "%v", p.MAC)
+	d.fastPath(p.NoFastPath)
 	for _, a := range p.Addresses {
 		d.line("Address", "%v", a)
 	}

@@ -20,6 +20,7 @@ type Network struct {
 
 	IPv4Scope string `json:"ipv4_address_scope,omitempty" minLength:"1" maxLength:"64" example:"campus" doc:"The address scope of its IPv4 addresses. Between scopes flows do not route, the namespace decides. Absent: that of all networks without one"`
 	IPv6Scope string `json:"ipv6_address_scope,omitempty" minLength:"1" maxLength:"64" example:"campus6" doc:"The same of its IPv6 addresses"`
+	FastPath  string `json:"fast_path,omitempty" enum:"on,off" default:"on" doc:"Off: flows hand everything from and to the network to the namespace, so that NAT and connection tracking there see both directions"`
 }
 
 // A Router is the document of a [routing.Router].
@@ -42,6 +43,7 @@ type Route struct {
 	Type        string    `json:"type,omitempty" enum:"via,blackhole,reject" default:"via" doc:"What becomes of the packets: they go to a next hop; they are dropped; or they are, and the sender is told that the host is unreachable"`
 	NextHop     string    `json:"nexthop,omitempty" example:"10.0.1.10" doc:"An address in a subnet of one of the router's interfaces. If a port has it, the switch routes there; otherwise the namespace does"`
 	NextHops    []NextHop `json:"nexthops,omitempty" doc:"Several of these instead, which share the flows of packets"`
+	FastPath    string    `json:"fast_path,omitempty" enum:"on,off" default:"on" doc:"Off: flows hand everything that takes the route, or comes from its destination, to the namespace, so that NAT and connection tracking there see both directions"`
 }
 
 // A NextHop is the document of a [routing.NextHop].
@@ -98,6 +100,7 @@ type Port struct {
 	Pairs      []AddressPair `json:"allowed_address_pairs,omitempty" doc:"Addresses that the machine may use besides. If one port alone claims one, flows route to it"`
 	AdminState string        `json:"admin_state,omitempty" enum:"up,down" default:"up" doc:"Down: flows do not route to it"`
 	Bound      *bool         `json:"bound,omitempty" default:"true" doc:"The machine runs on a host. If false, flows do not route to it"`
+	FastPath   string        `json:"fast_path,omitempty" enum:"on,off" default:"on" doc:"Off: flows hand everything from and to the machine to the namespace, so that NAT and connection tracking there see both directions"`
 }
 
 // An AddressPair is the document of a [routing.AddressPair].
@@ -137,7 +140,7 @@ func DocumentOf(m *routing.Model) Topology {
 
 // NetworkOf returns the document of n.
 func NetworkOf(n routing.Network) Network {
-	return Network{ID: n.ID, VLAN: n.VLAN, MTU: unless(n.MTU, networkKeys.initial.MTU), IPv4Scope: n.IPv4Scope, IPv6Scope: n.IPv6Scope}
+	return Network{ID: n.ID, VLAN: n.VLAN, MTU: unless(n.MTU, networkKeys.initial.MTU), IPv4Scope: n.IPv4Scope, IPv6Scope: n.IPv6Scope, FastPath: offOrNothing(n.NoFastPath)}
 }
 
 // RouterOf returns the document of r.
@@ -168,7 +171,7 @@ func RouterOf(r routing.Router) Router {
 }
 
 func routeOf(r routing.Route) Route {
-	d := Route{Destination: r.Destination.String(), Type: unless(routeTypes.word(r.Type), routeTypes.word(routing.RouteVia))}
+	d := Route{Destination: r.Destination.String(), Type: unless(routeTypes.word(r.Type), routeTypes.word(routing.RouteVia)), FastPath: offOrNothing(r.NoFastPath)}
 	if isOnlyHop(r.NextHops) {
 		d.NextHop = r.NextHops[0].Address.String()
 		return d
@@ -200,6 +203,13 @@ func downOrNothing(down bool) string {
 	return ""
 }
 
+func offOrNothing(off bool) string {
+	if off {
+		return "off"
+	}
+	return ""
+}
+
 func raOf(r *routing.RA) *RA {
 	if r == nil {
 		return nil
@@ -227,7 +237,7 @@ func raOf(r *routing.RA) *RA {
 
 // PortOf returns the document of p.
 func PortOf(p routing.Port) Port {
-	d := Port{ID: p.ID, Network: p.Network, MAC: p.MAC.String(), Addresses: texts(p.Addresses), AdminState: downOrNothing(p.Down), Bound: unlessDefault(!p.Unbound, true)}
+	d := Port{ID: p.ID, Network: p.Network, MAC: p.MAC.String(), Addresses: texts(p.Addresses), AdminState: downOrNothing(p.Down), Bound: unlessDefault(!p.Unbound, true), FastPath: offOrNothing(p.NoFastPath)}
 	for _, q := range p.Pairs {
 		pair := AddressPair{Address: string(appendAddressOrPrefix(nil, q.Addresses))}
 		if q.MAC != (ofproto.MAC{}) {

@@ -15,7 +15,7 @@ import (
 // router has one of the first eight addresses of.
 func drawRoute(t *rapid.T, destination, subnet netip.Prefix) routing.Route {
 	r := routing.Route{Destination: destination, Type: rapid.SampledFrom([]routing.RouteType{
-		routing.RouteVia, routing.RouteVia, routing.RouteVia, routing.RouteBlackhole, routing.RouteReject}).Draw(t, "type")}
+		routing.RouteVia, routing.RouteVia, routing.RouteVia, routing.RouteBlackhole, routing.RouteReject}).Draw(t, "type"), NoFastPath: rapid.Bool().Draw(t, "no fast path")}
 	if r.Type != routing.RouteVia {
 		return r
 	}

@@ -51,6 +51,7 @@ func drawNasty(t *rapid.T) *routing.Model {
 			n.VLAN = uint16(i + 1)
 		}
 		if rapid.Bool().Draw(t, "scoped") {
+			n.NoFastPath = true
 			n.IPv4Scope, n.IPv6Scope = texts(routing.MaxIDLen).Draw(t, "scope"), texts(routing.MaxIDLen).Draw(t, "scope6")
 		}
 		m.Networks = append(m.Networks, n)
@@ -111,7 +112,7 @@ func drawNasty(t *rapid.T) *routing.Model {
 			}).Draw(t, "address"))
 		}
 		p.Pairs = drawPairs(t)
-		p.Down, p.Unbound = rapid.Bool().Draw(t, "down"), rapid.Bool().Draw(t, "unbound")
+		p.Down, p.Unbound, p.NoFastPath = rapid.Bool().Draw(t, "down"), rapid.Bool().Draw(t, "unbound"), rapid.Bool().Draw(t, "no fast path")
 		m.Ports = append(m.Ports, p)
 	}
 	if err := m.Validate(); err != nil {

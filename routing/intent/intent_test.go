@@ -72,7 +72,7 @@ func messages(name string, data []byte) string {
 func TestEverything(t *testing.T) {
 	prefix, addr := netip.MustParsePrefix, netip.MustParseAddr
 	want := &routing.Model{
-		Networks: []routing.Network{{ID: "blue", VLAN: 1, MTU: 9000, IPv4Scope: "campus", IPv6Scope: "campus6"}, {ID: "green", MTU: 1500}, {ID: "7", MTU: 1500}},
+		Networks: []routing.Network{{ID: "blue", VLAN: 1, MTU: 9000, IPv4Scope: "campus", IPv6Scope: "campus6", NoFastPath: true}, {ID: "green", MTU: 1500}, {ID: "7", MTU: 1500}},
 		Routers: []routing.Router{{
 			ID: "r1", Namespace: "ns1",
 			Bridge: routing.Bridge{Managed: true, Name: "br-r1", DatapathID: 0xa1, Foreign: routing.ForeignReport},
@@ -90,7 +90,7 @@ func TestEverything(t *testing.T) {
 				{Destination: prefix("10.9.0.0/16"), NextHops: []routing.NextHop{{Address: addr("10.0.1.10"), Weight: 1}}},
 				{Destination: prefix("10.10.0.0/16"), NextHops: []routing.NextHop{{Address: addr("10.0.1.11"), Weight: 2}, {Address: addr("10.0.2.11"), Weight: 1}}},
 				{Destination: prefix("10.11.0.0/16"), NextHops: []routing.NextHop{{Address: addr("10.0.1.12"), Weight: 1}}},
-				{Destination: prefix("10.12.0.0/16"), Type: routing.RouteBlackhole},
+				{Destination: prefix("10.12.0.0/16"), Type: routing.RouteBlackhole, NoFastPath: true},
 				{Destination: prefix("2001:db8:9::/48"), Type: routing.RouteReject},
 			},
 		}, {
@@ -101,7 +101,7 @@ func TestEverything(t *testing.T) {
 			},
 		}},
 		Ports: []routing.Port{
-			{ID: "vm1", Network: "blue", MAC: ofproto.MAC{2, 0, 0, 0, 1, 0x10}, Down: true, Unbound: true,
+			{ID: "vm1", Network: "blue", MAC: ofproto.MAC{2, 0, 0, 0, 1, 0x10}, Down: true, Unbound: true, NoFastPath: true,
 				Addresses: []netip.Addr{addr("10.0.1.10"), addr("2001:db8::10")},
 				Pairs: []routing.AddressPair{{Addresses: prefix("10.0.1.100/32"), MAC: ofproto.MAC{2, 0, 0, 0, 1, 0x64}},
 					{Addresses: prefix("10.0.1.112/28")}, {Addresses: prefix("2001:db8::64/128")}}},

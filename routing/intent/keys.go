@@ -38,6 +38,7 @@ var networkKeys = &mapping[routing.Network]{
 		{"mtu", optional, of(func(n *routing.Network) *int { return &n.MTU }, number[int]{name: "mtu", low: routing.MinMTU, high: routing.MaxMTU})},
 		{"ipv4_address_scope", optional, of(func(n *routing.Network) *string { return &n.IPv4Scope }, scope{})},
 		{"ipv6_address_scope", optional, of(func(n *routing.Network) *string { return &n.IPv6Scope }, scope{})},
+		{"fast_path", optional, of(func(n *routing.Network) *bool { return &n.NoFastPath }, fastPaths)},
 	},
 }
 
@@ -106,6 +107,7 @@ var routeKeys = &mapping[routing.Route]{fields: []field[routing.Route]{
 	{"type", optional, of(func(r *routing.Route) *routing.RouteType { return &r.Type }, hopType{routeTypes})},
 	{"nexthop", optional, of(func(r *routing.Route) *[]routing.NextHop { return &r.NextHops }, onlyHop{})},
 	{"nexthops", optional, of(func(r *routing.Route) *[]routing.NextHop { return &r.NextHops }, severalHops{list[routing.NextHop]{nextHopKeys}})},
+	{"fast_path", optional, of(func(r *routing.Route) *bool { return &r.NoFastPath }, fastPaths)},
 }}
 
 var nextHopKeys = &mapping[routing.NextHop]{
@@ -124,6 +126,7 @@ var portKeys = &mapping[routing.Port]{fields: []field[routing.Port]{
 	{"allowed_address_pairs", optional, of(func(p *routing.Port) *[]routing.AddressPair { return &p.Pairs }, list[routing.AddressPair]{pairKeys})},
 	{"admin_state", optional, of(func(p *routing.Port) *bool { return &p.Down }, adminStates)},
 	{"bound", optional, of(func(p *routing.Port) *bool { return &p.Unbound }, not{})},
+	{"fast_path", optional, of(func(p *routing.Port) *bool { return &p.NoFastPath }, fastPaths)},
 }}
 
 var pairKeys = &mapping[routing.AddressPair]{fields: []field[routing.AddressPair]{

@@ -125,6 +125,9 @@ func drawModel(t *rapid.T, s style) (*routing.Model, []pair) {
 			n.IPv4Scope, n.IPv6Scope = "s4", id
 			doc = append(doc, pair{"ipv6_address_scope", s.str(id)}, pair{"ipv4_address_scope", s.str("s4")})
 		}
+		if n.NoFastPath = rapid.Bool().Draw(t, "no fast path"); n.NoFastPath {
+			doc = append(doc, pair{"fast_path", s.str("off")})
+		}
 		m.Networks, networks = append(m.Networks, n), append(networks, doc)
 	}
 	for i, id := range ids {
@@ -181,17 +184,17 @@ func drawModel(t *rapid.T, s style) (*routing.Model, []pair) {
 			p.Addresses, addrs = append(p.Addresses, a), append(addrs, s.str(a.String()))
 		}
 		p.Pairs = drawPairs(t)
-		p.Down, p.Unbound = rapid.Bool().Draw(t, "down"), rapid.Bool().Draw(t, "unbound")
+		p.Down, p.Unbound, p.NoFastPath = rapid.Bool().Draw(t, "down"), rapid.Bool().Draw(t, "unbound"), rapid.Bool().Draw(t, "no fast path")
 		m.Ports = append(m.Ports, p)
 		ports = append(ports, []pair{{"id", fmt.Sprint(i)}, {"mac", s.str(p.MAC.String())}, {"network", s.str(p.Network)}, {"addresses", addrs},
-			{"admin_state", s.str(map[bool]string{false: "up", true: "down"}[p.Down])}, {"bound", fmt.Sprint(!p.Unbound)},
+			{"admin_state", s.str(map[bool]string{false: "up", true: "down"}[p.Down])}, {"bound", fmt.Sprint(!p.Unbound)}, {"fast_path", s.str(map[bool]string{false: "on", true: "off"}[p.NoFastPath])},
 			{"allowed_address_pairs", s.pairs(p.Pairs)}})
 	}
 	return m, []pair{{"networks", networks}, {"routers", routers}, {"ports", ports}}
 }
 
 func (s style) route(r *routing.Route) []pair {
-	doc := []pair{{"destination", s.str(r.Destination.String())}}
+	doc := []pair{{"destination", s.str(r.Destination.String())}, {"fast_path", s.str(map[bool]string{false: "on", true: "off"}[r.NoFastPath])}}
 	switch r.Type {
 	case routing.RouteBlackhole:
 		return append(doc, pair{"type", s.str("blackhole")})

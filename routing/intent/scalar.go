@@ -145,6 +145,9 @@ var (
 // adminStates is the codec of whether an object is down.
 var adminStates = yesNo{words[uint8]{names: []string{"up", "down"}, want: "up or down"}}
 
+// fastPaths is the codec of whether an object's fast path is off.
+var fastPaths = yesNo{words[uint8]{names: []string{"on", "off"}, want: "on or off"}}
+
 // yesNo is the codec of a bool that has two words, that for false first.
 type yesNo struct{ words words[uint8] }
 

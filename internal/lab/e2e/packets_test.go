@@ -187,14 +187,15 @@ func numbered(seq uint16) condition {
 // the test unless all come.
 func transfer(t *testing.T, from, to *lab.Machine, addr string) {
 	t.Helper()
-	if err := carries(t, from, to.Name, netip.AddrPortFrom(netip.MustParseAddr(addr), 0), netip.AddrPort{}); err != nil {
+	if err := carries(t, from, to.Name, netip.AddrPortFrom(netip.MustParseAddr(addr), 0), netip.AddrPort{}, patience); err != nil {
 		t.Errorf("TCP from %s to %s: %v", from.Name, addr, err)
 	}
 }
 
 // carries sends some 100 kB over TCP to an address and port, by default those at
-// which they are awaited in a network namespace.
-func carries(t *testing.T, from *lab.Machine, netns string, at, to netip.AddrPort) error {
+// which they are awaited in a network namespace, if there is a connection within
+// wait.
+func carries(t *testing.T, from *lab.Machine, netns string, at, to netip.AddrPort, wait time.Duration) error {
 	t.Helper()
 	ln, err := from.Host.ListenIn(within(t), netns, "tcp", at.String())
 	if err != nil {
@@ -215,7 +216,7 @@ func carries(t *testing.T, from *lab.Machine, netns string, at, to netip.AddrPor
 		}
 		got <- err
 	}()
-	ctx, cancel := context.WithTimeout(t.Context(), dialing)
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
 	defer cancel()
 	conn, err := from.Host.DialIn(ctx, from.Name, "tcp", to.String())
 	if err != nil {
@@ -228,9 +229,6 @@ func carries(t *testing.T, from *lab.Machine, netns string, at, to netip.AddrPor
 	}
 	return <-got
 }
-
-// dialing is how long to wait for a connection: three tries of TCP's.
-const dialing = 8 * time.Second
 
 // turns pings until the capture has seen what it should: what Open vSwitch has
 // cached for packets it uses until it has looked at its flows again, which on a

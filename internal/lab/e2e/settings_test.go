@@ -93,7 +93,9 @@ func TestDoctorChangesNothing(t *testing.T) {
 
 	// What would be put back at once stays while the daemon cannot: then doctor names it.
 	s.Database().Kill()
-	s.eventually("the daemon to notice", func() error { return lacks(s.ofdvr(1, "doctor"), "PROBLEM  Open vSwitch: not connected to ovsdb-server") })
+	s.eventually("the daemon to notice", func() error {
+		return lacks(s.ofdvr(1, "doctor"), "PROBLEM  Open vSwitch: not connected to ovsdb-server")
+	})
 	s.sh(netns, "echo 0 >/proc/sys/net/ipv4/ip_forward")
 	mustHave(t, s.ofdvr(1, "doctor"), "to mend it: set net.ipv4.ip_forward=1 in qrouter-r1\n")
 	if got := s.sysctl("net/ipv4/ip_forward"); got != "0" {
