@@ -76,6 +76,24 @@ var fallbackReasons = map[string][]routing.Role{
 	"other":     {routing.RoleFallback},
 }
 
+// limitedKinds are the roles of what meters have dropped, by the kind that people
+// are told.
+var limitedKinds = map[string]routing.Role{
+	"resolution": routing.RoleLimitedResolution,
+	"echo":       routing.RoleLimitedEcho,
+	"ttl":        routing.RoleLimitedTTL,
+}
+
+// Limited returns how many packets of an interface meters have dropped, by kind:
+// resolution, echo and ttl.
+func (b ByRole) Limited() map[string]uint64 {
+	out := make(map[string]uint64, len(limitedKinds))
+	for kind, role := range limitedKinds {
+		out[kind] = b[role].Packets
+	}
+	return out
+}
+
 // Fallback returns how many packets of an interface were handed to the kernel, or
 // dropped where the router has no namespace, by reason: ttl, mtu, exception,
 // no_route, unknown and other.

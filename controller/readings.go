@@ -231,12 +231,12 @@ func (s *session) limited(ctx context.Context, p routing.Program) (out []ofproto
 	err = s.conn.Multipart(ctx, ofproto.MeterStatsRequest{Meter: ofproto.MeterAll}, func(body ofproto.MultipartBody) bool {
 		stats, ok := body.(ofproto.MeterStatsReply)
 		for _, m := range stats {
-			iface, ours := p.OfMeter(m.Meter)
+			iface, role, ours := p.OfMeter(m.Meter)
 			if !ours {
 				continue
 			}
 			fs := ofproto.FlowStats{Flow: ofproto.Flow{
-				FlowKey: ofproto.FlowKey{Table: meterTable, Priority: uint16(m.Meter)}, Cookie: routing.CookieOf(iface, routing.RoleLimited),
+				FlowKey: ofproto.FlowKey{Table: meterTable, Priority: uint16(m.Meter)}, Cookie: routing.CookieOf(iface, role),
 			}}
 			for _, b := range m.Bands {
 				fs.Packets += b.Packets

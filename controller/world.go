@@ -324,8 +324,8 @@ func describer(p routing.Program) func(ofproto.Mod) string {
 			}
 			return fmt.Sprintf("group %#x", uint32(m.Entry.ID))
 		case ofproto.MeterMod:
-			if o, ok := p.OfMeter(m.Entry.ID); ok {
-				return "meter of " + o.String()
+			if o, role, ok := p.OfMeter(m.Entry.ID); ok {
+				return "meter of " + role.Limits() + " of " + o.String()
 			}
 			return fmt.Sprintf("meter %#x", uint32(m.Entry.ID))
 		}

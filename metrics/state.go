@@ -67,7 +67,7 @@ type Interface struct {
 	ARPReplies                     uint64
 	NDReplies                      uint64
 	EchoReplies                    uint64
-	Limited                        uint64 // answers that were not given
+	Limited                        map[string]uint64 // packets that meters dropped, by kind
 	TTLExpired                     uint64
 	Fallback                       map[string]uint64 // packets handed to the kernel, by reason
 }
@@ -137,9 +137,10 @@ var (
 	descARP           = desc("interface_arp_replies_total", "ARP requests for the interface's addresses that the switch answered.", byInterface...)
 	descND            = desc("interface_nd_replies_total", "Neighbour solicitations for the interface's addresses that the switch answered.", byInterface...)
 	descEcho          = desc("interface_echo_replies_total", "ICMP echo requests for the interface's addresses that the switch answered.", byInterface...)
-	descLimited       = desc("interface_limited_packets_total", "Packets from the interface's network that were not answered because there were more than answer_rate a second.", byInterface...)
-	descTTL           = desc("interface_ttl_expired_packets_total", "Packets from the interface's network whose TTL ran out here.", byInterface...)
-	descFallback      = desc("interface_fallback_packets_total",
+	descLimited       = desc("interface_limited_packets_total",
+		"Packets from the interface's network that were dropped because there were more than answer_rate a second, by kind: resolution (ARP and neighbour solicitations of one machine), echo (requests to the router), ttl (packets whose TTL ran out here).", "router", "interface", "kind")
+	descTTL      = desc("interface_ttl_expired_packets_total", "Packets from the interface's network whose TTL ran out here.", byInterface...)
+	descFallback = desc("interface_fallback_packets_total",
 		"Packets from the interface's network that were handed to the kernel, or dropped where the router has no namespace, by reason: "+
 			"ttl (the TTL ran out), mtu (larger than the MTU of the network where they go), exception (only the kernel can send them on), no_route (no connected subnet), "+
 			"unknown (no port has the address), other (not for the router to route).",
@@ -252,9 +253,12 @@ func (ch sink) iface(i *Interface) {
 		descPackets: i.RoutedPackets, descBytes: i.RoutedBytes,
 		descKernelPackets: i.KernelPackets, descKernelBytes: i.KernelBytes,
 		descARP: i.ARPReplies, descND: i.NDReplies, descEcho: i.EchoReplies,
-		descLimited: i.Limited, descTTL: i.TTLExpired,
+		descTTL: i.TTLExpired,
 	} {
 		ch.counter(d, n, i.Router, i.ID)
+	}
+	for kind, n := range i.Limited {
+		ch.counter(descLimited, n, i.Router, i.ID, kind)
 	}
 	for reason, n := range i.Fallback {
 		ch.counter(descFallback, n, i.Router, i.ID, reason)

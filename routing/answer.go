@@ -56,7 +56,7 @@ func (c *compiler) answer(l *leg) {
 				continue
 			}
 			asks := []ofproto.Field{ofproto.InPort(l.patch), ofproto.ARP(), ofproto.ARPOp(arpRequest), ofproto.ARPTargetIP(p.Addr())}
-			do := l.limited(answerARP(l.MAC, p.Addr()))
+			do := l.answer(answerARP(l.MAC, p.Addr()))
 			c.emit(l.object(), RoleARP, tableLocal, prioOwn, ofproto.MatchOf(asks...), do)
 			c.emit(l.object(), RoleARP, tableLocal, prioNew, ofproto.MatchOf(append(asks, ofproto.ARPSource(alone(netip.IPv4Unspecified())))...), do) // RFC 5227's probe
 		}
@@ -66,9 +66,42 @@ func (c *compiler) answer(l *leg) {
 			c.answerND(l, a)
 			c.refuseND(l, a)
 		}
-		c.emit(l.object(), RoleAnswer, tableAnswer, prioND, v6.match(ofproto.InPort(l.patch), ofproto.IPProto(protoICMPv6), ofproto.ICMPv6Type(ndAdvertisement)),
-			l.limited(ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.SetField{Field: ofproto.NDTargetMAC(l.MAC)}, ofproto.Output{Port: ofproto.PortInPort})}))
 	}
+	c.limit(l)
+	c.reply(l)
+}
+
+// Priorities in tableAnswer.
+const (
+	prioResolution = 20
+	prioEcho       = 10
+)
+
+// reply emits the flows that send answers back.
+func (c *compiler) reply(l *leg) {
+	in := ofproto.InPort(l.patch)
+	back := func(first ...ofproto.Action) ofproto.Apply {
+		return ofproto.Apply{Actions: ofproto.ActionsOf(append(first, ofproto.SetField{Field: ofproto.EthSrc(l.MAC)}, ofproto.Output{Port: ofproto.PortInPort})...)}
+	}
+	if c.answersARP() && l.has(v4) {
+		c.emit(l.object(), RoleAnswer, tableAnswer, prioResolution, ofproto.MatchOf(in, ofproto.ARP()), ofproto.Do(back()))
+	}
+	if c.answersND(l) {
+		c.emit(l.object(), RoleAnswer, tableAnswer, prioResolution, v6.match(in, ofproto.IPProto(protoICMPv6), ofproto.ICMPv6Type(ndAdvertisement)),
+			ofproto.Do(back(ofproto.SetField{Field: ofproto.NDTargetMAC(l.MAC)})))
+	}
+	if c.answersEcho() {
+		c.limited(l, limitEcho, RoleAnswer, tableAnswer, prioEcho, ofproto.MatchOf(in),
+			back(ofproto.Move{Src: ofproto.Whole(ofproto.FieldEthSrc), Dst: ofproto.Whole(ofproto.FieldEthDst)}))
+	}
+}
+
+// answer does what to says, and goes on to where the answer is limited, and sent.
+func (l *leg) answer(to ofproto.Apply) ofproto.Instructions {
+	if l.meters == nil {
+		return ofproto.Do(to, ofproto.Goto{Table: tableAnswer})
+	}
+	return ofproto.Do(to, ofproto.Goto{Table: tableLimit})
 }
 
 // refuse emits the flows that drop ARP requests of senders whose MAC address, to
@@ -101,17 +134,15 @@ func (c *compiler) forged(m ofproto.Match) {
 }
 
 // answerARP turns an ARP request into the reply that says that addr is at mac
-// (RFC 826), and sends it to the sender that it names.
+// (RFC 826), to the sender that the request names.
 func answerARP(mac ofproto.MAC, addr netip.Addr) ofproto.Apply {
 	return ofproto.Apply{Actions: ofproto.ActionsOf(
 		ofproto.Move{Src: ofproto.Whole(ofproto.FieldARPSHA), Dst: ofproto.Whole(ofproto.FieldEthDst)},
-		ofproto.SetField{Field: ofproto.EthSrc(mac)},
 		ofproto.SetField{Field: ofproto.ARPOp(arpReply)},
 		ofproto.Move{Src: ofproto.Whole(ofproto.FieldARPSHA), Dst: ofproto.Whole(ofproto.FieldARPTHA)},
 		ofproto.Move{Src: ofproto.Whole(ofproto.FieldARPSPA), Dst: ofproto.Whole(ofproto.FieldARPTPA)},
 		ofproto.SetField{Field: ofproto.ARPSourceMAC(mac)},
 		ofproto.SetField{Field: ofproto.ARPSourceIP(addr)},
-		ofproto.Output{Port: ofproto.PortInPort},
 	)}
 }
 
@@ -126,16 +157,16 @@ func (c *compiler) answerND(l *leg, a netip.Addr) {
 	for _, to := range []ofproto.Field{group, ofproto.IPv6Dst(alone(a))} {
 		asks := append(solicits(a), ofproto.InPort(l.patch), to, ofproto.NDOptionsType(ndOptionSourceMAC))
 		c.emit(l.object(), RoleND, tableLocal, prioOwn, v6.match(asks...),
-			ofproto.Do(advertise(l.MAC, a, ndRouter|ndSolicited|ndOverride,
+			l.answer(advertise(a, ndRouter|ndSolicited|ndOverride,
 				ofproto.Move{Src: ofproto.Whole(ofproto.FieldNDSLL), Dst: ofproto.Whole(ofproto.FieldEthDst)},
-				ofproto.Move{Src: ofproto.Whole(ofproto.FieldIPv6Src), Dst: ofproto.Whole(ofproto.FieldIPv6Dst)}), ofproto.Goto{Table: tableAnswer}))
+				ofproto.Move{Src: ofproto.Whole(ofproto.FieldIPv6Src), Dst: ofproto.Whole(ofproto.FieldIPv6Dst)})))
 	}
 	asks := append(solicits(a), ofproto.InPort(l.patch), group, ofproto.IPv6Src(alone(unspecified6)),
 		ofproto.NDOptionsType(0), ofproto.NDSourceMAC(ofproto.MAC{}))
 	c.emit(l.object(), RoleND, tableLocal, prioNew, v6.match(asks...),
-		ofproto.Do(advertise(l.MAC, a, ndRouter|ndOverride,
+		l.answer(advertise(a, ndRouter|ndOverride,
 			ofproto.SetField{Field: ofproto.EthDst(groupMAC(allNodes))},
-			ofproto.SetField{Field: ofproto.IPv6Dst(alone(allNodes))}), ofproto.Goto{Table: tableAnswer}))
+			ofproto.SetField{Field: ofproto.IPv6Dst(alone(allNodes))})))
 }
 
 // solicits are the fields of a solicitation for a that is valid (RFC 4861 §7.1.1,
@@ -159,10 +190,9 @@ func groupMAC(a netip.Addr) ofproto.MAC {
 }
 
 // advertise turns a solicitation into an advertisement to whom the actions in to
-// say, but for the target's MAC address.
-func advertise(mac ofproto.MAC, a netip.Addr, flags uint32, to ...ofproto.Action) ofproto.Apply {
+// say, but for the router's MAC address.
+func advertise(a netip.Addr, flags uint32, to ...ofproto.Action) ofproto.Apply {
 	return ofproto.Apply{Actions: ofproto.ActionsOf(append(to,
-		ofproto.SetField{Field: ofproto.EthSrc(mac)},
 		ofproto.SetField{Field: ofproto.IPv6Src(alone(a))},
 		ofproto.SetField{Field: ofproto.IPv6Label(0)},
 		ofproto.SetField{Field: ofproto.ICMPv6Type(ndAdvertisement)},

@@ -57,20 +57,9 @@ func (c *compiler) classify(l *leg) {
 			ofproto.ApplyActions(ofproto.Output{Port: l.patch}))
 		c.emit(about, RoleKernel, tableKernel, prioKernel, ofproto.MatchOf(in), c.toKernel(l))
 	}
-	if c.answersEcho() {
-		c.emit(about, RoleAnswer, tableAnswer, prioEcho, ofproto.MatchOf(in), l.limited(ofproto.Apply{Actions: ofproto.ActionsOf(
-			ofproto.Move{Src: ofproto.Whole(ofproto.FieldEthSrc), Dst: ofproto.Whole(ofproto.FieldEthDst)},
-			ofproto.SetField{Field: ofproto.EthSrc(l.MAC)},
-			ofproto.Output{Port: ofproto.PortInPort})}))
-	}
 }
 
-// Priorities in tableAnswer and tableKernel.
-const (
-	prioND     = 20
-	prioEcho   = 10
-	prioKernel = 10
-)
+const prioKernel = 10 // in tableKernel
 
 // onward sends a packet on to tableLocal, with metadata.
 func onward(meta uint64) ofproto.Instructions {

@@ -29,6 +29,7 @@ const (
 	tableLocal                           // what is for the router itself, or must not be routed
 	tableRoute                           // by destination network
 	tableDeliver                         // by destination address
+	tableLimit                           // by sender: not too many answers
 	tableAnswer                          // by ingress port: send an answer back
 	tableKernel                          // by ingress port: hand to the kernel
 )
@@ -62,7 +63,7 @@ type source struct {
 	missing []string
 
 	// These follow from the others.
-	meters   []ofproto.MeterID // by interface
+	limits   *limits
 	groups   []ofproto.GroupID // by route
 	min, max int               // MTUs of the legs' networks
 }
@@ -70,9 +71,9 @@ type source struct {
 // sourceOf returns what the Program of r depends on. prev may be that of an
 // earlier one, from which is taken what takes long.
 func (x *Index) sourceOf(r *Router, facts Facts, prev source) source {
-	s := source{router: r, can: facts.Can, kernel: facts.Kernel, meters: prev.meters, groups: prev.groups}
+	s := source{router: r, can: facts.Can, kernel: facts.Kernel, limits: prev.limits, groups: prev.groups}
 	if prev.router != r {
-		s.meters, s.groups = meterIDs(r), groupIDs(r)
+		s.limits, s.groups = limitsOf(r), groupIDs(r)
 	}
 	find := func(name string) ofproto.PortNo {
 		no, ok := facts.Ports[name]
@@ -88,7 +89,7 @@ func (x *Index) sourceOf(r *Router, facts Facts, prev source) source {
 			l.tap = find(f.TapName())
 		}
 		if r.AnswerRate > 0 && s.can.Has(CanMeter) {
-			l.meter = s.meters[i]
+			l.meters = s.limits.ids[i]
 		}
 		if l.patch != 0 && !f.Down {
 			s.legs = append(s.legs, l)
@@ -121,9 +122,9 @@ func (x *Index) sourceOf(r *Router, facts Facts, prev source) source {
 type leg struct {
 	*Interface
 	network    *members
-	patch, tap ofproto.PortNo  // tap is 0 where there is no fallback
-	meter      ofproto.MeterID // of answers; 0: there is no limit
-	scope      [2]uint64       // numbers of its address scopes, by family; 0: there is one only
+	patch, tap ofproto.PortNo    // tap is 0 where there is no fallback
+	meters     []ofproto.MeterID // by kind; nil: there is no limit
+	scope      [2]uint64         // numbers of its address scopes, by family; 0: there is one only
 }
 
 func (l *leg) object() Object { return Object{KindInterface, l.ID, l.ID} }
@@ -164,8 +165,10 @@ func (s source) compile() Program {
 			c.deliver(l, &p)
 		}
 		c.rest(l)
-		if l.meter != 0 {
-			c.objects = append(c.objects, labelled{CookieOf(l.object(), RoleLimited), l.object()})
+		if l.meters != nil {
+			for k := range limitResolution + 1 {
+				c.objects = append(c.objects, labelled{CookieOf(l.object(), k.role()), l.object()})
+			}
 		}
 	}
 	for i := range c.router.Routes {
@@ -202,14 +205,6 @@ func (c *compiler) toKernel(l *leg) ofproto.Instructions {
 		return ofproto.Instructions{}
 	}
 	return ofproto.ApplyActions(ofproto.Output{Port: l.tap})
-}
-
-// limited returns what applies actions to no more packets than l is answered.
-func (l *leg) limited(ins ...ofproto.Instruction) ofproto.Instructions {
-	if l.meter != 0 {
-		ins = append([]ofproto.Instruction{ofproto.Meter{ID: l.meter}}, ins...)
-	}
-	return ofproto.Do(ins...)
 }
 
 // drops makes every table end in an explicit drop, so that what is dropped is

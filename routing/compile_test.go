@@ -182,7 +182,7 @@ func checkProgram(t *rapid.T, r *routing.Router, facts routing.Facts, prog routi
 	// One flow a destination; besides, a few for each interface, each of its
 	// addresses and each next hop. Only where the switch cannot measure packets
 	// there are some for pairs of networks.
-	addresses, hops, others := 0, 0, 0
+	addresses, hops, others, limits := 0, 0, 0, 0
 	for _, i := range r.Interfaces {
 		addresses += len(i.Addresses)
 	}
@@ -190,7 +190,11 @@ func checkProgram(t *rapid.T, r *routing.Router, facts routing.Facts, prog routi
 		hops += 3 + len(route.NextHops)
 	}
 	for f := range prog.Flows.All() {
-		if role, _ := routing.RoleOf(f.Cookie); role != routing.RoleDeliver && role != routing.RoleSlow && role != routing.RoleFast {
+		switch role, _ := routing.RoleOf(f.Cookie); role {
+		case routing.RoleDeliver, routing.RoleSlow, routing.RoleFast:
+		case routing.RoleLimit:
+			limits++
+		default:
 			others++
 		}
 	}
@@ -203,6 +207,9 @@ func checkProgram(t *rapid.T, r *routing.Router, facts routing.Facts, prog routi
 	}
 	if others > most {
 		t.Errorf("%d flows besides those for destinations, want at most %d:\n%s", others, most, prog.Flows)
+	}
+	if most := 128 + 9*len(r.Interfaces); limits > most {
+		t.Errorf("%d flows that limit machines, want at most %d", limits, most)
 	}
 	checkGroups(t, prog)
 }
@@ -232,8 +239,11 @@ func checkGroups(t *rapid.T, prog routing.Program) {
 		delete(groups, g.ID)
 	}
 	for _, m := range prog.Meters {
-		if !routing.OursMeter(m.ID) {
-			t.Errorf("meter %d is not ours", m.ID)
+		if !meters[m.ID] || !routing.OursMeter(m.ID) || routing.IsProbeMeter(m.ID) {
+			t.Errorf("no flow uses meter %d, or it is not ours", m.ID)
+		}
+		if _, _, ok := prog.OfMeter(m.ID); !ok {
+			t.Errorf("meter %d is for nothing", m.ID)
 		}
 		delete(meters, m.ID)
 	}

@@ -87,13 +87,19 @@ const (
 	RoleMeasure    Role = 21 // measures packets that an extra route is for
 	RoleKernel     Role = 22 // hands what other flows have chosen to the kernel
 	RoleProbe      Role = 23 // finds out what the switch can do; never stays
-	RoleLimited    Role = 24 // no flow's: answers that the interface's meter has dropped
-	RoleAsk        Role = 25 // takes requests for the MAC address of the interface to be answered
-	RoleForged     Role = 26 // drops requests whose sender is no machine
-	RoleOwn        Role = 27 // hands packets for addresses of the router itself to the kernel
-	RoleForeign    Role = 28 // hands packets that the namespace routes in another way to the kernel
-	RoleSlow       Role = 29 // hands packets from and to what has its fast path off to the kernel
-	RoleFast       Role = 30 // takes packets from a part of where such a route leads on that is routed in another way
+	// 24 was what one meter for all had dropped.
+	RoleAsk     Role = 25 // takes requests for the MAC address of the interface to be answered
+	RoleForged  Role = 26 // drops requests whose sender is no machine
+	RoleOwn     Role = 27 // hands packets for addresses of the router itself to the kernel
+	RoleForeign Role = 28 // hands packets that the namespace routes in another way to the kernel
+	RoleSlow    Role = 29 // hands packets from and to what has its fast path off to the kernel
+	RoleFast    Role = 30 // takes packets from a part of where such a route leads on that is routed in another way
+	RoleLimit   Role = 31 // limits how often a machine behind the interface is told its MAC address
+
+	// No flow's: what meters of the interface have dropped, by what they limit.
+	RoleLimitedResolution Role = 32 // ARP and neighbour discovery
+	RoleLimitedEcho       Role = 33
+	RoleLimitedTTL        Role = 34
 )
 
 // Does says in words what a flow does that has role r and serves o.
@@ -152,6 +158,8 @@ func (r Role) Does(o Object) string {
 		return "hands packets from " + who + " that other flows have chosen to the kernel"
 	case RoleAsk:
 		return "takes requests for the MAC address of " + who + " to be answered"
+	case RoleLimit:
+		return "limits how often a machine is told the MAC address of " + who
 	case RoleForged:
 		return "drops requests for a MAC address by senders that cannot be: at MAC address zero or a group's, or at an address of " + who + " itself"
 	case RoleOwn:
@@ -198,4 +206,17 @@ func RoleOf(c ofproto.Cookie) (Role, bool) {
 func CookieSlice(i, halves int) (cookie, mask ofproto.Cookie) {
 	mask = cookieHashMask &^ (cookieHashMask >> halves)
 	return cookieMark | ofproto.Cookie(i)<<(48-halves)&mask, cookieMarkMask | mask
+}
+
+// Limits says in words what a meter limits that drops what has role r.
+func (r Role) Limits() string {
+	switch r {
+	case RoleLimitedResolution:
+		return "ARP and neighbour solicitations"
+	case RoleLimitedEcho:
+		return "echo requests"
+	case RoleLimitedTTL:
+		return "expired TTL"
+	}
+	return fmt.Sprintf("role %d", uint8(r))
 }

@@ -22,21 +22,14 @@ func groupIDs(r *Router) []ofproto.GroupID {
 	return out
 }
 
-// meterIDs returns the numbers of the meters of r's interfaces.
-func meterIDs(r *Router) []ofproto.MeterID {
-	ids := numbers(len(r.Interfaces), func(i int) string { return r.Interfaces[i].ID }, uint32(lastMeter-firstMeter)>>1)
-	out := make([]ofproto.MeterID, len(ids))
-	for i, id := range ids {
-		out[i] = firstMeter | ofproto.MeterID(id)
-	}
-	return out
-}
-
 // numbers returns a number for each of n names: a hash in mask or, where another
-// has that, the next.
-func numbers(n int, name func(int) string, mask uint32) []uint32 {
+// has that, the next. Some are not used.
+func numbers(n int, name func(int) string, mask uint32, not ...uint32) []uint32 {
 	out := make([]uint32, n)
 	taken := make(map[uint32]bool, n)
+	for _, id := range not {
+		taken[id] = true
+	}
 	for i := range out {
 		sum := sha256.Sum256([]byte(name(i)))
 		id := binary.BigEndian.Uint32(sum[:]) & mask
@@ -99,22 +92,4 @@ func (s source) groupEntries() (out []ofproto.GroupEntry) {
 	}
 	slices.SortFunc(out, func(a, b ofproto.GroupEntry) int { return cmp.Compare(a.ID, b.ID) })
 	return out
-}
-
-// meters returns the meters that limit how often interfaces are answered.
-func (s source) meterEntries() (out []ofproto.MeterEntry) {
-	for i := range s.legs {
-		if l := &s.legs[i]; l.meter != 0 {
-			out = append(out, answerMeter(l.meter, uint32(s.router.AnswerRate)))
-		}
-	}
-	slices.SortFunc(out, func(a, b ofproto.MeterEntry) int { return cmp.Compare(a.ID, b.ID) })
-	return out
-}
-
-// answerMeter drops what is more than rate packets a second, after a second in
-// which there were none.
-func answerMeter(id ofproto.MeterID, rate uint32) ofproto.MeterEntry {
-	return ofproto.MeterEntry{ID: id, Flags: ofproto.MeterPktps | ofproto.MeterBurst | ofproto.MeterStatistics,
-		Bands: []ofproto.Band{{Type: ofproto.BandDrop, Rate: rate, Burst: rate}}}
 }

@@ -121,7 +121,12 @@ func (c *compiler) own(l *leg) {
 	for _, v := range families {
 		for ttl := range uint8(2) {
 			if l.has(v) {
-				c.emit(l.object(), RoleTTL, tableLocal, prioTTL, v.match(ofproto.InPort(l.patch), ofproto.IPTTL(ttl)), c.expired(l))
+				m := v.match(ofproto.InPort(l.patch), ofproto.IPTTL(ttl))
+				if l.tap == 0 {
+					c.emit(l.object(), RoleTTL, tableLocal, prioTTL, m, ofproto.Instructions{})
+				} else { // the kernel tells the sender
+					c.limited(l, limitTTL, RoleTTL, tableLocal, prioTTL, m, ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.Output{Port: l.tap})})
+				}
 			}
 		}
 	}
@@ -152,13 +157,4 @@ func reply(a netip.Addr) ofproto.Apply {
 		}
 	}
 	return ofproto.Apply{Actions: ofproto.ActionsOf(append(to, ofproto.SetTTL{TTL: echoTTL})...)}
-}
-
-// expired hands a packet whose TTL has run out to the kernel, which tells the
-// sender.
-func (c *compiler) expired(l *leg) ofproto.Instructions {
-	if l.tap == 0 {
-		return ofproto.Instructions{}
-	}
-	return l.limited(ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.Output{Port: l.tap})})
 }

@@ -38,7 +38,11 @@ type Router struct {
 	// requests for the router's addresses.
 	ARPResponder, NDResponder, EchoResponder bool
 
-	AnswerRate int // packets a second that an interface may be answered, 1–1,000,000; 0 is no limit
+	// AnswerRate is how many packets a second are answered, 1–1,000,000; 0 is no
+	// limit. There is one limit for the ARP requests and neighbour solicitations of
+	// each machine, and for each interface one for echo requests and one for packets
+	// whose TTL has run out.
+	AnswerRate int
 	Bridge     Bridge
 	Interfaces []Interface
 	Routes     []Route

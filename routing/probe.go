@@ -45,7 +45,7 @@ func Probes() []Probe {
 	a4, a6, mac := netip.AddrFrom4([4]byte{192, 0, 2, 1}), netip.MustParseAddr("2001:db8::1"), ofproto.MAC{2, 0, 0, 0, 0, 1}
 	add(CanAnswerARP, ofproto.MatchOf(ofproto.ARP(), ofproto.ARPOp(arpRequest), ofproto.ARPSourceMACBits(groupBit, groupBit)), ofproto.Do(answerARP(mac, a4)))
 	add(CanAnswerND, v6.match(append(solicits(a6), ofproto.NDOptionsType(ndOptionSourceMAC), ofproto.NDSourceMACBits(groupBit, groupBit))...),
-		ofproto.Do(advertise(mac, a6, ndRouter, ofproto.Move{Src: ofproto.Whole(ofproto.FieldNDSLL), Dst: ofproto.Whole(ofproto.FieldEthDst)})))
+		ofproto.Do(advertise(a6, ndRouter, ofproto.Move{Src: ofproto.Whole(ofproto.FieldNDSLL), Dst: ofproto.Whole(ofproto.FieldEthDst)})))
 	add(CanAnswerND, v6.match(ofproto.IPProto(protoICMPv6), ofproto.ICMPv6Type(ndAdvertisement)),
 		ofproto.ApplyActions(ofproto.SetField{Field: ofproto.NDTargetMAC(mac)}))
 	for _, a := range []netip.Addr{a4, a6} {

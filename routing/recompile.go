@@ -41,11 +41,17 @@ func (x *Index) Recompile(prev Program, r *Router, facts Facts) Program {
 	if groups == nil {
 		groups = s.groupEntries()
 	}
+	meters := prev.Meters
 	for i := range s.legs {
 		was, is := &prev.source.legs[i], &s.legs[i]
 		touched, all := changedPorts(was.network, is.network)
 		if all {
 			return s.compile()
+		}
+		if len(touched) > 0 && is.meters != nil && (gone.ownMeters(was) || come.ownMeters(is)) { // then there are few
+			gone.limit(was)
+			come.limit(is)
+			meters = nil
 		}
 		for id := range touched {
 			if p, ok := was.network.ports.Get(Port{ID: id}); ok {
@@ -56,6 +62,9 @@ func (x *Index) Recompile(prev Program, r *Router, facts Facts) Program {
 			}
 		}
 	}
+	if meters == nil {
+		meters = s.meterEntries()
+	}
 	// All that goes comes before all that comes: addresses may have moved from
 	// one port to another.
 	keys := make([]ofproto.FlowKey, len(gone.flows))
@@ -65,7 +74,7 @@ func (x *Index) Recompile(prev Program, r *Router, facts Facts) Program {
 	return Program{
 		Flows:   prev.Flows.WithoutKeys(keys...).With(come.flows...),
 		Groups:  groups,
-		Meters:  prev.Meters,
+		Meters:  meters,
 		Missing: s.missing,
 		Objects: Objects{prev.Objects.set.Without(gone.objects...).With(come.objects...)},
 		source:  s,

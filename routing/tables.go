@@ -31,14 +31,18 @@ func (p Program) OfGroup(id ofproto.GroupID) (Object, bool) {
 	return Object{}, false
 }
 
-// OfMeter returns the interface that a meter of p limits.
-func (p Program) OfMeter(id ofproto.MeterID) (Object, bool) {
-	for i, m := range p.source.meters {
-		if f := &p.source.router.Interfaces[i]; m == id {
-			return Object{KindInterface, f.ID, f.ID}, true
-		}
+// OfMeter returns the interface that a meter of p is for, and the role of what it
+// has dropped.
+func (p Program) OfMeter(id ofproto.MeterID) (Object, Role, bool) {
+	if p.source.limits == nil {
+		return Object{}, 0, false
 	}
-	return Object{}, false
+	m, ok := p.source.limits.of[id]
+	if !ok {
+		return Object{}, 0, false
+	}
+	f := &p.source.router.Interfaces[m.iface]
+	return Object{KindInterface, f.ID, f.ID}, m.kind.role(), true
 }
 
 // SameTables reports whether p and q have the same groups and meters.

@@ -107,7 +107,7 @@ func countedInterface(router string, i controller.RoleCounters) metrics.Interfac
 		ARPReplies:      i.ByRole[routing.RoleARP].Packets,
 		NDReplies:       i.ByRole[routing.RoleND].Packets,
 		EchoReplies:     i.ByRole[routing.RoleEcho].Packets,
-		Limited:         i.ByRole[routing.RoleLimited].Packets,
+		Limited:         i.ByRole.Limited(),
 		TTLExpired:      i.ByRole[routing.RoleTTL].Packets,
 		Fallback:        i.ByRole.Fallback(),
 	}

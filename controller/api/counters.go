@@ -31,7 +31,7 @@ type InterfaceCounters struct {
 	NDReplies       uint64            `json:"nd_replies" doc:"Neighbour solicitations that the switch answered"`
 	EchoReplies     uint64            `json:"echo_replies" doc:"Pings to the interface's addresses that the switch answered"`
 	TTLExpired      uint64            `json:"ttl_expired" doc:"Packets whose TTL ran out"`
-	Limited         uint64            `json:"limited" doc:"Packets that were not answered, because there were too many"`
+	Limited         map[string]uint64 `json:"limited" doc:"Packets that were dropped because there were too many, by kind: resolution, echo and ttl"`
 	Fallback        map[string]uint64 `json:"fallback" doc:"Packets that were handed to the kernel, or dropped without a fallback, by reason"`
 }
 
@@ -86,7 +86,7 @@ func interfaceCounters(router string, c controller.RoleCounters) InterfaceCounte
 		NDReplies:       c.ByRole[routing.RoleND].Packets,
 		EchoReplies:     c.ByRole[routing.RoleEcho].Packets,
 		TTLExpired:      c.ByRole[routing.RoleTTL].Packets,
-		Limited:         c.ByRole[routing.RoleLimited].Packets,
+		Limited:         c.ByRole.Limited(),
 		Fallback:        c.ByRole.Fallback(),
 	}
 }

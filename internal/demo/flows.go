@@ -41,7 +41,10 @@ func parseFlows(dump string) []flow {
 // meanings says in a few words what the flows do that may have packets. That
 // the kernel sent nothing during the ping is known from the taps' counters.
 var meanings = map[routing.Role]string{
-	routing.RoleARP:     "“who has the gateway's address?”: turned into the answer, and sent back",
+	routing.RoleAsk:     "“who has the gateway's address?”: a request that may be answered",
+	routing.RoleARP:     "turned into the answer",
+	routing.RoleLimit:   "so many a second of this machine and no more",
+	routing.RoleAnswer:  "and sent back",
 	routing.RoleIn:      "addressed to the router: remember that it comes from where it says, and go on",
 	routing.RoleForward: "for somebody behind the router, not for the router itself: go and route it",
 	routing.RoleRoute:   "for one of the router's networks: go and deliver it",
@@ -52,13 +55,13 @@ var meanings = map[routing.Role]string{
 
 var (
 	flowNoise  = regexp.MustCompile(`cookie=[^ ]+, duration=[^ ]+, |n_bytes=\d+, |vlan_tci=0x0000/0x1fff,?`)
-	arpActions = regexp.MustCompile(`actions=move:.*,IN_PORT`)
+	arpActions = regexp.MustCompile(`actions=move:.*,goto_table`)
 )
 
 // shorten leaves of a flow what a person looks at first.
 func (f flow) shorten() string {
 	s := flowNoise.ReplaceAllString(f.line, "")
-	s = arpActions.ReplaceAllString(s, "actions=move:…,set_field:…,IN_PORT")
+	s = arpActions.ReplaceAllString(s, "actions=move:…,set_field:…,goto_table")
 	return regexp.MustCompile(`,? +actions=`).ReplaceAllString(s, "\n      actions=")
 }
 

@@ -31,7 +31,7 @@ type Router struct {
 	ARPResponder *bool       `json:"arp_responder,omitempty" default:"true" doc:"Flows answer ARP. If false the kernel does, through the tap"`
 	NDResponder  *bool       `json:"nd_responder,omitempty" default:"true" doc:"Flows answer neighbour solicitations. If false the kernel does, through the tap"`
 	Echo         *bool       `json:"echo_responder,omitempty" default:"true" doc:"Flows answer ICMP echo requests (ping) to the router's addresses. If false the kernel does, through the tap"`
-	AnswerRate   *int        `json:"answer_rate,omitempty" minimum:"0" maximum:"1000000" default:"1000" doc:"How many packets a second each interface is answered at most: ARP, neighbour solicitations, echo and expired TTL. 0 is no limit"`
+	AnswerRate   *int        `json:"answer_rate,omitempty" minimum:"0" maximum:"1000000" default:"1000" doc:"How many packets a second are answered at most: ARP and neighbour solicitations of each machine; echo requests, and packets with an expired TTL, of each interface. 0 is no limit"`
 	Bridge       *Bridge     `json:"bridge,omitempty" doc:"The bridge that holds the flows. Absent: one that ofdvr makes"`
 	Interfaces   []Interface `json:"interfaces,omitempty" doc:"The router's legs on networks"`
 	Routes       []Route     `json:"routes,omitempty" doc:"Extra routes. The longest prefix wins, over the connected subnets too"`

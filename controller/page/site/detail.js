@@ -145,9 +145,11 @@ export class Detail {
   }
 
   answered(legs) {
-    const total = (name) => legs.reduce((n, l) => n + (this.page.rates.sums.get(rateKey(l.router.id, l.iface.id))?.[name] ?? 0), 0).toLocaleString("en");
+    const sum = (of) => legs.reduce((n, l) => n + of(this.page.rates.sums.get(rateKey(l.router.id, l.iface.id)) ?? {}), 0).toLocaleString("en");
+    const total = (name) => sum((i) => i[name] ?? 0);
+    const limited = (i) => Object.values(i.limited ?? {}).reduce((a, b) => a + b, 0);
     return this.kept("div", {}, () => facts(["ARP answered", total("arp_replies")], ["ND answered", total("nd_replies")], ["Pings answered", total("echo_replies")],
-      ["TTL expired", total("ttl_expired")], ["Over the limit", total("limited")]));
+      ["TTL expired", total("ttl_expired")], ["Over the limit", sum(limited)]));
   }
 
   router(r, id) {

@@ -58,7 +58,7 @@ func TestEventsAreCounted(t *testing.T) {
 		`ofdvr_intent_to_switch_seconds_count`:                                       1,
 		`ofdvr_reconcile_duration_seconds_count`:                                     1,
 		`ofdvr_commits_total{result="ok"}`:                                           1,
-		`ofdvr_flow_mods_total{operation="add"}`:                                     1,
+		`ofdvr_flow_mods_total{operation="add"}`:                                     2, // to deliver, and to limit
 		`ofdvr_store_commits_total{result="ok"}`:                                     1,
 		`ofdvr_store_commit_duration_seconds_count`:                                  1,
 		`ofdvr_intent_revision`:                                                      1,

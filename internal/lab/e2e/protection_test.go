@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -13,31 +14,50 @@ import (
 	"github.com/ofdvr/ofdvr/internal/lab"
 )
 
+// A packetFlood is of one packet that vm1 of dualStack sends over and over.
+type packetFlood struct {
+	packet []gopacket.SerializableLayer
+	answer condition
+	kind   string // of limit
+}
+
+// packetFloods are one of each kind of packet that is limited.
+func packetFloods(t *testing.T) map[string]packetFlood {
+	eth := func(to string, typ layers.EthernetType) *layers.Ethernet {
+		return &layers.Ethernet{SrcMAC: mac("02:00:00:00:01:10"), DstMAC: mac(to), EthernetType: typ}
+	}
+	return map[string]packetFlood{
+		"ARP": {[]gopacket.SerializableLayer{eth(broadcast, layers.EthernetTypeARP), &layers.ARP{
+			AddrType: layers.LinkTypeEthernet, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4, Operation: layers.ARPRequest,
+			SourceHwAddress: mac("02:00:00:00:01:10"), SourceProtAddress: ip4("10.0.1.10"), DstHwAddress: make([]byte, 6), DstProtAddress: ip4("10.0.1.1"),
+		}}, arpFor(layers.ARPReply, "10.0.1.1"), "resolution"},
+		"echo": {[]gopacket.SerializableLayer{eth(blueMAC, layers.EthernetTypeIPv4),
+			&layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolICMPv4, SrcIP: ip4("10.0.1.10"), DstIP: ip4("10.0.2.1")},
+			&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(layers.ICMPv4TypeEchoRequest, 0)}}, echoReply("10.0.2.1", ""), "echo"},
+		"TTL": {[]gopacket.SerializableLayer{eth(blueMAC, layers.EthernetTypeIPv4),
+			&layers.IPv4{Version: 4, TTL: 1, Protocol: layers.IPProtocolICMPv4, SrcIP: ip4("10.0.1.10"), DstIP: ip4("10.0.2.10")},
+			&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(layers.ICMPv4TypeEchoRequest, 0)}}, icmp(layers.ICMPv4TypeTimeExceeded, "", ""), "ttl"},
+		"ND": {solicitationFrames(t), isAdvertisement, "resolution"},
+	}
+}
+
+// frame returns the packet as bytes.
+func (f packetFlood) frame(t *testing.T) []byte {
+	t.Helper()
+	buf := gopacket.NewSerializeBuffer()
+	if err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, f.packet...); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
+
 // A machine that floods its gateway with what is answered in the switch, or by
 // the kernel, gets no more answers than it is allowed, the rest is counted, and
 // another machine gets all of its own, from its gateway and by way of it.
 func TestFloodsAreLimited(t *testing.T) {
 	t.Parallel()
 	const rate = 50
-	eth := func(to string, typ layers.EthernetType) *layers.Ethernet {
-		return &layers.Ethernet{SrcMAC: mac("02:00:00:00:01:10"), DstMAC: mac(to), EthernetType: typ}
-	}
-	floods := map[string]struct {
-		packet []gopacket.SerializableLayer
-		answer condition
-	}{
-		"ARP": {[]gopacket.SerializableLayer{eth(broadcast, layers.EthernetTypeARP), &layers.ARP{
-			AddrType: layers.LinkTypeEthernet, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4, Operation: layers.ARPRequest,
-			SourceHwAddress: mac("02:00:00:00:01:10"), SourceProtAddress: ip4("10.0.1.10"), DstHwAddress: make([]byte, 6), DstProtAddress: ip4("10.0.1.1"),
-		}}, arpFor(layers.ARPReply, "10.0.1.1")},
-		"echo": {[]gopacket.SerializableLayer{eth(blueMAC, layers.EthernetTypeIPv4),
-			&layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolICMPv4, SrcIP: ip4("10.0.1.10"), DstIP: ip4("10.0.2.1")},
-			&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(layers.ICMPv4TypeEchoRequest, 0)}}, echoReply("10.0.2.1", "")},
-		"TTL": {[]gopacket.SerializableLayer{eth(blueMAC, layers.EthernetTypeIPv4),
-			&layers.IPv4{Version: 4, TTL: 1, Protocol: layers.IPProtocolICMPv4, SrcIP: ip4("10.0.1.10"), DstIP: ip4("10.0.2.10")},
-			&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(layers.ICMPv4TypeEchoRequest, 0)}}, icmp(layers.ICMPv4TypeTimeExceeded, "", "")},
-		"ND": {solicitationFrames(t), isAdvertisement},
-	}
+	floods := packetFloods(t)
 	if lab.OnKernel(t, "solicitations are not limited: the namespace answers them, and ovs-vswitchd has nothing to do with them") {
 		delete(floods, "ND")
 	}
@@ -59,12 +79,10 @@ ports:
 			if empty {
 				<-time.After(time.Second) // then it may let pass as many as ever
 			}
-			buf := gopacket.NewSerializeBuffer()
-			if err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, f.packet...); err != nil {
-				t.Fatal(err)
-			}
+			frame := f.frame(t)
 			at := record(t, vm1, all(came, f.answer))
-			before := s.scrape()[`ofdvr_interface_limited_packets_total{interface="r1-blue",router="r1"}`]
+			count := fmt.Sprintf(`ofdvr_interface_limited_packets_total{interface="r1-blue",kind=%q,router="r1"}`, f.kind)
+			before := s.scrape()[count]
 			start := time.Now()
 			done := make(chan error, 1)
 			go func() {
@@ -75,7 +93,7 @@ ports:
 					if i%together == 0 {
 						<-pace.C
 					}
-					_, err = out.Write(buf.Bytes())
+					_, err = out.Write(frame)
 				}
 				done <- err
 			}()
@@ -86,7 +104,7 @@ ports:
 				t.Fatal(err)
 			}
 			limited := func() float64 {
-				return s.scrape()[`ofdvr_interface_limited_packets_total{interface="r1-blue",router="r1"}`] - before
+				return s.scrape()[count] - before
 			}
 			s.eventually("what was not answered to be counted", func() error {
 				if n := limited(); n < float64(flood)/10 { // some the switch has not even received
@@ -101,6 +119,87 @@ ports:
 			if n, most := at.Count(f.answer), rate+int(time.Since(start).Seconds()*rate)+1; n == 0 || n > most {
 				t.Errorf("%d answers, want at most %d", n, most)
 			}
+		})
+	}
+}
+
+// Whatever a machine floods its gateway with, another machine on its network gets
+// every answer about MAC addresses that it asks for.
+func TestFloodsTakeNothingFromOthers(t *testing.T) {
+	t.Parallel()
+	const rate, asked = 100, 10 // of all floods together, no machine asks more
+	pause := time.Millisecond
+	if lab.OnKernel(t, "the floods are of 500 packets a second, not 1,000: what is to be limited goes to ovs-vswitchd first, by a queue that other answers need as well") {
+		pause = 2 * time.Millisecond
+	}
+	s := ready(t, strings.Replace(dualStack, "- id: r1\n", fmt.Sprintf("- id: r1\n    answer_rate: %d\n", rate), 1)+
+		`  - {id: vm3, network: blue, mac: "02:00:00:00:01:11", addresses: [10.0.1.11, "fd00:1::11"]}`+"\n")
+	vm1, vm3, undeclared := s.plug(dual("vm1", "10.0.1.10")), s.plug(dual("vm3", "10.0.1.11")), s.plug(dual("vm5", "10.0.1.15"))
+	s.plug(dual("vm2", "10.0.2.10"))
+	ping(t, vm1, "10.0.2.10", lab.PingOptions{})
+	if lab.Differs(t, metersBeginEmpty(t), "for a second after the daemon has made a meter, fewer answers pass than `answer_rate` says: this Open vSwitch begins with an empty bucket") {
+		<-time.After(time.Second)
+	}
+	for name, f := range packetFloods(t) {
+		t.Run(name, func(t *testing.T) {
+			frame := f.frame(t)
+			stop, done := make(chan struct{}), make(chan error, 1)
+			sent := make(chan struct{}) // closed when the flood has used up what it is allowed
+			go func() {
+				out, err := s.Sender(vm1.Name, vm1.Interface)
+				pace := time.NewTicker(pause)
+				defer pace.Stop()
+				for i := 0; err == nil; i++ {
+					if i == 5*rate {
+						close(sent)
+					}
+					select {
+					case <-pace.C:
+						_, err = out.Write(frame)
+					case <-stop:
+						done <- nil
+						return
+					}
+				}
+				done <- err
+			}()
+			<-sent
+			for _, m := range []*lab.Machine{vm3, undeclared} {
+				for what, ask := range map[string]func() condition{
+					"ARP": func() condition {
+						ask(t, m, broadcast, m.IP(), "10.0.1.1")
+						return arpFor(layers.ARPReply, "10.0.1.1")
+					},
+					"ND": func() condition {
+						c := solicitations[0]
+						c.src = strings.TrimSuffix(m.Addresses[1], "/64")
+						solicit(t, m, c)
+						return icmp6(layers.ICMPv6TypeNeighborAdvertisement, "fd00:1::1", c.src)
+					},
+				} {
+					at := record(t, m, came)
+					var answer condition
+					for range asked {
+						answer = ask()
+					}
+					s.eventually(fmt.Sprintf("%s to have %d of %d answers to %s", m.Name, asked, asked, what), func() error {
+						if n := at.Count(answer); n != asked {
+							return fmt.Errorf("%d", n)
+						}
+						return nil
+					})
+				}
+			}
+			close(stop)
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			s.eventually("what the flood was refused to be counted", func() error {
+				if n := s.scrape()[fmt.Sprintf(`ofdvr_interface_limited_packets_total{interface="r1-blue",kind=%q,router="r1"}`, f.kind)]; n == 0 {
+					return errors.New("none")
+				}
+				return nil
+			})
 		})
 	}
 }
