@@ -63,7 +63,7 @@ func TestTraceAgreesWithOpenVSwitch(t *testing.T) {
 		check(t, f.model, f.facts, 1, 1000)
 	}
 	for role := routing.RoleARP; role <= routing.RoleLimit; role++ {
-		if role == routing.RoleProbe || role == 24 || role == routing.RoleForeign {
+		if role == routing.RoleProbe || role == 24 || role == routing.RoleForeign || role == routing.RoleSlow || role == routing.RoleFast {
 			continue // of no program, or of none of these
 		}
 		if seen[role] == 0 {

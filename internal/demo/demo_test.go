@@ -95,7 +95,7 @@ func TestScreenOnTerminal(t *testing.T) {
 // dump has a flow that answered ARP, one that handed a packet to the kernel, and
 // a foreign one.
 const dump = `NXST_FLOW reply:
- cookie=0xfd01c38f4cd4dbcd, duration=1.5s, table=0, n_packets=2, n_bytes=84, priority=400,arp,in_port="p",vlan_tci=0x0000/0x1fff,arp_op=1 actions=move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],set_field:2->arp_op,IN_PORT
+ cookie=0xfd01c38f4cd4dbcd, duration=1.5s, table=0, n_packets=2, n_bytes=84, priority=400,arp,in_port="p",vlan_tci=0x0000/0x1fff,arp_op=1 actions=move:NXM_NX_ARP_SHA[]->NXM_OF_ETH_DST[],set_field:2->arp_op,goto_table:4
  cookie=0xfd0ac38f4cd4dbcd, duration=1.5s, table=2, n_packets=1, n_bytes=42, priority=1,in_port="p" actions=output:"t"
  cookie=0x0, duration=1.5s, table=2, n_packets=0, n_bytes=0, priority=1 actions=drop
 `
@@ -108,7 +108,7 @@ func TestFlows(t *testing.T) {
 	if n := packets(flows, routing.RoleARP, "arp_op=1"); n != 2 {
 		t.Errorf("%d packets, want 2", n)
 	}
-	const want = `table=0, n_packets=2, priority=400,arp,in_port="p",arp_op=1` + "\n      actions=move:…,set_field:…,IN_PORT"
+	const want = `table=0, n_packets=2, priority=400,arp,in_port="p",arp_op=1` + "\n      actions=move:…,set_field:…,goto_table:4"
 	if got := flows[0].shorten(); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
