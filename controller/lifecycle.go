@@ -33,15 +33,17 @@ type lifecycle struct {
 	radvd  *radvd.Keeper // nil: nothing sends router advertisements
 	log    *zap.Logger
 	report func(lifecycleReport)
-	kernel func(router string, k *routing.Kernel) // is told how the namespaces of routers route
-	bare   func(context.Context)                  // see [Config]; nil: nobody wants to know
-	wanted chan *ledger.State                     // capacity 1: the latest intent that has not been looked at
+	kernel func(router string, k *routing.Kernel)         // is told how the namespaces of routers route
+	moves  func(router string, as []routing.Announcement) // is told what changed MAC addresses before the start
+	bare   func(context.Context)                          // see [Config]; nil: nobody wants to know
+	wanted chan *ledger.State                             // capacity 1: the latest intent that has not been looked at
 
 	// These are work's.
 	renewals map[portOf]*renewal          // taps to be made anew
 	warned   map[[2]string]string         // the last errors, by message and router
 	doubted  string                       // the errors of ports that ovs-vswitchd was last asked about
 	memories map[string]*namespace.Memory // of others' routes, by namespace
+	compared bool                         // with what the database had at the start
 	right    map[string]bool              // routers whose namespaces were what they should be, since they were made
 
 	mu    sync.Mutex

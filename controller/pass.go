@@ -39,6 +39,12 @@ func (p *pass) run(ctx context.Context) {
 	}
 	advertisers := p.advertisers()
 	p.endAdvertisements(advertisers)
+	if !p.compared {
+		if state, err := p.db.State(ctx); err == nil {
+			p.formerMACs(state)
+			p.compared = true
+		}
+	}
 	res, err := p.db.Apply(ctx, p.desired(p.want, p.withheld))
 	switch {
 	case errors.Is(err, ovsdb.ErrNotConnected):

@@ -43,6 +43,8 @@ type session struct {
 	ports   portTable
 	reads   readings
 	changes changes // of flows that are under way
+
+	announcements announcements
 }
 
 // A portTable holds the ports of a switch. Its methods may be called from any
@@ -145,6 +147,8 @@ func (c *Controller) serve(parent context.Context, nc net.Conn) {
 		ports: newPortTable(),
 		reads: newReadings(),
 
+		announcements: newAnnouncements(),
+
 		can: routing.CanAll, promote: make(chan struct{}, 1),
 	}
 	c.crowd.add(s)
@@ -194,6 +198,7 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.rec.Load().Run(ctx) })
 	g.Go(func() error { return c.followCounters(ctx, s) })
+	g.Go(func() error { return s.announce(ctx) })
 	g.Go(func() error {
 		for {
 			select {

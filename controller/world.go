@@ -26,6 +26,7 @@ type world struct {
 	lead bool // this daemon does not stand by
 
 	lifecycle lifecycleReport
+	owners    routing.Owners // of routers' addresses
 
 	waiters map[*waiter]bool
 	moved   bool   // waiters may be answered since they were looked at
@@ -41,6 +42,8 @@ type routerState struct {
 	program routing.Program
 	gen     uint64 // of program; 0 before the first
 	report  reconcile.Report
+
+	announce []routing.Announcement // to go out with the next program
 
 	asked   time.Time // the earliest change of the intent that is in no program yet; zero: there is none
 	ahead   forecast  // of the next program
@@ -74,6 +77,7 @@ type version struct {
 	revision uint64    // of the intent that it was made of
 	asked    time.Time // see [routerState]
 	program  routing.Program
+	announce []routing.Announcement // when the switch has it
 }
 
 // do runs f on the world's goroutine and waits for it.
@@ -132,7 +136,8 @@ func (c *Controller) compile(w *world) {
 			}
 			st.ahead = forecast{}
 			st.gen++
-			st.wanted = append(st.wanted, version{st.gen, w.intent.Revision, st.asked, st.program})
+			st.wanted = append(st.wanted, version{st.gen, w.intent.Revision, st.asked, st.program, st.announce})
+			st.announce = nil
 			st.asked = time.Time{}
 			st.session.rec.Load().Want(reconcile.Program{Generation: st.gen,
 				Flows: st.program.Flows, Groups: st.program.Groups, Meters: st.program.Meters,
@@ -230,6 +235,7 @@ func (c *Controller) setLayout(w *world, next *ledger.State) {
 			st.session.stop(fmt.Errorf("%w: router %s was removed", errStopping, id))
 		}
 	}
+	c.announceMoves(w)
 	if c.lifecycle != nil {
 		c.lifecycle.Want(next)
 	}
@@ -303,6 +309,7 @@ func (st *routerState) attached(s *session) {
 		if !v.asked.IsZero() {
 			st.asked = v.asked
 		}
+		st.announce = append(v.announce, st.announce...)
 	}
 	st.wanted, st.applied = nil, version{}
 }
@@ -374,6 +381,8 @@ func (c *Controller) reported(s *session, id string, r reconcile.Report) {
 			st.report, w.moved = r, true
 			for len(st.wanted) > 0 && st.wanted[0].gen <= r.Confirmed {
 				st.applied, st.wanted = st.wanted[0], st.wanted[1:]
+				s.announcements.add(st.applied.announce)
+				st.applied.announce = nil
 				if asked := st.applied.asked; !asked.IsZero() {
 					c.rec.Applied(id, time.Since(asked))
 				}

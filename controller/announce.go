@@ -1,0 +1,168 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/ovsdb"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// An announcement goes out several times, in case a machine misses one.
+const (
+	announceTimes = 3
+	announcePause = 300 * time.Millisecond
+)
+
+// announcements are what a session has yet to announce. Its methods may be called from
+// any goroutine.
+type announcements struct {
+	mu   sync.Mutex
+	left map[announced]*announcement
+	wake chan struct{} // capacity 1: left has got more
+}
+
+type announced struct {
+	port    string
+	address netip.Addr
+}
+
+type announcement struct {
+	routing.Announcement
+	times int // left
+}
+
+func newAnnouncements() announcements {
+	return announcements{left: make(map[announced]*announcement), wake: make(chan struct{}, 1)}
+}
+
+func (a *announcements) add(more []routing.Announcement) {
+	if len(more) == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, m := range more {
+		a.left[announced{m.Port, m.Address}] = &announcement{m, announceTimes}
+	}
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// next returns what is to be sent now, and whether there is more to come.
+func (a *announcements) next() (now []routing.Announcement, more bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for key, m := range a.left {
+		now = append(now, m.Announcement)
+		if m.times--; m.times == 0 {
+			delete(a.left, key)
+		}
+	}
+	return now, len(a.left) > 0
+}
+
+// announce sends the announcements of a session until ctx is done or sending fails.
+func (s *session) announce(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	timer.Stop()
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-s.announcements.wake:
+		case <-timer.C:
+		}
+		now, more := s.announcements.next()
+		ports := s.ports.numbers()
+		for _, a := range now {
+			port, ok := ports[a.Port]
+			if !ok {
+				continue
+			}
+			out := ofproto.PacketOut{Buffer: ofproto.NoBuffer, InPort: ofproto.PortController,
+				Actions: ofproto.ActionsOf(ofproto.Output{Port: port}), Data: string(a.Frame())}
+			if err := s.conn.Tell(ctx, out); err != nil {
+				return fmt.Errorf("announce MAC address %v of %v on port %s: %w", a.MAC, a.Address, a.Port, err)
+			}
+		}
+		if more {
+			timer.Reset(announcePause)
+		}
+	}
+}
+
+// announceMoves has what changed MAC addresses announced, with the next program of each
+// router. A daemon that stands by only remembers.
+func (c *Controller) announceMoves(w *world) {
+	for id, as := range w.owners.Update(w.intent.Index) {
+		if st := w.routers[id]; st != nil && w.lead {
+			st.announce = append(st.announce, as...)
+			c.logAnnouncements(id, as)
+		}
+	}
+}
+
+func (c *Controller) logAnnouncements(router string, as []routing.Announcement) {
+	by := make(map[string]string)
+	for _, a := range as {
+		by[a.Interface] = fmt.Sprintf("%s is now at %v", a.Interface, a.MAC)
+	}
+	c.log.Info("announcing MAC addresses of interfaces", zap.String("router", router),
+		zap.String("interfaces", brief(slices.Sorted(maps.Values(by)))))
+}
+
+// movedBefore takes in what changed MAC addresses while no daemon ran.
+func (c *Controller) movedBefore(router string, as []routing.Announcement) {
+	c.post(func(w *world) {
+		st := w.routers[router]
+		if st == nil {
+			return
+		}
+		c.logAnnouncements(router, as)
+		switch n := len(st.wanted); {
+		case n > 0: // with the flows that are under way
+			st.wanted[n-1].announce = append(st.wanted[n-1].announce, as...)
+		case st.session != nil && st.applied.gen == st.gen:
+			st.session.announcements.add(as)
+		default:
+			st.announce = append(st.announce, as...)
+		}
+	})
+}
+
+// formerMACs compares the MAC addresses that the patch ports' ends on the integration bridge have
+// noted with those of the intent: what differs has changed while no daemon ran.
+func (p *pass) formerMACs(state ovsdb.State) {
+	b, ok := state.Bridge(p.bridge)
+	if !ok || p.moves == nil {
+		return
+	}
+	for _, r := range p.routers {
+		var as []routing.Announcement
+		for i := range r.Interfaces {
+			f := &r.Interfaces[i]
+			row, ok := b.Interface(f.PeerName())
+			if !ok || f.Down || row.ExternalIDs[ovsdb.KeyOwner] != ovsdb.Owner {
+				continue
+			}
+			if mac, err := ofproto.ParseMAC(row.ExternalIDs[ovsdb.KeyAttachedMAC]); err == nil && mac != f.MAC {
+				as = append(as, f.Moved(p.want.Index, mac)...)
+			}
+		}
+		if len(as) > 0 {
+			p.moves(r.ID, as)
+		}
+	}
+}
