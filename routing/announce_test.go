@@ -24,7 +24,9 @@ func TestOwners(t *testing.T) {
 		return f
 	}
 	down := func(f Interface) Interface { f.Down = true; return f }
-	router := func(id string, legs ...Interface) Router { return Router{ID: id, Bridge: Bridge{Managed: true}, Interfaces: legs} }
+	router := func(id string, legs ...Interface) Router {
+		return Router{ID: id, Bridge: Bridge{Managed: true}, Interfaces: legs}
+	}
 	var o Owners
 	for i, tt := range []struct {
 		routers []Router

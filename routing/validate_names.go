@@ -2,6 +2,8 @@ package routing
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/ofdvr/ofdvr/ofproto"
 )
@@ -46,7 +48,7 @@ func (v *validator) checkBridge(p path, r *Router) {
 		if r.DPID() == 0 {
 			v.bad(p, "bridge.name", "the bridge is external: it needs a name or a datapath_id")
 		}
-	} else if err := checkIfname(name); err != nil {
+	} else if err := checkBridgeName(r, name); err != nil {
 		v.bad(p, "bridge.name", "%w", err)
 	} else if other := v.sameBridge(r, name); other != "" {
 		v.bad(p, "bridge.name", "bridge %q is already used by %s", name, other)
@@ -152,6 +154,11 @@ func (v *validator) checkInterfaceNames(p path, r *Router, f *Interface) {
 	v.checkLink(p, "patch_port", f.PatchName(), patchLink, f)
 	if hasTap {
 		v.checkLink(p, "tap_port", f.TapName(), tapLink, f)
+		if f.RA != nil {
+			if err := checkRadvdName(f.TapName()); err != nil {
+				v.bad(p, "tap_port", "%w", err)
+			}
+		}
 	}
 	v.checkLink(p, "id", f.PeerName(), peerLink, f)
 }
@@ -177,7 +184,11 @@ func (v *validator) checkExternalPort(p path, r *Router, f *Interface, key, name
 }
 
 func (v *validator) checkLink(p path, key, name, what string, f *Interface) {
-	if err := checkIfname(name); err != nil {
+	err := checkIfname(name)
+	if err == nil && what == tapLink {
+		err = checkDevice(name)
+	}
+	if err != nil {
 		v.bad(p, key, "%w", err)
 		return
 	}
@@ -208,6 +219,46 @@ func checkIfname(name string) error {
 		return fmt.Errorf("the name %q is not that of a network interface", name)
 	}
 	return nil
+}
+
+// checkDevice says why the kernel makes no device of that name: it would have its
+// settings in the place of those of all devices (net/ipv4/devinet.c).
+func checkDevice(name string) error {
+	if name == "all" || name == "default" {
+		return fmt.Errorf("the name %q is not that of a network interface: Linux has settings of that name for all of them", name)
+	}
+	return nil
+}
+
+// checkBridgeName: a bridge that is ours has a device.
+func checkBridgeName(r *Router, name string) error {
+	if err := checkIfname(name); err != nil || !r.Bridge.Managed {
+		return err
+	}
+	return checkDevice(name)
+}
+
+// checkRadvdName says why radvd.conf(5) cannot have an interface of that name: its language has
+// no way to quote it, and one that it takes for something else ends the advertisements of the whole router.
+func checkRadvdName(name string) error {
+	const why = "%q cannot be the name of a tap by which router advertisements go: %s; choose another tap_port"
+	number := strings.Trim(name, "-.0123456789") == "" && strings.ContainsAny(name, "0123456789")
+	switch {
+	case strings.ContainsAny(name, "\"';{}|") || strings.HasPrefix(name, "#"):
+		return fmt.Errorf(why, name, "radvd's configuration cannot hold one of its characters")
+	case number:
+		return fmt.Errorf(why, name, "radvd takes it for a number")
+	case slices.Contains(radvdWords, name):
+		return fmt.Errorf(why, name, "it is a word of radvd's configuration")
+	}
+	return nil
+}
+
+// radvdWords are the words of radvd.conf(5), to version 2.20, that could be names of links.
+var radvdWords = []string{
+	"AdvAutonomous", "AdvContextLength", "AdvCurHopLimit", "AdvIntervalOpt", "AdvLinkMTU", "AdvManagedFlag", "AdvOnLink", "AdvRASrcAddress",
+	"AdvRetransTimer", "AdvRouterAddr", "AdvSendAdvert", "AdvVersionHigh", "AdvVersionLow", "Base6Interface",
+	"DNSSL", "DeprecatePrefix", "FlushDNSSL", "FlushRDNSS", "IgnoreIfMissing", "RDNSS", "RemoveRoute", "UnicastOnly", "abro", "clients", "high", "infinity", "interface", "low", "lowpanco", "medium", "nat64prefix", "off", "on", "prefix", "route",
 }
 
 func checkNamespaceName(name string) error {

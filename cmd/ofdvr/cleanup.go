@@ -22,12 +22,18 @@ func newCleanup() *cobra.Command {
 		Short: "Remove everything that ofdvr made on this host",
 		Long: `Cleanup removes the routing bridges, patch ports, taps and namespaces that carry
 ofdvr's mark, ends the radvd of each router that sends router advertisements,
-and does nothing else. Stop the daemon first, or it makes them again.`,
+and does nothing else. It refuses while a daemon runs, which would make them
+again.`,
 		Example: "  ofdvr cleanup",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
+			lock, err := keepOut(runDir)
+			if err != nil {
+				return fmt.Errorf("clean up: %w", err)
+			}
+			defer lock.Close() // nil is fine
 			say := func(format string, args ...any) { fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...) }
 			if err := cleanAdvertisements(runDir, say); err != nil { // while the taps are there
 				return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,17 +26,49 @@ func takeLock(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the lock (--run-dir): %w", err)
 	}
-	switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
-	case errors.Is(err, unix.EWOULDBLOCK):
-		pid, _ := io.ReadAll(io.LimitReader(f, 20)) // for the message only
+	switch holder, err := tryLock(f); {
+	case errors.Is(err, errLocked):
 		return f, fmt.Errorf("%w as process %s and has the lock %s; stop it first, or start this one with --standby to take over when it ends",
-			errLocked, strings.TrimSpace(string(pid)), f.Name())
+			errLocked, holder, f.Name())
 	case err != nil:
 		f.Close()
 		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 	signLock(f)
 	return f, nil
+}
+
+// tryLock takes a lock at once. The error is errLocked if another daemon has it, the
+// process holder.
+func tryLock(f *os.File) (holder string, err error) {
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		pid, _ := io.ReadAll(io.LimitReader(f, 20)) // for the message only
+		return strings.TrimSpace(string(pid)), errLocked
+	}
+	return "", err
+}
+
+// keepOut keeps daemons away until the file is closed, and fails if one runs. Where no
+// daemon has ever run, the file is nil.
+func keepOut(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the lock (--run-dir): %w", err)
+	}
+	holder, err := tryLock(f)
+	if err == nil {
+		signLock(f)
+		return f, nil
+	}
+	f.Close()
+	if errors.Is(err, errLocked) {
+		return nil, fmt.Errorf("ofdvr runs as process %s and has the lock %s: stop it first (systemctl stop ofdvr), or it makes everything again", holder, f.Name())
+	}
+	return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 }
 
 // awaitLock returns when the lock is taken. Nothing but the end of the process

@@ -165,6 +165,7 @@ func TestDrift(t *testing.T) {
 		{"ip -n NS link set qr-a address 02:00:00:00:00:99", "set MAC address 02:00:00:00:01:01 on qr-a in qrouter-r1"},
 		{"ip -n NS link set qr-a mtu 1500", "set MTU 1450 on qr-a in qrouter-r1"},
 		{"ip -n NS link set qr-a alias ofdvr-interface=old", "marked tap qr-a in qrouter-r1"},
+		{"ip -n NS link set qr-a alias mine", "marked tap qr-a in qrouter-r1"},
 		{"ip -n NS addr add 192.0.2.1/32 dev qr-a", "removed address 192.0.2.1/32 from qr-a in qrouter-r1"},
 		{"ip -n NS addr del 10.0.1.1/24 dev qr-a", "added address 10.0.1.1/24 to qr-a in qrouter-r1, made 10.0.1.1/24 the primary address of its subnet on qr-a in qrouter-r1"},
 		{"ip -n NS -6 addr flush dev qr-a", "added address fd00:1::1/64 to qr-a in qrouter-r1"},

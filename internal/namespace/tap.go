@@ -43,7 +43,7 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 	}
 	mark := interfaceMark + t.Interface
 	switch {
-	case inside != nil && !isMarked(inside, interfaceMark):
+	case inside != nil && !isMarked(inside, interfaceMark) && !(outside == nil && t.is(inside)):
 		return nil, fmt.Errorf("a link of that name is there already and is not ours: delete or rename it, or choose another name")
 	case inside == nil && foreign:
 		return nil, fmt.Errorf("a link of that name that is no tap is in its place, outside: delete or rename it, or choose another name")
@@ -75,6 +75,12 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 		err = errNoTap // ovs-vswitchd deleted it meanwhile
 	}
 	return inside, err
+}
+
+// is reports whether l, which has no mark, is t nevertheless: somebody has changed its alias.
+// ovs-vswitchd has made t, which is of that kind, under that name and with that MAC address.
+func (t *Tap) is(l netlink.Link) bool {
+	return isTap(l) && bytes.Equal(l.Attrs().HardwareAddr, t.MAC[:])
 }
 
 // find returns the link called name, nil if there is none.

@@ -45,6 +45,7 @@ type Keeper struct {
 	routers map[string]*state // by base of their files
 	wake    int               // eventfd that ends the wait of Run; -1: not running
 	unused  []int             // file descriptors that Run may wait for, to be closed by it
+	again   time.Time         // when to try again what failed beside starts; zero: nothing did
 }
 
 // A state is what is known of a router's radvd.
@@ -138,6 +139,9 @@ func (k *Keeper) Ensure(routers []Router) (problems map[string][]string) {
 	for i := range routers {
 		r := &routers[i]
 		err := k.ensure(r)
+		if s := k.routers[k.base(r.ID)]; err != nil && (s == nil || s.due.IsZero()) {
+			k.again = time.Now().Add(firstDelay)
+		}
 		for j := range r.Interfaces {
 			if f := &r.Interfaces[j]; err != nil && !f.Down {
 				problems[r.ID] = append(problems[r.ID], fmt.Sprintf("router advertisements of interface %s: %v", f.ID, err))
@@ -330,6 +334,7 @@ func writeFile(name string, data []byte) error {
 		err = os.Rename(tmp, name)
 	}
 	if err != nil {
+		os.Remove(tmp) // half of it may be there
 		return fmt.Errorf("write the configuration of radvd: %w", err)
 	}
 	return nil

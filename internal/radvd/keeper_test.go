@@ -1,6 +1,7 @@
 package radvd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -342,4 +343,39 @@ func run(t *testing.T, k *Keeper) {
 		return nil
 	})
 	t.Cleanup(func() { <-done })
+}
+
+// A configuration that could not be written, as on a full disk, is written when that works
+// again: Changed tells without anything else happening, and radvd goes on meanwhile.
+func TestWriteFails(t *testing.T) {
+	k := newKeeper(t, t.TempDir())
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- k.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	pid := ensure(t, k, running("a"))
+	obstacle := k.base("r1") + confFile + ".new"
+	if err := os.MkdirAll(filepath.Join(obstacle, "x"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		select { // what it has told before
+		case <-k.Changed():
+		default:
+		}
+		if got := fmt.Sprint(k.Ensure([]Router{running("a", "b")})); !strings.Contains(got, "router advertisements of interface of b: write the configuration of radvd: ") {
+			t.Errorf("problems %s", got)
+		}
+		select {
+		case <-k.Changed():
+		case <-time.After(20 * time.Second):
+			t.Fatal("it is not tried again")
+		}
+	}
+	if err := os.RemoveAll(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	if again := ensure(t, k, running("a", "b")); again != pid {
+		t.Errorf("radvd is process %d, was %d", again, pid)
+	}
 }

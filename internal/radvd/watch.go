@@ -98,6 +98,7 @@ func (k *Keeper) waitFor(wake, logs int) (fds []unix.PollFd, due time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.closeUnused()
+	due = k.again
 	fds = []unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}, {Fd: int32(logs), Events: unix.POLLIN}}
 	for _, s := range k.routers {
 		if s.proc != nil && !s.over {
@@ -128,6 +129,9 @@ func (k *Keeper) look(fds []unix.PollFd) (changed bool) {
 		case s.proc == nil && !s.due.IsZero() && !time.Now().Before(s.due):
 			s.due, changed = time.Time{}, true
 		}
+	}
+	if !k.again.IsZero() && !time.Now().Before(k.again) {
+		k.again, changed = time.Time{}, true
 	}
 	return changed
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -101,4 +102,21 @@ func TestCleanupKeepsANamespaceWithForeignLinks(t *testing.T) {
 	if got := s.vsctl("list-br"); got != "br-int" {
 		t.Errorf("bridges are left: %q", got)
 	}
+}
+
+// While a daemon runs that would make everything again, cleanup says which and does nothing. A daemon
+// that is to stand by has to wait as well.
+func TestCleanupRefusesBesideADaemon(t *testing.T) {
+	t.Parallel()
+	s := ready(t, twoNetworks)
+	before, n := s.database(), len(s.transactions())
+	out := s.ofdvr(1, "cleanup")
+	mustHave(t, out, fmt.Sprintf("clean up: ofdvr runs as process %d and has the lock /run/ofdvr/lock: stop it first", s.daemon.Pid))
+	if after := s.database(); after != before || len(s.transactions()) != n {
+		t.Errorf("it has changed something:\n%s", diff(before, after))
+	}
+	s.ofdvr(0, "doctor")
+	s.daemon.Kill()
+	<-s.daemon.Done()
+	mustHave(t, s.ofdvr(0, "cleanup"), "deleted namespace qrouter-r1 of router r1")
 }
