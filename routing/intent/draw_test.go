@@ -89,6 +89,9 @@ func drawNasty(t *rapid.T) *routing.Model {
 			f.Down = rapid.Bool().Draw(t, "interface down")
 			if !managed || rapid.Bool().Draw(t, "ports") {
 				f.PatchPort, f.TapPort = name(), name()
+				if f.RA != nil { // radvd takes no nasty names
+					f.TapPort = fmt.Sprint("t&", names)
+				}
 			}
 			r.Interfaces = append(r.Interfaces, f)
 			for k, a := range f.Addresses {
