@@ -3,6 +3,7 @@ package routing_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"pgregory.net/rapid"
 
@@ -169,6 +170,12 @@ func drawRoutes(t *rapid.T, r *routing.Router) {
 		if route.Type != routing.RouteVia || route.NextHops != nil {
 			r.Routes = append(r.Routes, route)
 		}
+	}
+	refused := func(route routing.Route) bool {
+		return slices.ContainsFunc(route.NextHops, func(h routing.NextHop) bool { return routing.Beyond(r, h.Address) != nil })
+	}
+	for i := slices.IndexFunc(r.Routes, refused); i >= 0; i = slices.IndexFunc(r.Routes, refused) {
+		r.Routes = slices.Delete(r.Routes, i, i+1)
 	}
 }
 

@@ -44,16 +44,62 @@ func (r *Router) Leg(addr netip.Addr) *Interface {
 	return nil
 }
 
+// beyond returns the extra route, other than those of IPv4, for which the next hop
+// via is not reached on its own network: Linux then refuses an IPv6 route, or does
+// when it is changed. One by another interface does not matter to it.
+func (r *Router) beyond(via netip.Addr) *Route {
+	leg := r.Leg(via)
+	for i := range r.Routes {
+		route := &r.Routes[i]
+		if !via.Is6() || !route.Destination.IsValid() || !route.Destination.Contains(via) || r.connectedIn(route.Destination, via) {
+			continue
+		}
+		if route.Type != RouteVia {
+			return route
+		}
+		for _, h := range route.NextHops {
+			if r.Leg(h.Address) == leg {
+				return route
+			}
+		}
+	}
+	return nil
+}
+
+// connectedIn reports whether a subnet of r around a is inside of p.
+func (r *Router) connectedIn(p netip.Prefix, a netip.Addr) bool {
+	for i := range r.Interfaces {
+		for _, s := range r.Interfaces[i].Addresses {
+			if s.IsValid() && s.Contains(a) && s.Bits() > p.Bits() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // checkRoutes checks the routes of r, which is at p.
 func (v *validator) checkRoutes(p path, r *Router) {
 	seen := make(map[netip.Prefix]bool, len(r.Routes))
 	connected := make(map[netip.Prefix]string)
-	own := make(map[netip.Addr]string)
+	own, shared := make(map[netip.Addr]string), make(map[netip.Addr]string)
 	for i := range r.Interfaces {
-		for _, a := range r.Interfaces[i].Addresses {
-			if a.IsValid() {
-				connected[a.Masked()], own[a.Addr()] = r.Interfaces[i].ID, r.Interfaces[i].ID
+		f := &r.Interfaces[i]
+		for _, a := range f.Addresses {
+			if !a.IsValid() {
+				continue
 			}
+			connected[a.Masked()], own[a.Addr()] = f.ID, f.ID
+			switch {
+			case a.Addr().Is6() && a.Bits() < 127 && !linkLocal(a.Addr()):
+				shared[a.Masked().Addr()] = fmt.Sprintf("the anycast address of all routers in %v", a.Masked())
+			case a.Addr().Is4() && a.Bits() < 31:
+				shared[a.Masked().Addr()] = fmt.Sprintf("the network address of %v", a.Masked())
+				shared[lastAddr(a)] = fmt.Sprintf("the broadcast address of %v", a.Masked())
+			}
+		}
+		if f.has6() {
+			own[linkLocalOf(f.MAC)] = f.ID
 		}
 	}
 	for k, route := range r.Routes {
@@ -97,10 +143,17 @@ func (v *validator) checkRoutes(p path, r *Router) {
 				bad(key, "next hop %v is not of the family of %v", via, to)
 			case own[via] != "":
 				bad(key, "next hop %v is the router itself: interface %q has it", via, own[via])
+			case shared[via] != "":
+				bad(key, "next hop %v is no machine: it is %s", via, shared[via])
 			case hopSeen[via]:
 				bad(key, "next hop %v is given twice", via)
 			case r.Leg(via) == nil:
 				bad(key, "next hop %v is in no subnet of the router's interfaces", via)
+			default:
+				if around := r.beyond(via); around != nil {
+					bad(key, "next hop %v is itself reached by the route to %v, and the kernel takes no IPv6 route to such: give one that is directly on a network, or take it out of that route's destination",
+						via, around.Destination)
+				}
 			}
 			hopSeen[via] = true
 			if h.Weight < 1 || h.Weight > MaxWeight {

@@ -512,6 +512,23 @@ func TestPartialDeletesNothing(t *testing.T) {
 	})
 }
 
+// A program of which some flows are not known to be unwanted leaves these, and
+// deletes others.
+func TestKeepLeavesFlows(t *testing.T) {
+	old, kept := flow(1, 1), flow(2, 2)
+	sw := &fakeSwitch{fakeState: fakeState{flows: flows(old, kept)}}
+	reconcile(t, sw, Config{}, func(s *subject) {
+		s.Want(Program{Generation: 1, Flows: flows(flow(3, 3)), Keep: func(c ofproto.Cookie) bool { return c == kept.Cookie }})
+		if rep := s.last(); rep.State != Settled || rep.Confirmed != 1 || !sw.now().flows.Equal(flows(kept, flow(3, 3))) {
+			t.Errorf("%+v with %v", rep, sw.now().flows)
+		}
+		s.Want(Program{Generation: 2, Flows: flows(flow(3, 3))})
+		if rep := s.last(); rep.State != Settled || rep.Confirmed != 2 || !sw.now().flows.Equal(flows(flow(3, 3))) {
+			t.Errorf("%+v with %v", rep, sw.now().flows)
+		}
+	})
+}
+
 // Who waits for a program is told when the switch has it, also if a newer one
 // comes during every commit so that nothing is settled for long.
 func TestConfirmsUnderWay(t *testing.T) {
