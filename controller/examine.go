@@ -381,10 +381,32 @@ func (e *examination) namespaces(ctx context.Context) {
 		if len(got.Missing)+len(got.Changed) == 0 {
 			right++
 		}
+		e.kernel(about, r.Router)
 	}
 	if right > 0 {
 		e.find(Fine, "namespaces", "", "of %s have their taps, addresses, MTUs, routes and forwarding", count(right, "router"))
 	}
+}
+
+// kernel tells what the namespace of r routes in another way than the intent says.
+func (e *examination) kernel(about string, r *routing.Router) {
+	k, err := e.lifecycle.read(e.intent.Index, r)
+	if err != nil {
+		e.find(Problem, about, "", "%v", err)
+		return
+	}
+	if addresses, routes, rules := k.Others(r); addresses+routes+rules > 0 {
+		e.find(Note, about, fmt.Sprintf("nothing, if that is meant; see ip netns exec %s ip route show table all, and ip rule", r.NamespaceName()),
+			"namespace %s has %s, %s and %s of others that come before what the intent says: the kernel routes what they are for",
+			r.NamespaceName(), plural(addresses, "address", "addresses"), count(routes, "route"), count(rules, "policy rule"))
+	}
+}
+
+func plural(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
 }
 
 // rest tells of problems that the status knows and that were not found above.

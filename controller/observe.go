@@ -13,28 +13,34 @@ import (
 
 // observe reads how the namespace of r routes, and tells the world.
 func (p *pass) observe(r *routing.Router) {
-	desired := p.namespaceOf(p.want.Index, r, func(string) bool { return true })
+	k, err := p.read(p.want.Index, r)
+	if err != nil {
+		p.problem(r.ID, err.Error())
+		p.warn(cannotRead, r.ID, err)
+		return
+	}
+	p.well(cannotRead, r.ID)
+	for _, text := range slower(r, k) {
+		p.problem(r.ID, text)
+	}
+	p.kernel(r.ID, k)
+}
+
+// read reads how the namespace of r routes.
+func (l *lifecycle) read(x *routing.Index, r *routing.Router) (*routing.Kernel, error) {
+	desired := l.namespaceOf(x, r, func(string) bool { return true })
 	var reader *routing.KernelReader
 	err := namespace.Observe(desired, func() namespace.Observer {
 		reader = routing.NewKernelReader(r)
 		return kernelObserver{reader}
 	})
-	var k *routing.Kernel
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // it routes nothing
-		k = new(routing.Kernel)
+		return new(routing.Kernel), nil
 	case err != nil:
-		p.problem(r.ID, err.Error())
-		p.warn(cannotRead, r.ID, err)
-		return
-	default:
-		p.well(cannotRead, r.ID)
-		k = reader.Kernel()
+		return nil, err
 	}
-	for _, text := range slower(r, k) {
-		p.problem(r.ID, text)
-	}
-	p.kernel(r.ID, k)
+	return reader.Kernel(), nil
 }
 
 // slower says what flows leave to the kernel, besides what they have to, because

@@ -43,6 +43,23 @@ func (k *Kernel) Equal(l *Kernel) bool {
 		slices.Equal(k.Choices, l.Choices) && slices.Equal(k.Crowded, l.Crowded)
 }
 
+// Others returns how many addresses, routes and policy rules of k are not those
+// that r brings.
+func (k *Kernel) Others(r *Router) (addresses, routes, rules int) {
+	own := make(map[netip.Prefix]bool)
+	for i := range r.Interfaces {
+		for _, p := range (&leg{Interface: &r.Interfaces[i]}).own() {
+			own[p] = true
+		}
+	}
+	for _, p := range k.Local {
+		if !own[p] {
+			addresses++
+		}
+	}
+	return addresses, len(k.Routes), len(k.Choices)
+}
+
 // kernelRoles are the roles of flows that depend on the Kernel.
 var kernelRoles = [...]Role{RoleOwn, RoleForeign}
 

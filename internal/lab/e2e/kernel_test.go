@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ofdvr/ofdvr/internal/lab"
@@ -119,6 +121,7 @@ ports:`, 1))
 		}
 	}
 	all("flows to route", byFlow)
+	plain := s.flows(bridge)
 	for _, c := range changes {
 		s.sh(netns, c.add)
 	}
@@ -128,6 +131,8 @@ ports:`, 1))
 	if _, err := s.Ofdvr(t.Context(), "trace", "--from", "vm1", "--to", "10.9.1.1", "--verify"); err != nil {
 		t.Error(err)
 	}
+
+	mustHave(t, s.ofdvr(0, "doctor"), "namespace qrouter-r1 has 2 addresses, 6 routes and 2 policy rules of others")
 
 	s.aged(bridge)
 	flows := s.flows(bridge)
@@ -141,12 +146,70 @@ ports:`, 1))
 		s.sh(netns, c.remove)
 	}
 	all("flows to route again what was", byFlow)
-	if n := s.flows(bridge).find("cookie=0xfd1c"); n != nil {
-		t.Errorf("flows are left: %v", n)
+	s.settle()
+	for key := range s.flows(bridge).flows {
+		if _, ok := plain.flows[key]; !ok {
+			t.Errorf("a flow is left: %s", key)
+		}
 	}
 }
 
 // echoTo is true for echo requests of both versions to an address.
 func echoTo(to string) condition {
 	return func(f lab.Frame) bool { return echo("", to)(f) || echo6("", to)(f) }
+}
+
+// A namespace that a routing daemon fills does not fill the switch: the kernel gets
+// all of the extra route around that, and the status says so. That a route of
+// somebody else is in the place of the router's is logged once, however often it
+// is tried.
+func TestCrowdedNamespace(t *testing.T) {
+	t.Parallel()
+	const routes = `    routes:
+      - {destination: 10.9.0.0/16, nexthop: 10.0.2.10}
+ports:`
+	s := ready(t, strings.Replace(twoNetworks, "ports:", routes, 1))
+	vm1, vm2 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
+	s.sh(vm2.Name, "ip addr add 10.9.200.1/32 dev lo")
+	problem := func(text string) {
+		t.Helper()
+		s.eventually("the status to say: "+text, func() error {
+			if st := s.status(); st.Settled || !strings.Contains(strings.Join(st.Routers[0].Problems, "\n"), text) {
+				return fmt.Errorf("%+v", st)
+			}
+			return nil
+		})
+	}
+	fill := func(verb string) {
+		s.sh(netns, `for i in $(seq 0 4); do for j in $(seq 1 201); do echo "route `+verb+` blackhole 10.9.$i.$j/32"; done; done | ip -batch -`)
+	}
+	fill("add")
+	problem("has more than 1000 routes of others inside 10.9.0.0/16")
+	mustHave(t, s.ofdvr(1, "doctor"), "has more than 1000 routes of others inside 10.9.0.0/16")
+	if n := len(s.flows(bridge).flows); n > 100 {
+		t.Errorf("the switch has %d flows", n)
+	}
+	tap := s.recordIn(netns, blueTap, isIPv4)
+	turns(t, s, vm1, "10.9.200.1", tap, "a packet to the rest of the extra route to come to the kernel", echo(vm1.IP(), "10.9.200.1"))
+	fill("del")
+	s.settle()
+
+	s.sh(netns, "ip route add 10.10.0.0/16 via 10.0.1.77")
+	s.write(strings.Replace(twoNetworks, "ports:", strings.Replace(routes, "ports:", "      - {destination: 10.10.0.0/16, nexthop: 10.0.2.10}\nports:", 1), 1))
+	s.signal(syscall.SIGHUP)
+	problem("somebody else has a route there")
+	for i := range 3 { // each is seen by another look at the namespace
+		s.sh(netns, fmt.Sprintf("ip addr add 10.9.9.%d/32 dev lo", i+1))
+		s.eventually("the address to be seen", func() error {
+			if s.flows(bridge).find(fmt.Sprintf("nw_dst=10.9.9.%d ", i+1)) == nil {
+				return errors.New("no flow for it")
+			}
+			return nil
+		})
+	}
+	if n := strings.Count(s.daemon.Log(), "could not set up namespace"); n != 1 {
+		t.Errorf("it was logged %d times", n)
+	}
+	s.sh(netns, "ip route del 10.10.0.0/16 via 10.0.1.77")
+	s.settle()
 }
