@@ -37,7 +37,9 @@ func (r Result) Count(v Verb) int {
 
 // Apply makes the database hold what d desires, as [Plan] says, in one
 // transaction or, if nothing differs, in none. If the database changes
-// meanwhile so that the plan does not fit any more, it plans again.
+// meanwhile so that the plan does not fit any more, it plans again. A port that
+// moves from one bridge to another is only removed; a Problem of kind [Moving]
+// names it, and a call after ovs-vswitchd has removed it inserts it.
 //
 // A non-nil error means that the transaction did not happen, or that its
 // outcome is unknown because no reply came: [errors.Is] ErrNotConnected or
@@ -64,17 +66,32 @@ func (c *Client) Apply(ctx context.Context, d Desired) (Result, error) {
 		if err != nil {
 			return res, fmt.Errorf("read the state of OVSDB: %w", err)
 		}
+		c.moves.settle(state)
 		ops, problems := Plan(state, d)
-		res.Problems = problems
+		ops, leaving, waiting := c.moves.hold(state, ops)
+		res.Problems = append(problems, waiting...)
 		if len(ops) == 0 {
 			return res, nil
 		}
 		start := time.Now()
-		err = s.transact(ctx, compile(ops))
+		t := compile(ops)
+		if len(leaving) > 0 {
+			t.askToo(state.Root)
+		}
+		err = s.transact(ctx, t)
 		c.cfg.Recorder.Transacted(resultOf(err), time.Since(start))
 		if err == nil {
 			res.Ops = ops
+			if len(leaving) > 0 {
+				if state, _, err = s.snapshot(ctx); err != nil { // has the effect
+					return res, fmt.Errorf("read the state of OVSDB: %w", err)
+				}
+				c.moves.wait(leaving, state)
+			}
 			return res, nil
+		}
+		if resultOf(err) == "unknown" { // then perhaps they are removed
+			c.moves.wait(leaving, State{NextCfg: state.NextCfg + 1})
 		}
 		if !errors.Is(err, errStale) || try == attempts || !s.refreshed(ctx, planned) {
 			return res, fmt.Errorf("change OVSDB (%d operations): %w", len(ops), err)

@@ -3,8 +3,6 @@ package ovsdb
 import (
 	"context"
 	"fmt"
-
-	wire "github.com/ovn-kubernetes/libovsdb/ovsdb"
 )
 
 // Ask has ovs-vswitchd tell when it has done all that the database says now:
@@ -33,7 +31,6 @@ func (c *Client) Ask(ctx context.Context) (ask int, err error) {
 // askAt returns the transaction that makes next_cfg of the root row grow.
 func askAt(root string) transaction {
 	var t transaction
-	t.add(wire.Operation{Op: wire.OperationMutate, Table: string(TableRoot), Where: byUUID(root),
-		Mutations: []wire.Mutation{*wire.NewMutation("next_cfg", wire.MutateOperationAdd, 1)}}, nil, "increment next_cfg")
+	t.askToo(root)
 	return t
 }

@@ -58,6 +58,7 @@ type Client struct {
 	endpoint string        // cfg.Endpoint in libovsdb's form
 	changed  chan struct{} // capacity 1, full: State is worth another look
 	applying chan struct{} // capacity 1, full: an Apply is under way
+	moves    moves         // of the Apply that is under way
 
 	mu        sync.Mutex
 	session   *session      // nil: not connected
@@ -87,7 +88,7 @@ func NewClient(cfg Config) (*Client, error) {
 		cfg.Recorder = nobody{}
 	}
 	return &Client{cfg: cfg, endpoint: endpoint, err: ErrNotConnected,
-		changed: make(chan struct{}, 1), applying: make(chan struct{}, 1), connected: make(chan struct{})}, nil
+		changed: make(chan struct{}, 1), applying: make(chan struct{}, 1), moves: make(moves), connected: make(chan struct{})}, nil
 }
 
 // parseEndpoint returns the form of s that libovsdb reads back as s. (It

@@ -21,12 +21,14 @@ const (
 	ForeignController
 	// SwitchError: ovs-vswitchd could not do what the database says.
 	SwitchError
+	// Moving: a port that is to be on another bridge has to leave the old one first.
+	Moving
 )
 
 var kindNames = [...]string{
 	NoDatabase: "no-database", NoIntegrationBridge: "no-integration-bridge", Invalid: "invalid",
 	NameTaken: "name-taken", ForeignPorts: "foreign-ports", ForeignController: "foreign-controller",
-	SwitchError: "switch-error",
+	SwitchError: "switch-error", Moving: "moving",
 }
 
 // String returns a stable name such as "name-taken".
