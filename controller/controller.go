@@ -164,7 +164,7 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.lifecycle = newLifecycle(cfg.IntegrationBridge, c.target(), cfg.AuditInterval, db, c.lifecycleReported, log)
+		c.lifecycle = newLifecycle(cfg.IntegrationBridge, c.target(), cfg.OVSDB, cfg.AuditInterval, db, c.lifecycleReported, log)
 		c.lifecycle.bare, c.lifecycle.kernel, c.lifecycle.moves = cfg.Bare, c.kernelRead, c.movedBefore
 		if cfg.RadvdDir != "" {
 			if c.lifecycle.radvd, err = radvd.NewKeeper(cfg.RadvdDir, log); err != nil {

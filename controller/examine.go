@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -157,6 +156,7 @@ func (e *examination) database(ctx context.Context) {
 	for _, op := range ops {
 		e.find(Problem, "OVSDB", "ofdvr does that by itself, unless somebody undoes it: ovsdb-tool show-log says who wrote what", "it would have to %v", op)
 	}
+	e.peers(ctx, state)
 	if len(problems)+len(ops) == 0 {
 		e.find(Fine, "OVSDB", "", "bridges, controllers, patch ports, their peers and tags, and taps are as they should be")
 	}
@@ -203,21 +203,46 @@ func (e *examination) vswitchd(ctx context.Context, state ovsdb.State) {
 	e.find(Fine, about, "", "%s at %s %s", version, e.cfg.OVSDB, answers)
 }
 
-// errNotAsked says that there is no way to ask ovs-vswitchd.
-var errNotAsked = errors.New("its control socket is in the directory of OVSDB's socket")
-
 func (e *examination) askVswitchd(ctx context.Context) error {
-	socket, local := strings.CutPrefix(e.cfg.OVSDB, "unix:")
-	if !local {
-		return fmt.Errorf("%w, and OVSDB is at %s", errNotAsked, e.cfg.OVSDB)
-	}
-	conn, err := ovstrace.Dial(ctx, filepath.Dir(socket))
+	conn, err := dialVswitchd(ctx, e.cfg.OVSDB)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	_, err = ovstrace.Call(ctx, conn, "version")
 	return err
+}
+
+// peers asks ovs-vswitchd whether packets pass from each routing bridge to the
+// integration bridge, and back.
+func (e *examination) peers(ctx context.Context, state ovsdb.State) {
+	right := 0
+	for _, r := range e.routers {
+		if !r.Bridge.Managed {
+			continue
+		}
+		for i := range r.Interfaces {
+			for _, end := range e.lifecycle.ends(r.Router, &r.Interfaces[i]) {
+				f, made := end.row(state)
+				if !made {
+					continue
+				}
+				switch passes, err := end.arrives(ctx, e.cfg.OVSDB, f.OFPort); {
+				case err != nil:
+					return // whether it answers is found above
+				case passes:
+					right++
+				case strings.HasPrefix(f.Error, noPeer):
+					e.find(Problem, "router "+r.ID, "ofdvr makes it anew", "patch port %s on bridge %s has no peer, so nothing passes to bridge %s", end.port, end.bridge, end.to)
+				default:
+					e.find(Problem, "router "+r.ID, "", "%s", end.blocked())
+				}
+			}
+		}
+	}
+	if right > 0 {
+		e.find(Fine, "patch ports", "", "packets pass by %s", count(right, "port"))
+	}
 }
 
 // connected reports whether the bridge of a managed router is connected, so that

@@ -26,6 +26,7 @@ const lifecycleRetry = time.Second
 // in a while, it compares all of them with the intent and mends what differs.
 type lifecycle struct {
 	bridge string        // integration bridge
+	ovsdb  string        // endpoint of the database
 	target string        // that routing bridges connect to
 	audit  time.Duration // how often everything is compared although nothing tells of a change
 	db     *ovsdb.Client
@@ -39,12 +40,13 @@ type lifecycle struct {
 	wanted chan *ledger.State                             // capacity 1: the latest intent that has not been looked at
 
 	// These are work's.
-	renewals map[portOf]*renewal          // taps to be made anew
-	warned   map[[2]string]string         // the last errors, by message and router
-	doubted  string                       // the errors of ports that ovs-vswitchd was last asked about
-	memories map[string]*namespace.Memory // of others' routes, by namespace
-	compared bool                         // with what the database had at the start
-	right    map[string]bool              // routers whose namespaces were what they should be, since they were made
+	renewals   map[portOf]*renewal          // taps to be made anew
+	suspicions map[string]*suspicion        // patch ports by which perhaps nothing passes
+	warned     map[[2]string]string         // the last errors, by message and router
+	doubted    string                       // the errors of ports that ovs-vswitchd was last asked about
+	memories   map[string]*namespace.Memory // of others' routes, by namespace
+	compared   bool                         // with what the database had at the start
+	right      map[string]bool              // routers whose namespaces were what they should be, since they were made
 
 	mu    sync.Mutex
 	ports map[string]routing.Ports // by router: the ports that its connected bridge has
@@ -61,8 +63,8 @@ type lifecycleReport struct {
 	NotMade   map[string]string   // what to do about the bridges that had not connected, by router
 }
 
-func newLifecycle(bridge, target string, audit time.Duration, db *ovsdb.Client, report func(lifecycleReport), log *zap.Logger) *lifecycle {
-	return &lifecycle{bridge: bridge, target: target, audit: audit, right: make(map[string]bool), memories: make(map[string]*namespace.Memory), db: db, links: namespace.NewWatcher(), log: log, report: report,
+func newLifecycle(bridge, target, endpoint string, audit time.Duration, db *ovsdb.Client, report func(lifecycleReport), log *zap.Logger) *lifecycle {
+	return &lifecycle{bridge: bridge, target: target, ovsdb: endpoint, suspicions: make(map[string]*suspicion), audit: audit, right: make(map[string]bool), memories: make(map[string]*namespace.Memory), db: db, links: namespace.NewWatcher(), log: log, report: report,
 		wanted: make(chan *ledger.State, 1), renewals: make(map[portOf]*renewal), warned: make(map[[2]string]string), ports: make(map[string]routing.Ports), moved: make(chan struct{}, 1)}
 }
 
@@ -145,6 +147,7 @@ func (l *lifecycle) work(ctx context.Context) error {
 	defer pause.Stop()
 	links := l.links.Changed()
 	for {
+		auditing := false
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -159,12 +162,13 @@ func (l *lifecycle) work(ctx context.Context) error {
 		case <-l.moved:
 		case <-retry.C:
 		case <-audit.C:
+			auditing = true
 		}
 		if want == nil {
 			links = l.links.Changed()
 			continue
 		}
-		p := pass{lifecycle: l, want: want, problems: make(map[string][]string), notMade: make(map[string]string)}
+		p := pass{lifecycle: l, want: want, audits: auditing, problems: make(map[string][]string), notMade: make(map[string]string)}
 		for r := range want.Index.Routers("") {
 			if r.Bridge.Managed {
 				p.routers = append(p.routers, r)

@@ -21,6 +21,7 @@ type pass struct {
 	want       *ledger.State
 	routers    []*routing.Router // those with managed bridges
 	state      ovsdb.State       // after the database was made what is wanted, before the kernel was looked at
+	audits     bool              // everything is looked at, whether anything tells of a change or not
 	connected  bool
 	complete   bool // all was compared and, but for the problems, mended
 	retry      bool // something failed that nothing will tell of when it can succeed
@@ -74,6 +75,7 @@ func (p *pass) run(ctx context.Context) {
 	if p.complete {
 		p.doubt(ctx, res.Problems)
 		p.renew(ctx)
+		p.peers(ctx, p.audits)
 	}
 	wanted := make(map[string]bool)
 	for _, r := range p.routers {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +42,8 @@ type session struct {
 	rec  atomic.Pointer[reconcile.Reconciler] // set when the world has taken the session in
 	stop context.CancelCauseFunc
 
+	blocked []string // why packets do not pass, as far as the switch's configuration is the reason; the world's
+
 	ports   portTable
 	reads   readings
 	changes changes // of flows that are under way
@@ -52,7 +56,7 @@ type session struct {
 type portTable struct {
 	mu      sync.Mutex
 	known   bool // initial description has arrived
-	byNo    map[ofproto.PortNo]string
+	byNo    map[ofproto.PortNo]ofproto.Port
 	early   []ofproto.PortStatus // came before that
 	changed chan struct{}        // capacity 1: byNo differs from what facts returned last
 }
@@ -65,9 +69,9 @@ func (t *portTable) describe(ports []ofproto.Port) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.known = true
-	t.byNo = make(map[ofproto.PortNo]string, len(ports))
+	t.byNo = make(map[ofproto.PortNo]ofproto.Port, len(ports))
 	for _, p := range ports {
-		t.byNo[p.No] = p.Name
+		t.byNo[p.No] = p
 	}
 	for _, s := range t.early {
 		t.apply(s)
@@ -97,7 +101,7 @@ func (t *portTable) apply(s ofproto.PortStatus) {
 	if _, known := t.byNo[s.Port.No]; s.Reason == ofproto.PortDeleted {
 		delete(t.byNo, s.Port.No)
 	} else if known || len(t.byNo) < maxPorts {
-		t.byNo[s.Port.No] = s.Port.Name
+		t.byNo[s.Port.No] = s.Port
 	}
 }
 
@@ -105,9 +109,9 @@ func (t *portTable) numbers() routing.Ports {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	ports := make(routing.Ports, len(t.byNo))
-	for no, name := range t.byNo {
+	for no, p := range t.byNo {
 		if no <= ofproto.PortMax {
-			ports[name] = no
+			ports[p.Name] = no
 		}
 	}
 	return ports
@@ -131,8 +135,8 @@ func (s *session) facts() routing.Facts {
 func (t *portTable) name(no ofproto.PortNo) (string, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	name, ok := t.byNo[no]
-	return name, ok
+	p, ok := t.byNo[no]
+	return p.Name, ok
 }
 
 // serve runs the session of a switch that has connected until the connection
@@ -200,7 +204,12 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 	g.Go(func() error { return c.followCounters(ctx, s) })
 	g.Go(func() error { return s.announce(ctx) })
 	g.Go(func() error {
+		audit := time.NewTicker(c.cfg.AuditInterval) // the switch does not tell of changes to its configuration
+		defer audit.Stop()
 		for {
+			if err := c.configure(ctx, s); err != nil {
+				return err
+			}
 			select {
 			case <-ctx.Done():
 				return context.Cause(ctx)
@@ -210,6 +219,7 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 				if err := c.probeAndLead(ctx, s); err != nil {
 					return err
 				}
+			case <-audit.C:
 			}
 		}
 	})
@@ -282,5 +292,23 @@ func (c *Controller) received(s *session, m ofproto.Message) {
 func (s *session) noticed(updates []ofproto.FlowUpdate) {
 	if rec := s.rec.Load(); rec != nil {
 		rec.Noticed(withoutProbes(updates))
+	}
+}
+
+// all returns the ports, in no order.
+func (t *portTable) all() []ofproto.Port {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Values(t.byNo))
+}
+
+// configured takes the configuration of known ports from what the switch described.
+func (t *portTable) configured(ports []ofproto.Port) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range ports {
+		if known, ok := t.byNo[p.No]; ok && known.Name == p.Name {
+			t.byNo[p.No] = p
+		}
 	}
 }

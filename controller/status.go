@@ -207,6 +207,9 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 			r.Problems = append(r.Problems, fmt.Sprintf("bridge %s has no port %s yet", r.Bridge, name))
 		}
 	}
+	if st.session != nil {
+		r.Problems = append(r.Problems, st.session.blocked...)
+	}
 	if st.report.Demoted {
 		r.Problems = append(r.Problems, fmt.Sprintf("another controller has become the master of bridge %s: "+
 			"ovs-vsctl list controller shows them; ofdvr asks to be the master again now and then", r.Bridge))

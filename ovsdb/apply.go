@@ -68,7 +68,7 @@ func (c *Client) Apply(ctx context.Context, d Desired) (Result, error) {
 		}
 		c.moves.settle(state)
 		ops, problems := Plan(state, d)
-		ops, leaving, waiting := c.moves.hold(state, ops)
+		ops, leaving, waiting := c.moves.hold(state, ops, c.renewed())
 		res.Problems = append(problems, waiting...)
 		if len(ops) == 0 {
 			return res, nil

@@ -61,9 +61,10 @@ type Client struct {
 	moves    moves         // of the Apply that is under way
 
 	mu        sync.Mutex
-	session   *session      // nil: not connected
-	err       error         // why session is nil
-	connected chan struct{} // closed while session is not nil
+	renew     map[string]bool // ports, by name, that the next Apply removes
+	session   *session        // nil: not connected
+	err       error           // why session is nil
+	connected chan struct{}   // closed while session is not nil
 }
 
 // NewClient returns a Client that connects when it is run.

@@ -13,6 +13,8 @@ import (
 //
 //	on the old bridge → row removed, and asked → cur_cfg has come to ask → row inserted
 //
+// The same brings back a patch port that has lost its peer.
+//
 // moves has the names of ports that wait for that, with what [Client.Ask] returns.
 type moves map[string]int
 
@@ -22,13 +24,23 @@ func (m moves) settle(s State) {
 	maps.DeleteFunc(m, func(_ string, ask int) bool { return s.CurCfg >= ask || s.NextCfg < ask })
 }
 
-// hold returns the operations that can be carried out now, the names of ports that
-// leave their bridge with them, and problems that name all ports that wait.
-func (m moves) hold(s State, ops []Op) (now []Op, leaving []string, waiting []Problem) {
-	on := make(map[string]string) // UUIDs of bridges, by port
+// hold returns the operations that can be carried out now, also to remove the ports
+// to renew, the names of ports that leave their bridge with them, and problems that
+// name all ports that wait.
+func (m moves) hold(s State, ops []Op, renew map[string]bool) (now []Op, leaving []string, waiting []Problem) {
+	on := make(map[string]string) // names of bridges, by which ovs-vswitchd knows them, by port
 	for i := range s.Bridges {
 		for j := range s.Bridges[i].Ports {
-			on[s.Bridges[i].Ports[j].Name] = s.Bridges[i].UUID
+			on[s.Bridges[i].Ports[j].Name] = s.Bridges[i].Name
+		}
+	}
+	for i := range s.Bridges {
+		b := &s.Bridges[i]
+		for j := range b.Ports {
+			if port := &b.Ports[j]; renew[port.Name] && isOurs(port.ExternalIDs) && !isLocal(b, port) {
+				now, leaving = append(now, Op{Verb: Remove, Row: port.row(), Parent: b.row(),
+					Router: keyOf(port.ExternalIDs).router, Interface: keyOf(port.ExternalIDs).iface}), append(leaving, port.Name)
+			}
 		}
 	}
 	held := make(map[string]bool) // placeholders of ports
@@ -39,7 +51,7 @@ func (m moves) hold(s State, ops []Op) (now []Op, leaving []string, waiting []Pr
 		if o.Verb == Insert && o.Row.Table == TablePort {
 			_, waits := m[o.Row.Name]
 			old, exists := on[o.Row.Name]
-			if moves := exists && old != o.Parent.UUID; moves || waits {
+			if moves := exists && old != o.Parent.Name; moves || waits {
 				held[o.Row.UUID] = true
 				if moves {
 					leaving = append(leaving, o.Row.Name)
@@ -67,4 +79,24 @@ func (m moves) wait(names []string, s State) {
 	for _, name := range names {
 		m[name] = s.NextCfg
 	}
+}
+
+// Renew has the next [Client.Apply] remove a port of ours. A later one inserts it
+// again, if it is desired, when ovs-vswitchd has removed it.
+func (c *Client) Renew(port string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.renew == nil {
+		c.renew = make(map[string]bool)
+	}
+	c.renew[port] = true
+}
+
+// renewed returns the ports to renew, once.
+func (c *Client) renewed() map[string]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.renew
+	c.renew = nil
+	return r
 }

@@ -207,7 +207,7 @@ func (p *planner) updatePort(b *BridgeRow, port *PortRow, w *wantPort) {
 // switchErrors reports what ovs-vswitchd could not do for port. That a patch
 // port which it has made has no usable peer may be long over: it takes back
 // such an error only at the next change of its configuration (OVS
-// vswitchd/bridge.c). Whether there is a peer, the plan itself knows.
+// vswitchd/bridge.c). So the caller has to ask ovs-vswitchd about that.
 func (p *planner) switchErrors(b *BridgeRow, port *PortRow, k key, what string) {
 	for _, f := range port.Interfaces {
 		stale := f.Type == "patch" && f.OFPort > 0

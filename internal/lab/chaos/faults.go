@@ -51,6 +51,8 @@ var faults = []fault{
 	{"patch port deleted", patchDeleted},
 	{"peer on br-int deleted", peerDeleted},
 	{"patch port's peer changed", patchDiverted},
+	{"patch port moved there and back", patchMoved},
+	{"port configuration changed", portConfigured},
 	{"VLAN tag changed", tagChanged},
 	{"tap's port deleted", tapPortDeleted},
 	{"bridge deleted", bridgeDeleted},
@@ -257,6 +259,15 @@ func addFlow(router, bridge, text string, takes scope) step {
 }
 
 // The cookie may be anybody's, or look like one of ours.
+// portConfigured has a port take no packets, or give none, whatever the flows say.
+func portConfigured(t *topology, r *rand.Rand) step {
+	x, f, about := pickInterface(t, r)
+	how := pick(r, []string{"no-forward", "no-receive"})
+	return step{what: f.PatchName() + ": " + how, takes: throughInterface(x.ID, about), do: func(ctx context.Context, s *site) error {
+		return s.ofctl(ctx, "mod-port", x.BridgeName(), f.PatchName(), how)
+	}}
+}
+
 func foreignFlow(t *topology, r *rand.Rand) step {
 	router, bridge := pickBridge(t, r)
 	text := fmt.Sprintf("cookie=%#x,table=%d,priority=%d,udp,tp_dst=%d actions=drop",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"syscall"
 
 	"github.com/ofdvr/ofdvr/internal/lab"
@@ -45,6 +46,32 @@ func peerDeleted(t *topology, r *rand.Rand) step {
 func patchDiverted(t *topology, r *rand.Rand) step {
 	x, f, about := pickInterface(t, r)
 	return vsctl(f.PatchName(), throughInterface(x.ID, about), "set", "interface", f.PatchName(), "options:peer=nowhere")
+}
+
+// Open vSwitch 3.1 leaves most patch ports without a peer that change bridges in one
+// transaction.
+func patchMoved(t *topology, r *rand.Rand) step {
+	x, f, about := pickInterface(t, r)
+	name, other := f.PeerName(), x.BridgeName()
+	return frozen(step{what: name, takes: throughInterface(x.ID, about), do: func(ctx context.Context, s *site) error {
+		get := func(table, column string) (string, error) {
+			out, err := s.Vsctl(ctx, "get", table, name, column)
+			return strings.TrimSpace(out), err
+		}
+		port, err := get("port", "external_ids")
+		tag, err2 := get("port", "tag")
+		iface, err3 := get("interface", "external_ids")
+		if err := errors.Join(err, err2, err3); err != nil {
+			return err
+		}
+		for _, way := range [][2]string{{lab.IntegrationBridge, other}, {other, lab.IntegrationBridge}} {
+			if err := s.vsctl(ctx, "del-port", way[0], name, "--", "add-port", way[1], name, "--", "set", "port", name, "tag="+tag, "external_ids="+port,
+				"--", "set", "interface", name, "type=patch", "options:peer="+f.PatchName(), "external_ids="+iface); err != nil {
+				return err
+			}
+		}
+		return nil
+	}})
 }
 
 func tagChanged(t *topology, r *rand.Rand) step {

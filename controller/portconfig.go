@@ -1,0 +1,159 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// What of a switch's configuration decides whether packets pass, besides flows,
+// groups and meters: the configuration of ports (ofp_port_config) and how the switch
+// treats fragments (ofp_config_flags).
+const (
+	fragNormal = 0 // OFPC_FRAG_NORMAL: fragments are looked up like other packets
+	fragMask   = 3 // OFPC_FRAG_MASK
+
+	blocksPatch = ofproto.PortConfigDown | ofproto.PortConfigNoReceive | ofproto.PortConfigNoForward
+	blocksTap   = ofproto.PortConfigNoReceive | ofproto.PortConfigNoForward // down: its namespace says that
+)
+
+var fragmentHandling = [...]string{"normal", "drop", "reassemble", "nx-match"} // in the words of ovs-ofctl set-frags
+
+// A misconfiguration keeps packets from passing.
+type misconfiguration struct {
+	about string // such as port pr-r1-blue
+	is    string
+	undo  string       // the command that ends it
+	port  ofproto.Port // whose it is; zero: the switch's own
+	bits  ofproto.PortConfig
+}
+
+func (m misconfiguration) String() string {
+	return fmt.Sprintf("%s is configured as %s, so packets do not pass: %s", m.about, m.is, m.undo)
+}
+
+// configure corrects what of the configuration of a session's switch keeps packets
+// from passing. On a bridge that is somebody else's, or while another daemon leads,
+// it is only a problem of the status.
+func (c *Controller) configure(ctx context.Context, s *session) error {
+	var r *routing.Router
+	lead := false
+	err := c.do(ctx, func(w *world) {
+		lead = w.lead
+		for _, st := range w.routers {
+			if st.session == s {
+				r = st.router
+			}
+		}
+	})
+	if err != nil || r == nil {
+		return err
+	}
+	found, config, err := s.misconfigured(ctx, r)
+	if err != nil {
+		return err
+	}
+	if len(found) > 0 && lead && r.Bridge.Managed {
+		if err := s.correct(ctx, found, config); err != nil {
+			return err
+		}
+		if found, _, err = s.misconfigured(ctx, r); err != nil {
+			return err
+		}
+	}
+	blocked := make([]string, len(found))
+	for i, m := range found {
+		blocked[i] = m.String()
+	}
+	return c.do(ctx, func(w *world) {
+		if !slices.Equal(s.blocked, blocked) {
+			s.blocked, w.moved = blocked, true
+		}
+	})
+}
+
+// misconfigured returns what keeps packets of r from passing, and the configuration
+// of the switch. A switch that does not tell is taken for right.
+func (s *session) misconfigured(ctx context.Context, r *routing.Router) ([]misconfiguration, ofproto.SwitchConfig, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, configTimeout, fmt.Errorf("the switch has not told its configuration in %v", configTimeout))
+	defer cancel()
+	var found []misconfiguration
+	blocks := make(map[string]ofproto.PortConfig)
+	for i := range r.Interfaces {
+		f := &r.Interfaces[i]
+		blocks[f.PatchName()] = blocksPatch
+		if r.Fallback == routing.FallbackNamespace {
+			blocks[f.TapName()] = blocksTap
+		}
+	}
+	for _, p := range s.ports.all() {
+		if bits := p.Config & blocks[p.Name]; bits != 0 {
+			found = append(found, misconfiguration{"port " + p.Name, bits.String(), undoPort(s.bridge, p.Name, bits), p, bits})
+		}
+	}
+	answer, err := s.conn.Call(ctx, ofproto.GetConfigRequest{})
+	var code ofproto.ErrorCode
+	if err != nil && !errors.As(err, &code) {
+		return nil, ofproto.SwitchConfig{}, fmt.Errorf("read the configuration of bridge %s: %w", s.bridge, err)
+	}
+	config, _ := answer.(ofproto.SwitchConfig)
+	if how := config.Flags & fragMask; how == 1 || how == 2 {
+		found = append(found, misconfiguration{about: "the treatment of fragments", is: fragmentHandling[how],
+			undo: fmt.Sprintf("ovs-ofctl -O OpenFlow13 set-frags %s normal", s.bridge)})
+	}
+	return found, config, nil
+}
+
+// configTimeout is how long a switch may take to tell its configuration.
+const configTimeout = 30 * time.Second
+
+// undoPort returns the commands that clear the bits of a port's configuration.
+func undoPort(bridge, port string, bits ofproto.PortConfig) string {
+	out := ""
+	for _, w := range []struct {
+		bit  ofproto.PortConfig
+		undo string
+	}{{ofproto.PortConfigDown, "up"}, {ofproto.PortConfigNoReceive, "receive"}, {ofproto.PortConfigNoForward, "forward"}} {
+		if bits&w.bit != 0 {
+			if out != "" {
+				out += " && "
+			}
+			out += fmt.Sprintf("ovs-ofctl -O OpenFlow13 mod-port %s %s %s", bridge, port, w.undo)
+		}
+	}
+	return out
+}
+
+// correct has the switch undo what was found. What it refuses is found again.
+func (s *session) correct(ctx context.Context, found []misconfiguration, config ofproto.SwitchConfig) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, configTimeout, fmt.Errorf("the switch has not changed its configuration in %v", configTimeout))
+	defer cancel()
+	for _, m := range found {
+		var change ofproto.Message = ofproto.SetConfig{SwitchConfig: ofproto.SwitchConfig{Flags: config.Flags&^fragMask | fragNormal, MissSendLen: config.MissSendLen}}
+		if m.bits != 0 {
+			change = ofproto.PortMod{Port: m.port.No, MAC: m.port.MAC, Mask: m.bits}
+		}
+		if err := s.conn.Tell(ctx, change); err != nil {
+			return fmt.Errorf("correct the configuration of bridge %s: %w", s.bridge, err)
+		}
+	}
+	if _, err := s.conn.Call(ctx, ofproto.BarrierRequest{}); err != nil {
+		return fmt.Errorf("correct the configuration of bridge %s: %w", s.bridge, err)
+	}
+	ports, err := s.conn.Ports(ctx)
+	if err != nil {
+		return fmt.Errorf("read the ports of bridge %s: %w", s.bridge, err)
+	}
+	s.ports.configured(ports)
+	for _, m := range found {
+		s.log.Warn("corrected a configuration that another program had changed", zap.String("about", m.about), zap.String("was", m.is))
+	}
+	return nil
+}

@@ -1,0 +1,23 @@
+package ovstrace
+
+import (
+	"regexp"
+	"strings"
+)
+
+var tableLine = regexp.MustCompile(`^ *\d+\. `)
+
+// Enters reports whether a packet comes to the flow tables of a bridge, according to
+// the output of ofproto/trace or ofproto/trace-packet-out. A bridge that has the packet
+// dropped at its port has a heading there and no line.
+func Enters(output, bridge string) bool {
+	in := false
+	for line := range strings.Lines(output) {
+		if name, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), `bridge("`); ok {
+			in = strings.TrimSuffix(name, `")`) == bridge
+		} else if in && tableLine.MatchString(line) {
+			return true
+		}
+	}
+	return false
+}
