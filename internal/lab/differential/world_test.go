@@ -88,6 +88,20 @@ var (
 	}
 )
 
+// around are extra routes in which addresses of the router's are, and of nobody else.
+var around = []string{"10.0.2.0/29 via 10.0.3.10", "fd00:2::/125 via fd00:3::a"}
+
+// others are what the kernel of each router has besides: others' routes, an address and
+// policy rules, inside of extra routes.
+var others = []struct{ what, prefix string }{
+	{"route add 10.9.0.32/27 via 10.0.3.10", "10.9.0.32/27"}, {"-6 route add fd09::20/123 via fd00:3::a", "fd09::20/123"},
+	{"route add unreachable 10.9.0.64/27", "10.9.0.64/27"}, {"-6 route add unreachable fd09::40/123", "fd09::40/123"},
+	{"route add blackhole 10.8.0.64/27", "10.8.0.64/27"}, {"-6 route add blackhole fd08::40/123", "fd08::40/123"},
+	{"route add prohibit 10.7.0.64/27", "10.7.0.64/27"}, {"-6 route add prohibit fd07::40/123", "fd07::40/123"},
+	{"addr add 10.7.0.5/32 dev lo", "10.7.0.5"}, {"-6 addr add fd07::5/128 dev lo", "fd07::5"},
+	{"rule add pref 100 to 10.9.0.128/28 prohibit", "10.9.0.128/28"}, {"-6 rule add pref 100 to fd09::80/124 prohibit", "fd09::80/124"},
+}
+
 // Hosts that no machine has.
 const (
 	ghosts      = 101 // from here on, on green: of a port that ofdvr is told of
@@ -143,6 +157,10 @@ func topology() string {
 	for _, r := range routes {
 		fmt.Fprintf(&rs, "      - {destination: %s, nexthop: %s}\n", r.destination, r.hop.ip4())
 		fmt.Fprintf(&rs, "      - {destination: \"%s\", nexthop: \"%s\"}\n", r.destination6, r.hop.ip6())
+	}
+	for _, r := range around {
+		to, hop, _ := strings.Cut(r, " via ")
+		fmt.Fprintf(&rs, "      - {destination: %q, nexthop: %q}\n", to, hop)
 	}
 	return "networks:\n" + ns.String() + "routers:\n  - id: r1\n    interfaces:\n" + is.String() + "    routes:\n" + rs.String() + "ports:\n" + ps.String()
 }
@@ -234,6 +252,18 @@ func (w *world) ofdvrSide(t *testing.T) *side {
 	if _, err := s.Ofdvr(t.Context(), "status", "--wait", "--timeout", patience.String()); err != nil {
 		t.Fatalf("%v\n%s", err, daemon.Log())
 	}
+	for _, o := range others {
+		s.sh(t, s.netns, "ip "+o.what)
+	}
+	lab.Eventually(t, patience, "flows to know what others have added", func() error {
+		flows, err := s.RunIn(t.Context(), "", "ovs-ofctl", "-O", "OpenFlow13", "dump-flows", "rb-r1")
+		for _, o := range others {
+			if err == nil && !strings.Contains(flows, "dst="+o.prefix) {
+				err = fmt.Errorf("none for %s", o.prefix)
+			}
+		}
+		return err
+	})
 	w.prepare(t, s)
 	return s
 }
@@ -265,6 +295,12 @@ func (w *world) linuxSide(t *testing.T) *side {
 	}
 	for _, r := range routes {
 		s.sh(t, s.netns, fmt.Sprintf("ip route add %s via %s; ip route add %s via %s", r.destination, r.hop.ip4(), r.destination6, r.hop.ip6()))
+	}
+	for _, r := range around {
+		s.sh(t, s.netns, "ip route add "+r)
+	}
+	for _, o := range others {
+		s.sh(t, s.netns, "ip "+o.what)
 	}
 	w.prepare(t, s)
 	return s
