@@ -67,6 +67,8 @@ var faults = []fault{
 	{"namespace deleted", namespaceDeleted},
 	{"addresses removed", addressesRemoved},
 	{"setting changed", settingChanged},
+	{"foreign route added and removed", foreignRoute},
+	{"foreign address added and removed", foreignAddress},
 
 	{"ovsdb-server restarted", databaseRestarted},
 	{"ovs-vswitchd killed", switchKilled},

@@ -2,9 +2,16 @@ package chaos
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
 )
 
 // Faults of the kernel: what ip(8) can do to namespaces and the taps in them.
@@ -40,6 +47,81 @@ func settingChanged(t *topology, r *rand.Rand) step {
 		do: func(ctx context.Context, s *site) error {
 			_, err := s.RunIn(ctx, x.NamespaceName(), "sh", "-c", "echo "+value+" >/proc/sys/net/"+key)
 			return err
+		},
+	}
+}
+
+// foreignRoute plans a route to one address on a network that somebody adds to a
+// namespace and, when flows leave that address to the kernel, removes. The kernel
+// routes to there in the meantime.
+func foreignRoute(t *topology, r *rand.Rand) step {
+	x, f, i := pickInterface(t, r)
+	a := addressOn(t, r, i)
+	return foreign(x, routing.RoleForeign, a, "route", []string{a, "dev", f.TapName()})
+}
+
+// foreignAddress plans the same of an address of the namespace's own, which nobody
+// else has.
+func foreignAddress(t *topology, r *rand.Rand) step {
+	x, _, i := pickInterface(t, r)
+	p := netip.MustParsePrefix(pick(r, i.Addresses)).Masked()
+	b := p.Addr().AsSlice()
+	b[len(b)-1] = 250
+	a, _ := netip.AddrFromSlice(b)
+	own := netip.PrefixFrom(a, a.BitLen()).String()
+	return foreign(x, routing.RoleOwn, own, "address", []string{own, "dev", "lo"})
+}
+
+// addressOn returns an address of a machine on the network of i, with its length.
+func addressOn(t *topology, r *rand.Rand, i iface) string {
+	var all []string
+	for _, p := range t.Ports {
+		if p.Network == i.Network {
+			all = append(all, p.Addresses...)
+		}
+	}
+	a := netip.MustParseAddr(pick(r, all))
+	return netip.PrefixFrom(a, a.BitLen()).String()
+}
+
+func foreign(x *routing.Router, role routing.Role, to, object string, args []string) step {
+	cookie := routing.CookieOf(routing.Object{Kind: routing.KindRouter, ID: x.ID}, role)
+	run := func(ctx context.Context, s *site, verb string) error {
+		call := []string{"-n", x.NamespaceName(), object, verb}
+		if strings.Contains(to, ":") {
+			call = append([]string{"-6"}, call...)
+		}
+		_, err := s.Run(ctx, "ip", append(call, args...)...)
+		return err
+	}
+	return step{
+		what: fmt.Sprintf("%s %s of %s", object, to, x.ID),
+		survives: func(id string, have ofproto.Set) ofproto.Set { // and the flow for it
+			if id != x.ID {
+				return have
+			}
+			return have.With(ofproto.Flow{Cookie: cookie})
+		},
+		do: func(ctx context.Context, s *site) error {
+			if err := run(ctx, s, "add"); err != nil {
+				return err
+			}
+			tick := time.NewTicker(20 * time.Millisecond)
+			defer tick.Stop()
+			for {
+				stats, _, err := s.dump(ctx, x.BridgeName())
+				if err != nil {
+					return err
+				}
+				if slices.ContainsFunc(stats, func(f ofproto.FlowStats) bool { return f.Flow.Cookie == cookie }) {
+					return run(ctx, s, "del")
+				}
+				select {
+				case <-tick.C:
+				case <-ctx.Done():
+					return fmt.Errorf("no flow leaves %s to the kernel: %w", to, context.Cause(ctx))
+				}
+			}
 		},
 	}
 }
