@@ -26,6 +26,17 @@ func (p *pass) observe(r *routing.Router) {
 	p.kernel(r.ID, k)
 }
 
+// observeAll reads how all namespaces route, and watches them, where nothing can
+// be done about what is in them.
+func (p *pass) observeAll() {
+	for _, r := range p.routers {
+		if r.Fallback == routing.FallbackNamespace {
+			p.namespaces = append(p.namespaces, r.NamespaceName())
+			p.observe(r)
+		}
+	}
+}
+
 // read reads how the namespace of r routes.
 func (l *lifecycle) read(x *routing.Index, r *routing.Router) (*routing.Kernel, error) {
 	desired := l.namespaceOf(x, r, func(string) bool { return true })

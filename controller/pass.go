@@ -50,11 +50,7 @@ func (p *pass) run(ctx context.Context) {
 	switch {
 	case errors.Is(err, ovsdb.ErrNotConnected):
 		p.problem("", err.Error())
-		for _, r := range p.routers {
-			if r.Fallback == routing.FallbackNamespace {
-				p.observe(r)
-			}
-		}
+		p.observeAll()
 		return // without knowing the database nothing is removed either
 	case err != nil:
 		p.problem("", err.Error())
@@ -70,6 +66,7 @@ func (p *pass) run(ctx context.Context) {
 	if p.state, err = p.db.State(ctx); err != nil {
 		p.connected, p.complete = false, false
 		p.problem("", err.Error())
+		p.observeAll()
 		return
 	}
 	if p.complete {

@@ -142,11 +142,11 @@ var (
 	descTTL      = desc("interface_ttl_expired_packets_total", "Packets from the interface's network whose TTL ran out here.", byInterface...)
 	descFallback = desc("interface_fallback_packets_total",
 		"Packets from the interface's network that were handed to the kernel, or dropped where the router has no namespace, by reason: "+
-			"ttl (the TTL ran out), mtu (larger than the MTU of the network where they go), exception (only the kernel can send them on), no_route (no connected subnet), "+
+			"ttl (the TTL ran out), mtu (larger than the MTU of the network where they go), exception (only the kernel can send them on, it routes them in another way, or their fast path is off), no_route (no connected subnet), "+
 			"unknown (no port has the address), other (not for the router to route).",
 		"router", "interface", "reason")
 	descRoutePackets = desc("route_packets_total",
-		"Packets for an extra route, by what the switch did with them: routed (sent to a next hop), kernel (handed to the kernel, which alone can send them on), dropped (a black hole).", byRoute...)
+		"Packets for an extra route, by what the switch did with them: routed (sent to a next hop), kernel (handed to the kernel, which alone can send them on, or because the fast path is off; then those from its destination too), dropped (a black hole).", byRoute...)
 	descRouteBytes  = desc("route_bytes_total", "Bytes of the packets for an extra route, by what the switch did with them.", byRoute...)
 	descPortPackets = desc("port_delivered_packets_total", "Packets that the switch routed to the port, of those ports that have the most.", byPort...)
 	descPortBytes   = desc("port_delivered_bytes_total", "Bytes of the packets that the switch routed to the port, of those ports that have the most packets.", byPort...)

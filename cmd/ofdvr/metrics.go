@@ -12,10 +12,10 @@ import (
 
 // routeActions are the roles of an extra route's flows, by the word that metrics
 // have for what they do.
-var routeActions = map[string]routing.Role{
-	"routed":  routing.RoleExtra,
-	"kernel":  routing.RoleException,
-	"dropped": routing.RoleBlackhole,
+var routeActions = map[string][]routing.Role{
+	"routed":  {routing.RoleExtra},
+	"kernel":  {routing.RoleException, routing.RoleSlow},
+	"dropped": {routing.RoleBlackhole},
 }
 
 // metricsState reads from c, and from the store if there is one, what metrics
@@ -85,8 +85,9 @@ func addRouter(out *metrics.State, r *controller.RouterStatus, n *controller.Rou
 		}
 		for _, route := range n.Routes {
 			m := metrics.Route{Router: r.ID, Destination: route.ID, Packets: make(map[string]uint64), Bytes: make(map[string]uint64)}
-			for action, role := range routeActions {
-				m.Packets[action], m.Bytes[action] = route.ByRole[role].Packets, route.ByRole[role].Bytes
+			for action, roles := range routeActions {
+				sum := route.ByRole.Sum(roles...)
+				m.Packets[action], m.Bytes[action] = sum.Packets, sum.Bytes
 			}
 			out.Routes = append(out.Routes, m)
 		}

@@ -159,6 +159,40 @@ func echoTo(to string) condition {
 	return func(f lab.Frame) bool { return echo("", to)(f) || echo6("", to)(f) }
 }
 
+// How a namespace routes is read without the database too: a daemon that starts
+// while it has none leaves what flows hand to the kernel, and learns of changes.
+func TestOthersRouteWithoutDatabase(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	known := func(prefix string, want bool) {
+		t.Helper()
+		s.eventually(fmt.Sprintf("a flow for %s: %v", prefix, want), func() error {
+			if got := s.flows(bridge).find("table=2", "nw_dst="+prefix+" ") != nil; got != want {
+				return fmt.Errorf("it is %v", got)
+			}
+			return nil
+		})
+	}
+	s.sh(netns, "ip route add blackhole 10.0.2.64/27")
+	known("10.0.2.64/27", true)
+	s.aged(bridge)
+	flows := s.flows(bridge)
+	s.daemon.Kill()
+	s.serve("--ovsdb", "unix:/run/openvswitch/nowhere.sock") // Open vSwitch itself does nothing without its database
+	s.sh(netns, "ip route add blackhole 10.0.2.96/27")
+	known("10.0.2.96/27", true)
+	if err := untouched(flows, s.flows(bridge), nil); err != nil {
+		t.Error(err)
+	}
+	pingTTL(t, vm1, vm2.IP(), 63)
+	s.sh(netns, "ip route del 10.0.2.64/27")
+	known("10.0.2.64/27", false)
+	s.daemon.Kill()
+	s.serve()
+	s.settle()
+	known("10.0.2.96/27", true)
+}
+
 // A namespace that a routing daemon fills does not fill the switch: the kernel gets
 // all of the extra route around that, and the status says so. That a route of
 // somebody else is in the place of the router's is logged once, however often it
