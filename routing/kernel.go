@@ -161,12 +161,13 @@ type KernelRoute struct {
 // rules first, in the order in which they are consulted, and then the routes, in
 // the order in which the kernel lists them.
 type KernelReader struct {
-	served  map[netip.Prefix]bool // connected subnets and extra routes: connected
-	lengths [len(families)][]int  // of these, longest first
-	sorted  []netip.Prefix        // these
-	past    [len(families)]bool   // the main table is consulted
-	choices map[table][]KernelChoice
-	count   map[any]int // of routes, by what is handed to the kernel if there are too many
+	served    map[netip.Prefix]bool // connected subnets and extra routes: connected
+	lengths   [len(families)][]int  // of these, longest first
+	sorted    []netip.Prefix        // these
+	past      [len(families)]bool   // the main table is consulted
+	choices   map[table][]KernelChoice
+	perPrefix map[netip.Prefix]int // how many routes are in a served prefix, which the kernel gets if they are too many
+	perChoice map[KernelChoice]int // the same of what a rule is for
 
 	declared map[netip.Prefix]bool // served ones that the kernel has listed
 	local    map[netip.Prefix]bool
@@ -184,7 +185,7 @@ type table struct {
 func NewKernelReader(r *Router) *KernelReader {
 	k := &KernelReader{
 		served:  make(map[netip.Prefix]bool),
-		choices: make(map[table][]KernelChoice), count: make(map[any]int),
+		choices: make(map[table][]KernelChoice), perPrefix: make(map[netip.Prefix]int), perChoice: make(map[KernelChoice]int),
 		declared: make(map[netip.Prefix]bool), rivals: make(map[netip.Prefix]bool), local: make(map[netip.Prefix]bool),
 		routes: make(map[netip.Prefix]netip.Prefix), chosen: make(map[KernelChoice]KernelChoice),
 	}
@@ -293,7 +294,7 @@ func (k *KernelReader) Route(r KernelRoute) {
 		k.local[p] = true
 	case !found:
 	case r.Table == kernelLocal && !r.Throw:
-		if k.count[around]++; k.count[around] <= MaxKernelRoutes {
+		if k.perPrefix[around]++; k.perPrefix[around] <= MaxKernelRoutes {
 			k.local[p] = true
 		}
 	case r.Table != kernelMain:
@@ -302,7 +303,7 @@ func (k *KernelReader) Route(r KernelRoute) {
 	case p == around:
 		k.rivals[p] = k.rivals[p] || k.wins(p, r)
 	default:
-		if k.count[around]++; k.count[around] <= MaxKernelRoutes {
+		if k.perPrefix[around]++; k.perPrefix[around] <= MaxKernelRoutes {
 			k.routes[p] = around
 		}
 	}
@@ -334,7 +335,7 @@ func (k *KernelReader) choose(c KernelChoice, p netip.Prefix) {
 	if _, found := k.around(to); !found && !k.inside(to) {
 		return
 	}
-	if k.count[c]++; k.count[c] <= MaxKernelRoutes {
+	if k.perChoice[c]++; k.perChoice[c] <= MaxKernelRoutes {
 		k.chosen[KernelChoice{c.From, to}] = c
 	}
 }
@@ -347,19 +348,18 @@ func (k *KernelReader) Kernel() *Kernel {
 			out.Choices = append(out.Choices, KernelChoice{family(v).all(), family(v).all()})
 		}
 	}
-	for c, n := range k.count {
-		if n <= MaxKernelRoutes {
-			continue
+	for p, n := range k.perPrefix {
+		if n > MaxKernelRoutes {
+			out.Routes, out.Crowded = append(out.Routes, p), append(out.Crowded, p)
 		}
-		switch c := c.(type) {
-		case netip.Prefix:
-			out.Routes, out.Crowded = append(out.Routes, c), append(out.Crowded, c)
-		case KernelChoice:
+	}
+	for c, n := range k.perChoice {
+		if n > MaxKernelRoutes {
 			out.Choices, out.Crowded = append(out.Choices, c), append(out.Crowded, c.To)
 		}
 	}
 	for p, around := range k.routes {
-		if k.count[around] <= MaxKernelRoutes {
+		if k.perPrefix[around] <= MaxKernelRoutes {
 			out.Routes = append(out.Routes, p)
 		}
 	}
@@ -369,12 +369,12 @@ func (k *KernelReader) Kernel() *Kernel {
 		}
 	}
 	for p := range k.local {
-		if around, found := k.around(p); !found || k.count[around] <= MaxKernelRoutes || k.inside(p) {
+		if around, found := k.around(p); !found || k.perPrefix[around] <= MaxKernelRoutes || k.inside(p) {
 			out.Local = append(out.Local, p)
 		}
 	}
 	for c, of := range k.chosen {
-		if k.count[of] <= MaxKernelRoutes {
+		if k.perChoice[of] <= MaxKernelRoutes {
 			out.Choices = append(out.Choices, c)
 		}
 	}
