@@ -77,6 +77,8 @@ func (c *Controller) awaited(w *world, wt *waiter) iter.Seq[string] {
 			st := w.routers[id]
 			var waits bool
 			switch {
+			case len(c.retiring(id)) > 0:
+				waits = true
 			case st == nil:
 				waits = !made
 			case st.router.Bridge.Managed && !made, st.session == nil, len(st.program.Missing) > 0:
@@ -111,6 +113,8 @@ func (c *Controller) reason(w *world, wt *waiter, router string) string {
 	switch {
 	case router == "":
 		return "another daemon leads, this one stands by"
+	case len(c.retiring(router)) > 0:
+		return c.retirementProblem(c.retiring(router)[0])
 	case st == nil, st.router.Bridge.Managed && !c.made(w, wt):
 		return or(problems, w.lifecycle.Problems[""], "its bridge, ports and namespace are being changed")
 	case st.session == nil:

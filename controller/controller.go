@@ -55,6 +55,9 @@ type Config struct {
 	// successor goes on counting; "" means that it starts from what the switches
 	// have.
 	CountersFile string
+	// BridgesFile keeps which external bridges may have flows of ours, so that those of
+	// routers that are removed while no daemon runs are deleted; "" keeps nothing.
+	BridgesFile string
 	// Ports is how many ports, those with the most packets, [Counters] have; 0
 	// means none, less than 0 all.
 	Ports int
@@ -115,6 +118,7 @@ type Controller struct {
 	stopped   chan struct{}     // closed when the world has ended
 	lifecycle *lifecycle        // nil without OVSDB
 	counters  counters
+	external  external // the world's
 
 	endpoints   []endpoint
 	credentials *credentials.Credentials // nil without ssl: endpoints
@@ -146,6 +150,7 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 		stopped:  make(chan struct{}),
 		crowd:    crowd{most: cfg.MaxMute},
 		counters: counters{file: cfg.CountersFile, ports: cfg.Ports},
+		external: external{file: cfg.BridgesFile},
 	}
 	for _, target := range cfg.OpenFlow {
 		e, err := parseEndpoint(target)
@@ -211,7 +216,7 @@ func (c *Controller) Run(ctx context.Context, first *ledger.State) error {
 // runLead meets switches and keeps bridges and namespaces until ctx is done.
 func (c *Controller) runLead(ctx context.Context) error {
 	c.leads.Store(true)
-	if err := c.do(ctx, func(w *world) { w.takeOver() }); err != nil {
+	if err := c.do(ctx, func(w *world) { w.takeOver(); c.retire(w, nil) }); err != nil {
 		return err
 	}
 	listeners := make(map[endpoint]net.Listener)

@@ -118,6 +118,9 @@ func (c *Controller) status(w *world) Status {
 		s.Intent.Quarantined = append(s.Intent.Quarantined, QuarantinedStatus{q.Object.Kind.String(), q.Object.ID, q.Source, q.Err.Error()})
 	}
 	s.Problems = append(s.Problems, quarantineProblems(in.Quarantined)...)
+	for _, b := range sortedBridges(c.external.retired) {
+		s.Problems = append(s.Problems, c.retirementProblem(b))
+	}
 	if !in.Whole {
 		s.Problems = append(s.Problems, notComplete)
 	}

@@ -212,6 +212,7 @@ func (c *Controller) setIntent(w *world, next *ledger.State, touched []string) {
 
 // setLayout takes in other networks and routers.
 func (c *Controller) setLayout(w *world, next *ledger.State) {
+	var left []*session // that have no router any more
 	old := w.routers
 	w.routers = make(map[string]*routerState, len(old))
 	for r := range next.Index.Routers("") {
@@ -224,17 +225,18 @@ func (c *Controller) setLayout(w *world, next *ledger.State) {
 		if s := st.session; s != nil && !recognizes(r, s) {
 			st.attached(nil)
 			c.bridgePorts(r, nil)
-			s.stop(fmt.Errorf("%w: bridge %s is no longer that of router %s", errStopping, s.bridge, r.ID))
+			left = append(left, s)
 		}
 		st.router = r
 		w.routers[r.ID] = st
 	}
-	for id, st := range old {
+	for _, st := range old {
 		c.bridgePorts(st.router, nil)
 		if st.session != nil {
-			st.session.stop(fmt.Errorf("%w: router %s was removed", errStopping, id))
+			left = append(left, st.session)
 		}
 	}
+	c.retire(w, left)
 	c.announceMoves(w)
 	if c.lifecycle != nil {
 		c.lifecycle.Want(next)
@@ -261,6 +263,12 @@ func (c *Controller) join(ctx context.Context, s *session) (router string, err e
 				return
 			}
 		}
+		if w.lead {
+			var retired bool
+			if router, retired = c.clearBridge(w, s); retired {
+				return
+			}
+		}
 		err = fmt.Errorf("%w: no router has bridge %q or datapath ID %v", errStranger, s.bridge, s.dpid)
 	})
 	if waitErr != nil {
@@ -274,11 +282,24 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 	if old := st.session; old != nil {
 		old.stop(fmt.Errorf("%w: bridge %s has connected anew", errStopping, s.bridge))
 	}
+	s.rec.Store(c.reconciler(w, s, id))
+	if w.tapped == id {
+		s.tap(c.messages.With(zap.String("router", id)))
+	}
+	st.attached(s)
+	w.dirty[id] = true
+	if w.lead && !s.probed {
+		s.lead()
+	}
+}
+
+// reconciler returns that of a session's switch.
+func (c *Controller) reconciler(w *world, s *session, id string) *reconcile.Reconciler {
 	audit := c.cfg.AuditInterval
 	if !s.monitored {
 		audit /= 10
 	}
-	rec := reconcile.New(reconcile.Config{
+	return reconcile.New(reconcile.Config{
 		Router:    id,
 		Switch:    probedSwitch{reconcile.Connected{Conn: s.conn}, &s.changes},
 		Ours:      func(c ofproto.Cookie) bool { _, ours := routing.RoleOf(c); return ours },
@@ -290,15 +311,6 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 		Recorder:  c.rec,
 		Log:       c.log.With(zap.String("router", id), zap.String("bridge", s.bridge)),
 	})
-	s.rec.Store(rec)
-	if w.tapped == id {
-		s.tap(c.messages.With(zap.String("router", id)))
-	}
-	st.attached(s)
-	w.dirty[id] = true
-	if w.lead && !s.probed {
-		s.lead()
-	}
 }
 
 // attached notes that the router's bridge has connected or, with nil, that it
@@ -365,6 +377,11 @@ func (w *world) takeOver() {
 // leave forgets a session that has ended.
 func (c *Controller) leave(s *session) {
 	c.post(func(w *world) {
+		for b, has := range c.external.retired {
+			if has == s {
+				c.external.retired[b] = nil
+			}
+		}
 		for _, st := range w.routers {
 			if st.session == s {
 				st.attached(nil)
@@ -377,6 +394,9 @@ func (c *Controller) leave(s *session) {
 // reported takes in what a reconciler knows about its switch.
 func (c *Controller) reported(s *session, id string, r reconcile.Report) {
 	c.post(func(w *world) {
+		if c.cleared(w, s, r) {
+			return
+		}
 		if st := w.routers[id]; st != nil && st.session == s {
 			st.report, w.moved = r, true
 			for len(st.wanted) > 0 && st.wanted[0].gen <= r.Confirmed {

@@ -172,6 +172,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 		IntegrationBridge: o.bridge,
 		AuditInterval:     o.auditInterval,
 		CountersFile:      filepath.Join(o.runDir, "counters.json"),
+		BridgesFile:       filepath.Join(o.runDir, "external-bridges.json"),
 		Ports:             int(o.ports),
 		RadvdDir:          radvdDir(o.runDir),
 		Lead:              lead,

@@ -223,3 +223,72 @@ func TestStrangerBecomesARouter(t *testing.T) {
 	s.reload(byName)
 	pingTTL(t, vm1, vm2.IP(), 63)
 }
+
+// empty has no router; its networks keep it from being empty.
+var withoutRouter, _, _ = strings.Cut(byName, "routers:")
+
+// What is deleted from an external bridge stops forwarding: at once if the bridge is
+// connected, else when it connects, and the status and a write that waits say so. Flows
+// of others stay.
+func TestRouterGoesFromAnExternalBridge(t *testing.T) {
+	t.Parallel()
+	s := bare(t, byName)
+	s.handMade()
+	s.serve("--ovsdb", "")
+	s.settle()
+	vm1, vm2 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
+	s.sh("", "ovs-ofctl -O OpenFlow13 add-flow br-x cookie=7,table=9,priority=9,actions=drop")
+	gone := func() {
+		t.Helper()
+		s.eventually("our flows to be gone", func() error {
+			out := s.sh("", "ovs-ofctl -O OpenFlow13 dump-flows br-x; ovs-ofctl -O OpenFlow13 dump-meters br-x; ovs-ofctl -O OpenFlow13 dump-groups br-x")
+			if strings.Contains(out, "cookie=0xfd") || strings.Contains(out, "bands=") || !strings.Contains(out, "cookie=0x7,") {
+				return errors.New(out)
+			}
+			return nil
+		})
+		if _, err := vm1.Ping(t.Context(), vm2.IP(), lab.PingOptions{Wait: shortly}); err == nil {
+			t.Error("it still forwards")
+		}
+		s.settle()
+	}
+	back := func() {
+		t.Helper()
+		s.reload(byName)
+		pingTTL(t, vm1, vm2.IP(), 63)
+	}
+	back()
+	s.reload(withoutRouter)
+	gone()
+
+	back()
+	s.vsctl("del-controller", "br-x", "--", "set-controller", "br-x", "tcp:127.0.0.1:9") // it does not connect any more
+	s.sh("", "ovs-ofctl -O OpenFlow13 dump-flows br-x")
+	s.eventually("the bridge to be away", func() error {
+		if s.status().Routers[0].Connected {
+			return errors.New("it is connected")
+		}
+		return nil
+	})
+	s.write(withoutRouter)
+	s.mentions("router r1 was removed from bridge br-x, which is not connected", "set-controller br-x")
+	s.daemon.Kill() // and the next daemon knows
+	s.serve("--ovsdb", "")
+	s.mentions("router r1 was removed from bridge br-x, which is not connected")
+	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653")
+	gone()
+
+	back()
+	s.stop()
+	s.write(withoutRouter) // while no daemon runs
+	s.serve("--ovsdb", "")
+	gone()
+
+	s.stop()
+	s.write(byName)
+	s.serve("--ovsdb", "")
+	s.settle()
+	s.reload(strings.ReplaceAll(byName, "id: r1", "id: r2")) // another router takes the bridge over
+	s.settle()
+	pingTTL(t, vm1, vm2.IP(), 63)
+}

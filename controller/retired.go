@@ -1,0 +1,233 @@
+package controller
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/controller/reconcile"
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A bridge of somebody else's outlives the router that is on it. So that what was
+// removed does not go on forwarding, our flows are deleted from the bridge: at once if
+// it is connected, else when it connects. Which such bridges may have flows of ours
+// is in a file, because the intent may change while no daemon runs. The file is where
+// flows are too after a restart of the machine: nowhere.
+
+// An externalBridge is a bridge that ofdvr programs and does not own.
+type externalBridge struct {
+	Router     string       `json:"router"`
+	Name       string       `json:"bridge,omitempty"`
+	DatapathID ofproto.DPID `json:"datapath_id,omitempty"` // 0: the bridge is known by its name
+}
+
+func externalBridgeOf(r *routing.Router) externalBridge {
+	return externalBridge{r.ID, r.BridgeName(), r.Bridge.DatapathID}
+}
+
+// is reports whether the switch of s is the bridge.
+func (b externalBridge) is(s *session) bool {
+	if b.DatapathID != 0 {
+		return b.DatapathID == s.dpid
+	}
+	return b.Name == s.bridge
+}
+
+func (b externalBridge) String() string {
+	if b.Name == "" {
+		return "with datapath ID " + b.DatapathID.String()
+	}
+	return b.Name
+}
+
+// external are the bridges that may have flows of ours and that are not ours.
+type external struct {
+	file    string // "": none
+	loaded  bool
+	known   map[externalBridge]bool
+	retired map[externalBridge]*session // of known, those whose router is gone; nil: not connected
+}
+
+// load reads the file, at the first call.
+func (e *external) load(log *zap.Logger) {
+	if e.loaded {
+		return
+	}
+	e.loaded, e.known, e.retired = true, make(map[externalBridge]bool), make(map[externalBridge]*session)
+	if e.file == "" {
+		return
+	}
+	var list []externalBridge
+	data, err := os.ReadFile(e.file)
+	if err == nil {
+		err = json.Unmarshal(data, &list)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		log.Warn("could not read which external bridges may have flows of ours; those of routers that were removed meanwhile go on forwarding",
+			zap.String("file", e.file), zap.Error(err))
+	}
+	for _, b := range list {
+		e.known[b] = true
+	}
+}
+
+// save writes the file.
+func (e *external) save(log *zap.Logger) {
+	if e.file == "" {
+		return
+	}
+	data, err := json.Marshal(sortedBridges(e.known))
+	if err == nil {
+		err = replaceFile(e.file, data)
+	}
+	if err != nil {
+		log.Warn("could not note which external bridges may have flows of ours", zap.Error(err))
+	}
+}
+
+func sortedBridges[V any](m map[externalBridge]V) []externalBridge {
+	out := []externalBridge{}
+	for b := range m {
+		out = append(out, b)
+	}
+	slices.SortFunc(out, func(a, b externalBridge) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	return out
+}
+
+// retire finds the bridges whose router is gone. left are sessions that were of a
+// router and are not any more.
+func (c *Controller) retire(w *world, left []*session) {
+	stop := func(s *session) {
+		s.stop(fmt.Errorf("%w: bridge %s has no router any more", errStopping, s.bridge))
+	}
+	if !w.lead {
+		for _, s := range left {
+			stop(s)
+		}
+		return
+	}
+	e := &c.external
+	e.load(c.log)
+	changed := false
+	used := make(map[externalBridge]bool)
+	inUse := make(map[externalBridge]bool) // without the router: another may have taken it over
+	for r := range w.intent.Index.Routers("") {
+		if r.Bridge.Managed {
+			inUse[externalBridge{Name: r.BridgeName()}] = true
+			continue
+		}
+		b := externalBridgeOf(r)
+		used[b] = true
+		if !e.known[b] {
+			e.known[b], changed = true, true
+		}
+		b.Router = ""
+		inUse[b] = true
+	}
+	for b := range e.known {
+		anyone := b
+		anyone.Router = ""
+		s, waits := e.retired[b]
+		switch {
+		case used[b], !w.intent.Complete:
+			if waits {
+				delete(e.retired, b)
+				if s != nil { // it comes back, to its router
+					stop(s)
+				}
+			}
+		case inUse[anyone]: // its reconciler deletes what it does not want
+			delete(e.known, b)
+			delete(e.retired, b)
+			changed = true
+		case !waits:
+			e.retired[b] = nil
+		}
+	}
+	if changed {
+		e.save(c.log)
+	}
+	for _, s := range left {
+		if _, retired := c.clearBridge(w, s); !retired {
+			stop(s)
+		}
+	}
+	w.moved = true
+}
+
+// clearBridge has our flows deleted from the bridge of s, if its router is gone, and
+// returns that.
+func (c *Controller) clearBridge(w *world, s *session) (router string, retired bool) {
+	e := &c.external
+	for b, old := range e.retired {
+		if !b.is(s) {
+			continue
+		}
+		if old != nil && old != s {
+			old.stop(fmt.Errorf("%w: bridge %s has connected anew", errStopping, s.bridge))
+		}
+		e.retired[b] = s
+		if s.rec.Load() == nil {
+			s.rec.Store(c.reconciler(w, s, b.Router))
+		}
+		s.rec.Load().Want(reconcile.Program{Generation: clearing, Foreign: reconcile.IgnoreForeign, Describe: describer(routing.Program{})})
+		return b.Router, true
+	}
+	return "", false
+}
+
+// clearing is the generation of the program without flows. It is the last.
+const clearing = 1<<64 - 1
+
+// cleared takes in what a reconciler knows about a bridge whose router is gone, and
+// reports whether it is one.
+func (c *Controller) cleared(w *world, s *session, r reconcile.Report) bool {
+	e := &c.external
+	for b, has := range e.retired {
+		if has != s {
+			continue
+		}
+		if r.Confirmed == clearing && r.State == reconcile.Settled {
+			delete(e.retired, b)
+			delete(e.known, b)
+			e.save(c.log)
+			c.log.Info("deleted the flows of a router that was removed", zap.String("router", b.Router), zap.Stringer("bridge", b))
+			s.stop(fmt.Errorf("%w: router %s was removed", errStopping, b.Router))
+		}
+		w.moved = true
+		return true
+	}
+	return false
+}
+
+// retiring returns the bridges that may still have flows of a router that was
+// removed, or that is on another bridge now.
+func (c *Controller) retiring(router string) (out []externalBridge) {
+	for _, b := range sortedBridges(c.external.retired) {
+		if b.Router == router {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// retirementProblem says what keeps a bridge from losing the flows of a router that
+// was removed.
+func (c *Controller) retirementProblem(b externalBridge) string {
+	if c.external.retired[b] != nil {
+		return fmt.Sprintf("the flows of router %s, which was removed from bridge %s, are being deleted", b.Router, b)
+	}
+	text := fmt.Sprintf("router %s was removed from bridge %s, which is not connected: its flows go on forwarding, and are deleted when it connects", b.Router, b)
+	if b.Name != "" {
+		text += fmt.Sprintf(" (ovs-vsctl set-controller %s %s)", b.Name, c.target())
+	}
+	return text
+}
