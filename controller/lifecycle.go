@@ -57,6 +57,7 @@ type lifecycle struct {
 type lifecycleReport struct {
 	Layout    uint64              // of the intent that it is about, see [ledger.State]
 	Connected bool                // to ovsdb-server
+	Bridges   map[string]bool     // all in the database, by name, if Connected
 	Complete  bool                // everything is as intended, but for the problems
 	Settled   bool                // everything is as intended
 	Problems  map[string][]string // by router; "" is all of them
@@ -70,7 +71,12 @@ func newLifecycle(bridge, target, endpoint string, audit time.Duration, db *ovsd
 
 // lifecycleReported takes in how far the lifecycle has come.
 func (c *Controller) lifecycleReported(r lifecycleReport) {
-	c.post(func(w *world) { w.lifecycle, w.moved = r, true })
+	c.post(func(w *world) {
+		w.lifecycle, w.moved = r, true
+		if r.Connected {
+			c.bridgesExist(w, r.Bridges)
+		}
+	})
 }
 
 // Want says what the intent is. It never blocks, and only the latest value
@@ -187,8 +193,13 @@ func (l *lifecycle) work(ctx context.Context) error {
 		case p.retry:
 			retry.Reset(lifecycleRetry)
 		}
+		bridges := make(map[string]bool, len(p.state.Bridges))
+		for i := range p.state.Bridges {
+			bridges[p.state.Bridges[i].Name] = true
+		}
 		l.report(lifecycleReport{
-			Layout: want.Layout, Connected: p.connected, Problems: p.problems, NotMade: p.notMade,
+			Bridges: bridges,
+			Layout:  want.Layout, Connected: p.connected, Problems: p.problems, NotMade: p.notMade,
 			Complete: p.complete,
 			Settled:  p.complete && len(p.problems)+len(p.notMade) == 0,
 		})

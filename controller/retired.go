@@ -52,8 +52,14 @@ func (b externalBridge) String() string {
 type external struct {
 	file    string // "": none
 	loaded  bool
-	known   map[externalBridge]bool
+	known   map[externalBridge]bool     // whether it was in the database that this daemon is connected to
 	retired map[externalBridge]*session // of known, those whose router is gone; nil: not connected
+}
+
+// A keptBridge is what the file has of a bridge.
+type keptBridge struct {
+	externalBridge
+	Local bool `json:"local"`
 }
 
 // load reads the file, at the first call.
@@ -65,7 +71,7 @@ func (e *external) load(log *zap.Logger) {
 	if e.file == "" {
 		return
 	}
-	var list []externalBridge
+	var list []keptBridge
 	data, err := os.ReadFile(e.file)
 	if err == nil {
 		err = json.Unmarshal(data, &list)
@@ -75,7 +81,7 @@ func (e *external) load(log *zap.Logger) {
 			zap.String("file", e.file), zap.Error(err))
 	}
 	for _, b := range list {
-		e.known[b] = true
+		e.known[b.externalBridge] = b.Local
 	}
 }
 
@@ -84,7 +90,11 @@ func (e *external) save(log *zap.Logger) {
 	if e.file == "" {
 		return
 	}
-	data, err := json.Marshal(sortedBridges(e.known))
+	list := []keptBridge{}
+	for _, b := range sortedBridges(e.known) {
+		list = append(list, keptBridge{b, e.known[b]})
+	}
+	data, err := json.Marshal(list)
 	if err == nil {
 		err = replaceFile(e.file, data)
 	}
@@ -126,8 +136,8 @@ func (c *Controller) retire(w *world, left []*session) {
 		}
 		b := externalBridgeOf(r)
 		used[b] = true
-		if !e.known[b] {
-			e.known[b], changed = true, true
+		if _, ok := e.known[b]; !ok {
+			e.known[b], changed = false, true
 		}
 		b.Router = ""
 		inUse[b] = true
@@ -182,6 +192,28 @@ func (c *Controller) clearBridge(w *world, s *session) (router string, retired b
 		return b.Router, true
 	}
 	return "", false
+}
+
+// bridgesExist takes in the names of all bridges in the database. A bridge that was
+// there and is not any more has no flows.
+func (c *Controller) bridgesExist(w *world, names map[string]bool) {
+	e := &c.external
+	changed := false
+	for b, local := range e.known {
+		_, retired := e.retired[b]
+		switch {
+		case b.Name == "":
+		case names[b.Name] && !local:
+			e.known[b], changed = true, true
+		case !names[b.Name] && local && retired:
+			delete(e.known, b)
+			delete(e.retired, b)
+			changed, w.moved = true, true
+		}
+	}
+	if changed {
+		e.save(c.log)
+	}
 }
 
 // clearing is the generation of the program without flows. It is the last.

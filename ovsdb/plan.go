@@ -29,6 +29,11 @@ func Plan(s State, d Desired) ([]Op, []Problem) {
 			Detail: "it has not been initialized", Remedy: "start ovs-vswitchd, or run `ovs-vsctl init`"})
 		return nil, p.problems
 	}
+	if s.FlowRestoreWait {
+		p.problem(Problem{Kind: SwitchError, Object: "Open vSwitch",
+			Detail: "other_config:flow-restore-wait is true, so it forwards no new connections; ovs-ctl sets that while it restarts",
+			Remedy: "if this stays, remove it with `ovs-vsctl remove open_vswitch . other_config flow-restore-wait`"})
+	}
 	p.index()
 	p.br = p.bridges[d.IntegrationBridge]
 	p.validate()

@@ -16,11 +16,12 @@ const database = "Open_vSwitch"
 // that concern us, all of which Open vSwitch has had since version 2.0.
 type (
 	dbRoot struct {
-		UUID    string   `ovsdb:"_uuid"`
-		Bridges []string `ovsdb:"bridges"`
-		Version *string  `ovsdb:"ovs_version"`
-		NextCfg int      `ovsdb:"next_cfg"`
-		CurCfg  int      `ovsdb:"cur_cfg"`
+		UUID        string            `ovsdb:"_uuid"`
+		Bridges     []string          `ovsdb:"bridges"`
+		Version     *string           `ovsdb:"ovs_version"`
+		NextCfg     int               `ovsdb:"next_cfg"`
+		CurCfg      int               `ovsdb:"cur_cfg"`
+		OtherConfig map[string]string `ovsdb:"other_config"`
 	}
 	dbBridge struct {
 		UUID         string            `ovsdb:"_uuid"`
@@ -79,7 +80,7 @@ func monitored() []client.MonitorOption {
 		c dbController
 	)
 	return []client.MonitorOption{
-		client.WithTable(&r, &r.Bridges, &r.Version, &r.NextCfg, &r.CurCfg),
+		client.WithTable(&r, &r.Bridges, &r.Version, &r.NextCfg, &r.CurCfg, &r.OtherConfig),
 		client.WithTable(&b, &b.Name, &b.DatapathType, &b.FailMode, &b.Protocols, &b.OtherConfig, &b.ExternalIDs, &b.Controllers, &b.Ports),
 		client.WithTable(&p, &p.Name, &p.Tag, &p.VLANMode, &p.Trunks, &p.ExternalIDs, &p.Interfaces),
 		client.WithTable(&i, &i.Name, &i.Type, &i.Options, &i.ExternalIDs, &i.OFPort, &i.Error),
@@ -101,6 +102,7 @@ func (r rows) state() State {
 	for _, m := range r[TableRoot] {
 		root := m.(*dbRoot)
 		s.Root, s.Version, s.NextCfg, s.CurCfg = root.UUID, value(root.Version), root.NextCfg, root.CurCfg
+		s.FlowRestoreWait = root.OtherConfig["flow-restore-wait"] == "true"
 		for _, id := range root.Bridges {
 			if b, ok := r[TableBridge][id].(*dbBridge); ok {
 				s.Bridges = append(s.Bridges, r.bridge(b))

@@ -14,6 +14,9 @@ type State struct {
 	// NextCfg grows when somebody wants to know that ovs-vswitchd has done what
 	// the database says. Then it sets CurCfg to the NextCfg that it has come to.
 	NextCfg, CurCfg int
+	// FlowRestoreWait says that ovs-vswitchd forwards no packet that it has no datapath
+	// flow for, until somebody has restored its flows and takes the setting back.
+	FlowRestoreWait bool
 	Bridges         []BridgeRow // by name
 }
 

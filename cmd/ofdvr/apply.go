@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -31,7 +32,7 @@ time.`,
   generate | ofdvr apply -f -`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			in, err := readFiles(files, cmd.InOrStdin())
+			in, err := readFiles(cmd.Context(), files, cmd.InOrStdin())
 			if err != nil {
 				return reported(cmd, err)
 			}
@@ -127,8 +128,12 @@ func (w *waitFlags) outcome(cmd *cobra.Command, done *api.Written) error {
 	return errReported
 }
 
-// reported prints err, which may be many lines.
+// reported prints err, which may be many lines, unless it says only that the command
+// was interrupted.
 func reported(cmd *cobra.Command, err error) error {
+	if errors.Is(err, context.Cause(cmd.Context())) {
+		return err
+	}
 	fmt.Fprintln(cmd.ErrOrStderr(), err)
 	return errReported
 }

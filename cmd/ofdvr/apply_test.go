@@ -25,7 +25,7 @@ func TestMistakesAreLocated(t *testing.T) {
 		"a.yaml": "networks:\n  - {id: blue}\nports:\n  - {id: p, network: blue, mac: \"02:00:00:00:00:01\"}\n",
 		"b.json": `{"ports": [{"id": "q", "network": "red", "mac": "02:00:00:00:00:02", "addresses": ["10.0.0.1", "10.0.0.2"]}]}`,
 	})
-	in, err := readFiles([]string{"a.yaml", "b.json"}, nil)
+	in, err := readFiles(t.Context(), []string{"a.yaml", "b.json"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestReadFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	in, err := readFiles([]string{"n1.yaml", "dir", "-"}, strings.NewReader("networks: [{id: stdin}]"))
+	in, err := readFiles(t.Context(), []string{"n1.yaml", "dir", "-"}, strings.NewReader("networks: [{id: stdin}]"))
 	if err != nil || strings.Join(idsOf(&in.model), " ") != "one a b stdin" {
 		t.Errorf("%v, %v", idsOf(&in.model), err)
 	}
@@ -71,11 +71,11 @@ func TestReadFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, says := range map[string]string{"none.yaml": "no such file", "empty": "there is no *.yaml, *.yml or *.json in directory empty"} {
-		if _, err := readFiles([]string{name}, nil); err == nil || !strings.Contains(err.Error(), says) {
+		if _, err := readFiles(t.Context(), []string{name}, nil); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := readFiles([]string{"-"}, strings.NewReader("networks: [{vlan: x}]")); err == nil || !strings.Contains(err.Error(), "standard input:1:12: networks[0]: missing key \"id\"") {
+	if _, err := readFiles(t.Context(), []string{"-"}, strings.NewReader("networks: [{vlan: x}]")); err == nil || !strings.Contains(err.Error(), "standard input:1:12: networks[0]: missing key \"id\"") {
 		t.Error(err)
 	}
 }

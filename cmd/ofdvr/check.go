@@ -1,8 +1,8 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -22,9 +22,12 @@ Warnings are reported too, but are no mistakes.`,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			var failed error
 			for _, name := range files {
-				m, warnings, err := readTopology(name)
+				m, warnings, err := readTopology(cmd.Context(), name)
 				for _, w := range warnings {
 					fmt.Fprintf(cmd.ErrOrStderr(), "%v (warning)\n", w)
+				}
+				if cmd.Context().Err() != nil {
+					return err
 				}
 				if err != nil {
 					fmt.Fprintln(cmd.ErrOrStderr(), err)
@@ -50,8 +53,8 @@ func count(n int, what string) string {
 }
 
 // readTopology reads a topology file. The error lists all mistakes.
-func readTopology(name string) (*routing.Model, []intent.Warning, error) {
-	data, err := os.ReadFile(name)
+func readTopology(ctx context.Context, name string) (*routing.Model, []intent.Warning, error) {
+	data, err := readFile(ctx, name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read topology: %w", err)
 	}

@@ -29,10 +29,9 @@ other commands, are in comments.`,
 			if err != nil {
 				return err
 			}
-			m, _, err := readTopology(args[0])
+			m, _, err := readTopology(cmd.Context(), args[0])
 			if err != nil {
-				fmt.Fprintln(cmd.ErrOrStderr(), err)
-				return errReported
+				return reported(cmd, err)
 			}
 			index := routing.NewIndex(m)
 			for i := range m.Routers {

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -14,8 +14,8 @@ import (
 // readConfig sets the flags that the YAML file name has keys for, unless they
 // were given on the command line. The error lists every mistake in the file,
 // each with its place.
-func readConfig(name string, flags *pflag.FlagSet) error {
-	data, err := os.ReadFile(name)
+func readConfig(ctx context.Context, name string, flags *pflag.FlagSet) error {
+	data, err := readFile(ctx, name)
 	if err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}

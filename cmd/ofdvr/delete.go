@@ -86,7 +86,7 @@ deleted nevertheless.`,
 // toDelete returns the IDs of what was asked for.
 func toDelete(cmd *cobra.Command, args, files []string) (ids intent.IDs, err error) {
 	if files != nil {
-		in, err := readFiles(files, cmd.InOrStdin())
+		in, err := readFiles(cmd.Context(), files, cmd.InOrStdin())
 		if err != nil {
 			return ids, reported(cmd, err)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -30,12 +31,12 @@ type input struct {
 
 // readFiles reads topology files. What the objects refer to may be elsewhere, so
 // only their form is checked here.
-func readFiles(names []string, stdin io.Reader) (*inputs, error) {
+func readFiles(ctx context.Context, names []string, stdin io.Reader) (*inputs, error) {
 	in := new(inputs)
 	var errs []error
 	for _, name := range names {
 		if name == "-" {
-			data, err := io.ReadAll(stdin)
+			data, err := readInput(ctx, stdin, "standard input")
 			if err == nil {
 				err = in.add("standard input", data)
 			} else {
@@ -47,7 +48,7 @@ func readFiles(names []string, stdin io.Reader) (*inputs, error) {
 		all, err := topologyFiles(name)
 		errs = append(errs, err)
 		for _, name := range all {
-			data, err := os.ReadFile(name)
+			data, err := readFile(ctx, name)
 			if err == nil {
 				err = in.add(name, data)
 			} else {

@@ -53,11 +53,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		return exitFailure
 	case errors.Is(err, errChanges):
 		return exitChanges
+	case ctx.Err() != nil: // err is what became of it
+		err = errors.New("interrupted")
 	case misused, errors.As(err, new(usageError)):
 		fmt.Fprintf(errOut, "ofdvr: %v\nSee 'ofdvr --help'.\n", err)
 		return exitUsage
-	case ctx.Err() != nil: // err is what became of it
-		err = errors.New("interrupted")
 	}
 	fmt.Fprintf(errOut, "ofdvr: %v\n", err)
 	return exitFailure

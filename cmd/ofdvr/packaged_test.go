@@ -19,7 +19,7 @@ func TestPackagedConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	asInstalled := newServe().Flags()
-	if err := readConfig(packaged, asInstalled); err != nil {
+	if err := readConfig(t.Context(), packaged, asInstalled); err != nil {
 		t.Error(err)
 	}
 	// Every key as if its "# " had been taken away, and the text left.
@@ -38,7 +38,7 @@ func TestPackagedConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	read := newServe().Flags()
-	if err := readConfig(file, read); err != nil {
+	if err := readConfig(t.Context(), file, read); err != nil {
 		t.Error(err)
 	}
 	newServe().Flags().VisitAll(func(f *pflag.Flag) {

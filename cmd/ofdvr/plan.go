@@ -43,7 +43,7 @@ that is nothing, with 2 if there are changes, and with 1 if something is wrong.`
 			if err := checkOutput(output, "text", "json"); err != nil {
 				return err
 			}
-			in, err := readFiles(files, cmd.InOrStdin())
+			in, err := readFiles(cmd.Context(), files, cmd.InOrStdin())
 			if err != nil {
 				return reported(cmd, err)
 			}

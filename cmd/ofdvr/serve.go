@@ -73,7 +73,7 @@ and that it works (sd_notify(3)).`,
 		Args: cobra.NoArgs,
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
 			if config != "" {
-				if err := readConfig(config, cmd.Flags()); err != nil {
+				if err := readConfig(cmd.Context(), config, cmd.Flags()); err != nil {
 					return err
 				}
 			}

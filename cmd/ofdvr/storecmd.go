@@ -46,7 +46,7 @@ file with mistakes changes nothing. The store counts as complete afterwards.`,
 		Example: "  ofdvr store import backup.yaml",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m, warnings, err := readTopology(args[0])
+			m, warnings, err := readTopology(cmd.Context(), args[0])
 			for _, w := range warnings {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%v (warning)\n", w)
 			}

@@ -224,7 +224,7 @@ func TestStrangerBecomesARouter(t *testing.T) {
 	pingTTL(t, vm1, vm2.IP(), 63)
 }
 
-// empty has no router; its networks keep it from being empty.
+// withoutRouter has only the networks of byName.
 var withoutRouter, _, _ = strings.Cut(byName, "routers:")
 
 // What is deleted from an external bridge stops forwarding: at once if the bridge is
@@ -291,4 +291,27 @@ func TestRouterGoesFromAnExternalBridge(t *testing.T) {
 	s.reload(strings.ReplaceAll(byName, "id: r1", "id: r2")) // another router takes the bridge over
 	s.settle()
 	pingTTL(t, vm1, vm2.IP(), 63)
+}
+
+// A bridge that was deleted with its router is nothing to wait for.
+func TestExternalBridgeIsDeleted(t *testing.T) {
+	t.Parallel()
+	s := bare(t, byName)
+	s.handMade()
+	s.serve()
+	s.settle()
+	s.eventually("the bridge to be noted", func() error {
+		if out := s.sh("", "cat /run/ofdvr/external-bridges.json"); !strings.Contains(out, `"local":true`) {
+			return errors.New(out)
+		}
+		return nil
+	})
+	s.stop()
+	s.vsctl("del-br", "br-x")
+	s.write(withoutRouter)
+	s.serve()
+	s.settle()
+	if out := s.sh("", "cat /run/ofdvr/external-bridges.json"); strings.TrimSpace(out) != "[]" {
+		t.Errorf("it is still noted: %s", out)
+	}
 }

@@ -118,6 +118,21 @@ func TestPortConfigurationOfAnExternalBridge(t *testing.T) {
 	s.settle()
 }
 
+// What Open vSwitch does not forward because its flows are to be restored first, status
+// and doctor name.
+func TestFlowRestoreWait(t *testing.T) {
+	t.Parallel()
+	s := ready(t, twoNetworks)
+	s.vsctl("set", "open_vswitch", ".", "other_config:flow-restore-wait=true")
+	s.mentions("flow-restore-wait is true")
+	if out := s.fails("doctor"); !strings.Contains(out, "flow-restore-wait is true") {
+		t.Errorf("doctor says\n%s", out)
+	}
+	s.vsctl("remove", "open_vswitch", ".", "other_config", "flow-restore-wait")
+	s.settle()
+	pingTTL(t, s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10")).IP(), 63)
+}
+
 // A patch port without a peer is made anew, however it has lost it: here it went to
 // another bridge and came back while the daemon did not look.
 func TestPatchPortWithoutPeer(t *testing.T) {
