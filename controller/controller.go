@@ -61,6 +61,9 @@ type Config struct {
 	// Ports is how many ports, those with the most packets, [Counters] have; 0
 	// means none, less than 0 all.
 	Ports int
+	// InstanceFile is where it is kept what tells this ofdvr from others on the machine, see
+	// [Instance]; "" means nowhere.
+	InstanceFile string
 	// RadvdDir is where the radvds of routers, which outlive the daemon, have their
 	// files; "" means that no router sends advertisements.
 	RadvdDir string
@@ -171,6 +174,7 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 		}
 		c.lifecycle = newLifecycle(cfg.IntegrationBridge, c.target(), cfg.OVSDB, cfg.AuditInterval, db, c.lifecycleReported, log)
 		c.lifecycle.bare, c.lifecycle.kernel, c.lifecycle.moves = cfg.Bare, c.kernelRead, c.movedBefore
+		c.lifecycle.instanceFile = cfg.InstanceFile
 		if cfg.RadvdDir != "" {
 			if c.lifecycle.radvd, err = radvd.NewKeeper(cfg.RadvdDir, log); err != nil {
 				return nil, err

@@ -48,9 +48,12 @@ type lifecycle struct {
 	compared   bool                         // with what the database had at the start
 	right      map[string]bool              // routers whose namespaces were what they should be, since they were made
 
-	mu    sync.Mutex
-	ports map[string]routing.Ports // by router: the ports that its connected bridge has
-	moved chan struct{}            // capacity 1: ports has changed
+	instanceFile string // see [Instance]; "": it is not kept
+
+	mu       sync.Mutex
+	instance string                   // see [lifecycle.self]; only work writes it
+	ports    map[string]routing.Ports // by router: the ports that its connected bridge has
+	moved    chan struct{}            // capacity 1: ports has changed
 }
 
 // A lifecycleReport is how far the lifecycle has come.
@@ -174,7 +177,7 @@ func (l *lifecycle) work(ctx context.Context) error {
 			links = l.links.Changed()
 			continue
 		}
-		p := pass{lifecycle: l, want: want, audits: auditing, problems: make(map[string][]string), notMade: make(map[string]string)}
+		p := pass{lifecycle: l, want: want, audits: auditing, problems: make(map[string][]string), notMade: make(map[string]string), foreign: make(map[string]bool)}
 		for r := range want.Index.Routers("") {
 			if r.Bridge.Managed {
 				p.routers = append(p.routers, r)

@@ -82,15 +82,21 @@ func (o kernelObserver) Entry(e namespace.Entry) { o.Route(routing.KernelRoute(e
 
 // What [pass.warn] is about.
 const (
-	cannotChange = "could not change OVSDB, trying again"
-	cannotSetUp  = "could not set up namespace, trying again"
-	cannotRead   = "could not read how a namespace routes, trying again"
+	cannotChange   = "could not change OVSDB, trying again"
+	cannotSetUp    = "could not set up namespace, trying again"
+	cannotIdentify = "could not find out which instance this is, trying again"
+	cannotRead     = "could not read how a namespace routes, trying again"
 )
 
 // warn logs an error about a router and has another try made. It is logged once,
 // not at every attempt.
 func (p *pass) warn(msg, router string, err error) {
 	p.retry = true
+	p.warnOnce(msg, router, err)
+}
+
+// warnOnce is warn without another try: what it is about will be heard of.
+func (p *pass) warnOnce(msg, router string, err error) {
 	key := [2]string{msg, router}
 	if p.warned[key] != err.Error() {
 		p.log.Warn(msg, zap.String("router", router), zap.Error(err))

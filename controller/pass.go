@@ -11,6 +11,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/internal/namespace"
+	"github.com/ofdvr/ofdvr/internal/radvd"
 	"github.com/ofdvr/ofdvr/ovsdb"
 	"github.com/ofdvr/ofdvr/routing"
 )
@@ -29,7 +30,8 @@ type pass struct {
 	again      bool // there is more to do at once
 	problems   map[string][]string
 	notMade    map[string]string
-	namespaces []string // those of managed routers
+	foreign    map[string]bool // routers whose namespaces are those of another instance
+	namespaces []string        // those of managed routers
 }
 
 func (p *pass) problem(router, text string) { p.problems[router] = append(p.problems[router], text) }
@@ -40,10 +42,13 @@ func (p *pass) run(ctx context.Context) {
 	}
 	advertisers := p.advertisers()
 	p.endAdvertisements(advertisers)
-	if !p.compared {
+	if !p.compared || p.instance == "" {
 		if state, err := p.db.State(ctx); err == nil {
-			p.formerMACs(state)
-			p.compared = true
+			if !p.compared {
+				p.formerMACs(state)
+				p.compared = true
+			}
+			p.identify(state)
 		}
 	}
 	res, err := p.db.Apply(ctx, p.desired(p.want, p.withheld))
@@ -79,16 +84,20 @@ func (p *pass) run(ctx context.Context) {
 		if !p.known(r.ID) {
 			p.notMade[r.ID] = p.unmade(r)
 		}
-		if r.Fallback == routing.FallbackNamespace {
+		if r.Fallback == routing.FallbackNamespace && p.instance != "" { // else the database is not ready, or the problem is told
 			wanted[r.NamespaceName()] = true
 			p.namespaces = append(p.namespaces, r.NamespaceName())
 			p.ensure(ctx, r)
-			p.observe(r)
+			if p.foreign[r.ID] {
+				p.kernel(r.ID, new(routing.Kernel)) // nothing is handed to it
+			} else {
+				p.observe(r)
+			}
 		}
 	}
 	maps.DeleteFunc(p.memories, func(name string, _ *namespace.Memory) bool { return !wanted[name] })
-	p.advertise(advertisers)
-	if p.complete && p.want.Complete {
+	p.advertise(slices.DeleteFunc(advertisers, func(a radvd.Router) bool { return p.foreign[a.ID] }))
+	if p.complete && p.want.Complete && p.instance != "" {
 		p.removeNamespaces(wanted)
 	}
 }
@@ -101,7 +110,7 @@ func (p *pass) nothingExists(ctx context.Context) bool {
 		return false
 	}
 	namespaces, err := namespace.List()
-	return err == nil && len(namespaces) == 0
+	return err == nil && !slices.ContainsFunc(namespaces, func(ns namespace.Namespace) bool { return ns.Instance == "" || ns.Instance == p.instance })
 }
 
 // doubt asks ovs-vswitchd once about errors that it has left in the database. They
@@ -155,7 +164,7 @@ func (l *lifecycle) desired(want *ledger.State, withheld func(router, tap string
 
 // namespaceOf is the namespace of r as it should be, with the taps that are there.
 func (l *lifecycle) namespaceOf(x *routing.Index, r *routing.Router, made func(tap string) bool) namespace.Desired {
-	d := namespace.Desired{Name: r.NamespaceName(), Router: r.ID}
+	d := namespace.Desired{Name: r.NamespaceName(), Router: r.ID, Instance: l.self()}
 	for i := range r.Interfaces {
 		f := &r.Interfaces[i]
 		if !made(f.TapName()) {
@@ -207,10 +216,16 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 	if len(res.Changed) > 0 {
 		p.log.Info("changed namespace", zap.String("router", r.ID), zap.String("changes", brief(res.Changed)))
 	}
-	if err != nil {
+	var foreign *namespace.ForeignError
+	switch {
+	case errors.As(err, &foreign): // its end will be told
+		p.problem(r.ID, err.Error())
+		p.warnOnce(cannotSetUp, r.ID, err)
+		p.foreign[r.ID] = true
+	case err != nil:
 		p.problem(r.ID, err.Error())
 		p.warn(cannotSetUp, r.ID, err)
-	} else {
+	default:
 		p.well(cannotSetUp, r.ID)
 	}
 	for _, tap := range d.Taps {
@@ -253,10 +268,10 @@ func (p *pass) removeNamespaces(wanted map[string]bool) {
 		p.retry = true
 	}
 	for _, ns := range all {
-		if wanted[ns.Name] {
+		if wanted[ns.Name] || ns.Instance != p.instance {
 			continue
 		}
-		err := namespace.Remove(ns.Name)
+		err := namespace.Remove(ns.Name, p.instance)
 		var kept *namespace.KeptError
 		switch {
 		case err == nil:

@@ -22,6 +22,7 @@ type (
 		NextCfg     int               `ovsdb:"next_cfg"`
 		CurCfg      int               `ovsdb:"cur_cfg"`
 		OtherConfig map[string]string `ovsdb:"other_config"`
+		ExternalIDs map[string]string `ovsdb:"external_ids"`
 	}
 	dbBridge struct {
 		UUID         string            `ovsdb:"_uuid"`
@@ -80,7 +81,7 @@ func monitored() []client.MonitorOption {
 		c dbController
 	)
 	return []client.MonitorOption{
-		client.WithTable(&r, &r.Bridges, &r.Version, &r.NextCfg, &r.CurCfg, &r.OtherConfig),
+		client.WithTable(&r, &r.Bridges, &r.Version, &r.NextCfg, &r.CurCfg, &r.OtherConfig, &r.ExternalIDs),
 		client.WithTable(&b, &b.Name, &b.DatapathType, &b.FailMode, &b.Protocols, &b.OtherConfig, &b.ExternalIDs, &b.Controllers, &b.Ports),
 		client.WithTable(&p, &p.Name, &p.Tag, &p.VLANMode, &p.Trunks, &p.ExternalIDs, &p.Interfaces),
 		client.WithTable(&i, &i.Name, &i.Type, &i.Options, &i.ExternalIDs, &i.OFPort, &i.Error),
@@ -103,6 +104,7 @@ func (r rows) state() State {
 		root := m.(*dbRoot)
 		s.Root, s.Version, s.NextCfg, s.CurCfg = root.UUID, value(root.Version), root.NextCfg, root.CurCfg
 		s.FlowRestoreWait = root.OtherConfig["flow-restore-wait"] == "true"
+		s.SystemID = root.ExternalIDs["system-id"]
 		for _, id := range root.Bridges {
 			if b, ok := r[TableBridge][id].(*dbBridge); ok {
 				s.Bridges = append(s.Bridges, r.bridge(b))

@@ -9,6 +9,9 @@ type State struct {
 	// Root is the UUID of the Open_vSwitch row, "" if the database has none:
 	// Open vSwitch makes it when it starts for the first time.
 	Root string
+	// SystemID is what whoever starts Open vSwitch calls this one (external_ids:system-id), ""
+	// if it has no name.
+	SystemID string
 	// Version is Open vSwitch's version, "" if it has not said so yet.
 	Version string
 	// NextCfg grows when somebody wants to know that ovs-vswitchd has done what

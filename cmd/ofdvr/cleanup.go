@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/internal/namespace"
 	"github.com/ofdvr/ofdvr/internal/radvd"
 	"github.com/ofdvr/ofdvr/ovsdb"
@@ -38,15 +40,21 @@ again.`,
 			if err := cleanAdvertisements(runDir, say); err != nil { // while the taps are there
 				return err
 			}
+			var state ovsdb.State // as it was
 			if endpoint != "" {
 				p := newProgress(cmd.ErrOrStderr())
 				p.show("connecting to Open vSwitch at " + endpoint)
 				defer p.clear()
-				if err := cleanDatabase(ctx, endpoint, p, say); err != nil {
+				var err error
+				if state, err = cleanDatabase(ctx, endpoint, p, say); err != nil {
 					return err
 				}
 			}
-			return cleanNamespaces(say)
+			instance, err := controller.Instance(instanceFile(runDir), state)
+			if err != nil {
+				return fmt.Errorf("clean up namespaces: %w", err)
+			}
+			return cleanNamespaces(instance, endpoint == "", state.Routers(), say)
 		},
 	}
 	cmd.Flags().StringVar(&endpoint, "ovsdb", defaultOVSDB, "Open vSwitch database, `unix:PATH` or tcp:ADDRESS:PORT; \"\" for none")
@@ -66,10 +74,11 @@ func cleanAdvertisements(runDir string, say func(string, ...any)) error {
 	return nil
 }
 
-func cleanDatabase(ctx context.Context, endpoint string, p *progress, say func(string, ...any)) error {
+// cleanDatabase removes what is ours from the database, and returns what that had.
+func cleanDatabase(ctx context.Context, endpoint string, p *progress, say func(string, ...any)) (state ovsdb.State, err error) {
 	db, err := ovsdb.NewClient(ovsdb.Config{Endpoint: endpoint})
 	if err != nil {
-		return err
+		return state, err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	var g errgroup.Group
@@ -77,12 +86,15 @@ func cleanDatabase(ctx context.Context, endpoint string, p *progress, say func(s
 	defer g.Wait()
 	defer stop()
 	if err := db.Wait(ctx); err != nil {
-		return fmt.Errorf("clean up Open vSwitch: %w", err)
+		return state, fmt.Errorf("clean up Open vSwitch: %w", err)
 	}
 	p.clear()
+	if state, err = db.State(ctx); err != nil {
+		return state, fmt.Errorf("clean up Open vSwitch: %w", err)
+	}
 	res, err := db.Cleanup(ctx)
 	if err != nil {
-		return fmt.Errorf("clean up Open vSwitch: %w", err)
+		return state, fmt.Errorf("clean up Open vSwitch: %w", err)
 	}
 	for _, op := range res.Ops {
 		say("%v", op)
@@ -93,16 +105,28 @@ func cleanDatabase(ctx context.Context, endpoint string, p *progress, say func(s
 	for _, p := range res.Problems {
 		say("left: %v", p)
 	}
-	return nil
+	return state, nil
 }
 
-func cleanNamespaces(say func(string, ...any)) error {
-	all, err := namespace.List()
+// cleanNamespaces deletes the namespaces of an instance. One with the mark of a version that told no
+// instance is deleted if the database had its router, or if there is none to ask.
+func cleanNamespaces(instance string, all bool, routers []string, say func(string, ...any)) error {
+	namespaces, err := namespace.List()
 	if err != nil {
 		return fmt.Errorf("clean up namespaces: %w", err)
 	}
-	for _, ns := range all {
-		err := namespace.Remove(ns.Name)
+	ours := 0
+	for _, ns := range namespaces {
+		if ns.Instance == "" && !all && !slices.Contains(routers, ns.Router) {
+			say("left: namespace %s of router %s, which an earlier version has made and Open vSwitch knows nothing of: if it is no other instance's, ip netns delete it", ns.Name, ns.Router)
+			continue
+		}
+		if ns.Instance != "" && ns.Instance != instance {
+			say("left: namespace %s of router %s: it is that of another instance of ofdvr, %s", ns.Name, ns.Router, ns.Instance)
+			continue
+		}
+		ours++
+		err := namespace.Remove(ns.Name, instance)
 		var kept *namespace.KeptError
 		switch {
 		case errors.As(err, &kept):
@@ -113,7 +137,7 @@ func cleanNamespaces(say func(string, ...any)) error {
 			say("deleted namespace %s of router %s", ns.Name, ns.Router)
 		}
 	}
-	if len(all) == 0 {
+	if ours == 0 {
 		say("no namespace is ofdvr's")
 	}
 	return nil

@@ -132,6 +132,9 @@ and that it works (sd_notify(3)).`,
 // radvdDir is where what radvd needs is, in a --run-dir.
 func radvdDir(runDir string) string { return filepath.Join(runDir, "radvd") }
 
+// instanceFile is where it is kept, in a --run-dir, which instance of ofdvr this is.
+func instanceFile(runDir string) string { return filepath.Join(runDir, "instance") }
+
 // serve runs the daemon until ctx is done. It returns nil if that is why it
 // ended.
 func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
@@ -175,6 +178,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 		BridgesFile:       filepath.Join(o.runDir, "external-bridges.json"),
 		Ports:             int(o.ports),
 		RadvdDir:          radvdDir(o.runDir),
+		InstanceFile:      instanceFile(o.runDir),
 		Lead:              lead,
 		Bare:              intent.bare,
 		Messages:          log.All,

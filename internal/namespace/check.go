@@ -86,7 +86,7 @@ func (e *ensurer) made() (*os.File, error) {
 		return ns, err
 	}
 	if !e.dry {
-		if err := createNS(e.d.Name, e.d.Router, leftover); err != nil {
+		if err := createNS(e.d.Name, mark{routerMark, e.d.Instance, e.d.Router}, leftover); err != nil {
 			if errors.Is(err, fs.ErrExist) {
 				return openNS(e.d.Name)
 			}

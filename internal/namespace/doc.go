@@ -2,8 +2,8 @@
 //
 // Namespaces are those of ip-netns(8): files in /run/netns that other
 // programs see and enter. A namespace that the package created carries the
-// mark "ofdvr-router=ID" as the alias of its lo, and a tap that it moved the
-// mark "ofdvr-interface=ID" as its own alias. What has no mark is not ours: a
+// mark "ofdvr-router@INSTANCE=ID" as the alias of its lo, and a tap that it moved the
+// mark "ofdvr-interface@INSTANCE=ID" as its own alias. What has no mark is not ours: a
 // namespace that existed before is used and configured but never deleted, and
 // a link that somebody else put into it is not touched.
 //

@@ -29,7 +29,9 @@ var theirs = []string{
 	"fd05::/64 nexthop via fd00:1::fe dev qr-a nexthop via fd00:2::9 dev up0",
 }
 
-func isV6(route string) bool { return strings.HasPrefix(route, "fd") || strings.Contains(route, "default via fe80") }
+func isV6(route string) bool {
+	return strings.HasPrefix(route, "fd") || strings.Contains(route, "default via fe80")
+}
 
 // addUplink adds a link of another program.
 func addUplink(t *testing.T, ns string) {

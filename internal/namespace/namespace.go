@@ -6,24 +6,19 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"strings"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-)
-
-// Marks, in front of an ID, as links' aliases.
-const (
-	routerMark    = "ofdvr-router="
-	interfaceMark = "ofdvr-interface="
 )
 
 // Desired is a router's namespace as it should be.
 type Desired struct {
 	Name   string // such as qrouter-r1
 	Router string // the router's ID
-	Taps   []Tap
-	Routes []Route
+	// Instance tells this ofdvr from others on the same machine. "" is that of versions that
+	// did not tell; its marks are taken over by any.
+	Instance string
+	Taps     []Tap
+	Routes   []Route
 }
 
 // A Tap is the kernel's end of a router interface.
@@ -137,8 +132,17 @@ func (e *ensurer) loopback() error {
 	if err != nil {
 		return fmt.Errorf("find lo in namespace %s: %w", e.d.Name, err)
 	}
-	if mark := routerMark + e.d.Router; isMarked(lo, routerMark) && lo.Attrs().Alias != mark {
-		return fmt.Errorf("use namespace %s for router %q: it is that of router %q", e.d.Name, e.d.Router, markOf(lo, routerMark))
+	want := mark{routerMark, e.d.Instance, e.d.Router}
+	switch m, marked := markOf(lo, routerMark); {
+	case marked && !m.of(e.d.Instance):
+		return &ForeignError{Name: e.d.Name, Router: m.id, Owner: m.instance, Instance: e.d.Instance}
+	case marked && m.id != e.d.Router:
+		return fmt.Errorf("use namespace %s for router %q: it is that of router %q", e.d.Name, e.d.Router, m.id)
+	case marked && m != want:
+		if err := e.inside.LinkSetAlias(lo, want.String()); err != nil {
+			return fmt.Errorf("mark namespace %s as that of this instance, %s: %w", e.d.Name, e.d.Instance, err)
+		}
+		e.did("marked namespace %s as that of this instance, %s", e.d.Name, e.d.Instance)
 	}
 	if lo.Attrs().RawFlags&unix.IFF_UP != 0 {
 		return nil
@@ -149,7 +153,3 @@ func (e *ensurer) loopback() error {
 	e.did("set lo in %s up", e.d.Name)
 	return nil
 }
-
-func isMarked(l netlink.Link, mark string) bool { return strings.HasPrefix(l.Attrs().Alias, mark) }
-
-func markOf(l netlink.Link, mark string) string { return strings.TrimPrefix(l.Attrs().Alias, mark) }

@@ -307,7 +307,7 @@ func TestRemove(t *testing.T) {
 			if f := strings.Fields(strings.ReplaceAll(tt.spoil, "NS", d.Name)); len(f) > 0 {
 				run(t, f[0], f[1:]...)
 			}
-			err := Remove(d.Name)
+			err := Remove(d.Name, d.Instance)
 			var kept *KeptError
 			if tt.kept == "" && err != nil || tt.kept != "" && (!errors.As(err, &kept) || !strings.Contains(err.Error(), tt.kept)) {
 				t.Errorf("Remove: %v, want %q", err, tt.kept)
@@ -328,7 +328,7 @@ func TestExistingNamespace(t *testing.T) {
 		t.Errorf("List: %v, %v", got, err)
 	}
 	var kept *KeptError
-	if err := Remove(d.Name); !errors.As(err, &kept) {
+	if err := Remove(d.Name, d.Instance); !errors.As(err, &kept) {
 		t.Errorf("Remove: %v", err)
 	}
 	if got := run(t, "ip", "netns", "list"); !strings.HasPrefix(got, d.Name) {

@@ -52,10 +52,10 @@ func openNS(name string) (*os.File, error) {
 	return f, nil
 }
 
-// createNS creates the namespace called name, already marked as router's. The
+// createNS creates the namespace called name, already with a mark. The
 // error wraps fs.ErrExist if somebody else was quicker; with leftover, a file
 // of that name is taken for the remains of an attempt that was cut off.
-func createNS(name, router string, leftover bool) error {
+func createNS(name string, m mark, leftover bool) error {
 	if err := prepareDir(); err != nil {
 		return fmt.Errorf("create namespace %s: %w", name, err)
 	}
@@ -79,7 +79,7 @@ func createNS(name, router string, leftover bool) error {
 		if err != nil {
 			return fmt.Errorf("find lo: %w", err)
 		}
-		if err := h.LinkSetAlias(lo, routerMark+router); err != nil {
+		if err := h.LinkSetAlias(lo, m.String()); err != nil {
 			return fmt.Errorf("mark it as ours: %w", err)
 		}
 		if err := unix.Mount("/proc/thread-self/ns/net", path(name), "none", unix.MS_BIND, ""); err != nil {

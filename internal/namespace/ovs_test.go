@@ -130,7 +130,7 @@ func TestOpenVSwitch(t *testing.T) {
 		r, err := Ensure(t.Context(), d, nil)
 		return err == nil && len(r.Missing) == 1
 	})
-	if err := Remove(d.Name); err != nil {
+	if err := Remove(d.Name, d.Instance); err != nil {
 		t.Error(err)
 	}
 }

@@ -14,8 +14,9 @@ import (
 
 // A Namespace is a namespace of ours.
 type Namespace struct {
-	Name   string
-	Router string // the router's ID, from the mark
+	Name     string
+	Router   string // the router's ID, from the mark
+	Instance string // of ofdvr, from the mark; "" if that was made by a version that did not tell
 }
 
 // A KeptError says why a namespace was not deleted.
@@ -29,8 +30,8 @@ func (e *KeptError) Error() string { return fmt.Sprintf("namespace %s was kept: 
 // Remove deletes the namespace called name, with the taps of ours that are in
 // it. That it does not exist is no error. A namespace that is not ours, or in
 // which somebody else has a link, is left as it is; the error is a
-// [*KeptError].
-func Remove(name string) error {
+// [*KeptError]. Ours are those of the instance, and of versions that told none.
+func Remove(name, instance string) error {
 	ns, err := openNS(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -43,7 +44,7 @@ func Remove(name string) error {
 	}
 	defer ns.Close()
 	var foreign []string
-	ours := false
+	ours, other := false, mark{}
 	err = inside(ns, func(h *netlink.Handle) error {
 		links, err := dump(h.LinkList)
 		if err != nil {
@@ -52,8 +53,8 @@ func Remove(name string) error {
 		for _, l := range links {
 			switch {
 			case l.Attrs().Name == "lo":
-				ours = isMarked(l, routerMark)
-			case !isMarked(l, interfaceMark) && !isFallback(l):
+				other, ours = markOf(l, routerMark)
+			case !isOf(l, interfaceMark, instance) && !isFallback(l):
 				foreign = append(foreign, l.Attrs().Name)
 			}
 		}
@@ -64,6 +65,8 @@ func Remove(name string) error {
 		return err
 	case !ours:
 		return &KeptError{name, "it is not ours"}
+	case !other.of(instance):
+		return &KeptError{name, fmt.Sprintf("it is that of router %q of another instance of ofdvr on this machine, %s", other.id, other.instance)}
 	case len(foreign) > 0:
 		slices.Sort(foreign)
 		return &KeptError{name, "there are links in it that are not ours: " + strings.Join(foreign, ", ") +
@@ -80,7 +83,7 @@ func isFallback(l netlink.Link) bool {
 	return slices.Contains(fallback[:], l.Attrs().Name) && l.Attrs().RawFlags&unix.IFF_UP == 0
 }
 
-// List returns all namespaces of ours, by name. The error joins those of
+// List returns all namespaces with a mark of ofdvr, those of other instances among them, by name. The error joins those of
 // namespaces that could not be looked into.
 func List() ([]Namespace, error) {
 	entries, err := os.ReadDir(dir)
@@ -96,23 +99,23 @@ func List() ([]Namespace, error) {
 	)
 	for _, entry := range entries {
 		name := entry.Name()
-		router, ours, err := markedRouter(name)
+		m, ours, err := markedRouter(name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotNamespace): // gone meanwhile, or never one
 		case err != nil:
 			errs = append(errs, err)
 		case ours:
-			all = append(all, Namespace{Name: name, Router: router})
+			all = append(all, Namespace{Name: name, Router: m.id, Instance: m.instance})
 		}
 	}
 	return all, errors.Join(errs...)
 }
 
-// markedRouter returns the router that namespace name is marked as that of.
-func markedRouter(name string) (router string, ours bool, err error) {
+// markedRouter returns the mark of the namespace called name.
+func markedRouter(name string) (m mark, ours bool, err error) {
 	ns, err := openNS(name)
 	if err != nil {
-		return "", false, err
+		return m, false, err
 	}
 	defer ns.Close()
 	err = inside(ns, func(h *netlink.Handle) error {
@@ -120,12 +123,10 @@ func markedRouter(name string) (router string, ours bool, err error) {
 		if err != nil {
 			return fmt.Errorf("find lo in namespace %s: %w", name, err)
 		}
-		if ours = isMarked(lo, routerMark); ours {
-			router = markOf(lo, routerMark)
-		}
+		m, ours = markOf(lo, routerMark)
 		return nil
 	})
-	return router, ours, err
+	return m, ours, err
 }
 
 // inside calls f with a netlink handle in ns.

@@ -41,9 +41,12 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 	if foreign {
 		outside = nil // whoever's it is, ovs-vswitchd has not made it
 	}
-	mark := interfaceMark + t.Interface
+	mark := mark{interfaceMark, e.d.Instance, t.Interface}.String()
+	if inside != nil && outside != nil && isAlive(inside) {
+		outside = nil // a program has the one inside open: the other is another Open vSwitch's
+	}
 	switch {
-	case inside != nil && !isMarked(inside, interfaceMark) && !(outside == nil && t.is(inside)):
+	case inside != nil && !e.isOurs(inside) && !(outside == nil && t.is(inside)):
 		return nil, fmt.Errorf("a link of that name is there already and is not ours: delete or rename it, or choose another name")
 	case inside == nil && foreign:
 		return nil, fmt.Errorf("a link of that name that is no tap is in its place, outside: delete or rename it, or choose another name")
@@ -77,10 +80,20 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 	return inside, err
 }
 
-// is reports whether l, which has no mark, is t nevertheless: somebody has changed its alias.
+// isOurs reports whether l has our mark.
+func (e *ensurer) isOurs(l netlink.Link) bool { return isOf(l, interfaceMark, e.d.Instance) }
+
+// isAlive reports whether l is a tap that a program has open. (Of the kernel's datapath there is
+// but one on a machine.)
+func isAlive(l netlink.Link) bool {
+	return l.Type() == "tuntap" && l.Attrs().RawFlags&unix.IFF_LOWER_UP != 0
+}
+
+// is reports whether l, which has no mark of ours, is t nevertheless: somebody has changed its alias.
 // ovs-vswitchd has made t, which is of that kind, under that name and with that MAC address.
 func (t *Tap) is(l netlink.Link) bool {
-	return isTap(l) && bytes.Equal(l.Attrs().HardwareAddr, t.MAC[:])
+	_, marked := markOf(l, interfaceMark) // as another instance's
+	return !marked && isTap(l) && bytes.Equal(l.Attrs().HardwareAddr, t.MAC[:])
 }
 
 // find returns the link called name, nil if there is none.

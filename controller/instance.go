@@ -1,0 +1,97 @@
+package controller
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/internal/namespace"
+	"github.com/ofdvr/ofdvr/ovsdb"
+)
+
+// Instance returns what tells this ofdvr, in its marks, from others on the same machine: the
+// name in the file, if it exists, and otherwise the system ID of its Open vSwitch or, where that has
+// none, the UUID of the database's root row. It is "" if the database has none yet.
+//
+// The file is in the run directory, which lives as long as the namespaces that carry the
+// marks. So a database that is made anew, or gets another system ID, makes no other instance.
+func Instance(file string, s ovsdb.State) (string, error) {
+	b, err := os.ReadFile(file)
+	if name := strings.TrimSpace(string(b)); err == nil && name == instanceName(name) && name != "" {
+		return name, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read which instance this is: %w", err)
+	}
+	return instanceName(cmp.Or(s.SystemID, s.Root)), nil
+}
+
+// instanceName makes a name of an ID: one that could not be part of a mark is replaced by its hash.
+func instanceName(id string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:", r)
+	}
+	if len(id) > 64 || strings.ContainsFunc(id, func(r rune) bool { return !plain(r) }) {
+		return fmt.Sprintf("%x", sha256.Sum256([]byte(id)))[:32]
+	}
+	return id
+}
+
+// keepInstance writes the file of [Instance].
+func keepInstance(file, name string) error {
+	err := os.MkdirAll(filepath.Dir(file), 0o755)
+	if err == nil {
+		err = os.WriteFile(file+".new", []byte(name+"\n"), 0o644)
+	}
+	if err == nil {
+		err = os.Rename(file+".new", file)
+	}
+	if err != nil {
+		return fmt.Errorf("keep which instance this is: %w", err)
+	}
+	return nil
+}
+
+// identify finds out which instance this is, and marks as its own what a version that did not
+// tell has made of its routers.
+func (p *pass) identify(state ovsdb.State) {
+	name, err := Instance(p.instanceFile, state)
+	if err != nil {
+		p.problem("", err.Error())
+		p.warn(cannotIdentify, "", err)
+		return
+	}
+	if name == "" {
+		return
+	}
+	if p.instanceFile != "" {
+		if err := keepInstance(p.instanceFile, name); err != nil { // it is the same next time, most probably
+			p.log.Warn("could not keep which instance this is", zap.String("instance", name), zap.Error(err))
+		}
+	}
+	p.mu.Lock()
+	p.instance = name
+	p.mu.Unlock()
+	p.well(cannotIdentify, "")
+	adopted, err := namespace.Adopt(name, state.Routers())
+	if len(adopted) > 0 {
+		p.log.Info("marked namespaces of an earlier version as those of this instance", zap.String("instance", name), zap.String("namespaces", brief(adopted)))
+	}
+	if err != nil {
+		p.log.Warn("could not look for namespaces of an earlier version", zap.Error(err))
+	}
+}
+
+// self returns which instance this is, "" if that is not known yet.
+func (l *lifecycle) self() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.instance
+}
