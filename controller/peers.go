@@ -48,6 +48,8 @@ func (l *lifecycle) ends(r *routing.Router, f *routing.Interface) [2]end {
 // arrives asks ovs-vswitchd whether a packet that leaves a bridge by a patch port comes
 // to the tables of the other bridge.
 func (e end) arrives(ctx context.Context, endpoint string, ofport int) (bool, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, fmt.Errorf("no answer in %v", answerTime)) // it may be frozen
+	defer cancel()
 	conn, err := dialVswitchd(ctx, endpoint)
 	if err != nil {
 		return false, err
