@@ -12,8 +12,9 @@ import (
 // routes packets in another way than the intent says, and flows would take them.
 // It is immutable. A [KernelReader] makes one.
 type Kernel struct {
-	// Local are the destinations in the local table: the namespace's own addresses
-	// on whatever link, and broadcast and anycast addresses. None contains another.
+	// Local are the destinations in the local table besides what interfaces of the
+	// router that are up have: other addresses of the namespace, on whatever link, and
+	// broadcast and anycast addresses. None contains another.
 	Local []netip.Prefix
 	// Routes are destinations of others' routes in the main table that win over
 	// connected subnets and extra routes: longer prefixes, and the same where
@@ -161,6 +162,7 @@ type KernelRoute struct {
 // rules first, in the order in which they are consulted, and then the routes, in
 // the order in which the kernel lists them.
 type KernelReader struct {
+	own       map[netip.Prefix]bool // what interfaces that are up take for themselves anyhow
 	served    map[netip.Prefix]bool // connected subnets and extra routes: connected
 	lengths   [len(families)][]int  // of these, longest first
 	sorted    []netip.Prefix        // these
@@ -184,7 +186,7 @@ type table struct {
 // NewKernelReader returns a reader for the namespace of r.
 func NewKernelReader(r *Router) *KernelReader {
 	k := &KernelReader{
-		served:  make(map[netip.Prefix]bool),
+		served: make(map[netip.Prefix]bool), own: make(map[netip.Prefix]bool),
 		choices: make(map[table][]KernelChoice), perPrefix: make(map[netip.Prefix]int), perChoice: make(map[KernelChoice]int),
 		declared: make(map[netip.Prefix]bool), rivals: make(map[netip.Prefix]bool), local: make(map[netip.Prefix]bool),
 		routes: make(map[netip.Prefix]netip.Prefix), chosen: make(map[KernelChoice]KernelChoice),
@@ -193,9 +195,15 @@ func NewKernelReader(r *Router) *KernelReader {
 		k.served[r.Routes[i].Destination] = false
 	}
 	for i := range r.Interfaces {
-		for _, p := range r.Interfaces[i].Addresses {
+		f := &r.Interfaces[i]
+		for _, p := range f.Addresses {
 			if !linkLocal(p.Addr()) {
 				k.served[p.Masked()] = true
+			}
+		}
+		for _, p := range (&leg{Interface: f}).own() {
+			if !f.Down { // or it has no flows
+				k.own[p] = true
 			}
 		}
 	}
@@ -290,6 +298,7 @@ func (k *KernelReader) Route(r KernelRoute) {
 	around, found := k.around(p)
 	inside := k.inside(p)
 	switch {
+	case r.Table == kernelLocal && k.own[p]:
 	case r.Table == kernelLocal && !r.Throw && inside:
 		k.local[p] = true
 	case !found:

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -187,7 +188,7 @@ func numbered(seq uint16) condition {
 // the test unless all come.
 func transfer(t *testing.T, from, to *lab.Machine, addr string) {
 	t.Helper()
-	if err := carries(t, from, to.Name, netip.AddrPortFrom(netip.MustParseAddr(addr), 0), netip.AddrPort{}, patience); err != nil {
+	if err := carries(t, from, to.Name, netip.AddrPortFrom(netip.MustParseAddr(strings.Trim(addr, "[]")), 0), netip.AddrPort{}, patience); err != nil {
 		t.Errorf("TCP from %s to %s: %v", from.Name, addr, err)
 	}
 }
