@@ -22,6 +22,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/internal/credentials"
+	"github.com/ofdvr/ofdvr/internal/namespace"
 	"github.com/ofdvr/ofdvr/internal/radvd"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/ovsdb"
@@ -175,6 +176,7 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 		c.lifecycle = newLifecycle(cfg.IntegrationBridge, c.target(), cfg.OVSDB, cfg.AuditInterval, db, c.lifecycleReported, log)
 		c.lifecycle.bare, c.lifecycle.kernel, c.lifecycle.moves = cfg.Bare, c.kernelRead, c.movedBefore
 		c.lifecycle.instanceFile = cfg.InstanceFile
+		c.lifecycle.neighs = namespace.NewNeighbours(c.neighboursRead)
 		if cfg.RadvdDir != "" {
 			if c.lifecycle.radvd, err = radvd.NewKeeper(cfg.RadvdDir, log); err != nil {
 				return nil, err

@@ -82,10 +82,11 @@ var limitedKinds = map[string]routing.Role{
 	"resolution": routing.RoleLimitedResolution,
 	"echo":       routing.RoleLimitedEcho,
 	"ttl":        routing.RoleLimitedTTL,
+	"unknown":    routing.RoleLimitedUnknown,
 }
 
 // Limited returns how many packets of an interface meters have dropped, by kind:
-// resolution, echo and ttl.
+// resolution, echo, ttl and unknown.
 func (b ByRole) Limited() map[string]uint64 {
 	out := make(map[string]uint64, len(limitedKinds))
 	for kind, role := range limitedKinds {

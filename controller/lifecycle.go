@@ -31,7 +31,8 @@ type lifecycle struct {
 	audit  time.Duration // how often everything is compared although nothing tells of a change
 	db     *ovsdb.Client
 	links  *namespace.Watcher
-	radvd  *radvd.Keeper // nil: nothing sends router advertisements
+	neighs *namespace.Neighbours // nil: nobody wants to know
+	radvd  *radvd.Keeper         // nil: nothing sends router advertisements
 	log    *zap.Logger
 	report func(lifecycleReport)
 	kernel func(router string, k *routing.Kernel)         // is told how the namespaces of routers route
@@ -133,6 +134,9 @@ func (l *lifecycle) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return l.db.Run(ctx) })
 	g.Go(func() error { return l.links.Run(ctx) })
+	if l.neighs != nil {
+		g.Go(func() error { return l.neighs.Run(ctx) })
+	}
 	if l.radvd != nil {
 		g.Go(func() error { return l.radvd.Run(ctx) })
 	}
@@ -189,6 +193,9 @@ func (l *lifecycle) work(ctx context.Context) error {
 			pause.Reset(time.Since(began))
 		}
 		l.links.Namespaces(p.namespaces...)
+		if l.neighs != nil {
+			l.neighs.Follow(p.namespaceIDs())
+		}
 		retry.Stop()
 		switch {
 		case p.again:

@@ -106,3 +106,14 @@ func (p *pass) warnOnce(msg, router string, err error) {
 
 // well notes that what [pass.warn] was about has succeeded.
 func (p *pass) well(msg, router string) { delete(p.warned, [2]string{msg, router}) }
+
+// namespaceIDs returns the routers of namespaces, by name.
+func (p *pass) namespaceIDs() map[string]string {
+	ids := make(map[string]string, len(p.routers))
+	for _, r := range p.routers {
+		if r.Fallback == routing.FallbackNamespace {
+			ids[r.NamespaceName()] = r.ID
+		}
+	}
+	return ids
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -36,8 +37,9 @@ type world struct {
 // A routerState is how far one router has come.
 type routerState struct {
 	router  *routing.Router
-	kernel  *routing.Kernel // see [routing.Facts]
-	session *session        // nil while its bridge is not connected
+	kernel  *routing.Kernel // see [routing.Facts], as the next
+	known   *routing.Neighbours
+	session *session // nil while its bridge is not connected
 	since   time.Time
 	program routing.Program
 	gen     uint64 // of program; 0 before the first
@@ -151,19 +153,19 @@ func (c *Controller) compile(w *world) {
 // its namespace.
 func (st *routerState) facts() routing.Facts {
 	f := st.session.facts()
-	f.Kernel = st.kernel
+	f.Kernel, f.Neighbours = st.kernel, st.known
 	return f
 }
 
 // unread returns what selects the flows of a router that depend on its namespace
 // as long as that has not been read; nil if it has, or is not ours.
 func (c *Controller) unread(st *routerState) func(ofproto.Cookie) bool {
-	if st.kernel != nil || c.lifecycle == nil || !st.router.Bridge.Managed || st.router.Fallback != routing.FallbackNamespace {
+	if st.kernel != nil && st.known != nil || c.lifecycle == nil || !st.router.Bridge.Managed || st.router.Fallback != routing.FallbackNamespace {
 		return nil
 	}
 	return func(c ofproto.Cookie) bool {
 		role, ours := routing.RoleOf(c)
-		return ours && role.FromKernel()
+		return ours && (st.kernel == nil && role.FromKernel() || st.known == nil && role == routing.RoleNeighbour)
 	}
 }
 
@@ -172,6 +174,17 @@ func (c *Controller) kernelRead(router string, k *routing.Kernel) {
 	c.post(func(w *world) {
 		if st := w.routers[router]; st != nil && !st.kernel.Equal(k) {
 			st.kernel, w.dirty[router] = k, true
+		}
+	})
+}
+
+// neighboursRead takes in which neighbours the namespace of a router has resolved.
+func (c *Controller) neighboursRead(router string, resolved []netip.Addr) {
+	c.post(func(w *world) {
+		if st := w.routers[router]; st != nil {
+			if n := routing.NewNeighbours(resolved); !st.known.Equal(n) {
+				st.known, w.dirty[router] = n, true
+			}
 		}
 	})
 }

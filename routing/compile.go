@@ -32,6 +32,8 @@ const (
 	tableLimit                           // by sender: not too many answers
 	tableAnswer                          // by ingress port: send an answer back
 	tableKernel                          // by ingress port: hand to the kernel
+	tableUnknown                         // by destination: not too many for unknown neighbours
+	tableTap                             // by ingress port: hand what may pass to the kernel
 )
 
 // The metadata of a packet that is routed.
@@ -59,6 +61,7 @@ type source struct {
 	router  *Router
 	can     Capabilities
 	kernel  *Kernel
+	known   *Neighbours
 	legs    []leg
 	missing []string
 
@@ -71,7 +74,7 @@ type source struct {
 // sourceOf returns what the Program of r depends on. prev may be that of an
 // earlier one, from which is taken what takes long.
 func (x *Index) sourceOf(r *Router, facts Facts, prev source) source {
-	s := source{router: r, can: facts.Can, kernel: facts.Kernel, limits: prev.limits, groups: prev.groups}
+	s := source{router: r, can: facts.Can, kernel: facts.Kernel, known: facts.Neighbours, limits: prev.limits, groups: prev.groups}
 	if prev.router != r {
 		s.limits, s.groups = limitsOf(r), groupIDs(r)
 	}
@@ -88,8 +91,9 @@ func (x *Index) sourceOf(r *Router, facts Facts, prev source) source {
 		if r.Fallback == FallbackNamespace {
 			l.tap = find(f.TapName())
 		}
+		l.ids = s.limits.ids[i]
 		if r.AnswerRate > 0 && s.can.Has(CanMeter) {
-			l.meters = s.limits.ids[i]
+			l.meters = l.ids
 		}
 		if l.patch != 0 && !f.Down {
 			s.legs = append(s.legs, l)
@@ -123,7 +127,8 @@ type leg struct {
 	*Interface
 	network    *members
 	patch, tap ofproto.PortNo    // tap is 0 where there is no fallback
-	meters     []ofproto.MeterID // by kind; nil: there is no limit
+	ids        []ofproto.MeterID // of meters, by kind; nil: there are too many interfaces
+	meters     []ofproto.MeterID // of answers, likewise; nil: there is no limit
 	scope      [2]uint64         // numbers of its address scopes, by family; 0: there is one only
 }
 
@@ -165,10 +170,14 @@ func (s source) compile() Program {
 			c.deliver(l, &p)
 		}
 		c.rest(l)
+		c.search(l)
 		if l.meters != nil {
-			for k := range limitResolution + 1 {
+			for _, k := range []limit{limitEcho, limitTTL, limitResolution} {
 				c.objects = append(c.objects, labelled{CookieOf(l.object(), k.role()), l.object()})
 			}
+		}
+		if c.limitsUnknown(l) {
+			c.objects = append(c.objects, labelled{CookieOf(l.object(), limitUnknown.role()), l.object()})
 		}
 	}
 	for i := range c.router.Routes {
@@ -177,6 +186,7 @@ func (s source) compile() Program {
 	c.back(s.slowRoutes())
 	c.guard()
 	c.kernel()
+	c.neighbours()
 	c.drops()
 	return Program{
 		Flows:   ofproto.SetOf(c.flows),
@@ -210,7 +220,7 @@ func (c *compiler) toKernel(l *leg) ofproto.Instructions {
 // drops makes every table end in an explicit drop, so that what is dropped is
 // counted.
 func (c *compiler) drops() {
-	for t := tableClassify; t <= tableKernel; t++ {
+	for t := tableClassify; t <= tableTap; t++ {
 		c.emit(c.about(), RoleDrop, t, prioDrop, ofproto.Match{}, ofproto.Instructions{})
 	}
 }

@@ -191,14 +191,14 @@ func checkProgram(t *rapid.T, r *routing.Router, facts routing.Facts, prog routi
 	}
 	for f := range prog.Flows.All() {
 		switch role, _ := routing.RoleOf(f.Cookie); role {
-		case routing.RoleDeliver, routing.RoleSlow, routing.RoleFast:
+		case routing.RoleDeliver, routing.RoleSlow, routing.RoleFast, routing.RoleNeighbour:
 		case routing.RoleLimit:
 			limits++
 		default:
 			others++
 		}
 	}
-	most := 32 + 24*len(r.Interfaces) + 18*addresses + hops
+	most := 34 + 27*len(r.Interfaces) + 18*addresses + hops
 	if !facts.Can.Has(routing.CanCheckLength) {
 		most += (addresses + len(r.Routes)) * len(r.Interfaces)
 	}

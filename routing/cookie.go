@@ -100,6 +100,11 @@ const (
 	RoleLimitedResolution Role = 32 // ARP and neighbour discovery
 	RoleLimitedEcho       Role = 33
 	RoleLimitedTTL        Role = 34
+	RoleLimitedUnknown    Role = 35
+
+	RoleSearch    Role = 36 // limits packets from the interface for addresses that nobody is known to have
+	RoleNeighbour Role = 37 // takes packets for a neighbour that the namespace has resolved past that limit
+	RoleTap       Role = 38 // hands packets that have passed it to the kernel
 )
 
 // Does says in words what a flow does that has role r and serves o.
@@ -160,6 +165,12 @@ func (r Role) Does(o Object) string {
 		return "takes requests for the MAC address of " + who + " to be answered"
 	case RoleLimit:
 		return "limits how often a machine is told the MAC address of " + who
+	case RoleSearch:
+		return "limits packets from " + who + " for addresses that nobody is known to have"
+	case RoleNeighbour:
+		return "takes packets for a neighbour that the namespace of " + who + " has resolved on"
+	case RoleTap:
+		return "hands packets from " + who + " that may pass to the kernel"
 	case RoleForged:
 		return "drops requests for a MAC address by senders that cannot be: at MAC address zero or a group's, or at an address of " + who + " itself"
 	case RoleOwn:
@@ -217,6 +228,8 @@ func (r Role) Limits() string {
 		return "echo requests"
 	case RoleLimitedTTL:
 		return "expired TTL"
+	case RoleLimitedUnknown:
+		return "packets for unknown neighbours"
 	}
 	return fmt.Sprintf("role %d", uint8(r))
 }

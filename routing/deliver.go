@@ -51,5 +51,5 @@ func (c *compiler) rest(l *leg) {
 	if c.can.Has(CanCheckLength) && c.min < l.network.MTU {
 		c.emit(l.object(), RoleTooBig, tableDeliver, prioTooBig, ofproto.MatchOf(in, ofproto.Reg(0, 1, 1)), c.toKernel(l))
 	}
-	c.emit(l.object(), RoleUnknown, tableDeliver, prioMiss, ofproto.MatchOf(in), c.toKernel(l))
+	c.emit(l.object(), RoleUnknown, tableDeliver, prioMiss, ofproto.MatchOf(in), c.toNeighbour(l))
 }

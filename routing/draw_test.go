@@ -46,6 +46,7 @@ func drawModel(t *rapid.T) (*routing.Model, routing.Facts) {
 			NDResponder:   rapid.Bool().Draw(t, "nd"),
 			EchoResponder: rapid.Bool().Draw(t, "echo"),
 			AnswerRate:    rapid.SampledFrom([]int{0, 100}).Draw(t, "rate"),
+			UnknownRate:   rapid.SampledFrom([]int{0, 50}).Draw(t, "unknown rate"),
 		}
 		for n := range m.Networks {
 			if rapid.IntRange(0, 3).Draw(t, "joins") == 0 {
@@ -83,6 +84,7 @@ func drawModel(t *rapid.T) (*routing.Model, routing.Facts) {
 	}
 	if rapid.Bool().Draw(t, "namespace is known") && len(m.Routers[0].Interfaces) > 0 {
 		facts.Kernel = drawNamespace(t, &m.Routers[0], facts).read(&m.Routers[0])
+		facts.Neighbours = drawNeighbours(t)
 	}
 	return m, facts
 }
@@ -185,4 +187,15 @@ func host(a netip.Addr, n int) netip.Addr {
 	b[len(b)-1] = byte(n)
 	out, _ := netip.AddrFromSlice(b)
 	return out
+}
+
+// drawNeighbours draws the neighbours that a namespace has resolved.
+func drawNeighbours(t *rapid.T) *routing.Neighbours {
+	var addrs []netip.Addr
+	for range rapid.IntRange(0, 4).Draw(t, "neighbours") {
+		n, s, host := rapid.IntRange(0, 4).Draw(t, "network"), rapid.IntRange(0, 1).Draw(t, "subnet"), rapid.IntRange(10, 15).Draw(t, "host")
+		addrs = append(addrs, subnet(n, s, host).Addr(), subnet6(n, s, host).Addr())
+	}
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	return routing.NewNeighbours(slices.Compact(addrs))
 }

@@ -13,11 +13,13 @@ type Facts struct {
 	Ports  Ports
 	Can    Capabilities
 	Kernel *Kernel // nil: nothing is known of the namespace, or there is none
+	// Neighbours are those that the namespace has resolved; nil: it is not known.
+	Neighbours *Neighbours
 }
 
 // Equal reports whether f and g are the same.
 func (f Facts) Equal(g Facts) bool {
-	return f.Can == g.Can && maps.Equal(f.Ports, g.Ports) && f.Kernel.Equal(g.Kernel)
+	return f.Can == g.Can && maps.Equal(f.Ports, g.Ports) && f.Kernel.Equal(g.Kernel) && f.Neighbours.Equal(g.Neighbours)
 }
 
 // Ports are the OpenFlow numbers of a bridge's ports, by their names.

@@ -27,6 +27,7 @@ type limit uint8
 const (
 	limitEcho limit = iota
 	limitTTL
+	limitUnknown
 	limitResolution // and, from there on, one for each machine or each bucket
 )
 
@@ -37,6 +38,8 @@ func (k limit) role() Role {
 		return RoleLimitedEcho
 	case limitTTL:
 		return RoleLimitedTTL
+	case limitUnknown:
+		return RoleLimitedUnknown
 	}
 	return RoleLimitedResolution
 }
@@ -82,10 +85,14 @@ func (n *limits) add(iface int, kind limit, id ofproto.MeterID) {
 
 // meter returns l's meter of a kind; 0: there is no limit.
 func (l *leg) meter(k limit) ofproto.MeterID {
-	if l.meters == nil {
+	ids := l.meters
+	if k == limitUnknown {
+		ids = l.ids
+	}
+	if ids == nil {
 		return 0
 	}
-	return l.meters[k]
+	return ids[k]
 }
 
 // limited emits a flow of l that does what do says, as often as the meter of a kind
@@ -171,10 +178,13 @@ func (s source) meterEntries() (out []ofproto.MeterEntry) {
 	c := compiler{source: s}
 	for i := range s.legs {
 		l := &s.legs[i]
+		if c.limitsUnknown(l) {
+			out = append(out, rateMeter(l.meter(limitUnknown), uint32(s.router.UnknownRate)))
+		}
 		if l.meters == nil {
 			continue
 		}
-		use := func(k limit) { out = append(out, answerMeter(l.meter(k), uint32(s.router.AnswerRate))) }
+		use := func(k limit) { out = append(out, rateMeter(l.meter(k), uint32(s.router.AnswerRate))) }
 		if c.answersEcho() {
 			use(limitEcho)
 		}
@@ -196,9 +206,9 @@ func (s source) meterEntries() (out []ofproto.MeterEntry) {
 	return out
 }
 
-// answerMeter drops what is more than rate packets a second, after a second in
+// rateMeter drops what is more than rate packets a second, after a second in
 // which there were none.
-func answerMeter(id ofproto.MeterID, rate uint32) ofproto.MeterEntry {
+func rateMeter(id ofproto.MeterID, rate uint32) ofproto.MeterEntry {
 	return ofproto.MeterEntry{ID: id, Flags: ofproto.MeterPktps | ofproto.MeterBurst | ofproto.MeterStatistics,
 		Bands: []ofproto.Band{{Type: ofproto.BandDrop, Rate: rate, Burst: rate}}}
 }

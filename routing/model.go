@@ -43,9 +43,13 @@ type Router struct {
 	// each machine, and for each interface one for echo requests and one for packets
 	// whose TTL has run out.
 	AnswerRate int
-	Bridge     Bridge
-	Interfaces []Interface
-	Routes     []Route
+	// UnknownRate is how many packets a second each interface may send to addresses
+	// that neither a port has nor the namespace has found a machine for, 1–1,000,000; 0 is no
+	// limit.
+	UnknownRate int
+	Bridge      Bridge
+	Interfaces  []Interface
+	Routes      []Route
 }
 
 // A Route is an extra route: packets for a destination that is on no network of

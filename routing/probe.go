@@ -65,7 +65,7 @@ func Probes() []Probe {
 	}}
 	out = append(out, Probe{CanSelect, ofproto.GroupMod{Command: ofproto.GroupAdd, Entry: group}, ofproto.GroupMod{Command: ofproto.GroupDelete, Entry: ofproto.GroupEntry{ID: groupProbe}}})
 	add(CanSelect, ofproto.Match{}, ofproto.ApplyActions(ofproto.ToGroup{ID: groupProbe}))
-	meter := answerMeter(meterProbe, 1)
+	meter := rateMeter(meterProbe, 1)
 	out = append(out, Probe{CanMeter, ofproto.MeterMod{Command: ofproto.MeterAdd, Entry: meter}, ofproto.MeterMod{Command: ofproto.MeterDelete, Entry: ofproto.MeterEntry{ID: meterProbe}}})
 	add(CanMeter, ofproto.Match{}, ofproto.Do(ofproto.Meter{ID: meterProbe}))
 	return out

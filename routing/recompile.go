@@ -27,6 +27,10 @@ func (x *Index) Recompile(prev Program, r *Router, facts Facts) Program {
 		gone.back(was)
 		come.back(is)
 	}
+	if !s.known.Equal(prev.source.known) {
+		gone.neighbours()
+		come.neighbours()
+	}
 	groups := prev.Groups
 	for i := range s.router.Routes {
 		route := &s.router.Routes[i]
@@ -126,7 +130,7 @@ func changedPorts(was, is *members) (touched map[string]bool, all bool) {
 // differsInPorts reports whether s and t differ in nothing but the ports of
 // their networks.
 func (s source) differsInPorts(t source) bool {
-	return t.router != nil && s.can == t.can && (s.router == t.router || reflect.DeepEqual(s.router, t.router)) &&
+	return t.router != nil && s.can == t.can && s.known.crowded() == t.known.crowded() && (s.router == t.router || reflect.DeepEqual(s.router, t.router)) &&
 		slices.EqualFunc(s.legs, t.legs, func(l, m leg) bool {
 			return l.ID == m.ID && l.network.Network == m.network.Network && l.patch == m.patch && l.tap == m.tap
 		})

@@ -34,9 +34,9 @@ func TestRecompileIsCompile(t *testing.T) {
 				}
 				x = routing.NewIndex(m)
 			case 1: // others change the namespace
-				facts.Kernel = nil
+				facts.Kernel, facts.Neighbours = nil, nil
 				if r := &m.Routers[0]; rapid.Bool().Draw(t, "is known") {
-					facts.Kernel = drawNamespace(t, r, facts).read(r)
+					facts.Kernel, facts.Neighbours = drawNamespace(t, r, facts).read(r), drawNeighbours(t)
 				}
 			case 2: // ports of a bridge are numbered in another way, come or go
 				facts = renumbered(t, m, facts)
@@ -95,7 +95,7 @@ func renumbered(t *rapid.T, m *routing.Model, facts routing.Facts) routing.Facts
 	if names == nil {
 		return facts
 	}
-	out := routing.Facts{Ports: make(routing.Ports), Can: facts.Can, Kernel: facts.Kernel}
+	out := routing.Facts{Ports: make(routing.Ports), Can: facts.Can, Kernel: facts.Kernel, Neighbours: facts.Neighbours}
 	name := rapid.SampledFrom(names)
 	a, b, most := name.Draw(t, "port"), name.Draw(t, "other port"), ofproto.PortNo(0)
 	for n, no := range facts.Ports {

@@ -80,7 +80,11 @@ func (c *compiler) exceptions(p netip.Prefix, about Object, e exit) {
 	for i := range c.legs {
 		from := &c.legs[i]
 		if e.by(from) || e.narrow(from) && !c.can.Has(CanCheckLength) {
-			c.emit(exceptionOf(about, from), RoleException, tableRoute, prio(p, prioException), v.match(ofproto.InPort(from.patch), dst(p)), c.toKernel(from))
+			do := c.toKernel(from)
+			if about.Kind == KindInterface {
+				do = c.toNeighbour(from)
+			}
+			c.emit(exceptionOf(about, from), RoleException, tableRoute, prio(p, prioException), v.match(ofproto.InPort(from.patch), dst(p)), do)
 		}
 	}
 	if e.scope != 0 {

@@ -62,8 +62,8 @@ func TestTraceAgreesWithOpenVSwitch(t *testing.T) {
 	for _, f := range golden(t) {
 		check(t, f.model, f.facts, 1, 1000)
 	}
-	for role := routing.RoleARP; role <= routing.RoleLimit; role++ {
-		if role == routing.RoleProbe || role == 24 || role == routing.RoleForeign || role == routing.RoleSlow || role == routing.RoleFast {
+	for role := routing.RoleARP; role <= routing.RoleTap; role++ {
+		if role == routing.RoleProbe || role == 24 || routing.RoleLimitedResolution <= role && role <= routing.RoleLimitedUnknown || role == routing.RoleForeign || role == routing.RoleSlow || role == routing.RoleFast || role == routing.RoleNeighbour {
 			continue // of no program, or of none of these
 		}
 		if seen[role] == 0 {

@@ -236,6 +236,9 @@ func (v *validator) checkRouters(routers []Router) {
 		if r.AnswerRate < 0 || r.AnswerRate > MaxAnswerRate {
 			v.bad(p, "answer_rate", "answer_rate %d is outside 0–%d", r.AnswerRate, MaxAnswerRate)
 		}
+		if r.UnknownRate < 0 || r.UnknownRate > MaxAnswerRate {
+			v.bad(p, "unknown_rate", "unknown_rate %d is outside 0–%d", r.UnknownRate, MaxAnswerRate)
+		}
 		overlaps := overlaps(r.Interfaces)
 		for j := range r.Interfaces {
 			f, p := &r.Interfaces[j], path{kind: ifacePath, router: i, iface: j}

@@ -140,13 +140,14 @@ func (p *parser) line(line string) error {
 func (p *parser) top() *level { return &p.levels[len(p.levels)-1] }
 
 // enter makes the level of a table the present one, and returns it. The numbers of
-// tables of a level end below each other.
+// tables of a level end below each other, but for the first of an inner one. Only
+// check_pkt_larger begins one.
 func (p *parser) enter(upToNumber string) *level {
 	indent := len(upToNumber)
 	for len(p.levels) > 1 && p.top().indent > indent {
 		p.leave()
 	}
-	if len(p.levels) == 0 || p.top().indent < indent {
+	if len(p.levels) == 0 || p.top().indent < indent && strings.Contains(p.top().actions, "check_pkt_larger") {
 		p.levels = append(p.levels, level{indent: indent, steps: []Step{}})
 	}
 	return p.top()

@@ -19,6 +19,9 @@ bridge("rb-r1")
     check_pkt_larger(1414)->NXM_NX_REG0[0]
     goto_table:3
      3. reg0=0x1/0x1,in_port=2, priority 200, cookie 0x12
+            goto_table:7
+         7. in_port=2, priority 10, cookie 0x13
+            meter:7
             output:3
     goto_table:3
  3. ip,nw_dst=10.0.2.10, priority 100, cookie 0x9
@@ -50,7 +53,7 @@ func TestParse(t *testing.T) {
 		"table 1, 1: goto_table:2\n" +
 		"table 2, 102: check_pkt_larger(1414)->NXM_NX_REG0[0],goto_table:3\n"
 	for larger, want := range map[bool]string{
-		true:  before + "table 3, 200: output:3\n",
+		true:  before + "table 3, 200: goto_table:7\ntable 7, 10: meter:7,output:3\n",
 		false: before + "table 3, 100: move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],dec_ttl,output:1\n",
 	} {
 		if got := text(Path(tr.Steps, larger)); got != want {

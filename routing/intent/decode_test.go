@@ -42,7 +42,7 @@ func alone(c *routing.Change) error { return c.Put.Validate() }
 
 func TestDecode(t *testing.T) {
 	port := routing.Port{ID: "x", Network: "blue", MAC: ofproto.MAC{2, 0, 0, 0, 1, 0x10}}
-	router := routing.Router{ID: "x", ARPResponder: true, NDResponder: true, EchoResponder: true, AnswerRate: 1000,
+	router := routing.Router{ID: "x", ARPResponder: true, NDResponder: true, EchoResponder: true, AnswerRate: 1000, UnknownRate: 50,
 		Bridge: routing.Bridge{Managed: true}, Fallback: routing.FallbackNone}
 	tests := []struct {
 		kind, body string

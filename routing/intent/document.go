@@ -32,6 +32,7 @@ type Router struct {
 	NDResponder  *bool       `json:"nd_responder,omitempty" default:"true" doc:"Flows answer neighbour solicitations. If false the kernel does, through the tap"`
 	Echo         *bool       `json:"echo_responder,omitempty" default:"true" doc:"Flows answer ICMP echo requests (ping) to the router's addresses. If false the kernel does, through the tap"`
 	AnswerRate   *int        `json:"answer_rate,omitempty" minimum:"0" maximum:"1000000" default:"1000" doc:"How many packets a second are answered at most: ARP and neighbour solicitations of each machine; echo requests, and packets with an expired TTL, of each interface. 0 is no limit"`
+	UnknownRate  *int        `json:"unknown_rate,omitempty" minimum:"0" maximum:"1000000" default:"50" doc:"How many packets a second each interface may send to addresses that no port has and for which the namespace has not found a machine. 0 is no limit"`
 	Bridge       *Bridge     `json:"bridge,omitempty" doc:"The bridge that holds the flows. Absent: one that ofdvr makes"`
 	Interfaces   []Interface `json:"interfaces,omitempty" doc:"The router's legs on networks"`
 	Routes       []Route     `json:"routes,omitempty" doc:"Extra routes. The longest prefix wins, over the connected subnets too"`
@@ -154,6 +155,7 @@ func RouterOf(r routing.Router) Router {
 		NDResponder:  unlessDefault(r.NDResponder, initial.NDResponder),
 		Echo:         unlessDefault(r.EchoResponder, initial.EchoResponder),
 		AnswerRate:   unlessDefault(r.AnswerRate, initial.AnswerRate),
+		UnknownRate:  unlessDefault(r.UnknownRate, initial.UnknownRate),
 		Interfaces:   convert(r.Interfaces, interfaceOf),
 		Routes:       convert(r.Routes, routeOf),
 	}

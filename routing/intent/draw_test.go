@@ -70,6 +70,7 @@ func drawNasty(t *rapid.T) *routing.Model {
 			NDResponder:   rapid.Bool().Draw(t, "nd"),
 			EchoResponder: rapid.Bool().Draw(t, "echo"),
 			AnswerRate:    rapid.OneOf(rapid.Just(1000), rapid.IntRange(0, routing.MaxAnswerRate)).Draw(t, "rate"),
+			UnknownRate:   rapid.OneOf(rapid.Just(50), rapid.IntRange(0, routing.MaxAnswerRate)).Draw(t, "unknown"),
 
 			Bridge: routing.Bridge{Managed: managed, Foreign: routing.Foreign(rapid.IntRange(0, 3).Draw(t, "foreign"))},
 		}

@@ -212,7 +212,7 @@ func TestWriteRouter(t *testing.T) {
 			{Destination: prefix("::/0"), NextHops: []routing.NextHop{{Address: addr("2001:db8::2"), Weight: 2}, {Address: addr("2001:db8::3"), Weight: 1}}},
 			{Destination: prefix("10.7.0.0/16"), Type: routing.RouteReject},
 		},
-	}, {ID: "r2", ARPResponder: true, NDResponder: true, EchoResponder: true, AnswerRate: 1000, Bridge: routing.Bridge{Managed: true}}}}
+	}, {ID: "r2", ARPResponder: true, NDResponder: true, EchoResponder: true, AnswerRate: 1000, UnknownRate: 50, Bridge: routing.Bridge{Managed: true}}}}
 	const yaml = `routers:
   - id: r1
     namespace: "ns 1"
@@ -221,6 +221,7 @@ func TestWriteRouter(t *testing.T) {
     nd_responder: false
     echo_responder: false
     answer_rate: 0
+    unknown_rate: 0
     bridge: {managed: false, name: br-x, datapath_id: "0000000000000010", foreign_flows: ignore}
     interfaces:
       - {id: "7", network: 12345678-90ab-4def-8123-456789abcdef, mac: "02:00:00:00:01:01", addresses: [10.0.1.1/24, "2001:db8::1/64"], patch_port: p1, tap_port: "null", admin_state: down, ra: {managed: true, other: true, lifetime: 0, interval: 30, mtu: 1280, prefixes: [{prefix: "2001:db8::/64", on_link: false, autonomous: false, valid_lifetime: 60, preferred_lifetime: 0}]}}
@@ -233,7 +234,7 @@ func TestWriteRouter(t *testing.T) {
 `
 	const js = `{"networks":[],
 "routers":[
-{"id":"r1","namespace":"ns 1","fallback":"none","arp_responder":false,"nd_responder":false,"echo_responder":false,"answer_rate":0,"bridge":{"managed":false,"name":"br-x","datapath_id":"0000000000000010","foreign_flows":"ignore"},"interfaces":[{"id":"7","network":"12345678-90ab-4def-8123-456789abcdef","mac":"02:00:00:00:01:01","addresses":["10.0.1.1/24","2001:db8::1/64"],"patch_port":"p1","tap_port":"null","admin_state":"down","ra":{"managed":true,"other":true,"lifetime":0,"interval":30,"mtu":1280,"prefixes":[{"prefix":"2001:db8::/64","on_link":false,"autonomous":false,"valid_lifetime":60,"preferred_lifetime":0}]}}],"routes":[{"destination":"10.9.0.0/16","nexthop":"10.0.1.10"},{"destination":"0.0.0.0/0","nexthops":[{"address":"10.0.1.10","weight":5}]},{"destination":"::/0","nexthops":[{"address":"2001:db8::2","weight":2},{"address":"2001:db8::3"}]},{"destination":"10.7.0.0/16","type":"reject"}]},
+{"id":"r1","namespace":"ns 1","fallback":"none","arp_responder":false,"nd_responder":false,"echo_responder":false,"answer_rate":0,"unknown_rate":0,"bridge":{"managed":false,"name":"br-x","datapath_id":"0000000000000010","foreign_flows":"ignore"},"interfaces":[{"id":"7","network":"12345678-90ab-4def-8123-456789abcdef","mac":"02:00:00:00:01:01","addresses":["10.0.1.1/24","2001:db8::1/64"],"patch_port":"p1","tap_port":"null","admin_state":"down","ra":{"managed":true,"other":true,"lifetime":0,"interval":30,"mtu":1280,"prefixes":[{"prefix":"2001:db8::/64","on_link":false,"autonomous":false,"valid_lifetime":60,"preferred_lifetime":0}]}}],"routes":[{"destination":"10.9.0.0/16","nexthop":"10.0.1.10"},{"destination":"0.0.0.0/0","nexthops":[{"address":"10.0.1.10","weight":5}]},{"destination":"::/0","nexthops":[{"address":"2001:db8::2","weight":2},{"address":"2001:db8::3"}]},{"destination":"10.7.0.0/16","type":"reject"}]},
 {"id":"r2"}
 ],
 "ports":[]}

@@ -94,7 +94,7 @@ func TestEverything(t *testing.T) {
 				{Destination: prefix("2001:db8:9::/48"), Type: routing.RouteReject},
 			},
 		}, {
-			ID: "r2", Fallback: routing.FallbackNone, ARPResponder: true, NDResponder: true, EchoResponder: true, AnswerRate: 1000,
+			ID: "r2", Fallback: routing.FallbackNone, ARPResponder: true, NDResponder: true, EchoResponder: true, AnswerRate: 1000, UnknownRate: 50,
 			Bridge: routing.Bridge{Name: "br-x"},
 			Interfaces: []routing.Interface{
 				{ID: "r2-7", Network: "7", MAC: ofproto.MAC{2, 0, 0, 0, 7, 1}, PatchPort: "p7", Addresses: []netip.Prefix{prefix("10.0.1.1/24")}},

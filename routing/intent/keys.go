@@ -43,7 +43,7 @@ var networkKeys = &mapping[routing.Network]{
 }
 
 var routerKeys = &mapping[routing.Router]{
-	initial: routing.Router{ARPResponder: true, NDResponder: true, EchoResponder: true, AnswerRate: 1000, Bridge: bridgeKeys.initial},
+	initial: routing.Router{ARPResponder: true, NDResponder: true, EchoResponder: true, AnswerRate: 1000, UnknownRate: 50, Bridge: bridgeKeys.initial},
 	fields: []field[routing.Router]{
 		{"id", required, of(func(r *routing.Router) *string { return &r.ID }, text{})},
 		{"namespace", optional, of(func(r *routing.Router) *string { return &r.Namespace }, name{})},
@@ -52,6 +52,7 @@ var routerKeys = &mapping[routing.Router]{
 		{"nd_responder", optional, of(func(r *routing.Router) *bool { return &r.NDResponder }, boolean{})},
 		{"echo_responder", optional, of(func(r *routing.Router) *bool { return &r.EchoResponder }, boolean{})},
 		{"answer_rate", optional, of(func(r *routing.Router) *int { return &r.AnswerRate }, number[int]{name: "answer_rate", low: 0, high: routing.MaxAnswerRate})},
+		{"unknown_rate", optional, of(func(r *routing.Router) *int { return &r.UnknownRate }, number[int]{name: "unknown_rate", low: 0, high: routing.MaxAnswerRate})},
 		{"bridge", optional, of(func(r *routing.Router) *routing.Bridge { return &r.Bridge }, bridgeKeys)},
 		{"interfaces", optional, of(func(r *routing.Router) *[]routing.Interface { return &r.Interfaces }, list[routing.Interface]{interfaceKeys})},
 		{"routes", optional, of(func(r *routing.Router) *[]routing.Route { return &r.Routes }, list[routing.Route]{routeKeys})},

@@ -132,7 +132,7 @@ func drawModel(t *rapid.T, s style) (*routing.Model, []pair) {
 	}
 	for i, id := range ids {
 		none := rapid.Bool().Draw(t, "none")
-		r := routing.Router{ID: id, ARPResponder: !none, NDResponder: !none, EchoResponder: !none, AnswerRate: 1000, Bridge: routing.Bridge{Managed: true}}
+		r := routing.Router{ID: id, ARPResponder: !none, NDResponder: !none, EchoResponder: !none, AnswerRate: 1000, UnknownRate: 50, Bridge: routing.Bridge{Managed: true}}
 		doc := []pair{{"id", s.str(id)}}
 		if none {
 			r.Fallback, r.Bridge = routing.FallbackNone, routing.Bridge{Name: fmt.Sprint("br", i), DatapathID: ofproto.DPID(i + 1)}
@@ -142,7 +142,8 @@ func drawModel(t *rapid.T, s style) (*routing.Model, []pair) {
 		}
 		if rapid.Bool().Draw(t, "rate") {
 			r.AnswerRate = 7
-			doc = append(doc, pair{"answer_rate", "7"})
+			r.UnknownRate = 8
+			doc = append(doc, pair{"answer_rate", "7"}, pair{"unknown_rate", "8"})
 		}
 		var interfaces, routes []any
 		for j, network := range ids {

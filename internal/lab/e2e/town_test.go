@@ -152,7 +152,7 @@ func townOf(routers, ports int) *routing.Model {
 		m.Networks = append(m.Networks, routing.Network{ID: id, MTU: 1500})
 	}
 	for i := range routers {
-		r := routing.Router{ID: fmt.Sprintf("r%d", i+1), Bridge: routing.Bridge{Managed: true}, ARPResponder: true, NDResponder: true, EchoResponder: true, AnswerRate: 1000}
+		r := routing.Router{ID: fmt.Sprintf("r%d", i+1), Bridge: routing.Bridge{Managed: true}, ARPResponder: true, NDResponder: true, EchoResponder: true, AnswerRate: 1000, UnknownRate: 50}
 		join := func(network, address string) {
 			r.Interfaces = append(r.Interfaces, routing.Interface{ID: fmt.Sprintf("%s-%d", r.ID, len(r.Interfaces)+1), Network: network,
 				MAC: mac(len(r.Interfaces)+1, i), Addresses: []netip.Prefix{netip.MustParsePrefix(address)}})

@@ -1,0 +1,174 @@
+package namespace
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+)
+
+// Neighbours tells which neighbours namespaces have resolved: for whose addresses
+// the kernel knows a MAC address. It tells nothing of how sure it is of them.
+type Neighbours struct {
+	report func(id string, resolved []netip.Addr)
+	wanted chan map[string]string // capacity 1: the latest that Follow was told
+}
+
+// Neighbours that change together are told together.
+const neighboursPause = 50 * time.Millisecond
+
+// NewNeighbours returns what calls report when it is run: with the ID that a
+// namespace was given, and all addresses, in order, that it has resolved, at first
+// and whenever these are others. Calls for one namespace follow one another.
+func NewNeighbours(report func(id string, resolved []netip.Addr)) *Neighbours {
+	return &Neighbours{report: report, wanted: make(chan map[string]string, 1)}
+}
+
+// Follow says which namespaces to follow, by name, and the ID of each, instead of
+// those said before. They need not exist. Calls must follow one another.
+func (n *Neighbours) Follow(ids map[string]string) {
+	select {
+	case <-n.wanted:
+	default:
+	}
+	n.wanted <- ids
+}
+
+// Run follows namespaces until ctx is done, and returns its cause.
+func (n *Neighbours) Run(ctx context.Context) error {
+	var g errgroup.Group
+	defer g.Wait()
+	type followed struct {
+		file os.FileInfo // of the namespace when it began; nil: there was none
+		id   string
+		stop context.CancelFunc
+		done chan struct{}
+	}
+	now := make(map[string]followed)
+	end := func(name string) {
+		now[name].stop()
+		<-now[name].done
+		delete(now, name)
+	}
+	defer func() {
+		for name := range maps.Clone(now) {
+			end(name)
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case ids := <-n.wanted:
+			for name, f := range maps.Clone(now) {
+				if file, _ := os.Stat(path(name)); ids[name] != f.id || !os.SameFile(file, f.file) { // it is another one of that name
+					end(name)
+				}
+			}
+			for name, id := range ids {
+				file, err := os.Stat(path(name))
+				if _, known := now[name]; known || err != nil {
+					continue
+				}
+				inner, stop := context.WithCancel(ctx)
+				f := followed{file, id, stop, make(chan struct{})}
+				now[name] = f
+				g.Go(func() error {
+					defer close(f.done)
+					for inner.Err() == nil {
+						_ = n.follow(inner, name, id) // what it missed, it reads anew
+						select {
+						case <-inner.Done():
+						case <-time.After(time.Second):
+						}
+					}
+					return nil
+				})
+			}
+		}
+	}
+}
+
+// follow tells of one namespace until ctx is done or events were lost.
+func (n *Neighbours) follow(ctx context.Context, name, id string) error {
+	done := make(chan struct{})
+	events, failed := make(chan netlink.NeighUpdate), make(chan error, 1)
+	subscribed := false
+	var there []netlink.Neigh
+	err := Enter(name, func() (err error) {
+		err = netlink.NeighSubscribeWithOptions(events, done, netlink.NeighSubscribeOptions{ErrorCallback: func(err error) {
+			select {
+			case failed <- err:
+			default:
+			}
+		}})
+		if subscribed = err == nil; !subscribed {
+			return err
+		}
+		h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+		if err != nil {
+			return err
+		}
+		defer h.Close()
+		there, err = dump(func() ([]netlink.Neigh, error) { return h.NeighList(0, netlink.FAMILY_ALL) })
+		return err
+	})
+	defer func() {
+		close(done)
+		for subscribed {
+			_, subscribed = <-events // until it is closed
+		}
+	}()
+	if err != nil {
+		return fmt.Errorf("list the neighbours of namespace %s: %w", name, err)
+	}
+	resolved := make(map[netip.Addr]bool)
+	for i := range there {
+		if a, is := resolvedTo(&there[i]); is {
+			resolved[a] = true
+		}
+	}
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case err := <-failed:
+			return fmt.Errorf("follow the neighbours of namespace %s: %w", name, err)
+		case <-pause.C:
+			n.report(id, slices.SortedFunc(maps.Keys(resolved), netip.Addr.Compare))
+		case e, more := <-events:
+			if !more {
+				return fmt.Errorf("follow the neighbours of namespace %s: events end", name)
+			}
+			a, is := resolvedTo(&e.Neigh)
+			is = is && e.Type == unix.RTM_NEWNEIGH
+			switch {
+			case is == resolved[a]:
+				continue
+			case is:
+				resolved[a] = true
+			default:
+				delete(resolved, a)
+			}
+			pause.Reset(neighboursPause)
+		}
+	}
+}
+
+// resolvedTo returns the address of a neighbour, and whether its MAC address is
+// known.
+func resolvedTo(n *netlink.Neigh) (netip.Addr, bool) {
+	a, ok := netip.AddrFromSlice(n.IP)
+	a = a.Unmap()
+	const known = netlink.NUD_REACHABLE | netlink.NUD_STALE | netlink.NUD_DELAY | netlink.NUD_PROBE | netlink.NUD_PERMANENT
+	return a, ok && n.State&known != 0 && len(n.HardwareAddr) == 6 && !a.IsMulticast() && !a.IsLinkLocalUnicast()
+}
