@@ -72,6 +72,7 @@ func (c *Controller) Examine(ctx context.Context) ([]Finding, error) {
 	}
 	if e.lead {
 		e.namespaces(ctx)
+		e.neighbourTables()
 	}
 	e.rest()
 	return e.findings, nil
