@@ -138,7 +138,7 @@ var (
 	descND            = desc("interface_nd_replies_total", "Neighbour solicitations for the interface's addresses that the switch answered.", byInterface...)
 	descEcho          = desc("interface_echo_replies_total", "ICMP echo requests for the interface's addresses that the switch answered.", byInterface...)
 	descLimited       = desc("interface_limited_packets_total",
-		"Packets from the interface's network that were dropped because there were more than answer_rate a second, by kind: resolution (ARP and neighbour solicitations of one machine), echo (requests to the router), ttl (packets whose TTL ran out here).", "router", "interface", "kind")
+		"Packets from the interface's network that were dropped because there were more than answer_rate or unknown_rate a second, by kind: resolution (ARP and neighbour solicitations of one machine), echo (requests to the router), ttl (packets whose TTL ran out here), unknown (for addresses that nobody is known to have).", "router", "interface", "kind")
 	descTTL      = desc("interface_ttl_expired_packets_total", "Packets from the interface's network whose TTL ran out here.", byInterface...)
 	descFallback = desc("interface_fallback_packets_total",
 		"Packets from the interface's network that were handed to the kernel, or dropped where the router has no namespace, by reason: "+

@@ -31,7 +31,7 @@ type InterfaceCounters struct {
 	NDReplies       uint64            `json:"nd_replies" doc:"Neighbour solicitations that the switch answered"`
 	EchoReplies     uint64            `json:"echo_replies" doc:"Pings to the interface's addresses that the switch answered"`
 	TTLExpired      uint64            `json:"ttl_expired" doc:"Packets whose TTL ran out"`
-	Limited         map[string]uint64 `json:"limited" doc:"Packets that were dropped because there were too many, by kind: resolution, echo and ttl"`
+	Limited         map[string]uint64 `json:"limited" doc:"Packets that were dropped because there were too many, by kind: resolution, echo, ttl and unknown"`
 	Fallback        map[string]uint64 `json:"fallback" doc:"Packets that were handed to the kernel, or dropped without a fallback, by reason"`
 }
 

@@ -81,6 +81,9 @@ var faults = []fault{
 	{"broken file", brokenFile},
 	{"connection cut", connectionCut},
 
+	{"machine floods its gateway", arpFlood},
+	{"machine scans a network", subnetScan},
+
 	{"port added or removed", change(togglePort)},
 	{"port's MAC changed", change(changePort)},
 	{"network added or removed", change(toggleNetwork)},

@@ -13,6 +13,7 @@ type outcome struct {
 	kind        string
 	took        time.Duration // from the end of the fault until all was as intended
 	sent, lost  int           // packets; what was lost because it was taken away is counted, too
+	known       int           // flows for neighbours, before and after
 	mods, least int           // flow-mods that were sent, and the smallest possible number
 }
 

@@ -1,0 +1,99 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+)
+
+// Faults of machines: what one sends that no other may feel.
+
+// floods is how many frames a machine sends in one fault, and floodPause the time
+// between two.
+const (
+	floods     = 600
+	floodPause = time.Millisecond
+)
+
+// arpFlood plans that a machine asks for the MAC address of its gateway over and
+// over.
+func arpFlood(t *topology, r *rand.Rand) step {
+	return flood(t, r, "asks for its gateway", func(m *machine, gateway iface, _ int) []gopacket.SerializableLayer {
+		return []gopacket.SerializableLayer{
+			&layers.Ethernet{SrcMAC: hardware(m.MAC), DstMAC: hardware("ff:ff:ff:ff:ff:ff"), EthernetType: layers.EthernetTypeARP},
+			&layers.ARP{AddrType: layers.LinkTypeEthernet, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4, Operation: layers.ARPRequest,
+				SourceHwAddress: hardware(m.MAC), SourceProtAddress: address(m.Addresses[0]), DstHwAddress: make([]byte, 6), DstProtAddress: address(gateway.Addresses[0])},
+		}
+	})
+}
+
+// subnetScan plans that a machine sends packets to all addresses of a network that
+// nobody has, by way of its router.
+func subnetScan(t *topology, r *rand.Rand) step {
+	n := 1 + r.IntN(meshNetworks)
+	return flood(t, r, fmt.Sprintf("scans network %d", n), func(m *machine, gateway iface, i int) []gopacket.SerializableLayer {
+		ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: address(m.Addresses[0]), DstIP: net.IPv4(10, 0, byte(n), byte(100+i%150))}
+		udp := &layers.UDP{SrcPort: 7, DstPort: 7}
+		_ = udp.SetNetworkLayerForChecksum(ip) // fails for other layers only
+		return []gopacket.SerializableLayer{
+			&layers.Ethernet{SrcMAC: hardware(m.MAC), DstMAC: hardware(gateway.MAC), EthernetType: layers.EthernetTypeIPv4}, ip, udp,
+		}
+	})
+}
+
+// flood plans that a machine sends many frames. Nobody loses a packet.
+func flood(t *topology, r *rand.Rand, what string, frame func(m *machine, gateway iface, i int) []gopacket.SerializableLayer) step {
+	m := pick(r, machines())
+	st := step{what: m.Name + " " + what, do: func(context.Context, *site) error { return nil }}
+	x := t.router(m.router)
+	if x == nil {
+		return st
+	}
+	for _, f := range x.Interfaces {
+		if f.Network != m.network {
+			continue
+		}
+		st.do = func(ctx context.Context, s *site) error {
+			out, err := s.Sender(m.Name, "eth0")
+			if err != nil {
+				return err
+			}
+			defer out.Close()
+			pace := time.NewTicker(floodPause)
+			defer pace.Stop()
+			for i := range floods {
+				buf := gopacket.NewSerializeBuffer()
+				if err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, frame(m, f, i)...); err != nil {
+					return err
+				}
+				if _, err := out.Write(buf.Bytes()); err != nil {
+					return err
+				}
+				select {
+				case <-pace.C:
+				case <-ctx.Done():
+					return context.Cause(ctx)
+				}
+			}
+			return nil
+		}
+	}
+	return st
+}
+
+// hardware and address are of texts that this package has made.
+func hardware(text string) net.HardwareAddr {
+	m, err := net.ParseMAC(text)
+	if err != nil {
+		panic(err)
+	}
+	return m
+}
+
+func address(text string) net.IP { return netip.MustParsePrefix(text).Addr().AsSlice() }
