@@ -28,7 +28,7 @@ const (
 	limitEcho limit = iota
 	limitTTL
 	limitUnknown
-	limitResolution // and, from there on, one for each machine or each bucket
+	limitResolution // and, from there on, those for machines that are not declared, and then those for others
 )
 
 // role returns that of what meters of kind k have dropped.
@@ -70,7 +70,11 @@ func limitsOf(r *Router) *limits {
 	metered := min(len(r.Interfaces), int(meterProbe-firstMeter)/each) // the others have no meters
 	n.ids = make([][]ofproto.MeterID, len(r.Interfaces))
 	ids := numbers(metered*each, func(i int) string {
-		return r.Interfaces[i/each].ID + "\x00" + strconv.Itoa(i%each)
+		k := i % each
+		if first := int(limitResolution); k >= first+n.strange { // names that do not depend on how many there are
+			k += strangers - n.strange
+		}
+		return r.Interfaces[i/each].ID + "\x00" + strconv.Itoa(k)
 	}, uint32(lastMeter-firstMeter), uint32(meterProbe-firstMeter))
 	for i, id := range ids {
 		n.add(i/each, limit(i%each), firstMeter+ofproto.MeterID(id))
@@ -131,7 +135,7 @@ func (c *compiler) limit(l *leg) {
 	}
 	in, on := ofproto.InPort(l.patch), ofproto.Goto{Table: tableAnswer}
 	for mac, slot := range c.slots(l) {
-		c.emit(l.object(), RoleLimit, tableLimit, prioMachine, ofproto.MatchOf(in, ofproto.EthSrc(mac)), metering(l.meter(limitResolution+limit(slot)), on))
+		c.emit(l.object(), RoleLimit, tableLimit, prioMachine, ofproto.MatchOf(in, ofproto.EthSrc(mac)), metering(l.meter(limitResolution+limit(c.limits.strange+slot)), on))
 	}
 	first, n := c.buckets(l)
 	for b := range n {
@@ -148,9 +152,9 @@ func (c *compiler) ownMeters(l *leg) bool { return l.network.ports.Len() <= c.li
 // their own share by the last bits of their MAC addresses: n from first on.
 func (c *compiler) buckets(l *leg) (first, n int) {
 	if c.ownMeters(l) {
-		return c.limits.machines, c.limits.strange
+		return 0, c.limits.strange
 	}
-	return 0, c.limits.machines
+	return c.limits.strange, c.limits.machines
 }
 
 // slots returns the machines on l that have a meter of their own, and which: if it
@@ -195,7 +199,7 @@ func (s source) meterEntries() (out []ofproto.MeterEntry) {
 			continue
 		}
 		for _, slot := range c.slots(l) {
-			use(limitResolution + limit(slot))
+			use(limitResolution + limit(c.limits.strange+slot))
 		}
 		first, n := c.buckets(l)
 		for b := range n {

@@ -171,7 +171,7 @@ func TestPageShowsWhatIsThere(t *testing.T) {
 	v.Click(at.X, at.Y)
 	v.text("#panel .facts", fmt.Sprintf("%d of %[1]d confirmed", s.status().Routers[0].FlowsWanted))
 	v.text("#panel .flows .says", fmt.Sprintf("%d flows", s.status().Routers[0].FlowsWanted))
-	v.text("#panel .flow .does", "answers ARP requests")
+	v.text("#panel .flow .does", "hands everything from interface")
 	v.click("#panel .flow")
 	v.text("#panel .whole", "actions=")
 	v.click("#panel input")

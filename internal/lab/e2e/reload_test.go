@@ -26,8 +26,8 @@ func TestReloadChangesJustWhatChanged(t *testing.T) {
 	if err := untouched(before, with, nil); err != nil {
 		t.Error(err)
 	}
-	if n := len(with.flows) - len(before.flows); n != 1 || len(with.find("nw_dst=10.0.2.11 ")) != 1 {
-		t.Errorf("%d flows more, want one for 10.0.2.11: %v", n, with.find("nw_dst=10.0.2.11 "))
+	if n := len(with.flows) - len(before.flows); n != 2 || len(with.find("nw_dst=10.0.2.11 ")) != 1 || len(with.find("table=4,", "dl_src=02:00:00:00:02:11 ")) != 1 {
+		t.Errorf("%d flows more, want one for 10.0.2.11, and one that limits vm3: %v", n, with.find("10.0.2.11 "))
 	}
 	tap := s.recordIn(netns, blueTap, isIPv4)
 	pingTTL(t, vm1, vm3.IP(), 63)
@@ -36,12 +36,12 @@ func TestReloadChangesJustWhatChanged(t *testing.T) {
 	s.reload(twoNetworks)
 	after := s.flows(bridge)
 	mustBeUntouched(t, before, after)
+	now := s.scrape()
 	// Without a port the address is for the kernel to find.
 	pingTTL(t, vm1, vm3.IP(), 63)
 	await(t, tap, "the packet to the former port", echo(vm1.IP(), vm3.IP()))
 
-	now := s.scrape()
-	for operation, want := range map[string]float64{"add": 1, "delete": 1, "modify": 0} {
+	for operation, want := range map[string]float64{"add": 2, "delete": 2, "modify": 0} {
 		name := fmt.Sprintf("ofdvr_flow_mods_total{operation=%q}", operation)
 		if n := now[name] - counted[name]; n != want {
 			t.Errorf("%s grew by %v, want %v", name, n, want)
@@ -49,7 +49,8 @@ func TestReloadChangesJustWhatChanged(t *testing.T) {
 	}
 }
 
-// A port that gets another MAC address has its flow changed in place.
+// A port that gets another MAC address has its flow changed in place, and the limit
+// of the machine follows.
 func TestReloadMovesAPort(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -63,8 +64,8 @@ func TestReloadMovesAPort(t *testing.T) {
 	if p := await(t, at, "the request", echo("", "")); p.eth.DstMAC.String() != "02:00:00:00:02:99" {
 		t.Errorf("it was sent to %v", p.eth.DstMAC)
 	}
-	if now := s.scrape(); now[modified] != counted[modified]+1 || now[deleted] != counted[deleted] {
-		t.Errorf("%v flows were modified and %v deleted, want 1 and 0", now[modified]-counted[modified], now[deleted]-counted[deleted])
+	if now := s.scrape(); now[modified] != counted[modified]+1 || now[deleted] != counted[deleted]+1 {
+		t.Errorf("%v flows were modified and %v deleted, want 1 and 1", now[modified]-counted[modified], now[deleted]-counted[deleted])
 	}
 }
 
