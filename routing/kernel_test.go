@@ -29,8 +29,6 @@ func (n namespace) read(r *routing.Router) *routing.Kernel {
 	return k.Kernel()
 }
 
-var allOf = map[bool]netip.Prefix{false: netip.MustParsePrefix("0.0.0.0/0"), true: netip.MustParsePrefix("::/0")} // by whether it is IPv6
-
 // plain returns a namespace with what every kernel has, and what r has made.
 func plain(r *routing.Router, facts routing.Facts) (n namespace) {
 	for _, six := range []bool{false, true} {
