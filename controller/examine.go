@@ -217,28 +217,23 @@ func (e *examination) askVswitchd(ctx context.Context) error {
 // peers asks ovs-vswitchd whether packets pass from each routing bridge to the
 // integration bridge, and back.
 func (e *examination) peers(ctx context.Context, state ovsdb.State) {
-	right := 0
+	var qs []question
 	for _, r := range e.routers {
-		if !r.Bridge.Managed {
-			continue
+		if r.Bridge.Managed {
+			qs = append(qs, e.lifecycle.questions(r.Router, state)...)
 		}
-		for i := range r.Interfaces {
-			for _, end := range e.lifecycle.ends(r.Router, &r.Interfaces[i]) {
-				f, made := end.row(state)
-				if !made {
-					continue
-				}
-				switch passes, err := end.arrives(ctx, e.cfg.OVSDB, f.OFPort); {
-				case err != nil:
-					return // whether it answers is found above
-				case passes:
-					right++
-				case strings.HasPrefix(f.Error, noPeer):
-					e.find(Problem, "router "+r.ID, "ofdvr makes it anew", "patch port %s on bridge %s has no peer, so nothing passes to bridge %s", end.port, end.bridge, end.to)
-				default:
-					e.find(Problem, "router "+r.ID, "", "%s", end.blocked())
-				}
-			}
+	}
+	ask(ctx, e.cfg.OVSDB, qs)
+	right := 0
+	for _, q := range qs {
+		switch {
+		case q.err != nil: // whether it answers is found above
+		case q.passes:
+			right++
+		case strings.HasPrefix(q.row.Error, noPeer):
+			e.find(Problem, "router "+q.router.ID, "ofdvr makes it anew", "patch port %s on bridge %s has no peer, so nothing passes to bridge %s", q.port, q.bridge, q.to)
+		default:
+			e.find(Problem, "router "+q.router.ID, "", "%s", q.blocked())
 		}
 	}
 	if right > 0 {

@@ -43,6 +43,7 @@ type lifecycle struct {
 	// These are work's.
 	renewals   map[portOf]*renewal          // taps to be made anew
 	suspicions map[string]*suspicion        // patch ports by which perhaps nothing passes
+	audited    int                          // how many ends of patch ports audits have begun after the first, see [pass.peers]
 	warned     map[[2]string]string         // the last errors, by message and router
 	doubted    string                       // the errors of ports that ovs-vswitchd was last asked about
 	memories   map[string]*namespace.Memory // of others' routes, by namespace

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ofdvr/ofdvr/internal/ovstrace"
 	"github.com/ofdvr/ofdvr/ovsdb"
@@ -77,26 +80,90 @@ type suspicion struct {
 // vswitchd/bridge.c).
 const noPeer = "No usable peer"
 
+// asks is how many questions ovs-vswitchd is asked at a time. It answers some each time
+// that it has looked at all of its bridges, which takes long if these are many.
+const asks = 10
+
+// A question is whether packets pass by an end, and the answer.
+type question struct {
+	end
+	router    *routing.Router
+	row, peer ovsdb.InterfaceRow
+	passes    bool
+	err       error
+}
+
+// ask has ovs-vswitchd answer questions.
+func ask(ctx context.Context, endpoint string, qs []question) {
+	var g errgroup.Group
+	g.SetLimit(asks)
+	for i := range qs {
+		q := &qs[i]
+		if q.err = ctx.Err(); q.err == nil {
+			g.Go(func() error {
+				q.passes, q.err = q.arrives(ctx, endpoint, q.row.OFPort)
+				return nil
+			})
+		}
+	}
+	g.Wait()
+}
+
+// questions returns one about each end of a router's interfaces that ovs-vswitchd has
+// made; what is not made is told elsewhere.
+func (l *lifecycle) questions(r *routing.Router, state ovsdb.State) (qs []question) {
+	for i := range r.Interfaces {
+		for _, e := range l.ends(r, &r.Interfaces[i]) {
+			row, made := e.row(state)
+			peer, peerMade := end{bridge: e.to, port: e.peer}.row(state)
+			if made && peerMade {
+				qs = append(qs, question{end: e, router: r, row: row, peer: peer})
+			}
+		}
+	}
+	return qs
+}
+
+// about is what was seen in the database when q was asked.
+func (q *question) about() string {
+	return fmt.Sprint(q.row.OFPort, q.row.Error, q.row.UUID, q.peer.OFPort, q.peer.UUID)
+}
+
 // peers finds patch ports by which nothing passes. One that has no peer is made
-// anew. Those that have an error are looked at in each pass, all in an audit.
+// anew. Those that have an error are looked at in each pass, all in an audit: if
+// there are so many that this would take longer than answerTime, the next audit begins with
+// the rest.
 func (p *pass) peers(ctx context.Context, audit bool) {
 	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, fmt.Errorf("no answer in %v", answerTime))
 	defer cancel()
 	seen := make(map[string]bool)
+	var qs []question
 	for _, r := range p.routers {
 		for i := range r.Interfaces {
 			for _, e := range p.ends(r, &r.Interfaces[i]) {
 				seen[e.port] = true
-				if p.peer(ctx, r, e, audit) != nil {
-					return // it does not answer, which its bridges' connections tell
-				}
+			}
+		}
+		for _, q := range p.questions(r, p.state) {
+			s := p.suspicions[q.port]
+			if audit || s == nil && strings.HasPrefix(q.row.Error, noPeer) || s != nil && (!s.passes || s.about != q.about()) {
+				qs = append(qs, q)
 			}
 		}
 	}
-	for port := range p.suspicions {
-		if !seen[port] {
-			delete(p.suspicions, port)
+	maps.DeleteFunc(p.suspicions, func(port string, _ *suspicion) bool { return !seen[port] })
+	if audit && len(qs) > 0 {
+		from := p.audited % len(qs)
+		qs = append(qs[from:len(qs):len(qs)], qs[:from]...)
+	}
+	ask(ctx, p.ovsdb, qs)
+	for i := range qs {
+		if qs[i].err == nil {
+			p.answered(&qs[i])
 		}
+	}
+	if unasked := slices.IndexFunc(qs, func(q question) bool { return q.err != nil && ctx.Err() != nil }); audit && unasked > 0 {
+		p.audited += unasked
 	}
 }
 
@@ -108,41 +175,26 @@ func (e end) row(s ovsdb.State) (ovsdb.InterfaceRow, bool) {
 	return f, ok && f.OFPort > 0
 }
 
-func (p *pass) peer(ctx context.Context, r *routing.Router, e end, audit bool) error {
-	f, made := e.row(p.state)
-	other, otherMade := end{bridge: e.to, port: e.peer}.row(p.state)
-	if !made || !otherMade {
-		return nil // that is told elsewhere
-	}
-	s := p.suspicions[e.port]
-	if s == nil && !audit && !strings.HasPrefix(f.Error, noPeer) {
-		return nil
-	}
-	about := fmt.Sprint(f.OFPort, f.Error, f.UUID, other.OFPort, other.UUID)
-	if s != nil && s.passes && s.about == about && !audit {
-		return nil
-	}
-	passes, err := e.arrives(ctx, p.ovsdb, f.OFPort)
-	if err != nil {
-		return err
-	}
+// answered takes in an answer.
+func (p *pass) answered(q *question) {
+	s := p.suspicions[q.port]
 	if s == nil {
 		s = &suspicion{}
-		p.suspicions[e.port] = s
+		p.suspicions[q.port] = s
 	}
-	s.about, s.passes = about, passes
+	s.about, s.passes = q.about(), q.passes
+	none := strings.HasPrefix(q.row.Error, noPeer)
 	switch {
-	case passes && !strings.HasPrefix(f.Error, noPeer):
-		delete(p.suspicions, e.port)
-	case passes:
+	case q.passes && !none:
+		delete(p.suspicions, q.port)
+	case q.passes:
 		s.pause = 0
-	case strings.HasPrefix(f.Error, noPeer):
-		p.problem(r.ID, fmt.Sprintf("patch port %s on bridge %s has no peer, so nothing passes to bridge %s: %s; it is made anew", e.port, e.bridge, e.to, f.Error))
-		p.renewPatch(r, e, s)
+	case none:
+		p.problem(q.router.ID, fmt.Sprintf("patch port %s on bridge %s has no peer, so nothing passes to bridge %s: %s; it is made anew", q.port, q.bridge, q.to, q.row.Error))
+		p.renewPatch(q.router, q.end, s)
 	default:
-		p.problem(r.ID, e.blocked())
+		p.problem(q.router.ID, q.blocked())
 	}
-	return nil
 }
 
 // blocked says what to do about a patch port that has a peer and by which nothing

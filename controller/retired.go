@@ -154,10 +154,13 @@ func (c *Controller) retire(w *world, left []*session) {
 					stop(s)
 				}
 			}
-		case inUse[anyone]: // its reconciler deletes what it does not want
+		case inUse[anyone], w.uses(b): // its reconciler deletes what it does not want
 			delete(e.known, b)
 			delete(e.retired, b)
 			changed = true
+			if s != nil { // it was being cleared, and goes to its router
+				stop(s)
+			}
 		case !waits:
 			e.retired[b] = nil
 		}
@@ -166,11 +169,42 @@ func (c *Controller) retire(w *world, left []*session) {
 		e.save(c.log)
 	}
 	for _, s := range left {
+		if w.routerOf(s) != nil { // another router has taken the bridge over
+			stop(s)
+			continue
+		}
 		if _, retired := c.clearBridge(w, s); !retired {
 			stop(s)
 		}
 	}
 	w.moved = true
+}
+
+// uses reports whether b is the bridge of a router, however either of them knows it.
+func (w *world) uses(b externalBridge) bool {
+	for _, st := range w.routers {
+		if st.session != nil && b.is(st.session) {
+			return true
+		}
+	}
+	return false
+}
+
+// taken notes that a router has the bridge of s, which a router that is gone may
+// have had under another name.
+func (c *Controller) taken(w *world, s *session) {
+	e := &c.external
+	changed := false
+	for b := range e.retired {
+		if b.is(s) {
+			delete(e.known, b)
+			delete(e.retired, b)
+			changed, w.moved = true, true
+		}
+	}
+	if changed {
+		e.save(c.log)
+	}
 }
 
 // clearBridge has our flows deleted from the bridge of s, if its router is gone, and

@@ -265,16 +265,25 @@ func recognizes(r *routing.Router, s *session) bool {
 	return r.BridgeName() == s.bridge
 }
 
+// routerOf returns the router whose bridge is the switch of s, nil if there is none.
+func (w *world) routerOf(s *session) *routerState {
+	for _, st := range w.routers {
+		if recognizes(st.router, s) {
+			return st
+		}
+	}
+	return nil
+}
+
 // join has the world take in a switch that has introduced itself, and returns
 // the ID of the router that it belongs to.
 func (c *Controller) join(ctx context.Context, s *session) (router string, err error) {
 	waitErr := c.do(ctx, func(w *world) {
-		for _, st := range w.routers {
-			if recognizes(st.router, s) {
-				c.attach(w, st, s)
-				router = st.router.ID
-				return
-			}
+		if st := w.routerOf(s); st != nil {
+			c.attach(w, st, s)
+			c.taken(w, s)
+			router = st.router.ID
+			return
 		}
 		if w.lead {
 			var retired bool

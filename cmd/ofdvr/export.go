@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/routing/intent"
 )
 
@@ -18,7 +20,8 @@ func newExport() *cobra.Command {
 		Short: "Print everything as a topology file",
 		Long: `Export prints all networks, routers and ports that the daemon has, those of its
 topology file included, as a topology file that apply and serve --topology
-take.`,
+take. Objects that the daemon cannot use are missing in it, with a warning for
+each: applied with apply --all, it deletes them.`,
 		Example: "  ofdvr export > topology.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -39,7 +42,19 @@ take.`,
 			if err != nil {
 				return fmt.Errorf("read what ofdvr answered: %w", err)
 			}
+			status, err := client.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
 			stop()
+			for _, q := range status.Intent.Quarantined {
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s %q of %s is missing here, because it is not used: %s\n", q.Kind, q.ID, q.Source, q.Reason)
+			}
+			for _, src := range []*controller.SourceStatus{status.Intent.File, status.Intent.Store} {
+				if src != nil && src.Partial {
+					fmt.Fprintf(cmd.ErrOrStderr(), "warning: objects of %s may be missing here, because it could not be read: %s\n", src.Name, strings.Join(src.Mistakes, "; "))
+				}
+			}
 			return printModel(cmd.OutOrStdout(), &change.Put, output)
 		},
 	}

@@ -80,7 +80,7 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 		st, o := s.intent.State(), ledger.Object{Kind: res.kind, ID: in.ID}
 		d, ok := res.get(st.Index, in.ID)
 		if !ok {
-			return nil, failure(fmt.Errorf("%w: %v", ledger.ErrNotFound, o))
+			return nil, failure(st.NotFound(o))
 		}
 		return &output{etag(st, o), d}, nil
 	})
@@ -166,7 +166,7 @@ type Condition struct {
 func (s *service) objectStatus(ctx context.Context, o ledger.Object) (ObjectStatus, error) {
 	st := s.intent.State()
 	if !st.Has(o) {
-		return ObjectStatus{}, failure(fmt.Errorf("%w: %v", ledger.ErrNotFound, o))
+		return ObjectStatus{}, failure(st.NotFound(o))
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()

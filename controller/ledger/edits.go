@@ -55,7 +55,7 @@ func ReplaceAll(m routing.Model, allowEmpty bool) Edit {
 func Delete(o Object, cascade bool) Edit {
 	return func(s *State) (Proposal, error) {
 		if !s.Has(o) && !s.holds(o) {
-			return Proposal{}, fmt.Errorf("%w: %v", ErrNotFound, o)
+			return Proposal{}, s.NotFound(o)
 		}
 		var c routing.Change
 		switch o.Kind {

@@ -51,7 +51,7 @@ func (g *group) edit(edit Edit) (Result, error) {
 	if c.Len() > 0 {
 		events, touched := g.apply(c)
 		g.changes = append(g.changes, c)
-		g.state.Store = g.state.Store.after(events)
+		g.state.Store = g.state.Store.after(events, held)
 		for _, e := range events {
 			r.Objects = append(r.Objects, Outcome{e.Object, e.Op})
 		}

@@ -272,3 +272,44 @@ func TestJoinLaws(t *testing.T) {
 		}
 	})
 }
+
+// The count of what the store has is right whatever becomes of what is quarantined.
+func TestQuarantinedObjectsAreCountedOnce(t *testing.T) {
+	file := blue()
+	ports := routing.Model{Ports: []routing.Port{port("lost", "gone", 30), port("other", "gone", 31)}}
+	lost := ledger.Object{Kind: routing.KindPort, ID: "lost"}
+	for _, c := range []struct {
+		name string
+		edit ledger.Edit
+		want int
+	}{
+		{"it is corrected", ledger.Put(routing.Model{Ports: []routing.Port{port("lost", "a", 30)}}), 2},
+		{"it is deleted", ledger.Delete(lost, false), 1},
+		{"all can be used", ledger.Put(routing.Model{Networks: []routing.Network{network("gone")}}), 2},
+		{"one is corrected and another deleted", ledger.Apply(routing.Change{Put: routing.Model{Ports: []routing.Port{port("lost", "a", 30)}}, Delete: routing.IDs{Ports: []string{"other"}}}), 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := stored(ports)
+			k := open(t, d, ledger.Config{Complete: true}, &file)
+			k.must(c.edit)
+			if n, has := k.State().Store.Ports, len(d.contents().Model.Ports); n != c.want || has != c.want {
+				t.Errorf("%d ports are counted, the store has %d; want %d", n, has, c.want)
+			}
+		})
+	}
+}
+
+// What is quarantined is said to be, and why, to whoever asks for it.
+func TestNotFoundSaysWhy(t *testing.T) {
+	file := blue()
+	d := stored(routing.Model{Ports: []routing.Port{port("lost", "gone", 30)}})
+	s := open(t, d, ledger.Config{Complete: true}, &file).State()
+	for id, want := range map[string]string{
+		"lost":  `there is no such object that is used: port "lost" of disk is not used: network: unknown network "gone"`,
+		"never": `there is no such object: port "never"`,
+	} {
+		if err := s.NotFound(ledger.Object{Kind: routing.KindPort, ID: id}); !errors.Is(err, ledger.ErrNotFound) || err.Error() != want {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+}

@@ -120,6 +120,17 @@ func (s *State) Has(o Object) bool {
 	return ok
 }
 
+// NotFound returns an error that says that o does not exist, or why it is not used; it
+// wraps [ErrNotFound].
+func (s *State) NotFound(o Object) error {
+	for _, q := range s.Quarantined {
+		if q.Object == o {
+			return fmt.Errorf("%w that is used: %w", ErrNotFound, q)
+		}
+	}
+	return fmt.Errorf("%w: %v", ErrNotFound, o)
+}
+
 // A DeclaredError says that an object cannot be written because a file declares
 // it.
 type DeclaredError struct {
@@ -172,18 +183,20 @@ func (s *State) with(c routing.Change) (*State, []Event) {
 	return &next, events(s.Index, c, next.Revision)
 }
 
-// after returns the source after events, all of which are about it; nil if s is.
-func (s *SourceState) after(events []Event) *SourceState {
+// after returns the source after events, all of which are about it; nil if s is. It has
+// what is in had already.
+func (s *SourceState) after(events []Event, had declared) *SourceState {
 	if s == nil {
 		return nil
 	}
 	next := *s
 	for _, e := range events {
 		n := 0
-		switch e.Op {
-		case Created:
+		switch {
+		case had[e.Object]:
+		case e.Op == Created:
 			n = 1
-		case Deleted:
+		case e.Op == Deleted:
 			n = -1
 		}
 		switch e.Object.Kind {

@@ -315,3 +315,52 @@ func TestExternalBridgeIsDeleted(t *testing.T) {
 		t.Errorf("it is still noted: %s", out)
 	}
 }
+
+// A bridge that is known by its datapath ID from now on, and no more by its name, is the
+// same bridge: its flows stay, and nothing waits for it to connect. So it is if
+// another router took it over while it was away.
+func TestExternalBridgeIsKnownInAnotherWay(t *testing.T) {
+	t.Parallel()
+	s := bare(t, byName)
+	s.handMade()
+	s.serve("--ovsdb", "")
+	s.settle()
+	vm1, vm2 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
+	noted := func(want string) {
+		t.Helper()
+		s.eventually("the note of external bridges to be right", func() error {
+			if out := strings.TrimSpace(s.sh("", "cat /run/ofdvr/external-bridges.json")); out != want {
+				return errors.New(out)
+			}
+			return nil
+		})
+	}
+	pingTTL(t, vm1, vm2.IP(), 63)
+	s.aged("br-x")
+	before := s.flows("br-x")
+	byID := fmt.Sprintf(external, "datapath_id: 00000000000000aa")
+	s.reload(byID)
+	mustBeUntouched(t, before, s.flows("br-x"))
+	noted(`[{"router":"r1","datapath_id":170,"local":false}]`)
+
+	s.vsctl("del-controller", "br-x")
+	s.eventually("the bridge to be away", func() error {
+		if s.status().Routers[0].Connected {
+			return errors.New("it is connected")
+		}
+		return nil
+	})
+	s.write(withoutRouter)
+	s.mentions("router r1 was removed from bridge with datapath ID 00000000000000aa, which is not connected")
+	s.write(strings.Replace(byName, "id: r1\n", "id: r2\n", 1))
+	s.eventually("the other router to be there", func() error {
+		if st := s.status(); len(st.Routers) != 1 {
+			return fmt.Errorf("%+v", st)
+		}
+		return nil
+	})
+	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653")
+	s.settle()
+	pingTTL(t, vm1, vm2.IP(), 63)
+	noted(`[{"router":"r2","bridge":"br-x","local":false}]`)
+}

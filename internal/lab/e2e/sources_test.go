@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
 )
 
 // networksOnly is the part of twoNetworks that has no ports.
@@ -140,4 +142,33 @@ func TestDamagedStoreIsNotInTheWay(t *testing.T) {
 	}
 	mustBeUntouched(t, before, s.flows(bridge))
 	pingTTL(t, vm1, vm2.IP(), 63)
+}
+
+// Whoever asks for an object that is quarantined is told why it is not there, and an
+// export says that it lacks it.
+func TestQuarantinedObjectsAreNamed(t *testing.T) {
+	t.Parallel()
+	s := storeOnly(t)
+	s.must(201, "PUT", "/v1/networks/red", `{"vlan": 7}`)
+	s.stop()
+	s.write("networks: [{id: grey, vlan: 7}]\n")
+	s.serve()
+	for _, args := range [][]string{{"get", "network", "red"}, {"describe", "network", "red"}} {
+		if out := s.fails(args...); !strings.Contains(out, "vlan 7 is already used by network \"grey\"") {
+			t.Errorf("%v: %s", args, out)
+		}
+	}
+	program, err := lab.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := s.sh("", program+" export 2>&1")
+	if want := `warning: network "red" of /var/lib/ofdvr/intent.db is missing here`; !strings.Contains(out, want) {
+		t.Errorf("export does not say %q: %s", want, out)
+	}
+	s.must(200, "DELETE", "/v1/networks/red", "")
+	s.settle()
+	if out := s.sh("", program+" export 2>&1"); strings.Contains(out, "warning") {
+		t.Errorf("export: %s", out)
+	}
 }

@@ -1,0 +1,142 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/ovsdb"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// vswitchd stands for an ovs-vswitchd that answers, by bridge, what packets do. It
+// returns the endpoint of the database beside its control socket.
+func vswitchd(t *testing.T, answer func(bridge string) (result, err string)) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "ovs-vswitchd.pid"), []byte("7\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", filepath.Join(dir, "ovs-vswitchd.7.ctl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				var call struct{ Params []string }
+				if json.NewDecoder(conn).Decode(&call) != nil {
+					return
+				}
+				reply := map[string]any{"id": 1, "result": nil, "error": nil}
+				if result, err := answer(call.Params[0]); err != "" {
+					reply["error"] = err
+				} else {
+					reply["result"] = result
+				}
+				json.NewEncoder(conn).Encode(reply)
+			}()
+		}
+	}()
+	return "unix:" + filepath.Join(dir, "db.sock")
+}
+
+// manyPatchPorts is a pass over n routers with one interface each, and what the database has of
+// them.
+func manyPatchPorts(endpoint string, n int) *pass {
+	l := &lifecycle{bridge: "br-int", ovsdb: endpoint, suspicions: make(map[string]*suspicion), log: zap.NewNop()}
+	p := &pass{lifecycle: l, problems: make(map[string][]string)}
+	port := func(name string) ovsdb.PortRow {
+		return ovsdb.PortRow{Name: name, Interfaces: []ovsdb.InterfaceRow{{Name: name, OFPort: 1}}}
+	}
+	integration := ovsdb.BridgeRow{Name: "br-int"}
+	for i := range n {
+		id := fmt.Sprintf("r%03d", i)
+		r := &routing.Router{ID: id, Bridge: routing.Bridge{Managed: true}, Interfaces: []routing.Interface{{ID: id}}}
+		p.routers = append(p.routers, r)
+		integration.Ports = append(integration.Ports, port(r.Interfaces[0].PeerName()))
+		p.state.Bridges = append(p.state.Bridges, ovsdb.BridgeRow{Name: r.BridgeName(), Ports: []ovsdb.PortRow{port(r.Interfaces[0].PatchName())}})
+	}
+	p.state.Bridges = append(p.state.Bridges, integration)
+	return p
+}
+
+// Several ports are asked about at a time. That ovs-vswitchd cannot tell about one, or
+// that nothing passes by it, keeps no other from being looked at.
+func TestAllPatchPortsAreAskedAbout(t *testing.T) {
+	var mu sync.Mutex
+	waiting, together := 0, make(chan struct{})
+	endpoint := vswitchd(t, func(bridge string) (string, string) {
+		mu.Lock()
+		if waiting++; waiting == asks {
+			close(together)
+		}
+		mu.Unlock()
+		<-together // the first come back when as many have been asked as may be
+		if bridge == "rb-r000" {
+			return "", "Unknown bridge"
+		}
+		return "nothing", ""
+	})
+	p := manyPatchPorts(endpoint, 20)
+	p.peers(t.Context(), true)
+	if len(p.problems["r000"]) != 1 { // of br-int alone
+		t.Errorf("r000: %v", p.problems["r000"])
+	}
+	for _, r := range p.routers[1:] {
+		if got := p.problems[r.ID]; len(got) != 2 || !strings.Contains(got[0], "no packet passes") {
+			t.Errorf("%s: %v", r.ID, got)
+		}
+	}
+}
+
+// An audit that ends before all ports have been asked about goes on with the rest next
+// time.
+func TestAuditOfPatchPortsGoesOn(t *testing.T) {
+	p := manyPatchPorts("", 100)
+	audit := func() map[string]int { // how often it asks, by bridge; it is told of some
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var mu sync.Mutex
+		asked := make(map[string]int)
+		p.ovsdb = vswitchd(t, func(bridge string) (string, string) {
+			mu.Lock()
+			defer mu.Unlock()
+			if asked[bridge]++; len(asked) == 25 {
+				cancel()
+			}
+			return "nothing", ""
+		})
+		p.peers(ctx, true)
+		mu.Lock()
+		defer mu.Unlock()
+		return maps.Clone(asked)
+	}
+	audit()
+	first := p.audited
+	if first == 0 || first > 2*(25+asks) {
+		t.Fatalf("the first audit has come to port %d", first)
+	}
+	next := p.questions(p.routers[first/2], p.state)[first%2]
+	if asked := audit(); asked[next.bridge] == 0 || asked["rb-r000"] > 0 {
+		t.Errorf("asked about %v, not first about %s", asked, next.bridge)
+	}
+	if p.audited <= first {
+		t.Errorf("the second audit has come from port %d to %d", first, p.audited)
+	}
+}
