@@ -55,7 +55,6 @@ func (g *group) edit(edit Edit) (Result, error) {
 		for _, e := range events {
 			r.Objects = append(r.Objects, Outcome{e.Object, e.Op})
 		}
-		g.retry()
 		r.Touched = slices.Sorted(maps.Keys(touched))
 	}
 	r.Objects = append(r.Objects, unchanged(p.Change, r.Objects)...)

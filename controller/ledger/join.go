@@ -112,7 +112,8 @@ func (s *State) include(parts []part) {
 
 // usable adds the objects of one kind of p that can be used.
 func (s *State) usable(p part, kind routing.Kind) {
-	index := make([]int, len(objectsOf(p.model, kind))) // in p, of what is still to be added
+	ids := objectsOf(p.model, kind)
+	index := make([]int, len(ids)) // in p, of what is still to be added
 	for i := range index {
 		index[i] = i
 	}
@@ -133,14 +134,15 @@ func (s *State) usable(p part, kind routing.Kind) {
 			if p.locate != nil {
 				located := *err
 				located.Path = fmt.Sprintf("%ss[%d]%s", kind, at, inObject(err.Path))
-				s.leaveOut(p, kind, at, p.locate(&located))
+				s.leaveOut(p, Object{kind, ids[at]}, at, p.locate(&located))
 			} else {
-				s.leaveOut(p, kind, at, plain(err))
+				s.leaveOut(p, Object{kind, ids[at]}, at, plain(err))
 			}
 		}
 		if len(rest) == len(index) { // the mistakes name no object: none of them can be used
+			err := s.Index.Check(c)
 			for _, at := range index {
-				s.leaveOut(p, kind, at, s.Index.Check(c))
+				s.leaveOut(p, Object{kind, ids[at]}, at, err)
 			}
 			return
 		}
@@ -148,9 +150,8 @@ func (s *State) usable(p part, kind routing.Kind) {
 	}
 }
 
-func (s *State) leaveOut(p part, kind routing.Kind, at int, err error) {
-	one := pick(p.model, kind, []int{at})
-	s.Quarantined = append(s.Quarantined, Quarantined{Object{kind, objectsOf(p.model, kind)[at]}, p.name, err, one})
+func (s *State) leaveOut(p part, o Object, at int, err error) {
+	s.Quarantined = append(s.Quarantined, Quarantined{o, p.name, err, pick(p.model, o.Kind, []int{at})})
 }
 
 func (s *State) quarantine(source string, unusable []Unusable) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -311,5 +312,29 @@ func TestNotFoundSaysWhy(t *testing.T) {
 		if err := s.NotFound(ledger.Object{Kind: routing.KindPort, ID: id}); !errors.Is(err, ledger.ErrNotFound) || err.Error() != want {
 			t.Errorf("%s: %v", id, err)
 		}
+	}
+}
+
+// What it takes to quarantine objects grows with their number, and not with its square:
+// a store of many thousands whose network has gone must not keep a daemon from starting.
+func TestQuarantineOfMany(t *testing.T) {
+	takes := func(n int) uint64 { // bytes that are allocated meanwhile
+		var m routing.Model
+		for i := range n {
+			m.Ports = append(m.Ports, port(fmt.Sprintf("p%05d", i), "gone", 30))
+		}
+		file, d := blue(), stored(m)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		k := open(t, d, ledger.Config{Complete: true}, &file)
+		k.must(ledger.Put(routing.Model{Networks: []routing.Network{network("another")}}))
+		runtime.ReadMemStats(&after)
+		if got := len(k.State().Quarantined); got != n {
+			t.Fatalf("%d are quarantined, want %d", got, n)
+		}
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	if few, many := takes(500), takes(4000); many > 16*few {
+		t.Errorf("8 times as many objects took %d times as much: %d bytes, then %d", many/few, few, many)
 	}
 }

@@ -38,6 +38,7 @@ type Config struct {
 const (
 	defaultHistory = 1 << 16
 	maxGroup       = 4096 // writes that are made durable together
+	maxLogged      = 100  // quarantined objects that have a line of the log each
 )
 
 // ErrNoStore is the error of writes where there is no store.
@@ -102,7 +103,11 @@ func (l *Ledger) open(ctx context.Context, file *Contents) (*State, error) {
 		store = &Contents{Model: l.cfg.Initial}
 	}
 	s, taken := l.join(file, store)
-	for _, q := range s.Quarantined {
+	for i, q := range s.Quarantined {
+		if i == maxLogged {
+			l.log.Error("quarantined more objects", zap.Int("objects", len(s.Quarantined)-i))
+			break
+		}
 		l.log.Error("quarantined an object, everything else is used", zap.Error(q))
 	}
 	for _, src := range []*SourceState{s.File, s.Store} {
@@ -205,6 +210,7 @@ func (l *Ledger) Try(edit Edit) (before *State, r Result, err error) {
 	before = l.State()
 	g := group{state: before}
 	r, err = g.edit(edit)
+	g.retry()
 	r.State = g.state
 	return before, r, err
 }
@@ -277,6 +283,7 @@ func (l *Ledger) take(ws []*write) {
 	}
 	var failed error
 	if g.changed {
+		g.retry() // once for all: it looks at everything that is quarantined
 		l.to.Foresee(g.state, slices.Sorted(maps.Keys(g.touched)))
 		if failed = l.save(&g); failed == nil {
 			l.become(&g)
