@@ -55,12 +55,12 @@ setup: ## install what the demo and the tests need, if it is missing
 test: $(NFPM) ## run every test, on a real Open vSwitch where this machine can
 	@scripts/setup.sh --tests
 	@go build -buildvcs=false -o bin/testsum ./internal/testsum
-	@bin/testsum -o bin/test-summary $(RACE) -count=1 $(ARGS) $(PKG)
+	@bin/testsum -o bin/test-summary $(RACE) -timeout=30m -count=1 $(ARGS) $(PKG)
 
 test-neutron: ## run the tests with a real Neutron: its server, its agents and ofdvr's extension
 	@scripts/setup.sh --neutron
 	@go build -buildvcs=false -o bin/testsum ./internal/testsum
-	@bin/testsum -o bin/test-neutron-summary $(RACE) -count=1 -tags neutron $(ARGS) ./internal/lab/neutron
+	@bin/testsum -o bin/test-neutron-summary $(RACE) -timeout=30m -count=1 -tags neutron $(ARGS) ./internal/lab/neutron
 
 # The tests with an Open vSwitch. What is left out needs a fast processor, which an emulated one is not, but not
 # the datapath. internal/lab/differential is left out as its Linux is no plain router there: the openvswitch

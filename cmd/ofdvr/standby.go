@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -18,7 +20,7 @@ func (d *daemon) standBy(ctx context.Context, g *errgroup.Group, lock *os.File, 
 	standing, over := context.WithCancel(ctx)
 	for _, e := range d.api {
 		if beside, ok := standbyEndpoint(e); ok {
-			if err := d.listenAPI(standing, g, beside); err != nil {
+			if err := d.listenBeside(standing, g, beside); err != nil {
 				over()
 				return err
 			}
@@ -36,6 +38,7 @@ func (d *daemon) standBy(ctx context.Context, g *errgroup.Group, lock *os.File, 
 				return err
 			}
 		}
+		over() // before the next one that stands by needs the socket
 		if err := d.intent.adopt(ctx); err != nil {
 			return err
 		}
@@ -43,6 +46,32 @@ func (d *daemon) standBy(ctx context.Context, g *errgroup.Group, lock *os.File, 
 		return d.listen(ctx, g)
 	})
 	return nil
+}
+
+// takeOverTime is how long a daemon that takes over may keep the socket of the
+// standby.
+const takeOverTime = 10 * time.Second
+
+// listenBeside serves the API on a socket that a daemon may still have which is about
+// to take over.
+func (d *daemon) listenBeside(ctx context.Context, g *errgroup.Group, e api.Endpoint) error {
+	limit := time.NewTimer(takeOverTime)
+	defer limit.Stop()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for {
+		err := d.listenAPI(ctx, g, e)
+		if !errors.Is(err, api.ErrAnswered) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-limit.C:
+			return err
+		case <-again.C:
+		}
+	}
 }
 
 // standbyEndpoint returns where a daemon that stands by serves its API:

@@ -131,6 +131,9 @@ func token(file string) (string, error) {
 	return t, nil
 }
 
+// ErrAnswered says that another daemon has a Unix socket.
+var ErrAnswered = errors.New("another ofdvr answers there")
+
 // listenUnix listens on a Unix socket that is readable and writable by owner and
 // group. A socket that a dead daemon left behind is replaced; one on which a
 // daemon answers is an error.
@@ -142,7 +145,7 @@ func listenUnix(path, group string) (net.Listener, error) {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		if nc, dialErr := net.Dial("unix", path); dialErr == nil {
 			nc.Close()
-			return nil, fmt.Errorf("listen on API socket %s: another ofdvr answers there; stop it first, or give this one another --api", path)
+			return nil, fmt.Errorf("listen on API socket %s: %w; stop it first, or give this one another --api", path, ErrAnswered)
 		}
 		if err := os.Remove(path); err != nil {
 			return nil, fmt.Errorf("replace API socket that was left behind: %w", err)
