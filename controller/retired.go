@@ -52,6 +52,7 @@ func (b externalBridge) String() string {
 type external struct {
 	file    string // "": none
 	loaded  bool
+	unsaved bool                        // the last attempt to write the file has failed
 	known   map[externalBridge]bool     // whether it was in the database that this daemon is connected to
 	retired map[externalBridge]*session // of known, those whose router is gone; nil: not connected
 }
@@ -98,9 +99,10 @@ func (e *external) save(log *zap.Logger) {
 	if err == nil {
 		err = replaceFile(e.file, data)
 	}
-	if err != nil {
-		log.Warn("could not note which external bridges may have flows of ours", zap.Error(err))
+	if err != nil && !e.unsaved {
+		log.Warn("could not note which external bridges may have flows of ours, trying again: flows of a router that is removed while no daemon runs would go on forwarding", zap.Error(err))
 	}
+	e.unsaved = err != nil
 }
 
 func sortedBridges[V any](m map[externalBridge]V) []externalBridge {
@@ -126,7 +128,7 @@ func (c *Controller) retire(w *world, left []*session) {
 	}
 	e := &c.external
 	e.load(c.log)
-	changed := false
+	changed := e.unsaved
 	used := make(map[externalBridge]bool)
 	inUse := make(map[externalBridge]bool) // without the router: another may have taken it over
 	for r := range w.intent.Index.Routers("") {
@@ -232,7 +234,7 @@ func (c *Controller) clearBridge(w *world, s *session) (router string, retired b
 // there and is not any more has no flows.
 func (c *Controller) bridgesExist(w *world, names map[string]bool) {
 	e := &c.external
-	changed := false
+	changed := e.unsaved
 	for b, local := range e.known {
 		_, retired := e.retired[b]
 		switch {

@@ -44,7 +44,7 @@ func (l *Ledger) join(file, store *Contents) (s *State, taken routing.IDs) {
 		all = append(all, part{l.cfg.File.Name(), file.Model, file.Locate})
 	}
 	if store != nil {
-		name := ""
+		name := "the daemon that leads"
 		if l.cfg.Store != nil {
 			name = l.cfg.Store.Name()
 			s.Store = sourceState(name, store, cmp.Or(store.Err, l.cfg.Store.ReadOnly()))

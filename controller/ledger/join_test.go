@@ -300,6 +300,15 @@ func TestQuarantinedObjectsAreCountedOnce(t *testing.T) {
 	}
 }
 
+// A daemon that stands by says of whom it has what it cannot use.
+func TestQuarantineOfAStandby(t *testing.T) {
+	file := blue()
+	s := open(t, nil, ledger.Config{Complete: true, Initial: &routing.Model{Ports: []routing.Port{port("lost", "gone", 30)}}}, &file).State()
+	if got, want := quarantined(s), `port "lost" of the daemon that leads: network: unknown network "gone"`; got != want {
+		t.Errorf("quarantined %s, want %s", got, want)
+	}
+}
+
 // What is quarantined is said to be, and why, to whoever asks for it.
 func TestNotFoundSaysWhy(t *testing.T) {
 	file := blue()

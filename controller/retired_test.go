@@ -1,0 +1,54 @@
+package controller
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// onBridge is a world whose intent has router id on external bridge b.
+func onBridge(id string, b routing.Bridge) *world {
+	x := new(routing.Index).With(routing.Change{Put: routing.Model{Routers: []routing.Router{{ID: id, Bridge: b}}}})
+	return &world{lead: true, intent: &ledger.State{Complete: true, Index: x}, routers: make(map[string]*routerState)}
+}
+
+// A note of external bridges that could not be written is written when it can be.
+func TestNoteOfExternalBridgesIsTriedAgain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	c := &Controller{log: zap.NewNop(), external: external{file: filepath.Join(dir, "external.json")}}
+	w := onBridge("r1", routing.Bridge{Name: "br-x"})
+	c.retire(w, nil) // there is no such directory
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c.bridgesExist(w, nil)
+	var got []keptBridge
+	data, err := os.ReadFile(c.external.file)
+	if err == nil {
+		err = json.Unmarshal(data, &got)
+	}
+	if err != nil || len(got) != 1 || got[0].Name != "br-x" {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// A bridge that another router takes over while it is being cleared goes to that router:
+// its session ends, and the switch connects anew.
+func TestBridgeIsTakenOverWhileItIsCleared(t *testing.T) {
+	c := &Controller{log: zap.NewNop()}
+	c.retire(onBridge("r1", routing.Bridge{Name: "br-x"}), nil)
+	var stopped error
+	s := &session{bridge: "br-x", stop: func(err error) { stopped = err }}
+	old := externalBridge{Router: "r1", Name: "br-x"}
+	c.external.retired[old] = s
+	c.retire(onBridge("r2", routing.Bridge{Name: "br-x"}), nil)
+	if _, still := c.external.retired[old]; still || stopped == nil {
+		t.Errorf("still being cleared: %v; its session has ended: %v", still, stopped)
+	}
+}
