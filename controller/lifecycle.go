@@ -62,7 +62,7 @@ type lifecycle struct {
 type lifecycleReport struct {
 	Layout    uint64              // of the intent that it is about, see [ledger.State]
 	Connected bool                // to ovsdb-server
-	Bridges   map[string]bool     // all in the database, by name, if Connected
+	Bridges   map[string]bool     // all in the database, by name and by datapath ID, if Connected
 	Complete  bool                // everything is as intended, but for the problems
 	Settled   bool                // everything is as intended
 	Problems  map[string][]string // by router; "" is all of them
@@ -207,6 +207,9 @@ func (l *lifecycle) work(ctx context.Context) error {
 		bridges := make(map[string]bool, len(p.state.Bridges))
 		for i := range p.state.Bridges {
 			bridges[p.state.Bridges[i].Name] = true
+			if id := p.state.Bridges[i].DatapathID; id != "" {
+				bridges[id] = true
+			}
 		}
 		l.report(lifecycleReport{
 			Bridges: bridges,

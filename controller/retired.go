@@ -230,18 +230,25 @@ func (c *Controller) clearBridge(w *world, s *session) (router string, retired b
 	return "", false
 }
 
-// bridgesExist takes in the names of all bridges in the database. A bridge that was
-// there and is not any more has no flows.
-func (c *Controller) bridgesExist(w *world, names map[string]bool) {
+// known returns by what b is known, its name or its datapath ID.
+func (b externalBridge) known() string {
+	if b.DatapathID != 0 {
+		return b.DatapathID.String()
+	}
+	return b.Name
+}
+
+// bridgesExist takes in the names and datapath IDs of all bridges in the database. A
+// bridge that was there and is not any more has no flows.
+func (c *Controller) bridgesExist(w *world, all map[string]bool) {
 	e := &c.external
 	changed := e.unsaved
 	for b, local := range e.known {
 		_, retired := e.retired[b]
 		switch {
-		case b.Name == "":
-		case names[b.Name] && !local:
+		case all[b.known()] && !local:
 			e.known[b], changed = true, true
-		case !names[b.Name] && local && retired:
+		case !all[b.known()] && local && retired:
 			delete(e.known, b)
 			delete(e.retired, b)
 			changed, w.moved = true, true

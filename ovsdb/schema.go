@@ -28,6 +28,7 @@ type (
 		UUID         string            `ovsdb:"_uuid"`
 		Name         string            `ovsdb:"name"`
 		DatapathType string            `ovsdb:"datapath_type"`
+		DatapathID   *string           `ovsdb:"datapath_id"`
 		FailMode     *string           `ovsdb:"fail_mode"`
 		Protocols    []string          `ovsdb:"protocols"`
 		OtherConfig  map[string]string `ovsdb:"other_config"`
@@ -82,7 +83,7 @@ func monitored() []client.MonitorOption {
 	)
 	return []client.MonitorOption{
 		client.WithTable(&r, &r.Bridges, &r.Version, &r.NextCfg, &r.CurCfg, &r.OtherConfig, &r.ExternalIDs),
-		client.WithTable(&b, &b.Name, &b.DatapathType, &b.FailMode, &b.Protocols, &b.OtherConfig, &b.ExternalIDs, &b.Controllers, &b.Ports),
+		client.WithTable(&b, &b.Name, &b.DatapathType, &b.DatapathID, &b.FailMode, &b.Protocols, &b.OtherConfig, &b.ExternalIDs, &b.Controllers, &b.Ports),
 		client.WithTable(&p, &p.Name, &p.Tag, &p.VLANMode, &p.Trunks, &p.ExternalIDs, &p.Interfaces),
 		client.WithTable(&i, &i.Name, &i.Type, &i.Options, &i.ExternalIDs, &i.OFPort, &i.Error),
 		client.WithTable(&c, &c.Target, &c.MaxBackoff, &c.InactivityProbe, &c.ExternalIDs),
@@ -116,7 +117,7 @@ func (r rows) state() State {
 }
 
 func (r rows) bridge(b *dbBridge) BridgeRow {
-	row := BridgeRow{UUID: b.UUID, Name: b.Name, DatapathType: b.DatapathType, FailMode: value(b.FailMode),
+	row := BridgeRow{UUID: b.UUID, Name: b.Name, DatapathType: b.DatapathType, DatapathID: value(b.DatapathID), FailMode: value(b.FailMode),
 		Protocols: slices.Sorted(slices.Values(b.Protocols)), OtherConfig: maps.Clone(b.OtherConfig), ExternalIDs: maps.Clone(b.ExternalIDs)}
 	for _, id := range b.Controllers {
 		if c, ok := r[TableController][id].(*dbController); ok {

@@ -45,6 +45,7 @@ func (s State) Routers() []string {
 type BridgeRow struct {
 	UUID, Name   string
 	DatapathType string // "" means system
+	DatapathID   string // 16 hexadecimal digits, "" if ovs-vswitchd has not made it yet
 	FailMode     string // "" means standalone
 	Protocols    []string
 	OtherConfig  map[string]string

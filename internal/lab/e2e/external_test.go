@@ -296,7 +296,16 @@ func TestRouterGoesFromAnExternalBridge(t *testing.T) {
 // A bridge that was deleted with its router is nothing to wait for.
 func TestExternalBridgeIsDeleted(t *testing.T) {
 	t.Parallel()
-	s := bare(t, byName)
+	for _, recognize := range []string{"name: br-x", "datapath_id: 00000000000000aa"} {
+		t.Run(recognize, func(t *testing.T) {
+			t.Parallel()
+			externalBridgeIsDeleted(t, fmt.Sprintf(external, recognize))
+		})
+	}
+}
+
+func externalBridgeIsDeleted(t *testing.T, topology string) {
+	s := bare(t, topology)
 	s.handMade()
 	s.serve()
 	s.settle()
