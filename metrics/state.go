@@ -17,6 +17,7 @@ type State struct {
 	Store        *Store         // nil if there is none
 	OVSDB        *OVSDB         // nil if none is configured
 	Standby      bool
+	Problems     int      // of the daemon as a whole
 	States       []string // all that a Router's State can be
 	Routers      []Router
 	Interfaces   []Interface
@@ -40,6 +41,7 @@ type Router struct {
 	Connected       bool
 	Wanted, Present int // flows; Present of those that are wanted
 	Refused         int // changes that the switch refuses
+	Problems        int // that the status names
 	Foreign         int // flows, groups and meters of others
 	State           string
 	Connection      *Connection // nil if its bridge is not connected
@@ -109,6 +111,7 @@ var (
 	descRevision  = desc("intent_revision", "Revision of the intent; it grows with each change.")
 	descObjects   = desc("intent_objects", "Objects of the intent, by kind: network, router or port.", "kind")
 	descHeld      = desc("intent_quarantined_objects", "Objects of the topology file and the store that cannot be used and are left out, by kind: network, router or port.", "kind")
+	descProblems  = desc("problems", "Problems that ofdvr status names, by router; those of the daemon as a whole have an empty router.", byRouter...)
 	descMistakes  = desc("topology_file_mistakes", "Mistakes in the latest version of the topology file. While the daemon runs, such a version is not used at all; at the start, the objects without mistakes are used.")
 	descWritable  = desc("store_writable", "1 if the store of what is written through the API can be written to, else 0; absent if there is no store.")
 	descSize      = desc("store_size_bytes", "Size of the store's file.")
@@ -155,7 +158,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descRevision, descObjects, descHeld, descMistakes, descWritable, descSize, descFree, descBridges, descOVSDB, descConnected,
+		descRevision, descObjects, descHeld, descProblems, descMistakes, descWritable, descSize, descFree, descBridges, descOVSDB, descConnected,
 		descWanted, descInstalled, descRefused, descForeign, descState, descUnsent, descRequests, descAge, descDropped, descStandby,
 		descReceivedPackets, descReceivedBytes, descPackets, descBytes, descKernelPackets, descKernelBytes,
 		descARP, descND, descEcho, descLimited, descTTL, descFallback,
@@ -193,6 +196,7 @@ func (c stateCollector) Collect(to chan<- prometheus.Metric) {
 	for kind, n := range s.Quarantined {
 		ch.gauge(descHeld, float64(n), kind)
 	}
+	ch.gauge(descProblems, float64(s.Problems), "")
 	ch.gauge(descMistakes, float64(s.FileMistakes))
 	if s.Store != nil {
 		ch.gauge(descWritable, number(s.Store.Writable))
@@ -229,6 +233,7 @@ func (ch sink) router(r *Router, states []string) {
 	ch.gauge(descWanted, float64(r.Wanted), r.ID)
 	ch.gauge(descInstalled, float64(r.Present), r.ID)
 	ch.gauge(descRefused, float64(r.Refused), r.ID)
+	ch.gauge(descProblems, float64(r.Problems), r.ID)
 	ch.gauge(descForeign, float64(r.Foreign), r.ID)
 	for _, state := range states {
 		ch.gauge(descState, number(state == r.State), r.ID, state)

@@ -31,7 +31,7 @@ func metricsState(c *controller.Controller, size func() (store.Size, bool)) func
 		out := metrics.State{
 			Revision: in.Revision, Objects: map[string]int{"network": in.Networks, "router": in.Routers, "port": in.Ports},
 			Quarantined: map[string]int{"network": 0, "router": 0, "port": 0},
-			Standby:     s.Standby, States: controller.RouterStates(),
+			Standby:     s.Standby, Problems: len(s.Problems), States: controller.RouterStates(),
 		}
 		for _, q := range in.Quarantined {
 			out.Quarantined[q.Kind]++
@@ -66,7 +66,7 @@ func metricsState(c *controller.Controller, size func() (store.Size, bool)) func
 func addRouter(out *metrics.State, r *controller.RouterStatus, n *controller.RouterCounters) {
 	m := metrics.Router{
 		ID: r.ID, Connected: r.Connected, Wanted: r.FlowsWanted, Present: r.FlowsInstalled,
-		Refused: r.FlowsRefused, Foreign: r.FlowsForeign, State: r.State,
+		Refused: r.FlowsRefused, Foreign: r.FlowsForeign, State: r.State, Problems: len(r.Problems),
 	}
 	if n != nil && n.Connected {
 		m.Connection = &metrics.Connection{Unsent: n.Load.Unsent, Requests: n.Load.Requests}
