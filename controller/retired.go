@@ -138,8 +138,8 @@ func (c *Controller) retire(w *world, left []*session) {
 		}
 		b := externalBridgeOf(r)
 		used[b] = true
-		if _, ok := e.known[b]; !ok {
-			e.known[b], changed = false, true
+		if st := w.routers[r.ID]; st != nil && st.session != nil && e.note(b) {
+			changed = true
 		}
 		b.Router = ""
 		inUse[b] = true
@@ -180,6 +180,26 @@ func (c *Controller) retire(w *world, left []*session) {
 		}
 	}
 	w.moved = true
+}
+
+// note notes that b may have flows of ours, and reports whether that is new. A bridge
+// that has never connected has none.
+func (e *external) note(b externalBridge) bool {
+	if _, ok := e.known[b]; ok {
+		return false
+	}
+	e.known[b] = false
+	return true
+}
+
+// programs notes that the bridge of r is programmed from now on.
+func (c *Controller) programs(w *world, r *routing.Router) {
+	if e := &c.external; w.lead && !r.Bridge.Managed {
+		e.load(c.log)
+		if e.note(externalBridgeOf(r)) {
+			e.save(c.log)
+		}
+	}
 }
 
 // uses reports whether b is the bridge of a router, however either of them knows it.

@@ -23,7 +23,7 @@ func TestNoteOfExternalBridgesIsTriedAgain(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	c := &Controller{log: zap.NewNop(), external: external{file: filepath.Join(dir, "external.json")}}
 	w := onBridge("r1", routing.Bridge{Name: "br-x"})
-	c.retire(w, nil) // there is no such directory
+	c.programs(w, w.intent.Index.Router("r1")) // there is no such directory
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,8 @@ func TestNoteOfExternalBridgesIsTriedAgain(t *testing.T) {
 // its session ends, and the switch connects anew.
 func TestBridgeIsTakenOverWhileItIsCleared(t *testing.T) {
 	c := &Controller{log: zap.NewNop()}
-	c.retire(onBridge("r1", routing.Bridge{Name: "br-x"}), nil)
+	before := onBridge("r1", routing.Bridge{Name: "br-x"})
+	c.programs(before, before.intent.Index.Router("r1"))
 	var stopped error
 	s := &session{bridge: "br-x", stop: func(err error) { stopped = err }}
 	old := externalBridge{Router: "r1", Name: "br-x"}
@@ -50,5 +51,22 @@ func TestBridgeIsTakenOverWhileItIsCleared(t *testing.T) {
 	c.retire(onBridge("r2", routing.Bridge{Name: "br-x"}), nil)
 	if _, still := c.external.retired[old]; still || stopped == nil {
 		t.Errorf("still being cleared: %v; its session has ended: %v", still, stopped)
+	}
+}
+
+// A bridge that has never connected has no flows of ours: there is nothing to wait for
+// when its router goes.
+func TestBridgeThatNeverConnectedIsNotWaitedFor(t *testing.T) {
+	c := &Controller{log: zap.NewNop()}
+	c.retire(onBridge("r1", routing.Bridge{Name: "br-x"}), nil)
+	gone := onBridge("r2", routing.Bridge{Managed: true})
+	c.retire(gone, nil)
+	if waits := c.retiring("r1"); len(waits) > 0 {
+		t.Errorf("it is waited for: %v", waits)
+	}
+	c.programs(onBridge("r1", routing.Bridge{Name: "br-x"}), &routing.Router{ID: "r1", Bridge: routing.Bridge{Name: "br-x"}})
+	c.retire(gone, nil)
+	if waits := c.retiring("r1"); len(waits) != 1 {
+		t.Errorf("one that has connected is not waited for: %v", waits)
 	}
 }

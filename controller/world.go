@@ -309,6 +309,7 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 		s.tap(c.messages.With(zap.String("router", id)))
 	}
 	st.attached(s)
+	c.programs(w, st.router)
 	w.dirty[id] = true
 	if w.lead && !s.probed {
 		s.lead()

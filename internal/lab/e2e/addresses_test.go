@@ -95,6 +95,7 @@ func TestAddressScopes(t *testing.T) {
 	turns(t, s, vm1, vm2.IP(), tap, "the packet to come to the tap", echo(vm1.IP(), vm2.IP()))
 	s.sh(netns, "ip rule add pref 1 iif "+blueTap+" to 10.0.2.0/24 blackhole") // as rules between scopes do
 	unreachable(t, vm1, vm2.IP())
+	s.sh(netns, "ip rule del pref 1") // within a scope the switch would keep to it too
 	s.reload(strings.ReplaceAll(with("vlan: 2}", "vlan: 2, ipv4_address_scope: elsewhere}"), "vlan: 1}", "vlan: 1, ipv4_address_scope: elsewhere}"))
 	pingTTL(t, vm1, vm2.IP(), 63)
 }
