@@ -170,6 +170,9 @@ func (c *Controller) retire(w *world, left []*session) {
 	if changed {
 		e.save(c.log)
 	}
+	if w.lifecycle.Connected {
+		c.bridgesExist(w, w.lifecycle.Bridges)
+	}
 	for _, s := range left {
 		if w.routerOf(s) != nil { // another router has taken the bridge over
 			stop(s)
@@ -198,6 +201,9 @@ func (c *Controller) programs(w *world, r *routing.Router) {
 		e.load(c.log)
 		if e.note(externalBridgeOf(r)) {
 			e.save(c.log)
+			if w.lifecycle.Connected {
+				c.bridgesExist(w, w.lifecycle.Bridges)
+			}
 		}
 	}
 }
