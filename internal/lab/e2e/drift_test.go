@@ -57,7 +57,7 @@ func TestDriftIsRepaired(t *testing.T) {
 		add, mod, dels float64 // that it takes
 	}{
 		{"one deleted", "del-flows --strict rb-r1 'table=3,priority=100,ip,nw_dst=10.0.2.10'", "deleted", 1, 1, 0, 0},
-		{"all deleted", "del-flows rb-r1", "deleted", 52, 52, 0, 0},
+		{"all deleted", "del-flows rb-r1", "deleted", 116, 116, 0, 0},
 		{"altered", "--strict mod-flows rb-r1 'table=3,priority=100,ip,nw_dst=10.0.2.10,actions=drop'", "altered", 1, 0, 1, 0},
 		{"replaced", "add-flow rb-r1 'table=3,priority=100,ip,nw_dst=10.0.2.10,actions=drop'", "altered", 1, 1, 0, 0},
 		{"added", "add-flow rb-r1 'table=0,priority=9999,actions=drop'", "added", 1, 0, 0, 1},
