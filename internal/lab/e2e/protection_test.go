@@ -62,8 +62,8 @@ func TestFloodsAreLimited(t *testing.T) {
 		delete(floods, "ND")
 	}
 	flood, together, pause := 6000, 20, time.Millisecond // 20,000 a second, which the machines' kernel takes
-	if lab.OnKernel(t, "the floods are of 150 packets a second, not 20,000: what is to be limited goes to ovs-vswitchd first, by a queue that other answers need as well") {
-		flood, together, pause = 600, 1, 20*time.Millisecond/3 // three times what is answered
+	if lab.OnKernel(t, "the floods are of 500 packets a second, not 20,000: what is to be limited goes to ovs-vswitchd first, by a queue that other answers need as well") {
+		flood, together, pause = 1500, 1, 2*time.Millisecond
 	}
 	empty := lab.Differs(t, metersBeginEmpty(t), "for a second after the daemon has made a meter, fewer answers pass than `answer_rate` says: this Open vSwitch begins with an empty bucket")
 	for name, f := range floods {
