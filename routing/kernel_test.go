@@ -111,16 +111,18 @@ const (
 )
 
 // lookup returns who routes a packet, as Linux finds it: rule for rule, in the
-// table of each the longest prefix, and of these the smallest metric.
+// table of each the longest prefix, and of these the smallest metric. A rule that
+// has some packets look up the main table before others decide is more than a
+// [routing.Kernel] says: with it the kernel may get them as well.
 func (n namespace) lookup(src, dst netip.Addr) taker {
 	for _, r := range n.routes {
 		if r.Table == 255 && r.Destination.Contains(dst) {
 			return others
 		}
 	}
-	unsure := false
+	unsure, early := false, false
 	sure := func(t taker) taker {
-		if unsure && t == declared {
+		if unsure && t == declared || early && t == others {
 			return either
 		}
 		return t
@@ -131,7 +133,7 @@ func (n namespace) lookup(src, dst netip.Addr) taker {
 		}
 		if rule.Decides {
 			if !rule.Partly {
-				return others
+				return sure(others)
 			}
 			unsure = true
 			continue
@@ -155,13 +157,15 @@ func (n namespace) lookup(src, dst netip.Addr) taker {
 		case best == nil:
 		case rule.Table != 254 && best.Throw:
 			unsure = unsure || found
+		case best.Declared && rule.Table == 254 && (rule.From.IsValid() || rule.To.IsValid()):
+			early = true
 		case best.Declared:
 			return sure(declared)
 		default:
-			return others
+			return sure(others)
 		}
 	}
-	return others
+	return sure(others)
 }
 
 func better(r, s *routing.KernelRoute) bool {
