@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,12 +19,14 @@ var ErrNoReply = errors.New("no reply")
 // waits a second for the reply.
 type PingOptions struct {
 	Count    int           // requests; 0 means 1
-	Interval time.Duration // between requests; 0 means all at once (where that can be, see kernelInterval)
-	Wait     time.Duration // for the replies; 0 means 1 s
+	Interval time.Duration // between requests; 0 means all at once
+	Wait     time.Duration // for the replies; 0 means 1 s. With an Interval ping waits less, see args
 	TTL      int           // of the requests; 0 means the kernel's default
 	Size     int           // payload in bytes; 0 means 56
 	Whole    bool          // forbid fragmentation
 	From     string        // source address or interface; "" means the kernel's choice
+
+	identifier uint16 // of the echo requests; 0 means one that ping makes up
 }
 
 // A PingReply is the answer to one request.
@@ -59,6 +62,48 @@ func (m *Machine) Ping(ctx context.Context, dst string, o PingOptions) (PingResu
 // PingIn is like [Machine.Ping] from a named network namespace of the host, or
 // from the host itself if the name is "".
 func (h *Host) PingIn(ctx context.Context, netns, dst string, o PingOptions) (PingResult, error) {
+	if o.Count < 2 || o.Interval != 0 || Datapath() != Kernel {
+		return h.ping(ctx, netns, dst, o)
+	}
+	// The openvswitch module of Linux has every namespace track its connections
+	// (nf_conncount_init), which drops one of two packets that begin the same
+	// connection on two processors at once (__nf_conntrack_confirm). An echo identifier
+	// is a connection: one request begins it, and the others follow.
+	o.identifier = uint16(pings.Add(1))
+	others := o
+	o.Count, others.Count = 1, o.Count-1
+	first, err := h.ping(ctx, netns, dst, o)
+	if err != nil && !errors.Is(err, ErrNoReply) {
+		return first, err
+	}
+	r, err := h.ping(ctx, netns, dst, others)
+	if first.Received > 0 && errors.Is(err, ErrNoReply) {
+		err = nil
+	}
+	return first.followedBy(r), err
+}
+
+// pings counts what has needed an identifier.
+var pings atomic.Uint32
+
+// followedBy returns the result of r's requests and, after these, those of s.
+func (r PingResult) followedBy(s PingResult) PingResult {
+	for i := range s.Replies {
+		s.Replies[i].Seq += r.Sent
+	}
+	for i := range s.Errors {
+		if e := &s.Errors[i]; e.Seq != 0 {
+			e.Seq += r.Sent
+		}
+	}
+	return PingResult{
+		Sent: r.Sent + s.Sent, Received: r.Received + s.Received,
+		Replies: append(r.Replies, s.Replies...), Errors: append(r.Errors, s.Errors...), Output: r.Output + s.Output,
+	}
+}
+
+// ping runs ping(8) once.
+func (h *Host) ping(ctx context.Context, netns, dst string, o PingOptions) (PingResult, error) {
 	args := append(o.args(), dst)
 	cmd := h.CommandIn(ctx, netns, "ping", args...)
 	cmd.Env = append(cmd.Env, "LC_ALL=C")
@@ -76,12 +121,6 @@ func (h *Host) PingIn(ctx context.Context, netns, dst string, o PingOptions) (Pi
 	return r, fmt.Errorf("%s: %s: %w\n%s", netns, commandLine("ping", args), err, out)
 }
 
-// kernelInterval is the time between requests where the kernel forwards them. There they are
-// not sent all at once: the openvswitch module of Linux has every namespace track its
-// connections (nf_conncount_init), which drops one of two packets that both begin
-// the same connection, on two processors at once (__nf_conntrack_confirm).
-const kernelInterval = 200 * time.Millisecond
-
 func (o PingOptions) args() []string {
 	if o.Count == 0 {
 		o.Count = 1
@@ -91,16 +130,17 @@ func (o PingOptions) args() []string {
 	}
 	seconds := func(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) }
 	args := []string{"-n", "-c", strconv.Itoa(o.Count), "-W", seconds(o.Wait)}
-	if o.Interval == 0 && o.Count > 1 && Datapath() == Kernel {
-		o.Interval = kernelInterval
-	}
+	// Once a reply has come, ping waits for the others no longer than the interval
+	// or twice the longest round trip, whatever -W says (iputils,
+	// schedule_exit). Where all are sent at once, the interval is therefore the time to
+	// wait, and nothing is held back for it.
 	if o.Interval != 0 {
 		args = append(args, "-i", seconds(o.Interval))
 	} else {
-		// Once a reply has come, ping waits for the others no longer than the
-		// interval or twice the longest round trip, whatever -W says. So the
-		// interval is the time to wait, and nothing is held back for it.
 		args = append(args, "-l", strconv.Itoa(o.Count), "-i", seconds(o.Wait))
+	}
+	if o.identifier != 0 {
+		args = append(args, "-e", strconv.Itoa(int(o.identifier)))
 	}
 	if o.TTL != 0 {
 		args = append(args, "-t", strconv.Itoa(o.TTL))

@@ -38,3 +38,12 @@ rtt min/avg/max/mdev = 0.432/0.432/0.432/0.000 ms
 		t.Errorf("IPv6 errors: %+v", e)
 	}
 }
+
+func TestPingsThatFollow(t *testing.T) {
+	first := PingResult{Sent: 1, Errors: []PingError{{Seq: 1, Message: "no"}}, Output: "a"}
+	others := PingResult{Sent: 2, Received: 1, Replies: []PingReply{{Seq: 1}}, Errors: []PingError{{Seq: 2}, {Message: "local"}}, Output: "b"}
+	want := PingResult{Sent: 3, Received: 1, Replies: []PingReply{{Seq: 2}}, Errors: []PingError{{Seq: 1, Message: "no"}, {Seq: 3}, {Message: "local"}}, Output: "ab"}
+	if got := first.followedBy(others); !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v, want\n%+v", got, want)
+	}
+}

@@ -97,9 +97,9 @@ ports:
 				}
 				done <- err
 			}()
-			ping(t, vm3, "10.0.2.1", lab.PingOptions{Count: 10, Interval: 5 * time.Millisecond})
-			ping(t, vm3, "10.0.1.1", lab.PingOptions{Count: 10, Interval: 5 * time.Millisecond})
-			ping(t, vm3, "10.0.3.10", lab.PingOptions{Count: 10, Interval: 5 * time.Millisecond})
+			ping(t, vm3, "10.0.2.1", lab.PingOptions{Count: 10})
+			ping(t, vm3, "10.0.1.1", lab.PingOptions{Count: 10})
+			ping(t, vm3, "10.0.3.10", lab.PingOptions{Count: 10})
 			if err := <-done; err != nil {
 				t.Fatal(err)
 			}
