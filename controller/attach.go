@@ -1,0 +1,170 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/controller/reconcile"
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// recognizes reports whether the switch of s is the bridge of r: by the
+// datapath ID where the topology gives one, else by name.
+func recognizes(r *routing.Router, s *session) bool {
+	if r.Bridge.DatapathID != 0 && !r.Bridge.Managed {
+		return r.Bridge.DatapathID == s.dpid
+	}
+	return r.BridgeName() == s.bridge
+}
+
+// routerOf returns the router whose bridge is the switch of s, nil if there is none.
+func (w *world) routerOf(s *session) *routerState {
+	for _, st := range w.routers {
+		if recognizes(st.router, s) {
+			return st
+		}
+	}
+	return nil
+}
+
+// join has the world take in a switch that has introduced itself, and returns
+// the ID of the router that it belongs to.
+func (c *Controller) join(ctx context.Context, s *session) (router string, err error) {
+	waitErr := c.do(ctx, func(w *world) {
+		if st := w.routerOf(s); st != nil {
+			c.attach(w, st, s)
+			c.taken(w, s)
+			router = st.router.ID
+			return
+		}
+		if w.lead {
+			var retired bool
+			if router, retired = c.clearBridge(w, s); retired {
+				return
+			}
+		}
+		err = fmt.Errorf("%w: no router has bridge %q or datapath ID %v", errStranger, s.bridge, s.dpid)
+	})
+	if waitErr != nil {
+		return "", waitErr // router and err may still be written
+	}
+	return router, err
+}
+
+func (c *Controller) attach(w *world, st *routerState, s *session) {
+	id := st.router.ID
+	if old := st.session; old != nil {
+		old.stop(fmt.Errorf("%w: bridge %s has connected anew", errStopping, s.bridge))
+	}
+	s.rec.Store(c.reconciler(w, s, id))
+	if w.tapped == id {
+		s.tap(c.messages.With(zap.String("router", id)))
+	}
+	st.attached(s)
+	c.programs(w, st.router)
+	w.dirty[id] = true
+	if w.lead && !s.probed {
+		s.lead()
+	}
+}
+
+// reconciler returns that of a session's switch.
+func (c *Controller) reconciler(w *world, s *session, id string) *reconcile.Reconciler {
+	audit := c.cfg.AuditInterval
+	if !s.monitored {
+		audit /= 10
+	}
+	return reconcile.New(reconcile.Config{
+		Router:    id,
+		Switch:    probedSwitch{reconcile.Connected{Conn: s.conn}, &s.changes},
+		Ours:      func(c ofproto.Cookie) bool { _, ours := routing.RoleOf(c); return ours },
+		OursGroup: routing.OursGroup,
+		OursMeter: routing.OursMeter,
+		Audit:     audit,
+		Standby:   !w.lead || !s.probed,
+		Report:    func(r reconcile.Report) { c.reported(s, id, r) },
+		Recorder:  c.rec,
+		Log:       c.log.With(zap.String("router", id), zap.String("bridge", s.bridge)),
+	})
+}
+
+// attached notes that the router's bridge has connected or, with nil, that it
+// has disconnected: nothing is known about what it holds.
+func (st *routerState) attached(s *session) {
+	st.session, st.since, st.report = s, time.Now(), reconcile.Report{}
+	for _, v := range slices.Backward(st.wanted) { // what was asked for still is
+		if !v.asked.IsZero() {
+			st.asked = v.asked
+		}
+		st.announce = append(v.announce, st.announce...)
+	}
+	st.wanted, st.applied = nil, version{}
+}
+
+var foreignPolicies = map[routing.Foreign]reconcile.Foreign{
+	routing.ForeignRemove: reconcile.RemoveForeign,
+	routing.ForeignReport: reconcile.ReportForeign,
+	routing.ForeignIgnore: reconcile.IgnoreForeign,
+}
+
+// takeOver ends the standby.
+func (w *world) takeOver() {
+	w.lead = true
+	for _, st := range w.routers {
+		if st.session != nil {
+			st.session.lead()
+		}
+	}
+}
+
+// leave forgets a session that has ended.
+func (c *Controller) leave(s *session) {
+	c.post(func(w *world) {
+		for b, has := range c.external.retired {
+			if has == s {
+				c.external.retired[b] = nil
+			}
+		}
+		for _, st := range w.routers {
+			if st.session == s {
+				st.attached(nil)
+				c.bridgePorts(st.router, nil)
+			}
+		}
+	})
+}
+
+// reported takes in what a reconciler knows about its switch.
+func (c *Controller) reported(s *session, id string, r reconcile.Report) {
+	c.post(func(w *world) {
+		if c.cleared(w, s, r) {
+			return
+		}
+		if st := w.routers[id]; st != nil && st.session == s {
+			st.report, w.moved = r, true
+			for len(st.wanted) > 0 && st.wanted[0].gen <= r.Confirmed {
+				st.applied, st.wanted = st.wanted[0], st.wanted[1:]
+				s.announcements.add(st.applied.announce)
+				st.applied.announce = nil
+				if asked := st.applied.asked; !asked.IsZero() {
+					c.rec.Applied(id, time.Since(asked))
+				}
+			}
+		}
+	})
+}
+
+func (c *Controller) portsChanged(ctx context.Context, s *session) {
+	c.do(ctx, func(w *world) {
+		for id, st := range w.routers {
+			if st.session == s {
+				w.dirty[id] = true
+			}
+		}
+	})
+}

@@ -1,0 +1,151 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ofdvr/ofdvr/internal/ovstrace"
+	"github.com/ofdvr/ofdvr/ovsdb"
+)
+
+// answerTime is how long ovs-vswitchd may take to answer, which has to finish what
+// it is doing first.
+const answerTime = 3 * time.Second
+
+// database looks at Open vSwitch and its database.
+func (e *examination) database(ctx context.Context) {
+	l := e.lifecycle
+	if l == nil {
+		e.find(Note, "Open vSwitch", "", "its database is not looked at (--ovsdb \"\"): all bridges are external")
+		return
+	}
+	state, err := l.db.State(ctx)
+	if err != nil {
+		e.find(Problem, "Open vSwitch", "see whether ovsdb-server runs: systemctl status openvswitch-switch", "%v", err)
+		return
+	}
+	e.vswitchd(ctx, state)
+	if b, ok := state.Bridge(l.bridge); ok {
+		e.find(Fine, "bridge "+l.bridge, "", "exists, with datapath_type %s", orSystem(b.DatapathType))
+		e.tags(b)
+	}
+	ops, problems := ovsdb.Plan(state, l.desired(e.intent, func(string, string) bool { return false }))
+	for _, p := range problems {
+		e.find(Problem, p.Object, p.Remedy, "%s", p.Detail)
+	}
+	for _, op := range ops {
+		e.find(Problem, "OVSDB", "ofdvr does that by itself, unless somebody undoes it: ovsdb-tool show-log says who wrote what", "it would have to %v", op)
+	}
+	e.peers(ctx, state)
+	if len(problems)+len(ops) == 0 {
+		e.find(Fine, "OVSDB", "", "bridges, controllers, patch ports, their peers and tags, and taps are as they should be")
+	}
+}
+
+func orSystem(datapathType string) string {
+	if datapathType == "" {
+		return "system"
+	}
+	return datapathType
+}
+
+// vswitchd asks ovs-vswitchd whether it works, over its control socket and not by
+// next_cfg in the database, which would change something. Then it sees whether the switch
+// has done what the database says.
+func (e *examination) vswitchd(ctx context.Context, state ovsdb.State) {
+	const about, remedy = "Open vSwitch", "see whether ovs-vswitchd runs, and its log: systemctl status openvswitch-switch"
+	version := cmp.Or(state.Version, "of an unknown version")
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, fmt.Errorf("no answer in %v", answerTime))
+	defer cancel()
+	answers := "answers"
+	if err := e.askVswitchd(ctx); errors.Is(err, errNotAsked) || errors.Is(err, fs.ErrNotExist) && e.connected() {
+		e.find(Note, about, "", "ovs-vswitchd was not asked whether it works, only ovsdb-server: %v", err)
+		answers = "is in use"
+	} else if err != nil {
+		e.find(Problem, about, remedy, "ovs-vswitchd does not answer: %v", err)
+		return
+	}
+	for ask := state.NextCfg; state.CurCfg < ask; {
+		t := time.NewTimer(20 * time.Millisecond) // the lifecycle is who is told of changes
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			e.find(Problem, about, remedy, "ovs-vswitchd has come to configuration %d of %d in %v: it does not do what OVSDB says", state.CurCfg, ask, answerTime)
+			return
+		case <-t.C:
+		}
+		var err error
+		if state, err = e.lifecycle.db.State(ctx); err != nil {
+			e.find(Problem, about, remedy, "%v", err)
+			return
+		}
+	}
+	e.find(Fine, about, "", "%s at %s %s", version, e.cfg.OVSDB, answers)
+}
+
+func (e *examination) askVswitchd(ctx context.Context) error {
+	conn, err := dialVswitchd(ctx, e.cfg.OVSDB)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = ovstrace.Call(ctx, conn, "version")
+	return err
+}
+
+// peers asks ovs-vswitchd whether packets pass from each routing bridge to the
+// integration bridge, and back.
+func (e *examination) peers(ctx context.Context, state ovsdb.State) {
+	var qs []question
+	for _, r := range e.routers {
+		if r.Bridge.Managed {
+			qs = append(qs, e.lifecycle.questions(r.Router, state)...)
+		}
+	}
+	ask(ctx, e.cfg.OVSDB, qs)
+	right := 0
+	for _, q := range qs {
+		switch {
+		case q.err != nil: // whether it answers is found above
+		case q.passes:
+			right++
+		case strings.HasPrefix(q.row.Error, noPeer):
+			e.find(Problem, "router "+q.router.ID, "ofdvr makes it anew", "patch port %s on bridge %s has no peer, so nothing passes to bridge %s", q.port, q.bridge, q.to)
+		default:
+			e.find(Problem, "router "+q.router.ID, "", "%s", q.blocked())
+		}
+	}
+	if right > 0 {
+		e.find(Fine, "patch ports", "", "packets pass by %s", count(right, "port"))
+	}
+}
+
+// connected reports whether the bridge of a managed router is connected, so that
+// ovs-vswitchd runs.
+func (e *examination) connected() bool {
+	return slices.ContainsFunc(e.routers, func(r examined) bool { return r.Bridge.Managed && r.session != nil })
+}
+
+// deadVLAN is where Neutron's L2 agent keeps ports that it has not bound.
+const deadVLAN = 4095
+
+// tags looks for ports that wait for somebody else to tag them.
+func (e *examination) tags(b ovsdb.BridgeRow) {
+	for _, r := range e.routers {
+		for i := range r.Interfaces {
+			f := &r.Interfaces[i]
+			n, _ := e.intent.Index.Network(f.Network)
+			p, ok := b.Port(f.PeerName())
+			if ok && r.Bridge.Managed && n.VLAN == 0 && p.Tag != nil && *p.Tag == deadVLAN {
+				e.find(Problem, "router "+r.ID, "see the log of the L2 agent that tags ports, or give network "+n.ID+" a vlan",
+					"port %s of interface %s is in the dead VLAN %d: nobody has bound it", f.PeerName(), f.ID, deadVLAN)
+			}
+		}
+	}
+}

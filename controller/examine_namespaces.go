@@ -1,0 +1,55 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ofdvr/ofdvr/internal/namespace"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// namespaces looks at the namespaces of managed routers.
+func (e *examination) namespaces(ctx context.Context) {
+	if e.lifecycle == nil {
+		return
+	}
+	right := 0
+	for _, r := range e.routers {
+		if !r.Bridge.Managed || r.Fallback != routing.FallbackNamespace {
+			continue
+		}
+		about := "router " + r.ID
+		got, err := namespace.Check(ctx, e.lifecycle.namespaceOf(e.intent.Index, r.Router, func(string) bool { return true }))
+		if err != nil {
+			e.find(Problem, about, "", "namespace %s cannot be examined: %v", r.NamespaceName(), err)
+			continue
+		}
+		for _, tap := range got.Missing {
+			e.find(Problem, about, "see whether ovs-vswitchd could make it: ovs-vsctl get Interface "+tap+" error", "tap %s does not exist", tap)
+		}
+		for _, c := range got.Changed {
+			e.find(Problem, about, "ofdvr does that by itself, unless somebody undoes it", "namespace %s is not as it should be; to mend it: %s", r.NamespaceName(), c)
+		}
+		if len(got.Missing)+len(got.Changed) == 0 {
+			right++
+		}
+		e.kernel(about, r.Router)
+	}
+	if right > 0 {
+		e.find(Fine, "namespaces", "", "of %s have their taps, addresses, MTUs, routes and forwarding", count(right, "router"))
+	}
+}
+
+// kernel tells what the namespace of r routes in another way than the intent says.
+func (e *examination) kernel(about string, r *routing.Router) {
+	k, err := e.lifecycle.read(e.intent.Index, r)
+	if err != nil {
+		e.find(Problem, about, "", "%v", err)
+		return
+	}
+	if addresses, routes, rules := k.Others(r); addresses+routes+rules > 0 {
+		e.find(Note, about, fmt.Sprintf("nothing, if that is meant; see ip netns exec %s ip route show table all, and ip rule", r.NamespaceName()),
+			"namespace %s has %s, %s and %s of others that come before what the intent says: the kernel routes what they are for",
+			r.NamespaceName(), plural(addresses, "address", "addresses"), count(routes, "route"), count(rules, "policy rule"))
+	}
+}

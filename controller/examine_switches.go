@@ -1,0 +1,126 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ofdvr/ofdvr/controller/reconcile"
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// readers is how many switches are read at a time.
+const readers = 8
+
+// switches reads what each bridge holds and compares it with what it should.
+func (e *examination) switches(ctx context.Context) error {
+	type reading struct {
+		held reconcile.Holdings
+		err  error
+	}
+	readings := make([]reading, len(e.routers))
+	var g errgroup.Group
+	g.SetLimit(readers)
+	for i, r := range e.routers {
+		if r.session != nil {
+			g.Go(func() error {
+				readings[i].held, readings[i].err = reconcile.Connected{Conn: r.session.conn}.Read(ctx)
+				return nil
+			})
+		}
+	}
+	g.Wait()
+	equal := 0
+	for i, r := range e.routers {
+		about := "router " + r.ID
+		if r.session == nil {
+			continue // the status says so, and why
+		}
+		if err := readings[i].err; err != nil {
+			if ctx.Err() != nil {
+				return fmt.Errorf("examine the flows of bridge %s: %w", r.session.bridge, err)
+			}
+			e.find(Problem, about, "see the log of ovs-vswitchd", "the flows of bridge %s cannot be read: %v", r.session.bridge, err)
+			continue
+		}
+		if lacks := routing.CanAll &^ r.session.can; lacks != 0 && r.session.probed {
+			e.find(Note, about, "a newer Open vSwitch, or another datapath, can do more", "the kernel does what the switch cannot: %v", strings.Join(lacks.Names(), ", "))
+		}
+		if says := differs(readings[i].held, r.program); says != "" {
+			if r.state == reconcile.Settled {
+				e.find(Problem, about, "look again in a moment: ofdvr repairs it when it notices, at the latest at the next audit", "bridge %s %s", r.session.bridge, says)
+			} else {
+				e.find(Note, about, "", "bridge %s %s, and is being changed (%v)", r.session.bridge, says, r.state)
+			}
+			continue
+		}
+		equal++
+	}
+	if equal > 0 {
+		e.find(Fine, "flows", "", "of %s are what they should be, and so are groups and meters", count(equal, "bridge"))
+	}
+	return e.moving(ctx)
+}
+
+// differs says how what a switch holds differs from its program, "" if it does
+// not. What is not ours does not count.
+func differs(held reconcile.Holdings, p routing.Program) string {
+	ours := held.Flows.Without(func(f ofproto.Flow) bool {
+		_, mine := routing.RoleOf(f.Cookie)
+		_, wanted := p.Flows.Get(f.FlowKey)
+		return !mine && !wanted
+	})
+	d := ofproto.Diff(ours, p.Flows)
+	var says []string
+	say := func(n int, format string) {
+		if n > 0 {
+			says = append(says, fmt.Sprintf(format, count(n, "flow")))
+		}
+	}
+	say(len(d.Add), "lacks %s, or has others in their place")
+	say(len(d.Modify), "has %s with other actions")
+	say(len(d.Delete), "has %s too many")
+	groups := slices.DeleteFunc(held.Groups, func(g ofproto.GroupEntry) bool { return !routing.OursGroup(g.ID) })
+	meters := slices.DeleteFunc(held.Meters, func(m ofproto.MeterEntry) bool { return !routing.OursMeter(m.ID) })
+	if !slices.EqualFunc(groups, p.Groups, ofproto.GroupEntry.Equal) {
+		says = append(says, fmt.Sprintf("has %d groups, which are not the %d that it should have", len(groups), len(p.Groups)))
+	}
+	if !slices.EqualFunc(meters, p.Meters, ofproto.MeterEntry.Equal) {
+		says = append(says, fmt.Sprintf("has %d meters, which are not the %d that it should have", len(meters), len(p.Meters)))
+	}
+	return strings.Join(says, ", ")
+}
+
+// moving looks for interfaces by which no packet has come.
+func (e *examination) moving(ctx context.Context) error {
+	counters, err := e.Counters(ctx)
+	if err != nil {
+		return fmt.Errorf("examine counters: %w", err)
+	}
+	seen, silent := 0, []string(nil)
+	for _, r := range counters.Routers {
+		for _, i := range r.Interfaces {
+			n := uint64(0)
+			for _, role := range []routing.Role{routing.RoleIn, routing.RoleFallback, routing.RoleAsk} {
+				n += i.ByRole[role].Packets
+			}
+			if n > 0 {
+				seen++
+			} else {
+				silent = append(silent, i.ID)
+			}
+		}
+	}
+	if seen > 0 {
+		e.find(Fine, "packets", "", "have come by %d of %s", seen, count(seen+len(silent), "interface"))
+	}
+	if len(silent) > 0 {
+		e.find(Note, "packets", "see whether machines have the interface's address as their gateway, and whether their ports are on its VLAN",
+			"none has come by %s", brief(silent))
+	}
+	return nil
+}
