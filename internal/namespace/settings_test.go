@@ -68,6 +68,17 @@ func TestSettingsAreMended(t *testing.T) {
 	}
 	before := snapshot()
 	inputs := append(allSettings(d), setting{file: "net/ipv4/conf/all/forwarding", value: "1"})
+	for file, value := range map[string]string{ // without which packets are lost
+		"ipv4/ip_forward": "1", "ipv4/conf/default/forwarding": "1", "ipv4/conf/qr-a/forwarding": "1",
+		"ipv6/conf/all/forwarding": "1", "ipv6/conf/default/forwarding": "1", "ipv6/conf/qr-a/forwarding": "1", "ipv6/conf/qr-a/disable_ipv6": "0",
+		"ipv4/conf/all/rp_filter": "0", "ipv4/conf/default/rp_filter": "0", "ipv4/conf/qr-a/rp_filter": "0",
+		"ipv4/conf/all/arp_ignore": "1", "ipv4/conf/all/arp_announce": "2", "ipv4/conf/all/promote_secondaries": "1",
+		"ipv6/conf/all/accept_dad": "0", "ipv6/conf/default/accept_dad": "0", "ipv6/conf/qr-a/accept_dad": "0",
+	} {
+		if !slices.ContainsFunc(inputs, func(s setting) bool { return s.file == "net/"+file && s.value == value }) {
+			t.Errorf("nothing sets net/%s=%s", file, value)
+		}
+	}
 	for _, s := range inputs {
 		t.Run(s.file, func(t *testing.T) {
 			wrong := s.wrong()
