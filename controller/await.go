@@ -68,7 +68,7 @@ waiters:
 // awaited yields the routers that wt waits for, and "" where it is all of them.
 func (c *Controller) awaited(w *world, wt *waiter) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		if !w.lead {
+		if c.standsBy(w) {
 			yield("")
 			return
 		}

@@ -44,7 +44,7 @@ func (l Level) String() string { return [...]string{"ok", "note", "problem"}[l] 
 func (c *Controller) Examine(ctx context.Context) ([]Finding, error) {
 	e := &examination{Controller: c}
 	err := c.do(ctx, func(w *world) {
-		e.intent, e.lead, e.status = w.intent, w.lead, c.status(w)
+		e.intent, e.lead, e.status = w.intent, !c.standsBy(w), c.status(w)
 		for _, st := range w.sorted() {
 			e.routers = append(e.routers, examined{st.router, st.session, st.program, st.report.State})
 		}

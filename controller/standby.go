@@ -14,6 +14,10 @@ const socketDir = "/var/run/openvswitch"
 // lookout is how often a daemon that stands by looks for new bridges.
 const lookout = time.Second
 
+// standsBy reports whether another daemon leads. A daemon that only starts does not
+// stand by.
+func (c *Controller) standsBy(w *world) bool { return c.cfg.Lead != nil && !w.lead }
+
 // standBy connects to the bridges of the topology by their own management
 // sockets, until this daemon may lead. The connections stay after that, until
 // each bridge has found the way to us.

@@ -96,7 +96,7 @@ func (c *Controller) status(w *world) Status {
 	in := w.intent
 	s := Status{
 		Intent:  IntentStatus{Revision: in.Revision, Complete: in.Complete, File: sourceStatus(in.File), Store: sourceStatus(in.Store)},
-		Standby: !w.lead,
+		Standby: c.standsBy(w),
 		Routers: []RouterStatus{},
 	}
 	s.Intent.Networks, s.Intent.Routers, s.Intent.Ports = in.Index.Len()

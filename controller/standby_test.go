@@ -1,0 +1,18 @@
+package controller
+
+import "testing"
+
+// A daemon stands by only while another one leads, not while it starts.
+func TestStandsBy(t *testing.T) {
+	for _, tt := range []struct {
+		waits, lead, want bool
+	}{{false, false, false}, {false, true, false}, {true, false, true}, {true, true, false}} {
+		c := new(Controller)
+		if tt.waits {
+			c.cfg.Lead = make(chan struct{})
+		}
+		if got := c.standsBy(&world{lead: tt.lead}); got != tt.want {
+			t.Errorf("waits for the lead: %v, has it: %v: stands by: %v", tt.waits, tt.lead, got)
+		}
+	}
+}
