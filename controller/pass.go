@@ -37,8 +37,17 @@ type pass struct {
 func (p *pass) problem(router, text string) { p.problems[router] = append(p.problems[router], text) }
 
 func (p *pass) run(ctx context.Context) {
-	if !p.want.Whole && p.bare != nil && p.nothingExists(ctx) {
-		p.bare(ctx)
+	if !p.want.Whole && p.bare != nil {
+		nothing, err := p.nothingExists(ctx)
+		if err != nil { // what is made before this is known would be taken for what was there
+			p.problem("", err.Error())
+			p.observeAll()
+			p.retry = !errors.Is(err, ovsdb.ErrNotConnected)
+			return
+		}
+		if nothing {
+			p.bare(ctx)
+		}
 	}
 	advertisers := p.advertisers()
 	p.endAdvertisements(advertisers)
@@ -102,15 +111,22 @@ func (p *pass) run(ctx context.Context) {
 	}
 }
 
-// nothingExists reports whether there is certainly nothing on this host that
-// ofdvr has made.
-func (p *pass) nothingExists(ctx context.Context) bool {
+// nothingExists reports whether nothing on this host was made by this ofdvr.
+func (p *pass) nothingExists(ctx context.Context) (bool, error) {
 	state, err := p.db.State(ctx)
-	if err != nil || len(state.Routers()) > 0 {
-		return false
+	if err != nil {
+		return false, err
+	}
+	self, err := Instance(p.instanceFile, state)
+	if err != nil {
+		return false, err
 	}
 	namespaces, err := namespace.List()
-	return err == nil && !slices.ContainsFunc(namespaces, func(ns namespace.Namespace) bool { return ns.Instance == "" || ns.Instance == p.instance })
+	if err != nil {
+		return false, err
+	}
+	ours := slices.ContainsFunc(namespaces, func(ns namespace.Namespace) bool { return ns.Instance == "" || ns.Instance == self })
+	return len(state.Routers()) == 0 && !ours, nil
 }
 
 // doubt asks ovs-vswitchd once about errors that it has left in the database. They

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -24,7 +25,7 @@ func realSwitch(t *testing.T) *ofconn.Conn {
 		t.Fatal(err)
 	}
 	before := goleak.IgnoreCurrent()
-	c := ofconn.New(nc, ofconn.Config{})
+	c := ofconn.New(nc, ofconn.Config{EchoInterval: time.Minute}) // a switch with much to do is silent meanwhile
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx, func(ofproto.Message) {}) }()
