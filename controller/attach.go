@@ -35,7 +35,11 @@ func (w *world) routerOf(s *session) *routerState {
 // join has the world take in a switch that has introduced itself, and returns
 // the ID of the router that it belongs to.
 func (c *Controller) join(ctx context.Context, s *session) (router string, err error) {
+	contested := false
 	waitErr := c.do(ctx, func(w *world) {
+		if contested = w.rival(c, s) != nil; contested {
+			return
+		}
 		if st := w.routerOf(s); st != nil {
 			c.attach(w, st, s)
 			c.taken(w, s)
@@ -53,13 +57,19 @@ func (c *Controller) join(ctx context.Context, s *session) (router string, err e
 	if waitErr != nil {
 		return "", waitErr // router and err may still be written
 	}
+	if contested {
+		if err := c.contest(ctx, s); err != nil {
+			return "", err
+		}
+		return c.join(ctx, s)
+	}
 	return router, err
 }
 
 func (c *Controller) attach(w *world, st *routerState, s *session) {
 	id := st.router.ID
 	if old := st.session; old != nil {
-		old.stop(fmt.Errorf("%w: bridge %s has connected anew", errStopping, s.bridge))
+		old.displaced(s)
 	}
 	s.rec.Store(c.reconciler(w, s, id))
 	if w.tapped == id {

@@ -129,6 +129,7 @@ type Controller struct {
 	standbys    sync.WaitGroup           // sessions that were made while standing by
 	leads       atomic.Bool              // the world's lead is true, or will be very soon
 	refusals    sampler
+	unadmitted  atomic.Pointer[unadmitted]
 	crowd       crowd
 }
 
@@ -249,7 +250,7 @@ func (c *Controller) runLead(ctx context.Context) error {
 	for _, e := range c.endpoints {
 		ln := listeners[e]
 		if ln == nil {
-			g.Go(func() error { return c.dial(ctx, ctx, e) })
+			g.Go(func() error { return c.dial(ctx, ctx, e, false) })
 			continue
 		}
 		g.Go(func() error { return c.accept(ctx, e, ln) })

@@ -99,12 +99,12 @@ const redial = time.Second
 
 // dial keeps a session with the bridge whose management socket is e, and
 // connects anew until redialing is done.
-func (c *Controller) dial(ctx, redialing context.Context, e endpoint) error {
+func (c *Controller) dial(ctx, redialing context.Context, e endpoint, standby bool) error {
 	var d net.Dialer
 	for redialing.Err() == nil {
 		nc, err := d.DialContext(ctx, "unix", e.addr)
 		if err == nil {
-			c.serve(ctx, nc)
+			c.serveAdmitted(ctx, nc, standby)
 		} else if n, ok := c.refusals.sample("dial " + e.addr); ok && redialing.Err() == nil {
 			c.log.Warn("could not connect to the bridge, trying again", zap.Stringer("openflow", e), zap.Error(err), zap.Int("before", n))
 		}
@@ -130,7 +130,7 @@ func (c *Controller) accept(ctx context.Context, e endpoint, ln net.Listener) er
 		case err == nil && e.kind == "ssl":
 			sessions.Go(func() { c.serveTLS(ctx, nc) })
 		case err == nil:
-			sessions.Go(func() { c.serve(ctx, nc) })
+			sessions.Go(func() { c.serveAdmitted(ctx, nc, false) })
 		case errors.Is(err, net.ErrClosed):
 			return context.Cause(ctx)
 		default: // such as too many open files: others may end

@@ -33,6 +33,8 @@ var refusalReasons = []struct {
 	{errMute, "mute"},
 	{errCrowd, "crowd"},
 	{errTLS, "tls"},
+	{errUser, "forbidden_user"},
+	{errTaken, "duplicate"},
 	{ofconn.ErrVersion, "version"},
 	{ofconn.ErrSilent, "silent"},
 	{ofconn.ErrStuck, "stuck"},
@@ -60,7 +62,7 @@ func (c *Controller) refuse(peer net.Addr, bridge string, err error) {
 	if who == "" {
 		who, _, _ = net.SplitHostPort(peer.String()) // or "", of a Unix socket
 	}
-	if text := err.Error(); reason == "tls" { // of the several ways to fail each is told; times are behind that
+	if text := err.Error(); reason == "tls" || reason == "forbidden_user" { // of the several ways to fail, and of users, each is told; times are behind that
 		who += " " + text[:min(len(text), 100)]
 	}
 	fields := []zap.Field{zap.Stringer("peer", peer), zap.Error(err)}
@@ -80,17 +82,19 @@ func (c *Controller) refuse(peer net.Addr, bridge string, err error) {
 
 // refusalTexts say what happened and what to do about it.
 var refusalTexts = map[string]string{
-	"stranger": "refused switch, its flows are untouched; add its bridge to the topology, or take our address out of its controllers with ovs-vsctl del-controller",
-	"mute":     "refused connection that does not speak OpenFlow",
-	"crowd":    "refused connection that does not speak OpenFlow, there are too many of them",
-	"tls":      "refused connection; compare ovs-vsctl get-ssl with our --certificate and --ca-cert",
-	"version":  "refused switch; allow it OpenFlow 1.3 with ovs-vsctl set bridge BRIDGE protocols=OpenFlow13",
-	"silent":   "lost switch, its flows stay",
-	"stuck":    "lost switch that does not read, its flows stay",
-	"garbage":  "disconnected switch that does not keep to OpenFlow",
-	"flood":    "disconnected switch that floods us",
-	"too_long": "disconnected switch that answers without end",
-	"closed":   "lost connection to switch, its flows stay",
+	"stranger":       "refused switch, its flows are untouched; add its bridge to the topology, or take our address out of its controllers with ovs-vsctl del-controller",
+	"mute":           "refused connection that does not speak OpenFlow",
+	"crowd":          "refused connection that does not speak OpenFlow, there are too many of them",
+	"tls":            "refused connection; compare ovs-vsctl get-ssl with our --certificate and --ca-cert",
+	"forbidden_user": "refused connection from this machine; run the switch, or the proxy before it, as a user that is allowed, or have it use an ssl: endpoint",
+	"duplicate":      "refused connection that claims to be a bridge that is connected; see whether two switches have this name or datapath ID, or the bridge two controllers that lead here",
+	"version":        "refused switch; allow it OpenFlow 1.3 with ovs-vsctl set bridge BRIDGE protocols=OpenFlow13",
+	"silent":         "lost switch, its flows stay",
+	"stuck":          "lost switch that does not read, its flows stay",
+	"garbage":        "disconnected switch that does not keep to OpenFlow",
+	"flood":          "disconnected switch that floods us",
+	"too_long":       "disconnected switch that answers without end",
+	"closed":         "lost connection to switch, its flows stay",
 }
 
 // A sampler lets through one event of a kind in a while, and counts the others.

@@ -244,7 +244,7 @@ func (c *Controller) clearBridge(w *world, s *session) (router string, retired b
 			continue
 		}
 		if old != nil && old != s {
-			old.stop(fmt.Errorf("%w: bridge %s has connected anew", errStopping, s.bridge))
+			old.displaced(s)
 		}
 		e.retired[b] = s
 		if s.rec.Load() == nil {

@@ -29,6 +29,9 @@ type session struct {
 	conn *ofconn.Conn
 	log  *zap.Logger
 
+	origin origin
+	beats  *session // one of the same bridge whose switch did not answer when this one came
+
 	// Set by identify.
 	bridge string // name of the LOCAL port
 	dpid   ofproto.DPID
@@ -141,15 +144,16 @@ func (t *portTable) name(no ofproto.PortNo) (string, bool) {
 
 // serve runs the session of a switch that has connected until the connection
 // ends, parent is done, or the switch turns out to belong to no router.
-func (c *Controller) serve(parent context.Context, nc net.Conn) {
+func (c *Controller) serve(parent context.Context, nc net.Conn, from origin) {
 	ctx, stop := context.WithCancelCause(parent)
 	defer stop(nil)
 	s := &session{
-		conn:  ofconn.New(nc, c.conn()),
-		log:   c.log.With(zap.Stringer("peer", nc.RemoteAddr())),
-		stop:  stop,
-		ports: newPortTable(),
-		reads: newReadings(),
+		conn:   ofconn.New(nc, c.conn()),
+		log:    c.log.With(zap.Stringer("peer", nc.RemoteAddr())),
+		stop:   stop,
+		origin: from,
+		ports:  newPortTable(),
+		reads:  newReadings(),
 
 		announcements: newAnnouncements(),
 
@@ -176,6 +180,9 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 		return err
 	}
 	c.crowd.remove(s)
+	if err := c.contest(ctx, s); err != nil { // before anything is asked of the switch that changes it
+		return err
+	}
 	if err := (reconcile.Connected{Conn: s.conn}).Monitor(ctx); err != nil {
 		var code ofproto.ErrorCode
 		if !errors.As(err, &code) {

@@ -46,7 +46,7 @@ func (c *Controller) standBy(ctx context.Context) error {
 		for _, name := range bridges {
 			if !dialed[name] {
 				dialed[name] = true
-				c.standbys.Go(func() { c.dial(ctx, dialing, endpoint{"unix", filepath.Join(dir, name+".mgmt")}) })
+				c.standbys.Go(func() { c.dial(ctx, dialing, endpoint{"unix", filepath.Join(dir, name+".mgmt")}, true) })
 			}
 		}
 		select {

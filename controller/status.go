@@ -201,6 +201,9 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 		} else if !r.Managed || c.lifecycle == nil || len(r.Problems) == 0 { // else the lifecycle knows better
 			r.Problems = append(r.Problems, c.notConnected(st.router))
 		}
+		if why := c.unadmitted.Load().lately(); why != "" {
+			r.Problems = append(r.Problems, "a connection from this machine was refused of late, which may have been that of bridge "+r.Bridge+": "+why)
+		}
 	} else {
 		if st.session.probed {
 			r.Can = st.session.can.Names()
@@ -212,6 +215,9 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 	}
 	if st.session != nil {
 		r.Problems = append(r.Problems, st.session.blocked...)
+	}
+	if text := st.claimed(); text != "" {
+		r.Problems = append(r.Problems, text)
 	}
 	if st.report.Demoted {
 		r.Problems = append(r.Problems, fmt.Sprintf("another controller has become the master of bridge %s: "+

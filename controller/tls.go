@@ -39,5 +39,5 @@ func (c *Controller) serveTLS(ctx context.Context, nc net.Conn) {
 		}
 		return
 	}
-	c.serve(ctx, tc)
+	c.serve(ctx, tc, origin{checked: true})
 }

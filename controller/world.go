@@ -39,6 +39,7 @@ type routerState struct {
 	kernel  *routing.Kernel // see [routing.Facts], as the next
 	known   *routing.Neighbours
 	session *session // nil while its bridge is not connected
+	claim   *claim   // nil: there was none
 	since   time.Time
 	program routing.Program
 	gen     uint64 // of program; 0 before the first

@@ -259,7 +259,23 @@ func (h *Host) DialIn(ctx context.Context, netns, network, addr string) (net.Con
 	return conn, err
 }
 
-// ListenPacketIn opens a socket in a named network namespace of the host, at a
+// DialAs is like [Host.Dial] for TCP, but the socket is that of a user.
+func (h *Host) DialAs(ctx context.Context, uid int, addr string) (net.Conn, error) {
+	if _, err := netip.ParseAddrPort(addr); err != nil {
+		return nil, fmt.Errorf("dial %s on a host: %w", addr, err)
+	}
+	var conn net.Conn
+	err := inNetns(h.netnsPath(""), func() (err error) {
+		unchanged := ^uintptr(0)
+		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, unchanged, uintptr(uid), unchanged); errno != 0 { // of this thread alone
+			return fmt.Errorf("become user %d: %w", uid, errno)
+		}
+		conn, err = new(net.Dialer).DialContext(ctx, "tcp", addr)
+		return err
+	})
+	return conn, err
+}
+
 // ListenIn listens in a network namespace of the host.
 func (h *Host) ListenIn(ctx context.Context, netns, network, addr string) (net.Listener, error) {
 	var ln net.Listener
@@ -274,6 +290,7 @@ func (h *Host) ListenIn(ctx context.Context, netns, network, addr string) (net.L
 	return ln, nil
 }
 
+// ListenPacketIn opens a socket in a named network namespace of the host, at a
 // literal address such as 10.0.1.10:7; network is udp, udp4 or udp6.
 func (h *Host) ListenPacketIn(ctx context.Context, netns, network, addr string) (net.PacketConn, error) {
 	if _, err := netip.ParseAddrPort(addr); err != nil {

@@ -190,3 +190,20 @@ func (c *Conn) Tell(ctx context.Context, m ofproto.Message) error {
 	}
 	return refused
 }
+
+// Probe asks whether the switch is there, ahead of all that waits to be sent, and returns
+// nil as soon as it answers. When ctx is done, anything that has come from it meanwhile is
+// an answer as well.
+func (c *Conn) Probe(ctx context.Context) error {
+	before := c.count.Load()
+	cl, err := c.begin(ctx, 1, maxShortAnswer, func(int, ofproto.Message) bool { return true })
+	if err != nil {
+		return err
+	}
+	defer c.calls.drop(cl)
+	c.sendUrgent(ofproto.Echo{}, cl.first)
+	if err = cl.wait(ctx); err != nil && ctx.Err() != nil && c.count.Load() != before {
+		return nil
+	}
+	return err
+}

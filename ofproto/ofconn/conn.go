@@ -85,6 +85,7 @@ type Conn struct {
 
 	chunks sync.Pool                 // of *[]byte, written and empty
 	probed atomic.Pointer[time.Time] // when an echo request was sent that is not answered
+	count  atomic.Uint64             // messages that have come
 	unsent atomic.Int64              // bytes that were handed to the writer and are not written
 
 	calls calls
@@ -186,6 +187,7 @@ func (c *Conn) readLoop(heard chan<- struct{}, handle func(ofproto.Message)) err
 		case heard <- struct{}{}:
 		default:
 		}
+		c.count.Add(1)
 		c.tapped(false, b)
 		m, err := ofproto.Decode(b)
 		if err != nil {

@@ -1,0 +1,274 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+)
+
+// overflowUser is a user without rights, called nobody.
+const overflowUser = 65534
+
+// claims makes a peer that behaves as a switch with one bridge and its ports, and answers
+// everything with success.
+func claims(bridge string, ports ...string) func(net.Conn) {
+	return answer(func(nc net.Conn, xid uint32, request ofproto.Message) bool {
+		switch m := request.(type) {
+		case ofproto.FeaturesRequest:
+			nc.Write(ofproto.Features{DPID: 0xbad}.Append(nil, xid))
+		case ofproto.BarrierRequest:
+			nc.Write(ofproto.BarrierReply{}.Append(nil, xid))
+		case ofproto.RoleRequest:
+			nc.Write(ofproto.RoleReply{Role: m.Role, Generation: m.Generation}.Append(nil, xid))
+		case ofproto.Echo:
+			nc.Write(ofproto.Echo{Reply: true, Data: m.Data}.Append(nil, xid))
+		case ofproto.Multipart:
+			var body ofproto.MultipartBody
+			switch m.Body.(type) {
+			case ofproto.PortDescRequest:
+				all := ofproto.PortDescReply{{No: ofproto.PortLocal, Name: bridge}}
+				for i, name := range ports {
+					all = append(all, ofproto.Port{No: ofproto.PortNo(1 + i), Name: name})
+				}
+				body = all
+			case ofproto.FlowStatsRequest:
+				body = ofproto.FlowStatsReply{}
+			default:
+				nc.Write(ofproto.ErrorMessage{Code: badExperimenter}.Append(nil, xid))
+				return true
+			}
+			nc.Write(ofproto.Multipart{Reply: true, Body: body}.Append(nil, xid))
+		}
+		return true
+	})
+}
+
+// impostor connects as a user, claims to be the router's bridge, and returns when the
+// connection has ended.
+func (s *site) impostor(uid int) {
+	s.t.Helper()
+	nc, err := s.DialAs(s.t.Context(), uid, "127.0.0.1:6653")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer nc.Close()
+	claims(bridge, bluePatch, "pr-r1-green", blueTap, greenTap)(nc)
+}
+
+// disconnects is the metric of connections that have ended for a reason.
+func disconnects(reason string) string {
+	return fmt.Sprintf("ofdvr_openflow_disconnects_total{reason=%q}", reason)
+}
+
+// A user of the machine who connects to the loopback address is no switch, whatever is
+// claimed: the connection is refused before a message is read.
+func TestUserIsNoSwitch(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	for range 3 {
+		s.impostor(overflowUser)
+	}
+	s.metric(3, disconnects("forbidden_user"))
+
+	s.logged("it is nobody (uid 65534), and only root may be a switch")
+	if n := strings.Count(s.daemon.Log(), "refused connection from this machine"); n != 1 {
+		t.Errorf("the log says it %d times", n)
+	}
+	if n := strings.Count(s.daemon.Log(), "switch connected"); n != 1 {
+		t.Errorf("%d switches have connected, want the true one alone", n)
+	}
+	s.settle() // and there is no problem
+	pingTTL(t, vm1, vm2.IP(), 63)
+}
+
+// An Open vSwitch that is not root's connects as the owner of its database's socket. A
+// connection of anybody else is named where a router lacks its bridge.
+func TestOwnerOfDatabaseIsASwitch(t *testing.T) {
+	t.Parallel()
+	s := bare(t, byName)
+	s.handMade()
+	vm1, vm2 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
+	proxy := s.relay(overflowUser)
+	s.vsctl("set-controller", "br-x", "tcp:"+proxy.addr, "--", "set", "controller", "br-x", "max_backoff=1000")
+	s.serve()
+	s.eventually("status to say who was refused", func() error {
+		p := strings.Join(s.status().Routers[0].Problems, "; ")
+		if !strings.Contains(p, "a connection from this machine was refused of late, which may have been that of bridge br-x: ") || !strings.Contains(p, "nobody (uid 65534)") {
+			return errors.New(p)
+		}
+		return nil
+	})
+	s.sh("", "chown nobody /run/openvswitch/db.sock")
+	// The overflow user may be anybody.
+	s.logged("only root may be a switch")
+	s.sh("", "chown 7:7 /run/openvswitch/db.sock")
+	proxy.uid.Store(7)
+	s.settle()
+	pingTTL(t, vm1, vm2.IP(), 63)
+	// The same user is known by the directory while the socket is away.
+	proxy.cut()
+	s.sh("", "chown 7 /run/openvswitch; mv /run/openvswitch/db.sock /run/openvswitch/away")
+	before := s.scrape()["ofdvr_openflow_connects_total"]
+	s.eventually("the bridge to be connected again", func() error {
+		if now := s.scrape()["ofdvr_openflow_connects_total"]; now == before {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+}
+
+// A bridge that is connected and answers stays so when another connection claims to be the
+// same bridge. That one is refused, counted and named, and what is written meanwhile is in
+// the true switch when it is answered.
+func TestConnectedBridgeIsNotDisplaced(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	s.impostor(0)
+	s.metric(1, disconnects("duplicate"))
+	s.metric(1, "ofdvr_openflow_connects_total")
+	s.eventually("status to name it", func() error {
+		p := strings.Join(s.status().Routers[0].Problems, "; ")
+		if !strings.Contains(p, "another connection (peer 127.0.0.1) claims to be bridge rb-r1 and is refused") {
+			return errors.New("problems: " + p)
+		}
+		return nil
+	})
+	if out := s.ofdvr(1, "doctor"); !strings.Contains(out, "claims to be bridge rb-r1") {
+		t.Errorf("doctor does not name it:\n%s", out)
+	}
+	// Meanwhile others claim it, and are refused as well.
+	var others sync.WaitGroup
+	for range 5 {
+		others.Go(func() { s.impostor(0) })
+	}
+	s.write(strings.Replace(twoNetworks, "10.0.2.10]", "10.0.2.77]", 1))
+	s.sh("", "kill -HUP "+fmt.Sprint(s.daemon.Pid))
+	s.eventually("the true switch to have the flow", func() error {
+		if len(s.flows(bridge).find("nw_dst=10.0.2.77")) == 0 {
+			return errors.New("it has not")
+		}
+		return nil
+	})
+	others.Wait()
+	s.metric(6, disconnects("duplicate"))
+	s.metric(1, "ofdvr_openflow_connects_total")
+	s.write(twoNetworks)
+	s.sh("", "kill -HUP "+fmt.Sprint(s.daemon.Pid))
+	s.eventually("the first address again", func() error {
+		if len(s.flows(bridge).find("nw_dst=10.0.2.10")) == 0 {
+			return errors.New("it has not")
+		}
+		return nil
+	})
+	pingTTL(t, vm1, vm2.IP(), 63)
+}
+
+// A switch that comes back while its old connection has broken unnoticed is taken in as
+// soon as that does not answer, and not when it is found silent.
+func TestDeadConnectionIsReplaced(t *testing.T) {
+	t.Parallel()
+	s := bare(t, byName)
+	s.handMade()
+	vm1, vm2 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
+	proxy := s.relay(0)
+	s.vsctl("set-controller", "br-x", "tcp:"+proxy.addr, "--", "set", "controller", "br-x", "max_backoff=1000")
+	s.serve()
+	s.settle()
+	proxy.frozen.Store(true)
+	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653", "--", "set", "controller", "br-x", "max_backoff=1000")
+	s.logged("has connected anew, as peer 127.0.0.1")
+	s.eventually("the second connection", func() error {
+		if n := s.scrape()["ofdvr_openflow_connects_total"]; n != 2 {
+			return fmt.Errorf("%v connections", n)
+		}
+		return nil
+	})
+	s.metric(1, disconnects("silent"))
+	s.settle()
+	pingTTL(t, vm1, vm2.IP(), 63)
+}
+
+// A relay passes what a bridge and the daemon send each other on, as a user.
+type relay struct {
+	addr   string
+	uid    atomic.Int32
+	frozen atomic.Bool // nothing passes, and the daemon's ends stay open
+
+	mu   sync.Mutex
+	open []net.Conn
+}
+
+// relay starts one. It ends with the test.
+func (s *site) relay(uid int32) *relay {
+	s.t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	ln, err := s.ListenIn(ctx, "", "tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r := &relay{addr: ln.Addr().String()}
+	r.uid.Store(uid)
+	var all sync.WaitGroup
+	s.t.Cleanup(func() {
+		stop()
+		ln.Close()
+		r.cut()
+		all.Wait()
+	})
+	all.Go(func() {
+		for {
+			bridge, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			daemon, err := s.DialAs(ctx, int(r.uid.Load()), "127.0.0.1:6653")
+			if err != nil {
+				bridge.Close() // it tries again
+				continue
+			}
+			r.mu.Lock()
+			r.open = append(r.open, bridge, daemon)
+			r.mu.Unlock()
+			all.Go(func() { r.pass(bridge, daemon) })
+			all.Go(func() { r.pass(daemon, bridge) })
+		}
+	})
+	return r
+}
+
+// cut ends all connections.
+func (r *relay) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, nc := range r.open {
+		nc.Close()
+	}
+	r.open = nil
+}
+
+func (r *relay) pass(to, from net.Conn) {
+	b := make([]byte, 1<<16)
+	for {
+		n, err := from.Read(b)
+		switch {
+		case r.frozen.Load() && err == nil:
+			continue
+		case r.frozen.Load():
+			return
+		case err == nil:
+			_, err = to.Write(b[:n])
+		}
+		if err != nil {
+			to.Close()
+			from.Close()
+			return
+		}
+	}
+}
