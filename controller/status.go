@@ -202,7 +202,7 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 			r.Problems = append(r.Problems, c.notConnected(st.router))
 		}
 		if why := c.unadmitted.Load().lately(); why != "" {
-			r.Problems = append(r.Problems, "a connection from this machine was refused of late, which may have been that of bridge "+r.Bridge+": "+why)
+			r.Problems = append(r.Problems, "a connection from this machine was refused in the last minute, perhaps that of bridge "+r.Bridge+": "+why)
 		}
 	} else {
 		if st.session.probed {

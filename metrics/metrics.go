@@ -61,7 +61,8 @@ func New(reg prometheus.Registerer, version string) *Events {
 			ended: counters("openflow_disconnects_total",
 				"OpenFlow connections that ended or were refused, by reason: closed (by the switch, or broken), silent, stuck (it does not read), "+
 					"stranger (it belongs to no router), version (no OpenFlow 1.3), tls, mute (it does not speak OpenFlow), "+
-					"crowd (too many of those), garbage, flood, too_long (an answer without end).", "reason"),
+					"crowd (too many of those), forbidden_user (a process of this machine whose user may not be a switch), "+
+					"duplicate (the bridge is connected, and answers), garbage, flood, too_long (an answer without end).", "reason"),
 			commitTime: histogram("commit_duration_seconds", "Time from sending a bundle of flow changes to the switch's reply to its commit.", 0.0005),
 			roundTrip:  histogram("openflow_round_trip_seconds", "Time from an echo request to the switch's reply. Switches are sent one when they have been silent for 5 s.", 0.0001),
 		},

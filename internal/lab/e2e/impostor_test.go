@@ -100,7 +100,7 @@ func TestOwnerOfDatabaseIsASwitch(t *testing.T) {
 	s.serve()
 	s.eventually("status to say who was refused", func() error {
 		p := strings.Join(s.status().Routers[0].Problems, "; ")
-		if !strings.Contains(p, "a connection from this machine was refused of late, which may have been that of bridge br-x: ") || !strings.Contains(p, "nobody (uid 65534)") {
+		if !strings.Contains(p, "a connection from this machine was refused in the last minute, perhaps that of bridge br-x: ") || !strings.Contains(p, "nobody (uid 65534)") {
 			return errors.New(p)
 		}
 		return nil
