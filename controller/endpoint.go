@@ -4,15 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
 // An endpoint is a place where switches are met, in the words of ovs-vsctl
@@ -61,37 +61,22 @@ func (e endpoint) target() string {
 }
 
 // listen listens on e, which is no unix:PATH.
-func (e endpoint) listen(ctx context.Context) (net.Listener, error) {
-	var lc net.ListenConfig
-	network := "tcp"
+func (e endpoint) listen(ctx context.Context) (ln net.Listener, err error) {
 	if e.kind == "punix" {
-		network = "unix"
-		if err := removeStaleSocket(e.addr); err != nil {
-			return nil, err
-		}
+		ln, err = ownfile.Listen(ctx, e.addr)
+	} else {
+		var lc net.ListenConfig
+		ln, err = lc.Listen(ctx, "tcp", e.addr)
 	}
-	ln, err := lc.Listen(ctx, network, e.addr)
-	if err != nil {
-		if errors.Is(err, syscall.EADDRINUSE) {
-			err = fmt.Errorf("%w; does another controller run on this port?", err)
-		}
-		return nil, fmt.Errorf("listen for switches on %v: %w", e, err)
+	switch {
+	case err == nil:
+		return ln, nil
+	case errors.Is(err, ownfile.ErrInUse):
+		err = fmt.Errorf("another controller answers there: %w", err)
+	case errors.Is(err, syscall.EADDRINUSE):
+		err = fmt.Errorf("%w; does another controller run on this port?", err)
 	}
-	return ln, nil
-}
-
-// removeStaleSocket removes a socket that nobody listens on.
-func removeStaleSocket(path string) error {
-	if nc, err := net.Dial("unix", path); err == nil {
-		nc.Close()
-		return fmt.Errorf("listen for switches on punix:%s: another controller answers there", path)
-	} else if !errors.Is(err, syscall.ECONNREFUSED) {
-		return nil // it is not there, or is no socket; listening will tell
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("replace the socket that was left behind: %w", err)
-	}
-	return nil
+	return nil, fmt.Errorf("listen for switches on %v: %w", e, err)
 }
 
 // redial is the pause between two connections to a bridge's own socket.

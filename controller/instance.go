@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ofdvr/ofdvr/internal/namespace"
+	"github.com/ofdvr/ofdvr/internal/ownfile"
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
@@ -23,7 +24,7 @@ import (
 // The file is in the run directory, which lives as long as the namespaces that carry the
 // marks. So a database that is made anew, or gets another system ID, makes no other instance.
 func Instance(file string, s ovsdb.State) (string, error) {
-	b, err := os.ReadFile(file)
+	b, err := ownfile.ReadFile(file)
 	if name := strings.TrimSpace(string(b)); err == nil && name == instanceName(name) && name != "" {
 		return name, nil
 	}
@@ -48,10 +49,7 @@ func instanceName(id string) string {
 func keepInstance(file, name string) error {
 	err := os.MkdirAll(filepath.Dir(file), 0o755)
 	if err == nil {
-		err = os.WriteFile(file+".new", []byte(name+"\n"), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(file+".new", file)
+		err = ownfile.WriteFile(file, []byte(name+"\n"), 0o644)
 	}
 	if err != nil {
 		return fmt.Errorf("keep which instance this is: %w", err)

@@ -3,13 +3,11 @@ package controller
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 
 	"go.uber.org/zap"
 
+	"github.com/ofdvr/ofdvr/internal/ownfile"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
@@ -37,7 +35,7 @@ func (c *Controller) loadCounters() {
 		return
 	}
 	kept := make(map[string]*keptCounters)
-	data, err := os.ReadFile(t.file)
+	data, err := ownfile.ReadFile(t.file)
 	if err == nil {
 		err = json.Unmarshal(data, &kept)
 	}
@@ -81,7 +79,7 @@ func (c *Controller) keepCounters() {
 	}
 	data, err := json.Marshal(kept)
 	if err == nil {
-		err = replaceFile(c.counters.file, data)
+		err = ownfile.WriteFile(c.counters.file, data, 0o600)
 	}
 	if n, ok := c.refusals.sample("counters"); err != nil && ok {
 		c.log.Warn("could not keep the counters, they may go back when the daemon restarts", zap.Error(err), zap.Int("before", n))
@@ -98,22 +96,4 @@ func (rc *routerCounters) keep() *keptCounters {
 		k.Told[about], k.Before[about] = t, Tally{t.Packets - now.Packets, t.Bytes - now.Bytes}
 	}
 	return k
-}
-
-// replaceFile writes a file that is never seen half written.
-func replaceFile(name string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return nil
 }

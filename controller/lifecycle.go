@@ -52,6 +52,8 @@ type lifecycle struct {
 
 	instanceFile string // see [Instance]; "": it is not kept
 
+	activity activity
+
 	mu       sync.Mutex
 	instance string                   // see [lifecycle.self]; only work writes it
 	ports    map[string]routing.Ports // by router: the ports that its connected bridge has

@@ -30,13 +30,15 @@ type pass struct {
 	again      bool // there is more to do at once
 	problems   map[string][]string
 	notMade    map[string]string
-	foreign    map[string]bool // routers whose namespaces are those of another instance
+	foreign    map[string]bool // routers whose namespaces are those of another instance, or the machine's own
 	namespaces []string        // those of managed routers
 }
 
 func (p *pass) problem(router, text string) { p.problems[router] = append(p.problems[router], text) }
 
 func (p *pass) run(ctx context.Context) {
+	defer p.doing("")
+	p.doing("read and change OVSDB")
 	if !p.want.Whole && p.bare != nil {
 		nothing, err := p.nothingExists(ctx)
 		if err != nil { // what is made before this is known would be taken for what was there
@@ -90,12 +92,17 @@ func (p *pass) run(ctx context.Context) {
 	}
 	wanted := make(map[string]bool)
 	for _, r := range p.routers {
+		if ctx.Err() != nil {
+			p.complete = false // and nothing is removed
+			return
+		}
 		if !p.known(r.ID) {
 			p.notMade[r.ID] = p.unmade(r)
 		}
 		if r.Fallback == routing.FallbackNamespace && p.instance != "" { // else the database is not ready, or the problem is told
 			wanted[r.NamespaceName()] = true
 			p.namespaces = append(p.namespaces, r.NamespaceName())
+			p.doing("set up namespace " + r.NamespaceName())
 			p.ensure(ctx, r)
 			if p.foreign[r.ID] {
 				p.kernel(r.ID, new(routing.Kernel)) // nothing is handed to it
@@ -105,6 +112,7 @@ func (p *pass) run(ctx context.Context) {
 		}
 	}
 	maps.DeleteFunc(p.memories, func(name string, _ *namespace.Memory) bool { return !wanted[name] })
+	p.doing("keep router advertisements")
 	p.advertise(slices.DeleteFunc(advertisers, func(a radvd.Router) bool { return p.foreign[a.ID] }))
 	if p.complete && p.want.Complete && p.instance != "" {
 		p.removeNamespaces(wanted)
@@ -232,11 +240,14 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 	if len(res.Changed) > 0 {
 		p.log.Info("changed namespace", zap.String("router", r.ID), zap.String("changes", brief(res.Changed)))
 	}
-	var foreign *namespace.ForeignError
 	switch {
-	case errors.As(err, &foreign): // its end will be told
+	case errors.As(err, new(*namespace.ForeignError)): // its end will be told
 		p.problem(r.ID, err.Error())
 		p.warnOnce(cannotSetUp, r.ID, err)
+		p.foreign[r.ID] = true
+	case errors.As(err, new(*namespace.HostError)):
+		p.problem(r.ID, err.Error())
+		p.warn(cannotSetUp, r.ID, err)
 		p.foreign[r.ID] = true
 	case err != nil:
 		p.problem(r.ID, err.Error())
@@ -287,6 +298,7 @@ func (p *pass) removeNamespaces(wanted map[string]bool) {
 		if wanted[ns.Name] || ns.Instance != p.instance {
 			continue
 		}
+		p.doing("delete namespace " + ns.Name)
 		err := namespace.Remove(ns.Name, p.instance)
 		var kept *namespace.KeptError
 		switch {

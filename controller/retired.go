@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
 	"go.uber.org/zap"
 
 	"github.com/ofdvr/ofdvr/controller/reconcile"
+	"github.com/ofdvr/ofdvr/internal/ownfile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
 )
@@ -73,7 +73,7 @@ func (e *external) load(log *zap.Logger) {
 		return
 	}
 	var list []keptBridge
-	data, err := os.ReadFile(e.file)
+	data, err := ownfile.ReadFile(e.file)
 	if err == nil {
 		err = json.Unmarshal(data, &list)
 	}
@@ -97,7 +97,7 @@ func (e *external) save(log *zap.Logger) {
 	}
 	data, err := json.Marshal(list)
 	if err == nil {
-		err = replaceFile(e.file, data)
+		err = ownfile.WriteFile(e.file, data, 0o600)
 	}
 	if err != nil && !e.unsaved {
 		log.Warn("could not note which external bridges may have flows of ours, trying again: flows of a router that is removed while no daemon runs would go on forwarding", zap.Error(err))

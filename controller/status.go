@@ -127,6 +127,9 @@ func (c *Controller) status(w *world) Status {
 	if c.lifecycle != nil {
 		s.OVSDB = &OVSDBStatus{Endpoint: c.cfg.OVSDB, Connected: w.lifecycle.Connected}
 		s.Problems = append(s.Problems, w.lifecycle.Problems[""]...)
+		if stuck := c.Stuck(); stuck != "" {
+			s.Problems = append(s.Problems, stuck)
+		}
 	}
 	s.Settled = w.lead && len(s.Problems) == 0 && (c.lifecycle == nil || c.lifecycleComplete(w) && w.lifecycle.Settled)
 	for _, st := range w.sorted() {

@@ -10,6 +10,9 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ofdvr/ofdvr/internal/flock"
+	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
 // errLocked says that another daemon has the lock.
@@ -19,45 +22,69 @@ var errLocked = errors.New("another ofdvr runs")
 // kernel takes back when that ends in whatever way. If another one has it, the
 // file is returned too, for [awaitLock].
 func takeLock(dir string) (*os.File, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make a place for the lock (--run-dir): %w", err)
+	if err := ownfile.Dir(dir); err != nil {
+		return nil, fmt.Errorf("use the directory of the lock (--run-dir): %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := openLock(dir, os.O_CREATE)
 	if err != nil {
-		return nil, fmt.Errorf("open the lock (--run-dir): %w", err)
+		return nil, err
 	}
 	switch holder, err := tryLock(f); {
 	case errors.Is(err, errLocked):
-		return f, fmt.Errorf("%w as process %s and has the lock %s; stop it first, or start this one with --standby to take over when it ends",
+		return f, fmt.Errorf("%w as %s and has the lock %s; stop it first, or start this one with --standby to take over when it ends",
 			errLocked, holder, f.Name())
 	case err != nil:
 		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+		return nil, err
 	}
 	signLock(f)
 	return f, nil
 }
 
-// tryLock takes a lock at once. The error is errLocked if another daemon has it, the
-// process holder.
-func tryLock(f *os.File) (holder string, err error) {
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		pid, _ := io.ReadAll(io.LimitReader(f, 20)) // for the message only
-		return strings.TrimSpace(string(pid)), errLocked
+// openLock opens the file of the lock. Who can read a file can lock it, so that only its
+// owner can; one of an earlier version is changed.
+func openLock(dir string, create int) (*os.File, error) {
+	f, err := ownfile.Open(filepath.Join(dir, "lock"), os.O_RDWR|create, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the lock (--run-dir): %w", err)
 	}
-	return "", err
+	if err := f.Chmod(0o600); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("make the lock (--run-dir) its owner's alone: %w", err)
+	}
+	return f, nil
+}
+
+// tryLock takes a lock at once. The error is errLocked if another process has it, the
+// holder.
+func tryLock(f *os.File) (holder string, err error) {
+	err = flock.Try(f)
+	held := (*flock.HeldError)(nil)
+	if !errors.As(err, &held) {
+		return "", err
+	}
+	if held.PID != 0 {
+		return held.Holder(), errLocked
+	}
+	pid, _ := io.ReadAll(io.LimitReader(f, 20)) // for the message only
+	return "process " + strings.TrimSpace(string(pid)), errLocked
 }
 
 // keepOut keeps daemons away until the file is closed, and fails if one runs. Where no
 // daemon has ever run, the file is nil.
 func keepOut(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0)
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err := ownfile.Dir(dir); err != nil {
+		return nil, fmt.Errorf("use the directory of the lock (--run-dir): %w", err)
+	}
+	f, err := openLock(dir, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open the lock (--run-dir): %w", err)
+		return nil, err
 	}
 	holder, err := tryLock(f)
 	if err == nil {
@@ -66,9 +93,9 @@ func keepOut(dir string) (*os.File, error) {
 	}
 	f.Close()
 	if errors.Is(err, errLocked) {
-		return nil, fmt.Errorf("ofdvr runs as process %s and has the lock %s: stop it first (systemctl stop ofdvr), or it makes everything again", holder, f.Name())
+		return nil, fmt.Errorf("ofdvr runs as %s and has the lock %s: stop it first (systemctl stop ofdvr), or it makes everything again", holder, f.Name())
 	}
-	return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	return nil, err
 }
 
 // awaitLock returns when the lock is taken. Nothing but the end of the process

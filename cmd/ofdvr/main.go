@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		return exitFailure
 	case errors.Is(err, errChanges):
 		return exitChanges
-	case ctx.Err() != nil: // err is what became of it
+	case ctx.Err() != nil && !errors.Is(err, errNotStopped): // err is what became of it
 		err = errors.New("interrupted")
 	case misused, errors.As(err, new(usageError)):
 		fmt.Fprintf(errOut, "ofdvr: %v\nSee 'ofdvr --help'.\n", err)

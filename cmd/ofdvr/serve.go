@@ -92,7 +92,7 @@ and that it works (sd_notify(3)).`,
 				return fmt.Errorf("set up logging (--log-level, --log-format): %w", err)
 			}
 			defer log.Sync()
-			return serve(cmd.Context(), o, log)
+			return boundStop(cmd.Context(), stopLimit, func() error { return serve(cmd.Context(), o, log) })
 		},
 	}
 	f := cmd.Flags()
@@ -303,9 +303,15 @@ func serveHTTP(ctx context.Context, g *errgroup.Group, ln net.Listener, h http.H
 	})
 }
 
-// metricsHandler answers /metrics, /healthz (the daemon lives) and /readyz
+// A health says how the controller is.
+type health interface {
+	Status(context.Context) (controller.Status, error)
+	Stuck() string
+}
+
+// metricsHandler answers /metrics, /healthz (the daemon works) and /readyz
 // (everything wanted is confirmed by the switches).
-func metricsHandler(c *controller.Controller, reg *prometheus.Registry) http.Handler {
+func metricsHandler(c health, reg *prometheus.Registry) http.Handler {
 	status := func(w http.ResponseWriter, r *http.Request) (controller.Status, bool) {
 		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 		defer cancel()
@@ -318,9 +324,14 @@ func metricsHandler(c *controller.Controller, reg *prometheus.Registry) http.Han
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := status(w, r); ok {
-			fmt.Fprintln(w, "ok")
+		if _, ok := status(w, r); !ok {
+			return
 		}
+		if stuck := c.Stuck(); stuck != "" {
+			http.Error(w, stuck, http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		s, ok := status(w, r)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/tls"
@@ -13,11 +14,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"go.uber.org/zap"
 
 	"github.com/ofdvr/ofdvr/internal/credentials"
+	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
 // Access says who may use the API.
@@ -136,44 +137,37 @@ var ErrAnswered = errors.New("another ofdvr answers there")
 
 // listenUnix listens on a Unix socket that is readable and writable by owner and
 // group. A socket that a dead daemon left behind is replaced; one on which a
-// daemon answers is an error.
+// daemon answers is an error, and so is whatever else has its name.
 func listenUnix(path, group string) (net.Listener, error) {
+	gid, err := groupID(group)
+	if err != nil {
+		return nil, fmt.Errorf("set permissions of API socket: %w", err)
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("make a place for the API socket: %w", err)
 	}
-	ln, err := net.Listen("unix", path)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		if nc, dialErr := net.Dial("unix", path); dialErr == nil {
-			nc.Close()
-			return nil, fmt.Errorf("listen on API socket %s: %w; stop it first, or give this one another --api", path, ErrAnswered)
-		}
-		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("replace API socket that was left behind: %w", err)
-		}
-		ln, err = net.Listen("unix", path)
+	ln, err := ownfile.Listen(context.Background(), path)
+	if errors.Is(err, ownfile.ErrInUse) {
+		return nil, fmt.Errorf("listen on API socket %s: %w; stop it first, or give this one another --api", path, ErrAnswered)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on API socket: %w", err)
 	}
-	err = os.Chmod(path, 0o660)
-	if err == nil && group != "" {
-		err = chgrp(path, group)
-	}
-	if err != nil {
+	if err := ln.SetAccess(0o660, gid); err != nil {
 		ln.Close()
 		return nil, fmt.Errorf("set permissions of API socket: %w", err)
 	}
 	return ln, nil
 }
 
-func chgrp(path, group string) error {
+// groupID returns the ID of a group, -1 for "".
+func groupID(group string) (int, error) {
+	if group == "" {
+		return -1, nil
+	}
 	g, err := user.LookupGroup(group)
 	if err != nil {
-		return fmt.Errorf("%w; make it with groupadd --system %s, or give another --api-group", err, group)
+		return -1, fmt.Errorf("%w; make it with groupadd --system %s, or give another --api-group", err, group)
 	}
-	gid, err := strconv.Atoi(g.Gid)
-	if err != nil {
-		return err
-	}
-	return os.Chown(path, -1, gid)
+	return strconv.Atoi(g.Gid)
 }

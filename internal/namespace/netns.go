@@ -11,6 +11,9 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/ofdvr/ofdvr/internal/flock"
+	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
 // dir is where ip-netns(8) keeps namespaces.
@@ -29,14 +32,30 @@ func checkName(name string) error {
 // errNotNamespace says that a file in dir is not a namespace.
 var errNotNamespace = errors.New("the file is not a network namespace")
 
+// A HostError says that a namespace is the machine's own, under the name of a router's. It is
+// neither configured nor deleted.
+type HostError struct{ Name string }
+
+func (e *HostError) Error() string {
+	return fmt.Sprintf("%s is the network namespace of the machine itself, or that of ofdvr: nothing is changed in it; "+
+		"remove that name (umount %[1]s; rm %[1]s), or give the router another namespace", path(e.Name))
+}
+
 // openNS opens the namespace called name. The error wraps fs.ErrNotExist if
 // there is none, and errNotNamespace if there is only a file of that name, as
-// is left when its creator died halfway.
+// is left when its creator died halfway. It is a [*HostError] if it is no router's.
 func openNS(name string) (*os.File, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path(name))
+	info, err := os.Stat(path(name))
+	if err != nil {
+		return nil, fmt.Errorf("open namespace %s: %w", name, err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("open namespace %s: %s is %s: %w", name, path(name), ownfile.Kind(info.Mode()), errNotNamespace)
+	}
+	f, err := os.OpenFile(path(name), os.O_RDONLY|unix.O_NONBLOCK, 0) // a named pipe by now
 	if err != nil {
 		return nil, fmt.Errorf("open namespace %s: %w", name, err)
 	}
@@ -49,7 +68,22 @@ func openNS(name string) (*os.File, error) {
 		f.Close()
 		return nil, fmt.Errorf("open namespace %s: %s: %w", name, f.Name(), errNotNamespace)
 	}
+	if isHost(f) {
+		f.Close()
+		return nil, &HostError{name}
+	}
 	return f, nil
+}
+
+// isHost reports whether a namespace is that of this process or of the machine's first one.
+func isHost(ns *os.File) bool {
+	info, err := ns.Stat()
+	for _, process := range []string{"self", "1"} {
+		if host, hostErr := os.Stat("/proc/" + process + "/ns/net"); err == nil && hostErr == nil && os.SameFile(info, host) {
+			return true
+		}
+	}
+	return false
 }
 
 // createNS creates the namespace called name, already with a mark. The
@@ -59,7 +93,11 @@ func createNS(name string, m mark, leftover bool) error {
 	if err := prepareDir(); err != nil {
 		return fmt.Errorf("create namespace %s: %w", name, err)
 	}
-	if !leftover {
+	if leftover {
+		if err := checkLeftover(name); err != nil {
+			return fmt.Errorf("create namespace %s: %w", name, err)
+		}
+	} else {
 		f, err := os.OpenFile(path(name), os.O_RDONLY|os.O_CREATE|os.O_EXCL, 0)
 		if err != nil {
 			return fmt.Errorf("create namespace %s: %w", name, err)
@@ -94,10 +132,24 @@ func createNS(name string, m mark, leftover bool) error {
 	return nil
 }
 
+// checkLeftover checks that the file of a namespace is such as its creator makes before
+// there is a namespace: empty.
+func checkLeftover(name string) error {
+	info, err := os.Lstat(path(name))
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() || info.Size() > 0 {
+		return fmt.Errorf("%s is %s that is no network namespace, and left as it is: remove it, or give the router another namespace",
+			path(name), ownfile.Kind(info.Mode()))
+	}
+	return nil
+}
+
 // deleteNS removes the namespace called name from dir. It exists for as long
 // as a process is in it.
 func deleteNS(name string) error {
-	if err := unix.Unmount(path(name), unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+	if err := unix.Unmount(path(name), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil && !errors.Is(err, unix.EINVAL) {
 		return fmt.Errorf("delete namespace %s: unmount %s: %w", name, path(name), err)
 	}
 	if err := os.Remove(path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -108,9 +160,13 @@ func deleteNS(name string) error {
 
 // prepareDir makes dir a shared mount, as `ip netns add` does, so that
 // namespaces that are mounted there are seen from other mount namespaces. The
-// lock is iproute2's: two that make the mount at the same time would stack it.
+// lock is iproute2's: two that make the mount at the same time would stack it. Whoever can
+// read dir can hold it, so it is not waited for, and not needed where the mount is.
 func prepareDir() error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := shareDir(); !errors.Is(err, unix.EINVAL) {
 		return err
 	}
 	lock, err := os.Open(dir)
@@ -118,17 +174,21 @@ func prepareDir() error {
 		return err
 	}
 	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return fmt.Errorf("lock %s: %w", dir, err)
+	if err := flock.Try(lock); err != nil {
+		return fmt.Errorf("%w, which every program that makes the first namespace needs: trying again until it ends", err)
 	}
-	err = unix.Mount("", dir, "none", unix.MS_SHARED|unix.MS_REC, "")
-	if errors.Is(err, unix.EINVAL) { // not a mount yet
-		if err := unix.Mount(dir, dir, "none", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-			return fmt.Errorf("mount %s onto itself: %w", dir, err)
-		}
-		err = unix.Mount("", dir, "none", unix.MS_SHARED|unix.MS_REC, "")
+	if err := shareDir(); !errors.Is(err, unix.EINVAL) { // another program has made it meanwhile
+		return err
 	}
-	if err != nil {
+	if err := unix.Mount(dir, dir, "none", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("mount %s onto itself: %w", dir, err)
+	}
+	return shareDir()
+}
+
+// shareDir makes the mount at dir shared. The error wraps EINVAL if there is no mount.
+func shareDir() error {
+	if err := unix.Mount("", dir, "none", unix.MS_SHARED|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("make %s a shared mount: %w", dir, err)
 	}
 	return nil

@@ -101,7 +101,7 @@ func List() ([]Namespace, error) {
 		name := entry.Name()
 		m, ours, err := markedRouter(name)
 		switch {
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotNamespace): // gone meanwhile, or never one
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotNamespace), errors.As(err, new(*HostError)): // gone meanwhile, or never one of ours
 		case err != nil:
 			errs = append(errs, err)
 		case ours:

@@ -58,7 +58,7 @@ func TestRadvdTakesIt(t *testing.T) {
 		r.Interfaces = append(r.Interfaces, Interface{Tap: fmt.Sprint("qr~", interval), Lifetime: interval, Interval: interval})
 	}
 	name := filepath.Join(t.TempDir(), "x.conf")
-	if err := writeFile(name, config(&r)); err != nil {
+	if err := writeConfig(name, config(&r)); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.Command(binary, "-c", "-C", name, "-p", name+".pid", "-m", "stderr_clean").CombinedOutput()

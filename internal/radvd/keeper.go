@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ofdvr/ofdvr/internal/namespace"
+	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
 // When a radvd that has ended is started again: after a second at first, then
@@ -78,8 +79,11 @@ func NewKeeper(dir string, log *zap.Logger) (*Keeper, error) {
 // be called: a radvd has ended, or may be tried again.
 func (k *Keeper) Changed() <-chan struct{} { return k.changed }
 
+// baseLen is how many hexadecimal digits the files of a router have in common.
+const baseLen = 16
+
 func (k *Keeper) base(router string) string {
-	return filepath.Join(k.dir, fmt.Sprintf("%x", sha256.Sum256([]byte(router)))[:16])
+	return filepath.Join(k.dir, fmt.Sprintf("%x", sha256.Sum256([]byte(router)))[:baseLen])
 }
 
 // End ends every radvd that sends advertisements which none of routers is to
@@ -104,7 +108,7 @@ func (k *Keeper) End(routers []Router) error {
 			errs = append(errs, k.forget(base))
 			continue
 		}
-		conf, err := os.ReadFile(base + confFile)
+		conf, err := ownfile.ReadFile(base + confFile)
 		if errors.Is(err, os.ErrNotExist) || err == nil && !r.leaves(conf) {
 			continue
 		}
@@ -176,7 +180,7 @@ func (k *Keeper) ensure(r *Router) error {
 	case bytes.Equal(s.told, want):
 		return nil
 	}
-	if err := writeFile(base+confFile, want); err != nil {
+	if err := writeConfig(base+confFile, want); err != nil {
 		return err
 	}
 	if err := s.proc.signal(unix.SIGHUP); err != nil {
@@ -225,13 +229,16 @@ func (k *Keeper) start(base string, s *state, r *Router, conf []byte) error {
 	if err != nil {
 		return fail(errors.New("radvd is not installed: apt install radvd"))
 	}
-	if err := os.MkdirAll(k.dir, 0o755); err != nil {
+	if err := ownfile.Dir(k.dir); err != nil {
 		return fail(fmt.Errorf("make a place for radvd: %w", err))
 	}
-	if err := writeFile(base+confFile, conf); err != nil {
+	if err := lockable(base + pidFile); err != nil {
+		return fail(fmt.Errorf("make a place for the PID of radvd: %w", err))
+	}
+	if err := writeConfig(base+confFile, conf); err != nil {
 		return fail(err)
 	}
-	log, err := os.OpenFile(base+logFile, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o644)
+	log, err := ownfile.Open(base+logFile, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o644)
 	if err != nil {
 		return fail(fmt.Errorf("start radvd: %w", err))
 	}
@@ -320,21 +327,20 @@ func (k *Keeper) drop(s *state) {
 	s.proc, s.told, s.over = nil, nil, false
 }
 
-// writeFile replaces a file at once. The mode is what radvd demands: nobody
+// lockable makes the file in which radvd writes its PID. It locks the file, and does not
+// start if it cannot: so nobody else may read it.
+func lockable(name string) error {
+	f, err := ownfile.Open(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o600), f.Close())
+}
+
+// writeConfig replaces a configuration at once. The mode is what radvd demands: nobody
 // else may write it, and it reads it as its user.
-func writeFile(name string, data []byte) error {
-	tmp := name + ".new"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return fmt.Errorf("write the configuration of radvd: %w", err)
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(tmp, name)
-	}
-	if err != nil {
-		os.Remove(tmp) // half of it may be there
+func writeConfig(name string, data []byte) error {
+	if err := ownfile.WriteFile(name, data, 0o644); err != nil {
 		return fmt.Errorf("write the configuration of radvd: %w", err)
 	}
 	return nil

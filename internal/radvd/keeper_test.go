@@ -354,7 +354,10 @@ func TestWriteFails(t *testing.T) {
 	go func() { done <- k.Run(ctx) }()
 	defer func() { cancel(); <-done }()
 	pid := ensure(t, k, running("a"))
-	obstacle := k.base("r1") + confFile + ".new"
+	obstacle := k.base("r1") + confFile
+	if err := os.Remove(obstacle); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.MkdirAll(filepath.Join(obstacle, "x"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -377,5 +380,57 @@ func TestWriteFails(t *testing.T) {
 	}
 	if again := ensure(t, k, running("a", "b")); again != pid {
 		t.Errorf("radvd is process %d, was %d", again, pid)
+	}
+}
+
+// What is not ours in the directory of radvd is not read, written, followed or removed, and
+// neither is a directory that a symbolic link leads to.
+func TestForeignFilesAreLeft(t *testing.T) {
+	theirs, dir := t.TempDir(), t.TempDir()
+	for _, name := range []string{"0123456789abcdef.conf", "host.conf", "x.log"} {
+		if err := os.WriteFile(filepath.Join(theirs, name), []byte("theirs"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := filepath.Join(dir, "radvd")
+	if err := os.Symlink(theirs, link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := StopAll(link); err == nil || !strings.Contains(err.Error(), "is a symbolic link") {
+		t.Errorf("StopAll: %v", err)
+	}
+	k, err := NewKeeper(link, zaptest.NewLogger(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.binary = func() (string, error) { return "/proc/self/exe", nil }
+	if err := k.End(nil); err == nil {
+		t.Error("End follows the link")
+	}
+	if got := fmt.Sprint(k.Ensure([]Router{running("a")})); !strings.Contains(got, "is a symbolic link") {
+		t.Errorf("problems %s", got)
+	}
+	k = newKeeper(t, theirs)
+	for _, ext := range []string{confFile, pidFile, logFile} {
+		file := k.base("r1") + ext
+		os.Remove(file)
+		if err := os.Symlink(filepath.Join(theirs, "host.conf"), file); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(k.Ensure([]Router{running("a")})); !strings.Contains(got, ext+" is a symbolic link: not a file of ours") {
+			t.Errorf("%s: problems %s", ext, got)
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		k = newKeeper(t, theirs) // tries again at once
+	}
+	if err := k.End(nil); err != nil { // 0123456789abcdef is a name of ours, the others are not
+		t.Error(err)
+	}
+	for _, name := range []string{"host.conf", "x.log"} {
+		if got, err := os.ReadFile(filepath.Join(theirs, name)); string(got) != "theirs" {
+			t.Errorf("%s is %q, %v", name, got, err)
+		}
 	}
 }

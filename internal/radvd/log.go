@@ -9,6 +9,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
 // maxLog is how many bytes a log may have before it is begun anew.
@@ -32,7 +34,7 @@ var (
 
 // follow logs what a radvd has printed.
 func (k *Keeper) follow(base string, s *state) {
-	f, err := os.OpenFile(base+logFile, os.O_RDWR, 0)
+	f, err := ownfile.Open(base+logFile, os.O_RDWR, 0)
 	if err != nil {
 		return
 	}

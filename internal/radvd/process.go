@@ -2,6 +2,7 @@ package radvd
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
 // Files of a router, in the directory.
@@ -29,7 +32,7 @@ type process struct {
 // findProcess returns the radvd whose files are base and an ending, nil if it
 // does not run. Somebody else's process is not taken for it.
 func findProcess(base string) (*process, error) {
-	text, err := os.ReadFile(base + pidFile)
+	text, err := ownfile.ReadFile(base + pidFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -160,6 +163,9 @@ func basesIn(dir string) ([]string, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
+	if err == nil {
+		err = ownfile.CheckDir(dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list what radvd has been told: %w", err)
 	}
@@ -170,6 +176,9 @@ func basesIn(dir string) ([]string, error) {
 			continue
 		}
 		base := filepath.Join(dir, e.Name()[:len(e.Name())-len(ext)])
+		if _, err := hex.DecodeString(filepath.Base(base)); err != nil || len(filepath.Base(base)) != baseLen {
+			continue // not ours
+		}
 		if n := len(bases); n == 0 || bases[n-1] != base { // they are sorted
 			bases = append(bases, base)
 		}
@@ -180,9 +189,7 @@ func basesIn(dir string) ([]string, error) {
 func removeFiles(base string) error {
 	var errs []error
 	for _, ext := range []string{confFile, pidFile, logFile} {
-		if err := os.Remove(base + ext); err != nil && !errors.Is(err, os.ErrNotExist) {
-			errs = append(errs, err)
-		}
+		errs = append(errs, ownfile.Remove(base+ext))
 	}
 	return errors.Join(errs...)
 }

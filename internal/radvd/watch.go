@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
 // rouse must be called with mu held.
@@ -82,7 +83,7 @@ func (k *Keeper) watchLogs() int {
 	if err != nil {
 		return -1
 	}
-	if err := os.MkdirAll(k.dir, 0o755); err == nil {
+	if err := ownfile.Dir(k.dir); err == nil {
 		_, err = unix.InotifyAddWatch(fd, k.dir, unix.IN_MODIFY)
 		if err == nil {
 			return fd

@@ -111,7 +111,7 @@ func TestCleanupRefusesBesideADaemon(t *testing.T) {
 	s := ready(t, twoNetworks)
 	before, n := s.database(), len(s.transactions())
 	out := s.ofdvr(1, "cleanup")
-	mustHave(t, out, fmt.Sprintf("clean up: ofdvr runs as process %d and has the lock /run/ofdvr/lock: stop it first", s.daemon.Pid))
+	mustHave(t, out, fmt.Sprintf("clean up: ofdvr runs as process %d (ofdvr) and has the lock /run/ofdvr/lock: stop it first", s.daemon.Pid))
 	if after := s.database(); after != before || len(s.transactions()) != n {
 		t.Errorf("it has changed something:\n%s", diff(before, after))
 	}

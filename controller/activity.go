@@ -1,0 +1,49 @@
+package controller
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// stuckAfter is how long one step of the lifecycle may take before it counts as stuck. What it
+// waits for has shorter limits, where there are any: the kernel has none.
+const stuckAfter = 30 * time.Second
+
+// An activity is what a goroutine does at the moment.
+type activity struct {
+	mu    sync.Mutex
+	step  string // "": it waits for something to do
+	since time.Time
+}
+
+// begin notes the step that begins now, "" for none.
+func (a *activity) begin(step string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.step, a.since = step, time.Now()
+}
+
+// stuck says which step takes too long, "" if none does.
+func (a *activity) stuck() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	took := time.Since(a.since)
+	if a.step == "" || took < stuckAfter {
+		return ""
+	}
+	return fmt.Sprintf("bridges and namespaces are not looked after: it is stuck for %v at the attempt to %s; "+
+		"if this stays, find out what keeps it (cat /proc/$(pidof ofdvr)/task/*/stack), and restart ofdvr", took.Truncate(time.Second), a.step)
+}
+
+// doing notes which step of a pass begins.
+func (l *lifecycle) doing(step string) { l.activity.begin(step) }
+
+// Stuck says what the controller has not finished for so long that it probably never
+// will, "" if that is nothing.
+func (c *Controller) Stuck() string {
+	if c.lifecycle == nil {
+		return ""
+	}
+	return c.lifecycle.activity.stuck()
+}

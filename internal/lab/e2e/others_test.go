@@ -1,0 +1,198 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
+)
+
+// holdLock has a process hold the lock of a file or directory of the host, until the returned
+// function is called.
+func (s *site) holdLock(path string, as ...string) (release func()) {
+	s.t.Helper()
+	args := append(append(as, "flock", "--no-fork"), path, "sh", "-c", "echo held; exec sleep 1000")
+	p, err := s.Start(args[0], args[1:]...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.eventually("the lock to be held", func() error { return lacks(p.Log(), "held") })
+	return func() {
+		p.Kill()
+		<-p.Done()
+	}
+}
+
+// The lock is its owner's alone, one of an earlier version too: another user can neither keep
+// the daemon from starting nor take a standby's turn. Only what could open it before holds it.
+func TestLockIsOfItsOwnerAlone(t *testing.T) {
+	t.Parallel()
+	s := bare(t, twoNetworks)
+	s.sh("", "mkdir -p /run/ofdvr; touch /run/ofdvr/lock; chmod 644 /run/ofdvr/lock")
+	s.serve()
+	s.settle()
+	if got := strings.TrimSpace(s.sh("", "stat -c '%a %U' /run/ofdvr/lock")); got != "600 root" {
+		t.Errorf("the lock is %s", got)
+	}
+	_, err := s.RunIn(t.Context(), "", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "flock", "--nonblock", "/run/ofdvr/lock", "true")
+	if err == nil || !strings.Contains(err.Error(), "ermission denied") {
+		t.Errorf("another user takes the lock: %v", err)
+	}
+	s.stop()
+	release := s.holdLock("/run/ofdvr/lock") // root may
+	mustHave(t, s.ofdvr(1, "serve", "--topology", s.file), "another ofdvr runs as process ", "(sleep) and has the lock /run/ofdvr/lock")
+	mustHave(t, s.ofdvr(1, "cleanup"), "(sleep) and has the lock /run/ofdvr/lock")
+	release()
+	s.serve()
+	s.settle()
+}
+
+// What is in --run-dir under names of ours, and is not ours, is named and stays as it is.
+func TestForeignFilesInRunDir(t *testing.T) {
+	t.Parallel()
+	s := bare(t, twoNetworks)
+	const world = "ls -lan --time-style=full-iso /run/ofdvr /srv/theirs; cat /srv/theirs/*"
+	fails := func(what, script, want string) {
+		t.Helper()
+		s.sh("", "umask 022; rm -rf /run/ofdvr /srv/theirs; mkdir -p /run/ofdvr /srv/theirs; echo theirs >/srv/theirs/file; "+script)
+		before := s.sh("", world)
+		mustHave(t, s.ofdvr(1, "serve", "--topology", s.file), want)
+		mustHave(t, s.ofdvr(1, "cleanup", "--timeout", "1s"), want)
+		if after := s.sh("", world); after != before {
+			t.Errorf("%s: changed:\n%s", what, diff(before, after))
+		}
+	}
+	s.sh("", "mount -t tmpfs -o mode=755 tmpfs /srv")
+	fails("link", "ln -s /srv/theirs/file /run/ofdvr/lock", "/run/ofdvr/lock is a symbolic link: not a file of ours, and left as it is")
+	fails("dangling link", "ln -s /srv/theirs/new /run/ofdvr/lock", "/run/ofdvr/lock is a symbolic link")
+	fails("hard link", "mount --bind /srv /run/ofdvr; mkdir -p /srv/theirs; echo x >/srv/x; ln /srv/x /srv/lock", "/run/ofdvr/lock is a hard link, one of 2 names of a file")
+	s.sh("", "umount /run/ofdvr; rm -f /srv/x /srv/lock")
+	fails("pipe", "mkfifo /run/ofdvr/lock", "/run/ofdvr/lock is a named pipe")
+	fails("directory", "mkdir /run/ofdvr/lock", "/run/ofdvr/lock is a directory")
+	fails("of another user", "echo x >/run/ofdvr/lock; chown 65534 /run/ofdvr/lock", "/run/ofdvr/lock belongs to user 65534")
+	fails("writable by all", "chmod 1777 /run/ofdvr", "/run/ofdvr can be written by other users (mode 0777, owner 0:0)")
+	fails("directory of another user", "chown 65534 /run/ofdvr", "/run/ofdvr can be written by other users")
+	fails("a link", "rmdir /run/ofdvr; ln -s /srv/theirs /run/ofdvr", "/run/ofdvr is a symbolic link")
+
+	// The daemon goes on without what it only keeps for its successor.
+	s.sh("", `rm -rf /run/ofdvr; mkdir -m 755 /run/ofdvr; cd /run/ofdvr
+		ln -s /srv/theirs/file counters.json; ln -s /srv/theirs/file external-bridges.json; mkfifo instance; ln -s /srv/theirs/file api.sock.x`)
+	before := s.sh("", "cat /srv/theirs/file; ls -lan --time-style=full-iso /srv/theirs; ls -l --time-style=full-iso /run/ofdvr | grep 'json\\|instance'")
+	s.serve()
+	const problem = "read which instance this is: /run/ofdvr/instance is a named pipe: not a file of ours"
+	s.eventually("the status to name it", func() error { return lacks(fmt.Sprint(s.status().Problems), problem) })
+	mustHave(t, s.ofdvr(1, "doctor"), problem)
+	mustHave(t, s.daemon.Log(), "/run/ofdvr/counters.json is a symbolic link: not a file of ours", "/run/ofdvr/external-bridges.json is a symbolic link: not a file of ours")
+	s.stop()
+	if after := s.sh("", "cat /srv/theirs/file; ls -lan --time-style=full-iso /srv/theirs; ls -l --time-style=full-iso /run/ofdvr | grep 'json\\|instance'"); after != before {
+		t.Errorf("changed:\n%s", diff(before, after))
+	}
+	s.sh("", "rm /run/ofdvr/instance")
+	s.serve()
+	s.settle()
+}
+
+// What is no socket that a daemon of ours has left behind is not deleted, whether it is named in
+// --api or in --openflow.
+func TestForeignSocketPaths(t *testing.T) {
+	t.Parallel()
+	s := bare(t, twoNetworks)
+	for what, c := range map[string]struct{ script, want string }{
+		"file":        {"echo theirs >/run/x", "/run/x is a regular file, not a socket: not a file of ours, and left as it is"},
+		"link":        {"echo theirs >/run/y; ln -s /run/y /run/x", "/run/x is a symbolic link, not a socket"},
+		"pipe":        {"mkfifo /run/x", "/run/x is a named pipe, not a socket"},
+		"directory":   {"mkdir /run/x", "/run/x is a directory, not a socket"},
+		"dead socket": {"ln -s /run/sock /run/x; python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"/run/sock\")'", "/run/x is a symbolic link, not a socket"},
+		"another user's": {"python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"/run/x\")'; chown 65534 /run/x",
+			"/run/x is a socket of user 65534: not a file of ours"},
+	} {
+		const world = "ls -land --time-style=full-iso /run/x; cat /run/y 2>/dev/null || true; [ ! -f /run/x ] || cat /run/x"
+		s.sh("", "rm -rf /run/x /run/y /run/sock; "+c.script)
+		before := s.sh("", world)
+		mustHave(t, s.ofdvr(1, "serve", "--topology", s.file, "--api", "unix:/run/x"), "listen on API socket: "+c.want)
+		mustHave(t, s.ofdvr(1, "serve", "--topology", s.file, "--openflow", "tcp:127.0.0.1:6653,punix:/run/x"), "listen for switches on punix:/run/x: "+c.want)
+		if after := s.sh("", world); after != before {
+			t.Errorf("%s: changed:\n%s", what, diff(before, after))
+		}
+	}
+	s.sh("", "rm -rf /run/x")
+	live, err := s.Start("python3", "-c", "import socket\ns = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\ns.bind('/run/x')\nprint('bound', flush=True)\nprint(s.recv(9), flush=True)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("the socket to be there", func() error { return lacks(live.Log(), "bound") })
+	mustHave(t, s.ofdvr(1, "serve", "--topology", s.file, "--api", "unix:/run/x"), "listen on API socket /run/x: another ofdvr answers there")
+	mustHave(t, s.ofdvr(1, "serve", "--topology", s.file, "--openflow", "tcp:127.0.0.1:6653,punix:/run/x"), "another controller answers there")
+	s.sh("", "python3 -c 'import socket; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b\"hello\", \"/run/x\")'")
+	s.eventually("the other program to have its socket", func() error { return lacks(live.Log(), "hello") })
+
+	// A file that comes in its place later stays when the daemon ends.
+	s.serve("--api", "unix:/run/ofdvr/api.sock,unix:/run/z")
+	s.settle()
+	s.sh("", "rm /run/z; echo theirs >/run/z")
+	s.stop()
+	if got := s.sh("", "cat /run/z"); got != "theirs\n" {
+		t.Errorf("it is %q", got)
+	}
+}
+
+// A program that holds the lock of /run/netns keeps nothing but the first namespace of a machine
+// from being made, the status says so, and SIGTERM ends the daemon nevertheless.
+func TestHeldLocksStopNothing(t *testing.T) {
+	t.Parallel()
+	s := bare(t, twoNetworks)
+	s.sh("", "mkdir -p /run/netns; while umount -l /run/netns 2>/dev/null; do :; done")
+	release := s.holdLock("/run/netns", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+	s.serve()
+	const problem = "(sleep) holds the lock of /run/netns, which every program that makes the first namespace needs"
+	s.eventually("the status to name it", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
+	mustHave(t, s.ofdvr(1, "doctor"), problem)
+	if code, body := s.get("/healthz"); code != 200 {
+		t.Errorf("healthz: %d %s", code, body)
+	}
+	s.stop() // although the lock is held
+	s.serve()
+	s.eventually("the status to name it again", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
+	release()
+	s.settle()
+	release = s.holdLock("/run/netns", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+	s.reload(twoRouters) // a second namespace
+	s.sh("", "ip netns exec "+netns+" ip link set "+blueTap+" down")
+	s.eventually("what is changed to be mended", func() error { return lacks(s.sh(netns, "ip -o link show "+blueTap), ",UP") })
+	s.stop()
+	release()
+}
+
+// A namespace that is the machine's own, by its inode, gets none of the router's settings and
+// routes, and is not deleted.
+func TestHostNamespaceIsLeft(t *testing.T) {
+	t.Parallel()
+	routes := strings.Replace(twoNetworks, "  - id: r1\n", "  - id: r1\n    routes: [{destination: 198.51.100.0/24, type: blackhole}]\n", 1)
+	s := bare(t, routes)
+	s.plug(vm("vm1", "10.0.1.10")) // makes /run/netns
+	s.sh("", "touch /run/netns/"+netns+"; mount --bind /proc/self/ns/net /run/netns/"+netns)
+	world := func() string {
+		return s.sh("", `(cd /proc/sys/net && grep -rs . ipv4/conf/all ipv4/conf/default ipv4/conf/lo ipv6/conf/all ipv6/conf/default ipv6/conf/lo ipv4/ip_forward ipv4/fib_multipath_hash_policy | grep -v stable_secret | sort)
+			ip -o addr show lo; ip route show table all | grep -v 'dev vm1'; ls -i /run/netns`)
+	}
+	before := world()
+	s.serve()
+	const problem = "/run/netns/qrouter-r1 is the network namespace of the machine itself, or that of ofdvr: nothing is changed in it"
+	s.eventually("the status to name it", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
+	mustHave(t, s.ofdvr(1, "doctor"), problem)
+	if after := world(); after != before {
+		t.Errorf("changed:\n%s", diff(before, after))
+	}
+	s.stop()
+	s.ofdvr(0, "cleanup")
+	if after := world(); after != before {
+		t.Errorf("changed by cleanup:\n%s", diff(before, after))
+	}
+	s.serve()
+	s.sh("", "umount /run/netns/"+netns+"; rm /run/netns/"+netns)
+	s.settle()
+	if lab.Datapath() == lab.Userspace {
+		s.ofdvr(0, "doctor")
+	}
+}

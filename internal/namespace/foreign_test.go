@@ -1,0 +1,140 @@
+package namespace
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ofdvr/ofdvr/internal/flock"
+)
+
+// hostState is what [Ensure] could change in the caller's namespace.
+func hostState(t *testing.T) string {
+	t.Helper()
+	return run(t, "sh", "-c", `
+		(cd /proc/sys/net && grep -rs . ipv4/conf ipv6/conf ipv4/ip_forward ipv4/fib_multipath_hash_policy | grep -v stable_secret | sort)
+		ip -d -o link; ip -o addr; ip route show table all; ip -6 route show table all; ls -lR /run/netns; cat /proc/self/mountinfo`)
+}
+
+// A namespace that is the machine's own, by its inode and whatever its name, is not touched.
+func TestHostNamespaceIsLeft(t *testing.T) {
+	d := fresh(t)
+	d.Routes = []Route{{Destination: prefixes("198.51.100.0/24")[0], Type: RouteBlackhole}}
+	if err := prepareDir(); err != nil {
+		t.Fatal(err)
+	}
+	tried := 0
+	for what, script := range map[string]string{
+		"this process's":    "touch /run/netns/qrouter-r1; mount --bind /proc/self/ns/net /run/netns/qrouter-r1",
+		"the machine's":     "touch /run/netns/qrouter-r1; mount --bind /proc/1/ns/net /run/netns/qrouter-r1",
+		"by a link":         fmt.Sprintf("ln -s /proc/%d/ns/net /run/netns/qrouter-r1", os.Getpid()),
+		"attached by ip(8)": "ip netns attach qrouter-r1 $$",
+	} {
+		if out, err := exec.Command("sh", "-ec", script).CombinedOutput(); err != nil {
+			run(t, "rm", "-f", "/run/netns/qrouter-r1")
+			t.Logf("%s: not to be had here: %s", what, out) // a container may not mount what is not its own
+			continue
+		}
+		tried++
+		before := hostState(t)
+		for name, do := range map[string]func() error{
+			"Ensure": func() error { _, err := Ensure(t.Context(), d, nil); return err },
+			"Check":  func() error { _, err := Check(t.Context(), d); return err },
+			"Remove": func() error { return Remove(d.Name, "") },
+			"Enter":  func() error { return Enter(d.Name, func() error { return nil }) },
+		} {
+			if err := do(); !errors.As(err, new(*HostError)) || !strings.Contains(err.Error(), "nothing is changed in it") {
+				t.Errorf("%s, %s: %v", what, name, err)
+			}
+		}
+		if all, err := List(); len(all) > 0 || err != nil {
+			t.Errorf("%s: %v, %v", what, all, err)
+		}
+		if after := hostState(t); after != before {
+			t.Errorf("%s: it was\n%s and is\n%s", what, before, after)
+		}
+		run(t, "sh", "-c", "umount /run/netns/qrouter-r1; rm /run/netns/qrouter-r1")
+	}
+	if tried < 2 {
+		t.Errorf("only %d namespaces were tried", tried)
+	}
+	putRight(t, d)
+}
+
+// What is in the place of a namespace and is none stays, and keeps nothing waiting.
+func TestFilesInPlaceOfNamespaces(t *testing.T) {
+	d := fresh(t)
+	if err := prepareDir(); err != nil {
+		t.Fatal(err)
+	}
+	theirs := t.TempDir() + "/theirs"
+	if err := os.WriteFile(theirs, []byte("theirs"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for what, script := range map[string]string{
+		"is a named pipe":    "mkfifo /run/netns/qrouter-r1",
+		"is a directory":     "mkdir /run/netns/qrouter-r1",
+		"is a symbolic link": "ln -s " + theirs + " /run/netns/qrouter-r1",
+		"is a regular file":  "echo theirs >/run/netns/qrouter-r1",
+		"is a device":        "mknod /run/netns/qrouter-r1 c 1 3",
+	} {
+		run(t, "sh", "-ec", script)
+		before := hostState(t)
+		if _, err := Ensure(t.Context(), d, nil); err == nil || !strings.Contains(err.Error(), what+" that is no network namespace") {
+			t.Errorf("%s: %v", what, err)
+		}
+		if err := Remove(d.Name, ""); !errors.As(err, new(*KeptError)) {
+			t.Errorf("%s: Remove: %v", what, err)
+		}
+		if all, err := List(); len(all) > 0 || err != nil {
+			t.Errorf("%s: %v, %v", what, all, err)
+		}
+		if after := hostState(t); after != before {
+			t.Errorf("%s: it was\n%s and is\n%s", what, before, after)
+		}
+		run(t, "rm", "-r", "/run/netns/qrouter-r1")
+	}
+	if got, err := os.ReadFile(theirs); string(got) != "theirs" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// The lock of /run/netns, which anybody can hold, is not waited for: it delays the first
+// namespace of the machine, and no other.
+func TestHeldLockOfNetns(t *testing.T) {
+	d := fresh(t)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for unix.Unmount(dir, unix.MNT_DETACH) == nil { // of the tests before
+	}
+	lock, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	addTap(t, "qr-a")
+	_, err = Ensure(t.Context(), d, nil)
+	if !errors.As(err, new(*flock.HeldError)) || !strings.Contains(err.Error(), "create namespace qrouter-r1: process ") {
+		t.Fatalf("%v", err)
+	}
+	t.Log(err)
+	if _, err := os.Lstat(path(d.Name)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("something is left: %v", err)
+	}
+	syscall.Flock(int(lock.Fd()), syscall.LOCK_UN)
+	ensure(t, d)
+	syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
+	d.Name, d.Router, d.Taps = "qrouter-r2", "r2", nil
+	ensure(t, d) // the mount is there
+}
