@@ -114,6 +114,9 @@ func (st *routerState) attached(s *session) {
 		st.announce = append(v.announce, st.announce...)
 	}
 	st.wanted, st.applied = nil, version{}
+	if s != nil {
+		st.jump = nil // another switch has counted that
+	}
 }
 
 var foreignPolicies = map[routing.Foreign]reconcile.Foreign{

@@ -103,6 +103,9 @@ type Recorder interface {
 	// the controller ended without being given cause, and of those that were
 	// refused: one of the words of refusalReasons, or closed.
 	Disconnected(reason string)
+	// CountersRefused is told of so many counters of flows that have grown by more than is
+	// possible, and that were not added.
+	CountersRefused(n int)
 }
 
 // defaultAudit is long, because Open vSwitch tells of every change.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -19,8 +20,12 @@ import (
 
 // keptCounters are what the file has of one router.
 type keptCounters struct {
-	Told   sums // the sums, as they were told last
-	Before sums // of that, what flows counted that have gone since
+	Told sums // the sums, as they were told last
+	// Before is what Told has besides what the flows in the switch have counted: of flows
+	// that have gone or, as a number below zero (modulo 2^64), what flows count that was not
+	// believed.
+	Before sums
+	At     time.Duration `json:",omitempty"` // when it was read, since the start of the machine; 0: not known
 }
 
 // loadCounters takes in the counters that the daemon before this one kept, at
@@ -87,7 +92,7 @@ func (c *Controller) keepCounters() {
 }
 
 func (rc *routerCounters) keep() *keptCounters {
-	k := &keptCounters{Told: make(sums), Before: make(sums)}
+	k := &keptCounters{Told: make(sums), Before: make(sums), At: rc.at}
 	for about, t := range rc.sums.all() {
 		if about.kind == routing.KindPort && !rc.told[about] {
 			continue

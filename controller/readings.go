@@ -189,6 +189,9 @@ func (c *Controller) readCounters(ctx context.Context, s *session) (bool, error)
 	rc.settle(r)
 	t.news = true
 	t.mu.Unlock()
+	if r.jump != nil {
+		c.jumped(s, router.ID, r.jump)
+	}
 	s.log.Debug("read counters", zap.Int("parts", 1<<halves), zap.Int("counting", len(r.last)), zap.Duration("took", time.Since(r.began)))
 	return true, nil
 }

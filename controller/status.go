@@ -219,8 +219,10 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 	if st.session != nil {
 		r.Problems = append(r.Problems, st.session.blocked...)
 	}
-	if text := st.claimed(); text != "" {
-		r.Problems = append(r.Problems, text)
+	for _, text := range []string{st.claimed(), st.jumpedLately()} {
+		if text != "" {
+			r.Problems = append(r.Problems, text)
+		}
 	}
 	if st.report.Demoted {
 		r.Problems = append(r.Problems, fmt.Sprintf("another controller has become the master of bridge %s: "+

@@ -142,6 +142,7 @@ type routerCounters struct {
 	there sums             // of that, what the flows counted that were there at the last reading; of ports, those told or to be
 	kept  *keptCounters    // of the daemon before, until the first reading
 	taken time.Time        // when the last reading began; zero: there was none
+	at    time.Duration    // the same, since the start of the machine
 	top   []PortCounters   // those with the most packets, as many as may be told
 	told  map[subject]bool // ports that were told some time, which the file must have
 }
@@ -155,7 +156,10 @@ type reading struct {
 	began   time.Time
 	last    map[uint64]Tally
 	there   counts
-	counted counts // since the reading before
+	counted counts        // since the reading before
+	at      time.Duration // when it began, since the start of the machine
+	elapsed time.Duration // since then or, at the first, since the machine has started
+	jump    *jump         // what was not added; nil: nothing
 
 	// These follow from the others, see [routerCounters.sum].
 	sums counts
@@ -163,7 +167,12 @@ type reading struct {
 }
 
 func (rc *routerCounters) begin() *reading {
-	return &reading{began: time.Now(), last: make(map[uint64]Tally, len(rc.last)), there: newCounts(), counted: newCounts()}
+	at := sinceBoot()
+	elapsed := at
+	if !rc.taken.IsZero() {
+		elapsed = time.Since(rc.taken)
+	}
+	return &reading{began: time.Now(), at: at, elapsed: elapsed, last: make(map[uint64]Tally, len(rc.last)), there: newCounts(), counted: newCounts()}
 }
 
 // A hash stands for a flow: among a million of them, that two have the same is as
@@ -171,8 +180,9 @@ func (rc *routerCounters) begin() *reading {
 var flowSeed = maphash.MakeSeed()
 
 // take takes in a part of a reading. A flow that counts less than before was
-// installed anew since.
+// installed anew since. What cannot be is not added; the flow's counter goes on from there.
 func (rc *routerCounters) take(r *reading, stats []ofproto.FlowStats, objects routing.Objects, ports int) {
+	limit := carried(r.elapsed + time.Since(r.began))
 	for i := range stats {
 		fs := &stats[i]
 		role, ours := routing.RoleOf(fs.Cookie)
@@ -194,6 +204,11 @@ func (rc *routerCounters) take(r *reading, stats []ofproto.FlowStats, objects ro
 		if !known {
 			continue
 		}
+		if rc.kept == nil && !since.within(limit) { // else goOn says
+
+			r.implausible(fs.Flow, since)
+			since = Tally{}
+		}
 		for _, about := range subjects(object, role, ports != 0) {
 			r.there.add(about, now)
 			r.counted.add(about, since)
@@ -213,7 +228,7 @@ func (rc *routerCounters) sum(r *reading, ports int, exists func(subject) bool) 
 		r.sums.add(about, t)
 	}
 	if rc.kept != nil {
-		r.sums.raise(rc.kept.Told)
+		r.goOn(rc.kept)
 	}
 	for about := range r.sums.all() {
 		if _, there := r.there.of(about)[about]; about.kind != routing.KindInterface && !there && !exists(about) {
@@ -225,7 +240,7 @@ func (rc *routerCounters) sum(r *reading, ports int, exists func(subject) bool) 
 
 // settle makes a reading that was summed up the last one.
 func (rc *routerCounters) settle(r *reading) {
-	rc.last, rc.taken, rc.kept, rc.sums, rc.top = r.last, r.began, nil, r.sums, r.top
+	rc.last, rc.taken, rc.at, rc.kept, rc.sums, rc.top = r.last, r.began, r.at, nil, r.sums, r.top
 	rc.there = r.there.few
 	for about := range rc.told {
 		if _, ok := rc.sums.ports[about]; !ok {

@@ -40,10 +40,13 @@ type routerState struct {
 	known   *routing.Neighbours
 	session *session // nil while its bridge is not connected
 	claim   *claim   // nil: there was none
-	since   time.Time
-	program routing.Program
-	gen     uint64 // of program; 0 before the first
-	report  reconcile.Report
+
+	jump     *jump // counters that were not added; nil: none
+	jumpedAt time.Time
+	since    time.Time
+	program  routing.Program
+	gen      uint64 // of program; 0 before the first
+	report   reconcile.Report
 
 	announce []routing.Announcement // to go out with the next program
 

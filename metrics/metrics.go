@@ -29,6 +29,7 @@ type openflow struct {
 	errors     *prometheus.CounterVec
 	connects   prometheus.Counter
 	ended      *prometheus.CounterVec
+	refused    prometheus.Counter
 	commitTime prometheus.Histogram
 	roundTrip  prometheus.Histogram
 }
@@ -63,6 +64,7 @@ func New(reg prometheus.Registerer, version string) *Events {
 					"stranger (it belongs to no router), version (no OpenFlow 1.3), tls, mute (it does not speak OpenFlow), "+
 					"crowd (too many of those), forbidden_user (a process of this machine whose user may not be a switch), "+
 					"duplicate (the bridge is connected, and answers), garbage, flood, too_long (an answer without end).", "reason"),
+			refused:    counter("refused_counters_total", "Counters of flows that have grown by more than a link can carry (1 Tbit/s), and that were not added to the metrics."),
 			commitTime: histogram("commit_duration_seconds", "Time from sending a bundle of flow changes to the switch's reply to its commit.", 0.0005),
 			roundTrip:  histogram("openflow_round_trip_seconds", "Time from an echo request to the switch's reply. Switches are sent one when they have been silent for 5 s.", 0.0001),
 		},
@@ -96,7 +98,7 @@ func New(reg prometheus.Registerer, version string) *Events {
 	begin(e.openflow.commits, "ok", "error")
 	begin(e.transactions, "ok", "stale", "error", "unknown")
 	begin(e.store.commits, "ok", "error")
-	reg.MustRegister(build, e.flowMods, e.openflow.commits, e.errors, e.connects, e.ended, e.commitTime, e.roundTrip,
+	reg.MustRegister(build, e.flowMods, e.openflow.commits, e.errors, e.connects, e.ended, e.refused, e.commitTime, e.roundTrip,
 		e.drift, e.tables, e.reconcile, e.applied, e.syncs, e.transactions, e.transactTime,
 		e.store.commits, e.storeTime, e.requests, e.requestTime,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -158,6 +160,9 @@ func (e *openflow) Connected(string) { e.connects.Inc() }
 
 // Disconnected records a connection that has ended or was refused.
 func (e *openflow) Disconnected(reason string) { e.ended.WithLabelValues(reason).Inc() }
+
+// CountersRefused records counters that were not added.
+func (e *openflow) CountersRefused(n int) { e.refused.Add(float64(n)) }
 
 // RoundTrip records how long a switch took to answer an echo request.
 func (e *openflow) RoundTrip(took time.Duration) { e.roundTrip.Observe(took.Seconds()) }

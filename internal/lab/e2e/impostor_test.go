@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -16,10 +17,14 @@ import (
 // overflowUser is a user without rights, called nobody.
 const overflowUser = 65534
 
-// claims makes a peer that behaves as a switch with one bridge and its ports, and answers
-// everything with success.
-func claims(bridge string, ports ...string) func(net.Conn) {
+// switchThat makes a peer that behaves as a switch with one bridge and its ports. What else it
+// answers, first reports: what that does not answer is answered with success, or is an error
+// of a switch that knows little.
+func switchThat(bridge string, ports []string, first func(nc net.Conn, xid uint32, request ofproto.Message) bool) func(net.Conn) {
 	return answer(func(nc net.Conn, xid uint32, request ofproto.Message) bool {
+		if first != nil && first(nc, xid, request) {
+			return true
+		}
 		switch m := request.(type) {
 		case ofproto.FeaturesRequest:
 			nc.Write(ofproto.Features{DPID: 0xbad}.Append(nil, xid))
@@ -40,6 +45,8 @@ func claims(bridge string, ports ...string) func(net.Conn) {
 				body = all
 			case ofproto.FlowStatsRequest:
 				body = ofproto.FlowStatsReply{}
+			case ofproto.MeterStatsRequest:
+				body = ofproto.MeterStatsReply{}
 			default:
 				nc.Write(ofproto.ErrorMessage{Code: badExperimenter}.Append(nil, xid))
 				return true
@@ -59,7 +66,7 @@ func (s *site) impostor(uid int) {
 		s.t.Fatal(err)
 	}
 	defer nc.Close()
-	claims(bridge, bluePatch, "pr-r1-green", blueTap, greenTap)(nc)
+	switchThat(bridge, []string{bluePatch, "pr-r1-green", blueTap, greenTap}, nil)(nc)
 }
 
 // disconnects is the metric of connections that have ended for a reason.
@@ -271,4 +278,91 @@ func (r *relay) pass(to, from net.Conn) {
 			return
 		}
 	}
+}
+
+// Counters that no link can carry are not added, whoever tells them: neither Prometheus nor
+// the daemon's successor sees them. Status and metrics say so.
+func TestImpossibleCounters(t *testing.T) {
+	t.Parallel()
+	s := bare(t, byName)
+	s.handMade()
+	s.vsctl("del-controller", "br-x")
+	vm1, vm2 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
+	s.serve()
+	s.logged("listening for switches")
+	nc := s.peer()
+	var flows ofproto.FlowStatsReply // that it was sent
+	bridge := switchThat("br-x", []string{"x-blue", "x-green", "t-blue", "t-green"}, func(nc net.Conn, xid uint32, request ofproto.Message) bool {
+		switch m := request.(type) {
+		case ofproto.BundleControl:
+			nc.Write(ofproto.BundleControl{ID: m.ID, Op: m.Op + 1, Flags: m.Flags}.Append(nil, xid))
+		case ofproto.BundleAdd:
+			if f, ok := m.Message.(ofproto.FlowMod); ok && f.Command == ofproto.FlowAdd {
+				flows = append(flows, ofproto.FlowStats{Flow: f.Flow, Packets: 1 << 62, Bytes: 1 << 62})
+			}
+		case ofproto.Multipart:
+			if _, ok := m.Body.(ofproto.FlowStatsRequest); !ok {
+				return false
+			}
+			nc.Write(ofproto.Multipart{Reply: true, Body: flows}.Append(nil, xid))
+		default:
+			return false
+		}
+		return true
+	})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		bridge(nc)
+	}()
+	s.eventually("its counters to be refused", func() error {
+		if s.scrape()["ofdvr_refused_counters_total"] == 0 {
+			return errors.New("they are not")
+		}
+		return nil
+	})
+	believed := func() {
+		t.Helper()
+		for name, v := range s.scrape() {
+			if strings.HasPrefix(name, "ofdvr_interface_") && v > 1e6 {
+				t.Errorf("%s is %v", name, v)
+			}
+		}
+		var kept map[string]struct {
+			Told map[string]map[string]struct{ Packets, Bytes uint64 }
+		}
+		if err := json.Unmarshal([]byte(s.sh("", "cat /run/ofdvr/counters.json")), &kept); err != nil || len(kept["r1"].Told) == 0 {
+			t.Errorf("counters.json has %v, %v", kept, err)
+		}
+		for about, byRole := range kept["r1"].Told {
+			for role, n := range byRole {
+				if n.Packets > 1e6 || n.Bytes > 1e6 {
+					t.Errorf("counters.json has %v of %q in role %s", n, about, role)
+				}
+			}
+		}
+	}
+	believed()
+	s.mentions("bridge br-x says that it has counted more than a link can carry")
+	nc.Close()
+	<-ended
+	// The true switch comes, and another daemon.
+	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653", "--", "set", "controller", "br-x", "max_backoff=1000")
+	routed := func(want float64) {
+		t.Helper()
+		pingTTL(t, vm1, vm2.IP(), 63)
+		s.eventually("the ping to be counted", func() error {
+			if n := s.scrape()[`ofdvr_interface_routed_packets_total{interface="r1-green",router="r1"}`]; n != want {
+				return fmt.Errorf("%v packets", n)
+			}
+			return nil
+		})
+	}
+	s.settle()
+	routed(1)
+	s.stop()
+	s.serve()
+	s.settle()
+	routed(2)
+	believed()
 }

@@ -1,0 +1,97 @@
+package controller
+
+import (
+	"encoding/json"
+	"math"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A link carries 1 Tbit/s, and a minute is not known exactly.
+func TestCarried(t *testing.T) {
+	if got, want := carried(time.Minute), (Tally{180e9, 15e12}); got != want {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if got := carried(math.MaxInt64); got.Bytes != 1<<63 || !(Tally{1, 1}).within(got) {
+		t.Errorf("in 292 years: %v", got)
+	}
+}
+
+// What a switch counts that cannot be is not added: at the first reading of all, at a later
+// one, and at the first of a daemon that goes on from another. The rest is, and what that flow
+// counts from then on.
+func TestImpossibleCountersAreNotAdded(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := newBench(t, 0)
+		of := func(i int) subject {
+			role, _ := routing.RoleOf(b.flows[i].Cookie)
+			o, _ := b.objects.Get(b.flows[i].Cookie)
+			return subjects(o, role, false)[0]
+		}
+		i := rapid.IntRange(0, len(b.flows)-1).Draw(t, "flow")
+		fs, about := &b.flows[i], of(i)
+		must := func(packets uint64) {
+			if got := b.rc.sums.few[about].Packets; got != packets {
+				t.Fatalf("%+v has %d packets, want %d", about, got, packets)
+			}
+		}
+		refused := func(want bool, read func() *jump) {
+			if j := read(); (j != nil) != want {
+				t.Fatalf("refused: %v, want %v", j, want)
+			}
+		}
+		read := func() *jump {
+			r := b.rc.begin()
+			b.rc.take(r, b.flows, b.objects, 0)
+			b.rc.sum(r, 0, func(subject) bool { return true })
+			b.rc.settle(r)
+			return r.jump
+		}
+		fs.Packets = 1 << 62
+		refused(true, read)
+		must(0)
+		fs.Packets += 10
+		refused(false, read)
+		must(10)
+		b.restart(t)
+		fs.Packets += 5
+		refused(false, read)
+		must(15)
+		b.restart(t)
+		fs.Packets += 1 << 61
+		refused(true, read)
+		must(15)
+		fs.Packets += 3
+		refused(false, read)
+		must(18)
+		fs.Bytes += 20e12 // 160 Tbit, and a minute has gone at most
+		refused(true, read)
+		must(18)
+		b.restart(t)
+		*fs = ofproto.FlowStats{Flow: fs.Flow} // while no daemon runs
+		refused(false, read)
+		must(18)
+	})
+}
+
+// A file of before says nothing about the time.
+func TestKeptCountersWithoutTime(t *testing.T) {
+	var kept keptCounters
+	if err := json.Unmarshal([]byte(`{"Told":{"i":{"0":{"Packets":7,"Bytes":7}}},"Before":{"i":{"0":{"Packets":7,"Bytes":7}}}}`), &kept); err != nil || kept.At != 0 {
+		t.Fatal(kept, err)
+	}
+	rc := restored("r", &kept)
+	r := rc.begin()
+	rc.sum(r, 0, func(subject) bool { return true })
+	rc.settle(r)
+	for about, n := range rc.sums.all() {
+		if n.Packets != 7 || r.jump != nil {
+			t.Errorf("%v is %v, %v", about, n, r.jump)
+		}
+	}
+}
