@@ -17,6 +17,7 @@ PKG  ?= ./...
 ARGS ?=
 
 # What "make compatibility" tests: make compatibility ONLY=forky-kernel
+# The order of the attacks: make hostile SEED=7
 # What "make chaos" plays: make chaos SEED=7 FAULTS=200 ONLY='tap|MTU'
 SEED   ?= $(shell date +%s)
 FAULTS ?= 100
@@ -29,7 +30,7 @@ RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 # Git refuses root a checkout that is somebody else's; then the version is left out.
 NOVCS = $(if $(shell git rev-parse HEAD 2>/dev/null),,-buildvcs=false)
 
-.PHONY: help build man deb setup test test-neutron test-kernel compatibility chaos lint demo bench clean
+.PHONY: help build man deb setup test test-neutron test-kernel compatibility chaos hostile lint demo bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,9 +73,11 @@ test-kernel: ## run the tests on the datapath of a Linux kernel, in a virtual ma
 	@go build -buildvcs=false -o bin/ ./internal/testsum ./internal/guest
 	@CGO_ENABLED=0 go build $(NOVCS) -o bin/ofdvr ./cmd/ofdvr
 	@if bin/guest -check; then \
-		bin/testsum -o bin/test-guest-summary -count=1 -tags kernel ./internal/guest && \
+		failed=0; \
+		bin/testsum -o bin/test-guest-summary -count=1 -tags kernel ./internal/guest || failed=1; \
 		CGO_ENABLED=0 OFDVR_LAB_DATAPATH=system OFDVR_BINARY=$(CURDIR)/bin/ofdvr \
-			bin/testsum -o bin/test-kernel-summary -tags kernel -p=1 -exec $(CURDIR)/bin/guest -timeout=60m -count=1 $(ARGS) $(PKG); \
+			bin/testsum -o bin/test-kernel-summary -tags kernel -p=1 -exec $(CURDIR)/bin/guest -timeout=60m -count=1 $(ARGS) $(PKG) || failed=1; \
+		exit $$failed; \
 	elif [ "$$CI" = true ]; then exit 1; else echo "test-kernel: skipped"; fi
 
 compatibility: ## test on each Open vSwitch and datapath that can be had, and write docs/compatibility.md
@@ -99,6 +102,9 @@ bench: setup build ## measure side by side with peers and limits, and write docs
 	@scripts/setup.sh --kernel
 	@go build -buildvcs=false -o bin/ ./internal/guest
 	cd bench && OFDVR_BINARY=../bin/ofdvr go run . -report ../docs/benchmarks.md
+
+hostile: setup build ## attack a daemon, in an order chosen by SEED, and write what it costs to docs/benchmarks.md
+	cd bench && OFDVR_BINARY=../bin/ofdvr go run . -only hostile -seed $(SEED) -report ../docs/benchmarks.md
 
 clean: ## remove what was built
 	rm -rf bin

@@ -41,6 +41,7 @@ var mayImport = map[string]string{
 	"internal/sdnotify":       "",
 	"internal/lab":            "",
 	"internal/lab/browser":    "internal/lab",
+	"internal/lab/hostile":    "ofproto",
 	"internal/demo":           "internal/lab ofproto routing",
 	"internal/guest":          "",
 	"internal/compat":         "",

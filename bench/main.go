@@ -35,6 +35,7 @@ var benchmarks = []benchmark{
 	{name: "scrape", run: scraping},
 	{name: "api", run: overAPI},
 	{name: "encoding", run: encoding},
+	{name: "hostile", run: underAttack, asked: true},
 	{name: "neutron", run: underNeutron, asked: true},
 }
 

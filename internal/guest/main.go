@@ -40,7 +40,7 @@ const failed = 125
 // run is main with an exit status.
 func run(args []string) int {
 	flags := flag.NewFlagSet("guest", flag.ExitOnError)
-	timeout := flags.Duration("timeout", 30*time.Minute, "how long the guest may run before it is killed")
+	timeout := flags.Duration("timeout", 30*time.Minute, "how long the command may run before the guest is killed")
 	verbose := flags.Bool("v", false, "show what the guest's kernel says")
 	check := flags.Bool("check", false, "boot nothing, only say what is missing")
 	flags.Parse(args)
@@ -57,9 +57,7 @@ func run(args []string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	defer stop()
-	ctx, cancel := context.WithTimeoutCause(ctx, *timeout, fmt.Errorf("it had not ended after %v, and was killed", *timeout))
-	defer cancel()
-	status, err := runInGuest(ctx, flags.Args(), *verbose)
+	status, err := runInGuest(ctx, flags.Args(), *timeout, *verbose)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "guest: run %s on another kernel: %v\n", flags.Arg(0), err)
 		return failed
@@ -108,8 +106,9 @@ func static(name string) error {
 	return nil
 }
 
-// runInGuest boots a guest for a command and returns the command's status.
-func runInGuest(ctx context.Context, command []string, verbose bool) (int, error) {
+// runInGuest boots a guest for a command, which may run for as long as limit says, and
+// returns the command's status.
+func runInGuest(ctx context.Context, command []string, limit time.Duration, verbose bool) (int, error) {
 	k, err := missing()
 	if err != nil {
 		return 0, err
@@ -123,7 +122,7 @@ func runInGuest(ctx context.Context, command []string, verbose bool) (int, error
 	if err != nil {
 		return 0, fmt.Errorf("make an initramfs: %w", err)
 	}
-	m := machine{kernel: k, initrd: initrd, scratch: scratch, out: os.Stdout, verbose: verbose}
+	m := machine{kernel: k, initrd: initrd, scratch: scratch, out: os.Stdout, limit: limit, verbose: verbose}
 	for _, a := range accelerators() {
 		var status int
 		status, err = m.boot(ctx, a)

@@ -40,7 +40,8 @@ func accelerators() []accelerator {
 type machine struct {
 	kernel          kernel
 	initrd, scratch string
-	out             io.Writer // gets what the command prints
+	out             io.Writer     // gets what the command prints
+	limit           time.Duration // how long the command may run
 	verbose         bool
 }
 
@@ -76,16 +77,21 @@ func (m machine) boot(ctx context.Context, a accelerator) (int, error) {
 		return 0, err
 	}
 	running, status := false, -1
+	var end *time.Timer // of the command's time
 	read := demultiplex(printed, m.out, func(word string) {
 		switch n, err := strconv.Atoi(strings.TrimPrefix(word, "status ")); {
 		case word == "up":
 			running = up.Stop()
+			end = time.AfterFunc(m.limit, func() { kill(fmt.Errorf("it had not ended after %v, and was killed", m.limit)) })
 			fmt.Fprintf(os.Stderr, "guest: up after %.1f s\n", time.Since(begun).Seconds())
 		case err == nil:
 			status = n
 		}
 	})
 	waitErr := cmd.Wait()
+	if end != nil {
+		end.Stop()
+	}
 	said, _ := os.ReadFile(console) // if there is none, there is nothing to tell
 	if m.verbose {
 		os.Stderr.Write(said)

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ofdvr/ofdvr/internal/lab"
+)
+
+var seed = flag.Uint64("seed", 1, "decides the order of the attacks of the benchmark hostile")
+
+const (
+	attackedPorts = 10_000
+	attackTime    = 10 * time.Second // for which pings and puts go on beside each attack
+	attackPings   = 10 * time.Millisecond
+)
+
+// underAttack measures what each attack costs a daemon that serves a switch: the peak of
+// its memory, the puts that a client waits for meanwhile, and pings of two machines that
+// it routes. The attacks come one after the other, in an order that a seed decides.
+func underAttack(ctx context.Context, _ int) (section, error) {
+	d, err := startStored(ctx, attackedPorts)
+	if err != nil {
+		return "", err
+	}
+	defer d.close()
+	from, to, err := d.machines(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := d.declareAbsent(ctx); err != nil {
+		return "", err
+	}
+	if _, err := d.putWhile(ctx, func(time.Time) bool { return false }); err != nil { // all of them are there
+		return "", err
+	}
+	idle, _, err := d.resident()
+	if err != nil {
+		return "", err
+	}
+	list := attacks()
+	rand.New(rand.NewPCG(*seed, 0)).Shuffle(len(list)-1, func(i, j int) { list[1+i], list[1+j] = list[1+j], list[1+i] })
+	rows := [][]string{{"attack", "peak memory over idle, MB", "a put, p99, ms", "a put, longest, ms", "pings lost"}}
+	for _, a := range list {
+		o, err := d.under(ctx, a, from, to)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w\n%s", a.name, err, d.p.Log())
+		}
+		row := []string{a.name, fmt.Sprintf("%.0f", float64(max(0, o.peak-idle))/(1<<20)), fmt.Sprintf("%.1f", o.puts.quantile(0.99)),
+			fmt.Sprintf("%.0f", o.puts.quantile(1)), fmt.Sprintf("%d of %s", o.sent-o.received, thousands(o.sent))}
+		fmt.Fprintf(os.Stderr, "  %s\n", strings.Join(row, " | "))
+		rows = append(rows, row)
+	}
+	return section(fmt.Sprintf("Seed %d; %d MB when idle.\n\n", *seed, idle>>20)) + table(rows), nil
+}
+
+// An outcome is what was measured beside an attack.
+type outcome struct {
+	peak           int // bytes
+	puts           sample
+	sent, received int // pings
+}
+
+// under runs an attack until puts and pings have gone on for attackTime beside it.
+func (d *stored) under(ctx context.Context, a attack, from, to *lab.Machine) (o outcome, err error) {
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", d.p.Pid), []byte("5"), 0); err != nil { // forgets the peak (proc(5))
+		return o, err
+	}
+	attacking, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- a.run(d, attacking) }()
+	type pinged struct {
+		lab.PingResult
+		error
+	}
+	pings := make(chan pinged, 1)
+	go func() {
+		r, err := from.Ping(ctx, to.IP(), lab.PingOptions{Count: int(attackTime / attackPings), Interval: attackPings})
+		pings <- pinged{r, err}
+	}()
+	o.puts, err = d.putWhile(ctx, func(start time.Time) bool { return time.Since(start) < attackTime })
+	p := <-pings
+	stop()
+	if attackErr := <-ended; err == nil && !errors.Is(attackErr, context.Canceled) {
+		err = attackErr
+	}
+	if err == nil && !errors.Is(p.error, lab.ErrNoReply) {
+		err = p.error
+	}
+	if err != nil {
+		return o, err
+	}
+	o.sent, o.received = p.Sent, p.Received
+	_, o.peak, err = d.resident()
+	return o, err
+}
+
+// resident returns the daemon's resident bytes, and their peak (proc(5), status).
+func (d *daemon) resident() (now, peak int, err error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.p.Pid))
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(line, ":")
+		kb, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
+		switch name {
+		case "VmRSS":
+			now = kb << 10
+		case "VmHWM":
+			peak = kb << 10
+		}
+	}
+	return now, peak, nil
+}
+
+// machines plugs a machine into each network of the router.
+func (d *stored) machines(ctx context.Context) (from, to *lab.Machine, err error) {
+	if _, err := d.ask(ctx, http.MethodPut, "/v1/ports/from?wait=applied", fmt.Appendf(nil, `{"network":"small","mac":%q,"addresses":["192.168.1.10"]}`, macAddress(5, 1))); err != nil {
+		return nil, nil, err
+	}
+	from, err = d.h.AddMachine(ctx, lab.MachineConfig{Name: "from", VLAN: 2, MAC: macAddress(5, 1), Addresses: []string{"192.168.1.10/24"}, Gateways: []string{"192.168.1.1"}})
+	if err != nil {
+		return nil, nil, err
+	}
+	to, err = d.h.AddMachine(ctx, lab.MachineConfig{Name: "to", VLAN: 1, MAC: macAddress(2, 10), Addresses: []string{"10.0.0.10/9"}, Gateways: []string{"10.127.255.1"}})
+	if err == nil {
+		_, err = from.Ping(ctx, to.IP(), lab.PingOptions{})
+	}
+	return from, to, err
+}
+
+// absent is a bridge that the intent has, and that a peer may claim to be.
+const absent = "br-absent"
+
+func (d *stored) declareAbsent(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://ofdvr/v1/routers/absent", bytes.NewReader(fmt.Appendf(nil,
+		`{"bridge":{"managed":false,"name":%q},"interfaces":[{"id":"absent","network":"small","mac":%q,"addresses":["192.168.2.1/24"],"patch_port":"x","tap_port":"t"}]}`, absent, macAddress(1, 9))))
+	if err != nil {
+		return err
+	}
+	resp, err := d.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 {
+		text, _ := io.ReadAll(resp.Body)
+		return fmt.Errorf("declare a router with another bridge: %s: %s", resp.Status, text)
+	}
+	return nil
+}
