@@ -166,14 +166,18 @@ func (p *pass) unmade(r *routing.Router) string {
 // desired is what the database should hold for an intent, less the taps that are
 // withheld.
 func (l *lifecycle) desired(want *ledger.State, withheld func(router, tap string) bool) ovsdb.Desired {
+	given := make(map[string]bool) // names that are not made by us
 	d := ovsdb.Desired{IntegrationBridge: l.bridge, Controller: l.target, Partial: !want.Complete}
+	d.Link = func(name string) string { return namespace.LinkOfOthers(name, given[name]) }
 	for r := range want.Index.Routers("") {
 		if !r.Bridge.Managed {
 			continue
 		}
 		b := ovsdb.Bridge{Router: r.ID, Name: r.BridgeName(), DatapathID: uint64(r.DPID())}
+		given[r.Bridge.Name] = true
 		for k := range r.Interfaces {
 			f := &r.Interfaces[k]
+			given[f.TapPort] = true
 			n, _ := want.Index.Network(f.Network)
 			iface := ovsdb.Interface{ID: f.ID, MAC: f.MAC.String(), Patch: f.PatchName(), Peer: f.PeerName(), VLAN: n.VLAN}
 			if r.Fallback == routing.FallbackNamespace && !withheld(r.ID, f.TapName()) {
@@ -214,6 +218,9 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 		}
 		return made
 	})
+	if b, ok := p.state.Bridge(p.bridge); ok {
+		d.Kind = namespace.Kind(b.DatapathType)
+	}
 	memory := p.memories[d.Name]
 	if memory == nil {
 		memory = new(namespace.Memory)

@@ -37,6 +37,7 @@ const (
 	protocol        = "OpenFlow13"
 	maxBackoff      = 1000 // ms; ovs-vswitchd's 8 s is a long time without a controller
 	inactivityProbe = 5000 // ms
+	typeInternal    = "internal"
 )
 
 // Desired is what the database should hold for us. What it does not list is
@@ -51,6 +52,10 @@ type Desired struct {
 	Controller string
 	// Bridges are the routing bridges, in any order.
 	Bridges []Bridge
+	// Link says what link of another program has a name in the kernel, "" if none has.
+	// ovs-vswitchd would take a tap of that name for its own, and destroy it at the end;
+	// nothing is inserted that needs the name. nil: it is not known.
+	Link func(name string) string
 	// Partial says that there may be more Bridges: what exists of routers that
 	// are not listed is left as it is.
 	Partial bool

@@ -184,6 +184,7 @@ func (p *planner) hold() {
 			p.problem(foreignPorts(b, f, "it cannot be replaced by bridge "+w.Name))
 		}
 	}
+	p.holdLinks()
 	for again := true; again; {
 		again = false
 		for _, b := range p.order {
@@ -203,6 +204,32 @@ func (p *planner) hold() {
 				p.heldIfaces[w.key], again = true, true
 				p.problem(nameTaken(w.what+" "+w.name, w.key, o))
 			}
+		}
+	}
+}
+
+// holdLinks finds names of bridges and taps to insert that links of other programs have.
+func (p *planner) holdLinks() {
+	taken := func(name string) (occupant, bool) {
+		if p.d.Link == nil || len(p.names[name]) > 0 { // what is in the database has made its link, or decides
+			return occupant{}, false
+		}
+		link := p.d.Link(name)
+		return occupant{what: link}, link != ""
+	}
+	for _, b := range p.order {
+		if o, ok := taken(b.Name); ok && !p.heldRouters[b.Router] {
+			p.heldRouters[b.Router] = true
+			p.problem(nameTaken("bridge "+b.Name, key{router: b.Router}, o))
+		}
+	}
+	for _, w := range p.plist {
+		if w.typ != typeInternal || p.held(w.key) {
+			continue
+		}
+		if o, ok := taken(w.name); ok {
+			p.heldIfaces[w.key] = true
+			p.problem(nameTaken(w.what+" "+w.name, w.key, o))
 		}
 	}
 }

@@ -253,6 +253,31 @@ func TestPlan(t *testing.T) {
 			},
 		},
 		{
+			name:   "links of other programs",
+			byHand: func(s *ovsdb.State) { s.Bridges = slices.Delete(s.Bridges, 2, 3) },
+			change: func(d *ovsdb.Desired) {
+				d.Bridges[0].Interfaces[0].Tap = "vpn0"
+				d.Link = func(name string) string {
+					if slices.Contains([]string{"rb-2", "vpn0", "rq-3", "rb-1", "qr-green", "qr-blue"}, name) { // the last ones exist
+						return "link " + name + " of another program (kind tuntap)"
+					}
+					return ""
+				}
+			},
+			problems: []string{
+				"name-taken 5d0f7d1e-6a43-4b5e-9d5e-3f3f6d1f9b11/: bridge rb-2: the name is in use by link rb-2 of another program (kind tuntap), which is not ours; remove it, or choose another name",
+				"name-taken r1/blue: tap vpn0: the name is in use by link vpn0 of another program (kind tuntap), which is not ours; remove it, or choose another name",
+			},
+		},
+		{
+			name: "patch ports are no links",
+			change: func(d *ovsdb.Desired) {
+				d.Bridges[0].Interfaces[0].Patch = "vpn0"
+				d.Link = func(name string) string { return name }
+			},
+			ops: []string{"remove Port rp-blue", "update Interface rq-blue (options:peer)", "insert Port vpn0", "insert Interface vpn0"},
+		},
+		{
 			name:   "everything gone",
 			change: func(d *ovsdb.Desired) { *d = ovsdb.Desired{} },
 			ops:    []string{"remove Port rq-3", "remove Port rq-4", "remove Port rq-blue", "remove Port rq-green", "remove Bridge rb-1", "remove Bridge rb-2"},

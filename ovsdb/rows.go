@@ -62,7 +62,7 @@ func (p *planner) missing() {
 			"other_config": b.otherConfig(), "external_ids": marks(key{router: b.Router})})
 		p.placeholders[b.Name] = row.UUID
 		p.insertController(row, b.Router)
-		p.insertPort(row, &wantPort{key: key{router: b.Router}, name: b.Name, typ: "internal"})
+		p.insertPort(row, &wantPort{key: key{router: b.Router}, name: b.Name, typ: typeInternal})
 	}
 	for _, w := range p.plist {
 		if w.exists || p.held(w.key) {

@@ -134,7 +134,7 @@ func (p *planner) wantInterface(b *Bridge, f *Interface) []*wantPort {
 		{key: k, bridge: p.d.IntegrationBridge, name: f.Peer, what: "patch port", typ: "patch", peer: f.Patch, mac: f.MAC, vlan: f.VLAN},
 	}
 	if f.Tap != "" {
-		ports = append(ports, &wantPort{key: k, bridge: b.Name, name: f.Tap, what: "tap", typ: "internal"})
+		ports = append(ports, &wantPort{key: k, bridge: b.Name, name: f.Tap, what: "tap", typ: typeInternal})
 	}
 	for _, w := range ports {
 		p.ports[w.name] = w

@@ -138,3 +138,68 @@ func TestHeldLockOfNetns(t *testing.T) {
 	d.Name, d.Router, d.Taps = "qrouter-r2", "r2", nil
 	ensure(t, d) // the mount is there
 }
+
+// A link outside that has the tap's name, and that another program has made, is neither moved nor
+// changed nor deleted, whether there is a tap inside or not.
+func TestLinksOfOthersOutside(t *testing.T) {
+	open := func(script string) func(*testing.T) {
+		return func(t *testing.T) {
+			addTap(t, "qr-a")
+			run(t, "sh", "-ec", script)
+		}
+	}
+	sh := func(script string) func(*testing.T) {
+		return func(t *testing.T) { run(t, "sh", "-ec", script) }
+	}
+	for name, c := range map[string]struct {
+		make func(*testing.T)
+		kind string
+	}{
+		"tap":                       {sh("ip tuntap add qr-a mode tap; ip addr add 192.0.2.1/24 dev qr-a; ip link set qr-a up"), ""},
+		"tap without addresses":     {sh("ip tuntap add qr-a mode tap"), ""},
+		"tun":                       {sh("ip tuntap add qr-a mode tun"), ""},
+		"veth":                      {sh("ip link add qr-a type veth peer name qr-a-peer"), ""},
+		"bridge":                    {sh("ip link add qr-a type bridge"), ""},
+		"open tap with an address":  {open("ip addr add 192.0.2.1/24 dev qr-a"), ""},
+		"open tap with IPv6":        {open("ip addr add 2001:db8::1/64 dev qr-a"), ""},
+		"open tap of a user":        {sh("ip tuntap add qr-a mode tap user 1234"), ""},
+		"open tap of a machine":     {open("ip link add x0 type bridge; ip link set qr-a master x0"), ""}, // as libvirt has it
+		"open tap, kernel datapath": {open(""), "openvswitch"},
+	} {
+		for _, made := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, tap made %v", name, made), func(t *testing.T) {
+				d := fresh(t)
+				d.Kind = c.kind
+				t.Cleanup(func() { exec.Command("ip", "link", "del", "x0").Run() })
+				if made {
+					d.Kind = ""
+					putRight(t, d)
+					d.Kind = c.kind
+					openTaps["of "+t.Name()] = openTaps["qr-a"] // stays open
+					delete(openTaps, "qr-a")
+				} else {
+					taps := d.Taps
+					d.Taps = nil
+					ensure(t, d)
+					d.Taps = taps
+				}
+				c.make(t)
+				state := func() string {
+					return run(t, "sh", "-ec", "ip -d -o link show qr-a | sed 's/qlen [0-9]*//'; ip -o addr show dev qr-a | grep -v fe80 || true")
+				}
+				before := state()
+				if made {
+					settled(t, d)
+				} else if r, err := Ensure(t.Context(), d, nil); len(r.Changed)+len(r.Missing) > 0 || err == nil || !strings.Contains(err.Error(), "that ovs-vswitchd has not made") {
+					t.Errorf("Ensure: %+v, %v", r, err)
+				}
+				if err := Remove(d.Name, d.Instance); err != nil {
+					t.Error(err)
+				}
+				if after := state(); after != before {
+					t.Errorf("it was\n%s and is\n%s", before, after)
+				}
+			})
+		}
+	}
+}

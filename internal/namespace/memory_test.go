@@ -3,7 +3,6 @@ package namespace
 import (
 	"fmt"
 	"net/netip"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -204,7 +203,7 @@ func TestRoutesOfOthersStay(t *testing.T) {
 			d.Taps = taps
 			withoutLinkLocal(t, d.Name)
 			addUplink(t, d.Name)
-			eventually(t, "the former tap to be free", func() bool { return exec.Command("ip", "tuntap", "add", "qr-a", "mode", "tap").Run() == nil })
+			eventually(t, "the former tap to be free", func() bool { return tryTap(t, "qr-a") == nil })
 			run(t, "ip", "link", "set", "qr-a", "addrgenmode", "none")
 		}, false},
 	} {

@@ -17,8 +17,18 @@ type Desired struct {
 	// Instance tells this ofdvr from others on the same machine. "" is that of versions that
 	// did not tell; its marks are taken over by any.
 	Instance string
+	Kind     string // of links that ovs-vswitchd makes, see [Kind]; "": not known
 	Taps     []Tap
 	Routes   []Route
+}
+
+// Kind returns the kind of links that ovs-vswitchd makes of ports of type internal in bridges
+// of a datapath_type.
+func Kind(datapathType string) string {
+	if datapathType == "netdev" {
+		return "tuntap"
+	}
+	return "openvswitch"
 }
 
 // A Tap is the kernel's end of a router interface.

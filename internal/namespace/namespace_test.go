@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func run(t *testing.T, name string, args ...string) string {
@@ -48,10 +50,48 @@ func fresh(t *testing.T) Desired {
 		Addresses: prefixes("10.0.1.1/24", "10.0.1.2/24", "fd00:1::1/64")}}}
 }
 
-// addTap makes a link that takes the place of a tap, and has it removed.
+// addTap makes a tap as ovs-vswitchd does. One of that name that it has made before is left as it is
+// after ovs-vswitchd was killed.
 func addTap(t *testing.T, name string) {
 	t.Helper()
-	run(t, "ip", "tuntap", "add", name, "mode", "tap")
+	if err := tryTap(t, name); err != nil {
+		t.Fatalf("make tap %s: %v", name, err)
+	}
+}
+
+// openTaps are the files of taps.
+var openTaps = make(map[string]*os.File)
+
+func tryTap(t *testing.T, name string) error {
+	t.Helper()
+	if old := openTaps[name]; old != nil {
+		old.Close()
+	}
+	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	r, err := unix.NewIfreq(name)
+	if err != nil {
+		return err
+	}
+	r.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
+	if err = unix.IoctlIfreq(int(f.Fd()), unix.TUNSETIFF, r); err == nil {
+		err = unix.IoctlSetInt(int(f.Fd()), unix.TUNSETPERSIST, 1)
+	}
+	if err != nil {
+		f.Close()
+		return err
+	}
+	openTaps[name] = f
+	t.Cleanup(func() {
+		if openTaps[name] == f {
+			delete(openTaps, name)
+		}
+		unix.IoctlSetInt(int(f.Fd()), unix.TUNSETPERSIST, 0)
+		f.Close()
+	})
+	return nil
 }
 
 func ensure(t *testing.T, d Desired) []string {
@@ -286,7 +326,7 @@ func TestForeignLinkOutside(t *testing.T) {
 		t.Errorf("tap is\n%swant\n%s", got, right)
 	}
 	run(t, "ip", "-n", d.Name, "link", "del", "qr-a")
-	if r, err := Ensure(t.Context(), d, nil); len(r.Changed)+len(r.Missing) > 0 || err == nil || !strings.Contains(err.Error(), "no tap") {
+	if r, err := Ensure(t.Context(), d, nil); len(r.Changed)+len(r.Missing) > 0 || err == nil || !strings.Contains(err.Error(), "that ovs-vswitchd has not made") {
 		t.Errorf("Ensure: %+v, %v; want it told", r, err)
 	}
 	if got := run(t, "ip", "-d", "link", "show", "qr-a"); !strings.Contains(got, "bridge") {

@@ -2,6 +2,7 @@ package namespace
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -37,19 +39,32 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	foreign := outside != nil && !isTap(outside)
-	if foreign {
-		outside = nil // whoever's it is, ovs-vswitchd has not made it
-	}
 	mark := mark{interfaceMark, e.d.Instance, t.Interface}.String()
-	if inside != nil && outside != nil && isAlive(inside) {
-		outside = nil // a program has the one inside open: the other is another Open vSwitch's
+	foreign, left := false, false // left by ovs-vswitchd when it was killed
+	if outside != nil {
+		ours, err := e.isVswitchds(outside)
+		if err != nil {
+			return nil, err
+		}
+		foreign = !ours
+		if inside != nil && inside.Type() == "tuntap" {
+			open, err := isOpen(inside)
+			if err != nil {
+				return nil, err
+			}
+			if left = !open; open {
+				outside = nil // the other is another Open vSwitch's
+			}
+		}
+		if foreign {
+			outside = nil
+		}
 	}
 	switch {
 	case inside != nil && !e.isOurs(inside) && !(outside == nil && t.is(inside)):
 		return nil, fmt.Errorf("a link of that name is there already and is not ours: delete or rename it, or choose another name")
-	case inside == nil && foreign:
-		return nil, fmt.Errorf("a link of that name that is no tap is in its place, outside: delete or rename it, or choose another name")
+	case foreign && (inside == nil || left):
+		return nil, fmt.Errorf("a link of that name that ovs-vswitchd has not made is in its place, outside, and was left as it is: delete or rename it, or choose another name")
 	case outside == nil && inside == nil:
 		return nil, errNoTap
 	case outside == nil:
@@ -83,12 +98,6 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 // isOurs reports whether l has our mark.
 func (e *ensurer) isOurs(l netlink.Link) bool { return isOf(l, interfaceMark, e.d.Instance) }
 
-// isAlive reports whether l is a tap that a program has open. (Of the kernel's datapath there is
-// but one on a machine.)
-func isAlive(l netlink.Link) bool {
-	return l.Type() == "tuntap" && l.Attrs().RawFlags&unix.IFF_LOWER_UP != 0
-}
-
 // is reports whether l, which has no mark of ours, is t nevertheless: somebody has changed its alias.
 // ovs-vswitchd has made t, which is of that kind, under that name and with that MAC address.
 func (t *Tap) is(l netlink.Link) bool {
@@ -107,6 +116,92 @@ func find(h links, name string) (netlink.Link, error) {
 		return nil, fmt.Errorf("look for link %s: %w", name, err)
 	}
 	return l, nil
+}
+
+// isVswitchds reports whether l, which is outside, can be what ovs-vswitchd has just made. A tap of
+// its own is open, and not [claimed], even if it has opened that of another.
+func (e *ensurer) isVswitchds(l netlink.Link) (bool, error) {
+	switch {
+	case !isTap(l), e.d.Kind != "" && l.Type() != e.d.Kind:
+		return false, nil
+	case l.Type() != "tuntap":
+		return true, nil
+	}
+	if claimed, err := claimed(e.outside, l); claimed || err != nil {
+		return false, err
+	}
+	open, done := false, make(chan error)
+	go func() { // on a thread that is outside
+		var err error
+		open, err = isOpen(l)
+		done <- err
+	}()
+	err := <-done
+	return open, err
+}
+
+// claimed reports whether another program than ovs-vswitchd has given l, which is a tuntap, what it
+// does not give: another mode, a user, a bridge or an address.
+func claimed(h links, l netlink.Link) (bool, error) {
+	tap, ok := l.(*netlink.Tuntap)
+	if !ok || tap.Mode != netlink.TUNTAP_MODE_TAP || tap.Owner != 0 || tap.Group != 0 || tap.MasterIndex != 0 {
+		return true, nil
+	}
+	addrs, err := dump(func() ([]netlink.Addr, error) { return h.AddrList(l, netlink.FAMILY_ALL) })
+	if err != nil {
+		return false, gone(fmt.Errorf("list its addresses: %w", err))
+	}
+	return slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.IP.IsGlobalUnicast() }), nil
+}
+
+// LinkOfOthers says what link of another program has a name in the caller's namespace, "" if none
+// has. A tap under a name that is not given, but made by us, is what ovs-vswitchd has left there or
+// is about to remove, unless it is claimed.
+func LinkOfOthers(name string, given bool) string {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return "" // nothing can be done then anyhow
+	}
+	defer h.Close()
+	l, err := find(h, name)
+	if l == nil && err == nil || err == nil && l.Type() == "openvswitch" { // of the kernel's datapath, which takes nobody's
+		return ""
+	}
+	if err == nil && l.Type() == "tuntap" && !given {
+		var taken bool
+		if taken, err = claimed(h, l); err == nil && !taken || errors.Is(err, errNoTap) {
+			return ""
+		}
+	}
+	if err != nil {
+		return fmt.Sprintf("perhaps a link of another program (%v)", err)
+	}
+	return fmt.Sprintf("link %s of another program (kind %s)", name, cmp.Or(l.Type(), "device"))
+}
+
+// isOpen reports whether a program has the tap l open, which is in the namespace of the thread: only
+// then it has a carrier, whether it is up or not.
+func isOpen(l netlink.Link) (bool, error) {
+	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index = int32(l.Attrs().Index)
+	req.AddData(msg)
+	answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
+	if err != nil {
+		return false, gone(fmt.Errorf("see whether a program has link %s open: %w", l.Attrs().Name, err))
+	}
+	for _, m := range answers {
+		attrs, err := nl.ParseRouteAttr(m[unix.SizeofIfInfomsg:])
+		if err != nil {
+			return false, fmt.Errorf("see whether a program has link %s open: %w", l.Attrs().Name, err)
+		}
+		for _, a := range attrs {
+			if a.Attr.Type == unix.IFLA_CARRIER {
+				return len(a.Value) > 0 && a.Value[0] != 0, nil
+			}
+		}
+	}
+	return true, nil // a kernel that does not say
 }
 
 // isTap reports whether l is what ovs-vswitchd makes of a port of type internal:

@@ -196,3 +196,106 @@ func TestHostNamespaceIsLeft(t *testing.T) {
 		s.ofdvr(0, "doctor")
 	}
 }
+
+// Links and ports that other programs have under the names that a topology gives to bridges, taps and
+// patch ports stay as they are, to the byte; the status names them, the rest works, and what
+// they keep from being made is made when they have gone.
+func TestNamesOfOthers(t *testing.T) {
+	t.Parallel()
+	s := bare(t, strings.NewReplacer("{id: r1-blue,", "{id: r1-blue, tap_port: vpn0,", "{id: r1-red,", "{id: r1-red, patch_port: theirs-0,",
+		"  - id: r2\n", "  - id: r2\n    bridge: {name: vpn1}\n").Replace(twoRouters))
+	machine := s.plug(vm("vm2", "10.0.2.10"))
+	qemu, err := s.Start("python3", "-c", `import fcntl, struct, time
+tun = open("/dev/net/tun", "r+b", buffering=0)
+fcntl.ioctl(tun, 0x400454ca, struct.pack("16sH22x", b"vpn1", 0x5002)) # TUNSETIFF: IFF_TAP, IFF_NO_PI, IFF_VNET_HDR
+print("open", flush=True)
+time.sleep(1000)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.eventually("the tap to be open", func() error { return lacks(qemu.Log(), "open") })
+	s.sh("", `
+		ip tuntap add vpn0 mode tap
+		ip addr add 192.0.2.1/24 dev vpn0
+		ip addr add 2001:db8::1/64 dev vpn0 nodad
+		ip link set vpn0 up alias theirs
+		ip link add virbr0 type bridge
+		ip link set vpn1 master virbr0 up
+		ovs-vsctl add-port br-int theirs-0 tag=7 -- set interface theirs-0 type=internal external_ids:iface-id=theirs \
+			-- add-port br-int pi-r1-red -- set interface pi-r1-red type=internal external_ids:owner=them`)
+	world := func() string {
+		return s.sh("", `for l in vpn0 vpn1 virbr0 theirs-0; do ip -d -o link show $l | sed 's/qlen [0-9]*//; s/designated[^ ]* [^ ]*//g; s/[a-z_]*timer *[0-9.]*//g; s/bridge_id [^ ]*//; s/state [A-Z]*//'; ip -o addr show dev $l scope global; done
+			ip route show table all dev vpn0 | sort
+			for p in theirs-0 pi-r1-red; do ovs-vsctl --columns=name,tag,external_ids list port $p; ovs-vsctl --columns=name,type,external_ids,ofport list interface $p; done`)
+	}
+	before := world()
+	problems := map[string]string{
+		"r1": "tap vpn0: the name is in use by link vpn0 of another program (kind tuntap), which is not ours; remove it, or choose another name",
+		"r2": "bridge vpn1: the name is in use by link vpn1 of another program (kind tuntap), which is not ours; remove it, or choose another name",
+	}
+	s.serve()
+	for range 2 {
+		for i, r := range []string{"r1", "r2"} {
+			s.eventually("the status to name "+r, func() error { return lacks(fmt.Sprint(s.status().Routers[i].Problems), problems[r]) })
+			mustHave(t, s.ofdvr(1, "doctor"), strings.SplitN(problems[r], "; ", 2)[0][len("tap vpn0: "):])
+		}
+		mustHave(t, s.ofdvr(1, "doctor"), "port theirs-0 on bridge br-int, which is not ours")
+		s.eventually("green to be there", func() error { return lacks(s.sh(netns, "ip -o addr"), "10.0.2.1/24") })
+		pingTTL(t, machine, "10.0.2.1", 64)
+		s.stop()
+		if after := world(); after != before {
+			t.Errorf("changed:\n%s", diff(before, after))
+		}
+		s.serve() // and again
+	}
+	s.stop()
+	s.ofdvr(0, "cleanup")
+	if after := world(); after != before {
+		t.Errorf("changed by cleanup:\n%s", diff(before, after))
+	}
+	s.serve()
+	qemu.Kill()
+	s.sh("", "ip link del vpn0; ovs-vsctl del-port theirs-0 -- del-port pi-r1-red")
+	s.settle()
+	if got := s.sh(netns, "ip -o link"); !strings.Contains(got, "vpn0") {
+		t.Errorf("no tap vpn0 in %s", got)
+	}
+	s.sh("", "ovs-vsctl br-exists vpn1")
+
+	// A tap of that name that comes when ours is in its namespace is not taken for ours, also not
+	// after a crash of ovs-vswitchd.
+	s.sh("", "ip tuntap add vpn0 mode tap; ip addr add 192.0.2.1/24 dev vpn0; ip link set vpn0 up")
+	s.noticed()
+	s.settle()
+	mustHave(t, s.sh("", "ip -o addr show dev vpn0"), "192.0.2.1/24")
+	if lab.Datapath() == lab.Userspace {
+		s.Switch().Kill()
+		if err := s.StartSwitch(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.eventually("the status to name the link", func() error {
+			return lacks(fmt.Sprint(s.status().Routers[0].Problems), "a link of that name that ovs-vswitchd has not made is in its place, outside, and was left as it is")
+		})
+		mustHave(t, s.sh("", "ip -o addr show dev vpn0"), "192.0.2.1/24")
+	}
+}
+
+// A bridge of another controller that has the name of a router's stays that controller's, with its flows.
+func TestBridgeOfAnotherController(t *testing.T) {
+	t.Parallel()
+	s := bare(t, twoNetworks)
+	s.sh("", `
+		ovs-vsctl add-br rb-r1 -- set bridge rb-r1 datapath_type=`+lab.Datapath()+` external_ids:owner=them other_config:datapath-id=00000000000000aa -- set-fail-mode rb-r1 secure \
+			-- set-controller rb-r1 ptcp:6699:127.0.0.1
+		ovs-ofctl -OOpenFlow13 add-flow rb-r1 cookie=7,priority=7,ip,actions=drop`)
+	before, flows := s.database(), s.flows(bridge)
+	s.serve()
+	const problem = "bridge rb-r1: the name is in use by bridge rb-r1, which is not ours; remove it, or choose another name"
+	s.eventually("the status to name it", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
+	s.stop()
+	s.ofdvr(0, "cleanup")
+	if after := s.database(); after != before {
+		t.Errorf("changed:\n%s", diff(before, after))
+	}
+	mustBeUntouched(t, flows, s.flows(bridge))
+}
