@@ -68,6 +68,7 @@ type service struct {
 	switches Switches
 	log      Log
 	large    chan struct{} // capacity maxLarge: requests with many objects
+	feed     feed          // of what is watched
 }
 
 // Handler returns a handler of all that is below /v1/. version is that of the

@@ -12,13 +12,12 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/ofdvr/ofdvr/controller/ledger"
-	"github.com/ofdvr/ofdvr/routing"
-	"github.com/ofdvr/ofdvr/routing/intent"
 )
 
 const (
-	watchWrite = 10 * time.Second // that a watcher may take to read what was written
-	watchPulse = 15 * time.Second // between signs of life
+	watchWrite = 10 * time.Second      // that a watcher may take to read what was written
+	watchPulse = 15 * time.Second      // between signs of life
+	watchPause = 20 * time.Millisecond // from a change to its event, in which others may follow
 )
 
 type watchInput struct {
@@ -56,7 +55,7 @@ func (s *service) registerWatch(a huma.API) {
 		}
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			_, w := humago.Unwrap(ctx)
-			st := stream{w: w, control: http.NewResponseController(w), kind: in.Kind, since: since}
+			st := stream{w: w, control: http.NewResponseController(w), feed: &s.feed, kind: in.Kind, since: since}
 			st.run(ctx.Context(), s.intent, events, more)
 		}}, nil
 	})
@@ -67,9 +66,9 @@ func (s *service) registerWatch(a huma.API) {
 type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+	feed    *feed
 	kind    string // "" is all
 	since   uint64 // the revision up to which everything was written
-	buf     []byte
 }
 
 // run returns when the watcher has gone, does not read, or has missed something.
@@ -79,79 +78,62 @@ func (st *stream) run(ctx context.Context, from Intent, events []ledger.Event, m
 	h.Set("Cache-Control", "no-store")
 	pulse := time.NewTicker(watchPulse)
 	defer pulse.Stop()
-	st.buf = append(st.buf, ": watching\n\n"...)
+	if st.write([]byte(": watching\n\n")) != nil {
+		return
+	}
 	for {
-		st.add(events)
-		if st.flush() != nil {
-			return
+		for i := 0; i < len(events); {
+			p := st.feed.piece(events, i, st.kind)
+			if st.write(p.text) != nil {
+				return
+			}
+			i, st.since = p.next, events[0].Revision
 		}
 		if len(events) == 0 {
+			if st.control.Flush() != nil {
+				return
+			}
 			select {
 			case <-ctx.Done():
 				return
 			case <-more:
+				// Writes that come faster than this are told together.
+				if pause(ctx, watchPause) != nil {
+					return
+				}
 			case <-pulse.C:
-				st.buf = append(st.buf, ":\n\n"...)
+				if st.write([]byte(":\n\n")) != nil {
+					return
+				}
 			}
 		}
 		var err error
 		if events, more, err = from.Events(st.since); err != nil {
-			st.buf = fmt.Appendf(st.buf, "event: compacted\ndata: {\"detail\":%q}\n\n", err.Error())
-			st.flush()
+			st.write(fmt.Appendf(nil, "event: compacted\ndata: {\"detail\":%q}\n\n", err.Error()))
+			st.control.Flush()
 			return
 		}
 	}
 }
 
-// add appends events to what is to be written.
-func (st *stream) add(events []ledger.Event) {
-	for i := range events {
-		e := &events[i]
-		last := i+1 == len(events) || events[i+1].Revision != e.Revision
-		if kind := e.Object.Kind.String(); st.kind == "" || st.kind == kind {
-			st.buf = fmt.Appendf(st.buf, "event: %s-%s\ndata: {\"revision\":%d,\"kind\":%q,\"id\":", kind, e.Op, e.Revision, kind)
-			st.buf = appendString(st.buf, e.Object.ID)
-			st.buf = fmt.Appendf(st.buf, ",\"op\":%q", e.Op)
-			if e.Op != ledger.Deleted {
-				st.buf = append(st.buf, `,"object":`...)
-				st.buf = appendObject(st.buf, e)
-			}
-			st.buf = append(st.buf, "}\n"...)
-			if !last {
-				st.buf = append(st.buf, '\n')
-			}
-		} else if !last {
-			continue
-		}
-		if last { // an id alone is no event, but it is remembered
-			st.buf = fmt.Appendf(st.buf, "id: %d\n\n", e.Revision)
-			st.since = e.Revision
-		}
-	}
-}
-
-// appendObject appends the document of e's object.
-func appendObject(b []byte, e *ledger.Event) []byte {
-	switch e.Object.Kind {
-	case routing.KindNetwork:
-		return intent.AppendNetwork(b, e.Network)
-	case routing.KindRouter:
-		return intent.AppendRouter(b, e.Router)
-	default:
-		return intent.AppendPort(b, e.Port)
-	}
-}
-
-// flush writes what was added, within a time.
-func (st *stream) flush() error {
+// write writes text, within a time.
+func (st *stream) write(text []byte) error {
 	if err := st.control.SetWriteDeadline(time.Now().Add(watchWrite)); err != nil {
 		return err
 	}
-	if _, err := st.w.Write(st.buf); err != nil {
-		return err
+	_, err := st.w.Write(text)
+	return err
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
-	st.buf = st.buf[:0]
-	return st.control.Flush()
 }
 
 // appendString appends s as JSON.

@@ -47,20 +47,18 @@ func (h *history) add(events []Event, now uint64) {
 	h.more = make(chan struct{})
 }
 
-// after returns up to most events after revision since, but all of the last
-// revision among them, and a channel that is closed when there are more. The
-// error is ErrCompacted.
-func (h *history) after(since uint64, most int) (events []Event, more <-chan struct{}, err error) {
+// after returns the events of the first revision after since that has some, and a
+// channel that is closed when there are more. All callers share the events, so
+// that a watcher costs no copy of them. The error is ErrCompacted.
+func (h *history) after(since uint64) (events []Event, more <-chan struct{}, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if since < h.since || since > h.now {
 		return nil, nil, ErrCompacted
 	}
 	first := sort.Search(len(h.steps), func(i int) bool { return h.steps[i][0].Revision > since })
-	for _, step := range h.steps[first:] {
-		if events = append(events, step...); len(events) >= most {
-			break
-		}
+	if first < len(h.steps) {
+		events = h.steps[first]
 	}
 	return events, h.more, nil
 }

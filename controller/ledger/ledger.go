@@ -127,11 +127,11 @@ func (l *Ledger) open(ctx context.Context, file *Contents) (*State, error) {
 // State returns the intent as it is now.
 func (l *Ledger) State() *State { return l.state.Load() }
 
-// Events returns what happened after revision since, or the beginning of it but
-// all of the last revision among it; and a channel that is closed when more has
-// happened. The error is [ErrCompacted].
+// Events returns all events of the first revision after since that has some, and
+// a channel that is closed when there are more. The events are shared by all
+// callers and must not be changed. The error is [ErrCompacted].
 func (l *Ledger) Events(since uint64) ([]Event, <-chan struct{}, error) {
-	return l.history.after(since, 1024)
+	return l.history.after(since)
 }
 
 // An Edit returns the change that a write makes of the present state, or why it

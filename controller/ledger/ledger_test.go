@@ -563,12 +563,13 @@ func TestEvents(t *testing.T) {
 	since := uint64(0)
 	for i := range 40 {
 		k.must(ledger.Put(routing.Model{Networks: []routing.Network{network(fmt.Sprint("n", i))}}))
-		events, _, err := k.Events(since)
-		if err != nil {
-			t.Fatal(err)
+		if i%3 == 1 {
+			continue // what is read later is of several revisions
 		}
-		for _, e := range events {
-			seen, since = append(seen, e.Revision), e.Revision
+		for events := k.events(since); len(events) > 0; events = k.events(since) {
+			for _, e := range events {
+				seen, since = append(seen, e.Revision), e.Revision
+			}
 		}
 	}
 	want := slices.Concat([]uint64{1, 1, 1, 1, 1}, span(2, 41))
@@ -605,6 +606,16 @@ func TestEvents(t *testing.T) {
 	if events, _, err := k.Events(k.State().Revision); err != nil || len(events) > 0 {
 		t.Errorf("%d events, %v", len(events), err)
 	}
+}
+
+// events are those of the first revision after since that has some.
+func (k *desk) events(since uint64) []ledger.Event {
+	k.t.Helper()
+	events, _, err := k.Events(since)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return events
 }
 
 func span(from, to uint64) (out []uint64) {

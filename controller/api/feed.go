@@ -1,0 +1,98 @@
+package api
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/intent"
+)
+
+const (
+	pieceBytes = 16 << 10 // at which a piece of the stream ends
+	feedBytes  = 4 << 20  // of the pieces that are kept
+)
+
+// A feed formats events once for all watchers. Its methods may be called from any
+// goroutine. The zero value is ready for use.
+type feed struct {
+	mu     sync.Mutex
+	pieces map[pieceKey]*piece
+	order  []pieceKey // of pieces, oldest first
+	bytes  int        // of pieces
+}
+
+// A pieceKey says where a piece begins.
+type pieceKey struct {
+	revision uint64
+	first    int    // index in the events of the revision
+	kind     string // of objects; "" is all
+}
+
+// A piece is a part of the events of one revision as the stream has them.
+type piece struct {
+	text []byte
+	next int // index of the event after it
+}
+
+// piece returns the piece of the events of a revision that begins at event first,
+// with those of one kind alone, or of all.
+func (f *feed) piece(events []ledger.Event, first int, kind string) *piece {
+	key := pieceKey{events[0].Revision, first, kind}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p := f.pieces[key]; p != nil {
+		return p
+	}
+	p := format(events, first, kind)
+	if f.pieces == nil {
+		f.pieces = make(map[pieceKey]*piece)
+	}
+	f.pieces[key], f.order, f.bytes = p, append(f.order, key), f.bytes+len(p.text)
+	for f.bytes > feedBytes && len(f.order) > 1 {
+		f.bytes -= len(f.pieces[f.order[0]].text)
+		delete(f.pieces, f.order[0])
+		f.order = f.order[1:]
+	}
+	return p
+}
+
+// format returns the piece that begins at event first.
+func format(events []ledger.Event, first int, kind string) *piece {
+	var b []byte
+	i := first
+	for ; i < len(events) && len(b) < pieceBytes; i++ {
+		e := &events[i]
+		last := i+1 == len(events)
+		if k := e.Object.Kind.String(); kind == "" || kind == k {
+			b = fmt.Appendf(b, "event: %s-%s\ndata: {\"revision\":%d,\"kind\":%q,\"id\":", k, e.Op, e.Revision, k)
+			b = appendString(b, e.Object.ID)
+			b = fmt.Appendf(b, ",\"op\":%q", e.Op)
+			if e.Op != ledger.Deleted {
+				b = append(b, `,"object":`...)
+				b = appendObject(b, e)
+			}
+			b = append(b, "}\n"...)
+			if !last {
+				b = append(b, '\n')
+			}
+		}
+		if last { // an id alone is no event, but a browser remembers it
+			b = fmt.Appendf(b, "id: %d\n\n", e.Revision)
+		}
+	}
+	return &piece{text: b, next: i}
+}
+
+// appendObject appends the document of e's object.
+func appendObject(b []byte, e *ledger.Event) []byte {
+	switch e.Object.Kind {
+	case routing.KindNetwork:
+		return intent.AppendNetwork(b, e.Network)
+	case routing.KindRouter:
+		return intent.AppendRouter(b, e.Router)
+	default:
+		return intent.AppendPort(b, e.Port)
+	}
+}
