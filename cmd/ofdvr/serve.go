@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/http/pprof"
 	"os"
 	"os/signal"
 	"os/user"
@@ -15,14 +13,12 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/api"
-	"github.com/ofdvr/ofdvr/controller/page"
 	"github.com/ofdvr/ofdvr/internal/credentials"
 	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/internal/sdnotify"
@@ -193,7 +189,8 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	parent := ctx
 	g, ctx := errgroup.WithContext(ctx)
 	log.Info("starting", zap.String("version", version()), zap.String("topology", o.topology))
-	d := daemon{serveOptions: o, log: log, intent: intent, controller: c, registry: reg, events: events}
+	d := daemon{serveOptions: o, log: log, intent: intent, controller: c, registry: reg, events: events,
+		handler: api.Handler(intent, c, log, version())}
 	if lead == nil {
 		err = d.listen(ctx, g)
 	} else {
@@ -229,120 +226,7 @@ type daemon struct {
 	log        *logging.Log
 	intent     *intentKeeper
 	controller *controller.Controller
+	handler    http.Handler // of the API, the same for all that serve it
 	registry   *prometheus.Registry
 	events     *metrics.Events
-}
-
-// listen serves the API and the metrics.
-func (d *daemon) listen(ctx context.Context, g *errgroup.Group) error {
-	for _, e := range d.api {
-		if err := d.listenAPI(ctx, g, api.Endpoint(e)); err != nil {
-			return err
-		}
-	}
-	if d.metrics == "" {
-		return nil
-	}
-	ln, err := net.Listen("tcp", d.metrics)
-	if err != nil {
-		return fmt.Errorf("listen for Prometheus (--metrics): %w", err)
-	}
-	h := metricsHandler(d.controller, d.registry)
-	if d.openPage {
-		h = page.Open(d.apiHandler(), h, pageNames(d.metrics)...)
-	}
-	serveHTTP(ctx, g, ln, h)
-	return nil
-}
-
-func (d *daemon) listenAPI(ctx context.Context, g *errgroup.Group, e api.Endpoint) error {
-	ln, err := api.Listen(e, d.access, d.log.Logger)
-	if err != nil {
-		return err
-	}
-	h := d.apiHandler()
-	if d.pprof {
-		h = withProfiles(h)
-	}
-	if d.page {
-		h = page.Handler(h)
-	}
-	// A browser may have a certificate, and show the page of somebody else too.
-	h = http.NewCrossOriginProtection().Handler(h)
-	serveHTTP(ctx, g, ln, d.events.Requests(d.access.Guard(h)))
-	return nil
-}
-
-func (d *daemon) apiHandler() http.Handler {
-	return api.Handler(d.intent, d.controller, d.log, version())
-}
-
-// withProfiles serves net/http/pprof besides h.
-func withProfiles(h http.Handler) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/", h)
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
-}
-
-func serveHTTP(ctx context.Context, g *errgroup.Group, ln net.Listener, h http.Handler) {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
-	g.Go(func() error {
-		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve HTTP on %v: %w", ln.Addr(), err)
-		}
-		return nil
-	})
-	g.Go(func() error {
-		<-ctx.Done()
-		return server.Close()
-	})
-}
-
-// A health says how the controller is.
-type health interface {
-	Status(context.Context) (controller.Status, error)
-	Stuck() string
-}
-
-// metricsHandler answers /metrics, /healthz (the daemon works) and /readyz
-// (everything wanted is confirmed by the switches).
-func metricsHandler(c health, reg *prometheus.Registry) http.Handler {
-	status := func(w http.ResponseWriter, r *http.Request) (controller.Status, bool) {
-		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
-		defer cancel()
-		s, err := c.Status(ctx)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		}
-		return s, err == nil
-	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := status(w, r); !ok {
-			return
-		}
-		if stuck := c.Stuck(); stuck != "" {
-			http.Error(w, stuck, http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ok")
-	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		s, ok := status(w, r)
-		switch {
-		case !ok:
-		case s.Settled:
-			fmt.Fprintln(w, "ok")
-		default:
-			w.WriteHeader(http.StatusServiceUnavailable)
-			fmt.Fprintln(w, "waiting: "+waitingFor(s))
-		}
-	})
-	return mux
 }

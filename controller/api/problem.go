@@ -68,6 +68,22 @@ func (p *Problem) write(w http.ResponseWriter) {
 	json.NewEncoder(w).Encode(p) // an error here means that the client has gone
 }
 
+// Refuse answers a request with a problem.
+func Refuse(w http.ResponseWriter, status int, format string, args ...any) {
+	problem(status, format, args...).write(w)
+}
+
+// OwnOrigin returns a handler that refuses what a browser sends to h on behalf of
+// another site's page and that would change something: the browser may have a
+// certificate.
+func OwnOrigin(h http.Handler) http.Handler {
+	p := http.NewCrossOriginProtection()
+	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		Refuse(w, http.StatusForbidden, "cross-site request refused: the browser sends this %s for a page of another origin, %q; use the page of ofdvr itself", r.Method, r.Header.Get("Origin"))
+	}))
+	return p.Handler(h)
+}
+
 // ownErrors makes ours of huma's errors: those of parameters and bodies that
 // cannot be read.
 func ownErrors(_ huma.Context, _ string, v any) (any, error) {

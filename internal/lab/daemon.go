@@ -33,7 +33,7 @@ func build() (string, error) {
 	}
 	path := filepath.Join(dir, "ofdvr")
 	args := []string{"build", "-buildvcs=false", "-o", path} // git may refuse a checkout that is not root's
-	if raceDetector {
+	if RaceDetector {
 		args = append(args, "-race")
 	}
 	out, err := exec.Command("go", append(args, daemonPackage)...).CombinedOutput()

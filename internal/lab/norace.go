@@ -2,5 +2,5 @@
 
 package lab
 
-// raceDetector tells whether the program was built with it.
-const raceDetector = false
+// RaceDetector tells whether the program was built with it.
+const RaceDetector = false

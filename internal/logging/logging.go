@@ -5,7 +5,10 @@ package logging
 
 import (
 	"fmt"
+	"log"
+	"net"
 	"os"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -78,3 +81,31 @@ func (l *Log) SetLevel(level string) error {
 
 // Since is that of the Journal.
 func (l *Log) Since(seq uint64) ([]Entry, <-chan struct{}) { return l.Journal.Since(seq) }
+
+// What clients of an HTTP server can cause is logged so often in a while.
+const (
+	httpFirst = 10
+	httpWhile = time.Minute
+)
+
+// HTTP returns what an [net/http.Server] at an address logs its errors to: failed
+// TLS handshakes, for example, and panics.
+func (l *Log) HTTP(addr net.Addr) *log.Logger {
+	sample := zap.WrapCore(func(c zapcore.Core) zapcore.Core { return zapcore.NewSamplerWithOptions(c, httpWhile, httpFirst, 0) })
+	to := l.WithOptions(sample, zap.WithCaller(false)).With(zap.Stringer("address", addr))
+	return log.New(httpErrors{to}, "", 0)
+}
+
+// httpErrors log each line of an HTTP server.
+type httpErrors struct{ log *zap.Logger }
+
+// Write implements [io.Writer].
+func (w httpErrors) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(strings.TrimPrefix(string(line), "http: "))
+	if strings.HasPrefix(text, "panic") {
+		w.log.Error("HTTP server failed to answer a request; please report this", zap.String("error", text))
+	} else {
+		w.log.Warn("HTTP server had an error with a client", zap.String("error", text))
+	}
+	return len(line), nil
+}

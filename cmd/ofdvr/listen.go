@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/controller/page"
+	"github.com/ofdvr/ofdvr/internal/bounded"
+)
+
+// Limits of HTTP servers. They are documented in docs/api.md.
+const (
+	maxConnections = 1024             // of the address of --metrics, and of each API endpoint
+	maxHeader      = 16 << 10         // bytes
+	headerTimeout  = 5 * time.Second  // for a client to send its header
+	idleTimeout    = time.Minute      // between two requests of a connection
+	readPatience   = 30 * time.Second // for a client of the API to read a part of an answer
+	answerTimeout  = 10 * time.Minute // for an answer of the API to begin; more than its ?timeout=
+
+	openWatchers = 128              // watchers at the address of --metrics
+	openTimeout  = 30 * time.Second // for an answer there to begin
+)
+
+// openLimits bound what the address of --metrics costs, where there is no
+// authentication.
+var openLimits = bounded.Limits{
+	Answer: 48 << 20, Held: 64 << 20, Patience: 10 * time.Second, Rate: 256 << 10,
+	Refuse: func(w http.ResponseWriter, status int, detail string) { api.Refuse(w, status, "%s", detail) },
+}
+
+// listen serves the API and the metrics.
+func (d *daemon) listen(ctx context.Context, g *errgroup.Group) error {
+	for _, e := range d.api {
+		if err := d.listenAPI(ctx, g, api.Endpoint(e)); err != nil {
+			return err
+		}
+	}
+	if d.metrics == "" {
+		return nil
+	}
+	ln, err := net.Listen("tcp", d.metrics)
+	if err != nil {
+		return fmt.Errorf("listen for Prometheus (--metrics): %w", err)
+	}
+	d.serveHTTP(ctx, g, ln, d.open(), openTimeout)
+	return nil
+}
+
+// open returns the handler of the address of --metrics. What clients there can make
+// the daemon do is bounded for all of them together: the page and what it reads, the
+// metrics and the health have a turn each.
+func (d *daemon) open() http.Handler {
+	answers := bounded.New(openLimits)
+	all := metricsHandler(d.controller, d.registry)
+	rest := http.NewServeMux()
+	rest.Handle("/", answers.One(all, 0))
+	rest.Handle("GET /metrics", answers.One(all, 1))
+	if !d.openPage {
+		return rest
+	}
+	reads := http.NewServeMux()
+	large := answers.One(d.handler, 3)
+	reads.Handle("GET /v1/topology", large)
+	reads.Handle("GET /v1/routers/{id}/flows", large)
+	reads.Handle("GET /v1/watch", answers.AtMost(openWatchers, d.handler))
+	reads.Handle("/", answers.One(d.handler, 1))
+	return page.Open(reads, rest, pageNames(d.metrics)...)
+}
+
+func (d *daemon) listenAPI(ctx context.Context, g *errgroup.Group, e api.Endpoint) error {
+	ln, err := api.Listen(e, d.access, d.log.Logger)
+	if err != nil {
+		return err
+	}
+	h := d.handler
+	if d.pprof {
+		h = withProfiles(h)
+	}
+	if d.page {
+		h = page.Handler(h)
+	}
+	h = d.events.Requests(d.access.Guard(api.OwnOrigin(h)))
+	d.serveHTTP(ctx, g, ln, bounded.Patient(h, readPatience), answerTimeout)
+	return nil
+}
+
+// withProfiles serves net/http/pprof besides h.
+func withProfiles(h http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", h)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// serveHTTP has h answer what comes by ln until ctx is done. An answer has to begin
+// within a time.
+func (d *daemon) serveHTTP(ctx context.Context, g *errgroup.Group, ln net.Listener, h http.Handler, begin time.Duration) {
+	connections := &bounded.Connections{Most: maxConnections}
+	server := &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTimeout, WriteTimeout: begin, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader, ConnState: connections.State, ErrorLog: d.log.HTTP(ln.Addr()),
+	}
+	g.Go(func() error {
+		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve HTTP on %v: %w", ln.Addr(), err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		return server.Close()
+	})
+}
+
+// A health says how the controller is.
+type health interface {
+	Status(context.Context) (controller.Status, error)
+	Stuck() string
+}
+
+// metricsHandler answers /metrics, /healthz (the daemon works) and /readyz
+// (everything wanted is confirmed by the switches).
+func metricsHandler(c health, reg *prometheus.Registry) http.Handler {
+	status := func(w http.ResponseWriter, r *http.Request) (controller.Status, bool) {
+		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+		defer cancel()
+		s, err := c.Status(ctx)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		}
+		return s, err == nil
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := status(w, r); !ok {
+			return
+		}
+		if stuck := c.Stuck(); stuck != "" {
+			http.Error(w, stuck, http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		s, ok := status(w, r)
+		switch {
+		case !ok:
+		case s.Settled:
+			fmt.Fprintln(w, "ok")
+		default:
+			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprintln(w, "waiting: "+waitingFor(s))
+		}
+	})
+	return mux
+}

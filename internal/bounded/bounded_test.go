@@ -1,0 +1,301 @@
+package bounded
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const limit = 20 * time.Second // for a condition to come true
+
+// testLimits are large enough for everything that a test does not limit.
+func testLimits() Limits {
+	return Limits{Answer: 8 << 20, Held: 16 << 20, Patience: limit, Rate: 1 << 10, Refuse: func(w http.ResponseWriter, status int, detail string) { http.Error(w, detail, status) }}
+}
+
+// serve serves h with bounded connections until the test ends, and returns its address.
+func serve(t *testing.T, h http.Handler) string { return serveTo(t, h, &Connections{Most: 1000}) }
+
+// serveTo is serve with the given bounds.
+func serveTo(t *testing.T, h http.Handler, c *Connections) string {
+	t.Helper()
+	s := httptest.NewUnstartedServer(h)
+	s.Config.ConnState = c.State // httptest adds its own, which calls this one
+	s.Config.WriteTimeout = limit
+	s.Start()
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+// A client has one connection.
+type client struct {
+	net.Conn
+	t *testing.T
+	r *bufio.Reader
+}
+
+func dial(t *testing.T, addr string) *client {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	nc.SetReadDeadline(time.Now().Add(limit))
+	return &client{nc, t, bufio.NewReader(nc)}
+}
+
+func (c *client) ask(path string) {
+	c.t.Helper()
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// answer reads an answer. The error is that of its body.
+func (c *client) answer() (int, string, error) {
+	c.t.Helper()
+	resp, err := http.ReadResponse(c.r, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text), err
+}
+
+// want reads an answer, which has to be the given one.
+func (c *client) want(status int, text string) {
+	c.t.Helper()
+	if s, got, err := c.answer(); s != status || !strings.Contains(got, text) || err != nil {
+		c.t.Errorf("the answer is %d, %v: %.200s; want %d, %.200s", s, err, got, status, text)
+	}
+}
+
+func until(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(limit); !f(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func (a *Answers) bytes() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.held
+}
+
+// Requests that come while an answer is in the making share the next one, which is
+// therefore never older than any of them.
+func TestSameRequestsShareAnAnswer(t *testing.T) {
+	a := New(testLimits())
+	var made atomic.Int32
+	began, goOn := make(chan struct{}, 1), make(chan struct{})
+	l := a.One(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := made.Add(1)
+		began <- struct{}{}
+		<-goOn
+		w.Header().Set("Content-Type", "x/y")
+		fmt.Fprintf(w, "%s %d", r.URL.Path, n)
+	}), 0).(*line)
+	addr := serve(t, l)
+	first := dial(t, addr)
+	first.ask("/a")
+	<-began
+	var others []*client
+	for range 50 {
+		c := dial(t, addr)
+		c.ask("/a")
+		others = append(others, c)
+	}
+	until(t, "all requests", func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		n := 0
+		for _, an := range l.next {
+			n += len(an.readers)
+		}
+		return n == len(others)
+	})
+	close(goOn)
+	first.want(200, "/a 1")
+	for _, c := range others {
+		c.want(200, "/a 2")
+	}
+	until(t, "the memory to be given back", func() bool { return a.bytes() == 0 })
+}
+
+// Clients that do not read an answer lose it when there is no room for the next.
+func TestOldestAnswerMakesRoom(t *testing.T) {
+	l := testLimits()
+	l.Answer, l.Held = 4<<20, 6<<20
+	a := New(l)
+	body := bytes.Repeat([]byte("x"), 4<<20)
+	addr := serve(t, a.One(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(body) }), 0))
+	mute := dial(t, addr)
+	mute.ask("/")
+	until(t, "the answer to be read", func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return len(a.made) == 1
+	})
+	c := dial(t, addr)
+	c.ask("/")
+	c.want(200, string(body[:100]))
+	if _, text, err := mute.answer(); err == nil {
+		t.Errorf("the slow client got %d bytes", len(text))
+	}
+	until(t, "the memory to be given back", func() bool { return a.bytes() == 0 })
+}
+
+// A client that does not read is disconnected.
+func TestSlowClient(t *testing.T) {
+	l := testLimits()
+	l.Patience = 50 * time.Millisecond
+	a := New(l)
+	body := bytes.Repeat([]byte("x"), 4<<20)
+	write := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(body) })
+	failed := make(chan error, 1)
+	for name, h := range map[string]http.Handler{
+		"shared": a.One(write, 0),
+		"direct": Patient(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, err := w.Write(body)
+			failed <- err
+		}), l.Patience),
+	} {
+		c := dial(t, serve(t, h))
+		c.ask("/")
+		if name == "direct" {
+			if err := <-failed; err == nil {
+				t.Error("the whole answer was written")
+			}
+		} else {
+			until(t, "the answer to begin", func() bool { return a.bytes() > 0 })
+			until(t, "the memory to be given back", func() bool { return a.bytes() == 0 })
+		}
+		if _, text, err := c.answer(); err == nil {
+			t.Errorf("%s: the slow client got %d bytes", name, len(text))
+		}
+	}
+}
+
+// What is too large, does not get its turn or cannot be made is refused, and so are
+// clients beyond the limit.
+func TestRefusals(t *testing.T) {
+	l := testLimits()
+	l.Answer, l.Patience = 1<<20, 100*time.Millisecond
+	a := New(l)
+	hold := make(chan struct{})
+	defer close(hold)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/large", func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, l.Answer+1)) })
+	mux.HandleFunc("/panic", func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) })
+	mux.HandleFunc("/none", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/gone", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "gone", http.StatusGone) })
+	mux.HandleFunc("/hold", func(http.ResponseWriter, *http.Request) { <-hold })
+	addr := serve(t, a.One(mux, 0))
+	for path, want := range map[string]string{"/large": "503 more than 1 MiB", "/none": "200 ", "/gone": "410 gone", "/nothing": "404 not found"} {
+		c := dial(t, addr)
+		c.ask(path)
+		status, text, _ := strings.Cut(want, " ")
+		c.want(map[string]int{"503": 503, "200": 200, "410": 410, "404": 404}[status], text)
+	}
+	bad := dial(t, addr)
+	bad.ask("/panic")
+	if _, _, err := bad.answer(); err == nil {
+		t.Error("a handler that failed has answered")
+	}
+	dial(t, addr).ask("/hold")
+	c := dial(t, addr)
+	for until := time.Now().Add(limit); ; {
+		c.ask("/gone")
+		if status, text, _ := c.answer(); status == 503 && strings.Contains(text, "too many requests wait") {
+			break
+		} else if time.Now().After(until) {
+			t.Fatalf("the answer is %d %s", status, text)
+		}
+	}
+	some := serve(t, a.AtMost(1, mux))
+	dial(t, some).ask("/hold")
+	c = dial(t, some)
+	for until := time.Now().Add(limit); ; {
+		c.ask("/gone")
+		if status, text, _ := c.answer(); status == 503 && strings.Contains(text, "too many clients") {
+			break
+		} else if time.Now().After(until) {
+			t.Fatalf("the answer is %d %s", status, text)
+		}
+	}
+}
+
+// A new connection is always served: those that are idle go before those in use, and
+// the oldest first.
+func TestConnections(t *testing.T) {
+	hold, began := make(chan struct{}), make(chan struct{}, 10)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })
+	mux.HandleFunc("/hold", func(w http.ResponseWriter, _ *http.Request) {
+		began <- struct{}{}
+		<-hold
+		fmt.Fprint(w, "held")
+	})
+	c := &Connections{Most: 4}
+	addr := serveTo(t, mux, c)
+	inUse := func(n int) func() bool {
+		return func() bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			active := 0
+			for _, u := range c.open {
+				if u.active {
+					active++
+				}
+			}
+			return active == n
+		}
+	}
+	closed := func(c *client, what string) {
+		t.Helper()
+		if _, err := c.r.ReadByte(); err == nil || strings.Contains(err.Error(), "timeout") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	var busy, idle []*client
+	for range 2 {
+		c := dial(t, addr)
+		c.ask("/hold")
+		<-began
+		busy = append(busy, c)
+	}
+	for range 20 {
+		c := dial(t, addr)
+		c.ask("/")
+		c.want(200, "ok")
+		until(t, "the connection to be idle", inUse(len(busy)))
+		idle = append(idle, c)
+	}
+	for _, c := range idle[:18] {
+		closed(c, "an old idle connection")
+	}
+	for range 3 {
+		c := dial(t, addr)
+		c.ask("/hold")
+		<-began
+		busy = append(busy, c)
+	}
+	closed(busy[0], "the oldest connection in use")
+	close(hold)
+	for _, c := range busy[1:] {
+		c.want(200, "held")
+	}
+}

@@ -1,0 +1,38 @@
+package bounded
+
+import (
+	"net/http"
+	"time"
+)
+
+// Patient returns a handler that disconnects clients which take longer than
+// patience to read a part of what h writes. The server needs a WriteTimeout, within
+// which h has to begin.
+func Patient(h http.Handler, patience time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(&patient{ResponseWriter: w, control: http.NewResponseController(w), patience: patience}, r)
+	})
+}
+
+type patient struct {
+	http.ResponseWriter
+	control  *http.ResponseController
+	patience time.Duration
+}
+
+// Write implements [http.ResponseWriter].
+func (p *patient) Write(b []byte) (n int, err error) {
+	for {
+		if err := p.control.SetWriteDeadline(time.Now().Add(p.patience)); err != nil {
+			return n, err
+		}
+		part := b[n:min(len(b), n+chunkBytes)]
+		written, err := p.ResponseWriter.Write(part)
+		if n += written; err != nil || n == len(b) {
+			return n, err
+		}
+	}
+}
+
+// Unwrap is for [http.ResponseController].
+func (p *patient) Unwrap() http.ResponseWriter { return p.ResponseWriter }
