@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"iter"
 
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/ofproto"
@@ -21,10 +22,10 @@ type Flow struct {
 // ErrNotConnected says that a router's bridge is not connected.
 var ErrNotConnected = fmt.Errorf("the bridge is not connected")
 
-// Flows reads the flows of a router's bridge, in the order in which the switch
-// has them. The error wraps [ledger.ErrNotFound] if there is no such router and
+// Flows reads the flows of a router's bridge and returns them in the order in which
+// the switch has them. The error wraps [ledger.ErrNotFound] if there is no such router and
 // [ErrNotConnected] if its bridge is not connected.
-func (c *Controller) Flows(ctx context.Context, router string) ([]Flow, error) {
+func (c *Controller) Flows(ctx context.Context, router string) (iter.Seq[Flow], error) {
 	var session *session
 	var objects routing.Objects
 	var known bool
@@ -49,17 +50,19 @@ func (c *Controller) Flows(ctx context.Context, router string) ([]Flow, error) {
 	for name, no := range session.ports.numbers() {
 		names[no] = name
 	}
-	flows := make([]Flow, len(stats))
-	for i := range stats {
-		f := Flow{FlowStats: stats[i], Text: Named(stats[i].Flow.String(), names), Does: "is not ours"}
-		if role, ours := routing.RoleOf(f.Cookie); ours {
-			if o, ok := objects.Get(f.Cookie); ok {
-				f.Object, f.Does = &o, role.Does(o)
-			} else {
-				f.Does = "serves nothing that is wanted any more"
+	return func(yield func(Flow) bool) {
+		for i := range stats {
+			f := Flow{FlowStats: stats[i], Text: Named(stats[i].Flow.String(), names), Does: "is not ours"}
+			if role, ours := routing.RoleOf(f.Cookie); ours {
+				if o, ok := objects.Get(f.Cookie); ok {
+					f.Object, f.Does = &o, role.Does(o)
+				} else {
+					f.Does = "serves nothing that is wanted any more"
+				}
+			}
+			if !yield(f) {
+				return
 			}
 		}
-		flows[i] = f
-	}
-	return flows, nil
+	}, nil
 }

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"iter"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -107,7 +109,7 @@ func (f *fabric) Plan(context.Context, *ledger.State, *ledger.State, []string) (
 	return controller.Plan{Problems: f.problems}, nil
 }
 
-func (f *fabric) Flows(_ context.Context, router string) ([]controller.Flow, error) {
+func (f *fabric) Flows(_ context.Context, router string) (iter.Seq[controller.Flow], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.ledger.State().Index.Router(router) == nil {
@@ -116,10 +118,10 @@ func (f *fabric) Flows(_ context.Context, router string) ([]controller.Flow, err
 	if f.unlinked[router] {
 		return nil, fmt.Errorf("read the flows of router %q: %w", router, controller.ErrNotConnected)
 	}
-	return []controller.Flow{{
+	return slices.Values([]controller.Flow{{
 		FlowStats: ofproto.FlowStats{Flow: ofproto.Flow{FlowKey: ofproto.FlowKey{Table: 2, Priority: 100}}, Packets: 3, Bytes: 294},
 		Text:      "table=2 actions=drop", Does: "sends packets to an address of port vm1", Object: &routing.Object{Kind: routing.KindPort, ID: "vm1"},
-	}}, nil
+	}}), nil
 }
 
 // nobody does nothing about the intent.

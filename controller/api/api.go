@@ -5,6 +5,7 @@ package api
 
 import (
 	"context"
+	"iter"
 	"net/http"
 	"reflect"
 	"slices"
@@ -35,7 +36,7 @@ type Switches interface {
 	Await(context.Context, ledger.Result) ([]controller.Pending, error)
 	Conditions(context.Context, []ledger.Object) ([]controller.Condition, error)
 	Plan(ctx context.Context, before, after *ledger.State, touched []string) (controller.Plan, error)
-	Flows(ctx context.Context, router string) ([]controller.Flow, error)
+	Flows(ctx context.Context, router string) (iter.Seq[controller.Flow], error)
 	Trace(ctx context.Context, q trace.Query, verify bool) ([]controller.TracedWay, error)
 	Explain(context.Context, ofproto.Cookie) (e controller.Explanation, ours bool, err error)
 	Counters(context.Context) (controller.Counters, error)
@@ -78,6 +79,7 @@ func Handler(intent Intent, switches Switches, log Log, version string) http.Han
 	mux := http.NewServeMux()
 	a := humago.New(mux, config(version))
 	s.registerStatus(a)
+	s.registerFlows(a)
 	s.registerTrace(a)
 	s.registerLog(a)
 	s.registerCounters(a)
@@ -168,48 +170,4 @@ func (s *service) registerStatus(a huma.API) {
 		}
 		return &struct{ Body controller.Status }{st}, nil
 	})
-	huma.Register(a, huma.Operation{
-		OperationID: "list-flows", Method: http.MethodGet, Path: "/v1/routers/{id}/flows", Summary: "The flows of a router's bridge, with what they are for",
-		Tags: []string{"status"}, Errors: []int{404, 409, 503},
-	}, s.flows)
-}
-
-// A FlowDocument is a flow as the API shows it.
-type FlowDocument struct {
-	Table    uint8   `json:"table"`
-	Priority uint16  `json:"priority"`
-	Packets  uint64  `json:"packets" doc:"That hit it"`
-	Bytes    uint64  `json:"bytes" doc:"Of these packets"`
-	Age      float64 `json:"age" doc:"Seconds since it was installed"`
-	Kind     string  `json:"kind,omitempty" doc:"Of the object that it serves: router, interface or port. Absent: it is not ours, or not wanted any more"`
-	ID       string  `json:"id,omitempty" doc:"Of the object that it serves"`
-	Does     string  `json:"does" doc:"What it is for"`
-	Flow     string  `json:"flow" doc:"In the words of ovs-ofctl --names"`
-}
-
-// Flows are the answer of GET /v1/routers/{id}/flows.
-type Flows struct {
-	Flows []FlowDocument `json:"flows"`
-}
-
-func (s *service) flows(ctx context.Context, in *struct {
-	ID string `path:"id"`
-}) (*struct{ Body Flows }, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	flows, err := s.switches.Flows(ctx, in.ID)
-	if err != nil {
-		return nil, failure(err)
-	}
-	out := Flows{Flows: make([]FlowDocument, len(flows))}
-	for i := range flows {
-		f := &flows[i]
-		d := FlowDocument{Table: uint8(f.Table), Priority: f.Priority, Packets: f.Packets, Bytes: f.Bytes,
-			Age: float64(f.Seconds) + float64(f.Nanoseconds)/1e9, Does: f.Does, Flow: f.Text}
-		if f.Object != nil {
-			d.Kind, d.ID = f.Object.Kind.String(), f.Object.ID
-		}
-		out.Flows[i] = d
-	}
-	return &struct{ Body Flows }{out}, nil
 }

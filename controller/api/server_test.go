@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"iter"
 
 	"net/http"
 	"net/http/httptest"
@@ -72,7 +73,7 @@ func (f *fabric) Plan(context.Context, *ledger.State, *ledger.State, []string) (
 	return controller.Plan{}, nil
 }
 
-func (f *fabric) Flows(context.Context, string) ([]controller.Flow, error) {
+func (f *fabric) Flows(context.Context, string) (iter.Seq[controller.Flow], error) {
 	return nil, controller.ErrNotConnected
 }
 

@@ -3,8 +3,10 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -131,14 +133,14 @@ func (w *town) Conditions(_ context.Context, objects []ledger.Object) ([]control
 }
 
 // Flows has for each router five thousand, of which each serves a port of somebody.
-func (w *town) Flows(_ context.Context, id string) ([]controller.Flow, error) {
+func (w *town) Flows(_ context.Context, id string) (iter.Seq[controller.Flow], error) {
 	out := make([]controller.Flow, 5000)
 	for i := range out {
 		port := fmt.Sprintf("%s%s-vm%d", []string{"web", "data"}[i%2], id[1:], i+1)
 		out[i] = controller.Flow{Text: fmt.Sprintf("priority=100,ip,nw_dst=10.%d.%d.9 actions=dec_ttl,output:1", i/256, i%256),
 			Object: &routing.Object{Kind: routing.KindPort, ID: port}, Does: "sends packets to an address of port " + port}
 	}
-	return out, nil
+	return slices.Values(out), nil
 }
 
 // townOf returns so many routers, each with two networks of its own and every
