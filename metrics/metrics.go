@@ -98,9 +98,10 @@ func New(reg prometheus.Registerer, version string) *Events {
 	begin(e.openflow.commits, "ok", "error")
 	begin(e.transactions, "ok", "stale", "error", "unknown")
 	begin(e.store.commits, "ok", "error")
+	begin(e.limited, limits...)
 	reg.MustRegister(build, e.flowMods, e.openflow.commits, e.errors, e.connects, e.ended, e.refused, e.commitTime, e.roundTrip,
 		e.drift, e.tables, e.reconcile, e.applied, e.syncs, e.transactions, e.transactTime,
-		e.store.commits, e.storeTime, e.requests, e.requestTime,
+		e.store.commits, e.storeTime, e.requests, e.requestTime, e.limited,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return e
 }

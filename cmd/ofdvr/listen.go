@@ -11,12 +11,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/controller/page"
 	"github.com/ofdvr/ofdvr/internal/bounded"
+	"github.com/ofdvr/ofdvr/internal/logging"
 )
 
 // Limits of HTTP servers. They are documented in docs/api.md.
@@ -39,6 +41,16 @@ var openLimits = bounded.Limits{
 	Refuse: func(w http.ResponseWriter, status int, detail string) { api.Refuse(w, status, "%s", detail) },
 }
 
+// limited returns what counts and logs that a client at an address was refused or
+// disconnected.
+func (d *daemon) limited(addr net.Addr) func(reason string) {
+	log := d.log.HTTP(addr)
+	return func(reason string) {
+		d.events.Limited(reason)
+		log.Warn("a limit of the HTTP server was reached, refused or disconnected a client", zap.String("reason", reason))
+	}
+}
+
 // listen serves the API and the metrics.
 func (d *daemon) listen(ctx context.Context, g *errgroup.Group) error {
 	for _, e := range d.api {
@@ -53,15 +65,18 @@ func (d *daemon) listen(ctx context.Context, g *errgroup.Group) error {
 	if err != nil {
 		return fmt.Errorf("listen for Prometheus (--metrics): %w", err)
 	}
-	d.serveHTTP(ctx, g, ln, d.open(), openTimeout)
+	limited := d.limited(ln.Addr())
+	d.serveHTTP(ctx, g, ln, d.open(limited), openTimeout, limited)
 	return nil
 }
 
 // open returns the handler of the address of --metrics. What clients there can make
 // the daemon do is bounded for all of them together: the page and what it reads, the
 // metrics and the health have a turn each.
-func (d *daemon) open() http.Handler {
-	answers := bounded.New(openLimits)
+func (d *daemon) open(limited func(reason string)) http.Handler {
+	limits := openLimits
+	limits.Limited = limited
+	answers := bounded.New(limits)
 	all := metricsHandler(d.controller, d.registry)
 	rest := http.NewServeMux()
 	rest.Handle("/", answers.One(all, 0))
@@ -73,7 +88,7 @@ func (d *daemon) open() http.Handler {
 	large := answers.One(d.handler, 3)
 	reads.Handle("GET /v1/topology", large)
 	reads.Handle("GET /v1/routers/{id}/flows", large)
-	reads.Handle("GET /v1/watch", answers.AtMost(openWatchers, d.handler))
+	reads.Handle("GET /v1/watch", answers.AtMost(openWatchers, bounded.Patient(d.handler, openLimits.Patience, limited)))
 	reads.Handle("/", answers.One(d.handler, 1))
 	return page.Open(reads, rest, pageNames(d.metrics)...)
 }
@@ -91,7 +106,8 @@ func (d *daemon) listenAPI(ctx context.Context, g *errgroup.Group, e api.Endpoin
 		h = page.Handler(h)
 	}
 	h = d.events.Requests(d.access.Guard(api.OwnOrigin(h)))
-	d.serveHTTP(ctx, g, ln, bounded.Patient(h, readPatience), answerTimeout)
+	limited := d.limited(ln.Addr())
+	d.serveHTTP(ctx, g, ln, bounded.Patient(h, readPatience, limited), answerTimeout, limited)
 	return nil
 }
 
@@ -109,11 +125,11 @@ func withProfiles(h http.Handler) http.Handler {
 
 // serveHTTP has h answer what comes by ln until ctx is done. An answer has to begin
 // within a time.
-func (d *daemon) serveHTTP(ctx context.Context, g *errgroup.Group, ln net.Listener, h http.Handler, begin time.Duration) {
-	connections := &bounded.Connections{Most: maxConnections}
+func (d *daemon) serveHTTP(ctx context.Context, g *errgroup.Group, ln net.Listener, h http.Handler, begin time.Duration, limited func(reason string)) {
+	connections := &bounded.Connections{Most: maxConnections, Limited: limited}
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, WriteTimeout: begin, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeader, ConnState: connections.State, ErrorLog: d.log.HTTP(ln.Addr()),
+		MaxHeaderBytes: maxHeader, ConnState: connections.State, ErrorLog: logging.Lines(d.log.HTTP(ln.Addr())),
 	}
 	g.Go(func() error {
 		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {

@@ -1,8 +1,10 @@
 package bounded
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -19,6 +21,7 @@ type answer struct {
 	header  http.Header
 	status  int
 	refused string // why there is no answer; "" if there is one
+	reason  string // for which it was refused
 
 	// These are guarded by owner.mu.
 	chunks  [][]byte
@@ -100,6 +103,9 @@ func (an *answer) end(cut bool) {
 	for rd := range an.readers {
 		if rd.reads {
 			rd.control.SetWriteDeadline(time.Now()) // an error means that it has gone
+			if cut {
+				an.owner.Limited(ReasonNoRoom)
+			}
 		}
 	}
 	an.owner.held -= an.size
@@ -120,7 +126,7 @@ func (a *Answers) leave(an *answer, rd *reader) {
 // write writes an answer that has been made to one client.
 func (a *Answers) write(an *answer, rd *reader, head bool) {
 	if an.refused != "" {
-		a.refuse(rd.w, an.refused)
+		a.refuse(rd.w, an.reason, an.refused)
 		return
 	}
 	a.mu.Lock()
@@ -141,7 +147,10 @@ func (a *Answers) write(an *answer, rd *reader, head bool) {
 			break
 		}
 		if _, err := rd.w.Write(chunk); err != nil {
-			panic(http.ErrAbortHandler) // it reads too slowly, or has gone
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				a.Limited(ReasonSlow)
+			}
+			panic(http.ErrAbortHandler)
 		}
 	}
 	rd.control.Flush() // within the time; an error means that the client has gone

@@ -18,6 +18,8 @@ type Limits struct {
 	Rate int
 	// Refuse answers a request with an error.
 	Refuse func(w http.ResponseWriter, status int, detail string)
+	// Limited is called for each client that is refused or disconnected.
+	Limited func(reason string)
 }
 
 // Answers hold the answers of several handlers within common limits. Create them
@@ -101,7 +103,7 @@ func (l *line) make(k key, an *answer, r *http.Request) {
 	case l.turn <- struct{}{}:
 	case <-ctx.Done():
 		l.begin(k)
-		an.refused = "too many requests wait; try again later"
+		an.refused, an.reason = "too many requests wait; try again later", ReasonBusy
 		return
 	}
 	l.begin(k)
@@ -114,7 +116,9 @@ func (l *line) make(k key, an *answer, r *http.Request) {
 	}()
 	w := &recorder{answer: an}
 	l.handler.ServeHTTP(w, r.WithContext(ctx))
-	an.refused = w.refused
+	if an.refused = w.refused; an.refused != "" {
+		an.reason = ReasonTooLarge
+	}
 }
 
 // AtMost returns a handler that has h answer at most n requests at a time and
@@ -127,12 +131,15 @@ func (a *Answers) AtMost(n int, h http.Handler) http.Handler {
 			defer func() { <-slots }()
 			h.ServeHTTP(w, r)
 		default:
-			a.refuse(w, "too many clients are connected; try again later")
+			a.refuse(w, ReasonClients, "too many clients are connected; try again later")
 		}
 	})
 }
 
-func (a *Answers) refuse(w http.ResponseWriter, detail string) {
+func (a *Answers) refuse(w http.ResponseWriter, reason, detail string) {
+	if reason != "" {
+		a.Limited(reason)
+	}
 	w.Header().Set("Retry-After", "5")
 	a.Refuse(w, http.StatusServiceUnavailable, detail)
 }

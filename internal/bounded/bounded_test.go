@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,7 +19,29 @@ const limit = 20 * time.Second // for a condition to come true
 
 // testLimits are large enough for everything that a test does not limit.
 func testLimits() Limits {
-	return Limits{Answer: 8 << 20, Held: 16 << 20, Patience: limit, Rate: 1 << 10, Refuse: func(w http.ResponseWriter, status int, detail string) { http.Error(w, detail, status) }}
+	return Limits{Answer: 8 << 20, Held: 16 << 20, Patience: limit, Rate: 1 << 10, Refuse: func(w http.ResponseWriter, status int, detail string) { http.Error(w, detail, status) }, Limited: func(string) {}}
+}
+
+// tally counts for which reasons clients were refused or disconnected.
+type tally struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func (c *tally) limited(reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n == nil {
+		c.n = make(map[string]int)
+	}
+	c.n[reason]++
+}
+
+// of is how many there were for a reason.
+func (c *tally) of(reason string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n[reason]
 }
 
 // serve serves h with bounded connections until the test ends, and returns its address.
@@ -138,7 +161,8 @@ func TestSameRequestsShareAnAnswer(t *testing.T) {
 // Clients that do not read an answer lose it when there is no room for the next.
 func TestOldestAnswerMakesRoom(t *testing.T) {
 	l := testLimits()
-	l.Answer, l.Held = 4<<20, 6<<20
+	var count tally
+	l.Answer, l.Held, l.Limited = 4<<20, 6<<20, count.limited
 	a := New(l)
 	body := bytes.Repeat([]byte("x"), 4<<20)
 	addr := serve(t, a.One(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(body) }), 0))
@@ -156,12 +180,16 @@ func TestOldestAnswerMakesRoom(t *testing.T) {
 		t.Errorf("the slow client got %d bytes", len(text))
 	}
 	until(t, "the memory to be given back", func() bool { return a.bytes() == 0 })
+	if count.of(ReasonNoRoom) != 1 {
+		t.Errorf("counted %v", count.n)
+	}
 }
 
 // A client that does not read is disconnected.
 func TestSlowClient(t *testing.T) {
 	l := testLimits()
-	l.Patience = 50 * time.Millisecond
+	var count tally
+	l.Patience, l.Limited = 50*time.Millisecond, count.limited
 	a := New(l)
 	body := bytes.Repeat([]byte("x"), 4<<20)
 	write := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(body) })
@@ -171,7 +199,7 @@ func TestSlowClient(t *testing.T) {
 		"direct": Patient(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, err := w.Write(body)
 			failed <- err
-		}), l.Patience),
+		}), l.Patience, count.limited),
 	} {
 		c := dial(t, serve(t, h))
 		c.ask("/")
@@ -187,13 +215,17 @@ func TestSlowClient(t *testing.T) {
 			t.Errorf("%s: the slow client got %d bytes", name, len(text))
 		}
 	}
+	if count.of(ReasonSlow) != 2 {
+		t.Errorf("counted %v", count.n)
+	}
 }
 
 // What is too large, does not get its turn or cannot be made is refused, and so are
 // clients beyond the limit.
 func TestRefusals(t *testing.T) {
 	l := testLimits()
-	l.Answer, l.Patience = 1<<20, 100*time.Millisecond
+	var count tally
+	l.Answer, l.Patience, l.Limited = 1<<20, 100*time.Millisecond, count.limited
 	a := New(l)
 	hold := make(chan struct{})
 	defer close(hold)
@@ -225,6 +257,9 @@ func TestRefusals(t *testing.T) {
 			t.Fatalf("the answer is %d %s", status, text)
 		}
 	}
+	if count.of(ReasonTooLarge) != 1 || count.of(ReasonBusy) != 1 {
+		t.Errorf("counted %v", count.n)
+	}
 	some := serve(t, a.AtMost(1, mux))
 	dial(t, some).ask("/hold")
 	c = dial(t, some)
@@ -249,7 +284,8 @@ func TestConnections(t *testing.T) {
 		<-hold
 		fmt.Fprint(w, "held")
 	})
-	c := &Connections{Most: 4}
+	var count tally
+	c := &Connections{Most: 4, Limited: count.limited}
 	addr := serveTo(t, mux, c)
 	inUse := func(n int) func() bool {
 		return func() bool {
@@ -294,6 +330,9 @@ func TestConnections(t *testing.T) {
 		busy = append(busy, c)
 	}
 	closed(busy[0], "the oldest connection in use")
+	if count.of(ReasonConnections) != 21 {
+		t.Errorf("counted %v", count.n)
+	}
 	close(hold)
 	for _, c := range busy[1:] {
 		c.want(200, "held")

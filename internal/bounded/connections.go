@@ -11,12 +11,23 @@ import (
 // sendBuffer is how many bytes the kernel keeps for a client that does not read.
 const sendBuffer = 128 << 10
 
+// Reasons for which a client is refused or disconnected.
+const (
+	ReasonBusy        = "busy"        // its request did not get its turn
+	ReasonTooLarge    = "too_large"   // its answer would be
+	ReasonClients     = "clients"     // too many at a time
+	ReasonConnections = "connections" // too many are open
+	ReasonSlow        = "slow"        // it does not read
+	ReasonNoRoom      = "no_room"     // it reads an old answer, and there is no room for the next
+)
+
 // Connections bounds the connections of a server: a new one beyond Most closes
 // the one that has been idle longest or, if all are in use, the oldest. So a
 // client that has just come is always served. Its method State is an
 // [http.Server]'s ConnState.
 type Connections struct {
-	Most int
+	Most    int
+	Limited func(reason string) // is called for each that is closed; nil: nothing is
 
 	mu   sync.Mutex
 	open map[net.Conn]use
@@ -36,6 +47,9 @@ func (c *Connections) State(nc net.Conn, s http.ConnState) {
 	}
 	if victim := c.take(nc, s); victim != nil {
 		victim.Close()
+		if c.Limited != nil {
+			c.Limited(ReasonConnections)
+		}
 	}
 }
 

@@ -1,16 +1,18 @@
 package bounded
 
 import (
+	"errors"
 	"net/http"
+	"os"
 	"time"
 )
 
 // Patient returns a handler that disconnects clients which take longer than
 // patience to read a part of what h writes. The server needs a WriteTimeout, within
-// which h has to begin.
-func Patient(h http.Handler, patience time.Duration) http.Handler {
+// which h has to begin. limited is called for each such client.
+func Patient(h http.Handler, patience time.Duration, limited func(reason string)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.ServeHTTP(&patient{ResponseWriter: w, control: http.NewResponseController(w), patience: patience}, r)
+		h.ServeHTTP(&patient{ResponseWriter: w, control: http.NewResponseController(w), patience: patience, limited: limited}, r)
 	})
 }
 
@@ -18,6 +20,7 @@ type patient struct {
 	http.ResponseWriter
 	control  *http.ResponseController
 	patience time.Duration
+	limited  func(reason string)
 }
 
 // Write implements [http.ResponseWriter].
@@ -28,6 +31,9 @@ func (p *patient) Write(b []byte) (n int, err error) {
 		}
 		part := b[n:min(len(b), n+chunkBytes)]
 		written, err := p.ResponseWriter.Write(part)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			p.limited(ReasonSlow)
+		}
 		if n += written; err != nil || n == len(b) {
 			return n, err
 		}

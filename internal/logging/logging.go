@@ -88,24 +88,26 @@ const (
 	httpWhile = time.Minute
 )
 
-// HTTP returns what an [net/http.Server] at an address logs its errors to: failed
-// TLS handshakes, for example, and panics.
-func (l *Log) HTTP(addr net.Addr) *log.Logger {
-	sample := zap.WrapCore(func(c zapcore.Core) zapcore.Core { return zapcore.NewSamplerWithOptions(c, httpWhile, httpFirst, 0) })
-	to := l.WithOptions(sample, zap.WithCaller(false)).With(zap.Stringer("address", addr))
-	return log.New(httpErrors{to}, "", 0)
+// HTTP returns the log of an HTTP server at an address.
+func (l *Log) HTTP(addr net.Addr) *zap.Logger {
+	return l.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(c, httpWhile, httpFirst, 0)
+	})).With(zap.Stringer("address", addr))
 }
 
-// httpErrors log each line of an HTTP server.
-type httpErrors struct{ log *zap.Logger }
+// Lines returns what has each line logged that an [net/http.Server] says of an error:
+// of a failed TLS handshake, for example, or a panic.
+func Lines(to *zap.Logger) *log.Logger { return log.New(lines{to}, "", 0) }
+
+type lines struct{ log *zap.Logger }
 
 // Write implements [io.Writer].
-func (w httpErrors) Write(line []byte) (int, error) {
+func (w lines) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(strings.TrimPrefix(string(line), "http: "))
 	if strings.HasPrefix(text, "panic") {
-		w.log.Error("HTTP server failed to answer a request; please report this", zap.String("error", text))
+		w.log.Error("the HTTP server could not answer a request, please report this", zap.String("error", text))
 	} else {
-		w.log.Warn("HTTP server had an error with a client", zap.String("error", text))
+		w.log.Warn("the HTTP server had an error with a client", zap.String("error", text))
 	}
 	return len(line), nil
 }
