@@ -54,10 +54,11 @@ type Log interface {
 
 // Limits of requests. They are documented in docs/api.md.
 const (
-	maxObject      = 1 << 20  // bytes of the body with one object
-	maxBody        = 32 << 20 // bytes of a body with many
-	maxLarge       = 4        // requests with many objects that are worked on at a time
-	maxPage        = 1000     // objects of one page
+	maxObject      = 1 << 20     // bytes of the body with one object
+	maxBody        = 32 << 20    // bytes of a body with many
+	maxLarge       = 1           // bodies with many objects that are worked on at a time
+	maxBodies      = 4 * maxBody // bytes of memory for all bodies that come or wait
+	maxPage        = 1000        // objects of one page
 	bodyTimeout    = 30 * time.Second
 	requestTimeout = 5 * time.Second // for what is no waiting
 	maxWait        = 5 * time.Minute // that ?timeout= may ask for
@@ -68,14 +69,14 @@ type service struct {
 	intent   Intent
 	switches Switches
 	log      Log
-	large    chan struct{} // capacity maxLarge: requests with many objects
-	feed     feed          // of what is watched
+	bodies   bodies
+	feed     feed // of what is watched
 }
 
 // Handler returns a handler of all that is below /v1/. version is that of the
 // program.
 func Handler(intent Intent, switches Switches, log Log, version string) http.Handler {
-	s := &service{intent: intent, switches: switches, log: log, large: make(chan struct{}, maxLarge)}
+	s := &service{intent: intent, switches: switches, log: log, bodies: newBodies()}
 	mux := http.NewServeMux()
 	a := humago.New(mux, config(version))
 	s.registerStatus(a)

@@ -63,7 +63,7 @@ type putInput struct {
 	ByID
 	Conditional
 	Writing
-	RawBody []byte `contentType:"application/json"`
+	Sent
 }
 
 // register registers what can be done with one object of a kind.
@@ -91,19 +91,19 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 		return &struct{ Body ObjectStatus }{st}, err
 	})
 	put := func(ctx context.Context, in *putInput) (*writeOutput, error) {
-		c, err := res.decode(in.RawBody, in.ID, s.also)
+		c, err := res.decode(in.text, in.ID, s.also)
 		if err != nil {
 			return nil, mistaken(err)
 		}
 		tag := tagOf(ledger.Object{Kind: res.kind, ID: in.ID})
-		return s.write(ctx, request{Writing: in.Writing, edit: in.on(tag, ledger.Apply(c)), shape: res.shape, warn: &c.Put, created: true, tag: tag})
+		return s.write(ctx, request{Writing: in.Writing, sent: &in.Sent, edit: in.on(tag, ledger.Apply(c)), shape: res.shape, warn: &c.Put, created: true, tag: tag})
 	}
 	var d D
-	withBody(a, huma.Operation{
+	withBody(s, a, huma.Operation{
 		OperationID: "put-" + one, Method: http.MethodPut, Path: path, Summary: "Create or replace a " + one, Tags: tags, MaxBodyBytes: maxObject,
 		Errors: []int{403, 409, 412, 413, 422, 503, 507},
 	}, d, put)
-	withBody(a, huma.Operation{
+	withBody(s, a, huma.Operation{
 		OperationID: "plan-" + one, Method: http.MethodPost, Path: path, Summary: "What putting a " + one + " would change, with dry_run=true", Tags: tags, MaxBodyBytes: maxObject,
 		Errors: []int{403, 409, 412, 413, 422},
 	}, d, dryRunOnly(put, func(in *putInput) bool { return in.DryRun }))
@@ -131,11 +131,19 @@ func (s *service) also(c *routing.Change) error { return s.intent.State().Index.
 // withBody registers an operation whose body is the document d. The body is not
 // validated by the document's schema, which is for people: package intent reads
 // it, and finds all mistakes with their places.
-func withBody[I, O any](a huma.API, op huma.Operation, d any, handler func(context.Context, *I) (*O, error)) {
+func withBody[I, O any](s *service, a huma.API, op huma.Operation, d any, handler func(context.Context, *I) (*O, error)) {
 	body := &huma.RequestBody{Required: true, Content: make(map[string]*huma.MediaType)}
-	op.RequestBody, op.BodyReadTimeout, op.SkipValidateBody = body, bodyTimeout, true
-	huma.Register(a, op, handler)
-	body.Content["application/json"].Schema = a.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(d), true, "Body")
+	op.RequestBody = body
+	huma.Register(a, op, func(ctx context.Context, in *I) (*O, error) {
+		b := any(in).(interface{ sent() *Sent }).sent()
+		defer b.release()
+		if p := s.bodies.receive(ctx, b, int(op.MaxBodyBytes)); p != nil {
+			return nil, p
+		}
+		return handler(ctx, in)
+	})
+	// Not before: huma would read a body that has a schema.
+	body.Content["application/json"] = &huma.MediaType{Schema: a.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(d), true, "Body")}
 }
 
 // dryRunOnly refuses requests that are no dry run.

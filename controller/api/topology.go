@@ -17,14 +17,14 @@ import (
 type topologyInput struct {
 	Conditional
 	Writing
-	RawBody    []byte `contentType:"application/json"`
-	AllowEmpty bool   `query:"allow_empty" doc:"The body may have nothing in it, which deletes everything. A dry run needs no leave"`
+	Sent
+	AllowEmpty bool `query:"allow_empty" doc:"The body may have nothing in it, which deletes everything. A dry run needs no leave"`
 }
 
 type bodyInput struct {
 	Conditional
 	Writing
-	RawBody []byte `contentType:"application/json"`
+	Sent
 }
 
 // registerTopology registers what is about many objects at once.
@@ -45,34 +45,33 @@ func (s *service) registerTopology(a huma.API) {
 		}}, nil
 	})
 	errs := []int{403, 409, 412, 413, 422, 503, 507}
-	few := huma.Middlewares{s.oneOfFew}
 	replace := func(ctx context.Context, in *topologyInput) (*writeOutput, error) {
-		c, err := intent.DecodeTopology(in.RawBody, s.also)
+		c, err := intent.DecodeTopology(in.text, s.also)
 		if err != nil {
 			return nil, mistaken(err)
 		}
-		return s.write(ctx, request{Writing: in.Writing, edit: in.on(revisionTag, ledger.ReplaceAll(c.Put, in.AllowEmpty || in.DryRun)), warn: &c.Put, plan: true, tag: revisionTag})
+		return s.write(ctx, request{Writing: in.Writing, sent: &in.Sent, edit: in.on(revisionTag, ledger.ReplaceAll(c.Put, in.AllowEmpty || in.DryRun)), warn: &c.Put, plan: true, tag: revisionTag})
 	}
-	withBody(a, huma.Operation{
-		OperationID: "put-topology", Method: http.MethodPut, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Middlewares: few, Errors: errs,
+	withBody(s, a, huma.Operation{
+		OperationID: "put-topology", Method: http.MethodPut, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Errors: errs,
 		Summary: "Replace everything, but for what a file declares; the answer has the plan",
 	}, intent.Topology{}, replace)
-	withBody(a, huma.Operation{
-		OperationID: "plan-topology", Method: http.MethodPost, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Middlewares: few, Errors: errs[:5],
+	withBody(s, a, huma.Operation{
+		OperationID: "plan-topology", Method: http.MethodPost, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Errors: errs[:5],
 		Summary: "What replacing everything would change, with dry_run=true",
 	}, intent.Topology{}, dryRunOnly(replace, func(in *topologyInput) bool { return in.DryRun }))
-	withBody(a, huma.Operation{
-		OperationID: "patch-topology", Method: http.MethodPatch, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Middlewares: few, Errors: errs,
+	withBody(s, a, huma.Operation{
+		OperationID: "patch-topology", Method: http.MethodPatch, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Errors: errs,
 		Summary: "Put and delete many objects in one step: all of it or nothing",
 	}, intent.BatchBody{}, func(ctx context.Context, in *bodyInput) (*writeOutput, error) {
-		c, err := intent.DecodeBatch(in.RawBody, s.also)
+		c, err := intent.DecodeBatch(in.text, s.also)
 		if err != nil {
 			return nil, mistaken(err)
 		}
-		return s.write(ctx, request{Writing: in.Writing, edit: in.on(revisionTag, ledger.Apply(c)), shape: intent.ShapeBatch, warn: &c.Put, tag: revisionTag})
+		return s.write(ctx, request{Writing: in.Writing, sent: &in.Sent, edit: in.on(revisionTag, ledger.Apply(c)), shape: intent.ShapeBatch, warn: &c.Put, tag: revisionTag})
 	})
 	snapshot := func(ctx context.Context, in *putInput) (*writeOutput, error) {
-		snap, err := intent.DecodeSnapshot(in.RawBody, s.also)
+		snap, err := intent.DecodeSnapshot(in.text, s.also)
 		if err != nil {
 			return nil, mistaken(err)
 		}
@@ -83,15 +82,15 @@ func (s *service) registerTopology(a huma.API) {
 		}
 		put := routing.Model{Networks: snap.Networks, Routers: []routing.Router{snap.Router}, Ports: snap.Ports}
 		tag := tagOf(ledger.Object{Kind: routing.KindRouter, ID: in.ID})
-		return s.write(ctx, request{Writing: in.Writing, edit: in.on(tag, ledger.ReplaceRouter(ledger.Snapshot(snap))),
+		return s.write(ctx, request{Writing: in.Writing, sent: &in.Sent, edit: in.on(tag, ledger.ReplaceRouter(ledger.Snapshot(snap))),
 			shape: intent.ShapeSnapshot, warn: &put, tag: tag})
 	}
-	withBody(a, huma.Operation{
-		OperationID: "put-snapshot", Method: http.MethodPut, Path: "/v1/routers/{id}/snapshot", Tags: []string{"routers"}, MaxBodyBytes: maxBody, Middlewares: few, Errors: errs,
+	withBody(s, a, huma.Operation{
+		OperationID: "put-snapshot", Method: http.MethodPut, Path: "/v1/routers/{id}/snapshot", Tags: []string{"routers"}, MaxBodyBytes: maxBody, Errors: errs,
 		Summary: "Replace all that is known about a router: its networks, and all ports on them",
 	}, intent.SnapshotBody{}, snapshot)
-	withBody(a, huma.Operation{
-		OperationID: "plan-snapshot", Method: http.MethodPost, Path: "/v1/routers/{id}/snapshot", Tags: []string{"routers"}, MaxBodyBytes: maxBody, Middlewares: few, Errors: errs[:5],
+	withBody(s, a, huma.Operation{
+		OperationID: "plan-snapshot", Method: http.MethodPost, Path: "/v1/routers/{id}/snapshot", Tags: []string{"routers"}, MaxBodyBytes: maxBody, Errors: errs[:5],
 		Summary: "What a snapshot of a router would change, with dry_run=true",
 	}, intent.SnapshotBody{}, dryRunOnly(snapshot, func(in *putInput) bool { return in.DryRun }))
 	huma.Register(a, huma.Operation{
@@ -100,15 +99,4 @@ func (s *service) registerTopology(a huma.API) {
 	}, func(ctx context.Context, in *struct{ Writing }) (*writeOutput, error) {
 		return s.write(ctx, request{Writing: in.Writing, edit: ledger.Complete, plan: true})
 	})
-}
-
-// oneOfFew lets so many requests with many objects be read and worked on at a
-// time as memory is meant for.
-func (s *service) oneOfFew(ctx huma.Context, next func(huma.Context)) {
-	select {
-	case s.large <- struct{}{}:
-		defer func() { <-s.large }()
-		next(ctx)
-	case <-ctx.Context().Done():
-	}
 }

@@ -57,6 +57,7 @@ type writeOutput struct {
 // A request is a write as it was asked for.
 type request struct {
 	Writing
+	sent    *Sent // nil: it has no body
 	edit    ledger.Edit
 	shape   intent.Shape               // of the body
 	warn    *routing.Model             // objects of the body
@@ -95,6 +96,9 @@ func (s *service) write(ctx context.Context, q request) (*writeOutput, error) {
 		return nil, q.failed(err)
 	}
 	out := q.answer(r.State.Revision, r, plan)
+	if q.sent != nil {
+		q.sent.release() // others need not wait for the switches
+	}
 	if q.Wait == "" {
 		return out, nil
 	}

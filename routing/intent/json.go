@@ -19,9 +19,7 @@ var (
 // encoding/json takes. An error, one of the above, is at the position.
 func readJSON(text string) (tree, position, error) {
 	r := jsonReader{text: text}
-	// Most values are strings, and most else contains others.
-	most := strings.Count(text, `"`)/2 + strings.Count(text, "{") + strings.Count(text, "[") + 1
-	r.tree = make(tree, 0, min(most, len(text)/4+1, maxNodes))
+	r.tree = make(tree, 0, min(countNodes(text), maxNodes))
 	err := r.value(0)
 	if err == nil {
 		if r.space(); r.off < len(text) {
@@ -32,6 +30,25 @@ func readJSON(text string) (tree, position, error) {
 		return nil, position(r.off), err
 	}
 	return r.tree, 0, nil
+}
+
+// countNodes returns how many nodes the tree of a text has if that is JSON.
+func countNodes(text string) int {
+	n, quoted := 1, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted:
+			if c == '\\' {
+				i++
+			}
+			quoted = c != '"'
+		case c == '"':
+			quoted = true
+		case c == ',', c == ':', c == '[', c == '{': // a value or a key follows, but where a list or mapping is empty
+			n++
+		}
+	}
+	return n
 }
 
 // A jsonReader reads text from off on, and appends to tree.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/ofdvr/ofdvr/routing"
 )
@@ -34,7 +35,7 @@ type walker struct {
 	items  map[*node][]tree  // see itemsOf
 }
 
-// newWalker returns a walker of data, which has recorded a mistake if that is
+// newWalker returns a walker of data, which must not change while it walks, and which has recorded a mistake if that is
 // no text.
 func newWalker(file, noun string, data []byte) *walker {
 	w := &walker{file: file, noun: noun}
@@ -43,7 +44,7 @@ func newWalker(file, noun string, data []byte) *walker {
 		w.report(0, "the %s has %d bytes, more than %d", noun, len(data), maxSize)
 		return w
 	}
-	w.ruler.text = string(data)
+	w.ruler.text = unsafe.String(unsafe.SliceData(data), len(data)) // a copy would cost as much again
 	if at, err := checkText(data); err != nil {
 		w.record(at, "", err)
 	}
