@@ -22,7 +22,7 @@ var mayImport = map[string]string{
 	"internal/namespace":      "internal/flock internal/ownfile",
 	"controller":              "controller/ledger controller/reconcile internal/credentials internal/namespace internal/ovstrace internal/ownfile internal/peercred internal/radvd ofproto ofproto/ofconn ovsdb routing routing/trace",
 	"controller/reconcile":    "ofproto ofproto/ofconn",
-	"controller/api":          "controller controller/ledger internal/credentials internal/logging internal/ownfile ofproto routing routing/intent routing/trace",
+	"controller/api":          "controller controller/ledger internal/bounded internal/credentials internal/logging internal/ownfile ofproto routing routing/intent routing/trace",
 	"controller/page":         "",
 	"controller/ledger":       "routing",
 	"controller/store":        "ofproto routing routing/intent",

@@ -18,7 +18,7 @@ import (
 )
 
 // timed are the packages that act on time.
-var timed = []string{"./controller/...", "./ofproto/ofconn", "./ovsdb", "./internal/namespace", "./internal/filewatch", "./internal/radvd", "./internal/sdnotify", "./metrics", "./cmd/..."}
+var timed = []string{"./controller/...", "./ofproto/ofconn", "./ovsdb", "./internal/namespace", "./internal/bounded", "./internal/filewatch", "./internal/radvd", "./internal/sdnotify", "./metrics", "./cmd/..."}
 
 // wallClock are the functions and methods of package time whose result has no
 // monotonic clock reading, or is a reading of the wall clock.

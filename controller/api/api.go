@@ -17,6 +17,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/internal/bounded"
 	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing/trace"
@@ -60,6 +61,8 @@ const (
 	maxBodies      = 4 * maxBody // bytes of memory for all bodies that come or wait
 	maxPage        = 1000        // objects of one page
 	bodyTimeout    = 30 * time.Second
+	bodyStart      = 5 * time.Second
+	bodyRate       = 64 << 10        // bytes a second, on the average, after bodyStart
 	requestTimeout = 5 * time.Second // for what is no waiting
 	maxWait        = 5 * time.Minute // that ?timeout= may ask for
 )
@@ -69,14 +72,15 @@ type service struct {
 	intent   Intent
 	switches Switches
 	log      Log
-	bodies   bodies
-	feed     feed // of what is watched
+	bodies   *bounded.Bodies
+	large    chan struct{} // capacity maxLarge: a body with many objects is worked on
+	feed     feed          // of what is watched
 }
 
 // Handler returns a handler of all that is below /v1/. version is that of the
 // program.
 func Handler(intent Intent, switches Switches, log Log, version string) http.Handler {
-	s := &service{intent: intent, switches: switches, log: log, bodies: newBodies()}
+	s := &service{intent: intent, switches: switches, log: log, bodies: bounded.NewBodies(bodyLimits), large: make(chan struct{}, maxLarge)}
 	mux := http.NewServeMux()
 	a := humago.New(mux, config(version))
 	s.registerStatus(a)

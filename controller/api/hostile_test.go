@@ -107,7 +107,7 @@ func TestHugeBodies(t *testing.T) {
 			if err != nil {
 				return // it was cut off while it was still sending
 			}
-			if r.status != http.StatusRequestEntityTooLarge {
+			if r.status != http.StatusRequestEntityTooLarge && (r.status != http.StatusServiceUnavailable || method == "PUT") { // there is no room for eight of 32 MiB
 				t.Errorf("%s: %d %s", path, r.status, r.text)
 			}
 			refused.Add(1)

@@ -91,7 +91,7 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 		return &struct{ Body ObjectStatus }{st}, err
 	})
 	put := func(ctx context.Context, in *putInput) (*writeOutput, error) {
-		c, err := res.decode(in.text, in.ID, s.also)
+		c, err := res.decode(in.text(), in.ID, s.also)
 		if err != nil {
 			return nil, mistaken(err)
 		}
@@ -137,7 +137,7 @@ func withBody[I, O any](s *service, a huma.API, op huma.Operation, d any, handle
 	huma.Register(a, op, func(ctx context.Context, in *I) (*O, error) {
 		b := any(in).(interface{ sent() *Sent }).sent()
 		defer b.release()
-		if p := s.bodies.receive(ctx, b, int(op.MaxBodyBytes)); p != nil {
+		if p := s.receive(ctx, b, int(op.MaxBodyBytes)); p != nil {
 			return nil, p
 		}
 		return handler(ctx, in)

@@ -46,7 +46,7 @@ func (s *service) registerTopology(a huma.API) {
 	})
 	errs := []int{403, 409, 412, 413, 422, 503, 507}
 	replace := func(ctx context.Context, in *topologyInput) (*writeOutput, error) {
-		c, err := intent.DecodeTopology(in.text, s.also)
+		c, err := intent.DecodeTopology(in.text(), s.also)
 		if err != nil {
 			return nil, mistaken(err)
 		}
@@ -64,14 +64,14 @@ func (s *service) registerTopology(a huma.API) {
 		OperationID: "patch-topology", Method: http.MethodPatch, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Errors: errs,
 		Summary: "Put and delete many objects in one step: all of it or nothing",
 	}, intent.BatchBody{}, func(ctx context.Context, in *bodyInput) (*writeOutput, error) {
-		c, err := intent.DecodeBatch(in.text, s.also)
+		c, err := intent.DecodeBatch(in.text(), s.also)
 		if err != nil {
 			return nil, mistaken(err)
 		}
 		return s.write(ctx, request{Writing: in.Writing, sent: &in.Sent, edit: in.on(revisionTag, ledger.Apply(c)), shape: intent.ShapeBatch, warn: &c.Put, tag: revisionTag})
 	})
 	snapshot := func(ctx context.Context, in *putInput) (*writeOutput, error) {
-		snap, err := intent.DecodeSnapshot(in.text, s.also)
+		snap, err := intent.DecodeSnapshot(in.text(), s.also)
 		if err != nil {
 			return nil, mistaken(err)
 		}

@@ -50,8 +50,8 @@ import (
 )
 
 // Limits of a file or body. They bound time and memory (about 200 bytes for each
-// byte of YAML made to cost as much as possible, and about 30 of JSON), far above
-// what one host needs: 100,000 ports are about 9 MB.
+// byte of YAML made to cost as much as possible, and about 30 of JSON and of YAML as
+// programs write it), far above what one host needs: 100,000 ports are about 9 MB.
 const (
 	maxSize   = 32 << 20 // bytes
 	maxDepth  = 32       // of lists and mappings in each other

@@ -19,7 +19,9 @@ var (
 // encoding/json takes. An error, one of the above, is at the position.
 func readJSON(text string) (tree, position, error) {
 	r := jsonReader{text: text}
-	r.tree = make(tree, 0, min(countNodes(text), maxNodes))
+	if r.space(); strings.HasPrefix(text[r.off:], "{") || strings.HasPrefix(text[r.off:], "[") { // or it is one value, or YAML
+		r.tree = make(tree, 0, min(countNodes(text), maxNodes))
+	}
 	err := r.value(0)
 	if err == nil {
 		if r.space(); r.off < len(text) {

@@ -25,6 +25,14 @@ func readYAML(text string) (root tree, errs []syntaxError) {
 	if n := countMarks(text); n > maxMarks {
 		return nil, []syntaxError{{lineColumn(1, 1), fmt.Errorf("the file has %d punctuation marks, more than %d", n, maxMarks)}}
 	}
+	if t, ok := readPlainYAML(text); ok {
+		return t, nil
+	}
+	return readAnyYAML(text)
+}
+
+// readAnyYAML is readYAML by the library.
+func readAnyYAML(text string) (root tree, errs []syntaxError) {
 	tokens := joinPlain(lexer.Tokenize(text))
 	if errs := checkTokens(tokens); len(errs) > 0 {
 		return nil, errs
