@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -139,6 +140,9 @@ func TestOpenAddressIsBounded(t *testing.T) {
 		send(open, "GET", "/v1/status", "")
 		send(open, "GET", "/", "")
 		g.Wait()
+	}
+	if text := send(open, "GET", "/metrics", ""); !strings.Contains(text, "ofdvr_http_limited_total{reason=\"clients\"} 372\n") {
+		t.Errorf("372 of 500 watchers should have been refused: %s", regexp.MustCompile(`ofdvr_http_limited.*`).FindAllString(text, -1))
 	}
 	now, most := s.memory()
 	t.Logf("memory: idle %d MB, now %d MB, at most %d MB", idle>>20, now>>20, most>>20)

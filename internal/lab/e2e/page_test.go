@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/internal/lab"
 	"github.com/ofdvr/ofdvr/internal/lab/browser"
 )
@@ -485,9 +486,14 @@ func TestPageAtTheAPI(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			text, _ := io.ReadAll(resp.Body)
 			resp.Body.Close()
 			if method == "POST" && resp.StatusCode != want || method == "GET" && resp.StatusCode != http.StatusOK {
 				t.Errorf("%s, asked by %q: %d", request, site, resp.StatusCode)
+			}
+			var p api.Problem
+			if method == "POST" && want == http.StatusForbidden && (resp.Header.Get("Content-Type") != "application/problem+json" || json.Unmarshal(text, &p) != nil || p.Status != want || !strings.Contains(p.Detail, "cross-site")) {
+				t.Errorf("this is no problem document: %v %s", resp.Header, text)
 			}
 		}
 	}
