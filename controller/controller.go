@@ -65,6 +65,9 @@ type Config struct {
 	// InstanceFile is where it is kept what tells this ofdvr from others on the machine, see
 	// [Instance]; "" means nowhere.
 	InstanceFile string
+	// NamespacesDir keeps what namespaces were before they were configured, so that those which
+	// outlive their router get that back; "" means nowhere.
+	NamespacesDir string
 	// RadvdDir is where the radvds of routers, which outlive the daemon, have their
 	// files; "" means that no router sends advertisements.
 	RadvdDir string
@@ -180,6 +183,9 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 		c.lifecycle = newLifecycle(cfg.IntegrationBridge, c.target(), cfg.OVSDB, cfg.AuditInterval, db, c.lifecycleReported, log)
 		c.lifecycle.bare, c.lifecycle.kernel, c.lifecycle.moves = cfg.Bare, c.kernelRead, c.movedBefore
 		c.lifecycle.instanceFile = cfg.InstanceFile
+		if cfg.NamespacesDir != "" {
+			c.lifecycle.before = namespace.NewBefore(cfg.NamespacesDir)
+		}
 		c.lifecycle.neighs = namespace.NewNeighbours(c.neighboursRead)
 		if cfg.RadvdDir != "" {
 			if c.lifecycle.radvd, err = radvd.NewKeeper(cfg.RadvdDir, log); err != nil {

@@ -50,7 +50,8 @@ type lifecycle struct {
 	compared   bool                         // with what the database had at the start
 	right      map[string]bool              // routers whose namespaces were what they should be, since they were made
 
-	instanceFile string // see [Instance]; "": it is not kept
+	before       *namespace.Before // nil: what namespaces were is not kept
+	instanceFile string            // see [Instance]; "": it is not kept
 
 	activity activity
 

@@ -83,6 +83,7 @@ func (o kernelObserver) Entry(e namespace.Entry) { o.Route(routing.KernelRoute(e
 // What [pass.warn] is about.
 const (
 	cannotChange   = "could not change OVSDB, trying again"
+	cannotUndo     = "could not undo what was set in a namespace, trying again"
 	cannotSetUp    = "could not set up namespace, trying again"
 	cannotIdentify = "could not find out which instance this is, trying again"
 	cannotRead     = "could not read how a namespace routes, trying again"

@@ -31,7 +31,7 @@ type pass struct {
 	problems   map[string][]string
 	notMade    map[string]string
 	foreign    map[string]bool // routers whose namespaces are those of another instance, or the machine's own
-	namespaces []string        // those of managed routers
+	namespaces []string        // to be watched: those of managed routers, and those that were kept
 }
 
 func (p *pass) problem(router, text string) { p.problems[router] = append(p.problems[router], text) }
@@ -223,7 +223,7 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 	}
 	memory := p.memories[d.Name]
 	if memory == nil {
-		memory = new(namespace.Memory)
+		memory = namespace.NewMemory(p.before)
 		p.memories[d.Name] = memory
 	}
 	res, err := namespace.Ensure(ctx, d, memory)
@@ -313,9 +313,38 @@ func (p *pass) removeNamespaces(wanted map[string]bool) {
 			p.log.Info("deleted namespace", zap.String("router", ns.Router), zap.String("namespace", ns.Name))
 		case errors.As(err, &kept):
 			p.problem("", err.Error())
+			p.namespaces = append(p.namespaces, ns.Name) // it is told when what is in it goes
 		default:
 			p.problem("", err.Error())
 			p.retry = true
+		}
+	}
+	p.undo(wanted)
+}
+
+// undo gives namespaces that no router wants any more, and that were not deleted, what they had
+// before.
+func (p *pass) undo(wanted map[string]bool) {
+	if p.before == nil {
+		return
+	}
+	names, err := p.before.Names()
+	if err != nil {
+		p.problem("", err.Error())
+		p.warn(cannotUndo, "", err)
+	}
+	for _, name := range names {
+		if wanted[name] {
+			continue
+		}
+		p.doing("undo what was set in namespace " + name)
+		changed, err := p.before.Undo(name, p.instance)
+		if len(changed) > 0 {
+			p.log.Info("undid what was set in a namespace that stays", zap.String("namespace", name), zap.String("changes", brief(changed)))
+		}
+		if err != nil {
+			p.problem("", err.Error())
+			p.warn(cannotUndo, "", err)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,7 +55,10 @@ again.`,
 			if err != nil {
 				return fmt.Errorf("clean up namespaces: %w", err)
 			}
-			return cleanNamespaces(instance, endpoint == "", state.Routers(), say)
+			if err := cleanNamespaces(instance, endpoint == "", state.Routers(), say); err != nil {
+				return err
+			}
+			return undoNamespaces(namespacesDir(runDir), instance, say)
 		},
 	}
 	cmd.Flags().StringVar(&endpoint, "ovsdb", defaultOVSDB, "Open vSwitch database, `unix:PATH` or tcp:ADDRESS:PORT; \"\" for none")
@@ -139,6 +143,24 @@ func cleanNamespaces(instance string, all bool, routers []string, say func(strin
 	}
 	if ours == 0 {
 		say("no namespace is ofdvr's")
+	}
+	return nil
+}
+
+// undoNamespaces gives namespaces that are still there what they had before.
+func undoNamespaces(dir, instance string, say func(string, ...any)) error {
+	before := namespace.NewBefore(dir)
+	names, err := before.Names()
+	errs := []error{err}
+	for _, name := range names {
+		changed, err := before.Undo(name, instance)
+		if len(changed) > 0 {
+			say("undid what was set in namespace %s: %s", name, strings.Join(changed, ", "))
+		}
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("clean up namespaces: %w", err)
 	}
 	return nil
 }

@@ -131,6 +131,9 @@ func radvdDir(runDir string) string { return filepath.Join(runDir, "radvd") }
 // instanceFile is where it is kept, in a --run-dir, which instance of ofdvr this is.
 func instanceFile(runDir string) string { return filepath.Join(runDir, "instance") }
 
+// namespacesDir is where it is kept, in a --run-dir, what namespaces were before.
+func namespacesDir(runDir string) string { return filepath.Join(runDir, "namespaces") }
+
 // serve runs the daemon until ctx is done. It returns nil if that is why it
 // ended.
 func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
@@ -175,6 +178,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 		Ports:             int(o.ports),
 		RadvdDir:          radvdDir(o.runDir),
 		InstanceFile:      instanceFile(o.runDir),
+		NamespacesDir:     namespacesDir(o.runDir),
 		Lead:              lead,
 		Bare:              intent.bare,
 		Messages:          log.All,

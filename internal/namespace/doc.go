@@ -5,7 +5,8 @@
 // mark "ofdvr-router@INSTANCE=ID" as the alias of its lo, and a tap that it moved the
 // mark "ofdvr-interface@INSTANCE=ID" as its own alias. What has no mark is not ours: a
 // namespace that existed before is used and configured but never deleted, and
-// a link that somebody else put into it is not touched.
+// a link that somebody else put into it is not touched. What a namespace was before is kept
+// ([Before]): one that outlives its router gets that back.
 //
 // The thread of a goroutine that enters a namespace is never given back to
 // others.

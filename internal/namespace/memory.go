@@ -19,8 +19,14 @@ import (
 //
 // A route that another program removes while its tap is up is forgotten.
 type Memory struct {
+	before *Before // nil: what the namespace was is not kept
+
 	taps map[string]*remembered // by name
 }
+
+// NewMemory returns the memory of a namespace of which nothing is known. What it was is kept in
+// before, if that is not nil.
+func NewMemory(before *Before) *Memory { return &Memory{before: before} }
 
 // A remembered is what is known of the routes that need a tap.
 type remembered struct {

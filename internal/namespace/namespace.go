@@ -85,6 +85,7 @@ type ensurer struct {
 	dry     bool  // nothing is changed
 	created bool  // the namespace did not exist
 	memory  *Memory
+	noteErr error // of what it was before
 	Result
 }
 
@@ -114,7 +115,7 @@ func (e *ensurer) ensure(ctx context.Context) error {
 		if err := e.remember(); err != nil {
 			return fmt.Errorf("read the routes of other programs in namespace %s: %w", e.d.Name, err)
 		}
-		errs := []error{e.sysctls()}
+		errs := []error{e.noteErr, e.sysctls()}
 		for i := range e.d.Taps {
 			if ctx.Err() != nil {
 				errs = append(errs, context.Cause(ctx))
@@ -143,12 +144,15 @@ func (e *ensurer) loopback() error {
 		return fmt.Errorf("find lo in namespace %s: %w", e.d.Name, err)
 	}
 	want := mark{routerMark, e.d.Instance, e.d.Router}
-	switch m, marked := markOf(lo, routerMark); {
+	m, marked := markOf(lo, routerMark)
+	switch {
 	case marked && !m.of(e.d.Instance):
 		return &ForeignError{Name: e.d.Name, Router: m.id, Owner: m.instance, Instance: e.d.Instance}
 	case marked && m.id != e.d.Router:
 		return fmt.Errorf("use namespace %s for router %q: it is that of router %q", e.d.Name, e.d.Router, m.id)
-	case marked && m != want:
+	}
+	e.noteErr = e.note(lo)
+	if marked && m != want {
 		if err := e.inside.LinkSetAlias(lo, want.String()); err != nil {
 			return fmt.Errorf("mark namespace %s as that of this instance, %s: %w", e.d.Name, e.d.Instance, err)
 		}

@@ -299,3 +299,99 @@ func TestBridgeOfAnotherController(t *testing.T) {
 	}
 	mustBeUntouched(t, flows, s.flows(bridge))
 }
+
+// settings is all that a namespace has of settings, links, addresses, rules and routes, but for those of taps.
+func (s *site) everythingIn(netns string) string {
+	s.t.Helper()
+	return s.sh(netns, `(cd /proc/sys/net && grep -rs . ipv4/conf ipv6/conf ipv4/ip_forward ipv4/fib_multipath_hash_policy ipv6/fib_multipath_hash_policy | grep -v 'stable_secret\|/qr-' | sort)
+		(ip -o link; ip -o addr) | grep -v ' qr-' | sed 's/qdisc [a-z]*//'; (ip route show table all; ip -6 route show table all) | grep -v ' qr-' | sort; ip rule; ip -6 rule`)
+}
+
+// A namespace that was there before, or in which another program has a link, outlives its router
+// and is then what it was before: settings, lo, and no routes of ours. That holds if the router is
+// removed while no daemon runs too, and for ofdvr cleanup.
+func TestKeptNamespaceIsAsBefore(t *testing.T) {
+	t.Parallel()
+	with := strings.Replace(twoRouters, "  - id: r1\n", `  - id: r1
+    routes:
+      - {destination: 198.51.100.0/24, type: blackhole}
+      - {destination: 203.0.113.0/24, type: reject}
+      - {destination: 192.0.2.0/24, nexthops: [{address: 10.0.1.254}]}
+`, 1)
+	without := strings.NewReplacer("\n  - {id: vm1, network: blue", "\n  # - {", "\n  - {id: vm2, network: green", "\n  # - {").Replace(twoRouters)
+	without = without[:strings.Index(without, "  - id: r1\n")] + without[strings.Index(without, "ports:"):]
+	s := bare(t, with)
+	s.sh("", `ip netns add `+netns+`
+		ip -n `+netns+` link add up0 type veth peer name up1
+		ip netns exec `+netns+` sh -ec '
+			ip link set up0 addrgenmode none; ip link set up1 addrgenmode none; ip link set up0 up; ip link set up1 up
+			ip addr add 10.99.0.1/24 dev up0; ip route add 10.98.0.0/16 via 10.99.0.2; ip route add blackhole 10.97.0.0/16
+			cd /proc/sys/net/ipv4/conf; echo 1 >all/rp_filter; echo 2 >default/arp_ignore; echo 1 >up1/proxy_arp'`)
+	before := s.everythingIn(netns)
+	asBefore := func(what string) {
+		t.Helper()
+		s.eventually("the namespace to be what it was, "+what, func() error {
+			if d := diff(before, s.everythingIn(netns)); d != "" {
+				return fmt.Errorf("%s", d)
+			}
+			return nil
+		})
+	}
+	routes := func(what string) {
+		t.Helper()
+		s.settle()
+		mustHave(t, s.everythingIn(netns), "ipv4/ip_forward:1", "blackhole 198.51.100.0/24", "unreachable 203.0.113.0/24", "blackhole 10.97.0.0/16")
+		if t.Failed() {
+			t.Fatal(what)
+		}
+	}
+	s.serve()
+	routes("with the router")
+	s.reload(without)
+	asBefore("without the router")
+	s.logged("undid what was set in a namespace that stays")
+	s.reload(with)
+	routes("with the router again")
+	s.stop()
+	s.write(without)
+	s.serve()
+	s.settle()
+	asBefore("when the router was removed while no daemon ran")
+	s.reload(with)
+	routes("with the router a third time")
+	s.stop()
+	mustHave(t, s.ofdvr(0, "cleanup"), "undid what was set in namespace qrouter-r1: ", "removed route blackhole 198.51.100.0/24 from qrouter-r1", "set net.ipv4.ip_forward=0 in qrouter-r1")
+	asBefore("after cleanup")
+	if got := strings.TrimSpace(s.sh("", "ls /run/ofdvr/namespaces")); got != "" {
+		t.Errorf("left: %s", got)
+	}
+
+	// One of ours that has to stay for a link of another program.
+	s.sh("", "ip netns del "+netns+"; ip netns add fresh")
+	s.serve()
+	routesOurs := func() {
+		s.settle()
+		mustHave(t, s.everythingIn(netns), "ipv4/ip_forward:1", "blackhole 198.51.100.0/24")
+	}
+	routesOurs()
+	s.sh("", "ip link add up0 netns "+netns+" type veth peer name up1 netns "+netns)
+	s.write(without)
+	const kept = "namespace qrouter-r1 was kept: there are links in it that are not ours: up0, up1"
+	s.eventually("the status to name it", func() error { return lacks(fmt.Sprint(s.status().Problems), kept) })
+	s.sh("", "ip link add up0 netns fresh type veth peer name up1 netns fresh")
+	noMACs := func(netns string) string {
+		return s.sh(netns, `(cd /proc/sys/net && grep -rs . ipv4/conf ipv6/conf ipv4/ip_forward ipv4/fib_multipath_hash_policy ipv6/fib_multipath_hash_policy | grep -v 'stable_secret\|/qr-\|/up[01]/' | sort)
+			ip -o addr; ip route show table all; ip -6 route show table all; ip -o link | grep -c UP || true`)
+	}
+	s.eventually("the namespace to be like a new one", func() error {
+		if d := diff(noMACs("fresh"), noMACs(netns)); d != "" {
+			return fmt.Errorf("%s", d)
+		}
+		return nil
+	})
+	s.sh(netns, "ip link del up0")
+	s.settle()
+	if got := s.sh("", "ls /run/netns"); strings.Contains(got, netns) {
+		t.Errorf("the namespace is still there: %s", got)
+	}
+}
