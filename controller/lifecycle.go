@@ -48,7 +48,7 @@ type lifecycle struct {
 	doubted    string                       // the errors of ports that ovs-vswitchd was last asked about
 	memories   map[string]*namespace.Memory // of others' routes, by namespace
 	compared   bool                         // with what the database had at the start
-	right      map[string]bool              // routers whose namespaces were what they should be, since they were made
+	right      map[string]bool              // namespaces that were what they should be, since a router wants them
 
 	before       *namespace.Before // nil: what namespaces were is not kept
 	instanceFile string            // see [Instance]; "": it is not kept

@@ -112,6 +112,7 @@ func (p *pass) run(ctx context.Context) {
 		}
 	}
 	maps.DeleteFunc(p.memories, func(name string, _ *namespace.Memory) bool { return !wanted[name] })
+	maps.DeleteFunc(p.right, func(name string, _ bool) bool { return !wanted[name] })
 	p.doing("keep router advertisements")
 	p.advertise(slices.DeleteFunc(advertisers, func(a radvd.Router) bool { return p.foreign[a.ID] }))
 	if p.complete && p.want.Complete && p.instance != "" {
@@ -239,11 +240,11 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 	for _, what := range res.Changed {
 		p.log.Debug("changed a part of a namespace", zap.String("router", r.ID), zap.String("change", what))
 	}
-	if len(res.Settings) > 0 && p.right[r.ID] {
+	if len(res.Settings) > 0 && p.right[d.Name] {
 		p.log.Warn("another program changed settings of a namespace, set them back", zap.String("router", r.ID),
 			zap.String("namespace", d.Name), zap.String("settings", brief(res.Settings)))
 	}
-	p.right[r.ID] = err == nil
+	p.right[d.Name] = err == nil
 	if len(res.Changed) > 0 {
 		p.log.Info("changed namespace", zap.String("router", r.ID), zap.String("changes", brief(res.Changed)))
 	}

@@ -352,6 +352,9 @@ func TestKeptNamespaceIsAsBefore(t *testing.T) {
 	s.logged("undid what was set in a namespace that stays")
 	s.reload(with)
 	routes("with the router again")
+	if text := "another program changed settings of a namespace"; strings.Contains(s.daemon.Log(), text) {
+		t.Errorf("the log says that %s", text)
+	}
 	s.stop()
 	s.write(without)
 	s.serve()
