@@ -26,6 +26,7 @@ type origin struct {
 	checked bool
 	// standby says that we made the connection while standing by, until the bridge connects.
 	standby bool
+	member  *member // of the crowd, until the peer is identified; nil of a connection that we made
 }
 
 // admit checks the user of a peer on this machine. One that is elsewhere is admitted:
@@ -104,13 +105,14 @@ func (u *unadmitted) lately() string {
 }
 
 // serveAdmitted runs the session of a peer that has no certificate.
-func (c *Controller) serveAdmitted(ctx context.Context, nc net.Conn, standby bool) {
+func (c *Controller) serveAdmitted(ctx context.Context, nc net.Conn, m *member, standby bool) {
 	from, err := c.admit(nc)
 	if err != nil {
 		nc.Close()
+		c.crowd.leave(m)
 		c.refuse(nc.RemoteAddr(), "", err)
 		return
 	}
-	from.standby = standby
+	from.standby, from.member = standby, m
 	c.serve(ctx, nc, from)
 }

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -52,7 +51,7 @@ func (c *Controller) join(ctx context.Context, s *session) (router string, err e
 				return
 			}
 		}
-		err = fmt.Errorf("%w: no router has bridge %q or datapath ID %v", errStranger, s.bridge, s.dpid)
+		err = stranger(s)
 	})
 	if waitErr != nil {
 		return "", waitErr // router and err may still be written
@@ -83,6 +82,9 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 	}
 }
 
+// isOurs reports whether a flow with this cookie is ours.
+func isOurs(c ofproto.Cookie) bool { _, ours := routing.RoleOf(c); return ours }
+
 // reconciler returns that of a session's switch.
 func (c *Controller) reconciler(w *world, s *session, id string) *reconcile.Reconciler {
 	audit := c.cfg.AuditInterval
@@ -92,7 +94,7 @@ func (c *Controller) reconciler(w *world, s *session, id string) *reconcile.Reco
 	return reconcile.New(reconcile.Config{
 		Router:    id,
 		Switch:    probedSwitch{reconcile.Connected{Conn: s.conn}, &s.changes},
-		Ours:      func(c ofproto.Cookie) bool { _, ours := routing.RoleOf(c); return ours },
+		Ours:      isOurs,
 		OursGroup: routing.OursGroup,
 		OursMeter: routing.OursMeter,
 		Audit:     audit,

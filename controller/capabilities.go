@@ -104,12 +104,12 @@ func (p probedSwitch) Program(ctx context.Context, mods []ofproto.Mod) error {
 }
 
 // Read implements [reconcile.Switch].
-func (p probedSwitch) Read(ctx context.Context) (reconcile.Holdings, error) {
-	held, err := p.Connected.Read(ctx)
+func (p probedSwitch) Read(ctx context.Context, k reconcile.Known) (reconcile.Holdings, reconcile.Beyond, error) {
+	held, beyond, err := p.Connected.Read(ctx, k)
 	held.Flows = held.Flows.Without(func(f ofproto.Flow) bool { return routing.IsProbe(f.Cookie) })
 	held.Groups = slices.DeleteFunc(held.Groups, func(g ofproto.GroupEntry) bool { return routing.IsProbeGroup(g.ID) })
 	held.Meters = slices.DeleteFunc(held.Meters, func(m ofproto.MeterEntry) bool { return routing.IsProbeMeter(m.ID) })
-	return held, err
+	return held, beyond, err
 }
 
 // withoutProbes returns the updates that are about no probe: mostly all.

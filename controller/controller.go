@@ -76,7 +76,7 @@ type Config struct {
 	// that nobody wants to know.
 	Bare func(context.Context)
 	// Limits on what a peer may do, before it is disconnected. For 0 see
-	// [ofconn.Config] and, for MaxMute, 2048.
+	// [ofconn.Config] and, for MaxMute, 512.
 	MaxAnswer  int // bytes of an answer
 	MaxUnasked int // messages a second that answer nothing; ten times as many at once
 	MaxMute    int // connections that have not said who they are; then the oldest goes
@@ -88,7 +88,7 @@ type Config struct {
 }
 
 func (c *Controller) conn() ofconn.Config {
-	return ofconn.Config{EchoInterval: c.cfg.EchoInterval, MaxAnswer: c.cfg.MaxAnswer, MaxUnasked: c.cfg.MaxUnasked, RoundTrip: c.rec.RoundTrip}
+	return ofconn.Config{Unidentified: true, EchoInterval: c.cfg.EchoInterval, MaxAnswer: c.cfg.MaxAnswer, MaxUnasked: c.cfg.MaxUnasked, RoundTrip: c.rec.RoundTrip}
 }
 
 // A Recorder is told what the controller does. Package metrics implements it.
@@ -159,7 +159,7 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 		rec:      rec,
 		events:   make(chan func(*world), 64),
 		stopped:  make(chan struct{}),
-		crowd:    crowd{most: cfg.MaxMute},
+		crowd:    newCrowd(cfg.MaxMute),
 		counters: counters{file: cfg.CountersFile, ports: cfg.Ports},
 		external: external{file: cfg.BridgesFile},
 	}

@@ -89,7 +89,7 @@ func (c *Controller) dial(ctx, redialing context.Context, e endpoint, standby bo
 	for redialing.Err() == nil {
 		nc, err := d.DialContext(ctx, "unix", e.addr)
 		if err == nil {
-			c.serveAdmitted(ctx, nc, standby)
+			c.serveAdmitted(ctx, nc, nil, standby)
 		} else if n, ok := c.refusals.sample("dial " + e.addr); ok && redialing.Err() == nil {
 			c.log.Warn("could not connect to the bridge, trying again", zap.Stringer("openflow", e), zap.Error(err), zap.Int("before", n))
 		}
@@ -111,11 +111,18 @@ func (c *Controller) accept(ctx context.Context, e endpoint, ln net.Listener) er
 	defer stop()
 	for {
 		nc, err := ln.Accept()
+		var m *member
+		if err == nil {
+			if m, err = c.crowd.enter(ctx, func(error) { nc.Close() }); err != nil {
+				nc.Close()
+				return err
+			}
+		}
 		switch {
 		case err == nil && e.kind == "ssl":
-			sessions.Go(func() { c.serveTLS(ctx, nc) })
+			sessions.Go(func() { c.serveTLS(ctx, nc, m) })
 		case err == nil:
-			sessions.Go(func() { c.serveAdmitted(ctx, nc, false) })
+			sessions.Go(func() { c.serveAdmitted(ctx, nc, m, false) })
 		case errors.Is(err, net.ErrClosed):
 			return context.Cause(ctx)
 		default: // such as too many open files: others may end

@@ -28,7 +28,8 @@ func (e *examination) switches(ctx context.Context) error {
 	for i, r := range e.routers {
 		if r.session != nil {
 			g.Go(func() error {
-				readings[i].held, readings[i].err = reconcile.Connected{Conn: r.session.conn}.Read(ctx)
+				readings[i].held, _, readings[i].err = reconcile.Connected{Conn: r.session.conn}.Read(ctx, reconcile.Known{
+					Want: reconcile.Holdings{Flows: r.program.Flows, Groups: r.program.Groups, Meters: r.program.Meters}, Ours: isOurs})
 				return nil
 			})
 		}

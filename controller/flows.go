@@ -27,11 +27,11 @@ var ErrNotConnected = fmt.Errorf("the bridge is not connected")
 // [ErrNotConnected] if its bridge is not connected.
 func (c *Controller) Flows(ctx context.Context, router string) (iter.Seq[Flow], error) {
 	var session *session
-	var objects routing.Objects
+	var program routing.Program
 	var known bool
 	err := c.do(ctx, func(w *world) {
 		if st := w.routers[router]; st != nil {
-			known, session, objects = true, st.session, st.program.Objects
+			known, session, program = true, st.session, st.program
 		}
 	})
 	switch {
@@ -42,7 +42,11 @@ func (c *Controller) Flows(ctx context.Context, router string) (iter.Seq[Flow], 
 	case session == nil:
 		return nil, fmt.Errorf("read the flows of router %q: %w", router, ErrNotConnected)
 	}
-	stats, err := session.conn.Flows(ctx, ofproto.AllFlows())
+	var stats []ofproto.FlowStats
+	err = session.conn.EachFlow(ctx, ofproto.AllFlows(), func(part []ofproto.FlowStats) error {
+		stats = append(stats, part...)
+		return enoughFlows(len(stats), program)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read the flows of bridge %s: %w", session.bridge, err)
 	}
@@ -54,7 +58,7 @@ func (c *Controller) Flows(ctx context.Context, router string) (iter.Seq[Flow], 
 		for i := range stats {
 			f := Flow{FlowStats: stats[i], Text: Named(stats[i].Flow.String(), names), Does: "is not ours"}
 			if role, ours := routing.RoleOf(f.Cookie); ours {
-				if o, ok := objects.Get(f.Cookie); ok {
+				if o, ok := program.Objects.Get(f.Cookie); ok {
 					f.Object, f.Does = &o, role.Does(o)
 				} else {
 					f.Does = "serves nothing that is wanted any more"

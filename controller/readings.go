@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"fmt"
 	"math/bits"
 	"sync"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
@@ -158,11 +160,13 @@ func (c *Controller) readCounters(ctx context.Context, s *session) (bool, error)
 	halves := bits.Len(uint(program.Flows.Len() / slice))
 	for i := range 1 << halves {
 		start := time.Now()
-		stats, err := s.countedFlows(ctx, i, halves)
+		err := s.countedFlows(ctx, i, halves, func(part []ofproto.FlowStats) error {
+			rc.take(r, part, program.Objects, t.ports)
+			return enoughFlows(len(r.last), program)
+		})
 		if err != nil {
 			return false, err
 		}
-		rc.take(r, stats, program.Objects, t.ports)
 		if i+1 < 1<<halves {
 			if err := rest(ctx, sliceRest*time.Since(start)); err != nil {
 				return false, err
@@ -209,15 +213,15 @@ func rest(ctx context.Context, d time.Duration) error {
 
 // countedFlows reads part i of 2^halves of the switch's flows, when no change of
 // flows is under way.
-func (s *session) countedFlows(ctx context.Context, i, halves int) ([]ofproto.FlowStats, error) {
+func (s *session) countedFlows(ctx context.Context, i, halves int, take func([]ofproto.FlowStats) error) error {
 	if err := s.changes.wait(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, countersTimeout)
 	defer cancel()
 	filter := ofproto.AllFlows()
 	filter.Cookie, filter.CookieMask = routing.CookieSlice(i, halves)
-	return s.conn.Flows(ctx, filter)
+	return s.conn.EachFlow(ctx, filter, take)
 }
 
 // meterTable is a table that no flow is in. What a meter has dropped is counted as
@@ -235,7 +239,7 @@ func (s *session) limited(ctx context.Context, p routing.Program) (out []ofproto
 		stats, ok := body.(ofproto.MeterStatsReply)
 		for _, m := range stats {
 			iface, role, ours := p.OfMeter(m.Meter)
-			if !ours {
+			if !ours || len(out) >= 2*len(p.Meters) {
 				continue
 			}
 			fs := ofproto.FlowStats{Flow: ofproto.Flow{
@@ -291,4 +295,16 @@ func (c *changes) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// manyFlows is how many flows more than are wanted a switch may tell of when it is asked for
+// all of them.
+const manyFlows = 50_000
+
+// enoughFlows fails if a switch tells of more flows than it should have, by far.
+func enoughFlows(n int, p routing.Program) error {
+	if most := 2*p.Flows.Len() + manyFlows; n > most {
+		return fmt.Errorf("%w: it tells of more than %d flows, and should have %d", ofconn.ErrTooLong, most, p.Flows.Len())
+	}
+	return nil
 }

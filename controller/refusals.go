@@ -134,38 +134,3 @@ func (s *sampler) sample(kind string) (before int, ok bool) {
 	before, e.last, e.count = e.count, now, 0
 	return before, true
 }
-
-// defaultMaxMute is how many connections may be open that have not said who they are.
-// A
-// switch needs a few milliseconds for that; each that does not costs some 30 kB.
-const defaultMaxMute = 2048
-
-// A crowd is the sessions of switches that have not introduced themselves. When
-// there are too many, the oldest has to go.
-type crowd struct {
-	most int
-
-	mu       sync.Mutex
-	sessions []*session // oldest first
-}
-
-func (w *crowd) add(s *session) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.sessions = append(w.sessions, s)
-	if len(w.sessions) > w.most {
-		w.sessions[0].stop(errCrowd)
-		w.sessions = w.sessions[1:]
-	}
-}
-
-func (w *crowd) remove(s *session) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for i := range w.sessions {
-		if w.sessions[i] == s {
-			w.sessions = append(w.sessions[:i:i], w.sessions[i+1:]...)
-			return
-		}
-	}
-}

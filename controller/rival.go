@@ -105,3 +105,22 @@ func describeAddr(a net.Addr) string {
 	}
 	return "on a Unix socket"
 }
+
+// recognize fails if the switch of s is no bridge that we look after.
+func (c *Controller) recognize(ctx context.Context, s *session) error {
+	ours := false
+	err := c.do(ctx, func(w *world) {
+		ours = w.routerOf(s) != nil
+		for b := range c.external.retired {
+			ours = ours || w.lead && b.is(s)
+		}
+	})
+	if err == nil && !ours {
+		err = stranger(s)
+	}
+	return err
+}
+
+func stranger(s *session) error {
+	return fmt.Errorf("%w: no router has bridge %q or datapath ID %v", errStranger, s.bridge, s.dpid)
+}

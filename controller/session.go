@@ -60,8 +60,8 @@ type portTable struct {
 	mu      sync.Mutex
 	known   bool // initial description has arrived
 	byNo    map[ofproto.PortNo]ofproto.Port
-	early   []ofproto.PortStatus // came before that
-	changed chan struct{}        // capacity 1: byNo differs from what facts returned last
+	early   map[ofproto.PortNo]ofproto.PortStatus // the latest that came before that; nil: it was not asked for yet
+	changed chan struct{}                         // capacity 1: byNo differs from what facts returned last
 }
 
 func newPortTable() portTable { return portTable{changed: make(chan struct{}, 1)} }
@@ -86,7 +86,9 @@ func (t *portTable) update(s ofproto.PortStatus) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.known {
-		t.early = append(t.early, s)
+		if _, there := t.early[s.Port.No]; t.early != nil && (there || len(t.early) < maxPorts) {
+			t.early[s.Port.No] = s
+		}
 		return
 	}
 	t.apply(s)
@@ -96,9 +98,15 @@ func (t *portTable) update(s ofproto.PortStatus) {
 	}
 }
 
-// maxPorts is more ports than Open vSwitch gives a bridge. A peer that tells of
-// further ones is not listened to.
-const maxPorts = 1 << 16
+// maxPorts is how many ports a bridge may have. Of further ones the switch is not listened to.
+const maxPorts = ofconn.MaxPorts
+
+// expect begins to remember what comes before the description, which is asked for next.
+func (t *portTable) expect() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.early = make(map[ofproto.PortNo]ofproto.PortStatus)
+}
 
 func (t *portTable) apply(s ofproto.PortStatus) {
 	if _, known := t.byNo[s.Port.No]; s.Reason == ofproto.PortDeleted {
@@ -159,12 +167,12 @@ func (c *Controller) serve(parent context.Context, nc net.Conn, from origin) {
 
 		can: routing.CanAll, promote: make(chan struct{}, 1),
 	}
-	c.crowd.add(s)
+	c.crowd.endBy(from.member, func(err error) { stop(err) })
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.conn.Run(ctx, func(m ofproto.Message) { c.received(s, m) }) })
 	g.Go(func() error { return c.drive(ctx, s) })
 	err := g.Wait()
-	c.crowd.remove(s)
+	c.crowd.leave(from.member)
 	c.leave(s)
 	if errors.Is(err, errStopping) || parent.Err() != nil {
 		s.log.Debug("closed connection", zap.Error(err))
@@ -176,10 +184,10 @@ func (c *Controller) serve(parent context.Context, nc net.Conn, from origin) {
 // drive finds out who the switch is, has the world take it in, and reconciles
 // it.
 func (c *Controller) drive(ctx context.Context, s *session) error {
-	if err := s.identify(ctx); err != nil {
+	if err := c.identify(ctx, s); err != nil {
 		return err
 	}
-	c.crowd.remove(s)
+	c.crowd.leave(s.origin.member)
 	if err := c.contest(ctx, s); err != nil { // before anything is asked of the switch that changes it
 		return err
 	}
@@ -242,8 +250,9 @@ var tidings = ofproto.SetAsync{AsyncConfig: ofproto.AsyncConfig{
 	},
 }}
 
-// identify asks the switch for its datapath ID and ports.
-func (s *session) identify(ctx context.Context) error {
+// identify asks the switch for its datapath ID and the name of its bridge and, if that is one
+// of ours, for its ports. Before that, nothing that it sends is kept.
+func (c *Controller) identify(ctx context.Context, s *session) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout,
 		fmt.Errorf("%w within %v", errMute, handshakeTimeout))
 	defer cancel()
@@ -254,14 +263,29 @@ func (s *session) identify(ctx context.Context) error {
 	if err := s.conn.Tell(ctx, tidings); err != nil {
 		return fmt.Errorf("ask to be told of ports: %w", err)
 	}
+	s.dpid = f.DPID
+	err = s.conn.EachPort(ctx, func(ports []ofproto.Port) error {
+		for i := range ports {
+			if ports[i].No == ofproto.PortLocal {
+				s.bridge = ports[i].Name
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.log = s.log.With(zap.String("bridge", s.bridge), zap.Stringer("dpid", s.dpid))
+	if err := c.recognize(ctx, s); err != nil {
+		return err
+	}
+	s.conn.Identified()
+	s.ports.expect()
 	ports, err := s.conn.Ports(ctx)
 	if err != nil {
 		return err
 	}
 	s.ports.describe(ports)
-	s.dpid = f.DPID
-	s.bridge, _ = s.ports.name(ofproto.PortLocal)
-	s.log = s.log.With(zap.String("bridge", s.bridge), zap.Stringer("dpid", s.dpid))
 	return nil
 }
 

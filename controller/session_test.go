@@ -17,6 +17,8 @@ func status(reason ofproto.PortReason, no ofproto.PortNo, name string) ofproto.P
 // the ports that there are, without the LOCAL port.
 func TestPortTable(t *testing.T) {
 	pt := newPortTable()
+	pt.update(status(ofproto.PortAdded, 8, "before it was asked for"))
+	pt.expect()
 	pt.update(status(ofproto.PortAdded, 1, "early"))
 	pt.update(status(ofproto.PortDeleted, 9, "gone before"))
 	pt.describe([]ofproto.Port{{No: 1, Name: "early"}, {No: 2, Name: "two"}, {No: ofproto.PortLocal, Name: "br-x"}})

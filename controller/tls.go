@@ -28,16 +28,17 @@ func loadCredentials(files credentials.Files, log *zap.Logger) (*credentials.Cre
 var errTLS = errors.New("refused TLS connection")
 
 // serveTLS runs the session of a switch that has connected to an ssl: endpoint.
-func (c *Controller) serveTLS(ctx context.Context, nc net.Conn) {
+func (c *Controller) serveTLS(ctx context.Context, nc net.Conn, m *member) {
 	tc := tls.Server(nc, c.credentials.Current())
 	handshake, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	if err := tc.HandshakeContext(handshake); err != nil {
 		nc.Close()
+		c.crowd.leave(m)
 		if ctx.Err() == nil {
 			c.refuse(nc.RemoteAddr(), "", fmt.Errorf("%w: %w", errTLS, err))
 		}
 		return
 	}
-	c.serve(ctx, tc, origin{checked: true})
+	c.serve(ctx, tc, origin{checked: true, member: m})
 }

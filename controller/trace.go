@@ -115,16 +115,20 @@ func heldBy(ctx context.Context, s *session, f ofproto.Flow) (*ofproto.FlowStats
 	}
 	filter := ofproto.AllFlows()
 	filter.Table, filter.Match, filter.Cookie, filter.CookieMask = f.Table, f.Match, f.Cookie, 1<<64-1
-	stats, err := s.conn.Flows(ctx, filter)
+	var held *ofproto.FlowStats
+	err := s.conn.EachFlow(ctx, filter, func(part []ofproto.FlowStats) error {
+		for i := range part {
+			if part[i].Flow == f {
+				found := part[i]
+				held = &found
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read the packet counts of bridge %s: %w", s.bridge, err)
 	}
-	for i := range stats {
-		if stats[i].Flow == f {
-			return &stats[i], nil
-		}
-	}
-	return nil, nil
+	return held, nil
 }
 
 // verify asks Open vSwitch for the way of the packet.

@@ -35,6 +35,9 @@ type Flow struct {
 	Do          Instructions
 }
 
+// Size returns how many bytes of match and instructions f refers to.
+func (f *Flow) Size() int { return len(f.Match.oxm) + len(f.Do.wire) }
+
 // FlowFlags are ofp_flow_mod_flags.
 type FlowFlags uint16
 

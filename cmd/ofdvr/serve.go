@@ -112,7 +112,7 @@ and that it works (sd_notify(3)).`,
 	f.StringVar(&o.access.TokenFile, "api-token-file", "", "`FILE` with a bearer token, with which clients are let in by ssl: endpoints of the API")
 	f.IntVar(&o.maxAnswer, "max-answer", 1<<30, "`bytes` that a switch may answer to a request for its flows, before it is disconnected")
 	f.IntVar(&o.maxUnasked, "max-unasked", 10_000, "`messages` a second, and ten times as many at once, that a switch may send without being asked, before it is disconnected")
-	f.IntVar(&o.maxMute, "max-mute", 2048, "`connections` that may be open without saying whose they are, before the oldest is ended")
+	f.IntVar(&o.maxMute, "max-mute", 512, "`connections` that may be open without saying whose they are, before the oldest is ended")
 	f.DurationVar(&o.auditInterval, "audit-interval", 5*time.Minute, "`TIME` after which the flows of a bridge are read back and compared, and so are OVSDB and namespaces, in case something went unnoticed; for flows a tenth of it where the switch does not tell of changes")
 	f.BoolVar(&o.allowEmpty, "allow-empty", false, "take in a topology without networks, routers and ports, which removes everything")
 	f.BoolVar(&o.standby, "standby", false, "if another daemon runs, stand by and take over when it ends, instead of failing")

@@ -82,6 +82,9 @@ type core struct {
 	gen     uint64 // of want; 0: nothing is wanted yet
 	want    Holdings
 	have    *Holdings // what the switch holds; nil if that is not known
+	beyond  Beyond    // what it holds besides have
+	rest    int       // of that, what was to be deleted when the switch was to be read on; else 0
+	told    int       // bytes of changes that the switch has told of since the last reading
 	reread  bool      // have may be wrong
 	readAt  time.Time
 	auditAt time.Time
@@ -121,7 +124,11 @@ func newCore(cfg Config) core {
 
 // wanted takes in what the switch should hold.
 func (c *core) wanted(p *Program) {
+	before := c.deletable()
 	c.gen, c.want, c.foreign, c.partial, c.keep = p.Generation, Holdings{p.Flows, p.Groups, p.Meters}, p.Foreign, p.Partial, p.Keep
+	if c.deletable() > before {
+		c.reread = true
+	}
 }
 
 // next returns what to do now.
@@ -261,7 +268,9 @@ func (c *core) succeeded(now time.Time) {
 	} else {
 		c.believe(c.have.after(a, nil))
 	}
-	if a.gen != 0 {
+	if c.deletable() > 0 && len(a.delta.Delete) > 0 {
+		c.readOn()
+	} else if a.gen != 0 {
 		c.confirmed = a.gen // also if something newer is wanted by now
 	}
 	for _, ref := range c.refused {

@@ -32,7 +32,8 @@ func (d *Drift) add(e Drift) {
 // noticed takes in changes that the switch told of. With lost, it could not
 // tell all.
 func (c *core) noticed(updates []ofproto.FlowUpdate, lost bool) Drift {
-	if lost || len(c.pending)+len(updates) > maxPending {
+	c.told += sizeOf(updates)
+	if lost || len(c.pending)+len(updates) > maxPending || c.told > updateBytes {
 		c.reread, c.disturbed = true, true
 		return Drift{}
 	}
@@ -148,7 +149,7 @@ func drifted[E interface{ Equal(E) bool }](t table[E], was, is, want []E) (n int
 }
 
 // hasRead takes in what the switch holds.
-func (c *core) hasRead(now time.Time, held Holdings) Drift {
+func (c *core) hasRead(now time.Time, held Holdings, beyond Beyond) Drift {
 	defer c.done()
 	held.Flows = applied(held.Flows, c.pending)
 	d := Drift{}
@@ -156,14 +157,18 @@ func (c *core) hasRead(now time.Time, held Holdings) Drift {
 	bereft := c.bereft(c.pending)
 	if c.have != nil {
 		d = c.drift(&held)
+		if c.beyond != (Beyond{}) || beyond != (Beyond{}) {
+			d.Added = 0 // others were looked at the last time
+		}
 		c.compare(now, &held, quiet)
 	}
-	c.have = &held
+	c.have, c.beyond, c.told = &held, beyond, 0
 	c.pending, c.reread, c.disturbed = nil, false, false
 	c.readAt, c.auditAt = now, now.Add(c.audit)
 	if len(c.tries) > 0 {
 		c.auditAt = now.Add(min(verifyAfter, c.audit))
 	}
+	c.hasReadOn(now)
 	if bereft { // after groups were read, perhaps
 		c.doubt()
 	}

@@ -32,6 +32,7 @@ type fakeSwitch struct {
 	warps   func(ofproto.GroupEntry) ofproto.GroupEntry // how a group is stored; nil: as it is
 	lose    int                                         // this many commits are applied and not answered
 	bare    bool                                        // knows no bundles
+	more    int                                         // unwanted flows that it says it holds besides, for ever
 	slave   bool                                        // somebody else is master
 	during  func()                                      // is called once, while a commit or a reading is under way
 }
@@ -81,13 +82,23 @@ func (s *fakeSwitch) Claim(_ context.Context, role ofproto.Role) error {
 	return nil
 }
 
-func (s *fakeSwitch) Read(context.Context) (Holdings, error) {
+func (s *fakeSwitch) Read(_ context.Context, k Known) (Holdings, Beyond, error) {
 	s.mu.Lock()
 	s.reads++
 	held := Holdings{s.flows, s.groups, s.meters}
 	s.mu.Unlock()
+	r := newFlowReader(k)
+	for f := range held.Flows.All() {
+		if err := r.take([]ofproto.FlowStats{{Flow: f}}); err != nil {
+			return held, r.beyond, err
+		}
+	}
+	held.Flows = ofproto.SetOf(r.flows)
+	if s.more > 0 {
+		held.Flows, r.beyond.Ours = held.Flows.With(flow(60_000, 1)), s.more
+	}
 	s.meanwhile()
-	return held, nil
+	return held, r.beyond, nil
 }
 
 // meanwhile has others do what they do.

@@ -87,6 +87,9 @@ func (c *core) plan(now time.Time) *plan {
 	s := &splitter{core: c, now: now, still: make(map[any]*refusal, len(c.refused))}
 	p := new(plan)
 	c.others = 0
+	if c.foreign != RemoveForeign {
+		c.others = c.beyond.Foreign
+	}
 	p.flows = s.flows(ofproto.Diff(c.have.Flows, c.want.Flows))
 	p.groups, p.gone, c.target.Groups = split(s, groupTable, c.have.Groups, c.want.Groups,
 		func(g ofproto.GroupEntry) bool { return c.oursGroup(g.ID) })

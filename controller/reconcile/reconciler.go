@@ -24,8 +24,8 @@ import (
 type Switch interface {
 	// Claim asks for the role of master or of slave.
 	Claim(context.Context, ofproto.Role) error
-	// Read returns everything that the switch holds.
-	Read(context.Context) (Holdings, error)
+	// Read returns what the switch holds: everything, or what is wanted and some of the rest.
+	Read(context.Context, Known) (Holdings, Beyond, error)
 	// Commit carries out all of the changes, of flows and groups, at once or, on
 	// error, none, unless the error wraps [ofconn.ErrUnknownOutcome].
 	Commit(context.Context, []ofproto.Mod) error
@@ -74,6 +74,8 @@ type Config struct {
 	Report   func(Report)
 	Recorder Recorder
 	Log      *zap.Logger
+
+	maxUnwanted int // for tests, see [Known]
 }
 
 // A Program is what a switch should hold. It is immutable. Programs that share
@@ -137,6 +139,7 @@ type Reconciler struct {
 type mail struct {
 	program *Program // the latest
 	updates []ofproto.FlowUpdate
+	bytes   int  // of updates
 	lost    bool // more updates
 	lead    bool
 	demoted bool
@@ -163,8 +166,9 @@ func (r *Reconciler) Want(p Program) { r.post(func(m *mail) { m.program = &p }) 
 // Noticed takes in changes of flows that the switch told of.
 func (r *Reconciler) Noticed(updates []ofproto.FlowUpdate) {
 	r.post(func(m *mail) {
-		if len(m.updates)+len(updates) > maxPending {
-			m.updates, m.lost = nil, true
+		m.bytes += sizeOf(updates)
+		if len(m.updates)+len(updates) > maxPending || m.bytes > updateBytes {
+			m.updates, m.bytes, m.lost = nil, 0, true
 			return
 		}
 		m.updates = append(m.updates, updates...)
@@ -172,7 +176,7 @@ func (r *Reconciler) Noticed(updates []ofproto.FlowUpdate) {
 }
 
 // Lost says that there were changes of which the switch did not tell.
-func (r *Reconciler) Lost() { r.post(func(m *mail) { m.updates, m.lost = nil, true }) }
+func (r *Reconciler) Lost() { r.post(func(m *mail) { m.updates, m.bytes, m.lost = nil, 0, true }) }
 
 // Lead ends the standby.
 func (r *Reconciler) Lead() { r.post(func(m *mail) { m.lead = true }) }
@@ -286,12 +290,13 @@ func (r *Reconciler) do(ctx context.Context, a act) error {
 	defer cancel()
 	start := time.Now()
 	var held Holdings
+	var beyond Beyond
 	var err error
 	switch a.kind {
 	case claim:
 		err = r.cfg.Switch.Claim(limit, a.role)
 	case read:
-		held, err = r.cfg.Switch.Read(limit)
+		held, beyond, err = r.cfg.Switch.Read(limit, Known{r.core.want, r.core.ours, r.cfg.maxUnwanted})
 	case meters:
 		err = r.cfg.Switch.Program(limit, a.mods())
 	case commit:
@@ -317,7 +322,10 @@ func (r *Reconciler) do(ctx context.Context, a act) error {
 			r.log.Warn("could not become "+a.role.String()+" of the bridge, trying again", zap.Error(err))
 		}
 	case read:
-		r.drifted(r.core.hasRead(now, held))
+		r.drifted(r.core.hasRead(now, held, beyond))
+		if beyond != (Beyond{}) {
+			r.log.Info("the bridge has more flows than are wanted, looking at some of them at a time", zap.Int("ours", beyond.Ours), zap.Int("others", beyond.Foreign))
+		}
 		r.log.Debug("read flows back", zap.Int("flows", held.Flows.Len()), zap.Int("groups", len(held.Groups)),
 			zap.Int("meters", len(held.Meters)), zap.Duration("took", now.Sub(start)))
 	case meters, commit:

@@ -13,37 +13,37 @@ import (
 type Connected struct{ *ofconn.Conn }
 
 // Read implements [Switch].
-func (s Connected) Read(ctx context.Context) (Holdings, error) {
-	var held Holdings
-	stats, err := s.Flows(ctx, ofproto.AllFlows())
-	if err != nil {
-		return held, err
+func (s Connected) Read(ctx context.Context, k Known) (held Holdings, beyond Beyond, err error) {
+	r := newFlowReader(k)
+	if err := s.EachFlow(ctx, ofproto.AllFlows(), r.take); err != nil {
+		return held, beyond, err
 	}
-	flows := make([]ofproto.Flow, len(stats))
-	for i := range stats {
-		flows[i] = stats[i].Flow
-	}
-	held.Flows = ofproto.SetOf(flows)
+	held.Flows, beyond = ofproto.SetOf(r.flows), r.beyond
 	for _, req := range []ofproto.MultipartBody{ofproto.GroupDescRequest{}, ofproto.MeterConfigRequest{Meter: ofproto.MeterAll}} {
-		err := s.Multipart(ctx, req, func(body ofproto.MultipartBody) bool {
+		room := maxEntryBytes + usualBytes*(len(k.Want.Groups)+len(k.Want.Meters))
+		most := maxEntries + len(k.Want.Groups) + len(k.Want.Meters)
+		err := s.MultipartWithin(ctx, req, room, func(body ofproto.MultipartBody) error {
 			switch b := body.(type) {
 			case ofproto.GroupDescReply:
 				held.Groups = append(held.Groups, b...)
 			case ofproto.MeterConfigReply:
 				held.Meters = append(held.Meters, b...)
 			default:
-				return false
+				return ofconn.ErrGarbage
 			}
-			return true
+			if max(len(held.Groups), len(held.Meters)) > most {
+				return fmt.Errorf("%w: more than %d groups or meters", ofconn.ErrTooLong, most)
+			}
+			return nil
 		})
 		var code ofproto.ErrorCode
 		if err != nil && !errors.As(err, &code) { // the switch has no groups, or no meters
-			return held, err
+			return held, beyond, err
 		}
 	}
 	groupTable.sort(held.Groups)
 	meterTable.sort(held.Meters)
-	return held, nil
+	return held, beyond, nil
 }
 
 // Commit implements [Switch].

@@ -143,7 +143,7 @@ func TestFakeIsLikeOpenVSwitch(t *testing.T) {
 				other.Program(ctx, []ofproto.Mod{m}) // what is refused changes nothing
 			},
 			"": func(rt *rapid.T) {
-				held, err := real.Read(ctx)
+				held, _, err := real.Read(ctx, everything)
 				if err != nil {
 					rt.Fatal(err)
 				}
@@ -186,7 +186,7 @@ func TestOpenVSwitchRefuses(t *testing.T) {
 			t.Errorf("%v: %v, want %s", r.Mod, r.Err, bad[r.Mod.(ofproto.FlowMod).Flow])
 		}
 	}
-	if held, err := sw.Read(t.Context()); err != nil || !held.Flows.Equal(flows(flow(1, 1), flow(9, 1))) {
+	if held, _, err := sw.Read(t.Context(), everything); err != nil || !held.Flows.Equal(flows(flow(1, 1), flow(9, 1))) {
 		t.Errorf("the switch has\n%v%v", held.Flows, err)
 	}
 }
@@ -202,13 +202,13 @@ func TestOpenVSwitchHoldsTables(t *testing.T) {
 	second := Holdings{flows(via(1, 3, 2), via(2, 1, 1)), groups(group(1, 3), group(3, 1)), theMeters(meter(1, 2), meter(2, 1))}
 	for _, want := range []Holdings{first, first, second} {
 		sw.commits = 0
-		before, err := sw.Read(t.Context())
+		before, _, err := sw.Read(t.Context(), everything)
 		if err != nil {
 			t.Fatal(err)
 		}
 		differs := state(before).differs(want) != ""
 		rep := settleOn(t, sw, Config{}, want)
-		held, err := sw.Read(t.Context())
+		held, _, err := sw.Read(t.Context(), everything)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -308,3 +308,6 @@ func TestOpenVSwitchTellsOfOthers(t *testing.T) {
 		t.Errorf("demoted: %v, believed\n%v", demoted, believed)
 	}
 }
+
+// everything has nothing wanted.
+var everything = Known{Ours: func(ofproto.Cookie) bool { return true }}

@@ -185,6 +185,8 @@ func (b *bundle) deliver(i int, m ofproto.Message) bool {
 	if e, ok := m.(ofproto.ErrorMessage); ok {
 		if i == 0 {
 			b.closed = e.Code
+		} else if i <= b.n && len(b.refused) >= b.n { // each once
+			b.failed = e.Code
 		} else if i <= b.n {
 			b.refused = append(b.refused, ofproto.Refused(b.at(i-1), e.Code))
 		} else {
@@ -231,7 +233,7 @@ func (c *Conn) programAll(ctx context.Context, cs changes) error {
 	n := cs.len()
 	var refused []*ofproto.RefusedError // the reader's until the call is complete
 	cl, err := c.begin(ctx, n+1, c.cfg.MaxAnswer, func(i int, m ofproto.Message) bool {
-		if e, ok := m.(ofproto.ErrorMessage); ok && i < n {
+		if e, ok := m.(ofproto.ErrorMessage); ok && i < n && len(refused) < n {
 			refused = append(refused, ofproto.Refused(cs.at(i), e.Code))
 		}
 		return i == n

@@ -54,6 +54,10 @@ type Config struct {
 	// MaxUnasked is how many messages a second that answer no request may come
 	// in the long run; ten times as many may come at once. 0 means 10,000.
 	MaxUnasked int
+	// Unidentified says that the peer may be anybody until [Conn.Identified] is called: it
+	// costs little memory, and messages of more than 4 KiB are dropped, but for descriptions of
+	// ports.
+	Unidentified bool
 	// RoundTrip is told how long a switch took to answer an echo request, which it
 	// is sent when it has been silent; nil means that nobody wants to know. It must
 	// not block.
@@ -83,10 +87,12 @@ type Conn struct {
 	hello  chan struct{} // closed when both sides have agreed on the version
 	closed chan struct{} // closed when Run returns
 
-	chunks sync.Pool                 // of *[]byte, written and empty
-	probed atomic.Pointer[time.Time] // when an echo request was sent that is not answered
-	count  atomic.Uint64             // messages that have come
-	unsent atomic.Int64              // bytes that were handed to the writer and are not written
+	chunks     sync.Pool                 // of *[]byte, written and empty
+	probed     atomic.Pointer[time.Time] // when an echo request was sent that is not answered
+	identified atomic.Bool               // see [Conn.Identified]
+
+	count  atomic.Uint64 // messages that have come
+	unsent atomic.Int64  // bytes that were handed to the writer and are not written
 
 	calls calls
 
@@ -131,7 +137,7 @@ func New(nc net.Conn, cfg Config) *Conn {
 	if cfg.MaxUnasked <= 0 {
 		cfg.MaxUnasked = defaultMaxUnasked
 	}
-	return &Conn{
+	c := &Conn{
 		nc:     nc,
 		cfg:    cfg,
 		out:    make(chan []byte, 4),
@@ -139,6 +145,8 @@ func New(nc net.Conn, cfg Config) *Conn {
 		hello:  make(chan struct{}),
 		closed: make(chan struct{}),
 	}
+	c.identified.Store(!cfg.Unidentified)
+	return c
 }
 
 // RemoteAddr returns the switch's end of the connection.
@@ -175,47 +183,74 @@ func (c *Conn) readLoop(heard chan<- struct{}, handle func(ofproto.Message)) err
 	if err := c.readHello(); err != nil {
 		return err
 	}
-	r := bufio.NewReaderSize(c.nc, readBufferSize)
+	r := c.newReader()
 	close(c.hello)
 	unasked := bucket{rate: float64(c.cfg.MaxUnasked), level: 10 * float64(c.cfg.MaxUnasked), last: time.Now()}
-	for {
-		h, b, err := readMessage(r)
-		if err != nil {
-			return err
-		}
+	process := func(h ofproto.Header, b []byte) error { // nil instead of a message that was dropped
 		select {
 		case heard <- struct{}{}:
 		default:
 		}
 		c.count.Add(1)
-		c.tapped(false, b)
-		m, err := ofproto.Decode(b)
-		if err != nil {
-			return fmt.Errorf("%w: message of type %d: %w", ErrGarbage, h.Type, err)
-		}
-		if _, err := r.Discard(len(b)); err != nil {
-			return fmt.Errorf("read from switch: %w", err)
-		}
-		answers, err := c.calls.deliver(h.XID, m, len(b))
-		switch e, isEcho := m.(ofproto.Echo); {
-		case err != nil:
+		if answers, err := c.take(h, b, handle); err != nil || answers {
 			return err
-		case answers:
-			continue
-		case isEcho && !e.Reply:
-			e.Reply = true
-			c.sendUrgent(e, h.XID)
-		case !isEcho:
-			handle(m)
-		default:
-			if sent := c.probed.Swap(nil); sent != nil && c.cfg.RoundTrip != nil {
-				c.cfg.RoundTrip(time.Since(*sent))
-			}
 		}
 		if !unasked.take(time.Now()) {
 			return fmt.Errorf("%w: more than %d a second, lately of type %d", ErrFlood, c.cfg.MaxUnasked, h.Type)
 		}
+		return nil
 	}
+	for {
+		h, err := readHeader(r)
+		if err != nil {
+			return err
+		}
+		if int(h.Length) > r.Size() {
+			if !c.identified.Load() {
+				if err := c.skim(r, h, process); err != nil {
+					return err
+				}
+				continue
+			}
+			r = c.grown(r)
+		}
+		b, err := r.Peek(int(h.Length))
+		if err != nil {
+			return readError(err)
+		}
+		if err := process(h, b); err != nil {
+			return err
+		}
+		if _, err := r.Discard(len(b)); err != nil {
+			return fmt.Errorf("read from switch: %w", err)
+		}
+	}
+}
+
+// take takes in a message, and reports whether it answers a call.
+func (c *Conn) take(h ofproto.Header, b []byte, handle func(ofproto.Message)) (answers bool, err error) {
+	if b == nil {
+		return false, nil
+	}
+	c.tapped(false, b)
+	m, err := ofproto.Decode(b)
+	if err != nil {
+		return false, fmt.Errorf("%w: message of type %d: %w", ErrGarbage, h.Type, err)
+	}
+	answers, err = c.calls.deliver(h.XID, m, len(b))
+	switch e, isEcho := m.(ofproto.Echo); {
+	case err != nil, answers:
+	case isEcho && !e.Reply:
+		e.Reply = true
+		c.sendUrgent(e, h.XID)
+	case !isEcho:
+		handle(m)
+	default:
+		if sent := c.probed.Swap(nil); sent != nil && c.cfg.RoundTrip != nil {
+			c.cfg.RoundTrip(time.Since(*sent))
+		}
+	}
+	return answers, err
 }
 
 // A bucket is full of tokens at first and fills up again at a rate; each
@@ -233,22 +268,17 @@ func (b *bucket) take(now time.Time) bool {
 	return b.level >= 0
 }
 
-// readMessage returns the next message, which is valid until it is discarded
-// from r.
-func readMessage(r *bufio.Reader) (ofproto.Header, []byte, error) {
+// readHeader returns the header of the next message, which stays in r.
+func readHeader(r *bufio.Reader) (ofproto.Header, error) {
 	b, err := r.Peek(ofproto.HeaderLen)
 	if err != nil {
-		return ofproto.Header{}, nil, readError(err)
+		return ofproto.Header{}, readError(err)
 	}
 	h, err := ofproto.DecodeHeader(b)
 	if err != nil {
-		return h, nil, fmt.Errorf("%w: %w", ErrGarbage, err)
+		return h, fmt.Errorf("%w: %w", ErrGarbage, err)
 	}
-	b, err = r.Peek(int(h.Length))
-	if err != nil {
-		return h, nil, readError(err)
-	}
-	return h, b, nil
+	return h, nil
 }
 
 func readError(err error) error {

@@ -64,15 +64,31 @@ func (c *Conn) role(ctx context.Context, req ofproto.RoleRequest) (ofproto.RoleR
 	return r, nil
 }
 
+// MaxPorts is more ports than Open vSwitch gives a bridge.
+const MaxPorts = 1 << 16
+
 // Ports asks the switch for its ports.
 func (c *Conn) Ports(ctx context.Context) ([]ofproto.Port, error) {
 	var ports []ofproto.Port
-	err := c.Multipart(ctx, ofproto.PortDescRequest{}, func(body ofproto.MultipartBody) bool {
-		r, ok := body.(ofproto.PortDescReply)
-		ports = append(ports, r...)
-		return ok
+	err := c.EachPort(ctx, func(part []ofproto.Port) error {
+		if ports = append(ports, part...); len(ports) > MaxPorts {
+			return fmt.Errorf("%w: more than %d ports", ErrTooLong, MaxPorts)
+		}
+		return nil
 	})
 	return ports, err
+}
+
+// EachPort asks the switch for its ports, and gives each part of the answer to take, on the
+// reader's goroutine. An error of take ends that, and is wrapped by the one returned.
+func (c *Conn) EachPort(ctx context.Context, take func([]ofproto.Port) error) error {
+	return c.MultipartWithin(ctx, ofproto.PortDescRequest{}, maxShortAnswer, func(body ofproto.MultipartBody) error {
+		r, ok := body.(ofproto.PortDescReply)
+		if !ok {
+			return fmt.Errorf("%w: answer is %T", ErrGarbage, body)
+		}
+		return take(r)
+	})
 }
 
 // Flows asks the switch for the flows that filter selects.
@@ -86,6 +102,19 @@ func (c *Conn) Flows(ctx context.Context, filter ofproto.FlowFilter) ([]ofproto.
 	return slices.Concat(parts...), err
 }
 
+// EachFlow asks the switch for the flows that filter selects, and gives each part of the answer
+// to take, on the reader's goroutine. An error of take ends that, and is wrapped by the one
+// returned.
+func (c *Conn) EachFlow(ctx context.Context, filter ofproto.FlowFilter, take func([]ofproto.FlowStats) error) error {
+	return c.MultipartWithin(ctx, ofproto.FlowStatsRequest(filter), c.cfg.MaxAnswer, func(body ofproto.MultipartBody) error {
+		r, ok := body.(ofproto.FlowStatsReply)
+		if !ok {
+			return fmt.Errorf("%w: answer is %T", ErrGarbage, body)
+		}
+		return take(r)
+	})
+}
+
 // Multipart sends a multipart request and gives each part of the answer to
 // take, which reports whether it is of the kind that was asked for.
 func (c *Conn) Multipart(ctx context.Context, req ofproto.MultipartBody, take func(ofproto.MultipartBody) bool) error {
@@ -94,16 +123,27 @@ func (c *Conn) Multipart(ctx context.Context, req ofproto.MultipartBody, take fu
 	case ofproto.FlowStatsRequest, ofproto.GroupDescRequest, ofproto.MeterConfigRequest:
 		room = c.cfg.MaxAnswer // there may be many
 	}
+	return c.MultipartWithin(ctx, req, room, func(body ofproto.MultipartBody) error {
+		if !take(body) {
+			return fmt.Errorf("%w: answer is %T", ErrGarbage, body)
+		}
+		return nil
+	})
+}
+
+// MultipartWithin sends a multipart request and gives each part of the answer, of room bytes
+// together, to take, on the reader's goroutine. An error of take ends that, and is wrapped by
+// the one returned; what else comes in answer is dropped.
+func (c *Conn) MultipartWithin(ctx context.Context, req ofproto.MultipartBody, room int, take func(ofproto.MultipartBody) error) error {
 	var bad error
-	err := c.ask(ctx, ofproto.Request(req), room, func(m ofproto.Message) bool {
+	err := c.ask(ctx, ofproto.Request(req), min(room, c.cfg.MaxAnswer), func(m ofproto.Message) bool {
 		switch m := m.(type) {
 		case ofproto.ErrorMessage:
 			bad = fmt.Errorf("switch answered: %w", m.Code)
 		case ofproto.Multipart:
-			if take(m.Body) {
+			if bad = take(m.Body); bad == nil {
 				return !m.More
 			}
-			bad = fmt.Errorf("%w: answer is %T", ErrGarbage, m.Body)
 		default:
 			bad = fmt.Errorf("%w: answer is %T", ErrGarbage, m)
 		}

@@ -1,0 +1,164 @@
+package reconcile
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/ofproto/ofconn"
+)
+
+// few is how many flows that are not wanted are looked at in one go.
+const few = 50
+
+// crowded is a switch with n flows of ours and as many of others, from key 100 on, none of
+// them wanted.
+func crowded(n int, more ...ofproto.Flow) *fakeSwitch {
+	for i := range n {
+		more = append(more, flow(100+2*i, 1), alien(101+2*i, 1))
+	}
+	return &fakeSwitch{fakeState: fakeState{flows: ofproto.SetOf(more)}}
+}
+
+// A switch that holds many times more flows than are looked at in one go is brought to what is
+// wanted all the same.
+func TestFarTooManyFlows(t *testing.T) {
+	want := flows(flow(1, 1), flow(2, 2), flow(3, 3))
+	sw := crowded(2*few+5, flow(1, 1), flow(2, 9))
+	reconcile(t, sw, Config{maxUnwanted: few}, func(s *subject) {
+		s.want(1, want)
+		if rep := s.last(); rep.State != Settled || rep.Confirmed != 1 || !sw.now().flows.Equal(want) {
+			t.Errorf("%+v, with %d flows", rep, sw.now().flows.Len())
+		}
+		if n := sw.now().reads; n != 3 {
+			t.Errorf("it was read %d times, want 3", n)
+		}
+	})
+}
+
+// Flows of others that are left are counted, however many, and none of ours hides behind them.
+func TestFarTooManyFlowsOfOthers(t *testing.T) {
+	want := flows(flow(1, 1))
+	sw := crowded(few + 20)
+	reconcile(t, sw, Config{maxUnwanted: few}, func(s *subject) {
+		s.foreign = IgnoreForeign
+		s.want(1, want)
+		if rep := s.last(); rep.State != Settled || rep.Foreign != few+20 || sw.now().flows.Len() != few+21 {
+			t.Errorf("%+v, with %d flows", rep, sw.now().flows.Len())
+		}
+		reads := sw.now().reads
+		s.want(2, flows(flow(1, 2)))
+		if rep := s.last(); rep.State != Settled || rep.Confirmed != 2 || sw.now().reads != reads {
+			t.Errorf("%+v after %d more readings", rep, sw.now().reads-reads)
+		}
+		s.foreign = RemoveForeign
+		s.want(3, want)
+		if rep := s.last(); rep.State != Settled || !sw.now().flows.Equal(want) {
+			t.Errorf("%+v, with %d flows", rep, sw.now().flows.Len())
+		}
+	})
+}
+
+// While not all that is wanted is known nothing is deleted, and then all is.
+func TestFarTooManyFlowsOfPartialIntent(t *testing.T) {
+	want := flows(flow(1, 1))
+	sw := crowded(few + 20)
+	reconcile(t, sw, Config{maxUnwanted: few}, func(s *subject) {
+		s.Want(Program{Generation: 1, Flows: want, Partial: true})
+		if rep := s.last(); rep.State != Settled || sw.now().flows.Len() != 2*few+41 {
+			t.Errorf("%+v, with %d flows", rep, sw.now().flows.Len())
+		}
+		s.want(2, want)
+		if rep := s.last(); rep.State != Settled || !sw.now().flows.Equal(want) {
+			t.Errorf("%+v, with %d flows", rep, sw.now().flows.Len())
+		}
+	})
+}
+
+// A switch that goes on saying that it holds flows which are not wanted is read less and less
+// often.
+func TestFlowsThatDoNotEnd(t *testing.T) {
+	sw := &fakeSwitch{more: 5}
+	reconcile(t, sw, Config{maxUnwanted: few}, func(s *subject) {
+		s.want(1, flows(flow(1, 1)))
+		s.last()
+		time.Sleep(time.Hour)
+		s.last()
+		if n := sw.now().reads; n < 10 || n > 60 {
+			t.Errorf("it was read %d times in an hour", n)
+		}
+	})
+}
+
+// What is read is kept in memory for what is wanted and a number of others. A switch that
+// tells of one flow again and again is disconnected.
+func TestFlowReaderIsBounded(t *testing.T) {
+	want := Holdings{Flows: flows(flow(1, 1), flow(2, 1))}
+	read := func(fs func(i int) ofproto.Flow) (*flowReader, error) {
+		r := newFlowReader(Known{Want: want, Ours: ourCookie})
+		for i := range 30 * maxUnwanted {
+			if err := r.take([]ofproto.FlowStats{{Flow: fs(i)}}); err != nil {
+				return r, err
+			}
+		}
+		return r, nil
+	}
+	var many []ofproto.Action
+	for i := range 100 {
+		many = append(many, ofproto.Output{Port: ofproto.PortNo(i)})
+	}
+	long := ofproto.ApplyActions(many...)
+	for _, c := range []struct {
+		name string
+		flow func(i int) ofproto.Flow
+		err  error
+	}{
+		{"ours", func(i int) ofproto.Flow { return flow(10+i%60_000, 1) }, nil},
+		{"of others", func(i int) ofproto.Flow { return alien(10+i%60_000, 1) }, nil},
+		{"long", func(i int) ofproto.Flow { f := flow(10+i%60_000, 1); f.Do = long; return f }, nil},
+		{"equal", func(i int) ofproto.Flow { return flow(1, 1) }, ofconn.ErrTooLong},
+		{"altered", func(i int) ofproto.Flow { return flow(1, 2) }, ofconn.ErrTooLong},
+	} {
+		r, err := read(c.flow)
+		if !errors.Is(err, c.err) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		bytes := 0
+		for i := range r.flows {
+			bytes += r.flows[i].Size()
+		}
+		if len(r.flows) > 4*maxUnwanted || bytes > 4*maxUnwantedBytes {
+			t.Errorf("%s: %d flows with %d bytes are kept", c.name, len(r.flows), bytes)
+		}
+		if c.err == nil && len(r.flows)+r.beyond.Ours+r.beyond.Foreign != 30*maxUnwanted {
+			t.Errorf("%s: %d flows, and %+v", c.name, len(r.flows), r.beyond)
+		}
+	}
+}
+
+// Changes that a switch tells of are remembered up to a size. Then it is read again.
+func TestToldChangesAreBounded(t *testing.T) {
+	var many []ofproto.Action
+	for i := range 1000 {
+		many = append(many, ofproto.Output{Port: ofproto.PortNo(i)})
+	}
+	long := flow(1, 1)
+	long.Do = ofproto.ApplyActions(many...)
+	updates := make([]ofproto.FlowUpdate, 100)
+	for i := range updates {
+		updates[i] = ofproto.FlowUpdate{Event: ofproto.FlowAdded, Flow: long}
+	}
+	c, r := newCore(Config{}), New(Config{})
+	n := updateBytes/sizeOf(updates) + 1
+	for i := range n {
+		if c.reread || r.mail.lost {
+			t.Fatalf("%d of %d: %v, %v", i, n, c.reread, r.mail.lost)
+		}
+		c.noticed(updates, false)
+		r.Noticed(updates)
+	}
+	if !c.reread || !r.mail.lost || len(r.mail.updates) > 0 {
+		t.Errorf("after %d bytes: %v, %v, %d updates", n*sizeOf(updates), c.reread, r.mail.lost, len(r.mail.updates))
+	}
+}

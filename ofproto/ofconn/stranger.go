@@ -1,0 +1,88 @@
+package ofconn
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"io"
+	"slices"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+)
+
+// A peer that is not identified yet may be anybody, and there may be thousands. Until
+// [Conn.Identified] is called, a connection with [Config.Unidentified] has a small buffer: longer
+// messages are dropped, but for descriptions of ports, which are passed on piece by piece.
+
+const (
+	smallBufferSize = 1 << 12
+	multipartLen    = 16 // header of a multipart message
+	portDescLen     = 64 // struct ofp_port
+	moreFlag        = 1  // OFPMPF_REPLY_MORE
+)
+
+// Identified says that the peer is known, and may be sent and asked everything.
+func (c *Conn) Identified() { c.identified.Store(true) }
+
+// newReader returns the reader of a connection that begins.
+func (c *Conn) newReader() *bufio.Reader {
+	if c.identified.Load() {
+		return bufio.NewReaderSize(c.nc, readBufferSize)
+	}
+	return bufio.NewReaderSize(c.nc, smallBufferSize)
+}
+
+// grown returns a reader for messages of every length that goes on where r is.
+func (c *Conn) grown(r *bufio.Reader) *bufio.Reader {
+	rest, _ := r.Peek(r.Buffered())
+	return bufio.NewReaderSize(io.MultiReader(bytes.NewReader(slices.Clone(rest)), c.nc), readBufferSize)
+}
+
+// skim reads a message that is longer than r's buffer and passes on what it can of it.
+func (c *Conn) skim(r *bufio.Reader, h ofproto.Header, process func(h ofproto.Header, b []byte) error) error {
+	head, err := r.Peek(multipartLen)
+	if err != nil {
+		return readError(err)
+	}
+	if !isPortDesc(head) {
+		if _, err := r.Discard(int(h.Length)); err != nil {
+			return readError(err)
+		}
+		return process(h, nil)
+	}
+	piece := make([]byte, multipartLen, multipartLen+smallBufferSize)
+	copy(piece, head)
+	flags := binary.BigEndian.Uint16(piece[10:])
+	r.Discard(multipartLen)
+	for rest := int(h.Length) - multipartLen; rest > 0; {
+		n := min(rest, smallBufferSize/portDescLen*portDescLen)
+		b, err := r.Peek(n)
+		if err != nil {
+			return readError(err)
+		}
+		rest -= n
+		piece = append(piece[:multipartLen], b...)
+		binary.BigEndian.PutUint16(piece[2:], uint16(len(piece)))
+		if binary.BigEndian.PutUint16(piece[10:], flags); rest > 0 {
+			binary.BigEndian.PutUint16(piece[10:], flags|moreFlag)
+		}
+		if err := process(h, piece); err != nil {
+			return err
+		}
+		r.Discard(n)
+	}
+	return nil
+}
+
+// isPortDesc reports whether a message that begins with head describes ports.
+func isPortDesc(head []byte) bool {
+	empty := slices.Clone(head)
+	binary.BigEndian.PutUint16(empty[2:], multipartLen)
+	m, err := ofproto.Decode(empty)
+	if err != nil {
+		return false
+	}
+	mp, _ := m.(ofproto.Multipart)
+	_, ok := mp.Body.(ofproto.PortDescReply)
+	return ok
+}
