@@ -188,9 +188,6 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 		return err
 	}
 	c.crowd.leave(s.origin.member)
-	if err := c.contest(ctx, s); err != nil { // before anything is asked of the switch that changes it
-		return err
-	}
 	if err := (reconcile.Connected{Conn: s.conn}).Monitor(ctx); err != nil {
 		var code ofproto.ErrorCode
 		if !errors.As(err, &code) {
@@ -277,6 +274,9 @@ func (c *Controller) identify(ctx context.Context, s *session) error {
 	}
 	s.log = s.log.With(zap.String("bridge", s.bridge), zap.Stringer("dpid", s.dpid))
 	if err := c.recognize(ctx, s); err != nil {
+		return err
+	}
+	if err := c.contest(ctx, s); err != nil { // before it may cost more, and is asked for what changes the switch
 		return err
 	}
 	s.conn.Identified()
