@@ -99,7 +99,7 @@ func (d *stored) manyPorts(ctx context.Context) error {
 
 func (d *stored) manyFlows(ctx context.Context) error {
 	return untilDone(ctx, func() error {
-		return d.connections(ctx, 1, "tcp", openFlowPort, hostile.Claim(absent, hostile.EndlessFlows))
+		return d.connections(ctx, 1, "tcp", openFlowPort, hostile.Switch(absent, nil, hostile.EndlessFlows(1)))
 	})
 }
 

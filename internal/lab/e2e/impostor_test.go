@@ -11,51 +11,12 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/ofdvr/ofdvr/internal/lab/hostile"
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
 // overflowUser is a user without rights, called nobody.
 const overflowUser = 65534
-
-// switchThat makes a peer that behaves as a switch with one bridge and its ports. What else it
-// answers, first reports: what that does not answer is answered with success, or is an error
-// of a switch that knows little.
-func switchThat(bridge string, ports []string, first func(nc net.Conn, xid uint32, request ofproto.Message) bool) func(net.Conn) {
-	return answer(func(nc net.Conn, xid uint32, request ofproto.Message) bool {
-		if first != nil && first(nc, xid, request) {
-			return true
-		}
-		switch m := request.(type) {
-		case ofproto.FeaturesRequest:
-			nc.Write(ofproto.Features{DPID: 0xbad}.Append(nil, xid))
-		case ofproto.BarrierRequest:
-			nc.Write(ofproto.BarrierReply{}.Append(nil, xid))
-		case ofproto.RoleRequest:
-			nc.Write(ofproto.RoleReply{Role: m.Role, Generation: m.Generation}.Append(nil, xid))
-		case ofproto.Echo:
-			nc.Write(ofproto.Echo{Reply: true, Data: m.Data}.Append(nil, xid))
-		case ofproto.Multipart:
-			var body ofproto.MultipartBody
-			switch m.Body.(type) {
-			case ofproto.PortDescRequest:
-				all := ofproto.PortDescReply{{No: ofproto.PortLocal, Name: bridge}}
-				for i, name := range ports {
-					all = append(all, ofproto.Port{No: ofproto.PortNo(1 + i), Name: name})
-				}
-				body = all
-			case ofproto.FlowStatsRequest:
-				body = ofproto.FlowStatsReply{}
-			case ofproto.MeterStatsRequest:
-				body = ofproto.MeterStatsReply{}
-			default:
-				nc.Write(ofproto.ErrorMessage{Code: badExperimenter}.Append(nil, xid))
-				return true
-			}
-			nc.Write(ofproto.Multipart{Reply: true, Body: body}.Append(nil, xid))
-		}
-		return true
-	})
-}
 
 // impostor connects as a user, claims to be the router's bridge, and returns when the
 // connection has ended.
@@ -66,7 +27,7 @@ func (s *site) impostor(uid int) {
 		s.t.Fatal(err)
 	}
 	defer nc.Close()
-	switchThat(bridge, []string{bluePatch, "pr-r1-green", blueTap, greenTap}, nil)(nc)
+	hostile.Switch(bridge, []string{bluePatch, "pr-r1-green", blueTap, greenTap}, nil)(nc)
 }
 
 // disconnects is the metric of connections that have ended for a reason.
@@ -292,7 +253,7 @@ func TestImpossibleCounters(t *testing.T) {
 	s.logged("listening for switches")
 	nc := s.peer()
 	var flows ofproto.FlowStatsReply // that it was sent
-	bridge := switchThat("br-x", []string{"x-blue", "x-green", "t-blue", "t-green"}, func(nc net.Conn, xid uint32, request ofproto.Message) bool {
+	bridge := hostile.Switch("br-x", []string{"x-blue", "x-green", "t-blue", "t-green"}, func(nc net.Conn, xid uint32, request ofproto.Message) bool {
 		switch m := request.(type) {
 		case ofproto.BundleControl:
 			nc.Write(ofproto.BundleControl{ID: m.ID, Op: m.Op + 1, Flags: m.Flags}.Append(nil, xid))

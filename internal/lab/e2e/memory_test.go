@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/ofdvr/ofdvr/internal/lab/hostile"
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
@@ -39,7 +40,7 @@ func TestUnidentifiedPeersCostLittle(t *testing.T) {
 		for range 300 {
 			nc := s.peer()
 			peers = append(peers, nc)
-			all.Go(func() { answer(endlessPorts)(nc) })
+			all.Go(func() { hostile.Answer(hostile.EndlessPorts)(nc) })
 		}
 		for range 1500 { // that begin a long message
 			nc := s.peer()
@@ -61,30 +62,6 @@ func TestUnidentifiedPeersCostLittle(t *testing.T) {
 	s.settle()
 }
 
-// liar is a peer that claims to be br-x and tells of flows without end, each another one: of
-// ours, so that all of them would be read to be deleted, or of others.
-func liar(cookie ofproto.Cookie) func(net.Conn) {
-	return switchThat("br-x", []string{"x-blue", "x-green", "t-blue", "t-green"}, func(nc net.Conn, xid uint32, request ofproto.Message) bool {
-		m, ok := request.(ofproto.Multipart)
-		if _, asked := m.Body.(ofproto.FlowStatsRequest); !ok || !asked {
-			return false
-		}
-		do := ofproto.ApplyActions(ofproto.Output{Port: 1}, ofproto.Output{Port: 2}, ofproto.Output{Port: 3}, ofproto.Output{Port: 4})
-		for n := 0; ; {
-			var part ofproto.FlowStatsReply
-			for range 400 {
-				n++
-				part = append(part, ofproto.FlowStats{Flow: ofproto.Flow{
-					FlowKey: ofproto.FlowKey{Table: ofproto.TableID(1 + n>>16%250), Priority: uint16(n)}, Cookie: cookie, Do: do,
-				}, Packets: 1, Bytes: 1})
-			}
-			if _, err := nc.Write(ofproto.Multipart{Reply: true, More: true, Body: part}.Append(nil, xid)); err != nil {
-				return true
-			}
-		}
-	})
-}
-
 // A peer that claims to be a bridge and tells of a gigabyte of flows costs little. The true bridge
 // is programmed when it comes.
 func TestLiarCostsLittle(t *testing.T) {
@@ -100,7 +77,7 @@ func TestLiarCostsLittle(t *testing.T) {
 	}{{"a gigabyte of flows of ours", 0xfd03000000000001}, {"a gigabyte of flows of others", 1}} {
 		s.costs(c.name, func() {
 			nc := s.peer()
-			liar(c.cookie)(nc)
+			hostile.Switch("br-x", []string{"x-blue", "x-green", "t-blue", "t-green"}, hostile.EndlessFlows(c.cookie))(nc)
 		})
 	}
 	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653", "--", "set", "controller", "br-x", "max_backoff=1000")

@@ -7,13 +7,20 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// badRequest refuses a request of an extension (OFPBRC_BAD_EXPERIMENTER).
-const badRequest ofproto.ErrorCode = 1<<16 | 3
+// badExperimenter is OFPBAC_BAD_EXPERIMENTER.
+const badExperimenter ofproto.ErrorCode = 2<<16 | 2
 
-// Claim returns an attack by a switch that has one bridge with ports and answers all
-// requests with success. Requests for flows are answered by flows; nil: by an empty table.
-func Claim(bridge string, flows func(nc net.Conn, xid uint32), ports ...string) func(net.Conn) {
+// A Reply answers a request of the daemon. It returns false if it does not.
+type Reply func(nc net.Conn, xid uint32, request ofproto.Message) bool
+
+// Switch returns a peer that behaves as a switch with one bridge and its ports. Requests go
+// to first, if it is not nil; what that does not answer is answered with success, or
+// with an error of a switch that has no extensions.
+func Switch(bridge string, ports []string, first Reply) func(net.Conn) {
 	return Answer(func(nc net.Conn, xid uint32, request ofproto.Message) bool {
+		if first != nil && first(nc, xid, request) {
+			return true
+		}
 		switch m := request.(type) {
 		case ofproto.FeaturesRequest:
 			nc.Write(ofproto.Features{DPID: 0xbad}.Append(nil, xid))
@@ -24,37 +31,50 @@ func Claim(bridge string, flows func(nc net.Conn, xid uint32), ports ...string) 
 		case ofproto.Echo:
 			nc.Write(ofproto.Echo{Reply: true, Data: m.Data}.Append(nil, xid))
 		case ofproto.Multipart:
+			var body ofproto.MultipartBody
 			switch m.Body.(type) {
 			case ofproto.PortDescRequest:
 				all := ofproto.PortDescReply{{No: ofproto.PortLocal, Name: bridge}}
 				for i, name := range ports {
 					all = append(all, ofproto.Port{No: ofproto.PortNo(1 + i), Name: name})
 				}
-				nc.Write(ofproto.Multipart{Reply: true, Body: all}.Append(nil, xid))
+				body = all
 			case ofproto.FlowStatsRequest:
-				if flows != nil {
-					flows(nc, xid)
-					break
-				}
-				nc.Write(ofproto.Multipart{Reply: true, Body: ofproto.FlowStatsReply{}}.Append(nil, xid))
+				body = ofproto.FlowStatsReply{}
+			case ofproto.MeterStatsRequest:
+				body = ofproto.MeterStatsReply{}
 			default:
-				nc.Write(ofproto.ErrorMessage{Code: badRequest}.Append(nil, xid))
+				nc.Write(ofproto.ErrorMessage{Code: badExperimenter}.Append(nil, xid))
+				return true
 			}
+			nc.Write(ofproto.Multipart{Reply: true, Body: body}.Append(nil, xid))
 		}
 		return true
 	})
 }
 
-// EndlessFlows answers a request for flows without end.
-func EndlessFlows(nc net.Conn, xid uint32) {
-	var flows ofproto.FlowStatsReply
-	for i := range 300 {
-		var f ofproto.FlowStats
-		f.Match = ofproto.MatchOf(ofproto.EthDst(ofproto.MAC{2, 1, 0, 0, byte(i >> 8), byte(i)}))
-		f.Do = ofproto.ApplyActions(ofproto.Output{Port: ofproto.PortNo(1 + i)})
-		flows = append(flows, f)
+// EndlessFlows answers requests for flows without end, each with another flow that has
+// the cookie.
+func EndlessFlows(cookie ofproto.Cookie) Reply {
+	return func(nc net.Conn, xid uint32, request ofproto.Message) bool {
+		m, ok := request.(ofproto.Multipart)
+		if _, asked := m.Body.(ofproto.FlowStatsRequest); !ok || !asked {
+			return false
+		}
+		do := ofproto.ApplyActions(ofproto.Output{Port: 1}, ofproto.Output{Port: 2}, ofproto.Output{Port: 3}, ofproto.Output{Port: 4})
+		for n := 0; ; {
+			var part ofproto.FlowStatsReply
+			for range 400 {
+				n++
+				part = append(part, ofproto.FlowStats{Flow: ofproto.Flow{
+					FlowKey: ofproto.FlowKey{Table: ofproto.TableID(1 + n>>16%250), Priority: uint16(n)}, Cookie: cookie, Do: do,
+				}, Packets: 1, Bytes: 1})
+			}
+			if _, err := nc.Write(ofproto.Multipart{Reply: true, More: true, Body: part}.Append(nil, xid)); err != nil {
+				return true
+			}
+		}
 	}
-	Flood(nc, ofproto.Multipart{Reply: true, More: true, Body: flows}.Append(nil, xid))
 }
 
 // ManyPorts returns an attack by a switch that has n ports.

@@ -49,7 +49,7 @@ func Peers() []Peer {
 			nc.Write(ofproto.Hello13().Append(nil, 0))
 			Flood(nc, ofproto.Echo{Data: strings.Repeat("x", 100)}.Append(nil, 0))
 		}},
-		{"ports without end", "too_long", Answer(endlessPorts)},
+		{"ports without end", "too_long", Answer(EndlessPorts)},
 	}
 }
 
@@ -74,7 +74,7 @@ func repeat(message []byte) func(net.Conn) {
 
 // Answer returns an attack that sends hello and passes the daemon's requests to
 // reply, until that returns false.
-func Answer(reply func(nc net.Conn, xid uint32, request ofproto.Message) bool) func(net.Conn) {
+func Answer(reply Reply) func(net.Conn) {
 	return func(nc net.Conn) {
 		nc.Write(ofproto.Hello13().Append(nil, 0))
 		b := make([]byte, 1<<16)
@@ -101,8 +101,8 @@ func wrongAnswer(nc net.Conn, xid uint32, request ofproto.Message) bool {
 	return true
 }
 
-// endlessPorts answers like a switch whose list of ports does not end.
-func endlessPorts(nc net.Conn, xid uint32, request ofproto.Message) bool {
+// EndlessPorts answers like a switch whose list of ports does not end.
+func EndlessPorts(nc net.Conn, xid uint32, request ofproto.Message) bool {
 	switch request.(type) {
 	case ofproto.FeaturesRequest:
 		nc.Write(ofproto.Features{DPID: 1}.Append(nil, xid))
