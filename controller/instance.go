@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -47,7 +46,7 @@ func instanceName(id string) string {
 
 // keepInstance writes the file of [Instance].
 func keepInstance(file, name string) error {
-	err := os.MkdirAll(filepath.Dir(file), 0o755)
+	err := ownfile.MkdirAll(filepath.Dir(file))
 	if err == nil {
 		err = ownfile.WriteFile(file, []byte(name+"\n"), 0o644)
 	}

@@ -19,7 +19,7 @@ func TestUnit(t *testing.T) {
 	if got := s.sh("systemd-analyze verify ofdvr.service 2>&1"); got != "" {
 		t.Errorf("systemd-analyze verify says %s", got)
 	}
-	s.run("systemd-analyze", "security", "--no-pager", "--threshold=55", "ofdvr.service")
+	s.run("systemd-analyze", "security", "--no-pager", "--threshold=51", "ofdvr.service")
 	status := s.run("cat", "/proc/"+s.pid()+"/status")
 	for key, want := range map[string]string{"NoNewPrivs": "1", "Seccomp": "2", "CapInh": "0000000000000000", "CapAmb": "0000000000000000"} {
 		if got := regexp.MustCompile(`(?m)^` + key + `:\t(.*)$`).FindStringSubmatch(status); got == nil || got[1] != want {
@@ -31,6 +31,16 @@ func TestUnit(t *testing.T) {
 	}
 	s.run("ofdvr", "apply", "-f", example)
 	s.run("ip", "-n", "qrouter-r1", "link", "show", "dev", "qr-r1-blue") // what the daemon has mounted is seen
+	for property, want := range map[string]string{"MemoryMax": "4294967296", "UMask": "0077", "LimitNOFILESoft": "65536"} {
+		if got := s.property(property); got != want {
+			t.Errorf("%s is %s, want %s", property, got, want)
+		}
+	}
+	for path, want := range map[string]string{"/run/netns": "755", "/run/ofdvr": "755", "/run/ofdvr/api.sock": "660", "/var/lib/ofdvr": "755", "/var/lib/ofdvr/intent.db": "600"} {
+		if got := s.run("stat", "-c", "%a", path); got != want {
+			t.Errorf("the mode of %s is %s, want %s", path, got, want)
+		}
+	}
 }
 
 // The switch may restart without the daemon, which mends what has to be, and the

@@ -143,7 +143,7 @@ func listenUnix(path, group string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set permissions of API socket: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := ownfile.MkdirAll(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("make a place for the API socket: %w", err)
 	}
 	ln, err := ownfile.Listen(context.Background(), path)

@@ -163,7 +163,7 @@ func deleteNS(name string) error {
 // lock is iproute2's: two that make the mount at the same time would stack it. Whoever can
 // read dir can hold it, so it is not waited for, and not needed where the mount is.
 func prepareDir() error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := ownfile.MkdirAll(dir); err != nil {
 		return err
 	}
 	if err := shareDir(); !errors.Is(err, unix.EINVAL) {

@@ -28,10 +28,22 @@ func foreign(path, format string, args ...any) error {
 
 // Dir makes the directory path if there is none, and checks it.
 func Dir(path string) error {
-	if err := os.MkdirAll(path, 0o755); err != nil {
+	if err := MkdirAll(path); err != nil {
 		return err
 	}
 	return CheckDir(path)
+}
+
+// MkdirAll makes the directory path, and those above it, if there is none. All users may
+// look into path, whatever the process's umask.
+func MkdirAll(path string) error {
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o755)
 }
 
 // CheckDir checks that nobody but root and the user of this process can put files into
