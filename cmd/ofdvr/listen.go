@@ -23,12 +23,13 @@ import (
 
 // Limits of HTTP servers. They are documented in docs/api.md.
 const (
-	maxConnections = 1024             // of the address of --metrics, and of each API endpoint
-	maxHeader      = 16 << 10         // bytes
-	headerTimeout  = 5 * time.Second  // for a client to send its header
-	idleTimeout    = time.Minute      // between two requests of a connection
-	readPatience   = 30 * time.Second // for a client of the API to read a part of an answer
-	answerTimeout  = 10 * time.Minute // for an answer of the API to begin; more than its ?timeout=
+	openConnections = 1024             // of the address of --metrics
+	apiConnections  = 4096             // of each API endpoint
+	maxHeader       = 16 << 10         // bytes
+	headerTimeout   = 5 * time.Second  // for a client to send its header
+	idleTimeout     = time.Minute      // between two requests of a connection
+	readPatience    = 30 * time.Second // for a client of the API to read a part of an answer
+	answerTimeout   = 10 * time.Minute // for an answer of the API to begin; more than its ?timeout=
 
 	openWatchers = 128              // watchers at the address of --metrics
 	openTimeout  = 30 * time.Second // for an answer there to begin
@@ -66,7 +67,7 @@ func (d *daemon) listen(ctx context.Context, g *errgroup.Group) error {
 		return fmt.Errorf("listen for Prometheus (--metrics): %w", err)
 	}
 	limited := d.limited(ln.Addr())
-	d.serveHTTP(ctx, g, ln, d.open(limited), openTimeout, limited)
+	d.serveHTTP(ctx, g, ln, d.open(limited), bounds{openTimeout, openConnections, limited})
 	return nil
 }
 
@@ -107,7 +108,7 @@ func (d *daemon) listenAPI(ctx context.Context, g *errgroup.Group, e api.Endpoin
 	}
 	h = d.events.Requests(d.access.Guard(api.OwnOrigin(h)))
 	limited := d.limited(ln.Addr())
-	d.serveHTTP(ctx, g, ln, bounded.Patient(h, readPatience, limited), answerTimeout, limited)
+	d.serveHTTP(ctx, g, ln, bounded.Patient(h, readPatience, limited), bounds{answerTimeout, apiConnections, limited})
 	return nil
 }
 
@@ -123,12 +124,18 @@ func withProfiles(h http.Handler) http.Handler {
 	return mux
 }
 
-// serveHTTP has h answer what comes by ln until ctx is done. An answer has to begin
-// within a time.
-func (d *daemon) serveHTTP(ctx context.Context, g *errgroup.Group, ln net.Listener, h http.Handler, begin time.Duration, limited func(reason string)) {
-	connections := &bounded.Connections{Most: maxConnections, Limited: limited}
+// Bounds are those of an HTTP server.
+type bounds struct {
+	begin       time.Duration // for an answer to begin
+	connections int
+	limited     func(reason string) // is called for each client that is refused or disconnected
+}
+
+// serveHTTP has h answer what comes by ln until ctx is done.
+func (d *daemon) serveHTTP(ctx context.Context, g *errgroup.Group, ln net.Listener, h http.Handler, o bounds) {
+	connections := &bounded.Connections{Most: o.connections, Limited: o.limited}
 	server := &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTimeout, WriteTimeout: begin, IdleTimeout: idleTimeout,
+		Handler: h, ReadHeaderTimeout: headerTimeout, WriteTimeout: o.begin, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader, ConnState: connections.State, ErrorLog: logging.Lines(d.log.HTTP(ln.Addr())),
 	}
 	g.Go(func() error {
