@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	watchWrite = 10 * time.Second      // that a watcher may take to read what was written
-	watchPulse = 15 * time.Second      // between signs of life
-	watchPause = 20 * time.Millisecond // from a change to its event, in which others may follow
+	watchWrite = 10 * time.Second       // that a watcher may take to read what was written
+	watchPulse = 15 * time.Second       // between signs of life
+	watchPause = 100 * time.Millisecond // from one change to the next
 )
 
 type watchInput struct {
@@ -78,6 +78,8 @@ func (st *stream) run(ctx context.Context, from Intent, events []ledger.Event, m
 	h.Set("Cache-Control", "no-store")
 	pulse := time.NewTicker(watchPulse)
 	defer pulse.Stop()
+	next := time.NewTimer(0)
+	defer next.Stop()
 	if st.write([]byte(": watching\n\n")) != nil {
 		return
 	}
@@ -97,8 +99,10 @@ func (st *stream) run(ctx context.Context, from Intent, events []ledger.Event, m
 			case <-ctx.Done():
 				return
 			case <-more:
-				// Writes that come faster than this are told together.
-				if pause(ctx, watchPause) != nil {
+				select { // changes that come faster are written together
+				case <-next.C:
+					next.Reset(watchPause)
+				case <-ctx.Done():
 					return
 				}
 			case <-pulse.C:
@@ -123,17 +127,6 @@ func (st *stream) write(text []byte) error {
 	}
 	_, err := st.w.Write(text)
 	return err
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // appendString appends s as JSON.
