@@ -37,7 +37,7 @@ func Dir(path string) error {
 // MkdirAll makes the directory path, and those above it, if there is none. All users may
 // look into path, whatever the process's umask.
 func MkdirAll(path string) error {
-	if _, err := os.Stat(path); err == nil {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil
 	}
 	if err := os.MkdirAll(path, 0o755); err != nil {
