@@ -103,9 +103,9 @@ func (an *answer) end(cut bool) {
 	for rd := range an.readers {
 		if rd.reads {
 			rd.control.SetWriteDeadline(time.Now()) // an error means that it has gone
-			if cut {
-				an.owner.Limited(ReasonNoRoom)
-			}
+		}
+		if cut { // also one that is about to begin
+			an.owner.Limited(ReasonNoRoom)
 		}
 	}
 	an.owner.held -= an.size
