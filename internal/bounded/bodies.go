@@ -80,6 +80,7 @@ func (s *Bodies) Receive(ctx context.Context, w http.ResponseWriter, r *http.Req
 		b.Release()
 		return nil, err
 	}
+	b.control.SetReadDeadline(time.Time{}) // or the server takes the client for gone while the request is worked on
 	return b, nil
 }
 

@@ -338,3 +338,27 @@ func TestConnections(t *testing.T) {
 		c.want(200, "held")
 	}
 }
+
+// deadlines is a response whose request has deadlines.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	read []time.Time
+}
+
+func (d *deadlines) SetReadDeadline(t time.Time) error {
+	d.read = append(d.read, t)
+	return nil
+}
+
+// A body has to come in time; what is done with it afterwards may take longer.
+func TestDeadlineEndsWithTheBody(t *testing.T) {
+	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	bodies := NewBodies(BodyLimits{Held: 1 << 20, Time: time.Minute, Start: time.Minute, Rate: 1})
+	b, err := bodies.Receive(t.Context(), w, httptest.NewRequest("PUT", "/", strings.NewReader("text")), 1<<10)
+	if err != nil || string(b.Text()) != "text" {
+		t.Fatal(b, err)
+	}
+	if len(w.read) < 2 || w.read[0].IsZero() || !w.read[len(w.read)-1].IsZero() {
+		t.Errorf("the deadlines were %v, want one while the body came and none at the end", w.read)
+	}
+}

@@ -21,9 +21,12 @@ const (
 // OFDVR_BINARY in the environment names one. The working directory must be
 // inside the module, and the module's dependencies downloaded, as there is no
 // network in a bubble.
-var Binary = sync.OnceValues(build)
+var Binary = sync.OnceValues(func() (string, error) { return build(RaceDetector) })
 
-func build() (string, error) {
+// plainBinary is the same without the race detector.
+var plainBinary = sync.OnceValues(func() (string, error) { return build(false) })
+
+func build(race bool) (string, error) {
 	if path := os.Getenv(binaryEnv); path != "" {
 		return filepath.Abs(path)
 	}
@@ -33,7 +36,7 @@ func build() (string, error) {
 	}
 	path := filepath.Join(dir, "ofdvr")
 	args := []string{"build", "-buildvcs=false", "-o", path} // git may refuse a checkout that is not root's
-	if RaceDetector {
+	if race {
 		args = append(args, "-race")
 	}
 	out, err := exec.Command("go", append(args, daemonPackage)...).CombinedOutput()
@@ -48,7 +51,17 @@ func build() (string, error) {
 // arguments, such as "serve", "--topology", FILE. It does not wait until the
 // daemon is ready. Its log is ofdvr.log in the host's directory.
 func (h *Host) StartDaemon(args ...string) (*Process, error) {
-	path, err := Binary()
+	return h.startDaemon(Binary, args)
+}
+
+// StartPlainDaemon is like [Host.StartDaemon] without the race detector, which needs several
+// times as much memory.
+func (h *Host) StartPlainDaemon(args ...string) (*Process, error) {
+	return h.startDaemon(plainBinary, args)
+}
+
+func (h *Host) startDaemon(binary func() (string, error), args []string) (*Process, error) {
+	path, err := binary()
 	if err != nil {
 		return nil, err
 	}

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/ofdvr/ofdvr/internal/lab"
 )
 
 // lonely is twoNetworks with a network that no router is on, whose ports cost no flows.
@@ -36,7 +34,7 @@ func largeBody(size int) []byte {
 // made to cost as much as possible.
 func TestLargeBodiesAreBounded(t *testing.T) {
 	t.Parallel()
-	s := ready(t, lonely, "--state-dir", t.TempDir())
+	s := measured(t, lonely, "--state-dir", t.TempDir())
 	idle, _ := s.memory()
 	api := s.client("unix", "/run/ofdvr/api.sock")
 	patch := func(body []byte) (int, string, error) {
@@ -73,7 +71,7 @@ func TestLargeBodiesAreBounded(t *testing.T) {
 		g.Wait()
 		now, most := s.memory()
 		t.Logf("%s: took %v; idle %d MB, now %d MB, at most %d MB", c.name, time.Since(start), idle>>20, now>>20, most>>20)
-		if more := most - idle; more > 1400<<20 && !lab.RaceDetector { // which needs several times as much
+		if more := most - idle; more > 1400<<20 {
 			t.Errorf("%s: they needed %d MB", c.name, more>>20)
 		}
 	}

@@ -30,6 +30,18 @@ func (s *site) impostor(uid int) {
 	hostile.Switch(bridge, []string{bluePatch, "pr-r1-green", blueTap, greenTap}, nil)(nc)
 }
 
+// ended waits until n connections have ended for a reason. A connection is closed before it
+// is counted.
+func (s *site) ended(n float64, reason string) {
+	s.t.Helper()
+	s.eventually(fmt.Sprintf("%v connections to end: %s", n, reason), func() error {
+		if got := s.scrape()[disconnects(reason)]; got != n {
+			return fmt.Errorf("%v", got)
+		}
+		return nil
+	})
+}
+
 // disconnects is the metric of connections that have ended for a reason.
 func disconnects(reason string) string {
 	return fmt.Sprintf("ofdvr_openflow_disconnects_total{reason=%q}", reason)
@@ -43,7 +55,7 @@ func TestUserIsNoSwitch(t *testing.T) {
 	for range 3 {
 		s.impostor(overflowUser)
 	}
-	s.metric(3, disconnects("forbidden_user"))
+	s.ended(3, "forbidden_user")
 
 	s.logged("it is nobody (uid 65534), and only root may be a switch")
 	if n := strings.Count(s.daemon.Log(), "refused connection from this machine"); n != 1 {
@@ -99,7 +111,7 @@ func TestConnectedBridgeIsNotDisplaced(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	s.impostor(0)
-	s.metric(1, disconnects("duplicate"))
+	s.ended(1, "duplicate")
 	s.metric(1, "ofdvr_openflow_connects_total")
 	s.eventually("status to name it", func() error {
 		p := strings.Join(s.status().Routers[0].Problems, "; ")
@@ -125,7 +137,7 @@ func TestConnectedBridgeIsNotDisplaced(t *testing.T) {
 		return nil
 	})
 	others.Wait()
-	s.metric(6, disconnects("duplicate"))
+	s.ended(6, "duplicate")
 	s.metric(1, "ofdvr_openflow_connects_total")
 	s.write(twoNetworks)
 	s.sh("", "kill -HUP "+fmt.Sprint(s.daemon.Pid))
@@ -158,7 +170,7 @@ func TestDeadConnectionIsReplaced(t *testing.T) {
 		}
 		return nil
 	})
-	s.metric(1, disconnects("silent"))
+	s.ended(1, "silent")
 	s.settle()
 	pingTTL(t, vm1, vm2.IP(), 63)
 }

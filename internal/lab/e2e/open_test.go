@@ -14,8 +14,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/ofdvr/ofdvr/internal/lab"
 )
 
 // memory is what the daemon has in memory, in bytes: now, and at most since the last
@@ -71,7 +69,7 @@ func (s *site) client(network, address string) *http.Client {
 func TestOpenAddressIsBounded(t *testing.T) {
 	t.Parallel()
 	ports := 10_000
-	s := ready(t, crowded(ports), "--state-dir", t.TempDir())
+	s := measured(t, crowded(ports), "--state-dir", t.TempDir())
 	api, open := s.client("unix", "/run/ofdvr/api.sock"), s.client("tcp", "127.0.0.1:9476")
 	send := func(c *http.Client, method, path, body string) string {
 		t.Helper()
@@ -83,8 +81,15 @@ func TestOpenAddressIsBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer resp.Body.Close()
 		text, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		for method == "GET" && err == nil && resp.StatusCode == http.StatusServiceUnavailable { // "try again later", on a slow machine
+			if resp, err = c.Do(req); err != nil {
+				t.Fatal(err)
+			}
+			text, err = io.ReadAll(resp.Body)
+			resp.Body.Close()
+		}
 		if err != nil || resp.StatusCode >= 300 {
 			t.Fatalf("%s %s: %s, %v: %.200s", method, path, resp.Status, err, text)
 		}
@@ -146,7 +151,7 @@ func TestOpenAddressIsBounded(t *testing.T) {
 	}
 	now, most := s.memory()
 	t.Logf("memory: idle %d MB, now %d MB, at most %d MB", idle>>20, now>>20, most>>20)
-	if more := most - idle; more > 200<<20 && !lab.RaceDetector { // which needs several times as much
+	if more := most - idle; more > 200<<20 {
 		t.Errorf("it has needed %d MB more than idle", more>>20)
 	}
 }

@@ -60,6 +60,7 @@ type site struct {
 	t      *testing.T
 	file   string   // the topology's; "" if there is none
 	flags  []string // of ofdvr serve, without --topology
+	plain  bool     // the daemon is without the race detector, so that its memory can be measured
 	daemon *lab.Process
 }
 
@@ -75,6 +76,16 @@ func bare(t *testing.T, topology string) *site {
 func ready(t *testing.T, topology string, flags ...string) *site {
 	t.Helper()
 	s := bare(t, topology)
+	s.serve(flags...)
+	s.settle()
+	return s
+}
+
+// measured is like ready with a daemon whose memory can be measured.
+func measured(t *testing.T, topology string, flags ...string) *site {
+	t.Helper()
+	s := bare(t, topology)
+	s.plain = true
 	s.serve(flags...)
 	s.settle()
 	return s
@@ -105,7 +116,14 @@ func (s *site) serve(flags ...string) {
 	if s.file != "" {
 		flags = append([]string{"--topology", s.file}, flags...)
 	}
-	d := lab.Serve(s.t, s.Host, append([]string{"serve"}, flags...)...)
+	start := s.StartDaemon
+	if s.plain {
+		start = s.StartPlainDaemon
+	}
+	d, err := start(append([]string{"serve"}, flags...)...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	s.daemon = d
 	s.t.Cleanup(func() {
 		for _, bad := range []string{"DATA RACE", "panic: ", "fatal error: "} {
