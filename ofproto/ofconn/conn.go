@@ -2,11 +2,9 @@
 package ofconn
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"sync"
@@ -177,152 +175,6 @@ func (c *Conn) Run(parent context.Context, handle func(ofproto.Message)) error {
 	}
 	c.calls.endAll(fmt.Errorf("%w: %w", ErrClosed, err))
 	return err
-}
-
-func (c *Conn) readLoop(heard chan<- struct{}, handle func(ofproto.Message)) error {
-	if err := c.readHello(); err != nil {
-		return err
-	}
-	r := c.newReader()
-	close(c.hello)
-	unasked := bucket{rate: float64(c.cfg.MaxUnasked), level: 10 * float64(c.cfg.MaxUnasked), last: time.Now()}
-	process := func(h ofproto.Header, b []byte) error { // nil instead of a message that was dropped
-		select {
-		case heard <- struct{}{}:
-		default:
-		}
-		c.count.Add(1)
-		if answers, err := c.take(h, b, handle); err != nil || answers {
-			return err
-		}
-		if !unasked.take(time.Now()) {
-			return fmt.Errorf("%w: more than %d a second, lately of type %d", ErrFlood, c.cfg.MaxUnasked, h.Type)
-		}
-		return nil
-	}
-	for {
-		h, err := readHeader(r)
-		if err != nil {
-			return err
-		}
-		if int(h.Length) > r.Size() {
-			if !c.identified.Load() {
-				if err := c.skim(r, h, process); err != nil {
-					return err
-				}
-				continue
-			}
-			r = c.grown(r)
-		}
-		b, err := r.Peek(int(h.Length))
-		if err != nil {
-			return readError(err)
-		}
-		if err := process(h, b); err != nil {
-			return err
-		}
-		if _, err := r.Discard(len(b)); err != nil {
-			return fmt.Errorf("read from switch: %w", err)
-		}
-	}
-}
-
-// take takes in a message, and reports whether it answers a call.
-func (c *Conn) take(h ofproto.Header, b []byte, handle func(ofproto.Message)) (answers bool, err error) {
-	if b == nil {
-		return false, nil
-	}
-	c.tapped(false, b)
-	m, err := ofproto.Decode(b)
-	if err != nil {
-		return false, fmt.Errorf("%w: message of type %d: %w", ErrGarbage, h.Type, err)
-	}
-	answers, err = c.calls.deliver(h.XID, m, len(b))
-	switch e, isEcho := m.(ofproto.Echo); {
-	case err != nil, answers:
-	case isEcho && !e.Reply:
-		e.Reply = true
-		c.sendUrgent(e, h.XID)
-	case !isEcho:
-		handle(m)
-	default:
-		if sent := c.probed.Swap(nil); sent != nil && c.cfg.RoundTrip != nil {
-			c.cfg.RoundTrip(time.Since(*sent))
-		}
-	}
-	return answers, err
-}
-
-// A bucket is full of tokens at first and fills up again at a rate; each
-// message takes one.
-type bucket struct {
-	rate  float64 // tokens a second
-	level float64 // never more than ten seconds' worth
-	last  time.Time
-}
-
-// take takes a token, and reports whether there was one.
-func (b *bucket) take(now time.Time) bool {
-	b.level = min(b.level+b.rate*now.Sub(b.last).Seconds(), 10*b.rate) - 1
-	b.last = now
-	return b.level >= 0
-}
-
-// readHeader returns the header of the next message, which stays in r.
-func readHeader(r *bufio.Reader) (ofproto.Header, error) {
-	b, err := r.Peek(ofproto.HeaderLen)
-	if err != nil {
-		return ofproto.Header{}, readError(err)
-	}
-	h, err := ofproto.DecodeHeader(b)
-	if err != nil {
-		return h, fmt.Errorf("%w: %w", ErrGarbage, err)
-	}
-	return h, nil
-}
-
-func readError(err error) error {
-	if errors.Is(err, io.EOF) {
-		return errors.New("switch closed the connection")
-	}
-	return fmt.Errorf("read from switch: %w", err)
-}
-
-// readHello reads the first message, which must be a hello that offers
-// OpenFlow 1.3. It needs no buffer, so that a peer which says nothing costs
-// little.
-func (c *Conn) readHello() error {
-	b := make([]byte, ofproto.HeaderLen, maxHello)
-	if _, err := io.ReadFull(c.nc, b); err != nil {
-		return readError(err)
-	}
-	h, err := ofproto.DecodeHeader(b)
-	if err != nil {
-		return fmt.Errorf("%w: hello: %w", ErrGarbage, err)
-	}
-	if h.Length > maxHello {
-		return fmt.Errorf("%w: it began with a message of %d bytes instead of hello", ErrGarbage, h.Length)
-	}
-	b = b[:h.Length]
-	if _, err := io.ReadFull(c.nc, b[ofproto.HeaderLen:]); err != nil {
-		return readError(err)
-	}
-	m, err := ofproto.Decode(b)
-	if err != nil {
-		return fmt.Errorf("%w: hello: %w", ErrGarbage, err)
-	}
-	hello, ok := m.(ofproto.Hello)
-	switch {
-	case !ok:
-		return fmt.Errorf("%w: it began with a message of type %d instead of hello", ErrGarbage, h.Type)
-	case !hello.Speaks13():
-		err := fmt.Errorf("%w: it offers %v", ErrVersion, hello)
-		refusal := ofproto.ErrorMessage{Code: ofproto.ErrHelloIncompatible, Data: "ofdvr speaks OpenFlow 1.3 only"}
-		c.nc.SetWriteDeadline(time.Now().Add(c.cfg.EchoInterval))
-		c.nc.Write(refusal.Append(nil, 0)) // a courtesy: the connection ends either way
-		return err
-	}
-	return nil
 }
 
 func (c *Conn) writeLoop(ctx context.Context) error {
