@@ -143,6 +143,10 @@ func TestFloodsTakeNothingFromOthers(t *testing.T) {
 	for name, f := range packetFloods(t) {
 		t.Run(name, func(t *testing.T) {
 			frame := f.frame(t)
+			limited := func() float64 { // of the kind, which floods share
+				return s.scrape()[fmt.Sprintf(`ofdvr_interface_limited_packets_total{interface="r1-blue",kind=%q,router="r1"}`, f.kind)]
+			}
+			before := limited()
 			stop, done := make(chan struct{}), make(chan error, 1)
 			sent := make(chan struct{}) // closed when the flood has used up what it is allowed
 			go func() {
@@ -194,8 +198,11 @@ func TestFloodsTakeNothingFromOthers(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Fatal(err)
 			}
+			if name == "ND" && lab.OnKernel(t, "solicitations are not limited: the namespace answers them, and ovs-vswitchd has nothing to do with them") {
+				return
+			}
 			s.eventually("what the flood was refused to be counted", func() error {
-				if n := s.scrape()[fmt.Sprintf(`ofdvr_interface_limited_packets_total{interface="r1-blue",kind=%q,router="r1"}`, f.kind)]; n == 0 {
+				if limited() == before {
 					return errors.New("none")
 				}
 				return nil
