@@ -7,6 +7,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
+	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
@@ -46,7 +47,7 @@ func (c *Controller) Examine(ctx context.Context) ([]Finding, error) {
 	err := c.do(ctx, func(w *world) {
 		e.intent, e.lead, e.status = w.intent, !c.standsBy(w), c.status(w)
 		for _, st := range w.sorted() {
-			e.routers = append(e.routers, examined{st.router, st.session, st.program, st.report.State})
+			e.routers = append(e.routers, examined{st.router, st.session, st.program, st.report.State, c.keeps(w, st)})
 		}
 	})
 	if err != nil {
@@ -82,6 +83,7 @@ type examined struct {
 	session *session
 	program routing.Program
 	state   reconcile.State
+	keep    func(ofproto.Cookie) bool // selects flows that are not deleted for now; nil: none
 }
 
 func (e *examination) find(l Level, about, remedy, format string, args ...any) {
@@ -99,7 +101,7 @@ func (e *examination) daemon() {
 		e.find(Problem, "intent", "correct the object, or delete it", "%s", q)
 	}
 	if !e.intent.Whole {
-		e.find(Problem, "intent", "tell it everything, and then: ofdvr complete", "the store has nothing in it, but ofdvr has made something here before: nothing is removed")
+		e.find(Problem, "intent", "put everything that should be there (from a backup: ofdvr apply --all -f FILE), and then: ofdvr complete", newStore)
 	}
 	for _, s := range []*SourceStatus{in.File, in.Store} {
 		if s == nil {

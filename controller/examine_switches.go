@@ -51,7 +51,12 @@ func (e *examination) switches(ctx context.Context) error {
 		if lacks := routing.CanAll &^ r.session.can; lacks != 0 && r.session.probed {
 			e.find(Note, about, "a newer Open vSwitch, or another datapath, can do more", "the kernel does what the switch cannot: %v", strings.Join(lacks.Names(), ", "))
 		}
-		if says := differs(readings[i].held, r.program); says != "" {
+		says, kept := differs(readings[i].held, r.program, r.keep)
+		if kept > 0 {
+			e.find(Note, about, "they go when everything that should be there is known: see the problems of the topology and of the router",
+				"bridge %s keeps %s that it need not have", r.session.bridge, count(kept, "flow"))
+		}
+		if says != "" {
 			if r.state == reconcile.Settled {
 				e.find(Problem, about, "look again in a moment: ofdvr repairs it when it notices, at the latest at the next audit", "bridge %s %s", r.session.bridge, says)
 			} else {
@@ -68,32 +73,45 @@ func (e *examination) switches(ctx context.Context) error {
 }
 
 // differs says how what a switch holds differs from its program, "" if it does
-// not. What is not ours does not count.
-func differs(held reconcile.Holdings, p routing.Program) string {
+// not, and how many flows it keeps that the program lacks: those that keep selects,
+// with the groups and meters that they need. What is not ours does not count.
+func differs(held reconcile.Holdings, p routing.Program, keep func(ofproto.Cookie) bool) (says string, kept int) {
 	ours := held.Flows.Without(func(f ofproto.Flow) bool {
 		_, mine := routing.RoleOf(f.Cookie)
 		_, wanted := p.Flows.Get(f.FlowKey)
 		return !mine && !wanted
 	})
 	d := ofproto.Diff(ours, p.Flows)
-	var says []string
+	groups := slices.DeleteFunc(held.Groups, func(g ofproto.GroupEntry) bool { return !routing.OursGroup(g.ID) })
+	meters := slices.DeleteFunc(held.Meters, func(m ofproto.MeterEntry) bool { return !routing.OursMeter(m.ID) })
+	if keep != nil {
+		all := len(d.Delete)
+		d.Delete = slices.DeleteFunc(d.Delete, func(f ofproto.Flow) bool { return keep(f.Cookie) })
+		if kept = all - len(d.Delete); kept > 0 {
+			groups = slices.DeleteFunc(groups, func(g ofproto.GroupEntry) bool {
+				return !slices.ContainsFunc(p.Groups, func(w ofproto.GroupEntry) bool { return w.ID == g.ID })
+			})
+			meters = slices.DeleteFunc(meters, func(m ofproto.MeterEntry) bool {
+				return !slices.ContainsFunc(p.Meters, func(w ofproto.MeterEntry) bool { return w.ID == m.ID })
+			})
+		}
+	}
+	var differences []string
 	say := func(n int, format string) {
 		if n > 0 {
-			says = append(says, fmt.Sprintf(format, count(n, "flow")))
+			differences = append(differences, fmt.Sprintf(format, count(n, "flow")))
 		}
 	}
 	say(len(d.Add), "lacks %s, or has others in their place")
 	say(len(d.Modify), "has %s with other actions")
 	say(len(d.Delete), "has %s too many")
-	groups := slices.DeleteFunc(held.Groups, func(g ofproto.GroupEntry) bool { return !routing.OursGroup(g.ID) })
-	meters := slices.DeleteFunc(held.Meters, func(m ofproto.MeterEntry) bool { return !routing.OursMeter(m.ID) })
 	if !slices.EqualFunc(groups, p.Groups, ofproto.GroupEntry.Equal) {
-		says = append(says, fmt.Sprintf("has %d groups, which are not the %d that it should have", len(groups), len(p.Groups)))
+		differences = append(differences, fmt.Sprintf("has %d groups, which are not the %d that it should have", len(groups), len(p.Groups)))
 	}
 	if !slices.EqualFunc(meters, p.Meters, ofproto.MeterEntry.Equal) {
-		says = append(says, fmt.Sprintf("has %d meters, which are not the %d that it should have", len(meters), len(p.Meters)))
+		differences = append(differences, fmt.Sprintf("has %d meters, which are not the %d that it should have", len(meters), len(p.Meters)))
 	}
-	return strings.Join(says, ", ")
+	return strings.Join(differences, ", "), kept
 }
 
 // moving looks for interfaces by which no packet has come.

@@ -12,6 +12,7 @@ import (
 // not count, unless it is in the place of ours.
 func TestDiffers(t *testing.T) {
 	ours := routing.CookieOf(routing.Object{Kind: routing.KindRouter, ID: "r1"}, routing.RoleDrop)
+	kept := routing.CookieOf(routing.Object{Kind: routing.KindRouter, ID: "r1"}, routing.RoleNeighbour)
 	flow := func(prio uint16, cookie ofproto.Cookie, port ofproto.PortNo) ofproto.Flow {
 		return ofproto.Flow{FlowKey: ofproto.FlowKey{Priority: prio}, Cookie: cookie, Do: ofproto.ApplyActions(ofproto.Output{Port: port})}
 	}
@@ -30,8 +31,23 @@ func TestDiffers(t *testing.T) {
 		{[]ofproto.Flow{flow(1, ours, 1), flow(2, ours, 1)}, nil, nil, "has 0 groups, which are not the 1 that it should have, has 0 meters, which are not the 1 that it should have"},
 	} {
 		held := reconcile.Holdings{Flows: ofproto.SetOf(tt.flows), Groups: tt.groups, Meters: tt.meters}
-		if got := differs(held, want); got != tt.says {
-			t.Errorf("%v: %q, want %q", tt.flows, got, tt.says)
+		if got, kept := differs(held, want, nil); got != tt.says || kept != 0 {
+			t.Errorf("%v: %q and %d kept, want %q", tt.flows, got, kept, tt.says)
+		}
+	}
+	// What is kept, with what it needs, is no difference; other flows are.
+	held := reconcile.Holdings{Flows: ofproto.SetOf([]ofproto.Flow{flow(1, ours, 1), flow(2, ours, 1), flow(3, ours, 1), flow(4, kept, 1)}),
+		Groups: []ofproto.GroupEntry{group, {ID: 0xfd000002}}, Meters: []ofproto.MeterEntry{meter, {ID: 0x4002}}}
+	for _, tt := range []struct {
+		keep func(ofproto.Cookie) bool
+		says string
+		kept int
+	}{
+		{func(ofproto.Cookie) bool { return true }, "", 2},
+		{func(c ofproto.Cookie) bool { return c == kept }, "has 1 flow too many", 1},
+	} {
+		if got, n := differs(held, want, tt.keep); got != tt.says || n != tt.kept {
+			t.Errorf("%q and %d kept, want %q and %d", got, n, tt.says, tt.kept)
 		}
 	}
 }

@@ -122,7 +122,7 @@ func (c *Controller) status(w *world) Status {
 		s.Problems = append(s.Problems, c.retirementProblem(b))
 	}
 	if !in.Whole {
-		s.Problems = append(s.Problems, notComplete)
+		s.Problems = append(s.Problems, newStore+", until everything has been put that should be there, and then: ofdvr complete")
 	}
 	if c.lifecycle != nil {
 		s.OVSDB = &OVSDBStatus{Endpoint: c.cfg.OVSDB, Connected: w.lifecycle.Connected}
@@ -162,10 +162,9 @@ func quarantineProblems(all []ledger.Quarantined) (problems []string) {
 	return problems
 }
 
-// notComplete says what to do about a store that is new where there is
-// something on the switch.
-const notComplete = "the store has nothing in it, but ofdvr has made something here before: it is left as it is, and so are flows, " +
-	"until the intent is said to be complete: ofdvr complete"
+// newStore says what follows from a store that is newer than what is on the
+// switch.
+const newStore = "the store is new, but ofdvr has made something here before: nothing that exists is removed"
 
 func sourceStatus(s *ledger.SourceState) *SourceStatus {
 	if s == nil {

@@ -172,6 +172,15 @@ func (c *Controller) unread(st *routerState) func(ofproto.Cookie) bool {
 	}
 }
 
+// keeps returns what selects the flows of a router that are not deleted for now, as
+// there may be more that is wanted; nil if none is.
+func (c *Controller) keeps(w *world, st *routerState) func(ofproto.Cookie) bool {
+	if !w.intent.Complete {
+		return func(ofproto.Cookie) bool { return true }
+	}
+	return c.unread(st)
+}
+
 // kernelRead takes in how the namespace of a router routes.
 func (c *Controller) kernelRead(router string, k *routing.Kernel) {
 	c.post(func(w *world) {

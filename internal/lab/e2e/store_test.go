@@ -192,6 +192,15 @@ func TestLostStoreRemovesNothing(t *testing.T) {
 	if got := s.database(); got != database {
 		t.Errorf("the database has changed:\n%s", diff(database, got))
 	}
+	out := s.ofdvr(1, "doctor")
+	for _, want := range []string{"the store is new", "ofdvr complete", "bridge rb-r1 keeps"} {
+		if err := lacks(out, want); err != nil {
+			t.Error(err)
+		}
+	}
+	if !strings.Contains(out, "\n1 problem.\n") {
+		t.Errorf("what is kept is a problem:\n%s", out)
+	}
 	s.must(201, "PUT", "/v1/ports/vm1"+applied, `{"network": "blue", "mac": "02:00:00:00:01:10", "addresses": ["10.0.1.10"]}`)
 	s.must(201, "PUT", "/v1/ports/vm2"+applied, `{"network": "green", "mac": "02:00:00:00:02:10", "addresses": ["10.0.2.10"]}`)
 	if out, err := s.Ofdvr(t.Context(), "complete"); err != nil {
