@@ -162,6 +162,16 @@ func TestManual(t *testing.T) {
 			t.Errorf("%s differs, %v", page, err)
 		}
 	}
+	if err := errors.Join(os.WriteFile("theirs", []byte("theirs"), 0o600), os.Remove("two/ofdvr-serve.1"), os.Symlink("../theirs", "two/ofdvr-serve.1")); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if status := run(t.Context(), []string{"man", "two"}, &out, &out); status != 1 || !strings.Contains(out.String(), "two/ofdvr-serve.1 is a symbolic link") {
+		t.Errorf("through a link: %d, %s", status, &out)
+	}
+	if text, err := os.ReadFile("theirs"); string(text) != "theirs" {
+		t.Errorf("another file was overwritten: %v", err)
+	}
 }
 
 // Every command that people see explains itself with an example, on a terminal of

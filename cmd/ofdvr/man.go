@@ -1,12 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+
+	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
 func newMan() *cobra.Command {
@@ -25,10 +30,29 @@ func newMan() *cobra.Command {
 			header := &doc.GenManHeader{Section: "1", Source: "ofdvr " + version(), Manual: "ofdvr", Date: &epoch}
 			root := cmd.Root()
 			root.DisableAutoGenTag = true
-			if err := doc.GenManTree(root, header, args[0]); err != nil {
+			if err := writeMan(root, *header, args[0]); err != nil {
 				return fmt.Errorf("write the manual: %w", err)
 			}
 			return nil
 		},
 	}
+}
+
+// writeMan writes the page of a command, and those of the commands below it. A page that is
+// no file of ours is left as it is: others may be able to write the directory.
+func writeMan(cmd *cobra.Command, header doc.GenManHeader, dir string) error {
+	for _, c := range cmd.Commands() {
+		if !c.IsAvailableCommand() || c.IsAdditionalHelpTopicCommand() {
+			continue
+		}
+		if err := writeMan(c, header, dir); err != nil {
+			return err
+		}
+	}
+	var page bytes.Buffer
+	if err := doc.GenMan(cmd, &header, &page); err != nil {
+		return err
+	}
+	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + "." + header.Section
+	return ownfile.WriteFile(filepath.Join(dir, name), page.Bytes(), 0o644)
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ofdvr/ofdvr/internal/ownfile"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
@@ -34,9 +35,10 @@ type Report struct {
 }
 
 // Check examines the store at path, the file or its directory: the structure of
-// the file, each object, and whether the intent is valid. It changes nothing. The
+// the file, each object, and whether the intent is valid. It does not change the file. The
 // error says why nothing could be found out; it wraps [ErrLocked] if a process
-// has the store open.
+// has the store open. That others can write the directory is a problem, and all else is
+// examined nevertheless.
 func Check(path string) (Report, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, FileName)
@@ -45,14 +47,21 @@ func Check(path string) (Report, error) {
 	if err := r.check(); err != nil {
 		return r, explain("check", path, err)
 	}
+	if err := ownfile.CheckDir(filepath.Dir(path)); err != nil {
+		r.problem(err)
+	}
 	return r, nil
 }
 
 // Salvage returns what can be read of the store in directory dir, whatever is
-// damaged. It changes nothing.
+// damaged; nothing where others could have written it. It changes nothing.
 func Salvage(dir string) Contents {
 	r := Report{Path: filepath.Join(dir, FileName)}
-	if err := r.check(); err != nil || r.model == nil {
+	err := ownfile.CheckDir(dir)
+	if err == nil {
+		err = r.check()
+	}
+	if err != nil || r.model == nil {
 		r.model = new(routing.Model)
 	}
 	return Contents{Revision: r.Revision, Complete: r.Complete, Model: r.model}
@@ -68,14 +77,10 @@ func (r *Report) problem(err error) error {
 }
 
 func (r *Report) check() error {
-	info, err := os.Stat(r.Path)
-	if err != nil {
-		return err
+	f, err := openOwn(r.Path, os.O_RDONLY)
+	if errors.Is(err, ErrForeign) {
+		return r.problem(err)
 	}
-	if !info.Mode().IsRegular() {
-		return r.problem(fmt.Errorf("%w: it is not a file", ErrForeign))
-	}
-	f, err := os.Open(r.Path)
 	if err != nil {
 		return err
 	}
@@ -83,7 +88,8 @@ func (r *Report) check() error {
 	if err := flock(f, unix.LOCK_SH); err != nil {
 		return err
 	}
-	if info, err = f.Stat(); err != nil {
+	info, err := f.Stat()
+	if err != nil {
 		return err
 	}
 	r.Size = info.Size()

@@ -44,7 +44,7 @@ func (s *Store) writable() error {
 	if s.file.why == nil {
 		return nil
 	}
-	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
+	f, err := openOwn(s.path, os.O_RDWR)
 	if err != nil {
 		return s.file.why
 	}

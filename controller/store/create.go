@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
 // create makes an empty store at path, where nothing may be. A crash leaves
@@ -24,6 +27,9 @@ func create(path string) error {
 		if err := syncDir(filepath.Dir(dir)); err != nil {
 			return err
 		}
+	}
+	if err := ownfile.CheckDir(dir); err != nil {
+		return err
 	}
 	return publish(path, func(f *os.File) error {
 		db, err := bbolt.Open(f.Name(), 0, boltOptions(f))
@@ -59,16 +65,41 @@ func publish(path string, fill func(*os.File) error) error {
 // ended.
 const unfinished = ".new-"
 
-// removeLeftovers removes such files. The store at path is locked, so nobody else
-// makes one. If one cannot be removed, the next time will do.
+// removeLeftovers removes such files, if they are ours. The store at path is locked, so
+// nobody else makes one. If one cannot be removed, the next time will do.
 func removeLeftovers(path string) {
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil {
-		return
+	finish(path)
+	for name := range leftovers(path) {
+		ownfile.Remove(name)
 	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), filepath.Base(path)) && strings.Contains(e.Name(), unfinished) {
-			os.Remove(filepath.Join(filepath.Dir(path), e.Name()))
+}
+
+// finish removes the first names of files that a crash left with two: publish had given
+// them the second one. A file with two names is none of ours.
+func finish(path string) {
+	for name, second := range leftovers(path) {
+		a, errA := os.Lstat(name)
+		b, errB := os.Lstat(second)
+		if errors.Join(errA, errB) == nil && os.SameFile(a, b) {
+			os.Remove(name)
+		}
+	}
+}
+
+// leftovers yields the files of publish that are beside the store at path, and the name
+// under which each was to be published.
+func leftovers(path string) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		dir, base := filepath.Split(path)
+		entries, err := os.ReadDir(filepath.Dir(path))
+		if err != nil {
+			return
+		}
+		for _, e := range entries {
+			name, _, ok := strings.Cut(e.Name(), unfinished)
+			if ok && strings.HasPrefix(name, base) && !yield(dir+e.Name(), dir+name) {
+				return
+			}
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -19,7 +20,7 @@ func tmpfs(t *testing.T, options string) string {
 	t.Helper()
 	lab.Require(t)
 	at := t.TempDir()
-	if err := unix.Mount("tmpfs", at, "tmpfs", 0, options); err != nil {
+	if err := unix.Mount("tmpfs", at, "tmpfs", 0, strings.TrimPrefix(options+",mode=755", ",")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
+
+	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
 // A handle is a file that is open, locked, and was sound when it was opened.
@@ -55,27 +58,34 @@ func (h *handle) open(path string, migrations []migration, afresh bool) (err err
 }
 
 // openFile opens the file, for reading and writing if that is allowed, and locks
-// it.
-func (h *handle) openFile(path string) error {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
+// it. Other users must not be able to replace it.
+func (h *handle) openFile(path string) (err error) {
+	if err := ownfile.CheckDir(filepath.Dir(path)); err != nil {
 		return err
-	case info.IsDir():
-		return fmt.Errorf("%w: it is a directory", ErrForeign)
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%w: it is not a file", ErrForeign)
 	}
-	if h.file, err = os.OpenFile(path, os.O_RDWR, 0); err == nil {
+	if h.file, err = openOwn(path, os.O_RDWR); err == nil {
 		return flock(h.file, unix.LOCK_EX)
 	}
 	if h.why = classify(err); !errors.Is(h.why, ErrReadOnly) {
 		return err
 	}
-	if h.file, err = os.Open(path); err != nil {
+	if h.file, err = openOwn(path, os.O_RDONLY); err != nil {
 		return err
 	}
 	return flock(h.file, unix.LOCK_SH)
+}
+
+// openOwn opens a file of ours. The error wraps [ErrForeign] if it is anything else.
+func openOwn(path string, flag int) (*os.File, error) {
+	f, err := ownfile.Open(path, flag, 0)
+	if errors.Is(err, ownfile.ErrForeign) {
+		finish(path)
+		f, err = ownfile.Open(path, flag, 0)
+	}
+	if errors.Is(err, ownfile.ErrForeign) {
+		err = fmt.Errorf("%w: %w", ErrForeign, err)
+	}
+	return f, err
 }
 
 // flock locks f, and does not wait.
@@ -133,7 +143,7 @@ func (h *handle) scan(s scan) (header, error) {
 
 // replaced reports whether path is not the name of the file any more.
 func (h *handle) replaced(path string) bool {
-	now, err := os.Stat(path)
+	now, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true
 	}

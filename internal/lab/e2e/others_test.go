@@ -7,92 +7,8 @@ import (
 	"testing"
 
 	"github.com/ofdvr/ofdvr/internal/lab"
+	"github.com/ofdvr/ofdvr/internal/lab/hostile"
 )
-
-// holdLock has a process hold the lock of a file or directory of the host, until the returned
-// function is called.
-func (s *site) holdLock(path string, as ...string) (release func()) {
-	s.t.Helper()
-	args := append(append(as, "flock", "--no-fork"), path, "sh", "-c", "echo held; exec sleep 1000")
-	p, err := s.Start(args[0], args[1:]...)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.eventually("the lock to be held", func() error { return lacks(p.Log(), "held") })
-	return func() {
-		p.Kill()
-		<-p.Done()
-	}
-}
-
-// The lock is its owner's alone, one of an earlier version too: another user can neither keep
-// the daemon from starting nor take a standby's turn. Only what could open it before holds it.
-func TestLockIsOfItsOwnerAlone(t *testing.T) {
-	t.Parallel()
-	s := bare(t, twoNetworks)
-	s.sh("", "mkdir -p /run/ofdvr; touch /run/ofdvr/lock; chmod 644 /run/ofdvr/lock")
-	s.serve()
-	s.settle()
-	if got := strings.TrimSpace(s.sh("", "stat -c '%a %U' /run/ofdvr/lock")); got != "600 root" {
-		t.Errorf("the lock is %s", got)
-	}
-	_, err := s.RunIn(t.Context(), "", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "flock", "--nonblock", "/run/ofdvr/lock", "true")
-	if err == nil || !strings.Contains(err.Error(), "ermission denied") {
-		t.Errorf("another user takes the lock: %v", err)
-	}
-	s.stop()
-	release := s.holdLock("/run/ofdvr/lock") // root may
-	mustHave(t, s.ofdvr(1, "serve", "--topology", s.file), "another ofdvr runs as process ", "(sleep) and has the lock /run/ofdvr/lock")
-	mustHave(t, s.ofdvr(1, "cleanup"), "(sleep) and has the lock /run/ofdvr/lock")
-	release()
-	s.serve()
-	s.settle()
-}
-
-// What is in --run-dir under names of ours, and is not ours, is named and stays as it is.
-func TestForeignFilesInRunDir(t *testing.T) {
-	t.Parallel()
-	s := bare(t, twoNetworks)
-	const world = "ls -lan --time-style=full-iso /run/ofdvr /srv/theirs; cat /srv/theirs/*"
-	fails := func(what, script, want string) {
-		t.Helper()
-		s.sh("", "umask 022; rm -rf /run/ofdvr /srv/theirs; mkdir -p /run/ofdvr /srv/theirs; echo theirs >/srv/theirs/file; "+script)
-		before := s.sh("", world)
-		mustHave(t, s.ofdvr(1, "serve", "--topology", s.file), want)
-		mustHave(t, s.ofdvr(1, "cleanup", "--timeout", "1s"), want)
-		if after := s.sh("", world); after != before {
-			t.Errorf("%s: changed:\n%s", what, diff(before, after))
-		}
-	}
-	s.sh("", "mount -t tmpfs -o mode=755 tmpfs /srv")
-	fails("link", "ln -s /srv/theirs/file /run/ofdvr/lock", "/run/ofdvr/lock is a symbolic link: not a file of ours, and left as it is")
-	fails("dangling link", "ln -s /srv/theirs/new /run/ofdvr/lock", "/run/ofdvr/lock is a symbolic link")
-	fails("hard link", "mount --bind /srv /run/ofdvr; mkdir -p /srv/theirs; echo x >/srv/x; ln /srv/x /srv/lock", "/run/ofdvr/lock is a hard link, one of 2 names of a file")
-	s.sh("", "umount /run/ofdvr; rm -f /srv/x /srv/lock")
-	fails("pipe", "mkfifo /run/ofdvr/lock", "/run/ofdvr/lock is a named pipe")
-	fails("directory", "mkdir /run/ofdvr/lock", "/run/ofdvr/lock is a directory")
-	fails("of another user", "echo x >/run/ofdvr/lock; chown 65534 /run/ofdvr/lock", "/run/ofdvr/lock belongs to user 65534")
-	fails("writable by all", "chmod 1777 /run/ofdvr", "/run/ofdvr can be written by other users (mode 0777, owner 0:0)")
-	fails("directory of another user", "chown 65534 /run/ofdvr", "/run/ofdvr can be written by other users")
-	fails("a link", "rmdir /run/ofdvr; ln -s /srv/theirs /run/ofdvr", "/run/ofdvr is a symbolic link")
-
-	// The daemon goes on without what it only keeps for its successor.
-	s.sh("", `rm -rf /run/ofdvr; mkdir -m 755 /run/ofdvr; cd /run/ofdvr
-		ln -s /srv/theirs/file counters.json; ln -s /srv/theirs/file external-bridges.json; mkfifo instance; ln -s /srv/theirs/file api.sock.x`)
-	before := s.sh("", "cat /srv/theirs/file; ls -lan --time-style=full-iso /srv/theirs; ls -l --time-style=full-iso /run/ofdvr | grep 'json\\|instance'")
-	s.serve()
-	const problem = "read which instance this is: /run/ofdvr/instance is a named pipe: not a file of ours"
-	s.eventually("the status to name it", func() error { return lacks(fmt.Sprint(s.status().Problems), problem) })
-	mustHave(t, s.ofdvr(1, "doctor"), problem)
-	mustHave(t, s.daemon.Log(), "/run/ofdvr/counters.json is a symbolic link: not a file of ours", "/run/ofdvr/external-bridges.json is a symbolic link: not a file of ours")
-	s.stop()
-	if after := s.sh("", "cat /srv/theirs/file; ls -lan --time-style=full-iso /srv/theirs; ls -l --time-style=full-iso /run/ofdvr | grep 'json\\|instance'"); after != before {
-		t.Errorf("changed:\n%s", diff(before, after))
-	}
-	s.sh("", "rm /run/ofdvr/instance")
-	s.serve()
-	s.settle()
-}
 
 // What is no socket that a daemon of ours has left behind is not deleted, whether it is named in
 // --api or in --openflow.
@@ -155,7 +71,7 @@ func TestHeldLocksStopNothing(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
 	s.sh("", "mkdir -p /run/netns; while umount -l /run/netns 2>/dev/null; do :; done")
-	release := s.holdLock("/run/netns", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+	release := s.holdLock("/run/netns", hostile.Nobody)
 	s.serve()
 	const problem = "(sleep) holds the lock of /run/netns, which every program that makes the first namespace needs"
 	s.eventually("the status to name it", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
@@ -168,7 +84,7 @@ func TestHeldLocksStopNothing(t *testing.T) {
 	s.eventually("the status to name it again", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
 	release()
 	s.settle()
-	release = s.holdLock("/run/netns", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+	release = s.holdLock("/run/netns", hostile.Nobody)
 	s.reload(twoRouters) // a second namespace
 	s.sh("", "ip netns exec "+netns+" ip link set "+blueTap+" down")
 	s.eventually("what is changed to be mended", func() error { return lacks(s.sh(netns, "ip -o link show "+blueTap), ",UP") })

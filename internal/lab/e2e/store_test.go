@@ -290,7 +290,7 @@ func TestStandbyTakesOverTheStore(t *testing.T) {
 func TestFullAndReadOnlyDisk(t *testing.T) {
 	t.Parallel()
 	s := &site{Host: lab.Boot(t), t: t}
-	s.sh("", "mkdir /run/state && mount -t tmpfs -o size=512k tmpfs /run/state")
+	s.sh("", "mkdir /run/state && mount -t tmpfs -o size=512k,mode=755 tmpfs /run/state")
 	s.serve("--state-dir", "/run/state")
 	s.must(200, "PUT", "/v1/topology"+applied, bluegreen)
 	s.settle()

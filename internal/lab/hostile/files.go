@@ -1,0 +1,33 @@
+package hostile
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// An Impostor has the name of a file of the daemon's, and is something else.
+type Impostor struct {
+	Kind string
+	Says string // what the daemon says about it, after its path
+	// Make makes it at path. theirs is a file of another program on the same file system.
+	// Both are paths below root, by which a test reaches another root directory.
+	Make func(root, path, theirs string) error
+}
+
+// another is the ID of a user who is neither root nor that of a daemon.
+const another = 65534
+
+// Impostors returns one of each kind. The last one needs root.
+func Impostors() []Impostor {
+	return []Impostor{
+		{"a symbolic link", "is a symbolic link", func(root, path, theirs string) error { return os.Symlink(theirs, root+path) }},
+		{"a dangling link", "is a symbolic link", func(root, path, theirs string) error { return os.Symlink(theirs+".new", root+path) }},
+		{"a hard link", "is a hard link, one of ", func(root, path, theirs string) error { return os.Link(root+theirs, root+path) }},
+		{"a directory", "is a directory", func(root, path, _ string) error { return os.Mkdir(root+path, 0o755) }},
+		{"a named pipe", "is a named pipe", func(root, path, _ string) error { return syscall.Mkfifo(root+path, 0o644) }},
+		{"another user's file", "belongs to user 65534", func(root, path, _ string) error {
+			return errors.Join(os.WriteFile(root+path, []byte("theirs"), 0o600), os.Chown(root+path, another, another))
+		}},
+	}
+}
