@@ -95,8 +95,8 @@ func (l *Log) HTTP(addr net.Addr) *zap.Logger {
 	})).With(zap.Stringer("address", addr))
 }
 
-// Lines returns what has each line logged that an [net/http.Server] says of an error:
-// of a failed TLS handshake, for example, or a panic.
+// Lines returns the log of errors for an [net/http.Server] (ErrorLog). A panic is an error,
+// and the rest, such as a failed TLS handshake, a warning.
 func Lines(to *zap.Logger) *log.Logger { return log.New(lines{to}, "", 0) }
 
 type lines struct{ log *zap.Logger }
@@ -104,9 +104,12 @@ type lines struct{ log *zap.Logger }
 // Write implements [io.Writer].
 func (w lines) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(strings.TrimPrefix(string(line), "http: "))
-	if strings.HasPrefix(text, "panic") {
+	switch {
+	case strings.HasPrefix(text, "panic"):
 		w.log.Error("the HTTP server could not answer a request, please report this", zap.String("error", text))
-	} else {
+	case strings.HasPrefix(text, "Accept error"):
+		w.log.Warn("the HTTP server could not accept a connection", zap.String("error", text))
+	default:
 		w.log.Warn("the HTTP server had an error with a client", zap.String("error", text))
 	}
 	return len(line), nil

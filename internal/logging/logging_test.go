@@ -3,6 +3,7 @@ package logging
 import (
 	"errors"
 	"fmt"
+	"net"
 	"testing"
 	"time"
 
@@ -59,6 +60,51 @@ func TestLevel(t *testing.T) {
 	for _, bad := range [][2]string{{"info", "xml"}, {"loud", "json"}} {
 		if _, err := New(bad[0], bad[1]); err == nil {
 			t.Errorf("%v was accepted", bad)
+		}
+	}
+}
+
+// A fixed is a clock that stands still.
+type fixed struct{ now *time.Time }
+
+func (f fixed) Now() time.Time                         { return *f.now }
+func (f fixed) NewTicker(d time.Duration) *time.Ticker { return time.NewTicker(d) }
+
+// Each kind of line that an HTTP server logs is an entry of the daemon's log with the server's
+// address. Clients that cause them without end cause ten entries of a kind a minute, and do not
+// hide those of another kind or of another address.
+func TestHTTPErrors(t *testing.T) {
+	l, err := New("error", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	kinds := []struct{ line, level, message, text string }{
+		{"http: TLS handshake error from 192.0.2.7:4711: EOF\n", "warn", "the HTTP server had an error with a client", "TLS handshake error from 192.0.2.7:4711: EOF"},
+		{"http: panic serving 192.0.2.7:4711: index out of range\ngoroutine 7", "error", "the HTTP server could not answer a request, please report this",
+			"panic serving 192.0.2.7:4711: index out of range\ngoroutine 7"},
+		{"http: Accept error: too many open files; retrying in 5ms", "warn", "the HTTP server could not accept a connection", "Accept error: too many open files; retrying in 5ms"},
+	}
+	for _, port := range []int{1, 2} {
+		addr := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}
+		to := Lines(l.HTTP(addr).WithOptions(zap.WithClock(fixed{&now})))
+		for _, k := range kinds {
+			for minute := range 2 {
+				before := l.Journal.last
+				for range 1000 {
+					to.Print(k.line)
+				}
+				got, _ := l.Since(before)
+				if len(got) != httpFirst {
+					t.Fatalf("%s: %d entries in minute %d, want %d", k.message, len(got), minute, httpFirst)
+				}
+				for _, e := range got {
+					if e.Level != k.level || e.Message != k.message || e.Fields["error"] != k.text || e.Fields["address"] != addr.String() {
+						t.Errorf("%+v, want %+v", e, k)
+					}
+				}
+				now = now.Add(httpWhile)
+			}
 		}
 	}
 }
