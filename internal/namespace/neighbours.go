@@ -2,11 +2,13 @@ package namespace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -98,18 +100,10 @@ func (n *Neighbours) Run(ctx context.Context) error {
 
 // follow tells of one namespace until ctx is done or events were lost.
 func (n *Neighbours) follow(ctx context.Context, name, id string) error {
-	done := make(chan struct{})
-	events, failed := make(chan netlink.NeighUpdate), make(chan error, 1)
-	subscribed := false
+	var events *os.File
 	var there []netlink.Neigh
 	err := Enter(name, func() (err error) {
-		err = netlink.NeighSubscribeWithOptions(events, done, netlink.NeighSubscribeOptions{ErrorCallback: func(err error) {
-			select {
-			case failed <- err:
-			default:
-			}
-		}})
-		if subscribed = err == nil; !subscribed {
+		if events, err = neighbourEvents(); err != nil {
 			return err
 		}
 		h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
@@ -120,12 +114,9 @@ func (n *Neighbours) follow(ctx context.Context, name, id string) error {
 		there, err = dump(func() ([]netlink.Neigh, error) { return h.NeighList(0, netlink.FAMILY_ALL) })
 		return err
 	})
-	defer func() {
-		close(done)
-		for subscribed {
-			_, subscribed = <-events // until it is closed
-		}
-	}()
+	if events != nil {
+		defer events.Close()
+	}
 	if err != nil {
 		return fmt.Errorf("list the neighbours of namespace %s: %w", name, err)
 	}
@@ -135,33 +126,62 @@ func (n *Neighbours) follow(ctx context.Context, name, id string) error {
 			resolved[a] = true
 		}
 	}
-	pause := time.NewTimer(0)
-	defer pause.Stop()
+	defer context.AfterFunc(ctx, func() { events.SetReadDeadline(time.Unix(1, 0)) })() // it has passed
+	buf := make([]byte, 4096)                                                          // an event has about 100 bytes
+	due := time.Now()                                                                  // when to tell; zero: nothing to tell
 	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case err := <-failed:
+		if err := events.SetReadDeadline(due); err != nil {
 			return fmt.Errorf("follow the neighbours of namespace %s: %w", name, err)
-		case <-pause.C:
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		switch size, err := events.Read(buf); {
+		case errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil:
+			due = time.Time{}
 			n.report(id, slices.SortedFunc(maps.Keys(resolved), netip.Addr.Compare))
-		case e, more := <-events:
-			if !more {
-				return fmt.Errorf("follow the neighbours of namespace %s: events end", name)
-			}
-			a, is := resolvedTo(&e.Neigh)
-			is = is && e.Type == unix.RTM_NEWNEIGH
-			switch {
-			case is == resolved[a]:
-				continue
-			case is:
-				resolved[a] = true
-			default:
-				delete(resolved, a)
-			}
-			pause.Reset(neighboursPause)
+		case err != nil:
+			return fmt.Errorf("follow the neighbours of namespace %s: %w", name, err)
+		case learn(resolved, buf[:size]) && due.IsZero():
+			due = time.Now().Add(neighboursPause)
 		}
 	}
+}
+
+// learn takes in netlink messages, and reports whether they change what is resolved.
+func learn(resolved map[netip.Addr]bool, messages []byte) (changed bool) {
+	list, err := syscall.ParseNetlinkMessage(messages)
+	if err != nil {
+		return false
+	}
+	for _, m := range list {
+		neigh, err := netlink.NeighDeserialize(m.Data)
+		if err != nil || m.Header.Type != unix.RTM_NEWNEIGH && m.Header.Type != unix.RTM_DELNEIGH {
+			continue
+		}
+		a, is := resolvedTo(neigh)
+		is = is && m.Header.Type == unix.RTM_NEWNEIGH
+		if is == resolved[a] {
+			continue
+		}
+		changed = true
+		if is {
+			resolved[a] = true
+		} else {
+			delete(resolved, a)
+		}
+	}
+	return changed
+}
+
+// neighbourEvents opens a socket that is told about neighbours in the thread's
+// namespace. netlink's own subscription costs 130 kB of stack for each namespace.
+func neighbourEvents() (*os.File, error) {
+	s, err := listen(unix.RTMGRP_NEIGH)
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to neighbours: %w", err)
+	}
+	return os.NewFile(uintptr(s), "neighbours"), nil
 }
 
 // resolvedTo returns the address of a neighbour, and whether its MAC address is

@@ -4,10 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sync/errgroup"
 )
 
 // The neighbours that a namespace has resolved are told at once, and then when
@@ -58,5 +63,60 @@ func TestNeighbours(t *testing.T) {
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// Neighbours are told although others change all the time.
+func TestNeighboursThatChangeAllTheTime(t *testing.T) {
+	d := fresh(t)
+	addTap(t, "qr-a")
+	ensure(t, d)
+	told := make(chan []netip.Addr)
+	ctx, cancel := context.WithCancel(t.Context())
+	n := NewNeighbours(func(_ string, resolved []netip.Addr) {
+		select {
+		case told <- resolved:
+		case <-ctx.Done():
+		}
+	})
+	var g errgroup.Group
+	g.Go(func() error { return n.Run(ctx) })
+	n.Follow(map[string]string{d.Name: "r1"})
+	if first := <-told; len(first) > 0 {
+		t.Fatalf("told %v", first)
+	}
+	g.Go(func() error {
+		return Enter(d.Name, func() error {
+			link, err := netlink.LinkByName("qr-a")
+			if err != nil {
+				return err
+			}
+			neigh := &netlink.Neigh{LinkIndex: link.Attrs().Index, State: netlink.NUD_PERMANENT, IP: net.IPv4(10, 0, 1, 12), HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 1, 12}}
+			for ctx.Err() == nil {
+				if err := netlink.NeighSet(neigh); err != nil {
+					return err
+				}
+				if err := netlink.NeighDel(neigh); err != nil {
+					return err
+				}
+			}
+			return context.Cause(ctx)
+		})
+	})
+	<-told
+	run(t, "ip", "-n", d.Name, "neigh", "add", "10.0.1.10", "lladdr", "02:00:00:00:01:10", "dev", "qr-a", "nud", "permanent")
+	for timeout := time.After(20 * time.Second); ; {
+		select {
+		case resolved := <-told:
+			if slices.Contains(resolved, netip.MustParseAddr("10.0.1.10")) {
+				cancel()
+				if err := g.Wait(); !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+				return
+			}
+		case <-timeout:
+			t.Fatal("not told within 20 s")
+		}
 	}
 }

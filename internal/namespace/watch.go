@@ -80,14 +80,17 @@ func (w *Watcher) Run(ctx context.Context) error {
 		return fmt.Errorf("watch namespaces: %w", err)
 	}
 	defer p.close()
-	for {
-		w.mu.Lock()
-		names := w.names
-		w.mu.Unlock()
-		if p.follow(names) {
-			w.notify()
+	for follow := true; ; {
+		if follow {
+			w.mu.Lock()
+			names := w.names
+			w.mu.Unlock()
+			if p.follow(names) {
+				w.notify()
+			}
 		}
-		changed, err := p.wait()
+		var changed bool
+		changed, follow, err = p.wait()
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -175,8 +178,9 @@ func (p *poller) follow(names []string) (changed bool) {
 	return changed
 }
 
-// wait waits for an event, and reports whether it means a change.
-func (p *poller) wait() (changed bool, err error) {
+// wait waits for an event. It reports whether something in a namespace has changed,
+// and whether there may be others to follow, or other ones of their names.
+func (p *poller) wait() (changed, follow bool, err error) {
 	fds := []unix.PollFd{
 		{Fd: int32(p.wake), Events: unix.POLLIN},
 		{Fd: int32(p.mounts), Events: unix.POLLPRI},
@@ -187,15 +191,15 @@ func (p *poller) wait() (changed bool, err error) {
 	}
 	if _, err := unix.Poll(fds, -1); err != nil {
 		if errors.Is(err, unix.EINTR) {
-			return false, nil
+			return false, true, nil
 		}
-		return false, fmt.Errorf("poll: %w", err)
+		return false, false, fmt.Errorf("poll: %w", err)
 	}
 	buf := make([]byte, 1<<16)
 	if fds[0].Revents != 0 {
 		unix.Read(p.wake, buf)
 	}
-	// A change of mounts is told by follow, if it is one of a namespace.
+	follow = fds[0].Revents != 0 || fds[1].Revents != 0 // a change of mounts is one of a namespace, perhaps
 	for _, fd := range fds[2:] {
 		if fd.Revents == 0 {
 			continue
@@ -207,21 +211,29 @@ func (p *poller) wait() (changed bool, err error) {
 			}
 		}
 	}
-	return changed, nil
+	return changed, follow, nil
 }
 
 // subscribe opens a socket that is told about links, addresses, routes, policy rules
 // and, of the settings, forwarding and rp_filter in the thread's namespace.
 func subscribe() (int, error) {
+	s, err := listen(unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE |
+		unix.RTMGRP_IPV4_RULE | 1<<(unix.RTNLGRP_IPV6_RULE-1) | 1<<(unix.RTNLGRP_IPV4_NETCONF-1) | 1<<(unix.RTNLGRP_IPV6_NETCONF-1))
+	if err != nil {
+		return -1, fmt.Errorf("subscribe to links, addresses, routes, rules and settings: %w", err)
+	}
+	return s, nil
+}
+
+// listen opens a netlink socket in the thread's namespace that is told about groups.
+func listen(groups uint32) (int, error) {
 	s, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {
 		return -1, fmt.Errorf("open a netlink socket: %w", err)
 	}
-	groups := uint32(unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE |
-		unix.RTMGRP_IPV4_RULE | 1<<(unix.RTNLGRP_IPV6_RULE-1) | 1<<(unix.RTNLGRP_IPV4_NETCONF-1) | 1<<(unix.RTNLGRP_IPV6_NETCONF-1))
 	if err := unix.Bind(s, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
 		unix.Close(s)
-		return -1, fmt.Errorf("subscribe to links, addresses, routes, rules and settings: %w", err)
+		return -1, err
 	}
 	return s, nil
 }
