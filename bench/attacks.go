@@ -94,7 +94,9 @@ func (d *stored) silent(ctx context.Context) error {
 }
 
 func (d *stored) manyPorts(ctx context.Context) error {
-	return untilDone(ctx, func() error { return d.connections(ctx, 20, "tcp", openFlowPort, hostile.ManyPorts(100_000)) })
+	return untilDone(ctx, func() error {
+		return d.connections(ctx, 20, "tcp", openFlowPort, hostile.Switch("", hostile.Names(100_000), nil))
+	})
 }
 
 func (d *stored) manyFlows(ctx context.Context) error {

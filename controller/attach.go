@@ -99,6 +99,8 @@ func (c *Controller) reconciler(w *world, s *session, id string) *reconcile.Reco
 		OursMeter: routing.OursMeter,
 		Audit:     audit,
 		Standby:   !w.lead || !s.probed,
+		Budget:    c.budget,
+		Bridge:    s.bridge,
 		Report:    func(r reconcile.Report) { c.reported(s, id, r) },
 		Recorder:  c.rec,
 		Log:       c.log.With(zap.String("router", id), zap.String("bridge", s.bridge)),

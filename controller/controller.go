@@ -137,6 +137,7 @@ type Controller struct {
 	refusals    sampler
 	unadmitted  atomic.Pointer[unadmitted]
 	crowd       crowd
+	budget      *ofconn.Budget // of what switches tell of and nobody wants
 }
 
 // New returns a Controller that tells rec what it does. It fails if cfg is
@@ -163,6 +164,7 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 		counters: counters{file: cfg.CountersFile, ports: cfg.Ports},
 		external: external{file: cfg.BridgesFile},
 	}
+	c.budget = ofconn.NewBudget(peerBudget, nil)
 	for _, target := range cfg.OpenFlow {
 		e, err := parseEndpoint(target)
 		if err != nil {

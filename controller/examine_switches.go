@@ -25,11 +25,14 @@ func (e *examination) switches(ctx context.Context) error {
 	readings := make([]reading, len(e.routers))
 	var g errgroup.Group
 	g.SetLimit(readers)
+	share := e.budget.Share("") // of all of them
+	defer share.Free()
 	for i, r := range e.routers {
 		if r.session != nil {
 			g.Go(func() error {
 				readings[i].held, _, readings[i].err = reconcile.Connected{Conn: r.session.conn}.Read(ctx, reconcile.Known{
-					Want: reconcile.Holdings{Flows: r.program.Flows, Groups: r.program.Groups, Meters: r.program.Meters}, Ours: isOurs})
+					Want: reconcile.Holdings{Flows: r.program.Flows, Groups: r.program.Groups, Meters: r.program.Meters}, Ours: isOurs,
+					OursGroup: routing.OursGroup, OursMeter: routing.OursMeter, Share: share})
 				return nil
 			})
 		}

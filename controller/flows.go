@@ -45,7 +45,7 @@ func (c *Controller) Flows(ctx context.Context, router string) (iter.Seq[Flow], 
 	var stats []ofproto.FlowStats
 	err = session.conn.EachFlow(ctx, ofproto.AllFlows(), func(part []ofproto.FlowStats) error {
 		stats = append(stats, part...)
-		return enoughFlows(len(stats), program)
+		return enoughFlows(len(stats), program, manyFlows)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the flows of bridge %s: %w", session.bridge, err)

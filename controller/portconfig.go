@@ -147,11 +147,9 @@ func (s *session) correct(ctx context.Context, found []misconfiguration, config 
 	if _, err := s.conn.Call(ctx, ofproto.BarrierRequest{}); err != nil {
 		return fmt.Errorf("correct the configuration of bridge %s: %w", s.bridge, err)
 	}
-	ports, err := s.conn.Ports(ctx)
-	if err != nil {
-		return fmt.Errorf("read the ports of bridge %s: %w", s.bridge, err)
+	if err := s.describe(ctx); err != nil {
+		return err
 	}
-	s.ports.configured(ports)
 	for _, m := range found {
 		s.log.Warn("corrected a configuration that another program had changed", zap.String("about", m.about), zap.String("was", m.is))
 	}

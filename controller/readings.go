@@ -162,7 +162,7 @@ func (c *Controller) readCounters(ctx context.Context, s *session) (bool, error)
 		start := time.Now()
 		err := s.countedFlows(ctx, i, halves, func(part []ofproto.FlowStats) error {
 			rc.take(r, part, program.Objects, t.ports)
-			return enoughFlows(len(r.last), program)
+			return enoughFlows(len(r.last), program, manyCounting)
 		})
 		if err != nil {
 			return false, err
@@ -297,13 +297,16 @@ func (c *changes) wait(ctx context.Context) error {
 	}
 }
 
-// manyFlows is how many flows more than are wanted a switch may tell of when it is asked for
-// all of them.
-const manyFlows = 50_000
+// How many flows more than are wanted a switch may tell of: when it is asked for all of them, and
+// of ours that have counted something.
+const (
+	manyFlows    = 50_000
+	manyCounting = 5_000
+)
 
 // enoughFlows fails if a switch tells of more flows than it should have, by far.
-func enoughFlows(n int, p routing.Program) error {
-	if most := 2*p.Flows.Len() + manyFlows; n > most {
+func enoughFlows(n int, p routing.Program, many int) error {
+	if most := 2*p.Flows.Len() + many; n > most {
 		return fmt.Errorf("%w: it tells of more than %d flows, and should have %d", ofconn.ErrTooLong, most, p.Flows.Len())
 	}
 	return nil

@@ -110,7 +110,10 @@ func describeAddr(a net.Addr) string {
 func (c *Controller) recognize(ctx context.Context, s *session) error {
 	ours := false
 	err := c.do(ctx, func(w *world) {
-		ours = w.routerOf(s) != nil
+		if st := w.routerOf(s); st != nil {
+			ours = true
+			s.ports.use(st.router)
+		}
 		for b := range c.external.retired {
 			ours = ours || w.lead && b.is(s)
 		}

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
-	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -54,80 +51,6 @@ type session struct {
 	announcements announcements
 }
 
-// A portTable holds the ports of a switch. Its methods may be called from any
-// goroutine.
-type portTable struct {
-	mu      sync.Mutex
-	known   bool // initial description has arrived
-	byNo    map[ofproto.PortNo]ofproto.Port
-	early   map[ofproto.PortNo]ofproto.PortStatus // the latest that came before that; nil: it was not asked for yet
-	changed chan struct{}                         // capacity 1: byNo differs from what facts returned last
-}
-
-func newPortTable() portTable { return portTable{changed: make(chan struct{}, 1)} }
-
-// describe sets the ports to what the switch described. Messages that arrived
-// before the description did are applied again, which changes nothing.
-func (t *portTable) describe(ports []ofproto.Port) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.known = true
-	t.byNo = make(map[ofproto.PortNo]ofproto.Port, len(ports))
-	for _, p := range ports {
-		t.byNo[p.No] = p
-	}
-	for _, s := range t.early {
-		t.apply(s)
-	}
-	t.early = nil
-}
-
-func (t *portTable) update(s ofproto.PortStatus) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.known {
-		if _, there := t.early[s.Port.No]; t.early != nil && (there || len(t.early) < maxPorts) {
-			t.early[s.Port.No] = s
-		}
-		return
-	}
-	t.apply(s)
-	select {
-	case t.changed <- struct{}{}:
-	default:
-	}
-}
-
-// maxPorts is how many ports a bridge may have. Of further ones the switch is not listened to.
-const maxPorts = ofconn.MaxPorts
-
-// expect begins to remember what comes before the description, which is asked for next.
-func (t *portTable) expect() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.early = make(map[ofproto.PortNo]ofproto.PortStatus)
-}
-
-func (t *portTable) apply(s ofproto.PortStatus) {
-	if _, known := t.byNo[s.Port.No]; s.Reason == ofproto.PortDeleted {
-		delete(t.byNo, s.Port.No)
-	} else if known || len(t.byNo) < maxPorts {
-		t.byNo[s.Port.No] = s.Port
-	}
-}
-
-func (t *portTable) numbers() routing.Ports {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	ports := make(routing.Ports, len(t.byNo))
-	for no, p := range t.byNo {
-		if no <= ofproto.PortMax {
-			ports[p.Name] = no
-		}
-	}
-	return ports
-}
-
 // lead ends the standby of a session, after it has found out what its switch can
 // do.
 func (s *session) lead() {
@@ -140,14 +63,6 @@ func (s *session) lead() {
 // facts returns what is known about the switch.
 func (s *session) facts() routing.Facts {
 	return routing.Facts{Ports: s.ports.numbers(), Can: s.can}
-}
-
-// name returns the name of port no.
-func (t *portTable) name(no ofproto.PortNo) (string, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p, ok := t.byNo[no]
-	return p.Name, ok
 }
 
 // serve runs the session of a switch that has connected until the connection
@@ -173,6 +88,10 @@ func (c *Controller) serve(parent context.Context, nc net.Conn, from origin) {
 	g.Go(func() error { return c.drive(ctx, s) })
 	err := g.Wait()
 	c.crowd.leave(from.member)
+	s.ports.share.Free()
+	if rec := s.rec.Load(); rec != nil {
+		rec.Close()
+	}
 	c.leave(s)
 	if errors.Is(err, errStopping) || parent.Err() != nil {
 		s.log.Debug("closed connection", zap.Error(err))
@@ -227,6 +146,11 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 				return context.Cause(ctx)
 			case <-s.ports.changed:
 				c.portsChanged(ctx, s)
+			case <-s.ports.wants:
+				if err := s.describe(ctx); err != nil {
+					return err
+				}
+				c.portsChanged(ctx, s)
 			case <-s.promote:
 				if err := c.probeAndLead(ctx, s); err != nil {
 					return err
@@ -280,12 +204,18 @@ func (c *Controller) identify(ctx context.Context, s *session) error {
 		return err
 	}
 	s.conn.Identified()
+	s.ports.share = c.budget.Share(s.bridge)
+	return s.describe(ctx)
+}
+
+// describe asks the switch for its ports.
+func (s *session) describe(ctx context.Context) error {
 	s.ports.expect()
-	ports, err := s.conn.Ports(ctx)
+	err := s.conn.EachPort(ctx, func(ports []ofproto.Port) error { s.ports.describe(ports); return nil })
 	if err != nil {
-		return err
+		return fmt.Errorf("read the ports of bridge %s: %w", s.bridge, err)
 	}
-	s.ports.describe(ports)
+	s.ports.described()
 	return nil
 }
 
@@ -323,23 +253,5 @@ func (c *Controller) received(s *session, m ofproto.Message) {
 func (s *session) noticed(updates []ofproto.FlowUpdate) {
 	if rec := s.rec.Load(); rec != nil {
 		rec.Noticed(withoutProbes(updates))
-	}
-}
-
-// all returns the ports, in no order.
-func (t *portTable) all() []ofproto.Port {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.Collect(maps.Values(t.byNo))
-}
-
-// configured takes the configuration of known ports from what the switch described.
-func (t *portTable) configured(ports []ofproto.Port) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, p := range ports {
-		if known, ok := t.byNo[p.No]; ok && known.Name == p.Name {
-			t.byNo[p.No] = p
-		}
 	}
 }

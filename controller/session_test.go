@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
@@ -21,10 +22,8 @@ func TestPortTable(t *testing.T) {
 	pt.expect()
 	pt.update(status(ofproto.PortAdded, 1, "early"))
 	pt.update(status(ofproto.PortDeleted, 9, "gone before"))
-	pt.describe([]ofproto.Port{{No: 1, Name: "early"}, {No: 2, Name: "two"}, {No: ofproto.PortLocal, Name: "br-x"}})
-	if name, ok := pt.name(ofproto.PortLocal); name != "br-x" || !ok {
-		t.Errorf("LOCAL is %q, %v", name, ok)
-	}
+	pt.describe([]ofproto.Port{{No: 1, Name: "early"}, {No: 2, Name: "two"}, {No: 9, Name: "gone before"}, {No: ofproto.PortLocal, Name: "br-x"}})
+	pt.described()
 	for _, step := range []struct {
 		s    ofproto.PortStatus
 		want routing.Ports
@@ -39,10 +38,70 @@ func TestPortTable(t *testing.T) {
 			t.Errorf("after %+v: %v, want %v", step.s, got, step.want)
 		}
 	}
-	for no := range ofproto.PortNo(2 * maxPorts) {
-		pt.update(status(ofproto.PortAdded, 100+no, fmt.Sprint("p", no)))
+}
+
+// Of ports that their routers do not use, bridges have some of their own, and more together as long
+// as there is memory. Those that are used are there in any case, and memory is given back.
+func TestPortsShareMemory(t *testing.T) {
+	const most = 1000
+	short := make(map[string]int)
+	budget := ofconn.NewBudget(most*portBytes, func(bridge string) { short[bridge]++ })
+	router := func(tap string) *routing.Router {
+		return &routing.Router{ID: "r", Fallback: routing.FallbackNamespace, Interfaces: []routing.Interface{{ID: "i", PatchPort: "patch", TapPort: tap}}}
 	}
-	if n := len(pt.byNo); n != maxPorts {
-		t.Errorf("%d ports are remembered, want %d", n, maxPorts)
+	table := func(bridge string, ports int) *portTable {
+		pt := newPortTable()
+		pt.share = budget.Share(bridge)
+		pt.use(router("tap"))
+		pt.expect()
+		for i := range ports {
+			pt.describe([]ofproto.Port{{No: ofproto.PortNo(100 + i), Name: fmt.Sprint("p", i)}})
+		}
+		pt.describe([]ofproto.Port{{No: 1, Name: "patch"}, {No: 2, Name: "tap"}})
+		pt.described()
+		return &pt
+	}
+	large := table("large", most)
+	if n := len(large.numbers()); n != most+2 || large.partial {
+		t.Errorf("a large bridge has %d ports, want all", n)
+	}
+	var liars []*portTable
+	for i := range 50 {
+		pt := table(fmt.Sprint("liar", i), 2*most)
+		for no := range ofproto.PortNo(2 * most) { // of names that are used
+			pt.update(status(ofproto.PortAdded, 10_000+no, "patch"))
+		}
+		liars = append(liars, pt)
+	}
+	held := 0
+	for _, pt := range liars {
+		held += len(pt.byNo)
+	}
+	if held > most+50*(ownPorts+4) {
+		t.Errorf("liars have %d ports", held)
+	}
+	late := table("late", ownPorts+1)
+	if ports := late.numbers(); ports["patch"] != 1 || ports["tap"] != 2 || ports["p0"] != 100 || !late.partial {
+		t.Errorf("a bridge that comes late has %v", ports)
+	}
+	if short["large"] != 0 || short["liar0"] == 0 || short["late"] != 1 {
+		t.Errorf("said to be short of memory: %v", short)
+	}
+	late.use(router(fmt.Sprint("p", ownPorts)))
+	select {
+	case <-late.wants:
+	default:
+		t.Error("a port that is used now is not asked for")
+	}
+	for _, pt := range append(liars, large) {
+		for no := range pt.byNo {
+			pt.update(status(ofproto.PortDeleted, no, ""))
+		}
+		if n := len(pt.byNo); n > 0 {
+			t.Errorf("%d ports are left", n)
+		}
+	}
+	if table("again", most).partial {
+		t.Error("memory was not given back")
 	}
 }

@@ -132,6 +132,7 @@ func (c *Controller) runWorld(ctx context.Context, first *ledger.State) error {
 func (c *Controller) compile(w *world) {
 	for id := range w.dirty {
 		if st := w.routers[id]; st != nil && st.session != nil {
+			st.session.ports.use(st.router)
 			facts := st.facts()
 			c.bridgePorts(st.router, facts.Ports)
 			if a := st.ahead; a.state == w.intent && a.facts.Equal(facts) {

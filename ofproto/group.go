@@ -74,6 +74,14 @@ func (g GroupEntry) Equal(h GroupEntry) bool {
 	return g.ID == h.ID && g.Type == h.Type && (same(g.Buckets, h.Buckets) || slices.Equal(g.Buckets, h.Buckets))
 }
 
+// Size returns about how many bytes g refers to.
+func (g GroupEntry) Size() (n int) {
+	for _, k := range g.Buckets {
+		n += 40 + len(k.Actions.wire)
+	}
+	return n
+}
+
 // same reports whether a and b are one and the same list.
 func same[E any](a, b []E) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
 

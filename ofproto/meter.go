@@ -80,6 +80,14 @@ func (m MeterEntry) Equal(n MeterEntry) bool {
 		slices.EqualFunc(m.Bands, n.Bands, func(a, b Band) bool { return a.withBurst() == b.withBurst() }))
 }
 
+// Size returns about how many bytes m refers to.
+func (m MeterEntry) Size() (n int) {
+	for _, d := range m.Bands {
+		n += 40 + len(d.Data)
+	}
+	return n
+}
+
 func (d Band) withBurst() Band {
 	if d.Burst == 0 {
 		d.Burst = d.Rate

@@ -21,29 +21,45 @@ const (
 	maxUnwantedBytes = 4 << 20
 	// usualBytes is more than a wanted flow, group or meter has.
 	usualBytes = 1 << 10
-	// maxEntries is how many groups or meters more than is wanted a switch may hold.
-	maxEntries = 1 << 16
-	// maxEntryBytes is how many bytes these may have.
-	maxEntryBytes = 8 << 20
+	// maxAgain is how many flows of those that are wanted a switch may tell of twice.
+	maxAgain = 100
+	// entryBytes is what a flow, group or meter takes besides its match and instructions.
+	entryBytes = 128
+	// ownBytes is what each switch may tell of besides the [ofconn.Budget] of all: at least one
+	// flow, so that what is too much is deleted in the end.
+	ownBytes = 1<<16 + entryBytes
 )
 
 // Known is what is known of a switch that is to be read.
 type Known struct {
-	Want Holdings
-	Ours func(ofproto.Cookie) bool
+	Want      Holdings
+	Ours      func(ofproto.Cookie) bool
+	OursGroup func(ofproto.GroupID) bool
+	OursMeter func(ofproto.MeterID) bool
+	// Share is what takes memory for what is not wanted.
+	Share *ofconn.Share
 
 	most int // in tests, instead of maxUnwanted
 }
 
-// Beyond counts flows that a switch holds, that are not wanted, and that are not among its
-// [Holdings] because these would be too many.
+// Beyond counts flows, groups and meters that a switch holds, that are not wanted, and that are
+// not among its [Holdings] because these would be too many.
 type Beyond struct{ Ours, Foreign int }
 
 // A quota is how much of a kind may still be kept.
-type quota struct{ flows, bytes int }
+type quota struct {
+	flows, bytes int
+	own          int // of bytes: what is not taken of share
+	share        *ofconn.Share
+}
 
 func (q *quota) take(bytes int) bool {
-	if q.flows == 0 || q.bytes < bytes {
+	switch cost := bytes + entryBytes; {
+	case q.flows == 0 || q.bytes < bytes:
+		return false
+	case q.own >= cost:
+		q.own -= cost
+	case !q.share.Take(cost):
 		return false
 	}
 	q.flows--
@@ -51,11 +67,13 @@ func (q *quota) take(bytes int) bool {
 	return true
 }
 
-// A flowReader collects the flows of a switch.
-type flowReader struct {
+// A reader collects the flows, groups and meters of a switch.
+type reader struct {
 	Known
-	flows []ofproto.Flow
-	all   quota // before the flows are looked at one by one
+	flows  []ofproto.Flow
+	groups []ofproto.GroupEntry
+	meters []ofproto.MeterEntry
+	all    quota // before the flows are looked at one by one
 
 	strict        bool // they are
 	equal, wanted quota
@@ -63,16 +81,15 @@ type flowReader struct {
 	beyond        Beyond
 }
 
-func newFlowReader(k Known) *flowReader {
-	n, most := k.Want.Flows.Len(), cmp.Or(k.most, maxUnwanted)
-	some := quota{most, maxUnwantedBytes}
-	known := quota{n + most, n*usualBytes + maxUnwantedBytes}
-	return &flowReader{Known: k, all: quota{2*n + most, 2*n*usualBytes + maxUnwantedBytes},
-		equal: known, wanted: known, ours: some, foreign: some}
+func newReader(k Known) *reader {
+	n := k.Want.Flows.Len() + len(k.Want.Groups) + len(k.Want.Meters)
+	some := quota{cmp.Or(k.most, maxUnwanted), maxUnwantedBytes, ownBytes, k.Share}
+	known := quota{flows: n + maxAgain, bytes: (n + maxAgain) * usualBytes}
+	return &reader{Known: k, all: quota{flows: 2 * n, bytes: 2 * n * usualBytes}, equal: known, wanted: known, ours: some, foreign: some}
 }
 
 // take takes in a part of the answer. It fails if the switch tells of a flow again and again.
-func (r *flowReader) take(part []ofproto.FlowStats) error {
+func (r *reader) take(part []ofproto.FlowStats) error {
 	for i := range part {
 		f := part[i].Flow
 		if !r.strict && r.all.take(f.Size()) {
@@ -97,7 +114,7 @@ func (r *flowReader) take(part []ofproto.FlowStats) error {
 }
 
 // keep keeps a flow if there is room for it. One that is wanted takes no memory of its own.
-func (r *flowReader) keep(f ofproto.Flow) error {
+func (r *reader) keep(f ofproto.Flow) error {
 	w, ok := r.Want.Flows.Get(f.FlowKey)
 	switch {
 	case ok && w == f && r.equal.take(0):
@@ -105,22 +122,47 @@ func (r *flowReader) keep(f ofproto.Flow) error {
 	case ok && w != f && r.wanted.take(f.Size()):
 		r.flows = append(r.flows, f)
 	case ok:
-		return fmt.Errorf("%w: it tells of flows again and again", ofconn.ErrTooLong)
-	case r.Ours(f.Cookie):
-		if r.ours.take(f.Size()) {
-			r.flows = append(r.flows, f)
-		} else {
-			r.beyond.Ours++
-		}
-	case r.foreign.take(f.Size()):
+		return errAgain
+	case r.room(r.Ours(f.Cookie), f.Size()):
 		r.flows = append(r.flows, f)
-	default:
-		r.beyond.Foreign++
 	}
 	return nil
 }
 
-// deletable returns how many of the flows beyond are to be deleted.
+// room takes room for what is not wanted, and reports whether there was any.
+func (r *reader) room(ours bool, bytes int) bool {
+	q, beyond := &r.foreign, &r.beyond.Foreign
+	if ours {
+		q, beyond = &r.ours, &r.beyond.Ours
+	}
+	if q.take(bytes) {
+		return true
+	}
+	*beyond++
+	return false
+}
+
+// keepEntries appends the entries of a table for which there is room to held.
+func keepEntries[E interface{ Equal(E) bool }](r *reader, t table[E], held, part, want []E, ours func(E) bool) ([]E, error) {
+	for _, e := range part {
+		switch w, ok := t.get(want, t.id(e)); {
+		case ok && w.Equal(e) && r.equal.take(0):
+			held = append(held, w)
+		case ok && !w.Equal(e) && r.wanted.take(t.size(e)):
+			held = append(held, e)
+		case ok:
+			return held, errAgain
+		case r.room(ours(e), t.size(e)):
+			held = append(held, e)
+		}
+	}
+	return held, nil
+}
+
+// errAgain ends the connection of a switch that tells of what is wanted again and again.
+var errAgain = fmt.Errorf("%w: it tells of the same flows, groups or meters again and again", ofconn.ErrTooLong)
+
+// deletable returns how many of those beyond are to be deleted.
 func (c *core) deletable() int {
 	if c.have == nil || c.partial {
 		return 0
@@ -138,7 +180,7 @@ func (c *core) readOn() {
 }
 
 // hasReadOn fails, so that the next attempt waits, if a switch that was read on has no fewer
-// flows than before.
+// than before.
 func (c *core) hasReadOn(now time.Time) {
 	if c.rest > 0 && c.deletable() >= c.rest {
 		c.fail(now)

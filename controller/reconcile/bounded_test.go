@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -95,8 +96,8 @@ func TestFlowsThatDoNotEnd(t *testing.T) {
 // tells of one flow again and again is disconnected.
 func TestFlowReaderIsBounded(t *testing.T) {
 	want := Holdings{Flows: flows(flow(1, 1), flow(2, 1))}
-	read := func(fs func(i int) ofproto.Flow) (*flowReader, error) {
-		r := newFlowReader(Known{Want: want, Ours: ourCookie})
+	read := func(fs func(i int) ofproto.Flow) (*reader, error) {
+		r := newReader(Known{Want: want, Ours: ourCookie})
 		for i := range 30 * maxUnwanted {
 			if err := r.take([]ofproto.FlowStats{{Flow: fs(i)}}); err != nil {
 				return r, err
@@ -137,6 +138,80 @@ func TestFlowReaderIsBounded(t *testing.T) {
 	}
 }
 
+// Without memory for what is not wanted a switch is brought to what is wanted all the same, some at
+// a time.
+func TestFarTooManyFlowsWithoutMemory(t *testing.T) {
+	want := flows(flow(1, 1), flow(2, 2))
+	sw := crowded(1000, flow(2, 9))
+	reconcile(t, sw, Config{Budget: ofconn.NewBudget(0, nil)}, func(s *subject) {
+		s.want(1, want)
+		if rep := s.last(); rep.State != Settled || !sw.now().flows.Equal(want) {
+			t.Errorf("%+v, with %d flows", rep, sw.now().flows.Len())
+		}
+		if n := sw.now().reads; n < 3 {
+			t.Errorf("it was read %d times: there was memory", n)
+		}
+	})
+}
+
+// What many switches hold and nobody wants takes no more memory than that of a few, and is given
+// back.
+func TestSwitchesShareMemory(t *testing.T) {
+	const all = 1 << 20
+	budget := ofconn.NewBudget(all, nil)
+	fill := func(share *ofconn.Share) (r *reader, n int) {
+		r = newReader(Known{Want: Holdings{Flows: flows(flow(1, 1)), Groups: []ofproto.GroupEntry{{ID: 7}}}, Ours: ourCookie, Share: share})
+		for i := range 10_000 {
+			if err := r.take([]ofproto.FlowStats{{Flow: flow(10+i, 1)}, {Flow: alien(10+i, 2)}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ours := func(g ofproto.GroupEntry) bool { return g.ID%2 == 0 }
+		var err error
+		for i := range 10_000 {
+			if r.groups, err = keepEntries(r, groupTable, r.groups, []ofproto.GroupEntry{{ID: ofproto.GroupID(i)}}, r.Want.Groups, ours); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return r, len(r.flows) + len(r.groups)
+	}
+	total := 0
+	var shares []*ofconn.Share
+	for range 50 {
+		s := budget.Share("")
+		r, n := fill(s)
+		if groupTable.sort(r.groups); r.beyond.Ours+r.beyond.Foreign+n != 30_000 {
+			t.Errorf("%d are kept, and %+v are not", n, r.beyond)
+		}
+		if _, ok := groupTable.get(r.groups, 7); !ok {
+			t.Error("the group that is wanted is missing")
+		}
+		total += n
+		shares = append(shares, s)
+	}
+	if most := (all + 50*2*ownBytes) / entryBytes; total > most {
+		t.Errorf("%d are kept, want %d at most", total, most)
+	}
+	for _, s := range shares {
+		s.Free()
+	}
+	if s := budget.Share(""); !s.Take(all) || s.Take(1) {
+		t.Error("the memory was not given back")
+	}
+}
+
+// A switch that tells of a group again and again is disconnected.
+func TestGroupsAgainAndAgain(t *testing.T) {
+	want := []ofproto.GroupEntry{{ID: 7}}
+	for _, e := range []ofproto.GroupEntry{{ID: 7}, {ID: 7, Type: ofproto.GroupTypeSelect}} {
+		r := newReader(Known{Want: Holdings{Groups: want}})
+		_, err := keepEntries(r, groupTable, nil, slices.Repeat([]ofproto.GroupEntry{e}, 10*maxAgain), want, nil)
+		if !errors.Is(err, ofconn.ErrTooLong) {
+			t.Errorf("%v: %v", e, err)
+		}
+	}
+}
+
 // Changes that a switch tells of are remembered up to a size. Then it is read again.
 func TestToldChangesAreBounded(t *testing.T) {
 	var many []ofproto.Action
@@ -160,5 +235,16 @@ func TestToldChangesAreBounded(t *testing.T) {
 	}
 	if !c.reread || !r.mail.lost || len(r.mail.updates) > 0 {
 		t.Errorf("after %d bytes: %v, %v, %d updates", n*sizeOf(updates), c.reread, r.mail.lost, len(r.mail.updates))
+	}
+
+	poor, told := New(Config{Budget: ofconn.NewBudget(0, nil)}), 0
+	for ; !poor.mail.lost && told < updateBytes; told += sizeOf(updates) {
+		poor.Noticed(updates)
+		if !poor.mail.lost {
+			poor.open() // what was looked at takes memory all the same
+		}
+	}
+	if most := ownBytes + 2*sizeOf(updates); told > most {
+		t.Errorf("without memory %d bytes are remembered, want %d at most", told, most)
 	}
 }

@@ -87,7 +87,7 @@ func (s *fakeSwitch) Read(_ context.Context, k Known) (Holdings, Beyond, error) 
 	s.reads++
 	held := Holdings{s.flows, s.groups, s.meters}
 	s.mu.Unlock()
-	r := newFlowReader(k)
+	r := newReader(k)
 	for f := range held.Flows.All() {
 		if err := r.take([]ofproto.FlowStats{{Flow: f}}); err != nil {
 			return held, r.beyond, err

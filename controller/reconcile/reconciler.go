@@ -11,6 +11,7 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -69,6 +70,9 @@ type Config struct {
 	// OursGroup and OursMeter say whether a group or meter with this ID is ours.
 	OursGroup func(ofproto.GroupID) bool
 	OursMeter func(ofproto.MeterID) bool
+	// Budget is what all switches share for what is not wanted; nil has no bounds.
+	Budget *ofconn.Budget
+	Bridge string // to which it says so when it is used up
 	// Report is called with each change of what is known; it must not block for
 	// long.
 	Report   func(Report)
@@ -130,8 +134,11 @@ type Reconciler struct {
 	drift    Drift     // that was not logged yet
 	logged   time.Time // when it was
 
+	held *ofconn.Share // of what was read
+
 	mu      sync.Mutex
 	mail    mail
+	news    quota         // of what the switch tells until it is read again
 	arrived chan struct{} // capacity 1: there is mail
 }
 
@@ -147,7 +154,8 @@ type mail struct {
 
 // New returns a Reconciler.
 func New(cfg Config) *Reconciler {
-	return &Reconciler{cfg: cfg, log: cfg.Log, core: newCore(cfg), arrived: make(chan struct{}, 1)}
+	return &Reconciler{cfg: cfg, log: cfg.Log, core: newCore(cfg), arrived: make(chan struct{}, 1),
+		news: quota{math.MaxInt, math.MaxInt, ownBytes, cfg.Budget.Share(cfg.Bridge)}}
 }
 
 func (r *Reconciler) post(f func(*mail)) {
@@ -166,8 +174,9 @@ func (r *Reconciler) Want(p Program) { r.post(func(m *mail) { m.program = &p }) 
 // Noticed takes in changes of flows that the switch told of.
 func (r *Reconciler) Noticed(updates []ofproto.FlowUpdate) {
 	r.post(func(m *mail) {
-		m.bytes += sizeOf(updates)
-		if len(m.updates)+len(updates) > maxPending || m.bytes > updateBytes {
+		n := sizeOf(updates)
+		m.bytes += n
+		if len(m.updates)+len(updates) > maxPending || m.bytes > updateBytes || n > 0 && !r.news.take(n) {
 			m.updates, m.bytes, m.lost = nil, 0, true
 			return
 		}
@@ -183,6 +192,12 @@ func (r *Reconciler) Lead() { r.post(func(m *mail) { m.lead = true }) }
 
 // Demoted says that another controller has become the switch's master.
 func (r *Reconciler) Demoted() { r.post(func(m *mail) { m.demoted = true }) }
+
+// Close gives back what was taken of the budget. No other method may be called any more.
+func (r *Reconciler) Close() {
+	r.held.Free()
+	r.news.share.Free()
+}
 
 // Run reconciles until ctx is done or the switch cannot be read. It does
 // nothing before the first call of Want.
@@ -296,7 +311,14 @@ func (r *Reconciler) do(ctx context.Context, a act) error {
 	case claim:
 		err = r.cfg.Switch.Claim(limit, a.role)
 	case read:
-		held, beyond, err = r.cfg.Switch.Read(limit, Known{r.core.want, r.core.ours, r.cfg.maxUnwanted})
+		share := r.cfg.Budget.Share(r.cfg.Bridge)
+		held, beyond, err = r.cfg.Switch.Read(limit, Known{r.core.want, r.core.ours, r.core.oursGroup, r.core.oursMeter, share, r.cfg.maxUnwanted})
+		if err != nil {
+			share.Free()
+			break
+		}
+		r.held.Free()
+		r.held = share
 	case meters:
 		err = r.cfg.Switch.Program(limit, a.mods())
 	case commit:
@@ -323,6 +345,10 @@ func (r *Reconciler) do(ctx context.Context, a act) error {
 		}
 	case read:
 		r.drifted(r.core.hasRead(now, held, beyond))
+		r.mu.Lock()
+		r.news.share.Free()
+		r.news.own = ownBytes
+		r.mu.Unlock()
 		if beyond != (Beyond{}) {
 			r.log.Info("the bridge has more flows than are wanted, looking at some of them at a time", zap.Int("ours", beyond.Ours), zap.Int("others", beyond.Foreign))
 		}
@@ -333,62 +359,4 @@ func (r *Reconciler) do(ctx context.Context, a act) error {
 		r.refused(r.core.committed(now, err))
 	}
 	return nil
-}
-
-// told logs a change.
-func (r *Reconciler) told(a act, took time.Duration, err error) {
-	what, set, drop := "flows", "groups_set", "groups_deleted"
-	if a.kind == meters {
-		what, set, drop = "meters", "meters_set", "meters_deleted"
-	}
-	var refused *ofconn.CommitError
-	if errors.As(err, &refused) {
-		return // each is logged by itself
-	}
-	if err != nil {
-		r.log.Warn("could not change "+what+", looking again at what the switch holds", zap.Error(err))
-		return
-	}
-	var fields []zap.Field
-	if a.kind == commit {
-		fields = append(fields, zap.Int("added", len(a.delta.Add)), zap.Int("modified", len(a.delta.Modify)),
-			zap.Int("deleted", len(a.delta.Delete)), zap.Int("total", r.core.target.Flows.Len()))
-	}
-	if len(a.set)+len(a.drop) > 0 {
-		fields = append(fields, zap.Int(set, len(a.set)), zap.Int(drop, len(a.drop)))
-	}
-	fields = append(fields, zap.Duration("took", took))
-	d := r.drift
-	if d.Len() == 0 {
-		r.log.Info("changed "+what, fields...)
-		return
-	}
-	if time.Since(r.logged) < repairsLogged {
-		return // the next line counts it
-	}
-	r.logged, r.drift = time.Now(), Drift{}
-	if d.Flows() > 0 {
-		fields = append(fields, zap.Int("others_deleted", d.Deleted), zap.Int("others_altered", d.Altered), zap.Int("others_added", d.Added))
-	}
-	if d.Groups+d.Meters > 0 {
-		what = "flows, groups or meters"
-		fields = append(fields, zap.Int("others_groups", d.Groups), zap.Int("others_meters", d.Meters))
-	}
-	r.log.Warn("repaired "+what+" that others had changed", fields...)
-}
-
-// refused logs what the switch refused.
-func (r *Reconciler) refused(errs []*ofproto.RefusedError) {
-	for i, e := range errs {
-		r.cfg.Recorder.SwitchError(r.cfg.Router, e.Code)
-		if i < maxLogged {
-			what, _ := entryOf(e.Mod)
-			r.log.Error("switch refused a "+what+", the others go on", zap.String("object", r.describe(e.Mod)),
-				zap.Stringer(what, e.Mod), zap.String("code", e.Code.Name()), zap.String("meaning", e.Code.Error()),
-				zap.Duration("retry", r.core.refused[about(e.Mod)].wait))
-		}
-	}
-	if n := len(errs) - maxLogged; n > 0 {
-		r.log.Error("switch refused more", zap.Int("number", n))
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
@@ -14,36 +15,30 @@ type Connected struct{ *ofconn.Conn }
 
 // Read implements [Switch].
 func (s Connected) Read(ctx context.Context, k Known) (held Holdings, beyond Beyond, err error) {
-	r := newFlowReader(k)
+	r := newReader(k)
 	if err := s.EachFlow(ctx, ofproto.AllFlows(), r.take); err != nil {
 		return held, beyond, err
 	}
-	held.Flows, beyond = ofproto.SetOf(r.flows), r.beyond
 	for _, req := range []ofproto.MultipartBody{ofproto.GroupDescRequest{}, ofproto.MeterConfigRequest{Meter: ofproto.MeterAll}} {
-		room := maxEntryBytes + usualBytes*(len(k.Want.Groups)+len(k.Want.Meters))
-		most := maxEntries + len(k.Want.Groups) + len(k.Want.Meters)
-		err := s.MultipartWithin(ctx, req, room, func(body ofproto.MultipartBody) error {
+		err := s.MultipartWithin(ctx, req, math.MaxInt, func(body ofproto.MultipartBody) (err error) {
 			switch b := body.(type) {
 			case ofproto.GroupDescReply:
-				held.Groups = append(held.Groups, b...)
+				r.groups, err = keepEntries(r, groupTable, r.groups, b, k.Want.Groups, func(g ofproto.GroupEntry) bool { return k.OursGroup(g.ID) })
 			case ofproto.MeterConfigReply:
-				held.Meters = append(held.Meters, b...)
+				r.meters, err = keepEntries(r, meterTable, r.meters, b, k.Want.Meters, func(m ofproto.MeterEntry) bool { return k.OursMeter(m.ID) })
 			default:
 				return ofconn.ErrGarbage
 			}
-			if max(len(held.Groups), len(held.Meters)) > most {
-				return fmt.Errorf("%w: more than %d groups or meters", ofconn.ErrTooLong, most)
-			}
-			return nil
+			return err
 		})
 		var code ofproto.ErrorCode
 		if err != nil && !errors.As(err, &code) { // the switch has no groups, or no meters
 			return held, beyond, err
 		}
 	}
-	groupTable.sort(held.Groups)
-	meterTable.sort(held.Meters)
-	return held, beyond, nil
+	groupTable.sort(r.groups)
+	meterTable.sort(r.meters)
+	return Holdings{ofproto.SetOf(r.flows), r.groups, r.meters}, r.beyond, nil
 }
 
 // Commit implements [Switch].

@@ -310,4 +310,5 @@ func TestOpenVSwitchTellsOfOthers(t *testing.T) {
 }
 
 // everything has nothing wanted.
-var everything = Known{Ours: func(ofproto.Cookie) bool { return true }}
+var everything = Known{Ours: func(ofproto.Cookie) bool { return true },
+	OursGroup: func(ofproto.GroupID) bool { return true }, OursMeter: func(ofproto.MeterID) bool { return true }}

@@ -12,6 +12,7 @@ import (
 // Lists of entries are in the order of their IDs, and immutable.
 type table[E interface{ Equal(E) bool }] struct {
 	id    func(E) uint32
+	size  func(E) int // bytes that an entry refers to
 	mod   func(c command, e E) ofproto.Mod
 	entry func(ofproto.Mod) (e E, c command, ok bool) // of mod; not ok if that is about something else
 }
@@ -27,7 +28,8 @@ const (
 )
 
 var groupTable = table[ofproto.GroupEntry]{
-	id: func(g ofproto.GroupEntry) uint32 { return uint32(g.ID) },
+	id:   func(g ofproto.GroupEntry) uint32 { return uint32(g.ID) },
+	size: ofproto.GroupEntry.Size,
 	mod: func(c command, g ofproto.GroupEntry) ofproto.Mod {
 		return ofproto.GroupMod{Command: ofproto.GroupCommand(c), Entry: g}
 	},
@@ -38,7 +40,8 @@ var groupTable = table[ofproto.GroupEntry]{
 }
 
 var meterTable = table[ofproto.MeterEntry]{
-	id: func(m ofproto.MeterEntry) uint32 { return uint32(m.ID) },
+	id:   func(m ofproto.MeterEntry) uint32 { return uint32(m.ID) },
+	size: ofproto.MeterEntry.Size,
 	mod: func(c command, m ofproto.MeterEntry) ofproto.Mod {
 		return ofproto.MeterMod{Command: ofproto.MeterCommand(c), Entry: m}
 	},

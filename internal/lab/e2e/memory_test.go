@@ -1,10 +1,15 @@
 package e2e
 
 import (
+	"context"
+	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/ofdvr/ofdvr/internal/lab"
 	"github.com/ofdvr/ofdvr/internal/lab/hostile"
 	"github.com/ofdvr/ofdvr/ofproto"
 )
@@ -82,4 +87,62 @@ func TestLiarCostsLittle(t *testing.T) {
 	}
 	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653", "--", "set", "controller", "br-x", "max_backoff=1000")
 	s.settle()
+}
+
+// A peer that claims 50 bridges which are not connected, each with as many ports, flows, groups and
+// meters as a switch may have, costs little. The true bridges are programmed when they come.
+func TestManyClaimsCostLittle(t *testing.T) {
+	t.Parallel()
+	const claims, ports, others = 50, 65_000, 25_000
+	routers := "routers:\n"
+	for i := range claims {
+		routers += fmt.Sprintf("  - {id: l%d, bridge: {managed: false, name: br-l%d}, fallback: none, interfaces: [{id: l%d, network: blue, mac: \"02:00:00:09:%02x:01\", addresses: [10.9.%d.1/24], patch_port: l%d}]}\n", i, i, i, i, i, i)
+	}
+	s := bare(t, strings.Replace(byName, "routers:\n", routers, 1))
+	s.handMade()
+	s.vsctl("del-controller", "br-x")
+	s.plain = true
+	s.serve()
+	s.logged("listening for switches")
+	names := hostile.Names(ports)
+	var all sync.WaitGroup
+	t.Cleanup(all.Wait)
+	s.costs("50 claimed bridges", func() {
+		for i := range claims {
+			attack := hostile.Switch(fmt.Sprint("br-l", i), append([]string{fmt.Sprint("l", i)}, names...), hostile.Holds(others))
+			all.Go(func() {
+				for t.Context().Err() == nil { // where the machine is slow, it does not introduce itself in time at first
+					if nc, err := s.Dial(t.Context(), "tcp", "127.0.0.1:6653"); err == nil {
+						end := context.AfterFunc(t.Context(), func() { nc.Close() })
+						attack(nc)
+						end()
+						nc.Close()
+					}
+				}
+			})
+			s.eventually("the claim to be taken in", func() error { // one by one, or none is in time
+				if metric := fmt.Sprintf("ofdvr_router_connected{router=\"l%d\"}", i); s.scrape()[metric] != 1 {
+					return fmt.Errorf("%s is not 1", metric)
+				}
+				return nil
+			})
+		}
+		lab.Eventually(t, 2*time.Minute, "all claims to be read", func() error {
+			for _, r := range s.status().Routers {
+				if r.ID != "r1" && (!r.Connected || r.FlowsForeign == 0) {
+					return fmt.Errorf("%+v", r)
+				}
+			}
+			return nil
+		})
+		s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653", "--", "set", "controller", "br-x", "max_backoff=1000")
+		s.eventually("the true bridge to be programmed", func() error {
+			for _, r := range s.status().Routers {
+				if r.ID == "r1" && !r.Settled {
+					return fmt.Errorf("%+v", r)
+				}
+			}
+			return nil
+		})
+	})
 }

@@ -30,15 +30,18 @@ func Switch(bridge string, ports []string, first Reply) func(net.Conn) {
 			nc.Write(ofproto.RoleReply{Role: m.Role, Generation: m.Generation}.Append(nil, xid))
 		case ofproto.Echo:
 			nc.Write(ofproto.Echo{Reply: true, Data: m.Data}.Append(nil, xid))
+		case ofproto.GetConfigRequest:
+			nc.Write(ofproto.SwitchConfig{}.Append(nil, xid))
 		case ofproto.Multipart:
 			var body ofproto.MultipartBody
 			switch m.Body.(type) {
 			case ofproto.PortDescRequest:
-				all := ofproto.PortDescReply{{No: ofproto.PortLocal, Name: bridge}}
-				for i, name := range ports {
-					all = append(all, ofproto.Port{No: ofproto.PortNo(1 + i), Name: name})
-				}
-				body = all
+				return inParts[ofproto.PortDescReply](nc, xid, 1+len(ports), func(i int) ofproto.Port {
+					if i == 0 {
+						return ofproto.Port{No: ofproto.PortLocal, Name: bridge}
+					}
+					return ofproto.Port{No: ofproto.PortNo(i), Name: ports[i-1]}
+				})
 			case ofproto.FlowStatsRequest:
 				body = ofproto.FlowStatsReply{}
 			case ofproto.MeterStatsRequest:
@@ -77,28 +80,53 @@ func EndlessFlows(cookie ofproto.Cookie) Reply {
 	}
 }
 
-// ManyPorts returns an attack by a switch that has n ports.
-func ManyPorts(n int) func(net.Conn) {
-	const part = 500
-	return Answer(func(nc net.Conn, xid uint32, request ofproto.Message) bool {
-		switch m := request.(type) {
-		case ofproto.FeaturesRequest:
-			nc.Write(ofproto.Features{DPID: 1}.Append(nil, xid))
-		case ofproto.BarrierRequest:
-			nc.Write(ofproto.BarrierReply{}.Append(nil, xid))
-		case ofproto.Echo:
-			nc.Write(ofproto.Echo{Reply: true, Data: m.Data}.Append(nil, xid))
-		case ofproto.Multipart:
-			for first := 0; first < n; first += part {
-				var ports ofproto.PortDescReply
-				for i := first; i < min(first+part, n); i++ {
-					ports = append(ports, ofproto.Port{No: ofproto.PortNo(i), Name: fmt.Sprint("p", i)})
-				}
-				if _, err := nc.Write(ofproto.Multipart{Reply: true, More: first+part < n, Body: ports}.Append(nil, xid)); err != nil {
-					return false
-				}
-			}
+// Names returns n names of ports.
+func Names(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprint("p", i)
+	}
+	return names
+}
+
+// inParts sends an answer of n parts, as many in a message as fit, and reports whether that was
+// possible.
+func inParts[R interface {
+	~[]E
+	ofproto.MultipartBody
+}, E any](nc net.Conn, xid uint32, n int, part func(i int) E) bool {
+	var body R
+	for i := range n {
+		if body = append(body, part(i)); len(body) < 400 && i+1 < n {
+			continue
 		}
-		return true
-	})
+		if _, err := nc.Write(ofproto.Multipart{Reply: true, More: i+1 < n, Body: body}.Append(nil, xid)); err != nil {
+			return false
+		}
+		body = body[:0]
+	}
+	return true
+}
+
+// Holds answers like a switch that has n flows, groups and meters each.
+func Holds(n int) Reply {
+	do := ofproto.ApplyActions(ofproto.Output{Port: 1}, ofproto.Output{Port: 2}, ofproto.Output{Port: 3}, ofproto.Output{Port: 4})
+	return func(nc net.Conn, xid uint32, request ofproto.Message) bool {
+		m, _ := request.(ofproto.Multipart)
+		switch m.Body.(type) {
+		case ofproto.FlowStatsRequest:
+			return inParts[ofproto.FlowStatsReply](nc, xid, n, func(i int) ofproto.FlowStats {
+				return ofproto.FlowStats{Flow: ofproto.Flow{FlowKey: ofproto.FlowKey{Table: ofproto.TableID(1 + i>>16), Priority: uint16(i)}, Cookie: 1, Do: do}, Packets: 1}
+			})
+		case ofproto.GroupDescRequest:
+			return inParts[ofproto.GroupDescReply](nc, xid, n, func(i int) ofproto.GroupEntry {
+				return ofproto.GroupEntry{ID: ofproto.GroupID(1 + i), Buckets: []ofproto.Bucket{{WatchPort: ofproto.PortAny, WatchGroup: ofproto.GroupAny}}}
+			})
+		case ofproto.MeterConfigRequest:
+			return inParts[ofproto.MeterConfigReply](nc, xid, n, func(i int) ofproto.MeterEntry {
+				return ofproto.MeterEntry{ID: ofproto.MeterID(1 + i), Bands: []ofproto.Band{{Type: ofproto.BandDrop, Rate: 1}}}
+			})
+		}
+		return false
+	}
 }
