@@ -89,6 +89,8 @@ type Conn struct {
 	probed     atomic.Pointer[time.Time] // when an echo request was sent that is not answered
 	identified atomic.Bool               // see [Conn.Identified]
 
+	began  time.Time     // when Run was called
+	heard  atomic.Int64  // when the latest message came: nanoseconds since began
 	count  atomic.Uint64 // messages that have come
 	unsent atomic.Int64  // bytes that were handed to the writer and are not written
 
@@ -159,11 +161,11 @@ func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 func (c *Conn) Run(parent context.Context, handle func(ofproto.Message)) error {
 	defer close(c.closed)
 	g, ctx := errgroup.WithContext(parent)
-	heard := make(chan struct{}, 1) // full: probeLoop already knows
+	c.began = time.Now()
 	c.sendUrgent(ofproto.Hello13(), 0)
-	g.Go(func() error { return c.readLoop(heard, handle) })
+	g.Go(func() error { return c.readLoop(handle) })
 	g.Go(func() error { return c.writeLoop(ctx) })
-	g.Go(func() error { return c.probeLoop(ctx, heard) })
+	g.Go(func() error { return c.probeLoop(ctx) })
 	g.Go(func() error { // unblocks readLoop and writeLoop
 		<-ctx.Done()
 		c.nc.Close()
@@ -216,10 +218,10 @@ func (c *Conn) chunk() []byte {
 	return make([]byte, 0, chunkCap)
 }
 
-func (c *Conn) probeLoop(ctx context.Context, heard <-chan struct{}) error {
+func (c *Conn) probeLoop(ctx context.Context) error {
 	k := keepalive{interval: c.cfg.EchoInterval}
-	k.heard(time.Now())
 	for {
+		k.heard(c.began.Add(time.Duration(c.heard.Load())))
 		what, next := k.check(time.Now())
 		switch what {
 		case dead:
@@ -234,11 +236,8 @@ func (c *Conn) probeLoop(ctx context.Context, heard <-chan struct{}) error {
 		case <-ctx.Done():
 			timer.Stop()
 			return context.Cause(ctx)
-		case <-heard:
-			k.heard(time.Now())
 		case <-timer.C:
 		}
-		timer.Stop()
 	}
 }
 

@@ -23,8 +23,12 @@ const (
 	dead
 )
 
-// heard notes that a message of any kind arrived.
-func (k *keepalive) heard(now time.Time) { k.last, k.probed = now, false }
+// heard notes when the latest message of any kind arrived.
+func (k *keepalive) heard(at time.Time) {
+	if at.After(k.last) {
+		k.last, k.probed = at, false
+	}
+}
 
 // check returns what to do now and when to call check again.
 func (k *keepalive) check(now time.Time) (verdict, time.Time) {

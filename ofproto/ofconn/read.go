@@ -10,7 +10,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-func (c *Conn) readLoop(heard chan<- struct{}, handle func(ofproto.Message)) error {
+func (c *Conn) readLoop(handle func(ofproto.Message)) error {
 	if err := c.readHello(); err != nil {
 		return err
 	}
@@ -18,10 +18,7 @@ func (c *Conn) readLoop(heard chan<- struct{}, handle func(ofproto.Message)) err
 	close(c.hello)
 	unasked := bucket{rate: float64(c.cfg.MaxUnasked), level: 10 * float64(c.cfg.MaxUnasked), last: time.Now()}
 	process := func(h ofproto.Header, b []byte) error { // nil instead of a message that was dropped
-		select {
-		case heard <- struct{}{}:
-		default:
-		}
+		c.heard.Store(int64(time.Since(c.began)))
 		c.count.Add(1)
 		if answers, err := c.take(h, b, handle); err != nil || answers {
 			return err
