@@ -67,6 +67,20 @@ func TestPortConfigurationIsCorrected(t *testing.T) {
 		return nil
 	})
 	ping(t, vm1, vm2.IP(), lab.PingOptions{Size: 4000})
+	// A port that has another number now is corrected under that one.
+	for i, bits := range []string{"no-forward", "no-receive"} {
+		number := fmt.Sprint(77 + i)
+		ofctl("mod-port rb-r1 pr-r1-blue %s", bits)
+		s.vsctl("set", "Interface", "pr-r1-blue", "ofport_request="+number)
+		s.eventually("the port to have its number, and nothing else to be different", func() error {
+			if out := ofctl("show rb-r1"); !strings.Contains(out, number+"(pr-r1-blue)") || strings.Contains(out, "NO_FWD") || strings.Contains(out, "NO_RECV") {
+				return errors.New(out)
+			}
+			return nil
+		})
+		s.settle()
+		pingTTL(t, vm1, vm2.IP(), 63)
+	}
 	// It is there when the daemon connects, too.
 	s.stop()
 	ofctl("mod-port rb-r1 pr-r1-blue no-forward")
