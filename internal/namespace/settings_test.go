@@ -2,11 +2,15 @@ package namespace
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // wrong is a value that s must not have.
@@ -181,5 +185,43 @@ func TestWatchSettings(t *testing.T) {
 			t.Fatalf("not told within 20 s of %s=%s", f, wrong)
 		}
 		ensure(t, d)
+	}
+}
+
+// Routes and addresses that come and go outside tell of nothing, however many; links
+// do, as taps come there.
+func TestRoutesOutsideTellOfNothing(t *testing.T) {
+	fresh(t)
+	p := &poller{wake: -1}
+	if err := p.open(); err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	told := func() bool { // the kernel tells before a command has ended
+		fds := []unix.PollFd{{Fd: int32(p.outside), Events: unix.POLLIN}}
+		_, err := unix.Poll(fds, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fds[0].Revents != 0
+	}
+	var batch strings.Builder
+	for _, verb := range []string{"add", "del"} {
+		for i := range 1000 {
+			fmt.Fprintf(&batch, "route %s unreachable 10.%d.%d.0/24\n", verb, i/256, i%256)
+		}
+		fmt.Fprintf(&batch, "addr %s 10.9.9.9/32 dev lo\n", verb)
+	}
+	file := filepath.Join(t.TempDir(), "batch")
+	if err := os.WriteFile(file, []byte(batch.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "ip", "-batch", file)
+	if told() {
+		t.Error("told of routes")
+	}
+	addTap(t, "qr-a")
+	if !told() {
+		t.Error("not told of a link")
 	}
 }

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Watcher tells when something may have changed that [Ensure] cares about:
-// links, addresses, routes, policy rules and settings in the caller's namespace and
-// in the given ones, and whether these exist. The kernel tells of few settings:
-// forwarding, rp_filter and proxy_arp. The others need a look now and then.
+// A Watcher tells when something may have changed that [Ensure] cares about: links in
+// the caller's namespace; links, addresses, routes, policy rules and settings in the
+// given ones, and whether these exist. The kernel tells of few settings: forwarding,
+// rp_filter and proxy_arp. The others need a look now and then.
 type Watcher struct {
 	changed chan struct{} // capacity 1, full: Changed's receiver has yet to look
 
@@ -112,14 +112,14 @@ type watched struct {
 // A poller waits for events of several sources on one thread.
 type poller struct {
 	wake    int
-	outside int // netlink socket in the caller's namespace
+	outside int // netlink socket in the caller's namespace, which is told about links: its routes may be many
 	mounts  int // mountinfo: has an exceptional condition when a mount has changed
 	watched map[string]watched
 }
 
 func (p *poller) open() (err error) {
-	if p.outside, err = subscribe(); err != nil {
-		return err
+	if p.outside, err = listen(unix.RTMGRP_LINK); err != nil {
+		return fmt.Errorf("subscribe to links: %w", err)
 	}
 	// A namespace that comes or goes is a mount that comes or goes. The file is
 	// not an os.File: whoever polls it first, and that would be Go's runtime,
