@@ -135,6 +135,7 @@ type Controller struct {
 	standbys    sync.WaitGroup           // sessions that were made while standing by
 	leads       atomic.Bool              // the world's lead is true, or will be very soon
 	refusals    sampler
+	limits      limits
 	unadmitted  atomic.Pointer[unadmitted]
 	crowd       crowd
 	budget      *ofconn.Budget // of what switches tell of and nobody wants
@@ -164,7 +165,7 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 		counters: counters{file: cfg.CountersFile, ports: cfg.Ports},
 		external: external{file: cfg.BridgesFile},
 	}
-	c.budget = ofconn.NewBudget(peerBudget, nil)
+	c.budget = ofconn.NewBudget(peerBudget, c.memoryShort)
 	for _, target := range cfg.OpenFlow {
 		e, err := parseEndpoint(target)
 		if err != nil {

@@ -126,6 +126,7 @@ func (c *Controller) accept(ctx context.Context, e endpoint, ln net.Listener) er
 		case errors.Is(err, net.ErrClosed):
 			return context.Cause(ctx)
 		default: // such as too many open files: others may end
+			c.limits.reached("accept", e.String()+": "+err.Error(), 1, time.Now())
 			if n, ok := c.refusals.sample("accept"); ok {
 				c.log.Error("could not accept a connection, trying again", zap.Stringer("openflow", e), zap.Error(err), zap.Int("before", n))
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
@@ -63,6 +64,9 @@ func (c *Controller) Examine(ctx context.Context) ([]Finding, error) {
 	if e.lead {
 		e.namespaces(ctx)
 		e.neighbourTables()
+	}
+	for _, l := range c.limits.lately(time.Now()) { // also those that counters have just told of
+		e.find(Note, "limits", l.Remedy, "%v", l)
 	}
 	e.rest()
 	return e.findings, nil

@@ -182,6 +182,9 @@ func (c *Controller) readCounters(ctx context.Context, s *session) (bool, error)
 	for i := range router.Routes {
 		routes[router.Routes[i].Destination.String()] = true
 	}
+	if !rc.taken.IsZero() { // else it may have been long ago
+		c.packetsLimited(router.ID, r.counted.few)
+	}
 	rc.sum(r, t.ports, func(about subject) bool {
 		if about.kind == routing.KindRoute {
 			return routes[about.id]

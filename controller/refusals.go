@@ -2,6 +2,7 @@ package controller
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -24,46 +25,57 @@ var (
 )
 
 // refusalReasons are the causes that speak against the switch, by the words
-// that metrics have for them.
+// that metrics have for them. Their texts say what was done and, after "; ", what to do about it.
 var refusalReasons = []struct {
 	cause  error
 	reason string
+	text   string
 }{
-	{errStranger, "stranger"},
-	{errMute, "mute"},
-	{errCrowd, "crowd"},
-	{errTLS, "tls"},
-	{errUser, "forbidden_user"},
-	{errTaken, "duplicate"},
-	{ofconn.ErrVersion, "version"},
-	{ofconn.ErrSilent, "silent"},
-	{ofconn.ErrStuck, "stuck"},
-	{ofconn.ErrGarbage, "garbage"},
-	{ofconn.ErrFlood, "flood"},
-	{ofconn.ErrTooLong, "too_long"},
+	{errStranger, "stranger", "refused switch, its flows are untouched; add its bridge to the topology, or take our address out of its controllers with ovs-vsctl del-controller"},
+	{errMute, "mute", "refused connection that does not speak OpenFlow; see what connects (ss -tnp), and end it"},
+	{errCrowd, "crowd", "refused connection that does not speak OpenFlow, there are too many of them; see what connects (ss -tnp), and end it or keep it away with a firewall"},
+	{errTLS, "tls", "refused connection; compare ovs-vsctl get-ssl with our --certificate and --ca-cert"},
+	{errUser, "forbidden_user", "refused connection from this machine; run the switch, or the proxy before it, as a user that is allowed, or have it use an ssl: endpoint"},
+	{errTaken, "duplicate", "refused connection that claims to be a bridge that is connected; see whether two switches have this name or datapath ID, or the bridge two controllers that lead here"},
+	{ofconn.ErrVersion, "version", "refused switch; allow it OpenFlow 1.3 with ovs-vsctl set bridge BRIDGE protocols=OpenFlow13"},
+	{ofconn.ErrSilent, "silent", "lost switch, its flows stay; see whether ovs-vswitchd hangs (ovs-appctl version), or the network to it"},
+	{ofconn.ErrStuck, "stuck", "lost switch that does not read, its flows stay; see whether ovs-vswitchd hangs (ovs-appctl version), or the network to it"},
+	{ofconn.ErrGarbage, "garbage", "disconnected switch that does not keep to OpenFlow; see whether the peer is Open vSwitch (ss -tnp)"},
+	{ofconn.ErrFlood, "flood", "disconnected switch that floods us; see whether the peer is Open vSwitch (ss -tnp), or raise --max-unasked"},
+	{ofconn.ErrTooLong, "too_long", "disconnected switch that answers without end; see whether the peer is Open vSwitch (ss -tnp), or raise --max-answer"},
 }
 
-// reasonOf returns the word for why a connection has ended.
-func reasonOf(err error) string {
+// closedText is for all other causes.
+const closedText = "lost connection to switch, its flows stay"
+
+// reasonOf returns the word for why a connection has ended, and its text.
+func reasonOf(err error) (reason, text string) {
 	for _, r := range refusalReasons {
 		if errors.Is(err, r.cause) {
-			return r.reason
+			return r.reason, r.text
 		}
 	}
-	return "closed"
+	return "closed", closedText
 }
 
 // refuse counts, and once in a while logs, that a connection was ended; bridge
 // is "" if it did not say whose it was.
 func (c *Controller) refuse(peer net.Addr, bridge string, err error) {
-	reason := reasonOf(err)
+	reason, text := reasonOf(err)
 	c.rec.Disconnected(reason)
 	who := bridge
 	if who == "" {
 		who, _, _ = net.SplitHostPort(peer.String()) // or "", of a Unix socket
 	}
-	if text := err.Error(); reason == "tls" || reason == "forbidden_user" { // of the several ways to fail, and of users, each is told; times are behind that
-		who += " " + text[:min(len(text), 100)]
+	if reason != "closed" {
+		by := "peer " + describeAddr(peer)
+		if bridge != "" {
+			by = fmt.Sprintf("bridge %q of %s", bridge, by)
+		}
+		c.limits.reached("openflow_disconnects "+reason, by, 1, time.Now())
+	}
+	if why := err.Error(); reason == "tls" || reason == "forbidden_user" { // of the several ways to fail, and of users, each is told; times are behind that
+		who += " " + why[:min(len(why), 100)]
 	}
 	fields := []zap.Field{zap.Stringer("peer", peer), zap.Error(err)}
 	if bridge != "" {
@@ -77,24 +89,7 @@ func (c *Controller) refuse(peer net.Addr, bridge string, err error) {
 	if n > 0 {
 		fields = append(fields, zap.Int("unlogged", n))
 	}
-	c.log.Warn(refusalTexts[reason], fields...)
-}
-
-// refusalTexts say what happened and what to do about it.
-var refusalTexts = map[string]string{
-	"stranger":       "refused switch, its flows are untouched; add its bridge to the topology, or take our address out of its controllers with ovs-vsctl del-controller",
-	"mute":           "refused connection that does not speak OpenFlow",
-	"crowd":          "refused connection that does not speak OpenFlow, there are too many of them",
-	"tls":            "refused connection; compare ovs-vsctl get-ssl with our --certificate and --ca-cert",
-	"forbidden_user": "refused connection from this machine; run the switch, or the proxy before it, as a user that is allowed, or have it use an ssl: endpoint",
-	"duplicate":      "refused connection that claims to be a bridge that is connected; see whether two switches have this name or datapath ID, or the bridge two controllers that lead here",
-	"version":        "refused switch; allow it OpenFlow 1.3 with ovs-vsctl set bridge BRIDGE protocols=OpenFlow13",
-	"silent":         "lost switch, its flows stay",
-	"stuck":          "lost switch that does not read, its flows stay",
-	"garbage":        "disconnected switch that does not keep to OpenFlow",
-	"flood":          "disconnected switch that floods us",
-	"too_long":       "disconnected switch that answers without end",
-	"closed":         "lost connection to switch, its flows stay",
+	c.log.Warn(text, fields...)
 }
 
 // A sampler lets through one event of a kind in a while, and counts the others.

@@ -17,6 +17,7 @@ type Status struct {
 	Settled  bool           `json:"settled"` // everything wanted is confirmed, and there are no problems
 	Standby  bool           `json:"standby"` // another daemon leads; this one changes nothing
 	Problems []string       `json:"problems,omitempty"`
+	Limits   []LimitStatus  `json:"limits,omitempty"` // that were reached in the last 5 minutes; no problems of routers
 	Intent   IntentStatus   `json:"intent"`
 	OVSDB    *OVSDBStatus   `json:"ovsdb,omitempty"` // absent where none is configured
 	Routers  []RouterStatus `json:"routers"`         // by ID
@@ -97,6 +98,7 @@ func (c *Controller) status(w *world) Status {
 	s := Status{
 		Intent:  IntentStatus{Revision: in.Revision, Complete: in.Complete, File: sourceStatus(in.File), Store: sourceStatus(in.Store)},
 		Standby: c.standsBy(w),
+		Limits:  c.limits.lately(time.Now()),
 		Routers: []RouterStatus{},
 	}
 	s.Intent.Networks, s.Intent.Routers, s.Intent.Ports = in.Index.Len()

@@ -21,7 +21,8 @@ func newAPI() api {
 	return api{
 		limited: counters("http_limited_total", "Clients of the HTTP servers that were refused or disconnected, by reason: busy (its request did not get its turn), "+
 			"too_large (its answer would be), clients (too many watch), connections (too many are open), slow (it does not read), "+
-			"no_room (it read an old answer slowly, and there was no room for the next).", "reason"),
+			"no_room (it read an old answer slowly, and there was no room for the next), long_body, slow_body (its request had a body that is too long, or came too slowly), "+
+			"bodies (those of all together are too long, and its came slowest).", "reason"),
 		requests: counters("api_requests_total", "Requests to the API, by method, by route as docs/api.md has it (other: there is nothing there, or it was not let in), and by the status of the answer.",
 			"method", "route", "status"),
 		requestTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -33,7 +34,7 @@ func newAPI() api {
 }
 
 // limits are the reasons for which clients are refused or disconnected.
-var limits = []string{"busy", "too_large", "clients", "connections", "slow", "no_room"}
+var limits = []string{"busy", "too_large", "clients", "connections", "slow", "no_room", "long_body", "slow_body", "bodies"}
 
 // Limited records a client that was refused or disconnected because of a limit.
 func (e *api) Limited(reason string) { e.limited.WithLabelValues(reason).Inc() }

@@ -157,7 +157,7 @@ func startDaemon(t *testing.T, declared *routing.Model, events int) *server {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	web := &http.Server{Handler: api.Handler(l, d.fabric, testLog, "v1")}
+	web := &http.Server{Handler: api.Handler(l, d.fabric, testLog, "v1", nil)}
 	var running sync.WaitGroup
 	running.Go(func() { l.Run(ctx, nobody{}) })
 	running.Go(func() { web.Serve(ln) })

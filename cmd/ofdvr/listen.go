@@ -48,7 +48,15 @@ func (d *daemon) limited(addr net.Addr) func(reason string) {
 	log := d.log.HTTP(addr)
 	return func(reason string) {
 		d.events.Limited(reason)
+		d.controller.HTTPLimited(reason, addr.String())
 		log.Warn("a limit of the HTTP server was reached, refused or disconnected a client", zap.String("reason", reason))
+	}
+}
+
+// bodyLimited is limited for the bodies of requests.
+func (d *daemon) bodyLimited(r *http.Request, reason string) {
+	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		d.limited(addr)(reason)
 	}
 }
 

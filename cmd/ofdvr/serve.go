@@ -193,8 +193,8 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	parent := ctx
 	g, ctx := errgroup.WithContext(ctx)
 	log.Info("starting", zap.String("version", version()), zap.String("topology", o.topology))
-	d := daemon{serveOptions: o, log: log, intent: intent, controller: c, registry: reg, events: events,
-		handler: api.Handler(intent, c, log, version())}
+	d := daemon{serveOptions: o, log: log, intent: intent, controller: c, registry: reg, events: events}
+	d.handler = api.Handler(intent, c, log, version(), d.bodyLimited)
 	if lead == nil {
 		err = d.listen(ctx, g)
 	} else {

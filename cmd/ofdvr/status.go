@@ -148,6 +148,9 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 			fmt.Fprintf(w, "problem: router %s: %s\n", r.ID, p)
 		}
 	}
+	for _, l := range s.Limits {
+		fmt.Fprintf(w, "warning: %v; %s\n", l, l.Remedy)
+	}
 	if s.Intent.File != nil {
 		for _, p := range s.Intent.File.Warnings {
 			fmt.Fprintf(w, "warning: %s\n", p)

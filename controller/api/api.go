@@ -78,9 +78,12 @@ type service struct {
 }
 
 // Handler returns a handler of all that is below /v1/. version is that of the
-// program.
-func Handler(intent Intent, switches Switches, log Log, version string) http.Handler {
-	s := &service{intent: intent, switches: switches, log: log, bodies: bounded.NewBodies(bodyLimits), large: make(chan struct{}, maxLarge)}
+// program. limited is called for each request whose body is refused; nil means that nobody wants to
+// know.
+func Handler(intent Intent, switches Switches, log Log, version string, limited func(r *http.Request, reason string)) http.Handler {
+	limits := bodyLimits
+	limits.Limited = limited
+	s := &service{intent: intent, switches: switches, log: log, bodies: bounded.NewBodies(limits), large: make(chan struct{}, maxLarge)}
 	mux := http.NewServeMux()
 	a := humago.New(mux, config(version))
 	s.registerStatus(a)

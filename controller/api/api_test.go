@@ -44,7 +44,7 @@ func TestStatusOverSocket(t *testing.T) {
 		if err != nil || info.Mode().Perm() != 0o660 {
 			t.Errorf("socket has mode %v, %v", info.Mode(), err)
 		}
-		server := &http.Server{Handler: api.Handler(nil, source{status: want}, testLog, "v1")}
+		server := &http.Server{Handler: api.Handler(nil, source{status: want}, testLog, "v1", nil)}
 		done := make(chan error, 1)
 		go func() { done <- server.Serve(ln) }()
 		client, err := api.NewClient(api.Endpoint("unix:"+path), api.Access{})

@@ -150,7 +150,7 @@ func FuzzRequests(f *testing.F) {
 			return
 		}
 		w := httptest.NewRecorder()
-		api.Handler(s.ledger, s.fabric, testLog, "v1").ServeHTTP(w, req)
+		api.Handler(s.ledger, s.fabric, testLog, "v1", nil).ServeHTTP(w, req)
 		if w.Code >= 500 && w.Code != http.StatusServiceUnavailable && w.Code != http.StatusInsufficientStorage {
 			t.Errorf("%s %s: %d %s", req.Method, path, w.Code, w.Body)
 		}

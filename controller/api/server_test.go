@@ -121,7 +121,7 @@ func serveWith(t testing.TB, declared *routing.Model, history int) *server {
 		l.Run(ctx, nobody{})
 	}()
 	s := &server{t: t, ledger: l, fabric: new(fabric)}
-	s.Server = httptest.NewServer(api.Handler(l, s.fabric, testLog, "v1"))
+	s.Server = httptest.NewServer(api.Handler(l, s.fabric, testLog, "v1", nil))
 	t.Cleanup(func() {
 		s.Close()
 		cancel()

@@ -29,6 +29,8 @@ type BodyLimits struct {
 	Time  time.Duration // for a body to come
 	Start time.Duration // in which it need not come at Rate
 	Rate  int           // bytes a second, on the average, from then on
+	// Limited is called for each request whose body is refused; nil: nothing is.
+	Limited func(r *http.Request, reason string)
 }
 
 // NewBodies returns Bodies within limits.
@@ -66,18 +68,26 @@ type Body struct {
 // has come slowest until then is refused.
 func (s *Bodies) Receive(ctx context.Context, w http.ResponseWriter, r *http.Request, most int) (*Body, error) {
 	b := &Body{of: s, r: r, control: http.NewResponseController(w), began: time.Now()}
-	if r.ContentLength >= int64(most) {
-		return nil, tooLong(most)
+	err := tooLong(most)
+	if r.ContentLength < int64(most) {
+		s.mu.Lock()
+		s.coming[b] = true
+		s.mu.Unlock()
+		err = b.read(ctx, most)
+		s.mu.Lock()
+		delete(s.coming, b)
+		s.mu.Unlock()
 	}
-	s.mu.Lock()
-	s.coming[b] = true
-	s.mu.Unlock()
-	err := b.read(ctx, most)
-	s.mu.Lock()
-	delete(s.coming, b)
-	s.mu.Unlock()
 	if err != nil {
 		b.Release()
+		for _, l := range []struct {
+			err    error
+			reason string
+		}{{ErrTooLong, ReasonLongBody}, {ErrTooSlow, ReasonSlowBody}, {ErrNoRoom, ReasonBodies}} {
+			if s.Limited != nil && errors.Is(err, l.err) {
+				s.Limited(r, l.reason)
+			}
+		}
 		return nil, err
 	}
 	b.control.SetReadDeadline(time.Time{}) // or the server takes the client for gone while the request is worked on

@@ -19,6 +19,9 @@ const (
 	ReasonConnections = "connections" // too many are open
 	ReasonSlow        = "slow"        // it does not read
 	ReasonNoRoom      = "no_room"     // it reads an old answer, and there is no room for the next
+	ReasonLongBody    = "long_body"   // the body of its request is too long
+	ReasonSlowBody    = "slow_body"   // the body came too slowly
+	ReasonBodies      = "bodies"      // the bodies of all are too long, and its came slowest
 )
 
 // Connections bounds the connections of a server: a new one beyond Most closes

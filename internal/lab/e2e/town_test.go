@@ -57,7 +57,7 @@ func serveTown(t *testing.T, h *lab.Host, m *routing.Model) *ledger.Ledger {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: page.Open(api.Handler(l, &town{model: m}, struct{ api.Log }{}, "v"), http.NotFoundHandler())}
+	server := &http.Server{Handler: page.Open(api.Handler(l, &town{model: m}, struct{ api.Log }{}, "v", nil), http.NotFoundHandler())}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ln) }()
 	t.Cleanup(func() { server.Close(); <-done })

@@ -1,0 +1,129 @@
+package controller
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// limitMemory is how long the status names a limit after it was last reached.
+const limitMemory = 5 * time.Minute
+
+// A LimitStatus says that a limit was reached of late, for which something was refused, ended or
+// left out. That is no problem of the routers.
+type LimitStatus struct {
+	Limit  string    `json:"limit"` // by its metric and reason
+	Says   string    `json:"says"`
+	Remedy string    `json:"remedy"`
+	Count  int       `json:"count"` // since Since
+	Since  time.Time `json:"since"` // from then on it was not silent for limitMemory
+	Last   time.Time `json:"last"`
+	By     string    `json:"by,omitempty"` // the latest peer, client, bridge or interface
+}
+
+// String says all of it but for the remedy.
+func (l LimitStatus) String() string {
+	const format = "2006-01-02 15:04:05"
+	by := ""
+	if l.By != "" {
+		by = " (" + l.By + ")"
+	}
+	if l.Count == 1 {
+		return fmt.Sprintf("%s: once, at %s%s", l.Says, l.Last.Local().Format(format), by)
+	}
+	return fmt.Sprintf("%s: %d times since %s, the last time at %s%s", l.Says, l.Count, l.Since.Local().Format(format), l.Last.Local().Format(format), by)
+}
+
+// limits are those that were reached of late.
+type limits struct {
+	mu  sync.Mutex
+	hit map[string]*LimitStatus // by name: as many as there are texts
+}
+
+func (l *limits) reached(name, by string, n int, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := l.hit[name]
+	if h == nil || now.Sub(h.Last) > limitMemory {
+		says, remedy, _ := strings.Cut(cmp.Or(limitTexts[name], name), "; ")
+		h = &LimitStatus{Limit: name, Says: says, Remedy: remedy, Since: now}
+		if l.hit == nil {
+			l.hit = make(map[string]*LimitStatus)
+		}
+		l.hit[name] = h
+	}
+	h.Count += n
+	h.Last, h.By = now, by
+}
+
+// lately returns the limits that were reached of late, by name.
+func (l *limits) lately(now time.Time) (out []LimitStatus) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, h := range l.hit {
+		if now.Sub(h.Last) <= limitMemory {
+			out = append(out, *h)
+		}
+	}
+	slices.SortFunc(out, func(a, b LimitStatus) int { return cmp.Compare(a.Limit, b.Limit) })
+	return out
+}
+
+// HTTPLimited notes that a limit of the HTTP servers was reached, for a reason that
+// ofdvr_http_limited_total has, at an address.
+func (c *Controller) HTTPLimited(reason, address string) {
+	c.limits.reached("http_limited "+reason, "a client of "+address, 1, time.Now())
+}
+
+// memoryShort notes that a bridge tells of more than there is memory for.
+func (c *Controller) memoryShort(bridge string) {
+	c.limits.reached("switch_memory", fmt.Sprintf("bridge %q", bridge), 1, time.Now())
+	if n, ok := c.refusals.sample("memory " + bridge); ok {
+		says, remedy, _ := strings.Cut(limitTexts["switch_memory"], "; ")
+		c.log.Warn(says+"; "+remedy, zap.String("bridge", bridge), zap.Int("unlogged", n))
+	}
+}
+
+// packetsLimited notes what the meters of a router have dropped since the reading before.
+func (c *Controller) packetsLimited(router string, counted sums) {
+	for kind, role := range limitedKinds {
+		for about, t := range counted {
+			if about.kind == routing.KindInterface && about.role == role && t.Packets > 0 {
+				c.limits.reached("interface_limited_packets "+kind, fmt.Sprintf("network of interface %s, router %s", about.id, router), int(t.Packets), time.Now())
+			}
+		}
+	}
+}
+
+// limitTexts say, by the names of limits, what was done, and after "; " what to do about it.
+var limitTexts = func() map[string]string {
+	texts := map[string]string{
+		"accept":        "a connection of a switch could not be accepted; see the log for the reason, such as too many open files, and what has them (ls /proc/$(pidof ofdvr)/fd)",
+		"switch_memory": "a bridge told of more ports, flows, groups or meters that are not wanted than there is memory for, the rest is read in parts, and ports lack names; see which bridge has that many (ofdvr status, ovs-ofctl dump-flows), and delete them or end the peer",
+
+		"http_limited busy":        "a request waited too long for its turn and was refused; have fewer programs read this address, or less often",
+		"http_limited too_large":   "an answer would have been too large and was refused; read it at the API (--api)",
+		"http_limited clients":     "a watcher was refused, there are too many of them; close pages and programs that watch this address, or have them use the API (--api)",
+		"http_limited connections": "a connection was closed for a new one, too many were open; find who has them (ss -tnp), and have clients reuse theirs",
+		"http_limited slow":        "a client that does not read was disconnected; see whether it hangs, or its network does (ss -tnp)",
+		"http_limited no_room":     "a client that read an old answer slowly was disconnected to make room; have fewer clients read large answers at a time",
+		"http_limited long_body":   "a request with a body that is too long was refused; send fewer objects at a time",
+		"http_limited slow_body":   "a request with a body that came too slowly was refused; see whether the client hangs, or its network does",
+		"http_limited bodies":      "a request was refused because the bodies of all need too much memory, and its came slowest; have fewer clients write large bodies at a time",
+	}
+	for _, r := range refusalReasons {
+		texts["openflow_disconnects "+r.reason] = r.text
+	}
+	for kind, what := range map[string]string{"resolution": "ARP requests and neighbour solicitations", "echo": "echo requests to the router", "ttl": "packets whose TTL ran out"} {
+		texts["interface_limited_packets "+kind] = what + " beyond answer_rate were dropped; see which machine sends them (ovs-tcpdump, or tcpdump on the tap), or raise the router's answer_rate"
+	}
+	texts["interface_limited_packets unknown"] = "packets to unknown addresses beyond unknown_rate were dropped; see which machine scans the subnet (tcpdump on the tap), or raise the router's unknown_rate"
+	return texts
+}()

@@ -1,0 +1,56 @@
+package bounded
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Each body that is refused is told, with the reason.
+func TestRefusedBodiesAreTold(t *testing.T) {
+	const most = 100 << 10
+	for _, c := range []struct {
+		reason string
+		err    error
+		limits BodyLimits
+		length int
+		sent   int
+	}{
+		{ReasonLongBody, ErrTooLong, BodyLimits{Held: 1 << 20, Time: limit, Start: limit, Rate: 1}, most, 0},
+		{ReasonSlowBody, ErrTooSlow, BodyLimits{Held: 1 << 20, Time: 20 * time.Millisecond, Start: limit, Rate: 1}, most - 1, 1},
+		{ReasonBodies, ErrNoRoom, BodyLimits{Held: most, Time: limit, Start: limit, Rate: 1}, most - 1, 20 << 10},
+	} {
+		t.Run(c.reason, func(t *testing.T) {
+			var count tally
+			c.limits.Limited = func(_ *http.Request, reason string) { count.limited(reason) }
+			bodies := NewBodies(c.limits)
+			refused := make(chan error, 2)
+			addr := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				b, err := bodies.Receive(r.Context(), w, r, most)
+				if err == nil {
+					b.Release()
+				} else {
+					refused <- err
+				}
+			}))
+			first := dial(t, addr)
+			fmt.Fprintf(first, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", c.length, strings.Repeat(" ", c.sent))
+			if c.reason == ReasonBodies { // for which the first makes room
+				for held := 0; held < c.length; time.Sleep(time.Millisecond) {
+					bodies.mu.Lock()
+					held = bodies.held
+					bodies.mu.Unlock()
+				}
+				second := dial(t, addr)
+				fmt.Fprintf(second, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", c.length, strings.Repeat(" ", c.length))
+				second.want(http.StatusOK, "")
+			}
+			if err := <-refused; !errors.Is(err, c.err) || count.of(c.reason) != 1 || len(count.n) != 1 {
+				t.Errorf("%v, and told is %v", err, count.n)
+			}
+		})
+	}
+}
