@@ -36,9 +36,9 @@ func (l LimitStatus) String() string {
 		by = " (" + l.By + ")"
 	}
 	if l.Count == 1 {
-		return fmt.Sprintf("%s: once, at %s%s", l.Says, l.Last.Local().Format(format), by)
+		return fmt.Sprintf("%s: once, at %s%s", l.Says, l.Last.Format(format), by)
 	}
-	return fmt.Sprintf("%s: %d times since %s, the last time at %s%s", l.Says, l.Count, l.Since.Local().Format(format), l.Last.Local().Format(format), by)
+	return fmt.Sprintf("%s: %d times since %s, the last time at %s%s", l.Says, l.Count, l.Since.Format(format), l.Last.Format(format), by)
 }
 
 // limits are those that were reached of late.
