@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/ofdvr/ofdvr/internal/lab/hostile"
 )
 
 // impostors makes, under each name, something that is not a file of ours. It returns what
@@ -24,22 +26,16 @@ func impostors(t *testing.T, dir string) (names map[string]string, world func() 
 		}
 	}
 	must(os.WriteFile(theirs, []byte("theirs"), 0o640))
-	at := func(name string) string { return filepath.Join(dir, name) }
-	must(os.Symlink(theirs, at("symlink")))
-	must(os.Symlink(filepath.Join(dir, "nowhere"), at("dangling")))
-	must(os.Link(theirs, at("hardlink")))
-	must(os.Mkdir(at("directory"), 0o755))
-	must(syscall.Mkfifo(at("pipe"), 0o644))
-	names = map[string]string{"symlink": "is a symbolic link", "dangling": "is a symbolic link", "hardlink": "is a hard link",
-		"directory": "is a directory", "pipe": "is a named pipe"}
-	if os.Getuid() == 0 {
-		must(os.WriteFile(at("another's"), []byte("theirs"), 0o600))
-		must(os.Chown(at("another's"), 1234, 1234))
-		names["another's"] = "belongs to user 1234"
+	names = make(map[string]string)
+	for _, in := range hostile.Impostors() {
+		if path := filepath.Join(dir, in.Kind); os.Getuid() == 0 || !strings.Contains(in.Kind, "user") {
+			must(in.Make("", path, theirs))
+			names[in.Kind] = in.Says
+		}
 	}
 	return names, func() string {
 		var b strings.Builder
-		for _, path := range append([]string{theirs}, must2(filepath.Glob(at("*")))...) {
+		for _, path := range append([]string{theirs}, must2(filepath.Glob(filepath.Join(dir, "*")))...) {
 			info, err := os.Lstat(path)
 			must(err)
 			b.WriteString(path + " " + info.Mode().String() + " " + info.ModTime().String())
@@ -78,7 +74,7 @@ func TestWhatIsNotOursIsLeft(t *testing.T) {
 			},
 		} {
 			want := want
-			if what == "listen" && (name == "hardlink" || name == "another's") {
+			if what == "listen" && (name == "a hard link" || name == "another user's file") {
 				want = "is a regular file, not a socket"
 			}
 			if err := do(); !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), want) {

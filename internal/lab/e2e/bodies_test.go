@@ -3,7 +3,6 @@ package e2e
 import (
 	"bufio"
 	"bytes"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -11,24 +10,12 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ofdvr/ofdvr/internal/lab/hostile"
 )
 
 // lonely is twoNetworks with a network that no router is on, whose ports cost no flows.
 var lonely = strings.Replace(twoNetworks, "networks:\n", "networks:\n  - {id: lonely, vlan: 3}\n", 1)
-
-// largeBody is a PATCH of ports on the lonely network, of about so many bytes.
-func largeBody(size int) []byte {
-	var b bytes.Buffer
-	b.WriteString(`{"put":{"ports":[`)
-	for i := 0; b.Len() < size; i++ {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, `{"id":"p%d","network":"lonely","mac":"02:00:%02x:%02x:%02x:%02x","addresses":["10.%d.%d.%d"]}`, i, i>>24, i>>16&0xff, i>>8&0xff, i&0xff, i>>16, i>>8&0xff, i&0xff)
-	}
-	b.WriteString(`]}}`)
-	return b.Bytes()
-}
 
 // Large bodies that come at once need a bounded amount of memory, and so does one that is
 // made to cost as much as possible.
@@ -56,7 +43,7 @@ func TestLargeBodiesAreBounded(t *testing.T) {
 		status int
 	}{
 		{"numbers", []byte("[" + strings.Repeat("0,", 14<<20) + "0]"), 422},
-		{"ports", largeBody(28 << 20), 200},
+		{"ports", hostile.LargeBody("lonely", 28<<20), 200},
 	} {
 		s.forget()
 		var g sync.WaitGroup
@@ -89,10 +76,10 @@ func TestSlowBodiesHoldNobodyUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { nc.Close() })
-		fmt.Fprintf(nc, "PATCH /v1/topology HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30000000\r\n\r\n%s", strings.Repeat(" ", 100_000))
+		hostile.BeginBody(nc, 100_000)
 		slow = append(slow, nc)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), "PATCH", "http://localhost/v1/topology", bytes.NewReader(largeBody(2<<20)))
+	req, err := http.NewRequestWithContext(t.Context(), "PATCH", "http://localhost/v1/topology", bytes.NewReader(hostile.LargeBody("lonely", 2<<20)))
 	if err != nil {
 		t.Fatal(err)
 	}

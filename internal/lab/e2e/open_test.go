@@ -7,32 +7,22 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ofdvr/ofdvr/internal/lab/hostile"
 )
 
 // memory is what the daemon has in memory, in bytes: now, and at most since the last
 // call of forget.
 func (s *site) memory() (now, most int) {
 	s.t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.daemon.Pid))
+	now, most, err := s.daemon.Memory()
 	if err != nil {
 		s.t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		name, value, _ := strings.Cut(line, ":")
-		kb, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
-		switch name {
-		case "VmRSS":
-			now = kb << 10
-		case "VmHWM":
-			most = kb << 10
-		}
 	}
 	return now, most
 }
@@ -40,7 +30,7 @@ func (s *site) memory() (now, most int) {
 // forget has the kernel forget the most that the daemon has had in memory.
 func (s *site) forget() {
 	s.t.Helper()
-	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.daemon.Pid), []byte("5"), 0); err != nil {
+	if err := s.daemon.ForgetPeak(); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -95,14 +85,14 @@ func TestOpenAddressIsBounded(t *testing.T) {
 		}
 		return string(text)
 	}
-	mute := func(path string) {
+	mute := func(ask func(net.Conn)) {
 		t.Helper()
 		nc, err := s.Dial(t.Context(), "tcp", "127.0.0.1:9476")
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { nc.Close() })
-		fmt.Fprintf(nc, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path)
+		ask(nc)
 	}
 	many := func(round int) string {
 		b := bytes.NewBufferString(`{"put":{"ports":[`)
@@ -124,12 +114,12 @@ func TestOpenAddressIsBounded(t *testing.T) {
 	s.forget()
 
 	for range 500 {
-		mute("/v1/watch")
+		mute(hostile.Watch)
 	}
 	for round := range 5 {
 		var g sync.WaitGroup
 		for range 40 {
-			mute("/v1/routers/r1/flows")
+			mute(hostile.AskForFlows)
 		}
 		for range 10 {
 			g.Go(func() {

@@ -1,0 +1,76 @@
+package hostile
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Request writes the header of a request whose body, if there is one, has a length.
+func Request(nc net.Conn, method, path string, length int) {
+	fmt.Fprintf(nc, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n", method, path)
+	if length > 0 {
+		fmt.Fprintf(nc, "Content-Length: %d\r\n", length)
+	}
+	io.WriteString(nc, "\r\n")
+}
+
+// Rest reads nc until the other end, or another goroutine, closes it.
+func Rest(nc net.Conn) { io.Copy(io.Discard, nc) }
+
+// Watch begins to watch, and does not read.
+func Watch(nc net.Conn) { Request(nc, http.MethodGet, "/v1/watch", 0) }
+
+// AskForFlows asks for all flows of router r1, and does not read them.
+func AskForFlows(nc net.Conn) { Request(nc, http.MethodGet, "/v1/routers/r1/flows", 0) }
+
+// BeginBody begins a PATCH with a body of 30 MB, of which it sends so many bytes.
+func BeginBody(nc net.Conn, first int) {
+	Request(nc, http.MethodPatch, "/v1/topology", 30_000_000)
+	io.WriteString(nc, strings.Repeat(" ", first))
+}
+
+// TrickleBody sends a body of which a byte comes each second, until the connection ends.
+func TrickleBody(nc net.Conn) {
+	BeginBody(nc, 0)
+	gone := make(chan struct{})
+	go func() {
+		Rest(nc)
+		close(gone)
+	}()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-gone:
+			return
+		case <-tick.C:
+			nc.Write([]byte(" "))
+		}
+	}
+}
+
+// SendBody sends a PATCH with a body, and reads the answer.
+func SendBody(nc net.Conn, body []byte) {
+	Request(nc, http.MethodPatch, "/v1/topology", len(body))
+	go nc.Write(body)
+	Rest(nc)
+}
+
+// LargeBody returns a PATCH that puts ports on a network, of about so many bytes.
+func LargeBody(network string, size int) []byte {
+	var b bytes.Buffer
+	b.WriteString(`{"put":{"ports":[`)
+	for i := 0; b.Len() < size; i++ {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"id":"p%d","network":%q,"mac":"02:00:%02x:%02x:%02x:%02x","addresses":["10.%d.%d.%d"]}`, i, network, i>>24, i>>16&0xff, i>>8&0xff, i&0xff, i>>16, i>>8&0xff, i&0xff)
+	}
+	b.WriteString(`]}}`)
+	return b.Bytes()
+}
