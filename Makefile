@@ -17,7 +17,7 @@ PKG  ?= ./...
 ARGS ?=
 
 # What "make compatibility" tests: make compatibility ONLY=forky-kernel
-# The order of the attacks: make hostile SEED=7
+# The attacks and their order: make hostile SEED=7
 # What "make chaos" plays: make chaos SEED=7 FAULTS=200 ONLY='tap|MTU'
 SEED   ?= $(shell date +%s)
 FAULTS ?= 100
@@ -103,7 +103,7 @@ bench: setup build ## measure side by side with peers and limits, and write docs
 	@go build -buildvcs=false -o bin/ ./internal/guest
 	cd bench && OFDVR_BINARY=../bin/ofdvr go run . -report ../docs/benchmarks.md
 
-hostile: setup build ## attack a daemon, in an order chosen by SEED, and write what it costs to docs/benchmarks.md
+hostile: setup build ## attack a daemon as chosen by SEED, and write what it costs to docs/benchmarks.md
 	cd bench && OFDVR_BINARY=../bin/ofdvr go run . -only hostile -seed $(SEED) -report ../docs/benchmarks.md
 
 clean: ## remove what was built

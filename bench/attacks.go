@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"fmt"
+	"hash/fnv"
 	"io"
+	"math/rand/v2"
 	"net"
-	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,22 +14,31 @@ import (
 	"github.com/ofdvr/ofdvr/internal/lab/hostile"
 )
 
-// An attack goes on until ctx is done.
+// An attack goes on until ctx is done. What is random in it, r decides.
 type attack struct {
 	name string
-	run  func(d *stored, ctx context.Context) error
+	run  func(d *stored, ctx context.Context, r *rand.Rand) error
+}
+
+// random returns what decides in the attack, the same for the same seed.
+func (a attack) random() *rand.Rand {
+	h := fnv.New64a()
+	io.WriteString(h, a.name)
+	return rand.New(rand.NewPCG(*seed, h.Sum64()))
 }
 
 const (
 	openAddress  = "127.0.0.1:9476" // of --metrics and the page
 	openFlowPort = "127.0.0.1:6653"
+	apiSocket    = "/run/ofdvr/api.sock"
 )
 
 // attacks returns all attacks; the first is none.
 func attacks() []attack {
 	return []attack{
-		{"none", func(_ *stored, ctx context.Context) error { <-ctx.Done(); return nil }},
+		{"none", func(_ *stored, ctx context.Context, _ *rand.Rand) error { <-ctx.Done(); return nil }},
 		{"malformed OpenFlow conversations of 16 kinds, again and again", (*stored).malformed},
+		{"OpenFlow conversations with mutated messages, 100 at once, of an absent, the connected and an unknown bridge", (*stored).mutated},
 		{"10,000 silent OpenFlow connections", (*stored).silent},
 		{"20 unknown switches with 100,000 ports each", (*stored).manyPorts},
 		{"a switch that claims an absent bridge and sends flows without end", (*stored).manyFlows},
@@ -39,6 +46,9 @@ func attacks() []attack {
 		{"100 clients that read all flows at once, at the page's address", (*stored).flowReaders},
 		{"40 bodies that come a byte a second", (*stored).slowBodies},
 		{"4 bodies of 28 MB at once", (*stored).largeBodies},
+		{"fuzzed requests, 8 at once, at the API and the page's address", (*stored).fuzzedRequests},
+		{"locks that are held or waited for, while a router comes and goes", (*stored).heldLocks},
+		{"links, pipes and other users' files in place of the daemon's, while a router comes and goes", (*stored).impostors},
 	}
 }
 
@@ -71,17 +81,14 @@ func untilDone(ctx context.Context, f func() error) error {
 	return nil
 }
 
-// rest keeps a connection until the daemon or ctx ends it.
-func rest(nc net.Conn) { io.Copy(io.Discard, nc) }
-
-func (d *stored) malformed(ctx context.Context) error {
+func (d *stored) malformed(ctx context.Context, _ *rand.Rand) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, p := range hostile.Peers() {
 		g.Go(func() error {
 			return untilDone(ctx, func() error {
 				return d.connections(ctx, 1, "tcp", openFlowPort, func(nc net.Conn) {
 					p.Attack(nc)
-					rest(nc)
+					hostile.Rest(nc)
 				})
 			})
 		})
@@ -89,88 +96,87 @@ func (d *stored) malformed(ctx context.Context) error {
 	return g.Wait()
 }
 
-func (d *stored) silent(ctx context.Context) error {
-	return d.connections(ctx, 10_000, "tcp", openFlowPort, rest)
+// workers has n goroutines do f over and over, each with a connection and random numbers of
+// its own.
+func (d *stored) workers(ctx context.Context, r *rand.Rand, n int, network, addr string, f func(nc net.Conn, r *rand.Rand)) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for range n {
+		own := rand.New(rand.NewPCG(r.Uint64(), r.Uint64()))
+		g.Go(func() error {
+			return untilDone(ctx, func() error {
+				return d.connections(ctx, 1, network, addr, func(nc net.Conn) {
+					nc.SetDeadline(time.Now().Add(hostile.Turn))
+					f(nc, own)
+				})
+			})
+		})
+	}
+	return g.Wait()
 }
 
-func (d *stored) manyPorts(ctx context.Context) error {
+func (d *stored) mutated(ctx context.Context, r *rand.Rand) error {
+	return d.workers(ctx, r, 100, "tcp", openFlowPort, func(nc net.Conn, r *rand.Rand) {
+		hostile.Mutated(r, []string{"x", "t"}, absent, "rb-r1", "br-unknown")(nc)
+	})
+}
+
+func (d *stored) fuzzedRequests(ctx context.Context, r *rand.Rand) error {
+	ask := func(nc net.Conn, r *rand.Rand) {
+		nc.Write(hostile.FuzzedRequest(r))
+		hostile.Rest(nc)
+	}
+	atAPI, atPage := rand.New(rand.NewPCG(r.Uint64(), 0)), rand.New(rand.NewPCG(r.Uint64(), 1))
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return d.workers(ctx, atAPI, 8, "unix", apiSocket, ask) })
+	g.Go(func() error { return d.workers(ctx, atPage, 8, "tcp", openAddress, ask) })
+	return g.Wait()
+}
+
+func (d *stored) silent(ctx context.Context, _ *rand.Rand) error {
+	return d.connections(ctx, 10_000, "tcp", openFlowPort, hostile.Rest)
+}
+
+func (d *stored) manyPorts(ctx context.Context, _ *rand.Rand) error {
 	return untilDone(ctx, func() error {
 		return d.connections(ctx, 20, "tcp", openFlowPort, hostile.Switch("", hostile.Names(100_000), nil))
 	})
 }
 
-func (d *stored) manyFlows(ctx context.Context) error {
+func (d *stored) manyFlows(ctx context.Context, _ *rand.Rand) error {
 	return untilDone(ctx, func() error {
 		return d.connections(ctx, 1, "tcp", openFlowPort, hostile.Switch(absent, nil, hostile.EndlessFlows(1)))
 	})
 }
 
-// request writes the header of a request whose body has a length.
-func request(nc net.Conn, method, path string, length int) {
-	fmt.Fprintf(nc, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n", method, path)
-	if length > 0 {
-		fmt.Fprintf(nc, "Content-Length: %d\r\n", length)
-	}
-	io.WriteString(nc, "\r\n")
-}
-
-func (d *stored) stuckWatchers(ctx context.Context) error {
+func (d *stored) stuckWatchers(ctx context.Context, _ *rand.Rand) error {
 	return d.connections(ctx, 500, "tcp", openAddress, func(nc net.Conn) {
-		request(nc, http.MethodGet, "/v1/watch", 0)
+		hostile.Watch(nc)
 		<-ctx.Done()
 	})
 }
 
-func (d *stored) flowReaders(ctx context.Context) error {
+func (d *stored) flowReaders(ctx context.Context, _ *rand.Rand) error {
 	return untilDone(ctx, func() error {
 		return d.connections(ctx, 100, "tcp", openAddress, func(nc net.Conn) {
-			request(nc, http.MethodGet, "/v1/routers/r1/flows", 0)
-			rest(nc)
+			hostile.AskForFlows(nc)
+			hostile.Rest(nc)
 		})
 	})
 }
 
-func (d *stored) slowBodies(ctx context.Context) error {
-	return untilDone(ctx, func() error {
-		return d.connections(ctx, 40, "unix", "/run/ofdvr/api.sock", func(nc net.Conn) {
-			request(nc, http.MethodPatch, "/v1/topology", 10<<20)
-			gone := make(chan struct{})
-			go func() {
-				rest(nc)
-				close(gone)
-			}()
-			tick := time.NewTicker(time.Second)
-			defer tick.Stop()
-			for {
-				select {
-				case <-gone:
-					return
-				case <-tick.C:
-					nc.Write([]byte(" "))
-				}
-			}
-		})
-	})
+func (d *stored) slowBodies(ctx context.Context, _ *rand.Rand) error {
+	return untilDone(ctx, func() error { return d.connections(ctx, 40, "unix", apiSocket, hostile.TrickleBody) })
 }
 
 // largeBody is a change of 28 MB that is refused at its end.
 var largeBody = sync.OnceValue(func() []byte {
-	var b bytes.Buffer
-	b.WriteString(`{"put":{"ports":[`)
-	for i := 0; b.Len() < 28<<20; i++ {
-		fmt.Fprintf(&b, `{"id":"large%d","network":"big","mac":%q,"addresses":["10.120.0.1"]},`, i, macAddress(7, i))
-	}
-	b.WriteString(strings.Repeat("x", 10))
-	return b.Bytes()
+	b := hostile.LargeBody("big", 28<<20)
+	return append(b[:len(b)-1], "xxxxxxxxxx"...)
 })
 
-func (d *stored) largeBodies(ctx context.Context) error {
+func (d *stored) largeBodies(ctx context.Context, _ *rand.Rand) error {
 	body := largeBody()
 	return untilDone(ctx, func() error {
-		return d.connections(ctx, 4, "unix", "/run/ofdvr/api.sock", func(nc net.Conn) {
-			request(nc, http.MethodPatch, "/v1/topology", len(body))
-			go nc.Write(body)
-			rest(nc)
-		})
+		return d.connections(ctx, 4, "unix", apiSocket, func(nc net.Conn) { hostile.SendBody(nc, body) })
 	})
 }

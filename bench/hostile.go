@@ -10,14 +10,13 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/ofdvr/ofdvr/internal/lab"
 )
 
-var seed = flag.Uint64("seed", 1, "decides the order of the attacks of the benchmark hostile")
+var seed = flag.Uint64("seed", 1, "decides the order of the attacks of the benchmark hostile, and what is random in them")
 
 const (
 	attackedPorts = 10_000
@@ -27,7 +26,8 @@ const (
 
 // underAttack measures what each attack costs a daemon that serves a switch: the peak of
 // its memory, the puts that a client waits for meanwhile, and pings of two machines that
-// it routes. The attacks come one after the other, in an order that a seed decides.
+// it routes. The attacks come one after the other, in an order that a seed decides, as it
+// decides what is random in them.
 func underAttack(ctx context.Context, _ int) (section, error) {
 	d, err := startStored(ctx, attackedPorts)
 	if err != nil {
@@ -44,7 +44,7 @@ func underAttack(ctx context.Context, _ int) (section, error) {
 	if _, err := d.putWhile(ctx, func(time.Time) bool { return false }); err != nil { // all of them are there
 		return "", err
 	}
-	idle, _, err := d.resident()
+	idle, _, err := d.p.Memory()
 	if err != nil {
 		return "", err
 	}
@@ -73,12 +73,12 @@ type outcome struct {
 
 // under runs an attack until puts and pings have gone on for attackTime beside it.
 func (d *stored) under(ctx context.Context, a attack, from, to *lab.Machine) (o outcome, err error) {
-	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", d.p.Pid), []byte("5"), 0); err != nil { // forgets the peak (proc(5))
+	if err := d.p.ForgetPeak(); err != nil {
 		return o, err
 	}
 	attacking, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- a.run(d, attacking) }()
+	go func() { ended <- a.run(d, attacking, a.random()) }()
 	type pinged struct {
 		lab.PingResult
 		error
@@ -101,27 +101,8 @@ func (d *stored) under(ctx context.Context, a attack, from, to *lab.Machine) (o 
 		return o, err
 	}
 	o.sent, o.received = p.Sent, p.Received
-	_, o.peak, err = d.resident()
+	_, o.peak, err = d.p.Memory()
 	return o, err
-}
-
-// resident returns the daemon's resident bytes, and their peak (proc(5), status).
-func (d *daemon) resident() (now, peak int, err error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.p.Pid))
-	if err != nil {
-		return 0, 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		name, value, _ := strings.Cut(line, ":")
-		kb, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
-		switch name {
-		case "VmRSS":
-			now = kb << 10
-		case "VmHWM":
-			peak = kb << 10
-		}
-	}
-	return now, peak, nil
 }
 
 // machines plugs a machine into each network of the router.
@@ -144,8 +125,13 @@ func (d *stored) machines(ctx context.Context) (from, to *lab.Machine, err error
 const absent = "br-absent"
 
 func (d *stored) declareAbsent(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://ofdvr/v1/routers/absent", bytes.NewReader(fmt.Appendf(nil,
-		`{"bridge":{"managed":false,"name":%q},"interfaces":[{"id":"absent","network":"small","mac":%q,"addresses":["192.168.2.1/24"],"patch_port":"x","tap_port":"t"}]}`, absent, macAddress(1, 9))))
+	return d.change(ctx, http.MethodPut, "/v1/routers/absent", fmt.Appendf(nil,
+		`{"bridge":{"managed":false,"name":%q},"interfaces":[{"id":"absent","network":"small","mac":%q,"addresses":["192.168.2.1/24"],"patch_port":"x","tap_port":"t"}]}`, absent, macAddress(1, 9)))
+}
+
+// change carries out a change that need not be applied.
+func (d *stored) change(ctx context.Context, method, path string, body []byte) error {
+	req, err := http.NewRequestWithContext(ctx, method, "http://ofdvr"+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -154,9 +140,9 @@ func (d *stored) declareAbsent(ctx context.Context) error {
 		return err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode >= 300 {
-		text, _ := io.ReadAll(resp.Body)
-		return fmt.Errorf("declare a router with another bridge: %s: %s", resp.Status, text)
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode >= 300 {
+		err = fmt.Errorf("%s %s: %s: %.300s", method, path, resp.Status, text)
 	}
-	return nil
+	return err
 }

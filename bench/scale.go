@@ -180,12 +180,8 @@ func (d *daemon) cpu() (time.Duration, error) {
 
 // memory returns the daemon's resident bytes.
 func (d *daemon) memory() (int, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", d.p.Pid))
-	if err != nil {
-		return 0, err
-	}
-	pages, err := strconv.Atoi(strings.Fields(string(data))[1])
-	return pages * os.Getpagesize(), err
+	now, _, err := d.p.Memory()
+	return now, err
 }
 
 // repair returns the milliseconds from deleting a flow until the switch tells

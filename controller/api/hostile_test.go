@@ -1,53 +1,32 @@
 package api_test
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/internal/lab/hostile"
+	"github.com/ofdvr/ofdvr/routing"
 )
-
-// bad are bodies that are refused, with a part of what is said about them.
-var bad = []struct{ name, body, says string }{
-	{"nothing", "", "request body is required"},
-	{"no JSON", "{", "not JSON"},
-	{"YAML", "network: blue", "not JSON"},
-	{"two values", "{} {}", "not JSON"},
-	{"a list", "[]", "want a mapping"},
-	{"null", "null", "want a mapping"},
-	{"a number", "7", "want a mapping"},
-	{"NaN", `{"network":NaN}`, "not JSON"},
-	{"infinite", `{"network":-Infinity}`, "not JSON"},
-	{"a huge number", `{"network":"blue","mac":1e999}`, "is not a MAC address"},
-	{"not UTF-8", "{\"network\":\"\xff\"}", "not UTF-8"},
-	{"half a surrogate", `{"network":"\ud800","mac":"02:00:00:00:00:01"}`, "unknown network"},
-	{"a control character", "{\"network\":\"\x00\"}", "control character"},
-	{"a byte order mark in the middle", "{\ufeff}", "not JSON"},
-	{"duplicate keys", `{"network":"blue","network":"green","mac":"02:00:00:00:00:01"}`, "duplicate key"},
-	{"an unknown key", `{"network":"blue","mac":"02:00:00:00:00:01","color":"red"}`, `unknown key`},
-	{"another ID", `{"id":"","network":"blue","mac":"02:00:00:00:00:01"}`, "the ID is"},
-	{"missing keys", `{}`, "missing key"},
-	{"wrong kinds", `{"network":["blue"],"mac":{},"addresses":"10.0.1.7"}`, "want a list"},
-	{"brackets", strings.Repeat("[", 100_000), "deep"},
-	{"closed brackets", strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000), "deep"},
-	{"nested mappings", strings.Repeat(`{"a":`, 50_000) + "1" + strings.Repeat("}", 50_000), "deep"},
-	{"many mistakes", `{"addresses":[` + strings.Repeat(`"x",`, 50_000) + `"x"]}`, "mistakes, of which the first"},
-	{"a long value", `{"network":"` + strings.Repeat("x", 500_000) + `"}`, "more than"},
-}
 
 // Whatever is wrong with a body, there is a clear answer and nothing changes.
 func TestBadBodies(t *testing.T) {
 	s := filled(t)
 	before := s.must(200, "GET", "/v1/topology", "")
-	for _, tt := range bad {
-		t.Run(tt.name, func(t *testing.T) {
+	for _, tt := range hostile.BadBodies() {
+		t.Run(tt.Name, func(t *testing.T) {
 			for _, at := range []struct {
 				method, path string
 				wrap         func(string) string
@@ -56,16 +35,16 @@ func TestBadBodies(t *testing.T) {
 				{"PATCH", "/v1/topology", func(s string) string { return `{"put":{"ports":[` + s + `]}}` }},
 				{"PUT", "/v1/topology", func(s string) string { return `{"ports":[` + s + `]}` }},
 			} {
-				if tt.body == "" && at.path == "/v1/topology" {
+				if tt.Body == "" && at.path == "/v1/topology" {
 					continue // an empty list is fine
 				}
-				r := s.ask(at.method, at.path, at.wrap(tt.body))
+				r := s.ask(at.method, at.path, at.wrap(tt.Body))
 				if r.status < 400 || r.status >= 500 {
 					t.Errorf("%s %s: %d %s", at.method, at.path, r.status, r.text)
 				}
 				p := r.problem(t)
-				if at.path == "/v1/ports/vm7" && !strings.Contains(p.Error(), tt.says) {
-					t.Errorf("it does not say %q: %.500s", tt.says, p.Error())
+				if at.path == "/v1/ports/vm7" && !strings.Contains(p.Error(), tt.Says) {
+					t.Errorf("it does not say %q: %.500s", tt.Says, p.Error())
 				}
 			}
 		})
@@ -129,16 +108,13 @@ func TestHugeBodies(t *testing.T) {
 // accepted.
 func FuzzRequests(f *testing.F) {
 	methods := []string{"GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "BREW"}
-	for i, path := range []string{
-		"/v1/ports/vm1", "/v1/ports/vm1?dry_run=true", "/v1/networks/blue?cascade=1", "/v1/topology", "/v1/routers/r1/snapshot",
-		"/v1/routers/r1/flows", "/v1/complete", "/v1/watch?since=x", "/v1/ports?limit=2&after=eA", "/v1/%zz", "/v1/ports/%00", "//", "/v1/../etc",
-	} {
+	for i, path := range hostile.Paths() {
 		f.Add(uint8(i), path, vm1)
 		f.Add(uint8(1), path, `{"router":{"id":"r1"},"ports":[{}]}`)
 		f.Add(uint8(3), path, `{"put":{"ports":[`+vm1+`]},"delete":{"networks":["blue"]}}`)
 	}
-	for _, b := range bad {
-		f.Add(uint8(1), "/v1/ports/vm1", b.body)
+	for _, b := range hostile.BadBodies() {
+		f.Add(uint8(1), "/v1/ports/vm1", b.Body)
 	}
 	s := serve(f, nil)
 	f.Fuzz(func(t *testing.T, method uint8, path, body string) {
@@ -158,6 +134,45 @@ func FuzzRequests(f *testing.F) {
 			t.Errorf("%s %s %s: accepted what cannot be: %v", req.Method, path, body, err)
 		}
 	})
+}
+
+// The requests of a hostile client that a seed decides are answered as those of [FuzzRequests]
+// are, some are carried out, and nothing of others changes.
+func TestFuzzedRequests(t *testing.T) {
+	s := filled(t)
+	h := api.Handler(s.ledger, s.fabric, testLog, "v1")
+	r := rand.New(rand.NewPCG(1, 1))
+	answers := make(map[string]int) // of writes
+	for range 800 {
+		wire := hostile.FuzzedRequest(r)
+		req, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(wire)))
+		if err != nil || strings.HasPrefix(req.URL.Path, "/v1/watch") {
+			continue
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, req.WithContext(t.Context()))
+		if w.Code >= 500 && w.Code != http.StatusServiceUnavailable && w.Code != http.StatusInsufficientStorage {
+			t.Errorf("%.1000q: %d %s", wire, w.Code, w.Body)
+		}
+		if req.Method != http.MethodGet {
+			answers[fmt.Sprintf("%s %dxx", req.Method, w.Code/100)]++
+		}
+		if err := s.ledger.State().Index.Model().Validate(); err != nil {
+			t.Fatalf("%.1000q: accepted what cannot be: %v", wire, err)
+		}
+	}
+	t.Log(answers)
+	for _, want := range []string{"PUT 2xx", "PUT 4xx", "PATCH 2xx", "PATCH 4xx", "POST 2xx", "POST 4xx", "DELETE 2xx", "DELETE 4xx", "BREW 4xx"} {
+		if answers[want] == 0 {
+			t.Errorf("there is no %s", want)
+		}
+	}
+	m := s.ledger.State().Index.Model()
+	m.Networks = slices.DeleteFunc(slices.Clone(m.Networks), func(n routing.Network) bool { return strings.HasPrefix(n.ID, "fuzz-") })
+	m.Ports = slices.DeleteFunc(slices.Clone(m.Ports), func(p routing.Port) bool { return strings.HasPrefix(p.ID, "fuzz-") })
+	if want := filled(t).ledger.State().Index.Model(); !reflect.DeepEqual(m, want) {
+		t.Errorf("the rest is\n%+v\nwant\n%+v", m, want)
+	}
 }
 
 // Many writers and watchers at once get each their own answers.

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -108,4 +111,52 @@ func TestSilentCrowd(t *testing.T) {
 	if now[`ofdvr_openflow_disconnects_total{reason="crowd"}`] == 0 {
 		t.Error("none of the crowd was sent away")
 	}
+}
+
+// Whatever becomes of the messages of a switch on their way, no conversation ends the daemon, or
+// costs more than peers may cost. The true switch is programmed when it comes, and is served while
+// others claim to be it.
+func TestMutatedConversations(t *testing.T) {
+	t.Parallel()
+	s := bare(t, byName)
+	s.handMade()
+	s.vsctl("del-controller", "br-x")
+	s.serve()
+	s.logged("listening for switches")
+	converse := func(what string, seed uint64) {
+		s.costs(what, func() {
+			var all sync.WaitGroup
+			for worker := range uint64(4) {
+				r := rand.New(rand.NewPCG(seed, worker))
+				all.Go(func() {
+					for range 20 {
+						nc, err := s.Dial(t.Context(), "tcp", "127.0.0.1:6653")
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						nc.SetDeadline(time.Now().Add(hostile.Turn))
+						hostile.Mutated(r, []string{"x-blue", "x-green", "t-blue", "t-green"}, "br-x", "br-x", "br-y")(nc)
+						nc.Close()
+					}
+				})
+			}
+			all.Wait()
+		})
+	}
+	converse("conversations in place of the switch", 1)
+	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653", "--", "set", "controller", "br-x", "max_backoff=1000")
+	s.settle()
+	vm1, vm2 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
+	pingTTL(t, vm1, vm2.IP(), 63)
+	converse("conversations beside the switch", 2)
+	s.write(strings.Replace(byName, "10.0.2.10]", "10.0.2.10, 10.0.2.77]", 1))
+	s.signal(syscall.SIGHUP)
+	s.eventually("the true switch to have the flow", func() error { // although the status names the others
+		if len(s.flows("br-x").find("nw_dst=10.0.2.77")) == 0 {
+			return errors.New("it has not")
+		}
+		return nil
+	})
+	pingTTL(t, vm1, vm2.IP(), 63)
 }
