@@ -126,9 +126,9 @@ func (n *Neighbours) follow(ctx context.Context, name, id string) error {
 			resolved[a] = true
 		}
 	}
-	defer context.AfterFunc(ctx, func() { events.SetReadDeadline(time.Unix(1, 0)) })() // it has passed
-	buf := make([]byte, 4096)                                                          // an event has about 100 bytes
-	due := time.Now()                                                                  // when to tell; zero: nothing to tell
+	defer context.AfterFunc(ctx, func() { events.SetReadDeadline(time.Now()) })()
+	buf := make([]byte, 4096) // an event has about 100 bytes
+	due := time.Now()         // when to tell; zero: nothing to tell
 	for {
 		if err := events.SetReadDeadline(due); err != nil {
 			return fmt.Errorf("follow the neighbours of namespace %s: %w", name, err)
