@@ -22,6 +22,8 @@ const (
 	attackedPorts = 10_000
 	attackTime    = 10 * time.Second // for which pings and puts go on beside each attack
 	attackPings   = 10 * time.Millisecond
+	restTime      = time.Minute // between attacks, at most
+	restMemory    = 32 << 20    // bytes over idle that the daemon may keep
 )
 
 // underAttack measures what each attack costs a daemon that serves a switch: the peak of
@@ -52,6 +54,9 @@ func underAttack(ctx context.Context, _ int) (section, error) {
 	rand.New(rand.NewPCG(*seed, 0)).Shuffle(len(list)-1, func(i, j int) { list[1+i], list[1+j] = list[1+j], list[1+i] })
 	rows := [][]string{{"attack", "peak memory over idle, MB", "a put, p99, ms", "a put, longest, ms", "pings lost"}}
 	for _, a := range list {
+		if err := d.rested(ctx, idle); err != nil {
+			return "", err
+		}
 		o, err := d.under(ctx, a, from, to)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w\n%s", a.name, err, d.p.Log())
@@ -62,6 +67,21 @@ func underAttack(ctx context.Context, _ int) (section, error) {
 		rows = append(rows, row)
 	}
 	return section(fmt.Sprintf("Seed %d; %d MB when idle.\n\n", *seed, idle>>20)) + table(rows), nil
+}
+
+// rested waits until the daemon has given back the memory of the previous attack except
+// restMemory, for restTime at most. What it still has counts for the next attack.
+func (d *stored) rested(ctx context.Context, idle int) error {
+	for begin := time.Now(); time.Since(begin) < restTime; {
+		now, _, err := d.p.Memory()
+		if err != nil || now < idle+restMemory {
+			return err
+		}
+		if err := pause(ctx, time.Second); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // An outcome is what was measured beside an attack.
