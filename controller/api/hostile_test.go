@@ -140,7 +140,7 @@ func FuzzRequests(f *testing.F) {
 // are, some are carried out, and nothing of others changes.
 func TestFuzzedRequests(t *testing.T) {
 	s := filled(t)
-	h := api.Handler(s.ledger, s.fabric, testLog, "v1")
+	h := api.Handler(s.ledger, s.fabric, testLog, "v1", nil)
 	r := rand.New(rand.NewPCG(1, 1))
 	answers := make(map[string]int) // of writes
 	for range 800 {
