@@ -1,11 +1,12 @@
 // Command testsum runs go test with the arguments it is given and shows what a
 // person wants to see: a line for each package and for each test that takes
-// its time, the whole output of what fails, and, as the last line,
+// its time, the whole output of what fails, and at the end what failed with the
+// test's own messages, and, as the last line,
 //
 //	N passed, N failed
 //
 // where subtests count as tests. It exits with status 1 if anything failed or
-// no test ran. With -o FILE first, it also writes the last line to a file.
+// no test ran. With -o FILE first, it also writes that end to a file.
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 )
 
 func main() {
@@ -56,7 +58,7 @@ func run(args []string) error {
 	if t.skipped > 0 {
 		fmt.Printf("%d skipped\n", t.skipped)
 	}
-	summary := fmt.Sprintf("%d passed, %d failed\n", t.passed, t.failed)
+	summary := strings.Join(append(t.why, fmt.Sprintf("%d passed, %d failed\n", t.passed, t.failed)), "\n")
 	if file != "" {
 		if err := os.WriteFile(file, []byte(summary), 0o644); err != nil {
 			return err

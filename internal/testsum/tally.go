@@ -25,6 +25,7 @@ type tally struct {
 	w                       io.Writer
 	passed, failed, skipped int
 	packages                map[string]*pkg
+	why                     []string // a line or a few for each test that failed, and each package that did without one
 }
 
 // A pkg is a package whose tests run.
@@ -98,6 +99,7 @@ func (t *tally) addEnd(p *pkg, c *test, e event, top bool) {
 		return // its output is shown with the whole test's
 	case e.Action == "fail":
 		fmt.Fprintf(t.w, "  FAIL %s (%.1fs)\n%s", e.Test, e.Elapsed, c.output.String())
+		t.failure(e.Package, e.Test, c.output.String())
 	case e.Elapsed >= slow:
 		fmt.Fprintf(t.w, "  pass %s (%.1fs)\n", e.Test, e.Elapsed)
 	}
@@ -130,9 +132,10 @@ func (t *tally) addPackage(p *pkg, e event) {
 	}
 	delete(t.packages, e.Package)
 	if e.Action == "fail" {
-		t.abandon(p)
+		t.abandon(p, e.Package)
 		if p.failed == 0 { // it did not build, or something outside of the tests went wrong
 			p.failed++
+			t.failure(e.Package, "", p.output.String())
 		}
 		fmt.Fprint(t.w, p.output.String())
 	}
@@ -151,16 +154,52 @@ func (t *tally) addPackage(p *pkg, e event) {
 
 // abandon counts tests that a crash or a timeout has kept from ending as
 // failed, and shows their output.
-func (t *tally) abandon(p *pkg) {
+func (t *tally) abandon(p *pkg, name string) {
 	names := make([]string, 0, len(p.tests))
 	for name := range p.tests {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	for _, name := range names {
-		c := p.tests[name]
+	for _, test := range names {
+		c := p.tests[test]
 		p.failed += len(c.running)
-		fmt.Fprintf(t.w, "  FAIL %s (did not end)\n%s", name, c.output.String())
+		fmt.Fprintf(t.w, "  FAIL %s (did not end)\n%s", test, c.output.String())
+		t.failure(name, test+" (did not end)", c.output.String())
+	}
+}
+
+// How much of a test's output is repeated at the end.
+const (
+	mostLines = 12
+	mostBytes = 400 // of a line
+)
+
+// failure notes why a test failed: what tests said of it by themselves, and how a crash
+// begins. What helpers print about the state of things is left out.
+func (t *tally) failure(pkg, test, output string) {
+	t.why = append(t.why, strings.TrimSpace("FAIL "+pkg+" "+test))
+	said, lines := false, 0
+	for line := range strings.Lines(output) {
+		text := strings.TrimSpace(line)
+		switch file, _, found := strings.Cut(text, ".go:"); {
+		case strings.HasPrefix(text, "panic:"), strings.HasPrefix(text, "fatal error:"), strings.HasPrefix(text, "WARNING: DATA RACE"):
+			said = true
+		case found && !strings.ContainsAny(file, " /"): // a message: its lines follow, indented further
+			said = strings.HasSuffix(file, "_test")
+		case !strings.HasPrefix(line, "        "):
+			said = false
+		}
+		if !said || text == "" {
+			continue
+		}
+		if lines++; lines > mostLines {
+			t.why = append(t.why, "    …")
+			return
+		}
+		if len(text) > mostBytes {
+			text = strings.ToValidUTF8(text[:mostBytes], "") + "…"
+		}
+		t.why = append(t.why, "    "+text)
 	}
 }
 

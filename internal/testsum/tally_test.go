@@ -12,6 +12,7 @@ func TestTally(t *testing.T) {
 		passed, failed, skipped int
 		shows                   []string
 		hides                   []string
+		why                     string // what is repeated at the end
 	}{
 		{
 			name: "a package that passes",
@@ -37,11 +38,15 @@ func TestTally(t *testing.T) {
 {"Action":"output","Package":"p","Test":"TestA","Output":"before\n"}
 {"Action":"run","Package":"p","Test":"TestA/sub"}
 {"Action":"output","Package":"p","Test":"TestA/sub","Output":"    a_test.go:3: wrong\n"}
+{"Action":"output","Package":"p","Test":"TestA/sub","Output":"        in two lines\n"}
+{"Action":"output","Package":"p","Test":"TestA/sub","Output":"    testing.go:44: the host:\n"}
+{"Action":"output","Package":"p","Test":"TestA/sub","Output":"        x.go:3: its log\n"}
 {"Action":"fail","Package":"p","Test":"TestA/sub","Elapsed":0}
 {"Action":"fail","Package":"p","Test":"TestA","Elapsed":0}
 {"Action":"fail","Package":"p","Elapsed":0.1}`,
 			failed: 2,
 			shows:  []string{"FAIL TestA (0.0s)\nbefore\n    a_test.go:3: wrong\n", "FAIL p (0.1s): 0 passed, 2 failed\n"},
+			why:    "FAIL p TestA\n    a_test.go:3: wrong\n    in two lines",
 		},
 		{
 			name: "a skip, with its reason",
@@ -65,6 +70,7 @@ func TestTally(t *testing.T) {
 {"Action":"fail","Package":"p","Elapsed":0,"FailedBuild":"p"}`,
 			failed: 1,
 			shows:  []string{"./p.go:1: syntax error\n", "[build failed]"},
+			why:    "FAIL p",
 		},
 		{
 			name: "a crash",
@@ -77,12 +83,14 @@ func TestTally(t *testing.T) {
 {"Action":"fail","Package":"p","Elapsed":0.1}`,
 			passed: 1, failed: 2,
 			shows: []string{"FAIL TestB (did not end)\npanic: oh\n"},
+			why:   "FAIL p TestB (did not end)\n    panic: oh",
 		},
 		{
 			name:   "go test that ends early",
 			events: `{"Action":"run","Package":"p","Test":"TestA"}`,
 			failed: 1,
 			shows:  []string{"FAIL p"},
+			why:    "FAIL p TestA (did not end)",
 		},
 		{
 			name: "a package without tests",
@@ -103,6 +111,9 @@ func TestTally(t *testing.T) {
 			if tl.passed != tt.passed || tl.failed != tt.failed || tl.skipped != tt.skipped {
 				t.Errorf("%d passed, %d failed, %d skipped; want %d, %d, %d",
 					tl.passed, tl.failed, tl.skipped, tt.passed, tt.failed, tt.skipped)
+			}
+			if why := strings.Join(tl.why, "\n"); why != tt.why {
+				t.Errorf("at the end: %s\nwant %s", why, tt.why)
 			}
 			for _, s := range tt.shows {
 				if !strings.Contains(out.String(), s) {
