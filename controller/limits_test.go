@@ -14,13 +14,16 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
 // deaf is told what happens, and forgets it.
 type deaf struct{ Recorder }
 
-func (deaf) Disconnected(string) {}
+func (deaf) Disconnected(string)                   {}
+func (deaf) RoundTrip(time.Duration)               {}
+func (deaf) SwitchError(string, ofproto.ErrorCode) {}
 
 // full is a listener that cannot accept.
 type full struct {

@@ -18,8 +18,12 @@ import (
 )
 
 // handshakeTimeout bounds the time from accepting a connection to knowing the
-// switch and its ports.
-const handshakeTimeout = 5 * time.Second
+// switch and its ports, and introductionTimeout that until the world has taken it in: a
+// switch that makes many bridges answers late.
+const (
+	handshakeTimeout    = 5 * time.Second
+	introductionTimeout = time.Minute
+)
 
 // A session is one connection of one switch.
 type session struct {
@@ -103,27 +107,7 @@ func (c *Controller) serve(parent context.Context, nc net.Conn, from origin) {
 // drive finds out who the switch is, has the world take it in, and reconciles
 // it.
 func (c *Controller) drive(ctx context.Context, s *session) error {
-	if err := c.identify(ctx, s); err != nil {
-		return err
-	}
-	c.crowd.leave(s.origin.member)
-	if err := (reconcile.Connected{Conn: s.conn}).Monitor(ctx); err != nil {
-		var code ofproto.ErrorCode
-		if !errors.As(err, &code) {
-			return err
-		}
-		s.log.Info("switch does not tell of changes to its flows, it is read now and then", zap.Duration("interval", c.cfg.AuditInterval/10), zap.Error(err))
-	} else {
-		s.monitored = true
-	}
-	if c.leads.Load() {
-		var err error
-		if s.can, err = s.probe(ctx); err != nil {
-			return err
-		}
-		s.probed = true
-	}
-	router, err := c.join(ctx, s)
+	router, err := c.introduce(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -160,6 +144,33 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 		}
 	})
 	return g.Wait()
+}
+
+// introduce finds out who the switch is and what it can do, and has the world take it in
+// for a router.
+func (c *Controller) introduce(ctx context.Context, s *session) (router string, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, introductionTimeout, fmt.Errorf("%w in full within %v", errMute, introductionTimeout))
+	defer cancel()
+	if err := c.identify(ctx, s); err != nil {
+		return "", err
+	}
+	c.crowd.leave(s.origin.member)
+	if err := (reconcile.Connected{Conn: s.conn}).Monitor(ctx); err != nil {
+		var code ofproto.ErrorCode
+		if !errors.As(err, &code) {
+			return "", err
+		}
+		s.log.Info("switch does not tell of changes to its flows, it is read now and then", zap.Duration("interval", c.cfg.AuditInterval/10), zap.Error(err))
+	} else {
+		s.monitored = true
+	}
+	if c.leads.Load() {
+		if s.can, err = s.probe(ctx); err != nil {
+			return "", err
+		}
+		s.probed = true
+	}
+	return c.join(ctx, s)
 }
 
 // tidings are what a switch is to tell of its own account: changes of ports, and

@@ -1,10 +1,20 @@
 package controller
 
 import (
+	"context"
 	"fmt"
 	"maps"
+	"net"
+	"reflect"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/internal/lab/hostile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/routing"
@@ -37,6 +47,51 @@ func TestPortTable(t *testing.T) {
 		if got := pt.numbers(); !maps.Equal(got, step.want) {
 			t.Errorf("after %+v: %v, want %v", step.s, got, step.want)
 		}
+	}
+}
+
+// A switch that says who it is, and is silent about anything else that is asked before it
+// is programmed, is not waited for for ever.
+func TestIntroductionIsBounded(t *testing.T) {
+	is := func(body ofproto.MultipartBody, message ofproto.Message) bool {
+		m, ok := message.(ofproto.Multipart)
+		return ok && reflect.TypeOf(m.Body) == reflect.TypeOf(body)
+	}
+	for name, silent := range map[string]hostile.Reply{
+		"about the flow monitor": func(_ net.Conn, _ uint32, m ofproto.Message) bool { return is(ofproto.FlowMonitorRequest{}, m) },
+		"about what it was to try": func(_ net.Conn, _ uint32, m ofproto.Message) bool {
+			_, barrier := m.(ofproto.BarrierRequest)
+			return barrier
+		},
+		"about its ports when asked": func(_ net.Conn, _ uint32, m ofproto.Message) bool { return is(ofproto.PortDescRequest{}, m) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, err := New(Config{}, deaf{}, zap.NewNop())
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				var g sync.WaitGroup
+				defer g.Wait()
+				defer cancel()
+				r := routing.Router{ID: "r1", Bridge: routing.Bridge{Managed: true}}
+				g.Go(func() {
+					c.Run(ctx, &ledger.State{Complete: true, Whole: true, Index: routing.NewIndex(&routing.Model{Routers: []routing.Router{r}})})
+				})
+				synctest.Wait()
+				ours, theirs := net.Pipe()
+				g.Go(func() { hostile.Switch(r.BridgeName(), nil, silent)(theirs); theirs.Close() })
+				began := time.Now()
+				c.serve(ctx, ours, origin{})
+				if took := time.Since(began); took > introductionTimeout {
+					t.Errorf("it was ended after %v", took)
+				}
+				if told := c.limits.lately(time.Now()); len(told) != 1 || told[0].Limit != "openflow_disconnects mute" {
+					t.Errorf("told is %+v", told)
+				}
+			})
+		})
 	}
 }
 
