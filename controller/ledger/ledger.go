@@ -274,7 +274,8 @@ func (l *Ledger) waiting(w *write) []*write {
 // answers.
 func (l *Ledger) take(ws []*write) {
 	unread := l.unread()
-	g := group{state: l.State(), began: time.Now()}
+	before := l.State()
+	g := group{state: before, began: time.Now()}
 	done := make([]answer, len(ws))
 	for i, w := range ws {
 		if done[i].err = cmp.Or(unread, ErrNoStore); l.cfg.Store != nil && unread == nil {
@@ -289,16 +290,28 @@ func (l *Ledger) take(ws []*write) {
 			l.become(&g)
 		}
 	}
-	for i, w := range ws {
-		if failed != nil && done[i].err == nil {
-			done[i] = answer{err: failed}
-		}
-		w.answer <- done[i]
-	}
 	if failed != nil {
 		l.log.Error("could not write to the store, the writes were refused", zap.Int("writes", len(ws)), zap.Error(failed))
 		l.reload()
 	}
+	for i, w := range ws {
+		if failed != nil && done[i].err == nil {
+			done[i] = unneeded(w.edit, failed, before, l.State())
+		}
+		w.answer <- done[i]
+	}
+}
+
+// unneeded answers an edit that was grouped with others which could not be made durable:
+// it has not failed if it changes nothing of what there was before, and is now.
+func unneeded(edit Edit, failed error, states ...*State) (a answer) {
+	for _, s := range states {
+		g := group{state: s}
+		if a.Result, a.err = g.edit(edit); a.err != nil || g.changed {
+			return answer{err: failed}
+		}
+	}
+	return a
 }
 
 // unread returns why the store cannot be written to: it has not been read, also

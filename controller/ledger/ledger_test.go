@@ -397,6 +397,40 @@ func TestDiskFails(t *testing.T) {
 	}
 }
 
+// A write that changes nothing has not failed because others did that were made durable
+// together with it; one that would change nothing only after these has.
+func TestDiskFailsForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(disk)
+		k := open(t, d, ledger.Config{}, nil)
+		k.must(ledger.Put(blue()))
+		d.mu.Lock()
+		d.hold, d.fail = make(chan struct{}), errors.New("no space left")
+		d.mu.Unlock()
+		var g sync.WaitGroup
+		write := func(fails bool, ids ...string) {
+			g.Go(func() {
+				var m routing.Model
+				for _, id := range ids {
+					m.Networks = append(m.Networks, network(id))
+				}
+				_, err := k.Write(t.Context(), ledger.Put(m))
+				if failed := errors.As(err, new(*ledger.StoreError)); failed != fails || err != nil && !failed {
+					t.Errorf("put %v: %v", ids, err)
+				}
+			})
+			synctest.Wait() // the first is being written, and the others queue in order
+		}
+		write(true, "first")
+		write(false, "a")
+		write(true, "new")
+		write(false, "a")
+		write(true, "a", "new")
+		close(d.hold)
+		g.Wait()
+	})
+}
+
 // What a file declares can be changed only there; a newer version replaces it
 // and nothing else. What the store has too becomes the file's.
 func TestFile(t *testing.T) {
