@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -34,35 +35,35 @@ func (w *world) routerOf(s *session) *routerState {
 // join has the world take in a switch that has introduced itself, and returns
 // the ID of the router that it belongs to.
 func (c *Controller) join(ctx context.Context, s *session) (router string, err error) {
-	contested := false
-	waitErr := c.do(ctx, func(w *world) {
-		if contested = w.rival(c, s) != nil; contested {
-			return
-		}
-		if st := w.routerOf(s); st != nil {
-			c.attach(w, st, s)
-			c.taken(w, s)
-			router = st.router.ID
-			return
-		}
-		if w.lead {
-			var retired bool
-			if router, retired = c.clearBridge(w, s); retired {
-				return
-			}
-		}
-		err = stranger(s)
-	})
-	if waitErr != nil {
-		return "", waitErr // router and err may still be written
+	type joined struct {
+		router    string
+		contested bool
+		err       error
 	}
-	if contested {
+	for {
+		j, err := ask(ctx, c, func(w *world) joined {
+			if w.rival(c, s) != nil {
+				return joined{contested: true}
+			}
+			if st := w.routerOf(s); st != nil {
+				c.attach(w, st, s)
+				c.taken(w, s)
+				return joined{router: st.router.ID}
+			}
+			if w.lead {
+				if router, retired := c.clearBridge(w, s); retired {
+					return joined{router: router}
+				}
+			}
+			return joined{err: stranger(s)}
+		})
+		if err != nil || !j.contested {
+			return j.router, cmp.Or(err, j.err)
+		}
 		if err := c.contest(ctx, s); err != nil {
 			return "", err
 		}
-		return c.join(ctx, s)
 	}
-	return router, err
 }
 
 func (c *Controller) attach(w *world, st *routerState, s *session) {

@@ -44,12 +44,10 @@ func (c *Controller) Await(ctx context.Context, r ledger.Result) ([]Pending, err
 		return nil, errStopping
 	case <-ctx.Done():
 	}
-	var left []Pending
-	err := c.do(context.WithoutCancel(ctx), func(w *world) {
+	return ask(context.WithoutCancel(ctx), c, func(w *world) []Pending {
 		delete(w.waiters, wt)
-		left = c.pending(w, wt)
+		return c.pending(w, wt)
 	})
-	return left, err
 }
 
 // answer ends the waiting of those that have nothing left to wait for.
@@ -173,13 +171,13 @@ type Condition struct {
 
 // Conditions says how far objects have come.
 func (c *Controller) Conditions(ctx context.Context, objects []ledger.Object) ([]Condition, error) {
-	out := make([]Condition, len(objects))
-	err := c.do(ctx, func(w *world) {
+	return ask(ctx, c, func(w *world) []Condition {
+		out := make([]Condition, len(objects))
 		for i, o := range objects {
 			out[i] = c.condition(w, o)
 		}
+		return out
 	})
-	return out, err
 }
 
 func (c *Controller) condition(w *world, o ledger.Object) (cond Condition) {

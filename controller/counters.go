@@ -140,11 +140,11 @@ func (c *Controller) Counters(ctx context.Context) (Counters, error) {
 		router  *routing.Router
 		session *session
 	}
-	var sources []source
-	err := c.do(ctx, func(w *world) {
+	sources, err := ask(ctx, c, func(w *world) (all []source) {
 		for _, st := range w.sorted() {
-			sources = append(sources, source{st.router, st.session})
+			all = append(all, source{st.router, st.session})
 		}
+		return all
 	})
 	if err != nil {
 		return Counters{}, err

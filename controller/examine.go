@@ -44,12 +44,12 @@ func (l Level) String() string { return [...]string{"ok", "note", "problem"}[l] 
 // Open vSwitch and its database, the bridges with their ports, flows, groups and
 // meters, the namespaces, and whether packets come. It changes nothing.
 func (c *Controller) Examine(ctx context.Context) ([]Finding, error) {
-	e := &examination{Controller: c}
-	err := c.do(ctx, func(w *world) {
-		e.intent, e.lead, e.status = w.intent, !c.standsBy(w), c.status(w)
+	e, err := ask(ctx, c, func(w *world) *examination {
+		e := &examination{Controller: c, intent: w.intent, lead: !c.standsBy(w), status: c.status(w)}
 		for _, st := range w.sorted() {
 			e.routers = append(e.routers, examined{st.router, st.session, st.program, st.report.State, c.keeps(w, st)})
 		}
+		return e
 	})
 	if err != nil {
 		return nil, fmt.Errorf("examine: %w", err)

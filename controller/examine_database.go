@@ -108,7 +108,7 @@ func (e *examination) peers(ctx context.Context, state ovsdb.State) {
 			qs = append(qs, e.lifecycle.questions(r.Router, state)...)
 		}
 	}
-	ask(ctx, e.cfg.OVSDB, qs)
+	askSwitch(ctx, e.cfg.OVSDB, qs)
 	right := 0
 	for _, q := range qs {
 		switch {

@@ -26,18 +26,22 @@ var ErrNotConnected = fmt.Errorf("the bridge is not connected")
 // the switch has them. The error wraps [ledger.ErrNotFound] if there is no such router and
 // [ErrNotConnected] if its bridge is not connected.
 func (c *Controller) Flows(ctx context.Context, router string) (iter.Seq[Flow], error) {
-	var session *session
-	var program routing.Program
-	var known bool
-	err := c.do(ctx, func(w *world) {
+	type source struct {
+		known   bool
+		session *session
+		program routing.Program
+	}
+	from, err := ask(ctx, c, func(w *world) (from source) {
 		if st := w.routers[router]; st != nil {
-			known, session, program = true, st.session, st.program
+			from = source{true, st.session, st.program}
 		}
+		return from
 	})
+	session, program := from.session, from.program
 	switch {
 	case err != nil:
 		return nil, err
-	case !known:
+	case !from.known:
 		return nil, fmt.Errorf("%w: router %q", ledger.ErrNotFound, router)
 	case session == nil:
 		return nil, fmt.Errorf("read the flows of router %q: %w", router, ErrNotConnected)

@@ -93,8 +93,8 @@ type question struct {
 	err       error
 }
 
-// ask has ovs-vswitchd answer questions.
-func ask(ctx context.Context, endpoint string, qs []question) {
+// askSwitch has ovs-vswitchd answer questions.
+func askSwitch(ctx context.Context, endpoint string, qs []question) {
 	var g errgroup.Group
 	g.SetLimit(asks)
 	for i := range qs {
@@ -156,7 +156,7 @@ func (p *pass) peers(ctx context.Context, audit bool) {
 		from := p.audited % len(qs)
 		qs = append(qs[from:len(qs):len(qs)], qs[:from]...)
 	}
-	ask(ctx, p.ovsdb, qs)
+	askSwitch(ctx, p.ovsdb, qs)
 	for i := range qs {
 		if qs[i].err == nil {
 			p.answered(&qs[i])

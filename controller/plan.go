@@ -36,13 +36,18 @@ type RouterPlan struct {
 // routers to which the change matters.
 func (c *Controller) Plan(ctx context.Context, before, after *ledger.State, touched []string) (Plan, error) {
 	var p Plan
-	facts, programs := make(map[string]routing.Facts), make(map[string]routing.Program)
-	err := c.do(ctx, func(w *world) {
+	type holds struct {
+		facts   routing.Facts
+		program routing.Program
+	}
+	switches, err := ask(ctx, c, func(w *world) map[string]holds {
+		out := make(map[string]holds)
 		for _, id := range touched {
 			if st := w.routers[id]; st != nil && st.session != nil {
-				facts[id], programs[id] = st.facts(), st.program
+				out[id] = holds{st.facts(), st.program}
 			}
 		}
+		return out
 	})
 	if err != nil {
 		return p, fmt.Errorf("ask what the switches have: %w", err)
@@ -52,20 +57,21 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.State, touc
 		if r == nil {
 			continue // its bridge goes, or is not ours any more
 		}
-		given, connected := facts[id]
+		now, connected := switches[id]
+		given, has := now.facts, now.program
 		if !connected {
 			given.Can = routing.CanAll
 		}
 		ports := Assume(r, given) // those that are still to be made have names too
-		next := after.Index.Recompile(programs[id], r, ports)
+		next := after.Index.Recompile(has, r, ports)
 		rp := RouterPlan{Router: id, Bridge: r.BridgeName(), Connected: connected, Names: make(map[ofproto.PortNo]string),
-			Delta: ofproto.Diff(programs[id].Flows, next.Flows)}
+			Delta: ofproto.Diff(has.Flows, next.Flows)}
 		for _, facts := range []routing.Facts{ports, given} {
 			for name, no := range facts.Ports {
 				rp.Names[no] = name
 			}
 		}
-		if rp.Delta.Len() > 0 || !next.SameTables(programs[id]) {
+		if rp.Delta.Len() > 0 || !next.SameTables(has) {
 			p.Routers = append(p.Routers, rp)
 		}
 	}

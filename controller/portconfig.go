@@ -43,16 +43,19 @@ func (m misconfiguration) String() string {
 // from passing. On a bridge that is somebody else's, or while another daemon leads,
 // it is only a problem of the status.
 func (c *Controller) configure(ctx context.Context, s *session) error {
-	var r *routing.Router
-	lead := false
-	err := c.do(ctx, func(w *world) {
-		lead = w.lead
+	type turn struct {
+		router *routing.Router
+		lead   bool
+	}
+	now, err := ask(ctx, c, func(w *world) turn {
 		for _, st := range w.routers {
 			if st.session == s {
-				r = st.router
+				return turn{st.router, w.lead}
 			}
 		}
+		return turn{}
 	})
+	r, lead := now.router, now.lead
 	if err != nil || r == nil {
 		return err
 	}

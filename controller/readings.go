@@ -132,19 +132,23 @@ func (c *Controller) followCounters(ctx context.Context, s *session) error {
 // reports whether it did. After an error nothing is added: half a reading would be
 // counted twice the next time.
 func (c *Controller) readCounters(ctx context.Context, s *session) (bool, error) {
-	var router *routing.Router
-	var program routing.Program
-	var index *routing.Index
-	err := c.do(ctx, func(w *world) {
+	type counted struct {
+		router  *routing.Router
+		program routing.Program
+		index   *routing.Index
+	}
+	now, err := ask(ctx, c, func(w *world) counted {
 		for _, st := range w.routers {
 			if st.session == s && st.gen != 0 { // else it is not known yet what its flows are for
-				router, program, index = st.router, st.program, w.intent.Index
+				return counted{st.router, st.program, w.intent.Index}
 			}
 		}
+		return counted{}
 	})
-	if err != nil || router == nil {
+	if err != nil || now.router == nil {
 		return false, err
 	}
+	router, program, index := now.router, now.program, now.index
 	t := &c.counters
 	t.mu.Lock()
 	c.loadCounters()

@@ -53,15 +53,12 @@ func (w *world) rival(c *Controller, s *session) *session {
 // contest fails if another session has the bridge of s, and its switch answers.
 func (c *Controller) contest(ctx context.Context, s *session) error {
 	for {
-		var old *session
-		if err := c.do(ctx, func(w *world) { old = w.rival(c, s) }); err != nil {
+		old, err := ask(ctx, c, func(w *world) *session { return w.rival(c, s) })
+		if err != nil || old == nil {
 			return err
 		}
-		if old == nil {
-			return nil
-		}
 		probing, cancel := context.WithTimeoutCause(ctx, probeTime, fmt.Errorf("no answer in %v", probeTime))
-		err := old.conn.Probe(probing)
+		err = old.conn.Probe(probing)
 		cancel()
 		switch {
 		case ctx.Err() != nil:
@@ -108,8 +105,7 @@ func describeAddr(a net.Addr) string {
 
 // recognize fails if the switch of s is no bridge that we look after.
 func (c *Controller) recognize(ctx context.Context, s *session) error {
-	ours := false
-	err := c.do(ctx, func(w *world) {
+	ours, err := ask(ctx, c, func(w *world) (ours bool) {
 		if st := w.routerOf(s); st != nil {
 			ours = true
 			s.ports.use(st.router)
@@ -117,6 +113,7 @@ func (c *Controller) recognize(ctx context.Context, s *session) error {
 		for b := range c.external.retired {
 			ours = ours || w.lead && b.is(s)
 		}
+		return ours
 	})
 	if err == nil && !ours {
 		err = stranger(s)

@@ -33,14 +33,15 @@ func (c *Controller) standBy(ctx context.Context) error {
 	look := time.NewTicker(lookout)
 	defer look.Stop()
 	for {
-		var bridges []string
-		if err := c.do(ctx, func(w *world) {
+		bridges, err := ask(ctx, c, func(w *world) (names []string) {
 			for _, st := range w.routers {
 				if name := st.router.BridgeName(); name != "" {
-					bridges = append(bridges, name)
+					names = append(names, name)
 				}
 			}
-		}); err != nil {
+			return names
+		})
+		if err != nil {
 			return err
 		}
 		for _, name := range bridges {

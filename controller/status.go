@@ -86,8 +86,8 @@ type RouterStatus struct {
 
 // Status returns the present state.
 func (c *Controller) Status(ctx context.Context) (Status, error) {
-	var s Status
-	if err := c.do(ctx, func(w *world) { s = c.status(w) }); err != nil {
+	s, err := ask(ctx, c, c.status)
+	if err != nil {
 		return Status{}, fmt.Errorf("ask for status: %w", err)
 	}
 	return s, nil

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -14,11 +15,9 @@ import (
 // bridge logged at debug level, in ovs-ofctl's words; "" ends that. The error
 // wraps [ledger.ErrNotFound] if there is no such router.
 func (c *Controller) LogMessages(ctx context.Context, router string) error {
-	var err error
-	waitErr := c.do(ctx, func(w *world) {
+	unknown, err := ask(ctx, c, func(w *world) error {
 		if router != "" && w.routers[router] == nil {
-			err = fmt.Errorf("%w: router %q", ledger.ErrNotFound, router)
-			return
+			return fmt.Errorf("%w: router %q", ledger.ErrNotFound, router)
 		}
 		if st := w.routers[w.tapped]; st != nil && st.session != nil {
 			st.session.conn.Tap(nil)
@@ -27,17 +26,14 @@ func (c *Controller) LogMessages(ctx context.Context, router string) error {
 		if st := w.routers[router]; st != nil && st.session != nil {
 			st.session.tap(c.messages.With(zap.String("router", router)))
 		}
+		return nil
 	})
-	if waitErr != nil {
-		return waitErr // err may still be written
-	}
-	return err
+	return cmp.Or(err, unknown)
 }
 
 // LoggedMessages returns the router whose messages are logged, "" if none's are.
 func (c *Controller) LoggedMessages(ctx context.Context) (router string, err error) {
-	err = c.do(ctx, func(w *world) { router = w.tapped })
-	return router, err
+	return ask(ctx, c, func(w *world) string { return w.tapped })
 }
 
 // tap logs each message of the session.

@@ -37,8 +37,8 @@ var ErrCannotVerify = errors.New("cannot ask Open vSwitch for the way of the pac
 // verify Open vSwitch is asked too. The error is one of [trace.Find], or wraps
 // [ErrCannotVerify].
 func (c *Controller) Trace(ctx context.Context, q trace.Query, verify bool) ([]TracedWay, error) {
-	var x *routing.Index
-	if err := c.do(ctx, func(w *world) { x = w.intent.Index }); err != nil {
+	x, err := ask(ctx, c, func(w *world) *routing.Index { return w.intent.Index })
+	if err != nil {
 		return nil, err
 	}
 	way, err := trace.Find(x, q)
@@ -64,20 +64,23 @@ func (c *Controller) Trace(ctx context.Context, q trace.Query, verify bool) ([]T
 
 // follow takes a way through its router's bridge.
 func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedWay, verify bool) error {
-	var s *session
-	var prog routing.Program
-	var facts routing.Facts
-	err := c.do(ctx, func(w *world) {
+	type source struct {
+		session *session
+		program routing.Program
+		facts   routing.Facts
+	}
+	from, err := ask(ctx, c, func(w *world) (from source) {
 		if st := w.routers[t.Router.ID]; st != nil {
-			s, prog = st.session, st.program
-			if s != nil {
-				facts = st.facts()
+			if from.session, from.program = st.session, st.program; st.session != nil {
+				from.facts = st.facts()
 			}
 		}
+		return from
 	})
 	if err != nil {
 		return err
 	}
+	s, prog, facts := from.session, from.program, from.facts
 	t.Bridge = t.Router.BridgeName()
 	if s == nil {
 		t.Assumed = true
@@ -174,14 +177,13 @@ func (c *Controller) Explain(ctx context.Context, cookie ofproto.Cookie) (Explan
 	if !ours {
 		return Explanation{}, false, nil
 	}
-	out := Explanation{Does: "serves nothing that is wanted any more"}
-	err := c.do(ctx, func(w *world) {
+	out, err := ask(ctx, c, func(w *world) Explanation {
 		for _, st := range w.sorted() {
 			if o, ok := st.program.Objects.Get(cookie); ok {
-				out = Explanation{Router: st.router.ID, Object: &o, Does: role.Does(o)}
-				return
+				return Explanation{Router: st.router.ID, Object: &o, Does: role.Does(o)}
 			}
 		}
+		return Explanation{Does: "serves nothing that is wanted any more"}
 	})
 	return out, true, err
 }

@@ -85,22 +85,6 @@ type version struct {
 	announce []routing.Announcement // when the switch has it
 }
 
-// do runs f on the world's goroutine and waits for it.
-func (c *Controller) do(ctx context.Context, f func(*world)) error {
-	done := make(chan struct{})
-	select {
-	case c.events <- func(w *world) { f(w); close(done) }:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // runWorld takes events, as many as there are, then compiles what they touched.
 func (c *Controller) runWorld(ctx context.Context, first *ledger.State) error {
 	w := &world{dirty: make(map[string]bool), waiters: make(map[*waiter]bool), tapped: c.cfg.LogRouter}
