@@ -225,6 +225,9 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 			r.Problems = append(r.Problems, text)
 		}
 	}
+	if st.report.Unread != nil {
+		r.Problems = append(r.Problems, fmt.Sprintf("the flows of bridge %s cannot be read, so nothing is changed: %v; see the log of ovs-vswitchd, it is tried again", r.Bridge, st.report.Unread))
+	}
 	if st.report.Demoted {
 		r.Problems = append(r.Problems, fmt.Sprintf("another controller has become the master of bridge %s: "+
 			"ovs-vsctl list controller shows them; ofdvr asks to be the master again now and then", r.Bridge))

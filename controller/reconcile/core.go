@@ -25,6 +25,7 @@ const (
 	firstRetry  = time.Second // of what was refused; doubles up to lastRetry
 	lastRetry   = 5 * time.Minute
 	maxRounds   = 5                // commits in a row that may be refused; the next goes change by change
+	maxMisread  = 3                // times in a row that the switch cannot be read; then its connection is given up
 	maxTries    = 3                // times that a flow which then looks different is sent
 	demotion    = 30 * time.Second // until a master that another controller has replaced asks to be one again
 	verifyAfter = time.Second      // until a flow that looked different is looked at again
@@ -86,6 +87,8 @@ type core struct {
 	rest    int       // of that, what was to be deleted when the switch was to be read on; else 0
 	told    int       // bytes of changes that the switch has told of since the last reading
 	reread  bool      // have may be wrong
+	unread  error     // why the switch could not be read the last time
+	misread int       // times in a row that it could not
 	readAt  time.Time
 	auditAt time.Time
 
@@ -303,6 +306,16 @@ func (h *Holdings) after(a *act, refused []*ofproto.RefusedError) Holdings {
 		}
 	}
 	return next
+}
+
+// notRead takes in that the switch could not be read: it is tried again in a while. It
+// reports whether to give the connection up instead.
+func (c *core) notRead(now time.Time, err error) (giveUp bool) {
+	defer c.done()
+	c.unread = err
+	c.misread++
+	c.fail(now)
+	return c.misread == maxMisread
 }
 
 // unknown takes in that nobody knows how a commit ended: the switch is read

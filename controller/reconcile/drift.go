@@ -151,6 +151,7 @@ func drifted[E interface{ Equal(E) bool }](t table[E], was, is, want []E) (n int
 // hasRead takes in what the switch holds.
 func (c *core) hasRead(now time.Time, held Holdings, beyond Beyond) Drift {
 	defer c.done()
+	c.unread, c.misread = nil, 0
 	held.Flows = applied(held.Flows, c.pending)
 	d := Drift{}
 	quiet := !c.disturbed && len(c.pending) == 0

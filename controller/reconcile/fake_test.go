@@ -31,6 +31,7 @@ type fakeSwitch struct {
 	alters  func(ofproto.Flow) ofproto.Flow             // how a flow is stored; nil: as it is
 	warps   func(ofproto.GroupEntry) ofproto.GroupEntry // how a group is stored; nil: as it is
 	lose    int                                         // this many commits are applied and not answered
+	unread  int                                         // this many readings fail
 	bare    bool                                        // knows no bundles
 	more    int                                         // unwanted flows that it says it holds besides, for ever
 	slave   bool                                        // somebody else is master
@@ -86,7 +87,14 @@ func (s *fakeSwitch) Read(_ context.Context, k Known) (Holdings, Beyond, error) 
 	s.mu.Lock()
 	s.reads++
 	held := Holdings{s.flows, s.groups, s.meters}
+	fails := s.unread > 0
+	if fails {
+		s.unread--
+	}
 	s.mu.Unlock()
+	if fails {
+		return Holdings{}, Beyond{}, context.DeadlineExceeded
+	}
 	r := newReader(k)
 	for f := range held.Flows.All() {
 		if err := r.take([]ofproto.FlowStats{{Flow: f}}); err != nil {

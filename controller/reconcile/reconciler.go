@@ -105,6 +105,7 @@ type Report struct {
 	Installed  int    // of those, flows that it is known to hold
 	Foreign    int    // flows, groups and meters that are not ours and are left
 	Demoted    bool   // another controller is master although this daemon should lead
+	Unread     error  // why the switch could not be read the last time; nil: it could
 	Refused    []Refusal
 }
 
@@ -199,8 +200,8 @@ func (r *Reconciler) Close() {
 	r.news.share.Free()
 }
 
-// Run reconciles until ctx is done or the switch cannot be read. It does
-// nothing before the first call of Want.
+// Run reconciles until ctx is done, the connection has ended, or the switch can time and
+// again not be read. It does nothing before the first call of Want.
 func (r *Reconciler) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	timer.Stop()
@@ -285,6 +286,7 @@ func (c *core) report() Report {
 		rep.Installed = 0
 	}
 	rep.Demoted = c.lead && c.state == Standby
+	rep.Unread = c.unread
 	for _, ref := range c.refused {
 		rep.Refused = append(rep.Refused, ref.Refusal)
 	}
@@ -295,7 +297,7 @@ func (c *core) report() Report {
 // as another commit lies between any two different ones.
 func (a Report) equal(b Report) bool {
 	return a.State == b.State && a.Generation == b.Generation && a.Confirmed == b.Confirmed && a.Wanted == b.Wanted && a.Installed == b.Installed &&
-		a.Foreign == b.Foreign && a.Demoted == b.Demoted && len(a.Refused) == len(b.Refused)
+		a.Foreign == b.Foreign && a.Demoted == b.Demoted && (a.Unread == nil) == (b.Unread == nil) && len(a.Refused) == len(b.Refused)
 }
 
 // do carries out a and tells the core how it ended. An error is returned only
@@ -332,7 +334,7 @@ func (r *Reconciler) do(ctx context.Context, a act) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if errors.Is(err, ofconn.ErrClosed) || a.kind == read && err != nil {
+	if errors.Is(err, ofconn.ErrClosed) {
 		return err
 	}
 	r.open() // what the switch told before it answered
@@ -344,6 +346,13 @@ func (r *Reconciler) do(ctx context.Context, a act) error {
 			r.log.Warn("could not become "+a.role.String()+" of the bridge, trying again", zap.Error(err))
 		}
 	case read:
+		if err != nil {
+			if r.core.notRead(now, err) {
+				return err
+			}
+			r.log.Warn("could not read the flows of the bridge, trying again", zap.Error(err))
+			break
+		}
 		r.drifted(r.core.hasRead(now, held, beyond))
 		r.mu.Lock()
 		r.news.share.Free()

@@ -1,14 +1,17 @@
 package reconcile
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/ofdvr/ofdvr/ofproto"
+	"go.uber.org/zap"
 )
 
 func TestWaitsForIntent(t *testing.T) {
@@ -122,6 +125,38 @@ func TestPausesWhenAnswersAreLost(t *testing.T) {
 		time.Sleep(time.Hour) // virtual
 		if s.last(); sw.now().commits < 10 || sw.now().commits > 40 || !s.seen[Paused] {
 			t.Errorf("%d commits in an hour", sw.now().commits)
+		}
+	})
+}
+
+// A switch that cannot be read is said to be unread, and is what it should be when it can be
+// read again: at first, and after it had been.
+func TestUnreadSwitch(t *testing.T) {
+	sw := &fakeSwitch{}
+	reconcile(t, sw, Config{}, func(s *subject) {
+		for i, want := range []ofproto.Set{flows(flow(1, 1)), flows(flow(1, 2)), flows(flow(2, 2))} {
+			sw.set(func() { sw.unread = maxMisread - 1 })
+			s.Lost() // or what is known is used
+			s.want(uint64(i+1), want)
+			if rep := s.last(); !errors.Is(rep.Unread, context.DeadlineExceeded) || rep.State != Reading {
+				t.Errorf("%+v", rep)
+			}
+			time.Sleep(lastRetry) // virtual
+			if rep := s.last(); rep.Unread != nil || rep.State != Settled || !sw.now().flows.Equal(want) {
+				t.Errorf("%+v; the switch has\n%v", rep, sw.now().flows)
+			}
+		}
+	})
+}
+
+// The connection of a switch that can time and again not be read is given up.
+func TestUnreadSwitchIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sw := &fakeSwitch{unread: 1000}
+		r := New(Config{Switch: sw, Ours: ourCookie, OursGroup: ourGroup, OursMeter: ourMeter, Recorder: nopRecorder{}, Report: func(Report) {}, Log: zap.NewNop()})
+		r.Want(Program{Generation: 1, Flows: flows(flow(1, 1))})
+		if err := r.Run(t.Context()); !errors.Is(err, context.DeadlineExceeded) || sw.now().reads != maxMisread {
+			t.Errorf("after %d readings: %v", sw.now().reads, err)
 		}
 	})
 }

@@ -170,7 +170,7 @@ func (t *tally) abandon(p *pkg, name string) {
 
 // How much of a test's output is repeated at the end.
 const (
-	mostLines = 12
+	mostLines = 40
 	mostBytes = 400 // of a line
 )
 

@@ -52,6 +52,13 @@ func newSite(t *testing.T, hosts int) *site {
 	if s.Cloud, s.hosts, err = Build(t.Context(), "../../../contrib/neutron", true, bare...); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		for _, h := range s.hosts {
+			if t.Failed() {
+				t.Logf("%s: the end of what the daemon and the L3 agent complained of:\n%s\n%s", h.Name, complaints(h.Daemon.Log()), complaints(h.Agents.L3.Log()))
+			}
+		}
+	})
 	for i, subnet := range subnets {
 		n, err := s.Network(t.Context(), fmt.Sprint("net", i), subnet)
 		if err != nil {
@@ -64,6 +71,17 @@ func newSite(t *testing.T, hosts int) *site {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// complaints returns the last warnings and errors of a log.
+func complaints(log string) string {
+	var all []string
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, "WARN") || strings.Contains(line, "ERROR") {
+			all = append(all, strings.TrimSpace(line))
+		}
+	}
+	return strings.Join(all[max(0, len(all)-6):], "\n")
 }
 
 var subnets = []netip.Prefix{netip.MustParsePrefix("10.0.1.0/24"), netip.MustParsePrefix("10.0.2.0/24")}
