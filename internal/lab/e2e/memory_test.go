@@ -74,6 +74,7 @@ func TestLiarCostsLittle(t *testing.T) {
 	s := bare(t, byName)
 	s.handMade()
 	s.vsctl("del-controller", "br-x")
+	s.plain = true // or a gigabyte does not come before its time is over, three times
 	s.serve()
 	s.logged("listening for switches")
 	for _, c := range []struct {

@@ -94,7 +94,7 @@ func TestOutages(t *testing.T) {
 			s, vm1, vm2 := pair(t)
 			vm3 := s.plug(vm("vm3", "10.0.3.10"))
 			c.outage(s, func() {}, vm1, vm2, vm3)
-			s.mended(restartTime, "true", vm1, vm2)
+			s.mended("true", vm1, vm2)
 			s.works(vm1, vm2)
 			c.outage(s, func() {
 				s.write(threeNetworks)
@@ -106,7 +106,7 @@ func TestOutages(t *testing.T) {
 					return nil
 				})
 			}, vm1, vm2, vm3)
-			s.mended(restartTime, "true", vm1, vm2)
+			s.mended("true", vm1, vm2)
 			s.works(vm1, vm2)
 			pingTTL(t, vm1, vm3.IP(), 63)
 			pingTTL(t, vm3, vm2.IP(), 63)
@@ -135,7 +135,7 @@ func TestFullDiskOfDatabase(t *testing.T) {
 	s.Database().Kill()
 	s.sh("", fmt.Sprintf("mv %[1]s/conf.db %[2]s; ln -s %[2]s/conf.db %[1]s", s.Dir(), dir))
 	s.startDatabase()
-	s.mended(restartTime, "true", vm1, vm2)
+	s.mended("true", vm1, vm2)
 	st := startStream(t, vm1, vm2.IP())
 	s.sh("", full)
 	s.write(threeNetworks)
@@ -151,7 +151,7 @@ func TestFullDiskOfDatabase(t *testing.T) {
 	}
 	st.mustBeWhole()
 	s.sh("", free)
-	s.mended(restartTime, "true", vm1, vm2)
+	s.mended("true", vm1, vm2)
 	s.works(vm1, vm2)
 	pingTTL(t, vm1, vm3.IP(), 63)
 }
@@ -173,7 +173,7 @@ func TestFullDiskOfLog(t *testing.T) {
 	s.sh("", full)
 	s.reload(threeNetworks)
 	s.vsctl("del-port", bluePatch)
-	s.mended(mendTime, "ovs-vsctl --no-wait get port "+bluePatch+" _uuid", vm1, vm2)
+	s.mended("ovs-vsctl --no-wait get port "+bluePatch+" _uuid", vm1, vm2)
 	pingTTL(t, vm1, vm3.IP(), 63)
 	s.sh("", free)
 	s.reload(twoNetworks)
