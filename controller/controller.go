@@ -138,7 +138,7 @@ type Controller struct {
 	limits      limits
 	unadmitted  atomic.Pointer[unadmitted]
 	crowd       crowd
-	budget      *ofconn.Budget // of what switches tell of and nobody wants
+	budget      *ofconn.Budget // of what switches tell of and no router wants
 }
 
 // New returns a Controller that tells rec what it does. It fails if cfg is

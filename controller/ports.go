@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// peerBudget is what all switches share for what they tell of and nobody wants, in bytes.
+	// peerBudget is what all switches share for what they tell of and no router wants, in bytes.
 	peerBudget = 32 << 20
 	// portBytes is what a port takes, with what is made of it.
 	portBytes = 256

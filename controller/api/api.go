@@ -78,8 +78,7 @@ type service struct {
 }
 
 // Handler returns a handler of all that is below /v1/. version is that of the
-// program. limited is called for each request whose body is refused; nil means that nobody wants to
-// know.
+// program. limited is called for each request whose body is refused; it may be nil.
 func Handler(intent Intent, switches Switches, log Log, version string, limited func(r *http.Request, reason string)) http.Handler {
 	limits := bodyLimits
 	limits.Limited = limited

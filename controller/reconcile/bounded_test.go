@@ -154,7 +154,7 @@ func TestFarTooManyFlowsWithoutMemory(t *testing.T) {
 	})
 }
 
-// What many switches hold and nobody wants takes no more memory than that of a few, and is given
+// What many switches hold and no router wants takes no more memory than that of a few, and is given
 // back.
 func TestSwitchesShareMemory(t *testing.T) {
 	const all = 1 << 20

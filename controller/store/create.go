@@ -66,7 +66,7 @@ func publish(path string, fill func(*os.File) error) error {
 const unfinished = ".new-"
 
 // removeLeftovers removes such files, if they are ours. The store at path is locked, so
-// nobody else makes one. If one cannot be removed, the next time will do.
+// no other process makes one. If one cannot be removed, the next time will do.
 func removeLeftovers(path string) {
 	finish(path)
 	for name := range leftovers(path) {
@@ -75,7 +75,7 @@ func removeLeftovers(path string) {
 }
 
 // finish removes the first names of files that a crash left with two: publish had given
-// them the second one. A file with two names is none of ours.
+// them the second one. A file with two names is not ours.
 func finish(path string) {
 	for name, second := range leftovers(path) {
 		a, errA := os.Lstat(name)

@@ -39,11 +39,11 @@ func TestRefusedBodiesAreTold(t *testing.T) {
 			first := dial(t, addr)
 			fmt.Fprintf(first, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", c.length, strings.Repeat(" ", c.sent))
 			if c.reason == ReasonBodies { // for which the first makes room
-				for held := 0; held < c.length; time.Sleep(time.Millisecond) {
+				until(t, "the first body to have its memory", func() bool {
 					bodies.mu.Lock()
-					held = bodies.held
-					bodies.mu.Unlock()
-				}
+					defer bodies.mu.Unlock()
+					return bodies.held >= c.length
+				})
 				second := dial(t, addr)
 				fmt.Fprintf(second, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", c.length, strings.Repeat(" ", c.length))
 				second.want(http.StatusOK, "")

@@ -10,7 +10,7 @@ type Budget struct {
 }
 
 // NewBudget returns a Budget of so many bytes. short is called, from any goroutine, once for
-// each [Share] that does not get what it asks for; nil means that nobody wants to know.
+// each [Share] that does not get what it asks for; nil: it is not told.
 func NewBudget(bytes int, short func(bridge string)) *Budget {
 	b := &Budget{short: short}
 	b.left.Store(int64(bytes))
