@@ -41,8 +41,8 @@ type Config struct {
 	OVSDB string
 	// IntegrationBridge is the bridge that machines are plugged into.
 	IntegrationBridge string
-	// EchoInterval is how long a switch may be silent before it is probed;
-	// after a second interval it counts as dead. 0 means 5 s.
+	// EchoInterval is how long a switch may be silent at the most before it is
+	// probed; after twice that it counts as dead. 0 means 5 s.
 	EchoInterval time.Duration
 	// AuditInterval is how often the flows of a switch are read back in full, and
 	// OVSDB and namespaces compared with the intent, in case something went unnoticed; of a

@@ -66,7 +66,7 @@ func New(reg prometheus.Registerer, version string) *Events {
 					"duplicate (the bridge is connected, and answers), garbage, flood, too_long (an answer without end).", "reason"),
 			refused:    counter("refused_counters_total", "Counters of flows that have grown by more than a link can carry (1 Tbit/s), and that were not added to the metrics."),
 			commitTime: histogram("commit_duration_seconds", "Time from sending a bundle of flow changes to the switch's reply to its commit.", 0.0005),
-			roundTrip:  histogram("openflow_round_trip_seconds", "Time from an echo request to the switch's reply. Switches are sent one when they have been silent for 5 s.", 0.0001),
+			roundTrip:  histogram("openflow_round_trip_seconds", "Time from an echo request to the switch's reply. A switch is sent one when it has been silent for 3 to 4 s.", 0.0001),
 		},
 		intent: intent{
 			drift:  counters("drift_flows_total", "Flows that others changed on routing bridges, and that are repaired, by kind: deleted and altered are ours, added are not wanted.", "kind"),

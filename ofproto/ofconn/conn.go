@@ -42,8 +42,8 @@ var ErrClosed = errors.New("connection is closed")
 
 // Config is what a [Conn] can be told. The zero value is usable.
 type Config struct {
-	// EchoInterval is how long a switch may be silent before it is probed;
-	// after a second interval it counts as dead. 0 means 5 s.
+	// EchoInterval is how long a switch may be silent at the most before it is
+	// probed; after twice that it counts as dead. 0 means 5 s.
 	EchoInterval time.Duration
 	// MaxAnswer is how many bytes the answer to a request for flows, groups or
 	// meters, or the errors of a commit, may have, all parts together. 0 means
@@ -56,11 +56,13 @@ type Config struct {
 	// costs little memory, and messages of more than 4 KiB are dropped, but for descriptions of
 	// ports.
 	Unidentified bool
-	// RoundTrip is told how long a switch took to answer an echo request, which it
-	// is sent when it has been silent; nil means that nobody wants to know. It must
-	// not block.
+	// RoundTrip, unless nil, is called with the time that a switch took to answer an
+	// echo request, which is sent when the switch has been silent. It must not block.
 	RoundTrip func(time.Duration)
 }
+
+// started is the origin of all connections' probes, which so come together.
+var started = time.Now()
 
 const (
 	defaultEchoInterval = 5 * time.Second
@@ -219,7 +221,7 @@ func (c *Conn) chunk() []byte {
 }
 
 func (c *Conn) probeLoop(ctx context.Context) error {
-	k := keepalive{interval: c.cfg.EchoInterval}
+	k := keepalive{origin: started, interval: c.cfg.EchoInterval}
 	for {
 		k.heard(c.began.Add(time.Duration(c.heard.Load())))
 		what, next := k.check(time.Now())

@@ -81,8 +81,8 @@ func TestSilentSwitchIsDead(t *testing.T) {
 	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
 		start := time.Now()
 		p.expect(ofproto.Echo{})
-		if d := time.Since(start); d != 5*time.Second {
-			t.Errorf("probed after %v", d)
+		if d := time.Since(start); d <= 3*time.Second || d > 4*time.Second {
+			t.Errorf("probed after %v; want 3 s to 4 s", d)
 		}
 		if err := <-ended; !errors.Is(err, ofconn.ErrSilent) || time.Since(start) != 10*time.Second {
 			t.Errorf("Run = %v after %v; want ErrSilent after 10s", err, time.Since(start))

@@ -4,14 +4,21 @@ import "time"
 
 // keepalive decides when to probe a silent switch and when to give up on it.
 // It has no clock and does no I/O: the caller says what time it is. The zero
-// value is not ready for use; set interval and call heard.
+// value is not ready for use; set origin and interval, and call heard.
 //
-// A switch that has said nothing for interval is sent an echo request; one
-// that stays silent for a second interval is dead (compare OVS's
+// A switch that has sent nothing for most of interval is sent an echo request;
+// one that stays silent for twice interval is dead (compare OVS's
 // lib/reconnect.c, states ACTIVE and IDLE).
+//
+// Probes are due at whole fifths of interval since origin. Connections with the
+// same origin are probed at the same moments, so that a hundred idle
+// connections wake the process as often as one. The first probe is due three to
+// four fifths of interval after the last message. So a switch that itself probes
+// after interval, as OVS does after 5 s, never has to.
 type keepalive struct {
+	origin   time.Time
 	interval time.Duration
-	last     time.Time // when we last heard anything
+	last     time.Time // when the latest message arrived
 	probed   bool      // an echo request has been sent since last
 }
 
@@ -32,16 +39,23 @@ func (k *keepalive) heard(at time.Time) {
 
 // check returns what to do now and when to call check again.
 func (k *keepalive) check(now time.Time) (verdict, time.Time) {
-	due := k.last.Add(k.interval)
-	if k.probed {
-		due = due.Add(k.interval)
-	}
+	end, due := k.last.Add(2*k.interval), k.due(k.last)
 	switch {
-	case now.Before(due):
+	case !k.probed && now.Before(due):
 		return wait, due
-	case k.probed:
-		return dead, time.Time{}
+	case !k.probed:
+		k.probed = true
+		return probe, k.due(now) // the next probe if the switch answers this one
+	case now.Before(end):
+		return wait, end
 	}
-	k.probed = true
-	return probe, k.last.Add(2 * k.interval)
+	return dead, time.Time{}
+}
+
+// due returns when to probe a switch that was last heard at the time given.
+func (k *keepalive) due(heard time.Time) time.Time {
+	fifth := k.interval / 5
+	at := heard.Add(4 * fifth)
+	since := (at.Sub(k.origin)%fifth + fifth) % fifth // of the latest whole fifth; origin may be later than at
+	return at.Add(-since)
 }
