@@ -12,7 +12,7 @@ NFPM         := $(CURDIR)/bin/nfpm-$(NFPM_VERSION)
 VERSION ?= $(shell scripts/version.sh)
 ARCH    ?= $(shell go env GOARCH)
 
-# What "make test" runs: make test PKG=./internal/lab ARGS='-run Capture'
+# What "make test" runs: make test PKG=./test/lab ARGS='-run Capture'
 PKG  ?= ./...
 ARGS ?=
 
@@ -55,26 +55,26 @@ setup: ## install what the demo and the tests need, if it is missing
 
 test: $(NFPM) ## run every test, on a real Open vSwitch where this machine can
 	@scripts/setup.sh --tests
-	@go build -buildvcs=false -o bin/testsum ./internal/testsum
+	@go build -buildvcs=false -o bin/testsum ./test/testsum
 	@bin/testsum -o bin/test-summary $(RACE) -timeout=30m -count=1 $(ARGS) $(PKG)
 
 test-neutron: ## run the tests with a real Neutron: its server, its agents and ofdvr's extension
 	@scripts/setup.sh --neutron
-	@go build -buildvcs=false -o bin/testsum ./internal/testsum
-	@bin/testsum -o bin/test-neutron-summary $(RACE) -timeout=30m -count=1 -tags neutron $(ARGS) ./internal/lab/neutron
+	@go build -buildvcs=false -o bin/testsum ./test/testsum
+	@bin/testsum -o bin/test-neutron-summary $(RACE) -timeout=30m -count=1 -tags neutron $(ARGS) ./test/neutron
 
 # The tests with an Open vSwitch. What is left out needs a fast processor, which an emulated one is not, but not
-# the datapath. internal/lab/differential is left out as its Linux is no plain router there: the openvswitch
+# the datapath. test/differential is left out as its Linux is no plain router there: the openvswitch
 # module has it track connections and put fragments together.
-test-kernel: PKG = ./internal/lab ./internal/lab/e2e ./internal/namespace ./controller/reconcile
+test-kernel: PKG = ./test/lab ./test/e2e ./internal/namespace ./controller/reconcile
 test-kernel: ARGS = -skip '^(TestPage|TestPrometheus|TestCountersOfManyFlows|TestSilentCrowd)'
 test-kernel: ## run the tests on the datapath of a Linux kernel, in a virtual machine
 	@scripts/setup.sh --kernel
-	@go build -buildvcs=false -o bin/ ./internal/testsum ./internal/guest
+	@go build -buildvcs=false -o bin/ ./test/testsum ./test/guest
 	@CGO_ENABLED=0 go build $(NOVCS) -o bin/ofdvr ./cmd/ofdvr
 	@if bin/guest -check; then \
 		failed=0; \
-		bin/testsum -o bin/test-guest-summary -count=1 -tags kernel ./internal/guest || failed=1; \
+		bin/testsum -o bin/test-guest-summary -count=1 -tags kernel ./test/guest || failed=1; \
 		CGO_ENABLED=0 OFDVR_LAB_DATAPATH=system OFDVR_BINARY=$(CURDIR)/bin/ofdvr \
 			bin/testsum -o bin/test-kernel-summary -tags kernel -p=1 -exec $(CURDIR)/bin/guest -timeout=60m -count=1 $(ARGS) $(PKG) || failed=1; \
 		exit $$failed; \
@@ -82,12 +82,12 @@ test-kernel: ## run the tests on the datapath of a Linux kernel, in a virtual ma
 
 compatibility: ## test on each Open vSwitch and datapath that can be had, and write docs/compatibility.md
 	@scripts/setup.sh --kernel
-	@go build -buildvcs=false -o bin/ ./internal/guest
+	@go build -buildvcs=false -o bin/ ./test/guest
 	@CGO_ENABLED=0 go build $(NOVCS) -o bin/ofdvr ./cmd/ofdvr
-	@go run ./internal/compat -only='$(ONLY)'
+	@go run ./test/compat -only='$(ONLY)'
 
 chaos: setup ## break things under traffic, chosen by SEED, and report what came of it
-	go test $(RACE) -count=1 -timeout=0 -v ./internal/lab/chaos -seed=$(SEED) -faults=$(FAULTS) -kills=$(KILLS) -only='$(ONLY)'
+	go test $(RACE) -count=1 -timeout=0 -v ./test/chaos -seed=$(SEED) -faults=$(FAULTS) -kills=$(KILLS) -only='$(ONLY)'
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
@@ -95,12 +95,12 @@ lint: ## gofmt, go vet, staticcheck
 	cd bench && go vet ./... && go run $(STATICCHECK) ./...
 
 demo: setup build ## show a router inside the switch, on a real Open vSwitch
-	@go build $(NOVCS) -o bin/demo ./internal/demo
+	@go build $(NOVCS) -o bin/demo ./test/demo
 	@OFDVR_BINARY=bin/ofdvr bin/demo
 
 bench: setup build ## measure side by side with peers and limits, and write docs/benchmarks.md
 	@scripts/setup.sh --kernel
-	@go build -buildvcs=false -o bin/ ./internal/guest
+	@go build -buildvcs=false -o bin/ ./test/guest
 	cd bench && OFDVR_BINARY=../bin/ofdvr go run . -report ../docs/benchmarks.md
 
 hostile: setup build ## attack a daemon as chosen by SEED, and write what it costs to docs/benchmarks.md

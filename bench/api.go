@@ -16,9 +16,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ofdvr/ofdvr/internal/lab"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 const (

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/ofdvr/ofdvr/internal/lab/hostile"
+	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
 // An attack goes on until ctx is done. What is random in it, r decides.

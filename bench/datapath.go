@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/ofdvr/ofdvr/internal/lab"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 const topology = `networks:

@@ -11,10 +11,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ofdvr/ofdvr/internal/lab"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// guestProgram boots a guest with another kernel (internal/guest). It is where make bench, which runs
+// guestProgram boots a guest with another kernel (test/guest). It is where make bench, which runs
 // in the directory bench, has built it.
 const guestProgram = "../bin/guest"
 

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/ofdvr/ofdvr/internal/lab/hostile"
+	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
 // comeAndGo puts a router and deletes it, over and over: the daemon makes and removes its

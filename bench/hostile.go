@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ofdvr/ofdvr/internal/lab"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 var seed = flag.Uint64("seed", 1, "decides the order of the attacks of the benchmark hostile, and what is random in them")

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/ofdvr/ofdvr/internal/lab"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 // A benchmark is one section of the report.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ofdvr/ofdvr/internal/lab"
-	"github.com/ofdvr/ofdvr/internal/lab/neutron"
+	"github.com/ofdvr/ofdvr/test/lab"
+	"github.com/ofdvr/ofdvr/test/neutron"
 )
 
 // neutronBlocks is how often the mode is switched on and off.

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ofdvr/ofdvr/internal/lab"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 // A section is a table of the report, as Markdown.

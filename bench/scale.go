@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/ofdvr/ofdvr/controller/reconcile"
-	"github.com/ofdvr/ofdvr/internal/lab"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 const (

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ofdvr/ofdvr/internal/lab"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 const (

@@ -14,10 +14,10 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ofdvr/ofdvr/controller/ledger"
-	"github.com/ofdvr/ofdvr/internal/lab/hostile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
 func status(reason ofproto.PortReason, no ofproto.PortNo, name string) ofproto.PortStatus {

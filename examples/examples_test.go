@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ofdvr/ofdvr/internal/lab"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 func TestMain(m *testing.M) { lab.Main(m) }

@@ -15,7 +15,7 @@ import (
 
 	. "github.com/ofdvr/ofdvr/ofproto"
 
-	"github.com/ofdvr/ofdvr/internal/lab"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 var record = flag.Bool("record", false, "record testdata/ovs.txt from the Open vSwitch of this machine")

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ofdvr/ofdvr/internal/lab"
 	. "github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 var (

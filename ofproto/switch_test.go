@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ofdvr/ofdvr/internal/lab"
 	. "github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 // dial starts an Open vSwitch with a bridge and returns a connection to it.

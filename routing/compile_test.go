@@ -12,10 +12,10 @@ import (
 	"golang.org/x/tools/txtar"
 	"pgregory.net/rapid"
 
-	"github.com/ofdvr/ofdvr/internal/lab"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 // Each testdata/*.txtar is a topology.yaml, the facts known of the bridges

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ofdvr/ofdvr/internal/lab"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 // The package is installed, and the daemon runs from what it brings. A newer one

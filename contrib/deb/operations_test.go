@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ofdvr/ofdvr/internal/lab"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 const manual = "../../docs/operations.md"

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ofdvr/ofdvr/internal/lab"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 // The unit is right, and as tight as one can be whose mounts everybody has to see.

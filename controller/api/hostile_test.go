@@ -17,8 +17,8 @@ import (
 	"testing"
 
 	"github.com/ofdvr/ofdvr/controller/api"
-	"github.com/ofdvr/ofdvr/internal/lab/hostile"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
 // Whatever is wrong with a body, there is a clear answer and nothing changes.

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ofdvr/ofdvr/controller/store"
-	"github.com/ofdvr/ofdvr/internal/lab"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 // tmpfs mounts a file system in memory until the end of the test.

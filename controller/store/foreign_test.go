@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/ofdvr/ofdvr/controller/store"
-	"github.com/ofdvr/ofdvr/internal/lab"
-	"github.com/ofdvr/ofdvr/internal/lab/hostile"
+	"github.com/ofdvr/ofdvr/test/hostile"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 // What has the store's name and is no file of ours is named, and is neither read nor

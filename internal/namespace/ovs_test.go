@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ofdvr/ofdvr/internal/lab"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 // An ovs is a real Open vSwitch in the tests' own namespaces.

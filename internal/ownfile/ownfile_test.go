@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/ofdvr/ofdvr/internal/lab/hostile"
+	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
 // impostors makes, under each name, something that is not a file of ours. It returns what

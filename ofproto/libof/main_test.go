@@ -3,7 +3,7 @@ package libof_test
 import (
 	"testing"
 
-	"github.com/ofdvr/ofdvr/internal/lab"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 // TestMain runs the tests where a real switch can be started.

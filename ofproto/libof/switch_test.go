@@ -8,10 +8,10 @@ import (
 
 	of13 "github.com/contiv/libOpenflow/openflow13"
 
-	"github.com/ofdvr/ofdvr/internal/lab"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/libof"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 // dial starts an Open vSwitch with a bridge and returns a connection to it.

@@ -1,0 +1,236 @@
+package chaos
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/ovsdb"
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// A topology is the intent, in the shape of the topology file.
+type topology struct {
+	Networks []network `json:"networks"`
+	Routers  []router  `json:"routers"`
+	Ports    []port    `json:"ports"`
+}
+
+type network struct {
+	ID   string `json:"id"`
+	VLAN int    `json:"vlan"`
+	MTU  int    `json:"mtu"`
+}
+
+type router struct {
+	ID           string  `json:"id"`
+	ARPResponder bool    `json:"arp_responder"`
+	Interfaces   []iface `json:"interfaces"`
+}
+
+type iface struct {
+	ID        string   `json:"id"`
+	Network   string   `json:"network"`
+	MAC       string   `json:"mac"`
+	Addresses []string `json:"addresses"`
+}
+
+type port struct {
+	ID        string   `json:"id"`
+	Network   string   `json:"network"`
+	MAC       string   `json:"mac"`
+	Addresses []string `json:"addresses"`
+}
+
+// The mesh: on each of the networks n1 to n3 there is a machine for each of the
+// routers r1 and r2, which it has as its gateway. Both routers are on all
+// networks, so every machine reaches every other, and a fault of one router
+// must not be felt by those who use the other.
+const (
+	meshNetworks = 3
+	meshRouters  = 2
+)
+
+// A machine is one end of the mesh's traffic.
+type machine struct {
+	lab.MachineConfig
+	network, router string
+}
+
+func machines() []*machine {
+	var ms []*machine
+	for n := 1; n <= meshNetworks; n++ {
+		for r := 1; r <= meshRouters; r++ {
+			ms = append(ms, &machine{
+				MachineConfig: lab.MachineConfig{
+					Name:      fmt.Sprintf("vm%d%d", n, r),
+					VLAN:      uint16(n),
+					MAC:       fmt.Sprintf("02:00:00:00:1%d:0%d", n, r),
+					Addresses: []string{fmt.Sprintf("10.0.%d.1%d/24", n, r)},
+					Gateways:  []string{fmt.Sprintf("10.0.%d.%d", n, r)},
+				},
+				network: networkID(n),
+				router:  routerID(r),
+			})
+		}
+	}
+	return ms
+}
+
+func networkID(n int) string { return fmt.Sprintf("n%d", n) }
+func routerID(r int) string  { return fmt.Sprintf("r%d", r) }
+
+// meshPort is what the topology says of machine r of network n.
+func meshPort(n, r int) port {
+	return port{fmt.Sprintf("vm%d%d", n, r), networkID(n), fmt.Sprintf("02:00:00:00:1%d:0%d", n, r),
+		[]string{fmt.Sprintf("10.0.%d.1%d", n, r)}}
+}
+
+// remotePort is the k-th port of network n that has no machine on this host.
+func remotePort(n, k int) port {
+	return port{fmt.Sprintf("far%d%d", n, k), networkID(n), fmt.Sprintf("02:00:00:00:2%d:0%d", n, k),
+		[]string{fmt.Sprintf("10.0.%d.2%d", n, k)}}
+}
+
+// meshInterface is the interface of router r on network n.
+func meshInterface(r, n int) iface {
+	return iface{fmt.Sprintf("r%d-n%d", r, n), networkID(n), fmt.Sprintf("02:00:00:00:0%d:0%d", r, n),
+		[]string{fmt.Sprintf("10.0.%d.%d/24", n, r)}}
+}
+
+func meshRouter(r, networks int) router {
+	x := router{ID: routerID(r), ARPResponder: true}
+	for n := 1; n <= networks; n++ {
+		x.Interfaces = append(x.Interfaces, meshInterface(r, n))
+	}
+	return x
+}
+
+// meshTopology is the intent at the beginning.
+func meshTopology() *topology {
+	t := &topology{}
+	for n := 1; n <= meshNetworks; n++ {
+		t.Networks = append(t.Networks, network{networkID(n), n, 1500})
+		for r := 1; r <= meshRouters; r++ {
+			t.Ports = append(t.Ports, meshPort(n, r))
+		}
+		t.Ports = append(t.Ports, remotePort(n, 1))
+	}
+	for r := 1; r <= meshRouters; r++ {
+		t.Routers = append(t.Routers, meshRouter(r, meshNetworks))
+	}
+	return t
+}
+
+// clone returns a copy that shares nothing with t.
+func (t *topology) clone() *topology {
+	c := &topology{slices.Clone(t.Networks), slices.Clone(t.Routers), slices.Clone(t.Ports)}
+	for i := range c.Routers {
+		c.Routers[i].Interfaces = slices.Clone(c.Routers[i].Interfaces)
+		for k := range c.Routers[i].Interfaces {
+			f := &c.Routers[i].Interfaces[k]
+			f.Addresses = slices.Clone(f.Addresses)
+		}
+	}
+	return c
+}
+
+// file is the topology file that says t.
+func (t *topology) file() (string, error) {
+	b, err := json.MarshalIndent(t, "", "  ")
+	return string(b) + "\n", err
+}
+
+// model is what the daemon should take t for.
+func (t *topology) model() (*routing.Model, error) {
+	text, err := t.file()
+	if err != nil {
+		return nil, err
+	}
+	m, _, err := intent.Parse("topology.json", []byte(text))
+	return m, err
+}
+
+func (t *topology) network(id string) *network {
+	return find(t.Networks, func(n network) bool { return n.ID == id })
+}
+
+func (t *topology) router(id string) *router {
+	return find(t.Routers, func(r router) bool { return r.ID == id })
+}
+
+func (t *topology) port(id string) *port {
+	return find(t.Ports, func(p port) bool { return p.ID == id })
+}
+
+func (r *router) on(network string) *iface {
+	if r == nil {
+		return nil
+	}
+	return find(r.Interfaces, func(f iface) bool { return f.Network == network })
+}
+
+// find returns a pointer to the first element for which match is true, nil if
+// there is none.
+func find[T any](s []T, match func(T) bool) *T {
+	if i := slices.IndexFunc(s, match); i >= 0 {
+		return &s[i]
+	}
+	return nil
+}
+
+// connects reports whether t lets p's packets through.
+func (t *topology) connects(p *pair) bool {
+	r := t.router(p.from.router)
+	return !p.routed() || r.on(p.from.network) != nil && r.on(p.to.network) != nil
+}
+
+// byKernel reports whether p's packets take the way through the namespace: to
+// an address that no port has, or to a network with a smaller MTU.
+func (t *topology) byKernel(p *pair) bool {
+	return p.routed() && (t.port(p.to.Name) == nil || t.network(p.from.network).MTU > t.network(p.to.network).MTU)
+}
+
+// desired is what the database should hold for m.
+func desired(m *routing.Model) ovsdb.Desired {
+	d := ovsdb.Desired{IntegrationBridge: lab.IntegrationBridge, Controller: target}
+	vlans := make(map[string]uint16)
+	for _, n := range m.Networks {
+		vlans[n.ID] = n.VLAN
+	}
+	for i := range m.Routers {
+		r := &m.Routers[i]
+		b := ovsdb.Bridge{Router: r.ID, Name: r.BridgeName(), DatapathID: uint64(r.DPID())}
+		for k := range r.Interfaces {
+			f := &r.Interfaces[k]
+			b.Interfaces = append(b.Interfaces, ovsdb.Interface{ID: f.ID, MAC: f.MAC.String(),
+				Patch: f.PatchName(), Peer: f.PeerName(), Tap: f.TapName(), VLAN: vlans[f.Network]})
+		}
+		d.Bridges = append(d.Bridges, b)
+	}
+	return d
+}
+
+// cookies returns those of all the flows that router id should have, in an
+// order that depends on nothing but the topology.
+func (t *topology) cookies(id string) ([]ofproto.Cookie, error) {
+	m, err := t.model()
+	if err != nil {
+		return nil, err
+	}
+	r := find(m.Routers, func(r routing.Router) bool { return r.ID == id })
+	facts := routing.Facts{Ports: make(routing.Ports), Can: routing.CanAll}
+	for i := range r.Interfaces {
+		facts.Ports[r.Interfaces[i].PatchName()] = ofproto.PortNo(2*i + 1)
+		facts.Ports[r.Interfaces[i].TapName()] = ofproto.PortNo(2*i + 2)
+	}
+	var all []ofproto.Cookie
+	for f := range routing.NewIndex(m).Compile(r, facts).Flows.All() {
+		all = append(all, f.Cookie)
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}

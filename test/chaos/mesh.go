@@ -1,0 +1,287 @@
+package chaos
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+const (
+	rate     = 1000 // packets a second, of the mesh as a whole
+	udpPort  = 7
+	straggle = 2 * time.Second // that a packet may take before it counts as lost
+)
+
+// A pair is an ordered pair of machines: the traffic from one to the other.
+type pair struct {
+	from, to *machine
+	conn     net.PacketConn // in from
+	addr     net.Addr       // of to
+
+	// Of the present window; guarded by mesh.mu.
+	first uint32 // sequence number of sent[0]
+	sent  []time.Time
+	got   []bool // by the index in sent
+}
+
+func (p *pair) String() string { return p.from.Name + " → " + p.to.Name }
+
+// routed reports whether p's packets need a router, which is from's.
+func (p *pair) routed() bool { return p.from.network != p.to.network }
+
+// A mesh is traffic from every machine to every other: UDP packets with
+// sequence numbers, counted on arrival. What is sent from one call of
+// [mesh.cut] to the next is a window, and every packet belongs to one.
+type mesh struct {
+	machines []*machine
+	pairs    []*pair
+	conns    []net.PacketConn
+
+	mu      sync.Mutex
+	paused  bool // nothing is sent
+	total   int  // packets sent in all windows
+	sendErr error
+}
+
+// newMesh opens the sockets in the machines. The caller must call run.
+func newMesh(ctx context.Context, plugged map[*machine]*lab.Machine, order []*machine) (*mesh, error) {
+	m := &mesh{machines: order}
+	conns := make(map[*machine]net.PacketConn)
+	addrs := make(map[*machine]net.Addr)
+	for _, at := range order {
+		addr := netip.AddrPortFrom(netip.MustParseAddr(plugged[at].IP()), udpPort)
+		conn, err := plugged[at].ListenPacket(ctx, "udp4", addr.String())
+		if err != nil {
+			m.close()
+			return nil, fmt.Errorf("open a socket in %s: %w", at.Name, err)
+		}
+		m.conns = append(m.conns, conn)
+		conns[at], addrs[at] = conn, net.UDPAddrFromAddrPort(addr)
+		if err := enlarge(conn); err != nil {
+			m.close()
+			return nil, fmt.Errorf("enlarge the buffer of a socket in %s: %w", at.Name, err)
+		}
+	}
+	for _, from := range order {
+		for _, to := range order {
+			if from != to {
+				m.pairs = append(m.pairs, &pair{from: from, to: to, conn: conns[from], addr: addrs[to]})
+			}
+		}
+	}
+	return m, nil
+}
+
+// enlarge makes room for what comes while nobody has time to read.
+func enlarge(conn net.PacketConn) error {
+	raw, err := conn.(*net.UDPConn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	cerr := raw.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 8<<20)
+	})
+	return errors.Join(cerr, err)
+}
+
+func (m *mesh) close() {
+	for _, c := range m.conns {
+		c.Close()
+	}
+}
+
+// run sends and receives until parent is done, whose cause it returns.
+func (m *mesh) run(parent context.Context) error {
+	g, ctx := errgroup.WithContext(parent)
+	for _, c := range m.conns {
+		g.Go(func() error { return m.receive(c) })
+	}
+	g.Go(func() error {
+		defer m.close() // ends receive
+		tick := time.NewTicker(time.Second / rate)
+		defer tick.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-tick.C:
+				m.send(uint16(i % len(m.pairs)))
+			}
+		}
+	})
+	err := g.Wait()
+	if parent.Err() != nil {
+		return context.Cause(parent)
+	}
+	return err
+}
+
+// send sends a packet of the i-th pair. One that cannot be sent is lost.
+func (m *mesh) send(i uint16) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.paused {
+		return
+	}
+	p := m.pairs[i]
+	b := binary.BigEndian.AppendUint16(nil, i)
+	b = binary.BigEndian.AppendUint32(b, p.first+uint32(len(p.sent)))
+	p.sent, p.got = append(p.sent, time.Now()), append(p.got, false)
+	m.total++
+	if _, err := p.conn.WriteTo(b, p.addr); err != nil {
+		m.sendErr = fmt.Errorf("%v: %w", p, err)
+	}
+}
+
+func (m *mesh) receive(c net.PacketConn) error {
+	b := make([]byte, 64)
+	for {
+		n, _, err := c.ReadFrom(b)
+		if err != nil {
+			return fmt.Errorf("receive traffic: %w", err)
+		}
+		if n != 6 {
+			continue
+		}
+		m.arrived(binary.BigEndian.Uint16(b), binary.BigEndian.Uint32(b[2:]))
+	}
+}
+
+// arrived notes that a packet of the i-th pair has come.
+func (m *mesh) arrived(i uint16, seq uint32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p := m.pairs[i]; seq >= p.first { // else of an earlier window, and too late
+		p.got[seq-p.first] = true
+	}
+}
+
+// A scope is a set of pairs.
+type scope func(*pair) bool
+
+func nothing(*pair) bool    { return false }
+func everything(*pair) bool { return true }
+
+// passes returns when as many packets more have been sent: it is how faults
+// measure time.
+func (m *mesh) passes(ctx context.Context, packets int) error {
+	until := packets + m.sentSoFar()
+	return lab.Await(ctx, fmt.Sprintf("%d packets to be sent", packets), func() error {
+		if n := m.sentSoFar(); n < until {
+			return fmt.Errorf("%d are missing", until-n)
+		}
+		return nil
+	})
+}
+
+func (m *mesh) sentSoFar() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.total
+}
+
+// flows returns when for every pair in s a packet has arrived that was sent
+// after the call.
+func (m *mesh) flows(ctx context.Context, s scope) error {
+	from := make(map[*pair]uint32)
+	m.mu.Lock()
+	for _, p := range m.pairs {
+		from[p] = p.first + uint32(len(p.sent))
+	}
+	m.mu.Unlock()
+	return lab.Await(ctx, "the traffic to flow again", func() error {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		var missing []string
+		for _, p := range m.pairs {
+			if s(p) && !slices.Contains(p.got[min(int(from[p]-p.first), len(p.got)):], true) {
+				missing = append(missing, p.String())
+			}
+		}
+		if len(missing) > 0 {
+			return fmt.Errorf("nothing arrived from %s (last error of sending: %w)", strings.Join(missing, ", "), m.sendErr)
+		}
+		return nil
+	})
+}
+
+// A loss is what a pair has lost in a window.
+type loss struct {
+	pair        *pair
+	lost, sent  int
+	first, last time.Time // when the first and the last of the lost were sent
+}
+
+// cut ends the window and begins the next. It returns what the pairs in counted
+// have sent, what was lost of it, and of that what was lost by pairs outside of
+// excused. Packets of these are waited for: they may be held up, as while the
+// kernel resolves an address.
+func (m *mesh) cut(ctx context.Context, counted, excused scope) (sent, lost int, wrong []loss, err error) {
+	m.pause(true)
+	defer m.pause(false)
+	late, cancel := context.WithTimeout(ctx, straggle)
+	defer cancel()
+	lab.Await(late, "stragglers", func() error { // what has not come by then is lost
+		if _, _, wrong := m.count(counted, excused); len(wrong) > 0 {
+			return fmt.Errorf("%d pairs", len(wrong))
+		}
+		return nil
+	})
+	if ctx.Err() != nil {
+		return 0, 0, nil, context.Cause(ctx)
+	}
+	sent, lost, wrong = m.count(counted, excused)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.pairs {
+		p.first += uint32(len(p.sent))
+		p.sent, p.got = nil, nil
+	}
+	return sent, lost, wrong, nil
+}
+
+func (m *mesh) pause(on bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.paused = on
+}
+
+// count returns what the pairs in counted have sent in the window so far, what
+// of it has not arrived, and the losses of those outside of excused.
+func (m *mesh) count(counted, excused scope) (sent, lost int, wrong []loss) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.pairs {
+		if !counted(p) {
+			continue
+		}
+		l := loss{pair: p, sent: len(p.sent)}
+		for i, at := range p.sent {
+			if p.got[i] {
+				continue
+			}
+			if l.lost++; l.lost == 1 {
+				l.first = at
+			}
+			l.last = at
+		}
+		sent += l.sent
+		lost += l.lost
+		if l.lost > 0 && !excused(p) {
+			wrong = append(wrong, l)
+		}
+	}
+	return sent, lost, wrong
+}

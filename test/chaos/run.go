@@ -1,0 +1,193 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// Options say what a run does.
+type Options struct {
+	Seed   uint64
+	Faults int
+	Only   *regexp.Regexp // kinds of faults; nil is all that the daemon mends
+	Log    func(format string, args ...any)
+}
+
+// A run is a site, and what has happened to it.
+type run struct {
+	*site
+	Options
+	report Report
+}
+
+// newRun makes a site of a host with an Open vSwitch and an integration bridge.
+func newRun(ctx context.Context, h *lab.Host, o Options) (*run, error) {
+	s, err := newSite(ctx, h)
+	return &run{site: s, Options: o}, err
+}
+
+// Play does faults, one after the other, on a host with an Open vSwitch and an
+// integration bridge. An error means that it could not go on: that something
+// could not be done, or was not mended in time. Laws that were broken are in the
+// report.
+func Play(ctx context.Context, h *lab.Host, o Options) (*Report, error) {
+	script := newScript(o)
+	if len(script.all) == 0 {
+		return nil, fmt.Errorf("play faults that match %v: there are none", o.Only)
+	}
+	r, err := newRun(ctx, h, o)
+	if err != nil {
+		return nil, err
+	}
+	err = r.run(ctx, func(ctx context.Context) error {
+		if err := r.begin(ctx); err != nil {
+			return err
+		}
+		for n := 1; n <= o.Faults; n++ {
+			kind, st := script.next()
+			if err := r.step(ctx, n, kind, st); err != nil {
+				return fmt.Errorf("fault %d of %d, %s: %w", n, o.Faults, kind, err)
+			}
+		}
+		return nil
+	})
+	return &r.report, err
+}
+
+// begin waits until the site is as it should be.
+func (r *run) begin(ctx context.Context) error {
+	if err := r.converge(ctx); err != nil {
+		return err
+	}
+	if err := r.mesh.flows(ctx, everything); err != nil {
+		return err
+	}
+	_, _, _, err := r.mesh.cut(ctx, everything, everything)
+	return err
+}
+
+// converge returns when everything is as intended.
+func (r *run) converge(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%v have passed", patience))
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	var wrong error
+	for {
+		flows, err := r.inspect(ctx)
+		if err == nil {
+			r.flows = flows
+			return nil
+		}
+		if wrong == nil || ctx.Err() == nil { // else it says no more than that
+			wrong = err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("not mended: %w; last: %w", context.Cause(ctx), wrong)
+		}
+	}
+}
+
+// step does one fault, waits until it is mended, and holds the result against
+// the laws.
+func (r *run) step(ctx context.Context, n int, kind string, st step) error {
+	before, err := r.watch.look(ctx)
+	if err != nil {
+		return err
+	}
+	daemon, had, old := r.running(), r.flows, r.intent
+	if st.intent != nil {
+		r.intent = st.intent
+	}
+	begin := time.Now()
+	if err := st.do(ctx, r.site); err != nil {
+		return err
+	}
+	over := time.Now()
+	if err := r.converge(ctx); err != nil {
+		return fmt.Errorf("%s: %w", st.what, err)
+	}
+	o := outcome{kind: kind, took: time.Since(over), least: least(had, st.survives, r.flows), known: known(had) + known(r.flows)}
+
+	// The traffic that should flow does; then all that was sent is accounted for.
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := r.mesh.flows(ctx, r.intent.connects); err != nil {
+		return err
+	}
+	if err := r.fallback(ctx); err != nil {
+		return err
+	}
+	connected := func(p *pair) bool { return old.connects(p) && r.intent.connects(p) }
+	if st.takes == nil {
+		st.takes = nothing
+	}
+	var wrong []loss
+	if o.sent, o.lost, wrong, err = r.mesh.cut(ctx, connected, st.takes); err != nil {
+		return err
+	}
+	after, err := r.watch.look(ctx)
+	if err != nil {
+		return err
+	}
+	o.mods = after.flowMods()
+	if r.running() == daemon {
+		o.mods -= before.flowMods()
+	}
+	r.report.add(o)
+	r.Log("%3d/%d %-36s %-40s %s", n, r.Faults, kind, st.what, o)
+	r.judge(fmt.Sprintf("fault %d, %s", n, kind), o, wrong, begin)
+	return nil
+}
+
+// least is the smallest number of flow-mods that leads from what has survived
+// of had to want.
+func least(had map[string]ofproto.Set, survives func(string, ofproto.Set) ofproto.Set, want map[string]ofproto.Set) int {
+	n := 0
+	for router, flows := range want {
+		have := had[router]
+		if survives != nil {
+			have = survives(router, have)
+		}
+		n += ofproto.Diff(have, flows).Len()
+	}
+	return n
+}
+
+// known is how many flows there are for neighbours that namespaces have resolved.
+func known(flows map[string]ofproto.Set) int {
+	n := 0
+	for _, set := range flows {
+		n += set.Len() - set.Without(ofNeighbour).Len()
+	}
+	return n
+}
+
+// judge notes which laws the outcome of what is called name breaks.
+func (r *run) judge(name string, o outcome, wrong []loss, begin time.Time) {
+	broken := func(format string, args ...any) {
+		r.report.Broken = append(r.report.Broken, name+": "+fmt.Sprintf(format, args...))
+	}
+	if len(wrong) > 0 {
+		var b strings.Builder
+		for _, l := range wrong {
+			fmt.Fprintf(&b, "\n  %v: %d of %d, sent from %v to %v after it began", l.pair, l.lost, l.sent,
+				l.first.Sub(begin).Round(time.Millisecond), l.last.Sub(begin).Round(time.Millisecond))
+		}
+		broken("packets were lost that it does not account for:%s", &b)
+	}
+	if o.least == 0 && o.mods > 2*o.known { // a namespace may forget a neighbour and resolve it again
+		broken("%d flow-mods were sent, where nothing was to be changed", o.mods)
+	}
+	for _, b := range r.watch.wentBack() {
+		broken("%s", b)
+	}
+}

@@ -1,0 +1,75 @@
+// Command compat finds out what ofdvr does on each Open vSwitch and datapath that can be had here, and
+// writes docs/compatibility.md of it. It runs the tests that prove each feature, with the Open vSwitch
+// of this machine and of other Debian releases (scripts/openvswitch.sh), on the userspace datapath and, in
+// a guest (test/guest), on the kernel's. Run it with make compatibility, from the top of the repository.
+//
+//	compat [-only TEXT] [-page] [-tests]
+//
+// What an environment came to is kept in test/compat/results, so that environments can be
+// run one by one, by a part of their names. With -page nothing is run, and the page is
+// written of what is kept. With -tests it only prints a regular expression that the names of all features'
+// tests match, for go test -run. What the tests printed is in bin/compat.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+)
+
+// Places, from the top of the repository.
+const (
+	page    = "docs/compatibility.md"
+	results = "test/compat/results"
+	logs    = "bin/compat"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "compat:", err)
+		os.Exit(1)
+	}
+}
+
+// run runs the environments that are asked for and writes the page. One that cannot be run does
+// not keep the others from it, and is in the error.
+func run() error {
+	only := flag.String("only", "", "run only environments whose name contains this `text`, as forky or kernel")
+	pageOnly := flag.Bool("page", false, "run nothing, write the page of the results that are kept")
+	testsOnly := flag.Bool("tests", false, "only print what all features' tests match, for go test -run")
+	flag.Parse()
+	if *testsOnly {
+		fmt.Println(pattern())
+		return nil
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var errs []error
+	found := *pageOnly
+	for _, e := range environments {
+		if *pageOnly || ctx.Err() != nil || !strings.Contains(e.name(), *only) {
+			continue
+		}
+		found = true
+		r, err := e.run(ctx, logs)
+		if err == nil {
+			err = r.save(results)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("test on %s: %w", e.name(), err))
+		}
+	}
+	if !found {
+		return fmt.Errorf("no environment's name contains %q; see test/compat/environment.go", *only)
+	}
+	all, err := load(results)
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	return errors.Join(append(errs, os.WriteFile(page, []byte(render(all)), 0o644))...)
+}

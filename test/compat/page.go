@@ -1,0 +1,161 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+const head = `# Compatibility
+
+What ofdvr does on which Open vSwitch and datapath. ` + "`make compatibility`" + ` has tested that and written this page, of the results
+in test/compat/results; nothing of it is written by hand. It needs root and Debian, installs no other Open vSwitch, and
+takes half a minute for each environment on the userspace datapath, and in a virtual machine without KVM four minutes for
+each on the kernel's. One alone is tested with ` + "`make compatibility ONLY=forky-kernel`" + ` or, once that has built what it needs,
+` + "`go run ./test/compat -only forky-kernel`" + `.
+
+## Environments
+
+The userspace datapath (datapath_type ` + "`netdev`" + `) is part of ovs-vswitchd. The kernel's (` + "`system`" + `, which a bridge has unless it
+is told otherwise) is the openvswitch module of the Linux kernel that is named.
+
+`
+
+const legend = `
+## Features
+
+"Yes" means that the feature's tests, which are listed below, pass; "differs" that they pass, and that something is
+different there, as the number tells; "no" that one fails; "not tested" that one did not run. "–" means that the datapath cannot have it.
+
+`
+
+// render returns the page of results, in Markdown that can also be read as it is.
+func render(all []result) string {
+	var b strings.Builder
+	b.WriteString(head)
+	rows := [][]string{{"Open vSwitch", "of", "datapath", "tested on", "environment"}}
+	header := []string{"feature"}
+	for _, r := range all {
+		datapath := "`netdev`, userspace"
+		if r.Datapath == "system" {
+			datapath = "`system`, Linux " + cmp.Or(r.Kernel, "unknown")
+		}
+		rows = append(rows, []string{r.Version, r.Release, datapath, r.Date, r.Name})
+		header = append(header, r.Version+" "+r.Datapath)
+	}
+	table(&b, rows)
+	b.WriteString(legend)
+	var n notes
+	rows = [][]string{header}
+	for _, f := range features {
+		row := []string{f.name}
+		for _, r := range all {
+			row = append(row, n.cell(f, r))
+		}
+		rows = append(rows, row)
+	}
+	table(&b, rows)
+	if len(n) > 0 {
+		b.WriteString("\n")
+	}
+	for i, text := range n {
+		fmt.Fprintf(&b, "%d. %s\n", i+1, text)
+	}
+	b.WriteString("\n## The tests of each feature\n\nThey are in test/e2e.\n\n")
+	rows = [][]string{{"feature", "tests"}}
+	for _, f := range features {
+		rows = append(rows, []string{f.name, strings.ReplaceAll(f.tests, " ", ", ")})
+	}
+	table(&b, rows)
+	return b.String()
+}
+
+// notes are the texts of footnotes; the first has the number 1.
+type notes []string
+
+// cell returns what the page says of a feature in an environment, and adds to n what it has to say more.
+func (n *notes) cell(f feature, r result) string {
+	if !f.on(r.Datapath) {
+		return "–"
+	}
+	word := "yes"
+	var more []string
+	for _, t := range strings.Fields(f.tests) {
+		o := r.Tests[t]
+		switch {
+		case o.Result == "fail":
+			word = "**no**"
+			more = append(more, fmt.Sprintf("%s fails: `%s`", t, short(cmp.Or(o.Why, "it does not say why"))))
+		case o.Result != "pass":
+			if word != "**no**" {
+				word = "not tested"
+			}
+			if o.Why != "" {
+				more = add(more, sentence(o.Why))
+			}
+		case len(o.Differs) > 0 && word == "yes":
+			word = "differs"
+		}
+		for _, d := range o.Differs {
+			more = add(more, sentence(d))
+		}
+	}
+	for _, text := range more {
+		number := slices.Index(*n, text)
+		if number < 0 {
+			number = len(*n)
+			*n = append(*n, text)
+		}
+		word += " " + superscript(number+1)
+	}
+	return word
+}
+
+// short returns at most the first 150 characters of s.
+func short(s string) string {
+	if r := []rune(s); len(r) > 150 {
+		return string(r[:150]) + "…"
+	}
+	return s
+}
+
+// add returns texts with one more, unless it is among them.
+func add(texts []string, text string) []string {
+	if slices.Contains(texts, text) {
+		return texts
+	}
+	return append(texts, text)
+}
+
+// sentence makes one of words that go on from something else.
+func sentence(words string) string { return strings.ToUpper(words[:1]) + words[1:] + "." }
+
+// superscript returns a number in raised digits.
+func superscript(n int) string {
+	return strings.NewReplacer("0", "⁰", "1", "¹", "2", "²", "3", "³", "4", "⁴", "5", "⁵", "6", "⁶", "7", "⁷", "8", "⁸", "9", "⁹").
+		Replace(fmt.Sprint(n))
+}
+
+// table writes rows, of which the first is the heading, in columns of equal width.
+func table(b *strings.Builder, rows [][]string) {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, c := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(c))
+		}
+	}
+	for i, row := range rows {
+		for j, c := range row {
+			fmt.Fprintf(b, "| %-*s ", widths[j], c)
+		}
+		b.WriteString("|\n")
+		if i == 0 {
+			for _, w := range widths {
+				fmt.Fprintf(b, "| %s ", strings.Repeat("-", w))
+			}
+			b.WriteString("|\n")
+		}
+	}
+}

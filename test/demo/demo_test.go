@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+func TestMain(m *testing.M) { lab.Main(m) }
+
+// require skips the test where the demonstration cannot be given; with CI=true
+// it fails it.
+func require(t *testing.T) {
+	t.Helper()
+	lab.Require(t)
+	lab.Needs(t, "traceroute")
+}
+
+func TestDemo(t *testing.T) {
+	require(t)
+	var b strings.Builder
+	dir := filepath.Join(t.TempDir(), "demo")
+	if err := show(t.Context(), &screen{w: &b}, dir); err != nil {
+		t.Fatalf("%v\n%s", err, b.String())
+	}
+	out := b.String()
+	at := 0
+	for _, want := range []string{ // in this order
+		"\n1. ", "100% packet loss",
+		"\n2. ", "topology.yaml: ok: 2 networks, 1 router, 2 ports",
+		"\n3. ", "settled  yes", "qr-r1-green",
+		"\n4. ", " ttl=63 ", "have not moved",
+		"\n5. ", "n_packets=5", "dec_ttl",
+		"\n6. ", " 1  10.0.1.1 ", " 2  10.0.2.10 ",
+		"\n7. ", `ofdvr_interface_ttl_expired_packets_total{interface="r1-blue",router="r1"} 1`,
+		"\n8. ", "20 received, 0% packet loss",
+		"\n9. ", "as they were",
+		"\nWhat next\n",
+	} {
+		i := strings.Index(out[at:], want)
+		if i < 0 {
+			t.Fatalf("%q is missing, or not where it should be, in\n%s", want, out)
+		}
+		at += i + len(want)
+	}
+	for _, bad := range []string{"\x1b", "\r", "… ", dir} {
+		if strings.Contains(out, bad) {
+			t.Errorf("%q should only be seen on a terminal, if at all:\n%s", bad, out)
+		}
+	}
+}
+
+func TestDemoStopsWhenToldTo(t *testing.T) {
+	require(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	// The first ping takes half a second.
+	w := &trigger{word: "ping", do: cancel}
+	err := show(ctx, &screen{w: w}, filepath.Join(t.TempDir(), "demo"))
+	if err == nil || strings.Contains(w.String(), "\n2. ") {
+		t.Errorf("it went on: %v\n%s", err, w.String())
+	}
+}
+
+// A trigger calls do when word is written.
+type trigger struct {
+	strings.Builder
+	word string
+	do   func()
+}
+
+func (t *trigger) Write(b []byte) (int, error) {
+	if strings.Contains(string(b), t.word) {
+		t.do()
+	}
+	return t.Builder.Write(b)
+}
+
+func TestScreenOnTerminal(t *testing.T) {
+	var b strings.Builder
+	s := &screen{w: &b, tty: true, colour: true}
+	s.title("a title")
+	s.wait("working")
+	s.proved("it is %d", 1)
+	const want = "\n\x1b[1m1. a title\x1b[0m\n" + "  … working" + "\r\x1b[K" + "  \x1b[32m✓\x1b[0m it is 1\n"
+	if b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}
+
+// dump has a flow that answered ARP, one that handed a packet to the kernel, and
+// a foreign one.
+const dump = `NXST_FLOW reply:
+ cookie=0xfd01c38f4cd4dbcd, duration=1.5s, table=0, n_packets=2, n_bytes=84, priority=400,arp,in_port="p",vlan_tci=0x0000/0x1fff,arp_op=1 actions=move:NXM_NX_ARP_SHA[]->NXM_OF_ETH_DST[],set_field:2->arp_op,goto_table:4
+ cookie=0xfd0ac38f4cd4dbcd, duration=1.5s, table=2, n_packets=1, n_bytes=42, priority=1,in_port="p" actions=output:"t"
+ cookie=0x0, duration=1.5s, table=2, n_packets=0, n_bytes=0, priority=1 actions=drop
+`
+
+func TestFlows(t *testing.T) {
+	flows := parseFlows(dump)
+	if len(flows) != 3 || flows[0].role != routing.RoleARP || flows[1].role != routing.RoleUnknown || flows[2].role != 0 {
+		t.Fatalf("got %+v", flows)
+	}
+	if n := packets(flows, routing.RoleARP, "arp_op=1"); n != 2 {
+		t.Errorf("%d packets, want 2", n)
+	}
+	const want = `table=0, n_packets=2, priority=400,arp,in_port="p",arp_op=1` + "\n      actions=move:…,set_field:…,goto_table:4"
+	if got := flows[0].shorten(); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if checkFlows(flows) == nil {
+		t.Error("flows that delivered nothing pass")
+	}
+}

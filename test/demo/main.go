@@ -1,0 +1,78 @@
+// Command demo shows ofdvr's main job on a real Open vSwitch: two machines on
+// two networks, and a router between them that is nothing but flows. Run it with
+// make demo, from the top of the repository. The command
+// lines after a $ are run as they are printed, and what they print is shortened
+// but never made up. Three are done in another way: the daemon is started and
+// signaled by this program, and it fetches the metrics itself, as curl may be
+// missing. Each claim is checked; it exits with 1 if one does not hold. It leaves
+// nothing behind.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+func main() { os.Exit(run()) }
+
+// run is main with an exit status.
+func run() int {
+	if err := lab.Isolate(); err != nil { // returns only inside a bubble
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		return 1
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	tty := term.IsTerminal(int(os.Stdout.Fd()))
+	s := &screen{w: os.Stdout, tty: tty, colour: tty && os.Getenv("NO_COLOR") == ""}
+	err := show(ctx, s, filepath.Join(os.TempDir(), "demo"))
+	switch {
+	case ctx.Err() != nil:
+		fmt.Fprintln(os.Stderr, "demo: interrupted; everything it had started is gone")
+		return 130
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		return 1
+	}
+	return 0
+}
+
+// show runs the demonstration on a host of its own, whose files are in dir.
+func show(ctx context.Context, s *screen, dir string) (err error) {
+	d, err := newDemo(ctx, s, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.host.Close()) }()
+	for _, step := range steps {
+		s.title(step.title)
+		if err := step.run(d, ctx); err != nil {
+			s.clear()
+			if p := d.daemon; p != nil {
+				err = fmt.Errorf("%w\nthe daemon's log:\n%s", err, p.Log())
+			}
+			return fmt.Errorf("step %d, %s: %w", s.step, step.title, err)
+		}
+	}
+	io.WriteString(s.w, next)
+	return nil
+}
+
+const next = `
+What next
+  examples/two-networks     the same on your own Open vSwitch
+  examples/external-bridge  a bridge that you make and own
+  examples/mininet          in mininet
+  bin/ofdvr --help          the commands; README.md says how to configure and operate it
+  make test                 every test, on a real Open vSwitch
+`

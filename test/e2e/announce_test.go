@@ -1,0 +1,122 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gopacket/gopacket/layers"
+
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// stubborn has a machine believe for an hour what it knows of its neighbours.
+func (s *site) stubborn(m *lab.Machine) {
+	s.t.Helper()
+	s.sh(m.Name, `
+		echo 3600000 >/proc/sys/net/ipv4/neigh/eth0/base_reachable_time_ms
+		echo 3600000 >/proc/sys/net/ipv6/neigh/eth0/base_reachable_time_ms
+		ip neigh flush dev eth0; ip -6 neigh flush dev eth0`)
+}
+
+// A machine that remembers the former MAC address of its gateway is told of the new one: on
+// managed bridges and on external ones, by IPv4 and IPv6, while the daemon runs and when it starts.
+func TestNewMACIsAnnounced(t *testing.T) {
+	t.Parallel()
+	const newMAC, third = "02:00:00:00:01:77", "02:00:00:00:01:78"
+	s := ready(t, sixNetworks)
+	c := vm("vm1", "10.0.1.10")
+	c.Addresses, c.Gateways = append(c.Addresses, "fd00:1::10/64"), append(c.Gateways, "fd00:1::1")
+	vm1, vm2 := s.plug(c), s.plug(vm("vm2", "10.0.2.10"))
+	s.stubborn(vm1)
+	pingTTL(t, vm1, vm2.IP(), 63)
+	ping(t, vm1, "fd00:1::1", lab.PingOptions{})
+	knows := func(mac string) {
+		t.Helper()
+		s.eventually("vm1 to know "+mac, func() error {
+			for _, a := range []string{"10.0.1.1", "fd00:1::1"} {
+				if err := lacks(s.sh("vm1", "ip neigh show "+a), mac); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		r := ping(t, vm1, vm2.IP(), lab.PingOptions{})
+		if r.Received == 0 {
+			t.Error("no answer")
+		}
+	}
+	knows(blueMAC)
+	announced := func(target, mac string) condition {
+		return func(f lab.Frame) bool {
+			p := decode(f)
+			if p.arp != nil {
+				return arpFor(layers.ARPRequest, target)(f) && p.eth.SrcMAC.String() == mac && p.eth.DstMAC.String() == broadcast
+			}
+			return strings.Contains(target, ":") && p.eth.SrcMAC.String() == mac && p.eth.DstMAC.String() == "33:33:00:00:00:01"
+		}
+	}
+	seen := record(t, vm1, all(came, func(f lab.Frame) bool {
+		p := decode(f)
+		return p.eth.DstMAC.String() == broadcast || p.eth.DstMAC.String() == "33:33:00:00:00:01"
+	}))
+
+	s.reload(strings.Replace(sixNetworks, blueMAC, newMAC, 1))
+	for range 3 { // each of the three
+		await(t, seen, "the gratuitous ARP", announced("10.0.1.1", newMAC))
+	}
+	s.eventually("three of each", func() error {
+		arp, na := seen.Count(announced("10.0.1.1", newMAC)), seen.Count(func(f lab.Frame) bool { return decode(f).arp == nil && announced(":", newMAC)(f) })
+		if arp != 3 || na < 6 { // of the global address, and of the former link-local one
+			return fmt.Errorf("%d ARP, %d neighbour advertisements", arp, na)
+		}
+		return nil
+	})
+	knows(newMAC)
+
+	// A start of the daemon announces nothing, unless it finds that an address has changed meanwhile.
+	before := len(seen.Frames())
+	s.stop()
+	s.serve()
+	s.settle()
+	s.reload(strings.Replace(sixNetworks, blueMAC, newMAC, 1) + "\n")
+	if err := seen.Sync(t.Context()); err != nil || len(seen.Frames()) != before {
+		t.Errorf("%d announcements at a start: %v", len(seen.Frames())-before, err)
+	}
+	s.stop()
+	s.write(strings.Replace(sixNetworks, blueMAC, third, 1))
+	s.serve()
+	s.settle()
+	knows(third)
+
+	// An interface that is gone and comes again.
+	s.reload(strings.Replace(strings.Replace(sixNetworks, "      - {id: r1-blue, network: blue", "      - {id: r1-blue, network: blue, admin_state: down", 1), blueMAC, newMAC, 1))
+	s.reload(strings.Replace(sixNetworks, blueMAC, newMAC, 1))
+	knows(newMAC)
+}
+
+// How long a machine is cut off by a new MAC address of its gateway.
+func TestNewMACCutsOffShortly(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	s.stubborn(vm1)
+	pingTTL(t, vm1, vm2.IP(), 63)
+	type result struct {
+		lab.PingResult
+		error
+	}
+	done := make(chan result)
+	const count, pause = 200, 20 * time.Millisecond
+	go func() {
+		r, err := vm1.Ping(t.Context(), vm2.IP(), lab.PingOptions{Count: count, Interval: pause, Wait: patience})
+		done <- result{r, err}
+	}()
+	s.reload(strings.Replace(twoNetworks, blueMAC, "02:00:00:00:01:77", 1))
+	r := <-done
+	lost := r.Sent - r.Received
+	t.Logf("%d of %d lost, %v apart", lost, r.Sent, pause)
+	if r.error != nil || lost > int(time.Second/pause) {
+		t.Errorf("%d of %d lost, %v apart: %v", lost, r.Sent, pause, r.error)
+	}
+}

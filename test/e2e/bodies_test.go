@@ -1,0 +1,104 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ofdvr/ofdvr/test/hostile"
+)
+
+// lonely is twoNetworks with a network that no router is on, whose ports cost no flows.
+var lonely = strings.Replace(twoNetworks, "networks:\n", "networks:\n  - {id: lonely, vlan: 3}\n", 1)
+
+// Large bodies that come at once need a bounded amount of memory, and so does one that is
+// made to cost as much as possible.
+func TestLargeBodiesAreBounded(t *testing.T) {
+	t.Parallel()
+	s := measured(t, lonely, "--state-dir", t.TempDir())
+	idle, _ := s.memory()
+	api := s.client("unix", "/run/ofdvr/api.sock")
+	patch := func(body []byte) (int, string, error) {
+		req, err := http.NewRequestWithContext(t.Context(), "PATCH", "http://localhost/v1/topology", bytes.NewReader(body))
+		if err != nil {
+			return 0, "", err
+		}
+		resp, err := api.Do(req)
+		if err != nil {
+			return 0, "", err
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		return resp.StatusCode, string(text), err
+	}
+	for _, c := range []struct {
+		name   string
+		body   []byte
+		status int
+	}{
+		{"numbers", []byte("[" + strings.Repeat("0,", 14<<20) + "0]"), 422},
+		{"ports", hostile.LargeBody("lonely", 28<<20), 200},
+	} {
+		s.forget()
+		var g sync.WaitGroup
+		start := time.Now()
+		for range 4 {
+			g.Go(func() {
+				if status, text, err := patch(c.body); err != nil || status != c.status {
+					t.Errorf("%s: %d %v %.300s", c.name, status, err, text)
+				}
+			})
+		}
+		g.Wait()
+		now, most := s.memory()
+		t.Logf("%s: took %v; idle %d MB, now %d MB, at most %d MB", c.name, time.Since(start), idle>>20, now>>20, most>>20)
+		if more := most - idle; more > 1400<<20 {
+			t.Errorf("%s: they needed %d MB", c.name, more>>20)
+		}
+	}
+}
+
+// Bodies that come slowly keep nobody from writing: they are refused before they have cost
+// anything, with a problem that says so.
+func TestSlowBodiesHoldNobodyUp(t *testing.T) {
+	t.Parallel()
+	s := ready(t, lonely, "--state-dir", t.TempDir())
+	var slow []net.Conn
+	for range 40 {
+		nc, err := s.Dial(t.Context(), "unix", "/run/ofdvr/api.sock")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { nc.Close() })
+		hostile.BeginBody(nc, 100_000)
+		slow = append(slow, nc)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), "PATCH", "http://localhost/v1/topology", bytes.NewReader(hostile.LargeBody("lonely", 2<<20)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := s.client("unix", "/run/ofdvr/api.sock").Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("a body that came at once: %s", resp.Status)
+	}
+	for _, nc := range slow {
+		resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(resp.Body)
+		if resp.StatusCode != http.StatusRequestTimeout || !strings.Contains(string(text), "the body came too slowly") {
+			t.Errorf("a body that does not come: %s %s %v", resp.Status, text, err)
+		}
+	}
+}

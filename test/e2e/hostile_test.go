@@ -1,0 +1,162 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ofdvr/ofdvr/test/hostile"
+)
+
+// peer connects to the daemon's OpenFlow port, as what a test wants to be.
+func (s *site) peer() net.Conn {
+	s.t.Helper()
+	nc, err := s.Dial(s.t.Context(), "tcp", "127.0.0.1:6653")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { nc.Close() })
+	return nc
+}
+
+// disconnected fails the test unless the daemon ends nc within 15 s. What it
+// sends before that is read.
+func (s *site) disconnected(nc net.Conn) {
+	s.t.Helper()
+	nc.SetReadDeadline(time.Now().Add(15 * time.Second))
+	if _, err := io.Copy(io.Discard, nc); errors.Is(err, os.ErrDeadlineExceeded) {
+		s.t.Error("still connected")
+	}
+}
+
+// Whatever peers do to the listener, each is disconnected in bounded time, which
+// is counted and logged once; and the daemon goes on serving the switch. (The
+// limit is so low that a slow machine can be flooded too.)
+func TestHostilePeers(t *testing.T) {
+	t.Parallel()
+	s := ready(t, twoNetworks, "--max-unasked", "100")
+	want := make(map[string]float64)
+	attacks := hostile.Peers()
+	ended := make(chan struct{}, len(attacks))
+	for _, a := range attacks {
+		want[fmt.Sprintf("ofdvr_openflow_disconnects_total{reason=%q}", a.Reason)]++
+		nc := s.peer()
+		go func() {
+			a.Attack(nc)
+			ended <- struct{}{}
+		}()
+		switch a.Reason {
+		case "mute", "garbage", "version":
+			defer s.disconnected(nc)
+		}
+	}
+	latency := func() float64 { // of a commit, on average so far
+		m := s.scrape()
+		return 1000 * m["ofdvr_commit_duration_seconds_sum"] / m["ofdvr_commit_duration_seconds_count"]
+	}
+	quiet := latency()
+	for i := range 5 {
+		s.reload(strings.Replace(twoNetworks, "10.0.2.10]", fmt.Sprintf("10.0.2.%d]", 20+i), 1))
+	}
+	t.Logf("commits take %.1f ms under attack, and took %.1f ms before", latency(), quiet)
+	for range attacks {
+		<-ended
+	}
+	for name, n := range want {
+		s.eventually(name, func() error {
+			if got := s.scrape()[name]; got != n {
+				return fmt.Errorf("it is %v, want %v", got, n)
+			}
+			return nil
+		})
+	}
+	for _, text := range []string{"refused connection that does not speak OpenFlow", "disconnected switch that does not keep to OpenFlow",
+		"disconnected switch that floods us", "disconnected switch that answers without end", "allow it OpenFlow 1.3"} {
+		if n := strings.Count(s.daemon.Log(), text); n != 1 {
+			t.Errorf("the log says %d times %q", n, text)
+		}
+	}
+}
+
+// A crowd of connections that say nothing does not keep a switch out, and costs
+// at most 512 MiB. (What Go's runtime has is looked at, as the race detector
+// needs memory of its own besides.)
+func TestSilentCrowd(t *testing.T) {
+	t.Parallel()
+	s := ready(t, twoNetworks)
+	const crowd, memory = 10_000, "go_memstats_sys_bytes"
+	before := s.scrape()[memory]
+	for range crowd {
+		s.peer()
+	}
+	s.Switch().Kill()
+	if err := s.StartSwitch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.settle()
+	now := s.scrape()
+	grown := (now[memory] - before) / (1 << 20)
+	t.Logf("%d silent connections cost %.0f MiB", crowd, grown)
+	if grown > 512 {
+		t.Error("that is too much")
+	}
+	if now[`ofdvr_openflow_disconnects_total{reason="crowd"}`] == 0 {
+		t.Error("none of the crowd was sent away")
+	}
+}
+
+// Whatever becomes of the messages of a switch on their way, no conversation ends the daemon, or
+// costs more than peers may cost. The true switch is programmed when it comes, and is served while
+// others claim to be it.
+func TestMutatedConversations(t *testing.T) {
+	t.Parallel()
+	s := bare(t, byName)
+	s.handMade()
+	s.vsctl("del-controller", "br-x")
+	s.serve()
+	s.logged("listening for switches")
+	converse := func(what string, seed uint64) {
+		s.costs(what, func() {
+			var all sync.WaitGroup
+			for worker := range uint64(4) {
+				r := rand.New(rand.NewPCG(seed, worker))
+				all.Go(func() {
+					for range 20 {
+						nc, err := s.Dial(t.Context(), "tcp", "127.0.0.1:6653")
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						nc.SetDeadline(time.Now().Add(hostile.Turn))
+						hostile.Mutated(r, []string{"x-blue", "x-green", "t-blue", "t-green"}, "br-x", "br-x", "br-y")(nc)
+						nc.Close()
+					}
+				})
+			}
+			all.Wait()
+		})
+	}
+	converse("conversations in place of the switch", 1)
+	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653", "--", "set", "controller", "br-x", "max_backoff=1000")
+	s.settle()
+	vm1, vm2 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
+	pingTTL(t, vm1, vm2.IP(), 63)
+	converse("conversations beside the switch", 2)
+	s.write(strings.Replace(byName, "10.0.2.10]", "10.0.2.10, 10.0.2.77]", 1))
+	s.signal(syscall.SIGHUP)
+	s.eventually("the true switch to have the flow", func() error { // although the status names the others
+		if len(s.flows("br-x").find("nw_dst=10.0.2.77")) == 0 {
+			return errors.New("it has not")
+		}
+		return nil
+	})
+	pingTTL(t, vm1, vm2.IP(), 63)
+}

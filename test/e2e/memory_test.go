@@ -1,0 +1,149 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/test/hostile"
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// peakMemory is how much memory Go's runtime has had at most. (The race detector needs memory of
+// its own besides.)
+const peakMemory = "go_memstats_sys_bytes"
+
+// affordable is what peers may cost, whatever they send, in all.
+const affordable = 150 << 20
+
+// costs fails the test if attack has the daemon need more memory than peers may cost. The true
+// switch is connected afterwards, as before.
+func (s *site) costs(what string, attack func()) {
+	s.t.Helper()
+	before := s.scrape()[peakMemory]
+	attack()
+	cost := s.scrape()[peakMemory] - before
+	s.t.Logf("%s: %.0f MB", what, cost/1e6)
+	if cost > affordable {
+		s.t.Errorf("%s cost %.0f MB", what, cost/1e6)
+	}
+}
+
+// Peers that are not identified and describe ports without end, as many as there may be at a
+// time, cost little, and keep no switch out.
+func TestUnidentifiedPeersCostLittle(t *testing.T) {
+	t.Parallel()
+	s := ready(t, twoNetworks)
+	s.costs("unidentified peers", func() {
+		var all sync.WaitGroup
+		var peers []net.Conn
+		for range 300 {
+			nc := s.peer()
+			peers = append(peers, nc)
+			all.Go(func() { hostile.Answer(hostile.EndlessPorts)(nc) })
+		}
+		for range 1500 { // that begin a long message
+			nc := s.peer()
+			peers = append(peers, nc)
+			nc.Write(ofproto.Hello13().Append(nil, 0))
+			nc.Write([]byte{4, 19, 0xff, 0xf8, 0, 0, 0, 1, 0, 13, 0, 1, 0, 0, 0, 0})
+			nc.Write(make([]byte, 60_000))
+		}
+		s.Switch().Kill()
+		if err := s.StartSwitch(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.settle()
+		all.Wait()
+		for _, nc := range peers {
+			nc.Close()
+		}
+	})
+	s.settle()
+}
+
+// A peer that claims to be a bridge and tells of a gigabyte of flows costs little. The true bridge
+// is programmed when it comes.
+func TestLiarCostsLittle(t *testing.T) {
+	t.Parallel()
+	s := bare(t, byName)
+	s.handMade()
+	s.vsctl("del-controller", "br-x")
+	s.plain = true // or a gigabyte does not come before its time is over, three times
+	s.serve()
+	s.logged("listening for switches")
+	for _, c := range []struct {
+		name   string
+		cookie ofproto.Cookie
+	}{{"a gigabyte of flows of ours", 0xfd03000000000001}, {"a gigabyte of flows of others", 1}} {
+		s.costs(c.name, func() {
+			nc := s.peer()
+			hostile.Switch("br-x", []string{"x-blue", "x-green", "t-blue", "t-green"}, hostile.EndlessFlows(c.cookie))(nc)
+		})
+	}
+	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653", "--", "set", "controller", "br-x", "max_backoff=1000")
+	s.settle()
+}
+
+// A peer that claims 50 bridges which are not connected, each with as many ports, flows, groups and
+// meters as a switch may have, costs little. The true bridges are programmed when they come.
+func TestManyClaimsCostLittle(t *testing.T) {
+	t.Parallel()
+	const claims, ports, others = 50, 65_000, 25_000
+	routers := "routers:\n"
+	for i := range claims {
+		routers += fmt.Sprintf("  - {id: l%d, bridge: {managed: false, name: br-l%d}, fallback: none, interfaces: [{id: l%d, network: blue, mac: \"02:00:00:09:%02x:01\", addresses: [10.9.%d.1/24], patch_port: l%d}]}\n", i, i, i, i, i, i)
+	}
+	s := bare(t, strings.Replace(byName, "routers:\n", routers, 1))
+	s.handMade()
+	s.vsctl("del-controller", "br-x")
+	s.plain = true
+	s.serve()
+	s.logged("listening for switches")
+	names := hostile.Names(ports)
+	var all sync.WaitGroup
+	t.Cleanup(all.Wait)
+	s.costs("50 claimed bridges", func() {
+		for i := range claims {
+			attack := hostile.Switch(fmt.Sprint("br-l", i), append([]string{fmt.Sprint("l", i)}, names...), hostile.Holds(others))
+			all.Go(func() {
+				for t.Context().Err() == nil { // where the machine is slow, it does not introduce itself in time at first
+					if nc, err := s.Dial(t.Context(), "tcp", "127.0.0.1:6653"); err == nil {
+						end := context.AfterFunc(t.Context(), func() { nc.Close() })
+						attack(nc)
+						end()
+						nc.Close()
+					}
+				}
+			})
+			s.eventually("the claim to be taken in", func() error { // one by one, or none is in time
+				if metric := fmt.Sprintf("ofdvr_router_connected{router=\"l%d\"}", i); s.scrape()[metric] != 1 {
+					return fmt.Errorf("%s is not 1", metric)
+				}
+				return nil
+			})
+		}
+		lab.Eventually(t, 2*time.Minute, "all claims to be read", func() error {
+			for _, r := range s.status().Routers {
+				if r.ID != "r1" && (!r.Connected || r.FlowsForeign == 0) {
+					return fmt.Errorf("%+v", r)
+				}
+			}
+			return nil
+		})
+		s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653", "--", "set", "controller", "br-x", "max_backoff=1000")
+		s.eventually("the true bridge to be programmed", func() error {
+			for _, r := range s.status().Routers {
+				if r.ID == "r1" && !r.Settled {
+					return fmt.Errorf("%+v", r)
+				}
+			}
+			return nil
+		})
+	})
+}

@@ -1,0 +1,285 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// settled returns nil if everything that is wanted is confirmed.
+func (s *site) settled() error {
+	if code, body := s.get("/readyz"); code != http.StatusOK {
+		return fmt.Errorf("%s%v", body, s.status())
+	}
+	return nil
+}
+
+// mended waits until a shell script succeeds on the host, everything is settled,
+// and packets of vm1 and vm2 reach the other and, by each tap, the kernel. It
+// leaves the time that this took in the test's log: test/chaos judges it.
+func (s *site) mended(script string, vm1, vm2 *lab.Machine) {
+	s.t.Helper()
+	start := time.Now()
+	lab.Eventually(s.t, time.Minute, "the fault to be mended: "+script, func() error {
+		if _, err := s.RunIn(s.t.Context(), "", "sh", "-ec", script); err != nil {
+			return err
+		}
+		if err := s.settled(); err != nil {
+			return err
+		}
+		for _, way := range []struct {
+			from *lab.Machine
+			to   string
+		}{{vm1, vm2.IP()}, {vm2, vm1.IP()}, {vm1, "10.0.1.1"}, {vm2, "10.0.2.1"}} {
+			if _, err := way.from.Ping(s.t.Context(), way.to, lab.PingOptions{Wait: shortly}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	s.t.Logf("mended after %v", time.Since(start).Round(time.Millisecond))
+}
+
+// works fails the test unless the switch routes between vm1 and vm2 of
+// twoNetworks and answers ARP, and the kernel answers pings. (The errors that
+// everything looks at as well, the kernel sends once a second.)
+func (s *site) works(vm1, vm2 *lab.Machine) {
+	s.t.Helper()
+	for _, m := range []*lab.Machine{vm1, vm2} {
+		s.sh(m.Name, "ip neigh flush dev eth0")
+	}
+	pingTTL(s.t, vm1, vm2.IP(), 63)
+	pingTTL(s.t, vm2, vm1.IP(), 63)
+	pingTTL(s.t, vm1, "10.0.1.1", 64)
+	pingTTL(s.t, vm1, "10.0.2.1", 64)
+	pingTTL(s.t, vm2, "10.0.2.1", 64)
+}
+
+// flowMods returns how many changes of flows switches have confirmed.
+func (s *site) flowMods() (n float64) {
+	s.t.Helper()
+	for name, v := range s.scrape() {
+		if strings.HasPrefix(name, "ofdvr_flow_mods_total") {
+			n += v
+		}
+	}
+	return n
+}
+
+// A fault is something that somebody does behind the daemon's back.
+type fault struct {
+	name   string
+	do     string // a shell script on the host
+	mended string // a script that succeeds when it is put right
+	harm   harm
+}
+
+// A harm is the worst that a fault may do to packets that the switch routes.
+type harm int
+
+const (
+	none  harm = iota // not one is lost, and no flow is touched
+	flows             // not one is lost, though flows have to be changed
+	loss              // their way is taken away: they are lost until it is mended
+)
+
+// suffer does each fault to s in turn. Each is mended, and then all works as before.
+func (s *site) suffer(faults []fault, vm1, vm2 *lab.Machine) {
+	for _, f := range faults {
+		if !s.t.Run(f.name, func(t *testing.T) {
+			s := &site{Host: s.Host, t: t, file: s.file, daemon: s.daemon}
+			var st *stream
+			if f.harm < loss {
+				st = startStream(t, vm1, vm2.IP())
+			}
+			mods := s.flowMods()
+			s.sh("", f.do)
+			s.mended(f.mended, vm1, vm2)
+			if f.harm < loss {
+				st.mustBeWhole() // before ARP has to find its way, which holds back packets
+			}
+			s.works(vm1, vm2)
+			if n := s.flowMods() - mods; f.harm == none && n > 0 {
+				t.Errorf("%v flows were changed", n)
+			}
+		}) {
+			return // the others would only tell of it again
+		}
+	}
+}
+
+// is returns a script that succeeds if a column of the database has a value.
+func is(table, record, column, want string) string {
+	return fmt.Sprintf("test '%s' = \"$(ovs-vsctl --no-wait get %s %s %s | tr -d '\"')\"", want, table, record, column)
+}
+
+// What somebody changes or deletes in the database is put right.
+func TestDatabaseIsMended(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	const ourController = `$(ovs-vsctl --no-wait get bridge rb-r1 controller | tr -d '[]')`
+	// gone has a script note which row a name has, and another succeed when that
+	// name has another row.
+	gone := func(table, name, command string) (do, mended string) {
+		return fmt.Sprintf("ovs-vsctl get %s %s _uuid >/run/was; ovs-vsctl %s %s", table, name, command, name),
+			fmt.Sprintf("ovs-vsctl --no-wait get %s %s _uuid >/run/is; ! cmp -s /run/was /run/is", table, name)
+	}
+	removed := func(name, table, object, command string) fault {
+		do, mended := gone(table, object, command)
+		return fault{name, do, mended, loss}
+	}
+	otherDatapath := map[string]string{lab.Userspace: lab.Kernel, lab.Kernel: lab.Userspace}[lab.Datapath()]
+	s.suffer([]fault{
+		removed("bridge deleted", "bridge", bridge, "del-br"),
+		removed("patch port deleted", "port", bluePatch, "del-port"),
+		removed("its peer deleted", "port", bluePeer, "del-port"),
+		{"tap's port deleted", "ovs-vsctl get port " + blueTap + " _uuid >/run/was; ovs-vsctl del-port " + blueTap,
+			"ovs-vsctl --no-wait get port " + blueTap + " _uuid >/run/is; ! cmp -s /run/was /run/is", flows},
+		{"patch port renumbered", "ovs-vsctl set interface " + bluePatch + " ofport_request=777", is("interface", bluePatch, "ofport", "777"), loss},
+		{"controller removed", "ovs-vsctl del-controller " + bridge, is("controller", ourController, "target", "tcp:127.0.0.1:6653"), loss},
+		{"controller elsewhere", "ovs-vsctl set controller " + ourController + " target='\"tcp:127.0.0.1:1\"'",
+			is("controller", ourController, "target", "tcp:127.0.0.1:6653"), none},
+		{"controller patient", "ovs-vsctl set controller " + ourController + " max_backoff=60000 inactivity_probe=0",
+			is("controller", ourController, "max_backoff", "1000"), none},
+		{"fail mode standalone", "ovs-vsctl set-fail-mode " + bridge + " standalone", is("bridge", bridge, "fail_mode", "secure"), none},
+		{"no fail mode", "ovs-vsctl del-fail-mode " + bridge, is("bridge", bridge, "fail_mode", "secure"), none},
+		{"other protocols", "ovs-vsctl set bridge " + bridge + " protocols=OpenFlow10", is("bridge", bridge, "protocols", "[OpenFlow13]"), none},
+		{"in band", "ovs-vsctl remove bridge " + bridge + " other_config disable-in-band", is("bridge", bridge, "other_config:disable-in-band", "true"), none},
+		{"other datapath ID", "ovs-vsctl set bridge " + bridge + " other_config:datapath-id=0000000000000042",
+			"! " + is("bridge", bridge, "other_config:datapath-id", "0000000000000042"), none},
+		{"other datapath type", "ovs-vsctl set bridge " + bridge + " datapath_type=" + otherDatapath, is("bridge", bridge, "datapath_type", lab.Datapath()), loss},
+		{"other peer", "ovs-vsctl set interface " + bluePatch + " options:peer=elsewhere", is("interface", bluePatch, "options:peer", bluePeer), loss},
+		{"other peer on br-int", "ovs-vsctl set interface " + bluePeer + " options:peer=elsewhere", is("interface", bluePeer, "options:peer", bluePatch), loss},
+		{"patch port of another type", "ovs-vsctl set interface " + bluePatch + " type=internal", is("interface", bluePatch, "type", "patch"), loss},
+		{"tap of another type", "ovs-vsctl set interface " + blueTap + " type=dummy", is("interface", blueTap, "type", "internal"), flows},
+		{"error that is over", "ovs-vsctl --no-wait set interface " + blueTap + " ofport=-1 error=over", is("interface", blueTap, "error", "[]"), none},
+		{"other tag", "ovs-vsctl set port " + bluePeer + " tag=7", is("port", bluePeer, "tag", "1"), loss},
+		{"not ready any more", "ovs-vsctl remove interface " + bluePeer + " external_ids iface-status", is("interface", bluePeer, "external_ids:iface-status", "active"), none},
+	}, vm1, vm2)
+}
+
+// What somebody does to taps and their namespace is put right, while the switch
+// routes.
+func TestNamespaceIsMended(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	in := "ip -n " + netns + " "
+	here := in + "link show " + blueTap
+	address := in + "addr show dev " + blueTap + " | grep -q 'inet 10.0.1.1/24 '"
+	if !lab.OnKernel(t, "no tap's link is deleted: the kernel lets nobody but ovs-vswitchd delete one of its datapath") {
+		s.suffer([]fault{{"tap deleted", in + "link del " + blueTap, here, flows}}, vm1, vm2)
+	}
+	s.suffer([]fault{
+		{"namespace deleted", "ip netns del " + netns + " || true", here, flows}, // it complains if the daemon is quick to mend it
+		{"tap moved out", in + "link set dev " + blueTap + " netns $$", here + "; ! ip link show " + blueTap + " 2>/dev/null", none},
+		{"tap moved elsewhere", "ip netns add other; " + in + "link set dev " + blueTap + " netns other", here + "; ! ip -n other link show " + blueTap + " 2>/dev/null", flows},
+		{"tap down", in + "link set dev " + blueTap + " down", here + " up | grep -q UP", none},
+		{"addresses removed", in + "addr flush dev " + blueTap, address, none},
+		{"other address", in + "addr replace 10.0.1.77/24 dev " + blueTap, address + "; ! " + in + "addr show dev " + blueTap + " | grep -q 10.0.1.77", none},
+		{"other MAC address", in + "link set dev " + blueTap + " address 02:00:00:00:99:99", here + " | grep -q " + blueMAC, none},
+		{"other MTU", in + "link set dev " + blueTap + " mtu 1000", here + " | grep -q 'mtu 1500'", none},
+		{"no forwarding", "ip netns exec " + netns + " sh -c 'echo 0 >/proc/sys/net/ipv4/ip_forward'; " + in + "link set dev " + blueTap + " mtu 1001",
+			"ip netns exec " + netns + " grep -q 1 /proc/sys/net/ipv4/ip_forward", none},
+	}, vm1, vm2)
+}
+
+// tells waits until the status tells of a problem with all of the words.
+func (s *site) tells(words ...string) {
+	s.t.Helper()
+	s.eventually("the status to tell", func() error {
+		text := fmt.Sprint(s.status())
+		for _, w := range words {
+			if !strings.Contains(text, w) {
+				return fmt.Errorf("%q is missing from %s", w, text)
+			}
+		}
+		return nil
+	})
+}
+
+// A controller of somebody else's is not removed, but the status tells how. Ours
+// is there beside it, and the switch routes as before.
+func TestForeignControllerIsTold(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	st := startStream(t, vm1, vm2.IP())
+	s.vsctl("set-controller", bridge, "tcp:127.0.0.1:1") // instead of ours
+	var remedy string
+	s.eventually("the status to tell", func() error {
+		st := s.status()
+		_, text, _ := strings.Cut(strings.Join(st.Routers[0].Problems, "\n"), "which can change its flows; remove it with `")
+		if remedy, _, _ = strings.Cut(text, "`"); remedy == "" {
+			return fmt.Errorf("%+v", st)
+		}
+		return nil
+	})
+	s.sh("", remedy)
+	s.mended("true", vm1, vm2)
+	st.mustBeWhole()
+	if n := strings.Count(s.vsctl("list", "controller"), "target"); n != 1 {
+		t.Errorf("there are %d controllers", n)
+	}
+}
+
+// Where ovs-vswitchd cannot make bridges of br-int's datapath type, the status
+// says which type that is and where to look. With another type all comes back.
+func TestImpossibleDatapathTypeIsTold(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	s.vsctl("set", "bridge", "br-int", "datapath_type=bogus")
+	s.tells("bridge "+bridge+" has not connected", "ovs-vswitchd", "datapath_type bogus, which is that of br-int")
+	s.vsctl("set", "bridge", "br-int", "datapath_type="+lab.Datapath())
+	s.mended(is("bridge", bridge, "datapath_type", lab.Datapath()), vm1, vm2)
+	s.works(vm1, vm2)
+}
+
+// plugAgain puts a machine's cable into br-int, from which it was lost.
+func (s *site) plugAgain(machines ...*lab.Machine) {
+	s.t.Helper()
+	for _, m := range machines {
+		s.vsctl("add-port", "br-int", m.Name, fmt.Sprintf("tag=%d", m.VLAN))
+	}
+}
+
+// When somebody deletes br-int, the status says how to make it; the routers are
+// joined to the new one.
+func TestDeletedIntegrationBridge(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	s.vsctl("del-br", "br-int")
+	s.tells("integration bridge br-int: it does not exist; create it with `ovs-vsctl add-br br-int`")
+	if err := s.AddBridge(t.Context(), "br-int"); err != nil {
+		t.Fatal(err)
+	}
+	s.plugAgain(vm1, vm2)
+	s.mended(is("port", bluePeer, "tag", "1"), vm1, vm2)
+	s.works(vm1, vm2)
+}
+
+// loseTap takes the tap away, after a command.
+func (s *site) loseTap(first string) {
+	s.t.Helper()
+	remove := "ip -n " + netns + " link del " + blueTap
+	if lab.OnKernel(s.t, "a tap's port is deleted, not its link: the kernel lets nobody but ovs-vswitchd delete one of its datapath") {
+		remove = "ovs-vsctl del-port " + blueTap
+	}
+	s.sh("", first+"\n"+remove)
+}
+
+// A link of somebody else's that has a tap's name is left alone. The status tells
+// of it, and the tap comes when it has gone.
+func TestForeignLinkInTheTapsPlace(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	st := startStream(t, vm1, vm2.IP())
+	s.loseTap("ip link add " + blueTap + " type bridge")
+	s.tells(blueTap, "delete or rename it")
+	s.sh("", "ip link del "+blueTap)
+	s.mended("ip -n "+netns+" link show "+blueTap, vm1, vm2)
+	st.mustBeWhole()
+	s.works(vm1, vm2)
+}

@@ -1,0 +1,64 @@
+package e2e
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// narrow is dualStack with a smaller MTU on green.
+var narrow = strings.Replace(dualStack, "vlan: 2}", "vlan: 2, mtu: 1400}", 1)
+
+// What fits into a network with a smaller MTU is routed in the switch. What does
+// not, the kernel answers, or sends on in fragments.
+func TestSmallerMTU(t *testing.T) {
+	t.Parallel()
+	s := ready(t, narrow)
+	small := dual("vm2", "10.0.2.10")
+	small.MTU = 1400
+	vm1, vm2 := s.plug(dual("vm1", "10.0.1.10")), s.plug(small)
+	for tap, want := range map[string]string{blueTap: "mtu 1500", greenTap: "mtu 1400"} {
+		mustHave(t, s.sh(netns, "ip link show dev "+tap), want)
+	}
+	blue := s.recordIn(netns, blueTap, came)
+	for _, to := range []string{"10.0.2.10", "fd00:2::10"} {
+		headers := 28
+		if strings.Contains(to, ":") {
+			headers = 48
+		}
+		ping(t, vm1, to, lab.PingOptions{Size: 1400 - headers, Whole: true})
+	}
+	seen(t, blue, "blue's tap", 0, "packets that fit", func(f lab.Frame) bool { return isEcho(f) })
+
+	// One byte more.
+	r, err := vm1.Ping(t.Context(), "10.0.2.10", lab.PingOptions{Size: 1373, Whole: true, Wait: patience})
+	if !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || r.Errors[0].From != "10.0.1.1" || r.Errors[0].Message != "Frag needed and DF set (mtu = 1400)" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	ping(t, vm1, "10.0.2.10", lab.PingOptions{Size: 1373}) // vm1 knows the path's MTU by now
+	r, err = vm1.Ping(t.Context(), "fd00:2::10", lab.PingOptions{Size: 1353, Whole: true, Wait: patience})
+	if !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || r.Errors[0].From != "fd00:1::1" || !strings.Contains(r.Errors[0].Message, "mtu=1400") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	// Without leave to fragment, packets are fragmented by the router.
+	s.sh(vm1.Name, "ip route flush cache; echo 1 >/proc/sys/net/ipv4/ip_no_pmtu_disc")
+	at := record(t, vm2, all(came, isIPv4))
+	ping(t, vm1, "10.0.2.10", lab.PingOptions{Size: 1450})
+	if err := at.Sync(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	if n := at.Count(isIPv4); n != 2 {
+		t.Errorf("vm2 got %d packets, want 2 fragments", n)
+	}
+	// TCP finds the path's MTU.
+	transfer(t, vm1, vm2, "10.0.2.10")
+	transfer(t, vm1, vm2, "[fd00:2::10]")
+	// In the other direction everything fits.
+	blue = s.recordIn(netns, greenTap, came)
+	ping(t, vm2, "10.0.1.10", lab.PingOptions{Size: 1372, Whole: true})
+	seen(t, blue, "green's tap", 0, "packets", isEcho)
+}
+
+func isEcho(f lab.Frame) bool { return echo("", "")(f) || echo6("", "")(f) }

@@ -1,0 +1,249 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// A packet is a frame, decoded. A layer that the frame does not have is nil.
+type packet struct {
+	eth  *layers.Ethernet
+	arp  *layers.ARP
+	ip   *layers.IPv4
+	icmp *layers.ICMPv4
+}
+
+func decode(f lab.Frame) packet {
+	p := f.Packet()
+	var out packet
+	out.eth, _ = p.Layer(layers.LayerTypeEthernet).(*layers.Ethernet)
+	out.arp, _ = p.Layer(layers.LayerTypeARP).(*layers.ARP)
+	out.ip, _ = p.Layer(layers.LayerTypeIPv4).(*layers.IPv4)
+	out.icmp, _ = p.Layer(layers.LayerTypeICMPv4).(*layers.ICMPv4)
+	return out
+}
+
+// Conditions on frames.
+type condition = func(lab.Frame) bool
+
+func isIPv4(f lab.Frame) bool { return decode(f).ip != nil }
+func isARP(f lab.Frame) bool  { return decode(f).arp != nil }
+
+// came is true for a frame that the interface received.
+func came(f lab.Frame) bool { return !f.Outgoing }
+
+func all(cs ...condition) condition {
+	return func(f lab.Frame) bool {
+		for _, c := range cs {
+			if !c(f) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// echo is true for an ICMP echo request from src to dst, each "" for any.
+func echo(src, dst string) condition { return icmp(layers.ICMPv4TypeEchoRequest, src, dst) }
+
+// echoReply is true for an ICMP echo reply from src to dst, each "" for any.
+func echoReply(src, dst string) condition { return icmp(layers.ICMPv4TypeEchoReply, src, dst) }
+
+func icmp(typ uint8, src, dst string) condition {
+	return func(f lab.Frame) bool {
+		p := decode(f)
+		return p.icmp != nil && p.icmp.TypeCode.Type() == typ &&
+			(src == "" || p.ip.SrcIP.String() == src) && (dst == "" || p.ip.DstIP.String() == dst)
+	}
+}
+
+// arpFor is true for an ARP request (operation 1) that asks for target, or a
+// reply (2) that tells about it.
+func arpFor(operation uint16, target string) condition {
+	return func(f lab.Frame) bool {
+		p := decode(f)
+		if p.arp == nil || p.arp.Operation != operation {
+			return false
+		}
+		asked := p.arp.DstProtAddress
+		if operation == layers.ARPReply {
+			asked = p.arp.SourceProtAddress
+		}
+		return net.IP(asked).String() == target
+	}
+}
+
+// record records what passes on a machine's interface.
+func record(t *testing.T, m *lab.Machine, keep condition) *lab.Capture {
+	t.Helper()
+	return lab.Record(t, m, keep)
+}
+
+// recordIn records what passes on an interface in a namespace of the host.
+func (s *site) recordIn(netns, ifname string, keep condition) *lab.Capture {
+	s.t.Helper()
+	c, err := s.Capture(netns, ifname, keep)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// await returns the first frame that matches.
+func await(t *testing.T, c *lab.Capture, what string, match condition) packet {
+	t.Helper()
+	f, err := c.Await(within(t), what, match)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decode(f)
+}
+
+// seen fails the test unless exactly want of the frames that have passed match.
+func seen(t *testing.T, c *lab.Capture, where string, want int, what string, match condition) {
+	t.Helper()
+	if err := c.Sync(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	if n := c.Count(match); n != want {
+		t.Errorf("%s saw %d of %s, want %d:", where, n, what, want)
+		for _, f := range c.Frames() {
+			if match(f) {
+				t.Logf("  outgoing %v: %v", f.Outgoing, f.Packet())
+			}
+		}
+	}
+}
+
+func mac(s string) net.HardwareAddr {
+	m, err := net.ParseMAC(s)
+	if err != nil {
+		panic(err)
+	}
+	return m
+}
+
+func ip4(s string) net.IP { return netip.MustParseAddr(s).AsSlice() }
+
+func send(t *testing.T, from *lab.Machine, ls ...gopacket.SerializableLayer) {
+	t.Helper()
+	buf := gopacket.NewSerializeBuffer()
+	if err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, ls...); err != nil {
+		t.Fatal(err)
+	}
+	if err := from.Send(buf.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const broadcast = "ff:ff:ff:ff:ff:ff"
+
+// ask sends an ARP request for target to the Ethernet address dst. The
+// machine says that its own address is sender.
+func ask(t *testing.T, from *lab.Machine, dst, sender, target string) {
+	t.Helper()
+	send(t, from,
+		&layers.Ethernet{SrcMAC: mac(from.MAC), DstMAC: mac(dst), EthernetType: layers.EthernetTypeARP},
+		&layers.ARP{
+			AddrType: layers.LinkTypeEthernet, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4,
+			Operation:       layers.ARPRequest,
+			SourceHwAddress: mac(from.MAC), SourceProtAddress: ip4(sender),
+			DstHwAddress: make([]byte, 6), DstProtAddress: ip4(target),
+		},
+		gopacket.Payload(make([]byte, 18))) // Ethernet's minimum
+}
+
+// sendEcho sends an ICMP echo request to dst, in a frame to the Ethernet
+// address hop.
+func sendEcho(t *testing.T, from *lab.Machine, hop, dst string, seq uint16, ttl uint8) {
+	t.Helper()
+	send(t, from,
+		&layers.Ethernet{SrcMAC: mac(from.MAC), DstMAC: mac(hop), EthernetType: layers.EthernetTypeIPv4},
+		&layers.IPv4{Version: 4, TTL: ttl, Protocol: layers.IPProtocolICMPv4, SrcIP: ip4(from.IP()), DstIP: ip4(dst)},
+		&layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(layers.ICMPv4TypeEchoRequest, 0), Id: 7, Seq: seq},
+		gopacket.Payload(make([]byte, 56)))
+}
+
+// numbered is true for an ICMP message with the given sequence number.
+func numbered(seq uint16) condition {
+	return func(f lab.Frame) bool {
+		p := decode(f)
+		return p.icmp != nil && p.icmp.Seq == seq
+	}
+}
+
+// transfer sends some 100 kB over TCP to an address of another machine, and fails
+// the test unless all come.
+func transfer(t *testing.T, from, to *lab.Machine, addr string) {
+	t.Helper()
+	if err := carries(t, from, to.Name, netip.AddrPortFrom(netip.MustParseAddr(strings.Trim(addr, "[]")), 0), netip.AddrPort{}, patience); err != nil {
+		t.Errorf("TCP from %s to %s: %v", from.Name, addr, err)
+	}
+}
+
+// carries sends some 100 kB over TCP to an address and port, by default those at
+// which they are awaited in a network namespace, if there is a connection within
+// wait.
+func carries(t *testing.T, from *lab.Machine, netns string, at, to netip.AddrPort, wait time.Duration) error {
+	t.Helper()
+	ln, err := from.Host.ListenIn(within(t), netns, "tcp", at.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	if !to.IsValid() {
+		to = netip.MustParseAddrPort(ln.Addr().String())
+	}
+	got := make(chan error, 1)
+	const size = 100_000
+	go func() {
+		conn, err := ln.Accept()
+		if err == nil {
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(patience))
+			_, err = io.CopyN(io.Discard, conn, size)
+		}
+		got <- err
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	defer cancel()
+	conn, err := from.Host.DialIn(ctx, from.Name, "tcp", to.String())
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	if _, err := conn.Write(make([]byte, size)); err != nil {
+		return err
+	}
+	return <-got
+}
+
+// turns pings until the capture has seen what it should: what Open vSwitch has
+// cached for packets it uses until it has looked at its flows again, which on a
+// busy machine takes a moment.
+func turns(t *testing.T, s *site, from *lab.Machine, to string, c *lab.Capture, what string, match condition) {
+	t.Helper()
+	s.eventually(what, func() error {
+		pingTTL(t, from, to, 63)
+		if err := c.Sync(within(t)); err != nil {
+			return err
+		}
+		if c.Count(match) == 0 {
+			return errors.New("no packet of the ping has come by")
+		}
+		return nil
+	})
+}

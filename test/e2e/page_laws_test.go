@@ -1,0 +1,221 @@
+package e2e
+
+import (
+	"testing"
+
+	"github.com/ofdvr/ofdvr/test/browser"
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// laws are what holds for the parts of the page that are functions of their arguments,
+// each an async function of the modules that returns what is wrong, if anything.
+var laws = map[string]string{
+	"cards do not overlap, and each machine has a cell of its network's card": `({layout: {layout, cellOf, CELL}}, {town}) => {
+		for (let seed = 1; seed < 40; seed++) {
+			const {nodes} = layout(town(seed));
+			for (const a of nodes) {
+				for (const b of nodes) {
+					if (a !== b && Math.abs(a.x - b.x) * 2 < a.w + b.w && Math.abs(a.y - b.y) * 2 < a.h + b.h) return "seed " + seed + ": " + a.key + " and " + b.key;
+				}
+				if (a.kind !== "network") continue;
+				const cells = a.ports.map((p, i) => cellOf(a, i));
+				if (cells.some((c) => c.x < a.x - a.w / 2 || c.x + CELL.w > a.x + a.w / 2 || c.y < a.y - a.h / 2 || c.y + CELL.h > a.y + a.h / 2)) return a.key + " has machines outside";
+				if (new Set(cells.map((c) => c.x + "," + c.y)).size !== cells.length) return a.key + " has machines in one place";
+			}
+		}
+	}`,
+	"the layout is a function of what there is, in whatever order it came": `({layout: {layout}, model: {World}}, {town, topologyOf}) => {
+		for (let seed = 1; seed < 20; seed++) {
+			const world = town(seed);
+			const t = topologyOf(world);
+			const other = new World({networks: t.networks.toReversed(), routers: t.routers.toReversed(), ports: t.ports.toReversed()});
+			const places = (w) => JSON.stringify(layout(w).nodes.map((n) => [n.key, n.x, n.y, n.w, n.h]));
+			if (places(world) !== places(other)) return "seed " + seed;
+		}
+	}`,
+	"every interface is a link, and everything is in the box": `({layout: {layout}}, {town}) => {
+		for (let seed = 1; seed < 20; seed++) {
+			const world = town(seed);
+			const {nodes, edges, box} = layout(world);
+			const n = [...world.routers.values()].reduce((sum, r) => sum + r.interfaces.length, 0);
+			if (edges.length !== n || nodes.length !== world.routers.size + world.networks.size) return "seed " + seed;
+			for (const a of nodes) {
+				if (!(a.x - a.w / 2 >= box.x - 1e-6 && a.x + a.w / 2 <= box.x + box.w + 1e-6 && a.y - a.h / 2 >= box.y - 1e-6 && a.y + a.h / 2 <= box.y + box.h + 1e-6)) return a.key + " is outside";
+			}
+		}
+	}`,
+	"events lead to the same world as reading it anew": `({model: {World}}, {town, topologyOf, random}) => {
+		for (let seed = 1; seed < 20; seed++) {
+			const to = topologyOf(town(seed + 1));
+			const world = town(seed);
+			const events = [];
+			for (const [kind, name] of [["port", "ports"], ["router", "routers"], ["network", "networks"]]) {
+				for (const o of topologyOf(world)[name]) events.push({kind, id: o.id, op: "deleted"});
+				for (const o of to[name]) events.push({kind, id: o.id, op: "updated", object: o});
+			}
+			events.forEach((e, i) => world.change({revision: i, ...e}));
+			const all = (w) => JSON.stringify([...w.networks.keys()].sort().map((n) => [n, w.portsOn(n)]).concat([...w.routers].sort()));
+			if (all(world) !== all(new World(to))) return "seed " + seed;
+			if (world.revision !== events.length - 1) return "revision " + world.revision;
+		}
+	}`,
+	"a rate is the difference of two readings by their time": `({rates: {Rates}}) => {
+		const reading = (s, n) => ({at: s, ports: [{router: "r", interface: "i", port: "p", packets: 3 * n, bytes: 30 * n}, {router: "r2", interface: "i", port: "p", packets: n, bytes: n}], interfaces: [{router: "r", interface: "i", routed_packets: 10 * n, routed_bytes: 1000 * n, received_packets: 5 * n, received_bytes: 50 * n, fallback: {ttl: n, mtu: n}}]});
+		const rates = new Rates();
+		rates.add(reading(0, 7));
+		if (rates.get("r", "i").out.bits !== 0) return "one reading is a rate";
+		rates.add(reading(2, 9));
+		const r = rates.get("r", "i");
+		if (r.out.bits !== 8000 || r.out.packets !== 10 || r.in.packets !== 5 || r.in.bits !== 400 || r.kernel !== 2) return JSON.stringify(r);
+		if (rates.to.get("p").packets !== 4 || rates.to.get("p").bits !== 248) return "ports: " + JSON.stringify(rates.to.get("p"));
+		rates.add(reading(2.1, 9));
+		if (rates.get("r", "i").out.bits !== 8000) return "the same reading counts twice";
+		for (let s = 4; s < 40; s += 2) rates.add(reading(s, 9));
+		if (rates.get("r", "i").out.bits !== 0) return "it does not end";
+		rates.add(reading(42, 3));
+		if (rates.get("r", "i").out.bits !== 0) return "counters that go back are a rate";
+		rates.add(reading(10, 50));
+		if (rates.get("r", "i").out.bits !== 0) return "a daemon that began anew makes a rate";
+		rates.add(reading(12, 52));
+		if (rates.get("r", "i").out.bits !== 8000) return "no rate after a daemon began anew";
+	}`,
+	"numbers are written with their unit": `({rates: {bits, packets, weight}}) => {
+		const got = [0, 0.4, 9.9, 12, 999, 999.6, 1234, 99949, 99950, 999499, 1e6, 1.5e9, 2e12, 5e16].map(bits).join("; ");
+		const want = "0 b/s; 0.4 b/s; 9.9 b/s; 12 b/s; 999 b/s; 1.0 kb/s; 1.2 kb/s; 99.9 kb/s; 100 kb/s; 999 kb/s; 1.0 Mb/s; 1.5 Gb/s; 2.0 Tb/s; 50000 Tb/s";
+		if (got !== want) return got;
+		if (packets(1500) !== "1.5 kpkt/s" || weight(0) !== 0 || weight(1e12) !== 1 || !(weight(1e3) < weight(1e6))) return "weights";
+	}`,
+	"what is searched is found, by its ID first": `({model: {Finder, World}}, {town}) => {
+		const world = new World({routers: [{id: "a1", interfaces: [{id: "if", network: "n", mac: "02:00:00:00:00:aa", addresses: ["10.0.0.1/24"]}]}], networks: [{id: "n"}],
+			ports: [{id: "xa1", network: "n", mac: "02:00:00:00:00:01", addresses: ["10.0.0.7", "fd00::7"]}, {id: "a10", network: "n", mac: "02:00:00:00:00:02", addresses: ["10.0.0.17"]}]});
+		const f = new Finder(world);
+		const find = (q, ...more) => f.find(q, ...more).map((e) => e.id).join();
+		for (const [q, want] of [["a1", "a1,a10,xa1"], ["A1 ", "a1,a10,xa1"], ["fd00::7", "xa1"], ["00:aa", "a1"], ["10.0.0.7", "xa1"], ["0.17", "a10"], ["", "a1,n,a10,xa1"], ["zz", ""], ["if", "a1"]]) {
+			if (find(q) !== want) return q + ": " + find(q);
+		}
+		if (find("a1", 1) !== "a1" || find("a", 9, "port") !== "a10,xa1") return "limits";
+	}`,
+	"an address says the state, and the state is read from the address": `({hash: {read, write}}) => {
+		for (const s of [{view: "picture", open: null, trace: null, at: null}, {view: "list", open: "port:a&b=c #/:\"", trace: {from: "a b", to: "fd00::1", proto: "tcp", dport: "443"}, at: [12, -7, 0.25]}]) {
+			if (JSON.stringify(read("#" + write(s))) !== JSON.stringify(s)) return write(s);
+		}
+		for (const bad of ["", "#", "#at=1,2", "#at=x,y,z", "#at=0,0,0", "#view=none", "#%"]) if (read(bad).at !== null || read(bad).view !== "picture") return bad;
+	}`,
+	"what is seen of a list is all that is seen, and no more than fits": `({rows: {shown, step}}) => {
+		for (let i = 0; i < 2000; i++) {
+			const [scrolled, height, row, count] = [Math.random() * 1e5, Math.random() * 900, 20 + Math.random() * 60, Math.floor(Math.random() * 3000)];
+			const [first, last] = shown(scrolled, height, row, count);
+			if (first < 0 || last > count || last - first > height / row + 10) return [scrolled, height, row, count].join();
+			for (let k = 0; k < count; k++) {
+				if ((k + 1) * row > scrolled && k * row < scrolled + height && (k < first || k >= last)) return "row " + k + " of " + [scrolled, height, row, count].join();
+			}
+		}
+		if (step("PageDown", 5, 8, 10) !== 7 || step("ArrowUp", 0, 8, 10) !== 0 || step("x", 0, 8, 10) !== undefined || step("End", -1, 0, 1) !== undefined) return "steps";
+	}`,
+	"zooming keeps the point under the pointer, and what fits is seen": `({camera: {Camera}}) => {
+		for (let i = 0; i < 500; i++) {
+			const c = Object.assign(new Camera(Math.random() * 1e4, Math.random() * 1e4, 0.01 + Math.random()), {w: 300 + Math.random() * 1000, h: 300 + Math.random() * 800});
+			const [x, y] = [Math.random() * c.w, Math.random() * c.h];
+			const before = c.toWorld(x, y);
+			c.zoom(0.2 + Math.random() * 4, x, y);
+			const after = c.toScreen(before.x, before.y);
+			if (Math.hypot(after.x - x, after.y - y) > 1e-6) return "it moves";
+			const box = {x: -500, y: 70, w: Math.random() * 1e4, h: Math.random() * 1e4};
+			c.fit(box);
+			for (const [bx, by] of [[box.x, box.y], [box.x + box.w, box.y + box.h]]) {
+				const s = c.toScreen(bx, by);
+				if (s.x < 0 || s.y < 0 || s.x > c.w || s.y > c.h) return "it does not fit";
+			}
+		}
+	}`,
+	"arrows lead from everything to everything": `({cursor: {next}, layout: {layout}, model: {keyOf}}, {town}) => {
+		for (let seed = 1; seed < 12; seed++) {
+			const world = town(seed);
+			const l = layout(world);
+			const start = next(l, world, null, "ArrowRight");
+			if (!start) return world.empty ? undefined : "there is no beginning";
+			const seen = new Set([start]);
+			for (const key of seen) {
+				for (const arrow of ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]) {
+					const to = next(l, world, key, arrow);
+					if (to !== undefined && world.get(to) === undefined) return key + " leads to " + to;
+					if (to) seen.add(to);
+				}
+			}
+			const all = [...world.routers.keys()].map((id) => keyOf("router", id)).concat([...world.networks.keys()].map((id) => keyOf("network", id)), [...world.ports.keys()].map((id) => keyOf("port", id)));
+			const missed = all.filter((key) => !seen.has(key));
+			if (missed.length) return "seed " + seed + ": nothing leads to " + missed.slice(0, 5);
+		}
+	}`,
+	"health is told in words, and the worst counts": `({model: {routerHealth, portHealth, overall, worst}}) => {
+		const r = (o) => ({id: "r", connected: true, state: "settled", settled: true, ...o});
+		for (const [status, want] of [[undefined, "busy"], [r({}), "ok"], [r({connected: false}), "bad"], [r({state: "degraded"}), "warn"], [r({problems: ["x"]}), "warn"], [r({settled: false, state: "reading"}), "busy"], [r({state: "standby"}), "idle"]]) {
+			const h = routerHealth(status);
+			if (h.level !== want || !h.word) return JSON.stringify(status) + ": " + JSON.stringify(h);
+		}
+		const s = (o) => overall({settled: false, routers: [r({})], ...o}).level;
+		if (s({settled: true}) !== "ok" || s({}) !== "busy" || s({standby: true}) !== "idle" || s({problems: ["x"]}) !== "warn" || s({routers: [r({}), r({connected: false})]}) !== "bad" || s({ovsdb: {connected: false}}) !== "bad") return "overall";
+		if (portHealth({admin_state: "down"}).level !== "idle" || portHealth({bound: false}).level !== "idle" || portHealth({}).level !== "ok") return "ports";
+		if (worst(["ok", "warn", "busy"]) !== "warn" || worst([]) !== "ok") return "worst";
+	}`,
+	"IDs are in the order in which people count": `({model: {byID}}) => {
+		const want = ["", "1", "2", "010", "10", "a", "a1", "a1b", "a2", "a10", "a10b2", "a10b10", "A11", "b", "port-9", "port-10", "port-00000000000000000000000000011", "é", "中"];
+		const got = want.toReversed().sort(byID);
+		if (got.join() !== want.join()) return got.join();
+		for (const a of want) for (const b of want) if (Math.sign(byID(a, b)) !== -Math.sign(byID(b, a)) || (byID(a, b) === 0) !== (a === b)) return a + " and " + b;
+	}`,
+	"a subnet is that of its address": `({model: {subnet}}) => {
+		for (const [of, want] of [["10.0.1.1/24", "10.0.1.0/24"], ["255.255.255.255/1", "128.0.0.0/1"], ["10.1.2.3/32", "10.1.2.3/32"], ["1.2.3.4/0", "0.0.0.0/0"], ["10.0.0.130/25", "10.0.0.128/25"], ["fd00::1/64", "fd00::1/64"]]) {
+			if (subnet(of) !== want) return of + ": " + subnet(of);
+		}
+	}`,
+}
+
+// draw makes topologies of every shape out of a seed: alone, stars, chains, circles,
+// routers twice on a network, and networks with very many machines.
+const draw = `{
+	random(seed) {
+		let s = seed * 2654435761 % 4294967296;
+		return (n) => {
+			s = (s * 1664525 + 1013904223) % 4294967296;
+			return Math.floor((s / 4294967296) * n);
+		};
+	},
+	town(seed) {
+		const pick = this.random(seed);
+		const [n, m] = [1 + pick(seed % 3 ? 14 : 90), pick(12)];
+		const t = {networks: [], routers: [], ports: []};
+		for (let i = 0; i < n; i++) {
+			t.networks.push({id: "n" + i});
+			const ports = pick(9) === 0 ? 200 : pick(12);
+			for (let k = 0; k < ports; k++) t.ports.push({id: "p" + i + "-" + k, network: "n" + i, mac: "02:00:00:00:00:01", addresses: ["10.0." + i + "." + k]});
+		}
+		for (let i = 0; i < m; i++) {
+			const legs = seed % 5 === 0 && i === 0 ? n : pick(5);
+			t.routers.push({id: "r" + i, interfaces: Array.from({length: legs}, (_, k) => ({id: "r" + i + "-" + k, network: "n" + (legs === n ? k : pick(n)), mac: "02:00:00:00:00:02", addresses: ["10.0." + k + ".1/24"]}))});
+		}
+		return new this.World(t);
+	},
+	topologyOf: (w) => ({networks: [...w.networks.values()], routers: [...w.routers.values()], ports: [...w.ports.values()]}),
+}`
+
+// The laws hold, in the browser that they are for.
+func TestPageLaws(t *testing.T) {
+	t.Parallel()
+	h := lab.Bare(t)
+	serveTown(t, h, townOf(3, 9))
+	v := visit(t, h, "")
+	for name, law := range laws {
+		wrong := browser.Eval[string](v.Browser, `(async () => {
+			const names = ["camera", "cursor", "hash", "layout", "model", "rates", "rows"];
+			const modules = Object.fromEntries(await Promise.all(names.map(async (n) => [n, await import("/page/" + n + ".js")])));
+			const draw = `+draw+`;
+			draw.World = modules.model.World;
+			for (const name of ["random", "town"]) draw[name] = draw[name].bind(draw);
+			return (await (`+law+`)(modules, draw)) ?? "";
+		})()`)
+		if wrong != "" {
+			t.Errorf("%s: %s", name, wrong)
+		}
+	}
+}

@@ -1,0 +1,250 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// A stream is a ping that goes on until it is asked what it has lost.
+type stream struct {
+	t       *testing.T
+	ping    *lab.Process
+	capture *lab.Capture // at the sender
+}
+
+// stream starts to ping, and returns when the first reply has come.
+func startStream(t *testing.T, from *lab.Machine, to string) *stream {
+	t.Helper()
+	c := record(t, from, func(f lab.Frame) bool { return echo(from.IP(), to)(f) || echoReply(to, from.IP())(f) })
+	p, err := from.Start("ping", "-n", "-i", "0.01", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, c, "the first reply", echoReply("", ""))
+	return &stream{t, p, c}
+}
+
+// mustBeWhole fails the test unless every request up to now was answered.
+func (s *stream) mustBeWhole() {
+	s.t.Helper()
+	var asked uint16
+	for _, f := range s.capture.Frames() {
+		asked = max(asked, decode(f).icmp.Seq)
+	}
+	last := await(s.t, s.capture, "a later reply", all(echoReply("", ""), func(f lab.Frame) bool { return decode(f).icmp.Seq > asked })).icmp.Seq
+	if err := s.ping.Signal(syscall.SIGINT); err != nil {
+		s.t.Error(err)
+	}
+	if err := s.capture.Sync(within(s.t)); err != nil {
+		s.t.Fatal(err)
+	}
+	answered := make(map[uint16]bool)
+	for _, f := range s.capture.Frames() {
+		if echoReply("", "")(f) {
+			answered[decode(f).icmp.Seq] = true
+		}
+	}
+	var lost []uint16
+	for seq := uint16(1); seq <= last; seq++ {
+		if !answered[seq] {
+			lost = append(lost, seq)
+		}
+	}
+	if len(lost) > 0 {
+		s.t.Errorf("of %d requests these were not answered: %v", last, lost)
+	}
+}
+
+// wired waits until both taps are in the namespace and a switch holds them.
+func (s *site) wired() {
+	s.t.Helper()
+	s.eventually("the taps to have a switch", func() error {
+		if links := s.sh("", "ip -n "+netns+" -brief link || true"); strings.Count(links, "LOWER_UP") != 3 { // with lo
+			return errors.New(links)
+		}
+		return nil
+	})
+	s.settle()
+}
+
+// everything fails the test unless all that a router does for vm1 and vm2 of
+// twoNetworks works.
+func (s *site) everything(vm1, vm2 *lab.Machine) {
+	s.t.Helper()
+	for _, m := range []*lab.Machine{vm1, vm2} {
+		s.sh(m.Name, "ip neigh flush dev eth0") // so that ARP counts, too
+	}
+	tap := s.recordIn(netns, blueTap, isIPv4)
+	pingTTL(s.t, vm1, vm2.IP(), 63)
+	pingTTL(s.t, vm2, vm1.IP(), 63)
+	seen(s.t, tap, "the tap", 0, "routed packets", isIPv4)
+	pingTTL(s.t, vm1, "10.0.1.1", 64)
+	pingTTL(s.t, vm1, "10.0.2.1", 64)
+	pingTTL(s.t, vm2, "10.0.1.1", 64)
+	if r, err := vm1.Ping(s.t.Context(), vm2.IP(), lab.PingOptions{TTL: 1, Wait: patience}); !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || r.Errors[0].From != "10.0.1.1" {
+		s.t.Errorf("TTL 1: %+v, %v", r, err)
+	}
+}
+
+// SIGTERM ends the daemon at once, though clients are connected, with status 0
+// and without a trace: the switch goes on with all that it does.
+func TestSIGTERMLeavesTheSwitchForwarding(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	st := startStream(t, vm1, vm2.IP())
+	for _, c := range []struct{ network, addr string }{
+		{"tcp", "127.0.0.1:9476"}, {"tcp", "127.0.0.1:6653"}, {"unix", "/run/ofdvr/api.sock"},
+	} {
+		conn, err := s.Dial(t.Context(), c.network, c.addr) // and say nothing
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	s.aged(bridge)
+	flows, database := s.flows(bridge), s.database()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if code, err := s.daemon.Stop(ctx); err != nil || code != 0 {
+		t.Fatalf("it ended with %d, %v", code, err)
+	}
+	if !strings.Contains(s.daemon.Log(), "stopped, the switch goes on forwarding") {
+		t.Errorf("its last words: %s", s.daemon.Log())
+	}
+	s.everything(vm1, vm2)
+	mustBeUntouched(t, flows, s.flows(bridge))
+	if got := s.database(); got != database {
+		t.Errorf("the database has changed:\n%s", diff(database, got))
+	}
+	st.mustBeWhole()
+}
+
+// A daemon that is killed and started again takes up where it was: nobody on
+// the network notices.
+func TestKilledDaemonIsNotMissed(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	st := startStream(t, vm1, vm2.IP())
+	gateway := startStream(t, vm2, "10.0.1.1") // through the namespace
+	s.aged(bridge)
+	flows := s.flows(bridge)
+	for range 2 {
+		s.daemon.Kill()
+		s.serve()
+		s.settle()
+	}
+	mustBeUntouched(t, flows, s.flows(bridge))
+	st.mustBeWhole()
+	gateway.mustBeWhole()
+	s.everything(vm1, vm2)
+}
+
+// When ovs-vswitchd dies and comes back, everything comes back.
+func TestSwitchRestarts(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	s.everything(vm1, vm2)
+	s.Switch().Kill()
+	s.eventually("the daemon to notice", func() error {
+		st := s.status()
+		if r := st.Routers[0]; st.Settled || r.Settled || r.Connected || len(r.Problems) == 0 {
+			return fmt.Errorf("%+v", st)
+		}
+		return nil
+	})
+	if err := s.StartSwitch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.wired()
+	s.everything(vm1, vm2)
+}
+
+// While ovsdb-server is away the status says so, and nothing else happens. (What
+// ovs-vswitchd does is its own affair: in the userspace datapath it forwards
+// nothing before it has its database back.)
+func TestDatabaseRestarts(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	s.everything(vm1, vm2)
+	s.aged(bridge)
+	flows, database, transactions := s.flows(bridge), s.database(), s.transactions()
+	s.Database().Kill()
+	s.eventually("the daemon to notice", func() error {
+		if st := s.status(); st.Settled || st.OVSDB.Connected || len(st.Problems) == 0 {
+			return fmt.Errorf("%+v", st)
+		}
+		return nil
+	})
+	s.metric(0, "ofdvr_ovsdb_connected")
+	if err := s.StartDatabase(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.settle()
+	s.metric(1, "ofdvr_ovsdb_connected")
+	mustBeUntouched(t, flows, s.flows(bridge))
+	if got := s.database(); got != database {
+		t.Errorf("the database has changed:\n%s", diff(database, got))
+	}
+	if n := len(s.transactions()) - len(transactions); n != 0 {
+		t.Errorf("%d transactions", n)
+	}
+	s.everything(vm1, vm2)
+}
+
+// The daemon may be there before Open vSwitch, and before br-int.
+func TestDaemonStartsFirst(t *testing.T) {
+	t.Parallel()
+	s := &site{Host: lab.Bare(t), t: t}
+	s.write(twoNetworks)
+	s.serve()
+	problem := func(want string) {
+		t.Helper()
+		s.eventually("the status to tell", func() error {
+			if st := s.status(); st.Settled || !strings.Contains(fmt.Sprint(st), want) {
+				return fmt.Errorf("%+v", st)
+			}
+			return nil
+		})
+	}
+	problem("ovsdb")
+	if err := s.StartOVS(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	problem("br-int")
+	if err := s.AddBridge(t.Context(), lab.IntegrationBridge); err != nil {
+		t.Fatal(err)
+	}
+	s.settle()
+	s.everything(s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10")))
+}
+
+// What somebody deletes from the database comes back.
+func TestDeletedPortsAndBridgesComeBack(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	for _, c := range []struct{ table, name, command string }{
+		{"bridge", bridge, "del-br"},
+		{"port", bluePeer, "del-port"},
+		{"port", bluePatch, "del-port"},
+		{"port", blueTap, "del-port"},
+	} {
+		before := s.vsctl("get", c.table, c.name, "_uuid")
+		s.vsctl(c.command, c.name)
+		s.eventually(c.name+" to come back", func() error {
+			after, err := s.Vsctl(t.Context(), "get", c.table, c.name, "_uuid")
+			if err == nil && strings.TrimSpace(after) == before {
+				err = errors.New("it is still there")
+			}
+			return err
+		})
+		s.wired()
+		s.everything(vm1, vm2)
+	}
+}

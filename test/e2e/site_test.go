@@ -1,0 +1,338 @@
+// Package e2e tests ofdvr from the outside: the real program on a real Open
+// vSwitch, with machines that send real packets. Each test states one thing
+// that a user may rely on, on a host of its own.
+//
+// Nothing here sleeps or tries again. What takes time is waited for by its
+// condition; that a packet was not sent is concluded from a later one that
+// takes the same way.
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+func TestMain(m *testing.M) { lab.Main(m) }
+
+// patience is how long anything may take before the test gives up.
+const patience = 20 * time.Second
+
+// twoNetworks is the topology of README: vm1 on blue, vm2 on green, and a
+// router between them.
+const twoNetworks = `
+networks:
+  - {id: blue, vlan: 1}
+  - {id: green, vlan: 2}
+routers:
+  - id: r1
+    interfaces:
+      - {id: r1-blue, network: blue, mac: "02:00:00:00:01:01", addresses: [10.0.1.1/24]}
+      - {id: r1-green, network: green, mac: "02:00:00:00:02:01", addresses: [10.0.2.1/24]}
+ports:
+  - {id: vm1, network: blue, mac: "02:00:00:00:01:10", addresses: [10.0.1.10]}
+  - {id: vm2, network: green, mac: "02:00:00:00:02:10", addresses: [10.0.2.10]}
+`
+
+// What ofdvr makes of twoNetworks.
+const (
+	bridge    = "rb-r1"
+	netns     = "qrouter-r1"
+	bluePatch = "pr-r1-blue" // on the routing bridge
+	bluePeer  = "pi-r1-blue" // on br-int
+	blueTap   = "qr-r1-blue"
+	greenTap  = "qr-r1-green"
+	blueMAC   = "02:00:00:00:01:01"
+	greenMAC  = "02:00:00:00:02:01"
+)
+
+// A site is a host with an integration bridge, a topology file and a daemon.
+type site struct {
+	*lab.Host
+	t      *testing.T
+	file   string   // the topology's; "" if there is none
+	flags  []string // of ofdvr serve, without --topology
+	plain  bool     // the daemon is without the race detector, so that its memory can be measured
+	daemon *lab.Process
+}
+
+// bare returns a site without a daemon.
+func bare(t *testing.T, topology string) *site {
+	t.Helper()
+	s := &site{Host: lab.Boot(t), t: t}
+	s.write(topology)
+	return s
+}
+
+// ready returns a site whose daemon has done what the topology asks for.
+func ready(t *testing.T, topology string, flags ...string) *site {
+	t.Helper()
+	s := bare(t, topology)
+	s.serve(flags...)
+	s.settle()
+	return s
+}
+
+// measured is like ready with a daemon whose memory can be measured.
+func measured(t *testing.T, topology string, flags ...string) *site {
+	t.Helper()
+	s := bare(t, topology)
+	s.plain = true
+	s.serve(flags...)
+	s.settle()
+	return s
+}
+
+// pair returns a site with twoNetworks and its two machines.
+func pair(t *testing.T) (s *site, vm1, vm2 *lab.Machine) {
+	t.Helper()
+	s = ready(t, twoNetworks)
+	return s, s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
+}
+
+// write replaces the topology file.
+func (s *site) write(topology string) {
+	s.t.Helper()
+	path, err := s.WriteFile("topology.yaml", topology)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.file = path
+}
+
+// serve starts the daemon and returns when it can be asked. When the test ends
+// its log must not tell of a panic or a data race.
+func (s *site) serve(flags ...string) {
+	s.t.Helper()
+	s.flags = flags
+	if s.file != "" {
+		flags = append([]string{"--topology", s.file}, flags...)
+	}
+	start := s.StartDaemon
+	if s.plain {
+		start = s.StartPlainDaemon
+	}
+	d, err := start(append([]string{"serve"}, flags...)...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.daemon = d
+	s.t.Cleanup(func() {
+		for _, bad := range []string{"DATA RACE", "panic: ", "fatal error: "} {
+			if strings.Contains(d.Log(), bad) {
+				s.t.Errorf("the daemon's log has %q:\n%s", bad, d.Log())
+			}
+		}
+	})
+	s.eventually("the daemon to answer", func() error {
+		conn, err := s.Dial(s.t.Context(), "unix", "/run/ofdvr/api.sock")
+		if err == nil {
+			err = conn.Close()
+		}
+		return err
+	})
+}
+
+// stop ends the daemon with SIGTERM.
+func (s *site) stop() {
+	s.t.Helper()
+	if code, err := s.daemon.Stop(s.t.Context()); err != nil || code != 0 {
+		s.t.Fatalf("the daemon stopped with status %d, %v", code, err)
+	}
+}
+
+// settle waits until everything that is wanted is confirmed.
+func (s *site) settle() {
+	s.t.Helper()
+	if _, err := s.Ofdvr(s.t.Context(), "status", "--wait", "--timeout", patience.String()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// reload replaces the topology, has the daemon read it, and waits until it is
+// done.
+func (s *site) reload(topology string) {
+	s.t.Helper()
+	s.write(topology)
+	before := s.status().Intent.File.Loaded
+	s.signal(syscall.SIGHUP)
+	s.eventually("the topology to be taken in", func() error {
+		if !s.status().Intent.File.Loaded.After(before) {
+			return errors.New("it is the old one")
+		}
+		return nil
+	})
+	s.settle()
+}
+
+func (s *site) signal(sig syscall.Signal) {
+	s.t.Helper()
+	if err := s.daemon.Signal(sig); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// status is what ofdvr status -o json prints.
+type status struct {
+	Settled  bool
+	Standby  bool
+	Problems []string
+	Intent   struct {
+		Revision                 uint64
+		Complete                 bool
+		Networks, Routers, Ports int
+		File, Store              *struct {
+			Name                     string
+			Loaded                   time.Time
+			Networks, Routers, Ports int
+			Warnings                 []string
+		}
+	}
+	OVSDB *struct {
+		Endpoint  string
+		Connected bool
+	}
+	Routers []struct {
+		ID, Bridge         string
+		Managed, Connected bool
+		DatapathID         string `json:"datapath_id"`
+		FlowsWanted        int    `json:"flows_wanted"`
+		FlowsInstalled     int    `json:"flows_installed"`
+		FlowsRefused       int    `json:"flows_refused"`
+		FlowsForeign       int    `json:"flows_foreign"`
+		State              string
+		Settled            bool
+		Problems           []string
+	}
+}
+
+func (s *site) status() status {
+	s.t.Helper()
+	out, err := s.Ofdvr(s.t.Context(), "status", "-o", "json")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var st status
+	if err := json.Unmarshal([]byte(out), &st); err != nil {
+		s.t.Fatalf("status is no JSON: %v\n%s", err, out)
+	}
+	return st
+}
+
+func (s *site) eventually(what string, f func() error) {
+	s.t.Helper()
+	lab.Eventually(s.t, patience, what, f)
+}
+
+// logged waits until the daemon has logged text.
+func (s *site) logged(text string) {
+	s.t.Helper()
+	s.eventually("the daemon to log it", func() error {
+		if !strings.Contains(s.daemon.Log(), text) {
+			return fmt.Errorf("no line with %q", text)
+		}
+		return nil
+	})
+}
+
+// vsctl runs ovs-vsctl and returns what it prints, without the last newline.
+func (s *site) vsctl(args ...string) string {
+	s.t.Helper()
+	out, err := s.Vsctl(s.t.Context(), args...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return strings.TrimSuffix(out, "\n")
+}
+
+// sh runs a shell script in a network namespace of the host; "" is the host's own.
+func (s *site) sh(netns, script string) string {
+	s.t.Helper()
+	out, err := s.RunIn(s.t.Context(), netns, "sh", "-ec", script)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return out
+}
+
+// vm describes the machine with address 10.0.N.H: it is in VLAN N, its MAC
+// address ends in N:H, and its gateway is 10.0.N.1.
+func vm(name, addr string) lab.MachineConfig {
+	a := netip.MustParseAddr(addr).As4()
+	return lab.MachineConfig{
+		Name:      name,
+		VLAN:      uint16(a[2]),
+		MAC:       fmt.Sprintf("02:00:00:00:%02d:%02d", a[2], a[3]),
+		Addresses: []string{addr + "/24"},
+		Gateways:  []string{fmt.Sprintf("10.0.%d.1", a[2])},
+	}
+}
+
+// plug adds a machine. Unless it has an IPv6 address it speaks none, so that
+// what it sends is known. It does not follow redirects.
+func (s *site) plug(c lab.MachineConfig) *lab.Machine {
+	s.t.Helper()
+	m := lab.Plug(s.t, s.Host, c)
+	script := "echo 0 >/proc/sys/net/ipv4/conf/all/accept_redirects; echo 0 >/proc/sys/net/ipv4/conf/eth0/accept_redirects"
+	if !strings.Contains(strings.Join(c.Addresses, " "), ":") {
+		script += "; echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6"
+	}
+	s.sh(m.Name, script)
+	return m
+}
+
+// ping pings once or, with o, as that says, and fails the test unless all
+// replies came.
+func ping(t *testing.T, from *lab.Machine, to string, o lab.PingOptions) lab.PingResult {
+	t.Helper()
+	if o.Wait == 0 {
+		o.Wait = patience
+	}
+	r, err := from.Ping(t.Context(), to, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Received != r.Sent {
+		t.Fatalf("%s pinged %s: %d of %d replies came\n%s", from.Name, to, r.Received, r.Sent, r.Output)
+	}
+	return r
+}
+
+// pingTTL fails the test unless ping gets a reply with the given TTL.
+func pingTTL(t *testing.T, from *lab.Machine, to string, want int) {
+	t.Helper()
+	for _, r := range ping(t, from, to, lab.PingOptions{}).Replies {
+		if r.TTL != want || r.From != to {
+			t.Errorf("%s pinged %s: reply from %s with TTL %d, want %d", from.Name, to, r.From, r.TTL, want)
+		}
+	}
+}
+
+// shortly is how long to wait for what should not come. What would come takes
+// a millisecond.
+const shortly = 300 * time.Millisecond
+
+// unreachable fails the test if ping gets a reply.
+func unreachable(t *testing.T, from *lab.Machine, to string) lab.PingResult {
+	t.Helper()
+	r, err := from.Ping(t.Context(), to, lab.PingOptions{Wait: shortly})
+	if !errors.Is(err, lab.ErrNoReply) {
+		t.Fatalf("%s pinged %s: %v, want no reply\n%s", from.Name, to, err, r.Output)
+	}
+	return r
+}
+
+// within returns a context for one step of a test.
+func within(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}

@@ -1,0 +1,55 @@
+//go:build kernel
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// TC has the flows of routed packets, all in software, as it has them for hardware.
+func TestTCHasRoutedPackets(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := dualPair(t)
+	s.offload()
+	s.tcHas(s.routedFlows(vm1, vm2, ""))
+}
+
+// It has those that measure nothing; it cannot have the others, as the tap is in another
+// namespace.
+func TestTCHasWhatMeasuresNothing(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := narrowPair(t)
+	s.offload()
+	s.tcHas(s.routedFlows(vm1, vm2, blueTap))
+}
+
+// offload has ovs-vswitchd give its flows to TC, and start anew to do so.
+func (s *site) offload() {
+	s.t.Helper()
+	s.vsctl("set", "open_vswitch", ".", "other_config:hw-offload=true", "other_config:tc-policy=skip_hw")
+	s.Switch().Kill()
+	if err := s.StartSwitch(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+	s.settle()
+}
+
+// tcHas fails the test unless TC has those of the flows that measure nothing, and only those. It
+// cannot have one of which Open vSwitch does not know all fields.
+func (s *site) tcHas(flows []datapathFlow) {
+	s.t.Helper()
+	for _, f := range flows {
+		want := "dp:tc,"
+		unknown := lab.Differs(s.t, strings.Contains(f.text, "bad key length"),
+			"TC has no flow of IPv6: the kernel tells of a field that this Open vSwitch does not know (extension headers, since Linux 5.18), and it gives TC only what it knows")
+		if unknown || measure.MatchString(f.actions[0]) {
+			want = "dp:ovs,"
+		}
+		if !strings.Contains(f.text, want) {
+			s.t.Errorf("%s is missing from %s", want, f.text)
+		}
+	}
+}

@@ -1,0 +1,183 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/controller/page"
+	"github.com/ofdvr/ofdvr/controller/store"
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// A town is more than a test can have on a switch: the page over the real API and a
+// real ledger, with switches that are made up.
+type town struct {
+	api.Switches // what the page does not ask
+	model        *routing.Model
+	ticks        atomic.Uint64 // readings of counters
+}
+
+// serveTown serves the page of m on the host, at the address of the daemon.
+func serveTown(t *testing.T, h *lab.Host, m *routing.Model) *ledger.Ledger {
+	t.Helper()
+	st, err := store.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	l, err := ledger.Open(t.Context(), ledger.Config{Store: townDisk{st}, Complete: true, Log: zap.NewNop()}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		l.Run(ctx, nobody{})
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	if _, err := l.Write(t.Context(), ledger.ReplaceAll(*m, false)); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := h.ListenIn(t.Context(), "", "tcp", "127.0.0.1:9476")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: page.Open(api.Handler(l, &town{model: m}, struct{ api.Log }{}, "v", nil), http.NotFoundHandler())}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(ln) }()
+	t.Cleanup(func() { server.Close(); <-done })
+	return l
+}
+
+// nobody does nothing about the intent.
+type nobody struct{}
+
+func (nobody) Foresee(*ledger.State, []string) {}
+func (nobody) Load(*ledger.State, []string)    {}
+
+// townDisk is a store as the ledger sees it.
+type townDisk struct{ *store.Store }
+
+func (d townDisk) Name() string { return d.Path() }
+
+func (d townDisk) Load(context.Context) (ledger.Contents, error) {
+	c, err := d.Store.Load(nil)
+	return ledger.Contents{Revision: c.Revision, Complete: c.Complete, Model: c.Model}, err
+}
+
+func (d townDisk) Follow(ctx context.Context, _ func(*routing.Model) error, _ func(ledger.Contents, error) error) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// Status has routers of every kind of health: one in seventeen is not well.
+func (w *town) Status(context.Context) (controller.Status, error) {
+	s := controller.Status{Intent: controller.IntentStatus{Revision: 1, Complete: true, Networks: len(w.model.Networks), Routers: len(w.model.Routers), Ports: len(w.model.Ports)}, Routers: []controller.RouterStatus{}}
+	for i := range w.model.Routers {
+		r := controller.RouterStatus{ID: w.model.Routers[i].ID, Bridge: w.model.Routers[i].BridgeName(), Managed: true, Connected: true, State: "settled", Settled: true, FlowsWanted: 90, FlowsInstalled: 90}
+		switch i % 51 {
+		case 17:
+			r.Connected, r.Settled, r.State, r.Problems = false, false, "disconnected", []string{"bridge " + r.Bridge + " is not connected"}
+		case 34:
+			r.Settled, r.State, r.FlowsRefused, r.Problems = false, "degraded", 1, []string{"flow of port p7: the table is full"}
+		case 50:
+			r.Settled, r.State, r.FlowsInstalled = false, "committing", 40
+		}
+		s.Routers = append(s.Routers, r)
+	}
+	return s, nil
+}
+
+// Counters grow by as much at each reading, every two seconds, as the number of the
+// router says.
+func (w *town) Counters(context.Context) (controller.Counters, error) {
+	n := w.ticks.Add(1)
+	c := controller.Counters{At: time.Duration(n) * 2 * time.Second}
+	for i := range w.model.Routers {
+		r := controller.RouterCounters{Router: w.model.Routers[i].ID, Known: true, Read: true, Connected: true}
+		for k, f := range w.model.Routers[i].Interfaces {
+			packets := n * uint64(i%7) * uint64(i%5) * uint64(1+k) * 900
+			r.Interfaces = append(r.Interfaces, controller.RoleCounters{ID: f.ID, ByRole: controller.ByRole{
+				routing.RoleDeliver: {Packets: packets, Bytes: packets * 1100}, routing.RoleIn: {Packets: packets * 2 / 3, Bytes: packets * 90},
+			}})
+		}
+		c.Routers = append(c.Routers, r)
+	}
+	for i := range w.model.Ports[:min(100, len(w.model.Ports))] {
+		c.Ports = append(c.Ports, controller.PortCounters{Router: "r1", Interface: "r1-1", Port: w.model.Ports[i].ID, Tally: controller.Tally{Packets: n * 7, Bytes: n * 700}})
+	}
+	return c, nil
+}
+
+func (w *town) Conditions(_ context.Context, objects []ledger.Object) ([]controller.Condition, error) {
+	out := make([]controller.Condition, len(objects))
+	for i := range out {
+		out[i].Programmed = true
+	}
+	return out, nil
+}
+
+// Flows has for each router five thousand, of which each serves a port of somebody.
+func (w *town) Flows(_ context.Context, id string) (iter.Seq[controller.Flow], error) {
+	out := make([]controller.Flow, 5000)
+	for i := range out {
+		port := fmt.Sprintf("%s%s-vm%d", []string{"web", "data"}[i%2], id[1:], i+1)
+		out[i] = controller.Flow{Text: fmt.Sprintf("priority=100,ip,nw_dst=10.%d.%d.9 actions=dec_ttl,output:1", i/256, i%256),
+			Object: &routing.Object{Kind: routing.KindPort, ID: port}, Does: "sends packets to an address of port " + port}
+	}
+	return slices.Values(out), nil
+}
+
+// townOf returns so many routers, each with two networks of its own and every
+// tenth with a third that it shares with its neighbours, and so many ports on them.
+func townOf(routers, ports int) *routing.Model {
+	m := new(routing.Model)
+	mac := func(kind, n int) ofproto.MAC {
+		return ofproto.MAC{2, byte(kind), 0, byte(n >> 16), byte(n >> 8), byte(n)}
+	}
+	network := func(id string) {
+		m.Networks = append(m.Networks, routing.Network{ID: id, MTU: 1500})
+	}
+	for i := range routers {
+		r := routing.Router{ID: fmt.Sprintf("r%d", i+1), Bridge: routing.Bridge{Managed: true}, ARPResponder: true, NDResponder: true, EchoResponder: true, AnswerRate: 1000, UnknownRate: 50}
+		join := func(network, address string) {
+			r.Interfaces = append(r.Interfaces, routing.Interface{ID: fmt.Sprintf("%s-%d", r.ID, len(r.Interfaces)+1), Network: network,
+				MAC: mac(len(r.Interfaces)+1, i), Addresses: []netip.Prefix{netip.MustParsePrefix(address)}})
+		}
+		for k, name := range []string{"web", "data"} {
+			id := fmt.Sprintf("%s%d", name, i+1)
+			network(id)
+			join(id, fmt.Sprintf("10.%d.%d.1/24", (2*i+k)/256, (2*i+k)%256))
+		}
+		if i%10 < 3 && routers > 3 {
+			shared := fmt.Sprintf("shared%d", i/10+1)
+			if i%10 == 0 {
+				network(shared)
+			}
+			join(shared, fmt.Sprintf("172.16.%d.%d/24", i/10, i%10+1))
+		}
+		m.Routers = append(m.Routers, r)
+	}
+	for i := range ports {
+		r := i % routers
+		k := i / routers % 2
+		m.Ports = append(m.Ports, routing.Port{ID: fmt.Sprintf("%s%d-vm%d", []string{"web", "data"}[k], r+1, i/routers+1), Network: fmt.Sprintf("%s%d", []string{"web", "data"}[k], r+1), MAC: mac(16, i),
+			Addresses: []netip.Addr{netip.MustParseAddr(fmt.Sprintf("10.%d.%d.%d", (2*r+k)/256, (2*r+k)%256, 10+i/routers%240))}})
+	}
+	return m
+}

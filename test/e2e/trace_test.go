@@ -1,0 +1,118 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// traced is narrow with routes.
+var traced = strings.Replace(narrow, "ports:", `    routes:
+      - {destination: 10.8.0.0/16, type: blackhole}
+      - {destination: 10.9.0.0/16, nexthops: [{address: 10.0.2.10}, {address: 10.0.2.11}]}
+      - {destination: "fd09::/64", nexthop: "fd00:2::10"}
+ports:
+  - {id: vm3, network: green, mac: "02:00:00:00:02:11", addresses: [10.0.2.11]}`, 1)
+
+// The way of a packet is told with what has been counted, and Open vSwitch says
+// the same of packets of every kind.
+func TestTrace(t *testing.T) {
+	t.Parallel()
+	s := ready(t, traced)
+	vm1 := s.plug(vm("vm1", "10.0.1.10"))
+	s.plug(vm("vm2", "10.0.2.10"))
+	ping(t, vm1, "10.0.2.10", lab.PingOptions{Count: 3})
+	var out string
+	s.eventually("the packets to be counted", func() error {
+		out = s.ofdvr(0, "trace", "--from", "vm1", "--to", "vm2", "--verify")
+		if !strings.Contains(out, "  3           100  3        sends packets to an address of port vm2\n") {
+			return errors.New(out)
+		}
+		return nil
+	})
+	for _, want := range []string{
+		"vm1 (10.0.1.10, network blue) → vm2 (10.0.2.10, network green): ICMP echo request, 84 bytes, TTL 64\n",
+		"  comes in by interface r1-blue of router r1, bridge rb-r1\n",
+		"  Router r1 routes it in the switch: out of interface r1-green into network green, from 02:00:00:00:02:01 to 02:00:00:00:02:10 (port vm2), TTL 63\n",
+		"  Open vSwitch says the same.\n",
+		"vm2 (10.0.2.10, network green) → vm1 (10.0.1.10, network blue): ICMP echo reply, 84 bytes, TTL 64\n",
+	} {
+		mustHave(t, out, want)
+	}
+	for args, want := range map[string]string{
+		"--to vm2 --proto tcp --dport 443 --size 1401": "kernel",
+		"--to vm2 --proto udp --size 1400":             "routed",
+		"--to vm2 --ttl 1":                             "kernel",
+		"--to fd00:2::10":                              "routed",
+		"--to fd00:2::10 --ttl 0":                      "kernel",
+		"--to fd09::7 --proto udp":                     "routed",
+		"--to 10.9.1.2 --proto tcp --sport 7":          "routed",
+		"--to 10.8.1.2":                                "dropped",
+		"--to 10.0.2.1":                                "answered",
+		"--to fd00:1::1":                               "answered",
+		"--to 10.0.2.99":                               "kernel",
+		"--to 192.0.2.1":                               "kernel",
+		"--to 10.0.2.255":                              "kernel",
+		"--to vm2 --proto 0":                           "kernel",
+		"--to vm2 --proto sctp --dport 5":              "routed",
+	} {
+		var d struct {
+			Ways []struct {
+				Verdict  string
+				Verified bool
+				Steps    []struct{ Held bool }
+			}
+		}
+		if err := json.Unmarshal([]byte(s.ofdvr(0, append([]string{"trace", "--from", "vm1", "--verify", "-o", "json"}, strings.Fields(args)...)...)), &d); err != nil {
+			t.Fatal(err)
+		}
+		for i, w := range d.Ways {
+			if i == 0 && w.Verdict != want || !w.Verified || len(w.Steps) == 0 {
+				t.Errorf("%s: %+v, want %s", args, w, want)
+			}
+			for _, step := range w.Steps {
+				if !step.Held {
+					t.Errorf("%s: %+v", args, w)
+				}
+			}
+		}
+	}
+}
+
+// A flow of somebody else that is in the way is told by asking Open vSwitch.
+func TestTraceDisagrees(t *testing.T) {
+	t.Parallel()
+	s := ready(t, with("    interfaces:", "    bridge: {foreign_flows: ignore}\n    interfaces:"))
+	s.sh("", "ovs-ofctl -O OpenFlow13 add-flow "+bridge+" table=3,priority=300,ip,nw_dst=10.0.2.10,actions=drop")
+	out := s.ofdvr(1, "trace", "--from", "vm1", "--to", "vm2", "--verify")
+	mustHave(t, out, "of vm1 (10.0.1.10, network blue) to vm2 (10.0.2.10, network green) Open vSwitch says something else: the flows are")
+	mustHave(t, out, "table=3, priority=300,ip,nw_dst=10.0.2.10 actions=drop")
+}
+
+// A cookie, and a flow as others print it, are traced back to intent.
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	s := ready(t, twoNetworks)
+	dump := s.sh("", "ovs-ofctl -O OpenFlow13 dump-flows "+bridge+" table=3,ip,nw_dst=10.0.2.10")
+	_, line, _ := strings.Cut(strings.TrimSpace(dump), "\n") // the first is a headline
+	line = strings.TrimSpace(line)
+	cookie, _, _ := strings.Cut(strings.TrimPrefix(line, "cookie="), ",")
+	const want = ", router r1: sends packets to an address of port vm2\n"
+	for _, arg := range []string{line, cookie} {
+		if got := s.ofdvr(0, "explain", arg); got != cookie+want {
+			t.Errorf("%s: %q", arg, got)
+		}
+	}
+	for arg, want := range map[string]string{
+		"0x12":               "0x12 is not ours\n",
+		"0xfd09000000000000": "0xfd09000000000000 is ours (role 9), and serves nothing that is wanted any more\n",
+	} {
+		if got := s.ofdvr(0, "explain", arg); got != want {
+			t.Errorf("%s: %q", arg, got)
+		}
+	}
+	mustHave(t, s.ofdvr(64, "explain", "nonsense"), `"nonsense" is neither a cookie, such as 0xfd09ec5ef62282fc, nor a flow with one`)
+}

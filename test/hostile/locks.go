@@ -1,0 +1,39 @@
+package hostile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// Nobody is the ID of a user without any rights.
+const Nobody = another
+
+const held = "the lock is held"
+
+// Lock has a process take the lock (flock(2)) of a file or directory of the host, as soon as
+// it can, and keep it until it is killed. It runs as a user, 0 for root.
+func Lock(h *lab.Host, path string, user int) (*lab.Process, error) {
+	args := []string{"flock", "--no-fork", path, "sh", "-c", "echo " + held + "; exec sleep 1000"}
+	if user != 0 {
+		args = append([]string{"setpriv", fmt.Sprint("--reuid=", user), fmt.Sprint("--regid=", user), "--clear-groups"}, args...)
+	}
+	return h.Start(args[0], args[1:]...)
+}
+
+// HoldLock is like [Lock], and returns when the process has the lock.
+func HoldLock(ctx context.Context, h *lab.Host, path string, user int) (*lab.Process, error) {
+	p, err := Lock(h, path, user)
+	if err != nil {
+		return nil, err
+	}
+	return p, lab.Await(ctx, "the lock of "+path+" to be held", func() error {
+		if !strings.Contains(p.Log(), held) {
+			return errors.New("it is not: " + p.Log())
+		}
+		return nil
+	})
+}

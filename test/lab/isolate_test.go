@@ -1,0 +1,219 @@
+package lab_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// victimEnv makes the test program a victim of TestNothingStaysBehind, and says
+// how it ends.
+const victimEnv = "OFDVR_LAB_VICTIM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(victimEnv) == "" {
+		lab.Main(m)
+	}
+	if err := victim(os.Getenv(victimEnv)); err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+}
+
+// victim is a program that uses the lab in a bubble of its own.
+func victim(end string) error {
+	if err := lab.Isolate(); err != nil {
+		return err
+	}
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "victim-")
+	if err != nil {
+		return err
+	}
+	h, err := lab.NewHost(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if err := h.StartOVS(ctx); err != nil {
+		return err
+	}
+	if err := h.AddBridge(ctx, lab.IntegrationBridge); err != nil {
+		return err
+	}
+	vm, err := h.AddMachine(ctx, lab.MachineConfig{Name: "vm", Addresses: []string{"10.0.1.10/24"}})
+	if err != nil {
+		return err
+	}
+	// An orphan in another session, as a daemon that has detached itself.
+	if _, err := vm.Run(ctx, "sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 </dev/null &"); err != nil {
+		return err
+	}
+	if end == "return" { // without closing anything
+		return nil
+	}
+	fmt.Println("ready", os.Getpid())
+	select {} // until a signal comes
+}
+
+func TestNothingStaysBehind(t *testing.T) {
+	lab.Require(t)
+	for _, end := range []struct {
+		how string
+		// kill is given the outer process, the init of its bubble and the
+		// program inside.
+		kill func(outer, init, inside int) error
+		code int // the outer process's exit status; -1 if killed
+	}{
+		{"return", nil, 0},
+		{"SIGKILL to the program", func(_, _, inside int) error { return syscall.Kill(inside, syscall.SIGKILL) }, 137},
+		{"SIGKILL to its init", func(_, init, _ int) error { return syscall.Kill(init, syscall.SIGKILL) }, 137},
+		{"SIGKILL to the outer process", func(outer, _, _ int) error { return syscall.Kill(outer, syscall.SIGKILL) }, -1},
+		{"SIGINT to the outer process", func(outer, _, _ int) error { return syscall.Kill(outer, syscall.SIGINT) }, 130},
+		{"SIGTERM to the outer process", func(outer, _, _ int) error { return syscall.Kill(outer, syscall.SIGTERM) }, 143},
+	} {
+		t.Run(end.how, func(t *testing.T) {
+			before := worldNow(t)
+			cmd := exec.Command("/proc/self/exe")
+			cmd.Env = append(slices.DeleteFunc(os.Environ(), func(kv string) bool {
+				return strings.HasPrefix(kv, "OFDVR_LAB_")
+			}), victimEnv+"="+end.how)
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd.Stderr = os.Stderr
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lines := bufio.NewScanner(out)
+			var printed []string
+			ready := false
+			for lines.Scan() {
+				printed = append(printed, lines.Text())
+				if strings.HasPrefix(lines.Text(), "ready ") {
+					ready = true
+					init := childOf(t, cmd.Process.Pid)
+					if n := len(worldNow(t)) - len(before); n < 8 { // three of us, holder, database, switch, orphan, monitor
+						t.Errorf("only %d things more than before", n)
+					}
+					if err := end.kill(cmd.Process.Pid, init, childOf(t, init)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			cmd.Wait() // the status is in ProcessState
+			if (end.kill != nil) != ready || cmd.ProcessState.ExitCode() != end.code {
+				t.Errorf("exit status %d, want %d; printed:\n%s", cmd.ProcessState.ExitCode(), end.code, strings.Join(printed, "\n"))
+			}
+			lab.Eventually(t, 5*time.Second, "the world to be as before", func() error {
+				for thing := range worldNow(t) {
+					if !before[thing] {
+						return fmt.Errorf("%s stayed behind", thing)
+					}
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// childOf returns the only child of a process that has a test's name.
+func childOf(t *testing.T, pid int) int {
+	t.Helper()
+	var kids []int
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is right
+	for _, path := range stats {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		var child, parent int
+		var name, state string
+		if _, err := fmt.Sscan(string(b), &child, &name, &state, &parent); err == nil && parent == pid {
+			exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", child)) // "" differs
+			if self, _ := os.Readlink("/proc/self/exe"); exe == self {
+				kids = append(kids, child)
+			}
+		}
+	}
+	if len(kids) != 1 {
+		t.Fatalf("process %d has children %v", pid, kids)
+	}
+	return kids[0]
+}
+
+// worldNow returns what there is: processes, namespaces that processes hold,
+// mounts, interfaces and the files that the lab could leave.
+func worldNow(t *testing.T) map[string]bool {
+	t.Helper()
+	world := make(map[string]bool)
+	for _, pattern := range []string{"/proc/[0-9]*", "/proc/[0-9]*/ns/mnt", "/proc/[0-9]*/ns/net",
+		"/sys/class/net/*", "/run/*", "/run/lab/*", "/run/netns/*", "/run/openvswitch/*"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			if target, err := os.Readlink(path); err == nil && strings.HasPrefix(path, "/proc/") {
+				path = target // mnt:[4026531840]
+			}
+			world[path] = true
+		}
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		world["mount "+line] = true
+	}
+	return world
+}
+
+func TestCloseEndsEverythingOnTheHost(t *testing.T) {
+	lab.Require(t)
+	before := worldNow(t)
+	h, err := lab.NewHost(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.StartOVS(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.AddBridge(t.Context(), lab.IntegrationBridge); err != nil {
+		t.Fatal(err)
+	}
+	vm := lab.Plug(t, h, lab.MachineConfig{Name: "vm", Addresses: []string{"10.0.1.10/24"}})
+	lab.Run(t, h, "ip", "netns", "add", "qrouter-r1")
+	lab.Run(t, h, "sh", "-c", "setsid ip netns exec qrouter-r1 sleep 1000 >/dev/null 2>&1 </dev/null &")
+	lab.Run(t, vm, "sh", "-c", "setsid unshare --mount sleep 1000 >/dev/null 2>&1 </dev/null &")
+	if _, err := h.Start("sleep", "1000"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second does nothing
+		if err := h.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lab.Eventually(t, 5*time.Second, "the world to be as before", func() error {
+		for thing := range worldNow(t) {
+			if !before[thing] && !strings.HasPrefix(thing, "/run/lab/") { // this test's own directory
+				return fmt.Errorf("%s stayed behind", thing)
+			}
+		}
+		return nil
+	})
+	if _, err := h.Start("true"); err == nil {
+		t.Error("a closed host starts programs")
+	}
+}
