@@ -14,7 +14,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
-	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/topology"
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
@@ -60,7 +60,7 @@ func golden(t *testing.T) (out []goldenFile) {
 		for i := range g.archive.Files {
 			switch f := &g.archive.Files[i]; f.Name {
 			case "topology.yaml":
-				if g.model, _, err = intent.Parse(name, f.Data); err != nil {
+				if g.model, _, err = topology.Parse(name, f.Data); err != nil {
 					t.Fatal(err)
 				}
 			case "facts":

@@ -41,7 +41,7 @@ func prefixes(s ...string) (out []netip.Prefix) {
 }
 
 // TestValidate makes one mistake at a time that a topology file cannot make;
-// those that it can are in package intent's testdata.
+// those that it can are in package topology's testdata.
 func TestValidate(t *testing.T) {
 	long := strings.Repeat("ü", 32)
 	tests := []struct {

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ofdvr/ofdvr/routing"
-	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 func newCheck() *cobra.Command {
@@ -53,10 +53,10 @@ func count(n int, what string) string {
 }
 
 // readTopology reads a topology file. The error lists all mistakes.
-func readTopology(ctx context.Context, name string) (*routing.Model, []intent.Warning, error) {
+func readTopology(ctx context.Context, name string) (*routing.Model, []topology.Warning, error) {
 	data, err := readFile(ctx, name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read topology: %w", err)
 	}
-	return intent.Parse(name, data)
+	return topology.Parse(name, data)
 }

@@ -18,7 +18,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/routing"
-	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 // envAPI names the environment variable that says where the daemon is, unless
@@ -123,7 +123,7 @@ func (k kindWord) fetch(ctx context.Context, c *api.Client, ids []string, filter
 	if err != nil {
 		return nil, err
 	}
-	change, err := intent.DecodeTopology(text, nil)
+	change, err := topology.DecodeTopology(text, nil)
 	if err != nil {
 		return nil, fmt.Errorf("read what ofdvr answered: %w", err)
 	}
@@ -221,9 +221,9 @@ func words(ws []string) string {
 // printModel writes m as a topology file.
 func printModel(w io.Writer, m *routing.Model, format string) error {
 	if format == "json" {
-		return intent.WriteJSON(w, m)
+		return topology.WriteJSON(w, m)
 	}
-	return intent.WriteYAML(w, m)
+	return topology.WriteYAML(w, m)
 }
 
 // isNotFound reports whether err is the daemon's, that there is no such thing.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/routing"
-	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 func newDelete() *cobra.Command {
@@ -84,7 +84,7 @@ deleted nevertheless.`,
 }
 
 // toDelete returns the IDs of what was asked for.
-func toDelete(cmd *cobra.Command, args, files []string) (ids intent.IDs, err error) {
+func toDelete(cmd *cobra.Command, args, files []string) (ids topology.IDs, err error) {
 	if files != nil {
 		in, err := readFiles(cmd.Context(), files, cmd.InOrStdin())
 		if err != nil {
@@ -121,13 +121,13 @@ func (q *deletion) query(w *waitFlags) url.Values {
 
 // deletions returns the requests that delete what has IDs: one step, but with
 // cascade one more for each network.
-func deletions(ids intent.IDs, cascade bool) (all []deletion) {
+func deletions(ids topology.IDs, cascade bool) (all []deletion) {
 	var networks []string
 	if cascade {
 		networks, ids.Networks = ids.Networks, nil
 	}
 	if len(ids.Networks)+len(ids.Routers)+len(ids.Ports) > 0 {
-		body, _ := json.Marshal(intent.BatchBody{Delete: &ids}) // of strings, which is always possible
+		body, _ := json.Marshal(topology.BatchBody{Delete: &ids}) // of strings, which is always possible
 		all = append(all, deletion{method: http.MethodPatch, path: "/v1/topology", body: body})
 	}
 	for _, id := range networks {

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ofdvr/ofdvr/controller"
-	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 func newExport() *cobra.Command {
@@ -38,7 +38,7 @@ each: applied with apply --all, it deletes them.`,
 			if _, err := client.Do(cmd.Context(), http.MethodGet, "/v1/topology", nil, &text); err != nil {
 				return err
 			}
-			change, err := intent.DecodeTopology(text, nil)
+			change, err := topology.DecodeTopology(text, nil)
 			if err != nil {
 				return fmt.Errorf("read what ofdvr answered: %w", err)
 			}

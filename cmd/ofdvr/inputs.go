@@ -14,7 +14,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/routing"
-	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 // inputs are topology files as one topology.
@@ -84,7 +84,7 @@ func topologyFiles(name string) ([]string, error) {
 }
 
 func (in *inputs) add(name string, data []byte) error {
-	m, _, err := intent.ParseFor(name, data, func(*routing.Model) error { return nil })
+	m, _, err := topology.ParseFor(name, data, func(*routing.Model) error { return nil })
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (in *inputs) body(all bool) []byte {
 	if !all {
 		b.WriteString(`{"put":`)
 	}
-	intent.WriteJSON(&b, &in.model) // into memory, where nothing can fail
+	topology.WriteJSON(&b, &in.model) // into memory, where nothing can fail
 	if !all {
 		b.WriteString("}")
 	}
@@ -111,9 +111,9 @@ func (in *inputs) body(all bool) []byte {
 }
 
 // ids returns the IDs of everything.
-func (in *inputs) ids() intent.IDs {
+func (in *inputs) ids() topology.IDs {
 	m := &in.model
-	var ids intent.IDs
+	var ids topology.IDs
 	for i := range m.Networks {
 		ids.Networks = append(ids.Networks, m.Networks[i].ID)
 	}
@@ -192,7 +192,7 @@ func (in *inputs) places(said []api.Mistake) []error {
 		if byFile[i] == nil {
 			continue
 		}
-		_, _, err := intent.ParseFor(f.name, f.data, func(*routing.Model) error { return errors.Join(byFile[i]...) })
+		_, _, err := topology.ParseFor(f.name, f.data, func(*routing.Model) error { return errors.Join(byFile[i]...) })
 		if j, ok := err.(interface{ Unwrap() []error }); ok {
 			errs = append(errs, j.Unwrap()...)
 		} else {

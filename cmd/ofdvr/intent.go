@@ -18,7 +18,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/store"
 	"github.com/ofdvr/ofdvr/controller/topologyfile"
 	"github.com/ofdvr/ofdvr/routing"
-	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 // An intentKeeper is the ledger with its sources.
@@ -181,7 +181,7 @@ func (k *intentKeeper) askLeader(ctx context.Context) *routing.Model {
 		var c routing.Change
 		_, err = client.Do(ctx, http.MethodGet, "/v1/topology", nil, &body)
 		if err == nil {
-			c, err = intent.DecodeTopology(body, nil)
+			c, err = topology.DecodeTopology(body, nil)
 		}
 		if err == nil {
 			return &c.Put

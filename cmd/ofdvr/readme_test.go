@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ofdvr/ofdvr/controller"
-	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 // TestReadme compares what README.md lists with what there is.
@@ -41,7 +41,7 @@ func TestReadme(t *testing.T) {
 		t.Error("README.md has no topology")
 	}
 	for _, m := range topologies {
-		if _, _, err := intent.Parse("README.md", []byte(m[1])); err != nil {
+		if _, _, err := topology.Parse("README.md", []byte(m[1])); err != nil {
 			t.Error(err)
 		}
 	}

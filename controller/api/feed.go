@@ -6,7 +6,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/routing"
-	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 const (
@@ -89,10 +89,10 @@ func format(events []ledger.Event, first int, kind string) *piece {
 func appendObject(b []byte, e *ledger.Event) []byte {
 	switch e.Object.Kind {
 	case routing.KindNetwork:
-		return intent.AppendNetwork(b, e.Network)
+		return topology.AppendNetwork(b, e.Network)
 	case routing.KindRouter:
-		return intent.AppendRouter(b, e.Router)
+		return topology.AppendRouter(b, e.Router)
 	default:
-		return intent.AppendPort(b, e.Port)
+		return topology.AppendPort(b, e.Port)
 	}
 }

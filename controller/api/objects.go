@@ -16,7 +16,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
-	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 // A resource is one of the kinds of objects. D is the document of an object.
@@ -24,27 +24,27 @@ type resource[D any] struct {
 	kind   routing.Kind
 	name   string // of the kind, in the plural
 	decode func(body []byte, id string, also func(*routing.Change) error) (routing.Change, error)
-	shape  intent.Shape
+	shape  topology.Shape
 	get    func(x *routing.Index, id string) (D, bool)
 }
 
 var (
-	networks = resource[intent.Network]{routing.KindNetwork, "networks", intent.DecodeNetwork, intent.ShapeNetwork,
-		func(x *routing.Index, id string) (d intent.Network, ok bool) {
+	networks = resource[topology.Network]{routing.KindNetwork, "networks", topology.DecodeNetwork, topology.ShapeNetwork,
+		func(x *routing.Index, id string) (d topology.Network, ok bool) {
 			n, ok := x.Network(id)
-			return intent.NetworkOf(n), ok
+			return topology.NetworkOf(n), ok
 		}}
-	routers = resource[intent.Router]{routing.KindRouter, "routers", intent.DecodeRouter, intent.ShapeRouter,
-		func(x *routing.Index, id string) (d intent.Router, ok bool) {
+	routers = resource[topology.Router]{routing.KindRouter, "routers", topology.DecodeRouter, topology.ShapeRouter,
+		func(x *routing.Index, id string) (d topology.Router, ok bool) {
 			if r := x.Router(id); r != nil {
-				return intent.RouterOf(*r), true
+				return topology.RouterOf(*r), true
 			}
 			return d, false
 		}}
-	ports = resource[intent.Port]{routing.KindPort, "ports", intent.DecodePort, intent.ShapePort,
-		func(x *routing.Index, id string) (d intent.Port, ok bool) {
+	ports = resource[topology.Port]{routing.KindPort, "ports", topology.DecodePort, topology.ShapePort,
+		func(x *routing.Index, id string) (d topology.Port, ok bool) {
 			p, ok := x.Port(id)
-			return intent.PortOf(p), ok
+			return topology.PortOf(p), ok
 		}}
 )
 
@@ -129,7 +129,7 @@ func tagOf(o ledger.Object) func(*ledger.State) string {
 func (s *service) also(c *routing.Change) error { return s.intent.State().Index.Check(*c) }
 
 // withBody registers an operation whose body is the document d. The body is not
-// validated by the document's schema, which is for people: package intent reads
+// validated by the document's schema, which is for people: package topology reads
 // it, and finds all mistakes with their places.
 func withBody[I, O any](s *service, a huma.API, op huma.Operation, d any, handler func(context.Context, *I) (*O, error)) {
 	body := &huma.RequestBody{Required: true, Content: make(map[string]*huma.MediaType)}
@@ -254,21 +254,21 @@ func (s *service) registerLists(a huma.API) {
 		Router string `query:"router" doc:"Only those on which this router has an interface"`
 		VLAN   uint16 `query:"vlan" doc:"Only the one with this VLAN"`
 	}
-	huma.Register(a, op("networks"), func(_ context.Context, in *networksInput) (*pageOutput[intent.Network], error) {
+	huma.Register(a, op("networks"), func(_ context.Context, in *networksInput) (*pageOutput[topology.Network], error) {
 		return page(s, in.Paging, (*routing.Index).Networks, func(n routing.Network) string { return n.ID },
 			func(x *routing.Index, n routing.Network) bool {
 				return (in.VLAN == 0 || n.VLAN == in.VLAN) && (in.Router == "" || joins(x, n.ID, in.Router))
-			}, intent.NetworkOf)
+			}, topology.NetworkOf)
 	})
 	type routersInput struct {
 		Paging
 		Network string `query:"network" doc:"Only those with an interface on this network"`
 	}
-	huma.Register(a, op("routers"), func(_ context.Context, in *routersInput) (*pageOutput[intent.Router], error) {
+	huma.Register(a, op("routers"), func(_ context.Context, in *routersInput) (*pageOutput[topology.Router], error) {
 		return page(s, in.Paging, (*routing.Index).Routers, func(r *routing.Router) string { return r.ID },
 			func(x *routing.Index, r *routing.Router) bool {
 				return in.Network == "" || slices.ContainsFunc(r.Interfaces, func(f routing.Interface) bool { return f.Network == in.Network })
-			}, func(r *routing.Router) intent.Router { return intent.RouterOf(*r) })
+			}, func(r *routing.Router) topology.Router { return topology.RouterOf(*r) })
 	})
 	type portsInput struct {
 		Paging
@@ -277,7 +277,7 @@ func (s *service) registerLists(a huma.API) {
 		Address netip.Addr `query:"address" doc:"Only those with this address"`
 		MAC     string     `query:"mac" doc:"Only those with this MAC address"`
 	}
-	huma.Register(a, op("ports"), func(_ context.Context, in *portsInput) (*pageOutput[intent.Port], error) {
+	huma.Register(a, op("ports"), func(_ context.Context, in *portsInput) (*pageOutput[topology.Port], error) {
 		var mac ofproto.MAC
 		if in.MAC != "" {
 			var err error
@@ -295,7 +295,7 @@ func (s *service) registerLists(a huma.API) {
 			func(x *routing.Index, p routing.Port) bool {
 				return (in.Router == "" || joins(x, p.Network, in.Router)) && (in.MAC == "" || p.MAC == mac) &&
 					(!in.Address.IsValid() || slices.Contains(p.Addresses, in.Address))
-			}, intent.PortOf)
+			}, topology.PortOf)
 	})
 }
 

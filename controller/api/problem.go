@@ -14,7 +14,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/routing"
-	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/topology"
 	"github.com/ofdvr/ofdvr/routing/trace"
 )
 
@@ -96,7 +96,7 @@ func ownErrors(_ huma.Context, _ string, v any) (any, error) {
 		m := Mistake{Detail: d.Message}
 		place, name, _ := strings.Cut(d.Location, ".")
 		if m.Parameter = name; place == "body" {
-			m.Parameter, m.Pointer = "", intent.Pointer(name)
+			m.Parameter, m.Pointer = "", topology.Pointer(name)
 		}
 		p.Errors = append(p.Errors, m)
 	}
@@ -114,10 +114,10 @@ func mistaken(err error) *Problem {
 	for _, err := range joined(err) {
 		var m Mistake
 		var inUse *routing.InUseError
-		if e, ok := errors.AsType[*intent.Error](err); ok {
-			m = Mistake{Pointer: intent.Pointer(e.Path), Line: e.Line, Column: e.Column, Detail: e.Err.Error()}
+		if e, ok := errors.AsType[*topology.Error](err); ok {
+			m = Mistake{Pointer: topology.Pointer(e.Path), Line: e.Line, Column: e.Column, Detail: e.Err.Error()}
 		} else if e, ok := errors.AsType[*routing.PathError](err); ok {
-			m = Mistake{Pointer: intent.Pointer(e.Path), Detail: e.Err.Error()}
+			m = Mistake{Pointer: topology.Pointer(e.Path), Detail: e.Err.Error()}
 		} else {
 			m.Detail = err.Error()
 		}

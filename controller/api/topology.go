@@ -10,7 +10,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/routing"
-	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 // A topologyInput replaces everything.
@@ -33,20 +33,20 @@ func (s *service) registerTopology(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "get-topology", Method: http.MethodGet, Path: "/v1/topology", Summary: "Everything, as a topology file in JSON", Tags: tags,
 		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
-			"application/json": {Schema: a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[intent.Topology](), true, "Topology")}}}},
+			"application/json": {Schema: a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[topology.Topology](), true, "Topology")}}}},
 	}, func(context.Context, *struct{}) (*huma.StreamResponse, error) {
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			st := s.intent.State()
 			ctx.SetHeader("Content-Type", "application/json")
 			ctx.SetHeader("ETag", revisionTag(st))
 			w := bufio.NewWriter(ctx.BodyWriter())
-			intent.WriteJSON(w, st.Index.Model())
+			topology.WriteJSON(w, st.Index.Model())
 			w.Flush() // an error here means that the client has gone
 		}}, nil
 	})
 	errs := []int{403, 409, 412, 413, 422, 503, 507}
 	replace := func(ctx context.Context, in *topologyInput) (*writeOutput, error) {
-		c, err := intent.DecodeTopology(in.text(), s.also)
+		c, err := topology.DecodeTopology(in.text(), s.also)
 		if err != nil {
 			return nil, mistaken(err)
 		}
@@ -55,23 +55,23 @@ func (s *service) registerTopology(a huma.API) {
 	withBody(s, a, huma.Operation{
 		OperationID: "put-topology", Method: http.MethodPut, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Errors: errs,
 		Summary: "Replace everything, but for what a file declares; the answer has the plan",
-	}, intent.Topology{}, replace)
+	}, topology.Topology{}, replace)
 	withBody(s, a, huma.Operation{
 		OperationID: "plan-topology", Method: http.MethodPost, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Errors: errs[:5],
 		Summary: "What replacing everything would change, with dry_run=true",
-	}, intent.Topology{}, dryRunOnly(replace, func(in *topologyInput) bool { return in.DryRun }))
+	}, topology.Topology{}, dryRunOnly(replace, func(in *topologyInput) bool { return in.DryRun }))
 	withBody(s, a, huma.Operation{
 		OperationID: "patch-topology", Method: http.MethodPatch, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Errors: errs,
 		Summary: "Put and delete many objects in one step: all of it or nothing",
-	}, intent.BatchBody{}, func(ctx context.Context, in *bodyInput) (*writeOutput, error) {
-		c, err := intent.DecodeBatch(in.text(), s.also)
+	}, topology.BatchBody{}, func(ctx context.Context, in *bodyInput) (*writeOutput, error) {
+		c, err := topology.DecodeBatch(in.text(), s.also)
 		if err != nil {
 			return nil, mistaken(err)
 		}
-		return s.write(ctx, request{Writing: in.Writing, sent: &in.Sent, edit: in.on(revisionTag, ledger.Apply(c)), shape: intent.ShapeBatch, warn: &c.Put, tag: revisionTag})
+		return s.write(ctx, request{Writing: in.Writing, sent: &in.Sent, edit: in.on(revisionTag, ledger.Apply(c)), shape: topology.ShapeBatch, warn: &c.Put, tag: revisionTag})
 	})
 	snapshot := func(ctx context.Context, in *putInput) (*writeOutput, error) {
-		snap, err := intent.DecodeSnapshot(in.text(), s.also)
+		snap, err := topology.DecodeSnapshot(in.text(), s.also)
 		if err != nil {
 			return nil, mistaken(err)
 		}
@@ -83,16 +83,16 @@ func (s *service) registerTopology(a huma.API) {
 		put := routing.Model{Networks: snap.Networks, Routers: []routing.Router{snap.Router}, Ports: snap.Ports}
 		tag := tagOf(ledger.Object{Kind: routing.KindRouter, ID: in.ID})
 		return s.write(ctx, request{Writing: in.Writing, sent: &in.Sent, edit: in.on(tag, ledger.ReplaceRouter(ledger.Snapshot(snap))),
-			shape: intent.ShapeSnapshot, warn: &put, tag: tag})
+			shape: topology.ShapeSnapshot, warn: &put, tag: tag})
 	}
 	withBody(s, a, huma.Operation{
 		OperationID: "put-snapshot", Method: http.MethodPut, Path: "/v1/routers/{id}/snapshot", Tags: []string{"routers"}, MaxBodyBytes: maxBody, Errors: errs,
 		Summary: "Replace all that is known about a router: its networks, and all ports on them",
-	}, intent.SnapshotBody{}, snapshot)
+	}, topology.SnapshotBody{}, snapshot)
 	withBody(s, a, huma.Operation{
 		OperationID: "plan-snapshot", Method: http.MethodPost, Path: "/v1/routers/{id}/snapshot", Tags: []string{"routers"}, MaxBodyBytes: maxBody, Errors: errs[:5],
 		Summary: "What a snapshot of a router would change, with dry_run=true",
-	}, intent.SnapshotBody{}, dryRunOnly(snapshot, func(in *putInput) bool { return in.DryRun }))
+	}, topology.SnapshotBody{}, dryRunOnly(snapshot, func(in *putInput) bool { return in.DryRun }))
 	huma.Register(a, huma.Operation{
 		OperationID: "complete", Method: http.MethodPost, Path: "/v1/complete", Tags: tags, Errors: []int{403, 503, 507},
 		Summary: "Declare that nothing is missing: what exists and is not in the intent is removed",

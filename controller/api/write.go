@@ -13,7 +13,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/routing"
-	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 // Writing are the parameters of every write.
@@ -59,7 +59,7 @@ type request struct {
 	Writing
 	sent    *Sent // nil: it has no body
 	edit    ledger.Edit
-	shape   intent.Shape               // of the body
+	shape   topology.Shape             // of the body
 	warn    *routing.Model             // objects of the body
 	plan    bool                       // answer with the plan also if it is carried out
 	created bool                       // answer 201 if something was created
@@ -140,7 +140,7 @@ func (q *request) answer(revision uint64, r ledger.Result, plan *PlanDocument) *
 	}
 	if q.warn != nil {
 		for _, e := range r.State.Index.Warnings(q.warn) {
-			out.Body.Warnings = append(out.Body.Warnings, Mistake{Pointer: intent.Pointer(q.shape.Path(e.Path)), Detail: e.Err.Error()})
+			out.Body.Warnings = append(out.Body.Warnings, Mistake{Pointer: topology.Pointer(q.shape.Path(e.Path)), Detail: e.Err.Error()})
 		}
 	}
 	return out
@@ -164,15 +164,15 @@ func etag(s *ledger.State, o ledger.Object) string {
 	switch o.Kind {
 	case routing.KindNetwork:
 		if n, ok := s.Index.Network(o.ID); ok {
-			b = intent.AppendNetwork(b, &n)
+			b = topology.AppendNetwork(b, &n)
 		}
 	case routing.KindRouter:
 		if r := s.Index.Router(o.ID); r != nil {
-			b = intent.AppendRouter(b, r)
+			b = topology.AppendRouter(b, r)
 		}
 	case routing.KindPort:
 		if p, ok := s.Index.Port(o.ID); ok {
-			b = intent.AppendPort(b, &p)
+			b = topology.AppendPort(b, &p)
 		}
 	}
 	if b == nil {

@@ -10,7 +10,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/ofdvr/ofdvr/routing"
-	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 // Commit makes what the changes, one after the other, make of the contents
@@ -126,15 +126,15 @@ func plan(changes []routing.Change) (all [kinds][]write) {
 		}
 		for j := range p.Networks {
 			n := &p.Networks[j]
-			encoded(networks, n.ID, intent.AppendNetwork(begin(), n))
+			encoded(networks, n.ID, topology.AppendNetwork(begin(), n))
 		}
 		for j := range p.Routers {
 			r := &p.Routers[j]
-			encoded(routers, r.ID, intent.AppendRouter(begin(), r))
+			encoded(routers, r.ID, topology.AppendRouter(begin(), r))
 		}
 		for j := range p.Ports {
 			q := &p.Ports[j]
-			encoded(ports, q.ID, intent.AppendPort(begin(), q))
+			encoded(ports, q.ID, topology.AppendPort(begin(), q))
 		}
 	}
 	for k := range all {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller/store"
 	"github.com/ofdvr/ofdvr/routing"
-	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 // version0 makes a store of schema version 0 at path: values have no checksums.
@@ -34,10 +34,10 @@ func version0(t *testing.T, path string, m routing.Model) {
 		put("meta", "format", store.FormatValue(0))
 		put("meta", "state", []byte(`{"revision":5,"complete":true}`))
 		for _, n := range m.Networks {
-			put("networks", n.ID, intent.AppendNetwork(nil, &n))
+			put("networks", n.ID, topology.AppendNetwork(nil, &n))
 		}
 		for _, p := range m.Ports {
-			put("ports", p.ID, intent.AppendPort(nil, &p))
+			put("ports", p.ID, topology.AppendPort(nil, &p))
 		}
 		return nil
 	})

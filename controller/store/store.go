@@ -22,7 +22,7 @@ import (
 	"sync/atomic"
 
 	"github.com/ofdvr/ofdvr/routing"
-	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 // FileName is the name of the file in the store's directory.
@@ -248,17 +248,17 @@ func adder(m *routing.Model) func(k kind, key, text []byte) error {
 		switch k {
 		case networks:
 			var v routing.Network
-			if v, err = intent.ParseNetwork(text); err == nil {
+			if v, err = topology.ParseNetwork(text); err == nil {
 				id, m.Networks = v.ID, append(m.Networks, v)
 			}
 		case routers:
 			var v routing.Router
-			if v, err = intent.ParseRouter(text); err == nil {
+			if v, err = topology.ParseRouter(text); err == nil {
 				id, m.Routers = v.ID, append(m.Routers, v)
 			}
 		default:
 			var v routing.Port
-			if v, err = intent.ParsePort(text); err == nil {
+			if v, err = topology.ParsePort(text); err == nil {
 				id, m.Ports = v.ID, append(m.Ports, v)
 			}
 		}

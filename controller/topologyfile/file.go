@@ -14,7 +14,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/internal/filewatch"
 	"github.com/ofdvr/ofdvr/routing"
-	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 // A File is a topology file. It implements [ledger.Source].
@@ -63,7 +63,7 @@ func (f *File) Load(ctx context.Context) (ledger.Contents, error) {
 	case failed != nil:
 		return ledger.Contents{Model: new(routing.Model), Loaded: time.Now(), Err: fmt.Errorf("read topology: %w", failed)}, nil
 	}
-	s := intent.ParseUsable(f.path, f.content)
+	s := topology.ParseUsable(f.path, f.content)
 	c := f.contents(s.Model, s.Warnings)
 	c.Err, c.Locate = s.Err, s.Locate
 	for _, u := range s.Unusable {
@@ -91,7 +91,7 @@ func (f *File) watcher() filewatch.Watcher {
 }
 
 func (f *File) parse(data []byte, check func(*routing.Model) error) (ledger.Contents, error) {
-	m, warnings, err := intent.ParseFor(f.path, data, check)
+	m, warnings, err := topology.ParseFor(f.path, data, check)
 	if err != nil {
 		return ledger.Contents{}, err
 	}
@@ -101,7 +101,7 @@ func (f *File) parse(data []byte, check func(*routing.Model) error) (ledger.Cont
 	return f.contents(m, warnings), nil
 }
 
-func (f *File) contents(m *routing.Model, warnings []intent.Warning) ledger.Contents {
+func (f *File) contents(m *routing.Model, warnings []topology.Warning) ledger.Contents {
 	debug.FreeOSMemory() // reading a file takes several times what it leaves
 	c := ledger.Contents{Complete: true, Loaded: time.Now(), Model: m}
 	for _, w := range warnings {

@@ -6,11 +6,11 @@ import (
 	"testing"
 
 	"github.com/ofdvr/ofdvr/routing"
-	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/topology"
 	"github.com/ofdvr/ofdvr/routing/trace"
 )
 
-const topology = `
+const two = `
 networks:
   - {id: blue, vlan: 1}
   - {id: green, vlan: 2, mtu: 1400}
@@ -44,7 +44,7 @@ ports:
 // What is said of a packet, and of its answer: who sends to whom, what becomes of
 // it, and the roles of the flows that it hits.
 func TestWays(t *testing.T) {
-	m, _, err := intent.Parse("topology.yaml", []byte(topology))
+	m, _, err := topology.Parse("topology.yaml", []byte(two))
 	if err != nil {
 		t.Fatal(err)
 	}

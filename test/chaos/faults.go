@@ -15,7 +15,7 @@ type fault struct {
 	kind string
 	// plan chooses what exactly is done. It depends on nothing but the intent
 	// and r, so that a seed always leads to the same faults.
-	plan func(t *topology, r *rand.Rand) step
+	plan func(t *document, r *rand.Rand) step
 }
 
 // A step is one fault that has been decided on.
@@ -31,7 +31,7 @@ type step struct {
 	survives func(router string, have ofproto.Set) ofproto.Set
 
 	// intent is what is wanted from now on; nil leaves it as it is.
-	intent *topology
+	intent *document
 
 	// do does it. When it returns, the fault is over, and the time to converge
 	// begins.
@@ -108,7 +108,7 @@ func throughInterface(router string, f iface) scope {
 	}
 }
 
-func throughKernel(router string, t *topology) scope {
+func throughKernel(router string, t *document) scope {
 	return func(p *pair) bool { return through(router)(p) && t.byKernel(p) }
 }
 
@@ -128,14 +128,14 @@ func noneAtAll(string, ofproto.Set) ofproto.Set { return ofproto.Set{} }
 func pick[T any](r *rand.Rand, s []T) T { return s[r.IntN(len(s))] }
 
 // pickInterface returns a router and one of its interfaces, as they are now.
-func pickInterface(t *topology, r *rand.Rand) (*routing.Router, *routing.Interface, iface) {
+func pickInterface(t *document, r *rand.Rand) (*routing.Router, *routing.Interface, iface) {
 	x := pick(r, t.Routers)
 	k := r.IntN(len(x.Interfaces))
 	return &routing.Router{ID: x.ID, Bridge: routing.Bridge{Managed: true}},
 		&routing.Interface{ID: x.Interfaces[k].ID}, x.Interfaces[k]
 }
 
-func pickBridge(t *topology, r *rand.Rand) (router, bridge string) {
+func pickBridge(t *document, r *rand.Rand) (router, bridge string) {
 	x := routing.Router{ID: pick(r, t.Routers).ID, Bridge: routing.Bridge{Managed: true}}
 	return x.ID, x.BridgeName()
 }
@@ -143,7 +143,7 @@ func pickBridge(t *topology, r *rand.Rand) (router, bridge string) {
 // Faults of flows: what ovs-ofctl can do to a bridge.
 
 // chosen returns flows of router whose cookies r has chosen, one of each.
-func chosen(t *topology, r *rand.Rand, router string, n int) func(ofproto.Set) []ofproto.Flow {
+func chosen(t *document, r *rand.Rand, router string, n int) func(ofproto.Set) []ofproto.Flow {
 	cookies, err := t.cookies(router)
 	if err != nil {
 		panic(err) // a topology of ours that is not valid
@@ -179,7 +179,7 @@ func without(fs []ofproto.Flow, have ofproto.Set) ofproto.Set {
 }
 
 // deleteFlows plans to delete n flows of different cookies.
-func deleteFlows(t *topology, r *rand.Rand, n int) (step, string) {
+func deleteFlows(t *document, r *rand.Rand, n int) (step, string) {
 	router, bridge := pickBridge(t, r)
 	which := chosen(t, r, router, n)
 	return step{
@@ -202,19 +202,19 @@ func deleteFlows(t *topology, r *rand.Rand, n int) (step, string) {
 }
 
 // Without any one flow the packets go through the namespace.
-func flowDeleted(t *topology, r *rand.Rand) step {
+func flowDeleted(t *document, r *rand.Rand) step {
 	st, router := deleteFlows(t, r, 1)
 	st.takes = throughKernel(router, t)
 	return st
 }
 
-func flowsDeleted(t *topology, r *rand.Rand) step {
+func flowsDeleted(t *document, r *rand.Rand) step {
 	st, router := deleteFlows(t, r, 2+r.IntN(20))
 	st.takes = through(router)
 	return st
 }
 
-func allFlowsDeleted(t *topology, r *rand.Rand) step {
+func allFlowsDeleted(t *document, r *rand.Rand) step {
 	router, bridge := pickBridge(t, r)
 	return step{
 		what: bridge, takes: through(router), survives: noneOf(router),
@@ -222,7 +222,7 @@ func allFlowsDeleted(t *topology, r *rand.Rand) step {
 	}
 }
 
-func flowAltered(t *topology, r *rand.Rand) step {
+func flowAltered(t *document, r *rand.Rand) step {
 	router, bridge := pickBridge(t, r)
 	which := chosen(t, r, router, 1)
 	return step{
@@ -265,7 +265,7 @@ func addFlow(router, bridge, text string, takes scope) step {
 
 // The cookie may be anybody's, or look like one of ours.
 // portConfigured has a port take no packets, or give none, whatever the flows say.
-func portConfigured(t *topology, r *rand.Rand) step {
+func portConfigured(t *document, r *rand.Rand) step {
 	x, f, about := pickInterface(t, r)
 	how := pick(r, []string{"no-forward", "no-receive"})
 	return step{what: f.PatchName() + ": " + how, takes: throughInterface(x.ID, about), do: func(ctx context.Context, s *site) error {
@@ -273,14 +273,14 @@ func portConfigured(t *topology, r *rand.Rand) step {
 	}}
 }
 
-func foreignFlow(t *topology, r *rand.Rand) step {
+func foreignFlow(t *document, r *rand.Rand) step {
 	router, bridge := pickBridge(t, r)
 	text := fmt.Sprintf("cookie=%#x,table=%d,priority=%d,udp,tp_dst=%d actions=drop",
 		pick(r, []uint64{0, 0x1234, 0xfd09000000000001}), 1+r.IntN(9), r.IntN(1000), 9000+r.IntN(1000))
 	return addFlow(router, bridge, text, nil)
 }
 
-func blockingFlow(t *topology, r *rand.Rand) step {
+func blockingFlow(t *document, r *rand.Rand) step {
 	router, bridge := pickBridge(t, r)
 	return addFlow(router, bridge, fmt.Sprintf("cookie=%#x,table=0,priority=60000,ip actions=drop", r.Uint64()), through(router))
 }

@@ -20,8 +20,8 @@ func (s *site) load() error {
 // change plans to let edit change the intent. edit says what it does, and what
 // that takes away before the pairs are connected, or not, as the new intent
 // says.
-func change(edit func(*topology, *rand.Rand) (what string, takes scope)) func(*topology, *rand.Rand) step {
-	return func(t *topology, r *rand.Rand) step {
+func change(edit func(*document, *rand.Rand) (what string, takes scope)) func(*document, *rand.Rand) step {
+	return func(t *document, r *rand.Rand) step {
 		next := t.clone()
 		what, takes := edit(next, r)
 		return step{what: what, takes: takes, intent: next, do: func(_ context.Context, s *site) error { return s.load() }}
@@ -46,7 +46,7 @@ func verb(added bool) string {
 }
 
 // A machine whose port is not in the file is reached through the namespace.
-func togglePort(t *topology, r *rand.Rand) (string, scope) {
+func togglePort(t *document, r *rand.Rand) (string, scope) {
 	n, k := 1+r.IntN(meshNetworks), 1+r.IntN(meshRouters)
 	p := meshPort(n, k)
 	if r.IntN(2) == 0 {
@@ -56,7 +56,7 @@ func togglePort(t *topology, r *rand.Rand) (string, scope) {
 	return verb(added) + p.ID, nil
 }
 
-func changePort(t *topology, r *rand.Rand) (string, scope) {
+func changePort(t *document, r *rand.Rand) (string, scope) {
 	n := 1 + r.IntN(meshNetworks)
 	p := t.port(remotePort(n, 1).ID)
 	if p == nil {
@@ -67,7 +67,7 @@ func changePort(t *topology, r *rand.Rand) (string, scope) {
 }
 
 // A network comes with an interface of a router and a port.
-func toggleNetwork(t *topology, r *rand.Rand) (string, scope) {
+func toggleNetwork(t *document, r *rand.Rand) (string, scope) {
 	k := 1 + r.IntN(3)
 	id := fmt.Sprintf("x%d", k)
 	added := toggle(&t.Networks, network{id, 10 + k, 1500}, func(n network) bool { return n.ID == id })
@@ -80,19 +80,19 @@ func toggleNetwork(t *topology, r *rand.Rand) (string, scope) {
 }
 
 // Packets into a network with a smaller MTU go through the namespace.
-func changeMTU(t *topology, r *rand.Rand) (string, scope) {
+func changeMTU(t *document, r *rand.Rand) (string, scope) {
 	n := &t.Networks[r.IntN(meshNetworks)]
 	n.MTU = 1500 + 1400 - n.MTU
 	return fmt.Sprintf("%s %d", n.ID, n.MTU), nil
 }
 
-func toggleRouter(t *topology, _ *rand.Rand) (string, scope) {
+func toggleRouter(t *document, _ *rand.Rand) (string, scope) {
 	x := meshRouter(meshRouters+1, 2)
 	return verb(toggle(&t.Routers, x, func(y router) bool { return y.ID == x.ID })) + x.ID, nil
 }
 
 // At most one interface of the mesh is missing.
-func toggleInterface(t *topology, r *rand.Rand) (string, scope) {
+func toggleInterface(t *document, r *rand.Rand) (string, scope) {
 	for k := 1; k <= meshRouters; k++ {
 		x := t.router(routerID(k))
 		for n := 1; n <= meshNetworks; n++ {
@@ -111,7 +111,7 @@ func toggleInterface(t *topology, r *rand.Rand) (string, scope) {
 
 // Machines know the old MAC address until they ask again; a tap that gets a new
 // one is down for a moment.
-func changeInterface(t *topology, r *rand.Rand) (string, scope) {
+func changeInterface(t *document, r *rand.Rand) (string, scope) {
 	k := 1 + r.IntN(meshRouters)
 	x := t.router(routerID(k))
 	f := &x.Interfaces[r.IntN(len(x.Interfaces))]
@@ -119,7 +119,7 @@ func changeInterface(t *topology, r *rand.Rand) (string, scope) {
 	return f.ID + " " + f.MAC, throughInterface(x.ID, *f)
 }
 
-func toggleAddress(t *topology, r *rand.Rand) (string, scope) {
+func toggleAddress(t *document, r *rand.Rand) (string, scope) {
 	k := 1 + r.IntN(meshRouters)
 	x := t.router(routerID(k))
 	f := &x.Interfaces[r.IntN(len(x.Interfaces))]
@@ -131,7 +131,7 @@ func toggleAddress(t *topology, r *rand.Rand) (string, scope) {
 	return "+ " + f.Addresses[1] + " of " + f.ID, nil
 }
 
-func toggleARP(t *topology, r *rand.Rand) (string, scope) {
+func toggleARP(t *document, r *rand.Rand) (string, scope) {
 	x := t.router(routerID(1 + r.IntN(meshRouters)))
 	x.ARPResponder = !x.ARPResponder
 	return fmt.Sprintf("%s %v", x.ID, x.ARPResponder), nil

@@ -18,8 +18,8 @@ import (
 // They take away no more than the way through the namespace.
 
 // ip plans a call of ip(8) about a tap.
-func ip(args func(s *site, netns, tap string) []string) func(*topology, *rand.Rand) step {
-	return func(t *topology, r *rand.Rand) step {
+func ip(args func(s *site, netns, tap string) []string) func(*document, *rand.Rand) step {
+	return func(t *document, r *rand.Rand) step {
 		x, f, _ := pickInterface(t, r)
 		return step{
 			what: f.TapName(), takes: throughKernel(x.ID, t),
@@ -36,7 +36,7 @@ func ip(args func(s *site, netns, tap string) []string) func(*topology, *rand.Ra
 
 // settingChanged plans a change of a setting of a namespace that ends forwarding, wholly
 // or in part, or that filters sources.
-func settingChanged(t *topology, r *rand.Rand) step {
+func settingChanged(t *document, r *rand.Rand) step {
 	x, f, _ := pickInterface(t, r)
 	settings := []string{"ipv4/ip_forward=0", "ipv4/conf/all/forwarding=0", "ipv4/conf/default/forwarding=0", "ipv4/conf/" + f.TapName() + "/forwarding=0",
 		"ipv6/conf/all/forwarding=0", "ipv6/conf/" + f.TapName() + "/forwarding=0", "ipv6/conf/" + f.TapName() + "/disable_ipv6=1",
@@ -54,7 +54,7 @@ func settingChanged(t *topology, r *rand.Rand) step {
 // foreignRoute plans a route to one address on a network that somebody adds to a
 // namespace and, when flows leave that address to the kernel, removes. The kernel
 // routes to there in the meantime.
-func foreignRoute(t *topology, r *rand.Rand) step {
+func foreignRoute(t *document, r *rand.Rand) step {
 	x, f, i := pickInterface(t, r)
 	a := addressOn(t, r, i)
 	return foreign(x, routing.RoleForeign, a, "route", []string{a, "dev", f.TapName()})
@@ -62,7 +62,7 @@ func foreignRoute(t *topology, r *rand.Rand) step {
 
 // foreignAddress plans the same of an address of the namespace's own, which nobody
 // else has.
-func foreignAddress(t *topology, r *rand.Rand) step {
+func foreignAddress(t *document, r *rand.Rand) step {
 	x, _, i := pickInterface(t, r)
 	p := netip.MustParsePrefix(pick(r, i.Addresses)).Masked()
 	b := p.Addr().AsSlice()
@@ -73,7 +73,7 @@ func foreignAddress(t *topology, r *rand.Rand) step {
 }
 
 // addressOn returns an address of a machine on the network of i, with its length.
-func addressOn(t *topology, r *rand.Rand, i iface) string {
+func addressOn(t *document, r *rand.Rand, i iface) string {
 	var all []string
 	for _, p := range t.Ports {
 		if p.Network == i.Network {

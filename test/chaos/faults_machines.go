@@ -23,7 +23,7 @@ const (
 
 // arpFlood plans that a machine asks for the MAC address of its gateway over and
 // over.
-func arpFlood(t *topology, r *rand.Rand) step {
+func arpFlood(t *document, r *rand.Rand) step {
 	return flood(t, r, "asks for its gateway", func(m *machine, gateway iface, _ int) []gopacket.SerializableLayer {
 		return []gopacket.SerializableLayer{
 			&layers.Ethernet{SrcMAC: hardware(m.MAC), DstMAC: hardware("ff:ff:ff:ff:ff:ff"), EthernetType: layers.EthernetTypeARP},
@@ -35,7 +35,7 @@ func arpFlood(t *topology, r *rand.Rand) step {
 
 // subnetScan plans that a machine sends packets to all addresses of a network that
 // nobody has, by way of its router.
-func subnetScan(t *topology, r *rand.Rand) step {
+func subnetScan(t *document, r *rand.Rand) step {
 	n := 1 + r.IntN(meshNetworks)
 	return flood(t, r, fmt.Sprintf("scans network %d", n), func(m *machine, gateway iface, i int) []gopacket.SerializableLayer {
 		ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: address(m.Addresses[0]), DstIP: net.IPv4(10, 0, byte(n), byte(100+i%150))}
@@ -48,7 +48,7 @@ func subnetScan(t *topology, r *rand.Rand) step {
 }
 
 // flood plans that a machine sends many frames. Nobody loses a packet.
-func flood(t *topology, r *rand.Rand, what string, frame func(m *machine, gateway iface, i int) []gopacket.SerializableLayer) step {
+func flood(t *document, r *rand.Rand, what string, frame func(m *machine, gateway iface, i int) []gopacket.SerializableLayer) step {
 	m := pick(r, machines())
 	st := step{what: m.Name + " " + what, do: func(context.Context, *site) error { return nil }}
 	x := t.router(m.router)

@@ -33,24 +33,24 @@ func frozen(st step) step {
 	return st
 }
 
-func patchDeleted(t *topology, r *rand.Rand) step {
+func patchDeleted(t *document, r *rand.Rand) step {
 	x, f, about := pickInterface(t, r)
 	return vsctl(f.PatchName(), throughInterface(x.ID, about), "del-port", f.PatchName())
 }
 
-func peerDeleted(t *topology, r *rand.Rand) step {
+func peerDeleted(t *document, r *rand.Rand) step {
 	x, f, about := pickInterface(t, r)
 	return vsctl(f.PeerName(), throughInterface(x.ID, about), "del-port", f.PeerName())
 }
 
-func patchDiverted(t *topology, r *rand.Rand) step {
+func patchDiverted(t *document, r *rand.Rand) step {
 	x, f, about := pickInterface(t, r)
 	return vsctl(f.PatchName(), throughInterface(x.ID, about), "set", "interface", f.PatchName(), "options:peer=nowhere")
 }
 
 // Open vSwitch 3.1 leaves most patch ports without a peer that change bridges in one
 // transaction.
-func patchMoved(t *topology, r *rand.Rand) step {
+func patchMoved(t *document, r *rand.Rand) step {
 	x, f, about := pickInterface(t, r)
 	name, other := f.PeerName(), x.BridgeName()
 	return frozen(step{what: name, takes: throughInterface(x.ID, about), do: func(ctx context.Context, s *site) error {
@@ -74,17 +74,17 @@ func patchMoved(t *topology, r *rand.Rand) step {
 	}})
 }
 
-func tagChanged(t *topology, r *rand.Rand) step {
+func tagChanged(t *document, r *rand.Rand) step {
 	x, f, about := pickInterface(t, r)
 	return vsctl(f.PeerName(), throughInterface(x.ID, about), "set", "port", f.PeerName(), "tag=99")
 }
 
-func tapPortDeleted(t *topology, r *rand.Rand) step {
+func tapPortDeleted(t *document, r *rand.Rand) step {
 	x, f, _ := pickInterface(t, r)
 	return vsctl(f.TapName(), throughKernel(x.ID, t), "del-port", f.TapName())
 }
 
-func bridgeDeleted(t *topology, r *rand.Rand) step {
+func bridgeDeleted(t *document, r *rand.Rand) step {
 	router, bridge := pickBridge(t, r)
 	return frozen(step{what: bridge, takes: through(router), survives: noneOf(router), do: func(ctx context.Context, s *site) error {
 		return s.vsctl(ctx, "del-br", bridge)
@@ -92,19 +92,19 @@ func bridgeDeleted(t *topology, r *rand.Rand) step {
 }
 
 // Open vSwitch flushes the flows of a bridge that loses its last controller.
-func controllerRemoved(t *topology, r *rand.Rand) step {
+func controllerRemoved(t *document, r *rand.Rand) step {
 	router, bridge := pickBridge(t, r)
 	return frozen(step{what: bridge, takes: through(router), survives: noneOf(router), do: func(ctx context.Context, s *site) error {
 		return s.vsctl(ctx, "del-controller", bridge)
 	}})
 }
 
-func controllerDiverted(t *topology, r *rand.Rand) step {
+func controllerDiverted(t *document, r *rand.Rand) step {
 	_, bridge := pickBridge(t, r)
 	return vsctl(bridge, nil, "set", "controller", bridge, `target="tcp:127.0.0.1:9"`)
 }
 
-func failModeChanged(t *topology, r *rand.Rand) step {
+func failModeChanged(t *document, r *rand.Rand) step {
 	_, bridge := pickBridge(t, r)
 	if r.IntN(2) == 0 {
 		return vsctl(bridge+": none", nil, "del-fail-mode", bridge)
@@ -114,7 +114,7 @@ func failModeChanged(t *topology, r *rand.Rand) step {
 
 // ovs-vswitchd takes over that there is nothing. Then the operator makes br-int
 // and the machines' ports again.
-func databaseEmptied(*topology, *rand.Rand) step {
+func databaseEmptied(*document, *rand.Rand) step {
 	return step{takes: everything, survives: noneAtAll, do: func(ctx context.Context, s *site) error {
 		s.Database().Kill()
 		if err := s.StartEmptyDatabase(ctx); err != nil {

@@ -14,7 +14,7 @@ import (
 
 // In the userspace datapath ovs-vswitchd forwards nothing while it waits for
 // its database.
-func databaseRestarted(_ *topology, r *rand.Rand) step {
+func databaseRestarted(_ *document, r *rand.Rand) step {
 	if r.IntN(2) == 0 {
 		return step{what: "SIGKILL", takes: everything, do: func(ctx context.Context, s *site) error {
 			s.Database().Kill()
@@ -29,14 +29,14 @@ func databaseRestarted(_ *topology, r *rand.Rand) step {
 	}}
 }
 
-func switchKilled(*topology, *rand.Rand) step {
+func switchKilled(*document, *rand.Rand) step {
 	return step{takes: everything, survives: noneAtAll, do: func(ctx context.Context, s *site) error {
 		s.Switch().Kill()
 		return s.StartSwitch(ctx)
 	}}
 }
 
-func bothKilled(*topology, *rand.Rand) step {
+func bothKilled(*document, *rand.Rand) step {
 	return step{takes: everything, survives: noneAtAll, do: func(ctx context.Context, s *site) error {
 		s.Switch().Kill()
 		s.Database().Kill()
@@ -47,7 +47,7 @@ func bothKilled(*topology, *rand.Rand) step {
 	}}
 }
 
-func daemonRestarted(*topology, *rand.Rand) step {
+func daemonRestarted(*document, *rand.Rand) step {
 	return step{what: "SIGTERM", do: func(ctx context.Context, s *site) error {
 		if err := s.stop(ctx); err != nil {
 			return err
@@ -56,7 +56,7 @@ func daemonRestarted(*topology, *rand.Rand) step {
 	}}
 }
 
-func daemonKilled(*topology, *rand.Rand) step {
+func daemonKilled(*document, *rand.Rand) step {
 	return step{what: "SIGKILL", do: func(ctx context.Context, s *site) error {
 		if err := s.kill(); err != nil {
 			return err
@@ -66,7 +66,7 @@ func daemonKilled(*topology, *rand.Rand) step {
 }
 
 // A daemon that starts finds the intent another than it was when it ended.
-func daemonKilledAndIntentChanged(t *topology, r *rand.Rand) step {
+func daemonKilledAndIntentChanged(t *document, r *rand.Rand) step {
 	st := change(togglePort)(t, r)
 	st.do = func(ctx context.Context, s *site) error {
 		if err := s.kill(); err != nil {
@@ -80,11 +80,11 @@ func daemonKilledAndIntentChanged(t *topology, r *rand.Rand) step {
 	return st
 }
 
-func daemonFrozen(*topology, *rand.Rand) step {
+func daemonFrozen(*document, *rand.Rand) step {
 	return frozen(step{do: func(ctx context.Context, s *site) error { return s.mesh.passes(ctx, rate/4) }})
 }
 
-func brokenFile(*topology, *rand.Rand) step {
+func brokenFile(*document, *rand.Rand) step {
 	return step{do: func(ctx context.Context, s *site) error {
 		if _, err := s.WriteFile("topology.json", `{"networks": [{"id": 7, "vlan": "?"}]}`); err != nil {
 			return err
@@ -105,7 +105,7 @@ func brokenFile(*topology, *rand.Rand) step {
 
 // ss(8) has the kernel abort the daemon's connection with a bridge, as if a
 // reset had come. It cannot be told which bridge that is.
-func connectionCut(*topology, *rand.Rand) step {
+func connectionCut(*document, *rand.Rand) step {
 	return step{do: func(ctx context.Context, s *site) error {
 		out, err := s.Run(ctx, "ss", "--no-header", "--kill", "--tcp", "state", "established", "sport", "=", ":6653")
 		if err == nil && len(s.flows) > 0 && strings.TrimSpace(out) == "" {

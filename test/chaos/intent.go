@@ -8,12 +8,12 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ovsdb"
 	"github.com/ofdvr/ofdvr/routing"
-	"github.com/ofdvr/ofdvr/routing/intent"
+	"github.com/ofdvr/ofdvr/routing/topology"
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A topology is the intent, in the shape of the topology file.
-type topology struct {
+// A document is the intent, in the shape of the topology file.
+type document struct {
 	Networks []network `json:"networks"`
 	Routers  []router  `json:"routers"`
 	Ports    []port    `json:"ports"`
@@ -110,8 +110,8 @@ func meshRouter(r, networks int) router {
 }
 
 // meshTopology is the intent at the beginning.
-func meshTopology() *topology {
-	t := &topology{}
+func meshTopology() *document {
+	t := &document{}
 	for n := 1; n <= meshNetworks; n++ {
 		t.Networks = append(t.Networks, network{networkID(n), n, 1500})
 		for r := 1; r <= meshRouters; r++ {
@@ -126,8 +126,8 @@ func meshTopology() *topology {
 }
 
 // clone returns a copy that shares nothing with t.
-func (t *topology) clone() *topology {
-	c := &topology{slices.Clone(t.Networks), slices.Clone(t.Routers), slices.Clone(t.Ports)}
+func (t *document) clone() *document {
+	c := &document{slices.Clone(t.Networks), slices.Clone(t.Routers), slices.Clone(t.Ports)}
 	for i := range c.Routers {
 		c.Routers[i].Interfaces = slices.Clone(c.Routers[i].Interfaces)
 		for k := range c.Routers[i].Interfaces {
@@ -139,30 +139,30 @@ func (t *topology) clone() *topology {
 }
 
 // file is the topology file that says t.
-func (t *topology) file() (string, error) {
+func (t *document) file() (string, error) {
 	b, err := json.MarshalIndent(t, "", "  ")
 	return string(b) + "\n", err
 }
 
 // model is what the daemon should take t for.
-func (t *topology) model() (*routing.Model, error) {
+func (t *document) model() (*routing.Model, error) {
 	text, err := t.file()
 	if err != nil {
 		return nil, err
 	}
-	m, _, err := intent.Parse("topology.json", []byte(text))
+	m, _, err := topology.Parse("topology.json", []byte(text))
 	return m, err
 }
 
-func (t *topology) network(id string) *network {
+func (t *document) network(id string) *network {
 	return find(t.Networks, func(n network) bool { return n.ID == id })
 }
 
-func (t *topology) router(id string) *router {
+func (t *document) router(id string) *router {
 	return find(t.Routers, func(r router) bool { return r.ID == id })
 }
 
-func (t *topology) port(id string) *port {
+func (t *document) port(id string) *port {
 	return find(t.Ports, func(p port) bool { return p.ID == id })
 }
 
@@ -183,14 +183,14 @@ func find[T any](s []T, match func(T) bool) *T {
 }
 
 // connects reports whether t lets p's packets through.
-func (t *topology) connects(p *pair) bool {
+func (t *document) connects(p *pair) bool {
 	r := t.router(p.from.router)
 	return !p.routed() || r.on(p.from.network) != nil && r.on(p.to.network) != nil
 }
 
 // byKernel reports whether p's packets take the way through the namespace: to
 // an address that no port has, or to a network with a smaller MTU.
-func (t *topology) byKernel(p *pair) bool {
+func (t *document) byKernel(p *pair) bool {
 	return p.routed() && (t.port(p.to.Name) == nil || t.network(p.from.network).MTU > t.network(p.to.network).MTU)
 }
 
@@ -216,7 +216,7 @@ func desired(m *routing.Model) ovsdb.Desired {
 
 // cookies returns those of all the flows that router id should have, in an
 // order that depends on nothing but the topology.
-func (t *topology) cookies(id string) ([]ofproto.Cookie, error) {
+func (t *document) cookies(id string) ([]ofproto.Cookie, error) {
 	m, err := t.model()
 	if err != nil {
 		return nil, err

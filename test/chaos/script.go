@@ -7,7 +7,7 @@ type script struct {
 	all    []fault
 	left   []fault // of this round: each fault once, as cards are dealt
 	rand   *rand.Rand
-	intent *topology // after the steps so far
+	intent *document // after the steps so far
 }
 
 func newScript(o Options) *script {

@@ -31,7 +31,7 @@ type site struct {
 	watch   *watch
 	machine map[*machine]*lab.Machine
 
-	intent *topology              // what the file says, or the file of the next start
+	intent *document              // what the file says, or the file of the next start
 	flows  map[string]ofproto.Set // of the routers' bridges when all was last right
 	loaded time.Time              // when the daemon was last told to read the file
 

@@ -1,0 +1,288 @@
+package topology
+
+import "slices"
+
+// A codec reads and writes the values of a kind.
+type codec[V any] interface {
+	// read stores the value t in v, which has its default. If it cannot be
+	// read, that is reported and v keeps its default.
+	read(w *walker, t tree, v *V)
+	// append writes v.
+	append(b []byte, v *V, s style) []byte
+	// same reports whether a and b are the same value.
+	same(a, b *V) bool
+}
+
+// A style is a way to write values.
+type style uint8
+
+const (
+	inJSON  style = iota
+	inYAML        // flow style: in one line
+	inLines       // YAML, a list with an item a line, in a router
+)
+
+// of returns the codec of a T of which just the part that get returns is read
+// and written.
+func of[T, V any, C codec[V]](get func(*T) *V, c C) codec[T] { return part[T, V]{get, c} }
+
+type part[T, V any] struct {
+	get   func(*T) *V
+	codec codec[V]
+}
+
+func (p part[T, V]) read(w *walker, t tree, v *T) { p.codec.read(w, t, p.get(v)) }
+func (p part[T, V]) same(a, b *T) bool            { return p.codec.same(p.get(a), p.get(b)) }
+func (p part[T, V]) append(b []byte, v *T, s style) []byte {
+	return p.codec.append(b, p.get(v), s)
+}
+
+// A mapping is the codec of mappings with keys that are known.
+type mapping[T any] struct {
+	initial T          // what a mapping without keys stands for
+	fields  []field[T] // at most maxFields
+}
+
+const maxFields = 16
+
+func (m *mapping[T]) read(w *walker, t tree, v *T) {
+	*v = m.initial
+	if t[0].kind != kindMapping {
+		w.bad(&t[0], "want a mapping, got %v", t[0].kind)
+		return
+	}
+	var first [maxFields]*node // keys that were seen
+	seen := first[:len(m.fields)]
+	unknown, next := false, 0
+	for rest := t[1:]; len(rest) > 0; {
+		key, value := &rest[0], rest[1:].first()
+		rest = rest[1+len(value):]
+		switch i := m.index(key.text, next); {
+		case i < 0:
+			unknown = true // a key that is seen later must not be suggested
+		case seen[i] != nil:
+			w.report(key.at, "duplicate key %q, first in line %d", key.text, w.line(seen[i].at))
+		default:
+			seen[i], next = key, i+1
+			w.enter(step{key: m.fields[i].key})
+			m.fields[i].read(w, value, v)
+			w.leave()
+		}
+	}
+	var meant []bool
+	if unknown {
+		meant = w.unknownKeys(t, m.keys(), seen)
+	}
+	for i := range m.fields {
+		if f := &m.fields[i]; f.required && seen[i] == nil && (meant == nil || !meant[i]) && !w.given(f.key) {
+			w.report(t[0].at, "missing key %q", f.key)
+			w.enter(step{key: f.key})
+			w.breaks()
+			w.leave()
+		}
+	}
+}
+
+// index returns the index of the field called key, -1 if there is none. It is
+// found soonest at next.
+func (m *mapping[T]) index(key string, next int) int {
+	for i := next; i < len(m.fields); i++ {
+		if m.fields[i].key == key {
+			return i
+		}
+	}
+	for i := range min(next, len(m.fields)) {
+		if m.fields[i].key == key {
+			return i
+		}
+	}
+	return -1
+}
+
+func (m *mapping[T]) keys() []string {
+	keys := make([]string, len(m.fields))
+	for i := range m.fields {
+		keys[i] = m.fields[i].key
+	}
+	return keys
+}
+
+// isDefault reports whether the key of f is left out of the mapping of v.
+func (m *mapping[T]) isDefault(f *field[T], v *T) bool { return !f.required && f.same(v, &m.initial) }
+
+func (m *mapping[T]) append(b []byte, v *T, s style) []byte {
+	open, separator, colon := "{", ", ", ": "
+	if s == inJSON {
+		open, separator, colon = `{"`, `,"`, `":`
+	}
+	before := open
+	for i := range m.fields {
+		f := &m.fields[i]
+		if m.isDefault(f, v) {
+			continue
+		}
+		b = append(append(append(b, before...), f.key...), colon...)
+		b = f.append(b, v, min(s, inYAML))
+		before = separator
+	}
+	if before == open {
+		b = append(b, '{')
+	}
+	return append(b, '}')
+}
+
+// appendBlock writes v as a block mapping in a list: a key a line, and below it
+// the items of its list if that is what it has.
+func (m *mapping[T]) appendBlock(b []byte, v *T) []byte {
+	before := "  - "
+	for i := range m.fields {
+		f := &m.fields[i]
+		if m.isDefault(f, v) {
+			continue
+		}
+		b = append(append(append(b, before...), f.key...), ": "...)
+		b = append(f.append(b, v, inLines), '\n')
+		before = "    "
+	}
+	return b
+}
+
+func (m *mapping[T]) same(a, b *T) bool {
+	for i := range m.fields {
+		if !m.fields[i].same(a, b) {
+			return false
+		}
+	}
+	return true
+}
+
+// A pointer is the codec of values that may be absent.
+type pointer[V any] struct{ codec codec[V] }
+
+func (p pointer[V]) read(w *walker, t tree, v **V) {
+	if t[0].kind == kindNull {
+		return
+	}
+	*v = new(V)
+	p.codec.read(w, t, *v)
+}
+
+func (p pointer[V]) append(b []byte, v **V, s style) []byte { return p.codec.append(b, *v, s) }
+
+func (p pointer[V]) same(a, b **V) bool {
+	return *a == *b || *a != nil && *b != nil && p.codec.same(*a, *b)
+}
+
+// A list is the codec of lists. No value at all is an empty list.
+type list[V any] struct{ items codec[V] }
+
+// maxAhead is how many items a list makes room for before it has read any.
+const maxAhead = 1 << 17
+
+func (l list[V]) read(w *walker, t tree, v *[]V) {
+	switch t[0].kind {
+	case kindNull:
+		return
+	case kindList:
+	default:
+		w.bad(&t[0], "want a list, got %v", t[0].kind)
+		return
+	}
+	n := 0
+	for rest := t[1:]; len(rest) > 0; rest = rest[len(rest.first()):] {
+		n++
+	}
+	items := make([]V, 0, min(n, maxAhead))
+	for rest, i := t[1:], 0; i < n; i++ {
+		item := rest.first()
+		rest = rest[len(item):]
+		var zero V
+		if w.more == 0 || i == 0 { // otherwise only the number of mistakes matters
+			items = append(items, zero)
+		}
+		w.enter(step{index: i})
+		l.items.read(w, item, &items[len(items)-1])
+		w.leave()
+	}
+	*v = items
+}
+
+func (l list[V]) append(b []byte, v *[]V, s style) []byte {
+	if s == inLines && len(*v) > 0 {
+		b = b[:len(b)-1] // the space after the colon
+		for i := range *v {
+			b = l.items.append(append(b, "\n      - "...), &(*v)[i], inYAML)
+		}
+		return b
+	}
+	separator := ", "
+	if s == inJSON {
+		separator = ","
+	}
+	b = append(b, '[')
+	for i := range *v {
+		if i > 0 {
+			b = append(b, separator...)
+		}
+		b = l.items.append(b, &(*v)[i], s)
+	}
+	return append(b, ']')
+}
+
+func (l list[V]) same(a, b *[]V) bool {
+	if len(*a) != len(*b) {
+		return false
+	}
+	for i := range *a {
+		if !l.items.same(&(*a)[i], &(*b)[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// exact is the part of codecs whose values are the same if they are equal.
+type exact[V comparable] struct{}
+
+func (exact[V]) same(a, b *V) bool { return *a == *b }
+
+// unknownKeys reports the keys of the mapping t that are not among keys, of
+// which seen are there. For each of keys it returns whether one of the unknown
+// ones was probably meant to be it.
+func (w *walker) unknownKeys(t tree, keys []string, seen []*node) (meant []bool) {
+	meant = make([]bool, len(keys))
+	known := make(map[string]position) // of each unknown key
+	for rest := t[1:]; len(rest) > 0; {
+		e, value := &rest[0], rest[1:].first()
+		rest = rest[1+len(value):]
+		key := e.text
+		if slices.Contains(keys, key) {
+			continue
+		}
+		if w.full() {
+			w.more++
+			continue
+		}
+		if at, dup := known[key]; dup {
+			w.report(e.at, "duplicate key %s, first in line %d", quoted(key), w.line(at))
+			continue
+		}
+		known[key] = e.at
+		i := closest(keys, seen, key)
+		if i < 0 {
+			w.report(e.at, "unknown key %s", quoted(key))
+			continue
+		}
+		w.report(e.at, "unknown key %s; did you mean %q?", quoted(key), keys[i])
+		meant[i] = true
+		w.enter(step{key: keys[i]})
+		w.breaks()
+		w.leave()
+	}
+	return meant
+}
+
+// quoted is a text in quotes, if a message needs it.
+type quoted string
+
+func (q quoted) String() string { return quote(string(q)) }

@@ -1,0 +1,278 @@
+package topology
+
+import (
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A Topology is the document of a [routing.Model]: a topology file.
+type Topology struct {
+	Networks []Network `json:"networks" required:"false" doc:"The networks"`
+	Routers  []Router  `json:"routers" required:"false" doc:"The routers between them"`
+	Ports    []Port    `json:"ports" required:"false" doc:"The ports of machines, on this host or on others"`
+}
+
+// A Network is the document of a [routing.Network].
+type Network struct {
+	ID   string `json:"id" minLength:"1" maxLength:"64" example:"blue" doc:"Any name of up to 64 bytes, such as a UUID"`
+	VLAN uint16 `json:"vlan,omitempty" minimum:"1" maximum:"4094" example:"1" doc:"The tag of the router's patch ports on the integration bridge. Absent: another agent sets the tags, and until then those ports pass nothing"`
+	MTU  int    `json:"mtu,omitempty" minimum:"68" maximum:"65535" default:"1500" doc:"The largest IP packet, in bytes. Also the taps' MTU"`
+
+	IPv4Scope string `json:"ipv4_address_scope,omitempty" minLength:"1" maxLength:"64" example:"campus" doc:"The address scope of its IPv4 addresses. Between scopes flows do not route, the namespace decides. Absent: that of all networks without one"`
+	IPv6Scope string `json:"ipv6_address_scope,omitempty" minLength:"1" maxLength:"64" example:"campus6" doc:"The same of its IPv6 addresses"`
+	FastPath  string `json:"fast_path,omitempty" enum:"on,off" default:"on" doc:"Off: flows hand everything from and to the network to the namespace, so that NAT and connection tracking there see both directions"`
+}
+
+// A Router is the document of a [routing.Router].
+type Router struct {
+	ID           string      `json:"id" minLength:"1" maxLength:"64" example:"r1" doc:"Any name of up to 64 bytes, such as a UUID"`
+	Namespace    string      `json:"namespace,omitempty" minLength:"1" maxLength:"255" example:"qrouter-r1" doc:"The network namespace; made if there is none. Absent: qrouter- and the ID"`
+	Fallback     string      `json:"fallback,omitempty" enum:"namespace,none" default:"namespace" doc:"Who gets what the flows do not handle: the namespace, or none: it is dropped"`
+	ARPResponder *bool       `json:"arp_responder,omitempty" default:"true" doc:"Flows answer ARP. If false the kernel does, through the tap"`
+	NDResponder  *bool       `json:"nd_responder,omitempty" default:"true" doc:"Flows answer neighbour solicitations. If false the kernel does, through the tap"`
+	Echo         *bool       `json:"echo_responder,omitempty" default:"true" doc:"Flows answer ICMP echo requests (ping) to the router's addresses. If false the kernel does, through the tap"`
+	AnswerRate   *int        `json:"answer_rate,omitempty" minimum:"0" maximum:"1000000" default:"1000" doc:"How many packets a second are answered at most: ARP and neighbour solicitations of each machine; echo requests, and packets with an expired TTL, of each interface. 0 is no limit"`
+	UnknownRate  *int        `json:"unknown_rate,omitempty" minimum:"0" maximum:"1000000" default:"50" doc:"How many packets a second each interface may send to addresses that no port has and for which the namespace has not found a machine. 0 is no limit"`
+	Bridge       *Bridge     `json:"bridge,omitempty" doc:"The bridge that holds the flows. Absent: one that ofdvr makes"`
+	Interfaces   []Interface `json:"interfaces,omitempty" doc:"The router's legs on networks"`
+	Routes       []Route     `json:"routes,omitempty" doc:"Extra routes. The longest prefix wins, over the connected subnets too"`
+}
+
+// A Route is the document of a [routing.Route].
+type Route struct {
+	Destination string    `json:"destination" example:"10.9.0.0/16" doc:"A prefix; 0.0.0.0/0 is the default route"`
+	Type        string    `json:"type,omitempty" enum:"via,blackhole,reject" default:"via" doc:"What becomes of the packets: they go to a next hop; they are dropped; or they are, and the sender is told that the host is unreachable"`
+	NextHop     string    `json:"nexthop,omitempty" example:"10.0.1.10" doc:"An address in a subnet of one of the router's interfaces. If a port has it, the switch routes there; otherwise the namespace does"`
+	NextHops    []NextHop `json:"nexthops,omitempty" doc:"Several of these instead, which share the flows of packets"`
+	FastPath    string    `json:"fast_path,omitempty" enum:"on,off" default:"on" doc:"Off: flows hand everything that takes the route, or comes from its destination, to the namespace, so that NAT and connection tracking there see both directions"`
+}
+
+// A NextHop is the document of a [routing.NextHop].
+type NextHop struct {
+	Address string `json:"address" example:"10.0.1.10" doc:"An address in a subnet of one of the router's interfaces"`
+	Weight  int    `json:"weight,omitempty" minimum:"1" maximum:"256" default:"1" doc:"How large its share is"`
+}
+
+// A Bridge is the document of a [routing.Bridge].
+type Bridge struct {
+	Managed      *bool  `json:"managed,omitempty" default:"true" doc:"ofdvr makes the bridge and removes it. If false the bridge is yours, and ofdvr only programs its flows"`
+	Name         string `json:"name,omitempty" minLength:"1" maxLength:"15" example:"br-r1" doc:"The bridge's name. Absent: rb- and the router's ID. Required for an external bridge, unless it has a datapath_id"`
+	DatapathID   string `json:"datapath_id,omitempty" minLength:"16" maxLength:"18" example:"00000000000000a1" doc:"16 hexadecimal digits. Absent: made from the router's ID. An external bridge that has one is recognized by it, not by its name"`
+	ForeignFlows string `json:"foreign_flows,omitempty" enum:"remove,report,ignore" doc:"What to do with flows, groups and meters of others: remove them, report how many there are, or ignore them. Absent: remove, or report on an external bridge"`
+}
+
+// An Interface is the document of a [routing.Interface].
+type Interface struct {
+	ID         string   `json:"id" minLength:"1" maxLength:"64" example:"r1-blue" doc:"Any name of up to 64 bytes, such as a UUID"`
+	Network    string   `json:"network" minLength:"1" maxLength:"64" example:"blue" doc:"The ID of a network"`
+	MAC        string   `json:"mac" minLength:"17" maxLength:"17" example:"02:00:00:00:01:01" doc:"The router's MAC address on that network"`
+	Addresses  []string `json:"addresses" minItems:"1" example:"10.0.1.1/24" doc:"The router's addresses, each with the length of its subnet's prefix"`
+	PatchPort  string   `json:"patch_port,omitempty" minLength:"1" maxLength:"15" example:"pr-r1-blue" doc:"The port towards the integration bridge. Absent: pr- and the ID. Required on an external bridge"`
+	TapPort    string   `json:"tap_port,omitempty" minLength:"1" maxLength:"15" example:"qr-r1-blue" doc:"The port towards the namespace. Absent: qr- and the ID. Required on an external bridge with a fallback"`
+	AdminState string   `json:"admin_state,omitempty" enum:"up,down" default:"up" doc:"Down: nothing goes in or out"`
+	RA         *RA      `json:"ra,omitempty" doc:"Router advertisements, which the namespace sends. Absent: none"`
+}
+
+// RA is the document of a [routing.RA].
+type RA struct {
+	Managed  *bool      `json:"managed,omitempty" default:"false" doc:"Addresses are to be had by DHCPv6"`
+	Other    *bool      `json:"other,omitempty" default:"false" doc:"Other settings are to be had by DHCPv6"`
+	Lifetime *int       `json:"lifetime,omitempty" minimum:"0" maximum:"9000" default:"1800" doc:"Seconds for which the router is a default router. 0: it is none"`
+	Interval int        `json:"interval,omitempty" minimum:"4" maximum:"1800" default:"600" doc:"Seconds from one to the next at most"`
+	MTU      int        `json:"mtu,omitempty" minimum:"1280" maximum:"65535" doc:"Absent: that of the network"`
+	Prefixes []RAPrefix `json:"prefixes,omitempty" doc:"Absent: the interface's IPv6 subnets"`
+}
+
+// An RAPrefix is the document of a [routing.RAPrefix].
+type RAPrefix struct {
+	Prefix     string `json:"prefix" example:"2001:db8::/64" doc:"The prefix"`
+	OnLink     *bool  `json:"on_link,omitempty" default:"true" doc:"Its addresses are reached without a router"`
+	Autonomous *bool  `json:"autonomous,omitempty" default:"true" doc:"Machines make addresses of it for themselves"`
+	Valid      *int   `json:"valid_lifetime,omitempty" minimum:"0" maximum:"4294967295" default:"86400" doc:"Seconds for which it is valid; 4294967295 is for ever"`
+	Preferred  *int   `json:"preferred_lifetime,omitempty" minimum:"0" maximum:"4294967295" default:"14400" doc:"Seconds for which its addresses are preferred"`
+}
+
+// A Port is the document of a [routing.Port].
+type Port struct {
+	ID         string        `json:"id" minLength:"1" maxLength:"64" example:"vm1" doc:"Any name of up to 64 bytes, such as a UUID"`
+	Network    string        `json:"network" minLength:"1" maxLength:"64" example:"blue" doc:"The ID of a network"`
+	MAC        string        `json:"mac" minLength:"17" maxLength:"17" example:"02:00:00:00:01:10" doc:"The machine's MAC address"`
+	Addresses  []string      `json:"addresses,omitempty" example:"10.0.1.10" doc:"The machine's addresses"`
+	Pairs      []AddressPair `json:"allowed_address_pairs,omitempty" doc:"Addresses that the machine may use besides. If one port alone claims one, flows route to it"`
+	AdminState string        `json:"admin_state,omitempty" enum:"up,down" default:"up" doc:"Down: flows do not route to it"`
+	Bound      *bool         `json:"bound,omitempty" default:"true" doc:"The machine runs on a host. If false, flows do not route to it"`
+	FastPath   string        `json:"fast_path,omitempty" enum:"on,off" default:"on" doc:"Off: flows hand everything from and to the machine to the namespace, so that NAT and connection tracking there see both directions"`
+}
+
+// An AddressPair is the document of a [routing.AddressPair].
+type AddressPair struct {
+	Address string `json:"address" example:"10.0.1.100" doc:"An address, or a prefix of several, to which no flows route"`
+	MAC     string `json:"mac,omitempty" minLength:"17" maxLength:"17" example:"02:00:00:00:01:10" doc:"Absent: that of the port"`
+}
+
+// A BatchBody is the document that [DecodeBatch] reads.
+type BatchBody struct {
+	Put    *Topology `json:"put,omitempty" doc:"Objects to make, each in place of the one of its kind with its ID if there is one"`
+	Delete *IDs      `json:"delete,omitempty" doc:"Objects to remove, if they exist, before others are put"`
+}
+
+// IDs name objects of a topology.
+type IDs struct {
+	Networks []string `json:"networks,omitempty" minLength:"1" maxLength:"64" example:"blue" doc:"IDs of networks"`
+	Routers  []string `json:"routers,omitempty" minLength:"1" maxLength:"64" example:"r1" doc:"IDs of routers"`
+	Ports    []string `json:"ports,omitempty" minLength:"1" maxLength:"64" example:"vm1" doc:"IDs of ports"`
+}
+
+// A SnapshotBody is the document that [DecodeSnapshot] reads.
+type SnapshotBody struct {
+	Router   Router    `json:"router" doc:"The router"`
+	Networks []Network `json:"networks,omitempty" doc:"The networks that it joins"`
+	Ports    []Port    `json:"ports,omitempty" doc:"The ports on them"`
+}
+
+// DocumentOf returns the document of m.
+func DocumentOf(m *routing.Model) Topology {
+	return Topology{
+		Networks: convert(m.Networks, NetworkOf),
+		Routers:  convert(m.Routers, RouterOf),
+		Ports:    convert(m.Ports, PortOf),
+	}
+}
+
+// NetworkOf returns the document of n.
+func NetworkOf(n routing.Network) Network {
+	return Network{ID: n.ID, VLAN: n.VLAN, MTU: unless(n.MTU, networkKeys.initial.MTU), IPv4Scope: n.IPv4Scope, IPv6Scope: n.IPv6Scope, FastPath: offOrNothing(n.NoFastPath)}
+}
+
+// RouterOf returns the document of r.
+func RouterOf(r routing.Router) Router {
+	initial := &routerKeys.initial
+	d := Router{
+		ID:           r.ID,
+		Namespace:    r.Namespace,
+		Fallback:     unless(fallbacks.word(r.Fallback), fallbacks.word(initial.Fallback)),
+		ARPResponder: unlessDefault(r.ARPResponder, initial.ARPResponder),
+		NDResponder:  unlessDefault(r.NDResponder, initial.NDResponder),
+		Echo:         unlessDefault(r.EchoResponder, initial.EchoResponder),
+		AnswerRate:   unlessDefault(r.AnswerRate, initial.AnswerRate),
+		UnknownRate:  unlessDefault(r.UnknownRate, initial.UnknownRate),
+		Interfaces:   convert(r.Interfaces, interfaceOf),
+		Routes:       convert(r.Routes, routeOf),
+	}
+	if r.Bridge != initial.Bridge {
+		d.Bridge = &Bridge{
+			Managed:      unlessDefault(r.Bridge.Managed, initial.Bridge.Managed),
+			Name:         r.Bridge.Name,
+			ForeignFlows: foreigns.word(r.Bridge.Foreign),
+		}
+		if id := r.Bridge.DatapathID; id != 0 {
+			d.Bridge.DatapathID = id.String()
+		}
+	}
+	return d
+}
+
+func routeOf(r routing.Route) Route {
+	d := Route{Destination: r.Destination.String(), Type: unless(routeTypes.word(r.Type), routeTypes.word(routing.RouteVia)), FastPath: offOrNothing(r.NoFastPath)}
+	if isOnlyHop(r.NextHops) {
+		d.NextHop = r.NextHops[0].Address.String()
+		return d
+	}
+	for _, h := range r.NextHops {
+		d.NextHops = append(d.NextHops, NextHop{h.Address.String(), unless(h.Weight, nextHopKeys.initial.Weight)})
+	}
+	return d
+}
+
+func interfaceOf(i routing.Interface) Interface {
+	return Interface{
+		ID:        i.ID,
+		Network:   i.Network,
+		MAC:       i.MAC.String(),
+		Addresses: texts(i.Addresses),
+		PatchPort: i.PatchPort,
+		TapPort:   i.TapPort,
+
+		AdminState: downOrNothing(i.Down),
+		RA:         raOf(i.RA),
+	}
+}
+
+func downOrNothing(down bool) string {
+	if down {
+		return "down"
+	}
+	return ""
+}
+
+func offOrNothing(off bool) string {
+	if off {
+		return "off"
+	}
+	return ""
+}
+
+func raOf(r *routing.RA) *RA {
+	if r == nil {
+		return nil
+	}
+	initial := &raKeys.initial
+	d := &RA{
+		Managed:  unlessDefault(r.Managed, initial.Managed),
+		Other:    unlessDefault(r.Other, initial.Other),
+		Lifetime: unlessDefault(r.Lifetime, initial.Lifetime),
+		Interval: unless(r.Interval, initial.Interval),
+		MTU:      r.MTU,
+	}
+	for _, p := range r.Prefixes {
+		initial := &raPrefixKeys.initial
+		d.Prefixes = append(d.Prefixes, RAPrefix{
+			Prefix:     p.Prefix.String(),
+			OnLink:     unlessDefault(p.OnLink, initial.OnLink),
+			Autonomous: unlessDefault(p.Autonomous, initial.Autonomous),
+			Valid:      unlessDefault(p.Valid, initial.Valid),
+			Preferred:  unlessDefault(p.Preferred, initial.Preferred),
+		})
+	}
+	return d
+}
+
+// PortOf returns the document of p.
+func PortOf(p routing.Port) Port {
+	d := Port{ID: p.ID, Network: p.Network, MAC: p.MAC.String(), Addresses: texts(p.Addresses), AdminState: downOrNothing(p.Down), Bound: unlessDefault(!p.Unbound, true), FastPath: offOrNothing(p.NoFastPath)}
+	for _, q := range p.Pairs {
+		pair := AddressPair{Address: string(appendAddressOrPrefix(nil, q.Addresses))}
+		if q.MAC != (ofproto.MAC{}) {
+			pair.MAC = q.MAC.String()
+		}
+		d.Pairs = append(d.Pairs, pair)
+	}
+	return d
+}
+
+// convert returns what f makes of each item: a list, also if it is empty.
+func convert[T, D any](items []T, f func(T) D) []D {
+	out := make([]D, len(items))
+	for i, v := range items {
+		out[i] = f(v)
+	}
+	return out
+}
+
+func texts[T interface{ String() string }](items []T) []string { return convert(items, T.String) }
+
+// unless returns v, or the zero value if v is the default.
+func unless[T comparable](v, dflt T) (out T) {
+	if v != dflt {
+		out = v
+	}
+	return out
+}
+
+// unlessDefault returns v, or nil if v is the default.
+func unlessDefault[T comparable](v, dflt T) *T {
+	if v == dflt {
+		return nil
+	}
+	return &v
+}

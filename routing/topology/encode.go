@@ -1,0 +1,141 @@
+package topology
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// AppendNetwork appends the document of n as JSON in one line: the same bytes
+// for the same value, those that encoding/json makes of [NetworkOf] without
+// HTML escapes. Only U+007F to U+009F, which a file must not have, are escaped
+// too.
+func AppendNetwork(b []byte, n *routing.Network) []byte { return networkKeys.append(b, n, inJSON) }
+
+// AppendRouter is [AppendNetwork] for a router.
+func AppendRouter(b []byte, r *routing.Router) []byte { return routerKeys.append(b, r, inJSON) }
+
+// AppendPort is [AppendNetwork] for a port.
+func AppendPort(b []byte, p *routing.Port) []byte { return portKeys.append(b, p, inJSON) }
+
+// WriteJSON writes m as a topology file in JSON, one object a line.
+func WriteJSON(w io.Writer, m *routing.Model) error {
+	out := bufio.NewWriterSize(w, bufferSize)
+	out.WriteString("{\"networks\":[")
+	writeLines(out, m.Networks, AppendNetwork)
+	out.WriteString("],\n\"routers\":[")
+	writeLines(out, m.Routers, AppendRouter)
+	out.WriteString("],\n\"ports\":[")
+	writeLines(out, m.Ports, AppendPort)
+	out.WriteString("]}\n")
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("write topology: %w", err)
+	}
+	return nil
+}
+
+const bufferSize = 64 << 10
+
+// writeLines writes items in lines of their own. An error stays with w.
+func writeLines[T any](w *bufio.Writer, items []T, appendTo func([]byte, *T) []byte) {
+	for i := range items {
+		if i > 0 {
+			w.WriteByte(',')
+		}
+		w.Write(appendTo(append(w.AvailableBuffer(), '\n'), &items[i]))
+	}
+	if len(items) > 0 {
+		w.WriteByte('\n')
+	}
+}
+
+// WriteYAML writes m as a topology file as a person would: networks, ports and
+// interfaces one a line, and strings in quotes only if they could be taken for
+// something else.
+func WriteYAML(w io.Writer, m *routing.Model) error {
+	out := bufio.NewWriterSize(w, bufferSize)
+	writeBlock(out, "networks", m.Networks, asItem(networkKeys))
+	writeBlock(out, "routers", m.Routers, routerKeys.appendBlock)
+	writeBlock(out, "ports", m.Ports, asItem(portKeys))
+	if len(m.Networks)+len(m.Routers)+len(m.Ports) == 0 {
+		out.WriteString("{}\n")
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("write topology: %w", err)
+	}
+	return nil
+}
+
+// writeBlock writes a key of the root and its items, if there are any.
+func writeBlock[T any](w *bufio.Writer, key string, items []T, appendTo func([]byte, *T) []byte) {
+	if len(items) > 0 {
+		w.WriteString(key + ":\n")
+	}
+	for i := range items {
+		w.Write(appendTo(w.AvailableBuffer(), &items[i]))
+	}
+}
+
+// asItem returns what appends an item of a block list, in one line.
+func asItem[T any](m *mapping[T]) func([]byte, *T) []byte {
+	return func(b []byte, v *T) []byte {
+		return append(m.append(append(b, "  - "...), v, inYAML), '\n')
+	}
+}
+
+// A string is written by beginString, its text with escapes, and endString.
+func beginString(b []byte) []byte { return append(b, '"') }
+
+// endString ends the string that began at start. Those of JSON are strings of
+// YAML too.
+func endString(b []byte, start int, s style) []byte {
+	if s != inJSON && isPlainText(b[start+1:]) {
+		return b[:start+copy(b[start:], b[start+1:])]
+	}
+	return append(b, '"')
+}
+
+// appendEscaped appends s, which is to be in quotes, as encoding/json does,
+// and escapes the control characters that it does not.
+func appendEscaped(b []byte, s string) []byte {
+	from := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if ' ' <= c && c < 0x7f && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		wrong := r == utf8.RuneError && size == 1
+		if r >= 0xa0 && r != '\u2028' && r != '\u2029' && !wrong {
+			i += size
+			continue
+		}
+		b = append(b, s[from:i]...)
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\b':
+			b = append(b, `\b`...)
+		case '\f':
+			b = append(b, `\f`...)
+		case '\n':
+			b = append(b, `\n`...)
+		case '\r':
+			b = append(b, `\r`...)
+		case '\t':
+			b = append(b, `\t`...)
+		default:
+			b = append(b, `\u`...)
+			for shift := 12; shift >= 0; shift -= 4 {
+				b = append(b, hexDigits[r>>shift&15])
+			}
+		}
+		i += size
+		from = i
+	}
+	return append(b, s[from:]...)
+}

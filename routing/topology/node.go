@@ -1,0 +1,143 @@
+package topology
+
+import (
+	"strconv"
+	"strings"
+)
+
+// A tree is a value of a file, whatever the syntax: its node, and behind that
+// the trees of its items, or of its keys and values in turn, in file order,
+// duplicates included. One slice holds a whole file, so that a value costs no
+// memory of its own.
+type tree []node
+
+// A node is where a value begins and what it is.
+type node struct {
+	at   position
+	text string // of a scalar, as written but for quotes and escapes
+	size int32  // of its tree, in nodes
+	kind kind
+}
+
+type kind uint8
+
+const (
+	kindNull kind = iota
+	kindString
+	kindNumber
+	kindBool
+	kindList
+	kindMapping
+)
+
+// String returns k with its article, for messages.
+func (k kind) String() string {
+	return [...]string{"nothing", "a string", "a number", "a boolean", "a list", "a mapping"}[k]
+}
+
+// first returns the first of the trees that t is a sequence of.
+func (t tree) first() tree { return t[:t[0].size] }
+
+// child returns the value of key in a mapping, nil if there is none.
+func (t tree) child(key string) tree {
+	if t[0].kind != kindMapping {
+		return nil
+	}
+	for rest := t[1:]; len(rest) > 0; {
+		value := rest[1:].first()
+		if rest[0].text == key {
+			return value
+		}
+		rest = rest[1+len(value):]
+	}
+	return nil
+}
+
+// items returns the items of a list.
+func (t tree) items() []tree {
+	if t[0].kind != kindList {
+		return nil
+	}
+	var items []tree
+	for rest := t[1:]; len(rest) > 0; rest = rest[len(rest.first()):] {
+		items = append(items, rest.first())
+	}
+	return items
+}
+
+// find returns the deepest node on path, such as "ports[2].mac", that exists.
+// But for the first time in a list it takes a time that depends on the depth
+// alone.
+func (w *walker) find(path string) *node {
+	t := w.root
+	for path != "" {
+		var s step
+		var next tree
+		s, path = cutStep(path)
+		if s.key != "" {
+			next = t.child(s.key)
+		} else if items := w.itemsOf(t); 0 <= s.index && s.index < len(items) {
+			next = items[s.index]
+		}
+		if next == nil {
+			break
+		}
+		t = next
+	}
+	return &t[0]
+}
+
+// itemsOf is t.items, remembered.
+func (w *walker) itemsOf(t tree) []tree {
+	items, ok := w.items[&t[0]]
+	if !ok {
+		if w.items == nil {
+			w.items = make(map[*node][]tree)
+		}
+		items = t.items()
+		w.items[&t[0]] = items
+	}
+	return items
+}
+
+// A step leads from a value to one in it.
+type step struct {
+	key   string // "" for an item of a list
+	index int
+}
+
+// cutStep returns the first step of a path such as "routers[0].interfaces[1].mac",
+// and the rest.
+func cutStep(path string) (s step, rest string) {
+	if after, ok := strings.CutPrefix(path, "["); ok {
+		index, rest, _ := strings.Cut(after, "]")
+		i, err := strconv.Atoi(index)
+		if err != nil {
+			i = -1
+		}
+		return step{index: i}, strings.TrimPrefix(rest, ".")
+	}
+	end := strings.IndexAny(path, ".[")
+	if end < 0 {
+		end = len(path)
+	}
+	return step{key: path[:end]}, strings.TrimPrefix(path[end:], ".")
+}
+
+// A trail is the steps from the root to a value.
+type trail []step
+
+func (t trail) String() string {
+	var b []byte
+	for i, s := range t {
+		switch {
+		case s.key == "":
+			b = append(strconv.AppendInt(append(b, '['), int64(s.index), 10), ']')
+		case i > 0:
+			b = append(append(b, '.'), s.key...)
+		default:
+			b = append(b, s.key...)
+		}
+	}
+	return string(b)
+}

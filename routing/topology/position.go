@@ -1,0 +1,64 @@
+package topology
+
+import "unicode/utf8"
+
+// A position is where in a file something begins. A later one is larger. In
+// JSON it is the offset of a byte; in YAML, where the library tells no more, a
+// line and a column.
+type position int64
+
+func lineColumn(line, col int) position { return position(line)<<32 | position(col) }
+
+// place returns the line and the column of at, from 1.
+func (w *walker) place(at position) (line, col int) {
+	if w.yaml {
+		return int(at >> 32), int(at & (1<<32 - 1))
+	}
+	return w.ruler.place(int(at))
+}
+
+func (w *walker) line(at position) int {
+	line, _ := w.place(at)
+	return line
+}
+
+// A ruler tells lines and columns, in characters, in a text that is UTF-8 up to
+// where it is asked for, which is where a character begins. It counts once,
+// when it is first asked.
+type ruler struct {
+	text  string
+	marks []mark // one each rulerStep bytes
+}
+
+const rulerStep = 4096
+
+type mark struct{ line, col int32 }
+
+func (r *ruler) place(offset int) (line, col int) {
+	if r.marks == nil {
+		m := mark{1, 1}
+		for from := 0; from <= len(r.text); from += rulerStep {
+			r.marks = append(r.marks, m)
+			m = r.advance(m, from, min(from+rulerStep, len(r.text)))
+		}
+	}
+	i := offset / rulerStep
+	m := r.advance(r.marks[i], i*rulerStep, offset)
+	if 0 < offset && offset < len(r.text) && !utf8.RuneStart(r.text[offset]) {
+		m.col++ // it is no part of the character before
+	}
+	return int(m.line), int(m.col)
+}
+
+// advance returns the place of offset to if m is that of from.
+func (r *ruler) advance(m mark, from, to int) mark {
+	for i := from; i < to; i++ {
+		if r.text[i] == '\n' {
+			m.line, m.col = m.line+1, 0
+		}
+		if i+1 == len(r.text) || utf8.RuneStart(r.text[i+1]) {
+			m.col++
+		}
+	}
+	return m
+}

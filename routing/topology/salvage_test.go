@@ -1,0 +1,83 @@
+package topology_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/topology"
+)
+
+// Objects with mistakes are left out and named by kind and ID, and places are those
+// of the file nevertheless.
+func TestParseUsable(t *testing.T) {
+	const file = `networks:
+  - {id: blue, vlan: 1}
+  - {id: red, vlan: 5000}
+  - {id: green}
+routers:
+  - {id: r1, fallback: nowhere}
+ports:
+  - {id: p1, network: blue, mac: "02:00:00:00:00:1x"}
+  - {network: blue, mac: "02:00:00:00:00:02"}
+  - {id: p3, network: brown, mac: "02:00:00:00:00:03", addresses: [10.0.0.1, 10.0.0.999]}
+  - {id: p4, network: brown, mac: "02:00:00:00:00:04"}
+`
+	s := topology.ParseUsable("f.yaml", []byte(file))
+	var got []string
+	for _, u := range s.Unusable {
+		got = append(got, fmt.Sprintf("%v %q: %v", u.Kind, u.ID, u.Err))
+	}
+	want := []string{
+		`network "red": f.yaml:3:21: networks[1].vlan: vlan 5000 is outside 1–4094`,
+		`router "r1": f.yaml:6:24: routers[0].fallback: want namespace or none, got "nowhere"`,
+		`port "p1": f.yaml:8:34: ports[0].mac: `,
+		`port "": f.yaml:9:5: ports[1]: missing key "id"`,
+		`port "p3": f.yaml:10:78: ports[2].addresses[1]: `,
+	}
+	if len(got) != len(want) {
+		t.Fatalf("unusable:\n%s", strings.Join(got, "\n"))
+	}
+	for i := range want {
+		if !strings.HasPrefix(got[i], want[i]) {
+			t.Errorf("got  %s\nwant %s", got[i], want[i])
+		}
+	}
+	if s.Err != nil || len(s.Model.Networks) != 2 || len(s.Model.Routers) != 0 || len(s.Model.Ports) != 1 || s.Model.Ports[0].ID != "p4" {
+		t.Fatalf("%v, %+v", s.Err, s.Model)
+	}
+	err := s.Locate(&routing.PathError{Path: "ports[0].network", Err: errors.New("x")})
+	if got := err.Error(); got != "f.yaml:11:23: ports[3].network: x" {
+		t.Errorf("located at %s", got)
+	}
+	for _, broken := range []string{"networks: 7\n", "nonsense: []\n", "a: [\n", "\x00"} {
+		if s := topology.ParseUsable("f.yaml", []byte(broken)); s.Err == nil {
+			t.Errorf("%q is usable", broken)
+		}
+	}
+}
+
+// A file without mistakes of form is read as Parse reads it, but for what
+// it means. Nothing panics.
+func FuzzParseUsable(f *testing.F) {
+	f.Add([]byte("networks: [{id: a}]\nports: [{id: p, network: a, mac: \"02:00:00:00:00:01\"}]\n"))
+	f.Add([]byte("ports: [{id: p, network: a}, 3, {}]\nrouters: {}\n"))
+	f.Add([]byte(`{"networks": [{"id": "x", "mtu": "y"}], "zzz": 1}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s := topology.ParseUsable("f", data)
+		whole, _, err := topology.ParseFor("f", data, func(*routing.Model) error { return nil })
+		if usable := s.Err == nil && len(s.Unusable) == 0; usable != (err == nil) {
+			t.Fatalf("usable as a whole: %v; mistakes: %v", usable, err)
+		}
+		if err == nil && whole.Len() != s.Model.Len() {
+			t.Fatalf("%d objects, want %d", s.Model.Len(), whole.Len())
+		}
+		for list, n := range map[string]int{"networks": len(s.Model.Networks), "routers": len(s.Model.Routers), "ports": len(s.Model.Ports)} {
+			for i := range n {
+				s.Locate(&routing.PathError{Path: fmt.Sprintf("%s[%d].id", list, i), Err: errors.New("x")})
+			}
+		}
+	})
+}

@@ -1,0 +1,77 @@
+package topology
+
+import (
+	"strconv"
+	"strings"
+)
+
+// A Shape says how the body of a request has the objects that it puts.
+type Shape uint8
+
+const (
+	// ShapeTopology is that of a topology.
+	ShapeTopology Shape = iota
+	// ShapeBatch has a topology in its key put.
+	ShapeBatch
+	// ShapeNetwork is a network.
+	ShapeNetwork
+	// ShapeRouter is a router.
+	ShapeRouter
+	// ShapePort is a port.
+	ShapePort
+	// ShapeSnapshot is a topology with a router in its key router instead of
+	// routers.
+	ShapeSnapshot
+)
+
+// Path translates a path in what a body puts, such as "ports[0].mac", to that
+// in the body, such as "mac" or "put.ports[0].mac". What the body does not have
+// becomes "", the body as a whole.
+func (s Shape) Path(path string) string {
+	switch s {
+	case ShapeBatch:
+		if path != "" {
+			return "put." + path
+		}
+	case ShapeNetwork:
+		return below(path, "networks[0]")
+	case ShapeRouter:
+		return below(path, "routers[0]")
+	case ShapePort:
+		return below(path, "ports[0]")
+	case ShapeSnapshot:
+		if rest, ok := strings.CutPrefix(path, "routers[0]"); ok {
+			return "router" + rest
+		}
+		return path
+	default:
+		return path
+	}
+	return ""
+}
+
+// below returns what path, which should be that of object or of a part of it,
+// is in the object.
+func below(path, object string) string {
+	if rest, ok := strings.CutPrefix(path, object+"."); ok {
+		return rest
+	}
+	return ""
+}
+
+// Pointer returns path as a JSON pointer (RFC 6901): "/put/ports/0/mac" for
+// "put.ports[0].mac".
+func Pointer(path string) string {
+	var b []byte
+	for path != "" {
+		var s step
+		s, path = cutStep(path)
+		b = append(b, '/')
+		if s.key == "" {
+			b = strconv.AppendInt(b, int64(s.index), 10)
+			continue
+		}
+		b = append(b, strings.NewReplacer("~", "~0", "/", "~1").Replace(s.key)...)
+	}
+	return string(b)
+}

@@ -1,0 +1,198 @@
+package topology
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unsafe"
+
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A walker turns a tree into values and collects what is wrong on the way. A
+// value that cannot be read keeps its default, so that indices in a model are
+// those of the file.
+type walker struct {
+	file  string
+	noun  string // what the file is, for messages
+	ruler ruler  // of the file's text
+	yaml  bool   // how positions are meant
+	omit  string // a key of the root that is not missed
+	root  tree
+	found []*Error
+	more  int // mistakes beyond maxErrors
+
+	trail    trail           // to the value that is being read
+	steps    [8]step         // room for trail
+	broken   map[string]bool // paths that could not be read
+	tainted  map[string]bool // lists some of whose items could not be read
+	networks bool            // some network's ID is not known
+
+	last   string            // what shared returned
+	common map[string]string // what shared has returned
+	items  map[*node][]tree  // see itemsOf
+}
+
+// newWalker returns a walker of data, which must not change while it walks, and which has recorded a mistake if that is
+// no text.
+func newWalker(file, noun string, data []byte) *walker {
+	w := &walker{file: file, noun: noun}
+	w.trail = w.steps[:0]
+	if len(data) > maxSize {
+		w.report(0, "the %s has %d bytes, more than %d", noun, len(data), maxSize)
+		return w
+	}
+	w.ruler.text = unsafe.String(unsafe.SliceData(data), len(data)) // a copy would cost as much again
+	if at, err := checkText(data); err != nil {
+		w.record(at, "", err)
+	}
+	return w
+}
+
+func (w *walker) enter(s step) { w.trail = append(w.trail, s) }
+func (w *walker) leave()       { w.trail = w.trail[:len(w.trail)-1] }
+
+// given reports whether key may be missing although it is required.
+func (w *walker) given(key string) bool { return len(w.trail) == 0 && key == w.omit }
+
+// shared returns s in memory of its own, the same for every s that is equal.
+func (w *walker) shared(s string) string {
+	if s == w.last {
+		return w.last
+	}
+	known, ok := w.common[s]
+	if !ok {
+		known = strings.Clone(s)
+		if w.last != "" { // there is more than one
+			if w.common == nil {
+				w.common = make(map[string]string)
+			}
+			w.common[w.last], w.common[known] = w.last, known
+		}
+	}
+	w.last = known
+	return known
+}
+
+// full reports whether further mistakes are only counted.
+func (w *walker) full() bool { return len(w.found) == maxErrors }
+
+// report records a mistake at the value that is being read.
+func (w *walker) report(at position, format string, args ...any) {
+	if w.full() {
+		w.more++
+		return
+	}
+	w.record(at, w.trail.String(), fmt.Errorf(format, args...))
+}
+
+func (w *walker) record(at position, path string, err error) {
+	if w.full() {
+		w.more++
+		return
+	}
+	line, col := w.place(at)
+	w.found = append(w.found, &Error{Place{w.file, line, col, path}, err})
+}
+
+// bad reports that the value that is being read, n, cannot be used.
+func (w *walker) bad(n *node, format string, args ...any) {
+	w.report(n.at, format, args...)
+	w.breaks()
+}
+
+// breaks notes that the value that is being read is not known.
+func (w *walker) breaks() {
+	if w.more > 0 {
+		return // nothing will be asked
+	}
+	if w.broken == nil {
+		w.broken, w.tainted = make(map[string]bool), make(map[string]bool)
+	}
+	w.broken[w.trail.String()] = true
+	if n := len(w.trail); n > 0 && w.trail[n-1].key == "" {
+		w.tainted[w.trail[:n-1].String()] = true
+	}
+	if w.trail.namesNetwork() {
+		w.networks = true
+	}
+}
+
+// namesNetwork reports whether the IDs of networks are at the end of t, or
+// below it.
+func (t trail) namesNetwork() bool {
+	if len(t) > 0 && t[0].key == "put" {
+		t = t[1:]
+	}
+	switch {
+	case len(t) == 0:
+		return true
+	case t[0].key != "networks":
+		return false
+	}
+	return len(t) < 3 || len(t) == 3 && t[2].key == "id"
+}
+
+// follows reports whether err at path is but a consequence of what could not be
+// read.
+func (w *walker) follows(path string, err error) bool {
+	if w.networks && errors.Is(err, routing.ErrUnknownNetwork) || w.tainted[path] || w.broken[""] {
+		return true
+	}
+	if len(w.broken) == 0 {
+		return false
+	}
+	for i := 1; i < len(path); i++ {
+		if c := path[i]; (c == '.' || c == '[') && w.broken[path[:i]] {
+			return true
+		}
+	}
+	return w.broken[path]
+}
+
+// locate records the [*routing.PathError]s that validate returns or joins, each
+// at the deepest node of its path that exists. path translates their paths to
+// those of the file.
+func (w *walker) locate(validate func() error, path func(string) string) {
+	if w.more == 0 { // otherwise they would but be counted
+		w.locateAll(validate(), path)
+	}
+}
+
+func (w *walker) locateAll(err error, path func(string) string) {
+	switch e := err.(type) {
+	case nil:
+		return
+	case interface{ Unwrap() []error }:
+		for _, err := range e.Unwrap() {
+			w.locateAll(err, path)
+		}
+		return
+	}
+	e, ok := errors.AsType[*routing.PathError](err)
+	if !ok {
+		return
+	}
+	if p := w.asWritten(path(e.Path)); !w.follows(p, e.Err) {
+		w.record(w.find(p).at, p, e.Err)
+	}
+}
+
+// err joins what was recorded, in file order.
+func (w *walker) err() error {
+	slices.SortStableFunc(w.found, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	var errs []error
+	for _, e := range w.found {
+		errs = append(errs, e)
+	}
+	if w.more > 0 {
+		last := w.found[len(w.found)-1].Place
+		last.Path = ""
+		errs = append(errs, &Error{last, fmt.Errorf("and %d more mistakes in this %s", w.more, w.noun)})
+	}
+	return errors.Join(errs...)
+}
