@@ -11,8 +11,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/ofproto"
-	"github.com/ofdvr/ofdvr/ovsdb"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
@@ -120,7 +120,7 @@ func (c *Controller) logAnnouncements(router string, as []routing.Announcement) 
 		by[a.Interface] = fmt.Sprintf("%s is now at %v", a.Interface, a.MAC)
 	}
 	c.log.Info("announcing MAC addresses of interfaces", zap.String("router", router),
-		zap.String("interfaces", brief(slices.Sorted(maps.Values(by)))))
+		zap.String("interfaces", logging.Brief(slices.Sorted(maps.Values(by)))))
 }
 
 // movedBefore takes in what changed MAC addresses while no daemon ran.
@@ -140,29 +140,4 @@ func (c *Controller) movedBefore(router string, as []routing.Announcement) {
 			st.announce = append(st.announce, as...)
 		}
 	})
-}
-
-// formerMACs compares the MAC addresses that the patch ports' ends on the integration bridge have
-// noted with those of the intent: what differs has changed while no daemon ran.
-func (p *pass) formerMACs(state ovsdb.State) {
-	b, ok := state.Bridge(p.bridge)
-	if !ok || p.moves == nil {
-		return
-	}
-	for _, r := range p.routers {
-		var as []routing.Announcement
-		for i := range r.Interfaces {
-			f := &r.Interfaces[i]
-			row, ok := b.Interface(f.PeerName())
-			if !ok || f.Down || row.ExternalIDs[ovsdb.KeyOwner] != ovsdb.Owner {
-				continue
-			}
-			if mac, err := ofproto.ParseMAC(row.ExternalIDs[ovsdb.KeyAttachedMAC]); err == nil && mac != f.MAC {
-				as = append(as, f.Moved(p.want.Index, mac)...)
-			}
-		}
-		if len(as) > 0 {
-			p.moves(r.ID, as)
-		}
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
@@ -121,7 +122,7 @@ func (c *Controller) reason(w *world, wt *waiter, router string) string {
 		}
 		return or(problems, nil, c.notConnected(st.router))
 	case len(st.program.Missing) > 0:
-		return fmt.Sprintf("bridge %s does not have these ports yet: %s", st.session.bridge, brief(st.program.Missing))
+		return fmt.Sprintf("bridge %s does not have these ports yet: %s", st.session.bridge, logging.Brief(st.program.Missing))
 	}
 	return fmt.Sprintf("its flows are being changed (%s)", st.report.State)
 }

@@ -20,10 +20,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/controller/lifecycle"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/internal/credentials"
-	"github.com/ofdvr/ofdvr/internal/namespace"
-	"github.com/ofdvr/ofdvr/internal/radvd"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
@@ -63,7 +62,7 @@ type Config struct {
 	// means none, less than 0 all.
 	Ports int
 	// InstanceFile is where it is kept what tells this ofdvr from others on the machine, see
-	// [Instance]; "" means nowhere.
+	// [lifecycle.Instance]; "" means nowhere.
 	InstanceFile string
 	// NamespacesDir keeps what namespaces were before they were configured, so that those which
 	// outlive their router get that back; "" means nowhere.
@@ -124,9 +123,10 @@ type Controller struct {
 	began    time.Time
 	rec      Recorder
 
-	events    chan func(*world) // a few, so that senders seldom wait; run on the world's goroutine
-	stopped   chan struct{}     // closed when the world has ended
-	lifecycle *lifecycle        // nil without OVSDB
+	events    chan func(*world)    // a few, so that senders seldom wait; run on the world's goroutine
+	stopped   chan struct{}        // closed when the world has ended
+	lifecycle *lifecycle.Lifecycle // nil without OVSDB
+	stuck     func() string        // of the lifecycle; nil without OVSDB
 	counters  counters
 	external  external // the world's
 
@@ -179,22 +179,16 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 		}
 	}
 	if cfg.OVSDB != "" {
-		db, err := ovsdb.NewClient(ovsdb.Config{Endpoint: cfg.OVSDB, Logger: log, Recorder: rec})
-		if err != nil {
+		var err error
+		if c.lifecycle, err = lifecycle.New(lifecycle.Config{
+			IntegrationBridge: cfg.IntegrationBridge, Target: c.target(), OVSDB: cfg.OVSDB, AuditInterval: cfg.AuditInterval,
+			InstanceFile: cfg.InstanceFile, NamespacesDir: cfg.NamespacesDir, RadvdDir: cfg.RadvdDir,
+			Bare: cfg.Bare, Report: c.lifecycleReported, Kernel: c.kernelRead, Neighbours: c.neighboursRead, Moved: c.movedBefore,
+			Recorder: rec, Log: log,
+		}); err != nil {
 			return nil, err
 		}
-		c.lifecycle = newLifecycle(cfg.IntegrationBridge, c.target(), cfg.OVSDB, cfg.AuditInterval, db, c.lifecycleReported, log)
-		c.lifecycle.bare, c.lifecycle.kernel, c.lifecycle.moves = cfg.Bare, c.kernelRead, c.movedBefore
-		c.lifecycle.instanceFile = cfg.InstanceFile
-		if cfg.NamespacesDir != "" {
-			c.lifecycle.before = namespace.NewBefore(cfg.NamespacesDir)
-		}
-		c.lifecycle.neighs = namespace.NewNeighbours(c.neighboursRead)
-		if cfg.RadvdDir != "" {
-			if c.lifecycle.radvd, err = radvd.NewKeeper(cfg.RadvdDir, log); err != nil {
-				return nil, err
-			}
-		}
+		c.stuck = c.lifecycle.Stuck
 	}
 	return c, nil
 }

@@ -7,16 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ofdvr/ofdvr/internal/ovstrace"
 	"github.com/ofdvr/ofdvr/ovsdb"
+	"github.com/ofdvr/ofdvr/routing"
 )
-
-// answerTime is how long ovs-vswitchd may take to answer, which has to finish what
-// it is doing first.
-const answerTime = 3 * time.Second
 
 // database looks at Open vSwitch and its database.
 func (e *examination) database(ctx context.Context) {
@@ -25,17 +21,17 @@ func (e *examination) database(ctx context.Context) {
 		e.find(Note, "Open vSwitch", "", "its database is not looked at (--ovsdb \"\"): all bridges are external")
 		return
 	}
-	state, err := l.db.State(ctx)
+	state, err := l.Database(ctx)
 	if err != nil {
 		e.find(Problem, "Open vSwitch", "see whether ovsdb-server runs: systemctl status openvswitch-switch", "%v", err)
 		return
 	}
 	e.vswitchd(ctx, state)
-	if b, ok := state.Bridge(l.bridge); ok {
-		e.find(Fine, "bridge "+l.bridge, "", "exists, with datapath_type %s", orSystem(b.DatapathType))
+	if b, ok := state.Bridge(e.cfg.IntegrationBridge); ok {
+		e.find(Fine, "bridge "+e.cfg.IntegrationBridge, "", "exists, with datapath_type %s", orSystem(b.DatapathType))
 		e.tags(b)
 	}
-	ops, problems := ovsdb.Plan(state, l.desired(e.intent, func(string, string) bool { return false }))
+	ops, problems := ovsdb.Plan(state, l.Desired(lifecycleIntent(e.intent)))
 	for _, p := range problems {
 		e.find(Problem, p.Object, p.Remedy, "%s", p.Detail)
 	}
@@ -61,10 +57,10 @@ func orSystem(datapathType string) string {
 func (e *examination) vswitchd(ctx context.Context, state ovsdb.State) {
 	const about, remedy = "Open vSwitch", "see whether ovs-vswitchd runs, and its log: systemctl status openvswitch-switch"
 	version := cmp.Or(state.Version, "of an unknown version")
-	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, fmt.Errorf("no answer in %v", answerTime))
+	ctx, cancel := context.WithTimeoutCause(ctx, ovstrace.AnswerTime, fmt.Errorf("no answer in %v", ovstrace.AnswerTime))
 	defer cancel()
 	answers := "answers"
-	if err := e.askVswitchd(ctx); errors.Is(err, errNotAsked) || errors.Is(err, fs.ErrNotExist) && e.connected() {
+	if err := e.askVswitchd(ctx); errors.Is(err, ovstrace.ErrNotAsked) || errors.Is(err, fs.ErrNotExist) && e.connected() {
 		e.find(Note, about, "", "ovs-vswitchd was not asked whether it works, only ovsdb-server: %v", err)
 		answers = "is in use"
 	} else if err != nil {
@@ -76,12 +72,12 @@ func (e *examination) vswitchd(ctx context.Context, state ovsdb.State) {
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			e.find(Problem, about, remedy, "ovs-vswitchd has come to configuration %d of %d in %v: it does not do what OVSDB says", state.CurCfg, ask, answerTime)
+			e.find(Problem, about, remedy, "ovs-vswitchd has come to configuration %d of %d in %v: it does not do what OVSDB says", state.CurCfg, ask, ovstrace.AnswerTime)
 			return
 		case <-t.C:
 		}
 		var err error
-		if state, err = e.lifecycle.db.State(ctx); err != nil {
+		if state, err = e.lifecycle.Database(ctx); err != nil {
 			e.find(Problem, about, remedy, "%v", err)
 			return
 		}
@@ -90,7 +86,7 @@ func (e *examination) vswitchd(ctx context.Context, state ovsdb.State) {
 }
 
 func (e *examination) askVswitchd(ctx context.Context) error {
-	conn, err := dialVswitchd(ctx, e.cfg.OVSDB)
+	conn, err := ovstrace.DialBeside(ctx, e.cfg.OVSDB)
 	if err != nil {
 		return err
 	}
@@ -102,27 +98,18 @@ func (e *examination) askVswitchd(ctx context.Context) error {
 // peers asks ovs-vswitchd whether packets pass from each routing bridge to the
 // integration bridge, and back.
 func (e *examination) peers(ctx context.Context, state ovsdb.State) {
-	var qs []question
+	var routers []*routing.Router
 	for _, r := range e.routers {
 		if r.Bridge.Managed {
-			qs = append(qs, e.lifecycle.questions(r.Router, state)...)
+			routers = append(routers, r.Router)
 		}
 	}
-	askSwitch(ctx, e.cfg.OVSDB, qs)
-	right := 0
-	for _, q := range qs {
-		switch {
-		case q.err != nil: // whether it answers is found above
-		case q.passes:
-			right++
-		case strings.HasPrefix(q.row.Error, noPeer):
-			e.find(Problem, "router "+q.router.ID, "ofdvr makes it anew", "patch port %s on bridge %s has no peer, so nothing passes to bridge %s", q.port, q.bridge, q.to)
-		default:
-			e.find(Problem, "router "+q.router.ID, "", "%s", q.blocked())
-		}
+	passing, blocked := e.lifecycle.Patches(ctx, state, routers) // whether ovs-vswitchd answers is found above
+	for _, b := range blocked {
+		e.find(Problem, "router "+b.Router, b.Remedy, "%s", b.Says)
 	}
-	if right > 0 {
-		e.find(Fine, "patch ports", "", "packets pass by %s", count(right, "port"))
+	if passing > 0 {
+		e.find(Fine, "patch ports", "", "packets pass by %s", count(passing, "port"))
 	}
 }
 

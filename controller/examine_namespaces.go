@@ -19,7 +19,7 @@ func (e *examination) namespaces(ctx context.Context) {
 			continue
 		}
 		about := "router " + r.ID
-		got, err := namespace.Check(ctx, e.lifecycle.namespaceOf(e.intent.Index, r.Router, func(string) bool { return true }))
+		got, err := namespace.Check(ctx, e.lifecycle.Namespace(e.intent.Index, r.Router))
 		if err != nil {
 			e.find(Problem, about, "", "namespace %s cannot be examined: %v", r.NamespaceName(), err)
 			continue
@@ -42,7 +42,7 @@ func (e *examination) namespaces(ctx context.Context) {
 
 // kernel tells what the namespace of r routes in another way than the intent says.
 func (e *examination) kernel(about string, r *routing.Router) {
-	k, err := e.lifecycle.read(e.intent.Index, r)
+	k, err := e.lifecycle.Kernel(e.intent.Index, r)
 	if err != nil {
 		e.find(Problem, about, "", "%v", err)
 		return

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ofdvr/ofdvr/controller/reconcile"
+	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
 )
@@ -142,7 +143,7 @@ func (e *examination) moving(ctx context.Context) error {
 	}
 	if len(silent) > 0 {
 		e.find(Note, "packets", "see whether machines have the interface's address as their gateway, and whether their ports are on its VLAN",
-			"none has come by %s", brief(silent))
+			"none has come by %s", logging.Brief(silent))
 	}
 	return nil
 }

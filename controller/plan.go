@@ -76,7 +76,7 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.State, touc
 		}
 	}
 	if c.lifecycle != nil && (before.Layout != after.Layout || before.Complete != after.Complete) {
-		ops, problems, err := c.lifecycle.plan(ctx, after)
+		ops, problems, err := c.lifecycle.Plan(ctx, lifecycleIntent(after))
 		if err != nil {
 			p.Problems = append(p.Problems, err.Error())
 		}
@@ -86,16 +86,6 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.State, touc
 		}
 	}
 	return p, nil
-}
-
-// plan returns what would be done to the database for an intent.
-func (l *lifecycle) plan(ctx context.Context, want *ledger.State) ([]ovsdb.Op, []ovsdb.Problem, error) {
-	state, err := l.db.State(ctx)
-	if err != nil {
-		return nil, nil, fmt.Errorf("what would change in OVSDB is not known: %w", err)
-	}
-	ops, problems := ovsdb.Plan(state, l.desired(want, func(string, string) bool { return false }))
-	return ops, problems, nil
 }
 
 // Assume numbers the ports of r that given does not, from 1 in the order of its

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/controller/lifecycle"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
@@ -25,7 +26,7 @@ type world struct {
 
 	lead bool // this daemon does not stand by
 
-	lifecycle lifecycleReport
+	lifecycle lifecycle.Report
 	owners    routing.Owners // of routers' addresses
 
 	waiters map[*waiter]bool
@@ -249,7 +250,7 @@ func (c *Controller) setLayout(w *world, next *ledger.State) {
 	c.retire(w, left)
 	c.announceMoves(w)
 	if c.lifecycle != nil {
-		c.lifecycle.Want(next)
+		c.lifecycle.Want(lifecycleIntent(next))
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/lifecycle"
 	"github.com/ofdvr/ofdvr/internal/namespace"
 	"github.com/ofdvr/ofdvr/internal/radvd"
 	"github.com/ofdvr/ofdvr/ovsdb"
@@ -51,7 +51,7 @@ again.`,
 					return err
 				}
 			}
-			instance, err := controller.Instance(instanceFile(runDir), state)
+			instance, err := lifecycle.Instance(instanceFile(runDir), state)
 			if err != nil {
 				return fmt.Errorf("clean up namespaces: %w", err)
 			}

@@ -1,4 +1,4 @@
-package controller
+package lifecycle
 
 import (
 	"fmt"
@@ -37,13 +37,8 @@ func (a *activity) stuck() string {
 }
 
 // doing notes which step of a pass begins.
-func (l *lifecycle) doing(step string) { l.activity.begin(step) }
+func (l *Lifecycle) doing(step string) { l.activity.begin(step) }
 
-// Stuck says what the controller has not finished for so long that it probably never
+// Stuck says what the lifecycle has not finished for so long that it probably never
 // will, "" if that is nothing.
-func (c *Controller) Stuck() string {
-	if c.lifecycle == nil {
-		return ""
-	}
-	return c.lifecycle.activity.stuck()
-}
+func (l *Lifecycle) Stuck() string { return l.activity.stuck() }

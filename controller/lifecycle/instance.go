@@ -1,4 +1,4 @@
-package controller
+package lifecycle
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/internal/namespace"
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 	"github.com/ofdvr/ofdvr/ovsdb"
@@ -59,7 +60,7 @@ func keepInstance(file, name string) error {
 // identify finds out which instance this is, and marks as its own what a version that did not
 // tell has made of its routers.
 func (p *pass) identify(state ovsdb.State) {
-	name, err := Instance(p.instanceFile, state)
+	name, err := Instance(p.cfg.InstanceFile, state)
 	if err != nil {
 		p.problem("", err.Error())
 		p.warn(cannotIdentify, "", err)
@@ -68,8 +69,8 @@ func (p *pass) identify(state ovsdb.State) {
 	if name == "" {
 		return
 	}
-	if p.instanceFile != "" {
-		if err := keepInstance(p.instanceFile, name); err != nil { // it is the same next time, most probably
+	if p.cfg.InstanceFile != "" {
+		if err := keepInstance(p.cfg.InstanceFile, name); err != nil { // it is the same next time, most probably
 			p.log.Warn("could not keep which instance this is", zap.String("instance", name), zap.Error(err))
 		}
 	}
@@ -79,7 +80,7 @@ func (p *pass) identify(state ovsdb.State) {
 	p.well(cannotIdentify, "")
 	adopted, err := namespace.Adopt(name, state.Routers())
 	if len(adopted) > 0 {
-		p.log.Info("marked namespaces of an earlier version as those of this instance", zap.String("instance", name), zap.String("namespaces", brief(adopted)))
+		p.log.Info("marked namespaces of an earlier version as those of this instance", zap.String("instance", name), zap.String("namespaces", logging.Brief(adopted)))
 	}
 	if err != nil {
 		p.log.Warn("could not look for namespaces of an earlier version", zap.Error(err))
@@ -87,7 +88,7 @@ func (p *pass) identify(state ovsdb.State) {
 }
 
 // self returns which instance this is, "" if that is not known yet.
-func (l *lifecycle) self() string {
+func (l *Lifecycle) self() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.instance

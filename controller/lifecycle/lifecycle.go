@@ -1,15 +1,18 @@
-package controller
+// Package lifecycle keeps the bridges, ports, taps and namespaces of managed routers: it compares
+// OVSDB and the kernel with the intent, and corrects what differs. Intent comes in and reports go
+// out as values; it knows nothing of switches, flows and where the intent comes from.
+package lifecycle
 
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/internal/namespace"
 	"github.com/ofdvr/ofdvr/internal/radvd"
 	"github.com/ofdvr/ofdvr/ofproto"
@@ -17,28 +20,60 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// lifecycleRetry is how long after a failure another try is made, if nothing
+// retryPause is how long after a failure another try is made, if nothing
 // happens before.
-const lifecycleRetry = time.Second
+const retryPause = time.Second
 
-// A lifecycle keeps the bridges, ports, taps and namespaces of managed routers.
+// Config is what a [Lifecycle] is told at its start. What it calls must not block for long.
+type Config struct {
+	// IntegrationBridge is the bridge that machines are plugged into.
+	IntegrationBridge string
+	// Target is what routing bridges connect to, such as tcp:127.0.0.1:6653.
+	Target string
+	// OVSDB is where ovsdb-server listens: unix:PATH or tcp:ADDRESS:PORT.
+	OVSDB string
+	// AuditInterval is how often everything is compared although nothing tells of a change.
+	AuditInterval time.Duration
+	// InstanceFile keeps what tells this ofdvr from others on the machine, see
+	// [Instance]; "" means that it is not kept.
+	InstanceFile string
+	// NamespacesDir keeps what namespaces were before they were configured; "" means that it is not kept.
+	NamespacesDir string
+	// RadvdDir is where the radvds of routers have their files; "" means that no
+	// router sends advertisements.
+	RadvdDir string
+	// Bare is called when the intent is not complete and it turns out that nothing
+	// exists that ofdvr could have made; nil: nothing is called.
+	Bare func(context.Context)
+
+	// Report is called after each pass.
+	Report func(Report)
+	// Kernel is called with how the namespace of a router routes, whenever that was read.
+	Kernel func(router string, k *routing.Kernel)
+	// Neighbours is called with the neighbours that the namespace of a router has
+	// resolved, in order, whenever these are others. nil: they are not read.
+	Neighbours func(router string, resolved []netip.Addr)
+	// Moved is called with the announcements of the MAC addresses of a router that
+	// have changed while no daemon ran. nil: they are not looked for.
+	Moved func(router string, as []routing.Announcement)
+
+	Recorder ovsdb.Recorder
+	Log      *zap.Logger
+}
+
+// A Lifecycle keeps the bridges, ports, taps and namespaces of managed routers.
 // Whenever the intent, the database or the kernel's links and settings change, and once
-// in a while, it compares all of them with the intent and mends what differs.
-type lifecycle struct {
-	bridge string        // integration bridge
-	ovsdb  string        // endpoint of the database
-	target string        // that routing bridges connect to
-	audit  time.Duration // how often everything is compared although nothing tells of a change
+// in a while, it compares all of them with the intent and corrects what differs.
+// Create it with [New], then call [Lifecycle.Run].
+type Lifecycle struct {
+	cfg    Config
 	db     *ovsdb.Client
 	links  *namespace.Watcher
-	neighs *namespace.Neighbours // nil: nobody wants to know
+	neighs *namespace.Neighbours // nil: see Config.Neighbours
 	radvd  *radvd.Keeper         // nil: nothing sends router advertisements
+	before *namespace.Before     // nil: what namespaces were is not kept
 	log    *zap.Logger
-	report func(lifecycleReport)
-	kernel func(router string, k *routing.Kernel)         // is told how the namespaces of routers route
-	moves  func(router string, as []routing.Announcement) // is told what changed MAC addresses before the start
-	bare   func(context.Context)                          // see [Config]; nil: nobody wants to know
-	wanted chan *ledger.State                             // capacity 1: the latest intent that has not been looked at
+	wanted chan Intent // capacity 1: the latest that has not been looked at
 
 	// These are work's.
 	renewals   map[portOf]*renewal          // taps to be made anew
@@ -50,20 +85,26 @@ type lifecycle struct {
 	compared   bool                         // with what the database had at the start
 	right      map[string]bool              // namespaces that were what they should be, since a router wants them
 
-	before       *namespace.Before // nil: what namespaces were is not kept
-	instanceFile string            // see [Instance]; "": it is not kept
-
 	activity activity
 
 	mu       sync.Mutex
-	instance string                   // see [lifecycle.self]; only work writes it
+	instance string                   // see [Lifecycle.self]; only work writes it
 	ports    map[string]routing.Ports // by router: the ports that its connected bridge has
 	moved    chan struct{}            // capacity 1: ports has changed
 }
 
-// A lifecycleReport is how far the lifecycle has come.
-type lifecycleReport struct {
-	Layout    uint64              // of the intent that it is about, see [ledger.State]
+// An Intent is what of the intent matters to bridges, ports and namespaces. What ports of
+// networks it has does not matter.
+type Intent struct {
+	Layout   uint64 // grows when networks or routers change
+	Index    *routing.Index
+	Complete bool // what exists and is not in Index may be removed
+	Whole    bool // see Config.Bare
+}
+
+// A Report is how far a [Lifecycle] has come.
+type Report struct {
+	Layout    uint64              // of the [Intent] that it is about
 	Connected bool                // to ovsdb-server
 	Bridges   map[string]bool     // all in the database, by name and by datapath ID, if Connected
 	Complete  bool                // everything is as intended, but for the problems
@@ -72,36 +113,44 @@ type lifecycleReport struct {
 	NotMade   map[string]string   // what to do about the bridges that had not connected, by router
 }
 
-func newLifecycle(bridge, target, endpoint string, audit time.Duration, db *ovsdb.Client, report func(lifecycleReport), log *zap.Logger) *lifecycle {
-	return &lifecycle{bridge: bridge, target: target, ovsdb: endpoint, suspicions: make(map[string]*suspicion), audit: audit, right: make(map[string]bool), memories: make(map[string]*namespace.Memory), db: db, links: namespace.NewWatcher(), log: log, report: report,
-		wanted: make(chan *ledger.State, 1), renewals: make(map[portOf]*renewal), warned: make(map[[2]string]string), ports: make(map[string]routing.Ports), moved: make(chan struct{}, 1)}
-}
-
-// lifecycleReported takes in how far the lifecycle has come.
-func (c *Controller) lifecycleReported(r lifecycleReport) {
-	c.post(func(w *world) {
-		w.lifecycle, w.moved = r, true
-		if r.Connected {
-			c.bridgesExist(w, r.Bridges)
+// New returns a Lifecycle. It fails if cfg is wrong.
+func New(cfg Config) (*Lifecycle, error) {
+	db, err := ovsdb.NewClient(ovsdb.Config{Endpoint: cfg.OVSDB, Logger: cfg.Log, Recorder: cfg.Recorder})
+	if err != nil {
+		return nil, err
+	}
+	l := &Lifecycle{cfg: cfg, db: db, links: namespace.NewWatcher(), log: cfg.Log, wanted: make(chan Intent, 1),
+		renewals: make(map[portOf]*renewal), suspicions: make(map[string]*suspicion), warned: make(map[[2]string]string),
+		memories: make(map[string]*namespace.Memory), right: make(map[string]bool),
+		ports: make(map[string]routing.Ports), moved: make(chan struct{}, 1)}
+	if cfg.NamespacesDir != "" {
+		l.before = namespace.NewBefore(cfg.NamespacesDir)
+	}
+	if cfg.Neighbours != nil {
+		l.neighs = namespace.NewNeighbours(cfg.Neighbours)
+	}
+	if cfg.RadvdDir != "" {
+		if l.radvd, err = radvd.NewKeeper(cfg.RadvdDir, cfg.Log); err != nil {
+			return nil, err
 		}
-	})
+	}
+	return l, nil
 }
 
 // Want says what the intent is. It never blocks, and only the latest value
-// counts. Only one goroutine may call it. It does not matter what ports the
-// intent has.
-func (l *lifecycle) Want(s *ledger.State) {
+// counts. Only one goroutine may call it.
+func (l *Lifecycle) Want(in Intent) {
 	select {
 	case <-l.wanted:
 	default:
 	}
-	l.wanted <- s
+	l.wanted <- in
 }
 
 // Ports says which ports the bridge of a router has, nil if it is not connected.
 // A tap is not touched before its bridge has it: moving it while ovs-vswitchd
 // still sets it up, also after a restart, would make that fail.
-func (l *lifecycle) Ports(router string, ports routing.Ports) {
+func (l *Lifecycle) Ports(router string, ports routing.Ports) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if old, known := l.ports[router]; known == (ports != nil) && maps.Equal(old, ports) {
@@ -118,7 +167,7 @@ func (l *lifecycle) Ports(router string, ports routing.Ports) {
 }
 
 // number returns the number of a port that the connected bridge of a router has.
-func (l *lifecycle) number(router, port string) (ofproto.PortNo, bool) {
+func (l *Lifecycle) number(router, port string) (ofproto.PortNo, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	no, ok := l.ports[router][port]
@@ -126,7 +175,7 @@ func (l *lifecycle) number(router, port string) (ofproto.PortNo, bool) {
 }
 
 // known reports whether the bridge of a router is connected, and its ports known.
-func (l *lifecycle) known(router string) bool {
+func (l *Lifecycle) known(router string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_, ok := l.ports[router]
@@ -134,7 +183,7 @@ func (l *lifecycle) known(router string) bool {
 }
 
 // Run works until ctx is done. It does nothing before the first call of Want.
-func (l *lifecycle) Run(ctx context.Context) error {
+func (l *Lifecycle) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return l.db.Run(ctx) })
 	g.Go(func() error { return l.links.Run(ctx) })
@@ -149,7 +198,7 @@ func (l *lifecycle) Run(ctx context.Context) error {
 }
 
 // work compares and mends whenever something has changed.
-func (l *lifecycle) work(ctx context.Context) error {
+func (l *Lifecycle) work(ctx context.Context) error {
 	retry := time.NewTimer(0)
 	retry.Stop()
 	defer retry.Stop()
@@ -157,9 +206,9 @@ func (l *lifecycle) work(ctx context.Context) error {
 	if l.radvd != nil {
 		radvd = l.radvd.Changed()
 	}
-	audit := time.NewTicker(l.audit) // the kernel does not tell of each setting that changes
+	audit := time.NewTicker(l.cfg.AuditInterval) // the kernel does not tell of each setting that changes
 	defer audit.Stop()
-	var want *ledger.State
+	var want Intent           // without an Index before the first
 	pause := time.NewTimer(0) // links are looked at again when it is over
 	defer pause.Stop()
 	links := l.links.Changed()
@@ -181,11 +230,11 @@ func (l *lifecycle) work(ctx context.Context) error {
 		case <-audit.C:
 			auditing = true
 		}
-		if want == nil {
+		if want.Index == nil {
 			links = l.links.Changed()
 			continue
 		}
-		p := pass{lifecycle: l, want: want, audits: auditing, problems: make(map[string][]string), notMade: make(map[string]string), foreign: make(map[string]bool)}
+		p := pass{Lifecycle: l, want: want, audits: auditing, problems: make(map[string][]string), notMade: make(map[string]string), foreign: make(map[string]bool)}
 		for r := range want.Index.Routers("") {
 			if r.Bridge.Managed {
 				p.routers = append(p.routers, r)
@@ -205,7 +254,7 @@ func (l *lifecycle) work(ctx context.Context) error {
 		case p.again:
 			retry.Reset(0)
 		case p.retry:
-			retry.Reset(lifecycleRetry)
+			retry.Reset(retryPause)
 		}
 		bridges := make(map[string]bool, len(p.state.Bridges))
 		for i := range p.state.Bridges {
@@ -214,7 +263,7 @@ func (l *lifecycle) work(ctx context.Context) error {
 				bridges[id] = true
 			}
 		}
-		l.report(lifecycleReport{
+		l.cfg.Report(Report{
 			Bridges: bridges,
 			Layout:  want.Layout, Connected: p.connected, Problems: p.problems, NotMade: p.notMade,
 			Complete: p.complete,

@@ -1,4 +1,4 @@
-package controller
+package lifecycle
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 
 // observe reads how the namespace of r routes, and tells the world.
 func (p *pass) observe(r *routing.Router) {
-	k, err := p.read(p.want.Index, r)
+	k, err := p.Kernel(p.want.Index, r)
 	if err != nil {
 		p.problem(r.ID, err.Error())
 		p.warn(cannotRead, r.ID, err)
@@ -23,7 +23,7 @@ func (p *pass) observe(r *routing.Router) {
 	for _, text := range slower(r, k) {
 		p.problem(r.ID, text)
 	}
-	p.kernel(r.ID, k)
+	p.cfg.Kernel(r.ID, k)
 }
 
 // observeAll reads how all namespaces route, and watches them, where nothing can
@@ -37,8 +37,8 @@ func (p *pass) observeAll() {
 	}
 }
 
-// read reads how the namespace of r routes.
-func (l *lifecycle) read(x *routing.Index, r *routing.Router) (*routing.Kernel, error) {
+// Kernel reads how the namespace of r routes.
+func (l *Lifecycle) Kernel(x *routing.Index, r *routing.Router) (*routing.Kernel, error) {
 	desired := l.namespaceOf(x, r, func(string) bool { return true })
 	var reader *routing.KernelReader
 	err := namespace.Observe(desired, func() namespace.Observer {

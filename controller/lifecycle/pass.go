@@ -1,4 +1,4 @@
-package controller
+package lifecycle
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/internal/namespace"
 	"github.com/ofdvr/ofdvr/internal/radvd"
 	"github.com/ofdvr/ofdvr/ovsdb"
@@ -18,8 +18,8 @@ import (
 
 // A pass is one comparison of everything with the intent.
 type pass struct {
-	*lifecycle
-	want       *ledger.State
+	*Lifecycle
+	want       Intent
 	routers    []*routing.Router // those with managed bridges
 	state      ovsdb.State       // after the database was made what is wanted, before the kernel was looked at
 	audits     bool              // everything is looked at, whether anything tells of a change or not
@@ -39,7 +39,7 @@ func (p *pass) problem(router, text string) { p.problems[router] = append(p.prob
 func (p *pass) run(ctx context.Context) {
 	defer p.doing("")
 	p.doing("read and change OVSDB")
-	if !p.want.Whole && p.bare != nil {
+	if !p.want.Whole && p.cfg.Bare != nil {
 		nothing, err := p.nothingExists(ctx)
 		if err != nil { // what is made before this is known would be taken for what was there
 			p.problem("", err.Error())
@@ -48,7 +48,7 @@ func (p *pass) run(ctx context.Context) {
 			return
 		}
 		if nothing {
-			p.bare(ctx)
+			p.cfg.Bare(ctx)
 		}
 	}
 	advertisers := p.advertisers()
@@ -105,7 +105,7 @@ func (p *pass) run(ctx context.Context) {
 			p.doing("set up namespace " + r.NamespaceName())
 			p.ensure(ctx, r)
 			if p.foreign[r.ID] {
-				p.kernel(r.ID, new(routing.Kernel)) // nothing is handed to it
+				p.cfg.Kernel(r.ID, new(routing.Kernel)) // nothing is handed to it
 			} else {
 				p.observe(r)
 			}
@@ -126,7 +126,7 @@ func (p *pass) nothingExists(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	self, err := Instance(p.instanceFile, state)
+	self, err := Instance(p.cfg.InstanceFile, state)
 	if err != nil {
 		return false, err
 	}
@@ -161,14 +161,14 @@ func (p *pass) unmade(r *routing.Router) string {
 		datapath = b.DatapathType
 	}
 	return fmt.Sprintf("bridge %s has not connected to %s: if this stays, see whether ovs-vswitchd runs, and in its log "+
-		"whether it could make a bridge of datapath_type %s, which is that of %s", r.BridgeName(), p.target, datapath, p.bridge)
+		"whether it could make a bridge of datapath_type %s, which is that of %s", r.BridgeName(), p.cfg.Target, datapath, p.cfg.IntegrationBridge)
 }
 
 // desired is what the database should hold for an intent, less the taps that are
 // withheld.
-func (l *lifecycle) desired(want *ledger.State, withheld func(router, tap string) bool) ovsdb.Desired {
+func (l *Lifecycle) desired(want Intent, withheld func(router, tap string) bool) ovsdb.Desired {
 	given := make(map[string]bool) // names that are not made by us
-	d := ovsdb.Desired{IntegrationBridge: l.bridge, Controller: l.target, Partial: !want.Complete}
+	d := ovsdb.Desired{IntegrationBridge: l.cfg.IntegrationBridge, Controller: l.cfg.Target, Partial: !want.Complete}
 	d.Link = func(name string) string { return namespace.LinkOfOthers(name, given[name]) }
 	for r := range want.Index.Routers("") {
 		if !r.Bridge.Managed {
@@ -192,7 +192,7 @@ func (l *lifecycle) desired(want *ledger.State, withheld func(router, tap string
 }
 
 // namespaceOf is the namespace of r as it should be, with the taps that are there.
-func (l *lifecycle) namespaceOf(x *routing.Index, r *routing.Router, made func(tap string) bool) namespace.Desired {
+func (l *Lifecycle) namespaceOf(x *routing.Index, r *routing.Router, made func(tap string) bool) namespace.Desired {
 	d := namespace.Desired{Name: r.NamespaceName(), Router: r.ID, Instance: l.self()}
 	for i := range r.Interfaces {
 		f := &r.Interfaces[i]
@@ -219,7 +219,7 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 		}
 		return made
 	})
-	if b, ok := p.state.Bridge(p.bridge); ok {
+	if b, ok := p.state.Bridge(p.cfg.IntegrationBridge); ok {
 		d.Kind = namespace.Kind(b.DatapathType)
 	}
 	memory := p.memories[d.Name]
@@ -232,7 +232,7 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 		return slices.ContainsFunc(r.Interfaces, func(f routing.Interface) bool { return f.TapName() == tap })
 	})
 	if len(gone) > 0 {
-		p.log.Warn("routes of other programs went with an interface", zap.String("router", r.ID), zap.String("routes", brief(gone)))
+		p.log.Warn("routes of other programs went with an interface", zap.String("router", r.ID), zap.String("routes", logging.Brief(gone)))
 	}
 	for _, lost := range res.Lost {
 		p.problem(r.ID, lost)
@@ -242,11 +242,11 @@ func (p *pass) ensure(ctx context.Context, r *routing.Router) {
 	}
 	if len(res.Settings) > 0 && p.right[d.Name] {
 		p.log.Warn("another program changed settings of a namespace, set them back", zap.String("router", r.ID),
-			zap.String("namespace", d.Name), zap.String("settings", brief(res.Settings)))
+			zap.String("namespace", d.Name), zap.String("settings", logging.Brief(res.Settings)))
 	}
 	p.right[d.Name] = err == nil
 	if len(res.Changed) > 0 {
-		p.log.Info("changed namespace", zap.String("router", r.ID), zap.String("changes", brief(res.Changed)))
+		p.log.Info("changed namespace", zap.String("router", r.ID), zap.String("changes", logging.Brief(res.Changed)))
 	}
 	switch {
 	case errors.As(err, new(*namespace.ForeignError)): // its end will be told
@@ -341,7 +341,7 @@ func (p *pass) undo(wanted map[string]bool) {
 		p.doing("undo what was set in namespace " + name)
 		changed, err := p.before.Undo(name, p.instance)
 		if len(changed) > 0 {
-			p.log.Info("undid what was set in a namespace that stays", zap.String("namespace", name), zap.String("changes", brief(changed)))
+			p.log.Info("undid what was set in a namespace that stays", zap.String("namespace", name), zap.String("changes", logging.Brief(changed)))
 		}
 		if err != nil {
 			p.problem("", err.Error())

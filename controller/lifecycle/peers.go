@@ -1,12 +1,9 @@
-package controller
+package lifecycle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"net"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -19,19 +16,6 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// errNotAsked says that there is no way to ask ovs-vswitchd.
-var errNotAsked = errors.New("its control socket is in the directory of OVSDB's socket")
-
-// dialVswitchd connects to the control socket of the ovs-vswitchd whose database is
-// at endpoint. The error wraps errNotAsked if it is on another machine.
-func dialVswitchd(ctx context.Context, endpoint string) (net.Conn, error) {
-	socket, local := strings.CutPrefix(endpoint, "unix:")
-	if !local {
-		return nil, fmt.Errorf("%w, and OVSDB is at %s", errNotAsked, endpoint)
-	}
-	return ovstrace.Dial(ctx, filepath.Dir(socket))
-}
-
 // An end is one of the two patch ports of a router interface, seen from the bridge
 // that sends packets out of it.
 type end struct {
@@ -41,19 +25,19 @@ type end struct {
 }
 
 // ends returns both ends of an interface.
-func (l *lifecycle) ends(r *routing.Router, f *routing.Interface) [2]end {
+func (l *Lifecycle) ends(r *routing.Router, f *routing.Interface) [2]end {
 	return [2]end{
-		{r.BridgeName(), f.PatchName(), f.PeerName(), l.bridge},
-		{l.bridge, f.PeerName(), f.PatchName(), r.BridgeName()},
+		{r.BridgeName(), f.PatchName(), f.PeerName(), l.cfg.IntegrationBridge},
+		{l.cfg.IntegrationBridge, f.PeerName(), f.PatchName(), r.BridgeName()},
 	}
 }
 
 // arrives asks ovs-vswitchd whether a packet that leaves a bridge by a patch port comes
 // to the tables of the other bridge.
 func (e end) arrives(ctx context.Context, endpoint string, ofport int) (bool, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, fmt.Errorf("no answer in %v", answerTime)) // it may be frozen
+	ctx, cancel := context.WithTimeoutCause(ctx, ovstrace.AnswerTime, fmt.Errorf("no answer in %v", ovstrace.AnswerTime)) // it may be frozen
 	defer cancel()
-	conn, err := dialVswitchd(ctx, endpoint)
+	conn, err := ovstrace.DialBeside(ctx, endpoint)
 	if err != nil {
 		return false, err
 	}
@@ -111,7 +95,7 @@ func askSwitch(ctx context.Context, endpoint string, qs []question) {
 
 // questions returns one about each end of a router's interfaces that ovs-vswitchd has
 // made; what is not made is told elsewhere.
-func (l *lifecycle) questions(r *routing.Router, state ovsdb.State) (qs []question) {
+func (l *Lifecycle) questions(r *routing.Router, state ovsdb.State) (qs []question) {
 	for i := range r.Interfaces {
 		for _, e := range l.ends(r, &r.Interfaces[i]) {
 			row, made := e.row(state)
@@ -131,10 +115,10 @@ func (q *question) about() string {
 
 // peers finds patch ports by which nothing passes. One that has no peer is made
 // anew. Those that have an error are looked at in each pass, all in an audit: if
-// there are so many that this would take longer than answerTime, the next audit begins with
+// there are so many that this would take longer than ovstrace.AnswerTime, the next audit begins with
 // the rest.
 func (p *pass) peers(ctx context.Context, audit bool) {
-	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, fmt.Errorf("no answer in %v", answerTime))
+	ctx, cancel := context.WithTimeoutCause(ctx, ovstrace.AnswerTime, fmt.Errorf("no answer in %v", ovstrace.AnswerTime))
 	defer cancel()
 	seen := make(map[string]bool)
 	var qs []question
@@ -156,7 +140,7 @@ func (p *pass) peers(ctx context.Context, audit bool) {
 		from := p.audited % len(qs)
 		qs = append(qs[from:len(qs):len(qs)], qs[:from]...)
 	}
-	askSwitch(ctx, p.ovsdb, qs)
+	askSwitch(ctx, p.cfg.OVSDB, qs)
 	for i := range qs {
 		if qs[i].err == nil {
 			p.answered(&qs[i])

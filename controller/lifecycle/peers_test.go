@@ -1,4 +1,4 @@
-package controller
+package lifecycle
 
 import (
 	"context"
@@ -59,8 +59,8 @@ func vswitchd(t *testing.T, answer func(bridge string) (result, err string)) str
 // manyPatchPorts is a pass over n routers with one interface each, and what the database has of
 // them.
 func manyPatchPorts(endpoint string, n int) *pass {
-	l := &lifecycle{bridge: "br-int", ovsdb: endpoint, suspicions: make(map[string]*suspicion), log: zap.NewNop()}
-	p := &pass{lifecycle: l, problems: make(map[string][]string)}
+	l := &Lifecycle{cfg: Config{IntegrationBridge: "br-int", OVSDB: endpoint}, suspicions: make(map[string]*suspicion), log: zap.NewNop()}
+	p := &pass{Lifecycle: l, problems: make(map[string][]string)}
 	port := func(name string) ovsdb.PortRow {
 		return ovsdb.PortRow{Name: name, Interfaces: []ovsdb.InterfaceRow{{Name: name, OFPort: 1}}}
 	}
@@ -114,7 +114,7 @@ func TestAuditOfPatchPortsGoesOn(t *testing.T) {
 		defer cancel()
 		var mu sync.Mutex
 		asked := make(map[string]int)
-		p.ovsdb = vswitchd(t, func(bridge string) (string, string) {
+		p.cfg.OVSDB = vswitchd(t, func(bridge string) (string, string) {
 			mu.Lock()
 			defer mu.Unlock()
 			if asked[bridge]++; len(asked) == 25 {

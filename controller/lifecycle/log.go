@@ -1,24 +1,13 @@
-package controller
+package lifecycle
 
 import (
-	"fmt"
 	"strings"
 
 	"go.uber.org/zap"
 
+	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
-
-// maxBrief is how many things a line of the log names.
-const maxBrief = 4
-
-// brief joins the first few of what happened.
-func brief(what []string) string {
-	if n := len(what) - maxBrief; n > 1 {
-		return fmt.Sprintf("%s and %d more", strings.Join(what[:maxBrief], ", "), n)
-	}
-	return strings.Join(what, ", ")
-}
 
 // logOps logs what was done in the database: a line for each router and verb,
 // and at debug level a line for each row.
@@ -46,6 +35,6 @@ func logOps(log *zap.Logger, ops []ovsdb.Op) {
 		names[l] = append(names[l], name)
 	}
 	for _, l := range lines {
-		log.Info("changed OVSDB", zap.String("router", l.router), zap.String(l.verb, brief(names[l])))
+		log.Info("changed OVSDB", zap.String("router", l.router), zap.String(l.verb, logging.Brief(names[l])))
 	}
 }

@@ -1,4 +1,4 @@
-package controller
+package lifecycle
 
 import (
 	"fmt"
@@ -40,21 +40,5 @@ func TestLogOps(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%q, want\n%q", got, want)
-	}
-}
-
-func TestBrief(t *testing.T) {
-	for _, tt := range []struct {
-		what []string
-		want string
-	}{
-		{nil, ""},
-		{[]string{"a", "b", "c", "d"}, "a, b, c, d"},
-		{[]string{"a", "b", "c", "d", "e"}, "a, b, c, d, e"}, // no shorter without e
-		{[]string{"a", "b", "c", "d", "e", "f"}, "a, b, c, d and 2 more"},
-	} {
-		if got := brief(tt.what); got != tt.want {
-			t.Errorf("brief(%q) = %q, want %q", tt.what, got, tt.want)
-		}
 	}
 }
