@@ -7,7 +7,7 @@ import (
 
 // lifecycleIntent is what of the intent matters to the lifecycle.
 func lifecycleIntent(s *ledger.State) lifecycle.Intent {
-	return lifecycle.Intent{Layout: s.Layout, Index: s.Index, Complete: s.Complete, Whole: s.Whole}
+	return lifecycle.Intent{Layout: s.Layout, Index: s.Index, Complete: s.Complete}
 }
 
 // lifecycleReported takes in how far the lifecycle has come.

@@ -70,10 +70,10 @@ type Config struct {
 	// RadvdDir is where the radvds of routers, which outlive the daemon, have their
 	// files; "" means that no router sends advertisements.
 	RadvdDir string
-	// Bare is called when the intent is not complete and it turns out that nothing
-	// exists that ofdvr could have made, so that nothing can be lost; nil means
-	// that nobody wants to know.
-	Bare func(context.Context)
+	// Surveyed is closed when it is known whether ofdvr has made something on this host
+	// before, see [lifecycle.Exists]; until then no bridge, port or namespace is made. nil
+	// means that it is known at the start.
+	Surveyed <-chan struct{}
 	// Limits on what a peer may do, before it is disconnected. For 0 see
 	// [ofconn.Config] and, for MaxMute, 512.
 	MaxAnswer  int // bytes of an answer
@@ -183,7 +183,7 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 		if c.lifecycle, err = lifecycle.New(lifecycle.Config{
 			IntegrationBridge: cfg.IntegrationBridge, Target: c.target(), OVSDB: cfg.OVSDB, AuditInterval: cfg.AuditInterval,
 			InstanceFile: cfg.InstanceFile, NamespacesDir: cfg.NamespacesDir, RadvdDir: cfg.RadvdDir,
-			Bare: cfg.Bare, Report: c.lifecycleReported, Kernel: c.kernelRead, Neighbours: c.neighboursRead, Moved: c.movedBefore,
+			Surveyed: cfg.Surveyed, Report: c.lifecycleReported, Kernel: c.kernelRead, Neighbours: c.neighboursRead, Moved: c.movedBefore,
 			Recorder: rec, Log: log,
 		}); err != nil {
 			return nil, err

@@ -190,10 +190,3 @@ func (k *intentKeeper) askLeader(ctx context.Context) *routing.Model {
 	}
 	return nil
 }
-
-// bare takes in that nothing is on the switch which a new store could lack.
-func (k *intentKeeper) bare(ctx context.Context) {
-	if _, err := k.Write(ctx, ledger.Complete); err != nil {
-		k.log.Warn("could not note that the store is complete", zap.Error(err))
-	}
-}

@@ -164,6 +164,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	if err := intent.open(ctx, lead == nil); err != nil {
 		return err
 	}
+	surveyed := make(chan struct{}) // closed when it is known what exists
 	c, err := controller.New(controller.Config{
 		OpenFlow:          o.openflow,
 		TLS:               o.tls,
@@ -180,7 +181,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 		InstanceFile:      instanceFile(o.runDir),
 		NamespacesDir:     namespacesDir(o.runDir),
 		Lead:              lead,
-		Bare:              intent.bare,
+		Surveyed:          surveyed,
 		Messages:          log.All,
 		LogRouter:         o.logOpenFlow,
 	}, events, log.Logger)
@@ -205,6 +206,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	}
 	g.Go(func() error { return c.Run(ctx, intent.State()) })
 	g.Go(func() error { return intent.Run(ctx, c) })
+	g.Go(func() error { return intent.survey(ctx, lead, surveyed) })
 	g.Go(func() error { return intent.reloadOn(ctx, hangup) })
 	g.Go(func() error { return giveBackMemory(ctx) })
 	g.Go(func() error { return (&reporter{Notifier: manager, log: log.Logger, status: c.Status}).run(ctx) })

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -32,6 +33,23 @@ func Instance(file string, s ovsdb.State) (string, error) {
 		return "", fmt.Errorf("read which instance this is: %w", err)
 	}
 	return instanceName(cmp.Or(s.SystemID, s.Root)), nil
+}
+
+// Exists reports whether something on this host was made by this ofdvr, in its database or as a
+// namespace. A store that has just been made lacks nothing if nothing exists.
+func Exists(s ovsdb.State, instanceFile string) (bool, error) {
+	if len(s.Routers()) > 0 {
+		return true, nil
+	}
+	self, err := Instance(instanceFile, s)
+	if err != nil {
+		return false, err
+	}
+	namespaces, err := namespace.List()
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(namespaces, func(ns namespace.Namespace) bool { return ns.Instance == "" || ns.Instance == self }), nil
 }
 
 // instanceName makes a name of an ID: one that could not be part of a mark is replaced by its hash.

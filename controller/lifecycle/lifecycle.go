@@ -42,9 +42,10 @@ type Config struct {
 	// RadvdDir is where the radvds of routers have their files; "" means that no
 	// router sends advertisements.
 	RadvdDir string
-	// Bare is called when the intent is not complete and it turns out that nothing
-	// exists that ofdvr could have made; nil: nothing is called.
-	Bare func(context.Context)
+	// Surveyed is closed when it is known whether ofdvr has made something on this host before,
+	// see [Exists]. Nothing is made earlier: it would be taken for what was there. nil: it is
+	// known at the start.
+	Surveyed <-chan struct{}
 
 	// Report is called after each pass.
 	Report func(Report)
@@ -99,7 +100,6 @@ type Intent struct {
 	Layout   uint64 // grows when networks or routers change
 	Index    *routing.Index
 	Complete bool // what exists and is not in Index may be removed
-	Whole    bool // see Config.Bare
 }
 
 // A Report is how far a [Lifecycle] has come.
@@ -206,6 +206,7 @@ func (l *Lifecycle) work(ctx context.Context) error {
 	if l.radvd != nil {
 		radvd = l.radvd.Changed()
 	}
+	surveyed := l.cfg.Surveyed                   // nil after it was seen to be closed
 	audit := time.NewTicker(l.cfg.AuditInterval) // the kernel does not tell of each setting that changes
 	defer audit.Stop()
 	var want Intent           // without an Index before the first
@@ -218,6 +219,8 @@ func (l *Lifecycle) work(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case want = <-l.wanted:
+		case <-surveyed:
+			surveyed = nil
 		case <-l.db.Changed():
 		case <-links:
 			links = nil
@@ -234,7 +237,12 @@ func (l *Lifecycle) work(ctx context.Context) error {
 			links = l.links.Changed()
 			continue
 		}
-		p := pass{Lifecycle: l, want: want, audits: auditing, problems: make(map[string][]string), notMade: make(map[string]string), foreign: make(map[string]bool)}
+		select {
+		case <-surveyed:
+			surveyed = nil
+		default:
+		}
+		p := pass{Lifecycle: l, want: want, surveyed: surveyed == nil, audits: auditing, problems: make(map[string][]string), notMade: make(map[string]string), foreign: make(map[string]bool)}
 		for r := range want.Index.Routers("") {
 			if r.Bridge.Managed {
 				p.routers = append(p.routers, r)

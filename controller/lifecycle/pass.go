@@ -23,6 +23,7 @@ type pass struct {
 	routers    []*routing.Router // those with managed bridges
 	state      ovsdb.State       // after the database was made what is wanted, before the kernel was looked at
 	audits     bool              // everything is looked at, whether anything tells of a change or not
+	surveyed   bool              // see Config.Surveyed
 	connected  bool
 	complete   bool // all was compared and, but for the problems, mended
 	retry      bool // something failed that nothing will tell of when it can succeed
@@ -39,17 +40,14 @@ func (p *pass) problem(router, text string) { p.problems[router] = append(p.prob
 func (p *pass) run(ctx context.Context) {
 	defer p.doing("")
 	p.doing("read and change OVSDB")
-	if !p.want.Whole && p.cfg.Bare != nil {
-		nothing, err := p.nothingExists(ctx)
-		if err != nil { // what is made before this is known would be taken for what was there
-			p.problem("", err.Error())
-			p.observeAll()
-			p.retry = !errors.Is(err, ovsdb.ErrNotConnected)
-			return
+	if !p.surveyed {
+		state, err := p.db.State(ctx)
+		if p.state, p.connected = state, err == nil; err == nil {
+			err = errors.New("bridges and namespaces wait until it is known whether ofdvr has made some here before: if this stays, see the log")
 		}
-		if nothing {
-			p.cfg.Bare(ctx)
-		}
+		p.problem("", err.Error())
+		p.observeAll()
+		return
 	}
 	advertisers := p.advertisers()
 	p.endAdvertisements(advertisers)
@@ -118,24 +116,6 @@ func (p *pass) run(ctx context.Context) {
 	if p.complete && p.want.Complete && p.instance != "" {
 		p.removeNamespaces(wanted)
 	}
-}
-
-// nothingExists reports whether nothing on this host was made by this ofdvr.
-func (p *pass) nothingExists(ctx context.Context) (bool, error) {
-	state, err := p.db.State(ctx)
-	if err != nil {
-		return false, err
-	}
-	self, err := Instance(p.cfg.InstanceFile, state)
-	if err != nil {
-		return false, err
-	}
-	namespaces, err := namespace.List()
-	if err != nil {
-		return false, err
-	}
-	ours := slices.ContainsFunc(namespaces, func(ns namespace.Namespace) bool { return ns.Instance == "" || ns.Instance == self })
-	return len(state.Routers()) == 0 && !ours, nil
 }
 
 // doubt asks ovs-vswitchd once about errors that it has left in the database. They

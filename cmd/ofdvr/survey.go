@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/controller/lifecycle"
+	"github.com/ofdvr/ofdvr/ovsdb"
+)
+
+// surveyRetry is how long after a failure another try is made.
+const surveyRetry = time.Second
+
+// survey finds out, for a store that has just been made, whether ofdvr has made something on this
+// host before. If it has not, the store lacks nothing, which is noted in it. Then surveyed is closed.
+// A store that is known to be complete needs no survey. It begins when lead is closed, at once if
+// that is nil.
+func (k *intentKeeper) survey(ctx context.Context, lead <-chan struct{}, surveyed chan<- struct{}) error {
+	if lead != nil {
+		select {
+		case <-lead:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	if k.State().Whole {
+		close(surveyed)
+		return nil
+	}
+	db, err := ovsdb.NewClient(ovsdb.Config{Endpoint: k.o.ovsdb})
+	if err != nil {
+		return err
+	}
+	connected, disconnect := context.WithCancel(ctx)
+	var g errgroup.Group
+	g.Go(func() error { return db.Run(connected) })
+	defer g.Wait()
+	defer disconnect()
+	last := ""
+	again := time.NewTicker(surveyRetry)
+	defer again.Stop()
+	for {
+		exists, err := k.exists(ctx, db)
+		if err == nil && !exists {
+			if _, err := k.Write(ctx, ledger.Complete); err != nil {
+				k.log.Warn("could not note that the store is complete", zap.Error(err))
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err == nil:
+			close(surveyed)
+			return nil
+		case err.Error() != last:
+			last = err.Error()
+			k.log.Warn("could not find out whether ofdvr has made something on this host, trying again", zap.Error(err))
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-again.C:
+		}
+	}
+}
+
+// exists reports whether something exists that this ofdvr has made, once the database can be read.
+func (k *intentKeeper) exists(ctx context.Context, db *ovsdb.Client) (bool, error) {
+	if err := db.Wait(ctx); err != nil {
+		return false, err
+	}
+	state, err := db.State(ctx)
+	if err != nil {
+		return false, err
+	}
+	return lifecycle.Exists(state, instanceFile(k.o.runDir))
+}
