@@ -123,21 +123,19 @@ func (c *Controller) logAnnouncements(router string, as []routing.Announcement) 
 		zap.String("interfaces", logging.Brief(slices.Sorted(maps.Values(by)))))
 }
 
-// movedBefore takes in what changed MAC addresses while no daemon ran.
-func (c *Controller) movedBefore(router string, as []routing.Announcement) {
-	c.post(func(w *world) {
-		st := w.routers[router]
-		if st == nil {
-			return
-		}
-		c.logAnnouncements(router, as)
-		switch n := len(st.wanted); {
-		case n > 0: // with the flows that are under way
-			st.wanted[n-1].announce = append(st.wanted[n-1].announce, as...)
-		case st.session != nil && st.applied.gen == st.gen:
-			st.session.announcements.add(as)
-		default:
-			st.announce = append(st.announce, as...)
-		}
-	})
+// macsMoved takes in what changed MAC addresses while no daemon ran.
+func (c *Controller) macsMoved(w *world, router string, as []routing.Announcement) {
+	st := w.routers[router]
+	if st == nil {
+		return
+	}
+	c.logAnnouncements(router, as)
+	switch n := len(st.wanted); {
+	case n > 0: // with the flows that are under way
+		st.wanted[n-1].announce = append(st.wanted[n-1].announce, as...)
+	case st.session != nil && st.applied.gen == st.gen:
+		st.session.announcements.add(as)
+	default:
+		st.announce = append(st.announce, as...)
+	}
 }

@@ -2,13 +2,20 @@ package controller
 
 import "context"
 
-// ask runs f on the world's goroutine and returns what that returns. The error is ctx's
-// cause, or that of the world's end; f may run all the same, even later, so it must not
-// write what its caller reads.
-func ask[T any](ctx context.Context, c *Controller, f func(*world) T) (none T, err error) {
+// post has the world take in an event some time, unless that has ended.
+func (c *Controller) post(e event) {
+	select {
+	case c.events <- e:
+	case <-c.stopped:
+	}
+}
+
+// request has the world take in an event and returns the answer. The error is ctx's
+// cause, or that of the world's end; the event may be taken in all the same, even later.
+func request[T any](ctx context.Context, c *Controller, of func(answer chan<- T) event) (none T, err error) {
 	answer := make(chan T, 1)
 	select {
-	case c.events <- func(w *world) { answer <- f(w) }:
+	case c.events <- of(answer):
 	case <-c.stopped:
 		return none, errStopping
 	case <-ctx.Done():
@@ -24,8 +31,8 @@ func ask[T any](ctx context.Context, c *Controller, f func(*world) T) (none T, e
 	}
 }
 
-// do is like [ask] for what returns nothing.
-func (c *Controller) do(ctx context.Context, f func(*world)) error {
-	_, err := ask(ctx, c, func(w *world) struct{} { f(w); return struct{}{} })
-	return err
+// ask runs f on the world's goroutine and returns what that returns, see [request]. As f
+// may run later, it must not write what its caller reads.
+func ask[T any](ctx context.Context, c *Controller, f func(*world) T) (T, error) {
+	return request(ctx, c, func(answer chan<- T) event { return query(func(w *world) { answer <- f(w) }) })
 }

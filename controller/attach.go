@@ -32,38 +32,43 @@ func (w *world) routerOf(s *session) *routerState {
 	return nil
 }
 
-// join has the world take in a switch that has introduced itself, and returns
+// An arrival is what became of a switch that has introduced itself.
+type arrival struct {
+	router    string // that it belongs to
+	contested bool   // another session has its bridge
+	err       error
+}
+
+// arrive has the world take in a switch that has introduced itself, and returns
 // the ID of the router that it belongs to.
-func (c *Controller) join(ctx context.Context, s *session) (router string, err error) {
-	type joined struct {
-		router    string
-		contested bool
-		err       error
-	}
+func (c *Controller) arrive(ctx context.Context, s *session) (router string, err error) {
 	for {
-		j, err := ask(ctx, c, func(w *world) joined {
-			if w.rival(c, s) != nil {
-				return joined{contested: true}
-			}
-			if st := w.routerOf(s); st != nil {
-				c.attach(w, st, s)
-				c.taken(w, s)
-				return joined{router: st.router.ID}
-			}
-			if w.lead {
-				if router, retired := c.clearBridge(w, s); retired {
-					return joined{router: router}
-				}
-			}
-			return joined{err: stranger(s)}
-		})
-		if err != nil || !j.contested {
-			return j.router, cmp.Or(err, j.err)
+		a, err := request(ctx, c, func(answer chan<- arrival) event { return switchArrived{s, answer} })
+		if err != nil || !a.contested {
+			return a.router, cmp.Or(err, a.err)
 		}
 		if err := c.contest(ctx, s); err != nil {
 			return "", err
 		}
 	}
+}
+
+// join takes in a switch that has introduced itself.
+func (c *Controller) join(w *world, s *session) arrival {
+	if w.rival(c, s) != nil {
+		return arrival{contested: true}
+	}
+	if st := w.routerOf(s); st != nil {
+		c.attach(w, st, s)
+		c.taken(w, s)
+		return arrival{router: st.router.ID}
+	}
+	if w.lead {
+		if router, retired := c.clearBridge(w, s); retired {
+			return arrival{router: router}
+		}
+	}
+	return arrival{err: stranger(s)}
 }
 
 func (c *Controller) attach(w *world, st *routerState, s *session) {
@@ -102,7 +107,7 @@ func (c *Controller) reconciler(w *world, s *session, id string) *reconcile.Reco
 		Standby:   !w.lead || !s.probed,
 		Budget:    c.budget,
 		Bridge:    s.bridge,
-		Report:    func(r reconcile.Report) { c.reported(s, id, r) },
+		Report:    func(r reconcile.Report) { c.post(switchReported{s, id, r}) },
 		Recorder:  c.rec,
 		Log:       c.log.With(zap.String("router", id), zap.String("bridge", s.bridge)),
 	})
@@ -141,48 +146,45 @@ func (w *world) takeOver() {
 }
 
 // leave forgets a session that has ended.
-func (c *Controller) leave(s *session) {
-	c.post(func(w *world) {
-		for b, has := range c.external.retired {
-			if has == s {
-				c.external.retired[b] = nil
-			}
+func (c *Controller) leave(w *world, s *session) {
+	for b, has := range c.external.retired {
+		if has == s {
+			c.external.retired[b] = nil
 		}
-		for _, st := range w.routers {
-			if st.session == s {
-				st.attached(nil)
-				c.bridgePorts(st.router, nil)
-			}
+	}
+	for _, st := range w.routers {
+		if st.session == s {
+			st.attached(nil)
+			c.bridgePorts(st.router, nil)
 		}
-	})
+	}
 }
 
-// reported takes in what a reconciler knows about its switch.
-func (c *Controller) reported(s *session, id string, r reconcile.Report) {
-	c.post(func(w *world) {
-		if c.cleared(w, s, r) {
-			return
+// switchReported takes in what a reconciler knows about its switch.
+func (c *Controller) switchReported(w *world, s *session, id string, r reconcile.Report) {
+	if c.cleared(w, s, r) {
+		return
+	}
+	st := w.routers[id]
+	if st == nil || st.session != s {
+		return
+	}
+	st.report, w.moved = r, true
+	for len(st.wanted) > 0 && st.wanted[0].gen <= r.Confirmed {
+		st.applied, st.wanted = st.wanted[0], st.wanted[1:]
+		s.announcements.add(st.applied.announce)
+		st.applied.announce = nil
+		if asked := st.applied.asked; !asked.IsZero() {
+			c.rec.Applied(id, time.Since(asked))
 		}
-		if st := w.routers[id]; st != nil && st.session == s {
-			st.report, w.moved = r, true
-			for len(st.wanted) > 0 && st.wanted[0].gen <= r.Confirmed {
-				st.applied, st.wanted = st.wanted[0], st.wanted[1:]
-				s.announcements.add(st.applied.announce)
-				st.applied.announce = nil
-				if asked := st.applied.asked; !asked.IsZero() {
-					c.rec.Applied(id, time.Since(asked))
-				}
-			}
-		}
-	})
+	}
 }
 
-func (c *Controller) portsChanged(ctx context.Context, s *session) {
-	c.do(ctx, func(w *world) {
-		for id, st := range w.routers {
-			if st.session == s {
-				w.dirty[id] = true
-			}
+// touch has the router of a session compiled again.
+func (w *world) touch(s *session) {
+	for id, st := range w.routers {
+		if st.session == s {
+			w.dirty[id] = true
 		}
-	})
+	}
 }

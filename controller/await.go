@@ -37,7 +37,7 @@ func (c *Controller) Await(ctx context.Context, r ledger.Result) ([]Pending, err
 	if r.State.Layout == wt.revision {
 		wt.layout = wt.revision
 	}
-	c.post(func(w *world) { w.waiters[wt], w.moved = true, true })
+	c.post(waitBegun{wt})
 	select {
 	case <-wt.done:
 		return wt.refused, nil
@@ -45,10 +45,7 @@ func (c *Controller) Await(ctx context.Context, r ledger.Result) ([]Pending, err
 		return nil, errStopping
 	case <-ctx.Done():
 	}
-	return ask(context.WithoutCancel(ctx), c, func(w *world) []Pending {
-		delete(w.waiters, wt)
-		return c.pending(w, wt)
-	})
+	return request(context.WithoutCancel(ctx), c, func(answer chan<- []Pending) event { return waitEnded{wt, answer} })
 }
 
 // answer ends the waiting of those that have nothing left to wait for.

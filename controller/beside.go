@@ -10,14 +10,12 @@ func lifecycleIntent(s *ledger.State) lifecycle.Intent {
 	return lifecycle.Intent{Layout: s.Layout, Index: s.Index, Complete: s.Complete}
 }
 
-// lifecycleReported takes in how far the lifecycle has come.
-func (c *Controller) lifecycleReported(r lifecycle.Report) {
-	c.post(func(w *world) {
-		w.lifecycle, w.moved = r, true
-		if r.Connected {
-			c.bridgesExist(w, r.Bridges)
-		}
-	})
+// lifecyclePassed takes in how far the lifecycle has come.
+func (c *Controller) lifecyclePassed(w *world, r lifecycle.Report) {
+	w.lifecycle, w.moved = r, true
+	if r.Connected {
+		c.bridgesExist(w, r.Bridges)
+	}
 }
 
 // Stuck says what the controller has not finished for so long that it probably never

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/ofdvr/ofdvr/controller/counters"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
@@ -72,34 +73,38 @@ func (c *Controller) probeAndLead(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	return c.do(ctx, func(w *world) {
-		s.can, s.probed = can, true
-		for id, st := range w.routers {
-			if st.session == s {
-				w.dirty[id] = true
-				c.compile(w) // for what the switch can do
-				s.rec.Load().Lead()
-			}
+	_, err = request(ctx, c, func(answer chan<- struct{}) event { return switchProbed{s, can, answer} })
+	return err
+}
+
+// switchProbed has a session lead whose switch can do what is said.
+func (c *Controller) switchProbed(w *world, s *session, can routing.Capabilities) {
+	s.can, s.probed = can, true
+	for id, st := range w.routers {
+		if st.session == s {
+			w.dirty[id] = true
+			c.compile(w) // for what the switch can do
+			s.rec.Load().Lead()
 		}
-	})
+	}
 }
 
 // A probedSwitch is a switch without what probes add to it for a moment, of
 // another connection of ours perhaps. It notes its changes.
 type probedSwitch struct {
 	reconcile.Connected
-	changes *changes
+	changes *counters.Changes
 }
 
 // Commit implements [reconcile.Switch].
 func (p probedSwitch) Commit(ctx context.Context, mods []ofproto.Mod) error {
-	defer p.changes.begin()()
+	defer p.changes.Begin()()
 	return p.Connected.Commit(ctx, mods)
 }
 
 // Program implements [reconcile.Switch].
 func (p probedSwitch) Program(ctx context.Context, mods []ofproto.Mod) error {
-	defer p.changes.begin()()
+	defer p.changes.Begin()()
 	return p.Connected.Program(ctx, mods)
 }
 

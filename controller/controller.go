@@ -12,6 +12,7 @@ package controller
 import (
 	"context"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,12 +20,14 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ofdvr/ofdvr/controller/counters"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/lifecycle"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/internal/credentials"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/ovsdb"
+	"github.com/ofdvr/ofdvr/routing"
 )
 
 // Config is what a [Controller] is told at its start.
@@ -58,7 +61,7 @@ type Config struct {
 	// BridgesFile keeps which external bridges may have flows of ours, so that those of
 	// routers that are removed while no daemon runs are deleted; "" keeps nothing.
 	BridgesFile string
-	// Ports is how many ports, those with the most packets, [Counters] have; 0
+	// Ports is how many ports, those with the most packets, [Controller.Counters] have; 0
 	// means none, less than 0 all.
 	Ports int
 	// InstanceFile is where it is kept what tells this ofdvr from others on the machine, see
@@ -123,11 +126,11 @@ type Controller struct {
 	began    time.Time
 	rec      Recorder
 
-	events    chan func(*world)    // a few, so that senders seldom wait; run on the world's goroutine
+	events    chan event           // a few, so that senders seldom wait; see [Controller.handle]
 	stopped   chan struct{}        // closed when the world has ended
 	lifecycle *lifecycle.Lifecycle // nil without OVSDB
 	stuck     func() string        // of the lifecycle; nil without OVSDB
-	counters  counters
+	counters  *counters.Book
 	external  external // the world's
 
 	endpoints   []endpoint
@@ -159,12 +162,12 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 		began:    time.Now(),
 		log:      log,
 		rec:      rec,
-		events:   make(chan func(*world), 64),
+		events:   make(chan event, 64),
 		stopped:  make(chan struct{}),
 		crowd:    newCrowd(cfg.MaxMute),
-		counters: counters{file: cfg.CountersFile, ports: cfg.Ports},
 		external: external{file: cfg.BridgesFile},
 	}
+	c.counters = c.newCounters()
 	c.budget = ofconn.NewBudget(peerBudget, c.memoryShort)
 	for _, target := range cfg.OpenFlow {
 		e, err := parseEndpoint(target)
@@ -183,8 +186,11 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 		if c.lifecycle, err = lifecycle.New(lifecycle.Config{
 			IntegrationBridge: cfg.IntegrationBridge, Target: c.target(), OVSDB: cfg.OVSDB, AuditInterval: cfg.AuditInterval,
 			InstanceFile: cfg.InstanceFile, NamespacesDir: cfg.NamespacesDir, RadvdDir: cfg.RadvdDir,
-			Surveyed: cfg.Surveyed, Report: c.lifecycleReported, Kernel: c.kernelRead, Neighbours: c.neighboursRead, Moved: c.movedBefore,
-			Recorder: rec, Log: log,
+			Surveyed: cfg.Surveyed, Recorder: rec, Log: log,
+			Report:     func(r lifecycle.Report) { c.post(lifecyclePassed{r}) },
+			Kernel:     func(router string, k *routing.Kernel) { c.post(kernelRead{router, k}) },
+			Neighbours: func(router string, resolved []netip.Addr) { c.post(neighboursRead{router, resolved}) },
+			Moved:      func(router string, as []routing.Announcement) { c.post(macsMoved{router, as}) },
 		}); err != nil {
 			return nil, err
 		}
@@ -229,7 +235,7 @@ func (c *Controller) Run(ctx context.Context, first *ledger.State) error {
 // runLead meets switches and keeps bridges and namespaces until ctx is done.
 func (c *Controller) runLead(ctx context.Context) error {
 	c.leads.Store(true)
-	if err := c.do(ctx, func(w *world) { w.takeOver(); c.retire(w, nil) }); err != nil {
+	if _, err := request(ctx, c, func(answer chan<- struct{}) event { return leadTaken{answer} }); err != nil {
 		return err
 	}
 	listeners := make(map[endpoint]net.Listener)
@@ -271,12 +277,12 @@ func (c *Controller) runLead(ctx context.Context) error {
 
 // Foresee prepares for s to become the intent.
 func (c *Controller) Foresee(s *ledger.State, touched []string) {
-	c.post(func(w *world) { w.foresee(s, touched) })
+	c.post(intentForeseen{s, touched})
 }
 
 // Load makes s the intent. touched are the IDs of the routers to which the
 // change matters. It returns when that is sure to happen next, before anything
 // that is asked for afterwards.
 func (c *Controller) Load(s *ledger.State, touched []string) {
-	c.post(func(w *world) { c.setIntent(w, s, touched) })
+	c.post(intentChanged{s, touched})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/ofdvr/ofdvr/controller/counters"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
@@ -21,6 +22,9 @@ type Flow struct {
 
 // ErrNotConnected says that a router's bridge is not connected.
 var ErrNotConnected = fmt.Errorf("the bridge is not connected")
+
+// manyFlows is how many flows more than are wanted a switch may tell of.
+const manyFlows = 50_000
 
 // Flows reads the flows of a router's bridge and returns them in the order in which
 // the switch has them. The error wraps [ledger.ErrNotFound] if there is no such router and
@@ -49,7 +53,7 @@ func (c *Controller) Flows(ctx context.Context, router string) (iter.Seq[Flow], 
 	var stats []ofproto.FlowStats
 	err = session.conn.EachFlow(ctx, ofproto.AllFlows(), func(part []ofproto.FlowStats) error {
 		stats = append(stats, part...)
-		return enoughFlows(len(stats), program, manyFlows)
+		return counters.Enough(len(stats), program, manyFlows)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the flows of bridge %s: %w", session.bridge, err)

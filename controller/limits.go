@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/ofdvr/ofdvr/routing"
 )
 
 // limitMemory is how long the status names a limit after it was last reached.
@@ -88,17 +86,6 @@ func (c *Controller) memoryShort(bridge string) {
 	if n, ok := c.refusals.sample("memory " + bridge); ok {
 		says, remedy, _ := strings.Cut(limitTexts["switch_memory"], "; ")
 		c.log.Warn(says+"; "+remedy, zap.String("bridge", bridge), zap.Int("unlogged", n))
-	}
-}
-
-// packetsLimited notes what the meters of a router have dropped since the reading before.
-func (c *Controller) packetsLimited(router string, counted sums) {
-	for kind, role := range limitedKinds {
-		for about, t := range counted {
-			if about.kind == routing.KindInterface && about.role == role && t.Packets > 0 {
-				c.limits.reached("interface_limited_packets "+kind, fmt.Sprintf("network of interface %s, router %s", about.id, router), int(t.Packets), time.Now())
-			}
-		}
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/ofdvr/ofdvr/controller/counters"
 	"github.com/ofdvr/ofdvr/ofproto"
-	"github.com/ofdvr/ofdvr/routing"
 )
 
 // deaf is told what happens, and forgets it.
@@ -65,10 +65,8 @@ func TestLimitsAreTold(t *testing.T) {
 	for _, reason := range []string{"busy", "too_large", "clients", "connections", "slow", "no_room", "long_body", "slow_body", "bodies"} {
 		all = append(all, limit{"http_limited " + reason, "a client of 127.0.0.1:9476", func(c *Controller) { c.HTTPLimited(reason, "127.0.0.1:9476") }})
 	}
-	for kind, role := range limitedKinds {
-		all = append(all, limit{"interface_limited_packets " + kind, "network of interface i1, router r1", func(c *Controller) {
-			c.packetsLimited("r1", sums{{routing.KindInterface, "i1", "", role}: {Packets: 1}, {routing.KindInterface, "i1", "", routing.RoleIn}: {Packets: 1}})
-		}})
+	for kind := range counters.LimitedKinds {
+		all = append(all, limit{"interface_limited_packets " + kind, "network of interface i1, router r1", func(c *Controller) { c.packetsLimited("r1", "i1", kind, 1) }})
 	}
 	texts := maps.Clone(limitTexts)
 	for _, l := range all {

@@ -75,11 +75,16 @@ func (c *Controller) configure(ctx context.Context, s *session) error {
 	for i, m := range found {
 		blocked[i] = m.String()
 	}
-	return c.do(ctx, func(w *world) {
-		if !slices.Equal(s.blocked, blocked) {
-			s.blocked, w.moved = blocked, true
-		}
-	})
+	c.post(configRead{s, blocked})
+	return nil
+}
+
+// configRead takes in why packets do not pass, as far as the configuration of a session's
+// switch is the reason.
+func (w *world) configRead(s *session, blocked []string) {
+	if !slices.Equal(s.blocked, blocked) {
+		s.blocked, w.moved = blocked, true
+	}
 }
 
 // misconfigured returns what keeps packets of r from passing, and the configuration

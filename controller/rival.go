@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
+	"github.com/ofdvr/ofdvr/routing"
 )
 
 // A bridge is one switch. Its session ends when its connection does, or when it does not
@@ -64,14 +65,17 @@ func (c *Controller) contest(ctx context.Context, s *session) error {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err == nil:
-			c.post(func(w *world) {
-				if st := w.routerOf(s); st != nil {
-					st.claim = &claim{time.Now(), s.conn.RemoteAddr()}
-				}
-			})
+			c.post(claimRefused{s})
 			return fmt.Errorf("%w: that of peer %v", errTaken, old.conn.RemoteAddr())
 		}
 		s.beats = old
+	}
+}
+
+// claimRefused takes in that a session claimed the bridge of another one.
+func (w *world) claimRefused(s *session) {
+	if st := w.routerOf(s); st != nil {
+		st.claim = &claim{time.Now(), s.conn.RemoteAddr()}
 	}
 }
 
@@ -105,20 +109,28 @@ func describeAddr(a net.Addr) string {
 
 // recognize fails if the switch of s is no bridge that we look after.
 func (c *Controller) recognize(ctx context.Context, s *session) error {
-	ours, err := ask(ctx, c, func(w *world) (ours bool) {
+	type bridge struct {
+		router  *routing.Router // nil: none, any more
+		retired bool
+	}
+	b, err := ask(ctx, c, func(w *world) (has bridge) {
 		if st := w.routerOf(s); st != nil {
-			ours = true
-			s.ports.use(st.router)
+			has.router = st.router
 		}
 		for b := range c.external.retired {
-			ours = ours || w.lead && b.is(s)
+			has.retired = has.retired || w.lead && b.is(s)
 		}
-		return ours
+		return has
 	})
-	if err == nil && !ours {
-		err = stranger(s)
+	switch {
+	case err != nil:
+		return err
+	case b.router != nil:
+		s.ports.use(b.router)
+	case !b.retired:
+		return stranger(s)
 	}
-	return err
+	return nil
 }
 
 func stranger(s *session) error {

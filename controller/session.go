@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ofdvr/ofdvr/controller/counters"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
@@ -48,9 +49,9 @@ type session struct {
 
 	blocked []string // why packets do not pass, as far as the switch's configuration is the reason; the world's
 
-	ports   portTable
-	reads   readings
-	changes changes // of flows that are under way
+	ports    portTable
+	counters *counters.Reader
+	changes  counters.Changes // of flows that are under way
 
 	announcements announcements
 }
@@ -80,12 +81,12 @@ func (c *Controller) serve(parent context.Context, nc net.Conn, from origin) {
 		stop:   stop,
 		origin: from,
 		ports:  newPortTable(),
-		reads:  newReadings(),
 
 		announcements: newAnnouncements(),
 
 		can: routing.CanAll, promote: make(chan struct{}, 1),
 	}
+	s.counters = c.counters.Reader(s.conn, &s.changes, func(ctx context.Context) (counters.About, error) { return c.about(ctx, s) }, s.log)
 	c.crowd.endBy(from.member, func(err error) { stop(err) })
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.conn.Run(ctx, func(m ofproto.Message) { c.received(s, m) }) })
@@ -96,7 +97,7 @@ func (c *Controller) serve(parent context.Context, nc net.Conn, from origin) {
 	if rec := s.rec.Load(); rec != nil {
 		rec.Close()
 	}
-	c.leave(s)
+	c.post(sessionEnded{s})
 	if errors.Is(err, errStopping) || parent.Err() != nil {
 		s.log.Debug("closed connection", zap.Error(err))
 		return
@@ -116,7 +117,7 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 	c.rec.Connected(router)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.rec.Load().Run(ctx) })
-	g.Go(func() error { return c.followCounters(ctx, s) })
+	g.Go(func() error { return s.counters.Run(ctx) })
 	g.Go(func() error { return s.announce(ctx) })
 	g.Go(func() error {
 		audit := time.NewTicker(c.cfg.AuditInterval) // the switch does not tell of changes to its configuration
@@ -129,12 +130,12 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			case <-s.ports.changed:
-				c.portsChanged(ctx, s)
+				c.post(portsChanged{s})
 			case <-s.ports.wants:
 				if err := s.describe(ctx); err != nil {
 					return err
 				}
-				c.portsChanged(ctx, s)
+				c.post(portsChanged{s})
 			case <-s.promote:
 				if err := c.probeAndLead(ctx, s); err != nil {
 					return err
@@ -170,7 +171,7 @@ func (c *Controller) introduce(ctx context.Context, s *session) (router string, 
 		}
 		s.probed = true
 	}
-	return c.join(ctx, s)
+	return c.arrive(ctx, s)
 }
 
 // tidings are what a switch is to tell of its own account: changes of ports, and

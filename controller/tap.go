@@ -15,20 +15,23 @@ import (
 // bridge logged at debug level, in ovs-ofctl's words; "" ends that. The error
 // wraps [ledger.ErrNotFound] if there is no such router.
 func (c *Controller) LogMessages(ctx context.Context, router string) error {
-	unknown, err := ask(ctx, c, func(w *world) error {
-		if router != "" && w.routers[router] == nil {
-			return fmt.Errorf("%w: router %q", ledger.ErrNotFound, router)
-		}
-		if st := w.routers[w.tapped]; st != nil && st.session != nil {
-			st.session.conn.Tap(nil)
-		}
-		w.tapped = router
-		if st := w.routers[router]; st != nil && st.session != nil {
-			st.session.tap(c.messages.With(zap.String("router", router)))
-		}
-		return nil
-	})
+	unknown, err := request(ctx, c, func(answer chan<- error) event { return logRequested{router, answer} })
 	return cmp.Or(err, unknown)
+}
+
+// logMessages has the messages of another router logged.
+func (c *Controller) logMessages(w *world, router string) error {
+	if router != "" && w.routers[router] == nil {
+		return fmt.Errorf("%w: router %q", ledger.ErrNotFound, router)
+	}
+	if st := w.routers[w.tapped]; st != nil && st.session != nil {
+		st.session.conn.Tap(nil)
+	}
+	w.tapped = router
+	if st := w.routers[router]; st != nil && st.session != nil {
+		st.session.tap(c.messages.With(zap.String("router", router)))
+	}
+	return nil
 }
 
 // LoggedMessages returns the router whose messages are logged, "" if none's are.

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/ofdvr/ofdvr/controller/counters"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/lifecycle"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
@@ -42,7 +43,7 @@ type routerState struct {
 	session *session // nil while its bridge is not connected
 	claim   *claim   // nil: there was none
 
-	jump     *jump // counters that were not added; nil: none
+	jump     *counters.Jump // counters that were not added; nil: none
 	jumpedAt time.Time
 	since    time.Time
 	program  routing.Program
@@ -94,13 +95,13 @@ func (c *Controller) runWorld(ctx context.Context, first *ledger.State) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case f := <-c.events:
-			f(w)
+		case e := <-c.events:
+			c.handle(w, e)
 		}
 		for more := true; more; {
 			select {
-			case f := <-c.events:
-				f(w)
+			case e := <-c.events:
+				c.handle(w, e)
 			default:
 				more = false
 			}
@@ -168,23 +169,19 @@ func (c *Controller) keeps(w *world, st *routerState) func(ofproto.Cookie) bool 
 }
 
 // kernelRead takes in how the namespace of a router routes.
-func (c *Controller) kernelRead(router string, k *routing.Kernel) {
-	c.post(func(w *world) {
-		if st := w.routers[router]; st != nil && !st.kernel.Equal(k) {
-			st.kernel, w.dirty[router] = k, true
-		}
-	})
+func (w *world) kernelRead(router string, k *routing.Kernel) {
+	if st := w.routers[router]; st != nil && !st.kernel.Equal(k) {
+		st.kernel, w.dirty[router] = k, true
+	}
 }
 
 // neighboursRead takes in which neighbours the namespace of a router has resolved.
-func (c *Controller) neighboursRead(router string, resolved []netip.Addr) {
-	c.post(func(w *world) {
-		if st := w.routers[router]; st != nil {
-			if n := routing.NewNeighbours(resolved); !st.known.Equal(n) {
-				st.known, w.dirty[router] = n, true
-			}
+func (w *world) neighboursRead(router string, resolved []netip.Addr) {
+	if st := w.routers[router]; st != nil {
+		if n := routing.NewNeighbours(resolved); !st.known.Equal(n) {
+			st.known, w.dirty[router] = n, true
 		}
-	})
+	}
 }
 
 // bridgePorts tells the lifecycle which ports the bridge of r has, nil if it is
@@ -251,14 +248,6 @@ func (c *Controller) setLayout(w *world, next *ledger.State) {
 	c.announceMoves(w)
 	if c.lifecycle != nil {
 		c.lifecycle.Want(lifecycleIntent(next))
-	}
-}
-
-// post runs f on the world's goroutine some time, unless that has ended.
-func (c *Controller) post(f func(*world)) {
-	select {
-	case c.events <- f:
-	case <-c.stopped:
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/counters"
 	"github.com/ofdvr/ofdvr/controller/store"
 	"github.com/ofdvr/ofdvr/metrics"
 	"github.com/ofdvr/ofdvr/routing"
@@ -23,7 +24,7 @@ var routeActions = map[string][]routing.Role{
 func metricsState(c *controller.Controller, size func() (store.Size, bool)) func(context.Context) (metrics.State, error) {
 	return func(ctx context.Context) (metrics.State, error) {
 		s, err := c.Status(ctx)
-		counters, err2 := c.Counters(ctx)
+		n, err2 := c.Counters(ctx)
 		if err := errors.Join(err, err2); err != nil {
 			return metrics.State{}, err
 		}
@@ -42,20 +43,20 @@ func metricsState(c *controller.Controller, size func() (store.Size, bool)) func
 		if in.File != nil {
 			out.FileMistakes += len(in.File.Mistakes)
 		}
-		if n, ok := size(); ok && in.Store != nil {
-			out.Store = &metrics.Store{Writable: in.Store.Mistakes == nil, Bytes: n.Bytes, FreeBytes: n.Free}
+		if file, ok := size(); ok && in.Store != nil {
+			out.Store = &metrics.Store{Writable: in.Store.Mistakes == nil, Bytes: file.Bytes, FreeBytes: file.Free}
 		}
 		if s.OVSDB != nil {
 			out.OVSDB = &metrics.OVSDB{Connected: s.OVSDB.Connected}
 		}
-		counted := make(map[string]*controller.RouterCounters, len(counters.Routers))
-		for i := range counters.Routers {
-			counted[counters.Routers[i].Router] = &counters.Routers[i]
+		counted := make(map[string]*counters.Router, len(n.Routers))
+		for i := range n.Routers {
+			counted[n.Routers[i].Router] = &n.Routers[i]
 		}
 		for i := range s.Routers {
 			addRouter(&out, &s.Routers[i], counted[s.Routers[i].ID])
 		}
-		for _, p := range counters.Ports {
+		for _, p := range n.Ports {
 			out.Ports = append(out.Ports, metrics.Port{Router: p.Router, Interface: p.Interface, ID: p.Port, Packets: p.Packets, Bytes: p.Bytes})
 		}
 		return out, nil
@@ -63,7 +64,7 @@ func metricsState(c *controller.Controller, size func() (store.Size, bool)) func
 }
 
 // addRouter adds a router, and what was counted for it, if that is known.
-func addRouter(out *metrics.State, r *controller.RouterStatus, n *controller.RouterCounters) {
+func addRouter(out *metrics.State, r *controller.RouterStatus, n *counters.Router) {
 	m := metrics.Router{
 		ID: r.ID, Connected: r.Connected, Wanted: r.FlowsWanted, Present: r.FlowsInstalled,
 		Refused: r.FlowsRefused, Foreign: r.FlowsForeign, State: r.State, Problems: len(r.Problems),
@@ -95,7 +96,7 @@ func addRouter(out *metrics.State, r *controller.RouterStatus, n *controller.Rou
 	out.Routers = append(out.Routers, m)
 }
 
-func countedInterface(router string, i controller.RoleCounters) metrics.Interface {
+func countedInterface(router string, i counters.Object) metrics.Interface {
 	return metrics.Interface{
 		Router:          router,
 		ID:              i.ID,

@@ -15,6 +15,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/counters"
 	"github.com/ofdvr/ofdvr/metrics"
 	"github.com/ofdvr/ofdvr/ofproto"
 )
@@ -32,8 +33,8 @@ func registered(t *testing.T) *prometheus.Registry {
 			Objects: map[string]int{"network": 1}, Quarantined: map[string]int{"network": 1}, States: controller.RouterStates(), Store: &metrics.Store{}, OVSDB: &metrics.OVSDB{},
 			Ports: []metrics.Port{{Router: "r", Interface: "i", ID: "p"}},
 		}
-		addRouter(&out, &controller.RouterStatus{ID: "r"}, &controller.RouterCounters{
-			Known: true, Read: true, Connected: true, Interfaces: []controller.RoleCounters{{ID: "i"}}, Routes: []controller.RoleCounters{{ID: "0.0.0.0/0"}},
+		addRouter(&out, &controller.RouterStatus{ID: "r"}, &counters.Router{
+			Known: true, Read: true, Connected: true, Interfaces: []counters.Object{{ID: "i"}}, Routes: []counters.Object{{ID: "0.0.0.0/0"}},
 		})
 		return out, nil
 	}))

@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/counters"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/internal/bounded"
 	"github.com/ofdvr/ofdvr/internal/logging"
@@ -40,7 +41,7 @@ type Switches interface {
 	Flows(ctx context.Context, router string) (iter.Seq[controller.Flow], error)
 	Trace(ctx context.Context, q trace.Query, verify bool) ([]controller.TracedWay, error)
 	Explain(context.Context, ofproto.Cookie) (e controller.Explanation, ours bool, err error)
-	Counters(context.Context) (controller.Counters, error)
+	Counters(context.Context) (counters.Snapshot, error)
 	Examine(context.Context) ([]controller.Finding, error)
 	LogMessages(ctx context.Context, router string) error
 	LoggedMessages(context.Context) (router string, err error)

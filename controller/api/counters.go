@@ -6,7 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/counters"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
@@ -72,7 +72,7 @@ func (s *service) registerCounters(a huma.API) {
 	})
 }
 
-func interfaceCounters(router string, c controller.RoleCounters) InterfaceCounters {
+func interfaceCounters(router string, c counters.Object) InterfaceCounters {
 	routed, received := c.ByRole.Routed(), c.ByRole[routing.RoleIn]
 	return InterfaceCounters{
 		Router:          router,

@@ -85,6 +85,7 @@ func Listen(e Endpoint, a Access, log *zap.Logger) (net.Listener, error) {
 		if _, err := token(a.TokenFile); err != nil {
 			return nil, err
 		}
+		credentials.WarnIfReadable("API's token", a.TokenFile, log)
 	}
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {

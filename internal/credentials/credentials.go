@@ -39,12 +39,22 @@ type fileStamp struct {
 	size    int64
 }
 
+// WarnIfReadable warns if all users of this machine can read a secret of this daemon,
+// which what describes, such as private key.
+func WarnIfReadable(what, file string, log *zap.Logger) {
+	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o004 != 0 {
+		log.Warn("all users of this machine can read the "+what+": chmod o= "+file, zap.String("file", file), zap.Stringer("mode", info.Mode().Perm()))
+	}
+}
+
 // Load reads files for a server that asks of its clients what client says.
 func Load(files Files, client tls.ClientAuthType, log *zap.Logger) (*Credentials, error) {
 	c := &Credentials{files: files, client: client, log: log}
 	c.stamps = c.stamp()
 	var err error
-	c.config, err = files.load(client)
+	if c.config, err = files.load(client); err == nil {
+		WarnIfReadable("private key", files.PrivateKey, log)
+	}
 	return c, err
 }
 

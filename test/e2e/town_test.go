@@ -15,6 +15,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/controller/counters"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/page"
 	"github.com/ofdvr/ofdvr/controller/store"
@@ -105,21 +106,21 @@ func (w *town) Status(context.Context) (controller.Status, error) {
 
 // Counters grow by as much at each reading, every two seconds, as the number of the
 // router says.
-func (w *town) Counters(context.Context) (controller.Counters, error) {
+func (w *town) Counters(context.Context) (counters.Snapshot, error) {
 	n := w.ticks.Add(1)
-	c := controller.Counters{At: time.Duration(n) * 2 * time.Second}
+	c := counters.Snapshot{At: time.Duration(n) * 2 * time.Second}
 	for i := range w.model.Routers {
-		r := controller.RouterCounters{Router: w.model.Routers[i].ID, Known: true, Read: true, Connected: true}
+		r := counters.Router{Router: w.model.Routers[i].ID, Known: true, Read: true, Connected: true}
 		for k, f := range w.model.Routers[i].Interfaces {
 			packets := n * uint64(i%7) * uint64(i%5) * uint64(1+k) * 900
-			r.Interfaces = append(r.Interfaces, controller.RoleCounters{ID: f.ID, ByRole: controller.ByRole{
+			r.Interfaces = append(r.Interfaces, counters.Object{ID: f.ID, ByRole: counters.ByRole{
 				routing.RoleDeliver: {Packets: packets, Bytes: packets * 1100}, routing.RoleIn: {Packets: packets * 2 / 3, Bytes: packets * 90},
 			}})
 		}
 		c.Routers = append(c.Routers, r)
 	}
 	for i := range w.model.Ports[:min(100, len(w.model.Ports))] {
-		c.Ports = append(c.Ports, controller.PortCounters{Router: "r1", Interface: "r1-1", Port: w.model.Ports[i].ID, Tally: controller.Tally{Packets: n * 7, Bytes: n * 700}})
+		c.Ports = append(c.Ports, counters.Port{Router: "r1", Interface: "r1-1", Port: w.model.Ports[i].ID, Tally: counters.Tally{Packets: n * 7, Bytes: n * 700}})
 	}
 	return c, nil
 }

@@ -1,11 +1,10 @@
-package controller
+package counters
 
 import (
 	"fmt"
 	"math"
 	"time"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"github.com/ofdvr/ofdvr/ofproto"
@@ -43,48 +42,32 @@ func sinceBoot() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// A jump is what was not added.
-type jump struct {
+// A Jump is what was not added.
+type Jump struct {
 	flows int // that have counted too much
 	first ofproto.Flow
 	grown Tally // of the first
 	in    time.Duration
 }
 
-func (j *jump) String() string {
+// Flows returns the number of flows, or of sums, that have counted too much.
+func (j *Jump) Flows() int { return j.flows }
+
+func (j *Jump) String() string {
+	plural := ""
+	if j.flows != 1 {
+		plural = "s"
+	}
 	if j.first == (ofproto.Flow{}) {
-		return count(j.flows, "sum") + " since the daemon's restart"
+		return fmt.Sprintf("%d sum%s", j.flows, plural) + " since the daemon's restart"
 	}
-	return fmt.Sprintf("%s, of which the first has counted %d packets and %d bytes in %v: %v", count(j.flows, "flow"), j.grown.Packets, j.grown.Bytes, j.in.Round(time.Second), j.first)
-}
-
-// jumped says that counters of a router were not added.
-func (c *Controller) jumped(s *session, router string, j *jump) {
-	c.rec.CountersRefused(j.flows)
-	if n, ok := c.refusals.sample("jump " + router); ok {
-		s.log.Warn("switch says that it has counted more than a link can carry, not added to what was counted", zap.Stringer("what", j), zap.Int("unlogged", n))
-	}
-	c.post(func(w *world) {
-		if st := w.routers[router]; st != nil {
-			st.jump, st.jumpedAt = j, time.Now()
-		}
-	})
-}
-
-// jumpedLately says that counters of a router were not added, "" if none were in the last
-// minute.
-func (st *routerState) jumpedLately() string {
-	if st.jump == nil || time.Since(st.jumpedAt) > refusalMemory {
-		return ""
-	}
-	return fmt.Sprintf("bridge %s says that it has counted more than a link can carry, which is not added to the counters: %v. "+
-		"See whether the peer is Open vSwitch, and whether counters were set by somebody (ofdvr flows %s)", st.router.BridgeName(), st.jump, st.router.ID)
+	return fmt.Sprintf("%d flow%s, of which the first has counted %d packets and %d bytes in %v: %v", j.flows, plural, j.grown.Packets, j.grown.Bytes, j.in.Round(time.Second), j.first)
 }
 
 // implausible notes a flow that has counted too much.
 func (r *reading) implausible(f ofproto.Flow, grown Tally) {
 	if r.jump == nil {
-		r.jump = &jump{first: f, grown: grown, in: r.elapsed}
+		r.jump = &Jump{first: f, grown: grown, in: r.elapsed}
 	}
 	r.jump.flows++
 }
@@ -107,7 +90,7 @@ func (r *reading) goOn(kept *keptCounters) {
 		if !ok1 || !ok2 {
 			packets, bytes = told.Packets, told.Bytes
 			if r.jump == nil {
-				r.jump = &jump{}
+				r.jump = &Jump{}
 			}
 			r.jump.flows++
 		}

@@ -1,4 +1,4 @@
-package controller
+package counters
 
 import (
 	"encoding/json"
@@ -168,9 +168,9 @@ func copied(rc *routerCounters) *routerCounters {
 func TestPortsWithTheMostPackets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rc := newRouterCounters("r")
-		var all []PortCounters
+		var all []Port
 		for i := range rapid.IntRange(0, 60).Draw(t, "ports") {
-			p := PortCounters{"r", "i", fmt.Sprint(i), Tally{uint64(rapid.IntRange(0, 20).Draw(t, "packets")), 0}}
+			p := Port{"r", "i", fmt.Sprint(i), Tally{uint64(rapid.IntRange(0, 20).Draw(t, "packets")), 0}}
 			rc.sums.add(p.subject(), p.Tally)
 			all = append(all, p)
 		}
@@ -242,4 +242,23 @@ func prefixes(texts ...string) (out []netip.Prefix) {
 		out = append(out, netip.MustParsePrefix(s))
 	}
 	return out
+}
+
+// What meters have dropped of an interface is told by kind, and nothing else is.
+func TestLimited(t *testing.T) {
+	counted := sums{{routing.KindInterface, "i", "", routing.RoleIn}: {Packets: 9}, {routing.KindRoute, "0.0.0.0/0", "", routing.RoleLimitedEcho}: {Packets: 9}}
+	for _, role := range LimitedKinds {
+		counted.add(subject{routing.KindInterface, "i", "", role}, Tally{Packets: 1 + uint64(role)})
+	}
+	told := 0
+	b := NewBook(Config{Limited: func(router, iface, kind string, packets int) {
+		if want := 1 + int(LimitedKinds[kind]); router != "r" || iface != "i" || packets != want {
+			t.Errorf("router %s, interface %s: %d packets of kind %s, want %d", router, iface, packets, kind, want)
+		}
+		told++
+	}})
+	b.limited("r", counted)
+	if told != len(LimitedKinds) {
+		t.Errorf("told %d times, want %d", told, len(LimitedKinds))
+	}
 }

@@ -1,4 +1,4 @@
-package controller
+package counters
 
 import (
 	"testing"
@@ -63,16 +63,16 @@ func TestWhenCountersAreRead(t *testing.T) {
 		if r.ask() == nil {
 			t.Error("a switch that takes long is not read any more")
 		}
-		for range int(countersInterest / countersInterval) {
-			if next := take(100*time.Millisecond, true); next != countersInterval {
+		for range int(interest / interval) {
+			if next := take(100*time.Millisecond, true); next != interval {
 				t.Errorf("the next in %v", next)
 			}
-			time.Sleep(countersInterval - 100*time.Millisecond)
+			time.Sleep(interval - 100*time.Millisecond)
 		}
 		if next := take(100*time.Millisecond, true); next != 0 {
 			t.Errorf("nobody has asked for long, and the next is in %v", next)
 		}
-		time.Sleep(countersInterval)
+		time.Sleep(interval)
 		take(3*time.Second, false)
 		if r.ask() == nil {
 			t.Error("a reading that failed is good enough")
@@ -84,11 +84,11 @@ func TestWhenCountersAreRead(t *testing.T) {
 // those that have ended.
 func TestReadingWaitsForChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var c changes
+		var c Changes
 		if err := c.wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		first, second := c.begin(), c.begin()
+		first, second := c.Begin(), c.Begin()
 		waited := make(chan error, 1)
 		go func() { waited <- c.wait(t.Context()) }()
 		first()

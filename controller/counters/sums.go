@@ -1,4 +1,4 @@
-package controller
+package counters
 
 import (
 	"encoding/json"
@@ -36,7 +36,7 @@ func subjects(o routing.Object, r routing.Role, ports bool) []subject {
 	return out
 }
 
-func (p PortCounters) subject() subject {
+func (p Port) subject() subject {
 	return subject{routing.KindPort, p.Port, p.Interface, routing.RoleDeliver}
 }
 
@@ -132,7 +132,7 @@ func (c counts) raise(least sums) {
 }
 
 // routerCounters are the sums of one router. Who has the turn may read what the
-// lock of [counters] protects, and is the only one who replaces it.
+// lock of [Book] protects, and is the only one who replaces it.
 type routerCounters struct {
 	router string
 	turn   chan struct{}    // capacity 1, full: its switch is being read
@@ -143,7 +143,7 @@ type routerCounters struct {
 	kept  *keptCounters    // of the daemon before, until the first reading
 	taken time.Time        // when the last reading began; zero: there was none
 	at    time.Duration    // the same, since the start of the machine
-	top   []PortCounters   // those with the most packets, as many as may be told
+	top   []Port           // those with the most packets, as many as may be told
 	told  map[subject]bool // ports that were told some time, which the file must have
 }
 
@@ -159,11 +159,11 @@ type reading struct {
 	counted counts        // since the reading before
 	at      time.Duration // when it began, since the start of the machine
 	elapsed time.Duration // since then or, at the first, since the machine has started
-	jump    *jump         // what was not added; nil: nothing
+	jump    *Jump         // what was not added; nil: nothing
 
 	// These follow from the others, see [routerCounters.sum].
 	sums counts
-	top  []PortCounters
+	top  []Port
 }
 
 func (rc *routerCounters) begin() *reading {
@@ -257,7 +257,7 @@ func (rc *routerCounters) settle(r *reading) {
 }
 
 // most returns the n ports with the most packets; negative: all.
-func (s sums) most(router string, n int) (best []PortCounters) {
+func (s sums) most(router string, n int) (best []Port) {
 	if n == 0 {
 		return nil
 	}
@@ -268,7 +268,7 @@ func (s sums) most(router string, n int) (best []PortCounters) {
 		}
 	}
 	for about, t := range s {
-		best = append(best, PortCounters{router, about.iface, about.id, t})
+		best = append(best, Port{router, about.iface, about.id, t})
 		if n > 0 && len(best) >= 4*n { // so that few are kept, and seldom sorted
 			cut()
 		}

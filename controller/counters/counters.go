@@ -1,4 +1,9 @@
-package controller
+// Package counters adds up what the flows of switches have counted. Flows come
+// and go and daemons restart; what is told here only grows.
+//
+// A [Reader] for each connection reads its switch when somebody asks; a [Book]
+// has the sums, and keeps them in a file before anybody sees them.
+package counters
 
 import (
 	"cmp"
@@ -7,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/routing"
@@ -20,16 +27,16 @@ func (t *Tally) add(u Tally) {
 	t.Bytes += u.Bytes
 }
 
-// Counters are what the switches have counted. What is there at all never goes
+// A Snapshot is what the switches have counted. What is there at all never goes
 // back, also when flows are installed anew or the daemon restarts.
-type Counters struct {
-	At      time.Duration    // when they were told, since the daemon began
-	Routers []RouterCounters // by ID
-	Ports   []PortCounters   // those with the most packets first, as many as [Config.Ports] says
+type Snapshot struct {
+	At      time.Duration // when it was taken, since the daemon began
+	Routers []Router      // in the order of the sources
+	Ports   []Port        // those with the most packets first, as many as [Config.Ports] says
 }
 
-// RouterCounters are what the switch of one router has counted.
-type RouterCounters struct {
+// A Router is what the switch of one router has counted.
+type Router struct {
 	Router string
 	// Known says that there are counters: its switch was read, or the daemon
 	// before this one has left some.
@@ -37,16 +44,16 @@ type RouterCounters struct {
 	Read       bool          // the switch was read
 	Age        time.Duration // since then, if it was
 	Connected  bool
-	Load       ofconn.Load    // of the connection, if there is one
-	Total      ByRole         // of flows that belong to no single interface
-	Interfaces []RoleCounters // in the order of the intent
-	Routes     []RoleCounters // in the order of the intent
+	Load       ofconn.Load // of the connection, if there is one
+	Total      ByRole      // of flows that belong to no single interface
+	Interfaces []Object    // in the order of the intent
+	Routes     []Object    // in the order of the intent
 }
 
-// RoleCounters count the packets that hit the flows of one object: of an
-// interface also those of what is behind it, so that packets which are routed out of
-// it have [routing.RoleDeliver] or [routing.RoleExtra].
-type RoleCounters struct {
+// An Object counts the packets that hit the flows of one interface, including
+// those of what is behind it, so that packets which are routed out of it have
+// [routing.RoleDeliver] or [routing.RoleExtra]; or those of one route.
+type Object struct {
 	ID     string // of a route: its destination
 	ByRole ByRole
 }
@@ -76,9 +83,9 @@ var fallbackReasons = map[string][]routing.Role{
 	"other":     {routing.RoleFallback},
 }
 
-// limitedKinds are the roles of what meters have dropped, by the kind that people
+// LimitedKinds are the roles of what meters have dropped, by the kind that people
 // are told.
-var limitedKinds = map[string]routing.Role{
+var LimitedKinds = map[string]routing.Role{
 	"resolution": routing.RoleLimitedResolution,
 	"echo":       routing.RoleLimitedEcho,
 	"ttl":        routing.RoleLimitedTTL,
@@ -88,8 +95,8 @@ var limitedKinds = map[string]routing.Role{
 // Limited returns how many packets of an interface meters have dropped, by kind:
 // resolution, echo, ttl and unknown.
 func (b ByRole) Limited() map[string]uint64 {
-	out := make(map[string]uint64, len(limitedKinds))
-	for kind, role := range limitedKinds {
+	out := make(map[string]uint64, len(LimitedKinds))
+	for kind, role := range LimitedKinds {
 		out[kind] = b[role].Packets
 	}
 	return out
@@ -106,24 +113,41 @@ func (b ByRole) Fallback() map[string]uint64 {
 	return out
 }
 
-// PortCounters count the packets that were routed to a port.
-type PortCounters struct {
+// A Port counts the packets that were routed to a port.
+type Port struct {
 	Router, Interface, Port string
 	Tally
 }
 
 const (
-	// countersBudget is how long [Controller.Counters] waits for switches.
-	countersBudget = 30 * time.Millisecond
-	// countersTimeout is how long a switch may take to answer one request.
-	countersTimeout = 5 * time.Second
+	// budget is how long [Book.Snapshot] waits for switches.
+	budget = 30 * time.Millisecond
+	// timeout is how long a switch may take to answer one request.
+	timeout = 5 * time.Second
 )
 
-// counters turn the counters of flows, which come and go, into sums that only
-// grow.
-type counters struct {
-	file  string // keeps them while no daemon runs; "" means that nothing does
-	ports int    // how many ports are told; negative: all
+// Config is what a [Book] is told at its start.
+type Config struct {
+	// File keeps what was counted while no daemon runs; "" means that nothing does.
+	File string
+	// Ports is how many ports, those with the most packets, a snapshot has; 0
+	// means none, less than 0 all.
+	Ports int
+	// Refused is called when counters of a router were not added, because they
+	// have grown by more than is possible.
+	Refused func(router string, j *Jump)
+	// Limited is called with how many packets of an interface meters have dropped since
+	// the reading before, by one of the words of [LimitedKinds].
+	Limited func(router, iface, kind string, packets int)
+	// Unkept is called when the file could not be written.
+	Unkept func(error)
+	Log    *zap.Logger
+}
+
+// A Book has the sums. Its methods may be called from any goroutine.
+type Book struct {
+	cfg   Config
+	began time.Time
 
 	mu      sync.Mutex // protects what follows, and what is in it
 	loaded  bool       // the file was read
@@ -131,33 +155,29 @@ type counters struct {
 	news    bool // something was counted that the file does not have
 }
 
-// Counters returns what the connected switches have counted: up to a second ago
+// NewBook returns a Book without sums: it reads the file when it is first asked.
+func NewBook(cfg Config) *Book { return &Book{cfg: cfg, began: time.Now()} }
+
+// A Source is a router whose counters are wanted.
+type Source struct {
+	Router *routing.Router
+	Reader *Reader // of its switch; nil: it is not connected
+}
+
+// Snapshot returns what the connected switches have counted: up to a second ago
 // where that can be found out at once, as it can unless there are very many
 // flows; else as of the last time that a switch was read. It sees to it that they
 // are read, and never waits for long.
-func (c *Controller) Counters(ctx context.Context) (Counters, error) {
-	type source struct {
-		router  *routing.Router
-		session *session
-	}
-	sources, err := ask(ctx, c, func(w *world) (all []source) {
-		for _, st := range w.sorted() {
-			all = append(all, source{st.router, st.session})
-		}
-		return all
-	})
-	if err != nil {
-		return Counters{}, err
-	}
+func (b *Book) Snapshot(ctx context.Context, sources []Source) Snapshot {
 	var reading []<-chan struct{}
 	for _, src := range sources {
-		if src.session != nil {
-			if done := src.session.reads.ask(); done != nil {
+		if src.Reader != nil {
+			if done := src.Reader.ask(); done != nil {
 				reading = append(reading, done)
 			}
 		}
 	}
-	enough, cancel := context.WithTimeout(ctx, countersBudget)
+	enough, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
 	for _, done := range reading {
 		select {
@@ -165,63 +185,62 @@ func (c *Controller) Counters(ctx context.Context) (Counters, error) {
 		case <-enough.Done():
 		}
 	}
-	t := &c.counters
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	c.loadCounters()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.load()
 	all := make(map[string]*routerCounters, len(sources))
-	var out Counters
+	var out Snapshot
 	for _, src := range sources {
-		id := src.router.ID
-		rc := t.of(id)
+		id := src.Router.ID
+		rc := b.of(id)
 		all[id] = rc
-		r := rc.tell(src.router)
-		if src.session != nil {
-			r.Connected, r.Load = true, src.session.conn.Load()
+		r := rc.tell(src.Router)
+		if src.Reader != nil {
+			r.Connected, r.Load = true, src.Reader.conn.Load()
 		}
 		out.Routers = append(out.Routers, r)
 		out.Ports = append(out.Ports, rc.top...)
 	}
-	t.routers = all
-	out.At = time.Since(c.began)
+	b.routers = all
+	out.At = time.Since(b.began)
 	slices.SortFunc(out.Ports, mostPackets)
-	if t.ports >= 0 && len(out.Ports) > t.ports {
-		out.Ports = out.Ports[:t.ports]
+	if b.cfg.Ports >= 0 && len(out.Ports) > b.cfg.Ports {
+		out.Ports = out.Ports[:b.cfg.Ports]
 	}
 	for _, p := range out.Ports {
 		if told := all[p.Router].told; !told[p.subject()] {
-			told[p.subject()], t.news = true, true
+			told[p.subject()], b.news = true, true
 		}
 	}
-	if t.news { // before anybody sees them
-		c.keepCounters()
-		t.news = false
+	if b.news { // before anybody sees them
+		b.keep()
+		b.news = false
 	}
-	return out, nil
+	return out
 }
 
 // of returns the counters of a router.
-func (t *counters) of(router string) *routerCounters {
-	rc := t.routers[router]
+func (b *Book) of(router string) *routerCounters {
+	rc := b.routers[router]
 	if rc == nil {
 		rc = newRouterCounters(router)
-		t.routers[router] = rc
+		b.routers[router] = rc
 	}
 	return rc
 }
 
 // tell returns what there is of r.
-func (rc *routerCounters) tell(r *routing.Router) RouterCounters {
-	out := RouterCounters{Router: r.ID, Read: !rc.taken.IsZero(), Total: make(ByRole)}
+func (rc *routerCounters) tell(r *routing.Router) Router {
+	out := Router{Router: r.ID, Read: !rc.taken.IsZero(), Total: make(ByRole)}
 	out.Known = out.Read || rc.kept != nil
 	if out.Read {
 		out.Age = time.Since(rc.taken)
 	}
 	interfaces, routes := make(map[string]ByRole), make(map[string]ByRole)
 	interfaces[""] = out.Total
-	list := func(ids map[string]ByRole, to *[]RoleCounters, id string) {
+	list := func(ids map[string]ByRole, to *[]Object, id string) {
 		ids[id] = make(ByRole)
-		*to = append(*to, RoleCounters{id, ids[id]})
+		*to = append(*to, Object{id, ids[id]})
 	}
 	for i := range r.Interfaces {
 		list(interfaces, &out.Interfaces, r.Interfaces[i].ID)
@@ -242,6 +261,6 @@ func (rc *routerCounters) tell(r *routing.Router) RouterCounters {
 }
 
 // mostPackets orders ports by what they were sent, and then by name.
-func mostPackets(a, b PortCounters) int {
+func mostPackets(a, b Port) int {
 	return cmp.Or(cmp.Compare(b.Packets, a.Packets), strings.Compare(a.Router, b.Router), strings.Compare(a.Port, b.Port), strings.Compare(a.Interface, b.Interface))
 }

@@ -1,4 +1,4 @@
-package controller
+package counters
 
 import (
 	"encoding/json"
@@ -28,32 +28,31 @@ type keptCounters struct {
 	At     time.Duration `json:",omitempty"` // when it was read, since the start of the machine; 0: not known
 }
 
-// loadCounters takes in the counters that the daemon before this one kept, at
-// the first call. What cannot be read is told, and counting starts from zero.
-func (c *Controller) loadCounters() {
-	t := &c.counters
-	if t.loaded {
+// load takes in the counters that the daemon before this one kept, at the first
+// call. What cannot be read is told, and counting starts from zero.
+func (b *Book) load() {
+	if b.loaded {
 		return
 	}
-	t.loaded, t.routers = true, make(map[string]*routerCounters)
-	if t.file == "" {
+	b.loaded, b.routers = true, make(map[string]*routerCounters)
+	if b.cfg.File == "" {
 		return
 	}
 	kept := make(map[string]*keptCounters)
-	data, err := ownfile.ReadFile(t.file)
+	data, err := ownfile.ReadFile(b.cfg.File)
 	if err == nil {
 		err = json.Unmarshal(data, &kept)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		c.log.Warn("could not read the counters that were kept, counting from what the switches have",
-			zap.String("file", t.file), zap.Error(err))
+		b.cfg.Log.Warn("could not read the counters that were kept, counting from what the switches have",
+			zap.String("file", b.cfg.File), zap.Error(err))
 		return
 	}
 	for id, k := range kept {
 		if k == nil || k.Told == nil || k.Before == nil {
 			continue
 		}
-		t.routers[id] = restored(id, k)
+		b.routers[id] = restored(id, k)
 	}
 }
 
@@ -71,23 +70,23 @@ func restored(router string, k *keptCounters) *routerCounters {
 	return rc
 }
 
-// keepCounters writes the file.
-func (c *Controller) keepCounters() {
-	if c.counters.file == "" {
+// keep writes the file.
+func (b *Book) keep() {
+	if b.cfg.File == "" {
 		return
 	}
-	kept := make(map[string]*keptCounters, len(c.counters.routers))
-	for id, rc := range c.counters.routers {
+	kept := make(map[string]*keptCounters, len(b.routers))
+	for id, rc := range b.routers {
 		if kept[id] = rc.kept; rc.kept == nil {
 			kept[id] = rc.keep()
 		}
 	}
 	data, err := json.Marshal(kept)
 	if err == nil {
-		err = ownfile.WriteFile(c.counters.file, data, 0o600)
+		err = ownfile.WriteFile(b.cfg.File, data, 0o600)
 	}
-	if n, ok := c.refusals.sample("counters"); err != nil && ok {
-		c.log.Warn("could not keep the counters, they may go back when the daemon restarts", zap.Error(err), zap.Int("before", n))
+	if err != nil {
+		b.cfg.Unkept(err)
 	}
 }
 

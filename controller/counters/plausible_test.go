@@ -1,4 +1,4 @@
-package controller
+package counters
 
 import (
 	"encoding/json"
@@ -40,12 +40,12 @@ func TestImpossibleCountersAreNotAdded(t *testing.T) {
 				t.Fatalf("%+v has %d packets, want %d", about, got, packets)
 			}
 		}
-		refused := func(want bool, read func() *jump) {
+		refused := func(want bool, read func() *Jump) {
 			if j := read(); (j != nil) != want {
 				t.Fatalf("refused: %v, want %v", j, want)
 			}
 		}
-		read := func() *jump {
+		read := func() *Jump {
 			r := b.rc.begin()
 			b.rc.take(r, b.flows, b.objects, 0)
 			b.rc.sum(r, 0, func(subject) bool { return true })

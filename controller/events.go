@@ -1,0 +1,149 @@
+package controller
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/ofdvr/ofdvr/controller/counters"
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/controller/lifecycle"
+	"github.com/ofdvr/ofdvr/controller/reconcile"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// An event is what the world takes in: one of the types below. Those with a
+// channel are requests, see [request]; the channel has capacity 1.
+type event any
+
+type (
+	// intentForeseen: the ledger is making a state durable.
+	intentForeseen struct {
+		state   *ledger.State
+		touched []string // routers
+	}
+	// intentChanged: the ledger has a new state.
+	intentChanged struct {
+		state   *ledger.State
+		touched []string // routers
+	}
+	// leadTaken: this daemon leads from now on.
+	leadTaken struct{ answer chan<- struct{} }
+
+	// lifecyclePassed: the lifecycle has compared everything with the intent.
+	lifecyclePassed struct{ report lifecycle.Report }
+	// kernelRead: the rules and routes of a router's namespace were read.
+	kernelRead struct {
+		router string
+		kernel *routing.Kernel
+	}
+	// neighboursRead: the neighbours that a router's namespace has resolved were read.
+	neighboursRead struct {
+		router   string
+		resolved []netip.Addr
+	}
+	// macsMoved: MAC addresses of a router have changed while no daemon ran.
+	macsMoved struct {
+		router string
+		moved  []routing.Announcement
+	}
+
+	// switchArrived: a switch has introduced itself.
+	switchArrived struct {
+		session *session
+		answer  chan<- arrival
+	}
+	// switchProbed: what the switch of a session that stood by can do was found out.
+	switchProbed struct {
+		session *session
+		can     routing.Capabilities
+		answer  chan<- struct{}
+	}
+	// portsChanged: the switch of a session has other ports.
+	portsChanged struct{ session *session }
+	// configRead: the configuration of a session's switch was read.
+	configRead struct {
+		session *session
+		blocked []string // why packets do not pass
+	}
+	// switchReported: a reconciler knows something new about its switch.
+	switchReported struct {
+		session *session
+		router  string
+		report  reconcile.Report
+	}
+	// claimRefused: a connection claimed the bridge of another session.
+	claimRefused struct{ session *session }
+	// countersRefused: counters of a router were not added.
+	countersRefused struct {
+		router string
+		jump   *counters.Jump
+	}
+	// sessionEnded: the connection of a switch has ended.
+	sessionEnded struct{ session *session }
+
+	// waitBegun: somebody waits until a write is applied.
+	waitBegun struct{ waiter *waiter }
+	// waitEnded: a wait has ended early; the answer is what it waited for.
+	waitEnded struct {
+		waiter *waiter
+		answer chan<- []Pending
+	}
+	// logRequested: the OpenFlow messages of a router, "" for none, are to be logged.
+	logRequested struct {
+		router string
+		answer chan<- error
+	}
+
+	// query: somebody wants to know something. It changes nothing.
+	query func(*world)
+)
+
+// handle takes in an event. It runs on the world's goroutine.
+func (c *Controller) handle(w *world, e event) {
+	switch e := e.(type) {
+	case intentForeseen:
+		w.foresee(e.state, e.touched)
+	case intentChanged:
+		c.setIntent(w, e.state, e.touched)
+	case leadTaken:
+		w.takeOver()
+		c.retire(w, nil)
+		e.answer <- struct{}{}
+	case lifecyclePassed:
+		c.lifecyclePassed(w, e.report)
+	case kernelRead:
+		w.kernelRead(e.router, e.kernel)
+	case neighboursRead:
+		w.neighboursRead(e.router, e.resolved)
+	case macsMoved:
+		c.macsMoved(w, e.router, e.moved)
+	case switchArrived:
+		e.answer <- c.join(w, e.session)
+	case switchProbed:
+		c.switchProbed(w, e.session, e.can)
+		e.answer <- struct{}{}
+	case portsChanged:
+		w.touch(e.session)
+	case configRead:
+		w.configRead(e.session, e.blocked)
+	case switchReported:
+		c.switchReported(w, e.session, e.router, e.report)
+	case claimRefused:
+		w.claimRefused(e.session)
+	case countersRefused:
+		w.countersRefused(e.router, e.jump)
+	case sessionEnded:
+		c.leave(w, e.session)
+	case waitBegun:
+		w.waiters[e.waiter], w.moved = true, true
+	case waitEnded:
+		delete(w.waiters, e.waiter)
+		e.answer <- c.pending(w, e.waiter)
+	case logRequested:
+		e.answer <- c.logMessages(w, e.router)
+	case query:
+		e(w)
+	default:
+		panic(fmt.Sprintf("unknown event %T", e))
+	}
+}
