@@ -15,6 +15,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 const portsEachRound = 200
@@ -54,8 +55,8 @@ func onePort(ctx context.Context, rounds int) (section, error) {
 type growth struct {
 	index  *routing.Index
 	router *routing.Router
-	facts  routing.Facts
-	prog   routing.Program
+	facts  compile.Facts
+	prog   compile.Program
 	gen    uint64
 	rec    *reconcile.Reconciler
 	told   chan reconcile.Report // capacity 100: more than one change leads to
@@ -75,12 +76,12 @@ func newGrowth(ctx context.Context, b *wireBridge, n int) (*growth, error) {
 	}
 	before := heap()
 	m := grownModel(n)
-	g := &growth{index: routing.NewIndex(m), router: &m.Routers[0], facts: routing.Facts{Ports: make(routing.Ports), Can: routing.CanAll}, told: make(chan reconcile.Report, 100)}
+	g := &growth{index: routing.NewIndex(m), router: &m.Routers[0], facts: compile.Facts{Ports: make(compile.Ports), Can: compile.CanAll}, told: make(chan reconcile.Report, 100)}
 	for i := range g.router.Interfaces {
 		f := &g.router.Interfaces[i]
 		g.facts.Ports[f.PatchName()], g.facts.Ports[f.TapName()] = ofproto.PortNo(2*i+1), ofproto.PortNo(2*i+2)
 	}
-	g.prog = g.index.Compile(g.router, g.facts)
+	g.prog = compile.Compile(g.index, g.router, g.facts)
 	if err := mend(ctx, b.conns["unix"], g.prog.Flows); err != nil {
 		return nil, err
 	}
@@ -97,8 +98,8 @@ func newGrowth(ctx context.Context, b *wireBridge, n int) (*growth, error) {
 	}
 	g.rec = reconcile.New(reconcile.Config{
 		Router: "r1", Switch: reconcile.Connected{Conn: b.conns["unix"]}, Audit: time.Hour,
-		Ours:      func(c ofproto.Cookie) bool { _, ours := routing.RoleOf(c); return ours },
-		OursGroup: routing.OursGroup, OursMeter: routing.OursMeter,
+		Ours:      func(c ofproto.Cookie) bool { _, ours := compile.RoleOf(c); return ours },
+		OursGroup: compile.OursGroup, OursMeter: compile.OursMeter,
 		Report: func(r reconcile.Report) { g.told <- r }, Recorder: nobody{}, Log: zap.NewNop(),
 	})
 	run, stop := context.WithCancel(ctx)
@@ -213,7 +214,7 @@ func (g *growth) round(ctx context.Context, b *wireBridge, round int) error {
 func (g *growth) change(c routing.Change) []ofproto.FlowMod {
 	old := g.prog.Flows
 	g.index = g.index.With(c)
-	g.prog = g.index.Recompile(g.prog, g.router, g.facts)
+	g.prog = compile.Recompile(g.prog, g.index, g.router, g.facts)
 	return ofproto.Diff(old, g.prog.Flows).Mods()
 }
 

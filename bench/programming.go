@@ -20,7 +20,7 @@ type load struct {
 	file string // of ovs-ofctl's text form
 }
 
-// routedFlows returns n flows as routing.Compile emits most: one for each address of
+// routedFlows returns n flows as compile.Compile emits most: one for each address of
 // each port, in the table that delivers.
 func routedFlows(n int) []ofproto.FlowMod {
 	mods := make([]ofproto.FlowMod, n)

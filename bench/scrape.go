@@ -9,7 +9,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
-	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 const (
@@ -108,7 +108,7 @@ func (d *stored) readings(ctx context.Context) (part, whole sample, err error) {
 	}
 	for i := range 1 << scrapeHalves {
 		filter := ofproto.AllFlows()
-		filter.Cookie, filter.CookieMask = routing.CookieSlice(i, scrapeHalves)
+		filter.Cookie, filter.CookieMask = compile.CookieSlice(i, scrapeHalves)
 		ms, err := read(filter)
 		if err != nil {
 			return nil, nil, err

@@ -13,7 +13,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/ofproto"
-	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // An announcement goes out several times, in case a machine misses one.
@@ -36,7 +36,7 @@ type announced struct {
 }
 
 type announcement struct {
-	routing.Announcement
+	compile.Announcement
 	times int // left
 }
 
@@ -44,7 +44,7 @@ func newAnnouncements() announcements {
 	return announcements{left: make(map[announced]*announcement), wake: make(chan struct{}, 1)}
 }
 
-func (a *announcements) add(more []routing.Announcement) {
+func (a *announcements) add(more []compile.Announcement) {
 	if len(more) == 0 {
 		return
 	}
@@ -60,7 +60,7 @@ func (a *announcements) add(more []routing.Announcement) {
 }
 
 // next returns what is to be sent now, and whether there is more to come.
-func (a *announcements) next() (now []routing.Announcement, more bool) {
+func (a *announcements) next() (now []compile.Announcement, more bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for key, m := range a.left {
@@ -114,7 +114,7 @@ func (c *Controller) announceMoves(w *world) {
 	}
 }
 
-func (c *Controller) logAnnouncements(router string, as []routing.Announcement) {
+func (c *Controller) logAnnouncements(router string, as []compile.Announcement) {
 	by := make(map[string]string)
 	for _, a := range as {
 		by[a.Interface] = fmt.Sprintf("%s is now at %v", a.Interface, a.MAC)
@@ -124,7 +124,7 @@ func (c *Controller) logAnnouncements(router string, as []routing.Announcement) 
 }
 
 // macsMoved takes in what changed MAC addresses while no daemon ran.
-func (c *Controller) macsMoved(w *world, router string, as []routing.Announcement) {
+func (c *Controller) macsMoved(w *world, router string, as []compile.Announcement) {
 	st := w.routers[router]
 	if st == nil {
 		return

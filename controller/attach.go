@@ -11,6 +11,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // recognizes reports whether the switch of s is the bridge of r: by the
@@ -89,7 +90,7 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 }
 
 // isOurs reports whether a flow with this cookie is ours.
-func isOurs(c ofproto.Cookie) bool { _, ours := routing.RoleOf(c); return ours }
+func isOurs(c ofproto.Cookie) bool { _, ours := compile.RoleOf(c); return ours }
 
 // reconciler returns that of a session's switch.
 func (c *Controller) reconciler(w *world, s *session, id string) *reconcile.Reconciler {
@@ -101,8 +102,8 @@ func (c *Controller) reconciler(w *world, s *session, id string) *reconcile.Reco
 		Router:    id,
 		Switch:    probedSwitch{reconcile.Connected{Conn: s.conn}, &s.changes},
 		Ours:      isOurs,
-		OursGroup: routing.OursGroup,
-		OursMeter: routing.OursMeter,
+		OursGroup: compile.OursGroup,
+		OursMeter: compile.OursMeter,
 		Audit:     audit,
 		Standby:   !w.lead || !s.probed,
 		Budget:    c.budget,

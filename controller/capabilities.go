@@ -13,14 +13,14 @@ import (
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
-	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // probe finds out what the switch can do, by trying: it adds flows to a table to
 // which no packet comes, a group and a meter, sees which are refused, and deletes
 // them again. Should the connection end in between, the next one deletes them.
-func (s *session) probe(ctx context.Context) (routing.Capabilities, error) {
-	probes := routing.Probes()
+func (s *session) probe(ctx context.Context) (compile.Capabilities, error) {
+	probes := compile.Probes()
 	var undo, try []ofproto.Mod
 	for _, p := range probes {
 		undo, try = append(undo, p.Undo), append(try, p.Try)
@@ -30,7 +30,7 @@ func (s *session) probe(ctx context.Context) (routing.Capabilities, error) {
 	if err != nil {
 		return 0, fmt.Errorf("try what the switch can do: %w", err)
 	}
-	can, took := routing.CanAll, undo[:0:0]
+	can, took := compile.CanAll, undo[:0:0]
 	for _, p := range slices.Backward(probes) {
 		if refused[p.Try.String()] {
 			can &^= p.Tells
@@ -41,7 +41,7 @@ func (s *session) probe(ctx context.Context) (routing.Capabilities, error) {
 	if _, err := s.program(ctx, took); err != nil {
 		return 0, fmt.Errorf("undo what was tried: %w", err)
 	}
-	if lacks := (routing.CanAll &^ can).Names(); len(lacks) > 0 {
+	if lacks := (compile.CanAll &^ can).Names(); len(lacks) > 0 {
 		s.log.Info("switch cannot do everything, the kernel does the rest", zap.String("lacks", strings.Join(lacks, ",")))
 	}
 	return can, nil
@@ -78,7 +78,7 @@ func (c *Controller) probeAndLead(ctx context.Context, s *session) error {
 }
 
 // switchProbed has a session lead whose switch can do what is said.
-func (c *Controller) switchProbed(w *world, s *session, can routing.Capabilities) {
+func (c *Controller) switchProbed(w *world, s *session, can compile.Capabilities) {
 	s.can, s.probed = can, true
 	for id, st := range w.routers {
 		if st.session == s {
@@ -111,15 +111,15 @@ func (p probedSwitch) Program(ctx context.Context, mods []ofproto.Mod) error {
 // Read implements [reconcile.Switch].
 func (p probedSwitch) Read(ctx context.Context, k reconcile.Known) (reconcile.Holdings, reconcile.Beyond, error) {
 	held, beyond, err := p.Connected.Read(ctx, k)
-	held.Flows = held.Flows.Without(func(f ofproto.Flow) bool { return routing.IsProbe(f.Cookie) })
-	held.Groups = slices.DeleteFunc(held.Groups, func(g ofproto.GroupEntry) bool { return routing.IsProbeGroup(g.ID) })
-	held.Meters = slices.DeleteFunc(held.Meters, func(m ofproto.MeterEntry) bool { return routing.IsProbeMeter(m.ID) })
+	held.Flows = held.Flows.Without(func(f ofproto.Flow) bool { return compile.IsProbe(f.Cookie) })
+	held.Groups = slices.DeleteFunc(held.Groups, func(g ofproto.GroupEntry) bool { return compile.IsProbeGroup(g.ID) })
+	held.Meters = slices.DeleteFunc(held.Meters, func(m ofproto.MeterEntry) bool { return compile.IsProbeMeter(m.ID) })
 	return held, beyond, err
 }
 
 // withoutProbes returns the updates that are about no probe: mostly all.
 func withoutProbes(updates []ofproto.FlowUpdate) []ofproto.FlowUpdate {
-	probes := func(u ofproto.FlowUpdate) bool { return routing.IsProbe(u.Flow.Cookie) }
+	probes := func(u ofproto.FlowUpdate) bool { return compile.IsProbe(u.Flow.Cookie) }
 	if !slices.ContainsFunc(updates, probes) {
 		return updates
 	}

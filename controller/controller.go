@@ -27,7 +27,7 @@ import (
 	"github.com/ofdvr/ofdvr/internal/credentials"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/ovsdb"
-	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // Config is what a [Controller] is told at its start.
@@ -188,9 +188,9 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 			InstanceFile: cfg.InstanceFile, NamespacesDir: cfg.NamespacesDir, RadvdDir: cfg.RadvdDir,
 			Surveyed: cfg.Surveyed, Recorder: rec, Log: log,
 			Report:     func(r lifecycle.Report) { c.post(lifecyclePassed{r}) },
-			Kernel:     func(router string, k *routing.Kernel) { c.post(kernelRead{router, k}) },
+			Kernel:     func(router string, k *compile.Kernel) { c.post(kernelRead{router, k}) },
 			Neighbours: func(router string, resolved []netip.Addr) { c.post(neighboursRead{router, resolved}) },
-			Moved:      func(router string, as []routing.Announcement) { c.post(macsMoved{router, as}) },
+			Moved:      func(router string, as []compile.Announcement) { c.post(macsMoved{router, as}) },
 		}); err != nil {
 			return nil, err
 		}

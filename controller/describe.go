@@ -5,11 +5,12 @@ import (
 
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // describer returns a function that names what a flow of p serves, or which
 // group or meter it is.
-func describer(p routing.Program) func(ofproto.Mod) string {
+func describer(p compile.Program) func(ofproto.Mod) string {
 	return func(m ofproto.Mod) string {
 		switch m := m.(type) {
 		case ofproto.GroupMod:
@@ -31,7 +32,7 @@ func describer(p routing.Program) func(ofproto.Mod) string {
 }
 
 // objectOf returns the object that a flow of p serves.
-func objectOf(p routing.Program, m ofproto.Mod) (routing.Object, bool) {
+func objectOf(p compile.Program, m ofproto.Mod) (routing.Object, bool) {
 	f, ok := m.(ofproto.FlowMod)
 	if !ok {
 		return routing.Object{}, false

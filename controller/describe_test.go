@@ -4,12 +4,12 @@ import (
 	"testing"
 
 	"github.com/ofdvr/ofdvr/ofproto"
-	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // Problems name groups and meters in the base in which one sees whose they are.
 func TestDescriber(t *testing.T) {
-	describe := describer(routing.Program{})
+	describe := describer(compile.Program{})
 	for m, want := range map[ofproto.Mod]string{
 		&ofproto.GroupMod{Entry: ofproto.GroupEntry{ID: 0xfd000001}}: "group 0xfd000001",
 		&ofproto.MeterMod{Entry: ofproto.MeterEntry{ID: 0x4000}}:     "meter 0x4000",

@@ -8,7 +8,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/lifecycle"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
-	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // An event is what the world takes in: one of the types below. Those with a
@@ -34,7 +34,7 @@ type (
 	// kernelRead: the rules and routes of a router's namespace were read.
 	kernelRead struct {
 		router string
-		kernel *routing.Kernel
+		kernel *compile.Kernel
 	}
 	// neighboursRead: the neighbours that a router's namespace has resolved were read.
 	neighboursRead struct {
@@ -44,7 +44,7 @@ type (
 	// macsMoved: MAC addresses of a router have changed while no daemon ran.
 	macsMoved struct {
 		router string
-		moved  []routing.Announcement
+		moved  []compile.Announcement
 	}
 
 	// switchArrived: a switch has introduced itself.
@@ -55,7 +55,7 @@ type (
 	// switchProbed: what the switch of a session that stood by can do was found out.
 	switchProbed struct {
 		session *session
-		can     routing.Capabilities
+		can     compile.Capabilities
 		answer  chan<- struct{}
 	}
 	// portsChanged: the switch of a session has other ports.

@@ -10,6 +10,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // A Finding is what an examination has found.
@@ -85,7 +86,7 @@ type examination struct {
 type examined struct {
 	*routing.Router
 	session *session
-	program routing.Program
+	program compile.Program
 	state   reconcile.State
 	keep    func(ofproto.Cookie) bool // selects flows that are not deleted for now; nil: none
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/ofproto"
-	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // readers is how many switches are read at a time.
@@ -33,7 +33,7 @@ func (e *examination) switches(ctx context.Context) error {
 			g.Go(func() error {
 				readings[i].held, _, readings[i].err = reconcile.Connected{Conn: r.session.conn}.Read(ctx, reconcile.Known{
 					Want: reconcile.Holdings{Flows: r.program.Flows, Groups: r.program.Groups, Meters: r.program.Meters}, Ours: isOurs,
-					OursGroup: routing.OursGroup, OursMeter: routing.OursMeter, Share: share})
+					OursGroup: compile.OursGroup, OursMeter: compile.OursMeter, Share: share})
 				return nil
 			})
 		}
@@ -52,7 +52,7 @@ func (e *examination) switches(ctx context.Context) error {
 			e.find(Problem, about, "see the log of ovs-vswitchd", "the flows of bridge %s cannot be read: %v", r.session.bridge, err)
 			continue
 		}
-		if lacks := routing.CanAll &^ r.session.can; lacks != 0 && r.session.probed {
+		if lacks := compile.CanAll &^ r.session.can; lacks != 0 && r.session.probed {
 			e.find(Note, about, "a newer Open vSwitch, or another datapath, can do more", "the kernel does what the switch cannot: %v", strings.Join(lacks.Names(), ", "))
 		}
 		says, kept := differs(readings[i].held, r.program, r.keep)
@@ -79,15 +79,15 @@ func (e *examination) switches(ctx context.Context) error {
 // differs says how what a switch holds differs from its program, "" if it does
 // not, and how many flows it keeps that the program lacks: those that keep selects,
 // with the groups and meters that they need. What is not ours does not count.
-func differs(held reconcile.Holdings, p routing.Program, keep func(ofproto.Cookie) bool) (says string, kept int) {
+func differs(held reconcile.Holdings, p compile.Program, keep func(ofproto.Cookie) bool) (says string, kept int) {
 	ours := held.Flows.Without(func(f ofproto.Flow) bool {
-		_, mine := routing.RoleOf(f.Cookie)
+		_, mine := compile.RoleOf(f.Cookie)
 		_, wanted := p.Flows.Get(f.FlowKey)
 		return !mine && !wanted
 	})
 	d := ofproto.Diff(ours, p.Flows)
-	groups := slices.DeleteFunc(held.Groups, func(g ofproto.GroupEntry) bool { return !routing.OursGroup(g.ID) })
-	meters := slices.DeleteFunc(held.Meters, func(m ofproto.MeterEntry) bool { return !routing.OursMeter(m.ID) })
+	groups := slices.DeleteFunc(held.Groups, func(g ofproto.GroupEntry) bool { return !compile.OursGroup(g.ID) })
+	meters := slices.DeleteFunc(held.Meters, func(m ofproto.MeterEntry) bool { return !compile.OursMeter(m.ID) })
 	if keep != nil {
 		all := len(d.Delete)
 		d.Delete = slices.DeleteFunc(d.Delete, func(f ofproto.Flow) bool { return keep(f.Cookie) })
@@ -128,7 +128,7 @@ func (e *examination) moving(ctx context.Context) error {
 	for _, r := range counters.Routers {
 		for _, i := range r.Interfaces {
 			n := uint64(0)
-			for _, role := range []routing.Role{routing.RoleIn, routing.RoleFallback, routing.RoleAsk} {
+			for _, role := range []compile.Role{compile.RoleIn, compile.RoleFallback, compile.RoleAsk} {
 				n += i.ByRole[role].Packets
 			}
 			if n > 0 {

@@ -6,18 +6,19 @@ import (
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // How what a switch holds differs from what it should: what others have there does
 // not count, unless it is in the place of ours.
 func TestDiffers(t *testing.T) {
-	ours := routing.CookieOf(routing.Object{Kind: routing.KindRouter, ID: "r1"}, routing.RoleDrop)
-	kept := routing.CookieOf(routing.Object{Kind: routing.KindRouter, ID: "r1"}, routing.RoleNeighbour)
+	ours := compile.CookieOf(routing.Object{Kind: routing.KindRouter, ID: "r1"}, compile.RoleDrop)
+	kept := compile.CookieOf(routing.Object{Kind: routing.KindRouter, ID: "r1"}, compile.RoleNeighbour)
 	flow := func(prio uint16, cookie ofproto.Cookie, port ofproto.PortNo) ofproto.Flow {
 		return ofproto.Flow{FlowKey: ofproto.FlowKey{Priority: prio}, Cookie: cookie, Do: ofproto.ApplyActions(ofproto.Output{Port: port})}
 	}
 	group, meter := ofproto.GroupEntry{ID: 0xfd000001}, ofproto.MeterEntry{ID: 0x4001}
-	want := routing.Program{Flows: ofproto.SetOf([]ofproto.Flow{flow(1, ours, 1), flow(2, ours, 1)}), Groups: []ofproto.GroupEntry{group}, Meters: []ofproto.MeterEntry{meter}}
+	want := compile.Program{Flows: ofproto.SetOf([]ofproto.Flow{flow(1, ours, 1), flow(2, ours, 1)}), Groups: []ofproto.GroupEntry{group}, Meters: []ofproto.MeterEntry{meter}}
 	for _, tt := range []struct {
 		flows  []ofproto.Flow
 		groups []ofproto.GroupEntry

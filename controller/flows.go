@@ -9,6 +9,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // A Flow is one that a router's bridge holds.
@@ -33,7 +34,7 @@ func (c *Controller) Flows(ctx context.Context, router string) (iter.Seq[Flow], 
 	type source struct {
 		known   bool
 		session *session
-		program routing.Program
+		program compile.Program
 	}
 	from, err := ask(ctx, c, func(w *world) (from source) {
 		if st := w.routers[router]; st != nil {
@@ -65,7 +66,7 @@ func (c *Controller) Flows(ctx context.Context, router string) (iter.Seq[Flow], 
 	return func(yield func(Flow) bool) {
 		for i := range stats {
 			f := Flow{FlowStats: stats[i], Text: Named(stats[i].Flow.String(), names), Does: "is not ours"}
-			if role, ours := routing.RoleOf(f.Cookie); ours {
+			if role, ours := compile.RoleOf(f.Cookie); ours {
 				if o, ok := program.Objects.Get(f.Cookie); ok {
 					f.Object, f.Does = &o, role.Does(o)
 				} else {

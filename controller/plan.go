@@ -10,6 +10,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ovsdb"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // A Plan is what a change of the intent would change on this host. What is in
@@ -37,8 +38,8 @@ type RouterPlan struct {
 func (c *Controller) Plan(ctx context.Context, before, after *ledger.State, touched []string) (Plan, error) {
 	var p Plan
 	type holds struct {
-		facts   routing.Facts
-		program routing.Program
+		facts   compile.Facts
+		program compile.Program
 	}
 	switches, err := ask(ctx, c, func(w *world) map[string]holds {
 		out := make(map[string]holds)
@@ -60,13 +61,13 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.State, touc
 		now, connected := switches[id]
 		given, has := now.facts, now.program
 		if !connected {
-			given.Can = routing.CanAll
+			given.Can = compile.CanAll
 		}
 		ports := Assume(r, given) // those that are still to be made have names too
-		next := after.Index.Recompile(has, r, ports)
+		next := compile.Recompile(has, after.Index, r, ports)
 		rp := RouterPlan{Router: id, Bridge: r.BridgeName(), Connected: connected, Names: make(map[ofproto.PortNo]string),
 			Delta: ofproto.Diff(has.Flows, next.Flows)}
-		for _, facts := range []routing.Facts{ports, given} {
+		for _, facts := range []compile.Facts{ports, given} {
 			for name, no := range facts.Ports {
 				rp.Names[no] = name
 			}
@@ -90,8 +91,8 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.State, touc
 
 // Assume numbers the ports of r that given does not, from 1 in the order of its
 // interfaces, leaving out the numbers that given uses.
-func Assume(r *routing.Router, given routing.Facts) routing.Facts {
-	facts, used, next := routing.Facts{Ports: make(routing.Ports), Can: given.Can, Kernel: given.Kernel}, make(map[ofproto.PortNo]bool), ofproto.PortNo(1)
+func Assume(r *routing.Router, given compile.Facts) compile.Facts {
+	facts, used, next := compile.Facts{Ports: make(compile.Ports), Can: given.Can, Kernel: given.Kernel}, make(map[ofproto.PortNo]bool), ofproto.PortNo(1)
 	for _, no := range given.Ports {
 		used[no] = true
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 const (
@@ -138,10 +139,10 @@ func (t *portTable) set(p ofproto.Port) {
 	t.byNo[p.No] = p
 }
 
-func (t *portTable) numbers() routing.Ports {
+func (t *portTable) numbers() compile.Ports {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	ports := make(routing.Ports, len(t.byNo))
+	ports := make(compile.Ports, len(t.byNo))
 	for no, p := range t.byNo {
 		if no <= ofproto.PortMax {
 			ports[p.Name] = no

@@ -14,6 +14,7 @@ import (
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // A bridge of somebody else's outlives the router that is on it. So that what was
@@ -250,7 +251,7 @@ func (c *Controller) clearBridge(w *world, s *session) (router string, retired b
 		if s.rec.Load() == nil {
 			s.rec.Store(c.reconciler(w, s, b.Router))
 		}
-		s.rec.Load().Want(reconcile.Program{Generation: clearing, Foreign: reconcile.IgnoreForeign, Describe: describer(routing.Program{})})
+		s.rec.Load().Want(reconcile.Program{Generation: clearing, Foreign: reconcile.IgnoreForeign, Describe: describer(compile.Program{})})
 		return b.Router, true
 	}
 	return "", false

@@ -15,7 +15,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
-	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // handshakeTimeout bounds the time from accepting a connection to knowing the
@@ -40,7 +40,7 @@ type session struct {
 
 	monitored bool // the switch tells of changes to its flows
 
-	can     routing.Capabilities // the world's, from when it has taken the session in
+	can     compile.Capabilities // the world's, from when it has taken the session in
 	probed  bool                 // can is known, and not assumed; also the world's
 	promote chan struct{}        // capacity 1: find out and lead
 
@@ -66,8 +66,8 @@ func (s *session) lead() {
 }
 
 // facts returns what is known about the switch.
-func (s *session) facts() routing.Facts {
-	return routing.Facts{Ports: s.ports.numbers(), Can: s.can}
+func (s *session) facts() compile.Facts {
+	return compile.Facts{Ports: s.ports.numbers(), Can: s.can}
 }
 
 // serve runs the session of a switch that has connected until the connection
@@ -84,7 +84,7 @@ func (c *Controller) serve(parent context.Context, nc net.Conn, from origin) {
 
 		announcements: newAnnouncements(),
 
-		can: routing.CanAll, promote: make(chan struct{}, 1),
+		can: compile.CanAll, promote: make(chan struct{}, 1),
 	}
 	s.counters = c.counters.Reader(s.conn, &s.changes, func(ctx context.Context) (counters.About, error) { return c.about(ctx, s) }, s.log)
 	c.crowd.endBy(from.member, func(err error) { stop(err) })

@@ -17,6 +17,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
@@ -36,12 +37,12 @@ func TestPortTable(t *testing.T) {
 	pt.described()
 	for _, step := range []struct {
 		s    ofproto.PortStatus
-		want routing.Ports
+		want compile.Ports
 	}{
-		{status(ofproto.PortAdded, 3, "three"), routing.Ports{"early": 1, "two": 2, "three": 3}},
-		{status(ofproto.PortDeleted, 2, "two"), routing.Ports{"early": 1, "three": 3}},
-		{status(ofproto.PortAdded, 7, "two"), routing.Ports{"early": 1, "three": 3, "two": 7}}, // renumbered
-		{status(ofproto.PortModified, 3, "drei"), routing.Ports{"early": 1, "drei": 3, "two": 7}},
+		{status(ofproto.PortAdded, 3, "three"), compile.Ports{"early": 1, "two": 2, "three": 3}},
+		{status(ofproto.PortDeleted, 2, "two"), compile.Ports{"early": 1, "three": 3}},
+		{status(ofproto.PortAdded, 7, "two"), compile.Ports{"early": 1, "three": 3, "two": 7}}, // renumbered
+		{status(ofproto.PortModified, 3, "drei"), compile.Ports{"early": 1, "drei": 3, "two": 7}},
 	} {
 		pt.update(step.s)
 		if got := pt.numbers(); !maps.Equal(got, step.want) {

@@ -10,6 +10,7 @@ import (
 	"github.com/ofdvr/ofdvr/internal/ovstrace"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 	"github.com/ofdvr/ofdvr/routing/trace"
 )
 
@@ -66,8 +67,8 @@ func (c *Controller) Trace(ctx context.Context, q trace.Query, verify bool) ([]T
 func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedWay, verify bool) error {
 	type source struct {
 		session *session
-		program routing.Program
-		facts   routing.Facts
+		program compile.Program
+		facts   compile.Facts
 	}
 	from, err := ask(ctx, c, func(w *world) (from source) {
 		if st := w.routers[t.Router.ID]; st != nil {
@@ -84,8 +85,8 @@ func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedWay,
 	t.Bridge = t.Router.BridgeName()
 	if s == nil {
 		t.Assumed = true
-		facts = Assume(t.Router, routing.Facts{Can: routing.CanAll})
-		prog = x.Compile(t.Router, facts)
+		facts = Assume(t.Router, compile.Facts{Can: compile.CanAll})
+		prog = compile.Compile(x, t.Router, facts)
 	} else {
 		t.Bridge = s.bridge
 	}
@@ -173,7 +174,7 @@ type Explanation struct {
 // Explain says what flows with a cookie are for, and false if it carries no mark
 // of ours.
 func (c *Controller) Explain(ctx context.Context, cookie ofproto.Cookie) (Explanation, bool, error) {
-	role, ours := routing.RoleOf(cookie)
+	role, ours := compile.RoleOf(cookie)
 	if !ours {
 		return Explanation{}, false, nil
 	}

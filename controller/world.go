@@ -16,6 +16,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // The world is what one goroutine knows: the intent, the switches that are
@@ -28,7 +29,7 @@ type world struct {
 	lead bool // this daemon does not stand by
 
 	lifecycle lifecycle.Report
-	owners    routing.Owners // of routers' addresses
+	owners    compile.Owners // of routers' addresses
 
 	waiters map[*waiter]bool
 	moved   bool   // waiters may be answered since they were looked at
@@ -38,19 +39,19 @@ type world struct {
 // A routerState is how far one router has come.
 type routerState struct {
 	router  *routing.Router
-	kernel  *routing.Kernel // see [routing.Facts], as the next
-	known   *routing.Neighbours
+	kernel  *compile.Kernel // see [compile.Facts], as the next
+	known   *compile.Neighbours
 	session *session // nil while its bridge is not connected
 	claim   *claim   // nil: there was none
 
 	jump     *counters.Jump // counters that were not added; nil: none
 	jumpedAt time.Time
 	since    time.Time
-	program  routing.Program
+	program  compile.Program
 	gen      uint64 // of program; 0 before the first
 	report   reconcile.Report
 
-	announce []routing.Announcement // to go out with the next program
+	announce []compile.Announcement // to go out with the next program
 
 	asked   time.Time // the earliest change of the intent that is in no program yet; zero: there is none
 	ahead   forecast  // of the next program
@@ -62,8 +63,8 @@ type routerState struct {
 // intent, unless the facts change before.
 type forecast struct {
 	state   *ledger.State
-	facts   routing.Facts
-	program routing.Program
+	facts   compile.Facts
+	program compile.Program
 }
 
 // foresee compiles for a state that will probably be the intent soon: while the
@@ -73,7 +74,7 @@ func (w *world) foresee(s *ledger.State, touched []string) {
 		st, r := w.routers[id], s.Index.Router(id)
 		if st != nil && st.session != nil && r != nil {
 			facts := st.facts()
-			st.ahead = forecast{s, facts, s.Index.Recompile(st.program, r, facts)}
+			st.ahead = forecast{s, facts, compile.Recompile(st.program, s.Index, r, facts)}
 		}
 	}
 }
@@ -83,8 +84,8 @@ type version struct {
 	gen      uint64
 	revision uint64    // of the intent that it was made of
 	asked    time.Time // see [routerState]
-	program  routing.Program
-	announce []routing.Announcement // when the switch has it
+	program  compile.Program
+	announce []compile.Announcement // when the switch has it
 }
 
 // runWorld takes events, as many as there are, then compiles what they touched.
@@ -124,7 +125,7 @@ func (c *Controller) compile(w *world) {
 			if a := st.ahead; a.state == w.intent && a.facts.Equal(facts) {
 				st.program = a.program
 			} else {
-				st.program = w.intent.Index.Recompile(st.program, st.router, facts)
+				st.program = compile.Recompile(st.program, w.intent.Index, st.router, facts)
 			}
 			st.ahead = forecast{}
 			st.gen++
@@ -141,7 +142,7 @@ func (c *Controller) compile(w *world) {
 
 // facts returns what is known of the router's bridge, which is connected, and of
 // its namespace.
-func (st *routerState) facts() routing.Facts {
+func (st *routerState) facts() compile.Facts {
 	f := st.session.facts()
 	f.Kernel, f.Neighbours = st.kernel, st.known
 	return f
@@ -154,8 +155,8 @@ func (c *Controller) unread(st *routerState) func(ofproto.Cookie) bool {
 		return nil
 	}
 	return func(c ofproto.Cookie) bool {
-		role, ours := routing.RoleOf(c)
-		return ours && (st.kernel == nil && role.FromKernel() || st.known == nil && role == routing.RoleNeighbour)
+		role, ours := compile.RoleOf(c)
+		return ours && (st.kernel == nil && role.FromKernel() || st.known == nil && role == compile.RoleNeighbour)
 	}
 }
 
@@ -169,7 +170,7 @@ func (c *Controller) keeps(w *world, st *routerState) func(ofproto.Cookie) bool 
 }
 
 // kernelRead takes in how the namespace of a router routes.
-func (w *world) kernelRead(router string, k *routing.Kernel) {
+func (w *world) kernelRead(router string, k *compile.Kernel) {
 	if st := w.routers[router]; st != nil && !st.kernel.Equal(k) {
 		st.kernel, w.dirty[router] = k, true
 	}
@@ -178,7 +179,7 @@ func (w *world) kernelRead(router string, k *routing.Kernel) {
 // neighboursRead takes in which neighbours the namespace of a router has resolved.
 func (w *world) neighboursRead(router string, resolved []netip.Addr) {
 	if st := w.routers[router]; st != nil {
-		if n := routing.NewNeighbours(resolved); !st.known.Equal(n) {
+		if n := compile.NewNeighbours(resolved); !st.known.Equal(n) {
 			st.known, w.dirty[router] = n, true
 		}
 	}
@@ -186,7 +187,7 @@ func (w *world) neighboursRead(router string, resolved []netip.Addr) {
 
 // bridgePorts tells the lifecycle which ports the bridge of r has, nil if it is
 // not connected.
-func (c *Controller) bridgePorts(r *routing.Router, ports routing.Ports) {
+func (c *Controller) bridgePorts(r *routing.Router, ports compile.Ports) {
 	if c.lifecycle != nil && r.Bridge.Managed {
 		c.lifecycle.Ports(r.ID, ports)
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // What only one object may have is known by who has it: MAC and IP addresses on
-// a network in its [members], all else in the [Index] as claims.
+// a network in its [Members], all else in the [Index] as claims.
 
 // An owner is an object in the words of an error message.
 type owner struct {

@@ -110,7 +110,7 @@ func legsOf(r *Router) []Leg {
 func (w *work) ports(remove []string, put []Port) {
 	leave := func(id string) {
 		if h, ok := w.x.homes.Get(home{port: id}); ok {
-			if p, ok := w.x.members(h.network).ports.Get(Port{ID: id}); ok {
+			if p, ok := w.x.Members(h.network).ports.Get(Port{ID: id}); ok {
 				e := w.on(h.network)
 				e.leave, w.left = append(e.leave, p), append(w.left, h)
 			}
@@ -127,9 +127,9 @@ func (w *work) ports(remove []string, put []Port) {
 }
 
 func (w *work) done() *Index {
-	var gone, touched []*members
+	var gone, touched []*Members
 	for id, e := range w.edits {
-		n := *w.x.members(id)
+		n := *w.x.Members(id)
 		e.apply(&n)
 		if e.gone {
 			gone = append(gone, &n)
@@ -145,7 +145,7 @@ func (w *work) done() *Index {
 	}
 }
 
-func (e *edit) apply(n *members) {
+func (e *edit) apply(n *Members) {
 	if e.network != nil {
 		n.Network = *e.network
 	}

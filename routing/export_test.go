@@ -2,17 +2,9 @@ package routing
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 )
-
-// Homes returns how many ports x knows the network of.
-func Homes(x *Index) int { return x.homes.Len() }
-
-// Beyond returns the route of r that keeps the kernel from taking via as an IPv6
-// next hop; nil if none does.
-func Beyond(r *Router, via netip.Addr) *Route { return r.beyond(via) }
 
 // Dump returns all that x knows, one thing a line.
 func Dump(x *Index) string {

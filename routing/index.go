@@ -15,23 +15,11 @@ import (
 // it, and to compile a router anew, takes time for what is changed and hardly
 // any for the rest. The zero Index has nothing in it.
 type Index struct {
-	networks sorted.Set[*members, byNetwork]
+	networks sorted.Set[*Members, byNetwork]
 	routers  sorted.Set[*Router, byRouter]
 	homes    sorted.Set[home, byPort]
 	names    sorted.Set[claim, byClaim] // that networks and routers have to share
 }
-
-// members are a network and what is on it. They are immutable.
-type members struct {
-	Network
-	ports ports
-	macs  sorted.Set[macOf, byMAC]
-	addrs sorted.Set[addrOf, byAddr]
-	pairs pairs // of ports that are up and bound
-	legs  []Leg // by router and its interfaces
-}
-
-type ports = sorted.Set[Port, byID]
 
 // A home says which network a port is on.
 type home struct{ port, network string }
@@ -49,7 +37,7 @@ type (
 	byPort    struct{}
 )
 
-func (byNetwork) Compare(a, b *members) int { return strings.Compare(a.ID, b.ID) }
+func (byNetwork) Compare(a, b *Members) int { return strings.Compare(a.ID, b.ID) }
 func (byRouter) Compare(a, b *Router) int   { return strings.Compare(a.ID, b.ID) }
 func (byID) Compare(a, b Port) int          { return strings.Compare(a.ID, b.ID) }
 func (byPort) Compare(a, b home) int        { return strings.Compare(a.port, b.port) }
@@ -58,19 +46,9 @@ func (byPort) Compare(a, b home) int        { return strings.Compare(a.port, b.p
 // refers to may be changed from then on.
 func NewIndex(m *Model) *Index { return new(Index).With(Change{Put: *m}) }
 
-// members returns the network called id and what is on it; if there is none, one
-// on which there is nothing.
-func (x *Index) members(id string) *members {
-	key := &members{Network: Network{ID: id}}
-	if n, ok := x.networks.Get(key); ok {
-		return n
-	}
-	return key
-}
-
 // Network returns the network called id.
 func (x *Index) Network(id string) (Network, bool) {
-	n, ok := x.networks.Get(&members{Network: Network{ID: id}})
+	n, ok := x.networks.Get(&Members{Network: Network{ID: id}})
 	if !ok {
 		return Network{}, false
 	}
@@ -90,7 +68,7 @@ func (x *Index) Port(id string) (Port, bool) {
 	if !ok {
 		return Port{}, false
 	}
-	return x.members(h.network).ports.Get(Port{ID: id})
+	return x.Members(h.network).ports.Get(Port{ID: id})
 }
 
 // Len returns how many networks, routers and ports there are.
@@ -101,7 +79,7 @@ func (x *Index) Len() (networks, routers, ports int) {
 // Networks returns the networks whose ID is not less than from, by ID.
 func (x *Index) Networks(from string) iter.Seq[Network] {
 	return func(yield func(Network) bool) {
-		for n := range x.networks.From(&members{Network: Network{ID: from}}) {
+		for n := range x.networks.From(&Members{Network: Network{ID: from}}) {
 			if !yield(n.Network) {
 				return
 			}
@@ -117,7 +95,7 @@ func (x *Index) Routers(from string) iter.Seq[*Router] { return x.routers.From(&
 func (x *Index) Ports(from string) iter.Seq[Port] {
 	return func(yield func(Port) bool) {
 		for h := range x.homes.From(home{port: from}) {
-			if p, ok := x.members(h.network).ports.Get(Port{ID: h.port}); ok && !yield(p) {
+			if p, ok := x.Members(h.network).ports.Get(Port{ID: h.port}); ok && !yield(p) {
 				return
 			}
 		}
@@ -126,11 +104,11 @@ func (x *Index) Ports(from string) iter.Seq[Port] {
 
 // PortsOn returns the ports on a network whose ID is not less than from, by ID.
 func (x *Index) PortsOn(network, from string) iter.Seq[Port] {
-	return x.members(network).ports.From(Port{ID: from})
+	return x.Members(network).ports.From(Port{ID: from})
 }
 
 // Legs returns the interfaces that routers have on a network.
-func (x *Index) Legs(network string) []Leg { return x.members(network).legs }
+func (x *Index) Legs(network string) []Leg { return x.Members(network).legs }
 
 // Model returns everything, by ID. What it refers to must not be changed.
 func (x *Index) Model() *Model {
@@ -255,7 +233,7 @@ func (x *Index) Differs(c Change) (d Change) {
 		if len(c.Delete.Ports) > 0 {
 			put[owner{KindPort, p.ID}] = true
 		}
-		if old, ok := x.Port(p.ID); !ok || !old.equal(p) {
+		if old, ok := x.Port(p.ID); !ok || !old.Equal(p) {
 			d.Put.Ports = append(d.Put.Ports, *p)
 		}
 	}

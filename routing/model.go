@@ -1,6 +1,7 @@
-// Package routing turns intent (networks, routers and ports) into the flows
-// that every routing bridge should hold. It is pure: [Index.Compile] is a
-// function of a [Model] and of [Facts] about the switches.
+// Package routing is the model of what is wanted: networks, routers and ports,
+// the rules that a valid [Model] keeps, the names that come of it, and the
+// [Index], in which a change costs what it touches. It is pure. Package compile
+// makes flows of it.
 package routing
 
 import (
@@ -10,7 +11,7 @@ import (
 )
 
 // A Model is the operator's intent. It says nothing about port numbers or
-// other things that only a switch knows; see [Facts].
+// other things that only a switch knows.
 type Model struct {
 	Networks []Network
 	Routers  []Router

@@ -37,11 +37,11 @@ func (a pairOf) compareKind(b pairOf) int {
 	return -1
 }
 
-// isUp reports whether p can be reached at all.
-func (p *Port) isUp() bool { return !p.Down && !p.Unbound }
+// IsUp reports whether p can be reached at all.
+func (p *Port) IsUp() bool { return !p.Down && !p.Unbound }
 
 func (p *Port) pairsOf() (out []pairOf) {
-	if !p.isUp() {
+	if !p.IsUp() {
 		return nil
 	}
 	for _, q := range p.Pairs {
@@ -54,35 +54,38 @@ func (p *Port) pairsOf() (out []pairOf) {
 	return out
 }
 
-// A place is where packets for an address go.
-type place struct {
-	mac  ofproto.MAC
-	port string // ID of the port that has the address; "": it is not known
+// single is the prefix with just one address.
+func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
+// A Place is where packets for an address go.
+type Place struct {
+	MAC  ofproto.MAC
+	Port string // ID of the port that has the address; "": it is not known
 }
 
-// at returns who is to be reached at a: the port whose own address it is, if that
+// At returns who is to be reached at address a: the port whose own address it is, if that
 // is up, else the one that alone claims it.
-func (n *members) at(a netip.Addr) place {
+func (n *Members) At(a netip.Addr) Place {
 	if o, ok := n.addrs.Get(addrOf{addr: a}); ok {
 		if o.kind != KindPort {
-			return place{}
+			return Place{}
 		}
-		if p, ok := n.ports.Get(Port{ID: o.id}); ok && p.isUp() {
-			return place{p.MAC, p.ID}
+		if p, ok := n.ports.Get(Port{ID: o.id}); ok && p.IsUp() {
+			return Place{p.MAC, p.ID}
 		}
 	}
 	if n.pairs.Len() == 0 {
-		return place{}
+		return Place{}
 	}
-	var found place
-	for q := range n.pairs.From(pairOf{addrs: alone(a)}) {
+	var found Place
+	for q := range n.pairs.From(pairOf{addrs: single(a)}) {
 		switch {
-		case q.addrs != alone(a):
+		case q.addrs != single(a):
 			return n.unless(found, a)
-		case found.port == "":
-			found = place{q.mac, q.port}
-		case q.mac != found.mac:
-			return place{} // by two: the kernel asks
+		case found.Port == "":
+			found = Place{q.mac, q.port}
+		case q.mac != found.MAC:
+			return Place{} // by two: the kernel asks
 		}
 	}
 	return n.unless(found, a)
@@ -90,25 +93,25 @@ func (n *members) at(a netip.Addr) place {
 
 // unless returns found, or nothing if another MAC address is allowed a range of
 // addresses with a in it.
-func (n *members) unless(found place, a netip.Addr) place {
-	if found.port == "" {
+func (n *Members) unless(found Place, a netip.Addr) Place {
+	if found.Port == "" {
 		return found
 	}
 	for q := range n.pairs.All() {
 		if q.addrs.IsSingleIP() {
 			break
 		}
-		if q.addrs.Contains(a) && q.mac != found.mac {
-			return place{}
+		if q.addrs.Contains(a) && q.mac != found.MAC {
+			return Place{}
 		}
 	}
 	return found
 }
 
-// reached returns the addresses at which p is reached, each with its MAC address.
-func (n *members) reached(p *Port) iter.Seq2[netip.Addr, ofproto.MAC] {
+// Reached returns the addresses at which p is reached, each with its MAC address.
+func (n *Members) Reached(p *Port) iter.Seq2[netip.Addr, ofproto.MAC] {
 	return func(yield func(netip.Addr, ofproto.MAC) bool) {
-		if !p.isUp() {
+		if !p.IsUp() {
 			return
 		}
 		for _, a := range p.Addresses {
@@ -120,7 +123,7 @@ func (n *members) reached(p *Port) iter.Seq2[netip.Addr, ofproto.MAC] {
 			if !q.Addresses.IsSingleIP() {
 				continue
 			}
-			if at := n.at(q.Addresses.Addr()); at.port == p.ID && !yield(q.Addresses.Addr(), at.mac) {
+			if at := n.At(q.Addresses.Addr()); at.Port == p.ID && !yield(q.Addresses.Addr(), at.MAC) {
 				return
 			}
 		}

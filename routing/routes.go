@@ -91,15 +91,15 @@ func (v *validator) checkRoutes(p path, r *Router) {
 			}
 			connected[a.Masked()], own[a.Addr()] = f.ID, f.ID
 			switch {
-			case a.Addr().Is6() && a.Bits() < 127 && !linkLocal(a.Addr()):
+			case a.Addr().Is6() && a.Bits() < 127 && !a.Addr().IsLinkLocalUnicast():
 				shared[a.Masked().Addr()] = fmt.Sprintf("the anycast address of all routers in %v", a.Masked())
 			case a.Addr().Is4() && a.Bits() < 31:
 				shared[a.Masked().Addr()] = fmt.Sprintf("the network address of %v", a.Masked())
-				shared[lastAddr(a)] = fmt.Sprintf("the broadcast address of %v", a.Masked())
+				shared[LastAddr(a)] = fmt.Sprintf("the broadcast address of %v", a.Masked())
 			}
 		}
 		if f.has6() {
-			own[linkLocalOf(f.MAC)] = f.ID
+			own[LinkLocalOf(f.MAC)] = f.ID
 		}
 	}
 	for k, route := range r.Routes {

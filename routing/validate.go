@@ -87,7 +87,7 @@ type validator struct {
 	errs []error
 
 	base     *Index          // what there is besides
-	last     *members        // of base, that were looked at last: mostly they are the next too
+	last     *Members        // of base, that were looked at last: mostly they are the next too
 	gone     map[owner]bool  // objects of base that are replaced or deleted
 	networks map[string]bool // those that are put, and, false, those that go
 	mtus     map[string]int  // of those that are put
@@ -141,9 +141,9 @@ func (v *validator) leaves(c *Change) {
 }
 
 // on returns a network of the base and what is on it.
-func (v *validator) on(network string) *members {
+func (v *validator) on(network string) *Members {
 	if v.last == nil || v.last.ID != network {
-		v.last = v.base.members(network)
+		v.last = v.base.Members(network)
 	}
 	return v.last
 }

@@ -7,6 +7,8 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+
+	"github.com/ofdvr/ofdvr/ofproto"
 )
 
 // checkAddr says why no machine can have address a.
@@ -37,14 +39,24 @@ func checkHost(a netip.Prefix) error {
 		return nil
 	case a.Addr() == a.Masked().Addr():
 		return fmt.Errorf("address %v is the network address of %v", a.Addr(), a.Masked())
-	case a.Addr() == lastAddr(a):
+	case a.Addr() == LastAddr(a):
 		return fmt.Errorf("address %v is the broadcast address of %v", a.Addr(), a.Masked())
 	}
 	return nil
 }
 
-// lastAddr returns the highest address of an IPv4 prefix.
-func lastAddr(p netip.Prefix) netip.Addr {
+// IsHost reports whether a machine in a's subnet can have address a: it is neither
+// the network nor the broadcast address.
+func IsHost(a netip.Prefix) bool { return checkHost(a) == nil }
+
+// LinkLocalOf returns the link-local address that the kernel gives an interface
+// with MAC address m (RFC 4291 appendix A).
+func LinkLocalOf(m ofproto.MAC) netip.Addr {
+	return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 8: m[0] ^ 2, 9: m[1], 10: m[2], 11: 0xff, 12: 0xfe, 13: m[3], 14: m[4], 15: m[5]})
+}
+
+// LastAddr returns the highest address of an IPv4 prefix.
+func LastAddr(p netip.Prefix) netip.Addr {
 	b := p.Addr().As4()
 	for i := range b {
 		b[i] |= byte(uint32(math.MaxUint32) >> p.Bits() >> (24 - 8*i))

@@ -86,20 +86,20 @@ func (x *Index) Warnings(m *Model) []*PathError {
 // the number of subnets.
 type subnetTable struct {
 	has  map[netip.Prefix]bool
-	bits [2][129]bool // prefix lengths in has, of IPv4 and IPv6
+	bits [129]bool // prefix lengths in has
 }
 
 func (t *subnetTable) add(p netip.Prefix) {
 	if p.IsValid() {
 		t.has[p.Masked()] = true
-		t.bits[familyOf(p.Addr())][p.Bits()] = true
+		t.bits[p.Bits()] = true
 	}
 }
 
 // lookup returns the longest prefix that contains a.
 func (t *subnetTable) lookup(a netip.Addr) (netip.Prefix, bool) {
 	for n := a.BitLen(); n >= 0; n-- {
-		if !t.bits[familyOf(a)][n] {
+		if !t.bits[n] {
 			continue
 		}
 		if p, err := a.Prefix(n); err == nil && t.has[p] {

@@ -9,6 +9,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 func newCompile() *cobra.Command {
@@ -36,7 +37,7 @@ other commands, are in comments.`,
 			index := routing.NewIndex(m)
 			for i := range m.Routers {
 				r := &m.Routers[i]
-				prog := index.Compile(r, controller.Assume(r, numbers))
+				prog := compile.Compile(index, r, controller.Assume(r, numbers))
 				out := cmd.OutOrStdout()
 				fmt.Fprintf(out, "# bridge %s, router %s\n%s", r.BridgeName(), r.ID, prog.Flows)
 				for _, g := range prog.Groups {
@@ -53,8 +54,8 @@ other commands, are in comments.`,
 	return cmd
 }
 
-func parsePorts(ports map[string]string) (routing.Facts, error) {
-	facts := routing.Facts{Ports: make(routing.Ports, len(ports)), Can: routing.CanAll}
+func parsePorts(ports map[string]string) (compile.Facts, error) {
+	facts := compile.Facts{Ports: make(compile.Ports, len(ports)), Can: compile.CanAll}
 	for name, s := range ports {
 		n, err := strconv.ParseUint(s, 10, 32)
 		if err != nil || n == 0 || ofproto.PortNo(n) > ofproto.PortMax {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/ofproto"
-	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 func newExplain() *cobra.Command {
@@ -50,7 +50,7 @@ what the flow is for and which router, interface, port or route it serves.`,
 			case !e.Ours:
 				fmt.Fprintf(w, "%s is not ours\n", e.Cookie)
 			case e.Kind == "":
-				role, _ := routing.RoleOf(cookie)
+				role, _ := compile.RoleOf(cookie)
 				fmt.Fprintf(w, "%s is ours (role %d), and serves nothing that is wanted any more\n", e.Cookie, role)
 			default:
 				fmt.Fprintf(w, "%s, router %s: %s\n", e.Cookie, e.Router, e.Does)

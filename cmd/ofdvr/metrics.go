@@ -8,15 +8,15 @@ import (
 	"github.com/ofdvr/ofdvr/controller/counters"
 	"github.com/ofdvr/ofdvr/controller/store"
 	"github.com/ofdvr/ofdvr/metrics"
-	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // routeActions are the roles of an extra route's flows, by the word that metrics
 // have for what they do.
-var routeActions = map[string][]routing.Role{
-	"routed":  {routing.RoleExtra},
-	"kernel":  {routing.RoleException, routing.RoleSlow},
-	"dropped": {routing.RoleBlackhole},
+var routeActions = map[string][]compile.Role{
+	"routed":  {compile.RoleExtra},
+	"kernel":  {compile.RoleException, compile.RoleSlow},
+	"dropped": {compile.RoleBlackhole},
 }
 
 // metricsState reads from c, and from the store if there is one, what metrics
@@ -78,8 +78,8 @@ func addRouter(out *metrics.State, r *controller.RouterStatus, n *counters.Route
 			age = n.Age.Seconds()
 		}
 		m.Counters = &metrics.Counters{Age: age, Dropped: map[string]uint64{
-			"blackhole": n.Total[routing.RoleBlackhole].Packets, "unmatched": n.Total[routing.RoleDrop].Packets,
-			"forged": n.Total[routing.RoleForged].Packets,
+			"blackhole": n.Total[compile.RoleBlackhole].Packets, "unmatched": n.Total[compile.RoleDrop].Packets,
+			"forged": n.Total[compile.RoleForged].Packets,
 		}}
 		for _, i := range n.Interfaces {
 			out.Interfaces = append(out.Interfaces, countedInterface(r.ID, i))
@@ -100,17 +100,17 @@ func countedInterface(router string, i counters.Object) metrics.Interface {
 	return metrics.Interface{
 		Router:          router,
 		ID:              i.ID,
-		ReceivedPackets: i.ByRole[routing.RoleIn].Packets,
-		ReceivedBytes:   i.ByRole[routing.RoleIn].Bytes,
+		ReceivedPackets: i.ByRole[compile.RoleIn].Packets,
+		ReceivedBytes:   i.ByRole[compile.RoleIn].Bytes,
 		RoutedPackets:   i.ByRole.Routed().Packets,
 		RoutedBytes:     i.ByRole.Routed().Bytes,
-		KernelPackets:   i.ByRole[routing.RoleFromKernel].Packets,
-		KernelBytes:     i.ByRole[routing.RoleFromKernel].Bytes,
-		ARPReplies:      i.ByRole[routing.RoleARP].Packets,
-		NDReplies:       i.ByRole[routing.RoleND].Packets,
-		EchoReplies:     i.ByRole[routing.RoleEcho].Packets,
+		KernelPackets:   i.ByRole[compile.RoleFromKernel].Packets,
+		KernelBytes:     i.ByRole[compile.RoleFromKernel].Bytes,
+		ARPReplies:      i.ByRole[compile.RoleARP].Packets,
+		NDReplies:       i.ByRole[compile.RoleND].Packets,
+		EchoReplies:     i.ByRole[compile.RoleEcho].Packets,
 		Limited:         i.ByRole.Limited(),
-		TTLExpired:      i.ByRole[routing.RoleTTL].Packets,
+		TTLExpired:      i.ByRole[compile.RoleTTL].Packets,
 		Fallback:        i.ByRole.Fallback(),
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/ofdvr/ofdvr/controller/counters"
-	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // Counters are the answer of GET /v1/counters.
@@ -73,7 +73,7 @@ func (s *service) registerCounters(a huma.API) {
 }
 
 func interfaceCounters(router string, c counters.Object) InterfaceCounters {
-	routed, received := c.ByRole.Routed(), c.ByRole[routing.RoleIn]
+	routed, received := c.ByRole.Routed(), c.ByRole[compile.RoleIn]
 	return InterfaceCounters{
 		Router:          router,
 		Interface:       c.ID,
@@ -81,11 +81,11 @@ func interfaceCounters(router string, c counters.Object) InterfaceCounters {
 		RoutedBytes:     routed.Bytes,
 		ReceivedPackets: received.Packets,
 		ReceivedBytes:   received.Bytes,
-		KernelPackets:   c.ByRole[routing.RoleFromKernel].Packets,
-		ARPReplies:      c.ByRole[routing.RoleARP].Packets,
-		NDReplies:       c.ByRole[routing.RoleND].Packets,
-		EchoReplies:     c.ByRole[routing.RoleEcho].Packets,
-		TTLExpired:      c.ByRole[routing.RoleTTL].Packets,
+		KernelPackets:   c.ByRole[compile.RoleFromKernel].Packets,
+		ARPReplies:      c.ByRole[compile.RoleARP].Packets,
+		NDReplies:       c.ByRole[compile.RoleND].Packets,
+		EchoReplies:     c.ByRole[compile.RoleEcho].Packets,
+		TTLExpired:      c.ByRole[compile.RoleTTL].Packets,
 		Limited:         c.ByRole.Limited(),
 		Fallback:        c.ByRole.Fallback(),
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // A Tally counts packets and their bytes.
@@ -52,17 +53,17 @@ type Router struct {
 
 // An Object counts the packets that hit the flows of one interface, including
 // those of what is behind it, so that packets which are routed out of it have
-// [routing.RoleDeliver] or [routing.RoleExtra]; or those of one route.
+// [compile.RoleDeliver] or [compile.RoleExtra]; or those of one route.
 type Object struct {
 	ID     string // of a route: its destination
 	ByRole ByRole
 }
 
 // ByRole counts by the role of flows.
-type ByRole map[routing.Role]Tally
+type ByRole map[compile.Role]Tally
 
 // Sum returns the sum of roles.
-func (b ByRole) Sum(roles ...routing.Role) (t Tally) {
+func (b ByRole) Sum(roles ...compile.Role) (t Tally) {
 	for _, role := range roles {
 		t.add(b[role])
 	}
@@ -70,26 +71,26 @@ func (b ByRole) Sum(roles ...routing.Role) (t Tally) {
 }
 
 // Routed returns what the switch routed out of an interface.
-func (b ByRole) Routed() Tally { return b.Sum(routing.RoleDeliver, routing.RoleExtra) }
+func (b ByRole) Routed() Tally { return b.Sum(compile.RoleDeliver, compile.RoleExtra) }
 
 // fallbackReasons are the roles of flows that hand packets to the kernel, by
 // the reason that people are told.
-var fallbackReasons = map[string][]routing.Role{
-	"ttl":       {routing.RoleTTL},
-	"mtu":       {routing.RoleTooBig},
-	"exception": {routing.RoleException, routing.RoleKernel},
-	"no_route":  {routing.RoleNoRoute},
-	"unknown":   {routing.RoleUnknown},
-	"other":     {routing.RoleFallback},
+var fallbackReasons = map[string][]compile.Role{
+	"ttl":       {compile.RoleTTL},
+	"mtu":       {compile.RoleTooBig},
+	"exception": {compile.RoleException, compile.RoleKernel},
+	"no_route":  {compile.RoleNoRoute},
+	"unknown":   {compile.RoleUnknown},
+	"other":     {compile.RoleFallback},
 }
 
 // LimitedKinds are the roles of what meters have dropped, by the kind that people
 // are told.
-var LimitedKinds = map[string]routing.Role{
-	"resolution": routing.RoleLimitedResolution,
-	"echo":       routing.RoleLimitedEcho,
-	"ttl":        routing.RoleLimitedTTL,
-	"unknown":    routing.RoleLimitedUnknown,
+var LimitedKinds = map[string]compile.Role{
+	"resolution": compile.RoleLimitedResolution,
+	"echo":       compile.RoleLimitedEcho,
+	"ttl":        compile.RoleLimitedTTL,
+	"unknown":    compile.RoleLimitedUnknown,
 }
 
 // Limited returns how many packets of an interface meters have dropped, by kind:

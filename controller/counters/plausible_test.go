@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/ofdvr/ofdvr/ofproto"
-	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // A link carries 1 Tbit/s, and a minute is not known exactly.
@@ -29,7 +29,7 @@ func TestImpossibleCountersAreNotAdded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := newBench(t, 0)
 		of := func(i int) subject {
-			role, _ := routing.RoleOf(b.flows[i].Cookie)
+			role, _ := compile.RoleOf(b.flows[i].Cookie)
 			o, _ := b.objects.Get(b.flows[i].Cookie)
 			return subjects(o, role, false)[0]
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 const (
@@ -115,7 +116,7 @@ type Reader struct {
 // About is what the flows of a switch are for.
 type About struct {
 	Router  *routing.Router // nil: that is not known yet
-	Program routing.Program
+	Program compile.Program
 	Index   *routing.Index
 }
 
@@ -247,7 +248,7 @@ func (r *Reader) flows(ctx context.Context, i, halves int, take func([]ofproto.F
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	filter := ofproto.AllFlows()
-	filter.Cookie, filter.CookieMask = routing.CookieSlice(i, halves)
+	filter.Cookie, filter.CookieMask = compile.CookieSlice(i, halves)
 	return r.conn.EachFlow(ctx, filter, take)
 }
 
@@ -256,7 +257,7 @@ func (r *Reader) flows(ctx context.Context, i, halves int, take func([]ofproto.F
 const meterTable ofproto.TableID = 0xfe
 
 // limited returns what the meters of a program have dropped.
-func (r *Reader) limited(ctx context.Context, p routing.Program) (out []ofproto.FlowStats, err error) {
+func (r *Reader) limited(ctx context.Context, p compile.Program) (out []ofproto.FlowStats, err error) {
 	if len(p.Meters) == 0 {
 		return nil, nil
 	}
@@ -270,7 +271,7 @@ func (r *Reader) limited(ctx context.Context, p routing.Program) (out []ofproto.
 				continue
 			}
 			fs := ofproto.FlowStats{Flow: ofproto.Flow{
-				FlowKey: ofproto.FlowKey{Table: meterTable, Priority: uint16(m.Meter)}, Cookie: routing.CookieOf(iface, role),
+				FlowKey: ofproto.FlowKey{Table: meterTable, Priority: uint16(m.Meter)}, Cookie: compile.CookieOf(iface, role),
 			}}
 			for _, b := range m.Bands {
 				fs.Packets += b.Packets
@@ -330,7 +331,7 @@ const manyCounting = 5_000
 
 // Enough fails if a switch tells of more flows than it should have, by far: of twice those
 // of its program and so many more.
-func Enough(n int, p routing.Program, more int) error {
+func Enough(n int, p compile.Program, more int) error {
 	if most := 2*p.Flows.Len() + more; n > most {
 		return fmt.Errorf("%w: it tells of more than %d flows, and should have %d", ofconn.ErrTooLong, most, p.Flows.Len())
 	}

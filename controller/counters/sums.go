@@ -11,6 +11,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // A subject is what is counted: packets that hit the flows of a role, of an
@@ -20,24 +21,24 @@ type subject struct {
 	kind  routing.Kind
 	id    string
 	iface string // by which a port is reached, else ""
-	role  routing.Role
+	role  compile.Role
 }
 
 // subjects returns what a flow counts for.
-func subjects(o routing.Object, r routing.Role, ports bool) []subject {
+func subjects(o routing.Object, r compile.Role, ports bool) []subject {
 	out := make([]subject, 1, 2)
 	out[0] = subject{routing.KindInterface, o.Interface, "", r}
 	switch {
 	case o.Kind == routing.KindRoute:
 		out = append(out, subject{routing.KindRoute, o.ID, "", r})
-	case o.Kind == routing.KindPort && r == routing.RoleDeliver && ports:
+	case o.Kind == routing.KindPort && r == compile.RoleDeliver && ports:
 		out = append(out, subject{routing.KindPort, o.ID, o.Interface, r})
 	}
 	return out
 }
 
 func (p Port) subject() subject {
-	return subject{routing.KindPort, p.Port, p.Interface, routing.RoleDeliver}
+	return subject{routing.KindPort, p.Port, p.Interface, compile.RoleDeliver}
 }
 
 // Sums are what was counted of each subject.
@@ -58,7 +59,7 @@ func (s subject) name() string {
 	return s.kind.String() + "\x00" + s.id + "\x00" + s.iface
 }
 
-func namedSubject(name string, r routing.Role) subject {
+func namedSubject(name string, r compile.Role) subject {
 	for _, kind := range []routing.Kind{routing.KindRoute, routing.KindPort} {
 		if rest, ok := strings.CutPrefix(name, kind.String()+"\x00"); ok {
 			id, iface, _ := strings.Cut(rest, "\x00")
@@ -181,11 +182,11 @@ var flowSeed = maphash.MakeSeed()
 
 // take takes in a part of a reading. A flow that counts less than before was
 // installed anew since. What cannot be is not added; the flow's counter goes on from there.
-func (rc *routerCounters) take(r *reading, stats []ofproto.FlowStats, objects routing.Objects, ports int) {
+func (rc *routerCounters) take(r *reading, stats []ofproto.FlowStats, objects compile.Objects, ports int) {
 	limit := carried(r.elapsed + time.Since(r.began))
 	for i := range stats {
 		fs := &stats[i]
-		role, ours := routing.RoleOf(fs.Cookie)
+		role, ours := compile.RoleOf(fs.Cookie)
 		if !ours {
 			continue
 		}
@@ -197,7 +198,7 @@ func (rc *routerCounters) take(r *reading, stats []ofproto.FlowStats, objects ro
 			if before := rc.last[key]; before.Packets <= now.Packets && before.Bytes <= now.Bytes {
 				since = Tally{now.Packets - before.Packets, now.Bytes - before.Bytes}
 			}
-		} else if ports >= 0 || role != routing.RoleDeliver { // where all ports are told, those without packets too
+		} else if ports >= 0 || role != compile.RoleDeliver { // where all ports are told, those without packets too
 			continue
 		}
 		object, known := objects.Get(fs.Cookie)

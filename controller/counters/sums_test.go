@@ -14,13 +14,14 @@ import (
 
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // A bench is a switch whose flows count, its router's sums, and what they should
 // be.
 type bench struct {
 	rc      *routerCounters
-	objects routing.Objects
+	objects compile.Objects
 	flows   []ofproto.FlowStats // of the program
 	there   map[int]bool        // those that the switch has, by their index
 	want    sums
@@ -52,11 +53,11 @@ func newBench(t *rapid.T, ports int) *bench {
 	}
 	x := routing.NewIndex(&m)
 	r := x.Router("r")
-	facts := routing.Facts{Can: routing.CanAll, Ports: routing.Ports{}}
+	facts := compile.Facts{Can: compile.CanAll, Ports: compile.Ports{}}
 	for i := range r.Interfaces {
 		facts.Ports[r.Interfaces[i].PatchName()] = ofproto.PortNo(1 + i)
 	}
-	p := x.Compile(r, facts)
+	p := compile.Compile(x, r, facts)
 	b := &bench{rc: newRouterCounters("r"), objects: p.Objects, there: make(map[int]bool), want: make(sums), ports: ports}
 	for f := range p.Flows.All() {
 		b.there[len(b.flows)] = true
@@ -113,7 +114,7 @@ func TestSumsAreWhatFlowsHaveCounted(t *testing.T) {
 				n.Bytes = 100 * n.Packets
 				fs := &b.flows[i]
 				fs.Packets, fs.Bytes = fs.Packets+n.Packets, fs.Bytes+n.Bytes
-				role, _ := routing.RoleOf(fs.Cookie)
+				role, _ := compile.RoleOf(fs.Cookie)
 				object, _ := b.objects.Get(fs.Cookie)
 				for _, about := range subjects(object, role, true) {
 					b.want.add(about, n)
@@ -174,7 +175,7 @@ func TestPortsWithTheMostPackets(t *testing.T) {
 			rc.sums.add(p.subject(), p.Tally)
 			all = append(all, p)
 		}
-		rc.sums.add(subject{routing.KindInterface, "i", "", routing.RoleDeliver}, Tally{1000, 0})
+		rc.sums.add(subject{routing.KindInterface, "i", "", compile.RoleDeliver}, Tally{1000, 0})
 		slices.SortFunc(all, mostPackets)
 		n := rapid.IntRange(0, 10).Draw(t, "n")
 		if got := rc.sums.ports.most("r", n); !slices.Equal(got, all[:min(n, len(all))]) {
@@ -198,15 +199,15 @@ func TestPortsWithTheMostPackets(t *testing.T) {
 // interfaces is read.
 func TestKeptCounters(t *testing.T) {
 	s := sums{
-		{routing.KindInterface, "i 1", "", routing.RoleIn}:         {1, 10},
-		{routing.KindInterface, "i 1", "", routing.RoleARP}:        {2, 20},
-		{routing.KindInterface, "", "", routing.RoleDrop}:          {3, 30},
-		{routing.KindInterface, "port", "", routing.RoleIn}:        {4, 40},
-		{routing.KindRoute, "10.0.0.0/8", "", routing.RoleExtra}:   {5, 50},
-		{routing.KindPort, "p 1", "i 1", routing.RoleDeliver}:      {6, 60},
-		{routing.KindPort, "route", "route", routing.RoleDeliver}:  {7, 70},
-		{routing.KindRoute, "::/0", "", routing.RoleBlackhole}:     {8, 80},
-		{routing.KindInterface, "route/0", "", routing.RoleAnswer}: {9, 90},
+		{routing.KindInterface, "i 1", "", compile.RoleIn}:         {1, 10},
+		{routing.KindInterface, "i 1", "", compile.RoleARP}:        {2, 20},
+		{routing.KindInterface, "", "", compile.RoleDrop}:          {3, 30},
+		{routing.KindInterface, "port", "", compile.RoleIn}:        {4, 40},
+		{routing.KindRoute, "10.0.0.0/8", "", compile.RoleExtra}:   {5, 50},
+		{routing.KindPort, "p 1", "i 1", compile.RoleDeliver}:      {6, 60},
+		{routing.KindPort, "route", "route", compile.RoleDeliver}:  {7, 70},
+		{routing.KindRoute, "::/0", "", compile.RoleBlackhole}:     {8, 80},
+		{routing.KindInterface, "route/0", "", compile.RoleAnswer}: {9, 90},
 	}
 	data, err := json.Marshal(s)
 	if err != nil {
@@ -221,7 +222,7 @@ func TestKeptCounters(t *testing.T) {
 	if err := json.Unmarshal([]byte(old), &kept); err != nil {
 		t.Fatal(err)
 	}
-	deliver := subject{routing.KindInterface, "i1", "", routing.RoleDeliver}
+	deliver := subject{routing.KindInterface, "i1", "", compile.RoleDeliver}
 	if kept.Told[deliver] != (Tally{5, 500}) || kept.Before[deliver] != (Tally{2, 200}) {
 		t.Errorf("%s is read as %v", old, kept)
 	}
@@ -246,7 +247,7 @@ func prefixes(texts ...string) (out []netip.Prefix) {
 
 // What meters have dropped of an interface is told by kind, and nothing else is.
 func TestLimited(t *testing.T) {
-	counted := sums{{routing.KindInterface, "i", "", routing.RoleIn}: {Packets: 9}, {routing.KindRoute, "0.0.0.0/0", "", routing.RoleLimitedEcho}: {Packets: 9}}
+	counted := sums{{routing.KindInterface, "i", "", compile.RoleIn}: {Packets: 9}, {routing.KindRoute, "0.0.0.0/0", "", compile.RoleLimitedEcho}: {Packets: 9}}
 	for _, role := range LimitedKinds {
 		counted.add(subject{routing.KindInterface, "i", "", role}, Tally{Packets: 1 + uint64(role)})
 	}

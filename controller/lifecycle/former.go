@@ -3,7 +3,7 @@ package lifecycle
 import (
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ovsdb"
-	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // formerMACs compares the MAC addresses that the patch ports' ends on the integration bridge have
@@ -14,7 +14,7 @@ func (p *pass) formerMACs(state ovsdb.State) {
 		return
 	}
 	for _, r := range p.routers {
-		var as []routing.Announcement
+		var as []compile.Announcement
 		for i := range r.Interfaces {
 			f := &r.Interfaces[i]
 			row, ok := b.Interface(f.PeerName())
@@ -22,7 +22,7 @@ func (p *pass) formerMACs(state ovsdb.State) {
 				continue
 			}
 			if mac, err := ofproto.ParseMAC(row.ExternalIDs[ovsdb.KeyAttachedMAC]); err == nil && mac != f.MAC {
-				as = append(as, f.Moved(p.want.Index, mac)...)
+				as = append(as, compile.Moved(p.want.Index, f, mac)...)
 			}
 		}
 		if len(as) > 0 {

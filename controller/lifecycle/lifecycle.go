@@ -18,6 +18,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ovsdb"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // retryPause is how long after a failure another try is made, if nothing
@@ -50,13 +51,13 @@ type Config struct {
 	// Report is called after each pass.
 	Report func(Report)
 	// Kernel is called with how the namespace of a router routes, whenever that was read.
-	Kernel func(router string, k *routing.Kernel)
+	Kernel func(router string, k *compile.Kernel)
 	// Neighbours is called with the neighbours that the namespace of a router has
 	// resolved, in order, whenever these are others. nil: they are not read.
 	Neighbours func(router string, resolved []netip.Addr)
 	// Moved is called with the announcements of the MAC addresses of a router that
 	// have changed while no daemon ran. nil: they are not looked for.
-	Moved func(router string, as []routing.Announcement)
+	Moved func(router string, as []compile.Announcement)
 
 	Recorder ovsdb.Recorder
 	Log      *zap.Logger
@@ -90,7 +91,7 @@ type Lifecycle struct {
 
 	mu       sync.Mutex
 	instance string                   // see [Lifecycle.self]; only work writes it
-	ports    map[string]routing.Ports // by router: the ports that its connected bridge has
+	ports    map[string]compile.Ports // by router: the ports that its connected bridge has
 	moved    chan struct{}            // capacity 1: ports has changed
 }
 
@@ -122,7 +123,7 @@ func New(cfg Config) (*Lifecycle, error) {
 	l := &Lifecycle{cfg: cfg, db: db, links: namespace.NewWatcher(), log: cfg.Log, wanted: make(chan Intent, 1),
 		renewals: make(map[portOf]*renewal), suspicions: make(map[string]*suspicion), warned: make(map[[2]string]string),
 		memories: make(map[string]*namespace.Memory), right: make(map[string]bool),
-		ports: make(map[string]routing.Ports), moved: make(chan struct{}, 1)}
+		ports: make(map[string]compile.Ports), moved: make(chan struct{}, 1)}
 	if cfg.NamespacesDir != "" {
 		l.before = namespace.NewBefore(cfg.NamespacesDir)
 	}
@@ -150,7 +151,7 @@ func (l *Lifecycle) Want(in Intent) {
 // Ports says which ports the bridge of a router has, nil if it is not connected.
 // A tap is not touched before its bridge has it: moving it while ovs-vswitchd
 // still sets it up, also after a restart, would make that fail.
-func (l *Lifecycle) Ports(router string, ports routing.Ports) {
+func (l *Lifecycle) Ports(router string, ports compile.Ports) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if old, known := l.ports[router]; known == (ports != nil) && maps.Equal(old, ports) {

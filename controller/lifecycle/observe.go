@@ -9,6 +9,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/internal/namespace"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // observe reads how the namespace of r routes, and tells the world.
@@ -38,16 +39,16 @@ func (p *pass) observeAll() {
 }
 
 // Kernel reads how the namespace of r routes.
-func (l *Lifecycle) Kernel(x *routing.Index, r *routing.Router) (*routing.Kernel, error) {
+func (l *Lifecycle) Kernel(x *routing.Index, r *routing.Router) (*compile.Kernel, error) {
 	desired := l.namespaceOf(x, r, func(string) bool { return true })
-	var reader *routing.KernelReader
+	var reader *compile.KernelReader
 	err := namespace.Observe(desired, func() namespace.Observer {
-		reader = routing.NewKernelReader(r)
+		reader = compile.NewKernelReader(r)
 		return kernelObserver{reader}
 	})
 	switch {
 	case errors.Is(err, fs.ErrNotExist): // it routes nothing
-		return new(routing.Kernel), nil
+		return new(compile.Kernel), nil
 	case err != nil:
 		return nil, err
 	}
@@ -56,10 +57,10 @@ func (l *Lifecycle) Kernel(x *routing.Index, r *routing.Router) (*routing.Kernel
 
 // slower says what flows leave to the kernel, besides what they have to, because
 // of how the namespace of r routes.
-func slower(r *routing.Router, k *routing.Kernel) (out []string) {
+func slower(r *routing.Router, k *compile.Kernel) (out []string) {
 	for _, q := range k.Crowded {
 		out = append(out, fmt.Sprintf("namespace %s has more than %d routes of others inside %v: the kernel routes all packets to there",
-			r.NamespaceName(), routing.MaxKernelRoutes, q))
+			r.NamespaceName(), compile.MaxKernelRoutes, q))
 	}
 	for _, c := range k.Choices {
 		if c.From.Bits() == 0 && c.To.Bits() == 0 {
@@ -75,10 +76,10 @@ func slower(r *routing.Router, k *routing.Kernel) (out []string) {
 }
 
 // A kernelObserver tells a reader what a namespace has.
-type kernelObserver struct{ *routing.KernelReader }
+type kernelObserver struct{ *compile.KernelReader }
 
-func (o kernelObserver) Rule(r namespace.Rule)   { o.KernelReader.Rule(routing.KernelRule(r)) }
-func (o kernelObserver) Entry(e namespace.Entry) { o.Route(routing.KernelRoute(e)) }
+func (o kernelObserver) Rule(r namespace.Rule)   { o.KernelReader.Rule(compile.KernelRule(r)) }
+func (o kernelObserver) Entry(e namespace.Entry) { o.Route(compile.KernelRoute(e)) }
 
 // What [pass.warn] is about.
 const (

@@ -14,6 +14,7 @@ import (
 	"github.com/ofdvr/ofdvr/internal/radvd"
 	"github.com/ofdvr/ofdvr/ovsdb"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // A pass is one comparison of everything with the intent.
@@ -103,7 +104,7 @@ func (p *pass) run(ctx context.Context) {
 			p.doing("set up namespace " + r.NamespaceName())
 			p.ensure(ctx, r)
 			if p.foreign[r.ID] {
-				p.cfg.Kernel(r.ID, new(routing.Kernel)) // nothing is handed to it
+				p.cfg.Kernel(r.ID, new(compile.Kernel)) // nothing is handed to it
 			} else {
 				p.observe(r)
 			}

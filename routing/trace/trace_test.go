@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 	"github.com/ofdvr/ofdvr/routing/topology"
 	"github.com/ofdvr/ofdvr/routing/trace"
 )
@@ -117,7 +118,7 @@ func line(x *routing.Index, w trace.Way) string {
 	var roles []string
 	s := fmt.Sprintf("%s %v → %s %v, %v: ", w.From.Port, w.From.Address, who(w.To), w.To.Address, w.Packet)
 	if w.Router != nil {
-		ports := make(routing.Ports)
+		ports := make(compile.Ports)
 		for i := range w.Router.Interfaces {
 			f := &w.Router.Interfaces[i]
 			ports[f.PatchName()], ports[f.TapName()] = 1, 2
@@ -128,9 +129,9 @@ func line(x *routing.Index, w trace.Way) string {
 				ports[f.PatchName()], ports[f.TapName()] = 5, 6
 			}
 		}
-		w.Follow(x, x.Compile(w.Router, routing.Facts{Ports: ports, Can: routing.CanAll}), ports)
+		w.Follow(x, compile.Compile(x, w.Router, compile.Facts{Ports: ports, Can: compile.CanAll}), ports)
 		for _, step := range w.Steps {
-			role, _ := routing.RoleOf(step.Flow.Cookie)
+			role, _ := compile.RoleOf(step.Flow.Cookie)
 			roles = append(roles, fmt.Sprint(role))
 		}
 	}

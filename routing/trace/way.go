@@ -6,6 +6,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // A Way is the way of a packet.
@@ -195,7 +196,7 @@ func noWay(x *routing.Index, q Query, froms, tos []End) string {
 
 // Follow takes the packet through the router's bridge, which holds prog and has
 // ports.
-func (w *Way) Follow(x *routing.Index, prog routing.Program, ports routing.Ports) {
+func (w *Way) Follow(x *routing.Index, prog compile.Program, ports compile.Ports) {
 	in, ok := ports[w.In.PatchName()]
 	w.Sent = ofproto.Packet{
 		Headers: w.Packet.headers(in, w.From.mac, w.In.MAC, w.From.Address, w.To.Address),
@@ -208,7 +209,7 @@ func (w *Way) Follow(x *routing.Index, prog routing.Program, ports routing.Ports
 	steps, err := ofproto.Trace(prog.Flows, prog.Groups, w.Sent)
 	for _, s := range steps {
 		step := Step{Step: s, Does: "is not ours"}
-		role, ours := routing.RoleOf(s.Flow.Cookie)
+		role, ours := compile.RoleOf(s.Flow.Cookie)
 		if o, ok := prog.Objects.Get(s.Flow.Cookie); ok && ours {
 			step.Object, step.Does = &o, role.Does(o)
 		}
@@ -237,7 +238,7 @@ func (w *Way) Follow(x *routing.Index, prog routing.Program, ports routing.Ports
 // ethernetHeader is what switches measure besides the IP packet, bytes.
 const ethernetHeader = 14
 
-func (w *Way) verdict(ports routing.Ports, in ofproto.PortNo, e ofproto.Egress) Verdict {
+func (w *Way) verdict(ports compile.Ports, in ofproto.PortNo, e ofproto.Egress) Verdict {
 	for i := range w.Router.Interfaces {
 		if ports[w.Router.Interfaces[i].TapName()] == e.Port {
 			return Kernel
@@ -249,7 +250,7 @@ func (w *Way) verdict(ports routing.Ports, in ofproto.PortNo, e ofproto.Egress) 
 	return Routed
 }
 
-func (w *Way) exit(x *routing.Index, ports routing.Ports, e ofproto.Egress) Exit {
+func (w *Way) exit(x *routing.Index, ports compile.Ports, e ofproto.Egress) Exit {
 	out := Exit{}
 	for f := range e.Packet.Headers.Fields() {
 		_, value, _ := strings.Cut(f.String(), "=")
@@ -308,8 +309,8 @@ func (w *Way) Says() string {
 	if w.In.Down {
 		return fmt.Sprintf("router %s drops it: interface %s is down", w.Router.ID, w.In.ID)
 	}
-	role, _ := routing.RoleOf(w.Steps[len(w.Steps)-1].Flow.Cookie)
-	if w.Router.Fallback == routing.FallbackNone && role != routing.RoleDrop && role != routing.RoleBlackhole {
+	role, _ := compile.RoleOf(w.Steps[len(w.Steps)-1].Flow.Cookie)
+	if w.Router.Fallback == routing.FallbackNone && role != compile.RoleDrop && role != compile.RoleBlackhole {
 		return fmt.Sprintf("router %s drops it: only a kernel could handle it, and fallback is none", w.Router.ID)
 	}
 	return fmt.Sprintf("router %s drops it: a flow %s", w.Router.ID, last)

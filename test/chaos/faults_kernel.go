@@ -12,6 +12,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // Faults of the kernel: what ip(8) can do to namespaces and the taps in them.
@@ -57,7 +58,7 @@ func settingChanged(t *document, r *rand.Rand) step {
 func foreignRoute(t *document, r *rand.Rand) step {
 	x, f, i := pickInterface(t, r)
 	a := addressOn(t, r, i)
-	return foreign(x, routing.RoleForeign, a, "route", []string{a, "dev", f.TapName()})
+	return foreign(x, compile.RoleForeign, a, "route", []string{a, "dev", f.TapName()})
 }
 
 // foreignAddress plans the same of an address of the namespace's own, which nobody
@@ -69,7 +70,7 @@ func foreignAddress(t *document, r *rand.Rand) step {
 	b[len(b)-1] = 250
 	a, _ := netip.AddrFromSlice(b)
 	own := netip.PrefixFrom(a, a.BitLen()).String()
-	return foreign(x, routing.RoleOwn, own, "address", []string{own, "dev", "lo"})
+	return foreign(x, compile.RoleOwn, own, "address", []string{own, "dev", "lo"})
 }
 
 // addressOn returns an address of a machine on the network of i, with its length.
@@ -84,8 +85,8 @@ func addressOn(t *document, r *rand.Rand, i iface) string {
 	return netip.PrefixFrom(a, a.BitLen()).String()
 }
 
-func foreign(x *routing.Router, role routing.Role, to, object string, args []string) step {
-	cookie := routing.CookieOf(routing.Object{Kind: routing.KindRouter, ID: x.ID}, role)
+func foreign(x *routing.Router, role compile.Role, to, object string, args []string) step {
+	cookie := compile.CookieOf(routing.Object{Kind: routing.KindRouter, ID: x.ID}, role)
 	run := func(ctx context.Context, s *site, verb string) error {
 		call := []string{"-n", x.NamespaceName(), object, verb}
 		if strings.Contains(to, ":") {

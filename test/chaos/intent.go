@@ -8,6 +8,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ovsdb"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 	"github.com/ofdvr/ofdvr/routing/topology"
 	"github.com/ofdvr/ofdvr/test/lab"
 )
@@ -222,13 +223,13 @@ func (t *document) cookies(id string) ([]ofproto.Cookie, error) {
 		return nil, err
 	}
 	r := find(m.Routers, func(r routing.Router) bool { return r.ID == id })
-	facts := routing.Facts{Ports: make(routing.Ports), Can: routing.CanAll}
+	facts := compile.Facts{Ports: make(compile.Ports), Can: compile.CanAll}
 	for i := range r.Interfaces {
 		facts.Ports[r.Interfaces[i].PatchName()] = ofproto.PortNo(2*i + 1)
 		facts.Ports[r.Interfaces[i].TapName()] = ofproto.PortNo(2*i + 2)
 	}
 	var all []ofproto.Cookie
-	for f := range routing.NewIndex(m).Compile(r, facts).Flows.All() {
+	for f := range compile.Compile(routing.NewIndex(m), r, facts).Flows.All() {
 		all = append(all, f.Cookie)
 	}
 	slices.Sort(all)

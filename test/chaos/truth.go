@@ -18,6 +18,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 	"github.com/ofdvr/ofdvr/ovsdb"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
@@ -120,7 +121,7 @@ func (s *site) checkFlows(ctx context.Context, index *routing.Index, r *routing.
 		flows[i] = stats[i].Flow
 	}
 	have := ofproto.SetOf(flows)
-	want := index.Compile(r, facts)
+	want := compile.Compile(index, r, facts)
 	if len(want.Missing) > 0 {
 		return have, fmt.Errorf("bridge %s has no ports %v", r.BridgeName(), want.Missing)
 	}
@@ -132,17 +133,17 @@ func (s *site) checkFlows(ctx context.Context, index *routing.Index, r *routing.
 }
 
 func ofNeighbour(f ofproto.Flow) bool {
-	role, _ := routing.RoleOf(f.Cookie)
-	return role == routing.RoleNeighbour
+	role, _ := compile.RoleOf(f.Cookie)
+	return role == compile.RoleNeighbour
 }
 
 // dump reads flows and ports at the bridge's own socket.
-func (s *site) dump(ctx context.Context, bridge string) (stats []ofproto.FlowStats, facts routing.Facts, err error) {
+func (s *site) dump(ctx context.Context, bridge string) (stats []ofproto.FlowStats, facts compile.Facts, err error) {
 	nc, err := s.Dial(ctx, "unix", "/run/openvswitch/"+bridge+".mgmt")
 	if err != nil {
-		return nil, routing.Facts{}, err
+		return nil, compile.Facts{}, err
 	}
-	facts = routing.Facts{Ports: make(routing.Ports), Can: routing.CanAll}
+	facts = compile.Facts{Ports: make(compile.Ports), Can: compile.CanAll}
 	conn := ofconn.New(nc, ofconn.Config{})
 	err = during(ctx, func(ctx context.Context) error {
 		ports, err := conn.Ports(ctx)

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
@@ -102,10 +102,10 @@ const dump = `NXST_FLOW reply:
 
 func TestFlows(t *testing.T) {
 	flows := parseFlows(dump)
-	if len(flows) != 3 || flows[0].role != routing.RoleARP || flows[1].role != routing.RoleUnknown || flows[2].role != 0 {
+	if len(flows) != 3 || flows[0].role != compile.RoleARP || flows[1].role != compile.RoleUnknown || flows[2].role != 0 {
 		t.Fatalf("got %+v", flows)
 	}
-	if n := packets(flows, routing.RoleARP, "arp_op=1"); n != 2 {
+	if n := packets(flows, compile.RoleARP, "arp_op=1"); n != 2 {
 		t.Errorf("%d packets, want 2", n)
 	}
 	const want = `table=0, n_packets=2, priority=400,arp,in_port="p",arp_op=1` + "\n      actions=move:…,set_field:…,goto_table:4"

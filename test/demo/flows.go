@@ -7,14 +7,14 @@ import (
 	"strings"
 
 	"github.com/ofdvr/ofdvr/ofproto"
-	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // A flow is a line of ovs-ofctl dump-flows.
 type flow struct {
 	line    string
 	packets int
-	role    routing.Role // 0 if the cookie is not ofdvr's
+	role    compile.Role // 0 if the cookie is not ofdvr's
 }
 
 var flowLine = regexp.MustCompile(`cookie=0x([0-9a-f]+), .*n_packets=(\d+),`)
@@ -29,7 +29,7 @@ func parseFlows(dump string) []flow {
 		f := flow{line: strings.TrimSpace(line)}
 		f.packets, _ = strconv.Atoi(m[2])              // absurdly many: 0, which no check accepts
 		cookie, err := strconv.ParseUint(m[1], 16, 64) // cannot be too long
-		role, ours := routing.RoleOf(ofproto.Cookie(cookie))
+		role, ours := compile.RoleOf(ofproto.Cookie(cookie))
 		if err == nil && ours {
 			f.role = role
 		}
@@ -40,17 +40,17 @@ func parseFlows(dump string) []flow {
 
 // meanings says in a few words what the flows do that may have packets. That
 // the kernel sent nothing during the ping is known from the taps' counters.
-var meanings = map[routing.Role]string{
-	routing.RoleAsk:     "“who has the gateway's address?”: a request that may be answered",
-	routing.RoleARP:     "turned into the answer",
-	routing.RoleLimit:   "so many a second of this machine and no more",
-	routing.RoleAnswer:  "and sent back",
-	routing.RoleIn:      "addressed to the router: remember that it comes from where it says, and go on",
-	routing.RoleForward: "for somebody behind the router, not for the router itself: go and route it",
-	routing.RoleRoute:   "for one of the router's networks: go and deliver it",
-	routing.RoleDeliver: "for a machine: new MAC addresses, TTL less one, out to its network",
+var meanings = map[compile.Role]string{
+	compile.RoleAsk:     "“who has the gateway's address?”: a request that may be answered",
+	compile.RoleARP:     "turned into the answer",
+	compile.RoleLimit:   "so many a second of this machine and no more",
+	compile.RoleAnswer:  "and sent back",
+	compile.RoleIn:      "addressed to the router: remember that it comes from where it says, and go on",
+	compile.RoleForward: "for somebody behind the router, not for the router itself: go and route it",
+	compile.RoleRoute:   "for one of the router's networks: go and deliver it",
+	compile.RoleDeliver: "for a machine: new MAC addresses, TTL less one, out to its network",
 
-	routing.RoleFromKernel: "not of the ping: IPv6 in the kernel said hello when the tap came up",
+	compile.RoleFromKernel: "not of the ping: IPv6 in the kernel said hello when the tap came up",
 }
 
 var (
@@ -78,7 +78,7 @@ func explain(flows []flow) string {
 
 // packets sums what flows of a role have counted, of those whose line contains
 // text.
-func packets(flows []flow, role routing.Role, text string) int {
+func packets(flows []flow, role compile.Role, text string) int {
 	n := 0
 	for _, f := range flows {
 		if f.role == role && strings.Contains(f.line, text) {

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
@@ -104,11 +104,11 @@ func (d *demo) flows(ctx context.Context) error {
 // checkFlows says what is missing if flows have not done the ping alone.
 func checkFlows(flows []flow) error {
 	for _, dst := range []string{"10.0.1.10", "10.0.2.10"} {
-		if n := packets(flows, routing.RoleDeliver, "nw_dst="+dst+" "); n != pings {
+		if n := packets(flows, compile.RoleDeliver, "nw_dst="+dst+" "); n != pings {
 			return fmt.Errorf("%d packets were delivered to %s, want %d", n, dst, pings)
 		}
 	}
-	if packets(flows, routing.RoleARP, "") == 0 {
+	if packets(flows, compile.RoleARP, "") == 0 {
 		return errors.New("no ARP request was answered by a flow")
 	}
 	for _, f := range flows {

@@ -21,6 +21,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/store"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
@@ -114,7 +115,7 @@ func (w *town) Counters(context.Context) (counters.Snapshot, error) {
 		for k, f := range w.model.Routers[i].Interfaces {
 			packets := n * uint64(i%7) * uint64(i%5) * uint64(1+k) * 900
 			r.Interfaces = append(r.Interfaces, counters.Object{ID: f.ID, ByRole: counters.ByRole{
-				routing.RoleDeliver: {Packets: packets, Bytes: packets * 1100}, routing.RoleIn: {Packets: packets * 2 / 3, Bytes: packets * 90},
+				compile.RoleDeliver: {Packets: packets, Bytes: packets * 1100}, compile.RoleIn: {Packets: packets * 2 / 3, Bytes: packets * 90},
 			}})
 		}
 		c.Routers = append(c.Routers, r)

@@ -1,0 +1,99 @@
+package compile
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// Priorities in tableClassify.
+const (
+	prioGroup    = 410 // packets from a MAC address that no machine can have
+	prioAnswer   = 400 // requests that are answered in the switch
+	prioNear     = 210 // packets to be routed whose source is where they come from
+	prioRoute    = 200 // packets to be routed
+	prioFallback = 100 // everything else, both ways
+)
+
+// classify emits what decides by the port that a packet came in by.
+func (c *compiler) classify(l *leg) {
+	about, in := l.object(), ofproto.InPort(l.patch)
+	if c.answersARP() {
+		for _, p := range l.Addresses {
+			if !p.Addr().Is4() {
+				continue
+			}
+			for _, to := range []ofproto.MAC{broadcastMAC, l.MAC} {
+				c.emit(about, RoleAsk, tableClassify, prioAnswer, ofproto.MatchOf(in, ofproto.Untagged(), ofproto.EthDst(to),
+					ofproto.ARP(), ofproto.ARPOp(arpRequest), ofproto.ARPTargetIP(p.Addr())), ofproto.GotoTable(tableLocal))
+			}
+		}
+	}
+	if c.answersND(l) {
+		for _, a := range l.addresses6() { // what is sent to l.MAC comes by RoleIn
+			c.emit(about, RoleAsk, tableClassify, prioAnswer, v6.match(append(solicits(a), in, ofproto.Untagged(),
+				ofproto.EthDst(groupMAC(solicitedNode(a))), ofproto.IPv6Dst(alone(solicitedNode(a))))...), ofproto.GotoTable(tableLocal))
+		}
+	}
+	c.emit(about, RoleFallback, tableClassify, prioGroup, ofproto.MatchOf(in, ofproto.EthSrcBits(groupBit, groupBit)), c.toKernel(l))
+	for _, v := range families {
+		if !l.has(v) {
+			continue
+		}
+		to := []ofproto.Field{in, ofproto.Untagged(), ofproto.EthDst(l.MAC)}
+		scope := l.scope[v]
+		c.emit(about, RoleIn, tableClassify, prioRoute, v.match(to...), onward(scope))
+		if !c.answersEcho() {
+			continue
+		}
+		for _, p := range l.subnets(v) {
+			c.emit(about, RoleIn, tableClassify, prioNear, v.match(append(slices.Clone(to), src(p))...), onward(scope|metaNear))
+		}
+	}
+	if l.tap != 0 {
+		c.emit(about, RoleFallback, tableClassify, prioFallback, ofproto.MatchOf(in), c.toKernel(l))
+		c.emit(about, RoleFromKernel, tableClassify, prioFallback, ofproto.MatchOf(ofproto.InPort(l.tap)),
+			ofproto.ApplyActions(ofproto.Output{Port: l.patch}))
+		c.emit(about, RoleKernel, tableKernel, prioKernel, ofproto.MatchOf(in), c.toKernel(l))
+	}
+}
+
+const prioKernel = 10 // in tableKernel
+
+// onward sends a packet on to tableLocal, with metadata.
+func onward(meta uint64) ofproto.Instructions {
+	if meta == 0 {
+		return ofproto.GotoTable(tableLocal)
+	}
+	return ofproto.Do(ofproto.WriteMetadata{Value: meta, Mask: metaScope | metaNear}, ofproto.Goto{Table: tableLocal})
+}
+
+// subnets returns the subnets of l of a family, that of link-local addresses
+// included.
+func (l *leg) subnets(v family) (out []netip.Prefix) {
+	for _, p := range l.Addresses {
+		if v.is(p.Addr()) && !linkLocal(p.Addr()) {
+			out = append(out, p.Masked())
+		}
+	}
+	if v == v6 {
+		out = append(out, linkLocalPrefix)
+	}
+	return out
+}
+
+// addresses6 returns the IPv6 addresses of l, with the link-local one that the
+// kernel makes.
+func (l *leg) addresses6() (out []netip.Addr) {
+	for _, p := range l.Addresses {
+		if p.Addr().Is6() {
+			out = append(out, p.Addr())
+		}
+	}
+	if a := routing.LinkLocalOf(l.MAC); out != nil && !slices.Contains(out, a) {
+		out = append(out, a)
+	}
+	return out
+}

@@ -1,0 +1,43 @@
+package compile_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
+)
+
+// The slices have each cookie of ours once, no other, and about as many each.
+func TestCookieSlices(t *testing.T) {
+	const objects = 4096
+	for _, halves := range []int{0, 1, 5, 6} {
+		sizes := make([]int, 1<<halves)
+		for i := range objects {
+			c := compile.CookieOf(routing.Object{Kind: routing.KindPort, ID: fmt.Sprint("port", i), Interface: "i"}, compile.Role(1+i%24))
+			found := 0
+			for n := range sizes {
+				cookie, mask := compile.CookieSlice(n, halves)
+				if cookie&^mask != 0 {
+					t.Fatalf("slice %d of %d has the cookie %v outside of the mask %v", n, len(sizes), cookie, mask)
+				}
+				if c&mask == cookie {
+					found++
+					sizes[n]++
+				}
+				if foreign := ofproto.Cookie(i); foreign&mask == cookie {
+					t.Errorf("slice %d of %d has %v, which is not ours", n, len(sizes), foreign)
+				}
+			}
+			if found != 1 {
+				t.Errorf("%v is in %d of %d slices", c, found, len(sizes))
+			}
+		}
+		for n, size := range sizes {
+			if mean := objects >> halves; size < mean/2 || size > 2*mean {
+				t.Errorf("slice %d of %d has %d of %d cookies", n, len(sizes), size, objects)
+			}
+		}
+	}
+}

@@ -1,0 +1,286 @@
+package compile
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// Numbers of tables, see rtnetlink(7).
+const (
+	kernelMain  = 254
+	kernelLocal = 255
+)
+
+// A KernelRule is a policy rule of a namespace that may apply to packets that the
+// router forwards.
+type KernelRule struct {
+	IPv6     bool
+	Decides  bool         // it does not look up a table: what it is for never gets to the main table, or jumps
+	Table    uint32       // otherwise
+	From, To netip.Prefix // of the packets that it is for; zero: all
+	Partly   bool         // it is for some of these only, or it passes over some routes
+}
+
+// A KernelRoute is a route of a namespace.
+type KernelRoute struct {
+	Table       uint32
+	Destination netip.Prefix
+	Metric      int
+	// Declared says that it is what the intent has made: the subnet of an address
+	// of the router's, or an extra route.
+	Declared bool
+	Partly   bool // it is for some packets to Destination only, and is consulted before those for all
+	Throw    bool // lookup ends in the table without a route, and the next rule is consulted
+}
+
+// A KernelReader makes a [Kernel] of what a namespace has. It is to be told the
+// rules first, in the order in which they are consulted, and then the routes, in
+// the order in which the kernel lists them.
+type KernelReader struct {
+	own       map[netip.Prefix]bool // what interfaces that are up take for themselves anyhow
+	served    map[netip.Prefix]bool // connected subnets and extra routes: connected
+	lengths   [len(families)][]int  // of these, longest first
+	sorted    []netip.Prefix        // these
+	past      [len(families)]bool   // the main table is consulted
+	choices   map[table][]KernelChoice
+	perPrefix map[netip.Prefix]int // how many routes are in a served prefix, which the kernel gets if they are too many
+	perChoice map[KernelChoice]int // the same of what a rule is for
+
+	declared map[netip.Prefix]bool // served ones that the kernel has listed
+	local    map[netip.Prefix]bool
+	rivals   map[netip.Prefix]bool         // served ones that others have routes to: whether these win anyhow
+	routes   map[netip.Prefix]netip.Prefix // longer ones, and the served prefix around each
+	chosen   map[KernelChoice]KernelChoice // and what becomes of each if there are too many
+}
+
+type table struct {
+	family
+	number uint32
+}
+
+// NewKernelReader returns a reader for the namespace of r.
+func NewKernelReader(r *routing.Router) *KernelReader {
+	k := &KernelReader{
+		served: make(map[netip.Prefix]bool), own: make(map[netip.Prefix]bool),
+		choices: make(map[table][]KernelChoice), perPrefix: make(map[netip.Prefix]int), perChoice: make(map[KernelChoice]int),
+		declared: make(map[netip.Prefix]bool), rivals: make(map[netip.Prefix]bool), local: make(map[netip.Prefix]bool),
+		routes: make(map[netip.Prefix]netip.Prefix), chosen: make(map[KernelChoice]KernelChoice),
+	}
+	for i := range r.Routes {
+		k.served[r.Routes[i].Destination] = false
+	}
+	for i := range r.Interfaces {
+		f := &r.Interfaces[i]
+		for _, p := range f.Addresses {
+			if !linkLocal(p.Addr()) {
+				k.served[p.Masked()] = true
+			}
+		}
+		for _, p := range (&leg{Interface: f}).own() {
+			if !f.Down { // or it has no flows
+				k.own[p] = true
+			}
+		}
+	}
+	for p := range k.served {
+		k.sorted = append(k.sorted, p)
+		if v := familyOf(p.Addr()); !slices.Contains(k.lengths[v], p.Bits()) {
+			k.lengths[v] = append(k.lengths[v], p.Bits())
+		}
+	}
+	slices.SortFunc(k.sorted, netip.Prefix.Compare)
+	for _, v := range families {
+		slices.SortFunc(k.lengths[v], func(a, b int) int { return cmp.Compare(b, a) })
+	}
+	return k
+}
+
+// around returns the longest served prefix that contains p.
+func (k *KernelReader) around(p netip.Prefix) (netip.Prefix, bool) {
+	for _, n := range k.lengths[familyOf(p.Addr())] {
+		if n <= p.Bits() {
+			if q, _ := p.Addr().Prefix(n); has(k.served, q) {
+				return q, true
+			}
+		}
+	}
+	return netip.Prefix{}, false
+}
+
+// inside reports whether a served prefix is inside of p, or p itself.
+func (k *KernelReader) inside(p netip.Prefix) bool {
+	i, _ := slices.BinarySearchFunc(k.sorted, p, func(q, p netip.Prefix) int { return q.Addr().Compare(p.Addr()) })
+	for ; i < len(k.sorted) && p.Contains(k.sorted[i].Addr()); i++ {
+		if k.sorted[i].Bits() >= p.Bits() {
+			return true
+		}
+	}
+	return false
+}
+
+func has[K comparable, V any](m map[K]V, key K) bool { _, ok := m[key]; return ok }
+
+// Rule takes in a rule.
+func (k *KernelReader) Rule(r KernelRule) {
+	v := v4
+	if r.IPv6 {
+		v = v6
+	}
+	c := KernelChoice{orAll(r.From, v), orAll(r.To, v)}
+	all := c == KernelChoice{v.all(), v.all()} && !r.Partly
+	switch {
+	case k.past[v]:
+	case r.Decides:
+		k.chosen[c] = c
+		k.past[v] = all
+	case r.Table == kernelMain: // for what it is not for, other tables decide, and these get all
+		k.past[v] = all
+	case r.Table != kernelLocal:
+		k.choices[table{v, r.Table}] = append(k.choices[table{v, r.Table}], c)
+	}
+}
+
+func orAll(p netip.Prefix, v family) netip.Prefix {
+	if p.IsValid() {
+		return p
+	}
+	return v.all()
+}
+
+// all is the prefix with all addresses of the family.
+func (v family) all() netip.Prefix {
+	if v == v4 {
+		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	}
+	return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+}
+
+// Route takes in a route.
+func (k *KernelReader) Route(r KernelRoute) {
+	p := r.Destination
+	v := familyOf(p.Addr())
+	for _, q := range unroutables[v] {
+		if q.Bits() <= p.Bits() && q.Contains(p.Addr()) {
+			return // no flow takes these
+		}
+	}
+	if choices := k.choices[table{v, r.Table}]; choices != nil && !r.Throw {
+		for _, c := range choices {
+			k.choose(c, p)
+		}
+		return
+	}
+	around, found := k.around(p)
+	inside := k.inside(p)
+	switch {
+	case r.Table == kernelLocal && k.own[p]:
+	case r.Table == kernelLocal && !r.Throw && inside:
+		k.local[p] = true
+	case !found:
+	case r.Table == kernelLocal && !r.Throw:
+		if k.perPrefix[around]++; k.perPrefix[around] <= MaxKernelRoutes {
+			k.local[p] = true
+		}
+	case r.Table != kernelMain:
+	case r.Declared:
+		k.declared[p] = true
+	case p == around:
+		k.rivals[p] = k.rivals[p] || k.wins(p, r)
+	default:
+		if k.perPrefix[around]++; k.perPrefix[around] <= MaxKernelRoutes {
+			k.routes[p] = around
+		}
+	}
+}
+
+// wins reports whether the kernel takes r rather than what the intent has for the
+// same prefix, if it has that.
+func (k *KernelReader) wins(p netip.Prefix, r KernelRoute) bool {
+	metric := 0
+	switch {
+	case p.Addr().Is6() && k.served[p]:
+		metric = 256 // IP6_RT_PRIO_ADDRCONF
+	case p.Addr().Is6():
+		metric = 1024 // IP6_RT_PRIO_USER
+	}
+	// Of two with the same metric IPv4 takes the first, and IPv6 perhaps both.
+	return r.Partly || r.Metric < metric || r.Metric == metric && (p.Addr().Is6() || !k.declared[p])
+}
+
+// choose notes that packets of c to p take a table before main.
+func (k *KernelReader) choose(c KernelChoice, p netip.Prefix) {
+	if !p.Overlaps(c.To) {
+		return
+	}
+	to := p
+	if c.To.Bits() > p.Bits() {
+		to = c.To
+	}
+	if _, found := k.around(to); !found && !k.inside(to) {
+		return
+	}
+	if k.perChoice[c]++; k.perChoice[c] <= MaxKernelRoutes {
+		k.chosen[KernelChoice{c.From, to}] = c
+	}
+}
+
+// Kernel returns what has been read.
+func (k *KernelReader) Kernel() *Kernel {
+	out := new(Kernel)
+	for v, past := range k.past {
+		if len(k.lengths[v]) > 0 && !past { // the main table is never consulted, or not by all
+			out.Choices = append(out.Choices, KernelChoice{family(v).all(), family(v).all()})
+		}
+	}
+	for p, n := range k.perPrefix {
+		if n > MaxKernelRoutes {
+			out.Routes, out.Crowded = append(out.Routes, p), append(out.Crowded, p)
+		}
+	}
+	for c, n := range k.perChoice {
+		if n > MaxKernelRoutes {
+			out.Choices, out.Crowded = append(out.Choices, c), append(out.Crowded, c.To)
+		}
+	}
+	for p, around := range k.routes {
+		if k.perPrefix[around] <= MaxKernelRoutes {
+			out.Routes = append(out.Routes, p)
+		}
+	}
+	for p, wins := range k.rivals {
+		if wins || !k.declared[p] {
+			out.Routes = append(out.Routes, p)
+		}
+	}
+	for p := range k.local {
+		if around, found := k.around(p); !found || k.perPrefix[around] <= MaxKernelRoutes || k.inside(p) {
+			out.Local = append(out.Local, p)
+		}
+	}
+	for c, of := range k.chosen {
+		if k.perChoice[of] <= MaxKernelRoutes {
+			out.Choices = append(out.Choices, c)
+		}
+	}
+	for _, s := range []*[]netip.Prefix{&out.Local, &out.Routes, &out.Crowded} {
+		slices.SortFunc(*s, netip.Prefix.Compare)
+		*s = slices.Compact(*s)
+	}
+	out.Local = outermost(out.Local)
+	slices.SortFunc(out.Choices, func(a, b KernelChoice) int { return cmp.Or(a.From.Compare(b.From), a.To.Compare(b.To)) })
+	out.Choices = slices.Compact(out.Choices)
+	return out
+}
+
+// outermost returns those of sorted prefixes that no other contains.
+func outermost(all []netip.Prefix) (out []netip.Prefix) {
+	for _, p := range all {
+		if n := len(out); n == 0 || !out[n-1].Overlaps(p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}

@@ -1,0 +1,46 @@
+package compile
+
+import (
+	"cmp"
+	"iter"
+
+	"github.com/ofdvr/ofdvr/internal/sorted"
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// Objects say what the cookies of a [Program] stand for. They are immutable;
+// the zero Objects are none. Should the hashes of two objects be the same, they
+// know one of them.
+type Objects struct {
+	set sorted.Set[labelled, byCookie]
+}
+
+type labelled struct {
+	cookie ofproto.Cookie
+	routing.Object
+}
+
+type byCookie struct{}
+
+func (byCookie) Compare(a, b labelled) int { return cmp.Compare(a.cookie, b.cookie) }
+
+// Get returns the object that c stands for.
+func (o Objects) Get(c ofproto.Cookie) (routing.Object, bool) {
+	l, ok := o.set.Get(labelled{cookie: c})
+	return l.Object, ok
+}
+
+// Len returns the number of cookies.
+func (o Objects) Len() int { return o.set.Len() }
+
+// All returns the cookies, in ascending order, and their objects.
+func (o Objects) All() iter.Seq2[ofproto.Cookie, routing.Object] {
+	return func(yield func(ofproto.Cookie, routing.Object) bool) {
+		for l := range o.set.All() {
+			if !yield(l.cookie, l.Object) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package compile
+
+import (
+	"net/netip"
+	"reflect"
+	"slices"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// Recompile returns what [Compile] does. If prev is an earlier Program of
+// the router, and only ports of the Model have changed since, it takes time for
+// these and not for the others, and the result shares with prev what is equal.
+// Any other prev, such as the zero Program, only makes it slower.
+func Recompile(prev Program, x *routing.Index, r *routing.Router, facts Facts) Program {
+	s := sourceOf(x, r, facts, prev.source)
+	if !s.differsInPorts(prev.source) {
+		return s.compile()
+	}
+	gone, come := compiler{source: prev.source}, compiler{source: s}
+	if !s.kernel.Equal(prev.source.kernel) {
+		gone.kernel()
+		come.kernel()
+	}
+	if was, is := prev.source.slowRoutes(), s.slowRoutes(); !slices.Equal(was, is) {
+		gone.back(was)
+		come.back(is)
+	}
+	if !s.known.Equal(prev.source.known) {
+		gone.neighbours()
+		come.neighbours()
+	}
+	groups := prev.Groups
+	for i := range s.router.Routes {
+		route := &s.router.Routes[i]
+		if was, is := prev.source.hops(route), s.hops(route); !slices.Equal(was, is) {
+			gone.extra(i, was)
+			come.extra(i, is)
+			if len(is) > 1 {
+				groups = nil
+			}
+		}
+	}
+	if groups == nil {
+		groups = s.groupEntries()
+	}
+	meters := prev.Meters
+	for i := range s.legs {
+		was, is := &prev.source.legs[i], &s.legs[i]
+		touched, all := changedPorts(was.network, is.network)
+		if all {
+			return s.compile()
+		}
+		if len(touched) > 0 && is.meters != nil && (gone.ownMeters(was) || come.ownMeters(is)) { // then there are few
+			gone.limit(was)
+			come.limit(is)
+			meters = nil
+		}
+		for id := range touched {
+			if p, ok := was.network.Port(id); ok {
+				gone.deliver(was, &p)
+			}
+			if q, ok := is.network.Port(id); ok {
+				come.deliver(is, &q)
+			}
+		}
+	}
+	if meters == nil {
+		meters = s.meterEntries()
+	}
+	// All that goes comes before all that comes: addresses may have moved from
+	// one port to another.
+	keys := make([]ofproto.FlowKey, len(gone.flows))
+	for i := range gone.flows {
+		keys[i] = gone.flows[i].FlowKey
+	}
+	return Program{
+		Flows:   prev.Flows.WithoutKeys(keys...).With(come.flows...),
+		Groups:  groups,
+		Meters:  meters,
+		Missing: s.missing,
+		Objects: Objects{prev.Objects.set.Without(gone.objects...).With(come.objects...)},
+		source:  s,
+	}
+}
+
+// changedPorts returns the IDs of the ports whose flows may differ: those that
+// have changed and, where addresses may be claimed by several, those that have or
+// had an address of theirs. all says that it may be any.
+func changedPorts(was, is *routing.Members) (touched map[string]bool, all bool) {
+	touched = make(map[string]bool)
+	claims := was.HasPairs() || is.HasPairs()
+	others := func(a netip.Addr) {
+		for _, n := range []*routing.Members{was, is} {
+			if at := n.At(a); at.Port != "" {
+				touched[at.Port] = true
+			}
+		}
+	}
+	for p, q := range was.Changed(is) {
+		for _, port := range []*routing.Port{p, q} {
+			if port == nil {
+				continue
+			}
+			touched[port.ID] = true
+			if !claims {
+				continue
+			}
+			if port.NoFastPath { // ports may share what is handed to the kernel
+				return nil, true
+			}
+			for _, a := range port.Addresses {
+				others(a)
+			}
+			for _, pair := range port.Pairs {
+				if !pair.Addresses.IsSingleIP() {
+					return nil, true
+				}
+				others(pair.Addresses.Addr())
+			}
+		}
+	}
+	return touched, false
+}
+
+// differsInPorts reports whether s and t differ in nothing but the ports of
+// their networks.
+func (s source) differsInPorts(t source) bool {
+	return t.router != nil && s.can == t.can && s.known.crowded() == t.known.crowded() && (s.router == t.router || reflect.DeepEqual(s.router, t.router)) &&
+		slices.EqualFunc(s.legs, t.legs, func(l, m leg) bool {
+			return l.ID == m.ID && l.network.Network == m.network.Network && l.patch == m.patch && l.tap == m.tap
+		})
+}
+
+// Serves reports whether p was compiled of an intent in which q is exactly what
+// it is, as far as p has to do with q's network.
+func (p Program) Serves(q routing.Port) bool {
+	for i := range p.source.legs {
+		n := p.source.legs[i].network
+		if n.ID != q.Network {
+			continue
+		}
+		if has, ok := n.Port(q.ID); !ok || !has.Equal(&q) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,127 @@
+package compile
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// What has its fast path off goes through the namespace in both directions, so
+// that NAT and connection tracking there see all of a connection. Priorities in
+// tableLocal: two flows of one of these never match the same packet.
+const (
+	prioSlowIn     = 436 // packets that came in from a network
+	prioSlowSubnet = 435 // packets to a subnet
+	prioSlowSource = 434 // packets from a subnet
+	prioSlowMAC    = 433 // packets that a machine has sent, also for others
+	prioSlowTo     = 432 // packets to an address
+	prioSlowFrom   = 431 // packets from an address
+
+	prioBack = 2 // and the length of the prefix: packets from where a route leads
+)
+
+// slow emits what hands packets to the kernel, if the router has a namespace.
+func (c *compiler) slow(about routing.Object, prio uint16, m ofproto.Match) {
+	c.emit(about, RoleSlow, tableLocal, prio, m, ofproto.GotoTable(tableKernel))
+}
+
+// slows reports whether a fast path can be off: without a namespace nobody else
+// would take the packets.
+func (s source) slows() bool { return s.router.Fallback == routing.FallbackNamespace }
+
+// slowNetwork emits what hands packets from and to l's network to the kernel if
+// its fast path is off.
+func (c *compiler) slowNetwork(l *leg) {
+	if !l.network.NoFastPath || !c.slows() {
+		return
+	}
+	for _, v := range families {
+		if l.has(v) {
+			c.slow(l.object(), prioSlowIn, v.match(ofproto.InPort(l.patch)))
+		}
+	}
+	for _, p := range l.Addresses {
+		if p, v := p.Masked(), familyOf(p.Addr()); !linkLocal(p.Addr()) {
+			c.slow(l.object(), prioSlowSubnet, v.match(dst(p)))
+			c.slow(l.object(), prioSlowSource, v.match(src(p)))
+		}
+	}
+}
+
+// slowPort emits the same for port p on l's network.
+func (c *compiler) slowPort(l *leg, p *routing.Port) {
+	about, in := routing.Object{Kind: routing.KindPort, ID: p.ID, Interface: l.ID}, ofproto.InPort(l.patch)
+	if !p.IsUp() {
+		return
+	}
+	for _, v := range families {
+		if !l.has(v) {
+			continue
+		}
+		c.slow(about, prioSlowMAC, v.match(in, ofproto.EthSrc(p.MAC)))
+		for _, q := range p.Pairs { // of which other ports may have the same
+			if q.MAC != (ofproto.MAC{}) && q.MAC != p.MAC {
+				c.slow(l.object(), prioSlowMAC, v.match(in, ofproto.EthSrc(q.MAC)))
+			}
+		}
+	}
+	for a := range l.network.Reached(p) {
+		if l.contains(a) && l.isHost(a) {
+			c.slow(about, prioSlowTo, familyOf(a).match(dst(alone(a))))
+			c.slow(about, prioSlowFrom, familyOf(a).match(in, src(alone(a))))
+		}
+	}
+}
+
+// slowRoutes says which routes of the router have their fast path off: those that
+// say so, and those with a next hop that does or whose network does.
+func (s source) slowRoutes() []bool {
+	out := make([]bool, len(s.router.Routes))
+	for i := range out {
+		route := &s.router.Routes[i]
+		out[i] = s.slowRoute(route, s.hops(route))
+	}
+	return out
+}
+
+func (s source) slowRoute(route *routing.Route, hops []hop) bool {
+	return s.slows() && (route.NoFastPath || slices.ContainsFunc(hops, func(h hop) bool { return h.slow }))
+}
+
+// back emits what hands packets to the kernel that come from where routes lead
+// whose fast path is off: those whose source is by the longest prefix in such a
+// route, not in another or in a connected subnet.
+func (c *compiler) back(slow []bool) {
+	inside := func(p netip.Prefix) bool {
+		for i, is := range slow {
+			if d := c.router.Routes[i].Destination; is && d.Bits() <= p.Bits() && d.Contains(p.Addr()) {
+				return true
+			}
+		}
+		return false
+	}
+	emit := func(about routing.Object, role Role, p netip.Prefix, do ofproto.Instructions) {
+		c.emit(about, role, tableLocal, uint16(prioBack+p.Bits()), familyOf(p.Addr()).match(src(p)), do)
+	}
+	if !slices.Contains(slow, true) {
+		return
+	}
+	for i := range c.router.Routes {
+		p := c.router.Routes[i].Destination
+		switch {
+		case slow[i]:
+			emit(routing.Object{Kind: routing.KindRoute, ID: p.String()}, RoleSlow, p, ofproto.GotoTable(tableKernel))
+		case inside(p):
+			emit(c.about(), RoleFast, p, ofproto.GotoTable(tableRoute))
+		}
+	}
+	for i := range c.legs {
+		for _, p := range c.legs[i].Addresses {
+			if p = p.Masked(); !linkLocal(p.Addr()) && inside(p) {
+				emit(c.about(), RoleFast, p, ofproto.GotoTable(tableRoute))
+			}
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package compile
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+)
+
+// The kernel makes an entry in its table of neighbours for each address that it is
+// to send a packet to, and has room for so many, in all namespaces together. So
+// that nobody who scans a subnet fills it, packets for addresses that the
+// namespace has not resolved are limited (see [routing.Router.UnknownRate]), and those for
+// others are not.
+
+// Neighbours are the neighbours that a router's namespace has resolved.
+type Neighbours struct {
+	addrs []netip.Addr
+	many  bool // more than [MaxNeighbours]
+}
+
+// MaxNeighbours is how many resolved neighbours get a flow each. If there are
+// more, nothing is limited.
+const MaxNeighbours = 4000
+
+// NewNeighbours returns the neighbours with addresses, which may not be changed
+// any more.
+func NewNeighbours(addrs []netip.Addr) *Neighbours {
+	if len(addrs) > MaxNeighbours {
+		return &Neighbours{many: true}
+	}
+	return &Neighbours{addrs: addrs}
+}
+
+// Equal reports whether n and m are the same; either may be nil.
+func (n *Neighbours) Equal(m *Neighbours) bool {
+	if n == nil || m == nil || n == m {
+		return n == m
+	}
+	return n.many == m.many && slices.Equal(n.addrs, m.addrs)
+}
+
+func (n *Neighbours) crowded() bool { return n != nil && n.many }
+
+// limitsUnknown reports whether packets from l for addresses that nobody is known
+// to have are limited: where somebody tells which are known.
+func (c *compiler) limitsUnknown(l *leg) bool {
+	return c.router.UnknownRate > 0 && c.router.Bridge.Managed && c.can.Has(CanMeter) && l.tap != 0 && l.ids != nil && !c.known.crowded()
+}
+
+// toNeighbour hands a packet to the kernel, which has to find the machine that it
+// is for.
+func (c *compiler) toNeighbour(l *leg) ofproto.Instructions {
+	if c.limitsUnknown(l) {
+		return ofproto.GotoTable(tableUnknown)
+	}
+	return c.toKernel(l)
+}
+
+// Priorities in tableUnknown and tableTap.
+const (
+	prioNeighbour = 20
+	prioSearch    = 10
+	prioTap       = 10
+)
+
+// search emits what limits packets from l for addresses that nobody is known to
+// have.
+func (c *compiler) search(l *leg) {
+	if !c.limitsUnknown(l) {
+		return
+	}
+	in := ofproto.MatchOf(ofproto.InPort(l.patch))
+	c.limited(l, limitUnknown, RoleSearch, tableUnknown, prioSearch, in, ofproto.Goto{Table: tableTap})
+	c.emit(l.object(), RoleTap, tableTap, prioTap, in, c.toKernel(l))
+}
+
+// neighbours emits what takes packets for resolved neighbours past the limit.
+func (c *compiler) neighbours() {
+	if c.known == nil || !slices.ContainsFunc(c.legs, func(l leg) bool { return c.limitsUnknown(&l) }) {
+		return
+	}
+	for _, a := range c.known.addrs {
+		if slices.ContainsFunc(c.legs, func(l leg) bool { return l.contains(a) }) {
+			c.emit(c.about(), RoleNeighbour, tableUnknown, prioNeighbour, familyOf(a).match(dst(alone(a))), ofproto.GotoTable(tableTap))
+		}
+	}
+}
