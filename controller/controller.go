@@ -275,11 +275,6 @@ func (c *Controller) runLead(ctx context.Context) error {
 	return g.Wait()
 }
 
-// Foresee prepares for s to become the intent.
-func (c *Controller) Foresee(s *ledger.State, touched []string) {
-	c.post(intentForeseen{s, touched})
-}
-
 // Load makes s the intent. touched are the IDs of the routers to which the
 // change matters. It returns when that is sure to happen next, before anything
 // that is asked for afterwards.

@@ -16,11 +16,6 @@ import (
 type event any
 
 type (
-	// intentForeseen: the ledger is making a state durable.
-	intentForeseen struct {
-		state   *ledger.State
-		touched []string // routers
-	}
 	// intentChanged: the ledger has a new state.
 	intentChanged struct {
 		state   *ledger.State
@@ -101,8 +96,6 @@ type (
 // handle takes in an event. It runs on the world's goroutine.
 func (c *Controller) handle(w *world, e event) {
 	switch e := e.(type) {
-	case intentForeseen:
-		w.foresee(e.state, e.touched)
 	case intentChanged:
 		c.setIntent(w, e.state, e.touched)
 	case leadTaken:

@@ -54,29 +54,8 @@ type routerState struct {
 	announce []compile.Announcement // to go out with the next program
 
 	asked   time.Time // the earliest change of the intent that is in no program yet; zero: there is none
-	ahead   forecast  // of the next program
 	wanted  []version // those that the switch has not confirmed, by generation
 	applied version   // the last one that it has; none since it has connected if gen is 0
-}
-
-// A forecast is the program that a router will have when a state has become the
-// intent, unless the facts change before.
-type forecast struct {
-	state   *ledger.State
-	facts   compile.Facts
-	program compile.Program
-}
-
-// foresee compiles for a state that will probably be the intent soon: while the
-// disk works there is time for it.
-func (w *world) foresee(s *ledger.State, touched []string) {
-	for _, id := range touched {
-		st, r := w.routers[id], s.Index.Router(id)
-		if st != nil && st.session != nil && r != nil {
-			facts := st.facts()
-			st.ahead = forecast{s, facts, compile.Recompile(st.program, s.Index, r, facts)}
-		}
-	}
 }
 
 // A version is a program of a router.
@@ -122,12 +101,7 @@ func (c *Controller) compile(w *world) {
 			st.session.ports.use(st.router)
 			facts := st.facts()
 			c.bridgePorts(st.router, facts.Ports)
-			if a := st.ahead; a.state == w.intent && a.facts.Equal(facts) {
-				st.program = a.program
-			} else {
-				st.program = compile.Recompile(st.program, w.intent.Index, st.router, facts)
-			}
-			st.ahead = forecast{}
+			st.program = compile.Recompile(st.program, w.intent.Index, st.router, facts)
 			st.gen++
 			st.wanted = append(st.wanted, version{st.gen, w.intent.Revision, st.asked, st.program, st.announce})
 			st.announce = nil

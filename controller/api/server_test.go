@@ -80,8 +80,7 @@ func (f *fabric) Flows(context.Context, string) (iter.Seq[controller.Flow], erro
 // nobody does nothing about the intent.
 type nobody struct{}
 
-func (nobody) Foresee(*ledger.State, []string) {}
-func (nobody) Load(*ledger.State, []string)    {}
+func (nobody) Load(*ledger.State, []string) {}
 
 // A server is the API over a real ledger and a real store.
 type server struct {

@@ -218,9 +218,6 @@ func (l *Ledger) Try(edit Edit) (before *State, r Result, err error) {
 // A Reader is told of each new State and of the routers to which its changes
 // matter. The next writes wait for it.
 type Reader interface {
-	// Foresee is told of the State that is being made durable. It can prepare for
-	// it, but must not act on it: that may fail.
-	Foresee(s *State, touched []string)
 	// Load is told of the State that is the intent from now on.
 	Load(s *State, touched []string)
 }
@@ -285,7 +282,6 @@ func (l *Ledger) take(ws []*write) {
 	var failed error
 	if g.changed {
 		g.retry() // once for all: it looks at everything that is quarantined
-		l.to.Foresee(g.state, slices.Sorted(maps.Keys(g.touched)))
 		if failed = l.save(&g); failed == nil {
 			l.become(&g)
 		}

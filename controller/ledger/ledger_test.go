@@ -150,7 +150,6 @@ type desk struct {
 	file *file
 
 	mu        sync.Mutex
-	foreseen  []*ledger.State
 	published []*ledger.State
 	touched   [][]string
 }
@@ -180,13 +179,6 @@ func open(t *testing.T, d *disk, cfg ledger.Config, first *routing.Model) *desk 
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	return k
-}
-
-// Foresee implements [ledger.Reader].
-func (k *desk) Foresee(s *ledger.State, _ []string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.foreseen = append(k.foreseen, s)
 }
 
 // Load implements [ledger.Reader].
@@ -288,8 +280,8 @@ func TestWrites(t *testing.T) {
 	if _, err := k.Write(t.Context(), ledger.Put(routing.Model{Ports: []routing.Port{port("p", "none", 1)}})); err == nil || k.State() != r.State {
 		t.Errorf("what is impossible was accepted: %v", err)
 	}
-	if len(k.published) != 3 || k.published[2] != r.State || !slices.Equal(k.foreseen, k.published) {
-		t.Errorf("%d states were published, %d foreseen", len(k.published), len(k.foreseen))
+	if len(k.published) != 3 || k.published[2] != r.State {
+		t.Errorf("%d states were published", len(k.published))
 	}
 	if _, err := k.Write(t.Context(), ledger.ReplaceAll(routing.Model{}, false)); !errors.Is(err, ledger.ErrEmpty) || k.State() != r.State {
 		t.Errorf("everything was replaced by nothing: %v", err)
@@ -379,9 +371,6 @@ func TestDiskFails(t *testing.T) {
 		_, err := k.Write(t.Context(), ledger.Put(routing.Model{Networks: []routing.Network{network(id)}}))
 		if !errors.Is(err, full) || !errors.As(err, &storeErr) {
 			t.Errorf("error %v", err)
-		}
-		if n := len(k.foreseen); k.foreseen[n-1] == k.State() {
-			t.Error("what was foreseen was published although the disk failed")
 		}
 		d.mu.Lock()
 		d.fail = nil
