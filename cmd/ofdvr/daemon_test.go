@@ -127,7 +127,7 @@ func (f *fabric) Flows(_ context.Context, router string) (iter.Seq[controller.Fl
 // nobody does nothing about the intent.
 type nobody struct{}
 
-func (nobody) Load(*ledger.State, []string)    {}
+func (nobody) Load(*ledger.State, []string) {}
 
 // A server is the API over a real ledger, with a store in memory and switches
 // that are none.

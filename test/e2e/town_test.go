@@ -69,7 +69,7 @@ func serveTown(t *testing.T, h *lab.Host, m *routing.Model) *ledger.Ledger {
 // nobody does nothing about the intent.
 type nobody struct{}
 
-func (nobody) Load(*ledger.State, []string)    {}
+func (nobody) Load(*ledger.State, []string) {}
 
 // townDisk is a store as the ledger sees it.
 type townDisk struct{ *store.Store }
