@@ -8,6 +8,11 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 NFPM_VERSION := v2.45.2
 NFPM         := $(CURDIR)/bin/nfpm-$(NFPM_VERSION)
 
+# What runs go test. It repeats at the end what failed; the last line is that of scripts/summary.sh.
+GOTESTSUM_VERSION := v1.13.0
+GOTESTSUM         := $(CURDIR)/bin/gotestsum-$(GOTESTSUM_VERSION)
+GOTEST = $(GOTESTSUM) --no-color --format=testname --format-hide-empty-pkg --jsonfile-timing-events=bin/tests.json --post-run-command=scripts/summary.sh -- -count=1
+
 # What "make deb" makes: make deb VERSION=1.2.3 ARCH=arm64
 VERSION ?= $(shell scripts/version.sh)
 ARCH    ?= $(shell go env GOARCH)
@@ -50,33 +55,35 @@ $(NFPM):
 	GOBIN=$(CURDIR)/bin go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
 	@mv bin/nfpm $@
 
+$(GOTESTSUM):
+	GOBIN=$(CURDIR)/bin go install gotest.tools/gotestsum@$(GOTESTSUM_VERSION)
+	@mv bin/gotestsum $@
+
 setup: ## install what the demo and the tests need, if it is missing
 	@scripts/setup.sh
 
-test: $(NFPM) ## run every test, on a real Open vSwitch where this machine can
+test: $(NFPM) $(GOTESTSUM) ## run every test, on a real Open vSwitch where this machine can
 	@scripts/setup.sh --tests
-	@go build -buildvcs=false -o bin/testsum ./test/testsum
-	@bin/testsum -o bin/test-summary $(RACE) -timeout=30m -count=1 $(ARGS) $(PKG)
+	@$(GOTEST) $(RACE) -timeout=30m $(ARGS) $(PKG)
 
-test-neutron: ## run the tests with a real Neutron: its server, its agents and ofdvr's extension
+test-neutron: $(GOTESTSUM) ## run the tests with a real Neutron: its server, its agents and ofdvr's extension
 	@scripts/setup.sh --neutron
-	@go build -buildvcs=false -o bin/testsum ./test/testsum
-	@bin/testsum -o bin/test-neutron-summary $(RACE) -timeout=30m -count=1 -tags neutron $(ARGS) ./test/neutron
+	@$(GOTEST) $(RACE) -timeout=30m -tags neutron $(ARGS) ./test/neutron
 
 # The tests with an Open vSwitch. What is left out needs a fast processor, which an emulated one is not, but not
 # the datapath. test/differential is left out as its Linux is no plain router there: the openvswitch
 # module has it track connections and put fragments together.
 test-kernel: PKG = ./test/lab ./test/e2e ./internal/namespace ./controller/reconcile
 test-kernel: ARGS = -skip '^(TestPage|TestPrometheus|TestCountersOfManyFlows|TestSilentCrowd)'
-test-kernel: ## run the tests on the datapath of a Linux kernel, in a virtual machine
+test-kernel: $(GOTESTSUM) ## run the tests on the datapath of a Linux kernel, in a virtual machine
 	@scripts/setup.sh --kernel
-	@go build -buildvcs=false -o bin/ ./test/testsum ./test/guest
+	@go build -buildvcs=false -o bin/ ./test/guest
 	@CGO_ENABLED=0 go build $(NOVCS) -o bin/ofdvr ./cmd/ofdvr
 	@if bin/guest -check; then \
 		failed=0; \
-		bin/testsum -o bin/test-guest-summary -count=1 -tags kernel ./test/guest || failed=1; \
+		$(GOTEST) -tags kernel ./test/guest || failed=1; \
 		CGO_ENABLED=0 OFDVR_LAB_DATAPATH=system OFDVR_BINARY=$(CURDIR)/bin/ofdvr \
-			bin/testsum -o bin/test-kernel-summary -tags kernel -p=1 -exec $(CURDIR)/bin/guest -timeout=60m -count=1 $(ARGS) $(PKG) || failed=1; \
+			$(GOTEST) -tags kernel -p=1 -exec $(CURDIR)/bin/guest -timeout=60m $(ARGS) $(PKG) || failed=1; \
 		exit $$failed; \
 	elif [ "$$CI" = true ]; then exit 1; else echo "test-kernel: skipped"; fi
 

@@ -49,7 +49,6 @@ var mayImport = map[string]string{
 	"test/demo":               "test/lab ofproto routing/compile",
 	"test/guest":              "",
 	"test/compat":             "",
-	"test/testsum":            "",
 	"test/neutron":            "test/lab",
 	"test/chaos":              "controller test/lab ofproto ofproto/ofconn ovsdb routing routing/compile routing/topology",
 }
