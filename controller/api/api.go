@@ -17,6 +17,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/counters"
+	"github.com/ofdvr/ofdvr/controller/doctor"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/internal/bounded"
 	"github.com/ofdvr/ofdvr/internal/logging"
@@ -42,7 +43,7 @@ type Switches interface {
 	Trace(ctx context.Context, q trace.Query, verify bool) ([]controller.TracedWay, error)
 	Explain(context.Context, ofproto.Cookie) (e controller.Explanation, ours bool, err error)
 	Counters(context.Context) (counters.Snapshot, error)
-	Examine(context.Context) ([]controller.Finding, error)
+	Examine(context.Context) ([]doctor.Finding, error)
 	LogMessages(ctx context.Context, router string) error
 	LoggedMessages(context.Context) (router string, err error)
 }

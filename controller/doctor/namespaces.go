@@ -1,4 +1,4 @@
-package controller
+package doctor
 
 import (
 	"context"
@@ -10,16 +10,16 @@ import (
 
 // namespaces looks at the namespaces of managed routers.
 func (e *examination) namespaces(ctx context.Context) {
-	if e.lifecycle == nil {
+	if e.Lifecycle == nil {
 		return
 	}
 	right := 0
-	for _, r := range e.routers {
+	for _, r := range e.Routers {
 		if !r.Bridge.Managed || r.Fallback != routing.FallbackNamespace {
 			continue
 		}
 		about := "router " + r.ID
-		got, err := namespace.Check(ctx, e.lifecycle.Namespace(e.intent.Index, r.Router))
+		got, err := namespace.Check(ctx, e.Lifecycle.Namespace(e.Intent.Index, r.Router))
 		if err != nil {
 			e.find(Problem, about, "", "namespace %s cannot be examined: %v", r.NamespaceName(), err)
 			continue
@@ -42,7 +42,7 @@ func (e *examination) namespaces(ctx context.Context) {
 
 // kernel tells what the namespace of r routes in another way than the intent says.
 func (e *examination) kernel(about string, r *routing.Router) {
-	k, err := e.lifecycle.Kernel(e.intent.Index, r)
+	k, err := e.Lifecycle.Kernel(e.Intent.Index, r)
 	if err != nil {
 		e.find(Problem, about, "", "%v", err)
 		return

@@ -1,4 +1,4 @@
-package controller
+package doctor
 
 import (
 	"context"
@@ -23,16 +23,16 @@ func (e *examination) switches(ctx context.Context) error {
 		held reconcile.Holdings
 		err  error
 	}
-	readings := make([]reading, len(e.routers))
+	readings := make([]reading, len(e.Routers))
 	var g errgroup.Group
 	g.SetLimit(readers)
-	share := e.budget.Share("") // of all of them
+	share := e.Budget.Share("") // of all of them
 	defer share.Free()
-	for i, r := range e.routers {
-		if r.session != nil {
+	for i, r := range e.Routers {
+		if r.Conn != nil {
 			g.Go(func() error {
-				readings[i].held, _, readings[i].err = reconcile.Connected{Conn: r.session.conn}.Read(ctx, reconcile.Known{
-					Want: reconcile.Holdings{Flows: r.program.Flows, Groups: r.program.Groups, Meters: r.program.Meters}, Ours: isOurs,
+				readings[i].held, _, readings[i].err = reconcile.Connected{Conn: r.Conn}.Read(ctx, reconcile.Known{
+					Want: reconcile.Holdings{Flows: r.Program.Flows, Groups: r.Program.Groups, Meters: r.Program.Meters}, Ours: ours,
 					OursGroup: compile.OursGroup, OursMeter: compile.OursMeter, Share: share})
 				return nil
 			})
@@ -40,31 +40,31 @@ func (e *examination) switches(ctx context.Context) error {
 	}
 	g.Wait()
 	equal := 0
-	for i, r := range e.routers {
+	for i, r := range e.Routers {
 		about := "router " + r.ID
-		if r.session == nil {
+		if r.Conn == nil {
 			continue // the status says so, and why
 		}
 		if err := readings[i].err; err != nil {
 			if ctx.Err() != nil {
-				return fmt.Errorf("examine the flows of bridge %s: %w", r.session.bridge, err)
+				return fmt.Errorf("examine the flows of bridge %s: %w", r.Switch, err)
 			}
-			e.find(Problem, about, "see the log of ovs-vswitchd", "the flows of bridge %s cannot be read: %v", r.session.bridge, err)
+			e.find(Problem, about, "see the log of ovs-vswitchd", "the flows of bridge %s cannot be read: %v", r.Switch, err)
 			continue
 		}
-		if lacks := compile.CanAll &^ r.session.can; lacks != 0 && r.session.probed {
+		if lacks := compile.CanAll &^ r.Can; lacks != 0 && r.Probed {
 			e.find(Note, about, "a newer Open vSwitch, or another datapath, can do more", "the kernel does what the switch cannot: %v", strings.Join(lacks.Names(), ", "))
 		}
-		says, kept := differs(readings[i].held, r.program, r.keep)
+		says, kept := differs(readings[i].held, r.Program, r.Keep)
 		if kept > 0 {
 			e.find(Note, about, "they go when everything that should be there is known: see the problems of the topology and of the router",
-				"bridge %s keeps %s that it need not have", r.session.bridge, count(kept, "flow"))
+				"bridge %s keeps %s that it need not have", r.Switch, count(kept, "flow"))
 		}
 		if says != "" {
-			if r.state == reconcile.Settled {
-				e.find(Problem, about, "look again in a moment: ofdvr repairs it when it notices, at the latest at the next audit", "bridge %s %s", r.session.bridge, says)
+			if r.State == reconcile.Settled {
+				e.find(Problem, about, "look again in a moment: ofdvr repairs it when it notices, at the latest at the next audit", "bridge %s %s", r.Switch, says)
 			} else {
-				e.find(Note, about, "", "bridge %s %s, and is being changed (%v)", r.session.bridge, says, r.state)
+				e.find(Note, about, "", "bridge %s %s, and is being changed (%v)", r.Switch, says, r.State)
 			}
 			continue
 		}
@@ -75,6 +75,8 @@ func (e *examination) switches(ctx context.Context) error {
 	}
 	return e.moving(ctx)
 }
+
+func ours(c ofproto.Cookie) bool { _, ours := compile.RoleOf(c); return ours }
 
 // differs says how what a switch holds differs from its program, "" if it does
 // not, and how many flows it keeps that the program lacks: those that keep selects,

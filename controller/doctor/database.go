@@ -1,4 +1,4 @@
-package controller
+package doctor
 
 import (
 	"cmp"
@@ -16,7 +16,7 @@ import (
 
 // database looks at Open vSwitch and its database.
 func (e *examination) database(ctx context.Context) {
-	l := e.lifecycle
+	l := e.Lifecycle
 	if l == nil {
 		e.find(Note, "Open vSwitch", "", "its database is not looked at (--ovsdb \"\"): all bridges are external")
 		return
@@ -27,11 +27,11 @@ func (e *examination) database(ctx context.Context) {
 		return
 	}
 	e.vswitchd(ctx, state)
-	if b, ok := state.Bridge(e.cfg.IntegrationBridge); ok {
-		e.find(Fine, "bridge "+e.cfg.IntegrationBridge, "", "exists, with datapath_type %s", orSystem(b.DatapathType))
+	if b, ok := state.Bridge(e.Bridge); ok {
+		e.find(Fine, "bridge "+e.Bridge, "", "exists, with datapath_type %s", orSystem(b.DatapathType))
 		e.tags(b)
 	}
-	ops, problems := ovsdb.Plan(state, l.Desired(lifecycleIntent(e.intent)))
+	ops, problems := ovsdb.Plan(state, l.Desired(e.Intent))
 	for _, p := range problems {
 		e.find(Problem, p.Object, p.Remedy, "%s", p.Detail)
 	}
@@ -77,16 +77,16 @@ func (e *examination) vswitchd(ctx context.Context, state ovsdb.State) {
 		case <-t.C:
 		}
 		var err error
-		if state, err = e.lifecycle.Database(ctx); err != nil {
+		if state, err = e.Lifecycle.Database(ctx); err != nil {
 			e.find(Problem, about, remedy, "%v", err)
 			return
 		}
 	}
-	e.find(Fine, about, "", "%s at %s %s", version, e.cfg.OVSDB, answers)
+	e.find(Fine, about, "", "%s at %s %s", version, e.OVSDB, answers)
 }
 
 func (e *examination) askVswitchd(ctx context.Context) error {
-	conn, err := ovstrace.DialBeside(ctx, e.cfg.OVSDB)
+	conn, err := ovstrace.DialBeside(ctx, e.OVSDB)
 	if err != nil {
 		return err
 	}
@@ -99,12 +99,12 @@ func (e *examination) askVswitchd(ctx context.Context) error {
 // integration bridge, and back.
 func (e *examination) peers(ctx context.Context, state ovsdb.State) {
 	var routers []*routing.Router
-	for _, r := range e.routers {
+	for _, r := range e.Routers {
 		if r.Bridge.Managed {
 			routers = append(routers, r.Router)
 		}
 	}
-	passing, blocked := e.lifecycle.Patches(ctx, state, routers) // whether ovs-vswitchd answers is found above
+	passing, blocked := e.Lifecycle.Patches(ctx, state, routers) // whether ovs-vswitchd answers is found above
 	for _, b := range blocked {
 		e.find(Problem, "router "+b.Router, b.Remedy, "%s", b.Says)
 	}
@@ -116,7 +116,7 @@ func (e *examination) peers(ctx context.Context, state ovsdb.State) {
 // connected reports whether the bridge of a managed router is connected, so that
 // ovs-vswitchd runs.
 func (e *examination) connected() bool {
-	return slices.ContainsFunc(e.routers, func(r examined) bool { return r.Bridge.Managed && r.session != nil })
+	return slices.ContainsFunc(e.Routers, func(r Router) bool { return r.Bridge.Managed && r.Conn != nil })
 }
 
 // deadVLAN is where Neutron's L2 agent keeps ports that it has not bound.
@@ -124,10 +124,10 @@ const deadVLAN = 4095
 
 // tags looks for ports that wait for somebody else to tag them.
 func (e *examination) tags(b ovsdb.BridgeRow) {
-	for _, r := range e.routers {
+	for _, r := range e.Routers {
 		for i := range r.Interfaces {
 			f := &r.Interfaces[i]
-			n, _ := e.intent.Index.Network(f.Network)
+			n, _ := e.Intent.Index.Network(f.Network)
 			p, ok := b.Port(f.PeerName())
 			if ok && r.Bridge.Managed && n.VLAN == 0 && p.Tag != nil && *p.Tag == deadVLAN {
 				e.find(Problem, "router "+r.ID, "see the log of the L2 agent that tags ports, or give network "+n.ID+" a vlan",

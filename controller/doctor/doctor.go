@@ -1,0 +1,169 @@
+// Package doctor looks at everything anew, whatever is believed of it, and says
+// what is not as it should be and what to do about it: the intent, Open vSwitch and
+// its database, the bridges with their flows, groups and meters, the namespaces, and
+// whether packets come. It changes nothing.
+//
+// A check is a method of examination that calls find; [Examine] has their order.
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/ofdvr/ofdvr/controller/counters"
+	"github.com/ofdvr/ofdvr/controller/lifecycle"
+	"github.com/ofdvr/ofdvr/controller/reconcile"
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/ofproto/ofconn"
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
+)
+
+// A Finding is what an examination has found.
+type Finding struct {
+	Level  Level
+	About  string // such as Open vSwitch, or router r1
+	Says   string
+	Remedy string // what to do about it; "" if nothing
+}
+
+// Level says how bad a finding is.
+type Level uint8
+
+// The levels.
+const (
+	Fine    Level = iota // it is as it should be
+	Note                 // it works, but an operator may want to know
+	Problem              // it does not work
+)
+
+func (l Level) String() string { return [...]string{"ok", "note", "problem"}[l] }
+
+// A Host is what is examined: what the daemon believes, and by what it reaches the rest.
+type Host struct {
+	Intent      lifecycle.Intent
+	Leads       bool     // no other daemon does
+	Quarantined []string // which objects are not used, and what follows
+	NewStore    string   // what follows from a store that is newer than what is on the host; "": it is not
+	Sources     []Source // of the intent
+	Known       []Known  // problems that the status names
+
+	Routers   []Router
+	Lifecycle *lifecycle.Lifecycle // nil: all bridges are external
+	OVSDB     string               // endpoint of the database
+	Bridge    string               // the integration bridge
+	Budget    *ofconn.Budget       // of what switches tell of and no router wants
+	Counters  func(context.Context) (counters.Snapshot, error)
+	Limits    func() []Limit // those that were reached of late
+}
+
+// A Source has a part of the intent.
+type Source struct {
+	Name     string
+	Partial  bool // not all of it could be read
+	Mistakes []string
+	Warnings []string
+}
+
+// A Known problem is one that the status names.
+type Known struct{ About, Says string }
+
+// A Limit was reached of late, so that something was refused, ended or left out.
+type Limit struct{ Says, Remedy string }
+
+// A Router is what the daemon believes of a router's bridge.
+type Router struct {
+	*routing.Router
+	Conn    *ofconn.Conn // nil: its bridge is not connected; then what follows has no meaning
+	Switch  string       // the name of the bridge
+	Program compile.Program
+	State   reconcile.State
+	Can     compile.Capabilities
+	Probed  bool                      // Can was found out, and not assumed
+	Keep    func(ofproto.Cookie) bool // selects flows that are not deleted for now; nil: none
+}
+
+// Examine looks at everything.
+func Examine(ctx context.Context, h Host) ([]Finding, error) {
+	e := &examination{Host: h}
+	e.daemon()
+	if e.Leads {
+		e.database(ctx)
+	}
+	if err := e.switches(ctx); err != nil {
+		return nil, err
+	}
+	if e.Leads {
+		e.namespaces(ctx)
+		e.neighbourTables()
+	}
+	for _, l := range e.Limits() { // also those that counters have just told of
+		e.find(Note, "limits", l.Remedy, "%s", l.Says)
+	}
+	e.rest()
+	return e.findings, nil
+}
+
+// An examination is under way.
+type examination struct {
+	Host
+	findings []Finding
+}
+
+func (e *examination) find(l Level, about, remedy, format string, args ...any) {
+	e.findings = append(e.findings, Finding{l, about, fmt.Sprintf(format, args...), remedy})
+}
+
+// daemon looks at what the daemon knows of itself and the intent.
+func (e *examination) daemon() {
+	networks, routers, ports := e.Intent.Index.Len()
+	if e.Leads {
+		e.find(Fine, "daemon", "", "leads, with %s, %s and %s", count(networks, "network"), count(routers, "router"), count(ports, "port"))
+	} else {
+		e.find(Note, "daemon", "", "stands by: another daemon leads, and looks after OVSDB and namespaces; ask that one too")
+	}
+	for _, q := range e.Quarantined {
+		e.find(Problem, "intent", "correct the object, or delete it", "%s", q)
+	}
+	if e.NewStore != "" {
+		e.find(Problem, "intent", "put everything that should be there (from a backup: ofdvr apply --all -f FILE), and then: ofdvr complete", "%s", e.NewStore)
+	}
+	for _, s := range e.Sources {
+		for _, m := range s.Mistakes {
+			if s.Partial {
+				e.find(Problem, s.Name, "correct it; the rest is used, and nothing is removed until then", "could not be read: %s", m)
+				continue
+			}
+			e.find(Problem, s.Name, "mend it; what was read before goes on", "%s", m)
+		}
+		for _, w := range s.Warnings {
+			e.find(Note, s.Name, "", "%s", w)
+		}
+	}
+}
+
+// rest tells of problems that the status names and that were not found above.
+func (e *examination) rest() {
+known:
+	for _, k := range e.Known {
+		for _, f := range e.findings {
+			if f.Level == Problem && strings.Contains(k.Says, f.Says) {
+				continue known
+			}
+		}
+		e.find(Problem, k.About, "", "%s", k.Says)
+	}
+}
+
+// count returns a number of things in words.
+func count(n int, what string) string {
+	return plural(n, what, what+"s")
+}
+
+func plural(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
