@@ -78,8 +78,8 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 		old.displaced(s)
 	}
 	s.rec.Store(c.reconciler(w, s, id))
-	if w.tapped == id {
-		s.tap(c.messages.With(zap.String("router", id)))
+	if w.logged == id {
+		s.logMessages(c.messages.With(zap.String("router", id)))
 	}
 	st.attached(s)
 	c.programs(w, st.router)

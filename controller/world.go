@@ -33,7 +33,7 @@ type world struct {
 
 	waiters map[*waiter]bool
 	moved   bool   // waiters may be answered since they were looked at
-	tapped  string // the router whose OpenFlow messages are logged; "": none
+	logged  string // the router whose OpenFlow messages are logged; "": none
 }
 
 // A routerState is how far one router has come.
@@ -69,7 +69,7 @@ type version struct {
 
 // runWorld takes events, as many as there are, then compiles what they touched.
 func (c *Controller) runWorld(ctx context.Context, first *ledger.State) error {
-	w := &world{dirty: make(map[string]bool), waiters: make(map[*waiter]bool), tapped: c.cfg.LogRouter}
+	w := &world{dirty: make(map[string]bool), waiters: make(map[*waiter]bool), logged: c.cfg.LogRouter}
 	c.setIntent(w, first, nil)
 	for {
 		select {

@@ -98,23 +98,23 @@ type Conn struct {
 
 	calls calls
 
-	tap atomic.Pointer[func(sent bool, message []byte)]
+	messageLog atomic.Pointer[func(sent bool, message []byte)]
 }
 
-// Tap has f called with each message that is sent and received from now on; nil
+// LogMessages has f called with each message that is sent and received from now on; nil
 // ends that. f must be quick and not keep the message; it may be called from
 // several goroutines at a time.
-func (c *Conn) Tap(f func(sent bool, message []byte)) {
+func (c *Conn) LogMessages(f func(sent bool, message []byte)) {
 	if f == nil {
-		c.tap.Store(nil)
+		c.messageLog.Store(nil)
 		return
 	}
-	c.tap.Store(&f)
+	c.messageLog.Store(&f)
 }
 
-// tapped shows encoded messages to whom [Conn.Tap] says.
-func (c *Conn) tapped(sent bool, b []byte) {
-	f := c.tap.Load()
+// logMessage passes an encoded message to the function of [Conn.LogMessages].
+func (c *Conn) logMessage(sent bool, b []byte) {
+	f := c.messageLog.Load()
 	if f == nil {
 		return
 	}
@@ -194,7 +194,7 @@ func (c *Conn) writeLoop(ctx context.Context) error {
 			case b = <-c.out:
 			}
 		}
-		c.tapped(true, b)
+		c.logMessage(true, b)
 		// Later than probeLoop gives up on a switch that is silent as well.
 		patience := 3 * c.cfg.EchoInterval
 		c.nc.SetWriteDeadline(time.Now().Add(patience))

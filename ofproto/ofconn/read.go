@@ -60,7 +60,7 @@ func (c *Conn) take(h ofproto.Header, b []byte, handle func(ofproto.Message)) (a
 	if b == nil {
 		return false, nil
 	}
-	c.tapped(false, b)
+	c.logMessage(false, b)
 	m, err := ofproto.Decode(b)
 	if err != nil {
 		return false, fmt.Errorf("%w: message of type %d: %w", ErrGarbage, h.Type, err)

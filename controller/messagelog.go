@@ -24,25 +24,25 @@ func (c *Controller) logMessages(w *world, router string) error {
 	if router != "" && w.routers[router] == nil {
 		return fmt.Errorf("%w: router %q", ledger.ErrNotFound, router)
 	}
-	if st := w.routers[w.tapped]; st != nil && st.session != nil {
-		st.session.conn.Tap(nil)
+	if st := w.routers[w.logged]; st != nil && st.session != nil {
+		st.session.conn.LogMessages(nil)
 	}
-	w.tapped = router
+	w.logged = router
 	if st := w.routers[router]; st != nil && st.session != nil {
-		st.session.tap(c.messages.With(zap.String("router", router)))
+		st.session.logMessages(c.messages.With(zap.String("router", router)))
 	}
 	return nil
 }
 
 // LoggedMessages returns the router whose messages are logged, "" if none's are.
 func (c *Controller) LoggedMessages(ctx context.Context) (router string, err error) {
-	return ask(ctx, c, func(w *world) string { return w.tapped })
+	return ask(ctx, c, func(w *world) string { return w.logged })
 }
 
-// tap logs each message of the session.
-func (s *session) tap(log *zap.Logger) {
+// logMessages logs each message of the session.
+func (s *session) logMessages(log *zap.Logger) {
 	log = log.With(zap.String("bridge", s.bridge))
-	s.conn.Tap(func(sent bool, message []byte) {
+	s.conn.LogMessages(func(sent bool, message []byte) {
 		what := "received"
 		if sent {
 			what = "sent"
