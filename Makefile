@@ -3,6 +3,7 @@
 export PATH := $(PATH):/usr/sbin:/sbin
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+DEADCODE    := golang.org/x/tools/cmd/deadcode@v0.52.0
 
 # What makes the Debian package. It is not needed for anything else.
 NFPM_VERSION := v2.45.2
@@ -96,10 +97,12 @@ compatibility: ## test on each Open vSwitch and datapath that can be had, and wr
 chaos: setup ## break things under traffic, chosen by SEED, and report what came of it
 	go test $(RACE) -count=1 -timeout=0 -v ./test/chaos -seed=$(SEED) -faults=$(FAULTS) -kills=$(KILLS) -only='$(ONLY)'
 
-lint: ## gofmt, go vet, staticcheck
+lint: ## gofmt, go vet, staticcheck, deadcode
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
 	go vet -tags neutron,kernel ./... && go run $(STATICCHECK) -tags neutron,kernel ./...
 	cd bench && go vet ./... && go run $(STATICCHECK) ./...
+	@dead=$$(go run $(DEADCODE) -test -tags neutron,kernel ./...) || exit 1; \
+		dead=$$(echo "$$dead" | grep -v ': Example$$'); if [ -n "$$dead" ]; then echo "deadcode: $$dead"; exit 1; fi
 
 demo: setup build ## show a router inside the switch, on a real Open vSwitch
 	@go build $(NOVCS) -o bin/demo ./test/demo

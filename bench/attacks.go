@@ -88,7 +88,7 @@ func (d *stored) malformed(ctx context.Context, _ *rand.Rand) error {
 			return untilDone(ctx, func() error {
 				return d.connections(ctx, 1, "tcp", openFlowPort, func(nc net.Conn) {
 					p.Attack(nc)
-					hostile.Rest(nc)
+					rest(nc)
 				})
 			})
 		})
@@ -123,7 +123,7 @@ func (d *stored) mutated(ctx context.Context, r *rand.Rand) error {
 func (d *stored) fuzzedRequests(ctx context.Context, r *rand.Rand) error {
 	ask := func(nc net.Conn, r *rand.Rand) {
 		nc.Write(hostile.FuzzedRequest(r))
-		hostile.Rest(nc)
+		rest(nc)
 	}
 	atAPI, atPage := rand.New(rand.NewPCG(r.Uint64(), 0)), rand.New(rand.NewPCG(r.Uint64(), 1))
 	g, ctx := errgroup.WithContext(ctx)
@@ -133,7 +133,7 @@ func (d *stored) fuzzedRequests(ctx context.Context, r *rand.Rand) error {
 }
 
 func (d *stored) silent(ctx context.Context, _ *rand.Rand) error {
-	return d.connections(ctx, 10_000, "tcp", openFlowPort, hostile.Rest)
+	return d.connections(ctx, 10_000, "tcp", openFlowPort, rest)
 }
 
 func (d *stored) manyPorts(ctx context.Context, _ *rand.Rand) error {
@@ -159,13 +159,13 @@ func (d *stored) flowReaders(ctx context.Context, _ *rand.Rand) error {
 	return untilDone(ctx, func() error {
 		return d.connections(ctx, 100, "tcp", openAddress, func(nc net.Conn) {
 			hostile.AskForFlows(nc)
-			hostile.Rest(nc)
+			rest(nc)
 		})
 	})
 }
 
 func (d *stored) slowBodies(ctx context.Context, _ *rand.Rand) error {
-	return untilDone(ctx, func() error { return d.connections(ctx, 40, "unix", apiSocket, hostile.TrickleBody) })
+	return untilDone(ctx, func() error { return d.connections(ctx, 40, "unix", apiSocket, trickleBody) })
 }
 
 // largeBody is a change of 28 MB that is refused at its end.
@@ -177,6 +177,6 @@ var largeBody = sync.OnceValue(func() []byte {
 func (d *stored) largeBodies(ctx context.Context, _ *rand.Rand) error {
 	body := largeBody()
 	return untilDone(ctx, func() error {
-		return d.connections(ctx, 4, "unix", apiSocket, func(nc net.Conn) { hostile.SendBody(nc, body) })
+		return d.connections(ctx, 4, "unix", apiSocket, func(nc net.Conn) { sendBody(nc, body) })
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,7 +41,10 @@ func measureInGuest(ctx context.Context, rounds int) (inGuest, error) {
 		return out, err
 	}
 	cmd := exec.CommandContext(ctx, guestProgram, self, "-in-guest", "-rounds", strconv.Itoa(rounds))
-	cmd.Env = append(lab.Outside(), "OFDVR_LAB_DATAPATH="+lab.Kernel)
+	outside := slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, lab.StageEnv+"=") || strings.HasPrefix(v, "TMPDIR=")
+	})
+	cmd.Env = append(outside, "OFDVR_LAB_DATAPATH="+lab.Kernel)
 	cmd.Stderr = os.Stderr
 	printed, err := cmd.StdoutPipe()
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"time"
 )
 
 // Request writes the header of a request whose body, if there is one, has a length.
@@ -19,9 +18,6 @@ func Request(nc net.Conn, method, path string, length int) {
 	io.WriteString(nc, "\r\n")
 }
 
-// Rest reads nc until the other end, or another goroutine, closes it.
-func Rest(nc net.Conn) { io.Copy(io.Discard, nc) }
-
 // Watch begins to watch, and does not read.
 func Watch(nc net.Conn) { Request(nc, http.MethodGet, "/v1/watch", 0) }
 
@@ -32,33 +28,6 @@ func AskForFlows(nc net.Conn) { Request(nc, http.MethodGet, "/v1/routers/r1/flow
 func BeginBody(nc net.Conn, first int) {
 	Request(nc, http.MethodPatch, "/v1/topology", 30_000_000)
 	io.WriteString(nc, strings.Repeat(" ", first))
-}
-
-// TrickleBody sends a body of which a byte comes each second, until the connection ends.
-func TrickleBody(nc net.Conn) {
-	BeginBody(nc, 0)
-	gone := make(chan struct{})
-	go func() {
-		Rest(nc)
-		close(gone)
-	}()
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-gone:
-			return
-		case <-tick.C:
-			nc.Write([]byte(" "))
-		}
-	}
-}
-
-// SendBody sends a PATCH with a body, and reads the answer.
-func SendBody(nc net.Conn, body []byte) {
-	Request(nc, http.MethodPatch, "/v1/topology", len(body))
-	go nc.Write(body)
-	Rest(nc)
 }
 
 // LargeBody returns a PATCH that puts ports on a network, of about so many bytes.

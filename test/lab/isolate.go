@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -17,8 +16,10 @@ import (
 )
 
 const (
-	// stageEnv says how far a program is on its way into a bubble.
-	stageEnv    = "OFDVR_LAB_STAGE"
+	// StageEnv is the variable that says how far a program is on its way into a bubble. A
+	// program inside of one that starts another on another kernel takes it out, and TMPDIR:
+	// so that makes a bubble of its own.
+	StageEnv    = "OFDVR_LAB_STAGE"
 	stageInit   = "init"   // PID 1 of new namespaces, to set them up and start the program
 	stageInside = "inside" // the program itself
 
@@ -31,15 +32,7 @@ const (
 )
 
 // Isolated reports whether the program runs inside a bubble.
-func Isolated() bool { return os.Getenv(stageEnv) == stageInside }
-
-// Outside returns the environment for a program that runs inside the bubble, but
-// on another kernel, where it is to make a bubble of its own.
-func Outside() []string {
-	return slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, stageEnv+"=") || strings.HasPrefix(v, "TMPDIR=")
-	})
-}
+func Isolated() bool { return os.Getenv(StageEnv) == stageInside }
 
 // Isolate returns only inside a bubble. Called outside of one, it runs the
 // program again in new PID, mount and network namespaces, with the same
@@ -53,7 +46,7 @@ func Outside() []string {
 // before everything inside is killed; a second signal does not wait. If the
 // outer process dies, even of SIGKILL, everything inside is killed at once.
 func Isolate() error {
-	switch os.Getenv(stageEnv) {
+	switch os.Getenv(StageEnv) {
 	case stageInside:
 		return nil
 	case stageInit:
@@ -82,7 +75,7 @@ func enterBubble() error {
 	}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = os.Args
-	cmd.Env = append(os.Environ(), stageEnv+"="+stageInit)
+	cmd.Env = append(os.Environ(), StageEnv+"="+stageInit)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{report}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -138,7 +131,7 @@ func relay(signals <-chan os.Signal, p *os.Process, ended <-chan struct{}) {
 // exits with the program's status, which ends everything else in the bubble.
 func initBubble() error {
 	if os.Getpid() != 1 {
-		return fmt.Errorf("%s=%s is set, but this is not the first process of a bubble", stageEnv, stageInit)
+		return fmt.Errorf("%s=%s is set, but this is not the first process of a bubble", StageEnv, stageInit)
 	}
 	signals := forwarded()
 	report := os.NewFile(3, "report")
@@ -186,7 +179,7 @@ func startInside() (*os.Process, error) {
 	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("ip link set lo up: %w: %s", err, strings.TrimSpace(string(out)))
 	}
-	os.Setenv(stageEnv, stageInside)
+	os.Setenv(StageEnv, stageInside)
 	os.Setenv("TMPDIR", scratch)
 	if os.Getenv("GORACE") == "" {
 		os.Setenv("GORACE", "atexit_sleep_ms=50") // not a second, for each program that ends
