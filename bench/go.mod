@@ -9,6 +9,8 @@ require (
 	github.com/contiv/ofnet v0.0.0-20210526054554-3e71e19fd0cf
 	github.com/ofdvr/ofdvr v0.0.0
 	github.com/sirupsen/logrus v1.9.3
+	go.uber.org/zap v1.28.0
+	golang.org/x/sync v0.24.0
 )
 
 require (
@@ -19,9 +21,8 @@ require (
 	github.com/gopacket/gopacket v1.7.7 // indirect
 	github.com/streamrail/concurrent-map v0.0.0-20160803124810-238fe79560e1 // indirect
 	go.uber.org/multierr v1.10.0 // indirect
-	go.uber.org/zap v1.28.0 // indirect
-	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/time v0.16.0 // indirect
 )
 
 replace github.com/ofdvr/ofdvr => ../

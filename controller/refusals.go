@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
@@ -99,8 +100,8 @@ type sampler struct {
 }
 
 type sampled struct {
-	last  time.Time // let through
-	count int       // since then
+	through rate.Sometimes
+	count   int // since one was let through
 }
 
 const (
@@ -113,19 +114,15 @@ const (
 func (s *sampler) sample(kind string) (before int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
 	e := s.events[kind]
-	if e != nil && now.Sub(e.last) < sampleInterval {
-		e.count++
-		return 0, false
-	}
 	if e == nil {
 		if s.events == nil || len(s.events) >= maxSampled {
 			s.events = make(map[string]*sampled)
 		}
-		e = &sampled{}
+		e = &sampled{through: rate.Sometimes{Interval: sampleInterval}}
 		s.events[kind] = e
 	}
-	before, e.last, e.count = e.count, now, 0
-	return before, true
+	e.count++
+	e.through.Do(func() { before, ok, e.count = e.count-1, true, 0 })
+	return before, ok
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
@@ -94,7 +96,7 @@ type core struct {
 
 	pending   []ofproto.FlowUpdate // what others did while the switch was being read
 	disturbed bool                 // others did something since the last reading
-	repairs   bucket
+	repairs   *rate.Limiter
 	settled   uint64 // the last gen that was
 	confirmed uint64 // the last gen that the switch has held, but for what it refuses
 
@@ -122,7 +124,7 @@ type try struct {
 
 func newCore(cfg Config) core {
 	return core{ours: cfg.Ours, oursGroup: cfg.OursGroup, oursMeter: cfg.OursMeter, audit: cfg.Audit, lead: !cfg.Standby,
-		refused: make(map[any]*refusal)}
+		refused: make(map[any]*refusal), repairs: rate.NewLimiter(rate.Every(repairInterval), repairBurst)}
 }
 
 // wanted takes in what the switch should hold.
@@ -171,9 +173,13 @@ func (c *core) decide(now time.Time) act {
 			c.state = Degraded
 		}
 		return act{until: earlier(c.auditAt, todo.retry)}
-	case c.settled == c.gen && !c.repairs.take(now): // what differs is others' doing
-		c.state = Paused
-		return act{until: earlier(c.auditAt, c.repairs.next)}
+	case c.settled == c.gen: // what differs is others' doing
+		repair := c.repairs.ReserveN(now, 1)
+		if wait := repair.DelayFrom(now); wait > 0 {
+			repair.CancelAt(now)
+			c.state = Paused
+			return act{until: earlier(c.auditAt, now.Add(wait))}
+		}
 	}
 	c.state = Committing
 	return c.step(todo)

@@ -232,25 +232,3 @@ func oddities[E interface{ Equal(E) bool }](t table[E], is, believed, want []E, 
 		}
 	}
 }
-
-// A bucket lets a burst through, then one at a time.
-type bucket struct {
-	level int       // that were let through and not yet made up for
-	next  time.Time // when the level falls by one, if it is not 0
-}
-
-// take reports whether another one may go through now.
-func (b *bucket) take(now time.Time) bool {
-	for b.level > 0 && !now.Before(b.next) {
-		b.level--
-		b.next = b.next.Add(repairInterval)
-	}
-	if b.level >= repairBurst {
-		return false
-	}
-	if b.level == 0 {
-		b.next = now.Add(repairInterval)
-	}
-	b.level++
-	return true
-}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
@@ -16,14 +18,14 @@ func (c *Conn) readLoop(handle func(ofproto.Message)) error {
 	}
 	r := c.newReader()
 	close(c.hello)
-	unasked := bucket{rate: float64(c.cfg.MaxUnasked), level: 10 * float64(c.cfg.MaxUnasked), last: time.Now()}
+	unasked := rate.NewLimiter(rate.Limit(c.cfg.MaxUnasked), 10*c.cfg.MaxUnasked)
 	process := func(h ofproto.Header, b []byte) error { // nil instead of a message that was dropped
 		c.heard.Store(int64(time.Since(c.began)))
 		c.count.Add(1)
 		if answers, err := c.take(h, b, handle); err != nil || answers {
 			return err
 		}
-		if !unasked.take(time.Now()) {
+		if !unasked.Allow() {
 			return fmt.Errorf("%w: more than %d a second, lately of type %d", ErrFlood, c.cfg.MaxUnasked, h.Type)
 		}
 		return nil
@@ -79,21 +81,6 @@ func (c *Conn) take(h ofproto.Header, b []byte, handle func(ofproto.Message)) (a
 		}
 	}
 	return answers, err
-}
-
-// A bucket is full of tokens at first and fills up again at a rate; each
-// message takes one.
-type bucket struct {
-	rate  float64 // tokens a second
-	level float64 // never more than ten seconds' worth
-	last  time.Time
-}
-
-// take takes a token, and reports whether there was one.
-func (b *bucket) take(now time.Time) bool {
-	b.level = min(b.level+b.rate*now.Sub(b.last).Seconds(), 10*b.rate) - 1
-	b.last = now
-	return b.level >= 0
 }
 
 // readHeader returns the header of the next message, which stays in r.
