@@ -51,7 +51,7 @@ install -m 644 bin/deb/fish $root/usr/share/fish/vendor_completions.d/ofdvr.fish
 
 mkdir -p $root/usr/share/lintian/overrides
 install -m 644 contrib/deb/lintian-overrides $root/usr/share/lintian/overrides/ofdvr
-into 644 /usr/share/doc/ofdvr README.md ARCHITECTURE.md contrib/deb/copyright
+into 644 /usr/share/doc/ofdvr README.md ARCHITECTURE.md CONTRIBUTING.md contrib/deb/copyright
 into 644 /usr/share/doc/ofdvr/docs docs/*.md
 for example in examples/*/; do
 	into 644 "/usr/share/doc/ofdvr/$example" "$example"*

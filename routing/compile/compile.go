@@ -28,7 +28,7 @@ type Program struct {
 	source source
 }
 
-// The pipeline. Flows may only go on to a later table. See ARCHITECTURE.md for
+// The pipeline. Flows may only go on to a later table. See docs/flow-program.md for
 // the whole program in words.
 const (
 	tableClassify ofproto.TableID = iota // by ingress port: answer, hand to the kernel, or route
