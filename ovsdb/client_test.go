@@ -491,6 +491,12 @@ func TestAnythingOnServer(t *testing.T) {
 		if r := apply(t, c, d); len(r.Ops) > 0 {
 			t.Fatalf("seed %d: left to do: %v", seed, r.Ops)
 		}
+		// As ovs-vswitchd does, for which ports that go to another bridge wait.
+		s.vsctl("--no-wait", "set", "Open_vSwitch", ".", fmt.Sprintf("cur_cfg=%d", after.NextCfg))
+		eventually(t, "the client knows of it", func() bool {
+			st, err := c.State(t.Context())
+			return err == nil && st.CurCfg == after.NextCfg
+		})
 	}
 	if got := s.foreign(); got != want {
 		t.Errorf("foreign rows were changed: from\n%s\nto\n%s", want, got)
@@ -498,9 +504,10 @@ func TestAnythingOnServer(t *testing.T) {
 }
 
 // withoutUUIDs returns s with empty instead of nil maps and sets, and without
-// UUIDs.
+// UUIDs and the numbers of configurations.
 func withoutUUIDs(s ovsdb.State) ovsdb.State {
 	s = copyState(s)
+	s.NextCfg, s.CurCfg = 0, 0
 	for i := range s.Bridges {
 		b := &s.Bridges[i]
 		b.UUID, b.OtherConfig, b.ExternalIDs = "", orEmpty(b.OtherConfig), orEmpty(b.ExternalIDs)

@@ -1,9 +1,6 @@
 package ovsdb
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
 // Keys of external_ids. The first three are our marks; the others are what
 // Neutron's L2 agent, OVN and other agents identify a machine's port by.
@@ -20,13 +17,6 @@ const (
 // Owner is the value of [KeyOwner] in every row that is ours.
 const Owner = "ofdvr"
 
-// Limits of what Open vSwitch and Linux take.
-const (
-	maxName = 15 // bytes of an interface's name, IFNAMSIZ-1
-	maxID   = 64 // bytes of a router's or an interface's ID
-	maxVLAN = 4094
-)
-
 // deadVLAN is the tag of ports that nobody has given a network yet. Neutron's
 // L2 agent uses it for the same purpose, and drops what enters by such a port.
 const deadVLAN = 4095
@@ -41,7 +31,9 @@ const (
 )
 
 // Desired is what the database should hold for us. What it does not list is
-// removed if it carries our mark.
+// removed if it carries our mark. It is of a valid model: IDs and names are
+// unique, and those that Open vSwitch and Linux take. They may collide with
+// what exists.
 type Desired struct {
 	// IntegrationBridge is the bridge that machines are plugged into, such as
 	// br-int. It is not ours: it must exist already. It may be empty if there
@@ -90,29 +82,3 @@ type Interface struct {
 
 // datapathID returns d as other_config:datapath-id has it.
 func datapathID(d uint64) string { return fmt.Sprintf("%016x", d) }
-
-// checkName reports what is wrong with s as the name of a bridge or port.
-func checkName(what, s string) error {
-	switch {
-	case s == "":
-		return fmt.Errorf("the %s has no name", what)
-	case len(s) > maxName:
-		return fmt.Errorf("the %s's name %q is longer than %d bytes", what, s, maxName)
-	case s == "." || s == "..":
-		return fmt.Errorf("the %s cannot be called %q", what, s)
-	case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '/' || r == ':' || r == 0x7f }):
-		return fmt.Errorf("the %s's name %q contains a space, a slash, a colon or a control character", what, s)
-	}
-	return nil
-}
-
-// checkID reports what is wrong with s as an ID.
-func checkID(what, s string) error {
-	switch {
-	case s == "":
-		return fmt.Errorf("the %s has no ID", what)
-	case len(s) > maxID:
-		return fmt.Errorf("the %s's ID %q is longer than %d bytes", what, s, maxID)
-	}
-	return nil
-}

@@ -36,7 +36,7 @@ func Plan(s State, d Desired) ([]Op, []Problem) {
 	}
 	p.index()
 	p.br = p.bridges[d.IntegrationBridge]
-	p.validate()
+	p.wanted()
 	p.hold()
 	p.existing()
 	p.missing()
@@ -77,9 +77,8 @@ type planner struct {
 	s State
 	d Desired
 
-	want  map[string]*Bridge   // valid bridges, by router
-	order []*Bridge            // the same, in the order of d
-	ports map[string]*wantPort // ports of the valid interfaces, by name
+	want  map[string]*Bridge   // bridges, by router; none if no router can be realized
+	ports map[string]*wantPort // ports of their interfaces, by name
 	plist []*wantPort          // the same, in the order of d
 	names map[string][]occupant
 	br    *BridgeRow // the integration bridge, nil if it does not exist
@@ -187,7 +186,8 @@ func (p *planner) hold() {
 	p.holdLinks()
 	for again := true; again; {
 		again = false
-		for _, b := range p.order {
+		for i := range p.d.Bridges {
+			b := &p.d.Bridges[i]
 			if p.heldRouters[b.Router] {
 				continue
 			}
@@ -217,7 +217,8 @@ func (p *planner) holdLinks() {
 		link := p.d.Link(name)
 		return occupant{what: link}, link != ""
 	}
-	for _, b := range p.order {
+	for i := range p.d.Bridges {
+		b := &p.d.Bridges[i]
 		if o, ok := taken(b.Name); ok && !p.heldRouters[b.Router] {
 			p.heldRouters[b.Router] = true
 			p.problem(nameTaken("bridge "+b.Name, key{router: b.Router}, o))

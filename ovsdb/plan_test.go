@@ -175,26 +175,14 @@ func TestPlan(t *testing.T) {
 			},
 		},
 		{
-			name: "not valid",
+			name: "name of the integration bridge",
 			change: func(d *ovsdb.Desired) {
-				b := &d.Bridges[0]
-				b.Interfaces[0].MAC = "03:00:00:00:00:01"
-				b.Interfaces[1].Peer = "a-name-that-is-too-long"
-				b.Interfaces = append(b.Interfaces, b.Interfaces[0], ovsdb.Interface{ID: "x", MAC: "02:00:00:00:00:01", Patch: "rb-2", Peer: "x"},
-					ovsdb.Interface{ID: "y", MAC: "02:00:00:00:00:01", Patch: "y", Peer: "y2", VLAN: 4095})
-				d.Bridges = append(d.Bridges, ovsdb.Bridge{Router: "r3", Name: "br-int", DatapathID: 1}, ovsdb.Bridge{Router: "r1", Name: "r1", DatapathID: 1},
-					ovsdb.Bridge{Router: strings.Repeat("x", 65), Name: "x", DatapathID: 1}, ovsdb.Bridge{Router: "r4", Name: "x"})
+				d.Bridges[0].Interfaces[0].Tap = "br-int"
+				d.Bridges = append(d.Bridges, ovsdb.Bridge{Router: "r3", Name: "br-int", DatapathID: 1})
 			},
 			problems: []string{
-				"invalid r3/: bridge br-int: the name br-int is that of the integration bridge",
-				`invalid r1/: bridge r1: router "r1" is listed twice`,
-				"invalid " + strings.Repeat("x", 65) + `/: bridge x: the router's ID "` + strings.Repeat("x", 65) + `" is longer than 64 bytes`,
-				"invalid r4/: bridge x: the datapath ID is 0",
-				`invalid r1/blue: interface "blue": "03:00:00:00:00:01" is not the MAC address of one machine`,
-				`invalid r1/green: interface "green": the peer's name "a-name-that-is-too-long" is longer than 15 bytes`,
-				`invalid r1/blue: interface "blue": "03:00:00:00:00:01" is not the MAC address of one machine`,
-				`invalid r1/x: interface "x": the name rb-2 is that of the bridge of router "5d0f7d1e-6a43-4b5e-9d5e-3f3f6d1f9b11"`,
-				`invalid r1/y: interface "y": VLAN 4095 is not within 1–4094`,
+				"name-taken r3/: bridge br-int: the name is in use by bridge br-int, which is not ours; remove it, or choose another name",
+				"name-taken r1/blue: tap br-int: the name is in use by bridge br-int, which is not ours; remove it, or choose another name",
 			},
 		},
 		{
@@ -312,22 +300,34 @@ func TestPlan(t *testing.T) {
 
 // Small sets to draw from, so that everything gets into everything's way.
 var (
-	someNames   = []string{"a", "b", "c", "d", "e", "f", "g", "h"}
+	someNames   = []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}
 	someRouters = []string{"r1", "r2", "r3"}
 	someIfaces  = []string{"i1", "i2", "i3", "i4"}
 )
 
+// drawDesired draws what a valid model can want: IDs and names are unique.
 func drawDesired(t *rapid.T) ovsdb.Desired {
 	d := ovsdb.Desired{IntegrationBridge: rapid.SampledFrom([]string{"br-int", "br-int", "br-int", "a"}).Draw(t, "integration"),
 		Controller: rapid.SampledFrom([]string{"tcp:127.0.0.1:1", "tcp:127.0.0.1:2"}).Draw(t, "controller")}
-	name := rapid.SampledFrom(someNames)
-	for range rapid.IntRange(0, 3).Draw(t, "bridges") {
-		b := ovsdb.Bridge{Router: rapid.SampledFrom(someRouters).Draw(t, "router"), Name: name.Draw(t, "bridge"), DatapathID: rapid.Uint64Range(0, 9).Draw(t, "dpid")}
+	names, ids := rapid.Permutation(someNames).Draw(t, "names"), rapid.Permutation(someIfaces).Draw(t, "interfaces")
+	next := func(of *[]string) string {
+		s := (*of)[0]
+		*of = (*of)[1:]
+		return s
+	}
+	for _, router := range rapid.Permutation(someRouters).Draw(t, "routers")[:rapid.IntRange(0, 3).Draw(t, "bridges")] {
+		if len(names) == 0 {
+			break
+		}
+		b := ovsdb.Bridge{Router: router, Name: next(&names), DatapathID: rapid.Uint64Range(1, 9).Draw(t, "dpid")}
 		for range rapid.IntRange(0, 3).Draw(t, "interfaces") {
-			i := ovsdb.Interface{ID: rapid.SampledFrom(someIfaces).Draw(t, "id"), MAC: rapid.SampledFrom([]string{"02:00:00:00:00:01", "02:00:00:00:00:02"}).Draw(t, "mac"),
-				Patch: name.Draw(t, "patch"), Peer: name.Draw(t, "peer"), VLAN: rapid.SampledFrom([]uint16{0, 1, 4094}).Draw(t, "vlan")}
+			if len(names) < 3 || len(ids) == 0 {
+				break
+			}
+			i := ovsdb.Interface{ID: next(&ids), MAC: rapid.SampledFrom([]string{"02:00:00:00:00:01", "02:00:00:00:00:02"}).Draw(t, "mac"),
+				Patch: next(&names), Peer: next(&names), VLAN: rapid.SampledFrom([]uint16{0, 1, 4094}).Draw(t, "vlan")}
 			if rapid.Bool().Draw(t, "tap?") {
-				i.Tap = name.Draw(t, "tap")
+				i.Tap = next(&names)
 			}
 			b.Interfaces = append(b.Interfaces, i)
 		}

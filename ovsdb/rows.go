@@ -51,7 +51,8 @@ func (p *planner) existingPort(b *BridgeRow, port *PortRow) {
 // missing inserts what is wanted and does not exist.
 func (p *planner) missing() {
 	root := Row{Table: TableRoot, UUID: p.s.Root}
-	for _, b := range p.order {
+	for i := range p.d.Bridges {
+		b := &p.d.Bridges[i]
 		if p.heldRouters[b.Router] {
 			continue
 		}

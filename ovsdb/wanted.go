@@ -1,0 +1,60 @@
+package ovsdb
+
+import "fmt"
+
+// wanted fills want and ports, or holds all routers if none can be realized.
+func (p *planner) wanted() {
+	if len(p.d.Bridges) == 0 {
+		return
+	}
+	if x, ok := p.unusable(); ok {
+		p.problem(x)
+		for _, b := range p.d.Bridges {
+			p.heldRouters[b.Router] = true
+		}
+		return
+	}
+	for i := range p.d.Bridges {
+		b := &p.d.Bridges[i]
+		p.want[b.Router] = b
+		for k := range b.Interfaces {
+			p.wantInterface(b, &b.Interfaces[k])
+		}
+	}
+}
+
+// unusable reports what keeps every router from being realized.
+func (p *planner) unusable() (Problem, bool) {
+	switch {
+	case p.d.IntegrationBridge == "":
+		return Problem{Kind: Invalid, Object: "integration bridge", Detail: "its name is not given",
+			Remedy: "name it"}, true
+	case p.d.Controller == "":
+		return Problem{Kind: Invalid, Object: "controller", Detail: "its target is not given",
+			Remedy: "name one such as tcp:127.0.0.1:6653"}, true
+	case p.br == nil:
+		return Problem{Kind: NoIntegrationBridge, Object: "integration bridge " + p.d.IntegrationBridge,
+			Detail: "it does not exist",
+			Remedy: fmt.Sprintf("create it with `ovs-vsctl add-br %s`, or name another", p.d.IntegrationBridge)}, true
+	case isOurs(p.br.ExternalIDs):
+		return Problem{Kind: Invalid, Object: "integration bridge " + p.br.Name,
+			Detail: fmt.Sprintf("it is the routing bridge of router %q", p.br.Router()), Remedy: "name another"}, true
+	}
+	return Problem{}, false
+}
+
+// wantInterface notes the ports of f, an interface of b.
+func (p *planner) wantInterface(b *Bridge, f *Interface) {
+	k := key{b.Router, f.ID}
+	ports := []*wantPort{
+		{key: k, bridge: b.Name, name: f.Patch, what: "patch port", typ: "patch", peer: f.Peer},
+		{key: k, bridge: p.d.IntegrationBridge, name: f.Peer, what: "patch port", typ: "patch", peer: f.Patch, mac: f.MAC, vlan: f.VLAN},
+	}
+	if f.Tap != "" {
+		ports = append(ports, &wantPort{key: k, bridge: b.Name, name: f.Tap, what: "tap", typ: typeInternal})
+	}
+	for _, w := range ports {
+		p.ports[w.name] = w
+		p.plist = append(p.plist, w)
+	}
+}
