@@ -67,11 +67,16 @@ func (byClaim) Compare(a, b claim) int {
 
 // A link is something in Open vSwitch that ofdvr makes and that has a name.
 type link struct {
-	what string // such as "the tap"; "the bridge"
+	what string // such as "the tap"; "the bridge"; "" for the router itself
 	of   owner
 }
 
-func (l link) String() string { return fmt.Sprintf("%s of %v", l.what, l.of) }
+func (l link) String() string {
+	if l.what == "" {
+		return l.of.String()
+	}
+	return fmt.Sprintf("%s of %v", l.what, l.of)
+}
 
 func networkClaims(n *Network) []claim {
 	if n.VLAN == 0 {

@@ -51,3 +51,24 @@ func (e *InUseError) Error() string {
 	}
 	return fmt.Sprintf("network %q is in use by %s", e.Network, &b)
 }
+
+// A TakenError says that an object cannot be used because of another one, which
+// has what only one object may have.
+type TakenError struct {
+	Kind Kind   // of the other one: a network, a router or a port
+	ID   string // of the other one
+	err  error
+}
+
+func (e *TakenError) Error() string { return e.err.Error() }
+
+// taken records that key of the object at p is wrong because of by. An interface
+// stands for its router.
+func (v *validator) taken(p path, key string, by owner, format string, args ...any) {
+	if by.kind == KindInterface {
+		if c, ok := v.claimed(interfaceID, by.id); ok {
+			by = owner{KindRouter, c.by}
+		}
+	}
+	v.bad(p, key, "%w", &TakenError{by.kind, by.id, fmt.Errorf(format, args...)})
+}

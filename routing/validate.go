@@ -206,9 +206,9 @@ func (v *validator) checkNetworks(networks []Network) {
 			if n.VLAN > MaxVLAN {
 				v.bad(p, "vlan", "vlan %d is outside %d–%d", n.VLAN, MinVLAN, MaxVLAN)
 			} else if other, used := vlans[n.VLAN]; used && other != n.ID {
-				v.bad(p, "vlan", "vlan %d is already used by network %q", n.VLAN, other)
+				v.taken(p, "vlan", owner{KindNetwork, other}, "vlan %d is already used by network %q", n.VLAN, other)
 			} else if c, used := v.claimed(vlanTag, vlanValue(n.VLAN)); used {
-				v.bad(p, "vlan", "vlan %d is already used by network %q", n.VLAN, c.by)
+				v.taken(p, "vlan", owner{KindNetwork, c.by}, "vlan %d is already used by network %q", n.VLAN, c.by)
 			} else {
 				vlans[n.VLAN] = n.ID
 			}
@@ -218,7 +218,7 @@ func (v *validator) checkNetworks(networks []Network) {
 		}
 		for _, l := range v.base.Legs(n.ID) {
 			if MinMTU <= n.MTU && n.MTU < MinIPv6MTU && !v.gone[owner{KindInterface, l.ID}] && l.has6() {
-				v.bad(p, "mtu", "IPv6 needs an MTU of %d, and interface %q has an IPv6 address", MinIPv6MTU, l.ID)
+				v.taken(p, "mtu", owner{KindRouter, l.Router.ID}, "IPv6 needs an MTU of %d, and interface %q has an IPv6 address", MinIPv6MTU, l.ID)
 			}
 		}
 		v.checkScope(p, "ipv4_address_scope", n.IPv4Scope)
@@ -245,7 +245,7 @@ func (v *validator) checkRouters(routers []Router) {
 			who := owner{KindInterface, f.ID}
 			v.checkID(p, who, ifaceIDs)
 			if c, used := v.claimed(interfaceID, f.ID); used {
-				v.bad(p, "id", "there is already an %v, of router %q", who, c.by)
+				v.taken(p, "id", owner{KindRouter, c.by}, "there is already an %v, of router %q", who, c.by)
 			}
 			v.checkNetwork(p, f.Network)
 			v.checkMAC(p, who, f.Network, f.MAC)
@@ -364,7 +364,7 @@ func (v *validator) checkMAC(p path, who owner, network string, mac ofproto.MAC)
 		other, used = m.owner, used && !v.gone[m.owner]
 	}
 	if used {
-		v.bad(p, "mac", "mac %v is already used by %v on network %q", mac, other, network)
+		v.taken(p, "mac", other, "mac %v is already used by %v on network %q", mac, other, network)
 		return
 	}
 	v.macs[key] = who
@@ -383,7 +383,7 @@ func (v *validator) claim(p path, k int, who owner, network string, a netip.Addr
 		other, used = o.owner, used && !v.gone[o.owner]
 	}
 	if used {
-		v.bad(p, elem("addresses", k), "address %v is already used by %v on network %q", a, other, network)
+		v.taken(p, elem("addresses", k), other, "address %v is already used by %v on network %q", a, other, network)
 		return
 	}
 	v.addrs[key] = who

@@ -50,8 +50,8 @@ func (v *validator) checkBridge(p path, r *Router) {
 		}
 	} else if err := checkBridgeName(r, name); err != nil {
 		v.bad(p, "bridge.name", "%w", err)
-	} else if other := v.sameBridge(r, name); other != "" {
-		v.bad(p, "bridge.name", "bridge %q is already used by %s", name, other)
+	} else if other := v.sameBridge(r, name); other != (link{}) {
+		v.taken(p, "bridge.name", other.of, "bridge %q is already used by %v", name, other)
 	} else {
 		t.bridges[name] = append(t.bridges[name], r)
 		if r.Bridge.Managed {
@@ -67,7 +67,7 @@ func (v *validator) checkBridge(p path, r *Router) {
 		}
 		if used {
 			if other != r.ID { // a second router of one ID is reported as that
-				v.bad(p, "bridge.datapath_id", "datapath ID %v is already used by router %q", id, other)
+				v.taken(p, "bridge.datapath_id", owner{KindRouter, other}, "datapath ID %v is already used by router %q", id, other)
 			}
 			return
 		}
@@ -75,10 +75,10 @@ func (v *validator) checkBridge(p path, r *Router) {
 	}
 }
 
-// sameBridge says who else uses the bridge called name, "" if nobody does. A
+// sameBridge returns what else uses the bridge called name, zero if nothing does. A
 // managed bridge and any link made by ofdvr share one switch; an external one
 // is another bridge if both datapath IDs are known and differ.
-func (v *validator) sameBridge(r *Router, name string) string {
+func (v *validator) sameBridge(r *Router, name string) link {
 	same := func(other *Router) bool {
 		return r.Bridge.Managed && other.Bridge.Managed ||
 			r.DPID() == 0 || other.DPID() == 0 || r.DPID() == other.DPID()
@@ -89,20 +89,20 @@ func (v *validator) sameBridge(r *Router, name string) string {
 			continue // a second router of one ID is reported as that
 		}
 		if same(other) {
-			return fmt.Sprintf("router %q", other.ID)
+			return link{of: owner{KindRouter, other.ID}}
 		}
 	}
 	if c, used := v.base.claimed(bridgeName, name, func(c claim) bool {
 		return !v.gone[owner{KindRouter, c.by}] && same(v.base.Router(c.by))
 	}); used {
-		return fmt.Sprintf("router %q", c.by)
+		return link{of: owner{KindRouter, c.by}}
 	}
 	if r.Bridge.Managed && len(here) == 0 {
 		if l, used := v.linkCalled(name); used {
-			return l.String()
+			return l
 		}
 	}
-	return ""
+	return link{}
 }
 
 // linkCalled returns the link that has a name.
@@ -135,7 +135,7 @@ func (v *validator) checkNamespace(p path, r *Router) {
 	case !used:
 		v.names.namespaces[name] = r.ID
 	case other != r.ID || r.Namespace != "":
-		v.bad(p, "namespace", "namespace %q is already used by router %q", name, other)
+		v.taken(p, "namespace", owner{KindRouter, other}, "namespace %q is already used by router %q", name, other)
 	}
 }
 
@@ -197,7 +197,7 @@ func (v *validator) checkLink(p path, key, name, what string, f *Interface) {
 	case !used:
 		v.names.links[name] = whose
 	case other != whose: // else a second interface of one ID is reported as that
-		v.bad(p, key, "the name %q for %s is already used by %v", name, what, other)
+		v.taken(p, key, other.of, "the name %q for %s is already used by %v", name, what, other)
 	}
 }
 
