@@ -28,7 +28,7 @@ var mayImport = map[string]string{
 	"controller/reconcile":    "ofproto ofproto/ofconn",
 	"controller/api":          "controller controller/counters controller/doctor controller/ledger internal/bounded internal/credentials internal/logging internal/ownfile ofproto routing routing/compile routing/topology routing/trace",
 	"controller/page":         "",
-	"controller/ledger":       "routing",
+	"controller/ledger":       "internal/sorted routing",
 	"controller/store":        "internal/ownfile ofproto routing routing/topology",
 	"controller/topologyfile": "controller/ledger internal/filewatch routing routing/topology",
 	"metrics":                 "ofproto",

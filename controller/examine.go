@@ -20,7 +20,7 @@ func (c *Controller) Examine(ctx context.Context) ([]doctor.Finding, error) {
 // host returns what is believed, to be examined.
 func (c *Controller) host(w *world) doctor.Host {
 	h := doctor.Host{
-		Intent: lifecycleIntent(w.intent), Leads: !c.standsBy(w), Quarantined: quarantineProblems(w.intent.Quarantined),
+		Intent: lifecycleIntent(w.intent), Leads: !c.standsBy(w), Quarantined: quarantineProblems(w.intent.Quarantined()),
 		Lifecycle: c.lifecycle, OVSDB: c.cfg.OVSDB, Bridge: c.cfg.IntegrationBridge, Budget: c.budget, Counters: c.Counters,
 		Limits: func() (all []doctor.Limit) {
 			for _, l := range c.limits.lately(time.Now()) {

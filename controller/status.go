@@ -96,30 +96,31 @@ func (c *Controller) Status(ctx context.Context) (Status, error) {
 func (c *Controller) status(w *world) Status {
 	in := w.intent
 	s := Status{
-		Intent:  IntentStatus{Revision: in.Revision, Complete: in.Complete, File: sourceStatus(in.File), Store: sourceStatus(in.Store)},
+		Intent:  IntentStatus{Revision: in.Revision, Complete: in.Complete, File: sourceStatus(in.File()), Store: sourceStatus(in.Store())},
 		Standby: c.standsBy(w),
 		Limits:  c.limits.lately(time.Now()),
 		Routers: []RouterStatus{},
 	}
 	s.Intent.Networks, s.Intent.Routers, s.Intent.Ports = in.Index.Len()
-	switch f := in.File; {
+	switch f := in.File(); {
 	case f == nil || f.Err == nil:
 	case f.Partial:
 		s.Problems = append(s.Problems, fmt.Sprintf("the topology file could not be read at the start, so nothing is removed: %v", f.Err))
 	default:
 		s.Problems = append(s.Problems, "a newer topology was not taken in: "+f.Err.Error())
 	}
-	switch st := in.Store; {
+	switch st := in.Store(); {
 	case st == nil || st.Err == nil:
 	case st.Partial:
 		s.Problems = append(s.Problems, fmt.Sprintf("the store could not be read, so nothing is removed or written: %v", st.Err))
 	default:
 		s.Problems = append(s.Problems, fmt.Sprintf("%s cannot be written to: %v", st.Name, st.Err))
 	}
-	for _, q := range in.Quarantined {
+	quarantined := in.Quarantined()
+	for _, q := range quarantined {
 		s.Intent.Quarantined = append(s.Intent.Quarantined, QuarantinedStatus{q.Object.Kind.String(), q.Object.ID, q.Source, q.Err.Error()})
 	}
-	s.Problems = append(s.Problems, quarantineProblems(in.Quarantined)...)
+	s.Problems = append(s.Problems, quarantineProblems(quarantined)...)
 	for _, b := range sortedBridges(c.external.retired) {
 		s.Problems = append(s.Problems, c.retirementProblem(b))
 	}

@@ -186,7 +186,7 @@ func (c *Controller) setIntent(w *world, next *ledger.State, touched []string) {
 			w.dirty[id] = true
 		}
 	}
-	if last == nil || last.File != next.File && next.File.Err == nil {
+	if last == nil || last.File() != next.File() && next.File().Err == nil {
 		networks, routers, ports := next.Index.Len()
 		c.log.Info("took in the intent", zap.Stringer("source", next), zap.Uint64("revision", next.Revision),
 			zap.Int("networks", networks), zap.Int("routers", routers), zap.Int("ports", ports))

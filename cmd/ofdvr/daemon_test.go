@@ -29,8 +29,9 @@ type disk struct {
 	complete bool
 }
 
-func (d *disk) Name() string    { return "disk" }
-func (d *disk) ReadOnly() error { return nil }
+func (d *disk) Name() string      { return "disk" }
+func (d *disk) Role() ledger.Role { return ledger.Own }
+func (d *disk) ReadOnly() error   { return nil }
 
 func (d *disk) Load(context.Context) (ledger.Contents, error) {
 	d.mu.Lock()
@@ -38,25 +39,34 @@ func (d *disk) Load(context.Context) (ledger.Contents, error) {
 	return ledger.Contents{Revision: d.revision, Complete: d.complete, Model: d.index.Model()}, nil
 }
 
-func (d *disk) Follow(ctx context.Context, _ func(*routing.Model) error, _ func(ledger.Contents, error) error) error {
+func (d *disk) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (routing.Change, error), _ func(ledger.Update) error) error {
 	<-ctx.Done()
 	return context.Cause(ctx)
 }
 
-func (d *disk) Commit(revision uint64, complete bool, changes ...routing.Change) error {
+func (d *disk) Commit(_ context.Context, revision uint64, complete bool, changes ...routing.Change) (uint64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, c := range changes {
 		d.index = d.index.With(c)
 	}
 	d.revision, d.complete = revision, complete
-	return nil
+	return revision, nil
 }
 
 // A source declares what does not change.
-type source struct{ disk }
+type source struct{ model *routing.Model }
 
-func (*source) Name() string { return "/etc/topology.yaml" }
+func (*source) Name() string      { return "/etc/topology.yaml" }
+func (*source) Role() ledger.Role { return ledger.Declared }
+
+func (s *source) Load(context.Context) (ledger.Contents, error) {
+	return ledger.Contents{Complete: true, Model: s.model}, nil
+}
+
+func (*source) Follow(ctx context.Context, since uint64, compare func(*routing.Model) (routing.Change, error), tell func(ledger.Update) error) error {
+	return new(disk).Follow(ctx, since, compare, tell)
+}
 
 // A fabric has switches that confirm everything, unless something is pending.
 type fabric struct {
@@ -141,12 +151,12 @@ type server struct {
 // declares, nil for no file; events is how many are remembered.
 func startDaemon(t *testing.T, declared *routing.Model, events int) *server {
 	t.Helper()
-	cfg := ledger.Config{Store: &disk{index: new(routing.Index), complete: true}, History: events, Log: zap.NewNop()}
-	var first *ledger.Contents
+	cfg := ledger.Config{Write: &disk{index: new(routing.Index), complete: true}, History: events, Log: zap.NewNop()}
 	if declared != nil {
-		cfg.File, first = new(source), &ledger.Contents{Complete: true, Model: declared}
+		cfg.Sources = append(cfg.Sources, &source{declared})
 	}
-	l, err := ledger.Open(t.Context(), cfg, first)
+	cfg.Sources = append(cfg.Sources, cfg.Write)
+	l, err := ledger.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ type intentKeeper struct {
 	o     serveOptions
 	log   *zap.Logger
 	file  *topologyfile.File // nil if there is none
-	first *ledger.Contents   // of file
+	first *ledger.Contents   // of file; nil: not loaded, or the ledger's
 	close func()
 
 	commit  func(func() error) error    // carries out a commit to the store, and records it
@@ -52,19 +52,34 @@ func newIntent(ctx context.Context, o serveOptions, log *zap.Logger) (*intentKee
 func (k *intentKeeper) open(ctx context.Context, leads bool) error {
 	cfg := ledger.Config{Complete: k.file != nil || k.o.allowEmpty || k.o.ovsdb == "", Log: k.log}
 	if k.file != nil {
-		cfg.File = k.file
+		cfg.Sources = append(cfg.Sources, declared{k.file, k})
 	}
 	switch {
 	case k.o.stateDir == "":
 	case leads:
-		cfg.Store = stored{k}
+		cfg.Write = stored{k}
+		cfg.Sources = append(cfg.Sources, cfg.Write)
 	default:
-		cfg.Initial = k.askLeader(ctx)
+		cfg.Sources = append(cfg.Sources, leader{k})
 	}
 	var err error
-	k.Ledger, err = ledger.Open(ctx, cfg, k.first)
-	k.first = nil // it is the ledger's
+	k.Ledger, err = ledger.Open(ctx, cfg)
 	return err
+}
+
+// declared is the topology file, which was loaded before the ledger was opened.
+type declared struct {
+	*topologyfile.File
+	k *intentKeeper
+}
+
+// Load implements [ledger.Source].
+func (d declared) Load(ctx context.Context) (ledger.Contents, error) {
+	if c := d.k.first; c != nil {
+		d.k.first = nil
+		return *c, nil
+	}
+	return d.File.Load(ctx)
 }
 
 // reloadOn has the topology file read at every hangup, whether it has changed or
@@ -119,7 +134,8 @@ func (k *intentKeeper) adopt(ctx context.Context) error {
 // stored is the store as the ledger sees it.
 type stored struct{ *intentKeeper }
 
-func (s stored) Name() string { return filepath.Join(s.o.stateDir, store.FileName) }
+func (s stored) Name() string      { return filepath.Join(s.o.stateDir, store.FileName) }
+func (s stored) Role() ledger.Role { return ledger.Own }
 
 // ReadOnly implements [ledger.Store].
 func (s stored) ReadOnly() error {
@@ -133,12 +149,12 @@ func (s stored) ReadOnly() error {
 }
 
 // Commit implements [ledger.Store].
-func (s stored) Commit(revision uint64, complete bool, changes ...routing.Change) error {
+func (s stored) Commit(_ context.Context, revision uint64, complete bool, changes ...routing.Change) (uint64, error) {
 	open, err := s.opened()
 	if err != nil {
-		return err
+		return 0, err
 	}
-	return s.commit(func() error { return open.Commit(revision, complete, changes...) })
+	return revision, s.commit(func() error { return open.Commit(revision, complete, changes...) })
 }
 
 // Load returns what can be read of the store, also of a damaged one. That another
@@ -159,16 +175,33 @@ func (s stored) Load(context.Context) (ledger.Contents, error) {
 }
 
 // Follow has nothing to tell: the store is locked against other processes.
-func (s stored) Follow(ctx context.Context, _ func(*routing.Model) error, _ func(ledger.Contents, error) error) error {
+func (s stored) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (routing.Change, error), _ func(ledger.Update) error) error {
 	<-ctx.Done()
 	return context.Cause(ctx)
+}
+
+// leader is what the daemon that leads says that there is, in place of its store.
+type leader struct{ *intentKeeper }
+
+func (l leader) Name() string      { return "the daemon that leads" }
+func (l leader) Role() ledger.Role { return ledger.Own }
+
+// Load returns nothing if the leader says nothing: then it becomes known when this
+// daemon takes over.
+func (l leader) Load(ctx context.Context) (ledger.Contents, error) {
+	return ledger.Contents{Loaded: time.Now(), Model: l.askLeader(ctx)}, nil
+}
+
+// Follow has nothing to tell.
+func (l leader) Follow(ctx context.Context, since uint64, compare func(*routing.Model) (routing.Change, error), tell func(ledger.Update) error) error {
+	return stored(l).Follow(ctx, since, compare, tell)
 }
 
 // leaderTimeout is how long the daemon that leads may take to say what it has.
 const leaderTimeout = 10 * time.Second
 
-// askLeader returns what the daemon that leads says should be there, nil if it
-// says nothing: then it becomes known when this one takes over.
+// askLeader returns what the daemon that leads says should be there, nothing if it
+// says nothing.
 func (k *intentKeeper) askLeader(ctx context.Context) *routing.Model {
 	ctx, cancel := context.WithTimeout(ctx, leaderTimeout)
 	defer cancel()
@@ -188,5 +221,5 @@ func (k *intentKeeper) askLeader(ctx context.Context) *routing.Model {
 		}
 		k.log.Warn("could not learn what the daemon that leads has, going on without", zap.Error(err))
 	}
-	return nil
+	return new(routing.Model)
 }

@@ -183,8 +183,8 @@ func (s *service) objectStatus(ctx context.Context, o ledger.Object) (ObjectStat
 		return ObjectStatus{}, failure(err)
 	}
 	source := st.DeclaredBy(o)
-	if source == "" && st.Store != nil {
-		source = st.Store.Name
+	if store := st.Store(); source == "" && store != nil {
+		source = store.Name
 	}
 	c := conds[0]
 	return ObjectStatus{Kind: o.Kind.String(), ID: o.ID, Source: source, Conditions: []Condition{

@@ -26,22 +26,36 @@ import (
 // A disk is a store as the ledger sees it.
 type disk struct{ *store.Store }
 
-func (d disk) Name() string { return d.Path() }
+func (d disk) Name() string      { return d.Path() }
+func (d disk) Role() ledger.Role { return ledger.Own }
+
+func (d disk) Commit(_ context.Context, revision uint64, complete bool, changes ...routing.Change) (uint64, error) {
+	return revision, d.Store.Commit(revision, complete, changes...)
+}
 
 func (d disk) Load(context.Context) (ledger.Contents, error) {
 	c, err := d.Store.Load(nil)
 	return ledger.Contents{Revision: c.Revision, Complete: c.Complete, Model: c.Model}, err
 }
 
-func (d disk) Follow(ctx context.Context, _ func(*routing.Model) error, _ func(ledger.Contents, error) error) error {
+func (d disk) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (routing.Change, error), _ func(ledger.Update) error) error {
 	<-ctx.Done()
 	return context.Cause(ctx)
 }
 
 // A file is a source that does not change.
-type file struct{ disk }
+type file struct{ model *routing.Model }
 
-func (file) Name() string { return "/etc/topology.yaml" }
+func (*file) Name() string      { return "/etc/topology.yaml" }
+func (*file) Role() ledger.Role { return ledger.Declared }
+
+func (f *file) Load(context.Context) (ledger.Contents, error) {
+	return ledger.Contents{Complete: true, Model: f.model}, nil
+}
+
+func (*file) Follow(ctx context.Context, since uint64, compare func(*routing.Model) (routing.Change, error), tell func(ledger.Update) error) error {
+	return disk{}.Follow(ctx, since, compare, tell)
+}
 
 // A fabric has switches that do nothing, and confirm a write when they are told
 // to.
@@ -104,12 +118,12 @@ func serveWith(t testing.TB, declared *routing.Model, history int) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { st.Close() })
-	cfg := ledger.Config{Store: disk{st}, Complete: true, History: history, Log: zap.NewNop()}
-	var first *ledger.Contents
+	cfg := ledger.Config{Write: disk{st}, Complete: true, History: history, Log: zap.NewNop()}
 	if declared != nil {
-		cfg.File, first = file{}, &ledger.Contents{Complete: true, Model: declared}
+		cfg.Sources = append(cfg.Sources, &file{declared})
 	}
-	l, err := ledger.Open(t.Context(), cfg, first)
+	cfg.Sources = append(cfg.Sources, cfg.Write)
+	l, err := ledger.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

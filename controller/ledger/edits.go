@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/ofdvr/ofdvr/routing"
@@ -37,15 +38,22 @@ func ReplaceAll(m routing.Model, allowEmpty bool) Edit {
 		if m.Len() == 0 && !allowEmpty {
 			return Proposal{}, ErrEmpty
 		}
+		c := routing.Change{Put: m}
 		keep := declares(&m)
-		for o := range s.declared {
-			keep[o] = true
+		remove := func(o Object) {
+			if !keep[o] && s.DeclaredBy(o) == "" {
+				c.Delete.Add(o.Kind, o.ID)
+			}
 		}
-		there := declares(s.Index.Model())
-		for _, q := range s.Quarantined {
-			there[q.Object] = true
+		for o := range used(s.Index) {
+			remove(o)
 		}
-		return Proposal{Change: routing.Change{Put: m, Delete: there.without(keep)}, Complete: true}, nil
+		for v := range s.aside.All() {
+			if !v.shadow {
+				remove(v.Object)
+			}
+		}
+		return Proposal{Change: c, Complete: true}, nil
 	}
 }
 
@@ -54,7 +62,7 @@ func ReplaceAll(m routing.Model, allowEmpty bool) Edit {
 // error is [ErrNotFound] if o does not exist.
 func Delete(o Object, cascade bool) Edit {
 	return func(s *State) (Proposal, error) {
-		if !s.Has(o) && !s.holds(o) {
+		if s.source(o) < 0 {
 			return Proposal{}, s.NotFound(o)
 		}
 		var c routing.Change
@@ -120,7 +128,7 @@ func ReplaceRouter(snap Snapshot) Edit {
 			return Proposal{}, err
 		}
 		put := declares(&c.Put)
-		gone := make(declared)
+		gone := make(objects)
 		portsOf := func(network string) {
 			for p := range s.Index.PortsOn(network, "") {
 				gone[Object{routing.KindPort, p.ID}] = true
@@ -128,10 +136,10 @@ func ReplaceRouter(snap Snapshot) Edit {
 		}
 		for network := range on {
 			portsOf(network)
-		}
-		for _, q := range s.Quarantined {
-			if ps := q.model.Ports; len(ps) > 0 && on[ps[0].Network] {
-				gone[q.Object] = true
+			for w := range s.waitingFor(Object{routing.KindNetwork, network}) {
+				if w.Kind == routing.KindPort {
+					gone[w] = true
+				}
 			}
 		}
 		if old := s.Index.Router(snap.Router.ID); old != nil {
@@ -142,15 +150,20 @@ func ReplaceRouter(snap Snapshot) Edit {
 				}
 			}
 		}
-		for o := range s.declared {
+		for o := range maps.Clone(gone) {
+			if s.DeclaredBy(o) == "" {
+				continue
+			}
 			delete(gone, o)
-			if o.Kind == routing.KindPort { // and so does the network that it is on
-				if p, ok := s.Index.Port(o.ID); ok {
-					delete(gone, Object{routing.KindNetwork, p.Network})
-				}
+			if p, ok := s.Index.Port(o.ID); ok && o.Kind == routing.KindPort { // and the network that it is on stays
+				delete(gone, Object{routing.KindNetwork, p.Network})
 			}
 		}
-		c.Delete = gone.without(put)
+		for _, o := range slices.SortedFunc(maps.Keys(gone), Object.compare) {
+			if !put[o] {
+				c.Delete.Add(o.Kind, o.ID)
+			}
+		}
 		return Proposal{Change: c}, nil
 	}
 }

@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -8,7 +10,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A group collects what several writes do, one after the other.
+// A group collects what several writes do, one after the other, or an update.
 type group struct {
 	state   *State
 	began   time.Time // of states that come of it, see [State]
@@ -21,55 +23,75 @@ type group struct {
 // edit carries out an edit. After an error nothing has changed.
 func (g *group) edit(edit Edit) (Result, error) {
 	s := g.state
-	p, err := edit(s)
+	refused := Result{State: s}
+	proposal, err := edit(s)
 	if err != nil {
-		return Result{State: s}, err
+		return refused, err
 	}
-	c := s.Index.Differs(p.Change)
-	if err := s.writable(&c); err != nil {
-		return Result{State: s}, err
+	c := s.Index.Differs(proposal.Change)
+	if err := s.writable(named(&c)); err != nil {
+		return refused, err
 	}
-	held := s.heldIn(&p.Change)
-	for o := range held {
-		if file := s.DeclaredBy(o); file != "" {
-			return Result{State: s}, &DeclaredError{o, file}
-		}
+	held := s.heldIn(&proposal.Change)
+	if err := s.writable(maps.Keys(held)); err != nil {
+		return refused, err
 	}
-	if err := s.Index.Check(p.Change); err != nil {
-		return Result{State: s}, err
+	if err := s.Index.Check(proposal.Change); err != nil {
+		return refused, err
 	}
-	if p.Complete && !s.Whole {
-		next := *s
-		next.Whole, next.Revision, next.Since = true, s.Revision+1, g.began
-		next.settle()
-		g.state, g.changed = &next, true
-	}
+	p := newPass(s)
 	var r Result
-	if len(held) > 0 {
-		r.Objects = g.replace(held, &p.Change)
+	for o := range named(&routing.Change{Put: proposal.Change.Put}) {
+		delete(held, o)
 	}
-	if c.Len() > 0 {
-		events, touched := g.apply(c)
-		g.changes = append(g.changes, c)
-		g.state.Store = g.state.Store.after(events, held)
+	for _, o := range slices.SortedFunc(maps.Keys(held), Object.compare) { // they are deleted
+		c.Delete.Add(o.Kind, o.ID)
+		r.Objects = append(r.Objects, Outcome{o, Deleted})
+	}
+	p.change(s.writes, &c, nil)
+	p.run()
+	if err := p.refused(&proposal.Change.Put); err != nil {
+		return refused, err
+	}
+	next := p.finish()
+	completes := proposal.Complete && !s.Whole && !s.Sources[s.writes].whole
+	if completes {
+		src := *next.Sources[s.writes]
+		src.whole = true
+		next.Sources[s.writes] = &src
+		next.settle()
+	}
+	if completes || c.Len() > 0 {
+		events, touched := g.advance(next, p.difference(), s.Revision+1)
+		asked := make(objects, c.Len())
+		for o := range named(&c) {
+			asked[o] = true
+		}
 		for _, e := range events {
-			r.Objects = append(r.Objects, Outcome{e.Object, e.Op})
+			if asked[e.Object] { // else it comes or goes because of these
+				r.Objects = append(r.Objects, Outcome{e.Object, e.Op})
+			}
 		}
 		r.Touched = slices.Sorted(maps.Keys(touched))
+		if c.Len() > 0 {
+			g.changes = append(g.changes, c)
+		}
 	}
-	r.Objects = append(r.Objects, unchanged(p.Change, r.Objects)...)
+	r.Objects = append(r.Objects, unchanged(proposal.Change, r.Objects)...)
 	r.State = g.state
 	return r, nil
 }
 
-// apply makes c, which has been checked and of which everything differs, a part
-// of the state.
-func (g *group) apply(c routing.Change) ([]Event, map[string]bool) {
-	next, events := g.state.with(c)
-	next.Since = g.began
+// advance makes next, which d has led to, the state. It returns what happened, and the
+// routers to which it matters.
+func (g *group) advance(next *State, d routing.Change, revision uint64) ([]Event, map[string]bool) {
+	next.Revision, next.Since = revision, g.began
+	if d.Delete.Len() > len(d.Delete.Ports) || d.Put.Len() > len(d.Put.Ports) {
+		next.Layout = revision
+	}
 	touched := make(map[string]bool)
 	for _, x := range []*routing.Index{g.state.Index, next.Index} {
-		for _, id := range x.Touched(c) {
+		for _, id := range x.Touched(d) {
 			touched[id] = true
 		}
 	}
@@ -77,88 +99,55 @@ func (g *group) apply(c routing.Change) ([]Event, map[string]bool) {
 		g.touched = make(map[string]bool)
 	}
 	maps.Copy(g.touched, touched)
-	g.state, g.changed = next, true
+	events := events(g.state.Index, d, revision)
 	g.events = append(g.events, events...)
+	g.state, g.changed = next, true
 	return events, touched
 }
 
-// declare makes file what the file called name declares.
-func (g *group) declare(name string, file *Contents) error {
-	s := g.state
-	now := declares(file.Model)
-	if err := s.checkFile(file.Model); err != nil {
-		return err
-	}
-	// What the store has and the file declares goes from the store.
-	taken := s.Index.Having(now.without(s.declared))
-	for _, q := range s.Quarantined {
-		if q.Source != name && now[q.Object] {
-			taken.Add(q.Object.Kind, q.Object.ID)
+// refused returns an error if an object of m, which is put, would be quarantined: one
+// that has waited for another one of m comes before it.
+func (p *pass) refused(m *routing.Model) error {
+	var last routing.Kind
+	n := 0
+	for o := range things(m) {
+		if o.Kind != last {
+			last, n = o.Kind, 0
 		}
+		if find(p.x, o) == nil {
+			return &routing.PathError{Path: fmt.Sprintf("%vs[%d]", o.Kind, n), Err: p.touch(o).now[0].err}
+		}
+		n++
 	}
-	d := s.Index.Differs(routing.Change{Put: *file.Model, Delete: s.declared.without(now)})
-	next := *s
-	next.Revision++
-	next.Since = g.began
-	g.state, g.changed = &next, true
-	if d.Len() > 0 {
-		next.Revision--
-		g.apply(d)
-	}
-	g.state.declared = now
-	g.state.File = sourceState(name, file, nil)
-	g.take(taken)
-	g.state.release(func(q Quarantined) bool { return q.Source == name || now[q.Object] })
-	g.state.settle()
-	g.retry()
 	return nil
 }
 
-// replace takes quarantined objects, which a write puts or deletes, out of the
-// quarantine, and returns those that were deleted.
-func (g *group) replace(held declared, c *routing.Change) (done []Outcome) {
-	next := *g.state
-	next.Revision, next.Since = g.state.Revision+1, g.began
-	put := declares(&c.Put)
-	gone := held.without(put)
-	next.release(func(q Quarantined) bool { return held[q.Object] })
-	next.settle()
-	g.state, g.changed = &next, true
-	for o := range held {
-		if !put[o] {
-			done = append(done, Outcome{o, Deleted})
-		}
-	}
-	g.take(gone)
-	return done
-}
-
-// take deletes objects from the store.
-func (g *group) take(taken routing.IDs) {
-	if taken.Len() == 0 {
-		return
-	}
-	g.changes = append(g.changes, routing.Change{Delete: taken})
-	if g.state.Store != nil {
-		store := *g.state.Store
-		store.Networks -= len(taken.Networks)
-		store.Routers -= len(taken.Routers)
-		store.Ports -= len(taken.Ports)
-		g.state.Store = &store
-	}
-}
-
-// writable returns an error if c changes what the file declares.
-func (s *State) writable(c *routing.Change) error {
-	if len(s.declared) == 0 {
+// writable returns an error if one of the objects belongs to a source that is not
+// written to.
+func (s *State) writable(all iter.Seq[Object]) error {
+	if len(s.Sources) < 2 {
 		return nil
 	}
-	for o := range named(c) {
-		if file := s.DeclaredBy(o); file != "" {
-			return &DeclaredError{o, file}
+	for o := range all {
+		if by := s.DeclaredBy(o); by != "" {
+			return &DeclaredError{o, by}
 		}
 	}
 	return nil
+}
+
+// heldIn returns the quarantined objects that c names.
+func (s *State) heldIn(c *routing.Change) objects {
+	out := make(objects)
+	if s.aside.Len() == 0 {
+		return out
+	}
+	for o := range named(c) {
+		if s.held(o) != nil {
+			out[o] = true
+		}
+	}
+	return out
 }
 
 // unchanged returns the outcomes of the objects that c names and done does not.
@@ -166,7 +155,7 @@ func unchanged(c routing.Change, done []Outcome) (rest []Outcome) {
 	if c.Len() == len(done) {
 		return nil
 	}
-	known := make(map[Object]bool, len(done))
+	known := make(objects, len(done))
 	for _, o := range done {
 		known[o.Object] = true
 	}

@@ -18,17 +18,14 @@ import (
 
 // Config is what a [Ledger] is told at its start.
 type Config struct {
-	// File is what people declare elsewhere, and what can be changed only there;
-	// nil means that there is none.
-	File Source
-	// Store is where writes go; nil means that nothing can be written, at least
-	// until [Ledger.Adopt].
-	Store Store
-	// Initial is what there is besides the file where there is no Store; nil is
-	// nothing.
-	Initial *routing.Model
-	// Complete says that what there is at the start is complete, whatever the
-	// store says; see [State].
+	// Sources have the intent, in the order of precedence: of an object that several
+	// have, that of the first is used.
+	Sources []Source
+	// Write is the one of Sources that writes go to; nil means that nothing can be
+	// written, at least until [Ledger.Adopt].
+	Write Store
+	// Complete says that what the host's own store has at the start is complete,
+	// whatever it says; see [State].
 	Complete bool
 	// History is how many events are remembered for watchers. 0 means 65,536.
 	History int
@@ -57,7 +54,6 @@ func (e *StoreError) Unwrap() error { return e.Err }
 // A Ledger keeps the intent. Create it with [Open], then call [Ledger.Run]. Its
 // other methods may be called from any goroutine.
 type Ledger struct {
-	cfg     Config
 	log     *zap.Logger
 	state   atomic.Pointer[State]
 	history *history      // of the same revisions, but for a moment
@@ -65,63 +61,54 @@ type Ledger struct {
 	tidings chan *tidings // none: whoever tells something waits
 
 	// These are Run's.
-	file *Contents // what the file has; nil if there is none
-	to   Reader
+	sources []Source
+	store   Store             // one of sources; nil: nothing can be written
+	ahead   map[Object]uint64 // what was committed to a shared store, with its revision, until that tells it
+	to      Reader
 }
 
-// Open returns a Ledger of what the store has and of what the file declares,
-// which has been loaded already. What cannot be used of either is quarantined.
-func Open(ctx context.Context, cfg Config, file *Contents) (*Ledger, error) {
-	if cfg.History <= 0 {
-		cfg.History = defaultHistory
-	}
-	l := &Ledger{cfg: cfg, log: cfg.Log, file: file, writes: make(chan *write, 256), tidings: make(chan *tidings)}
-	s, err := l.open(ctx, file)
-	if err != nil {
-		return nil, err
-	}
-	if file != nil {
-		file.Locate = nil // it keeps the text
-	}
-	l.state.Store(s)
-	l.history = newHistory(cfg.History, s.Revision)
-	return l, nil
-}
-
-// open returns what the store has, or, where there is none, what there was
-// initially, and what file declares.
-func (l *Ledger) open(ctx context.Context, file *Contents) (*State, error) {
-	var store *Contents
-	switch {
-	case l.cfg.Store != nil:
-		c, err := l.cfg.Store.Load(ctx)
+// Open returns a Ledger of what the sources have. What cannot be used of them is
+// quarantined.
+func Open(ctx context.Context, cfg Config) (*Ledger, error) {
+	l := &Ledger{log: cfg.Log, sources: slices.Clone(cfg.Sources), store: cfg.Write, ahead: make(map[Object]uint64),
+		writes: make(chan *write, 256), tidings: make(chan *tidings)}
+	s := &State{Index: new(routing.Index), writes: -1, home: len(l.sources) - 1, believed: cfg.Complete}
+	all := make([]Contents, len(l.sources))
+	for i, src := range l.sources {
+		c, err := src.Load(ctx)
 		if err != nil {
 			return nil, err
 		}
-		store = &c
-	case l.cfg.Initial != nil:
-		store = &Contents{Model: l.cfg.Initial}
-	}
-	s, taken := l.join(file, store)
-	for i, q := range s.Quarantined {
-		if i == maxLogged {
-			l.log.Error("quarantined more objects", zap.Int("objects", len(s.Quarantined)-i))
-			break
+		all[i] = c
+		s.Sources = append(s.Sources, read(src, &c))
+		s.Revision = max(s.Revision, c.Revision)
+		if cfg.Write != nil && src == Source(cfg.Write) {
+			s.writes = i
 		}
-		l.log.Error("quarantined an object, everything else is used", zap.Error(q))
 	}
-	for _, src := range []*SourceState{s.File, s.Store} {
-		if src != nil && src.Partial {
+	p := newPass(s)
+	p.locate = located(all)
+	for i, src := range s.Sources {
+		src.strays = p.load(i, src.Name, &all[i])
+	}
+	p.run()
+	g := group{state: p.finish()}
+	if s.File() != nil {
+		g.state.Revision++
+	}
+	g.state.Layout = g.state.Revision
+	l.logQuarantined(g.state.Quarantined())
+	for _, src := range s.Sources {
+		if src.Partial {
 			l.log.Error("could not read a source of the intent, going on with the rest", zap.String("source", src.Name), zap.Error(src.Err))
 		}
 	}
-	if file != nil {
-		g := group{state: s}
-		g.take(taken)
-		l.saveFile(&g)
-		s = g.state
+	if s.File() != nil {
+		l.noteDeclared(ctx, &g, p)
 	}
-	return s, nil
+	l.state.Store(g.state)
+	l.history = newHistory(cmp.Or(max(cfg.History, 0), defaultHistory), g.state.Revision)
+	return l, nil
 }
 
 // State returns the intent as it is now.
@@ -208,10 +195,8 @@ func await[T any](ctx context.Context, done <-chan T) (v T, err error) {
 // Try returns what a write would do, and does nothing.
 func (l *Ledger) Try(edit Edit) (before *State, r Result, err error) {
 	before = l.State()
-	g := group{state: before}
+	g := group{state: before.trial()}
 	r, err = g.edit(edit)
-	g.retry()
-	r.State = g.state
 	return before, r, err
 }
 
@@ -227,12 +212,12 @@ type Reader interface {
 func (l *Ledger) Run(ctx context.Context, to Reader) error {
 	l.to = to
 	g, ctx := errgroup.WithContext(ctx)
-	if l.cfg.File != nil {
-		g.Go(func() error { return l.followFile(ctx) })
+	follow := func(i int, since uint64) {
+		src := l.sources[i]
+		g.Go(func() error { return l.follow(ctx, i, src, since) })
 	}
-	follow := func(store Store) { g.Go(func() error { return l.followStore(ctx, store) }) }
-	if l.cfg.Store != nil {
-		follow(l.cfg.Store)
+	for i, src := range l.State().Sources {
+		follow(i, src.Revision)
 	}
 	g.Go(func() error {
 		for {
@@ -240,11 +225,11 @@ func (l *Ledger) Run(ctx context.Context, to Reader) error {
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			case w := <-l.writes:
-				l.take(l.waiting(w))
+				l.take(ctx, l.waiting(w))
 			case t := <-l.tidings:
-				err := l.takeIn(t)
-				if t.adopt != nil && err == nil {
-					follow(t.adopt)
+				err := l.takeIn(ctx, t)
+				if last := len(l.sources) - 1; t.adopt != nil && err == nil {
+					follow(last, l.State().Sources[last].Revision)
 				}
 				t.answer <- err
 			}
@@ -269,26 +254,25 @@ func (l *Ledger) waiting(w *write) []*write {
 
 // take carries out writes, makes them durable together, publishes them and
 // answers.
-func (l *Ledger) take(ws []*write) {
-	unread := l.unread()
+func (l *Ledger) take(ctx context.Context, ws []*write) {
+	unread := l.unread(ctx)
 	before := l.State()
 	g := group{state: before, began: time.Now()}
 	done := make([]answer, len(ws))
 	for i, w := range ws {
-		if done[i].err = cmp.Or(unread, ErrNoStore); l.cfg.Store != nil && unread == nil {
+		if done[i].err = cmp.Or(unread, ErrNoStore); l.store != nil && unread == nil {
 			done[i].Result, done[i].err = g.edit(w.edit)
 		}
 	}
 	var failed error
 	if g.changed {
-		g.retry() // once for all: it looks at everything that is quarantined
-		if failed = l.save(&g); failed == nil {
+		if failed = l.save(ctx, &g); failed == nil {
 			l.become(&g)
 		}
 	}
 	if failed != nil {
 		l.log.Error("could not write to the store, the writes were refused", zap.Int("writes", len(ws)), zap.Error(failed))
-		l.reload()
+		l.reload(ctx)
 	}
 	for i, w := range ws {
 		if failed != nil && done[i].err == nil {
@@ -312,12 +296,12 @@ func unneeded(edit Edit, failed error, states ...*State) (a answer) {
 
 // unread returns why the store cannot be written to: it has not been read, also
 // not now, and could lose what it has.
-func (l *Ledger) unread() error {
-	if s := l.State().Store; s == nil || !s.Partial {
+func (l *Ledger) unread(ctx context.Context) error {
+	if s := l.State().Store(); s == nil || !s.Partial {
 		return nil
 	}
-	l.reload()
-	if s := l.State().Store; s.Partial {
+	l.reload(ctx)
+	if s := l.State().Store(); s.Partial {
 		return &StoreError{s.Name, fmt.Errorf("it could not be read, so nothing is written to it: %w", s.Err)}
 	}
 	return nil
@@ -331,60 +315,35 @@ func (l *Ledger) become(g *group) {
 }
 
 // save makes what g did durable.
-func (l *Ledger) save(g *group) error {
-	if err := l.cfg.Store.Commit(g.state.Revision, g.state.Whole, g.changes...); err != nil {
-		return &StoreError{l.cfg.Store.Name(), err}
+func (l *Ledger) save(ctx context.Context, g *group) error {
+	at := g.state.writes
+	revision, err := l.store.Commit(ctx, g.state.Revision, g.state.wholeOf(at), g.changes...)
+	if err != nil {
+		return &StoreError{l.store.Name(), err}
+	}
+	src := g.state.Sources[at]
+	if src.Role == Shared {
+		for i := range g.changes {
+			for o := range named(&g.changes[i]) {
+				l.ahead[o] = revision
+			}
+		}
+	}
+	if revision > g.state.Revision {
+		s := *g.state
+		s.Revision = revision
+		g.state = &s
 	}
 	return nil
 }
 
-// reload takes in what the store holds after a write has failed: perhaps it has
-// not failed.
-func (l *Ledger) reload() {
-	c, err := l.cfg.Store.Load(context.Background())
+// reload loads what the store has after a write has failed: perhaps it has not
+// failed.
+func (l *Ledger) reload(ctx context.Context) {
+	c, err := l.store.Load(ctx)
 	if err = cmp.Or(err, c.Err); err != nil {
 		l.log.Error("could not read the store, going on with what is known", zap.Error(err))
 		return
 	}
-	l.restore(c)
-}
-
-// replace makes s the intent, whatever it was.
-func (l *Ledger) replace(s *State) {
-	now := l.State()
-	c := difference(now.Index, s.Index)
-	g := group{state: now}
-	if c.Len() > 0 {
-		g.apply(c)
-	}
-	next := *s
-	next.Revision = max(s.Revision, g.state.Revision)
-	next.Layout = next.Revision
-	g.state = &next
-	l.become(&g)
-}
-
-// difference returns the change that makes y of x.
-func difference(x, y *routing.Index) routing.Change {
-	return x.Differs(routing.Change{Put: *y.Model(), Delete: extra(x, y)})
-}
-
-// extra names what x has and y has not.
-func extra(x, y *routing.Index) (ids routing.IDs) {
-	for n := range x.Networks("") {
-		if _, ok := y.Network(n.ID); !ok {
-			ids.Networks = append(ids.Networks, n.ID)
-		}
-	}
-	for r := range x.Routers("") {
-		if y.Router(r.ID) == nil {
-			ids.Routers = append(ids.Routers, r.ID)
-		}
-	}
-	for p := range x.Ports("") {
-		if _, ok := y.Port(p.ID); !ok {
-			ids.Ports = append(ids.Ports, p.ID)
-		}
-	}
-	return ids
+	l.replace(ctx, l.State().writes, &c)
 }

@@ -27,24 +27,15 @@ type disk struct {
 	revision uint64
 	complete bool
 	commits  int
-	fail     error                // of the next commits
-	anyway   bool                 // they are carried out although they fail
-	readOnly error                // why nothing can be written
-	hold     chan struct{}        // commits wait until it is closed, if it is not nil
-	others   chan ledger.Contents // what others make of it
+	fail     error         // of the next commits
+	anyway   bool          // they are carried out although they fail
+	readOnly error         // why nothing can be written
+	hold     chan struct{} // commits wait until it is closed, if it is not nil
 }
 
-func (d *disk) Follow(ctx context.Context, _ func(*routing.Model) error, tell func(ledger.Contents, error) error) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case c := <-d.others:
-			if err := tell(c, nil); err != nil {
-				return err
-			}
-		}
-	}
+func (d *disk) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (routing.Change, error), _ func(ledger.Update) error) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
 }
 
 // contents returns what d has.
@@ -55,41 +46,57 @@ func (d *disk) contents() ledger.Contents {
 
 // A file is a source that changes when a test says so.
 type file struct {
+	first    ledger.Contents
 	versions chan ledger.Contents
 	errs     chan error
-	checked  chan error // what the check of a version says, before it is told
+	checked  chan error // what is wrong with a version, before it is told
 }
 
-func newFile() *file {
-	return &file{make(chan ledger.Contents), make(chan error), make(chan error, 100)}
+func newFile(first ledger.Contents) *file {
+	return &file{first, make(chan ledger.Contents), make(chan error), make(chan error, 100)}
 }
 
-func (f *file) Name() string { return "file" }
+func (f *file) Name() string      { return "file" }
+func (f *file) Role() ledger.Role { return ledger.Declared }
 
-func (f *file) Load(context.Context) (ledger.Contents, error) {
-	return ledger.Contents{}, errors.New("it is loaded already")
-}
+func (f *file) Load(context.Context) (ledger.Contents, error) { return f.first, nil }
 
-func (f *file) Follow(ctx context.Context, check func(*routing.Model) error, tell func(ledger.Contents, error) error) error {
+func (f *file) Follow(ctx context.Context, _ uint64, compare func(*routing.Model) (routing.Change, error), tell func(ledger.Update) error) error {
 	for {
-		var c ledger.Contents
-		var err error
+		var u ledger.Update
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case err = <-f.errs:
-		case c = <-f.versions:
-			err = check(c.Model)
-			f.checked <- err
+		case u.Err = <-f.errs:
+		case c := <-f.versions:
+			u.Change, u.Err = compare(c.Model)
+			f.checked <- u.Err
 		}
-		if err := tell(c, err); err != nil {
+		if err := tell(u); err != nil {
 			return err
 		}
 	}
 }
 
+// A standin has what another daemon says that there is.
+type standin struct{ model routing.Model }
+
+func (s *standin) Name() string      { return "the daemon that leads" }
+func (s *standin) Role() ledger.Role { return ledger.Own }
+
+func (s *standin) Load(context.Context) (ledger.Contents, error) {
+	return ledger.Contents{Model: &s.model}, nil
+}
+
+func (s *standin) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (routing.Change, error), _ func(ledger.Update) error) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
 func (d *disk) Name() string    { return "disk" }
 func (d *disk) ReadOnly() error { return d.readOnly }
+
+func (d *disk) Role() ledger.Role { return ledger.Own }
 
 func (d *disk) Load(context.Context) (ledger.Contents, error) {
 	d.mu.Lock()
@@ -98,7 +105,7 @@ func (d *disk) Load(context.Context) (ledger.Contents, error) {
 	return ledger.Contents{Revision: d.revision, Complete: d.complete, Model: &m}, nil
 }
 
-func (d *disk) Commit(revision uint64, complete bool, changes ...routing.Change) error {
+func (d *disk) Commit(_ context.Context, revision uint64, complete bool, changes ...routing.Change) (uint64, error) {
 	d.mu.Lock()
 	hold := d.hold
 	d.mu.Unlock()
@@ -115,7 +122,7 @@ func (d *disk) Commit(revision uint64, complete bool, changes ...routing.Change)
 		}
 		d.revision, d.complete = revision, complete
 	}
-	return err
+	return d.revision, err
 }
 
 // after returns m after c. Like a store, it does not know what objects mean.
@@ -157,16 +164,15 @@ type desk struct {
 // open starts a ledger. It ends with the test.
 func open(t *testing.T, d *disk, cfg ledger.Config, first *routing.Model) *desk {
 	t.Helper()
+	f := newFile(ledger.Contents{Complete: true, Model: first})
 	if d != nil {
-		cfg.Store = d
+		cfg.Sources, cfg.Write = append(cfg.Sources, d), d
 	}
-	f := newFile()
-	var contents *ledger.Contents
 	if first != nil {
-		cfg.File, contents = f, &ledger.Contents{Complete: true, Model: first}
+		cfg.Sources = slices.Insert(cfg.Sources, 0, ledger.Source(f))
 	}
 	cfg.Log = zap.NewNop()
-	l, err := ledger.Open(t.Context(), cfg, contents)
+	l, err := ledger.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -429,8 +435,8 @@ func TestFile(t *testing.T) {
 	m := blue()
 	k := open(t, d, ledger.Config{Complete: true}, &m)
 	s := k.State()
-	if n, r, p := s.Index.Len(); n != 3 || r != 1 || p != 3 || s.File.Networks != 2 || s.Store.Networks != 1 || s.Revision != 2 || !s.Complete {
-		t.Errorf("%d networks, %d routers, %d ports; file %+v, store %+v", n, r, p, s.File, s.Store)
+	if n, r, p := s.Index.Len(); n != 3 || r != 1 || p != 3 || s.File().Networks != 2 || s.Store().Networks != 1 || s.Revision != 2 || !s.Complete {
+		t.Errorf("%d networks, %d routers, %d ports; file %+v, store %+v", n, r, p, s.File(), s.Store())
 	}
 	if c := d.contents(); len(c.Model.Networks) != 1 {
 		t.Errorf("the store has %d networks, one of which is the file's", len(c.Model.Networks))
@@ -466,18 +472,18 @@ func TestFile(t *testing.T) {
 	without.Ports = nil
 	err := k.declare(without)
 	var inUse *routing.InUseError
-	if !errors.As(err, &inUse) || !errors.As(k.State().File.Err, &inUse) {
+	if !errors.As(err, &inUse) || !errors.As(k.State().File().Err, &inUse) {
 		t.Errorf("a file that takes away what others stand on: %v", err)
 	}
 	bad := errors.New("line 3")
 	index := k.State().Index
 	k.file.errs <- bad
-	k.await("the mistake to be noted", func(s *ledger.State) bool { return s.File.Err == bad })
+	k.await("the mistake to be noted", func(s *ledger.State) bool { return s.File().Err == bad })
 	if k.State().Index != index {
 		t.Error("a broken file has changed something")
 	}
 	k.declare(next)
-	k.await("the mistake to be over", func(s *ledger.State) bool { return s.File.Err == nil })
+	k.await("the mistake to be over", func(s *ledger.State) bool { return s.File().Err == nil })
 }
 
 // Without a store nothing can be written, and a file on a disk that cannot be
@@ -533,7 +539,7 @@ func TestAdopt(t *testing.T) {
 	leader := open(t, d, ledger.Config{}, nil)
 	initial := blue()
 	leader.must(ledger.Put(initial))
-	k := open(t, nil, ledger.Config{Initial: &initial}, nil)
+	k := open(t, nil, ledger.Config{Sources: []ledger.Source{&standin{initial}}}, nil)
 	leader.must(ledger.Put(routing.Model{Ports: []routing.Port{port("new", "a", 99)}}))
 	leader.must(ledger.Delete(ledger.Object{Kind: routing.KindPort, ID: "q"}, false))
 	if err := k.Adopt(t.Context(), d); err != nil {
@@ -646,20 +652,4 @@ func span(from, to uint64) (out []uint64) {
 		out = append(out, i)
 	}
 	return out
-}
-
-// What others make of a store is taken in, together with what the file declares.
-func TestStoreThatOthersWriteTo(t *testing.T) {
-	d := &disk{others: make(chan ledger.Contents)}
-	m := routing.Model{Networks: []routing.Network{network("f")}}
-	k := open(t, d, ledger.Config{Complete: true}, &m)
-	k.must(ledger.Put(blue()))
-	theirs := blue()
-	theirs.Ports = []routing.Port{port("p", "a", 10), port("theirs", "f", 12)}
-	d.others <- ledger.Contents{Revision: 40, Complete: true, Model: &theirs}
-	d.others <- ledger.Contents{Revision: 40, Complete: true, Model: &theirs} // when it is taken, the first has been
-	s := k.State()
-	if _, _, ports := s.Index.Len(); ports != 2 || s.Has(ledger.Object{Kind: routing.KindPort, ID: "q"}) || !s.Has(ledger.Object{Kind: routing.KindNetwork, ID: "f"}) || s.Revision < 40 {
-		t.Errorf("%d ports at revision %d", ports, s.Revision)
-	}
 }

@@ -24,7 +24,7 @@ func stored(m routing.Model) *disk {
 // quarantined describes what s does not use.
 func quarantined(s *ledger.State) string {
 	var out []string
-	for _, q := range s.Quarantined {
+	for _, q := range s.Quarantined() {
 		out = append(out, fmt.Sprintf("%v of %s: %v", q.Object, q.Source, q.Err))
 	}
 	return strings.Join(out, "; ")
@@ -47,10 +47,10 @@ func TestSourcesAreJoinedBeforeTheyAreValidated(t *testing.T) {
 			d := stored(c.store)
 			k := open(t, d, ledger.Config{Complete: true}, &c.file)
 			s := k.State()
-			if n, r, p := s.Index.Len(); n != 2 || r != 1 || p != 2 || !s.Complete || len(s.Quarantined) > 0 {
+			if n, r, p := s.Index.Len(); n != 2 || r != 1 || p != 2 || !s.Complete || len(s.Quarantined()) > 0 {
 				t.Errorf("%d networks, %d routers, %d ports, complete %v, quarantined %s", n, r, p, s.Complete, quarantined(s))
 			}
-			standby := open(t, nil, ledger.Config{Complete: true, Initial: &c.store}, &c.file)
+			standby := open(t, nil, ledger.Config{Complete: true, Sources: []ledger.Source{&standin{c.store}}}, &c.file)
 			if err := standby.Adopt(t.Context(), d); err != nil {
 				t.Fatal(err)
 			}
@@ -85,10 +85,10 @@ func TestQuarantine(t *testing.T) {
 	}
 	clash := ledger.Object{Kind: routing.KindPort, ID: "clash"}
 	k.must(ledger.Put(routing.Model{Ports: []routing.Port{port("clash", "a", 40)}}))
-	if got := k.State(); len(got.Quarantined) > 0 || !got.Has(clash) {
+	if got := k.State(); len(got.Quarantined()) > 0 || !got.Has(clash) {
 		t.Errorf("it was put again, and is quarantined: %s", quarantined(got))
 	}
-	if again := open(t, d, ledger.Config{Complete: true}, &file).State(); len(again.Quarantined) > 0 || !again.Has(clash) {
+	if again := open(t, d, ledger.Config{Complete: true}, &file).State(); len(again.Quarantined()) > 0 || !again.Has(clash) {
 		t.Errorf("after a restart: %s", quarantined(again))
 	}
 }
@@ -99,7 +99,7 @@ func TestQuarantinedObjectsGo(t *testing.T) {
 	lost := ledger.Object{Kind: routing.KindPort, ID: "lost"}
 	d := stored(routing.Model{Ports: []routing.Port{port("lost", "gone", 30)}})
 	k := open(t, d, ledger.Config{Complete: true}, &file)
-	if r := k.must(ledger.Delete(lost, false)); ops(r) != `port "lost" deleted` || len(k.State().Quarantined) > 0 || d.contents().Model.Len() > 0 {
+	if r := k.must(ledger.Delete(lost, false)); ops(r) != `port "lost" deleted` || len(k.State().Quarantined()) > 0 || d.contents().Model.Len() > 0 {
 		t.Errorf("%s; quarantined %s", ops(r), quarantined(k.State()))
 	}
 	d = stored(routing.Model{Ports: []routing.Port{port("lost", "gone", 30), port("other", "gone", 31)}})
@@ -109,11 +109,11 @@ func TestQuarantinedObjectsGo(t *testing.T) {
 	if err := k.declare(next); err != nil {
 		t.Fatal(err)
 	}
-	if s := k.State(); len(s.Quarantined) != 1 || !s.Has(lost) || len(d.contents().Model.Ports) != 1 {
+	if s := k.State(); len(s.Quarantined()) != 1 || !s.Has(lost) || len(d.contents().Model.Ports) != 1 {
 		t.Errorf("declared by the file: quarantined %s", quarantined(s))
 	}
 	k.must(ledger.ReplaceAll(routing.Model{}, true))
-	if s := k.State(); len(s.Quarantined) > 0 || d.contents().Model.Len() > 0 {
+	if s := k.State(); len(s.Quarantined()) > 0 || d.contents().Model.Len() > 0 {
 		t.Errorf("everything was replaced: quarantined %s", quarantined(s))
 	}
 }
@@ -138,7 +138,7 @@ func TestGapsAreNotComplete(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			c.file.Model = new(routing.Model)
-			l, err := ledger.Open(t.Context(), ledger.Config{File: newFile(), Store: stored(c.store), Complete: true, Log: zap.NewNop()}, &c.file)
+			l, err := ledger.Open(t.Context(), ledger.Config{Sources: []ledger.Source{newFile(c.file), stored(c.store)}, Complete: true, Log: zap.NewNop()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -162,7 +162,7 @@ func TestQuarantinedObjectsOfTheFileAreTheFiles(t *testing.T) {
 		}
 	}
 	k.must(ledger.Put(routing.Model{Networks: []routing.Network{network("nowhere")}}))
-	if s := k.State(); !s.Has(late) || len(s.Quarantined) > 0 || s.DeclaredBy(late) != "file" {
+	if s := k.State(); !s.Has(late) || len(s.Quarantined()) > 0 || s.DeclaredBy(late) != "file" {
 		t.Errorf("its network exists now: quarantined %s", quarantined(s))
 	}
 }
@@ -171,7 +171,7 @@ func TestQuarantinedObjectsOfTheFileAreTheFiles(t *testing.T) {
 // it has, and is used as soon as it can be read.
 func TestUnreadableStore(t *testing.T) {
 	d := &sick{disk: stored(blue()), err: errors.New("input/output error")}
-	l, err := ledger.Open(t.Context(), ledger.Config{Store: d, Complete: true, Log: zap.NewNop()}, nil)
+	l, err := ledger.Open(t.Context(), ledger.Config{Sources: []ledger.Source{d}, Write: d, Complete: true, Log: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,8 +179,8 @@ func TestUnreadableStore(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); l.Run(ctx, new(desk)) }()
 	defer func() { cancel(); <-done }()
-	if s := l.State(); s.Complete || !s.Store.Partial || s.Index.Router("r") != nil {
-		t.Errorf("complete %v, partial %v", s.Complete, s.Store.Partial)
+	if s := l.State(); s.Complete || !s.Store().Partial || s.Index.Router("r") != nil {
+		t.Errorf("complete %v, partial %v", s.Complete, s.Store().Partial)
 	}
 	put := ledger.Put(routing.Model{Networks: []routing.Network{network("z")}})
 	var failed *ledger.StoreError
@@ -193,8 +193,8 @@ func TestUnreadableStore(t *testing.T) {
 	if _, err := l.Write(t.Context(), put); err != nil {
 		t.Fatal(err)
 	}
-	if s := l.State(); !s.Complete || s.Store.Partial || s.Index.Router("r") == nil {
-		t.Errorf("it can be read: complete %v, partial %v", s.Complete, s.Store.Partial)
+	if s := l.State(); !s.Complete || s.Store().Partial || s.Index.Router("r") == nil {
+		t.Errorf("it can be read: complete %v, partial %v", s.Complete, s.Store().Partial)
 	}
 }
 
@@ -242,7 +242,7 @@ func TestJoinLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		file, store := draw(t, "file"), draw(t, "store")
 		d := &disk{model: store, complete: true}
-		l, err := ledger.Open(context.Background(), ledger.Config{File: newFile(), Store: d, Complete: true, Log: zap.NewNop()}, &ledger.Contents{Complete: true, Model: &file})
+		l, err := ledger.Open(context.Background(), ledger.Config{Sources: []ledger.Source{newFile(ledger.Contents{Complete: true, Model: &file}), d}, Write: d, Complete: true, Log: zap.NewNop()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,7 +257,7 @@ func TestJoinLaws(t *testing.T) {
 			both.Ports = append(slices.Clone(both.Ports), c.Ports...)
 		}
 		check := func(o ledger.Object) {
-			held := slices.ContainsFunc(s.Quarantined, func(q ledger.Quarantined) bool { return q.Object == o })
+			held := slices.ContainsFunc(s.Quarantined(), func(q ledger.Quarantined) bool { return q.Object == o })
 			if held == s.Has(o) {
 				t.Fatalf("%v: used %v, quarantined %v", o, s.Has(o), held)
 			}
@@ -293,7 +293,7 @@ func TestQuarantinedObjectsAreCountedOnce(t *testing.T) {
 			d := stored(ports)
 			k := open(t, d, ledger.Config{Complete: true}, &file)
 			k.must(c.edit)
-			if n, has := k.State().Store.Ports, len(d.contents().Model.Ports); n != c.want || has != c.want {
+			if n, has := k.State().Store().Ports, len(d.contents().Model.Ports); n != c.want || has != c.want {
 				t.Errorf("%d ports are counted, the store has %d; want %d", n, has, c.want)
 			}
 		})
@@ -303,7 +303,7 @@ func TestQuarantinedObjectsAreCountedOnce(t *testing.T) {
 // A daemon that stands by says of whom it has what it cannot use.
 func TestQuarantineOfAStandby(t *testing.T) {
 	file := blue()
-	s := open(t, nil, ledger.Config{Complete: true, Initial: &routing.Model{Ports: []routing.Port{port("lost", "gone", 30)}}}, &file).State()
+	s := open(t, nil, ledger.Config{Complete: true, Sources: []ledger.Source{&standin{routing.Model{Ports: []routing.Port{port("lost", "gone", 30)}}}}}, &file).State()
 	if got, want := quarantined(s), `port "lost" of the daemon that leads: network: unknown network "gone"`; got != want {
 		t.Errorf("quarantined %s, want %s", got, want)
 	}
@@ -338,7 +338,7 @@ func TestQuarantineOfMany(t *testing.T) {
 		k := open(t, d, ledger.Config{Complete: true}, &file)
 		k.must(ledger.Put(routing.Model{Networks: []routing.Network{network("another")}}))
 		runtime.ReadMemStats(&after)
-		if got := len(k.State().Quarantined); got != n {
+		if got := len(k.State().Quarantined()); got != n {
 			t.Fatalf("%d are quarantined, want %d", got, n)
 		}
 		return after.TotalAlloc - before.TotalAlloc

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -30,103 +29,112 @@ type State struct {
 	// that has just been made knows nothing, which does not mean that there should be
 	// nothing.
 	Whole bool
-	// Quarantined are the objects that cannot be used, those of the file first.
-	Quarantined []Quarantined
-	File        *SourceState // nil if there is none
-	Store       *SourceState // nil if there is none
+	// Sources are those of the intent in the order of precedence: of an object that
+	// several have, that of the first is used.
+	Sources []*SourceState
 
-	declared declared // by the file, quarantined objects too
+	versions
+	home     int  // index of the last source at the start; what is used and not in owners belongs to it
+	writes   int  // index of the source that writes go to, -1 if there is none
+	believed bool // see [Config.Complete]
 }
 
 // String names the sources.
 func (s *State) String() string {
 	var names []string
-	for _, src := range []*SourceState{s.File, s.Store} {
-		if src != nil {
-			names = append(names, src.Name)
-		}
+	for _, src := range s.Sources {
+		names = append(names, src.Name)
 	}
 	return strings.Join(names, " and ")
+}
+
+// File returns the source of role [Declared], nil if there is none.
+func (s *State) File() *SourceState {
+	for _, src := range s.Sources {
+		if src.Role == Declared {
+			return src
+		}
+	}
+	return nil
+}
+
+// Store returns the source that writes go to, nil if there is none.
+func (s *State) Store() *SourceState {
+	if s.writes < 0 || s.writes >= len(s.Sources) {
+		return nil
+	}
+	return s.Sources[s.writes]
 }
 
 // A SourceState is how far a [Source] has come.
 type SourceState struct {
 	Name                     string
+	Role                     Role
+	Revision                 uint64    // of the source's own; 0 if it does not count them
 	Loaded                   time.Time // when it was read last
 	Networks, Routers, Ports int       // that it has
 	Warnings                 []string
 	Err                      error // why its latest version is not in use, or not all of it, or why it cannot be written to; else nil
 	Partial                  bool  // objects may be missing that are not even quarantined, because it could not be read
+
+	whole  bool          // it names everything that there should be of it
+	strays []Quarantined // objects without an ID, or with that of another one of the source
 }
 
-func sourceState(name string, c *Contents, err error) *SourceState {
-	return &SourceState{Name: name, Loaded: c.Loaded, Networks: len(c.Model.Networks), Routers: len(c.Model.Routers), Ports: len(c.Model.Ports),
-		Warnings: c.Warnings, Err: err, Partial: c.Err != nil}
-}
-
-// An Object names one object: its kind is that of a network, a router or a port.
-type Object struct {
-	Kind routing.Kind
-	ID   string
-}
-
-func (o Object) String() string { return fmt.Sprintf("%v %q", o.Kind, o.ID) }
-
-// declared is what a file declares: IDs by kind.
-type declared map[Object]bool
-
-func declares(m *routing.Model) declared {
-	d := make(declared, m.Len())
-	for o := range named(&routing.Change{Put: *m}) {
-		d[o] = true
+// read returns a source of which c was loaded, but for the counts. One with
+// nothing in it is not complete, whatever it says: what there was may have been
+// lost, or in a file that is not named any more.
+func read(src Source, c *Contents) *SourceState {
+	s := &SourceState{Name: src.Name(), Role: src.Role(), Revision: c.Revision, Loaded: c.Loaded, Warnings: c.Warnings, Err: c.Err, Partial: c.Err != nil,
+		whole: c.Complete && c.Model.Len() > 0}
+	if s.Err == nil {
+		s.Err = readOnly(src)
 	}
-	return d
+	return s
 }
 
-// without returns the IDs in d that are not in e.
-func (d declared) without(e declared) (ids routing.IDs) {
-	for o := range d {
-		if e[o] {
-			continue
-		}
-		ids.Add(o.Kind, o.ID)
+// readOnly returns why src cannot be written to, if it is a store.
+func readOnly(src Source) error {
+	if w, ok := src.(Store); ok {
+		return w.ReadOnly()
 	}
-	slices.Sort(ids.Networks)
-	slices.Sort(ids.Routers)
-	slices.Sort(ids.Ports)
-	return ids
+	return nil
 }
 
-// DeclaredBy returns the name of the file that declares o, "" if none does: then
-// it can be written.
+// DeclaredBy returns the name of the source that has o where it cannot be written,
+// such as that of the file that declares it; "" if o can be written.
 func (s *State) DeclaredBy(o Object) string {
-	if s.declared[o] {
-		return s.File.Name
+	i := s.source(o)
+	if i < 0 || i == s.writes || s.writes < 0 && s.Sources[i].Role == Own {
+		return ""
 	}
-	return ""
+	return s.Sources[i].Name
+}
+
+// trial returns a state to which an edit can be tried: if nothing can be written,
+// there is a store as there could be.
+func (s *State) trial() *State {
+	if s.writes >= 0 {
+		return s
+	}
+	next := *s
+	next.writes = len(s.Sources)
+	if last := len(s.Sources) - 1; last >= 0 && s.Sources[last].Role == Own {
+		next.writes = last
+	} else {
+		next.Sources = append(slices.Clip(s.Sources), &SourceState{whole: true})
+	}
+	return &next
 }
 
 // Has reports whether o exists.
-func (s *State) Has(o Object) bool {
-	ok := false
-	switch o.Kind {
-	case routing.KindNetwork:
-		_, ok = s.Index.Network(o.ID)
-	case routing.KindRouter:
-		ok = s.Index.Router(o.ID) != nil
-	case routing.KindPort:
-		_, ok = s.Index.Port(o.ID)
-	}
-	return ok
-}
+func (s *State) Has(o Object) bool { return find(s.Index, o) != nil }
 
 // NotFound returns an error that says that o does not exist, or why it is not used; it
 // wraps [ErrNotFound].
 func (s *State) NotFound(o Object) error {
-	for _, q := range s.Quarantined {
-		if q.Object == o {
-			return fmt.Errorf("%w that is used: %w", ErrNotFound, q)
-		}
+	if v := s.held(o); v != nil {
+		return fmt.Errorf("%w that is used: %w", ErrNotFound, Quarantined{o, s.Sources[v.source].Name, v.err})
 	}
 	return fmt.Errorf("%w: %v", ErrNotFound, o)
 }
@@ -140,75 +148,6 @@ type DeclaredError struct {
 
 func (e *DeclaredError) Error() string {
 	return fmt.Sprintf("%v is declared in %s: change it there", e.Object, e.File)
-}
-
-// named returns the objects that c names.
-func named(c *routing.Change) iter.Seq[Object] {
-	return func(yield func(Object) bool) {
-		ids := func(kind routing.Kind, ids []string) bool {
-			for _, id := range ids {
-				if !yield(Object{kind, id}) {
-					return false
-				}
-			}
-			return true
-		}
-		for i := range c.Put.Networks {
-			if !yield(Object{routing.KindNetwork, c.Put.Networks[i].ID}) {
-				return
-			}
-		}
-		for i := range c.Put.Routers {
-			if !yield(Object{routing.KindRouter, c.Put.Routers[i].ID}) {
-				return
-			}
-		}
-		for i := range c.Put.Ports {
-			if !yield(Object{routing.KindPort, c.Put.Ports[i].ID}) {
-				return
-			}
-		}
-		_ = ids(routing.KindNetwork, c.Delete.Networks) && ids(routing.KindRouter, c.Delete.Routers) && ids(routing.KindPort, c.Delete.Ports)
-	}
-}
-
-// with returns the state after c, which has been checked, and what happened.
-func (s *State) with(c routing.Change) (*State, []Event) {
-	next := *s
-	next.Revision++
-	if c.Delete.Len() > len(c.Delete.Ports) || c.Put.Len() > len(c.Put.Ports) {
-		next.Layout = next.Revision
-	}
-	next.Index = s.Index.With(c)
-	return &next, events(s.Index, c, next.Revision)
-}
-
-// after returns the source after events, all of which are about it; nil if s is. It has
-// what is in had already.
-func (s *SourceState) after(events []Event, had declared) *SourceState {
-	if s == nil {
-		return nil
-	}
-	next := *s
-	for _, e := range events {
-		n := 0
-		switch {
-		case had[e.Object]:
-		case e.Op == Created:
-			n = 1
-		case e.Op == Deleted:
-			n = -1
-		}
-		switch e.Object.Kind {
-		case routing.KindNetwork:
-			next.Networks += n
-		case routing.KindRouter:
-			next.Routers += n
-		case routing.KindPort:
-			next.Ports += n
-		}
-	}
-	return &next
 }
 
 // An Event is what happened to one object.

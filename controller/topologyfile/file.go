@@ -35,6 +35,9 @@ func New(path string, allowEmpty bool, log *zap.Logger) *File {
 // Name returns the path.
 func (f *File) Name() string { return f.path }
 
+// Role implements [ledger.Source].
+func (f *File) Role() ledger.Role { return ledger.Declared }
+
 // Reload has Follow tell what the file has now, whether it has changed or not.
 func (f *File) Reload() {
 	select {
@@ -90,15 +93,20 @@ func (f *File) watcher() filewatch.Watcher {
 	}
 }
 
-func (f *File) parse(data []byte, check func(*routing.Model) error) (ledger.Contents, error) {
-	m, warnings, err := topology.ParseFor(f.path, data, check)
-	if err != nil {
-		return ledger.Contents{}, err
+func (f *File) parse(data []byte, compare func(*routing.Model) (routing.Change, error)) (u ledger.Update, err error) {
+	m, warnings, err := topology.ParseFor(f.path, data, func(m *routing.Model) (err error) {
+		u.Change, err = compare(m)
+		return err
+	})
+	switch {
+	case err != nil:
+		return ledger.Update{}, err
+	case m.Len() == 0 && !f.allowEmpty:
+		return ledger.Update{}, f.empty()
 	}
-	if m.Len() == 0 && !f.allowEmpty {
-		return ledger.Contents{}, f.empty()
-	}
-	return f.contents(m, warnings), nil
+	c := f.contents(m, warnings)
+	u.Complete, u.Loaded, u.Warnings = c.Complete, c.Loaded, c.Warnings
+	return u, nil
 }
 
 func (f *File) contents(m *routing.Model, warnings []topology.Warning) ledger.Contents {
@@ -111,18 +119,20 @@ func (f *File) contents(m *routing.Model, warnings []topology.Warning) ledger.Co
 	return c
 }
 
-// Follow tells each new version of the file, when it is whole.
-func (f *File) Follow(ctx context.Context, check func(*routing.Model) error, tell func(ledger.Contents, error) error) error {
+// Follow tells what each new version of the file changes, when it is whole.
+func (f *File) Follow(ctx context.Context, _ uint64, compare func(*routing.Model) (routing.Change, error), tell func(ledger.Update) error) error {
 	w := f.watcher()
 	w.Again = f.reload
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	w.Changed = func(data []byte, err error) {
-		var c ledger.Contents
+		u := ledger.Update{Err: err}
 		if err == nil {
-			c, err = f.parse(data, check)
+			if u, err = f.parse(data, compare); err != nil {
+				u.Err = err
+			}
 		}
-		if err := tell(c, err); err != nil {
+		if err := tell(u); err != nil {
 			end(err)
 		}
 	}

@@ -41,7 +41,7 @@ func serveTown(t *testing.T, h *lab.Host, m *routing.Model) *ledger.Ledger {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { st.Close() })
-	l, err := ledger.Open(t.Context(), ledger.Config{Store: townDisk{st}, Complete: true, Log: zap.NewNop()}, nil)
+	l, err := ledger.Open(t.Context(), ledger.Config{Sources: []ledger.Source{townDisk{st}}, Write: townDisk{st}, Complete: true, Log: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,14 +74,19 @@ func (nobody) Load(*ledger.State, []string) {}
 // townDisk is a store as the ledger sees it.
 type townDisk struct{ *store.Store }
 
-func (d townDisk) Name() string { return d.Path() }
+func (d townDisk) Name() string      { return d.Path() }
+func (d townDisk) Role() ledger.Role { return ledger.Own }
+
+func (d townDisk) Commit(_ context.Context, revision uint64, complete bool, changes ...routing.Change) (uint64, error) {
+	return revision, d.Store.Commit(revision, complete, changes...)
+}
 
 func (d townDisk) Load(context.Context) (ledger.Contents, error) {
 	c, err := d.Store.Load(nil)
 	return ledger.Contents{Revision: c.Revision, Complete: c.Complete, Model: c.Model}, err
 }
 
-func (d townDisk) Follow(ctx context.Context, _ func(*routing.Model) error, _ func(ledger.Contents, error) error) error {
+func (d townDisk) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (routing.Change, error), _ func(ledger.Update) error) error {
 	<-ctx.Done()
 	return context.Cause(ctx)
 }

@@ -1,0 +1,221 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A hub is a store in memory that others write to as well. It remembers what they
+// did.
+type hub struct {
+	mu       sync.Mutex
+	model    routing.Model
+	revision uint64
+	complete bool
+	sick     bool // it cannot be read
+	steps    []ledger.Update
+	floor    uint64        // the steps after this revision are known
+	more     chan struct{} // closed when something has changed
+}
+
+func newHub(m routing.Model) *hub {
+	return &hub{model: m, revision: 1, floor: 1, complete: true, more: make(chan struct{})}
+}
+
+func (h *hub) Name() string      { return "hub" }
+func (h *hub) Role() ledger.Role { return ledger.Shared }
+func (h *hub) ReadOnly() error   { return nil }
+
+func (h *hub) Load(context.Context) (ledger.Contents, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.sick {
+		return ledger.Contents{Model: new(routing.Model), Err: errors.New("no quorum")}, nil
+	}
+	m := after(h.model, routing.Change{})
+	return ledger.Contents{Revision: h.revision, Complete: h.complete, Model: &m}, nil
+}
+
+func (h *hub) Follow(ctx context.Context, since uint64, _ func(*routing.Model) (routing.Change, error), tell func(ledger.Update) error) error {
+	for {
+		h.mu.Lock()
+		more, known, sick := h.more, since >= h.floor, h.sick
+		var next *ledger.Update
+		for i := range h.steps {
+			if h.steps[i].Revision > since {
+				next = &h.steps[i]
+				break
+			}
+		}
+		h.mu.Unlock()
+		switch {
+		case !known && !sick:
+			return ledger.ErrCompacted
+		case next != nil && !sick:
+			if err := tell(*next); err != nil {
+				return err
+			}
+			since = next.Revision
+		default:
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-more:
+			}
+		}
+	}
+}
+
+func (h *hub) Commit(_ context.Context, _ uint64, complete bool, changes ...routing.Change) (uint64, error) {
+	return h.write(complete, changes...), nil
+}
+
+// write makes changes, and returns their revision.
+func (h *hub) write(complete bool, changes ...routing.Change) uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.complete = complete
+	h.revision++
+	var u ledger.Update
+	for _, c := range changes {
+		h.model = after(h.model, c)
+		u.Change = merged(u.Change, c)
+	}
+	u.Revision, u.Complete = h.revision, complete
+	h.steps = append(h.steps, u)
+	h.wake()
+	return h.revision
+}
+
+// merged returns the change that makes a and then b.
+func merged(a, b routing.Change) routing.Change {
+	a.Put = after(a.Put, b)
+	deleted := routing.IDs{
+		Networks: append(a.Delete.Networks[:len(a.Delete.Networks):len(a.Delete.Networks)], b.Delete.Networks...),
+		Routers:  append(a.Delete.Routers[:len(a.Delete.Routers):len(a.Delete.Routers)], b.Delete.Routers...),
+		Ports:    append(a.Delete.Ports[:len(a.Delete.Ports):len(a.Delete.Ports)], b.Delete.Ports...),
+	}
+	return routing.Change{Put: a.Put, Delete: deleted}
+}
+
+// set changes the hub without a trace of what has changed.
+func (h *hub) set(f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f()
+	h.revision++
+	h.steps, h.floor = nil, h.revision
+	h.wake()
+}
+
+func (h *hub) wake() {
+	close(h.more)
+	h.more = make(chan struct{})
+}
+
+func (h *hub) at() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.revision
+}
+
+// followed waits until the ledger knows all that the hub has.
+func (k *desk) followed(h *hub) *ledger.State {
+	k.t.Helper()
+	k.await("the hub's latest revision", func(s *ledger.State) bool {
+		for _, src := range s.Sources {
+			if src.Name == h.Name() {
+				return src.Revision == h.at()
+			}
+		}
+		return false
+	})
+	return k.State()
+}
+
+// What others change in a store is taken in, together with what the file declares, and
+// has events. After a gap it is the difference to what is known.
+func TestSharedStore(t *testing.T) {
+	h := newHub(routing.Model{})
+	m := routing.Model{Networks: []routing.Network{network("f")}}
+	k := open(t, nil, ledger.Config{Complete: true, Sources: []ledger.Source{h}, Write: h}, &m)
+	k.must(ledger.Put(blue()))
+	before := k.followed(h)
+	object := func(id string) ledger.Object { return ledger.Object{Kind: routing.KindPort, ID: id} }
+	theirs := routing.Change{Put: routing.Model{Ports: []routing.Port{port("theirs", "f", 12)}}, Delete: routing.IDs{Ports: []string{"q"}}}
+	revision := h.write(true, theirs)
+	s := k.followed(h)
+	if !s.Has(object("theirs")) || s.Has(object("q")) || s.Revision < revision || s.Revision <= before.Revision || s.Since.IsZero() || s.Layout != before.Layout {
+		t.Errorf("after a change: %+v", s)
+	}
+	events, _, err := k.Events(before.Revision)
+	if err != nil || len(events) != 2 || fmt.Sprintf("%v %v", events[0].Object, events[0].Op) != `port "q" deleted` || fmt.Sprintf("%v %v", events[1].Object, events[1].Op) != `port "theirs" created` {
+		t.Errorf("events %v, error %v", events, err)
+	}
+	h.set(func() {
+		h.model = after(h.model, routing.Change{Put: routing.Model{Ports: []routing.Port{port("late", "f", 13)}}, Delete: routing.IDs{Ports: []string{"theirs"}}})
+	})
+	before, s = s, k.followed(h)
+	if !s.Has(object("late")) || s.Has(object("theirs")) {
+		t.Error("the gap was not noticed")
+	}
+	if events, _, err := k.Events(before.Revision); err != nil || len(events) != 2 {
+		t.Errorf("events %v, error %v", events, err)
+	}
+}
+
+// What comes back of a write of this host, after others' older changes of the same object,
+// does not undo it meanwhile.
+func TestOlderChangesDoNotUndoAWrite(t *testing.T) {
+	h := newHub(blue())
+	k := open(t, nil, ledger.Config{Sources: []ledger.Source{h}, Write: h}, nil)
+	for i := range 20 {
+		h.write(true, routing.Change{Put: routing.Model{Ports: []routing.Port{port("p", "a", 100+i)}}})
+		r := k.must(ledger.Put(routing.Model{Ports: []routing.Port{port("p", "a", 200+i)}}))
+		last := r.State.Revision
+		k.followed(h)
+		for since := r.State.Revision; ; {
+			events, _, err := k.Events(since)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(events) == 0 {
+				break
+			}
+			since = events[0].Revision
+			for _, e := range events {
+				t.Errorf("after the write of revision %d: %v %v in revision %d", last, e.Object, e.Op, e.Revision)
+			}
+		}
+	}
+}
+
+// What the file declares shadows what a shared store has, and deletes it nowhere but in the
+// host's own store; when the file drops it, it is used again.
+func TestShadowedObjectsComeBack(t *testing.T) {
+	shared, own := routing.Model{Networks: []routing.Network{network("a")}}, routing.Model{Networks: []routing.Network{network("b")}}
+	shared.Networks[0].MTU, own.Networks[0].MTU = 1400, 1400
+	h, d := newHub(shared), stored(own)
+	file := routing.Model{Networks: []routing.Network{network("a"), network("b")}}
+	k := open(t, d, ledger.Config{Complete: true, Sources: []ledger.Source{h}}, &file)
+	mtu := func(id string) int { n, _ := k.State().Index.Network(id); return n.MTU }
+	if mtu("a") != 1500 || mtu("b") != 1500 || len(h.model.Networks) != 1 || d.contents().Model.Len() > 0 {
+		t.Errorf("MTUs %d and %d, the hub has %d networks, the disk %d", mtu("a"), mtu("b"), len(h.model.Networks), d.contents().Model.Len())
+	}
+	var declared *ledger.DeclaredError
+	if _, err := k.Write(t.Context(), ledger.Put(routing.Model{Networks: []routing.Network{{ID: "a", MTU: 1300}}})); !errors.As(err, &declared) {
+		t.Errorf("error %v", err)
+	}
+	if err := k.declare(routing.Model{Networks: []routing.Network{network("c")}}); err != nil {
+		t.Fatal(err)
+	}
+	if s := k.State(); mtu("a") != 1400 || s.Has(ledger.Object{Kind: routing.KindNetwork, ID: "b"}) || s.DeclaredBy(ledger.Object{Kind: routing.KindNetwork, ID: "a"}) != "hub" {
+		t.Errorf("dropped by the file: MTU %d", mtu("a"))
+	}
+}

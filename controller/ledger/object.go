@@ -1,0 +1,158 @@
+package ledger
+
+import (
+	"cmp"
+	"fmt"
+	"iter"
+	"reflect"
+	"strings"
+
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// An Object names one object: its kind is that of a network, a router or a port.
+type Object struct {
+	Kind routing.Kind
+	ID   string
+}
+
+func (o Object) String() string { return fmt.Sprintf("%v %q", o.Kind, o.ID) }
+
+func (o Object) compare(p Object) int {
+	return cmp.Or(cmp.Compare(o.Kind, p.Kind), strings.Compare(o.ID, p.ID))
+}
+
+// A thing is what an Object names: a *routing.Network, a *routing.Router or a
+// *routing.Port. It is never changed.
+type thing any
+
+// find returns what x has of o, nil if it does not have it.
+func find(x *routing.Index, o Object) thing {
+	switch o.Kind {
+	case routing.KindNetwork:
+		if n, ok := x.Network(o.ID); ok {
+			return &n
+		}
+	case routing.KindRouter:
+		if r := x.Router(o.ID); r != nil {
+			return r
+		}
+	case routing.KindPort:
+		if p, ok := x.Port(o.ID); ok {
+			return &p
+		}
+	}
+	return nil
+}
+
+func same(a, b thing) bool { return reflect.DeepEqual(a, b) }
+
+// things returns the objects of m.
+func things(m *routing.Model) iter.Seq2[Object, thing] {
+	return func(yield func(Object, thing) bool) {
+		for i := range m.Networks {
+			if !yield(Object{routing.KindNetwork, m.Networks[i].ID}, &m.Networks[i]) {
+				return
+			}
+		}
+		for i := range m.Routers {
+			if !yield(Object{routing.KindRouter, m.Routers[i].ID}, &m.Routers[i]) {
+				return
+			}
+		}
+		for i := range m.Ports {
+			if !yield(Object{routing.KindPort, m.Ports[i].ID}, &m.Ports[i]) {
+				return
+			}
+		}
+	}
+}
+
+// objectsOf returns the names of ids.
+func objectsOf(ids routing.IDs) iter.Seq[Object] {
+	return func(yield func(Object) bool) {
+		each := func(kind routing.Kind, ids []string) bool {
+			for _, id := range ids {
+				if !yield(Object{kind, id}) {
+					return false
+				}
+			}
+			return true
+		}
+		_ = each(routing.KindPort, ids.Ports) && each(routing.KindRouter, ids.Routers) && each(routing.KindNetwork, ids.Networks)
+	}
+}
+
+// idsOf returns the name of one object.
+func idsOf(o Object) (ids routing.IDs) {
+	ids.Add(o.Kind, o.ID)
+	return ids
+}
+
+// named returns the objects that c names.
+func named(c *routing.Change) iter.Seq[Object] {
+	return func(yield func(Object) bool) {
+		for o := range things(&c.Put) {
+			if !yield(o) {
+				return
+			}
+		}
+		for o := range objectsOf(c.Delete) {
+			if !yield(o) {
+				return
+			}
+		}
+	}
+}
+
+// put appends t to m.
+func put(m *routing.Model, t thing) {
+	switch t := t.(type) {
+	case *routing.Network:
+		m.Networks = append(m.Networks, *t)
+	case *routing.Router:
+		m.Routers = append(m.Routers, *t)
+	case *routing.Port:
+		m.Ports = append(m.Ports, *t)
+	}
+}
+
+// alone returns a copy of t that keeps nothing else in memory.
+func alone(t thing) thing {
+	switch t := t.(type) {
+	case *routing.Network:
+		c := *t
+		return &c
+	case *routing.Router:
+		c := *t
+		return &c
+	case *routing.Port:
+		c := *t
+		return &c
+	}
+	return nil
+}
+
+// networks returns the networks that t is on.
+func networks(t thing) (out []Object) {
+	switch t := t.(type) {
+	case *routing.Router:
+		for i := range t.Interfaces {
+			out = append(out, Object{routing.KindNetwork, t.Interfaces[i].Network})
+		}
+	case *routing.Port:
+		out = append(out, Object{routing.KindNetwork, t.Network})
+	}
+	return out
+}
+
+// objects is a set of names.
+type objects map[Object]bool
+
+func declares(m *routing.Model) objects {
+	d := make(objects, m.Len())
+	for o := range things(m) {
+		d[o] = true
+	}
+	return d
+}

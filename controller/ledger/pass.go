@@ -1,0 +1,363 @@
+package ledger
+
+import (
+	"cmp"
+	"container/heap"
+	"maps"
+	"slices"
+
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A pass works out what changes of sources make of a state. The result depends
+// on nothing but what the sources have: it is what one gets by taking all objects
+// in the order of precedence and leaving out each that does not fit to those
+// before it. Networks come before everything else, because the objects of one
+// source may be on those of another; then all of the earlier source before the
+// later one, routers before ports, and what is of one kind by ID.
+//
+// It takes time for the objects that change and for those that depend on them. An
+// object that is looked at displaces those after it that it contradicts. These,
+// and the quarantined ones that waited for a change of it, are looked at in their
+// turn, which is always later.
+type pass struct {
+	s    *State         // before
+	x    *routing.Index // so far
+	fate map[Object]*fate
+	seen []Object // keys of fate, in the order in which they came up
+
+	// queue has the objects to be looked at, by rank: each is out of x, but for a
+	// network whose VLAN has been taken away.
+	queue []objects
+	// locate returns a mistake of a source with its place in it; nil: it has none.
+	locate func(source int, o Object, err *routing.PathError) error
+}
+
+// A fate is what becomes of an object that a pass is about.
+type fate struct {
+	before []version
+	now    []version // in the order of precedence
+	used   bool      // now[0] is in the Index
+}
+
+func newPass(s *State) *pass {
+	return &pass{s: s, x: s.Index, fate: make(map[Object]*fate), queue: make([]objects, 3*len(s.Sources))}
+}
+
+// rank returns the place of o in the order of precedence, but for its ID.
+func (p *pass) rank(o Object, source int) int {
+	switch n := len(p.s.Sources); o.Kind {
+	case routing.KindNetwork:
+		return source
+	case routing.KindRouter:
+		return n + 2*source
+	default:
+		return n + 2*source + 1
+	}
+}
+
+// touch returns the fate of o.
+func (p *pass) touch(o Object) *fate {
+	f := p.fate[o]
+	if f == nil {
+		all := p.s.all(o)
+		f = &fate{before: all, now: slices.Clone(all), used: len(all) > 0 && all[0].used}
+		p.fate[o], p.seen = f, append(p.seen, o)
+	}
+	return f
+}
+
+// put notes that a source has a version of an object.
+func (p *pass) put(v version) {
+	if p.fate[v.Object] == nil && v.thing != nil {
+		if now, has := p.s.version(v.source, v.Object); has && same(now.thing, v.thing) {
+			return
+		}
+	}
+	f := p.touch(v.Object)
+	i, has := f.at(v.source)
+	if has {
+		f.now[i] = v
+	} else {
+		f.now = slices.Insert(f.now, i, v)
+	}
+}
+
+// drop notes that a source does not have an object any more.
+func (p *pass) drop(source int, o Object) {
+	f := p.touch(o)
+	if i, has := f.at(source); has {
+		f.now = slices.Delete(f.now, i, i+1)
+	}
+}
+
+func (f *fate) at(source int) (int, bool) {
+	return slices.BinarySearchFunc(f.now, source, func(v version, source int) int { return cmp.Compare(v.source, source) })
+}
+
+// change notes what has changed in a source.
+func (p *pass) change(source int, c *routing.Change, unusable []Unusable) {
+	for o := range objectsOf(c.Delete) {
+		p.drop(source, o)
+	}
+	for o, t := range things(&c.Put) {
+		p.put(version{Object: o, source: source, thing: t})
+	}
+	for _, u := range unusable {
+		p.put(version{Object: u.Object, source: source, err: u.Err})
+	}
+}
+
+// was returns what the Index had of the object, nil if it was not used.
+func (f *fate) was() thing {
+	if len(f.before) > 0 && f.before[0].used {
+		return f.before[0].thing
+	}
+	return nil
+}
+
+// want returns the version of the owner, nil if there is none that can be read.
+func (f *fate) want() *version {
+	if len(f.now) == 0 || f.now[0].thing == nil {
+		return nil
+	}
+	return &f.now[0]
+}
+
+// differs reports whether the owner's version has changed.
+func (f *fate) differs() bool {
+	if len(f.before) == 0 || len(f.now) == 0 {
+		return len(f.before) != len(f.now)
+	}
+	return f.before[0].source != f.now[0].source || f.before[0].thing != f.now[0].thing
+}
+
+// run works out which objects are used.
+func (p *pass) run() {
+	var c routing.Change
+	var changed []Object
+	for _, o := range p.seen {
+		f := p.fate[o]
+		if !f.differs() {
+			continue
+		}
+		changed = append(changed, o)
+		if v := f.want(); v != nil {
+			put(&c.Put, v.thing)
+		} else if f.used {
+			c.Delete.Add(o.Kind, o.ID)
+		}
+	}
+	if p.x.Check(c) == nil {
+		p.x = p.x.With(c)
+		for _, o := range changed {
+			p.fate[o].used = p.fate[o].want() != nil
+		}
+	} else {
+		p.takeOut(changed)
+		for _, o := range changed {
+			p.enqueue(o)
+		}
+	}
+	for _, o := range changed {
+		p.wake(o)
+	}
+	for rank := range p.queue {
+		p.look(rank)
+	}
+}
+
+// enqueue has an object looked at.
+func (p *pass) enqueue(o Object) {
+	v := p.touch(o).want()
+	if v == nil {
+		return
+	}
+	rank := p.rank(o, v.source)
+	if p.queue[rank] == nil {
+		p.queue[rank] = make(objects)
+	}
+	p.queue[rank][o] = true
+}
+
+// wake has the objects looked at that have waited for a change of o.
+func (p *pass) wake(o Object) {
+	for w := range p.s.waitingFor(o) {
+		if !p.touch(w).used {
+			p.enqueue(w)
+		}
+	}
+}
+
+// takeOut removes what has changed from the Index. A network that changes stays,
+// as what is on it does, but without its VLAN.
+func (p *pass) takeOut(changed []Object) {
+	var c routing.Change
+	for _, o := range changed {
+		f := p.fate[o]
+		if !f.used {
+			continue
+		}
+		if n, ok := f.was().(*routing.Network); ok && f.want() != nil {
+			bare := *n
+			bare.VLAN = 0
+			c.Put.Networks = append(c.Put.Networks, bare)
+			continue
+		}
+		c.Delete.Add(o.Kind, o.ID)
+		f.used = false
+	}
+	x, displaced := without(p.x, c)
+	p.x = x
+	p.displace(displaced)
+}
+
+// without returns x after c, less what is on networks that c deletes, and the names of
+// that.
+func without(x *routing.Index, c routing.Change) (*routing.Index, []Object) {
+	var on []Object
+	going := make(objects, c.Delete.Len())
+	for o := range objectsOf(c.Delete) {
+		going[o] = true
+	}
+	add := func(o Object) {
+		if !going[o] {
+			going[o] = true
+			on = append(on, o)
+		}
+	}
+	for _, n := range c.Delete.Networks {
+		for q := range x.PortsOn(n, "") {
+			add(Object{routing.KindPort, q.ID})
+		}
+		for _, l := range x.Legs(n) {
+			add(Object{routing.KindRouter, l.Router.ID})
+		}
+	}
+	for _, o := range on {
+		c.Delete.Add(o.Kind, o.ID)
+	}
+	return x.With(c), on
+}
+
+// displace has objects looked at again that have been taken out of x.
+func (p *pass) displace(all []Object) {
+	for _, o := range all {
+		p.touch(o).used = false
+		p.enqueue(o)
+		p.wake(o)
+	}
+}
+
+// look decides on the queued objects of a rank, in the order of IDs.
+func (p *pass) look(rank int) {
+	p.together(rank)
+	var todo byID
+	for {
+		for o := range p.queue[rank] {
+			heap.Push(&todo, o)
+		}
+		clear(p.queue[rank])
+		if len(todo) == 0 {
+			return
+		}
+		p.place(heap.Pop(&todo).(Object))
+	}
+}
+
+// byID is a [heap.Interface].
+type byID []Object
+
+func (h byID) Len() int           { return len(h) }
+func (h byID) Less(i, j int) bool { return h[i].ID < h[j].ID }
+func (h byID) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *byID) Push(o any)        { *h = append(*h, o.(Object)) }
+func (h *byID) Pop() any {
+	last := len(*h) - 1
+	o := (*h)[last]
+	*h = (*h)[:last]
+	return o
+}
+
+// together uses all queued objects of a rank at once, but for those that have
+// mistakes or contradict another.
+func (p *pass) together(rank int) {
+	if len(p.queue[rank]) < 2 {
+		return
+	}
+	all := slices.SortedFunc(maps.Keys(p.queue[rank]), Object.compare)
+	var c routing.Change
+	for _, o := range all {
+		put(&c.Put, p.fate[o].now[0].thing)
+	}
+	errs := p.x.Check(c)
+	wrong := mistakes(errs)
+	if errs != nil {
+		if len(wrong) == 0 {
+			return
+		}
+		c = routing.Change{}
+		for i, o := range all {
+			if wrong[i] == nil {
+				put(&c.Put, p.fate[o].now[0].thing)
+			}
+		}
+	}
+	p.x = p.x.With(c)
+	for i, o := range all {
+		if wrong[i] == nil {
+			p.fate[o].used = true
+			delete(p.queue[rank], o)
+		}
+	}
+	for i, o := range all {
+		if wrong[i] == nil {
+			p.wake(o)
+		}
+	}
+}
+
+// place decides on one object.
+func (p *pass) place(o Object) {
+	f := p.fate[o]
+	v := &f.now[0]
+	var c routing.Change
+	put(&c.Put, v.thing)
+	x := p.x
+	var displaced []Object
+	for {
+		err := x.Check(c)
+		if err == nil {
+			break
+		}
+		errs := mistakes(err)[0]
+		if len(errs) == 0 {
+			errs = []*routing.PathError{{Err: err}}
+		}
+		var later routing.Change
+		for i, err := range errs {
+			by, taken := rival(err)
+			if !taken || find(x, by) == nil || !p.before(o, v.source, by) {
+				p.quarantine(f, o, errs[i:])
+				return
+			}
+			later.Delete.Add(by.Kind, by.ID)
+		}
+		var on []Object
+		x, on = without(x, later)
+		displaced = slices.Concat(displaced, on, slices.Collect(objectsOf(later.Delete)))
+	}
+	p.x = x.With(c)
+	f.used = true
+	p.displace(displaced)
+	p.wake(o)
+}
+
+// before reports whether o of a source comes before by, which is used.
+func (p *pass) before(o Object, source int, by Object) bool {
+	other := p.s.ownerOf(by)
+	if f := p.fate[by]; f != nil {
+		other = f.now[0].source
+	}
+	return cmp.Or(cmp.Compare(p.rank(o, source), p.rank(by, other)), o.compare(by)) < 0
+}

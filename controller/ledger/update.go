@@ -1,0 +1,245 @@
+package ledger
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// Adopt makes what store has the intent, together with what the other sources
+// have, in place of the last of [Config.Sources], and has writes go there.
+func (l *Ledger) Adopt(ctx context.Context, store Store) error {
+	return l.tell(ctx, tidings{adopt: store})
+}
+
+// takeIn carries out what t is about. The error says why a declared source's
+// update is refused, or why a store cannot be adopted.
+func (l *Ledger) takeIn(ctx context.Context, t *tidings) error {
+	switch {
+	case t.adopt != nil:
+		return l.adopt(ctx, t.adopt)
+	case l.sources[t.at] != t.source: // another one has taken its place
+	case t.all != nil:
+		l.replace(ctx, t.at, t.all)
+	case t.update.Err != nil:
+		l.failed(t.at, t.update.Err)
+	default:
+		l.update(ctx, t.at, t.update)
+	}
+	return nil
+}
+
+// failed notes why the latest version of source i is not known or not used.
+func (l *Ledger) failed(i int, err error) {
+	s := *l.State()
+	src := *s.Sources[i]
+	if src.Role == Declared {
+		l.log.Error("did not take in the topology, the old one stays", zap.String("file", src.Name), zap.Error(err))
+	} else {
+		l.log.Error("could not take in what the store has, going on with what is known", zap.String("store", src.Name), zap.Error(err))
+	}
+	src.Err = err
+	s.Sources = slices.Clone(s.Sources)
+	s.Sources[i] = &src
+	l.become(&group{state: &s})
+}
+
+// update takes in what has changed in source i. It takes time for that, and not for
+// all that there is.
+func (l *Ledger) update(ctx context.Context, i int, u *Update) {
+	now := l.State()
+	g := group{state: now, began: time.Now()}
+	c := u.Change
+	if l.sources[i] == Source(l.store) {
+		c = l.unseen(c, u.Revision)
+	}
+	declared := now.Sources[i].Role == Declared
+	if declared {
+		if err := now.Index.Check(routing.Change{Put: c.Put, Delete: now.vanishing(c.Delete)}); err != nil {
+			l.failed(i, err)
+			return
+		}
+	}
+	p := newPass(now)
+	p.change(i, &c, u.Unusable)
+	p.run()
+	next, d := p.finish(), p.difference()
+	src := *next.Sources[i]
+	src.Revision, src.Loaded, src.Warnings, src.whole = max(src.Revision, u.Revision), u.Loaded, u.Warnings, u.Complete
+	if declared { // it tells of versions, and this one has no mistakes
+		src.Partial, src.strays = false, nil
+	}
+	if !src.Partial {
+		src.Err = readOnly(l.sources[i])
+	}
+	next.Sources[i] = &src
+	next.settle()
+	revision := now.Revision
+	switch {
+	case declared:
+		revision++
+	case d.Len() > 0:
+		revision = max(revision+1, u.Revision)
+	case p.quiet() && same(alike(now.Sources[i]), alike(&src)):
+		l.state.Store(next) // it is what this host has committed
+		return
+	}
+	g.advance(next, d, revision)
+	l.logQuarantined(p.quarantined())
+	if declared {
+		l.noteDeclared(ctx, &g, p)
+	}
+	l.become(&g)
+}
+
+// alike returns s but for how far it has come.
+func alike(s *SourceState) *SourceState {
+	t := *s
+	t.Revision, t.Loaded = 0, time.Time{}
+	return &t
+}
+
+// unseen returns the part of c, which has led to a revision of the store, that is not
+// older than what was committed since.
+func (l *Ledger) unseen(c routing.Change, revision uint64) (out routing.Change) {
+	if len(l.ahead) == 0 {
+		return c
+	}
+	for o, t := range things(&c.Put) {
+		if l.ahead[o] <= revision {
+			put(&out.Put, t)
+		}
+	}
+	for o := range objectsOf(c.Delete) {
+		if l.ahead[o] <= revision {
+			out.Delete.Add(o.Kind, o.ID)
+		}
+	}
+	maps.DeleteFunc(l.ahead, func(_ Object, at uint64) bool { return at <= revision })
+	return out
+}
+
+// replace makes c what source i has, of which nothing is known any more.
+func (l *Ledger) replace(ctx context.Context, i int, c *Contents) {
+	if c.Err != nil {
+		l.failed(i, c.Err)
+		return
+	}
+	clear(l.ahead)
+	l.exchange(ctx, l.State(), i, c)
+}
+
+// adopt makes store the last source and has writes go there.
+func (l *Ledger) adopt(ctx context.Context, store Store) error {
+	c, err := store.Load(ctx)
+	if err != nil {
+		return err
+	}
+	base := *l.State()
+	i := len(base.Sources) - 1
+	l.sources[i], l.store = store, store
+	base.writes = i
+	l.logQuarantined(l.exchange(ctx, &base, i, &c).quarantined())
+	return nil
+}
+
+// exchange makes c what source i of base has. It takes time for all that there is.
+func (l *Ledger) exchange(ctx context.Context, base *State, i int, c *Contents) *pass {
+	p := newPass(base)
+	change := base.changes(i, c.Model)
+	p.change(i, &change, c.Unusable)
+	p.run()
+	next, d := p.finish(), p.difference()
+	src, counted := read(l.sources[i], c), next.Sources[i]
+	src.Networks, src.Routers, src.Ports = counted.Networks, counted.Routers, counted.Ports
+	next.Sources[i] = src
+	next.settle()
+	revision := c.Revision
+	if next.File() != nil {
+		revision++
+	}
+	least := base.Revision
+	if d.Len() > 0 {
+		least++
+	}
+	g := group{state: base}
+	g.advance(next, d, max(revision, least))
+	next.Layout = next.Revision
+	if next.File() != nil {
+		l.noteDeclared(ctx, &g, p)
+	}
+	l.become(&g)
+	return p
+}
+
+// noteDeclared notes in the host's own store the new revision, and that its copies of what
+// a declared source has are gone, after p. Until that is durable they are shadowed.
+func (l *Ledger) noteDeclared(ctx context.Context, g *group, p *pass) {
+	s := g.state
+	if own := s.Store(); own == nil || own.Role != Own || l.store.ReadOnly() != nil {
+		return
+	}
+	copies := routing.Change{Delete: p.copies()}
+	without := newPass(s)
+	without.change(s.writes, &copies, nil)
+	after := group{state: without.finish()}
+	if copies.Len() > 0 {
+		after.changes = []routing.Change{copies}
+	}
+	if err := l.save(ctx, &after); err != nil {
+		l.log.Warn("could not note in the store that the file was read", zap.Error(err))
+		return
+	}
+	g.state = after.state
+}
+
+// copies returns what the store has of the objects of p that a declared source has in
+// use.
+func (p *pass) copies() (ids routing.IDs) {
+	for _, o := range p.seen {
+		f := p.fate[o]
+		if !f.used || p.s.Sources[f.now[0].source].Role != Declared {
+			continue
+		}
+		if _, has := f.at(p.s.writes); has {
+			ids.Add(o.Kind, o.ID)
+		}
+	}
+	return ids
+}
+
+// quarantined returns the objects that p has quarantined and that were not before.
+func (p *pass) quarantined() (out []Quarantined) {
+	for _, o := range p.seen {
+		if f := p.fate[o]; len(f.now) > 0 && !f.used && (len(f.before) == 0 || f.before[0].used) {
+			out = append(out, Quarantined{o, p.s.Sources[f.now[0].source].Name, f.now[0].err})
+		}
+	}
+	return out
+}
+
+// quiet reports whether p has changed nothing, if it has not changed the Index.
+func (p *pass) quiet() bool {
+	for _, o := range p.seen {
+		f := p.fate[o]
+		if len(f.now) != 1 || len(f.before) != 1 || !f.used || !f.before[0].used || f.now[0].source != f.before[0].source {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *Ledger) logQuarantined(all []Quarantined) {
+	for i, q := range all {
+		if i == maxLogged {
+			l.log.Error("quarantined more objects", zap.Int("objects", len(all)-i))
+			break
+		}
+		l.log.Error("quarantined an object, everything else is used", zap.Error(q))
+	}
+}
