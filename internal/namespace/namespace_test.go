@@ -498,7 +498,7 @@ func TestWatch(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, "it is running", func() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.wake >= 0 })
+	eventually(t, "it is running", w.waiter.Running)
 	quiet()
 	addTap(t, "qr-a")
 	expect("the tap")

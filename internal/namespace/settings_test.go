@@ -192,7 +192,7 @@ func TestWatchSettings(t *testing.T) {
 // do, as taps come there.
 func TestRoutesOutsideTellOfNothing(t *testing.T) {
 	fresh(t)
-	p := &poller{wake: -1}
+	p := new(poller)
 	if err := p.open(); err != nil {
 		t.Fatal(err)
 	}

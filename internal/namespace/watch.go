@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ofdvr/ofdvr/internal/poll"
 )
 
 // A Watcher tells when something may have changed that [Ensure] cares about: links in
@@ -16,13 +18,14 @@ import (
 type Watcher struct {
 	changed chan struct{} // capacity 1, full: Changed's receiver has yet to look
 
+	waiter poll.Waiter
+
 	mu    sync.Mutex
 	names []string
-	wake  int // eventfd that ends the wait for events; -1: not running
 }
 
 // NewWatcher returns a Watcher that watches when it is run.
-func NewWatcher() *Watcher { return &Watcher{changed: make(chan struct{}, 1), wake: -1} }
+func NewWatcher() *Watcher { return &Watcher{changed: make(chan struct{}, 1)} }
 
 // Changed returns a channel that receives a value after something has
 // changed, and after Run has begun to watch a namespace. It has room for one:
@@ -34,16 +37,9 @@ func (w *Watcher) Changed() <-chan struct{} { return w.changed }
 // They need not exist.
 func (w *Watcher) Namespaces(names ...string) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.names = append([]string(nil), names...)
-	w.rouse()
-}
-
-// rouse must be called with mu held.
-func (w *Watcher) rouse() {
-	if w.wake >= 0 {
-		unix.Write(w.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // fails only when it is awake anyhow
-	}
+	w.mu.Unlock()
+	w.waiter.Wake()
 }
 
 func (w *Watcher) notify() {
@@ -56,31 +52,13 @@ func (w *Watcher) notify() {
 // Run watches until ctx is done. The error is never nil; it is ctx's cause if
 // ctx was canceled.
 func (w *Watcher) Run(ctx context.Context) error {
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		return fmt.Errorf("watch namespaces: create an eventfd: %w", err)
-	}
-	w.mu.Lock()
-	w.wake = wake
-	w.mu.Unlock()
-	stop := context.AfterFunc(ctx, func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.rouse()
-	})
-	defer func() {
-		stop()
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.wake = -1
-		unix.Close(wake)
-	}()
-	p := &poller{wake: wake, watched: map[string]watched{}}
+	p := &poller{watched: map[string]watched{}}
 	if err := p.open(); err != nil {
 		return fmt.Errorf("watch namespaces: %w", err)
 	}
 	defer p.close()
-	for follow := true; ; {
+	follow := true // there may be other namespaces, or other ones of their names
+	err := w.waiter.Run(ctx, func() ([]unix.PollFd, int) {
 		if follow {
 			w.mu.Lock()
 			names := w.names
@@ -89,18 +67,17 @@ func (w *Watcher) Run(ctx context.Context) error {
 				w.notify()
 			}
 		}
-		var changed bool
-		changed, follow, err = p.wait()
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err != nil {
-			return fmt.Errorf("watch namespaces: %w", err)
-		}
-		if changed {
+		return p.fds(), -1
+	}, func(fds []unix.PollFd, woken bool) {
+		changed, mounts := p.read(fds)
+		if follow = woken || mounts; changed {
 			w.notify()
 		}
+	})
+	if ctx.Err() == nil {
+		err = fmt.Errorf("watch namespaces: %w", err)
 	}
+	return err
 }
 
 // A watched is a namespace that is listened to.
@@ -111,7 +88,6 @@ type watched struct {
 
 // A poller waits for events of several sources on one thread.
 type poller struct {
-	wake    int
 	outside int // netlink socket in the caller's namespace, which is told about links: its routes may be many
 	mounts  int // mountinfo: has an exceptional condition when a mount has changed
 	watched map[string]watched
@@ -178,29 +154,23 @@ func (p *poller) follow(names []string) (changed bool) {
 	return changed
 }
 
-// wait waits for an event. It reports whether something in a namespace has changed,
-// and whether there may be others to follow, or other ones of their names.
-func (p *poller) wait() (changed, follow bool, err error) {
+// fds returns what to wait for.
+func (p *poller) fds() []unix.PollFd {
 	fds := []unix.PollFd{
-		{Fd: int32(p.wake), Events: unix.POLLIN},
 		{Fd: int32(p.mounts), Events: unix.POLLPRI},
 		{Fd: int32(p.outside), Events: unix.POLLIN},
 	}
 	for _, w := range p.watched {
 		fds = append(fds, unix.PollFd{Fd: int32(w.socket), Events: unix.POLLIN})
 	}
-	if _, err := unix.Poll(fds, -1); err != nil {
-		if errors.Is(err, unix.EINTR) {
-			return false, true, nil
-		}
-		return false, false, fmt.Errorf("poll: %w", err)
-	}
+	return fds
+}
+
+// read reads the events that there are. It reports whether something in a namespace has
+// changed, and whether a mount has, which may be that of a namespace.
+func (p *poller) read(fds []unix.PollFd) (changed, mounts bool) {
 	buf := make([]byte, 1<<16)
-	if fds[0].Revents != 0 {
-		unix.Read(p.wake, buf)
-	}
-	follow = fds[0].Revents != 0 || fds[1].Revents != 0 // a change of mounts is one of a namespace, perhaps
-	for _, fd := range fds[2:] {
+	for _, fd := range fds[1:] {
 		if fd.Revents == 0 {
 			continue
 		}
@@ -211,7 +181,7 @@ func (p *poller) wait() (changed, follow bool, err error) {
 			}
 		}
 	}
-	return changed, follow, nil
+	return changed, fds[0].Revents != 0
 }
 
 // subscribe opens a socket that is told about links, addresses, routes, policy rules

@@ -20,6 +20,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/internal/namespace"
 	"github.com/ofdvr/ofdvr/internal/ownfile"
+	"github.com/ofdvr/ofdvr/internal/poll"
 )
 
 // When a radvd that has ended is started again: after a second at first, then
@@ -42,9 +43,10 @@ type Keeper struct {
 	in      func(namespace string, f func() error) error
 	isIn    func(namespace string, pid int) bool
 
+	waiter poll.Waiter
+
 	mu      sync.Mutex
 	routers map[string]*state // by base of their files
-	wake    int               // eventfd that ends the wait of Run; -1: not running
 	unused  []int             // file descriptors that Run may wait for, to be closed by it
 	again   time.Time         // when to try again what failed beside starts; zero: nothing did
 }
@@ -72,7 +74,7 @@ func NewKeeper(dir string, log *zap.Logger) (*Keeper, error) {
 		return nil, err
 	}
 	return &Keeper{dir: dir, log: log, said: sampled(log), changed: make(chan struct{}, 1),
-		binary: lookPath, in: namespace.Enter, isIn: namespace.Has, routers: make(map[string]*state), wake: -1}, nil
+		binary: lookPath, in: namespace.Enter, isIn: namespace.Has, routers: make(map[string]*state)}, nil
 }
 
 // Changed returns a channel that receives a value when [Keeper.Ensure] should
@@ -92,7 +94,7 @@ func (k *Keeper) base(router string) string {
 func (k *Keeper) End(routers []Router) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	defer k.rouse()
+	defer k.waiter.Wake()
 	wanted := make(map[string]*Router)
 	for i := range routers {
 		wanted[k.base(routers[i].ID)] = &routers[i]
@@ -152,7 +154,7 @@ func (k *Keeper) Ensure(routers []Router) (problems map[string][]string) {
 			}
 		}
 	}
-	k.rouse() // there may be others to wait for
+	k.waiter.Wake() // there may be others to wait for
 	return problems
 }
 
@@ -319,7 +321,7 @@ func (k *Keeper) ended(s *state) {
 // drop forgets the process of s, which has ended.
 func (k *Keeper) drop(s *state) {
 	s.proc.reap()
-	if k.wake < 0 {
+	if !k.waiter.Running() {
 		unix.Close(s.proc.fd)
 	} else {
 		k.unused = append(k.unused, s.proc.fd)

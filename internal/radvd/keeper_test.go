@@ -335,9 +335,7 @@ func run(t *testing.T, k *Keeper) {
 	ctx := t.Context()
 	go func() { done <- k.Run(ctx) }()
 	eventually(t, func() error {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		if k.wake < 0 {
+		if !k.waiter.Running() {
 			return errors.New("it does not run yet")
 		}
 		return nil

@@ -2,7 +2,6 @@ package radvd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -10,13 +9,6 @@ import (
 
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
-
-// rouse must be called with mu held.
-func (k *Keeper) rouse() {
-	if k.wake >= 0 {
-		unix.Write(k.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // fails only when it is awake anyhow
-	}
-}
 
 func (k *Keeper) notify() {
 	select {
@@ -28,52 +20,31 @@ func (k *Keeper) notify() {
 // Run waits for the ends of processes and for what they print, until ctx is
 // done. They go on. The error is never nil; it is ctx's cause if ctx was canceled.
 func (k *Keeper) Run(ctx context.Context) error {
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		return fmt.Errorf("watch radvd: create an eventfd: %w", err)
-	}
-	k.mu.Lock()
-	k.wake = wake
-	k.mu.Unlock()
-	stop := context.AfterFunc(ctx, func() {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		k.rouse()
-	})
 	logs := k.watchLogs()
 	defer func() {
-		stop()
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		k.closeUnused()
-		k.wake = -1
-		unix.Close(wake)
 		if logs >= 0 {
 			unix.Close(logs)
 		}
 	}()
 	buf := make([]byte, 1<<16)
-	for {
-		fds, due := k.waitFor(wake, logs)
-		_, err := unix.Poll(fds, milliseconds(due))
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+	err := k.waiter.Run(ctx, func() ([]unix.PollFd, int) {
+		fds, due := k.waitFor(logs)
+		return fds, milliseconds(due)
+	}, func(fds []unix.PollFd, _ bool) {
+		if fds[0].Revents != 0 {
+			unix.Read(logs, buf)
 		}
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("watch radvd: poll: %w", err)
-		}
-		if err != nil {
-			continue
-		}
-		for _, fd := range fds[:2] {
-			if fd.Revents != 0 {
-				unix.Read(int(fd.Fd), buf)
-			}
-		}
-		if k.look(fds[2:]) {
+		if k.look(fds[1:]) {
 			k.notify()
 		}
+	})
+	if ctx.Err() == nil {
+		err = fmt.Errorf("watch radvd: %w", err)
 	}
+	return err
 }
 
 // watchLogs returns an inotify descriptor for the directory, -1 if there is
@@ -93,14 +64,14 @@ func (k *Keeper) watchLogs() int {
 	return -1
 }
 
-// waitFor returns the descriptors to wait for, of which the first two are wake
-// and logs, and until when; zero is for ever.
-func (k *Keeper) waitFor(wake, logs int) (fds []unix.PollFd, due time.Time) {
+// waitFor returns the descriptors to wait for, of which the first is logs, and until
+// when; zero is for ever.
+func (k *Keeper) waitFor(logs int) (fds []unix.PollFd, due time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.closeUnused()
 	due = k.again
-	fds = []unix.PollFd{{Fd: int32(wake), Events: unix.POLLIN}, {Fd: int32(logs), Events: unix.POLLIN}}
+	fds = []unix.PollFd{{Fd: int32(logs), Events: unix.POLLIN}}
 	for _, s := range k.routers {
 		if s.proc != nil && !s.over {
 			fds = append(fds, unix.PollFd{Fd: int32(s.proc.fd), Events: unix.POLLIN})

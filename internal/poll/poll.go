@@ -1,0 +1,77 @@
+// Package poll waits for file descriptors on one goroutine, which others can wake.
+// It is for those of which Go's runtime does not wait as it should, such as pidfds
+// and mountinfo.
+package poll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Waiter waits for file descriptors. The zero Waiter is ready for use.
+type Waiter struct {
+	mu   sync.Mutex
+	wake int // eventfd that ends the wait; 0: Run does not run
+}
+
+// Wake has [Waiter.Run] go on, if it runs.
+func (w *Waiter) Wake() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.wake != 0 {
+		unix.Write(w.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // fails only when it is awake anyhow
+	}
+}
+
+// Running reports whether Run runs.
+func (w *Waiter) Running() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.wake != 0
+}
+
+// Run waits again and again for the file descriptors that prepare returns, for so many
+// milliseconds at most, or -1, which is for ever. After each wait it passes them to
+// handle, and whether it was woken. The error is never nil; it is ctx's cause if ctx
+// was canceled.
+func (w *Waiter) Run(ctx context.Context, prepare func() ([]unix.PollFd, int), handle func(fds []unix.PollFd, woken bool)) error {
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return fmt.Errorf("create an eventfd: %w", err)
+	}
+	w.set(wake)
+	stop := context.AfterFunc(ctx, w.Wake)
+	defer func() {
+		stop()
+		w.set(0)
+		unix.Close(wake)
+	}()
+	for {
+		fds, milliseconds := prepare()
+		fds = append(fds, unix.PollFd{Fd: int32(wake), Events: unix.POLLIN})
+		_, err := unix.Poll(fds, milliseconds)
+		switch last := len(fds) - 1; {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return fmt.Errorf("poll: %w", err)
+		default:
+			woken := fds[last].Revents != 0
+			if woken {
+				unix.Read(wake, make([]byte, 8))
+			}
+			handle(fds[:last], woken)
+		}
+	}
+}
+
+func (w *Waiter) set(wake int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wake = wake
+}
