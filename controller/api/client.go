@@ -135,15 +135,6 @@ func (c *Client) Status(ctx context.Context) (s controller.Status, err error) {
 	return s, err
 }
 
-// An Event is one change, as GET /v1/watch tells it.
-type Event struct {
-	Revision uint64          `json:"revision"`
-	Kind     string          `json:"kind"`
-	ID       string          `json:"id"`
-	Op       string          `json:"op"`
-	Object   json.RawMessage `json:"object,omitempty"` // absent if it was deleted
-}
-
 // ErrCompacted says that events were missed: see [Client.Watch].
 var ErrCompacted = errors.New("some changes are not known any more")
 

@@ -11,20 +11,6 @@ import (
 // examineTimeout is how long an examination may take: everything is read anew.
 const examineTimeout = time.Minute
 
-// A FindingDocument is what an examination has found.
-type FindingDocument struct {
-	Level  string `json:"level" enum:"ok,note,problem"`
-	About  string `json:"about" doc:"Such as Open vSwitch, or router r1"`
-	Says   string `json:"says"`
-	Remedy string `json:"remedy,omitempty" doc:"What to do about it"`
-}
-
-// ExaminationDocument is the answer of GET /v1/examination.
-type ExaminationDocument struct {
-	Problems int               `json:"problems" doc:"How many findings are problems"`
-	Findings []FindingDocument `json:"findings"`
-}
-
 func (s *service) registerExamination(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "examine", Method: http.MethodGet, Path: "/v1/examination", Summary: "Everything looked at anew, whatever is believed of it",

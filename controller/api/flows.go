@@ -12,24 +12,6 @@ import (
 	"github.com/ofdvr/ofdvr/controller"
 )
 
-// A FlowDocument is a flow as the API shows it.
-type FlowDocument struct {
-	Table    uint8   `json:"table"`
-	Priority uint16  `json:"priority"`
-	Packets  uint64  `json:"packets" doc:"That hit it"`
-	Bytes    uint64  `json:"bytes" doc:"Of these packets"`
-	Age      float64 `json:"age" doc:"Seconds since it was installed"`
-	Kind     string  `json:"kind,omitempty" doc:"Of the object that it serves: router, interface or port. Absent: it is not ours, or not wanted any more"`
-	ID       string  `json:"id,omitempty" doc:"Of the object that it serves"`
-	Does     string  `json:"does" doc:"What it is for"`
-	Flow     string  `json:"flow" doc:"In the words of ovs-ofctl --names"`
-}
-
-// Flows are the answer of GET /v1/routers/{id}/flows.
-type Flows struct {
-	Flows []FlowDocument `json:"flows"`
-}
-
 func (s *service) registerFlows(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "list-flows", Method: http.MethodGet, Path: "/v1/routers/{id}/flows", Summary: "The flows of a router's bridge, with what they are for",

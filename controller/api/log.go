@@ -10,28 +10,6 @@ import (
 	"github.com/ofdvr/ofdvr/internal/logging"
 )
 
-// An EventDocument is something that happened: what the log says.
-type EventDocument struct {
-	Seq     uint64         `json:"seq" doc:"Grows by one from event to event, and starts anew with the daemon"`
-	Time    time.Time      `json:"time"`
-	Level   string         `json:"level" enum:"info,warn,error"`
-	Message string         `json:"message"`
-	Router  string         `json:"router,omitempty" doc:"That it is about"`
-	Fields  map[string]any `json:"fields,omitempty" doc:"What else there is to say"`
-}
-
-// EventsDocument is the answer of GET /v1/events.
-type EventsDocument struct {
-	Events []EventDocument `json:"events" doc:"Oldest first"`
-	Next   uint64          `json:"next" doc:"What since is to be to get what comes after"`
-}
-
-// A LogDocument says what is logged.
-type LogDocument struct {
-	Level    *string `json:"level,omitempty" enum:"debug,info,warn,error" doc:"The least important level that is logged"`
-	OpenFlow *string `json:"openflow,omitempty" doc:"The router whose OpenFlow messages are logged at debug level; empty: none's"`
-}
-
 // eventsWait is how long a request for events waits for one.
 const eventsWait = 30 * time.Second
 

@@ -156,21 +156,6 @@ func dryRunOnly[I, O any](handler func(context.Context, *I) (*O, error), dry fun
 	}
 }
 
-// An ObjectStatus says how far an object has come.
-type ObjectStatus struct {
-	Kind       string      `json:"kind"`
-	ID         string      `json:"id"`
-	Source     string      `json:"source" doc:"The file that declares it, or the store that it was written to"`
-	Conditions []Condition `json:"conditions"`
-}
-
-// A Condition is one thing that can be said of an object.
-type Condition struct {
-	Type    string   `json:"type" enum:"accepted,programmed,degraded" doc:"accepted: it is part of the intent, always true here. programmed: the switches hold what it asks for. degraded: they refuse a part of it"`
-	Status  bool     `json:"status"`
-	Reasons []string `json:"reasons,omitempty" doc:"Why it is not programmed, or degraded"`
-}
-
 func (s *service) objectStatus(ctx context.Context, o ledger.Object) (ObjectStatus, error) {
 	st := s.intent.State()
 	if !st.Has(o) {
@@ -209,13 +194,6 @@ func reasons(pending []controller.Pending) (out []string) {
 type Paging struct {
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many objects at most"`
 	After string `query:"after" doc:"Go on from there: next of the page before"`
-}
-
-// A Page is a part of a list.
-type Page[D any] struct {
-	Revision uint64 `json:"revision" doc:"Of the intent when the page was made: watch from there"`
-	Items    []D    `json:"items"`
-	Next     string `json:"next,omitempty" doc:"For after, if there is more"`
 }
 
 type pageOutput[D any] struct{ Body Page[D] }

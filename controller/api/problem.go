@@ -18,32 +18,6 @@ import (
 	"github.com/ofdvr/ofdvr/routing/trace"
 )
 
-// A Problem is the body of every answer that is no success (RFC 9457).
-type Problem struct {
-	Title  string `json:"title" doc:"The words for the status"`
-	Status int    `json:"status" doc:"The HTTP status"`
-	Detail string `json:"detail" doc:"What is wrong, and what to do about it"`
-	// Errors are the mistakes of a request, each with its place.
-	Errors []Mistake `json:"errors,omitempty" doc:"Every mistake, with its place"`
-	// InUseBy lists what keeps an object from being deleted.
-	InUseBy []Reference `json:"in_use_by,omitempty" doc:"What refers to the object that should be deleted"`
-}
-
-// A Mistake is something wrong with a request.
-type Mistake struct {
-	Pointer   string `json:"pointer,omitempty" doc:"Where in the body, as a JSON pointer (RFC 6901)"`
-	Parameter string `json:"parameter,omitempty" doc:"Which parameter of the path, the query or the header"`
-	Line      int    `json:"line,omitempty" doc:"Where in the body, from 1"`
-	Column    int    `json:"column,omitempty" doc:"Where in the line, in characters from 1"`
-	Detail    string `json:"detail" doc:"What is wrong"`
-}
-
-// A Reference names an object.
-type Reference struct {
-	Kind string `json:"kind" doc:"network, router, interface or port"`
-	ID   string `json:"id"`
-}
-
 // Error returns the detail and, after it, the mistakes.
 func (p *Problem) Error() string {
 	var b strings.Builder

@@ -13,63 +13,6 @@ import (
 	"github.com/ofdvr/ofdvr/routing/trace"
 )
 
-// A TraceDocument is the answer of GET /v1/trace.
-type TraceDocument struct {
-	Ways []WayDocument `json:"ways" doc:"That of the packet and, if it can be told, that of its answer"`
-}
-
-// A WayDocument is the way of a packet as the API shows it.
-type WayDocument struct {
-	From      trace.End      `json:"from"`
-	To        trace.End      `json:"to"`
-	Packet    string         `json:"packet" doc:"What kind of packet"`
-	Router    string         `json:"router,omitempty" doc:"That it takes. Absent: none"`
-	Bridge    string         `json:"bridge,omitempty" doc:"Of the router"`
-	Interface string         `json:"interface,omitempty" doc:"Of the router, by which it comes in"`
-	Verdict   string         `json:"verdict" enum:"switched,routed,answered,kernel,dropped,unknown"`
-	Says      string         `json:"says" doc:"What becomes of the packet, in words"`
-	Assumed   bool           `json:"assumed,omitempty" doc:"The bridge is not connected: what it should hold was followed"`
-	Steps     []StepDocument `json:"steps" doc:"The flows that it hits, in the order of their tables"`
-	Exits     []ExitDocument `json:"exits" doc:"Where it leaves the bridge; if several, one of them"`
-	Verified  bool           `json:"verified,omitempty" doc:"Open vSwitch was asked too, ofproto/trace"`
-	Disagrees string         `json:"disagrees,omitempty" doc:"What Open vSwitch says differently"`
-}
-
-// A StepDocument is a flow that a packet hits.
-type StepDocument struct {
-	Table    uint8  `json:"table"`
-	Priority uint16 `json:"priority"`
-	Cookie   string `json:"cookie"`
-	Kind     string `json:"kind,omitempty" doc:"Of the object that it serves. Absent: it is not ours"`
-	ID       string `json:"id,omitempty" doc:"Of the object that it serves"`
-	Does     string `json:"does" doc:"What it is for"`
-	Flow     string `json:"flow" doc:"In the words of ovs-ofctl --names"`
-	Held     bool   `json:"held" doc:"The switch has this flow"`
-	Packets  uint64 `json:"packets" doc:"That have hit it"`
-	Bytes    uint64 `json:"bytes" doc:"Of these packets"`
-}
-
-// An ExitDocument is where a packet leaves a router's bridge.
-type ExitDocument struct {
-	Interface string  `json:"interface,omitempty" doc:"Of the router"`
-	Network   string  `json:"network,omitempty"`
-	Port      string  `json:"port,omitempty" doc:"Who gets it"`
-	Source    string  `json:"eth_src"`
-	To        string  `json:"eth_dst"`
-	TTL       string  `json:"ttl"`
-	Share     float64 `json:"share,omitempty" doc:"Of the flows of packets, where there are several next hops"`
-}
-
-// An ExplanationDocument is the answer of GET /v1/explain/{cookie}.
-type ExplanationDocument struct {
-	Cookie string `json:"cookie"`
-	Ours   bool   `json:"ours" doc:"The cookie has our mark"`
-	Router string `json:"router,omitempty" doc:"On whose bridge it is"`
-	Kind   string `json:"kind,omitempty" doc:"Of the object that it serves"`
-	ID     string `json:"id,omitempty" doc:"Of the object that it serves"`
-	Does   string `json:"does" doc:"What it is for"`
-}
-
 type traceInput struct {
 	From   string `query:"from" required:"true" doc:"Where the packet comes from: the ID of a port, or an address"`
 	To     string `query:"to" required:"true" doc:"Where it goes: the ID of a port, or an address"`

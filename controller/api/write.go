@@ -30,23 +30,6 @@ type Conditional struct {
 	IfNoneMatch string `header:"If-None-Match" doc:"*: write only if the object does not exist. Otherwise the answer is 412"`
 }
 
-// Written is the answer to a write.
-type Written struct {
-	Revision uint64               `json:"revision" doc:"That the intent has now"`
-	Applied  *bool                `json:"applied,omitempty" doc:"With wait=applied: the switches have confirmed it"`
-	Pending  []controller.Pending `json:"pending,omitempty" doc:"What is waited for, if it is not applied"`
-	Objects  []Outcome            `json:"objects,omitempty" doc:"What became of each object, and in a plan, what would"`
-	Warnings []Mistake            `json:"warnings,omitempty" doc:"What is allowed but probably not meant"`
-	Plan     *PlanDocument        `json:"plan,omitempty" doc:"What changes on this host"`
-}
-
-// An Outcome says what became of an object.
-type Outcome struct {
-	Kind string    `json:"kind" enum:"network,router,port"`
-	ID   string    `json:"id"`
-	Op   ledger.Op `json:"op" enum:"created,updated,unchanged,deleted"`
-}
-
 // A writeOutput is the answer with its status.
 type writeOutput struct {
 	Status int
