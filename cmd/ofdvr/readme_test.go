@@ -1,48 +1,137 @@
 package main
 
 import (
+	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// TestReadme compares what README.md lists with what there is.
-func TestReadme(t *testing.T) {
-	data, err := os.ReadFile("../../README.md")
+// document returns a page of the documentation.
+func document(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile("../../" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	readme := string(data)
+	return string(data)
+}
 
-	flags := func(f *pflag.Flag) {
+// TestManualHasAllFlags states that docs/configuration.md has each flag of serve with its
+// default, docs/cli.md each command, and docs/states.md each state of a router.
+func TestManualHasAllFlags(t *testing.T) {
+	configuration := document(t, "docs/configuration.md")
+	newServe().Flags().VisitAll(func(f *pflag.Flag) {
 		def := strings.Trim(f.DefValue, "[]") // a list's
-		if !regexp.MustCompile("`--" + f.Name + "[ `]").MatchString(readme) {
-			t.Errorf("README.md does not mention serve's flag --%s", f.Name)
-		} else if def != "" && !strings.Contains(readme, "| `"+def+"` |") {
-			t.Errorf("README.md does not have the default of --%s, %s", f.Name, def)
+		if !regexp.MustCompile("`--" + f.Name + "[ `]").MatchString(configuration) {
+			t.Errorf("docs/configuration.md does not mention serve's flag --%s", f.Name)
+		} else if def != "" && !strings.Contains(configuration, "| `"+def+"` |") {
+			t.Errorf("docs/configuration.md does not have the default of --%s, %s", f.Name, def)
+		}
+	})
+	cli := document(t, "docs/cli.md")
+	for _, c := range newRoot().Commands() {
+		if c.IsAvailableCommand() && c.Name() != "help" && !mentions(cli, c) {
+			t.Errorf("docs/cli.md does not mention the command %s", c.Name())
 		}
 	}
-	newServe().Flags().VisitAll(flags)
-
+	states := document(t, "docs/states.md")
 	for _, state := range controller.RouterStates() {
-		if !strings.Contains(readme, "\n| `"+state+"` |") {
-			t.Errorf("README.md does not explain the state %s", state)
+		if !strings.Contains(states, "\n| `"+state+"` |") {
+			t.Errorf("docs/states.md does not explain the state %s", state)
 		}
 	}
+}
 
-	topologies := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readme, -1)
-	if len(topologies) == 0 {
-		t.Error("README.md has no topology")
-	}
-	for _, m := range topologies {
-		if _, _, err := topology.Parse("README.md", []byte(m[1])); err != nil {
-			t.Error(err)
+func mentions(text string, c *cobra.Command) bool {
+	return regexp.MustCompile("`(ofdvr )?" + c.Name() + "[ `]").MatchString(text)
+}
+
+// TestTopologiesInManual states that topologies in the documentation have no mistakes.
+func TestTopologiesInManual(t *testing.T) {
+	for _, name := range []string{"README.md", "docs/configuration.md"} {
+		all := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(document(t, name), -1)
+		if len(all) == 0 {
+			t.Errorf("%s has no topology", name)
+		}
+		for _, m := range all {
+			if _, _, err := topology.Parse(name, []byte(m[1])); err != nil {
+				t.Error(err)
+			}
 		}
 	}
+}
+
+// TestLinks states that relative links in the documentation lead to files, and their
+// fragments to headings.
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	seen := 0
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == ".git" || d.Name() == "bin") {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(path) != ".md" {
+			return nil
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, m := range link.FindAllStringSubmatch(string(data), -1) {
+			file, fragment, _ := strings.Cut(m[1], "#")
+			if strings.Contains(file, ":") {
+				continue // another site's
+			}
+			seen++
+			to := path
+			if file != "" {
+				to = filepath.Join(filepath.Dir(path), file)
+			}
+			text, err := os.ReadFile(to)
+			if err != nil && !isDir(to) {
+				t.Errorf("%s: link to %s: %v", path, m[1], err)
+			} else if fragment != "" && !headings(string(text))[fragment] {
+				t.Errorf("%s: link to %s: there is no such heading", path, m[1])
+			}
+		}
+		return nil
+	})
+	if err != nil || seen < 50 {
+		t.Errorf("%d links, %v", seen, err)
+	}
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// headings returns the anchors of a page's headings, as GitHub makes them.
+func headings(text string) map[string]bool {
+	all := make(map[string]bool)
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
+		all[strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case unicode.IsLetter(r), unicode.IsDigit(r), r == '-', r == '_':
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, m[1])] = true
+	}
+	return all
 }

@@ -96,10 +96,10 @@ func TestDocumentsAreDescribed(t *testing.T) {
 	}
 }
 
-// TestReadmeHasAllKeys states that README.md has a row for each key that has a
+// TestManualHasAllKeys states that docs/configuration.md has a row for each key that has a
 // value of its own.
-func TestReadmeHasAllKeys(t *testing.T) {
-	data, err := os.ReadFile("../../README.md")
+func TestManualHasAllKeys(t *testing.T) {
+	data, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestReadmeHasAllKeys(t *testing.T) {
 		}
 		p = strings.Replace(p, "routers[].interfaces[].ra.", "….ra.", 1)
 		if !strings.Contains(string(data), "| `"+p+"`") && !strings.Contains(string(data), ", `"+p+"` |") {
-			t.Errorf("README.md has no row for %s", p)
+			t.Errorf("docs/configuration.md has no row for %s", p)
 		}
 	}
 }

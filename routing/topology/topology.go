@@ -30,7 +30,7 @@
 // [AppendNetwork], [AppendRouter] and [AppendPort] write an object to be
 // stored, and [ParseNetwork], [ParseRouter] and [ParsePort] read it. The
 // documents ([Topology], [Network], …) are the same in structs for encoding/json,
-// and describe it by their tags, which say what README.md says of each key. A
+// and describe it by their tags, which say what docs/configuration.md says of each key. A
 // key that has its default is left out.
 //
 // What is read shares no memory with what it was read from.

@@ -73,6 +73,6 @@ What next
   examples/two-networks     the same on your own Open vSwitch
   examples/external-bridge  a bridge that you make and own
   examples/mininet          in mininet
-  bin/ofdvr --help          the commands; README.md says how to configure and operate it
+  bin/ofdvr --help          the commands; docs says how to configure and operate it
   make test                 every test, on a real Open vSwitch
 `

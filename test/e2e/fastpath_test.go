@@ -64,7 +64,7 @@ nft add rule ip6 nat pre ip6 daddr 2001:db8::2 dnat to fd09::5`)
 		}
 		for _, sv := range tt.fails {
 			if err := call(sv, shortly); err == nil {
-				t.Errorf("fast path of %s: a call of %s works; what is said under Limits in README.md is wrong", tt.name, sv.address)
+				t.Errorf("fast path of %s: a call of %s works; docs/limits.md is wrong", tt.name, sv.address)
 			}
 		}
 		if len(tt.fails) > 0 && len(tt.works) > 0 { // others keep their fast path

@@ -126,7 +126,7 @@ const (
 	goesTo = `actions=.*output:"pr-([^"]+)"`
 )
 
-// Roles in cookies, as README.md has them.
+// Roles in cookies, as docs/flow-program.md has them.
 const (
 	roleARP        = 0x01
 	roleTTL        = 0x02
