@@ -108,7 +108,8 @@ demo: setup build ## show a router inside the switch, on a real Open vSwitch
 	@go build $(NOVCS) -o bin/demo ./test/demo
 	@OFDVR_BINARY=bin/ofdvr bin/demo
 
-bench: setup build ## measure side by side with peers and limits, and write docs/benchmarks.md
+bench: build ## measure side by side with peers and limits, and write docs/benchmarks.md
+	@scripts/setup.sh --bench
 	@scripts/setup.sh --kernel
 	@go build -buildvcs=false -o bin/ ./test/guest
 	cd bench && OFDVR_BINARY=../bin/ofdvr go run . -report ../docs/benchmarks.md

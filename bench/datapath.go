@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -19,22 +20,41 @@ routers:
       - {id: blue, network: blue, mac: "02:00:00:00:01:01", addresses: [10.0.1.1/24]}
       - {id: green, network: green, mac: "02:00:00:00:02:01", addresses: [10.0.2.1/24]}
 ports:
-  - {id: a, network: blue, mac: "02:00:00:00:01:10", addresses: [10.0.1.10]}
-  - {id: b, network: green, mac: "02:00:00:00:02:10", addresses: [10.0.2.10]}
+  - {id: a, network: blue, mac: "02:00:00:00:00:0a", addresses: [10.0.1.10]}
+  - {id: b, network: green, mac: "02:00:00:00:00:0b", addresses: [10.0.2.10]}
 `
 
-// A path is a way from one machine to another.
+// A path is what was measured from one machine to another.
 type path struct {
 	Name       string
 	Throughput sample // Gbit/s
 	RTT        sample // µs, the mean of a round
 	from, to   *lab.Machine
+	address    string // of to; "": its first
 }
 
-// datapath compares the same traffic over three ways through one switch: within
-// a network, routed by ofdvr's flows, and routed by a kernel namespace whose
-// taps are on the integration bridge, as Neutron's are. It does so on the
-// userspace datapath and, where it can, on the kernel's.
+// A way is a path between two machines that all ways share: for each round they are
+// plugged in where the way begins and ends.
+type way struct {
+	path
+	bridge   string // where the machines are plugged in
+	tags     [2]int // of their ports; 0 is none
+	networks [2]int // n of their networks 10.0.n.0/24; two machines of one network are .10 and .11
+}
+
+// addressOf returns the address of a machine.
+func (w *way) addressOf(machine int) string {
+	last := 10
+	if machine == 1 && w.networks[0] == w.networks[1] {
+		last++
+	}
+	return fmt.Sprintf("10.0.%d.%d", w.networks[machine], last)
+}
+
+// datapath compares the same traffic over four ways through one switch: within
+// a network, routed by ofdvr's flows, routed by a kernel namespace whose taps are
+// on the integration bridge, as Neutron's are, and routed by OVN's flows. It does so
+// on the userspace datapath and, where it can, on the kernel's.
 func datapath(ctx context.Context, rounds int) (section, error) {
 	paths, err := measurePaths(ctx, rounds)
 	if err != nil {
@@ -77,19 +97,23 @@ func measurePaths(ctx context.Context, rounds int) ([]path, error) {
 		return nil, err
 	}
 	defer h.Close()
-	paths, err := buildPaths(ctx, h)
+	machines, ways, err := buildWays(ctx, h)
 	if err != nil {
 		return nil, err
 	}
 	for round := range rounds {
-		for i := range paths {
-			p := &paths[(i+round)%len(paths)] // no way is always the first of a round
-			if err := p.measure(ctx); err != nil {
-				return nil, fmt.Errorf("%s: %w", p.Name, err)
+		for i := range ways {
+			w := &ways[(i+round)%len(ways)] // no way is always the first of a round
+			if err := w.round(ctx, machines, round%2); err != nil {
+				return nil, fmt.Errorf("%s: %w", w.Name, err)
 			}
-			n := len(p.RTT) - 1
-			fmt.Fprintf(os.Stderr, "  round %2d  %-24s %6.2f Gbit/s  %6.1f µs\n", round+1, p.Name, p.Throughput[n], p.RTT[n])
+			n := len(w.RTT) - 1
+			fmt.Fprintf(os.Stderr, "  round %2d  %-24s %6.2f Gbit/s  %6.1f µs\n", round+1, w.Name, w.Throughput[n], w.RTT[n])
 		}
+	}
+	paths := make([]path, len(ways))
+	for i := range ways {
+		paths[i] = ways[i].path
 	}
 	return paths, nil
 }
@@ -110,34 +134,66 @@ func newHost(ctx context.Context) (*lab.Host, error) {
 	return h, nil
 }
 
-// buildPaths makes the machines and both routers. Layer 2 comes first.
-func buildPaths(ctx context.Context, h *lab.Host) ([]path, error) {
-	if err := h.AddBridge(ctx, lab.IntegrationBridge); err != nil {
-		return nil, err
+// buildWays makes the two machines and the routers. Layer 2 comes first.
+func buildWays(ctx context.Context, h *lab.Host) (machines [2]*lab.Machine, ways []way, err error) {
+	ways = []way{
+		{path: path{Name: "layer 2"}, bridge: lab.IntegrationBridge, tags: [2]int{5, 5}, networks: [2]int{5, 5}},
+		{path: path{Name: "ofdvr"}, bridge: lab.IntegrationBridge, tags: [2]int{1, 2}, networks: [2]int{1, 2}},
+		{path: path{Name: "kernel namespace"}, bridge: lab.IntegrationBridge, tags: [2]int{3, 4}, networks: [2]int{3, 4}},
+		{path: path{Name: "OVN"}, bridge: ovnBridge, networks: [2]int{6, 7}},
 	}
-	var machines []*lab.Machine
-	for i, vlan := range []int{1, 2, 3, 4, 5, 5} { // a and b are ofdvr's, c and d the kernel's, e and f neighbours
-		m, err := h.AddMachine(ctx, lab.MachineConfig{
-			Name: string(rune('a' + i)), VLAN: uint16(vlan), MAC: fmt.Sprintf("02:00:00:00:%02x:%02x", vlan, 0x10+i/5),
-			Addresses: []string{fmt.Sprintf("10.0.%d.%d/24", vlan, 10+i/5)},
-			Gateways:  []string{fmt.Sprintf("10.0.%d.1", vlan)},
-		})
-		if err != nil {
-			return nil, err
+	for _, bridge := range []string{lab.IntegrationBridge, ovnBridge} {
+		if err := h.AddBridge(ctx, bridge); err != nil {
+			return machines, nil, err
 		}
-		machines = append(machines, m)
 	}
-	if err := startOfdvr(ctx, h); err != nil {
-		return nil, err
+	for i, name := range []string{"a", "b"} {
+		c := lab.MachineConfig{Name: name, MAC: fmt.Sprintf("02:00:00:00:00:%02x", 0xa+i)}
+		for k := range ways {
+			c.Addresses = append(c.Addresses, ways[k].addressOf(i)+"/24")
+		}
+		m, err := h.AddMachine(ctx, c)
+		if err != nil {
+			return machines, nil, err
+		}
+		machines[i] = m
+		for _, w := range ways[1:] {
+			if _, err := m.Run(ctx, "ip", "route", "add", fmt.Sprintf("10.0.%d.0/24", w.networks[1-i]), "via", fmt.Sprintf("10.0.%d.1", w.networks[i])); err != nil {
+				return machines, nil, err
+			}
+		}
 	}
-	if err := startKernelRouter(ctx, h); err != nil {
-		return nil, err
+	for _, start := range []func(context.Context, *lab.Host) error{startOVN, startOfdvr, startKernelRouter} {
+		if err := start(ctx, h); err != nil {
+			return machines, nil, err
+		}
 	}
-	return []path{
-		{Name: "layer 2", from: machines[4], to: machines[5]},
-		{Name: "ofdvr", from: machines[0], to: machines[1]},
-		{Name: "kernel namespace", from: machines[2], to: machines[3]},
-	}, nil
+	return machines, ways, nil
+}
+
+// plugIn moves the machines to where the way begins and ends, and waits until packets
+// pass.
+func (w *way) plugIn(ctx context.Context, machines [2]*lab.Machine) error {
+	h := machines[0].Host
+	for _, m := range machines { // not in one transaction: a port would stay what it was
+		if _, err := h.Vsctl(ctx, "del-port", m.Name); err != nil {
+			return err
+		}
+	}
+	for i, m := range machines {
+		args := []string{"add-port", w.bridge, m.Name}
+		if w.tags[i] != 0 {
+			args = append(args, fmt.Sprintf("tag=%d", w.tags[i]))
+		}
+		args = append(args, "--", "set", "Interface", m.Name, "external_ids:iface-id="+m.Name)
+		if _, err := h.Vsctl(ctx, args...); err != nil {
+			return err
+		}
+	}
+	return lab.Await(ctx, "packets to pass", func() error {
+		_, err := machines[0].Ping(ctx, w.addressOf(1), lab.PingOptions{Wait: time.Second})
+		return err
+	})
 }
 
 func startOfdvr(ctx context.Context, h *lab.Host) error {
@@ -186,13 +242,25 @@ const (
 	pingInterval = 5 * time.Millisecond
 )
 
+// round measures the way once, from one machine to the other.
+func (w *way) round(ctx context.Context, machines [2]*lab.Machine, from int) error {
+	if err := w.plugIn(ctx, machines); err != nil {
+		return err
+	}
+	w.from, w.to, w.address = machines[from], machines[1-from], w.addressOf(1-from)
+	return w.measure(ctx)
+}
+
+// target returns the address that is measured.
+func (p *path) target() string { return cmp.Or(p.address, p.to.IP()) }
+
 // measure appends one round to p.
 func (p *path) measure(ctx context.Context) error {
 	gbps, err := p.transfer(ctx)
 	if err != nil {
 		return err
 	}
-	ping, err := p.from.Ping(ctx, p.to.IP(), lab.PingOptions{Count: pings, Interval: pingInterval})
+	ping, err := p.from.Ping(ctx, p.target(), lab.PingOptions{Count: pings, Interval: pingInterval})
 	if err != nil {
 		return err
 	}
@@ -219,7 +287,7 @@ func (p *path) transfer(ctx context.Context) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	out, err := p.from.Run(ctx, "iperf3", "--client", p.to.IP(), "--time", transferTime, "--json")
+	out, err := p.from.Run(ctx, "iperf3", "--client", p.target(), "--time", transferTime, "--json")
 	if err != nil {
 		return 0, err
 	}

@@ -2,7 +2,8 @@
 # Installs what the demo and the tests need and this machine lacks. Does nothing,
 # quickly, if nothing is missing.
 #
-#   scripts/setup.sh           for the demo, the examples and the benchmarks
+#   scripts/setup.sh           for the demo and the examples
+#   scripts/setup.sh --bench   also the peers of the benchmarks
 #   scripts/setup.sh --tests   also what the tests alone need; where nothing can
 #                              be installed (not root, or not Debian or Ubuntu)
 #                              it only says so, because the tests that need it
@@ -49,6 +50,12 @@ chromium     chromium
 addgroup     adduser
 lintian      lintian
 /lib/systemd/systemd systemd
+"
+fi
+if [ "${1:-}" = --bench ]; then
+	needed+="
+ovn-northd     ovn-central
+ovn-controller ovn-host
 "
 fi
 if [ "${1:-}" = --neutron ]; then
