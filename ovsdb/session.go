@@ -193,6 +193,7 @@ func (s *session) snapshot(ctx context.Context) (State, rows, error) {
 		}
 		if s.rows == nil || !before.equal(s.rows) {
 			s.rows, s.state = before, before.state()
+			s.state.stamp = new(stamp)
 		}
 		return s.state, s.rows, nil
 	}

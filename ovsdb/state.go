@@ -21,7 +21,15 @@ type State struct {
 	// flow for, until somebody has restored its flows and takes the setting back.
 	FlowRestoreWait bool
 	Bridges         []BridgeRow // by name
+
+	stamp *stamp
 }
+
+// A stamp is what tells States that were read at different moments.
+type stamp struct{ _ byte }
+
+// Same reports whether s and t are of the same moment. Those of different moments may be equal.
+func (s State) Same(t State) bool { return s.stamp != nil && s.stamp == t.stamp }
 
 // Routers returns the IDs of the routers of which something exists, sorted.
 func (s State) Routers() []string {

@@ -30,5 +30,12 @@ func TestStuck(t *testing.T) {
 		check("afterwards", "")
 		time.Sleep(time.Hour)
 		check("with nothing to do", "")
+		slow, quick := l.activity.during("set up namespace qrouter-r2"), l.activity.during("set up namespace qrouter-r3")
+		quick()
+		time.Sleep(stuckAfter)
+		l.doing("read and change OVSDB")
+		check("beside a long step", "it is stuck for 30s at the attempt to set up namespace qrouter-r2")
+		slow()
+		check("after it", "")
 	})
 }

@@ -2,15 +2,18 @@ package lifecycle
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/ofdvr/ofdvr/internal/radvd"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// advertisers are the routers that are to send router advertisements.
-func (p *pass) advertisers() []radvd.Router {
-	var routers []radvd.Router
-	for _, r := range p.routers {
+// advertisers are the routers that are to send router advertisements, and what is wrong with these.
+func (p *pass) advertisers() (routers []radvd.Router, wrong problems) {
+	wrong = make(problems)
+	for _, m := range p.routers {
+		r := m.Router
 		if r.Fallback != routing.FallbackNamespace {
 			continue
 		}
@@ -22,7 +25,7 @@ func (p *pass) advertisers() []radvd.Router {
 			}
 			mtu := p.mtu(f.Network)
 			if f.RA.MTU > mtu { // radvd would be silent about all of the interface
-				p.problem(r.ID, fmt.Sprintf("router advertisements of interface %s: their mtu %d is more than that of network %s, %d", f.ID, f.RA.MTU, f.Network, mtu))
+				wrong.add(r.ID, fmt.Sprintf("router advertisements of interface %s: their mtu %d is more than that of network %s, %d", f.ID, f.RA.MTU, f.Network, mtu))
 				continue
 			}
 			a.Interfaces = append(a.Interfaces, advertisement(f, mtu))
@@ -31,7 +34,7 @@ func (p *pass) advertisers() []radvd.Router {
 			routers = append(routers, a)
 		}
 	}
-	return routers
+	return routers, wrong
 }
 
 // advertisement is what f, on a network with mtu, is to send.
@@ -59,6 +62,12 @@ func advertisement(f *routing.Interface, mtu int) radvd.Interface {
 	return a
 }
 
+// mtu returns that of a network.
+func (p *pass) mtu(network string) int {
+	n, _ := p.want.Index.Network(network)
+	return n.MTU
+}
+
 // endAdvertisements ends those that are not wanted, while the taps are there
 // by which to say so.
 func (p *pass) endAdvertisements(wanted []radvd.Router) {
@@ -66,17 +75,23 @@ func (p *pass) endAdvertisements(wanted []radvd.Router) {
 		return
 	}
 	if err := p.radvd.End(wanted); err != nil {
-		p.problem("", fmt.Sprintf("end router advertisements: %v", err))
-		p.retry = true
+		p.database.problems.add("", fmt.Sprintf("end router advertisements: %v", err))
+		p.database.again(time.Now())
 	}
 }
 
 // advertise has the others sent.
-func (p *pass) advertise(wanted []radvd.Router) {
-	if p.radvd == nil {
+func (p *pass) advertise() {
+	e := &p.advertising
+	e.begin()
+	wanted, wrong := p.advertisers()
+	e.problems = wrong
+	if p.radvd == nil || !p.database.connected {
 		return
 	}
-	for router, problems := range p.radvd.Ensure(wanted) {
-		p.problems[router] = append(p.problems[router], problems...)
+	p.doing("keep router advertisements")
+	wanted = slices.DeleteFunc(wanted, func(a radvd.Router) bool { return p.byID[a.ID].foreign })
+	for router, texts := range p.radvd.Ensure(wanted) {
+		e.problems[router] = append(e.problems[router], texts...)
 	}
 }

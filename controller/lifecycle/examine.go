@@ -44,9 +44,10 @@ type BlockedPatch struct {
 // Patches asks ovs-vswitchd by which patch ports of routers packets pass, in both
 // directions. A port about which it does not answer is in neither result.
 func (l *Lifecycle) Patches(ctx context.Context, state ovsdb.State, routers []*routing.Router) (passing int, blocked []BlockedPatch) {
+	in := rowsOf(state)
 	var qs []question
 	for _, r := range routers {
-		qs = append(qs, l.questions(r, state)...)
+		qs = append(qs, l.questions(r, in)...)
 	}
 	askSwitch(ctx, l.cfg.OVSDB, qs)
 	for _, q := range qs {

@@ -13,7 +13,8 @@ func (p *pass) formerMACs(state ovsdb.State) {
 	if !ok || p.cfg.Moved == nil {
 		return
 	}
-	for _, r := range p.routers {
+	for _, m := range p.routers {
+		r := m.Router
 		var as []compile.Announcement
 		for i := range r.Interfaces {
 			f := &r.Interfaces[i]

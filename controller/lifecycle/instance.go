@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -80,8 +81,9 @@ func keepInstance(file, name string) error {
 func (p *pass) identify(state ovsdb.State) {
 	name, err := Instance(p.cfg.InstanceFile, state)
 	if err != nil {
-		p.problem("", err.Error())
+		p.database.problems.add("", err.Error())
 		p.warn(cannotIdentify, "", err)
+		p.database.again(time.Now())
 		return
 	}
 	if name == "" {

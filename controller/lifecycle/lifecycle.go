@@ -7,6 +7,7 @@ import (
 	"context"
 	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -64,8 +65,8 @@ type Config struct {
 }
 
 // A Lifecycle keeps the bridges, ports, taps and namespaces of managed routers.
-// Whenever the intent, the database or the kernel's links and settings change, and once
-// in a while, it compares all of them with the intent and corrects what differs.
+// Whenever the intent, the database or the kernel's links and settings change it looks at what has changed,
+// and once in a while at everything, compares it with the intent and corrects what differs.
 // Create it with [New], then call [Lifecycle.Run].
 type Lifecycle struct {
 	cfg    Config
@@ -78,22 +79,43 @@ type Lifecycle struct {
 	wanted chan Intent // capacity 1: the latest that has not been looked at
 
 	// These are work's.
-	renewals   map[portOf]*renewal          // taps to be made anew
-	suspicions map[string]*suspicion        // patch ports by which perhaps nothing passes
-	audited    int                          // how many ends of patch ports audits have begun after the first, see [pass.peers]
-	warned     map[[2]string]string         // the last errors, by message and router
-	doubted    string                       // the errors of ports that ovs-vswitchd was last asked about
-	memories   map[string]*namespace.Memory // of others' routes, by namespace
-	compared   bool                         // with what the database had at the start
-	right      map[string]bool              // namespaces that were what they should be, since a router wants them
+	want     Intent              // without an Index before the first
+	relaid   bool                // want is another since the last pass
+	auditing bool                // the next pass is part of an audit
+	routers  []*managed          // by ID
+	byID     map[string]*managed // the same
+	byTap    map[string]*managed // those whose taps have been made
+	byName   map[string]*managed // those with a namespace, by its name
+	kept     []string            // namespaces that no router wants and that were not deleted
+	renamed  bool                // there are other namespaces, or others under the same names, since they were followed
+	turn     int                 // the router that is next, of those that are due
+	warned   map[warning]string  // the last errors
+
+	database    database
+	advertising errand
+	removing    errand // of namespaces that no router wants
+
+	rests func() // is called when there is nothing to do until something happens; nil but in tests
 
 	activity activity
 
 	mu       sync.Mutex
 	instance string                   // see [Lifecycle.self]; only work writes it
 	ports    map[string]compile.Ports // by router: the ports that its connected bridge has
-	moved    chan struct{}            // capacity 1: ports has changed
+	moved    map[string]bool          // routers whose bridges have other ports since the last pass
+	wake     chan struct{}            // capacity 1: moved has more
 }
+
+// An errand is something besides the namespaces of routers that is done now and then.
+type errand struct {
+	pace
+	problems problems // that it has found last
+}
+
+// problems are what to tell a person, by router; "" is all of them.
+type problems map[string][]string
+
+func (p problems) add(router, text string) { p[router] = append(p[router], text) }
 
 // An Intent is what of the intent matters to bridges, ports and namespaces. What ports of
 // networks it has does not matter.
@@ -121,9 +143,7 @@ func New(cfg Config) (*Lifecycle, error) {
 		return nil, err
 	}
 	l := &Lifecycle{cfg: cfg, db: db, links: namespace.NewWatcher(), log: cfg.Log, wanted: make(chan Intent, 1),
-		renewals: make(map[portOf]*renewal), suspicions: make(map[string]*suspicion), warned: make(map[[2]string]string),
-		memories: make(map[string]*namespace.Memory), right: make(map[string]bool),
-		ports: make(map[string]compile.Ports), moved: make(chan struct{}, 1)}
+		database: newDatabase(), warned: make(map[warning]string), ports: make(map[string]compile.Ports), moved: make(map[string]bool), wake: make(chan struct{}, 1)}
 	if cfg.NamespacesDir != "" {
 		l.before = namespace.NewBefore(cfg.NamespacesDir)
 	}
@@ -161,10 +181,20 @@ func (l *Lifecycle) Ports(router string, ports compile.Ports) {
 	if ports == nil {
 		delete(l.ports, router)
 	}
+	l.moved[router] = true
 	select {
-	case l.moved <- struct{}{}:
+	case l.wake <- struct{}{}:
 	default: // work has yet to look
 	}
+}
+
+// takeMoved returns the routers whose bridges have other ports since the last call.
+func (l *Lifecycle) takeMoved() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ids := slices.Collect(maps.Keys(l.moved))
+	clear(l.moved)
+	return ids
 }
 
 // number returns the number of a port that the connected bridge of a router has.
@@ -196,87 +226,4 @@ func (l *Lifecycle) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return l.work(ctx) })
 	return g.Wait()
-}
-
-// work compares and mends whenever something has changed.
-func (l *Lifecycle) work(ctx context.Context) error {
-	retry := time.NewTimer(0)
-	retry.Stop()
-	defer retry.Stop()
-	var radvd <-chan struct{} // nil: never
-	if l.radvd != nil {
-		radvd = l.radvd.Changed()
-	}
-	surveyed := l.cfg.Surveyed                   // nil after it was seen to be closed
-	audit := time.NewTicker(l.cfg.AuditInterval) // the kernel does not tell of each setting that changes
-	defer audit.Stop()
-	var want Intent           // without an Index before the first
-	pause := time.NewTimer(0) // links are looked at again when it is over
-	defer pause.Stop()
-	links := l.links.Changed()
-	for {
-		auditing := false
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case want = <-l.wanted:
-		case <-surveyed:
-			surveyed = nil
-		case <-l.db.Changed():
-		case <-links:
-			links = nil
-		case <-pause.C:
-			links = l.links.Changed()
-			continue
-		case <-radvd:
-		case <-l.moved:
-		case <-retry.C:
-		case <-audit.C:
-			auditing = true
-		}
-		if want.Index == nil {
-			links = l.links.Changed()
-			continue
-		}
-		select {
-		case <-surveyed:
-			surveyed = nil
-		default:
-		}
-		p := pass{Lifecycle: l, want: want, surveyed: surveyed == nil, audits: auditing, problems: make(map[string][]string), notMade: make(map[string]string), foreign: make(map[string]bool)}
-		for r := range want.Index.Routers("") {
-			if r.Bridge.Managed {
-				p.routers = append(p.routers, r)
-			}
-		}
-		began := time.Now()
-		p.run(ctx)
-		if links == nil { // events that come in bursts take half of the time at most
-			pause.Reset(time.Since(began))
-		}
-		l.links.Namespaces(p.namespaces...)
-		if l.neighs != nil {
-			l.neighs.Follow(p.namespaceIDs())
-		}
-		retry.Stop()
-		switch {
-		case p.again:
-			retry.Reset(0)
-		case p.retry:
-			retry.Reset(retryPause)
-		}
-		bridges := make(map[string]bool, len(p.state.Bridges))
-		for i := range p.state.Bridges {
-			bridges[p.state.Bridges[i].Name] = true
-			if id := p.state.Bridges[i].DatapathID; id != "" {
-				bridges[id] = true
-			}
-		}
-		l.cfg.Report(Report{
-			Bridges: bridges,
-			Layout:  want.Layout, Connected: p.connected, Problems: p.problems, NotMade: p.notMade,
-			Complete: p.complete,
-			Settled:  p.complete && len(p.problems)+len(p.notMade) == 0,
-		})
-	}
 }

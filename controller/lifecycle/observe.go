@@ -12,32 +12,6 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// observe reads how the namespace of r routes, and tells the world.
-func (p *pass) observe(r *routing.Router) {
-	k, err := p.Kernel(p.want.Index, r)
-	if err != nil {
-		p.problem(r.ID, err.Error())
-		p.warn(cannotRead, r.ID, err)
-		return
-	}
-	p.well(cannotRead, r.ID)
-	for _, text := range slower(r, k) {
-		p.problem(r.ID, text)
-	}
-	p.cfg.Kernel(r.ID, k)
-}
-
-// observeAll reads how all namespaces route, and watches them, where nothing can
-// be done about what is in them.
-func (p *pass) observeAll() {
-	for _, r := range p.routers {
-		if r.Fallback == routing.FallbackNamespace {
-			p.namespaces = append(p.namespaces, r.NamespaceName())
-			p.observe(r)
-		}
-	}
-}
-
 // Kernel reads how the namespace of r routes.
 func (l *Lifecycle) Kernel(x *routing.Index, r *routing.Router) (*compile.Kernel, error) {
 	desired := l.namespaceOf(x, r, func(string) bool { return true })
@@ -90,32 +64,16 @@ const (
 	cannotRead     = "could not read how a namespace routes, trying again"
 )
 
-// warn logs an error about a router and has another try made. It is logged once,
-// not at every attempt.
-func (p *pass) warn(msg, router string, err error) {
-	p.retry = true
-	p.warnOnce(msg, router, err)
-}
+// A warning is what an error was told of: one of the texts above, and a router.
+type warning struct{ msg, router string }
 
-// warnOnce is warn without another try: what it is about will be heard of.
-func (p *pass) warnOnce(msg, router string, err error) {
-	key := [2]string{msg, router}
-	if p.warned[key] != err.Error() {
+// warn logs an error about a router. It is logged once, not at every attempt.
+func (p *pass) warn(msg, router string, err error) {
+	if w := (warning{msg, router}); p.warned[w] != err.Error() {
+		p.warned[w] = err.Error()
 		p.log.Warn(msg, zap.String("router", router), zap.Error(err))
 	}
-	p.warned[key] = err.Error()
 }
 
 // well notes that what [pass.warn] was about has succeeded.
-func (p *pass) well(msg, router string) { delete(p.warned, [2]string{msg, router}) }
-
-// namespaceIDs returns the routers of namespaces, by name.
-func (p *pass) namespaceIDs() map[string]string {
-	ids := make(map[string]string, len(p.routers))
-	for _, r := range p.routers {
-		if r.Fallback == routing.FallbackNamespace {
-			ids[r.NamespaceName()] = r.ID
-		}
-	}
-	return ids
-}
+func (p *pass) well(msg, router string) { delete(p.warned, warning{msg, router}) }

@@ -95,11 +95,11 @@ func askSwitch(ctx context.Context, endpoint string, qs []question) {
 
 // questions returns one about each end of a router's interfaces that ovs-vswitchd has
 // made; what is not made is told elsewhere.
-func (l *Lifecycle) questions(r *routing.Router, state ovsdb.State) (qs []question) {
+func (l *Lifecycle) questions(r *routing.Router, in rows) (qs []question) {
 	for i := range r.Interfaces {
 		for _, e := range l.ends(r, &r.Interfaces[i]) {
-			row, made := e.row(state)
-			peer, peerMade := end{bridge: e.to, port: e.peer}.row(state)
+			row, made := e.row(in)
+			peer, peerMade := end{bridge: e.to, port: e.peer}.row(in)
 			if made && peerMade {
 				qs = append(qs, question{end: e, router: r, row: row, peer: peer})
 			}
@@ -120,24 +120,26 @@ func (q *question) about() string {
 func (p *pass) peers(ctx context.Context, audit bool) {
 	ctx, cancel := context.WithTimeoutCause(ctx, ovstrace.AnswerTime, fmt.Errorf("no answer in %v", ovstrace.AnswerTime))
 	defer cancel()
+	p.database.patches = make(problems)
 	seen := make(map[string]bool)
 	var qs []question
-	for _, r := range p.routers {
+	for _, m := range p.routers {
+		r := m.Router
 		for i := range r.Interfaces {
 			for _, e := range p.ends(r, &r.Interfaces[i]) {
 				seen[e.port] = true
 			}
 		}
-		for _, q := range p.questions(r, p.state) {
-			s := p.suspicions[q.port]
+		for _, q := range p.questions(r, p.database.rows) {
+			s := p.database.suspicions[q.port]
 			if audit || s == nil && strings.HasPrefix(q.row.Error, noPeer) || s != nil && (!s.passes || s.about != q.about()) {
 				qs = append(qs, q)
 			}
 		}
 	}
-	maps.DeleteFunc(p.suspicions, func(port string, _ *suspicion) bool { return !seen[port] })
+	maps.DeleteFunc(p.database.suspicions, func(port string, _ *suspicion) bool { return !seen[port] })
 	if audit && len(qs) > 0 {
-		from := p.audited % len(qs)
+		from := p.database.audited % len(qs)
 		qs = append(qs[from:len(qs):len(qs)], qs[:from]...)
 	}
 	askSwitch(ctx, p.cfg.OVSDB, qs)
@@ -147,37 +149,36 @@ func (p *pass) peers(ctx context.Context, audit bool) {
 		}
 	}
 	if unasked := slices.IndexFunc(qs, func(q question) bool { return q.err != nil && ctx.Err() != nil }); audit && unasked > 0 {
-		p.audited += unasked
+		p.database.audited += unasked
 	}
 }
 
 // row returns what the database has of a patch port, and false if ovs-vswitchd has
 // not made it.
-func (e end) row(s ovsdb.State) (ovsdb.InterfaceRow, bool) {
-	b, _ := s.Bridge(e.bridge)
-	f, ok := b.Interface(e.port)
+func (e end) row(in rows) (ovsdb.InterfaceRow, bool) {
+	f, ok := in.interfaces[port{e.bridge, e.port}]
 	return f, ok && f.OFPort > 0
 }
 
 // answered takes in an answer.
 func (p *pass) answered(q *question) {
-	s := p.suspicions[q.port]
+	s := p.database.suspicions[q.port]
 	if s == nil {
 		s = &suspicion{}
-		p.suspicions[q.port] = s
+		p.database.suspicions[q.port] = s
 	}
 	s.about, s.passes = q.about(), q.passes
 	none := strings.HasPrefix(q.row.Error, noPeer)
 	switch {
 	case q.passes && !none:
-		delete(p.suspicions, q.port)
+		delete(p.database.suspicions, q.port)
 	case q.passes:
 		s.pause = 0
 	case none:
-		p.problem(q.router.ID, fmt.Sprintf("patch port %s on bridge %s has no peer, so nothing passes to bridge %s: %s; it is made anew", q.port, q.bridge, q.to, q.row.Error))
+		p.database.patches.add(q.router.ID, fmt.Sprintf("patch port %s on bridge %s has no peer, so nothing passes to bridge %s: %s; it is made anew", q.port, q.bridge, q.to, q.row.Error))
 		p.renewPatch(q.router, q.end, s)
 	default:
-		p.problem(q.router.ID, q.blocked())
+		p.database.patches.add(q.router.ID, q.blocked())
 	}
 }
 
@@ -190,8 +191,8 @@ func (e end) blocked() string {
 
 // renewPatch has a port removed and inserted again, with longer and longer pauses.
 func (p *pass) renewPatch(r *routing.Router, e end, s *suspicion) {
-	p.retry = true
 	now := time.Now()
+	p.database.again(now)
 	if now.Before(s.until) {
 		return
 	}
@@ -199,5 +200,5 @@ func (p *pass) renewPatch(r *routing.Router, e end, s *suspicion) {
 	s.until = now.Add(s.pause)
 	p.log.Warn("patch port has no peer, having it made anew", zap.String("router", r.ID), zap.String("bridge", e.bridge), zap.String("port", e.port))
 	p.db.Renew(e.port)
-	p.again = true
+	p.database.due = true
 }

@@ -59,20 +59,22 @@ func vswitchd(t *testing.T, answer func(bridge string) (result, err string)) str
 // manyPatchPorts is a pass over n routers with one interface each, and what the database has of
 // them.
 func manyPatchPorts(endpoint string, n int) *pass {
-	l := &Lifecycle{cfg: Config{IntegrationBridge: "br-int", OVSDB: endpoint}, suspicions: make(map[string]*suspicion), log: zap.NewNop()}
-	p := &pass{Lifecycle: l, problems: make(map[string][]string)}
+	l := &Lifecycle{cfg: Config{IntegrationBridge: "br-int", OVSDB: endpoint}, database: newDatabase(), log: zap.NewNop()}
+	p := &pass{Lifecycle: l}
 	port := func(name string) ovsdb.PortRow {
 		return ovsdb.PortRow{Name: name, Interfaces: []ovsdb.InterfaceRow{{Name: name, OFPort: 1}}}
 	}
+	var state ovsdb.State
 	integration := ovsdb.BridgeRow{Name: "br-int"}
 	for i := range n {
 		id := fmt.Sprintf("r%03d", i)
 		r := &routing.Router{ID: id, Bridge: routing.Bridge{Managed: true}, Interfaces: []routing.Interface{{ID: id}}}
-		p.routers = append(p.routers, r)
+		p.routers = append(p.routers, &managed{Router: r})
 		integration.Ports = append(integration.Ports, port(r.Interfaces[0].PeerName()))
-		p.state.Bridges = append(p.state.Bridges, ovsdb.BridgeRow{Name: r.BridgeName(), Ports: []ovsdb.PortRow{port(r.Interfaces[0].PatchName())}})
+		state.Bridges = append(state.Bridges, ovsdb.BridgeRow{Name: r.BridgeName(), Ports: []ovsdb.PortRow{port(r.Interfaces[0].PatchName())}})
 	}
-	p.state.Bridges = append(p.state.Bridges, integration)
+	state.Bridges = append(state.Bridges, integration)
+	p.database.setState(state)
 	return p
 }
 
@@ -95,11 +97,11 @@ func TestAllPatchPortsAreAskedAbout(t *testing.T) {
 	})
 	p := manyPatchPorts(endpoint, 20)
 	p.peers(t.Context(), true)
-	if len(p.problems["r000"]) != 1 { // of br-int alone
-		t.Errorf("r000: %v", p.problems["r000"])
+	if len(p.database.patches["r000"]) != 1 { // of br-int alone
+		t.Errorf("r000: %v", p.database.patches["r000"])
 	}
 	for _, r := range p.routers[1:] {
-		if got := p.problems[r.ID]; len(got) != 2 || !strings.Contains(got[0], "no packet passes") {
+		if got := p.database.patches[r.ID]; len(got) != 2 || !strings.Contains(got[0], "no packet passes") {
 			t.Errorf("%s: %v", r.ID, got)
 		}
 	}
@@ -128,15 +130,15 @@ func TestAuditOfPatchPortsGoesOn(t *testing.T) {
 		return maps.Clone(asked)
 	}
 	audit()
-	first := p.audited
+	first := p.database.audited
 	if first == 0 || first > 2*(25+asks) {
 		t.Fatalf("the first audit has come to port %d", first)
 	}
-	next := p.questions(p.routers[first/2], p.state)[first%2]
+	next := p.questions(p.routers[first/2].Router, p.database.rows)[first%2]
 	if asked := audit(); asked[next.bridge] == 0 || asked["rb-r000"] > 0 {
 		t.Errorf("asked about %v, not first about %s", asked, next.bridge)
 	}
-	if p.audited <= first {
-		t.Errorf("the second audit has come from port %d to %d", first, p.audited)
+	if p.database.audited <= first {
+		t.Errorf("the second audit has come from port %d to %d", first, p.database.audited)
 	}
 }

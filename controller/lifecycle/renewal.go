@@ -81,7 +81,7 @@ func (r *renewal) next(s ovsdb.State, now time.Time) step {
 
 // withheld reports whether the row of a tap is not wanted for now.
 func (p *pass) withheld(router, tap string) bool {
-	r := p.renewals[portOf{router, tap}]
+	r := p.database.renewals[portOf{router, tap}]
 	return r != nil && r.withheld
 }
 
@@ -89,38 +89,37 @@ func (p *pass) withheld(router, tap string) bool {
 // database has now: it has told both the database and us of the same port. After
 // a restart the database has numbers of before, and what we were told can be
 // about a row that is no more.
-func (p *pass) made(r *routing.Router, tap string) bool {
-	no, ok := p.number(r.ID, tap)
-	b, _ := p.state.Bridge(r.BridgeName())
-	row, _ := b.Interface(tap)
-	if ok && row.OFPort == int(no) {
+func (l *Lifecycle) made(r *routing.Router, tap string) bool {
+	no, ok := l.number(r.ID, tap)
+	if ok && l.database.rows.interfaces[port{r.BridgeName(), tap}].OFPort == int(no) {
 		return true
 	}
-	if r := p.renewals[portOf{r.ID, tap}]; r != nil && !r.withheld {
+	if r := l.database.renewals[portOf{r.ID, tap}]; r != nil && !r.withheld {
 		r.ask = 0 // it was about another port
 	}
 	return false
 }
 
 // missing takes in that a tap which was made is not to be seen.
-func (p *pass) missing(ctx context.Context, k portOf) {
-	r := p.renewals[k]
+func (p *pass) missing(ctx context.Context, m *managed, k portOf) {
+	r := p.database.renewals[k]
 	if r == nil {
 		r = &renewal{}
-		p.renewals[k] = r
+		p.database.renewals[k] = r
 	}
 	if p.advance(ctx, k, r) == stepHoldBack {
-		p.problem(k.router, fmt.Sprintf("tap %s is not in the network namespace that ofdvr runs in, although ovs-vswitchd has made it: "+
+		m.again(time.Now())
+		m.problems = append(m.problems, fmt.Sprintf("tap %s is not in the network namespace that ofdvr runs in, although ovs-vswitchd has made it: "+
 			"does ovs-vswitchd run in another one, or does something delete the tap? It is made anew every %v", k.port, r.pause))
 		return
 	}
-	p.problem(k.router, fmt.Sprintf("tap %s is gone: it is made anew as soon as ovs-vswitchd answers", k.port))
+	m.problems = append(m.problems, fmt.Sprintf("tap %s is gone: it is made anew as soon as ovs-vswitchd answers", k.port))
 }
 
 // renew takes withheld taps further, now that the database has no row of theirs.
 func (p *pass) renew(ctx context.Context) {
-	maps.DeleteFunc(p.renewals, func(k portOf, _ *renewal) bool { return !p.wantsTap(k) })
-	for k, r := range p.renewals {
+	maps.DeleteFunc(p.database.renewals, func(k portOf, _ *renewal) bool { return !p.wantsTap(k) })
+	for k, r := range p.database.renewals {
 		if r.withheld {
 			p.advance(ctx, k, r)
 		}
@@ -129,17 +128,15 @@ func (p *pass) renew(ctx context.Context) {
 
 // advance does the next step of r, as far as it can be done in this pass.
 func (p *pass) advance(ctx context.Context, k portOf, r *renewal) step {
-	next := r.next(p.state, time.Now())
+	next := r.next(p.database.state, time.Now())
 	switch next {
 	case stepAsk:
 		r.ask = p.ask(ctx)
 	case stepRemove:
 		p.log.Warn("tap is gone, having it made anew", zap.String("router", k.router), zap.String("port", k.port))
-		p.again = true
+		p.database.due = true
 	case stepInsert:
-		p.again = true
-	case stepHoldBack:
-		p.retry = true
+		p.database.due = true
 	}
 	return next
 }
@@ -160,8 +157,8 @@ func (p *pass) ask(ctx context.Context) int {
 	if p.asked == 0 {
 		var err error
 		if p.asked, err = p.db.Ask(ctx); err != nil {
-			p.problem("", err.Error())
-			p.retry = true
+			p.database.problems.add("", err.Error())
+			p.database.again(time.Now())
 		}
 	}
 	return p.asked

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -20,9 +21,12 @@ import (
 
 // A Before keeps what namespaces were before [Ensure] changed them, so that one which is not
 // deleted with its router gets that back. It is in files, one for each namespace, in a
-// directory that lives as long as namespaces do. It may be used by one goroutine at a time.
+// directory that lives as long as namespaces do. It may be used by several goroutines, for
+// one namespace by one at a time.
 type Before struct {
-	dir    string
+	dir string
+
+	mu     sync.Mutex
 	loaded bool
 	all    map[string]*former // by name of the namespace
 }
@@ -58,6 +62,8 @@ func (b *Before) file(name string) string {
 
 // load reads the files, until that succeeds.
 func (b *Before) load() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.loaded {
 		return nil
 	}
@@ -113,6 +119,8 @@ func (b *Before) save(f *former) error {
 // Names returns the namespaces of which something is kept.
 func (b *Before) Names() ([]string, error) {
 	err := b.load()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	return slices.Sorted(maps.Keys(b.all)), err
 }
 
@@ -121,8 +129,17 @@ func (b *Before) drop(name string) error {
 	if err := ownfile.Remove(b.file(name)); err != nil {
 		return err
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	delete(b.all, name)
 	return nil
+}
+
+// of returns what the namespace called name was, nil if nothing is kept.
+func (b *Before) of(name string) *former {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.all[name]
 }
 
 // note keeps what the namespace is, once, before it is changed. It must be called in it.
@@ -136,7 +153,7 @@ func (e *ensurer) note(lo netlink.Link) error {
 	if err != nil {
 		return err
 	}
-	f := b.all[e.d.Name]
+	f := b.of(e.d.Name)
 	if f == nil || e.created || f.Is != id {
 		addrs, err := e.list(lo)
 		if err != nil {
@@ -152,7 +169,9 @@ func (e *ensurer) note(lo netlink.Link) error {
 				f.Settings[s.file] = strings.TrimSpace(string(have))
 			}
 		}
+		b.mu.Lock()
 		b.all[e.d.Name] = f
+		b.mu.Unlock()
 	}
 	if f.saved {
 		return nil
@@ -179,10 +198,10 @@ func affected(links []netlink.Link) []setting {
 // it was then, and so it does if the namespace does not exist any more or is another
 // instance's. It returns what it has changed, in words.
 func (b *Before) Undo(name, instance string) (changed []string, err error) {
-	if err := b.load(); err != nil && b.all[name] == nil {
+	if err := b.load(); err != nil && b.of(name) == nil {
 		return nil, err
 	}
-	f := b.all[name]
+	f := b.of(name)
 	if f == nil {
 		return nil, nil
 	}

@@ -478,8 +478,14 @@ func TestWatch(t *testing.T) {
 	w := NewWatcher()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	w.Namespaces(d.Name, "other")
 	go func() { done <- w.Run(ctx) }()
+	follow := func(names ...string) {
+		t.Helper()
+		if err := w.Follow(t.Context(), names...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	follow(d.Name, "other")
 	expect := func(what string) {
 		t.Helper()
 		select {
@@ -498,14 +504,20 @@ func TestWatch(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, "it is running", w.waiter.Running)
 	quiet()
+	w.Take()
 	addTap(t, "qr-a")
 	expect("the tap")
 	quiet()
+	if c := w.Take(); !c.Links["qr-a"] || len(c.Namespaces) > 0 || c.Added {
+		t.Errorf("of the tap: %+v", c)
+	}
 	ensure(t, d)
 	expect("the namespace")
 	quiet()
+	if c := w.Take(); !c.Namespaces[d.Name] || !c.Replaced[d.Name] || !c.Added || c.Links["qr-a"] || len(c.Namespaces) != 1 {
+		t.Errorf("of the namespace: %+v", c)
+	}
 	settled(t, d)
 	select {
 	case <-w.Changed():
@@ -517,12 +529,18 @@ func TestWatch(t *testing.T) {
 		run(t, f[0], f[1:]...)
 		expect(c)
 		quiet()
+		replaced := strings.Contains(c, "netns")
+		if got := w.Take(); !got.Namespaces[d.Name] || got.Replaced[d.Name] != replaced || len(got.Links) > 0 {
+			t.Errorf("of %s: %+v", c, got)
+		}
 	}
 	run(t, "ip", "netns", "add", "third")
+	expect("a namespace that is not followed")
 	quiet()
-	w.Namespaces("third")
-	expect("having begun to watch")
-	quiet()
+	if c := w.Take(); !c.Added || len(c.Namespaces)+len(c.Links) > 0 {
+		t.Errorf("of a namespace that is not followed: %+v", c)
+	}
+	follow("third")
 	run(t, "ip", "-n", d.Name, "link", "set", "lo", "down")
 	select {
 	case <-w.Changed():
@@ -533,7 +551,9 @@ func TestWatch(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("Run returned %v", err)
 	}
-	w.Namespaces("after", "the end")
+	if err := w.Follow(ctx, "after", "the end"); !errors.Is(err, context.Canceled) {
+		t.Errorf("Follow returned %v", err)
+	}
 	fds, _ := os.ReadDir("/proc/self/fd")
 	for _, fd := range fds {
 		if l, _ := os.Readlink("/proc/self/fd/" + fd.Name()); strings.Contains(l, "mountinfo") || strings.Contains(l, "nsfs") {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -158,11 +159,16 @@ func deleteNS(name string) error {
 	return nil
 }
 
+// preparing keeps goroutines from taking each other's hold of the lock for another program's.
+var preparing sync.Mutex
+
 // prepareDir makes dir a shared mount, as `ip netns add` does, so that
 // namespaces that are mounted there are seen from other mount namespaces. The
 // lock is iproute2's: two that make the mount at the same time would stack it. Whoever can
 // read dir can hold it, so it is not waited for, and not needed where the mount is.
 func prepareDir() error {
+	preparing.Lock()
+	defer preparing.Unlock()
 	if err := ownfile.MkdirAll(dir); err != nil {
 		return err
 	}

@@ -73,11 +73,13 @@ func TestOpenVSwitch(t *testing.T) {
 	d := fresh(t)
 	o := startOVS(t)
 	w := NewWatcher()
-	w.Namespaces(d.Name)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
 	defer func() { cancel(); <-done }()
+	if err := w.Follow(ctx, d.Name); err != nil {
+		t.Fatal(err)
+	}
 	// converge calls Ensure whenever the Watcher says so.
 	converge := func() (changed []string) {
 		t.Helper()

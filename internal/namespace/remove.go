@@ -85,7 +85,10 @@ func isFallback(l netlink.Link) bool {
 
 // List returns all namespaces with a mark of ofdvr, those of other instances among them, by name. The error joins those of
 // namespaces that could not be looked into.
-func List() ([]Namespace, error) {
+func List() ([]Namespace, error) { return ListBut(nil) }
+
+// ListBut is List without some namespaces, which are not entered.
+func ListBut(without map[string]bool) ([]Namespace, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -99,6 +102,9 @@ func List() ([]Namespace, error) {
 	)
 	for _, entry := range entries {
 		name := entry.Name()
+		if without[name] {
+			continue
+		}
 		m, ours, err := markedRouter(name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotNamespace), errors.As(err, new(*HostError)): // gone meanwhile, or never one of ours

@@ -155,11 +155,13 @@ func TestWatchSettings(t *testing.T) {
 	d := fresh(t)
 	putRight(t, d)
 	w := NewWatcher()
-	w.Namespaces(d.Name)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
 	defer func() { cancel(); <-done }()
+	if err := w.Follow(ctx, d.Name); err != nil {
+		t.Fatal(err)
+	}
 	for _, f := range []string{"ipv4/ip_forward", "ipv4/conf/all/forwarding", "ipv4/conf/default/forwarding", "ipv4/conf/qr-a/forwarding",
 		"ipv6/conf/all/forwarding", "ipv6/conf/default/forwarding", "ipv6/conf/qr-a/forwarding",
 		"ipv4/conf/all/rp_filter", "ipv4/conf/default/rp_filter", "ipv4/conf/qr-a/rp_filter", "ipv4/conf/qr-a/proxy_arp", "ipv6/conf/qr-a/disable_ipv6"} {

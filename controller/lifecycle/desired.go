@@ -1,0 +1,70 @@
+package lifecycle
+
+import (
+	"github.com/ofdvr/ofdvr/internal/namespace"
+	"github.com/ofdvr/ofdvr/ovsdb"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// desired is what the database should hold for an intent, less the taps that are
+// withheld.
+func (l *Lifecycle) desired(want Intent, withheld func(router, tap string) bool) ovsdb.Desired {
+	given := make(map[string]bool) // names that are not made by us
+	d := ovsdb.Desired{IntegrationBridge: l.cfg.IntegrationBridge, Controller: l.cfg.Target, Partial: !want.Complete}
+	d.Link = func(name string) string { return namespace.LinkOfOthers(name, given[name]) }
+	for r := range want.Index.Routers("") {
+		if !r.Bridge.Managed {
+			continue
+		}
+		b := ovsdb.Bridge{Router: r.ID, Name: r.BridgeName(), DatapathID: uint64(r.DPID())}
+		given[r.Bridge.Name] = true
+		for k := range r.Interfaces {
+			f := &r.Interfaces[k]
+			given[f.TapPort] = true
+			n, _ := want.Index.Network(f.Network)
+			iface := ovsdb.Interface{ID: f.ID, MAC: f.MAC.String(), Patch: f.PatchName(), Peer: f.PeerName(), VLAN: n.VLAN}
+			if r.Fallback == routing.FallbackNamespace && !withheld(r.ID, f.TapName()) {
+				iface.Tap = f.TapName()
+			}
+			b.Interfaces = append(b.Interfaces, iface)
+		}
+		d.Bridges = append(d.Bridges, b)
+	}
+	return d
+}
+
+// namespaceOf is the namespace of r as it should be, with the taps that are there.
+func (l *Lifecycle) namespaceOf(x *routing.Index, r *routing.Router, made func(tap string) bool) namespace.Desired {
+	d := namespace.Desired{Name: r.NamespaceName(), Router: r.ID, Instance: l.self()}
+	for i := range r.Interfaces {
+		f := &r.Interfaces[i]
+		if !made(f.TapName()) {
+			continue
+		}
+		n, _ := x.Network(f.Network)
+		d.Taps = append(d.Taps, namespace.Tap{
+			Interface: f.ID, Name: f.TapName(), MAC: f.MAC, MTU: n.MTU, Down: f.Down, Addresses: f.Addresses,
+		})
+	}
+	for i := range r.Routes {
+		d.Routes = append(d.Routes, kernelRoute(r, &r.Routes[i]))
+	}
+	return d
+}
+
+// kernelRoute is what the namespace of r has of an extra route.
+func kernelRoute(r *routing.Router, route *routing.Route) namespace.Route {
+	out := namespace.Route{Destination: route.Destination}
+	switch route.Type {
+	case routing.RouteBlackhole:
+		out.Type = namespace.RouteBlackhole
+	case routing.RouteReject:
+		out.Type = namespace.RouteReject
+	}
+	for _, h := range route.NextHops {
+		if f := r.Leg(h.Address); f != nil {
+			out.Hops = append(out.Hops, namespace.Hop{NextHop: h.Address, Tap: f.TapName(), Weight: h.Weight})
+		}
+	}
+	return out
+}

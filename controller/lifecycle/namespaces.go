@@ -1,0 +1,242 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/internal/logging"
+	"github.com/ofdvr/ofdvr/internal/namespace"
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
+)
+
+const (
+	// workers is how many namespaces are looked at at a time. What they wait for is the kernel.
+	workers = 4
+	// lookTime is how long a pass begins to look at namespaces. Others that are due wait for the next
+	// pass, after what has happened meanwhile.
+	lookTime = 100 * time.Millisecond
+)
+
+// A sight is what a look at a namespace has found and done.
+type sight struct {
+	m         *managed
+	ensured   bool // otherwise it was only read
+	result    namespace.Result
+	err       error
+	kernel    *compile.Kernel
+	kernelErr error
+	took      time.Duration
+}
+
+// look looks at the namespaces of routers that are due.
+func (p *pass) look(ctx context.Context) {
+	p.doing("")
+	now := time.Now()
+	var due []*managed // from the one whose turn it is
+	for i := range p.routers {
+		m := p.routers[(p.turn+i)%len(p.routers)]
+		if m.Fallback == routing.FallbackNamespace && m.isDue(now) {
+			due = append(due, m)
+		}
+	}
+	var mu sync.Mutex // protects what follows
+	var sights []sight
+	next := 0
+	take := func() *managed {
+		mu.Lock()
+		defer mu.Unlock()
+		if next == len(due) || next > 0 && time.Since(now) > lookTime || ctx.Err() != nil {
+			return nil
+		}
+		next++
+		return due[next-1]
+	}
+	var g sync.WaitGroup
+	for range min(workers, len(due)) {
+		g.Go(func() {
+			for m := take(); m != nil; m = take() {
+				s := p.sight(ctx, m)
+				mu.Lock()
+				sights = append(sights, s)
+				mu.Unlock()
+			}
+		})
+	}
+	g.Wait()
+	if next < len(due) {
+		p.turn = slices.Index(p.routers, due[next])
+	}
+	slices.SortFunc(sights, func(a, b sight) int { return slices.Index(due, a.m) - slices.Index(due, b.m) })
+	for i := range sights {
+		p.seen(ctx, &sights[i])
+	}
+}
+
+// sight makes the namespace of a router and the taps in it as they should be, if it is known how, and
+// reads how it routes. It may be called for several routers at a time.
+func (p *pass) sight(ctx context.Context, m *managed) sight {
+	defer p.activity.during("set up namespace " + m.NamespaceName())()
+	began := time.Now()
+	m.begin()
+	s := sight{m: m, ensured: p.database.ready}
+	if s.ensured {
+		if m.memory == nil {
+			m.memory = namespace.NewMemory(p.before)
+		}
+		s.result, s.err = namespace.Ensure(ctx, m.desired, m.memory)
+	}
+	if s.foreign() {
+		s.kernel = new(compile.Kernel) // nothing is handed to it
+	} else {
+		s.kernel, s.kernelErr = p.Kernel(p.want.Index, m.Router)
+	}
+	s.took = time.Since(began)
+	return s
+}
+
+// foreign reports whether the namespace is that of another instance, or the machine's own.
+func (s *sight) foreign() bool {
+	return errors.As(s.err, new(*namespace.ForeignError)) || errors.As(s.err, new(*namespace.HostError))
+}
+
+// seen takes in what a look has found.
+func (p *pass) seen(ctx context.Context, s *sight) {
+	m := s.m
+	m.problems = nil
+	if s.ensured {
+		p.ensured(ctx, s)
+	}
+	m.foreign = s.foreign()
+	if s.kernelErr != nil {
+		m.problems = append(m.problems, s.kernelErr.Error())
+		p.warn(cannotRead, m.ID, s.kernelErr)
+		m.again(time.Now())
+	} else {
+		p.well(cannotRead, m.ID)
+		if !m.foreign {
+			m.problems = append(m.problems, slower(m.Router, s.kernel)...)
+		}
+		p.cfg.Kernel(m.ID, s.kernel)
+	}
+	m.looked(time.Now(), s.took, time.Second)
+	if slices.ContainsFunc(m.Interfaces, func(f routing.Interface) bool { return f.RA != nil }) {
+		p.advertising.due = true
+	}
+}
+
+// ensured takes in what [namespace.Ensure] has done.
+func (p *pass) ensured(ctx context.Context, s *sight) {
+	m, res := s.m, &s.result
+	gone := m.memory.Forget(func(tap string) bool {
+		return slices.ContainsFunc(m.Interfaces, func(f routing.Interface) bool { return f.TapName() == tap })
+	})
+	if len(gone) > 0 {
+		p.log.Warn("routes of other programs went with an interface", zap.String("router", m.ID), zap.String("routes", logging.Brief(gone)))
+	}
+	m.problems = append(m.problems, res.Lost...)
+	for _, what := range res.Changed {
+		p.log.Debug("changed a part of a namespace", zap.String("router", m.ID), zap.String("change", what))
+	}
+	if len(res.Settings) > 0 && m.right {
+		p.log.Warn("another program changed settings of a namespace, set them back", zap.String("router", m.ID),
+			zap.String("namespace", m.desired.Name), zap.String("settings", logging.Brief(res.Settings)))
+	}
+	m.passed, m.right = true, s.err == nil
+	if len(res.Changed) > 0 {
+		p.log.Info("changed namespace", zap.String("router", m.ID), zap.String("changes", logging.Brief(res.Changed)))
+	}
+	if s.err == nil {
+		p.well(cannotSetUp, m.ID)
+	} else {
+		m.problems = append(m.problems, s.err.Error())
+		p.warn(cannotSetUp, m.ID, s.err)
+		if !errors.As(s.err, new(*namespace.ForeignError)) { // whose end is told
+			m.again(time.Now())
+		}
+	}
+	for _, tap := range m.desired.Taps {
+		k := portOf{m.ID, tap.Name}
+		if slices.Contains(res.Missing, tap.Name) {
+			p.missing(ctx, m, k)
+		} else {
+			delete(p.database.renewals, k)
+		}
+	}
+}
+
+// remove deletes the namespaces of ours that no router wants. What could not be deleted is watched.
+func (p *pass) remove() {
+	e := &p.removing
+	began := time.Now()
+	e.begin()
+	if !p.database.applied || !p.want.Complete || p.instance == "" {
+		return
+	}
+	wanted := make(map[string]bool, len(p.byName))
+	for name := range p.byName {
+		wanted[name] = true
+	}
+	kept := p.kept
+	e.problems, p.kept = make(problems), nil
+	all, err := namespace.ListBut(wanted)
+	if err != nil {
+		e.problems.add("", err.Error())
+		e.again(time.Now())
+	}
+	for _, ns := range all {
+		if ns.Instance != p.instance {
+			continue
+		}
+		p.doing("delete namespace " + ns.Name)
+		err := namespace.Remove(ns.Name, p.instance)
+		switch {
+		case err == nil:
+			p.log.Info("deleted namespace", zap.String("router", ns.Router), zap.String("namespace", ns.Name))
+		case errors.As(err, new(*namespace.KeptError)):
+			e.problems.add("", err.Error())
+			p.kept = append(p.kept, ns.Name) // it is told when what is in it goes
+		default:
+			e.problems.add("", err.Error())
+			e.again(time.Now())
+		}
+	}
+	p.renamed = p.renamed || !slices.Equal(kept, p.kept)
+	p.undo(wanted)
+	now := time.Now()
+	e.looked(now, now.Sub(began), time.Second)
+}
+
+// undo gives namespaces that no router wants any more, and that were not deleted, what they had
+// before.
+func (p *pass) undo(wanted map[string]bool) {
+	if p.before == nil {
+		return
+	}
+	names, err := p.before.Names()
+	if err != nil {
+		p.removing.problems.add("", err.Error())
+		p.warn(cannotUndo, "", err)
+		p.removing.again(time.Now())
+	}
+	for _, name := range names {
+		if wanted[name] {
+			continue
+		}
+		p.doing("undo what was set in namespace " + name)
+		changed, err := p.before.Undo(name, p.instance)
+		if len(changed) > 0 {
+			p.log.Info("undid what was set in a namespace that stays", zap.String("namespace", name), zap.String("changes", logging.Brief(changed)))
+		}
+		if err != nil {
+			p.removing.problems.add("", err.Error())
+			p.warn(cannotUndo, "", err)
+			p.removing.again(time.Now())
+		}
+	}
+}

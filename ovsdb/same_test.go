@@ -1,0 +1,37 @@
+package ovsdb_test
+
+import (
+	"testing"
+
+	"github.com/ofdvr/ofdvr/ovsdb"
+)
+
+// States are the same until something changes.
+func TestSame(t *testing.T) {
+	s := startServer(t)
+	s.vsctl("add-br", "br-int")
+	c := s.client()
+	read := func() ovsdb.State {
+		t.Helper()
+		state, err := c.State(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return state
+	}
+	first := read()
+	for len(first.Bridges) == 0 {
+		<-c.Changed()
+		first = read()
+	}
+	if apply(t, c, ovsdb.Desired{}); !read().Same(first) {
+		t.Error("what changes nothing makes another state")
+	}
+	if first.Same(ovsdb.State{}) || new(ovsdb.State).Same(ovsdb.State{}) {
+		t.Error("a state that was not read is the same as another")
+	}
+	s.vsctl("set", "bridge", "br-int", "fail_mode=secure")
+	for read().Same(first) {
+		<-c.Changed()
+	}
+}
