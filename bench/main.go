@@ -31,6 +31,7 @@ var benchmarks = []benchmark{
 	{name: "readback", run: readback},
 	{name: "reconcile", run: reconciling},
 	{name: "oneport", run: onePort},
+	{name: "deltas", run: deltas},
 	{name: "scale", run: scale},
 	{name: "scrape", run: scraping},
 	{name: "api", run: overAPI},
