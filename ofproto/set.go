@@ -63,6 +63,10 @@ func (s Set) Without(drop func(Flow) bool) Set {
 	return Set{s.flows.Keep(func(f Flow) bool { return !drop(f) })}
 }
 
+// Exchange returns s less the flows with the keys of out, and in. It costs nothing for
+// those that stay as they are.
+func (s Set) Exchange(out, in []Flow) Set { return Set{sorted.Exchange(s.flows, out, in)} }
+
 // WithoutKeys returns s less the flows with keys ks.
 func (s Set) WithoutKeys(ks ...FlowKey) Set {
 	drop := make([]Flow, len(ks))

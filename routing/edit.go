@@ -140,8 +140,8 @@ func (w *work) done() *Index {
 	return &Index{
 		networks: w.x.networks.Without(gone...).With(touched...),
 		routers:  w.x.routers.Without(w.gone...).With(w.come...),
-		homes:    w.x.homes.Without(w.left...).With(w.joined...),
-		names:    w.x.names.Without(w.freed...).With(w.taken...),
+		homes:    sorted.Exchange(w.x.homes, w.left, w.joined),
+		names:    sorted.Exchange(w.x.names, w.freed, w.taken),
 	}
 }
 
@@ -149,11 +149,11 @@ func (e *edit) apply(n *Members) {
 	if e.network != nil {
 		n.Network = *e.network
 	}
-	n.ports = n.ports.Without(e.leave...).With(e.join...)
+	n.ports = n.ports.Without(sorted.Minus[Port, byID](e.leave, e.join)...).With(e.join...)
 	freed, taken := ownedBy(e.out, e.leave), ownedBy(e.in, e.join)
-	n.macs = n.macs.Without(freed.macs...).With(taken.macs...)
-	n.addrs = n.addrs.Without(freed.addrs...).With(taken.addrs...)
-	n.pairs = n.pairs.Without(freed.pairs...).With(taken.pairs...)
+	n.macs = sorted.Exchange(n.macs, freed.macs, taken.macs)
+	n.addrs = sorted.Exchange(n.addrs, freed.addrs, taken.addrs)
+	n.pairs = sorted.Exchange(n.pairs, freed.pairs, taken.pairs)
 	if len(e.out)+len(e.in) == 0 {
 		return
 	}

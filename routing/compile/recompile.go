@@ -5,7 +5,7 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/internal/sorted"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
@@ -71,16 +71,12 @@ func Recompile(prev Program, x *routing.Index, r *routing.Router, facts Facts) P
 	}
 	// All that goes comes before all that comes: addresses may have moved from
 	// one port to another.
-	keys := make([]ofproto.FlowKey, len(gone.flows))
-	for i := range gone.flows {
-		keys[i] = gone.flows[i].FlowKey
-	}
 	return Program{
-		Flows:   prev.Flows.WithoutKeys(keys...).With(come.flows...),
+		Flows:   prev.Flows.Exchange(gone.flows, come.flows),
 		Groups:  groups,
 		Meters:  meters,
 		Missing: s.missing,
-		Objects: Objects{prev.Objects.set.Without(gone.objects...).With(come.objects...)},
+		Objects: Objects{sorted.Exchange(prev.Objects.set, gone.objects, come.objects)},
 		source:  s,
 	}
 }

@@ -1,0 +1,26 @@
+package sorted_test
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/ofdvr/ofdvr/internal/sorted"
+)
+
+// Exchange is what it says, and makes nothing anew where elements stay as they are.
+func TestExchange(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := sorted.Of[entry, byKey](drawEntries(t))
+		out, in := drawEntries(t), drawEntries(t)
+		got, want := sorted.Exchange(s, out, in), s.Without(out...).With(in...)
+		if !slices.Equal(slices.Collect(got.All()), slices.Collect(want.All())) {
+			t.Fatalf("got %v, want %v", slices.Collect(got.All()), slices.Collect(want.All()))
+		}
+		all := slices.Collect(s.All())
+		if n := sorted.Unshared(s, sorted.Exchange(s, all, all)); n > 0 {
+			t.Errorf("%d chunks made anew although all stays", n)
+		}
+	})
+}
