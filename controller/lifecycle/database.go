@@ -16,6 +16,7 @@ type database struct {
 	state     ovsdb.State // after it was made what is wanted
 	rows      rows        // of state
 	exists    map[string]bool
+	pending   bool // the first attempt to connect has not ended
 	connected bool
 	tried     bool // the last transaction was answered, or there was nothing to do
 	still     bool // it was state all the time
@@ -77,6 +78,7 @@ func (p *pass) lookAtDatabase(ctx context.Context) {
 	was, ready, only := d.applied, d.ready, d.told && !d.due && d.retry.IsZero()
 	d.begin()
 	before, err := p.db.State(ctx)
+	d.pending = err == ovsdb.ErrNotConnected // without a reason
 	if only && was && d.still && err == nil && before.Same(d.state) {
 		return // told of what has been seen
 	}

@@ -26,6 +26,7 @@ import (
 type subject struct {
 	t *testing.T
 	*Lifecycle
+	end func()
 
 	mu      sync.Mutex
 	changed chan struct{} // closed, and made anew, when what follows changes
@@ -66,10 +67,22 @@ func startDatabase(t *testing.T) string {
 	}
 }
 
-// start starts a lifecycle.
+// start starts a lifecycle beside a database of its own.
 func start(t *testing.T, surveyed <-chan struct{}) *subject {
 	t.Helper()
 	lab.Require(t)
+	t.Cleanup(func() {
+		files, _ := os.ReadDir("/run/netns")
+		for _, f := range files {
+			run(t, "ip", "netns", "del", f.Name())
+		}
+	})
+	return startAt(t, startDatabase(t), surveyed)
+}
+
+// startAt starts a lifecycle, until the end of the test or of the subject.
+func startAt(t *testing.T, endpoint string, surveyed <-chan struct{}) *subject {
+	t.Helper()
 	s := &subject{t: t, changed: make(chan struct{}), looks: make(map[string]int)}
 	note := func(f func()) {
 		s.mu.Lock()
@@ -78,7 +91,7 @@ func start(t *testing.T, surveyed <-chan struct{}) *subject {
 		close(s.changed)
 		s.changed = make(chan struct{})
 	}
-	l, err := New(Config{IntegrationBridge: "br-int", Target: "tcp:127.0.0.1:6653", OVSDB: startDatabase(t), AuditInterval: time.Hour, Surveyed: surveyed,
+	l, err := New(Config{IntegrationBridge: "br-int", Target: "tcp:127.0.0.1:6653", OVSDB: endpoint, AuditInterval: time.Hour, Surveyed: surveyed,
 		Report: func(r Report) { note(func() { s.last, s.reports, s.rests = r, s.reports+1, false }) },
 		Kernel: func(router string, _ *compile.Kernel) { note(func() { s.looks[router]++; s.rests = false }) },
 		Log:    zaptest.NewLogger(t)})
@@ -95,14 +108,11 @@ func start(t *testing.T, surveyed <-chan struct{}) *subject {
 			t.Errorf("Run: %v", err)
 		}
 	}()
-	t.Cleanup(func() {
+	s.end = func() {
 		cancel()
 		<-done
-		files, _ := os.ReadDir("/run/netns")
-		for _, f := range files {
-			run(t, "ip", "netns", "del", f.Name())
-		}
-	})
+	}
+	t.Cleanup(s.end)
 	return s
 }
 
@@ -269,5 +279,31 @@ func TestSurveyComesFirst(t *testing.T) {
 	s.until("all is made", func() bool { return s.last.Complete && len(s.last.Problems[""]) == 0 })
 	if files, _ := os.ReadDir("/run/netns"); len(files) != 1 {
 		t.Errorf("namespaces %v", files)
+	}
+}
+
+// A start with everything in place looks at each namespace once.
+func TestStartLooksOnce(t *testing.T) {
+	s := start(t, nil)
+	in := Intent{Layout: 1, Index: index(model(3)), Complete: true}
+	s.Want(in)
+	s.until("all is made", func() bool { return s.last.Complete && s.rests })
+	s.end()
+	again := startAt(t, s.cfg.OVSDB, nil)
+	again.Want(in)
+	again.until("all is compared", func() bool { return again.last.Complete && again.rests })
+	if looks, _ := again.count(); !maps.Equal(looks, map[string]int{"r1": 1, "r2": 1, "r3": 1}) {
+		t.Errorf("looks %v", looks)
+	}
+}
+
+// Without a database, how namespaces route is read all the same.
+func TestLooksWithoutDatabase(t *testing.T) {
+	lab.Require(t)
+	s := startAt(t, "unix:/run/none.sock", nil)
+	s.Want(Intent{Layout: 1, Index: index(model(2)), Complete: true})
+	s.until("all are read", func() bool { return s.looks["r1"] == 1 && s.looks["r2"] == 1 && s.rests })
+	if s.last.Connected || s.last.Complete || len(s.last.Problems[""]) != 1 {
+		t.Errorf("report %+v", s.last)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ofdvr/ofdvr/ovsdb"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
@@ -42,7 +43,9 @@ func (p *pass) run(ctx context.Context) {
 	if relaid || p.renamed {
 		p.follow(ctx)
 	}
-	p.look(ctx)
+	if !p.database.pending { // or all would be looked at again at once
+		p.look(ctx)
+	}
 	if p.advertising.isDue(time.Now()) {
 		p.advertise()
 	}
@@ -57,6 +60,7 @@ func (p *pass) wait(ctx context.Context) {
 	d.begin()
 	d.problems = make(problems)
 	state, err := p.db.State(ctx)
+	d.pending = err == ovsdb.ErrNotConnected
 	if d.connected = err == nil; d.connected {
 		err = errors.New("bridges and namespaces wait until it is known whether ofdvr has made some here before: if this stays, see the log")
 	}

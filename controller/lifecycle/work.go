@@ -106,7 +106,7 @@ func (l *Lifecycle) paces(yield func(*pace) bool) {
 		}
 	}
 	for _, m := range l.routers {
-		if m.Fallback == routing.FallbackNamespace && !yield(&m.pace) {
+		if m.Fallback == routing.FallbackNamespace && !l.database.pending && !yield(&m.pace) {
 			return
 		}
 	}
