@@ -219,3 +219,33 @@ func TestShadowedObjectsComeBack(t *testing.T) {
 		t.Errorf("dropped by the file: MTU %d", mtu("a"))
 	}
 }
+
+// A file can drop a network on which others have ports if another source has it too.
+func TestFileDropsWhatOthersHaveToo(t *testing.T) {
+	h := newHub(routing.Model{Networks: []routing.Network{network("a")}, Ports: []routing.Port{port("p", "a", 10)}})
+	file := routing.Model{Networks: []routing.Network{network("a")}}
+	k := open(t, nil, ledger.Config{Sources: []ledger.Source{h}}, &file)
+	if err := k.declare(routing.Model{Networks: []routing.Network{network("c")}}); err != nil {
+		t.Errorf("refused: %v", err)
+	}
+	if s := k.State(); s.File().Err != nil || !s.Has(ledger.Object{Kind: routing.KindPort, ID: "p"}) || len(s.Quarantined()) > 0 {
+		t.Errorf("file: %v, quarantined %s", s.File().Err, quarantined(s))
+	}
+}
+
+// A write that would be quarantined is refused: of the file's port, which can be used with the
+// network that is put, and the one that is put, the former comes first.
+func TestWriteThatWouldBeQuarantinedIsRefused(t *testing.T) {
+	d := new(disk)
+	file := routing.Model{Ports: []routing.Port{port("late", "nowhere", 20)}}
+	k := open(t, d, ledger.Config{Complete: true}, &file)
+	m := routing.Model{Networks: []routing.Network{network("nowhere")}, Ports: []routing.Port{port("new", "nowhere", 20)}}
+	want := `ports[0]: mac: mac 02:00:00:01:00:14 is already used by port "late" on network "nowhere"`
+	if _, err := k.Write(t.Context(), ledger.Put(m)); err == nil || err.Error() != want || d.contents().Model.Len() > 0 {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	m.Ports[0] = port("new", "nowhere", 21)
+	if r := k.must(ledger.Put(m)); !r.State.Has(ledger.Object{Kind: routing.KindPort, ID: "late"}) || ops(r) != `network "nowhere" created, port "new" created` {
+		t.Errorf("%s; quarantined %s", ops(r), quarantined(r.State))
+	}
+}
