@@ -21,12 +21,12 @@ var errUser = errors.New("the user of the peer is not allowed")
 
 // An origin is what is known about a connection before a message has come.
 type origin struct {
-	// checked says that a stranger cannot have made the connection: the peer's user is
+	// checked says that no untrusted process can have made the connection: the peer's user is
 	// allowed, or the peer has a certificate.
 	checked bool
 	// standby says that we made the connection while standing by, until the bridge connects.
 	standby bool
-	member  *member // of the crowd, until the peer is identified; nil of a connection that we made
+	member  *member // of the unidentified, until the peer is identified; nil of a connection that we made
 }
 
 // admit checks the user of a peer on this machine. One that is elsewhere is admitted:
@@ -109,7 +109,7 @@ func (c *Controller) serveAdmitted(ctx context.Context, nc net.Conn, m *member, 
 	from, err := c.admit(nc)
 	if err != nil {
 		nc.Close()
-		c.crowd.leave(m)
+		c.unidentified.leave(m)
 		c.refuse(nc.RemoteAddr(), "", err)
 		return
 	}

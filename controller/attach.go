@@ -69,7 +69,7 @@ func (c *Controller) join(w *world, s *session) arrival {
 			return arrival{router: router}
 		}
 	}
-	return arrival{err: stranger(s)}
+	return arrival{err: unknownBridge(s)}
 }
 
 func (c *Controller) attach(w *world, st *routerState, s *session) {

@@ -78,10 +78,10 @@ type Config struct {
 	// means that it is known at the start.
 	Surveyed <-chan struct{}
 	// Limits on what a peer may do, before it is disconnected. For 0 see
-	// [ofconn.Config] and, for MaxMute, 512.
-	MaxAnswer  int // bytes of an answer
-	MaxUnasked int // messages a second that answer nothing; ten times as many at once
-	MaxMute    int // connections that have not said who they are; then the oldest goes
+	// [ofconn.Config] and, for MaxUnidentified, 512.
+	MaxAnswer       int // bytes of an answer
+	MaxUnsolicited  int // messages a second that answer nothing; ten times as many at once
+	MaxUnidentified int // connections that have not said who they are; then the oldest goes
 	// Messages is where the OpenFlow messages of one router are logged, all of them;
 	// nil means nowhere. LogRouter is that router, "" for none, until
 	// [Controller.LogMessages] says otherwise.
@@ -90,7 +90,7 @@ type Config struct {
 }
 
 func (c *Controller) conn() ofconn.Config {
-	return ofconn.Config{Unidentified: true, EchoInterval: c.cfg.EchoInterval, MaxAnswer: c.cfg.MaxAnswer, MaxUnasked: c.cfg.MaxUnasked, RoundTrip: c.rec.RoundTrip}
+	return ofconn.Config{Unidentified: true, EchoInterval: c.cfg.EchoInterval, MaxAnswer: c.cfg.MaxAnswer, MaxUnsolicited: c.cfg.MaxUnsolicited, RoundTrip: c.rec.RoundTrip}
 }
 
 // A Recorder is told what the controller does. Package metrics implements it.
@@ -133,22 +133,22 @@ type Controller struct {
 	counters  *counters.Book
 	external  external // the world's
 
-	endpoints   []endpoint
-	credentials *credentials.Credentials // nil without ssl: endpoints
-	standbys    sync.WaitGroup           // sessions that were made while standing by
-	leads       atomic.Bool              // the world's lead is true, or will be very soon
-	refusals    sampler
-	limits      limits
-	unadmitted  atomic.Pointer[unadmitted]
-	crowd       crowd
-	budget      *ofconn.Budget // of what switches tell of and no router wants
+	endpoints    []endpoint
+	credentials  *credentials.Credentials // nil without ssl: endpoints
+	standbys     sync.WaitGroup           // sessions that were made while standing by
+	leads        atomic.Bool              // the world's lead is true, or will be very soon
+	refusals     sampler
+	limits       limits
+	unadmitted   atomic.Pointer[unadmitted]
+	unidentified unidentified
+	budget       *ofconn.Budget // of what switches tell of and no router wants
 }
 
 // New returns a Controller that tells rec what it does. It fails if cfg is
 // wrong.
 func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
-	if cfg.MaxMute <= 0 {
-		cfg.MaxMute = defaultMaxMute
+	if cfg.MaxUnidentified <= 0 {
+		cfg.MaxUnidentified = defaultMaxUnidentified
 	}
 	if cfg.AuditInterval <= 0 {
 		cfg.AuditInterval = defaultAudit
@@ -157,15 +157,15 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 		cfg.Messages = zap.NewNop()
 	}
 	c := &Controller{
-		cfg:      cfg,
-		messages: cfg.Messages,
-		began:    time.Now(),
-		log:      log,
-		rec:      rec,
-		events:   make(chan event, 64),
-		stopped:  make(chan struct{}),
-		crowd:    newCrowd(cfg.MaxMute),
-		external: external{file: cfg.BridgesFile},
+		cfg:          cfg,
+		messages:     cfg.Messages,
+		began:        time.Now(),
+		log:          log,
+		rec:          rec,
+		events:       make(chan event, 64),
+		stopped:      make(chan struct{}),
+		unidentified: newUnidentified(cfg.MaxUnidentified),
+		external:     external{file: cfg.BridgesFile},
 	}
 	c.counters = c.newCounters()
 	c.budget = ofconn.NewBudget(peerBudget, c.memoryShort)

@@ -113,7 +113,7 @@ func (c *Controller) accept(ctx context.Context, e endpoint, ln net.Listener) er
 		nc, err := ln.Accept()
 		var m *member
 		if err == nil {
-			if m, err = c.crowd.enter(ctx, func(error) { nc.Close() }); err != nil {
+			if m, err = c.unidentified.enter(ctx, func(error) { nc.Close() }); err != nil {
 				nc.Close()
 				return err
 			}

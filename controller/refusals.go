@@ -17,12 +17,12 @@ import (
 var (
 	// errStopping is wrapped by causes that are no fault of the switch.
 	errStopping = errors.New("session ended by the controller")
-	// errStranger ends a session with a switch that belongs to no router.
-	errStranger = errors.New("switch belongs to no router")
-	// errMute ends a session with a switch that does not say who it is.
-	errMute = errors.New("switch did not introduce itself")
-	// errCrowd ends the oldest of too many sessions with such switches.
-	errCrowd = errors.New("too many switches have not introduced themselves")
+	// errUnknownBridge ends a session with a switch that belongs to no router.
+	errUnknownBridge = errors.New("no router has this bridge")
+	// errHandshake ends a session with a peer that does not complete the handshake.
+	errHandshake = errors.New("OpenFlow handshake timed out")
+	// errTooMany ends the oldest of too many unidentified connections.
+	errTooMany = errors.New("too many unidentified connections")
 )
 
 // refusalReasons are the causes that speak against the switch, by the words
@@ -32,17 +32,17 @@ var refusalReasons = []struct {
 	reason string
 	text   string
 }{
-	{errStranger, "stranger", "refused switch, its flows are untouched; add its bridge to the topology, or take our address out of its controllers with ovs-vsctl del-controller"},
-	{errMute, "mute", "refused connection that does not speak OpenFlow; see what connects (ss -tnp), and end it"},
-	{errCrowd, "crowd", "refused connection that does not speak OpenFlow, there are too many of them; see what connects (ss -tnp), and end it or keep it away with a firewall"},
+	{errUnknownBridge, "unknown_bridge", "refused switch, its flows are untouched; add its bridge to the topology, or take our address out of its controllers with ovs-vsctl del-controller"},
+	{errHandshake, "handshake_timeout", "closed connection that did not complete the OpenFlow handshake; see what connects (ss -tnp), and end it"},
+	{errTooMany, "too_many_connections", "closed the oldest of too many connections that have not completed the OpenFlow handshake; see what connects (ss -tnp), and end it or keep it away with a firewall"},
 	{errTLS, "tls", "refused connection; compare ovs-vsctl get-ssl with our --certificate and --ca-cert"},
 	{errUser, "forbidden_user", "refused connection from this machine; run the switch, or the proxy before it, as a user that is allowed, or have it use an ssl: endpoint"},
 	{errTaken, "duplicate", "refused connection that claims to be a bridge that is connected; see whether two switches have this name or datapath ID, or the bridge two controllers that lead here"},
 	{ofconn.ErrVersion, "version", "refused switch; allow it OpenFlow 1.3 with ovs-vsctl set bridge BRIDGE protocols=OpenFlow13"},
-	{ofconn.ErrSilent, "silent", "lost switch, its flows stay; see whether ovs-vswitchd hangs (ovs-appctl version), or the network to it"},
-	{ofconn.ErrStuck, "stuck", "lost switch that does not read, its flows stay; see whether ovs-vswitchd hangs (ovs-appctl version), or the network to it"},
+	{ofconn.ErrEchoTimeout, "echo_timeout", "lost switch, its flows stay; see whether ovs-vswitchd hangs (ovs-appctl version), or the network to it"},
+	{ofconn.ErrUnread, "read_timeout", "lost switch that does not read, its flows stay; see whether ovs-vswitchd hangs (ovs-appctl version), or the network to it"},
 	{ofconn.ErrGarbage, "garbage", "disconnected switch that does not keep to OpenFlow; see whether the peer is Open vSwitch (ss -tnp)"},
-	{ofconn.ErrFlood, "flood", "disconnected switch that floods us; see whether the peer is Open vSwitch (ss -tnp), or raise --max-unasked"},
+	{ofconn.ErrFlood, "flood", "disconnected switch that floods us; see whether the peer is Open vSwitch (ss -tnp), or raise --max-unsolicited"},
 	{ofconn.ErrTooLong, "too_long", "disconnected switch that answers without end; see whether the peer is Open vSwitch (ss -tnp), or raise --max-answer"},
 }
 

@@ -81,7 +81,7 @@ func (w *world) claimRefused(s *session) {
 
 // displaced ends a session whose bridge another one has now.
 func (s *session) displaced(by *session) {
-	cause := ofconn.ErrSilent
+	cause := ofconn.ErrEchoTimeout
 	if s.origin.standby {
 		cause = errStopping
 	}
@@ -128,11 +128,11 @@ func (c *Controller) recognize(ctx context.Context, s *session) error {
 	case b.router != nil:
 		s.ports.use(b.router)
 	case !b.retired:
-		return stranger(s)
+		return unknownBridge(s)
 	}
 	return nil
 }
 
-func stranger(s *session) error {
-	return fmt.Errorf("%w: no router has bridge %q or datapath ID %v", errStranger, s.bridge, s.dpid)
+func unknownBridge(s *session) error {
+	return fmt.Errorf("%w: no router has bridge %q or datapath ID %v", errUnknownBridge, s.bridge, s.dpid)
 }

@@ -87,12 +87,12 @@ func (c *Controller) serve(parent context.Context, nc net.Conn, from origin) {
 		can: compile.CanAll, promote: make(chan struct{}, 1),
 	}
 	s.counters = c.counters.Reader(s.conn, &s.changes, func(ctx context.Context) (counters.About, error) { return c.about(ctx, s) }, s.log)
-	c.crowd.endBy(from.member, func(err error) { stop(err) })
+	c.unidentified.endBy(from.member, func(err error) { stop(err) })
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.conn.Run(ctx, func(m ofproto.Message) { c.received(s, m) }) })
 	g.Go(func() error { return c.drive(ctx, s) })
 	err := g.Wait()
-	c.crowd.leave(from.member)
+	c.unidentified.leave(from.member)
 	s.ports.share.Free()
 	if rec := s.rec.Load(); rec != nil {
 		rec.Close()
@@ -150,12 +150,12 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 // introduce finds out who the switch is and what it can do, and has the world take it in
 // for a router.
 func (c *Controller) introduce(ctx context.Context, s *session) (router string, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, introductionTimeout, fmt.Errorf("%w in full within %v", errMute, introductionTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, introductionTimeout, fmt.Errorf("%w in full within %v", errHandshake, introductionTimeout))
 	defer cancel()
 	if err := c.identify(ctx, s); err != nil {
 		return "", err
 	}
-	c.crowd.leave(s.origin.member)
+	c.unidentified.leave(s.origin.member)
 	if err := (reconcile.Connected{Conn: s.conn}).Monitor(ctx); err != nil {
 		var code ofproto.ErrorCode
 		if !errors.As(err, &code) {
@@ -187,7 +187,7 @@ var tidings = ofproto.SetAsync{AsyncConfig: ofproto.AsyncConfig{
 // of ours, for its ports. Before that, nothing that it sends is kept.
 func (c *Controller) identify(ctx context.Context, s *session) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout,
-		fmt.Errorf("%w within %v", errMute, handshakeTimeout))
+		fmt.Errorf("%w within %v", errHandshake, handshakeTimeout))
 	defer cancel()
 	f, err := s.conn.Features(ctx)
 	if err != nil {

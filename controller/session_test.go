@@ -88,7 +88,7 @@ func TestIntroductionIsBounded(t *testing.T) {
 				if took := time.Since(began); took > introductionTimeout {
 					t.Errorf("it was ended after %v", took)
 				}
-				if told := c.limits.lately(time.Now()); len(told) != 1 || told[0].Limit != "openflow_disconnects mute" {
+				if told := c.limits.lately(time.Now()); len(told) != 1 || told[0].Limit != "openflow_disconnects handshake_timeout" {
 					t.Errorf("told is %+v", told)
 				}
 			})

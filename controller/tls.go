@@ -34,7 +34,7 @@ func (c *Controller) serveTLS(ctx context.Context, nc net.Conn, m *member) {
 	defer cancel()
 	if err := tc.HandshakeContext(handshake); err != nil {
 		nc.Close()
-		c.crowd.leave(m)
+		c.unidentified.leave(m)
 		if ctx.Err() == nil {
 			c.refuse(nc.RemoteAddr(), "", fmt.Errorf("%w: %w", errTLS, err))
 		}

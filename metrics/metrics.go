@@ -60,9 +60,9 @@ func New(reg prometheus.Registerer, version string) *Events {
 				"unknown if it gives none.", "type", "code"),
 			connects: counter("openflow_connects_total", "Connections of routers' bridges: the first ones and each reconnect."),
 			ended: counters("openflow_disconnects_total",
-				"OpenFlow connections that ended or were refused, by reason: closed (by the switch, or broken), silent, stuck (it does not read), "+
-					"stranger (it belongs to no router), version (no OpenFlow 1.3), tls, mute (it does not speak OpenFlow), "+
-					"crowd (too many of those), forbidden_user (a process of this machine whose user may not be a switch), "+
+				"OpenFlow connections that ended or were refused, by reason: closed (by the switch, or broken), echo_timeout, read_timeout (the switch does not read), "+
+					"unknown_bridge (no router has it), version (no OpenFlow 1.3), tls, handshake_timeout, too_many_connections (unidentified ones), "+
+					"forbidden_user (a process of this machine whose user may not be a switch), "+
 					"duplicate (the bridge is connected, and answers), garbage, flood, too_long (an answer without end).", "reason"),
 			refused:    counter("refused_counters_total", "Counters of flows that have grown by more than a link can carry (1 Tbit/s), and that were not added to the metrics."),
 			commitTime: histogram("commit_duration_seconds", "Time from sending a bundle of flow changes to the switch's reply to its commit.", 0.0005),

@@ -43,7 +43,7 @@ type serveOptions struct {
 	topology, stateDir, ovsdb, bridge, metrics, logLevel, logFormat, logOpenFlow string
 	openflow, api                                                                []string
 	tls                                                                          credentials.Files
-	maxAnswer, maxUnasked, maxMute                                               int
+	maxAnswer, maxUnsolicited, maxUnidentified                                               int
 	auditInterval                                                                time.Duration
 	allowEmpty, standby, pprof, page, openPage                                   bool
 	runDir                                                                       string
@@ -111,8 +111,8 @@ and that it works (sd_notify(3)).`,
 	f.StringVar(&o.access.TLS.CACert, "api-ca-cert", "", "PEM `FILE` that signs the certificates of clients, which are let in by ssl: endpoints of the API")
 	f.StringVar(&o.access.TokenFile, "api-token-file", "", "`FILE` with a bearer token, with which clients are let in by ssl: endpoints of the API")
 	f.IntVar(&o.maxAnswer, "max-answer", 1<<30, "`bytes` that a switch may answer to a request for its flows, before it is disconnected")
-	f.IntVar(&o.maxUnasked, "max-unasked", 10_000, "`messages` a second, and ten times as many at once, that a switch may send without being asked, before it is disconnected")
-	f.IntVar(&o.maxMute, "max-mute", 512, "`connections` that may be open without saying whose they are, before the oldest is ended")
+	f.IntVar(&o.maxUnsolicited, "max-unsolicited", 10_000, "`messages` a second, and ten times as many at once, that a switch may send without being asked, before it is disconnected")
+	f.IntVar(&o.maxUnidentified, "max-unidentified", 512, "`connections` that may be open without saying whose they are, before the oldest is ended")
 	f.DurationVar(&o.auditInterval, "audit-interval", 5*time.Minute, "`TIME` after which the flows of a bridge are read back and compared, and so are OVSDB and namespaces, in case something went unnoticed; for flows a tenth of it where the switch does not tell of changes")
 	f.BoolVar(&o.allowEmpty, "allow-empty", false, "take in a topology without networks, routers and ports, which removes everything")
 	f.BoolVar(&o.standby, "standby", false, "if another daemon runs, stand by and take over when it ends, instead of failing")
@@ -169,8 +169,8 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 		OpenFlow:          o.openflow,
 		TLS:               o.tls,
 		MaxAnswer:         o.maxAnswer,
-		MaxUnasked:        o.maxUnasked,
-		MaxMute:           o.maxMute,
+		MaxUnsolicited:        o.maxUnsolicited,
+		MaxUnidentified:           o.maxUnidentified,
 		OVSDB:             o.ovsdb,
 		IntegrationBridge: o.bridge,
 		AuditInterval:     o.auditInterval,

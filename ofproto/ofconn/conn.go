@@ -18,10 +18,10 @@ import (
 
 // Errors that end [Conn.Run].
 var (
-	// ErrSilent says that the switch stopped answering echo requests.
-	ErrSilent = errors.New("switch is silent")
-	// ErrStuck says that the switch does not read what it is sent.
-	ErrStuck = errors.New("switch does not read")
+	// ErrEchoTimeout says that the switch stopped answering echo requests.
+	ErrEchoTimeout = errors.New("switch does not answer echo requests")
+	// ErrUnread says that the switch does not read what it is sent.
+	ErrUnread = errors.New("switch does not read")
 	// ErrVersion says that the switch does not speak OpenFlow 1.3.
 	ErrVersion = errors.New("switch does not speak OpenFlow 1.3")
 )
@@ -49,9 +49,9 @@ type Config struct {
 	// meters, or the errors of a commit, may have, all parts together. 0 means
 	// 1 GiB, which is some five million flows. Other answers may have 16 MiB.
 	MaxAnswer int
-	// MaxUnasked is how many messages a second that answer no request may come
+	// MaxUnsolicited is how many messages a second that answer no request may come
 	// in the long run; ten times as many may come at once. 0 means 10,000.
-	MaxUnasked int
+	MaxUnsolicited int
 	// Unidentified says that the peer may be anybody until [Conn.Identified] is called: it
 	// costs little memory, and messages of more than 4 KiB are dropped, but for descriptions of
 	// ports.
@@ -67,7 +67,7 @@ var started = time.Now()
 const (
 	defaultEchoInterval = 5 * time.Second
 	defaultMaxAnswer    = 1 << 30
-	defaultMaxUnasked   = 10_000
+	defaultMaxUnsolicited   = 10_000
 	maxShortAnswer      = 16 << 20
 	maxHello            = 1024
 	readBufferSize      = 1 << 17 // holds the longest message, 65,535 bytes
@@ -136,8 +136,8 @@ func New(nc net.Conn, cfg Config) *Conn {
 	if cfg.MaxAnswer <= 0 {
 		cfg.MaxAnswer = defaultMaxAnswer
 	}
-	if cfg.MaxUnasked <= 0 {
-		cfg.MaxUnasked = defaultMaxUnasked
+	if cfg.MaxUnsolicited <= 0 {
+		cfg.MaxUnsolicited = defaultMaxUnsolicited
 	}
 	c := &Conn{
 		nc:     nc,
@@ -201,7 +201,7 @@ func (c *Conn) writeLoop(ctx context.Context) error {
 		n, err := c.nc.Write(b)
 		c.unsent.Add(-int64(n))
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return fmt.Errorf("%w: nothing could be written for %v", ErrStuck, patience)
+			return fmt.Errorf("%w: nothing could be written for %v", ErrUnread, patience)
 		} else if err != nil {
 			return fmt.Errorf("write to switch: %w", err)
 		}
@@ -227,7 +227,7 @@ func (c *Conn) probeLoop(ctx context.Context) error {
 		what, next := k.check(time.Now())
 		switch what {
 		case dead:
-			return fmt.Errorf("%w: nothing heard for %v", ErrSilent, 2*c.cfg.EchoInterval)
+			return fmt.Errorf("%w: nothing heard for %v", ErrEchoTimeout, 2*c.cfg.EchoInterval)
 		case probe:
 			now := time.Now()
 			c.probed.Store(&now)

@@ -84,8 +84,8 @@ func TestSilentSwitchIsDead(t *testing.T) {
 		if d := time.Since(start); d <= 3*time.Second || d > 4*time.Second {
 			t.Errorf("probed after %v; want 3 s to 4 s", d)
 		}
-		if err := <-ended; !errors.Is(err, ofconn.ErrSilent) || time.Since(start) != 10*time.Second {
-			t.Errorf("Run = %v after %v; want ErrSilent after 10s", err, time.Since(start))
+		if err := <-ended; !errors.Is(err, ofconn.ErrEchoTimeout) || time.Since(start) != 10*time.Second {
+			t.Errorf("Run = %v after %v; want ErrEchoTimeout after 10s", err, time.Since(start))
 		}
 	})
 }
@@ -377,7 +377,7 @@ func TestGarbageEndsTheConnection(t *testing.T) {
 	for _, garbage := range []string{"\x04\x00\x00\x07\x00\x00\x00\x00", "\x04\x01\x00\x09\x00\x00\x00\x00\x00", "\x04\x0c\x00\x08\x00\x00\x00\x00"} {
 		connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
 			p.nc.Write([]byte(garbage))
-			if err := <-ended; err == nil || errors.Is(err, ofconn.ErrSilent) {
+			if err := <-ended; err == nil || errors.Is(err, ofconn.ErrEchoTimeout) {
 				t.Errorf("% x: Run = %v", garbage, err)
 			}
 		})
@@ -398,7 +398,7 @@ func TestSwitchThatDoesNotRead(t *testing.T) {
 		if err := c.Commit(t.Context(), many); !errors.Is(err, ofconn.ErrClosed) {
 			t.Errorf("Commit that waits longer than the switch lives = %v", err)
 		}
-		if err := <-ended; !errors.Is(err, ofconn.ErrSilent) || time.Since(start) != 10*time.Second {
+		if err := <-ended; !errors.Is(err, ofconn.ErrEchoTimeout) || time.Since(start) != 10*time.Second {
 			t.Errorf("Run = %v after %v", err, time.Since(start))
 		}
 	})
@@ -413,7 +413,7 @@ func TestSwitchThatOnlyTalks(t *testing.T) {
 			time.Sleep(time.Second) // virtual
 			p.send(0, ofproto.PortStatus{})
 		}
-		if err := <-ended; !errors.Is(err, ofconn.ErrStuck) || time.Since(start) != 15*time.Second {
+		if err := <-ended; !errors.Is(err, ofconn.ErrUnread) || time.Since(start) != 15*time.Second {
 			t.Errorf("Run = %v after %v", err, time.Since(start))
 		}
 	})
@@ -463,7 +463,7 @@ func TestLimits(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			us, them := net.Pipe()
-			c := ofconn.New(us, ofconn.Config{MaxAnswer: 100_000, MaxUnasked: 100})
+			c := ofconn.New(us, ofconn.Config{MaxAnswer: 100_000, MaxUnsolicited: 100})
 			p := &peer{t, them}
 			ended := make(chan error, 1)
 			go func() { ended <- c.Run(t.Context(), func(ofproto.Message) {}) }()

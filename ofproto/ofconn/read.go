@@ -18,7 +18,7 @@ func (c *Conn) readLoop(handle func(ofproto.Message)) error {
 	}
 	r := c.newReader()
 	close(c.hello)
-	unasked := rate.NewLimiter(rate.Limit(c.cfg.MaxUnasked), 10*c.cfg.MaxUnasked)
+	unasked := rate.NewLimiter(rate.Limit(c.cfg.MaxUnsolicited), 10*c.cfg.MaxUnsolicited)
 	process := func(h ofproto.Header, b []byte) error { // nil instead of a message that was dropped
 		c.heard.Store(int64(time.Since(c.began)))
 		c.count.Add(1)
@@ -26,7 +26,7 @@ func (c *Conn) readLoop(handle func(ofproto.Message)) error {
 			return err
 		}
 		if !unasked.Allow() {
-			return fmt.Errorf("%w: more than %d a second, lately of type %d", ErrFlood, c.cfg.MaxUnasked, h.Type)
+			return fmt.Errorf("%w: more than %d a second, lately of type %d", ErrFlood, c.cfg.MaxUnsolicited, h.Type)
 		}
 		return nil
 	}

@@ -42,7 +42,7 @@ func (s *site) disconnected(nc net.Conn) {
 // limit is so low that a slow machine can be flooded too.)
 func TestHostilePeers(t *testing.T) {
 	t.Parallel()
-	s := ready(t, twoNetworks, "--max-unasked", "100")
+	s := ready(t, twoNetworks, "--max-unsolicited", "100")
 	want := make(map[string]float64)
 	attacks := hostile.Peers()
 	ended := make(chan struct{}, len(attacks))
@@ -54,7 +54,7 @@ func TestHostilePeers(t *testing.T) {
 			ended <- struct{}{}
 		}()
 		switch a.Reason {
-		case "mute", "garbage", "version":
+		case "handshake_timeout", "garbage", "version":
 			defer s.disconnected(nc)
 		}
 	}
@@ -108,7 +108,7 @@ func TestSilentCrowd(t *testing.T) {
 	if grown > 512 {
 		t.Error("that is too much")
 	}
-	if now[`ofdvr_openflow_disconnects_total{reason="crowd"}`] == 0 {
+	if now[`ofdvr_openflow_disconnects_total{reason="too_many_connections"}`] == 0 {
 		t.Error("none of the crowd was sent away")
 	}
 }

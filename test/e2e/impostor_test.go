@@ -170,7 +170,7 @@ func TestDeadConnectionIsReplaced(t *testing.T) {
 		}
 		return nil
 	})
-	s.ended(1, "silent")
+	s.ended(1, "echo_timeout")
 	s.settle()
 	pingTTL(t, vm1, vm2.IP(), 63)
 }

@@ -12,7 +12,7 @@ import (
 // no problem of the routers, which are as ready as before.
 func TestStatusNamesLimits(t *testing.T) {
 	t.Parallel()
-	s := ready(t, twoNetworks, "--state-dir", t.TempDir(), "--max-mute", "4")
+	s := ready(t, twoNetworks, "--state-dir", t.TempDir(), "--max-unidentified", "4")
 	for range 8 {
 		s.peer()
 	}

@@ -28,9 +28,9 @@ type Peer struct {
 // Peers returns one peer of each kind.
 func Peers() []Peer {
 	return []Peer{
-		{"silence", "mute", func(net.Conn) {}},
-		{"half a header", "mute", func(nc net.Conn) { nc.Write([]byte{4, 0, 0}) }},
-		{"hello and silence", "mute", func(nc net.Conn) { nc.Write(ofproto.Hello13().Append(nil, 0)) }},
+		{"silence", "handshake_timeout", func(net.Conn) {}},
+		{"half a header", "handshake_timeout", func(nc net.Conn) { nc.Write([]byte{4, 0, 0}) }},
+		{"hello and silence", "handshake_timeout", func(nc net.Conn) { nc.Write(ofproto.Hello13().Append(nil, 0)) }},
 		{"a message of 0 bytes", "garbage", tooShort(0)},
 		{"a message of 1 byte", "garbage", tooShort(1)},
 		{"a message of 4 bytes", "garbage", tooShort(4)},

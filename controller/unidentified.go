@@ -6,13 +6,13 @@ import (
 	"sync"
 )
 
-// defaultMaxMute is how many connections may be open that have not said whose they are. A
+// defaultMaxUnidentified is how many connections may be open that have not said whose they are. A
 // switch needs a few milliseconds for that; each that does not costs some 100 kB.
-const defaultMaxMute = 512
+const defaultMaxUnidentified = 512
 
-// A crowd is the connections of peers that are not identified. When there are too many, the
+// unidentified is the set of connections of peers that are not identified. When there are too many, the
 // oldest has to go, and until it has gone nothing is accepted: they share one budget of memory.
-type crowd struct {
+type unidentified struct {
 	most  int
 	slots chan struct{} // capacity: most, and some that are ending
 
@@ -27,10 +27,12 @@ type member struct {
 	left    bool
 }
 
-func newCrowd(most int) crowd { return crowd{most: most, slots: make(chan struct{}, most+most/8+1)} }
+func newUnidentified(most int) unidentified {
+	return unidentified{most: most, slots: make(chan struct{}, most+most/8+1)}
+}
 
 // enter makes a connection, which stop ends, a member as soon as there is room.
-func (w *crowd) enter(ctx context.Context, stop func(error)) (*member, error) {
+func (w *unidentified) enter(ctx context.Context, stop func(error)) (*member, error) {
 	select {
 	case w.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -44,25 +46,25 @@ func (w *crowd) enter(ctx context.Context, stop func(error)) (*member, error) {
 		oldest := w.members[0]
 		w.members = w.members[1:]
 		oldest.evicted = true
-		oldest.stop(errCrowd)
+		oldest.stop(errTooMany)
 	}
 	return m, nil
 }
 
 // endBy has stop end the connection from now on.
-func (w *crowd) endBy(m *member, stop func(error)) {
+func (w *unidentified) endBy(m *member, stop func(error)) {
 	if m == nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if m.stop = stop; m.evicted {
-		stop(errCrowd)
+		stop(errTooMany)
 	}
 }
 
 // leave notes that a connection is identified, or has ended.
-func (w *crowd) leave(m *member) {
+func (w *unidentified) leave(m *member) {
 	if m == nil {
 		return
 	}

@@ -90,7 +90,7 @@ func TestUnidentifiedPeer(t *testing.T) {
 // Messages that are dropped count as others that nobody asked for.
 func TestUnidentifiedFlood(t *testing.T) {
 	ours, theirs := net.Pipe()
-	c := New(ours, Config{Unidentified: true, MaxUnasked: 1})
+	c := New(ours, Config{Unidentified: true, MaxUnsolicited: 1})
 	done := make(chan error, 1)
 	go func() { done <- c.Run(t.Context(), func(ofproto.Message) { t.Error("a message was passed on") }) }()
 	go io.Copy(io.Discard, theirs)
