@@ -14,8 +14,10 @@ import (
 	"github.com/ofdvr/ofdvr/controller/ledger"
 )
 
+// watchWrite is how long a watcher may take to read what was written. A test changes it.
+var watchWrite = 10 * time.Second
+
 const (
-	watchWrite = 10 * time.Second       // that a watcher may take to read what was written
 	watchPulse = 15 * time.Second       // between signs of life
 	watchPause = 100 * time.Millisecond // from one change to the next
 )

@@ -135,6 +135,7 @@ func TestClientWatches(t *testing.T) {
 // Watchers that read nothing, or slowly, hold up neither writers nor other
 // watchers, and what they could not keep up with they are told to list again.
 func TestStuckWatchers(t *testing.T) {
+	api.SetWatchWrite(t, time.Hour) // who is held up by a watcher waits for ever
 	s := fill(serveWith(t, nil, 4_000))
 	path := s.listenUnix() // whose buffers are small
 	dial := func() net.Conn {
@@ -165,11 +166,7 @@ func TestStuckWatchers(t *testing.T) {
 		return b.String()
 	}
 	for round := range rounds {
-		start := time.Now()
 		s.must(200, "PATCH", "/v1/topology", body(round))
-		if took := time.Since(start); took > 9*time.Second { // a watcher may be stuck for 10 s
-			t.Errorf("a write took %v", took)
-		}
 		for n := range ports {
 			if e := quick.next(); strings.HasPrefix(e, "event: compacted") {
 				t.Fatalf("who reads all was told after %d events of round %d: %s", n, round, e)
