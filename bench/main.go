@@ -32,6 +32,7 @@ var benchmarks = []benchmark{
 	{name: "reconcile", run: reconciling},
 	{name: "oneport", run: onePort},
 	{name: "deltas", run: deltas},
+	{name: "start", run: starting},
 	{name: "scale", run: scale},
 	{name: "scrape", run: scraping},
 	{name: "api", run: overAPI},

@@ -94,9 +94,10 @@ const memoryPorts = 100_000
 
 // A daemon is ofdvr on a host of its own.
 type daemon struct {
-	h       *lab.Host
-	p       *lab.Process
-	settled time.Duration // from its start until all was confirmed
+	h        *lab.Host
+	p        *lab.Process
+	topology string        // its file
+	settled  time.Duration // from its start until all was confirmed
 }
 
 func (d *daemon) close() { d.h.Close() }
@@ -123,15 +124,19 @@ func (d *daemon) start(ctx context.Context, topology any) error {
 	if err := h.AddBridge(ctx, lab.IntegrationBridge); err != nil {
 		return err
 	}
-	file, err := h.WriteFile("topology.json", string(text))
-	if err != nil {
+	if d.topology, err = h.WriteFile("topology.json", string(text)); err != nil {
 		return err
 	}
+	return d.serve(ctx)
+}
+
+// serve starts the daemon and waits until all is confirmed.
+func (d *daemon) serve(ctx context.Context) (err error) {
 	start := time.Now()
-	if d.p, err = h.StartDaemon("serve", "--topology", file); err != nil {
+	if d.p, err = d.h.StartDaemon("serve", "--topology", d.topology); err != nil {
 		return err
 	}
-	if _, err := h.Ofdvr(ctx, "status", "--wait", "--timeout", "5m"); err != nil {
+	if _, err := d.h.Ofdvr(ctx, "status", "--wait", "--timeout", "5m"); err != nil {
 		return fmt.Errorf("%w\n%s", err, d.p.Log())
 	}
 	d.settled = time.Since(start)
