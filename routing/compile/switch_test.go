@@ -17,6 +17,12 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
+// A drawn model and what is known of the bridge and the namespace of its routers.
+type drawn struct {
+	model *routing.Model
+	facts compile.Facts
+}
+
 // A real switch gives back every program as the same values, so that a daemon
 // which starts again finds nothing to change; and the changes from one program
 // to the next, of the same router or of another, are all that it needs.
@@ -46,6 +52,20 @@ func TestSwitchGivesBackPrograms(t *testing.T) {
 			program(t, compile.Recompile(prog, x.With(drawChange(t, m)), r, facts))
 		}
 	})
+	missing := func(f ofproto.Flow) bool { role, _ := compile.RoleOf(f.Cookie); return !seen[role] }
+	models := rapid.Custom(func(t *rapid.T) drawn { m, facts := drawModel(t); return drawn{m, facts} })
+	for seed := range 1000 { // always the same ones: what was drawn above may lack a rare role
+		d := models.Example(seed)
+		for i := range d.model.Routers {
+			p := compile.Compile(routing.NewIndex(d.model), &d.model.Routers[i], d.facts)
+			for f := range p.Flows.All() {
+				if missing(f) {
+					program(t, p)
+					break
+				}
+			}
+		}
+	}
 	for role := compile.RoleARP; role <= compile.RoleTap; role++ {
 		if role == compile.RoleProbe || role == 24 || compile.RoleLimitedResolution <= role && role <= compile.RoleLimitedUnknown {
 			continue // of no program
