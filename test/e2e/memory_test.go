@@ -105,12 +105,12 @@ func TestManyClaimsCostLittle(t *testing.T) {
 	s.plain = true
 	s.serve()
 	s.logged("listening for switches")
-	names := hostile.Names(ports)
+	names, holds := hostile.Names(ports), hostile.Holds(others)
 	var all sync.WaitGroup
 	t.Cleanup(all.Wait)
 	s.costs("50 claimed bridges", func() {
 		for i := range claims {
-			attack := hostile.Switch(fmt.Sprint("br-l", i), append([]string{fmt.Sprint("l", i)}, names...), hostile.Holds(others))
+			attack := hostile.Switch(fmt.Sprint("br-l", i), append([]string{fmt.Sprint("l", i)}, names...), holds)
 			all.Go(func() {
 				for t.Context().Err() == nil { // where the machine is slow, it does not introduce itself in time at first
 					if nc, err := s.Dial(t.Context(), "tcp", "127.0.0.1:6653"); err == nil {

@@ -1,8 +1,11 @@
 package hostile
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net"
+	"slices"
+	"sync"
 
 	"github.com/ofdvr/ofdvr/ofproto"
 )
@@ -17,6 +20,14 @@ type Reply func(nc net.Conn, xid uint32, request ofproto.Message) bool
 // to first, if it is not nil; what that does not answer is answered with success, or
 // with an error of a switch that has no extensions.
 func Switch(bridge string, ports []string, first Reply) func(net.Conn) {
+	described := sync.OnceValue(func() [][]byte {
+		return parts[ofproto.PortDescReply](1+len(ports), func(i int) ofproto.Port {
+			if i == 0 {
+				return ofproto.Port{No: ofproto.PortLocal, Name: bridge}
+			}
+			return ofproto.Port{No: ofproto.PortNo(i), Name: ports[i-1]}
+		})
+	})
 	return Answer(func(nc net.Conn, xid uint32, request ofproto.Message) bool {
 		if first != nil && first(nc, xid, request) {
 			return true
@@ -36,12 +47,7 @@ func Switch(bridge string, ports []string, first Reply) func(net.Conn) {
 			var body ofproto.MultipartBody
 			switch m.Body.(type) {
 			case ofproto.PortDescRequest:
-				return inParts[ofproto.PortDescReply](nc, xid, 1+len(ports), func(i int) ofproto.Port {
-					if i == 0 {
-						return ofproto.Port{No: ofproto.PortLocal, Name: bridge}
-					}
-					return ofproto.Port{No: ofproto.PortNo(i), Name: ports[i-1]}
-				})
+				return send(nc, xid, described())
 			case ofproto.FlowStatsRequest:
 				body = ofproto.FlowStatsReply{}
 			case ofproto.MeterStatsRequest:
@@ -64,16 +70,18 @@ func EndlessFlows(cookie ofproto.Cookie) Reply {
 		if _, asked := m.Body.(ofproto.FlowStatsRequest); !ok || !asked {
 			return false
 		}
+		const flows = 400 // in a message
 		do := ofproto.ApplyActions(ofproto.Output{Port: 1}, ofproto.Output{Port: 2}, ofproto.Output{Port: 3}, ofproto.Output{Port: 4})
+		flow := ofproto.FlowStats{Flow: ofproto.Flow{Cookie: cookie, Do: do}, Packets: 1, Bytes: 1}
+		message := ofproto.Multipart{Reply: true, More: true, Body: ofproto.FlowStatsReply(slices.Repeat([]ofproto.FlowStats{flow}, flows))}.Append(nil, xid)
+		const header = 16
 		for n := 0; ; {
-			var part ofproto.FlowStatsReply
-			for range 400 {
+			for b := range slices.Chunk(message[header:], (len(message)-header)/flows) {
 				n++
-				part = append(part, ofproto.FlowStats{Flow: ofproto.Flow{
-					FlowKey: ofproto.FlowKey{Table: ofproto.TableID(1 + n>>16%250), Priority: uint16(n)}, Cookie: cookie, Do: do,
-				}, Packets: 1, Bytes: 1})
+				b[2] = byte(1 + n>>16%250) // the table, OpenFlow 1.3.5 §7.3.5.2
+				binary.BigEndian.PutUint16(b[12:], uint16(n))
 			}
-			if _, err := nc.Write(ofproto.Multipart{Reply: true, More: true, Body: part}.Append(nil, xid)); err != nil {
+			if _, err := nc.Write(message); err != nil {
 				return true
 			}
 		}
@@ -89,43 +97,61 @@ func Names(n int) []string {
 	return names
 }
 
-// inParts sends an answer of n parts, as many in a message as fit, and reports whether that was
-// possible.
-func inParts[R interface {
+// parts returns the messages of an answer of n parts, as many in a message as fit.
+func parts[R interface {
 	~[]E
 	ofproto.MultipartBody
-}, E any](nc net.Conn, xid uint32, n int, part func(i int) E) bool {
+}, E any](n int, part func(i int) E) (messages [][]byte) {
 	var body R
 	for i := range n {
 		if body = append(body, part(i)); len(body) < 400 && i+1 < n {
 			continue
 		}
-		if _, err := nc.Write(ofproto.Multipart{Reply: true, More: i+1 < n, Body: body}.Append(nil, xid)); err != nil {
+		messages = append(messages, ofproto.Multipart{Reply: true, More: i+1 < n, Body: body}.Append(nil, 0))
+		body = body[:0]
+	}
+	return messages
+}
+
+// send sends messages that answer a request, and reports whether that was possible.
+func send(nc net.Conn, xid uint32, messages [][]byte) bool {
+	for _, m := range messages {
+		m = slices.Clone(m) // another peer may send it, too
+		binary.BigEndian.PutUint32(m[4:], xid)
+		if _, err := nc.Write(m); err != nil {
 			return false
 		}
-		body = body[:0]
 	}
 	return true
 }
 
-// Holds answers like a switch that has n flows, groups and meters each.
+// Holds answers like a switch that has n flows, groups and meters each. Several peers may use it.
 func Holds(n int) Reply {
 	do := ofproto.ApplyActions(ofproto.Output{Port: 1}, ofproto.Output{Port: 2}, ofproto.Output{Port: 3}, ofproto.Output{Port: 4})
+	flows := sync.OnceValue(func() [][]byte {
+		return parts[ofproto.FlowStatsReply](n, func(i int) ofproto.FlowStats {
+			return ofproto.FlowStats{Flow: ofproto.Flow{FlowKey: ofproto.FlowKey{Table: ofproto.TableID(1 + i>>16), Priority: uint16(i)}, Cookie: 1, Do: do}, Packets: 1}
+		})
+	})
+	groups := sync.OnceValue(func() [][]byte {
+		return parts[ofproto.GroupDescReply](n, func(i int) ofproto.GroupEntry {
+			return ofproto.GroupEntry{ID: ofproto.GroupID(1 + i), Buckets: []ofproto.Bucket{{WatchPort: ofproto.PortAny, WatchGroup: ofproto.GroupAny}}}
+		})
+	})
+	meters := sync.OnceValue(func() [][]byte {
+		return parts[ofproto.MeterConfigReply](n, func(i int) ofproto.MeterEntry {
+			return ofproto.MeterEntry{ID: ofproto.MeterID(1 + i), Bands: []ofproto.Band{{Type: ofproto.BandDrop, Rate: 1}}}
+		})
+	})
 	return func(nc net.Conn, xid uint32, request ofproto.Message) bool {
 		m, _ := request.(ofproto.Multipart)
 		switch m.Body.(type) {
 		case ofproto.FlowStatsRequest:
-			return inParts[ofproto.FlowStatsReply](nc, xid, n, func(i int) ofproto.FlowStats {
-				return ofproto.FlowStats{Flow: ofproto.Flow{FlowKey: ofproto.FlowKey{Table: ofproto.TableID(1 + i>>16), Priority: uint16(i)}, Cookie: 1, Do: do}, Packets: 1}
-			})
+			return send(nc, xid, flows())
 		case ofproto.GroupDescRequest:
-			return inParts[ofproto.GroupDescReply](nc, xid, n, func(i int) ofproto.GroupEntry {
-				return ofproto.GroupEntry{ID: ofproto.GroupID(1 + i), Buckets: []ofproto.Bucket{{WatchPort: ofproto.PortAny, WatchGroup: ofproto.GroupAny}}}
-			})
+			return send(nc, xid, groups())
 		case ofproto.MeterConfigRequest:
-			return inParts[ofproto.MeterConfigReply](nc, xid, n, func(i int) ofproto.MeterEntry {
-				return ofproto.MeterEntry{ID: ofproto.MeterID(1 + i), Bands: []ofproto.Band{{Type: ofproto.BandDrop, Rate: 1}}}
-			})
+			return send(nc, xid, meters())
 		}
 		return false
 	}

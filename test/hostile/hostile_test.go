@@ -62,3 +62,34 @@ func TestSeedDecides(t *testing.T) {
 		}
 	}
 }
+
+// Each of the flows without end is another one, with the cookie.
+func TestEndlessFlows(t *testing.T) {
+	daemon, peer := net.Pipe()
+	defer daemon.Close()
+	go EndlessFlows(7)(peer, 5, ofproto.Multipart{Body: ofproto.FlowStatsRequest(ofproto.AllFlows())})
+	seen := map[ofproto.FlowKey]bool{}
+	for range 200 {
+		header := make([]byte, 8)
+		if _, err := io.ReadFull(daemon, header); err != nil {
+			t.Fatal(err)
+		}
+		message := append(header, make([]byte, int(header[2])<<8+int(header[3])-len(header))...)
+		if _, err := io.ReadFull(daemon, message[len(header):]); err != nil {
+			t.Fatal(err)
+		}
+		m, err := ofproto.Decode(message)
+		if err != nil || header[7] != 5 {
+			t.Fatal(header, err)
+		}
+		for _, f := range m.(ofproto.Multipart).Body.(ofproto.FlowStatsReply) {
+			if seen[f.FlowKey] || f.Cookie != 7 || f.Priority != uint16(len(seen)+1) {
+				t.Fatalf("flow %d is %+v", len(seen), f)
+			}
+			seen[f.FlowKey] = true
+		}
+	}
+	if len(seen) != 200*400 {
+		t.Errorf("there are %d flows", len(seen))
+	}
+}
