@@ -6,13 +6,18 @@ import (
 	"testing"
 
 	_ "pgregory.net/rapid" // defines its flags
+
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 // TestMain has the properties checked more often than rapid's 100 times,
-// unless the command line says otherwise: a check takes a fraction of a
-// millisecond.
+// unless the command line says otherwise: a check takes some milliseconds.
 func TestMain(m *testing.M) {
-	for name, v := range map[string]string{"rapid.checks": "3000", "rapid.nofailfile": "true"} {
+	checks := "500"
+	if lab.Full() {
+		checks = "3000"
+	}
+	for name, v := range map[string]string{"rapid.checks": checks, "rapid.nofailfile": "true"} {
 		if err := flag.Set(name, v); err != nil {
 			panic(err)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller/store"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 const page = 4096
@@ -65,12 +66,15 @@ func typed(err error) bool {
 	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrForeign) || errors.Is(err, store.ErrNewer)
 }
 
-// TestDamage damages a store in thousands of ways. Each time opening or loading
+// TestDamage damages a store in hundreds of ways, or in thousands. Each time opening or loading
 // it fails with an error that says so, or what is loaded is exactly what was
 // stored. In no case the file is changed, and where it could be opened it can
 // also be written.
 func TestDamage(t *testing.T) {
-	const rounds = 2800
+	rounds := 40 * len(mutations)
+	if lab.Full() {
+		rounds *= 5
+	}
 	now, before, o := aStore(t)
 	rnd := rand.New(rand.NewPCG(3, 1))
 	path := filepath.Join(t.TempDir(), store.FileName)

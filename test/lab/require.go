@@ -85,3 +85,7 @@ func Needs(t testing.TB, command string) {
 		t.Skip(err)
 	}
 }
+
+// Full reports whether a test that otherwise does a part of its rounds does all of them, as make test-full
+// wants it.
+func Full() bool { return os.Getenv("OFDVR_LAB_FULL") == "true" }
