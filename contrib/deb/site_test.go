@@ -29,7 +29,9 @@ const patience = 30 * time.Second
 // epoch is the time of all that is in a package.
 const epoch = "SOURCE_DATE_EPOCH=1700000000"
 
-// packaged returns a package of a version, made in a copy of this checkout.
+// packaged returns a package of a version, made in a copy of this checkout. That of
+// version 1.0 is the one that people get. The others, to which it is upgraded, are not
+// compressed, because that takes longer than the rest of making a package.
 func packaged(t *testing.T, version string) string {
 	t.Helper()
 	packages.Lock()
@@ -44,6 +46,11 @@ func packaged(t *testing.T, version string) string {
 	}
 	deb := filepath.Join(packages.dir, "bin", fmt.Sprintf("ofdvr_%s_%s.deb", version, runtime.GOARCH))
 	if _, err := os.Stat(deb); err != nil {
+		how := "xz"
+		if version != "1.0" {
+			how = "none"
+		}
+		compress(t, filepath.Join(packages.dir, "contrib/deb/nfpm.yaml"), how)
 		makeDeb(t, packages.dir, version)
 	}
 	return deb
@@ -52,6 +59,23 @@ func packaged(t *testing.T, version string) string {
 var packages struct {
 	sync.Mutex
 	dir string // where they are made
+}
+
+var compression = regexp.MustCompile(`(?m)^  compression: .*$`)
+
+// compress changes how packages are compressed.
+func compress(t *testing.T, config, how string) {
+	t.Helper()
+	data, err := os.ReadFile(config)
+	if err == nil && !compression.Match(data) {
+		err = fmt.Errorf("%s does not say how packages are compressed", config)
+	}
+	if err == nil {
+		err = os.WriteFile(config, compression.ReplaceAll(data, []byte("  compression: "+how)), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // copyCheckout copies this checkout, without what was built or is git's.

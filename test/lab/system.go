@@ -69,6 +69,8 @@ exec unshare --cgroup sh -ec '
 	mkdir -p etc/systemd/system/service.d
 	printf "[Service]\nStandardOutput=append:%s/services.log\nStandardError=inherit\n" "$1" >etc/systemd/system/service.d/lab.conf
 
+	rm -f var/lib/man-db/auto-update # no index of all manual pages after each package
+
 	rm -rf etc/ofdvr var/lib/ofdvr # of whoever has tried it here
 
 	# Open vSwitch is new, in userspace, and loads nothing into the kernel.
