@@ -24,7 +24,7 @@ import (
 func TestMain(m *testing.M) { lab.Main(m) }
 
 // patience is how long anything may take before the test gives up.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // twoNetworks is the topology of README: vm1 on blue, vm2 on green, and a
 // router between them.

@@ -32,7 +32,7 @@ const (
 )
 
 // readyTimeout is how long Open vSwitch may take to start. It takes some 100 ms.
-const readyTimeout = 20 * time.Second
+const readyTimeout = time.Minute
 
 // startOVSDaemon starts one of Open vSwitch's daemons in the foreground, with a
 // log on standard error and nowhere else.
