@@ -35,11 +35,15 @@ func build(race bool) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "ofdvr")
-	args := []string{"build", "-buildvcs=false", "-o", path} // git may refuse a checkout that is not root's
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", path) // git may refuse a checkout that is not root's
 	if race {
-		args = append(args, "-race")
+		cmd.Args = append(cmd.Args, "-race")
+	} else { // as in a package, which has the same compiled files in Go's cache
+		cmd.Args = append(cmd.Args, "-trimpath")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	}
-	out, err := exec.Command("go", append(args, daemonPackage)...).CombinedOutput()
+	cmd.Args = append(cmd.Args, daemonPackage)
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build %s (missing modules cannot be fetched here; run go mod download before): %w\n%s",
 			daemonPackage, err, out)
