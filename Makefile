@@ -12,14 +12,16 @@ NFPM         := $(CURDIR)/bin/nfpm-$(NFPM_VERSION)
 # What runs go test. It repeats at the end what failed; the last line is that of scripts/summary.sh.
 GOTESTSUM_VERSION := v1.13.0
 GOTESTSUM         := $(CURDIR)/bin/gotestsum-$(GOTESTSUM_VERSION)
-GOTEST = $(GOTESTSUM) --no-color --format=testname --format-hide-empty-pkg --jsonfile-timing-events=bin/tests.json --post-run-command=scripts/summary.sh -- -count=1
+GOTEST = $(GOTESTSUM) --no-color --format=testname --format-hide-empty-pkg --jsonfile-timing-events=bin/$@.json --post-run-command=scripts/summary.sh -- -count=1
 
 # What "make deb" makes: make deb VERSION=1.2.3 ARCH=arm64
 VERSION ?= $(shell scripts/version.sh)
 ARCH    ?= $(shell go env GOARCH)
 
 # What "make test" runs: make test PKG=./test/lab ARGS='-run Capture'
-PKG  ?= ./...
+# The packages that take longest come first, so that at the end no processor waits for one of them; and one
+# more runs at a time than there are processors, as tests often wait for something.
+PKG  ?= ./test/e2e ./contrib/deb ./test/differential ./...
 ARGS ?=
 
 # What "make compatibility" tests: make compatibility ONLY=forky-kernel
@@ -36,7 +38,7 @@ RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 # Git refuses root a checkout that is somebody else's; then the version is left out.
 NOVCS = $(if $(shell git rev-parse HEAD 2>/dev/null),,-buildvcs=false)
 
-.PHONY: help build man deb setup test test-neutron test-kernel compatibility chaos hostile lint demo bench clean
+.PHONY: help build man deb setup prepare test test-full test-neutron test-kernel compatibility chaos hostile lint demo bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,9 +65,18 @@ $(GOTESTSUM):
 setup: ## install what the demo and the tests need, if it is missing
 	@scripts/setup.sh
 
+prepare: $(NFPM) $(GOTESTSUM) ## install and download what all targets for tests need
+	@scripts/setup.sh --tests
+	@scripts/setup.sh --neutron
+	@scripts/setup.sh --kernel
+
 test: $(NFPM) $(GOTESTSUM) ## run every test, on a real Open vSwitch where this machine can
 	@scripts/setup.sh --tests
-	@$(GOTEST) $(RACE) -timeout=30m $(ARGS) $(PKG)
+	@$(GOTEST) $(RACE) -timeout=30m -p=$(shell expr 1 + $$(nproc)) $(ARGS) $(PKG)
+
+test-full: $(NFPM) $(GOTESTSUM) ## run those tests in full of which "make test" runs a part
+	@scripts/setup.sh --tests
+	@OFDVR_LAB_FULL=true $(GOTEST) -timeout=60m -run '^(TestDamage|TestPlanProperties|TestMemoryOfYAML|TestReproducible)$$' $(ARGS) ./controller/store ./ovsdb ./routing/topology ./contrib/deb
 
 test-neutron: $(GOTESTSUM) ## run the tests with a real Neutron: its server, its agents and ofdvr's extension
 	@scripts/setup.sh --neutron
@@ -79,7 +90,7 @@ test-kernel: ARGS = -skip '^(TestPage|TestPrometheus|TestCountersOfManyFlows|Tes
 test-kernel: $(GOTESTSUM) ## run the tests on the datapath of a Linux kernel, in a virtual machine
 	@scripts/setup.sh --kernel
 	@go build -buildvcs=false -o bin/ ./test/guest
-	@CGO_ENABLED=0 go build $(NOVCS) -o bin/ofdvr ./cmd/ofdvr
+	@CGO_ENABLED=0 go build $(NOVCS) -trimpath -o bin/ofdvr ./cmd/ofdvr
 	@if bin/guest -check; then \
 		failed=0; \
 		$(GOTEST) -tags kernel ./test/guest || failed=1; \
@@ -91,7 +102,7 @@ test-kernel: $(GOTESTSUM) ## run the tests on the datapath of a Linux kernel, in
 compatibility: ## test on each Open vSwitch and datapath that can be had, and write docs/compatibility.md
 	@scripts/setup.sh --kernel
 	@go build -buildvcs=false -o bin/ ./test/guest
-	@CGO_ENABLED=0 go build $(NOVCS) -o bin/ofdvr ./cmd/ofdvr
+	@CGO_ENABLED=0 go build $(NOVCS) -trimpath -o bin/ofdvr ./cmd/ofdvr
 	@go run ./test/compat -only='$(ONLY)'
 
 chaos: setup ## break things under traffic, chosen by SEED, and report what came of it
