@@ -371,7 +371,7 @@ func many(n int) ovsdb.Desired {
 func testFrozenServer(t *testing.T, d ovsdb.Desired) {
 	s := startServer(t)
 	s.vsctl("add-br", "br-int")
-	c, err := ovsdb.NewClient(ovsdb.Config{Endpoint: "unix:" + s.socket, Timeout: 3 * time.Second, Retry: 20 * time.Millisecond, Probe: 100 * time.Millisecond})
+	c, err := ovsdb.NewClient(ovsdb.Config{Endpoint: "unix:" + s.socket, Timeout: 10 * time.Second, Retry: 20 * time.Millisecond, Probe: 100 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -382,7 +382,7 @@ func testFrozenServer(t *testing.T, d ovsdb.Desired) {
 	if _, err := c.Apply(t.Context(), d); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ovsdb.ErrNotConnected) {
 		t.Errorf("Apply to a frozen server: %v", err)
 	}
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("Apply to a frozen server took %v", took)
 	}
 	until(t, c, "given up", func(_ ovsdb.State, err error) bool { return errors.Is(err, ovsdb.ErrNotConnected) })

@@ -216,7 +216,7 @@ func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for !cond() {
 		select {
 		case <-tick.C:
@@ -229,13 +229,13 @@ func eventually(t *testing.T, what string, cond func() bool) {
 // until waits until the client's state satisfies cond, looking when told to.
 func until(t *testing.T, c *ovsdb.Client, what string, cond func(ovsdb.State, error) bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for !cond(c.State(t.Context())) {
 		select {
 		case <-c.Changed():
 		case <-deadline:
 			s, err := c.State(t.Context())
-			t.Fatalf("not within 20 s: %s; state %+v, error %v", what, s, err)
+			t.Fatalf("not within a minute: %s; state %+v, error %v", what, s, err)
 		}
 	}
 }
