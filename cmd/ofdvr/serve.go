@@ -43,7 +43,7 @@ type serveOptions struct {
 	topology, stateDir, ovsdb, bridge, metrics, logLevel, logFormat, logOpenFlow string
 	openflow, api                                                                []string
 	tls                                                                          credentials.Files
-	maxAnswer, maxUnsolicited, maxUnidentified                                               int
+	maxAnswer, maxUnsolicited, maxUnidentified                                   int
 	auditInterval                                                                time.Duration
 	allowEmpty, standby, pprof, page, openPage                                   bool
 	runDir                                                                       string
@@ -169,8 +169,8 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 		OpenFlow:          o.openflow,
 		TLS:               o.tls,
 		MaxAnswer:         o.maxAnswer,
-		MaxUnsolicited:        o.maxUnsolicited,
-		MaxUnidentified:           o.maxUnidentified,
+		MaxUnsolicited:    o.maxUnsolicited,
+		MaxUnidentified:   o.maxUnidentified,
 		OVSDB:             o.ovsdb,
 		IntegrationBridge: o.bridge,
 		AuditInterval:     o.auditInterval,

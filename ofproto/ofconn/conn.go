@@ -65,14 +65,14 @@ type Config struct {
 var started = time.Now()
 
 const (
-	defaultEchoInterval = 5 * time.Second
-	defaultMaxAnswer    = 1 << 30
-	defaultMaxUnsolicited   = 10_000
-	maxShortAnswer      = 16 << 20
-	maxHello            = 1024
-	readBufferSize      = 1 << 17 // holds the longest message, 65,535 bytes
-	chunkSize           = 1 << 16 // bytes that are handed to the writer at once, or a little more
-	chunkCap            = chunkSize + chunkSize/16
+	defaultEchoInterval   = 5 * time.Second
+	defaultMaxAnswer      = 1 << 30
+	defaultMaxUnsolicited = 10_000
+	maxShortAnswer        = 16 << 20
+	maxHello              = 1024
+	readBufferSize        = 1 << 17 // holds the longest message, 65,535 bytes
+	chunkSize             = 1 << 16 // bytes that are handed to the writer at once, or a little more
+	chunkCap              = chunkSize + chunkSize/16
 )
 
 // A Conn is an OpenFlow connection to one switch. Create it with [New], then
