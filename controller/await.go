@@ -68,7 +68,6 @@ func (c *Controller) awaited(w *world, wt *waiter) iter.Seq[string] {
 			yield("")
 			return
 		}
-		made := c.made(w, wt)
 		for _, id := range wt.routers {
 			st := w.routers[id]
 			var waits bool
@@ -76,8 +75,8 @@ func (c *Controller) awaited(w *world, wt *waiter) iter.Seq[string] {
 			case len(c.retiring(id)) > 0:
 				waits = true
 			case st == nil:
-				waits = !made
-			case st.router.Bridge.Managed && !made, st.session == nil, len(st.program.Missing) > 0:
+				waits = !c.made(w, wt, id)
+			case st.router.Bridge.Managed && !c.made(w, wt, id), st.session == nil, len(st.program.Missing) > 0:
 				waits = true
 			default:
 				waits = st.applied.gen == 0 || st.applied.revision < wt.revision
@@ -89,10 +88,10 @@ func (c *Controller) awaited(w *world, wt *waiter) iter.Seq[string] {
 	}
 }
 
-// made reports whether the bridges, ports and namespaces that wt is about are as
-// they should be.
-func (c *Controller) made(w *world, wt *waiter) bool {
-	return c.lifecycle == nil || wt.layout == 0 || w.lifecycle.Layout >= wt.layout && w.lifecycle.Complete
+// made reports whether the bridge, ports and namespace of a router are as wt waits for.
+func (c *Controller) made(w *world, wt *waiter, router string) bool {
+	r := &w.lifecycle
+	return c.lifecycle == nil || wt.layout == 0 || r.Layout >= wt.layout && r.Complete && r.NotMade[router] == "" && !r.Waits[router]
 }
 
 // pending returns what wt waits for, and why.
@@ -106,17 +105,17 @@ func (c *Controller) pending(w *world, wt *waiter) (out []Pending) {
 // reason says why wt waits for a router.
 func (c *Controller) reason(w *world, wt *waiter, router string) string {
 	st, problems := w.routers[router], w.lifecycle.Problems[router]
+	if u := w.lifecycle.NotMade[router]; u != "" && (st == nil || st.session == nil) {
+		problems = append(slices.Clone(problems), u)
+	}
 	switch {
 	case router == "":
 		return "another daemon leads, this one stands by"
 	case len(c.retiring(router)) > 0:
 		return c.retirementProblem(c.retiring(router)[0])
-	case st == nil, st.router.Bridge.Managed && !c.made(w, wt):
+	case st == nil, st.router.Bridge.Managed && !c.made(w, wt, router):
 		return or(problems, w.lifecycle.Problems[""], "its bridge, ports and namespace are being changed")
 	case st.session == nil:
-		if u := w.lifecycle.NotMade[router]; u != "" {
-			problems = append(slices.Clone(problems), u)
-		}
 		return or(problems, nil, c.notConnected(st.router))
 	case len(st.program.Missing) > 0:
 		return fmt.Sprintf("bridge %s does not have these ports yet: %s", st.session.bridge, logging.Brief(st.program.Missing))

@@ -134,6 +134,7 @@ type Report struct {
 	Settled   bool                // everything is as intended
 	Problems  map[string][]string // by router; "" is all of them
 	NotMade   map[string]string   // what to do about the bridges that had not connected, by router
+	Waits     map[string]bool     // routers whose bridges lack taps; those of others are where they should be, if Complete
 }
 
 // New returns a Lifecycle. It fails if cfg is wrong.

@@ -14,12 +14,13 @@ const firstPause = 50 * time.Millisecond
 // A managed is a router with a managed bridge, and how far its namespace has come.
 type managed struct {
 	*routing.Router
-	desired namespace.Desired // with the taps that ovs-vswitchd has made; "" as Name: it has no namespace, or not yet
-	waits   []string          // problems: taps that its bridge lacks
-	memory  *namespace.Memory // of others' routes in it; nil: nothing is known
-	passed  bool              // it was looked at since it should be desired
-	right   bool              // it was what it should be, since the router wants it
-	foreign bool              // it is that of another instance, or the machine's own
+	desired   namespace.Desired // with the taps that ovs-vswitchd has made; "" as Name: it has no namespace, or not yet
+	connected bool              // its bridge is, and its ports are known
+	waits     []string          // problems: taps that its bridge lacks
+	memory    *namespace.Memory // of others' routes in it; nil: nothing is known
+	passed    bool              // it was looked at since it should be desired
+	right     bool              // it was what it should be, since the router wants it
+	foreign   bool              // it is that of another instance, or the machine's own
 
 	problems []string // found by the last look
 
@@ -101,12 +102,12 @@ func (l *Lifecycle) setDesired() {
 // setDesiredOf is setDesired for one router.
 func (l *Lifecycle) setDesiredOf(m *managed) {
 	if m.Fallback != routing.FallbackNamespace {
-		*m = managed{Router: m.Router}
+		*m = managed{Router: m.Router, connected: l.known(m.ID)}
 		return
 	}
 	l.byName[m.NamespaceName()] = m
-	known := l.database.connected && l.known(m.ID)
-	m.waits = nil
+	m.connected, m.waits = l.known(m.ID), nil
+	known := l.database.connected && m.connected
 	d := l.namespaceOf(l.want.Index, m.Router, func(tap string) bool {
 		made := l.made(m.Router, tap)
 		if !made && known {

@@ -83,20 +83,22 @@ func (p *pass) follow(ctx context.Context) {
 // report says how far everything has come.
 func (l *Lifecycle) report() Report {
 	d := &l.database
-	r := Report{Layout: l.want.Layout, Connected: d.connected, Bridges: d.exists, Complete: d.applied, Problems: make(map[string][]string), NotMade: make(map[string]string)}
+	r := Report{Layout: l.want.Layout, Connected: d.connected, Bridges: d.exists, Complete: d.applied, Problems: make(map[string][]string),
+		NotMade: make(map[string]string), Waits: make(map[string]bool)}
 	for _, found := range []problems{d.problems, d.patches} {
 		for router, texts := range found {
 			r.Problems[router] = append(r.Problems[router], texts...)
 		}
 	}
 	for _, m := range l.routers {
-		if d.tried && !l.known(m.ID) {
+		if d.tried && !m.connected {
 			r.NotMade[m.ID] = l.unmade(m.Router)
 		}
 		if m.Fallback != routing.FallbackNamespace {
 			continue
 		}
 		r.Complete = r.Complete && (m.passed || !d.ready)
+		r.Waits[m.ID] = len(m.waits) > 0
 		if texts := append(slices.Clip(m.waits), m.problems...); len(texts) > 0 {
 			r.Problems[m.ID] = append(r.Problems[m.ID], texts...)
 		}
