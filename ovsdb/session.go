@@ -87,8 +87,25 @@ func (s *session) monitor(ctx context.Context, changed func()) error {
 	// With monitor_cond_since, libovsdb swallows updates that do not fit its
 	// cache; with monitor_cond it disconnects.
 	m.Method = wire.ConditionalMonitorRPC
+	ctx, end := outlive(ctx, monitorGrace)
+	defer end()
 	_, err := s.lib.Monitor(ctx, m)
 	return err
+}
+
+// monitorGrace is how much longer than its context a request to monitor may take.
+// libovsdb reads the answer when the context is done, while it may just be written: a
+// data race. A server that works answers within this time.
+const monitorGrace = time.Second
+
+// outlive returns a context that is done some time after ctx is. end releases what it
+// needs.
+func outlive(ctx context.Context, by time.Duration) (out context.Context, end func()) {
+	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(by, func() { cancel(context.Cause(ctx)) })
+	})
+	return out, func() { stop(); cancel(nil) }
 }
 
 // patience is how long close waits for libovsdb.
