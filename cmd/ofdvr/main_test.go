@@ -47,6 +47,8 @@ func TestRun(t *testing.T) {
 	}{
 		{"", 0, "Available Commands", ""},
 		{"version", 0, "ofdvr ", ""},
+		{"--version", 0, "ofdvr ", ""},
+		{"-v", 0, "ofdvr ", ""},
 		{"nonsense", 64, "", "unknown command"},
 		{"check", 64, "", "requires at least 1 arg"},
 		{"check good.yaml", 0, "good.yaml: ok: 2 networks, 1 router, 2 ports", ""},

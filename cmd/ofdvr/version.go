@@ -30,7 +30,12 @@ func newVersion() *cobra.Command {
 		Example: "  ofdvr version",
 		Args:    cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
-			fmt.Fprintf(cmd.OutOrStdout(), "ofdvr %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprintln(cmd.OutOrStdout(), versionLine())
 		},
 	}
+}
+
+// versionLine is what ofdvr version and ofdvr --version print.
+func versionLine() string {
+	return fmt.Sprintf("ofdvr %s %s %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
