@@ -83,5 +83,5 @@ func (st *routerState) jumpedLately() string {
 		return ""
 	}
 	return fmt.Sprintf("bridge %s says that it has counted more than a link can carry, which is not added to the counters: %v. "+
-		"See whether the peer is Open vSwitch, and whether counters were set by somebody (ofdvr flows %s)", st.router.BridgeName(), st.jump, st.router.ID)
+		"See whether the peer is Open vSwitch, and whether its counters were set by hand (ofdvr flows %s)", st.router.BridgeName(), st.jump, st.router.ID)
 }

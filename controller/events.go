@@ -76,7 +76,7 @@ type (
 	// sessionEnded: the connection of a switch has ended.
 	sessionEnded struct{ session *session }
 
-	// waitBegun: somebody waits until a write is applied.
+	// waitBegun: a client waits until a write is applied.
 	waitBegun struct{ waiter *waiter }
 	// waitEnded: a wait has ended early; the answer is what it waited for.
 	waitEnded struct {
@@ -89,7 +89,7 @@ type (
 		answer chan<- error
 	}
 
-	// query: somebody wants to know something. It changes nothing.
+	// query reads from the world and changes nothing.
 	query func(*world)
 )
 

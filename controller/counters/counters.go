@@ -1,7 +1,7 @@
 // Package counters adds up what the flows of switches have counted. Flows come
 // and go and daemons restart; what is told here only grows.
 //
-// A [Reader] for each connection reads its switch when somebody asks; a [Book]
+// A [Reader] for each connection reads its switch on request; a [Book]
 // has the sums, and keeps them in a file before anybody sees them.
 package counters
 
@@ -213,7 +213,7 @@ func (b *Book) Snapshot(ctx context.Context, sources []Source) Snapshot {
 			told[p.subject()], b.news = true, true
 		}
 	}
-	if b.news { // before anybody sees them
+	if b.news { // before they are shown
 		b.keep()
 		b.news = false
 	}

@@ -18,8 +18,8 @@ import (
 const (
 	// maxAge is how old a reading may be that is told as the present.
 	maxAge = time.Second
-	// A switch that cannot be read while somebody waits is read at an interval as
-	// long as somebody was interested of late: at most for one part in
+	// A switch that takes longer to read than a request waits is read at an interval
+	// while there were requests lately: at most for one part in
 	// share of the time.
 	interval = 10 * time.Second
 	share    = 5
@@ -34,12 +34,12 @@ const (
 // readings are when the counters of a session's switch are read. Its methods may
 // be called from any goroutine.
 type readings struct {
-	asked chan struct{} // capacity 1: somebody waits for one
+	asked chan struct{} // capacity 1: a reading is requested
 
 	mu     sync.Mutex    // protects what follows
-	wanted time.Time     // when somebody wanted to know last
+	wanted time.Time     // when the latest request came
 	began  time.Time     // the latest reading; zero: none, or it has failed
-	pause  time.Duration // from then on, in which nobody needs another
+	pause  time.Duration // from then on, in which no other is needed
 	now    chan struct{} // closed when the reading ends that is under way; nil: none is
 	next   chan struct{} // closed when the one after that ends
 }
@@ -48,8 +48,8 @@ func newReadings() readings {
 	return readings{asked: make(chan struct{}, 1), next: make(chan struct{})}
 }
 
-// ask says that somebody wants to know. It returns what is closed when there is
-// a reading worth waiting for; nil: there was one of late.
+// ask requests a reading and returns a channel that is closed when one is ready; nil: the
+// latest is young enough.
 func (r *readings) ask() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -64,7 +64,7 @@ func (r *readings) ask() <-chan struct{} {
 	return r.next
 }
 
-// young reports whether nobody needs another reading.
+// young reports whether the latest reading is young enough.
 func (r *readings) young() bool { return !r.began.IsZero() && time.Since(r.began) < r.pause }
 
 // due reports whether a reading that was asked for is still needed.
