@@ -2,6 +2,11 @@
 
 export PATH := $(PATH):/usr/sbin:/sbin
 
+# Without the Go that go.mod asks for, no target starts. The script says how to get it.
+ifneq ($(shell scripts/go.sh),ok)
+$(error Go is missing or too old)
+endif
+
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 DEADCODE    := golang.org/x/tools/cmd/deadcode@v0.52.0
 
@@ -38,7 +43,7 @@ RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 # Git refuses root a checkout that is somebody else's; then the version is left out.
 NOVCS = $(if $(shell git rev-parse HEAD 2>/dev/null),,-buildvcs=false)
 
-.PHONY: help build man deb setup prepare test test-full test-neutron test-kernel compatibility chaos hostile lint demo bench clean
+.PHONY: help build man deb setup prepare test test-full test-neutron test-kernel compatibility chaos hostile lint docs demo bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +103,9 @@ test-kernel: $(GOTESTSUM) ## run the tests on the datapath of a Linux kernel, in
 			$(GOTEST) -tags kernel -p=1 -exec $(CURDIR)/bin/guest -timeout=60m $(ARGS) $(PKG) || failed=1; \
 		exit $$failed; \
 	elif [ "$$CI" = true ]; then exit 1; else echo "test-kernel: skipped"; fi
+
+docs: ## write the generated parts of docs/*.md: flags, keys, metrics, commands
+	go test -count=1 -run '^TestGeneratedDocs$$' ./cmd/ofdvr -update
 
 compatibility: ## test on each Open vSwitch and datapath that can be had, and write docs/compatibility.md
 	@scripts/setup.sh --kernel

@@ -4,10 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"regexp"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,39 +45,6 @@ func families(t *testing.T) []*dto.MetricFamily {
 		t.Fatal(err)
 	}
 	return fs
-}
-
-// row is the line that docs/metrics.md has of a metric.
-func row(f *dto.MetricFamily) string {
-	var labels []string
-	for _, l := range f.GetMetric()[0].GetLabel() {
-		labels = append(labels, "`"+l.GetName()+"`")
-	}
-	return "| `" + f.GetName() + "` | " + strings.ToLower(f.GetType().String()) + " | " + strings.Join(labels, ", ") + " | " + f.GetHelp() + " |"
-}
-
-// What docs/metrics.md says of the metrics is what the daemon says of them.
-func TestMetricsAreDocumented(t *testing.T) {
-	data, err := os.ReadFile("../../docs/metrics.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := regexp.MustCompile("(?m)^\\| `ofdvr_.*$").FindAllString(string(data), -1)
-	for _, f := range families(t) {
-		if !strings.HasPrefix(f.GetName(), "ofdvr_") {
-			continue
-		}
-		want := row(f)
-		at := slices.Index(rows, want)
-		if at < 0 {
-			t.Errorf("docs/metrics.md lacks this row:\n%s", want)
-			continue
-		}
-		rows = slices.Delete(rows, at, at+1)
-	}
-	for _, r := range rows {
-		t.Errorf("docs/metrics.md has this row, and no metric is like that:\n%s", r)
-	}
 }
 
 func TestMetricsAreLinted(t *testing.T) {

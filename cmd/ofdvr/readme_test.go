@@ -9,9 +9,6 @@ import (
 	"testing"
 	"unicode"
 
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
-
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
@@ -26,34 +23,14 @@ func document(t *testing.T, name string) string {
 	return string(data)
 }
 
-// TestManualHasAllFlags states that docs/configuration.md has each flag of serve with its
-// default, docs/cli.md each command, and docs/states.md each state of a router.
-func TestManualHasAllFlags(t *testing.T) {
-	configuration := document(t, "docs/configuration.md")
-	newServe().Flags().VisitAll(func(f *pflag.Flag) {
-		def := strings.Trim(f.DefValue, "[]") // a list's
-		if !regexp.MustCompile("`--" + f.Name + "[ `]").MatchString(configuration) {
-			t.Errorf("docs/configuration.md does not mention serve's flag --%s", f.Name)
-		} else if def != "" && !strings.Contains(configuration, "| `"+def+"` |") {
-			t.Errorf("docs/configuration.md does not have the default of --%s, %s", f.Name, def)
-		}
-	})
-	cli := document(t, "docs/cli.md")
-	for _, c := range newRoot().Commands() {
-		if c.IsAvailableCommand() && c.Name() != "help" && !mentions(cli, c) {
-			t.Errorf("docs/cli.md does not mention the command %s", c.Name())
-		}
-	}
+// TestManualHasAllStates states that docs/states.md explains each state of a router.
+func TestManualHasAllStates(t *testing.T) {
 	states := document(t, "docs/states.md")
 	for _, state := range controller.RouterStates() {
 		if !strings.Contains(states, "\n| `"+state+"` |") {
 			t.Errorf("docs/states.md does not explain the state %s", state)
 		}
 	}
-}
-
-func mentions(text string, c *cobra.Command) bool {
-	return regexp.MustCompile("`(ofdvr )?" + c.Name() + "[ `]").MatchString(text)
 }
 
 // TestTopologiesInManual states that topologies in the documentation have no mistakes.

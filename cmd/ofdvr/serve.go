@@ -57,12 +57,11 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the daemon",
-		Long: `Serve keeps Open vSwitch in line with what a topology file declares, what was
-written through the API (ofdvr apply), or both, until it is told to stop.
-SIGTERM ends it, and the switch goes on forwarding. A topology file that changes
-is read again, as it is at SIGHUP; a file with mistakes changes nothing. A
-service manager such as systemd is told when the daemon is ready, how far it is,
-and that it works (sd_notify(3)).`,
+		Long: `Serve keeps Open vSwitch in line with the intent, which comes from a topology
+file, from the API (ofdvr apply), or from both. SIGTERM ends it, and the switch
+goes on forwarding. The topology file is read again when it changes and at
+SIGHUP; a file with mistakes changes nothing. Serve reports its readiness, its
+progress and its health to systemd (sd_notify(3)).`,
 		Example: `  ofdvr serve
   ofdvr serve --topology /etc/ofdvr/topology.yaml
   ofdvr serve --config /etc/ofdvr/ofdvr.yaml`,
@@ -92,36 +91,36 @@ and that it works (sd_notify(3)).`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.topology, "topology", "", "`FILE` that declares networks, routers and ports")
-	f.StringVar(&o.stateDir, "state-dir", defaultStateDir, "`DIRECTORY` of the store that keeps what is written through the API; \"\" for none")
-	f.StringSliceVar(&o.openflow, "openflow", []string{defaultOpenFlow}, "where bridges are met: `ENDPOINT,...` of tcp:ADDRESS:PORT, ssl:ADDRESS:PORT or punix:PATH, which are listened on, or unix:PATH, which is connected to")
-	f.StringVar(&o.tls.PrivateKey, "private-key", "", "PEM `FILE` for ssl: endpoints")
-	f.StringVar(&o.tls.Certificate, "certificate", "", "PEM `FILE` for ssl: endpoints")
-	f.StringVar(&o.tls.CACert, "ca-cert", "", "PEM `FILE` that signs the switches' certificates")
+	f.StringVar(&o.topology, "topology", "", "topology `FILE`. Objects that it declares can be changed only there")
+	f.StringVar(&o.stateDir, "state-dir", defaultStateDir, "`DIRECTORY` of the store of objects written through the API; \"\" for no store. It must belong to root or the daemon's user, and no other user may write or replace it")
+	f.StringSliceVar(&o.openflow, "openflow", []string{defaultOpenFlow}, "OpenFlow `ENDPOINT,...`: the daemon listens on tcp:ADDRESS:PORT, ssl:ADDRESS:PORT and punix:PATH, and connects to unix:PATH. Managed bridges connect to the first tcp: or ssl: endpoint")
+	f.StringVar(&o.tls.PrivateKey, "private-key", "", "PEM `FILE` with the daemon's private key, for ssl: endpoints")
+	f.StringVar(&o.tls.Certificate, "certificate", "", "PEM `FILE` with the daemon's certificate, for ssl: endpoints")
+	f.StringVar(&o.tls.CACert, "ca-cert", "", "PEM `FILE` with the CA that signs the switches' certificates, for ssl: endpoints")
 	f.StringVar(&o.ovsdb, "ovsdb", defaultOVSDB, "Open vSwitch database, `unix:PATH` or tcp:ADDRESS:PORT; \"\" if all bridges are external")
-	f.StringVar(&o.bridge, "integration-bridge", defaultBridge, "`bridge` that machines are plugged into")
-	f.StringVar(&o.metrics, "metrics", defaultMetrics, "where Prometheus scrapes, `ADDRESS:PORT`; \"\" for nowhere")
+	f.StringVar(&o.bridge, "integration-bridge", defaultBridge, "`bridge` that the machines' ports are on. It must exist")
+	f.StringVar(&o.metrics, "metrics", defaultMetrics, "`ADDRESS:PORT` of /metrics, /healthz, /readyz and the page; \"\" for none")
 	o.ports = defaultPortCount
-	f.Var(&o.ports, "port-metrics", "which ports have metrics of their own: `PORTS` is a number, of those with the most packets, off or all")
-	f.BoolVar(&o.page, "page", true, "serve the page, and what it reads, at the address of --metrics to whoever can reach it; if that is no loopback address, only with this flag")
-	f.StringSliceVar(&o.api, "api", []string{defaultAPI}, "where the API is: `ENDPOINT,...` of unix:PATH, for its owner and group, or ssl:ADDRESS:PORT")
-	f.StringVar(&o.access.Group, "api-group", defaultGroup, "`group` that may use the API's Unix sockets; if there is no group "+defaultGroup+", or for \"\", it is the daemon's own")
-	f.StringVar(&o.access.TLS.PrivateKey, "api-private-key", "", "PEM `FILE` for ssl: endpoints of the API")
-	f.StringVar(&o.access.TLS.Certificate, "api-certificate", "", "PEM `FILE` for ssl: endpoints of the API")
-	f.StringVar(&o.access.TLS.CACert, "api-ca-cert", "", "PEM `FILE` that signs the certificates of clients, which are let in by ssl: endpoints of the API")
-	f.StringVar(&o.access.TokenFile, "api-token-file", "", "`FILE` with a bearer token, with which clients are let in by ssl: endpoints of the API")
-	f.IntVar(&o.maxAnswer, "max-answer", 1<<30, "`bytes` that a switch may answer to a request for its flows, before it is disconnected")
-	f.IntVar(&o.maxUnsolicited, "max-unsolicited", 10_000, "`messages` a second, and ten times as many at once, that a switch may send without being asked, before it is disconnected")
-	f.IntVar(&o.maxUnidentified, "max-unidentified", 512, "`connections` that may be open without saying whose they are, before the oldest is ended")
-	f.DurationVar(&o.auditInterval, "audit-interval", 5*time.Minute, "`TIME` after which the flows of a bridge are read back and compared, and so are OVSDB and namespaces, in case something went unnoticed; for flows a tenth of it where the switch does not tell of changes")
-	f.BoolVar(&o.allowEmpty, "allow-empty", false, "take in a topology without networks, routers and ports, which removes everything")
+	f.Var(&o.ports, "port-metrics", "`PORTS` that have metrics of their own: a number (those with the most packets), off or all")
+	f.BoolVar(&o.page, "page", true, "serve the page, and the part of the API that it reads, at the address of --metrics, without authentication. On an address that is not loopback, only if this flag is given")
+	f.StringSliceVar(&o.api, "api", []string{defaultAPI}, "API `ENDPOINT,...`: unix:PATH for its owner and group, ssl:ADDRESS:PORT for clients with a certificate or the token")
+	f.StringVar(&o.access.Group, "api-group", defaultGroup, "`group` that may use the API's Unix sockets. \"\", or a group "+defaultGroup+" that does not exist: the daemon's own group")
+	f.StringVar(&o.access.TLS.PrivateKey, "api-private-key", "", "PEM `FILE` with the daemon's private key, for ssl: endpoints of the API")
+	f.StringVar(&o.access.TLS.Certificate, "api-certificate", "", "PEM `FILE` with the daemon's certificate, for ssl: endpoints of the API")
+	f.StringVar(&o.access.TLS.CACert, "api-ca-cert", "", "PEM `FILE` with the CA that signs the certificates of clients, for ssl: endpoints of the API")
+	f.StringVar(&o.access.TokenFile, "api-token-file", "", "`FILE` with a bearer token of at least 16 characters that admits clients to ssl: endpoints of the API")
+	f.IntVar(&o.maxAnswer, "max-answer", 1<<30, "`bytes` that a switch may send in answer to one request; beyond that it is disconnected")
+	f.IntVar(&o.maxUnsolicited, "max-unsolicited", 10_000, "unsolicited `messages` a second that a switch may send, ten times as many in a burst; beyond that it is disconnected")
+	f.IntVar(&o.maxUnidentified, "max-unidentified", 512, "`connections` that may be open before their switch is identified; beyond that the oldest is closed")
+	f.DurationVar(&o.auditInterval, "audit-interval", 5*time.Minute, "`TIME` between audits, which read back and compare flows, OVSDB and namespaces in case a change went unnoticed. Flows of switches without a flow monitor are audited ten times as often")
+	f.BoolVar(&o.allowEmpty, "allow-empty", false, "accept a topology without networks, routers and ports, which removes everything. Without this flag such a file is an error")
 	f.BoolVar(&o.standby, "standby", false, "if another daemon runs, stand by and take over when it ends, instead of failing")
-	f.StringVar(&o.runDir, "run-dir", defaultRunDir, "`DIRECTORY` for the lock that keeps a second daemon away, and for what outlives the daemon: counters, and the files of radvd")
-	f.StringVar(&o.logLevel, "log-level", "info", "least important `LEVEL` to log: debug, info, warn or error")
-	f.StringVar(&o.logOpenFlow, "log-openflow", "", "`ROUTER` whose OpenFlow messages are logged, all of them in ovs-ofctl's words, where the level is debug")
+	f.StringVar(&o.runDir, "run-dir", defaultRunDir, "`DIRECTORY` of the lock that keeps a second daemon away, and of state that outlives the daemon: counters, radvd's files, earlier settings of namespaces, and the name of this instance. A second ofdvr, with an Open vSwitch of its own, needs a directory of its own. It must belong to root or the daemon's user, and no other user may write or replace it")
+	f.StringVar(&o.logLevel, "log-level", "info", "lowest `LEVEL` to log: debug, info, warn or error")
+	f.StringVar(&o.logOpenFlow, "log-openflow", "", "`ROUTER` whose OpenFlow messages are logged, in the syntax of ovs-ofctl, at level debug")
 	f.StringVar(&o.logFormat, "log-format", "console", "`FORMAT` of the log: console for people, json for machines")
-	f.BoolVar(&o.pprof, "pprof", false, "serve profiles of the daemon, /debug/pprof/, where the API is")
-	f.StringVar(&config, "config", "", "YAML `FILE` whose keys are the names of these flags; a flag that is given overrides its key")
+	f.BoolVar(&o.pprof, "pprof", false, "serve profiles of the daemon, /debug/pprof/, at the API's endpoints")
+	f.StringVar(&config, "config", "", "YAML `FILE` whose keys are the names of these flags. A flag on the command line overrides its key")
 	return cmd
 }
 

@@ -8,57 +8,57 @@ import (
 // A Topology is the document of a [routing.Model]: a topology file.
 type Topology struct {
 	Networks []Network `json:"networks" required:"false" doc:"The networks"`
-	Routers  []Router  `json:"routers" required:"false" doc:"The routers between them"`
+	Routers  []Router  `json:"routers" required:"false" doc:"The routers that connect them"`
 	Ports    []Port    `json:"ports" required:"false" doc:"The ports of machines, on this host or on others"`
 }
 
 // A Network is the document of a [routing.Network].
 type Network struct {
 	ID   string `json:"id" minLength:"1" maxLength:"64" example:"blue" doc:"Any name of up to 64 bytes, such as a UUID"`
-	VLAN uint16 `json:"vlan,omitempty" minimum:"1" maximum:"4094" example:"1" doc:"The tag of the router's patch ports on the integration bridge. Absent: another agent sets the tags, and until then those ports pass nothing"`
-	MTU  int    `json:"mtu,omitempty" minimum:"68" maximum:"65535" default:"1500" doc:"The largest IP packet, in bytes. Also the taps' MTU"`
+	VLAN uint16 `json:"vlan,omitempty" minimum:"1" maximum:"4094" example:"1" doc:"The tag of the router's patch ports on the integration bridge. Absent: another agent sets the tags; a port passes no traffic until it has one"`
+	MTU  int    `json:"mtu,omitempty" minimum:"68" maximum:"65535" default:"1500" doc:"The largest IP packet, in bytes. Also the MTU of the taps"`
 
-	IPv4Scope string `json:"ipv4_address_scope,omitempty" minLength:"1" maxLength:"64" example:"campus" doc:"The address scope of its IPv4 addresses. Between scopes flows do not route, the namespace decides. Absent: that of all networks without one"`
-	IPv6Scope string `json:"ipv6_address_scope,omitempty" minLength:"1" maxLength:"64" example:"campus6" doc:"The same of its IPv6 addresses"`
-	FastPath  string `json:"fast_path,omitempty" enum:"on,off" default:"on" doc:"Off: flows hand everything from and to the network to the namespace, so that NAT and connection tracking there see both directions"`
+	IPv4Scope string `json:"ipv4_address_scope,omitempty" minLength:"1" maxLength:"64" example:"campus" doc:"The address scope of the network's IPv4 addresses. Flows do not route between scopes; the namespace decides. Networks without a scope share one"`
+	IPv6Scope string `json:"ipv6_address_scope,omitempty" minLength:"1" maxLength:"64" example:"campus6" doc:"The same for IPv6 addresses"`
+	FastPath  string `json:"fast_path,omitempty" enum:"on,off" default:"on" doc:"Off: all traffic from and to the network goes through the namespace, so that NAT and connection tracking there see both directions. It has no effect for a router without a namespace"`
 }
 
 // A Router is the document of a [routing.Router].
 type Router struct {
 	ID           string      `json:"id" minLength:"1" maxLength:"64" example:"r1" doc:"Any name of up to 64 bytes, such as a UUID"`
-	Namespace    string      `json:"namespace,omitempty" minLength:"1" maxLength:"255" example:"qrouter-r1" doc:"The network namespace; made if there is none. Absent: qrouter- and the ID"`
-	Fallback     string      `json:"fallback,omitempty" enum:"namespace,none" default:"namespace" doc:"Who gets what the flows do not handle: the namespace, or none: it is dropped"`
-	ARPResponder *bool       `json:"arp_responder,omitempty" default:"true" doc:"Flows answer ARP. If false the kernel does, through the tap"`
-	NDResponder  *bool       `json:"nd_responder,omitempty" default:"true" doc:"Flows answer neighbour solicitations. If false the kernel does, through the tap"`
-	Echo         *bool       `json:"echo_responder,omitempty" default:"true" doc:"Flows answer ICMP echo requests (ping) to the router's addresses. If false the kernel does, through the tap"`
-	AnswerRate   *int        `json:"answer_rate,omitempty" minimum:"0" maximum:"1000000" default:"1000" doc:"How many packets a second are answered at most: ARP and neighbour solicitations of each machine; echo requests, and packets with an expired TTL, of each interface. 0 is no limit"`
-	UnknownRate  *int        `json:"unknown_rate,omitempty" minimum:"0" maximum:"1000000" default:"50" doc:"How many packets a second each interface may send to addresses that no port has and for which the namespace has not found a machine. 0 is no limit"`
-	Bridge       *Bridge     `json:"bridge,omitempty" doc:"The bridge that holds the flows. Absent: one that ofdvr makes"`
-	Interfaces   []Interface `json:"interfaces,omitempty" doc:"The router's legs on networks"`
+	Namespace    string      `json:"namespace,omitempty" minLength:"1" maxLength:"255" example:"qrouter-r1" doc:"The network namespace. Absent: qrouter- and the ID. ofdvr creates it if it does not exist. It may not be the machine's own"`
+	Fallback     string      `json:"fallback,omitempty" enum:"namespace,none" default:"namespace" doc:"Where packets go that the flows do not handle: namespace sends them to the namespace, none drops them"`
+	ARPResponder *bool       `json:"arp_responder,omitempty" default:"true" doc:"Flows answer ARP. False: the kernel answers, through the tap"`
+	NDResponder  *bool       `json:"nd_responder,omitempty" default:"true" doc:"Flows answer neighbour solicitations. False: the kernel answers, through the tap"`
+	Echo         *bool       `json:"echo_responder,omitempty" default:"true" doc:"Flows answer ICMP echo requests (ping) to the router's addresses. False: the kernel answers, through the tap"`
+	AnswerRate   *int        `json:"answer_rate,omitempty" minimum:"0" maximum:"1000000" default:"1000" doc:"The limit of answered packets a second, for each kind separately: ARP and neighbour solicitations per machine; echo requests, and packets with an expired TTL, per interface. 0: no limit. While an interface has at most 64 declared machines (32 if the router has 4 interfaces, and so on), each has its own share; other machines share by the last bits of their MAC addresses"`
+	UnknownRate  *int        `json:"unknown_rate,omitempty" minimum:"0" maximum:"1000000" default:"50" doc:"The limit of packets a second, per interface, to addresses that no port has and where the namespace has not found a machine. It keeps a scan of a subnet from filling the kernel's neighbour table. Machines that the namespace has found have no limit; while the daemon is stopped, only those found before. Not on external bridges. 0: no limit"`
+	Bridge       *Bridge     `json:"bridge,omitempty" doc:"The bridge that holds the flows. Absent: ofdvr creates one"`
+	Interfaces   []Interface `json:"interfaces,omitempty" doc:"The router's interfaces on networks"`
 	Routes       []Route     `json:"routes,omitempty" doc:"Extra routes. The longest prefix wins, over the connected subnets too"`
 }
 
 // A Route is the document of a [routing.Route].
 type Route struct {
 	Destination string    `json:"destination" example:"10.9.0.0/16" doc:"A prefix; 0.0.0.0/0 is the default route"`
-	Type        string    `json:"type,omitempty" enum:"via,blackhole,reject" default:"via" doc:"What becomes of the packets: they go to a next hop; they are dropped; or they are, and the sender is told that the host is unreachable"`
-	NextHop     string    `json:"nexthop,omitempty" example:"10.0.1.10" doc:"An address in a subnet of one of the router's interfaces. If a port has it, the switch routes there; otherwise the namespace does"`
-	NextHops    []NextHop `json:"nexthops,omitempty" doc:"Several of these instead, which share the flows of packets"`
-	FastPath    string    `json:"fast_path,omitempty" enum:"on,off" default:"on" doc:"Off: flows hand everything that takes the route, or comes from its destination, to the namespace, so that NAT and connection tracking there see both directions"`
+	Type        string    `json:"type,omitempty" enum:"via,blackhole,reject" default:"via" doc:"What happens to the packets: via sends them to a next hop, blackhole drops them, reject drops them and answers the sender that the host is unreachable"`
+	NextHop     string    `json:"nexthop,omitempty" example:"10.0.1.10" doc:"An address in a subnet of one of the router's interfaces. Required if the type is via and nexthops is absent. If a port has the address, the switch routes there; otherwise the namespace does, which gets the same route"`
+	NextHops    []NextHop `json:"nexthops,omitempty" doc:"Several next hops instead of one. Each flow of packets takes one of them"`
+	FastPath    string    `json:"fast_path,omitempty" enum:"on,off" default:"on" doc:"Off: all traffic that takes the route, or comes from its destination, goes through the namespace, so that NAT and connection tracking there see both directions"`
 }
 
 // A NextHop is the document of a [routing.NextHop].
 type NextHop struct {
 	Address string `json:"address" example:"10.0.1.10" doc:"An address in a subnet of one of the router's interfaces"`
-	Weight  int    `json:"weight,omitempty" minimum:"1" maximum:"256" default:"1" doc:"How large its share is"`
+	Weight  int    `json:"weight,omitempty" minimum:"1" maximum:"256" default:"1" doc:"The share of this next hop, relative to the others"`
 }
 
 // A Bridge is the document of a [routing.Bridge].
 type Bridge struct {
-	Managed      *bool  `json:"managed,omitempty" default:"true" doc:"ofdvr makes the bridge and removes it. If false the bridge is yours, and ofdvr only programs its flows"`
-	Name         string `json:"name,omitempty" minLength:"1" maxLength:"15" example:"br-r1" doc:"The bridge's name. Absent: rb- and the router's ID. Required for an external bridge, unless it has a datapath_id"`
-	DatapathID   string `json:"datapath_id,omitempty" minLength:"16" maxLength:"18" example:"00000000000000a1" doc:"16 hexadecimal digits. Absent: made from the router's ID. An external bridge that has one is recognized by it, not by its name"`
-	ForeignFlows string `json:"foreign_flows,omitempty" enum:"remove,report,ignore" doc:"What to do with flows, groups and meters of others: remove them, report how many there are, or ignore them. Absent: remove, or report on an external bridge"`
+	Managed      *bool  `json:"managed,omitempty" default:"true" doc:"ofdvr creates the bridge and removes it. False: the bridge is yours (an external bridge), and ofdvr only programs its flows"`
+	Name         string `json:"name,omitempty" minLength:"1" maxLength:"15" example:"br-r1" doc:"The bridge's name. Absent: rb- and the router's ID. Required for an external bridge without datapath_id"`
+	DatapathID   string `json:"datapath_id,omitempty" minLength:"16" maxLength:"18" example:"00000000000000a1" doc:"16 hexadecimal digits. Absent: derived from the router's ID. An external bridge with a datapath_id is identified by it, not by its name"`
+	ForeignFlows string `json:"foreign_flows,omitempty" enum:"remove,report,ignore" doc:"What to do with flows, groups and meters of others: remove them, report their number in the status and the metrics, or ignore them. Absent: remove, or report on an external bridge. A flow of another program in the place of one of ours is always replaced"`
 }
 
 // An Interface is the document of a [routing.Interface].
@@ -66,30 +66,30 @@ type Interface struct {
 	ID         string   `json:"id" minLength:"1" maxLength:"64" example:"r1-blue" doc:"Any name of up to 64 bytes, such as a UUID"`
 	Network    string   `json:"network" minLength:"1" maxLength:"64" example:"blue" doc:"The ID of a network"`
 	MAC        string   `json:"mac" minLength:"17" maxLength:"17" example:"02:00:00:00:01:01" doc:"The router's MAC address on that network"`
-	Addresses  []string `json:"addresses" minItems:"1" example:"10.0.1.1/24" doc:"The router's addresses, each with the length of its subnet's prefix"`
+	Addresses  []string `json:"addresses" minItems:"1" example:"10.0.1.1/24" doc:"The router's addresses, each with the prefix length of its subnet"`
 	PatchPort  string   `json:"patch_port,omitempty" minLength:"1" maxLength:"15" example:"pr-r1-blue" doc:"The port towards the integration bridge. Absent: pr- and the ID. Required on an external bridge"`
-	TapPort    string   `json:"tap_port,omitempty" minLength:"1" maxLength:"15" example:"qr-r1-blue" doc:"The port towards the namespace. Absent: qr- and the ID. Required on an external bridge with a fallback"`
-	AdminState string   `json:"admin_state,omitempty" enum:"up,down" default:"up" doc:"Down: nothing goes in or out"`
-	RA         *RA      `json:"ra,omitempty" doc:"Router advertisements, which the namespace sends. Absent: none"`
+	TapPort    string   `json:"tap_port,omitempty" minLength:"1" maxLength:"15" example:"qr-r1-blue" doc:"The port towards the namespace. Absent: qr- and the ID. Required on an external bridge with a fallback. With ra, it must be a name that radvd's configuration can hold: not a number, not a keyword of radvd, without quotes, semicolons, braces, bars and backslashes"`
+	AdminState string   `json:"admin_state,omitempty" enum:"up,down" default:"up" doc:"Down: no traffic passes the interface"`
+	RA         *RA      `json:"ra,omitempty" doc:"Router advertisements, which radvd sends from the namespace; may be empty ({}). Absent: none"`
 }
 
 // RA is the document of a [routing.RA].
 type RA struct {
-	Managed  *bool      `json:"managed,omitempty" default:"false" doc:"Addresses are to be had by DHCPv6"`
-	Other    *bool      `json:"other,omitempty" default:"false" doc:"Other settings are to be had by DHCPv6"`
-	Lifetime *int       `json:"lifetime,omitempty" minimum:"0" maximum:"9000" default:"1800" doc:"Seconds for which the router is a default router. 0: it is none"`
-	Interval int        `json:"interval,omitempty" minimum:"4" maximum:"1800" default:"600" doc:"Seconds from one to the next at most"`
-	MTU      int        `json:"mtu,omitempty" minimum:"1280" maximum:"65535" doc:"Absent: that of the network"`
-	Prefixes []RAPrefix `json:"prefixes,omitempty" doc:"Absent: the interface's IPv6 subnets"`
+	Managed  *bool      `json:"managed,omitempty" default:"false" doc:"The M flag: machines get addresses by DHCPv6"`
+	Other    *bool      `json:"other,omitempty" default:"false" doc:"The O flag: machines get other settings by DHCPv6"`
+	Lifetime *int       `json:"lifetime,omitempty" minimum:"0" maximum:"9000" default:"1800" doc:"Seconds for which machines use the router as a default router. 0: they do not"`
+	Interval int        `json:"interval,omitempty" minimum:"4" maximum:"1800" default:"600" doc:"The longest time between two advertisements, in seconds"`
+	MTU      int        `json:"mtu,omitempty" minimum:"1280" maximum:"65535" doc:"The MTU to advertise. Absent: that of the network"`
+	Prefixes []RAPrefix `json:"prefixes,omitempty" doc:"The prefixes to advertise. Absent: the interface's IPv6 subnets"`
 }
 
 // An RAPrefix is the document of a [routing.RAPrefix].
 type RAPrefix struct {
 	Prefix     string `json:"prefix" example:"2001:db8::/64" doc:"The prefix"`
-	OnLink     *bool  `json:"on_link,omitempty" default:"true" doc:"Its addresses are reached without a router"`
-	Autonomous *bool  `json:"autonomous,omitempty" default:"true" doc:"Machines make addresses of it for themselves"`
-	Valid      *int   `json:"valid_lifetime,omitempty" minimum:"0" maximum:"4294967295" default:"86400" doc:"Seconds for which it is valid; 4294967295 is for ever"`
-	Preferred  *int   `json:"preferred_lifetime,omitempty" minimum:"0" maximum:"4294967295" default:"14400" doc:"Seconds for which its addresses are preferred"`
+	OnLink     *bool  `json:"on_link,omitempty" default:"true" doc:"Machines reach its addresses without a router"`
+	Autonomous *bool  `json:"autonomous,omitempty" default:"true" doc:"Machines make addresses for themselves from it (SLAAC)"`
+	Valid      *int   `json:"valid_lifetime,omitempty" minimum:"0" maximum:"4294967295" default:"86400" doc:"Seconds for which it is valid; 4294967295 means for ever"`
+	Preferred  *int   `json:"preferred_lifetime,omitempty" minimum:"0" maximum:"4294967295" default:"14400" doc:"Seconds for which its addresses are preferred; at most valid_lifetime"`
 }
 
 // A Port is the document of a [routing.Port].
@@ -98,22 +98,22 @@ type Port struct {
 	Network    string        `json:"network" minLength:"1" maxLength:"64" example:"blue" doc:"The ID of a network"`
 	MAC        string        `json:"mac" minLength:"17" maxLength:"17" example:"02:00:00:00:01:10" doc:"The machine's MAC address"`
 	Addresses  []string      `json:"addresses,omitempty" example:"10.0.1.10" doc:"The machine's addresses"`
-	Pairs      []AddressPair `json:"allowed_address_pairs,omitempty" doc:"Addresses that the machine may use besides. If one port alone claims one, flows route to it"`
-	AdminState string        `json:"admin_state,omitempty" enum:"up,down" default:"up" doc:"Down: flows do not route to it"`
-	Bound      *bool         `json:"bound,omitempty" default:"true" doc:"The machine runs on a host. If false, flows do not route to it"`
-	FastPath   string        `json:"fast_path,omitempty" enum:"on,off" default:"on" doc:"Off: flows hand everything from and to the machine to the namespace, so that NAT and connection tracking there see both directions"`
+	Pairs      []AddressPair `json:"allowed_address_pairs,omitempty" doc:"More addresses that the machine may use, such as a virtual IP"`
+	AdminState string        `json:"admin_state,omitempty" enum:"up,down" default:"up" doc:"Down: flows do not route to the machine"`
+	Bound      *bool         `json:"bound,omitempty" default:"true" doc:"The machine runs on some host. False: flows do not route to it"`
+	FastPath   string        `json:"fast_path,omitempty" enum:"on,off" default:"on" doc:"Off: all traffic from and to the machine, forwarded traffic included, goes through the namespace, so that NAT and connection tracking there see both directions"`
 }
 
 // An AddressPair is the document of a [routing.AddressPair].
 type AddressPair struct {
-	Address string `json:"address" example:"10.0.1.100" doc:"An address, or a prefix of several, to which no flows route"`
-	MAC     string `json:"mac,omitempty" minLength:"17" maxLength:"17" example:"02:00:00:00:01:10" doc:"Absent: that of the port"`
+	Address string `json:"address" example:"10.0.1.100" doc:"An address, or a prefix of several. Flows route to a single address if it is no port's own and all its users give the same MAC address; otherwise the namespace routes"`
+	MAC     string `json:"mac,omitempty" minLength:"17" maxLength:"17" example:"02:00:00:00:01:10" doc:"The MAC address used with it. Absent: that of the port"`
 }
 
 // A BatchBody is the document that [DecodeBatch] reads.
 type BatchBody struct {
-	Put    *Topology `json:"put,omitempty" doc:"Objects to make, each in place of the one of its kind with its ID if there is one"`
-	Delete *IDs      `json:"delete,omitempty" doc:"Objects to remove, if they exist, before others are put"`
+	Put    *Topology `json:"put,omitempty" doc:"Objects to create or to replace"`
+	Delete *IDs      `json:"delete,omitempty" doc:"Objects to delete, if they exist, before others are put"`
 }
 
 // IDs name objects of a topology.
@@ -126,8 +126,8 @@ type IDs struct {
 // A SnapshotBody is the document that [DecodeSnapshot] reads.
 type SnapshotBody struct {
 	Router   Router    `json:"router" doc:"The router"`
-	Networks []Network `json:"networks,omitempty" doc:"The networks that it joins"`
-	Ports    []Port    `json:"ports,omitempty" doc:"The ports on them"`
+	Networks []Network `json:"networks,omitempty" doc:"The networks of its interfaces"`
+	Ports    []Port    `json:"ports,omitempty" doc:"All ports on these networks"`
 }
 
 // DocumentOf returns the document of m.

@@ -1,7 +1,6 @@
 package topology
 
 import (
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -92,26 +91,6 @@ func TestDocumentsAreDescribed(t *testing.T) {
 			if f.Tag.Get("doc") == "" {
 				t.Errorf("%T.%s has no doc", d, f.Name)
 			}
-		}
-	}
-}
-
-// TestManualHasAllKeys states that docs/configuration.md has a row for each key that has a
-// value of its own.
-func TestManualHasAllKeys(t *testing.T) {
-	data, err := os.ReadFile("../../docs/configuration.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := topologyKeys.list("")
-	for i, p := range all {
-		p = strings.TrimSuffix(strings.TrimPrefix(p, "."), "!")
-		if i+1 < len(all) && (strings.HasPrefix(all[i+1], "."+p+"[]") || strings.HasPrefix(all[i+1], "."+p+".")) {
-			continue
-		}
-		p = strings.Replace(p, "routers[].interfaces[].ra.", "….ra.", 1)
-		if !strings.Contains(string(data), "| `"+p+"`") && !strings.Contains(string(data), ", `"+p+"` |") {
-			t.Errorf("docs/configuration.md has no row for %s", p)
 		}
 	}
 }
