@@ -9,7 +9,7 @@ import (
 
 const module = "github.com/ofdvr/ofdvr/"
 
-// mayImport is the architecture: which of our packages each package may
+// mayImport is the architecture: the packages of this module that each package may
 // import. A package that is not listed here fails the test.
 var mayImport = map[string]string{
 	"ofproto":                 "internal/sorted",
@@ -55,8 +55,8 @@ var mayImport = map[string]string{
 	"test/chaos":              "controller test/lab ofproto ofproto/ofconn ovsdb routing routing/compile routing/topology",
 }
 
-// pure packages are functions of their arguments; impure is what they must not
-// import.
+// pure packages are functions of their arguments. They must not import the packages in
+// impure.
 var (
 	pure   = []string{"internal/sorted", "ofproto", "routing", "routing/compile", "routing/trace"}
 	impure = []string{"context", "log", "log/slog", "net", "net/http", "os", "sync", "time", "go.uber.org/zap"}
@@ -71,7 +71,7 @@ func TestImports(t *testing.T) {
 	for line := range strings.Lines(string(out)) {
 		path, imports, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if path == "" {
-			continue // nothing but tests
+			continue // only test files
 		}
 		pkg := strings.TrimPrefix(path, module)
 		seen++

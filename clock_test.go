@@ -17,40 +17,39 @@ import (
 	"testing"
 )
 
-// timed are the packages that act on time.
+// timed are the packages whose behaviour depends on time.
 var timed = []string{"./controller/...", "./ofproto/ofconn", "./ovsdb", "./internal/namespace", "./internal/bounded", "./internal/filewatch", "./internal/radvd", "./internal/sdnotify", "./metrics", "./cmd/..."}
 
-// wallClock are the functions and methods of package time whose result has no
-// monotonic clock reading, or is a reading of the wall clock.
+// wallClock are the functions and methods of package time whose result has no monotonic
+// clock reading, or depends on the wall clock.
 var wallClock = map[string]bool{
 	"Unix": true, "UnixMilli": true, "UnixMicro": true, "UnixNano": true, "Date": true, "Parse": true, "ParseInLocation": true,
 	"UTC": true, "Local": true, "In": true, "Round": true, "Truncate": true, "AddDate": true,
 	"Clock": true, "Hour": true, "Minute": true, "Second": true, "Nanosecond": true,
 }
 
-// compares are those that compare times, and printing the packages that read
-// times from JSON, which has none but of the wall clock. They may only print them.
+// compares are the methods that compare times. The packages in printing read times from
+// JSON, which have only a wall clock reading, and so may only print them.
 var (
 	compares = map[string]bool{"Before": true, "After": true, "Compare": true, "Equal": true, "Sub": true, "Since": true, "Until": true}
 	printing = []string{"controller/api", "cmd/ofdvr"}
 )
 
-// TestClockMayJump proves that no decision of the daemon depends on the wall
-// clock, so that it may be set forth or back at any moment. A time.Time that
-// comes from time.Now and on which no such function was called carries a reading
-// of the monotonic clock, and Sub, Before, After, Compare, time.Since and
-// time.Until use just that if both times have it. Timers, the deadlines of
-// contexts and those of connections are monotonic as well. What is left of the
-// wall clock is for people to read: in the log, in the status, and in how long
-// a certificate is valid. (The zero time.Time, which has no reading, is long ago by
-// any clock.)
+// TestClockMayJump checks that no decision of the daemon depends on the wall clock, which
+// may be set forward or back at any time. A time.Time from time.Now carries a monotonic
+// clock reading until one of the functions in wallClock strips it. Sub, Before, After,
+// Compare, time.Since and time.Until use the monotonic readings if both times have one.
+// Timers and the deadlines of contexts and connections are monotonic as well. The wall
+// clock is used only for output (the log and the status) and for the validity of
+// certificates. (The zero time.Time, which has no reading, is in the distant past by any
+// clock.)
 func TestClockMayJump(t *testing.T) {
 	seen := 0
 	fset := token.NewFileSet()
 	exports, packages := compiled(t)
 	imports := importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser, error) {
 		if exports[path] == "" {
-			return nil, errors.New("no export data of " + path)
+			return nil, errors.New("no export data for " + path)
 		}
 		return os.Open(exports[path])
 	})
@@ -83,19 +82,19 @@ func TestClockMayJump(t *testing.T) {
 		}
 	}
 	if seen == 0 {
-		t.Error("package time is used nowhere: the test does not see what it should")
+		t.Error("no use of package time found: the test is broken")
 	}
 }
 
-// A listed is a package as go list describes it.
+// A listed is a package in the output of go list.
 type listed struct {
 	Dir, ImportPath, Export string
 	GoFiles                 []string
 	DepOnly                 bool
 }
 
-// compiled returns the packages that act on time, and for these and all that
-// they import the files with their types.
+// compiled returns the packages in timed, and the export data files of these packages and
+// of all packages that they import.
 func compiled(t *testing.T) (exports map[string]string, packages []listed) {
 	t.Helper()
 	out, err := exec.Command("go", append([]string{"list", "-export", "-deps", "-json=Dir,ImportPath,Export,GoFiles,DepOnly"}, timed...)...).Output()

@@ -93,7 +93,7 @@ func (s *session) announce(ctx context.Context) error {
 			}
 			out := ofproto.PacketOut{Buffer: ofproto.NoBuffer, InPort: ofproto.PortController,
 				Actions: ofproto.ActionsOf(ofproto.Output{Port: port}), Data: string(a.Frame())}
-			if err := s.conn.Tell(ctx, out); err != nil {
+			if err := s.conn.Send(ctx, out); err != nil {
 				return fmt.Errorf("announce MAC address %v of %v on port %s: %w", a.MAC, a.Address, a.Port, err)
 			}
 		}

@@ -62,7 +62,7 @@ func TestLimitsAreTold(t *testing.T) {
 	for _, r := range refusalReasons {
 		all = append(all, limit{"openflow_disconnects " + r.reason, `bridge "br-x" of peer 192.0.2.1`, func(c *Controller) { c.refuse(peer, "br-x", fmt.Errorf("it ends: %w", r.cause)) }})
 	}
-	for _, reason := range []string{"busy", "too_large", "clients", "connections", "slow", "no_room", "long_body", "slow_body", "bodies"} {
+	for _, reason := range []string{"queue_timeout", "response_too_large", "too_many_clients", "too_many_connections", "read_timeout", "response_memory", "body_too_large", "body_timeout", "body_memory"} {
 		all = append(all, limit{"http_limited " + reason, "a client of 127.0.0.1:9476", func(c *Controller) { c.HTTPLimited(reason, "127.0.0.1:9476") }})
 	}
 	for kind := range counters.LimitedKinds {

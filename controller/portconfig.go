@@ -148,7 +148,7 @@ func (s *session) correct(ctx context.Context, found []misconfiguration, config 
 		if m.bits != 0 {
 			change = ofproto.PortMod{Port: m.port.No, MAC: m.port.MAC, Mask: m.bits}
 		}
-		if err := s.conn.Tell(ctx, change); err != nil {
+		if err := s.conn.Send(ctx, change); err != nil {
 			return fmt.Errorf("correct the configuration of bridge %s: %w", s.bridge, err)
 		}
 	}

@@ -193,7 +193,7 @@ func (c *Controller) identify(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	if err := s.conn.Tell(ctx, tidings); err != nil {
+	if err := s.conn.Send(ctx, tidings); err != nil {
 		return fmt.Errorf("ask to be told of ports: %w", err)
 	}
 	s.dpid = f.DPID

@@ -1,5 +1,5 @@
-// Package examples holds examples for people. Its test runs the commands in each
-// example's README.md, as they are written.
+// Package examples contains examples for users. Its test runs the commands in each
+// example's README.md.
 package examples
 
 import (
@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { lab.Main(m) }
 func TestReadmes(t *testing.T) {
 	for _, tt := range []struct {
 		dir  string
-		want []string // in this order, in the output
+		want []string // substrings of the output, in this order
 	}{
 		{"two-networks", []string{
 			"ok: 2 networks, 1 router, 2 ports", "settled  yes", "ttl=63", " 0% packet loss", "remove Bridge rb-r1",
@@ -40,7 +40,7 @@ func TestReadmes(t *testing.T) {
 			for _, want := range tt.want {
 				i := strings.Index(out[at:], want)
 				if i < 0 {
-					t.Fatalf("%q is missing, or not where it should be, in\n%s", want, out)
+					t.Fatalf("%q is missing or out of order in\n%s", want, out)
 				}
 				at += i + len(want)
 			}

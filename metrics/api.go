@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// api is what is asked of the API.
+// api has the metrics of HTTP requests.
 type api struct {
 	requests    *prometheus.CounterVec
 	requestTime *prometheus.HistogramVec
@@ -19,35 +19,35 @@ type api struct {
 
 func newAPI() api {
 	return api{
-		limited: counters("http_limited_total", "Clients of the HTTP servers that were refused or disconnected, by reason: busy (its request did not get its turn), "+
-			"too_large (its answer would be), clients (too many watch), connections (too many are open), slow (it does not read), "+
-			"no_room (it read an old answer slowly, and there was no room for the next), long_body, slow_body (its request had a body that is too long, or came too slowly), "+
-			"bodies (those of all together are too long, and its came slowest).", "reason"),
-		requests: counters("api_requests_total", "Requests to the API, by method, by route as docs/api.md has it (other: there is nothing there, or it was not let in), and by the status of the answer.",
+		limited: counters("http_limited_total", "HTTP clients that were refused or disconnected because of a limit, by reason: queue_timeout (the request waited too long for its turn), "+
+			"response_too_large, too_many_clients (too many watchers), too_many_connections, read_timeout (the client did not read the response), "+
+			"response_memory (the client read an old response slowly, and its memory was needed for a new one), body_too_large, body_timeout (the request body arrived too slowly), "+
+			"body_memory (all request bodies together were too large, and this one was the slowest).", "reason"),
+		requests: counters("api_requests_total", "Requests to the API, by method, route as in docs/api.md (other: not found, or not authorized) and status of the response.",
 			"method", "route", "status"),
 		requestTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "ofdvr_api_request_duration_seconds",
-			Help:    "Time from a request to the API to the beginning of the answer, by method and route; with wait=applied that is when the switches have confirmed it.",
+			Help:    "Time from an API request to the start of the response, by method and route; with wait=applied the response starts when the switches have confirmed the change.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16),
 		}, []string{"method", "route"}),
 	}
 }
 
 // limits are the reasons for which clients are refused or disconnected.
-var limits = []string{"busy", "too_large", "clients", "connections", "slow", "no_room", "long_body", "slow_body", "bodies"}
+var limits = []string{"queue_timeout", "response_too_large", "too_many_clients", "too_many_connections", "read_timeout", "response_memory", "body_too_large", "body_timeout", "body_memory"}
 
 // Limited records a client that was refused or disconnected because of a limit.
 func (e *api) Limited(reason string) { e.limited.WithLabelValues(reason).Inc() }
 
 var methods = []string{http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete}
 
-// Requests returns a handler that has h answer, and records it when the answer
-// begins. The route is the pattern that an [http.ServeMux] behind h has found.
+// Requests returns a handler that calls h, and records the request when the response
+// starts. The route is the pattern that an [http.ServeMux] in h matched.
 func (e *api) Requests(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		a := answer{ResponseWriter: w, begun: func(status int) {
-			method, route := "other", "other" // whatever a client may send
+			method, route := "other", "other" // for anything unknown, so that a client cannot create series
 			if slices.Contains(methods, r.Method) {
 				method = r.Method
 			}
@@ -58,18 +58,18 @@ func (e *api) Requests(h http.Handler) http.Handler {
 			e.requestTime.WithLabelValues(method, route).Observe(time.Since(start).Seconds())
 		}}
 		h.ServeHTTP(&a, r)
-		a.begin(http.StatusOK) // an answer without a body
+		a.begin(http.StatusOK) // a response without a body
 	})
 }
 
-// An answer tells when it begins.
+// An answer is a ResponseWriter that reports the start of the response.
 type answer struct {
 	http.ResponseWriter
-	begun func(status int) // nil: it was called
+	begun func(status int) // nil after the call
 }
 
 func (a *answer) begin(status int) {
-	if a.begun != nil && status >= 200 { // else there will be another
+	if a.begun != nil && status >= 200 { // a 1xx status is followed by another
 		a.begun(status)
 		a.begun = nil
 	}
@@ -87,5 +87,5 @@ func (a *answer) Write(b []byte) (int, error) {
 	return a.ResponseWriter.Write(b)
 }
 
-// Unwrap is for [http.ResponseController].
+// Unwrap returns the wrapped ResponseWriter, for [http.ResponseController].
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }

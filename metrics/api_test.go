@@ -13,8 +13,8 @@ import (
 	"github.com/ofdvr/ofdvr/metrics"
 )
 
-// Each request is counted once, with the route that answered it, and whatever a
-// client sends makes no further series.
+// Each request is counted once, with the route that handled it, and a client cannot
+// create series.
 func TestRequests(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	mux := http.NewServeMux()
@@ -27,7 +27,7 @@ func TestRequests(t *testing.T) {
 		if err := http.NewResponseController(w).Flush(); err != nil {
 			t.Error(err)
 		}
-		during, _ = testutil.GatherAndCount(reg, "ofdvr_api_requests_total") // while it goes on
+		during, _ = testutil.GatherAndCount(reg, "ofdvr_api_requests_total") // while the request is in progress
 	})
 	h := metrics.New(reg, "v").Requests(mux)
 	for _, request := range []string{"GET /v1/ports/a", "GET /v1/ports/b", "PUT /v1/ports/a", "DELETE /v1/ports/a", "GET /v1/watch", "GET /nowhere", "POST /v1/elsewhere", "HACK /v1/ports/a", "MUCK /v1/ports/a"} {
@@ -35,7 +35,7 @@ func TestRequests(t *testing.T) {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, path, nil))
 	}
 	const want = `
-# HELP ofdvr_api_requests_total Requests to the API, by method, by route as docs/api.md has it (other: there is nothing there, or it was not let in), and by the status of the answer.
+# HELP ofdvr_api_requests_total Requests to the API, by method, route as in docs/api.md (other: not found, or not authorized) and status of the response.
 # TYPE ofdvr_api_requests_total counter
 ofdvr_api_requests_total{method="DELETE",route="/v1/ports/{id}",status="200"} 1
 ofdvr_api_requests_total{method="GET",route="/v1/ports/{id}",status="200"} 2
@@ -49,7 +49,7 @@ ofdvr_api_requests_total{method="other",route="other",status="405"} 2
 		t.Error(err)
 	}
 	if during != 4 {
-		t.Errorf("%d series while a stream goes on, want 4 with it", during)
+		t.Errorf("%d series while a stream is in progress, want 4 including it", during)
 	}
 	if n, err := testutil.GatherAndCount(reg, "ofdvr_api_request_duration_seconds"); err != nil || n != 7 {
 		t.Errorf("%d series of times, %v", n, err)

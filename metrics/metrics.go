@@ -1,6 +1,6 @@
-// Package metrics exposes the controller to Prometheus. Nothing below cmd
-// imports it: packages declare the small interface that they report to, and
-// the types here implement those interfaces.
+// Package metrics exposes the controller to Prometheus. Only package main imports it:
+// other packages declare the small interface that they report to, and the types here
+// implement these interfaces.
 package metrics
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// Events counts what the daemon does. It implements controller.Recorder.
+// Events counts events of the daemon. It implements controller.Recorder.
 type Events struct {
 	openflow
 	intent
@@ -22,7 +22,7 @@ type Events struct {
 	api
 }
 
-// openflow is what happens between us and switches.
+// openflow has the metrics of the connections with switches.
 type openflow struct {
 	flowMods   *prometheus.CounterVec
 	commits    *prometheus.CounterVec
@@ -34,7 +34,7 @@ type openflow struct {
 	roundTrip  prometheus.Histogram
 }
 
-// intent is what becomes of the intent.
+// intent has the metrics of the reconciliation of the intent.
 type intent struct {
 	drift     *prometheus.CounterVec
 	tables    *prometheus.CounterVec
@@ -42,53 +42,53 @@ type intent struct {
 	applied   prometheus.Histogram
 }
 
-// ovsdb is what happens between us and ovsdb-server.
+// ovsdb has the metrics of the connection with ovsdb-server.
 type ovsdb struct {
 	syncs        prometheus.Counter
 	transactions *prometheus.CounterVec
 	transactTime prometheus.Histogram
 }
 
-// New returns Events whose metrics, and those about the process and the build,
-// are registered with reg. It panics if they are already registered there.
+// New returns Events and registers their metrics, and those of the process and the
+// build, with reg. It panics if they are already registered there.
 func New(reg prometheus.Registerer, version string) *Events {
 	e := &Events{
 		openflow: openflow{
 			flowMods: counters("flow_mods_total", "Flow changes that switches confirmed, by operation: add, modify or delete.", "operation"),
 			commits:  counters("commits_total", "Bundles of flow changes sent to switches, by result: ok or error.", "result"),
-			errors: counters("openflow_errors_total", "Error messages from switches, by the names that the OpenFlow specification gives the type and the code; "+
-				"unknown if it gives none.", "type", "code"),
-			connects: counter("openflow_connects_total", "Connections of routers' bridges: the first ones and each reconnect."),
+			errors: counters("openflow_errors_total", "Error messages from switches, by type and code as the OpenFlow specification names them; "+
+				"unknown for other types and codes.", "type", "code"),
+			connects: counter("openflow_connects_total", "OpenFlow connections of routing bridges, including reconnections."),
 			ended: counters("openflow_disconnects_total",
-				"OpenFlow connections that ended or were refused, by reason: closed (by the switch, or broken), echo_timeout, read_timeout (the switch does not read), "+
-					"unknown_bridge (no router has it), version (no OpenFlow 1.3), tls, handshake_timeout, too_many_connections (unidentified ones), "+
-					"forbidden_user (a process of this machine whose user may not be a switch), "+
-					"duplicate (the bridge is connected, and answers), garbage, flood, too_long (an answer without end).", "reason"),
-			refused:    counter("refused_counters_total", "Counters of flows that have grown by more than a link can carry (1 Tbit/s), and that were not added to the metrics."),
-			commitTime: histogram("commit_duration_seconds", "Time from sending a bundle of flow changes to the switch's reply to its commit.", 0.0005),
-			roundTrip:  histogram("openflow_round_trip_seconds", "Time from an echo request to the switch's reply. A switch is sent one when it has been silent for 3 to 4 s.", 0.0001),
+				"OpenFlow connections that ended or were refused, by reason: closed (by the switch or the network), echo_timeout (no reply to an echo request), read_timeout (the switch did not read), "+
+					"unknown_bridge (no router has this bridge), version (no OpenFlow 1.3), tls (handshake failed), handshake_timeout, too_many_connections (too many unidentified peers), "+
+					"forbidden_user (the local peer runs as a user that is not allowed), "+
+					"duplicate (the bridge has a live connection), garbage (invalid messages), flood (too many unsolicited messages), too_long (a reply above the limit).", "reason"),
+			refused:    counter("refused_counters_total", "Flow counters whose growth was rejected because it exceeded what a link can carry (1 Tbit/s); it is missing in the metrics."),
+			commitTime: histogram("commit_duration_seconds", "Time from sending a bundle of flow changes to the switch's reply to the commit.", 0.0005),
+			roundTrip:  histogram("openflow_round_trip_seconds", "Time from an echo request to the switch's reply. Echo requests are sent to switches that have been silent for 3 to 4 s.", 0.0001),
 		},
 		intent: intent{
-			drift:  counters("drift_flows_total", "Flows that others changed on routing bridges, and that are repaired, by kind: deleted and altered are ours, added are not wanted.", "kind"),
-			tables: counters("drift_tables_total", "Groups and meters that others changed on routing bridges, and that are repaired, by kind: group or meter.", "kind"),
+			drift:  counters("drift_flows_total", "Flows on routing bridges that other programs changed and that ofdvr repairs, by kind: deleted, altered (both flows of ofdvr) or added (flows that are not desired).", "kind"),
+			tables: counters("drift_tables_total", "Groups and meters on routing bridges that other programs changed and that ofdvr repairs, by kind: group or meter.", "kind"),
 			reconcile: histogram("reconcile_duration_seconds",
-				"Time from a program of a router that its switch did not have, whatever changed it, to its confirmation by the switch; after a connect, reading the switch included.", 0.0005),
+				"Time from a change of a router's desired flows until its switch confirms them; after a connect it includes reading the switch.", 0.0005),
 			applied: histogram("intent_to_switch_seconds",
-				"Time from when a change of the intent was taken in, before it is written to the disk, to its confirmation by the switch of each router to which it matters; "+
-					"where the bridge was not connected meanwhile, that time included.", 0.0005),
+				"Time from receiving a change of the intent, before it is written to disk, until the switch of each affected router confirms it; "+
+					"it includes the time during which the bridge was not connected.", 0.0005),
 		},
 		ovsdb: ovsdb{
-			syncs: counter("ovsdb_resyncs_total", "Connections to ovsdb-server, on each of which everything was read anew."),
-			transactions: counters("ovsdb_transactions_total", "Transactions that changed the database, by result: ok, stale (the database had changed meanwhile, it was planned anew), "+
-				"error, unknown (no answer came).", "result"),
-			transactTime: histogram("ovsdb_transaction_duration_seconds", "Time from sending a transaction to ovsdb-server's reply, or to giving up.", 0.0005),
+			syncs: counter("ovsdb_resyncs_total", "Connections to ovsdb-server; the whole state is read on each."),
+			transactions: counters("ovsdb_transactions_total", "Transactions to change OVSDB, by result: ok, stale (OVSDB had changed meanwhile, so the change is planned again), "+
+				"error, unknown (no reply).", "result"),
+			transactTime: histogram("ovsdb_transaction_duration_seconds", "Time from sending a transaction to ovsdb-server's reply, or to the timeout.", 0.0005),
 		},
 		store: newStore(),
 		api:   newAPI(),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "ofdvr_build_info",
-		Help:        "Always 1; the labels say what was built, and with what.",
+		Help:        "Always 1; the labels are the version of ofdvr and of Go.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
@@ -114,20 +114,21 @@ func counters(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ofdvr_" + name, Help: help}, labels)
 }
 
-// histogram has 16 buckets, each twice as long as the one before: from half a
-// millisecond on to 16 s.
+// histogram returns a histogram with 16 exponential buckets: shortest seconds, and each
+// bucket twice as long as the one before.
 func histogram(name, help string, shortest float64) prometheus.Histogram {
 	return prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ofdvr_" + name, Help: help, Buckets: prometheus.ExponentialBuckets(shortest, 2, 16)})
 }
 
-// begin has what is yet to be counted begin with 0, so that the first one is an increase.
+// begin creates the series of the given label values with 0, so that the first event is
+// an increase.
 func begin(c *prometheus.CounterVec, values ...string) {
 	for _, v := range values {
 		c.WithLabelValues(v)
 	}
 }
 
-// resultOf is the label of something that went well, or did not.
+// resultOf returns the result label for err.
 func resultOf(err error) string {
 	if err != nil {
 		return "error"
@@ -135,7 +136,7 @@ func resultOf(err error) string {
 	return "ok"
 }
 
-// Committed records one bundle.
+// Committed records a bundle of flow changes.
 func (e *openflow) Committed(_ string, took time.Duration, d ofproto.Delta, err error) {
 	e.commitTime.Observe(took.Seconds())
 	e.commits.WithLabelValues(resultOf(err)).Inc()
@@ -146,8 +147,8 @@ func (e *openflow) Committed(_ string, took time.Duration, d ofproto.Delta, err 
 	}
 }
 
-// SwitchError records an error message from a switch. What the specification does
-// not know has one series, whatever a switch may send.
+// SwitchError records an error message from a switch. All unknown codes share one
+// series, so a switch cannot create series.
 func (e *openflow) SwitchError(_ string, code ofproto.ErrorCode) {
 	typ, name := "unknown", "unknown"
 	if code.Known() {
@@ -156,32 +157,32 @@ func (e *openflow) SwitchError(_ string, code ofproto.ErrorCode) {
 	e.errors.WithLabelValues(typ, name).Inc()
 }
 
-// Connected records a connection of a router's bridge.
+// Connected records a new connection of a routing bridge.
 func (e *openflow) Connected(string) { e.connects.Inc() }
 
-// Disconnected records a connection that has ended or was refused.
+// Disconnected records a connection that ended or was refused.
 func (e *openflow) Disconnected(reason string) { e.ended.WithLabelValues(reason).Inc() }
 
-// CountersRefused records counters that were not added.
+// CountersRefused records n rejected counters.
 func (e *openflow) CountersRefused(n int) { e.refused.Add(float64(n)) }
 
-// RoundTrip records how long a switch took to answer an echo request.
+// RoundTrip records the time that a switch took to reply to an echo request.
 func (e *openflow) RoundTrip(took time.Duration) { e.roundTrip.Observe(took.Seconds()) }
 
-// Reconciled records that a switch has what is wanted.
+// Reconciled records that a switch confirmed its desired flows.
 func (e *intent) Reconciled(_ string, took time.Duration) { e.reconcile.Observe(took.Seconds()) }
 
-// Applied records that a switch has what a change of the intent asks for.
+// Applied records that a switch confirmed a change of the intent.
 func (e *intent) Applied(_ string, took time.Duration) { e.applied.Observe(took.Seconds()) }
 
-// Drifted records flows that others changed.
+// Drifted records flows that other programs changed.
 func (e *intent) Drifted(_ string, deleted, altered, added int) {
 	e.drift.WithLabelValues("deleted").Add(float64(deleted))
 	e.drift.WithLabelValues("altered").Add(float64(altered))
 	e.drift.WithLabelValues("added").Add(float64(added))
 }
 
-// DriftedTables records groups and meters that others changed.
+// DriftedTables records groups and meters that other programs changed.
 func (e *intent) DriftedTables(_ string, groups, meters int) {
 	e.tables.WithLabelValues("group").Add(float64(groups))
 	e.tables.WithLabelValues("meter").Add(float64(meters))
@@ -190,7 +191,7 @@ func (e *intent) DriftedTables(_ string, groups, meters int) {
 // Synced records a connection to ovsdb-server.
 func (e *ovsdb) Synced() { e.syncs.Inc() }
 
-// Transacted records a transaction.
+// Transacted records a transaction with ovsdb-server.
 func (e *ovsdb) Transacted(result string, took time.Duration) {
 	e.transactions.WithLabelValues(result).Inc()
 	e.transactTime.Observe(took.Seconds())

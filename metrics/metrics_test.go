@@ -34,7 +34,7 @@ ofdvr_commits_total{result="ok"} 1
 ofdvr_flow_mods_total{operation="add"} 3
 ofdvr_flow_mods_total{operation="delete"} 0
 ofdvr_flow_mods_total{operation="modify"} 1
-# HELP ofdvr_openflow_errors_total Error messages from switches, by the names that the OpenFlow specification gives the type and the code; unknown if it gives none.
+# HELP ofdvr_openflow_errors_total Error messages from switches, by type and code as the OpenFlow specification names them; unknown for other types and codes.
 # TYPE ofdvr_openflow_errors_total counter
 ofdvr_openflow_errors_total{code="OFPFMFC_TABLE_FULL",type="OFPET_FLOW_MOD_FAILED"} 1
 `
@@ -49,7 +49,7 @@ func TestState(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	state := metrics.State{
 		OVSDB:   &metrics.OVSDB{Connected: true},
-		Routers: []metrics.Router{{ID: "r1", Connected: true, Wanted: 5, Present: 4}, {ID: "r2"}},
+		Routers: []metrics.Router{{ID: "r1", Connected: true, Desired: 5, Installed: 4}, {ID: "r2"}},
 		Interfaces: []metrics.Interface{{
 			Router: "r1", ID: "i1", RoutedPackets: 10, RoutedBytes: 1000, ARPReplies: 2, TTLExpired: 3,
 			Fallback: map[string]uint64{"unknown": 7},
@@ -64,7 +64,7 @@ ofdvr_connected_bridges 1
 # HELP ofdvr_interface_routed_packets_total Packets that the switch routed out of the interface.
 # TYPE ofdvr_interface_routed_packets_total counter
 ofdvr_interface_routed_packets_total{interface="i1",router="r1"} 10
-# HELP ofdvr_router_flows_installed Wanted flows that the switch has confirmed.
+# HELP ofdvr_router_flows_installed Desired flows that the switch has confirmed.
 # TYPE ofdvr_router_flows_installed gauge
 ofdvr_router_flows_installed{router="r1"} 4
 ofdvr_router_flows_installed{router="r2"} 0
@@ -75,7 +75,7 @@ ofdvr_router_flows_installed{router="r2"} 0
 	}
 	state.Routers = state.Routers[:1]
 	if n, err := testutil.GatherAndCount(reg, "ofdvr_router_flows_installed"); err != nil || n != 1 {
-		t.Errorf("%d series, %v after a router has gone", n, err)
+		t.Errorf("%d series, %v after a router was removed", n, err)
 	}
 }
 

@@ -7,18 +7,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// A State is what is asked for at each scrape, so that what has gone leaves no
-// stale series behind.
+// A State is the state of the daemon at a scrape. Metrics are built from it at each
+// scrape, so that removed objects leave no stale series.
 type State struct {
 	Revision     uint64         // of the intent
 	Objects      map[string]int // of the intent, by kind
 	Quarantined  map[string]int // objects that cannot be used, by kind
-	FileMistakes int            // in the latest version of the topology file
-	Store        *Store         // nil if there is none
-	OVSDB        *OVSDB         // nil if none is configured
+	FileMistakes int            // mistakes in the latest version of the topology file
+	Store        *Store         // nil if no store is configured
+	OVSDB        *OVSDB         // nil if no OVSDB is configured
 	Standby      bool
-	Problems     int      // of the daemon as a whole
-	States       []string // all that a Router's State can be
+	Problems     int      // problems that do not belong to a router
+	States       []string // all possible values of Router.State
 	Routers      []Router
 	Interfaces   []Interface
 	Routes       []Route
@@ -31,41 +31,41 @@ type OVSDB struct{ Connected bool }
 // A Store is the state of the store.
 type Store struct {
 	Writable  bool
-	Bytes     int64 // of its file
-	FreeBytes int64 // of these, in pages that are free
+	Bytes     int64 // size of the file
+	FreeBytes int64 // size of the free pages in it
 }
 
 // A Router is the state of one router.
 type Router struct {
-	ID              string
-	Connected       bool
-	Wanted, Present int // flows; Present of those that are wanted
-	Refused         int // changes that the switch refuses
-	Problems        int // that the status names
-	Foreign         int // flows, groups and meters of others
-	State           string
-	Connection      *Connection // nil if its bridge is not connected
-	Counters        *Counters   // nil while there are none
+	ID                 string
+	Connected          bool
+	Desired, Installed int // flows; Installed counts only desired flows
+	Refused            int // changes that the switch refused
+	Problems           int // problems in the router's status
+	Foreign            int // flows, groups and meters of other programs
+	State              string
+	Connection         *Connection // nil if its bridge is not connected
+	Counters           *Counters   // nil until they are known
 }
 
-// A Connection is what is under way on the connection of a bridge.
+// A Connection is the work in progress on a bridge's OpenFlow connection.
 type Connection struct {
-	Unsent   int // bytes
-	Requests int // that are not answered
+	Unsent   int // bytes that wait to be written
+	Requests int // requests without a complete reply
 }
 
-// Counters are what the switch counted for a router as a whole.
+// Counters are the counters of a router that do not belong to an interface, route or port.
 type Counters struct {
-	Age     float64           // in seconds; less than 0: it was not read yet
+	Age     float64           // in seconds; less than 0: the switch was not read yet
 	Dropped map[string]uint64 // packets, by reason
 }
 
-// An Interface is what the switch counted for one router interface.
+// An Interface has the counters of one router interface.
 type Interface struct {
 	Router, ID                     string
-	ReceivedPackets, ReceivedBytes uint64 // to be routed
-	RoutedPackets, RoutedBytes     uint64 // out of the interface
-	KernelPackets, KernelBytes     uint64 // from the kernel, out of the interface
+	ReceivedPackets, ReceivedBytes uint64 // packets to be routed
+	RoutedPackets, RoutedBytes     uint64 // packets routed out of the interface
+	KernelPackets, KernelBytes     uint64 // packets from the kernel, sent out of the interface
 	ARPReplies                     uint64
 	NDReplies                      uint64
 	EchoReplies                    uint64
@@ -74,24 +74,24 @@ type Interface struct {
 	Fallback                       map[string]uint64 // packets handed to the kernel, by reason
 }
 
-// A Route is what the switch counted for one extra route.
+// A Route has the counters of one extra route.
 type Route struct {
 	Router, Destination string
-	Packets, Bytes      map[string]uint64 // by what became of them
+	Packets, Bytes      map[string]uint64 // by action
 }
 
-// A Port is what the switch counted for one port.
+// A Port has the counters of one port.
 type Port struct {
 	Router, Interface, ID string
 	Packets, Bytes        uint64
 }
 
-// stateCollector asks for the State at each scrape.
+// stateCollector collects metrics from the State that it reads at each scrape.
 type stateCollector struct {
 	read func(context.Context) (State, error)
 }
 
-// NewState returns a collector of what read returns.
+// NewState returns a collector that calls read at each scrape.
 func NewState(read func(context.Context) (State, error)) prometheus.Collector {
 	return stateCollector{read}
 }
@@ -108,58 +108,58 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	descRevision  = desc("intent_revision", "Revision of the intent; it grows with each change.")
+	descRevision  = desc("intent_revision", "Revision of the intent, which grows with each change.")
 	descObjects   = desc("intent_objects", "Objects of the intent, by kind: network, router or port.", "kind")
-	descHeld      = desc("intent_quarantined_objects", "Objects of the topology file and the store that cannot be used and are left out, by kind: network, router or port.", "kind")
-	descProblems  = desc("problems", "Problems that ofdvr status names, by router; those of the daemon as a whole have an empty router.", byRouter...)
-	descMistakes  = desc("topology_file_mistakes", "Mistakes in the latest version of the topology file. While the daemon runs, such a version is not used at all; at the start, the objects without mistakes are used.")
-	descWritable  = desc("store_writable", "1 if the store of what is written through the API can be written to, else 0; absent if there is no store.")
+	descHeld      = desc("intent_quarantined_objects", "Objects of the topology file and the store that are invalid and not used, by kind: network, router or port.", "kind")
+	descProblems  = desc("problems", "Problems that ofdvr status shows, by router; the router is empty for problems of the whole daemon.", byRouter...)
+	descMistakes  = desc("topology_file_mistakes", "Mistakes in the latest version of the topology file. A running daemon does not use a version with mistakes; a starting one uses its valid objects.")
+	descWritable  = desc("store_writable", "1 if the store, which holds the objects written through the API, is writable, else 0; absent without a store.")
 	descSize      = desc("store_size_bytes", "Size of the store's file.")
-	descFree      = desc("store_free_bytes", "Bytes of the store's file in pages that are free: what is written next goes there.")
+	descFree      = desc("store_free_bytes", "Size of the free pages in the store's file, which later writes use first.")
 	descBridges   = desc("connected_bridges", "Routing bridges that are connected.")
-	descOVSDB     = desc("ovsdb_connected", "1 if connected to ovsdb-server, else 0; absent if no database is configured.")
+	descOVSDB     = desc("ovsdb_connected", "1 if connected to ovsdb-server, else 0; absent if no OVSDB is configured.")
 	descConnected = desc("router_connected", "1 if the router's bridge is connected, else 0.", byRouter...)
-	descWanted    = desc("router_flows_wanted", "Flows that the router's bridge should hold.", byRouter...)
-	descInstalled = desc("router_flows_installed", "Wanted flows that the switch has confirmed.", byRouter...)
-	descRefused   = desc("router_flows_refused", "Changes of flows that the router's bridge refuses. They are tried again now and then.", byRouter...)
-	descForeign   = desc("router_foreign_flows", "Flows, groups and meters on the router's bridge that are not ours and are left alone.", byRouter...)
-	descState     = desc("router_state", "1 for the state that the router is in, 0 for all others.", "router", "state")
-	descUnsent    = desc("router_openflow_unsent_bytes", "Bytes that wait to be sent to the router's bridge, because it does not read what was sent before.", byRouter...)
-	descRequests  = desc("router_openflow_requests", "Requests that the router's bridge has not answered in full yet.", byRouter...)
-	descAge       = desc("router_counters_age_seconds", "Time since the switch was read, from which are the counters of the router, its interfaces, routes and ports.", byRouter...)
+	descDesired   = desc("router_flows_desired", "Flows that the router's bridge should hold.", byRouter...)
+	descInstalled = desc("router_flows_installed", "Desired flows that the switch has confirmed.", byRouter...)
+	descRefused   = desc("router_flows_refused", "Flow changes that the router's bridge refused. They are retried periodically.", byRouter...)
+	descForeign   = desc("router_foreign_flows", "Flows, groups and meters on the router's bridge that do not belong to ofdvr and are not changed.", byRouter...)
+	descState     = desc("router_state", "1 for the router's current state, 0 for all others.", "router", "state")
+	descUnsent    = desc("router_openflow_unsent_bytes", "Bytes waiting to be sent to the router's bridge, because it has not read earlier ones.", byRouter...)
+	descRequests  = desc("router_openflow_requests", "Requests to the router's bridge without a complete reply.", byRouter...)
+	descAge       = desc("router_counters_age_seconds", "Time since the counters of the router, its interfaces, routes and ports were read from the switch.", byRouter...)
 	descDropped   = desc("router_dropped_packets_total",
-		"Packets that the switch dropped, by reason: blackhole (an extra route of that type is for them), unmatched (no flow is for them), forged (they ask for the router's MAC address, and their sender gives zero or a group's as its own, or an IPv6 address of the router).", "router", "reason")
+		"Packets that the switch dropped, by reason: blackhole (an extra route of that type), unmatched (no flow matched), forged (ARP or neighbour solicitations for the router whose sender's MAC address is zero or multicast, or whose sender's IPv6 address is the router's own).", "router", "reason")
 	descStandby         = desc("standby", "1 if another daemon leads and this one changes nothing, else 0.")
 	descReceivedPackets = desc("interface_received_packets_total",
-		"Packets that came in by the interface to be routed: sent to its MAC address. Those for the router itself, and those that the kernel gets in the end, are among them.", byInterface...)
-	descReceivedBytes = desc("interface_received_bytes_total", "Bytes of the packets that came in by the interface to be routed.", byInterface...)
+		"Packets received on the interface to be routed, that is, sent to its MAC address. This includes packets to the router itself and packets that are handed to the kernel.", byInterface...)
+	descReceivedBytes = desc("interface_received_bytes_total", "Bytes of the packets received on the interface to be routed.", byInterface...)
 	descPackets       = desc("interface_routed_packets_total", "Packets that the switch routed out of the interface.", byInterface...)
 	descBytes         = desc("interface_routed_bytes_total", "Bytes of the packets that the switch routed out of the interface.", byInterface...)
-	descKernelPackets = desc("interface_kernel_packets_total", "Packets from the kernel that the switch sent out of the interface: what the kernel has routed, and its answers.", byInterface...)
+	descKernelPackets = desc("interface_kernel_packets_total", "Packets from the kernel that the switch sent out of the interface: packets routed by the kernel, and its replies.", byInterface...)
 	descKernelBytes   = desc("interface_kernel_bytes_total", "Bytes of the packets from the kernel that the switch sent out of the interface.", byInterface...)
 	descARP           = desc("interface_arp_replies_total", "ARP requests for the interface's addresses that the switch answered.", byInterface...)
 	descND            = desc("interface_nd_replies_total", "Neighbour solicitations for the interface's addresses that the switch answered.", byInterface...)
 	descEcho          = desc("interface_echo_replies_total", "ICMP echo requests for the interface's addresses that the switch answered.", byInterface...)
 	descLimited       = desc("interface_limited_packets_total",
-		"Packets from the interface's network that were dropped because there were more than answer_rate or unknown_rate a second, by kind: resolution (ARP and neighbour solicitations of one machine), echo (requests to the router), ttl (packets whose TTL ran out here), unknown (for addresses that nobody is known to have).", "router", "interface", "kind")
-	descTTL      = desc("interface_ttl_expired_packets_total", "Packets from the interface's network whose TTL ran out here.", byInterface...)
+		"Packets from the interface's network that were dropped because they exceeded answer_rate or unknown_rate per second, by kind: resolution (ARP requests and neighbour solicitations of one machine), echo (echo requests to the router), ttl (packets with an expired TTL), unknown (packets to unknown addresses).", "router", "interface", "kind")
+	descTTL      = desc("interface_ttl_expired_packets_total", "Packets from the interface's network whose TTL expired at the router.", byInterface...)
 	descFallback = desc("interface_fallback_packets_total",
-		"Packets from the interface's network that were handed to the kernel, or dropped where the router has no namespace, by reason: "+
-			"ttl (the TTL ran out), mtu (larger than the MTU of the network where they go), exception (only the kernel can send them on, it routes them in another way, or their fast path is off), no_route (no connected subnet), "+
-			"unknown (no port has the address), other (not for the router to route).",
+		"Packets from the interface's network that were handed to the kernel, or dropped if the router has no namespace, by reason: "+
+			"ttl (expired TTL), mtu (larger than the MTU of the destination network), exception (only the kernel can forward them, the kernel routes them differently, or the fast path is off), no_route (no connected subnet), "+
+			"unknown (no port has the address), other (not to be routed).",
 		"router", "interface", "reason")
 	descRoutePackets = desc("route_packets_total",
-		"Packets for an extra route, by what the switch did with them: routed (sent to a next hop), kernel (handed to the kernel, which alone can send them on, or because the fast path is off; then those from its destination too), dropped (a black hole).", byRoute...)
-	descRouteBytes  = desc("route_bytes_total", "Bytes of the packets for an extra route, by what the switch did with them.", byRoute...)
-	descPortPackets = desc("port_delivered_packets_total", "Packets that the switch routed to the port, of those ports that have the most.", byPort...)
-	descPortBytes   = desc("port_delivered_bytes_total", "Bytes of the packets that the switch routed to the port, of those ports that have the most packets.", byPort...)
+		"Packets that match an extra route, by action of the switch: routed (sent to a next hop), kernel (handed to the kernel, because only the kernel can forward them or because the fast path is off; in the latter case packets from the destination count too), dropped (a blackhole route).", byRoute...)
+	descRouteBytes  = desc("route_bytes_total", "Bytes of the packets that match an extra route, by action of the switch.", byRoute...)
+	descPortPackets = desc("port_delivered_packets_total", "Packets that the switch routed to the port; only the ports with the most packets are reported.", byPort...)
+	descPortBytes   = desc("port_delivered_bytes_total", "Bytes of the packets that the switch routed to the port; only the ports with the most packets are reported.", byPort...)
 )
 
 // Describe implements [prometheus.Collector].
 func (stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descRevision, descObjects, descHeld, descProblems, descMistakes, descWritable, descSize, descFree, descBridges, descOVSDB, descConnected,
-		descWanted, descInstalled, descRefused, descForeign, descState, descUnsent, descRequests, descAge, descDropped, descStandby,
+		descDesired, descInstalled, descRefused, descForeign, descState, descUnsent, descRequests, descAge, descDropped, descStandby,
 		descReceivedPackets, descReceivedBytes, descPackets, descBytes, descKernelPackets, descKernelBytes,
 		descARP, descND, descEcho, descLimited, descTTL, descFallback,
 		descRoutePackets, descRouteBytes, descPortPackets, descPortBytes,
@@ -168,7 +168,7 @@ func (stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// A sink takes what there is at a scrape.
+// A sink receives the metrics of a scrape.
 type sink chan<- prometheus.Metric
 
 func (ch sink) gauge(d *prometheus.Desc, v float64, labels ...string) {
@@ -183,7 +183,7 @@ func (ch sink) counter(d *prometheus.Desc, v uint64, labels ...string) {
 func (c stateCollector) Collect(to chan<- prometheus.Metric) {
 	s, err := c.read(context.Background())
 	if err != nil {
-		if !errors.Is(err, context.Canceled) { // else: shutting down
+		if !errors.Is(err, context.Canceled) { // otherwise the daemon is shutting down
 			to <- prometheus.NewInvalidMetric(descBridges, err)
 		}
 		return
@@ -230,8 +230,8 @@ func (c stateCollector) Collect(to chan<- prometheus.Metric) {
 
 func (ch sink) router(r *Router, states []string) {
 	ch.gauge(descConnected, number(r.Connected), r.ID)
-	ch.gauge(descWanted, float64(r.Wanted), r.ID)
-	ch.gauge(descInstalled, float64(r.Present), r.ID)
+	ch.gauge(descDesired, float64(r.Desired), r.ID)
+	ch.gauge(descInstalled, float64(r.Installed), r.ID)
 	ch.gauge(descRefused, float64(r.Refused), r.ID)
 	ch.gauge(descProblems, float64(r.Problems), r.ID)
 	ch.gauge(descForeign, float64(r.Foreign), r.ID)

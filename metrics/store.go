@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// store is what happens to the store.
+// store has the metrics of the store.
 type store struct {
 	commits   *prometheus.CounterVec
 	storeTime prometheus.Histogram
@@ -14,8 +14,8 @@ type store struct {
 
 func newStore() store {
 	return store{
-		commits:   counters("store_commits_total", "Writes to the store, each of one change of the intent or of several, by result: ok or error.", "result"),
-		storeTime: histogram("store_commit_duration_seconds", "Time that a write to the store took until it was on the disk.", 0.0005),
+		commits:   counters("store_commits_total", "Writes to the store, each of one or more changes of the intent, by result: ok or error.", "result"),
+		storeTime: histogram("store_commit_duration_seconds", "Time of a write to the store, until it is on disk.", 0.0005),
 	}
 }
 

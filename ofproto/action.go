@@ -17,23 +17,23 @@ type Action interface {
 	appendAction(b []byte) []byte
 }
 
-// RawAction is an action that this package does not know, or one in a form that
-// it does not produce, kept as it came: header and padding included.
+// A RawAction is an action that this package does not decode, or that is encoded
+// in a form that it does not produce. It is kept unchanged, with its header and
+// padding.
 type RawAction struct{ Wire string }
 
 func (a RawAction) String() string { return "raw(" + hex.EncodeToString([]byte(a.Wire)) + ")" }
 
 func (a RawAction) appendAction(b []byte) []byte { return append(b, a.Wire...) }
 
-// actExperimenter is the type of the actions of Nicira and others
+// actExperimenter is the type of experimenter actions, such as Nicira's
 // (OFPAT_EXPERIMENTER).
 const actExperimenter = 0xffff
 
-// niciraID is Nicira's number as an experimenter.
+// niciraID is Nicira's experimenter ID.
 const niciraID = 0x00002320
 
-// appendNX appends the head of one of Nicira's actions, which endAction
-// completes.
+// appendNX appends the header of a Nicira action; endAction completes it.
 func appendNX(b []byte, subtype uint16) []byte {
 	b = append(b, 0xff, 0xff, 0, 0)
 	b = binary.BigEndian.AppendUint32(b, niciraID)
@@ -60,14 +60,14 @@ func splitAction(s string) (first, rest string, err error) {
 	return s[:n], s[n:], nil
 }
 
-// maxNesting is how deep actions may lie in actions.
+// maxNesting is the greatest depth of actions within actions.
 const maxNesting = 16
 
-var errNesting = errors.New("actions lie too deep in actions")
+var errNesting = errors.New("actions are nested too deeply")
 
-// decodeAction decodes the one action that s is, as split off by splitAction.
-// What it does not know, or what has something where there should be zeros, is
-// returned raw. Where two forms mean the same, both give the same value.
+// decodeAction decodes s, one action as split off by splitAction. Unknown actions,
+// and actions with nonzero bytes where zeros are required, are returned raw. Two
+// encodings with the same meaning give the same value.
 func decodeAction(s string, depth int) (Action, error) {
 	r := reader{s: s[4:]}
 	typ := uint16(s[0])<<8 | uint16(s[1])
@@ -90,8 +90,8 @@ func decodeAction(s string, depth int) (Action, error) {
 	return a, nil
 }
 
-// decodeNX decodes what follows the subtype of one of Nicira's actions; it
-// returns nil for one that it does not know.
+// decodeNX decodes the part of a Nicira action after its subtype; it returns nil
+// for an unknown action.
 func decodeNX(subtype uint16, r *reader, depth int) (Action, error) {
 	switch subtype {
 	case nxCT:
@@ -114,8 +114,8 @@ func decodeNX(subtype uint16, r *reader, depth int) (Action, error) {
 	return decodeSimpleNX(subtype, r), nil
 }
 
-// Actions is a list of actions, held as on the wire. It is comparable; the
-// zero value does nothing.
+// Actions is a list of actions in wire encoding. It is comparable; the zero value
+// does nothing.
 type Actions struct{ wire string }
 
 // ActionsOf returns the list of as.
@@ -132,7 +132,7 @@ func (as Actions) All() iter.Seq[Action] {
 	return func(yield func(Action) bool) {
 		for s := as.wire; s != ""; {
 			first, rest, err := splitAction(s)
-			if err != nil { // only if as was made of a RawAction that is none
+			if err != nil { // only if as contains a malformed RawAction
 				return
 			}
 			a, err := decodeAction(first, 0)
@@ -159,17 +159,17 @@ func (as Actions) String() string {
 	return strings.Join(parts, ",")
 }
 
-// decodeActions checks the list of actions that s is and returns it in
-// canonical form: as we would encode it ourselves. If it is canonical already,
-// as what Open vSwitch sends is, the result shares memory with s.
+// decodeActions checks the encoded list of actions s and returns it in canonical
+// form: the encoding that this package produces. If s is already canonical, as
+// Open vSwitch sends it, the result shares memory with s.
 func decodeActions(s string) (Actions, error) { return decodeNested(s, 0) }
 
-// decodeNested decodes actions that lie in depth others.
+// decodeNested decodes actions that are nested in depth other actions.
 func decodeNested(s string, depth int) (Actions, error) {
 	if depth > maxNesting {
 		return Actions{}, errNesting
 	}
-	var changed []byte // what was read so far, once it differs from s
+	var changed []byte // the canonical form so far, once it differs from s
 	for rest := s; rest != ""; {
 		first, r, err := splitAction(rest)
 		if err != nil {
@@ -200,9 +200,9 @@ func decodeNested(s string, depth int) (Actions, error) {
 	return Actions{s}, nil
 }
 
-// plain reports whether the action is surely in canonical form or raw: the
-// standard ones, and those of Nicira's that are most often met, if they name
-// fields by the canonical headers.
+// plain reports whether the action is known to be canonical or raw: standard
+// actions, and the most common Nicira actions if they use canonical field
+// headers. It may return false for other canonical actions.
 func plain(s string) bool {
 	typ := uint16(s[0])<<8 | uint16(s[1])
 	if typ == actSetField {
@@ -224,7 +224,7 @@ func plain(s string) bool {
 	return false
 }
 
-// plainHeader reports whether s starts with a header as it is in actions.
+// plainHeader reports whether s starts with a canonical field header for actions.
 func plainHeader(s string) bool {
 	hdr := uint32(s[0])<<24 | uint32(s[1])<<16 | uint32(s[2])<<8 | uint32(s[3])
 	id := fieldOf(hdr)

@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// Controller sends the packet to the controllers that have given themselves an
-// ID (NXAST_CONTROLLER and NXAST_CONTROLLER2).
+// Controller sends the packet to the controllers with the given ID
+// (NXAST_CONTROLLER and NXAST_CONTROLLER2).
 type Controller struct {
 	MaxLen   uint16 // bytes of the packet to send
 	ID       uint16
 	Reason   uint8 // ofp_packet_in_reason: 1 is "action"
 	Userdata string
-	Pause    bool   // stop here until the controller says to resume
-	Meter    uint32 // the meter that limits the rate; 0 for none
+	Pause    bool   // pause the packet until the controller resumes it
+	Meter    uint32 // rate-limiting meter; 0 for none
 }
 
 // reasonAction is OFPR_ACTION.
 const reasonAction = 1
 
-// reasonNames are what ovs-ofctl calls the reasons; it has numbers for others.
+// reasonNames are ovs-ofctl's names of the reasons; it prints others as numbers.
 var reasonNames = []string{"no_match", "action", "invalid_ttl", "action_set", "group", "packet_out"}
 
 func (a Controller) String() string {

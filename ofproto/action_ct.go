@@ -10,18 +10,18 @@ import (
 // CT passes the packet to connection tracking (NXAST_CT). It needs a match on
 // [IPv4] or [IPv6].
 type CT struct {
-	Commit   bool     // remember the connection
-	Force    bool     // with Commit: even if it has begun from the other side
-	Zone     uint16   // the zone,
-	ZoneFrom Subfield // or the 16 bits that it is in, if there is a field here
-	Recirc   bool     // a copy of the packet, whose ct fields are then set, carries on in Table
+	Commit   bool     // add the connection to the tracking table
+	Force    bool     // with Commit: make this packet's direction the original one
+	Zone     uint16   // the zone; unused if ZoneFrom is set
+	ZoneFrom Subfield // the 16 bits of a field that hold the zone
+	Recirc   bool     // continue with a copy of the packet, with its ct fields set, in Table
 	Table    TableID
-	ALG      uint16  // the port of a protocol to understand, 21 for FTP; 0 for none
-	Actions  Actions // [NAT], and with Commit what sets the connection's mark and label
+	ALG      uint16  // the port of a protocol helper, 21 for FTP; 0 for none
+	Actions  Actions // [NAT], and with Commit actions that set the connection's mark and label
 }
 
 // NAT translates addresses and ports within [CT] (NXAST_NAT). The zero NAT
-// does what was decided when the connection was committed.
+// applies the translation chosen when the connection was committed.
 type NAT struct {
 	Src, Dst         bool       // which side to translate; at most one
 	Persistent       bool       // map to the same address after a reboot
@@ -61,7 +61,7 @@ const (
 	natPortMax
 )
 
-// Protocols that connection tracking understands.
+// algNames are the protocol helpers of connection tracking, by port.
 var algNames = map[uint16]string{21: "ftp", 69: "tftp"}
 
 func (a CT) String() string {
@@ -132,8 +132,8 @@ func (a NAT) String() string {
 	return "nat(" + strings.Join(parts, ",") + ")"
 }
 
-// rangeText writes the addresses and ports; IPv6 addresses before a port stand
-// in brackets.
+// rangeText returns the addresses and ports; an IPv6 address before a port is in
+// brackets.
 func (a NAT) rangeText() string {
 	addr := func(ip netip.Addr) string {
 		if ip.Is4() || a.MinPort == 0 {
@@ -241,8 +241,8 @@ func decodeClone(r *reader, depth int) (Action, error) {
 	return nest(r, depth, func(as Actions) Action { return Clone{as} })
 }
 
-// nest decodes the rest of r as actions and gives them to make. If they are not
-// well formed, the outer action is left raw.
+// nest decodes the rest of r as actions and passes them to make. If they are
+// malformed, the outer action is left raw.
 func nest(r *reader, depth int, make func(Actions) Action) (Action, error) {
 	as, err := decodeNested(r.take(len(r.s)), depth+1)
 	if err == errNesting {

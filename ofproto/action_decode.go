@@ -1,9 +1,9 @@
 package ofproto
 
-// decodeSimpleNX decodes what follows the subtype of the actions in
+// decodeSimpleNX decodes the part after the subtype of the actions in
 // action_nicira.go; it returns nil for others.
 func decodeSimpleNX(subtype uint16, r *reader) Action {
-	n := 10 + len(r.s) // of the whole action
+	n := 10 + len(r.s) // length of the whole action
 	switch subtype {
 	case nxRegMove:
 		return decodeMove(r, n)

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// HashFields says what of a packet is hashed (nx_hash_fields).
+// HashFields selects the parts of a packet to hash (nx_hash_fields).
 type HashFields uint16
 
-// The kinds of hashes that Open vSwitch has.
+// The selections that Open vSwitch supports.
 const (
 	HashEthSrc HashFields = iota
 	HashSymmetricL4
@@ -24,7 +24,7 @@ var hashNames = []string{"eth_src", "symmetric_l4", "symmetric_l3l4", "symmetric
 
 func (h HashFields) String() string { return nameOf(hashNames, int(h)) }
 
-// nameOf returns the name that a number has, or the number.
+// nameOf returns names[n], or n in decimal if it has no name.
 func nameOf(names []string, n int) string {
 	if n < len(names) {
 		return names[n]
@@ -32,7 +32,7 @@ func nameOf(names []string, n int) string {
 	return fmt.Sprint(n)
 }
 
-// MultipathAlgorithm says how a hash chooses a link (nx_mp_algorithm).
+// MultipathAlgorithm selects how a hash chooses a link (nx_mp_algorithm).
 type MultipathAlgorithm uint16
 
 // The algorithms.
@@ -54,11 +54,11 @@ type Multipath struct {
 	Basis     uint16
 	Algorithm MultipathAlgorithm
 	Links     uint32 // 1 to 65536
-	Arg       uint32 // of [IterHash]
+	Arg       uint32 // argument of [IterHash]
 	Dst       Subfield
 }
 
-// BundleAlgorithm says how a member is chosen (nx_bd_algorithm).
+// BundleAlgorithm selects how a member is chosen (nx_bd_algorithm).
 type BundleAlgorithm uint16
 
 // The algorithms.
@@ -71,18 +71,18 @@ var bundleNames = []string{"active_backup", "hrw"}
 
 func (a BundleAlgorithm) String() string { return nameOf(bundleNames, int(a)) }
 
-// Bundle chooses one of several ports, of those that are live, and sends the
-// packet there or writes the port's number to a field (NXAST_BUNDLE and
-// NXAST_BUNDLE_LOAD). It has nothing to do with bundles of messages.
+// Bundle chooses one of several live ports and sends the packet there, or writes
+// the port's number to a field (NXAST_BUNDLE and NXAST_BUNDLE_LOAD). It is
+// unrelated to bundles of messages.
 type Bundle struct {
 	Fields    HashFields
 	Basis     uint16
 	Algorithm BundleAlgorithm
-	Members   IDs      // port numbers, reserved ones with their upper 16 bits cut off
-	Dst       Subfield // at least 16 bits; no field to send the packet
+	Members   IDs      // port numbers; of a reserved port the low 16 bits
+	Dst       Subfield // at least 16 bits; zero to send the packet
 }
 
-// SampleDirection says on which way a packet is sampled.
+// SampleDirection selects the direction in which packets are sampled.
 type SampleDirection uint8
 
 // The directions.
@@ -95,7 +95,7 @@ const (
 // Sample sends some packets to IPFIX collectors (NXAST_SAMPLE to
 // NXAST_SAMPLE3).
 type Sample struct {
-	Probability  uint16 // of 65535; not 0
+	Probability  uint16 // sampled packets of 65535; not 0
 	CollectorSet uint32
 	Domain       uint32 // obs_domain_id
 	Point        uint32 // obs_point_id

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Learn adds a flow, or changes the one that is there, after the packet
+// Learn adds a flow, or modifies an existing one, when a packet hits the flow
 // (NXAST_LEARN and NXAST_LEARN2).
 type Learn struct {
 	Table            TableID
@@ -17,16 +17,16 @@ type Learn struct {
 	Idle, Hard       uint16 // timeouts in seconds; 0 for never
 	FinIdle, FinHard uint16 // timeouts after a TCP FIN or RST; 0 for no change
 	SendFlowRemoved  bool
-	DeleteLearned    bool     // with the flow that learned
-	Limit            uint32   // how many flows; 0 for any number
-	Result           Subfield // one bit that says whether the limit allowed it; no field for none
+	DeleteLearned    bool     // when the flow with this action is deleted
+	Limit            uint32   // number of learned flows; 0 for no limit
+	Result           Subfield // one bit that is set if the limit allowed the flow; zero for none
 	Specs            LearnSpecs
 }
 
-// LearnKind is what a [LearnSpec] is for.
+// LearnKind is the purpose of a [LearnSpec].
 type LearnKind uint8
 
-// The kinds: Dst is matched or set, or the packet is sent to port Src.
+// The kinds: match on Dst, set Dst, or output to the port in Src.
 const (
 	LearnMatch LearnKind = iota
 	LearnLoad
@@ -37,27 +37,27 @@ const (
 type LearnSpec struct {
 	Kind  LearnKind
 	Dst   Subfield // in the learned flow; none for LearnOutput
-	Src   Subfield // in the packet, with as many bits; no field for Value
+	Src   Subfield // in the packet, with as many bits as Dst; zero: use Value
 	Value [16]byte // in network byte order, right aligned
 }
 
-// LearnField returns a spec that matches, or sets, dst to what src is in the
-// packet.
+// LearnField returns a spec that matches on, or sets, dst with the packet's value
+// of src.
 func LearnField(kind LearnKind, dst, src Subfield) LearnSpec {
 	return LearnSpec{Kind: kind, Dst: dst, Src: src}
 }
 
-// LearnValue returns a spec that matches, or sets, dst to a value.
+// LearnValue returns a spec that matches on, or sets, dst with a constant value.
 func LearnValue(kind LearnKind, dst Subfield, value uint64) LearnSpec {
 	s := LearnSpec{Kind: kind, Dst: dst}
 	binary.BigEndian.PutUint64(s.Value[8:], value)
 	return s
 }
 
-// LearnPort returns a spec that outputs to the port that src is in the packet.
+// LearnPort returns a spec that outputs to the port number that the packet has in src.
 func LearnPort(src Subfield) LearnSpec { return LearnSpec{Kind: LearnOutput, Src: src} }
 
-// LearnSpecs is a list of specs, held as on the wire. It is comparable.
+// LearnSpecs is a list of specs in wire encoding. It is comparable.
 type LearnSpecs struct{ wire string }
 
 // SpecsOf returns the list of specs.
@@ -80,15 +80,15 @@ func (l LearnSpecs) All() iter.Seq[LearnSpec] {
 	}
 }
 
-// The head of a flow_mod_spec: what it is for, whether it has a value, and the
-// number of bits.
+// The header of a flow_mod_spec: its purpose, whether the source is a constant,
+// and the number of bits.
 const (
 	specKindShift = 11
 	specImmediate = 1 << 13
 	specBits      = 0x3ff
 )
 
-// bits returns how many bits s is about.
+// bits returns the number of bits that s matches or sets.
 func (s LearnSpec) bits() uint16 {
 	if s.Kind == LearnOutput {
 		return s.Src.bits()
@@ -127,7 +127,7 @@ func (r *reader) spec() (s LearnSpec, ok bool) {
 		if val := r.take(size); !r.bad {
 			copy(s.Value[len(s.Value)-size:], val)
 			for i, b := range s.Value {
-				high := int(n) - 8*(15-i) // bits of this byte that the value may have
+				high := int(n) - 8*(15-i) // bits of this byte that are part of the value
 				r.need(high >= 8 || high > 0 && b>>high == 0 || b == 0)
 			}
 		}
@@ -253,7 +253,7 @@ func (a Learn) String() string {
 // defaultPriority is OFP_DEFAULT_PRIORITY, which ovs-ofctl leaves out.
 const defaultPriority = 32768
 
-// String returns s as it stands in a learn action of ovs-ofctl's.
+// String returns s as ovs-ofctl writes it in a learn action.
 func (s LearnSpec) String() string {
 	switch {
 	case s.Kind == LearnOutput:
@@ -278,7 +278,7 @@ func (s LearnSpec) String() string {
 	return s.Dst.String() + "=" + hexNumber(s.Value[:])
 }
 
-// hexNumber writes a number as %#x would.
+// hexNumber formats a number as %#x does.
 func hexNumber(b []byte) string {
 	s := strings.TrimLeft(hex.EncodeToString(b), "0")
 	if s == "" {

@@ -9,7 +9,8 @@ import (
 
 // Nicira's actions (OVS lib/ofp-actions.c).
 
-// Move copies bits of one field to as many of another (NXAST_REG_MOVE).
+// Move copies bits of one field to the same number of bits of another
+// (NXAST_REG_MOVE).
 type Move struct{ Src, Dst Subfield }
 
 // Load sets at most 64 bits of a field (NXAST_REG_LOAD).
@@ -18,19 +19,19 @@ type Load struct {
 	Dst   Subfield
 }
 
-// Resubmit looks the packet up in another table and, when that is done,
-// carries on.
+// Resubmit looks the packet up in another table, carries out what that table
+// does, and then continues with the next action.
 type Resubmit struct {
-	Port  PortNo  // where the packet seems to come from; [PortInPort] for no change
+	Port  PortNo  // ingress port for the lookup; [PortInPort] for no change
 	Table TableID // or [AllTables] for the current one
 	CT    bool    // look up the connection's original addresses and ports
 }
 
-// OutputReg sends the packet to the port whose number is in a field
+// OutputReg sends the packet to the port whose number a field holds
 // (NXAST_OUTPUT_REG).
 type OutputReg struct {
 	Src    Subfield
-	MaxLen uint16 // as in [Output]; ovs-ofctl has no word for it and means 65535
+	MaxLen uint16 // as in [Output]; ovs-ofctl cannot express it and uses 65535
 }
 
 // OutputTruncated sends the first MaxLen bytes, at least 14, of the packet to a
@@ -40,20 +41,19 @@ type OutputTruncated struct {
 	MaxLen uint32
 }
 
-// DecTTLTo is [DecTTL] that sends packets whose TTL is 0 or 1 to the
+// DecTTLTo is a [DecTTL] that sends packets with a TTL of 0 or 1 to the
 // controllers with the given IDs (NXAST_DEC_TTL_CNT_IDS).
 type DecTTLTo struct{ Controllers IDs }
 
 // PopQueue undoes [SetQueue].
 type PopQueue struct{}
 
-// A Note does nothing and can hold anything. It is padded with zeros to a
+// A Note does nothing and holds arbitrary bytes. It is padded with zeros to a
 // length that is 6 more than a multiple of 8.
 type Note struct{ Data string }
 
-// A Conjunction makes the flow one of those that stand for one clause of
-// several; where a flow of each matches, one that matches the ID in conj_id
-// does (ovs-fields(7)).
+// A Conjunction makes the flow a member of one clause. A packet that matches a
+// member of each clause also matches conj_id=ID (ovs-fields(7)).
 type Conjunction struct {
 	ID     uint32
 	Clause uint8 // 1 to Of
@@ -70,13 +70,13 @@ type Pop struct{ Dst Subfield }
 type Exit struct{}
 
 // CheckLarger sets a bit if the packet, with its Ethernet header, is longer
-// than Len bytes, and else clears it (NXAST_CHECK_PKT_LARGER).
+// than Len bytes, and clears it otherwise (NXAST_CHECK_PKT_LARGER).
 type CheckLarger struct {
 	Len uint16
 	Dst Subfield // one bit
 }
 
-// FinTimeout gives the flow other timeouts once it sees a TCP FIN or RST.
+// FinTimeout changes the flow's timeouts when it sees a TCP FIN or RST.
 type FinTimeout struct{ Idle, Hard uint16 } // seconds; 0 for no change
 
 // IDs is a list of 16-bit numbers. It is comparable; the zero value is empty.
@@ -91,10 +91,10 @@ func IDsOf(ids ...uint16) IDs {
 	return IDs{string(b)}
 }
 
-// Len returns how many numbers are in the list.
+// Len returns the number of IDs.
 func (l IDs) Len() int { return len(l.wire) / 2 }
 
-// At returns number i.
+// At returns ID i.
 func (l IDs) At(i int) uint16 { return uint16(l.wire[2*i])<<8 | uint16(l.wire[2*i+1]) }
 
 // Subtypes (nx_action_subtype).
@@ -169,8 +169,8 @@ func (a DecTTLTo) String() string {
 func (PopQueue) String() string { return "pop_queue" }
 func (a Note) String() string   { return "note:" + dotted(a.Data) }
 
-// dotted writes bytes as ovs-ofctl does: two hexadecimal digits each, with dots
-// between them.
+// dotted formats bytes as ovs-ofctl does: two hexadecimal digits each, separated
+// by dots.
 func dotted(s string) string {
 	var b strings.Builder
 	for i := range len(s) {

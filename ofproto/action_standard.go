@@ -8,17 +8,17 @@ import (
 // Output sends the packet to a port.
 type Output struct {
 	Port   PortNo
-	MaxLen uint16 // bytes of the packet that [PortController] gets; 0 for other ports
+	MaxLen uint16 // bytes to send to [PortController]; 0 for other ports
 }
 
 // A GroupID numbers a group.
 type GroupID uint32
 
-// ToGroup gives the packet to a group.
+// ToGroup sends the packet to a group.
 type ToGroup struct{ ID GroupID }
 
-// SetField overwrites a header field, or with a mask some bits of it. With a
-// mask it is Nicira's action NXAST_REG_LOAD2, as OpenFlow 1.3 has none.
+// SetField overwrites a header field, or the bits that a mask selects. With a mask
+// it is Nicira's NXAST_REG_LOAD2, because OpenFlow 1.3 allows no mask.
 type SetField struct{ Field Field }
 
 // PushVLAN adds a VLAN tag.
@@ -31,7 +31,7 @@ type PopVLAN struct{}
 type PushMPLS struct{ EtherType uint16 } // 0x8847 or 0x8848
 
 // PopMPLS removes the outermost MPLS label.
-type PopMPLS struct{ EtherType uint16 } // of what is below
+type PopMPLS struct{ EtherType uint16 } // of the packet below the label
 
 // DecTTL decrements the IPv4 TTL or IPv6 hop limit. Open vSwitch sends a packet
 // whose TTL is 0 or 1 to the controller instead.
@@ -116,8 +116,8 @@ func (a SetField) appendAction(b []byte) []byte {
 	return endAction(a.Field.appendOXM(b), start)
 }
 
-// appendActionOXM appends f as a TLV with a mask and the header that Nicira's
-// actions have.
+// appendActionOXM appends f as a TLV with a mask and the header that Nicira
+// actions use.
 func (f Field) appendActionOXM(b []byte) []byte {
 	fi := &fields[f.id]
 	b = binary.BigEndian.AppendUint32(b, fi.action+uint32(fi.width)|1<<8)
@@ -141,8 +141,8 @@ func (a SetQueue) appendAction(b []byte) []byte {
 	return binary.BigEndian.AppendUint32(append(b, 0, actSetQueue, 0, 8), a.ID)
 }
 
-// decodeStandard decodes what follows the header of a standard action; it
-// returns nil for one that it does not know.
+// decodeStandard decodes the part of a standard action after its header; it
+// returns nil for an unknown action.
 func decodeStandard(typ uint16, r *reader) Action {
 	if typ == actSetField {
 		return decodeSetField(r)
@@ -176,7 +176,7 @@ func decodeStandard(typ uint16, r *reader) Action {
 }
 
 // decodeSetField decodes OFPAT_SET_FIELD, which has no mask. A field that is
-// not in our table is kept as a raw one.
+// missing in the table of fields is kept as a raw field.
 func decodeSetField(r *reader) Action {
 	if len(r.s) < 4 {
 		return nil

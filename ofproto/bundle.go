@@ -18,8 +18,8 @@ type Experimenter struct {
 	Body     string
 }
 
-// BundleOp is what a [BundleControl] asks or answers
-// (onf_bundle_ctrl_type): requests are even, the reply to each is one more.
+// BundleOp is the operation of a [BundleControl] (onf_bundle_ctrl_type). Requests
+// are even; the reply to a request is one more.
 type BundleOp uint16
 
 // The requests.
@@ -38,8 +38,8 @@ func (op BundleOp) String() string {
 	return fmt.Sprintf("operation %d", uint16(op))
 }
 
-// A BundleControl opens, closes, commits or discards a bundle, or answers such
-// a request.
+// A BundleControl is a request to open, close, commit or discard a bundle, or the
+// reply to one.
 type BundleControl struct {
 	ID    uint32 // chosen by the controller
 	Op    BundleOp
@@ -49,15 +49,15 @@ type BundleControl struct {
 // BundleFlags are onf_bundle_flags.
 type BundleFlags uint16
 
-// The flags: all of a bundle is applied or none; in the order in which it was
-// added.
+// The flags: apply all messages of the bundle or none; apply them in the order in
+// which they were added.
 const (
 	BundleAtomic  BundleFlags = 1
 	BundleOrdered BundleFlags = 2
 )
 
-// A BundleAdd adds a message to a bundle. Both get the same transaction ID, as
-// Open vSwitch demands.
+// A BundleAdd adds a message to a bundle. Both have the same transaction ID, as
+// Open vSwitch requires.
 type BundleAdd struct {
 	ID      uint32
 	Flags   BundleFlags
@@ -84,8 +84,8 @@ func (m BundleAdd) Append(b []byte, xid uint32) []byte {
 	return setLength(m.Message.Append(b, xid), start)
 }
 
-// AppendBundled appends the bundle-add message of m. It does not allocate if b
-// has room.
+// AppendBundled appends m wrapped in a bundle-add message. It does not allocate if
+// b has enough capacity.
 func (m *FlowMod) AppendBundled(b []byte, bundle uint32, flags BundleFlags, xid uint32) []byte {
 	b = appendBundleAdd(b, bundleAddLen+m.wireLen(), bundle, flags, xid)
 	return m.Append(b, xid)

@@ -2,10 +2,10 @@ package ofproto
 
 import "encoding/binary"
 
-// GetConfigRequest asks for the [SwitchConfig] (OFPT_GET_CONFIG_REQUEST).
+// GetConfigRequest requests the [SwitchConfig] (OFPT_GET_CONFIG_REQUEST).
 type GetConfigRequest struct{}
 
-// A SwitchConfig says what a switch does with fragments and how much of a
+// A SwitchConfig configures how a switch handles fragments and how much of a
 // packet it sends to the controller (OFPT_GET_CONFIG_REPLY, OFPT_SET_CONFIG,
 // OpenFlow 1.3.5 §7.3.2).
 type SwitchConfig struct {
@@ -37,8 +37,8 @@ func decodeSwitchConfig(b []byte) (SwitchConfig, error) {
 	return m, err
 }
 
-// Role is what a controller may do with a switch (ofp_controller_role,
-// OpenFlow 1.3.5 §7.3.9).
+// Role is a controller's role at a switch (ofp_controller_role, OpenFlow 1.3.5
+// §7.3.9).
 type Role uint32
 
 // The roles.
@@ -57,15 +57,15 @@ func (r Role) String() string {
 	return "unknown role"
 }
 
-// A RoleRequest asks for a role (OFPT_ROLE_REQUEST). A master or slave whose
-// generation is older than another controller's is refused as stale.
+// A RoleRequest requests a role (OFPT_ROLE_REQUEST). The switch refuses a master or
+// slave request as stale if another controller sent a newer generation.
 type RoleRequest struct {
 	Role       Role
 	_          [4]byte
 	Generation uint64
 }
 
-// A RoleReply says what the role is now (OFPT_ROLE_REPLY).
+// A RoleReply reports the controller's current role (OFPT_ROLE_REPLY).
 type RoleReply struct {
 	Role       Role
 	_          [4]byte
@@ -76,10 +76,9 @@ type RoleReply struct {
 // 1.3 (ONF extension 191; OVS ofp-msgs.h).
 const onfRoleStatus = 1911
 
-// RoleStatus returns the role that m says this controller has now, and whether
-// that is what m says: a switch tells it of its own account when another
-// controller has become its master.
-func (m Experimenter) RoleStatus() (Role, bool) {
+// RoleStatus returns the role that m reports; ok is false if m is not a role
+// status. A switch sends one unasked when another controller becomes master.
+func (m Experimenter) RoleStatus() (role Role, ok bool) {
 	if m.ID != onfID || m.Type != onfRoleStatus || len(m.Body) < 16 {
 		return RoleNoChange, false
 	}
@@ -102,16 +101,16 @@ func decodeRole(b []byte) (RoleReply, error) {
 	return m, err
 }
 
-// An AsyncConfig says which messages a switch sends on its own account, each by
-// a bitmap of reasons; the first is for the master and equal roles, the second
-// for the slave's (OFPT_GET_ASYNC_REPLY, OpenFlow 1.3.5 §7.3.10).
+// An AsyncConfig selects the messages that a switch sends unasked, each by a
+// bitmap of reasons. The first bitmap is for the master and equal roles, the
+// second for the slave role (OFPT_GET_ASYNC_REPLY, OpenFlow 1.3.5 §7.3.10).
 type AsyncConfig struct {
 	PacketIn    [2]uint32 // 1 << PacketInReason
 	PortStatus  [2]uint32 // 1 << PortReason
 	FlowRemoved [2]uint32 // 1 << FlowRemovedReason
 }
 
-// GetAsyncRequest asks for the [AsyncConfig] (OFPT_GET_ASYNC_REQUEST).
+// GetAsyncRequest requests the [AsyncConfig] (OFPT_GET_ASYNC_REQUEST).
 type GetAsyncRequest struct{}
 
 // SetAsync sets the [AsyncConfig] (OFPT_SET_ASYNC).

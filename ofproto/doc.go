@@ -6,7 +6,6 @@
 // ovs-ofctl(8) syntax, so a printed flow can be pasted into ovs-ofctl, and
 // [ParseFlow] reads what ovs-ofctl prints.
 //
-// Matches, actions and instructions are held in the form they have on the
-// wire, made canonical. That makes a [Flow] comparable with ==, small in
-// memory, and free to encode.
+// Matches, actions and instructions are stored in their canonical wire encoding.
+// That makes a [Flow] comparable with ==, small in memory, and free to encode.
 package ofproto

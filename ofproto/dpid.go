@@ -5,13 +5,14 @@ import (
 	"strconv"
 )
 
-// A DPID is a datapath ID (OpenFlow 1.3.5 §7.3.1). Zero is no datapath's ID.
+// A DPID is a datapath ID (OpenFlow 1.3.5 §7.3.1). Zero is not a valid DPID.
 type DPID uint64
 
 // String returns 16 hexadecimal digits, as ovs-ofctl show does.
 func (d DPID) String() string { return fmt.Sprintf("%016x", uint64(d)) }
 
-// ParseDPID parses what [DPID.String] returns, with or without a leading 0x.
+// ParseDPID parses 16 hexadecimal digits, with or without a leading 0x. Zero is
+// an error.
 func ParseDPID(s string) (DPID, error) {
 	t := s
 	if len(t) == 18 && t[:2] == "0x" {

@@ -11,7 +11,7 @@ import (
 // codes of experimenters have type 0xffff.
 type ErrorCode uint32
 
-// Codes that callers tell apart.
+// Codes that callers compare with.
 const (
 	ErrHelloIncompatible ErrorCode = 0                 // OFPHFC_INCOMPATIBLE
 	ErrHelloPermission   ErrorCode = 1                 // OFPHFC_EPERM
@@ -30,8 +30,8 @@ const (
 	ErrBundleMessage     ErrorCode = 0xffff<<16 | 2313 // ONFBFC_MSG_FAILED
 )
 
-// Name returns the name that the specification gives the code, such as
-// "OFPFMFC_TABLE_FULL", or its numbers.
+// Name returns the specification's name of the code, such as
+// "OFPFMFC_TABLE_FULL", or its type and code in decimal if it has no name.
 func (c ErrorCode) Name() string {
 	if m, ok := errorMeanings[c]; ok {
 		return m.name
@@ -39,14 +39,14 @@ func (c ErrorCode) Name() string {
 	return fmt.Sprintf("type %d code %d", c>>16, c&0xffff)
 }
 
-// Known reports whether the specification gives the code a name.
+// Known reports whether the specification names the code.
 func (c ErrorCode) Known() bool {
 	_, ok := errorMeanings[c]
 	return ok
 }
 
-// TypeName returns the name that the specification gives the code's type, such as
-// "OFPET_FLOW_MOD_FAILED", or its number.
+// TypeName returns the specification's name of the code's type, such as
+// "OFPET_FLOW_MOD_FAILED", or the type in decimal if it has no name.
 func (c ErrorCode) TypeName() string {
 	typ := int(c >> 16)
 	switch {
@@ -58,7 +58,7 @@ func (c ErrorCode) TypeName() string {
 	return fmt.Sprintf("type %d", typ)
 }
 
-// Error returns the code's meaning in words and its name.
+// Error returns the meaning of the code, followed by its name in parentheses.
 func (c ErrorCode) Error() string {
 	if m, ok := errorMeanings[c]; ok {
 		return m.text + " (" + m.name + ")"
@@ -69,8 +69,8 @@ func (c ErrorCode) Error() string {
 // An ErrorMessage is an OFPT_ERROR message.
 type ErrorMessage struct {
 	Code         ErrorCode
-	Experimenter uint32 // whose code it is, if its type is 0xffff
-	Data         string // at least 64 bytes of the message that it is about, or text
+	Experimenter uint32 // experimenter ID, if the code's type is 0xffff
+	Data         string // at least 64 bytes of the request that failed, or text
 }
 
 // Append implements [Message].

@@ -1,7 +1,7 @@
 package ofproto
 
-// errorMeanings gives each error code its name and says in words what it means
-// (OpenFlow 1.3.5 §7.4.4; ONF extension 230 for bundles).
+// errorMeanings has the name and the meaning of each error code (OpenFlow 1.3.5
+// §7.4.4; ONF extension 230 for bundles).
 var errorMeanings = map[ErrorCode]struct{ name, text string }{
 	errorCode(0, 0):         {"OFPHFC_INCOMPATIBLE", "no compatible version of the protocol"},
 	errorCode(0, 1):         {"OFPHFC_EPERM", "connection is not permitted"},
@@ -29,7 +29,7 @@ var errorMeanings = map[ErrorCode]struct{ name, text string }{
 	errorCode(2, 7):         {"OFPBAC_TOO_MANY", "there are too many actions"},
 	errorCode(2, 8):         {"OFPBAC_BAD_QUEUE", "output queue is invalid"},
 	errorCode(2, 9):         {"OFPBAC_BAD_OUT_GROUP", "group of the action is invalid"},
-	errorCode(2, 10):        {"OFPBAC_MATCH_INCONSISTENT", "action does not fit the match"},
+	errorCode(2, 10):        {"OFPBAC_MATCH_INCONSISTENT", "action is inconsistent with the match"},
 	errorCode(2, 11):        {"OFPBAC_UNSUPPORTED_ORDER", "order of the actions is not supported"},
 	errorCode(2, 12):        {"OFPBAC_BAD_TAG", "action uses an unsupported tag or encapsulation"},
 	errorCode(2, 13):        {"OFPBAC_BAD_SET_TYPE", "field of the action is not supported"},
@@ -54,7 +54,7 @@ var errorMeanings = map[ErrorCode]struct{ name, text string }{
 	errorCode(4, 7):         {"OFPBMC_BAD_VALUE", "value in the match is not supported"},
 	errorCode(4, 8):         {"OFPBMC_BAD_MASK", "mask in the match is not supported"},
 	errorCode(4, 9):         {"OFPBMC_BAD_PREREQ", "prerequisite is missing from the match"},
-	errorCode(4, 10):        {"OFPBMC_DUP_FIELD", "field is twice in the match"},
+	errorCode(4, 10):        {"OFPBMC_DUP_FIELD", "match has a field twice"},
 	errorCode(4, 11):        {"OFPBMC_EPERM", "match is not permitted"},
 	errorCode(5, 0):         {"OFPFMFC_UNKNOWN", "flow could not be changed"},
 	errorCode(5, 1):         {"OFPFMFC_TABLE_FULL", "flow table is full"},
@@ -70,14 +70,14 @@ var errorMeanings = map[ErrorCode]struct{ name, text string }{
 	errorCode(6, 3):         {"OFPGMFC_OUT_OF_GROUPS", "group table is full"},
 	errorCode(6, 4):         {"OFPGMFC_OUT_OF_BUCKETS", "group has too many buckets"},
 	errorCode(6, 5):         {"OFPGMFC_CHAINING_UNSUPPORTED", "groups that refer to groups are not supported"},
-	errorCode(6, 6):         {"OFPGMFC_WATCH_UNSUPPORTED", "what the bucket watches is not supported"},
+	errorCode(6, 6):         {"OFPGMFC_WATCH_UNSUPPORTED", "watch port or group of the bucket is not supported"},
 	errorCode(6, 7):         {"OFPGMFC_LOOP", "groups would refer to each other in a loop"},
 	errorCode(6, 8):         {"OFPGMFC_UNKNOWN_GROUP", "group does not exist"},
 	errorCode(6, 9):         {"OFPGMFC_CHAINED_GROUP", "another group refers to the group"},
 	errorCode(6, 10):        {"OFPGMFC_BAD_TYPE", "group type is not supported"},
 	errorCode(6, 11):        {"OFPGMFC_BAD_COMMAND", "command is unknown"},
 	errorCode(6, 12):        {"OFPGMFC_BAD_BUCKET", "bucket is invalid"},
-	errorCode(6, 13):        {"OFPGMFC_BAD_WATCH", "what the bucket watches is invalid"},
+	errorCode(6, 13):        {"OFPGMFC_BAD_WATCH", "watch port or group of the bucket is invalid"},
 	errorCode(6, 14):        {"OFPGMFC_EPERM", "group change is not permitted"},
 	errorCode(7, 0):         {"OFPPMFC_BAD_PORT", "port does not exist"},
 	errorCode(7, 1):         {"OFPPMFC_BAD_HW_ADDR", "Ethernet address is not that of the port"},
@@ -131,15 +131,15 @@ var errorMeanings = map[ErrorCode]struct{ name, text string }{
 	errorCode(0xffff, 2314): {"ONFBFC_TIMEOUT", "bundle stayed open for too long"},
 	errorCode(0xffff, 2315): {"ONFBFC_BUNDLE_IN_PROGRESS", "another bundle is open"},
 
-	// Experimenters' codes in OpenFlow 1.3 (OVS ofp-errors.h): those below 100 are
+	// Experimenter codes in OpenFlow 1.3 (OVS ofp-errors.h): those below 100 are
 	// Nicira's, the others the ONF's.
 	errorCode(0xffff, 2640): {"OFPBRC_MULTIPART_REQUEST_TIMEOUT", "multipart request did not end in time"},
 	errorCode(0xffff, 2641): {"OFPBRC_MULTIPART_REPLY_TIMEOUT", "multipart reply did not end in time"},
 	errorCode(0xffff, 4250): {"OFPBAC_BAD_SET_MASK", "set_field has a mask"},
-	errorCode(0xffff, 2600): {"OFPBIC_DUP_INST", "instruction is there twice"},
+	errorCode(0xffff, 2600): {"OFPBIC_DUP_INST", "instruction is given twice"},
 	errorCode(0xffff, 2360): {"OFPFMFC_BAD_PRIORITY", "priority is not supported"},
 	errorCode(0xffff, 4443): {"OFPBPC_TOO_MANY", "there are too many properties"},
-	errorCode(0xffff, 4444): {"OFPBPC_DUP_TYPE", "property is there twice"},
+	errorCode(0xffff, 4444): {"OFPBPC_DUP_TYPE", "property is given twice"},
 	errorCode(0xffff, 4445): {"OFPBPC_BAD_EXPERIMENTER", "property's experimenter is not supported"},
 	errorCode(0xffff, 4446): {"OFPBPC_BAD_EXP_TYPE", "experimenter's property type is not supported"},
 	errorCode(0xffff, 4447): {"OFPBPC_BAD_EXP_VALUE", "experimenter's property value is not supported"},
@@ -155,7 +155,7 @@ var errorMeanings = map[ErrorCode]struct{ name, text string }{
 	errorCode(0xffff, 7):    {"OFPMOFC_BAD_FLAGS", "flow monitor's flags are not supported"},
 	errorCode(0xffff, 8):    {"OFPMOFC_UNKNOWN_MONITOR", "flow monitor does not exist"},
 	errorCode(0xffff, 9):    {"NXBRC_FM_BAD_EVENT", "event of the flow monitor is unknown"},
-	errorCode(0xffff, 10):   {"NXBRC_UNENCODABLE_ERROR", "error cannot be told in this version of OpenFlow"},
+	errorCode(0xffff, 10):   {"NXBRC_UNENCODABLE_ERROR", "error cannot be encoded in this version of OpenFlow"},
 	errorCode(0xffff, 11):   {"NXBAC_MUST_BE_ZERO", "a part of the action that must be zero is not"},
 	errorCode(0xffff, 12):   {"NXFMFC_HARDWARE", "hardware failed"},
 	errorCode(0xffff, 13):   {"NXFMFC_BAD_TABLE_ID", "table in the command does not exist"},
@@ -167,7 +167,7 @@ var errorMeanings = map[ErrorCode]struct{ name, text string }{
 	errorCode(0xffff, 20):   {"NXTTMFC_ALREADY_MAPPED", "tun_metadata field is mapped already"},
 	errorCode(0xffff, 21):   {"NXTTMFC_DUP_ENTRY", "TLV option is mapped already"},
 	errorCode(0xffff, 34):   {"NXR_NOT_SUPPORTED", "resuming a packet is not supported"},
-	errorCode(0xffff, 35):   {"NXR_STALE", "packet to resume is of an earlier run of the switch"},
+	errorCode(0xffff, 35):   {"NXR_STALE", "packet to resume was paused before the switch restarted"},
 	errorCode(0xffff, 36):   {"NXST_NOT_CONFIGURED", "protocol is not configured"},
 	errorCode(0xffff, 37):   {"NXFMFC_INVALID_TLV_FIELD", "tun_metadata field of the flow is invalid"},
 	errorCode(0xffff, 38):   {"NXTTMFC_INVALID_TLV_DEL", "TLV option is used by a flow"},
@@ -176,12 +176,12 @@ var errorMeanings = map[ErrorCode]struct{ name, text string }{
 	errorCode(0xffff, 41):   {"NXBAC_BAD_ED_PROP", "property of the header to add is invalid"},
 	errorCode(0xffff, 42):   {"NXBAC_CT_DATAPATH_SUPPORT", "datapath has no connection tracking for the action"},
 	errorCode(0xffff, 43):   {"NXBMC_CT_DATAPATH_SUPPORT", "datapath has no connection tracking for the match"},
-	errorCode(0xffff, 44):   {"NXTFFC_DUP_TABLE", "table is there twice"},
+	errorCode(0xffff, 44):   {"NXTFFC_DUP_TABLE", "table is given twice"},
 }
 
 func errorCode(typ, code uint16) ErrorCode { return ErrorCode(typ)<<16 | ErrorCode(code) }
 
-// errorTypes are the names of error types, less OFPET_ (OpenFlow 1.3.5 §7.4.4).
+// errorTypes are the names of error types, without OFPET_ (OpenFlow 1.3.5 §7.4.4).
 var errorTypes = [...]string{
 	"HELLO_FAILED", "BAD_REQUEST", "BAD_ACTION", "BAD_INSTRUCTION", "BAD_MATCH", "FLOW_MOD_FAILED", "GROUP_MOD_FAILED", "PORT_MOD_FAILED",
 	"TABLE_MOD_FAILED", "QUEUE_OP_FAILED", "SWITCH_CONFIG_FAILED", "ROLE_REQUEST_FAILED", "METER_MOD_FAILED", "TABLE_FEATURES_FAILED",

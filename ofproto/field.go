@@ -9,12 +9,12 @@ import (
 // ([MatchOf]) and, without a mask, to rewrite ([SetField]). Bits that are zero
 // in the mask are wildcards; the zero Field matches anything.
 //
-// Field is a comparable value. Values are stored in network byte order, left
-// aligned, already ANDed with the mask.
+// Field is a comparable value. Its value is in network byte order, left aligned
+// and ANDed with the mask.
 type Field struct {
 	id        FieldID
 	val, mask [16]byte
-	raw       string // the whole OXM of a field that is not in our table
+	raw       string // the OXM TLV of a field that the table of fields lacks
 }
 
 // InPort matches the ingress port.
@@ -23,7 +23,8 @@ func InPort(p PortNo) Field { return exact(FieldInPort, be32(uint32(p))) }
 // Metadata matches the bits of the metadata selected by mask.
 func Metadata(value, mask uint64) Field { return masked(FieldMetadata, be64(value), be64(mask)) }
 
-// Reg matches, or with a mask of all ones sets, 32-bit register n (0–15).
+// Reg matches the bits of 32-bit register n (0–15) selected by mask, or sets the
+// register if mask is all ones.
 func Reg(n int, value, mask uint32) Field {
 	return masked(FieldReg0+FieldID(n&15), be32(value), be32(mask))
 }
@@ -67,7 +68,7 @@ func IPv6Dst(p netip.Prefix) Field { return prefix(FieldIPv6Dst, p) }
 // IPv6Label matches the flow label of an IPv6 packet.
 func IPv6Label(label uint32) Field { return exact(FieldIPv6Label, be32(label)) }
 
-// NotFragmented matches IP packets that are no fragments.
+// NotFragmented matches IP packets that are not fragments.
 func NotFragmented() Field { return exact(FieldIPFrag, []byte{0}) }
 
 // TransportSrc matches the source port of an IP protocol: TCP, UDP or SCTP.
@@ -92,25 +93,26 @@ func ICMPv6Type(n uint8) Field { return exact(FieldICMPv6Type, []byte{n}) }
 // ICMPv6Code matches the code of an ICMPv6 message.
 func ICMPv6Code(n uint8) Field { return exact(FieldICMPv6Code, []byte{n}) }
 
-// NDTarget matches the address that neighbour discovery is about.
+// NDTarget matches the target address of a neighbour discovery message.
 func NDTarget(a netip.Addr) Field { return prefix(FieldNDTarget, netip.PrefixFrom(a, 128)) }
 
 // NDOptionsType matches the type of the first option with a MAC address in a
-// message of neighbour discovery; 0: there is none.
+// neighbour discovery message; 0 matches messages without such an option.
 func NDOptionsType(n uint8) Field { return exact(FieldNDOptionsType, []byte{n}) }
 
-// NDReserved matches the reserved bits of a neighbour solicitation, which are the
-// flags of an advertisement.
+// NDReserved matches the reserved bits of a neighbour solicitation, which hold the
+// flags of a neighbour advertisement.
 func NDReserved(bits uint32) Field { return exact(FieldNDReserved, be32(bits)) }
 
 // NDTargetMAC matches the target's MAC address in a neighbour advertisement.
 func NDTargetMAC(m MAC) Field { return exact(FieldNDTLL, m[:]) }
 
-// NDSourceMAC matches the sender's MAC address in a neighbour solicitation, which
-// is zero if it has none.
+// NDSourceMAC matches the sender's MAC address in a neighbour solicitation; zero
+// matches solicitations without one.
 func NDSourceMAC(m MAC) Field { return exact(FieldNDSLL, m[:]) }
 
-// NDSourceMACBits matches the bits of it selected by mask.
+// NDSourceMACBits matches the bits selected by mask of the sender's MAC address in
+// a neighbour solicitation.
 func NDSourceMACBits(m, mask MAC) Field { return masked(FieldNDSLL, m[:], mask[:]) }
 
 // IPTTL matches or sets the IPv4 TTL or the IPv6 hop limit.
@@ -125,13 +127,14 @@ func ARPSourceIP(a netip.Addr) Field { return prefix(FieldARPSPA, netip.PrefixFr
 // ARPSource matches a prefix of the sender's IPv4 address; host bits are ignored.
 func ARPSource(p netip.Prefix) Field { return prefix(FieldARPSPA, p) }
 
-// ARPTargetIP matches or sets the IPv4 address that is asked for (arp_tpa).
+// ARPTargetIP matches or sets the requested IPv4 address (arp_tpa).
 func ARPTargetIP(a netip.Addr) Field { return prefix(FieldARPTPA, netip.PrefixFrom(a, 32)) }
 
 // ARPSourceMAC matches or sets the sender's Ethernet address (arp_sha).
 func ARPSourceMAC(m MAC) Field { return exact(FieldARPSHA, m[:]) }
 
-// ARPSourceMACBits matches the bits of it selected by mask.
+// ARPSourceMACBits matches the bits of the sender's Ethernet address (arp_sha)
+// selected by mask.
 func ARPSourceMACBits(m, mask MAC) Field { return masked(FieldARPSHA, m[:], mask[:]) }
 
 // ARPTargetMAC matches or sets the target's Ethernet address (arp_tha).
@@ -169,8 +172,8 @@ func masked(id FieldID, val, mask []byte) Field {
 	return f.normalize()
 }
 
-// normalize clears the bits that are wildcards or that the field does not
-// have, and makes a mask of all bits that it has one of all ones.
+// normalize clears the value's wildcarded and nonexistent bits, and replaces a
+// mask of all existing bits by the mask of all ones.
 func (f Field) normalize() Field {
 	fi := &fields[f.id]
 	all := true
@@ -186,7 +189,7 @@ func (f Field) normalize() Field {
 	return f
 }
 
-// significant returns the bits that byte i of the field has.
+// significant returns the mask of the existing bits in byte i of the field.
 func (fi *fieldInfo) significant(i int) byte {
 	switch n := fi.bits - 8*(fi.width-1-i); {
 	case n >= 8:
@@ -229,8 +232,8 @@ func (fi *fieldInfo) appendHeader(b []byte, hdr uint32) []byte {
 	return b
 }
 
-// decodeOXM decodes the OXM TLV that o is. A field that our table lacks, or
-// that has another length there, is kept raw.
+// decodeOXM decodes the OXM TLV o. A field that the table of fields lacks, or that
+// has another length there, is kept raw.
 func decodeOXM[B []byte | string](o B) Field {
 	id, hdr := fieldAt(o)
 	if id == FieldRaw {
@@ -255,5 +258,5 @@ func decodeOXM[B []byte | string](o B) Field {
 	return f
 }
 
-// ID returns which field f is of, [FieldRaw] if it is none that we know.
+// ID returns the field's ID, [FieldRaw] if the table of fields lacks it.
 func (f Field) ID() FieldID { return f.id }

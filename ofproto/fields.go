@@ -2,29 +2,28 @@ package ofproto
 
 import "fmt"
 
-// A FieldID names a header field, a register or a piece of metadata.
+// A FieldID identifies a header field, a register or a metadata field.
 type FieldID uint8
 
-// The fields, in canonical order: that in which Open vSwitch lists the fields
+// The fields, in canonical order: the order in which Open vSwitch sends the fields
 // of a match in OpenFlow 1.3 (OVS lib/nx-match.c, nx_put_raw). A field comes
-// after every field that it depends on, which is what Open vSwitch wants to
-// be sent.
+// after every field that it depends on, as Open vSwitch requires.
 const (
-	// FieldRaw is a field that is not in this table; it is kept as it came.
+	// FieldRaw is a field that this table lacks; its TLV is kept unchanged.
 	FieldRaw FieldID = iota
 
 	FieldRecircID
 	FieldConjID
 	FieldInPort
 	FieldInPhyPort
-	FieldInPort16 // NXM's form of FieldInPort, for actions
+	FieldInPort16 // NXM form of FieldInPort, in actions
 
 	FieldEthSrc
 	FieldEthDst
 	FieldEthType
 	FieldVLANVID
 	FieldVLANPCP
-	FieldVLANTCI // NXM's form of the two above, for actions
+	FieldVLANTCI // NXM form of the two above, in actions
 	FieldMPLSTC
 	FieldMPLSBOS
 	FieldMPLSTTL
@@ -37,7 +36,7 @@ const (
 	FieldIPv6Dst
 	FieldIPFrag
 	FieldIPDSCP
-	FieldIPTOS // NXM's form of FieldIPDSCP, in the upper six bits, for actions
+	FieldIPTOS // NXM form of FieldIPDSCP, in the upper six bits, in actions
 	FieldIPECN
 	FieldIPTTL
 	FieldIPv6Label
@@ -77,8 +76,8 @@ const (
 	FieldReg0
 )
 
-// Sixteen 32-bit registers, eight of 64 bits and four of 128, which lie over
-// the same memory, and what comes after them.
+// Sixteen 32-bit registers; eight 64-bit and four 128-bit registers that overlay
+// them; and the remaining fields.
 const (
 	FieldReg15  = FieldReg0 + 15
 	FieldXReg0  = FieldReg15 + 1
@@ -104,7 +103,7 @@ const (
 	numFields
 )
 
-// How a field's value is written in text.
+// A format is the text form of a field's value.
 type format uint8
 
 const (
@@ -115,8 +114,8 @@ const (
 	ipv6
 	port
 	port16
-	frag    // words for whether and which fragment
-	ctState // flags with + or -
+	frag    // words of ip_frag
+	ctState // flags, each with + or -
 	tunFlag
 	tcpFlag
 )
@@ -128,10 +127,10 @@ const (
 	classEric = 0x1000
 	classOXM1 = 0x8001 // packet registers
 	classOXM  = 0x8000
-	classExp  = 0xffff // an experimenter's number follows the header
+	classExp  = 0xffff // an experimenter ID follows the header
 )
 
-// EtherTypes, IP protocols and the like that fields depend on.
+// EtherTypes, IP protocols and other values that fields depend on.
 const (
 	etherIPv4  = 0x0800
 	etherARP   = 0x0806
@@ -151,26 +150,25 @@ const (
 	vlanPresent = 0x1000 // OFPVID_PRESENT, the CFI bit of a TCI
 )
 
-// A fieldInfo describes one field, in the manner of OVS's meta-flow.h. Adding
-// a field means adding a constant above, a row here, and a constructor in
-// field.go.
+// A fieldInfo describes one field, like OVS's meta-flow.h. To add a field, add a
+// constant above, a row in makeFields, and a constructor in field.go.
 type fieldInfo struct {
-	name   string // in a match, as ovs-ofctl dump-flows prints it
-	set    string // in set_field and other actions; "" if the same as name
-	nxm    string // in move and load
+	name   string // name in a match, as ovs-ofctl dump-flows prints it
+	set    string // name in set_field and other actions; "" if the same as name
+	nxm    string // name in move and load
 	class  uint16
 	num    uint8
 	width  int    // bytes on the wire
 	bits   int    // significant low-order bits; 0 means all of width
-	sub    int    // bits that actions know, if not as many
-	alt    uint32 // class<<16 | num<<9 of a second header that means the same; 0 for none
+	sub    int    // bits that actions can access; 0 means bits
+	alt    uint32 // class<<16 | num<<9 of an equivalent second header; 0 for none
 	format format
-	needs  []need // any of these must hold; none needed if empty
-	noMask bool   // cannot be matched in part
-	alias  bool   // is given by other fields in a canonical match
+	needs  []need // prerequisites, of which one must hold; empty for none
+	noMask bool   // cannot be matched with a mask
+	alias  bool   // replaced by other fields in a canonical match
 
 	exact  uint32 // header of an exact match or of set_field, with its length
-	action uint32 // header in Nicira's actions, with its length: NXM's where there is one
+	action uint32 // header in Nicira actions, with its length: the NXM header if the field has one
 }
 
 // A need is the exact value that a prerequisite field must have.
@@ -309,7 +307,7 @@ func makeFields() [numFields]fieldInfo {
 	return t
 }
 
-// fieldByClass finds a field by its class and number.
+// fieldByClass maps a class and a number to a field.
 var fieldByClass = func() (t struct{ oxm, oxm1, nxm0, nxm1, eric [128]FieldID }) {
 	add := func(hdr uint32, id FieldID) {
 		num := hdr >> 9 & 0x7f
@@ -335,8 +333,8 @@ var fieldByClass = func() (t struct{ oxm, oxm1, nxm0, nxm1, eric [128]FieldID })
 	return t
 }()
 
-// fieldOf returns the field that an OXM header stands for, FieldRaw if it is
-// not in the table. Mask bit and length do not matter.
+// fieldOf returns the field with an OXM header, FieldRaw if the table lacks it. It
+// ignores the header's mask bit and length.
 func fieldOf(hdr uint32) FieldID {
 	num := hdr >> 9 & 0x7f
 	switch hdr >> 16 {
@@ -358,7 +356,7 @@ func fieldOf(hdr uint32) FieldID {
 	return FieldRaw
 }
 
-// fieldAt returns the field whose OXM TLV s starts with.
+// fieldAt returns the field and the header of the OXM TLV that s starts with.
 func fieldAt[B []byte | string](s B) (id FieldID, hdr uint32) {
 	hdr = uint32(s[0])<<24 | uint32(s[1])<<16 | uint32(s[2])<<8 | uint32(s[3])
 	id = fieldOf(hdr)
@@ -368,7 +366,7 @@ func fieldAt[B []byte | string](s B) (id FieldID, hdr uint32) {
 	return id, hdr
 }
 
-// expLen returns the length of the experimenter's number in the field's TLV.
+// expLen returns the length of the experimenter ID in the field's TLV.
 func (fi *fieldInfo) expLen() int {
 	if fi.class == classExp {
 		return 4
@@ -376,5 +374,5 @@ func (fi *fieldInfo) expLen() int {
 	return 0
 }
 
-// header returns the OXM header without mask bit and length.
+// header returns the OXM header with the mask bit and the length zero.
 func (fi *fieldInfo) header() uint32 { return uint32(fi.class)<<16 | uint32(fi.num)<<9 }

@@ -19,7 +19,7 @@ func (f Field) String() string {
 	switch {
 	case f.id == FieldVLANVID && f.isExact() && f.val[0]&(vlanPresent>>8) != 0:
 		return "dl_vlan=" + strconv.Itoa(int(binary.BigEndian.Uint16(f.val[:])&^vlanPresent))
-	case f.id == FieldVLANVID: // dl_vlan has no mask, and no word for a packet without a tag
+	case f.id == FieldVLANVID: // dl_vlan can express neither a mask nor an untagged packet
 		return fmt.Sprintf("vlan_tci=0x%04x/0x%04x", binary.BigEndian.Uint16(f.val[:]), binary.BigEndian.Uint16(f.mask[:])&0x1fff)
 	case fi.format == frag:
 		return fi.name + "=" + fragWord(f.val[0], f.mask[0])
@@ -49,8 +49,8 @@ var (
 	tcpFlagNames = []string{"fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", "ns"}
 )
 
-// flagWords writes each flag in mask with + or -, such as "+est-inv". Where
-// there is a bit without a name it writes numbers.
+// flagWords formats each flag in mask with + or -, such as "+est-inv". If mask has
+// a bit without a name, it formats numbers.
 func flagWords(names []string, val, mask uint32) string {
 	if known := uint32(1)<<len(names) - 1; mask == 0xffff || mask == 0xffffffff {
 		mask = known // exact
@@ -88,7 +88,7 @@ func fragWord(val, mask uint8) string {
 	return fmt.Sprintf("%#x/%#x", val, mask)
 }
 
-// prefixLen returns the number of leading ones, if only zeros follow them.
+// prefixLen returns the number of leading ones; ok is false if a one follows a zero.
 func prefixLen(mask []byte) (int, bool) {
 	n, zeros := 0, false
 	for _, b := range mask {
@@ -106,7 +106,7 @@ func prefixLen(mask []byte) (int, bool) {
 	return n, true
 }
 
-// text writes a value without a mask.
+// text formats a value, without a mask.
 func (fi *fieldInfo) text(v [16]byte) string {
 	switch fi.format {
 	case ethernet:

@@ -9,7 +9,7 @@ import (
 // TableID numbers a flow table; packets start in table 0.
 type TableID uint8
 
-// AllTables stands for every table in a delete or a request for statistics.
+// AllTables means all tables in a delete or a statistics request.
 const AllTables TableID = 0xff
 
 // A Cookie tags a flow. Switches store it and report it back but never
@@ -35,7 +35,7 @@ type Flow struct {
 	Do          Instructions
 }
 
-// Size returns how many bytes of match and instructions f refers to.
+// Size returns the length in bytes of f's encoded match and instructions.
 func (f *Flow) Size() int { return len(f.Match.oxm) + len(f.Do.wire) }
 
 // FlowFlags are ofp_flow_mod_flags.
@@ -95,18 +95,18 @@ func (c FlowCommand) String() string {
 	return fmt.Sprintf("command %d", uint8(c))
 }
 
-// A FlowMod asks a switch to change flows (OFPT_FLOW_MOD). Those that are not
-// strict change all flows that are at least as specific as Flow's match.
+// A FlowMod asks a switch to change flows (OFPT_FLOW_MOD). A command that is not
+// strict changes all flows whose match is at least as specific as Flow's.
 type FlowMod struct {
 	Command FlowCommand
 	Flow    Flow
 
-	// CookieMask limits what is not an addition to flows whose cookie is Flow's
-	// in these bits.
+	// CookieMask limits modifications and deletions to flows whose cookie equals
+	// Flow's in these bits.
 	CookieMask Cookie
-	// OutPort and OutGroup limit a deletion to flows that output to the port, or
-	// refer to the group. 0 is no limit: no port has that number, and group 0
-	// cannot be asked for.
+	// OutPort and OutGroup limit a deletion to flows that output to the port or
+	// refer to the group. 0 means no limit: port 0 is invalid, and a limit to
+	// group 0 cannot be expressed.
 	OutPort  PortNo
 	OutGroup GroupID
 }
@@ -125,8 +125,8 @@ func (m *FlowMod) wireLen() int {
 }
 
 // Append appends the OFPT_FLOW_MOD message with the given transaction ID to b
-// (OpenFlow 1.3.5 §7.3.4.1). It does not allocate if b has room. Deletes carry
-// no instructions.
+// (OpenFlow 1.3.5 §7.3.4.1). It does not allocate if b has enough capacity.
+// Deletes carry no instructions.
 func (m FlowMod) Append(b []byte, xid uint32) []byte {
 	be := binary.BigEndian
 	n := m.wireLen()
@@ -150,7 +150,8 @@ func (m FlowMod) Append(b []byte, xid uint32) []byte {
 	return b
 }
 
-// orAny returns n, or OFPP_ANY, which is OFPG_ANY too, for 0; and back again.
+// orAny maps 0 to OFPP_ANY (the same number as OFPG_ANY) and OFPP_ANY to 0; it
+// returns any other n unchanged.
 func orAny(n uint32) uint32 {
 	switch n {
 	case 0:
@@ -161,8 +162,8 @@ func orAny(n uint32) uint32 {
 	return n
 }
 
-// decodeFlowMod returns a [Raw] of a flow-mod that a [FlowMod] cannot be: for a
-// buffered packet, or limited to port or group 0.
+// decodeFlowMod returns a [Raw] for a flow-mod that a [FlowMod] cannot express:
+// one for a buffered packet, or limited to port or group 0.
 func decodeFlowMod(b []byte) (Message, error) {
 	const fixed = flowModLen - HeaderLen
 	if len(b) < fixed {
@@ -200,8 +201,8 @@ func decodeFlowMod(b []byte) (Message, error) {
 // FlowStats is a flow with its counters, as a switch reports it.
 type FlowStats struct {
 	Flow
-	Seconds     uint32 // since the flow was added,
-	Nanoseconds uint32 // and beyond Seconds
+	Seconds     uint32 // whole seconds since the flow was added
+	Nanoseconds uint32 // and the fraction
 	Packets     uint64
 	Bytes       uint64
 }

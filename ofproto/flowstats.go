@@ -8,11 +8,11 @@ import (
 // A FlowFilter selects flows.
 type FlowFilter struct {
 	Table      TableID // or [AllTables]
-	OutPort    PortNo  // only flows that output there, or [PortAny]
-	OutGroup   GroupID // only flows that refer to it, or [GroupAny]
-	Cookie     Cookie  // only flows with this cookie, in the bits of CookieMask
+	OutPort    PortNo  // only flows that output to this port; [PortAny] for all
+	OutGroup   GroupID // only flows that refer to this group; [GroupAny] for all
+	Cookie     Cookie  // only flows whose cookie equals this one in the bits of CookieMask
 	CookieMask Cookie
-	Match      Match // only flows that are at least as specific
+	Match      Match // only flows whose match is at least as specific
 }
 
 // AllFlows selects every flow.
@@ -20,16 +20,16 @@ func AllFlows() FlowFilter {
 	return FlowFilter{Table: AllTables, OutPort: PortAny, OutGroup: GroupAny}
 }
 
-// A FlowStatsRequest asks for flows with their counters, a [FlowStatsReply].
+// A FlowStatsRequest requests flows with their counters, a [FlowStatsReply].
 type FlowStatsRequest FlowFilter
 
 // FlowStatsReply is flows with their counters.
 type FlowStatsReply []FlowStats
 
-// An AggregateRequest asks for the sums over flows, an [Aggregate].
+// An AggregateRequest requests the sums of flow counters, an [Aggregate].
 type AggregateRequest FlowFilter
 
-// An Aggregate is the sums over flows.
+// An Aggregate has the sums of flow counters.
 type Aggregate struct {
 	Packets, Bytes uint64
 	Flows          uint32

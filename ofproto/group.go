@@ -37,7 +37,8 @@ func modCommand(c uint16) string {
 // GroupType is an ofp_group_type.
 type GroupType uint8
 
-// The types: all buckets, one that is selected, the only one, the first live one.
+// The types: carry out all buckets, one selected bucket, the only bucket, or the
+// first live bucket.
 const (
 	GroupTypeAll GroupType = iota
 	GroupTypeSelect
@@ -54,7 +55,7 @@ func (t GroupType) String() string {
 
 // A Bucket is a list of actions of a group.
 type Bucket struct {
-	Weight     uint16  // of a select group
+	Weight     uint16  // in a select group
 	WatchPort  PortNo  // or [PortAny]
 	WatchGroup GroupID // or [GroupAny]
 	Actions    Actions
@@ -67,14 +68,14 @@ type GroupEntry struct {
 	Buckets []Bucket
 }
 
-// Equal reports whether a switch does the same with g and h. Entries that share
-// their buckets are compared at once. Open vSwitch reports a group as it was
-// sent.
+// Equal reports whether g and h have the same effect in a switch. Entries that
+// share their buckets compare in constant time. Open vSwitch reports a group as it
+// was sent.
 func (g GroupEntry) Equal(h GroupEntry) bool {
 	return g.ID == h.ID && g.Type == h.Type && (same(g.Buckets, h.Buckets) || slices.Equal(g.Buckets, h.Buckets))
 }
 
-// Size returns about how many bytes g refers to.
+// Size returns the approximate number of bytes that g refers to.
 func (g GroupEntry) Size() (n int) {
 	for _, k := range g.Buckets {
 		n += 40 + len(k.Actions.wire)
@@ -82,7 +83,7 @@ func (g GroupEntry) Size() (n int) {
 	return n
 }
 
-// same reports whether a and b are one and the same list.
+// same reports whether a and b share their memory.
 func same[E any](a, b []E) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
 
 // String returns g in the syntax that ovs-ofctl add-group accepts.
@@ -111,8 +112,8 @@ type GroupMod struct {
 	Entry   GroupEntry
 }
 
-// String names the group but does not list its buckets, of which there may be
-// many.
+// String returns the group's ID, type and number of buckets; it does not list the
+// buckets, of which there may be many.
 func (m GroupMod) String() string {
 	if m.Command == GroupDelete {
 		return fmt.Sprintf("delete group_id=%d", m.Entry.ID)
@@ -122,8 +123,8 @@ func (m GroupMod) String() string {
 
 const bucketLen = 16 // before the actions
 
-// Append implements [Message]. Deletes carry no buckets: Open vSwitch refuses
-// those that do.
+// Append implements [Message]. Deletes carry no buckets, because Open vSwitch
+// refuses deletes with buckets.
 func (m GroupMod) Append(b []byte, xid uint32) []byte {
 	start := len(b)
 	if m.Command == GroupDelete {

@@ -6,19 +6,19 @@ import (
 	"strings"
 )
 
-// A Hello opens a connection and says which versions of the protocol its
-// sender speaks (OFPT_HELLO, OpenFlow 1.3.5 §7.5.1).
+// A Hello opens a connection and lists the versions of the protocol that its
+// sender supports (OFPT_HELLO, OpenFlow 1.3.5 §7.5.1).
 type Hello struct {
-	Version uint8  // in the header: the highest that the sender speaks
+	Version uint8  // in the header: the highest supported version
 	Bitmap  uint32 // bit n: version n; 0 if the sender sent no bitmap
 }
 
 // Hello13 returns the Hello that offers OpenFlow 1.3 and nothing else.
 func Hello13() Hello { return Hello{Version: version13, Bitmap: 1 << version13} }
 
-// Speaks13 reports whether a peer that sent m and one that offers only
-// OpenFlow 1.3 agree on it (§6.3.1: by the bitmaps if both sent one, else on
-// the smaller version).
+// Speaks13 reports whether a peer that sent m negotiates OpenFlow 1.3 with one
+// that offers only that version (§6.3.1: by the bitmaps if both sent one,
+// otherwise the smaller version).
 func (m Hello) Speaks13() bool {
 	if m.Bitmap != 0 {
 		return m.Bitmap&(1<<version13) != 0
@@ -63,8 +63,8 @@ func (m Hello) Append(b []byte, xid uint32) []byte {
 	return b
 }
 
-// decodeHello reads the first version bitmap. Elements that it does not know
-// and those that are malformed are ignored, as the specification demands.
+// decodeHello decodes the first version bitmap. It ignores unknown and malformed
+// elements, as the specification requires.
 func decodeHello(version uint8, b []byte) Hello {
 	m := Hello{Version: version}
 	for len(b) >= 4 {

@@ -10,23 +10,23 @@ import (
 	"strings"
 )
 
-// An Instruction says what a flow does with its packets (OpenFlow 1.3.5
+// An Instruction is a part of what a flow does with its packets (OpenFlow 1.3.5
 // §7.2.4). The set of implementations is closed and every one is comparable.
 type Instruction interface {
 	fmt.Stringer // ovs-ofctl syntax
 	appendInstruction(b []byte) []byte
 }
 
-// Meter drops the packet if it comes too fast for a meter.
+// Meter drops the packet if it exceeds the rate of a meter.
 type Meter struct{ ID MeterID }
 
-// Apply carries out actions at once.
+// Apply carries out actions immediately.
 type Apply struct{ Actions Actions }
 
-// Clear empties the set of actions that are carried out at the end.
+// Clear empties the action set, which is carried out at the end of the pipeline.
 type Clear struct{}
 
-// Write adds to the set of actions that are carried out at the end.
+// Write adds to the action set, which is carried out at the end of the pipeline.
 type Write struct{ Actions Actions }
 
 // WriteMetadata sets the bits of the metadata that Mask selects.
@@ -35,8 +35,9 @@ type WriteMetadata struct{ Value, Mask uint64 }
 // Goto continues in a later table.
 type Goto struct{ Table TableID }
 
-// RawInstruction is an instruction that this package does not know, or one in a
-// form that it does not produce, kept as it came: header and padding included.
+// RawInstruction is an instruction that this package does not decode, or that is
+// encoded in a form that it does not produce. It is kept unchanged, with its header
+// and padding.
 type RawInstruction struct{ Wire string }
 
 // Instruction types (ofp_instruction_type).
@@ -49,8 +50,8 @@ const (
 	insMeter         = 6
 )
 
-// order is where an instruction of a type comes among others: as Open vSwitch
-// sends them, which is the order in which they are carried out.
+// order returns the position of an instruction type in a list: the order in which
+// Open vSwitch sends instructions and in which they are carried out.
 func order(typ uint16) int {
 	switch typ {
 	case insMeter:
@@ -110,13 +111,13 @@ func (in Goto) appendInstruction(b []byte) []byte {
 
 func (in RawInstruction) appendInstruction(b []byte) []byte { return append(b, in.Wire...) }
 
-// Instructions is what a flow does, held as on the wire. It is comparable; the
+// Instructions is a list of instructions in wire encoding. It is comparable; the
 // zero value drops the packet.
 type Instructions struct{ wire string }
 
-// Do returns the given instructions, each kind at most once, in the order in
-// which they are carried out: meter, apply, clear, write, metadata, goto. Those
-// without actions, [Apply] and [Write], are left out, as Open vSwitch does.
+// Do returns the list of the given instructions, each kind at most once, in the
+// order in which they are carried out: meter, apply, clear, write, metadata, goto.
+// Like Open vSwitch, it leaves out [Apply] and [Write] without actions.
 func Do(ins ...Instruction) Instructions {
 	var parts []string
 	for _, in := range ins {
@@ -136,7 +137,8 @@ func orderOf(s string) int {
 	return order(uint16(s[0])<<8 | uint16(s[1]))
 }
 
-// empty reports whether the encoded instruction s has no actions but should.
+// empty reports whether the encoded instruction s is an [Apply] or [Write] without
+// actions.
 func empty(s string) bool {
 	return s == "\x00\x03\x00\x08\x00\x00\x00\x00" || s == "\x00\x04\x00\x08\x00\x00\x00\x00"
 }
@@ -152,7 +154,7 @@ func (ins Instructions) All() iter.Seq[Instruction] {
 	return func(yield func(Instruction) bool) {
 		for s := ins.wire; s != ""; {
 			first, rest, err := splitInstruction(s)
-			if err != nil { // only if ins was made of a RawInstruction that is none
+			if err != nil { // only if ins contains a malformed RawInstruction
 				return
 			}
 			in, err := decodeInstruction(first)
@@ -168,8 +170,8 @@ func (ins Instructions) All() iter.Seq[Instruction] {
 }
 
 // Refs returns the groups and meters that the instructions refer to. A switch
-// refuses a flow that refers to one which it does not have, and deletes it with
-// the group or meter.
+// refuses a flow that refers to a missing group or meter, and deletes the flow
+// with the group or meter.
 func (ins Instructions) Refs() (groups []GroupID, meters []MeterID) {
 	for in := range ins.All() {
 		switch in := in.(type) {
@@ -196,7 +198,7 @@ func (as Actions) appendGroups(groups []GroupID) []GroupID {
 	return groups
 }
 
-// String returns the instructions in ovs-ofctl syntax: "drop" for none.
+// String returns the instructions in ovs-ofctl syntax, "drop" for an empty list.
 func (ins Instructions) String() string {
 	var parts []string
 	for in := range ins.All() {
@@ -221,8 +223,8 @@ func splitInstruction(s string) (first, rest string, err error) {
 	return s[:n], s[n:], nil
 }
 
-// decodeInstruction decodes the one instruction that s is, its actions in
-// canonical form.
+// decodeInstruction decodes the encoded instruction s. The result has its actions
+// in canonical form.
 func decodeInstruction(s string) (Instruction, error) {
 	r := reader{s: s[4:]}
 	var in Instruction
@@ -257,9 +259,9 @@ func decodeInstruction(s string) (Instruction, error) {
 	return in, nil
 }
 
-// decodeInstructions checks the instructions that s is and returns them in
-// canonical form. If they are in it already, as what Open vSwitch sends is, the
-// result shares memory with s.
+// decodeInstructions checks the encoded instructions s and returns them in
+// canonical form. If s is already canonical, as Open vSwitch sends it, the result
+// shares memory with s.
 func decodeInstructions(s string) (Instructions, error) {
 	canonical, last := true, -1
 	for rest := s; rest != ""; {

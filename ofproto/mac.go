@@ -31,7 +31,7 @@ func ParseMAC(s string) (MAC, error) {
 	return m, nil
 }
 
-// hexDigit returns the value of a hexadecimal digit, 255 if c is none.
+// hexDigit returns the value of a hexadecimal digit, 255 for any other c.
 func hexDigit(c byte) byte {
 	switch {
 	case '0' <= c && c <= '9':

@@ -11,8 +11,8 @@ import (
 )
 
 // A Match selects packets. It is an immutable, comparable value, usable with
-// == and as a map key, because it is held as its own canonical encoding:
-// fields in a fixed order, wildcards dropped, masks of all ones removed. The
+// == and as a map key, because it is stored in its canonical encoding:
+// fields in a fixed order, without wildcards and without masks of all ones. The
 // zero Match matches every packet.
 type Match struct{ oxm string }
 
@@ -28,11 +28,11 @@ func MatchOf(fs ...Field) Match {
 	return Match{string(b)}
 }
 
-// expand replaces what a canonical match gives by other fields, as Open vSwitch
-// does: vlan_tci by vlan_vid and, where it tells the priority of a tagged
-// packet, vlan_pcp; nw_tos by ip_dscp; and the wide registers by the narrow
-// ones that they lie over. OpenFlow 1.3 cannot match part of a priority; what
-// Open vSwitch does with that is left to it.
+// expand replaces alias fields by the fields of a canonical match, as Open vSwitch
+// does: vlan_tci by vlan_vid and, if it matches the priority of a tagged packet,
+// vlan_pcp; nw_tos by ip_dscp; and wide registers by the narrow ones that they
+// overlay. OpenFlow 1.3 cannot match a part of the priority, so such a vlan_tci
+// stays.
 func expand(fs []Field) []Field {
 	out := fs[:0:0]
 	for _, f := range fs {
@@ -63,7 +63,7 @@ func expand(fs []Field) []Field {
 	return slices.DeleteFunc(out, Field.wildcard)
 }
 
-// compareFields puts fields of our table in its order, the others behind them.
+// compareFields orders fields by the table of fields; raw fields come last.
 func compareFields(a, b Field) int {
 	return cmp.Or(cmp.Compare(a.id-1, b.id-1), strings.Compare(a.raw, b.raw)) // FieldRaw-1 wraps to the largest
 }
@@ -116,8 +116,8 @@ func (n need) asField() Field {
 	return exact(n.field, be16(n.value))
 }
 
-// Overlaps reports whether there may be a packet that both m and n match: no
-// bit is fixed to different values by the two.
+// Overlaps reports whether a packet can match both m and n: no bit has different
+// fixed values in the two.
 func (m Match) Overlaps(n Match) bool {
 	for f := range m.Fields() {
 		for g := range n.Fields() {
@@ -134,8 +134,8 @@ func (m Match) Overlaps(n Match) bool {
 	return true
 }
 
-// protocols are the words by which ovs-ofctl abbreviates an EtherType, or an
-// EtherType and an IP protocol; the most specific comes first.
+// protocols are ovs-ofctl's keywords for an EtherType, or for an EtherType and an
+// IP protocol; the most specific comes first.
 var protocols = []struct {
 	name        string
 	etherType   uint16
@@ -156,7 +156,7 @@ var protocols = []struct {
 	{"rarp", etherRARP, 0, true},
 	{"mpls", etherMPLS, 0, true},
 	{"mplsm", etherMPLSM, 0, true},
-	{"ipv4", etherIPv4, 0, true}, // this and what follows are only read
+	{"ipv4", etherIPv4, 0, true}, // this and the following are parsed but not printed
 	{"ip4", etherIPv4, 0, true},
 	{"ip6", etherIPv6, 0, true},
 }
@@ -196,8 +196,8 @@ var zeros [8]byte
 // pad8 rounds n up to a multiple of 8.
 func pad8(n int) int { return (n + 7) &^ 7 }
 
-// decodeMatch decodes the ofp_match structure at the start of s, which it
-// shares memory with, and returns what follows its padding.
+// decodeMatch decodes the ofp_match structure at the start of s and returns what
+// follows its padding. m shares memory with s.
 func decodeMatch(s string) (m Match, rest string, err error) {
 	if len(s) < 8 {
 		return Match{}, "", shortError("ofp_match", len(s), 8)
@@ -213,8 +213,8 @@ func decodeMatch(s string) (m Match, rest string, err error) {
 	return m, s[pad8(n):], err
 }
 
-// canonicalMatch returns the match that oxm encodes. If it is canonical
-// already, as what Open vSwitch sends is, nothing is allocated.
+// canonicalMatch returns the match that oxm encodes. If oxm is already canonical,
+// as Open vSwitch sends it, nothing is allocated.
 func canonicalMatch(oxm string) (Match, error) {
 	canonical, last, n := true, FieldRaw, 0
 	for s := oxm; s != ""; n++ {
@@ -264,16 +264,16 @@ func sortedMatch(oxm string, n int) Match {
 	return Match{b.String()}
 }
 
-// canonicalTLV returns the field of a TLV, and whether it is one that we know
-// and is encoded as we would.
+// canonicalTLV returns the field of a TLV, and whether the field is known and the
+// TLV is the encoding that this package produces.
 func canonicalTLV(s string) (FieldID, bool) {
 	id, hdr := fieldAt(s)
 	fi := &fields[id]
 	return id, id != FieldRaw && !fi.alias && (hdr == fi.exact || fi.canonicalMask(s, hdr))
 }
 
-// canonicalMask reports whether the TLV s of the field has a mask as we would
-// write it: neither zero nor of all bits, and no bit of the value outside.
+// canonicalMask reports whether the mask in the TLV s of the field is canonical:
+// neither zero nor all ones, and no bit of the value outside it.
 func (fi *fieldInfo) canonicalMask(s string, hdr uint32) bool {
 	if hdr != fi.header()|1<<8|uint32(2*fi.width+fi.expLen()) {
 		return false

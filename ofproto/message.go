@@ -55,7 +55,7 @@ type Header struct {
 	XID           uint32
 }
 
-// ErrShort is wrapped by errors about input that ends too early.
+// ErrShort is wrapped by errors about truncated input.
 var ErrShort = errors.New("too short")
 
 func shortError(what string, have, want int) error {
@@ -70,7 +70,7 @@ func DecodeHeader(b []byte) (Header, error) {
 	be := binary.BigEndian
 	h := Header{b[0], b[1], be.Uint16(b[2:]), be.Uint32(b[4:])}
 	if h.Length < HeaderLen {
-		return Header{}, fmt.Errorf("header announces a message of %d bytes", h.Length)
+		return Header{}, fmt.Errorf("header has message length %d, want at least %d", h.Length, HeaderLen)
 	}
 	return h, nil
 }
@@ -86,14 +86,15 @@ func (m Raw) Append(b []byte, xid uint32) []byte {
 	return append(appendHeader(b, m.Type, HeaderLen+len(m.Body), xid), m.Body...)
 }
 
-// FeaturesRequest asks for [Features] (OFPT_FEATURES_REQUEST).
+// FeaturesRequest requests the [Features] (OFPT_FEATURES_REQUEST).
 type FeaturesRequest struct{}
 
-// BarrierRequest asks the switch to finish all that came before
+// BarrierRequest asks the switch to process all earlier messages before it replies
 // (OFPT_BARRIER_REQUEST).
 type BarrierRequest struct{}
 
-// BarrierReply says that the switch has (OFPT_BARRIER_REPLY).
+// BarrierReply confirms that the switch has processed all messages before the
+// [BarrierRequest] (OFPT_BARRIER_REPLY).
 type BarrierReply struct{}
 
 // Append implements [Message].
@@ -129,7 +130,7 @@ func (m Echo) Append(b []byte, xid uint32) []byte {
 // Features identifies a switch (OFPT_FEATURES_REPLY, OpenFlow 1.3.5 §7.3.1).
 type Features struct {
 	DPID         DPID
-	Buffers      uint32 // packets that it can hold for the controller
+	Buffers      uint32 // packets that the switch can buffer for the controller
 	Tables       uint8
 	AuxiliaryID  uint8
 	_            [2]byte
@@ -147,16 +148,16 @@ func appendHeader(b []byte, typ uint8, length int, xid uint32) []byte {
 	return binary.BigEndian.AppendUint32(b, xid)
 }
 
-// Decode decodes the one message that b is. What is returned shares no memory
-// with b. A type that the package does not know gives a [Raw]. The version in
-// the header is not looked at, except for [Hello].
+// Decode decodes b, which is exactly one message. The result shares no memory with
+// b. An unknown message type gives a [Raw]. Decode ignores the version in the
+// header, except of a [Hello].
 func Decode(b []byte) (Message, error) {
 	h, err := DecodeHeader(b)
 	if err != nil {
 		return nil, err
 	}
 	if int(h.Length) != len(b) {
-		return nil, fmt.Errorf("message of %d bytes says that it has %d", len(b), h.Length)
+		return nil, fmt.Errorf("message of %d bytes has length %d in its header", len(b), h.Length)
 	}
 	body := b[HeaderLen:]
 	switch h.Type {

@@ -33,8 +33,8 @@ func (c MeterCommand) String() string { return modCommand(uint16(c)) }
 // MeterFlags are ofp_meter_flags.
 type MeterFlags uint16
 
-// The flags: what rates and bursts count, and whether bursts are given and
-// packets counted.
+// The flags: rates in kbit/s, rates in packets/s, bursts are given, and counters
+// are kept.
 const (
 	MeterKbps MeterFlags = 1 << iota
 	MeterPktps
@@ -47,22 +47,22 @@ var meterFlagNames = []string{"kbps", "pktps", "burst", "stats"}
 // BandType is an ofp_meter_band_type.
 type BandType uint16
 
-// The types. Open vSwitch has only [BandDrop].
+// The types. Open vSwitch supports only [BandDrop].
 const (
 	BandDrop         BandType = 1
 	BandDSCPRemark   BandType = 2
 	BandExperimenter BandType = 0xffff
 )
 
-// A Band says what a meter does with packets above a rate.
+// A Band is what a meter does with packets above a rate.
 type Band struct {
 	Type      BandType
-	Rate      uint32 // kbit/s or packets/s, by the meter's flags
+	Rate      uint32 // kbit/s or packets/s, depending on the meter's flags
 	Burst     uint32 // kbit or packets
-	PrecLevel uint8  // of [BandDSCPRemark]
-	// Data is what follows the burst, undecoded, where it is anything but PrecLevel and
-	// padding: of a [BandExperimenter] its experimenter ID (4 bytes) and what that
-	// defines.
+	PrecLevel uint8  // in a [BandDSCPRemark]
+	// Data has the undecoded bytes after the burst, "" if they are only PrecLevel
+	// and padding. In a [BandExperimenter] it starts with the experimenter ID
+	// (4 bytes).
 	Data string
 }
 
@@ -73,14 +73,14 @@ type MeterEntry struct {
 	Bands []Band
 }
 
-// Equal reports whether a switch does the same with m and n. Where no burst is
-// given the rate is one: Open vSwitch reports it so.
+// Equal reports whether m and n have the same effect in a switch. A band without a
+// burst equals one whose burst is its rate, because Open vSwitch reports it so.
 func (m MeterEntry) Equal(n MeterEntry) bool {
 	return m.ID == n.ID && m.Flags == n.Flags && (same(m.Bands, n.Bands) ||
 		slices.EqualFunc(m.Bands, n.Bands, func(a, b Band) bool { return a.withBurst() == b.withBurst() }))
 }
 
-// Size returns about how many bytes m refers to.
+// Size returns the approximate number of bytes that m refers to.
 func (m MeterEntry) Size() (n int) {
 	for _, d := range m.Bands {
 		n += 40 + len(d.Data)
@@ -126,8 +126,8 @@ func (m MeterEntry) String() string {
 	return b.String()
 }
 
-// A MeterMod asks a switch to change a meter (OFPT_METER_MOD). It cannot be
-// part of a bundle.
+// A MeterMod asks a switch to change a meter (OFPT_METER_MOD). A bundle cannot
+// contain it.
 type MeterMod struct {
 	Command MeterCommand
 	Entry   MeterEntry

@@ -2,9 +2,9 @@ package ofproto
 
 import "fmt"
 
-// A Mod is a message that changes what a switch holds: a [FlowMod], a
-// [GroupMod] or a [MeterMod]. A pointer to one is a Mod too, so that a list of
-// many need not hold copies.
+// A Mod is a message that changes the state of a switch: a [FlowMod], a [GroupMod]
+// or a [MeterMod]. A pointer to one is a Mod too, so that long lists need no
+// copies.
 type Mod interface {
 	Message
 	fmt.Stringer
@@ -22,7 +22,7 @@ type RefusedError struct {
 	Code ErrorCode
 }
 
-// Refused returns the error that the switch answered m with code.
+// Refused returns the error for a switch that refused m with code.
 func Refused(m Mod, code ErrorCode) *RefusedError { return &RefusedError{m.value(), code} }
 
 func (e *RefusedError) Error() string { return fmt.Sprintf("switch refused to %v: %v", e.Mod, e.Code) }

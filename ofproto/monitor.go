@@ -9,25 +9,25 @@ import (
 // OpenFlow 1.3 (ONF extension 187; OVS openflow-1.3.h).
 const onfFlowMonitor = 1870
 
-// The experimenter types by which Open vSwitch says that it stops telling of
-// changes, because the connection is too slow for them, and that it goes on.
+// The experimenter types of the messages by which Open vSwitch pauses its flow
+// monitors, because the connection is too slow for them, and resumes them.
 const (
 	onfMonitorPaused  = 1871
 	onfMonitorResumed = 1872
 )
 
-// MonitorGap reports whether m says that flow monitors stop telling of changes,
-// or go on.
+// MonitorGap reports whether m announces that flow monitors pause or resume.
+// Updates may be missing in between.
 func (m Experimenter) MonitorGap() bool {
 	return m.ID == onfID && (m.Type == onfMonitorPaused || m.Type == onfMonitorResumed)
 }
 
-// MonitorFlags say what a flow monitor tells.
+// MonitorFlags select the updates that a flow monitor sends.
 type MonitorFlags uint16
 
-// The flags: the flows that are there, those that are added, deleted, modified;
-// with their instructions; and changes by the monitor's own connection in full,
-// not as [FlowAbbreviated].
+// The flags: existing flows; added, deleted and modified flows; with their
+// instructions; and changes by the monitor's own connection in full instead of as
+// [FlowAbbreviated].
 const (
 	MonitorInitial MonitorFlags = 1 << iota
 	MonitorAdd
@@ -37,28 +37,27 @@ const (
 	MonitorOwn
 )
 
-// A FlowMonitor asks to be told of changes to flows.
+// A FlowMonitor subscribes to changes of flows.
 type FlowMonitor struct {
 	ID      uint32 // chosen by the controller
 	Flags   MonitorFlags
-	OutPort PortNo  // only flows that output there, or [PortAny]
+	OutPort PortNo  // only flows that output to this port; [PortAny] for all
 	Table   TableID // or [AllTables]
-	Match   Match   // only flows that are at least as specific
+	Match   Match   // only flows whose match is at least as specific
 }
 
-// A FlowMonitorRequest makes flow monitors. The reply tells the flows that are
-// there, if asked for; changes come later, in a [FlowMonitorReply] with
-// transaction ID 0.
+// A FlowMonitorRequest creates flow monitors. The reply has the existing flows, if
+// requested; changes follow in [FlowMonitorReply] messages with transaction ID 0.
 type FlowMonitorRequest []FlowMonitor
 
-// FlowMonitorReply is what flow monitors tell.
+// FlowMonitorReply is a list of updates from flow monitors.
 type FlowMonitorReply []FlowUpdate
 
-// FlowEvent is what happened to a flow.
+// FlowEvent is the kind of a [FlowUpdate].
 type FlowEvent uint16
 
-// The events. With FlowAbbreviated only the transaction ID of the change is
-// known, which came from this connection.
+// The events. FlowAbbreviated has only the transaction ID of the change, which
+// this connection requested.
 const (
 	FlowAdded FlowEvent = iota
 	FlowDeleted
@@ -66,17 +65,17 @@ const (
 	FlowAbbreviated
 )
 
-// String returns the event in ovs-ofctl's words.
+// String returns the event as ovs-ofctl prints it.
 func (e FlowEvent) String() string {
 	return nameOf([]string{"ADDED", "DELETED", "MODIFIED", "ABBREV"}, int(e))
 }
 
-// A FlowUpdate tells of one change.
+// A FlowUpdate reports one change.
 type FlowUpdate struct {
 	Event  FlowEvent
-	Reason FlowRemovedReason // of FlowDeleted
+	Reason FlowRemovedReason // for FlowDeleted
 	Flow   Flow              // without flags
-	XID    uint32            // of FlowAbbreviated
+	XID    uint32            // for FlowAbbreviated
 }
 
 // CancelMonitor ends a flow monitor.

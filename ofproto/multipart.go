@@ -23,7 +23,7 @@ const (
 	multipartExperimenter  = 0xffff
 )
 
-// A Multipart is one part of a request or reply that may have several
+// A Multipart is one part of a request or reply that may consist of several parts
 // (OFPT_MULTIPART_REQUEST, OFPT_MULTIPART_REPLY).
 type Multipart struct {
 	Reply bool
@@ -31,15 +31,14 @@ type Multipart struct {
 	Body  MultipartBody
 }
 
-// A MultipartBody is what a [Multipart] is about. The types called …Request are
-// those of requests, the others those of replies.
+// A MultipartBody is the content of a [Multipart]. Types named …Request are
+// requests, the others replies.
 type MultipartBody interface {
 	multipartType() uint16
 	appendBody(b []byte) []byte
 }
 
-// A RawMultipart is the body of a part that this package does not decode, or
-// has no need to.
+// A RawMultipart is the body of a part that this package does not decode.
 type RawMultipart struct {
 	Type uint16
 	Data string
@@ -63,7 +62,7 @@ func (m Multipart) Append(b []byte, xid uint32) []byte {
 	return setLength(m.Body.appendBody(b), start)
 }
 
-// Request returns the multipart request with the given body, in one part.
+// Request returns a multipart request with the given body, in one part.
 func Request(body MultipartBody) Multipart { return Multipart{Body: body} }
 
 func decodeMultipart(b []byte, reply bool) (Message, error) {
@@ -152,7 +151,7 @@ func decodeMultipartRequest(typ uint16, b []byte) (MultipartBody, error) {
 	return RawMultipart{typ, string(b)}, nil
 }
 
-// decodeOne decodes a body that is one T of fixed layout.
+// decodeOne decodes a body that is a single T of fixed layout.
 func decodeOne[T MultipartBody](b []byte) (MultipartBody, error) {
 	var v T
 	if _, err := decodeFixed(fmt.Sprintf("%T", v), b, &v); err != nil {
@@ -161,8 +160,8 @@ func decodeOne[T MultipartBody](b []byte) (MultipartBody, error) {
 	return v, nil
 }
 
-// decodeEntries decodes a body that is a list of T, which entry takes from the
-// start of it one by one, returning their lengths.
+// decodeEntries decodes a body that is a list of T. entry decodes the first T of
+// its argument and returns its length.
 func decodeEntries[T any](b []byte, entry func([]byte) (T, int, error), body func([]T) MultipartBody) (MultipartBody, error) {
 	var list []T
 	for len(b) > 0 {
@@ -171,7 +170,7 @@ func decodeEntries[T any](b []byte, entry func([]byte) (T, int, error), body fun
 			return nil, fmt.Errorf("entry %d: %w", len(list), err)
 		}
 		if list == nil {
-			list = make([]T, 0, len(b)/n) // the others are mostly as long
+			list = make([]T, 0, len(b)/n) // entries mostly have the same length
 		}
 		list = append(list, v)
 		b = b[n:]

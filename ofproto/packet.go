@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// NoBuffer says that a switch has not kept a packet (OFP_NO_BUFFER).
+// NoBuffer means that the switch has not buffered the packet (OFP_NO_BUFFER).
 const NoBuffer uint32 = 0xffffffff
 
-// PacketInReason says why a packet came to the controller
-// (ofp_packet_in_reason, OpenFlow 1.3.5 §7.4.1).
+// PacketInReason is the reason of a [PacketIn] (ofp_packet_in_reason, OpenFlow
+// 1.3.5 §7.4.1).
 type PacketInReason uint8
 
 // The reasons.
@@ -19,20 +19,20 @@ const (
 	PacketInInvalidTTL
 )
 
-// A PacketIn is a packet that came to the controller (OFPT_PACKET_IN, and
-// Nicira's NXT_PACKET_IN2 with what that adds).
+// A PacketIn is a packet that a switch sent to the controller (OFPT_PACKET_IN, or
+// Nicira's NXT_PACKET_IN2 with its additions).
 type PacketIn struct {
 	Buffer   uint32 // or [NoBuffer]
-	TotalLen uint32 // of the packet, of which Data may have less
+	TotalLen uint32 // length of the packet; Data may have only the start of it
 	Reason   PacketInReason
 	Table    TableID
 	Cookie   Cookie // of the flow that sent it
-	Match    Match  // metadata, in_port among it
+	Match    Match  // metadata, including in_port
 	Data     string
 
-	Nicira       bool   // it is an NXT_PACKET_IN2
+	Nicira       bool   // the message is an NXT_PACKET_IN2
 	UserData     string // Nicira's: from the controller action
-	Continuation string // Nicira's: to be sent back to go on with the packet
+	Continuation string // Nicira's: to be sent back to resume the packet
 }
 
 // NXT_PACKET_IN2 and its properties (OVS nicira-ext.h, nx_packet_in2_prop_type).
@@ -47,8 +47,8 @@ const (
 	pinMetadata    = 6
 	pinUserData    = 7
 	pinContinue    = 8
-	packetInFixed  = 16 // of the standard message, before the match
-	packetInFiller = 2  // bytes before the packet, which align its IP header
+	packetInFixed  = 16 // standard message before the match
+	packetInFiller = 2  // padding before the packet, which aligns its IP header
 )
 
 // Append implements [Message].
@@ -68,8 +68,7 @@ func (m PacketIn) Append(b []byte, xid uint32) []byte {
 	return setLength(append(b, m.Data...), start)
 }
 
-// setLength writes the length of the message from start to the end of b into
-// its header.
+// setLength sets the length in the header of the message that starts at b[start:].
 func setLength(b []byte, start int) []byte {
 	binary.BigEndian.PutUint16(b[start+2:], uint16(len(b)-start))
 	return b
@@ -115,8 +114,8 @@ func (m *PacketIn) properties() []byte {
 	return b
 }
 
-// decodePacketIn2 decodes the body of an NXT_PACKET_IN2. Properties that it
-// does not know are left out.
+// decodePacketIn2 decodes the body of an NXT_PACKET_IN2. It ignores unknown
+// properties.
 func decodePacketIn2(b []byte) (Message, error) {
 	be := binary.BigEndian
 	m := PacketIn{Nicira: true, Buffer: NoBuffer}
@@ -165,7 +164,7 @@ func decodePacketIn2(b []byte) (Message, error) {
 	return m, nil
 }
 
-// SetPacketInFormat says in which form packets are to come to the controller
+// SetPacketInFormat selects the format of packet-in messages
 // (NXT_SET_PACKET_IN_FORMAT): 0 for OpenFlow's, 2 for NXT_PACKET_IN2.
 type SetPacketInFormat struct{ Format uint32 }
 
@@ -176,13 +175,13 @@ func (m SetPacketInFormat) Append(b []byte, xid uint32) []byte {
 	return Experimenter{ID: niciraID, Type: nxSetPacketInFormat, Body: string(be32(m.Format))}.Append(b, xid)
 }
 
-// A PacketOut has the switch carry out actions on a packet (OFPT_PACKET_OUT,
+// A PacketOut makes the switch carry out actions on a packet (OFPT_PACKET_OUT,
 // OpenFlow 1.3.5 §7.3.7).
 type PacketOut struct {
-	Buffer  uint32 // of a packet that the switch has kept, or [NoBuffer]
+	Buffer  uint32 // a packet that the switch has buffered, or [NoBuffer]
 	InPort  PortNo // or [PortController]
 	Actions Actions
-	Data    string // the packet, if there is no Buffer
+	Data    string // the packet, if Buffer is [NoBuffer]
 }
 
 // Append implements [Message].
@@ -213,7 +212,7 @@ func decodePacketOut(b []byte) (Message, error) {
 	return PacketOut{be.Uint32(b), PortNo(be.Uint32(b[4:])), as, string(b[16+n:])}, nil
 }
 
-// FlowRemovedReason says why a flow is gone (ofp_flow_removed_reason).
+// FlowRemovedReason is the reason why a flow was removed (ofp_flow_removed_reason).
 type FlowRemovedReason uint8
 
 // The reasons (OpenFlow 1.3.5 §7.4.2).
@@ -225,8 +224,8 @@ const (
 	RemovedMeterDelete
 )
 
-// A FlowRemoved says that a flow with [SendFlowRemoved] is gone
-// (OFPT_FLOW_REMOVED). Its Flow has no instructions and no flags.
+// A FlowRemoved reports that a flow with [SendFlowRemoved] was removed
+// (OFPT_FLOW_REMOVED). Its Flow has neither instructions nor flags.
 type FlowRemoved struct {
 	FlowStats
 	Reason FlowRemovedReason

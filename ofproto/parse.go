@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// A SyntaxError says what is wrong in a text and where.
+// A SyntaxError describes an error in a text and its position.
 type SyntaxError struct {
-	Offset int    // of the first byte that is wrong
-	Near   string // what stands there
+	Offset int    // of the first wrong byte
+	Near   string // the text at Offset; "" at the end
 	Msg    string // what was expected
 }
 
@@ -21,7 +21,7 @@ func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("at byte %d, %q: %s", e.Offset, e.Near, e.Msg)
 }
 
-// A span is a part of the text that is parsed.
+// A span is a part of the parsed text.
 type span struct {
 	s  string
 	at int // its offset
@@ -36,10 +36,10 @@ func (a span) errorf(format string, args ...any) error {
 	return &SyntaxError{a.at, near, fmt.Sprintf(format, args...)}
 }
 
-// from returns what is left after n bytes.
+// from returns the span without its first n bytes.
 func (a span) from(n int) span { return span{a.s[n:], a.at + n} }
 
-// cut cuts at the first sep. Without one, all is before it.
+// cut cuts the span at the first sep. Without sep, before is the whole span.
 func (a span) cut(sep string) (before, after span, found bool) {
 	i := strings.Index(a.s, sep)
 	if i < 0 {
@@ -48,7 +48,7 @@ func (a span) cut(sep string) (before, after span, found bool) {
 	return span{a.s[:i], a.at}, a.from(i + len(sep)), true
 }
 
-// uint parses a number as C would write it, of at most the given bits.
+// uint parses a number in C syntax, of at most the given number of bits.
 func (a span) uint(bits int) (uint64, error) {
 	n, err := strconv.ParseUint(a.s, 0, bits)
 	if err != nil || strings.Contains(a.s, "_") {
@@ -68,7 +68,7 @@ func setUint[T ~uint8 | ~uint16 | ~uint32 | ~uint64](a span, p *T) error {
 	return err
 }
 
-// hex parses hexadecimal digits, two a byte, with or without dots between.
+// hex parses hexadecimal digits, two for each byte; dots between them are ignored.
 func (a span) hex() (string, error) {
 	b, err := hex.DecodeString(strings.ReplaceAll(a.s, ".", ""))
 	if err != nil {
@@ -77,7 +77,7 @@ func (a span) hex() (string, error) {
 	return string(b), nil
 }
 
-// word returns which of words the span is.
+// word returns the index of the span in words.
 func (a span) word(words []string) (int, error) {
 	for i, w := range words {
 		if strings.EqualFold(a.s, w) {
@@ -87,7 +87,7 @@ func (a span) word(words []string) (int, error) {
 	return 0, a.errorf("want one of %s", strings.Join(words, ", "))
 }
 
-// port parses a port's number or its reserved name.
+// port parses a port number or a reserved name.
 func (a span) port() (PortNo, error) {
 	for p, name := range reservedPorts {
 		if strings.EqualFold(a.s, name) {
@@ -104,18 +104,18 @@ func (a span) port() (PortNo, error) {
 	return PortNo(n), nil
 }
 
-// An item is one element of a list as ovs-ofctl has them everywhere: a word, or
-// key=value, key:value, or key(value), which "->target" may follow.
+// An item is one element of an ovs-ofctl list: a word, key=value, key:value or
+// key(value), optionally followed by "->target".
 type item struct {
 	key, val span
 	parens   bool // the value is in parentheses
 	target   span
 }
 
-// separators stand between items.
+// separators are the bytes between items.
 const separators = ", \t\r\n"
 
-// next takes the first item off the span. It returns false at the end.
+// next removes the first item from the span and returns it; ok is false at the end.
 func (a *span) next() (it item, ok bool, err error) {
 	*a = a.from(len(a.s) - len(strings.TrimLeft(a.s, separators)))
 	if a.s == "" {
@@ -155,7 +155,8 @@ func (a *span) next() (it item, ok bool, err error) {
 	return it, true, nil
 }
 
-// inParens takes what is in the parentheses that the span starts with.
+// inParens removes the parenthesized text that the span starts with, and returns it
+// without the parentheses.
 func (a *span) inParens() (span, error) {
 	level := 0
 	for i := range len(a.s) {
@@ -174,7 +175,7 @@ func (a *span) inParens() (span, error) {
 	return span{}, a.errorf("parenthesis is not closed")
 }
 
-// value takes what comes before the next separator outside of parentheses.
+// value removes and returns the text before the next separator outside parentheses.
 func (a *span) value() (span, error) {
 	rest := *a
 	for rest.s != "" && !strings.Contains(separators, rest.s[:1]) {
@@ -202,7 +203,7 @@ func (a span) each(f func(item) error) error {
 	}
 }
 
-// unknown returns the error for an item that f of each does not know.
+// unknown returns the error for an item that is not valid in of, such as "a match".
 func (it item) unknown(of string) error { return it.key.errorf("not known in %s", of) }
 
 // subfield parses a field and a range of its bits, such as NXM_NX_REG0[0..7].
@@ -236,7 +237,7 @@ func (a span) subfield() (Subfield, error) {
 	return BitRange(id, uint16(first), uint16(last)), nil
 }
 
-// arrow cuts "source->destination".
+// arrow parses "source->destination".
 func (a span) arrow() (src, dst span, err error) {
 	src, dst, found := a.cut("->")
 	if !found {

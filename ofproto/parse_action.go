@@ -6,11 +6,12 @@ import "strings"
 // "dec_ttl,output:3". Errors are of type [*SyntaxError].
 func ParseActions(s string) (Actions, error) { return span{s, 0}.actions(0) }
 
-// ParseInstructions parses what stands behind "actions=" in a flow: actions,
-// and instructions among them. Errors are of type [*SyntaxError].
+// ParseInstructions parses the text after "actions=" in a flow: actions and
+// instructions. Errors are of type [*SyntaxError].
 func ParseInstructions(s string) (Instructions, error) { return span{s, 0}.instructions() }
 
-// maxActions is how long a list of actions can be in an instruction or action.
+// maxActions is the greatest length of the list of actions in an instruction or
+// action.
 const maxActions = 1<<16 - 8 - 8
 
 // A listParser collects encoded actions.
@@ -19,7 +20,7 @@ type listParser struct {
 	depth int
 }
 
-// add parses an action and appends it.
+// add parses an action and appends it to the list.
 func (l *listParser) add(it item) error {
 	if it.key.s == "drop" && it.val.s == "" {
 		return nil
@@ -30,12 +31,12 @@ func (l *listParser) add(it item) error {
 	}
 	l.b = a.appendAction(l.b)
 	if len(l.b) > maxActions {
-		return it.key.errorf("actions are longer than %d bytes", maxActions)
+		return it.key.errorf("actions are encoded in more than %d bytes", maxActions)
 	}
 	return nil
 }
 
-// actions parses a list that lies in depth others.
+// actions parses a list that is nested in depth other lists.
 func (a span) actions(depth int) (Actions, error) {
 	if depth > maxNesting {
 		return Actions{}, a.errorf("%v", errNesting)
@@ -47,7 +48,7 @@ func (a span) actions(depth int) (Actions, error) {
 	return Actions{string(l.b)}, nil
 }
 
-// instructions parses actions and instructions.
+// instructions parses a list of actions and instructions.
 func (a span) instructions() (Instructions, error) {
 	var l listParser
 	var ins []Instruction
@@ -61,7 +62,7 @@ func (a span) instructions() (Instructions, error) {
 			return l.add(it)
 		}
 		if seen[it.key.s] && it.key.s != "raw_instruction" {
-			return it.key.errorf("is given twice")
+			return it.key.errorf("instruction is given twice")
 		}
 		seen[it.key.s] = true
 		ins = append(ins, in)
@@ -72,12 +73,12 @@ func (a span) instructions() (Instructions, error) {
 	}
 	do := Do(append(ins, Apply{Actions{string(l.b)}})...)
 	if len(do.wire) > maxActions {
-		return Instructions{}, a.errorf("instructions are longer than %d bytes", maxActions)
+		return Instructions{}, a.errorf("instructions are encoded in more than %d bytes", maxActions)
 	}
 	return do, nil
 }
 
-// instruction parses an instruction; it is nil if the item is an action.
+// instruction parses an instruction; it returns nil if the item is an action.
 func (it item) instruction() (Instruction, error) {
 	switch it.key.s {
 	case "meter":
@@ -112,12 +113,12 @@ func (it item) instruction() (Instruction, error) {
 				return in, nil
 			}
 		}
-		return nil, it.val.errorf("want an instruction that has no name")
+		return nil, it.val.errorf("want the encoding of an unnamed instruction")
 	}
 	return nil, nil
 }
 
-// action parses an action that lies in depth others.
+// action parses an action that is nested in depth other actions.
 func (it item) action(depth int) (Action, error) {
 	switch name := strings.ToLower(it.key.s); name {
 	case "output":
@@ -153,7 +154,7 @@ func (it item) action(depth int) (Action, error) {
 	return Output{Port: p}, nil
 }
 
-// raw parses an action that has no name.
+// raw parses the encoding of an action that has no name.
 func (it item) raw(depth int) (Action, error) {
 	wire, err := it.val.hex()
 	if err != nil {
@@ -165,5 +166,5 @@ func (it item) raw(depth int) (Action, error) {
 			return a, nil
 		}
 	}
-	return nil, it.val.errorf("want an action that has no name")
+	return nil, it.val.errorf("want the encoding of an unnamed action")
 }

@@ -7,11 +7,10 @@ import (
 	"strings"
 )
 
-// Names of fields: in a match, in set_field and learn, and where bits of a
-// field are meant.
+// Field names: in a match, in set_field and learn, and in subfields.
 var matchNames, setNames, subfieldNames = makeNames()
 
-// otherNames are what ovs-ofctl reads besides what it prints.
+// otherNames are the names that ovs-ofctl accepts in addition to those it prints.
 var otherNames = map[string]FieldID{
 	"nw_frag": FieldIPFrag, "ip_ecn": FieldIPECN, "ip_proto": FieldIPProto, "tunnel_id": FieldTunID,
 	"eth_type": FieldEthType, "icmpv4_type": FieldICMPv4Type, "icmpv4_code": FieldICMPv4Code,
@@ -43,7 +42,7 @@ func makeNames() (match, set, sub map[string]FieldID) {
 	return match, set, sub
 }
 
-// field parses a value for a field, and perhaps a mask.
+// field parses a value for a field, optionally with a mask.
 func (a span) field(id FieldID) (Field, error) {
 	fi := &fields[id]
 	switch fi.format {
@@ -98,7 +97,8 @@ func (a span) number(id FieldID) (Field, error) {
 	return f, nil
 }
 
-// parse parses a value of the field, of at most the given bits, left aligned.
+// parse parses a value of the field, of at most the given number of bits, and
+// returns it left aligned.
 func (fi *fieldInfo) parse(a span, bits int) (v [16]byte, err error) {
 	switch fi.format {
 	case ethernet:
@@ -137,7 +137,7 @@ func (fi *fieldInfo) parse(a span, bits int) (v [16]byte, err error) {
 	return v, err
 }
 
-// flags parses words with + or -, words with | between them, or numbers.
+// flags parses words with + or -, words separated by |, or numbers.
 func (a span) flags(id FieldID, names []string) (Field, error) {
 	if a.s == "" || '0' <= a.s[0] && a.s[0] <= '9' {
 		return a.number(id)
@@ -153,7 +153,7 @@ func (a span) flags(id FieldID, names []string) (Field, error) {
 		if n < 0 {
 			n = len(rest.s)
 		}
-		if sign == '-' && rest.s[:n] == "[Unknown]" { // Open vSwitch's word, in learn, for bits without a name
+		if sign == '-' && rest.s[:n] == "[Unknown]" { // printed by Open vSwitch in learn for unnamed bits
 			rest = rest.from(n)
 			continue
 		}

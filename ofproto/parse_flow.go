@@ -2,17 +2,17 @@ package ofproto
 
 import "strings"
 
-// ParseFlow parses a flow in the syntax of ovs-ofctl: what [Flow.String]
-// writes, what ovs-ofctl dump-flows prints, and most of what ovs-ofctl
-// add-flow reads. Ports are numbers or reserved names. Counters are skipped.
-// Errors are of type [*SyntaxError].
+// ParseFlow parses a flow in ovs-ofctl syntax: the output of [Flow.String] and of
+// ovs-ofctl dump-flows, and most of the input of ovs-ofctl add-flow. Ports are
+// numbers or reserved names. Counters are skipped. Errors are of type
+// [*SyntaxError].
 func ParseFlow(s string) (Flow, error) {
 	fs, err := ParseFlowStats(s)
 	return fs.Flow, err
 }
 
-// ParseFlowStats parses a line that ovs-ofctl dump-flows prints, as [ParseFlow]
-// does, with its counters.
+// ParseFlowStats parses a line of ovs-ofctl dump-flows like [ParseFlow], including
+// its counters.
 func ParseFlowStats(s string) (FlowStats, error) {
 	fs := FlowStats{Flow: Flow{FlowKey: FlowKey{Priority: defaultPriority}}}
 	var p matchParser
@@ -50,7 +50,7 @@ func ParseFlowStats(s string) (FlowStats, error) {
 	return fs, nil
 }
 
-// item takes an item of a flow that is not part of its match.
+// item parses an item that is not part of the match; known is false for others.
 func (fs *FlowStats) item(it item) (known bool, err error) {
 	for i, name := range flagNames {
 		if it.key.s == name {
@@ -82,7 +82,7 @@ func (fs *FlowStats) item(it item) (known bool, err error) {
 	return false, nil
 }
 
-// duration parses seconds, such as 3.141s.
+// duration parses a number of seconds, such as 3.141s.
 func (fs *FlowStats) duration(a span) error {
 	secs, frac, _ := span{strings.TrimSuffix(a.s, "s"), a.at}.cut(".")
 	if len(frac.s) > 9 {

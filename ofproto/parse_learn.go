@@ -2,7 +2,7 @@ package ofproto
 
 import "strings"
 
-// learn parses what is in the parentheses of a learn action.
+// learn parses the text in the parentheses of a learn action.
 func (a span) learn() (Action, error) {
 	l := Learn{Table: 1, Priority: defaultPriority}
 	var specs []byte
@@ -21,7 +21,7 @@ func (a span) learn() (Action, error) {
 	return l, err
 }
 
-// item takes an item that is no spec.
+// item parses an item that is not a spec; known is false for others.
 func (l *Learn) item(in item) (known bool, err error) {
 	switch in.key.s {
 	case "table":
@@ -87,13 +87,13 @@ func (it item) spec() (s LearnSpec, err error) {
 	return s, err
 }
 
-// source parses where the bits come from: a field, or a value as it is written
-// for the whole field Dst or as a number.
+// source parses the source of the bits: a field, a number, or, if whole, a value in
+// the syntax of the field Dst.
 func (s *LearnSpec) source(a span, whole bool) (err error) {
 	fi := &fields[s.Dst.Field]
 	if src, err := a.subfield(); err == nil {
 		if s.Src = src; src.bits() != s.Dst.bits() {
-			return a.errorf("has %d bits, want %d", src.bits(), s.Dst.bits())
+			return a.errorf("source has %d bits, want %d", src.bits(), s.Dst.bits())
 		}
 		return nil
 	}

@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// ParseMatch parses a match in the syntax of ovs-ofctl, such as
+// ParseMatch parses a match in ovs-ofctl syntax, such as
 // "in_port=1,ip,nw_dst=10.0.0.0/24". Errors are of type [*SyntaxError].
 func ParseMatch(s string) (Match, error) {
 	var p matchParser
@@ -24,10 +24,10 @@ func ParseMatch(s string) (Match, error) {
 // A matchParser collects the fields of a match.
 type matchParser struct {
 	fields []Field
-	late   []item // whose field depends on the protocol, which may be named later
+	late   []item // items whose field depends on the protocol, which may follow them
 }
 
-// item takes an item, if it is part of a match.
+// item parses an item of a match; ok is false if it is not one.
 func (p *matchParser) item(it item) (ok bool, err error) {
 	for _, w := range protocols {
 		if it.key.s == w.name && it.val.s == "" {
@@ -62,7 +62,7 @@ func (p *matchParser) item(it item) (ok bool, err error) {
 			return true, err
 		}
 		if len(raw) < 4 || len(raw) != 4+int(raw[3]) || decodeOXM(raw).id != FieldRaw {
-			return true, it.val.errorf("want a field that has no name")
+			return true, it.val.errorf("want the encoding of an unnamed field")
 		}
 		p.fields = append(p.fields, Field{raw: raw})
 		return true, nil
@@ -76,13 +76,13 @@ func (p *matchParser) item(it item) (ok bool, err error) {
 	return true, err
 }
 
-// has reports whether the match has the exact value n of a field.
+// has reports whether the match has field id with the exact value n.
 func (p *matchParser) has(id FieldID, n uint16) bool {
 	return slices.Contains(p.fields, need{id, n}.asField())
 }
 
-// lateField returns the field that a word stands for with the protocol that the
-// match is for.
+// lateField returns the field with a name that depends on the protocol of the
+// match.
 func (p *matchParser) lateField(name string) FieldID {
 	arp := p.has(FieldEthType, etherARP) || p.has(FieldEthType, etherRARP)
 	proto := 0
@@ -122,7 +122,7 @@ func (p *matchParser) lateField(name string) FieldID {
 	return FieldVLANPCP
 }
 
-// match returns what was collected.
+// match returns the collected match.
 func (p *matchParser) match() (Match, error) {
 	for _, it := range p.late {
 		id := p.lateField(it.key.s)
@@ -137,17 +137,17 @@ func (p *matchParser) match() (Match, error) {
 	}
 	fs := expand(p.fields)
 	slices.SortStableFunc(fs, compareFields)
-	m := MatchOf(slices.Compact(fs)...) // a word and its dl_type mean the same
+	m := MatchOf(slices.Compact(fs)...) // a keyword and its dl_type are the same field
 	for i := range len(fs) - 1 {
 		if fs[i].id == fs[i+1].id && fs[i] != fs[i+1] && fs[i].id != FieldRaw {
 			return Match{}, &SyntaxError{0, m.String(), fields[fs[i].id].name + " is given twice"}
 		}
 	}
 	if len(m.oxm) > maxMatch {
-		return Match{}, &SyntaxError{0, "", "match is longer than " + strconv.Itoa(maxMatch) + " bytes"}
+		return Match{}, &SyntaxError{0, "", "match is encoded in more than " + strconv.Itoa(maxMatch) + " bytes"}
 	}
 	return m, nil
 }
 
-// maxMatch is how long a match can be in a message.
+// maxMatch is the greatest length of a match in a message.
 const maxMatch = 1<<16 - 1 - flowStatsLen - 16

@@ -124,8 +124,8 @@ func (a span) nat() (Action, error) {
 	return n, err
 }
 
-// natRange parses addresses and ports: first-last:first-last, all but the first
-// address optional.
+// natRange parses addresses and ports, first-last:first-last. All but the first
+// address are optional.
 func (a span) natRange(n *NAT) error {
 	if a.s == "" {
 		return nil
@@ -156,13 +156,13 @@ func (a span) natRange(n *NAT) error {
 		}
 	}
 	if n.MinPort == 0 || both && n.MaxPort < n.MinPort {
-		return rest.errorf("want the lower port first, and none to be 0")
+		return rest.errorf("want the lower port first, and no port 0")
 	}
 	return nil
 }
 
-// natAddr parses an address, IPv6 perhaps in brackets, and returns what
-// follows it.
+// natAddr parses an address, optionally in brackets if it is IPv6, and returns the
+// text after it.
 func (a span) natAddr(ip *netip.Addr) (rest span, err error) {
 	text, rest := a, a.from(len(a.s))
 	if strings.HasPrefix(a.s, "[") {
@@ -186,8 +186,8 @@ func (a span) natAddr(ip *netip.Addr) (rest span, err error) {
 	return rest, nil
 }
 
-// listAction parses the actions whose parts are told by their places, and
-// sample; it is nil if the item is none of them.
+// listAction parses the actions with positional arguments, and sample; it returns
+// nil for any other item.
 func (it item) listAction(name string) (Action, error) {
 	switch name {
 	case "multipath":
@@ -200,7 +200,7 @@ func (it item) listAction(name string) (Action, error) {
 	return nil, nil
 }
 
-// words cuts a list at commas.
+// words splits a list at commas.
 func (a span) words() (ws []span) {
 	for more := true; more; {
 		var w span

@@ -2,7 +2,7 @@ package ofproto
 
 import "strings"
 
-// output parses a port, a field that has it, or a port and a length.
+// output parses a port, a field that holds the port number, or a port and a length.
 func (it item) output() (Action, error) {
 	if it.parens {
 		var a OutputTruncated
@@ -32,7 +32,7 @@ func (it item) output() (Action, error) {
 	return OutputReg{Src: src, MaxLen: 0xffff}, it.val.atMost64(src)
 }
 
-// port16 parses a port that Nicira's actions have in 16 bits.
+// port16 parses a port that Nicira actions encode in 16 bits.
 func (a span) port16() (PortNo, error) {
 	p, err := a.port()
 	if err == nil && widePort(uint16(p)) != p {
@@ -41,7 +41,8 @@ func (a span) port16() (PortNo, error) {
 	return p, err
 }
 
-// atMost64 returns an error if s has more bits than an action can tell.
+// atMost64 returns an error if s has more than the 64 bits that an action can
+// access.
 func (a span) atMost64(s Subfield) error {
 	if s.bits() > 64 || s.Offset >= 1<<10 {
 		return a.errorf("want at most 64 bits")
@@ -49,8 +50,8 @@ func (a span) atMost64(s Subfield) error {
 	return nil
 }
 
-// numberAction parses the actions that have nothing, a number or a few; it is
-// nil if the item is none of them.
+// numberAction parses the actions with no argument or only numbers; it returns nil
+// for any other item.
 func (it item) numberAction(name string) (a Action, err error) {
 	switch name {
 	case "group":
@@ -91,7 +92,7 @@ func (it item) numberAction(name string) (a Action, err error) {
 		return CTClear{}, nil
 	case "note":
 		data, err := it.val.hex()
-		// Padded here, so that it equals what is read.
+		// Padded here, so that it equals the decoded note.
 		return Note{data + string(zeros[:pad8(10+len(data))-10-len(data)])}, err
 	case "resubmit":
 		return it.resubmit()
@@ -176,8 +177,8 @@ func (it item) finTimeout() (Action, error) {
 	return a, err
 }
 
-// fieldAction parses the actions about one or two fields; it is nil if the item
-// is none of them.
+// fieldAction parses the actions on one or two fields; it returns nil for any other
+// item.
 func (it item) fieldAction(name string) (Action, error) {
 	switch name {
 	case "set_field":
@@ -218,7 +219,7 @@ func (it item) fieldAction(name string) (Action, error) {
 	return nil, nil
 }
 
-// move parses "source->destination", which have as many bits.
+// move parses "source->destination", which must have the same number of bits.
 func (a span) move() (Action, error) {
 	src, dst, err := a.arrow()
 	if err != nil {
@@ -237,8 +238,8 @@ func (a span) move() (Action, error) {
 	return m, nil
 }
 
-// setField parses "value->field", "value/mask->field" or a field without a
-// name.
+// setField parses "value->field", "value/mask->field" or the encoding of an unnamed
+// field.
 func (it item) setField() (Action, error) {
 	if raw, ok := strings.CutPrefix(it.val.s, "oxm("); ok {
 		wire, err := span{strings.TrimSuffix(raw, ")"), it.val.at + 4}.hex()
@@ -246,7 +247,7 @@ func (it item) setField() (Action, error) {
 			return nil, err
 		}
 		if len(wire) < 4 || len(wire) != 4+int(wire[3]) || wire[2]&1 != 0 || decodeOXM(wire).id != FieldRaw {
-			return nil, it.val.errorf("want a field that has no name, without a mask")
+			return nil, it.val.errorf("want the encoding of an unnamed field, without a mask")
 		}
 		return SetField{Field{raw: wire}}, nil
 	}
@@ -260,7 +261,7 @@ func (it item) setField() (Action, error) {
 	}
 	f, err := val.number(id)
 	if err == nil && f.wildcard() {
-		err = val.errorf("sets no bit")
+		err = val.errorf("mask selects no bit")
 	}
 	return SetField{f}, err
 }

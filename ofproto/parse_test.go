@@ -75,11 +75,11 @@ func TestParseErrors(t *testing.T) {
 		{"actions=ct(commit", 10, `at byte 10, "(commit": parenthesis is not closed`},
 		{"actions=load:0x100->reg0[0..7]", 13, `at byte 13, "0x100": want a number of at most 8 bits`},
 		{"actions=move:reg0[0..7]->reg1[]", 13, `at byte 13, "reg0[0..7]->reg1[]": source has 8 bits, destination 32`},
-		{"actions=goto_table:1,goto_table:2", 21, `at byte 21, "goto_table": is given twice`},
+		{"actions=goto_table:1,goto_table:2", 21, `at byte 21, "goto_table": instruction is given twice`},
 		{"actions=learn(tabel=5)", 14, `at byte 14, "tabel": not known in learn`},
 		{"actions=learn(vlan_vid=0x1005)", 23, `at byte 23, "0x1005": want a value of at most 12 bits`},
 		{"actions=conjunction(1,3/2)", 22, `at byte 22, "3/2": want a clause of 2 to 64`},
-		{"actions=raw(00000010000000010000000000000000)", 12, `at byte 12, "00000010000000010000000000000000": want an action that has no name`},
+		{"actions=raw(00000010000000010000000000000000)", 12, `at byte 12, "00000010000000010000000000000000": want the encoding of an unnamed action`},
 	}
 	for _, tt := range tests {
 		_, err := ParseFlow(tt.text)

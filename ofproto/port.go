@@ -29,8 +29,7 @@ var reservedPorts = map[PortNo]string{
 	PortAny:        "ANY",
 }
 
-// String returns the number, or the name that ovs-ofctl prints for a reserved
-// one.
+// String returns the number, or ovs-ofctl's name of a reserved port.
 func (p PortNo) String() string {
 	if s, ok := reservedPorts[p]; ok {
 		return s
@@ -38,8 +37,8 @@ func (p PortNo) String() string {
 	return strconv.FormatUint(uint64(p), 10)
 }
 
-// widePort returns the number of a port that OpenFlow 1.0, and Nicira's actions
-// with it, give in 16 bits: those from 0xff00 up are the reserved ones.
+// widePort returns the port with a 16-bit number of OpenFlow 1.0 and Nicira
+// actions: numbers from 0xff00 up are the reserved ports.
 func widePort(p uint16) PortNo {
 	if p >= uint16(PortMax&0xffff) {
 		return PortNo(p) | 0xffff0000
@@ -47,7 +46,7 @@ func widePort(p uint16) PortNo {
 	return PortNo(p)
 }
 
-// reserved reports whether p has a name rather than a number.
+// reserved reports whether p has a name instead of a number.
 func (p PortNo) reserved() bool {
 	_, ok := reservedPorts[p]
 	return ok

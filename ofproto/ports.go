@@ -14,14 +14,15 @@ type Port struct {
 	Config PortConfig
 	State  uint32 // ofp_port_state
 
-	// Current, Advertised, Supported and Peer are ofp_port_features: those in use, those
-	// that the port and its link's other end advertise, and those that it can have.
+	// Current, Advertised, Supported and Peer are ofp_port_features: those in use,
+	// those that the port and the other end of its link advertise, and those that the
+	// port supports.
 	Current, Advertised, Supported, Peer uint32
 	CurrentSpeed, MaxSpeed               uint32 // kbit/s
 }
 
-// PortConfig are ofp_port_config: what somebody has set up of a port. None of the
-// bits is set unless a controller or ovs-ofctl mod-port sets it.
+// PortConfig are ofp_port_config: the administrative settings of a port. All bits
+// are zero unless a controller or ovs-ofctl mod-port sets them.
 type PortConfig uint32
 
 // The bits (OpenFlow 1.3.5 §7.2.1).
@@ -32,7 +33,7 @@ const (
 	PortConfigNoPacketIn PortConfig = 1 << 6 // send no packet-in messages for the port
 )
 
-// String returns the words that ovs-ofctl mod-port has for the bits.
+// String returns ovs-ofctl mod-port's names of the bits.
 func (c PortConfig) String() string {
 	var words []string
 	for _, w := range []struct {
@@ -72,7 +73,7 @@ func (p Port) append(b []byte) []byte {
 	return b
 }
 
-// PortReason says what happened to a port (ofp_port_reason).
+// PortReason is the change that a [PortStatus] reports (ofp_port_reason).
 type PortReason uint8
 
 // The reasons (OpenFlow 1.3.5 §7.4.3).
@@ -90,7 +91,7 @@ func (r PortReason) String() string {
 	return fmt.Sprintf("reason %d", uint8(r))
 }
 
-// PortStatus says that a port was added, deleted or modified
+// PortStatus reports that a port was added, deleted or modified
 // (OFPT_PORT_STATUS).
 type PortStatus struct {
 	Reason PortReason
@@ -116,9 +117,9 @@ func decodePortStatus(b []byte) (Message, error) {
 type PortMod struct {
 	Port         PortNo
 	_            [4]byte
-	MAC          MAC // must be the port's
+	MAC          MAC // must be the port's address
 	_            [2]byte
-	Config, Mask PortConfig // what to set, and which bits of it to change
+	Config, Mask PortConfig // the new bits, and the mask of bits to change
 	Advertise    uint32     // 0 for no change
 	_            [4]byte
 }

@@ -2,9 +2,9 @@ package ofproto
 
 import "strings"
 
-// A reader takes what is on the wire apart. Reading beyond the end, or finding
-// something where there must be zeros, makes it bad, and what was read
-// worthless; so it is enough to look once, at the end.
+// A reader decodes bytes from the wire. Reading beyond the end, or nonzero bytes
+// where zeros are required, makes it bad. Values read from a bad reader are
+// undefined, so callers check it once, at the end.
 type reader struct {
 	s   string
 	bad bool
@@ -48,7 +48,7 @@ func (r *reader) zeros(n int) {
 // need makes the reader bad unless ok.
 func (r *reader) need(ok bool) { r.bad = r.bad || !ok }
 
-// end reports whether all was read well and only zeros are left.
+// end reports whether everything was read without error and only zeros are left.
 func (r *reader) end() bool {
 	r.zeros(len(r.s))
 	return !r.bad

@@ -11,16 +11,16 @@ import (
 )
 
 // A Set is the flows of one switch, at most one for each key, in the order of
-// [CompareKeys]. The zero Set is empty. A Set is immutable. Sets that were made
-// from each other share what is equal, so that a change of one flow, and the
-// [Diff] of before and after, hardly depend on the number of flows.
+// [CompareKeys]. The zero Set is empty. A Set is immutable. Sets that were derived
+// from each other share their common parts, so the cost of changing a flow, and of
+// [Diff] between two versions, hardly depends on the number of flows.
 type Set struct{ flows sorted.Set[Flow, byKey] }
 
 type byKey struct{}
 
 func (byKey) Compare(a, b Flow) int { return CompareKeys(a.FlowKey, b.FlowKey) }
 
-// SetOf returns the set of fs. Of two flows with one key the later one counts.
+// SetOf returns the set of fs. If two flows have the same key, the later one wins.
 func SetOf(fs []Flow) Set { return Set{sorted.Of[Flow, byKey](fs)} }
 
 // CompareKeys orders by ascending table, descending priority (the order in
@@ -54,20 +54,20 @@ func (s Set) Equal(t Set) bool {
 	return true
 }
 
-// With returns s and fs; of two flows with one key that of fs counts.
+// With returns s with fs added. A flow of fs replaces the flow in s with its key.
 func (s Set) With(fs ...Flow) Set { return Set{s.flows.With(fs...)} }
 
-// Without returns s less the flows for which drop is true. It looks at all of
-// them; see [Set.WithoutKeys].
+// Without returns s without the flows for which drop is true. It visits all flows;
+// [Set.WithoutKeys] does not.
 func (s Set) Without(drop func(Flow) bool) Set {
 	return Set{s.flows.Keep(func(f Flow) bool { return !drop(f) })}
 }
 
-// Exchange returns s less the flows with the keys of out, and in. It costs nothing for
-// those that stay as they are.
+// Exchange returns s without the flows that have the keys of out, and with the
+// flows of in. Its cost depends only on the flows that change.
 func (s Set) Exchange(out, in []Flow) Set { return Set{sorted.Exchange(s.flows, out, in)} }
 
-// WithoutKeys returns s less the flows with keys ks.
+// WithoutKeys returns s without the flows with keys ks.
 func (s Set) WithoutKeys(ks ...FlowKey) Set {
 	drop := make([]Flow, len(ks))
 	for i, k := range ks {
@@ -76,7 +76,7 @@ func (s Set) WithoutKeys(ks ...FlowKey) Set {
 	return Set{s.flows.Without(drop...)}
 }
 
-// String returns one flow a line in ovs-ofctl syntax.
+// String returns the flows in ovs-ofctl syntax, one per line.
 func (s Set) String() string {
 	var b strings.Builder
 	for f := range s.All() {
@@ -85,12 +85,12 @@ func (s Set) String() string {
 	return b.String()
 }
 
-// A Delta is what turns one [Set] into another. Its flows are in the order of
+// A Delta is the difference between two [Set] values. Its flows are in the order of
 // [CompareKeys].
 type Delta struct {
 	Delete []Flow // flows to remove
-	Modify []Flow // flows to give other instructions, keeping their counters
-	Add    []Flow // flows to add, or to replace where the cookie, a timeout or a flag differs
+	Modify []Flow // flows whose instructions change; their counters are kept
+	Add    []Flow // flows to add, or to replace because the cookie, a timeout or a flag differs
 }
 
 // Diff returns the smallest Delta that turns have into want. Diff(s, s) is
@@ -121,9 +121,9 @@ func (f Flow) withDo(do Instructions) Flow {
 // Len returns the number of changes.
 func (d Delta) Len() int { return len(d.Delete) + len(d.Modify) + len(d.Add) }
 
-// Mods returns the messages that carry out d: what is wanted comes first, so
-// that a switch which carries them out one by one always has a flow for a
-// packet that had one before.
+// Mods returns the messages that carry out d, additions first and deletions last:
+// a switch that processes them one by one never lacks a flow for a packet that had
+// one before and has one afterwards.
 func (d Delta) Mods() []FlowMod {
 	mods := make([]FlowMod, 0, d.Len())
 	for _, f := range d.Add {
@@ -138,9 +138,9 @@ func (d Delta) Mods() []FlowMod {
 	return mods
 }
 
-// Apply returns s with mods carried out one after the other, as a switch would
-// that refuses none. They must be such as [Delta.Mods] returns: additions, and
-// changes that are strict and not limited to a cookie, a port or a group.
+// Apply returns s after a switch has carried out mods in order without refusing
+// any. It supports the messages that [Delta.Mods] returns: additions, and strict
+// changes that are not limited to a cookie, a port or a group.
 func (s Set) Apply(mods []FlowMod) Set {
 	put, drop := make(map[FlowKey]Flow), make(map[FlowKey]bool)
 	for i := range mods {

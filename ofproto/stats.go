@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Requests for what is described below. PortStatsRequest takes [PortAny],
-// GroupStatsRequest [GroupAll], and those for meters [MeterAll].
+// Statistics requests. PortStatsRequest accepts [PortAny], GroupStatsRequest
+// [GroupAll], and the requests for meters [MeterAll].
 type (
 	DescriptionRequest   struct{}
 	TableStatsRequest    struct{}
@@ -32,12 +32,12 @@ type (
 	}
 )
 
-// A Description says what a switch is (OpenFlow 1.3.5 §7.3.5.1).
+// A Description describes a switch in text (OpenFlow 1.3.5 §7.3.5.1).
 type Description struct {
 	Manufacturer, Hardware, Software, SerialNumber, Datapath string
 }
 
-// TableStatsReply is the counters of the tables.
+// TableStatsReply has the counters of all tables.
 type TableStatsReply []TableStats
 
 // TableStats are the counters of one table (§7.3.5.4).
@@ -48,24 +48,24 @@ type TableStats struct {
 	Lookups, Matches uint64 // packets
 }
 
-// PortStatsReply is the counters of ports.
+// PortStatsReply has the counters of ports.
 type PortStatsReply []PortStats
 
-// PortStats are the counters of one port (§7.3.5.6). A counter that the switch
-// does not have is all ones.
+// PortStats are the counters of one port (§7.3.5.6). An unsupported counter is all
+// ones.
 type PortStats struct {
 	Port                                        PortNo
 	_                                           [4]byte
 	RxPackets, TxPackets, RxBytes, TxBytes      uint64
 	RxDropped, TxDropped, RxErrors, TxErrors    uint64
 	RxFrameErr, RxOverErr, RxCRCErr, Collisions uint64
-	Seconds, Nanoseconds                        uint32 // since the port was made
+	Seconds, Nanoseconds                        uint32 // since the port was created
 }
 
-// PortDescReply is the ports of a switch.
+// PortDescReply has the ports of a switch.
 type PortDescReply []Port
 
-// GroupStatsReply is the counters of groups.
+// GroupStatsReply has the counters of groups.
 type GroupStatsReply []GroupStats
 
 // GroupStats are the counters of one group (§7.3.5.9).
@@ -80,17 +80,17 @@ type GroupStats struct {
 // BucketStats are the counters of one bucket.
 type BucketStats struct{ Packets, Bytes uint64 }
 
-// GroupDescReply is groups.
+// GroupDescReply has the entries of the group table.
 type GroupDescReply []GroupEntry
 
-// GroupFeatures says what groups a switch can have (§7.3.5.11); the arrays are
-// indexed by [GroupType].
+// GroupFeatures describes the groups that a switch supports (§7.3.5.11); the
+// arrays are indexed by [GroupType].
 type GroupFeatures struct {
 	Types, Capabilities uint32
 	MaxGroups, Actions  [4]uint32
 }
 
-// MeterStatsReply is the counters of meters.
+// MeterStatsReply has the counters of meters.
 type MeterStatsReply []MeterStats
 
 // MeterStats are the counters of one meter (§7.3.5.12).
@@ -102,10 +102,10 @@ type MeterStats struct {
 	Bands                []BucketStats
 }
 
-// MeterConfigReply is meters.
+// MeterConfigReply has the entries of the meter table.
 type MeterConfigReply []MeterEntry
 
-// MeterFeatures says what meters a switch can have (§7.3.5.14).
+// MeterFeatures describes the meters that a switch supports (§7.3.5.14).
 type MeterFeatures struct {
 	MaxMeters, BandTypes, Capabilities uint32
 	MaxBands, MaxColors                uint8
@@ -163,7 +163,7 @@ func decodePortEntry(b []byte) (Port, int, error) {
 }
 
 const (
-	descriptionLen  = 256 // of each string but the serial number
+	descriptionLen  = 256 // length of each string but the serial number
 	serialNumberLen = 32
 )
 
@@ -259,7 +259,7 @@ func decodeBucketStats(what string, b []byte, n int) ([]BucketStats, error) {
 	return out, err
 }
 
-// A group description is a group-mod's group after its own length.
+// A group description is the group of a group-mod, preceded by its own length.
 func (m GroupDescReply) appendBody(b []byte) []byte {
 	for _, g := range m {
 		start := len(b)
@@ -301,8 +301,8 @@ func decodeMeterConfig(b []byte) (MeterEntry, int, error) {
 	return MeterEntry{MeterID(be.Uint32(b[4:])), MeterFlags(be.Uint16(b[2:])), bands}, n, err
 }
 
-// entryLength returns the length that the first two bytes of b tell, which is
-// at least least and at most that of b.
+// entryLength returns the length in the first two bytes of b. It must be at least
+// least and at most len(b).
 func entryLength(what string, b []byte, least int) (int, error) {
 	if len(b) < least {
 		return 0, shortError(what, len(b), least)

@@ -5,15 +5,14 @@ import (
 	"fmt"
 )
 
-// A Subfield is a range of bits of a field, as source or destination of an
-// action.
+// A Subfield is a range of bits of a field: the source or destination of an action.
 type Subfield struct {
 	Field  FieldID
 	Offset uint16 // of the lowest bit
-	Bits   uint16 // how many; 0 means all of the field
+	Bits   uint16 // number of bits; 0 means the whole field
 }
 
-// Whole returns all of field f.
+// Whole returns the whole field f.
 func Whole(f FieldID) Subfield { return Subfield{Field: f} }
 
 // BitRange returns bits first to last of field f, as ovs-ofctl writes
@@ -25,7 +24,7 @@ func BitRange(f FieldID, first, last uint16) Subfield {
 // Bit returns one bit of field f.
 func Bit(f FieldID, n uint16) Subfield { return Subfield{f, n, 1}.normalize() }
 
-// normalize gives all of a field by zero bits.
+// normalize sets Bits to 0 if s is the whole field.
 func (s Subfield) normalize() Subfield {
 	if s.Offset == 0 && int(s.Bits) == fields[s.Field].sub {
 		s.Bits = 0
@@ -33,7 +32,7 @@ func (s Subfield) normalize() Subfield {
 	return s
 }
 
-// bits returns how many bits s has.
+// bits returns the number of bits of s.
 func (s Subfield) bits() uint16 {
 	if s.Bits == 0 {
 		return uint16(fields[s.Field].sub)
@@ -41,17 +40,17 @@ func (s Subfield) bits() uint16 {
 	return s.Bits
 }
 
-// header returns the field's header in Nicira's actions, with its length.
+// header returns the field's header in Nicira actions, including its length.
 func (s Subfield) header() uint32 { return fields[s.Field].action }
 
-// appendRange appends the offset and length of s in 16 bits, as most of
-// Nicira's actions have them: (offset << 6) | (bits - 1).
+// appendRange appends the offset and length of s in 16 bits, as most Nicira actions
+// encode them: (offset << 6) | (bits - 1).
 func (s Subfield) appendRange(b []byte) []byte {
 	return binary.BigEndian.AppendUint16(b, s.Offset<<6|(s.bits()-1)&0x3f)
 }
 
-// subfieldOf returns the subfield of n bits from ofs of the field with the
-// given header, and whether there is such a field with so many bits.
+// subfieldOf returns the subfield of n bits from ofs of the field with the given
+// header; ok is false if the field is unknown or has fewer bits.
 func subfieldOf(hdr uint32, ofs, n uint16) (Subfield, bool) {
 	id := fieldOf(hdr)
 	fi := &fields[id]
@@ -61,14 +60,14 @@ func subfieldOf(hdr uint32, ofs, n uint16) (Subfield, bool) {
 	return Subfield{id, ofs, n}.normalize(), true
 }
 
-// subfield reads a header and returns the n bits from ofs of its field.
+// subfield reads a header and returns the n bits from ofs of that field.
 func (r *reader) subfield(ofs, n uint16) Subfield {
 	s, ok := subfieldOf(r.u32(), ofs, n)
 	r.need(ok)
 	return s
 }
 
-// ranged reads a range as appendRange writes it and then a header.
+// ranged reads a range, encoded as by appendRange, and then a header.
 func (r *reader) ranged() Subfield {
 	rng := r.u16()
 	return r.subfield(rng>>6, rng&0x3f+1)

@@ -5,15 +5,16 @@ import (
 	"strings"
 )
 
-// maxTextLines is how many flows, ports and so on of one message [Text] shows.
+// maxTextLines is the greatest number of flows, ports and so on that [Text] shows of
+// one message.
 const maxTextLines = 20
 
-// Text returns an encoded message in words: its name as ovs-ofctl prints it, its
-// transaction ID, and what is in it, flows in the syntax of ovs-ofctl.
+// Text returns a description of an encoded message: its name as ovs-ofctl prints it,
+// its transaction ID and its contents, with flows in ovs-ofctl syntax.
 func Text(b []byte) string {
 	h, err := DecodeHeader(b)
 	if err != nil {
-		return fmt.Sprintf("no message: %v: % x", err, b[:min(len(b), maxTextLines)])
+		return fmt.Sprintf("invalid message: %v: % x", err, b[:min(len(b), maxTextLines)])
 	}
 	m, err := Decode(b)
 	if err != nil {
@@ -26,7 +27,7 @@ func Text(b []byte) string {
 	return s
 }
 
-// messageNames are what ovs-ofctl calls messages, by their type.
+// messageNames are ovs-ofctl's names of messages, by type.
 var messageNames = map[uint8]string{
 	typeHello: "OFPT_HELLO", typeError: "OFPT_ERROR", typeEchoRequest: "OFPT_ECHO_REQUEST", typeEchoReply: "OFPT_ECHO_REPLY",
 	typeFeaturesRequest: "OFPT_FEATURES_REQUEST", typeFeaturesReply: "OFPT_FEATURES_REPLY",
@@ -38,7 +39,7 @@ var messageNames = map[uint8]string{
 	typeGetAsyncRequest: "OFPT_GET_ASYNC_REQUEST", typeGetAsyncReply: "OFPT_GET_ASYNC_REPLY", typeSetAsync: "OFPT_SET_ASYNC",
 }
 
-// statNames are the same for multipart messages.
+// statNames are ovs-ofctl's names of multipart messages, by type.
 var statNames = map[uint16]string{
 	multipartDesc: "DESC", multipartFlow: "FLOW", multipartAggregate: "AGGREGATE", multipartTable: "TABLE", multipartPort: "PORT",
 	multipartGroup: "GROUP", multipartGroupDesc: "GROUP_DESC", multipartGroupFeatures: "GROUP_FEATURES",
@@ -160,7 +161,7 @@ func multipartText(m Multipart) string {
 		lines, more = lines[:maxTextLines], fmt.Sprintf("\n  and %d more", n)
 	}
 	if m.More {
-		more += "\n  to be continued"
+		more += "\n  more parts follow"
 	}
 	if len(lines) == 0 {
 		return "none" + more

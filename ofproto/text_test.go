@@ -35,7 +35,7 @@ func TestText(t *testing.T) {
 		{BundleAdd{ID: 6, Message: FlowMod{Command: FlowDeleteStrict, Flow: flow}}, "OFPT_FLOW_MOD"},
 		{BundleControl{ID: 6, Op: BundleCommit + 1}, "ONFT_BUNDLE_CONTROL (xid=0x9): bundle_id=0x6 commit reply"},
 		{ErrorMessage{Code: ErrTableFull, Data: string(BarrierRequest{}.Append(nil, 7))}, "OFPT_ERROR (xid=0x9): OFPFMFC_TABLE_FULL about OFPT_BARRIER_REQUEST (xid=0x7)"},
-		{Multipart{Reply: true, More: true, Body: many}, "\n  and 10 more\n  to be continued"},
+		{Multipart{Reply: true, More: true, Body: many}, "\n  and 10 more\n  more parts follow"},
 		{Multipart{Reply: true, Body: FlowMonitorReply{{Event: FlowDeleted, Flow: flow}, {Event: FlowAbbreviated, XID: 5}}}, "\n  event=ABBREV xid=0x5"},
 		{Multipart{Reply: true, Body: GroupDescReply{}}, "OFPST_GROUP_DESC reply (xid=0x9): none"},
 		{Request(FlowStatsRequest{Table: 2, OutPort: PortAny, OutGroup: GroupAny, Cookie: 5, CookieMask: 7, Match: MatchOf(InPort(3))}),
@@ -51,7 +51,7 @@ func TestText(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", "\x04", "\x04\x0e\x00\x08\x00\x00\x00\x01"} {
-		if got := Text([]byte(bad)); !strings.Contains(got, "no message") && !strings.Contains(got, "cannot be decoded") {
+		if got := Text([]byte(bad)); !strings.Contains(got, "invalid message") && !strings.Contains(got, "cannot be decoded") {
 			t.Errorf("%q: %q", bad, got)
 		}
 	}

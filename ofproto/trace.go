@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// A Packet is what flows see of a packet.
+// A Packet is a packet as flows see it.
 type Packet struct {
-	// Headers are the values of its fields, and of the metadata and registers.
-	// What is not among them is 0.
+	// Headers has the values of the packet's fields, its metadata and registers.
+	// Fields that are missing in it are 0.
 	Headers Match
 	Size    int // bytes with the Ethernet header
 }
 
-// String returns the headers of p as ovs-appctl ofproto/trace wants them: in the
-// syntax of a match, but for names that several fields have there. It takes tp_dst
-// for that of TCP, and icmp_type for that of IPv4.
+// String returns the headers of p in the syntax of ovs-appctl ofproto/trace: that of
+// a match, except for names that several fields share there. ofproto/trace
+// reads tp_dst as the TCP field and icmp_type as the IPv4 field.
 func (p Packet) String() string {
 	s := p.Headers.String()
 	for f := range p.Headers.Fields() {
@@ -30,32 +30,32 @@ func (p Packet) String() string {
 	return s
 }
 
-// A Step is a flow that a packet hits, and what that does with it.
+// A Step is a flow that a packet hits, and the flow's effect on the packet.
 type Step struct {
 	Flow Flow
-	In   Packet   // as the flow finds it
-	Out  []Egress // where the flow sends it, or copies of it, in this order
-	// Group is the select group that Out comes from: the packet takes one of
-	// these exits. 0: it takes all.
+	In   Packet   // as it arrives at the flow
+	Out  []Egress // the ports to which the flow sends it or copies of it, in order
+	// Group is the select group that Out belongs to: the packet leaves by one of
+	// the ports in Out. If Group is 0, it leaves by all of them.
 	Group GroupID
-	// Expired says that a [DecTTL] found a TTL of 0 or 1: the packet went to the
-	// controller, if that wants such, and what comes after was not done.
+	// Expired reports that a [DecTTL] found a TTL of 0 or 1: the packet went to the
+	// controller, if that accepts such packets, and the rest of the flow was skipped.
 	Expired bool
 }
 
-// An Egress is a port by which a packet leaves a switch.
+// An Egress is the exit of a packet from a switch.
 type Egress struct {
 	Port   PortNo
 	Packet Packet // as it leaves
-	Shares int    // how much of a group's weight is for this exit
+	Shares int    // the part of the group's total weight for this exit
 }
 
-// Trace returns the flows that a packet hits one after the other. That nothing
-// has an [Egress] means that the packet is dropped, also if the last flow goes on
-// to a table in which no flow matches. That a [Meter] drops it is not foreseen.
+// Trace returns the flows that a packet hits, in order. If no step has an [Egress],
+// the switch drops the packet; this includes a last flow that continues in a table
+// without a matching flow. Trace does not predict drops by a [Meter].
 //
-// The error says which action or instruction is none that Trace can follow; the
-// steps before it are returned too.
+// The error names an action or instruction that Trace does not support; the steps
+// before it are returned too.
 func Trace(flows Set, groups []GroupEntry, p Packet) ([]Step, error) {
 	t := tracer{groups: groups, size: p.Size}
 	for f := range p.Headers.Fields() {
@@ -85,10 +85,10 @@ type tracer struct {
 	size   int
 	now    [numFields][16]byte // in network byte order, left aligned
 	has    [numFields]bool
-	step   Step // that is being taken
+	step   Step // the current step
 }
 
-// packet returns the packet as it is now.
+// packet returns the packet in its current state.
 func (t *tracer) packet() Packet {
 	var fs []Field
 	for id := FieldRaw + 1; id < numFields; id++ {
@@ -99,7 +99,7 @@ func (t *tracer) packet() Packet {
 	return Packet{MatchOf(fs...), t.size}
 }
 
-// lookup returns the flow of a table that the packet hits.
+// lookup returns the flow of a table that matches the packet.
 func (t *tracer) lookup(flows Set, table TableID) (Flow, bool) {
 	for f := range flows.table(table) {
 		if t.matches(f.Match) {
@@ -124,7 +124,7 @@ func (s Set) table(t TableID) iter.Seq[Flow] {
 func (t *tracer) matches(m Match) bool {
 	for f := range m.Fields() {
 		if f.id == FieldRaw {
-			return false // a field of others
+			return false // a field outside the table of fields
 		}
 		for i := range fields[f.id].width {
 			if (t.now[f.id][i]^f.val[i])&f.mask[i] != 0 {
@@ -135,8 +135,8 @@ func (t *tracer) matches(m Match) bool {
 	return true
 }
 
-// execute carries out what a flow does, and returns in which table the packet
-// goes on, if it does.
+// execute carries out instructions and returns the table in which the packet
+// continues; more is false if it does not continue.
 func (t *tracer) execute(do Instructions) (next TableID, more bool, err error) {
 	for in := range do.All() {
 		switch in := in.(type) {
@@ -154,13 +154,13 @@ func (t *tracer) execute(do Instructions) (next TableID, more bool, err error) {
 		case Goto:
 			next, more = in.Table, true
 		default:
-			return 0, false, fmt.Errorf("instruction %v cannot be followed", in)
+			return 0, false, fmt.Errorf("instruction %v is not supported", in)
 		}
 	}
 	return next, more, nil
 }
 
-// apply carries out actions, and reports whether the packet goes no further.
+// apply carries out actions; ends reports that the packet is not processed further.
 func (t *tracer) apply(as Actions) (ends bool, err error) {
 	for a := range as.All() {
 		switch a := a.(type) {
@@ -170,19 +170,19 @@ func (t *tracer) apply(as Actions) (ends bool, err error) {
 			}
 		case SetField:
 			if a.Field.id == FieldRaw || fields[a.Field.id].alias {
-				return false, fmt.Errorf("action %v cannot be followed", a)
+				return false, fmt.Errorf("action %v is not supported", a)
 			}
 			t.set(a.Field.id, a.Field.val, a.Field.mask)
 		case Move:
 			if fields[a.Src.Field].alias || fields[a.Dst.Field].alias {
-				return false, fmt.Errorf("action %v cannot be followed", a)
+				return false, fmt.Errorf("action %v is not supported", a)
 			}
 			for i := range int(a.Src.bits()) {
 				t.setBit(a.Dst, i, t.bit(a.Src, i))
 			}
 		case Load:
 			if fields[a.Dst.Field].alias {
-				return false, fmt.Errorf("action %v cannot be followed", a)
+				return false, fmt.Errorf("action %v is not supported", a)
 			}
 			for i := range int(a.Dst.bits()) {
 				t.setBit(a.Dst, i, i < 64 && a.Value>>i&1 != 0)
@@ -203,14 +203,14 @@ func (t *tracer) apply(as Actions) (ends bool, err error) {
 				return false, err
 			}
 		default:
-			return false, fmt.Errorf("action %v cannot be followed", a)
+			return false, fmt.Errorf("action %v is not supported", a)
 		}
 	}
 	return false, nil
 }
 
-// output sends the packet to a port; to that by which it came only as IN_PORT,
-// as OpenFlow 1.3.5 §5.1.2 wants.
+// output sends the packet to a port. It sends the packet back to its ingress port
+// only for IN_PORT, as OpenFlow 1.3.5 §5.1.2 requires.
 func (t *tracer) output(p PortNo) error {
 	in := PortNo(binary.BigEndian.Uint32(t.now[FieldInPort][:]))
 	switch {
@@ -219,13 +219,13 @@ func (t *tracer) output(p PortNo) error {
 	case p == in:
 		return nil
 	case p >= PortMax:
-		return fmt.Errorf("output to %v cannot be followed", p)
+		return fmt.Errorf("output to %v is not supported", p)
 	}
 	t.step.Out = append(t.step.Out, Egress{Port: p, Packet: t.packet()})
 	return nil
 }
 
-// group sends the packet to a group. What that changes, only its copies have.
+// group sends copies of the packet to a group; the packet itself does not change.
 func (t *tracer) group(id GroupID) error {
 	i := slices.IndexFunc(t.groups, func(g GroupEntry) bool { return g.ID == id })
 	if i < 0 {
@@ -233,7 +233,7 @@ func (t *tracer) group(id GroupID) error {
 	}
 	g := &t.groups[i]
 	if g.Type == GroupTypeFastFailover {
-		return fmt.Errorf("a group of type %v cannot be followed", g.Type)
+		return fmt.Errorf("group type %v is not supported", g.Type)
 	}
 	all := t.step.Out
 	for _, b := range g.Buckets {
@@ -259,7 +259,7 @@ func (t *tracer) group(id GroupID) error {
 	return nil
 }
 
-// set sets the bits of a field that mask selects.
+// set sets the bits of a field that are set in mask.
 func (t *tracer) set(id FieldID, val, mask [16]byte) {
 	for i := range fields[id].width {
 		t.now[id][i] = t.now[id][i]&^mask[i] | val[i]&mask[i]
@@ -267,7 +267,7 @@ func (t *tracer) set(id FieldID, val, mask [16]byte) {
 	t.has[id] = true
 }
 
-// bit returns bit i, counted from the lowest, of a subfield.
+// bit returns bit i of a subfield; bit 0 is the lowest.
 func (t *tracer) bit(s Subfield, i int) bool {
 	at, in := s.at(i)
 	return t.now[s.Field][at]&in != 0
@@ -283,7 +283,8 @@ func (t *tracer) setBit(s Subfield, i int, on bool) {
 	t.set(s.Field, val, mask)
 }
 
-// at returns where bit i of s is: in which byte of the field, and which bit there.
+// at returns the position of bit i of s: the index of the byte in the field, and the
+// mask of the bit in it.
 func (s Subfield) at(i int) (byteNo int, mask byte) {
 	n := int(s.Offset) + i
 	return fields[s.Field].width - 1 - n/8, 1 << (n % 8)

@@ -46,11 +46,11 @@ func TestTrace(t *testing.T) {
 			"priority=32768: 2 ip,in_port=1,nw_ttl=8; 3 ip,in_port=1,nw_ttl=9; 4 ip,in_port=1,nw_ttl=9\n"},
 		{"no such group", "actions=group:7", "ip,in_port=1", 0, "priority=32768:\n"},
 		{"other actions", "priority=3 actions=ct(commit)", "ip,in_port=1", 0,
-			"priority=3:\ntrace flow cookie=0x0, table=0, priority=3 actions=ct(commit): action ct(commit) cannot be followed"},
+			"priority=3:\ntrace flow cookie=0x0, table=0, priority=3 actions=ct(commit): action ct(commit) is not supported"},
 		{"other ports", "priority=3 actions=NORMAL", "ip,in_port=1", 0,
-			"priority=3:\ntrace flow cookie=0x0, table=0, priority=3 actions=NORMAL: output to NORMAL cannot be followed"},
+			"priority=3:\ntrace flow cookie=0x0, table=0, priority=3 actions=NORMAL: output to NORMAL is not supported"},
 		{"other instructions", "priority=3 actions=write_actions(output:2)", "ip,in_port=1", 0,
-			"priority=3:\ntrace flow cookie=0x0, table=0, priority=3 actions=write_actions(output:2): instruction write_actions(output:2) cannot be followed"},
+			"priority=3:\ntrace flow cookie=0x0, table=0, priority=3 actions=write_actions(output:2): instruction write_actions(output:2) is not supported"},
 	} {
 		var flows []Flow
 		for line := range strings.SplitSeq(tt.flows, ";") {

@@ -7,24 +7,24 @@ import (
 	"time"
 )
 
-// attempts is how often Apply makes a plan before it gives up: a plan fails
-// if the database changes while it is being carried out.
+// attempts is the number of plans that Apply tries: a plan fails if the database
+// changes while it is carried out.
 const attempts = 4
 
-// stalePatience is how long Apply waits for the change that made a plan fail.
+// stalePatience is how long Apply waits for the update that made a plan stale.
 const stalePatience = time.Second
 
-// A Result says what Apply did and what it could not do.
+// A Result is what Apply did and what it could not do.
 type Result struct {
-	// Ops are the operations that were carried out, in one transaction. None
-	// means that the database was as desired and nothing was sent.
+	// Ops are the operations that were carried out, in one transaction. It is empty
+	// if the database already was as desired; then nothing was sent.
 	Ops []Op
-	// Problems are what keeps parts of the desired state from coming true.
+	// Problems are the reasons why parts of the desired state were not realized.
 	Problems []Problem
 }
 
-// Count returns how many operations with verb v were carried out. A row that
-// is removed takes the rows below it with it; they are not counted.
+// Count returns the number of operations with verb v that were carried out. The rows
+// that ovsdb-server deletes together with a removed row are not counted.
 func (r Result) Count(v Verb) int {
 	n := 0
 	for i := range r.Ops {
@@ -35,18 +35,18 @@ func (r Result) Count(v Verb) int {
 	return n
 }
 
-// Apply makes the database hold what d desires, as [Plan] says, in one
-// transaction or, if nothing differs, in none. If the database changes
-// meanwhile so that the plan does not fit any more, it plans again. A port that
-// moves from one bridge to another is only removed; a Problem of kind [Moving]
-// names it, and a call after ovs-vswitchd has removed it inserts it.
+// Apply makes the database hold d, as [Plan] computes it, in one transaction, or in
+// none if nothing differs. If the database changes meanwhile so that the plan is
+// stale, Apply plans again. A port that moves between bridges is only removed; a
+// Problem of kind [Moving] names it, and a call after ovs-vswitchd has removed it
+// inserts it.
 //
-// A non-nil error means that the transaction did not happen, or that its
-// outcome is unknown because no reply came: [errors.Is] ErrNotConnected or
-// context.DeadlineExceeded. Apply again when the client is connected; problems
-// that somebody else has to solve are no errors but in the Result. Apply does
-// not wait for a connection, and returns within the configured timeout.
-// Several calls are carried out one after the other.
+// A non-nil error means that the transaction did not happen, or that its outcome is
+// unknown because no reply arrived: test for ErrNotConnected and
+// context.DeadlineExceeded with [errors.Is]. Call Apply again when the client is
+// connected. Problems that need the operator are in the Result, not in the error.
+// Apply does not wait for a connection, and returns within the configured timeout.
+// Concurrent calls are carried out one after the other.
 func (c *Client) Apply(ctx context.Context, d Desired) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
@@ -76,21 +76,21 @@ func (c *Client) Apply(ctx context.Context, d Desired) (Result, error) {
 		start := time.Now()
 		t := compile(ops)
 		if len(leaving) > 0 {
-			t.askToo(state.Root)
+			t.incrementNextCfg(state.Root)
 		}
 		err = s.transact(ctx, t)
 		c.cfg.Recorder.Transacted(resultOf(err), time.Since(start))
 		if err == nil {
 			res.Ops = ops
 			if len(leaving) > 0 {
-				if state, _, err = s.snapshot(ctx); err != nil { // has the effect
+				if state, _, err = s.snapshot(ctx); err != nil { // includes the transaction
 					return res, fmt.Errorf("read the state of OVSDB: %w", err)
 				}
 				c.moves.wait(leaving, state)
 			}
 			return res, nil
 		}
-		if resultOf(err) == "unknown" { // then perhaps they are removed
+		if resultOf(err) == "unknown" { // the ports may have been removed
 			c.moves.wait(leaving, State{NextCfg: state.NextCfg + 1})
 		}
 		if !errors.Is(err, errStale) || try == attempts || !s.refreshed(ctx, planned) {
@@ -99,7 +99,7 @@ func (c *Client) Apply(ctx context.Context, d Desired) (Result, error) {
 	}
 }
 
-// resultOf returns the word for how a transaction has ended.
+// resultOf returns the result label of a transaction that ended with err.
 func resultOf(err error) string {
 	switch {
 	case err == nil:
@@ -112,13 +112,13 @@ func resultOf(err error) string {
 	return "error"
 }
 
-// refreshed waits a while for the state to become another than old.
+// refreshed waits up to stalePatience for a state that differs from old.
 func (s *session) refreshed(ctx context.Context, old rows) bool {
 	ctx, cancel := context.WithTimeout(ctx, stalePatience)
 	defer cancel()
 	return s.await(ctx, old) == nil
 }
 
-// Cleanup removes everything that carries our mark, and nothing else. It needs
-// no integration bridge. It is [Client.Apply] of the zero Desired.
+// Cleanup removes everything with our mark, and nothing else. It needs no integration
+// bridge. It is [Client.Apply] with the zero Desired.
 func (c *Client) Cleanup(ctx context.Context) (Result, error) { return c.Apply(ctx, Desired{}) }

@@ -12,58 +12,58 @@ import (
 	"go.uber.org/zap"
 )
 
-// ErrNotConnected says that there is no connection to ovsdb-server, so
-// nothing was read or written.
+// ErrNotConnected means that there is no connection to ovsdb-server, so nothing was
+// read or written.
 var ErrNotConnected = errors.New("not connected to ovsdb-server")
 
 // Config configures a [Client].
 type Config struct {
-	// Endpoint is where ovsdb-server listens: unix:/path or tcp:host:port.
+	// Endpoint is the address of ovsdb-server: unix:/path or tcp:host:port.
 	Endpoint string
-	// Timeout limits each exchange with ovsdb-server, a call to Apply
-	// included. 0 means 5 s.
+	// Timeout limits each exchange with ovsdb-server, and each call to Apply. 0 means
+	// 5 s.
 	Timeout time.Duration
-	// Retry is the pause between two attempts to connect. They go on for
-	// ever. 0 means 500 ms.
+	// Retry is the pause between two attempts to connect. The number of attempts is
+	// unlimited. 0 means 500 ms.
 	Retry time.Duration
-	// Probe is how often it is checked whether ovsdb-server is alive. 0 means
+	// Probe is the interval at which ovsdb-server is checked for liveness. 0 means
 	// 5 s.
 	Probe time.Duration
-	// Logger is told about connections gained and lost. nil means nobody.
+	// Logger logs connections gained and lost. nil means no log.
 	Logger *zap.Logger
-	// Recorder is told what is done. nil means nobody.
+	// Recorder records metrics. nil means none.
 	Recorder Recorder
 }
 
-// A Recorder is told what a [Client] does. Its methods may be called from any
+// A Recorder records the work of a [Client]. Its methods may be called from any
 // goroutine.
 type Recorder interface {
-	// Synced is told of each connection on which everything was read anew.
+	// Synced records a new connection, after the whole state was read.
 	Synced()
-	// Transacted is told of each transaction that was to change something, how
-	// long it took and how it ended: ok, stale (the database had changed
-	// meanwhile, it is planned anew), error, or unknown (no answer came).
+	// Transacted records a transaction that changes something, its duration and its
+	// result: ok, stale (the database had changed meanwhile, so the change is planned
+	// again), error, or unknown (no reply arrived).
 	Transacted(result string, took time.Duration)
 }
 
-type nobody struct{}
+type noRecorder struct{}
 
-func (nobody) Synced()                          {}
-func (nobody) Transacted(string, time.Duration) {}
+func (noRecorder) Synced()                          {}
+func (noRecorder) Transacted(string, time.Duration) {}
 
-// A Client observes the database of Open vSwitch and changes it. It may be
-// used by several goroutines.
+// A Client observes and changes the database of Open vSwitch. Its methods may be
+// called from any goroutine.
 type Client struct {
 	cfg      Config
 	endpoint string        // cfg.Endpoint in libovsdb's form
-	changed  chan struct{} // capacity 1, full: State is worth another look
-	applying chan struct{} // capacity 1, full: an Apply is under way
-	moves    moves         // of the Apply that is under way
+	changed  chan struct{} // capacity 1, full: State may have changed
+	applying chan struct{} // capacity 1, full: an Apply is in progress
+	moves    moves         // owned by the Apply in progress
 
 	mu        sync.Mutex
-	renew     map[string]bool // ports, by name, that the next Apply removes
+	renew     map[string]bool // names of ports that the next Apply removes
 	session   *session        // nil: not connected
-	err       error           // why session is nil
+	err       error           // the reason why session is nil
 	connected chan struct{}   // closed while session is not nil
 }
 
@@ -86,14 +86,14 @@ func NewClient(cfg Config) (*Client, error) {
 		cfg.Logger = zap.NewNop()
 	}
 	if cfg.Recorder == nil {
-		cfg.Recorder = nobody{}
+		cfg.Recorder = noRecorder{}
 	}
 	return &Client{cfg: cfg, endpoint: endpoint, err: ErrNotConnected,
 		changed: make(chan struct{}, 1), applying: make(chan struct{}, 1), moves: make(moves), connected: make(chan struct{})}, nil
 }
 
-// parseEndpoint returns the form of s that libovsdb reads back as s. (It
-// parses a URL, and takes what it does not understand for a default socket.)
+// parseEndpoint returns s in the form that libovsdb parses to s. (libovsdb parses a
+// URL, and uses a default socket for anything that it does not understand.)
 func parseEndpoint(s string) (string, error) {
 	scheme, rest, _ := strings.Cut(s, ":")
 	switch {
@@ -102,13 +102,13 @@ func parseEndpoint(s string) (string, error) {
 	case scheme == "tcp" && strings.Contains(rest, ":") && !strings.HasPrefix(rest, "/"):
 		return s, nil
 	}
-	return "", fmt.Errorf("%q is not an OVSDB endpoint: want unix:/path or tcp:host:port", s)
+	return "", fmt.Errorf("invalid OVSDB endpoint %q: want unix:/path or tcp:host:port", s)
 }
 
-// Run connects to ovsdb-server and keeps connected until ctx is done. The
-// error is never nil; it is ctx's cause. When Run returns, everything that it
-// started has ended, unless ovsdb-server has stopped in the middle of reading
-// a message: what writes it ends when ovsdb-server goes on or goes away.
+// Run connects to ovsdb-server and stays connected until ctx is done. The error is
+// never nil; it is ctx's cause. When Run returns, every goroutine that it started
+// has ended, with one exception: a goroutine that writes to an ovsdb-server that
+// stopped reading in the middle of a message ends when the server resumes or ends.
 func (c *Client) Run(ctx context.Context) error {
 	log, last := c.cfg.Logger, ""
 	for {
@@ -121,16 +121,16 @@ func (c *Client) Run(ctx context.Context) error {
 			err = s.run(ctx, c.cfg.Probe, c.cfg.Timeout)
 			c.down(fmt.Errorf("%w: %w", ErrNotConnected, err))
 			if !s.close() {
-				log.Warn("OVSDB connection abandoned: the server does not read", zap.String("endpoint", c.cfg.Endpoint))
+				log.Warn("OVSDB connection abandoned: ovsdb-server does not read from it", zap.String("endpoint", c.cfg.Endpoint))
 			}
 			if ctx.Err() == nil {
 				log.Warn("OVSDB connection lost", zap.String("endpoint", c.cfg.Endpoint), zap.Error(err))
 			}
 		} else {
 			c.down(fmt.Errorf("%w: connect to %s: %w", ErrNotConnected, c.cfg.Endpoint, err))
-			if ctx.Err() == nil && err.Error() != last { // once, not at every attempt
+			if ctx.Err() == nil && err.Error() != last { // each error once, not at every attempt
 				last = err.Error()
-				log.Warn("OVSDB not reached, trying again", zap.String("endpoint", c.cfg.Endpoint), zap.Error(err))
+				log.Warn("could not connect to OVSDB, trying again", zap.String("endpoint", c.cfg.Endpoint), zap.Error(err))
 			}
 		}
 		t := time.NewTimer(c.cfg.Retry)
@@ -173,7 +173,7 @@ func (c *Client) down(err error) {
 func (c *Client) notify() {
 	select {
 	case c.changed <- struct{}{}:
-	default: // the receiver has yet to look
+	default: // the previous change has not been received yet
 	}
 }
 
@@ -183,14 +183,14 @@ func (c *Client) current() (*session, error) {
 	return c.session, c.err
 }
 
-// Changed returns a channel that receives a value after the state has changed
-// or the connection was gained or lost. It has room for one: changes that
-// happen before it is received from are told once. What has changed, [State]
-// tells. There is one such channel for all callers.
+// Changed returns a channel that receives a value after the state has changed or the
+// connection was gained or lost. Its capacity is one, so that several changes may be
+// reported by one value. Read the changes from [Client.State]. All callers share
+// one channel.
 func (c *Client) Changed() <-chan struct{} { return c.changed }
 
-// State returns the state as last heard of. The error wraps
-// [ErrNotConnected] if there is no connection, and says why.
+// State returns the latest state. Without a connection the error wraps
+// [ErrNotConnected] and has the reason.
 func (c *Client) State(ctx context.Context) (State, error) {
 	s, err := c.current()
 	if err != nil {
@@ -200,8 +200,8 @@ func (c *Client) State(ctx context.Context) (State, error) {
 	return state, err
 }
 
-// Wait returns when there is a connection. If there is none before ctx is
-// done, the error says why.
+// Wait waits for a connection. If ctx is done first, the error says why there is no
+// connection.
 func (c *Client) Wait(ctx context.Context) error {
 	c.mu.Lock()
 	connected := c.connected

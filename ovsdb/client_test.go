@@ -218,8 +218,8 @@ func TestForeignObjects(t *testing.T) {
 	for _, p := range r.Problems {
 		got = append(got, fmt.Sprintf("%s %s: %s", p.Kind, p.Object, p.Detail))
 	}
-	if strings.Join(got, "\n") != `name-taken bridge rb-2: the name is in use by bridge rb-2, which is not ours
-name-taken tap qr-green: the name is in use by port qr-green on bridge br-int, which is not ours` {
+	if strings.Join(got, "\n") != `name-taken bridge rb-2: the name is in use by bridge rb-2, which does not belong to ofdvr
+name-taken tap qr-green: the name is in use by port qr-green on bridge br-int, which does not belong to ofdvr` {
 		t.Errorf("problems:\n%s", strings.Join(got, "\n"))
 	}
 	if got := s.vsctl("list-ports", "rb-1"); got != "qr-blue\nrp-blue" {

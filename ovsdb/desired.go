@@ -2,54 +2,53 @@ package ovsdb
 
 import "fmt"
 
-// Keys of external_ids. The first three are our marks; the others are what
-// Neutron's L2 agent, OVN and other agents identify a machine's port by.
+// Keys of external_ids. The first three are our marks. Neutron's L2 agent, OVN and
+// other agents use the others to identify a machine's port.
 const (
-	KeyOwner     = "ofdvr-owner"     // always Owner
-	KeyRouter    = "ofdvr-router"    // a Bridge's Router
-	KeyInterface = "ofdvr-interface" // an Interface's ID; absent from a bridge and its local port
+	KeyOwner     = "ofdvr-owner"     // value: Owner
+	KeyRouter    = "ofdvr-router"    // value: Bridge.Router
+	KeyInterface = "ofdvr-interface" // value: Interface.ID; absent from a bridge and its local port
 
 	KeyIfaceID     = "iface-id"
 	KeyAttachedMAC = "attached-mac"
 	KeyIfaceStatus = "iface-status"
 )
 
-// Owner is the value of [KeyOwner] in every row that is ours.
+// Owner is the value of [KeyOwner] in every row that we own.
 const Owner = "ofdvr"
 
-// deadVLAN is the tag of ports that nobody has given a network yet. Neutron's
-// L2 agent uses it for the same purpose, and drops what enters by such a port.
+// deadVLAN is the tag of ports that have no network yet. Neutron's L2 agent uses it
+// for the same purpose, and drops packets from such ports.
 const deadVLAN = 4095
 
-// Values of the columns that are the same for every router.
+// Column values that are the same for every router.
 const (
 	failMode        = "secure" // standalone would bridge the router's networks together
 	protocol        = "OpenFlow13"
-	maxBackoff      = 1000 // ms; ovs-vswitchd's 8 s is a long time without a controller
+	maxBackoff      = 1000 // ms; ovs-vswitchd's default of 8 s leaves switches without a controller for too long
 	inactivityProbe = 5000 // ms
 	typeInternal    = "internal"
 )
 
-// Desired is what the database should hold for us. What it does not list is
-// removed if it carries our mark. It is of a valid model: IDs and names are
-// unique, and those that Open vSwitch and Linux take. They may collide with
-// what exists.
+// Desired is the desired content of the database. Rows with our mark that it does not
+// list are removed. It must come from a valid model: IDs and names are unique and
+// acceptable to Open vSwitch and Linux. They may collide with existing rows.
 type Desired struct {
 	// IntegrationBridge is the bridge that machines are plugged into, such as
-	// br-int. It is not ours: it must exist already. It may be empty if there
-	// are no Bridges.
+	// br-int. We do not own it: it must exist. It may be empty if Bridges is empty.
 	IntegrationBridge string
 	// Controller is the OpenFlow target that routing bridges connect to, such
-	// as tcp:127.0.0.1:6653. It may be empty if there are no Bridges.
+	// as tcp:127.0.0.1:6653. It may be empty if Bridges is empty.
 	Controller string
 	// Bridges are the routing bridges, in any order.
 	Bridges []Bridge
-	// Link says what link of another program has a name in the kernel, "" if none has.
-	// ovs-vswitchd would take a tap of that name for its own, and destroy it at the end;
-	// nothing is inserted that needs the name. nil: it is not known.
+	// Link returns a description of another program's kernel link with the given
+	// name, "" if there is no such link. ovs-vswitchd would use that link as its tap,
+	// and finally destroy it, so nothing that needs the name is inserted. If Link is
+	// nil, links are not checked.
 	Link func(name string) string
-	// Partial says that there may be more Bridges: what exists of routers that
-	// are not listed is left as it is.
+	// Partial means that Bridges lists only some routers: rows of other routers are
+	// left unchanged.
 	Partial bool
 }
 
@@ -61,24 +60,24 @@ type Bridge struct {
 	Interfaces []Interface
 }
 
-// An Interface is a router interface: a pair of patch ports that joins the
-// routing bridge to the integration bridge and, for the packets that the
-// flows do not handle, a tap that joins it to the kernel.
+// An Interface is a router interface: a pair of patch ports that joins the routing
+// bridge to the integration bridge and, for the packets that flows do not handle, a
+// tap that joins it to the kernel.
 //
-// ID, MAC and the peer's name appear on the integration bridge, where other
-// agents look for them.
+// ID, MAC and the peer's name appear on the integration bridge, where other agents
+// look for them.
 type Interface struct {
 	ID    string // the router port's ID, unique; any 1–64 bytes
 	MAC   string // the router's own address on the network, such as 02:00:00:00:01:01
 	Patch string // name of the patch port on the routing bridge
 	Peer  string // name of the patch port on the integration bridge
-	Tap   string // name of the tap on the routing bridge; "" means that none is wanted
+	Tap   string // name of the tap on the routing bridge; "" for no tap
 
-	// VLAN is the peer's tag on the integration bridge, 1–4094. With 0
-	// another agent owns the peer's tag, vlan_mode, trunks and other_config:
-	// the peer is created on the dead VLAN, and they are never written again.
+	// VLAN is the peer's tag on the integration bridge, 1–4094. If it is 0, another
+	// agent owns the peer's tag, vlan_mode, trunks and other_config: the peer is
+	// created on the dead VLAN, and these columns are never written again.
 	VLAN uint16
 }
 
-// datapathID returns d as other_config:datapath-id has it.
+// datapathID returns d in the format of other_config:datapath-id.
 func datapathID(d uint64) string { return fmt.Sprintf("%016x", d) }

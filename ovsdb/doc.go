@@ -1,20 +1,18 @@
 // Package ovsdb makes Open vSwitch's database hold the bridges, ports and
-// controller rows that routers need, and tells what the database holds.
+// controller rows that routers need, and reports what the database holds.
 //
 // The core is pure: [Plan] compares a [State] with a [Desired] and returns the
-// operations that turn the one into the other, all of them for one
-// transaction, and the [Problem]s that keep part of it from being done. Around
-// it a [Client] keeps a connection to ovsdb-server, observes the state, and
-// carries plans out.
+// operations, for one transaction, that turn the one into the other, and a
+// [Problem] for each part that cannot be realized. A [Client] keeps a connection to
+// ovsdb-server, observes the state, and carries plans out.
 //
-// # What is ours
+// # Ownership
 //
-// Every row that the package inserts carries marks in its external_ids:
-// [KeyOwner], [KeyRouter] and, for what belongs to a router interface,
-// [KeyInterface]. Rows are looked up by their marks, never by their names.
-// A Bridge, Port or Controller row without the owner's mark is never changed
-// and never deleted, whatever it is called; an Interface row belongs to its
-// Port, and a bridge's local port to its Bridge. The one thing that happens to
-// somebody else's row is that ports of ours come into and leave the ports of
-// the integration bridge.
+// Every row that the package inserts has marks in its external_ids: [KeyOwner],
+// [KeyRouter] and, in rows of a router interface, [KeyInterface]. Rows are looked up
+// by their marks, never by their names. A Bridge, Port or Controller row without the
+// owner's mark is never changed or deleted, whatever its name; an Interface row
+// belongs to its Port, and a bridge's local port to its Bridge. There is one
+// exception: our ports are added to and removed from the ports column of the
+// integration bridge.
 package ovsdb

@@ -7,28 +7,28 @@ import (
 	wire "github.com/ovn-kubernetes/libovsdb/ovsdb"
 )
 
-// A port cannot go from one bridge to another in one transaction: Open vSwitch 3.1
-// then leaves most patch ports without a peer, and nothing passes. So the port is
-// removed first, and inserted when ovs-vswitchd says that it has done that:
+// A port cannot move between bridges in one transaction: Open vSwitch 3.1 then leaves
+// most patch ports without a peer, and they pass no packets. So the port is removed
+// first, and inserted after ovs-vswitchd has confirmed the removal:
 //
-//	on the old bridge → row removed, and asked → cur_cfg has come to ask → row inserted
+//	on the old bridge → row removed, next_cfg incremented → cur_cfg has reached it → row inserted
 //
-// The same brings back a patch port that has lost its peer.
+// The same sequence repairs a patch port that has lost its peer.
 //
-// moves has the names of ports that wait for that, with what [Client.Ask] returns.
+// moves maps the names of waiting ports to the next_cfg that they wait for.
 type moves map[string]int
 
-// settle forgets the ports that ovs-vswitchd has removed. A database in which
-// nobody has asked yet has taken the place of the one that was asked in.
+// settle drops the ports that ovs-vswitchd has removed. It also drops ports that wait
+// for a next_cfg that s has not reached: then s belongs to a new database.
 func (m moves) settle(s State) {
-	maps.DeleteFunc(m, func(_ string, ask int) bool { return s.CurCfg >= ask || s.NextCfg < ask })
+	maps.DeleteFunc(m, func(_ string, cfg int) bool { return s.CurCfg >= cfg || s.NextCfg < cfg })
 }
 
-// hold returns the operations that can be carried out now, also to remove the ports
-// to renew, the names of ports that leave their bridge with them, and problems that
-// name all ports that wait.
+// hold splits ops: now are the operations that can be carried out, including the
+// removal of the ports in renew; leaving are the names of the ports that now removes
+// for a later insertion; waiting are problems that name all ports that wait.
 func (m moves) hold(s State, ops []Op, renew map[string]bool) (now []Op, leaving []string, waiting []Problem) {
-	on := make(map[string]string) // names of bridges, by which ovs-vswitchd knows them, by port
+	on := make(map[string]string) // bridge names by port name
 	for i := range s.Bridges {
 		for j := range s.Bridges[i].Ports {
 			on[s.Bridges[i].Ports[j].Name] = s.Bridges[i].Name
@@ -58,8 +58,8 @@ func (m moves) hold(s State, ops []Op, renew map[string]bool) (now []Op, leaving
 				}
 				waiting = append(waiting, Problem{Kind: Moving, Router: o.Router, Interface: o.Interface,
 					Object: fmt.Sprintf("port %s on bridge %s", o.Row.Name, o.Parent.Name),
-					Detail: "ovs-vswitchd has yet to remove it from the bridge that it was on",
-					Remedy: "if this stays, see whether ovs-vswitchd runs"})
+					Detail: "ovs-vswitchd has not removed it from its previous bridge yet",
+					Remedy: "if this does not change, check that ovs-vswitchd runs"})
 				continue
 			}
 		}
@@ -68,21 +68,22 @@ func (m moves) hold(s State, ops []Op, renew map[string]bool) (now []Op, leaving
 	return now, leaving, waiting
 }
 
-// askToo adds to t that ovs-vswitchd is asked to tell when it has done all of it.
-func (t *transaction) askToo(root string) {
+// incrementNextCfg makes t increment next_cfg, so that ovs-vswitchd reports when it has
+// applied t.
+func (t *transaction) incrementNextCfg(root string) {
 	t.add(wire.Operation{Op: wire.OperationMutate, Table: string(TableRoot), Where: byUUID(root),
 		Mutations: []wire.Mutation{*wire.NewMutation("next_cfg", wire.MutateOperationAdd, 1)}}, nil, "increment next_cfg")
 }
 
-// wait notes that ports have been removed, and that s is the state after that.
+// wait adds the removed ports to m; s is the state after their removal.
 func (m moves) wait(names []string, s State) {
 	for _, name := range names {
 		m[name] = s.NextCfg
 	}
 }
 
-// Renew has the next [Client.Apply] remove a port of ours. A later one inserts it
-// again, if it is desired, when ovs-vswitchd has removed it.
+// Renew makes the next [Client.Apply] remove one of our ports. A later Apply inserts it
+// again, if it is still desired, after ovs-vswitchd has removed it.
 func (c *Client) Renew(port string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,7 +93,7 @@ func (c *Client) Renew(port string) {
 	c.renew[port] = true
 }
 
-// renewed returns the ports to renew, once.
+// renewed returns and clears the names of the ports to renew.
 func (c *Client) renewed() map[string]bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,10 +6,9 @@ import (
 	"strings"
 )
 
-// Table is the name of a table of database Open_vSwitch. The rows that
-// concern us form a tree: Open_vSwitch has bridges, a bridge has ports and
-// controllers, a port has interfaces. ovsdb-server deletes what nothing
-// refers to any more.
+// Table is the name of a table of database Open_vSwitch. The rows that concern us
+// form a tree: Open_vSwitch refers to bridges, a bridge to ports and controllers, and
+// a port to interfaces. ovsdb-server deletes rows without a reference.
 type Table string
 
 const (
@@ -20,13 +19,13 @@ const (
 	TableController Table = "Controller"
 )
 
-// Verb says what an [Op] does.
+// Verb is the kind of an [Op].
 type Verb uint8
 
 const (
 	Insert Verb = iota + 1 // insert a row below Parent
 	Update                 // write some columns of a row
-	Remove                 // take a row, and what is below it, away from Parent
+	Remove                 // remove the reference from Parent to a row; the row and all below it are deleted
 )
 
 // String returns "insert", "update" or "remove".
@@ -42,17 +41,17 @@ func (v Verb) String() string {
 	return fmt.Sprintf("verb-%d", uint8(v))
 }
 
-// A Row names a row. UUID is the row's own or, if an earlier [Op] of the same
-// plan inserts it, the placeholder that this Op has.
+// A Row identifies a row. If an earlier [Op] of the same plan inserts the row, UUID is
+// that Op's placeholder.
 type Row struct {
 	Table Table
 	UUID  string
-	Name  string // its name, a controller's target
-	Ours  bool   // it carries our mark and must still do so when the plan is carried out
+	Name  string // its name; for a controller, the target
+	Ours  bool   // it has our mark, and must still have it when the plan is carried out
 }
 
-// An Op is one step of a plan. The steps of a plan belong into one
-// transaction: in between, the state may make no sense.
+// An Op is one step of a plan. All steps of a plan belong in one transaction: the
+// states between them may be inconsistent.
 type Op struct {
 	Verb   Verb
 	Row    Row
@@ -64,13 +63,13 @@ type Op struct {
 	// Set replaces columns as a whole. The values are string, int, []string
 	// or []int; an empty slice is an empty set.
 	Set map[string]any
-	// Put and Drop change keys of columns that are maps of strings and leave
-	// the other keys as they are. An Insert has Put only.
+	// Put and Drop change keys of map columns and leave other keys unchanged. An
+	// Insert has only Put.
 	Put  map[string]map[string]string
 	Drop map[string][]string
 }
 
-// String says what o does, such as "update Port qp-1 (tag)".
+// String returns a summary of o, such as "update Port qp-1 (tag)".
 func (o Op) String() string {
 	s := fmt.Sprintf("%s %s %s", o.Verb, o.Row.Table, o.Row.Name)
 	if o.Verb == Update {
@@ -94,7 +93,7 @@ func (o Op) String() string {
 	return s
 }
 
-// set notes that column is to become v.
+// set sets column to v.
 func (o *Op) set(column string, v any) {
 	if o.Set == nil {
 		o.Set = map[string]any{}
@@ -102,8 +101,7 @@ func (o *Op) set(column string, v any) {
 	o.Set[column] = v
 }
 
-// put notes that want's keys are to have want's values in column, which now
-// holds have.
+// put sets want's keys to want's values in column, which now holds have.
 func (o *Op) put(column string, have, want map[string]string) {
 	for k, v := range want {
 		if got, ok := have[k]; ok && got == v {
@@ -119,7 +117,7 @@ func (o *Op) put(column string, have, want map[string]string) {
 	}
 }
 
-// drop notes that keys are not to be in column, which now holds have.
+// drop deletes keys from column, which now holds have.
 func (o *Op) drop(column string, have map[string]string, keys ...string) {
 	for _, k := range keys {
 		if _, ok := have[k]; !ok {

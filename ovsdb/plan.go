@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// Plan returns the operations that make s what d wants, for one transaction,
-// and what keeps parts of d from coming true. There are no operations if and
-// only if nothing is left to do; the order of both is deterministic.
+// Plan returns the operations that turn s into d, for one transaction, and the problems
+// that prevent parts of d. The operations are empty if and only if nothing is left to
+// do. The order of both results is deterministic.
 //
-// A router or an interface with a [Problem] is held: what exists of it stays
-// exactly as it is, and the rest of d is done. Names cannot be changed in
-// OVSDB, so an object that is to have another name is replaced. Problems of
-// the kinds [ForeignController] and [SwitchError] hold nothing.
+// A router or an interface with a [Problem] is held: its existing rows stay unchanged,
+// and the rest of d is realized. OVSDB cannot change names, so an object whose name
+// changes is replaced. Problems of the kinds [ForeignController] and [SwitchError]
+// hold nothing.
 func Plan(s State, d Desired) ([]Op, []Problem) {
 	p := &planner{
 		s: s, d: d,
@@ -32,7 +32,7 @@ func Plan(s State, d Desired) ([]Op, []Problem) {
 	if s.FlowRestoreWait {
 		p.problem(Problem{Kind: SwitchError, Object: "Open vSwitch",
 			Detail: "other_config:flow-restore-wait is true, so it forwards no new connections; ovs-ctl sets that while it restarts",
-			Remedy: "if this stays, remove it with `ovs-vsctl remove open_vswitch . other_config flow-restore-wait`"})
+			Remedy: "if this does not change, remove it with `ovs-vsctl remove open_vswitch . other_config flow-restore-wait`"})
 	}
 	p.index()
 	p.br = p.bridges[d.IntegrationBridge]
@@ -43,7 +43,7 @@ func Plan(s State, d Desired) ([]Op, []Problem) {
 	return p.ops(), p.problems
 }
 
-// A key identifies a router interface, or with iface "" a routing bridge.
+// A key identifies a router interface or, if iface is "", a routing bridge.
 type key struct{ router, iface string }
 
 func keyOf(externalIDs map[string]string) key {
@@ -59,17 +59,17 @@ type wantPort struct {
 	typ    string // Interface.type
 	peer   string // options:peer, patch ports only
 	mac    string // "" except for the end on the integration bridge
-	vlan   uint16 // likewise
+	vlan   uint16 // 0 except for the end on the integration bridge
 	exists bool
 }
 
-// An occupant is something in the state that has a name.
+// An occupant is an existing object that has a name.
 type occupant struct {
 	what   string
 	ours   bool
 	key    key
-	bridge *BridgeRow // that it is or belongs to
-	self   bool       // it is the bridge
+	bridge *BridgeRow // the bridge that it is or belongs to
+	self   bool       // it is the bridge itself
 }
 
 // A planner holds the intermediate results of one call to Plan.
@@ -77,13 +77,13 @@ type planner struct {
 	s State
 	d Desired
 
-	want  map[string]*Bridge   // bridges, by router; none if no router can be realized
+	want  map[string]*Bridge   // desired bridges, by router; empty if no router can be realized
 	ports map[string]*wantPort // ports of their interfaces, by name
 	plist []*wantPort          // the same, in the order of d
 	names map[string][]occupant
 	br    *BridgeRow // the integration bridge, nil if it does not exist
 
-	bridges map[string]*BridgeRow // those of s, by name
+	bridges map[string]*BridgeRow // existing bridges, by name
 
 	heldRouters map[string]bool
 	heldIfaces  map[key]bool
@@ -100,11 +100,11 @@ func (p *planner) ops() []Op {
 	return append(append(p.removes, p.updates...), p.inserts...)
 }
 
-// held reports whether what carries k is to be left as it is.
+// held reports whether the rows with key k must stay unchanged.
 func (p *planner) held(k key) bool { return p.heldRouters[k.router] || p.heldIfaces[k] }
 
-// index notes who has which name. Bridges, ports and interfaces share one
-// space of names: a bridge has a port, and a port an interface, of its name.
+// index records the occupants of each name. Bridges, ports and interfaces share one
+// name space: a bridge has a port of its name, and a port an interface of its name.
 func (p *planner) index() {
 	add := func(name string, o occupant) { p.names[name] = append(p.names[name], o) }
 	for i := range p.s.Bridges {
@@ -130,7 +130,7 @@ func (p *planner) index() {
 	}
 }
 
-// stays reports whether b will exist when the plan has been carried out.
+// stays reports whether b will exist after the plan is carried out.
 func (p *planner) stays(b *BridgeRow) bool {
 	if !isOurs(b.ExternalIDs) || p.heldRouters[b.Router()] || p.isWanted(b) {
 		return true
@@ -138,24 +138,24 @@ func (p *planner) stays(b *BridgeRow) bool {
 	return len(b.foreignPorts()) > 0
 }
 
-// isWanted reports whether b, a bridge of ours, is what its router wants.
+// isWanted reports whether b, one of our bridges, is its router's desired bridge.
 func (p *planner) isWanted(b *BridgeRow) bool {
 	w := p.want[b.Router()]
 	return w != nil && w.Name == b.Name
 }
 
-// taken returns what keeps k from having name on the given bridge.
+// taken returns the occupant that prevents k from using name on the given bridge.
 func (p *planner) taken(name string, k key, bridge string) (occupant, bool) {
 	for _, o := range p.names[name] {
 		switch {
-		case !p.stays(o.bridge): // goes, and o with it
+		case !p.stays(o.bridge): // o is removed together with its bridge
 		case !o.ours:
 			return o, true
 		case o.self:
 			if k.iface != "" || o.key.router != k.router {
 				return o, true
 			}
-		case o.key == k && o.bridge.Name == bridge: // it is k's own
+		case o.key == k && o.bridge.Name == bridge: // o belongs to k
 		case p.held(o.key):
 			return o, true
 		}
@@ -163,9 +163,9 @@ func (p *planner) taken(name string, k key, bridge string) (occupant, bool) {
 	return occupant{}, false
 }
 
-// hold finds what cannot be done because of what exists. That something is
-// held can take a name from something else, so it goes on until nothing new
-// is found.
+// hold finds the routers and interfaces that existing objects block. A held object
+// keeps its name and so may block another one; hold repeats until it finds nothing
+// new.
 func (p *planner) hold() {
 	if p.d.Partial {
 		for _, router := range p.s.Routers() {
@@ -208,10 +208,11 @@ func (p *planner) hold() {
 	}
 }
 
-// holdLinks finds names of bridges and taps to insert that links of other programs have.
+// holdLinks finds the bridges and taps to insert whose names are used by kernel links
+// of other programs.
 func (p *planner) holdLinks() {
 	taken := func(name string) (occupant, bool) {
-		if p.d.Link == nil || len(p.names[name]) > 0 { // what is in the database has made its link, or decides
+		if p.d.Link == nil || len(p.names[name]) > 0 { // an existing row already owns the link or the name
 			return occupant{}, false
 		}
 		link := p.d.Link(name)
@@ -242,13 +243,13 @@ func nameTaken(object string, k key, o occupant) Problem {
 		x.Remedy = "solve the problem of that router first"
 		return x
 	}
-	x.Detail = "the name is in use by " + o.what + ", which is not ours"
+	x.Detail = "the name is in use by " + o.what + ", which does not belong to ofdvr"
 	x.Remedy = "remove it, or choose another name"
 	return x
 }
 
 func foreignPorts(b *BridgeRow, ports []string, why string) Problem {
 	return Problem{Kind: ForeignPorts, Router: b.Router(), Object: "bridge " + b.Name,
-		Detail: why + ", because it has ports that are not ours: " + strings.Join(ports, ", "),
+		Detail: why + ", because it has ports that do not belong to ofdvr: " + strings.Join(ports, ", "),
 		Remedy: "remove them with `ovs-vsctl del-port`"}
 }

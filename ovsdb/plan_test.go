@@ -116,7 +116,7 @@ func TestPlan(t *testing.T) {
 				s.Bridges[1].Controllers = []ovsdb.ControllerRow{{UUID: "c", Target: "tcp:192.0.2.1:1"}}
 			},
 			ops: []string{"insert Controller tcp:127.0.0.1:6653"},
-			problems: []string{"foreign-controller r1/: bridge rb-1: it has a controller that is not ours, tcp:192.0.2.1:1, which can change its flows; " +
+			problems: []string{"foreign-controller r1/: bridge rb-1: it has controller tcp:192.0.2.1:1, which does not belong to ofdvr and can change its flows; " +
 				"remove it with `ovs-vsctl remove Bridge rb-1 controller c`"},
 		},
 		{
@@ -135,7 +135,7 @@ func TestPlan(t *testing.T) {
 				i.OFPort, i.Error = -1, "could not add network device qr-blue to ofproto (File exists)"
 			},
 			problems: []string{"switch-error r1/blue: tap qr-blue on bridge rb-1: ovs-vswitchd could not create it: " +
-				"could not add network device qr-blue to ofproto (File exists); a link of that name is there already: delete or rename it, or choose another name"},
+				"could not add network device qr-blue to ofproto (File exists); a link with that name exists already: delete or rename it, or choose another name"},
 		},
 		{
 			name: "patch port whose error is over",
@@ -152,13 +152,13 @@ func TestPlan(t *testing.T) {
 			byHand:   func(s *ovsdb.State) { s.Bridges[1].Ports = append(s.Bridges[1].Ports, portRow("eth0")) },
 			change:   func(d *ovsdb.Desired) { d.Bridges = d.Bridges[1:] },
 			ops:      []string{"remove Port rq-blue", "remove Port rq-green", "remove Controller tcp:127.0.0.1:6653", "remove Port qr-blue", "remove Port qr-green", "remove Port rp-blue", "remove Port rp-green"},
-			problems: []string{"foreign-ports r1/: bridge rb-1: it is no longer wanted but cannot be removed, because it has ports that are not ours: eth0; remove them with `ovs-vsctl del-port`"},
+			problems: []string{"foreign-ports r1/: bridge rb-1: it is not needed any more but cannot be removed, because it has ports that do not belong to ofdvr: eth0; remove them with `ovs-vsctl del-port`"},
 		},
 		{
 			name:     "bridge to be renamed with a port of somebody else",
 			byHand:   func(s *ovsdb.State) { s.Bridges[1].Ports = append(s.Bridges[1].Ports, portRow("eth0")) },
 			change:   func(d *ovsdb.Desired) { d.Bridges[0].Name = "new" },
-			problems: []string{"foreign-ports r1/: bridge rb-1: it cannot be replaced by bridge new, because it has ports that are not ours: eth0; remove them with `ovs-vsctl del-port`"},
+			problems: []string{"foreign-ports r1/: bridge rb-1: it cannot be replaced by bridge new, because it has ports that do not belong to ofdvr: eth0; remove them with `ovs-vsctl del-port`"},
 		},
 		{
 			name: "name taken by what is held",
@@ -170,7 +170,7 @@ func TestPlan(t *testing.T) {
 				i[1].Tap, i[0].Tap = "foreign", "qr-green"
 			},
 			problems: []string{
-				"name-taken r1/green: tap foreign: the name is in use by port foreign on bridge br-int, which is not ours; remove it, or choose another name",
+				"name-taken r1/green: tap foreign: the name is in use by port foreign on bridge br-int, which does not belong to ofdvr; remove it, or choose another name",
 				`name-taken r1/blue: tap qr-green: the name is in use by port qr-green on bridge rb-1 of router "r1", which could not be changed; solve the problem of that router first`,
 			},
 		},
@@ -181,15 +181,15 @@ func TestPlan(t *testing.T) {
 				d.Bridges = append(d.Bridges, ovsdb.Bridge{Router: "r3", Name: "br-int", DatapathID: 1})
 			},
 			problems: []string{
-				"name-taken r3/: bridge br-int: the name is in use by bridge br-int, which is not ours; remove it, or choose another name",
-				"name-taken r1/blue: tap br-int: the name is in use by bridge br-int, which is not ours; remove it, or choose another name",
+				"name-taken r3/: bridge br-int: the name is in use by bridge br-int, which does not belong to ofdvr; remove it, or choose another name",
+				"name-taken r1/blue: tap br-int: the name is in use by bridge br-int, which does not belong to ofdvr; remove it, or choose another name",
 			},
 		},
 		{
 			name:     "no integration bridge",
 			change:   func(d *ovsdb.Desired) { d.IntegrationBridge = "br-other"; d.Bridges = d.Bridges[1:] },
 			ops:      []string{"remove Port rq-blue", "remove Port rq-green", "remove Bridge rb-1"},
-			problems: []string{"no-integration-bridge /: integration bridge br-other: it does not exist; create it with `ovs-vsctl add-br br-other`, or name another"},
+			problems: []string{"no-integration-bridge /: integration bridge br-other: it does not exist; create it with `ovs-vsctl add-br br-other`, or configure another one"},
 		},
 		{
 			name:   "another integration bridge",
@@ -237,7 +237,7 @@ func TestPlan(t *testing.T) {
 			ops:    []string{"remove Port rq-3", "remove Port rq-4", "remove Controller tcp:127.0.0.1:6653", "remove Port rp-3", "remove Port rp-4"},
 			problems: []string{
 				`name-taken r1/blue: tap rb-2: the name is in use by bridge rb-2 of router "5d0f7d1e-6a43-4b5e-9d5e-3f3f6d1f9b11", which could not be changed; solve the problem of that router first`,
-				"foreign-ports 5d0f7d1e-6a43-4b5e-9d5e-3f3f6d1f9b11/: bridge rb-2: it is no longer wanted but cannot be removed, because it has ports that are not ours: eth0; remove them with `ovs-vsctl del-port`",
+				"foreign-ports 5d0f7d1e-6a43-4b5e-9d5e-3f3f6d1f9b11/: bridge rb-2: it is not needed any more but cannot be removed, because it has ports that do not belong to ofdvr: eth0; remove them with `ovs-vsctl del-port`",
 			},
 		},
 		{
@@ -253,8 +253,8 @@ func TestPlan(t *testing.T) {
 				}
 			},
 			problems: []string{
-				"name-taken 5d0f7d1e-6a43-4b5e-9d5e-3f3f6d1f9b11/: bridge rb-2: the name is in use by link rb-2 of another program (kind tuntap), which is not ours; remove it, or choose another name",
-				"name-taken r1/blue: tap vpn0: the name is in use by link vpn0 of another program (kind tuntap), which is not ours; remove it, or choose another name",
+				"name-taken 5d0f7d1e-6a43-4b5e-9d5e-3f3f6d1f9b11/: bridge rb-2: the name is in use by link rb-2 of another program (kind tuntap), which does not belong to ofdvr; remove it, or choose another name",
+				"name-taken r1/blue: tap vpn0: the name is in use by link vpn0 of another program (kind tuntap), which does not belong to ofdvr; remove it, or choose another name",
 			},
 		},
 		{

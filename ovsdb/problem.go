@@ -2,7 +2,7 @@ package ovsdb
 
 import "fmt"
 
-// A ProblemKind says what sort of thing is in the way.
+// A ProblemKind is the cause of a [Problem].
 type ProblemKind uint8
 
 const (
@@ -10,18 +10,18 @@ const (
 	NoDatabase ProblemKind = iota + 1
 	// NoIntegrationBridge: the integration bridge does not exist.
 	NoIntegrationBridge
-	// Invalid: the desired state contradicts itself or cannot be had.
+	// Invalid: the desired state contradicts itself or is impossible.
 	Invalid
-	// NameTaken: an object that is not ours has the name that we need.
+	// NameTaken: an object that we do not own has a name that we need.
 	NameTaken
-	// ForeignPorts: a bridge of ours cannot go because of ports that are not
-	// ours.
+	// ForeignPorts: one of our bridges cannot be removed because it has ports that
+	// we do not own.
 	ForeignPorts
-	// ForeignController: a bridge of ours has a controller that is not ours.
+	// ForeignController: one of our bridges has a controller that we did not set.
 	ForeignController
-	// SwitchError: ovs-vswitchd could not do what the database says.
+	// SwitchError: ovs-vswitchd could not apply the database.
 	SwitchError
-	// Moving: a port that is to be on another bridge has to leave the old one first.
+	// Moving: a port that moves to another bridge must first leave the old one.
 	Moving
 )
 
@@ -31,7 +31,7 @@ var kindNames = [...]string{
 	SwitchError: "switch-error", Moving: "moving",
 }
 
-// String returns a stable name such as "name-taken".
+// String returns a stable name, such as "name-taken".
 func (k ProblemKind) String() string {
 	if int(k) < len(kindNames) && kindNames[k] != "" {
 		return kindNames[k]
@@ -39,19 +39,19 @@ func (k ProblemKind) String() string {
 	return fmt.Sprintf("problem-%d", uint8(k))
 }
 
-// A Problem is something that keeps part of the desired state from coming
-// true until somebody else does something about it. What it concerns is left
-// as it is; everything else is done. It is comparable, and an error.
+// A Problem prevents a part of the desired state until something outside this package
+// changes. The rows that it concerns stay unchanged; everything else is realized. It
+// is comparable, and it is an error.
 type Problem struct {
 	Kind      ProblemKind
-	Router    string // the router concerned, "" if it is all or none of them
-	Interface string // the router interface concerned, "" if it is all of the router
-	Object    string // what we wanted or found, such as `bridge rb-r1`
-	Detail    string // what is in the way
-	Remedy    string // what to do about it
+	Router    string // the router concerned, "" for all or none
+	Interface string // the router interface concerned, "" for the whole router
+	Object    string // the desired or existing object, such as `bridge rb-r1`
+	Detail    string // what is wrong with it
+	Remedy    string // what to do
 }
 
-// Error says what is wrong and what to do about it.
+// Error returns the object, the detail and the remedy.
 func (p Problem) Error() string {
 	s := p.Object + ": " + p.Detail
 	if p.Remedy != "" {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// existing removes what of ours is not wanted and corrects what is.
+// existing removes our rows that are not desired, and corrects those that are.
 func (p *planner) existing() {
 	root := Row{Table: TableRoot, UUID: p.s.Root}
 	for i := range p.s.Bridges {
@@ -21,7 +21,7 @@ func (p *planner) existing() {
 		case p.isWanted(b):
 			p.updateBridge(b, p.want[b.Router()])
 		default:
-			p.problem(foreignPorts(b, b.foreignPorts(), "it is no longer wanted but cannot be removed"))
+			p.problem(foreignPorts(b, b.foreignPorts(), "it is not needed any more but cannot be removed"))
 			for j := range b.Controllers {
 				if c := &b.Controllers[j]; isOurs(c.ExternalIDs) {
 					p.removes = append(p.removes, Op{Verb: Remove, Row: c.row(), Parent: row, Router: b.Router()})
@@ -48,7 +48,7 @@ func (p *planner) existingPort(b *BridgeRow, port *PortRow) {
 	p.updatePort(b, port, w)
 }
 
-// missing inserts what is wanted and does not exist.
+// missing inserts desired rows that do not exist.
 func (p *planner) missing() {
 	root := Row{Table: TableRoot, UUID: p.s.Root}
 	for i := range p.d.Bridges {
@@ -77,7 +77,7 @@ func (p *planner) missing() {
 	}
 }
 
-// insert adds an Insert and returns the new row's placeholder.
+// insert adds an Insert and returns a Row with its placeholder.
 func (p *planner) insert(t Table, parent Row, name string, k key, set map[string]any, put map[string]map[string]string) Row {
 	p.serial++
 	row := Row{Table: t, UUID: fmt.Sprintf("row%d", p.serial), Name: name}
@@ -95,10 +95,10 @@ func (p *planner) insertController(bridge Row, router string) {
 func (p *planner) insertPort(bridge Row, w *wantPort) {
 	set := map[string]any{"name": w.name}
 	switch {
-	case w.mac == "": // not on the integration bridge: no VLANs there
+	case w.mac == "": // on a routing bridge: no VLANs
 	case w.vlan != 0:
 		set["tag"] = int(w.vlan)
-	default: // a trunk of every tenant otherwise, until its owner comes
+	default: // without these, a trunk of all tenants' VLANs until its owner sets them
 		set["tag"], set["vlan_mode"], set["trunks"] = deadVLAN, "trunk", []int{deadVLAN}
 	}
 	port := p.insert(TablePort, bridge, w.name, w.key, set, map[string]map[string]string{"external_ids": marks(w.key)})
@@ -109,7 +109,7 @@ func (p *planner) insertPort(bridge Row, w *wantPort) {
 	p.insert(TableInterface, port, w.name, w.key, map[string]any{"name": w.name, "type": w.typ}, put)
 }
 
-// update adds o unless it writes nothing.
+// update adds o unless it changes nothing.
 func (p *planner) update(o Op) {
 	if o.Verb = Update; !o.empty() {
 		p.updates = append(p.updates, o)
@@ -135,8 +135,8 @@ func (p *planner) updateBridge(b *BridgeRow, w *Bridge) {
 	p.updateControllers(b)
 }
 
-// updateControllers keeps one controller row of ours: ovs-vswitchd flushes
-// the flows when the first one comes and when the last one goes.
+// updateControllers keeps exactly one of our controller rows: ovs-vswitchd flushes the
+// flows when the first row is added and when the last one is removed.
 func (p *planner) updateControllers(b *BridgeRow) {
 	var keep *ControllerRow
 	for i := range b.Controllers {
@@ -153,7 +153,7 @@ func (p *planner) updateControllers(b *BridgeRow) {
 			p.removes = append(p.removes, Op{Verb: Remove, Row: c.row(), Parent: b.row(), Router: b.Router()})
 		default:
 			p.problem(Problem{Kind: ForeignController, Router: b.Router(), Object: "bridge " + b.Name,
-				Detail: fmt.Sprintf("it has a controller that is not ours, %s, which can change its flows", c.Target),
+				Detail: fmt.Sprintf("it has controller %s, which does not belong to ofdvr and can change its flows", c.Target),
 				Remedy: fmt.Sprintf("remove it with `ovs-vsctl remove Bridge %s controller %s`", b.Name, c.UUID)})
 		}
 	}
@@ -198,17 +198,17 @@ func (p *planner) updatePort(b *BridgeRow, port *PortRow, w *wantPort) {
 		o.put("options", f.Options, map[string]string{"peer": w.peer})
 	}
 	o.put("external_ids", f.ExternalIDs, w.externalIDs())
-	if w.mac == "" { // an agent would take it for a second copy of the port
+	if w.mac == "" { // with these keys an agent would mistake it for a second copy of the port
 		o.drop("external_ids", f.ExternalIDs, KeyIfaceID, KeyAttachedMAC, KeyIfaceStatus)
 	}
 	p.update(o)
 	p.switchErrors(b, port, w.key, w.what)
 }
 
-// switchErrors reports what ovs-vswitchd could not do for port. That a patch
-// port which it has made has no usable peer may be long over: it takes back
-// such an error only at the next change of its configuration (OVS
-// vswitchd/bridge.c). So the caller has to ask ovs-vswitchd about that.
+// switchErrors reports what ovs-vswitchd could not do for port. It skips the error that
+// a created patch port has no usable peer, which may be stale: ovs-vswitchd clears it
+// only at the next change of its configuration (OVS vswitchd/bridge.c). The caller
+// has to query ovs-vswitchd for that.
 func (p *planner) switchErrors(b *BridgeRow, port *PortRow, k key, what string) {
 	for _, f := range port.Interfaces {
 		stale := f.Type == "patch" && f.OFPort > 0
@@ -220,8 +220,8 @@ func (p *planner) switchErrors(b *BridgeRow, port *PortRow, k key, what string) 
 			detail += ": " + f.Error
 		}
 		remedy := "see the log of ovs-vswitchd"
-		if strings.Contains(f.Error, "File exists") { // EEXIST, of the kernel's datapath
-			remedy = "a link of that name is there already: delete or rename it, or choose another name"
+		if strings.Contains(f.Error, "File exists") { // EEXIST from the kernel's datapath
+			remedy = "a link with that name exists already: delete or rename it, or choose another name"
 		}
 		p.problem(Problem{Kind: SwitchError, Router: k.router, Interface: k.iface,
 			Object: fmt.Sprintf("%s %s on bridge %s", what, f.Name, b.Name), Detail: detail,
@@ -237,7 +237,7 @@ func (b *Bridge) otherConfig() map[string]string {
 	return map[string]string{"disable-in-band": "true", "datapath-id": datapathID(b.DatapathID)}
 }
 
-// marks returns the external_ids that make a row k's.
+// marks returns the external_ids that mark a row with key k.
 func marks(k key) map[string]string {
 	m := map[string]string{KeyOwner: Owner, KeyRouter: k.router}
 	if k.iface != "" {
@@ -246,8 +246,8 @@ func marks(k key) map[string]string {
 	return m
 }
 
-// externalIDs returns what w's Interface row has to have. Only the end on the
-// integration bridge says whose port it is.
+// externalIDs returns the external_ids of w's Interface row. Only the end on the
+// integration bridge identifies its port to other agents.
 func (w *wantPort) externalIDs() map[string]string {
 	m := marks(w.key)
 	if w.mac != "" {

@@ -9,11 +9,11 @@ import (
 	"github.com/ovn-kubernetes/libovsdb/model"
 )
 
-// database is the name of the database of Open vSwitch.
+// database is the name of Open vSwitch's database.
 const database = "Open_vSwitch"
 
-// The rows as libovsdb keeps them: of vswitch.ovsschema the tables and columns
-// that concern us, all of which Open vSwitch has had since version 2.0.
+// The rows as libovsdb caches them: the tables and columns of vswitch.ovsschema that
+// concern us. Open vSwitch has had all of them since version 2.0.
 type (
 	dbRoot struct {
 		UUID        string            `ovsdb:"_uuid"`
@@ -70,9 +70,9 @@ func dbModel() (model.ClientDBModel, error) {
 	})
 }
 
-// monitored lists the columns to be told about. Without a list libovsdb asks
-// for all columns of the server's schema, and then drops every update with
-// one that the model lacks.
+// monitored lists the columns to monitor. Without a list libovsdb monitors all columns
+// of the server's schema, and then drops every update with a column that the model
+// lacks.
 func monitored() []client.MonitorOption {
 	var (
 		r dbRoot
@@ -90,15 +90,15 @@ func monitored() []client.MonitorOption {
 	}
 }
 
-// rows are the rows of each table by UUID. libovsdb replaces a row that
-// changes, so rows with the same pointers have the same contents.
+// rows are the rows of each table by UUID. libovsdb replaces a row that changes, so
+// equal pointers mean equal contents.
 type rows map[Table]map[string]model.Model
 
 func (r rows) equal(o rows) bool {
 	return maps.EqualFunc(r, o, func(a, b map[string]model.Model) bool { return maps.Equal(a, b) })
 }
 
-// state puts r together. It copies what libovsdb might still use.
+// state builds a State from r. It copies everything that libovsdb may still use.
 func (r rows) state() State {
 	var s State
 	for _, m := range r[TableRoot] {
@@ -148,7 +148,7 @@ func (r rows) port(p *dbPort) PortRow {
 	return row
 }
 
-// value returns what p points to, the zero value if that is nothing.
+// value returns *p, or the zero value if p is nil.
 func value[T any](p *T) (v T) {
 	if p != nil {
 		v = *p

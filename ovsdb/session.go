@@ -15,17 +15,16 @@ import (
 	"go.uber.org/zap"
 )
 
-// A session is one connection to ovsdb-server with a monitor on it. It is not
-// reconnected: another session takes its place, and starts with nothing
-// cached. (libovsdb's own reconnect empties its cache without saying so, and
-// serves stale rows while the server is away.)
+// A session is one connection to ovsdb-server with a monitor on it. It does not
+// reconnect: a new session with an empty cache replaces it. (libovsdb's own reconnect
+// empties its cache without notice, and serves stale rows while the server is away.)
 type session struct {
 	lib   client.Client
 	gone  chan struct{} // closed when the connection has ended
 	fresh chan struct{} // capacity 1, full: something has changed since the last receive
 
 	mu    sync.Mutex // protects what follows
-	rows  rows       // what state was made from
+	rows  rows       // the rows that state was built from
 	state State
 
 	callMu  sync.Mutex // protects what follows
@@ -33,9 +32,9 @@ type session struct {
 	calls   sync.WaitGroup
 }
 
-// open connects to endpoint and waits until the whole state has arrived.
-// From then on, it calls notify after each change; notify must not block.
-// The caller must close the session.
+// open connects to endpoint and waits until the whole state has arrived. Afterwards it
+// calls notify after each change; notify must not block. The caller must close the
+// session.
 func open(ctx context.Context, endpoint string, log *zap.Logger, notify func()) (*session, error) {
 	schema, err := dbModel()
 	if err != nil {
@@ -48,7 +47,7 @@ func open(ctx context.Context, endpoint string, log *zap.Logger, notify func()) 
 	}
 	s := &session{lib: lib, gone: make(chan struct{}), fresh: make(chan struct{}, 1)}
 	failed := make(chan struct{})
-	go func() { // libovsdb tells only who is already listening
+	go func() { // libovsdb notifies only existing listeners
 		select {
 		case <-lib.DisconnectNotify():
 			close(s.gone)
@@ -78,14 +77,14 @@ func (s *session) monitor(ctx context.Context, changed func()) error {
 	if c == nil {
 		return client.ErrNotConnected
 	}
-	c.AddEventHandler(&cache.EventHandlerFuncs{ // on libovsdb's event queue: hand over and return
+	c.AddEventHandler(&cache.EventHandlerFuncs{ // runs on libovsdb's event queue and must not block
 		AddFunc:    func(string, model.Model) { changed() },
 		UpdateFunc: func(string, model.Model, model.Model) { changed() },
 		DeleteFunc: func(string, model.Model) { changed() },
 	})
 	m := s.lib.NewMonitor(monitored()...)
-	// With monitor_cond_since, libovsdb swallows updates that do not fit its
-	// cache; with monitor_cond it disconnects.
+	// With monitor_cond_since, libovsdb silently drops updates that are inconsistent
+	// with its cache; with monitor_cond it disconnects.
 	m.Method = wire.ConditionalMonitorRPC
 	ctx, end := outlive(ctx, monitorGrace)
 	defer end()
@@ -93,13 +92,13 @@ func (s *session) monitor(ctx context.Context, changed func()) error {
 	return err
 }
 
-// monitorGrace is how much longer than its context a request to monitor may take.
-// libovsdb reads the answer when the context is done, while it may just be written: a
-// data race. A server that works answers within this time.
+// monitorGrace is how much longer than its context a monitor request may take.
+// libovsdb reads the reply when the context is done, possibly while the reply is being
+// written: a data race. A working server replies within this time.
 const monitorGrace = time.Second
 
-// outlive returns a context that is done some time after ctx is. end releases what it
-// needs.
+// outlive returns a context that is done by after ctx is done. end releases its
+// resources.
 func outlive(ctx context.Context, by time.Duration) (out context.Context, end func()) {
 	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
@@ -111,10 +110,10 @@ func outlive(ctx context.Context, by time.Duration) (out context.Context, end fu
 // patience is how long close waits for libovsdb.
 const patience = time.Second
 
-// close ends the connection and waits for its end. It reports false if it gave
-// up waiting: libovsdb cannot be made to let go of a message that it has begun
-// to write and that ovsdb-server does not read. The session is then left to
-// itself, and ends when ovsdb-server goes on or goes away.
+// close closes the connection and waits for its end. It returns false if it stops
+// waiting: libovsdb cannot abort a message that it has begun to write and that
+// ovsdb-server does not read. Such a session ends by itself when ovsdb-server resumes
+// or ends.
 func (s *session) close() bool {
 	s.callMu.Lock()
 	s.closing = true
@@ -136,8 +135,8 @@ func (s *session) close() bool {
 	}
 }
 
-// transactRaw has ops carried out. It returns when ctx is done, which libovsdb
-// does not promise: it waits for as long as a message takes to write.
+// transactRaw carries out ops. It returns when ctx is done, which libovsdb does not
+// guarantee: it blocks until a message is written.
 func (s *session) transactRaw(ctx context.Context, ops ...wire.Operation) ([]wire.OperationResult, error) {
 	type reply struct {
 		results []wire.OperationResult
@@ -164,10 +163,10 @@ func (s *session) transactRaw(ctx context.Context, ops ...wire.Operation) ([]wir
 	}
 }
 
-// run returns when ctx is done, or when the connection has ended or
-// ovsdb-server does not answer a probe. One is sent every interval: an empty
-// transaction, as libovsdb's Echo reads the reply even if it has given up
-// waiting for it, while it is being written.
+// run returns when ctx is done, the connection has ended, or ovsdb-server does not
+// reply to a probe. The probe, sent every interval, is an empty transaction.
+// libovsdb's Echo is not used: after its timeout it reads the reply while the reply
+// is being written.
 func (s *session) run(ctx context.Context, interval, timeout time.Duration) error {
 	t := time.NewTicker(interval)
 	defer t.Stop()
@@ -182,19 +181,19 @@ func (s *session) run(ctx context.Context, interval, timeout time.Duration) erro
 			_, err := s.transactRaw(pctx)
 			cancel()
 			if err != nil && ctx.Err() == nil {
-				return fmt.Errorf("ovsdb-server does not answer: %w", err)
+				return fmt.Errorf("ovsdb-server does not reply: %w", err)
 			}
 		}
 	}
 }
 
-// snapshot returns the state after the last transaction that was received, and
-// what it was made from.
+// snapshot returns the state after the latest received transaction, and the rows that
+// it was built from.
 //
-// libovsdb locks its cache for the time of a transaction, but readers lock
-// only one table. So the tables are read twice, and between the two reads the
-// cache's lock is acquired and released: if both reads gave the same, then
-// that is the state at a moment at which no transaction was half applied.
+// libovsdb locks its whole cache while it applies a transaction, but a reader locks
+// only one table. So snapshot reads all tables twice and, between the two reads,
+// acquires and releases the cache's lock. If both reads are equal, no transaction was
+// half applied during them.
 func (s *session) snapshot(ctx context.Context) (State, rows, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -204,7 +203,7 @@ func (s *session) snapshot(ctx context.Context) (State, rows, error) {
 			return State{}, nil, ErrNotConnected
 		}
 		before := collect(c)
-		c.Tables() // waits for the transaction that is being applied
+		c.Tables() // waits until the current transaction is applied
 		if after := collect(c); !after.equal(before) {
 			continue
 		}
@@ -228,9 +227,9 @@ func collect(c *cache.TableCache) rows {
 	return r
 }
 
-// transact carries t out. When it returns nil, the cache has t's effects:
+// transact carries out t. When it returns nil, the cache includes t's changes:
 // ovsdb-server sends updates before the reply (RFC 7047 §4.1.6), and libovsdb
-// handles messages in order.
+// processes messages in order.
 func (s *session) transact(ctx context.Context, t transaction) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -250,13 +249,13 @@ func (s *session) transact(ctx context.Context, t transaction) error {
 	case errors.Is(err, client.ErrNotConnected), errors.Is(err, ErrNotConnected):
 		return ErrNotConnected
 	case ctx.Err() != nil:
-		return fmt.Errorf("ovsdb-server did not answer, what it did is unknown: %w", context.Cause(ctx))
+		return fmt.Errorf("ovsdb-server did not reply, so the outcome is unknown: %w", context.Cause(ctx))
 	}
 	return err
 }
 
-// await waits until the state is another than old, ctx is done or the
-// connection has ended.
+// await waits until the state differs from old, ctx is done, or the connection has
+// ended.
 func (s *session) await(ctx context.Context, old rows) error {
 	for {
 		_, now, err := s.snapshot(ctx)

@@ -8,9 +8,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// A sink takes libovsdb's log to a zap.Logger. What libovsdb informs about is
-// of interest for debugging only; from its level 4 on it prints every
-// transaction and every row.
+// A sink writes libovsdb's log to a zap.Logger. libovsdb's info messages are logged at
+// debug level; from its level 4 on it logs every transaction and every row.
 type sink struct{ log *zap.Logger }
 
 var _ logr.LogSink = (*sink)(nil)

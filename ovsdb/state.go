@@ -2,36 +2,37 @@ package ovsdb
 
 import "slices"
 
-// A State is what the database held at one moment between two transactions,
-// as far as it concerns us: bridges with their ports and controllers, ports
-// with their interfaces. Nobody modifies a State after it was handed out.
+// A State is the content of the database between two transactions, as far as it
+// concerns us: bridges with their ports and controllers, ports with their interfaces.
+// A State must not be modified after it was returned.
 type State struct {
-	// Root is the UUID of the Open_vSwitch row, "" if the database has none:
-	// Open vSwitch makes it when it starts for the first time.
+	// Root is the UUID of the Open_vSwitch row, "" if the database has none: Open
+	// vSwitch creates it at its first start.
 	Root string
-	// SystemID is what whoever starts Open vSwitch calls this one (external_ids:system-id), ""
-	// if it has no name.
+	// SystemID is the name of this Open vSwitch instance (external_ids:system-id), ""
+	// if it has none.
 	SystemID string
-	// Version is Open vSwitch's version, "" if it has not said so yet.
+	// Version is Open vSwitch's version, "" until ovs-vswitchd has written it.
 	Version string
-	// NextCfg grows when somebody wants to know that ovs-vswitchd has done what
-	// the database says. Then it sets CurCfg to the NextCfg that it has come to.
+	// A client increments NextCfg to learn when ovs-vswitchd has applied the
+	// database. ovs-vswitchd then sets CurCfg to the NextCfg that it has applied.
 	NextCfg, CurCfg int
-	// FlowRestoreWait says that ovs-vswitchd forwards no packet that it has no datapath
-	// flow for, until somebody has restored its flows and takes the setting back.
+	// FlowRestoreWait means that ovs-vswitchd forwards only packets that have a
+	// datapath flow, until its flows are restored and the setting is removed.
 	FlowRestoreWait bool
 	Bridges         []BridgeRow // by name
 
 	stamp *stamp
 }
 
-// A stamp is what tells States that were read at different moments.
+// A stamp distinguishes States that were read at different times.
 type stamp struct{ _ byte }
 
-// Same reports whether s and t are of the same moment. Those of different moments may be equal.
+// Same reports whether s and t were read at the same time. States that were read at
+// different times may have equal contents.
 func (s State) Same(t State) bool { return s.stamp != nil && s.stamp == t.stamp }
 
-// Routers returns the IDs of the routers of which something exists, sorted.
+// Routers returns the IDs of all routers that have rows, sorted.
 func (s State) Routers() []string {
 	var ids []string
 	for i := range s.Bridges {
@@ -53,7 +54,7 @@ func (s State) Routers() []string {
 type BridgeRow struct {
 	UUID, Name   string
 	DatapathType string // "" means system
-	DatapathID   string // 16 hexadecimal digits, "" if ovs-vswitchd has not made it yet
+	DatapathID   string // 16 hexadecimal digits, "" until ovs-vswitchd has created the bridge
 	FailMode     string // "" means standalone
 	Protocols    []string
 	OtherConfig  map[string]string
@@ -78,8 +79,8 @@ type InterfaceRow struct {
 	Type        string // "" means system
 	Options     map[string]string
 	ExternalIDs map[string]string
-	// OFPort is the OpenFlow port number, 0 if ovs-vswitchd has assigned none
-	// yet, -1 if it could not create the port; Error says why.
+	// OFPort is the OpenFlow port number, 0 until ovs-vswitchd has assigned it, -1
+	// if ovs-vswitchd could not create the port; Error has the reason.
 	OFPort int
 	Error  string
 }
@@ -92,7 +93,7 @@ type ControllerRow struct {
 	ExternalIDs     map[string]string
 }
 
-// Bridge returns the bridge called name.
+// Bridge returns the bridge with the given name.
 func (s State) Bridge(name string) (BridgeRow, bool) {
 	for _, b := range s.Bridges {
 		if b.Name == name {
@@ -102,7 +103,7 @@ func (s State) Bridge(name string) (BridgeRow, bool) {
 	return BridgeRow{}, false
 }
 
-// Port returns b's port called name.
+// Port returns b's port with the given name.
 func (b BridgeRow) Port(name string) (PortRow, bool) {
 	for _, p := range b.Ports {
 		if p.Name == name {
@@ -112,7 +113,7 @@ func (b BridgeRow) Port(name string) (PortRow, bool) {
 	return PortRow{}, false
 }
 
-// Interface returns b's interface called name.
+// Interface returns b's interface with the given name.
 func (b BridgeRow) Interface(name string) (InterfaceRow, bool) {
 	for _, p := range b.Ports {
 		for _, i := range p.Interfaces {
@@ -124,8 +125,8 @@ func (b BridgeRow) Interface(name string) (InterfaceRow, bool) {
 	return InterfaceRow{}, false
 }
 
-// Router returns the router that b is the routing bridge of, "" if b is not
-// ours.
+// Router returns the ID of the router whose routing bridge b is, "" if b is not one of
+// our bridges.
 func (b BridgeRow) Router() string {
 	if !isOurs(b.ExternalIDs) {
 		return ""
@@ -133,11 +134,11 @@ func (b BridgeRow) Router() string {
 	return b.ExternalIDs[KeyRouter]
 }
 
-// isOurs reports whether external_ids carries the owner's mark.
+// isOurs reports whether external_ids has the owner's mark.
 func isOurs(externalIDs map[string]string) bool { return externalIDs[KeyOwner] == Owner }
 
-// isLocal reports whether p is b's local port, which every bridge has and
-// which comes and goes with it.
+// isLocal reports whether p is b's local port, which every bridge has and which is
+// created and deleted with it.
 func isLocal(b *BridgeRow, p *PortRow) bool { return p.Name == b.Name }
 
 // sameDatapath reports whether patch ports between bridges of datapath types
@@ -152,7 +153,7 @@ func sameDatapath(a, b string) bool {
 	return system(a) == system(b)
 }
 
-// foreignPorts returns the names of b's ports that are not ours.
+// foreignPorts returns the names of b's ports that we do not own.
 func (b *BridgeRow) foreignPorts() []string {
 	var names []string
 	for i := range b.Ports {

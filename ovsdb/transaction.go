@@ -10,25 +10,25 @@ import (
 	wire "github.com/ovn-kubernetes/libovsdb/ovsdb"
 )
 
-// children is the column by which a row refers to the rows below it.
+// children maps a table to the column in the row above that refers to its rows.
 var children = map[Table]string{
 	TableBridge: "bridges", TablePort: "ports", TableController: "controller", TableInterface: "interfaces",
 }
 
-// A transaction is a plan in the form that ovsdb-server takes, and for each
-// of its operations the Op that it is for.
+// A transaction is a plan encoded for ovsdb-server, with the Op that each of its
+// operations belongs to.
 type transaction struct {
 	wire []wire.Operation
-	ops  []*Op // nil: the operation guards or links several of them
+	ops  []*Op // nil: the operation belongs to several Ops
 	note []string
 }
 
-// compile turns plan into one transaction.
+// compile encodes plan as one transaction.
 //
-// It starts with a wait for every existing row that the plan touches: the row
-// must still be there and, if it is ours, carry our mark. With these, and with
-// the database's indexes on names, a plan that was made from an old state
-// fails as a whole instead of doing something else than was planned.
+// It starts with a wait operation for every existing row that the plan touches: the
+// row must still exist and, if it is ours, have our mark. With these, and with the
+// database's unique indexes on names, a plan for an outdated state fails as a whole
+// instead of doing something else.
 func compile(plan []Op) transaction {
 	var t transaction
 	t.guard(plan)
@@ -99,7 +99,7 @@ func (t *transaction) update(o *Op) {
 	for _, c := range slices.Sorted(maps.Keys(o.Drop)) {
 		ms = append(ms, *wire.NewMutation(c, wire.MutateOperationDelete, ovsSet(o.Drop[c])))
 	}
-	for _, c := range slices.Sorted(maps.Keys(o.Put)) { // an insert leaves keys that exist alone
+	for _, c := range slices.Sorted(maps.Keys(o.Put)) { // an insert mutation does not replace existing keys
 		keys := slices.Sorted(maps.Keys(o.Put[c]))
 		ms = append(ms, *wire.NewMutation(c, wire.MutateOperationDelete, ovsSet(keys)),
 			*wire.NewMutation(c, wire.MutateOperationInsert, ovsMap(o.Put[c])))
@@ -109,7 +109,7 @@ func (t *transaction) update(o *Op) {
 	}
 }
 
-// A link collects what comes and goes below one existing row.
+// A link collects the references that are added to and removed from an existing row.
 type link struct {
 	row      Row
 	add, del map[string][]wire.UUID // by column
@@ -164,14 +164,14 @@ func newLinks(plan []Op) links {
 	return l
 }
 
-// errStale says that the database was no longer as the plan took it to be.
-var errStale = errors.New("the database has changed meanwhile")
+// errStale means that the database no longer matched the state that was planned for.
+var errStale = errors.New("the database has changed in the meantime")
 
-// check returns what went wrong with t according to the server's results.
+// check returns the errors in the server's results of t.
 func (t *transaction) check(results []wire.OperationResult) error {
 	var errs []error
 	for i, r := range results {
-		what := "commit the transaction" // one result more than operations
+		what := "commit the transaction" // the additional result after those of the operations
 		if i < len(t.note) {
 			what = t.note[i]
 		}
@@ -185,11 +185,11 @@ func (t *transaction) check(results []wire.OperationResult) error {
 		case r.Error != "":
 			errs = append(errs, fmt.Errorf("%s: %s: %s", what, r.Error, r.Details))
 		case i < len(t.wire) && r.Count == 0 && (t.wire[i].Op == wire.OperationUpdate || t.wire[i].Op == wire.OperationMutate):
-			errs = append(errs, fmt.Errorf("%s: the row is gone: %w", what, errStale))
+			errs = append(errs, fmt.Errorf("%s: the row does not exist any more: %w", what, errStale))
 		}
 	}
 	if len(errs) == 0 && len(results) < len(t.wire) {
-		return fmt.Errorf("ovsdb-server answered %d of %d operations", len(results), len(t.wire))
+		return fmt.Errorf("ovsdb-server returned %d results for %d operations", len(results), len(t.wire))
 	}
 	return errors.Join(errs...)
 }

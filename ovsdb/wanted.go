@@ -23,27 +23,27 @@ func (p *planner) wanted() {
 	}
 }
 
-// unusable reports what keeps every router from being realized.
+// unusable returns the problem that prevents all routers.
 func (p *planner) unusable() (Problem, bool) {
 	switch {
 	case p.d.IntegrationBridge == "":
-		return Problem{Kind: Invalid, Object: "integration bridge", Detail: "its name is not given",
-			Remedy: "name it"}, true
+		return Problem{Kind: Invalid, Object: "integration bridge", Detail: "its name is not configured",
+			Remedy: "configure its name"}, true
 	case p.d.Controller == "":
-		return Problem{Kind: Invalid, Object: "controller", Detail: "its target is not given",
-			Remedy: "name one such as tcp:127.0.0.1:6653"}, true
+		return Problem{Kind: Invalid, Object: "controller", Detail: "its target is not configured",
+			Remedy: "configure one, such as tcp:127.0.0.1:6653"}, true
 	case p.br == nil:
 		return Problem{Kind: NoIntegrationBridge, Object: "integration bridge " + p.d.IntegrationBridge,
 			Detail: "it does not exist",
-			Remedy: fmt.Sprintf("create it with `ovs-vsctl add-br %s`, or name another", p.d.IntegrationBridge)}, true
+			Remedy: fmt.Sprintf("create it with `ovs-vsctl add-br %s`, or configure another one", p.d.IntegrationBridge)}, true
 	case isOurs(p.br.ExternalIDs):
 		return Problem{Kind: Invalid, Object: "integration bridge " + p.br.Name,
-			Detail: fmt.Sprintf("it is the routing bridge of router %q", p.br.Router()), Remedy: "name another"}, true
+			Detail: fmt.Sprintf("it is the routing bridge of router %q", p.br.Router()), Remedy: "configure another one"}, true
 	}
 	return Problem{}, false
 }
 
-// wantInterface notes the ports of f, an interface of b.
+// wantInterface records the desired ports of f, an interface of b.
 func (p *planner) wantInterface(b *Bridge, f *Interface) {
 	k := key{b.Router, f.ID}
 	ports := []*wantPort{

@@ -69,7 +69,7 @@ func TestRun(t *testing.T) {
 		{"serve --topology good.yaml --log-format xml", 1, "", "want console or json"},
 		{"serve --state-dir . --run-dir . --topology good.yaml --openflow 6653", 1, "", "want tcp:ADDRESS:PORT"},
 		{"serve --state-dir . --run-dir . --topology good.yaml --openflow ssl:127.0.0.1:0", 1, "", "needs --private-key"},
-		{"serve --state-dir . --run-dir . --topology good.yaml --ovsdb /run/db.sock", 1, "", "is not an OVSDB endpoint"},
+		{"serve --state-dir . --run-dir . --topology good.yaml --ovsdb /run/db.sock", 1, "", "invalid OVSDB endpoint"},
 		{"serve --config config.yaml", 1, "", "want debug, info"},
 		{"serve --config config.yaml --log-level info --log-format xml", 1, "", "want console or json"},
 		{"serve --config config2.yaml", 1, "", "config2.yaml:1:1: topologie: unknown key"},

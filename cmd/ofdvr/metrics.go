@@ -66,7 +66,7 @@ func metricsState(c *controller.Controller, size func() (store.Size, bool)) func
 // addRouter adds a router, and what was counted for it, if that is known.
 func addRouter(out *metrics.State, r *controller.RouterStatus, n *counters.Router) {
 	m := metrics.Router{
-		ID: r.ID, Connected: r.Connected, Wanted: r.FlowsWanted, Present: r.FlowsInstalled,
+		ID: r.ID, Connected: r.Connected, Desired: r.FlowsWanted, Installed: r.FlowsInstalled,
 		Refused: r.FlowsRefused, Foreign: r.FlowsForeign, State: r.State, Problems: len(r.Problems),
 	}
 	if n != nil && n.Connected {

@@ -39,7 +39,7 @@ type portOf struct{ router, port string }
 // The renewal is over when the tap is seen.
 type renewal struct {
 	withheld bool // the tap's row is not wanted for now
-	ask      int  // of [ovsdb.Client.Ask]; 0: it has yet to be asked
+	ask      int  // of [ovsdb.Client.IncrementNextCfg]; 0: it has yet to be asked
 
 	pause time.Duration // the last one; 0: the tap was not yet made anew
 	until time.Time     // the end of pause
@@ -156,7 +156,7 @@ func (p *pass) wantsTap(k portOf) bool {
 func (p *pass) ask(ctx context.Context) int {
 	if p.asked == 0 {
 		var err error
-		if p.asked, err = p.db.Ask(ctx); err != nil {
+		if p.asked, err = p.db.IncrementNextCfg(ctx); err != nil {
 			p.database.problems.add("", err.Error())
 			p.database.again(time.Now())
 		}

@@ -71,12 +71,12 @@ func TestFakeIsLikeOpenVSwitch(t *testing.T) {
 	other := connect(t, h, ignore)
 	ctx := t.Context()
 	rapid.Check(t, func(rt *rapid.T) {
-		if err := real.Tell(ctx, ofproto.FlowMod{Command: ofproto.FlowDelete, Flow: ofproto.Flow{FlowKey: ofproto.FlowKey{Table: ofproto.AllTables}}}); err != nil {
+		if err := real.Send(ctx, ofproto.FlowMod{Command: ofproto.FlowDelete, Flow: ofproto.Flow{FlowKey: ofproto.FlowKey{Table: ofproto.AllTables}}}); err != nil {
 			rt.Fatal(err)
 		}
 		for _, m := range []ofproto.Message{ofproto.GroupMod{Command: ofproto.GroupDelete, Entry: ofproto.GroupEntry{ID: ofproto.GroupAll}},
 			ofproto.MeterMod{Command: ofproto.MeterDelete, Entry: ofproto.MeterEntry{ID: ofproto.MeterAll}}} {
-			if err := real.Tell(ctx, m); err != nil {
+			if err := real.Send(ctx, m); err != nil {
 				rt.Fatal(err)
 			}
 		}

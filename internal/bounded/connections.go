@@ -13,15 +13,15 @@ const sendBuffer = 128 << 10
 
 // Reasons for which a client is refused or disconnected.
 const (
-	ReasonBusy        = "busy"        // its request did not get its turn
-	ReasonTooLarge    = "too_large"   // its answer would be
-	ReasonClients     = "clients"     // too many at a time
-	ReasonConnections = "connections" // too many are open
-	ReasonSlow        = "slow"        // it does not read
-	ReasonNoRoom      = "no_room"     // it reads an old answer, and there is no room for the next
-	ReasonLongBody    = "long_body"   // the body of its request is too long
-	ReasonSlowBody    = "slow_body"   // the body came too slowly
-	ReasonBodies      = "bodies"      // the bodies of all are too long, and its came slowest
+	ReasonBusy        = "queue_timeout"        // its request did not get its turn
+	ReasonTooLarge    = "response_too_large"   // its answer would be
+	ReasonClients     = "too_many_clients"     // too many at a time
+	ReasonConnections = "too_many_connections" // too many are open
+	ReasonSlow        = "read_timeout"         // it does not read
+	ReasonNoRoom      = "response_memory"      // it reads an old answer, and there is no room for the next
+	ReasonLongBody    = "body_too_large"       // the body of its request is too long
+	ReasonSlowBody    = "body_timeout"         // the body came too slowly
+	ReasonBodies      = "body_memory"          // the bodies of all are too long, and its came slowest
 )
 
 // Connections bounds the connections of a server: a new one beyond Most closes

@@ -56,7 +56,7 @@ func TestInstances(t *testing.T) {
 	if r, err := Ensure(t.Context(), d, nil); err == nil || !strings.Contains(err.Error(), "not ours") || len(r.Changed) > 0 {
 		t.Errorf("changed %q, %v", r.Changed, err)
 	}
-	if err := Remove(d.Name, "one"); !errors.As(err, &kept) || !strings.Contains(err.Error(), "links in it that are not ours: qr-a") {
+	if err := Remove(d.Name, "one"); !errors.As(err, &kept) || !strings.Contains(err.Error(), "links that do not belong to ofdvr: qr-a") {
 		t.Errorf("Remove: %v", err)
 	}
 	run(t, "ip", "-n", d.Name, "link", "set", "qr-a", "alias", "ofdvr-interface@one=a")

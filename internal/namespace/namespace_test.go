@@ -338,7 +338,7 @@ func TestRemove(t *testing.T) {
 	for _, tt := range []struct{ name, spoil, kept string }{
 		{"ours", "", ""},
 		{"does not exist", "ip netns del NS", ""},
-		{"somebody's link", "ip -n NS tuntap add eth9 mode tap", "there are links in it that are not ours: eth9"},
+		{"somebody's link", "ip -n NS tuntap add eth9 mode tap", "it has links that do not belong to ofdvr: eth9"},
 		{"not ours", "ip -n NS link set lo alias other", "it is not ours"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -69,7 +69,7 @@ func Remove(name, instance string) error {
 		return &KeptError{name, fmt.Sprintf("it is that of router %q of another instance of ofdvr on this machine, %s", other.id, other.instance)}
 	case len(foreign) > 0:
 		slices.Sort(foreign)
-		return &KeptError{name, "there are links in it that are not ours: " + strings.Join(foreign, ", ") +
+		return &KeptError{name, "it has links that do not belong to ofdvr: " + strings.Join(foreign, ", ") +
 			"; delete them, or the namespace with `ip netns delete`"}
 	}
 	return deleteNS(name)

@@ -60,7 +60,7 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 	}
 	switch {
 	case inside != nil && !e.isOurs(inside) && !(outside == nil && t.is(inside)):
-		return nil, fmt.Errorf("a link of that name is there already and is not ours: delete or rename it, or choose another name")
+		return nil, fmt.Errorf("a link with that name exists already and does not belong to ofdvr: delete or rename it, or choose another name")
 	case foreign && (inside == nil || left):
 		return nil, fmt.Errorf("a link of that name that ovs-vswitchd has not made is in its place, outside, and was left as it is: delete or rename it, or choose another name")
 	case outside == nil && inside == nil:

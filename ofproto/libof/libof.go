@@ -1,6 +1,5 @@
-// Package libof makes what a program has built with
-// github.com/contiv/libOpenflow into values of package ofproto, so that it can
-// be sent over an ofconn.Conn:
+// Package libof converts messages built with github.com/contiv/libOpenflow to
+// values of package ofproto, so that they can be sent over an ofconn.Conn:
 //
 //	f := openflow13.NewFlowMod()
 //	f.Match.AddField(*openflow13.NewInPortField(1))
@@ -9,22 +8,23 @@
 //	…
 //	err = conn.Commit(ctx, mods)
 //
-// Matches, actions and instructions are encoded by libOpenflow, one by one, and
-// decoded by ofproto. What ofproto does not know stays as it was encoded. The
-// values are canonical, so that a flow can be compared with what the switch
-// reports later.
+// libOpenflow encodes matches, actions and instructions one by one, and ofproto
+// decodes them. What ofproto does not know stays encoded. The values are
+// canonical, so that a flow can be compared with what the switch reports later.
 //
-// Where libOpenflow writes something else than what was meant, and it is plain
-// what was meant, that is what the result has: lengths that are stale, missing
-// or not padded; [openflow13.NewNXActionResubmit], which comes out as another
-// action, and [openflow13.NewNXActionDecTTL], which is not in OpenFlow 1.3;
-// out_group; deletes with instructions or buckets; the TTL of ActionNwTtl and
-// ActionMplsTtl; experimenter IDs of fields and the form that
-// [openflow13.NewTcpFlagsField] has in OpenFlow 1.3; what a switch does not keep,
-// such as a max_len on an output that is not to the controller. The rest are errors
-// of type [*EncodingError]. One thing cannot be told: what
-// [openflow13.NewNXActionConjunction] calls clause is the number on the wire,
-// which is one less than the one in ovs-ofctl's conjunction(id,clause/n).
+// Where libOpenflow encodes something wrongly but the meaning is clear, the result
+// has the meaning: lengths that are stale, missing or not padded;
+// [openflow13.NewNXActionResubmit], which libOpenflow encodes as another action, and
+// [openflow13.NewNXActionDecTTL], which OpenFlow 1.3 does not have; out_group;
+// deletes with instructions or buckets; the TTL of ActionNwTtl and ActionMplsTtl;
+// experimenter IDs of fields, and the encoding of
+// [openflow13.NewTcpFlagsField] in OpenFlow 1.3; values that a switch discards,
+// such as a max_len on an output to a port other than the controller. Everything
+// else that libOpenflow encodes wrongly is an error of type [*EncodingError].
+//
+// One mistake cannot be detected: the clause in
+// [openflow13.NewNXActionConjunction] is the number on the wire, which is one less
+// than the clause in ovs-ofctl's conjunction(id,clause/n).
 package libof
 
 import (
@@ -38,8 +38,8 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// An EncodingError says that libOpenflow cannot encode a value, encodes it as
-// something else, or as something that every switch refuses.
+// An EncodingError reports a value that libOpenflow cannot encode, or encodes as
+// something different or as something that every switch refuses.
 type EncodingError struct {
 	Value   util.Message // the message, instruction, action or field
 	Problem string
@@ -49,12 +49,12 @@ func (e *EncodingError) Error() string {
 	return fmt.Sprintf("encode %T with libOpenflow: %s", e.Value, e.Problem)
 }
 
-// ErrUnsupported is wrapped by errors about what an [ofproto.FlowMod] does not
-// have: a buffered packet, and a deletion limited to port or group 0.
+// ErrUnsupported is wrapped by errors about values that an [ofproto.FlowMod] cannot
+// express: a buffered packet, and a deletion limited to port or group 0.
 var ErrUnsupported = errors.New("not supported")
 
-// FlowMods returns what [FlowMod] returns of each. The error names the first
-// that it is about by its index.
+// FlowMods calls [FlowMod] for each of fs. The error names the index of the first
+// message that cannot be converted.
 func FlowMods(fs ...*openflow13.FlowMod) ([]ofproto.FlowMod, error) {
 	mods := make([]ofproto.FlowMod, 0, len(fs))
 	for i, f := range fs {
@@ -67,9 +67,9 @@ func FlowMods(fs ...*openflow13.FlowMod) ([]ofproto.FlowMod, error) {
 	return mods, nil
 }
 
-// FlowMod returns f as a value that can be committed. The transaction ID is
-// left out; ofconn chooses its own. Actions may have their lengths updated by
-// libOpenflow, so f must not be in use elsewhere at the same time.
+// FlowMod returns f as a value that can be committed. It drops the transaction ID;
+// ofconn chooses its own. libOpenflow may update the lengths of f's actions, so f
+// must not be in use elsewhere at the same time.
 func FlowMod(f *openflow13.FlowMod) (ofproto.FlowMod, error) {
 	del := f.Command == openflow13.FC_DELETE || f.Command == openflow13.FC_DELETE_STRICT
 	if !del && f.BufferId != ofproto.NoBuffer {
@@ -113,11 +113,11 @@ func FlowMod(f *openflow13.FlowMod) (ofproto.FlowMod, error) {
 
 const emptyMatch = 8 // length of an ofp_match without fields
 
-// Message returns m as a value of package ofproto. It knows what a controller
-// sends: of *openflow13.FlowMod it makes what [FlowMod] does, of GroupMod,
-// MeterMod, PortMod, PacketOut, MultipartRequest, VendorHeader, and of headers
-// that are a whole message, the types of ofproto with such names. Everything
-// else is encoded as it is, and an error if that is not well formed.
+// Message returns m as a value of package ofproto. It supports the messages that a
+// controller sends: *openflow13.FlowMod, as [FlowMod] does, GroupMod, MeterMod,
+// PortMod, PacketOut, MultipartRequest, VendorHeader, and messages that consist of a
+// header. Any other message is decoded from libOpenflow's encoding; a malformed
+// encoding is an error.
 func Message(m util.Message) (ofproto.Message, error) {
 	switch m := m.(type) {
 	case *openflow13.FlowMod:
@@ -127,7 +127,7 @@ func Message(m util.Message) (ofproto.Message, error) {
 	case *openflow13.PacketOut:
 		return packetOut(m)
 	case *openflow13.MeterMod:
-		if m.Command == openflow13.OFPMC_DELETE { // bands after the end of the message
+		if m.Command == openflow13.OFPMC_DELETE { // libOpenflow appends bands after the message's end
 			bare := *m
 			bare.MeterBands = nil
 			return whole(&bare)
@@ -139,12 +139,12 @@ func Message(m util.Message) (ofproto.Message, error) {
 			return bundleAdd(add)
 		}
 	case *openflow13.SwitchFeatures:
-		return nil, &EncodingError{m, "the datapath ID is left out"}
+		return nil, &EncodingError{m, "the encoding lacks the datapath ID"}
 	}
 	return whole(m)
 }
 
-// whole returns what libOpenflow's encoding of all of m means.
+// whole decodes libOpenflow's encoding of the whole message m.
 func whole(m util.Message) (ofproto.Message, error) {
 	b, err := marshal(m)
 	if err != nil {
@@ -155,7 +155,7 @@ func whole(m util.Message) (ofproto.Message, error) {
 		return nil, &EncodingError{m, err.Error()}
 	}
 	if int(h.Length) != len(b) {
-		return nil, &EncodingError{m, fmt.Sprintf("%d bytes say that they are %d", len(b), h.Length)}
+		return nil, &EncodingError{m, fmt.Sprintf("the encoding has %d bytes but length %d in its header", len(b), h.Length)}
 	}
 	return ofproto.Decode(b)
 }
@@ -209,7 +209,7 @@ const actionsLenAt = 16 // in an ofp_packet_out
 func multipartRequest(m *openflow13.MultipartRequest) (ofproto.Message, error) {
 	switch m.Body.(type) {
 	case *openflow13.PortStatsRequest, *openflow13.QueueStatsRequest:
-		return nil, &EncodingError{m.Body, "it has the layout of OpenFlow 1.0"}
+		return nil, &EncodingError{m.Body, "the encoding has the layout of OpenFlow 1.0"}
 	case nil:
 		bare := *m
 		bare.Body = util.NewBuffer(nil)
@@ -229,10 +229,10 @@ func bundleAdd(m *openflow13.BundleAdd) (ofproto.Message, error) {
 	return ofproto.BundleAdd{ID: m.BundleID, Flags: ofproto.BundleFlags(m.Flags), Message: inner}, nil
 }
 
-// decode sets the length of the message b and decodes it.
+// decode sets the length in the header of b and decodes b.
 func decode[M ofproto.Message](b []byte) (m M, err error) {
 	if len(b) > maxMessage {
-		return m, fmt.Errorf("%T has %d bytes, which is more than a message can have", m, len(b))
+		return m, fmt.Errorf("%T has %d bytes, more than an OpenFlow message can have", m, len(b))
 	}
 	binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
 	decoded, err := ofproto.Decode(b)
@@ -244,8 +244,8 @@ func decode[M ofproto.Message](b []byte) (m M, err error) {
 
 const maxMessage = 1<<16 - 1
 
-// marshal returns m as libOpenflow encodes it, which panics where a pointer is
-// missing.
+// marshal returns libOpenflow's encoding of m. libOpenflow panics on nil pointers;
+// marshal returns an error instead.
 func marshal(m util.Message) (b []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -141,26 +141,26 @@ func TestErrors(t *testing.T) {
 		want string
 	}{
 		{nat(func(n *of13.NXActionCTNAT) { n.SetRangeProtoMin(&port) }), "encode *openflow13.NXActionConnTrack with libOpenflow: panic"},
-		{nat(func(n *of13.NXActionCTNAT) { n.SetRangeProtoMax(&port) }), "NAT has a last port but no first"},
-		{flowMod(nil, ct), "changed after it had been added"},
+		{nat(func(n *of13.NXActionCTNAT) { n.SetRangeProtoMax(&port) }), "NAT has a last port without a first one"},
+		{flowMod(nil, ct), "changed after it was added"},
 		{flowMod(nil, of13.NewNXActionRegLoad(0, label, 1)), "NXM_NX_IPV6_LABEL"},
 		{flowMod(nil, of13.NewNXActionRegMove(20, 0, 0, metadata, label)), "NXM_NX_IPV6_LABEL"},
 		{flowMod(nil, []of13.Action{nil}...), "panic"},
 		{flowMod(nil, &of13.NXActionLearn{NXActionHeader: of13.NewNxActionHeader(of13.NXAST_LEARN), LearnSpecs: []*of13.NXLearnSpec{nil}}), "panic"},
 		{&of13.FlowMod{BufferId: ofproto.NoBuffer, Instructions: []of13.Instruction{nil}}, "instruction 0"},
 		{flowMod(nil, of13.NewOutputFromField(nil, 0)), "panic"},
-		{flowMod(nil, of13.NewNXActionRegLoad2(nil)), "no value"},
+		{flowMod(nil, of13.NewNXActionRegLoad2(nil)), "the value or the mask is missing"},
 		{flowMod(nil, of13.NewActionSetField(of13.MatchField{HasMask: true, Value: of13.NewPortField(1), Mask: of13.NewPortField(1)}), nil), "action 1"},
-		{flowMod([]*of13.MatchField{{HasMask: true, Value: of13.NewPortField(1), Mask: &of13.EthDstField{}}}), "match field 0: encode *openflow13.MatchField with libOpenflow: a mask of 6 bytes for a value of 2"},
+		{flowMod([]*of13.MatchField{{HasMask: true, Value: of13.NewPortField(1), Mask: &of13.EthDstField{}}}), "match field 0: encode *openflow13.MatchField with libOpenflow: the mask has 6 bytes, the value 2"},
 		{flowMod([]*of13.MatchField{of13.NewRegMatchField(0, 1, of13.NewNXRange(0, 0))}), "bits outside of the mask"},
 		{flowMod([]*of13.MatchField{of13.NewRegMatchField(0, 0, of13.NewNXRange(0, 0))}), "mask is empty"},
-		{long, "more than a message can have"},
+		{long, "more than an OpenFlow message can have"},
 		{crowded, "too many actions"},
 		{insert, "no command 3"},
 		{&of13.MultipartRequest{Type: of13.MultipartType_Port, Body: of13.NewPortStatsRequest()}, "layout of OpenFlow 1.0"},
 		{of13.NewFeaturesReply(), "datapath ID"},
-		{of13.NewFlowRemoved(), "say that they are 8"},
-		{of13.NewErrorMsg(), "announces a message of 0 bytes"},
+		{of13.NewFlowRemoved(), "length 8 in its header"},
+		{of13.NewErrorMsg(), "header has message length 0, want at least 8"},
 	} {
 		var e *libof.EncodingError
 		got, err := libof.Message(tt.m)

@@ -7,7 +7,7 @@ import (
 	"github.com/contiv/libOpenflow/openflow13"
 )
 
-// appendMatch appends the ofp_match structure that m means.
+// appendMatch appends the ofp_match structure for m.
 func appendMatch(b []byte, m *openflow13.Match) ([]byte, error) {
 	start := len(b)
 	b = append(b, 0, openflow13.MatchType_OXM, 0, 0)
@@ -21,12 +21,12 @@ func appendMatch(b []byte, m *openflow13.Match) ([]byte, error) {
 	return pad(b, start), nil
 }
 
-// appendField appends the OXM TLV that f means. libOpenflow leaves the ID of an
-// experimenter out, and has the numbers of OpenFlow 1.5 for two fields that
-// OpenFlow 1.3 has as the ONF's.
+// appendField appends the OXM TLV for f. libOpenflow leaves out the experimenter ID,
+// and uses the numbers of OpenFlow 1.5 for two fields that are ONF experimenter
+// fields in OpenFlow 1.3.
 func appendField(b []byte, f *openflow13.MatchField) ([]byte, error) {
 	if f == nil || f.Value == nil || f.HasMask && f.Mask == nil {
-		return nil, &EncodingError{f, "it has no value or no mask"}
+		return nil, &EncodingError{f, "the value or the mask is missing"}
 	}
 	class, experimenter := f.Class, f.ExperimenterID
 	if class == openflow13.OXM_CLASS_OPENFLOW_BASIC && (f.Field == openflow13.OXM_FIELD_TCP_FLAGS || f.Field == openflow13.OXM_FIELD_ACTSET_OUTPUT) {
@@ -52,29 +52,29 @@ func appendField(b []byte, f *openflow13.MatchField) ([]byte, error) {
 			return nil, err
 		}
 		if len(mask) != len(value) {
-			return nil, &EncodingError{f, fmt.Sprintf("a mask of %d bytes for a value of %d", len(mask), len(value))}
+			return nil, &EncodingError{f, fmt.Sprintf("the mask has %d bytes, the value %d", len(mask), len(value))}
 		}
 		empty := true
 		for i, m := range mask {
 			if value[i]&^m != 0 {
-				return nil, &EncodingError{f, "the value has bits outside of the mask, which a switch refuses; NewNXRange(0, 0) makes an empty mask"}
+				return nil, &EncodingError{f, "the value has bits outside of the mask, which a switch refuses; NewNXRange(0, 0) returns an empty mask"}
 			}
 			empty = empty && m == 0
 		}
 		if empty {
-			return nil, &EncodingError{f, "the mask is empty, as NewNXRange(0, 0) makes it"}
+			return nil, &EncodingError{f, "the mask is empty; NewNXRange(0, 0) returns an empty mask"}
 		}
 		b = append(b, mask...)
 	}
 	n := len(b) - start - 4
 	if n > 0xff {
-		return nil, &EncodingError{f, fmt.Sprintf("%d bytes do not fit", n)}
+		return nil, &EncodingError{f, fmt.Sprintf("%d bytes are too long for a match field", n)}
 	}
 	b[start+3] = byte(n)
 	return b, nil
 }
 
-// appendInstructions appends what ins mean.
+// appendInstructions appends the encoding of ins.
 func appendInstructions(b []byte, ins []openflow13.Instruction) ([]byte, error) {
 	for i, in := range ins {
 		start := len(b)
@@ -99,7 +99,7 @@ func appendInstructions(b []byte, ins []openflow13.Instruction) ([]byte, error) 
 	return b, nil
 }
 
-// appendActions appends what as mean.
+// appendActions appends the encoding of as.
 func appendActions(b []byte, as []openflow13.Action) ([]byte, error) {
 	for i, a := range as {
 		start := len(b)
@@ -108,14 +108,14 @@ func appendActions(b []byte, as []openflow13.Action) ([]byte, error) {
 			return nil, fmt.Errorf("action %d: %w", i, err)
 		}
 		if b = pad(b, start); len(b)-start > maxMessage {
-			return nil, &EncodingError{a, "too long"}
+			return nil, &EncodingError{a, "the action is too long"}
 		}
 		binary.BigEndian.PutUint16(b[start+2:], uint16(len(b)-start))
 	}
 	return b, nil
 }
 
-// appendAction appends what a means, without its length and padding.
+// appendAction appends the encoding of a, before its length and padding are set.
 func appendAction(b []byte, a openflow13.Action) ([]byte, error) {
 	for _, f := range headers(a) {
 		if f != nil && f.Class == openflow13.OXM_CLASS_NXM_1 && f.Field == openflow13.NXM_NX_IPV6_LABEL && f.Length < 4 {
@@ -126,13 +126,13 @@ func appendAction(b []byte, a openflow13.Action) ([]byte, error) {
 	case *openflow13.ActionSetField:
 		return appendField(append(b, 0, openflow13.ActionType_SetField, 0, 0), &a.Field)
 	case *openflow13.NXActionRegLoad2:
-		if a.DstField != nil && !a.DstField.HasMask { // becomes this in the switch
+		if a.DstField != nil && !a.DstField.HasMask { // a switch converts it to this
 			return appendField(append(b, 0, openflow13.ActionType_SetField, 0, 0), a.DstField)
 		}
 		b = append(b, 0xff, 0xff, 0, 0)
 		b = binary.BigEndian.AppendUint32(b, openflow13.NxExperimenterID)
 		return appendField(append(b, 0, openflow13.NXAST_REG_LOAD2), a.DstField)
-	case *openflow13.NXActionDecTTL: // is not in OpenFlow 1.3, which has its own
+	case *openflow13.NXActionDecTTL: // OpenFlow 1.3 has its own action for it
 		return append(b, 0, openflow13.ActionType_DecNwTtl, 0, 0), nil
 	case *openflow13.ActionNwTtl:
 		return append(b, 0, openflow13.ActionType_SetNwTtl, 0, 0, a.NwTtl), nil
@@ -146,9 +146,9 @@ func appendAction(b []byte, a openflow13.Action) ([]byte, error) {
 	switch a := a.(type) {
 	case *openflow13.ActionOutput:
 		if a.Port != openflow13.P_CONTROLLER {
-			binary.BigEndian.PutUint16(wire[8:], 0) // max_len, 256 unless said otherwise
+			binary.BigEndian.PutUint16(wire[8:], 0) // max_len, 256 by default
 		}
-	case *openflow13.NXActionResubmit: // has the type of experimenter messages
+	case *openflow13.NXActionResubmit: // libOpenflow gives it the type of experimenter messages
 		binary.BigEndian.PutUint16(wire, openflow13.ActionType_Experimenter)
 	case *openflow13.NXActionConnTrack:
 		if err := checkNested(a, wire); err != nil {
@@ -158,29 +158,29 @@ func appendAction(b []byte, a openflow13.Action) ([]byte, error) {
 	return append(b, wire...), nil
 }
 
-// checkNested checks the actions in a, which is encoded as wire. libOpenflow
-// takes their lengths when they are added, and cuts off what is longer.
+// checkNested checks the actions in a, which is encoded as wire. libOpenflow uses the
+// lengths that actions had when they were added, and truncates longer ones.
 func checkNested(a *openflow13.NXActionConnTrack, wire []byte) error {
 	const fixed, portMin, portMax = 24, openflow13.NX_NAT_RANGE_PROTO_MIN, openflow13.NX_NAT_RANGE_PROTO_MAX
 	be := binary.BigEndian
 	for s := wire[fixed:]; len(s) > 0; {
 		if len(s) < 8 {
-			return &EncodingError{a, "an action was changed after it had been added"}
+			return &EncodingError{a, "a nested action was changed after it was added"}
 		}
 		n := int(be.Uint16(s[2:]))
 		if n < 8 || n%8 != 0 || n > len(s) {
-			return &EncodingError{a, "an action was changed after it had been added"}
+			return &EncodingError{a, "a nested action was changed after it was added"}
 		}
 		nat := n >= 16 && be.Uint16(s[8:]) == openflow13.NXAST_NAT && be.Uint32(s[4:]) == openflow13.NxExperimenterID
 		if nat && be.Uint16(s[14:])&(portMin|portMax) == portMax {
-			return &EncodingError{a, "NAT has a last port but no first, and the port is left out"}
+			return &EncodingError{a, "NAT has a last port without a first one, which the encoding leaves out"}
 		}
 		s = s[n:]
 	}
 	return nil
 }
 
-// headers returns the fields of which a has the header only.
+// headers returns the fields of which the encoding of a has only the header.
 func headers(a openflow13.Action) []*openflow13.MatchField {
 	switch a := a.(type) {
 	case *openflow13.NXActionRegLoad:
@@ -193,7 +193,7 @@ func headers(a openflow13.Action) []*openflow13.MatchField {
 		var fs []*openflow13.MatchField
 		for _, s := range a.LearnSpecs {
 			if s == nil {
-				continue // marshal will say so
+				continue // marshal reports it
 			}
 			for _, f := range []*openflow13.NXLearnSpecField{s.SrcField, s.DstField} {
 				if f != nil {
@@ -206,7 +206,7 @@ func headers(a openflow13.Action) []*openflow13.MatchField {
 	return nil
 }
 
-// pad appends zeros until there is a multiple of 8 bytes from start on.
+// pad appends zeros until the length of b[start:] is a multiple of 8.
 func pad(b []byte, start int) []byte {
 	for (len(b)-start)%8 != 0 {
 		b = append(b, 0)

@@ -2,22 +2,23 @@ package ofconn
 
 import "sync/atomic"
 
-// A Budget is the memory that all peers together may take for what they tell of and nobody
-// wants: a peer that claims many bridges costs no more than one. nil has no bounds.
+// A Budget limits the memory that all peers together may use for data that the
+// controller does not need. With it, a peer that claims many bridges costs no more
+// than a peer that claims one. A nil Budget is unlimited.
 type Budget struct {
 	left  atomic.Int64
 	short func(bridge string)
 }
 
-// NewBudget returns a Budget of so many bytes. short is called, from any goroutine, once for
-// each [Share] that does not get what it asks for; nil: it is not told.
+// NewBudget returns a Budget of the given number of bytes. short, unless nil, is
+// called once for each [Share] whose request is refused, from any goroutine.
 func NewBudget(bytes int, short func(bridge string)) *Budget {
 	b := &Budget{short: short}
 	b.left.Store(int64(bytes))
 	return b
 }
 
-// Share returns a share, of nothing yet, for what a bridge tells of.
+// Share returns an empty share for data about a bridge.
 func (b *Budget) Share(bridge string) *Share {
 	if b == nil {
 		return nil
@@ -25,15 +26,16 @@ func (b *Budget) Share(bridge string) *Share {
 	return &Share{of: b, bridge: bridge}
 }
 
-// A Share is what one reading of a bridge has taken of a [Budget]. nil has no bounds.
+// A Share is the part of a [Budget] that the data about one bridge uses. A nil
+// Share is unlimited.
 type Share struct {
-	of     *Budget
-	bridge string
-	held   atomic.Int64
-	told   atomic.Bool // that there was not enough
+	of       *Budget
+	bridge   string
+	held     atomic.Int64
+	reported atomic.Bool // a refused request was reported
 }
 
-// Take takes n bytes more, and reports whether they were there.
+// Take reserves n more bytes, and reports whether the budget had them.
 func (s *Share) Take(n int) bool {
 	if s == nil {
 		return true
@@ -43,13 +45,13 @@ func (s *Share) Take(n int) bool {
 		return true
 	}
 	s.of.left.Add(int64(n))
-	if !s.told.Swap(true) && s.of.short != nil {
+	if !s.reported.Swap(true) && s.of.short != nil {
 		s.of.short(s.bridge)
 	}
 	return false
 }
 
-// Give gives n bytes back.
+// Give returns n reserved bytes to the budget.
 func (s *Share) Give(n int) {
 	if s != nil {
 		s.held.Add(int64(-n))
@@ -57,10 +59,10 @@ func (s *Share) Give(n int) {
 	}
 }
 
-// Free gives back all that was taken.
+// Free returns all reserved bytes to the budget.
 func (s *Share) Free() {
 	if s != nil {
 		s.of.left.Add(s.held.Swap(0))
-		s.told.Store(false)
+		s.reported.Store(false)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// A CommitError lists the changes that the switch refused. Nothing of a
-// [Conn.Commit] was applied.
+// A CommitError lists the changes that the switch refused. If [Conn.Commit]
+// returns it, none of the changes was applied.
 type CommitError struct{ Refused []*ofproto.RefusedError }
 
 func (e *CommitError) Error() string {
@@ -29,8 +29,8 @@ func (e *CommitError) Unwrap() []error {
 	return errs
 }
 
-// ErrUnknownOutcome is wrapped when a commit was sent but not answered: the
-// switch may or may not have applied it.
+// ErrUnknownOutcome is wrapped by errors of commits that were sent but not
+// confirmed: the switch may or may not have applied them.
 var ErrUnknownOutcome = errors.New("outcome of the commit is unknown")
 
 const (
@@ -38,33 +38,33 @@ const (
 	discardTimeout = time.Second
 )
 
-// MaxBundle is how many changes go into one bundle. Open vSwitch commits that
-// many in some 0.1 s, during which it does nothing else.
+// MaxBundle is the greatest number of changes in one bundle. Open vSwitch commits
+// that many in about 0.1 s, during which it does nothing else.
 const MaxBundle = 100_000
 
 // Commit carries out mods in one atomic, ordered bundle: all of them or, on
 // error, none, unless the error wraps [ErrUnknownOutcome]. If the switch
-// refuses some, the error is a [*CommitError]. Commits on one connection may
-// run at the same time, but then their order is not known.
+// refuses some, the error is a [*CommitError]. Commits on one connection may run
+// concurrently; their order is then undefined.
 //
-// More than 100,000 changes go into several bundles, each of them atomic, one
-// after the other. If one of these fails after others were applied, the error
-// wraps [ErrUnknownOutcome] too.
+// More than [MaxBundle] changes are split into several atomic bundles, which are
+// committed one after the other. If one of them fails after others were applied,
+// the error wraps [ErrUnknownOutcome] too.
 func (c *Conn) Commit(ctx context.Context, mods []ofproto.FlowMod) error {
 	return c.commitAll(ctx, changes{flows: mods})
 }
 
-// CommitMods is [Conn.Commit] for changes of flows and of groups. Open vSwitch
-// takes no [ofproto.MeterMod] in a bundle.
+// CommitMods is [Conn.Commit] for changes of flows and groups. Open vSwitch does not
+// accept an [ofproto.MeterMod] in a bundle.
 func (c *Conn) CommitMods(ctx context.Context, mods []ofproto.Mod) error {
 	return c.commitAll(ctx, changes{mods: mods})
 }
 
-// changes are a list of messages: of flows alone, which need not be looked at
-// one by one, or of any.
+// changes is a list of messages: either only flows, which is the common and fast
+// case, or any.
 type changes struct {
 	flows []ofproto.FlowMod
-	mods  []ofproto.Mod // if flows is nil
+	mods  []ofproto.Mod // used if flows is nil
 }
 
 func (cs *changes) len() int { return len(cs.flows) + len(cs.mods) }
@@ -76,7 +76,7 @@ func (cs *changes) at(i int) ofproto.Mod {
 	return cs.mods[i]
 }
 
-// cut returns the first n and the rest.
+// cut returns the first n changes and the rest.
 func (cs *changes) cut(n int) (first, rest changes) {
 	if cs.flows != nil {
 		return changes{flows: cs.flows[:n]}, changes{flows: cs.flows[n:]}
@@ -91,7 +91,7 @@ func (c *Conn) commitAll(ctx context.Context, all changes) error {
 		err := c.commit(ctx, some)
 		switch {
 		case err != nil && !first:
-			return fmt.Errorf("%w: parts of it were applied: %w", ErrUnknownOutcome, err)
+			return fmt.Errorf("%w: some of its bundles were applied: %w", ErrUnknownOutcome, err)
 		case err != nil:
 			return err
 		}
@@ -108,7 +108,7 @@ func (c *Conn) commit(ctx context.Context, cs changes) error {
 	}
 	defer c.calls.drop(cl)
 	b.id = cl.first
-	err = c.send(ctx, cl, 0, n+2, b.encode)
+	err = c.sendRange(ctx, cl, 0, n+2, b.encode)
 	if err == nil {
 		select {
 		case <-b.added:
@@ -123,7 +123,7 @@ func (c *Conn) commit(ctx context.Context, cs changes) error {
 		c.discard(ctx, b.id)
 		return fmt.Errorf("add to bundle: %w", err)
 	}
-	if err := c.send(ctx, cl, n+2, n+3, b.encode); err != nil {
+	if err := c.sendRange(ctx, cl, n+2, n+3, b.encode); err != nil {
 		return fmt.Errorf("commit bundle: %w: %w", ErrUnknownOutcome, err)
 	}
 	if err := cl.wait(ctx); err != nil {
@@ -135,31 +135,31 @@ func (c *Conn) commit(ctx context.Context, cs changes) error {
 	return nil
 }
 
-// discard tells the switch to forget a bundle. It is a courtesy: the switch
-// also forgets a bundle that has been idle for 10 s.
+// discard makes the switch discard a bundle. It is a courtesy: the switch also
+// discards a bundle that has been idle for 10 s.
 func (c *Conn) discard(ctx context.Context, id uint32) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTimeout)
 	defer cancel()
 	c.Call(ctx, ofproto.BundleControl{ID: id, Op: ofproto.BundleDiscard, Flags: bundleFlags})
 }
 
-// A bundle is one commit of n changes under way. Its messages are: 0 opens, i+1
-// adds at(i), then a barrier, by which all errors of the former have come, and
-// the commit.
+// A bundle is a commit of n changes in progress. Its messages are numbered: 0 opens
+// the bundle, i+1 adds at(i), then come a barrier and the commit. All errors about
+// earlier messages arrive before the barrier's reply.
 type bundle struct {
 	id uint32
-	n  int // of changes
+	n  int // number of changes
 	changes
 
 	added     chan struct{} // closed when the barrier was answered
 	addErr    error         // set before added is closed
 	commitErr error         // set before the call is complete
 
-	// What the reader's goroutine collects.
+	// Owned by the reader's goroutine until added is closed.
 	barrier bool
-	closed  error // why the bundle was not opened: the errors about changes follow from that
+	closed  error // why the bundle was not opened; errors about changes are its consequence
 	refused []*ofproto.RefusedError
-	failed  error // another error that is about no change
+	failed  error // any other error that is not about a change
 }
 
 func (b *bundle) encode(buf []byte, i int, xid uint32) []byte {
@@ -167,7 +167,7 @@ func (b *bundle) encode(buf []byte, i int, xid uint32) []byte {
 	default:
 		if i > 0 {
 			m := b.at(i - 1)
-			if f, ok := m.(*ofproto.FlowMod); ok { // most are
+			if f, ok := m.(*ofproto.FlowMod); ok { // the common case
 				return f.AppendBundled(buf, b.id, bundleFlags, xid)
 			}
 			return ofproto.BundleAdd{ID: b.id, Flags: bundleFlags, Message: m}.Append(buf, xid)
@@ -180,12 +180,12 @@ func (b *bundle) encode(buf []byte, i int, xid uint32) []byte {
 	}
 }
 
-// deliver runs on the reader's goroutine.
+// deliver handles the reply m to message i. It runs on the reader's goroutine.
 func (b *bundle) deliver(i int, m ofproto.Message) bool {
 	if e, ok := m.(ofproto.ErrorMessage); ok {
 		if i == 0 {
 			b.closed = e.Code
-		} else if i <= b.n && len(b.refused) >= b.n { // each once
+		} else if i <= b.n && len(b.refused) >= b.n { // one error per change
 			b.failed = e.Code
 		} else if i <= b.n {
 			b.refused = append(b.refused, ofproto.Refused(b.at(i-1), e.Code))
@@ -216,10 +216,10 @@ func (b *bundle) err() error {
 	return b.failed
 }
 
-// Program carries out mods one by one, without a bundle, and waits for a
-// barrier. What the switch refuses is in the [*CommitError]; unlike with
-// [Conn.Commit] all the rest is applied. An error that wraps
-// [ErrUnknownOutcome] says that any of them may have been.
+// Program carries out mods one by one, without a bundle, and waits for a barrier.
+// Refused changes are returned in a [*CommitError]; unlike with [Conn.Commit], all
+// other changes are applied. If the error wraps [ErrUnknownOutcome], any of them
+// may have been applied.
 func (c *Conn) Program(ctx context.Context, mods []ofproto.FlowMod) error {
 	return c.programAll(ctx, changes{flows: mods})
 }
@@ -231,7 +231,7 @@ func (c *Conn) ProgramMods(ctx context.Context, mods []ofproto.Mod) error {
 
 func (c *Conn) programAll(ctx context.Context, cs changes) error {
 	n := cs.len()
-	var refused []*ofproto.RefusedError // the reader's until the call is complete
+	var refused []*ofproto.RefusedError // owned by the reader's goroutine until the call is complete
 	cl, err := c.begin(ctx, n+1, c.cfg.MaxAnswer, func(i int, m ofproto.Message) bool {
 		if e, ok := m.(ofproto.ErrorMessage); ok && i < n && len(refused) < n {
 			refused = append(refused, ofproto.Refused(cs.at(i), e.Code))
@@ -242,7 +242,7 @@ func (c *Conn) programAll(ctx context.Context, cs changes) error {
 		return fmt.Errorf("change one by one: %w", err)
 	}
 	defer c.calls.drop(cl)
-	err = c.send(ctx, cl, 0, n+1, func(b []byte, i int, xid uint32) []byte {
+	err = c.sendRange(ctx, cl, 0, n+1, func(b []byte, i int, xid uint32) []byte {
 		if i == n {
 			return ofproto.BarrierRequest{}.Append(b, xid)
 		}

@@ -9,33 +9,33 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// A call waits for what the switch answers to a range of transaction IDs.
+// A call waits for the replies to a range of transaction IDs.
 type call struct {
 	first, last uint32
-	// deliver takes what came in answer to message i of the call and reports
-	// whether the call is complete. It runs on the reader's goroutine.
+	// deliver handles a reply to message i of the call and reports whether the
+	// call is complete. It runs on the reader's goroutine.
 	deliver func(i int, m ofproto.Message) bool
-	room    int           // bytes that may yet be delivered
+	room    int           // bytes of replies that may still arrive
 	done    chan struct{} // closed when complete
-	err     error         // why it ended incomplete; set before done is closed
+	err     error         // set before done is closed, if the call did not complete
 }
 
-// calls are the calls that are under way.
+// calls are the calls in progress.
 type calls struct {
 	mu    sync.Mutex
-	next  uint32 // the next transaction ID, less one; 0 is never used
+	next  uint32 // the next transaction ID minus one; ID 0 is never used
 	open  []*call
 	ended error // set when the connection has ended
 }
 
-// start begins a call of n messages, to which answers of room bytes may come.
+// start begins a call of n messages, whose replies may have room bytes.
 func (cs *calls) start(n, room int, deliver func(int, ofproto.Message) bool) (*call, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.ended != nil {
 		return nil, cs.ended
 	}
-	if cs.next+uint32(n) < cs.next { // would wrap
+	if cs.next+uint32(n) < cs.next { // wraps around
 		cs.next = 0
 	}
 	cl := &call{first: cs.next + 1, last: cs.next + uint32(n), deliver: deliver, room: room, done: make(chan struct{})}
@@ -44,8 +44,8 @@ func (cs *calls) start(n, room int, deliver func(int, ofproto.Message) bool) (*c
 	return cl, nil
 }
 
-// deliver passes m, which has n bytes, to the call that it answers, and reports
-// whether there is one. It fails if the call gets more than it has room for.
+// deliver passes m, which has n bytes, to the call that it replies to, and reports
+// whether there is one. It fails if the replies exceed the call's room.
 func (cs *calls) deliver(xid uint32, m ofproto.Message, n int) (bool, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -64,14 +64,14 @@ func (cs *calls) deliver(xid uint32, m ofproto.Message, n int) (bool, error) {
 	return false, nil
 }
 
-// count returns how many calls are under way.
+// count returns the number of calls in progress.
 func (cs *calls) count() int {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	return len(cs.open)
 }
 
-// drop ends a call that nobody waits for any more.
+// drop removes a call whose caller has stopped waiting.
 func (cs *calls) drop(cl *call) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -83,7 +83,7 @@ func (cs *calls) drop(cl *call) {
 	}
 }
 
-// endAll ends every call, and those that will be started, with err.
+// endAll ends all calls, and every later one, with err.
 func (cs *calls) endAll(err error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -95,7 +95,7 @@ func (cs *calls) endAll(err error) {
 	cs.open = nil
 }
 
-// begin starts a call of n messages once the version is agreed on.
+// begin starts a call of n messages after the version has been negotiated.
 func (c *Conn) begin(ctx context.Context, n, room int, deliver func(i int, m ofproto.Message) bool) (*call, error) {
 	select {
 	case <-c.hello:
@@ -106,8 +106,8 @@ func (c *Conn) begin(ctx context.Context, n, room int, deliver func(i int, m ofp
 	return c.calls.start(n, room, deliver)
 }
 
-// send sends messages from to to-1 of a call, as encode appends them.
-func (c *Conn) send(ctx context.Context, cl *call, from, to int, encode func(b []byte, i int, xid uint32) []byte) error {
+// sendRange sends messages from to to-1 of a call, as encode appends them.
+func (c *Conn) sendRange(ctx context.Context, cl *call, from, to int, encode func(b []byte, i int, xid uint32) []byte) error {
 	var b []byte
 	if few := 256 * (to - from); few < chunkCap {
 		b = make([]byte, 0, few)
@@ -136,9 +136,9 @@ func (cl *call) wait(ctx context.Context) error {
 	}
 }
 
-// ask sends m and gives each message that the switch answers, of room bytes
-// together, to deliver, until that returns true.
-func (c *Conn) ask(ctx context.Context, m ofproto.Message, room int, deliver func(ofproto.Message) bool) error {
+// request sends m and passes each reply, of room bytes together, to deliver until
+// that returns true.
+func (c *Conn) request(ctx context.Context, m ofproto.Message, room int, deliver func(ofproto.Message) bool) error {
 	cl, err := c.begin(ctx, 1, room, func(_ int, m ofproto.Message) bool { return deliver(m) })
 	if err != nil {
 		return err
@@ -150,11 +150,11 @@ func (c *Conn) ask(ctx context.Context, m ofproto.Message, room int, deliver fun
 	return cl.wait(ctx)
 }
 
-// Call sends m and returns the one message that the switch answers. An error
-// message is returned as an error that wraps its [ofproto.ErrorCode].
+// Call sends m and returns the switch's only reply. If the reply is an error
+// message, Call returns an error that wraps its [ofproto.ErrorCode].
 func (c *Conn) Call(ctx context.Context, m ofproto.Message) (ofproto.Message, error) {
 	var reply ofproto.Message
-	err := c.ask(ctx, m, maxShortAnswer, func(m ofproto.Message) bool {
+	err := c.request(ctx, m, maxShortAnswer, func(m ofproto.Message) bool {
 		reply = m
 		return true
 	})
@@ -162,19 +162,18 @@ func (c *Conn) Call(ctx context.Context, m ofproto.Message) (ofproto.Message, er
 		return nil, err
 	}
 	if e, ok := reply.(ofproto.ErrorMessage); ok {
-		return nil, fmt.Errorf("switch answered: %w", e.Code)
+		return nil, fmt.Errorf("switch refused the request: %w", e.Code)
 	}
 	return reply, nil
 }
 
-// Tell sends m, which the switch does not answer unless it refuses it, and
-// waits for a barrier. A refusal is returned as an error that wraps its
-// [ofproto.ErrorCode].
-func (c *Conn) Tell(ctx context.Context, m ofproto.Message) error {
-	var refused error // the reader's until the call is complete
+// Send sends m, to which a switch replies only if it refuses it, and waits for a
+// barrier. If the switch refuses m, the error wraps its [ofproto.ErrorCode].
+func (c *Conn) Send(ctx context.Context, m ofproto.Message) error {
+	var refused error // owned by the reader's goroutine until the call is complete
 	cl, err := c.begin(ctx, 2, maxShortAnswer, func(i int, m ofproto.Message) bool {
 		if e, ok := m.(ofproto.ErrorMessage); ok && i == 0 {
-			refused = fmt.Errorf("switch answered: %w", e.Code)
+			refused = fmt.Errorf("switch refused the request: %w", e.Code)
 		}
 		return i == 1
 	})
@@ -191,9 +190,9 @@ func (c *Conn) Tell(ctx context.Context, m ofproto.Message) error {
 	return refused
 }
 
-// Probe asks whether the switch is there, ahead of all that waits to be sent, and returns
-// nil as soon as it answers. When ctx is done, anything that has come from it meanwhile is
-// an answer as well.
+// Probe sends an echo request ahead of all queued messages and returns nil when the
+// switch replies. If ctx is done first, any message received since the call also
+// counts as a reply.
 func (c *Conn) Probe(ctx context.Context) error {
 	before := c.count.Load()
 	cl, err := c.begin(ctx, 1, maxShortAnswer, func(int, ofproto.Message) bool { return true })

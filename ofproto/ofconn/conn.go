@@ -18,50 +18,51 @@ import (
 
 // Errors that end [Conn.Run].
 var (
-	// ErrEchoTimeout says that the switch stopped answering echo requests.
-	ErrEchoTimeout = errors.New("switch does not answer echo requests")
-	// ErrUnread says that the switch does not read what it is sent.
-	ErrUnread = errors.New("switch does not read")
-	// ErrVersion says that the switch does not speak OpenFlow 1.3.
-	ErrVersion = errors.New("switch does not speak OpenFlow 1.3")
+	// ErrEchoTimeout means that the switch stopped replying to echo requests.
+	ErrEchoTimeout = errors.New("switch does not reply to echo requests")
+	// ErrUnread means that the switch does not read from the connection.
+	ErrUnread = errors.New("switch does not read from the connection")
+	// ErrVersion means that the switch does not support OpenFlow 1.3.
+	ErrVersion = errors.New("switch does not support OpenFlow 1.3")
 )
 
-// Errors that end [Conn.Run] because of what the switch sends.
+// Errors that end [Conn.Run] because of messages from the switch.
 var (
-	// ErrGarbage says that the switch sent what is no OpenFlow message.
+	// ErrGarbage means that the switch sent bytes that are not valid OpenFlow.
 	ErrGarbage = errors.New("switch sent garbage")
-	// ErrFlood says that the switch sent too many messages that nobody asked for.
-	ErrFlood = errors.New("switch sent too many messages that nobody asked for")
-	// ErrTooLong says that the switch sent an answer without end.
-	ErrTooLong = errors.New("switch sent an answer that is too long")
+	// ErrFlood means that the switch sent too many unsolicited messages.
+	ErrFlood = errors.New("switch sent too many unsolicited messages")
+	// ErrTooLong means that the switch sent a reply that exceeds the limit.
+	ErrTooLong = errors.New("switch sent a reply that is too long")
 )
 
-// ErrClosed is wrapped by the errors of calls that were made on, or cut short
-// by the end of, a connection.
+// ErrClosed is wrapped by the errors of calls that were made on a closed
+// connection, or were in progress when it was closed.
 var ErrClosed = errors.New("connection is closed")
 
-// Config is what a [Conn] can be told. The zero value is usable.
+// Config configures a [Conn]. The zero value is usable.
 type Config struct {
-	// EchoInterval is how long a switch may be silent at the most before it is
-	// probed; after twice that it counts as dead. 0 means 5 s.
+	// EchoInterval is the longest silence of a switch before it is probed with an
+	// echo request; after twice that time it is considered dead. 0 means 5 s.
 	EchoInterval time.Duration
-	// MaxAnswer is how many bytes the answer to a request for flows, groups or
-	// meters, or the errors of a commit, may have, all parts together. 0 means
-	// 1 GiB, which is some five million flows. Other answers may have 16 MiB.
+	// MaxAnswer is the greatest size in bytes of the reply to a request for flows,
+	// groups or meters, or of the errors of a commit, all parts together. 0 means
+	// 1 GiB, enough for about five million flows. The limit of other replies is
+	// 16 MiB.
 	MaxAnswer int
-	// MaxUnsolicited is how many messages a second that answer no request may come
-	// in the long run; ten times as many may come at once. 0 means 10,000.
+	// MaxUnsolicited is the sustained limit of unsolicited messages per second;
+	// the burst limit is ten times as many. 0 means 10,000.
 	MaxUnsolicited int
-	// Unidentified says that the peer may be anybody until [Conn.Identified] is called: it
-	// costs little memory, and messages of more than 4 KiB are dropped, but for descriptions of
-	// ports.
+	// Unidentified limits the cost of an unknown peer until [Conn.Identified] is
+	// called: the connection uses little memory, and drops messages of more than
+	// 4 KiB except port descriptions.
 	Unidentified bool
-	// RoundTrip, unless nil, is called with the time that a switch took to answer an
-	// echo request, which is sent when the switch has been silent. It must not block.
+	// RoundTrip, unless nil, is called with the time between an echo request and
+	// its reply. Echo requests are sent to silent switches. It must not block.
 	RoundTrip func(time.Duration)
 }
 
-// started is the origin of all connections' probes, which so come together.
+// started is the common origin of all connections' probes, so that they coincide.
 var started = time.Now()
 
 const (
@@ -71,7 +72,7 @@ const (
 	maxShortAnswer        = 16 << 20
 	maxHello              = 1024
 	readBufferSize        = 1 << 17 // holds the longest message, 65,535 bytes
-	chunkSize             = 1 << 16 // bytes that are handed to the writer at once, or a little more
+	chunkSize             = 1 << 16 // approximate number of bytes handed to the writer at once
 	chunkCap              = chunkSize + chunkSize/16
 )
 
@@ -82,28 +83,28 @@ type Conn struct {
 	nc  net.Conn
 	cfg Config
 
-	out    chan []byte   // encoded messages; a few chunks, so that encoding and writing overlap
-	urgent chan []byte   // echo messages, which overtake; one too many is dropped
-	hello  chan struct{} // closed when both sides have agreed on the version
+	out    chan []byte   // encoded messages; holds a few chunks, so that encoding and writing overlap
+	urgent chan []byte   // echo messages, sent before out; dropped if full
+	hello  chan struct{} // closed when the version has been negotiated
 	closed chan struct{} // closed when Run returns
 
-	chunks     sync.Pool                 // of *[]byte, written and empty
-	probed     atomic.Pointer[time.Time] // when an echo request was sent that is not answered
+	chunks     sync.Pool                 // of *[]byte; empty chunks for reuse
+	probed     atomic.Pointer[time.Time] // when the pending echo request was sent; nil: none is pending
 	identified atomic.Bool               // see [Conn.Identified]
 
 	began  time.Time     // when Run was called
-	heard  atomic.Int64  // when the latest message came: nanoseconds since began
-	count  atomic.Uint64 // messages that have come
-	unsent atomic.Int64  // bytes that were handed to the writer and are not written
+	heard  atomic.Int64  // when the latest message was received, in ns since began
+	count  atomic.Uint64 // messages received
+	unsent atomic.Int64  // bytes handed to the writer but not written yet
 
 	calls calls
 
 	messageLog atomic.Pointer[func(sent bool, message []byte)]
 }
 
-// LogMessages has f called with each message that is sent and received from now on; nil
-// ends that. f must be quick and not keep the message; it may be called from
-// several goroutines at a time.
+// LogMessages makes the connection call f with each message that it sends or
+// receives from now on; nil stops that. f must be fast and must not retain the
+// message; it may be called from several goroutines at a time.
 func (c *Conn) LogMessages(f func(sent bool, message []byte)) {
 	if f == nil {
 		c.messageLog.Store(nil)
@@ -151,15 +152,15 @@ func New(nc net.Conn, cfg Config) *Conn {
 	return c
 }
 
-// RemoteAddr returns the switch's end of the connection.
+// RemoteAddr returns the address of the switch.
 func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 
-// Run agrees on OpenFlow 1.3 with the switch, then reads and writes messages
-// until parent is done or the connection fails. Answers to calls go to the calls;
+// Run negotiates OpenFlow 1.3 with the switch, then reads and writes messages until
+// parent is done or the connection fails. Replies are delivered to their calls;
 // every other message is passed to handle, in order, on one goroutine. handle
 // must not wait for a call on the same connection. When Run returns, the
-// connection is closed, every call has ended, and so has every goroutine that
-// it started. The error is never nil; it is parent's cause if that was canceled.
+// connection is closed, and all calls and all goroutines that it started have
+// ended. The error is never nil; it is parent's cause if parent was canceled.
 func (c *Conn) Run(parent context.Context, handle func(ofproto.Message)) error {
 	defer close(c.closed)
 	g, ctx := errgroup.WithContext(parent)
@@ -175,7 +176,7 @@ func (c *Conn) Run(parent context.Context, handle func(ofproto.Message)) error {
 	})
 	err := g.Wait()
 	if parent.Err() != nil {
-		err = context.Cause(parent) // and not what closing the connection led to
+		err = context.Cause(parent) // not the error that closing the connection caused
 	}
 	c.calls.endAll(fmt.Errorf("%w: %w", ErrClosed, err))
 	return err
@@ -195,13 +196,13 @@ func (c *Conn) writeLoop(ctx context.Context) error {
 			}
 		}
 		c.logMessage(true, b)
-		// Later than probeLoop gives up on a switch that is silent as well.
+		// Longer than the time after which probeLoop gives up on a silent switch.
 		patience := 3 * c.cfg.EchoInterval
 		c.nc.SetWriteDeadline(time.Now().Add(patience))
 		n, err := c.nc.Write(b)
 		c.unsent.Add(-int64(n))
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return fmt.Errorf("%w: nothing could be written for %v", ErrUnread, patience)
+			return fmt.Errorf("%w: no write succeeded for %v", ErrUnread, patience)
 		} else if err != nil {
 			return fmt.Errorf("write to switch: %w", err)
 		}
@@ -212,7 +213,7 @@ func (c *Conn) writeLoop(ctx context.Context) error {
 	}
 }
 
-// chunk returns an empty buffer to encode into, for write.
+// chunk returns an empty buffer for encoded messages, to be passed to write.
 func (c *Conn) chunk() []byte {
 	if b, ok := c.chunks.Get().(*[]byte); ok {
 		return *b
@@ -227,7 +228,7 @@ func (c *Conn) probeLoop(ctx context.Context) error {
 		what, next := k.check(time.Now())
 		switch what {
 		case dead:
-			return fmt.Errorf("%w: nothing heard for %v", ErrEchoTimeout, 2*c.cfg.EchoInterval)
+			return fmt.Errorf("%w: nothing received for %v", ErrEchoTimeout, 2*c.cfg.EchoInterval)
 		case probe:
 			now := time.Now()
 			c.probed.Store(&now)
@@ -248,25 +249,25 @@ func (c *Conn) sendUrgent(m ofproto.Message, xid uint32) {
 	c.unsent.Add(int64(len(b)))
 	select {
 	case c.urgent <- b:
-	default: // the switch does not read what it asked for
+	default: // the switch does not read the replies to its own echo requests
 		c.unsent.Add(-int64(len(b)))
 	}
 }
 
-// A Load is what is under way on a connection.
+// A Load is the amount of work in progress on a connection.
 type Load struct {
-	Unsent   int // bytes that wait for the switch to read what was sent before
-	Requests int // that the switch has not answered in full
+	Unsent   int // bytes that wait until the switch has read earlier ones
+	Requests int // requests without a complete reply
 }
 
-// Load returns what is under way now.
+// Load returns the current load.
 func (c *Conn) Load() Load {
 	return Load{Unsent: int(c.unsent.Load()), Requests: c.calls.count()}
 }
 
-// write hands b to the writer, which owns it from then on.
+// write passes b to the writer, which owns b from then on.
 func (c *Conn) write(ctx context.Context, b []byte) error {
-	n := int64(len(b)) // b is the writer's soon
+	n := int64(len(b)) // read before the writer owns b
 	c.unsent.Add(n)
 	select {
 	case c.out <- b:

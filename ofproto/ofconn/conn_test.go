@@ -169,10 +169,10 @@ func TestHello(t *testing.T) {
 	}{
 		{ofproto.Hello{Version: 6, Bitmap: 1<<6 | 1<<4}, ""},
 		{ofproto.Hello{Version: 5}, ""},
-		{ofproto.Hello{Version: 1, Bitmap: 1 << 1}, "it offers 1.0"},
-		{ofproto.Hello{Version: 6, Bitmap: 1<<6 | 1<<5}, "it offers 1.4, 1.5"},
-		{ofproto.Hello{Version: 3}, "it offers up to 1.2"},
-		{ofproto.Echo{}, "instead of hello"},
+		{ofproto.Hello{Version: 1, Bitmap: 1 << 1}, "the switch offers 1.0"},
+		{ofproto.Hello{Version: 6, Bitmap: 1<<6 | 1<<5}, "the switch offers 1.4, 1.5"},
+		{ofproto.Hello{Version: 3}, "the switch offers up to 1.2"},
+		{ofproto.Echo{}, "not a hello"},
 	}
 	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {
@@ -189,7 +189,7 @@ func TestHello(t *testing.T) {
 				<-ended
 				return
 			}
-			if strings.HasPrefix(tt.want, "it offers") {
+			if strings.HasPrefix(tt.want, "the switch offers") {
 				if _, m := p.receive(); m.(ofproto.ErrorMessage).Code != ofproto.ErrHelloIncompatible {
 					t.Errorf("%v: answered with %#v", tt.hello, m)
 				}
@@ -480,11 +480,11 @@ func TestLimits(t *testing.T) {
 }
 
 // What a switch refuses is told, though it answers nothing else.
-func TestTell(t *testing.T) {
+func TestSend(t *testing.T) {
 	for _, code := range []error{nil, ofproto.ErrTableFull} {
 		connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
 			done := make(chan error, 1)
-			go func() { done <- c.Tell(t.Context(), ofproto.SetConfig{}) }()
+			go func() { done <- c.Send(t.Context(), ofproto.SetConfig{}) }()
 			xid := p.expect(ofproto.SetConfig{})
 			barrier := p.expect(ofproto.BarrierRequest{})
 			if code != nil {

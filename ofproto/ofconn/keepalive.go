@@ -3,18 +3,18 @@ package ofconn
 import "time"
 
 // keepalive decides when to probe a silent switch and when to give up on it.
-// It has no clock and does no I/O: the caller says what time it is. The zero
-// value is not ready for use; set origin and interval, and call heard.
+// It has no clock and does no I/O: the caller passes the time. The zero value is
+// not ready for use; set origin and interval, and call heard.
 //
 // A switch that has sent nothing for most of interval is sent an echo request;
 // one that stays silent for twice interval is dead (compare OVS's
 // lib/reconnect.c, states ACTIVE and IDLE).
 //
-// Probes are due at whole fifths of interval since origin. Connections with the
-// same origin are probed at the same moments, so that a hundred idle
-// connections wake the process as often as one. The first probe is due three to
-// four fifths of interval after the last message. So a switch that itself probes
-// after interval, as OVS does after 5 s, never has to.
+// Probes are due at multiples of a fifth of interval after origin. Connections with
+// the same origin are probed at the same time, so that a hundred idle connections
+// wake the process as often as one. The first probe is due three to four fifths of
+// interval after the last message, so a switch that itself probes after interval,
+// as OVS does after 5 s, never needs to.
 type keepalive struct {
 	origin   time.Time
 	interval time.Duration
@@ -30,7 +30,7 @@ const (
 	dead
 )
 
-// heard notes when the latest message of any kind arrived.
+// heard records when the latest message of any kind arrived.
 func (k *keepalive) heard(at time.Time) {
 	if at.After(k.last) {
 		k.last, k.probed = at, false
@@ -45,17 +45,17 @@ func (k *keepalive) check(now time.Time) (verdict, time.Time) {
 		return wait, due
 	case !k.probed:
 		k.probed = true
-		return probe, k.due(now) // the next probe if the switch answers this one
+		return probe, k.due(now) // the next probe if the switch replies to this one
 	case now.Before(end):
 		return wait, end
 	}
 	return dead, time.Time{}
 }
 
-// due returns when to probe a switch that was last heard at the time given.
+// due returns when to probe a switch whose latest message arrived at heard.
 func (k *keepalive) due(heard time.Time) time.Time {
 	fifth := k.interval / 5
 	at := heard.Add(4 * fifth)
-	since := (at.Sub(k.origin)%fifth + fifth) % fifth // of the latest whole fifth; origin may be later than at
+	since := (at.Sub(k.origin)%fifth + fifth) % fifth // time since the latest multiple of a fifth; origin may be later than at
 	return at.Add(-since)
 }

@@ -19,14 +19,14 @@ func (c *Conn) readLoop(handle func(ofproto.Message)) error {
 	r := c.newReader()
 	close(c.hello)
 	unasked := rate.NewLimiter(rate.Limit(c.cfg.MaxUnsolicited), 10*c.cfg.MaxUnsolicited)
-	process := func(h ofproto.Header, b []byte) error { // nil instead of a message that was dropped
+	process := func(h ofproto.Header, b []byte) error { // b is nil for a dropped message
 		c.heard.Store(int64(time.Since(c.began)))
 		c.count.Add(1)
 		if answers, err := c.take(h, b, handle); err != nil || answers {
 			return err
 		}
 		if !unasked.Allow() {
-			return fmt.Errorf("%w: more than %d a second, lately of type %d", ErrFlood, c.cfg.MaxUnsolicited, h.Type)
+			return fmt.Errorf("%w: more than %d per second, the latest of type %d", ErrFlood, c.cfg.MaxUnsolicited, h.Type)
 		}
 		return nil
 	}
@@ -57,7 +57,7 @@ func (c *Conn) readLoop(handle func(ofproto.Message)) error {
 	}
 }
 
-// take takes in a message, and reports whether it answers a call.
+// take handles a message, and reports whether it replies to a call.
 func (c *Conn) take(h ofproto.Header, b []byte, handle func(ofproto.Message)) (answers bool, err error) {
 	if b == nil {
 		return false, nil
@@ -83,7 +83,7 @@ func (c *Conn) take(h ofproto.Header, b []byte, handle func(ofproto.Message)) (a
 	return answers, err
 }
 
-// readHeader returns the header of the next message, which stays in r.
+// readHeader returns the header of the next message without consuming it.
 func readHeader(r *bufio.Reader) (ofproto.Header, error) {
 	b, err := r.Peek(ofproto.HeaderLen)
 	if err != nil {
@@ -103,9 +103,8 @@ func readError(err error) error {
 	return fmt.Errorf("read from switch: %w", err)
 }
 
-// readHello reads the first message, which must be a hello that offers
-// OpenFlow 1.3. It needs no buffer, so that a peer which says nothing costs
-// little.
+// readHello reads the first message, which must be a hello that offers OpenFlow
+// 1.3. It uses no buffer, so that a silent peer costs little memory.
 func (c *Conn) readHello() error {
 	b := make([]byte, ofproto.HeaderLen, maxHello)
 	if _, err := io.ReadFull(c.nc, b); err != nil {
@@ -116,7 +115,7 @@ func (c *Conn) readHello() error {
 		return fmt.Errorf("%w: hello: %w", ErrGarbage, err)
 	}
 	if h.Length > maxHello {
-		return fmt.Errorf("%w: it began with a message of %d bytes instead of hello", ErrGarbage, h.Length)
+		return fmt.Errorf("%w: first message has %d bytes and is not a hello", ErrGarbage, h.Length)
 	}
 	b = b[:h.Length]
 	if _, err := io.ReadFull(c.nc, b[ofproto.HeaderLen:]); err != nil {
@@ -129,12 +128,12 @@ func (c *Conn) readHello() error {
 	hello, ok := m.(ofproto.Hello)
 	switch {
 	case !ok:
-		return fmt.Errorf("%w: it began with a message of type %d instead of hello", ErrGarbage, h.Type)
+		return fmt.Errorf("%w: first message is of type %d, not a hello", ErrGarbage, h.Type)
 	case !hello.Speaks13():
-		err := fmt.Errorf("%w: it offers %v", ErrVersion, hello)
-		refusal := ofproto.ErrorMessage{Code: ofproto.ErrHelloIncompatible, Data: "ofdvr speaks OpenFlow 1.3 only"}
+		err := fmt.Errorf("%w: the switch offers %v", ErrVersion, hello)
+		refusal := ofproto.ErrorMessage{Code: ofproto.ErrHelloIncompatible, Data: "ofdvr supports only OpenFlow 1.3"}
 		c.nc.SetWriteDeadline(time.Now().Add(c.cfg.EchoInterval))
-		c.nc.Write(refusal.Append(nil, 0)) // a courtesy: the connection ends either way
+		c.nc.Write(refusal.Append(nil, 0)) // a courtesy: the connection is closed either way
 		return err
 	}
 	return nil

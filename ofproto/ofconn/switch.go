@@ -11,43 +11,43 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// Features asks the switch who it is.
+// Features requests the features of the switch, including its datapath ID.
 func (c *Conn) Features(ctx context.Context) (ofproto.Features, error) {
 	m, err := c.Call(ctx, ofproto.FeaturesRequest{})
 	if err != nil {
-		return ofproto.Features{}, fmt.Errorf("ask for features: %w", err)
+		return ofproto.Features{}, fmt.Errorf("read features: %w", err)
 	}
 	f, ok := m.(ofproto.Features)
 	if !ok {
-		return f, fmt.Errorf("ask for features: %w: answer is %T", ErrGarbage, m)
+		return f, fmt.Errorf("read features: %w: reply is %T", ErrGarbage, m)
 	}
 	return f, nil
 }
 
-// claims is how often a role is asked for while other controllers ask for
+// claims is the number of attempts to get a role while other controllers request
 // theirs.
 const claims = 5
 
-// Claim asks the switch for a role, master or slave, in a generation that
-// follows the latest that the switch knows of (OpenFlow 1.3.5 §6.3.6). A switch
-// has one master at most: another one becomes a slave.
+// Claim requests a role, master or slave, in the generation after the latest that the
+// switch knows (OpenFlow 1.3.5 §6.3.6). A switch has at most one master: the previous
+// one becomes a slave.
 func (c *Conn) Claim(ctx context.Context, role ofproto.Role) error {
 	for try := 1; ; try++ {
 		now, err := c.role(ctx, ofproto.RoleRequest{})
 		if err != nil {
-			return fmt.Errorf("ask for the role: %w", err)
+			return fmt.Errorf("request role: %w", err)
 		}
 		next := now.Generation
-		if role == ofproto.RoleMaster || next == math.MaxUint64 { // all ones: there was none yet
+		if role == ofproto.RoleMaster || next == math.MaxUint64 { // all ones: no generation so far
 			next++
 		}
 		_, err = c.role(ctx, ofproto.RoleRequest{Role: role, Generation: next})
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, ofproto.ErrStaleRole) && try < claims: // somebody else was quicker
+		case errors.Is(err, ofproto.ErrStaleRole) && try < claims: // another controller was faster
 		default:
-			return fmt.Errorf("ask for the role of %v in generation %d: %w", role, next, err)
+			return fmt.Errorf("request role %v in generation %d: %w", role, next, err)
 		}
 	}
 }
@@ -59,15 +59,15 @@ func (c *Conn) role(ctx context.Context, req ofproto.RoleRequest) (ofproto.RoleR
 	}
 	r, ok := m.(ofproto.RoleReply)
 	if !ok {
-		return r, fmt.Errorf("%w: answer is %T", ErrGarbage, m)
+		return r, fmt.Errorf("%w: reply is %T", ErrGarbage, m)
 	}
 	return r, nil
 }
 
-// MaxPorts is more ports than Open vSwitch gives a bridge.
+// MaxPorts is more than the number of ports of any Open vSwitch bridge.
 const MaxPorts = 1 << 16
 
-// Ports asks the switch for its ports.
+// Ports returns the ports of the switch.
 func (c *Conn) Ports(ctx context.Context) ([]ofproto.Port, error) {
 	var ports []ofproto.Port
 	err := c.EachPort(ctx, func(part []ofproto.Port) error {
@@ -79,19 +79,20 @@ func (c *Conn) Ports(ctx context.Context) ([]ofproto.Port, error) {
 	return ports, err
 }
 
-// EachPort asks the switch for its ports, and gives each part of the answer to take, on the
-// reader's goroutine. An error of take ends that, and is wrapped by the one returned.
+// EachPort requests the ports of the switch and passes each part of the reply to
+// take, on the reader's goroutine. If take fails, EachPort stops and returns an
+// error that wraps take's.
 func (c *Conn) EachPort(ctx context.Context, take func([]ofproto.Port) error) error {
 	return c.MultipartWithin(ctx, ofproto.PortDescRequest{}, maxShortAnswer, func(body ofproto.MultipartBody) error {
 		r, ok := body.(ofproto.PortDescReply)
 		if !ok {
-			return fmt.Errorf("%w: answer is %T", ErrGarbage, body)
+			return fmt.Errorf("%w: reply is %T", ErrGarbage, body)
 		}
 		return take(r)
 	})
 }
 
-// Flows asks the switch for the flows that filter selects.
+// Flows returns the flows that filter selects.
 func (c *Conn) Flows(ctx context.Context, filter ofproto.FlowFilter) ([]ofproto.FlowStats, error) {
 	var parts [][]ofproto.FlowStats // joined at the end, off the reader's goroutine
 	err := c.Multipart(ctx, ofproto.FlowStatsRequest(filter), func(body ofproto.MultipartBody) bool {
@@ -102,50 +103,50 @@ func (c *Conn) Flows(ctx context.Context, filter ofproto.FlowFilter) ([]ofproto.
 	return slices.Concat(parts...), err
 }
 
-// EachFlow asks the switch for the flows that filter selects, and gives each part of the answer
-// to take, on the reader's goroutine. An error of take ends that, and is wrapped by the one
-// returned.
+// EachFlow requests the flows that filter selects and passes each part of the reply
+// to take, on the reader's goroutine. If take fails, EachFlow stops and returns an
+// error that wraps take's.
 func (c *Conn) EachFlow(ctx context.Context, filter ofproto.FlowFilter, take func([]ofproto.FlowStats) error) error {
 	return c.MultipartWithin(ctx, ofproto.FlowStatsRequest(filter), c.cfg.MaxAnswer, func(body ofproto.MultipartBody) error {
 		r, ok := body.(ofproto.FlowStatsReply)
 		if !ok {
-			return fmt.Errorf("%w: answer is %T", ErrGarbage, body)
+			return fmt.Errorf("%w: reply is %T", ErrGarbage, body)
 		}
 		return take(r)
 	})
 }
 
-// Multipart sends a multipart request and gives each part of the answer to
-// take, which reports whether it is of the kind that was asked for.
+// Multipart sends a multipart request and passes each part of the reply to take,
+// which reports whether the part has the requested type.
 func (c *Conn) Multipart(ctx context.Context, req ofproto.MultipartBody, take func(ofproto.MultipartBody) bool) error {
 	room := maxShortAnswer
 	switch req.(type) {
 	case ofproto.FlowStatsRequest, ofproto.GroupDescRequest, ofproto.MeterConfigRequest:
-		room = c.cfg.MaxAnswer // there may be many
+		room = c.cfg.MaxAnswer // may be long
 	}
 	return c.MultipartWithin(ctx, req, room, func(body ofproto.MultipartBody) error {
 		if !take(body) {
-			return fmt.Errorf("%w: answer is %T", ErrGarbage, body)
+			return fmt.Errorf("%w: reply is %T", ErrGarbage, body)
 		}
 		return nil
 	})
 }
 
-// MultipartWithin sends a multipart request and gives each part of the answer, of room bytes
-// together, to take, on the reader's goroutine. An error of take ends that, and is wrapped by
-// the one returned; what else comes in answer is dropped.
+// MultipartWithin sends a multipart request and passes each part of the reply, which
+// may have room bytes in total, to take, on the reader's goroutine. If take fails,
+// MultipartWithin drops the rest of the reply and returns an error that wraps take's.
 func (c *Conn) MultipartWithin(ctx context.Context, req ofproto.MultipartBody, room int, take func(ofproto.MultipartBody) error) error {
 	var bad error
-	err := c.ask(ctx, ofproto.Request(req), min(room, c.cfg.MaxAnswer), func(m ofproto.Message) bool {
+	err := c.request(ctx, ofproto.Request(req), min(room, c.cfg.MaxAnswer), func(m ofproto.Message) bool {
 		switch m := m.(type) {
 		case ofproto.ErrorMessage:
-			bad = fmt.Errorf("switch answered: %w", m.Code)
+			bad = fmt.Errorf("switch refused the request: %w", m.Code)
 		case ofproto.Multipart:
 			if bad = take(m.Body); bad == nil {
 				return !m.More
 			}
 		default:
-			bad = fmt.Errorf("%w: answer is %T", ErrGarbage, m)
+			bad = fmt.Errorf("%w: reply is %T", ErrGarbage, m)
 		}
 		return true
 	})

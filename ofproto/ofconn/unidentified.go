@@ -10,9 +10,10 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// A peer that is not identified yet may be anybody, and there may be thousands. Until
-// [Conn.Identified] is called, a connection with [Config.Unidentified] has a small buffer: longer
-// messages are dropped, but for descriptions of ports, which are passed on piece by piece.
+// An unidentified peer may be anything, and there may be thousands. Until
+// [Conn.Identified] is called, a connection with [Config.Unidentified] uses a small
+// buffer and drops longer messages, except port descriptions, which it delivers in
+// pieces.
 
 const (
 	smallBufferSize = 1 << 12
@@ -21,10 +22,10 @@ const (
 	moreFlag        = 1  // OFPMPF_REPLY_MORE
 )
 
-// Identified says that the peer is known, and may be sent and asked everything.
+// Identified ends the limits of [Config.Unidentified].
 func (c *Conn) Identified() { c.identified.Store(true) }
 
-// newReader returns the reader of a connection that begins.
+// newReader returns the reader of a new connection.
 func (c *Conn) newReader() *bufio.Reader {
 	if c.identified.Load() {
 		return bufio.NewReaderSize(c.nc, readBufferSize)
@@ -32,13 +33,14 @@ func (c *Conn) newReader() *bufio.Reader {
 	return bufio.NewReaderSize(c.nc, smallBufferSize)
 }
 
-// grown returns a reader for messages of every length that goes on where r is.
+// grown returns a reader for messages of any length that continues where r is.
 func (c *Conn) grown(r *bufio.Reader) *bufio.Reader {
 	rest, _ := r.Peek(r.Buffered())
 	return bufio.NewReaderSize(io.MultiReader(bytes.NewReader(slices.Clone(rest)), c.nc), readBufferSize)
 }
 
-// skim reads a message that is longer than r's buffer and passes on what it can of it.
+// skim reads a message that is longer than r's buffer. It passes port descriptions to
+// process in pieces, and a nil message instead of any other.
 func (c *Conn) skim(r *bufio.Reader, h ofproto.Header, process func(h ofproto.Header, b []byte) error) error {
 	head, err := r.Peek(multipartLen)
 	if err != nil {
@@ -74,7 +76,7 @@ func (c *Conn) skim(r *bufio.Reader, h ofproto.Header, process func(h ofproto.He
 	return nil
 }
 
-// isPortDesc reports whether a message that begins with head describes ports.
+// isPortDesc reports whether head is the start of a port description.
 func isPortDesc(head []byte) bool {
 	empty := slices.Clone(head)
 	binary.BigEndian.PutUint16(empty[2:], multipartLen)

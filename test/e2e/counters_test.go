@@ -141,7 +141,7 @@ func TestCountersAreExact(t *testing.T) {
 	s.metric(1, "ofdvr_connected_bridges")
 	s.metric(1, "ofdvr_ovsdb_connected")
 	held := float64(len(s.flows(bridge).flows))
-	s.metric(held, `ofdvr_router_flows_wanted{router="r1"}`)
+	s.metric(held, `ofdvr_router_flows_desired{router="r1"}`)
 	s.metric(held, `ofdvr_router_flows_installed{router="r1"}`)
 	if n := before[`ofdvr_flow_mods_total{operation="add"}`]; n != held {
 		t.Errorf("%v flows were added", n)

@@ -136,7 +136,7 @@ func TestOpenAddressIsBounded(t *testing.T) {
 		send(open, "GET", "/", "")
 		g.Wait()
 	}
-	if text := send(open, "GET", "/metrics", ""); !strings.Contains(text, "ofdvr_http_limited_total{reason=\"clients\"} 372\n") {
+	if text := send(open, "GET", "/metrics", ""); !strings.Contains(text, "ofdvr_http_limited_total{reason=\"too_many_clients\"} 372\n") {
 		t.Errorf("372 of 500 watchers should have been refused: %s", regexp.MustCompile(`ofdvr_http_limited.*`).FindAllString(text, -1))
 	}
 	now, most := s.memory()

@@ -150,8 +150,8 @@ func TestNamesOfOthers(t *testing.T) {
 	}
 	before := world()
 	problems := map[string]string{
-		"r1": "tap vpn0: the name is in use by link vpn0 of another program (kind tuntap), which is not ours; remove it, or choose another name",
-		"r2": "bridge vpn1: the name is in use by link vpn1 of another program (kind tuntap), which is not ours; remove it, or choose another name",
+		"r1": "tap vpn0: the name is in use by link vpn0 of another program (kind tuntap), which does not belong to ofdvr; remove it, or choose another name",
+		"r2": "bridge vpn1: the name is in use by link vpn1 of another program (kind tuntap), which does not belong to ofdvr; remove it, or choose another name",
 	}
 	s.serve()
 	for range 2 {
@@ -159,7 +159,7 @@ func TestNamesOfOthers(t *testing.T) {
 			s.eventually("the status to name "+r, func() error { return lacks(fmt.Sprint(s.status().Routers[i].Problems), problems[r]) })
 			mustHave(t, s.ofdvr(1, "doctor"), strings.SplitN(problems[r], "; ", 2)[0][len("tap vpn0: "):])
 		}
-		mustHave(t, s.ofdvr(1, "doctor"), "port theirs-0 on bridge br-int, which is not ours")
+		mustHave(t, s.ofdvr(1, "doctor"), "port theirs-0 on bridge br-int, which does not belong to ofdvr")
 		s.eventually("green to be there", func() error { return lacks(s.sh(netns, "ip -o addr"), "10.0.2.1/24") })
 		pingTTL(t, machine, "10.0.2.1", 64)
 		s.stop()
@@ -209,7 +209,7 @@ func TestBridgeOfAnotherController(t *testing.T) {
 		ovs-ofctl -OOpenFlow13 add-flow rb-r1 cookie=7,priority=7,ip,actions=drop`)
 	before, flows := s.database(), s.flows(bridge)
 	s.serve()
-	const problem = "bridge rb-r1: the name is in use by bridge rb-r1, which is not ours; remove it, or choose another name"
+	const problem = "bridge rb-r1: the name is in use by bridge rb-r1, which does not belong to ofdvr; remove it, or choose another name"
 	s.eventually("the status to name it", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
 	s.stop()
 	s.ofdvr(0, "cleanup")
@@ -298,7 +298,7 @@ func TestKeptNamespaceIsAsBefore(t *testing.T) {
 	routesOurs()
 	s.sh("", "ip link add up0 netns "+netns+" type veth peer name up1 netns "+netns)
 	s.write(without)
-	const kept = "namespace qrouter-r1 was kept: there are links in it that are not ours: up0, up1"
+	const kept = "namespace qrouter-r1 was kept: it has links that do not belong to ofdvr: up0, up1"
 	s.eventually("the status to name it", func() error { return lacks(fmt.Sprint(s.status().Problems), kept) })
 	s.sh("", "ip link add up0 netns fresh type veth peer name up1 netns fresh")
 	noMACs := func(netns string) string {

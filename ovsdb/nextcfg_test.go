@@ -12,11 +12,11 @@ import (
 func TestAsk(t *testing.T) {
 	s := startServer(t)
 	c := s.client()
-	first, err := c.Ask(t.Context())
+	first, err := c.IncrementNextCfg(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := c.Ask(t.Context())
+	second, err := c.IncrementNextCfg(t.Context())
 	if err != nil || second <= first {
 		t.Errorf("asked %d, then %d, %v", first, second, err)
 	}
@@ -27,13 +27,13 @@ func TestAsk(t *testing.T) {
 	until(t, c, "the answer to the first", func(s ovsdb.State, err error) bool { return err == nil && s.CurCfg >= first && s.CurCfg < second })
 	s.stop()
 	until(t, c, "the end of the connection", func(_ ovsdb.State, err error) bool { return err != nil })
-	if _, err := c.Ask(t.Context()); !errors.Is(err, ovsdb.ErrNotConnected) {
+	if _, err := c.IncrementNextCfg(t.Context()); !errors.Is(err, ovsdb.ErrNotConnected) {
 		t.Errorf("without a server: %v", err)
 	}
 	s.reset() // an empty database, without the row to ask in
 	s.start()
 	wait(t, c)
-	if ask, err := c.Ask(t.Context()); err == nil {
+	if ask, err := c.IncrementNextCfg(t.Context()); err == nil {
 		t.Errorf("of an empty database: %d", ask)
 	}
 }
