@@ -146,7 +146,7 @@ func (c *Controller) verify(ctx context.Context, t *TracedWay) error {
 		return fmt.Errorf("%w: %w", ErrCannotVerify, err)
 	}
 	defer conn.Close()
-	text, err := ovstrace.Ask(ctx, conn, t.Bridge, t.Sent)
+	text, err := ovstrace.Run(ctx, conn, t.Bridge, t.Sent)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrCannotVerify, err)
 	}

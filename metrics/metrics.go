@@ -64,7 +64,7 @@ func New(reg prometheus.Registerer, version string) *Events {
 					"unknown_bridge (no router has this bridge), version (no OpenFlow 1.3), tls (handshake failed), handshake_timeout, too_many_connections (too many unidentified peers), "+
 					"forbidden_user (the local peer runs as a user that is not allowed), "+
 					"duplicate (the bridge has a live connection), garbage (invalid messages), flood (too many unsolicited messages), too_long (a reply above the limit).", "reason"),
-			refused:    counter("refused_counters_total", "Flow counters whose growth was rejected because it exceeded what a link can carry (1 Tbit/s); it is missing in the metrics."),
+			refused:    counter("refused_counters_total", "Flow counters whose growth was rejected because it exceeded what a link can carry (1 Tbit/s); the growth is missing in the metrics."),
 			commitTime: histogram("commit_duration_seconds", "Time from sending a bundle of flow changes to the switch's reply to the commit.", 0.0005),
 			roundTrip:  histogram("openflow_round_trip_seconds", "Time from an echo request to the switch's reply. Echo requests are sent to switches that have been silent for 3 to 4 s.", 0.0001),
 		},

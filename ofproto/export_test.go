@@ -11,15 +11,15 @@ func DecodeMatch(b []byte) (Match, error) {
 	return m, err
 }
 
-// AllErrorCodes returns the codes that have names.
+// AllErrorCodes returns the codes that have a name.
 func AllErrorCodes() []ErrorCode { return slices.Sorted(maps.Keys(errorMeanings)) }
 
-// EveryField returns, for each field that Open vSwitch has, matches of it and
-// of what it needs: exact, and with part of it where that is possible.
+// EveryField returns matches for each field that Open vSwitch supports, with its
+// prerequisites: exact and, if the field allows it, masked.
 func EveryField() (ms []Match) {
 	for id := FieldRaw + 1; id < numFields; id++ {
 		if id == FieldInPhyPort || id == FieldPBBISID || id == FieldIPv6ExtHdr || id == FieldRecircID || id == FieldIPTOS || id == FieldInPort16 {
-			continue // not in Open vSwitch, or not for controllers
+			continue // not in Open vSwitch, or not usable by controllers
 		}
 		fi := &fields[id]
 		ones := fi.ones()
@@ -75,7 +75,7 @@ func EveryField() (ms []Match) {
 	return ms
 }
 
-// ParsedField returns the last field of the match that s is.
+// ParsedField returns the last field of the match s.
 func ParsedField(s string) Field {
 	m, err := ParseMatch(s)
 	if err != nil {
@@ -85,14 +85,13 @@ func ParsedField(s string) Field {
 	return fs[len(fs)-1]
 }
 
-// Needed returns what a match on a field needs besides.
+// Needed returns the prerequisites of a match on a field.
 func Needed(id FieldID) (fs []Field) {
 	for last := id; len(fields[last].needs) > 0; {
 		need := fields[last].needs[0].asField()
 		fs, last = append(fs, need), need.id
 	}
-	// Where there is a choice of what an IP protocol needs, IPv4 is taken, but
-	// ICMPv6 is in IPv6 only.
+	// If an IP protocol allows both IPv4 and IPv6, IPv4 is used; ICMPv6 needs IPv6.
 	if i := slices.Index(fs, IPProto(ipICMPv6)); i >= 0 {
 		fs[i+1] = IPv6()
 	}
@@ -106,7 +105,7 @@ func Needed(id FieldID) (fs []Field) {
 	return fs
 }
 
-// AllFields returns every field that Open vSwitch has, except recirc_id.
+// AllFields returns every field that Open vSwitch supports, except recirc_id.
 func AllFields() (ids []FieldID) {
 	for id := FieldRaw + 1; id < numFields; id++ {
 		if id != FieldInPhyPort && id != FieldPBBISID && id != FieldIPv6ExtHdr && id != FieldRecircID {
@@ -116,10 +115,10 @@ func AllFields() (ids []FieldID) {
 	return ids
 }
 
-// FieldName returns the name of a field in set_field, and how many bits it has.
+// FieldName returns the name of a field in set_field, and its number of bits.
 func FieldName(id FieldID) (string, uint16) { return fields[id].set, uint16(fields[id].sub) }
 
-// AnyValue returns the field with a value that can be set.
+// AnyValue returns the field with an arbitrary value that can be set.
 func AnyValue(id FieldID) Field {
 	switch id {
 	case FieldVLANVID, FieldVLANTCI:
@@ -141,7 +140,7 @@ func AnyValue(id FieldID) Field {
 // DecodeInstructions decodes a list of instructions.
 func DecodeInstructions(s string) (Instructions, error) { return decodeInstructions(s) }
 
-// InstructionsWire returns what ins is on the wire.
+// InstructionsWire returns the encoding of ins.
 func InstructionsWire(ins Instructions) string { return ins.wire }
 
 // DecodeFlows decodes the body of a flow statistics reply.

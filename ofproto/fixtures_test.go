@@ -22,7 +22,7 @@ var record = flag.Bool("record", false, "record testdata/ovs.txt from the Open v
 
 const fixtureFile = "testdata/ovs.txt"
 
-// fixtures are messages as an Open vSwitch has sent them, by what they are.
+// fixtures returns recorded messages of an Open vSwitch, by name.
 func fixtures(t testing.TB) map[string][]byte {
 	t.Helper()
 	data, err := os.ReadFile(fixtureFile)
@@ -44,8 +44,8 @@ func fixtures(t testing.TB) map[string][]byte {
 	return out
 }
 
-// What Open vSwitch has sent of every kind is decoded to a message of its own
-// type, and encoded again to the same bytes.
+// Every kind of message that Open vSwitch has sent is decoded to its own type, and
+// encoded to the same bytes again.
 func TestFixtures(t *testing.T) {
 	if *record {
 		recordFixtures(t)
@@ -75,18 +75,17 @@ func TestFixtures(t *testing.T) {
 			_, raw = m.Body.(RawMultipart)
 		}
 		if again := m.Append(nil, h.XID); raw || !bytes.Equal(again, wire) && !reordered[name] {
-			t.Errorf("%s is read as %#v\n%x, and written as\n%x", name, m, wire, again)
+			t.Errorf("%s is decoded to %#v\n%x, and encoded to\n%x", name, m, wire, again)
 		}
 	}
 }
 
-// reordered are messages that Open vSwitch does not encode canonically: their
-// port descriptions have features that we do not keep, or their properties come
-// in another order.
+// reordered are messages that Open vSwitch does not encode canonically: their port
+// descriptions have features that we do not keep, or their properties are in another
+// order.
 var reordered = map[string]bool{"port description": true, "port status": true, "packet-in 2": true}
 
-// fixtureNames are the messages that a switch sends, in the order in which they
-// are recorded.
+// fixtureNames are the messages that a switch sends, in recording order.
 var fixtureNames = []string{
 	"hello", "features", "configuration", "role", "async configuration", "echo reply", "barrier reply", "error",
 	"description", "flows", "aggregate", "tables", "ports", "port description", "groups", "group descriptions",
@@ -94,7 +93,7 @@ var fixtureNames = []string{
 	"bundle opened", "bundle committed", "flow monitor", "flow update", "flow removed", "port status", "packet-in", "packet-in 2",
 }
 
-// A recorder talks to a switch with nothing but bytes.
+// A recorder exchanges raw bytes with a switch.
 type recorder struct {
 	t   *testing.T
 	nc  net.Conn
@@ -111,7 +110,7 @@ func (r *recorder) send(m Message) uint32 {
 	return r.xid
 }
 
-// next records the next message of a type as name.
+// next records the next message of a type under name.
 func (r *recorder) next(name string, typ uint8) {
 	r.t.Helper()
 	r.nc.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -141,7 +140,7 @@ func (r *recorder) ask(name string, m Message, typ uint8) {
 	r.next(name, typ)
 }
 
-// recordFixtures has a switch send one message of every kind.
+// recordFixtures makes a switch send one message of every kind.
 func recordFixtures(t *testing.T) {
 	h := lab.Boot(t)
 	run := func(args ...string) { lab.Run(t, h, args[0], args[1:]...) }
@@ -159,9 +158,9 @@ func recordFixtures(t *testing.T) {
 	}
 	defer nc.Close()
 	r := &recorder{t: t, nc: nc}
-	fmt.Fprintf(&r.out, "# Messages as an Open vSwitch has sent them; go test -record writes this file.\n")
+	fmt.Fprintf(&r.out, "# Messages that an Open vSwitch has sent; go test -record writes this file.\n")
 	r.ask("hello", Hello13(), 0)
-	// Open vSwitch keeps these from connections to a bridge's own socket, unless told.
+	// On a connection to the bridge's own socket, Open vSwitch sends these only on request.
 	r.send(SetAsync{AsyncConfig{PacketIn: [2]uint32{7, 7}, PortStatus: [2]uint32{7, 7}, FlowRemoved: [2]uint32{15, 15}}})
 	r.ask("features", FeaturesRequest{}, 6)
 	r.ask("configuration", GetConfigRequest{}, 8)
@@ -212,7 +211,7 @@ func recordFixtures(t *testing.T) {
 	r.next("packet-in 2", 4)
 	var kept strings.Builder
 	for line := range strings.Lines(r.out.String()) {
-		if !strings.HasPrefix(line, ":") { // barriers that were only waited for
+		if !strings.HasPrefix(line, ":") { // barriers, which were only waited for
 			kept.WriteString(line)
 		}
 	}
@@ -221,8 +220,8 @@ func recordFixtures(t *testing.T) {
 	}
 }
 
-// FuzzDecode feeds the decoder of messages, and parsers of the answers that it
-// gives. No input makes it allocate more than a small multiple of its length.
+// FuzzDecode feeds the decoder of messages and the parsers of its results. No input makes
+// it allocate more than a small multiple of its length.
 func FuzzDecode(f *testing.F) {
 	for _, wire := range fixtures(f) {
 		f.Add(wire)
@@ -244,7 +243,7 @@ func FuzzDecode(f *testing.F) {
 		again := m.Append(nil, 1)
 		n, err := Decode(again)
 		if err != nil || !bytes.Equal(n.Append(nil, 1), again) {
-			t.Fatalf("%x\nis read as %#v\nand that as %#v, %v", wire, m, n, err)
+			t.Fatalf("%x\nis decoded to %#v\nand that to %#v, %v", wire, m, n, err)
 		}
 	})
 }

@@ -9,15 +9,14 @@ import (
 	. "github.com/ofdvr/ofdvr/ofproto"
 )
 
-// FuzzDecodeActions feeds the decoder of instructions and actions. What it
-// reads it must write again: as it came, or in a form that is then final and
-// that has the same values.
+// FuzzDecodeActions feeds the decoder of instructions and actions. What it decodes must
+// encode to the input or to a canonical form that has the same values.
 func FuzzDecodeActions(f *testing.F) {
 	for _, fl := range everyFlow() {
 		f.Add([]byte(InstructionsWire(fl.Do)))
 	}
-	// Forms that mean the same as ours: OXM headers, NXAST_RESUBMIT, padding of
-	// learn, and instructions in another order.
+	// Equivalents of our own encodings: OXM headers, NXAST_RESUBMIT, padding of learn, and
+	// instructions in another order.
 	f.Add([]byte("\x00\x04\x00\x20\x00\x00\x00\x00\xff\xff\x00\x18\x00\x00\x23\x20\x00\x06\x00\x30\x00\x00\x00\x00\x80\x00\x08\x06\x80\x00\x06\x06"))
 	f.Add([]byte("\x00\x04\x00\x18\x00\x00\x00\x00\xff\xff\x00\x10\x00\x00\x23\x20\x00\x01\x00\x05\x00\x00\x00\x00"))
 	f.Add([]byte("\x00\x01\x00\x08\x05\x00\x00\x00\x00\x05\x00\x08\x00\x00\x00\x00"))
@@ -28,15 +27,15 @@ func FuzzDecodeActions(f *testing.F) {
 		}
 		again, err := DecodeInstructions(InstructionsWire(do))
 		if err != nil || again != do {
-			t.Fatalf("%x\nis read as  %x (%v)\nand that as %x, %v", wire, InstructionsWire(do), do, InstructionsWire(again), err)
+			t.Fatalf("%x\nis decoded to  %x (%v)\nand that to %x, %v", wire, InstructionsWire(do), do, InstructionsWire(again), err)
 		}
 		if made := Do(slices.Collect(do.All())...); made != do {
-			t.Fatalf("%x has %v\nof which is made %x", InstructionsWire(do), do, InstructionsWire(made))
+			t.Fatalf("%x has %v\nwhich encode to %x", InstructionsWire(do), do, InstructionsWire(made))
 		}
 		for in := range do.All() {
 			if in, ok := in.(Apply); ok {
 				if made := ActionsOf(slices.Collect(in.Actions.All())...); made != in.Actions {
-					t.Fatalf("%v are made to %v", in.Actions, made)
+					t.Fatalf("%v encode to %v", in.Actions, made)
 				}
 			}
 		}
@@ -44,7 +43,7 @@ func FuzzDecodeActions(f *testing.F) {
 	})
 }
 
-// FuzzDecodeFlow feeds the decoder of flow statistics, match included.
+// FuzzDecodeFlow feeds the decoder of flow statistics, including matches.
 func FuzzDecodeFlow(f *testing.F) {
 	for _, fl := range everyFlow() {
 		f.Add(flowsReply(FlowStats{Flow: fl}).Append(nil, 1)[16:])
@@ -56,7 +55,7 @@ func FuzzDecodeFlow(f *testing.F) {
 		}
 		again, err := DecodeFlows(flowsReply(flows...).Append(nil, 1)[16:])
 		if err != nil || !slices.Equal(again, flows) {
-			t.Fatalf("%x\nis read as %v\nand that as %v, %v", wire, flows, again, err)
+			t.Fatalf("%x\nis decoded to %v\nand that to %v, %v", wire, flows, again, err)
 		}
 		for _, fl := range flows {
 			_ = fl.String()
@@ -65,8 +64,8 @@ func FuzzDecodeFlow(f *testing.F) {
 	})
 }
 
-// FuzzParseFlow feeds the parser. What it reads is written such that it is read
-// as the same value, and can be sent and read from the wire.
+// FuzzParseFlow feeds the parser. A parsed flow must print to text that parses to the same
+// value, and must encode and decode to the same value.
 func FuzzParseFlow(f *testing.F) {
 	for _, fl := range everyFlow() {
 		f.Add(fl.String())
@@ -82,21 +81,21 @@ func FuzzParseFlow(f *testing.F) {
 		}
 		again, err := ParseFlow(fl.String())
 		if err != nil || again != fl {
-			t.Fatalf("%q\nis read as  %v\nand that as %v, %v", text, fl, again, err)
+			t.Fatalf("%q\nis parsed as  %v\nand that as %v, %v", text, fl, again, err)
 		}
 		if len(FlowMod{Command: FlowAdd, Flow: fl}.Append(nil, 1)) > 0xffff {
 			return
 		}
 		back, err := DecodeFlows(flowsReply(FlowStats{Flow: fl}).Append(nil, 1)[16:])
 		if err != nil || len(back) != 1 || back[0].Flow != fl {
-			t.Fatalf("%q is read as %v\nfrom the wire as %v, %v\n%x", text, fl, back, err, InstructionsWire(fl.Do))
+			t.Fatalf("%q is parsed as %v\nand decoded as %v, %v\n%x", text, fl, back, err, InstructionsWire(fl.Do))
 		}
 	})
 }
 
-// Reading takes no more memory than a small multiple of what is read.
+// Decoding allocates at most a small multiple of the length of its input.
 func TestDecodeMemory(t *testing.T) {
-	// The worst that is known: headers that must be replaced, as deep as can be.
+	// The worst known input: headers that must be replaced, nested as deeply as possible.
 	deep := ""
 	for range 16 {
 		n := len(deep) + 16
@@ -108,21 +107,21 @@ func TestDecodeMemory(t *testing.T) {
 	} {
 		wire = "\x00\x04" + string([]byte{byte((len(wire) + 8) >> 8), byte(len(wire) + 8)}) + "\x00\x00\x00\x00" + wire
 		if got := allocated(func() { DecodeInstructions(wire) }); got == 0 || got > 24*len(wire) {
-			t.Errorf("%s: reading %d bytes takes %d", name, len(wire), got)
+			t.Errorf("%s: decoding %d bytes allocates %d", name, len(wire), got)
 		}
 	}
 	oxm := strings.Repeat("\x00\x03\x02\x00", 16000) // fields without values
 	n := len(oxm) + 4
 	match := []byte("\x00\x01" + string([]byte{byte(n >> 8), byte(n)}) + oxm + "\x00\x00\x00\x00")
 	if got := allocated(func() { DecodeMatch(match) }); got == 0 || got > 24*len(match) {
-		t.Errorf("reading a match of %d bytes takes %d", len(match), got)
+		t.Errorf("decoding a match of %d bytes allocates %d", len(match), got)
 	}
 	if _, err := DecodeInstructions("\x00\x04\x01\x18\x00\x00\x00\x00" + "\xff\xff\x01\x10\x00\x00\x23\x20\x00\x2a\x00\x00\x00\x00\x00\x00" + deep); err == nil {
-		t.Error("actions may lie in actions without end")
+		t.Error("the nesting of actions is unlimited")
 	}
 }
 
-// allocated returns how many bytes f allocates.
+// allocated returns the number of bytes that f allocates.
 func allocated(f func()) int {
 	const rounds = 10
 	var before, after runtime.MemStats

@@ -23,13 +23,12 @@ import (
 	. "github.com/ofdvr/ofdvr/ofproto"
 )
 
-// A difference says why libOpenflow does not write what we do.
+// A difference is the reason why libOpenflow's encoding differs from ours.
 type difference struct {
 	why string
 
-	// What ovs-ofctl ofp-print says about libOpenflow's bytes and not about ours:
-	// it is libOpenflow that is wrong. Where there is nothing here, it says the
-	// same about both.
+	// ovs is the part of ovs-ofctl ofp-print's output that appears only for libOpenflow's
+	// bytes and proves them wrong. If it is "", the output is the same for both.
 	ovs string
 }
 
@@ -40,61 +39,61 @@ const (
 )
 
 var libOpenflowDiffers = map[string]difference{
-	// Both are right.
-	"LOCAL":                  {why: "it sends a max_len of 256, which counts for the controller only"},
-	"tcp,tcp_flags=0x2":      {why: "it has the number that OpenFlow 1.5 gave the field, we what Open vSwitch sends in 1.3"},
+	// Both encodings are valid.
+	"LOCAL":                  {why: "it sends a max_len of 256, which matters only for the controller"},
+	"tcp,tcp_flags=0x2":      {why: "it uses the field's number of OpenFlow 1.5, we the one that Open vSwitch sends in 1.3"},
 	"tcp,tcp_flags=0x2/0x12": {why: "as without a mask"},
-	"arp,arp_spa=10.0.0.0/8": {why: "it uses Nicira's header of the field, we OpenFlow's, which Open vSwitch sends"},
+	"arp,arp_spa=10.0.0.0/8": {why: "it uses the field's Nicira header, we the OpenFlow one, which Open vSwitch sends"},
 	"arp,arp_tpa=10.0.0.0/8": {why: "as arp_spa"},
 	"arp,arp_sha=" + oui:     {why: "as arp_spa"},
 	"arp,arp_tha=" + oui:     {why: "as arp_spa"},
 	"set_field:0x7->tun_id":  {why: "it uses Nicira's action without a mask, we the standard one, which Open vSwitch sends"},
-	setIPSrc:                 {why: "in Nicira's action it has OpenFlow's header of the field, we Nicira's, which Open vSwitch sends"},
+	setIPSrc:                 {why: "it uses the field's OpenFlow header in a Nicira action, we the Nicira one, which Open vSwitch sends"},
 	"drop, without actions":  {why: "it sends an instruction without actions, we none, as Open vSwitch does"},
 
-	// libOpenflow is wrong.
-	"hello":                          {why: "it offers OpenFlow 1.0 besides, whatever version it is asked for", ovs: "version bitmap: 0x01, 0x04"},
+	// libOpenflow's encoding is wrong.
+	"hello":                          {why: "it also offers OpenFlow 1.0, whatever version is requested", ovs: "version bitmap: 0x01, 0x04"},
 	"delete by out_port":             {why: "out_group has the value of out_port instead of OFPG_ANY, so that fewer flows are deleted (OpenFlow 1.3.5 §7.3.4.1); ovs-ofctl does not print it"},
-	"NXAST_DEC_TTL":                  {why: "Open vSwitch knows this action in OpenFlow 1.0 only", ovs: "OFPBAC_BAD_VENDOR_TYPE"},
-	"resubmit:4":                     {why: "the action has the type of experimenter messages, 4, and is taken for another", ovs: "mod_dl_dst:00:00:23:20:00:01"},
+	"NXAST_DEC_TTL":                  {why: "Open vSwitch supports this action only in OpenFlow 1.0", ovs: "OFPBAC_BAD_VENDOR_TYPE"},
+	"resubmit:4":                     {why: "the action has the type of experimenter messages, 4, and is decoded as another action", ovs: "mod_dl_dst:00:00:23:20:00:01"},
 	"dec_ttl(9)":                     {why: "the action is not padded", ovs: badLen},
 	"mod_nw_ttl:64":                  {why: "the TTL and the padding are left out", ovs: badLen},
 	"dec_mpls_ttl":                   {why: "the padding is left out", ovs: badLen},
-	"conjunction(10,1/2)":            {why: "its clause is the number on the wire, one less than ovs-ofctl's, although its comment has ovs-ofctl's form", ovs: "conjunction(10,2/2)"},
-	"reg0=0x1/0x1":                   {why: "a range that ends at bit 0 gets an empty mask", ovs: "OFPBMC_BAD_WILDCARDS"},
+	"conjunction(10,1/2)":            {why: "its clause is the number on the wire, one less than ovs-ofctl's, although its comment uses ovs-ofctl's form", ovs: "conjunction(10,2/2)"},
+	"reg0=0x1/0x1":                   {why: "a range that ends at bit 0 gives an empty mask", ovs: "OFPBMC_BAD_WILDCARDS"},
 	"header of NXM_NX_IPV6_LABEL":    {why: "its length is 1 instead of 4", ovs: "OFPBMC_BAD_FIELD"},
 	natPort:                          {why: "it panics", ovs: nothing},
-	"delete with instructions":       {why: "the length is that without instructions, which are sent", ovs: onlyUses},
-	"delete of a group with buckets": {why: "the length is that without buckets, which are sent", ovs: onlyUses},
+	"delete with instructions":       {why: "the length excludes the instructions, which are sent", ovs: onlyUses},
+	"delete of a group with buckets": {why: "the length excludes the buckets, which are sent", ovs: onlyUses},
 	"delete of a meter with bands":   {why: "it panics", ovs: nothing},
 	"port-mod":                       {why: "the version is 0", ovs: "version 0"},
 	"packet-out without data":        {why: "it panics", ovs: nothing},
 	"port statistics request":        {why: "it has the layout of OpenFlow 1.0", ovs: "OFPBAC_BAD_OUT_PORT"},
 	"features reply":                 {why: "the datapath ID is left out", ovs: "dpid:00000000fe000000"},
-	"flow-removed":                   {why: "the length is that of the header", ovs: onlyUses},
-	"error":                          {why: "the length is that of the header", ovs: onlyUses},
-	"error of a bundle":              {why: "the length is that of the header", ovs: onlyUses},
-	"packet-in":                      {why: "the length is that of the header, and the cookie is where the buffer belongs", ovs: onlyUses},
+	"flow-removed":                   {why: "the length is only that of the header", ovs: onlyUses},
+	"error":                          {why: "the length is only that of the header", ovs: onlyUses},
+	"error of a bundle":              {why: "the length is only that of the header", ovs: onlyUses},
+	"packet-in":                      {why: "the length is only that of the header, and the cookie is at the position of the buffer", ovs: onlyUses},
 	"table statistics":               {why: "it has the layout of OpenFlow 1.0", ovs: badLen},
 	"port statistics":                {why: "it has the layout of OpenFlow 1.0", ovs: badLen},
 }
 
-// Names of what is compared that are long.
+// Long names of comparisons.
 const (
 	oui      = "02:00:00:00:00:00/ff:ff:ff:00:00:00"
 	setIPSrc = "set_field:10.0.0.0/255.255.0.0->ip_src"
 	natPort  = "ct(commit,nat(src=10.0.0.1:100))"
 )
 
-// libOpenflow is an encoder that others wrote. What it and we can both encode is
-// the same bytes, except for what is in the table of differences; and that is
-// different indeed.
-func TestLibOpenflowWritesTheSame(t *testing.T) {
+// libOpenflow is an independent encoder. Everything that both it and this package can
+// encode gives the same bytes, except the entries in the table of differences, which must
+// really differ.
+func TestEncodingEqualsLibOpenflow(t *testing.T) {
 	all := map[string]same{}
 	for _, list := range [][]same{libMatches(), libActions(), libInstructions(), libMessages(), libReplies()} {
 		for _, s := range list {
 			if _, twice := all[s.name]; twice {
-				t.Errorf("%s is there twice", s.name)
+				t.Errorf("%s is compared twice", s.name)
 			}
 			all[s.name] = s
 		}
@@ -108,7 +107,7 @@ func TestLibOpenflowWritesTheSame(t *testing.T) {
 		d, differs := libOpenflowDiffers[name]
 		switch {
 		case bytes.Equal(lib, ours) && differs:
-			t.Errorf("%s: no difference, but the table says: %s", name, d.why)
+			t.Errorf("%s: no difference, but the table of differences has: %s", name, d.why)
 		case !bytes.Equal(lib, ours) && !differs:
 			t.Errorf("%s:\n lib %x\nours %x\n lib prints %s\nours prints %s", name, lib, ours, printed(lib), printed(ours))
 		case !haveOVS:
@@ -130,14 +129,13 @@ func TestLibOpenflowWritesTheSame(t *testing.T) {
 	}
 }
 
-// printed returns what ovs-ofctl makes of a message.
+// printed returns ovs-ofctl's text for a message.
 func printed(wire []byte) string {
 	out, _ := exec.Command("ovs-ofctl", "ofp-print", hex.EncodeToString(wire)).CombinedOutput()
 	return string(out)
 }
 
-// marshalled returns m as libOpenflow writes it, with transaction ID 0; nil if
-// it panics.
+// marshalled returns libOpenflow's encoding of m, with transaction ID 0; nil if it panics.
 func marshalled(m util.Message) (b []byte) {
 	defer func() {
 		if recover() != nil {
@@ -152,12 +150,12 @@ func marshalled(m util.Message) (b []byte) {
 	return b
 }
 
-// What libOpenflow can make and is not compared.
+// notCompared are the constructors of libOpenflow that are not compared, and why.
 var notCompared = map[string]string{
 	"NewActsetOutputField":          "a field that we keep raw",
 	"NewTunMetadataField":           "a field that we keep raw",
 	"NewQueueStatsRequest":          "OpenFlow 1.0's; we have no queues",
-	"NewBundlePropertyExperimenter": "panics when it is encoded, and Open vSwitch knows no property",
+	"NewBundlePropertyExperimenter": "panics when it is encoded, and Open vSwitch supports no properties",
 	"NewTLVTableMod":                "we have no tunnel options",
 	"NewTLVTableModMessage":         "we have no tunnel options",
 	"NewTLVTableRequest":            "we have no tunnel options",
@@ -168,8 +166,8 @@ var notCompared = map[string]string{
 	"NewOfp13Header":                "part of other messages",
 }
 
-// Nothing that libOpenflow can make has been forgotten.
-func TestLibOpenflowIsComparedAsAWhole(t *testing.T) {
+// Every constructor of libOpenflow is compared or listed in notCompared.
+func TestLibOpenflowComparisonIsComplete(t *testing.T) {
 	dir, err := exec.Command("go", "list", "-f", "{{.Dir}}", "github.com/contiv/libOpenflow/openflow13").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -200,13 +198,13 @@ func TestLibOpenflowIsComparedAsAWhole(t *testing.T) {
 				continue
 			}
 			if _, not := notCompared[fn.Name.Name]; not == slices.Contains(used, fn.Name.Name) {
-				t.Errorf("%s: compared %t, and in the list of those that are not %t", fn.Name.Name, !not, not)
+				t.Errorf("%s: compared: %t, in notCompared: %t", fn.Name.Name, !not, not)
 			}
 		}
 	}
 }
 
-// same is what should be the same.
+// A same is a pair of messages that should have the same encoding.
 type same struct {
 	name string
 	lib  util.Message
@@ -244,7 +242,7 @@ func libHeader(name string) *of13.MatchField {
 
 func libIP(s string) net.IP { return net.ParseIP(s) }
 
-// libHeaders compares the headers that fields have in actions.
+// libHeaders compares the field headers in actions.
 func libHeaders(t *testing.T) map[string]same {
 	all := map[string]same{}
 	for _, id := range AllFields() {
@@ -360,7 +358,7 @@ func libActions() (all []same) {
 	ipType := of13.NewEthTypeField(0x800)
 	flow := func(name string, ours Instructions, lib of13.Action) {
 		match, fields := ip, []*of13.MatchField{ipType}
-		switch { // what the action needs
+		switch { // the action's prerequisites
 		case strings.Contains(name, "fd00"):
 			match, fields = MatchOf(IPv6(), IPProto(6)), []*of13.MatchField{of13.NewEthTypeField(0x86dd), of13.NewIpProtoField(6)}
 		case strings.Contains(name, ":100"):

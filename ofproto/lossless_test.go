@@ -9,10 +9,10 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// What Decode returns encodes to the bytes that it was decoded from, also where it
-// has fields that Open vSwitch leaves 0.
+// A decoded message encodes to the bytes that it was decoded from, even if fields that Open
+// vSwitch leaves 0 are set.
 func TestDecodingIsLossless(t *testing.T) {
-	// An ofp_port whose features and speeds all differ, and a name of 16 bytes.
+	// An ofp_port whose features and speeds all differ, and whose name has 16 bytes.
 	const port = "00000003 00000000 020000000101 0000 70722d626c75652d3031323334353637 00000024 00000004 00000001 00000002 00000004 00000008 000186a0 000f4240"
 	for name, text := range map[string]string{
 		"port status":               "040c 0050 00000001 02 00000000000000 " + port,
@@ -20,7 +20,7 @@ func TestDecodingIsLossless(t *testing.T) {
 		"meter, experimenter band":  "041d 0024 00000001 0000 000d 00000007 ffff 0014 000003e8 00000064 00002320 0badcafe",
 		"meter, DSCP band":          "041d 0020 00000001 0000 000d 00000007 0002 0010 000003e8 00000064 05 000000",
 		"meter, drop band":          "041d 0020 00000001 0000 000d 00000007 0001 0010 000003e8 00000064 00000000",
-		"meter, band that is later": "041d 0024 00000001 0001 000d 00000007 0009 0014 000003e8 00000064 01020304 05060708",
+		"meter, unknown band":       "041d 0024 00000001 0001 000d 00000007 0009 0014 000003e8 00000064 01020304 05060708",
 		"meter configuration reply": "0413 0028 00000001 000a 0000 00000000 0018 000d 00000007 0002 0010 000003e8 00000064 03 000000",
 		"port mod":                  "0410 0028 00000001 00000003 00000000 020000000101 0000 00000000 00000024 00000000 00000000",
 	} {

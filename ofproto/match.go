@@ -116,8 +116,8 @@ func (n need) asField() Field {
 	return exact(n.field, be16(n.value))
 }
 
-// Overlaps reports whether a packet can match both m and n: no bit has different
-// fixed values in the two.
+// Overlaps reports whether a packet can match both m and n: the two
+// do not require different values of any bit.
 func (m Match) Overlaps(n Match) bool {
 	for f := range m.Fields() {
 		for g := range n.Fields() {

@@ -18,7 +18,7 @@ var (
 	routerIP  = netip.MustParseAddr("10.0.1.1")
 	wide      = netip.MustParsePrefix("10.0.0.0/8")
 
-	// vocabulary has every field and action that this package can make.
+	// vocabulary has every field and action that this package can encode.
 	vocabulary = []Flow{
 		{
 			FlowKey: FlowKey{0, 400, MatchOf(InPort(1), Untagged(), ARP(), ARPOp(1), ARPTargetIP(routerIP))},
@@ -48,7 +48,7 @@ var (
 	}
 )
 
-// ovsOfctl runs ovs-ofctl, which only has to be there where CI says so.
+// ovsOfctl runs ovs-ofctl. The test is skipped if it is not installed, except in CI.
 func ovsOfctl(t *testing.T, args ...string) string {
 	t.Helper()
 	lab.Needs(t, "ovs-ofctl")
@@ -64,7 +64,7 @@ func ofpPrint(t *testing.T, wire []byte) string {
 	return ovsOfctl(t, "ofp-print", hex.EncodeToString(wire))
 }
 
-// parsed returns flows as ovs-ofctl understands them.
+// parsed returns flows as ovs-ofctl parses them.
 func parsed(t *testing.T, flows string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "flows")
@@ -82,11 +82,9 @@ func parsed(t *testing.T, flows string) string {
 	return lines
 }
 
-// The oracle is Open vSwitch: what it reads in the text of a flow and what it
-// reads in the bytes of the flow must be the same. (A round trip through our
-// own decoder would not notice a field that we write wrongly and read back
-// wrongly.)
-func TestTextAndWireMeanTheSame(t *testing.T) {
+// The oracle is Open vSwitch: it must read the same flow from its text and from its bytes. (A round
+// trip through our own decoder would not detect a field that we encode and decode wrongly.)
+func TestTextAndWireAgree(t *testing.T) {
 	for _, f := range vocabulary {
 		text := strings.TrimSpace(parsed(t, f.String()+"\n"))
 		wire := ofpPrint(t, FlowMod{Command: FlowAdd, Flow: f}.Append(nil, 7))
@@ -98,7 +96,7 @@ func TestTextAndWireMeanTheSame(t *testing.T) {
 	}
 }
 
-// messages has a message of every kind, and what ovs-ofctl must print of it.
+// messages returns a message of every kind, and what ovs-ofctl must print for it.
 func messages() []struct {
 	m    Message
 	want []string // substrings
@@ -203,7 +201,7 @@ func TestOVSPrints(t *testing.T) {
 		out := ofpPrint(t, tt.m.Append(nil, 9))
 		for _, want := range tt.want {
 			if !strings.Contains(out, want) {
-				t.Errorf("%#v is printed as\n%s\nwant %q in it", tt.m, out, want)
+				t.Errorf("%#v is printed as\n%s\nwant it to contain %q", tt.m, out, want)
 			}
 		}
 		if strings.Contains(strings.ReplaceAll(out, "***total_len != data_len***", ""), "***") {
@@ -212,8 +210,7 @@ func TestOVSPrints(t *testing.T) {
 	}
 }
 
-// otherNames are codes that Open vSwitch calls by the name of another version
-// of OpenFlow.
+// otherNames are codes for which Open vSwitch prints the name of another version of OpenFlow.
 var otherNames = map[ErrorCode]string{
 	1<<16 | 2:  "OFPBRC_BAD_STAT",
 	1<<16 | 3:  "OFPBRC_BAD_VENDOR",
@@ -226,7 +223,7 @@ var otherNames = map[ErrorCode]string{
 	13<<16 | 4: "OFPBPC_BAD_VALUE",
 }
 
-// Every error code has the name that Open vSwitch gives it.
+// Every error code has the name that Open vSwitch prints.
 func TestErrorNames(t *testing.T) {
 	for _, code := range AllErrorCodes() {
 		m := ErrorMessage{Code: code, Data: string(Echo{}.Append(nil, 1))}
@@ -246,7 +243,7 @@ func TestErrorNames(t *testing.T) {
 	}
 }
 
-// The type of each code is the one whose initials the code's name begins with.
+// The type of each code is the type whose initials the code's name starts with.
 func TestErrorTypes(t *testing.T) {
 	for _, code := range AllErrorCodes() {
 		if !code.Known() {
@@ -268,10 +265,10 @@ func TestErrorTypes(t *testing.T) {
 
 func subnet(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
-// The same for every field, action and instruction. ovs-ofctl has no word for
-// two of them: NXAST_REG_LOAD2, whose text it takes for as many
-// NXAST_REG_LOADs, and the mask of tun_gbp_flags.
-func TestEveryTextAndWireMeanTheSame(t *testing.T) {
+// Text and bytes agree for every field, action and instruction. ovs-ofctl cannot express two of them:
+// it parses the text of NXAST_REG_LOAD2 as several NXAST_REG_LOADs, and has no mask for
+// tun_gbp_flags.
+func TestEveryTextAndWireAgree(t *testing.T) {
 	var text strings.Builder
 	flows := everyFlow()
 	for _, f := range flows {
@@ -297,7 +294,7 @@ func TestEveryTextAndWireMeanTheSame(t *testing.T) {
 	}
 }
 
-// loads reports whether f sets a part of a field by NXAST_REG_LOAD2.
+// loads reports whether f sets a part of a field with NXAST_REG_LOAD2.
 func loads(f Flow) bool {
 	wire := string(FlowMod{Command: FlowAdd, Flow: f}.Append(nil, 7))
 	return strings.Contains(wire, "\x00\x00\x23\x20\x00\x21")

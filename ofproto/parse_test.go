@@ -7,20 +7,19 @@ import (
 	. "github.com/ofdvr/ofdvr/ofproto"
 )
 
-// What we write is read as the same value.
-func TestParseWhatIsPrinted(t *testing.T) {
+// Printed flows are parsed to the same value.
+func TestParsePrinted(t *testing.T) {
 	for _, f := range append(everyFlow(), vocabulary...) {
 		got, err := ParseFlow(f.String())
 		if err != nil {
 			t.Errorf("%v: %v", f, err)
 		} else if got != f {
-			t.Errorf("%v\nis read as %v\n%x\n%x", f, got, FlowMod{Command: FlowAdd, Flow: f}.Append(nil, 0), FlowMod{Command: FlowAdd, Flow: got}.Append(nil, 0))
+			t.Errorf("%v\nis parsed as %v\n%x\n%x", f, got, FlowMod{Command: FlowAdd, Flow: f}.Append(nil, 0), FlowMod{Command: FlowAdd, Flow: got}.Append(nil, 0))
 		}
 	}
 }
 
-// What a person, or an older ovs-ofctl, may write means the same as what we
-// write.
+// Forms written by people or by older versions of ovs-ofctl have the same value as ours.
 func TestParseForms(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{"actions=drop", "cookie=0x0, table=0, priority=32768 actions=drop"},
@@ -49,7 +48,7 @@ func TestParseForms(t *testing.T) {
 	}
 	for _, tt := range tests {
 		if got, err := ParseFlow(tt.text); err != nil || got.String() != tt.want {
-			t.Errorf("%s\nis read as %v, %v\nwant       %s", tt.text, got, err, tt.want)
+			t.Errorf("%s\nis parsed as %v, %v\nwant       %s", tt.text, got, err, tt.want)
 		}
 	}
 }
@@ -58,7 +57,7 @@ func TestParseErrors(t *testing.T) {
 	tests := []struct {
 		text string
 		at   int
-		want string // the whole error
+		want string // the complete error
 	}{
 		{"", 0, "at byte 0, the end: want actions="},
 		{"priority=70000 actions=drop", 9, `at byte 9, "70000": want a number of at most 16 bits`},

@@ -10,7 +10,7 @@ import (
 	. "github.com/ofdvr/ofdvr/ofproto"
 )
 
-// drawFlow draws one of few flows, so that keys and values meet again.
+// drawFlow draws one of a few flows, so that keys and values repeat.
 func drawFlow(t *rapid.T) Flow {
 	f := Flow{
 		FlowKey: FlowKey{Table: 5, Priority: rapid.Uint16Range(0, 2).Draw(t, "priority"),
@@ -35,7 +35,7 @@ func drawMods(t *rapid.T) (mods []FlowMod) {
 	return mods
 }
 
-// A set is a map from keys to flows that is sorted.
+// A set behaves like a map from keys to flows, sorted by key.
 func TestSetIsAMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		flows := rapid.SliceOf(rapid.Custom(drawFlow))
@@ -73,10 +73,10 @@ func TestSetIsAMap(t *testing.T) {
 				}
 			}
 			if !before.Equal(SetOf(slices.Collect(maps.Values(wanted)))) {
-				t.Fatalf("a set has changed; was %v, is\n%s", wanted, before)
+				t.Fatalf("a set has changed from %v to\n%s", wanted, before)
 			}
 			if before.Equal(s) != maps.Equal(wanted, m) {
-				t.Fatalf("Equal is %v of\n%sand\n%s", before.Equal(s), before, s)
+				t.Fatalf("Equal is %v for\n%sand\n%s", before.Equal(s), before, s)
 			}
 			checkSet(t, s, m)
 		}
@@ -86,7 +86,7 @@ func TestSetIsAMap(t *testing.T) {
 func checkSet(t *rapid.T, s Set, want map[FlowKey]Flow) {
 	got := slices.Collect(s.All())
 	if len(got) != len(want) || s.Len() != len(want) {
-		t.Fatalf("set has %d flows and says %d, want %d", len(got), s.Len(), len(want))
+		t.Fatalf("set has %d flows, Len returns %d, want %d", len(got), s.Len(), len(want))
 	}
 	for i, f := range got {
 		if i > 0 && CompareKeys(got[i-1].FlowKey, f.FlowKey) >= 0 {
@@ -98,7 +98,7 @@ func checkSet(t *rapid.T, s Set, want map[FlowKey]Flow) {
 	}
 }
 
-// apply does to flows what a switch does.
+// apply applies mod to flows like a switch.
 func apply(flows map[FlowKey]Flow, mod FlowMod) {
 	f := mod.Flow
 	switch old, ok := flows[f.FlowKey]; {
@@ -112,8 +112,8 @@ func apply(flows map[FlowKey]Flow, mod FlowMod) {
 	}
 }
 
-// What Apply says a switch has after changes, a real one has.
-func TestSwitchApplies(t *testing.T) {
+// After the same changes, Apply and a real switch have the same flows.
+func TestApplyMatchesSwitch(t *testing.T) {
 	_, c := dial(t)
 	table := AllFlows()
 	table.Table = 5

@@ -9,7 +9,7 @@ import (
 	. "github.com/ofdvr/ofdvr/ofproto"
 )
 
-// routed is a flow as a router has most of.
+// routed is a typical flow of a router.
 var routed = Flow{
 	FlowKey: FlowKey{2, 124, MatchOf(IPv4(), IPv4Dst(subnet("10.0.2.0/24")))},
 	Cookie:  0xfd01c38f4cd4dbcd,
@@ -28,9 +28,9 @@ func TestNoAllocations(t *testing.T) {
 		t.Errorf("FlowMod.Append allocates %v times", n)
 	}
 	wire := flowsReply(FlowStats{Flow: routed}).Append(nil, 1)
-	const want = 4 // the message, its body, its list of flows and what is on the wire
+	const want = 4 // the message, its body, its list of flows, and the bytes
 	if n := testing.AllocsPerRun(100, func() { Decode(wire) }); n > want {
-		t.Errorf("reading one flow allocates %v times, want %d", n, want)
+		t.Errorf("decoding one flow allocates %v times, want %d", n, want)
 	}
 }
 
@@ -42,7 +42,7 @@ func BenchmarkFlowModAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkDecodeFlow reads entries of flow statistics; ns/op is for one.
+// BenchmarkDecodeFlow decodes entries of flow statistics; ns/op is for one entry.
 func BenchmarkDecodeFlow(b *testing.B) {
 	one := flowsReply(FlowStats{Flow: routed}).Append(nil, 1)[16:]
 	b.ReportAllocs()
@@ -64,7 +64,7 @@ func BenchmarkParseFlow(b *testing.B) {
 	}
 }
 
-// routedFlows returns n flows to different addresses, in no order.
+// routedFlows returns n flows to different addresses, unsorted.
 func routedFlows(n int) []Flow {
 	flows := make([]Flow, n)
 	for i, at := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
@@ -75,7 +75,7 @@ func routedFlows(n int) []Flow {
 	return flows
 }
 
-// BenchmarkSetOf sorts 100,000 flows, as they are read back.
+// BenchmarkSetOf builds a set of 100,000 flows, as after reading a switch.
 func BenchmarkSetOf(b *testing.B) {
 	flows := routedFlows(100_000)
 	b.ReportAllocs()
@@ -84,7 +84,7 @@ func BenchmarkSetOf(b *testing.B) {
 	}
 }
 
-// BenchmarkDiffAll compares 100,000 flows with as many that are equal.
+// BenchmarkDiffAll compares 100,000 flows with equal ones.
 func BenchmarkDiffAll(b *testing.B) {
 	have, want := SetOf(routedFlows(100_000)), SetOf(routedFlows(100_000))
 	b.ReportAllocs()
@@ -95,7 +95,7 @@ func BenchmarkDiffAll(b *testing.B) {
 	}
 }
 
-// BenchmarkOneFlow changes one flow of many and finds that.
+// BenchmarkOneFlow changes one of many flows and finds the difference.
 func BenchmarkOneFlow(b *testing.B) {
 	for _, n := range []int{1_000, 10_000, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

@@ -26,7 +26,7 @@ func dial(t *testing.T) (*lab.Host, *ofconn.Conn) {
 	ended := make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		c.Run(ctx, func(Message) {}) // what goes wrong, those who ask are told
+		c.Run(ctx, func(Message) {}) // the calls return its errors
 		close(ended)
 	}()
 	t.Cleanup(func() {
@@ -36,13 +36,12 @@ func dial(t *testing.T) (*lab.Host, *ofconn.Conn) {
 	return h, c
 }
 
-// accepted sends flows, all of which must be accepted, and returns what the
-// switch then has of each.
+// accepted sends flows, all of which must be accepted, and returns the switch's flows by cookie.
 func accepted(t *testing.T, c *ofconn.Conn, flows []Flow) map[Cookie]Flow {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	for _, f := range flows { // one by one, to see each that is refused
+	for _, f := range flows { // one by one, to report each refusal
 		if err := c.Commit(ctx, []FlowMod{{Command: FlowAdd, Flow: f}}); err != nil {
 			t.Errorf("%v\n%x", err, FlowMod{Command: FlowAdd, Flow: f}.Append(nil, 0))
 		}
@@ -58,9 +57,9 @@ func accepted(t *testing.T, c *ofconn.Conn, flows []Flow) map[Cookie]Flow {
 	return have
 }
 
-// What a real switch gives back is, as a value, what it was sent, for every
-// field, every action and every instruction.
-func TestSwitchGivesBackWhatItGot(t *testing.T) {
+// A real switch reports flows equal to those that it was sent, for every field, every action and
+// every instruction.
+func TestSwitchReportsFlowsAsSent(t *testing.T) {
 	h, c := dial(t)
 	flows := everyFlow()
 	if _, err := h.Ofctl(t.Context(), "del-flows", lab.IntegrationBridge); err != nil {
@@ -79,7 +78,7 @@ func TestSwitchGivesBackWhatItGot(t *testing.T) {
 		}
 	}
 
-	// Its own words for them are read as the same values.
+	// ovs-ofctl's text for them is parsed to the same values.
 	out, err := h.Ofctl(t.Context(), "--no-stats", "dump-flows", lab.IntegrationBridge)
 	if err != nil {
 		t.Fatal(err)
@@ -91,9 +90,9 @@ func TestSwitchGivesBackWhatItGot(t *testing.T) {
 			t.Errorf("%v in %s", err, line)
 			continue
 		}
-		if want := have[f.Cookie]; want != f && !strings.Contains(line, "tun_gbp_flags") { // it leaves out their mask
+		if want := have[f.Cookie]; want != f && !strings.Contains(line, "tun_gbp_flags") { // ovs-ofctl leaves out its mask
 
-			t.Errorf("ovs-ofctl prints %s\n read as %v\n want %v", line, f, want)
+			t.Errorf("ovs-ofctl prints %s\n parsed as %v\n want %v", line, f, want)
 		}
 		n++
 	}
@@ -102,8 +101,8 @@ func TestSwitchGivesBackWhatItGot(t *testing.T) {
 	}
 }
 
-// everyFlow returns flows that have, between them, every field, every action
-// and every instruction; each has a cookie of its own.
+// everyFlow returns flows that together have every field, every action and every instruction. Each has
+// its own cookie.
 func everyFlow() []Flow {
 	var flows []Flow
 	add := func(m Match, do Instructions) {
@@ -122,12 +121,12 @@ func everyFlow() []Flow {
 	return flows
 }
 
-// readOnly are the fields that Open vSwitch does not let a flow change.
+// readOnly are the fields that flows cannot change in Open vSwitch.
 var readOnly = []string{"conj_id", "eth_type", "mpls_bos", "ip_frag", "nw_proto", "tcp_flags", "ct_state", "ct_zone",
 	"ct_nw_proto", "ct_nw_src", "ct_nw_dst", "ct_ipv6_src", "ct_ipv6_dst", "ct_tp_src", "ct_tp_dst"}
 
-// Every field can be set, loaded, copied and pushed as far as Open vSwitch lets
-// it, and is given back as the same value.
+// Every field can be set, loaded, copied and pushed as far as Open vSwitch allows it, and is reported
+// with the same value.
 func TestSwitchSetsEveryField(t *testing.T) {
 	_, c := dial(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -169,7 +168,7 @@ func TestSwitchSetsEveryField(t *testing.T) {
 			}
 			sent[f.Cookie] = f
 			if got, err := ParseFlow(f.String()); err != nil || got != f {
-				t.Errorf("%v is read as %v, %v", f, got, err)
+				t.Errorf("%v is reported as %v, %v", f, got, err)
 			}
 		}
 	}
@@ -193,8 +192,8 @@ func TestSwitchSetsEveryField(t *testing.T) {
 	}
 }
 
-// A deletion limited by port and by group takes the flows that output there,
-// or refer to it, and no others. (ovs-ofctl does not print out_group.)
+// A deletion limited by port and by group deletes exactly the flows that output to the port or refer to
+// the group. (ovs-ofctl does not print out_group.)
 func TestSwitchDeletesByPortAndGroup(t *testing.T) {
 	h, c := dial(t)
 	lab.Run(t, h, "ovs-ofctl", "-O", "OpenFlow13", "add-group", lab.IntegrationBridge, "group_id=5,type=all,bucket=output:1")
@@ -224,7 +223,7 @@ func TestSwitchDeletesByPortAndGroup(t *testing.T) {
 	}
 }
 
-// entries are groups and meters as a switch is asked to hold them.
+// entries returns groups and meters to add to a switch.
 func entries() ([]GroupEntry, []MeterEntry) {
 	many := GroupEntry{ID: 0xfd000040, Type: GroupTypeSelect}
 	for i := range 64 {
@@ -262,9 +261,9 @@ func tables(t *testing.T, c *ofconn.Conn) (groups []GroupEntry, meters []MeterEn
 	return groups, meters
 }
 
-// What a real switch reports of a group or a meter is equal to what it was sent,
-// as a message or as text for ovs-ofctl.
-func TestSwitchGivesBackEntries(t *testing.T) {
+// A real switch reports groups and meters equal to those that it was sent, as a message or as text
+// for ovs-ofctl.
+func TestSwitchReportsEntriesAsSent(t *testing.T) {
 	h, c := dial(t)
 	ofctl := func(args ...string) { lab.Run(t, h, "ovs-ofctl", append([]string{"-O", "OpenFlow13"}, args...)...) }
 	wantGroups, wantMeters := entries()

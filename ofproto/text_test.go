@@ -7,19 +7,19 @@ import (
 	. "github.com/ofdvr/ofdvr/ofproto"
 )
 
-// Every message has the name that ovs-ofctl gives it.
+// Every message has the name that ovs-ofctl prints.
 func TestTextNames(t *testing.T) {
 	for _, tt := range messages() {
 		wire := tt.m.Append(nil, 9)
 		theirs, _, _ := strings.Cut(ofpPrint(t, wire), " (OF1.3)")
 		theirs = strings.Replace(theirs, "ONFST13_", "ONFST_", 1)
 		if got := Text(wire); !strings.HasPrefix(got, theirs+" (xid=0x9)") {
-			t.Errorf("%T: %q, ovs-ofctl says %q", tt.m, got, theirs)
+			t.Errorf("%T: %q, ovs-ofctl prints %q", tt.m, got, theirs)
 		}
 	}
 }
 
-// What is in a message is told in the words of ovs-ofctl, and not without end.
+// The contents of a message are printed in ovs-ofctl syntax, with a limited length.
 func TestText(t *testing.T) {
 	flow := vocabulary[1]
 	many := make(FlowStatsReply, 30)

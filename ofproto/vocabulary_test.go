@@ -18,13 +18,13 @@ var (
 	addr   = netip.MustParseAddr
 )
 
-// An act is a list of actions with a match that has what they need.
+// An act is a list of actions with a match on their prerequisites.
 type act struct {
 	match   Match
 	actions []Action
 }
 
-// actions has every action in every form that it can have.
+// actions has every action in every form.
 var actions = []act{
 	{Match{}, []Action{Output{Port: 3}, Output{Port: PortInPort}, Output{Port: PortLocal}, Output{Port: PortNormal}}},
 	{Match{}, []Action{Output{Port: PortController, MaxLen: 77}, Output{Port: PortAll}, Output{Port: PortFlood}}},
@@ -85,8 +85,7 @@ var actions = []act{
 		LearnValue(LearnMatch, Whole(FieldInPort16), 0xfffe), LearnValue(LearnMatch, BitRange(FieldVLANTCI, 0, 11), 5))}}},
 }
 
-// instructions has every instruction of OpenFlow 1.3. The meter and the group
-// must be there first.
+// instructions has every instruction of OpenFlow 1.3. The meter and the group must exist first.
 var instructions = [][]Instruction{
 	nil,
 	{Goto{9}},

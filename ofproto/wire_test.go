@@ -11,8 +11,8 @@ import (
 	. "github.com/ofdvr/ofdvr/ofproto"
 )
 
-// What was encoded is decoded to the same value, and what is cut off anywhere
-// is an error. (That the encoding is right, Open vSwitch tells.)
+// An encoded message decodes to the same value; a truncated one is an error. (Open vSwitch checks the
+// encoding itself in oracle_test.go.)
 func TestDecode(t *testing.T) {
 	all := []Message{Hello{Version: 6}, Raw{Type: 77, Body: "body"}, Experimenter{ID: 1, Type: 2, Body: "abc"},
 		Multipart{Reply: true, Body: RawMultipart{Type: 77, Data: "tables"}}}
@@ -30,14 +30,13 @@ func TestDecode(t *testing.T) {
 		}
 		for n := range wire {
 			if _, err := Decode(wire[:n]); err == nil {
-				t.Errorf("%#v cut to %d bytes is no error", m, n)
+				t.Errorf("%#v cut to %d bytes is not an error", m, n)
 			}
 		}
 	}
 }
 
-// A flow-mod that a FlowMod cannot be is kept as it came, and not taken for
-// another.
+// A flow-mod that a FlowMod cannot express is kept raw.
 func TestFlowModKeptRaw(t *testing.T) {
 	plain := FlowMod{Command: FlowDelete}.Append(nil, 1)
 	for _, at := range []int{32, 36, 40} { // buffer_id, out_port, out_group
@@ -45,12 +44,12 @@ func TestFlowModKeptRaw(t *testing.T) {
 		copy(wire[at:], "\x00\x00\x00\x00")
 		m, err := Decode(wire)
 		if _, raw := m.(Raw); err != nil || !raw || !bytes.Equal(m.Append(nil, 1), wire) {
-			t.Errorf("%x is read as %#v, %v", wire, m, err)
+			t.Errorf("%x is decoded to %#v, %v", wire, m, err)
 		}
 	}
 }
 
-// Nicira's and OpenFlow's headers of one field mean the same, in any order.
+// A field's Nicira header and OpenFlow header give the same match, in any order.
 func TestMatchCanonical(t *testing.T) {
 	a, b := MatchOf(IPv4(), IPv4Dst(wide), EthDst(routerMAC)), MatchOf(EthDst(routerMAC), IPv4Dst(wide), IPv4(), Reg(1, 7, 0))
 	if a != b {
@@ -63,8 +62,8 @@ func TestMatchCanonical(t *testing.T) {
 	}
 }
 
-// A move with OpenFlow's headers of the fields is the same as one with Nicira's,
-// which Open vSwitch reports it with, wherever it stands.
+// A move with OpenFlow headers equals one with Nicira headers, which Open vSwitch reports, at any
+// position.
 func TestInstructionsCanonical(t *testing.T) {
 	move := Move{Whole(FieldEthSrc), Whole(FieldEthDst)}
 	oxm := strings.NewReplacer("\x00\x00\x04\x06", "\x80\x00\x08\x06", "\x00\x00\x02\x06", "\x80\x00\x06\x06") // OXM_OF_ETH_SRC, OXM_OF_ETH_DST
@@ -85,7 +84,7 @@ func TestInstructionsCanonical(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := m.(Multipart).Body.(FlowStatsReply)[0].Do; got != do {
-			t.Errorf("read %#v\nwant %#v", got, do)
+			t.Errorf("decoded %#v\nwant %#v", got, do)
 		}
 	}
 }
@@ -122,7 +121,7 @@ func TestOverlaps(t *testing.T) {
 	}
 }
 
-// Any set can be reached from any other, and reaching it is final.
+// A Delta turns any set into any other, and the next Delta is empty.
 func TestDiffConverges(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var have Set
@@ -151,7 +150,7 @@ func TestDiffConverges(t *testing.T) {
 	}
 }
 
-// Entries are equal if a switch does the same with them, and only then.
+// Entries are equal if and only if they have the same effect in a switch.
 func TestEntriesEqual(t *testing.T) {
 	groups, meters := entries()
 	for i, a := range groups {
@@ -175,11 +174,11 @@ func TestEntriesEqual(t *testing.T) {
 	weight.Buckets[63].Weight++
 	other := groups[0]
 	if other.ID++; groups[0].Equal(weight) || groups[0].Equal(other) {
-		t.Error("a weight or a number makes no difference")
+		t.Error("entries with different weights or IDs are equal")
 	}
 }
 
-// References are found wherever a switch looks for them.
+// References are found at every position where a switch looks for them.
 func TestRefs(t *testing.T) {
 	for _, tt := range []struct {
 		do     Instructions

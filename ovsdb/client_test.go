@@ -16,8 +16,8 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// desired returns two routers with two interfaces each, one of them with tags
-// of its own and a tap, the other without.
+// desired returns two routers with two interfaces each, one router with tags and taps, the other
+// without.
 func desired() ovsdb.Desired {
 	return ovsdb.Desired{IntegrationBridge: "br-int", Controller: "tcp:127.0.0.1:6653", Bridges: []ovsdb.Bridge{
 		{Router: "r1", Name: "rb-1", DatapathID: 0x0002000000000001, Interfaces: []ovsdb.Interface{
@@ -84,7 +84,7 @@ external_ids : {ofdvr-interface=blue, ofdvr-owner=ofdvr, ofdvr-router=r1}`},
 	}
 }
 
-// TestIdempotent applies the same twice, by one client and by another.
+// TestIdempotent applies the same state twice, with one client and with another.
 func TestIdempotent(t *testing.T) {
 	s := startServer(t)
 	s.vsctl("add-br", "br-int")
@@ -95,7 +95,7 @@ func TestIdempotent(t *testing.T) {
 	dump, n := s.dump(), s.transactions()
 	for _, c := range []*ovsdb.Client{c, s.client()} {
 		if r := apply(t, c, desired()); len(r.Ops)+len(r.Problems) > 0 {
-			t.Errorf("the second time: %v, %v", r.Ops, r.Problems)
+			t.Errorf("second Apply: %v, %v", r.Ops, r.Problems)
 		}
 	}
 	if got := s.dump(); got != dump {
@@ -106,8 +106,8 @@ func TestIdempotent(t *testing.T) {
 	}
 }
 
-// TestCorrect changes by hand what is ours, and has it put right in place.
-func TestCorrect(t *testing.T) {
+// Apply corrects manual changes of our rows in place.
+func TestCorrectsChanges(t *testing.T) {
 	for _, tt := range []struct{ name, spoil string }{
 		{"fail mode", "set-fail-mode rb-1 standalone"},
 		{"no fail mode", "del-fail-mode rb-1"},
@@ -122,7 +122,7 @@ func TestCorrect(t *testing.T) {
 		{"MAC", "set interface rq-blue external_ids:attached-mac=02:00:00:00:00:99"},
 		{"identity", "remove interface rq-blue external_ids iface-id"},
 		{"marks of an interface", "clear interface rq-blue external_ids"},
-		{"a second copy of the port", "set interface qr-blue external_ids:iface-id=blue external_ids:attached-mac=02:00:00:00:01:01"},
+		{"second copy of the port", "set interface qr-blue external_ids:iface-id=blue external_ids:attached-mac=02:00:00:00:01:01"},
 		{"tag", "set port rq-blue tag=7"},
 		{"trunk", "set port rq-blue vlan_mode=trunk trunks=1,2,3"},
 		{"no tag", "clear port rq-blue tag"},
@@ -150,15 +150,14 @@ func TestCorrect(t *testing.T) {
 				t.Errorf("%d transactions, want 1", got)
 			}
 			if r := apply(t, c, desired()); len(r.Ops) > 0 {
-				t.Errorf("not put right at once, left were %v", r.Ops)
+				t.Errorf("not corrected at once, left to do: %v", r.Ops)
 			}
 		})
 	}
 }
 
-// TestTagsOfOthers checks that the peer's VLAN columns are another agent's
-// unless we are told which VLAN the network has.
-func TestTagsOfOthers(t *testing.T) {
+// The peer's VLAN columns belong to another agent unless the desired state has the network's VLAN.
+func TestForeignTags(t *testing.T) {
 	s := startServer(t)
 	s.vsctl("add-br", "br-int")
 	c := s.client()
@@ -207,7 +206,7 @@ func TestControllerIsUpdatedInPlace(t *testing.T) {
 func TestForeignObjects(t *testing.T) {
 	s := startServer(t)
 	s.vsctl("add-br", "br-int", "--", "add-port", "br-int", "vm1", "tag=1",
-		"--", "add-br", "rb-2", "--", "add-port", "rb-2", "rp-4", // the names that router 2 wants
+		"--", "add-br", "rb-2", "--", "add-port", "rb-2", "rp-4", // the names that router 2 needs
 		"--", "add-port", "br-int", "qr-green", // and interface green of router 1
 		"--", "add-br", "other", "--", "set-controller", "other", "tcp:192.0.2.1:6653", "--", "set-fail-mode", "other", "secure",
 		"--", "add-bond", "other", "bond", "rq-9", "eth9")
@@ -296,11 +295,11 @@ func TestReconnect(t *testing.T) {
 		t.Errorf("into the new database: %v, %v", r.Ops, r.Problems)
 	}
 	if r := apply(t, c, desired()); len(r.Ops) > 0 {
-		t.Errorf("and again: %v", r.Ops)
+		t.Errorf("second Apply: %v", r.Ops)
 	}
 }
 
-// A recorder notes what a client tells.
+// A recorder records what a client reports.
 type recorder struct {
 	mu    sync.Mutex
 	syncs int
@@ -319,7 +318,7 @@ func (r *recorder) Transacted(result string, _ time.Duration) {
 	r.ended = append(r.ended, result)
 }
 
-// Each connection and each transaction is told, once; what changes nothing is no
+// Each connection and each transaction is reported once; an Apply that changes nothing is not a
 // transaction.
 func TestRecorder(t *testing.T) {
 	s := startServer(t)
@@ -341,12 +340,12 @@ func TestRecorder(t *testing.T) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if got := strings.Join(r.ended, " "); r.syncs != 2 || got != "ok ok" {
-		t.Errorf("told of %d connections and of transactions that ended with %s", r.syncs, got)
+		t.Errorf("recorded %d connections and transactions with the results %s", r.syncs, got)
 	}
 }
 
-// TestFrozenServer checks that nothing waits for ever for a server that has
-// the connection open and does not answer, and that Run notices.
+// Nothing waits indefinitely for a server that keeps the connection open and does not reply, and Run
+// detects it.
 func TestFrozenServer(t *testing.T) {
 	for name, d := range map[string]ovsdb.Desired{"small transaction": desired(), "more than the socket holds": many(300)} {
 		t.Run(name, func(t *testing.T) { testFrozenServer(t, d) })
@@ -388,15 +387,15 @@ func testFrozenServer(t *testing.T, d ovsdb.Desired) {
 	until(t, c, "given up", func(_ ovsdb.State, err error) bool { return errors.Is(err, ovsdb.ErrNotConnected) })
 	s.proc.Process.Signal(syscall.SIGCONT)
 	until(t, c, "connected again", func(_ ovsdb.State, err error) bool { return err == nil })
-	if r := apply(t, c, d); len(r.Problems) > 0 { // whatever came of the first
+	if r := apply(t, c, d); len(r.Problems) > 0 { // whatever the outcome of the first
 		t.Error(r.Problems)
 	}
 	if r := apply(t, c, d); len(r.Ops) > 0 {
-		t.Errorf("and again: %v", r.Ops)
+		t.Errorf("second Apply: %v", r.Ops)
 	}
 }
 
-// TestStartedBeforeServer checks that a client waits for a server to come.
+// A client waits for a server that starts later.
 func TestStartedBeforeServer(t *testing.T) {
 	s := startServer(t)
 	s.stop()
@@ -414,8 +413,8 @@ func TestStartedBeforeServer(t *testing.T) {
 	wait(t, c)
 }
 
-// TestTwoClients lets two clients with different wishes fight over one
-// database: whoever loses plans again, and nothing is created twice.
+// Two clients with different desired states change one database: the one that loses plans again, and
+// nothing is created twice.
 func TestTwoClients(t *testing.T) {
 	s := startServer(t)
 	s.vsctl("add-br", "br-int")
@@ -428,7 +427,7 @@ func TestTwoClients(t *testing.T) {
 				if i%2 == 1 {
 					d.Bridges = d.Bridges[1:]
 				}
-				if _, err := c.Apply(context.Background(), d); err != nil && !strings.Contains(err.Error(), "changed meanwhile") {
+				if _, err := c.Apply(context.Background(), d); err != nil && !strings.Contains(err.Error(), "changed in the meantime") {
 					errs <- err
 					return
 				}
@@ -441,7 +440,7 @@ func TestTwoClients(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// The last change of the other one may have yet to be heard of.
+	// The last change of the other client may not have arrived yet.
 	eventually(t, "all bridges exist", func() bool {
 		apply(t, one, desired())
 		return s.vsctl("list-br") == "br-int\nrb-1\nrb-2"
@@ -462,9 +461,9 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// TestAnythingOnServer applies one odd wish after the other to a real
-// ovsdb-server: the plan's operations mean there what they mean in the model.
-func TestAnythingOnServer(t *testing.T) {
+// Random desired states are applied to a real ovsdb-server: the plan's operations have the same effect
+// there as in the model.
+func TestRandomPlansOnServer(t *testing.T) {
 	s := startServer(t)
 	s.vsctl("add-br", "br-int", "--", "add-port", "br-int", "a", "--", "add-br", "c", "--", "add-port", "c", "e")
 	want := s.foreign()
@@ -491,9 +490,9 @@ func TestAnythingOnServer(t *testing.T) {
 		if r := apply(t, c, d); len(r.Ops) > 0 {
 			t.Fatalf("seed %d: left to do: %v", seed, r.Ops)
 		}
-		// As ovs-vswitchd does, for which ports that go to another bridge wait.
+		// Confirm like ovs-vswitchd; ports that move between bridges wait for it.
 		s.vsctl("--no-wait", "set", "Open_vSwitch", ".", fmt.Sprintf("cur_cfg=%d", after.NextCfg))
-		eventually(t, "the client knows of it", func() bool {
+		eventually(t, "the client has received it", func() bool {
 			st, err := c.State(t.Context())
 			return err == nil && st.CurCfg == after.NextCfg
 		})
@@ -503,8 +502,8 @@ func TestAnythingOnServer(t *testing.T) {
 	}
 }
 
-// withoutUUIDs returns s with empty instead of nil maps and sets, and without
-// UUIDs and the numbers of configurations.
+// withoutUUIDs returns s without UUIDs and configuration numbers, and with empty instead of nil maps
+// and sets.
 func withoutUUIDs(s ovsdb.State) ovsdb.State {
 	s = copyState(s)
 	s.NextCfg, s.CurCfg = 0, 0

@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// TestMain has the properties checked more often than rapid's 100 times,
-// unless the command line says otherwise: a check takes some milliseconds.
+// TestMain runs more than rapid's default of 100 checks, unless the command line overrides it: a check
+// takes a few milliseconds.
 func TestMain(m *testing.M) {
 	checks := "500"
 	if lab.Full() {

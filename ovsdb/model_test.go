@@ -8,8 +8,8 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// carryOut returns what s becomes by ops, as ovsdb-server would have it: all
-// at once, unique names, and no row without one that refers to it.
+// carryOut applies ops to s like ovsdb-server: atomically, with unique names, and without rows that no
+// row refers to.
 func carryOut(s ovsdb.State, ops []ovsdb.Op) (ovsdb.State, error) {
 	m := &machine{s: copyState(s), real: map[string]string{}}
 	for _, o := range ops { // placeholders may be referred to in any order
@@ -97,14 +97,14 @@ func (m *machine) do(o ovsdb.Op) error {
 		p.Interfaces = append(p.Interfaces, ovsdb.InterfaceRow{UUID: m.id(o.Row.UUID), Name: o.Row.Name})
 		return m.update(o)
 	}
-	return fmt.Errorf("not expected")
+	return fmt.Errorf("unexpected operation")
 }
 
 func remove[T any](from *[]T, o ovsdb.Op, uuid func(T) string) error {
 	n := len(*from)
 	*from = slices.DeleteFunc(*from, func(v T) bool { return uuid(v) == o.Row.UUID })
 	if len(*from) != n-1 {
-		return fmt.Errorf("it is not there")
+		return fmt.Errorf("it does not exist")
 	}
 	return nil
 }
@@ -179,12 +179,12 @@ func assign(to, v any) error {
 	case *[]string:
 		*to = v.([]string)
 	default:
-		return fmt.Errorf("is not known")
+		return fmt.Errorf("unknown type")
 	}
 	return nil
 }
 
-// unique reports names that two rows of a table have.
+// unique returns an error if two rows of a table have the same name.
 func (m *machine) unique() error {
 	seen := map[string]bool{}
 	for _, b := range m.s.Bridges {
@@ -200,7 +200,7 @@ func (m *machine) unique() error {
 		}
 		for _, n := range names {
 			if seen[n] {
-				return fmt.Errorf("there are two of %s", n)
+				return fmt.Errorf("%s exists twice", n)
 			}
 			seen[n] = true
 		}

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// A port that is to be on another bridge is removed, and inserted only when
-// ovs-vswitchd has come to the configuration without it.
-func TestPortsThatMoveWait(t *testing.T) {
+// A port that moves to another bridge is removed, and inserted after ovs-vswitchd has confirmed the
+// configuration without it.
+func TestMovedPortsWait(t *testing.T) {
 	iface := Interface{ID: "i", MAC: "02:00:00:00:00:01", Patch: "pr-i", Peer: "pi-i", Tap: "qr-i"}
 	desired := func(router string) Desired {
 		return Desired{IntegrationBridge: "br-int", Controller: "tcp:1.2.3.4:6653",
@@ -45,7 +45,7 @@ func TestPortsThatMoveWait(t *testing.T) {
 	for _, c := range []struct {
 		next, cur int
 		waits     bool
-	}{{6, 5, true}, {7, 6, false}, {0, 0, false}} { // the last is another database
+	}{{6, 5, true}, {7, 6, false}, {0, 0, false}} { // the last case is a new database
 		m := moves{"pr-i": 6, "qr-i": 6}
 		s := between
 		s.NextCfg, s.CurCfg = c.next, c.cur
@@ -55,7 +55,7 @@ func TestPortsThatMoveWait(t *testing.T) {
 			t.Errorf("at configuration %d of %d: inserted %s, waiting %v", c.cur, c.next, inserted(now), waiting)
 		}
 	}
-	// A port of ours can be renewed, and nobody else's.
+	// Our ports can be renewed, others cannot.
 	foreign := between
 	foreign.Bridges = slices.Clone(foreign.Bridges)
 	foreign.Bridges[0].Ports = append(foreign.Bridges[0].Ports, PortRow{UUID: "x", Name: "vm1"})

@@ -8,8 +8,8 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// TestAsk asks what only ovs-vswitchd can answer, here the test in its place.
-func TestAsk(t *testing.T) {
+// IncrementNextCfg returns the number that ovs-vswitchd, here the test, confirms.
+func TestIncrementNextCfg(t *testing.T) {
 	s := startServer(t)
 	c := s.client()
 	first, err := c.IncrementNextCfg(t.Context())
@@ -18,22 +18,22 @@ func TestAsk(t *testing.T) {
 	}
 	second, err := c.IncrementNextCfg(t.Context())
 	if err != nil || second <= first {
-		t.Errorf("asked %d, then %d, %v", first, second, err)
+		t.Errorf("next_cfg %d, then %d, %v", first, second, err)
 	}
 	if state, err := c.State(t.Context()); err != nil || state.NextCfg != second || state.CurCfg >= first {
-		t.Errorf("unanswered: %+v, %v", state, err)
+		t.Errorf("unconfirmed: %+v, %v", state, err)
 	}
 	s.vsctl("set", "Open_vSwitch", ".", fmt.Sprintf("cur_cfg=%d", first))
-	until(t, c, "the answer to the first", func(s ovsdb.State, err error) bool { return err == nil && s.CurCfg >= first && s.CurCfg < second })
+	until(t, c, "the confirmation of the first", func(s ovsdb.State, err error) bool { return err == nil && s.CurCfg >= first && s.CurCfg < second })
 	s.stop()
 	until(t, c, "the end of the connection", func(_ ovsdb.State, err error) bool { return err != nil })
 	if _, err := c.IncrementNextCfg(t.Context()); !errors.Is(err, ovsdb.ErrNotConnected) {
 		t.Errorf("without a server: %v", err)
 	}
-	s.reset() // an empty database, without the row to ask in
+	s.reset() // an empty database, without the root row
 	s.start()
 	wait(t, c)
-	if ask, err := c.IncrementNextCfg(t.Context()); err == nil {
-		t.Errorf("of an empty database: %d", ask)
+	if cfg, err := c.IncrementNextCfg(t.Context()); err == nil {
+		t.Errorf("in an empty database: %d", cfg)
 	}
 }

@@ -12,8 +12,7 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// host returns the state of a host with an integration bridge and nothing of
-// ours.
+// host returns the state of a host with an integration bridge and no rows of ours.
 func host() ovsdb.State {
 	return ovsdb.State{Root: "root", Bridges: []ovsdb.BridgeRow{bridgeRow("br-int")}}
 }
@@ -39,8 +38,7 @@ func settled(t *testing.T, d ovsdb.Desired) ovsdb.State {
 	return s
 }
 
-// TestPlan goes from one desired state to another, with something done by
-// hand in between.
+// TestPlan plans the change from one desired state to another, with manual changes in between.
 func TestPlan(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
@@ -51,17 +49,17 @@ func TestPlan(t *testing.T) {
 	}{
 		{name: "nothing"},
 		{
-			name:   "router gone",
+			name:   "router removed",
 			change: func(d *ovsdb.Desired) { d.Bridges = d.Bridges[1:] },
 			ops:    []string{"remove Port rq-blue", "remove Port rq-green", "remove Bridge rb-1"},
 		},
 		{
-			name:   "interface gone",
+			name:   "interface removed",
 			change: func(d *ovsdb.Desired) { d.Bridges[0].Interfaces = d.Bridges[0].Interfaces[:1] },
 			ops:    []string{"remove Port rq-green", "remove Port qr-green", "remove Port rp-green"},
 		},
 		{
-			name:   "tap not wanted any more",
+			name:   "tap no longer desired",
 			change: func(d *ovsdb.Desired) { d.Bridges[0].Interfaces[0].Tap = "" },
 			ops:    []string{"remove Port qr-blue"},
 		},
@@ -98,7 +96,7 @@ func TestPlan(t *testing.T) {
 				"insert Bridge new", "insert Controller tcp:127.0.0.1:6653", "insert Port new", "insert Interface new"},
 		},
 		{
-			name:   "controller elsewhere",
+			name:   "another controller target",
 			change: func(d *ovsdb.Desired) { d.Controller = "tcp:127.0.0.1:1" },
 			ops:    []string{"update Controller tcp:127.0.0.1:6653 (target)", "update Controller tcp:127.0.0.1:6653 (target)"},
 		},
@@ -111,7 +109,7 @@ func TestPlan(t *testing.T) {
 			ops: []string{"remove Controller tcp:192.0.2.1:1"},
 		},
 		{
-			name: "controller of somebody else instead of ours",
+			name: "foreign controller instead of ours",
 			byHand: func(s *ovsdb.State) {
 				s.Bridges[1].Controllers = []ovsdb.ControllerRow{{UUID: "c", Target: "tcp:192.0.2.1:1"}}
 			},
@@ -129,7 +127,7 @@ func TestPlan(t *testing.T) {
 				"could not open network device qr-blue (No such device); see the log of ovs-vswitchd"},
 		},
 		{
-			name: "tap in whose place is another link",
+			name: "another link has the name of a tap",
 			byHand: func(s *ovsdb.State) {
 				i := &s.Bridges[1].Ports[0].Interfaces[0]
 				i.OFPort, i.Error = -1, "could not add network device qr-blue to ofproto (File exists)"
@@ -138,7 +136,7 @@ func TestPlan(t *testing.T) {
 				"could not add network device qr-blue to ofproto (File exists); a link with that name exists already: delete or rename it, or choose another name"},
 		},
 		{
-			name: "patch port whose error is over",
+			name: "patch port with a stale error",
 			byHand: func(s *ovsdb.State) {
 				for _, p := range s.Bridges[1].Ports {
 					if i := &p.Interfaces[0]; i.Type == "patch" {
@@ -148,20 +146,20 @@ func TestPlan(t *testing.T) {
 			},
 		},
 		{
-			name:     "unwanted bridge with a port of somebody else",
+			name:     "bridge to be removed with a foreign port",
 			byHand:   func(s *ovsdb.State) { s.Bridges[1].Ports = append(s.Bridges[1].Ports, portRow("eth0")) },
 			change:   func(d *ovsdb.Desired) { d.Bridges = d.Bridges[1:] },
 			ops:      []string{"remove Port rq-blue", "remove Port rq-green", "remove Controller tcp:127.0.0.1:6653", "remove Port qr-blue", "remove Port qr-green", "remove Port rp-blue", "remove Port rp-green"},
 			problems: []string{"foreign-ports r1/: bridge rb-1: it is not needed any more but cannot be removed, because it has ports that do not belong to ofdvr: eth0; remove them with `ovs-vsctl del-port`"},
 		},
 		{
-			name:     "bridge to be renamed with a port of somebody else",
+			name:     "bridge to be renamed with a foreign port",
 			byHand:   func(s *ovsdb.State) { s.Bridges[1].Ports = append(s.Bridges[1].Ports, portRow("eth0")) },
 			change:   func(d *ovsdb.Desired) { d.Bridges[0].Name = "new" },
 			problems: []string{"foreign-ports r1/: bridge rb-1: it cannot be replaced by bridge new, because it has ports that do not belong to ofdvr: eth0; remove them with `ovs-vsctl del-port`"},
 		},
 		{
-			name: "name taken by what is held",
+			name: "name used by a held interface",
 			byHand: func(s *ovsdb.State) {
 				s.Bridges[0].Ports = append(s.Bridges[0].Ports, portRow("foreign"))
 			},
@@ -215,7 +213,7 @@ func TestPlan(t *testing.T) {
 			ops: []string{"update Interface qr-blue (external_ids:attached-mac, external_ids:iface-id)"},
 		},
 		{
-			name: "key of somebody else",
+			name: "foreign key",
 			byHand: func(s *ovsdb.State) {
 				p, _ := s.Bridges[0].Port("rq-blue")
 				p.Interfaces[0].ExternalIDs["ovn-installed"] = "true"
@@ -258,7 +256,7 @@ func TestPlan(t *testing.T) {
 			},
 		},
 		{
-			name: "patch ports are no links",
+			name: "patch ports are not links",
 			change: func(d *ovsdb.Desired) {
 				d.Bridges[0].Interfaces[0].Patch = "vpn0"
 				d.Link = func(name string) string { return name }
@@ -266,7 +264,7 @@ func TestPlan(t *testing.T) {
 			ops: []string{"remove Port rp-blue", "update Interface rq-blue (options:peer)", "insert Port vpn0", "insert Interface vpn0"},
 		},
 		{
-			name:   "everything gone",
+			name:   "everything removed",
 			change: func(d *ovsdb.Desired) { *d = ovsdb.Desired{} },
 			ops:    []string{"remove Port rq-3", "remove Port rq-4", "remove Port rq-blue", "remove Port rq-green", "remove Bridge rb-1", "remove Bridge rb-2"},
 		},
@@ -298,14 +296,14 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// Small sets to draw from, so that everything gets into everything's way.
+// Small sets to draw from, so that collisions are frequent.
 var (
 	someNames   = []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}
 	someRouters = []string{"r1", "r2", "r3"}
 	someIfaces  = []string{"i1", "i2", "i3", "i4"}
 )
 
-// drawDesired draws what a valid model can want: IDs and names are unique.
+// drawDesired draws a desired state of a valid model: IDs and names are unique.
 func drawDesired(t *rapid.T) ovsdb.Desired {
 	d := ovsdb.Desired{IntegrationBridge: rapid.SampledFrom([]string{"br-int", "br-int", "br-int", "a"}).Draw(t, "integration"),
 		Controller: rapid.SampledFrom([]string{"tcp:127.0.0.1:1", "tcp:127.0.0.1:2"}).Draw(t, "controller")}
@@ -336,13 +334,13 @@ func drawDesired(t *rapid.T) ovsdb.Desired {
 	return d
 }
 
-// drawIDs returns external_ids: somebody else's, or ours.
+// drawIDs returns external_ids, ours or foreign ones.
 func drawIDs(t *rapid.T) map[string]string {
 	ids := map[string]string{}
 	if rapid.Bool().Draw(t, "ours") {
 		ids[ovsdb.KeyOwner] = ovsdb.Owner
 	}
-	if rapid.IntRange(0, 9).Draw(t, "router?") > 0 { // a mark without the owner's does not count
+	if rapid.IntRange(0, 9).Draw(t, "router?") > 0 { // without the owner's mark, other marks are ignored
 		ids[ovsdb.KeyRouter] = rapid.SampledFrom(someRouters).Draw(t, "of router")
 	}
 	if rapid.Bool().Draw(t, "interface?") {
@@ -354,8 +352,7 @@ func drawIDs(t *rapid.T) map[string]string {
 	return ids
 }
 
-// drawState returns a state in which anything may be, as long as names are
-// unique.
+// drawState draws an arbitrary state in which names are unique.
 func drawState(t *rapid.T) ovsdb.State {
 	s := ovsdb.State{Root: "root"}
 	bridges, ports, ifaces := map[string]bool{}, map[string]bool{}, map[string]bool{}
@@ -414,8 +411,7 @@ func drawState(t *rapid.T) ovsdb.State {
 	return s
 }
 
-// foreign returns what of s is not ours to change: rows by UUID, those below a
-// row without those that are ours.
+// foreign returns the rows of s that we do not own, by UUID, without references to our rows.
 func foreign(s ovsdb.State) map[string]any {
 	ours := func(ids map[string]string) bool { return ids[ovsdb.KeyOwner] == ovsdb.Owner }
 	rows := map[string]any{}
@@ -438,14 +434,13 @@ func foreign(s ovsdb.State) map[string]any {
 	return rows
 }
 
-// TestPlanProperties checks for any state and any wish that the plan can be
-// carried out, that nothing is left to do afterwards, that what is not ours
-// stays as it is, that the plan is a function, and that what is wanted and has
-// no problem is there.
+// TestPlanProperties checks for random states and desired states that the plan can be carried out and
+// leaves nothing to do, that foreign rows stay unchanged, that the plan is deterministic, and that
+// everything desired exists unless it has a problem.
 func TestPlanProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawState(t)
-		for round := range 2 { // from chaos, then from order
+		for round := range 2 { // from a random state, then from a planned one
 			d := drawDesired(t)
 			before := copyState(s)
 			ops, problems := ovsdb.Plan(s, d)

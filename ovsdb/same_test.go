@@ -6,7 +6,7 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// States are the same until something changes.
+// Two calls return the same State until something changes.
 func TestSame(t *testing.T) {
 	s := startServer(t)
 	s.vsctl("add-br", "br-int")
@@ -25,10 +25,10 @@ func TestSame(t *testing.T) {
 		first = read()
 	}
 	if apply(t, c, ovsdb.Desired{}); !read().Same(first) {
-		t.Error("what changes nothing makes another state")
+		t.Error("an Apply without changes makes another state")
 	}
 	if first.Same(ovsdb.State{}) || new(ovsdb.State).Same(ovsdb.State{}) {
-		t.Error("a state that was not read is the same as another")
+		t.Error("the zero State is the same as another")
 	}
 	s.vsctl("set", "bridge", "br-int", "fail_mode=secure")
 	for read().Same(first) {

@@ -21,7 +21,7 @@ import (
 
 const schemaFile = "/usr/share/openvswitch/vswitch.ovsschema"
 
-// A server is a real ovsdb-server with a database of its own.
+// A server is a real ovsdb-server with its own database.
 type server struct {
 	t      *testing.T
 	dir    string
@@ -29,8 +29,8 @@ type server struct {
 	proc   *exec.Cmd
 }
 
-// startServer starts ovsdb-server with a fresh database for the time of the
-// test, after which no goroutine may be left.
+// startServer starts ovsdb-server with an empty database for the duration of the test. No goroutine may
+// be left at its end.
 func startServer(t *testing.T) *server {
 	t.Helper()
 	for _, p := range []string{"ovsdb-server", "ovsdb-tool", "ovsdb-client", "ovs-vsctl"} {
@@ -69,7 +69,7 @@ func missing(t *testing.T, format string, args ...any) {
 
 func (s *server) db() string { return filepath.Join(s.dir, "conf.db") }
 
-// reset replaces the database by an empty one. The server must not run.
+// reset replaces the database by an empty one. The server must not be running.
 func (s *server) reset() {
 	s.t.Helper()
 	os.Remove(s.db())
@@ -134,7 +134,7 @@ func (s *server) dump() string {
 	return s.run("ovsdb-client", "dump", "unix:"+s.socket)
 }
 
-// transactions returns how many transactions the server has written.
+// transactions returns the number of transactions in the server's log.
 func (s *server) transactions() int {
 	s.t.Helper()
 	data, err := os.ReadFile(s.db())
@@ -144,8 +144,8 @@ func (s *server) transactions() int {
 	return bytes.Count(data, []byte("OVSDB JSON "))
 }
 
-// foreign returns the rows that are not ours, as sorted lines of JSON. The ports of
-// the integration bridge are left out: ours come and go there.
+// foreign returns the rows that we do not own, as sorted lines of JSON, without the ports column of the
+// integration bridge, which also has our ports.
 func (s *server) foreign() string {
 	s.t.Helper()
 	var lines []string
@@ -178,7 +178,7 @@ func (s *server) foreign() string {
 	return strings.Join(lines, "")
 }
 
-// client runs a client of s for the time of the test.
+// client runs a client of s for the duration of the test.
 func (s *server) client() *ovsdb.Client {
 	s.t.Helper()
 	c, err := ovsdb.NewClient(ovsdb.Config{Endpoint: "unix:" + s.socket, Timeout: 10 * time.Second, Retry: 20 * time.Millisecond, Probe: 50 * time.Millisecond})
@@ -211,7 +211,7 @@ func wait(t *testing.T, c *ovsdb.Client) {
 	}
 }
 
-// eventually waits for cond, asking over and over.
+// eventually polls until cond is true.
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -226,7 +226,7 @@ func eventually(t *testing.T, what string, cond func() bool) {
 	}
 }
 
-// until waits until the client's state satisfies cond, looking when told to.
+// until waits until the client's state satisfies cond; it checks after each change.
 func until(t *testing.T, c *ovsdb.Client, what string, cond func(ovsdb.State, error) bool) {
 	t.Helper()
 	deadline := time.After(time.Minute)

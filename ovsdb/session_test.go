@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A request to monitor outlives its context by a moment, and no longer.
+// The context of a monitor request is done shortly after its parent.
 func TestOutlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stopped := errors.New("stopped")
@@ -18,7 +18,7 @@ func TestOutlive(t *testing.T) {
 		cancel(stopped)
 		synctest.Wait()
 		if out.Err() != nil {
-			t.Error("it ends with its context")
+			t.Error("it is done together with its parent")
 		}
 		began := time.Now()
 		<-out.Done()

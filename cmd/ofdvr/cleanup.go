@@ -149,11 +149,11 @@ func cleanNamespaces(instance string, all bool, routers []string, say func(strin
 
 // undoNamespaces gives namespaces that are still there what they had before.
 func undoNamespaces(dir, instance string, say func(string, ...any)) error {
-	before := namespace.NewBefore(dir)
+	before := namespace.NewBackups(dir)
 	names, err := before.Names()
 	errs := []error{err}
 	for _, name := range names {
-		changed, err := before.Undo(name, instance)
+		changed, err := before.Restore(name, instance)
 		if len(changed) > 0 {
 			say("undid what was set in namespace %s: %s", name, strings.Join(changed, ", "))
 		}

@@ -32,7 +32,7 @@ type reporter struct {
 // daemon works for as long as the controller answers in time. One that does not
 // hangs, and then the service manager has to know what to do.
 func (r *reporter) run(ctx context.Context) error {
-	if !r.Wanted() {
+	if !r.Enabled() {
 		return nil
 	}
 	interval, limit := tellInterval, tellInterval // from one question to the next, and to an answer
@@ -81,7 +81,7 @@ func (r *reporter) report(parent context.Context, limit time.Duration) {
 
 // tell tells the service manager. What keeps it from being told is logged once.
 func (r *reporter) tell(news ...string) {
-	err := r.Tell(news...)
+	err := r.Send(news...)
 	if err != nil && !r.deaf {
 		r.log.Warn("the service manager was not told", zap.Error(err))
 	}

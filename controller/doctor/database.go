@@ -60,7 +60,7 @@ func (e *examination) vswitchd(ctx context.Context, state ovsdb.State) {
 	ctx, cancel := context.WithTimeoutCause(ctx, ovstrace.AnswerTime, fmt.Errorf("no answer in %v", ovstrace.AnswerTime))
 	defer cancel()
 	answers := "answers"
-	if err := e.askVswitchd(ctx); errors.Is(err, ovstrace.ErrNotAsked) || errors.Is(err, fs.ErrNotExist) && e.connected() {
+	if err := e.askVswitchd(ctx); errors.Is(err, ovstrace.ErrRemote) || errors.Is(err, fs.ErrNotExist) && e.connected() {
 		e.find(Note, about, "", "ovs-vswitchd was not asked whether it works, only ovsdb-server: %v", err)
 		answers = "is in use"
 	} else if err != nil {

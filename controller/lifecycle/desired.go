@@ -11,7 +11,7 @@ import (
 func (l *Lifecycle) desired(want Intent, withheld func(router, tap string) bool) ovsdb.Desired {
 	given := make(map[string]bool) // names that are not made by us
 	d := ovsdb.Desired{IntegrationBridge: l.cfg.IntegrationBridge, Controller: l.cfg.Target, Partial: !want.Complete}
-	d.Link = func(name string) string { return namespace.LinkOfOthers(name, given[name]) }
+	d.Link = func(name string) string { return namespace.ForeignLink(name, given[name]) }
 	for r := range want.Index.Routers("") {
 		if !r.Bridge.Managed {
 			continue

@@ -74,7 +74,7 @@ type Lifecycle struct {
 	links  *namespace.Watcher
 	neighs *namespace.Neighbours // nil: see Config.Neighbours
 	radvd  *radvd.Keeper         // nil: nothing sends router advertisements
-	before *namespace.Before     // nil: what namespaces were is not kept
+	before *namespace.Backups    // nil: what namespaces were is not kept
 	log    *zap.Logger
 	wanted chan Intent // capacity 1: the latest that has not been looked at
 
@@ -146,7 +146,7 @@ func New(cfg Config) (*Lifecycle, error) {
 	l := &Lifecycle{cfg: cfg, db: db, links: namespace.NewWatcher(), log: cfg.Log, wanted: make(chan Intent, 1),
 		database: newDatabase(), warned: make(map[warning]string), ports: make(map[string]compile.Ports), moved: make(map[string]bool), wake: make(chan struct{}, 1)}
 	if cfg.NamespacesDir != "" {
-		l.before = namespace.NewBefore(cfg.NamespacesDir)
+		l.before = namespace.NewBackups(cfg.NamespacesDir)
 	}
 	if cfg.Neighbours != nil {
 		l.neighs = namespace.NewNeighbours(cfg.Neighbours)

@@ -184,7 +184,7 @@ func (p *pass) remove() {
 	}
 	kept := p.kept
 	e.problems, p.kept = make(problems), nil
-	all, err := namespace.ListBut(wanted)
+	all, err := namespace.ListExcept(wanted)
 	if err != nil {
 		e.problems.add("", err.Error())
 		e.again(time.Now())
@@ -229,7 +229,7 @@ func (p *pass) undo(wanted map[string]bool) {
 			continue
 		}
 		p.doing("undo what was set in namespace " + name)
-		changed, err := p.before.Undo(name, p.instance)
+		changed, err := p.before.Restore(name, p.instance)
 		if len(changed) > 0 {
 			p.log.Info("undid what was set in a namespace that stays", zap.String("namespace", name), zap.String("changes", logging.Brief(changed)))
 		}

@@ -16,7 +16,7 @@ type pass struct {
 	*Lifecycle
 	surveyed bool // see Config.Surveyed
 	audits   bool // everything is looked at, whether anything tells of a change or not
-	asked    int  // of [ovsdb.Client.Ask] in this pass; 0: not yet
+	asked    int  // of [ovsdb.Client.IncrementNextCfg] in this pass; 0: not yet
 }
 
 func (p *pass) run(ctx context.Context) {

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes the routing bridge br-router by hand, and joins it to br-int.
+# Creates the routing bridge br-router and connects it to br-int.
 #
-#   bridge.sh up    make it
-#   bridge.sh down  take it away
+#   bridge.sh up    create it
+#   bridge.sh down  remove it
 set -eu
 
 if [ "${1:-}" = down ]; then
@@ -15,14 +15,14 @@ elif [ "${1:-}" != up ]; then
 	exit 2
 fi
 
-# Patch ports join only bridges of one datapath, so br-router gets br-int's type.
+# Patch ports connect only bridges of the same datapath type.
 type=$(ovs-vsctl get Bridge br-int datapath_type)
 
-# All in one transaction, in this order of importance:
-# fail_mode=secure   without it a bridge that has lost its controller is an
-#                    ordinary switch, and joins the two networks
-# disable-in-band    or Open vSwitch adds flows of its own to reach the controller
-# protocols          ofdvr speaks OpenFlow 1.3
+# All in one transaction. The settings:
+# fail_mode=secure   without it, a bridge without a controller becomes an
+#                    ordinary switch and connects the two networks
+# disable-in-band    without it, Open vSwitch adds its own flows to reach the controller
+# protocols          ofdvr uses OpenFlow 1.3
 # The two networks are the tags of the patch ports on br-int. On br-router
 # packets are untagged.
 ovs-vsctl \

@@ -40,9 +40,8 @@ def find_ofdvr():
 def build():
     """Return a started network: a switch s1, and hosts on its VLANs."""
     net = Mininet(controller=None)
-    # The userspace datapath works everywhere. With failMode standalone s1 needs
-    # no controller: it is the integration bridge, and ofdvr adds a bridge of
-    # its own.
+    # The userspace datapath works everywhere. With failMode standalone, s1 needs
+    # no controller. It is the integration bridge; ofdvr adds its own bridge.
     s1 = net.addSwitch("s1", cls=OVSSwitch, datapath="user", failMode="standalone")
     for name, vlan, mac, address, gateway in HOSTS:
         host = net.addHost(name, ip=address + "/24", mac=mac, defaultRoute="via " + gateway)
@@ -52,7 +51,7 @@ def build():
         host = net.get(name)
         port = host.connectionsTo(s1)[0][1].name
         subprocess.run(["ovs-vsctl", "set", "Port", port, "tag=%d" % vlan], check=True)
-        # Nobody completes checksums in the userspace datapath.
+        # The userspace datapath does not complete checksums.
         host.cmd("ethtool -K", host.defaultIntf().name, "tx off")
     return net
 

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Makes the two machines of topology.yaml: network namespaces, each with an
+# Creates the two machines of topology.yaml: network namespaces, each with an
 # interface eth0 whose other end is a port of br-int.
 #
-#   machines.sh up    make them
-#   machines.sh down  take them away
+#   machines.sh up    create them
+#   machines.sh down  remove them
 set -eu
 
 machine() { # name VLAN MAC address gateway
@@ -13,7 +13,7 @@ machine() { # name VLAN MAC address gateway
 	ip -n "$1" address add "$4" dev eth0
 	ip -n "$1" link set dev eth0 up
 	ip -n "$1" route add default via "$5"
-	# Nobody completes checksums in Open vSwitch's userspace datapath.
+	# Open vSwitch's userspace datapath does not complete checksums.
 	ip netns exec "$1" ethtool -K eth0 tx off >/dev/null
 	ovs-vsctl add-port br-int "$1" tag="$2"
 }
@@ -26,7 +26,7 @@ up)
 down)
 	for name in vm1 vm2; do
 		ovs-vsctl --if-exists del-port br-int $name
-		ip netns delete $name # and with it eth0 and its other end
+		ip netns delete $name # also deletes eth0 and its other end
 	done
 	;;
 *)

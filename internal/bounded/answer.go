@@ -10,34 +10,34 @@ import (
 	"time"
 )
 
-// chunkBytes is how large the parts are in which an answer is kept and read.
+// chunkBytes is the size of the chunks in which an answer is stored and read.
 const chunkBytes = 64 << 10
 
-// An answer is made by one handler, which writes to it as an
-// [http.ResponseWriter], and read by several clients.
+// An answer is a response that one handler writes, as to an [http.ResponseWriter], and
+// that several clients read.
 type answer struct {
 	owner   *Answers
-	made    chan struct{} // closed when it is complete
+	made    chan struct{} // closed when the answer is complete
 	header  http.Header
 	status  int
-	refused string // why there is no answer; "" if there is one
-	reason  string // for which it was refused
+	refused string // why there is no answer, for the client; "" if there is one
+	reason  string // the limit that refused it; "" for none
 
-	// These are guarded by owner.mu.
+	// Guarded by owner.mu.
 	chunks  [][]byte
 	size    int
 	readers map[*reader]bool
-	cut     bool // its readers have been too slow
+	cut     bool // its memory was taken because its readers were too slow
 }
 
 // A reader is a client that reads an answer.
 type reader struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
-	reads   bool // it has begun
+	reads   bool // it has begun to read
 }
 
-// A recorder has an answer made.
+// A recorder writes an answer.
 type recorder struct {
 	*answer
 	refused string
@@ -53,13 +53,13 @@ func (r *recorder) WriteHeader(status int) {
 	}
 }
 
-// Write implements [http.ResponseWriter]. What does not fit is dropped.
+// Write implements [http.ResponseWriter]. Bytes beyond the limit are dropped.
 func (r *recorder) Write(b []byte) (int, error) {
 	r.WriteHeader(http.StatusOK)
 	r.owner.mu.Lock()
 	defer r.owner.mu.Unlock()
 	if most := r.owner.Answer; r.size+len(b) > most {
-		r.refused = fmt.Sprintf("the answer has more than %d MiB, which this address does not serve; use the API at the address that --api names", most>>20)
+		r.refused = fmt.Sprintf("the response is larger than the %d MiB that this address serves; use the API at the address of --api", most>>20)
 	}
 	if r.refused == "" {
 		r.add(b)
@@ -75,7 +75,7 @@ func (an *answer) add(b []byte) {
 	for len(b) > 0 {
 		n := len(an.chunks)
 		if n == 0 || len(an.chunks[n-1]) == chunkBytes {
-			var chunk []byte // the first one grows
+			var chunk []byte // the first chunk grows
 			if n > 0 {
 				chunk = make([]byte, 0, chunkBytes)
 			}
@@ -88,8 +88,8 @@ func (an *answer) add(b []byte) {
 	}
 }
 
-// makeRoom disconnects the clients that read the oldest answers. The caller holds
-// mu.
+// makeRoom disconnects the readers of the oldest answers until the memory is within the
+// limit. The caller holds mu.
 func (a *Answers) makeRoom() {
 	for len(a.made) > 0 && a.held > a.Held {
 		a.made[0].end(true)
@@ -97,22 +97,22 @@ func (a *Answers) makeRoom() {
 	}
 }
 
-// end gives back the memory of an answer. The caller holds owner.mu.
+// end frees the memory of an answer. The caller holds owner.mu.
 func (an *answer) end(cut bool) {
 	an.cut = cut
 	for rd := range an.readers {
 		if rd.reads {
-			rd.control.SetWriteDeadline(time.Now()) // an error means that it has gone
+			rd.control.SetWriteDeadline(time.Now()) // an error means that the client has disconnected
 		}
-		if cut { // also one that is about to begin
-			an.owner.Limited(ReasonNoRoom)
+		if cut { // including readers that have not begun
+			an.owner.Limited(ReasonResponseMemory)
 		}
 	}
 	an.owner.held -= an.size
 	an.chunks, an.size = nil, 0
 }
 
-// leave takes note that a client does not read an answer any more.
+// leave records that a client no longer reads an answer.
 func (a *Answers) leave(an *answer, rd *reader) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -123,7 +123,7 @@ func (a *Answers) leave(an *answer, rd *reader) {
 	}
 }
 
-// write writes an answer that has been made to one client.
+// write sends a complete answer to one client.
 func (a *Answers) write(an *answer, rd *reader, head bool) {
 	if an.refused != "" {
 		a.refuse(rd.w, an.reason, an.refused)
@@ -148,16 +148,16 @@ func (a *Answers) write(an *answer, rd *reader, head bool) {
 		}
 		if _, err := rd.w.Write(chunk); err != nil {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
-				a.Limited(ReasonSlow)
+				a.Limited(ReasonReadTimeout)
 			}
 			panic(http.ErrAbortHandler)
 		}
 	}
-	rd.control.Flush() // within the time; an error means that the client has gone
+	rd.control.Flush() // before the deadline; an error means that the client has disconnected
 }
 
-// chunk returns chunk i of an answer, and gives the client time to read it, but not
-// beyond limit. It returns false if there is none.
+// chunk returns chunk i of an answer and extends the client's deadline, but not beyond
+// limit. It returns false after the last chunk.
 func (a *Answers) chunk(an *answer, rd *reader, i int, limit time.Time) ([]byte, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -172,6 +172,6 @@ func (a *Answers) chunk(an *answer, rd *reader, i int, limit time.Time) ([]byte,
 		deadline = limit
 	}
 	rd.reads = true
-	rd.control.SetWriteDeadline(deadline) // a writer without deadlines has no slow client
+	rd.control.SetWriteDeadline(deadline) // a writer without deadlines (in tests) has no slow client
 	return an.chunks[i], true
 }

@@ -7,54 +7,54 @@ import (
 	"time"
 )
 
-// Limits bound what answers cost.
+// Limits bound the cost of answers.
 type Limits struct {
-	Answer int // bytes of one answer
-	Held   int // bytes of all that are being made or read
-	// Patience is how long a request waits for its turn, how long an answer may be
-	// in the making, and how long a client may take to read a part of it.
+	Answer int // greatest size of an answer in bytes
+	Held   int // greatest total size of all answers being written or read, in bytes
+	// Patience is the longest time that a request waits for its turn, that an answer
+	// may take to be written, and that a client may take to read a part of it.
 	Patience time.Duration
-	// Rate is how many bytes a second a client has to read on the whole.
+	// Rate is the least rate at which a client must read, in bytes per second.
 	Rate int
-	// Refuse answers a request with an error.
+	// Refuse sends an error response.
 	Refuse func(w http.ResponseWriter, status int, detail string)
 	// Limited is called for each client that is refused or disconnected.
 	Limited func(reason string)
 }
 
-// Answers hold the answers of several handlers within common limits. Create them
-// with [New].
+// Answers serve the answers of several handlers within common limits. Create them with
+// [New].
 type Answers struct {
 	Limits
 
 	mu   sync.Mutex
-	made []*answer // that are being read, oldest first
-	held int       // bytes of answers
+	made []*answer // answers being read, oldest first
+	held int       // total size of answers in bytes
 }
 
 // New returns Answers within limits.
 func New(l Limits) *Answers { return &Answers{Limits: l} }
 
-// One returns a handler that has h make one answer at a time and then rest for
-// share times as long as that took. An answer is kept in memory until all
-// clients have read it that had sent the same request before it was begun. A
-// client that reads too slowly is disconnected, and the clients that read the oldest
-// answer are when there is no room for a new one.
+// One returns a handler that runs h for one request at a time and then pauses for share
+// times as long as that took. Equal requests that arrive before h begins share one answer,
+// which is kept in memory until all their clients have read it. A client that reads too
+// slowly is disconnected. If a new answer exceeds the memory, the readers of the oldest
+// answers are disconnected.
 func (a *Answers) One(h http.Handler, share int) http.Handler {
 	return &line{answers: a, handler: h, share: share, turn: make(chan struct{}, 1), next: make(map[key]*answer)}
 }
 
-// A line of requests wait for their turn.
+// A line is a queue of requests to one handler.
 type line struct {
 	answers *Answers
 	handler http.Handler
 	share   int
-	turn    chan struct{} // capacity 1: an answer is in the making, or the line rests
+	turn    chan struct{} // capacity 1, full: an answer is being written, or the line pauses
 
-	next map[key]*answer // that are not begun; guarded by answers.mu
+	next map[key]*answer // answers not begun yet; guarded by answers.mu
 }
 
-// A key is what an answer depends on.
+// A key identifies requests that share an answer.
 type key struct{ method, uri, accept, encoding string }
 
 // ServeHTTP implements [http.Handler].
@@ -73,8 +73,8 @@ func (l *line) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// join returns the answer that is not begun yet, and whether the caller has to
-// make it.
+// join adds a reader to the answer for k that has not begun yet. first reports whether
+// the caller must make the answer.
 func (l *line) join(k key, rd *reader) (an *answer, first bool) {
 	l.answers.mu.Lock()
 	defer l.answers.mu.Unlock()
@@ -93,9 +93,10 @@ func (l *line) begin(k key) {
 	delete(l.next, k)
 }
 
-// make makes an answer. It goes on if the client of r has gone: others may wait.
+// make makes an answer. It continues if r's client disconnects, because other clients
+// may wait for it.
 func (l *line) make(k key, an *answer, r *http.Request) {
-	an.refused = "the answer could not be made; try again later"
+	an.refused = "the response could not be created; try again later"
 	defer close(an.made)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), l.answers.Patience)
 	defer cancel()
@@ -103,7 +104,7 @@ func (l *line) make(k key, an *answer, r *http.Request) {
 	case l.turn <- struct{}{}:
 	case <-ctx.Done():
 		l.begin(k)
-		an.refused, an.reason = "too many requests wait; try again later", ReasonBusy
+		an.refused, an.reason = "too many requests are waiting; try again later", ReasonQueueTimeout
 		return
 	}
 	l.begin(k)
@@ -117,12 +118,12 @@ func (l *line) make(k key, an *answer, r *http.Request) {
 	w := &recorder{answer: an}
 	l.handler.ServeHTTP(w, r.WithContext(ctx))
 	if an.refused = w.refused; an.refused != "" {
-		an.reason = ReasonTooLarge
+		an.reason = ReasonResponseTooLarge
 	}
 }
 
-// AtMost returns a handler that has h answer at most n requests at a time and
-// refuses the others.
+// AtMost returns a handler that runs h for at most n requests at a time and refuses
+// others.
 func (a *Answers) AtMost(n int, h http.Handler) http.Handler {
 	slots := make(chan struct{}, n)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -131,7 +132,7 @@ func (a *Answers) AtMost(n int, h http.Handler) http.Handler {
 			defer func() { <-slots }()
 			h.ServeHTTP(w, r)
 		default:
-			a.refuse(w, ReasonClients, "too many clients are connected; try again later")
+			a.refuse(w, ReasonTooManyClients, "too many clients are connected; try again later")
 		}
 	})
 }

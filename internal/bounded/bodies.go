@@ -12,24 +12,24 @@ import (
 	"time"
 )
 
-// Bodies hold the bodies of requests that come or are worked on within common limits.
-// Create them with [NewBodies].
+// Bodies receive and hold request bodies within common limits. Create them with
+// [NewBodies].
 type Bodies struct {
 	BodyLimits
 
 	mu     sync.Mutex
-	held   int            // bytes of memory
-	coming map[*Body]bool // that have not come in full
-	freed  chan struct{}  // closed when there is more room
+	held   int            // memory in use, in bytes
+	coming map[*Body]bool // incomplete bodies
+	freed  chan struct{}  // closed when memory is freed
 }
 
-// BodyLimits bound what bodies cost.
+// BodyLimits bound the cost of request bodies.
 type BodyLimits struct {
-	Held  int           // bytes of memory of all
-	Time  time.Duration // for a body to come
-	Start time.Duration // in which it need not come at Rate
-	Rate  int           // bytes a second, on the average, from then on
-	// Limited is called for each request whose body is refused; nil: nothing is.
+	Held  int           // greatest memory of all bodies, in bytes
+	Time  time.Duration // longest time to receive a body
+	Start time.Duration // time before Rate applies
+	Rate  int           // least average rate in bytes per second
+	// Limited, unless nil, is called for each request whose body is refused.
 	Limited func(r *http.Request, reason string)
 }
 
@@ -38,15 +38,15 @@ func NewBodies(l BodyLimits) *Bodies {
 	return &Bodies{BodyLimits: l, coming: make(map[*Body]bool), freed: make(chan struct{})}
 }
 
-// The errors of [Bodies.Receive] wrap one of these, or are those of the connection or the
-// context.
+// The errors of [Bodies.Receive] wrap one of these errors, or an error of the connection
+// or the context.
 var (
-	ErrTooLong = errors.New("the body is too long")
-	ErrTooSlow = errors.New("the body came too slowly")
-	ErrNoRoom  = errors.New("the bodies of all requests together are too long, and this one came slowest; send it again later")
+	ErrTooLong = errors.New("the request body is too large")
+	ErrTooSlow = errors.New("the request body arrived too slowly")
+	ErrNoRoom  = errors.New("the bodies of all requests together are too large, and this one arrived the slowest; send it again later")
 )
 
-// firstRoom is how many bytes of memory a body has that has just begun.
+// firstRoom is the initial memory of a body, in bytes.
 const firstRoom = 16 << 10
 
 // A Body is the body of a request.
@@ -57,15 +57,14 @@ type Body struct {
 	text    []byte
 	began   time.Time
 
-	// These are guarded by of.mu.
-	room    int // bytes of memory
-	n       int // bytes that have come
+	// Guarded by of.mu.
+	room    int // memory reserved, in bytes
+	n       int // bytes received
 	refused bool
 }
 
-// Receive reads the body of a request, of fewer than most bytes. The caller has to
-// call Release when it is done with it. When there is no room for another body, the one that
-// has come slowest until then is refused.
+// Receive reads a request body of fewer than most bytes. The caller must call Release
+// after using it. If the memory is used up, the slowest body is refused.
 func (s *Bodies) Receive(ctx context.Context, w http.ResponseWriter, r *http.Request, most int) (*Body, error) {
 	b := &Body{of: s, r: r, control: http.NewResponseController(w), began: time.Now()}
 	err := tooLong(most)
@@ -83,23 +82,25 @@ func (s *Bodies) Receive(ctx context.Context, w http.ResponseWriter, r *http.Req
 		for _, l := range []struct {
 			err    error
 			reason string
-		}{{ErrTooLong, ReasonLongBody}, {ErrTooSlow, ReasonSlowBody}, {ErrNoRoom, ReasonBodies}} {
+		}{{ErrTooLong, ReasonBodyTooLarge}, {ErrTooSlow, ReasonBodyTimeout}, {ErrNoRoom, ReasonBodyMemory}} {
 			if s.Limited != nil && errors.Is(err, l.err) {
 				s.Limited(r, l.reason)
 			}
 		}
 		return nil, err
 	}
-	b.control.SetReadDeadline(time.Time{}) // or the server takes the client for gone while the request is worked on
+	b.control.SetReadDeadline(time.Time{}) // otherwise the server cancels the request at the deadline
 	return b, nil
 }
 
-func tooLong(most int) error { return fmt.Errorf("%w: fewer than %d bytes are read", ErrTooLong, most) }
+func tooLong(most int) error {
+	return fmt.Errorf("%w: it must have fewer than %d bytes", ErrTooLong, most)
+}
 
 // Text returns the body.
 func (b *Body) Text() []byte { return b.text }
 
-// Release gives back the memory of the body.
+// Release frees the memory of the body.
 func (b *Body) Release() {
 	b.text = nil
 	b.of.mu.Lock()
@@ -110,7 +111,7 @@ func (b *Body) Release() {
 	b.of.freed = make(chan struct{})
 }
 
-// read reads all of the body into memory of its own.
+// read reads the whole body into new memory.
 func (b *Body) read(ctx context.Context, most int) error {
 	for {
 		if len(b.text) == cap(b.text) {
@@ -129,14 +130,14 @@ func (b *Body) read(ctx context.Context, most int) error {
 		case err == io.EOF:
 			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return fmt.Errorf("%w: %d bytes in %.0f s; it has to come at %d KiB/s, and within %v", ErrTooSlow, len(b.text), time.Since(b.began).Seconds(), b.of.Rate>>10, b.of.Time)
+			return fmt.Errorf("%w: %d bytes in %.0f s; send at least %d KiB/s, and everything within %v", ErrTooSlow, len(b.text), time.Since(b.began).Seconds(), b.of.Rate>>10, b.of.Time)
 		case err != nil:
 			return fmt.Errorf("read the body: %w", err)
 		}
 	}
 }
 
-// took notes how much has come, and gives the client time for more.
+// took records the number of bytes received, and extends the client's deadline.
 func (b *Body) took() error {
 	b.of.mu.Lock()
 	defer b.of.mu.Unlock()
@@ -145,15 +146,15 @@ func (b *Body) took() error {
 		return ErrNoRoom
 	}
 	within := min(b.of.Time, b.of.Start+time.Duration(b.n)*time.Second/time.Duration(b.of.Rate))
-	b.control.SetReadDeadline(b.began.Add(within)) // a request without deadlines is no client's
+	b.control.SetReadDeadline(b.began.Add(within)) // fails only for requests without a connection (in tests)
 	return nil
 }
 
-// grow makes room for more of the body.
+// grow reserves memory for more of the body.
 func (b *Body) grow(ctx context.Context, most int) error {
 	want := max(firstRoom, 2*cap(b.text))
 	if all := b.r.ContentLength; all >= 0 && int64(want) >= all/4 {
-		want = int(all) + 1 // and no copy any more; one byte more tells the end
+		want = int(all) + 1 // the last growth; the extra byte detects the end of the body
 	}
 	want = min(want, most)
 	for {
@@ -176,16 +177,16 @@ func (b *Body) grow(ctx context.Context, most int) error {
 	return b.took()
 }
 
-// waited notes that the body could not come for a time.
+// waited extends the body's time by d, during which it waited for memory.
 func (b *Body) waited(d time.Duration) {
 	b.of.mu.Lock()
 	defer b.of.mu.Unlock()
 	b.began = b.began.Add(d)
 }
 
-// take takes room for a body. If there is none, the body that has come slowest until
-// now is refused. If only others are left that have come in full, take returns a channel
-// that is closed when there is more room.
+// take reserves memory for a body. If the limit is reached, it refuses the slowest
+// incomplete body. If there is no other incomplete body, it returns a channel that is
+// closed when memory is freed.
 func (b *Body) take(room int) (wait <-chan struct{}, err error) {
 	s := b.of
 	s.mu.Lock()
@@ -203,7 +204,7 @@ func (b *Body) take(room int) (wait <-chan struct{}, err error) {
 	least, others := math.Inf(1), false
 	for other := range s.coming {
 		if other.refused {
-			missing -= other.room // which it is about to give back
+			missing -= other.room // which it is about to free
 			continue
 		}
 		others = others || other != b
@@ -218,7 +219,7 @@ func (b *Body) take(room int) (wait <-chan struct{}, err error) {
 		return nil, ErrNoRoom
 	default:
 		slowest.refused = true
-		slowest.control.SetReadDeadline(time.Now()) // an error means that it has gone
+		slowest.control.SetReadDeadline(time.Now()) // an error means that the client has disconnected
 	}
 	return s.freed, nil
 }

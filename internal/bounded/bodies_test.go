@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Each body that is refused is told, with the reason.
-func TestRefusedBodiesAreTold(t *testing.T) {
+// Each refused body is reported with the reason.
+func TestRefusedBodiesAreReported(t *testing.T) {
 	const most = 100 << 10
 	for _, c := range []struct {
 		reason string
@@ -19,9 +19,9 @@ func TestRefusedBodiesAreTold(t *testing.T) {
 		length int
 		sent   int
 	}{
-		{ReasonLongBody, ErrTooLong, BodyLimits{Held: 1 << 20, Time: limit, Start: limit, Rate: 1}, most, 0},
-		{ReasonSlowBody, ErrTooSlow, BodyLimits{Held: 1 << 20, Time: 20 * time.Millisecond, Start: limit, Rate: 1}, most - 1, 1},
-		{ReasonBodies, ErrNoRoom, BodyLimits{Held: most, Time: limit, Start: limit, Rate: 1}, most - 1, 20 << 10},
+		{ReasonBodyTooLarge, ErrTooLong, BodyLimits{Held: 1 << 20, Time: limit, Start: limit, Rate: 1}, most, 0},
+		{ReasonBodyTimeout, ErrTooSlow, BodyLimits{Held: 1 << 20, Time: 20 * time.Millisecond, Start: limit, Rate: 1}, most - 1, 1},
+		{ReasonBodyMemory, ErrNoRoom, BodyLimits{Held: most, Time: limit, Start: limit, Rate: 1}, most - 1, 20 << 10},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
 			var count tally
@@ -38,7 +38,7 @@ func TestRefusedBodiesAreTold(t *testing.T) {
 			}))
 			first := dial(t, addr)
 			fmt.Fprintf(first, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", c.length, strings.Repeat(" ", c.sent))
-			if c.reason == ReasonBodies { // for which the first makes room
+			if c.reason == ReasonBodyMemory { // the first body must hold its memory
 				until(t, "the first body to have its memory", func() bool {
 					bodies.mu.Lock()
 					defer bodies.mu.Unlock()
@@ -49,7 +49,7 @@ func TestRefusedBodiesAreTold(t *testing.T) {
 				second.want(http.StatusOK, "")
 			}
 			if err := <-refused; !errors.Is(err, c.err) || count.of(c.reason) != 1 || len(count.n) != 1 {
-				t.Errorf("%v, and told is %v", err, count.n)
+				t.Errorf("error %v, reported %v", err, count.n)
 			}
 		})
 	}

@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-const limit = 20 * time.Second // for a condition to come true
+const limit = 20 * time.Second // longest wait for a condition
 
 // testLimits are large enough for everything that a test does not limit.
 func testLimits() Limits {
 	return Limits{Answer: 8 << 20, Held: 16 << 20, Patience: limit, Rate: 1 << 10, Refuse: func(w http.ResponseWriter, status int, detail string) { http.Error(w, detail, status) }, Limited: func(string) {}}
 }
 
-// tally counts for which reasons clients were refused or disconnected.
+// tally counts refused and disconnected clients by reason.
 type tally struct {
 	mu sync.Mutex
 	n  map[string]int
@@ -37,28 +37,28 @@ func (c *tally) limited(reason string) {
 	c.n[reason]++
 }
 
-// of is how many there were for a reason.
+// of returns the count for a reason.
 func (c *tally) of(reason string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.n[reason]
 }
 
-// serve serves h with bounded connections until the test ends, and returns its address.
+// serve serves h, with a limit of 1000 connections, until the test ends, and returns the address.
 func serve(t *testing.T, h http.Handler) string { return serveTo(t, h, &Connections{Most: 1000}) }
 
-// serveTo is serve with the given bounds.
+// serveTo is serve with the given limits.
 func serveTo(t *testing.T, h http.Handler, c *Connections) string {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
-	s.Config.ConnState = c.State // httptest adds its own, which calls this one
+	s.Config.ConnState = c.State // httptest wraps it
 	s.Config.WriteTimeout = limit
 	s.Start()
 	t.Cleanup(s.Close)
 	return s.Listener.Addr().String()
 }
 
-// A client has one connection.
+// A client is an HTTP client with one connection.
 type client struct {
 	net.Conn
 	t *testing.T
@@ -83,7 +83,7 @@ func (c *client) ask(path string) {
 	}
 }
 
-// answer reads an answer. The error is that of its body.
+// answer reads a response. The error is that of its body.
 func (c *client) answer() (int, string, error) {
 	c.t.Helper()
 	resp, err := http.ReadResponse(c.r, nil)
@@ -95,11 +95,11 @@ func (c *client) answer() (int, string, error) {
 	return resp.StatusCode, string(text), err
 }
 
-// want reads an answer, which has to be the given one.
+// want reads a response, which must be the given one.
 func (c *client) want(status int, text string) {
 	c.t.Helper()
 	if s, got, err := c.answer(); s != status || !strings.Contains(got, text) || err != nil {
-		c.t.Errorf("the answer is %d, %v: %.200s; want %d, %.200s", s, err, got, status, text)
+		c.t.Errorf("the response is %d, %v: %.200s; want %d, %.200s", s, err, got, status, text)
 	}
 }
 
@@ -107,7 +107,7 @@ func until(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	for end := time.Now().Add(limit); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("not within 20 s: %s", what)
 		}
 	}
 }
@@ -118,8 +118,8 @@ func (a *Answers) bytes() int {
 	return a.held
 }
 
-// Requests that come while an answer is in the making share the next one, which is
-// therefore never older than any of them.
+// Requests that arrive while an answer is being written share the next one, so the answer to a
+// request is never older than the request.
 func TestSameRequestsShareAnAnswer(t *testing.T) {
 	a := New(testLimits())
 	var made atomic.Int32
@@ -155,10 +155,10 @@ func TestSameRequestsShareAnAnswer(t *testing.T) {
 	for _, c := range others {
 		c.want(200, "/a 2")
 	}
-	until(t, "the memory to be given back", func() bool { return a.bytes() == 0 })
+	until(t, "the memory to be freed", func() bool { return a.bytes() == 0 })
 }
 
-// Clients that do not read an answer lose it when there is no room for the next.
+// If there is no memory for a new answer, the slow readers of the oldest one are disconnected.
 func TestOldestAnswerMakesRoom(t *testing.T) {
 	l := testLimits()
 	var count tally
@@ -179,8 +179,8 @@ func TestOldestAnswerMakesRoom(t *testing.T) {
 	if _, text, err := mute.answer(); err == nil {
 		t.Errorf("the slow client got %d bytes", len(text))
 	}
-	until(t, "the memory to be given back", func() bool { return a.bytes() == 0 })
-	if count.of(ReasonNoRoom) != 1 {
+	until(t, "the memory to be freed", func() bool { return a.bytes() == 0 })
+	if count.of(ReasonResponseMemory) != 1 {
 		t.Errorf("counted %v", count.n)
 	}
 }
@@ -205,23 +205,23 @@ func TestSlowClient(t *testing.T) {
 		c.ask("/")
 		if name == "direct" {
 			if err := <-failed; err == nil {
-				t.Error("the whole answer was written")
+				t.Error("the whole response was written")
 			}
 		} else {
 			until(t, "the answer to begin", func() bool { return a.bytes() > 0 })
-			until(t, "the memory to be given back", func() bool { return a.bytes() == 0 })
+			until(t, "the memory to be freed", func() bool { return a.bytes() == 0 })
 		}
 		if _, text, err := c.answer(); err == nil {
 			t.Errorf("%s: the slow client got %d bytes", name, len(text))
 		}
 	}
-	if count.of(ReasonSlow) != 2 {
+	if count.of(ReasonReadTimeout) != 2 {
 		t.Errorf("counted %v", count.n)
 	}
 }
 
-// What is too large, does not get its turn or cannot be made is refused, and so are
-// clients beyond the limit.
+// Requests whose response is too large, fails, or does not start in time are refused, and so are
+// clients above the limit.
 func TestRefusals(t *testing.T) {
 	l := testLimits()
 	var count tally
@@ -236,7 +236,7 @@ func TestRefusals(t *testing.T) {
 	mux.HandleFunc("/gone", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "gone", http.StatusGone) })
 	mux.HandleFunc("/hold", func(http.ResponseWriter, *http.Request) { held <- struct{}{}; <-hold })
 	addr := serve(t, a.One(mux, 0))
-	for path, want := range map[string]string{"/large": "503 more than 1 MiB", "/none": "200 ", "/gone": "410 gone", "/nothing": "404 not found"} {
+	for path, want := range map[string]string{"/large": "503 larger than the 1 MiB", "/none": "200 ", "/gone": "410 gone", "/nothing": "404 not found"} {
 		c := dial(t, addr)
 		c.ask(path)
 		status, text, _ := strings.Cut(want, " ")
@@ -245,26 +245,26 @@ func TestRefusals(t *testing.T) {
 	bad := dial(t, addr)
 	bad.ask("/panic")
 	if _, _, err := bad.answer(); err == nil {
-		t.Error("a handler that failed has answered")
+		t.Error("a failed handler sent a response")
 	}
 	dial(t, addr).ask("/hold")
 	<-held
 	c := dial(t, addr)
 	c.ask("/gone")
-	c.want(503, "too many requests wait")
-	if count.of(ReasonTooLarge) != 1 || count.of(ReasonBusy) != 1 {
+	c.want(503, "too many requests are waiting")
+	if count.of(ReasonResponseTooLarge) != 1 || count.of(ReasonQueueTimeout) != 1 {
 		t.Errorf("counted %v", count.n)
 	}
 	some := serve(t, a.AtMost(1, mux))
 	dial(t, some).ask("/hold")
-	<-held // or the next one may take its place
+	<-held // otherwise the next client may take its place
 	c = dial(t, some)
 	c.ask("/gone")
 	c.want(503, "too many clients")
 }
 
-// A new connection is always served: those that are idle go before those in use, and
-// the oldest first.
+// A new connection is always served: idle connections are closed first, then those in use, each in
+// order of age.
 func TestConnections(t *testing.T) {
 	hold, began := make(chan struct{}), make(chan struct{}, 10)
 	mux := http.NewServeMux()
@@ -320,7 +320,7 @@ func TestConnections(t *testing.T) {
 		busy = append(busy, c)
 	}
 	closed(busy[0], "the oldest connection in use")
-	if count.of(ReasonConnections) != 21 {
+	if count.of(ReasonTooManyConnections) != 21 {
 		t.Errorf("counted %v", count.n)
 	}
 	close(hold)
@@ -329,7 +329,7 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// deadlines is a response whose request has deadlines.
+// deadlines is a ResponseWriter that records its read deadlines.
 type deadlines struct {
 	*httptest.ResponseRecorder
 	read []time.Time
@@ -340,7 +340,7 @@ func (d *deadlines) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// A body has to come in time; what is done with it afterwards may take longer.
+// A body must arrive in time; the request itself may take longer.
 func TestDeadlineEndsWithTheBody(t *testing.T) {
 	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
 	bodies := NewBodies(BodyLimits{Held: 1 << 20, Time: time.Minute, Start: time.Minute, Rate: 1})
@@ -349,6 +349,6 @@ func TestDeadlineEndsWithTheBody(t *testing.T) {
 		t.Fatal(b, err)
 	}
 	if len(w.read) < 2 || w.read[0].IsZero() || !w.read[len(w.read)-1].IsZero() {
-		t.Errorf("the deadlines were %v, want one while the body came and none at the end", w.read)
+		t.Errorf("the deadlines were %v, want one for the body and none at the end", w.read)
 	}
 }

@@ -1,5 +1,5 @@
-// Package bounded serves HTTP to clients that are not known, at a cost in memory
-// and time that depends neither on how many they are nor on how slowly they read.
+// Package bounded serves HTTP to unknown clients at a cost in memory and time that
+// depends neither on their number nor on how slowly they read.
 package bounded
 
 import (
@@ -8,55 +8,55 @@ import (
 	"sync"
 )
 
-// sendBuffer is how many bytes the kernel keeps for a client that does not read.
+// sendBuffer is the kernel's send buffer of a connection, in bytes.
 const sendBuffer = 128 << 10
 
-// Reasons for which a client is refused or disconnected.
+// Reasons why a client is refused or disconnected.
 const (
-	ReasonBusy        = "queue_timeout"        // its request did not get its turn
-	ReasonTooLarge    = "response_too_large"   // its answer would be
-	ReasonClients     = "too_many_clients"     // too many at a time
-	ReasonConnections = "too_many_connections" // too many are open
-	ReasonSlow        = "read_timeout"         // it does not read
-	ReasonNoRoom      = "response_memory"      // it reads an old answer, and there is no room for the next
-	ReasonLongBody    = "body_too_large"       // the body of its request is too long
-	ReasonSlowBody    = "body_timeout"         // the body came too slowly
-	ReasonBodies      = "body_memory"          // the bodies of all are too long, and its came slowest
+	ReasonQueueTimeout       = "queue_timeout"        // the request waited too long for its turn
+	ReasonResponseTooLarge   = "response_too_large"   // the response exceeds the limit
+	ReasonTooManyClients     = "too_many_clients"     // too many requests at a time
+	ReasonTooManyConnections = "too_many_connections" // too many connections are open
+	ReasonReadTimeout        = "read_timeout"         // the client did not read the response
+	ReasonResponseMemory     = "response_memory"      // the client read an old response slowly, and its memory was needed
+	ReasonBodyTooLarge       = "body_too_large"       // the request body exceeds the limit
+	ReasonBodyTimeout        = "body_timeout"         // the request body arrived too slowly
+	ReasonBodyMemory         = "body_memory"          // all bodies together exceeded the limit, and this one was the slowest
 )
 
-// Connections bounds the connections of a server: a new one beyond Most closes
-// the one that has been idle longest or, if all are in use, the oldest. So a
-// client that has just come is always served. Its method State is an
-// [http.Server]'s ConnState.
+// Connections limits the connections of a server: a new one beyond Most closes the
+// connection that has been idle the longest or, if none is idle, the oldest. So a new
+// client is always served. Its method State is the ConnState function of an
+// [http.Server].
 type Connections struct {
 	Most    int
-	Limited func(reason string) // is called for each that is closed; nil: nothing is
+	Limited func(reason string) // called for each connection closed; may be nil
 
 	mu   sync.Mutex
 	open map[net.Conn]use
 	seq  uint64
 }
 
-// A use is what a connection does.
+// A use is the current use of a connection.
 type use struct {
-	active bool   // a request is being answered
-	since  uint64 // a number that grows with time
+	active bool   // a request is being served
+	since  uint64 // sequence number of the latest change of active
 }
 
-// State takes note of what a connection does now.
+// State records the new state of a connection.
 func (c *Connections) State(nc net.Conn, s http.ConnState) {
 	if t, ok := nc.(interface{ SetWriteBuffer(int) error }); ok && s == http.StateNew {
-		t.SetWriteBuffer(sendBuffer) // an error means that it is closed
+		t.SetWriteBuffer(sendBuffer) // an error means that the connection is closed
 	}
 	if victim := c.take(nc, s); victim != nil {
 		victim.Close()
 		if c.Limited != nil {
-			c.Limited(ReasonConnections)
+			c.Limited(ReasonTooManyConnections)
 		}
 	}
 }
 
-// take returns the connection to close, if there is one.
+// take records the state of nc and returns the connection to close, or nil.
 func (c *Connections) take(nc net.Conn, s http.ConnState) (victim net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,7 +71,7 @@ func (c *Connections) take(nc net.Conn, s http.ConnState) (victim net.Conn) {
 		c.open[nc] = u
 		return nil
 	case s != http.StateNew:
-		return nil // it is being closed
+		return nil // it is already being closed
 	}
 	if len(c.open) >= c.Most {
 		var least use

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// Patient returns a handler that disconnects clients which take longer than
-// patience to read a part of what h writes. The server needs a WriteTimeout, within
-// which h has to begin. limited is called for each such client.
+// Patient returns a handler that disconnects clients which take longer than patience to
+// read a part of h's response. The server needs a WriteTimeout, within which h must start
+// its response. limited is called for each disconnected client.
 func Patient(h http.Handler, patience time.Duration, limited func(reason string)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.ServeHTTP(&patient{ResponseWriter: w, control: http.NewResponseController(w), patience: patience, limited: limited}, r)
@@ -32,7 +32,7 @@ func (p *patient) Write(b []byte) (n int, err error) {
 		part := b[n:min(len(b), n+chunkBytes)]
 		written, err := p.ResponseWriter.Write(part)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			p.limited(ReasonSlow)
+			p.limited(ReasonReadTimeout)
 		}
 		if n += written; err != nil || n == len(b) {
 			return n, err
@@ -40,5 +40,5 @@ func (p *patient) Write(b []byte) (n int, err error) {
 	}
 }
 
-// Unwrap is for [http.ResponseController].
+// Unwrap returns the wrapped ResponseWriter, for [http.ResponseController].
 func (p *patient) Unwrap() http.ResponseWriter { return p.ResponseWriter }

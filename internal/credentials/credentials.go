@@ -1,5 +1,5 @@
-// Package credentials reads the certificates of servers, and reads them again
-// when the files are replaced.
+// Package credentials loads the certificates of servers, and reloads them when the files
+// are replaced.
 package credentials
 
 import (
@@ -16,8 +16,8 @@ import (
 // Files names PEM files, as ovs-vsctl set-ssl does.
 type Files struct {
 	PrivateKey  string
-	Certificate string // of this daemon, with intermediates after it
-	CACert      string // of those who sign the certificates of peers; "" if peers have none
+	Certificate string // the daemon's certificate, followed by intermediate certificates
+	CACert      string // the CAs of peer certificates; "" if peers need no certificate
 }
 
 func (f Files) names() []string { return []string{f.PrivateKey, f.Certificate, f.CACert} }
@@ -30,7 +30,7 @@ type Credentials struct {
 	log    *zap.Logger
 
 	mu     sync.Mutex
-	stamps [3]fileStamp // of the files that config was made of
+	stamps [3]fileStamp // of the files that config was loaded from
 	config *tls.Config
 }
 
@@ -39,15 +39,15 @@ type fileStamp struct {
 	size    int64
 }
 
-// WarnIfReadable warns if all users of this machine can read a secret of this daemon,
-// which what describes, such as private key.
+// WarnIfReadable warns if all users of this machine can read a secret of the daemon. what
+// describes the secret, such as "private key".
 func WarnIfReadable(what, file string, log *zap.Logger) {
 	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o004 != 0 {
-		log.Warn("all users of this machine can read the "+what+": chmod o= "+file, zap.String("file", file), zap.Stringer("mode", info.Mode().Perm()))
+		log.Warn("all users of this machine can read the "+what+", run: chmod o= "+file, zap.String("file", file), zap.Stringer("mode", info.Mode().Perm()))
 	}
 }
 
-// Load reads files for a server that asks of its clients what client says.
+// Load loads files for a server that requires client of its clients' certificates.
 func Load(files Files, client tls.ClientAuthType, log *zap.Logger) (*Credentials, error) {
 	c := &Credentials{files: files, client: client, log: log}
 	c.stamps = c.stamp()
@@ -72,7 +72,7 @@ func (f Files) load(client tls.ClientAuthType) (*tls.Config, error) {
 	return config, nil
 }
 
-// Pool reads a PEM file of certificates of those who sign others'.
+// Pool reads a PEM file of CA certificates.
 func Pool(file string) (*x509.CertPool, error) {
 	pem, err := os.ReadFile(file)
 	if err != nil {
@@ -80,7 +80,7 @@ func Pool(file string) (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read CA certificate %s: there is no PEM certificate in it", file)
+		return nil, fmt.Errorf("read CA certificate %s: it contains no PEM certificate", file)
 	}
 	return pool, nil
 }
@@ -94,8 +94,8 @@ func (c *Credentials) stamp() (s [3]fileStamp) {
 	return s
 }
 
-// Current returns the configuration for a new connection, from files that were
-// replaced since the last one if they are good.
+// Current returns the configuration for a new connection. If the files have changed, it
+// reloads them; if that fails, the previous configuration stays in use.
 func (c *Credentials) Current() *tls.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,10 +106,10 @@ func (c *Credentials) Current() *tls.Config {
 	c.stamps = stamps
 	config, err := c.files.load(c.client)
 	if err != nil {
-		c.log.Error("did not take in the changed certificates, the old ones stay", zap.Error(err))
+		c.log.Error("could not reload the changed certificates, the previous ones stay in use", zap.Error(err))
 		return c.config
 	}
 	c.config = config
-	c.log.Info("took in changed certificates", zap.String("certificate", c.files.Certificate))
+	c.log.Info("certificates reloaded", zap.String("certificate", c.files.Certificate))
 	return config
 }

@@ -9,9 +9,9 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// A secret that all users can read is named, and one that only its owner and group can
-// read is not.
-func TestReadableSecretIsNamed(t *testing.T) {
+// A secret that all users can read causes a warning; one that only its owner and group can read
+// does not.
+func TestReadableSecretWarning(t *testing.T) {
 	for mode, want := range map[os.FileMode]int{0o600: 0, 0o640: 0, 0o644: 1, 0o604: 1, 0o666: 1} {
 		file := filepath.Join(t.TempDir(), "token")
 		if err := os.WriteFile(file, []byte("secret"), 0o600); err != nil {

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// A pace says how fast things go.
+// A pace has the time constants of a Watcher.
 type pace struct {
-	quiet time.Duration // after an event, until the file is looked at
-	burst time.Duration // the most that further events put this off
-	grace time.Duration // that an error must last; an editor may remove the file and create it again
-	apart time.Duration // between the two readings that must be equal where there are no leases
-	busy  time.Duration // until a file that was open for writing is looked at again, then twice that and so on
-	slow  time.Duration // the most of these; no event tells that a file was closed
-	long  time.Duration // after which a writer is worth a warning
-	poll  time.Duration // until the file is looked at without an event, in case none came
-	blind time.Duration // the same where none will come
+	quiet time.Duration // from an event to the look at the file
+	burst time.Duration // longest delay of that look by further events
+	grace time.Duration // time that an error must last; an editor may remove and recreate the file
+	apart time.Duration // between the two reads that must be equal if there are no leases
+	busy  time.Duration // first delay until the next look at a file that is open for writing; it doubles each time
+	slow  time.Duration // longest such delay; there is no event when a file is closed
+	long  time.Duration // time after which a writer is reported
+	poll  time.Duration // interval of looks without events, in case one was missed
+	blind time.Duration // the same if the kernel sends no events
 }
 
 var usual = pace{
@@ -31,17 +31,17 @@ var usual = pace{
 	blind: time.Second,
 }
 
-// A state is what a caller can be told of a file: a content, an error, or, the
-// zero state, nothing.
+// A state is what can be reported of a file: a content or an error. The zero state is
+// neither.
 type state struct {
 	known bool
-	sum   [sha256.Size]byte // of the content
-	err   string            // "" if there is a content
+	sum   [sha256.Size]byte // hash of the content
+	err   string            // "" if the file was read
 }
 
 func contentState(data []byte) state { return state{known: true, sum: sha256.Sum256(data)} }
 
-// state returns what s would tell.
+// state returns the state that s found.
 func (s sight) state() state {
 	if s.err != nil {
 		return state{known: true, err: s.err.Error()}
@@ -49,44 +49,43 @@ func (s sight) state() state {
 	return contentState(s.data)
 }
 
-// A core decides when to look at the file and whether to tell what was found.
-// It has no clock and does no I/O: the caller says what time it is, what the
-// kernel told and what a look found.
+// A core decides when to look at the file and whether to report what was found. It has no
+// clock and does no I/O: the caller passes the time, the events and the results of looks.
 type core struct {
 	pace
-	told  state // what the caller has
-	blind bool  // set by the caller: the kernel does not tell of every change
+	reported state // the last state reported
+	blind    bool  // set by the caller: the kernel does not report every change
 
-	due   time.Time // of the next look, if no events come
-	idles bool      // due is for no other reason than pace.poll
+	due   time.Time // time of the next look if there are no events
+	idles bool      // due is only a periodic look (pace.poll)
 
 	dirty        bool      // there were events since the last look
-	first, quiet time.Time // if dirty: the first of them, and when the look after them is due
+	first, quiet time.Time // if dirty: time of the first event, and of the look after the events
 
-	doubt     doubt         // what must be seen again before it is told
+	doubt     doubt         // what must be confirmed before it is reported
 	backoff   time.Duration // until the next look at a file that is open for writing
-	busySince time.Time     // zero: it was not
+	busySince time.Time     // zero: it is not open for writing
 }
 
-// A doubt is what was seen once and must be seen again. The zero doubt is none.
+// A doubt is a result that must be seen again. The zero doubt means none.
 type doubt struct {
-	failed bool  // the file could not be read, for any reason
-	state  state // otherwise what was read
+	failed bool  // the file could not be read, whatever the error
+	state  state // otherwise, what was read
 	stamp  stamp
 	since  time.Time
 }
 
-// newCore returns the core for a caller that has the content have, or none if
-// it is nil. The first look is due at once.
+// newCore returns the core for a caller that already has the content have; nil means that
+// it has none. The first look is due immediately.
 func newCore(p pace, have []byte, now time.Time) core {
 	c := core{pace: p, due: now}
 	if have != nil {
-		c.told = contentState(have)
+		c.reported = contentState(have)
 	}
 	return c
 }
 
-// event takes in that something has happened to the file or on the way to it.
+// event records a change of the file or of a directory or link on its path.
 func (c *core) event(now time.Time) {
 	if !c.dirty {
 		c.dirty, c.first = true, now
@@ -101,13 +100,13 @@ func (c *core) event(now time.Time) {
 	}
 }
 
-// forget takes in that the caller wants to be told again.
+// forget makes the core report the next state even if it is unchanged.
 func (c *core) forget(now time.Time) {
-	c.told = state{}
+	c.reported = state{}
 	c.event(now)
 }
 
-// next returns when the file is to be looked at.
+// next returns the time of the next look.
 func (c *core) next() time.Time {
 	if c.dirty && c.quiet.Before(c.due) {
 		return c.quiet
@@ -115,11 +114,10 @@ func (c *core) next() time.Time {
 	return c.due
 }
 
-// idle reports whether a look at now has no other reason than that some time
-// has passed.
+// idle reports whether a look at now would be only a periodic one.
 func (c *core) idle(now time.Time) bool { return c.idles && !c.dirty && !now.Before(c.due) }
 
-// same takes in that a look found nothing new.
+// same records that a look found no change.
 func (c *core) same(now time.Time) {
 	c.dirty, c.idles = false, true
 	if c.due = now.Add(c.poll); c.blind {
@@ -127,8 +125,7 @@ func (c *core) same(now time.Time) {
 	}
 }
 
-// saw takes in what a look has found, and reports whether the caller is to be
-// told of it.
+// saw records the result of a look, and reports whether the caller must report it.
 func (c *core) saw(now time.Time, s sight) bool {
 	c.same(now)
 	if errors.Is(s.err, ErrBusy) {
@@ -142,20 +139,20 @@ func (c *core) saw(now time.Time, s sight) bool {
 	}
 	c.backoff, c.busySince = 0, time.Time{}
 	saw := s.state()
-	if saw == c.told {
+	if saw == c.reported {
 		c.doubt = doubt{}
 		return false
 	}
 	if !c.certain(now, s, saw) {
 		return false
 	}
-	c.doubt, c.told = doubt{}, saw
+	c.doubt, c.reported = doubt{}, saw
 	return true
 }
 
-// certain reports whether s is to be believed: it is by itself, or was seen
-// before, long enough ago and with nothing in between. If not, it sees to it
-// that there is another look.
+// certain reports whether s is reliable: either by itself, or because an earlier look saw
+// the same, long enough ago and without events in between. Otherwise it schedules another
+// look.
 func (c *core) certain(now time.Time, s sight, saw state) bool {
 	d, wait := doubt{since: now}, time.Duration(0)
 	switch {
@@ -177,8 +174,7 @@ func (c *core) certain(now time.Time, s sight, saw state) bool {
 	return true
 }
 
-// again says that there is a reason to look again at the time given, if it is
-// not done before.
+// again schedules a look at the given time, unless one is due earlier.
 func (c *core) again(at time.Time) {
 	c.idles = false
 	if at.Before(c.due) {
@@ -186,7 +182,7 @@ func (c *core) again(at time.Time) {
 	}
 }
 
-// tooLong returns err if the file has been open for writing for long.
+// tooLong returns err if the file has been open for writing for too long, otherwise nil.
 func (c *core) tooLong(now time.Time, err error) error {
 	if c.busySince.IsZero() || now.Sub(c.busySince) < c.long {
 		return nil

@@ -8,34 +8,34 @@ import (
 	"time"
 )
 
-// TestCore plays what happens to a file at which millisecond. A step is "event";
-// what a look finds: "A" and so on, a content that nobody is writing, "?A" one
-// that somebody may be writing, "busy", "gone" and "denied"; and what is asked:
-// ">30" that the next look is due at 30 ms. A look that is told has a "!".
+// TestCore plays events and looks at given milliseconds. A step is "event"; the result of a look:
+// "A" and so on for a content without a writer, "?A" for one that may have a writer, "busy", "gone"
+// or "denied"; or a check: ">30" means that the next look is due at 30 ms. "!" marks a look that is
+// reported.
 func TestCore(t *testing.T) {
 	for _, c := range []struct{ law, steps string }{
-		{"the first look is at once, the next in 5 s", "0 >0, 0 O, 0 >5000, 5000 O, 5000 >10000"},
+		{"the first look is immediate, the next after 5 s", "0 >0, 0 O, 0 >5000, 5000 O, 5000 >10000"},
 		{"a look comes 20 ms after an event", "0 O, 7 event, 7 >27, 27 A!, 27 >5027"},
-		{"a content is told once", "0 O, 7 event, 27 A!, 30 event, 50 A, 60 event, 80 O!"},
-		{"events put a look off, by 200 ms at most",
+		{"a content is reported once", "0 O, 7 event, 27 A!, 30 event, 50 A, 60 event, 80 O!"},
+		{"events delay a look by at most 200 ms",
 			"0 O, 10 event, 20 event, 20 >40, 30 event, 30 >50, 195 event, 195 >210, 205 event, 205 >210, 210 A!, 220 event, 220 >240"},
-		{"an event does not put off a look that is due anyway", "0 O, 4990 event, 4990 >5000"},
-		{"an error is told when it has lasted for 100 ms", "0 O, 10 event, 30 gone, 30 >130, 130 gone!, 130 >5130, 5130 gone"},
-		{"one that has not is none", "0 O, 10 event, 30 gone, 120 event, 120 >130, 130 O, 130 >5130, 5130 gone, 5130 >5230"},
-		{"another error does not begin anew", "0 O, 30 gone, 40 event, 60 denied, 60 >130, 130 denied!"},
-		{"another error later is told too", "0 O, 30 gone, 130 gone!, 200 denied, 300 denied!, 400 denied"},
-		{"the return of what was lost is told", "0 O, 30 gone, 130 gone!, 200 O!, 300 O"},
-		{"a writer is waited for, longer each time",
+		{"an event does not delay a look that is due anyway", "0 O, 4990 event, 4990 >5000"},
+		{"an error is reported after it has lasted for 100 ms", "0 O, 10 event, 30 gone, 30 >130, 130 gone!, 130 >5130, 5130 gone"},
+		{"a shorter error is not reported", "0 O, 10 event, 30 gone, 120 event, 120 >130, 130 O, 130 >5130, 5130 gone, 5130 >5230"},
+		{"another error does not restart the 100 ms", "0 O, 30 gone, 40 event, 60 denied, 60 >130, 130 denied!"},
+		{"a later different error is reported too", "0 O, 30 gone, 130 gone!, 200 denied, 300 denied!, 400 denied"},
+		{"the return of the content is reported", "0 O, 30 gone, 130 gone!, 200 O!, 300 O"},
+		{"the delay doubles while the file has a writer",
 			"0 busy, 0 >50, 50 busy, 50 >150, 150 busy, 150 >350, 350 busy, 350 >750, 750 busy, 750 >1550, 1550 busy, 1550 >2550, 2550 busy, 2550 >3550, 3550 A!"},
-		{"and after an event as at first", "0 busy, 50 busy, 150 busy, 200 event, 200 >220, 220 busy, 220 >270"},
-		{"a writer is no error", "0 gone, 60 busy, 110 gone, 110 >210, 210 gone!"},
-		{"what may be half written is seen twice, a second apart", "0 O, 10 event, 30 ?A, 30 >1030, 1030 ?A!, 1030 >6030"},
-		{"and not told if it became another", "0 O, 10 event, 30 ?A, 1030 ?B, 1030 >2030, 2030 ?B!"},
-		{"or if anything has happened", "0 O, 30 ?A, 900 event, 920 ?A, 920 >1920, 1920 ?A!"},
-		{"or if a look came too early", "0 O, 30 ?A, 500 ?A, 500 >1030, 1030 ?A!"},
-		{"or if it is open for writing", "0 O, 30 ?A, 1030 busy, 1080 ?A, 1080 >2080, 2080 ?A!"},
-		{"what the caller has needs no second look", "0 ?O, 0 >5000"},
-		{"and makes what was seen before it nothing", "0 O, 30 ?A, 500 ?O, 600 ?A, 600 >1600"},
+		{"an event resets that delay", "0 busy, 50 busy, 150 busy, 200 event, 200 >220, 220 busy, 220 >270"},
+		{"a writer is not an error", "0 gone, 60 busy, 110 gone, 110 >210, 210 gone!"},
+		{"a content that may have a writer must be seen twice, a second apart", "0 O, 10 event, 30 ?A, 30 >1030, 1030 ?A!, 1030 >6030"},
+		{"it is not reported if it changed", "0 O, 10 event, 30 ?A, 1030 ?B, 1030 >2030, 2030 ?B!"},
+		{"or after an event", "0 O, 30 ?A, 900 event, 920 ?A, 920 >1920, 1920 ?A!"},
+		{"or after a look that was too early", "0 O, 30 ?A, 500 ?A, 500 >1030, 1030 ?A!"},
+		{"or if the file is open for writing", "0 O, 30 ?A, 1030 busy, 1080 ?A, 1080 >2080, 2080 ?A!"},
+		{"the caller's content needs no second look", "0 ?O, 0 >5000"},
+		{"and clears an earlier doubt", "0 O, 30 ?A, 500 ?O, 600 ?A, 600 >1600"},
 	} {
 		start := time.Now()
 		core := newCore(usual, []byte("O"), start)
@@ -46,7 +46,7 @@ func TestCore(t *testing.T) {
 				t.Fatalf("%q: %v", step, err)
 			}
 			now := start.Add(time.Duration(ms) * time.Millisecond)
-			what, tell := strings.CutSuffix(what, "!")
+			what, reported := strings.CutSuffix(what, "!")
 			switch {
 			case what == "event":
 				core.event(now)
@@ -55,8 +55,8 @@ func TestCore(t *testing.T) {
 					t.Errorf("%s: after %q the next look is due at %d", c.law, step, due)
 				}
 			default:
-				if got := core.saw(now, sightOf(what)); got != tell {
-					t.Errorf("%s: %q is told: %v", c.law, step, got)
+				if got := core.saw(now, sightOf(what)); got != reported {
+					t.Errorf("%s: %q is reported: %v", c.law, step, got)
 				}
 			}
 		}
@@ -78,8 +78,7 @@ func sightOf(what string) sight {
 	return s
 }
 
-// An equal content of another file, or of one that was touched, is not what was
-// seen before.
+// An equal content with another stamp does not confirm the earlier one.
 func TestCoreCompareStamps(t *testing.T) {
 	now := time.Now()
 	core := newCore(usual, nil, now)
@@ -87,14 +86,14 @@ func TestCoreCompareStamps(t *testing.T) {
 	core.saw(now, s)
 	s.stamp.ino++
 	if now = now.Add(usual.apart); core.saw(now, s) {
-		t.Error("told what another file had before")
+		t.Error("reported a content confirmed by another file")
 	}
 	if now = now.Add(usual.apart); !core.saw(now, s) {
-		t.Error("not told what stayed the same")
+		t.Error("did not report a content that stayed the same")
 	}
 }
 
-// However long a doubt lasts, the file is looked at as often as ever.
+// However long a doubt lasts, the interval of looks does not change.
 func TestCoreLongDoubt(t *testing.T) {
 	now, slow := time.Now(), usual
 	slow.grace = time.Hour

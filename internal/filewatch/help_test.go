@@ -15,8 +15,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// eager is quick, but gives errors and events all the time that they need: it
-// never looks because time has passed, unless somebody is writing.
+// eager is fast, but allows errors and events all the time that they need. It looks only after
+// events, except while there is a writer.
 var eager = pace{
 	quiet: 2 * time.Millisecond,
 	burst: 50 * time.Millisecond,
@@ -29,40 +29,40 @@ var eager = pace{
 	blind: time.Hour,
 }
 
-// soon is a grace and the like that ends within a test.
+// soon is a duration that passes within a test.
 const soon = 5 * time.Millisecond
 
 var errNoLeases = errors.New("no leases here")
 
 func noLeases(*os.File) (func() bool, error) { return nil, errNoLeases }
 
-// A telling is one call of Changed.
-type telling struct {
+// A report is one call of Changed.
+type report struct {
 	data string
 	err  error
 }
 
-// A watched is a Watcher that runs.
+// A watched is a running Watcher.
 type watched struct {
-	t      testing.TB
-	told   chan telling // more than any test has
-	warned chan error   // the same
-	reads  atomic.Int64 // looks that read the file, or tried
-	busy   atomic.Int64 // those that found a writer
-	skips  atomic.Int64 // those that did not even read it
-	stop   context.CancelCauseFunc
-	done   chan error // Run has returned
+	t       testing.TB
+	reports chan report  // larger than any test needs
+	warned  chan error   // the same
+	reads   atomic.Int64 // looks that tried to read the file
+	busy    atomic.Int64 // looks that found a writer
+	skips   atomic.Int64 // looks that did not read the file
+	stop    context.CancelCauseFunc
+	done    chan error // result of Run
 }
 
 var errStop = errors.New("enough")
 
-// watch runs w until the test ends, and returns when it has looked once.
+// watch runs w until the test ends, and returns after its first look.
 func watch(t testing.TB, w Watcher, have []byte) *watched {
 	t.Helper()
-	h := &watched{t: t, told: make(chan telling, 10_000), warned: make(chan error, 10_000), done: make(chan error, 1)}
+	h := &watched{t: t, reports: make(chan report, 10_000), warned: make(chan error, 10_000), done: make(chan error, 1)}
 	changed := w.Changed
 	w.Changed = func(data []byte, err error) {
-		h.told <- telling{string(data), err}
+		h.reports <- report{string(data), err}
 		if changed != nil {
 			changed(data, err)
 		}
@@ -95,48 +95,48 @@ func (h *watched) end() {
 	if err := <-h.done; err != errStop {
 		h.t.Errorf("Run returned %v, want the cause of ctx", err)
 	}
-	h.done <- errStop // for whoever ends it again
+	h.done <- errStop // for another call of end
 }
 
-// next returns what is told next.
-func (h *watched) next() telling {
+// next returns the next report.
+func (h *watched) next() report {
 	h.t.Helper()
 	select {
-	case got := <-h.told:
+	case got := <-h.reports:
 		return got
 	case <-time.After(20 * time.Second):
-		h.t.Fatal("nothing was told in 20 s")
+		h.t.Fatal("no report within 20 s")
 		panic("not reached")
 	}
 }
 
-// expect fails the test unless the next that is told is the content want.
+// expect fails the test unless the next report is the content want.
 func (h *watched) expect(want string) {
 	h.t.Helper()
 	if got := h.next(); got.data != want || got.err != nil {
-		h.t.Fatalf("told %.40q, %v, want %.40q", got.data, got.err, want)
+		h.t.Fatalf("reported %.40q, %v, want %.40q", got.data, got.err, want)
 	}
 }
 
-// expectError fails the test unless the next that is told is an error like want.
+// expectError fails the test unless the next report is an error like want.
 func (h *watched) expectError(want error) {
 	h.t.Helper()
 	if got := h.next(); !errors.Is(got.err, want) || got.data != "" {
-		h.t.Fatalf("told %.40q, %v, want the error %v", got.data, got.err, want)
+		h.t.Fatalf("reported %.40q, %v, want the error %v", got.data, got.err, want)
 	}
 }
 
-// nothing fails the test if anything was told.
+// nothing fails the test if there was a report.
 func (h *watched) nothing() {
 	h.t.Helper()
 	select {
-	case got := <-h.told:
-		h.t.Fatalf("told %.40q, %v, want nothing", got.data, got.err)
+	case got := <-h.reports:
+		h.t.Fatalf("reported %.40q, %v, want nothing", got.data, got.err)
 	default:
 	}
 }
 
-// more returns when counter has grown by n or more.
+// more waits until counter has grown by n or more.
 func (h *watched) more(counter *atomic.Int64, n int64) {
 	h.t.Helper()
 	want := counter.Load() + n
@@ -157,7 +157,7 @@ func eventually(t testing.TB, what string, cond func() bool) {
 	}
 }
 
-// must fails the test if there is an error.
+// must fails the test if err is not nil.
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -171,7 +171,7 @@ func write(t testing.TB, path, content string) {
 	must(t, os.WriteFile(path, []byte(content), 0o644))
 }
 
-// replace writes a file beside path and renames it.
+// replace writes a file next to path and renames it to path.
 func replace(t testing.TB, path, content string) {
 	t.Helper()
 	beside := filepath.Join(filepath.Dir(path), ".new")
@@ -179,7 +179,7 @@ func replace(t testing.TB, path, content string) {
 	must(t, os.Rename(beside, path))
 }
 
-// relink makes a symbolic link beside path and renames it.
+// relink creates a symbolic link next to path and renames it to path.
 func relink(t testing.TB, target, path string) {
 	t.Helper()
 	beside := filepath.Join(filepath.Dir(path), ".link")

@@ -9,27 +9,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A leaser asks for a lease on a file that is open for reading. While it is
-// held, nobody has the file open for writing; who wants to, waits until it is
-// given back, for 45 seconds at most (/proc/sys/fs/lease-break-time), and one
-// who does not want to wait (O_NONBLOCK) fails. giveBack reports whether the
-// lease was held up to then and nobody waits.
+// A leaser takes a lease on a file that is open for reading. While the lease is held, no
+// process has the file open for writing: an open for writing blocks until the lease is
+// released, for at most 45 seconds (/proc/sys/fs/lease-break-time), or fails with
+// O_NONBLOCK. release reports whether the lease was held until then and no process is
+// blocked by it.
 //
-// The error is ErrBusy if somebody has the file open for writing. Any other says
-// why there is no lease to be had.
-type leaser func(f *os.File) (giveBack func() (intact bool), err error)
+// The error is ErrBusy if a process has the file open for writing. Any other error means
+// that leases are not available.
+type leaser func(f *os.File) (release func() (intact bool), err error)
 
 // takeLease is the leaser of Linux: fcntl(2), "Leases".
 //
-// The kernel sends a signal when somebody waits. The default, SIGIO, ends a
-// process that does not expect it. A Go program does not mind, but SIGURG is
-// harmless to every process, and we need neither.
+// The kernel sends a signal when a process waits for the lease. The default, SIGIO, ends a
+// process without a handler. Go programs survive it, but SIGURG is harmless to every
+// process, and neither signal is needed.
 func takeLease(f *os.File) (func() bool, error) {
 	if err := shared(f); err != nil {
 		return nil, err
 	}
 	if _, err := fcntl(f, unix.F_SETSIG, int(unix.SIGURG)); err != nil {
-		return nil, fmt.Errorf("choose the signal of the lease: %w", err)
+		return nil, fmt.Errorf("set the signal of the lease: %w", err)
 	}
 	switch _, err := fcntl(f, unix.F_SETLEASE, unix.F_RDLCK); {
 	case errors.Is(err, unix.EAGAIN):
@@ -39,12 +39,12 @@ func takeLease(f *os.File) (func() bool, error) {
 	}
 	return func() bool {
 		held, err := fcntl(f, unix.F_GETLEASE, 0)
-		_, _ = fcntl(f, unix.F_SETLEASE, unix.F_UNLCK) // if it was broken, there is none; closing f does it too
+		_, _ = fcntl(f, unix.F_SETLEASE, unix.F_UNLCK) // fails if the lease was broken; closing f releases it too
 		return err == nil && held == unix.F_RDLCK
 	}, nil
 }
 
-// fcntl calls fcntl(2) again if a signal interrupted it.
+// fcntl calls fcntl(2), again if a signal interrupts it.
 func fcntl(f *os.File, cmd, arg int) (n int, err error) {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -63,12 +63,12 @@ func fcntl(f *os.File, cmd, arg int) (n int, err error) {
 	return n, err
 }
 
-// errShared says why a lease on a file would not be worth anything.
-var errShared = errors.New("other machines may write to the file system")
+// errShared means that a lease on the file does not exclude writers.
+var errShared = errors.New("other machines can write to the file system")
 
-// sharedTypes are the file systems (statfs(2)) that others than this kernel
-// write to. It gives leases on them without knowing of these writers, or
-// refuses them whether there are any or not.
+// sharedTypes are the file systems (statfs(2)) that machines other than this one can write
+// to. The kernel grants leases on them without knowing these writers, or always refuses
+// leases.
 var sharedTypes = []int64{
 	unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CEPH_SUPER_MAGIC,
 	unix.FUSE_SUPER_MAGIC, unix.V9FS_MAGIC, unix.AFS_SUPER_MAGIC, unix.AFS_FS_MAGIC, unix.CODA_SUPER_MAGIC, unix.OCFS2_SUPER_MAGIC,
@@ -78,7 +78,7 @@ var sharedTypes = []int64{
 	0x786f4256, // VBOXSF_SUPER_MAGIC
 }
 
-// shared returns errShared if others than this kernel can write to f.
+// shared returns errShared if other machines can write to f.
 func shared(f *os.File) error {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -96,13 +96,13 @@ func shared(f *os.File) error {
 	case ctl != nil:
 		return ctl
 	case err != nil:
-		return fmt.Errorf("find out about the file system: %w", err)
+		return fmt.Errorf("determine the type of the file system: %w", err)
 	case sharedType(int64(st.Type)):
 		return errShared
 	}
 	return nil
 }
 
-// sharedType reports whether t, which may be negative where it has 32 bits, is
-// one of sharedTypes.
+// sharedType reports whether t is one of sharedTypes. t may be negative on platforms where
+// it has 32 bits.
 func sharedType(t int64) bool { return slices.Contains(sharedTypes, int64(uint32(t))) }

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writers are ways to have a file half written: each writes "he" and returns
-// what writes "llo" and ends.
+// writers are ways to write a file incompletely: each writes "he" and returns a function that
+// writes "llo" and finishes.
 var writers = []struct {
 	name  string
 	begin func(t testing.TB, path string) (finish func())
@@ -59,8 +59,8 @@ func appendTo(t testing.TB, f *os.File, err error) (finish func()) {
 	}
 }
 
-// As long as somebody has the file open for writing nothing is told, however
-// often it is looked at and whatever else happens; then the whole.
+// While a process has the file open for writing, nothing is reported, however often the file is
+// looked at and whatever else happens; afterwards the complete content is reported.
 func TestHalfWritten(t *testing.T) {
 	for _, w := range writers {
 		t.Run(w.name, func(t *testing.T) {
@@ -90,8 +90,7 @@ func TestHalfWritten(t *testing.T) {
 	}
 }
 
-// Who has the file open for writing for long is warned of once, until it is
-// closed.
+// A process that has the file open for writing for long causes one warning.
 func TestLongWriter(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	write(t, path, "old")
@@ -108,15 +107,14 @@ func TestLongWriter(t *testing.T) {
 		must(t, f.Close())
 		h.expect(content)
 		if err := <-h.warned; !errors.Is(err, errWriter) || len(h.warned) > 0 {
-			t.Errorf("warned of %v and %d others, want one of a writer", err, len(h.warned))
+			t.Errorf("warned of %v and %d others, want one warning about a writer", err, len(h.warned))
 		}
 	}
 }
 
-// A writer who comes while the file is read waits until that is over, and what
-// was read is not told. The signal by which the kernel says so is one that
-// harms nobody.
-func TestWriterComesWhileReading(t *testing.T) {
+// A writer that arrives during a read waits until the read ends, and the result of the read is not
+// reported. The kernel's signal about it is a harmless one.
+func TestWriterDuringRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	write(t, path, "old")
 	signals := make(chan os.Signal, 10)
@@ -125,52 +123,52 @@ func TestWriterComesWhileReading(t *testing.T) {
 
 	opened := make(chan error, 1)
 	s := read(path, func(f *os.File) (func() bool, error) {
-		giveBack, err := takeLease(f)
+		release, err := takeLease(f)
 		must(t, err)
 		if sig, err := fcntl(f, unix.F_GETSIG, 0); sig != int(unix.SIGURG) {
 			t.Errorf("the signal is %v, %v, want SIGURG", unix.Signal(sig), err)
 		}
 		go func() { opened <- os.WriteFile(path, []byte("new"), 0) }()
-		eventually(t, "the kernel takes the lease back", func() bool {
+		eventually(t, "the kernel breaks the lease", func() bool {
 			held, err := fcntl(f, unix.F_GETLEASE, 0)
 			must(t, err)
 			return held != unix.F_RDLCK
 		})
 		if len(opened) > 0 {
-			t.Error("the writer has not waited")
+			t.Error("the writer did not wait")
 		}
-		return giveBack, nil
+		return release, nil
 	})
 	if !errors.Is(s.err, ErrBusy) || s.data != nil {
 		t.Errorf("read %q, %v, want ErrBusy", s.data, s.err)
 	}
 	must(t, <-opened)
 	if data, err := Read(path); string(data) != "new" || err != nil {
-		t.Errorf("read %q, %v, want what was written", data, err)
+		t.Errorf("read %q, %v, want the written content", data, err)
 	}
-	must(t, unix.Kill(os.Getpid(), unix.SIGPWR)) // comes after SIGIO
+	must(t, unix.Kill(os.Getpid(), unix.SIGPWR)) // delivered after SIGIO
 	if got := <-signals; got != unix.SIGPWR {
 		t.Errorf("got the signal %v", got)
 	}
 }
 
-// A lease that ended before the reading did says nothing about what was read.
-func TestLeaseEndsWhileReading(t *testing.T) {
+// If a lease ends before the read ends, the result of the read is not used.
+func TestLeaseEndsDuringRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	write(t, path, "old")
 	s := read(path, func(f *os.File) (func() bool, error) {
-		giveBack, err := takeLease(f)
+		release, err := takeLease(f)
 		must(t, err)
 		_, err = fcntl(f, unix.F_SETLEASE, unix.F_UNLCK)
 		must(t, err)
-		return giveBack, nil
+		return release, nil
 	})
 	if !errors.Is(s.err, ErrBusy) || s.data != nil {
 		t.Errorf("read %q, %v, want ErrBusy", s.data, s.err)
 	}
 }
 
-// A lease that somebody else has, for writing, keeps nobody waiting.
+// A write lease of another process does not block a read.
 func TestLeasedToAnother(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	f, err := os.Create(path)
@@ -185,7 +183,7 @@ func TestLeasedToAnother(t *testing.T) {
 	}
 }
 
-// What changes while it is read without a lease is not believed.
+// A content that changes during a read without a lease is not used.
 func TestChangesWhileReading(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	write(t, path, "old")
@@ -196,7 +194,7 @@ func TestChangesWhileReading(t *testing.T) {
 	}
 }
 
-// A meddler writes to the file when it has been read.
+// A meddler writes to the file after it has been read.
 type meddler struct {
 	path string
 	t    testing.TB
@@ -224,7 +222,7 @@ func TestRead(t *testing.T) {
 		{"file", ""},
 		{"link", ""},
 		{"big", ""},
-		{"bigger", "it has more than 34603008 bytes"},
+		{"bigger", "the file has more than 34603008 bytes"},
 		{"pipe", "it is not a regular file"},
 		{".", "it is not a regular file"},
 		{"missing", "no such file or directory"},
@@ -244,7 +242,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// File systems of this machine alone have leases, others none that help.
+// Leases are used only on file systems that no other machine can write to.
 func TestSharedType(t *testing.T) {
 	cifs := uint32(unix.CIFS_SUPER_MAGIC)
 	for fs, want := range map[int64]bool{
@@ -259,6 +257,6 @@ func TestSharedType(t *testing.T) {
 	must(t, err)
 	defer f.Close()
 	if err := shared(f); err != nil {
-		t.Errorf("of the file system of this test: %v", err)
+		t.Errorf("the file system of this test: %v", err)
 	}
 }

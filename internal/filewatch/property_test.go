@@ -12,38 +12,37 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A model is a file that is reached as at/f, where at is a directory or a link
-// to one, and f a file or a link to one, and all the contents that it has had.
+// A model is a file with the path at/f, where at is a directory or a link to one and f a file or a
+// link to one, and all contents that it has had.
 type model struct {
 	t    testing.TB
 	root string
-	n    int             // directories and contents made so far
-	had  map[string]bool // contents that were whole at some moment
-	last string          // that it has
+	n    int             // directories and contents created so far
+	had  map[string]bool // contents that were complete at some time
+	last string          // its current content
 }
 
 func (m *model) path(name string) string { return filepath.Join(m.root, name) }
 
-// fresh returns a path that there is nothing at.
+// fresh returns a path that does not exist.
 func (m *model) fresh() string {
 	m.n++
 	return m.path(fmt.Sprint(m.n))
 }
 
-// content returns one that there never was.
+// content returns a new content.
 func (m *model) content() string {
 	m.n++
 	return fmt.Sprintf("content %d in two parts", m.n)
 }
 
-// is says that the file has the content, or will have it before it can be read
-// again.
+// is records that the file has the content, or will have it before it can be read again.
 func (m *model) is(content string) {
 	m.had[content] = true
 	m.last = content
 }
 
-// directory returns a new directory with a file f of that content.
+// directory creates a directory with a file f of the given content.
 func (m *model) directory(content string) string {
 	dir := m.fresh()
 	must(m.t, os.Mkdir(dir, 0o755))
@@ -51,7 +50,7 @@ func (m *model) directory(content string) string {
 	return dir
 }
 
-// changes are what may be done to it.
+// changes are the possible changes of the file.
 var changes = map[string]func(m *model){
 	"write in place": func(m *model) {
 		content := m.content()
@@ -109,7 +108,7 @@ var changes = map[string]func(m *model){
 	"swap, as Kubernetes does": func(m *model) {
 		content := m.content()
 		dir := m.directory(content)
-		if info, err := os.Lstat(m.path("at")); err != nil || info.IsDir() { // only a link is replaced
+		if info, err := os.Lstat(m.path("at")); err != nil || info.IsDir() { // only a link can be replaced
 			must(m.t, os.Rename(m.path("at"), m.fresh()))
 		}
 		old, _ := filepath.EvalSymlinks(m.path("at"))
@@ -125,8 +124,8 @@ var changes = map[string]func(m *model){
 	"beside it":    func(m *model) { write(m.t, m.path("at/g"), "beside") },
 }
 
-// Whatever is done to a file, and however little time there is between, the
-// last content is told in the end, and nothing that was never the whole content.
+// After any sequence of changes, however fast, the last content is reported at the end, and only
+// complete contents are reported.
 func TestAnySequence(t *testing.T) {
 	names := slices.Sorted(maps.Keys(changes))
 	rapid.Check(t, func(rt *rapid.T) {
@@ -139,32 +138,32 @@ func TestAnySequence(t *testing.T) {
 		h := watch(t, Watcher{Path: m.path("at/f"), pace: hasty}, nil)
 		defer h.end()
 		h.expect(first)
-		told := first
-		take := func(got telling) {
+		reported := first
+		take := func(got report) {
 			switch {
 			case got.err != nil:
-				told = ""
+				reported = ""
 			case !m.had[got.data]:
-				rt.Fatalf("told %q, which never was the content", got.data)
-			case got.data == told:
-				rt.Fatalf("told %q again", got.data)
+				rt.Fatalf("reported %q, which was never the content", got.data)
+			case got.data == reported:
+				rt.Fatalf("reported %q again", got.data)
 			default:
-				told = got.data
+				reported = got.data
 			}
 		}
 		for _, name := range rapid.SliceOfN(rapid.SampledFrom(names), 1, 6).Draw(rt, "changes") {
 			changes[name](m)
 			if rapid.Bool().Draw(rt, "wait") {
-				for told != m.last {
+				for reported != m.last {
 					take(h.next())
 				}
 			}
 		}
-		for told != m.last {
+		for reported != m.last {
 			take(h.next())
 		}
 		changes["rename over"](m)
-		for told != m.last {
+		for reported != m.last {
 			take(h.next())
 		}
 		h.nothing()

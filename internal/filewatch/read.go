@@ -11,39 +11,39 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MaxSize is the size in bytes of the largest file that is read: 33 MiB.
+// MaxSize is the greatest size of a file that is read: 33 MiB.
 const MaxSize = 33 << 20
 
-// ErrBusy says that somebody has the file open for writing, so that it may not
-// be whole.
-var ErrBusy = errors.New("it is open for writing")
+// ErrBusy means that a process has the file open for writing, so that its content may be
+// incomplete.
+var ErrBusy = errors.New("a process has it open for writing")
 
-// Read returns the content of the file at one moment. The error wraps
-// [ErrBusy] if somebody had it open for writing, and then it is worth another
-// try. Where there are no leases, Read cannot tell: use a [Watcher] that
-// has nothing yet, if there is time to wait.
+// Read returns the content of the file at one moment. The error wraps [ErrBusy] if a
+// process has the file open for writing; then a later call may succeed. If leases are not
+// available, Read cannot detect writers; a [Watcher] can, because it waits for the content
+// to stay the same.
 func Read(path string) ([]byte, error) {
 	s := read(path, takeLease)
 	return s.data, s.err
 }
 
-// A sight is what one look at a file has found.
+// A sight is the result of one look at a file.
 type sight struct {
 	data    []byte
-	err     error // if data could not be read; it wraps ErrBusy if it could later
-	noLease error // nil, or why data may be half of what somebody is writing
+	err     error // set if data could not be read; wraps ErrBusy if the file was open for writing
+	noLease error // why there was no lease, so that data may be incomplete; nil if there was one
 	stamp   stamp // zero if the file could not be opened
 }
 
-// A stamp is what of a file changes with its content, but for changes at about
-// the same moment. Nothing but equality is asked of its times.
+// A stamp identifies a version of a file. It changes with the content, except for changes
+// within the resolution of the clock. Its times are only compared for equality.
 type stamp struct {
 	dev, ino     uint64
 	size         int64
 	mtime, ctime unix.Timespec
 }
 
-// stampOf returns the stamp of a file that was asked for, zero if that failed.
+// stampOf returns the stamp of a file from the result of Stat, zero if Stat failed.
 func stampOf(info fs.FileInfo, err error) stamp {
 	if err != nil {
 		return stamp{}
@@ -52,15 +52,15 @@ func stampOf(info fs.FileInfo, err error) stamp {
 	return stamp{st.Dev, st.Ino, st.Size, unix.Timespec(st.Mtim), unix.Timespec(st.Ctim)}
 }
 
-// read reads the file that path leads to.
+// read reads the file at path.
 func read(path string, lease leaser) (s sight) {
 	defer func() {
 		if s.err != nil {
 			s.data, s.err = nil, fmt.Errorf("read %s: %w", path, bare(s.err))
 		}
 	}()
-	// A pipe without a writer, or a file that is leased to somebody else, would
-	// keep us waiting.
+	// Without O_NONBLOCK the open would block on a pipe without a writer, or on a
+	// file with another process's lease.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, unix.EWOULDBLOCK):
@@ -76,26 +76,26 @@ func read(path string, lease leaser) (s sight) {
 	case !info.Mode().IsRegular():
 		return sight{err: errors.New("it is not a regular file")}
 	}
-	giveBack, err := lease(f)
+	release, err := lease(f)
 	if errors.Is(err, ErrBusy) {
 		return sight{err: err, stamp: stampOf(info, nil)}
 	}
 	s.noLease = err
 	s.stamp = stampOf(f.Stat())
 	s.data, s.err = readAll(f, s.stamp.size)
-	intact := giveBack == nil || giveBack()
+	intact := release == nil || release()
 	if after := stampOf(f.Stat()); !intact || s.noLease != nil && after != s.stamp {
 		s.err = ErrBusy
 	}
 	return s
 }
 
-// readAll reads what there is in f, about size bytes.
+// readAll reads f to its end; size is the expected number of bytes.
 func readAll(f io.Reader, size int64) ([]byte, error) {
 	if size > MaxSize {
 		return nil, errTooBig
 	}
-	data := make([]byte, 0, size+1) // one more, to come to the end
+	data := make([]byte, 0, size+1) // one more byte, to reach the end
 	for {
 		n, err := f.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
@@ -112,9 +112,9 @@ func readAll(f io.Reader, size int64) ([]byte, error) {
 	}
 }
 
-var errTooBig = fmt.Errorf("it has more than %d bytes", MaxSize)
+var errTooBig = fmt.Errorf("the file has more than %d bytes", MaxSize)
 
-// bare returns what err says without the path that it was about.
+// bare returns err without the path in it.
 func bare(err error) error {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err

@@ -7,15 +7,14 @@ import (
 	"syscall"
 )
 
-// maxLinks is how many symbolic links there may be on the way to a file
-// (path_resolution(7)).
+// maxLinks is the greatest number of symbolic links in a path (path_resolution(7)).
 const maxLinks = 40
 
-// A trail is the way that a path leads through directories and symbolic links
-// as far as there is one.
+// A trail is the sequence of directories and symbolic links that resolving a path visits,
+// as far as they exist.
 type trail struct {
 	places []place
-	names  map[string]bool // that were looked for in these directories
+	names  map[string]bool // names that were looked up in these directories
 }
 
 // A place is a directory on a trail, or the file at its end.
@@ -24,9 +23,9 @@ type place struct {
 	dev, ino uint64
 }
 
-// follow returns the trail of an absolute path. Whatever makes the path lead to
-// another file or nowhere, or to a file for the first time, happens to one of the
-// names in one of the directories, or to one of the places.
+// follow returns the trail of an absolute path. Every change that makes the path lead to
+// another file, to no file, or to a file for the first time affects one of the names in
+// one of the directories, or one of the places.
 func follow(path string) trail {
 	t := trail{names: make(map[string]bool)}
 	info, err := os.Lstat("/")
@@ -42,7 +41,7 @@ func follow(path string) trail {
 		case "", ".":
 			continue
 		case "..":
-			dir = filepath.Dir(dir) // we came that way
+			dir = filepath.Dir(dir) // the parent is on the trail already
 			continue
 		}
 		t.names[name] = true
@@ -64,7 +63,7 @@ func follow(path string) trail {
 			t.add(at, info)
 			dir = at
 		case 0:
-			t.add(at, info) // it can be written to by another name
+			t.add(at, info) // the file can be written under another name
 			return t
 		default:
 			return t

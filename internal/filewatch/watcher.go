@@ -1,16 +1,16 @@
-// Package filewatch tells when the content of a file has changed, by whatever
-// way it is replaced, and never tells half of what somebody is writing.
+// Package filewatch reports changes of a file's content, however the file is replaced, and
+// never reports incomplete content.
 //
-// A file that somebody has open for writing is not read: the kernel says so,
-// by refusing a read lease (fcntl(2), F_SETLEASE), and keeps writers waiting for
-// the moment that a reading takes. So a file that is written in one go, with
-// whatever pauses, is told when it is whole. What no reader can know is that
-// somebody will open it again to write more: who writes a file in several goes
-// does it under another name and renames it.
+// A file that a process has open for writing is not read: the kernel refuses a read lease
+// on it (fcntl(2), F_SETLEASE), and blocks writers during the read. So a file that is
+// written through one open file descriptor, with any pauses, is reported when it is
+// complete. A program that opens a file several times to write it should write under
+// another name and then rename the file, because no reader can detect that more will
+// follow.
 //
-// Where there are no leases (the file belongs to somebody else and this process
-// has no CAP_LEASE, or other machines can write to the file system) a content is
-// told when it stayed the same for a second.
+// If leases are not available (the file belongs to another user and this process lacks
+// CAP_LEASE, or other machines can write to the file system), a content is reported after
+// it has stayed the same for a second.
 package filewatch
 
 import (
@@ -24,43 +24,43 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Watcher tells when the content of a file has changed.
+// A Watcher reports changes of a file's content.
 type Watcher struct {
-	// Path leads to the file, if need be through symbolic links. None of it need
-	// exist. If it is relative, it is taken from where the working directory is
-	// when Run begins.
+	// Path is the path of the file. It may contain symbolic links, and need not exist.
+	// A relative path is relative to the working directory when Run begins.
 	Path string
 
-	// Changed is told the content whenever it has become another than the one
-	// told last, and the error when the file cannot be read any more, or for
-	// another reason; then also the content when it can be read again, changed
-	// or not. It may keep data. While it runs nothing is told.
+	// Changed is called with the content whenever it differs from the content reported
+	// last, and with the error when the file can no longer be read or the error
+	// changes; after an error it is called with the next content even if that is
+	// unchanged. It may keep data. The Watcher waits until it returns.
 	Changed func(data []byte, err error)
 
-	// Again has the content, or the error, told once more for each value that
-	// comes, changed or not, as soon as it is certain. nil is never.
+	// Each value received from Again makes the Watcher report the content or the error
+	// once more, as soon as it is certain, even if it is unchanged. It may be nil.
 	Again <-chan struct{}
 
-	// Warn, if not nil, is told what makes changes come late or less safely,
-	// once each time that it begins: the kernel does not tell of changes, there
-	// are no leases, somebody has had the file open for writing for long.
+	// Warn, unless nil, is called with a condition that makes reports late or less
+	// reliable, once each time that it begins: the kernel does not report changes,
+	// leases are not available, or a process has had the file open for writing for
+	// long.
 	Warn func(err error)
 
-	pace   pace                              // zero: the usual one
+	pace   pace                              // zero: usual
 	lease  leaser                            // nil: takeLease
 	notify func() (*fsnotify.Watcher, error) // nil: fsnotify.NewWatcher
-	looked func(*sight)                      // if not nil, is told of each look when it is over; nil: there was nothing to read
+	looked func(*sight)                      // unless nil, called after each look, with nil if the file was not read
 }
 
-// errWriter is what Warn is told when a writer takes long.
-var errWriter = errors.New("it has been open for writing for long; nothing is read until it is closed")
+// errWriter is passed to Warn if a writer takes long.
+var errWriter = errors.New("a process has had the file open for writing for long; the file is read after it is closed")
 
-// Run watches until ctx is done, and calls Changed and Warn on the goroutine
-// that it is called on. The caller has the content have; nil means none, then
-// Changed is told the first content too, when it is whole. When Run returns,
-// every goroutine that it started has ended. The error is ctx's cause unless the
-// working directory that Path depends on cannot be found. Of looking at a file
-// system that does not answer, ctx does not stop Run.
+// Run watches the file until ctx is done, and calls Changed and Warn on the calling
+// goroutine. have is the content that the caller already has; if it is nil, Changed is
+// called with the first complete content too. When Run returns, all goroutines that it
+// started have ended. The error is ctx's cause, unless the working directory for a
+// relative Path cannot be determined. Run does not return while a file system does not
+// respond.
 func (w *Watcher) Run(ctx context.Context, have []byte) error {
 	path, err := absolute(w.Path)
 	if err != nil {
@@ -86,7 +86,7 @@ func (w *Watcher) Run(ctx context.Context, have []byte) error {
 			if r.watches.concerns(e) {
 				r.core.event(time.Now())
 			}
-		case <-r.watches.errors(): // of whatever kind, some events were lost
+		case <-r.watches.errors(): // any error means that events were lost
 			r.watches.stale = true
 			r.core.event(time.Now())
 		case <-r.Again:
@@ -98,23 +98,23 @@ func (w *Watcher) Run(ctx context.Context, have []byte) error {
 	}
 }
 
-// absolute returns path as one that does not depend on the working directory.
-// It does not shorten it, as a/../b is not b if a is a symbolic link.
+// absolute returns path as an absolute path. It does not clean it, because a/../b differs
+// from b if a is a symbolic link.
 func absolute(path string) (string, error) {
 	if path != "" && path[0] == '/' {
 		return path, nil
 	}
-	wd, err := unix.Getwd() // the real one, not what $PWD says
+	wd, err := unix.Getwd() // not $PWD, which may be wrong
 	if err == nil && wd[0] != '/' {
-		err = fmt.Errorf("%q is not to be reached", wd)
+		err = fmt.Errorf("%q is unreachable", wd)
 	}
 	if err != nil {
-		return "", fmt.Errorf("find the working directory to watch %s: %w", path, err)
+		return "", fmt.Errorf("determine the working directory to watch %s: %w", path, err)
 	}
 	return wd + "/" + path, nil
 }
 
-// A run is a Watcher that runs.
+// A run is a running Watcher.
 type run struct {
 	*Watcher
 	path    string // absolute
@@ -122,14 +122,14 @@ type run struct {
 	watches watches
 	warned  map[warning]bool
 
-	// What the file was when it was last read, and whether it was the same at the
-	// reading before, some time earlier. Only then a stamp says that the content
-	// is the same: of two changes at one moment the second may leave no trace in it.
+	// The file's stamp at the last read, and whether it was the same at an earlier
+	// read. Only then an equal stamp means equal content: of two changes at about
+	// the same time the second may not change the stamp.
 	last stamp
 	sure bool
 }
 
-// A warning is a kind of what Warn is told.
+// A warning is a kind of condition that Warn reports.
 type warning int
 
 const (
@@ -138,7 +138,7 @@ const (
 	slowWriter
 )
 
-// warn tells err, if it is not nil and began just now.
+// warn calls Warn if err is not nil and the condition has just begun.
 func (r *run) warn(kind warning, err error) {
 	if err != nil && !r.warned[kind] && r.Warn != nil {
 		r.Warn(fmt.Errorf("watch %s: %w", r.path, err))
@@ -146,8 +146,8 @@ func (r *run) warn(kind warning, err error) {
 	r.warned[kind] = err != nil
 }
 
-// look looks at the file once, after it has seen to it that the kernel tells of
-// whatever changes from now on.
+// look looks at the file once, after it has made sure that the kernel reports all later
+// changes.
 func (r *run) look() {
 	settled := r.watches.follow(r.path)
 	r.core.blind = r.watches.err != nil
@@ -163,26 +163,26 @@ func (r *run) look() {
 		r.last = s.stamp
 		r.saw(s)
 	}
-	if !settled { // something may have changed unseen
+	if !settled { // a change may have been missed
 		r.core.event(time.Now())
 	}
 }
 
-// saw tells what is to be told of s.
+// saw handles the result of a look.
 func (r *run) saw(s sight) {
 	now := time.Now()
-	tell := r.core.saw(now, s)
+	report := r.core.saw(now, s)
 	r.warn(slowWriter, r.core.tooLong(now, errWriter))
 	if s.err == nil {
 		r.warn(leaseless, s.noLease)
 	}
-	if tell {
+	if report {
 		r.Changed(s.data, s.err)
 	}
 	r.over(&s)
 }
 
-// over says that a look is over.
+// over calls looked, if it is set.
 func (r *run) over(s *sight) {
 	if r.looked != nil {
 		r.looked(s)

@@ -20,8 +20,8 @@ import (
 
 func noWatcher() (*fsnotify.Watcher, error) { return nil, unix.EMFILE }
 
-// Each way in which the file cannot be read is told once, and that it can be
-// again, even if nothing has changed.
+// Each cause of a failed read is reported once, and so is the next successful read, even if the
+// content is unchanged.
 func TestErrors(t *testing.T) {
 	hasty := eager
 	hasty.grace = soon
@@ -65,7 +65,7 @@ func TestErrors(t *testing.T) {
 			must(t, os.Mkdir("e", 0o755))
 			write(t, "e/f", "old")
 		}},
-		{"too big", func(t testing.TB) { must(t, os.Truncate("d/f", MaxSize+1)) }, "it has more than 34603008 bytes",
+		{"too big", func(t testing.TB) { must(t, os.Truncate("d/f", MaxSize+1)) }, "the file has more than 34603008 bytes",
 			func(t testing.TB) { write(t, "d/f", "old") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -74,13 +74,13 @@ func TestErrors(t *testing.T) {
 			write(t, "d/f", "old")
 			h := watch(t, Watcher{Path: "d/f", pace: hasty}, []byte("old"))
 			c.lose(t)
-			// A step on the way may last, and then is told too.
+			// An intermediate error may last long enough to be reported too.
 			got := h.next()
 			for got.err != nil && !strings.HasSuffix(got.err.Error(), ": "+c.want) {
 				got = h.next()
 			}
 			if got.err == nil {
-				t.Fatalf("told %q, want the error %q", got.data, c.want)
+				t.Fatalf("reported %q, want the error %q", got.data, c.want)
 			}
 			seen := h.reads.Load()
 			must(t, os.Chmod(".", 0o700))
@@ -92,15 +92,14 @@ func TestErrors(t *testing.T) {
 				got = h.next()
 			}
 			if got.data != "old" {
-				t.Errorf("told %q, want the old content", got.data)
+				t.Errorf("reported %q, want the old content", got.data)
 			}
 		})
 	}
 }
 
-// A path of which nothing exists yet is an error that is told, and the file when
-// it comes.
-func TestNothingYet(t *testing.T) {
+// A path without any existing part is reported as an error, and the file when it is created.
+func TestMissingFile(t *testing.T) {
 	dir := t.TempDir()
 	hasty := eager
 	hasty.grace = soon
@@ -112,8 +111,8 @@ func TestNothingYet(t *testing.T) {
 	h.nothing()
 }
 
-// Who asks is told again: what there is now and nothing older, changed or not,
-// and not before it is whole.
+// A value from Again causes another report: of the current state, changed or not, and only when it
+// is complete.
 func TestAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	write(t, path, "old")
@@ -126,7 +125,7 @@ func TestAgain(t *testing.T) {
 
 	replace(t, path, "2")
 	h.expect("2")
-	replace(t, path, "3") // while 2 is taken in
+	replace(t, path, "3") // while 2 is being handled
 	go func() { gate <- struct{}{} }()
 	again <- struct{}{}
 	h.expect("3")
@@ -143,9 +142,9 @@ func TestAgain(t *testing.T) {
 	h.nothing()
 }
 
-// Without inotify, or when a limit of it is exhausted, changes are found by
-// looking, and when there is inotify again no longer.
-func TestLimitExhausted(t *testing.T) {
+// Without inotify, or when its limit is exceeded, changes are found by periodic looks, until inotify
+// works again.
+func TestInotifyLimit(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	write(t, path, "old")
 	slow := eager
@@ -158,7 +157,7 @@ func TestLimitExhausted(t *testing.T) {
 		}
 		return noWatcher()
 	}}, []byte("old"))
-	h.more(&h.skips, 3) // a look is only that while nothing changes
+	h.more(&h.skips, 3) // looks do not read the file while it is unchanged
 	h.nothing()
 	replace(t, path, "one")
 	h.expect("one")
@@ -169,7 +168,7 @@ func TestLimitExhausted(t *testing.T) {
 	must(t, f.Close())
 	h.expect("two")
 	if err := <-h.warned; !errors.Is(err, unix.EMFILE) || len(h.warned) > 0 {
-		t.Errorf("warned of %v and %d others, want EMFILE once", err, len(h.warned))
+		t.Errorf("warned of %v and %d others, want one warning about EMFILE", err, len(h.warned))
 	}
 	works.Store(true)
 	eventually(t, "another try", worked.Load)
@@ -178,8 +177,7 @@ func TestLimitExhausted(t *testing.T) {
 	h.nothing()
 }
 
-// When the kernel could not keep all events, the last change is found all the
-// same.
+// If the kernel drops events, the last change is found nevertheless.
 func TestOverflow(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
@@ -202,29 +200,28 @@ func TestOverflow(t *testing.T) {
 	}}, []byte("old"))
 	replace(t, path, "one")
 	<-begun
-	// Run reads no events; the reader of fsnotify has taken 4096 of them at most.
+	// Run is not reading events; fsnotify's reader has read at most 4096 of them.
 	beside := []string{path + ".a", path + ".b"}
 	for _, p := range beside {
 		write(t, p, "")
 	}
 	for i := range room + 4096 + 1 {
-		must(t, os.Chmod(beside[i%2], 0o600)) // the kernel drops one that is like the last
+		must(t, os.Chmod(beside[i%2], 0o600)) // the kernel merges equal consecutive events
 	}
-	write(t, path, "two") // unseen
+	write(t, path, "two") // without an event
 	before := made.Load()
 	close(flooded)
 	watch.expect("one")
 	watch.expect("two")
 	if made.Load() == before {
-		t.Error("the watches were not made anew, and what happened to directories may be unseen too")
+		t.Error("the watches were not recreated, so changes of directories may be missed")
 	}
 	replace(t, path, "end")
 	watch.expect("end")
 	watch.nothing()
 }
 
-// When Run returns there is no goroutine and no file descriptor left, whatever
-// it was about.
+// When Run returns, no goroutine and no file descriptor is left.
 func TestRunLeavesNothing(t *testing.T) {
 	before, files := goleak.IgnoreCurrent(), descriptors(t)
 	for i := range 20 {
@@ -239,7 +236,7 @@ func TestRunLeavesNothing(t *testing.T) {
 	}
 	goleak.VerifyNone(t, before)
 	if after := descriptors(t); after > files {
-		t.Errorf("%d file descriptors, before it were %d", after, files)
+		t.Errorf("%d file descriptors, before Run %d", after, files)
 	}
 }
 
@@ -250,19 +247,18 @@ func descriptors(t testing.TB) int {
 	return len(fds)
 }
 
-// A working directory that has gone leads nowhere.
+// A deleted working directory is an error.
 func TestNoWorkingDirectory(t *testing.T) {
 	t.Chdir(t.TempDir())
 	here, err := os.Getwd()
 	must(t, err)
 	must(t, os.Remove(here))
 	if err := (&Watcher{Path: "f"}).Run(t.Context(), nil); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("Run returned %v, want that there is no working directory", err)
+		t.Errorf("Run returned %v, want an error about the working directory", err)
 	}
 }
 
-// A watch that the kernel has removed without a word, as when a file system is
-// unmounted, is made again.
+// A watch that the kernel has removed silently, as after an unmount, is recreated.
 func TestWatchRemoved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	write(t, path, "old")
@@ -276,9 +272,9 @@ func TestWatchRemoved(t *testing.T) {
 	}
 }
 
-// The watches are made anew when something on the way has been replaced, also by
-// what looks the same, and not when the file is written to.
-func TestWatchesAnew(t *testing.T) {
+// The watches are recreated when a part of the path has been replaced, even by an equal one, but not
+// when the file is written to.
+func TestWatchesRecreated(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
 	write(t, path, "old")
@@ -298,16 +294,16 @@ func TestWatchesAnew(t *testing.T) {
 		w.follow(path)
 		before := w.watcher
 		if got := w.concerns(c.event); got != c.concerns {
-			t.Errorf("%v concerns us: %v", c.event, got)
+			t.Errorf("concerns(%v) = %v", c.event, got)
 		}
 		if w.follow(path); (w.watcher != before) != c.anew {
-			t.Errorf("after %v the watches are anew: %v", c.event, w.watcher != before)
+			t.Errorf("after %v, watches recreated: %v", c.event, w.watcher != before)
 		}
 	}
 }
 
-// If what is on the way changes all the time that the watches are made, they
-// are made again, and the last content is told.
+// If a part of the path changes whenever the watches are created, they are created again, and the
+// last content is reported.
 func TestChangesAllTheTime(t *testing.T) {
 	t.Chdir(t.TempDir())
 	const changes = 12
@@ -331,28 +327,28 @@ func TestChangesAllTheTime(t *testing.T) {
 	h.expect("end")
 }
 
-// That a stamp is the same means nothing if the file has just changed: it may
-// have changed again at that moment.
-func TestStampOfOneMoment(t *testing.T) {
+// An equal stamp means nothing shortly after a change: another change at the same time may not change
+// the stamp.
+func TestStampResolution(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	write(t, path, "old")
-	var told []string
-	w := &Watcher{Changed: func(data []byte, _ error) { told = append(told, string(data)) }, lease: takeLease, pace: pace{apart: 1}}
+	var reported []string
+	w := &Watcher{Changed: func(data []byte, _ error) { reported = append(reported, string(data)) }, lease: takeLease, pace: pace{apart: 1}}
 	r := run{Watcher: w, path: path, watches: watches{notify: fsnotify.NewWatcher}, core: newCore(w.pace, nil, time.Now()), warned: make(map[warning]bool)}
 	defer r.watches.close()
 	r.look()
 	write(t, path, "new")
-	r.last = stampOf(os.Stat(path)) // as if it had this when it was read
+	r.last = stampOf(os.Stat(path)) // as if the file had this stamp when it was read
 	r.look()
-	if got := strings.Join(told, " "); got != "old new" {
-		t.Errorf("told %s", got)
+	if got := strings.Join(reported, " "); got != "old new" {
+		t.Errorf("reported %s", got)
 	}
 	if r.look(); !r.sure {
-		t.Error("the same stamp later means nothing either")
+		t.Error("an equal stamp is not trusted later either")
 	}
 }
 
-// All that lies on the way to a file is watched, and only that.
+// Every part of the path of a file is watched, and nothing else.
 func TestFollow(t *testing.T) {
 	dir := t.TempDir()
 	real, err := filepath.EvalSymlinks(dir)

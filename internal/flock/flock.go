@@ -1,4 +1,4 @@
-// Package flock takes locks of files (flock(2)) without ever waiting for them.
+// Package flock takes file locks (flock(2)) without waiting for them.
 package flock
 
 import (
@@ -10,18 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A HeldError says that another open file has a lock.
+// A HeldError means that a lock is held through another open file.
 type HeldError struct {
 	File    string
-	PID     int    // of the process that took it; 0: not known
-	Command string // of that process, if known
+	PID     int    // process that took the lock; 0: unknown
+	Command string // command of that process, "" if unknown
 }
 
 func (e *HeldError) Error() string {
 	return fmt.Sprintf("%s holds the lock of %s", e.Holder(), e.File)
 }
 
-// Holder says which process has the lock.
+// Holder describes the process that holds the lock.
 func (e *HeldError) Holder() string {
 	switch {
 	case e.PID == 0:
@@ -32,7 +32,7 @@ func (e *HeldError) Holder() string {
 	return fmt.Sprintf("process %d (%s)", e.PID, e.Command)
 }
 
-// Try locks f, and returns a [*HeldError] if it cannot have the lock at once.
+// Try locks f. It returns a [*HeldError] if another open file has the lock.
 func Try(f *os.File) error {
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -48,7 +48,7 @@ func Try(f *os.File) error {
 	}
 }
 
-// holder finds the process that has the lock of f (proc_locks(5)).
+// holder finds the process that holds the lock of f (proc_locks(5)).
 func holder(f *os.File) *HeldError {
 	e := &HeldError{File: f.Name()}
 	var st unix.Stat_t
@@ -56,14 +56,14 @@ func holder(f *os.File) *HeldError {
 		return e
 	}
 	file := fmt.Sprintf("%02x:%02x:%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino)
-	locks, _ := os.ReadFile("/proc/locks") // without it the holder is not named
+	locks, _ := os.ReadFile("/proc/locks") // without it the holder is unknown
 	for line := range strings.Lines(string(locks)) {
 		field := strings.Fields(line) // 1: FLOCK ADVISORY WRITE PID FILE 0 EOF; after -> one that waits
 		if len(field) < 6 || field[1] != "FLOCK" || field[5] != file {
 			continue
 		}
 		if _, err := fmt.Sscan(field[4], &e.PID); err != nil || e.PID <= 0 {
-			e.PID = 0 // a process that is not seen from here
+			e.PID = 0 // a process in another PID namespace
 			continue
 		}
 		command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", e.PID))

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// maxBrief is how many things a line of the log names.
+// maxBrief is the greatest number of items that [Brief] lists.
 const maxBrief = 4
 
-// Brief joins the first few of what happened.
+// Brief joins the first few items of what, and says how many more there are.
 func Brief(what []string) string {
 	if n := len(what) - maxBrief; n > 1 {
 		return fmt.Sprintf("%s and %d more", strings.Join(what[:maxBrief], ", "), n)

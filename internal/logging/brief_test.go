@@ -9,7 +9,7 @@ func TestBrief(t *testing.T) {
 	}{
 		{nil, ""},
 		{[]string{"a", "b", "c", "d"}, "a, b, c, d"},
-		{[]string{"a", "b", "c", "d", "e"}, "a, b, c, d, e"}, // no shorter without e
+		{[]string{"a", "b", "c", "d", "e"}, "a, b, c, d, e"}, // "and 1 more" would not be shorter
 		{[]string{"a", "b", "c", "d", "e", "f"}, "a, b, c, d and 2 more"},
 	} {
 		if got := Brief(tt.what); got != tt.want {

@@ -7,11 +7,11 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// journalSize is how many entries are remembered.
+// journalSize is the number of entries that a Log keeps.
 const journalSize = 1000
 
-// A Journal remembers the latest entries of a log, those for debugging left out.
-// Its methods may be called from any goroutine.
+// A Journal keeps the latest entries of a log, except debug entries. Its methods may be
+// called from any goroutine.
 type Journal struct {
 	mu      sync.Mutex
 	size    int
@@ -20,28 +20,28 @@ type Journal struct {
 	changed chan struct{}
 }
 
-// An Entry is one that was logged.
+// An Entry is a log entry.
 type Entry struct {
-	Seq     uint64 // grows by one from entry to entry, from 1
+	Seq     uint64 // increases by one with each entry, from 1
 	Time    time.Time
 	Level   string
 	Message string
-	Fields  map[string]any // of numbers, texts, booleans
+	Fields  map[string]any // numbers, strings and booleans
 }
 
-// NewJournal returns a Journal that remembers size entries.
+// NewJournal returns a Journal that keeps size entries.
 func NewJournal(size int) *Journal { return &Journal{size: size, changed: make(chan struct{})} }
 
-// Since returns the remembered entries that came after the one with sequence
-// number seq, oldest first, and a channel that is closed when there are more. A
-// number that no entry has had yet is of another run: all are returned then.
+// Since returns the entries after the one with sequence number seq, oldest first, and a
+// channel that is closed when there is a new entry. If no entry has had that number yet,
+// seq comes from another run, and all entries are returned.
 func (j *Journal) Since(seq uint64) ([]Entry, <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if seq > j.last {
 		seq = 0
 	}
-	first := j.last - uint64(len(j.entries)) // the entry before them
+	first := j.last - uint64(len(j.entries)) // the number before the first entry
 	n := uint64(0)
 	if seq > first {
 		n = min(seq-first, uint64(len(j.entries)))

@@ -1,6 +1,6 @@
-// Package logging makes the daemon's log: to standard error, for people or for
-// machines, at a level that can be changed while it runs; and its latest entries
-// are remembered, for those who ask what has happened lately.
+// Package logging provides the daemon's log. It writes to standard error, in a format for
+// people or for machines, at a level that can be changed at run time, and keeps the latest
+// entries in memory.
 package logging
 
 import (
@@ -15,8 +15,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// How much of what is repeated is logged: so many entries with one message in a
-// second, and then each of so many.
+// The sampling of repeated entries: the number of entries with one message in a second
+// that are all logged, and the fraction that is logged after that.
 const (
 	sampleFirst = 100
 	sampleThen  = 100
@@ -25,14 +25,14 @@ const (
 // A Log is the daemon's log.
 type Log struct {
 	*zap.Logger             // sampled
-	All         *zap.Logger // every entry is logged, and not remembered
+	All         *zap.Logger // not sampled, and not kept in the Journal
 	Journal     *Journal
 
 	level zap.AtomicLevel
 }
 
-// New returns a Log to standard error. level is debug, info, warn or error, and
-// format console or json.
+// New returns a Log that writes to standard error. level is debug, info, warn or error;
+// format is console or json.
 func New(level, format string) (*Log, error) {
 	l := &Log{level: zap.NewAtomicLevel(), Journal: NewJournal(journalSize)}
 	if err := l.SetLevel(level); err != nil {
@@ -43,7 +43,7 @@ func New(level, format string) (*Log, error) {
 		return nil, err
 	}
 	out := zapcore.NewCore(enc, zapcore.Lock(os.Stderr), l.level)
-	failures := zap.ErrorOutput(zapcore.Lock(os.Stderr)) // of the log itself
+	failures := zap.ErrorOutput(zapcore.Lock(os.Stderr)) // errors of the log itself
 	l.All = zap.New(out, failures)
 	l.Logger = zap.New(zapcore.NewSamplerWithOptions(zapcore.NewTee(out, l.Journal.core()), time.Second, sampleFirst, sampleThen), failures)
 	return l, nil
@@ -65,11 +65,10 @@ func encoder(format string) (zapcore.Encoder, error) {
 	return nil, fmt.Errorf("log format %q: want console or json", format)
 }
 
-// Level returns the least important level that is logged.
+// Level returns the lowest level that is logged.
 func (l *Log) Level() string { return l.level.String() }
 
-// SetLevel changes the least important level that is logged: debug, info, warn or
-// error.
+// SetLevel sets the lowest level that is logged: debug, info, warn or error.
 func (l *Log) SetLevel(level string) error {
 	var v zapcore.Level
 	if err := v.Set(level); err != nil || level == "" || v > zapcore.ErrorLevel {
@@ -79,10 +78,10 @@ func (l *Log) SetLevel(level string) error {
 	return nil
 }
 
-// Since is that of the Journal.
+// Since returns entries of the Journal; see [Journal.Since].
 func (l *Log) Since(seq uint64) ([]Entry, <-chan struct{}) { return l.Journal.Since(seq) }
 
-// What clients of an HTTP server can cause is logged so often in a while.
+// The sampling of entries that HTTP clients can cause.
 const (
 	httpFirst = 10
 	httpWhile = time.Minute
@@ -95,8 +94,8 @@ func (l *Log) HTTP(addr net.Addr) *zap.Logger {
 	})).With(zap.Stringer("address", addr))
 }
 
-// Lines returns the log of errors for an [net/http.Server] (ErrorLog). A panic is an error,
-// and the rest, such as a failed TLS handshake, a warning.
+// Lines returns a log for the ErrorLog of an [net/http.Server]. It logs a panic as an error,
+// and anything else, such as a failed TLS handshake, as a warning.
 func Lines(to *zap.Logger) *log.Logger { return log.New(lines{to}, "", 0) }
 
 type lines struct{ log *zap.Logger }
@@ -106,7 +105,7 @@ func (w lines) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(strings.TrimPrefix(string(line), "http: "))
 	switch {
 	case strings.HasPrefix(text, "panic"):
-		w.log.Error("the HTTP server could not answer a request, please report this", zap.String("error", text))
+		w.log.Error("the HTTP server could not handle a request, please report this", zap.String("error", text))
 	case strings.HasPrefix(text, "Accept error"):
 		w.log.Warn("the HTTP server could not accept a connection", zap.String("error", text))
 	default:

@@ -10,8 +10,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// What was logged is remembered in order with its fields, the latest only, and who
-// waits is told of more.
+// The latest entries are kept, in order and with their fields, and waiters are notified of new ones.
 func TestJournal(t *testing.T) {
 	j := NewJournal(3)
 	log := zap.New(j.core()).With(zap.String("router", "r1"))
@@ -39,8 +38,7 @@ func TestJournal(t *testing.T) {
 	}
 }
 
-// The level can be changed while the log is used, and what is none is refused and
-// changes nothing.
+// The level can be changed while the log is in use. An invalid level is refused and changes nothing.
 func TestLevel(t *testing.T) {
 	l, err := New("warn", "json")
 	if err != nil {
@@ -64,15 +62,15 @@ func TestLevel(t *testing.T) {
 	}
 }
 
-// A fixed is a clock that stands still.
+// A fixed is a clock that does not advance.
 type fixed struct{ now *time.Time }
 
 func (f fixed) Now() time.Time                         { return *f.now }
 func (f fixed) NewTicker(d time.Duration) *time.Ticker { return time.NewTicker(d) }
 
-// Each kind of line that an HTTP server logs is an entry of the daemon's log with the server's
-// address. Clients that cause them without end cause ten entries of a kind a minute, and do not
-// hide those of another kind or of another address.
+// Each kind of line that an HTTP server logs becomes an entry of the daemon's log with the server's
+// address. A kind that clients cause endlessly is limited to ten entries a minute, without hiding other
+// kinds and other addresses.
 func TestHTTPErrors(t *testing.T) {
 	l, err := New("error", "json")
 	if err != nil {
@@ -81,7 +79,7 @@ func TestHTTPErrors(t *testing.T) {
 	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
 	kinds := []struct{ line, level, message, text string }{
 		{"http: TLS handshake error from 192.0.2.7:4711: EOF\n", "warn", "the HTTP server had an error with a client", "TLS handshake error from 192.0.2.7:4711: EOF"},
-		{"http: panic serving 192.0.2.7:4711: index out of range\ngoroutine 7", "error", "the HTTP server could not answer a request, please report this",
+		{"http: panic serving 192.0.2.7:4711: index out of range\ngoroutine 7", "error", "the HTTP server could not handle a request, please report this",
 			"panic serving 192.0.2.7:4711: index out of range\ngoroutine 7"},
 		{"http: Accept error: too many open files; retrying in 5ms", "warn", "the HTTP server could not accept a connection", "Accept error: too many open files; retrying in 5ms"},
 	}

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// addresses adds before it removes: with the last address of a tap the kernel removes all
-// routes by it. What cannot be there besides what it replaces, an IPv6 address with another
-// length of prefix, is removed first.
+// addresses adds addresses before it removes others, because the kernel removes all routes
+// through a tap with the tap's last address. An IPv6 address cannot coexist with itself
+// under another prefix length, so such an address is removed first.
 func (e *ensurer) addresses(t *Tap, l netlink.Link) error {
 	have, err := e.list(l)
 	if err != nil {
@@ -57,7 +57,7 @@ func (e *ensurer) addresses(t *Tap, l netlink.Link) error {
 		if have, err = e.list(l); err != nil {
 			return err
 		}
-		if _, err := e.addMissing(t, l, have); err != nil { // what the kernel removed with others, if it does not promote
+		if _, err := e.addMissing(t, l, have); err != nil { // addresses that the kernel removed with their primary address, if it does not promote secondaries
 			return err
 		}
 	}
@@ -81,7 +81,7 @@ func (e *ensurer) addMissing(t *Tap, l netlink.Link, have map[netip.Prefix]netli
 
 func (e *ensurer) addAddress(t *Tap, l netlink.Link, p netip.Prefix) error {
 	a := &netlink.Addr{IPNet: ipNet(p)}
-	if p.Addr().Is6() { // the router's address is not to be had by others, and is needed now
+	if p.Addr().Is6() { // no duplicate address detection: the address is the router's, and needed immediately
 		a.Flags = unix.IFA_F_NODAD
 	}
 	err := e.inside.AddrAdd(l, a)
@@ -95,8 +95,8 @@ func (e *ensurer) addAddress(t *Tap, l netlink.Link, p netip.Prefix) error {
 	return gone(err)
 }
 
-// primaries makes the first IPv4 address of each subnet its primary one, by which the kernel
-// speaks to the machines in it. That is the one that was there first.
+// primaries makes the first IPv4 address of each subnet its primary address, which the kernel
+// uses as the source towards machines in the subnet. The primary is the one added first.
 func (e *ensurer) primaries(t *Tap, l netlink.Link, have map[netip.Prefix]netlink.Addr) error {
 	seen := make(map[netip.Prefix]bool)
 	for _, first := range t.Addresses {

@@ -11,15 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Check returns what [Ensure] would do and does not find. It changes nothing, so
-// what would have to be done only after another thing was is not told.
+// Check returns what [Ensure] would change and what is missing. It changes nothing, so it does
+// not report changes that are needed only after other changes.
 func Check(ctx context.Context, d Desired) (Result, error) {
 	e := &ensurer{d: d, dry: true}
 	err := e.ensure(ctx)
 	return e.Result, err
 }
 
-// links are what an [ensurer] needs of the kernel. A [netlink.Handle] is one.
+// links are the operations that an [ensurer] needs. A [netlink.Handle] implements them.
 type links interface {
 	LinkByName(string) (netlink.Link, error)
 	LinkList() ([]netlink.Link, error)
@@ -40,7 +40,7 @@ type links interface {
 	Close()
 }
 
-// open returns the links of the namespace that the calling thread is in.
+// open returns the links of the calling thread's namespace.
 func (e *ensurer) open() (links, error) {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -52,7 +52,7 @@ func (e *ensurer) open() (links, error) {
 	return h, nil
 }
 
-// untouched is a handle with which nothing can be changed.
+// untouched is a handle whose changes do nothing.
 type untouched struct{ *netlink.Handle }
 
 func (untouched) LinkSetAlias(netlink.Link, string) error                  { return nil }
@@ -67,7 +67,7 @@ func (untouched) AddrDel(netlink.Link, *netlink.Addr) error                { ret
 func (untouched) RouteAdd(*netlink.Route) error                            { return nil }
 func (untouched) RouteReplace(*netlink.Route) error                        { return nil }
 
-// RouteDel says that there is none any more, which ends the removal of several.
+// RouteDel returns ESRCH, no such route, which ends a loop that removes several.
 func (untouched) RouteDel(*netlink.Route) error { return unix.ESRCH }
 
 // write writes a file of /proc/sys.
@@ -78,7 +78,7 @@ func (e *ensurer) write(file, value string) error {
 	return os.WriteFile(file, []byte(value), 0)
 }
 
-// made opens the namespace, and creates it if there is none.
+// made opens the namespace, and creates it if it does not exist.
 func (e *ensurer) made() (*os.File, error) {
 	ns, err := openNS(e.d.Name)
 	leftover := errors.Is(err, errNotNamespace)

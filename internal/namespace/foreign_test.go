@@ -15,7 +15,7 @@ import (
 	"github.com/ofdvr/ofdvr/internal/flock"
 )
 
-// hostState is what [Ensure] could change in the caller's namespace.
+// hostState returns everything in the caller's namespace that [Ensure] could change.
 func hostState(t *testing.T) string {
 	t.Helper()
 	return run(t, "sh", "-c", `
@@ -23,8 +23,8 @@ func hostState(t *testing.T) string {
 		ip -d -o link; ip -o addr; ip route show table all; ip -6 route show table all; ls -lR /run/netns; cat /proc/self/mountinfo`)
 }
 
-// A namespace that is the machine's own, by its inode and whatever its name, is not touched.
-func TestHostNamespaceIsLeft(t *testing.T) {
+// The machine's own namespace, identified by its inode and under any name, is not changed.
+func TestHostNamespaceIsUnchanged(t *testing.T) {
 	d := fresh(t)
 	d.Routes = []Route{{Destination: prefixes("198.51.100.0/24")[0], Type: RouteBlackhole}}
 	if err := prepareDir(); err != nil {
@@ -39,7 +39,7 @@ func TestHostNamespaceIsLeft(t *testing.T) {
 	} {
 		if out, err := exec.Command("sh", "-ec", script).CombinedOutput(); err != nil {
 			run(t, "rm", "-f", "/run/netns/qrouter-r1")
-			t.Logf("%s: not to be had here: %s", what, out) // a container may not mount what is not its own
+			t.Logf("%s: impossible here: %s", what, out) // a container may lack the right to mount it
 			continue
 		}
 		tried++
@@ -68,7 +68,7 @@ func TestHostNamespaceIsLeft(t *testing.T) {
 	putRight(t, d)
 }
 
-// What is in the place of a namespace and is none stays, and keeps nothing waiting.
+// A file at the path of a namespace that is not a namespace stays unchanged and does not block.
 func TestFilesInPlaceOfNamespaces(t *testing.T) {
 	d := fresh(t)
 	if err := prepareDir(); err != nil {
@@ -87,7 +87,7 @@ func TestFilesInPlaceOfNamespaces(t *testing.T) {
 	} {
 		run(t, "sh", "-ec", script)
 		before := hostState(t)
-		if _, err := Ensure(t.Context(), d, nil); err == nil || !strings.Contains(err.Error(), what+" that is no network namespace") {
+		if _, err := Ensure(t.Context(), d, nil); err == nil || !strings.Contains(err.Error(), what+", not a network namespace") {
 			t.Errorf("%s: %v", what, err)
 		}
 		if err := Remove(d.Name, ""); !errors.As(err, new(*KeptError)) {
@@ -106,14 +106,14 @@ func TestFilesInPlaceOfNamespaces(t *testing.T) {
 	}
 }
 
-// The lock of /run/netns, which anybody can hold, is not waited for: it delays the first
-// namespace of the machine, and no other.
+// The lock of /run/netns, which any user can hold, is not waited for: it delays the first namespace of
+// the machine, and no other.
 func TestHeldLockOfNetns(t *testing.T) {
 	d := fresh(t)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for unix.Unmount(dir, unix.MNT_DETACH) == nil { // of the tests before
+	for unix.Unmount(dir, unix.MNT_DETACH) == nil { // from earlier tests
 	}
 	lock, err := os.Open(dir)
 	if err != nil {
@@ -130,18 +130,18 @@ func TestHeldLockOfNetns(t *testing.T) {
 	}
 	t.Log(err)
 	if _, err := os.Lstat(path(d.Name)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("something is left: %v", err)
+		t.Errorf("left behind: %v", err)
 	}
 	syscall.Flock(int(lock.Fd()), syscall.LOCK_UN)
 	ensure(t, d)
 	syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
 	d.Name, d.Router, d.Taps = "qrouter-r2", "r2", nil
-	ensure(t, d) // the mount is there
+	ensure(t, d) // the mount exists
 }
 
-// A link outside that has the tap's name, and that another program has made, is neither moved nor
-// changed nor deleted, whether there is a tap inside or not.
-func TestLinksOfOthersOutside(t *testing.T) {
+// Another program's link outside with the tap's name is neither moved nor changed nor deleted, whether
+// there is a tap inside or not.
+func TestForeignLinksOutside(t *testing.T) {
 	open := func(script string) func(*testing.T) {
 		return func(t *testing.T) {
 			addTap(t, "qr-a")
@@ -163,7 +163,7 @@ func TestLinksOfOthersOutside(t *testing.T) {
 		"open tap with an address":  {open("ip addr add 192.0.2.1/24 dev qr-a"), ""},
 		"open tap with IPv6":        {open("ip addr add 2001:db8::1/64 dev qr-a"), ""},
 		"open tap of a user":        {sh("ip tuntap add qr-a mode tap user 1234"), ""},
-		"open tap of a machine":     {open("ip link add x0 type bridge; ip link set qr-a master x0"), ""}, // as libvirt has it
+		"open tap of a machine":     {open("ip link add x0 type bridge; ip link set qr-a master x0"), ""}, // as with libvirt
 		"open tap, kernel datapath": {open(""), "openvswitch"},
 	} {
 		for _, made := range []bool{true, false} {
@@ -175,7 +175,7 @@ func TestLinksOfOthersOutside(t *testing.T) {
 					d.Kind = ""
 					putRight(t, d)
 					d.Kind = c.kind
-					openTaps["of "+t.Name()] = openTaps["qr-a"] // stays open
+					openTaps["of "+t.Name()] = openTaps["qr-a"] // keep it open
 					delete(openTaps, "qr-a")
 				} else {
 					taps := d.Taps
@@ -190,7 +190,7 @@ func TestLinksOfOthersOutside(t *testing.T) {
 				before := state()
 				if made {
 					settled(t, d)
-				} else if r, err := Ensure(t.Context(), d, nil); len(r.Changed)+len(r.Missing) > 0 || err == nil || !strings.Contains(err.Error(), "that ovs-vswitchd has not made") {
+				} else if r, err := Ensure(t.Context(), d, nil); len(r.Changed)+len(r.Missing) > 0 || err == nil || !strings.Contains(err.Error(), "another program's link has that name outside") {
 					t.Errorf("Ensure: %+v, %v", r, err)
 				}
 				if err := Remove(d.Name, d.Instance); err != nil {

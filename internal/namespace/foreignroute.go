@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A foreignRoute is a route of another program, as the kernel tells of it.
+// A foreignRoute is a route of another program, as the kernel reports it.
 type foreignRoute struct {
 	foreignKey
 	message []byte   // struct rtmsg and attributes (rtnetlink(7))
@@ -21,7 +21,7 @@ type foreignRoute struct {
 	links   map[int]string // names of the links in message
 }
 
-// A foreignKey is what the kernel tells routes apart by.
+// A foreignKey has the attributes by which the kernel distinguishes routes.
 type foreignKey struct {
 	family, tos uint8
 	table       uint32
@@ -34,10 +34,11 @@ const (
 	rtaNHID  = 30               // RTA_NH_ID: a nexthop object (linux/rtnetlink.h)
 )
 
-// notOthers are the protocols of routes that nobody else has made: the kernel makes its own again.
+// notOthers are the protocols of routes that do not belong to other programs. The kernel restores
+// its own routes.
 var notOthers = []uint8{unix.RTPROT_KERNEL, unix.RTPROT_REDIRECT, unix.RTPROT_RA, uint8(protocol)}
 
-// parseForeign reads a route, false if it is none of another program.
+// parseForeign parses a route; ok is false if it does not belong to another program.
 func parseForeign(message []byte, names map[int]string) (r foreignRoute, ok bool) {
 	if len(message) < rtmsgLen || slices.Contains(notOthers, message[5]) || binary.NativeEndian.Uint32(message[8:])&unix.RTM_F_CLONED != 0 {
 		return r, false
@@ -97,7 +98,7 @@ func parseForeign(message []byte, names map[int]string) (r foreignRoute, ok bool
 	return r, len(legs) > 0
 }
 
-// viaText is a next hop in words; that of another family comes after its number (struct rtvia).
+// viaText formats a next hop; one of another family follows its family number (struct rtvia).
 func viaText(value []byte) string {
 	if len(value)%4 == 2 {
 		value = value[2:]
@@ -106,7 +107,7 @@ func viaText(value []byte) string {
 	return " via " + addr.String()
 }
 
-// eachHop calls f with each struct rtnexthop of a RTA_MULTIPATH and its attributes.
+// eachHop calls f with each struct rtnexthop of an RTA_MULTIPATH and its attributes.
 func eachHop(b []byte, f func([]byte)) {
 	for len(b) >= unix.SizeofRtNexthop {
 		n := int(binary.NativeEndian.Uint16(b))
@@ -118,7 +119,7 @@ func eachHop(b []byte, f func([]byte)) {
 	}
 }
 
-// String returns r in the words of ip-route(8).
+// String returns r in the syntax of ip-route(8).
 func (r foreignRoute) String() string {
 	text := r.to.String()
 	if r.to.Bits() == 0 {
@@ -140,8 +141,8 @@ func (r foreignRoute) String() string {
 	return text
 }
 
-// again returns the message that makes r, with other indices of links, and false if one of
-// them does not exist.
+// again returns the message that creates r, with the current indices of its links; ok is false if
+// a link does not exist.
 func (r foreignRoute) again(index map[string]int, source bool) ([]byte, bool) {
 	for _, name := range r.links {
 		if index[name] == 0 {
@@ -152,9 +153,9 @@ func (r foreignRoute) again(index map[string]int, source bool) ([]byte, bool) {
 		binary.NativeEndian.PutUint32(b, uint32(index[r.links[int(binary.NativeEndian.Uint32(b))]]))
 	}
 	head := slices.Clone(r.message[:rtmsgLen])
-	binary.NativeEndian.PutUint32(head[8:], binary.NativeEndian.Uint32(head[8:])&unix.RTNH_F_ONLINK) // the others are states
+	binary.NativeEndian.PutUint32(head[8:], binary.NativeEndian.Uint32(head[8:])&unix.RTNH_F_ONLINK) // the other flags are states
 	out := head
-	attrs, _ := nl.ParseRouteAttr(r.message[rtmsgLen:]) // was parsed before
+	attrs, _ := nl.ParseRouteAttr(r.message[rtmsgLen:]) // cannot fail: it was parsed before
 	for _, a := range attrs {
 		value := slices.Clone(a.Value)
 		kind := int(a.Attr.Type)
@@ -166,7 +167,7 @@ func (r foreignRoute) again(index map[string]int, source bool) ([]byte, bool) {
 				h[2] &= unix.RTNH_F_ONLINK
 				link(h[4:])
 			})
-		case unix.RTA_CACHEINFO: // of which only the rest of its life is an attribute of the route
+		case unix.RTA_CACHEINFO: // only the remaining lifetime belongs to the route
 			if len(value) < 12 {
 				continue
 			}
@@ -175,7 +176,7 @@ func (r foreignRoute) again(index map[string]int, source bool) ([]byte, bool) {
 				continue
 			}
 			kind, value = unix.RTA_EXPIRES, binary.NativeEndian.AppendUint32(nil, left)
-		case rtaNHID: // the object has gone with the tap; what it stood for is told too
+		case rtaNHID: // the nexthop object was deleted with the tap; the message also has its contents
 			continue
 		case unix.RTA_PREFSRC:
 			if !source {
@@ -187,7 +188,8 @@ func (r foreignRoute) again(index map[string]int, source bool) ([]byte, bool) {
 	return out, true
 }
 
-// foreign returns the routes of other programs that need a link, by the names of all links.
+// foreign returns the routes of other programs that need a link. names are the names of all
+// links by index.
 func (e *ensurer) foreign(names map[int]string) ([]foreignRoute, error) {
 	var all []foreignRoute
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
@@ -212,7 +214,7 @@ func (e *ensurer) foreign(names map[int]string) ([]foreignRoute, error) {
 func install(r foreignRoute, flags int, index map[string]int, source bool) error {
 	message, ok := r.again(index, source)
 	if !ok {
-		return errors.New("it needs another link too, which is not there")
+		return errors.New("it also needs another link, which does not exist")
 	}
 	req := nl.NewNetlinkRequest(unix.RTM_NEWROUTE, flags|unix.NLM_F_ACK)
 	req.AddRawData(message)

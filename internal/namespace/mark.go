@@ -10,14 +10,14 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Kinds of marks.
+// The kinds of marks.
 const (
 	routerMark    = "ofdvr-router"
 	interfaceMark = "ofdvr-interface"
 )
 
-// A mark says whose a link is. As an alias it is KIND@INSTANCE=ID, or KIND=ID where the instance
-// is "", as versions before had it. An instance has no "=", an ID may have.
+// A mark identifies the owner of a link. As an alias it is KIND@INSTANCE=ID or, from earlier
+// versions, whose instance is "", KIND=ID. An instance contains no "=", an ID may.
 type mark struct {
 	kind, instance, id string
 }
@@ -29,7 +29,7 @@ func (m mark) String() string {
 	return m.kind + "@" + m.instance + "=" + m.id
 }
 
-// markOf returns the mark of l, false if it has none of that kind.
+// markOf returns the mark of l; ok is false if it has no mark of that kind.
 func markOf(l netlink.Link, kind string) (mark, bool) {
 	rest, ok := strings.CutPrefix(l.Attrs().Alias, kind)
 	if !ok {
@@ -42,8 +42,7 @@ func markOf(l netlink.Link, kind string) (mark, bool) {
 	return mark{kind, instance, id}, ok && strings.HasPrefix(rest, "@") && instance != ""
 }
 
-// isOf reports whether l has a mark of that kind that is an instance's: its own, or that of a
-// version before.
+// isOf reports whether l has a mark of the given kind and instance, or one of an earlier version.
 func isOf(l netlink.Link, kind, instance string) bool {
 	m, ok := markOf(l, kind)
 	return ok && m.of(instance)
@@ -51,21 +50,21 @@ func isOf(l netlink.Link, kind, instance string) bool {
 
 func (m mark) of(instance string) bool { return m.instance == "" || m.instance == instance }
 
-// A ForeignError says that a namespace is that of another instance of ofdvr on the same
-// machine. It is neither configured nor deleted.
+// A ForeignError means that a namespace belongs to another instance of ofdvr on the same machine.
+// It is neither configured nor deleted.
 type ForeignError struct {
-	Name, Router string // the namespace, and the router that it is of there
-	Owner        string // the instance that has it
-	Instance     string // this one
+	Name, Router string // the namespace, and its router in the other instance
+	Owner        string // the instance that owns it
+	Instance     string // this instance
 }
 
 func (e *ForeignError) Error() string {
-	return fmt.Sprintf("the name of namespace %s is taken: another instance of ofdvr on this machine, %s, has it for its router %q, and this one is %s: "+
-		"give the router another namespace here, or remove it there", e.Name, e.Owner, e.Router, e.Instance)
+	return fmt.Sprintf("the name of namespace %s is taken: another instance of ofdvr on this machine, %s, uses it for its router %q; this instance is %s: "+
+		"give the router another namespace here, or remove that router there", e.Name, e.Owner, e.Router, e.Instance)
 }
 
-// Adopt marks the namespaces of routers that have the mark of a version before as those of
-// an instance, with the taps in them. It returns their names.
+// Adopt replaces the marks of earlier versions on the namespaces of routers, and on the taps in
+// them, by marks of the given instance. It returns the names of the namespaces.
 func Adopt(instance string, routers []string) (adopted []string, err error) {
 	all, err := List()
 	errs := []error{err}
@@ -75,7 +74,7 @@ func Adopt(instance string, routers []string) (adopted []string, err error) {
 		}
 		err := adopt(ns.Name, instance)
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // gone meanwhile
+		case errors.Is(err, fs.ErrNotExist): // deleted meanwhile
 		case err != nil:
 			errs = append(errs, err)
 		default:
@@ -104,7 +103,7 @@ func adopt(name, instance string) error {
 				}
 				m.instance = instance
 				if err := h.LinkSetAlias(l, m.String()); err != nil && !isGone(err) {
-					return fmt.Errorf("mark %s in namespace %s as that of instance %s: %w", l.Attrs().Name, name, instance, err)
+					return fmt.Errorf("mark %s in namespace %s as owned by instance %s: %w", l.Attrs().Name, name, instance, err)
 				}
 			}
 		}

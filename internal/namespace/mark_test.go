@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-// What a version without instances has made becomes that of the first instance that wants it, and
-// nobody else's afterwards.
+// Objects of an earlier version without instances become those of the first instance that uses them, and
+// of no other afterwards.
 func TestInstances(t *testing.T) {
 	d := fresh(t)
 	putRight(t, d)
 	d.Instance = "one"
-	if got, want := strings.Join(ensure(t, d), ", "), "marked namespace qrouter-r1 as that of this instance, one, marked tap qr-a in qrouter-r1"; got != want {
+	if got, want := strings.Join(ensure(t, d), ", "), "marked namespace qrouter-r1 as owned by this instance, one, marked tap qr-a in qrouter-r1"; got != want {
 		t.Errorf("changed %s\nwant    %s", got, want)
 	}
 	settled(t, d)
@@ -28,7 +28,7 @@ func TestInstances(t *testing.T) {
 
 	other := d
 	other.Instance = "two"
-	addTap(t, "qr-a") // of its Open vSwitch
+	addTap(t, "qr-a") // a tap of the other instance's Open vSwitch
 	for _, f := range []func() (Result, error){
 		func() (Result, error) { return Ensure(t.Context(), other, new(Memory)) },
 		func() (Result, error) { return Check(t.Context(), other) },
@@ -43,7 +43,7 @@ func TestInstances(t *testing.T) {
 		t.Errorf("adopted %q, %v", adopted, err)
 	}
 	var kept *KeptError
-	if err := Remove(d.Name, "two"); !errors.As(err, &kept) || !strings.Contains(err.Error(), `that of router "r1" of another instance of ofdvr on this machine, one`) {
+	if err := Remove(d.Name, "two"); !errors.As(err, &kept) || !strings.Contains(err.Error(), `it belongs to router "r1" of another instance of ofdvr on this machine, one`) {
 		t.Errorf("Remove: %v", err)
 	}
 	if got := describe(t, d.Name); got != before {
@@ -51,9 +51,9 @@ func TestInstances(t *testing.T) {
 	}
 	run(t, "ip", "link", "del", "qr-a")
 
-	// A tap with another's mark in a namespace of ours is left alone, and keeps it.
+	// A tap with another instance's mark in our namespace is not changed.
 	run(t, "ip", "-n", d.Name, "link", "set", "qr-a", "alias", "ofdvr-interface@two=a")
-	if r, err := Ensure(t.Context(), d, nil); err == nil || !strings.Contains(err.Error(), "not ours") || len(r.Changed) > 0 {
+	if r, err := Ensure(t.Context(), d, nil); err == nil || !strings.Contains(err.Error(), "does not belong to ofdvr") || len(r.Changed) > 0 {
 		t.Errorf("changed %q, %v", r.Changed, err)
 	}
 	if err := Remove(d.Name, "one"); !errors.As(err, &kept) || !strings.Contains(err.Error(), "links that do not belong to ofdvr: qr-a") {
@@ -65,8 +65,7 @@ func TestInstances(t *testing.T) {
 	}
 }
 
-// Adopt takes the namespaces of the routers that it is told, and of versions that told no
-// instance.
+// Adopt adopts the namespaces of the given routers whose marks have no instance.
 func TestAdopt(t *testing.T) {
 	d := fresh(t)
 	putRight(t, d)
@@ -80,7 +79,7 @@ func TestAdopt(t *testing.T) {
 	settled(t, other)
 }
 
-// Marks are read as they were written, whatever is in an ID.
+// A mark is parsed as it was written, whatever characters an ID has.
 func TestMarks(t *testing.T) {
 	d := fresh(t)
 	d.Taps[0].Interface = "a=b@c=d ü"
@@ -95,6 +94,6 @@ func TestMarks(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(path(d.Name)); err == nil {
-		t.Error("it is still there")
+		t.Error("the namespace still exists")
 	}
 }

@@ -12,31 +12,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Memory knows the routes of other programs that need the taps of one namespace: with a tap,
-// with its addresses and when it is set down, the kernel removes them, and nobody tells those
-// who made them. [Ensure] reads them before it changes something, and puts back afterwards what
-// has gone; also when a tap has been made anew meanwhile, or a namespace.
+// A Memory remembers the routes of other programs that need the taps of one namespace. The kernel
+// removes such routes with a tap, with its addresses, and when it is set down, and does not inform
+// their owners. [Ensure] reads the routes before it changes something, and restores the lost ones
+// afterwards, also if a tap or the namespace was recreated meanwhile.
 //
 // A route that another program removes while its tap is up is forgotten.
 type Memory struct {
-	before *Before // nil: what the namespace was is not kept
+	backups *Backups // nil: the namespace has no backup
 
 	taps map[string]*remembered // by name
 }
 
-// NewMemory returns the memory of a namespace of which nothing is known. What it was is kept in
-// before, if that is not nil.
-func NewMemory(before *Before) *Memory { return &Memory{before: before} }
+// NewMemory returns an empty Memory for a namespace. If backups is not nil, [Ensure] makes a backup
+// of the namespace in it.
+func NewMemory(backups *Backups) *Memory { return &Memory{backups: backups} }
 
-// A remembered is what is known of the routes that need a tap.
+// A remembered has the remembered routes of one tap.
 type remembered struct {
-	index  int // of the tap when it had them
+	index  int // index of the tap when it had the routes
 	routes []foreignRoute
-	lost   []foreignRoute // could not be put back so far
+	lost   []foreignRoute // routes that could not be restored yet
 }
 
-// remember has the memory know the routes that need the taps as they are now. What is known of
-// a tap that is not there, not up or another one stays.
+// remember records the routes that currently need the taps. The records of a tap that is missing,
+// down or replaced stay unchanged.
 func (e *ensurer) remember() error {
 	if e.memory == nil || e.dry {
 		return nil
@@ -49,7 +49,7 @@ func (e *ensurer) remember() error {
 	if err != nil {
 		return err
 	}
-	up, _, err := e.links() // after the routes: a tap that is going has none any more
+	up, _, err := e.links() // after the routes: a tap that is being removed has no routes any more
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (e *ensurer) remember() error {
 	return nil
 }
 
-// needing returns those of routes that need a tap: by way of it, or from an address of it.
+// needing returns the routes that need a tap: routes through it, or from one of its addresses.
 func needing(routes []foreignRoute, tap string, owners owners) (out []foreignRoute) {
 	for _, r := range routes {
 		if slices.Contains(slices.Collect(maps.Values(r.links)), tap) || r.source.IsValid() && owners[r.source] == tap {
@@ -85,9 +85,8 @@ func needing(routes []foreignRoute, tap string, owners owners) (out []foreignRou
 	return out
 }
 
-// withheld returns those of the routes that t had which it cannot have now, because another
-// program has taken away what they need and what t will have again: IPv6, its IPv4 addresses or
-// the address that they are from.
+// withheld returns the routes of had that t cannot have now because another program has removed
+// what they need and t will get back: IPv6, its IPv4 addresses or their source address.
 func (t *Tap) withheld(had []foreignRoute, owners owners) (out []foreignRoute) {
 	keep4 := slices.ContainsFunc(t.Addresses, func(p netip.Prefix) bool { return p.Addr().Is4() }) && !owners.has4(t.Name)
 	keep6 := !hasIPv6(t.Name)
@@ -100,7 +99,7 @@ func (t *Tap) withheld(had []foreignRoute, owners owners) (out []foreignRoute) {
 	return out
 }
 
-// owners are the taps that have addresses.
+// owners maps addresses to the taps that have them.
 type owners map[netip.Addr]string
 
 // has4 reports whether a tap has an IPv4 address.
@@ -131,7 +130,7 @@ func (e *ensurer) owners() (owners, error) {
 	return owners, nil
 }
 
-// restore puts back what the taps that are up had and lack.
+// restore restores the lost routes of the taps that are up.
 func (e *ensurer) restore() error {
 	if e.memory == nil || e.dry {
 		return nil
@@ -177,8 +176,8 @@ func (e *ensurer) restore() error {
 			done[string(r.message)] = true
 			if err := e.putBack(r, have[r.foreignKey], index); err != nil {
 				lost = append(lost, r)
-				e.Lost = append(e.Lost, fmt.Sprintf("route %v of another program in namespace %s was lost when tap %s changed, and cannot be put back: %v: "+
-					"add one that fits, or change the interface back", r, e.d.Name, name, err))
+				e.Lost = append(e.Lost, fmt.Sprintf("route %v of another program in namespace %s was lost when tap %s changed, and cannot be restored: %v: "+
+					"add a route that fits, or revert the change of the interface", r, e.d.Name, name, err))
 			} else {
 				kept = append(kept, r)
 			}
@@ -188,42 +187,41 @@ func (e *ensurer) restore() error {
 	return nil
 }
 
-// putBack makes r exist if what the kernel has in its place is neither it nor what another
-// program has there now.
+// putBack restores r, unless the kernel has r or another program has replaced it.
 func (e *ensurer) putBack(r foreignRoute, have []foreignRoute, index map[string]int) error {
 	flags := unix.NLM_F_CREATE | unix.NLM_F_EXCL
 	for _, h := range have {
 		part := !slices.ContainsFunc(h.legs, func(l string) bool { return !slices.Contains(r.legs, l) })
-		bare := r.source.IsValid() && !h.source.IsValid() // IPv6: with an address went the source, and not the route
+		bare := r.source.IsValid() && !h.source.IsValid() // IPv6: with the address the kernel removed the source, but not the route
 		if !part || len(h.legs) == len(r.legs) && !bare {
 			return nil
 		}
 		flags = unix.NLM_F_CREATE | unix.NLM_F_REPLACE
 	}
 	err := install(r, flags, index, true)
-	if errors.Is(err, unix.EINVAL) && r.source.IsValid() { // the source is the router's address no more
+	if errors.Is(err, unix.EINVAL) && r.source.IsValid() { // the source is no longer an address of the router
 		if len(have) > 0 {
 			return nil
 		}
 		if err = install(r, flags, index, false); err == nil {
-			e.did("put back route %v in %s, without its source", r, e.d.Name)
+			e.did("restored route %v in %s, without its source", r, e.d.Name)
 			return nil
 		}
 	}
 	if err == nil {
-		e.did("put back route %v in %s", r, e.d.Name)
+		e.did("restored route %v in %s", r, e.d.Name)
 	}
 	return err
 }
 
-// hasIPv6 reports whether the thread's namespace has IPv6 on a link: with a small MTU it has not.
+// hasIPv6 reports whether IPv6 is enabled on a link in the thread's namespace. The kernel disables
+// it on links with a small MTU.
 func hasIPv6(name string) bool {
 	b, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + name + "/disable_ipv6")
 	return err == nil && strings.TrimSpace(string(b)) == "0"
 }
 
-// Forget has m know nothing more of taps that are not wanted, and returns the routes that were
-// theirs.
+// Forget removes the records of taps for which wanted is false, and returns their routes.
 func (m *Memory) Forget(wanted func(tap string) bool) (routes []string) {
 	for name, t := range m.taps {
 		if !wanted(name) {

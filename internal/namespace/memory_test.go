@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// theirs are routes of another program, of each kind that needs a tap.
+// theirs are routes of another program, of every kind that needs a tap.
 var theirs = []string{
 	"default via 10.0.1.254 dev qr-a proto static",
 	"10.9.0.0/24 via 10.0.1.254 dev qr-a metric 7 mtu lock 1400 initcwnd 20",
@@ -40,7 +40,7 @@ func addUplink(t *testing.T, ns string) {
 	run(t, "ip", "-n", ns, "addr", "add", "fd00:2::1/64", "dev", "up0", "nodad")
 }
 
-// addTheirs adds a link and routes of another program to qr-a's namespace.
+// addTheirs adds another program's link and routes to qr-a's namespace.
 func addTheirs(t *testing.T, ns string) {
 	t.Helper()
 	addUplink(t, ns)
@@ -53,7 +53,7 @@ func addTheirs(t *testing.T, ns string) {
 	}
 }
 
-// routesIn returns the routes of a namespace that the kernel has not made, sorted.
+// routesIn returns the routes of a namespace that the kernel has not created, sorted.
 func routesIn(t *testing.T, ns string) []string {
 	t.Helper()
 	var routes []string
@@ -70,7 +70,7 @@ func routesIn(t *testing.T, ns string) []string {
 	return routes
 }
 
-// A site of tests with what another program has added.
+// withTheirs returns a namespace with another program's routes.
 func withTheirs(t *testing.T) (d Desired, m *Memory, before []string) {
 	d = fresh(t)
 	putRight(t, d)
@@ -84,7 +84,7 @@ func withTheirs(t *testing.T) (d Desired, m *Memory, before []string) {
 	return d, m, before
 }
 
-// remembering has Ensure succeed and lose nothing. It returns what was changed.
+// remembering calls Ensure, which must succeed and lose no route, and returns its changes.
 func remembering(t *testing.T, d Desired, m *Memory) []string {
 	t.Helper()
 	r, err := Ensure(t.Context(), d, m)
@@ -98,19 +98,19 @@ func compare(t *testing.T, before, after []string) {
 	t.Helper()
 	for _, r := range before {
 		if !slices.Contains(after, r) {
-			t.Errorf("has gone: %s", r)
+			t.Errorf("missing: %s", r)
 		}
 	}
 	for _, r := range after {
 		if !slices.Contains(before, r) {
-			t.Errorf("is new:   %s", r)
+			t.Errorf("new:     %s", r)
 		}
 	}
 }
 
-// Whatever an interface's change or another program does to a tap, the routes of others are as
-// they were: all tables and attributes, of both families.
-func TestRoutesOfOthersStay(t *testing.T) {
+// Whatever an interface's change or another program does to a tap, other programs' routes stay the same:
+// all tables and attributes, of both families.
+func TestForeignRoutesAreRestored(t *testing.T) {
 	address := func(old string, now ...string) func(*testing.T, *Desired, *Memory) {
 		return func(t *testing.T, d *Desired, _ *Memory) {
 			d.Taps[0].Addresses = slices.DeleteFunc(d.Taps[0].Addresses, func(p netip.Prefix) bool { return p.String() == old })
@@ -126,7 +126,7 @@ func TestRoutesOfOthersStay(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		spoil func(*testing.T, *Desired, *Memory)
-		drops bool // the source of routes
+		drops bool // routes lose their source
 	}{
 		{"longer IPv4 prefix", address("10.0.1.1/24", "10.0.1.1/25"), false},
 		{"shorter IPv4 prefix", address("10.0.1.1/24", "10.0.1.1/16"), false},
@@ -160,7 +160,7 @@ func TestRoutesOfOthersStay(t *testing.T) {
 					v6++
 				}
 			}
-			if err == nil || len(r.Lost) < v6-1 { // the one with another link as well has its rest
+			if err == nil || len(r.Lost) < v6-1 { // a route that also uses another link keeps that part
 				t.Errorf("lost %d of %d: %q, %v", len(r.Lost), v6, r.Lost, err)
 			}
 			d.Taps[0].MTU = 1450
@@ -169,7 +169,7 @@ func TestRoutesOfOthersStay(t *testing.T) {
 		{"address removed by hand", sh("ip -n NS addr del 10.0.1.1/24 dev qr-a"), false},
 		{"flushed by hand", sh("ip -n NS addr flush dev qr-a"), false},
 		{"IPv6 disabled by hand", sh("ip netns exec NS sh -c 'echo 1 >/proc/sys/net/ipv6/conf/qr-a/disable_ipv6'"), false},
-		{"made anew", func(t *testing.T, d *Desired, m *Memory) {
+		{"recreated", func(t *testing.T, d *Desired, m *Memory) {
 			run(t, "ip", "-n", d.Name, "link", "del", "qr-a")
 			for range 2 {
 				if r, err := Ensure(t.Context(), *d, m); err != nil || len(r.Missing) != 1 {
@@ -177,23 +177,23 @@ func TestRoutesOfOthersStay(t *testing.T) {
 				}
 			}
 			none := *d
-			none.Taps = nil // ovs-vswitchd has yet to make it
+			none.Taps = nil // ovs-vswitchd has not created the tap yet
 			remembering(t, none, m)
 			addTap(t, "qr-a")
 			run(t, "ip", "link", "set", "qr-a", "addrgenmode", "none")
 		}, false},
-		{"made anew beside the former one", func(t *testing.T, d *Desired, _ *Memory) {
+		{"recreated beside the previous one", func(t *testing.T, d *Desired, _ *Memory) {
 			addTap(t, "qr-a")
 			run(t, "ip", "link", "set", "qr-a", "addrgenmode", "none")
 		}, false},
-		{"made anew with another MAC and prefix", func(t *testing.T, d *Desired, _ *Memory) {
+		{"recreated with another MAC and prefix", func(t *testing.T, d *Desired, _ *Memory) {
 			run(t, "ip", "-n", d.Name, "link", "del", "qr-a")
 			addTap(t, "qr-a")
 			run(t, "ip", "link", "set", "qr-a", "addrgenmode", "none")
 			d.Taps[0].MAC[5] = 9
 			d.Taps[0].Addresses = prefixes("10.0.1.1/16", "10.0.1.2/16", "fd00:1::1/56")
 		}, false},
-		{"namespace made anew", func(t *testing.T, d *Desired, m *Memory) {
+		{"namespace recreated", func(t *testing.T, d *Desired, m *Memory) {
 			if err := deleteNS(d.Name); err != nil {
 				t.Fatal(err)
 			}
@@ -203,7 +203,7 @@ func TestRoutesOfOthersStay(t *testing.T) {
 			d.Taps = taps
 			withoutLinkLocal(t, d.Name)
 			addUplink(t, d.Name)
-			eventually(t, "the former tap to be free", func() bool { return tryTap(t, "qr-a") == nil })
+			eventually(t, "the previous tap to be free", func() bool { return tryTap(t, "qr-a") == nil })
 			run(t, "ip", "link", "set", "qr-a", "addrgenmode", "none")
 		}, false},
 	} {
@@ -211,8 +211,8 @@ func TestRoutesOfOthersStay(t *testing.T) {
 			d, m, before := withTheirs(t)
 			tt.spoil(t, &d, m)
 			changed := strings.Join(remembering(t, d, m), ", ")
-			if (tt.name == "MAC" || strings.Contains(tt.name, "IPv4")) && strings.Contains(changed, "put back") != tt.drops {
-				t.Errorf("routes went for a moment: %s", changed)
+			if (tt.name == "MAC" || strings.Contains(tt.name, "IPv4")) && strings.Contains(changed, "restored route") != tt.drops {
+				t.Errorf("routes were missing for a moment: %s", changed)
 			}
 			after := routesIn(t, d.Name)
 			if tt.drops {
@@ -227,8 +227,8 @@ func TestRoutesOfOthersStay(t *testing.T) {
 	}
 }
 
-// What another program removes or replaces stays so, whatever happens to the tap then.
-func TestRoutesOfOthersStayAway(t *testing.T) {
+// Routes that another program removes or replaces are not restored, whatever happens to the tap later.
+func TestRemovedForeignRoutesStayRemoved(t *testing.T) {
 	d, m, before := withTheirs(t)
 	run(t, "ip", "-n", d.Name, "route", "del", "10.9.0.0/24", "metric", "7")
 	run(t, "ip", "-n", d.Name, "-6", "route", "del", "fd07::/64")
@@ -244,7 +244,7 @@ func TestRoutesOfOthersStayAway(t *testing.T) {
 	remembering(t, d, m)
 	compare(t, want, routesIn(t, d.Name))
 
-	// And what is replaced while the tap is away.
+	// The same for a route that is replaced while the tap does not exist.
 	run(t, "ip", "-n", d.Name, "link", "del", "qr-a")
 	run(t, "ip", "-n", d.Name, "route", "add", "default", "dev", "up0", "proto", "static")
 	addTap(t, "qr-a")
@@ -252,14 +252,14 @@ func TestRoutesOfOthersStayAway(t *testing.T) {
 	remembering(t, d, m)
 	for _, r := range routesIn(t, d.Name) {
 		if strings.Contains(r, "default via 10.") {
-			t.Errorf("there is %s", r)
+			t.Errorf("unexpected route %s", r)
 		}
 	}
 }
 
-// A route whose next hop is not in a subnet of the tap any more is named until it fits again, or
-// another one has its place.
-func TestLostRoutesAreNamed(t *testing.T) {
+// A route whose next hop is no longer in a subnet of the tap is reported until it fits again or another
+// route replaces it.
+func TestLostRoutesAreReported(t *testing.T) {
 	d, m, before := withTheirs(t)
 	run(t, "ip", "-n", d.Name, "link", "del", "qr-a")
 	addTap(t, "qr-a")
@@ -269,7 +269,7 @@ func TestLostRoutesAreNamed(t *testing.T) {
 	for range 2 {
 		r, err := Ensure(t.Context(), d, m)
 		lost := strings.Join(r.Lost, "\n")
-		for _, want := range []string{"route default via 10.0.1.254 dev qr-a of another program in namespace qrouter-r1 was lost when tap qr-a changed, and cannot be put back: network is unreachable",
+		for _, want := range []string{"route default via 10.0.1.254 dev qr-a of another program in namespace qrouter-r1 was lost when tap qr-a changed, and cannot be restored: network is unreachable",
 			"route 10.8.0.0/24 via 10.0.1.254 dev qr-a table 100 of", "route fd09::/64 via fd00:1::ff dev qr-a table 100 of"} {
 			if err != nil || !strings.Contains(lost, want) {
 				t.Errorf("lost\n%s\n%v, want %s", lost, err, want)
@@ -290,7 +290,7 @@ func TestLostRoutesAreNamed(t *testing.T) {
 		if strings.Contains(before[i], "default via 10.") {
 			before[i] = strings.Replace(before[i], "10.0.1.254", "10.0.77.254", 1)
 		}
-		if strings.Contains(before[i], "dev up0") { // was put back without its source meanwhile
+		if strings.Contains(before[i], "dev up0") { // was restored without its source meanwhile
 			before[i] = strings.Replace(before[i], " src 10.0.1.1", "", 1)
 		}
 	}
@@ -303,7 +303,7 @@ func TestLostRoutesAreNamed(t *testing.T) {
 	}
 }
 
-// The first address of a subnet is the one by which the kernel speaks.
+// The first address of a subnet is the kernel's source address in that subnet.
 func TestPrimaryAddress(t *testing.T) {
 	d := fresh(t)
 	d.Taps[0].Addresses = prefixes("10.0.1.1/24", "10.0.1.2/24", "10.0.1.3/24", "10.0.2.1/24", "fd00:1::1/64")

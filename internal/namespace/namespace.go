@@ -10,20 +10,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Desired is a router's namespace as it should be.
+// Desired is the desired state of a router's namespace.
 type Desired struct {
 	Name   string // such as qrouter-r1
 	Router string // the router's ID
-	// Instance tells this ofdvr from others on the same machine. "" is that of versions that
-	// did not tell; its marks are taken over by any.
+	// Instance distinguishes instances of ofdvr on the same machine. It is "" in marks of
+	// earlier versions, which any instance takes over.
 	Instance string
-	Kind     string // of links that ovs-vswitchd makes, see [Kind]; "": not known
+	Kind     string // kind of the links that ovs-vswitchd creates, see [Kind]; "" if unknown
 	Taps     []Tap
 	Routes   []Route
 }
 
-// Kind returns the kind of links that ovs-vswitchd makes of ports of type internal in bridges
-// of a datapath_type.
+// Kind returns the kind of links that ovs-vswitchd creates for ports of type internal in bridges
+// with a datapath_type.
 func Kind(datapathType string) string {
 	if datapathType == "netdev" {
 		return "tuntap"
@@ -36,41 +36,39 @@ type Tap struct {
 	Interface string // the interface's ID
 	Name      string
 	MAC       [6]byte
-	MTU       int // bytes of an IP packet
+	MTU       int // in bytes of an IP packet
 	Down      bool
-	// Addresses are the router's own addresses, each with the length of its
-	// subnet's prefix. All others are removed, except for IPv6 link-local ones.
+	// Addresses are the router's addresses, each with the prefix length of its subnet. All
+	// other addresses are removed, except IPv6 link-local ones.
 	Addresses []netip.Prefix
 }
 
-// A Result says what [Ensure] did and what it did not find.
+// A Result is what [Ensure] changed and what it did not find.
 type Result struct {
-	// Changed is what was changed, in words. None means that all was right, and
-	// nothing was written.
+	// Changed describes the changes. If it is empty, nothing was written.
 	Changed []string
-	// Missing names the taps that exist neither in the namespace nor outside of
-	// it. It is for ovs-vswitchd to make them; a [Watcher] tells when it has.
+	// Missing names the taps that exist neither in the namespace nor outside of it.
+	// ovs-vswitchd creates them; a [Watcher] reports when it has.
 	Missing []string
-	// Lost says which routes of other programs have gone with what they needed, and why
-	// they cannot be put back. They are tried again by each Ensure with the same Memory.
+	// Lost describes the routes of other programs that were lost and cannot be restored, and
+	// why. Each Ensure with the same Memory tries again.
 	Lost []string
-	// Settings are those of Changed that are sysctls, with their former values. In a
-	// namespace that was right before, another program has changed them.
+	// Settings describes the sysctls in Changed, with their previous values. In a namespace
+	// that was correct before, another program has changed them.
 	Settings []string
 }
 
-// errNoTap says that a tap is missing.
+// errNoTap means that a tap is missing.
 var errNoTap = errors.New("the tap does not exist")
 
-// Ensure makes the namespace and the taps in it as d says. A namespace that
-// does not exist is created. A tap is taken from the caller's namespace, also
-// if there is one of ours in the router's already: that is what is left after
-// ovs-vswitchd has made it anew. Of the routes, only those with our mark are
-// added and removed; those of others that go with a change are put back, if there is a memory
-// (nil: they go).
+// Ensure makes the namespace and its taps match d. It creates the namespace if it does not exist.
+// It moves a tap from the caller's namespace even if the router's namespace already has one of
+// ours: that one is stale, because ovs-vswitchd has recreated the tap. Ensure adds and removes only
+// routes with our mark; routes of other programs that a change removes are restored if memory is
+// not nil.
 //
-// A tap that cannot be put right does not keep Ensure from the others. The
-// error joins those of all; that taps are missing is no error.
+// A tap that cannot be corrected does not affect the others. The error joins the errors of all
+// taps; missing taps are not an error.
 func Ensure(ctx context.Context, d Desired, memory *Memory) (Result, error) {
 	e := &ensurer{d: d, memory: memory}
 	err := e.ensure(ctx)
@@ -81,11 +79,11 @@ type ensurer struct {
 	d       Desired
 	ns      *os.File
 	outside links // in the caller's namespace
-	inside  links // in the router's
+	inside  links // in the router's namespace
 	dry     bool  // nothing is changed
-	created bool  // the namespace did not exist
+	created bool  // the namespace was created by this call
 	memory  *Memory
-	noteErr error // of what it was before
+	noteErr error // error of the backup
 	Result
 }
 
@@ -129,7 +127,7 @@ func (e *ensurer) ensure(ctx context.Context) error {
 			}
 		}
 		if err := e.restore(); err != nil {
-			errs = append(errs, fmt.Errorf("put back the routes of other programs in namespace %s: %w", e.d.Name, err))
+			errs = append(errs, fmt.Errorf("restore the routes of other programs in namespace %s: %w", e.d.Name, err))
 		}
 		if ctx.Err() == nil {
 			errs = append(errs, e.routes())
@@ -149,14 +147,14 @@ func (e *ensurer) loopback() error {
 	case marked && !m.of(e.d.Instance):
 		return &ForeignError{Name: e.d.Name, Router: m.id, Owner: m.instance, Instance: e.d.Instance}
 	case marked && m.id != e.d.Router:
-		return fmt.Errorf("use namespace %s for router %q: it is that of router %q", e.d.Name, e.d.Router, m.id)
+		return fmt.Errorf("use namespace %s for router %q: it belongs to router %q", e.d.Name, e.d.Router, m.id)
 	}
 	e.noteErr = e.note(lo)
 	if marked && m != want {
 		if err := e.inside.LinkSetAlias(lo, want.String()); err != nil {
-			return fmt.Errorf("mark namespace %s as that of this instance, %s: %w", e.d.Name, e.d.Instance, err)
+			return fmt.Errorf("mark namespace %s as owned by this instance, %s: %w", e.d.Name, e.d.Instance, err)
 		}
-		e.did("marked namespace %s as that of this instance, %s", e.d.Name, e.d.Instance)
+		e.did("marked namespace %s as owned by this instance, %s", e.d.Name, e.d.Instance)
 	}
 	if lo.Attrs().RawFlags&unix.IFF_UP != 0 {
 		return nil

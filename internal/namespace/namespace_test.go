@@ -32,8 +32,7 @@ func prefixes(ss ...string) (ps []netip.Prefix) {
 	return ps
 }
 
-// fresh returns a desired namespace with one tap, and has what the test
-// leaves removed.
+// fresh returns a desired namespace with one tap, and cleans up after the test.
 func fresh(t *testing.T) Desired {
 	t.Helper()
 	needRoot(t)
@@ -50,16 +49,16 @@ func fresh(t *testing.T) Desired {
 		Addresses: prefixes("10.0.1.1/24", "10.0.1.2/24", "fd00:1::1/64")}}}
 }
 
-// addTap makes a tap as ovs-vswitchd does. One of that name that it has made before is left as it is
+// addTap creates a tap like ovs-vswitchd. A tap that it created earlier under that name stays as it is
 // after ovs-vswitchd was killed.
 func addTap(t *testing.T, name string) {
 	t.Helper()
 	if err := tryTap(t, name); err != nil {
-		t.Fatalf("make tap %s: %v", name, err)
+		t.Fatalf("create tap %s: %v", name, err)
 	}
 }
 
-// openTaps are the files of taps.
+// openTaps are the open files of taps.
 var openTaps = make(map[string]*os.File)
 
 func tryTap(t *testing.T, name string) error {
@@ -98,11 +97,11 @@ func ensure(t *testing.T, d Desired) []string {
 	t.Helper()
 	check, err := Check(t.Context(), d)
 	if again, err2 := Check(t.Context(), d); err != nil || err2 != nil || !slices.Equal(check.Changed, again.Changed) {
-		t.Errorf("Check told of %q, %v and then of %q, %v", check.Changed, err, again.Changed, err2)
+		t.Errorf("Check reported %q, %v and then %q, %v", check.Changed, err, again.Changed, err2)
 	}
 	r, err := Ensure(t.Context(), d, nil)
 	if n := len(check.Changed); (n > 0) != (len(r.Changed) > 0) || n > 0 && check.Changed[0] != r.Changed[0] {
-		t.Errorf("Check told of %q, and Ensure did %q", check.Changed, r.Changed)
+		t.Errorf("Check reported %q, but Ensure changed %q", check.Changed, r.Changed)
 	}
 	if err != nil || len(r.Missing) > 0 {
 		t.Fatalf("missing %q, %v", r.Missing, err)
@@ -110,7 +109,7 @@ func ensure(t *testing.T, d Desired) []string {
 	return r.Changed
 }
 
-// missing has Ensure find that just these taps are not there.
+// missing calls Ensure, which must report exactly these taps as missing.
 func missing(t *testing.T, d Desired, want ...string) {
 	t.Helper()
 	if r, err := Ensure(t.Context(), d, nil); err != nil || !slices.Equal(r.Missing, want) {
@@ -125,7 +124,7 @@ func settled(t *testing.T, d Desired) {
 	}
 }
 
-// describe returns what matters of qr-a in the namespace.
+// describe returns the attributes of qr-a in the namespace that matter.
 func describe(t *testing.T, ns string) string {
 	t.Helper()
 	var b strings.Builder
@@ -140,8 +139,8 @@ func describe(t *testing.T, ns string) string {
 	return b.String()
 }
 
-// linkLocal is set in a namespace so that nothing in it depends on when the
-// kernel makes up its mind about an address of its own.
+// withoutLinkLocal disables automatic link-local addresses in a namespace, so that no test depends on when
+// the kernel adds them.
 func withoutLinkLocal(t *testing.T, ns string) {
 	t.Helper()
 	run(t, "nsenter", "--net="+path(ns), "sysctl", "-qw", "net.ipv6.conf.default.addr_gen_mode=1")
@@ -156,7 +155,7 @@ alias ofdvr-interface=a: true
 fd00:1::1/64 tentative false
 `
 
-// putRight makes d true and checks it by iproute2.
+// putRight applies d and checks the result with iproute2.
 func putRight(t *testing.T, d Desired) {
 	t.Helper()
 	taps := d.Taps
@@ -198,7 +197,7 @@ func TestEnsure(t *testing.T) {
 	}
 }
 
-// TestDrift changes something by hand and has it put right, and nothing else.
+// TestDrift makes manual changes; Ensure must correct them and change nothing else.
 func TestDrift(t *testing.T) {
 	for _, tt := range []struct{ spoil, want string }{
 		{"ip -n NS link set qr-a down", "added address fd00:1::1/64 to qr-a in qrouter-r1, set qr-a in qrouter-r1 up"},
@@ -227,7 +226,7 @@ func TestDrift(t *testing.T) {
 	}
 }
 
-// A tap that is down has all that it has when it is up.
+// A tap that is down has the same configuration as when it is up.
 func TestDown(t *testing.T) {
 	d := fresh(t)
 	putRight(t, d)
@@ -252,8 +251,8 @@ func TestDown(t *testing.T) {
 	}
 }
 
-// TestDownFromTheBeginning makes a tap that has never been up.
-func TestDownFromTheBeginning(t *testing.T) {
+// TestCreatedDown creates a tap that has never been up.
+func TestCreatedDown(t *testing.T) {
 	d := fresh(t)
 	addTap(t, "qr-a")
 	d.Taps[0].Down = true
@@ -267,7 +266,7 @@ func TestDownFromTheBeginning(t *testing.T) {
 func TestChangedAddresses(t *testing.T) {
 	d := fresh(t)
 	putRight(t, d)
-	d.Taps[0].Addresses = prefixes("10.0.1.2/24", "10.0.9.1/25") // the first was primary: it takes the second with it
+	d.Taps[0].Addresses = prefixes("10.0.1.2/24", "10.0.9.1/25") // the first was primary: the kernel removes the second with it
 	ensure(t, d)
 	settled(t, d)
 	got := describe(t, d.Name)
@@ -276,8 +275,8 @@ func TestChangedAddresses(t *testing.T) {
 	}
 }
 
-// TestRecreated makes the tap anew outside, as ovs-vswitchd does when it
-// starts: with and without the old one still inside.
+// TestRecreated recreates the tap outside, as ovs-vswitchd does at its start, with and without the old one
+// still inside.
 func TestRecreated(t *testing.T) {
 	for _, stale := range []bool{false, true} {
 		t.Run(fmt.Sprint("stale ", stale), func(t *testing.T) {
@@ -308,7 +307,7 @@ func TestForeignLink(t *testing.T) {
 	addTap(t, "qr-a")
 	d.Taps = append([]Tap{{Interface: "b", Name: "qr-b", MTU: 1500}}, d.Taps...)
 	r, err := Ensure(t.Context(), d, nil)
-	if !slices.Equal(r.Missing, []string{"qr-b"}) || err == nil || !strings.Contains(err.Error(), "not ours") {
+	if !slices.Equal(r.Missing, []string{"qr-b"}) || err == nil || !strings.Contains(err.Error(), "does not belong to ofdvr") {
 		t.Errorf("Ensure: missing %q, %v; want both problems", r.Missing, err)
 	}
 	if got := run(t, "ip", "-n", d.Name, "-d", "link", "show", "qr-a"); !strings.Contains(got, "bridge") {
@@ -316,7 +315,7 @@ func TestForeignLink(t *testing.T) {
 	}
 }
 
-// A link outside that has the tap's name but is none is left where it is.
+// A link outside that has the tap's name but is not a tap is not moved.
 func TestForeignLinkOutside(t *testing.T) {
 	d := fresh(t)
 	putRight(t, d)
@@ -326,8 +325,8 @@ func TestForeignLinkOutside(t *testing.T) {
 		t.Errorf("tap is\n%swant\n%s", got, right)
 	}
 	run(t, "ip", "-n", d.Name, "link", "del", "qr-a")
-	if r, err := Ensure(t.Context(), d, nil); len(r.Changed)+len(r.Missing) > 0 || err == nil || !strings.Contains(err.Error(), "that ovs-vswitchd has not made") {
-		t.Errorf("Ensure: %+v, %v; want it told", r, err)
+	if r, err := Ensure(t.Context(), d, nil); len(r.Changed)+len(r.Missing) > 0 || err == nil || !strings.Contains(err.Error(), "another program's link has that name outside") {
+		t.Errorf("Ensure: %+v, %v; want an error", r, err)
 	}
 	if got := run(t, "ip", "-d", "link", "show", "qr-a"); !strings.Contains(got, "bridge") {
 		t.Errorf("qr-a is now %s", got)
@@ -338,8 +337,8 @@ func TestRemove(t *testing.T) {
 	for _, tt := range []struct{ name, spoil, kept string }{
 		{"ours", "", ""},
 		{"does not exist", "ip netns del NS", ""},
-		{"somebody's link", "ip -n NS tuntap add eth9 mode tap", "it has links that do not belong to ofdvr: eth9"},
-		{"not ours", "ip -n NS link set lo alias other", "it is not ours"},
+		{"another program's link", "ip -n NS tuntap add eth9 mode tap", "it has links that do not belong to ofdvr: eth9"},
+		{"not ours", "ip -n NS link set lo alias other", "it does not belong to ofdvr"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := fresh(t)
@@ -359,7 +358,7 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-// TestExistingNamespace uses a namespace that somebody else made.
+// TestExistingNamespace uses a namespace that another program has created.
 func TestExistingNamespace(t *testing.T) {
 	d := fresh(t)
 	run(t, "ip", "netns", "add", d.Name)
@@ -386,8 +385,7 @@ func TestNamespaceOfAnotherRouter(t *testing.T) {
 	}
 }
 
-// TestLeftover finds the file that is left when a creator dies before the
-// mount.
+// TestLeftover finds the file that a creator leaves behind when it dies before the mount.
 func TestLeftover(t *testing.T) {
 	d := fresh(t)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -399,9 +397,9 @@ func TestLeftover(t *testing.T) {
 	putRight(t, d)
 }
 
-// TestVisibleElsewhere checks that a process with a mount namespace of its own
-// sees namespaces that come and go, as with those of `ip netns add`.
-func TestVisibleElsewhere(t *testing.T) {
+// A process with its own mount namespace sees namespaces being created and deleted, as with those of
+// `ip netns add`.
+func TestVisibleInOtherMountNamespaces(t *testing.T) {
 	d := fresh(t)
 	d.Taps = nil
 	if err := prepareDir(); err != nil {
@@ -422,7 +420,7 @@ func TestVisibleElsewhere(t *testing.T) {
 	var buf [64]byte
 	n, _ := out.Read(buf[:])
 	if got := strings.TrimSpace(string(buf[:n])); !strings.Contains(got, "nsfs") && got != "6e736673" {
-		t.Errorf("elsewhere it is %q", got)
+		t.Errorf("in the other mount namespace it is %q", got)
 	}
 	in.Close()
 	cmd.Wait()
@@ -437,7 +435,7 @@ func TestInvalidName(t *testing.T) {
 	}
 }
 
-// TestThreads checks that no thread of the process is left in a namespace.
+// No thread of the process stays in a namespace.
 func TestThreads(t *testing.T) {
 	d := fresh(t)
 	putRight(t, d)
@@ -448,7 +446,7 @@ func TestThreads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "all threads are at home", func() bool {
+	eventually(t, "all threads are in the original namespace", func() bool {
 		tasks, _ := filepath.Glob("/proc/self/task/*/ns/net")
 		for _, task := range tasks {
 			if ns, err := os.Readlink(task); err == nil && ns != own {
@@ -491,10 +489,10 @@ func TestWatch(t *testing.T) {
 		select {
 		case <-w.Changed():
 		case <-time.After(20 * time.Second):
-			t.Fatalf("not told within 20 s of %s", what)
+			t.Fatalf("not reported within 20 s: %s", what)
 		}
 	}
-	// quiet waits until Run has told all that it has to.
+	// quiet waits until Run has reported everything.
 	quiet := func() {
 		for {
 			select {
@@ -510,18 +508,18 @@ func TestWatch(t *testing.T) {
 	expect("the tap")
 	quiet()
 	if c := w.Take(); !c.Links["qr-a"] || len(c.Namespaces) > 0 || c.Added {
-		t.Errorf("of the tap: %+v", c)
+		t.Errorf("for the tap: %+v", c)
 	}
 	ensure(t, d)
 	expect("the namespace")
 	quiet()
 	if c := w.Take(); !c.Namespaces[d.Name] || !c.Replaced[d.Name] || !c.Added || c.Links["qr-a"] || len(c.Namespaces) != 1 {
-		t.Errorf("of the namespace: %+v", c)
+		t.Errorf("for the namespace: %+v", c)
 	}
 	settled(t, d)
 	select {
 	case <-w.Changed():
-		t.Error("told of nothing")
+		t.Error("reported without a change")
 	case <-time.After(50 * time.Millisecond):
 	}
 	for _, c := range []string{"ip -n NS addr del 10.0.1.1/24 dev qr-a", "ip -n NS addr flush dev qr-a", "ip -n NS link del qr-a", "ip netns del NS", "ip netns add NS", "ip -n NS link set lo up"} {
@@ -531,20 +529,20 @@ func TestWatch(t *testing.T) {
 		quiet()
 		replaced := strings.Contains(c, "netns")
 		if got := w.Take(); !got.Namespaces[d.Name] || got.Replaced[d.Name] != replaced || len(got.Links) > 0 {
-			t.Errorf("of %s: %+v", c, got)
+			t.Errorf("after %s: %+v", c, got)
 		}
 	}
 	run(t, "ip", "netns", "add", "third")
 	expect("a namespace that is not followed")
 	quiet()
 	if c := w.Take(); !c.Added || len(c.Namespaces)+len(c.Links) > 0 {
-		t.Errorf("of a namespace that is not followed: %+v", c)
+		t.Errorf("for a namespace that is not followed: %+v", c)
 	}
 	follow("third")
 	run(t, "ip", "-n", d.Name, "link", "set", "lo", "down")
 	select {
 	case <-w.Changed():
-		t.Error("told of a namespace that is not to be watched")
+		t.Error("reported a namespace that is not followed any more")
 	case <-time.After(50 * time.Millisecond):
 	}
 	cancel()

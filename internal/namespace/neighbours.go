@@ -16,25 +16,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Neighbours tells which neighbours namespaces have resolved: for whose addresses
-// the kernel knows a MAC address. It tells nothing of how sure it is of them.
+// Neighbours reports the neighbours that namespaces have resolved: the addresses whose MAC address
+// the kernel knows, whatever their reachability state.
 type Neighbours struct {
 	report func(id string, resolved []netip.Addr)
-	wanted chan map[string]string // capacity 1: the latest that Follow was told
+	wanted chan map[string]string // capacity 1: the latest argument of Follow
 }
 
-// Neighbours that change together are told together.
+// neighboursPause is the time in which changes are collected into one report.
 const neighboursPause = 50 * time.Millisecond
 
-// NewNeighbours returns what calls report when it is run: with the ID that a
-// namespace was given, and all addresses, in order, that it has resolved, at first
-// and whenever these are others. Calls for one namespace follow one another.
+// NewNeighbours returns Neighbours that, while running, call report with the ID of a namespace and
+// all addresses that it has resolved, sorted: at first, and whenever they change. Calls for one
+// namespace do not overlap.
 func NewNeighbours(report func(id string, resolved []netip.Addr)) *Neighbours {
 	return &Neighbours{report: report, wanted: make(chan map[string]string, 1)}
 }
 
-// Follow says which namespaces to follow, by name, and the ID of each, instead of
-// those said before. They need not exist. Calls must follow one another.
+// Follow sets the namespaces to follow, as a map of names to IDs. They need not exist. Calls must
+// not overlap.
 func (n *Neighbours) Follow(ids map[string]string) {
 	select {
 	case <-n.wanted:
@@ -48,7 +48,7 @@ func (n *Neighbours) Run(ctx context.Context) error {
 	var g errgroup.Group
 	defer g.Wait()
 	type followed struct {
-		file os.FileInfo // of the namespace when it began; nil: there was none
+		file os.FileInfo // the namespace's file when following began; nil: it did not exist
 		id   string
 		stop context.CancelFunc
 		done chan struct{}
@@ -70,7 +70,7 @@ func (n *Neighbours) Run(ctx context.Context) error {
 			return context.Cause(ctx)
 		case ids := <-n.wanted:
 			for name, f := range maps.Clone(now) {
-				if file, _ := os.Stat(path(name)); ids[name] != f.id || !os.SameFile(file, f.file) { // it is another one of that name
+				if file, _ := os.Stat(path(name)); ids[name] != f.id || !os.SameFile(file, f.file) { // the namespace was replaced
 					end(name)
 				}
 			}
@@ -85,7 +85,7 @@ func (n *Neighbours) Run(ctx context.Context) error {
 				g.Go(func() error {
 					defer close(f.done)
 					for inner.Err() == nil {
-						_ = n.follow(inner, name, id) // what it missed, it reads anew
+						_ = n.follow(inner, name, id) // after an error it reads everything again
 						select {
 						case <-inner.Done():
 						case <-time.After(time.Second):
@@ -98,7 +98,7 @@ func (n *Neighbours) Run(ctx context.Context) error {
 	}
 }
 
-// follow tells of one namespace until ctx is done or events were lost.
+// follow reports the neighbours of one namespace until ctx is done or events were lost.
 func (n *Neighbours) follow(ctx context.Context, name, id string) error {
 	var events *os.File
 	var there []netlink.Neigh
@@ -128,7 +128,7 @@ func (n *Neighbours) follow(ctx context.Context, name, id string) error {
 	}
 	defer context.AfterFunc(ctx, func() { events.SetReadDeadline(time.Now()) })()
 	buf := make([]byte, 4096) // an event has about 100 bytes
-	due := time.Now()         // when to tell; zero: nothing to tell
+	due := time.Now()         // when to report; zero: no changes
 	for {
 		if err := events.SetReadDeadline(due); err != nil {
 			return fmt.Errorf("follow the neighbours of namespace %s: %w", name, err)
@@ -148,7 +148,7 @@ func (n *Neighbours) follow(ctx context.Context, name, id string) error {
 	}
 }
 
-// learn takes in netlink messages, and reports whether they change what is resolved.
+// learn applies netlink messages to resolved, and reports whether it changed.
 func learn(resolved map[netip.Addr]bool, messages []byte) (changed bool) {
 	list, err := syscall.ParseNetlinkMessage(messages)
 	if err != nil {
@@ -174,8 +174,8 @@ func learn(resolved map[netip.Addr]bool, messages []byte) (changed bool) {
 	return changed
 }
 
-// neighbourEvents opens a socket that is told about neighbours in the thread's
-// namespace. netlink's own subscription costs 130 kB of stack for each namespace.
+// neighbourEvents opens a socket for neighbour events in the thread's namespace. (netlink's own
+// subscription costs 130 kB of stack for each namespace.)
 func neighbourEvents() (*os.File, error) {
 	s, err := listen(unix.RTMGRP_NEIGH)
 	if err != nil {
@@ -184,8 +184,7 @@ func neighbourEvents() (*os.File, error) {
 	return os.NewFile(uintptr(s), "neighbours"), nil
 }
 
-// resolvedTo returns the address of a neighbour, and whether its MAC address is
-// known.
+// resolvedTo returns the address of a neighbour, and whether its MAC address is known.
 func resolvedTo(n *netlink.Neigh) (netip.Addr, bool) {
 	a, ok := netip.AddrFromSlice(n.IP)
 	a = a.Unmap()

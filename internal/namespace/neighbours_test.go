@@ -15,9 +15,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// The neighbours that a namespace has resolved are told at once, and then when
-// they are others: not when the kernel is more or less sure of one, or looks for
-// one in vain. So are those of the next namespace of that name.
+// The resolved neighbours of a namespace are reported immediately, and again when they change: not when
+// only their state changes or a resolution fails. The same holds for a new namespace of that name.
 func TestNeighbours(t *testing.T) {
 	d := fresh(t)
 	addTap(t, "qr-a")
@@ -32,10 +31,10 @@ func TestNeighbours(t *testing.T) {
 		select {
 		case got := <-told:
 			if got != want {
-				t.Fatalf("told %s, want %s", got, want)
+				t.Fatalf("reported %s, want %s", got, want)
 			}
 		case <-time.After(20 * time.Second):
-			t.Fatalf("not told within 20 s: %s", want)
+			t.Fatalf("not reported within 20 s: %s", want)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -48,7 +47,7 @@ func TestNeighbours(t *testing.T) {
 	ip("replace", "10.0.1.12", "dev", "qr-a", "nud", "failed")
 	n.Follow(map[string]string{d.Name: "r1"})
 	ip("replace", "fd00:1::12", "lladdr", "02:00:00:00:01:12", "dev", "qr-a", "nud", "permanent")
-	expect("r1[10.0.1.10 fd00:1::12]") // and nothing before
+	expect("r1[10.0.1.10 fd00:1::12]") // and nothing before it
 	ip("del", "10.0.1.10", "dev", "qr-a")
 	expect("r1[fd00:1::12]")
 
@@ -66,8 +65,8 @@ func TestNeighbours(t *testing.T) {
 	}
 }
 
-// Neighbours are told although others change all the time.
-func TestNeighboursThatChangeAllTheTime(t *testing.T) {
+// Neighbours are reported although others change constantly.
+func TestNeighboursUnderConstantChange(t *testing.T) {
 	d := fresh(t)
 	addTap(t, "qr-a")
 	ensure(t, d)
@@ -83,7 +82,7 @@ func TestNeighboursThatChangeAllTheTime(t *testing.T) {
 	g.Go(func() error { return n.Run(ctx) })
 	n.Follow(map[string]string{d.Name: "r1"})
 	if first := <-told; len(first) > 0 {
-		t.Fatalf("told %v", first)
+		t.Fatalf("reported %v", first)
 	}
 	g.Go(func() error {
 		return Enter(d.Name, func() error {
@@ -116,7 +115,7 @@ func TestNeighboursThatChangeAllTheTime(t *testing.T) {
 				return
 			}
 		case <-timeout:
-			t.Fatal("not told within 20 s")
+			t.Fatal("not reported within 20 s")
 		}
 	}
 }

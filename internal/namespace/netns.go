@@ -17,12 +17,12 @@ import (
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
-// dir is where ip-netns(8) keeps namespaces.
+// dir is the directory of ip-netns(8) namespaces.
 const dir = "/run/netns"
 
 func path(name string) string { return filepath.Join(dir, name) }
 
-// checkName reports what is wrong with name as a namespace's name.
+// checkName returns an error if name is not a valid name of a namespace.
 func checkName(name string) error {
 	if name == "" || name == "." || name == ".." || len(name) > 255 || strings.ContainsAny(name, "/\x00") {
 		return fmt.Errorf("%q cannot be the name of a network namespace", name)
@@ -30,11 +30,11 @@ func checkName(name string) error {
 	return nil
 }
 
-// errNotNamespace says that a file in dir is not a namespace.
+// errNotNamespace means that a file in dir is not a namespace.
 var errNotNamespace = errors.New("the file is not a network namespace")
 
-// A HostError says that a namespace is the machine's own, under the name of a router's. It is
-// neither configured nor deleted.
+// A HostError means that a file in dir is the machine's own namespace. It is neither configured nor
+// deleted.
 type HostError struct{ Name string }
 
 func (e *HostError) Error() string {
@@ -42,9 +42,9 @@ func (e *HostError) Error() string {
 		"remove that name (umount %[1]s; rm %[1]s), or give the router another namespace", path(e.Name))
 }
 
-// openNS opens the namespace called name. The error wraps fs.ErrNotExist if
-// there is none, and errNotNamespace if there is only a file of that name, as
-// is left when its creator died halfway. It is a [*HostError] if it is no router's.
+// openNS opens a namespace. The error wraps fs.ErrNotExist if it does not exist, and
+// errNotNamespace if there is only a file of that name, which a creator that was killed leaves
+// behind. It is a [*HostError] if the namespace is the machine's own.
 func openNS(name string) (*os.File, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func openNS(name string) (*os.File, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("open namespace %s: %s is %s: %w", name, path(name), ownfile.Kind(info.Mode()), errNotNamespace)
 	}
-	f, err := os.OpenFile(path(name), os.O_RDONLY|unix.O_NONBLOCK, 0) // a named pipe by now
+	f, err := os.OpenFile(path(name), os.O_RDONLY|unix.O_NONBLOCK, 0) // it may be a named pipe by now
 	if err != nil {
 		return nil, fmt.Errorf("open namespace %s: %w", name, err)
 	}
@@ -76,7 +76,7 @@ func openNS(name string) (*os.File, error) {
 	return f, nil
 }
 
-// isHost reports whether a namespace is that of this process or of the machine's first one.
+// isHost reports whether a namespace is that of this process or of process 1.
 func isHost(ns *os.File) bool {
 	info, err := ns.Stat()
 	for _, process := range []string{"self", "1"} {
@@ -87,9 +87,9 @@ func isHost(ns *os.File) bool {
 	return false
 }
 
-// createNS creates the namespace called name, already with a mark. The
-// error wraps fs.ErrExist if somebody else was quicker; with leftover, a file
-// of that name is taken for the remains of an attempt that was cut off.
+// createNS creates a namespace with a mark. The error wraps fs.ErrExist if another process has
+// just created it. If leftover is true, an existing empty file of that name is used, which is the
+// remainder of an interrupted attempt.
 func createNS(name string, m mark, leftover bool) error {
 	if err := prepareDir(); err != nil {
 		return fmt.Errorf("create namespace %s: %w", name, err)
@@ -119,7 +119,7 @@ func createNS(name string, m mark, leftover bool) error {
 			return fmt.Errorf("find lo: %w", err)
 		}
 		if err := h.LinkSetAlias(lo, m.String()); err != nil {
-			return fmt.Errorf("mark it as ours: %w", err)
+			return fmt.Errorf("set its mark: %w", err)
 		}
 		if err := unix.Mount("/proc/thread-self/ns/net", path(name), "none", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("mount it at %s: %w", path(name), err)
@@ -133,22 +133,21 @@ func createNS(name string, m mark, leftover bool) error {
 	return nil
 }
 
-// checkLeftover checks that the file of a namespace is such as its creator makes before
-// there is a namespace: empty.
+// checkLeftover checks that the file of a namespace is empty, as its creator makes it before it
+// mounts the namespace.
 func checkLeftover(name string) error {
 	info, err := os.Lstat(path(name))
 	if err != nil {
 		return err
 	}
 	if !info.Mode().IsRegular() || info.Size() > 0 {
-		return fmt.Errorf("%s is %s that is no network namespace, and left as it is: remove it, or give the router another namespace",
+		return fmt.Errorf("%s is %s, not a network namespace, and was left unchanged: remove it, or give the router another namespace",
 			path(name), ownfile.Kind(info.Mode()))
 	}
 	return nil
 }
 
-// deleteNS removes the namespace called name from dir. It exists for as long
-// as a process is in it.
+// deleteNS removes a namespace from dir. The namespace itself exists as long as a process is in it.
 func deleteNS(name string) error {
 	if err := unix.Unmount(path(name), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil && !errors.Is(err, unix.EINVAL) {
 		return fmt.Errorf("delete namespace %s: unmount %s: %w", name, path(name), err)
@@ -159,13 +158,13 @@ func deleteNS(name string) error {
 	return nil
 }
 
-// preparing keeps goroutines from taking each other's hold of the lock for another program's.
+// preparing prevents goroutines from mistaking each other's lock for another program's.
 var preparing sync.Mutex
 
-// prepareDir makes dir a shared mount, as `ip netns add` does, so that
-// namespaces that are mounted there are seen from other mount namespaces. The
-// lock is iproute2's: two that make the mount at the same time would stack it. Whoever can
-// read dir can hold it, so it is not waited for, and not needed where the mount is.
+// prepareDir makes dir a shared mount, as `ip netns add` does, so that namespaces mounted there are
+// visible in other mount namespaces. It takes iproute2's lock: two processes that mount at the same
+// time would stack the mounts. Every user that can read dir can hold the lock, so it is not waited
+// for, and not taken if the mount exists.
 func prepareDir() error {
 	preparing.Lock()
 	defer preparing.Unlock()
@@ -183,7 +182,7 @@ func prepareDir() error {
 	if err := flock.Try(lock); err != nil {
 		return fmt.Errorf("%w, which every program that makes the first namespace needs: trying again until it ends", err)
 	}
-	if err := shareDir(); !errors.Is(err, unix.EINVAL) { // another program has made it meanwhile
+	if err := shareDir(); !errors.Is(err, unix.EINVAL) { // another program has mounted it meanwhile
 		return err
 	}
 	if err := unix.Mount(dir, dir, "none", unix.MS_BIND|unix.MS_REC, ""); err != nil {
@@ -192,7 +191,7 @@ func prepareDir() error {
 	return shareDir()
 }
 
-// shareDir makes the mount at dir shared. The error wraps EINVAL if there is no mount.
+// shareDir makes the mount at dir shared. The error wraps EINVAL if dir is not a mount.
 func shareDir() error {
 	if err := unix.Mount("", dir, "none", unix.MS_SHARED|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("make %s a shared mount: %w", dir, err)
@@ -210,15 +209,14 @@ func enter(ns *os.File, f func() error) error {
 	})
 }
 
-// onThread calls f on a thread that ends afterwards, so f may do to it what it
-// likes.
+// onThread calls f on a thread that ends afterwards, so f may change the thread's state.
 func onThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		if unix.Gettid() == unix.Getpid() {
-			// The main thread never ends. It would stay in the namespace, and
-			// keep it and its links alive. Occupy it and use another.
+			// The main thread never ends. It would stay in the namespace and keep it and its
+			// links alive. So block it here and use another thread.
 			defer runtime.UnlockOSThread()
 			done <- onThread(f)
 			return
@@ -228,8 +226,8 @@ func onThread(f func() error) error {
 	return <-done
 }
 
-// Enter calls f on a thread that is in the namespace called name, and ends
-// afterwards. A process that f starts is in that namespace.
+// Enter calls f on a thread in the namespace called name; the thread ends afterwards. A process
+// that f starts is in that namespace.
 func Enter(name string, f func() error) error {
 	ns, err := openNS(name)
 	if err != nil {

@@ -12,39 +12,37 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Rule is a policy rule (ip-rule(8)) that may apply to packets that a router
-// forwards.
+// A Rule is a policy rule (ip-rule(8)) that may apply to packets that a router forwards.
 type Rule struct {
 	IPv6     bool
-	Decides  bool         // it does not look up a table: it drops, refuses, or jumps
-	Table    uint32       // otherwise
-	From, To netip.Prefix // of the packets that it is for; zero: all
-	Partly   bool         // it is for some of these only, or it passes over some routes
+	Decides  bool         // it drops, rejects or jumps instead of looking up a table
+	Table    uint32       // the table, unless Decides
+	From, To netip.Prefix // prefixes of matching packets; zero: all
+	Partly   bool         // it matches only some of these packets, or skips some routes
 }
 
-// An Entry is a route of a namespace, of any table and of whatever owner.
+// An Entry is a route of a namespace, in any table and of any owner.
 type Entry struct {
 	Table       uint32
 	Destination netip.Prefix
 	Metric      int
-	// Declared says that it is one that [Ensure] makes, or that the kernel has
-	// because of an address that it makes, or the same route of somebody else.
+	// Declared means that [Ensure] makes the route, that the kernel has it because of an
+	// address that Ensure makes, or that another program has the same route.
 	Declared bool
-	Partly   bool // it is for some packets to Destination only, and is consulted before those for all
-	Throw    bool // lookup ends in the table without a route
+	Partly   bool // it matches only some packets to Destination, and is consulted before routes for all
+	Throw    bool // the lookup in this table ends without a route
 }
 
-// An Observer is told how a namespace routes.
+// An Observer receives the rules and routes of a namespace.
 type Observer interface {
 	// Rule is called for each rule, in the order in which they are consulted.
 	Rule(Rule)
-	// Entry is called for each route after that, in the order of the kernel's list.
+	// Entry is called for each route, after all rules, in the order of the kernel's list.
 	Entry(Entry)
 }
 
-// Observe tells how the namespace of d routes. An observer that it has told
-// something from a list that changed meanwhile is left, and begin called for
-// another.
+// Observe reads the rules and routes of d's namespace. It calls begin for an Observer, and again for
+// a new one, dropping the previous, if a list changed while it was read.
 func Observe(d Desired, begin func() Observer) error {
 	err := Enter(d.Name, func() error {
 		h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
@@ -72,7 +70,7 @@ func observe(h *netlink.Handle, d Desired, o Observer) error {
 	}
 	made := declared(d)
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		if err := rules(family, o); err != nil && !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EOPNOTSUPP) { // a kernel without IPv6, or without rules
+		if err := rules(family, o); err != nil && !errors.Is(err, unix.EAFNOSUPPORT) && !errors.Is(err, unix.EOPNOTSUPP) { // the kernel has no IPv6 or no rules
 			return fmt.Errorf("list the rules: %w", err)
 		}
 	}
@@ -90,7 +88,7 @@ func observe(h *netlink.Handle, d Desired, o Observer) error {
 	return nil
 }
 
-// made are the routes that a namespace has because of what is desired.
+// made are the routes that exist in the namespace because of the desired state.
 type made struct {
 	subnets map[subnetOf]bool
 	routes  map[netip.Prefix]string
@@ -130,7 +128,7 @@ func (m made) has(to netip.Prefix, r *netlink.Route, names map[int]string) bool 
 	return same.String() == text
 }
 
-// rules tells o of the rules of the thread's namespace.
+// rules calls o.Rule with the rules of the thread's namespace.
 func rules(family int, o Observer) error {
 	req := nl.NewNetlinkRequest(unix.RTM_GETRULE, unix.NLM_F_DUMP|unix.NLM_F_REQUEST)
 	req.AddData(nl.NewIfInfomsg(family))
@@ -148,10 +146,10 @@ func rules(family int, o Observer) error {
 	return nil
 }
 
-// ruleOf decodes a rule (struct fib_rule_hdr and its attributes, see
-// linux/fib_rules.h), and reports whether it may apply to forwarded packets.
+// ruleOf decodes a rule (struct fib_rule_hdr and its attributes, see linux/fib_rules.h), and reports
+// whether it may apply to forwarded packets.
 func ruleOf(m []byte) (r Rule, applies bool, err error) {
-	head := nl.DeserializeRtMsg(m) // of the same shape; Type is the action
+	head := nl.DeserializeRtMsg(m) // same layout; Type is the action
 	attrs, err := nl.ParseRouteAttr(m[head.Len():])
 	if err != nil {
 		return r, false, err
@@ -172,11 +170,11 @@ func ruleOf(m []byte) (r Rule, applies bool, err error) {
 			r.From = prefixOf(a.Value, head.Src_len)
 		case nl.FRA_DST:
 			r.To = prefixOf(a.Value, head.Dst_len)
-		case nl.FRA_OIFNAME: // nothing is known of a forwarded packet's before it is routed
+		case nl.FRA_OIFNAME: // a forwarded packet has no output interface before it is routed
 			applies = false
 		case nl.FRA_IIFNAME:
 			r.Partly = true
-			if string(a.Value) == "lo\x00" { // what the namespace itself sends
+			if string(a.Value) == "lo\x00" { // locally generated packets
 				applies = false
 			}
 		case nl.FRA_SUPPRESS_PREFIXLEN, nl.FRA_SUPPRESS_IFGROUP:
@@ -186,7 +184,7 @@ func ruleOf(m []byte) (r Rule, applies bool, err error) {
 				r.Decides, r.Partly = true, true
 			}
 		case nl.FRA_FWMASK, nl.FRA_PRIORITY, nl.FRA_PROTOCOL, nl.FRA_PAD, nl.FRA_FLOW, nl.FRA_GOTO:
-		default: // a mark, a protocol, ports, users, tunnels, and what newer kernels have
+		default: // a mark, protocol, port, user, tunnel, or an attribute of newer kernels
 			r.Partly = true
 		}
 	}

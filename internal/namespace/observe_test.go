@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A listener writes down what it is told.
+// A listener records the rules and routes that it receives.
 type listener struct{ lines []string }
 
 func (l *listener) Rule(r Rule) {
@@ -35,8 +35,8 @@ func (l *listener) Entry(e Entry) {
 	l.lines = append(l.lines, what)
 }
 
-// Every rule and route is told as the kernel has it, in order, and what the router
-// itself has brought is told apart.
+// Every rule and route of the kernel is reported, in order, and routes that the router itself needs are
+// distinguished.
 func TestObserve(t *testing.T) {
 	const ns = "observed"
 	d := Desired{Name: ns, Router: "r", Routes: []Route{
@@ -86,12 +86,12 @@ func TestObserve(t *testing.T) {
 		"route 254 fd09::/32 metric 1024 declared", "route 254 fd08::/32 metric 1024",
 	} {
 		if !slices.Contains(l.lines, want) {
-			t.Errorf("nothing says: %s", want)
+			t.Errorf("missing: %s", want)
 		}
 	}
-	for _, not := range []string{"table 1002", "table 1003"} { // of what the namespace itself sends
+	for _, not := range []string{"table 1002", "table 1003"} { // for locally generated packets
 		if text := strings.Join(l.lines, "\n"); strings.Contains(text, not) {
-			t.Errorf("it says %s:\n%s", not, text)
+			t.Errorf("unexpected %s in\n%s", not, text)
 		}
 	}
 	if i, k := slices.Index(l.lines, "rule v6=false table 1000 from 10.1.0.0/16 to 10.2.0.0/16"), slices.Index(l.lines, "rule v6=false table 254 from invalid Prefix to invalid Prefix"); i > k {

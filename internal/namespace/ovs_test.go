@@ -11,7 +11,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// An ovs is a real Open vSwitch in the tests' own namespaces.
+// An ovs is a real Open vSwitch in the namespaces of the tests.
 type ovs struct {
 	t        *testing.T
 	vswitchd *exec.Cmd
@@ -52,7 +52,7 @@ func (o *ovs) start(name string, args ...string) *exec.Cmd {
 }
 
 func kill(cmd *exec.Cmd) {
-	cmd.Process.Kill() // SIGKILL: no chance to tidy up
+	cmd.Process.Kill() // SIGKILL: no chance to clean up
 	cmd.Wait()
 }
 
@@ -67,8 +67,8 @@ func (o *ovs) restart() {
 	o.vswitchd = o.start("ovs-vswitchd", args...)
 }
 
-// TestOpenVSwitch has a tap that ovs-vswitchd, on the userspace datapath, makes anew
-// when it starts again after a crash.
+// TestOpenVSwitch uses a tap that ovs-vswitchd, with the userspace datapath, recreates when it restarts after
+// a crash.
 func TestOpenVSwitch(t *testing.T) {
 	d := fresh(t)
 	o := startOVS(t)
@@ -80,7 +80,7 @@ func TestOpenVSwitch(t *testing.T) {
 	if err := w.Follow(ctx, d.Name); err != nil {
 		t.Fatal(err)
 	}
-	// converge calls Ensure whenever the Watcher says so.
+	// converge calls Ensure whenever the Watcher reports a change.
 	converge := func() (changed []string) {
 		t.Helper()
 		deadline := time.After(30 * time.Second)
@@ -121,7 +121,7 @@ func TestOpenVSwitch(t *testing.T) {
 				return strings.Contains(strings.Join(converge(), ", "), "moved tap qr-a")
 			})
 		}
-		run(t, "ovs-vsctl", "--timeout=20", "add-port", "rb-1", "p", "--", "del-port", "p") // ovs-vswitchd has configured all
+		run(t, "ovs-vsctl", "--timeout=20", "add-port", "rb-1", "p", "--", "del-port", "p") // returns when ovs-vswitchd has configured everything
 		if c := converge(); len(c) > 0 {
 			t.Errorf("undone by ovs-vswitchd: %q", c)
 		}

@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Namespace is a namespace of ours.
+// A Namespace is a namespace with a mark of ofdvr.
 type Namespace struct {
 	Name     string
 	Router   string // the router's ID, from the mark
-	Instance string // of ofdvr, from the mark; "" if that was made by a version that did not tell
+	Instance string // the instance of ofdvr, from the mark; "" for a mark of an earlier version
 }
 
-// A KeptError says why a namespace was not deleted.
+// A KeptError is the reason why a namespace was not deleted.
 type KeptError struct {
 	Name string
 	Why  string
@@ -27,10 +27,10 @@ type KeptError struct {
 
 func (e *KeptError) Error() string { return fmt.Sprintf("namespace %s was kept: %s", e.Name, e.Why) }
 
-// Remove deletes the namespace called name, with the taps of ours that are in
-// it. That it does not exist is no error. A namespace that is not ours, or in
-// which somebody else has a link, is left as it is; the error is a
-// [*KeptError]. Ours are those of the instance, and of versions that told none.
+// Remove deletes the namespace called name together with our taps in it. It is not an error if the
+// namespace does not exist. A namespace that does not belong to this instance (or to an earlier
+// version), or that contains a link of another program, is left unchanged; the error is then a
+// [*KeptError].
 func Remove(name, instance string) error {
 	ns, err := openNS(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -64,9 +64,9 @@ func Remove(name, instance string) error {
 	case err != nil:
 		return err
 	case !ours:
-		return &KeptError{name, "it is not ours"}
+		return &KeptError{name, "it does not belong to ofdvr"}
 	case !other.of(instance):
-		return &KeptError{name, fmt.Sprintf("it is that of router %q of another instance of ofdvr on this machine, %s", other.id, other.instance)}
+		return &KeptError{name, fmt.Sprintf("it belongs to router %q of another instance of ofdvr on this machine, %s", other.id, other.instance)}
 	case len(foreign) > 0:
 		slices.Sort(foreign)
 		return &KeptError{name, "it has links that do not belong to ofdvr: " + strings.Join(foreign, ", ") +
@@ -75,20 +75,20 @@ func Remove(name, instance string) error {
 	return deleteNS(name)
 }
 
-// fallback lists the devices that the kernel itself puts into every new
-// namespace for each tunnel module that is loaded.
+// fallback lists the devices that the kernel itself creates in every new namespace for each loaded
+// tunnel module.
 var fallback = [...]string{"tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0", "ip6tnl0", "ip6gre0"}
 
 func isFallback(l netlink.Link) bool {
 	return slices.Contains(fallback[:], l.Attrs().Name) && l.Attrs().RawFlags&unix.IFF_UP == 0
 }
 
-// List returns all namespaces with a mark of ofdvr, those of other instances among them, by name. The error joins those of
-// namespaces that could not be looked into.
-func List() ([]Namespace, error) { return ListBut(nil) }
+// List returns all namespaces with a mark of ofdvr, including those of other instances, sorted by
+// name. The error joins the errors of namespaces that could not be examined.
+func List() ([]Namespace, error) { return ListExcept(nil) }
 
-// ListBut is List without some namespaces, which are not entered.
-func ListBut(without map[string]bool) ([]Namespace, error) {
+// ListExcept is List without the given namespaces, which are not entered.
+func ListExcept(without map[string]bool) ([]Namespace, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -107,7 +107,7 @@ func ListBut(without map[string]bool) ([]Namespace, error) {
 		}
 		m, ours, err := markedRouter(name)
 		switch {
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotNamespace), errors.As(err, new(*HostError)): // gone meanwhile, or never one of ours
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotNamespace), errors.As(err, new(*HostError)): // deleted meanwhile, or not ours
 		case err != nil:
 			errs = append(errs, err)
 		case ours:

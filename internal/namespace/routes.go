@@ -21,32 +21,31 @@ type Route struct {
 	Hops        []Hop // of a [RouteVia]
 }
 
-// RouteType says what becomes of packets that a route is for.
+// RouteType is what a route does with packets.
 type RouteType uint8
 
 const (
-	// RouteVia passes them to one of the hops.
+	// RouteVia sends them to one of the hops.
 	RouteVia RouteType = iota
-	// RouteBlackhole drops them in silence.
+	// RouteBlackhole drops them silently.
 	RouteBlackhole
-	// RouteReject answers that the host is unreachable.
+	// RouteReject drops them and replies that the host is unreachable.
 	RouteReject
 )
 
-// A Hop is a next hop of a route. One by way of a tap that is not there, or
-// down, is left out.
+// A Hop is a next hop of a route. A hop through a tap that is missing or down is left out.
 type Hop struct {
 	NextHop netip.Addr
-	Tap     string // by which it is reached
-	Weight  int    // of its share, 1–256; it does not matter if there is no other
+	Tap     string // the tap through which it is reached
+	Weight  int    // its share of the traffic, 1–256; ignored for a single hop
 }
 
-// protocol marks our routes (rtnetlink(7), rtm_protocol): 253 is nobody's
-// (/etc/iproute2/rt_protos). All others are somebody else's.
+// protocol marks our routes (rtnetlink(7), rtm_protocol): 253 is unassigned (/etc/iproute2/rt_protos).
+// Routes with other protocols belong to other programs.
 const protocol netlink.RouteProtocol = 253
 
-// A routeKey is what the kernel tells routes apart by that are not made to be
-// side by side.
+// A routeKey has the attributes by which the kernel distinguishes routes, apart from those that are
+// meant to exist side by side.
 type routeKey struct {
 	to       netip.Prefix
 	priority int
@@ -54,7 +53,7 @@ type routeKey struct {
 
 func keyOf(to netip.Prefix) routeKey {
 	if to.Addr().Is6() {
-		return routeKey{to, 1024} // IP6_RT_PRIO_USER, which 0 becomes
+		return routeKey{to, 1024} // IP6_RT_PRIO_USER, which the kernel uses for 0
 	}
 	return routeKey{to, 0}
 }
@@ -62,19 +61,19 @@ func keyOf(to netip.Prefix) routeKey {
 // A kernelRoute is what the kernel has for a key.
 type kernelRoute struct {
 	Route          // ours
-	entries int    // of ours; several only of IPv6, or if it is not as we make it
-	odd     bool   // it is not as we make it
-	foreign *Route // what somebody else has there; nil: nothing
+	entries int    // number of our entries; several only for IPv6, or if odd
+	odd     bool   // it differs from how we make it
+	foreign *Route // another program's route; nil: none
 }
 
-// served reports whether somebody else has the route that is wanted, and we have
-// none: an agent that owns the namespace may bring the same routes.
+// served reports whether another program has the desired route and we have none: an agent that owns
+// the namespace may add the same routes.
 func (k *kernelRoute) served(want Route) bool {
 	return k != nil && k.entries == 0 && k.foreign != nil && k.foreign.String() == want.String()
 }
 
-// routes makes the routes with our mark those that are wanted. One that is to
-// change is replaced, so that there is always one or the other.
+// routes makes the routes with our mark match the desired ones. It changes a route by replacing it,
+// so that there is always a route.
 func (e *ensurer) routes() error {
 	links, names, err := e.links()
 	if err != nil {
@@ -120,7 +119,7 @@ func (e *ensurer) routes() error {
 		}
 		err := e.inside.RouteAdd(r.netlink(links))
 		if errors.Is(err, unix.EEXIST) {
-			err = errors.New("somebody else has a route there: remove it, or that of the router")
+			err = errors.New("another program has a route to that destination: remove it, or the router's route")
 		}
 		if err != nil {
 			errs = append(errs, gone(fmt.Errorf("add route %v to namespace %s: %w", r, e.d.Name, err)))
@@ -131,10 +130,10 @@ func (e *ensurer) routes() error {
 	return errors.Join(errs...)
 }
 
-// removeRoute removes our routes with a key, of which there are n at most.
+// removeRoute removes our routes with a key, at most n.
 func (e *ensurer) removeRoute(key routeKey, n int) error {
 	for range n {
-		// Without next hops the kernel takes it whatever they are.
+		// Without next hops, the kernel removes the route whatever its next hops.
 		err := e.inside.RouteDel(&netlink.Route{Dst: ipNet(key.to), Priority: key.priority, Protocol: protocol})
 		if errors.Is(err, unix.ESRCH) {
 			return nil
@@ -146,7 +145,7 @@ func (e *ensurer) removeRoute(key routeKey, n int) error {
 	return nil
 }
 
-// links returns the indices of the links that are up, and the names of all.
+// links returns the indices of the links that are up, by name, and the names of all links, by index.
 func (e *ensurer) links() (up map[string]int, names map[int]string, err error) {
 	links, err := dump(e.inside.LinkList)
 	if err != nil {
@@ -163,7 +162,7 @@ func (e *ensurer) links() (up map[string]int, names map[int]string, err error) {
 	return up, names, nil
 }
 
-// by returns r with the hops by way of links alone, in order.
+// by returns r with only the hops through links, sorted.
 func (r Route) by(links map[string]int) Route {
 	hops := r.Hops
 	r.Hops = nil
@@ -182,7 +181,7 @@ func (r *Route) sort() {
 	})
 }
 
-// String returns r in the words of ip-route(8).
+// String returns r in the syntax of ip-route(8).
 func (r Route) String() string {
 	switch r.Type {
 	case RouteBlackhole:
@@ -215,8 +214,7 @@ func (r *Route) netlink(links map[string]int) *netlink.Route {
 
 var kernelTypes = [...]int{RouteVia: unix.RTN_UNICAST, RouteBlackhole: unix.RTN_BLACKHOLE, RouteReject: unix.RTN_UNREACHABLE}
 
-// kernelRoutes returns what the kernel has of our mark and in the place of what
-// is wanted.
+// kernelRoutes returns the kernel's routes with our mark, and those that have a desired key.
 func (e *ensurer) kernelRoutes(names map[int]string, want map[routeKey]Route) (map[routeKey]*kernelRoute, error) {
 	have := make(map[routeKey]*kernelRoute)
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
@@ -251,14 +249,14 @@ func (e *ensurer) kernelRoutes(names map[int]string, want map[routeKey]Route) (m
 	return have, nil
 }
 
-// add takes in r. A kernel tells the hops of IPv6 in one route or in one each.
+// add adds r. For IPv6, the kernel reports several hops as one route or as several.
 func (k *kernelRoute) add(r *netlink.Route, names map[int]string) {
 	t := slices.Index(kernelTypes[:], r.Type)
 	if r.Protocol != protocol {
 		if k.foreign == nil {
 			k.foreign = &Route{Destination: k.Destination}
 		}
-		k.foreign.Type = RouteType(max(t, 0)) // one of another type has no hops, and is none that is wanted
+		k.foreign.Type = RouteType(max(t, 0)) // a route of another type has no hops and is never a desired one
 		k.foreign.Hops = append(k.foreign.Hops, hopsOf(r, names)...)
 		return
 	}
@@ -284,7 +282,7 @@ func hopsOf(r *netlink.Route, names map[int]string) (out []Hop) {
 	return out
 }
 
-// destination returns where r leads.
+// destination returns the destination of r.
 func destination(r *netlink.Route) netip.Prefix {
 	switch {
 	case r.Dst != nil:

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// via returns a route by way of qr-a.
+// via returns a route through qr-a.
 func via(to string, hops ...string) Route {
 	r := Route{Destination: netip.MustParsePrefix(to)}
 	for i, h := range hops {
@@ -24,8 +24,7 @@ func typed(to string, typ RouteType) Route {
 	return Route{Destination: netip.MustParsePrefix(to), Type: typ}
 }
 
-// shown returns the routes that have our mark, in the words of ip-route(8): a
-// line each, hops included.
+// shown returns the routes with our mark in the syntax of ip-route(8), one per line with its hops.
 func shown(t *testing.T, ns string) []string {
 	t.Helper()
 	var lines []string
@@ -48,7 +47,7 @@ func shown(t *testing.T, ns string) []string {
 	return lines
 }
 
-// routesAre has Ensure make d's routes, and the kernel tell that they are want.
+// routesAre calls Ensure for d, and checks that the kernel has the routes want.
 func routesAre(t *testing.T, d Desired, want ...string) (changed string) {
 	t.Helper()
 	changed = strings.Join(ensure(t, d), "\n")
@@ -60,8 +59,8 @@ func routesAre(t *testing.T, d Desired, want ...string) (changed string) {
 	return changed
 }
 
-// Routes are added and removed as they are wanted, and come back when somebody
-// removes them; those of others are not touched.
+// Desired routes are added, others with our mark are removed, and routes that another program removes are
+// added again. Other programs' routes are not changed.
 func TestRoutes(t *testing.T) {
 	d := fresh(t)
 	addTap(t, "qr-a")
@@ -76,18 +75,18 @@ func TestRoutes(t *testing.T) {
 	d.Routes = []Route{via("10.9.0.0/16", "10.0.1.8")}
 	routesAre(t, d, "10.9.0.0/16 via 10.0.1.8 dev qr-a")
 	d.Routes = []Route{via("10.5.0.0/16", "10.0.1.8")}
-	if _, err := Ensure(t.Context(), d, nil); err == nil || !strings.Contains(err.Error(), "somebody else has a route there") {
+	if _, err := Ensure(t.Context(), d, nil); err == nil || !strings.Contains(err.Error(), "another program has a route to that destination") {
 		t.Errorf("error %v", err)
 	}
 	d.Routes = nil
 	routesAre(t, d)
 	if got := run(t, "ip", "-n", d.Name, "route", "show", "10.5.0.0/16"); !strings.Contains(got, "via 10.0.1.5") {
-		t.Errorf("somebody's route is %q", got)
+		t.Errorf("the other program's route is %q", got)
 	}
 }
 
-// TestRouteKinds changes a route from each kind to each other, of IPv4 and of
-// IPv6. It is one change in place.
+// TestRouteKinds changes a route from each kind to each other kind, for IPv4 and IPv6. Each is one change in
+// place.
 func TestRouteKinds(t *testing.T) {
 	for _, family := range []struct{ to, net string }{{"10.9.0.0/16", "10.0.1."}, {"fd00:9::/48", "fd00:1::"}, {"0.0.0.0/0", "10.0.1."}, {"::/0", "fd00:1::"}} {
 		to, net := family.to, family.net
@@ -131,8 +130,7 @@ func TestRouteKinds(t *testing.T) {
 	}
 }
 
-// TestHopWithoutTap leaves out the hops whose tap is not there or is down, and
-// no others.
+// Hops whose tap is missing or down are left out, and no others.
 func TestHopWithoutTap(t *testing.T) {
 	d := fresh(t)
 	addTap(t, "qr-a")
@@ -157,8 +155,7 @@ func TestHopWithoutTap(t *testing.T) {
 	routesAre(t, d, all...)
 }
 
-// TestForeignRouteBesideOurs has somebody else's route in the place of one of
-// ours: it stays, whatever becomes of ours.
+// Another program's route with the destination of one of ours stays, whatever happens to ours.
 func TestForeignRouteBesideOurs(t *testing.T) {
 	d := fresh(t)
 	addTap(t, "qr-a")
@@ -168,7 +165,7 @@ func TestForeignRouteBesideOurs(t *testing.T) {
 	run(t, "ip", "-n", d.Name, "route", "add", "10.9.0.0/16", "via", "10.0.1.6", "metric", "7")
 	settled(t, d)
 	d.Routes = []Route{via("10.9.0.0/16", "10.0.1.8")}
-	if _, err := Ensure(t.Context(), d, nil); err == nil || !strings.Contains(err.Error(), "somebody else has a route there") {
+	if _, err := Ensure(t.Context(), d, nil); err == nil || !strings.Contains(err.Error(), "another program has a route to that destination") {
 		t.Errorf("error %v", err)
 	}
 	got := run(t, "ip", "-n", d.Name, "route", "show", "10.9.0.0/16")
@@ -179,9 +176,9 @@ func TestForeignRouteBesideOurs(t *testing.T) {
 	}
 }
 
-// Somebody else's route that does the same will do: an agent that owns the namespace
-// brings it, and takes it away again.
-func TestForeignRouteInstead(t *testing.T) {
+// An equal route of another program replaces ours: an agent that owns the namespace adds it, and later removes
+// it.
+func TestEqualForeignRoute(t *testing.T) {
 	d := fresh(t)
 	addTap(t, "qr-a")
 	ensure(t, d)
@@ -201,7 +198,7 @@ func TestForeignRouteInstead(t *testing.T) {
 	}
 }
 
-// TestLeftoverRoutes are ours, but not as we make them.
+// Routes with our mark that differ from how we make them are replaced.
 func TestLeftoverRoutes(t *testing.T) {
 	d := fresh(t)
 	addTap(t, "qr-a")

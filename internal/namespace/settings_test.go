@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wrong is a value that s must not have.
+// wrong returns a value that s must not have.
 func (s setting) wrong() string {
 	for _, v := range []string{"1", "0", "2"} {
 		if v != s.value && v != s.also {
@@ -23,7 +23,7 @@ func (s setting) wrong() string {
 	panic("all values are right")
 }
 
-// all returns every setting of d, with the names of files.
+// allSettings returns every setting of d, with complete file names.
 func allSettings(d Desired) (all []setting) {
 	all = slices.Clone(settings[:])
 	for _, t := range d.Taps {
@@ -35,8 +35,7 @@ func allSettings(d Desired) (all []setting) {
 	return all
 }
 
-// inNS returns what a file of /proc/sys has in a namespace, after value was
-// written to it, if it is not "".
+// inNS returns the value of a file of /proc/sys in a namespace, after writing value to it unless that is "".
 func inNS(t *testing.T, ns, file, value string) string {
 	t.Helper()
 	var have []byte
@@ -55,10 +54,10 @@ func inNS(t *testing.T, ns, file, value string) string {
 	return strings.TrimSpace(string(have))
 }
 
-// Each setting that another program changes is seen, without changing it, and then
-// put right with all that goes with it, and told with the value that it had. All others stay as
-// they were.
-func TestSettingsAreMended(t *testing.T) {
+// A setting that another program has changed is reported by Check, which changes nothing, and repaired by
+// Ensure together with all settings that changed with it, and reported with its previous value. All other
+// settings stay unchanged.
+func TestSettingsAreRepaired(t *testing.T) {
 	d := fresh(t)
 	putRight(t, d)
 	snapshot := func() map[string]string {
@@ -72,7 +71,7 @@ func TestSettingsAreMended(t *testing.T) {
 	}
 	before := snapshot()
 	inputs := append(allSettings(d), setting{file: "net/ipv4/conf/all/forwarding", value: "1"})
-	for file, value := range map[string]string{ // without which packets are lost
+	for file, value := range map[string]string{ // packets are lost without these
 		"ipv4/ip_forward": "1", "ipv4/conf/default/forwarding": "1", "ipv4/conf/qr-a/forwarding": "1",
 		"ipv6/conf/all/forwarding": "1", "ipv6/conf/default/forwarding": "1", "ipv6/conf/qr-a/forwarding": "1", "ipv6/conf/qr-a/disable_ipv6": "0",
 		"ipv4/conf/all/rp_filter": "0", "ipv4/conf/default/rp_filter": "0", "ipv4/conf/qr-a/rp_filter": "0",
@@ -87,19 +86,19 @@ func TestSettingsAreMended(t *testing.T) {
 		t.Run(s.file, func(t *testing.T) {
 			wrong := s.wrong()
 			if got := inNS(t, d.Name, s.file, wrong); got != wrong {
-				t.Fatalf("it is %q", got)
+				t.Fatalf("the value is %q", got)
 			}
 			spoiled := snapshot()
 			check, err := Check(t.Context(), d)
 			if err != nil || len(check.Settings) == 0 {
-				t.Errorf("Check told of %q, %v", check, err)
+				t.Errorf("Check reported %q, %v", check, err)
 			}
 			if diff := differing(spoiled, snapshot()); diff != "" {
 				t.Errorf("Check changed%s", diff)
 			}
 			r, err := Ensure(t.Context(), d, nil)
 			if err != nil || !strings.Contains(strings.Join(r.Settings, ", "), " was "+wrong+", is "+s.value+" again") {
-				t.Errorf("Ensure told of %q, %v", r.Settings, err)
+				t.Errorf("Ensure reported %q, %v", r.Settings, err)
 			}
 			settled(t, d)
 			if diff := differing(before, snapshot()); diff != "" {
@@ -121,9 +120,8 @@ func differing(a, b map[string]string) (diff string) {
 	return diff
 }
 
-// Settings that the machine has for itself do not become those of the router: a new
-// namespace has its own before anything is in it.
-func TestSettingsOfTheMachine(t *testing.T) {
+// A new namespace gets its own settings before anything is in it, whatever the settings of the machine are.
+func TestMachineSettingsAreReplaced(t *testing.T) {
 	d := fresh(t)
 	for _, s := range []string{"rp_filter", "proxy_arp", "arp_filter", "accept_redirects"} {
 		for _, of := range []string{"all", "default"} {
@@ -140,7 +138,7 @@ func TestSettingsOfTheMachine(t *testing.T) {
 	}
 	r, err := Ensure(t.Context(), Desired{Name: d.Name, Router: d.Router}, nil)
 	if err != nil || len(r.Settings) > 0 {
-		t.Errorf("told of what another program has changed in a new namespace: %q, %v", r.Settings, err)
+		t.Errorf("reported changes by another program in a new namespace: %q, %v", r.Settings, err)
 	}
 	putRight(t, d)
 	for _, s := range allSettings(d) {
@@ -150,7 +148,7 @@ func TestSettingsOfTheMachine(t *testing.T) {
 	}
 }
 
-// A Watcher tells of each way to end forwarding, and of source filters.
+// A Watcher reports each way to disable forwarding, and changes of source filters.
 func TestWatchSettings(t *testing.T) {
 	d := fresh(t)
 	putRight(t, d)
@@ -184,22 +182,21 @@ func TestWatchSettings(t *testing.T) {
 		select {
 		case <-w.Changed():
 		case <-time.After(20 * time.Second):
-			t.Fatalf("not told within 20 s of %s=%s", f, wrong)
+			t.Fatalf("not reported within 20 s: %s=%s", f, wrong)
 		}
 		ensure(t, d)
 	}
 }
 
-// Routes and addresses that come and go outside tell of nothing, however many; links
-// do, as taps come there.
-func TestRoutesOutsideTellOfNothing(t *testing.T) {
+// Routes and addresses that change outside are not reported, however many; links are, because taps appear there.
+func TestRoutesOutsideAreNotReported(t *testing.T) {
 	fresh(t)
 	p := new(poller)
 	if err := p.open(); err != nil {
 		t.Fatal(err)
 	}
 	defer p.close()
-	told := func() bool { // the kernel tells before a command has ended
+	pending := func() bool { // the kernel sends events before a command ends
 		fds := []unix.PollFd{{Fd: int32(p.outside), Events: unix.POLLIN}}
 		_, err := unix.Poll(fds, 0)
 		if err != nil {
@@ -219,11 +216,11 @@ func TestRoutesOutsideTellOfNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(t, "ip", "-batch", file)
-	if told() {
-		t.Error("told of routes")
+	if pending() {
+		t.Error("reported routes")
 	}
 	addTap(t, "qr-a")
-	if !told() {
-		t.Error("not told of a link")
+	if !pending() {
+		t.Error("did not report a link")
 	}
 }

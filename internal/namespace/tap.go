@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tap makes t exist in the namespace and have its attributes.
+// tap makes t exist in the namespace with its attributes.
 func (e *ensurer) tap(t *Tap) error {
 	l, err := e.fetch(t)
 	if err != nil {
@@ -27,7 +27,7 @@ func (e *ensurer) tap(t *Tap) error {
 	return nil
 }
 
-// fetch returns t's link inside, which it brings there if need be.
+// fetch returns t's link in the namespace; it moves the link there if needed.
 func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 	inside, err := find(e.inside, t.Name)
 	if err != nil {
@@ -38,7 +38,7 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 		return nil, err
 	}
 	mark := mark{interfaceMark, e.d.Instance, t.Interface}.String()
-	foreign, left := false, false // left by ovs-vswitchd when it was killed
+	foreign, left := false, false // left: ovs-vswitchd left it behind when it was killed
 	if outside != nil {
 		ours, err := e.isVswitchds(outside)
 		if err != nil {
@@ -51,7 +51,7 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 				return nil, err
 			}
 			if left = !open; open {
-				outside = nil // the other is another Open vSwitch's
+				outside = nil // the link outside belongs to another Open vSwitch
 			}
 		}
 		if foreign {
@@ -62,26 +62,26 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 	case inside != nil && !e.isOurs(inside) && !(outside == nil && t.is(inside)):
 		return nil, fmt.Errorf("a link with that name exists already and does not belong to ofdvr: delete or rename it, or choose another name")
 	case foreign && (inside == nil || left):
-		return nil, fmt.Errorf("a link of that name that ovs-vswitchd has not made is in its place, outside, and was left as it is: delete or rename it, or choose another name")
+		return nil, fmt.Errorf("another program's link has that name outside of the namespace, and was left unchanged: delete or rename it, or choose another name")
 	case outside == nil && inside == nil:
 		return nil, errNoTap
 	case outside == nil:
 		if inside.Attrs().Alias != mark {
 			if err := e.inside.LinkSetAlias(inside, mark); err != nil {
-				return nil, fmt.Errorf("mark it as that of interface %q: %w", t.Interface, err)
+				return nil, fmt.Errorf("mark it as the tap of interface %q: %w", t.Interface, err)
 			}
 			e.did("marked tap %s in %s", t.Name, e.d.Name)
 		}
 		return inside, nil
 	case inside != nil:
 		if err := e.inside.LinkDel(inside); err != nil && !isGone(err) {
-			return nil, fmt.Errorf("delete the one that was there before: %w", err)
+			return nil, fmt.Errorf("delete the previous tap: %w", err)
 		}
-		e.did("deleted the former tap %s in %s", t.Name, e.d.Name)
+		e.did("deleted the previous tap %s in %s", t.Name, e.d.Name)
 	}
-	// Marked first: what is in there without a mark was never ours.
+	// Marked before it is moved: a link in the namespace without a mark was never ours.
 	if err := e.outside.LinkSetAlias(outside, mark); err != nil {
-		return nil, gone(fmt.Errorf("mark it as ours: %w", err))
+		return nil, gone(fmt.Errorf("set the mark of ofdvr on it: %w", err))
 	}
 	if err := e.outside.LinkSetNsFd(outside, int(e.ns.Fd())); err != nil {
 		return nil, gone(fmt.Errorf("move it: %w", err))
@@ -96,14 +96,14 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 // isOurs reports whether l has our mark.
 func (e *ensurer) isOurs(l netlink.Link) bool { return isOf(l, interfaceMark, e.d.Instance) }
 
-// is reports whether l, which has no mark of ours, is t nevertheless: somebody has changed its alias.
-// ovs-vswitchd has made t, which is of that kind, under that name and with that MAC address.
+// is reports whether l, which has no mark of ours, is t after another program has changed its alias:
+// ovs-vswitchd created t with that kind, name and MAC address.
 func (t *Tap) is(l netlink.Link) bool {
-	_, marked := markOf(l, interfaceMark) // as another instance's
+	_, marked := markOf(l, interfaceMark) // by another instance
 	return !marked && isTap(l) && bytes.Equal(l.Attrs().HardwareAddr, t.MAC[:])
 }
 
-// find returns the link called name, nil if there is none.
+// find returns the link called name, nil if it does not exist.
 func find(h links, name string) (netlink.Link, error) {
 	l, err := h.LinkByName(name)
 	var none netlink.LinkNotFoundError
@@ -116,8 +116,9 @@ func find(h links, name string) (netlink.Link, error) {
 	return l, nil
 }
 
-// isVswitchds reports whether l, which is outside, can be what ovs-vswitchd has just made. A tap of
-// its own is open, and not [claimed], even if it has opened that of another.
+// isVswitchds reports whether l, which is outside, may be a tap that ovs-vswitchd has just created.
+// ovs-vswitchd has its own taps open, and they are not [claimed], even if it has opened another
+// program's tap.
 func (e *ensurer) isVswitchds(l netlink.Link) (bool, error) {
 	switch {
 	case !isTap(l), e.d.Kind != "" && l.Type() != e.d.Kind:
@@ -129,7 +130,7 @@ func (e *ensurer) isVswitchds(l netlink.Link) (bool, error) {
 		return false, err
 	}
 	open, done := false, make(chan error)
-	go func() { // on a thread that is outside
+	go func() { // on a thread outside of the namespace
 		var err error
 		open, err = isOpen(l)
 		done <- err
@@ -138,8 +139,8 @@ func (e *ensurer) isVswitchds(l netlink.Link) (bool, error) {
 	return open, err
 }
 
-// claimed reports whether another program than ovs-vswitchd has given l, which is a tuntap, what it
-// does not give: another mode, a user, a bridge or an address.
+// claimed reports whether another program than ovs-vswitchd has configured l, a tuntap, in a way that
+// ovs-vswitchd does not: another mode, a user, a bridge or an address.
 func claimed(h links, l netlink.Link) (bool, error) {
 	tap, ok := l.(*netlink.Tuntap)
 	if !ok || tap.Mode != netlink.TUNTAP_MODE_TAP || tap.Owner != 0 || tap.Group != 0 || tap.MasterIndex != 0 {
@@ -152,17 +153,17 @@ func claimed(h links, l netlink.Link) (bool, error) {
 	return slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.IP.IsGlobalUnicast() }), nil
 }
 
-// LinkOfOthers says what link of another program has a name in the caller's namespace, "" if none
-// has. A tap under a name that is not given, but made by us, is what ovs-vswitchd has left there or
-// is about to remove, unless it is claimed.
-func LinkOfOthers(name string, given bool) string {
+// ForeignLink returns a description of another program's link with the given name in the caller's
+// namespace, "" if there is none. If the name was not given by the user but derived by us, a tap with
+// that name is one that ovs-vswitchd left behind or is about to remove, unless it is claimed.
+func ForeignLink(name string, given bool) string {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
-		return "" // nothing can be done then anyhow
+		return "" // without netlink nothing can be done anyway
 	}
 	defer h.Close()
 	l, err := find(h, name)
-	if l == nil && err == nil || err == nil && l.Type() == "openvswitch" { // of the kernel's datapath, which takes nobody's
+	if l == nil && err == nil || err == nil && l.Type() == "openvswitch" { // a port of the kernel's datapath, which never uses another program's link
 		return ""
 	}
 	if err == nil && l.Type() == "tuntap" && !given {
@@ -177,8 +178,8 @@ func LinkOfOthers(name string, given bool) string {
 	return fmt.Sprintf("link %s of another program (kind %s)", name, cmp.Or(l.Type(), "device"))
 }
 
-// isOpen reports whether a program has the tap l open, which is in the namespace of the thread: only
-// then it has a carrier, whether it is up or not.
+// isOpen reports whether a program has the tap l, in the thread's namespace, open: only then it has a
+// carrier, whether it is up or down.
 func isOpen(l netlink.Link) (bool, error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
@@ -186,12 +187,12 @@ func isOpen(l netlink.Link) (bool, error) {
 	req.AddData(msg)
 	answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
 	if err != nil {
-		return false, gone(fmt.Errorf("see whether a program has link %s open: %w", l.Attrs().Name, err))
+		return false, gone(fmt.Errorf("check whether a program has link %s open: %w", l.Attrs().Name, err))
 	}
 	for _, m := range answers {
 		attrs, err := nl.ParseRouteAttr(m[unix.SizeofIfInfomsg:])
 		if err != nil {
-			return false, fmt.Errorf("see whether a program has link %s open: %w", l.Attrs().Name, err)
+			return false, fmt.Errorf("check whether a program has link %s open: %w", l.Attrs().Name, err)
 		}
 		for _, a := range attrs {
 			if a.Attr.Type == unix.IFLA_CARRIER {
@@ -199,17 +200,17 @@ func isOpen(l netlink.Link) (bool, error) {
 			}
 		}
 	}
-	return true, nil // a kernel that does not say
+	return true, nil // the kernel does not report it
 }
 
-// isTap reports whether l is what ovs-vswitchd makes of a port of type internal:
-// a tap in the userspace datapath, a device of the datapath's own in the kernel's.
+// isTap reports whether l is a link that ovs-vswitchd creates for a port of type internal: a tap in the
+// userspace datapath, a device of the datapath in the kernel's.
 func isTap(l netlink.Link) bool { return l.Type() == "tuntap" || l.Type() == "openvswitch" }
 
-// isGone reports whether err comes of a link that was deleted meanwhile.
+// isGone reports whether err means that a link was deleted meanwhile.
 func isGone(err error) bool { return errors.Is(err, unix.ENODEV) }
 
-// gone makes err wrap errNoTap if it is for want of the link.
+// gone makes err wrap errNoTap if it means that the link was deleted.
 func gone(err error) error {
 	if isGone(err) {
 		return fmt.Errorf("%w: %w", errNoTap, err)
@@ -223,7 +224,7 @@ func (e *ensurer) mac(t *Tap, l netlink.Link) error {
 		return nil
 	}
 	err := e.inside.LinkSetHardwareAddr(l, want)
-	if errors.Is(err, unix.EBUSY) { // not while it is up; up comes later
+	if errors.Is(err, unix.EBUSY) { // impossible while the link is up; e.up sets it up later
 		if err = e.inside.LinkSetDown(l); err == nil {
 			l.Attrs().RawFlags &^= unix.IFF_UP
 			err = e.inside.LinkSetHardwareAddr(l, want)
@@ -247,8 +248,8 @@ func (e *ensurer) mtu(t *Tap, l netlink.Link) error {
 	return nil
 }
 
-// down sets t down if it should be, before addresses: with it the kernel
-// removes those of IPv6.
+// down sets t down if it should be down. It comes before addresses, because the kernel removes IPv6
+// addresses when a link goes down.
 func (e *ensurer) down(t *Tap, l netlink.Link) error {
 	if !t.Down || l.Attrs().RawFlags&unix.IFF_UP == 0 {
 		return nil
@@ -271,8 +272,8 @@ func (e *ensurer) up(t *Tap, l netlink.Link) error {
 	return nil
 }
 
-// dump calls list again when the kernel says that the list changed while it
-// was being read, a bounded number of times.
+// dump calls list again, a limited number of times, if the kernel reports that the list changed while
+// it was read.
 func dump[T any](list func() ([]T, error)) ([]T, error) {
 	for try := 1; ; try++ {
 		v, err := list()

@@ -15,49 +15,49 @@ import (
 	"github.com/ofdvr/ofdvr/internal/poll"
 )
 
-// A Watcher tells what may have changed that [Ensure] cares about: links in
-// the caller's namespace; links, addresses, routes, policy rules and settings in the
-// given ones, and whether these exist. The kernel tells of few settings: forwarding,
-// rp_filter and proxy_arp. The others need a look now and then.
+// A Watcher reports changes of what [Ensure] manages: links in the caller's namespace; and links,
+// addresses, routes, policy rules and settings in the followed namespaces, and their creation and
+// deletion. The kernel reports only changes of the settings forwarding, rp_filter and proxy_arp; the
+// other settings have to be checked periodically.
 type Watcher struct {
-	changed chan struct{} // capacity 1, full: Changed's receiver has yet to look
+	changed chan struct{} // capacity 1, full: a change has not been received yet
 
 	waiter poll.Waiter
 
-	mu       sync.Mutex
-	changes  Changes       // since the last Take
-	names    []string      // to follow
-	asked    int           // grows with each call of Follow
-	followed int           // the last call whose names are followed
-	follows  chan struct{} // closed, and made anew, when followed grows
+	mu        sync.Mutex
+	changes   Changes       // since the last Take
+	names     []string      // namespaces to follow
+	requested int           // number of calls of Follow
+	followed  int           // number of the latest call whose names are followed
+	follows   chan struct{} // closed and replaced when followed grows
 }
 
-// Changes are what a [Watcher] has to tell.
+// Changes are the changes that a [Watcher] reports.
 type Changes struct {
-	// Links are those outside that have changed, and whether they existed after that.
+	// Links are the changed links outside, and whether they exist after the change.
 	Links map[string]bool
-	// Namespaces are those, of the followed ones, in which something has changed, or
-	// that have come, gone or been replaced.
+	// Namespaces are the followed namespaces in which something has changed, or that were
+	// created, deleted or replaced.
 	Namespaces map[string]bool
-	// Replaced are those of Namespaces that have come, gone or been replaced.
+	// Replaced are the Namespaces that were created, deleted or replaced.
 	Replaced map[string]bool
-	// Added says that there are names of namespaces that were not there before, followed ones or others.
+	// Added means that a namespace with a new name was created, whether followed or not.
 	Added bool
-	// Lost says that the kernel had too much to tell: any link outside may have changed.
+	// Lost means that events were lost: any link outside may have changed.
 	Lost bool
 }
 
-// NewWatcher returns a Watcher that watches when it is run.
+// NewWatcher returns a Watcher; call [Watcher.Run] to start it.
 func NewWatcher() *Watcher {
 	return &Watcher{changed: make(chan struct{}, 1), follows: make(chan struct{})}
 }
 
-// Changed returns a channel that receives a value after something has
-// changed. It has room for one: what happens before it is received from is told once. There is one such
-// channel for all callers. What has changed, [Watcher.Take] tells.
+// Changed returns a channel that receives a value after something has changed. Its capacity is one,
+// so that several changes may be reported by one value. Read the changes with [Watcher.Take]. All
+// callers share one channel.
 func (w *Watcher) Changed() <-chan struct{} { return w.changed }
 
-// Take returns what has changed since the last call.
+// Take returns the changes since the last call.
 func (w *Watcher) Take() Changes {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -66,16 +66,16 @@ func (w *Watcher) Take() Changes {
 	return c
 }
 
-// Follow says which namespaces to watch, instead of those said before, and returns when they are
-// watched: what happens in them afterwards is told. They need not exist. It fails if ctx is done before that, as
-// when the Watcher does not run.
+// Follow sets the namespaces to watch, and returns when they are watched: later changes in them are
+// reported. They need not exist. It fails if ctx is done before that, for example because the
+// Watcher is not running.
 func (w *Watcher) Follow(ctx context.Context, names ...string) error {
 	w.mu.Lock()
 	w.names = append([]string(nil), names...)
-	w.asked++
-	ask := w.asked
+	w.requested++
+	request := w.requested
 	w.waiter.Wake()
-	for w.followed < ask {
+	for w.followed < request {
 		next := w.follows
 		w.mu.Unlock()
 		select {
@@ -89,8 +89,8 @@ func (w *Watcher) Follow(ctx context.Context, names ...string) error {
 	return nil
 }
 
-// tell adds to what has changed.
-func (w *Watcher) tell(add func(*Changes)) {
+// report adds changes and signals Changed.
+func (w *Watcher) report(add func(*Changes)) {
 	w.mu.Lock()
 	add(&w.changes)
 	w.mu.Unlock()
@@ -110,12 +110,12 @@ func note(m *map[string]bool, name string, v bool) {
 // Run watches until ctx is done. The error is never nil; it is ctx's cause if
 // ctx was canceled.
 func (w *Watcher) Run(ctx context.Context) error {
-	p := &poller{watched: map[string]watched{}, known: map[string]bool{}, tell: w.tell}
+	p := &poller{watched: map[string]watched{}, known: map[string]bool{}, report: w.report}
 	if err := p.open(); err != nil {
 		return fmt.Errorf("watch namespaces: %w", err)
 	}
 	defer p.close()
-	follow := true // there may be other namespaces, or other ones of their names
+	follow := true // namespaces may have been created, deleted or replaced
 	err := w.waiter.Run(ctx, func() ([]unix.PollFd, int) {
 		if follow {
 			w.follow(p)
@@ -131,43 +131,42 @@ func (w *Watcher) Run(ctx context.Context) error {
 	return err
 }
 
-// follow has p listen to the namespaces that are to be followed.
+// follow makes p listen in the namespaces to follow.
 func (w *Watcher) follow(p *poller) {
 	w.mu.Lock()
-	names, ask := w.names, w.asked
+	names, request := w.names, w.requested
 	w.mu.Unlock()
 	p.follow(names)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.followed = ask
+	w.followed = request
 	close(w.follows)
 	w.follows = make(chan struct{})
 }
 
-// A watched is a namespace that is listened to.
+// A watched is a namespace that p listens in.
 type watched struct {
 	socket   int
-	dev, ino uint64 // what the namespace's file was when the socket was opened
+	dev, ino uint64 // identity of the namespace's file when the socket was opened
 }
 
-// A poller waits for events of several sources on one thread.
+// A poller waits for events from several sources on one thread.
 type poller struct {
-	outside int // netlink socket in the caller's namespace, which is told about links: its routes may be many
-	mounts  int // mountinfo: has an exceptional condition when a mount has changed
+	outside int // netlink socket in the caller's namespace, for link events only, because it may have many routes
+	mounts  int // mountinfo, which signals an exceptional condition when a mount changes
 	watched map[string]watched
-	order   []string        // the names of watched that fds has returned
-	known   map[string]bool // all names that are to be followed, and whether they were followed before
-	all     map[string]bool // names of all namespaces
-	tell    func(func(*Changes))
+	order   []string        // the names of watched in the order of fds
+	known   map[string]bool // all names to follow, and whether they were followed before
+	all     map[string]bool // names of all existing namespaces
+	report  func(func(*Changes))
 }
 
 func (p *poller) open() (err error) {
 	if p.outside, err = listen(unix.RTMGRP_LINK); err != nil {
 		return fmt.Errorf("subscribe to links: %w", err)
 	}
-	// A namespace that comes or goes is a mount that comes or goes. The file is
-	// not an os.File: whoever polls it first, and that would be Go's runtime,
-	// takes the condition away from the others.
+	// A namespace is created or deleted by a mount or unmount. The file is not an os.File:
+	// the first poller, which would be Go's runtime, consumes the condition.
 	const file = "/proc/self/mountinfo"
 	if p.mounts, err = unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		unix.Close(p.outside)
@@ -189,8 +188,8 @@ func (p *poller) drop(name string) {
 	delete(p.watched, name)
 }
 
-// follow listens to the namespaces names, as far as they exist, and to no
-// others. It tells which have come, gone or been replaced since they were to be followed.
+// follow listens in the namespaces names, as far as they exist, and in no others. It reports those that
+// were created, deleted or replaced since they were first to be followed.
 func (p *poller) follow(names []string) {
 	before := p.known
 	p.known = make(map[string]bool, len(names))
@@ -207,7 +206,7 @@ func (p *poller) follow(names []string) {
 			p.drop(name)
 			changed = true
 		}
-		// What cannot be entered is not there, or not yet: its mount will tell.
+		// A namespace that cannot be entered does not exist yet; its mount is an event.
 		if err == nil {
 			if socket, err := subscribeIn(name); err == nil {
 				p.watched[name] = watched{socket: socket, dev: st.Dev, ino: st.Ino}
@@ -215,7 +214,7 @@ func (p *poller) follow(names []string) {
 			}
 		}
 		if changed && before[name] {
-			p.tell(func(c *Changes) { note(&c.Namespaces, name, true); note(&c.Replaced, name, true) })
+			p.report(func(c *Changes) { note(&c.Namespaces, name, true); note(&c.Replaced, name, true) })
 		}
 	}
 	for name := range p.watched {
@@ -230,11 +229,11 @@ func (p *poller) follow(names []string) {
 		added = added || !p.all[e.Name()]
 	}
 	if p.all = all; added {
-		p.tell(func(c *Changes) { c.Added = true })
+		p.report(func(c *Changes) { c.Added = true })
 	}
 }
 
-// fds returns what to wait for.
+// fds returns the descriptors to wait for.
 func (p *poller) fds() []unix.PollFd {
 	fds := []unix.PollFd{
 		{Fd: int32(p.mounts), Events: unix.POLLPRI},
@@ -247,7 +246,7 @@ func (p *poller) fds() []unix.PollFd {
 	return fds
 }
 
-// read reads the events that there are, and tells what has changed. It reports whether a mount has, which
+// read reads the pending events and reports the changes. It returns whether a mount has changed, which
 // may be that of a namespace.
 func (p *poller) read(fds []unix.PollFd) (mounts bool) {
 	buf := make([]byte, 1<<16)
@@ -256,14 +255,14 @@ func (p *poller) read(fds []unix.PollFd) (mounts bool) {
 	}
 	for i, fd := range fds[2:] {
 		if fd.Revents != 0 {
-			p.tell(func(c *Changes) { note(&c.Namespaces, p.order[i], true) })
+			p.report(func(c *Changes) { note(&c.Namespaces, p.order[i], true) })
 			drain(int(fd.Fd), buf, func([]byte) {})
 		}
 	}
 	return fds[0].Revents != 0
 }
 
-// links tells which links outside have changed.
+// links reports the links outside that have changed.
 func (p *poller) links(buf []byte) {
 	seen := make(map[string]bool)
 	complete := drain(p.outside, buf, func(b []byte) {
@@ -274,7 +273,7 @@ func (p *poller) links(buf []byte) {
 			}
 		}
 	})
-	p.tell(func(c *Changes) {
+	p.report(func(c *Changes) {
 		c.Lost = c.Lost || !complete
 		for name, exists := range seen {
 			note(&c.Links, name, exists)
@@ -282,7 +281,7 @@ func (p *poller) links(buf []byte) {
 	})
 }
 
-// linkName returns the name that a message about a link has (rtnetlink(7), struct ifinfomsg).
+// linkName returns the name in a message about a link (rtnetlink(7), struct ifinfomsg).
 func linkName(data []byte) string {
 	if len(data) < unix.SizeofIfInfomsg {
 		return ""
@@ -296,8 +295,8 @@ func linkName(data []byte) string {
 	return ""
 }
 
-// drain calls f with what a socket has to tell; more than 100 messages are left for the next time. It
-// reports false if the kernel had no room for all.
+// drain calls f with the pending messages of a socket, at most 100 at a time. It returns false if the
+// kernel dropped messages.
 func drain(socket int, buf []byte, f func([]byte)) (complete bool) {
 	complete = true
 	for range 100 {
@@ -314,8 +313,8 @@ func drain(socket int, buf []byte, f func([]byte)) (complete bool) {
 	return complete
 }
 
-// subscribe opens a socket that is told about links, addresses, routes, policy rules
-// and, of the settings, forwarding and rp_filter in the thread's namespace.
+// subscribe opens a socket for events of links, addresses, routes, policy rules and the settings
+// forwarding and rp_filter in the thread's namespace.
 func subscribe() (int, error) {
 	s, err := listen(unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR | unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE |
 		unix.RTMGRP_IPV4_RULE | 1<<(unix.RTNLGRP_IPV6_RULE-1) | 1<<(unix.RTNLGRP_IPV4_NETCONF-1) | 1<<(unix.RTNLGRP_IPV6_NETCONF-1))
@@ -325,7 +324,7 @@ func subscribe() (int, error) {
 	return s, nil
 }
 
-// listen opens a netlink socket in the thread's namespace that is told about groups.
+// listen opens a netlink socket for the events of groups in the thread's namespace.
 func listen(groups uint32) (int, error) {
 	s, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
 	if err != nil {

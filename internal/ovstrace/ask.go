@@ -23,8 +23,8 @@ func Dial(ctx context.Context, dir string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "unix", socket)
 }
 
-// Socket returns the path of the control socket of the ovs-vswitchd whose run
-// directory is dir, which read reads files of.
+// Socket returns the path of the control socket of the ovs-vswitchd whose run directory is
+// dir. read reads a file.
 func Socket(read func(string) ([]byte, error), dir string) (string, error) {
 	pid, err := read(filepath.Join(dir, "ovs-vswitchd.pid"))
 	if err != nil {
@@ -33,18 +33,18 @@ func Socket(read func(string) ([]byte, error), dir string) (string, error) {
 	return filepath.Join(dir, "ovs-vswitchd."+strings.TrimSpace(string(pid))+".ctl"), nil
 }
 
-// Ask has ovs-vswitchd trace a packet through a bridge, over a connection to its
-// control socket, and returns what it says.
-func Ask(ctx context.Context, conn net.Conn, bridge string, p ofproto.Packet) (string, error) {
+// Run traces a packet through a bridge with ofproto/trace, over a connection to the control
+// socket of ovs-vswitchd, and returns its output.
+func Run(ctx context.Context, conn net.Conn, bridge string, p ofproto.Packet) (string, error) {
 	text, err := Call(ctx, conn, "ofproto/trace", bridge, p.String())
 	if err != nil {
-		return "", fmt.Errorf("ask ovs-vswitchd to trace %v through bridge %s: %w", p, bridge, err)
+		return "", fmt.Errorf("trace %v through bridge %s in ovs-vswitchd: %w", p, bridge, err)
 	}
 	return text, nil
 }
 
-// Call has ovs-vswitchd run one of ovs-appctl's commands, over a connection to its
-// control socket, and returns what that prints (lib/unixctl.c: JSON-RPC 1.0).
+// Call runs an ovs-appctl command over a connection to the control socket of ovs-vswitchd,
+// and returns its output (lib/unixctl.c: JSON-RPC 1.0).
 func Call(ctx context.Context, conn net.Conn, command string, args ...string) (string, error) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()

@@ -10,19 +10,21 @@ import (
 	"time"
 )
 
-// AnswerTime is how long ovs-vswitchd may take to answer, which has to finish what
-// it is doing first.
+// AnswerTime is how long ovs-vswitchd may take to reply; it first finishes its current
+// work.
 const AnswerTime = 3 * time.Second
 
-// ErrNotAsked says that there is no way to ask ovs-vswitchd.
-var ErrNotAsked = errors.New("its control socket is in the directory of OVSDB's socket")
+// ErrRemote means that ovs-vswitchd may run on another machine, so that its control socket
+// is not reachable.
+var ErrRemote = errors.New("the control socket of ovs-vswitchd is only known if OVSDB is at a Unix socket")
 
-// DialBeside connects to the control socket of the ovs-vswitchd whose database is
-// at endpoint: unix:PATH or tcp:ADDRESS:PORT. The error wraps ErrNotAsked if it is on another machine.
+// DialBeside connects to the control socket of the ovs-vswitchd whose database is at
+// endpoint, unix:PATH or tcp:ADDRESS:PORT. The socket is in the directory of OVSDB's Unix
+// socket; for any other endpoint the error wraps [ErrRemote].
 func DialBeside(ctx context.Context, endpoint string) (net.Conn, error) {
 	socket, local := strings.CutPrefix(endpoint, "unix:")
 	if !local {
-		return nil, fmt.Errorf("%w, and OVSDB is at %s", ErrNotAsked, endpoint)
+		return nil, fmt.Errorf("%w, not at %s", ErrRemote, endpoint)
 	}
 	return Dial(ctx, filepath.Dir(socket))
 }

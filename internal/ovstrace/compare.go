@@ -7,12 +7,12 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// Compare returns an error that shows both if steps, which [ofproto.Trace]
-// returned, are not those that t has, or if the packet ends differently.
+// Compare compares the steps that [ofproto.Trace] returned with t. It returns an error that
+// shows both if the steps or the final packets differ.
 func Compare(steps []ofproto.Step, t Trace) error {
 	if len(steps) == 0 {
 		if len(t.Steps) > 0 {
-			return fmt.Errorf("no flow matches, but Open vSwitch says\n%s", lines(t.Steps))
+			return fmt.Errorf("no flow matches, but Open vSwitch reports\n%s", lines(t.Steps))
 		}
 		return nil
 	}
@@ -33,10 +33,10 @@ func Compare(steps []ofproto.Step, t Trace) error {
 		for _, s := range steps {
 			fmt.Fprintln(&ours, s.Flow)
 		}
-		return fmt.Errorf("the flows are\n%sbut Open vSwitch says\n%s", &ours, lines(theirs))
+		return fmt.Errorf("the flows are\n%sbut Open vSwitch reports\n%s", &ours, lines(theirs))
 	}
-	// Open vSwitch leaves the choice of a bucket to its datapath, and undoes in the
-	// end what it has done to measured packets.
+	// Open vSwitch leaves the choice of a bucket to its datapath, and at the end undoes
+	// its changes to packets that were measured with check_pkt_larger.
 	if !whole || t.Final == "" {
 		return nil
 	}
@@ -50,17 +50,17 @@ func Compare(steps []ofproto.Step, t Trace) error {
 		end = last.Out[0].Packet
 	}
 	if !end.Headers.Overlaps(final) {
-		return fmt.Errorf("the packet ends as %v, but Open vSwitch says %s", end, t.Final)
+		return fmt.Errorf("the final packet is %v, but Open vSwitch reports %s", end, t.Final)
 	}
 	return nil
 }
 
-// alike reports whether two steps are the same. Of several flows that do the same
-// each may be hit, so their matches may differ.
+// alike reports whether two steps are equivalent. A packet may hit any of several flows
+// with the same effect, so their matches may differ.
 func alike(a ofproto.Step, b Step) bool {
 	a.Flow.Match = b.Flow.Match
 	if a.Expired && strings.HasPrefix(a.Flow.Do.String(), b.Flow.Do.String()) {
-		a.Flow.Do = b.Flow.Do // it names what was done
+		a.Flow.Do = b.Flow.Do // the trace has only the actions that were carried out
 	}
 	return a.Flow == b.Flow
 }

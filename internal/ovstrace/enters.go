@@ -7,9 +7,9 @@ import (
 
 var tableLine = regexp.MustCompile(`^ *\d+\. `)
 
-// Enters reports whether a packet comes to the flow tables of a bridge, according to
-// the output of ofproto/trace or ofproto/trace-packet-out. A bridge that has the packet
-// dropped at its port has a heading there and no line.
+// Enters reports whether a packet reaches the flow tables of a bridge, according to the
+// output of ofproto/trace or ofproto/trace-packet-out. If the bridge drops the packet at
+// its port, the output has a heading for the bridge but no lines.
 func Enters(output, bridge string) bool {
 	in := false
 	for line := range strings.Lines(output) {

@@ -1,5 +1,5 @@
-// Package ovstrace reads what Open vSwitch says about the way of a packet:
-// the output of ovs-appctl ofproto/trace (ovs-vswitchd(8)).
+// Package ovstrace runs ovs-appctl ofproto/trace and parses its output, which describes the
+// path of a packet (ovs-vswitchd(8)).
 package ovstrace
 
 import (
@@ -14,14 +14,14 @@ import (
 // A Step is a flow that a packet hits.
 type Step struct {
 	Flow ofproto.Flow // without timeouts and flags
-	// Larger are the steps of a packet that is larger than the flow's
-	// check_pkt_larger has it; those that follow are of one that is not. Open
-	// vSwitch, which is not told a size, looks at both.
+	// Larger has the steps of packets that are larger than the limit of the flow's
+	// check_pkt_larger; the steps after this one are those of smaller packets. Open
+	// vSwitch traces both cases because a trace has no packet size.
 	Larger []Step
 }
 
-// Path returns the steps of a packet that is larger than the first
-// check_pkt_larger has it, or of one that is not.
+// Path returns the steps of a packet that is larger than the limit of the first
+// check_pkt_larger, or of one that is not.
 func Path(steps []Step, larger bool) []Step {
 	for i := range steps {
 		if steps[i].Larger != nil && larger {
@@ -31,23 +31,23 @@ func Path(steps []Step, larger bool) []Step {
 	return steps
 }
 
-// A Trace is the way of a packet through one bridge.
+// A Trace is the path of a packet through one bridge.
 type Trace struct {
 	Steps []Step
-	// Final is the packet at the end, as Open vSwitch prints it, and Datapath what
-	// its datapath does with all such packets.
+	// Final is the packet at the end, as Open vSwitch prints it. Datapath is what the
+	// datapath does with such packets.
 	Final, Datapath string
 }
 
 var (
 	// " 2. ip,nw_dst=10.0.2.0/24, priority 102, cookie 0xfd0675855b30e2c0"
 	flowLine = regexp.MustCompile(`^( *)(\d+)\. (?:(.*), )?priority (\d+)(?:, cookie (0x[0-9a-f]+))?$`)
-	// " 3. No match.", and then what becomes of the packet
+	// " 3. No match.", followed by what happens to the packet
 	missLine = regexp.MustCompile(`^( *)(\d+)\. No match`)
 )
 
-// Parse reads the output of ofproto/trace on a bridge: the part that is about that
-// bridge. The error says which line is none that it knows.
+// Parse parses the part about the given bridge of the output of ofproto/trace. The error
+// names the first line that it does not understand.
 func Parse(output, bridge string) (Trace, error) {
 	var t Trace
 	var p parser
@@ -75,7 +75,7 @@ func Parse(output, bridge string) (Trace, error) {
 	}
 	t.Steps = p.close()
 	if t.Datapath == "" {
-		return Trace{}, fmt.Errorf("read the trace of bridge %s: it does not say what the datapath does: %q", bridge, output)
+		return Trace{}, fmt.Errorf("read the trace of bridge %s: it has no datapath actions: %q", bridge, output)
 	}
 	if t.Final == "unchanged" {
 		t.Final = ""
@@ -83,7 +83,7 @@ func Parse(output, bridge string) (Trace, error) {
 	return t, nil
 }
 
-// A parser reads the lines of a bridge. Steps within steps are indented.
+// A parser parses the lines of a bridge. Nested steps are indented.
 type parser struct {
 	in     bool
 	levels []level
@@ -92,7 +92,7 @@ type parser struct {
 type level struct {
 	indent  int
 	steps   []Step
-	actions string // of the last step, so far
+	actions string // actions of the last step, so far
 	missed  bool   // no flow matched in the end
 }
 
@@ -119,7 +119,7 @@ func (p *parser) line(line string) error {
 		p.leave()
 	}
 	if len(p.levels) == 0 {
-		return fmt.Errorf("there is no flow before it")
+		return fmt.Errorf("no flow precedes it")
 	}
 	top := p.top()
 	if top.missed {
@@ -139,9 +139,9 @@ func (p *parser) line(line string) error {
 
 func (p *parser) top() *level { return &p.levels[len(p.levels)-1] }
 
-// enter makes the level of a table the present one, and returns it. The numbers of
-// tables of a level end below each other, but for the first of an inner one. Only
-// check_pkt_larger begins one.
+// enter makes the level of a table the current one, and returns it. The table numbers of a
+// level are right aligned at one column, except the first number of a nested level. Only
+// check_pkt_larger begins a level.
 func (p *parser) enter(upToNumber string) *level {
 	indent := len(upToNumber)
 	for len(p.levels) > 1 && p.top().indent > indent {
@@ -153,8 +153,8 @@ func (p *parser) enter(upToNumber string) *level {
 	return p.top()
 }
 
-// leave ends the present level: its steps are those of packets that are larger.
-// Open vSwitch then starts once more with what comes after check_pkt_larger.
+// leave ends the current level: its steps are those of larger packets. Open vSwitch then
+// repeats the actions after check_pkt_larger.
 func (p *parser) leave() {
 	larger := p.top().steps
 	p.levels = p.levels[:len(p.levels)-1]

@@ -42,8 +42,7 @@ Megaflow: recirc_id=0,eth,udp,in_port=2
 Datapath actions: check_pkt_len(size=1414,gt(3),le(1))
 `
 
-// The way of both kinds of packets, those that are too large and those that are
-// not, is read, and nothing of other bridges.
+// The paths of larger and smaller packets are parsed, and other bridges are ignored.
 func TestParse(t *testing.T) {
 	tr, err := Parse(routed, "rb-r1")
 	if err != nil {
@@ -71,7 +70,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// A packet for which there is no flow, after measuring and before.
+// A packet without a matching flow, after check_pkt_larger and before it.
 func TestParseMiss(t *testing.T) {
 	const miss = `
 bridge("br")
@@ -95,13 +94,13 @@ Datapath actions: drop
 	}
 }
 
-// What is not understood is said, never guessed.
+// Unknown output is an error.
 func TestParseErrors(t *testing.T) {
 	for _, tt := range []struct{ old, new, want string }{
 		{"    dec_ttl\n", "    dance\n", `read the trace of bridge rb-r1: `},
 		{"priority 210", "priority 99999", "read the trace of bridge rb-r1: "},
-		{"Datapath actions", "Actions", "it does not say what the datapath does"},
-		{" 0. ip,in_port=2,vlan_tci=0x0000/0x1fff, priority 210, cookie 0xfd038f991dc72312\n", "", "there is no flow before it"},
+		{"Datapath actions", "Actions", "it has no datapath actions"},
+		{" 0. ip,in_port=2,vlan_tci=0x0000/0x1fff, priority 210, cookie 0xfd038f991dc72312\n", "", "no flow precedes it"},
 	} {
 		if _, err := Parse(strings.Replace(routed, tt.old, tt.new, 1), "rb-r1"); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%q: %v", tt.new, err)

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Others may look into a directory that was made under a narrow umask, such as that of the
-// unit: radvd into that of its configuration, for example.
+// Other users can read a directory that was created under a narrow umask, such as that of the unit: for
+// example radvd the directory of its configuration.
 func TestMkdirAllIsNotMasked(t *testing.T) {
 	defer unix.Umask(unix.Umask(0o077))
 	path := filepath.Join(t.TempDir(), "a")
@@ -28,6 +28,6 @@ func TestMkdirAllIsNotMasked(t *testing.T) {
 		t.Fatal(err)
 	}
 	if info, _ := os.Stat(path); info.Mode().Perm() != 0o700 {
-		t.Errorf("the mode of a directory that was there has changed: %v", info.Mode())
+		t.Errorf("the mode of an existing directory has changed: %v", info.Mode())
 	}
 }

@@ -1,9 +1,9 @@
-// Package ownfile reads, writes and replaces files of ours in directories that others
-// may have been in before. The existence, kind and owner of what a name stands for are
-// checked first; what is not ours is an error, and stays as it is.
+// Package ownfile reads, writes and replaces the daemon's files in directories that other
+// users may have written to. It checks the existence, type and owner of a path first; a
+// file that is not ours is an error and stays unchanged.
 //
 // A file is ours if it is a regular file that belongs to root or to the user of this
-// process and has no other name. No symbolic link is followed.
+// process and has no other name. Symbolic links are not followed.
 package ownfile
 
 import (
@@ -19,14 +19,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrForeign says that what has a name is not ours. It was left as it is.
-var ErrForeign = errors.New("not a file of ours, and left as it is")
+// ErrForeign means that a path is not a file of ours. It was left unchanged.
+var ErrForeign = errors.New("not a file of ofdvr, and left unchanged")
 
 func foreign(path, format string, args ...any) error {
 	return fmt.Errorf("%s %s: %w", path, fmt.Sprintf(format, args...), ErrForeign)
 }
 
-// Dir makes the directory path if there is none, and checks it.
+// Dir creates the directory path if it does not exist, and checks it with [CheckDir].
 func Dir(path string) error {
 	if err := MkdirAll(path); err != nil {
 		return err
@@ -34,8 +34,8 @@ func Dir(path string) error {
 	return CheckDir(path)
 }
 
-// MkdirAll makes the directory path, and those above it, if there is none. All users may
-// look into path, whatever the process's umask.
+// MkdirAll creates the directory path and its parents if they do not exist. All users can
+// read path, whatever the umask of the process.
 func MkdirAll(path string) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil
@@ -46,8 +46,8 @@ func MkdirAll(path string) error {
 	return os.Chmod(path, 0o755)
 }
 
-// CheckDir checks that nobody but root and the user of this process can put files into
-// the directory path, or another directory in its place.
+// CheckDir checks that only root and the user of this process can create files in the
+// directory path, or replace the directory.
 func CheckDir(path string) error {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -58,10 +58,10 @@ func CheckDir(path string) error {
 		return err
 	}
 	if info.Mode()&fs.ModeSymlink != 0 {
-		return fmt.Errorf("%s is a symbolic link: give the directory that it leads to", abs)
+		return fmt.Errorf("%s is a symbolic link: use the directory that it points to", abs)
 	}
 	if open(info) {
-		return fmt.Errorf("%s can be written by other users (mode %#o, owner %d:%d): chmod go-w it, and have root or the daemon's user own it",
+		return fmt.Errorf("%s can be written by other users (mode %#o, owner %d:%d): run chmod go-w on it, and make root or the daemon's user its owner",
 			abs, info.Mode().Perm(), stat(info).Uid, stat(info).Gid)
 	}
 	parent, err := filepath.EvalSymlinks(filepath.Dir(abs))
@@ -74,7 +74,7 @@ func CheckDir(path string) error {
 			return err
 		}
 		if open(info) && (info.Mode()&fs.ModeSticky == 0 || !ours(info)) {
-			return fmt.Errorf("%s can be replaced by other users, who can write %s (mode %#o, owner %d:%d): use another directory, or chmod go-w that one",
+			return fmt.Errorf("%s can be replaced by other users, who can write %s (mode %#o, owner %d:%d): use another directory, or run chmod go-w on that one",
 				abs, dir, info.Mode().Perm(), stat(info).Uid, stat(info).Gid)
 		}
 		if dir == filepath.Dir(dir) {
@@ -83,7 +83,7 @@ func CheckDir(path string) error {
 	}
 }
 
-// open reports whether others can write a directory.
+// open reports whether other users can write to a directory.
 func open(info fs.FileInfo) bool {
 	mode, group := info.Mode().Perm(), stat(info).Gid
 	return !ours(info) || mode&0o002 != 0 || mode&0o020 != 0 && group != 0 && int(group) != os.Getegid()
@@ -96,7 +96,7 @@ func ours(info fs.FileInfo) bool {
 	return slices.Contains([]int{0, os.Geteuid()}, int(stat(info).Uid))
 }
 
-// check reports what is wrong with a file that should be ours.
+// check returns an error if the file with the given info is not ours.
 func check(path string, info fs.FileInfo) error {
 	switch {
 	case !info.Mode().IsRegular():
@@ -109,7 +109,7 @@ func check(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// Kind returns the word for the kind of a file.
+// Kind returns a description of a file type.
 func Kind(m fs.FileMode) string {
 	switch {
 	case m.IsRegular():
@@ -126,7 +126,7 @@ func Kind(m fs.FileMode) string {
 	return "a device"
 }
 
-// Check returns nil if nothing is called path, or a file of ours.
+// Check returns nil if path does not exist or is a file of ours.
 func Check(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -138,12 +138,12 @@ func Check(path string) error {
 	return check(path, info)
 }
 
-// Open opens a file of ours, as os.OpenFile does. It does not wait for the other end of a
-// named pipe. With os.O_TRUNC the file is emptied when it is known to be ours.
+// Open opens a file of ours, like os.OpenFile. It does not wait for the other end of a named
+// pipe. With os.O_TRUNC the file is truncated after it has been checked.
 func Open(path string, flag int, perm fs.FileMode) (*os.File, error) {
 	f, err := os.OpenFile(path, flag&^os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, perm)
 	if err != nil {
-		if foreign := Check(path); errors.Is(foreign, ErrForeign) { // this says more
+		if foreign := Check(path); errors.Is(foreign, ErrForeign) { // this error is more specific
 			err = foreign
 		}
 		return nil, err
@@ -172,12 +172,12 @@ func ReadFile(path string) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
-// WriteFile makes a file, or replaces one of ours, at once: it is never seen half written.
+// WriteFile creates a file, or replaces a file of ours, atomically.
 func WriteFile(path string, data []byte, perm fs.FileMode) error {
 	if err := Check(path); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-") // a new one always
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-") // always a new file
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -193,7 +193,7 @@ func WriteFile(path string, data []byte, perm fs.FileMode) error {
 	return nil
 }
 
-// Remove removes a file of ours. That there is none is no error.
+// Remove removes a file of ours. It is not an error if the file does not exist.
 func Remove(path string) error {
 	if err := Check(path); err != nil {
 		return fmt.Errorf("remove %s: %w", path, err)

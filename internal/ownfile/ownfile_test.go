@@ -14,8 +14,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
-// impostors makes, under each name, something that is not a file of ours. It returns what
-// others see of it, to be compared.
+// impostors creates, under each name, something that is not a file of ours. world returns its observable
+// state, for comparison.
 func impostors(t *testing.T, dir string) (names map[string]string, world func() string) {
 	t.Helper()
 	theirs := filepath.Join(t.TempDir(), "theirs")
@@ -55,8 +55,8 @@ func must2[T any](v T, err error) T {
 	return v
 }
 
-// What is not a file of ours is named, and neither read, written, emptied nor removed.
-func TestWhatIsNotOursIsLeft(t *testing.T) {
+// A file that is not ours is named in the error, and neither read, written, truncated nor removed.
+func TestForeignFilesAreUnchanged(t *testing.T) {
 	dir := t.TempDir()
 	names, world := impostors(t, dir)
 	before := world()
@@ -87,7 +87,7 @@ func TestWhatIsNotOursIsLeft(t *testing.T) {
 	}
 }
 
-func TestFilesOfOurs(t *testing.T) {
+func TestOwnFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a")
 	if _, err := ReadFile(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
@@ -118,9 +118,8 @@ func TestFilesOfOurs(t *testing.T) {
 	}
 }
 
-// A directory into which others could put files, or in whose place another directory, is
-// not used.
-func TestDirectoriesOfOthers(t *testing.T) {
+// A directory is not used if other users could create files in it or replace it.
+func TestForeignDirectories(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		make func(dir string) (string, error)
@@ -163,8 +162,7 @@ func TestDirectoriesOfOthers(t *testing.T) {
 	}
 }
 
-// A socket that a process has is left to it, whether it answers or not; one that was left
-// behind is replaced.
+// A socket that a process uses is not replaced, whether the process responds or not; a stale one is.
 func TestListen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	first, err := Listen(t.Context(), path)
@@ -177,7 +175,7 @@ func TestListen(t *testing.T) {
 	if err := first.SetAccess(0o660, -1); err != nil || must2(os.Lstat(path)).Mode().Perm() != 0o660 {
 		t.Error(err, must2(os.Lstat(path)).Mode())
 	}
-	first.UnixListener.Close() // as if it had died
+	first.UnixListener.Close() // as if the process had died
 	second, err := Listen(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
@@ -186,9 +184,9 @@ func TestListen(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("it is still there: %v", err)
+		t.Errorf("the socket still exists: %v", err)
 	}
-	for _, typ := range []int{syscall.SOCK_STREAM, syscall.SOCK_DGRAM, syscall.SOCK_SEQPACKET} { // bound, and nothing more
+	for _, typ := range []int{syscall.SOCK_STREAM, syscall.SOCK_DGRAM, syscall.SOCK_SEQPACKET} { // only bound
 		fd := must2(syscall.Socket(syscall.AF_UNIX, typ|syscall.SOCK_CLOEXEC, 0))
 		if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
 			t.Fatal(err)
@@ -202,7 +200,7 @@ func TestListen(t *testing.T) {
 		syscall.Close(fd)
 		os.Remove(path)
 	}
-	// One to which nobody can connect any more, because it is too busy.
+	// A socket whose backlog is full.
 	fd := must2(syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0))
 	defer syscall.Close(fd)
 	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(fd, 0)); err != nil {
@@ -220,9 +218,8 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// What has taken the name of the socket meanwhile does not go with it, nor does it get its
-// permissions.
-func TestListenerLeavesWhatCameLater(t *testing.T) {
+// A file that replaces the socket is neither removed with the listener nor gets its permissions.
+func TestListenerKeepsReplacement(t *testing.T) {
 	dir := t.TempDir()
 	path, theirs := filepath.Join(dir, "s"), filepath.Join(dir, "theirs")
 	l, err := Listen(context.Background(), path)

@@ -12,12 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrInUse says that a process has a Unix socket.
-var ErrInUse = errors.New("a process has that socket")
+// ErrInUse means that a process uses a Unix socket.
+var ErrInUse = errors.New("a process uses that socket")
 
-// Listen listens on a Unix socket. A socket of ours that a process left behind which
-// has ended is replaced. The error wraps [ErrInUse] if a process has it, and
-// [ErrForeign] if path is anything else.
+// Listen listens on a Unix socket. It replaces a socket of ours whose process has ended. The
+// error wraps [ErrInUse] if a process uses the socket, and [ErrForeign] if path is not a
+// socket of ours.
 func Listen(ctx context.Context, path string) (*Listener, error) {
 	if err := removeStale(path); err != nil {
 		return nil, err
@@ -28,7 +28,7 @@ func Listen(ctx context.Context, path string) (*Listener, error) {
 		return nil, err
 	}
 	l := &Listener{UnixListener: ln.(*net.UnixListener), path: path}
-	l.SetUnlinkOnClose(false) // whatever has the name by then
+	l.SetUnlinkOnClose(false) // by then another file may have the name
 	if l.file, err = os.Lstat(path); err != nil {
 		ln.Close()
 		return nil, err
@@ -36,7 +36,7 @@ func Listen(ctx context.Context, path string) (*Listener, error) {
 	return l, nil
 }
 
-// removeStale removes a socket of ours that no process has.
+// removeStale removes a socket of ours that no process uses.
 func removeStale(path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -45,30 +45,29 @@ func removeStale(path string) error {
 	case err != nil:
 		return err
 	case info.Mode()&fs.ModeSocket == 0:
-		return fmt.Errorf("%w: remove it, or give another path", foreign(path, "is %s, not a socket", Kind(info.Mode())))
+		return fmt.Errorf("%w: remove it, or choose another path", foreign(path, "is %s, not a socket", Kind(info.Mode())))
 	}
 	nc, err := net.Dial("unix", path)
 	if err == nil {
 		nc.Close()
 		return fmt.Errorf("%s: %w", path, ErrInUse)
 	}
-	if !errors.Is(err, unix.ECONNREFUSED) { // of another type, or too busy
+	if !errors.Is(err, unix.ECONNREFUSED) { // another socket type, or a full backlog
 		return fmt.Errorf("%s: %w: %w", path, ErrInUse, err)
 	}
 	if bound(info) {
 		return fmt.Errorf("%s: %w, and does not listen", path, ErrInUse)
 	}
 	if !ours(info) {
-		return fmt.Errorf("%w: remove it, or give another path", foreign(path, "is a socket of user %d", stat(info).Uid))
+		return fmt.Errorf("%w: remove it, or choose another path", foreign(path, "is a socket of user %d", stat(info).Uid))
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("replace the socket that was left behind: %w", err)
+		return fmt.Errorf("replace the stale socket: %w", err)
 	}
 	return nil
 }
 
-// bound reports whether a process of this network namespace has a socket that is bound to
-// a file.
+// bound reports whether a process in this network namespace has a socket bound to the file.
 func bound(file fs.FileInfo) bool {
 	sockets, _ := os.ReadFile("/proc/net/unix")
 	for line := range strings.Lines(string(sockets)) {
@@ -87,10 +86,10 @@ func bound(file fs.FileInfo) bool {
 type Listener struct {
 	*net.UnixListener
 	path string
-	file fs.FileInfo // of the socket, when it was made
+	file fs.FileInfo // the socket file that Listen created
 }
 
-// Close ends l and removes its file, unless another has its name.
+// Close closes l and removes its file, unless another file has its name.
 func (l *Listener) Close() error {
 	if info, err := os.Lstat(l.path); err == nil && os.SameFile(info, l.file) {
 		os.Remove(l.path)
@@ -98,7 +97,7 @@ func (l *Listener) Close() error {
 	return l.UnixListener.Close()
 }
 
-// SetAccess sets the permissions of the socket, and its group unless that is -1.
+// SetAccess sets the permissions of the socket and, unless gid is -1, its group.
 func (l *Listener) SetAccess(perm fs.FileMode, gid int) error {
 	fd, err := unix.Open(l.path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -107,9 +106,9 @@ func (l *Listener) SetAccess(perm fs.FileMode, gid int) error {
 	f := os.NewFile(uintptr(fd), l.path)
 	defer f.Close()
 	if info, err := f.Stat(); err != nil || !os.SameFile(info, l.file) {
-		return foreign(l.path, "has taken the place of the socket that was made")
+		return foreign(l.path, "replaced the socket that was created")
 	}
-	self := fmt.Sprintf("/proc/self/fd/%d", fd) // what is open, not what has the name
+	self := fmt.Sprintf("/proc/self/fd/%d", fd) // the open file, not the file with the name
 	if err := os.Chmod(self, perm); err != nil {
 		return err
 	}

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The messages are those of linux/include/uapi/linux/inet_diag.h. netlink.SocketGet dumps
-// all sockets instead of asking for one.
+// The messages are defined in linux/include/uapi/linux/inet_diag.h. netlink.SocketGet is not
+// used because it dumps all sockets.
 const (
 	requestLen = 56
 	answerLen  = 72
@@ -24,8 +24,8 @@ type request [requestLen]byte
 func (r *request) Len() int          { return len(r) }
 func (r *request) Serialize() []byte { return r[:] }
 
-// find returns the socket with these addresses. The error is errNoSocket if there is none,
-// or if the kernel has no module for the question.
+// find returns the socket with these addresses. The error is errNoSocket if there is no such
+// socket, or if the kernel lacks the module for the query.
 func find(local, remote netip.AddrPort) (socket, error) {
 	var req request
 	req[0], req[1] = unix.AF_INET, unix.IPPROTO_TCP
@@ -42,7 +42,7 @@ func find(local, remote netip.AddrPort) (socket, error) {
 			binary.NativeEndian.PutUint32(req[44:], uint32(link.Index))
 		}
 	}
-	copy(req[48:], "\xff\xff\xff\xff\xff\xff\xff\xff") // whatever cookie
+	copy(req[48:], "\xff\xff\xff\xff\xff\xff\xff\xff") // any cookie
 	msg := nl.NewNetlinkRequest(nl.SOCK_DIAG_BY_FAMILY, 0)
 	msg.AddData(&req)
 	answers, err := msg.Execute(unix.NETLINK_INET_DIAG, nl.SOCK_DIAG_BY_FAMILY)
@@ -52,7 +52,7 @@ func find(local, remote netip.AddrPort) (socket, error) {
 		return socket{}, fmt.Errorf("look for the socket at %v: %w", local, err)
 	}
 	for _, a := range answers {
-		// It may be a socket that listens there.
+		// The kernel may return a socket that listens at the address.
 		if s, ok := parseAnswer(a); ok && same(s.local, local) && same(s.remote, remote) {
 			return s, nil
 		}
@@ -60,7 +60,7 @@ func find(local, remote netip.AddrPort) (socket, error) {
 	return socket{}, errNoSocket
 }
 
-// parseAnswer reads a struct inet_diag_msg.
+// parseAnswer parses a struct inet_diag_msg.
 func parseAnswer(b []byte) (s socket, ok bool) {
 	if len(b) < answerLen {
 		return s, false
@@ -79,13 +79,13 @@ func parseAnswer(b []byte) (s socket, ok bool) {
 	return s, true
 }
 
-// same compares addresses without their zones, which the kernel has elsewhere.
+// same compares addresses without zones, which the kernel reports differently.
 func same(a, b netip.AddrPort) bool {
 	return a.Port() == b.Port() && a.Addr().WithZone("") == b.Addr().WithZone("")
 }
 
-// unusable reports whether the kernel does not find our own end of a connection either, which
-// is there: it lacks the module inet_diag or tcp_diag.
+// unusable reports whether the query does not even find our own end of the connection: then
+// the kernel lacks the module inet_diag or tcp_diag.
 func unusable(us, peer netip.AddrPort) bool {
 	_, err := find(us, peer)
 	return err != nil

@@ -1,5 +1,5 @@
-// Package peercred finds out which user is at the other end of a connection, if that is
-// on this machine.
+// Package peercred finds the user of the process at the other end of a connection on this
+// machine.
 package peercred
 
 import (
@@ -14,13 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrElsewhere says that the other end of a connection is not on this machine.
+// ErrElsewhere means that the other end of a connection is not on this machine.
 var ErrElsewhere = errors.New("the peer is not on this machine")
 
 // Of returns the user ID of the process at the other end of nc, which is a TCP or Unix
 // connection, or TLS over one. The error wraps [ErrElsewhere] if the other end is on
-// another machine, or in a network namespace with addresses of its own. Any other error
-// means that the peer is on this machine and its user is unknown.
+// another machine or in a network namespace with its own addresses. Any other error means
+// that the peer is on this machine and its user is unknown.
 func Of(nc net.Conn) (uid uint32, err error) {
 	if t, ok := nc.(*tls.Conn); ok {
 		nc = t.NetConn()
@@ -31,7 +31,7 @@ func Of(nc net.Conn) (uid uint32, err error) {
 	case *net.TCPConn:
 		return ofTCP(addrOf(nc.LocalAddr()), addrOf(nc.RemoteAddr()))
 	}
-	return 0, fmt.Errorf("find out the user of a %T: it is no TCP or Unix connection", nc)
+	return 0, fmt.Errorf("find the user of a %T: it is not a TCP or Unix connection", nc)
 }
 
 func addrOf(a net.Addr) netip.AddrPort {
@@ -39,8 +39,8 @@ func addrOf(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(t.Addr().Unmap(), t.Port())
 }
 
-// ofUnix reads who has connected to a Unix socket or, of a connection that we made, who
-// listens on it.
+// ofUnix returns the user who connected to a Unix socket or, for an outgoing connection, the
+// user who listens on it.
 func ofUnix(nc *net.UnixConn) (uint32, error) {
 	raw, err := nc.SyscallConn()
 	if err != nil {
@@ -57,7 +57,7 @@ func ofUnix(nc *net.UnixConn) (uint32, error) {
 	return cred.Uid, nil
 }
 
-// ofTCP looks for the socket at the other end of a connection of ours.
+// ofTCP finds the socket at the other end of a TCP connection and returns its user.
 func ofTCP(us, peer netip.AddrPort) (uint32, error) {
 	if !here(us.Addr(), peer.Addr()) {
 		return 0, ErrElsewhere
@@ -68,8 +68,8 @@ func ofTCP(us, peer netip.AddrPort) (uint32, error) {
 	}
 	switch {
 	case errors.Is(err, errNoSocket):
-		return 0, fmt.Errorf("%v is an address of this machine, but no socket in our network namespace has the connection from there to %v: "+
-			"it has ended, or a rule of the firewall rewrites its addresses", peer, us)
+		return 0, fmt.Errorf("%v is an address of this machine, but no socket in our network namespace belongs to the connection from it to %v:  "+
+			"the connection has ended, or a firewall rule rewrites its addresses", peer, us)
 	case err != nil:
 		return 0, err
 	case !s.open():
@@ -78,15 +78,15 @@ func ofTCP(us, peer netip.AddrPort) (uint32, error) {
 	return s.uid, nil
 }
 
-// here reports whether the peer of a connection is in our network namespace. An address
-// of the loopback interface at either end means that it is, whatever the other one says.
+// here reports whether the peer of a connection is in our network namespace. A loopback
+// address at either end is sufficient.
 func here(us, peer netip.Addr) bool {
 	if us.IsLoopback() || peer.IsLoopback() || us.WithZone("") == peer.WithZone("") {
 		return true
 	}
 	routes, err := netlink.RouteGet(peer.AsSlice())
 	if err != nil {
-		return false // a connection from there exists, so it is no address of ours
+		return false // binding failed although a connection from peer exists, so the address is not ours
 	}
 	for _, r := range routes {
 		if r.Type == unix.RTN_LOCAL {
@@ -96,19 +96,19 @@ func here(us, peer netip.Addr) bool {
 	return false
 }
 
-// A socket is what is known about one. The kernel tells user 0 of one that no process has
-// any more: such a socket has no inode.
+// A socket is what the kernel reports about a socket. It reports user 0 for a socket that no
+// process has open any more; such a socket has no inode.
 type socket struct {
 	local, remote netip.AddrPort
 	state         uint8
 	uid, inode    uint32
 }
 
-// open reports whether a process has the socket, which is connected.
+// open reports whether the socket is connected and a process has it open.
 func (s socket) open() bool { return s.state == tcpEstablished && s.inode != 0 }
 
 // tcpEstablished is from linux/include/net/tcp_states.h.
 const tcpEstablished = 1
 
-// errNoSocket says that there is no socket with the addresses that were asked for.
+// errNoSocket means that no socket has the requested addresses.
 var errNoSocket = syscall.ENOENT

@@ -25,7 +25,7 @@ func skip(t *testing.T, why any) {
 	t.Skip(why)
 }
 
-// as calls f as a user. Sockets that f makes are that user's.
+// as calls f as a user, who owns the sockets that f creates.
 func as(t *testing.T, uid int, f func()) {
 	t.Helper()
 	if uid != os.Geteuid() && os.Geteuid() != 0 {
@@ -35,7 +35,7 @@ func as(t *testing.T, uid int, f func()) {
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		none := ^uintptr(0)
-		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, none, uintptr(uid), none); errno != 0 { // of this thread
+		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, none, uintptr(uid), none); errno != 0 { // changes only this thread
 			done <- errno
 			return
 		}
@@ -47,7 +47,7 @@ func as(t *testing.T, uid int, f func()) {
 	}
 }
 
-// meet has a user connect from one address to ln, and returns both ends.
+// meet makes a user connect from one address to ln, and returns both ends.
 func meet(t *testing.T, uid int, ln net.Listener, d net.Dialer) (accepted, dialed net.Conn) {
 	t.Helper()
 	var err error
@@ -73,9 +73,8 @@ func listen(t *testing.T, network, addr string) net.Listener {
 	return ln
 }
 
-// The user of a peer on this machine is known, however it connects: by IPv4, by IPv6, by
-// IPv4 to a socket for both, from any address of the loopback interface, bound to it, or by
-// a Unix socket.
+// The user of a peer on this machine is found for every kind of connection: IPv4, IPv6, IPv4 to a dual-stack
+// socket, from any loopback address, bound to one, or over a Unix socket.
 func TestUserOfPeer(t *testing.T) {
 	bound := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 7, 7, 7)}}
 	mapped := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP("::ffff:127.0.0.1")}}
@@ -106,8 +105,8 @@ func TestUserOfPeer(t *testing.T) {
 	}
 }
 
-// The peer of a socket for IPv4 and IPv6 has an IPv4 address that is written as an IPv6
-// address, and one of IPv6 may connect to such an address.
+// The peer of a dual-stack socket has an IPv4-mapped address, and an IPv6 socket may connect to such an
+// address.
 func TestUserOfMappedPeer(t *testing.T) {
 	ln := listen(t, "tcp", "[::]:0")
 	port := uint16(ln.Addr().(*net.TCPAddr).Port)
@@ -128,7 +127,7 @@ func TestUserOfMappedPeer(t *testing.T) {
 			t.Errorf("%s: user %d, %v", addr, got, err)
 		}
 	}
-	// A socket of IPv6 that connects to a mapped address.
+	// An IPv6 socket that connects to a mapped address.
 	var fd int
 	var err error
 	as(t, nobody, func() {
@@ -150,12 +149,11 @@ func TestUserOfMappedPeer(t *testing.T) {
 	}
 }
 
-// The kernel says of a socket that nobody has any more that it is root's. That is not
-// believed.
+// The kernel reports root as the owner of a socket that no process has open. This is not used.
 func TestClosedPeerIsNotRoot(t *testing.T) {
 	accepted, dialed := meet(t, nobody, listen(t, "tcp", "127.0.0.1:0"), net.Dialer{})
 	dialed.Close()
-	if _, err := io.Copy(io.Discard, accepted); err != nil { // until it has come
+	if _, err := io.Copy(io.Discard, accepted); err != nil { // until the connection is closed
 		t.Fatal(err)
 	}
 	if uid, err := Of(accepted); err == nil || errors.Is(err, ErrElsewhere) {
@@ -163,9 +161,8 @@ func TestClosedPeerIsNotRoot(t *testing.T) {
 	}
 }
 
-// Where the kernel lacks the module for questions about sockets, the list of all says the
-// same.
-func TestProcSaysTheSame(t *testing.T) {
+// If the kernel lacks the module for socket queries, the list of all sockets gives the same result.
+func TestProcAgrees(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
 		accepted, _ := meet(t, nobody, listen(t, "tcp", addr), net.Dialer{})
 		us, peer := addrOf(accepted.LocalAddr()), addrOf(accepted.RemoteAddr())
@@ -175,17 +172,17 @@ func TestProcSaysTheSame(t *testing.T) {
 		}
 		read, err := findInProc(peer, us)
 		if err != nil || read != asked || read.uid != nobody || !read.open() {
-			t.Errorf("%s: /proc says %+v, %v, the kernel %+v", addr, read, err, asked)
+			t.Errorf("%s: /proc has %+v, %v, the kernel reports %+v", addr, read, err, asked)
 		}
 		if unusable(us, peer) {
 			t.Error("the kernel does not find our own socket")
 		}
 		if s, err := findInProc(netip.AddrPortFrom(peer.Addr(), 1), us); err != errNoSocket {
-			t.Errorf("a socket that is not there: %+v, %v", s, err)
+			t.Errorf("a missing socket: %+v, %v", s, err)
 		}
 	}
 	if s, err := scan(strings.NewReader("  0: 0100007F:0001 0100007F:0002 xx a b c -1 d 9\n"), netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddrPort("127.0.0.1:2")); err == nil {
-		t.Errorf("%+v of garbage", s)
+		t.Errorf("parsed %+v from garbage", s)
 	}
 }
 
@@ -198,8 +195,8 @@ func TestListenerIsNotThePeer(t *testing.T) {
 	}
 }
 
-// An address at the other end that is not this machine's, or an address of the loopback
-// interface at one end only, as a firewall makes them.
+// A peer address that is not this machine's, and a loopback address at only one end, as with a firewall that
+// rewrites addresses.
 func TestHere(t *testing.T) {
 	for _, c := range []struct {
 		us, peer string

@@ -13,8 +13,7 @@ import (
 	"strings"
 )
 
-// findInProc is find for a kernel that lacks the module: it reads all sockets that there
-// are.
+// findInProc is find for a kernel without the module: it reads the list of all sockets.
 func findInProc(local, remote netip.AddrPort) (socket, error) {
 	for _, name := range []string{"/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"} {
 		f, err := os.Open(name)
@@ -30,7 +29,7 @@ func findInProc(local, remote netip.AddrPort) (socket, error) {
 	return socket{}, errNoSocket
 }
 
-// scan reads /proc/net/tcp or tcp6, see linux/Documentation/networking/proc_net_tcp.rst.
+// scan parses /proc/net/tcp or tcp6, see linux/Documentation/networking/proc_net_tcp.rst.
 func scan(r io.Reader, local, remote netip.AddrPort) (socket, error) {
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
@@ -57,8 +56,8 @@ func scan(r io.Reader, local, remote netip.AddrPort) (socket, error) {
 	return socket{}, errNoSocket
 }
 
-// procAddr reads ADDRESS:PORT, where the address is words of 32 bits as the processor has
-// them. What cannot be read is the zero address.
+// procAddr parses ADDRESS:PORT, whose address consists of 32-bit words in host byte order. It
+// returns the zero AddrPort if s is malformed.
 func procAddr(s string) netip.AddrPort {
 	host, port, _ := strings.Cut(s, ":")
 	b, err := hex.DecodeString(host)

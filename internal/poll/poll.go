@@ -1,6 +1,6 @@
-// Package poll waits for file descriptors on one goroutine, which others can wake.
-// It is for those of which Go's runtime does not wait as it should, such as pidfds
-// and mountinfo.
+// Package poll waits for file descriptors on one goroutine, which other goroutines can
+// wake. It is for descriptors that Go's runtime does not support well, such as pidfds and
+// mountinfo.
 package poll
 
 import (
@@ -15,29 +15,29 @@ import (
 // A Waiter waits for file descriptors. The zero Waiter is ready for use.
 type Waiter struct {
 	mu   sync.Mutex
-	wake int // eventfd that ends the wait; 0: Run does not run
+	wake int // eventfd that ends the wait; 0: Run is not running
 }
 
-// Wake has [Waiter.Run] go on, if it runs.
+// Wake ends the current wait of [Waiter.Run], if it is running.
 func (w *Waiter) Wake() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.wake != 0 {
-		unix.Write(w.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // fails only when it is awake anyhow
+		unix.Write(w.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // fails only if a wake-up is pending
 	}
 }
 
-// Running reports whether Run runs.
+// Running reports whether Run is running.
 func (w *Waiter) Running() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.wake != 0
 }
 
-// Run waits again and again for the file descriptors that prepare returns, for so many
-// milliseconds at most, or -1, which is for ever. After each wait it passes them to
-// handle, and whether it was woken. The error is never nil; it is ctx's cause if ctx
-// was canceled.
+// Run repeatedly waits for the file descriptors that prepare returns, for at most the number
+// of milliseconds that it returns, or without limit for -1. After each wait it calls handle
+// with the descriptors and whether it was woken. The error is never nil; it is ctx's cause
+// if ctx was canceled.
 func (w *Waiter) Run(ctx context.Context, prepare func() ([]unix.PollFd, int), handle func(fds []unix.PollFd, woken bool)) error {
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {

@@ -8,8 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Run tells of a file descriptor, of being woken and of a time that is over, each by
-// itself, and ends with its context.
+// Run reports a ready file descriptor, a wake-up and a timeout, each by itself, and ends with its context.
 func TestRun(t *testing.T) {
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
@@ -37,7 +36,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("after a millisecond: %+v", e)
 	}
 	if !w.Running() {
-		t.Error("it does not run")
+		t.Error("Run is not running")
 	}
 	unix.Write(pipe[1], []byte{1})
 	wait <- -1
@@ -55,7 +54,7 @@ func TestRun(t *testing.T) {
 		t.Error(err)
 	}
 	if w.Running() {
-		t.Error("it still runs")
+		t.Error("Run is still running")
 	}
 	w.Wake() // after it has run
 }

@@ -7,35 +7,34 @@ import (
 	"strings"
 )
 
-// A Router is one whose namespace sends advertisements.
+// A Router is a router whose namespace sends router advertisements.
 type Router struct {
 	ID         string
 	Namespace  string
 	Interfaces []Interface
 }
 
-// An Interface is one of a router that is to send advertisements (RFC 4861
-// §6.2.1).
+// An Interface is a router interface that sends advertisements (RFC 4861 §6.2.1).
 type Interface struct {
 	ID             string
 	Tap            string
-	Down           bool // it sends nothing for now
+	Down           bool // it currently sends nothing
 	Managed, Other bool
-	Lifetime       int // as a default router, in seconds: 0 or Interval to 9000
-	Interval       int // seconds between two at most, 4–1800
-	MTU            int // bytes; 0 is not told
+	Lifetime       int // lifetime as a default router in seconds: 0, or Interval to 9000
+	Interval       int // longest time between advertisements in seconds, 4–1800
+	MTU            int // bytes; 0: not advertised
 	Prefixes       []Prefix
 }
 
-// A Prefix is one that machines are told of (RFC 4861 §4.6.2).
+// A Prefix is an advertised prefix (RFC 4861 §4.6.2).
 type Prefix struct {
 	Prefix             netip.Prefix
 	OnLink, Autonomous bool
-	Valid, Preferred   int // seconds; the most that 32 bits hold is for ever
+	Valid, Preferred   int // lifetimes in seconds; 1<<32-1 is infinity
 }
 
-// config returns the configuration file of r (radvd.conf(5)), nil if it has no
-// interface that is up. A tap may be missing: radvd looks out for it.
+// config returns the configuration file of r (radvd.conf(5)), nil if no interface is up. A
+// tap may be missing: radvd waits for it.
 func config(r *Router) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Router %s. ofdvr writes this file.\n", r.ID)
@@ -53,7 +52,7 @@ func config(r *Router) []byte {
 		set("AdvManagedFlag", onOff(f.Managed))
 		set("AdvOtherConfigFlag", onOff(f.Other))
 		set("AdvDefaultLifetime", f.Lifetime)
-		set("MinRtrAdvInterval", max(3, f.Interval/3)) // its least, and RFC 4861's default
+		set("MinRtrAdvInterval", max(3, f.Interval/3)) // radvd's minimum, or RFC 4861's default
 		set("MaxRtrAdvInterval", f.Interval)
 		if f.MTU != 0 {
 			set("AdvLinkMTU", f.MTU)
@@ -90,8 +89,8 @@ func seconds(n int) any {
 	return n
 }
 
-// leaves reports whether an interface that is in a configuration does not send
-// advertisements any more. radvd says goodbye only when it ends.
+// leaves reports whether an interface in a configuration no longer sends advertisements.
+// radvd sends its final advertisements only when it ends.
 func (r *Router) leaves(config []byte) bool {
 	still := make(map[string]bool)
 	for i := range r.Interfaces {

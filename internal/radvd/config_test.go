@@ -40,13 +40,12 @@ func TestConfig(t *testing.T) {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 	if got := config(&Router{ID: "r1", Interfaces: example.Interfaces[2:3]}); got != nil {
-		t.Errorf("with nothing that is up:\n%s", got)
+		t.Errorf("without an interface that is up:\n%s", got)
 	}
 }
 
-// TestRadvdTakesIt has radvd itself read configurations, those with the least
-// and the most that is allowed among them.
-func TestRadvdTakesIt(t *testing.T) {
+// radvd accepts the configurations, including those with the smallest and largest allowed values.
+func TestRadvdAcceptsConfig(t *testing.T) {
 	binary, err := lookPath()
 	if err != nil && os.Getenv("CI") == "true" {
 		t.Fatal(err)
@@ -62,7 +61,7 @@ func TestRadvdTakesIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := exec.Command(binary, "-c", "-C", name, "-p", name+".pid", "-m", "stderr_clean").CombinedOutput()
-	if err != nil && !strings.Contains(string(out), "socket") { // it opens one, for which it may lack the right
+	if err != nil && !strings.Contains(string(out), "socket") { // it may lack the permission to open a socket
 		t.Errorf("%v\n%s", err, out)
 	}
 	for line := range strings.Lines(string(out)) {
@@ -75,7 +74,7 @@ func TestRadvdTakesIt(t *testing.T) {
 func TestLeaves(t *testing.T) {
 	conf := config(&example)
 	if example.leaves(conf) || example.leaves(nil) {
-		t.Error("something leaves although nothing has changed")
+		t.Error("an unchanged configuration leaves")
 	}
 	all := example.Interfaces
 	less := Router{Interfaces: all[1:]}

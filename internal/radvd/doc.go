@@ -1,9 +1,8 @@
-// Package radvd has radvd(8) send router advertisements in the namespaces of
-// routers: one process each, which outlives the program that started it, as the
-// router does, and is found again by its successor.
+// Package radvd runs radvd(8) to send router advertisements in the namespaces of routers: one
+// process for each router. A process outlives the program that started it, as the router
+// does, and the next instance of the program takes it over.
 //
-// All that there is to know about a process is in one directory: its
-// configuration, what it has printed, and its PID, which it writes itself into a
-// file that it keeps locked. So no second one of a router comes up, whenever
-// its starter was killed.
+// All state of a process is in one directory: its configuration, its output, and its PID,
+// which radvd writes into a file that it keeps locked. The lock prevents a second process
+// for a router, whenever its starter was killed.
 package radvd

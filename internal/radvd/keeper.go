@@ -23,22 +23,22 @@ import (
 	"github.com/ofdvr/ofdvr/internal/poll"
 )
 
-// When a radvd that has ended is started again: after a second at first, then
-// after twice as long each time, until it has run for a while.
+// The delays before a radvd that ended is restarted: a second at first, then twice as long
+// each time, until it has run for wellRun.
 const (
 	firstDelay = time.Second
 	mostDelay  = time.Minute
 	wellRun    = time.Minute
-	lookAgain  = 10 * time.Second // for one that is not installed
+	lookAgain  = 10 * time.Second // if radvd is not installed
 )
 
-// A Keeper keeps a radvd for each router that is to send advertisements. Its
-// methods may be called from any goroutine.
+// A Keeper runs a radvd for each router that sends advertisements. Its methods may be called
+// from any goroutine.
 type Keeper struct {
 	dir     string // absolute
 	log     *zap.Logger
-	said    *zap.Logger   // what machines can cause
-	changed chan struct{} // capacity 1, full: Changed's receiver has yet to look
+	sampled *zap.Logger   // for lines that machines can cause
+	changed chan struct{} // capacity 1, full: a change has not been received yet
 	binary  func() (string, error)
 	in      func(namespace string, f func() error) error
 	isIn    func(namespace string, pid int) bool
@@ -46,51 +46,51 @@ type Keeper struct {
 	waiter poll.Waiter
 
 	mu      sync.Mutex
-	routers map[string]*state // by base of their files
-	unused  []int             // file descriptors that Run may wait for, to be closed by it
-	again   time.Time         // when to try again what failed beside starts; zero: nothing did
+	routers map[string]*state // by the base name of their files
+	unused  []int             // file descriptors that Run may be waiting for, and must close
+	again   time.Time         // when to retry failures other than starts; zero: none
 }
 
-// A state is what is known of a router's radvd.
+// A state is the state of a router's radvd.
 type state struct {
-	id    string   // of the router, "" if it is not known
-	proc  *process // nil: it does not run
-	told  []byte   // its configuration as it has surely read it; nil: not known
-	over  bool     // proc has ended, and nobody has looked why
-	since time.Time
+	id     string   // ID of the router, "" if unknown
+	proc   *process // nil: not running
+	loaded []byte   // the configuration that it has loaded; nil: unknown
+	exited bool     // proc has ended and has not been reaped
+	since  time.Time
 
-	delay time.Duration // after the next failure
-	due   time.Time     // when to try again; zero: at once
-	why   string        // it does not run
+	delay time.Duration // delay after the next failure
+	due   time.Time     // when to retry; zero: immediately
+	why   string        // why it is not running
 
-	logged   int64  // how far its log has been read
-	lastLine string // in the log
+	logged   int64  // bytes of its log that have been read
+	lastLine string // last line of the log
 }
 
-// NewKeeper returns a Keeper that has its files in dir.
+// NewKeeper returns a Keeper with its files in dir.
 func NewKeeper(dir string, log *zap.Logger) (*Keeper, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
 	}
-	return &Keeper{dir: dir, log: log, said: sampled(log), changed: make(chan struct{}, 1),
+	return &Keeper{dir: dir, log: log, sampled: sampled(log), changed: make(chan struct{}, 1),
 		binary: lookPath, in: namespace.Enter, isIn: namespace.Has, routers: make(map[string]*state)}, nil
 }
 
-// Changed returns a channel that receives a value when [Keeper.Ensure] should
-// be called: a radvd has ended, or may be tried again.
+// Changed returns a channel that receives a value when [Keeper.Ensure] should be called: a
+// radvd has ended, or its retry is due.
 func (k *Keeper) Changed() <-chan struct{} { return k.changed }
 
-// baseLen is how many hexadecimal digits the files of a router have in common.
+// baseLen is the length of the base name of a router's files, in hexadecimal digits.
 const baseLen = 16
 
 func (k *Keeper) base(router string) string {
 	return filepath.Join(k.dir, fmt.Sprintf("%x", sha256.Sum256([]byte(router)))[:baseLen])
 }
 
-// End ends every radvd that sends advertisements which none of routers is to
-// send any more, also those of other routers. Each says so to the machines, as
-// long as it has the taps. [Keeper.Ensure] starts what is wanted of them again.
+// End stops every radvd that advertises something that none of routers should advertise any
+// more, including those of other routers. Each sends final advertisements while its taps
+// exist. [Keeper.Ensure] restarts those that are still needed.
 func (k *Keeper) End(routers []Router) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -116,18 +116,18 @@ func (k *Keeper) End(routers []Router) error {
 		}
 		s, err := k.find(base, r.ID)
 		if err == nil {
-			err = k.end(base, s, "an interface sends no advertisements any more")
+			err = k.end(base, s, "an interface no longer sends advertisements")
 		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-// forget ends the radvd with a base and removes its files.
+// forget stops the radvd with a base name and removes its files.
 func (k *Keeper) forget(base string) error {
 	s, err := k.find(base, "")
 	if err == nil {
-		err = k.end(base, s, "nothing wants it")
+		err = k.end(base, s, "no router needs it")
 	}
 	if err != nil {
 		return err
@@ -136,8 +136,8 @@ func (k *Keeper) forget(base string) error {
 	return removeFiles(base)
 }
 
-// Ensure makes the radvd of each router run and say what it should. It returns
-// what keeps them from that, by router. Others are not touched.
+// Ensure makes the radvd of each router run with the current configuration. It returns the
+// problems by router. It does not touch other processes.
 func (k *Keeper) Ensure(routers []Router) (problems map[string][]string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -154,7 +154,7 @@ func (k *Keeper) Ensure(routers []Router) (problems map[string][]string) {
 			}
 		}
 	}
-	k.waiter.Wake() // there may be others to wait for
+	k.waiter.Wake() // the set of processes may have changed
 	return problems
 }
 
@@ -172,14 +172,14 @@ func (k *Keeper) ensure(r *Router) error {
 		k.ended(s)
 	}
 	if s.proc != nil && !k.isIn(r.Namespace, s.proc.pid) {
-		if err := k.end(base, s, "its namespace is another"); err != nil {
+		if err := k.end(base, s, "its namespace was replaced"); err != nil {
 			return err
 		}
 	}
 	switch {
 	case s.proc == nil:
 		return k.start(base, s, r, want)
-	case bytes.Equal(s.told, want):
+	case bytes.Equal(s.loaded, want):
 		return nil
 	}
 	if err := writeConfig(base+confFile, want); err != nil {
@@ -188,13 +188,14 @@ func (k *Keeper) ensure(r *Router) error {
 	if err := s.proc.signal(unix.SIGHUP); err != nil {
 		return err
 	}
-	s.told = want
-	k.log.Info("told radvd its configuration", zap.String("router", r.ID), zap.Int("pid", s.proc.pid))
+	s.loaded = want
+	k.log.Info("radvd configuration reloaded", zap.String("router", r.ID), zap.Int("pid", s.proc.pid))
 	return nil
 }
 
-// find returns the state of the radvd with a base, of router id. One that is met for the
-// first time goes on running; but what it has read is not known.
+// find returns the state of the radvd with a base name, of router id. A process that was
+// started by an earlier program keeps running; the configuration that it has loaded is
+// unknown.
 func (k *Keeper) find(base, id string) (*state, error) {
 	s := k.routers[base]
 	if s == nil {
@@ -207,18 +208,18 @@ func (k *Keeper) find(base, id string) (*state, error) {
 			return nil, err
 		}
 		if p != nil {
-			s.proc, s.told, s.since, s.due = p, nil, time.Now(), time.Time{}
+			s.proc, s.loaded, s.since, s.due = p, nil, time.Now(), time.Time{}
 			if info, err := os.Stat(base + logFile); err == nil {
 				s.logged = info.Size()
 			}
-			k.log.Info("found radvd", zap.String("router", s.id), zap.Int("pid", p.pid))
+			k.log.Info("running radvd found", zap.String("router", s.id), zap.Int("pid", p.pid))
 		}
 	}
 	k.routers[base] = s
 	return s, nil
 }
 
-// start starts a radvd, unless it has to wait.
+// start starts a radvd, unless a retry is not due yet.
 func (k *Keeper) start(base string, s *state, r *Router, conf []byte) error {
 	if time.Now().Before(s.due) {
 		return errors.New(s.why)
@@ -232,10 +233,10 @@ func (k *Keeper) start(base string, s *state, r *Router, conf []byte) error {
 		return fail(errors.New("radvd is not installed: apt install radvd"))
 	}
 	if err := ownfile.Dir(k.dir); err != nil {
-		return fail(fmt.Errorf("make a place for radvd: %w", err))
+		return fail(fmt.Errorf("create the directory of radvd: %w", err))
 	}
 	if err := lockable(base + pidFile); err != nil {
-		return fail(fmt.Errorf("make a place for the PID of radvd: %w", err))
+		return fail(fmt.Errorf("create the PID file of radvd: %w", err))
 	}
 	if err := writeConfig(base+confFile, conf); err != nil {
 		return fail(err)
@@ -250,32 +251,32 @@ func (k *Keeper) start(base string, s *state, r *Router, conf []byte) error {
 	if _, err := user.Lookup(radvdUser); err == nil {
 		cmd.Args = append(cmd.Args, "-u", radvdUser)
 	}
-	// A file, because a pipe would end radvd with its reader. And a session of
-	// its own: what a terminal sends to the daemon is not for it.
+	// The output goes to a file, because a pipe would end radvd with its reader.
+	// radvd gets its own session, so that it receives no signals from a terminal.
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := k.in(r.Namespace, cmd.Start); err != nil {
 		return fail(fmt.Errorf("start radvd: %w", err))
 	}
 	pid := cmd.Process.Pid
-	cmd.Process.Release() // it is waited for by its file descriptor
+	cmd.Process.Release() // its end is detected through its pidfd
 	p, err := openProcess(pid)
 	if err == nil && p == nil {
-		err = errors.New("it is not there") // cannot be: nobody has waited for it
+		err = errors.New("the process does not exist") // impossible, because it has not been reaped
 	}
 	if err != nil {
 		return fail(fmt.Errorf("start radvd: %w", err))
 	}
-	s.proc, s.told, s.over, s.since = p, conf, false, time.Now()
-	k.log.Info("started radvd", zap.String("router", r.ID), zap.Int("pid", pid))
+	s.proc, s.loaded, s.exited, s.since = p, conf, false, time.Now()
+	k.log.Info("radvd started", zap.String("router", r.ID), zap.Int("pid", pid))
 	return nil
 }
 
-// radvdUser is whom radvd becomes once it has a socket, if there is one of that
-// name: what machines send is not to be read by root.
+// radvdUser is the user that radvd switches to after it has opened its socket, if that user
+// exists: root should not parse messages from machines.
 const radvdUser = "radvd"
 
-// lookPath finds radvd also for a daemon that was started with a user's PATH.
+// lookPath finds radvd even if the daemon was started with a user's PATH.
 func lookPath() (string, error) {
 	path, err := exec.LookPath("radvd")
 	if err != nil {
@@ -284,7 +285,7 @@ func lookPath() (string, error) {
 	return path, err
 }
 
-// end ends the radvd of s, if it runs.
+// end stops the radvd of s, if it is running.
 func (k *Keeper) end(base string, s *state, why string) error {
 	if s.proc == nil {
 		return nil
@@ -293,13 +294,13 @@ func (k *Keeper) end(base string, s *state, why string) error {
 		return err
 	}
 	k.follow(base, s)
-	k.log.Info("ended radvd", zap.String("router", s.id), zap.Int("pid", s.proc.pid), zap.String("why", why))
+	k.log.Info("radvd stopped", zap.String("router", s.id), zap.Int("pid", s.proc.pid), zap.String("why", why))
 	k.drop(s)
 	s.due, s.delay = time.Time{}, firstDelay
 	return nil
 }
 
-// ended takes note that the radvd of s has ended by itself.
+// ended records that the radvd of s has ended by itself.
 func (k *Keeper) ended(s *state) {
 	if time.Since(s.since) >= wellRun {
 		s.delay = firstDelay
@@ -318,7 +319,7 @@ func (k *Keeper) ended(s *state) {
 	k.drop(s)
 }
 
-// drop forgets the process of s, which has ended.
+// drop removes the ended process from s.
 func (k *Keeper) drop(s *state) {
 	s.proc.reap()
 	if !k.waiter.Running() {
@@ -326,11 +327,11 @@ func (k *Keeper) drop(s *state) {
 	} else {
 		k.unused = append(k.unused, s.proc.fd)
 	}
-	s.proc, s.told, s.over = nil, nil, false
+	s.proc, s.loaded, s.exited = nil, nil, false
 }
 
-// lockable makes the file in which radvd writes its PID. It locks the file, and does not
-// start if it cannot: so nobody else may read it.
+// lockable creates the file in which radvd writes its PID. radvd locks the file, and does
+// not start if it cannot, so other users must not be able to open it.
 func lockable(name string) error {
 	f, err := ownfile.Open(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -339,8 +340,8 @@ func lockable(name string) error {
 	return errors.Join(f.Chmod(0o600), f.Close())
 }
 
-// writeConfig replaces a configuration at once. The mode is what radvd demands: nobody
-// else may write it, and it reads it as its user.
+// writeConfig replaces a configuration atomically. radvd requires this mode: only the owner
+// may write the file, and radvd's user must be able to read it.
 func writeConfig(name string, data []byte) error {
 	if err := ownfile.WriteFile(name, data, 0o644); err != nil {
 		return fmt.Errorf("write the configuration of radvd: %w", err)
@@ -348,7 +349,7 @@ func writeConfig(name string, data []byte) error {
 	return nil
 }
 
-// sorted returns the bases of all that is known, in order.
+// sorted returns the base names of all known routers, sorted.
 func (k *Keeper) sorted() []string {
 	bases := make([]string, 0, len(k.routers))
 	for base := range k.routers {

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// radvd does what radvd does with its files and signals.
+// radvd is a stub that handles files and signals like radvd.
 func radvd(how string) int {
 	arg := func(name string) string {
 		for i, a := range os.Args {
@@ -61,8 +61,7 @@ func radvd(how string) int {
 	}
 }
 
-// newKeeper returns a Keeper of the stub, in whose directory nothing runs when
-// the test has ended.
+// newKeeper returns a Keeper that runs the stub. All its processes end with the test.
 func newKeeper(t *testing.T, dir string) *Keeper {
 	t.Helper()
 	t.Setenv(stub, "runs")
@@ -86,7 +85,7 @@ func newKeeper(t *testing.T, dir string) *Keeper {
 	return k
 }
 
-// running is a router with interfaces.
+// running returns a router with interfaces.
 func running(taps ...string) Router {
 	r := Router{ID: "r1", Namespace: "ns"}
 	for _, tap := range taps {
@@ -96,7 +95,7 @@ func running(taps ...string) Router {
 	return r
 }
 
-// ensure returns the PID of r's radvd, which has read what it should.
+// ensure returns the PID of r's radvd after that has read its configuration.
 func ensure(t *testing.T, k *Keeper, r Router) int {
 	t.Helper()
 	if problems := k.Ensure([]Router{r}); len(problems) > 0 {
@@ -114,7 +113,7 @@ func ensure(t *testing.T, k *Keeper, r Router) int {
 	eventually(t, func() error {
 		p, err := findProcess(k.base(r.ID))
 		if err == nil && p == nil {
-			err = errors.New("it has not told its PID")
+			err = errors.New("it has not written its PID")
 		}
 		if p != nil {
 			unix.Close(p.fd)
@@ -148,12 +147,12 @@ func alive(pid int) bool {
 	return !p.ended(0)
 }
 
-// A radvd runs as long as it is wanted, and is told of what changes.
+// A radvd runs as long as it is needed, and reloads changed configurations.
 func TestEnsure(t *testing.T) {
 	k := newKeeper(t, t.TempDir())
 	pid := ensure(t, k, running("a"))
 	if again := ensure(t, k, running("a")); again != pid {
-		t.Errorf("process %d became %d for nothing", pid, again)
+		t.Errorf("process %d became %d without a reason", pid, again)
 	}
 	two := running("a", "b")
 	if now := ensure(t, k, two); now != pid {
@@ -169,31 +168,30 @@ func TestEnsure(t *testing.T) {
 		t.Fatal(err)
 	}
 	if alive(pid) {
-		t.Errorf("process %d did not say goodbye for the interface that left", pid)
+		t.Errorf("process %d did not end for the interface that left", pid)
 	}
 	last := ensure(t, k, running("a"))
 	if last == pid {
-		t.Errorf("process %d is there again", pid)
+		t.Errorf("process %d is running again", pid)
 	}
 	if err := k.End([]Router{running("a"), {ID: "r2"}}); err != nil || !alive(last) {
-		t.Errorf("process %d was ended without a cause; %v", last, err)
+		t.Errorf("process %d was stopped without a reason; %v", last, err)
 	}
 	down := running("a")
 	down.Interfaces[0].Down = true
 	if problems := k.Ensure([]Router{down}); len(problems) > 0 || alive(last) {
-		t.Errorf("process %d goes on with nothing to do; problems %q", last, problems)
+		t.Errorf("process %d keeps running with nothing to do; problems %q", last, problems)
 	}
 	last = ensure(t, k, running("a"))
 	if err := k.End(nil); err != nil || alive(last) {
-		t.Errorf("process %d goes on; %v", last, err)
+		t.Errorf("process %d keeps running; %v", last, err)
 	}
 	if files, _ := filepath.Glob(k.dir + "/*"); len(files) > 0 {
 		t.Errorf("files are left: %q", files)
 	}
 }
 
-// The successor of a Keeper finds what runs, tells it what may have changed, and
-// ends it.
+// A new Keeper finds running processes, reloads their configurations, and can stop them.
 func TestSuccessor(t *testing.T) {
 	dir := t.TempDir()
 	pid := ensure(t, newKeeper(t, dir), running("a"))
@@ -203,23 +201,23 @@ func TestSuccessor(t *testing.T) {
 	}
 	k = newKeeper(t, dir)
 	if err := k.End([]Router{running("b")}); err != nil || alive(pid) {
-		t.Errorf("process %d goes on; %v", pid, err)
+		t.Errorf("process %d keeps running; %v", pid, err)
 	}
 	now := ensure(t, k, running("b"))
 	k = newKeeper(t, dir)
 	k.isIn = func(string, int) bool { return false }
 	if problems := k.Ensure([]Router{running("b")}); len(problems) > 0 || alive(now) {
-		t.Errorf("process %d goes on in another namespace; problems %q", now, problems)
+		t.Errorf("process %d keeps running in another namespace; problems %q", now, problems)
 	}
 	k.isIn = func(string, int) bool { return true }
 	now = ensure(t, k, running("b"))
 	k = newKeeper(t, dir)
 	if err := k.End(nil); err != nil || alive(now) {
-		t.Errorf("process %d goes on; %v", now, err)
+		t.Errorf("process %d keeps running; %v", now, err)
 	}
 }
 
-// One that is killed is told of, and comes back.
+// A killed process is reported and restarted.
 func TestKilled(t *testing.T) {
 	k := newKeeper(t, t.TempDir())
 	run(t, k)
@@ -231,7 +229,7 @@ func TestKilled(t *testing.T) {
 		!strings.HasSuffix(problems[0], "trying again in 1s") {
 		t.Errorf("problems %q", problems)
 	}
-	<-k.Changed() // it may be tried again
+	<-k.Changed() // its retry is due
 	if now := ensure(t, k, running("a")); now == pid {
 		t.Errorf("process %d is alive", now)
 	}
@@ -244,8 +242,8 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// What radvd says when it fails is in the problem.
-func TestFails(t *testing.T) {
+// The output of a radvd that fails is part of the problem.
+func TestStartFails(t *testing.T) {
 	k := newKeeper(t, t.TempDir())
 	t.Setenv(stub, "fails")
 	run(t, k)
@@ -272,7 +270,7 @@ func TestNotInstalled(t *testing.T) {
 	ensure(t, k, running("a"))
 }
 
-// A process that has got the PID of a radvd is not taken for it.
+// A process that has reused the PID of a radvd is not stopped.
 func TestForeignProcess(t *testing.T) {
 	dir := t.TempDir()
 	k := newKeeper(t, dir)
@@ -287,7 +285,7 @@ func TestForeignProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		if stopped, err := StopAll(dir); err != nil || len(stopped) > 0 {
-			t.Errorf("%q: ended %v, %v", text, stopped, err)
+			t.Errorf("%q: stopped %v, %v", text, stopped, err)
 		}
 	}
 	ensure(t, k, running("a"))
@@ -298,14 +296,14 @@ func TestStopAll(t *testing.T) {
 	k := newKeeper(t, dir)
 	pid := ensure(t, k, running("a"))
 	if stopped, err := StopAll(dir); err != nil || len(stopped) != 1 || stopped[0] != pid || alive(pid) {
-		t.Errorf("ended %v, want %d; %v", stopped, pid, err)
+		t.Errorf("stopped %v, want %d; %v", stopped, pid, err)
 	}
 	if stopped, err := StopAll(filepath.Join(dir, "none")); err != nil || len(stopped) > 0 {
-		t.Errorf("ended %v, %v", stopped, err)
+		t.Errorf("stopped %v, %v", stopped, err)
 	}
 }
 
-// The log does not grow for ever, and what is in it is read once.
+// The size of the log is limited, and each line is read once.
 func TestLog(t *testing.T) {
 	k := newKeeper(t, t.TempDir())
 	name := filepath.Join(k.dir, "x")
@@ -336,15 +334,15 @@ func run(t *testing.T, k *Keeper) {
 	go func() { done <- k.Run(ctx) }()
 	eventually(t, func() error {
 		if !k.waiter.Running() {
-			return errors.New("it does not run yet")
+			return errors.New("Run is not running yet")
 		}
 		return nil
 	})
 	t.Cleanup(func() { <-done })
 }
 
-// A configuration that could not be written, as on a full disk, is written when that works
-// again: Changed tells without anything else happening, and radvd goes on meanwhile.
+// A configuration that could not be written, as on a full disk, is written when that is possible: Changed
+// requests a retry without any other event, and radvd keeps running meanwhile.
 func TestWriteFails(t *testing.T) {
 	k := newKeeper(t, t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
@@ -360,7 +358,7 @@ func TestWriteFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		select { // what it has told before
+		select { // drain earlier values
 		case <-k.Changed():
 		default:
 		}
@@ -370,7 +368,7 @@ func TestWriteFails(t *testing.T) {
 		select {
 		case <-k.Changed():
 		case <-time.After(20 * time.Second):
-			t.Fatal("it is not tried again")
+			t.Fatal("no retry was requested")
 		}
 	}
 	if err := os.RemoveAll(obstacle); err != nil {
@@ -381,9 +379,9 @@ func TestWriteFails(t *testing.T) {
 	}
 }
 
-// What is not ours in the directory of radvd is not read, written, followed or removed, and
-// neither is a directory that a symbolic link leads to.
-func TestForeignFilesAreLeft(t *testing.T) {
+// Files in radvd's directory that are not ours are not read, written, followed or removed, and neither is a
+// directory behind a symbolic link.
+func TestForeignFilesAreUnchanged(t *testing.T) {
 	theirs, dir := t.TempDir(), t.TempDir()
 	for _, name := range []string{"0123456789abcdef.conf", "host.conf", "x.log"} {
 		if err := os.WriteFile(filepath.Join(theirs, name), []byte("theirs"), 0o644); err != nil {
@@ -415,15 +413,15 @@ func TestForeignFilesAreLeft(t *testing.T) {
 		if err := os.Symlink(filepath.Join(theirs, "host.conf"), file); err != nil {
 			t.Fatal(err)
 		}
-		if got := fmt.Sprint(k.Ensure([]Router{running("a")})); !strings.Contains(got, ext+" is a symbolic link: not a file of ours") {
+		if got := fmt.Sprint(k.Ensure([]Router{running("a")})); !strings.Contains(got, ext+" is a symbolic link: not a file of ofdvr") {
 			t.Errorf("%s: problems %s", ext, got)
 		}
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
-		k = newKeeper(t, theirs) // tries again at once
+		k = newKeeper(t, theirs) // retries immediately
 	}
-	if err := k.End(nil); err != nil { // 0123456789abcdef is a name of ours, the others are not
+	if err := k.End(nil); err != nil { // only 0123456789abcdef has the form of our names
 		t.Error(err)
 	}
 	for _, name := range []string{"host.conf", "x.log"} {

@@ -13,11 +13,11 @@ import (
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
-// maxLog is how many bytes a log may have before it is begun anew.
+// maxLog is the size in bytes at which a log is truncated.
 const maxLog = 64 << 10
 
-// sampled returns a logger for what machines can cause over and over: some lines
-// a minute.
+// sampled returns a logger for lines that machines can cause repeatedly: it logs a few lines
+// per minute.
 func sampled(log *zap.Logger) *zap.Logger {
 	return log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(c, time.Minute, 10, 0)
@@ -25,14 +25,14 @@ func sampled(log *zap.Logger) *zap.Logger {
 }
 
 var (
-	// stamp is before each line: "[Nov 25 09:45:15] radvd (9809): ".
+	// stamp precedes each line: "[Nov 25 09:45:15] radvd (9809): ".
 	stamp = regexp.MustCompile(`^\[[^]]*\] radvd \(\d+\): `)
-	// usual are lines that say what was asked of it.
+	// usual matches lines about normal operation.
 	usual = regexp.MustCompile(`^(version .* started|attempting to reread config file|resuming normal operation|sending stop adverts|` +
 		`exiting, \d+ sigterm|exiting, failed to read config file|removing /|returning from radvd main|Exiting, privsep_read_loop|.* not found: No such device$)`)
 )
 
-// follow logs what a radvd has printed.
+// follow logs the output of a radvd.
 func (k *Keeper) follow(base string, s *state) {
 	f, err := ownfile.Open(base+logFile, os.O_RDWR, 0)
 	if err != nil {
@@ -44,7 +44,7 @@ func (k *Keeper) follow(base string, s *state) {
 		return
 	}
 	end := strings.LastIndexByte(string(data), '\n') + 1
-	if end == 0 && len(data) == maxLog { // one endless line
+	if end == 0 && len(data) == maxLog { // a line without end
 		end = maxLog
 	}
 	s.logged += int64(end)
@@ -53,7 +53,7 @@ func (k *Keeper) follow(base string, s *state) {
 		if line == "" {
 			continue
 		}
-		log := k.said.Warn
+		log := k.sampled.Warn
 		if usual.MatchString(line) {
 			log = k.log.Debug
 		} else {

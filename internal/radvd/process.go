@@ -15,22 +15,21 @@ import (
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
-// Files of a router, in the directory.
+// Extensions of a router's files in the directory.
 const (
 	confFile = ".conf"
 	pidFile  = ".pid"
 	logFile  = ".log"
 )
 
-// A process is a radvd. The file descriptor stands for it, whoever gets its PID
-// after its end.
+// A process is a running radvd. The pidfd identifies it even if its PID is reused.
 type process struct {
 	pid int
 	fd  int // pidfd_open(2)
 }
 
-// findProcess returns the radvd whose files are base and an ending, nil if it
-// does not run. Somebody else's process is not taken for it.
+// findProcess returns the radvd whose files have the given base name, nil if it is not
+// running. It checks that the process is that radvd.
 func findProcess(base string) (*process, error) {
 	text, err := ownfile.ReadFile(base + pidFile)
 	if errors.Is(err, os.ErrNotExist) {
@@ -41,7 +40,7 @@ func findProcess(base string) (*process, error) {
 	}
 	pid, err := strconv.Atoi(string(bytes.TrimSpace(text)))
 	if err != nil || pid <= 0 {
-		return nil, nil // it is about to write it
+		return nil, nil // it has not written its PID yet
 	}
 	p, err := openProcess(pid)
 	if err != nil || p == nil {
@@ -55,7 +54,7 @@ func findProcess(base string) (*process, error) {
 	return p, nil
 }
 
-// openProcess returns the process with a PID, nil if there is none.
+// openProcess returns the process with a PID, nil if it does not exist.
 func openProcess(pid int) (*process, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	switch {
@@ -67,7 +66,7 @@ func openProcess(pid int) (*process, error) {
 	return &process{pid, fd}, nil
 }
 
-// ended waits for the end of p and reports whether it has come.
+// ended waits for the end of p, up to wait, and reports whether p has ended.
 func (p *process) ended(wait time.Duration) bool {
 	until := time.Now().Add(wait)
 	for {
@@ -86,14 +85,13 @@ func (p *process) signal(sig unix.Signal) error {
 	return nil
 }
 
-// How long a radvd that is told to end may take: it has but to send an
-// advertisement.
+// How long a radvd may take to end: it only has to send its final advertisements.
 const (
 	endPatience  = 2 * time.Second
 	killPatience = time.Second
 )
 
-// stop ends p. It tells the machines first that it is a router no longer.
+// stop stops p. radvd first sends final advertisements with lifetime 0.
 func (p *process) stop() error {
 	if err := p.signal(unix.SIGTERM); err != nil {
 		return err
@@ -105,13 +103,13 @@ func (p *process) stop() error {
 		return err
 	}
 	if !p.ended(killPatience) {
-		return fmt.Errorf("radvd, process %d, does not end", p.pid)
+		return fmt.Errorf("radvd (process %d) did not end", p.pid)
 	}
 	return nil
 }
 
-// reap takes note of the end of p if it is a child of this program, and returns
-// how it ended, "" if that is not known.
+// reap reaps p if it is a child of this program, and returns its exit status as text, "" if
+// that is unknown.
 func (p *process) reap() string {
 	var status unix.WaitStatus
 	for {
@@ -127,8 +125,7 @@ func (p *process) reap() string {
 	}
 }
 
-// StopAll ends every radvd of a directory, removes their files, and returns the
-// PIDs that they had.
+// StopAll stops every radvd of a directory, removes their files, and returns their PIDs.
 func StopAll(dir string) ([]int, error) {
 	bases, err := basesIn(dir)
 	if err != nil {
@@ -153,7 +150,7 @@ func StopAll(dir string) ([]int, error) {
 	return stopped, errors.Join(errs...)
 }
 
-// basesIn returns what the files in a directory are called without endings.
+// basesIn returns the base names of the files in a directory.
 func basesIn(dir string) ([]string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -167,7 +164,7 @@ func basesIn(dir string) ([]string, error) {
 		err = ownfile.CheckDir(dir)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list what radvd has been told: %w", err)
+		return nil, fmt.Errorf("list the files of radvd: %w", err)
 	}
 	var bases []string
 	for _, e := range entries {
@@ -179,7 +176,7 @@ func basesIn(dir string) ([]string, error) {
 		if _, err := hex.DecodeString(filepath.Base(base)); err != nil || len(filepath.Base(base)) != baseLen {
 			continue // not ours
 		}
-		if n := len(bases); n == 0 || bases[n-1] != base { // they are sorted
+		if n := len(bases); n == 0 || bases[n-1] != base { // names are sorted
 			bases = append(bases, base)
 		}
 	}

@@ -17,8 +17,8 @@ func (k *Keeper) notify() {
 	}
 }
 
-// Run waits for the ends of processes and for what they print, until ctx is
-// done. They go on. The error is never nil; it is ctx's cause if ctx was canceled.
+// Run waits for the ends of processes and for their output, until ctx is done. The processes
+// keep running. The error is never nil; it is ctx's cause if ctx was canceled.
 func (k *Keeper) Run(ctx context.Context) error {
 	logs := k.watchLogs()
 	defer func() {
@@ -47,8 +47,8 @@ func (k *Keeper) Run(ctx context.Context) error {
 	return err
 }
 
-// watchLogs returns an inotify descriptor for the directory, -1 if there is
-// none to be had: then what radvd prints is read when Ensure is called.
+// watchLogs returns an inotify descriptor for the directory, or -1 if inotify is not
+// available: then logs are read only when Ensure is called.
 func (k *Keeper) watchLogs() int {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
@@ -64,8 +64,8 @@ func (k *Keeper) watchLogs() int {
 	return -1
 }
 
-// waitFor returns the descriptors to wait for, of which the first is logs, and until
-// when; zero is for ever.
+// waitFor returns the descriptors to wait for, the first of which is logs, and the time until
+// which to wait; zero means without limit.
 func (k *Keeper) waitFor(logs int) (fds []unix.PollFd, due time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -73,7 +73,7 @@ func (k *Keeper) waitFor(logs int) (fds []unix.PollFd, due time.Time) {
 	due = k.again
 	fds = []unix.PollFd{{Fd: int32(logs), Events: unix.POLLIN}}
 	for _, s := range k.routers {
-		if s.proc != nil && !s.over {
+		if s.proc != nil && !s.exited {
 			fds = append(fds, unix.PollFd{Fd: int32(s.proc.fd), Events: unix.POLLIN})
 		}
 		if s.proc == nil && !s.due.IsZero() && (due.IsZero() || s.due.Before(due)) {
@@ -83,8 +83,7 @@ func (k *Keeper) waitFor(logs int) (fds []unix.PollFd, due time.Time) {
 	return fds, due
 }
 
-// look reports whether one of the processes fds has ended, or one that had to
-// wait may be tried again.
+// look reports whether one of the processes in fds has ended, or a retry is due.
 func (k *Keeper) look(fds []unix.PollFd) (changed bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -97,7 +96,7 @@ func (k *Keeper) look(fds []unix.PollFd) (changed bool) {
 		k.follow(base, s)
 		switch {
 		case s.proc != nil && ended[s.proc.fd]:
-			s.over, changed = true, true
+			s.exited, changed = true, true
 		case s.proc == nil && !s.due.IsZero() && !time.Now().Before(s.due):
 			s.due, changed = time.Time{}, true
 		}
@@ -108,7 +107,7 @@ func (k *Keeper) look(fds []unix.PollFd) (changed bool) {
 	return changed
 }
 
-// closeUnused must be called with mu held, while Run does not wait.
+// closeUnused closes unused descriptors. The caller holds mu, and Run is not waiting.
 func (k *Keeper) closeUnused() {
 	for _, fd := range k.unused {
 		unix.Close(fd)
@@ -116,7 +115,7 @@ func (k *Keeper) closeUnused() {
 	k.unused = nil
 }
 
-// milliseconds is how long to poll until due.
+// milliseconds returns the poll timeout until due.
 func milliseconds(due time.Time) int {
 	if due.IsZero() {
 		return -1

@@ -1,5 +1,5 @@
-// Package sdnotify tells a service manager such as systemd how the program is,
-// as sd_notify(3) does.
+// Package sdnotify reports the state of the program to a service manager such as systemd,
+// as described in sd_notify(3).
 package sdnotify
 
 import (
@@ -12,32 +12,31 @@ import (
 	"time"
 )
 
-// What a service manager may be told, besides [Status].
+// States that can be sent, in addition to [Status].
 const (
-	Ready    = "READY=1"    // it has started
-	Stopping = "STOPPING=1" // it begins to end
-	Alive    = "WATCHDOG=1" // it works; see [Notifier.Watchdog]
+	Ready    = "READY=1"    // the program has started
+	Stopping = "STOPPING=1" // the program is shutting down
+	Alive    = "WATCHDOG=1" // the program works; see [Notifier.Watchdog]
 )
 
-// Status is a line for people that says how the program is.
+// Status returns a one-line description of the state for people.
 func Status(text string) string { return "STATUS=" + strings.Join(strings.Fields(text), " ") }
 
-// patience is how long a service manager may keep the program from going on.
+// patience is the longest time that sending may block.
 const patience = time.Second
 
-// A Notifier tells a service manager how the program is. The zero value has none
-// to tell.
+// A Notifier sends states to a service manager. The zero Notifier has no service manager and
+// sends nothing.
 type Notifier struct {
-	// Watchdog is the longest time that may pass from one Alive to the next
-	// before the program is taken to hang. Zero: nobody looks.
+	// Watchdog is the longest time between two Alive states; after that the service
+	// manager considers the program hung. Zero: there is no watchdog.
 	Watchdog time.Duration
 
 	socket string // "" for none
 }
 
-// FromEnvironment returns the Notifier of the service manager that has started
-// the program, if one has. The environment is as sd_notify(3) and
-// sd_watchdog_enabled(3) say.
+// FromEnvironment returns the Notifier for the service manager that started the program, if
+// any. The environment variables are those of sd_notify(3) and sd_watchdog_enabled(3).
 func FromEnvironment() (Notifier, error) {
 	n := Notifier{socket: os.Getenv("NOTIFY_SOCKET")}
 	usec, pid := os.Getenv("WATCHDOG_USEC"), os.Getenv("WATCHDOG_PID")
@@ -49,14 +48,14 @@ func FromEnvironment() (Notifier, error) {
 		err = errors.New("it is out of range")
 	}
 	if err != nil {
-		return n, fmt.Errorf("read how often the service manager wants to hear of the program (WATCHDOG_USEC=%s): %w", usec, err)
+		return n, fmt.Errorf("parse the watchdog interval of the service manager (WATCHDOG_USEC=%s): %w", usec, err)
 	}
 	n.Watchdog = time.Duration(us) * time.Microsecond
 	return n, nil
 }
 
-// Tell tells the service manager all of these at once.
-func (n Notifier) Tell(state ...string) error {
+// Send sends all states in one message to the service manager.
+func (n Notifier) Send(state ...string) error {
 	if n.socket == "" {
 		return nil
 	}
@@ -67,10 +66,10 @@ func (n Notifier) Tell(state ...string) error {
 		conn.Close()
 	}
 	if err != nil {
-		return fmt.Errorf("tell the service manager %s (NOTIFY_SOCKET): %w", strings.Join(state, ", "), err)
+		return fmt.Errorf("send %s to the service manager (NOTIFY_SOCKET): %w", strings.Join(state, ", "), err)
 	}
 	return nil
 }
 
-// Wanted reports whether there is a service manager.
-func (n Notifier) Wanted() bool { return n.socket != "" }
+// Enabled reports whether there is a service manager.
+func (n Notifier) Enabled() bool { return n.socket != "" }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// manager is a service manager's socket, named by the environment.
+// manager opens a service manager's socket and sets the environment for it.
 func manager(t *testing.T, name string) *net.UnixConn {
 	t.Helper()
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
@@ -33,55 +33,54 @@ func fromEnvironment(t *testing.T) Notifier {
 	return n
 }
 
-// What is told together arrives as one message of lines, at a socket with a path
-// or an abstract one.
-func TestTell(t *testing.T) {
+// States that are sent together arrive as one message with a line for each, at a socket with a path or an
+// abstract one.
+func TestSend(t *testing.T) {
 	for _, name := range []string{filepath.Join(t.TempDir(), "notify"), fmt.Sprintf("@ofdvr-test-%d", os.Getpid())} {
 		at := manager(t, name)
 		n := fromEnvironment(t)
-		if err := n.Tell(Ready, Status("two routers,\n all\tsettled "), Alive); err != nil {
+		if err := n.Send(Ready, Status("two routers,\n all\tsettled "), Alive); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.Tell(Stopping); err != nil {
+		if err := n.Send(Stopping); err != nil {
 			t.Fatal(err)
 		}
 		for _, want := range []string{"READY=1\nSTATUS=two routers, all settled\nWATCHDOG=1", "STOPPING=1"} {
 			b := make([]byte, 1000)
 			k, err := at.Read(b)
 			if got := string(b[:k]); err != nil || got != want {
-				t.Errorf("%s: told %q, %v; want %q", name, got, err, want)
+				t.Errorf("%s: sent %q, %v; want %q", name, got, err, want)
 			}
 		}
 	}
 }
 
-// Without a service manager nothing is told, and with one that has gone the
-// error says what it should have heard.
-func TestNobodyListens(t *testing.T) {
-	if err := (Notifier{}).Tell(Ready); err != nil {
+// Without a service manager nothing is sent. If it has ended, the error has the states.
+func TestNoServiceManager(t *testing.T) {
+	if err := (Notifier{}).Send(Ready); err != nil {
 		t.Error(err)
 	}
 	t.Setenv("NOTIFY_SOCKET", "")
-	if n := fromEnvironment(t); n.Wanted() {
-		t.Error("a service manager is wanted, and there is none")
+	if n := fromEnvironment(t); n.Enabled() {
+		t.Error("enabled without a service manager")
 	}
 	gone := manager(t, filepath.Join(t.TempDir(), "notify"))
 	gone.Close()
-	if err := fromEnvironment(t).Tell(Ready); err == nil || !strings.Contains(err.Error(), "READY=1") {
-		t.Errorf("told somebody who has gone: %v", err)
+	if err := fromEnvironment(t).Send(Ready); err == nil || !strings.Contains(err.Error(), "READY=1") {
+		t.Errorf("sent to an ended service manager: %v", err)
 	}
 }
 
-// A service manager that reads nothing does not keep the program for ever.
+// A service manager that does not read cannot block the program.
 func TestManagerHangs(t *testing.T) {
 	manager(t, filepath.Join(t.TempDir(), "notify"))
 	n := fromEnvironment(t)
 	for range 1 << 20 {
-		if err := n.Tell(Alive); err != nil {
+		if err := n.Send(Alive); err != nil {
 			return
 		}
 	}
-	t.Error("a million messages were sent, and nobody has read one")
+	t.Error("a million messages were sent and none was read")
 }
 
 func TestWatchdog(t *testing.T) {
@@ -94,7 +93,7 @@ func TestWatchdog(t *testing.T) {
 		{"", "", 0, false},
 		{"30000000", "", 30 * time.Second, false},
 		{"30000000", pid, 30 * time.Second, false},
-		{"30000000", "1", 0, false}, // somebody else's
+		{"30000000", "1", 0, false}, // for another process
 		{"0", "", 0, true},
 		{"-1", "", 0, true},
 		{"9223372036854775807", "", 0, true},
@@ -107,8 +106,8 @@ func TestWatchdog(t *testing.T) {
 		if n.Watchdog != tt.want || (err != nil) != tt.mistake {
 			t.Errorf("WATCHDOG_USEC=%s WATCHDOG_PID=%s: %v, %v; want %v", tt.usec, tt.pid, n.Watchdog, err, tt.want)
 		}
-		if !n.Wanted() {
-			t.Errorf("WATCHDOG_USEC=%s: the service manager is forgotten", tt.usec)
+		if !n.Enabled() {
+			t.Errorf("WATCHDOG_USEC=%s: the notifier is not enabled", tt.usec)
 		}
 	}
 }

@@ -2,10 +2,10 @@ package sorted
 
 import "iter"
 
-// Diff returns, in order, what a and b have for each key: nil for a set that
-// does not have it. It leaves out the chunks that a and b share, and only
-// these, so that the two that it returns may well be equal. If b was made from
-// a by k changes it takes time for k chunks and for the lists of chunks.
+// Diff returns, in order of keys, pairs of elements of a and b with the same key; an element
+// is nil if its set lacks the key. Diff skips only chunks that a and b share, so the elements
+// of a pair may be equal. If b was made from a by k changes, the cost is proportional to k
+// chunks plus the lists of chunks.
 func Diff[E any, O Order[E]](a, b Set[E, O]) iter.Seq2[*E, *E] {
 	return func(yield func(a, b *E) bool) {
 		var o O
@@ -14,7 +14,7 @@ func Diff[E any, O Order[E]](a, b Set[E, O]) iter.Seq2[*E, *E] {
 			switch {
 			case x == nil && y == nil:
 				return
-			case x == y: // so is the rest of the chunk
+			case x == y: // the rest of the chunk is the same too
 				a.skip()
 				b.skip()
 				continue
@@ -39,15 +39,15 @@ func Diff[E any, O Order[E]](a, b Set[E, O]) iter.Seq2[*E, *E] {
 	}
 }
 
-// A cursor stands at an element of a Set or behind the last one.
+// A cursor points at an element of a Set or behind the last one.
 type cursor[E any] struct {
-	chunks [][]E // from that of the element on
-	i      int   // of the element in the first of chunks
+	chunks [][]E // remaining chunks, starting with the element's
+	i      int   // index of the element in chunks[0]
 }
 
 func (s Set[E, O]) cursor() *cursor[E] { return &cursor[E]{chunks: s.chunks} }
 
-// at returns the element, nil behind the last.
+// at returns the element, nil behind the last one.
 func (c *cursor[E]) at() *E {
 	if len(c.chunks) == 0 {
 		return nil
@@ -61,5 +61,5 @@ func (c *cursor[E]) next() {
 	}
 }
 
-// skip goes on to the next chunk.
+// skip moves to the next chunk.
 func (c *cursor[E]) skip() { c.chunks, c.i = c.chunks[1:], 0 }

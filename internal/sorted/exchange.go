@@ -1,8 +1,7 @@
 package sorted
 
-// Exchange returns s without the elements with the keys of out, and with in. It
-// takes time for the elements that differ from those of s, and none for those that stay
-// as they are.
+// Exchange returns s without the elements that have the keys of out, and with the elements
+// of in. Its cost depends only on the elements that differ from those of s.
 func Exchange[E comparable, O Order[E]](s Set[E, O], out, in []E) Set[E, O] {
 	if len(out) == 0 || len(in) == 0 {
 		return s.Without(out...).With(in...)
@@ -16,7 +15,7 @@ func Exchange[E comparable, O Order[E]](s Set[E, O], out, in []E) Set[E, O] {
 	return s.Without(Minus[E, O](out, in)...).With(changed...)
 }
 
-// Minus returns the elements of a whose keys are not in b, in their order.
+// Minus returns the elements of a whose keys are not in b, sorted.
 func Minus[E any, O Order[E]](a, b []E) (rest []E) {
 	if len(a) == 0 || len(b) == 0 {
 		return a

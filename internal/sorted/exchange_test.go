@@ -9,7 +9,7 @@ import (
 	"github.com/ofdvr/ofdvr/internal/sorted"
 )
 
-// Exchange is what it says, and makes nothing anew where elements stay as they are.
+// Exchange equals Without followed by With, and shares all chunks whose elements do not change.
 func TestExchange(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := sorted.Of[entry, byKey](drawEntries(t))
@@ -20,7 +20,7 @@ func TestExchange(t *testing.T) {
 		}
 		all := slices.Collect(s.All())
 		if n := sorted.Unshared(s, sorted.Exchange(s, all, all)); n > 0 {
-			t.Errorf("%d chunks made anew although all stays", n)
+			t.Errorf("%d chunks copied although nothing changes", n)
 		}
 	})
 }

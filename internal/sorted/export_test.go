@@ -14,7 +14,7 @@ func Chunks[E any, O Order[E]](s Set[E, O]) (lens []int) {
 	return lens
 }
 
-// Unshared returns how many chunks t has that are not also in s.
+// Unshared returns the number of chunks of t that are not chunks of s.
 func Unshared[E any, O Order[E]](s, t Set[E, O]) (n int) {
 	old := make(map[*E]bool)
 	for _, c := range s.chunks {

@@ -1,6 +1,6 @@
-// Package sorted has a sorted set that changes without being copied: a new
-// version shares with the old one all but the few parts that differ, and the
-// difference between two versions is found without looking at what they share.
+// Package sorted provides an immutable sorted set. A new version shares all unchanged parts
+// with the old one, and the difference between two versions is found without visiting the
+// shared parts.
 package sorted
 
 import (
@@ -8,41 +8,39 @@ import (
 	"slices"
 )
 
-// An Order says how elements are sorted, and with that what their key is: two
-// elements that compare as 0 have one key. It must not depend on anything but
-// its type, so that the zero Set has one too.
+// An Order defines how elements are sorted and which have the same key: those that compare
+// as 0. Its Compare must depend only on its type, so that the zero Set has an order.
 type Order[E any] interface {
 	Compare(a, b E) int
 }
 
-// A Set has at most one element for each key, in the order of O. The zero Set
-// is empty. A Set is immutable; elements must not be changed through what they
-// refer to either.
+// A Set has at most one element for each key, in the order of O. The zero Set is empty. A Set
+// is immutable, and so must be everything that its elements refer to.
 //
-// Of a Set of n elements, k changes take time and memory for k chunks and for a
-// list of n/maxChunk to n/minChunk of them; a look-up takes log n.
+// In a Set of n elements, k changes cost the time and memory of k chunks and of a list of
+// n/maxChunk to n/minChunk chunks; a look-up takes O(log n).
 type Set[E any, O Order[E]] struct {
-	// chunks are not empty, nor are they ever written to. If there are several,
-	// each has minChunk to maxChunk elements.
+	// chunks are not empty and are never modified. If there are several, each has
+	// minChunk to maxChunk elements.
 	chunks [][]E
 	n      int
 }
 
-// Larger chunks make a change dearer, smaller ones the list of them.
+// Larger chunks make changes more expensive, smaller ones the list of chunks.
 const (
 	maxChunk = 256
-	minChunk = maxChunk / 4 // less than half, so that what was just split is not soon joined
+	minChunk = maxChunk / 4 // less than half, so that chunks are not joined soon after a split
 )
 
-// Of returns the set of es. Of elements with one key the last one counts.
+// Of returns the set of es. If elements have the same key, the last one wins.
 func Of[E any, O Order[E]](es []E) Set[E, O] {
 	var b builder[E, O]
 	b.add(unique[E, O](es))
 	return b.set()
 }
 
-// unique returns es sorted, less the elements that a later one replaces. It may
-// be es itself.
+// unique returns es sorted, without elements that a later one with the same key replaces. It
+// may return es itself.
 func unique[E any, O Order[E]](es []E) []E {
 	var o O
 	ascending := true
@@ -52,7 +50,7 @@ func unique[E any, O Order[E]](es []E) []E {
 	if ascending {
 		return es
 	}
-	order := make([]int, len(es)) // several times as fast as a stable sort of es
+	order := make([]int, len(es)) // several times faster than a stable sort of es
 	for i := range order {
 		order[i] = i
 	}
@@ -88,7 +86,7 @@ func (s Set[E, O]) All() iter.Seq[E] {
 	}
 }
 
-// From returns the elements whose key is not less than that of key, in order.
+// From returns, in order, the elements whose key is not less than the key of key.
 func (s Set[E, O]) From(key E) iter.Seq[E] {
 	return func(yield func(E) bool) {
 		if s.n == 0 {
@@ -108,7 +106,7 @@ func (s Set[E, O]) From(key E) iter.Seq[E] {
 	}
 }
 
-// Get returns the element with the key of key.
+// Get returns the element with the same key as key.
 func (s Set[E, O]) Get(key E) (e E, ok bool) {
 	if s.n == 0 {
 		return e, false
@@ -122,8 +120,8 @@ func (s Set[E, O]) Get(key E) (e E, ok bool) {
 	return c[i], true
 }
 
-// chunkOf returns the index of the chunk that key is in or would be put into.
-// s must not be empty.
+// chunkOf returns the index of the chunk that contains key, or would contain it. s must not
+// be empty.
 func (s Set[E, O]) chunkOf(key E) int {
 	var o O
 	i, ok := slices.BinarySearchFunc(s.chunks, key, func(c []E, key E) int { return o.Compare(c[0], key) })
@@ -133,11 +131,11 @@ func (s Set[E, O]) chunkOf(key E) int {
 	return max(0, i-1)
 }
 
-// With returns s and es. Of elements with one key that of es counts, and of
-// those the last.
+// With returns s with es added. An element of es replaces the element of s with its key; if
+// elements of es have the same key, the last one wins.
 func (s Set[E, O]) With(es ...E) Set[E, O] { return s.rebuild(es, union[E, O]) }
 
-// Without returns s less the elements with the keys of keys.
+// Without returns s without the elements that have the keys of keys.
 func (s Set[E, O]) Without(keys ...E) Set[E, O] { return s.rebuild(keys, minus[E, O]) }
 
 // Keep returns the elements of s for which keep is true.
@@ -160,8 +158,8 @@ func (s Set[E, O]) Keep(keep func(E) bool) Set[E, O] {
 	return b.set()
 }
 
-// rebuild returns s with changes carried out by combine, which appends to dst
-// what becomes of a chunk, or of nothing, by the changes that fall into it.
+// rebuild returns s with changes applied by combine. combine appends to dst the result of
+// applying changes to a chunk, which may be empty.
 func (s Set[E, O]) rebuild(changes []E, combine func(dst, chunk, changes []E) []E) Set[E, O] {
 	if len(changes) == 0 {
 		return s
@@ -174,7 +172,7 @@ func (s Set[E, O]) rebuild(changes []E, combine func(dst, chunk, changes []E) []
 	}
 	var o O
 	b := builder[E, O]{chunks: make([][]E, 0, len(s.chunks)+1)}
-	next := 0 // the first chunk that b has not got
+	next := 0 // the first chunk that is not in b yet
 	var buf []E
 	for len(changes) > 0 {
 		i, n := s.chunkOf(changes[0]), len(changes)
@@ -190,8 +188,8 @@ func (s Set[E, O]) rebuild(changes []E, combine func(dst, chunk, changes []E) []
 	return b.set()
 }
 
-// union appends to dst the elements of a and b, both sorted. Of elements with
-// one key that of b counts.
+// union appends to dst the elements of a and b, both sorted. If both have an element with the
+// same key, b's wins.
 func union[E any, O Order[E]](dst, a, b []E) []E {
 	var o O
 	dst = slices.Grow(dst, len(a)+len(b))
@@ -206,7 +204,7 @@ func union[E any, O Order[E]](dst, a, b []E) []E {
 	return append(dst, a...)
 }
 
-// minus appends to dst the elements of a whose keys none of b has, both sorted.
+// minus appends to dst the elements of a whose keys are not in b, both sorted.
 func minus[E any, O Order[E]](dst, a, b []E) []E {
 	var o O
 	dst = slices.Grow(dst, len(a))
@@ -221,13 +219,13 @@ func minus[E any, O Order[E]](dst, a, b []E) []E {
 	return append(dst, a...)
 }
 
-// A builder makes a Set from its elements in order.
+// A builder builds a Set from its elements in order.
 type builder[E any, O Order[E]] struct {
 	chunks [][]E
-	rest   []E // too few for a chunk
+	rest   []E // elements too few for a chunk
 }
 
-// share adds chunks of another Set as they are, if rest is empty.
+// share adds chunks of another Set without copying, if rest is empty.
 func (b *builder[E, O]) share(chunks [][]E) {
 	for len(b.rest) > 0 && len(chunks) > 0 {
 		b.add(chunks[0])
@@ -236,7 +234,7 @@ func (b *builder[E, O]) share(chunks [][]E) {
 	b.chunks = append(b.chunks, chunks...)
 }
 
-// add adds elements, which it copies.
+// add adds copies of elements.
 func (b *builder[E, O]) add(es []E) {
 	if len(b.rest) > 0 {
 		es = append(b.rest, es...)
@@ -248,7 +246,7 @@ func (b *builder[E, O]) add(es []E) {
 	b.split(es)
 }
 
-// split adds copies of es in chunks of about the same length.
+// split adds copies of es in chunks of about equal length.
 func (b *builder[E, O]) split(es []E) {
 	for parts := (len(es) + maxChunk - 1) / maxChunk; parts > 0; parts-- {
 		n := len(es) / parts

@@ -11,7 +11,7 @@ import (
 	"github.com/ofdvr/ofdvr/internal/sorted"
 )
 
-// An entry's key is part of it, as a flow's is.
+// An entry contains its key, like a flow.
 type entry struct{ key, value int }
 
 type byKey struct{}
@@ -20,7 +20,7 @@ func (byKey) Compare(a, b entry) int { return cmp.Compare(a.key, b.key) }
 
 type set = sorted.Set[entry, byKey]
 
-// A model is what a set should be.
+// A model is the expected content of a set.
 type model map[int]int
 
 func (m model) entries() []entry {
@@ -33,8 +33,7 @@ func (m model) entries() []entry {
 
 const keys = 8 * sorted.MaxChunk
 
-// drawEntries draws entries in any order, some of one key: few, or as many as
-// take a set through all numbers of chunks.
+// drawEntries draws unsorted entries, some with the same key: a few, or enough for any number of chunks.
 func drawEntries(t *rapid.T) (es []entry) {
 	start, stride := rapid.IntRange(0, keys-1).Draw(t, "start"), rapid.SampledFrom([]int{1, 1, 3, keys - 1}).Draw(t, "stride")
 	count := rapid.OneOf(rapid.IntRange(0, 3), rapid.IntRange(0, sorted.MaxChunk), rapid.IntRange(0, keys)).Draw(t, "count")
@@ -48,8 +47,7 @@ func drawEntries(t *rapid.T) (es []entry) {
 	return es
 }
 
-// Whatever is done to a set gives what the same gives to a map, and leaves the
-// set itself as it was.
+// Every operation on a set gives the same result as on a map, and does not change the set itself.
 func TestLikeAMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		type version struct {
@@ -132,8 +130,7 @@ func checkSet(t *rapid.T, s set, m model) {
 	}
 }
 
-// checkDiff fails t unless Diff leads from a to b, in order, and says nothing
-// that is not so.
+// checkDiff fails t unless Diff turns a into b, in order and without false pairs.
 func checkDiff(t *rapid.T, a, b set, am, bm model) {
 	have, last := maps.Clone(am), -1
 	for x, y := range sorted.Diff(a, b) {
@@ -159,7 +156,7 @@ func checkDiff(t *rapid.T, a, b set, am, bm model) {
 	}
 }
 
-// A reader of a difference may stop.
+// A reader of a difference may stop early.
 func TestDiffStops(t *testing.T) {
 	a, b := sorted.Of[entry, byKey]([]entry{{1, 1}, {2, 2}}), sorted.Of[entry, byKey]([]entry{{1, 3}, {2, 4}})
 	n := 0
@@ -176,8 +173,7 @@ func TestDiffStops(t *testing.T) {
 	}
 }
 
-// A change makes few chunks anew, however many there are, and the difference is
-// looked for in these alone.
+// A change copies few chunks, however many there are, and Diff visits only these.
 func TestChangesShare(t *testing.T) {
 	for _, n := range []int{1_000, 100_000} {
 		es := make([]entry, n)
@@ -197,21 +193,21 @@ func TestChangesShare(t *testing.T) {
 			}
 			for _, changed := range []set{s.With(es...), s.Without(es...), s.With(es...).Without(es...)} {
 				if got, most := sorted.Unshared(s, changed), 2*len(es); got > most {
-					t.Errorf("%d chunks made anew for %d changes, want at most %d", got, len(es), most)
+					t.Errorf("%d chunks copied for %d changes, want at most %d", got, len(es), most)
 				}
 				looked := 0
 				for range sorted.Diff(s, changed) {
 					looked++
 				}
 				if most := len(es) * 3 * sorted.MaxChunk; looked > most {
-					t.Errorf("the difference of %d changes is looked for in %d elements, want at most %d", len(es), looked, most)
+					t.Errorf("the difference of %d changes visits %d elements, want at most %d", len(es), looked, most)
 				}
 			}
 		})
 	}
 }
 
-// A change allocates as often for many elements as for few.
+// The number of allocations of a change does not depend on the number of elements.
 func TestChangeAllocates(t *testing.T) {
 	allocs := func(n int) float64 {
 		es := make([]entry, n)

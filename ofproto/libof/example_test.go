@@ -14,8 +14,8 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// All flows of a bridge are replaced by one that makes it an ordinary switch,
-// in one bundle: there is never a moment without flows.
+// Replaces all flows of a bridge by one that makes it an ordinary switch, in one bundle:
+// the bridge is never without flows.
 func Example() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -42,7 +42,7 @@ func Example() {
 	}
 }
 
-// What FlowMods returns is what ofconn.Conn.Commit and Program take.
+// The result of FlowMods is an argument of ofconn.Conn.Commit and Program.
 func ExampleFlowMods() {
 	host := net.IPv4(10, 0, 0, 7)
 	f := openflow13.NewFlowMod()

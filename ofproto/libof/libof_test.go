@@ -17,14 +17,14 @@ import (
 
 var ipv4 = of13.NewEthTypeField(0x800)
 
-// flowMod returns a flow-mod that has a match and applies actions.
+// flowMod returns a flow-mod with a match that applies actions.
 func flowMod(match []*of13.MatchField, as ...of13.Action) *of13.FlowMod {
 	f := of13.NewFlowMod()
 	for _, field := range match {
 		f.Match.AddField(*field)
 	}
 	apply := of13.NewInstrApplyActions()
-	apply.Actions = as // AddAction panics for some that are incomplete
+	apply.Actions = as // AddAction panics on incomplete actions
 	if len(as) > 0 {
 		f.AddInstruction(apply)
 	}
@@ -35,13 +35,13 @@ func applied(as ...ofproto.Action) ofproto.FlowMod {
 	return ofproto.FlowMod{Flow: ofproto.Flow{FlowKey: ofproto.FlowKey{Priority: 1000}, Do: ofproto.ApplyActions(as...)}}
 }
 
-// What libOpenflow writes wrongly comes out as it was meant.
-func TestMeant(t *testing.T) {
+// Values that libOpenflow encodes wrongly are converted with their intended meaning.
+func TestCorrectsEncoding(t *testing.T) {
 	ipHeader := of13.ActionHeader{Type: of13.ActionType_SetNwTtl, Length: 8}
 	late := of13.NewInstrApplyActions()
 	ct := of13.NewNXActionConnTrack()
 	late.AddAction(ct, false)
-	ct.Commit().AddAction(of13.NewNXActionCTNAT()) // late does not learn of it
+	ct.Commit().AddAction(of13.NewNXActionCTNAT()) // late does not notice this
 	del := flowMod(nil, of13.NewActionOutput(1))
 	del.Command = of13.FC_DELETE_STRICT
 	grouped := of13.NewGroupMod()
@@ -108,7 +108,7 @@ func header(typ uint8) (h struct {
 	return h
 }
 
-// What cannot be told is an error that says so.
+// A value that cannot be converted is an error.
 func TestErrors(t *testing.T) {
 	port := uint16(80)
 	nat := func(set func(*of13.NXActionCTNAT)) *of13.FlowMod {
@@ -165,7 +165,7 @@ func TestErrors(t *testing.T) {
 		var e *libof.EncodingError
 		got, err := libof.Message(tt.m)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%.200v, %v; want an error with %q", got, err, tt.want)
+			t.Errorf("%.200v, %v; want an error containing %q", got, err, tt.want)
 		}
 		if errors.As(err, &e) == (tt.m == util.Message(long)) {
 			t.Errorf("%v is %T", err, err)
@@ -173,7 +173,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// What an ofproto.FlowMod does not have is not left out silently.
+// Values that an ofproto.FlowMod cannot express are not dropped silently.
 func TestUnsupported(t *testing.T) {
 	change := func(f func(*of13.FlowMod)) *of13.FlowMod {
 		m := of13.NewFlowMod()
@@ -194,7 +194,7 @@ func TestUnsupported(t *testing.T) {
 		t.Errorf("deletion by out_port 3 and out_group 4: %+v, %v", got, err)
 	}
 	if _, err := libof.FlowMod(change(func(f *of13.FlowMod) { f.OutPort, f.OutGroup = 3, 3 })); err != nil {
-		t.Errorf("an addition does not look at out_port, but: %v", err)
+		t.Errorf("an addition must ignore out_port: %v", err)
 	}
 }
 

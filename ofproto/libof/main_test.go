@@ -6,5 +6,5 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// TestMain runs the tests where a real switch can be started.
+// TestMain runs the tests in an environment that can start a real switch.
 func TestMain(m *testing.M) { lab.Main(m) }

@@ -26,7 +26,7 @@ func dial(t *testing.T) *ofconn.Conn {
 	ended := make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		c.Run(ctx, func(ofproto.Message) {}) // what goes wrong, those who ask are told
+		c.Run(ctx, func(ofproto.Message) {}) // the calls return its errors
 		close(ended)
 	}()
 	t.Cleanup(func() {
@@ -36,9 +36,8 @@ func dial(t *testing.T) *ofconn.Conn {
 	return c
 }
 
-// A real switch accepts flows that libOpenflow has built, and has then the
-// flows, as values, that we sent; a delete that libOpenflow has built deletes
-// them.
+// A real switch accepts flows built with libOpenflow, and then holds flows equal to the
+// values that we sent. A delete built with libOpenflow deletes them.
 func TestSwitch(t *testing.T) {
 	c := dial(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -82,8 +81,8 @@ func TestSwitch(t *testing.T) {
 	}
 }
 
-// flows returns flows with what a program builds with libOpenflow, what it
-// writes wrongly among it.
+// flows returns flows with everything that a program can build with libOpenflow, including
+// what libOpenflow encodes wrongly.
 func flows() []*of13.FlowMod {
 	fields := func(fs ...*of13.MatchField) []*of13.MatchField { return fs }
 	field := func(name string) *of13.MatchField {
@@ -95,7 +94,7 @@ func flows() []*of13.FlowMod {
 	}
 	mac, wide := net.HardwareAddr{2, 0, 0, 0, 1, 1}, net.IPv4(255, 0, 0, 0)
 	mask, flags := uint64(0xff), uint16(0x12)
-	tcp := fields(of13.NewTcpDstField(80), of13.NewIpProtoField(6), ipv4) // in no good order
+	tcp := fields(of13.NewTcpDstField(80), of13.NewIpProtoField(6), ipv4) // not in the required order
 	new4, est := of13.NewCTStates(), of13.NewCTStates()
 	new4.SetNew()
 	new4.SetTrk()

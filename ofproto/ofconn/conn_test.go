@@ -14,8 +14,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// A peer is a switch that does what a test says. It exists to do what Open
-// vSwitch never does.
+// A peer is a switch controlled by the test. It can do things that Open vSwitch never does.
 type peer struct {
 	t  *testing.T
 	nc net.Conn
@@ -61,8 +60,8 @@ func (p *peer) expect(want ofproto.Message) uint32 {
 	return xid
 }
 
-// connect runs a connection whose peer has sent its hello, in a bubble in which
-// time is virtual, and which fails the test if a goroutine is left behind.
+// connect runs a connection whose peer has sent its hello, in a synctest bubble with virtual
+// time. The test fails if a goroutine is left behind.
 func connect(t *testing.T, test func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error)) {
 	synctest.Test(t, func(t *testing.T) {
 		us, them := net.Pipe()
@@ -102,7 +101,7 @@ func TestAnsweringSwitchLives(t *testing.T) {
 	})
 }
 
-// What an echo request took is told, once for each that is answered.
+// The duration of each answered echo request is reported once.
 func TestRoundTrip(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		us, them := net.Pipe()
@@ -114,16 +113,16 @@ func TestRoundTrip(t *testing.T) {
 		p.send(0, ofproto.Hello13())
 		for _, took := range []time.Duration{7 * time.Millisecond, 4 * time.Second} {
 			xid := p.expect(ofproto.Echo{})
-			time.Sleep(took) // in no time: the clock is the bubble's
+			time.Sleep(took) // virtual time
 			p.send(xid, ofproto.Echo{Reply: true})
-			p.send(xid, ofproto.Echo{Reply: true}) // which nobody asked for
+			p.send(xid, ofproto.Echo{Reply: true}) // unsolicited
 			if got := <-told; got != took {
-				t.Errorf("it took %v, and %v was told", took, got)
+				t.Errorf("the round trip took %v, and %v was reported", took, got)
 			}
 			p.send(9, ofproto.Echo{})
 			p.expect(ofproto.Echo{Reply: true})
 			if len(told) > 0 {
-				t.Error("an answer that nobody asked for was told")
+				t.Error("an unsolicited reply was reported")
 			}
 		}
 		them.Close()
@@ -131,12 +130,13 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// The load of a connection is what the switch has not read and not answered.
+// The load of a connection consists of the bytes that the switch has not read and the
+// requests that it has not answered.
 func TestLoad(t *testing.T) {
 	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
 		synctest.Wait()
 		if got := c.Load(); got != (ofconn.Load{}) {
-			t.Errorf("the load is %+v, and nothing is under way", got)
+			t.Errorf("the load is %+v, want zero", got)
 		}
 		answered := make(chan error, 1)
 		go func() {
@@ -157,7 +157,7 @@ func TestLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := c.Load(); got != (ofconn.Load{}) {
-			t.Errorf("the load is %+v, and all is answered", got)
+			t.Errorf("the load is %+v after all replies, want zero", got)
 		}
 	})
 }
@@ -165,7 +165,7 @@ func TestLoad(t *testing.T) {
 func TestHello(t *testing.T) {
 	tests := []struct {
 		hello ofproto.Message
-		want  string // in the error; "" for none
+		want  string // part of the error; "" for no error
 	}{
 		{ofproto.Hello{Version: 6, Bitmap: 1<<6 | 1<<4}, ""},
 		{ofproto.Hello{Version: 5}, ""},
@@ -191,7 +191,7 @@ func TestHello(t *testing.T) {
 			}
 			if strings.HasPrefix(tt.want, "the switch offers") {
 				if _, m := p.receive(); m.(ofproto.ErrorMessage).Code != ofproto.ErrHelloIncompatible {
-					t.Errorf("%v: answered with %#v", tt.hello, m)
+					t.Errorf("%v: replied with %#v", tt.hello, m)
 				}
 			}
 			if err := <-ended; !strings.Contains(err.Error(), tt.want) {
@@ -218,7 +218,7 @@ func TestRunCanceled(t *testing.T) {
 	})
 }
 
-// A reply goes to the call that it answers, in whatever order replies come.
+// A reply is delivered to the call with its transaction ID, whatever the order of replies.
 func TestRepliesByXID(t *testing.T) {
 	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
 		type answer struct {
@@ -233,13 +233,13 @@ func TestRepliesByXID(t *testing.T) {
 			}()
 		}
 		a, b := p.expect(ofproto.FeaturesRequest{}), p.expect(ofproto.FeaturesRequest{})
-		p.send(77, ofproto.Features{DPID: 77}) // nobody asked
+		p.send(77, ofproto.Features{DPID: 77}) // unsolicited
 		p.send(b, ofproto.Features{DPID: ofproto.DPID(b)})
 		first := <-answers
 		p.send(a, ofproto.ErrorMessage{Code: ofproto.ErrTableFull})
 		second := <-answers
 		if first.err != nil || first.f.DPID != ofproto.DPID(b) || !errors.Is(second.err, ofproto.ErrTableFull) {
-			t.Errorf("answers are %+v, %+v", first, second)
+			t.Errorf("replies are %+v, %+v", first, second)
 		}
 	})
 }
@@ -269,7 +269,7 @@ var mods = []ofproto.FlowMod{
 	{Flow: ofproto.Flow{FlowKey: ofproto.FlowKey{Priority: 3}}},
 }
 
-// commit starts a commit of mods and has p receive its bundle up to the barrier.
+// commit starts a commit of mods, and makes p receive its bundle up to the barrier.
 func commit(ctx context.Context, c *ofconn.Conn, p *peer) (result <-chan error, open uint32) {
 	done := make(chan error, 1)
 	go func() { done <- c.Commit(ctx, mods) }()
@@ -283,8 +283,7 @@ func commit(ctx context.Context, c *ofconn.Conn, p *peer) (result <-chan error, 
 	return done, open
 }
 
-// A change that is refused is named, the bundle is discarded, and the outcome
-// is known.
+// A refused change is named in the error, the bundle is discarded, and the outcome is known.
 func TestCommitRefused(t *testing.T) {
 	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
 		done, open := commit(t.Context(), c, p)
@@ -304,8 +303,8 @@ func TestCommitRefused(t *testing.T) {
 	})
 }
 
-// Of a switch that knows no bundles the error says so: it is about none of the
-// changes, although each of them is refused as well.
+// If a switch does not support bundles, the error says so. It does not name a change, although
+// the switch refuses each of them too.
 func TestCommitWithoutBundles(t *testing.T) {
 	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
 		done, open := commit(t.Context(), c, p)
@@ -322,7 +321,7 @@ func TestCommitWithoutBundles(t *testing.T) {
 	})
 }
 
-// A change that fails only when the bundle is committed is named too.
+// A change that fails at the commit of the bundle is named too.
 func TestCommitFails(t *testing.T) {
 	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
 		done, open := commit(t.Context(), c, p)
@@ -339,7 +338,7 @@ func TestCommitFails(t *testing.T) {
 	})
 }
 
-// A commit that was sent and not answered may have happened or not.
+// If a commit gets no reply, its outcome is unknown.
 func TestCommitUnknown(t *testing.T) {
 	for _, how := range []string{"times out", "connection ends"} {
 		connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
@@ -358,21 +357,20 @@ func TestCommitUnknown(t *testing.T) {
 	}
 }
 
-// Until the commit itself is sent, nothing has happened.
+// Before the commit message is sent, nothing has been applied.
 func TestCommitNotSent(t *testing.T) {
 	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		done, _ := commit(ctx, c, p)
-		p.receive() // the discard, which gets no answer
+		p.receive() // the discard, which gets no reply
 		if err := <-done; errors.Is(err, ofconn.ErrUnknownOutcome) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Commit = %v", err)
 		}
 	})
 }
 
-// Half a header, a length below 8, and a message that is no message end the
-// connection.
+// Half a header, a length below 8, and a malformed message end the connection.
 func TestGarbageEndsTheConnection(t *testing.T) {
 	for _, garbage := range []string{"\x04\x00\x00\x07\x00\x00\x00\x00", "\x04\x01\x00\x09\x00\x00\x00\x00\x00", "\x04\x0c\x00\x08\x00\x00\x00\x00"} {
 		connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
@@ -384,8 +382,8 @@ func TestGarbageEndsTheConnection(t *testing.T) {
 	}
 }
 
-// A switch that does not read slows down who writes to it, until that gives up;
-// and it is noticed to be dead in time although nothing can be written.
+// A switch that does not read blocks the writers until their contexts end. It is detected as dead
+// in time although nothing can be written.
 func TestSwitchThatDoesNotRead(t *testing.T) {
 	many := make([]ofproto.FlowMod, 50_000)
 	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
@@ -396,7 +394,7 @@ func TestSwitchThatDoesNotRead(t *testing.T) {
 			t.Errorf("Commit = %v", err)
 		}
 		if err := c.Commit(t.Context(), many); !errors.Is(err, ofconn.ErrClosed) {
-			t.Errorf("Commit that waits longer than the switch lives = %v", err)
+			t.Errorf("Commit that outlasts the connection = %v", err)
 		}
 		if err := <-ended; !errors.Is(err, ofconn.ErrEchoTimeout) || time.Since(start) != 10*time.Second {
 			t.Errorf("Run = %v after %v", err, time.Since(start))
@@ -404,8 +402,8 @@ func TestSwitchThatDoesNotRead(t *testing.T) {
 	})
 }
 
-// A switch that talks and does not read is noticed too.
-func TestSwitchThatOnlyTalks(t *testing.T) {
+// A switch that sends but does not read is detected too.
+func TestSwitchThatSendsButDoesNotRead(t *testing.T) {
 	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
 		start := time.Now()
 		go c.Commit(t.Context(), make([]ofproto.FlowMod, 50_000))
@@ -419,8 +417,7 @@ func TestSwitchThatOnlyTalks(t *testing.T) {
 	})
 }
 
-// What was refused is known when the barrier is answered, and not lost in what
-// came between.
+// Refusals are known when the barrier's reply arrives, whatever arrives in between.
 func TestProgramRefused(t *testing.T) {
 	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
 		done := make(chan error, 1)
@@ -440,7 +437,7 @@ func TestProgramRefused(t *testing.T) {
 	})
 }
 
-// Limits end the connection, each with an error of its own.
+// Each limit ends the connection with its own error.
 func TestLimits(t *testing.T) {
 	for _, tt := range []struct {
 		want   error
@@ -479,7 +476,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// What a switch refuses is told, though it answers nothing else.
+// Send returns the refusal of a message that has no reply otherwise.
 func TestSend(t *testing.T) {
 	for _, code := range []error{nil, ofproto.ErrTableFull} {
 		connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
@@ -492,7 +489,7 @@ func TestSend(t *testing.T) {
 			}
 			p.send(barrier, ofproto.BarrierReply{})
 			if err := <-done; !errors.Is(err, code) {
-				t.Errorf("Tell = %v, want %v", err, code)
+				t.Errorf("Send = %v, want %v", err, code)
 			}
 		})
 	}

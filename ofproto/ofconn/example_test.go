@@ -12,8 +12,8 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// A controller waits for a bridge (ovs-vsctl set-controller br0
-// tcp:127.0.0.1:6653), gives it a flow, and lists what it then has.
+// A controller waits for a bridge (ovs-vsctl set-controller br0 tcp:127.0.0.1:6653), adds a flow
+// to it, and lists its flows.
 func Example() {
 	ln, err := net.Listen("tcp", "127.0.0.1:6653")
 	if err != nil {
@@ -27,7 +27,7 @@ func Example() {
 	conn := ofconn.New(nc, ofconn.Config{})
 	ended := make(chan error, 1)
 	go func() {
-		ended <- conn.Run(ctx, func(m ofproto.Message) { log.Printf("unasked: %#v", m) })
+		ended <- conn.Run(ctx, func(m ofproto.Message) { log.Printf("unsolicited: %#v", m) })
 	}()
 
 	flow := ofproto.Flow{
@@ -47,7 +47,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	for _, f := range flows {
-		fmt.Println(f.Packets, f.Flow) // in the words of ovs-ofctl
+		fmt.Println(f.Packets, f.Flow) // in ovs-ofctl syntax
 	}
 	stop()
 	<-ended

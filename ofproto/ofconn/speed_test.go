@@ -16,7 +16,7 @@ import (
 
 const speedFlows = 100_000
 
-// routedFlows are flows as a router has most of.
+// routedFlows returns typical flows of a router.
 func routedFlows() []ofproto.FlowMod {
 	mods := make([]ofproto.FlowMod, speedFlows)
 	for i := range mods {
@@ -34,8 +34,7 @@ func routedFlows() []ofproto.FlowMod {
 	return mods
 }
 
-// instant connects a Conn to a switch that answers as answer says, without
-// thinking, over a Unix socket.
+// instant connects a Conn, over a Unix socket, to a switch that replies immediately with answer.
 func instant(b *testing.B, answer func(w io.Writer, xid uint32, m []byte)) *ofconn.Conn {
 	l, err := net.Listen("unix", filepath.Join(b.TempDir(), "s"))
 	if err != nil {
@@ -53,7 +52,7 @@ func instant(b *testing.B, answer func(w io.Writer, xid uint32, m []byte)) *ofco
 	c, ended := ofconn.New(us, ofconn.Config{}), make(chan error, 2)
 	go func() { ended <- c.Run(b.Context(), func(ofproto.Message) {}) }()
 	go func() { ended <- serve(them, answer) }()
-	b.Cleanup(func() { // when the context has been canceled
+	b.Cleanup(func() { // runs after the context was canceled
 		<-ended
 		<-ended
 	})
@@ -81,7 +80,7 @@ func serve(nc net.Conn, answer func(w io.Writer, xid uint32, m []byte)) error {
 	}
 }
 
-// BenchmarkCommit commits 100,000 flows to a switch that takes no time.
+// BenchmarkCommit commits 100,000 flows to a switch that replies immediately.
 func BenchmarkCommit(b *testing.B) {
 	const experimenter, barrierRequest, control, controlLen = 4, 20, 2300, 24
 	mods := routedFlows()
@@ -89,7 +88,7 @@ func BenchmarkCommit(b *testing.B) {
 		switch {
 		case m[1] == barrierRequest:
 			w.Write(ofproto.BarrierReply{}.Append(nil, xid))
-		case m[1] == experimenter && len(m) == controlLen: // the reply is one more
+		case m[1] == experimenter && len(m) == controlLen: // the reply's type is one more
 			reply := slices.Clone(m)
 			reply[21]++
 			w.Write(reply)
@@ -103,7 +102,7 @@ func BenchmarkCommit(b *testing.B) {
 	}
 }
 
-// BenchmarkFlows reads 100,000 flows from a switch that takes no time.
+// BenchmarkFlows reads 100,000 flows from a switch that replies immediately.
 func BenchmarkFlows(b *testing.B) {
 	const multipartRequest, perPart = 18, 480 // as many as Open vSwitch packs
 	var parts [][]byte

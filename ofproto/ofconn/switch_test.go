@@ -25,7 +25,7 @@ func realSwitch(t *testing.T) *ofconn.Conn {
 		t.Fatal(err)
 	}
 	before := goleak.IgnoreCurrent()
-	c := ofconn.New(nc, ofconn.Config{EchoInterval: time.Minute}) // a switch with much to do is silent meanwhile
+	c := ofconn.New(nc, ofconn.Config{EchoInterval: time.Minute}) // a busy switch is silent
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx, func(ofproto.Message) {}) }()
@@ -51,7 +51,7 @@ func additions(n int) []ofproto.FlowMod {
 	return mods
 }
 
-// held returns how many flows the switch has.
+// held returns the number of flows that the switch holds.
 func held(t *testing.T, c *ofconn.Conn) int {
 	t.Helper()
 	flows, err := c.Flows(t.Context(), ofproto.AllFlows())
@@ -61,8 +61,8 @@ func held(t *testing.T, c *ofconn.Conn) int {
 	return len(flows)
 }
 
-// Of 100,000 changes in flight the one that is refused is named. In a bundle
-// nothing is applied then, else all the rest.
+// One refused change among 100,000 is named in the error. With a bundle nothing is applied, without
+// one everything else is.
 func TestOneRefusedOf100000(t *testing.T) {
 	c := realSwitch(t)
 	const n, bad = 100_000, 77_777
@@ -86,8 +86,8 @@ func TestOneRefusedOf100000(t *testing.T) {
 	}
 }
 
-// More changes than go into one bundle are committed all the same; and when a
-// later one is refused it is said that others were applied.
+// More changes than MaxBundle are committed in several bundles. If a later one is refused, the error
+// says that earlier ones were applied.
 func TestMoreThanOneBundle(t *testing.T) {
 	c := realSwitch(t)
 	const n = 100_000 + 5
@@ -105,8 +105,8 @@ func TestMoreThanOneBundle(t *testing.T) {
 	}
 }
 
-// mixed are a group, flows that refer to it, another group, and the end of a
-// third, in one list.
+// mixed returns in one list: a group, flows that refer to it, another group, and the deletion of a
+// third.
 func mixed(refused bool) []ofproto.Mod {
 	group := func(id ofproto.GroupID, port ofproto.PortNo) ofproto.GroupMod {
 		return ofproto.GroupMod{Entry: ofproto.GroupEntry{ID: id, Type: ofproto.GroupTypeSelect, Buckets: []ofproto.Bucket{
@@ -123,9 +123,9 @@ func mixed(refused bool) []ofproto.Mod {
 	return []ofproto.Mod{group(1, 1), &flows[0], other, flows[1], ofproto.GroupMod{Command: ofproto.GroupDelete, Entry: group(3, 1).Entry}}
 }
 
-// Groups and flows go into one bundle, in order. If a group in its middle is
-// refused it is named, and nothing is applied; one by one all the rest is. A meter
-// is refused in a bundle, and not without.
+// Groups and flows are committed in one bundle, in order. If a group in the middle is refused, the
+// error names it and nothing is applied; without a bundle everything else is applied. A meter is
+// refused in a bundle, but not without one.
 func TestMixed(t *testing.T) {
 	c := realSwitch(t)
 	groups := func() (n int) {
@@ -172,8 +172,7 @@ func TestMixed(t *testing.T) {
 	}
 }
 
-// Of more changes than go into one bundle the groups that flows need are in the
-// first, and those that go are in the last.
+// If changes need several bundles, added groups are in the first bundle and deleted groups in the last.
 func TestGroupsInMoreThanOneBundle(t *testing.T) {
 	c := realSwitch(t)
 	list := mixed(false)
@@ -189,7 +188,7 @@ func TestGroupsInMoreThanOneBundle(t *testing.T) {
 	if err := c.CommitMods(t.Context(), mods[:len(mods)-1]); err != nil || held(t, c) != len(flows) {
 		t.Errorf("%v: %d flows", err, held(t, c))
 	}
-	if err := c.CommitMods(t.Context(), mods[1:]); err != nil || held(t, c) != 0 { // the flows go with the group, which was the last
+	if err := c.CommitMods(t.Context(), mods[1:]); err != nil || held(t, c) != 0 { // the flows are deleted with the last group
 		t.Errorf("%v: %d flows are left", err, held(t, c))
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// An unidentified peer has its ports read piece by piece, however long its messages are; other
-// long messages are dropped, and read once it is identified.
+// Port descriptions of an unidentified peer are read in pieces, whatever their length. Other long
+// messages are dropped; they are read once the peer is identified.
 func TestUnidentifiedPeer(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
@@ -77,7 +77,7 @@ func TestUnidentifiedPeer(t *testing.T) {
 	if m, ok := (<-got).(ofproto.PacketIn); !ok || len(m.Data) != len(long.Data) {
 		t.Errorf("%T of %d bytes", m, len(m.Data))
 	}
-	send(ofproto.PortStatus{Port: all[1]}, 0) // what followed was not lost
+	send(ofproto.PortStatus{Port: all[1]}, 0) // later messages were not lost
 	if m := <-got; m.(ofproto.PortStatus).Port != all[1] {
 		t.Error(m)
 	}
@@ -87,7 +87,7 @@ func TestUnidentifiedPeer(t *testing.T) {
 	}
 }
 
-// Messages that are dropped count as others that nobody asked for.
+// Dropped messages count as unsolicited messages.
 func TestUnidentifiedFlood(t *testing.T) {
 	ours, theirs := net.Pipe()
 	c := New(ours, Config{Unidentified: true, MaxUnsolicited: 1})
@@ -105,7 +105,7 @@ func TestUnidentifiedFlood(t *testing.T) {
 	}
 }
 
-// A probe is answered by whatever comes, and not by silence.
+// Any message answers a probe; silence does not.
 func TestProbe(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
@@ -135,13 +135,13 @@ func TestProbe(t *testing.T) {
 	if err := <-result; err != nil {
 		t.Error(err)
 	}
-	// Nothing comes.
+	// No message arrives.
 	soon, end := context.WithCancel(ctx)
 	go func() { result <- c.Probe(soon) }()
 	<-asked
 	end()
 	if err := <-result; err == nil {
-		t.Error("silence is an answer")
+		t.Error("a probe succeeded without a message")
 	}
 	cancel()
 	<-done

@@ -43,7 +43,7 @@ func TestTraceAgreesWithOpenVSwitch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			out, err := ovstrace.Ask(t.Context(), ctl, lab.IntegrationBridge, p)
+			out, err := ovstrace.Run(t.Context(), ctl, lab.IntegrationBridge, p)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -97,7 +97,7 @@ func TestSlowBodiesHoldNobodyUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		text, err := io.ReadAll(resp.Body)
-		if resp.StatusCode != http.StatusRequestTimeout || !strings.Contains(string(text), "the body came too slowly") {
+		if resp.StatusCode != http.StatusRequestTimeout || !strings.Contains(string(text), "the request body arrived too slowly") {
 			t.Errorf("a body that does not come: %s %s %v", resp.Status, text, err)
 		}
 	}

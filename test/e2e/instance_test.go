@@ -49,7 +49,7 @@ func TestTwoInstances(t *testing.T) {
 
 	d := second()
 	one := strings.TrimSpace(s.sh("", "cat /run/ofdvr/instance"))
-	problem := "the name of namespace qrouter-r1 is taken: another instance of ofdvr on this machine, " + one + `, has it for its router "r1", and this one is `
+	problem := "the name of namespace qrouter-r1 is taken: another instance of ofdvr on this machine, " + one + `, uses it for its router "r1"; this instance is `
 	for range 2 { // also after a restart
 		s.eventually("the second to say that the name is taken", func() error {
 			out, _ := s.Ofdvr(t.Context(), "status", "--api", api)

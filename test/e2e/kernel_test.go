@@ -235,7 +235,7 @@ ports:`
 	s.sh(netns, "ip route add 10.10.0.0/16 via 10.0.1.77")
 	s.write(strings.Replace(twoNetworks, "ports:", strings.Replace(routes, "ports:", "      - {destination: 10.10.0.0/16, nexthop: 10.0.2.10}\nports:", 1), 1))
 	s.signal(syscall.SIGHUP)
-	problem("somebody else has a route there")
+	problem("another program has a route to that destination")
 	for i := range 3 { // each is seen by another look at the namespace
 		s.sh(netns, fmt.Sprintf("ip addr add 10.9.9.%d/32 dev lo", i+1))
 		s.eventually("the address to be seen", func() error {

@@ -16,13 +16,13 @@ func TestForeignSocketPaths(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
 	for what, c := range map[string]struct{ script, want string }{
-		"file":        {"echo theirs >/run/x", "/run/x is a regular file, not a socket: not a file of ours, and left as it is"},
+		"file":        {"echo theirs >/run/x", "/run/x is a regular file, not a socket: not a file of ofdvr, and left unchanged"},
 		"link":        {"echo theirs >/run/y; ln -s /run/y /run/x", "/run/x is a symbolic link, not a socket"},
 		"pipe":        {"mkfifo /run/x", "/run/x is a named pipe, not a socket"},
 		"directory":   {"mkdir /run/x", "/run/x is a directory, not a socket"},
 		"dead socket": {"mv /run/dead /run/sock; ln -s /run/sock /run/x", "/run/x is a symbolic link, not a socket"},
 		"another user's": {"mv /run/dead /run/x; chown 65534 /run/x",
-			"/run/x is a socket of user 65534: not a file of ours"},
+			"/run/x is a socket of user 65534: not a file of ofdvr"},
 	} {
 		const world = "ls -land --time-style=full-iso /run/x; cat /run/y 2>/dev/null || true; [ ! -f /run/x ] || cat /run/x"
 		s.sh("", "rm -rf /run/x /run/y /run/sock /run/dead")
@@ -193,7 +193,7 @@ func TestNamesOfOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.eventually("the status to name the link", func() error {
-			return lacks(fmt.Sprint(s.status().Routers[0].Problems), "a link of that name that ovs-vswitchd has not made is in its place, outside, and was left as it is")
+			return lacks(fmt.Sprint(s.status().Routers[0].Problems), "another program's link has that name outside of the namespace, and was left unchanged")
 		})
 		mustHave(t, s.sh("", "ip -o addr show dev vpn0"), "192.0.2.1/24")
 	}

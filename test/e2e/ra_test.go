@@ -204,7 +204,7 @@ func TestAdvertisementsOutliveTheDaemon(t *testing.T) {
 		})
 		s.serve()
 		s.settle()
-		s.logged("found radvd")
+		s.logged("running radvd found")
 		if now := s.radvd(); now != pid {
 			t.Errorf("radvd was process %d, is %d", pid, now)
 		}

@@ -124,7 +124,7 @@ func TestLostRouteIsNamed(t *testing.T) {
 	if err := s.StartSwitch(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	const problem = "route default via 10.0.1.254 dev qr-r1-blue of another program in namespace qrouter-r1 was lost when tap qr-r1-blue changed, and cannot be put back: network is unreachable"
+	const problem = "route default via 10.0.1.254 dev qr-r1-blue of another program in namespace qrouter-r1 was lost when tap qr-r1-blue changed, and cannot be restored: network is unreachable"
 	s.eventually("the status to name it", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
 	mustHave(t, s.ofdvr(1, "doctor"), "PROBLEM  router r1: "+problem)
 	s.sh(netns, "ip route add default via 10.0.7.254")

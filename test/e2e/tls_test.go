@@ -75,7 +75,7 @@ func TestTLS(t *testing.T) {
 		}
 		return nil
 	})
-	if strings.Count(s.daemon.Log(), "took in changed certificates") < 1 {
+	if strings.Count(s.daemon.Log(), "certificates reloaded") < 1 {
 		t.Error("the log does not tell of the new certificate")
 	}
 }

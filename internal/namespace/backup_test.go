@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// wholeNamespace is all that a namespace has, but for what is alive in it.
+// wholeNamespace returns the complete configuration of a namespace, without volatile state.
 func wholeNamespace(t *testing.T, ns string) string {
 	t.Helper()
 	return run(t, "ip", "netns", "exec", ns, "sh", "-c", `
@@ -16,20 +16,20 @@ func wholeNamespace(t *testing.T, ns string) string {
 		ip -o link | grep -v qr-a | sed 's/qdisc [a-z]*//'; ip -o addr | grep -v qr-a; (ip route show table all; ip -6 route show table all) | grep -v qr-a | sort; ip rule; ip -6 rule`)
 }
 
-// A namespace that was there before and outlives its router is what it was: settings, those of links
-// in it, lo and routes, also if the daemon was started anew meanwhile, and whatever its settings
-// were. What another program has set since stays.
-func TestUndo(t *testing.T) {
+// A namespace that existed before and outlives its router is restored: its settings, those of its links,
+// lo and routes, even if the daemon was restarted meanwhile and whatever the settings were. Later changes
+// by another program are kept.
+func TestRestore(t *testing.T) {
 	for name, c := range map[string]struct{ before, since, stays string }{
-		"as ip netns add makes it": {},
+		"new, from ip netns add": {},
 		"with other settings": {before: `cd /proc/sys/net
 			for f in ipv4/conf/all/rp_filter ipv4/conf/default/rp_filter ipv4/conf/all/proxy_arp ipv4/conf/default/proxy_arp ipv4/conf/default/arp_filter ipv4/conf/all/arp_filter; do echo 1 >$f; done
 			echo 2 >ipv4/conf/all/arp_ignore; echo 2 >ipv4/conf/default/arp_ignore; echo 1 >ipv4/conf/all/arp_announce; echo 2 >ipv6/conf/default/accept_ra; echo 2 >ipv6/fib_multipath_hash_policy
 			ip link set lo up; ip route add blackhole 203.0.113.0/24; ip route add blackhole 192.0.2.0/24 proto static metric 9`},
-		"that routes": {before: `cd /proc/sys/net; echo 1 >ipv4/ip_forward; echo 0 >ipv4/conf/up0/forwarding; echo 1 >ipv4/conf/all/accept_redirects
+		"forwarding": {before: `cd /proc/sys/net; echo 1 >ipv4/ip_forward; echo 0 >ipv4/conf/up0/forwarding; echo 1 >ipv4/conf/all/accept_redirects
 			echo 1 >ipv6/conf/all/forwarding; echo 0 >ipv6/conf/up0/forwarding; echo 0 >ipv6/conf/default/forwarding`},
-		"that does not route, and takes no redirects": {before: `echo 0 >/proc/sys/net/ipv4/conf/all/accept_redirects`},
-		"changed since": {since: `echo 2 >/proc/sys/net/ipv4/conf/all/rp_filter; ip link set lo up; ip addr add 192.0.2.1/32 dev lo; ip route add blackhole 203.0.113.0/24`,
+		"not forwarding, without redirects": {before: `echo 0 >/proc/sys/net/ipv4/conf/all/accept_redirects`},
+		"changed later": {since: `echo 2 >/proc/sys/net/ipv4/conf/all/rp_filter; ip link set lo up; ip addr add 192.0.2.1/32 dev lo; ip route add blackhole 203.0.113.0/24`,
 			stays: "ipv4/conf/all/rp_filter:2\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -42,7 +42,7 @@ func TestUndo(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "namespaces")
 			addTap(t, "qr-a")
 			for range 2 {
-				if _, err := Ensure(t.Context(), d, NewMemory(NewBefore(dir))); err != nil {
+				if _, err := Ensure(t.Context(), d, NewMemory(NewBackups(dir))); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -52,11 +52,11 @@ func TestUndo(t *testing.T) {
 			if c.since != "" {
 				run(t, "ip", "netns", "exec", d.Name, "sh", "-ec", c.since)
 			}
-			b := NewBefore(dir)
+			b := NewBackups(dir)
 			if names, err := b.Names(); err != nil || len(names) != 1 || names[0] != d.Name {
 				t.Errorf("%q, %v", names, err)
 			}
-			changed, err := b.Undo(d.Name, "")
+			changed, err := b.Restore(d.Name, "")
 			if err != nil || len(changed) == 0 {
 				t.Errorf("changed %q, %v", changed, err)
 			}
@@ -66,11 +66,11 @@ func TestUndo(t *testing.T) {
 			}
 			if c.since != "" && (!strings.Contains(after, c.stays) || !strings.Contains(after, "LOOPBACK,UP") || !strings.Contains(after, "203.0.113.0/24") ||
 				strings.Contains(after, "198.51.100.0/24") || !strings.Contains(after, "ipv4/ip_forward:0")) {
-				t.Errorf("it is\n%s", after)
+				t.Errorf("the namespace is\n%s", after)
 			}
-			for _, b := range []*Before{b, NewBefore(dir)} { // it is forgotten
-				if changed, err := b.Undo(d.Name, ""); err != nil || len(changed) > 0 {
-					t.Errorf("again: changed %q, %v", changed, err)
+			for _, b := range []*Backups{b, NewBackups(dir)} { // the backup is gone
+				if changed, err := b.Restore(d.Name, ""); err != nil || len(changed) > 0 {
+					t.Errorf("second call: changed %q, %v", changed, err)
 				}
 			}
 			if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {
@@ -80,12 +80,11 @@ func TestUndo(t *testing.T) {
 	}
 }
 
-// What was kept of a namespace is not taken for that of another one of its name, of another instance's,
-// or of the machine itself.
-func TestUndoOfAnother(t *testing.T) {
+// A backup is not used for a recreated namespace, for another instance's, or for the machine's own.
+func TestRestoreOnlySameNamespace(t *testing.T) {
 	for name, script := range map[string]string{
 		"gone":               "ip netns del qrouter-r1",
-		"made anew":          "i=$(stat -c %i /run/netns/qrouter-r1); for n in $(seq 100); do ip netns del qrouter-r1; ip netns add qrouter-r1; [ $(stat -c %i /run/netns/qrouter-r1) != $i ] || break; done; ip netns exec qrouter-r1 sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.arp_ignore=1",
+		"recreated":          "i=$(stat -c %i /run/netns/qrouter-r1); for n in $(seq 100); do ip netns del qrouter-r1; ip netns add qrouter-r1; [ $(stat -c %i /run/netns/qrouter-r1) != $i ] || break; done; ip netns exec qrouter-r1 sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.arp_ignore=1",
 		"another instance's": "ip -n qrouter-r1 link set lo alias ofdvr-router@theirs=r1",
 		"the machine's":      "ip netns del qrouter-r1; touch /run/netns/qrouter-r1; mount --bind /proc/self/ns/net /run/netns/qrouter-r1",
 	} {
@@ -94,7 +93,7 @@ func TestUndoOfAnother(t *testing.T) {
 			d.Taps = nil
 			run(t, "ip", "netns", "add", d.Name)
 			dir := t.TempDir()
-			if _, err := Ensure(t.Context(), d, NewMemory(NewBefore(dir))); err != nil {
+			if _, err := Ensure(t.Context(), d, NewMemory(NewBackups(dir))); err != nil {
 				t.Fatal(err)
 			}
 			run(t, "sh", "-ec", script)
@@ -103,7 +102,7 @@ func TestUndoOfAnother(t *testing.T) {
 				return string(out) + hostState(t)
 			}
 			before := state()
-			if changed, err := NewBefore(dir).Undo(d.Name, "ours"); err != nil || len(changed) > 0 {
+			if changed, err := NewBackups(dir).Restore(d.Name, "ours"); err != nil || len(changed) > 0 {
 				t.Errorf("changed %q, %v", changed, err)
 			}
 			if after := state(); after != before {
@@ -116,8 +115,9 @@ func TestUndoOfAnother(t *testing.T) {
 	}
 }
 
-// What cannot be kept is told, at each attempt, and kept when it can be: as it was at first.
-func TestWhatWasIsKeptLater(t *testing.T) {
+// A backup that cannot be written is reported at each attempt, and is written when possible, with the
+// original settings.
+func TestBackupIsRetried(t *testing.T) {
 	d := fresh(t)
 	d.Taps = nil
 	run(t, "ip", "netns", "add", d.Name)
@@ -126,14 +126,14 @@ func TestWhatWasIsKeptLater(t *testing.T) {
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m := NewMemory(NewBefore(dir))
+	m := NewMemory(NewBackups(dir))
 	for range 2 {
-		if _, err := Ensure(t.Context(), d, m); err == nil || !strings.Contains(err.Error(), "note what namespace qrouter-r1 was before ofdvr, trying again") {
+		if _, err := Ensure(t.Context(), d, m); err == nil || !strings.Contains(err.Error(), "save the previous settings of namespace qrouter-r1, trying again") {
 			t.Errorf("%v", err)
 		}
 	}
 	if got := inNS(t, d.Name, "net/ipv4/ip_forward", ""); got != "1" {
-		t.Errorf("ip_forward is %s: it does not route meanwhile", got)
+		t.Errorf("ip_forward is %s: the namespace does not forward meanwhile", got)
 	}
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
@@ -141,14 +141,14 @@ func TestWhatWasIsKeptLater(t *testing.T) {
 	if _, err := Ensure(t.Context(), d, m); err != nil {
 		t.Fatal(err)
 	}
-	b := NewBefore(dir)
+	b := NewBackups(dir)
 	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "x.json")); err != nil {
 		t.Fatal(err)
 	}
-	if names, err := b.Names(); len(names) != 1 || err == nil || !strings.Contains(err.Error(), "x.json is a symbolic link: not a file of ours") {
+	if names, err := b.Names(); len(names) != 1 || err == nil || !strings.Contains(err.Error(), "x.json is a symbolic link: not a file of ofdvr") {
 		t.Errorf("%q, %v", names, err)
 	}
-	if _, err := b.Undo(d.Name, ""); err != nil {
+	if _, err := b.Restore(d.Name, ""); err != nil {
 		t.Error(err)
 	}
 	if after := wholeNamespace(t, d.Name); after != before {
@@ -156,7 +156,7 @@ func TestWhatWasIsKeptLater(t *testing.T) {
 	}
 }
 
-// differences returns the lines that only one of two texts has.
+// differences returns the lines that only one of the two texts has.
 func differences(before, after string) string {
 	var b strings.Builder
 	for line := range strings.Lines(before) {

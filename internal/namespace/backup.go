@@ -19,35 +19,35 @@ import (
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
-// A Before keeps what namespaces were before [Ensure] changed them, so that one which is not
-// deleted with its router gets that back. It is in files, one for each namespace, in a
-// directory that lives as long as namespaces do. It may be used by several goroutines, for
-// one namespace by one at a time.
-type Before struct {
+// Backups hold the settings that namespaces had before [Ensure] changed them, so that a
+// namespace that is not deleted with its router gets them back. They are in a directory that
+// must live as long as the namespaces, one file for each. Its methods may be called from
+// several goroutines, but only one at a time for each namespace.
+type Backups struct {
 	dir string
 
 	mu     sync.Mutex
 	loaded bool
-	all    map[string]*former // by name of the namespace
+	all    map[string]*backup // by name of the namespace
 }
 
-// NewBefore returns what is kept in a directory, which need not exist.
-func NewBefore(dir string) *Before { return &Before{dir: dir, all: make(map[string]*former)} }
+// NewBackups returns the Backups in a directory, which need not exist.
+func NewBackups(dir string) *Backups { return &Backups{dir: dir, all: make(map[string]*backup)} }
 
-// A former is what one namespace was.
-type former struct {
+// A backup is the backup of one namespace.
+type backup struct {
 	Namespace    string
 	Is           identity
 	Settings     map[string]string // by file below /proc/sys
-	LoopbackDown bool              // and without addresses, as in a new one
+	LoopbackDown bool              // lo was down and had no addresses, as in a new namespace
 
 	saved bool
 }
 
-// An identity tells a namespace from others of its name.
+// An identity distinguishes a namespace from others that have had its name.
 type identity struct {
 	Device, Inode uint64
-	Since         int64 // when its file was mounted, in ns; inodes are used again
+	Since         int64 // when its file was mounted, in ns; needed because inodes are reused
 }
 
 func identify(ns *os.File) (id identity, err error) {
@@ -56,12 +56,12 @@ func identify(ns *os.File) (id identity, err error) {
 	return identity{st.Dev, st.Ino, st.Ctim.Nano()}, err
 }
 
-func (b *Before) file(name string) string {
+func (b *Backups) file(name string) string {
 	return filepath.Join(b.dir, fmt.Sprintf("%x", sha256.Sum256([]byte(name)))[:16]+".json")
 }
 
-// load reads the files, until that succeeds.
-func (b *Before) load() error {
+// load reads the files, unless an earlier call has succeeded.
+func (b *Backups) load() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.loaded {
@@ -76,19 +76,19 @@ func (b *Before) load() error {
 		err = ownfile.CheckDir(b.dir)
 	}
 	if err != nil {
-		return fmt.Errorf("read what namespaces were before: %w", err)
+		return fmt.Errorf("read the backups of namespaces: %w", err)
 	}
 	var errs []error
 	for _, e := range entries {
-		path, f := filepath.Join(b.dir, e.Name()), new(former)
+		path, f := filepath.Join(b.dir, e.Name()), new(backup)
 		data, err := ownfile.ReadFile(path)
 		if err == nil {
 			err = json.Unmarshal(data, f)
 		}
 		switch {
 		case err != nil:
-			errs = append(errs, fmt.Errorf("read what a namespace was before, from %s: %w; remove it if it is of no use", path, err))
-		case path != b.file(f.Namespace): // half of one, as a full disk leaves it
+			errs = append(errs, fmt.Errorf("read the backup of a namespace from %s: %w; remove the file if it is useless", path, err))
+		case path != b.file(f.Namespace): // incomplete, as after a full disk
 		case b.all[f.Namespace] == nil:
 			f.saved = true
 			b.all[f.Namespace] = f
@@ -101,7 +101,7 @@ func (b *Before) load() error {
 	return nil
 }
 
-func (b *Before) save(f *former) error {
+func (b *Backups) save(f *backup) error {
 	data, err := json.Marshal(f)
 	if err == nil {
 		err = ownfile.Dir(b.dir)
@@ -111,21 +111,21 @@ func (b *Before) save(f *former) error {
 	}
 	f.saved = err == nil
 	if err != nil {
-		return fmt.Errorf("note what namespace %s was before ofdvr, trying again: its settings could stay if it outlives its router: %w", f.Namespace, err)
+		return fmt.Errorf("save the previous settings of namespace %s, trying again; without them the namespace keeps ofdvr's settings if it outlives its router: %w", f.Namespace, err)
 	}
 	return nil
 }
 
-// Names returns the namespaces of which something is kept.
-func (b *Before) Names() ([]string, error) {
+// Names returns the names of the namespaces that have a backup.
+func (b *Backups) Names() ([]string, error) {
 	err := b.load()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Sorted(maps.Keys(b.all)), err
 }
 
-// drop forgets what a namespace was.
-func (b *Before) drop(name string) error {
+// drop deletes the backup of a namespace.
+func (b *Backups) drop(name string) error {
 	if err := ownfile.Remove(b.file(name)); err != nil {
 		return err
 	}
@@ -135,20 +135,21 @@ func (b *Before) drop(name string) error {
 	return nil
 }
 
-// of returns what the namespace called name was, nil if nothing is kept.
-func (b *Before) of(name string) *former {
+// of returns the backup of a namespace, nil if there is none.
+func (b *Backups) of(name string) *backup {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.all[name]
 }
 
-// note keeps what the namespace is, once, before it is changed. It must be called in it.
+// note makes a backup of the namespace, unless there is one. It must run in the namespace, before
+// any change.
 func (e *ensurer) note(lo netlink.Link) error {
-	if e.dry || e.memory == nil || e.memory.before == nil {
+	if e.dry || e.memory == nil || e.memory.backups == nil {
 		return nil
 	}
-	b := e.memory.before
-	b.load() // what cannot be read is told where it is needed, by Names
+	b := e.memory.backups
+	b.load() // Names reports files that cannot be read
 	id, err := identify(e.ns)
 	if err != nil {
 		return err
@@ -159,7 +160,7 @@ func (e *ensurer) note(lo netlink.Link) error {
 		if err != nil {
 			return fmt.Errorf("list the addresses of lo in namespace %s: %w", e.d.Name, err)
 		}
-		f = &former{Namespace: e.d.Name, Is: id, LoopbackDown: lo.Attrs().RawFlags&unix.IFF_UP == 0 && len(addrs) == 0, Settings: make(map[string]string)}
+		f = &backup{Namespace: e.d.Name, Is: id, LoopbackDown: lo.Attrs().RawFlags&unix.IFF_UP == 0 && len(addrs) == 0, Settings: make(map[string]string)}
 		links, err := dump(e.inside.LinkList)
 		if err != nil {
 			return fmt.Errorf("list the links in namespace %s: %w", e.d.Name, err)
@@ -179,8 +180,8 @@ func (e *ensurer) note(lo netlink.Link) error {
 	return b.save(f)
 }
 
-// affected returns the settings of a namespace, and those of its links, that change with what
-// [Ensure] sets.
+// affected returns the settings of a namespace and its links that change when [Ensure] sets its
+// settings.
 func affected(links []netlink.Link) []setting {
 	all := slices.Clone(settings[:])
 	for _, l := range links {
@@ -193,11 +194,11 @@ func affected(links []netlink.Link) []setting {
 	return all
 }
 
-// Undo gives the namespace called name, which is not deleted, what it had before: settings that are
-// still what [Ensure] has made of them, the state of lo, and no routes of ours. It forgets what
-// it was then, and so it does if the namespace does not exist any more or is another
-// instance's. It returns what it has changed, in words.
-func (b *Before) Undo(name, instance string) (changed []string, err error) {
+// Restore restores a namespace that is not deleted: the settings that still have the value that
+// [Ensure] set, and the state of lo. It also removes our routes. Then it deletes the backup. It
+// only deletes the backup if the namespace does not exist any more, was replaced, or belongs to
+// another instance. It returns descriptions of its changes.
+func (b *Backups) Restore(name, instance string) (changed []string, err error) {
 	if err := b.load(); err != nil && b.of(name) == nil {
 		return nil, err
 	}
@@ -236,14 +237,14 @@ func (b *Before) Undo(name, instance string) (changed []string, err error) {
 		return errors.Join(e.routes(), e.unset(f), e.loopbackDown(f, lo))
 	})
 	if err != nil {
-		return e.Changed, fmt.Errorf("undo what was set in namespace %s: %w", name, err)
+		return e.Changed, fmt.Errorf("restore the previous settings of namespace %s: %w", name, err)
 	}
 	return e.Changed, b.drop(name)
 }
 
-// unset gives settings that have the values of ours their former ones. All others keep theirs, also
-// those that the kernel changes with them.
-func (e *ensurer) unset(f *former) error {
+// unset restores the settings that still have our values. It keeps all others, including those
+// that the kernel changes with them.
+func (e *ensurer) unset(f *backup) error {
 	links, err := dump(e.inside.LinkList)
 	if err != nil {
 		return fmt.Errorf("list its links: %w", err)
@@ -257,7 +258,7 @@ func (e *ensurer) unset(f *former) error {
 		now, ok := read(s.file)
 		was, known := f.Settings[s.file]
 		switch {
-		case !ok, !known: // a link that has come later follows
+		case !ok, !known: // the setting of a newer link follows the others
 		case now == s.value:
 			want[s.file] = was
 		default:
@@ -265,7 +266,7 @@ func (e *ensurer) unset(f *former) error {
 		}
 	}
 	var errs []error
-	for _, s := range all { // in this order: what the kernel changes with another comes after that
+	for _, s := range all { // in this order: a setting comes after those with which the kernel changes it
 		w, wanted := want[s.file]
 		now, ok := read(s.file)
 		if !wanted || !ok || now == w {
@@ -280,9 +281,8 @@ func (e *ensurer) unset(f *former) error {
 	return errors.Join(errs...)
 }
 
-// loopbackDown makes lo what it is in a new namespace, if it was, and others have not given it
-// addresses since.
-func (e *ensurer) loopbackDown(f *former, lo netlink.Link) error {
+// loopbackDown sets lo down if it was down before, unless another program has added addresses.
+func (e *ensurer) loopbackDown(f *backup, lo netlink.Link) error {
 	if !f.LoopbackDown || lo.Attrs().RawFlags&unix.IFF_UP == 0 {
 		return nil
 	}
@@ -298,7 +298,7 @@ func (e *ensurer) loopbackDown(f *former, lo netlink.Link) error {
 	if err := e.inside.LinkSetDown(lo); err != nil {
 		return fmt.Errorf("set lo down: %w", err)
 	}
-	for p, a := range addrs { // the kernel has added them when it came up
+	for p, a := range addrs { // added by the kernel when lo came up
 		if err := e.inside.AddrDel(lo, &a); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
 			return fmt.Errorf("remove address %v from lo: %w", p, err)
 		}

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// A way is one of those by which people and programs replace a file.
+// A way is a way in which people and programs replace a file.
 type way struct {
 	name   string
-	path   string             // that is watched, in an empty directory
-	setup  func(t testing.TB) // the file has "old" afterwards; nil: it is just written
-	change func(t testing.TB) // it has "new"
-	whole  bool               // there is no moment at which it has part of that
+	path   string             // path to watch, in an empty directory
+	setup  func(t testing.TB) // creates the file with the content "old"; nil: writes it
+	change func(t testing.TB) // changes the content to "new"
+	whole  bool               // the content is never incomplete
 }
 
-// ways are carried out in a working directory of their own.
+// ways run in a working directory of their own.
 var ways = []way{
 	{name: "written in place", path: "f", change: func(t testing.TB) { write(t, "f", "new") }},
 	{name: "written in place by another name", path: "f", setup: func(t testing.TB) {
@@ -34,8 +34,8 @@ var ways = []way{
 		}
 		must(t, f.Close())
 	}},
-	{name: "renamed over", path: "f", whole: true, change: func(t testing.TB) { replace(t, "f", "new") }},
-	{name: "linked anew, as editors do that keep a backup", path: "f", whole: true, change: func(t testing.TB) {
+	{name: "replaced by rename", path: "f", whole: true, change: func(t testing.TB) { replace(t, "f", "new") }},
+	{name: "linked again, as by editors that keep a backup", path: "f", whole: true, change: func(t testing.TB) {
 		must(t, os.Rename("f", "f~"))
 		write(t, ".f", "new")
 		must(t, os.Link(".f", "f"))
@@ -51,7 +51,7 @@ var ways = []way{
 			write(t, "f", "new") // the inode may be the old one
 		}
 	}},
-	{name: "directory renamed away and another in its place", path: "a/b/f", whole: true, setup: func(t testing.TB) {
+	{name: "directory replaced by rename", path: "a/b/f", whole: true, setup: func(t testing.TB) {
 		must(t, os.MkdirAll("a/b", 0o755))
 		must(t, os.MkdirAll("a2/b", 0o755))
 		write(t, "a/b/f", "old")
@@ -123,10 +123,9 @@ func chain(t testing.TB) {
 	must(t, os.Symlink("links/f", "f"))
 }
 
-// By whatever way a file is replaced, the new content is told once, and what
-// comes after it too. No look happens but for events, and no error is told, as
-// a moment without the file is none.
-func TestWays(t *testing.T) {
+// In whatever way a file is replaced, the new content is reported once, and later contents too. Looks
+// happen only after events, and a short absence of the file is not reported as an error.
+func TestReplaceFile(t *testing.T) {
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
 			t.Chdir(t.TempDir())
@@ -136,8 +135,8 @@ func TestWays(t *testing.T) {
 	}
 }
 
-// Where there are no leases the same is so for all ways that do not need them.
-func TestWaysWithoutLeases(t *testing.T) {
+// Without leases, the same holds for all ways that do not need them.
+func TestReplaceFileWithoutLeases(t *testing.T) {
 	for _, w := range ways {
 		if !w.whole {
 			continue
@@ -153,8 +152,8 @@ func TestWaysWithoutLeases(t *testing.T) {
 	}
 }
 
-// Where the kernel tells of nothing, the same is found by looking.
-func TestWaysWithoutEvents(t *testing.T) {
+// Without events, changes are found by periodic looks.
+func TestReplaceFileWithoutEvents(t *testing.T) {
 	slow := eager
 	slow.blind = soon
 	for _, w := range ways {
@@ -189,8 +188,7 @@ func (w way) check(t *testing.T, h *watched) {
 	h.nothing()
 }
 
-// What touches the file without changing it, or changes what is beside it, is
-// not told.
+// Changes of a file's attributes and of files next to it are not reported.
 func TestSameContent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	write(t, path, "old")
@@ -206,13 +204,13 @@ func TestSameContent(t *testing.T) {
 		eventually(t, "a look", func() bool { return h.reads.Load() > seen })
 		h.nothing()
 	}
-	write(t, path+".bak", "other") // nobody looks: expect would see it all the same
+	write(t, path+".bak", "other") // not waited for: expect below would see a report
 	replace(t, path, "end")
 	h.expect("end")
 	h.nothing()
 }
 
-// A content that nobody has yet is told first, an empty one too.
+// If the caller has no content, the first one is reported, even if it is empty.
 func TestFirstContent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	write(t, path, "")
