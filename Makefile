@@ -91,7 +91,7 @@ test-neutron: $(GOTESTSUM) ## run the tests with a real Neutron: its server, its
 # the datapath. test/differential is left out as its Linux is no plain router there: the openvswitch
 # module has it track connections and put fragments together.
 test-kernel: PKG = ./test/lab ./test/e2e ./internal/namespace ./controller/reconcile
-test-kernel: ARGS = -skip '^(TestPage|TestPrometheus|TestCountersOfManyFlows|TestSilentCrowd)'
+test-kernel: ARGS = -skip '^(TestPage|TestPrometheus|TestCountersOfManyFlows|TestSilentConnections)'
 test-kernel: $(GOTESTSUM) ## run the tests on the datapath of a Linux kernel, in a virtual machine
 	@scripts/setup.sh --kernel
 	@go build -buildvcs=false -o bin/ ./test/guest

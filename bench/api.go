@@ -25,12 +25,12 @@ const (
 	putsEachRound = 100
 	batchPorts    = 10_000
 	apiClients    = 1_000
-	putsEach      = 5 // of each of the clients
+	putsEach      = 5 // by each of the clients
 	limitBridge   = "br-limit"
 )
 
-// overAPI measures writes through the API of a daemon on a real switch, with the
-// store on a disk: what a client waits for until the switch has confirmed it.
+// overAPI measures writes through the API of a daemon on a real switch, with the store
+// on a disk: the time until the client learns that the switch has confirmed them.
 func overAPI(ctx context.Context, rounds int) (section, error) {
 	one := [][]string{{"ports", "puts", "ofdvr, p50, ms", "ofdvr, p99, ms", "limit, p50, ms", "limit, p99, ms", "of the limit, p50"}}
 	many := [][]string{{"ports before", "10,000 ports in one batch, ms", "pre-encoded flows, ms", "of that"}}
@@ -137,7 +137,7 @@ func (d *stored) begin(ctx context.Context) (err error) {
 	return err
 }
 
-// serve starts the daemon and returns when it can be asked.
+// serve starts the daemon and returns when it answers.
 func (d *stored) serve(ctx context.Context) (err error) {
 	if d.p, err = d.h.StartDaemon("serve", "--state-dir", filepath.Join(d.dir, "state")); err != nil {
 		return err
@@ -146,7 +146,7 @@ func (d *stored) serve(ctx context.Context) (err error) {
 	return err
 }
 
-// ask returns the body of the answer, which has to be that of something applied.
+// ask returns the body of a reply, which must say that the write is applied.
 func (d *stored) ask(ctx context.Context, method, path string, body []byte) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://ofdvr"+path, bytes.NewReader(body))
 	if err != nil {
@@ -164,16 +164,15 @@ func (d *stored) ask(ctx context.Context, method, path string, body []byte) ([]b
 	return text, err
 }
 
-// portBody returns the body of port i beyond those of the topology, and its path.
+// portBody returns the body and path of the i-th port beyond those of the topology.
 func portBody(i, version int) (path string, body []byte) {
 	return fmt.Sprintf("/v1/ports/extra%d?wait=applied&timeout=1m", i), fmt.Appendf(nil, `{"network":"big","mac":%q,"addresses":["10.%d.%d.%d"]}`,
 		macAddress(3+version, i), 100+i>>16, i>>8&0xff, i&0xff)
 }
 
-// puts measures single ports that come, one after the other. The limit is a
-// record of the same length that is appended to a file on the same disk and made
-// durable (fdatasync), and then a flow that was encoded before and is added to a
-// bridge of the same switch.
+// puts measures writes of single ports, one after the other. The limit appends a record
+// of the same length to a file on the same disk with fdatasync, and then adds a
+// pre-encoded flow to a bridge of the same switch.
 func (d *stored) puts(ctx context.Context, rounds int) error {
 	limit := routedFlows(1)
 	record := make([]byte, 200)
@@ -210,8 +209,8 @@ func (d *stored) puts(ctx context.Context, rounds int) error {
 	return nil
 }
 
-// batches measures 10,000 ports that come in one step. The limit is their flows,
-// encoded before, in one bundle to a bridge of the same switch.
+// batches measures writes of 10,000 ports in one request. The limit sends their
+// pre-encoded flows in one bundle to a bridge of the same switch.
 func (d *stored) batches(ctx context.Context, rounds int) error {
 	var put objects
 	var ids []string
@@ -262,7 +261,7 @@ func deleted(mods []ofproto.FlowMod) []ofproto.FlowMod {
 	return out
 }
 
-// rest measures what is measured once.
+// rest makes the measurements that are made once.
 func (d *stored) rest(ctx context.Context) ([][]string, error) {
 	lat, took, err := d.crowd(ctx)
 	if err != nil {
@@ -301,7 +300,7 @@ func (d *stored) rest(ctx context.Context) ([][]string, error) {
 		[]string{"the store's file", fmt.Sprintf("%d MB", info.Size()>>20)}), nil
 }
 
-// kill ends the daemon and, with empty, has the switch forget the router's flows.
+// kill ends the daemon and, with empty, deletes the router's flows from the switch.
 func (d *stored) kill(ctx context.Context, empty bool) error {
 	if _, err := d.p.Stop(ctx); err != nil {
 		return err
@@ -323,8 +322,8 @@ func (d *stored) kill(ctx context.Context, empty bool) error {
 	return err
 }
 
-// crowd has many clients change ports at the same time, each its own, and
-// returns the milliseconds of each change and how long it took in all.
+// crowd makes many clients change one port each at the same time. It returns the
+// milliseconds of each change and the total time.
 func (d *stored) crowd(ctx context.Context) (sample, time.Duration, error) {
 	each := make([]sample, apiClients)
 	errs := make([]error, apiClients)
@@ -336,7 +335,7 @@ func (d *stored) crowd(ctx context.Context) (sample, time.Duration, error) {
 	}
 	var first sync.WaitGroup
 	for i := range apiClients {
-		first.Go(func() { change(i, 0) }) // makes the connection and the port
+		first.Go(func() { change(i, 0) }) // opens the connection and makes the port
 	}
 	first.Wait()
 	clear(each)

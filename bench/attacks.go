@@ -14,13 +14,13 @@ import (
 	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
-// An attack goes on until ctx is done. What is random in it, r decides.
+// An attack runs until ctx is done. r is its source of randomness.
 type attack struct {
 	name string
 	run  func(d *stored, ctx context.Context, r *rand.Rand) error
 }
 
-// random returns what decides in the attack, the same for the same seed.
+// random returns the source of randomness of the attack, the same for the same seed.
 func (a attack) random() *rand.Rand {
 	h := fnv.New64a()
 	io.WriteString(h, a.name)
@@ -33,7 +33,7 @@ const (
 	apiSocket    = "/run/ofdvr/api.sock"
 )
 
-// attacks returns all attacks; the first is none.
+// attacks returns all attacks; the first does nothing.
 func attacks() []attack {
 	return []attack{
 		{"none", func(_ *stored, ctx context.Context, _ *rand.Rand) error { <-ctx.Done(); return nil }},
@@ -52,14 +52,14 @@ func attacks() []attack {
 	}
 }
 
-// connections opens n connections and has f use each until ctx is done.
+// connections opens n connections and runs f with each until ctx is done.
 func (d *stored) connections(ctx context.Context, n int, network, addr string, f func(nc net.Conn)) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for range n {
 		g.Go(func() error {
 			nc, err := d.h.Dial(ctx, network, addr)
 			if err != nil {
-				return nil // refused: the daemon's right
+				return nil // the daemon may refuse
 			}
 			stop := context.AfterFunc(ctx, func() { nc.Close() })
 			defer stop()
@@ -71,7 +71,7 @@ func (d *stored) connections(ctx context.Context, n int, network, addr string, f
 	return g.Wait()
 }
 
-// untilDone does f over and over.
+// untilDone calls f repeatedly.
 func untilDone(ctx context.Context, f func() error) error {
 	for ctx.Err() == nil {
 		if err := f(); err != nil && ctx.Err() == nil {
@@ -96,8 +96,8 @@ func (d *stored) malformed(ctx context.Context, _ *rand.Rand) error {
 	return g.Wait()
 }
 
-// workers has n goroutines do f over and over, each with a connection and random numbers of
-// its own.
+// workers runs n goroutines that call f repeatedly, each with its own connections and random
+// numbers.
 func (d *stored) workers(ctx context.Context, r *rand.Rand, n int, network, addr string, f func(nc net.Conn, r *rand.Rand)) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for range n {

@@ -9,10 +9,10 @@ import (
 	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
-// rest reads nc until the other end, or another goroutine, closes it.
+// rest reads nc until it is closed.
 func rest(nc net.Conn) { io.Copy(io.Discard, nc) }
 
-// trickleBody sends a body of which a byte comes each second, until the connection ends.
+// trickleBody sends a byte of a body each second, until the connection is closed.
 func trickleBody(nc net.Conn) {
 	hostile.BeginBody(nc, 0)
 	gone := make(chan struct{})
@@ -32,7 +32,7 @@ func trickleBody(nc net.Conn) {
 	}
 }
 
-// sendBody sends a PATCH with a body, and reads the answer.
+// sendBody sends a PATCH with a body, and reads the reply.
 func sendBody(nc net.Conn, body []byte) {
 	hostile.Request(nc, http.MethodPatch, "/v1/topology", len(body))
 	go nc.Write(body)

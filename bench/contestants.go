@@ -9,7 +9,7 @@ import (
 
 type preparation = func(context.Context, *wireBridge, *load) (func(context.Context) error, func(), error)
 
-// preEncoded writes bytes that encode made, and waits for the answer to the last
+// preEncoded writes bytes that encode made, and waits for the reply to the last
 // message.
 func preEncoded(network string, encode func([]ofproto.FlowMod) ([]byte, uint32)) preparation {
 	return func(ctx context.Context, b *wireBridge, l *load) (func(context.Context) error, func(), error) {
@@ -22,7 +22,7 @@ func preEncoded(network string, encode func([]ofproto.FlowMod) ([]byte, uint32))
 	}
 }
 
-// encodeBundle returns what [ofconn.Conn.Commit] sends, and the last transaction
+// encodeBundle returns the bytes that [ofconn.Conn.Commit] sends, and the last transaction
 // ID.
 func encodeBundle(mods []ofproto.FlowMod) ([]byte, uint32) {
 	const id, flags = 1, ofproto.BundleAtomic | ofproto.BundleOrdered
@@ -36,7 +36,7 @@ func encodeBundle(mods []ofproto.FlowMod) ([]byte, uint32) {
 	return ofproto.BundleControl{ID: id, Op: ofproto.BundleCommit, Flags: flags}.Append(b, xid+2), xid + 2
 }
 
-// encodePlain returns what [ofconn.Conn.Program] sends, and the last transaction
+// encodePlain returns the bytes that [ofconn.Conn.Program] sends, and the last transaction
 // ID.
 func encodePlain(mods []ofproto.FlowMod) ([]byte, uint32) {
 	var b []byte
@@ -47,21 +47,21 @@ func encodePlain(mods []ofproto.FlowMod) ([]byte, uint32) {
 	return ofproto.BarrierRequest{}.Append(b, xid), xid
 }
 
-// committed has ofdvr commit a bundle.
+// committed commits a bundle with ofdvr.
 func committed(network string) preparation {
 	return func(_ context.Context, b *wireBridge, l *load) (func(context.Context) error, func(), error) {
 		return func(ctx context.Context) error { return b.conns[network].Commit(ctx, l.mods) }, nil, nil
 	}
 }
 
-// programmed has ofdvr send plain flow-mods and a barrier.
+// programmed sends plain flow mods and a barrier with ofdvr.
 func programmed(network string) preparation {
 	return func(_ context.Context, b *wireBridge, l *load) (func(context.Context) error, func(), error) {
 		return func(ctx context.Context) error { return b.conns[network].Program(ctx, l.mods) }, nil, nil
 	}
 }
 
-// ofctl has ovs-ofctl read the flows' text from a file.
+// ofctl makes ovs-ofctl read the flows from a text file.
 func ofctl(args ...string) preparation {
 	return func(ctx context.Context, b *wireBridge, l *load) (func(context.Context) error, func(), error) {
 		cmd := b.h.Command(ctx, "ovs-ofctl", append(append([]string{"--protocols=OpenFlow13"}, args...), benchBridge, l.file)...)

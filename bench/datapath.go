@@ -24,21 +24,21 @@ ports:
   - {id: b, network: green, mac: "02:00:00:00:00:0b", addresses: [10.0.2.10]}
 `
 
-// A path is what was measured from one machine to another.
+// A path has the measurements between two machines.
 type path struct {
 	Name       string
 	Throughput sample // Gbit/s
 	RTT        sample // µs, the mean of a round
 	from, to   *lab.Machine
-	address    string // of to; "": its first
+	address    string // address to measure to; "": the first of to
 }
 
 // A way is a path between two machines that all ways share: for each round they are
-// plugged in where the way begins and ends.
+// plugged in at the ends of the way.
 type way struct {
 	path
 	bridge   string // where the machines are plugged in
-	tags     [2]int // of their ports; 0 is none
+	tags     [2]int // of their ports; 0 for no tag
 	networks [2]int // n of their networks 10.0.n.0/24; two machines of one network are .10 and .11
 }
 
@@ -51,10 +51,10 @@ func (w *way) addressOf(machine int) string {
 	return fmt.Sprintf("10.0.%d.%d", w.networks[machine], last)
 }
 
-// datapath compares the same traffic over four ways through one switch: within
-// a network, routed by ofdvr's flows, routed by a kernel namespace whose taps are
-// on the integration bridge, as Neutron's are, and routed by OVN's flows. It does so
-// on the userspace datapath and, where it can, on the kernel's.
+// datapath compares the same traffic on four ways through one switch: within a network,
+// routed by ofdvr's flows, routed by a kernel namespace whose taps are on the
+// integration bridge, like Neutron's, and routed by OVN's flows. It does so on the
+// userspace datapath and, where possible, on the kernel's.
 func datapath(ctx context.Context, rounds int) (section, error) {
 	paths, err := measurePaths(ctx, rounds)
 	if err != nil {
@@ -103,7 +103,7 @@ func measurePaths(ctx context.Context, rounds int) ([]path, error) {
 	}
 	for round := range rounds {
 		for i := range ways {
-			w := &ways[(i+round)%len(ways)] // no way is always the first of a round
+			w := &ways[(i+round)%len(ways)] // each way is first in some rounds
 			if err := w.round(ctx, machines, round%2); err != nil {
 				return nil, fmt.Errorf("%s: %w", w.Name, err)
 			}
@@ -171,11 +171,11 @@ func buildWays(ctx context.Context, h *lab.Host) (machines [2]*lab.Machine, ways
 	return machines, ways, nil
 }
 
-// plugIn moves the machines to where the way begins and ends, and waits until packets
+// plugIn moves the machines to the ends of the way, and waits until packets
 // pass.
 func (w *way) plugIn(ctx context.Context, machines [2]*lab.Machine) error {
 	h := machines[0].Host
-	for _, m := range machines { // not in one transaction: a port would stay what it was
+	for _, m := range machines { // not in one transaction, which would leave the port unchanged
 		if _, err := h.Vsctl(ctx, "del-port", m.Name); err != nil {
 			return err
 		}
@@ -208,7 +208,7 @@ func startOfdvr(ctx context.Context, h *lab.Host) error {
 	return err
 }
 
-// startKernelRouter joins VLANs 3 and 4 by a namespace, whose taps are ports of
+// startKernelRouter connects VLANs 3 and 4 with a namespace, whose taps are ports of
 // the integration bridge.
 func startKernelRouter(ctx context.Context, h *lab.Host) error {
 	const ns = "kernel-router"
@@ -251,7 +251,7 @@ func (w *way) round(ctx context.Context, machines [2]*lab.Machine, from int) err
 	return w.measure(ctx)
 }
 
-// target returns the address that is measured.
+// target returns the address to measure to.
 func (p *path) target() string { return cmp.Or(p.address, p.to.IP()) }
 
 // measure appends one round to p.
@@ -273,7 +273,7 @@ func (p *path) measure(ctx context.Context) error {
 	return nil
 }
 
-// transfer returns the Gbit/s that one TCP connection brings.
+// transfer returns the Gbit/s of one TCP connection.
 func (p *path) transfer(ctx context.Context) (float64, error) {
 	server, err := p.to.Start("iperf3", "--server", "--one-off")
 	if err != nil {

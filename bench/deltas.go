@@ -15,10 +15,10 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// deltas measures how long it takes that another writer changes one object in a store
-// which has 100, 1,000, 10,000 and 100,000 ports: from the moment when the source tells
-// it, through the ledger, the compiler and the reconciler, until the switch has confirmed
-// the bundle.
+// deltas measures how long a change of one object by another writer takes in a store with
+// 100, 1,000, 10,000 and 100,000 ports: from the moment when the source reports it,
+// through the ledger, the compiler and the reconciler, until the switch has confirmed the
+// bundle.
 func deltas(ctx context.Context, rounds int) (section, error) {
 	b, err := newWireBridge(ctx)
 	if err != nil {
@@ -53,18 +53,18 @@ func deltas(ctx context.Context, rounds int) (section, error) {
 	return table(rows), nil
 }
 
-// A follower is a router whose ledger follows a store that others write to.
+// A follower is a router whose ledger follows a store with other writers.
 type follower struct {
 	*growth
 	others   *others
 	ledger   *ledger.Ledger
-	loaded   chan struct{} // capacity 1: that of the update that is under way
+	loaded   chan struct{} // capacity 1: the current update
 	before   ofproto.Set   // flows
 	readyP50 sample
 	stop     func()
 }
 
-// others are a store in memory that somebody else writes to.
+// others is a store in memory to which others write.
 type others struct {
 	model    *routing.Model
 	revision uint64
@@ -91,7 +91,7 @@ func (o *others) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (r
 	}
 }
 
-// put has another writer put a port.
+// put puts a port as another writer.
 func (o *others) put(p routing.Port) {
 	o.revision++
 	o.updates <- ledger.Update{Revision: o.revision, Complete: true, Loaded: time.Now(), Change: routing.Change{Put: routing.Model{Ports: []routing.Port{p}}}}
@@ -118,7 +118,7 @@ func newFollower(ctx context.Context, b *wireBridge, n int) (*follower, error) {
 	return f, nil
 }
 
-// Load implements [ledger.Reader], as the daemon's world does.
+// Load implements [ledger.Reader], like the daemon's world.
 func (f *follower) Load(s *ledger.State, _ []string) {
 	f.take(s)
 	f.loaded <- struct{}{}
@@ -130,7 +130,7 @@ func (f *follower) take(s *ledger.State) {
 	f.prog = compile.Recompile(f.prog, s.Index, f.router, f.facts)
 }
 
-// round has others change ports, each of which gets another MAC address. The limit then
+// round changes ports as another writer; each port gets another MAC address. The limit then
 // writes the same flow.
 func (f *follower) round(ctx context.Context, b *wireBridge, round int) error {
 	if err := b.settle(ctx); err != nil {
@@ -156,7 +156,7 @@ func (f *follower) round(ctx context.Context, b *wireBridge, round int) error {
 		f.all, f.ready = append(f.all, time.Since(start).Seconds()*1000), append(f.ready, ready.Seconds()*1000)
 		mods := ofproto.Diff(f.before, f.prog.Flows).Mods()
 		if len(mods) != 1 {
-			return fmt.Errorf("one port takes %d changes: %v", len(mods), mods)
+			return fmt.Errorf("one port needs %d changes: %v", len(mods), mods)
 		}
 		wire, last := encodeBundle(mods)
 		start = time.Now()

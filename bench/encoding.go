@@ -11,9 +11,9 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// encoding measures what one flow costs without a switch.
+// encoding measures the cost of one flow without a switch.
 func encoding(_ context.Context, rounds int) (section, error) {
-	const part = 300 // flows in one part of an answer, about as Open vSwitch fills it
+	const part = 300 // flows in one part of a reply, about as many as Open vSwitch sends
 	mods := routedFlows(part)
 	entries := make(ofproto.FlowStatsReply, part)
 	for i := range entries {
@@ -26,11 +26,11 @@ func encoding(_ context.Context, rounds int) (section, error) {
 		return "", fmt.Errorf("encode with libOpenflow: %w", err)
 	}
 	if ours := mods[1].Append(buf, lib.Xid); !bytes.Equal(wire, ours) {
-		return "", fmt.Errorf("libOpenflow encodes another flow-mod:\n%x, want\n%x", wire, ours)
+		return "", fmt.Errorf("libOpenflow encodes a different flow mod:\n%x, want\n%x", wire, ours)
 	}
 	tests := []struct {
 		name  string
-		flows int // that one operation is about
+		flows int // that one operation handles
 		op    func() error
 
 		ns                sample

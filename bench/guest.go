@@ -15,19 +15,19 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// guestProgram boots a guest with another kernel (test/guest). It is where make bench, which runs
-// in the directory bench, has built it.
+// guestProgram boots a guest with another kernel (test/guest). make bench, which runs in the
+// directory bench, builds it there.
 const guestProgram = "../bin/guest"
 
-// inGuest is what was measured on the kernel's datapath, by this program in a guest.
+// inGuest has the measurements on the kernel's datapath, by this program in a guest.
 type inGuest struct {
-	Emulated bool   // the guest's processors are
-	Machine  string // as of machine
+	Emulated bool   // the guest's processors are emulated
+	Machine  string // the result of machine
 	Paths    []path
 }
 
-// measureInGuest runs this program in a guest and returns what it measured. Where there can be
-// no guest it says so, and returns nothing.
+// measureInGuest runs this program in a guest and returns its measurements. Where a guest is
+// impossible it says so, and returns nothing.
 func measureInGuest(ctx context.Context, rounds int) (inGuest, error) {
 	var out inGuest
 	check := exec.CommandContext(ctx, guestProgram, "-check")
@@ -63,16 +63,16 @@ func measureInGuest(ctx context.Context, rounds int) (inGuest, error) {
 		return out, fmt.Errorf("%s %s: %w", guestProgram, self, err)
 	}
 	if err := json.Unmarshal([]byte(last), &out); err != nil {
-		return out, fmt.Errorf("read what the guest measured: %w", err)
+		return out, fmt.Errorf("read the guest's measurements: %w", err)
 	}
 	return out, nil
 }
 
-// runInGuest is what measureInGuest runs. The last line that it prints is an inGuest.
+// runInGuest runs in the guest for measureInGuest. Its last line of output is an inGuest.
 func runInGuest(ctx context.Context, rounds int) error {
 	how := os.Getenv("OFDVR_GUEST")
 	if how == "" {
-		return errors.New("-in-guest is for " + guestProgram + " to use")
+		return errors.New("-in-guest works only in " + guestProgram + "")
 	}
 	paths, err := measurePaths(ctx, rounds)
 	if err != nil {

@@ -18,15 +18,15 @@ import (
 	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
-// comeAndGo puts a router and deletes it, over and over: the daemon makes and removes its
-// bridge and namespace, and for that reads and writes its files.
+// comeAndGo makes and deletes a router repeatedly: the daemon makes and removes its bridge and
+// namespace, and for that reads and writes its files.
 func (d *stored) comeAndGo(ctx context.Context) error {
 	const path = "/v1/routers/guest"
 	remove := func(ctx context.Context) error { return d.change(ctx, http.MethodDelete, path, nil) }
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), attackTime)
 		defer cancel()
-		remove(ctx) // it may be gone already
+		remove(ctx) // it may not exist
 	}()
 	return untilDone(ctx, func() error {
 		err := d.change(ctx, http.MethodPut, path, fmt.Appendf(nil, `{"interfaces":[{"id":"guest","network":"small","mac":%q,"addresses":["192.168.3.1/24"]}]}`, macAddress(1, 10)))
@@ -34,9 +34,9 @@ func (d *stored) comeAndGo(ctx context.Context) error {
 	})
 }
 
-// heldLocks has processes hold the lock of /run/netns, which every user can, and wait for the
-// daemon's own lock and that of its store, as one can that has opened the lock of an earlier
-// version.
+// heldLocks runs processes that hold the lock of /run/netns, as every user can, and that wait
+// for the daemon's own lock and that of its store, as a process can that has opened the lock of
+// an earlier version.
 func (d *stored) heldLocks(ctx context.Context, r *rand.Rand) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.comeAndGo(ctx) })
@@ -59,8 +59,8 @@ func (d *stored) heldLocks(ctx context.Context, r *rand.Rand) error {
 	return g.Wait()
 }
 
-// impostors puts links, pipes and other users' files in place of the daemon's files in its
-// run directory. It fails if the daemon changes one of them, or what a link leads to.
+// impostors puts links, pipes and other users' files in place of the daemon's files in its run
+// directory. It fails if the daemon changes one of them, or a link's target.
 func (d *stored) impostors(ctx context.Context, r *rand.Rand) error {
 	const theirs, dir = "/run/theirs", "/run/ofdvr/"
 	root := d.h.Path("")
@@ -95,12 +95,12 @@ func (d *stored) impostors(ctx context.Context, r *rand.Rand) error {
 	text, readErr := os.ReadFile(root + theirs)
 	_, newErr := os.Lstat(root + theirs + ".new")
 	if string(text) != "theirs" || !errors.Is(newErr, fs.ErrNotExist) {
-		return fmt.Errorf("the daemon has followed a link: %q, %v, %v", text, readErr, newErr)
+		return fmt.Errorf("the daemon followed a link: %q, %v, %v", text, readErr, newErr)
 	}
 	return err
 }
 
-// replace puts an impostor in place of a file for some time. The daemon must leave it.
+// replace puts an impostor in place of a file for some time. The daemon must not change it.
 func replace(ctx context.Context, root, path, theirs string, in hostile.Impostor, how time.Duration) (err error) {
 	saved := root + "/run/saved"
 	if err := os.Rename(root+path, saved); err == nil {
@@ -110,7 +110,7 @@ func replace(ctx context.Context, root, path, theirs string, in hostile.Impostor
 	} else {
 		return err
 	}
-	if err := in.Make(root, path, theirs); errors.Is(err, fs.ErrExist) { // the daemon was faster, and has written a new one
+	if err := in.Make(root, path, theirs); errors.Is(err, fs.ErrExist) { // the daemon has already written a new one
 		return nil
 	} else if err != nil {
 		return err
@@ -122,7 +122,7 @@ func replace(ctx context.Context, root, path, theirs string, in hostile.Impostor
 	pause(ctx, how)
 	after, err := os.Lstat(root + path)
 	if err == nil && !os.SameFile(before, after) {
-		err = errors.New("the daemon has replaced it")
+		err = errors.New("the daemon replaced it")
 	}
 	return err
 }

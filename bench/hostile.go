@@ -16,20 +16,19 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-var seed = flag.Uint64("seed", 1, "decides the order of the attacks of the benchmark hostile, and what is random in them")
+var seed = flag.Uint64("seed", 1, "seed of the order and the randomness of the attacks of the benchmark hostile")
 
 const (
 	attackedPorts = 10_000
-	attackTime    = 10 * time.Second // for which pings and puts go on beside each attack
+	attackTime    = 10 * time.Second // duration of pings and puts beside each attack
 	attackPings   = 10 * time.Millisecond
-	restTime      = time.Minute // between attacks, at most
+	restTime      = time.Minute // limit of the pause between attacks
 	restMemory    = 32 << 20    // bytes over idle that the daemon may keep
 )
 
-// underAttack measures what each attack costs a daemon that serves a switch: the peak of
-// its memory, the puts that a client waits for meanwhile, and pings of two machines that
-// it routes. The attacks come one after the other, in an order that a seed decides, as it
-// decides what is random in them.
+// underAttack measures the cost of each attack for a daemon that serves a switch: its peak
+// memory, the latency of puts meanwhile, and lost pings between two machines that it routes.
+// The seed determines the order of the attacks and their randomness.
 func underAttack(ctx context.Context, _ int) (section, error) {
 	d, err := startStored(ctx, attackedPorts)
 	if err != nil {
@@ -43,7 +42,7 @@ func underAttack(ctx context.Context, _ int) (section, error) {
 	if err := d.declareAbsent(ctx); err != nil {
 		return "", err
 	}
-	if _, err := d.putWhile(ctx, func(time.Time) bool { return false }); err != nil { // all of them are there
+	if _, err := d.putWhile(ctx, func(time.Time) bool { return false }); err != nil { // all ports exist then
 		return "", err
 	}
 	idle, _, err := d.p.Memory()
@@ -69,8 +68,8 @@ func underAttack(ctx context.Context, _ int) (section, error) {
 	return section(fmt.Sprintf("Seed %d; %d MB when idle.\n\n", *seed, idle>>20)) + table(rows), nil
 }
 
-// rested waits until the daemon has given back the memory of the previous attack except
-// restMemory, for restTime at most. What it still has counts for the next attack.
+// rested waits, for at most restTime, until the daemon has freed the memory of the previous
+// attack except restMemory. What it still has counts for the next attack.
 func (d *stored) rested(ctx context.Context, idle int) error {
 	for begin := time.Now(); time.Since(begin) < restTime; {
 		now, _, err := d.p.Memory()
@@ -84,14 +83,14 @@ func (d *stored) rested(ctx context.Context, idle int) error {
 	return nil
 }
 
-// An outcome is what was measured beside an attack.
+// An outcome has the measurements during an attack.
 type outcome struct {
 	peak           int // bytes
 	puts           sample
 	sent, received int // pings
 }
 
-// under runs an attack until puts and pings have gone on for attackTime beside it.
+// under runs an attack while it measures puts and pings for attackTime.
 func (d *stored) under(ctx context.Context, a attack, from, to *lab.Machine) (o outcome, err error) {
 	if err := d.p.ForgetPeak(); err != nil {
 		return o, err
@@ -141,7 +140,7 @@ func (d *stored) machines(ctx context.Context) (from, to *lab.Machine, err error
 	return from, to, err
 }
 
-// absent is a bridge that the intent has, and that a peer may claim to be.
+// absent is a bridge of the intent that does not exist, and that a peer may claim to be.
 const absent = "br-absent"
 
 func (d *stored) declareAbsent(ctx context.Context) error {
@@ -149,7 +148,7 @@ func (d *stored) declareAbsent(ctx context.Context) error {
 		`{"bridge":{"managed":false,"name":%q},"interfaces":[{"id":"absent","network":"small","mac":%q,"addresses":["192.168.2.1/24"],"patch_port":"x","tap_port":"t"}]}`, absent, macAddress(1, 9)))
 }
 
-// change carries out a change that need not be applied.
+// change makes a change without waiting until it is applied.
 func (d *stored) change(ctx context.Context, method, path string, body []byte) error {
 	req, err := http.NewRequestWithContext(ctx, method, "http://ofdvr"+path, bytes.NewReader(body))
 	if err != nil {

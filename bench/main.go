@@ -1,6 +1,6 @@
-// Command bench measures ofdvr side by side with what it competes with and with
-// what is physically possible, all in one run, and prints ratios with their
-// spread. Run it with make bench, on a machine that does nothing else.
+// Command bench compares ofdvr with other programs and with physical limits, side by side
+// in one run, and prints ratios with their spread. Run it with make bench, on an idle
+// machine.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 type benchmark struct {
 	name string
 	run  func(ctx context.Context, rounds int) (section, error)
-	// asked says that it runs only if it is named: it needs what make bench does not
+	// asked means that it runs only if it is named: it needs software that make bench does not
 	// install.
 	asked bool
 }
@@ -52,7 +52,7 @@ func run() error {
 	rounds := flag.Int("rounds", 12, "rounds of each comparison")
 	only := flag.String("only", "", "run only the benchmark of this name")
 	report := flag.String("report", "", "also write the tables into this Markdown `file`, between their markers")
-	dump := flag.String("dump", "", "read flows back in this way, as the benchmark readback does in a process of its own")
+	dump := flag.String("dump", "", "read flows back in this way; the benchmark readback runs each way in its own process")
 	guest := flag.Bool("in-guest", false, "measure the kernel's datapath, as the benchmark datapath does in a guest")
 	socket := flag.String("socket", "", "the bridge's management socket, for -dump")
 	flag.Parse()
@@ -66,7 +66,7 @@ func run() error {
 		return err
 	}
 	if known := func(b benchmark) bool { return b.name == *only }; *only != "" && !slices.ContainsFunc(benchmarks, known) {
-		return fmt.Errorf("there is no benchmark %q", *only)
+		return fmt.Errorf("unknown benchmark %q", *only)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

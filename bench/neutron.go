@@ -12,12 +12,12 @@ import (
 	"github.com/ofdvr/ofdvr/test/neutron"
 )
 
-// neutronBlocks is how often the mode is switched on and off.
+// neutronBlocks is how often the extension is switched on and off.
 const neutronBlocks = 4
 
 // underNeutron compares traffic between machines of a real Neutron, on one host and on
-// two: within a network, and by a distributed router with ofdvr's extension and without
-// it, which is switched several times.
+// two: within a network, and through a distributed router with and without ofdvr's
+// extension, which is switched several times.
 func underNeutron(ctx context.Context, rounds int) (section, error) {
 	a, err := newHost(ctx)
 	if err != nil {
@@ -75,7 +75,7 @@ func underNeutron(ctx context.Context, rounds int) (section, error) {
 	return table(rows), nil
 }
 
-// A place is where two machines are: on one host, or on two.
+// A place has two machines: on one host, or on two.
 type place struct {
 	name       string
 	l2, routed [2]path // without the extension, and with it
@@ -107,7 +107,7 @@ func newCloudPaths(ctx context.Context, c *neutron.Cloud, hosts []*neutron.Host)
 		}
 		return c.Plug(ctx, hosts[host].Host, name, p, subnets[net])
 	}
-	var m [5]*lab.Machine // 0 is the sender; the others are on its host and on the other, on its network and on the other
+	var m [5]*lab.Machine // 0 is the sender; the others are on both hosts and both networks
 	for i, at := range [][2]int{{0, 0}, {0, 0}, {0, 1}, {1, 0}, {1, 1}} {
 		var err error
 		if m[i], err = machine(fmt.Sprint("m", i), at[0], at[1]); err != nil {
@@ -136,7 +136,7 @@ func (n *cloudPaths) await(ctx context.Context, on bool) error {
 	defer cancel()
 	for _, w := range n.where {
 		for _, p := range []*path{&w.l2[0], &w.routed[0]} {
-			if err := lab.Await(ctx, p.to.Name+" to be reached", func() error {
+			if err := lab.Await(ctx, p.to.Name+" to be reachable", func() error {
 				_, err := p.from.Ping(ctx, p.to.IP(), lab.PingOptions{Wait: time.Second})
 				return err
 			}); err != nil {
@@ -148,7 +148,7 @@ func (n *cloudPaths) await(ctx context.Context, on bool) error {
 		if err := lab.Await(ctx, "the router to be in its mode", func() error {
 			out, err := h.Ofdvr(ctx, "status", "-o", "json")
 			if has := strings.Contains(out, `"id": "`+n.router+`"`); err == nil && (has != on || !strings.Contains(out, `"settled": true`)) {
-				err = fmt.Errorf("ofdvr on %s is not there yet", h.Name)
+				err = fmt.Errorf("ofdvr on %s has no router yet", h.Name)
 			}
 			return err
 		}); err != nil {
@@ -158,7 +158,7 @@ func (n *cloudPaths) await(ctx context.Context, on bool) error {
 	return nil
 }
 
-// switchMode restarts the L3 agents with the extension, or without it.
+// switchMode restarts the L3 agents with or without the extension.
 func (n *cloudPaths) switchMode(ctx context.Context, on bool) error {
 	for _, h := range n.hosts {
 		h.Agents.L3.Kill()
@@ -189,7 +189,7 @@ func (n *cloudPaths) round(ctx context.Context, on bool, round int) error {
 		paths = append(paths, &w.l2[mode], &w.routed[mode])
 	}
 	for i := range paths {
-		p := paths[(i+round)%len(paths)] // no way is always the first of a round
+		p := paths[(i+round)%len(paths)] // each way is first in some rounds
 		if err := p.measure(ctx); err != nil {
 			return fmt.Errorf("%s: %w", p.Name, err)
 		}

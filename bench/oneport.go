@@ -20,9 +20,9 @@ import (
 
 const portsEachRound = 200
 
-// onePort measures how long one port takes that is added to a router which has
-// 1,000, 10,000 and 100,000 already: from the change of the intent, through the
-// daemon's compiler and reconciler, until the switch has confirmed its flow.
+// onePort measures how long it takes to add one port to a router with 1,000, 10,000 and
+// 100,000 ports: from the change of the intent, through the daemon's compiler and
+// reconciler, until the switch has confirmed its flow.
 func onePort(ctx context.Context, rounds int) (section, error) {
 	b, err := newWireBridge(ctx)
 	if err != nil {
@@ -51,7 +51,7 @@ func onePort(ctx context.Context, rounds int) (section, error) {
 	return table(rows), nil
 }
 
-// A growth is a router that gets and loses ports, one at a time.
+// A growth is a router to which ports are added and removed, one at a time.
 type growth struct {
 	index  *routing.Index
 	router *routing.Router
@@ -59,12 +59,12 @@ type growth struct {
 	prog   compile.Program
 	gen    uint64
 	rec    *reconcile.Reconciler
-	told   chan reconcile.Report // capacity 100: more than one change leads to
+	told   chan reconcile.Report // capacity 100: more than the reports of one change
 	limit  *rawConn
 	memory int // bytes of the heap for each flow
 	close  func()
 
-	// Milliseconds: the medians of the rounds, and each single one.
+	// Milliseconds: the medians of the rounds, and all single values.
 	p50, limitP50        sample
 	all, limitAll, ready sample
 }
@@ -90,7 +90,7 @@ func newGrowth(ctx context.Context, b *wireBridge, n int) (*growth, error) {
 		return nil, err
 	}
 	g.memory = (heap() - before) / g.prog.Flows.Len()
-	if !have.Equal(g.prog.Flows) { // a daemon that has just started has both, and the model
+	if !have.Equal(g.prog.Flows) { // a daemon that has just started holds both sets, and the model
 		return nil, fmt.Errorf("switch has other flows than the %d of %d ports", g.prog.Flows.Len(), len(m.Ports))
 	}
 	if g.limit, err = b.dialRaw(ctx, "unix"); err != nil {
@@ -113,7 +113,7 @@ func newGrowth(ctx context.Context, b *wireBridge, n int) (*growth, error) {
 	return g, g.settle(ctx)
 }
 
-// settle wants the program and returns when the switch has confirmed it.
+// settle sets the program as desired and returns when the switch has confirmed it.
 func (g *growth) settle(ctx context.Context) error {
 	g.gen++
 	g.rec.Want(reconcile.Program{Generation: g.gen, Flows: g.prog.Flows})
@@ -129,7 +129,7 @@ func (g *growth) settle(ctx context.Context) error {
 	}
 }
 
-// nobody is told what a reconciler does.
+// nobody is a Recorder that ignores everything.
 type nobody struct{}
 
 func (nobody) Committed(string, time.Duration, ofproto.Delta, error) {}
@@ -138,9 +138,9 @@ func (nobody) SwitchError(string, ofproto.ErrorCode)                 {}
 func (nobody) Drifted(string, int, int, int)                         {}
 func (nobody) DriftedTables(string, int, int)                        {}
 
-// heap returns how many bytes of the heap are in use.
+// heap returns the bytes of the heap in use.
 func heap() int {
-	for range 2 { // what is in a sync.Pool goes with the second
+	for range 2 { // the second collection frees the contents of a sync.Pool
 		runtime.GC()
 	}
 	var s runtime.MemStats
@@ -164,7 +164,7 @@ func grownModel(n int) *routing.Model {
 	return m
 }
 
-// grownPort returns port i, whose ID has the length that UUIDs have.
+// grownPort returns port i, whose ID is as long as a UUID.
 func grownPort(i int) routing.Port {
 	network, host := i%2, i+16
 	return routing.Port{
@@ -175,8 +175,8 @@ func grownPort(i int) routing.Port {
 	}
 }
 
-// round adds ports, each followed by the same flow as the limit adds it; both
-// are deleted again, which does not count.
+// round adds ports; after each, the limit adds the same flow. Both are deleted again, which is
+// not measured.
 func (g *growth) round(ctx context.Context, b *wireBridge, round int) error {
 	if err := b.settle(ctx); err != nil {
 		return err
@@ -193,7 +193,7 @@ func (g *growth) round(ctx context.Context, b *wireBridge, round int) error {
 		}
 		g.all, g.ready = append(g.all, time.Since(start).Seconds()*1000), append(g.ready, ready.Seconds()*1000)
 		if len(mods) != 1 {
-			return fmt.Errorf("one port takes %d changes: %v", len(mods), mods)
+			return fmt.Errorf("one port needs %d changes: %v", len(mods), mods)
 		}
 		g.change(routing.Change{Delete: routing.IDs{Ports: []string{p.ID}}})
 		if err := g.settle(ctx); err != nil {
@@ -205,12 +205,12 @@ func (g *growth) round(ctx context.Context, b *wireBridge, round int) error {
 	}
 	g.p50, g.limitP50 = append(g.p50, g.all[first:].median()), append(g.limitP50, g.limitAll[first:].median())
 	if !g.prog.Flows.Equal(before) {
-		return errors.New("ports that came and went have left flows behind")
+		return errors.New("deleted ports left flows behind")
 	}
 	return b.expect(ctx, before.Len())
 }
 
-// change carries out c and returns the messages that tell the switch.
+// change applies c and returns the messages for the switch.
 func (g *growth) change(c routing.Change) []ofproto.FlowMod {
 	old := g.prog.Flows
 	g.index = g.index.With(c)
@@ -218,7 +218,7 @@ func (g *growth) change(c routing.Change) []ofproto.FlowMod {
 	return ofproto.Diff(old, g.prog.Flows).Mods()
 }
 
-// addRaw adds a flow in a bundle that was encoded before, and deletes it.
+// addRaw adds a flow in a pre-encoded bundle, and deletes it.
 func (g *growth) addRaw(mods []ofproto.FlowMod) error {
 	add, last := encodeBundle(mods)
 	start := time.Now()

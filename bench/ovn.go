@@ -8,11 +8,11 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// ovnBridge is OVN's integration bridge, which it programs by itself, beside the one that
-// the other ways have.
+// ovnBridge is OVN's integration bridge, which OVN programs itself, beside the bridge of the
+// other ways.
 const ovnBridge = "br-ovn"
 
-// startOVN starts OVN, of Debian's packages, with a router between networks 10.0.6.0/24 and
+// startOVN starts OVN from Debian's packages, with a router between networks 10.0.6.0/24 and
 // 10.0.7.0/24 and a machine on each.
 func startOVN(ctx context.Context, h *lab.Host) error {
 	quiet := []string{"-vconsole:info", "-vsyslog:off", "-vfile:off"}

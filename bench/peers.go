@@ -15,28 +15,28 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// ofnet is contiv's controller, connected to a bridge's management socket, as
-// Antrea uses it. Its methods are called from one goroutine; it calls the
-// others.
+// ofnet is contiv's controller, connected to a bridge's management socket, like in Antrea.
+// Its methods are called from one goroutine; ofnet itself calls those below
+// SwitchConnected.
 type ofnet struct {
 	socket    string
 	ctrl      *ofctrl.Controller
-	connected chan *ofctrl.OFSwitch // holds the one that connected
+	connected chan *ofctrl.OFSwitch // holds the connected switch
 	sw        *ofctrl.OFSwitch      // nil before the first use
 }
 
 func newOfnet(socket string) *ofnet {
-	logrus.SetOutput(io.Discard) // both libraries log every message that they do not know
+	logrus.SetOutput(io.Discard) // both libraries log every unknown message
 	return &ofnet{socket: socket, connected: make(chan *ofctrl.OFSwitch, 1)}
 }
 
-// connect connects if that was not done before.
+// connect connects at the first call.
 func (o *ofnet) connect(ctx context.Context) error {
 	if o.sw != nil {
 		return nil
 	}
 	o.ctrl = ofctrl.NewController(o)
-	go o.ctrl.Connect(o.socket) // until the program ends: ofnet cannot be stopped in an orderly way
+	go o.ctrl.Connect(o.socket) // until the program ends, because ofnet cannot be stopped cleanly
 	select {
 	case o.sw = <-o.connected:
 		return nil
@@ -47,7 +47,7 @@ func (o *ofnet) connect(ctx context.Context) error {
 	}
 }
 
-// What ofnet calls.
+// Methods that ofnet calls.
 
 func (o *ofnet) SwitchConnected(sw *ofctrl.OFSwitch) {
 	select {
@@ -62,7 +62,7 @@ func (o *ofnet) TLVMapReplyRcvd(*ofctrl.OFSwitch, *ofctrl.TLVTableStatus)    {}
 func (o *ofnet) MaxRetry() int                                               { return 5 }
 func (o *ofnet) RetryInterval() time.Duration                                { return 10 * time.Millisecond }
 
-// transaction has ofnet commit a bundle.
+// transaction commits a bundle with ofnet.
 func (o *ofnet) transaction(ctx context.Context, _ *wireBridge, l *load) (func(context.Context) error, func(), error) {
 	if err := o.connect(ctx); err != nil {
 		return nil, nil, err
@@ -95,7 +95,7 @@ func (o *ofnet) transaction(ctx context.Context, _ *wireBridge, l *load) (func(c
 	}, nil, nil
 }
 
-// flows returns the flows that routedFlows returns, as ofnet has them.
+// flows returns the flows of routedFlows in ofnet's form.
 func (o *ofnet) flows(n int) ([]*ofctrl.Flow, error) {
 	t := o.sw.GetTable(deliverTable)
 	if t == nil {
@@ -125,7 +125,7 @@ func (o *ofnet) flows(n int) ([]*ofctrl.Flow, error) {
 	return flows, nil
 }
 
-// libFlow returns flow i of routedFlows, as libOpenflow has it.
+// libFlow returns flow i of routedFlows in libOpenflow's form.
 func libFlow(i int) *openflow13.FlowMod {
 	addr, router, port := routedFlow(i)
 	f := openflow13.NewFlowMod()
@@ -133,7 +133,7 @@ func libFlow(i int) *openflow13.FlowMod {
 	f.Match.AddField(*openflow13.NewEthTypeField(0x0800))
 	f.Match.AddField(*openflow13.NewIpv4DstField(addr[:], nil))
 	out := openflow13.NewActionOutput(uint32(flowPort(i)))
-	out.MaxLen = 0 // of what goes to a controller; libOpenflow says 256
+	out.MaxLen = 0 // for packets to a controller; libOpenflow sets 256
 	apply := openflow13.NewInstrApplyActions()
 	for _, a := range []openflow13.Action{
 		openflow13.NewActionSetField(*openflow13.NewEthSrcField(router[:], nil)),
@@ -147,15 +147,15 @@ func libFlow(i int) *openflow13.FlowMod {
 	return f
 }
 
-// libParser is libOpenflow's decoder, as its MessageStream wants it.
+// libParser is libOpenflow's decoder for its MessageStream.
 type libParser struct{}
 
 func (libParser) Parse(b []byte) (util.Message, error) { return openflow13.Parse(b) }
 
-// messageStream has libOpenflow's MessageStream send plain flow-mods and a
-// barrier.
+// messageStream sends plain flow mods and a barrier with libOpenflow's
+// MessageStream.
 func messageStream(ctx context.Context, b *wireBridge, l *load) (func(context.Context) error, func(), error) {
-	c, err := b.dialRaw(ctx, "unix") // which exchanges hellos
+	c, err := b.dialRaw(ctx, "unix") // exchanges hellos
 	if err != nil {
 		return nil, nil, err
 	}

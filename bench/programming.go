@@ -13,15 +13,15 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// A load is flows to be programmed, in every form that a contestant starts from.
+// A load is a set of flows to program, in the input form of each contestant.
 type load struct {
 	n    int
 	mods []ofproto.FlowMod
-	file string // of ovs-ofctl's text form
+	file string // in the text form of ovs-ofctl
 }
 
-// routedFlows returns n flows as compile.Compile emits most: one for each address of
-// each port, in the table that delivers.
+// routedFlows returns n flows of the most frequent kind of compile.Compile: one for each
+// address of each port, in the table that delivers.
 func routedFlows(n int) []ofproto.FlowMod {
 	mods := make([]ofproto.FlowMod, n)
 	for i := range mods {
@@ -57,20 +57,20 @@ func routedFlow(i int) (addr [4]byte, router, port ofproto.MAC) {
 func flowCookie(i int) ofproto.Cookie { return ofproto.Cookie(uint64(i+1) * 0x9e3779b97f4a7c15) }
 func flowPort(i int) ofproto.PortNo   { return ofproto.PortNo(1 + i>>8) }
 
-// A contestant is a way to get flows into a switch.
+// A contestant is a way to program flows.
 type contestant struct {
 	name  string
-	limit string // the contestant that does the same as fast as the switch can; "" for that one itself
-	// prepare does what is not timed and returns what is. done, if not nil, is
-	// called when that has returned and the flows were counted.
+	limit string // the contestant that does the same as fast as the switch allows; "" for that one itself
+	// prepare does the work that is not timed and returns the timed function. done, if not nil,
+	// is called when that has returned and the flows were counted.
 	prepare func(ctx context.Context, b *wireBridge, l *load) (run func(context.Context) error, done func(), err error)
-	lossy   bool // it may leave flows out: they are counted, and it is not an error
+	lossy   bool // it may leave flows out: the benchmark counts them, and does not fail
 
 	rates sample // flows a second
-	lost  int    // the most flows missing after a run
+	lost  int    // the largest number of missing flows after a run
 }
 
-// programming compares ways to get 1,000, 10,000 and 100,000 flows into an empty
+// programming compares ways to program 1,000, 10,000 and 100,000 flows into an empty
 // bridge.
 func programming(ctx context.Context, rounds int) (section, error) {
 	b, err := newWireBridge(ctx)
@@ -105,7 +105,7 @@ func contestants(peer *ofnet) []*contestant {
 		plainUnix = "pre-encoded plain, Unix socket"
 		plainTCP  = "pre-encoded plain, TCP"
 	)
-	return []*contestant{ // each next to its limit, because machines have moods
+	return []*contestant{ // each next to its limit, because the speed of a machine varies
 		{name: bundleLimit, prepare: preEncoded("unix", encodeBundle)},
 		{name: "**ofdvr bundle, Unix socket**", limit: bundleLimit, prepare: committed("unix")},
 		{name: bundleTCP, prepare: preEncoded("tcp", encodeBundle)},
@@ -134,7 +134,7 @@ func programmingTable(ctx context.Context, b *wireBridge, cs []*contestant, n, r
 	for round := range rounds {
 		var line strings.Builder
 		for i := range cs {
-			c := cs[(i+round)%len(cs)] // none is always the first of a round
+			c := cs[(i+round)%len(cs)] // each is first in some rounds
 			if err := c.measure(ctx, b, l, runs); err != nil {
 				return nil, fmt.Errorf("%s, %d flows: %w", c.name, n, err)
 			}
@@ -171,7 +171,7 @@ func programmingRows(cs []*contestant, n int) [][]string {
 	return rows
 }
 
-// measure appends one round to c: so many runs, each into an empty bridge.
+// measure appends one round to c: that many runs, each into an empty bridge.
 func (c *contestant) measure(ctx context.Context, b *wireBridge, l *load, runs int) error {
 	var total time.Duration
 	for range runs {
@@ -196,7 +196,7 @@ func (c *contestant) once(ctx context.Context, b *wireBridge, l *load) (time.Dur
 	if done != nil {
 		defer done()
 	}
-	runtime.GC() // none pays for what another left behind
+	runtime.GC() // so that no contestant pays for another's garbage
 	start := time.Now()
 	if err := run(ctx); err != nil {
 		return 0, err
@@ -213,7 +213,7 @@ func (c *contestant) once(ctx context.Context, b *wireBridge, l *load) (time.Dur
 	return took, nil
 }
 
-// thousands renders n with commas.
+// thousands formats n with commas.
 func thousands(n int) string {
 	if n < 1000 {
 		return fmt.Sprint(n)

@@ -20,15 +20,15 @@ import (
 
 const readbackFlows = 100_000
 
-// A dump is what one way to read all flows back took. Each runs in a process of
-// its own, so that its memory is known.
+// A dump is the cost of one way to read all flows back. Each runs in its own process, so
+// that its memory is known.
 type dump struct {
 	Took  time.Duration
-	Flows int // that were returned; 0 if the way does not count them
-	Peak  int // bytes that the process had in memory at most
+	Flows int // number returned; 0 if the way does not count them
+	Peak  int // peak memory of the process in bytes
 }
 
-// A reader is a way to get the flows out of a switch.
+// A reader is a way to read the flows of a switch.
 type reader struct {
 	way, name string
 	read      func(ctx context.Context, socket string) (dump, error)
@@ -48,7 +48,7 @@ func readers() []*reader {
 
 const ofctlDump = "`ovs-ofctl dump-flows`"
 
-// readback compares ways to read the flows of a bridge with 100,000 of them.
+// readback compares ways to read the flows of a bridge with 100,000 flows.
 func readback(ctx context.Context, rounds int) (section, error) {
 	b, err := newWireBridge(ctx)
 	if err != nil {
@@ -61,7 +61,7 @@ func readback(ctx context.Context, rounds int) (section, error) {
 	rs := readers()
 	for round := range rounds {
 		for i := range rs {
-			r := rs[(i+round)%len(rs)] // none is always the first of a round
+			r := rs[(i+round)%len(rs)] // each is first in some rounds
 			if err := b.settle(ctx); err != nil {
 				return "", err
 			}
@@ -81,7 +81,7 @@ func readback(ctx context.Context, rounds int) (section, error) {
 		if r.flows != 0 {
 			flows = thousands(r.flows)
 		}
-		if r.flows != 0 && r.flows != readbackFlows { // what does less cannot be compared
+		if r.flows != 0 && r.flows != readbackFlows { // a reader that does less cannot be compared
 			peak = "–"
 		} else {
 			ratio, limit = r.ms.over(byWay["ofctl"].ms).spread("%.2f"), r.ms.over(byWay["raw"].ms).spread("%.2f")
@@ -109,7 +109,7 @@ func (r *reader) measure(ctx context.Context, socket string) error {
 	return nil
 }
 
-// runDump is the process that measure starts.
+// runDump runs in the process that measure starts.
 func runDump(ctx context.Context, way, socket string) error {
 	for _, r := range readers() {
 		if r.way != way {
@@ -129,7 +129,7 @@ func runDump(ctx context.Context, way, socket string) error {
 	return fmt.Errorf("unknown way %q", way)
 }
 
-// peakMemory returns how many bytes of memory this process had at most.
+// peakMemory returns the peak of the memory of this process in bytes.
 func peakMemory() (int, error) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -158,8 +158,8 @@ func readRaw(_ context.Context, socket string) (dump, error) {
 	return dump{Took: time.Since(start)}, err
 }
 
-// readFlows asks for all flows and reads the parts of the answer without looking
-// into them.
+// readFlows requests all flows and reads the parts of the reply without decoding
+// them.
 func (c *rawConn) readFlows() error {
 	const xid = 1
 	if _, err := c.nc.Write(ofproto.Request(ofproto.FlowStatsRequest(ofproto.AllFlows())).Append(nil, xid)); err != nil {

@@ -15,23 +15,23 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// A task is what a switch should hold, and what it does hold at first.
+// A task is the desired and the initial flows of a switch.
 type task struct {
 	want, have ofproto.Set
-	file       string // want, as ovs-ofctl's text
+	file       string // want in the text form of ovs-ofctl
 }
 
-// A drift is how much of a switch's flows differs from what it should be.
+// A drift is the share of a switch's flows that differ from the desired ones.
 type drift struct {
 	name  string
-	every int // one flow in so many differs; 0 for none
+	every int // one in so many flows differs; 0 for none
 }
 
 var drifts = []drift{{"nothing differs", 0}, {"1 % differs", 100}, {"everything differs", 1}}
 
-// from returns what a switch holds that should hold the flows of mods: of those
-// that differ one third has other actions, one third is missing, and in place of
-// one third there is a flow for another address.
+// from returns the flows of a drifted switch whose desired flows are mods: of those that
+// differ, one third has other actions, one third is missing, and one third is replaced by a
+// flow for another address.
 func (d drift) from(mods []ofproto.FlowMod) []ofproto.Flow {
 	var flows []ofproto.Flow
 	for i := range mods {
@@ -53,7 +53,7 @@ func (d drift) from(mods []ofproto.FlowMod) []ofproto.Flow {
 	return flows
 }
 
-// A mender is a way to find out what differs and, but for some, to change it.
+// A mender is a way to find differences and, except for some, to repair them.
 type mender struct {
 	name    string
 	prepare func(ctx context.Context, b *wireBridge, t *task) (run func(context.Context) error, done func(), err error)
@@ -75,8 +75,8 @@ func menders() []*mender {
 
 const mendLimit = "bytes, not decoded; pre-encoded bundle"
 
-// reconciling compares ways to bring a switch of 1,000, 10,000 and 100,000 flows
-// to what it should hold.
+// reconciling compares ways to bring a switch with 1,000, 10,000 and 100,000 flows to the
+// desired flows.
 func reconciling(ctx context.Context, rounds int) (section, error) {
 	b, err := newWireBridge(ctx)
 	if err != nil {
@@ -130,7 +130,7 @@ func mendRounds(ctx context.Context, b *wireBridge, t *task, ms []*mender, round
 	for round := range rounds {
 		var line strings.Builder
 		for i := range ms {
-			m := ms[(i+round)%len(ms)] // none is always the first of a round
+			m := ms[(i+round)%len(ms)] // each is first in some rounds
 			if err := m.measure(ctx, b, t); err != nil {
 				return fmt.Errorf("%s: %w", m.name, err)
 			}
@@ -158,7 +158,7 @@ func (m *mender) measure(ctx context.Context, b *wireBridge, t *task) error {
 	if err := b.settle(ctx); err != nil {
 		return err
 	}
-	runtime.GC() // none pays for what another left behind
+	runtime.GC() // so that no mender pays for another's garbage
 	start := time.Now()
 	if err := run(ctx); err != nil {
 		return err
@@ -175,7 +175,7 @@ func (m *mender) measure(ctx context.Context, b *wireBridge, t *task) error {
 	return err
 }
 
-// readBack returns the flows that the switch holds.
+// readBack returns the flows of the switch.
 func readBack(ctx context.Context, c *ofconn.Conn) (ofproto.Set, error) {
 	stats, err := c.Flows(ctx, ofproto.AllFlows())
 	flows := make([]ofproto.Flow, len(stats))
@@ -185,21 +185,21 @@ func readBack(ctx context.Context, c *ofconn.Conn) (ofproto.Set, error) {
 	return ofproto.SetOf(flows), err
 }
 
-// mend does what ofdvr's reconciler does with a switch that has just connected.
+// mend does the same as ofdvr's reconciler with a switch that has just connected.
 func mend(ctx context.Context, c *ofconn.Conn, want ofproto.Set) error {
 	have, err := readBack(ctx, c)
 	if err != nil {
 		return err
 	}
-	return c.Commit(ctx, ofproto.Diff(have, want).Mods()) // which sends nothing if nothing differs
+	return c.Commit(ctx, ofproto.Diff(have, want).Mods()) // sends nothing if nothing differs
 }
 
 func mendOfdvr(_ context.Context, b *wireBridge, t *task) (func(context.Context) error, func(), error) {
 	return func(ctx context.Context) error { return mend(ctx, b.conns["unix"], t.want) }, nil, nil
 }
 
-// mendRaw reads the switch's flows without looking at them and writes the
-// changes, which it knows.
+// mendRaw reads the switch's flows without decoding them and writes the changes, which it
+// knows in advance.
 func mendRaw(ctx context.Context, b *wireBridge, t *task) (func(context.Context) error, func(), error) {
 	mods := ofproto.Diff(t.have, t.want).Mods()
 	wire, last := encodeBundle(mods)
@@ -215,12 +215,12 @@ func mendRaw(ctx context.Context, b *wireBridge, t *task) (func(context.Context)
 	}, func() { c.nc.Close() }, nil
 }
 
-// mendOfctl has ovs-ofctl compare the switch with the text of what is wanted.
+// mendOfctl makes ovs-ofctl compare the switch with the text of the desired flows.
 func mendOfctl(args ...string) func(context.Context, *wireBridge, *task) (func(context.Context) error, func(), error) {
 	return func(ctx context.Context, b *wireBridge, t *task) (func(context.Context) error, func(), error) {
 		cmd := b.h.Command(ctx, "ovs-ofctl", append(append([]string{"--protocols=OpenFlow13"}, args...), benchBridge, t.file)...)
 		var stderr strings.Builder
-		cmd.Stderr = &stderr // what it prints goes to /dev/null
+		cmd.Stderr = &stderr // standard output goes to /dev/null
 		return func(context.Context) error {
 			err := cmd.Run()
 			var exit *exec.ExitError

@@ -27,7 +27,7 @@ func (s sample) median() float64 {
 	return (t[n/2-1] + t[n/2]) / 2
 }
 
-// quantile returns the smallest value that a share q of all does not exceed.
+// quantile returns the smallest value that is not less than a share q of all values.
 func (s sample) quantile(q float64) float64 {
 	t := slices.Sorted(slices.Values(s))
 	return t[max(0, int(math.Ceil(q*float64(len(t))))-1)]
@@ -42,7 +42,7 @@ func (s sample) over(t sample) sample {
 	return out
 }
 
-// spread returns the median, and in brackets the smallest and the largest.
+// spread returns the median, and in brackets the smallest and the largest value.
 func (s sample) spread(format string) string {
 	return fmt.Sprintf(format+" ("+format+"–"+format+")", s.median(), slices.Min(s), slices.Max(s))
 }
@@ -59,7 +59,7 @@ func table(rows [][]string) section {
 	return section(b.String())
 }
 
-// machine describes what the numbers were measured on.
+// machine describes the machine and the software of the measurement.
 func machine() string {
 	cpu := "unknown CPU"
 	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
@@ -83,8 +83,8 @@ func firstLine(name string, args ...string) string {
 	return line
 }
 
-// writeReport replaces what stands between the markers of the section called
-// name in the Markdown file.
+// writeReport replaces the text between the markers of the section called name in the
+// Markdown file.
 func writeReport(file, name, text string) error {
 	data, err := os.ReadFile(file)
 	if err != nil {

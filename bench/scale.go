@@ -20,16 +20,16 @@ import (
 const (
 	idleRouters = 100
 	manyRouters = 500
-	calm        = 10 * time.Second  // until what came with the start is over
-	collected   = 130 * time.Second // until Go's collector, which runs every two minutes at the latest, has run
+	calm        = 10 * time.Second  // until the work of the start is over
+	collected   = 130 * time.Second // until Go's garbage collector has run, which it does at least every two minutes
 	idleTime    = 30 * time.Second
 	repairs     = 40
-	repairPause = 1100 * time.Millisecond // so that the limit on repairs does not count
+	repairPause = 1100 * time.Millisecond // so that the rate limit of repairs does not apply
 )
 
-// scale measures what the daemon costs: a host with few routers and one with
-// many, while nothing happens; one router with very many flows; and how long it
-// takes until a flow that somebody deletes is back.
+// scale measures the cost of the daemon: on an idle host with few and with many routers;
+// with one router with very many flows; and the time until a flow deleted by another
+// program is restored.
 func scale(ctx context.Context, _ int) (section, error) {
 	rows := [][]string{{"what", "measured", "target"}}
 	for _, n := range []int{idleRouters, manyRouters} {
@@ -92,12 +92,12 @@ func scale(ctx context.Context, _ int) (section, error) {
 
 const memoryPorts = 100_000
 
-// A daemon is ofdvr on a host of its own.
+// A daemon is ofdvr on its own host.
 type daemon struct {
 	h        *lab.Host
 	p        *lab.Process
 	topology string        // its file
-	settled  time.Duration // from its start until all was confirmed
+	settled  time.Duration // from its start until everything was confirmed
 }
 
 func (d *daemon) close() { d.h.Close() }
@@ -130,7 +130,7 @@ func (d *daemon) start(ctx context.Context, topology any) error {
 	return d.serve(ctx)
 }
 
-// serve starts the daemon and waits until all is confirmed.
+// serve starts the daemon and waits until everything is confirmed.
 func (d *daemon) serve(ctx context.Context) (err error) {
 	start := time.Now()
 	if d.p, err = d.h.StartDaemon("serve", "--topology", d.topology); err != nil {
@@ -143,7 +143,7 @@ func (d *daemon) serve(ctx context.Context) (err error) {
 	return nil
 }
 
-// idle returns the part of a core that the daemon uses while nothing happens.
+// idle returns the share of a core that the idle daemon uses.
 func (d *daemon) idle(ctx context.Context) (float64, error) {
 	if err := pause(ctx, calm); err != nil {
 		return 0, err
@@ -168,7 +168,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// cpu returns the time that the daemon has computed (proc(5), stat).
+// cpu returns the daemon's CPU time (proc(5), stat).
 func (d *daemon) cpu() (time.Duration, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.p.Pid))
 	if err != nil {
@@ -178,25 +178,25 @@ func (d *daemon) cpu() (time.Duration, error) {
 	user, err1 := strconv.Atoi(fields[11])
 	system, err2 := strconv.Atoi(fields[12])
 	if err1 != nil || err2 != nil {
-		return 0, fmt.Errorf("what is this? %q", data)
+		return 0, fmt.Errorf("cannot parse %q", data)
 	}
 	return time.Duration(user+system) * 10 * time.Millisecond, nil // a tick is 1/100 s
 }
 
-// memory returns the daemon's resident bytes.
+// memory returns the daemon's resident memory in bytes.
 func (d *daemon) memory() (int, error) {
 	now, _, err := d.p.Memory()
 	return now, err
 }
 
-// repair returns the milliseconds from deleting a flow until the switch tells
-// that it is there again.
+// repair returns the milliseconds from the deletion of a flow until the switch reports that
+// it exists again.
 func (d *daemon) repair(ctx context.Context) (sample, error) {
 	nc, err := d.h.Dial(ctx, "unix", "/run/openvswitch/rb-r1.mgmt")
 	if err != nil {
 		return nil, err
 	}
-	added := make(chan time.Time, 100) // more than are ever unread
+	added := make(chan time.Time, 100) // more than are unread at any time
 	conn := ofconn.New(nc, ofconn.Config{})
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
@@ -232,7 +232,7 @@ func (d *daemon) repair(ctx context.Context) (sample, error) {
 		case t := <-added:
 			took = append(took, t.Sub(start).Seconds()*1000)
 		case <-time.After(10 * time.Second):
-			return nil, fmt.Errorf("a flow that was deleted is not back:\n%s", d.p.Log())
+			return nil, fmt.Errorf("a deleted flow was not restored:\n%s", d.p.Log())
 		}
 		if err := pause(ctx, repairPause); err != nil {
 			return nil, err

@@ -15,21 +15,21 @@ import (
 const (
 	scrapedPorts = 100_000
 	scrapeCount  = 20
-	scrapePause  = time.Second // much more often than Prometheus would
-	extraPorts   = 1000        // that come, and change again and again
-	scrapeHalves = 6           // the parts in which the daemon reads that many flows are 2 to the power of this
+	scrapePause  = time.Second // much more often than Prometheus
+	extraPorts   = 1000        // that are made, and changed repeatedly
+	scrapeHalves = 6           // the daemon reads that many flows in 2 to the power of this parts
 )
 
-// scraping measures what a scrape of a daemon with very many flows costs: how
-// long it takes, and what it makes a write through the API wait. The writes go on
-// for the same time without scrapes and with.
+// scraping measures the cost of a scrape of a daemon with very many flows: its duration, and
+// the delay of writes through the API. The writes run for the same time without scrapes and
+// with them.
 func scraping(ctx context.Context, _ int) (section, error) {
 	d, err := startStored(ctx, scrapedPorts)
 	if err != nil {
 		return "", err
 	}
 	defer d.close()
-	if _, err := d.putWhile(ctx, func(time.Time) bool { return false }); err != nil { // all of them are there
+	if _, err := d.putWhile(ctx, func(time.Time) bool { return false }); err != nil { // all ports exist then
 		return "", err
 	}
 	calm, err := d.putWhile(ctx, func(start time.Time) bool { return time.Since(start) < scrapeCount*scrapePause })
@@ -72,8 +72,8 @@ func scraping(ctx context.Context, _ int) (section, error) {
 	}), nil
 }
 
-// putWhile puts ports, one after the other: at least each once, and as long as
-// more, which is told when it began, says so.
+// putWhile puts ports, one after the other: each at least once, and until more, which gets the
+// start time, returns false.
 func (d *stored) putWhile(ctx context.Context, more func(start time.Time) bool) (took sample, err error) {
 	begin := time.Now()
 	for i := 0; i < extraPorts || more(begin); i++ {
@@ -87,8 +87,8 @@ func (d *stored) putWhile(ctx context.Context, more func(start time.Time) bool) 
 	return took, nil
 }
 
-// readings returns the milliseconds that it takes to read a part of the flows, as
-// the daemon does, and all of them.
+// readings returns the milliseconds that it takes to read a part of the flows, like the daemon,
+// and all of them.
 func (d *stored) readings(ctx context.Context) (part, whole sample, err error) {
 	nc, err := d.h.Dial(ctx, "unix", "/run/openvswitch/rb-r1.mgmt")
 	if err != nil {
@@ -125,7 +125,7 @@ func (d *stored) readings(ctx context.Context) (part, whole sample, err error) {
 	return part, whole, nil
 }
 
-// manyScraped returns what scrapes of a daemon with many routers took.
+// manyScraped returns the durations of scrapes of a daemon with many routers.
 func manyScraped(ctx context.Context) (took sample, err error) {
 	d, err := startDaemon(ctx, routersTopology(manyRouters))
 	if err != nil {
@@ -135,7 +135,7 @@ func manyScraped(ctx context.Context) (took sample, err error) {
 	return took, d.scrapes(ctx, &took)
 }
 
-// scrapes scrapes now and then, and notes the milliseconds that it took.
+// scrapes scrapes repeatedly, and appends the milliseconds to took.
 func (d *daemon) scrapes(ctx context.Context, took *sample) error {
 	client := d.h.HTTP()
 	for range scrapeCount {

@@ -10,13 +10,13 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// startPart is the part of the rounds that starts are measured in: they take long, and differ little.
+// startPart is the divisor of the number of rounds for starts, which take long and vary little.
 const startPart = 4
 
-// starting measures how long a daemon takes from its start until all of its routers are confirmed,
-// on a host where nothing exists and on one where everything does, beside the time in which
-// ovs-vswitchd makes the same bridges and ports of one transaction, and then ip(8) makes namespaces
-// and moves the taps there, with no flows, addresses and settings.
+// starting measures the time from the start of a daemon until all of its routers are confirmed, on a host
+// where nothing exists and on one where everything exists. It compares it with the time in which
+// ovs-vswitchd makes the same bridges and ports in one transaction, and in which ip(8) then makes the
+// namespaces and moves the taps there, without flows, addresses and settings.
 func starting(ctx context.Context, rounds int) (section, error) {
 	rows := [][]string{{"routers", "ovs-vswitchd alone", "and ip(8)", "ofdvr, from nothing", "of ovs-vswitchd alone", "of it and ip(8)", "ofdvr, with everything in place"}}
 	for _, n := range []int{idleRouters, manyRouters} {
@@ -56,7 +56,7 @@ func (d *daemon) restart(ctx context.Context) error {
 }
 
 // withoutDaemon returns how long ovs-vswitchd takes to make the bridges and ports of n routers of
-// [routersTopology], and how long it takes until ip(8) has moved the taps into namespaces besides.
+// [routersTopology], and how long it takes until ip(8) has also moved the taps into namespaces.
 func withoutDaemon(ctx context.Context, n int) (made, all time.Duration, err error) {
 	h, err := newHost(ctx)
 	if err != nil {
@@ -91,7 +91,7 @@ func withoutDaemon(ctx context.Context, n int) (made, all time.Duration, err err
 		return 0, 0, err
 	}
 	start := time.Now()
-	if _, err = h.Run(ctx, "ovs-vsctl", args...); err != nil { // returns when ovs-vswitchd has done it
+	if _, err = h.Run(ctx, "ovs-vsctl", args...); err != nil { // returns when ovs-vswitchd has applied it
 		return 0, 0, err
 	}
 	made = time.Since(start)

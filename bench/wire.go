@@ -18,15 +18,15 @@ const (
 	benchBridge = "br-bench"
 	mgmtSocket  = "/run/openvswitch/" + benchBridge + ".mgmt"
 	tcpAddress  = "127.0.0.1:6653" // where the switch listens, inside the host
-	patience    = 2 * time.Minute  // for one answer
+	patience    = 2 * time.Minute  // for one reply
 )
 
-// A wireBridge is a bridge without ports, that does nothing but hold flows.
+// A wireBridge is a bridge without ports, which only holds flows.
 type wireBridge struct {
 	h     *lab.Host
 	conns map[string]*ofconn.Conn // by network: unix, tcp
 	stop  context.CancelFunc
-	ended chan error // what each connection's Run returned
+	ended chan error // results of Run of each connection
 }
 
 func newWireBridge(ctx context.Context) (*wireBridge, error) {
@@ -99,7 +99,7 @@ func (b *wireBridge) empty(ctx context.Context) error {
 	return b.expect(ctx, 0)
 }
 
-// settle waits until the switch has used no processor time for a while.
+// settle waits until the switch has used no CPU time for a while.
 func (b *wireBridge) settle(ctx context.Context) error {
 	last := ""
 	for {
@@ -141,8 +141,8 @@ func (b *wireBridge) expect(ctx context.Context, n int) error {
 	return err
 }
 
-// A rawConn is a connection without any machinery: what it costs is what the
-// switch costs.
+// A rawConn is a connection without any machinery, so that its cost is that of the
+// switch.
 type rawConn struct {
 	nc net.Conn
 	r  *bufio.Reader
@@ -156,7 +156,7 @@ func (b *wireBridge) dialRaw(ctx context.Context, network string) (*rawConn, err
 	return newRawConn(nc)
 }
 
-// newRawConn exchanges hellos over nc, which it closes if that fails.
+// newRawConn exchanges hellos over nc, and closes nc if that fails.
 func newRawConn(nc net.Conn) (*rawConn, error) {
 	nc.SetDeadline(time.Now().Add(patience))
 	c := &rawConn{nc, bufio.NewReaderSize(nc, 1<<17)}
@@ -171,7 +171,7 @@ func newRawConn(nc net.Conn) (*rawConn, error) {
 	return c, nil
 }
 
-// next returns the next message, which is valid until the one after it is read.
+// next returns the next message, which is valid until the next call.
 func (c *rawConn) next() (ofproto.Header, []byte, error) {
 	b, err := c.r.Peek(ofproto.HeaderLen)
 	if err != nil {
@@ -189,7 +189,7 @@ func (c *rawConn) next() (ofproto.Header, []byte, error) {
 	return h, b, err
 }
 
-// exchange writes b and reads until the answer to transaction xid.
+// exchange writes b and reads until the reply to transaction xid.
 func (c *rawConn) exchange(b []byte, xid uint32) error {
 	if _, err := c.nc.Write(b); err != nil {
 		return err

@@ -15,9 +15,9 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// The package is installed, and the daemon runs from what it brings. A newer one
-// takes its place, the package is removed, and it is purged: machines notice
-// nothing of all that, and in the end nothing is left but the router.
+// The package is installed, and the daemon runs with its default configuration. It is
+// upgraded, removed and purged. Machines do not notice any of this, and in the end only the
+// router is left.
 func TestInstallUpgradeRemovePurge(t *testing.T) {
 	t.Parallel()
 	s := booted(t)
@@ -56,7 +56,7 @@ func TestInstallUpgradeRemovePurge(t *testing.T) {
 		t.Errorf("dpkg -r says\n%s", said)
 	}
 	if got := s.sh("pidof ofdvr || true"); got != "" {
-		t.Errorf("there is a daemon: %s", got)
+		t.Errorf("a daemon runs: %s", got)
 	}
 	s.run("test", "-e", "/etc/ofdvr/ofdvr.yaml", "-a", "-e", "/var/lib/ofdvr/intent.db")
 	s.mustBeUntouched(flows)
@@ -64,7 +64,7 @@ func TestInstallUpgradeRemovePurge(t *testing.T) {
 
 	s.run("dpkg", "-P", "ofdvr")
 	if got := s.sh("getent group ofdvr || true; ls -d /run/ofdvr 2>/dev/null || true"); got != "" {
-		t.Errorf("there is %s", got)
+		t.Errorf("not removed: %s", got)
 	}
 	for _, path := range s.made() {
 		if !slices.Contains(before, path) && !slices.ContainsFunc(ofOthers, func(dir string) bool { return strings.HasPrefix(path, dir) }) {
@@ -75,19 +75,19 @@ func TestInstallUpgradeRemovePurge(t *testing.T) {
 	traffic.mustBeWhole()
 }
 
-// ofOthers is where what installing a package starts leaves files of its own:
+// ofOthers are the places of files of other programs that run when a package is installed:
 // dpkg, man-db, adduser, and Open vSwitch.
 var ofOthers = []string{"/var/lib/dpkg/", "/var/log/", "/var/cache/", "/etc/group", "/etc/gshadow", "/etc/.pwd.lock",
 	"/etc/openvswitch/", "/var/lib/openvswitch/"}
 
-// made returns the files and directories of the system that are not on this
-// machine, or are but should not be there by their names. /run is not among them.
+// made returns the files and directories of the system that are not on this machine, or that
+// are but belong to ofdvr by their names. It leaves out /run.
 func (s *site) made() (paths []string) {
 	s.t.Helper()
 	upper := filepath.Join(s.Dir(), "upper")
 	err := filepath.WalkDir(upper, func(path string, d fs.DirEntry, err error) error {
 		name := strings.TrimPrefix(path, upper)
-		if err != nil || name == "" || d.Type()&fs.ModeCharDevice != 0 { // which says that a file is gone
+		if err != nil || name == "" || d.Type()&fs.ModeCharDevice != 0 { // a character device marks a deleted file
 			return err
 		}
 		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) || strings.Contains(name, "ofdvr") {
@@ -101,8 +101,8 @@ func (s *site) made() (paths []string) {
 	return paths
 }
 
-// Who has taken a package away has it back as it was: the configuration that he
-// changed, what was written through the API, and the router.
+// If a removed package is installed again, everything is as before: the changed
+// configuration, the objects written through the API, and the router.
 func TestRemovedPackageComesBack(t *testing.T) {
 	t.Parallel()
 	s := installed(t, "1.0")
@@ -116,7 +116,7 @@ func TestRemovedPackageComesBack(t *testing.T) {
 	if got := s.run("tail", "-n", "1", "/etc/ofdvr/ofdvr.yaml"); got != "log-format: json" {
 		t.Errorf("the configuration ends with %s", got)
 	}
-	// Said by prerm: this takes the routers away.
+	// prerm names this command, which removes the routers.
 	s.sh("systemctl stop ofdvr; ofdvr cleanup")
 	if got := s.run("ovs-vsctl", "list-br"); got != lab.IntegrationBridge {
 		t.Errorf("there are bridges %s", got)
@@ -126,8 +126,8 @@ func TestRemovedPackageComesBack(t *testing.T) {
 	}
 }
 
-// Where systemd does not run, as in a container that is being built, the package
-// is installed, upgraded, removed and purged all the same.
+// Without systemd, as in a container that is being built, the package can be installed,
+// upgraded, removed and purged, too.
 func TestWithoutSystemd(t *testing.T) {
 	t.Parallel()
 	s := booted(t)
@@ -135,13 +135,13 @@ func TestWithoutSystemd(t *testing.T) {
 		s.sh("unshare --mount sh -ec 'mount -t tmpfs tmpfs /run/systemd; dpkg " + step + " 2>&1'")
 	}
 	if got := s.run("dpkg", "-l"); strings.Contains(got, "ofdvr") {
-		t.Error("it is still there")
+		t.Error("ofdvr is still installed")
 	}
 }
 
-// The same commit makes the same package, byte by byte, in whatever directory,
-// time zone, language and file mode. Only make test-full compiles the second one with an empty cache: Go's
-// cache is keyed by all that has an effect on what is compiled. The program in the package is static.
+// The same commit gives the same package, byte by byte, in any directory, time zone, language and file
+// mode. Only make test-full compiles the second one with an empty cache: the key of Go's cache has
+// everything that affects the result. The program in the package is static.
 func TestReproducible(t *testing.T) {
 	t.Parallel()
 	one := packaged(t, "1.0")
@@ -154,7 +154,7 @@ func TestReproducible(t *testing.T) {
 	makeDeb(t, dir, "1.0", env...)
 	for _, file := range []string{filepath.Base(one), "deb/ofdvr"} {
 		a, err := os.ReadFile(filepath.Join(filepath.Dir(one), file))
-		if file == "deb/ofdvr" { // that of the latest version
+		if file == "deb/ofdvr" { // replaced by the latest version
 			a, err = os.ReadFile(extracted(t, one))
 		}
 		b, err2 := os.ReadFile(filepath.Join(dir, "bin", file))
@@ -181,7 +181,7 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
-// extracted returns the program in a package.
+// extracted returns the path of the program in a package.
 func extracted(t *testing.T, deb string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -189,10 +189,10 @@ func extracted(t *testing.T, deb string) string {
 	return filepath.Join(dir, "usr/bin/ofdvr")
 }
 
-// The package has what a user looks for, where he does.
+// The package has its files where a user expects them.
 func TestContents(t *testing.T) {
 	t.Parallel()
-	lab.Require(t) // what makes packages is there
+	lab.Require(t) // the tools that make packages are installed
 	dir := t.TempDir()
 	deb := packaged(t, "1.0")
 	execute(t, "dpkg-deb", "-x", deb, dir)
@@ -225,7 +225,7 @@ func TestContents(t *testing.T) {
 	}
 	if got := execute(t, "dpkg-deb", "--field", deb, "Package", "Version", "Architecture", "Depends"); got !=
 		"Package: ofdvr\nVersion: 1.0\nArchitecture: "+runtime.GOARCH+"\nDepends: openvswitch-switch (>= 2.17), adduser\n" {
-		t.Errorf("the package says\n%s", got)
+		t.Errorf("the package's metadata is\n%s", got)
 	}
 	execute(t, "bash", "-n", filepath.Join(dir, "usr/share/bash-completion/completions/ofdvr"))
 	for _, version := range [][3]string{{"0.0~20250101000000.gabc", "lt", "0.0~20250101000001.g012"}, {"0.0~20250101000000.gabc", "lt", "1.0"}, {"1.0", "lt", "1.0+4.gabc"}, {"1.1~rc1", "lt", "1.1"}} {
@@ -233,7 +233,7 @@ func TestContents(t *testing.T) {
 	}
 }
 
-// Debian's own checker has nothing to say.
+// Lintian, Debian's package checker, reports nothing.
 func TestLintian(t *testing.T) {
 	t.Parallel()
 	lab.Require(t)

@@ -14,8 +14,8 @@ import (
 
 const manual = "../../docs/operations.md"
 
-// The commands of docs/operations.md do what it says, one after the other, and
-// machines reach each other in between.
+// The commands of docs/operations.md do what it says, one after the other, and machines
+// reach each other in between.
 func TestOperations(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile(manual)
@@ -24,18 +24,18 @@ func TestOperations(t *testing.T) {
 	}
 	blocks := regexp.MustCompile("(?s)\n```sh\n(.*?)\n```").FindAllStringSubmatch(string(data), -1)
 	s := booted(t)
-	// With a journal, as on any machine, and what the page assumes.
+	// With a journal, as on any machine, and with the state that the page assumes.
 	s.sh("rm -r /etc/systemd/system/service.d; systemctl daemon-reload; systemctl start systemd-journald openvswitch-switch")
 	s.bridge()
 	vm1, vm2 := s.machines()
 	dir := s.Dir()
 	for _, version := range []string{"1.0", "1.1"} {
-		execute(t, "cp", packaged(t, version), filepath.Join(dir, "ofdvr_"+version+"_amd64.deb")) // whatever it is for
+		execute(t, "cp", packaged(t, version), filepath.Join(dir, "ofdvr_"+version+"_amd64.deb")) // for any architecture
 	}
 	var traffic *stream
 	for _, step := range []struct {
-		does   string   // a block begins with it
-		says   []string // in this order
+		does   string   // first text of a block of commands
+		says   []string // in the output, in this order
 		routed bool     // machines reach each other afterwards
 	}{
 		{"apt-get install -y ./ofdvr_1.0", []string{"\nactive\n"}, false},
@@ -55,7 +55,7 @@ func TestOperations(t *testing.T) {
 		{"systemctl stop ofdvr\nofdvr cleanup\napt-get purge", []string{"Open vSwitch holds nothing of ofdvr", "Purging"}, false},
 	} {
 		if len(blocks) == 0 || !strings.HasPrefix(blocks[0][1], step.does) {
-			t.Fatalf("%s does not go on with %q but with\n%s", manual, step.does, blocks)
+			t.Fatalf("the next commands of %s do not begin with %q:\n%s", manual, step.does, blocks)
 		}
 		script := blocks[0][1]
 		blocks = blocks[1:]
@@ -71,13 +71,13 @@ func TestOperations(t *testing.T) {
 		for _, want := range step.says {
 			_, after, found := strings.Cut(rest, want)
 			if !found {
-				t.Errorf("%q is missing, or not where it should be, in\n%s", want, out)
+				t.Errorf("%q is missing, or in the wrong place, in\n%s", want, out)
 			}
 			rest = after
 		}
 		switch {
 		case !step.routed:
-			if traffic != nil && strings.HasPrefix(step.does, "ofdvr export") { // it is another router
+			if traffic != nil && strings.HasPrefix(step.does, "ofdvr export") { // the router was replaced
 				startStream(t, vm1, vm2.IP())
 			}
 		case traffic == nil:
@@ -86,7 +86,7 @@ func TestOperations(t *testing.T) {
 			traffic.goesOn()
 		}
 		if step.routed && s.kernelRoutes(vm1, vm2) != strings.Contains(script, "del-flows") {
-			t.Errorf("after\n%s\nthe wrong one routes, the kernel or the switch", script)
+			t.Errorf("after\n%s\nthe kernel routes instead of the switch, or the other way round", script)
 		}
 	}
 	if len(blocks) > 0 {
@@ -94,11 +94,11 @@ func TestOperations(t *testing.T) {
 	}
 }
 
-// kernelRoutes reports whether packets from one machine to another pass the
-// router's namespace.
+// kernelRoutes reports whether packets from one machine to another pass the router's
+// namespace.
 func (s *site) kernelRoutes(from, to *lab.Machine) bool {
 	s.t.Helper()
-	const pings = 30 // more than what machines say unasked
+	const pings = 30 // more than the unsolicited packets of machines
 	received := func() (n int) {
 		s.t.Helper()
 		fmt.Sscan(s.run("nsenter", "--net=/run/netns/qrouter-r1", "awk", "/qr-r1-blue:/ {print $3}", "/proc/self/net/dev"), &n)
@@ -111,8 +111,8 @@ func (s *site) kernelRoutes(from, to *lab.Machine) bool {
 	return received() >= before+pings
 }
 
-// What the page has people look for in the status and in the log is what the
-// program says, and the metrics that it names exist.
+// The program has the texts of the status and the log that the page quotes, and the metrics
+// that it names exist.
 func TestManualQuotesTheProgram(t *testing.T) {
 	data, err := os.ReadFile(manual)
 	if err != nil {
@@ -134,7 +134,7 @@ func TestManualQuotesTheProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A message may be in parts in the code, which is then one line.
+	// Join string literals that the code splits.
 	said := regexp.MustCompile(`" \+\n\t*"`).ReplaceAllString(code.String(), "")
 	quoted := regexp.MustCompile("`([^`]+)`")
 	rows := 0
@@ -148,14 +148,14 @@ func TestManualQuotesTheProgram(t *testing.T) {
 			first, _, _ := strings.Cut(strings.TrimPrefix(row, "| "), " | ")
 			for _, m := range quoted.FindAllStringSubmatch(first, -1) {
 				rows++
-				if !strings.Contains(said, m[1]) && m[1] != "operation not permitted" && m[1] != "address already in use" { // the kernel's words
-					t.Errorf("the program never says %q", m[1])
+				if !strings.Contains(said, m[1]) && m[1] != "operation not permitted" && m[1] != "address already in use" { // texts of the kernel
+					t.Errorf("the program has no text %q", m[1])
 				}
 			}
 		}
 	}
 	if rows < 20 {
-		t.Errorf("there are %d quotations", rows)
+		t.Errorf("%d quotations", rows)
 	}
 	for _, metric := range regexp.MustCompile(`ofdvr_[a-z_]+`).FindAllString(string(data), -1) {
 		if !strings.Contains(string(metrics), "| `"+metric+"` |") {

@@ -12,12 +12,12 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// The unit is right, and as tight as one can be whose mounts everybody has to see.
+// The unit is correct, and as restrictive as possible for mounts that everyone has to see.
 func TestUnit(t *testing.T) {
 	t.Parallel()
 	s := installed(t, "1.0")
 	if got := s.sh("systemd-analyze verify ofdvr.service 2>&1"); got != "" {
-		t.Errorf("systemd-analyze verify says %s", got)
+		t.Errorf("systemd-analyze verify reports %s", got)
 	}
 	s.run("systemd-analyze", "security", "--no-pager", "--threshold=51", "ofdvr.service")
 	status := s.run("cat", "/proc/"+s.pid()+"/status")
@@ -27,10 +27,10 @@ func TestUnit(t *testing.T) {
 		}
 	}
 	if daemon, first := s.run("readlink", "/proc/"+s.pid()+"/ns/mnt"), s.run("readlink", "/proc/1/ns/mnt"); daemon != first {
-		t.Errorf("the daemon has mounts of its own: %s instead of %s", daemon, first)
+		t.Errorf("the daemon has its own mount namespace: %s instead of %s", daemon, first)
 	}
 	s.run("ofdvr", "apply", "-f", example)
-	s.run("ip", "-n", "qrouter-r1", "link", "show", "dev", "qr-r1-blue") // what the daemon has mounted is seen
+	s.run("ip", "-n", "qrouter-r1", "link", "show", "dev", "qr-r1-blue") // the daemon's mounts are visible
 	for property, want := range map[string]string{"MemoryMax": "4294967296", "UMask": "0077", "LimitNOFILESoft": "65536"} {
 		if got := s.property(property); got != want {
 			t.Errorf("%s is %s, want %s", property, got, want)
@@ -43,8 +43,8 @@ func TestUnit(t *testing.T) {
 	}
 }
 
-// The switch may restart without the daemon, which mends what has to be, and the
-// daemon without the switch.
+// The switch may restart without the daemon, which repairs what is necessary, and the daemon
+// without the switch.
 func TestSwitchAndDaemonRestart(t *testing.T) {
 	t.Parallel()
 	s := installed(t, "1.0")
@@ -82,7 +82,7 @@ func TestHungDaemonIsRestarted(t *testing.T) {
 		s.run("kill", "-"+signal, pid)
 		s.eventually("another daemon", func() error {
 			if now := s.pid(); now == pid || now == "0" || s.property("ActiveState") != "active" {
-				return fmt.Errorf("it is process %s", now)
+				return fmt.Errorf("it is still process %s", now)
 			}
 			return nil
 		})
@@ -90,13 +90,13 @@ func TestHungDaemonIsRestarted(t *testing.T) {
 	s.says("0 routers, all settled")
 }
 
-// dropIn changes the unit, and restarts the service if it can.
+// dropIn changes the unit, and tries to restart the service.
 func (s *site) dropIn(lines string) {
 	s.t.Helper()
 	s.sh("mkdir -p /etc/systemd/system/ofdvr.service.d; printf '[Service]\nRestartSec=100ms\n" + lines + "\n' >/etc/systemd/system/ofdvr.service.d/test.conf; systemctl daemon-reload; systemctl restart ofdvr || true")
 }
 
-// advertising is a router that sends advertisements, in a file that is not root's.
+// advertising is a router that sends advertisements, in a file that root does not own.
 const advertising = `
 networks:
   - {id: blue, vlan: 1}
@@ -116,9 +116,9 @@ func (s *site) declare(lifetime int) {
 	s.sh("cp " + path + " /etc/ofdvr/topology.yaml; chown daemon: /etc/ofdvr/topology.yaml; echo 'topology: /etc/ofdvr/topology.yaml' >/etc/ofdvr/ofdvr.yaml")
 }
 
-// radvd returns the process of the router's radvd, as the system counts, when it
-// has become its user, and the error when it has ended, as the daemon says.
-// Before the daemon was started, services had printed so many bytes.
+// radvd waits until the router's radvd runs as its own user, and returns its PID in the
+// system, or returns an error of the daemon's log when it has ended. printed is the length of the
+// services' output before the daemon was started.
 func (s *site) radvd(printed int) (pid string, err error) {
 	s.t.Helper()
 	const ended = "radvd has ended"
@@ -140,8 +140,8 @@ func (s *site) radvd(printed int) (pid string, err error) {
 	return pid, err
 }
 
-// A radvd goes on when the service stops, when it starts again, and when the
-// package is purged; then the files by which it is found stay.
+// A radvd keeps running when the service stops, when it starts again, and when the package is
+// purged; then the files by which it is found stay.
 func TestAdvertisementsOutliveThePackage(t *testing.T) {
 	t.Parallel()
 	lab.Needs(t, "radvd")
@@ -166,17 +166,17 @@ func TestAdvertisementsOutliveThePackage(t *testing.T) {
 	if got := s.run("ls", "/run/ofdvr"); got != "radvd" {
 		t.Errorf("in /run/ofdvr are %s", got)
 	}
-	s.install("1.1") // and cleanup finds it
+	s.install("1.1") // so that cleanup can find it
 	if got := s.sh("systemctl stop ofdvr; ofdvr cleanup"); !strings.Contains(got, "ended radvd, process "+pid) {
-		t.Errorf("ofdvr cleanup says\n%s", got)
+		t.Errorf("ofdvr cleanup prints\n%s", got)
 	}
 }
 
-// bounding are the lines of the unit that say which capabilities there are.
+// bounding are the lines of the unit with the available capabilities.
 var bounding = regexp.MustCompile(`(?m)^CapabilityBoundingSet=(.*)$`)
 
-// The daemon has the capabilities that it needs, and no other: with all that the
-// unit gives it everything works, and without any one of them something does not.
+// The daemon has exactly the capabilities that it needs: with all that the unit grants
+// everything works, and without any one of them something does not.
 func TestLeastCapabilities(t *testing.T) {
 	t.Parallel()
 	lab.Needs(t, "radvd")
@@ -184,7 +184,7 @@ func TestLeastCapabilities(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	capabilities := []string{""} // the first time with all
+	capabilities := []string{""} // first with all of them
 	for _, m := range bounding.FindAllStringSubmatch(string(unit), -1) {
 		capabilities = append(capabilities, strings.Fields(m[1])...)
 	}
@@ -206,8 +206,8 @@ func TestLeastCapabilities(t *testing.T) {
 	}
 }
 
-// works returns what does not work, of all that the daemon does. Before it was
-// started, services had printed so many bytes.
+// works returns an error that names what does not work of the daemon. printed is the length of the
+// services' output before it was started.
 func (s *site) works(printed int) error {
 	s.t.Helper()
 	settled := func() error {
@@ -228,7 +228,7 @@ func (s *site) works(printed int) error {
 		return err
 	}
 	s.declare(900)
-	s.eventually("the other topology to be taken in", func() error {
+	s.eventually("the other topology to be loaded", func() error {
 		_, err := s.Run(s.t.Context(), "sh", "-c", "grep 'AdvDefaultLifetime 900;' /run/ofdvr/radvd/*.conf")
 		return err
 	})
@@ -248,7 +248,7 @@ func (s *site) works(printed int) error {
 	return nil
 }
 
-// journal returns what services have printed.
+// journal returns the output of all services.
 func (s *site) journal() string {
 	s.t.Helper()
 	log, err := os.ReadFile(filepath.Join(s.Dir(), "services.log"))

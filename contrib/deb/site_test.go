@@ -1,5 +1,5 @@
-// Package deb tests the Debian package by installing it on a system that systemd
-// runs.
+// Package deb tests the Debian package by installing it on a system run by
+// systemd.
 package deb
 
 import (
@@ -23,15 +23,15 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// patience is how long anything may take before the test gives up.
+// patience is how long a test waits for anything before it fails.
 const patience = 30 * time.Second
 
-// epoch is the time of all that is in a package.
+// epoch is the time of all files in a package.
 const epoch = "SOURCE_DATE_EPOCH=1700000000"
 
-// packaged returns a package of a version, made in a copy of this checkout. That of
-// version 1.0 is the one that people get. The others, to which it is upgraded, are not
-// compressed, because that takes longer than the rest of making a package.
+// packaged returns the path of a package of a version, made in a copy of this checkout. Version 1.0 is
+// the package that users get. The others, to which it is upgraded, are not compressed, because that
+// takes longer than the rest of making a package.
 func packaged(t *testing.T, version string) string {
 	t.Helper()
 	packages.Lock()
@@ -58,17 +58,17 @@ func packaged(t *testing.T, version string) string {
 
 var packages struct {
 	sync.Mutex
-	dir string // where they are made
+	dir string // where packages are made
 }
 
 var compression = regexp.MustCompile(`(?m)^  compression: .*$`)
 
-// compress changes how packages are compressed.
+// compress changes the compression of packages.
 func compress(t *testing.T, config, how string) {
 	t.Helper()
 	data, err := os.ReadFile(config)
 	if err == nil && !compression.Match(data) {
-		err = fmt.Errorf("%s does not say how packages are compressed", config)
+		err = fmt.Errorf("%s has no compression setting", config)
 	}
 	if err == nil {
 		err = os.WriteFile(config, compression.ReplaceAll(data, []byte("  compression: "+how)), 0o644)
@@ -78,7 +78,7 @@ func compress(t *testing.T, config, how string) {
 	}
 }
 
-// copyCheckout copies this checkout, without what was built or is git's.
+// copyCheckout copies this checkout, without build results and git's files.
 func copyCheckout(t *testing.T, to string) {
 	t.Helper()
 	const from = "../.."
@@ -120,7 +120,7 @@ func makeDeb(t *testing.T, dir, version string, env ...string) {
 	t.Helper()
 	nfpm, err := filepath.Glob("../../bin/nfpm-*")
 	if err == nil && len(nfpm) != 1 {
-		err = errors.New("what makes the package is not there; make deb builds it, which a test cannot, as there is no network")
+		err = errors.New("nfpm is missing; make deb builds it, but a test cannot, because it has no network")
 	}
 	if err == nil {
 		nfpm[0], err = filepath.Abs(nfpm[0])
@@ -135,19 +135,19 @@ func makeDeb(t *testing.T, dir, version string, env ...string) {
 	}
 }
 
-// A site is a system on which the package is installed, or was.
+// A site is a system on which the package is or was installed.
 type site struct {
 	*lab.System
 	t *testing.T
 }
 
-// run runs a command that has to succeed, and returns what it prints.
+// run runs a command that must succeed, and returns its output.
 func (s *site) run(name string, args ...string) string {
 	s.t.Helper()
 	return strings.TrimSuffix(lab.Run(s.t, s.System, name, args...), "\n")
 }
 
-// sh runs a shell script that has to succeed.
+// sh runs a shell script that must succeed.
 func (s *site) sh(script string) string {
 	s.t.Helper()
 	return s.run("sh", "-ec", script)
@@ -159,7 +159,7 @@ func (s *site) install(version string) {
 	s.sh("dpkg -i " + packaged(s.t, version) + " 2>&1")
 }
 
-// booted returns a system on which the package never was.
+// booted returns a system on which the package was never installed.
 func booted(t *testing.T) *site {
 	t.Helper()
 	return &site{lab.BootSystem(t), t}
@@ -182,8 +182,8 @@ func (s *site) bridge() {
 	}
 }
 
-// execute runs a command on this machine that has to succeed, and returns what it
-// prints.
+// execute runs a command on this machine that must succeed, and returns its
+// output.
 func execute(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(name, args...).CombinedOutput()
@@ -198,7 +198,7 @@ func (s *site) eventually(what string, f func() error) {
 	lab.Eventually(s.t, patience, what, f)
 }
 
-// settle waits until everything wanted is confirmed.
+// settle waits until everything is confirmed.
 func (s *site) settle() {
 	s.t.Helper()
 	s.run("ofdvr", "status", "--wait", "--timeout", patience.String())
@@ -210,10 +210,10 @@ func (s *site) property(name string) string {
 	return s.run("systemctl", "show", "--value", "--property", name, "ofdvr.service")
 }
 
-// says waits until the daemon has told systemd how it is.
+// says waits until the daemon has reported a status to systemd.
 func (s *site) says(want string) {
 	s.t.Helper()
-	s.eventually("the service to say how it is", func() error {
+	s.eventually("the service's status", func() error {
 		if got := s.property("StatusText"); got != want {
 			return errors.New(got)
 		}
@@ -221,10 +221,10 @@ func (s *site) says(want string) {
 	})
 }
 
-// pid returns the daemon's process, as the system counts.
+// pid returns the daemon's PID in the system.
 func (s *site) pid() string { s.t.Helper(); return s.property("MainPID") }
 
-// machines plugs the machines of the example in.
+// machines plugs in the machines of the example.
 func (s *site) machines() (vm1, vm2 *lab.Machine) {
 	s.t.Helper()
 	vm1 = lab.Plug(s.t, s.Host, lab.MachineConfig{Name: "vm1", VLAN: 1, MAC: "02:00:00:00:01:10", Addresses: []string{"10.0.1.10/24"}, Gateways: []string{"10.0.1.1"}})
@@ -232,14 +232,14 @@ func (s *site) machines() (vm1, vm2 *lab.Machine) {
 	return vm1, vm2
 }
 
-// example is the topology that the package brings.
+// example is the topology in the package.
 const example = "/usr/share/doc/ofdvr/examples/two-networks/topology.yaml"
 
-// A stream is a ping that goes on.
+// A stream is a continuous ping.
 type stream struct {
 	t    *testing.T
 	ping *lab.Process
-	seen int // the last reply that is known of
+	seen int // the last known reply
 }
 
 func startStream(t *testing.T, from *lab.Machine, to string) *stream {
@@ -255,33 +255,33 @@ func startStream(t *testing.T, from *lab.Machine, to string) *stream {
 
 var reply = regexp.MustCompile(`icmp_seq=(\d+) ttl=63 `)
 
-// goesOn waits for replies to what was not sent yet, and fails the test unless
-// all before came.
+// goesOn waits for a reply to a packet that has not been sent yet, and fails the test unless
+// all replies before it came.
 func (s *stream) goesOn() {
 	s.t.Helper()
 	var replies [][]string
-	for _, what := range []string{"what was under way", "what is sent from now on"} {
+	for _, what := range []string{"a packet in flight", "a packet sent from now on"} {
 		before := s.seen
 		lab.Eventually(s.t, patience, "a reply to "+what, func() error {
 			replies = reply.FindAllStringSubmatch(s.ping.Log(), -1)
 			if len(replies) == 0 {
-				return errors.New("there is none at all")
+				return errors.New("no reply at all")
 			}
 			s.seen, _ = strconv.Atoi(replies[len(replies)-1][1])
 			if s.seen <= before {
-				return fmt.Errorf("the last is number %d", s.seen)
+				return fmt.Errorf("the last reply is number %d", s.seen)
 			}
 			return nil
 		})
 	}
 	for i, m := range replies {
 		if m[1] != strconv.Itoa(i+1) {
-			s.t.Fatalf("after %d replies comes that to number %s", i, m[1])
+			s.t.Fatalf("the reply after number %d is number %s", i, m[1])
 		}
 	}
 }
 
-// mustBeWhole ends the stream, of which nothing may have been lost.
+// mustBeWhole ends the stream, and fails the test if a packet was lost.
 func (s *stream) mustBeWhole() {
 	s.t.Helper()
 	s.goesOn()
@@ -290,7 +290,7 @@ func (s *stream) mustBeWhole() {
 	}
 }
 
-// A flow is what the switch counts of one.
+// A flow has the switch's counters of a flow.
 type flow struct {
 	cookie  string
 	packets int
@@ -299,7 +299,7 @@ type flow struct {
 
 var flowLine = regexp.MustCompile(`^ cookie=(\S+), duration=([0-9.]+)s, (table=\d+), n_packets=(\d+), n_bytes=\d+, (?:idle_age=\d+, )?(.*)$`)
 
-// flows returns those of the router of the example by what they match and do.
+// flows returns the flows of the example's router by match and actions.
 func (s *site) flows() map[string]flow {
 	s.t.Helper()
 	out, err := s.Ofctl(s.t.Context(), "dump-flows", "rb-r1")
@@ -313,7 +313,7 @@ func (s *site) flows() map[string]flow {
 			continue
 		}
 		if m == nil {
-			s.t.Fatalf("what is this flow? %q", line)
+			s.t.Fatalf("cannot parse flow %q", line)
 		}
 		packets, _ := strconv.Atoi(m[4])
 		age, err := time.ParseDuration(m[2] + "s")
@@ -323,13 +323,13 @@ func (s *site) flows() map[string]flow {
 		flows[m[3]+" "+m[5]] = flow{m[1], packets, age}
 	}
 	if len(flows) == 0 {
-		s.t.Fatal("there are no flows")
+		s.t.Fatal("no flows")
 	}
 	return flows
 }
 
-// mustBeUntouched fails the test unless the flows are those of before: none came
-// or went, and each has kept its cookie and goes on counting packets and time.
+// mustBeUntouched fails the test unless the flows are the same as before: none was added or
+// removed, and each has kept its cookie and its counters go on.
 func (s *site) mustBeUntouched(before map[string]flow) {
 	s.t.Helper()
 	after := s.flows()

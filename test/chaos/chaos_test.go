@@ -12,24 +12,22 @@ import (
 )
 
 var (
-	seed   = flag.Uint64("seed", 1, "decides which faults there are, and of what")
-	faults = flag.Int("faults", 12, "how many faults there are")
-	kills  = flag.Int("kills", 5, "how often the daemon is killed")
-	only   = flag.String("only", "", "regular expression that the kinds of faults match")
+	seed   = flag.Uint64("seed", 1, "selects the faults and their objects")
+	faults = flag.Int("faults", 12, "number of faults")
+	kills  = flag.Int("kills", 5, "number of kills of the daemon")
+	only   = flag.String("only", "", "play only faults whose kind matches this regular expression")
 )
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// Whatever goes wrong or is changed, one thing after the other: it is mended,
-// nobody loses a packet but those from whom the fault takes it, nothing is
-// written that need not be, and no counter goes back.
+// Each fault or change is repaired, no packet is lost except those that the fault itself
+// costs, nothing is written unnecessarily, and no counter decreases.
 func TestChaos(t *testing.T) { play(t, "FAULTS", *faults, chaos.Play) }
 
-// Nobody notices that the daemon is killed and started again, whenever that
-// happens.
+// Kills and restarts of the daemon at any moment do not affect traffic, flows or counters.
 func TestKills(t *testing.T) { play(t, "KILLS", *kills, chaos.Kills) }
 
-// play plays as many faults and reports what came of it.
+// play plays the given number of faults and reports the results.
 func play(t *testing.T, name string, times int, f func(context.Context, *lab.Host, chaos.Options) (*chaos.Report, error)) {
 	h := lab.Boot(t)
 	replay := fmt.Sprintf("make chaos SEED=%d %s=%d", *seed, name, times)
@@ -38,7 +36,7 @@ func play(t *testing.T, name string, times int, f func(context.Context, *lab.Hos
 		o.Only = regexp.MustCompile(*only)
 		replay += fmt.Sprintf(" ONLY=%q", *only)
 	}
-	t.Logf("seed %d; to play it again: %s", *seed, replay)
+	t.Logf("seed %d; to repeat it: %s", *seed, replay)
 	report, err := f(t.Context(), h, o)
 	if report != nil {
 		t.Logf("\n%v", report)
@@ -50,6 +48,6 @@ func play(t *testing.T, name string, times int, f func(context.Context, *lab.Hos
 		t.Error(err)
 	}
 	if t.Failed() {
-		t.Logf("to play it again: %s", replay)
+		t.Logf("to repeat it: %s", replay)
 	}
 }

@@ -15,16 +15,16 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// scrapeEvery is how often the counters are looked at.
+// scrapeEvery is the interval of the scrapes.
 const scrapeEvery = 200 * time.Millisecond
 
-// A scrape is what /metrics said, by the name with its labels.
+// A scrape has the samples of /metrics, by name with labels.
 type scrape struct {
 	values   map[string]float64
-	counters map[string]bool // those of values that may not go back
+	counters map[string]bool // those that must not decrease
 }
 
-// flowMods is how many flow changes the daemon says that it has made.
+// flowMods returns the number of flow mods that the daemon has counted.
 func (s scrape) flowMods() int {
 	n := 0.0
 	for name, v := range s.values {
@@ -35,7 +35,7 @@ func (s scrape) flowMods() int {
 	return int(n)
 }
 
-// scrape asks the daemon for its metrics.
+// scrape reads the daemon's metrics.
 func (s *site) scrape(ctx context.Context) (scrape, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:9476/metrics", nil)
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *site) scrape(ctx context.Context) (scrape, error) {
 }
 
 // parseScrape reads the text format of Prometheus. Counters and the parts of
-// histograms may not go back.
+// histograms must not decrease.
 func parseScrape(text string) (scrape, error) {
 	r := scrape{make(map[string]float64), make(map[string]bool)}
 	kind := ""
@@ -68,7 +68,7 @@ func parseScrape(text string) (scrape, error) {
 		at := strings.LastIndexByte(line, ' ')
 		v, err := strconv.ParseFloat(strings.TrimSpace(line[at+1:]), 64)
 		if at < 0 || err != nil {
-			return r, fmt.Errorf("scrape: what is %q", line)
+			return r, fmt.Errorf("scrape: cannot parse %q", line)
 		}
 		name := line[:at]
 		r.values[name] = v
@@ -77,12 +77,12 @@ func parseScrape(text string) (scrape, error) {
 	return r, nil
 }
 
-// A watch scrapes the daemon again and again and notes which counters go back.
-// A daemon that was started anew counts from 0, as Prometheus expects.
+// A watch scrapes the daemon regularly and records counters that decrease. A restarted
+// daemon counts from 0, as Prometheus expects.
 type watch struct {
 	s *site
 
-	// across are prefixes of the names of counters that must not go back then,
+	// across are prefixes of the names of counters that must not decrease across restarts
 	// either.
 	across []string
 
@@ -92,7 +92,7 @@ type watch struct {
 	bad  []string
 }
 
-// run watches until ctx is done, whose cause it returns.
+// run scrapes until ctx is done, and returns its cause.
 func (w *watch) run(ctx context.Context) error {
 	tick := time.NewTicker(scrapeEvery)
 	defer tick.Stop()
@@ -101,12 +101,12 @@ func (w *watch) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-tick.C:
-			w.look(ctx) // an error means that the daemon is not there, or busy
+			w.look(ctx) // an error means that the daemon does not run, or is busy
 		}
 	}
 }
 
-// look scrapes once and compares with the time before.
+// look scrapes once and compares with the previous scrape.
 func (w *watch) look(ctx context.Context) (scrape, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -116,18 +116,18 @@ func (w *watch) look(ctx context.Context) (scrape, error) {
 	case err != nil:
 		return now, err
 	case p == nil || p != w.s.running():
-		return now, errors.New("scrape: the daemon was exchanged meanwhile")
+		return now, errors.New("scrape: the daemon was restarted meanwhile")
 	}
 	if back := w.back(p, now); len(back) > 0 {
 		slices.Sort(back)
-		w.bad = append(w.bad, fmt.Sprintf("%d counters went back: %s", len(back), strings.Join(back[:min(3, len(back))], ", ")))
+		w.bad = append(w.bad, fmt.Sprintf("%d counters decreased: %s", len(back), strings.Join(back[:min(3, len(back))], ", ")))
 	}
 	w.of, w.last = p, now
 	return now, nil
 }
 
-// back returns the counters that are lower now, in the daemon p, than they were
-// last.
+// back returns the counters that are lower in the daemon p now than in the previous
+// scrape.
 func (w *watch) back(p *lab.Process, now scrape) (back []string) {
 	for name, before := range w.last.values {
 		v, ok := now.values[name]
@@ -143,7 +143,7 @@ func (w *watch) back(p *lab.Process, now scrape) (back []string) {
 	return back
 }
 
-// wentBack returns what has gone back since it was asked for last.
+// wentBack returns the decreases since the last call.
 func (w *watch) wentBack() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

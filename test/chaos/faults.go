@@ -10,43 +10,43 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A fault is a kind of thing that may go wrong, or be changed.
+// A fault is a kind of failure or change.
 type fault struct {
 	kind string
-	// plan chooses what exactly is done. It depends on nothing but the intent
-	// and r, so that a seed always leads to the same faults.
+	// plan chooses the details. It depends only on the intent and r, so that a seed always
+	// gives the same faults.
 	plan func(t *document, r *rand.Rand) step
 }
 
-// A step is one fault that has been decided on.
+// A step is one planned fault.
 type step struct {
-	what string // what is done, and to what
+	what string // the action and its object
 
-	// takes are the pairs that may lose packets, because what they need is
-	// taken away: nil is none. Everything else must lose none.
+	// takes are the pairs that may lose packets, because the fault breaks their path; nil
+	// is none. All others must lose none.
 	takes scope
 
-	// survives says what is left of the flows of a router's bridge: nil means
-	// all. The least number of flow-mods follows from it.
+	// survives returns the flows of a router's bridge that the fault leaves; nil means all.
+	// The least number of flow mods follows from it.
 	survives func(router string, have ofproto.Set) ofproto.Set
 
-	// intent is what is wanted from now on; nil leaves it as it is.
+	// intent is the intent from then on; nil leaves it unchanged.
 	intent *document
 
-	// do does it. When it returns, the fault is over, and the time to converge
+	// do injects the fault. When it returns, the fault is over, and the time to converge
 	// begins.
 	do func(ctx context.Context, s *site) error
 }
 
-// faults are all of them. To add one, add a row: where it belongs says the
-// comment at the head of each file.
+// faults are all faults. To add one, add a row here, and its plan in the file whose
+// first comment describes it.
 var faults = []fault{
 	{"flow deleted", flowDeleted},
 	{"flows deleted, some", flowsDeleted},
 	{"flows deleted, all", allFlowsDeleted},
 	{"flow altered", flowAltered},
-	{"foreign flow beside the way", foreignFlow},
-	{"foreign flow in the way", blockingFlow},
+	{"foreign flow beside the path", foreignFlow},
+	{"foreign flow in the path", blockingFlow},
 
 	{"patch port deleted", patchDeleted},
 	{"peer on br-int deleted", peerDeleted},
@@ -62,7 +62,7 @@ var faults = []fault{
 
 	{"tap deleted", tapDeleted},
 	{"tap moved out", tapMoved},
-	{"tap moved to where nobody looks", tapTaken},
+	{"tap moved to a machine", tapTaken},
 	{"tap set down", tapDown},
 	{"namespace deleted", namespaceDeleted},
 	{"addresses removed", addressesRemoved},
@@ -95,8 +95,8 @@ var faults = []fault{
 	{"ARP responder switched", change(toggleARP)},
 }
 
-// What a step takes away: everything, the way through a router, that through
-// one of its interfaces, or that through its namespace.
+// Scopes of what a fault affects: everything, traffic through a router, through one of
+// its interfaces, or through its namespace.
 
 func through(router string) scope {
 	return func(p *pair) bool { return p.routed() && p.from.router == router }
@@ -112,7 +112,7 @@ func throughKernel(router string, t *document) scope {
 	return func(p *pair) bool { return through(router)(p) && t.byKernel(p) }
 }
 
-// What survives of a router's flows.
+// Flows of a router that survive a fault.
 
 func noneOf(router string) func(string, ofproto.Set) ofproto.Set {
 	return func(r string, have ofproto.Set) ofproto.Set {
@@ -127,7 +127,7 @@ func noneAtAll(string, ofproto.Set) ofproto.Set { return ofproto.Set{} }
 
 func pick[T any](r *rand.Rand, s []T) T { return s[r.IntN(len(s))] }
 
-// pickInterface returns a router and one of its interfaces, as they are now.
+// pickInterface returns a router and one of its interfaces.
 func pickInterface(t *document, r *rand.Rand) (*routing.Router, *routing.Interface, iface) {
 	x := pick(r, t.Routers)
 	k := r.IntN(len(x.Interfaces))
@@ -140,13 +140,13 @@ func pickBridge(t *document, r *rand.Rand) (router, bridge string) {
 	return x.ID, x.BridgeName()
 }
 
-// Faults of flows: what ovs-ofctl can do to a bridge.
+// Faults of flows: changes with ovs-ofctl.
 
-// chosen returns flows of router whose cookies r has chosen, one of each.
+// chosen returns n flows of router with different cookies chosen by r.
 func chosen(t *document, r *rand.Rand, router string, n int) func(ofproto.Set) []ofproto.Flow {
 	cookies, err := t.cookies(router)
 	if err != nil {
-		panic(err) // a topology of ours that is not valid
+		panic(err) // the test's own topology is not valid
 	}
 	r.Shuffle(len(cookies), func(i, k int) { cookies[i], cookies[k] = cookies[k], cookies[i] })
 	cookies = cookies[:min(n, len(cookies))]
@@ -163,7 +163,7 @@ func chosen(t *document, r *rand.Rand, router string, n int) func(ofproto.Set) [
 	}
 }
 
-// match returns f's key as ovs-ofctl wants it to change that flow alone.
+// match returns f's key in the syntax of ovs-ofctl, to change only that flow.
 func match(f ofproto.Flow) string {
 	s, _, _ := strings.Cut(f.String(), " actions=")
 	_, s, _ = strings.Cut(s, ", ") // without the cookie
@@ -178,7 +178,7 @@ func without(fs []ofproto.Flow, have ofproto.Set) ofproto.Set {
 	return have.Apply(mods)
 }
 
-// deleteFlows plans to delete n flows of different cookies.
+// deleteFlows plans the deletion of n flows with different cookies.
 func deleteFlows(t *document, r *rand.Rand, n int) (step, string) {
 	router, bridge := pickBridge(t, r)
 	which := chosen(t, r, router, n)
@@ -201,7 +201,7 @@ func deleteFlows(t *document, r *rand.Rand, n int) (step, string) {
 	}, router
 }
 
-// Without any one flow the packets go through the namespace.
+// Without any single flow, packets go through the namespace.
 func flowDeleted(t *document, r *rand.Rand) step {
 	st, router := deleteFlows(t, r, 1)
 	st.takes = throughKernel(router, t)
@@ -228,14 +228,14 @@ func flowAltered(t *document, r *rand.Rand) step {
 	return step{
 		what: bridge, takes: through(router),
 		survives: func(id string, have ofproto.Set) ofproto.Set {
-			if id == router { // as few changes as if it were gone
+			if id == router { // needs as many flow mods as if it were gone
 				return without(which(have), have)
 			}
 			return have
 		},
 		do: func(ctx context.Context, s *site) error {
 			for _, f := range which(s.flows[router]) {
-				// One that drops already is made to do something.
+				// A flow that already drops gets an action.
 				if err := s.ofctl(ctx, "--strict", "mod-flows", bridge, match(f)+" actions=set_field:1->reg9"); err != nil {
 					return err
 				}
@@ -245,7 +245,7 @@ func flowAltered(t *document, r *rand.Rand) step {
 	}
 }
 
-// addFlow plans to add a flow that nobody asked for.
+// addFlow plans a foreign flow.
 func addFlow(router, bridge, text string, takes scope) step {
 	return step{
 		what: bridge + " " + text, takes: takes,
@@ -263,8 +263,8 @@ func addFlow(router, bridge, text string, takes scope) step {
 	}
 }
 
-// The cookie may be anybody's, or look like one of ours.
-// portConfigured has a port take no packets, or give none, whatever the flows say.
+// portConfigured blocks packets from or to a port by its configuration, whatever the
+// flows are. The cookie of a foreign flow may look like one of ofdvr.
 func portConfigured(t *document, r *rand.Rand) step {
 	x, f, about := pickInterface(t, r)
 	how := pick(r, []string{"no-forward", "no-receive"})

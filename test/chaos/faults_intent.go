@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// Changes of the intent. They are no faults, but have to meet the same laws.
+// Changes of the intent. They are not faults, but the same laws apply.
 
-// load writes the topology file and has the daemon read it.
+// load writes the topology file and signals the daemon to reload it.
 func (s *site) load() error {
 	if err := s.write(); err != nil {
 		return err
@@ -17,9 +17,8 @@ func (s *site) load() error {
 	return s.reload()
 }
 
-// change plans to let edit change the intent. edit says what it does, and what
-// that takes away before the pairs are connected, or not, as the new intent
-// says.
+// change plans a change of the intent by edit. edit returns a description, and the pairs
+// that it affects until the new intent, which may connect them or not, is applied.
 func change(edit func(*document, *rand.Rand) (what string, takes scope)) func(*document, *rand.Rand) step {
 	return func(t *document, r *rand.Rand) step {
 		next := t.clone()
@@ -28,7 +27,7 @@ func change(edit func(*document, *rand.Rand) (what string, takes scope)) func(*d
 	}
 }
 
-// toggle takes what match finds out of s, or else adds x to it.
+// toggle removes the element that matches from s, or adds x if there is none.
 func toggle[T any](s *[]T, x T, match func(T) bool) (added bool) {
 	before := len(*s)
 	*s = slices.DeleteFunc(*s, match)
@@ -45,7 +44,7 @@ func verb(added bool) string {
 	return "- "
 }
 
-// A machine whose port is not in the file is reached through the namespace.
+// A machine whose port is not in the file is reachable through the namespace.
 func togglePort(t *document, r *rand.Rand) (string, scope) {
 	n, k := 1+r.IntN(meshNetworks), 1+r.IntN(meshRouters)
 	p := meshPort(n, k)
@@ -66,7 +65,7 @@ func changePort(t *document, r *rand.Rand) (string, scope) {
 	return p.ID + " " + p.MAC, nil
 }
 
-// A network comes with an interface of a router and a port.
+// A network is added with an interface of a router and a port.
 func toggleNetwork(t *document, r *rand.Rand) (string, scope) {
 	k := 1 + r.IntN(3)
 	id := fmt.Sprintf("x%d", k)
@@ -79,7 +78,7 @@ func toggleNetwork(t *document, r *rand.Rand) (string, scope) {
 	return verb(added) + id, nil
 }
 
-// Packets into a network with a smaller MTU go through the namespace.
+// Packets to a network with a smaller MTU go through the namespace.
 func changeMTU(t *document, r *rand.Rand) (string, scope) {
 	n := &t.Networks[r.IntN(meshNetworks)]
 	n.MTU = 1500 + 1400 - n.MTU
@@ -109,8 +108,8 @@ func toggleInterface(t *document, r *rand.Rand) (string, scope) {
 	return "- " + f.ID, nil
 }
 
-// Machines know the old MAC address until they ask again; a tap that gets a new
-// one is down for a moment.
+// Machines use the old MAC address until they ask again; a tap is down for a moment while
+// its MAC address changes.
 func changeInterface(t *document, r *rand.Rand) (string, scope) {
 	k := 1 + r.IntN(meshRouters)
 	x := t.router(routerID(k))

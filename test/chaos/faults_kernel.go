@@ -15,10 +15,10 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// Faults of the kernel: what ip(8) can do to namespaces and the taps in them.
-// They take away no more than the way through the namespace.
+// Faults of the kernel: changes with ip(8) of namespaces and their taps. They affect only
+// traffic through the namespace.
 
-// ip plans a call of ip(8) about a tap.
+// ip plans a run of ip(8) on a tap.
 func ip(args func(s *site, netns, tap string) []string) func(*document, *rand.Rand) step {
 	return func(t *document, r *rand.Rand) step {
 		x, f, _ := pickInterface(t, r)
@@ -27,7 +27,7 @@ func ip(args func(s *site, netns, tap string) []string) func(*document, *rand.Ra
 			do: func(ctx context.Context, s *site) error {
 				_, err := s.Run(ctx, "ip", args(s, x.NamespaceName(), f.TapName())...)
 				if err != nil && strings.Contains(err.Error(), "Device or resource busy") {
-					return nil // the daemon has made the namespace anew before ip could remove the name of the old one
+					return nil // the daemon made the namespace again before ip could remove the old name
 				}
 				return err
 			},
@@ -35,8 +35,8 @@ func ip(args func(s *site, netns, tap string) []string) func(*document, *rand.Ra
 	}
 }
 
-// settingChanged plans a change of a setting of a namespace that ends forwarding, wholly
-// or in part, or that filters sources.
+// settingChanged plans a change of a setting of a namespace that stops forwarding, fully
+// or partly, or that filters sources.
 func settingChanged(t *document, r *rand.Rand) step {
 	x, f, _ := pickInterface(t, r)
 	settings := []string{"ipv4/ip_forward=0", "ipv4/conf/all/forwarding=0", "ipv4/conf/default/forwarding=0", "ipv4/conf/" + f.TapName() + "/forwarding=0",
@@ -52,17 +52,17 @@ func settingChanged(t *document, r *rand.Rand) step {
 	}
 }
 
-// foreignRoute plans a route to one address on a network that somebody adds to a
-// namespace and, when flows leave that address to the kernel, removes. The kernel
-// routes to there in the meantime.
+// foreignRoute plans a foreign route in a namespace to one address on a network, which is
+// removed when flows leave that address to the kernel. The kernel routes to the address in
+// the meantime.
 func foreignRoute(t *document, r *rand.Rand) step {
 	x, f, i := pickInterface(t, r)
 	a := addressOn(t, r, i)
 	return foreign(x, compile.RoleForeign, a, "route", []string{a, "dev", f.TapName()})
 }
 
-// foreignAddress plans the same of an address of the namespace's own, which nobody
-// else has.
+// foreignAddress plans the same with an address of the namespace that nothing else
+// has.
 func foreignAddress(t *document, r *rand.Rand) step {
 	x, _, i := pickInterface(t, r)
 	p := netip.MustParsePrefix(pick(r, i.Addresses)).Masked()
@@ -73,7 +73,7 @@ func foreignAddress(t *document, r *rand.Rand) step {
 	return foreign(x, compile.RoleOwn, own, "address", []string{own, "dev", "lo"})
 }
 
-// addressOn returns an address of a machine on the network of i, with its length.
+// addressOn returns an address of a machine on i's network, with its prefix length.
 func addressOn(t *document, r *rand.Rand, i iface) string {
 	var all []string
 	for _, p := range t.Ports {
@@ -97,7 +97,7 @@ func foreign(x *routing.Router, role compile.Role, to, object string, args []str
 	}
 	return step{
 		what: fmt.Sprintf("%s %s of %s", object, to, x.ID),
-		survives: func(id string, have ofproto.Set) ofproto.Set { // and the flow for it
+		survives: func(id string, have ofproto.Set) ofproto.Set { // without the flow for it
 			if id != x.ID {
 				return have
 			}
@@ -131,7 +131,7 @@ var (
 	tapDeleted = ip(func(_ *site, netns, tap string) []string {
 		return []string{"-n", netns, "link", "delete", tap}
 	})
-	tapMoved = ip(func(s *site, netns, tap string) []string { // to where ovs-vswitchd has made it
+	tapMoved = ip(func(s *site, netns, tap string) []string { // back to the namespace of ovs-vswitchd
 		return []string{"-n", netns, "link", "set", tap, "netns", strconv.Itoa(s.Switch().Pid)}
 	})
 	tapTaken = ip(func(s *site, netns, tap string) []string {

@@ -12,19 +12,19 @@ import (
 	"github.com/gopacket/gopacket/layers"
 )
 
-// Faults of machines: what one sends that no other may feel.
+// Faults of machines: traffic of one that must not affect others.
 
-// floods is how many frames a machine sends in one fault, and floodPause the time
-// between two.
+// floods is the number of frames of a machine in one fault, and floodPause the time
+// between two frames.
 const (
 	floods     = 600
 	floodPause = time.Millisecond
 )
 
-// arpFlood plans that a machine asks for the MAC address of its gateway over and
-// over.
+// arpFlood plans that a machine repeatedly requests the MAC address of its
+// gateway.
 func arpFlood(t *document, r *rand.Rand) step {
-	return flood(t, r, "asks for its gateway", func(m *machine, gateway iface, _ int) []gopacket.SerializableLayer {
+	return flood(t, r, "requests its gateway's address", func(m *machine, gateway iface, _ int) []gopacket.SerializableLayer {
 		return []gopacket.SerializableLayer{
 			&layers.Ethernet{SrcMAC: hardware(m.MAC), DstMAC: hardware("ff:ff:ff:ff:ff:ff"), EthernetType: layers.EthernetTypeARP},
 			&layers.ARP{AddrType: layers.LinkTypeEthernet, Protocol: layers.EthernetTypeIPv4, HwAddressSize: 6, ProtAddressSize: 4, Operation: layers.ARPRequest,
@@ -33,8 +33,8 @@ func arpFlood(t *document, r *rand.Rand) step {
 	})
 }
 
-// subnetScan plans that a machine sends packets to all addresses of a network that
-// nobody has, by way of its router.
+// subnetScan plans that a machine sends packets through its router to all unused
+// addresses of a network.
 func subnetScan(t *document, r *rand.Rand) step {
 	n := 1 + r.IntN(meshNetworks)
 	return flood(t, r, fmt.Sprintf("scans network %d", n), func(m *machine, gateway iface, i int) []gopacket.SerializableLayer {
@@ -47,7 +47,7 @@ func subnetScan(t *document, r *rand.Rand) step {
 	})
 }
 
-// flood plans that a machine sends many frames. Nobody loses a packet.
+// flood plans that a machine sends many frames. No packet of others is lost.
 func flood(t *document, r *rand.Rand, what string, frame func(m *machine, gateway iface, i int) []gopacket.SerializableLayer) step {
 	m := pick(r, machines())
 	st := step{what: m.Name + " " + what, do: func(context.Context, *site) error { return nil }}
@@ -87,7 +87,7 @@ func flood(t *document, r *rand.Rand, what string, frame func(m *machine, gatewa
 	return st
 }
 
-// hardware and address are of texts that this package has made.
+// hardware and address parse constants of this package.
 func hardware(text string) net.HardwareAddr {
 	m, err := net.ParseMAC(text)
 	if err != nil {

@@ -11,16 +11,15 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Faults of the database: what ovs-vsctl can do to bridges and ports of ours.
+// Faults of the database: changes with ovs-vsctl of ofdvr's bridges and ports.
 
-// vsctl plans a call of ovs-vsctl.
+// vsctl plans a run of ovs-vsctl.
 func vsctl(what string, takes scope, args ...string) step {
 	return step{what: what, takes: takes, do: func(ctx context.Context, s *site) error { return s.vsctl(ctx, args...) }}
 }
 
-// frozen keeps the daemon from acting until st is over. Otherwise what is
-// deleted might be back before ovs-vswitchd has seen that it was gone, and no
-// flow would be lost.
+// frozen stops the daemon during st. Otherwise it could restore what st deletes before
+// ovs-vswitchd has seen the deletion, and no flow would be lost.
 func frozen(st step) step {
 	do := st.do
 	st.do = func(ctx context.Context, s *site) error {
@@ -48,8 +47,8 @@ func patchDiverted(t *document, r *rand.Rand) step {
 	return vsctl(f.PatchName(), throughInterface(x.ID, about), "set", "interface", f.PatchName(), "options:peer=nowhere")
 }
 
-// Open vSwitch 3.1 leaves most patch ports without a peer that change bridges in one
-// transaction.
+// Open vSwitch 3.1 leaves most patch ports that move to another bridge in one
+// transaction without a peer.
 func patchMoved(t *document, r *rand.Rand) step {
 	x, f, about := pickInterface(t, r)
 	name, other := f.PeerName(), x.BridgeName()
@@ -112,8 +111,8 @@ func failModeChanged(t *document, r *rand.Rand) step {
 	return vsctl(bridge+": standalone", nil, "set-fail-mode", bridge, "standalone")
 }
 
-// ovs-vswitchd takes over that there is nothing. Then the operator makes br-int
-// and the machines' ports again.
+// ovs-vswitchd applies the empty database. Then the operator makes br-int and the
+// machines' ports again.
 func databaseEmptied(*document, *rand.Rand) step {
 	return step{takes: everything, survives: noneAtAll, do: func(ctx context.Context, s *site) error {
 		s.Database().Kill()

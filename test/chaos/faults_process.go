@@ -10,10 +10,10 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Faults of processes and of what they talk by.
+// Faults of processes and of their connections.
 
-// In the userspace datapath ovs-vswitchd forwards nothing while it waits for
-// its database.
+// In the userspace datapath ovs-vswitchd does not forward while it waits for its
+// database.
 func databaseRestarted(_ *document, r *rand.Rand) step {
 	if r.IntN(2) == 0 {
 		return step{what: "SIGKILL", takes: everything, do: func(ctx context.Context, s *site) error {
@@ -65,7 +65,7 @@ func daemonKilled(*document, *rand.Rand) step {
 	}}
 }
 
-// A daemon that starts finds the intent another than it was when it ended.
+// The intent changes while no daemon runs.
 func daemonKilledAndIntentChanged(t *document, r *rand.Rand) step {
 	st := change(togglePort)(t, r)
 	st.do = func(ctx context.Context, s *site) error {
@@ -92,7 +92,7 @@ func brokenFile(*document, *rand.Rand) step {
 		if err := s.reload(); err != nil {
 			return err
 		}
-		err := lab.Await(ctx, "the daemon to complain of the file", func() error {
+		err := lab.Await(ctx, "the daemon to report the file", func() error {
 			st, err := s.status(ctx)
 			if err == nil && !strings.Contains(fmt.Sprint(st.Problems), "topology.json:1:") {
 				err = fmt.Errorf("its problems are %q", st.Problems)
@@ -103,13 +103,13 @@ func brokenFile(*document, *rand.Rand) step {
 	}}
 }
 
-// ss(8) has the kernel abort the daemon's connection with a bridge, as if a
-// reset had come. It cannot be told which bridge that is.
+// ss(8) makes the kernel abort the daemon's connection with a bridge, as if a reset had
+// arrived. The test cannot choose the bridge.
 func connectionCut(*document, *rand.Rand) step {
 	return step{do: func(ctx context.Context, s *site) error {
 		out, err := s.Run(ctx, "ss", "--no-header", "--kill", "--tcp", "state", "established", "sport", "=", ":6653")
 		if err == nil && len(s.flows) > 0 && strings.TrimSpace(out) == "" {
-			err = errors.New("cut the connections of bridges: ss has killed none; the kernel needs CONFIG_INET_DIAG_DESTROY")
+			err = errors.New("cut the connections of bridges: ss killed none; the kernel needs CONFIG_INET_DIAG_DESTROY")
 		}
 		return err
 	}}

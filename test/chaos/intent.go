@@ -13,7 +13,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A document is the intent, in the shape of the topology file.
+// A document is the intent, in the structure of the topology file.
 type document struct {
 	Networks []network `json:"networks"`
 	Routers  []router  `json:"routers"`
@@ -46,10 +46,10 @@ type port struct {
 	Addresses []string `json:"addresses"`
 }
 
-// The mesh: on each of the networks n1 to n3 there is a machine for each of the
-// routers r1 and r2, which it has as its gateway. Both routers are on all
-// networks, so every machine reaches every other, and a fault of one router
-// must not be felt by those who use the other.
+// The mesh: on each of the networks n1 to n3 there is one machine for each of the routers
+// r1 and r2, which is its gateway. Both routers are on all networks, so every machine
+// reaches every other, and a fault of one router must not affect the machines of the
+// other.
 const (
 	meshNetworks = 3
 	meshRouters  = 2
@@ -84,7 +84,7 @@ func machines() []*machine {
 func networkID(n int) string { return fmt.Sprintf("n%d", n) }
 func routerID(r int) string  { return fmt.Sprintf("r%d", r) }
 
-// meshPort is what the topology says of machine r of network n.
+// meshPort is the port of machine r of network n.
 func meshPort(n, r int) port {
 	return port{fmt.Sprintf("vm%d%d", n, r), networkID(n), fmt.Sprintf("02:00:00:00:1%d:0%d", n, r),
 		[]string{fmt.Sprintf("10.0.%d.1%d", n, r)}}
@@ -110,7 +110,7 @@ func meshRouter(r, networks int) router {
 	return x
 }
 
-// meshTopology is the intent at the beginning.
+// meshTopology is the initial intent.
 func meshTopology() *document {
 	t := &document{}
 	for n := 1; n <= meshNetworks; n++ {
@@ -126,7 +126,7 @@ func meshTopology() *document {
 	return t
 }
 
-// clone returns a copy that shares nothing with t.
+// clone returns a deep copy.
 func (t *document) clone() *document {
 	c := &document{slices.Clone(t.Networks), slices.Clone(t.Routers), slices.Clone(t.Ports)}
 	for i := range c.Routers {
@@ -139,13 +139,13 @@ func (t *document) clone() *document {
 	return c
 }
 
-// file is the topology file that says t.
+// file returns the topology file for t.
 func (t *document) file() (string, error) {
 	b, err := json.MarshalIndent(t, "", "  ")
 	return string(b) + "\n", err
 }
 
-// model is what the daemon should take t for.
+// model returns the model for t.
 func (t *document) model() (*routing.Model, error) {
 	text, err := t.file()
 	if err != nil {
@@ -174,8 +174,7 @@ func (r *router) on(network string) *iface {
 	return find(r.Interfaces, func(f iface) bool { return f.Network == network })
 }
 
-// find returns a pointer to the first element for which match is true, nil if
-// there is none.
+// find returns a pointer to the first element for which match is true, or nil.
 func find[T any](s []T, match func(T) bool) *T {
 	if i := slices.IndexFunc(s, match); i >= 0 {
 		return &s[i]
@@ -183,19 +182,19 @@ func find[T any](s []T, match func(T) bool) *T {
 	return nil
 }
 
-// connects reports whether t lets p's packets through.
+// connects reports whether t lets p's packets pass.
 func (t *document) connects(p *pair) bool {
 	r := t.router(p.from.router)
 	return !p.routed() || r.on(p.from.network) != nil && r.on(p.to.network) != nil
 }
 
-// byKernel reports whether p's packets take the way through the namespace: to
-// an address that no port has, or to a network with a smaller MTU.
+// byKernel reports whether p's packets go through the namespace: to an address without
+// a port, or to a network with a smaller MTU.
 func (t *document) byKernel(p *pair) bool {
 	return p.routed() && (t.port(p.to.Name) == nil || t.network(p.from.network).MTU > t.network(p.to.network).MTU)
 }
 
-// desired is what the database should hold for m.
+// desired is the desired contents of the database for m.
 func desired(m *routing.Model) ovsdb.Desired {
 	d := ovsdb.Desired{IntegrationBridge: lab.IntegrationBridge, Controller: target}
 	vlans := make(map[string]uint16)
@@ -215,8 +214,8 @@ func desired(m *routing.Model) ovsdb.Desired {
 	return d
 }
 
-// cookies returns those of all the flows that router id should have, in an
-// order that depends on nothing but the topology.
+// cookies returns the cookies of all desired flows of router id, in an order that depends
+// only on the topology.
 func (t *document) cookies(id string) ([]ofproto.Cookie, error) {
 	m, err := t.model()
 	if err != nil {

@@ -10,10 +10,9 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Kills kills the daemon with SIGKILL and starts it again as often as o.Faults
-// says: before it can be asked, when it can be asked, or when it says that it is
-// done. Nothing may come of it: no packet lost, no flow touched, and no counter
-// that comes from the switch lower than before.
+// Kills kills the daemon with SIGKILL and starts it again, o.Faults times: before it
+// answers, when it answers, or when it is settled. There must be no effect: no packet
+// lost, no flow touched, and no counter of the switch decreased.
 func Kills(ctx context.Context, h *lab.Host, o Options) (*Report, error) {
 	r, err := newRun(ctx, h, o)
 	if err != nil {
@@ -42,7 +41,7 @@ func Kills(ctx context.Context, h *lab.Host, o Options) (*Report, error) {
 	return &r.report, err
 }
 
-// killOnce kills the daemon, starts it and waits for how far it is to come.
+// killOnce kills the daemon, starts it, and waits until a random stage of its start.
 func (r *run) killOnce(ctx context.Context, random *rand.Rand) error {
 	if err := r.kill(); err != nil {
 		return err
@@ -52,7 +51,7 @@ func (r *run) killOnce(ctx context.Context, random *rand.Rand) error {
 	}
 	over := time.Now()
 	switch random.IntN(3) {
-	case 0: // which is before it can be asked
+	case 0: // the daemon may not answer yet
 	case 1:
 		return lab.Await(ctx, "the daemon to answer", func() error {
 			_, err := r.status(ctx)
@@ -69,8 +68,8 @@ func (r *run) killOnce(ctx context.Context, random *rand.Rand) error {
 	return nil
 }
 
-// untouched notes what has become of the traffic and of the flows, whose ages
-// were as in before.
+// untouched checks the traffic and the flows, and records what was lost or touched; before
+// has the flows' ages.
 func (r *run) untouched(ctx context.Context, before ages) error {
 	if err := r.converge(ctx); err != nil {
 		return err
@@ -87,7 +86,7 @@ func (r *run) untouched(ctx context.Context, before ages) error {
 	}
 	for f, was := range before.flows {
 		now, ok := after.flows[f]
-		// The switch's clock, too, may be a moment late.
+		// The switch's clock may lag a little.
 		if passed := after.at.Sub(before.at); !ok || now.Packets < was.Packets || age(now) < age(was)+passed-time.Second {
 			r.report.Broken = append(r.report.Broken, fmt.Sprintf("a flow was touched within %v: %v of %s had %d packets and was %v old, now %d and %v",
 				passed, f.Flow, f.bridge, was.Packets, age(was), now.Packets, age(now)))
@@ -96,7 +95,7 @@ func (r *run) untouched(ctx context.Context, before ages) error {
 	return nil
 }
 
-// ages are the flows of all bridges, with their counters.
+// ages has the flows of all bridges, with their counters.
 type ages struct {
 	at    time.Time
 	flows map[flowOf]ofproto.FlowStats
@@ -107,7 +106,7 @@ type flowOf struct {
 	ofproto.Flow
 }
 
-// age is how long ago a flow was added, also if it was there already.
+// age returns the time since a flow was added.
 func age(f ofproto.FlowStats) time.Duration {
 	return time.Duration(f.Seconds)*time.Second + time.Duration(f.Nanoseconds)
 }

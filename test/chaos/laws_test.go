@@ -9,9 +9,8 @@ import (
 	"time"
 )
 
-// A seed always leads to the same steps, each kind of fault comes once in a
-// round, and every intent on the way is valid and differs from the one before if
-// it is meant to.
+// A seed always gives the same steps, each kind of fault occurs once in a round, and every
+// intent is valid and differs from the previous one exactly if the step changes it.
 func TestScript(t *testing.T) {
 	for seed := range uint64(3) {
 		o := Options{Seed: seed, Only: regexp.MustCompile("")}
@@ -42,8 +41,8 @@ func TestScript(t *testing.T) {
 	}
 }
 
-// What has not come when a window ends is lost, and what comes later is not
-// counted for the next.
+// Packets that have not arrived when a window ends are lost, and not counted in the next
+// window when they arrive later.
 func TestWindows(t *testing.T) {
 	ms := machines()
 	p, q := &pair{from: ms[0], to: ms[1]}, &pair{from: ms[1], to: ms[0]}
@@ -55,10 +54,10 @@ func TestWindows(t *testing.T) {
 		q.sent, q.got = append(q.sent, at), append(q.got, i < 9)
 	}
 	onlyQ := func(x *pair) bool { return x == q }
-	late, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond) // for q, of which nothing comes
+	late, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond) // q's packets never arrive
 	defer cancel()
 	if _, _, _, err := m.cut(late, everything, onlyQ); err == nil {
-		t.Error("a window was cut though its context has ended")
+		t.Error("a window was cut although its context had ended")
 	}
 	sent, lost, wrong := m.count(everything, onlyQ)
 	if sent != 20 || lost != 3 || len(wrong) != 1 {
@@ -73,7 +72,7 @@ func TestWindows(t *testing.T) {
 	if sent, lost, wrong, err := m.cut(t.Context(), everything, everything); sent != 20 || lost != 3 || wrong != nil || err != nil {
 		t.Errorf("cut: sent %d, lost %d, wrong %v, %v", sent, lost, wrong, err)
 	}
-	m.arrived(0, 3) // of the window before
+	m.arrived(0, 3) // of the previous window
 	if sent, lost, _ := m.count(everything, nothing); sent != 0 || lost != 0 {
 		t.Errorf("a new window has sent %d and lost %d", sent, lost)
 	}
@@ -84,8 +83,8 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-// Only counters may not go back, and only in one daemon.
-func TestCountersGoBack(t *testing.T) {
+// Only counters must not decrease, and only while the same daemon runs.
+func TestDecreasingCountersAreReported(t *testing.T) {
 	read := func(adds, seconds, gauge int) scrape {
 		s, err := parseScrape(fmt.Sprintf(`# HELP ofdvr_flow_mods_total what
 # TYPE ofdvr_flow_mods_total counter
@@ -117,7 +116,7 @@ connected %d
 		{"a counter is less", read(4, 5, 5), 1},
 		{"a histogram is less", read(5, 4, 5), 1},
 		{"all less", read(0, 0, 0), 2},
-		{"nothing any more", scrape{}, 0},
+		{"no metrics", scrape{}, 0},
 	} {
 		if back := w.back(nil, tt.now); len(back) != tt.want {
 			t.Errorf("%s: %v, want %d", tt.name, back, tt.want)

@@ -21,29 +21,29 @@ import (
 const (
 	rate     = 1000 // packets a second, of the mesh as a whole
 	udpPort  = 7
-	straggle = 2 * time.Second // that a packet may take before it counts as lost
+	straggle = 2 * time.Second // time after which a missing packet is lost
 )
 
-// A pair is an ordered pair of machines: the traffic from one to the other.
+// A pair is an ordered pair of machines, with the traffic from one to the other.
 type pair struct {
 	from, to *machine
-	conn     net.PacketConn // in from
-	addr     net.Addr       // of to
+	conn     net.PacketConn // in the sender
+	addr     net.Addr       // of the receiver
 
-	// Of the present window; guarded by mesh.mu.
+	// Of the current window; guarded by mesh.mu.
 	first uint32 // sequence number of sent[0]
 	sent  []time.Time
-	got   []bool // by the index in sent
+	got   []bool // by index in sent
 }
 
 func (p *pair) String() string { return p.from.Name + " → " + p.to.Name }
 
-// routed reports whether p's packets need a router, which is from's.
+// routed reports whether p's packets need the router of the sender.
 func (p *pair) routed() bool { return p.from.network != p.to.network }
 
-// A mesh is traffic from every machine to every other: UDP packets with
-// sequence numbers, counted on arrival. What is sent from one call of
-// [mesh.cut] to the next is a window, and every packet belongs to one.
+// A mesh is traffic between all machines: UDP packets with sequence numbers, counted on
+// arrival. The packets sent between two calls of [mesh.cut] form a window; every packet
+// belongs to one.
 type mesh struct {
 	machines []*machine
 	pairs    []*pair
@@ -84,7 +84,7 @@ func newMesh(ctx context.Context, plugged map[*machine]*lab.Machine, order []*ma
 	return m, nil
 }
 
-// enlarge makes room for what comes while nobody has time to read.
+// enlarge sets the receive buffer to hold packets while the test has no time to read.
 func enlarge(conn net.PacketConn) error {
 	raw, err := conn.(*net.UDPConn).SyscallConn()
 	if err != nil {
@@ -102,7 +102,7 @@ func (m *mesh) close() {
 	}
 }
 
-// run sends and receives until parent is done, whose cause it returns.
+// run sends and receives until parent is done, and returns its cause.
 func (m *mesh) run(parent context.Context) error {
 	g, ctx := errgroup.WithContext(parent)
 	for _, c := range m.conns {
@@ -128,7 +128,7 @@ func (m *mesh) run(parent context.Context) error {
 	return err
 }
 
-// send sends a packet of the i-th pair. One that cannot be sent is lost.
+// send sends a packet of the i-th pair. A packet that cannot be sent counts as lost.
 func (m *mesh) send(i uint16) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -159,11 +159,11 @@ func (m *mesh) receive(c net.PacketConn) error {
 	}
 }
 
-// arrived notes that a packet of the i-th pair has come.
+// arrived records the arrival of a packet of the i-th pair.
 func (m *mesh) arrived(i uint16, seq uint32) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if p := m.pairs[i]; seq >= p.first { // else of an earlier window, and too late
+	if p := m.pairs[i]; seq >= p.first { // older ones belong to an earlier window
 		p.got[seq-p.first] = true
 	}
 }
@@ -174,8 +174,8 @@ type scope func(*pair) bool
 func nothing(*pair) bool    { return false }
 func everything(*pair) bool { return true }
 
-// passes returns when as many packets more have been sent: it is how faults
-// measure time.
+// passes returns when that many more packets have been sent. Faults measure time in
+// packets.
 func (m *mesh) passes(ctx context.Context, packets int) error {
 	until := packets + m.sentSoFar()
 	return lab.Await(ctx, fmt.Sprintf("%d packets to be sent", packets), func() error {
@@ -192,8 +192,8 @@ func (m *mesh) sentSoFar() int {
 	return m.total
 }
 
-// flows returns when for every pair in s a packet has arrived that was sent
-// after the call.
+// flows returns when, for every pair in s, a packet has arrived that was sent after the
+// call.
 func (m *mesh) flows(ctx context.Context, s scope) error {
 	from := make(map[*pair]uint32)
 	m.mu.Lock()
@@ -211,29 +211,28 @@ func (m *mesh) flows(ctx context.Context, s scope) error {
 			}
 		}
 		if len(missing) > 0 {
-			return fmt.Errorf("nothing arrived from %s (last error of sending: %w)", strings.Join(missing, ", "), m.sendErr)
+			return fmt.Errorf("nothing arrived from %s (last send error: %w)", strings.Join(missing, ", "), m.sendErr)
 		}
 		return nil
 	})
 }
 
-// A loss is what a pair has lost in a window.
+// A loss has the lost packets of a pair in a window.
 type loss struct {
 	pair        *pair
 	lost, sent  int
-	first, last time.Time // when the first and the last of the lost were sent
+	first, last time.Time // when the first and the last lost packet were sent
 }
 
-// cut ends the window and begins the next. It returns what the pairs in counted
-// have sent, what was lost of it, and of that what was lost by pairs outside of
-// excused. Packets of these are waited for: they may be held up, as while the
-// kernel resolves an address.
+// cut ends the window and begins the next. It returns how many packets the pairs in counted
+// sent and lost, and the losses of pairs outside of excused. It waits for the packets of
+// these, which may be delayed, as when the kernel resolves an address.
 func (m *mesh) cut(ctx context.Context, counted, excused scope) (sent, lost int, wrong []loss, err error) {
 	m.pause(true)
 	defer m.pause(false)
 	late, cancel := context.WithTimeout(ctx, straggle)
 	defer cancel()
-	lab.Await(late, "stragglers", func() error { // what has not come by then is lost
+	lab.Await(late, "stragglers", func() error { // missing packets are lost then
 		if _, _, wrong := m.count(counted, excused); len(wrong) > 0 {
 			return fmt.Errorf("%d pairs", len(wrong))
 		}
@@ -258,8 +257,8 @@ func (m *mesh) pause(on bool) {
 	m.paused = on
 }
 
-// count returns what the pairs in counted have sent in the window so far, what
-// of it has not arrived, and the losses of those outside of excused.
+// count returns how many packets the pairs in counted have sent and lost in the window so
+// far, and the losses of those outside of excused.
 func (m *mesh) count(counted, excused scope) (sent, lost int, wrong []loss) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -8,28 +8,28 @@ import (
 	"time"
 )
 
-// An outcome is what came of one step.
+// An outcome is the result of one step.
 type outcome struct {
 	kind        string
-	took        time.Duration // from the end of the fault until all was as intended
-	sent, lost  int           // packets; what was lost because it was taken away is counted, too
+	took        time.Duration // time to converge, from the end of the fault
+	sent, lost  int           // packets; losses that the fault explains included
 	known       int           // flows for neighbours, before and after
-	mods, least int           // flow-mods that were sent, and the smallest possible number
+	mods, least int           // flow mods sent, and the smallest possible number
 }
 
 func (o outcome) String() string {
 	return fmt.Sprintf("%6d ms  lost %d of %d  flow-mods %d, least %d", o.took.Milliseconds(), o.lost, o.sent, o.mods, o.least)
 }
 
-// A Report is what came of all steps.
+// A Report has the results of all steps.
 type Report struct {
-	Broken   []string // the laws that were broken, and by what
+	Broken   []string // the broken laws, with details
 	outcomes []outcome
 }
 
 func (r *Report) add(o outcome) { r.outcomes = append(r.outcomes, o) }
 
-// String returns a table with a line for each kind of fault, and one for all.
+// String returns a table with a line for each kind of fault and a total.
 func (r *Report) String() string {
 	var kinds []string
 	for _, o := range r.outcomes {
@@ -70,8 +70,8 @@ func (r *Report) line(w *tabwriter.Writer, name string, match func(outcome) bool
 		sum.lost, sum.sent, sum.mods, sum.least)
 }
 
-// quantile returns the smallest of the sorted durations that percent of them
-// do not exceed.
+// quantile returns the smallest of the sorted durations that is not less than percent of
+// them.
 func quantile(sorted []time.Duration, percent int) time.Duration {
 	return sorted[(len(sorted)*percent+99)/100-1]
 }

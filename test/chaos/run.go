@@ -11,15 +11,15 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Options say what a run does.
+// Options configure a run.
 type Options struct {
 	Seed   uint64
 	Faults int
-	Only   *regexp.Regexp // kinds of faults; nil is all that the daemon mends
+	Only   *regexp.Regexp // kinds of faults; nil means all
 	Log    func(format string, args ...any)
 }
 
-// A run is a site, and what has happened to it.
+// A run is a site with the results so far.
 type run struct {
 	*site
 	Options
@@ -32,10 +32,9 @@ func newRun(ctx context.Context, h *lab.Host, o Options) (*run, error) {
 	return &run{site: s, Options: o}, err
 }
 
-// Play does faults, one after the other, on a host with an Open vSwitch and an
-// integration bridge. An error means that it could not go on: that something
-// could not be done, or was not mended in time. Laws that were broken are in the
-// report.
+// Play injects faults, one after the other, on a host with an Open vSwitch and an
+// integration bridge. It returns an error if it could not continue: a step was not possible,
+// or a fault was not repaired in time. Broken laws are in the report.
 func Play(ctx context.Context, h *lab.Host, o Options) (*Report, error) {
 	script := newScript(o)
 	if len(script.all) == 0 {
@@ -60,7 +59,7 @@ func Play(ctx context.Context, h *lab.Host, o Options) (*Report, error) {
 	return &r.report, err
 }
 
-// begin waits until the site is as it should be.
+// begin waits until the site is as intended.
 func (r *run) begin(ctx context.Context) error {
 	if err := r.converge(ctx); err != nil {
 		return err
@@ -85,19 +84,19 @@ func (r *run) converge(ctx context.Context) error {
 			r.flows = flows
 			return nil
 		}
-		if wrong == nil || ctx.Err() == nil { // else it says no more than that
+		if wrong == nil || ctx.Err() == nil { // an error after the deadline has no more information
 			wrong = err
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("not mended: %w; last: %w", context.Cause(ctx), wrong)
+			return fmt.Errorf("not repaired: %w; last: %w", context.Cause(ctx), wrong)
 		}
 	}
 }
 
-// step does one fault, waits until it is mended, and holds the result against
-// the laws.
+// step injects one fault, waits until it is repaired, and checks the result against the
+// laws.
 func (r *run) step(ctx context.Context, n int, kind string, st step) error {
 	before, err := r.watch.look(ctx)
 	if err != nil {
@@ -117,7 +116,7 @@ func (r *run) step(ctx context.Context, n int, kind string, st step) error {
 	}
 	o := outcome{kind: kind, took: time.Since(over), least: least(had, st.survives, r.flows), known: known(had) + known(r.flows)}
 
-	// The traffic that should flow does; then all that was sent is accounted for.
+	// The expected traffic flows; now all sent packets are accounted for.
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := r.mesh.flows(ctx, r.intent.connects); err != nil {
@@ -148,8 +147,8 @@ func (r *run) step(ctx context.Context, n int, kind string, st step) error {
 	return nil
 }
 
-// least is the smallest number of flow-mods that leads from what has survived
-// of had to want.
+// least returns the smallest number of flow mods from the surviving flows of had to
+// want.
 func least(had map[string]ofproto.Set, survives func(string, ofproto.Set) ofproto.Set, want map[string]ofproto.Set) int {
 	n := 0
 	for router, flows := range want {
@@ -162,7 +161,7 @@ func least(had map[string]ofproto.Set, survives func(string, ofproto.Set) ofprot
 	return n
 }
 
-// known is how many flows there are for neighbours that namespaces have resolved.
+// known returns the number of flows for neighbours that namespaces have resolved.
 func known(flows map[string]ofproto.Set) int {
 	n := 0
 	for _, set := range flows {
@@ -171,7 +170,7 @@ func known(flows map[string]ofproto.Set) int {
 	return n
 }
 
-// judge notes which laws the outcome of what is called name breaks.
+// judge records the laws that the outcome of the step name breaks.
 func (r *run) judge(name string, o outcome, wrong []loss, begin time.Time) {
 	broken := func(format string, args ...any) {
 		r.report.Broken = append(r.report.Broken, name+": "+fmt.Sprintf(format, args...))
@@ -179,13 +178,13 @@ func (r *run) judge(name string, o outcome, wrong []loss, begin time.Time) {
 	if len(wrong) > 0 {
 		var b strings.Builder
 		for _, l := range wrong {
-			fmt.Fprintf(&b, "\n  %v: %d of %d, sent from %v to %v after it began", l.pair, l.lost, l.sent,
+			fmt.Fprintf(&b, "\n  %v: %d of %d, sent between %v and %v after the step began", l.pair, l.lost, l.sent,
 				l.first.Sub(begin).Round(time.Millisecond), l.last.Sub(begin).Round(time.Millisecond))
 		}
-		broken("packets were lost that it does not account for:%s", &b)
+		broken("packets were lost that the fault does not explain:%s", &b)
 	}
 	if o.least == 0 && o.mods > 2*o.known { // a namespace may forget a neighbour and resolve it again
-		broken("%d flow-mods were sent, where nothing was to be changed", o.mods)
+		broken("%d flow mods were sent although no flow had to change", o.mods)
 	}
 	for _, b := range r.watch.wentBack() {
 		broken("%s", b)

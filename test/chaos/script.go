@@ -2,10 +2,10 @@ package chaos
 
 import "math/rand/v2"
 
-// A script says which steps are taken. It depends on the options alone.
+// A script chooses the steps. It depends only on the options.
 type script struct {
 	all    []fault
-	left   []fault // of this round: each fault once, as cards are dealt
+	left   []fault // of this round, in which each fault occurs once
 	rand   *rand.Rand
 	intent *document // after the steps so far
 }
@@ -20,7 +20,7 @@ func newScript(o Options) *script {
 	return s
 }
 
-// next returns the next step, and the kind of fault that it is.
+// next returns the next step and its kind.
 func (s *script) next() (kind string, st step) {
 	if len(s.left) == 0 {
 		s.left = append(s.left, s.all...)

@@ -17,10 +17,10 @@ import (
 )
 
 const (
-	target    = "tcp:127.0.0.1:6653" // that routing bridges connect to
+	target    = "tcp:127.0.0.1:6653" // to which routing bridges connect
 	apiSocket = "/run/ofdvr/api.sock"
 
-	// patience is how long anything may take before a run gives up.
+	// patience is how long a run waits for anything before it fails.
 	patience = 60 * time.Second
 )
 
@@ -31,16 +31,16 @@ type site struct {
 	watch   *watch
 	machine map[*machine]*lab.Machine
 
-	intent *document              // what the file says, or the file of the next start
-	flows  map[string]ofproto.Set // of the routers' bridges when all was last right
-	loaded time.Time              // when the daemon was last told to read the file
+	intent *document              // in the file, or in the file at the next start
+	flows  map[string]ofproto.Set // of the routers' bridges when all was last as intended
+	loaded time.Time              // when the daemon last had to reload the file
 
 	mu     sync.Mutex
-	daemon *lab.Process // nil while there is none
+	daemon *lab.Process // nil if none runs
 }
 
-// newSite makes a site of a host with an integration bridge, and returns when
-// the mesh's traffic flows.
+// newSite makes a site of a host with an integration bridge, and returns when the mesh's
+// traffic flows.
 func newSite(ctx context.Context, h *lab.Host) (*site, error) {
 	s := &site{Host: h, machine: make(map[*machine]*lab.Machine), intent: meshTopology()}
 	s.watch = &watch{s: s}
@@ -66,8 +66,8 @@ func newSite(ctx context.Context, h *lab.Host) (*site, error) {
 	return s, err
 }
 
-// restless makes a machine ask for the addresses of its neighbours every few
-// seconds instead of every minute.
+// restless makes a machine resolve its neighbours again every few seconds instead of every
+// minute.
 const restless = `
 cd /proc/sys/net/ipv4/neigh/eth0
 echo 1000 >base_reachable_time_ms
@@ -75,13 +75,13 @@ echo 1 >delay_first_probe_time
 echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
 `
 
-// run keeps traffic and scrapes going while f runs.
+// run runs f with traffic and scrapes.
 func (s *site) run(ctx context.Context, f func(context.Context) error) error {
 	return during(ctx, f, s.mesh.run, s.watch.run)
 }
 
-// during runs f while the helpers run, which then end. It returns f's error, or
-// that of a helper which has ended before f, whose context is then done.
+// during runs f and the helpers, and stops the helpers when f returns. It returns f's error,
+// or that of a helper that ended before f; then f's context is canceled.
 func during(ctx context.Context, f func(context.Context) error, helpers ...func(context.Context) error) error {
 	done := errors.New("done")
 	g, ctx := errgroup.WithContext(ctx)
@@ -100,7 +100,7 @@ func during(ctx context.Context, f func(context.Context) error, helpers ...func(
 	return nil
 }
 
-// running returns the daemon, nil if there is none.
+// running returns the daemon, or nil if none runs.
 func (s *site) running() *lab.Process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,8 +141,8 @@ func (s *site) kill() error {
 	return closeLog(p)
 }
 
-// closeLog removes the log of a daemon that has ended, unless it tells of what
-// must not happen.
+// closeLog removes the log of a daemon that has ended. It returns an error, and keeps the log, if the
+// log has a panic or a data race.
 func closeLog(p *lab.Process) error {
 	log := p.Log()
 	for _, bad := range []string{"DATA RACE", "panic: ", "fatal error: "} {
@@ -164,7 +164,7 @@ func (s *site) write() error {
 	return err
 }
 
-// reload has the daemon read the topology file.
+// reload signals the daemon to reload the topology file.
 func (s *site) reload() error {
 	s.loaded = time.Now()
 	return s.signal(syscall.SIGHUP)
@@ -178,7 +178,7 @@ func (s *site) signal(sig syscall.Signal) error {
 	return p.Signal(sig)
 }
 
-// vsctl runs ovs-vsctl, which waits until ovs-vswitchd has done it.
+// vsctl runs ovs-vsctl, which waits until ovs-vswitchd has applied the change.
 func (s *site) vsctl(ctx context.Context, args ...string) error {
 	_, err := s.Vsctl(ctx, args...)
 	return err

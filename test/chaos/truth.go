@@ -22,11 +22,10 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// inspect compares everything with the intent. It believes nobody: flows and
-// ports are read from the bridges, the rows from the database, the links from
-// the kernel, each anew; the daemon only has to say that it is done. The error
-// says what differs; without one, the flows of each router's bridge are
-// returned.
+// inspect compares everything with the intent. It reads flows and ports from the bridges,
+// the rows from the database and the links from the kernel, each time again; the daemon
+// only reports that it is settled. It returns an error that says what differs, or the flows
+// of each router's bridge.
 func (s *site) inspect(ctx context.Context) (map[string]ofproto.Set, error) {
 	if err := s.settled(ctx); err != nil {
 		return nil, err
@@ -49,8 +48,8 @@ func (s *site) inspect(ctx context.Context) (map[string]ofproto.Set, error) {
 	return flows, s.checkKernel(ctx, m)
 }
 
-// settled returns nil if the daemon says that everything which the present file
-// wants is confirmed.
+// settled returns nil if the daemon reports that everything in the current file is
+// confirmed.
 func (s *site) settled(ctx context.Context) error {
 	st, err := s.status(ctx)
 	if err != nil {
@@ -73,12 +72,12 @@ func (s *site) status(ctx context.Context) (st controller.Status, err error) {
 	}
 	resp, err := s.HTTPUnix(apiSocket).Do(req)
 	if err != nil {
-		return st, fmt.Errorf("ask the daemon for its status: %w", err)
+		return st, fmt.Errorf("read the daemon's status: %w", err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("ask the daemon for its status: %s: %s", resp.Status, body)
+		err = fmt.Errorf("read the daemon's status: %s: %s", resp.Status, body)
 	}
 	if err == nil {
 		err = json.Unmarshal(body, &st)
@@ -86,8 +85,8 @@ func (s *site) status(ctx context.Context) (st controller.Status, err error) {
 	return st, err
 }
 
-// checkDatabase returns nil if a plan for m would do nothing and sees no
-// problem.
+// checkDatabase returns nil if a plan for m has no changes and no
+// problems.
 func (s *site) checkDatabase(ctx context.Context, m *routing.Model) error {
 	client, err := ovsdb.NewClient(ovsdb.Config{Endpoint: "unix:" + s.Path("/run/openvswitch/db.sock")})
 	if err != nil {
@@ -109,8 +108,8 @@ func (s *site) checkDatabase(ctx context.Context, m *routing.Model) error {
 	}, client.Run)
 }
 
-// checkFlows returns the flows of r's bridge, and an error if they are not
-// exactly those that are compiled for the ports which the bridge has.
+// checkFlows returns the flows of r's bridge, and an error unless they are exactly those
+// compiled for the bridge's ports.
 func (s *site) checkFlows(ctx context.Context, index *routing.Index, r *routing.Router) (ofproto.Set, error) {
 	stats, facts, err := s.dump(ctx, r.BridgeName())
 	if err != nil {
@@ -125,7 +124,7 @@ func (s *site) checkFlows(ctx context.Context, index *routing.Index, r *routing.
 	if len(want.Missing) > 0 {
 		return have, fmt.Errorf("bridge %s has no ports %v", r.BridgeName(), want.Missing)
 	}
-	// Which neighbours the namespace has resolved is the kernel's matter.
+	// The kernel decides which neighbours the namespace has resolved.
 	if d := ofproto.Diff(have.Without(ofNeighbour), want.Flows); d.Len() > 0 {
 		return have, fmt.Errorf("the flows of %s are not those compiled: missing %v, different from %v, too many %v", r.BridgeName(), d.Add, d.Modify, d.Delete)
 	}
@@ -137,7 +136,7 @@ func ofNeighbour(f ofproto.Flow) bool {
 	return role == compile.RoleNeighbour
 }
 
-// dump reads flows and ports at the bridge's own socket.
+// dump reads flows and ports from the bridge's own socket.
 func (s *site) dump(ctx context.Context, bridge string) (stats []ofproto.FlowStats, facts compile.Facts, err error) {
 	nc, err := s.Dial(ctx, "unix", "/run/openvswitch/"+bridge+".mgmt")
 	if err != nil {
@@ -161,7 +160,7 @@ func (s *site) dump(ctx context.Context, bridge string) (stats []ofproto.FlowSta
 	return stats, facts, err
 }
 
-// A link is what ip(8) says about one.
+// A link is a link in the output of ip(8).
 type link struct {
 	Name      string   `json:"ifname"`
 	Flags     []string `json:"flags"`
@@ -174,8 +173,8 @@ type link struct {
 	} `json:"addr_info"`
 }
 
-// checkKernel returns nil if the namespaces are those that m wants, with the
-// taps that it wants and no others.
+// checkKernel returns nil if the namespaces are those of m, with exactly its
+// taps.
 func (s *site) checkKernel(ctx context.Context, m *routing.Model) error {
 	mtu := make(map[string]int)
 	for _, n := range m.Networks {
@@ -229,8 +228,8 @@ func (s *site) checkKernel(ctx context.Context, m *routing.Model) error {
 	return err
 }
 
-// describe returns a comparable description of a link. up means that there is
-// somebody at the other end.
+// describe returns a comparable description of a link. up means that the other end is
+// connected.
 func describe(mac string, mtu int, up bool, addrs []string) string {
 	slices.Sort(addrs)
 	return fmt.Sprintf("%s mtu %d up %v %s", mac, mtu, up, strings.Join(addrs, " "))
@@ -243,13 +242,13 @@ func (s *site) links(ctx context.Context, netns string) ([]link, error) {
 	}
 	var links []link
 	if err := json.Unmarshal([]byte(out), &links); err != nil {
-		return nil, fmt.Errorf("read what ip says about %s: %w", netns, err)
+		return nil, fmt.Errorf("read the links of %s: %w", netns, err)
 	}
 	return links, nil
 }
 
-// fallback returns nil if the kernel's end of every interface of the mesh's
-// routers answers a machine. It waits for the answer.
+// fallback returns nil if the kernel's end of every interface of the mesh's routers answers
+// a machine. It waits for the reply.
 func (s *site) fallback(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for m, plugged := range s.machine {

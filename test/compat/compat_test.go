@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// The page is what is written of the results that are kept.
-func TestPageIsOfTheResults(t *testing.T) {
+// The page is up to date with the stored results.
+func TestPageMatchesResults(t *testing.T) {
 	all, err := load(filepath.Join("../..", results))
 	if err != nil {
 		t.Fatal(err)
@@ -25,11 +25,11 @@ func TestPageIsOfTheResults(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != render(all) {
-		t.Errorf("%s is not what the results say; write it with go run ./test/compat -page", page)
+		t.Errorf("%s is out of date with the results; write it with go run ./test/compat -page", page)
 	}
 }
 
-// Each feature has tests, and there are such tests.
+// Each feature has tests, and they exist.
 func TestFeaturesHaveTests(t *testing.T) {
 	files, err := filepath.Glob("../e2e/*_test.go")
 	if err != nil {
@@ -107,7 +107,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// A cell says the worst of its feature's tests, and the notes all that there is to say, once.
+// A cell shows the worst result of its feature's tests, and the notes have all reasons, each once.
 func TestCell(t *testing.T) {
 	r := result{Tests: map[string]outcome{
 		"TestYes":     {Result: "pass"},

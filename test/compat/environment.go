@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// An environment is an Open vSwitch on a datapath.
+// An environment is a version of Open vSwitch with a datapath.
 type environment struct {
-	suite    string // the Debian release whose Open vSwitch it is; "" for what this machine has
+	suite    string // the Debian release of the Open vSwitch; "" for that of this machine
 	datapath string // netdev or system, as in datapath_type
 }
 
@@ -26,7 +26,7 @@ var environments = []environment{
 	{"forky", "netdev"}, {"forky", "system"},
 }
 
-// name returns what the environment's file of results is called.
+// name returns the name of the environment's file of results.
 func (e environment) name() string {
 	datapath := "userspace"
 	if e.datapath == "system" {
@@ -35,7 +35,7 @@ func (e environment) name() string {
 	return cmp.Or(e.suite, "machine") + "-" + datapath
 }
 
-// run runs all features' tests in the environment. All that they print goes to a file in the directory logs.
+// run runs all features' tests in the environment. Their output goes to a file in the directory logs.
 func (e environment) run(ctx context.Context, logs string) (result, error) {
 	root, err := os.Getwd()
 	if err != nil {
@@ -91,7 +91,7 @@ func (e environment) run(ctx context.Context, logs string) (result, error) {
 		return result{}, err
 	}
 	readErr := r.read(out, log, os.Stdout)
-	waitErr := cmd.Wait() // it is no error of ours if tests failed
+	waitErr := cmd.Wait() // failed tests are results, not errors
 	if readErr != nil {
 		return result{}, readErr
 	}
@@ -103,7 +103,7 @@ func (e environment) run(ctx context.Context, logs string) (result, error) {
 	return r, nil
 }
 
-// release returns the name of the distribution's release whose Open vSwitch it is.
+// release returns the distribution's release that has the environment's Open vSwitch.
 func (e environment) release() (string, error) {
 	if e.suite != "" {
 		return "Debian " + e.suite, nil

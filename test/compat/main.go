@@ -1,14 +1,14 @@
-// Command compat finds out what ofdvr does on each Open vSwitch and datapath that can be had here, and
-// writes docs/compatibility.md of it. It runs the tests that prove each feature, with the Open vSwitch
-// of this machine and of other Debian releases (scripts/openvswitch.sh), on the userspace datapath and, in
-// a guest (test/guest), on the kernel's. Run it with make compatibility, from the top of the repository.
+// Command compat tests ofdvr on each available Open vSwitch and datapath, and writes
+// docs/compatibility.md from the results. It runs the tests that prove each feature, with the Open vSwitch of
+// this machine and of other Debian releases (scripts/openvswitch.sh), on the userspace datapath and, in a
+// guest (test/guest), on the kernel's. Run it with make compatibility, from the top of the repository.
 //
 //	compat [-only TEXT] [-page] [-tests]
 //
-// What an environment came to is kept in test/compat/results, so that environments can be
-// run one by one, by a part of their names. With -page nothing is run, and the page is
-// written of what is kept. With -tests it only prints a regular expression that the names of all features'
-// tests match, for go test -run. What the tests printed is in bin/compat.
+// The results of an environment are stored in test/compat/results, so that environments can be run one by one,
+// by a part of their names. With -page it runs no tests, and writes the page from the stored results. With
+// -tests it only prints a regular expression that matches the names of all features' tests, for go test -run.
+// The tests' output is in bin/compat.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 	"syscall"
 )
 
-// Places, from the top of the repository.
+// Paths, from the top of the repository.
 const (
 	page    = "docs/compatibility.md"
 	results = "test/compat/results"
@@ -36,12 +36,12 @@ func main() {
 	}
 }
 
-// run runs the environments that are asked for and writes the page. One that cannot be run does
-// not keep the others from it, and is in the error.
+// run runs the selected environments and writes the page. If one cannot run, the others still do; the error has
+// all failures.
 func run() error {
-	only := flag.String("only", "", "run only environments whose name contains this `text`, as forky or kernel")
-	pageOnly := flag.Bool("page", false, "run nothing, write the page of the results that are kept")
-	testsOnly := flag.Bool("tests", false, "only print what all features' tests match, for go test -run")
+	only := flag.String("only", "", "run only environments whose name contains this `text`, such as forky or kernel")
+	pageOnly := flag.Bool("page", false, "run nothing, only write the page from the stored results")
+	testsOnly := flag.Bool("tests", false, "only print a regular expression that matches all features' tests, for go test -run")
 	flag.Parse()
 	if *testsOnly {
 		fmt.Println(pattern())

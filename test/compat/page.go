@@ -31,7 +31,7 @@ different there, as the number tells; "no" that one fails; "not tested" that one
 
 `
 
-// render returns the page of results, in Markdown that can also be read as it is.
+// render returns the page for results, in Markdown that is also readable as text.
 func render(all []result) string {
 	var b strings.Builder
 	b.WriteString(head)
@@ -72,10 +72,10 @@ func render(all []result) string {
 	return b.String()
 }
 
-// notes are the texts of footnotes; the first has the number 1.
+// notes are the texts of footnotes, numbered from 1.
 type notes []string
 
-// cell returns what the page says of a feature in an environment, and adds to n what it has to say more.
+// cell returns the cell of a feature in an environment, and adds its footnotes to n.
 func (n *notes) cell(f feature, r result) string {
 	if !f.on(r.Datapath) {
 		return "–"
@@ -87,7 +87,7 @@ func (n *notes) cell(f feature, r result) string {
 		switch {
 		case o.Result == "fail":
 			word = "**no**"
-			more = append(more, fmt.Sprintf("%s fails: `%s`", t, short(cmp.Or(o.Why, "it does not say why"))))
+			more = append(more, fmt.Sprintf("%s fails: `%s`", t, short(cmp.Or(o.Why, "no reason given"))))
 		case o.Result != "pass":
 			if word != "**no**" {
 				word = "not tested"
@@ -121,7 +121,7 @@ func short(s string) string {
 	return s
 }
 
-// add returns texts with one more, unless it is among them.
+// add appends text to texts unless it is in there.
 func add(texts []string, text string) []string {
 	if slices.Contains(texts, text) {
 		return texts
@@ -129,16 +129,16 @@ func add(texts []string, text string) []string {
 	return append(texts, text)
 }
 
-// sentence makes one of words that go on from something else.
+// sentence returns words as a sentence.
 func sentence(words string) string { return strings.ToUpper(words[:1]) + words[1:] + "." }
 
-// superscript returns a number in raised digits.
+// superscript returns a number in superscript digits.
 func superscript(n int) string {
 	return strings.NewReplacer("0", "⁰", "1", "¹", "2", "²", "3", "³", "4", "⁴", "5", "⁵", "6", "⁶", "7", "⁷", "8", "⁸", "9", "⁹").
 		Replace(fmt.Sprint(n))
 }
 
-// table writes rows, of which the first is the heading, in columns of equal width.
+// table writes rows, with the header first, in columns of equal width.
 func table(b *strings.Builder, rows [][]string) {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {

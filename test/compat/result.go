@@ -12,25 +12,25 @@ import (
 	"strings"
 )
 
-// A result is what came of the tests in an environment.
+// A result has the outcomes of the tests in an environment.
 type result struct {
 	Name     string // of the environment
 	Version  string // of Open vSwitch
 	Release  string // of the distribution that has it
 	Datapath string // netdev or system
-	Kernel   string `json:",omitempty"` // of the guest, if there was one
+	Kernel   string `json:",omitempty"` // of the guest, if any
 	Date     string // of the run, in UTC, as 2006-01-02
 	Tests    map[string]outcome
 }
 
-// An outcome is what came of one test.
+// An outcome is the result of one test.
 type outcome struct {
 	Result  string   // pass, fail or skip
-	Why     string   `json:",omitempty"` // it was skipped, or failed: the first that the test said
-	Differs []string `json:",omitempty"` // how it is different there, and why (lab.Differs)
+	Why     string   `json:",omitempty"` // why it was skipped or failed: the first line that the test logged
+	Differs []string `json:",omitempty"` // what differs, and why (lab.Differs)
 }
 
-// An event is a line that go test -json prints (go doc test2json).
+// An event is a line of the output of go test -json (go doc test2json).
 type event struct {
 	Action, Test, Output string
 }
@@ -40,8 +40,8 @@ var (
 	said    = regexp.MustCompile(`^\s+\w+\.go:\d+: (differs here: )?(.*)`)
 )
 
-// read takes in what go test -json prints. The tests' output goes to log, and what came of
-// each test, when it has ended, to progress.
+// read reads the output of go test -json. It writes the tests' output to log, and the result of each finished
+// test to progress.
 func (r *result) read(in io.Reader, log io.Writer, progress io.Writer) error {
 	for d := json.NewDecoder(in); ; {
 		var e event
@@ -75,7 +75,7 @@ func (r *result) read(in io.Reader, log io.Writer, progress io.Writer) error {
 	}
 }
 
-// take takes in a line that the test printed.
+// take reads a line of the test's output.
 func (o *outcome) take(line string) {
 	switch m := said.FindStringSubmatch(line); {
 	case m == nil:
@@ -88,13 +88,13 @@ func (o *outcome) take(line string) {
 	}
 }
 
-// end takes in what came of the test.
+// end records the test's result.
 func (o *outcome) end(result string) {
 	o.Result = result
 	if result == "pass" {
 		o.Why = ""
 	}
-	slices.Sort(o.Differs) // of subtests that run side by side
+	slices.Sort(o.Differs) // the order of parallel subtests varies
 }
 
 // save writes r to its file in dir.
@@ -109,7 +109,7 @@ func (r result) save(dir string) error {
 	return os.WriteFile(filepath.Join(dir, r.Name+".json"), append(data, '\n'), 0o644)
 }
 
-// load returns what is in dir, in the order of environments. Those that have no file are left out.
+// load returns the results in dir, in the order of environments. Environments without a file are left out.
 func load(dir string) ([]result, error) {
 	var out []result
 	for _, e := range environments {

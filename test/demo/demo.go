@@ -16,17 +16,17 @@ import (
 const (
 	topology = "examples/two-networks/topology.yaml"
 
-	// patience is how long anything may take that takes a moment.
+	// patience is how long the demo waits for anything.
 	patience = 20 * time.Second
 )
 
-// A demo is the demonstration under way.
+// A demo is a running demonstration.
 type demo struct {
 	*screen
 	host   *lab.Host
 	root   string // of the repository, where commands run
 	daemon *lab.Process
-	path   string // of commands: ofdvr is in it
+	path   string // PATH of commands, with ofdvr
 }
 
 // newDemo makes the host. The caller must close it.
@@ -55,8 +55,8 @@ func newDemo(ctx context.Context, s *screen, dir string) (*demo, error) {
 	return &demo{screen: s, host: host, root: root, path: bin + ":" + os.Getenv("PATH")}, nil
 }
 
-// findRoot returns the top directory of the repository, which the working
-// directory is in.
+// findRoot returns the top directory of the repository that contains the working
+// directory.
 func findRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -73,9 +73,9 @@ func findRoot() (string, error) {
 	}
 }
 
-// quiet runs a command line and returns what it printed.
+// quiet runs a command line and returns its output.
 func (d *demo) quiet(ctx context.Context, line string) (string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it took longer than %v", patience))
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("timeout after %v", patience))
 	defer cancel()
 	cmd := d.host.Command(ctx, "env", "--chdir="+d.root, "PATH="+d.path, "LC_ALL=C", "sh", "-c", line)
 	out, err := cmd.CombinedOutput()
@@ -88,8 +88,8 @@ func (d *demo) quiet(ctx context.Context, line string) (string, error) {
 	return string(out), nil
 }
 
-// try prints a command line, runs it and prints what it printed, as trim has
-// shortened it; a nil trim leaves it as it is.
+// try prints a command line, runs it and prints its output, shortened by trim unless that
+// is nil.
 func (d *demo) try(ctx context.Context, line string, trim func(string) string) (string, error) {
 	d.command(line)
 	d.wait("running")

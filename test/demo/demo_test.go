@@ -12,8 +12,8 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// require skips the test where the demonstration cannot be given; with CI=true
-// it fails it.
+// require skips the test where the demonstration cannot run; with CI=true it fails the
+// test instead.
 func require(t *testing.T) {
 	t.Helper()
 	lab.Require(t)
@@ -33,7 +33,7 @@ func TestDemo(t *testing.T) {
 		"\n1. ", "100% packet loss",
 		"\n2. ", "topology.yaml: ok: 2 networks, 1 router, 2 ports",
 		"\n3. ", "settled  yes", "qr-r1-green",
-		"\n4. ", " ttl=63 ", "have not moved",
+		"\n4. ", " ttl=63 ", "have not changed",
 		"\n5. ", "n_packets=5", "dec_ttl",
 		"\n6. ", " 1  10.0.1.1 ", " 2  10.0.2.10 ",
 		"\n7. ", `ofdvr_interface_ttl_expired_packets_total{interface="r1-blue",router="r1"} 1`,
@@ -43,18 +43,18 @@ func TestDemo(t *testing.T) {
 	} {
 		i := strings.Index(out[at:], want)
 		if i < 0 {
-			t.Fatalf("%q is missing, or not where it should be, in\n%s", want, out)
+			t.Fatalf("%q is missing, or in the wrong place, in\n%s", want, out)
 		}
 		at += i + len(want)
 	}
 	for _, bad := range []string{"\x1b", "\r", "… ", dir} {
 		if strings.Contains(out, bad) {
-			t.Errorf("%q should only be seen on a terminal, if at all:\n%s", bad, out)
+			t.Errorf("%q may only appear on a terminal:\n%s", bad, out)
 		}
 	}
 }
 
-func TestDemoStopsWhenToldTo(t *testing.T) {
+func TestDemoStopsOnSignal(t *testing.T) {
 	require(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -62,7 +62,7 @@ func TestDemoStopsWhenToldTo(t *testing.T) {
 	w := &trigger{word: "ping", do: cancel}
 	err := show(ctx, &screen{w: w}, filepath.Join(t.TempDir(), "demo"))
 	if err == nil || strings.Contains(w.String(), "\n2. ") {
-		t.Errorf("it went on: %v\n%s", err, w.String())
+		t.Errorf("the demo did not stop: %v\n%s", err, w.String())
 	}
 }
 
@@ -92,8 +92,8 @@ func TestScreenOnTerminal(t *testing.T) {
 	}
 }
 
-// dump has a flow that answered ARP, one that handed a packet to the kernel, and
-// a foreign one.
+// dump has a flow that answered ARP, one that sent a packet to the kernel, and a foreign
+// one.
 const dump = `NXST_FLOW reply:
  cookie=0xfd01c38f4cd4dbcd, duration=1.5s, table=0, n_packets=2, n_bytes=84, priority=400,arp,in_port="p",vlan_tci=0x0000/0x1fff,arp_op=1 actions=move:NXM_NX_ARP_SHA[]->NXM_OF_ETH_DST[],set_field:2->arp_op,goto_table:4
  cookie=0xfd0ac38f4cd4dbcd, duration=1.5s, table=2, n_packets=1, n_bytes=42, priority=1,in_port="p" actions=output:"t"

@@ -14,8 +14,8 @@ import (
 const metricsURL = "http://127.0.0.1:9476/metrics"
 
 func (d *demo) metrics(ctx context.Context) error {
-	// What to show. The ping and the traceroute are in them: each of the latter's
-	// two probes is one packet, and the first does not get past the router.
+	// The metrics to show. They include the ping and the traceroute: the latter's two probes
+	// are one packet each, and the first does not pass the router.
 	series := []string{
 		`ofdvr_router_flows_installed{router="r1"} `,
 		`ofdvr_interface_routed_packets_total{interface="r1-blue",router="r1"} 6`,
@@ -74,7 +74,7 @@ func (d *demo) stop(ctx context.Context) error {
 		out string
 		err error
 	}
-	pinged := make(chan result, 1) // we may not be there to take it
+	pinged := make(chan result, 1) // room for the result if this function has returned
 	go func() {
 		out, err := d.quiet(ctx, line)
 		pinged <- result{out, err}
@@ -99,8 +99,8 @@ func (d *demo) stop(ctx context.Context) error {
 }
 
 func (d *demo) cleanUp(ctx context.Context) error {
-	d.say("A router should outlive its daemon, so taking it away is a command of its own. It removes only\n" +
-		"what ofdvr has made and marked as its own.")
+	d.say("A router outlives its daemon, so removing it is a separate command. The command removes only\n" +
+		"what ofdvr made and marked as its own.")
 	if _, err := d.try(ctx, "ofdvr cleanup", nil); err != nil {
 		return err
 	}
@@ -113,9 +113,9 @@ func (d *demo) cleanUp(ctx context.Context) error {
 		return err
 	}
 	if bridges != "br-int\n" || ports != "vm1\nvm2\n" {
-		return errors.New("something other than br-int, vm1 and vm2 is left")
+		return errors.New("something besides br-int, vm1 and vm2 is left")
 	}
 	d.proved("br-int and the machines are as they were.")
-	d.say("\nNow the demo's Open vSwitch and machines end as well. Nothing is left on this computer.")
+	d.say("\nThe demo now stops its Open vSwitch and machines, and leaves nothing on this computer.")
 	return nil
 }

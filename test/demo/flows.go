@@ -27,7 +27,7 @@ func parseFlows(dump string) []flow {
 			continue
 		}
 		f := flow{line: strings.TrimSpace(line)}
-		f.packets, _ = strconv.Atoi(m[2])              // absurdly many: 0, which no check accepts
+		f.packets, _ = strconv.Atoi(m[2])              // 0 if out of range, which no check accepts
 		cookie, err := strconv.ParseUint(m[1], 16, 64) // cannot be too long
 		role, ours := compile.RoleOf(ofproto.Cookie(cookie))
 		if err == nil && ours {
@@ -38,19 +38,19 @@ func parseFlows(dump string) []flow {
 	return flows
 }
 
-// meanings says in a few words what the flows do that may have packets. That
-// the kernel sent nothing during the ping is known from the taps' counters.
+// meanings explains the flows that may have packets. The taps' counters prove that
+// the kernel sent nothing during the ping.
 var meanings = map[compile.Role]string{
-	compile.RoleAsk:     "“who has the gateway's address?”: a request that may be answered",
-	compile.RoleARP:     "turned into the answer",
-	compile.RoleLimit:   "so many a second of this machine and no more",
-	compile.RoleAnswer:  "and sent back",
-	compile.RoleIn:      "addressed to the router: remember that it comes from where it says, and go on",
-	compile.RoleForward: "for somebody behind the router, not for the router itself: go and route it",
-	compile.RoleRoute:   "for one of the router's networks: go and deliver it",
-	compile.RoleDeliver: "for a machine: new MAC addresses, TTL less one, out to its network",
+	compile.RoleAsk:     "ARP request for the gateway's address",
+	compile.RoleARP:     "turn the request into the reply",
+	compile.RoleLimit:   "limit the replies a second for this machine",
+	compile.RoleAnswer:  "send the reply back",
+	compile.RoleIn:      "sent to the router's MAC address, from a source address of this network",
+	compile.RoleForward: "not for the router itself: route it",
+	compile.RoleRoute:   "to one of the router's networks: deliver it",
+	compile.RoleDeliver: "to a machine: set the MAC addresses, decrement the TTL, output to its network",
 
-	compile.RoleFromKernel: "not of the ping: IPv6 in the kernel said hello when the tap came up",
+	compile.RoleFromKernel: "not of the ping: the kernel's IPv6 announced itself when the tap came up",
 }
 
 var (
@@ -58,14 +58,14 @@ var (
 	arpActions = regexp.MustCompile(`actions=move:.*,goto_table`)
 )
 
-// shorten leaves of a flow what a person looks at first.
+// shorten returns the parts of a flow that matter to the reader.
 func (f flow) shorten() string {
 	s := flowNoise.ReplaceAllString(f.line, "")
 	s = arpActions.ReplaceAllString(s, "actions=move:…,set_field:…,goto_table")
 	return regexp.MustCompile(`,? +actions=`).ReplaceAllString(s, "\n      actions=")
 }
 
-// explain prints the flows that have packets, each kind with its meaning.
+// explain prints the flows that have packets, and the meaning of each kind.
 func explain(flows []flow) string {
 	var b strings.Builder
 	for _, f := range flows {
@@ -76,7 +76,7 @@ func explain(flows []flow) string {
 	return b.String()
 }
 
-// packets sums what flows of a role have counted, of those whose line contains
+// packets returns the sum of the packet counters of a role's flows whose line contains
 // text.
 func packets(flows []flow, role compile.Role, text string) int {
 	n := 0

@@ -1,11 +1,10 @@
-// Command demo shows ofdvr's main job on a real Open vSwitch: two machines on
-// two networks, and a router between them that is nothing but flows. Run it with
-// make demo, from the top of the repository. The command
-// lines after a $ are run as they are printed, and what they print is shortened
-// but never made up. Three are done in another way: the daemon is started and
-// signaled by this program, and it fetches the metrics itself, as curl may be
-// missing. Each claim is checked; it exits with 1 if one does not hold. It leaves
-// nothing behind.
+// Command demo shows ofdvr's main job on a real Open vSwitch: two machines on two
+// networks, and a router between them that consists of flows. Run it with make demo,
+// from the top of the repository. It runs the command lines after a $ as it prints
+// them; their output may be shortened, but is real. There are three exceptions: the
+// program itself starts and signals the daemon, and fetches the metrics, because curl
+// may be missing. It checks each claim, and exits with status 1 if one does not hold. It
+// leaves nothing behind.
 package main
 
 import (
@@ -38,7 +37,7 @@ func run() int {
 	err := show(ctx, s, filepath.Join(os.TempDir(), "demo"))
 	switch {
 	case ctx.Err() != nil:
-		fmt.Fprintln(os.Stderr, "demo: interrupted; everything it had started is gone")
+		fmt.Fprintln(os.Stderr, "demo: interrupted; everything that it started has ended")
 		return 130
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -47,7 +46,7 @@ func run() int {
 	return 0
 }
 
-// show runs the demonstration on a host of its own, whose files are in dir.
+// show runs the demonstration on its own host, whose files are in dir.
 func show(ctx context.Context, s *screen, dir string) (err error) {
 	d, err := newDemo(ctx, s, dir)
 	if err != nil {

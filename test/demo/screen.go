@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// A screen is where the demonstration is told. Its methods may not be called
+// A screen prints the demonstration. Its methods must not be called
 // concurrently.
 type screen struct {
 	w      io.Writer
-	tty    bool // w is a terminal: show what takes time
+	tty    bool // w is a terminal: show progress
 	colour bool
 	step   int    // the number of the last title
-	busy   string // what the progress line says; "" if there is none
+	busy   string // text of the progress line; "" if there is none
 }
 
 // Select Graphic Rendition parameters (ECMA-48 §8.3.117).
@@ -37,19 +37,19 @@ func (s *screen) title(text string) {
 	fmt.Fprintf(s.w, "\n%s\n", s.paint(bold, fmt.Sprintf("%d. %s", s.step, text)))
 }
 
-// say prints what a person should know.
+// say prints an explanation.
 func (s *screen) say(format string, args ...any) {
 	s.clear()
 	fmt.Fprintf(s.w, format+"\n", args...)
 }
 
-// command prints a command as a person would type it.
+// command prints a command as a user would type it.
 func (s *screen) command(line string) {
 	s.clear()
 	fmt.Fprintf(s.w, "%s\n", s.paint(cyan, "  $ "+line))
 }
 
-// output prints what a command has printed.
+// output prints a command's output.
 func (s *screen) output(text string) {
 	s.clear()
 	for line := range strings.Lines(strings.Trim(text, "\n")) {
@@ -57,13 +57,13 @@ func (s *screen) output(text string) {
 	}
 }
 
-// proved prints a claim that has been checked.
+// proved prints a claim that was checked.
 func (s *screen) proved(format string, args ...any) {
 	s.clear()
 	fmt.Fprintf(s.w, "  %s %s\n", s.paint(green, "✓"), fmt.Sprintf(format, args...))
 }
 
-// wait says, on a terminal, what takes a moment. The next line replaces it.
+// wait shows, on a terminal, that something takes a moment. The next line replaces it.
 func (s *screen) wait(what string) {
 	s.clear()
 	if s.tty {

@@ -10,13 +10,13 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// steps are the demonstration, in order.
+// steps are the steps of the demonstration, in order.
 var steps = []struct {
 	title string
 	run   func(*demo, context.Context) error
 }{
 	{"An Open vSwitch and two machines", (*demo).setUp},
-	{"What we want: the topology file", (*demo).intent},
+	{"The intent: the topology file", (*demo).intent},
 	{"The daemon", (*demo).serve},
 	{"A ping from one network to the other", (*demo).ping},
 	{"The flows that did it", (*demo).flows},
@@ -33,7 +33,7 @@ var machines = []lab.MachineConfig{
 }
 
 func (d *demo) setUp(ctx context.Context) error {
-	d.say("An ovsdb-server and an ovs-vswitchd start in a namespace of their own; an Open vSwitch that\n" +
+	d.say("An ovsdb-server and an ovs-vswitchd start in a separate namespace; an Open vSwitch that\n" +
 		"runs on this computer is not touched. On its bridge br-int are two “machines” (network\n" +
 		"namespaces): vm1 on the network blue (VLAN 1), vm2 on the network green (VLAN 2).")
 	d.wait("starting Open vSwitch")
@@ -48,7 +48,7 @@ func (d *demo) setUp(ctx context.Context) error {
 		if _, err := d.host.AddMachine(ctx, c); err != nil {
 			return err
 		}
-		// IPv6 says hello unasked, which would show in the counters later.
+		// IPv6 sends unsolicited packets, which would show in the counters later.
 		if _, err := d.host.RunIn(ctx, c.Name, "sh", "-c", noIPv6); err != nil {
 			return err
 		}
@@ -61,12 +61,12 @@ func (d *demo) setUp(ctx context.Context) error {
 			return err
 		}
 	}
-	d.say("Nobody routes between the two networks yet:")
+	d.say("There is no router between the two networks yet:")
 	out, err := d.try(ctx, "ip netns exec vm1 ping -c 1 -W 0.5 10.0.2.10", grep("packets transmitted"))
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || !strings.Contains(out, "100% packet loss") {
 		return fmt.Errorf("the ping should have failed: %w\n%s", err, out)
 	}
-	// Or the next ping waits for the retry of the request for the gateway's MAC address.
+	// Otherwise the next ping would wait until the request for the gateway's MAC address is retried.
 	_, err = d.quiet(ctx, "ip -n vm1 neighbor delete 10.0.1.1 dev eth0")
 	return err
 }
@@ -95,8 +95,8 @@ func (d *demo) serve(ctx context.Context) error {
 	if !strings.Contains(out, "settled  yes") {
 		return errors.New("status --wait returned, but the router is not ready")
 	}
-	d.say("It has made a bridge for the router, joined to br-int by a patch port for each network (pr-…)\n" +
-		"and to the Linux kernel by a tap for each network (qr-…). The taps are in a namespace.")
+	d.say("The daemon made a bridge for the router. Each network has a patch port to br-int (pr-…) and a\n" +
+		"tap to the Linux kernel (qr-…), which is in a namespace.")
 	if _, err := d.try(ctx, "ovs-vsctl list-ports rb-r1", nil); err != nil {
 		return err
 	}

@@ -12,15 +12,15 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// pings is how many requests the ping of the demonstration sends.
+// pings is the number of echo requests.
 const pings = 5
 
 func (d *demo) ping(ctx context.Context) error {
 	if _, err := d.host.RunIn(ctx, "qrouter-r1", "sh", "-c", noIPv6); err != nil {
 		return err
 	}
-	d.say("First, what the kernel's ends of the router have seen so far. (IPv6 is off in the machines and\n" +
-		"in the router's namespace, because it would talk unasked. The flows here are for IPv4.)")
+	d.say("First, the counters of the kernel's ends of the router. (IPv6 is off in the machines and in the\n" +
+		"router's namespace, because it sends unsolicited packets. The flows here are for IPv4.)")
 	before, err := d.tapCounters(ctx)
 	if err != nil {
 		return err
@@ -39,9 +39,9 @@ func (d *demo) ping(ctx context.Context) error {
 		return err
 	}
 	if before != after {
-		return fmt.Errorf("the counters of the taps moved from %v to %v", before, after)
+		return fmt.Errorf("the counters of the taps changed from %v to %v", before, after)
 	}
-	d.proved("The taps' counters have not moved. No packet of the ping, nor of the ARP before it, left\n" +
+	d.proved("The taps' counters have not changed: no packet of the ping, or of the ARP before it, left\n" +
 		"    the switch for the kernel.")
 	return nil
 }
@@ -52,7 +52,7 @@ var taps = [...]string{"qr-r1-blue", "qr-r1-green"}
 // tapCounters are the packets that each tap has received and sent.
 type tapCounters [len(taps)]struct{ received, sent int }
 
-// tapCounters shows what the kernel has counted on the taps.
+// tapCounters returns and shows the kernel's counters of the taps.
 func (d *demo) tapCounters(ctx context.Context) (tapCounters, error) {
 	var c tapCounters
 	for i, tap := range taps {
@@ -72,12 +72,12 @@ func (d *demo) tapCounters(ctx context.Context) (tapCounters, error) {
 
 var linkCounters = regexp.MustCompile(`RX: +bytes +packets[^\n]*\n +(\d+) +(\d+)[^\n]*\n +TX: +bytes +packets[^\n]*\n +(\d+) +(\d+)`)
 
-// counterLines leaves of ip -s link the counters.
+// counterLines returns the counters in the output of ip -s link.
 func counterLines(out string) string { return out[max(0, strings.Index(out, "    RX:")):] }
 
 func (d *demo) flows(ctx context.Context) error {
 	d.say("These are the flows of the router's bridge that have counted packets, without cookies, times,\n" +
-		"bytes, and the match on “no VLAN tag”. What a flow does is said below it.")
+		"bytes, and the match on “no VLAN tag”. The line after # explains a flow.")
 	const line = "ovs-ofctl -O OpenFlow13 --names dump-flows rb-r1"
 	d.command(line)
 	d.wait("waiting until Open vSwitch has added up its counters")
@@ -96,12 +96,12 @@ func (d *demo) flows(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.proved("%d requests were delivered to vm2 and %d replies to vm1, all by flows; the flows that hand\n"+
+	d.proved("%d requests were delivered to vm2 and %d replies to vm1, all by flows; the flows that send\n"+
 		"    packets to the kernel have none.", pings, pings)
 	return nil
 }
 
-// checkFlows says what is missing if flows have not done the ping alone.
+// checkFlows returns an error that says what is missing unless only flows handled the ping.
 func checkFlows(flows []flow) error {
 	for _, dst := range []string{"10.0.1.10", "10.0.2.10"} {
 		if n := packets(flows, compile.RoleDeliver, "nw_dst="+dst+" "); n != pings {
@@ -120,14 +120,14 @@ func checkFlows(flows []flow) error {
 }
 
 func (d *demo) traceroute(ctx context.Context) error {
-	d.say("A packet whose TTL ends at the router is one of the few things that the kernel does: it is\n" +
-		"handed to the tap, and the kernel answers from the router's address.")
+	d.say("The kernel answers packets whose TTL expires at the router: a flow sends them to the tap, and\n" +
+		"the kernel answers from the router's address.")
 	out, err := d.try(ctx, "ip netns exec vm1 traceroute -n -I -q 1 -N 1 10.0.2.10", nil)
 	if err != nil {
 		return err
 	}
 	if !hops.MatchString(out) {
-		return errors.New("the way should be 10.0.1.1, 10.0.2.10")
+		return errors.New("the path should be 10.0.1.1, 10.0.2.10")
 	}
 	d.proved("The first hop is the router, the second is vm2.")
 	return nil

@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// A received is a frame that came to a machine.
+// A received is a frame that a machine received.
 type received struct {
 	at    *machine
 	frame []byte
@@ -18,22 +18,22 @@ type received struct {
 
 func (r received) String() string { return fmt.Sprintf("%-8s %s", r.at, words(r.frame)) }
 
-// markers is where the numbers begin of what is no packet of the test, but ends
-// a batch of them.
+// markers is the first of the numbers of packets that end a batch and are not part of the
+// test.
 const markers = 1 << 16
 
-// An inbox has all that came to the machines of one side, by the packet that
-// has caused it.
+// An inbox has all frames that the machines of one side received, by the packet that
+// caused them.
 type inbox struct {
-	marks chan int // of markers that came; more than one batch has of them
+	marks chan int // markers received; more than one batch has them
 
-	// detected has the packets that ask a network whether anybody has an address.
+	// detected counts the solicitations in a network that detect whether an address is in use.
 	detected map[detection]int
 
 	mu    sync.Mutex
 	by    map[int][]received
-	parts map[string]int // of what the router itself sent in fragments, by what is common to them
-	stray []received     // caused by nothing that was sent
+	parts map[string]int // of packets that the router itself sent in fragments, by their common part
+	stray []received     // not caused by a packet of the test
 }
 
 type detection struct {
@@ -73,8 +73,8 @@ func (in *inbox) add(at *machine, frame []byte) {
 	in.by[n] = append(in.by[n], received{at, frame})
 }
 
-// of returns what a packet has caused, made normal, in an order that does not
-// depend on time.
+// of returns the frames that a packet caused, normalized, in an order that does not depend
+// on time.
 func (in *inbox) of(p *packet) []received {
 	in.mu.Lock()
 	rs := slices.Clone(in.by[p.n])
@@ -98,9 +98,8 @@ func same(a, b []received) bool {
 	return slices.EqualFunc(a, b, func(a, b received) bool { return a.at == b.at && bytes.Equal(a.frame, b.frame) })
 }
 
-// isNoise tells whether a frame is of the router's own accord: it looks for
-// neighbours, joins groups, or tells of a better way in IPv6, which it does but
-// so often and cannot be told not to.
+// isNoise reports whether the router sent a frame on its own: neighbour resolution, group
+// membership, and IPv6 redirects, which Linux limits in rate and cannot turn off.
 func isNoise(f []byte) bool {
 	if len(f) < 14 || !slices.ContainsFunc(networks, func(n *network) bool { return mac(f[6:12]) == n.router() }) {
 		return false
@@ -112,7 +111,7 @@ func isNoise(f []byte) bool {
 		if len(b) < 48 || !isRouter(netip.AddrFrom16([16]byte(b[8:24]))) && netip.AddrFrom16([16]byte(b[8:24])) != netip.IPv6Unspecified() {
 			return false
 		}
-		if b[6] == protoHopByHop { // before a report of membership
+		if b[6] == protoHopByHop { // precedes a membership report
 			return b[40] == protoICMPv6 && len(b) > 48 && (b[48] == 143 || b[48] == 131 || b[48] == 132)
 		}
 		return b[6] == protoICMPv6 && (b[40] == 135 || b[40] == 137)
@@ -120,9 +119,9 @@ func isNoise(f []byte) bool {
 	return false
 }
 
-// fragmentOfRouter returns what is common to the fragments of a packet that is
-// the router's own, "" if the frame has no such fragment; and whether it is the
-// first.
+// fragmentOfRouter returns the common part of the fragments of a packet that the router
+// itself sent, "" if the frame is not such a fragment, and whether it is the first
+// fragment.
 func fragmentOfRouter(f []byte) (whole string, first bool) {
 	switch b := f[14:]; {
 	case big.Uint16(f[12:]) == etherIPv4 && len(b) >= 20 && b[9] == protoICMP && isRouter(netip.AddrFrom4([4]byte(b[12:16]))):
@@ -135,12 +134,12 @@ func fragmentOfRouter(f []byte) (whole string, first bool) {
 	return "", false
 }
 
-// normal returns a frame without what two routers may do differently: the ID of
-// a packet that is the router's own and the checksum over it, if that is right;
-// and what follows an ARP message in its frame.
+// normal returns a frame without the fields that may differ between two routers: the ID
+// of a packet that the router itself sent and the checksum over it, if that is right; and
+// the bytes after an ARP message.
 func normal(p *packet, f []byte) []byte {
 	if p.ip != nil && isRouter(p.ip.src) {
-		return f // what looks as if it were the router's own may be the packet itself
+		return f // the packet itself may look like one of the router
 	}
 	switch b := f[14:]; {
 	case big.Uint16(f[12:]) == etherARP && len(b) > 28:

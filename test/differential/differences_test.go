@@ -10,40 +10,40 @@ import (
 	"testing"
 )
 
-// A difference is one between ofdvr and Linux that is known. Its texts are those
-// in docs/differences.md.
+// A difference is a known difference between ofdvr and Linux. docs/differences.md has the
+// same texts.
 type difference struct {
 	what string // what differs
 	why  string
-	// is tells whether this is the difference in what packet p has caused.
+	// is reports whether the frames that packet p caused differ in this way.
 	is func(p *packet, ofdvr, linux []received) bool
 }
 
 var differences = []difference{
 	{
 		what: "A packet for a declared address that no machine has is sent to its MAC address; Linux answers that the host is unreachable",
-		why:  "The switch does not look for machines. What is declared is believed, wherever the machine is",
+		why:  "The switch does not resolve addresses. It trusts the declared ports, wherever the machine is",
 		is: func(p *packet, ofdvr, linux []received) bool {
 			return isGhost(p.ip.dst) && switched(p, ofdvr) && !routed(p, linux, 1)
 		},
 	},
 	{
-		what: "IPv4 options are left as they are; Linux writes into those that record, refuses source routes, and answers to those that are wrong",
-		why:  "The switch does not look at options",
+		what: "IPv4 options are not processed; Linux fills in record-route and timestamp options, refuses source routes, and answers invalid options with an error",
+		why:  "The switch does not process options",
 		is: func(p *packet, ofdvr, linux []received) bool {
 			return len(p.ip.options) > 0 && (switched(p, ofdvr) || len(answers(ofdvr)) == 1) && !routed(p, linux, 1)
 		},
 	},
 	{
-		what: "IPv6's extension headers are left as they are, also in answers to echo requests and neighbour solicitations; Linux refuses options that it does not know, as they ask for, answers without those headers, and drops a solicitation with a fragment header, be it the only fragment",
-		why:  "The switch does not look at them",
+		what: "IPv6 extension headers are not processed, and stay in replies to echo requests and neighbour solicitations; Linux handles unknown options as their type demands, replies without the headers, and drops a solicitation with a fragment header, even if it is the only fragment",
+		why:  "The switch does not process them",
 		is: func(p *packet, ofdvr, linux []received) bool {
 			return len(p.ip.extensions) > 0 && (switched(p, ofdvr) || len(answers(ofdvr)) == 1) && !routed(p, linux, 1)
 		},
 	},
 	{
-		what: "The answer to an IPv4 echo request has the flags of the request, such as DF; Linux leaves them out",
-		why:  "The switch turns the request into the answer",
+		what: "The reply to an IPv4 echo request has the flags of the request, such as DF; Linux clears them",
+		why:  "The switch turns the request into the reply",
 		is: func(p *packet, ofdvr, linux []received) bool {
 			return p.transport == "echo request" && slices.EqualFunc(ofdvr, linux, func(a, b received) bool {
 				return a.at == b.at && bytes.Equal(withoutFlags(a.frame), withoutFlags(b.frame))
@@ -51,15 +51,15 @@ var differences = []difference{
 		},
 	},
 	{
-		what: "A neighbour solicitation or an echo request whose ICMP checksum or options are wrong is answered, and the answer is wrong in the same way; Linux drops it",
-		why:  "Open vSwitch does not check that",
+		what: "A neighbour solicitation or an echo request with a wrong ICMP checksum or invalid options is answered, and the reply has the same error; Linux drops the request",
+		why:  "Open vSwitch does not check this",
 		is: func(p *packet, ofdvr, linux []received) bool {
 			return (p.flaw == "transport checksum" || p.flaw == "option of no length") && len(answers(ofdvr)) == 1 && len(answers(linux)) == 0
 		},
 	},
 	{
-		what: "An echo request is answered to the MAC address that it came from; Linux answers to who has the address that it says to come from, if anybody has",
-		why:  "The switch turns the request into the answer, and does not look for neighbours",
+		what: "The reply to an echo request goes to the MAC address that the request came from; Linux replies to the neighbour that owns the source address, if there is one",
+		why:  "The switch turns the request into the reply, and does not resolve neighbours",
 		is: func(p *packet, ofdvr, linux []received) bool {
 			m := p.machine()
 			foreign := p.src != m.mac() || !slices.Contains([]netip.Addr{m.ip4(), m.ip6(), linkLocal(m.mac())}, p.ip.src)
@@ -67,45 +67,45 @@ var differences = []difference{
 		},
 	},
 	{
-		what: "The advertisement to all nodes, for a solicitation without any option, has none either; that of Linux has one with the MAC address",
-		why:  "The switch cannot make a packet longer. Who only asks whether an address is taken, as all do that have no address, does not look at it. Linux asks with an option, and gets one",
+		what: "The advertisement to all nodes that answers a solicitation without options has no option; Linux adds the option with its MAC address",
+		why:  "The switch cannot make a packet longer. Duplicate address detection, which sends such solicitations, does not need the option. Linux solicits with an option, and gets one",
 		is: func(p *packet, ofdvr, linux []received) bool {
 			return p.transport == "ICMPv6 type 135" && p.ip.src.IsUnspecified() && len(answers(ofdvr)) > 0 && len(answers(ofdvr)) == len(answers(linux))
 		},
 	},
 	{
-		what: "The advertisement for a solicitation that was sent to the router alone has the option with its MAC address, and the flag to override; Linux leaves them out",
-		why:  "Both are right (RFC 4861, section 7.2.4), and so one flow does for all",
+		what: "The advertisement that answers a unicast solicitation has the option with the MAC address, and the override flag; Linux leaves them out",
+		why:  "Both are valid (RFC 4861, section 7.2.4), and one flow is enough",
 		is: func(p *packet, ofdvr, linux []received) bool {
 			return p.transport == "ICMPv6 type 135" && !p.ip.dst.IsMulticast() && len(answers(ofdvr)) > 0 && len(answers(ofdvr)) == len(answers(linux))
 		},
 	},
 	{
-		what: "A packet with a wrong checksum of its IPv4 header, or with another version in it than its Ethernet header says, is routed or answered; Linux drops it",
-		why:  "Open vSwitch does not check that. A checksum that is wrong stays wrong",
+		what: "A packet with a wrong IPv4 header checksum, or whose IP version does not match its Ethernet type, is routed or answered; Linux drops it",
+		why:  "Open vSwitch does not check this. A wrong checksum stays wrong",
 		is: func(p *packet, ofdvr, linux []received) bool {
 			return (p.flaw == "header checksum" || strings.HasPrefix(p.flaw, "version")) && len(ofdvr) == 1 && len(linux) == 0
 		},
 	},
 	{
-		what: "What follows the IP packet in its frame is sent on with it; Linux cuts it off. If the frame is larger than the next MTU allows, it is lost, and so may be what Open vSwitch sends at the same time",
-		why:  "A frame that is too short for Ethernet is filled up so. Receivers do not look at it",
+		what: "Bytes after the IP packet in its frame are forwarded with it; Linux removes them. A frame that exceeds the next MTU because of them is lost, and other packets that Open vSwitch sends at the same time may be lost too",
+		why:  "Such bytes pad frames that are too short for Ethernet. Receivers ignore them",
 		is: func(p *packet, ofdvr, linux []received) bool {
 			lost := len(ofdvr) == 0 && p.oversized()
 			return p.flaw == "trailer" && (switched(p, ofdvr) || len(answers(ofdvr)) == 1 || lost) && !same(ofdvr, linux)
 		},
 	},
 	{
-		what: "A request for the router's MAC address (ARP or neighbour solicitation) that gives zero or a group's as the sender's own is dropped, and so is a solicitation from an address of the router; Linux answers, and so speaks to everybody",
-		why:  "No machine has such addresses, and one machine should not have the router speak to all",
+		what: "A request for the router's MAC address (ARP or neighbour solicitation) with zero or a group address as the sender's MAC address is dropped, and so is a solicitation from an address of the router; Linux answers, to all machines",
+		why:  "No machine has such addresses, and a machine must not be able to make the router send to all",
 		is: func(p *packet, ofdvr, linux []received) bool {
 			return (p.transport == "ARP" || p.transport == "ICMPv6 type 135") && len(answers(ofdvr)) == 0 && len(answers(linux)) > 0 &&
 				!slices.ContainsFunc(answers(linux), func(r received) bool { return mac(r.frame[:6]) != (mac{}) && r.frame[0]&1 == 0 })
 		},
 	},
 	{
-		what: "Packets of more than 1504 bytes that the namespace sends into a network with a larger MTU arrive without what is beyond that",
-		why:  "In the userspace datapath, Open vSwitch does not know the MTU of a tap that is in a namespace, and reads no more",
+		what: "Packets of more than 1504 bytes that the namespace sends to a network with a larger MTU are truncated to 1504 bytes",
+		why:  "In the userspace datapath, Open vSwitch does not know the MTU of a tap in a namespace, and reads no more",
 		is: func(p *packet, ofdvr, linux []received) bool {
 			return slices.EqualFunc(ofdvr, linux, func(a, b received) bool {
 				return a.at == b.at && (bytes.Equal(a.frame, b.frame) || len(b.frame) > 14+1504 && bytes.Equal(a.frame, b.frame[:14+1504]))
@@ -114,7 +114,7 @@ var differences = []difference{
 	},
 }
 
-// answers returns what comes from a router.
+// answers returns the frames that the router sent.
 func answers(rs []received) []received {
 	return slices.DeleteFunc(slices.Clone(rs), func(r received) bool { return mac(r.frame[6:12]) != r.at.net.router() })
 }
@@ -123,8 +123,8 @@ func smallestMTU() int {
 	return slices.MinFunc(networks, func(a, b *network) int { return a.mtu - b.mtu }).mtu
 }
 
-// withoutFlags returns an Ethernet frame of IPv4 without the flags but for that of
-// fragments, and without the header's checksum, which follows from them.
+// withoutFlags returns an Ethernet frame with IPv4 without all flags except more-fragments,
+// and without the header's checksum, which depends on them.
 func withoutFlags(frame []byte) []byte {
 	b := slices.Clone(frame)
 	if len(b) > 14+12 && big.Uint16(b[12:]) == etherIPv4 {
@@ -134,15 +134,15 @@ func withoutFlags(frame []byte) []byte {
 	return b
 }
 
-// switched tells whether what came is the packet as Open vSwitch routes it.
+// switched reports whether the frames are the packet as Open vSwitch routes it.
 func switched(p *packet, rs []received) bool {
 	return routed(p, rs, 1) || protocol0(p) && routed(p, rs, 0)
 }
 
 func protocol0(p *packet) bool { return p.ip.src.Is4() && p.ip.proto == 0 }
 
-// routed tells whether all that came is the packet itself, its TTL less by so
-// much, and whether it came at all.
+// routed reports whether the frames are only the packet itself, with its TTL decremented by
+// less, and at least one.
 func routed(p *packet, rs []received, less byte) bool {
 	sent := p.frames[0][14:]
 	return len(rs) > 0 && len(p.frames) == 1 && !slices.ContainsFunc(rs, func(r received) bool {
@@ -162,7 +162,7 @@ func routed(p *packet, rs []received, less byte) bool {
 
 const document = "../../docs/differences.md"
 
-// The document has the known differences as they are here.
+// The document has exactly the known differences.
 func TestDocument(t *testing.T) {
 	var want strings.Builder
 	for _, d := range differences {

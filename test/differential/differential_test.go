@@ -1,4 +1,4 @@
-// Package differential has the same packets routed by ofdvr and by a plain Linux
+// Package differential sends the same packets through ofdvr and through a plain Linux
 // router, and compares what every machine receives.
 package differential
 
@@ -17,9 +17,9 @@ import (
 )
 
 var (
-	seed  = flag.Uint64("seed", usualSeed, "decides which packets are sent")
-	count = flag.Int("packets", usualCount, "how many packets are sent; at most 65535")
-	only  = flag.Int("only", 0, "the number of the one packet to send, and to tell of; 0 means all")
+	seed  = flag.Uint64("seed", usualSeed, "selects the packets")
+	count = flag.Int("packets", usualCount, "number of packets; at most 65535")
+	only  = flag.Int("only", 0, "send and report only the packet with this number; 0 means all")
 )
 
 const (
@@ -29,11 +29,11 @@ const (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// patience is how long anything may take before the test gives up.
+// patience is how long the test waits for anything before it fails.
 const patience = 20 * time.Second
 
-// What every machine receives is what it would receive if Linux were the
-// router, but for the differences that are documented.
+// Every machine receives what it would receive from a Linux router, except for the
+// documented differences.
 func TestSameAsLinux(t *testing.T) {
 	w := newWorld(*seed, *count)
 	t.Logf("seed %d, %d packets", *seed, len(w.packets))
@@ -55,8 +55,8 @@ type run struct {
 	batches      int
 }
 
-// A batch is what is sent before waiting for it to pass. Queues on the way have
-// room for more.
+// A batch is sent before the test waits for it to pass. The queues on the path have room for
+// more.
 const (
 	batchPackets = 32
 	batchBytes   = 48 << 10
@@ -86,8 +86,8 @@ func (r *run) send() {
 	r.batch(batch)
 }
 
-// forgetAfter is after how many batches the routers forget who has asked them
-// for a neighbour. Linux has room for 1024 neighbours in all its namespaces.
+// forgetAfter is the number of batches after which the routers forget their resolved
+// neighbours. Linux has room for 1024 neighbours in all its namespaces.
 const forgetAfter = 32
 
 func (r *run) forget() {
@@ -96,8 +96,8 @@ func (r *run) forget() {
 	}
 }
 
-// batch sends packets and then, from each machine, one that the router's kernel
-// answers, and waits for the answers.
+// batch sends packets and then, from each machine, one that the router's kernel answers, and
+// waits for the answers.
 func (r *run) batch(packets []*packet) {
 	r.t.Helper()
 	r.batches++
@@ -119,7 +119,7 @@ func (r *run) batch(packets []*packet) {
 	}
 }
 
-// pass returns when all that the machines have sent has passed.
+// pass returns when everything that the machines have sent has passed.
 func (s *side) pass(batch int) error {
 	for i, m := range machines {
 		h := &header{src: m.ip4(), dst: m.net.host4(1), proto: protoUDP, ttl: 64}
@@ -133,7 +133,7 @@ func (s *side) pass(batch int) error {
 		select {
 		case n := <-s.inbox.marks:
 			if n != markers+batch {
-				return fmt.Errorf("%s: the end of batch %d came when that of %d was awaited", s.name, n-markers, batch)
+				return fmt.Errorf("%s: got the end of batch %d, want batch %d", s.name, n-markers, batch)
 			}
 		case <-timeout:
 			return fmt.Errorf("%s: waited %v for batch %d to pass", s.name, patience, batch)
@@ -142,8 +142,8 @@ func (s *side) pass(batch int) error {
 	return nil
 }
 
-// settle returns when nothing more will come, unless something is late on
-// one side only: then when nothing is, or that has taken too long.
+// settle returns when no more frames will come. If frames are late on one side only, it
+// waits until none is missing, or until lateness has passed.
 func (r *run) settle() {
 	t := r.t
 	t.Helper()
@@ -172,11 +172,11 @@ func (r *run) settle() {
 	}
 }
 
-// lateness is how much later a frame may come on one side than on the other.
+// lateness is how much later a frame may arrive on one side than on the other.
 const lateness = 2 * time.Second
 
-// different returns the packets whose effects differ and nobody knows why, and
-// those that show each known difference.
+// different returns the packets with unknown differences, and those with each known
+// difference.
 func (r *run) different() (unknown []*packet, known [][]*packet) {
 	known = make([][]*packet, len(differences))
 	for _, p := range r.packets {
@@ -193,7 +193,7 @@ func (r *run) different() (unknown []*packet, known [][]*packet) {
 	return unknown, known
 }
 
-// told is how many packets are told of at most.
+// told is the largest number of packets to report.
 const told = 20
 
 func (r *run) judge() {
@@ -210,8 +210,8 @@ func (r *run) judge() {
 	for i, d := range differences {
 		if len(known[i]) > 0 {
 			t.Logf("%d times, first by packet %d: %s", len(known[i]), known[i][0].n, d.what)
-		} else if *seed == usualSeed && *count == usualCount && *only == 0 { // another run may have no such packet
-			t.Errorf("no packet shows this any more: %s", d.what)
+		} else if *seed == usualSeed && *count == usualCount && *only == 0 { // other runs may have no such packet
+			t.Errorf("no packet shows this difference: %s", d.what)
 		}
 	}
 	if *only != 0 {
@@ -221,15 +221,15 @@ func (r *run) judge() {
 	}
 	for _, s := range []*side{r.ofdvr, r.linux} {
 		for _, f := range s.inbox.strays() {
-			t.Errorf("with %s, this came of nothing that was sent: %v", s.name, f)
+			t.Errorf("with %s, no sent packet caused this: %v", s.name, f)
 		}
 	}
 	r.checksums()
 	r.isolation()
 }
 
-// checksums holds both sides to checksums that are right, wherever they were
-// right in what was sent.
+// checksums checks that checksums are right on both sides wherever they were right in the
+// sent packet.
 func (r *run) checksums() {
 	wrong := func(s *side, p *packet) error {
 		for _, f := range p.frames {
@@ -251,9 +251,8 @@ func (r *run) checksums() {
 	}
 }
 
-// isolation holds both sides to this: nothing is on another network than the
-// sender's that the router there has not sent, and nothing that is not for a
-// router to route.
+// isolation checks on both sides that a frame on another network than the sender's was sent
+// by the router there, and is one that a router may route.
 func (r *run) isolation() {
 	for _, p := range r.packets {
 		for _, s := range []*side{r.ofdvr, r.linux} {
@@ -266,7 +265,7 @@ func (r *run) isolation() {
 	}
 }
 
-// story tells of a packet and what became of it.
+// story describes a packet and its effects.
 func (r *run) story(p *packet) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%v\n", p)
@@ -275,11 +274,11 @@ func (r *run) story(p *packet) string {
 	}
 	for _, s := range []*side{r.ofdvr, r.linux} {
 		rs := s.inbox.of(p)
-		fmt.Fprintf(&b, "  with %s, %d came:\n", s.name, len(rs))
+		fmt.Fprintf(&b, "  with %s, %d frames:\n", s.name, len(rs))
 		for _, r := range rs {
 			fmt.Fprintf(&b, "    %v\n", r)
 		}
 	}
-	fmt.Fprintf(&b, "  just this one: go test ./test/differential -run TestSameAsLinux -v -seed %d -only %d", *seed, p.n)
+	fmt.Fprintf(&b, "  to send only this packet: go test ./test/differential -run TestSameAsLinux -v -seed %d -only %d", *seed, p.n)
 	return b.String()
 }

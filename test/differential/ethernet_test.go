@@ -2,7 +2,7 @@ package differential
 
 import "fmt"
 
-// strangeFrame makes a frame that is not for a router.
+// strangeFrame makes a frame that a router must not route.
 func (m *maker) strangeFrame() {
 	h := &header{src: m.machine().ip4(), dst: m.anyMachine(m.remote).ip4(), proto: protoUDP, ttl: 64, id: uint16(m.n)}
 	inner := ethernet(m.packet.dst, m.packet.src, etherIPv4, h.packet(udp(h, 7, 7, filler(m.n, 64))))
@@ -30,7 +30,7 @@ func (m *maker) strangeFrame() {
 		m.what = "UDP to a link's own multicast"
 		inner = ethernet(m.packet.dst, m.packet.src, etherIPv4, inner[14:])
 	}
-	// An access port takes a frame of VLAN 0 for one without a tag.
+	// An access port accepts a frame with VLAN 0 as untagged.
 	m.confined = !tag || big.Uint16(inner[14:])&0xfff != 0
 	m.transport = "frame"
 	m.frames = [][]byte{inner}

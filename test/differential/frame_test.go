@@ -33,29 +33,29 @@ func ethernet(dst, src mac, etherType uint16, payload []byte) []byte {
 	return append(big.AppendUint16(f, etherType), payload...)
 }
 
-// tagged puts a VLAN tag into a frame.
+// tagged inserts a VLAN tag into a frame.
 func tagged(frame []byte, tpid, tci uint16) []byte {
 	f := append([]byte(nil), frame[:12]...)
 	return append(big.AppendUint16(big.AppendUint16(f, tpid), tci), frame[12:]...)
 }
 
-// A header is that of an IP packet, of either version.
+// A header is an IPv4 or IPv6 header.
 type header struct {
 	src, dst netip.Addr
 	proto    uint8
 	ttl, tos uint8
 
-	id      uint16 // of IPv4, as all up to options
+	id      uint16 // IPv4; so are all up to options
 	df, mf  bool
 	offset  int // of a fragment, in bytes; a multiple of 8
 	options []byte
 
-	flow       uint32      // of IPv6, as all below
+	flow       uint32      // IPv6; so are all below
 	extensions []extension // in order
 }
 
-// An extension header of IPv6; the first byte of its data is the next one's
-// type, which is filled in.
+// An extension is an extension header of IPv6. The first byte of its data, the type of the next
+// header, is filled in.
 type extension struct {
 	typ  uint8
 	data []byte
@@ -121,7 +121,7 @@ func (h *header) packet6(payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// sum is the sum of RFC 1071, not complemented, of b and what was summed up.
+// sum returns the sum of RFC 1071, not complemented, of b and the earlier sum s.
 func sum(b []byte, s uint32) uint16 {
 	for ; len(b) >= 2; b = b[2:] {
 		s += uint32(big.Uint16(b))
@@ -135,7 +135,7 @@ func sum(b []byte, s uint32) uint16 {
 	return uint16(s)
 }
 
-// pseudo is the sum of the pseudo header of a payload.
+// pseudo returns the sum of the pseudo header of a payload.
 func pseudo(src, dst netip.Addr, proto uint8, length int) uint32 {
 	return uint32(sum(src.AsSlice(), uint32(sum(dst.AsSlice(), uint32(proto)+uint32(length)))))
 }
@@ -167,8 +167,8 @@ func tcp(h *header, sport, dport uint16, flags uint8, seq, ack uint32, data []by
 	return b
 }
 
-// icmp returns a message of ICMP or ICMPv6, as h is; rest are the four bytes
-// after the checksum.
+// icmp returns an ICMP or, if h is IPv6, ICMPv6 message; rest are the four bytes after the
+// checksum.
 func icmp(h *header, typ, code uint8, rest uint32, data []byte) []byte {
 	b := append(make([]byte, 8, 8+len(data)), data...)
 	b[0], b[1] = typ, code

@@ -6,39 +6,39 @@ import (
 	"slices"
 )
 
-// What a machine receives tells which of the sent packets has caused it: a
-// number is in a packet wherever there is room for one.
+// Received frames show which sent packet caused them: a packet has its number
+// wherever there is room for one.
 //
-//   - The payload is the number's token over and over, so that it is in each
-//     fragment of it, in what an error quotes and in an answer to an echo.
-//   - A packet with less payload than that has it in the IPv4 ID or the flow
-//     label of IPv6, which errors quote; in the sequence number of an echo, and
-//     in the source port of TCP, for the answer.
-//   - Where a machine asks who has an address, it does so from an address with the
-//     number in it, a MAC address in ARP and an IPv6 address there.
+//   - The payload repeats the number's token, so that each fragment, each error that
+//     quotes it, and each echo reply has it.
+//   - A packet with too little payload has the number in the IPv4 ID or the flow label of
+//     IPv6, which errors quote; in the sequence number of an echo request, and in the
+//     source port of TCP, for the reply.
+//   - ARP requests have it in the sender's MAC address, and neighbour solicitations in the
+//     source address.
 const (
 	token     = "\xfdofd"
 	tokenSize = len(token) + 4
 	echoID    = 0xfdd1 // of echo requests
 )
 
-// numberedMAC is a MAC address that belongs to a packet.
+// numberedMAC returns a MAC address that belongs to packet n.
 func numberedMAC(n int) mac { return mac{6, 0xfd, 0xd1, 0, byte(n >> 8), byte(n)} }
 
-// filler is a payload of the given size that tells the number.
+// filler returns a payload of the given size that contains the number.
 func filler(n, size int) []byte {
 	one := big.AppendUint32([]byte(token), uint32(n))
 	return bytes.Repeat(one, size/tokenSize+1)[:size]
 }
 
-// number returns the number of the packet that has caused a frame, or 0 if the
-// frame does not tell.
+// number returns the number of the packet that caused a frame, or 0 if the frame does not
+// have it.
 func number(frame []byte) int {
 	if len(frame) < 14 {
 		return 0
 	}
 	if _, after, found := bytes.Cut(frame[14:], []byte(token)); found && len(after) >= 4 {
-		if n := int(big.Uint32(after)); n < 2*markers { // or a part of a token is followed by something else
+		if n := int(big.Uint32(after)); n < 2*markers { // otherwise only a part of a token was found
 			return n
 		}
 	}
@@ -126,7 +126,7 @@ func number6(b []byte) int {
 	return flow
 }
 
-// isRouter tells whether an address is one of the router's.
+// isRouter reports whether an address is one of the router's.
 func isRouter(a netip.Addr) bool {
 	return slices.ContainsFunc(networks, func(n *network) bool {
 		return a == n.host4(1) || a == n.host6(1) || a == linkLocal(n.router())

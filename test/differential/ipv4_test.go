@@ -6,14 +6,14 @@ import (
 )
 
 var (
-	outside   = netip.MustParseAddr("203.0.113.7") // to which there is no route
+	outside   = netip.MustParseAddr("203.0.113.7") // no route leads there
 	nowhere   = netip.IPv4Unspecified()
 	everybody = netip.MustParseAddr("255.255.255.255")
 )
 
-// aliases begin the hosts on each network that send what the router has no
-// route for. Linux tells no more than five times, and then once in a second, to
-// one address that there is none.
+// aliases is the first of the hosts on each network that send packets without a route. Linux
+// sends one address at most five errors that there is no route, and then one a
+// second.
 const (
 	aliases    = 20
 	aliasHosts = 60
@@ -66,8 +66,8 @@ func (m *maker) v4() {
 	m.what = fmt.Sprintf("%s %v → %v, %d bytes", m.transport, m.ip.src, m.ip.dst, m.size)
 }
 
-// destination4 returns an address to send to: most often one that has to be
-// routed.
+// destination4 returns a destination address, usually one that has to be routed
+// to.
 func (m *maker) destination4() netip.Addr {
 	own, other := m.machine().net, m.elsewhere()
 	r := pick(m, routes...)
@@ -93,7 +93,7 @@ func (m *maker) destination4() netip.Addr {
 	})
 }
 
-// strangeSource4 returns an address that is not the sender's.
+// strangeSource4 returns a source address that is not the sender's.
 func (m *maker) strangeSource4() netip.Addr {
 	own, other := m.machine().net, m.elsewhere()
 	return pick(m,
@@ -108,13 +108,13 @@ func (m *maker) strangeSource4() netip.Addr {
 	)
 }
 
-// strangeMAC returns a destination of a frame that is not the router's.
+// strangeMAC returns a destination MAC address that is not the router's.
 func (m *maker) strangeMAC() mac {
 	return pick(m, broadcast, m.elsewhere().router(), m.anyMachine(m.local).mac(), m.anyMachine(m.remote).mac(),
 		mac{2, 0, 0, 0, 0xbb, 1}, mac{1, 0, 0x5e, 0, 0, 1}, mac{0x33, 0x33, 0, 0, 0, 1})
 }
 
-// transport4 makes what is in the packet.
+// transport4 returns the packet's payload.
 func (m *maker) transport4() []byte {
 	return weighted(m, []choice[func() []byte]{
 		{40, m.udp},
@@ -139,7 +139,7 @@ func (m *maker) tcp() []byte {
 	return tcp(m.ip, uint16(m.n), dport, flags, m.Uint32(), m.Uint32(), m.payload(20))
 }
 
-// echo makes a request (8, or 128 for IPv6) or a reply (0, 129).
+// echo makes an echo request (8, or 128 for IPv6) or reply (0, 129).
 func (m *maker) echo(typ uint8) []byte {
 	m.transport, m.ip.proto = "echo request", protoICMP
 	if typ == 0 || typ == 129 {
@@ -155,8 +155,7 @@ func (m *maker) echo(typ uint8) []byte {
 	return icmp(m.ip, typ, code, echoID<<16|uint32(uint16(m.n)), m.payload(8))
 }
 
-// otherICMP4 leaves out requests for the time, of which no two answers are
-// equal.
+// otherICMP4 leaves out timestamp requests, because no two replies are equal.
 func (m *maker) otherICMP4() []byte {
 	m.transport, m.ip.proto = "other ICMP", protoICMP
 	return icmp(m.ip, pick[uint8](m, 3, 4, 5, 9, 10, 11, 12, 14, 17, 18, 40, 42, 255), uint8(m.IntN(16)), m.Uint32(), m.payload(8))
@@ -167,13 +166,13 @@ func (m *maker) otherProtocol() []byte {
 	return m.payload(0)
 }
 
-// options4 returns IPv4 options that routers act on, and others.
+// options4 returns IPv4 options that routers handle, and others.
 func (m *maker) options4() []byte {
 	return pick(m,
 		[]byte{7, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0},    // record route, with room for two addresses
 		[]byte{7, 7, 8, 10, 0, 0, 9, 0},                // record route, full
-		[]byte{68, 8, 9, 0x10, 0, 0, 0, 0},             // timestamp, full, one router before could not write
-		[]byte{68, 8, 9, 0xf0, 0, 0, 0, 0},             // timestamp, full, and its counter at its end
+		[]byte{68, 8, 9, 0x10, 0, 0, 0, 0},             // timestamp, full, one earlier router found no room
+		[]byte{68, 8, 9, 0xf0, 0, 0, 0, 0},             // timestamp, full, overflow counter at its maximum
 		[]byte{131, 7, 4, 10, 0, 2, 10, 0},             // loose source route
 		[]byte{131, 7, 8, 10, 0, 2, 10, 0},             // loose source route, at its end
 		[]byte{137, 7, 4, 10, 0, 2, 10, 0},             // strict source route
@@ -181,7 +180,7 @@ func (m *maker) options4() []byte {
 		[]byte{1, 1, 1, 0},                             // no operation, end
 		[]byte{0x99, 4, 0, 0},                          // unknown
 		[]byte{7, 39, 4, 0},                            // longer than the header
-		[]byte{7, 2, 0, 0},                             // too short for what it is
+		[]byte{7, 2, 0, 0},                             // too short for its type
 		[]byte{130, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},  // security
 		[]byte{68, 12, 9, 1, 10, 0, 1, 10, 0, 0, 0, 0}, // timestamp with addresses, room for half of one
 		[]byte{134, 8, 0, 0, 0, 1, 1, 2},               // CIPSO
@@ -191,7 +190,7 @@ func (m *maker) options4() []byte {
 var flaws4 = []string{"header checksum", "transport checksum", "version 6", "header length 16", "header length beyond the packet",
 	"total length beyond the frame", "total length less than the header", "trailer", "trailer", "cut off", "reserved flag"}
 
-// spoiled gives an IPv4 packet its flaw, if it has one.
+// spoiled applies the packet's flaw to an IPv4 packet, if it has one.
 func (m *maker) spoiled(b []byte) []byte {
 	header := int(b[0]&15) * 4
 	switch m.flaw {
@@ -227,8 +226,8 @@ func (m *maker) spoiled(b []byte) []byte {
 	return b
 }
 
-// fragment4 sends one fragment, the first or another one, of something that
-// never becomes whole.
+// fragment4 sends one fragment, the first or a later one, of a packet that is never
+// completed.
 func (m *maker) fragment4(data []byte) {
 	m.ip.mf = m.chance(2)
 	m.ip.offset = 8 * m.IntN(180)

@@ -6,12 +6,12 @@ import (
 )
 
 var (
-	outside6   = netip.MustParseAddr("2001:db8::7") // to which there is no route
+	outside6   = netip.MustParseAddr("2001:db8::7") // no route leads there
 	allNodes   = netip.MustParseAddr("ff02::1")
 	allRouters = netip.MustParseAddr("ff02::2")
 )
 
-// numbered6 is an address on a network that belongs to a packet.
+// numbered6 returns an address on a network that belongs to packet n.
 func numbered6(n int, net *network) netip.Addr {
 	a := net.host6(0).As16()
 	a[12], a[13], a[14], a[15] = 0xfd, 0xd1, byte(n>>8), byte(n)
@@ -71,7 +71,7 @@ func (m *maker) destination6() netip.Addr {
 		{1, linkLocal(m.anyMachine(m.remote).mac())},
 		{12, netip.AddrFrom16(beyond)},
 		{3, outside6},
-		{1, own.host6(0)}, {2, other.host6(0)}, // any router's
+		{1, own.host6(0)}, {2, other.host6(0)}, // subnet-router anycast
 		{1, allNodes}, {1, allRouters}, {1, netip.MustParseAddr("ff05::2")}, {1, netip.MustParseAddr("ff0e::1")},
 		{1, netip.IPv6Loopback()}, {1, netip.IPv6Unspecified()},
 		{1, netip.MustParseAddr("::ffff:10.0.2.10")},
@@ -101,7 +101,7 @@ func (m *maker) transport6() []byte {
 	})()
 }
 
-// otherICMP6 leaves out what asks for neighbours, and membership reports.
+// otherICMP6 leaves out neighbour discovery and membership reports.
 func (m *maker) otherICMP6() []byte {
 	m.transport, m.ip.proto = "other ICMPv6", protoICMPv6
 	return icmp(m.ip, pick[uint8](m, 1, 2, 3, 4, 5, 100, 127, 137, 138, 144, 160, 255), uint8(m.IntN(8)), m.Uint32(), m.payload(8))
@@ -112,9 +112,9 @@ func (m *maker) otherProtocol6() []byte {
 	return m.payload(0)
 }
 
-// extensions6 returns extension headers that routers look at, and others.
+// extensions6 returns extension headers that routers handle, and others.
 func (m *maker) extensions6() []extension {
-	option := func(typ uint8, data ...byte) []byte { // the one option of a header of 8 bytes
+	option := func(typ uint8, data ...byte) []byte { // a header of 8 bytes with one option
 		return append(append([]byte{0, 0, typ, byte(len(data))}, data...), make([]byte, 4-len(data))...)
 	}
 	pad := []byte{0, 0, 1, 4, 0, 0, 0, 0}
@@ -131,13 +131,13 @@ func (m *maker) extensions6() []extension {
 		[]extension{{protoHopByHop, option(0x1e, 1, 2, 3, 4)}},          // unknown: skip
 		[]extension{{protoHopByHop, option(0x5e, 1, 2, 3, 4)}},          // unknown: drop
 		[]extension{{protoHopByHop, option(0x9e, 1, 2, 3, 4)}},          // unknown: answer
-		[]extension{{protoHopByHop, option(0xde, 1, 2, 3, 4)}},          // unknown: answer, but for multicast
-		[]extension{{protoHopByHop, []byte{0, 0, 0xc2, 4, 0, 1, 0, 0}}}, // jumbogram, which this is not
+		[]extension{{protoHopByHop, option(0xde, 1, 2, 3, 4)}},          // unknown: answer unless multicast
+		[]extension{{protoHopByHop, []byte{0, 0, 0xc2, 4, 0, 1, 0, 0}}}, // jumbo payload in a packet that is no jumbogram
 		[]extension{{protoHopByHop, []byte{0, 0, 1, 200, 0, 0, 0, 0}}},  // an option beyond the header
-		[]extension{{protoHopByHop, []byte{0, 200, 1, 4, 0, 0, 0, 0}}},  // a header beyond the packet, if that is short
+		[]extension{{protoHopByHop, []byte{0, 200, 1, 4, 0, 0, 0, 0}}},  // a header that exceeds short packets
 		[]extension{{protoDestOpts, pad}},
-		[]extension{{protoDestOpts, option(0xde, 1, 2, 3, 4)}},  // for the destination alone
-		[]extension{{protoDestOpts, pad}, {protoHopByHop, pad}}, // not where it belongs
+		[]extension{{protoDestOpts, option(0xde, 1, 2, 3, 4)}},  // for the destination only
+		[]extension{{protoDestOpts, pad}, {protoHopByHop, pad}}, // hop-by-hop not first
 		[]extension{{protoHopByHop, pad}, {protoDestOpts, pad}},
 		[]extension{{protoRouting, routing(0, 0)}},
 		[]extension{{protoRouting, routing(0, 1)}},
@@ -154,7 +154,7 @@ func (m *maker) extensions6() []extension {
 
 var flaws6 = []string{"transport checksum", "version 4", "payload beyond the frame", "trailer", "trailer", "cut off"}
 
-// spoiled6 gives an IPv6 packet its flaw, if it has one.
+// spoiled6 applies the packet's flaw to an IPv6 packet, if it has one.
 func (m *maker) spoiled6(b []byte) []byte {
 	switch m.flaw {
 	case "transport checksum":

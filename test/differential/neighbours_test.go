@@ -5,7 +5,7 @@ import (
 	"net/netip"
 )
 
-// arp makes an ARP message, most often a request for one of the router's
+// arp makes an ARP message, usually a request for one of the router's
 // addresses.
 func (m *maker) arp() {
 	own, other := m.machine().net, m.elsewhere()
@@ -23,7 +23,7 @@ func (m *maker) arp() {
 	operation := weighted(m, []choice[uint16]{{16, 1}, {2, 2}, {1, 3}, {1, 8}})
 	sha, tha := asker, pick(m, mac{}, mac{}, broadcast, own.router())
 	switch m.IntN(16) {
-	case 0, 1: // who asks is not who sends
+	case 0, 1: // the ARP sender differs from the Ethernet source
 		m.packet.src = m.machine().mac()
 	case 2:
 		m.packet.src = group(asker)
@@ -57,8 +57,8 @@ const (
 	advertisement      = 136
 )
 
-// neighbour makes a solicitation or another message of neighbour discovery. It
-// comes from an address of its own, which tells the number, and so does the answer.
+// neighbour makes a neighbour solicitation or another message of neighbour discovery. Its
+// source address contains the packet's number, and so does the reply.
 func (m *maker) neighbour() {
 	own, other := m.machine().net, m.elsewhere()
 	m.packet.src = m.machine().mac()
@@ -92,14 +92,14 @@ func (m *maker) neighbour() {
 	typ, code := uint8(solicitation), uint8(0)
 	rest := uint32(0)
 	switch m.IntN(14) {
-	case 0: // to detect a duplicate
+	case 0: // duplicate address detection
 		m.ip.src, message = netip.IPv6Unspecified(), target.AsSlice()
 		m.detects = target
 		if m.chance(3) {
 			m.flaw = "link-layer option"
 			message = append(message, m.linkLayer(pick[byte](m, 1, 1, 2))...)
 		}
-	case 4: // an address that no neighbour has; none of the router, or the answer would not tell the number
+	case 4: // an address without owner; for one of the router's, the reply would not have the number
 		m.ip.src = pick(m, allNodes, solicited(target), netip.MustParseAddr("::1"))
 	case 5:
 		typ = solicitation
@@ -129,7 +129,7 @@ func (m *maker) neighbour() {
 		data[2] ^= 0x55
 	}
 	if m.ip.src != netip.IPv6Unspecified() && typ == solicitation && len(message) == 16 {
-		m.known = unique // or the router would have to ask where to answer
+		m.known = unique // otherwise the router would have to resolve the sender
 	}
 	m.transport = fmt.Sprintf("ICMPv6 type %d", typ)
 	m.what = fmt.Sprintf("%s for %v by %v %s", m.transport, target, m.ip.src, m.flaw)
@@ -145,7 +145,7 @@ func (m *maker) neighbour() {
 	}
 }
 
-// linkLayer is the option that tells a link-layer address (RFC 4861 §4.6.1), or
+// linkLayer returns the link-layer address option (RFC 4861 §4.6.1), or
 // nothing.
 func (m *maker) linkLayer(typ byte) []byte {
 	if m.chance(3) {
@@ -158,13 +158,13 @@ func (m *maker) linkLayer(typ byte) []byte {
 	return append([]byte{typ, 1}, a[:]...)
 }
 
-// group returns the MAC address with the bit of groups.
+// group returns the MAC address with the group bit set.
 func group(a mac) mac {
 	a[0] |= 1
 	return a
 }
 
-// solicited is the multicast address of those who may have an address.
+// solicited returns the solicited-node multicast address of a.
 func solicited(a netip.Addr) netip.Addr {
 	b, s := a.As16(), netip.MustParseAddr("ff02::1:ff00:0").As16()
 	copy(s[13:], b[13:])

@@ -8,45 +8,44 @@ import (
 	"slices"
 )
 
-// A packet is what a machine sends. It is one frame, or the fragments of what
-// would be one.
+// A packet is sent by a machine as one frame, or as fragments.
 type packet struct {
 	n      int // from 1
-	from   int // index of the machine
+	from   int // index of the sender
 	what   string
 	frames [][]byte
 
-	// What it is made of; ip is empty where it is not about that.
+	// Its parts; ip is empty if it is not IP.
 	src, dst  mac
 	ip        *header
 	transport string // UDP, TCP, echo, …
 	size      int    // of the IP packet
-	flaw      string // what is wrong with it, if something is
+	flaw      string // what is wrong with it; "" if nothing
 
-	confined bool       // no router may let it out of its network
-	known    netip.Addr // whose MAC address is the sender's; valid if the router has to know it
-	detects  netip.Addr // whether anybody has this; the answer, to all, does not tell the number
+	confined bool       // must not leave its network
+	known    netip.Addr // the sender's address that the router has to know; invalid if it need not
+	detects  netip.Addr // the address that it detects a duplicate of; the reply, to all nodes, does not have the number
 }
 
 func (p *packet) machine() *machine { return machines[p.from] }
 
-// disturbs tells whether p can make the switch lose other packets that come at the
-// same time, which depends on the order in which ports are read. Either it has the
-// switch learn that a MAC address is at another port than it is, until its owner
-// sends something; or it is larger than a port takes, and then what Open vSwitch
-// sends together with it is lost too.
+// disturbs reports whether p can make the switch lose other packets that arrive at the
+// same time, which depends on the order in which ports are read. Either the switch learns
+// a MAC address at the wrong port, until its owner sends something; or p is larger than a
+// port's MTU, and Open vSwitch also loses the packets that it sends together with
+// p.
 func (p *packet) disturbs() bool {
 	return p.oversized() || p.src == p.machine().net.router() || slices.ContainsFunc(machines, func(m *machine) bool { return m != p.machine() && m.mac() == p.src })
 }
 
-// oversized tells whether what follows p in its frame is too much for the smallest
-// MTU: Open vSwitch measures without it, and sends it.
+// oversized reports whether p with its trailer exceeds the smallest MTU: Open vSwitch
+// measures the packet without the trailer, and sends it.
 func (p *packet) oversized() bool {
 	return p.flaw == "trailer" && len(p.frames) == 1 && len(p.frames[0]) > 14+smallestMTU()
 }
 
-// A maker makes one packet by chance. Which one depends on the seed and the
-// packet's number alone.
+// A maker makes one random packet, which depends only on the seed and the packet's
+// number.
 type maker struct {
 	*rand.Rand
 	*packet
@@ -60,12 +59,12 @@ func newPacket(seed uint64, n int) *packet {
 	return m.packet
 }
 
-// chance is true in one of n cases.
+// chance is true with a probability of 1/n.
 func (m *maker) chance(n int) bool { return m.IntN(n) == 0 }
 
 func pick[T any](m *maker, of ...T) T { return of[m.IntN(len(of))] }
 
-// A choice is one of several with different weights.
+// A choice is a value with a weight.
 type choice[T any] struct {
 	weight int
 	value  T
@@ -85,7 +84,7 @@ func weighted[T any](m *maker, cs []choice[T]) T {
 	panic("unreachable")
 }
 
-// elsewhere returns a network that is not the sender's.
+// elsewhere returns a network other than the sender's.
 func (m *maker) elsewhere() *network {
 	for {
 		if n := pick(m, networks...); n != m.machine().net {
@@ -94,7 +93,7 @@ func (m *maker) elsewhere() *network {
 	}
 }
 
-// anyMachine returns a machine that is not the sender.
+// anyMachine returns a machine other than the sender.
 func (m *maker) anyMachine(on func(*machine) bool) *machine {
 	for {
 		if o := pick(m, machines...); o != m.machine() && on(o) {
@@ -115,12 +114,12 @@ func (m *maker) frame(ip []byte) {
 	m.frames = append(m.frames, ethernet(m.packet.dst, m.packet.src, etherType, ip))
 }
 
-// trailer adds bytes to a frame that are no part of the packet.
+// trailer appends bytes to a frame that are not part of the packet.
 func (m *maker) trailer(ip []byte) []byte {
 	return append(ip, bytes.Repeat([]byte{0xee}, min(1+m.IntN(20), m.machine().net.mtu-len(ip)))...)
 }
 
-// egressMTU is the MTU of the network by which the router reaches an address.
+// egressMTU returns the MTU of the network through which the router reaches an address.
 func egressMTU(a netip.Addr) int {
 	for _, n := range networks {
 		if p, _ := n.host4(0).Prefix(24); p.Contains(a) {
@@ -138,8 +137,8 @@ func egressMTU(a netip.Addr) int {
 	return 1500
 }
 
-// ipSize returns a length for the IP packet: often a short one, and often one
-// near what is possible.
+// ipSize returns a length for the IP packet: often a short one, and often one near the
+// limits.
 func (m *maker) ipSize(least int) int {
 	mtu, egress := m.machine().net.mtu, egressMTU(m.ip.dst)
 	size := weighted(m, []choice[int]{
@@ -152,12 +151,12 @@ func (m *maker) ipSize(least int) int {
 	return max(least, min(size, mtu))
 }
 
-// own tells whether the sender says who it is. If it does not, an answer would
-// not tell the number without a token in the payload.
+// own reports whether the packet has the sender's own source address. If not, the reply has
+// the number only if the payload has a token.
 func (m *maker) own() bool { return m.ip.src == m.machine().ip4() || m.ip.src == m.machine().ip6() }
 
-// payload fills the packet up to a size of its choice, which has room for a
-// token if the packet needs one.
+// payload fills the packet up to a random size, which has room for a token if the packet
+// needs one.
 func (m *maker) payload(transportHeader int) []byte {
 	least := m.ip.size() + transportHeader
 	m.size = m.ipSize(least)

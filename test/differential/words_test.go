@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// words describes a frame in one line.
+// words returns a description of a frame in one line.
 func words(frame []byte) string {
 	if len(frame) < 14 {
 		return fmt.Sprintf("% x", frame)

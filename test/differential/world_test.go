@@ -32,18 +32,18 @@ func (n *network) host6(h byte) netip.Addr {
 	return netip.AddrFrom16([16]byte{0: 0xfd, 3: n.vlan, 15: h})
 }
 
-// linkLocal is the address that a kernel gives to an interface with that MAC.
+// linkLocal returns the address that a kernel gives an interface with the MAC address.
 func linkLocal(m mac) netip.Addr {
 	return netip.AddrFrom16([16]byte{0xfe, 0x80, 8: m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]})
 }
 
-// A machine has the addresses 10.0.N.H and fd00:N::H. It only sends what the
-// test has it send, and answers nothing.
+// A machine has the addresses 10.0.N.H and fd00:N::H. It sends only the test's packets, and
+// answers nothing.
 type machine struct {
 	name       string
 	net        *network
 	host       byte
-	undeclared bool // ofdvr is not told of it
+	undeclared bool // has no port in ofdvr's topology
 }
 
 func (m *machine) mac() mac        { return mac{2, 0, 0, 0, m.net.vlan, m.host} }
@@ -59,8 +59,8 @@ var (
 
 	networks = []*network{blue, green, red, jumbo}
 
-	// via is the next hop to 10.9.0.0/16 and fd09::/32, viaUndeclared to those
-	// with 8 and viaRed to those with 7.
+	// via is the next hop to 10.9.0.0/16 and fd09::/32, viaUndeclared to the prefixes with 8
+	// and viaRed to those with 7.
 	via           = &machine{name: "green10", net: green, host: 10}
 	viaUndeclared = &machine{name: "green99", net: green, host: 99, undeclared: true}
 	viaRed        = &machine{name: "red10", net: red, host: 10}
@@ -88,11 +88,11 @@ var (
 	}
 )
 
-// around are extra routes in which addresses of the router's are, and of nobody else.
+// around are extra routes that contain only addresses of the router.
 var around = []string{"10.0.2.0/29 via 10.0.3.10", "fd00:2::/125 via fd00:3::a"}
 
-// others are what the kernel of each router has besides: others' routes, an address and
-// policy rules, inside of extra routes.
+// others are foreign routes, an address and policy rules that the kernel of each router has
+// inside of extra routes.
 var others = []struct{ what, prefix string }{
 	{"route add 10.9.0.32/27 via 10.0.3.10", "10.9.0.32/27"}, {"-6 route add fd09::20/123 via fd00:3::a", "fd09::20/123"},
 	{"route add unreachable 10.9.0.64/27", "10.9.0.64/27"}, {"-6 route add unreachable fd09::40/123", "fd09::40/123"},
@@ -102,12 +102,12 @@ var others = []struct{ what, prefix string }{
 	{"rule add pref 100 to 10.9.0.128/28 prohibit", "10.9.0.128/28"}, {"-6 rule add pref 100 to fd09::80/124 prohibit", "fd09::80/124"},
 }
 
-// Hosts that no machine has.
+// Hosts without a machine.
 const (
-	ghosts      = 101 // from here on, on green: of a port that ofdvr is told of
-	absent      = 200 // from here on: of nobody
-	absentHosts = 48  // so many of each
-	absentFrom  = 180 // of nobody; only where packets come from
+	ghosts      = 101 // from here on, on green: with a port in ofdvr's topology
+	absent      = 200 // from here on: without owner
+	absentHosts = 48  // number of each
+	absentFrom  = 180 // without owner; only source addresses
 )
 
 func isGhost(a netip.Addr) bool {
@@ -119,7 +119,7 @@ func isGhost(a netip.Addr) bool {
 	return false
 }
 
-// unresolved tells whether nobody answers who is asked for an address.
+// unresolved reports whether a cannot be resolved.
 func unresolved(a netip.Addr) bool {
 	for _, n := range networks {
 		for h := byte(absent); h < absent+absentHosts; h++ {
@@ -134,7 +134,7 @@ func unresolved(a netip.Addr) bool {
 	return isGhost(a)
 }
 
-// topology is what ofdvr is told.
+// topology returns ofdvr's topology.
 func topology() string {
 	var ns, is, ps, rs strings.Builder
 	for _, n := range networks {
@@ -165,15 +165,15 @@ func topology() string {
 	return "networks:\n" + ns.String() + "routers:\n  - id: r1\n    interfaces:\n" + is.String() + "    routes:\n" + rs.String() + "ports:\n" + ps.String()
 }
 
-// A world has what is sent on both sides.
+// A world has the packets that are sent on both sides.
 type world struct {
 	packets  []*packet
 	detected map[detection]int
 }
 
-// respite is how many packets come between two that have to do with an address
-// that nobody has. When Linux gives up on an address while one more packet to it
-// comes, it drops some of those that waited without a word.
+// respite is the number of packets between two packets to unresolvable addresses. If Linux
+// gives up on an address while another packet to it arrives, it silently drops some of the
+// waiting packets.
 const respite = 1000
 
 func newWorld(seed uint64, packets int) *world {
@@ -191,7 +191,7 @@ func newWorld(seed uint64, packets int) *world {
 		if p.detects.IsValid() {
 			d := detection{p.machine().net, p.detects}
 			if w.detected[d] != 0 {
-				continue // the answers could not be told apart
+				continue // the replies could not be distinguished
 			}
 			w.detected[d] = n
 		}
@@ -203,21 +203,21 @@ func newWorld(seed uint64, packets int) *world {
 // A side is a host with the machines and one of the two routers.
 type side struct {
 	*lab.Host
-	name     string         // of what routes
-	netns    string         // in which the kernel routes
-	nic      string         // what a network's name is prefixed with: the router's interface in netns
-	port     string         // and the router's port on br-int
-	senders  []io.Writer    // from each machine's interface
-	captures []*lab.Capture // on it
+	name     string         // of the router
+	netns    string         // the namespace in which the kernel routes
+	nic      string         // prefix of the router's interfaces in netns, before the network's name
+	port     string         // the same for the router's ports on br-int
+	senders  []io.Writer    // of each machine's interface
+	captures []*lab.Capture // on each machine's interface
 	inbox    *inbox
 }
 
-// boot makes a host with the machines, which have no stack of their own that
-// would answer, or resolve or announce an address.
+// boot makes a host with the machines. They have no network stack of their own, which would
+// answer, or resolve or announce addresses.
 func (w *world) boot(t *testing.T, name string) *side {
 	t.Helper()
 	s := &side{Host: lab.Boot(t), name: name, inbox: newInbox(w.detected)}
-	s.sh(t, "", "cd /proc/sys/net/ipv6/conf; echo 1 >all/disable_ipv6; echo 1 >default/disable_ipv6") // or the host talks to the machines
+	s.sh(t, "", "cd /proc/sys/net/ipv6/conf; echo 1 >all/disable_ipv6; echo 1 >default/disable_ipv6") // otherwise the host sends packets to the machines
 	for _, m := range machines {
 		lab.Plug(t, s.Host, lab.MachineConfig{Name: m.name, VLAN: uint16(m.net.vlan), MAC: m.mac().String(), MTU: m.net.mtu})
 		s.sh(t, m.name, "echo 1 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6; ip link set eth0 arp off")
@@ -255,11 +255,11 @@ func (w *world) ofdvrSide(t *testing.T) *side {
 	for _, o := range others {
 		s.sh(t, s.netns, "ip "+o.what)
 	}
-	lab.Eventually(t, patience, "flows to know what others have added", func() error {
+	lab.Eventually(t, patience, "flows for the foreign routes", func() error {
 		flows, err := s.RunIn(t.Context(), "", "ovs-ofctl", "-O", "OpenFlow13", "dump-flows", "rb-r1")
 		for _, o := range others {
 			if err == nil && !strings.Contains(flows, "dst="+o.prefix) {
-				err = fmt.Errorf("none for %s", o.prefix)
+				err = fmt.Errorf("no flow for %s", o.prefix)
 			}
 		}
 		return err
@@ -268,9 +268,8 @@ func (w *world) ofdvrSide(t *testing.T) *side {
 	return s
 }
 
-// linuxSide returns the side on which a network namespace routes that has an
-// interface on each network. Its settings are those that ofdvr gives to its own
-// namespaces.
+// linuxSide returns the side on which a network namespace with an interface on each network
+// routes. Its settings are those of ofdvr's namespaces.
 func (w *world) linuxSide(t *testing.T) *side {
 	s := w.boot(t, "Linux")
 	s.netns, s.nic, s.port = "router", "rt-", "rt-"
@@ -306,10 +305,10 @@ func (w *world) linuxSide(t *testing.T) *side {
 	return s
 }
 
-// tuning makes what a router says depend on the packet alone: it answers each,
-// however many there are, tells nobody of a better way, keeps fragments that
-// wait for others beyond the end of the test, and learns quickly that a machine
-// is not there. What a distribution may have set is set to the kernel's default.
+// tuning makes the router's replies depend only on the packet: it turns off rate limits
+// and redirects, keeps incomplete fragments beyond the end of the test, and gives up quickly
+// on absent machines. Settings that a distribution may change get the kernel's
+// defaults.
 const tuning = `
 cd /proc/sys/net
 echo 0 >ipv4/icmp_ratemask
@@ -334,8 +333,8 @@ for v in ipv4 ipv6; do
 done
 `
 
-// prepare makes both sides equal in what has nothing to do with routing:
-// neighbours and the places of MAC addresses are known and stay so.
+// prepare sets the state that routing does not determine equally on both sides: neighbours
+// and the ports of MAC addresses are known permanently.
 func (w *world) prepare(t *testing.T, s *side) {
 	t.Helper()
 	var neigh, fdb strings.Builder

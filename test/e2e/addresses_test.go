@@ -8,11 +8,11 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// with replaces a part of twoNetworks' text.
+// with returns twoNetworks with the first old replaced by new.
 func with(old, new string) string { return strings.Replace(twoNetworks, old, new, 1) }
 
-// An allowed address that one port claims is routed to in the switch. One that two
-// claim with different MAC addresses the kernel finds, as they move it.
+// The switch routes to an allowed address that one port has. If two ports with
+// different MAC addresses have it, the kernel resolves it, because it may move.
 func TestAllowedAddresses(t *testing.T) {
 	t.Parallel()
 	const vip = "10.0.2.100"
@@ -25,17 +25,17 @@ func TestAllowedAddresses(t *testing.T) {
 	seen(t, blue, "blue's tap", 0, "packets to the allowed address", echo("", vip))
 
 	s.reload(one + `  - {id: vm3, network: green, mac: "02:00:00:00:02:11", addresses: [10.0.2.11], allowed_address_pairs: [{address: ` + vip + "}]}\n")
-	turns(t, s, vm1, vip, blue, "a packet to the allowed address to come to the tap", echo(vm1.IP(), vip))
+	turns(t, s, vm1, vip, blue, "a packet to the allowed address at the tap", echo(vm1.IP(), vip))
 	at := record(t, vm3, all(came, echo("", vip)))
 	s.sh(vm2.Name, "ip addr del "+vip+"/24 dev eth0")
 	s.sh(vm3.Name, "ip addr add "+vip+"/24 dev eth0")
-	s.sh(netns, "ip neigh flush to "+vip) // VRRP announces it, and the kernel learns
+	s.sh(netns, "ip neigh flush to "+vip) // VRRP would announce the move
 	pingTTL(t, vm1, vip, 63)
 	await(t, at, "the packet at vm3", echo(vm1.IP(), vip))
 }
 
-// An address that moves from one port to another, and a port's new MAC address,
-// take effect without a packet lost in between.
+// No packet is lost when an address moves from one port to another, or when a port
+// gets a new MAC address.
 func TestAddressMovesWithoutAGap(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := written(t)
@@ -52,7 +52,7 @@ func TestAddressMovesWithoutAGap(t *testing.T) {
 		s.must(200, "PATCH", "/v1/topology"+applied, `{"put": {"ports": [`+port("vm3", "11", `"10.0.2.11", "10.0.2.50"`)+`, `+port("vm2", "10", `"10.0.2.10"`)+`]}}`)
 		s.must(200, "PATCH", "/v1/topology"+applied, `{"put": {"ports": [`+port("vm2", "10", `"10.0.2.10", "10.0.2.50"`)+`, `+port("vm3", "11", `"10.0.2.11"`)+`]}}`)
 	}
-	for range 5 { // the port is where the other one was, and back
+	for range 5 { // the address moves to the other port and back
 		s.must(200, "PATCH", "/v1/topology"+applied, `{"put": {"ports": [`+port("vm2", "11", `"10.0.2.50"`)+`]}, "delete": {"ports": ["vm3"]}}`)
 		s.must(200, "PATCH", "/v1/topology"+applied, `{"put": {"ports": [`+port("vm2", "10", `"10.0.2.50"`)+`, `+port("vm3", "11", "")+`]}}`)
 	}
@@ -60,9 +60,9 @@ func TestAddressMovesWithoutAGap(t *testing.T) {
 	seen(t, tap, "the tap", 0, "packets in between", echo("", "10.0.2.50"))
 }
 
-// Nothing is routed by flows to a port that is down or on no host, nor in or out
+// Flows route nothing to a port that is down or on no host, and nothing into or out
 // of an interface that is down.
-func TestDown(t *testing.T) {
+func TestDownForwardsNothing(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	pingTTL(t, vm1, vm2.IP(), 63)
@@ -74,7 +74,7 @@ func TestDown(t *testing.T) {
 	}
 	s.reload(with("addresses: [10.0.2.1/24]}", "addresses: [10.0.2.1/24], admin_state: down}"))
 	if got := s.flows(bridge).find("02:00:00:00:02:01"); len(got) > 0 {
-		t.Errorf("flows of the interface that is down: %v", got)
+		t.Errorf("flows of an interface that is down: %v", got)
 	}
 	r, err := vm1.Ping(t.Context(), vm2.IP(), lab.PingOptions{Wait: patience})
 	if !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || r.Errors[0].From != "10.0.1.1" || r.Errors[0].Message != "Destination Net Unreachable" {
@@ -84,7 +84,7 @@ func TestDown(t *testing.T) {
 	pingTTL(t, vm1, vm2.IP(), 63)
 }
 
-// Between address scopes the kernel decides.
+// The kernel routes between address scopes.
 func TestAddressScopes(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -92,15 +92,15 @@ func TestAddressScopes(t *testing.T) {
 	pingTTL(t, vm1, vm2.IP(), 63)
 	seen(t, tap, "blue's tap", 0, "packets", echo("", ""))
 	s.reload(with("vlan: 2}", "vlan: 2, ipv4_address_scope: elsewhere}"))
-	turns(t, s, vm1, vm2.IP(), tap, "the packet to come to the tap", echo(vm1.IP(), vm2.IP()))
-	s.sh(netns, "ip rule add pref 1 iif "+blueTap+" to 10.0.2.0/24 blackhole") // as rules between scopes do
+	turns(t, s, vm1, vm2.IP(), tap, "the packet at the tap", echo(vm1.IP(), vm2.IP()))
+	s.sh(netns, "ip rule add pref 1 iif "+blueTap+" to 10.0.2.0/24 blackhole") // like the rules between scopes
 	unreachable(t, vm1, vm2.IP())
-	s.sh(netns, "ip rule del pref 1") // within a scope the switch would keep to it too
+	s.sh(netns, "ip rule del pref 1") // the rule would apply within a scope, too
 	s.reload(strings.ReplaceAll(with("vlan: 2}", "vlan: 2, ipv4_address_scope: elsewhere}"), "vlan: 1}", "vlan: 1, ipv4_address_scope: elsewhere}"))
 	pingTTL(t, vm1, vm2.IP(), 63)
 }
 
-// A black hole swallows, and what is rejected is told so.
+// A blackhole route drops packets silently. An unreachable route drops them with an ICMP error.
 func TestBlackholeAndReject(t *testing.T) {
 	t.Parallel()
 	s := ready(t, with("ports:", `    routes:
@@ -115,7 +115,7 @@ ports:`))
 			t.Errorf("%s: %+v", to, r.Errors)
 		}
 	}
-	seen(t, tap, "blue's tap", 0, "packets into the black hole", echo("", ""))
+	seen(t, tap, "blue's tap", 0, "packets to the blackhole route", echo("", ""))
 	r, err := vm1.Ping(t.Context(), "10.9.1.1", lab.PingOptions{Wait: patience})
 	if !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || r.Errors[0].From != "10.0.1.1" || r.Errors[0].Message != "Destination Host Unreachable" {
 		t.Errorf("%+v, %v", r, err)

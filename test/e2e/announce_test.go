@@ -11,7 +11,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// stubborn has a machine believe for an hour what it knows of its neighbours.
+// stubborn makes a machine's neighbour entries stay valid for an hour.
 func (s *site) stubborn(m *lab.Machine) {
 	s.t.Helper()
 	s.sh(m.Name, `
@@ -20,8 +20,8 @@ func (s *site) stubborn(m *lab.Machine) {
 		ip neigh flush dev eth0; ip -6 neigh flush dev eth0`)
 }
 
-// A machine that remembers the former MAC address of its gateway is told of the new one: on
-// managed bridges and on external ones, by IPv4 and IPv6, while the daemon runs and when it starts.
+// A machine that has the gateway's old MAC address in its cache learns the new one: on managed and on
+// external bridges, by IPv4 and IPv6, while the daemon runs and when it starts.
 func TestNewMACIsAnnounced(t *testing.T) {
 	t.Parallel()
 	const newMAC, third = "02:00:00:00:01:77", "02:00:00:00:01:78"
@@ -44,7 +44,7 @@ func TestNewMACIsAnnounced(t *testing.T) {
 		})
 		r := ping(t, vm1, vm2.IP(), lab.PingOptions{})
 		if r.Received == 0 {
-			t.Error("no answer")
+			t.Error("no reply")
 		}
 	}
 	knows(blueMAC)
@@ -63,26 +63,26 @@ func TestNewMACIsAnnounced(t *testing.T) {
 	}))
 
 	s.reload(strings.Replace(sixNetworks, blueMAC, newMAC, 1))
-	for range 3 { // each of the three
+	for range 3 { // one for each announcement
 		await(t, seen, "the gratuitous ARP", announced("10.0.1.1", newMAC))
 	}
 	s.eventually("three of each", func() error {
 		arp, na := seen.Count(announced("10.0.1.1", newMAC)), seen.Count(func(f lab.Frame) bool { return decode(f).arp == nil && announced(":", newMAC)(f) })
-		if arp != 3 || na < 6 { // of the global address, and of the former link-local one
+		if arp != 3 || na < 6 { // for the global address and for the old link-local one
 			return fmt.Errorf("%d ARP, %d neighbour advertisements", arp, na)
 		}
 		return nil
 	})
 	knows(newMAC)
 
-	// A start of the daemon announces nothing, unless it finds that an address has changed meanwhile.
+	// A daemon that starts announces nothing unless an address has changed since the last one ran.
 	before := len(seen.Frames())
 	s.stop()
 	s.serve()
 	s.settle()
 	s.reload(strings.Replace(sixNetworks, blueMAC, newMAC, 1) + "\n")
 	if err := seen.Sync(t.Context()); err != nil || len(seen.Frames()) != before {
-		t.Errorf("%d announcements at a start: %v", len(seen.Frames())-before, err)
+		t.Errorf("%d announcements after a start: %v", len(seen.Frames())-before, err)
 	}
 	s.stop()
 	s.write(strings.Replace(sixNetworks, blueMAC, third, 1))
@@ -90,14 +90,14 @@ func TestNewMACIsAnnounced(t *testing.T) {
 	s.settle()
 	knows(third)
 
-	// An interface that is gone and comes again.
+	// An interface is removed and added again.
 	s.reload(strings.Replace(strings.Replace(sixNetworks, "      - {id: r1-blue, network: blue", "      - {id: r1-blue, network: blue, admin_state: down", 1), blueMAC, newMAC, 1))
 	s.reload(strings.Replace(sixNetworks, blueMAC, newMAC, 1))
 	knows(newMAC)
 }
 
-// How long a machine is cut off by a new MAC address of its gateway.
-func TestNewMACCutsOffShortly(t *testing.T) {
+// A new MAC address of the gateway cuts a machine off for a short time at most.
+func TestNewMACInterruptsBriefly(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	s.stubborn(vm1)

@@ -7,8 +7,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// When a write is answered as applied, the taps of its routers are in their namespaces and
-// have their addresses: of a new router, and of an interface that comes later.
+// When a write is answered as applied, the taps of its routers are in their namespaces and have their
+// addresses. This holds for a new router and for an interface that is added later.
 func TestAppliedMeansTapsAreInPlace(t *testing.T) {
 	t.Parallel()
 	s := storeOnly(t)

@@ -11,15 +11,15 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// requests are the ways in which a machine asks for its gateway's address.
+// requests are the kinds of ARP requests for the gateway's address.
 var requests = []struct{ name, dst, sender string }{
 	{"broadcast", broadcast, "10.0.1.10"},
 	{"unicast", blueMAC, "10.0.1.10"},          // to refresh a neighbour
 	{"address conflict", broadcast, "0.0.0.0"}, // RFC 5227's probe
 }
 
-// mustAnswer fails the test unless p is the reply, to vm1's request with the
-// given sender address, that says that the gateway on blue is blueMAC.
+// mustAnswer fails the test unless p is the reply to vm1's request with the given
+// sender address and has blueMAC as the gateway's MAC address.
 func mustAnswer(t *testing.T, vm1 *lab.Machine, p packet, sender string) {
 	t.Helper()
 	if p.eth.SrcMAC.String() != blueMAC || p.eth.DstMAC.String() != vm1.MAC || p.eth.EthernetType != layers.EthernetTypeARP {
@@ -34,8 +34,8 @@ func mustAnswer(t *testing.T, vm1 *lab.Machine, p packet, sender string) {
 	}
 }
 
-// ARP requests for the gateway are answered in the switch: no daemon is needed,
-// and no link of the namespace.
+// The switch answers ARP requests for the gateway, without the daemon and without a
+// link in the namespace.
 func TestARPIsAnsweredWithoutTheKernel(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -51,9 +51,9 @@ func TestARPIsAnsweredWithoutTheKernel(t *testing.T) {
 	}
 }
 
-// The reply goes to who asked, and neither it nor the request to the kernel, to
-// another machine or to another network. There is exactly one.
-func TestARPReplyGoesToWhoAsked(t *testing.T) {
+// The requester gets exactly one reply. The kernel, other machines and other
+// networks see neither the reply nor the request.
+func TestARPReplyGoesToRequester(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	vm3 := s.plug(vm("vm3", "10.0.1.11"))
@@ -64,7 +64,7 @@ func TestARPReplyGoesToWhoAsked(t *testing.T) {
 			ask(t, vm1, c.dst, c.sender, "10.0.1.1")
 			mustAnswer(t, vm1, await(t, at1, "the reply", arpFor(layers.ARPReply, "10.0.1.1")), c.sender)
 
-			// A request for an address that nobody has goes everywhere on blue.
+			// A request for an address without owner is flooded to all of blue.
 			ask(t, vm1, broadcast, vm1.IP(), "10.0.1.99")
 			nobody := arpFor(layers.ARPRequest, "10.0.1.99")
 			await(t, blue, "the later request", nobody)
@@ -74,22 +74,22 @@ func TestARPReplyGoesToWhoAsked(t *testing.T) {
 			seen(t, at1, "vm1", 1, "ARP", isARP)
 			seen(t, at2, "vm2", 0, "ARP", isARP)
 			seen(t, at3, "vm3", 0, "replies", arpFor(layers.ARPReply, "10.0.1.1"))
-			flooded := map[bool]int{true: 1}[c.dst == broadcast] // by br-int, as ever
+			flooded := map[bool]int{true: 1}[c.dst == broadcast] // by br-int, as always
 			seen(t, at3, "vm3", flooded, "requests", arpFor(layers.ARPRequest, "10.0.1.1"))
 		})
 	}
 }
 
-// Requests for other addresses, also those of the router elsewhere, are not
-// answered, in the switch or in the kernel.
+// Neither the switch nor the kernel answers requests for other addresses, even for
+// those that the router has on other networks.
 func TestARPForOthersIsNotAnswered(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	at, tap := record(t, vm1, all(came, isARP)), s.recordIn(netns, blueTap, isARP)
 	others := []string{
-		"10.0.1.99",    // nobody's
+		"10.0.1.99",    // no owner
 		"10.0.2.1",     // the router's, on the other network
-		vm2.IP(),       // there, too
+		vm2.IP(),       // a machine on the other network
 		"198.51.100.1", // far away
 	}
 	for _, target := range others {
@@ -102,7 +102,7 @@ func TestARPForOthersIsNotAnswered(t *testing.T) {
 	}
 }
 
-// ARP replies that come to the router are the kernel's, which may have asked.
+// ARP replies to the router go to the kernel, which may have sent the request.
 func TestARPRepliesGoToTheKernel(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := pair(t)

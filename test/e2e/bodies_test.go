@@ -14,11 +14,11 @@ import (
 	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
-// lonely is twoNetworks with a network that no router is on, whose ports cost no flows.
+// lonely is twoNetworks with a network without a router. Ports on it need no flows.
 var lonely = strings.Replace(twoNetworks, "networks:\n", "networks:\n  - {id: lonely, vlan: 3}\n", 1)
 
-// Large bodies that come at once need a bounded amount of memory, and so does one that is
-// made to cost as much as possible.
+// Large concurrent bodies need a bounded amount of memory, and so does a body made to cost as much as
+// possible.
 func TestLargeBodiesAreBounded(t *testing.T) {
 	t.Parallel()
 	s := measured(t, lonely, "--state-dir", t.TempDir())
@@ -59,14 +59,14 @@ func TestLargeBodiesAreBounded(t *testing.T) {
 		now, most := s.memory()
 		t.Logf("%s: took %v; idle %d MB, now %d MB, at most %d MB", c.name, time.Since(start), idle>>20, now>>20, most>>20)
 		if more := most - idle; more > 1400<<20 {
-			t.Errorf("%s: they needed %d MB", c.name, more>>20)
+			t.Errorf("%s: it needed %d MB", c.name, more>>20)
 		}
 	}
 }
 
-// Bodies that come slowly keep nobody from writing: they are refused before they have cost
-// anything, with a problem that says so.
-func TestSlowBodiesHoldNobodyUp(t *testing.T) {
+// Slow bodies do not block writes: they are refused, with a problem that says so, before they have cost
+// anything.
+func TestSlowBodiesDoNotBlockWrites(t *testing.T) {
 	t.Parallel()
 	s := ready(t, lonely, "--state-dir", t.TempDir())
 	var slow []net.Conn
@@ -89,7 +89,7 @@ func TestSlowBodiesHoldNobodyUp(t *testing.T) {
 	}
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		t.Errorf("a body that came at once: %s", resp.Status)
+		t.Errorf("a body sent at once: %s", resp.Status)
 	}
 	for _, nc := range slow {
 		resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
@@ -98,7 +98,7 @@ func TestSlowBodiesHoldNobodyUp(t *testing.T) {
 		}
 		text, err := io.ReadAll(resp.Body)
 		if resp.StatusCode != http.StatusRequestTimeout || !strings.Contains(string(text), "the request body arrived too slowly") {
-			t.Errorf("a body that does not come: %s %s %v", resp.Status, text, err)
+			t.Errorf("a body that is never sent: %s %s %v", resp.Status, text, err)
 		}
 	}
 }

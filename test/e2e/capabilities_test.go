@@ -17,20 +17,19 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// extensions are what is not in OpenFlow 1.3, in the text of a flow.
+// extensions matches the text of flows that are not plain OpenFlow 1.3.
 var extensions = regexp.MustCompile(`move:|load:|check_pkt_larger|NXM_|nw_ttl=|ip_frag=|nd_options_type|nd_reserved|reg\d+=`)
 
 // badExperimenter is OFPBAC_BAD_EXPERIMENTER.
 const badExperimenter ofproto.ErrorCode = 2<<16 | 2
 
-// An oldSwitch stands between a bridge and the daemon and refuses, as a switch
-// that does not know them, what needs extensions. All else the bridge does.
+// An oldSwitch is a proxy between a bridge and the daemon. It refuses messages that need extensions, like a
+// switch without them, and passes all others to the bridge.
 type oldSwitch struct {
 	refused atomic.Int32
 }
 
-// stand listens where the bridge is to connect, until the test ends, and returns
-// the address.
+// stand listens for the bridge until the test ends, and returns the address.
 func (o *oldSwitch) stand(s *site) string {
 	s.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -48,7 +47,7 @@ func (o *oldSwitch) stand(s *site) string {
 			}
 			daemon, err := s.Dial(ctx, "tcp", "127.0.0.1:6653")
 			if err != nil {
-				bridge.Close() // it tries again
+				bridge.Close() // it reconnects
 				continue
 			}
 			o.pass(ctx, bridge, daemon)
@@ -62,14 +61,14 @@ func (o *oldSwitch) stand(s *site) string {
 	return ln.Addr().String()
 }
 
-// pass passes messages on until one side has gone.
+// pass relays messages until one side closes.
 func (o *oldSwitch) pass(ctx context.Context, bridge, daemon net.Conn) {
 	end := func() {
 		bridge.Close()
 		daemon.Close()
 	}
 	defer context.AfterFunc(ctx, end)()
-	back := make(chan []byte, 1000) // to the daemon: the bridge's messages and our refusals
+	back := make(chan []byte, 1000) // to the daemon: the bridge's messages and the refusals
 	go func() {
 		for {
 			m, err := message(bridge)
@@ -99,7 +98,7 @@ func (o *oldSwitch) pass(ctx context.Context, bridge, daemon net.Conn) {
 	}()
 	for {
 		select {
-		case m := <-refusals: // before the answer to a barrier that followed
+		case m := <-refusals: // before the reply to a later barrier
 			daemon.Write(m)
 			continue
 		default:
@@ -119,7 +118,7 @@ func (o *oldSwitch) pass(ctx context.Context, bridge, daemon net.Conn) {
 	}
 }
 
-// message reads a message.
+// message reads one OpenFlow message.
 func message(r io.Reader) ([]byte, error) {
 	m := make([]byte, ofproto.HeaderLen)
 	if _, err := io.ReadFull(r, m); err != nil {
@@ -152,8 +151,8 @@ func (o *oldSwitch) knows(m []byte) bool {
 	return true
 }
 
-// A switch that knows no extensions of OpenFlow 1.3 routes all the same. What it
-// cannot do the kernel does, and the status says so.
+// A switch without extensions of OpenFlow 1.3 routes. The kernel does what the switch cannot, and the status
+// says so.
 func TestSwitchWithoutExtensions(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -176,17 +175,17 @@ func TestSwitchWithoutExtensions(t *testing.T) {
 	await(t, tap, "the ping to the gateway at the tap", echo(vm1.IP(), "10.0.2.1"))
 	seen(t, tap, "the tap", 0, "routed packets", echo(vm1.IP(), vm2.IP()))
 	if got := s.ofdvr(0, "status", "-o", "json"); strings.Contains(got, "capabilities") {
-		t.Errorf("status tells of capabilities:\n%s", got)
+		t.Errorf("status lists capabilities:\n%s", got)
 	}
 	s.logged("switch cannot do everything, the kernel does the rest")
 
-	// The same bridge by itself can do all.
+	// Connected directly, the same bridge can do everything.
 	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653", "--", "set", "controller", "br-x", "max_backoff=1000")
 	want := "arp_responder nd_responder echo_responder match_ttl check_pkt_larger"
 	if lab.OnKernel(t, "the switch cannot answer solicitations: the datapath cannot write the options of an advertisement") {
 		want = strings.Replace(want, "nd_responder ", "", 1)
 	}
-	s.eventually("the switch to be asked anew", func() error {
+	s.eventually("the daemon to probe the switch again", func() error {
 		var st struct {
 			Routers []struct{ Capabilities []string }
 		}
@@ -194,7 +193,7 @@ func TestSwitchWithoutExtensions(t *testing.T) {
 			return err
 		}
 		if got := strings.Join(st.Routers[0].Capabilities, " "); !strings.HasPrefix(got, want) {
-			return fmt.Errorf("it can %q", got)
+			return fmt.Errorf("its capabilities are %q", got)
 		}
 		return nil
 	})

@@ -8,12 +8,12 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Cleanup removes all that is ours and leaves the rest as it was, to the byte.
-func TestCleanupLeavesWhatIsForeign(t *testing.T) {
+// Cleanup removes everything that ofdvr made and leaves the rest unchanged.
+func TestCleanupKeepsForeignObjects(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoRouters)
 	vm1 := s.plug(vm("vm1", "10.0.1.10"))
-	// Others have names like ours, and things like ours.
+	// Foreign objects have names and types like those of ofdvr.
 	s.sh("", `
 		ovs-vsctl add-br br-foreign -- set bridge br-foreign datapath_type=`+lab.Datapath()+` external_ids:owner=them other_config:x=y \
 			-- set-fail-mode br-foreign secure
@@ -44,7 +44,7 @@ func TestCleanupLeavesWhatIsForeign(t *testing.T) {
 	pingTTL(t, vm1, "10.0.2.1", 64)
 	for _, ours := range []string{bridge, "rb-r2", bluePeer, "pi-r2-pink"} {
 		if !strings.Contains(s.database(), ours) {
-			t.Errorf("%s is not there", ours)
+			t.Errorf("%s is missing", ours)
 		}
 	}
 	foreign := s.flows("br-foreign")
@@ -57,36 +57,36 @@ func TestCleanupLeavesWhatIsForeign(t *testing.T) {
 	for _, want := range []string{"remove Bridge rb-r1", "remove Bridge rb-r2", "remove Port pi-r1-blue",
 		"deleted namespace qrouter-r1 of router r1", "deleted namespace qrouter-r2 of router r2"} {
 		if !strings.Contains(out, want) {
-			t.Errorf("cleanup does not say %q:\n%s", want, out)
+			t.Errorf("cleanup does not print %q:\n%s", want, out)
 		}
 	}
 	if strings.Contains(out, "foreign") {
-		t.Errorf("cleanup speaks of what is not ours:\n%s", out)
+		t.Errorf("cleanup mentions foreign objects:\n%s", out)
 	}
-	s.eventually("ovs-vswitchd to remove what it had made", func() error {
+	s.eventually("ovs-vswitchd to remove its links", func() error {
 		_, err := s.RunIn(t.Context(), "", "sh", "-c", "! ip link show rb-r1 2>/dev/null && ! ip link show rb-r2 2>/dev/null")
 		return err
 	})
 	if after := world(); after != before {
-		t.Errorf("the world is not what it was:\n%s", diff(before, after))
+		t.Errorf("cleanup changed foreign objects:\n%s", diff(before, after))
 	}
 	mustBeUntouched(t, foreign, s.flows("br-foreign"))
 
-	// A second time there is nothing to do, which is no failure.
+	// A second cleanup has nothing to do, and succeeds.
 	transactions := len(s.transactions())
 	if out, err = s.Ofdvr(t.Context(), "cleanup"); err != nil || strings.Contains(out, "remove") || strings.Contains(out, "deleted") {
-		t.Errorf("the second time: %v\n%s", err, out)
+		t.Errorf("second cleanup: %v\n%s", err, out)
 	}
 	if n := len(s.transactions()) - transactions; n != 0 {
 		t.Errorf("%d transactions", n)
 	}
-	// And the daemon makes everything anew.
+	// The daemon makes everything again.
 	s.serve()
 	s.settle()
 	pingTTL(t, vm1, "10.0.2.1", 64)
 }
 
-// What somebody else has put into a namespace of ours keeps it.
+// A namespace that ofdvr made is kept if another program has a link in it.
 func TestCleanupKeepsANamespaceWithForeignLinks(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -104,8 +104,8 @@ func TestCleanupKeepsANamespaceWithForeignLinks(t *testing.T) {
 	}
 }
 
-// While a daemon runs that would make everything again, cleanup says which and does nothing. A daemon
-// that is to stand by has to wait as well.
+// Cleanup refuses, with the daemon's name, while a daemon runs that would make everything again. A standby
+// daemon waits too.
 func TestCleanupRefusesBesideADaemon(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -113,7 +113,7 @@ func TestCleanupRefusesBesideADaemon(t *testing.T) {
 	out := s.ofdvr(1, "cleanup")
 	mustHave(t, out, fmt.Sprintf("clean up: ofdvr runs as process %d (ofdvr) and has the lock /run/ofdvr/lock: stop it first", s.daemon.Pid))
 	if after := s.database(); after != before || len(s.transactions()) != n {
-		t.Errorf("it has changed something:\n%s", diff(before, after))
+		t.Errorf("cleanup changed something:\n%s", diff(before, after))
 	}
 	s.ofdvr(0, "doctor")
 	s.daemon.Kill()

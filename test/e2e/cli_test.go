@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// ofdvr runs a command that has to exit with a status, and returns what it
-// prints.
+// ofdvr runs a command, fails the test unless it exits with status, and returns its
+// output.
 func (s *site) ofdvr(status int, args ...string) string {
 	s.t.Helper()
 	out, err := s.Ofdvr(s.t.Context(), args...)
@@ -25,7 +25,7 @@ func (s *site) ofdvr(status int, args ...string) string {
 	return out
 }
 
-// What a person does on the command line, from nothing to nothing.
+// The commands of a whole life cycle, from no configuration to a removed one.
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	s := storeOnly(t)
@@ -37,7 +37,7 @@ func TestCommandLine(t *testing.T) {
 		return path
 	}
 	two := file("two.yaml", twoNetworks)
-	s.settle() // connected to the database, without which a plan has no rows
+	s.settle() // a plan has rows only with a connection to the database
 	plan := s.ofdvr(2, "plan", two)
 	mustHave(t, plan, "+ network blue\n", "@@ flows of bridge rb-r1, router r1; it is not connected, so all are listed @@\n", "+ Bridge rb-r1 ")
 	if got := s.ofdvr(0, "apply", "-f", two); got != "network/blue created\nnetwork/green created\nrouter/r1 created\nport/vm1 created\nport/vm2 created\n" {
@@ -105,7 +105,7 @@ func TestCommandLine(t *testing.T) {
 	}
 	mustHave(t, s.ofdvr(0, "status"), "store /var/lib/ofdvr/intent.db: 0 networks, 0 routers, 0 ports\n")
 
-	// The store's own commands are for when no daemon runs.
+	// The store's own commands work only while no daemon runs.
 	for _, command := range []string{"export", "check"} {
 		mustHave(t, s.ofdvr(1, "store", command), "the store is in use by another process")
 	}
@@ -126,8 +126,8 @@ func TestCommandLine(t *testing.T) {
 	s.ofdvr(64, "apply")
 }
 
-// A bridge that is away hides no flows but its own, and a network goes with its
-// file and with what refers to it.
+// flows lists the flows of connected bridges when another is away. A network is
+// deleted with its file and with the objects that refer to it.
 func TestCommandLineWithABridgeAway(t *testing.T) {
 	t.Parallel()
 	s := storeOnly(t)
@@ -148,12 +148,12 @@ func TestCommandLineWithABridgeAway(t *testing.T) {
 	blue := file("blue.yaml", "networks: [{id: blue, vlan: 1}]\n")
 	mustHave(t, s.ofdvr(0, "delete", "-f", blue, "--cascade"), "port/vm1 deleted\nrouter/r1 updated\nnetwork/blue deleted\n")
 	if got := s.flows(bridge).find("nw_dst=10.0.1.10 "); len(got) != 0 {
-		t.Errorf("the flow of the deleted port is there: %v", got)
+		t.Errorf("the deleted port still has a flow: %v", got)
 	}
 }
 
-// A watcher who has missed what is not known any more, because the daemon forgets
-// at its end what changed, is told everything that there is.
+// A watcher that missed changes gets a full list: a daemon that stops forgets its
+// history.
 func TestWatchListsAgain(t *testing.T) {
 	t.Parallel()
 	s := storeOnly(t)
@@ -169,7 +169,7 @@ func TestWatchListsAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := s.status().Intent.Revision
-	s.eventually("the watcher to print everything", func() error {
+	s.eventually("the watcher to print a full list", func() error {
 		log := w.Log()
 		for _, want := range []string{
 			fmt.Sprintf("what changed after revision %d is not known any more; this is everything at revision %d:\n", first, now),
@@ -184,9 +184,9 @@ func TestWatchListsAgain(t *testing.T) {
 	})
 }
 
-// A watcher sees each change once and in order, also those that a daemon makes
-// after another has been killed.
-func TestWatchGoesOn(t *testing.T) {
+// A watcher sees each change once and in order, also the changes that a daemon makes
+// after another was killed.
+func TestWatchSurvivesRestart(t *testing.T) {
 	t.Parallel()
 	s := storeOnly(t)
 	s.settle()
@@ -198,7 +198,7 @@ func TestWatchGoesOn(t *testing.T) {
 	line := func(n int, rest string) string { return fmt.Sprintf("%d network/%s", first+n, rest) }
 	shown := func(want ...string) {
 		t.Helper()
-		s.eventually("the watcher to print it", func() error {
+		s.eventually("the watcher to print the change", func() error {
 			var lines []string
 			for line := range strings.Lines(w.Log()) {
 				if strings.Contains(line, "network/") {
@@ -214,7 +214,7 @@ func TestWatchGoesOn(t *testing.T) {
 	s.must(201, "PUT", "/v1/networks/a", `{}`)
 	shown(line(1, `a created {"id":"a"}`))
 	s.daemon.Kill()
-	s.eventually("the watcher to notice", func() error {
+	s.eventually("the watcher to notice the killed daemon", func() error {
 		if !strings.Contains(w.Log(), "waiting for the daemon") {
 			return errors.New(w.Log())
 		}
@@ -225,6 +225,6 @@ func TestWatchGoesOn(t *testing.T) {
 	s.must(200, "DELETE", "/v1/networks/a", "")
 	shown(line(1, `a created {"id":"a"}`), line(2, `b created {"id":"b","vlan":7}`), line(3, "a deleted"))
 	if strings.Contains(w.Log(), "list again") {
-		t.Errorf("it missed something:\n%s", w.Log())
+		t.Errorf("the watcher missed a change:\n%s", w.Log())
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// grown waits until metrics have grown by exactly so much since a scrape.
+// grown waits until each metric has grown by exactly by since before.
 func (s *site) grown(before map[string]float64, by map[string]float64) {
 	s.t.Helper()
 	s.eventually("the metrics", func() error {
@@ -24,13 +24,13 @@ func (s *site) grown(before map[string]float64, by map[string]float64) {
 	})
 }
 
-// What the daemon does is counted once: a write through the API, what it becomes
-// in the store, the database and the switch, what others do to flows, and a
+// Everything that the daemon does is counted once: a write through the API; its
+// effects in the store, the database and the switch; changes of flows by others; a
 // connection that ends.
 func TestEventsAreCounted(t *testing.T) {
 	t.Parallel()
 	s := storeOnly(t)
-	start := make(map[string]float64) // of a daemon that has just begun
+	start := make(map[string]float64) // of a daemon that has just started
 	s.must(200, "PUT", "/v1/topology"+applied, bluegreen)
 	s.settle()
 	s.grown(start, map[string]float64{
@@ -73,7 +73,7 @@ func TestEventsAreCounted(t *testing.T) {
 		`ofdvr_drift_flows_total{kind="deleted"}`: 1,
 		`ofdvr_drift_flows_total{kind="added"}`:   0,
 		`ofdvr_flow_mods_total{operation="add"}`:  1,
-		`ofdvr_intent_to_switch_seconds_count`:    0, // nobody has asked for anything
+		`ofdvr_intent_to_switch_seconds_count`:    0, // no write was made
 	})
 
 	before = s.scrape()
@@ -90,7 +90,7 @@ func TestEventsAreCounted(t *testing.T) {
 	})
 }
 
-// manyPorts is twoNetworks with so many ports more on green that its flows are
+// manyPorts is twoNetworks with n more ports on green, so many that the flows are
 // read in several parts.
 func manyPorts(n int) string {
 	var b strings.Builder
@@ -100,10 +100,10 @@ func manyPorts(n int) string {
 	return strings.Replace(twoNetworks, "10.0.2.1/24]", "10.0.2.1/24, 10.1.255.1/16]", 1) + b.String()
 }
 
-// The flows of a large switch are read in parts, and counted as exactly as those
-// of a small one. Of its ports those with the most packets are told; one that
-// comes back among them has counted on, also when the daemon has restarted and its
-// flow was made anew meanwhile.
+// The flows of a large switch are read in parts, and counted as exactly as those of a
+// small one. The metrics have the ports with the most packets. A port that is among
+// them again has counted on, also if the daemon restarted and the flow was made again
+// meanwhile.
 func TestCountersOfManyFlows(t *testing.T) {
 	t.Parallel()
 	topology := manyPorts(6000)
@@ -116,7 +116,7 @@ func TestCountersOfManyFlows(t *testing.T) {
 		return fmt.Sprintf("ofdvr_port_delivered_packets_total{interface=%q,port=%q,router=%q}", iface, id, "r1")
 	}
 	// counted waits until the port with the most packets, and the interfaces, have
-	// these.
+	// these counts.
 	counted := func(most string, packets, blue, green float64) {
 		t.Helper()
 		want := tally{most: packets, counter("routed_packets", "r1-blue"): blue, counter("routed_packets", "r1-green"): green}
@@ -130,24 +130,24 @@ func TestCountersOfManyFlows(t *testing.T) {
 			}
 			for name, v := range now {
 				if strings.HasPrefix(name, "ofdvr_port_delivered_packets_total") && name != most {
-					wrong = append(wrong, fmt.Errorf("%s is %v, and should not be there", name, v))
+					wrong = append(wrong, fmt.Errorf("unexpected %s %v", name, v))
 				}
 			}
 			return errors.Join(wrong...)
 		})
 	}
 	ping(t, vm1, vm2.IP(), lab.PingOptions{Count: 5})
-	counted(port("r1-blue", "vm1"), 5, 5, 5)         // of two with the same, the first by name
-	write(t, dialUDP(t, s, vm1, "10.1.0.7:9999"), 9) // which nobody has
+	counted(port("r1-blue", "vm1"), 5, 5, 5)         // the first by name of two with equal counts
+	write(t, dialUDP(t, s, vm1, "10.1.0.7:9999"), 9) // an address without a machine
 	counted(port("r1-green", "x7"), 9, 5, 14)
 	ping(t, vm1, vm2.IP(), lab.PingOptions{Count: 10})
 	counted(port("r1-blue", "vm1"), 15, 15, 24)
 
-	s.reload(strings.Replace(topology, "green, mac: \"02:00:00:00:02:10\"", "green, mac: \"02:00:00:00:02:99\"", 1)) // no flow of vm1's
+	s.reload(strings.Replace(topology, "green, mac: \"02:00:00:00:02:10\"", "green, mac: \"02:00:00:00:02:99\"", 1)) // changes no flow of vm1
 	s.sh("", "ovs-ofctl -O OpenFlow13 --strict del-flows "+bridge+" 'table=3,priority=100,ip,nw_dst=10.0.1.10'")
-	s.eventually("the flow to be there again", func() error {
+	s.eventually("the flow to be restored", func() error {
 		if now := s.scrape(); now[`ofdvr_drift_flows_total{kind="deleted"}`] != 1 {
-			return errors.New("it was not missed yet")
+			return errors.New("not restored yet")
 		}
 		return nil
 	})

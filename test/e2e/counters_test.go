@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// tally is what the daemon should have counted for the interfaces of
-// twoNetworks. What it does not mention is 0.
+// tally has the expected counters of the interfaces of twoNetworks. Those that it
+// does not have are 0.
 type tally map[string]float64
 
 func counter(name, iface string) string {
@@ -22,8 +22,8 @@ func fallback(iface, reason string) string {
 	return fmt.Sprintf("ofdvr_interface_fallback_packets_total{interface=%q,reason=%q,router=%q}", iface, reason, "r1")
 }
 
-// settleCounters waits until the interfaces' counters are what they should be,
-// all of them. What the kernel sends may be more, as it also says hello.
+// settleCounters waits until all counters of the interfaces have the expected
+// values. What the kernel sends may be more, because it also announces itself.
 func (s *site) settleCounters(want tally) {
 	s.t.Helper()
 	s.eventually("the counters", func() error {
@@ -37,15 +37,15 @@ func (s *site) settleCounters(want tally) {
 		}
 		for name := range want {
 			if _, ok := now[name]; !ok {
-				wrong = append(wrong, fmt.Errorf("%s is not there", name))
+				wrong = append(wrong, fmt.Errorf("%s is missing", name))
 			}
 		}
 		return errors.Join(wrong...)
 	})
 }
 
-// acquaint tells the machines and the namespace each other's MAC addresses, so
-// that nobody asks.
+// acquaint gives the machines and the namespace each other's MAC addresses, so that
+// there is no ARP or ND.
 func (s *site) acquaint(machines ...*lab.Machine) {
 	s.t.Helper()
 	for _, m := range machines {
@@ -57,12 +57,12 @@ func (s *site) acquaint(machines ...*lab.Machine) {
 	}
 }
 
-// Every packet is counted once, where it belongs, and what was counted stays
-// when flows come, go and are made anew.
+// Every packet is counted once, in the right counter, and counts stay when flows
+// come, go and are made again.
 func TestCountersAreExact(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
-	// What machines say when they appear is said before there is a router.
+	// Machines announce themselves when they start, so they start before the router.
 	vm1, vm2, vm9 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10")), s.plug(vm("vm9", "10.0.2.99"))
 	s.serve()
 	s.settle()
@@ -106,9 +106,9 @@ func TestCountersAreExact(t *testing.T) {
 	add(counter("ttl_expired_packets", "r1-blue"), 2)
 	add(fallback("r1-blue", "ttl"), 2)
 	received("r1-blue", 2, 98)
-	kernel("r1-blue", 2, 126) // with the packet that it is about
+	kernel("r1-blue", 2, 126) // with the packet that caused it
 
-	ping(t, vm1, vm9.IP(), lab.PingOptions{Count: 4}) // the kernel's there, ours back
+	ping(t, vm1, vm9.IP(), lab.PingOptions{Count: 4}) // by the kernel there, by flows back
 	add(fallback("r1-blue", "unknown"), 4)
 	received("r1-blue", 4, 98)
 	kernel("r1-green", 4, 98)
@@ -116,7 +116,7 @@ func TestCountersAreExact(t *testing.T) {
 	routed("r1-blue", 4, 98)
 	pingTTL(t, vm1, "10.0.2.1", 64)
 	add(counter("echo_replies", "r1-green"), 1)
-	received("r1-blue", 3, 98) // with the two that follow
+	received("r1-blue", 3, 98) // with the two below
 	ping(t, vm1, "10.0.1.1", lab.PingOptions{Count: 2})
 	add(counter("echo_replies", "r1-blue"), 2)
 	ping(t, vm1, "10.0.2.1", lab.PingOptions{Size: 2000}) // two fragments
@@ -147,18 +147,18 @@ func TestCountersAreExact(t *testing.T) {
 		t.Errorf("%v flows were added", n)
 	}
 
-	// vm2's flow goes and comes, and counts from 0.
+	// vm2's flow is removed and added again, and counts from 0.
 	s.reload(strings.Replace(twoNetworks, "- {id: vm2", "# - {id: vm2", 1))
 	s.reload(twoNetworks)
 	ping(t, vm1, vm2.IP(), lab.PingOptions{Count: 2})
 	both(2, 98)
 	s.settleCounters(want)
 
-	// All flows are made anew.
+	// All flows are made again.
 	s.Switch().Kill()
-	s.eventually("the daemon to notice", func() error {
+	s.eventually("the daemon to lose the switch", func() error {
 		if s.status().Routers[0].Connected {
-			return errors.New("it has not")
+			return errors.New("it is still connected")
 		}
 		return nil
 	})
@@ -175,12 +175,12 @@ func TestCountersAreExact(t *testing.T) {
 	after := s.scrape()
 	for name := range maps.Keys(before) {
 		if strings.Contains(name, "_total") && after[name] < before[name] {
-			t.Errorf("%s went from %v back to %v", name, before[name], after[name])
+			t.Errorf("%s decreased from %v to %v", name, before[name], after[name])
 		}
 	}
 }
 
-// What a router that is gone has counted is not shown any longer.
+// The counters of a removed router are not exported.
 func TestCountersOfARemovedRouterGo(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoRouters)
@@ -188,7 +188,7 @@ func TestCountersOfARemovedRouterGo(t *testing.T) {
 	s.reload(twoNetworks)
 	for name := range s.scrape() {
 		if strings.Contains(name, `router="r2"`) || strings.Contains(name, `interface="r1-red"`) {
-			t.Errorf("it still has %s", name)
+			t.Errorf("%s is still exported", name)
 		}
 	}
 	s.metric(1, "ofdvr_connected_bridges")

@@ -7,8 +7,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// An examination finds that all is well, and what is wrong with what to do about
-// it, also without the daemon.
+// Doctor reports that everything is in order, or what is wrong and what to do, also
+// without the daemon.
 func TestDoctor(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -26,7 +26,7 @@ func TestDoctor(t *testing.T) {
 		"ok       namespaces: of 1 router have their taps, addresses, MTUs, routes and forwarding\n",
 		"\nEverything is as it should be.\n",
 	} {
-		s.eventually("the doctor to say so", func() error { return lacks(s.ofdvr(0, "doctor"), want) })
+		s.eventually("doctor to report no problem", func() error { return lacks(s.ofdvr(0, "doctor"), want) })
 	}
 
 	// A network without a VLAN waits for somebody who tags its ports.

@@ -26,7 +26,7 @@ func (s *site) held(bridge string) []string {
 // holds waits until the bridge has exactly these flows.
 func (s *site) holds(bridge string, want []string) {
 	s.t.Helper()
-	s.eventually("the flows to be as before", func() error {
+	s.eventually("the flows to be restored", func() error {
 		if got := s.held(bridge); !slices.Equal(got, want) {
 			return fmt.Errorf("they are\n%s\ninstead of\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
@@ -34,8 +34,8 @@ func (s *site) holds(bridge string, want []string) {
 	})
 }
 
-// listen has the daemon notice soon what others do to flows, also where the switch does not tell
-// of it.
+// listen makes the daemon notice changes of flows soon, also if the switch does not
+// report them.
 func (s *site) listen() {
 	s.t.Helper()
 	silent := strings.Contains(s.daemon.Log(), "switch does not tell of changes to its flows")
@@ -46,15 +46,15 @@ func (s *site) listen() {
 	}
 }
 
-// What others do to the flows of a managed bridge is undone, with no more
-// changes than it takes, and counted by kind. Those of other flows go on.
+// Changes by others to the flows of a managed bridge are reverted with as few flow
+// mods as possible, and counted by kind. Packets of other flows are not affected.
 func TestDriftIsRepaired(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, do       string
 		kind           string
-		drifted        float64 // flows of that kind
-		add, mod, dels float64 // that it takes
+		drifted        float64 // drifted flows of that kind
+		add, mod, dels float64 // flow mods for the repair
 	}{
 		{"one deleted", "del-flows --strict rb-r1 'table=3,priority=100,ip,nw_dst=10.0.2.10'", "deleted", 1, 1, 0, 0},
 		{"all deleted", "del-flows rb-r1", "deleted", 116, 116, 0, 0},
@@ -86,8 +86,7 @@ func TestDriftIsRepaired(t *testing.T) {
 	}
 }
 
-// Groups and meters of others are found by the audit and removed from a managed
-// bridge.
+// An audit finds foreign groups and meters on a managed bridge and removes them.
 func TestForeignGroupsAreRemoved(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks, "--audit-interval", "200ms")
@@ -104,8 +103,8 @@ func TestForeignGroupsAreRemoved(t *testing.T) {
 	s.settle()
 }
 
-// On a bridge of the user's own, flows of others stay unless the topology says
-// otherwise. Their number is told.
+// Foreign flows stay on an external bridge unless the topology says otherwise. The
+// status has their number.
 func TestForeignFlowsOfAnExternalBridge(t *testing.T) {
 	t.Parallel()
 	for policy, left := range map[string]int{"": 2, ", foreign_flows: report": 2, ", foreign_flows: ignore": 2, ", foreign_flows: remove": 0} {
@@ -117,7 +116,7 @@ func TestForeignFlowsOfAnExternalBridge(t *testing.T) {
 			s.serve()
 			s.settle()
 			s.sh("", "ovs-ofctl -O OpenFlow13 add-flow br-x 'cookie=0x5,table=9,priority=6,actions=drop'")
-			s.eventually("the daemon to know of it", func() error {
+			s.eventually("the daemon to count the foreign flows", func() error {
 				if n := len(s.flows("br-x").find("table=9,")); n != left {
 					return fmt.Errorf("%d flows of others", n)
 				}
@@ -131,8 +130,8 @@ func TestForeignFlowsOfAnExternalBridge(t *testing.T) {
 	}
 }
 
-// A switch with too little room gets the flows that fit. The others are named
-// by their objects, and come when there is room.
+// A switch without room for all flows gets those that fit. The status names the
+// objects of the others, which are added when there is room.
 func TestFlowTableIsFull(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -143,13 +142,13 @@ func TestFlowTableIsFull(t *testing.T) {
 	}
 	s.write(twoNetworks + ports.String())
 	s.signal(syscall.SIGHUP)
-	s.eventually("the refusals to be told", func() error {
+	s.eventually("the status to name the refused flows", func() error {
 		r := s.status().Routers[0]
 		if r.State != "degraded" || r.FlowsRefused != 20 || r.Settled {
 			return fmt.Errorf("%+v", r)
 		}
 		if !strings.Contains(r.Problems[0], "port more") || !strings.Contains(r.Problems[0], "OFPFMFC_TABLE_FULL") {
-			return fmt.Errorf("the problem does not say what was refused, and why: %s", r.Problems[0])
+			return fmt.Errorf("the problem does not name the refused object and the reason: %s", r.Problems[0])
 		}
 		return nil
 	})
@@ -161,11 +160,11 @@ func TestFlowTableIsFull(t *testing.T) {
 	s.vsctl("clear", "bridge", bridge, "flow_tables")
 	s.settle()
 	if r := s.status().Routers[0]; r.State != "settled" || r.FlowsInstalled != r.FlowsWanted || r.FlowsRefused != 0 {
-		t.Errorf("with room: %+v", r)
+		t.Errorf("after making room: %+v", r)
 	}
 }
 
-// A topology without anything in it is taken in only if that is meant.
+// An empty topology is loaded only if that is allowed explicitly.
 func TestEmptyTopology(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := pair(t)
@@ -177,7 +176,7 @@ func TestEmptyTopology(t *testing.T) {
 		t.Errorf("the problems are %q", st.Problems)
 	}
 	s.stop()
-	s.serve() // starts all the same, and removes nothing
+	s.serve() // starts, and removes nothing
 	s.mentions("--allow-empty")
 	s.holds(bridge, want)
 	pingTTL(t, vm1, "10.0.2.10", 63)

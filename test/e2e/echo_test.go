@@ -8,9 +8,9 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// The router's addresses, near and far, of both versions, answer echo requests of
-// any size that fits into one packet and with any TTL in the switch: no daemon is
-// needed, and no link of the namespace.
+// The switch answers echo requests to the router's addresses, near and far, IPv4 and
+// IPv6, of any size that fits into one packet and with any TTL, without the daemon and
+// without a link in the namespace.
 func TestEchoIsAnsweredWithoutTheKernel(t *testing.T) {
 	t.Parallel()
 	s := ready(t, dualStack)
@@ -35,8 +35,8 @@ func TestEchoIsAnsweredWithoutTheKernel(t *testing.T) {
 	}
 }
 
-// Requests in fragments, and those by another way than the answer would take, are
-// left to the kernel; so are all where it is said.
+// The kernel answers fragmented requests, requests by another path than the reply
+// would take, and all requests if so configured.
 func TestEchoByTheKernel(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := dualPair(t)
@@ -54,7 +54,7 @@ func TestEchoByTheKernel(t *testing.T) {
 
 	s.reload(strings.Replace(dualStack, "- id: r1\n", "- id: r1\n    echo_responder: false\n", 1))
 	tap = s.recordIn(netns, blueTap, nil)
-	s.eventually("the requests to come to the tap", func() error {
+	s.eventually("the requests at the tap", func() error {
 		pingTTL(t, vm1, "10.0.2.1", 64)
 		pingTTL(t, vm1, "fd00:2::1", 64)
 		if err := tap.Sync(within(t)); err != nil {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Switches are met on several endpoints at once: a managed bridge comes to the
-// first tcp:, an external one to a Unix socket.
+// The daemon listens on several endpoints: a managed bridge connects to the first
+// tcp: endpoint, an external one to a Unix socket.
 func TestSeveralListeners(t *testing.T) {
 	t.Parallel()
 	s := bare(t, strings.Replace(byName, "routers:", `  - {id: red, vlan: 3}
@@ -26,9 +26,8 @@ routers:
 	pingTTL(t, vm3, "10.0.3.1", 64)
 }
 
-// A bridge may be driven by its own management socket, without any controller
-// of its own, and tells of its ports there too. The daemon comes back to it
-// when Open vSwitch has been away.
+// The daemon can use a bridge's management socket, without a controller of the
+// bridge, and gets port changes there, too. It reconnects after Open vSwitch was away.
 func TestManagementSocket(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -40,7 +39,7 @@ func TestManagementSocket(t *testing.T) {
 	pingTTL(t, vm1, vm2.IP(), 63)
 
 	s.vsctl("del-port", "x-green")
-	s.eventually("the missing port to be told", func() error {
+	s.eventually("the status to name the missing port", func() error {
 		if p := s.status().Routers[0].Problems; len(p) != 1 || !strings.Contains(p[0], "x-green") {
 			return errLogLacks("x-green among the problems: " + strings.Join(p, "; "))
 		}

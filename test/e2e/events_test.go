@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What has happened is told: of one router, of some importance, and as it comes.
+// ofdvr events shows events of one router, of a level, and as they happen.
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -19,13 +19,13 @@ func TestEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.sh("", "ovs-ofctl -O OpenFlow13 del-flows "+bridge+" table=3,ip,nw_dst=10.0.2.10")
-	s.eventually("the repair to be told", func() error { return lacks(follow.Log(), "repaired") })
+	s.eventually("the event of the repair", func() error { return lacks(follow.Log(), "repaired") })
 	var e struct{ Level, Message, Router string }
 	if err := json.Unmarshal([]byte(strings.Split(follow.Log(), "\n")[0]), &e); err != nil || e.Level != "warn" || e.Router != "r1" || !strings.Contains(e.Message, "repaired flows") {
 		t.Errorf("%+v, %v\n%s", e, err, follow.Log())
 	}
 	if got := s.ofdvr(0, "events", "--router", "r9"); got != "" {
-		t.Errorf("of no router: %q", got)
+		t.Errorf("of an unknown router: %q", got)
 	}
 	if got := s.ofdvr(0, "events", "-n", "1"); strings.Count(got, "\n") != 1 || !strings.Contains(got, "repaired") {
 		t.Errorf("the latest: %q", got)
@@ -33,8 +33,8 @@ func TestEvents(t *testing.T) {
 	mustHave(t, s.ofdvr(1, "events", "--level", "loud"), "level")
 }
 
-// The level of the log changes while the daemon runs, and every OpenFlow message
-// of one router is logged in words.
+// The log level changes while the daemon runs, and the OpenFlow messages of one
+// router can be logged as text.
 func TestLogLevel(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -43,7 +43,7 @@ func TestLogLevel(t *testing.T) {
 	}
 	mustHave(t, s.ofdvr(1, "log-level", "debug", "--openflow", "r9"), `router "r9"`)
 	if got := s.ofdvr(0, "log-level"); got != "level: info\n" {
-		t.Errorf("a mistake has changed something: %q", got)
+		t.Errorf("an invalid level has changed the level: %q", got)
 	}
 	if got := s.ofdvr(0, "log-level", "debug", "--openflow", "r1"); got != "level: debug\nOpenFlow messages of router: r1\n" {
 		t.Errorf("%q", got)
@@ -65,7 +65,7 @@ func TestLogLevel(t *testing.T) {
 	}
 }
 
-// Profiles are where the API is, if somebody wants them.
+// Profiles are served on the API's address if they are enabled.
 func TestProfiles(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks, "--pprof", "--log-openflow", "r1", "--log-level", "debug")
@@ -95,7 +95,7 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-// lacks returns an error if text lacks what it should have.
+// lacks returns an error unless text has want.
 func lacks(text, want string) error {
 	if !strings.Contains(text, want) {
 		return fmt.Errorf("%q is not in %q", want, text)

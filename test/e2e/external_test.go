@@ -9,8 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// external is twoNetworks on a bridge br-x of the user's own, in whose place %s
-// says how it is recognized.
+// external is twoNetworks on a user's bridge br-x. %s says how the bridge is
+// identified.
 const external = `
 networks:
   - {id: blue}
@@ -28,8 +28,8 @@ ports:
 
 var byName = fmt.Sprintf(external, "name: br-x")
 
-// handMade makes, as a user would, the bridge br-x with its ports and the
-// namespace that is its router in the kernel.
+// handMade makes, as a user would, the bridge br-x with its ports and the namespace
+// that is its router in the kernel.
 func (s *site) handMade() {
 	s.t.Helper()
 	s.sh("", `
@@ -50,8 +50,8 @@ func (s *site) handMade() {
 		done`)
 }
 
-// ofdvr routes on a bridge of the user's own without ever touching the
-// database. The bridge is known by its name or by its datapath ID.
+// ofdvr routes on a user's bridge without changing the database. The bridge is
+// identified by its name or by its datapath ID.
 func TestExternalBridge(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, recognize string }{
@@ -88,8 +88,8 @@ func TestExternalBridge(t *testing.T) {
 	}
 }
 
-// External and managed routers get on with each other: what is the user's own
-// is not touched.
+// External and managed routers work side by side: the daemon changes nothing of the
+// user's bridge.
 func TestExternalBesideManaged(t *testing.T) {
 	t.Parallel()
 	s := bare(t, strings.Replace(byName, "routers:", `  - {id: red, vlan: 3}
@@ -109,8 +109,8 @@ routers:
 	}
 }
 
-// Ports of an external bridge may come, go and be numbered anew: the flows
-// follow, and those of other ports stay as they are.
+// Ports of an external bridge may be added, removed and renumbered: their flows
+// follow, and those of other ports are not touched.
 func TestExternalPortsComeAndGo(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -118,7 +118,7 @@ func TestExternalPortsComeAndGo(t *testing.T) {
 	s.vsctl("del-port", "br-x", "x-green")
 	vm1, vm2 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
 	s.serve("--ovsdb", "")
-	s.eventually("the status to tell what is missing", func() error {
+	s.eventually("the status to name the missing port", func() error {
 		for _, p := range s.status().Routers[0].Problems {
 			if strings.Contains(p, "br-x has no port x-green") {
 				return nil
@@ -126,7 +126,7 @@ func TestExternalPortsComeAndGo(t *testing.T) {
 		}
 		return fmt.Errorf("%+v", s.status().Routers)
 	})
-	pingTTL(t, vm1, "10.0.1.1", 64) // what is there works
+	pingTTL(t, vm1, "10.0.1.1", 64) // the other interface works
 	s.eventually("flows", func() error {
 		if len(s.flows("br-x").find(`in_port="x-blue"`)) == 0 {
 			return errors.New("none")
@@ -156,7 +156,7 @@ func TestExternalPortsComeAndGo(t *testing.T) {
 	add("77") // added
 	inPort("77")
 	s.vsctl("del-port", "br-x", "x-green") // removed
-	s.eventually("the flows to go", func() error {
+	s.eventually("the flows to be deleted", func() error {
 		if found := s.flows("br-x").find("x-green"); len(found) > 0 {
 			return fmt.Errorf("%v", found)
 		}
@@ -174,9 +174,9 @@ func TestExternalPortsComeAndGo(t *testing.T) {
 	}
 }
 
-// A switch that is no router's is refused, with a line in the log that says so,
-// and its flows stay; the others do not notice.
-func TestStrangeSwitchIsRefused(t *testing.T) {
+// A switch without a router is refused, with one line in the log. Its flows stay, and
+// other switches are not affected.
+func TestUnknownSwitchIsRefused(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks, "--log-level", "debug")
 	vm1, vm2 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
@@ -195,9 +195,9 @@ func TestStrangeSwitchIsRefused(t *testing.T) {
 	}
 	strange := s.flows("br-y")
 	refusals := strings.Count(s.daemon.Log(), "refused switch again")
-	s.eventually("it to come again", func() error {
+	s.eventually("the switch to connect again", func() error {
 		if strings.Count(s.daemon.Log(), "refused switch again") == refusals {
-			return errors.New("it has not")
+			return errors.New("it has not connected again")
 		}
 		return nil
 	})
@@ -206,11 +206,11 @@ func TestStrangeSwitchIsRefused(t *testing.T) {
 	if n := strings.Count(s.daemon.Log(), "refused switch, its flows are untouched"); n != 1 {
 		t.Errorf("it was logged %d times", n)
 	}
-	s.settle() // it is no problem of anybody's
+	s.settle() // an unknown switch is no problem of a router
 }
 
-// A switch that comes before its router is in the file is taken when it is.
-func TestStrangerBecomesARouter(t *testing.T) {
+// A switch that connects before its router is in the file is accepted when the router is added.
+func TestUnknownSwitchBecomesARouter(t *testing.T) {
 	t.Parallel()
 	s := bare(t, "networks: [{id: blue, vlan: 1}]\n")
 	s.handMade()
@@ -218,7 +218,7 @@ func TestStrangerBecomesARouter(t *testing.T) {
 	s.serve("--ovsdb", "")
 	s.logged("refused switch, its flows are untouched")
 	if len(s.flows("br-x").flows) != 0 {
-		t.Error("it has flows")
+		t.Error("the unknown switch has flows")
 	}
 	s.reload(byName)
 	pingTTL(t, vm1, vm2.IP(), 63)
@@ -227,9 +227,9 @@ func TestStrangerBecomesARouter(t *testing.T) {
 // withoutRouter has only the networks of byName.
 var withoutRouter, _, _ = strings.Cut(byName, "routers:")
 
-// What is deleted from an external bridge stops forwarding: at once if the bridge is
-// connected, else when it connects, and the status and a write that waits say so. Flows
-// of others stay.
+// Flows deleted from an external bridge stop forwarding: at once if the bridge is
+// connected, else when it connects; until then the status, and a write that waits, say
+// so. Foreign flows stay.
 func TestRouterGoesFromAnExternalBridge(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -248,7 +248,7 @@ func TestRouterGoesFromAnExternalBridge(t *testing.T) {
 			return nil
 		})
 		if _, err := vm1.Ping(t.Context(), vm2.IP(), lab.PingOptions{Wait: shortly}); err == nil {
-			t.Error("it still forwards")
+			t.Error("the bridge still forwards")
 		}
 		s.settle()
 	}
@@ -262,17 +262,17 @@ func TestRouterGoesFromAnExternalBridge(t *testing.T) {
 	gone()
 
 	back()
-	s.vsctl("del-controller", "br-x", "--", "set-controller", "br-x", "tcp:127.0.0.1:9") // it does not connect any more
+	s.vsctl("del-controller", "br-x", "--", "set-controller", "br-x", "tcp:127.0.0.1:9") // it cannot connect
 	s.sh("", "ovs-ofctl -O OpenFlow13 dump-flows br-x")
 	s.eventually("the bridge to be away", func() error {
 		if s.status().Routers[0].Connected {
-			return errors.New("it is connected")
+			return errors.New("the bridge is connected")
 		}
 		return nil
 	})
 	s.write(withoutRouter)
 	s.mentions("router r1 was removed from bridge br-x, which is not connected", "set-controller br-x")
-	s.daemon.Kill() // and the next daemon knows
+	s.daemon.Kill() // the next daemon knows it, too
 	s.serve("--ovsdb", "")
 	s.mentions("router r1 was removed from bridge br-x, which is not connected")
 	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653")
@@ -293,7 +293,7 @@ func TestRouterGoesFromAnExternalBridge(t *testing.T) {
 	pingTTL(t, vm1, vm2.IP(), 63)
 }
 
-// A bridge that was deleted with its router is nothing to wait for.
+// The daemon does not wait for a bridge that was deleted with its router.
 func TestExternalBridgeIsDeleted(t *testing.T) {
 	t.Parallel()
 	for _, recognize := range []string{"name: br-x", "datapath_id: 00000000000000aa"} {
@@ -309,7 +309,7 @@ func externalBridgeIsDeleted(t *testing.T, topology string) {
 	s.handMade()
 	s.serve()
 	s.settle()
-	s.eventually("the bridge to be noted", func() error {
+	s.eventually("the bridge to be recorded", func() error {
 		if out := s.sh("", "cat /run/ofdvr/external-bridges.json"); !strings.Contains(out, `"local":true`) {
 			return errors.New(out)
 		}
@@ -321,14 +321,14 @@ func externalBridgeIsDeleted(t *testing.T, topology string) {
 	s.serve()
 	s.settle()
 	if out := s.sh("", "cat /run/ofdvr/external-bridges.json"); strings.TrimSpace(out) != "[]" {
-		t.Errorf("it is still noted: %s", out)
+		t.Errorf("the bridge is still recorded: %s", out)
 	}
 }
 
-// A bridge that is known by its datapath ID from now on, and no more by its name, is the
-// same bridge: its flows stay, and nothing waits for it to connect. So it is if
-// another router took it over while it was away.
-func TestExternalBridgeIsKnownInAnotherWay(t *testing.T) {
+// A bridge whose identifier changes from its name to its datapath ID is the same
+// bridge: its flows stay, and nothing waits for it to connect. The same holds if another
+// router took it over while it was away.
+func TestExternalBridgeIdentifierChanges(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
 	s.handMade()
@@ -337,7 +337,7 @@ func TestExternalBridgeIsKnownInAnotherWay(t *testing.T) {
 	vm1, vm2 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
 	noted := func(want string) {
 		t.Helper()
-		s.eventually("the note of external bridges to be right", func() error {
+		s.eventually("the record of external bridges to be up to date", func() error {
 			if out := strings.TrimSpace(s.sh("", "cat /run/ofdvr/external-bridges.json")); out != want {
 				return errors.New(out)
 			}
@@ -355,14 +355,14 @@ func TestExternalBridgeIsKnownInAnotherWay(t *testing.T) {
 	s.vsctl("del-controller", "br-x")
 	s.eventually("the bridge to be away", func() error {
 		if s.status().Routers[0].Connected {
-			return errors.New("it is connected")
+			return errors.New("the bridge is connected")
 		}
 		return nil
 	})
 	s.write(withoutRouter)
 	s.mentions("router r1 was removed from bridge with datapath ID 00000000000000aa, which is not connected")
 	s.write(strings.Replace(byName, "id: r1\n", "id: r2\n", 1))
-	s.eventually("the other router to be there", func() error {
+	s.eventually("the other router to take the bridge over", func() error {
 		if st := s.status(); len(st.Routers) != 1 {
 			return fmt.Errorf("%+v", st)
 		}

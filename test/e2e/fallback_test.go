@@ -8,8 +8,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A machine that the file does not have is reached through the namespace, and
-// reaches the others: the way there is the kernel's, that back is the switch's.
+// Traffic from and to a machine that is not in the file goes through the namespace:
+// the kernel routes to it, the switch routes its packets.
 func TestUndeclaredMachineIsReachedThroughTheNamespace(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := pair(t)
@@ -26,7 +26,7 @@ func TestUndeclaredMachineIsReachedThroughTheNamespace(t *testing.T) {
 	seen(t, green, "green's tap", 0, "packets from vm9", all(came, isIPv4))
 }
 
-// An address that nobody has gives what a router says then.
+// For an address without a machine, the router answers host unreachable.
 func TestAbsentMachineIsUnreachable(t *testing.T) {
 	t.Parallel()
 	_, vm1, _ := pair(t)
@@ -37,8 +37,8 @@ func TestAbsentMachineIsUnreachable(t *testing.T) {
 	}
 }
 
-// What is outside of all subnets goes through the namespace: north and south
-// are the kernel's.
+// Packets to addresses outside of all subnets go through the namespace: the kernel
+// routes north/south traffic.
 func TestOutsideIsReachedThroughTheNamespace(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -62,17 +62,17 @@ func TestOutsideIsReachedThroughTheNamespace(t *testing.T) {
 	if err != nil || r.Replies[0].TTL != 63 {
 		t.Errorf("from outside: %+v, %v", r, err)
 	}
-	// There is no route to this, and vm1 is told.
+	// Without a route vm1 gets an ICMP error.
 	r, err = vm1.Ping(t.Context(), "203.0.113.1", lab.PingOptions{Wait: patience})
 	if !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || r.Errors[0].From != "10.0.1.1" ||
 		r.Errors[0].Message != "Destination Net Unreachable" {
 		t.Errorf("without a route: %+v, %v", r, err)
 	}
 	pingTTL(t, vm1, vm2.IP(), 63)
-	s.settle() // a link of somebody else's in the namespace is no problem
+	s.settle() // a foreign link in the namespace is no problem
 }
 
-// A router without fallback routes, answers ARP and pings, and drops the rest. It has no
+// A router without fallback routes, answers ARP and pings, and drops all other packets. It has no
 // tap and no namespace.
 func TestFallbackNoneDrops(t *testing.T) {
 	t.Parallel()
@@ -91,10 +91,10 @@ func TestFallbackNoneDrops(t *testing.T) {
 	if r, err := vm1.Ping(t.Context(), vm2.IP(), lab.PingOptions{TTL: 1, Wait: shortly}); !errors.Is(err, lab.ErrNoReply) || len(r.Errors) > 0 {
 		t.Errorf("TTL 1: %+v, %v", r, err)
 	}
-	// Packets to vm9 would have come by before one from its own network.
+	// Packets to vm9 would have arrived before this one from its own network.
 	pingTTL(t, vm2, vm9.IP(), 64)
 	seen(t, at, "vm9", 0, "packets from vm1", echo(vm1.IP(), vm9.IP()))
-	seen(t, at, "vm9", 0, "questions of the router", func(f lab.Frame) bool {
+	seen(t, at, "vm9", 0, "requests of the router", func(f lab.Frame) bool {
 		p := decode(f)
 		return p.eth.SrcMAC.String() == greenMAC && p.arp != nil
 	})
@@ -106,8 +106,8 @@ func TestFallbackNoneDrops(t *testing.T) {
 	}
 }
 
-// A router that loses its fallback loses its tap and namespace, and gets them
-// back, while it routes.
+// A router that loses its fallback loses its tap and namespace, and gets them back,
+// without losing packets.
 func TestFallbackChanges(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)

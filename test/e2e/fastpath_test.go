@@ -10,9 +10,9 @@ import (
 )
 
 // The namespace translates the address of a service to that of a server on another
-// network. The server's reply has to go back the way that the request came: with
-// its fast path it misses the translation, and the client wants nothing of it. To
-// have it off for the server, its network, or the route to it is the remedy.
+// network. The server's reply has to take the same path back: on the fast path it
+// bypasses the translation, and the client ignores it. The remedy is to turn the fast
+// path off for the server, its network, or the route to it.
 func TestFastPathOff(t *testing.T) {
 	lab.Needs(t, "nft")
 	t.Parallel()

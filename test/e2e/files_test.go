@@ -9,7 +9,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
-// holdLock has a process of a user hold the lock of a file or directory of the host, until the
+// holdLock starts a process of a user that holds the lock of a file or directory of the host until the
 // returned function is called.
 func (s *site) holdLock(path string, user int) (release func()) {
 	s.t.Helper()
@@ -22,7 +22,7 @@ func (s *site) holdLock(path string, user int) (release func()) {
 	return p.Kill
 }
 
-// foreign makes something at path that is not a file of ours; another program's is
+// foreign makes something at path that is not a file of ofdvr; another program's file is
 // /run/theirs/file.
 func (s *site) foreign(in hostile.Impostor, path string) {
 	s.t.Helper()
@@ -31,9 +31,9 @@ func (s *site) foreign(in hostile.Impostor, path string) {
 	}
 }
 
-// The lock is its owner's alone, one of an earlier version too: another user can neither keep
-// the daemon from starting nor take a standby's turn. Only what could open it before holds it.
-func TestLockIsOfItsOwnerAlone(t *testing.T) {
+// Only the lock's owner can take it, also a lock of an earlier version: another user can neither keep the
+// daemon from starting nor make a standby lead.
+func TestLockBelongsToItsOwner(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
 	s.sh("", "mkdir -p /run/ofdvr; touch /run/ofdvr/lock; chmod 644 /run/ofdvr/lock")
@@ -44,7 +44,7 @@ func TestLockIsOfItsOwnerAlone(t *testing.T) {
 	}
 	_, err := s.RunIn(t.Context(), "", "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "flock", "--nonblock", "/run/ofdvr/lock", "true")
 	if err == nil || !strings.Contains(err.Error(), "ermission denied") {
-		t.Errorf("another user takes the lock: %v", err)
+		t.Errorf("another user can open the lock: %v", err)
 	}
 	s.stop()
 	release := s.holdLock("/run/ofdvr/lock", 0) // root may
@@ -55,7 +55,7 @@ func TestLockIsOfItsOwnerAlone(t *testing.T) {
 	s.settle()
 }
 
-// What is in --run-dir under names of ours, and is not ours, is named and stays as it is.
+// Foreign files in --run-dir with names of ofdvr's files are reported and stay unchanged.
 func TestForeignFilesInRunDir(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
@@ -78,7 +78,7 @@ func TestForeignFilesInRunDir(t *testing.T) {
 	fails("directory of another user", "/run/ofdvr can be written by other users", func() { s.sh("", "chown 65534 /run/ofdvr") })
 	fails("a link", "/run/ofdvr is a symbolic link", func() { s.sh("", "rmdir /run/ofdvr; ln -s /run/theirs /run/ofdvr") })
 
-	// The daemon goes on without what it only keeps for its successor.
+	// The daemon works without the files that it only keeps for its successor.
 	s.sh("", `rm -rf /run/ofdvr; mkdir -m 755 /run/ofdvr; cd /run/ofdvr
 		ln -s /run/theirs/file counters.json; ln -s /run/theirs/file external-bridges.json; mkfifo instance; ln -s /run/theirs/file api.sock.x`)
 	before := s.sh("", "cat /run/theirs/file; ls -lan --time-style=full-iso /run/theirs; ls -l --time-style=full-iso /run/ofdvr | grep 'json\\|instance'")
@@ -96,8 +96,8 @@ func TestForeignFilesInRunDir(t *testing.T) {
 	s.settle()
 }
 
-// What has the name of the store in --state-dir and is not ours is named and stays as it is; so
-// does a store in a directory that others can write. Packets are routed all the while.
+// Foreign files in --state-dir with the store's name are reported and stay unchanged. So is a store in a
+// directory that others can write. Packets are routed meanwhile.
 func TestForeignFilesInStateDir(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := written(t, "--state-dir", "/run/state")

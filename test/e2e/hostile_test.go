@@ -16,7 +16,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
-// peer connects to the daemon's OpenFlow port, as what a test wants to be.
+// peer connects to the daemon's OpenFlow port.
 func (s *site) peer() net.Conn {
 	s.t.Helper()
 	nc, err := s.Dial(s.t.Context(), "tcp", "127.0.0.1:6653")
@@ -27,8 +27,8 @@ func (s *site) peer() net.Conn {
 	return nc
 }
 
-// disconnected fails the test unless the daemon ends nc within 15 s. What it
-// sends before that is read.
+// disconnected fails the test unless the daemon closes nc within 15 s. It reads
+// everything that the daemon sends before.
 func (s *site) disconnected(nc net.Conn) {
 	s.t.Helper()
 	nc.SetReadDeadline(time.Now().Add(15 * time.Second))
@@ -37,9 +37,9 @@ func (s *site) disconnected(nc net.Conn) {
 	}
 }
 
-// Whatever peers do to the listener, each is disconnected in bounded time, which
-// is counted and logged once; and the daemon goes on serving the switch. (The
-// limit is so low that a slow machine can be flooded too.)
+// Every hostile peer is disconnected in bounded time, which is counted and logged once,
+// and the daemon keeps serving the switch. (The limit is low, so that a slow machine can
+// exceed it too.)
 func TestHostilePeers(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks, "--max-unsolicited", "100")
@@ -86,10 +86,9 @@ func TestHostilePeers(t *testing.T) {
 	}
 }
 
-// A crowd of connections that say nothing does not keep a switch out, and costs
-// at most 512 MiB. (What Go's runtime has is looked at, as the race detector
-// needs memory of its own besides.)
-func TestSilentCrowd(t *testing.T) {
+// Many connections that send nothing do not keep a switch out, and cost at most 512
+// MiB. (The test measures the memory of Go's runtime, as the race detector needs more.)
+func TestSilentConnections(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
 	const crowd, memory = 10_000, "go_memstats_sys_bytes"
@@ -106,16 +105,15 @@ func TestSilentCrowd(t *testing.T) {
 	grown := (now[memory] - before) / (1 << 20)
 	t.Logf("%d silent connections cost %.0f MiB", crowd, grown)
 	if grown > 512 {
-		t.Error("that is too much")
+		t.Error("more than the limit")
 	}
 	if now[`ofdvr_openflow_disconnects_total{reason="too_many_connections"}`] == 0 {
-		t.Error("none of the crowd was sent away")
+		t.Error("no silent connection was closed")
 	}
 }
 
-// Whatever becomes of the messages of a switch on their way, no conversation ends the daemon, or
-// costs more than peers may cost. The true switch is programmed when it comes, and is served while
-// others claim to be it.
+// Mutated conversations of a switch never crash the daemon or cost more memory than peers may
+// cost. The true switch is programmed when it connects, and is served while others claim to be it.
 func TestMutatedConversations(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -154,7 +152,7 @@ func TestMutatedConversations(t *testing.T) {
 	s.signal(syscall.SIGHUP)
 	s.eventually("the true switch to have the flow", func() error { // although the status names the others
 		if len(s.flows("br-x").find("nw_dst=10.0.2.77")) == 0 {
-			return errors.New("it has not")
+			return errors.New("the flow is missing")
 		}
 		return nil
 	})

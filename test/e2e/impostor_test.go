@@ -15,11 +15,11 @@ import (
 	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
-// overflowUser is a user without rights, called nobody.
+// overflowUser is the unprivileged user nobody.
 const overflowUser = 65534
 
 // impostor connects as a user, claims to be the router's bridge, and returns when the
-// connection has ended.
+// connection was closed.
 func (s *site) impostor(uid int) {
 	s.t.Helper()
 	nc, err := s.DialAs(s.t.Context(), uid, "127.0.0.1:6653")
@@ -47,9 +47,9 @@ func disconnects(reason string) string {
 	return fmt.Sprintf("ofdvr_openflow_disconnects_total{reason=%q}", reason)
 }
 
-// A user of the machine who connects to the loopback address is no switch, whatever is
-// claimed: the connection is refused before a message is read.
-func TestUserIsNoSwitch(t *testing.T) {
+// An unprivileged user who connects to the loopback address is refused as a switch before a
+// message is read.
+func TestUnprivilegedUserIsRefused(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	for range 3 {
@@ -68,8 +68,8 @@ func TestUserIsNoSwitch(t *testing.T) {
 	pingTTL(t, vm1, vm2.IP(), 63)
 }
 
-// An Open vSwitch that is not root's connects as the owner of its database's socket. A
-// connection of anybody else is named where a router lacks its bridge.
+// An Open vSwitch that does not run as root connects as the owner of its database's socket.
+// A refused connection of another user is reported where a router lacks its bridge.
 func TestOwnerOfDatabaseIsASwitch(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -78,7 +78,7 @@ func TestOwnerOfDatabaseIsASwitch(t *testing.T) {
 	proxy := s.relay(overflowUser)
 	s.vsctl("set-controller", "br-x", "tcp:"+proxy.addr, "--", "set", "controller", "br-x", "max_backoff=1000")
 	s.serve()
-	s.eventually("status to say who was refused", func() error {
+	s.eventually("the status to name the refused user", func() error {
 		p := strings.Join(s.status().Routers[0].Problems, "; ")
 		if !strings.Contains(p, "a connection from this machine was refused in the last minute, perhaps that of bridge br-x: ") || !strings.Contains(p, "nobody (uid 65534)") {
 			return errors.New(p)
@@ -86,34 +86,34 @@ func TestOwnerOfDatabaseIsASwitch(t *testing.T) {
 		return nil
 	})
 	s.sh("", "chown nobody /run/openvswitch/db.sock")
-	// The overflow user may be anybody.
+	// The overflow user may stand for any user.
 	s.logged("only root may be a switch")
 	s.sh("", "chown 7:7 /run/openvswitch/db.sock")
 	proxy.uid.Store(7)
 	s.settle()
 	pingTTL(t, vm1, vm2.IP(), 63)
-	// The same user is known by the directory while the socket is away.
+	// The owner of the directory counts while the socket is missing.
 	proxy.cut()
 	s.sh("", "chown 7 /run/openvswitch; mv /run/openvswitch/db.sock /run/openvswitch/away")
 	before := s.scrape()["ofdvr_openflow_connects_total"]
 	s.eventually("the bridge to be connected again", func() error {
 		if now := s.scrape()["ofdvr_openflow_connects_total"]; now == before {
-			return errors.New("it is not")
+			return errors.New("it is not connected")
 		}
 		return nil
 	})
 }
 
-// A bridge that is connected and answers stays so when another connection claims to be the
-// same bridge. That one is refused, counted and named, and what is written meanwhile is in
-// the true switch when it is answered.
+// A connected bridge that answers is not replaced by another connection that claims to be the
+// same bridge. That connection is refused, counted and reported, and writes reach the true
+// switch.
 func TestConnectedBridgeIsNotDisplaced(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	s.impostor(0)
 	s.ended(1, "duplicate")
 	s.metric(1, "ofdvr_openflow_connects_total")
-	s.eventually("status to name it", func() error {
+	s.eventually("the status to name the refused connection", func() error {
 		p := strings.Join(s.status().Routers[0].Problems, "; ")
 		if !strings.Contains(p, "another connection (peer 127.0.0.1) claims to be bridge rb-r1 and is refused") {
 			return errors.New("problems: " + p)
@@ -121,9 +121,9 @@ func TestConnectedBridgeIsNotDisplaced(t *testing.T) {
 		return nil
 	})
 	if out := s.ofdvr(1, "doctor"); !strings.Contains(out, "claims to be bridge rb-r1") {
-		t.Errorf("doctor does not name it:\n%s", out)
+		t.Errorf("doctor does not name the refused connection:\n%s", out)
 	}
-	// Meanwhile others claim it, and are refused as well.
+	// Meanwhile other connections claim it, and are refused as well.
 	var others sync.WaitGroup
 	for range 5 {
 		others.Go(func() { s.impostor(0) })
@@ -132,7 +132,7 @@ func TestConnectedBridgeIsNotDisplaced(t *testing.T) {
 	s.sh("", "kill -HUP "+fmt.Sprint(s.daemon.Pid))
 	s.eventually("the true switch to have the flow", func() error {
 		if len(s.flows(bridge).find("nw_dst=10.0.2.77")) == 0 {
-			return errors.New("it has not")
+			return errors.New("the flow is missing")
 		}
 		return nil
 	})
@@ -143,15 +143,15 @@ func TestConnectedBridgeIsNotDisplaced(t *testing.T) {
 	s.sh("", "kill -HUP "+fmt.Sprint(s.daemon.Pid))
 	s.eventually("the first address again", func() error {
 		if len(s.flows(bridge).find("nw_dst=10.0.2.10")) == 0 {
-			return errors.New("it has not")
+			return errors.New("another address is named")
 		}
 		return nil
 	})
 	pingTTL(t, vm1, vm2.IP(), 63)
 }
 
-// A switch that comes back while its old connection has broken unnoticed is taken in as
-// soon as that does not answer, and not when it is found silent.
+// A switch that reconnects while its old connection is broken is accepted as soon as the old one does not
+// answer, before the keepalive ends it.
 func TestDeadConnectionIsReplaced(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -175,17 +175,17 @@ func TestDeadConnectionIsReplaced(t *testing.T) {
 	pingTTL(t, vm1, vm2.IP(), 63)
 }
 
-// A relay passes what a bridge and the daemon send each other on, as a user.
+// A relay is a proxy between a bridge and the daemon that connects as a user.
 type relay struct {
 	addr   string
 	uid    atomic.Int32
-	frozen atomic.Bool // nothing passes, and the daemon's ends stay open
+	frozen atomic.Bool // nothing passes, and the daemon's connections stay open
 
 	mu   sync.Mutex
 	open []net.Conn
 }
 
-// relay starts one. It ends with the test.
+// relay starts a relay. It ends with the test.
 func (s *site) relay(uid int32) *relay {
 	s.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -210,7 +210,7 @@ func (s *site) relay(uid int32) *relay {
 			}
 			daemon, err := s.DialAs(ctx, int(r.uid.Load()), "127.0.0.1:6653")
 			if err != nil {
-				bridge.Close() // it tries again
+				bridge.Close() // it reconnects
 				continue
 			}
 			r.mu.Lock()
@@ -223,7 +223,7 @@ func (s *site) relay(uid int32) *relay {
 	return r
 }
 
-// cut ends all connections.
+// cut closes all connections.
 func (r *relay) cut() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -253,8 +253,8 @@ func (r *relay) pass(to, from net.Conn) {
 	}
 }
 
-// Counters that no link can carry are not added, whoever tells them: neither Prometheus nor
-// the daemon's successor sees them. Status and metrics say so.
+// Counters above what a link can carry are not added: neither Prometheus nor the daemon's
+// successor sees them. Status and metrics say so.
 func TestImpossibleCounters(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -264,7 +264,7 @@ func TestImpossibleCounters(t *testing.T) {
 	s.serve()
 	s.logged("listening for switches")
 	nc := s.peer()
-	var flows ofproto.FlowStatsReply // that it was sent
+	var flows ofproto.FlowStatsReply // sent by the fake switch
 	bridge := hostile.Switch("br-x", []string{"x-blue", "x-green", "t-blue", "t-green"}, func(nc net.Conn, xid uint32, request ofproto.Message) bool {
 		switch m := request.(type) {
 		case ofproto.BundleControl:
@@ -290,7 +290,7 @@ func TestImpossibleCounters(t *testing.T) {
 	}()
 	s.eventually("its counters to be refused", func() error {
 		if s.scrape()["ofdvr_refused_counters_total"] == 0 {
-			return errors.New("they are not")
+			return errors.New("none was refused")
 		}
 		return nil
 	})
@@ -319,7 +319,7 @@ func TestImpossibleCounters(t *testing.T) {
 	s.mentions("bridge br-x says that it has counted more than a link can carry")
 	nc.Close()
 	<-ended
-	// The true switch comes, and another daemon.
+	// The true switch connects, and another daemon starts.
 	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653", "--", "set", "controller", "br-x", "max_backoff=1000")
 	routed := func(want float64) {
 		t.Helper()

@@ -8,8 +8,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Two Open vSwitches on one machine, with a daemon each, keep apart what they have made: a
-// namespace that both want is that of the first, and the second says so.
+// Two Open vSwitches on one machine with a daemon each do not share objects: a namespace that both want
+// belongs to the first, and the second says so.
 func TestTwoInstances(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -51,13 +51,13 @@ func TestTwoInstances(t *testing.T) {
 	one := strings.TrimSpace(s.sh("", "cat /run/ofdvr/instance"))
 	problem := "the name of namespace qrouter-r1 is taken: another instance of ofdvr on this machine, " + one + `, uses it for its router "r1"; this instance is `
 	for range 2 { // also after a restart
-		s.eventually("the second to say that the name is taken", func() error {
+		s.eventually("the second daemon to report that the name is taken", func() error {
 			out, _ := s.Ofdvr(t.Context(), "status", "--api", api)
 			return lacks(out, problem)
 		})
 		out, _ := s.Ofdvr(t.Context(), "doctor", "--api", api)
 		if !strings.Contains(out, "PROBLEM  router r1: namespace qrouter-r1 cannot be examined: "+problem) {
-			t.Errorf("doctor of the second says\n%s", out)
+			t.Errorf("doctor of the second prints\n%s", out)
 		}
 		if n := strings.Count(d.Log(), "could not set up namespace"); n != 1 {
 			t.Errorf("the second logged it %d times", n)
@@ -68,14 +68,14 @@ func TestTwoInstances(t *testing.T) {
 		d = second()
 	}
 	if after := world(); after != before {
-		t.Errorf("the first's namespace has changed:\n%s", diff(before, after))
+		t.Errorf("the first daemon's namespace has changed:\n%s", diff(before, after))
 	}
 	if more := strings.TrimPrefix(s.daemon.Log(), log); strings.Contains(more, "namespace") {
-		t.Errorf("the first did something:\n%s", more)
+		t.Errorf("the first daemon changed something:\n%s", more)
 	}
 	s.ofdvr(0, "doctor")
 
-	// With other routers each has its own.
+	// With different routers each has its own namespace.
 	if _, err := d.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestTwoInstances(t *testing.T) {
 		t.Fatal(err)
 	}
 	d = second()
-	s.eventually("the second to be done", func() error {
+	s.eventually("the second daemon to settle", func() error {
 		out, err := s.Ofdvr(t.Context(), "status", "--api", api)
 		if err != nil {
 			return err
@@ -97,12 +97,12 @@ func TestTwoInstances(t *testing.T) {
 	s.serve()
 	s.settle()
 	if after := world(); after != before {
-		t.Errorf("the first's namespace has changed:\n%s", diff(before, after))
+		t.Errorf("the first daemon's namespace has changed:\n%s", diff(before, after))
 	}
 	nine := s.sh("", "ls -i /run/netns/qrouter-r9")
 	s.ofdvr(0, "doctor", "--api", api)
 
-	// Cleanup of one leaves the other's.
+	// Cleanup of one keeps the other's namespace.
 	if _, err := d.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -113,15 +113,15 @@ func TestTwoInstances(t *testing.T) {
 	}
 	s.serve()
 	s.settle()
-	// Without its run directory it knows itself by its Open vSwitch.
+	// Without its run directory an instance identifies itself by its Open vSwitch.
 	s.sh("", "rm -r /run/ofdvr2")
 	mustHave(t, s.ofdvr(0, "cleanup", "--ovsdb", socket, "--run-dir", "/run/ofdvr2"), "deleted namespace qrouter-r9 of router r9",
 		fmt.Sprintf("left: namespace qrouter-r1 of router r1: it is that of another instance of ofdvr, %s", one))
 	s.ofdvr(0, "doctor")
 }
 
-// An instance stays the same when its database is made anew, and when it gets another system ID.
-func TestInstanceStays(t *testing.T) {
+// An instance keeps its ID when its database is created again, and when its system ID changes.
+func TestInstanceIDIsStable(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
 	was := s.sh("", "ls -i /run/netns/qrouter-r1; cat /run/ofdvr/instance")

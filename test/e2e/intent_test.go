@@ -12,17 +12,17 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// apiSocket is where the API is.
+// apiSocket is the API's Unix socket.
 const apiSocket = "/run/ofdvr/api.sock"
 
-// A reply is what the API answered.
+// A reply is a reply of the API.
 type reply struct {
 	status int
 	header http.Header
 	text   string
 }
 
-// into decodes the answer's body.
+// into decodes the reply's body.
 func (a reply) into(t *testing.T, v any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(a.text), v); err != nil {
@@ -49,7 +49,7 @@ func (s *site) ask(method, path, body string) reply {
 	return reply{resp.StatusCode, resp.Header, string(text)}
 }
 
-// must is ask for what has to be answered with a status.
+// must is ask that fails the test unless the reply has status.
 func (s *site) must(status int, method, path, body string) reply {
 	s.t.Helper()
 	a := s.ask(method, path, body)
@@ -67,8 +67,8 @@ func storeOnly(t *testing.T, flags ...string) *site {
 	return s
 }
 
-// A router that is made through the API, object by object, routes as soon as
-// that is answered.
+// A router made through the API, object by object, routes as soon as the last write is
+// answered.
 func TestAPIMakesARouter(t *testing.T) {
 	t.Parallel()
 	s := storeOnly(t)
@@ -93,7 +93,7 @@ func TestAPIMakesARouter(t *testing.T) {
 
 	s.must(200, "DELETE", "/v1/ports/vm2"+wait, "")
 	if got := s.flows(bridge).find("nw_dst=10.0.2.10 "); len(got) != 0 {
-		t.Errorf("the flow of the deleted port is there: %v", got)
+		t.Errorf("the deleted port still has a flow: %v", got)
 	}
 	s.must(200, "DELETE", "/v1/routers/r1"+wait, "")
 	if got := s.vsctl("list-br"); got != "br-int" {
@@ -101,16 +101,16 @@ func TestAPIMakesARouter(t *testing.T) {
 	}
 }
 
-// What the switch refuses is told to who waits for it and in the object's status,
-// with the switch's reason; the rest is done, and when there is room that is too.
-func TestRefusedIsDegraded(t *testing.T) {
+// If the switch refuses flows, the waiting client and the object's status get the
+// switch's reason. The other flows are added, and the refused ones when there is room.
+func TestRefusedFlowsDegradeTheObject(t *testing.T) {
 	t.Parallel()
 	s, _, _ := written(t)
 	s.vsctl("--", "--id=@t", "create", "Flow_Table", "flow_limit=5", "--", "set", "Bridge", bridge, "flow_tables:3=@t")
 	port := func(n int) string {
 		return fmt.Sprintf(`{"network": "green", "mac": "02:00:00:00:02:%d", "addresses": ["10.0.2.%d"]}`, n, n)
 	}
-	// Five flows are in the table already, two of them those of ports.
+	// The table has five flows already, two of them of ports.
 	a := s.must(202, "PUT", "/v1/ports/more"+applied, port(20))
 	if !strings.Contains(a.text, `"applied":false`) || !strings.Contains(a.text, "port more: the switch refuses it") || !strings.Contains(a.text, "OFPFMFC_TABLE_FULL") && !strings.Contains(a.text, "full") {
 		t.Error(a.text)
@@ -138,8 +138,8 @@ func TestRefusedIsDegraded(t *testing.T) {
 	}
 }
 
-// A write whose bridge is away is done, and says what it waits for.
-func TestPendingSaysWhy(t *testing.T) {
+// A write whose bridge is away is stored, and the reply says what it waits for.
+func TestPendingWriteHasReason(t *testing.T) {
 	t.Parallel()
 	s := storeOnly(t)
 	s.must(200, "PUT", "/v1/topology", `{"networks": [{"id": "blue"}], "routers": [{"id": "x", "fallback": "none", "bridge": {"managed": false, "name": "br-x"},
@@ -152,8 +152,8 @@ func TestPendingSaysWhy(t *testing.T) {
 	s.must(409, "GET", "/v1/routers/x/flows", "")
 }
 
-// The API's socket is for its owner and a group, and over TCP it is for those
-// with the token.
+// The API's socket is open to its owner and a group; over TCP the API is open to
+// clients with the token.
 func TestAPIAccess(t *testing.T) {
 	t.Parallel()
 	lab.Needs(t, "openssl")

@@ -33,7 +33,7 @@ const (
 	greenLinkLocal = "fe80::ff:fe00:201"
 )
 
-// dual is vm with an IPv6 address besides.
+// dual is vm with an additional IPv6 address.
 func dual(name, addr string) lab.MachineConfig {
 	c := vm(name, addr)
 	a := netip.MustParseAddr(addr).As4()
@@ -51,7 +51,7 @@ func dualPair(t *testing.T) (s *site, vm1, vm2 *lab.Machine) {
 
 func isIPv6(f lab.Frame) bool { return f.Packet().Layer(layers.LayerTypeIPv6) != nil }
 
-// icmp6 is true for an ICMPv6 message of a type from src to dst, each "" for any.
+// icmp6 is true for an ICMPv6 message of a type from src to dst; "" matches any.
 func icmp6(typ uint8, src, dst string) condition {
 	return func(f lab.Frame) bool {
 		p := f.Packet()
@@ -63,8 +63,8 @@ func icmp6(typ uint8, src, dst string) condition {
 
 func echo6(src, dst string) condition { return icmp6(layers.ICMPv6TypeEchoRequest, src, dst) }
 
-// IPv6 is routed in the switch with the hop limit counted down, and no packet of
-// it, neighbour discovery of the router included, gets to the kernel.
+// The switch routes IPv6 and decrements the hop limit. No packet reaches the kernel, not
+// even neighbour discovery of the router.
 func TestIPv6IsRoutedInTheSwitch(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := dualPair(t)
@@ -88,7 +88,7 @@ func TestIPv6IsRoutedInTheSwitch(t *testing.T) {
 	seen(t, green, "green's tap", 0, "packets from machines", notMulticast)
 }
 
-// An exhausted hop limit is answered by the near gateway.
+// The near gateway answers a packet whose hop limit expires.
 func TestIPv6HopLimit(t *testing.T) {
 	t.Parallel()
 	_, vm1, _ := dualPair(t)
@@ -98,8 +98,7 @@ func TestIPv6HopLimit(t *testing.T) {
 	}
 }
 
-// A solicitation is the question for a neighbour's MAC address in one of its
-// forms.
+// A solicitation is one form of a neighbour solicitation.
 type solicitation struct {
 	name     string
 	src, dst string // addresses of the packet
@@ -136,8 +135,8 @@ func solicit(t *testing.T, from *lab.Machine, s solicitation) {
 
 var isAdvertisement = icmp6(layers.ICMPv6TypeNeighborAdvertisement, "", "")
 
-// Solicitations for the router's addresses are answered in the switch: no daemon
-// is needed, and no link of the namespace.
+// The switch answers solicitations for the router's addresses, without the daemon and
+// without a link in the namespace.
 func TestSolicitationsAreAnsweredWithoutTheKernel(t *testing.T) {
 	t.Parallel()
 	s := ready(t, dualStack)
@@ -159,7 +158,7 @@ func TestSolicitationsAreAnsweredWithoutTheKernel(t *testing.T) {
 	}
 }
 
-// mustAdvertise fails the test unless f is the answer to c.
+// mustAdvertise fails the test unless f is the advertisement that answers c.
 func mustAdvertise(t *testing.T, f lab.Frame, to *lab.Machine, c solicitation) {
 	t.Helper()
 	p := f.Packet()
@@ -175,8 +174,8 @@ func mustAdvertise(t *testing.T, f lab.Frame, to *lab.Machine, c solicitation) {
 	if eth.SrcMAC.String() != blueMAC || eth.DstMAC.String() != wantMAC || ip.SrcIP.String() != c.target || ip.DstIP.String() != c.wantDst || ip.HopLimit != 255 || ip.FlowLabel != 0 {
 		t.Errorf("headers are %+v %+v", eth, ip)
 	}
-	// Where the kernel answers, it does not say again what the sender of a unicast
-	// solicitation knows (RFC 4861, 4.4).
+	// The kernel does not repeat what the sender of a unicast solicitation knows (RFC
+	// 4861, 4.4).
 	brief := lab.Datapath() == lab.Kernel && c.to == blueMAC
 	if !na.Router() || na.Solicited() != c.solicited || na.Override() == brief || na.TargetAddress.String() != c.target {
 		t.Errorf("advertisement is %+v", na)
@@ -191,8 +190,7 @@ func mustAdvertise(t *testing.T, f lab.Frame, to *lab.Machine, c solicitation) {
 	validChecksum(t, p)
 }
 
-// validChecksum fails the test unless the ICMPv6 message has the checksum that it
-// should.
+// validChecksum fails the test unless the ICMPv6 message has the right checksum.
 func validChecksum(t *testing.T, p gopacket.Packet) {
 	t.Helper()
 	icmp := p.Layer(layers.LayerTypeICMPv6).(*layers.ICMPv6)
@@ -208,12 +206,12 @@ func validChecksum(t *testing.T, p gopacket.Packet) {
 	}
 }
 
-// A solicitation without the option that the answer needs is left to the kernel,
-// which answers too.
+// A solicitation without the option that the reply needs goes to the kernel, which
+// answers.
 func TestSolicitationWithoutOption(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := dualPair(t)
-	pingTTL(t, vm1, "fd00:1::1", 64) // the kernel learns of vm1
+	pingTTL(t, vm1, "fd00:1::1", 64) // the kernel learns vm1's MAC address
 	c := solicitations[1]
 	c.option = false
 	at, tap := record(t, vm1, all(came, isAdvertisement)), s.recordIn(netns, blueTap, isIPv6)
@@ -226,7 +224,7 @@ func TestSolicitationWithoutOption(t *testing.T) {
 	}
 }
 
-// A machine that gives itself the router's address is told so.
+// A machine that takes the router's address detects the duplicate.
 func TestDuplicateAddressIsDetected(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := dualPair(t)
@@ -239,7 +237,7 @@ func TestDuplicateAddressIsDetected(t *testing.T) {
 	})
 }
 
-// Two interfaces on one network, one for each version of IP, as Neutron has them.
+// A router has two interfaces on one network, one for each IP version, as in Neutron.
 func TestInterfaceForEachVersion(t *testing.T) {
 	t.Parallel()
 	s := ready(t, `

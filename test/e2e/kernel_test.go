@@ -11,8 +11,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// What is for the router itself reaches it, whatever extra routes there are
-// around its addresses: TCP, and pings in fragments, which no flow answers.
+// Packets to the router itself reach it, also inside of extra routes: TCP, and
+// fragmented pings, which no flow answers.
 func TestRouterInsideAnExtraRoute(t *testing.T) {
 	t.Parallel()
 	s := ready(t, strings.Replace(dualStack, "ports:", `    routes:
@@ -22,7 +22,7 @@ ports:`, 1))
 	vm1, vm2 := s.plug(dual("vm1", "10.0.1.10")), s.plug(dual("vm2", "10.0.2.10"))
 	at := record(t, vm2, func(f lab.Frame) bool { return came(f) && (isIPv4(f) || isIPv6(f)) })
 	for _, own := range []string{"10.0.1.1", "fd00:1::1"} {
-		for _, from := range []*lab.Machine{vm1, vm2} { // the latter has it behind another interface
+		for _, from := range []*lab.Machine{vm1, vm2} { // for vm2 the address is behind another interface
 			if err := carries(t, from, netns, netip.AddrPortFrom(netip.MustParseAddr(own), 0), netip.AddrPort{}, patience); err != nil {
 				t.Errorf("TCP from %s to %s: %v", from.Name, own, err)
 			}
@@ -38,8 +38,8 @@ ports:`, 1))
 	mustHave(t, s.ofdvr(0, "trace", "--from", "vm2", "--to", "10.0.1.1", "--proto", "tcp"), "hands packets for addresses of interface r1-blue itself to the kernel")
 }
 
-// Metadata, which the namespace has at a link-local address, is reached though a
-// machine is the default route.
+// Metadata at a link-local address of the namespace is reachable although a machine
+// is the default route.
 func TestMetadataBesideADefaultRoute(t *testing.T) {
 	lab.Needs(t, "nft")
 	t.Parallel()
@@ -57,15 +57,15 @@ nft add rule ip nat pre ip daddr 169.254.169.254 tcp dport 80 redirect to :9697`
 	transfer(t, vm1, vm2, "198.51.100.9")
 }
 
-// A change is something that others do to the namespace, by which one address is
-// routed in another way.
+// A change is a change of the namespace by another program that routes one address
+// differently.
 type change struct{ add, remove, to string }
 
-// What others add to the namespace counts, as in Linux: longer routes inside of
-// an extra route and of a connected subnet, addresses, and policy rules before
-// the main table. It counts at once, no longer than it is there, and a daemon that
-// starts changes nothing about it.
-func TestOthersRouteInTheNamespace(t *testing.T) {
+// Changes of the namespace by other programs count, as in Linux: longer routes inside
+// an extra route and a connected subnet, addresses, and policy rules before the main
+// table. They count at once and until they are removed, and a daemon that starts leaves
+// them unchanged.
+func TestForeignRoutesInTheNamespace(t *testing.T) {
 	t.Parallel()
 	s := ready(t, strings.Replace(dualStack, "ports:", `    routes:
       - {destination: 10.9.0.0/16, nexthop: 10.0.2.10}
@@ -97,7 +97,7 @@ ports:`, 1))
 			return err
 		}
 		if tap.Count(echoTo(c.to)) == before {
-			return fmt.Errorf("no packet to %s has come to the kernel", c.to)
+			return fmt.Errorf("no packet to %s reached the kernel", c.to)
 		}
 		return nil
 	}
@@ -110,7 +110,7 @@ ports:`, 1))
 			return err
 		}
 		if tap.Count(echoTo(c.to)) != before {
-			return fmt.Errorf("a packet to %s has come to the kernel", c.to)
+			return fmt.Errorf("a packet to %s reached the kernel", c.to)
 		}
 		return nil
 	}
@@ -140,15 +140,15 @@ ports:`, 1))
 	s.serve()
 	s.settle()
 	mustBeUntouched(t, flows, s.flows(bridge))
-	all("the kernel to decide after the daemon has started again, with", byKernel)
+	all("the kernel to decide after a restart of the daemon, with", byKernel)
 
 	for _, c := range changes {
 		s.sh(netns, c.remove)
 	}
-	all("flows to route again what was", byFlow)
+	all("flows to route again", byFlow)
 	s.settle()
 	for key := range s.flows(bridge).flows {
-		if _, ok := plain.flows[key]; !ok && !strings.HasPrefix(key, "table=7,priority=20,") { // of neighbours
+		if _, ok := plain.flows[key]; !ok && !strings.HasPrefix(key, "table=7,priority=20,") { // flows of neighbours
 			t.Errorf("a flow is left: %s", key)
 		}
 	}
@@ -159,9 +159,9 @@ func echoTo(to string) condition {
 	return func(f lab.Frame) bool { return echo("", to)(f) || echo6("", to)(f) }
 }
 
-// How a namespace routes is read without the database too: a daemon that starts
-// while it has none leaves what flows hand to the kernel, and learns of changes.
-func TestOthersRouteWithoutDatabase(t *testing.T) {
+// The daemon reads the routes of a namespace without the database too: a daemon that
+// starts while there is no database keeps the flows to the kernel and follows changes.
+func TestForeignRoutesWithoutDatabase(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	known := func(prefix string, want bool) {
@@ -193,11 +193,10 @@ func TestOthersRouteWithoutDatabase(t *testing.T) {
 	known("10.0.2.96/27", true)
 }
 
-// A namespace that a routing daemon fills does not fill the switch: the kernel gets
-// all of the extra route around that, and the status says so. That a route of
-// somebody else is in the place of the router's is logged once, however often it
-// is tried.
-func TestCrowdedNamespace(t *testing.T) {
+// A namespace with many routes of a routing daemon does not fill the switch: one flow
+// sends the whole extra route around them to the kernel, and the status says so. A
+// foreign route in place of one of the router's is logged once.
+func TestManyForeignRoutes(t *testing.T) {
 	t.Parallel()
 	const routes = `    routes:
       - {destination: 10.9.0.0/16, nexthop: 10.0.2.10}
@@ -228,7 +227,7 @@ ports:`
 		return nil
 	})
 	tap := s.recordIn(netns, blueTap, isIPv4)
-	turns(t, s, vm1, "10.9.200.1", tap, "a packet to the rest of the extra route to come to the kernel", echo(vm1.IP(), "10.9.200.1"))
+	turns(t, s, vm1, "10.9.200.1", tap, "a packet to the rest of the extra route at the kernel", echo(vm1.IP(), "10.9.200.1"))
 	fill("del")
 	s.settle()
 
@@ -236,7 +235,7 @@ ports:`
 	s.write(strings.Replace(twoNetworks, "ports:", strings.Replace(routes, "ports:", "      - {destination: 10.10.0.0/16, nexthop: 10.0.2.10}\nports:", 1), 1))
 	s.signal(syscall.SIGHUP)
 	problem("another program has a route to that destination")
-	for i := range 3 { // each is seen by another look at the namespace
+	for i := range 3 { // each needs another look at the namespace
 		s.sh(netns, fmt.Sprintf("ip addr add 10.9.9.%d/32 dev lo", i+1))
 		s.eventually("the address to be seen", func() error {
 			if s.flows(bridge).find(fmt.Sprintf("nw_dst=10.9.9.%d ", i+1)) == nil {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Limits that refuse or end something are named by the status and the doctor, with what to do. That is
-// no problem of the routers, which are as ready as before.
+// The status and the doctor name limits that refused or ended something, with a remedy. This is
+// no problem of the routers, which stay ready.
 func TestStatusNamesLimits(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks, "--state-dir", t.TempDir(), "--max-unidentified", "4")
@@ -28,7 +28,7 @@ func TestStatusNamesLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if resp, err := s.client("unix", "/run/ofdvr/api.sock").Do(req); err == nil { // else it was cut off while it was still sent
+	if resp, err := s.client("unix", "/run/ofdvr/api.sock").Do(req); err == nil { // an error: it was cut off while it was sent
 		resp.Body.Close()
 	}
 	for _, limit := range []struct{ says, by, remedy string }{
@@ -44,8 +44,8 @@ func TestStatusNamesLimits(t *testing.T) {
 			}
 			return fmt.Errorf("no line has %q and %q:\n%s", limit.says, limit.remedy, out)
 		}
-		s.eventually("the status to name it", func() error { return named(s.ofdvr(0, "status"), "warning: ", "; ") })
-		s.eventually("the doctor to name it", func() error { return named(s.ofdvr(0, "doctor"), "note     limits: ", " → ") })
+		s.eventually("the status to name the limit", func() error { return named(s.ofdvr(0, "status"), "warning: ", "; ") })
+		s.eventually("the doctor to name the limit", func() error { return named(s.ofdvr(0, "doctor"), "note     limits: ", " → ") })
 	}
 	if st := s.status(); !st.Settled || len(st.Problems) > 0 {
 		t.Errorf("the status is %+v", st)

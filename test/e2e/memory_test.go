@@ -14,15 +14,14 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// peakMemory is how much memory Go's runtime has had at most. (The race detector needs memory of
-// its own besides.)
+// peakMemory is the peak of the memory of Go's runtime. (The race detector needs more.)
 const peakMemory = "go_memstats_sys_bytes"
 
-// affordable is what peers may cost, whatever they send, in all.
+// affordable is the limit for the memory that all peers may cost together.
 const affordable = 150 << 20
 
-// costs fails the test if attack has the daemon need more memory than peers may cost. The true
-// switch is connected afterwards, as before.
+// costs fails the test if attack makes the daemon need more memory than peers may cost. Afterwards the
+// true switch is connected, as before.
 func (s *site) costs(what string, attack func()) {
 	s.t.Helper()
 	before := s.scrape()[peakMemory]
@@ -34,8 +33,8 @@ func (s *site) costs(what string, attack func()) {
 	}
 }
 
-// Peers that are not identified and describe ports without end, as many as there may be at a
-// time, cost little, and keep no switch out.
+// As many unidentified peers as are allowed that describe ports without end cost little memory and keep no
+// switch out.
 func TestUnidentifiedPeersCostLittle(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -47,7 +46,7 @@ func TestUnidentifiedPeersCostLittle(t *testing.T) {
 			peers = append(peers, nc)
 			all.Go(func() { hostile.Answer(hostile.EndlessPorts)(nc) })
 		}
-		for range 1500 { // that begin a long message
+		for range 1500 { // each begins a long message
 			nc := s.peer()
 			peers = append(peers, nc)
 			nc.Write(ofproto.Hello13().Append(nil, 0))
@@ -67,14 +66,14 @@ func TestUnidentifiedPeersCostLittle(t *testing.T) {
 	s.settle()
 }
 
-// A peer that claims to be a bridge and tells of a gigabyte of flows costs little. The true bridge
-// is programmed when it comes.
-func TestLiarCostsLittle(t *testing.T) {
+// A peer that claims to be a bridge and sends a gigabyte of flows costs little memory. The true bridge is
+// programmed when it connects.
+func TestOversizedRepliesCostLittle(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
 	s.handMade()
 	s.vsctl("del-controller", "br-x")
-	s.plain = true // or a gigabyte does not come before its time is over, three times
+	s.plain = true // the race detector is too slow for three times a gigabyte within the deadline
 	s.serve()
 	s.logged("listening for switches")
 	for _, c := range []struct {
@@ -90,8 +89,8 @@ func TestLiarCostsLittle(t *testing.T) {
 	s.settle()
 }
 
-// A peer that claims 50 bridges which are not connected, each with as many ports, flows, groups and
-// meters as a switch may have, costs little. The true bridges are programmed when they come.
+// A peer that claims 50 bridges that are not connected, each with as many ports, flows, groups and meters as
+// a switch may have, costs little memory. The true bridges are programmed when they connect.
 func TestManyClaimsCostLittle(t *testing.T) {
 	t.Parallel()
 	const claims, ports, others = 50, 65_000, 25_000
@@ -112,7 +111,7 @@ func TestManyClaimsCostLittle(t *testing.T) {
 		for i := range claims {
 			attack := hostile.Switch(fmt.Sprint("br-l", i), append([]string{fmt.Sprint("l", i)}, names...), holds)
 			all.Go(func() {
-				for t.Context().Err() == nil { // where the machine is slow, it does not introduce itself in time at first
+				for t.Context().Err() == nil { // on a slow machine the first attempts may miss the handshake deadline
 					if nc, err := s.Dial(t.Context(), "tcp", "127.0.0.1:6653"); err == nil {
 						end := context.AfterFunc(t.Context(), func() { nc.Close() })
 						attack(nc)
@@ -121,7 +120,7 @@ func TestManyClaimsCostLittle(t *testing.T) {
 					}
 				}
 			})
-			s.eventually("the claim to be taken in", func() error { // one by one, or none is in time
+			s.eventually("the claim to be taken in", func() error { // one by one, or none meets its deadline
 				if metric := fmt.Sprintf("ofdvr_router_connected{router=\"l%d\"}", i); s.scrape()[metric] != 1 {
 					return fmt.Errorf("%s is not 1", metric)
 				}

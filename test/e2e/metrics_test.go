@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// get asks the daemon's HTTP server for a page.
+// get requests a page of the daemon's HTTP server.
 func (s *site) get(page string) (status int, body string) {
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://127.0.0.1:9476"+page, nil)
@@ -26,7 +26,7 @@ func (s *site) get(page string) (status int, body string) {
 	return resp.StatusCode, string(b)
 }
 
-// scrape returns what /metrics says, by the name with its labels.
+// scrape returns the samples of /metrics by name with labels.
 func (s *site) scrape() map[string]float64 {
 	s.t.Helper()
 	code, body := s.get("/metrics")
@@ -48,8 +48,7 @@ func (s *site) scrape() map[string]float64 {
 	return values
 }
 
-// metric fails the test unless the daemon says that name, which includes the
-// labels, is want.
+// metric fails the test unless the metric name, which includes the labels, is want.
 func (s *site) metric(want float64, name string) {
 	s.t.Helper()
 	if got, ok := s.scrape()[name]; !ok || got != want {

@@ -10,7 +10,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// settled returns nil if everything that is wanted is confirmed.
+// settled returns nil if the switches confirmed everything.
 func (s *site) settled() error {
 	if code, body := s.get("/readyz"); code != http.StatusOK {
 		return fmt.Errorf("%s%v", body, s.status())
@@ -18,13 +18,13 @@ func (s *site) settled() error {
 	return nil
 }
 
-// mended waits until a shell script succeeds on the host, everything is settled,
-// and packets of vm1 and vm2 reach the other and, by each tap, the kernel. It
-// leaves the time that this took in the test's log: test/chaos judges it.
+// mended waits until a shell script succeeds on the host, everything is settled, and
+// vm1 and vm2 reach each other and, through each tap, the kernel. It logs how long that
+// took; test/chaos checks the time.
 func (s *site) mended(script string, vm1, vm2 *lab.Machine) {
 	s.t.Helper()
 	start := time.Now()
-	lab.Eventually(s.t, time.Minute, "the fault to be mended: "+script, func() error {
+	lab.Eventually(s.t, time.Minute, "the fault to be repaired: "+script, func() error {
 		if _, err := s.RunIn(s.t.Context(), "", "sh", "-ec", script); err != nil {
 			return err
 		}
@@ -41,12 +41,12 @@ func (s *site) mended(script string, vm1, vm2 *lab.Machine) {
 		}
 		return nil
 	})
-	s.t.Logf("mended after %v", time.Since(start).Round(time.Millisecond))
+	s.t.Logf("repaired after %v", time.Since(start).Round(time.Millisecond))
 }
 
-// works fails the test unless the switch routes between vm1 and vm2 of
-// twoNetworks and answers ARP, and the kernel answers pings. (The errors that
-// everything looks at as well, the kernel sends once a second.)
+// works fails the test unless the switch routes between vm1 and vm2 of twoNetworks
+// and answers ARP, and the kernel answers pings. (It does not check the errors that
+// everything checks, because the kernel sends only one a second.)
 func (s *site) works(vm1, vm2 *lab.Machine) {
 	s.t.Helper()
 	for _, m := range []*lab.Machine{vm1, vm2} {
@@ -59,7 +59,7 @@ func (s *site) works(vm1, vm2 *lab.Machine) {
 	pingTTL(s.t, vm2, "10.0.2.1", 64)
 }
 
-// flowMods returns how many changes of flows switches have confirmed.
+// flowMods returns how many flow mods the switches have confirmed.
 func (s *site) flowMods() (n float64) {
 	s.t.Helper()
 	for name, v := range s.scrape() {
@@ -70,24 +70,24 @@ func (s *site) flowMods() (n float64) {
 	return n
 }
 
-// A fault is something that somebody does behind the daemon's back.
+// A fault is a change that another program makes without the daemon.
 type fault struct {
 	name   string
 	do     string // a shell script on the host
-	mended string // a script that succeeds when it is put right
+	mended string // a script that succeeds after the repair
 	harm   harm
 }
 
-// A harm is the worst that a fault may do to packets that the switch routes.
+// A harm is the worst effect that a fault may have on packets that the switch routes.
 type harm int
 
 const (
-	none  harm = iota // not one is lost, and no flow is touched
-	flows             // not one is lost, though flows have to be changed
-	loss              // their way is taken away: they are lost until it is mended
+	none  harm = iota // no packet is lost, and no flow is touched
+	flows             // no packet is lost, but flows have to be changed
+	loss              // packets are lost until the repair, because their path is gone
 )
 
-// suffer does each fault to s in turn. Each is mended, and then all works as before.
+// suffer injects each fault in turn. Each is repaired, and then everything works as before.
 func (s *site) suffer(faults []fault, vm1, vm2 *lab.Machine) {
 	for _, f := range faults {
 		if !s.t.Run(f.name, func(t *testing.T) {
@@ -100,14 +100,14 @@ func (s *site) suffer(faults []fault, vm1, vm2 *lab.Machine) {
 			s.sh("", f.do)
 			s.mended(f.mended, vm1, vm2)
 			if f.harm < loss {
-				st.mustBeWhole() // before ARP has to find its way, which holds back packets
+				st.mustBeWhole() // before everything flushes the neighbours, which delays packets
 			}
 			s.works(vm1, vm2)
 			if n := s.flowMods() - mods; f.harm == none && n > 0 {
 				t.Errorf("%v flows were changed", n)
 			}
 		}) {
-			return // the others would only tell of it again
+			return // the next faults would only fail again
 		}
 	}
 }
@@ -117,13 +117,13 @@ func is(table, record, column, want string) string {
 	return fmt.Sprintf("test '%s' = \"$(ovs-vsctl --no-wait get %s %s %s | tr -d '\"')\"", want, table, record, column)
 }
 
-// What somebody changes or deletes in the database is put right.
-func TestDatabaseIsMended(t *testing.T) {
+// Changes and deletions by others in the database are repaired.
+func TestDatabaseIsRepaired(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	const ourController = `$(ovs-vsctl --no-wait get bridge rb-r1 controller | tr -d '[]')`
-	// gone has a script note which row a name has, and another succeed when that
-	// name has another row.
+	// gone returns a script that notes the row of a name and runs a command, and another
+	// that succeeds when the name has another row.
 	gone := func(table, name, command string) (do, mended string) {
 		return fmt.Sprintf("ovs-vsctl get %s %s _uuid >/run/was; ovs-vsctl %s %s", table, name, command, name),
 			fmt.Sprintf("ovs-vsctl --no-wait get %s %s _uuid >/run/is; ! cmp -s /run/was /run/is", table, name)
@@ -162,9 +162,9 @@ func TestDatabaseIsMended(t *testing.T) {
 	}, vm1, vm2)
 }
 
-// What somebody does to taps and their namespace is put right, while the switch
+// Changes by others to taps and their namespace are repaired while the switch
 // routes.
-func TestNamespaceIsMended(t *testing.T) {
+func TestNamespaceIsRepaired(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	in := "ip -n " + netns + " "
@@ -174,7 +174,7 @@ func TestNamespaceIsMended(t *testing.T) {
 		s.suffer([]fault{{"tap deleted", in + "link del " + blueTap, here, flows}}, vm1, vm2)
 	}
 	s.suffer([]fault{
-		{"namespace deleted", "ip netns del " + netns + " || true", here, flows}, // it complains if the daemon is quick to mend it
+		{"namespace deleted", "ip netns del " + netns + " || true", here, flows}, // it fails if the daemon is quick to repair it
 		{"tap moved out", in + "link set dev " + blueTap + " netns $$", here + "; ! ip link show " + blueTap + " 2>/dev/null", none},
 		{"tap moved elsewhere", "ip netns add other; " + in + "link set dev " + blueTap + " netns other", here + "; ! ip -n other link show " + blueTap + " 2>/dev/null", flows},
 		{"tap down", in + "link set dev " + blueTap + " down", here + " up | grep -q UP", none},
@@ -187,10 +187,10 @@ func TestNamespaceIsMended(t *testing.T) {
 	}, vm1, vm2)
 }
 
-// tells waits until the status tells of a problem with all of the words.
+// tells waits until the status has a problem with all of the words.
 func (s *site) tells(words ...string) {
 	s.t.Helper()
-	s.eventually("the status to tell", func() error {
+	s.eventually("the status to report the problem", func() error {
 		text := fmt.Sprint(s.status())
 		for _, w := range words {
 			if !strings.Contains(text, w) {
@@ -201,15 +201,15 @@ func (s *site) tells(words ...string) {
 	})
 }
 
-// A controller of somebody else's is not removed, but the status tells how. Ours
-// is there beside it, and the switch routes as before.
-func TestForeignControllerIsTold(t *testing.T) {
+// A foreign controller is not removed, but the status says how to remove it. The
+// daemon's own is added beside it, and the switch routes as before.
+func TestForeignControllerIsReported(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	st := startStream(t, vm1, vm2.IP())
 	s.vsctl("set-controller", bridge, "tcp:127.0.0.1:1") // instead of ours
 	var remedy string
-	s.eventually("the status to tell", func() error {
+	s.eventually("the status to name the controller", func() error {
 		st := s.status()
 		_, text, _ := strings.Cut(strings.Join(st.Routers[0].Problems, "\n"), "which can change its flows; remove it with `")
 		if remedy, _, _ = strings.Cut(text, "`"); remedy == "" {
@@ -225,9 +225,9 @@ func TestForeignControllerIsTold(t *testing.T) {
 	}
 }
 
-// Where ovs-vswitchd cannot make bridges of br-int's datapath type, the status
-// says which type that is and where to look. With another type all comes back.
-func TestImpossibleDatapathTypeIsTold(t *testing.T) {
+// If ovs-vswitchd cannot make bridges of br-int's datapath type, the status names the
+// type and where to look. With a possible type everything works again.
+func TestImpossibleDatapathTypeIsReported(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	s.vsctl("set", "bridge", "br-int", "datapath_type=bogus")
@@ -237,7 +237,7 @@ func TestImpossibleDatapathTypeIsTold(t *testing.T) {
 	s.works(vm1, vm2)
 }
 
-// plugAgain puts a machine's cable into br-int, from which it was lost.
+// plugAgain connects machines to a new br-int.
 func (s *site) plugAgain(machines ...*lab.Machine) {
 	s.t.Helper()
 	for _, m := range machines {
@@ -245,8 +245,8 @@ func (s *site) plugAgain(machines ...*lab.Machine) {
 	}
 }
 
-// When somebody deletes br-int, the status says how to make it; the routers are
-// joined to the new one.
+// If br-int is deleted, the status says how to create it. The routers are connected to
+// the new one.
 func TestDeletedIntegrationBridge(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -260,7 +260,7 @@ func TestDeletedIntegrationBridge(t *testing.T) {
 	s.works(vm1, vm2)
 }
 
-// loseTap takes the tap away, after a command.
+// loseTap removes the tap, and runs a command first.
 func (s *site) loseTap(first string) {
 	s.t.Helper()
 	remove := "ip -n " + netns + " link del " + blueTap
@@ -270,8 +270,8 @@ func (s *site) loseTap(first string) {
 	s.sh("", first+"\n"+remove)
 }
 
-// A link of somebody else's that has a tap's name is left alone. The status tells
-// of it, and the tap comes when it has gone.
+// A foreign link with a tap's name is left alone. The status reports it, and the tap
+// is made when the link is gone.
 func TestForeignLinkInTheTapsPlace(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)

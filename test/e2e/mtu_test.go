@@ -11,8 +11,8 @@ import (
 // narrow is dualStack with a smaller MTU on green.
 var narrow = strings.Replace(dualStack, "vlan: 2}", "vlan: 2, mtu: 1400}", 1)
 
-// What fits into a network with a smaller MTU is routed in the switch. What does
-// not, the kernel answers, or sends on in fragments.
+// The switch routes packets that fit a network with a smaller MTU. The kernel answers
+// the others, or fragments them.
 func TestSmallerMTU(t *testing.T) {
 	t.Parallel()
 	s := ready(t, narrow)
@@ -37,12 +37,12 @@ func TestSmallerMTU(t *testing.T) {
 	if !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || r.Errors[0].From != "10.0.1.1" || r.Errors[0].Message != "Frag needed and DF set (mtu = 1400)" {
 		t.Errorf("%+v, %v", r, err)
 	}
-	ping(t, vm1, "10.0.2.10", lab.PingOptions{Size: 1373}) // vm1 knows the path's MTU by now
+	ping(t, vm1, "10.0.2.10", lab.PingOptions{Size: 1373}) // vm1 has learnt the path's MTU
 	r, err = vm1.Ping(t.Context(), "fd00:2::10", lab.PingOptions{Size: 1353, Whole: true, Wait: patience})
 	if !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || r.Errors[0].From != "fd00:1::1" || !strings.Contains(r.Errors[0].Message, "mtu=1400") {
 		t.Errorf("%+v, %v", r, err)
 	}
-	// Without leave to fragment, packets are fragmented by the router.
+	// Without DF the router fragments packets.
 	s.sh(vm1.Name, "ip route flush cache; echo 1 >/proc/sys/net/ipv4/ip_no_pmtu_disc")
 	at := record(t, vm2, all(came, isIPv4))
 	ping(t, vm1, "10.0.2.10", lab.PingOptions{Size: 1450})
@@ -52,10 +52,10 @@ func TestSmallerMTU(t *testing.T) {
 	if n := at.Count(isIPv4); n != 2 {
 		t.Errorf("vm2 got %d packets, want 2 fragments", n)
 	}
-	// TCP finds the path's MTU.
+	// TCP discovers the path's MTU.
 	transfer(t, vm1, vm2, "10.0.2.10")
 	transfer(t, vm1, vm2, "[fd00:2::10]")
-	// In the other direction everything fits.
+	// Everything fits in the other direction.
 	blue = s.recordIn(netns, greenTap, came)
 	ping(t, vm2, "10.0.1.10", lab.PingOptions{Size: 1372, Whole: true})
 	seen(t, blue, "green's tap", 0, "packets", isEcho)

@@ -11,7 +11,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// severalHops routes 10.9.0.0/16 by way of some of vm2, vm3 and vm4 on green.
+// severalHops routes 10.9.0.0/16 through some of vm2, vm3 and vm4 on green.
 func severalHops(hops ...int) string {
 	var next []string
 	for _, h := range hops {
@@ -25,8 +25,8 @@ ports:
   - {id: vm4, network: green, mac: "02:00:00:00:02:12", addresses: [10.0.2.12]}`)
 }
 
-// Several next hops share the flows of packets, each flow keeping to its own, and
-// when one goes only its flows move; all in the switch.
+// Several next hops share the flows, and each flow keeps its next hop. When a next hop
+// is removed, only its flows move. All of this happens in the switch.
 func TestSeveralNextHops(t *testing.T) {
 	t.Parallel()
 	s := ready(t, severalHops(10, 11, 12))
@@ -38,7 +38,7 @@ func TestSeveralNextHops(t *testing.T) {
 		hops, at = append(hops, m), append(at, record(t, m, flowTo(m)))
 	}
 	const flows = 60
-	var sockets []net.Conn // which stay, as Linux gives the packets of each a hash of its own
+	var sockets []net.Conn // kept open, because Linux gives each socket its own hash
 	for i := range flows {
 		sockets = append(sockets, dialUDP(t, s, vm1, fmt.Sprintf("10.9.%d.1:%d", i, 4000+i)))
 	}
@@ -48,7 +48,7 @@ func TestSeveralNextHops(t *testing.T) {
 		}
 	}
 	tap := s.recordIn(netns, blueTap, all(came, isFlow))
-	// went returns which hop each flow has gone to.
+	// went returns the next hop of each flow.
 	went := func(want int) map[int]int {
 		t.Helper()
 		out := make(map[int]int)
@@ -60,7 +60,7 @@ func TestSeveralNextHops(t *testing.T) {
 					n++
 					port := flowPort(f)
 					if old, ok := out[port]; ok && old != h && want == 2*flows {
-						t.Errorf("flow %d went to hop %d and to hop %d", port, old, h)
+						t.Errorf("flow %d used hop %d and hop %d", port, old, h)
 					}
 					out[port] = h // the latest
 				}
@@ -94,7 +94,7 @@ func TestSeveralNextHops(t *testing.T) {
 	send()
 	for port, h := range went(2 * flows) {
 		if old := before[port]; old != 1 && h != old || h == 1 {
-			t.Errorf("flow %d went to hop %d, and then to hop %d", port, old, h)
+			t.Errorf("flow %d moved from hop %d to hop %d", port, old, h)
 		}
 	}
 	seen(t, tap, "blue's tap", 0, "packets by the route", isFlow)
@@ -104,10 +104,10 @@ func TestSeveralNextHops(t *testing.T) {
 	}
 }
 
-// isFlow is true for the packets of the flows.
+// isFlow is true for packets of the test's flows.
 func isFlow(f lab.Frame) bool { return flowPort(f) >= 4000 }
 
-// flowTo is true for those that are meant for m.
+// flowTo is true for those sent to m.
 func flowTo(m *lab.Machine) condition {
 	return all(came, isFlow, sentTo(m.MAC))
 }

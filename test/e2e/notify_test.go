@@ -11,16 +11,15 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A manager is a service manager as sd_notify(3) has it. It knows what it was
-// told, line by line.
+// A manager is a service manager as in sd_notify(3). It records the lines that it
+// receives.
 type manager struct {
 	t     *testing.T
 	conn  *net.UnixConn
 	lines []string
 }
 
-// supervised starts a daemon under a service manager that wants to hear of it
-// every two seconds.
+// supervised starts a daemon under a service manager with a watchdog of two seconds.
 func (s *site) supervised(name string, flags ...string) (*lab.Process, *manager) {
 	s.t.Helper()
 	socket := filepath.Join(s.Dir(), name)
@@ -40,8 +39,8 @@ func (s *site) supervised(name string, flags ...string) (*lab.Process, *manager)
 	return p, &manager{t: s.t, conn: conn}
 }
 
-// hears waits until the manager has been told a line, after those that it was
-// known to have been told.
+// hears waits until the manager has received a line, after those that earlier calls
+// returned for.
 func (m *manager) hears(line string) {
 	m.t.Helper()
 	for !slices.Contains(m.lines, line) {
@@ -49,17 +48,16 @@ func (m *manager) hears(line string) {
 		m.conn.SetReadDeadline(time.Now().Add(patience))
 		n, err := m.conn.Read(b)
 		if err != nil {
-			m.t.Fatalf("the service manager waits for %s: %v; it was told %q", line, err, m.lines)
+			m.t.Fatalf("the service manager waits for %s: %v; it received %q", line, err, m.lines)
 		}
 		m.lines = append(m.lines, strings.Split(string(b[:n]), "\n")...)
 	}
 	m.lines = m.lines[slices.Index(m.lines, line)+1:]
 }
 
-// A service manager is told when the API answers, also by a daemon that stands
-// by, then again and again that the daemon works and how far it is, and at last
-// that it stops.
-func TestServiceManagerIsTold(t *testing.T) {
+// The service manager gets READY when the API answers, also from a standby daemon, then
+// watchdog and status messages regularly, and STOPPING at the end.
+func TestServiceManagerNotifications(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
 	first, manager := s.supervised("first")
@@ -74,7 +72,7 @@ func TestServiceManagerIsTold(t *testing.T) {
 	_, second := s.supervised("second", "--standby")
 	second.hears("READY=1")
 	if out, err := s.Ofdvr(t.Context(), "status", "--api", "unix:/run/ofdvr/standby.sock"); err != nil {
-		t.Errorf("the daemon that stands by is ready, and its API says %v\n%s", err, out)
+		t.Errorf("the standby daemon is ready, and its API says %v\n%s", err, out)
 	}
 	second.hears("WATCHDOG=1")
 

@@ -11,15 +11,15 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A datapathFlow is one of those by which the datapath itself forwards packets, as
-// ovs-vswitchd made it of flows in all bridges (ovs-dpctl(8)).
+// A datapathFlow is a flow of the datapath itself, which ovs-vswitchd made from flows
+// in all bridges (ovs-dpctl(8)).
 type datapathFlow struct {
 	text    string
 	actions []string
 }
 
 // datapathFlows returns the datapath's flows that have counted packets and whose
-// text contains all of parts.
+// text contains all parts.
 func (s *site) datapathFlows(parts ...string) []datapathFlow {
 	s.t.Helper()
 	out, err := s.Run(s.t.Context(), "ovs-appctl", "dpctl/dump-flows", "--names", "-m")
@@ -38,7 +38,7 @@ func (s *site) datapathFlows(parts ...string) []datapathFlow {
 	return flows
 }
 
-// splitActions splits a list of actions at the commas that are in no parentheses.
+// splitActions splits a list of actions at the commas outside of parentheses.
 func splitActions(list string) []string {
 	var out []string
 	depth, begin := 0, 0
@@ -56,15 +56,15 @@ func splitActions(list string) []string {
 	return append(out, list[begin:])
 }
 
-// What hardware can do: rewrite MAC addresses and the TTL, and output.
+// Actions that hardware can do: rewrite MAC addresses and the TTL, and output.
 var (
 	rewrite = regexp.MustCompile(`^set\((eth\((src=[0-9a-f:]+,?|dst=[0-9a-f:]+,?)+\)|ipv4\(ttl=\d+\)|ipv6\(hlimit=\d+\))\)$`)
 	measure = regexp.MustCompile(`^check_pkt_len\(size=\d+,gt\(([\w-]+)\),le\((.*)\)\)$`)
 )
 
-// offloadable returns an error unless actions are a rewriting of headers and an output to
-// the port, which hardware can do. If it may measure packets, those that are larger than an MTU may
-// go to tap instead.
+// offloadable returns an error unless actions only rewrite headers and output to port, which
+// hardware can do. If tap is not "", they may first measure packets and send those larger than an
+// MTU to tap.
 func offloadable(actions []string, port, tap string) error {
 	if len(actions) == 1 && tap != "" {
 		m := measure.FindStringSubmatch(actions[0])
@@ -76,7 +76,7 @@ func offloadable(actions []string, port, tap string) error {
 	rewritten := 0
 	for _, a := range actions[:len(actions)-1] {
 		if !rewrite.MatchString(a) {
-			return fmt.Errorf("%s is no rewriting of headers", a)
+			return fmt.Errorf("%s does not rewrite headers", a)
 		}
 		rewritten++
 	}
@@ -86,16 +86,15 @@ func offloadable(actions []string, port, tap string) error {
 	return nil
 }
 
-// What the datapath does to routed packets is what hardware can do for it: it rewrites
-// MAC addresses and the TTL, and outputs them. They are not sent around a second time, and
-// nothing of them comes to ovs-vswitchd.
+// Hardware can do what the datapath does to routed packets: it rewrites MAC addresses and the
+// TTL, and outputs. Packets are not recirculated, and none reaches ovs-vswitchd.
 func TestRoutedPacketsCanBeOffloaded(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := dualPair(t)
 	s.routedFlows(vm1, vm2, "")
 }
 
-// So it is where networks have different MTUs, but for one action that measures packets.
+// The same holds where networks have different MTUs, except for one action that measures packets.
 func TestMeasuredPacketsCanBeOffloaded(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := narrowPair(t)
@@ -111,14 +110,14 @@ func narrowPair(t *testing.T) (s *site, vm1, vm2 *lab.Machine) {
 	return s, s.plug(dual("vm1", "10.0.1.10")), s.plug(small)
 }
 
-// Where a route has several next hops, the switch first hashes a packet, which many switches in
-// hardware cannot do for it, and then does to it what it does to others.
+// Where a route has several next hops, the switch first hashes a packet, which many hardware
+// switches cannot do, and then treats it like others.
 func TestHashedPackets(t *testing.T) {
 	t.Parallel()
 	s := ready(t, severalHops(10, 11))
 	vm1 := s.plug(vm("vm1", "10.0.1.10"))
 	for _, hop := range []*lab.Machine{s.plug(vm("vm2", "10.0.2.10")), s.plug(vm("vm3", "10.0.2.11"))} {
-		ping(t, hop, vm1.IP(), lab.PingOptions{}) // so that br-int knows where it is
+		ping(t, hop, vm1.IP(), lab.PingOptions{}) // so that br-int learns its MAC address
 	}
 	conn := dialUDP(t, s, vm1, "10.9.0.1:4000")
 	var first, then []datapathFlow
@@ -127,7 +126,7 @@ func TestHashedPackets(t *testing.T) {
 		first = s.datapathFlows("recirc_id(0)", "in_port(vm1)", "eth_type(0x0800)", "dst="+blueMAC)
 		then = s.datapathFlows("dp_hash(0x", "in_port(vm1)")
 		if len(first) == 0 || len(then) == 0 {
-			return fmt.Errorf("there are %d, and %d after the hash", len(first), len(then))
+			return fmt.Errorf("there are %d before and %d after the hash", len(first), len(then))
 		}
 		return nil
 	})
@@ -143,8 +142,8 @@ func TestHashedPackets(t *testing.T) {
 	}
 }
 
-// routedFlows has vm1 and vm2 send packets to each other and fails the test unless the flows that
-// forward them are offloadable, and returns those. Those to vm2 are measured if tap is not "".
+// routedFlows sends packets between vm1 and vm2, fails the test unless the datapath flows that
+// forward them are offloadable, and returns those. Packets to vm2 are measured if tap is not "".
 func (s *site) routedFlows(vm1, vm2 *lab.Machine, tap string) (all []datapathFlow) {
 	s.t.Helper()
 	for _, way := range []struct {
@@ -172,7 +171,7 @@ func (s *site) routedFlows(vm1, vm2 *lab.Machine, tap string) (all []datapathFlo
 			}
 			for _, f := range flows {
 				if strings.Contains(f.text, "push_vlan(") {
-					return fmt.Errorf("br-int has not learned yet where the other machine is, and floods: %s", f.text)
+					return fmt.Errorf("br-int has not learned the other machine's MAC address yet, and floods: %s", f.text)
 				}
 			}
 			return nil

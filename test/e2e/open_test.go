@@ -16,7 +16,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
-// memory is what the daemon has in memory, in bytes: now, and at most since the last
+// memory returns the daemon's resident memory in bytes: now, and the peak since the last
 // call of forget.
 func (s *site) memory() (now, most int) {
 	s.t.Helper()
@@ -27,7 +27,7 @@ func (s *site) memory() (now, most int) {
 	return now, most
 }
 
-// forget has the kernel forget the most that the daemon has had in memory.
+// forget resets the peak of the daemon's memory.
 func (s *site) forget() {
 	s.t.Helper()
 	if err := s.daemon.ForgetPeak(); err != nil {
@@ -35,7 +35,7 @@ func (s *site) forget() {
 	}
 }
 
-// crowded is twoNetworks with so many ports.
+// crowded is twoNetworks with that many ports.
 func crowded(ports int) string {
 	b := bytes.NewBufferString(strings.NewReplacer("/24", "/8", "10.0.2.1/", "11.0.2.1/").Replace(twoNetworks[:strings.Index(twoNetworks, "ports:")]))
 	b.WriteString("ports:\n")
@@ -52,10 +52,10 @@ func (s *site) client(network, address string) *http.Client {
 	}}}
 }
 
-// Whoever reaches the address of --metrics cannot make the daemon need more than so
-// much memory: neither 500 watchers that read nothing while much changes, nor flows
-// that are asked for in waves by clients that do not read them. Writes, Prometheus
-// and the page are served meanwhile.
+// Clients that reach the address of --metrics cannot make the daemon need more than a
+// limit of memory: neither 500 watchers that read nothing during many changes, nor waves
+// of requests for flows that are not read. Writes, Prometheus and the page are served
+// meanwhile.
 func TestOpenAddressIsBounded(t *testing.T) {
 	t.Parallel()
 	ports := 10_000
@@ -73,7 +73,7 @@ func TestOpenAddressIsBounded(t *testing.T) {
 		}
 		text, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		for method == "GET" && err == nil && resp.StatusCode == http.StatusServiceUnavailable { // "try again later", on a slow machine
+		for method == "GET" && err == nil && resp.StatusCode == http.StatusServiceUnavailable { // refused for now, on a slow machine
 			if resp, err = c.Do(req); err != nil {
 				t.Fatal(err)
 			}
@@ -105,7 +105,7 @@ func TestOpenAddressIsBounded(t *testing.T) {
 		b.WriteString(`]}}`)
 		return b.String()
 	}
-	// The first of each is part of what the daemon needs anyway.
+	// The daemon needs the memory of the first of each anyway.
 	send(api, "PATCH", "/v1/topology", many(0))
 	send(api, "PATCH", "/v1/topology", many(1))
 	send(open, "GET", "/v1/routers/r1/flows", "")

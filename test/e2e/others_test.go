@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// What is no socket that a daemon of ours has left behind is not deleted, whether it is named in
-// --api or in --openflow.
+// The daemon deletes no file that is not a socket left by an earlier daemon, in neither --api nor
+// --openflow.
 func TestForeignSocketPaths(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
@@ -55,46 +55,46 @@ func TestForeignSocketPaths(t *testing.T) {
 		nc.Close()
 	}
 
-	// A file that comes in its place later stays when the daemon ends.
+	// A file that replaces the socket stays when the daemon ends.
 	s.serve("--api", "unix:/run/ofdvr/api.sock,unix:/run/z")
 	s.settle()
 	s.sh("", "rm /run/z; echo theirs >/run/z")
 	s.stop()
 	if got := s.sh("", "cat /run/z"); got != "theirs\n" {
-		t.Errorf("it is %q", got)
+		t.Errorf("the file has %q", got)
 	}
 }
 
-// A program that holds the lock of /run/netns keeps nothing but the first namespace of a machine
-// from being made, the status says so, and SIGTERM ends the daemon nevertheless.
-func TestHeldLocksStopNothing(t *testing.T) {
+// A program that holds the lock of /run/netns blocks only the creation of a machine's first namespace;
+// the status says so, and SIGTERM still ends the daemon.
+func TestHeldLockBlocksOnlyFirstNamespace(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
 	s.sh("", "mkdir -p /run/netns; while umount -l /run/netns 2>/dev/null; do :; done")
 	release := s.holdLock("/run/netns", hostile.Nobody)
 	s.serve()
 	const problem = "(sleep) holds the lock of /run/netns, which every program that makes the first namespace needs"
-	s.eventually("the status to name it", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
+	s.eventually("the status to name the held lock", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
 	mustHave(t, s.ofdvr(1, "doctor"), problem)
 	if code, body := s.get("/healthz"); code != 200 {
 		t.Errorf("healthz: %d %s", code, body)
 	}
 	s.stop() // although the lock is held
 	s.serve()
-	s.eventually("the status to name it again", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
+	s.eventually("the status to name the held lock again", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
 	release()
 	s.settle()
 	release = s.holdLock("/run/netns", hostile.Nobody)
 	s.reload(twoRouters) // a second namespace
 	s.sh("", "ip netns exec "+netns+" ip link set "+blueTap+" down")
-	s.eventually("what is changed to be mended", func() error { return lacks(s.sh(netns, "ip -o link show "+blueTap), ",UP") })
+	s.eventually("the tap to be set up again", func() error { return lacks(s.sh(netns, "ip -o link show "+blueTap), ",UP") })
 	s.stop()
 	release()
 }
 
-// A namespace that is the machine's own, by its inode, gets none of the router's settings and
-// routes, and is not deleted.
-func TestHostNamespaceIsLeft(t *testing.T) {
+// A namespace that is the machine's own, by its inode, gets no settings and routes of the router, and
+// is not deleted.
+func TestHostNamespaceIsUntouched(t *testing.T) {
 	t.Parallel()
 	routes := strings.Replace(twoNetworks, "  - id: r1\n", "  - id: r1\n    routes: [{destination: 198.51.100.0/24, type: blackhole}]\n", 1)
 	s := bare(t, routes)
@@ -107,7 +107,7 @@ func TestHostNamespaceIsLeft(t *testing.T) {
 	before := world()
 	s.serve()
 	const problem = "/run/netns/qrouter-r1 is the network namespace of the machine itself, or that of ofdvr: nothing is changed in it"
-	s.eventually("the status to name it", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
+	s.eventually("the status to name the namespace", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
 	mustHave(t, s.ofdvr(1, "doctor"), problem)
 	if after := world(); after != before {
 		t.Errorf("changed:\n%s", diff(before, after))
@@ -125,10 +125,10 @@ func TestHostNamespaceIsLeft(t *testing.T) {
 	}
 }
 
-// Links and ports that other programs have under the names that a topology gives to bridges, taps and
-// patch ports stay as they are, to the byte; the status names them, the rest works, and what
-// they keep from being made is made when they have gone.
-func TestNamesOfOthers(t *testing.T) {
+// Links and ports of other programs that have the names of bridges, taps and patch ports of the topology
+// stay unchanged. The status names them, everything else works, and what they block is made when they are
+// gone.
+func TestNamesInUseByOthers(t *testing.T) {
 	t.Parallel()
 	s := bare(t, strings.NewReplacer("{id: r1-blue,", "{id: r1-blue, tap_port: vpn0,", "{id: r1-red,", "{id: r1-red, patch_port: theirs-0,",
 		"  - id: r2\n", "  - id: r2\n    bridge: {name: vpn1}\n").Replace(twoRouters))
@@ -160,13 +160,13 @@ func TestNamesOfOthers(t *testing.T) {
 			mustHave(t, s.ofdvr(1, "doctor"), strings.SplitN(problems[r], "; ", 2)[0][len("tap vpn0: "):])
 		}
 		mustHave(t, s.ofdvr(1, "doctor"), "port theirs-0 on bridge br-int, which does not belong to ofdvr")
-		s.eventually("green to be there", func() error { return lacks(s.sh(netns, "ip -o addr"), "10.0.2.1/24") })
+		s.eventually("green's address", func() error { return lacks(s.sh(netns, "ip -o addr"), "10.0.2.1/24") })
 		pingTTL(t, machine, "10.0.2.1", 64)
 		s.stop()
 		if after := world(); after != before {
 			t.Errorf("changed:\n%s", diff(before, after))
 		}
-		s.serve() // and again
+		s.serve() // a second time
 	}
 	s.stop()
 	s.ofdvr(0, "cleanup")
@@ -181,7 +181,7 @@ func TestNamesOfOthers(t *testing.T) {
 	}
 	s.sh("", "ovs-vsctl br-exists vpn1")
 
-	// A tap of that name that comes when ours is in its namespace is not taken for ours, also not
+	// A tap with the same name that appears while the router's is in its namespace is not adopted, not even
 	// after a crash of ovs-vswitchd.
 	s.sh("", "ip tuntap add vpn0 mode tap; ip addr add 192.0.2.1/24 dev vpn0; ip link set vpn0 up")
 	s.noticed()
@@ -199,7 +199,7 @@ func TestNamesOfOthers(t *testing.T) {
 	}
 }
 
-// A bridge of another controller that has the name of a router's stays that controller's, with its flows.
+// A bridge of another controller with the name of a router's bridge keeps its controller and its flows.
 func TestBridgeOfAnotherController(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
@@ -210,7 +210,7 @@ func TestBridgeOfAnotherController(t *testing.T) {
 	before, flows := s.database(), s.flows(bridge)
 	s.serve()
 	const problem = "bridge rb-r1: the name is in use by bridge rb-r1, which does not belong to ofdvr; remove it, or choose another name"
-	s.eventually("the status to name it", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
+	s.eventually("the status to name the bridge", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
 	s.stop()
 	s.ofdvr(0, "cleanup")
 	if after := s.database(); after != before {
@@ -219,16 +219,16 @@ func TestBridgeOfAnotherController(t *testing.T) {
 	mustBeUntouched(t, flows, s.flows(bridge))
 }
 
-// settings is all that a namespace has of settings, links, addresses, rules and routes, but for those of taps.
+// everythingIn returns a namespace's settings, links, addresses, rules and routes, except those of taps.
 func (s *site) everythingIn(netns string) string {
 	s.t.Helper()
 	return s.sh(netns, `(cd /proc/sys/net && grep -rs . ipv4/conf ipv6/conf ipv4/ip_forward ipv4/fib_multipath_hash_policy ipv6/fib_multipath_hash_policy | grep -v 'stable_secret\|/qr-' | sort)
 		(ip -o link; ip -o addr) | grep -v ' qr-' | sed 's/qdisc [a-z]*//'; (ip route show table all; ip -6 route show table all) | grep -v ' qr-' | sort; ip rule; ip -6 rule`)
 }
 
-// A namespace that was there before, or in which another program has a link, outlives its router
-// and is then what it was before: settings, lo, and no routes of ours. That holds if the router is
-// removed while no daemon runs too, and for ofdvr cleanup.
+// A namespace that existed before its router, or in which another program has a link, stays when the router
+// is removed, and is then as it was before: settings, lo, and no routes of ofdvr. This also holds if the
+// router is removed while no daemon runs, and for ofdvr cleanup.
 func TestKeptNamespaceIsAsBefore(t *testing.T) {
 	t.Parallel()
 	with := strings.Replace(twoRouters, "  - id: r1\n", `  - id: r1
@@ -249,7 +249,7 @@ func TestKeptNamespaceIsAsBefore(t *testing.T) {
 	before := s.everythingIn(netns)
 	asBefore := func(what string) {
 		t.Helper()
-		s.eventually("the namespace to be what it was, "+what, func() error {
+		s.eventually("the namespace to be as before, "+what, func() error {
 			if d := diff(before, s.everythingIn(netns)); d != "" {
 				return fmt.Errorf("%s", d)
 			}
@@ -288,7 +288,7 @@ func TestKeptNamespaceIsAsBefore(t *testing.T) {
 		t.Errorf("left: %s", got)
 	}
 
-	// One of ours that has to stay for a link of another program.
+	// A namespace of ofdvr that has to stay because of another program's link.
 	s.sh("", "ip netns del "+netns+"; ip netns add fresh")
 	s.serve()
 	routesOurs := func() {
@@ -299,7 +299,7 @@ func TestKeptNamespaceIsAsBefore(t *testing.T) {
 	s.sh("", "ip link add up0 netns "+netns+" type veth peer name up1 netns "+netns)
 	s.write(without)
 	const kept = "namespace qrouter-r1 was kept: it has links that do not belong to ofdvr: up0, up1"
-	s.eventually("the status to name it", func() error { return lacks(fmt.Sprint(s.status().Problems), kept) })
+	s.eventually("the status to name the kept namespace", func() error { return lacks(fmt.Sprint(s.status().Problems), kept) })
 	s.sh("", "ip link add up0 netns fresh type veth peer name up1 netns fresh")
 	noMACs := func(netns string) string {
 		return s.sh(netns, `(cd /proc/sys/net && grep -rs . ipv4/conf ipv6/conf ipv4/ip_forward ipv4/fib_multipath_hash_policy ipv6/fib_multipath_hash_policy | grep -v 'stable_secret\|/qr-\|/up[01]/' | sort)

@@ -16,7 +16,7 @@ var threeNetworks = strings.NewReplacer(
 	"[10.0.2.1/24]}\n", "[10.0.2.1/24]}\n"+`      - {id: r1-red, network: red, mac: "02:00:00:00:03:01", addresses: [10.0.3.1/24]}`+"\n",
 ).Replace(twoNetworks) + `  - {id: vm3, network: red, mac: "02:00:00:00:03:10", addresses: [10.0.3.10]}` + "\n"
 
-// startDatabase and startSwitch start what an outage has ended.
+// startDatabase and startSwitch start what an outage ended.
 func (s *site) startDatabase() {
 	s.t.Helper()
 	if err := s.StartDatabase(s.t.Context()); err != nil {
@@ -31,8 +31,8 @@ func (s *site) startSwitch() {
 	}
 }
 
-// emptyDatabase starts ovsdb-server, which has ended, with a database as it is
-// after the installation.
+// emptyDatabase starts ovsdb-server, which has ended, with an empty database, as after an
+// installation.
 func (s *site) emptyDatabase() {
 	s.t.Helper()
 	s.sh("", fmt.Sprintf("rm %[1]s/conf.db; ovsdb-tool create %[1]s/conf.db %[2]s", s.Dir(), lab.SchemaFile()))
@@ -49,8 +49,8 @@ func (s *site) joinAgain(machines ...*lab.Machine) {
 	s.plugAgain(machines...)
 }
 
-// Whatever of Open vSwitch is killed, and whatever is left of its database, all
-// is back soon after it is; also what the file asked for meanwhile.
+// After Open vSwitch's daemons are killed, with or without losing the database, everything is
+// restored soon after they run again, including changes of the file meanwhile.
 func TestOutages(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -99,7 +99,7 @@ func TestOutages(t *testing.T) {
 			c.outage(s, func() {
 				s.write(threeNetworks)
 				s.signal(syscall.SIGHUP)
-				s.eventually("the topology to be taken in", func() error {
+				s.eventually("the topology to be loaded", func() error {
 					if st := s.status(); st.Intent.Networks != 3 || st.Settled {
 						return fmt.Errorf("%+v", st)
 					}
@@ -115,8 +115,8 @@ func TestOutages(t *testing.T) {
 	}
 }
 
-// fill makes a file system of its own, and returns scripts that leave no room on
-// it and that make room again.
+// fill makes a small file system, and returns scripts that fill it and that free its
+// space again.
 func (s *site) fill() (dir, full, free string) {
 	s.t.Helper()
 	dir = "/run/small"
@@ -125,8 +125,8 @@ func (s *site) fill() (dir, full, free string) {
 }
 
 // While the disk of ovsdb-server is full, the switch routes, the status says why
-// nothing can be changed, and what needs no change of the database is mended.
-// When there is room, what the file asked for is done.
+// the database cannot be changed, and repairs that need no change of it are made. When
+// there is room, the changes of the file are applied.
 func TestFullDiskOfDatabase(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -142,12 +142,12 @@ func TestFullDiskOfDatabase(t *testing.T) {
 	s.signal(syscall.SIGHUP)
 	s.tells("change OVSDB", "I/O error", "is the disk of ovsdb-server full?")
 	s.sh(netns, "ip addr flush dev "+blueTap)
-	s.eventually("the addresses to come back", func() error {
+	s.eventually("the addresses to be restored", func() error {
 		_, err := s.RunIn(t.Context(), netns, "sh", "-c", "ip addr show dev "+blueTap+" | grep '10.0.1.1/24'")
 		return err
 	})
 	if n := strings.Count(s.daemon.Log(), "could not change OVSDB"); n != 1 {
-		t.Errorf("the log tells of it %d times", n)
+		t.Errorf("it was logged %d times", n)
 	}
 	st.mustBeWhole()
 	s.sh("", free)
@@ -156,7 +156,7 @@ func TestFullDiskOfDatabase(t *testing.T) {
 	pingTTL(t, vm1, vm3.IP(), 63)
 }
 
-// While the disk of the daemon's log is full, the daemon works without one.
+// While the disk of the daemon's log is full, the daemon works without a log.
 func TestFullDiskOfLog(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)

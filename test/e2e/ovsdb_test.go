@@ -8,8 +8,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// created returns the transaction that inserted the row of that name into a
-// table, as ovsdb-tool prints it.
+// created returns the transaction that inserted the row of a name into a table, as
+// ovsdb-tool prints it.
 func (s *site) created(table, name string) string {
 	s.t.Helper()
 	var found []string
@@ -24,10 +24,10 @@ func (s *site) created(table, name string) string {
 	return found[0]
 }
 
-// The end of a patch on br-int says whose port it is, as Neutron's L2 agent
-// wants it, from the transaction on that makes it. The other ports say only that
-// they are ours. Everything is made in one transaction.
-func TestPortsCarryTheirIDs(t *testing.T) {
+// The patch port on br-int has the Neutron port's ID, as Neutron's L2 agent expects,
+// from the transaction that creates it. Other ports have only ofdvr's mark. One transaction
+// makes everything.
+func TestPatchPortsHaveNeutronIDs(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
 	const marks = "ofdvr-interface=r1-blue, ofdvr-owner=ofdvr, ofdvr-router=r1}"
@@ -47,7 +47,7 @@ func TestPortsCarryTheirIDs(t *testing.T) {
 		{"port", bluePeer, "trunks", "[]"},
 		{"bridge", bridge, "fail_mode", "secure"},
 		{"bridge", bridge, "protocols", "[OpenFlow13]"},
-		{"bridge", bridge, "datapath_type", lab.Datapath()}, // as br-int's
+		{"bridge", bridge, "datapath_type", lab.Datapath()}, // like br-int
 		{"bridge", bridge, "other_config:disable-in-band", `"true"`},
 	} {
 		if got := s.vsctl("get", c.table, c.name, c.column); got != c.want {
@@ -68,8 +68,8 @@ func TestPortsCarryTheirIDs(t *testing.T) {
 	}
 }
 
-// Without a VLAN in the file, the port on br-int is dead until another agent
-// gives it one, and what that agent does to it is never undone.
+// Without a VLAN in the file, the port on br-int is in the dead VLAN until another agent
+// tags it, and the agent's changes are never reverted.
 func TestTagsBelongToAnotherAgent(t *testing.T) {
 	t.Parallel()
 	untagged := strings.NewReplacer(", vlan: 1", "", ", vlan: 2", "").Replace(twoNetworks)
@@ -101,7 +101,7 @@ func TestTagsBelongToAnotherAgent(t *testing.T) {
 	s.serve()
 	s.settle()
 	check("after a restart")
-	// Not even when the file changes and something has to be written.
+	// Even when the file changes and something has to be written.
 	s.reload(strings.Replace(untagged, `mac: "02:00:00:00:01:01"`, `mac: "02:00:00:00:01:02"`, 1))
 	if got := s.vsctl("get", "port", bluePeer, "tag", "vlan_mode", "trunks", "other_config"); got != "1\n[]\n[]\n{net_uuid=n-1}" {
 		t.Errorf("after a change of the file the port has %q", got)
@@ -111,23 +111,22 @@ func TestTagsBelongToAnotherAgent(t *testing.T) {
 	}
 }
 
-// A tag that the file gives is put right when somebody changes it.
-func TestTagOfTheFileIsKept(t *testing.T) {
+// A tag of the file is restored when another program changes it.
+func TestTagOfTheFileIsRestored(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	s.vsctl("set", "port", bluePeer, "tag=7")
-	s.eventually("the tag to be put right", func() error {
+	s.eventually("the tag to be restored", func() error {
 		if got := s.vsctl("get", "port", bluePeer, "tag"); got != "1" {
-			return fmt.Errorf("it is %s", got)
+			return fmt.Errorf("the tag is %s", got)
 		}
 		return nil
 	})
 	pingTTL(t, vm1, vm2.IP(), 63)
 }
 
-// To want the same again, by a reload or a restart, changes nothing: not a
-// column in the database, not a flow, not a transaction, not even one that
-// writes what is there already.
+// A reload or a restart with an unchanged topology changes nothing: no column of the
+// database, no flow, and no transaction, not even one that writes what exists.
 func TestSameTopologyWritesNothing(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoRouters)

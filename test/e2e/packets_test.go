@@ -16,7 +16,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A packet is a frame, decoded. A layer that the frame does not have is nil.
+// A packet is a decoded frame. A layer that the frame does not have is nil.
 type packet struct {
 	eth  *layers.Ethernet
 	arp  *layers.ARP
@@ -54,10 +54,10 @@ func all(cs ...condition) condition {
 	}
 }
 
-// echo is true for an ICMP echo request from src to dst, each "" for any.
+// echo is true for an ICMP echo request from src to dst; "" matches any.
 func echo(src, dst string) condition { return icmp(layers.ICMPv4TypeEchoRequest, src, dst) }
 
-// echoReply is true for an ICMP echo reply from src to dst, each "" for any.
+// echoReply is true for an ICMP echo reply from src to dst; "" matches any.
 func echoReply(src, dst string) condition { return icmp(layers.ICMPv4TypeEchoReply, src, dst) }
 
 func icmp(typ uint8, src, dst string) condition {
@@ -68,8 +68,8 @@ func icmp(typ uint8, src, dst string) condition {
 	}
 }
 
-// arpFor is true for an ARP request (operation 1) that asks for target, or a
-// reply (2) that tells about it.
+// arpFor is true for an ARP request (operation 1) for target, or for a reply (2) that
+// gives target's address.
 func arpFor(operation uint16, target string) condition {
 	return func(f lab.Frame) bool {
 		p := decode(f)
@@ -84,13 +84,13 @@ func arpFor(operation uint16, target string) condition {
 	}
 }
 
-// record records what passes on a machine's interface.
+// record records the frames on a machine's interface.
 func record(t *testing.T, m *lab.Machine, keep condition) *lab.Capture {
 	t.Helper()
 	return lab.Record(t, m, keep)
 }
 
-// recordIn records what passes on an interface in a namespace of the host.
+// recordIn records the frames on an interface in a namespace of the host.
 func (s *site) recordIn(netns, ifname string, keep condition) *lab.Capture {
 	s.t.Helper()
 	c, err := s.Capture(netns, ifname, keep)
@@ -150,8 +150,8 @@ func send(t *testing.T, from *lab.Machine, ls ...gopacket.SerializableLayer) {
 
 const broadcast = "ff:ff:ff:ff:ff:ff"
 
-// ask sends an ARP request for target to the Ethernet address dst. The
-// machine says that its own address is sender.
+// ask sends an ARP request for target to the Ethernet address dst. sender is the
+// machine's protocol address in the request.
 func ask(t *testing.T, from *lab.Machine, dst, sender, target string) {
 	t.Helper()
 	send(t, from,
@@ -185,7 +185,7 @@ func numbered(seq uint16) condition {
 }
 
 // transfer sends some 100 kB over TCP to an address of another machine, and fails
-// the test unless all come.
+// the test unless all arrive.
 func transfer(t *testing.T, from, to *lab.Machine, addr string) {
 	t.Helper()
 	if err := carries(t, from, to.Name, netip.AddrPortFrom(netip.MustParseAddr(strings.Trim(addr, "[]")), 0), netip.AddrPort{}, patience); err != nil {
@@ -193,9 +193,9 @@ func transfer(t *testing.T, from, to *lab.Machine, addr string) {
 	}
 }
 
-// carries sends some 100 kB over TCP to an address and port, by default those at
-// which they are awaited in a network namespace, if there is a connection within
-// wait.
+// carries listens on at in a network namespace and sends some 100 kB over TCP to to,
+// by default to the listener's address. It returns an error if there is no connection
+// within wait.
 func carries(t *testing.T, from *lab.Machine, netns string, at, to netip.AddrPort, wait time.Duration) error {
 	t.Helper()
 	ln, err := from.Host.ListenIn(within(t), netns, "tcp", at.String())
@@ -231,9 +231,8 @@ func carries(t *testing.T, from *lab.Machine, netns string, at, to netip.AddrPor
 	return <-got
 }
 
-// turns pings until the capture has seen what it should: what Open vSwitch has
-// cached for packets it uses until it has looked at its flows again, which on a
-// busy machine takes a moment.
+// turns pings until the capture has a frame that matches: Open vSwitch uses its cache
+// for packets until it has revalidated it, which takes a moment on a busy machine.
 func turns(t *testing.T, s *site, from *lab.Machine, to string, c *lab.Capture, what string, match condition) {
 	t.Helper()
 	s.eventually(what, func() error {
@@ -242,7 +241,7 @@ func turns(t *testing.T, s *site, from *lab.Machine, to string, c *lab.Capture, 
 			return err
 		}
 		if c.Count(match) == 0 {
-			return errors.New("no packet of the ping has come by")
+			return errors.New("no packet of the ping was captured")
 		}
 		return nil
 	})

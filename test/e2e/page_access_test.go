@@ -8,7 +8,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/browser"
 )
 
-// barriers fails the test if anything keeps people from using the page as it is.
+// barriers fails the test if the page breaks a rule of accessibility in its current state.
 func (v visitor) barriers(when string) {
 	v.t.Helper()
 	for _, b := range v.Barriers() {
@@ -16,7 +16,7 @@ func (v visitor) barriers(when string) {
 	}
 }
 
-// theme presses the button until the page is light or dark.
+// theme presses the button until the page has the wanted theme.
 func (v visitor) theme(want string) {
 	v.t.Helper()
 	for range 3 {
@@ -25,12 +25,12 @@ func (v visitor) theme(want string) {
 		}
 		v.click("#theme")
 	}
-	v.t.Fatalf("the page does not become %s", want)
+	v.t.Fatalf("the page does not turn %s", want)
 }
 
-// Whatever the page shows, light or dark, nothing in it keeps people from using it, by
-// the rules of WCAG 2.2 AA: contrast, names, roles, order of headings, landmarks.
-func TestPageHasNoBarriers(t *testing.T) {
+// Everything on the page, light or dark, meets the rules of WCAG 2.2 AA: contrast, names, roles,
+// order of headings, landmarks.
+func TestPageIsAccessible(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
 	v := visit(t, s.Host, "")
@@ -68,12 +68,12 @@ func TestPageHasNoBarriers(t *testing.T) {
 	v.Until(`!document.getElementById("banner").hidden`)
 	for _, theme := range []string{"light", "dark"} {
 		v.theme(theme)
-		v.barriers(theme + ": nobody answers")
+		v.barriers(theme + ": no reply")
 	}
-	v.Errors() // the browser says itself that nobody answers
+	v.Errors() // the browser reports the failed requests, too
 }
 
-// The page is light or dark as the system has it, and as it is told to be from then on.
+// The page follows the system's theme until the user chooses one.
 func TestPageThemes(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
@@ -93,8 +93,8 @@ func TestPageThemes(t *testing.T) {
 	v.text("#panel h2", "r1")
 }
 
-// With nothing but a keyboard one comes to everything, sees where one is, and comes
-// back to where one was.
+// With only the keyboard a user reaches everything, sees the focus, and returns to the previous
+// place.
 func TestPageByKeyboard(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
@@ -121,7 +121,7 @@ func TestPageByKeyboard(t *testing.T) {
 		t.Errorf("Tab leads to\n%s, want\n%s", got, want)
 	}
 
-	v.Press("Tab", "Enter") // the first is the way past the bar
+	v.Press("Tab", "Enter") // the first link skips the bar
 	v.focused("#main")
 	v.Press("Tab")
 	v.focused("#canvas")
@@ -144,8 +144,8 @@ func TestPageByKeyboard(t *testing.T) {
 	v.Until(`document.getElementById("panel").hidden`)
 	v.focused("#canvas")
 	scale := `Number((new URLSearchParams(location.hash.slice(1)).get("at") ?? "").split(",")[2])`
-	// To the nearest, which does not depend on where it was and on what the address
-	// has heard of that; one step back; and everything, which is at 1.1 at the most.
+	// Keys zoom to the nearest object, from any position and before the address is updated; one step
+	// back; and to everything, at scale 1.1 at most.
 	v.Press("+", "+", "+", "+", "+", "+")
 	v.Until(scale + " === 2.5")
 	v.Press("-")
@@ -178,7 +178,7 @@ func TestPageByKeyboard(t *testing.T) {
 	v.focused("#grid")
 }
 
-// The list says to a screen reader how much there is, and where one is in it.
+// A screen reader learns from the list how many rows it has and which one is focused.
 func TestPageListIsAGrid(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
@@ -199,8 +199,7 @@ func TestPageListIsAGrid(t *testing.T) {
 	v.Until(first + ` === "green"`)
 }
 
-// In a window as narrow as a telephone, everything has room and nothing has to be
-// moved sideways.
+// In a window as narrow as a phone's, everything fits without horizontal scrolling.
 func TestPageIsNarrow(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)

@@ -7,8 +7,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// laws are what holds for the parts of the page that are functions of their arguments,
-// each an async function of the modules that returns what is wrong, if anything.
+// laws are properties of the page's modules that are functions of their arguments. Each is an
+// async function of the modules that returns what is wrong, if anything.
 var laws = map[string]string{
 	"cards do not overlap, and each machine has a cell of its network's card": `({layout: {layout, cellOf, CELL}}, {town}) => {
 		for (let seed = 1; seed < 40; seed++) {
@@ -24,7 +24,7 @@ var laws = map[string]string{
 			}
 		}
 	}`,
-	"the layout is a function of what there is, in whatever order it came": `({layout: {layout}, model: {World}}, {town, topologyOf}) => {
+	"the layout depends on the objects, not on the order in which they came": `({layout: {layout}, model: {World}}, {town, topologyOf}) => {
 		for (let seed = 1; seed < 20; seed++) {
 			const world = town(seed);
 			const t = topologyOf(world);
@@ -33,7 +33,7 @@ var laws = map[string]string{
 			if (places(world) !== places(other)) return "seed " + seed;
 		}
 	}`,
-	"every interface is a link, and everything is in the box": `({layout: {layout}}, {town}) => {
+	"every interface is a link, and everything is inside the box": `({layout: {layout}}, {town}) => {
 		for (let seed = 1; seed < 20; seed++) {
 			const world = town(seed);
 			const {nodes, edges, box} = layout(world);
@@ -44,7 +44,7 @@ var laws = map[string]string{
 			}
 		}
 	}`,
-	"events lead to the same world as reading it anew": `({model: {World}}, {town, topologyOf, random}) => {
+	"applying events gives the same world as reading it again": `({model: {World}}, {town, topologyOf, random}) => {
 		for (let seed = 1; seed < 20; seed++) {
 			const to = topologyOf(town(seed + 1));
 			const world = town(seed);
@@ -63,21 +63,21 @@ var laws = map[string]string{
 		const reading = (s, n) => ({at: s, ports: [{router: "r", interface: "i", port: "p", packets: 3 * n, bytes: 30 * n}, {router: "r2", interface: "i", port: "p", packets: n, bytes: n}], interfaces: [{router: "r", interface: "i", routed_packets: 10 * n, routed_bytes: 1000 * n, received_packets: 5 * n, received_bytes: 50 * n, fallback: {ttl: n, mtu: n}}]});
 		const rates = new Rates();
 		rates.add(reading(0, 7));
-		if (rates.get("r", "i").out.bits !== 0) return "one reading is a rate";
+		if (rates.get("r", "i").out.bits !== 0) return "a single reading has a rate";
 		rates.add(reading(2, 9));
 		const r = rates.get("r", "i");
 		if (r.out.bits !== 8000 || r.out.packets !== 10 || r.in.packets !== 5 || r.in.bits !== 400 || r.kernel !== 2) return JSON.stringify(r);
 		if (rates.to.get("p").packets !== 4 || rates.to.get("p").bits !== 248) return "ports: " + JSON.stringify(rates.to.get("p"));
 		rates.add(reading(2.1, 9));
-		if (rates.get("r", "i").out.bits !== 8000) return "the same reading counts twice";
+		if (rates.get("r", "i").out.bits !== 8000) return "the same reading is counted twice";
 		for (let s = 4; s < 40; s += 2) rates.add(reading(s, 9));
-		if (rates.get("r", "i").out.bits !== 0) return "it does not end";
+		if (rates.get("r", "i").out.bits !== 0) return "the rate does not end";
 		rates.add(reading(42, 3));
-		if (rates.get("r", "i").out.bits !== 0) return "counters that go back are a rate";
+		if (rates.get("r", "i").out.bits !== 0) return "decreasing counters have a rate";
 		rates.add(reading(10, 50));
-		if (rates.get("r", "i").out.bits !== 0) return "a daemon that began anew makes a rate";
+		if (rates.get("r", "i").out.bits !== 0) return "a restarted daemon makes a rate";
 		rates.add(reading(12, 52));
-		if (rates.get("r", "i").out.bits !== 8000) return "no rate after a daemon began anew";
+		if (rates.get("r", "i").out.bits !== 8000) return "no rate after a restart of the daemon";
 	}`,
 	"numbers are written with their unit": `({rates: {bits, packets, weight}}) => {
 		const got = [0, 0.4, 9.9, 12, 999, 999.6, 1234, 99949, 99950, 999499, 1e6, 1.5e9, 2e12, 5e16].map(bits).join("; ");
@@ -85,7 +85,7 @@ var laws = map[string]string{
 		if (got !== want) return got;
 		if (packets(1500) !== "1.5 kpkt/s" || weight(0) !== 0 || weight(1e12) !== 1 || !(weight(1e3) < weight(1e6))) return "weights";
 	}`,
-	"what is searched is found, by its ID first": `({model: {Finder, World}}, {town}) => {
+	"a search finds objects, by ID first": `({model: {Finder, World}}, {town}) => {
 		const world = new World({routers: [{id: "a1", interfaces: [{id: "if", network: "n", mac: "02:00:00:00:00:aa", addresses: ["10.0.0.1/24"]}]}], networks: [{id: "n"}],
 			ports: [{id: "xa1", network: "n", mac: "02:00:00:00:00:01", addresses: ["10.0.0.7", "fd00::7"]}, {id: "a10", network: "n", mac: "02:00:00:00:00:02", addresses: ["10.0.0.17"]}]});
 		const f = new Finder(world);
@@ -95,13 +95,13 @@ var laws = map[string]string{
 		}
 		if (find("a1", 1) !== "a1" || find("a", 9, "port") !== "a10,xa1") return "limits";
 	}`,
-	"an address says the state, and the state is read from the address": `({hash: {read, write}}) => {
+	"the address encodes the state, and decoding it gives the same state": `({hash: {read, write}}) => {
 		for (const s of [{view: "picture", open: null, trace: null, at: null}, {view: "list", open: "port:a&b=c #/:\"", trace: {from: "a b", to: "fd00::1", proto: "tcp", dport: "443"}, at: [12, -7, 0.25]}]) {
 			if (JSON.stringify(read("#" + write(s))) !== JSON.stringify(s)) return write(s);
 		}
 		for (const bad of ["", "#", "#at=1,2", "#at=x,y,z", "#at=0,0,0", "#view=none", "#%"]) if (read(bad).at !== null || read(bad).view !== "picture") return bad;
 	}`,
-	"what is seen of a list is all that is seen, and no more than fits": `({rows: {shown, step}}) => {
+	"the list renders the visible rows, and no more than fit": `({rows: {shown, step}}) => {
 		for (let i = 0; i < 2000; i++) {
 			const [scrolled, height, row, count] = [Math.random() * 1e5, Math.random() * 900, 20 + Math.random() * 60, Math.floor(Math.random() * 3000)];
 			const [first, last] = shown(scrolled, height, row, count);
@@ -112,14 +112,14 @@ var laws = map[string]string{
 		}
 		if (step("PageDown", 5, 8, 10) !== 7 || step("ArrowUp", 0, 8, 10) !== 0 || step("x", 0, 8, 10) !== undefined || step("End", -1, 0, 1) !== undefined) return "steps";
 	}`,
-	"zooming keeps the point under the pointer, and what fits is seen": `({camera: {Camera}}) => {
+	"zooming keeps the point under the pointer, and fitting shows everything": `({camera: {Camera}}) => {
 		for (let i = 0; i < 500; i++) {
 			const c = Object.assign(new Camera(Math.random() * 1e4, Math.random() * 1e4, 0.01 + Math.random()), {w: 300 + Math.random() * 1000, h: 300 + Math.random() * 800});
 			const [x, y] = [Math.random() * c.w, Math.random() * c.h];
 			const before = c.toWorld(x, y);
 			c.zoom(0.2 + Math.random() * 4, x, y);
 			const after = c.toScreen(before.x, before.y);
-			if (Math.hypot(after.x - x, after.y - y) > 1e-6) return "it moves";
+			if (Math.hypot(after.x - x, after.y - y) > 1e-6) return "the point moves";
 			const box = {x: -500, y: 70, w: Math.random() * 1e4, h: Math.random() * 1e4};
 			c.fit(box);
 			for (const [bx, by] of [[box.x, box.y], [box.x + box.w, box.y + box.h]]) {
@@ -128,12 +128,12 @@ var laws = map[string]string{
 			}
 		}
 	}`,
-	"arrows lead from everything to everything": `({cursor: {next}, layout: {layout}, model: {keyOf}}, {town}) => {
+	"arrow keys lead from each object to every other": `({cursor: {next}, layout: {layout}, model: {keyOf}}, {town}) => {
 		for (let seed = 1; seed < 12; seed++) {
 			const world = town(seed);
 			const l = layout(world);
 			const start = next(l, world, null, "ArrowRight");
-			if (!start) return world.empty ? undefined : "there is no beginning";
+			if (!start) return world.empty ? undefined : "no first object";
 			const seen = new Set([start]);
 			for (const key of seen) {
 				for (const arrow of ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"]) {
@@ -147,7 +147,7 @@ var laws = map[string]string{
 			if (missed.length) return "seed " + seed + ": nothing leads to " + missed.slice(0, 5);
 		}
 	}`,
-	"health is told in words, and the worst counts": `({model: {routerHealth, portHealth, overall, worst}}) => {
+	"health has words, and the worst counts": `({model: {routerHealth, portHealth, overall, worst}}) => {
 		const r = (o) => ({id: "r", connected: true, state: "settled", settled: true, ...o});
 		for (const [status, want] of [[undefined, "busy"], [r({}), "ok"], [r({connected: false}), "bad"], [r({state: "degraded"}), "warn"], [r({problems: ["x"]}), "warn"], [r({settled: false, state: "reading"}), "busy"], [r({state: "standby"}), "idle"]]) {
 			const h = routerHealth(status);
@@ -158,7 +158,7 @@ var laws = map[string]string{
 		if (portHealth({admin_state: "down"}).level !== "idle" || portHealth({bound: false}).level !== "idle" || portHealth({}).level !== "ok") return "ports";
 		if (worst(["ok", "warn", "busy"]) !== "warn" || worst([]) !== "ok") return "worst";
 	}`,
-	"IDs are in the order in which people count": `({model: {byID}}) => {
+	"IDs with numbers sort by number": `({model: {byID}}) => {
 		const want = ["", "1", "2", "010", "10", "a", "a1", "a1b", "a2", "a10", "a10b2", "a10b10", "A11", "b", "port-9", "port-10", "port-00000000000000000000000000011", "é", "中"];
 		const got = want.toReversed().sort(byID);
 		if (got.join() !== want.join()) return got.join();
@@ -171,7 +171,7 @@ var laws = map[string]string{
 	}`,
 }
 
-// draw makes topologies of every shape out of a seed: alone, stars, chains, circles,
+// draw makes topologies of every shape from a seed: single objects, stars, chains, rings,
 // routers twice on a network, and networks with very many machines.
 const draw = `{
 	random(seed) {
@@ -199,7 +199,7 @@ const draw = `{
 	topologyOf: (w) => ({networks: [...w.networks.values()], routers: [...w.routers.values()], ports: [...w.ports.values()]}),
 }`
 
-// The laws hold, in the browser that they are for.
+// The laws hold in a real browser.
 func TestPageLaws(t *testing.T) {
 	t.Parallel()
 	h := lab.Bare(t)

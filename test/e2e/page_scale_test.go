@@ -10,9 +10,9 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// However much there is, the page has no more elements than fit into the window: in the
-// picture, in the list wherever it is, and in the panel. Everything is found and
-// reached all the same. How long frames take is logged.
+// With any number of objects, the page has no more elements than fit into the window: in the picture,
+// anywhere in the list, and in the panel. Everything can still be found and reached. The test logs how long
+// frames take.
 func TestPageWithManyObjects(t *testing.T) {
 	t.Parallel()
 	h := lab.Bare(t)
@@ -79,7 +79,7 @@ func TestPageWithManyObjects(t *testing.T) {
 	})`))
 }
 
-// pan moves the picture as a mouse does, and tells how long frames took.
+// pan moves the picture with the mouse, and returns how long frames took.
 func (v visitor) pan() string {
 	v.t.Helper()
 	return browser.Eval[string](v.Browser, `new Promise((done) => {

@@ -149,7 +149,7 @@ func (s *site) change(method, path, body string) {
 
 // The picture has every object at its place; a click there opens it, with its status,
 // its conditions and its flows.
-func TestPageShowsWhatIsThere(t *testing.T) {
+func TestPageShowsAllObjects(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
 	v := visit(t, s.Host, "")
@@ -324,7 +324,7 @@ const drawn = `(() => {
 
 // The page tells when nobody answers, keeps what it knows, and goes on when the
 // daemon is back.
-func TestPageOutlivesTheDaemon(t *testing.T) {
+func TestPageWithoutTheDaemon(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
 	v := visit(t, s.Host, "#open=router:r1")
@@ -351,7 +351,7 @@ func TestPageOutlivesTheDaemon(t *testing.T) {
 // A router whose switch is gone is seen to be disconnected, in the bar, in the picture
 // and in its panel, and everywhere in words too; what was said of it ends when it is
 // back.
-func TestPageShowsTrouble(t *testing.T) {
+func TestPageShowsDisconnectedRouter(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
 	v := visit(t, s.Host, "#open=router:r1")
@@ -471,7 +471,7 @@ func shot(t *testing.T, b *browser.Browser, name string) {
 }
 
 // The page is where the API is too; and there no page of another site writes anything.
-func TestPageAtTheAPI(t *testing.T) {
+func TestPageOnAPIAddress(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
 	for site, want := range map[string]int{"cross-site": http.StatusForbidden, "": http.StatusOK} {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// planned is the part of an answer that says what changes.
+// planned is the part of a reply with the changes.
 type planned struct {
 	Revision uint64
 	Plan     struct {
@@ -49,13 +49,13 @@ var keyPart = regexp.MustCompile(`table=.* actions=`)
 
 func flowKey(flow string) string { return keyPart.FindString(flow) }
 
-// ovsRows are rows of Open vSwitch's database by table and name, with what is in
-// their columns that is no reference. A column that is a map has one entry a key,
-// as plans have it. Rows of Controller have their bridges' names.
+// ovsRows are rows of Open vSwitch's database by table and name, with their columns that are
+// not references. A map column has one entry for each key, as in plans. Rows of Controller
+// have their bridges' names.
 type ovsRows map[string]map[string]string
 
-// rows returns the rows of the configuration, and which rows go with each when it
-// is removed.
+// rows returns the rows of the configuration, and for each row the rows that are removed
+// with it.
 func (s *site) rows() (rows ovsRows, parts map[string][]string) {
 	s.t.Helper()
 	rows, parts = make(ovsRows), make(map[string][]string)
@@ -89,7 +89,7 @@ func (s *site) rows() (rows ovsRows, parts map[string][]string) {
 				}
 			}
 			if c.table == "Controller" {
-				uuids[uuid] = uuid // until its bridge is seen
+				uuids[uuid] = uuid // replaced by its bridge's name below
 				rows[uuid] = columns
 				continue
 			}
@@ -112,8 +112,8 @@ func (s *site) rows() (rows ovsRows, parts map[string][]string) {
 	return rows, parts
 }
 
-// flatten returns what is in a column by the keys of a map, "" for one that is
-// none, or the UUIDs that it refers to. What is empty, zero or false is left out.
+// flatten returns a column's values by map key, "" for a column that is not a map, or the
+// UUIDs that it refers to. Empty, zero and false values are left out.
 func flatten(value any) (out map[string]string, uuids []string) {
 	out = make(map[string]string)
 	pair, _ := value.([]any)
@@ -144,7 +144,7 @@ func flatten(value any) (out map[string]string, uuids []string) {
 	return out, uuids
 }
 
-// apply does to rows what a plan says.
+// apply makes a plan's changes to rows.
 func (rows ovsRows) apply(p planned, parts map[string][]string) {
 	var remove func(row string)
 	remove = func(row string) {
@@ -192,9 +192,9 @@ func (rows ovsRows) String() string {
 	return b.String()
 }
 
-// What a dry run says, asked for by POST or by the method itself, is what the
-// write then does, flow by flow and column by column, and it changes nothing
-// itself. Replacing everything says so too when it is done.
+// A dry run, by POST or by the method itself, returns exactly what the write then does, flow
+// by flow and column by column, and changes nothing. The write of a whole topology returns the
+// same.
 func TestDryRunIsExact(t *testing.T) {
 	t.Parallel()
 	s, _, _ := written(t)
@@ -233,7 +233,7 @@ func TestDryRunIsExact(t *testing.T) {
 		dry.into(t, &p)
 		if w.method == "PUT" {
 			if post := s.must(200, "POST", with("dry_run=true"), w.body); post.text != dry.text {
-				t.Errorf("%s: PUT would\n%s\nand POST\n%s", what, dry.text, post.text)
+				t.Errorf("%s: PUT plans\n%s\nand POST\n%s", what, dry.text, post.text)
 			}
 		}
 		if got := s.database(); got != database {
@@ -255,7 +255,7 @@ func TestDryRunIsExact(t *testing.T) {
 		if w.path == "/v1/topology" && w.method == "PUT" {
 			var done planned
 			if a.into(t, &done); !reflect.DeepEqual(done.Plan, p.Plan) {
-				t.Errorf("%s: it would\n%s\nand did\n%s", what, dry.text, a.text)
+				t.Errorf("%s: the plan was\n%s\nthe write did\n%s", what, dry.text, a.text)
 			}
 		}
 		s.settle()
@@ -267,14 +267,14 @@ func TestDryRunIsExact(t *testing.T) {
 			if r.Connected {
 				for _, f := range r.Delete {
 					if _, there := want[flowKey(f)]; !there {
-						t.Errorf("%s: it is said to delete what is not there: %s", what, f)
+						t.Errorf("%s: the plan deletes a flow that does not exist: %s", what, f)
 					}
 					delete(want, flowKey(f))
 				}
 				for _, f := range append(r.Add, r.Modify...) {
 					want[flowKey(f)] = f
 				}
-			} else { // by other numbers of ports, which have names here
+			} else { // port numbers differ; the texts have names
 				want = make(map[string]string)
 				for _, f := range r.Add {
 					want[flowKey(f)] = f

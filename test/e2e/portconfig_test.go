@@ -31,8 +31,8 @@ func (s *site) mentions(words ...string) {
 	})
 }
 
-// Port configuration and the treatment of fragments can keep packets from passing
-// without any flow being touched. On a bridge of ours they are corrected.
+// Port configuration and fragment handling can block packets without a change of flows. On
+// a managed bridge the daemon corrects them.
 func TestPortConfigurationIsCorrected(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks, "--audit-interval", "1s")
@@ -60,19 +60,19 @@ func TestPortConfigurationIsCorrected(t *testing.T) {
 	}
 	s.logged("corrected a configuration that another program had changed")
 	ofctl("set-frags rb-r1 drop")
-	s.eventually("fragments to be treated as before", func() error {
+	s.eventually("fragment handling to be restored", func() error {
 		if out := ofctl("get-frags rb-r1"); !strings.Contains(out, "normal") {
 			return errors.New(out)
 		}
 		return nil
 	})
 	ping(t, vm1, vm2.IP(), lab.PingOptions{Size: 4000})
-	// A port that has another number now is corrected under that one.
+	// A port that was renumbered is corrected under its new number.
 	for i, bits := range []string{"no-forward", "no-receive"} {
 		number := fmt.Sprint(77 + i)
 		ofctl("mod-port rb-r1 pr-r1-blue %s", bits)
 		s.vsctl("set", "Interface", "pr-r1-blue", "ofport_request="+number)
-		s.eventually("the port to have its number, and nothing else to be different", func() error {
+		s.eventually("the port to have its number, and no blocking bit", func() error {
 			if out := ofctl("show rb-r1"); !strings.Contains(out, number+"(pr-r1-blue)") || strings.Contains(out, "NO_FWD") || strings.Contains(out, "NO_RECV") {
 				return errors.New(out)
 			}
@@ -81,7 +81,7 @@ func TestPortConfigurationIsCorrected(t *testing.T) {
 		s.settle()
 		pingTTL(t, vm1, vm2.IP(), 63)
 	}
-	// It is there when the daemon connects, too.
+	// The same holds for changes while no daemon runs.
 	s.stop()
 	ofctl("mod-port rb-r1 pr-r1-blue no-forward")
 	s.serve("--audit-interval", "1s")
@@ -92,8 +92,8 @@ func TestPortConfigurationIsCorrected(t *testing.T) {
 	}
 }
 
-// The integration bridge is not ours to configure: status and doctor name a port on
-// it by which nothing passes.
+// The daemon does not configure the integration bridge: status and doctor name a port of it
+// that passes no packets.
 func TestPortConfigurationOfTheIntegrationBridge(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks, "--audit-interval", "1s")
@@ -111,8 +111,8 @@ func TestPortConfigurationOfTheIntegrationBridge(t *testing.T) {
 	}
 }
 
-// A bridge that is somebody else's is not configured: the status names what keeps
-// packets from passing, and the command that ends it.
+// The daemon does not configure an external bridge: the status names what blocks packets, and
+// the command that ends it.
 func TestPortConfigurationOfAnExternalBridge(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -132,8 +132,8 @@ func TestPortConfigurationOfAnExternalBridge(t *testing.T) {
 	s.settle()
 }
 
-// What Open vSwitch does not forward because its flows are to be restored first, status
-// and doctor name.
+// If Open vSwitch forwards nothing because it waits for flows to be restored, status and
+// doctor say so.
 func TestFlowRestoreWait(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -147,8 +147,8 @@ func TestFlowRestoreWait(t *testing.T) {
 	pingTTL(t, s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10")).IP(), 63)
 }
 
-// A patch port without a peer is made anew, however it has lost it: here it went to
-// another bridge and came back while the daemon did not look.
+// A patch port without a peer is made again, however it lost the peer: here it moved to
+// another bridge and back while no daemon ran.
 func TestPatchPortWithoutPeer(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -166,7 +166,7 @@ func TestPatchPortWithoutPeer(t *testing.T) {
 	move("br-x", "br-int")
 	_, err := vm1.Ping(t.Context(), vm2.IP(), lab.PingOptions{Wait: shortly})
 	s.serve()
-	if err != nil { // else this Open vSwitch keeps the peer
+	if err != nil { // an error: without it this Open vSwitch keeps the peer
 		s.logged("patch port has no peer, having it made anew")
 	}
 	s.settle()

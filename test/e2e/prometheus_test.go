@@ -18,10 +18,10 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A prometheus is a real one that scrapes the daemon of a site.
+// A prometheus is a real Prometheus that scrapes the daemon of a site.
 type prometheus struct{ s *site }
 
-// prometheus starts one, with our rules.
+// prometheus starts a Prometheus with ofdvr's rules.
 func (s *site) prometheus() prometheus {
 	s.t.Helper()
 	lab.Needs(s.t, "prometheus")
@@ -51,7 +51,7 @@ scrape_configs:
 	return prometheus{s}
 }
 
-// ask returns the data of the answer to a request of its HTTP API.
+// ask returns the data of the reply to a request of Prometheus' HTTP API.
 func (p prometheus) ask(path string, data any) error {
 	req, err := http.NewRequestWithContext(p.s.t.Context(), http.MethodGet, "http://127.0.0.1:9090/api/v1/"+path, nil)
 	if err != nil {
@@ -75,7 +75,7 @@ func (p prometheus) ask(path string, data any) error {
 	return nil
 }
 
-// query returns the values of a query, by the values of some labels.
+// query returns a query's values, by the values of some labels.
 func (p prometheus) query(expr string, labels ...string) (map[string]float64, error) {
 	var data struct {
 		Result []struct {
@@ -102,8 +102,8 @@ func (p prometheus) query(expr string, labels ...string) (map[string]float64, er
 	return out, nil
 }
 
-// counted is a part of what ovs-ofctl dump-flows shows: the sums of n_packets and
-// n_bytes, by what the first group of re finds in the flows of a role.
+// counted is a part of the output of ovs-ofctl dump-flows: the sums of n_packets and n_bytes
+// by the text that the first group of re matches in the flows of a role.
 func counted(dump string, role int, re string) (packets, bytes map[string]float64) {
 	packets, bytes = make(map[string]float64), make(map[string]float64)
 	find, number := regexp.MustCompile(re), regexp.MustCompile(`n_packets=(\d+), n_bytes=(\d+)`)
@@ -120,7 +120,7 @@ func counted(dump string, role int, re string) (packets, bytes map[string]float6
 	return packets, bytes
 }
 
-// Where the flows say which interface they are about.
+// Where flows name their interface.
 const (
 	cameBy = `in_port="pr-([^"]+)"`
 	goesTo = `actions=.*output:"pr-([^"]+)"`
@@ -144,7 +144,7 @@ const (
 	roleKernel     = 0x16
 )
 
-// A source is the flows of a role, and where they say what they are about.
+// A source is the flows of a role, and where they name their object.
 type source struct {
 	role int
 	re   string
@@ -152,8 +152,8 @@ type source struct {
 
 func of(role int, re string) []source { return []source{{role, re}} }
 
-// comparisons are queries, and what of the switch's flows is to be their result, by
-// the labels ("none" has no value).
+// comparisons are queries and the parts of the switch's flows that they must equal, by labels
+// ("none" has no value).
 var comparisons = []struct {
 	expr   string
 	labels []string
@@ -182,8 +182,8 @@ var comparisons = []struct {
 	{`ofdvr_port_delivered_bytes_total{port="vm2"}`, []string{"none"}, true, of(roleDeliver, `nw_dst=10.0.2.10\b()`)},
 }
 
-// What a real Prometheus says was counted is what the switch's flows have, and it
-// can answer every query of the dashboard and evaluate every rule.
+// The counters in a real Prometheus equal those of the switch's flows, and it can answer every
+// query of the dashboard and evaluate every rule.
 func TestPrometheus(t *testing.T) {
 	t.Parallel()
 	s := ready(t, with("ports:", `    routes:
@@ -204,7 +204,7 @@ ports:`))
 	if _, err := vm1.Ping(t.Context(), vm2.IP(), lab.PingOptions{TTL: 1, Wait: patience}); !errors.Is(err, lab.ErrNoReply) {
 		t.Error(err)
 	}
-	s.eventually("Prometheus to say what the switch does", func() error {
+	s.eventually("Prometheus to agree with the switch", func() error {
 		dump, err := s.Ofctl(t.Context(), "--names", "dump-flows", bridge)
 		if err != nil {
 			return err
@@ -229,7 +229,7 @@ ports:`))
 				wrong = append(wrong, fmt.Errorf("%s is %v, the flows say %v", c.expr, got, want))
 			}
 		}
-		for expr, least := range map[string]float64{ // it may have to count yet what was sent last
+		for expr, least := range map[string]float64{ // the last packets may not be counted yet
 			`sum(ofdvr_interface_routed_packets_total)`: 2 * (7 + 3 + 4), `sum(ofdvr_interface_echo_replies_total)`: 2,
 			`sum(ofdvr_interface_fallback_packets_total{reason="ttl"})`: 1, `sum(ofdvr_interface_fallback_packets_total{reason="unknown"})`: 1,
 			`sum(ofdvr_interface_fallback_packets_total{reason="no_route"})`: 1, `sum(ofdvr_route_packets_total{destination="10.9.0.0/16"})`: 4,
@@ -273,8 +273,8 @@ func (p prometheus) answers(t *testing.T) {
 	}
 }
 
-// evaluates waits until Prometheus has evaluated our rules, and fails the test if
-// it cannot, or if an alert fires or is about to.
+// evaluates waits until Prometheus has evaluated ofdvr's rules, and fails the test if it
+// cannot, or if an alert is firing or pending.
 func (p prometheus) evaluates(t *testing.T) {
 	t.Helper()
 	type rule struct {
@@ -292,11 +292,11 @@ func (p prometheus) evaluates(t *testing.T) {
 				return fmt.Errorf("%+v", g.Rules[i])
 			}
 			if i := slices.IndexFunc(g.Rules, func(r rule) bool { return r.State != "" && r.State != "inactive" }); i >= 0 {
-				return fmt.Errorf("an alert is there: %+v", g.Rules[i])
+				return fmt.Errorf("an alert is pending or firing: %+v", g.Rules[i])
 			}
 		}
 		if n == 0 {
-			return errors.New("there are none")
+			return errors.New("no rule groups")
 		}
 		return nil
 	})

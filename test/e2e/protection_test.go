@@ -14,14 +14,14 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A packetFlood is of one packet that vm1 of dualStack sends over and over.
+// A packetFlood is a packet that vm1 of dualStack sends repeatedly.
 type packetFlood struct {
 	packet []gopacket.SerializableLayer
 	answer condition
 	kind   string // of limit
 }
 
-// packetFloods are one of each kind of packet that is limited.
+// packetFloods has one of each kind of limited packet.
 func packetFloods(t *testing.T) map[string]packetFlood {
 	eth := func(to string, typ layers.EthernetType) *layers.Ethernet {
 		return &layers.Ethernet{SrcMAC: mac("02:00:00:00:01:10"), DstMAC: mac(to), EthernetType: typ}
@@ -51,9 +51,9 @@ func (f packetFlood) frame(t *testing.T) []byte {
 	return buf.Bytes()
 }
 
-// A machine that floods its gateway with what is answered in the switch, or by
-// the kernel, gets no more answers than it is allowed, the rest is counted, and
-// another machine gets all of its own, from its gateway and by way of it.
+// A machine that floods its gateway with packets that the switch or the kernel answers gets no
+// more answers than allowed, the rest is counted, and another machine gets all of its answers,
+// from and through its gateway.
 func TestFloodsAreLimited(t *testing.T) {
 	t.Parallel()
 	const rate = 50
@@ -61,13 +61,13 @@ func TestFloodsAreLimited(t *testing.T) {
 	if lab.OnKernel(t, "solicitations are not limited: the namespace answers them, and ovs-vswitchd has nothing to do with them") {
 		delete(floods, "ND")
 	}
-	flood, together, pause := 6000, 20, time.Millisecond // 20,000 a second, which the machines' kernel takes
+	flood, together, pause := 6000, 20, time.Millisecond // 20,000 a second, which the kernel can send
 	if lab.OnKernel(t, "the floods are of 500 packets a second, not 20,000: what is to be limited goes to ovs-vswitchd first, by a queue that other answers need as well") {
 		flood, together, pause = 1500, 1, 2*time.Millisecond
 	}
 	empty := lab.Differs(t, metersBeginEmpty(t), "for a second after the daemon has made a meter, fewer answers pass than `answer_rate` says: this Open vSwitch begins with an empty bucket")
 	for name, f := range floods {
-		t.Run(name, func(t *testing.T) { // one after the other: each takes all of a processor
+		t.Run(name, func(t *testing.T) { // one after the other: each needs a whole processor
 			s := ready(t, strings.NewReplacer("- id: r1\n", fmt.Sprintf("- id: r1\n    answer_rate: %d\n", rate),
 				"routers:", "  - {id: red, vlan: 3}\nrouters:",
 				"ports:", `      - {id: r1-red, network: red, mac: "02:00:00:00:03:01", addresses: [10.0.3.1/24]}
@@ -77,7 +77,7 @@ ports:
 			s.plug(vm("vm4", "10.0.3.10"))
 			ping(t, vm1, vm2.IP(), lab.PingOptions{})
 			if empty {
-				<-time.After(time.Second) // then it may let pass as many as ever
+				<-time.After(time.Second) // until the meter's bucket is full
 			}
 			frame := f.frame(t)
 			at := record(t, vm1, all(came, f.answer))
@@ -106,8 +106,8 @@ ports:
 			limited := func() float64 {
 				return s.scrape()[count] - before
 			}
-			s.eventually("what was not answered to be counted", func() error {
-				if n := limited(); n < float64(flood)/10 { // some the switch has not even received
+			s.eventually("the unanswered packets to be counted", func() error {
+				if n := limited(); n < float64(flood)/10 { // the switch may not have received all
 					return fmt.Errorf("%v", n)
 				}
 				return nil
@@ -115,7 +115,7 @@ ports:
 			if err := at.Sync(within(t)); err != nil {
 				t.Fatal(err)
 			}
-			// A bucket that is full, and what has come into it since.
+			// A full bucket, and what was added to it since.
 			if n, most := at.Count(f.answer), rate+int(time.Since(start).Seconds()*rate)+1; n == 0 || n > most {
 				t.Errorf("%d answers, want at most %d", n, most)
 			}
@@ -123,11 +123,11 @@ ports:
 	}
 }
 
-// Whatever a machine floods its gateway with, another machine on its network gets
-// every answer about MAC addresses that it asks for.
-func TestFloodsTakeNothingFromOthers(t *testing.T) {
+// While a machine floods its gateway with any kind of packet, another machine on its network gets
+// every answer to its ARP and neighbour requests.
+func TestFloodsDoNotAffectOthers(t *testing.T) {
 	t.Parallel()
-	const rate, asked = 100, 10 // of all floods together, no machine asks more
+	const rate, asked = 100, 10 // rate of all machines together, and requests of each machine
 	pause := time.Millisecond
 	if lab.OnKernel(t, "the floods are of 500 packets a second, not 1,000: what is to be limited goes to ovs-vswitchd first, by a queue that other answers need as well") {
 		pause = 2 * time.Millisecond
@@ -143,12 +143,12 @@ func TestFloodsTakeNothingFromOthers(t *testing.T) {
 	for name, f := range packetFloods(t) {
 		t.Run(name, func(t *testing.T) {
 			frame := f.frame(t)
-			limited := func() float64 { // of the kind, which floods share
+			limited := func() float64 { // of the kind, which the floods share
 				return s.scrape()[fmt.Sprintf(`ofdvr_interface_limited_packets_total{interface="r1-blue",kind=%q,router="r1"}`, f.kind)]
 			}
 			before := limited()
 			stop, done := make(chan struct{}), make(chan error, 1)
-			sent := make(chan struct{}) // closed when the flood has used up what it is allowed
+			sent := make(chan struct{}) // closed when the flood has exceeded its rate
 			go func() {
 				out, err := s.Sender(vm1.Name, vm1.Interface)
 				pace := time.NewTicker(pause)
@@ -201,7 +201,7 @@ func TestFloodsTakeNothingFromOthers(t *testing.T) {
 			if name == "ND" && lab.OnKernel(t, "solicitations are not limited: the namespace answers them, and ovs-vswitchd has nothing to do with them") {
 				return
 			}
-			s.eventually("what the flood was refused to be counted", func() error {
+			s.eventually("the refused packets of the flood to be counted", func() error {
 				if limited() == before {
 					return errors.New("none")
 				}
@@ -211,7 +211,7 @@ func TestFloodsTakeNothingFromOthers(t *testing.T) {
 	}
 }
 
-// metersBeginEmpty reports whether the switch drops what comes to a meter right after that was made.
+// metersBeginEmpty reports whether the switch drops packets right after a meter was made.
 func metersBeginEmpty(t *testing.T) bool {
 	t.Helper()
 	h := lab.Boot(t)

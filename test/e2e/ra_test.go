@@ -16,8 +16,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// advertising is a router that advertises itself on both of its networks, each
-// in another way.
+// advertising is a router that sends router advertisements on both of its networks, with
+// different options.
 const advertising = `
 networks:
   - {id: blue, vlan: 1, mtu: 1400}
@@ -30,10 +30,10 @@ routers:
       - {id: r1-green, network: green, mac: "02:00:00:00:02:01", addresses: ["fd00:2::1/64"], ra: {other: true, mtu: 1300, prefixes: [{prefix: "fd00:22::/64", preferred_lifetime: 60, valid_lifetime: 90}]}}
 `
 
-// fromKernel is the source of what the namespace sends on blue.
+// fromKernel is the source address of the namespace's packets on blue.
 const fromKernel = "fe80::ff:fe00:101"
 
-// An advertisement is what a router advertisement says.
+// An advertisement has the contents of a router advertisement.
 type advertisement struct {
 	From           string
 	Managed, Other bool
@@ -42,7 +42,7 @@ type advertisement struct {
 	Prefixes       string // each with its lifetimes and flags
 }
 
-// decodeRA returns what a frame advertises, if it is a router advertisement.
+// decodeRA returns the contents of a frame that is a router advertisement.
 func decodeRA(f lab.Frame) (a advertisement, ok bool) {
 	p := f.Packet()
 	ip, _ := p.Layer(layers.LayerTypeIPv6).(*layers.IPv6)
@@ -69,8 +69,8 @@ func isRA(f lab.Frame) bool {
 	return ok && came(f)
 }
 
-// listener adds a machine without an address, which takes one of those that
-// routers advertise.
+// listener adds a machine without an address, which configures itself from router
+// advertisements.
 func (s *site) listener(name string, vlan uint16) (*lab.Machine, *lab.Capture) {
 	s.t.Helper()
 	m := lab.Plug(s.t, s.Host, lab.MachineConfig{Name: name, VLAN: vlan, MAC: fmt.Sprintf("02:00:00:00:%02d:10", vlan)})
@@ -78,8 +78,8 @@ func (s *site) listener(name string, vlan uint16) (*lab.Machine, *lab.Capture) {
 	return m, record(s.t, m, isRA)
 }
 
-// routes waits until the machine has an address of a prefix and a default route
-// from the router.
+// autoconfigured waits until the machine has an address of a prefix and a default route
+// through the router.
 func (s *site) autoconfigured(m *lab.Machine, prefix, router string) {
 	s.t.Helper()
 	s.eventually(m.Name+" to have an address and a default route", func() error {
@@ -91,8 +91,7 @@ func (s *site) autoconfigured(m *lab.Machine, prefix, router string) {
 	})
 }
 
-// radvd returns the PID of the radvd that the host has, and waits until there is
-// one.
+// radvd waits until a radvd runs on the host, and returns its PID.
 func (s *site) radvd() (pid int) {
 	s.t.Helper()
 	s.eventually("radvd to run", func() error {
@@ -108,8 +107,8 @@ func (s *site) radvd() (pid int) {
 	return pid
 }
 
-// Machines get addresses and a default route from routers that advertise
-// themselves, until they do no longer.
+// Machines get addresses and a default route from routers that advertise, until the
+// routers stop.
 func TestRouterAdvertisements(t *testing.T) {
 	t.Parallel()
 	lab.Needs(t, "radvd")
@@ -128,7 +127,7 @@ func TestRouterAdvertisements(t *testing.T) {
 		t.Errorf("the machine's MTU is %s", got)
 	}
 
-	// On green they are 10 minutes apart, but a machine may ask.
+	// On green they are 10 minutes apart, but a machine may solicit one.
 	vm2, green := s.listener("vm2", 2)
 	s.sh("vm2", "ip link set eth0 down; echo 3 >/proc/sys/net/ipv6/conf/eth0/router_solicitations; ip link set eth0 up")
 	s.autoconfigured(vm2, "fd00:22::", "fe80::ff:fe00:201")
@@ -140,7 +139,7 @@ func TestRouterAdvertisements(t *testing.T) {
 		t.Errorf("on green %+v, want %+v", got, want)
 	}
 
-	// Another value is told without a goodbye.
+	// A changed value is advertised without a final advertisement.
 	pid := s.radvd()
 	s.reload(strings.Replace(advertising, "lifetime: 77", "lifetime: 78", 1))
 	lifetime := func(seconds int) condition {
@@ -154,7 +153,7 @@ func TestRouterAdvertisements(t *testing.T) {
 		t.Errorf("radvd was process %d, is %d", pid, now)
 	}
 
-	// Without ra on blue the machine there hears goodbye, and that on green
+	// Without ra on blue, the machine there gets a final advertisement, and the one on green
 	// keeps its router.
 	s.reload(strings.Replace(advertising, ", ra: {managed: true, interval: 4, lifetime: 77}", "", 1))
 	if _, err := blue.Await(within(t), "a goodbye", lifetime(0)); err != nil {
@@ -168,7 +167,7 @@ func TestRouterAdvertisements(t *testing.T) {
 	})
 	s.autoconfigured(vm2, "fd00:22::", "fe80::ff:fe00:201")
 
-	// A router that goes says goodbye before its bridge and its namespace go.
+	// A removed router sends a final advertisement before its bridge and its namespace are removed.
 	pid = s.radvd()
 	before := time.Now()
 	networks, _, _ := strings.Cut(advertising, "routers:")
@@ -178,14 +177,14 @@ func TestRouterAdvertisements(t *testing.T) {
 	}
 	s.eventually("radvd to end", func() error {
 		if err := syscall.Kill(pid, 0); err == nil {
-			return fmt.Errorf("process %d is there", pid)
+			return fmt.Errorf("process %d still runs", pid)
 		}
 		return nil
 	})
 }
 
-// Advertisements go on while there is no daemon, and its successor has nothing
-// to start. A radvd that is killed comes back. Cleanup ends it.
+// Advertisements continue while no daemon runs, and the next daemon starts no new radvd. A
+// killed radvd is started again. Cleanup ends it.
 func TestAdvertisementsOutliveTheDaemon(t *testing.T) {
 	t.Parallel()
 	lab.Needs(t, "radvd")
@@ -198,7 +197,7 @@ func TestAdvertisementsOutliveTheDaemon(t *testing.T) {
 		before := blue.Count(isRA)
 		s.eventually("another advertisement", func() error {
 			if n := blue.Count(isRA); n <= before {
-				return fmt.Errorf("there were %d", n)
+				return fmt.Errorf("%d so far", n)
 			}
 			return nil
 		})
@@ -217,7 +216,7 @@ func TestAdvertisementsOutliveTheDaemon(t *testing.T) {
 	}
 	s.eventually("another radvd", func() error {
 		if now := s.radvd(); now == pid {
-			return fmt.Errorf("it is process %d", now)
+			return fmt.Errorf("it is still process %d", now)
 		}
 		return nil
 	})
@@ -226,10 +225,10 @@ func TestAdvertisementsOutliveTheDaemon(t *testing.T) {
 	s.stop()
 	out, err := s.Ofdvr(t.Context(), "cleanup")
 	if want := fmt.Sprintf("ended radvd, process %d\n", pid); err != nil || !strings.Contains(out, want) {
-		t.Errorf("cleanup does not say %q: %v\n%s", want, err, out)
+		t.Errorf("cleanup does not print %q: %v\n%s", want, err, out)
 	}
 	if err := syscall.Kill(pid, 0); err == nil {
-		t.Errorf("process %d is there", pid)
+		t.Errorf("process %d still runs", pid)
 	}
 	if _, err := blue.Await(within(t), "a goodbye", goodbye); err != nil {
 		t.Error(err)
@@ -239,14 +238,14 @@ func TestAdvertisementsOutliveTheDaemon(t *testing.T) {
 	}
 }
 
-// The taps may come and go.
+// Taps may be removed and added.
 func TestAdvertisementsAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	lab.Needs(t, "radvd")
 	s := ready(t, advertising)
 	pid := s.radvd()
 	s.loseTap("")
-	s.eventually("the tap to be there again", func() error {
+	s.eventually("the tap to be made again", func() error {
 		_, err := s.RunIn(t.Context(), netns, "ip", "link", "show", blueTap)
 		return err
 	})
@@ -258,13 +257,13 @@ func TestAdvertisementsAfterAnOutage(t *testing.T) {
 	}
 }
 
-// A network's MTU bounds that of advertisements.
+// A network's MTU is the upper limit of the advertised MTU.
 func TestAdvertisedMTU(t *testing.T) {
 	t.Parallel()
 	lab.Needs(t, "radvd")
 	s := bare(t, strings.Replace(advertising, "mtu: 1300", "mtu: 1600", 1))
 	s.serve()
-	s.eventually("the problem to be told", func() error {
+	s.eventually("the status to report the MTU", func() error {
 		for _, r := range s.status().Routers {
 			for _, p := range r.Problems {
 				if p == "router advertisements of interface r1-green: their mtu 1600 is more than that of network green, 1500" {
@@ -272,7 +271,7 @@ func TestAdvertisedMTU(t *testing.T) {
 				}
 			}
 		}
-		return errors.New("it is not")
+		return errors.New("not reported")
 	})
 	vm1, _ := s.listener("vm1", 1)
 	s.autoconfigured(vm1, "fd00:1::", fromKernel)

@@ -10,9 +10,9 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A port that goes from the file loses its flow, one that comes gets one, and
-// nothing else changes: the other flows keep their counters.
-func TestReloadChangesJustWhatChanged(t *testing.T) {
+// A port removed from the file loses its flow, an added one gets one, and nothing else
+// changes: the other flows keep their counters.
+func TestReloadIsMinimal(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	vm3 := s.plug(vm("vm3", "10.0.2.11"))
@@ -27,7 +27,7 @@ func TestReloadChangesJustWhatChanged(t *testing.T) {
 		t.Error(err)
 	}
 	if n := len(with.flows) - len(before.flows); n != 2 || len(with.find("nw_dst=10.0.2.11 ")) != 1 || len(with.find("table=4,", "dl_src=02:00:00:00:02:11 ")) != 1 {
-		t.Errorf("%d flows more, want one for 10.0.2.11, and one that limits vm3: %v", n, with.find("10.0.2.11 "))
+		t.Errorf("%d more flows, want one for 10.0.2.11 and one that limits vm3: %v", n, with.find("10.0.2.11 "))
 	}
 	tap := s.recordIn(netns, blueTap, isIPv4)
 	pingTTL(t, vm1, vm3.IP(), 63)
@@ -37,7 +37,7 @@ func TestReloadChangesJustWhatChanged(t *testing.T) {
 	after := s.flows(bridge)
 	mustBeUntouched(t, before, after)
 	now := s.scrape()
-	// Without a port the address is for the kernel to find.
+	// Without a port the kernel resolves the address.
 	pingTTL(t, vm1, vm3.IP(), 63)
 	await(t, tap, "the packet to the former port", echo(vm1.IP(), vm3.IP()))
 
@@ -49,8 +49,8 @@ func TestReloadChangesJustWhatChanged(t *testing.T) {
 	}
 }
 
-// A port that gets another MAC address has its flow changed in place, and the limit
-// of the machine follows.
+// If a port gets another MAC address, its flow is modified in place, and the machine's limit
+// is replaced.
 func TestReloadMovesAPort(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -62,15 +62,15 @@ func TestReloadMovesAPort(t *testing.T) {
 	at := record(t, vm2, all(came, echo("", "")))
 	pingTTL(t, vm1, vm2.IP(), 63)
 	if p := await(t, at, "the request", echo("", "")); p.eth.DstMAC.String() != "02:00:00:00:02:99" {
-		t.Errorf("it was sent to %v", p.eth.DstMAC)
+		t.Errorf("the request was sent to %v", p.eth.DstMAC)
 	}
 	if now := s.scrape(); now[modified] != counted[modified]+1 || now[deleted] != counted[deleted]+1 {
 		t.Errorf("%v flows were modified and %v deleted, want 1 and 1", now[modified]-counted[modified], now[deleted]-counted[deleted])
 	}
 }
 
-// A file with mistakes changes nothing, and the log and the status say where
-// they are. So does a file that is not there. A good file ends it.
+// A file with mistakes, or a missing file, changes nothing; the log and the status say where the
+// mistakes are. A correct file ends the problem.
 func TestBrokenFileChangesNothing(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -84,7 +84,7 @@ func TestBrokenFileChangesNothing(t *testing.T) {
 		s.logged("topology.yaml" + place)
 	}
 	s.logged("did not take in the topology, the old one stays")
-	s.eventually("the status to tell", func() error {
+	s.eventually("the status to report a problem", func() error {
 		if len(s.status().Problems) == 0 {
 			return errors.New("no problem")
 		}
@@ -125,8 +125,8 @@ routers:
 	"ports:", `      - {id: r1-red, network: red, mac: "02:00:00:00:03:01", addresses: [10.0.3.1/24]}
 ports:`).Replace(twoNetworks)
 
-// What goes from the file goes from Open vSwitch and from the kernel; what stays
-// is not touched.
+// Objects removed from the file are removed from Open vSwitch and from the kernel; the others
+// are not touched.
 func TestReloadRemovesInterfacesAndRouters(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
@@ -159,7 +159,7 @@ func TestReloadRemovesInterfacesAndRouters(t *testing.T) {
 	if got := s.sh("", "ls /run/netns"); got != "qrouter-r1\nvm1\nvm2\n" {
 		t.Errorf("the namespaces are %q", got)
 	}
-	s.eventually("the tap to go", func() error { // by ovs-vswitchd
+	s.eventually("the tap to go", func() error { // ovs-vswitchd removes it
 		if got := s.sh(netns, "ip -brief link"); strings.Contains(got, "qr-r1-red") {
 			return errors.New(got)
 		}
@@ -195,12 +195,12 @@ func (s *site) takenIn(n int) {
 	s.settle()
 }
 
-// vm3 is one port more for twoNetworks.
+// vm3 is one more port for twoNetworks.
 const vm3 = `  - {id: vm3, network: green, mac: "02:00:00:00:02:11", addresses: [10.0.2.11]}` + "\n"
 
-// A topology file is taken in when it changes, in whatever way it is replaced,
-// without a signal.
-func TestFileIsFollowed(t *testing.T) {
+// A topology file is loaded when it changes, in whatever way it is replaced, without a
+// signal.
+func TestFileIsWatched(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
 	s.aged(bridge)
@@ -227,16 +227,16 @@ func TestFileIsFollowed(t *testing.T) {
 	replaced("removing it and making it anew", `rm $file && cp $from $file`)
 	s.sh("", `dir=$(dirname `+s.file+`)/data; mkdir -p $dir; cp `+two+` $dir/topology.yaml; ln -s data $dir/../..data
 		ln -s ..data/topology.yaml `+s.file+`.link && mv `+s.file+`.link `+s.file)
-	// As a ConfigMap is replaced: a symbolic link to a directory changes.
+	// As for a ConfigMap: a symbolic link to a directory is replaced.
 	replaced("changing a link on the way", `dir=$(dirname $file)/$(date +%s%N); mkdir $dir && cp $from $dir/topology.yaml && ln -s $dir $file.tmp && mv -T $file.tmp $(dirname $file)/..data`)
 	if err := untouched(before, s.flows(bridge), nil); err != nil {
 		t.Error(err)
 	}
 }
 
-// Half a file is never taken in, however long the other half takes, although half
-// a list of ports is a valid shorter list.
-func TestHalfAFileIsNotTakenIn(t *testing.T) {
+// A half-written file is never loaded, however long the other half takes, although half a list
+// of ports is a valid shorter list.
+func TestHalfWrittenFileIsNotLoaded(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	s.aged(bridge)
@@ -258,18 +258,18 @@ func TestHalfAFileIsNotTakenIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.signal(syscall.SIGHUP) // not even if it is asked to
+	s.signal(syscall.SIGHUP) // not even on request
 	s.sh("", "touch "+s.file)
-	s.eventually("the file to be half written", func() error {
+	s.eventually("the first half to be written", func() error {
 		if got := s.sh("", "cat "+s.file); got != twoNetworks[:half] {
 			return errors.New(got)
 		}
 		return nil
 	})
-	// Ten seconds later it says that it waits.
+	// Ten seconds later the daemon logs that it waits.
 	s.logged("it has been open for writing for long")
 	if n := s.status().Intent.Ports; n != 2 {
-		t.Errorf("half a file was taken in: %d ports", n)
+		t.Errorf("half a file was loaded: %d ports", n)
 	}
 	mustBeUntouched(t, before, s.flows(bridge))
 	pingTTL(t, vm1, vm2.IP(), 63)
@@ -280,8 +280,8 @@ func TestHalfAFileIsNotTakenIn(t *testing.T) {
 	s.takenIn(3)
 }
 
-// What a file declares and what is written through the API are one intent, in
-// which the file cannot be written to and wins what both have.
+// The file and the objects written through the API form one intent. The API cannot change the
+// file's objects, and the file wins where both have an object.
 func TestFileAndStore(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -299,19 +299,19 @@ func TestFileAndStore(t *testing.T) {
 		t.Error(got)
 	}
 
-	// A file that does not fit to it changes nothing, and says where.
+	// A file that conflicts with the store changes nothing, and the log says where.
 	s.write(twoNetworks + `  - {id: vm4, network: green, mac: "02:00:00:00:02:11"}` + "\n")
 	s.logged(`topology.yaml:13:36: ports[2].mac: mac 02:00:00:00:02:11 is already used by port \"vm3\" on network \"green\"`)
 	if n := s.scrape()["ofdvr_topology_file_mistakes"]; n != 1 {
 		t.Errorf("%v mistakes are counted", n)
 	}
 
-	// The file takes over what the API made, without a gap; then it is the file's.
+	// The file takes over an object of the API without losing a packet; then it is the file's.
 	s.aged(bridge)
 	flows := s.flows(bridge)
 	s.write(twoNetworks + vm3)
 	s.takenIn(3)
-	s.eventually("the mistake to be over", func() error {
+	s.eventually("the problem to end", func() error {
 		if p := s.status().Problems; len(p) > 0 {
 			return errors.New(p[0])
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A request is one for the router's MAC address, or an echo request to it, by vm1
-// of dualStack. It is valid as it is made, and tests spoil it.
+// A request is an ARP or neighbour request for the router's MAC address, or an echo request to it, by vm1 of
+// dualStack. The constructors return valid ones, and tests modify them.
 type request struct {
 	eth     layers.Ethernet
 	arp     *layers.ARP
@@ -39,7 +39,7 @@ func ndRequest() *request {
 	}
 }
 
-// dadRequest is by a machine that wants to know whether anybody has the address.
+// dadRequest is duplicate address detection for the router's address.
 func dadRequest() *request {
 	r := ndRequest()
 	r.ip.SrcIP, r.options = net.IPv6unspecified, nil
@@ -82,7 +82,7 @@ func (r *request) send(t *testing.T, from *lab.Machine) {
 	}
 }
 
-// badRequests are those that the switch must not answer, each made of a valid one.
+// badRequests are requests that the switch must not answer, each a modified valid one.
 var badRequests = []struct {
 	name  string
 	of    func() *request
@@ -131,15 +131,15 @@ var badRequests = []struct {
 	{"echo by the subnet's broadcast address", echoRequest, func(r *request) { r.ip4.SrcIP = ip4("10.0.1.255") }},
 }
 
-// The switch answers valid requests and no others (RFC 826, RFC 4861 §7.1.1, RFC
-// 6980): what only the kernel can judge, it gets.
+// The switch answers valid requests only (RFC 826, RFC 4861 §7.1.1, RFC 6980). Requests that only the
+// kernel can judge go to the kernel.
 func TestOnlyValidRequestsAreAnswered(t *testing.T) {
 	t.Parallel()
 	s := ready(t, dualStack)
 	vm1 := s.plug(dual("vm1", "10.0.1.10"))
 	s.plug(dual("vm3", "10.0.1.11"))
 	s.stop()
-	s.sh(netns, "ip link set "+blueTap+" down; ip link set "+greenTap+" down") // so that only the switch answers
+	s.sh(netns, "ip link set "+blueTap+" down; ip link set "+greenTap+" down") // so that only the switch can answer
 	fromRouter := all(came, func(f lab.Frame) bool { return decode(f).eth.SrcMAC.String() == blueMAC })
 	valid := []struct {
 		of     func() *request
@@ -157,7 +157,7 @@ func TestOnlyValidRequestsAreAnswered(t *testing.T) {
 			r := c.of()
 			c.spoil(r)
 			r.send(t, vm1)
-			for _, v := range valid { // each kind is answered, and by then what came before would have been
+			for _, v := range valid { // each kind is answered; earlier requests would have been answered before
 				v.of().send(t, vm1)
 				await(t, at, "the answer to a valid request", v.answer)
 			}

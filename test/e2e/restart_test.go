@@ -12,14 +12,14 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A stream is a ping that goes on until it is asked what it has lost.
+// A stream is a continuous ping. At its end it reports lost replies.
 type stream struct {
 	t       *testing.T
 	ping    *lab.Process
-	capture *lab.Capture // at the sender
+	capture *lab.Capture // on the sender's interface
 }
 
-// stream starts to ping, and returns when the first reply has come.
+// startStream starts to ping, and returns when the first reply has come.
 func startStream(t *testing.T, from *lab.Machine, to string) *stream {
 	t.Helper()
 	c := record(t, from, func(f lab.Frame) bool { return echo(from.IP(), to)(f) || echoReply(to, from.IP())(f) })
@@ -62,7 +62,7 @@ func (s *stream) mustBeWhole() {
 	}
 }
 
-// wired waits until both taps are in the namespace and a switch holds them.
+// wired waits until both taps are in the namespace and connected to a switch.
 func (s *site) wired() {
 	s.t.Helper()
 	s.eventually("the taps to have a switch", func() error {
@@ -74,12 +74,12 @@ func (s *site) wired() {
 	s.settle()
 }
 
-// everything fails the test unless all that a router does for vm1 and vm2 of
+// everything fails the test unless everything that a router does for vm1 and vm2 of
 // twoNetworks works.
 func (s *site) everything(vm1, vm2 *lab.Machine) {
 	s.t.Helper()
 	for _, m := range []*lab.Machine{vm1, vm2} {
-		s.sh(m.Name, "ip neigh flush dev eth0") // so that ARP counts, too
+		s.sh(m.Name, "ip neigh flush dev eth0") // so that ARP is tested, too
 	}
 	tap := s.recordIn(netns, blueTap, isIPv4)
 	pingTTL(s.t, vm1, vm2.IP(), 63)
@@ -93,8 +93,8 @@ func (s *site) everything(vm1, vm2 *lab.Machine) {
 	}
 }
 
-// SIGTERM ends the daemon at once, though clients are connected, with status 0
-// and without a trace: the switch goes on with all that it does.
+// SIGTERM ends the daemon at once, even with connected clients, with status 0, and changes
+// nothing: the switch keeps forwarding.
 func TestSIGTERMLeavesTheSwitchForwarding(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -102,7 +102,7 @@ func TestSIGTERMLeavesTheSwitchForwarding(t *testing.T) {
 	for _, c := range []struct{ network, addr string }{
 		{"tcp", "127.0.0.1:9476"}, {"tcp", "127.0.0.1:6653"}, {"unix", "/run/ofdvr/api.sock"},
 	} {
-		conn, err := s.Dial(t.Context(), c.network, c.addr) // and say nothing
+		conn, err := s.Dial(t.Context(), c.network, c.addr) // and send nothing
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,10 +113,10 @@ func TestSIGTERMLeavesTheSwitchForwarding(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	if code, err := s.daemon.Stop(ctx); err != nil || code != 0 {
-		t.Fatalf("it ended with %d, %v", code, err)
+		t.Fatalf("the daemon ended with %d, %v", code, err)
 	}
 	if !strings.Contains(s.daemon.Log(), "stopped, the switch goes on forwarding") {
-		t.Errorf("its last words: %s", s.daemon.Log())
+		t.Errorf("the daemon's log: %s", s.daemon.Log())
 	}
 	s.everything(vm1, vm2)
 	mustBeUntouched(t, flows, s.flows(bridge))
@@ -126,9 +126,9 @@ func TestSIGTERMLeavesTheSwitchForwarding(t *testing.T) {
 	st.mustBeWhole()
 }
 
-// A daemon that is killed and started again takes up where it was: nobody on
-// the network notices.
-func TestKilledDaemonIsNotMissed(t *testing.T) {
+// A daemon that is killed and started again continues where it was, without an
+// interruption of traffic.
+func TestKilledDaemonInterruptsNothing(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	st := startStream(t, vm1, vm2.IP())
@@ -146,13 +146,13 @@ func TestKilledDaemonIsNotMissed(t *testing.T) {
 	s.everything(vm1, vm2)
 }
 
-// When ovs-vswitchd dies and comes back, everything comes back.
+// When ovs-vswitchd dies and is started again, everything is restored.
 func TestSwitchRestarts(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	s.everything(vm1, vm2)
 	s.Switch().Kill()
-	s.eventually("the daemon to notice", func() error {
+	s.eventually("the daemon to lose the switch", func() error {
 		st := s.status()
 		if r := st.Routers[0]; st.Settled || r.Settled || r.Connected || len(r.Problems) == 0 {
 			return fmt.Errorf("%+v", st)
@@ -166,9 +166,9 @@ func TestSwitchRestarts(t *testing.T) {
 	s.everything(vm1, vm2)
 }
 
-// While ovsdb-server is away the status says so, and nothing else happens. (What
-// ovs-vswitchd does is its own affair: in the userspace datapath it forwards
-// nothing before it has its database back.)
+// While ovsdb-server is away the status says so, and nothing else changes. (Whether
+// ovs-vswitchd forwards is up to it: in the userspace datapath it does so only with its
+// database.)
 func TestDatabaseRestarts(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -176,7 +176,7 @@ func TestDatabaseRestarts(t *testing.T) {
 	s.aged(bridge)
 	flows, database, transactions := s.flows(bridge), s.database(), s.transactions()
 	s.Database().Kill()
-	s.eventually("the daemon to notice", func() error {
+	s.eventually("the daemon to lose the database", func() error {
 		if st := s.status(); st.Settled || st.OVSDB.Connected || len(st.Problems) == 0 {
 			return fmt.Errorf("%+v", st)
 		}
@@ -198,7 +198,7 @@ func TestDatabaseRestarts(t *testing.T) {
 	s.everything(vm1, vm2)
 }
 
-// The daemon may be there before Open vSwitch, and before br-int.
+// The daemon may start before Open vSwitch, and before br-int exists.
 func TestDaemonStartsFirst(t *testing.T) {
 	t.Parallel()
 	s := &site{Host: lab.Bare(t), t: t}
@@ -206,7 +206,7 @@ func TestDaemonStartsFirst(t *testing.T) {
 	s.serve()
 	problem := func(want string) {
 		t.Helper()
-		s.eventually("the status to tell", func() error {
+		s.eventually("the status to report what is missing", func() error {
 			if st := s.status(); st.Settled || !strings.Contains(fmt.Sprint(st), want) {
 				return fmt.Errorf("%+v", st)
 			}
@@ -225,7 +225,7 @@ func TestDaemonStartsFirst(t *testing.T) {
 	s.everything(s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10")))
 }
 
-// What somebody deletes from the database comes back.
+// Objects deleted from the database are made again.
 func TestDeletedPortsAndBridgesComeBack(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -237,10 +237,10 @@ func TestDeletedPortsAndBridgesComeBack(t *testing.T) {
 	} {
 		before := s.vsctl("get", c.table, c.name, "_uuid")
 		s.vsctl(c.command, c.name)
-		s.eventually(c.name+" to come back", func() error {
+		s.eventually(c.name+" to be made again", func() error {
 			after, err := s.Vsctl(t.Context(), "get", c.table, c.name, "_uuid")
 			if err == nil && strings.TrimSpace(after) == before {
-				err = errors.New("it is still there")
+				err = errors.New("the old one still exists")
 			}
 			return err
 		})

@@ -9,13 +9,12 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// An extra route by way of a port is routed in the switch; without the port, or
-// for a part of a connected subnet, the longest prefix counts, and the kernel
-// does the same.
+// The switch routes an extra route through a port. Without the port, or for a part of a
+// connected subnet, the longest prefix wins, and the kernel routes the same way.
 func TestExtraRoutes(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := written(t)
-	// vm2 is the way to 10.9.0.5, and to 10.0.1.200, which is a part of blue.
+	// vm2 is the next hop to 10.9.0.5, and to 10.0.1.200, which is a part of blue.
 	s.sh("vm2", "ip addr add 10.9.0.5/32 dev lo; ip addr add 10.0.1.200/32 dev lo")
 	const router = `{"interfaces": [
 		{"id": "r1-blue", "network": "blue", "mac": "02:00:00:00:01:01", "addresses": ["10.0.1.1/24"]},
@@ -31,7 +30,7 @@ func TestExtraRoutes(t *testing.T) {
 	tap := s.recordIn(netns, blueTap, isIPv4)
 	pingTTL(t, vm1, "10.9.0.5", 63)
 	seen(t, tap, "the tap", 0, "the packets by the route", echo("", "10.9.0.5"))
-	s.sh("vm1", "ip route add 10.0.1.200/32 via 10.0.1.1") // it would look for it on its own network
+	s.sh("vm1", "ip route add 10.0.1.200/32 via 10.0.1.1") // vm1 would resolve it on its own network
 	pingTTL(t, vm1, "10.0.1.200", 63)
 	seen(t, tap, "the tap", 0, "the packets to the part of blue", echo("", "10.0.1.200"))
 	if got := s.sh(netns, "ip route show proto 253"); got != "10.0.1.192/26 via 10.0.2.10 dev qr-r1-green \n10.9.0.0/16 via 10.0.2.10 dev qr-r1-green \n" {
@@ -39,11 +38,11 @@ func TestExtraRoutes(t *testing.T) {
 	}
 	mustHave(t, s.ofdvr(0, "flows", "r1"), "sends packets by route 10.9.0.0/16 to its next hop behind interface r1-green")
 
-	// Without the port nobody but the kernel can find the next hop.
+	// Without the port only the kernel can find the next hop.
 	s.must(200, "DELETE", "/v1/ports/vm2"+applied, "")
-	turns(t, s, vm1, "10.9.0.5", tap, "the packet by the route to come to the tap", echo(vm1.IP(), "10.9.0.5"))
+	turns(t, s, vm1, "10.9.0.5", tap, "the packet by the route at the tap", echo(vm1.IP(), "10.9.0.5"))
 	s.sh(netns, "ip route del 10.9.0.0/16")
-	s.eventually("the route to come back", func() error {
+	s.eventually("the route to be restored", func() error {
 		if got := s.sh(netns, "ip route show proto 253"); !strings.Contains(got, "10.9.0.0/16") {
 			return errors.New(got)
 		}
@@ -69,8 +68,8 @@ func TestExtraRoutes(t *testing.T) {
 	}
 }
 
-// All of that with IPv6: one next hop, several, a part of a connected subnet, a
-// black hole, and what is rejected.
+// The same with IPv6: one next hop, several, a part of a connected subnet, a blackhole route, and
+// an unreachable one.
 func TestExtraRoutesIPv6(t *testing.T) {
 	t.Parallel()
 	s := ready(t, strings.Replace(dualStack, "ports:", `    routes:
@@ -82,10 +81,10 @@ func TestExtraRoutesIPv6(t *testing.T) {
 ports:
   - {id: vm3, network: green, mac: "02:00:00:00:02:11", addresses: ["fd00:2::11"]}`, 1))
 	vm1, vm2, vm3 := s.plug(dual("vm1", "10.0.1.10")), s.plug(dual("vm2", "10.0.2.10")), s.plug(dual("vm3", "10.0.2.11"))
-	for _, vm := range []string{vm2.Name, vm3.Name} { // the latter is a next hop of fd10::/64 alone
+	for _, vm := range []string{vm2.Name, vm3.Name} { // vm3 is a next hop of fd10::/64 only
 		s.sh(vm, `for a in fd09::5 fd00:1::8005 $(seq -f fd10::%g 1 20); do ip addr add $a/128 dev lo; done`)
 	}
-	s.sh(vm1.Name, "ip route add fd00:1::8005/128 via fd00:1::1") // it would look for it on its own network
+	s.sh(vm1.Name, "ip route add fd00:1::8005/128 via fd00:1::1") // vm1 would resolve it on its own network
 	tap := s.recordIn(netns, blueTap, isIPv6)
 	at := map[string]*lab.Capture{vm2.Name: record(t, vm2, came), vm3.Name: record(t, vm3, came)}
 	pingTTL(t, vm1, "fd09::5", 63)
@@ -102,17 +101,17 @@ ports:
 		}
 	}
 	if r, err := vm1.Ping(t.Context(), "fd09:0:0:1::1", lab.PingOptions{Wait: shortly}); !errors.Is(err, lab.ErrNoReply) || len(r.Errors) > 0 {
-		t.Errorf("into the black hole: %+v, %v", r, err)
+		t.Errorf("to the blackhole route: %+v, %v", r, err)
 	}
 	seen(t, tap, "blue's tap", 0, "packets by routes", echo6("", ""))
 	r, err := vm1.Ping(t.Context(), "fd09:0:0:2::1", lab.PingOptions{Wait: patience})
 	if !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || r.Errors[0].From != "fd00:1::1" {
-		t.Errorf("what is rejected: %+v, %v", r, err)
+		t.Errorf("to the unreachable route: %+v, %v", r, err)
 	}
 }
 
-// sentTo is true for frames to a MAC address: what br-int does not know it sends
-// everywhere.
+// sentTo is true for frames to a MAC address. It tells them from frames that br-int floods to
+// all ports.
 func sentTo(mac string) condition {
 	return func(f lab.Frame) bool { return decode(f).eth.DstMAC.String() == mac }
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A packet between two networks arrives with its TTL one less, from the
-// router's MAC address on the network where it arrives.
-func TestRoutedPacketLooksAsFromARouter(t *testing.T) {
+// A packet routed between two networks arrives with its TTL decremented, from the
+// router's MAC address on the destination network.
+func TestRoutedPacketHasTheRoutersMAC(t *testing.T) {
 	t.Parallel()
 	_, vm1, vm2 := pair(t)
 	for _, c := range []struct {
@@ -36,7 +36,7 @@ func TestRoutedPacketLooksAsFromARouter(t *testing.T) {
 	}
 }
 
-// What the switch routes never enters the kernel's IP stack.
+// The kernel's IP stack does not see packets that the switch routes.
 func TestRoutedPacketsDoNotReachTheTap(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -48,13 +48,13 @@ func TestRoutedPacketsDoNotReachTheTap(t *testing.T) {
 	ping(t, vm2, vm1.IP(), lab.PingOptions{Count: 5, Size: 1400})
 	iperf(t, vm1, vm2)
 
-	// A dying packet does go there, and is the first to do so.
+	// A packet whose TTL expires does, and is the first that the tap sees.
 	for vm, tap := range taps {
 		other := map[*lab.Machine]*lab.Machine{vm1: vm2, vm2: vm1}[vm]
 		if _, err := vm.Ping(t.Context(), other.IP(), lab.PingOptions{TTL: 1, Wait: patience}); !errors.Is(err, lab.ErrNoReply) {
 			t.Errorf("TTL 1: %v", err)
 		}
-		await(t, tap, "the dying packet", echo(vm.IP(), other.IP()))
+		await(t, tap, "the packet whose TTL expires", echo(vm.IP(), other.IP()))
 		seen(t, tap, "the tap towards "+vm.Name, 1, "packets that came in", came)
 	}
 }
@@ -81,7 +81,7 @@ func iperf(t *testing.T, from, to *lab.Machine) {
 	if err := json.Unmarshal([]byte(out), &result); err != nil {
 		t.Fatalf("iperf3 printed no JSON: %v\n%s", err, out)
 	}
-	// The server leaves what is still under way when the client has sent all.
+	// The server may not read data still in flight when the client has sent everything.
 	if result.End.Received.Bytes < 32<<20 {
 		t.Errorf("%d bytes arrived\n%s", result.End.Received.Bytes, out)
 	}
@@ -90,8 +90,8 @@ func iperf(t *testing.T, from, to *lab.Machine) {
 	}
 }
 
-// A TTL that ends at the router gives time exceeded from the near gateway; one
-// more, and the packet arrives with the last of it.
+// A packet whose TTL expires at the router is answered by the near gateway with time exceeded; with
+// one more, it arrives with TTL 1.
 func TestTTL(t *testing.T) {
 	t.Parallel()
 	_, vm1, vm2 := pair(t)
@@ -124,33 +124,33 @@ func TestGatewaysAnswerPing(t *testing.T) {
 	}
 }
 
-// A frame that was meant for somebody else, and that came to the router only
-// because br-int does not know where that one is, is not routed as well.
+// A frame to another MAC address that reaches the router because br-int floods it is not
+// routed.
 func TestFramesForOthersAreNotRouted(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	at := record(t, vm2, all(came, echo("", "")))
 	tap := s.recordIn(netns, blueTap, all(came, echo("", "")))
 	for i, dst := range []string{
-		"02:00:00:00:01:77", // nobody's
+		"02:00:00:00:01:77", // no owner
 		"02:00:00:00:02:10", // vm2's, on the other network
 		greenMAC,            // the router's, on the other network
 		broadcast,
 		"01:00:5e:00:00:01",
 	} {
 		sendEcho(t, vm1, dst, vm2.IP(), uint16(i+1), 64)
-		// It did reach the router's bridge, and is none of its business.
+		// The frame did reach the router's bridge.
 		await(t, tap, "the frame for "+dst, numbered(uint16(i+1)))
 	}
 	sendEcho(t, vm1, blueMAC, vm2.IP(), 100, 64)
-	await(t, at, "what is for the router", numbered(100))
-	ping(t, vm1, "10.0.2.1", lab.PingOptions{}) // by then the kernel has looked at the others
+	await(t, at, "the frame to the router", numbered(100))
+	ping(t, vm1, "10.0.2.1", lab.PingOptions{}) // by then the kernel has handled the earlier frames
 	ping(t, vm1, vm2.IP(), lab.PingOptions{})
 	seen(t, at, "vm2", 2, "requests", echo(vm1.IP(), vm2.IP()))
 }
 
-// All pairs of machines on three networks reach each other: several machines
-// on a network, several addresses on a machine, several prefixes on a network.
+// All pairs of machines on three networks reach each other: several machines on a
+// network, several addresses on a machine, several prefixes on a network.
 func TestThreeNetworksAllPairs(t *testing.T) {
 	t.Parallel()
 	s := ready(t, `
@@ -194,14 +194,14 @@ ports:
 				case from == to:
 				case from.prefix == to.prefix:
 					pingTTL(t, from.Machine, addr, 64)
-				case from.VLAN == to.VLAN: // one interface's prefixes: by the kernel, below
+				case from.VLAN == to.VLAN: // between prefixes of one interface: by the kernel, below
 				default:
 					pingTTL(t, from.Machine, addr, 63)
 				}
 			}
 		}
 	}
-	// A packet that goes out where it came in is the kernel's business.
+	// The kernel routes a packet back to the network that it came from.
 	d, other := machines[3].Machine, machines[4].Machine
 	pingTTL(t, d, other.IP(), 63)
 	await(t, tap, "the request", echo(d.IP(), other.IP()))
@@ -209,9 +209,9 @@ ports:
 	seen(t, tap, "the tap", 2, "packets", isIPv4)
 }
 
-// Two routers with the same prefixes, addresses and even MAC addresses have
-// nothing to do with each other.
-func TestTwoRoutersDoNotLeak(t *testing.T) {
+// Two routers with the same prefixes, addresses and even MAC addresses are isolated from each
+// other.
+func TestTwoRoutersAreIsolated(t *testing.T) {
 	t.Parallel()
 	var networks, routers, ports strings.Builder
 	for r := range 2 {
@@ -245,8 +245,8 @@ func TestTwoRoutersDoNotLeak(t *testing.T) {
 		}
 		tenants = append(tenants, tn)
 	}
-	// Each tenant's packets have their own size; those of the other come to no
-	// place of his, also not those that the switch does not route.
+	// Each tenant's packets have their own size. No place of one tenant sees packets of the other,
+	// not even those that the kernel routes.
 	size := func(payload int) condition {
 		return func(f lab.Frame) bool {
 			p := decode(f)
@@ -258,7 +258,7 @@ func TestTwoRoutersDoNotLeak(t *testing.T) {
 		for _, dst := range []string{"10.0.2.10", "10.0.2.1"} {
 			ping(t, tn.vm1, dst, lab.PingOptions{Count: 3, Size: 100 + r})
 		}
-		ping(t, tn.vm1, "10.0.2.1", lab.PingOptions{Count: 3, Size: 1600 + r}) // in fragments, which are the kernel's
+		ping(t, tn.vm1, "10.0.2.1", lab.PingOptions{Count: 3, Size: 1600 + r}) // in fragments, which the kernel handles
 		ping(t, tn.vm2, "10.0.1.10", lab.PingOptions{Count: 3, Size: 100 + r})
 	}
 	for r, tn := range tenants {
@@ -280,7 +280,7 @@ func lastFragment(payload int) condition {
 	}
 }
 
-// IDs may be UUIDs, as Neutron's are.
+// IDs may be UUIDs, as in Neutron.
 func TestUUIDs(t *testing.T) {
 	t.Parallel()
 	const (

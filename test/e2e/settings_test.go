@@ -6,15 +6,15 @@ import (
 	"testing"
 )
 
-// sysctl returns a setting in the router's namespace.
+// sysctl returns a sysctl of the router's namespace.
 func (s *site) sysctl(key string) string {
 	s.t.Helper()
 	return strings.TrimSpace(s.sh(netns, "cat /proc/sys/"+key))
 }
 
-// Settings with which the kernel would route no more are put back at once, whatever
-// other program has changed them, and the log says so.
-func TestForwardingIsPutBack(t *testing.T) {
+// If another program changes a setting that the router needs, the daemon restores it at once and
+// logs the change.
+func TestForwardingIsRestored(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
 	s.settle()
@@ -29,7 +29,7 @@ func TestForwardingIsPutBack(t *testing.T) {
 			wrong = "1"
 		}
 		s.sh(netns, "echo "+wrong+" >/proc/sys/"+key)
-		s.eventually(key+" to be put back", func() error {
+		s.eventually(key+" to be restored", func() error {
 			for _, k := range []string{key, "net/ipv4/conf/" + blueTap + "/forwarding", "net/ipv6/conf/" + greenTap + "/forwarding"} {
 				if got := s.sysctl(k); got == wrong && k == key || got == "0" && k != key {
 					return fmt.Errorf("%s is %s", k, got)
@@ -46,12 +46,12 @@ func TestForwardingIsPutBack(t *testing.T) {
 	mustHave(t, s.daemon.Log(), "WARN  another program changed settings of a namespace, set them back")
 }
 
-// What the kernel tells nobody of is found at the next audit.
+// Changes that the kernel does not report are found at the next audit.
 func TestSettingsAreAudited(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks, "--audit-interval", "200ms")
 	s.sh(netns, "echo 0 >/proc/sys/net/ipv4/conf/all/arp_ignore")
-	s.eventually("it to be put back", func() error {
+	s.eventually("the setting to be restored", func() error {
 		if got := s.sysctl("net/ipv4/conf/all/arp_ignore"); got != "1" {
 			return fmt.Errorf("it is %s", got)
 		}
@@ -59,8 +59,8 @@ func TestSettingsAreAudited(t *testing.T) {
 	})
 }
 
-// An examination tells what was wrong at that moment, and changes nothing: not next_cfg,
-// which would wake the daemon, and not what it finds.
+// Doctor reports the current problems and changes nothing: neither next_cfg, which would wake the
+// daemon, nor what it finds.
 func TestDoctorChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -78,8 +78,8 @@ func TestDoctorChangesNothing(t *testing.T) {
 	}
 	transactions := func() int { return len(s.transactions()) }
 
-	// Nothing tells the daemon of these, but it may look for another reason, as after its start.
-	s.eventually("doctor to find what nobody has mended meanwhile, and to leave it so", func() error {
+	// The kernel does not report these changes, but the daemon may look for another reason, as after its start.
+	s.eventually("doctor to find problems before the daemon repairs them, and to change nothing", func() error {
 		s.sh(netns, "echo 0 >/proc/sys/net/ipv4/conf/all/arp_ignore; echo 2 >/proc/sys/net/ipv6/conf/"+blueTap+"/accept_ra")
 		before, n := world(), transactions()
 		out, _ := s.Ofdvr(t.Context(), "doctor")
@@ -96,9 +96,9 @@ func TestDoctorChangesNothing(t *testing.T) {
 		return nil
 	})
 
-	// What would be put back at once stays while the daemon cannot: then doctor names it.
+	// Without the database the daemon cannot restore settings: then doctor names them.
 	s.Database().Kill()
-	s.eventually("the daemon to notice", func() error {
+	s.eventually("the daemon to lose the database", func() error {
 		return lacks(s.ofdvr(1, "doctor"), "PROBLEM  Open vSwitch: not connected to ovsdb-server")
 	})
 	s.sh(netns, "echo 0 >/proc/sys/net/ipv4/ip_forward")
@@ -113,12 +113,12 @@ func TestDoctorChangesNothing(t *testing.T) {
 	s.ofdvr(0, "doctor")
 }
 
-// An ovs-vswitchd that does not answer is a problem, and one that cannot be asked is a note.
+// An ovs-vswitchd that does not answer is a problem; one that cannot be queried is a note.
 func TestDoctorAsksTheSwitch(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
 	s.sh("", "ovs-vsctl --no-wait set Open_vSwitch . next_cfg=1000")
-	s.eventually("ovs-vswitchd to come to it", func() error { return lacks(s.ofdvr(0, "doctor"), "db.sock answers\n") })
+	s.eventually("ovs-vswitchd to apply it", func() error { return lacks(s.ofdvr(0, "doctor"), "db.sock answers\n") })
 	sig := func(name string) { s.sh("", fmt.Sprintf("kill -%s %d", name, s.Switch().Pid)) }
 	sig("STOP")
 	out := s.ofdvr(1, "doctor")

@@ -1,10 +1,9 @@
 // Package e2e tests ofdvr from the outside: the real program on a real Open
-// vSwitch, with machines that send real packets. Each test states one thing
-// that a user may rely on, on a host of its own.
+// vSwitch, with machines that send real packets. Each test checks one thing that a
+// user may rely on, on a host of its own.
 //
-// Nothing here sleeps or tries again. What takes time is waited for by its
-// condition; that a packet was not sent is concluded from a later one that
-// takes the same way.
+// Nothing here sleeps or retries blindly: the tests wait for conditions. To check that a
+// packet was not sent, a test waits for a later packet on the same path.
 package e2e
 
 import (
@@ -23,10 +22,10 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// patience is how long anything may take before the test gives up.
+// patience is how long a test waits for anything before it fails.
 const patience = time.Minute
 
-// twoNetworks is the topology of README: vm1 on blue, vm2 on green, and a
+// twoNetworks is the topology of the README: vm1 on blue, vm2 on green, and a
 // router between them.
 const twoNetworks = `
 networks:
@@ -42,7 +41,7 @@ ports:
   - {id: vm2, network: green, mac: "02:00:00:00:02:10", addresses: [10.0.2.10]}
 `
 
-// What ofdvr makes of twoNetworks.
+// Names that ofdvr derives from twoNetworks.
 const (
 	bridge    = "rb-r1"
 	netns     = "qrouter-r1"
@@ -60,7 +59,7 @@ type site struct {
 	t      *testing.T
 	file   string   // the topology's; "" if there is none
 	flags  []string // of ofdvr serve, without --topology
-	plain  bool     // the daemon is without the race detector, so that its memory can be measured
+	plain  bool     // the daemon has no race detector, so that its memory can be measured
 	daemon *lab.Process
 }
 
@@ -72,7 +71,7 @@ func bare(t *testing.T, topology string) *site {
 	return s
 }
 
-// ready returns a site whose daemon has done what the topology asks for.
+// ready returns a site whose daemon has applied the topology.
 func ready(t *testing.T, topology string, flags ...string) *site {
 	t.Helper()
 	s := bare(t, topology)
@@ -108,8 +107,8 @@ func (s *site) write(topology string) {
 	s.file = path
 }
 
-// serve starts the daemon and returns when it can be asked. When the test ends
-// its log must not tell of a panic or a data race.
+// serve starts the daemon and returns when it answers. When the test ends, the daemon's
+// log must not have a panic or a data race.
 func (s *site) serve(flags ...string) {
 	s.t.Helper()
 	s.flags = flags
@@ -149,7 +148,7 @@ func (s *site) stop() {
 	}
 }
 
-// settle waits until everything that is wanted is confirmed.
+// settle waits until the switches have confirmed everything.
 func (s *site) settle() {
 	s.t.Helper()
 	if _, err := s.Ofdvr(s.t.Context(), "status", "--wait", "--timeout", patience.String()); err != nil {
@@ -157,16 +156,16 @@ func (s *site) settle() {
 	}
 }
 
-// reload replaces the topology, has the daemon read it, and waits until it is
-// done.
+// reload replaces the topology, signals the daemon, and waits until the new topology is
+// applied.
 func (s *site) reload(topology string) {
 	s.t.Helper()
 	s.write(topology)
 	before := s.status().Intent.File.Loaded
 	s.signal(syscall.SIGHUP)
-	s.eventually("the topology to be taken in", func() error {
+	s.eventually("the topology to be loaded", func() error {
 		if !s.status().Intent.File.Loaded.After(before) {
-			return errors.New("it is the old one")
+			return errors.New("it is still the old one")
 		}
 		return nil
 	})
@@ -180,7 +179,7 @@ func (s *site) signal(sig syscall.Signal) {
 	}
 }
 
-// status is what ofdvr status -o json prints.
+// status is the output of ofdvr status -o json.
 type status struct {
 	Settled  bool
 	Standby  bool
@@ -243,7 +242,7 @@ func (s *site) logged(text string) {
 	})
 }
 
-// vsctl runs ovs-vsctl and returns what it prints, without the last newline.
+// vsctl runs ovs-vsctl and returns its output, without the last newline.
 func (s *site) vsctl(args ...string) string {
 	s.t.Helper()
 	out, err := s.Vsctl(s.t.Context(), args...)
@@ -263,8 +262,8 @@ func (s *site) sh(netns, script string) string {
 	return out
 }
 
-// vm describes the machine with address 10.0.N.H: it is in VLAN N, its MAC
-// address ends in N:H, and its gateway is 10.0.N.1.
+// vm describes the machine with address 10.0.N.H: it is in VLAN N, its MAC address ends
+// in N:H, and its gateway is 10.0.N.1.
 func vm(name, addr string) lab.MachineConfig {
 	a := netip.MustParseAddr(addr).As4()
 	return lab.MachineConfig{
@@ -276,8 +275,8 @@ func vm(name, addr string) lab.MachineConfig {
 	}
 }
 
-// plug adds a machine. Unless it has an IPv6 address it speaks none, so that
-// what it sends is known. It does not follow redirects.
+// plug adds a machine. IPv6 is off unless it has an IPv6 address, so that a test knows all
+// packets that it sends. It ignores redirects.
 func (s *site) plug(c lab.MachineConfig) *lab.Machine {
 	s.t.Helper()
 	m := lab.Plug(s.t, s.Host, c)
@@ -289,8 +288,8 @@ func (s *site) plug(c lab.MachineConfig) *lab.Machine {
 	return m
 }
 
-// ping pings once or, with o, as that says, and fails the test unless all
-// replies came.
+// ping pings once, or as o says, and fails the test unless all replies
+// came.
 func ping(t *testing.T, from *lab.Machine, to string, o lab.PingOptions) lab.PingResult {
 	t.Helper()
 	if o.Wait == 0 {
@@ -316,8 +315,8 @@ func pingTTL(t *testing.T, from *lab.Machine, to string, want int) {
 	}
 }
 
-// shortly is how long to wait for what should not come. What would come takes
-// a millisecond.
+// shortly is how long to wait for something that must not happen. If it happened, it would
+// take a millisecond.
 const shortly = 300 * time.Millisecond
 
 // unreachable fails the test if ping gets a reply.

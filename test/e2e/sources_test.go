@@ -9,14 +9,14 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// networksOnly is the part of twoNetworks that has no ports.
+// networksOnly is twoNetworks without ports.
 var networksOnly, _, _ = strings.Cut(twoNetworks, "ports:")
 
 // vm2Body is the port of vm2.
 const vm2Body = `{"network": "green", "mac": "02:00:00:00:02:10", "addresses": ["10.0.2.10"]}`
 
-// A port in the store can be on a network of the topology file, also after a
-// restart and after a takeover: nothing is sent to the switch, and no packet is lost.
+// A port in the store can be on a network of the topology file, also after a restart and a
+// takeover: nothing is sent to the switch, and no packet is lost.
 func TestStoreRefersToFile(t *testing.T) {
 	t.Parallel()
 	s := bare(t, networksOnly)
@@ -55,8 +55,8 @@ func TestFileRefersToStore(t *testing.T) {
 	pingTTL(t, s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10")).IP(), 63)
 }
 
-// A daemon starts whatever its file and its store have, routes with what can be
-// used, names the rest, and removes nothing while a network or a router is missing.
+// A daemon starts with any file and store, routes with the usable objects, names the others,
+// and removes nothing while a network or a router is missing.
 func TestDaemonAlwaysStarts(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -72,7 +72,7 @@ func TestDaemonAlwaysStarts(t *testing.T) {
 			s.write(topology)
 		}
 		s.serve()
-		s.eventually("the status to name it", func() error {
+		s.eventually("the status to name the problem", func() error {
 			got := strings.Join(s.status().Problems, "\n")
 			for _, want := range problems {
 				if !strings.Contains(got, want) {
@@ -96,13 +96,13 @@ func TestDaemonAlwaysStarts(t *testing.T) {
 	flowsStay()
 	restart("", "the topology file could not be read at the start", "no such file or directory")
 	flowsStay()
-	s.write(twoNetworks) // the daemon that has started without it reads it at once
+	s.write(twoNetworks) // the daemon started without the file and loads it at once
 	s.settle()
 	flowsStay()
 	s.stop()
 	s.write(strings.Replace(twoNetworks, `"02:00:00:00:02:10"`, `"02:00:00:00:02:1x"`, 1))
 	s.serve()
-	s.eventually("only the port to be left out", func() error {
+	s.eventually("only the port to be quarantined", func() error {
 		st := s.status()
 		if len(st.Routers) != 1 || st.Routers[0].State != "settled" || !strings.Contains(strings.Join(st.Problems, "\n"), `port "vm2"`) {
 			return errors.New(strings.Join(st.Problems, "\n"))
@@ -110,7 +110,7 @@ func TestDaemonAlwaysStarts(t *testing.T) {
 		return nil
 	})
 	s.metric(1, `ofdvr_intent_quarantined_objects{kind="port"}`)
-	pingTTL(t, vm1, vm2.IP(), 63) // by way of the namespace
+	pingTTL(t, vm1, vm2.IP(), 63) // through the namespace
 	if out := s.fails("doctor"); !strings.Contains(out, `port "vm2"`) {
 		t.Errorf("doctor does not name the port:\n%s", out)
 	}
@@ -118,9 +118,9 @@ func TestDaemonAlwaysStarts(t *testing.T) {
 	s.metric(0, `ofdvr_intent_quarantined_objects{kind="port"}`)
 }
 
-// A damaged store keeps no daemon from starting: what the file has is used, and
-// nothing is written over the store.
-func TestDamagedStoreIsNotInTheWay(t *testing.T) {
+// A daemon starts with a damaged store: it uses the file's objects, and does not write to the
+// store.
+func TestDaemonStartsWithDamagedStore(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	pingTTL(t, vm1, vm2.IP(), 63)
@@ -130,7 +130,7 @@ func TestDamagedStoreIsNotInTheWay(t *testing.T) {
 	const damage = "dd if=/dev/zero of=/var/lib/ofdvr/intent.db bs=1 count=64 conv=notrunc 2>/dev/null; sha256sum /var/lib/ofdvr/intent.db"
 	sum := s.sh("", damage)
 	s.serve()
-	s.eventually("the store to be named", func() error {
+	s.eventually("the status to name the store", func() error {
 		if got := strings.Join(s.status().Problems, "\n"); !strings.Contains(got, "the store could not be read") {
 			return errors.New(got)
 		}
@@ -138,15 +138,15 @@ func TestDamagedStoreIsNotInTheWay(t *testing.T) {
 	})
 	s.must(503, "PUT", "/v1/networks/red", `{}`)
 	if now := s.sh("", "sha256sum /var/lib/ofdvr/intent.db"); now != sum {
-		t.Errorf("it was overwritten: %s, then %s", sum, now)
+		t.Errorf("the store was overwritten: %s, then %s", sum, now)
 	}
 	mustBeUntouched(t, before, s.flows(bridge))
 	pingTTL(t, vm1, vm2.IP(), 63)
 }
 
-// Whoever asks for an object that is quarantined is told why it is not there, and an
-// export says that it lacks it.
-func TestQuarantinedObjectsAreNamed(t *testing.T) {
+// A request for a quarantined object is answered with the reason, and an export says that the
+// object is missing.
+func TestQuarantinedObjectsAreReported(t *testing.T) {
 	t.Parallel()
 	s := storeOnly(t)
 	s.must(201, "PUT", "/v1/networks/red", `{"vlan": 7}`)
@@ -164,7 +164,7 @@ func TestQuarantinedObjectsAreNamed(t *testing.T) {
 	}
 	out := s.sh("", program+" export 2>&1")
 	if want := `warning: network "red" of /var/lib/ofdvr/intent.db is missing here`; !strings.Contains(out, want) {
-		t.Errorf("export does not say %q: %s", want, out)
+		t.Errorf("export does not print %q: %s", want, out)
 	}
 	s.must(200, "DELETE", "/v1/networks/red", "")
 	s.settle()

@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// fails runs a command of ofdvr that must fail with exit status 1, and returns
-// all that it printed.
+// fails runs a command of ofdvr that must exit with status 1, and returns all its
+// output.
 func (s *site) fails(args ...string) string {
 	s.t.Helper()
 	_, err := s.Ofdvr(within(s.t), args...)
@@ -32,8 +32,7 @@ func mustHave(t *testing.T, text string, words ...string) {
 	}
 }
 
-// The status shows each router with its bridge and how far it is, as a table
-// and as JSON.
+// The status shows each router with its bridge and its progress, as a table and as JSON.
 func TestStatus(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoRouters)
@@ -74,8 +73,8 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// Status --wait gives up when the time is over, with the reason, and the
-// daemon is healthy, but not ready.
+// status --wait gives up after its timeout, with the reason. The daemon is then healthy, but
+// not ready.
 func TestStatusWaitGivesUp(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -93,7 +92,7 @@ func TestStatusWaitGivesUp(t *testing.T) {
 	s.metric(0, `ofdvr_router_connected{router="r1"}`)
 }
 
-// Status --wait waits for a daemon that has yet to start.
+// status --wait waits for a daemon that has not started yet.
 func TestStatusWaitsForTheDaemon(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
@@ -106,7 +105,7 @@ func TestStatusWaitsForTheDaemon(t *testing.T) {
 		t.Error(err)
 	}
 	if !s.status().Settled {
-		t.Error("it did not wait for everything")
+		t.Error("status did not wait for everything")
 	}
 }
 
@@ -117,7 +116,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// Without a daemon the status says what is wrong and what to do.
+// Without a daemon, status says what is wrong and what to do.
 func TestStatusWithoutADaemon(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
@@ -129,7 +128,7 @@ func TestStatusWithoutADaemon(t *testing.T) {
 	mustHave(t, s.fails("status"), "connection refused", "does the daemon run (ofdvr serve)")
 }
 
-// A second daemon, or one that cannot start, says why and ends.
+// A second daemon, or one that cannot start, exits with the reason.
 func TestDaemonThatCannotStart(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -150,12 +149,11 @@ func TestDaemonThatCannotStart(t *testing.T) {
 	s.settle()
 }
 
-// What the file has but cannot be done is told, by the name of the router; the
-// others are ready.
-func TestProblemOfOneRouterIsItsOwn(t *testing.T) {
+// A router that cannot be applied is reported by name; the other routers are ready.
+func TestProblemOfOneRouterIsIsolated(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoRouters)
-	s.vsctl("add-port", "br-int", "pi-r2-pink", "--", "set", "interface", "pi-r2-pink", "type=internal") // has its name
+	s.vsctl("add-port", "br-int", "pi-r2-pink", "--", "set", "interface", "pi-r2-pink", "type=internal") // takes its name
 	s.serve()
 	s.eventually("r1 to be ready and r2 not", func() error {
 		st := s.status()

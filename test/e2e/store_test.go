@@ -16,7 +16,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// bluegreen is twoNetworks as a body of the API.
+// bluegreen is twoNetworks as a body for the API.
 const bluegreen = `{"networks": [{"id": "blue", "vlan": 1}, {"id": "green", "vlan": 2}],
 	"routers": [{"id": "r1", "interfaces": [
 		{"id": "r1-blue", "network": "blue", "mac": "02:00:00:00:01:01", "addresses": ["10.0.1.1/24"]},
@@ -24,7 +24,7 @@ const bluegreen = `{"networks": [{"id": "blue", "vlan": 1}, {"id": "green", "vla
 	"ports": [{"id": "vm1", "network": "blue", "mac": "02:00:00:00:01:10", "addresses": ["10.0.1.10"]},
 		{"id": "vm2", "network": "green", "mac": "02:00:00:00:02:10", "addresses": ["10.0.2.10"]}]}`
 
-// applied makes a write wait, as long as a test may.
+// applied makes a write wait until it is applied.
 const applied = "?wait=applied&timeout=20s"
 
 // written returns a site whose daemon has twoNetworks in its store, with its two
@@ -37,8 +37,7 @@ func written(t *testing.T, flags ...string) (s *site, vm1, vm2 *lab.Machine) {
 	return s, s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
 }
 
-// What was written is there after the daemon was killed, and the switch is not
-// touched.
+// Writes survive a kill of the daemon, and the switch is not touched.
 func TestStoreOutlivesTheDaemon(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := written(t)
@@ -55,8 +54,8 @@ func TestStoreOutlivesTheDaemon(t *testing.T) {
 	pingTTL(t, vm1, vm2.IP(), 63)
 }
 
-// However often the daemon is killed under writes, what was answered is there,
-// and of no batch there is a half.
+// Answered writes survive any number of kills of the daemon, and every batch is complete or
+// absent.
 func TestKillsLoseNoWrite(t *testing.T) {
 	t.Parallel()
 	const (
@@ -68,11 +67,11 @@ func TestKillsLoseNoWrite(t *testing.T) {
 	s.must(200, "PATCH", "/v1/topology", `{"put": {"networks": [{"id": "n"}]}}`)
 	rng := rand.New(rand.NewPCG(1, 2))
 	latest := make([]int, writers)  // answered
-	started := make([]int, writers) // perhaps not
+	started := make([]int, writers) // perhaps not answered
 	total := 0
 	for kill := range kills {
 		ctx, cancel := context.WithCancel(t.Context())
-		enough, answered := make(chan struct{}), new(atomic.Int32) // a kill comes after so many are answered
+		enough, answered := make(chan struct{}), new(atomic.Int32) // a kill follows a number of answered batches
 		const least = 100
 		client := s.HTTPUnix(apiSocket)
 		var g sync.WaitGroup
@@ -96,7 +95,7 @@ func TestKillsLoseNoWrite(t *testing.T) {
 		case <-within(t).Done():
 			t.Fatalf("kill %d: only %d batches were answered", kill, answered.Load())
 		}
-		lab.Run(t, s.Host, "sleep", fmt.Sprintf("%.3f", 0.2*rng.Float64())) // the kill comes at any moment
+		lab.Run(t, s.Host, "sleep", fmt.Sprintf("%.3f", 0.2*rng.Float64())) // the kill comes at a random moment
 		s.daemon.Kill()
 		cancel()
 		g.Wait()
@@ -105,7 +104,7 @@ func TestKillsLoseNoWrite(t *testing.T) {
 			Ports []struct{ ID, MAC string }
 		}
 		s.must(200, "GET", "/v1/topology", "").into(t, &got)
-		versions := make(map[string]map[string]int) // by writer: how many ports have a version
+		versions := make(map[string]map[string]int) // by writer: the number of ports of each version
 		for _, p := range got.Ports {
 			writer, _, _ := strings.Cut(p.ID, "-")
 			if versions[writer] == nil {
@@ -134,10 +133,10 @@ func TestKillsLoseNoWrite(t *testing.T) {
 	t.Logf("%d kills, %d batches of %d ports answered", kills, total, batch)
 }
 
-// version is the end of the MAC address that a port has in version n.
+// version is the end of a port's MAC address in version n.
 func version(n int) string { return fmt.Sprintf("%02x:%02x:%02x", n>>16&0xff, n>>8&0xff, n&0xff) }
 
-// writeBatch writes version n of a writer's ports in one step.
+// writeBatch writes version n of a writer's ports in one request.
 func writeBatch(ctx context.Context, client *http.Client, w, n, ports int) error {
 	var b bytes.Buffer
 	b.WriteString(`{"put": {"ports": [`)
@@ -163,8 +162,8 @@ func writeBatch(ctx context.Context, client *http.Client, w, n, ports int) error
 	return json.NewDecoder(resp.Body).Decode(new(struct{}))
 }
 
-// A store that was lost is not taken for the wish that there be nothing: what
-// exists stays, and routes, until the daemon is told that it has been told all.
+// A lost store does not mean an empty intent: existing objects stay, and route, until the
+// daemon gets ofdvr complete.
 func TestLostStoreRemovesNothing(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := written(t)
@@ -175,14 +174,14 @@ func TestLostStoreRemovesNothing(t *testing.T) {
 	flows, database := s.flows(bridge), s.database()
 	traffic := startStream(t, vm1, vm2.IP())
 	s.serve()
-	s.eventually("the status to tell", func() error {
+	s.eventually("the status to report the new store", func() error {
 		if st := s.status(); st.Intent.Complete || !strings.Contains(strings.Join(st.Problems, "\n"), "ofdvr complete") || st.OVSDB == nil || !st.OVSDB.Connected {
 			return fmt.Errorf("%+v", st)
 		}
 		return nil
 	})
-	// The networks and the router come back one by one, as from an agent, and the
-	// ports are not there yet: their flows stay.
+	// Networks and the router are written one by one, as by an agent, before the ports: their
+	// flows stay.
 	s.must(201, "PUT", "/v1/networks/blue", `{"vlan": 1}`)
 	s.must(201, "PUT", "/v1/networks/green", `{"vlan": 2}`)
 	s.must(201, "PUT", "/v1/routers/r1"+applied, `{"interfaces": [
@@ -199,7 +198,7 @@ func TestLostStoreRemovesNothing(t *testing.T) {
 		}
 	}
 	if !strings.Contains(out, "\n1 problem.\n") {
-		t.Errorf("what is kept is a problem:\n%s", out)
+		t.Errorf("the kept bridge is a problem:\n%s", out)
 	}
 	s.must(201, "PUT", "/v1/ports/vm1"+applied, `{"network": "blue", "mac": "02:00:00:00:01:10", "addresses": ["10.0.1.10"]}`)
 	s.must(201, "PUT", "/v1/ports/vm2"+applied, `{"network": "green", "mac": "02:00:00:00:02:10", "addresses": ["10.0.2.10"]}`)
@@ -213,11 +212,11 @@ func TestLostStoreRemovesNothing(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 
-	// Without a router that existed, saying so removes it.
+	// If a router is still missing, ofdvr complete removes it.
 	s.stop()
 	s.sh("", "rm /var/lib/ofdvr/intent.db")
 	s.serve()
-	s.eventually("the status to tell", func() error {
+	s.eventually("the status to report the new store", func() error {
 		if s.status().Intent.Complete {
 			return errors.New("it is complete")
 		}
@@ -228,7 +227,7 @@ func TestLostStoreRemovesNothing(t *testing.T) {
 	}
 	s.must(200, "POST", "/v1/complete", "")
 	s.settle()
-	s.eventually("the bridge to go", func() error {
+	s.eventually("the bridge to be removed", func() error {
 		if got := s.vsctl("list-br"); got != "br-int" {
 			return errors.New(got)
 		}
@@ -236,9 +235,9 @@ func TestLostStoreRemovesNothing(t *testing.T) {
 	})
 }
 
-// A topology file that is not named any more is not taken for the wish that there be
-// nothing either: what it declared has left the store, and stays in the switch.
-func TestFileThatIsNotNamedAnyMoreRemovesNothing(t *testing.T) {
+// A topology file that is no longer given does not mean an empty intent either: its objects have
+// left the intent, and stay in the switch.
+func TestTopologyFileLeftOutRemovesNothing(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	pingTTL(t, vm1, vm2.IP(), 63)
@@ -248,7 +247,7 @@ func TestFileThatIsNotNamedAnyMoreRemovesNothing(t *testing.T) {
 	file := s.file
 	s.file = ""
 	s.serve()
-	s.eventually("the status to tell", func() error {
+	s.eventually("the status to report the incomplete intent", func() error {
 		if st := s.status(); st.Intent.Complete || !strings.Contains(strings.Join(st.Problems, "\n"), "ofdvr complete") || st.OVSDB == nil || !st.OVSDB.Connected {
 			return fmt.Errorf("%+v", st)
 		}
@@ -265,8 +264,8 @@ func TestFileThatIsNotNamedAnyMoreRemovesNothing(t *testing.T) {
 	traffic.mustBeWhole()
 }
 
-// A daemon that stands by learns what the one that leads has, takes over its
-// store when that is killed, and loses nothing that was written meanwhile.
+// A standby daemon learns the leader's intent, takes over its store when it is killed, and loses
+// no writes made meanwhile.
 func TestStandbyTakesOverTheStore(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := written(t)
@@ -284,9 +283,8 @@ func TestStandbyTakesOverTheStore(t *testing.T) {
 	s.must(200, "DELETE", "/v1/ports/late"+applied, "")
 }
 
-// On a full disk writes are refused, and nothing else happens; when there is room
-// they work. On one that cannot be written to at all, the daemon starts with what
-// the store has.
+// On a full disk writes are refused, and nothing else changes; they work again when there is
+// room. On a read-only disk the daemon starts with the store's objects.
 func TestFullAndReadOnlyDisk(t *testing.T) {
 	t.Parallel()
 	s := &site{Host: lab.Boot(t), t: t}
@@ -318,7 +316,7 @@ func TestFullAndReadOnlyDisk(t *testing.T) {
 	s.stop()
 	s.sh("", "mount -o remount,ro /run/state")
 	s.serve("--state-dir", "/run/state")
-	s.eventually("the status to tell", func() error {
+	s.eventually("the status to report the read-only store", func() error {
 		if st := s.status(); st.Intent.Ports != 2 || !strings.Contains(strings.Join(st.Problems, "\n"), "cannot be written to") {
 			return fmt.Errorf("%+v", st)
 		}
@@ -330,8 +328,8 @@ func TestFullAndReadOnlyDisk(t *testing.T) {
 	s.must(201, "PUT", "/v1/networks/x", `{}`)
 }
 
-// A store that is damaged or foreign is not touched, and nor is the switch: the
-// daemon starts, names it, and removes nothing.
+// A damaged or foreign store is not touched, nor is the switch: the daemon starts, names the
+// store, and removes nothing.
 func TestDamagedStore(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := written(t)
@@ -345,7 +343,7 @@ func TestDamagedStore(t *testing.T) {
 	} {
 		sum := s.sh("", "cd /var/lib/ofdvr && cp intent.db good && ("+tt.spoil+") 2>/dev/null && sha256sum intent.db")
 		s.serve()
-		s.eventually("the status to name it", func() error {
+		s.eventually("the status to name the store", func() error {
 			if got := strings.Join(s.status().Problems, "\n"); !strings.Contains(got, tt.says) || !strings.Contains(got, "/var/lib/ofdvr/intent.db") {
 				return fmt.Errorf("%s: %s, want %q", tt.spoil, got, tt.says)
 			}

@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// A flow is what the switch knows about a flow of a bridge.
+// A flow has the switch's data about a flow of a bridge.
 type flow struct {
 	cookie   string
 	packets  int
-	duration time.Duration // since it was added, also if it was there already
+	duration time.Duration // since the flow was added
 }
 
-// A flowTable holds the flows of a bridge, by their table, priority, match and
-// actions in the words of ovs-ofctl.
+// A flowTable holds the flows of a bridge, by table, priority, match and actions in the syntax
+// of ovs-ofctl.
 type flowTable struct {
 	asked, answered time.Time
 	flows           map[string]flow
@@ -38,7 +38,7 @@ func (s *site) flows(bridge string) flowTable {
 	for line := range strings.Lines(out) {
 		m := flowLine.FindStringSubmatch(strings.TrimRight(line, "\n"))
 		if m == nil {
-			s.t.Fatalf("what is this flow? %q", line)
+			s.t.Fatalf("cannot parse flow %q", line)
 		}
 		duration, err := time.ParseDuration(m[2] + "s")
 		if err != nil {
@@ -65,10 +65,9 @@ func (t flowTable) find(words ...string) []string {
 	return found
 }
 
-// untouched reports what happened between two dumps to the flows of the former
-// for which keep is true (nil: all): each must be there still, must not have
-// been added again, which would have set back its duration, nor replaced, which
-// would have set back its packets.
+// untouched compares two dumps of flows. It returns an error if a flow of the first for which
+// keep is true (nil: all) is gone, was added again, which resets its duration, or was
+// replaced, which resets its packets.
 func untouched(before, after flowTable, keep func(key string) bool) error {
 	elapsed := after.asked.Sub(before.answered)
 	for key, b := range before.flows {
@@ -84,18 +83,18 @@ func untouched(before, after flowTable, keep func(key string) bool) error {
 			return fmt.Errorf("cookie went from %s to %s: %s", b.cookie, a.cookie, key)
 		case a.packets < b.packets && !ofNeighbour(key):
 			return fmt.Errorf("packets went from %d to %d: %s", b.packets, a.packets, key)
-		case a.duration < b.duration+elapsed-50*time.Millisecond && !ofNeighbour(key): // the switch's clock ticks now and then
+		case a.duration < b.duration+elapsed-50*time.Millisecond && !ofNeighbour(key): // the switch updates its clock now and then
 			return fmt.Errorf("duration went from %v to %v in %v: %s", b.duration, a.duration, elapsed, key)
 		}
 	}
 	return nil
 }
 
-// ofNeighbour reports whether a flow is for a neighbour that the namespace has resolved.
-// Such flows come and go with the kernel's own timers.
+// ofNeighbour reports whether a flow is for a neighbour that the namespace has resolved. The
+// kernel's timers add and remove such flows.
 func ofNeighbour(key string) bool { return strings.HasPrefix(key, "table=7,priority=20,") }
 
-// mustBeUntouched fails the test if untouched, with keep, or any new flow says so.
+// mustBeUntouched fails the test if untouched returns an error, or if there is a new flow.
 func mustBeUntouched(t *testing.T, before, after flowTable) {
 	t.Helper()
 	if err := untouched(before, after, nil); err != nil {
@@ -108,8 +107,8 @@ func mustBeUntouched(t *testing.T, before, after flowTable) {
 	}
 }
 
-// counted waits until a flow with all of the words has counted n packets or
-// more. The switch brings its counters up to date twice a second or so.
+// counted waits until a flow with all of the words has counted n packets or more. The switch
+// updates its counters about twice a second.
 func (s *site) counted(bridge string, n int, words ...string) {
 	s.t.Helper()
 	s.eventually(fmt.Sprintf("%d packets at %v", n, words), func() error {
@@ -123,8 +122,7 @@ func (s *site) counted(bridge string, n int, words ...string) {
 	})
 }
 
-// aged waits until all flows of a bridge are older than what untouched puts up
-// with.
+// aged waits until all flows of a bridge are older than the tolerance of untouched.
 func (s *site) aged(bridge string) {
 	s.t.Helper()
 	s.eventually("the flows to grow older", func() error {
@@ -137,8 +135,8 @@ func (s *site) aged(bridge string) {
 	})
 }
 
-// configuration lists the columns of Open vSwitch's database that say what
-// should be, not what is.
+// configuration lists the columns of Open vSwitch's database that hold configuration, not
+// state.
 var configuration = []struct{ table, columns string }{
 	{"Open_vSwitch", "_uuid bridges manager_options ssl external_ids other_config"},
 	{"Bridge", "_uuid name ports controller datapath_type fail_mode protocols other_config external_ids flow_tables mirrors netflow sflow stp_enable rstp_enable mcast_snooping_enable flood_vlans"},
@@ -157,9 +155,8 @@ func (s *site) database() string {
 	return b.String()
 }
 
-// transactions returns the transactions so far that changed the database's
-// contents, each with what it changed. Counters and the like, which ovs-vswitchd
-// refreshes, are not among them.
+// transactions returns the transactions so far that changed the database, each with its
+// changes. It leaves out changes of statistics and the like by ovs-vswitchd.
 func (s *site) transactions() []string {
 	s.t.Helper()
 	log := s.sh("", "ovsdb-tool -mm show-log "+filepath.Join(s.Dir(), "conf.db"))
@@ -170,7 +167,7 @@ func (s *site) transactions() []string {
 	return records
 }
 
-// diff returns the lines that are in one of two texts only.
+// diff returns the lines that are in only one of two texts.
 func diff(before, after string) string {
 	lines := func(s string) map[string]bool {
 		m := make(map[string]bool)

@@ -10,24 +10,24 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A second daemon says that there is one, and ends.
+// A second daemon reports the first, and exits.
 func TestSecondDaemon(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := pair(t)
 	want := s.held(bridge)
-	// Nothing but the lock keeps it away: it has addresses of its own.
+	// Only the lock blocks it: it has its own addresses.
 	out, err := s.Ofdvr(t.Context(), "serve", "--topology", s.file, "--api", "unix:/run/ofdvr/second.sock",
 		"--metrics", "", "--openflow", "tcp:127.0.0.1:16653")
 	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("process %d", s.daemon.Pid)) || !strings.Contains(err.Error(), "--standby") {
-		t.Errorf("it says %v\n%s", err, out)
+		t.Errorf("the second daemon returned %v\n%s", err, out)
 	}
 	s.holds(bridge, want)
 	s.settle()
 	pingTTL(t, vm1, "10.0.2.10", 63)
 }
 
-// standby starts a daemon beside the one that leads, with the same
-// configuration, and returns when it knows what the bridge holds.
+// standby starts a daemon beside the leader, with the same configuration, and returns when it
+// has read the bridge's flows.
 func (s *site) standby() *lab.Process {
 	s.t.Helper()
 	args := []string{"serve", "--standby"}
@@ -52,9 +52,8 @@ func (s *site) standby() *lab.Process {
 	return d
 }
 
-// A daemon that stands by takes over when the one that leads is killed: no
-// packet is lost, and no flow is touched. It is the bridge's master then, and
-// routes what the topology has come to be.
+// A standby daemon takes over when the leader is killed: no packet is lost, and no flow is
+// touched. It becomes the bridge's master, and routes by the latest topology.
 func TestStandbyTakesOver(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := pair(t)
@@ -66,7 +65,7 @@ func TestStandbyTakesOver(t *testing.T) {
 		s.daemon.Kill()
 		s.daemon = second
 		s.settle()
-		s.eventually("the bridge to find the way to it", func() error {
+		s.eventually("the bridge to connect to the standby", func() error {
 			if out := s.vsctl("get", "controller", bridge, "is_connected"); out != "true" {
 				return errors.New(out)
 			}
@@ -89,8 +88,8 @@ func TestStandbyTakesOver(t *testing.T) {
 	s.reload(twoNetworks + "  - {id: vm3, network: green, mac: \"02:00:00:00:02:11\", addresses: [10.0.2.11]}\n")
 }
 
-// What was counted goes on from where it was, when flows are made anew and when
-// the daemon is killed.
+// Counters go on from their values when flows are made again and when the daemon is
+// killed.
 func TestCountersOutliveTheDaemon(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := pair(t)
@@ -137,6 +136,6 @@ func TestCountersOutliveTheDaemon(t *testing.T) {
 	ping(t, vm1, "10.0.2.10", lab.PingOptions{Count: 4})
 	counted(12)
 	s.daemon.Kill()
-	s.sh("", "ovs-ofctl -O OpenFlow13 del-flows rb-r1 table=3") // while nobody counts
+	s.sh("", "ovs-ofctl -O OpenFlow13 del-flows rb-r1 table=3") // while no daemon counts
 	restart(12)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// TC has the flows of routed packets, all in software, as it has them for hardware.
+// TC has the flows of routed packets, in software, as it would for hardware.
 func TestTCHasRoutedPackets(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := dualPair(t)
@@ -17,16 +17,16 @@ func TestTCHasRoutedPackets(t *testing.T) {
 	s.tcHas(s.routedFlows(vm1, vm2, ""))
 }
 
-// It has those that measure nothing; it cannot have the others, as the tap is in another
+// TC has the flows that measure no packets. It cannot have the others, because the tap is in another
 // namespace.
-func TestTCHasWhatMeasuresNothing(t *testing.T) {
+func TestTCHasFlowsWithoutMeasuring(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := narrowPair(t)
 	s.offload()
 	s.tcHas(s.routedFlows(vm1, vm2, blueTap))
 }
 
-// offload has ovs-vswitchd give its flows to TC, and start anew to do so.
+// offload makes ovs-vswitchd use TC, and restarts it.
 func (s *site) offload() {
 	s.t.Helper()
 	s.vsctl("set", "open_vswitch", ".", "other_config:hw-offload=true", "other_config:tc-policy=skip_hw")
@@ -37,8 +37,8 @@ func (s *site) offload() {
 	s.settle()
 }
 
-// tcHas fails the test unless TC has those of the flows that measure nothing, and only those. It
-// cannot have one of which Open vSwitch does not know all fields.
+// tcHas fails the test unless TC has exactly those flows that measure no packets. It cannot have a flow
+// with a field that Open vSwitch does not know.
 func (s *site) tcHas(flows []datapathFlow) {
 	s.t.Helper()
 	for _, f := range flows {

@@ -11,14 +11,14 @@ import (
 // sixNetworks is twoNetworks with IPv6.
 var sixNetworks = strings.NewReplacer("[10.0.1.1/24]", `[10.0.1.1/24, "fd00:1::1/64"]`, "[10.0.2.1/24]", `[10.0.2.1/24, "fd00:2::1/64"]`).Replace(twoNetworks)
 
-// noticed waits until the daemon has looked at the namespace since now: it mends a
+// noticed waits until the daemon has examined the namespace after the call: it restores a
 // setting.
 func (s *site) noticed() {
 	s.t.Helper()
 	s.sh(netns, "echo 0 >/proc/sys/net/ipv4/ip_forward")
-	s.eventually("the daemon to look", func() error {
+	s.eventually("the daemon to examine the namespace", func() error {
 		if s.sysctl("net/ipv4/ip_forward") != "1" {
-			return fmt.Errorf("it has not")
+			return fmt.Errorf("it has not yet")
 		}
 		return nil
 	})
@@ -29,9 +29,9 @@ func (s *site) othersRoutes() string {
 	return s.sh(netns, "(ip route show table all; ip -6 route show table all) | grep -v 'proto kernel\\|proto 253' | sed 's/ linkdown//; s/ *$//' | sort")
 }
 
-// What an operator has added to a router's namespace, default routes and those of other
-// tables among it, outlives each change of the interfaces, and Open vSwitch.
-func TestRoutesOfOthersSurvive(t *testing.T) {
+// Routes that an operator has added to a router's namespace, also default routes and routes in
+// other tables, survive each change of the interfaces, and restarts of Open vSwitch.
+func TestForeignRoutesSurvive(t *testing.T) {
 	t.Parallel()
 	s := ready(t, sixNetworks)
 	s.sh(netns, `
@@ -45,7 +45,7 @@ func TestRoutesOfOthersSurvive(t *testing.T) {
 	machine := s.plug(vm("vm1", "10.0.1.10"))
 	check := func(what string) {
 		t.Helper()
-		s.eventually("others' routes to be there after "+what, func() error {
+		s.eventually("the foreign routes to be restored after "+what, func() error {
 			if d := diff(before, s.othersRoutes()); d != "" {
 				return fmt.Errorf("%s", d)
 			}
@@ -66,7 +66,7 @@ func TestRoutesOfOthersSurvive(t *testing.T) {
 		{"another MAC", with("02:00:00:00:01:01", "02:00:00:00:01:99")},
 		{"another MTU", with("vlan: 1", "vlan: 1, mtu: 1400")},
 		{"down", with("network: blue, mac", "network: blue, admin_state: down, mac")},
-		{"the first again", sixNetworks},
+		{"the first topology again", sixNetworks},
 	} {
 		s.reload(change.topology)
 		if change.what != "down" {
@@ -77,7 +77,7 @@ func TestRoutesOfOthersSurvive(t *testing.T) {
 
 	s.sh("", "ovs-appctl -t ovs-vswitchd exit --cleanup")
 	<-s.Switch().Done()
-	s.eventually("the taps to go", func() error {
+	s.eventually("the taps to be removed", func() error {
 		if got := s.sh(netns, "ip -o link"); strings.Contains(got, blueTap) {
 			return fmt.Errorf("%s", got)
 		}
@@ -96,14 +96,14 @@ func TestRoutesOfOthersSurvive(t *testing.T) {
 	s.settle()
 	check("a crash of ovs-vswitchd")
 	s.sh("", "ip -n "+netns+" link del "+greenTap)
-	s.eventually("the tap to be there again", func() error { return lacks(s.sh(netns, "ip -o link"), greenTap) })
+	s.eventually("the tap to be made again", func() error { return lacks(s.sh(netns, "ip -o link"), greenTap) })
 	s.settle()
 	check("a tap that was deleted")
 	s.sh(netns, "ip link set "+blueTap+" down")
 	s.eventually("the tap to be up", func() error { return lacks(s.sh(netns, "ip -o link show "+blueTap), ",UP") })
 	check("a tap that was set down")
 
-	// What goes by other ways goes for good.
+	// A route that an operator removes is not restored.
 	s.sh(netns, "ip route del 10.9.0.0/24")
 	s.noticed()
 	before = s.othersRoutes()
@@ -111,8 +111,8 @@ func TestRoutesOfOthersSurvive(t *testing.T) {
 	check("a route's removal")
 }
 
-// A route that cannot be put back is named until another one has its place.
-func TestLostRouteIsNamed(t *testing.T) {
+// A route that cannot be restored is reported until another one replaces it.
+func TestLostRouteIsReported(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
 	s.sh(netns, "ip route add default via 10.0.1.254")
@@ -120,12 +120,12 @@ func TestLostRouteIsNamed(t *testing.T) {
 	s.sh("", "ovs-appctl -t ovs-vswitchd exit --cleanup")
 	<-s.Switch().Done()
 	s.write(strings.NewReplacer("10.0.1.1/24", "10.0.7.1/24", "10.0.1.10", "10.0.7.10").Replace(twoNetworks))
-	s.eventually("the topology to be taken in", func() error { return lacks(s.ofdvr(0, "export"), "10.0.7.1/24") })
+	s.eventually("the topology to be loaded", func() error { return lacks(s.ofdvr(0, "export"), "10.0.7.1/24") })
 	if err := s.StartSwitch(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	const problem = "route default via 10.0.1.254 dev qr-r1-blue of another program in namespace qrouter-r1 was lost when tap qr-r1-blue changed, and cannot be restored: network is unreachable"
-	s.eventually("the status to name it", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
+	s.eventually("the status to name the lost route", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
 	mustHave(t, s.ofdvr(1, "doctor"), "PROBLEM  router r1: "+problem)
 	s.sh(netns, "ip route add default via 10.0.7.254")
 	s.settle()

@@ -17,11 +17,11 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A pki is certificates made by ovs-pki(8), in a directory of the host.
+// A pki is a set of certificates made by ovs-pki(8) in a directory of the host.
 type pki struct{ dir string }
 
-// newPKI makes an authority for switches and one for controllers, and a
-// certificate of each.
+// newPKI makes an authority for switches and one for controllers, and a certificate of
+// each.
 func (s *site) newPKI(name string) pki {
 	s.t.Helper()
 	p := pki{filepath.Join(s.Dir(), name)}
@@ -37,19 +37,19 @@ func (s *site) newPKI(name string) pki {
 
 func (p pki) path(name string) string { return filepath.Join(p.dir, name) }
 
-// flags are those of a daemon that listens with p's certificates.
+// flags returns the flags of a daemon that listens with p's certificates.
 func (p pki) flags() []string {
 	return []string{"--openflow", "ssl:127.0.0.1:6653", "--private-key", p.path("controller-privkey.pem"),
 		"--certificate", p.path("controller-cert.pem"), "--ca-cert", p.path("ca/switchca/cacert.pem")}
 }
 
-// use gives Open vSwitch p's certificates.
+// use makes Open vSwitch use p's certificates.
 func (s *site) use(p pki) {
 	s.t.Helper()
 	lab.Run(s.t, s.Host, "ovs-vsctl", "set-ssl", p.path("switch-privkey.pem"), p.path("switch-cert.pem"), p.path("ca/controllerca/cacert.pem"))
 }
 
-// Switches are met over TLS with certificates made by ovs-pki, and routed.
+// Switches connect over TLS with certificates made by ovs-pki.
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
@@ -66,7 +66,7 @@ func TestTLS(t *testing.T) {
 		t.Errorf("controller is %s", got)
 	}
 
-	// A certificate that is replaced is used for the next connection.
+	// A replaced certificate is used for the next connection.
 	first := s.handshake(p.client(t))
 	lab.Run(t, s.Host, "sh", "-c", "cd "+p.dir+" && ovs-pki --log=log --dir=ca --unique --force req+sign controller controller >/dev/null")
 	s.eventually("the new certificate", func() error {
@@ -76,12 +76,12 @@ func TestTLS(t *testing.T) {
 		return nil
 	})
 	if strings.Count(s.daemon.Log(), "certificates reloaded") < 1 {
-		t.Error("the log does not tell of the new certificate")
+		t.Error("the new certificate was not logged")
 	}
 }
 
-// Whoever has no certificate, one of another authority or one that has expired
-// is refused, with a line that says so.
+// A switch without a certificate, or with one of another authority or an expired one, is
+// refused, with a log line.
 func TestTLSRefusals(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
@@ -89,7 +89,7 @@ func TestTLSRefusals(t *testing.T) {
 	s.use(other)
 	s.serve(p.flags()...)
 
-	// The switch does not trust the controller, nor the other way round.
+	// Neither the switch nor the controller trusts the other.
 	s.eventually("a line about the switch's authority", func() error {
 		return s.logs("refused connection; compare ovs-vsctl get-ssl", "tls: ")
 	})
@@ -110,12 +110,12 @@ func TestTLSRefusals(t *testing.T) {
 	}
 	s.metric(0, `ofdvr_router_connected{router="r1"}`)
 
-	// The switch gets certificates that fit, and is welcome.
+	// With matching certificates the switch is accepted.
 	s.use(p)
 	s.settle()
 }
 
-// logs fails unless a line of the daemon's log has all texts.
+// logs returns an error unless a line of the daemon's log has all texts.
 func (s *site) logs(texts ...string) error {
 	for line := range strings.Lines(s.daemon.Log()) {
 		all := true
@@ -143,8 +143,8 @@ func (p pki) client(t *testing.T) *tls.Config {
 	return shows(cert)
 }
 
-// shows returns the configuration of a client that shows cert, whether or not
-// the server asks for one of that authority.
+// shows returns the configuration of a client that sends cert even if the server does not
+// accept its authority.
 func shows(cert tls.Certificate) *tls.Config {
 	return &tls.Config{
 		InsecureSkipVerify:   true,
@@ -152,8 +152,8 @@ func shows(cert tls.Certificate) *tls.Config {
 	}
 }
 
-// expired returns the configuration of a client whose certificate was good
-// until an hour ago.
+// expired returns the configuration of a client whose certificate expired an hour
+// ago.
 func (p pki) expired(t *testing.T) *tls.Config {
 	t.Helper()
 	ca, err := tls.LoadX509KeyPair(p.path("ca/switchca/cacert.pem"), p.path("ca/switchca/private/cakey.pem"))
@@ -185,13 +185,13 @@ type handshake struct {
 	err    error
 }
 
-// handshake connects to the daemon as a TLS client, until it says hello.
+// handshake connects to the daemon as a TLS client and waits for its hello.
 func (s *site) handshake(config *tls.Config) handshake {
 	s.t.Helper()
 	nc := tls.Client(s.peer(), config)
 	defer nc.Close()
 	nc.SetDeadline(time.Now().Add(patience))
-	if _, err := nc.Read(make([]byte, 8)); err != nil { // with TLS 1.3 a refusal comes only now
+	if _, err := nc.Read(make([]byte, 8)); err != nil { // with TLS 1.3 a refusal arrives only now
 		return handshake{err: err}
 	}
 	return handshake{serial: nc.ConnectionState().PeerCertificates[0].SerialNumber.String()}

@@ -7,7 +7,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// What is routed at present is told, of interfaces, routers and ports.
+// ofdvr top shows the current traffic of interfaces, routers and ports.
 func TestTop(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)

@@ -25,10 +25,10 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A town is more than a test can have on a switch: the page over the real API and a
-// real ledger, with switches that are made up.
+// A town is larger than a test can have on a switch: the page with the real API and a real
+// ledger, but with simulated switches.
 type town struct {
-	api.Switches // what the page does not ask
+	api.Switches // methods that the page does not use
 	model        *routing.Model
 	ticks        atomic.Uint64 // readings of counters
 }
@@ -66,12 +66,12 @@ func serveTown(t *testing.T, h *lab.Host, m *routing.Model) *ledger.Ledger {
 	return l
 }
 
-// nobody does nothing about the intent.
+// nobody ignores the intent.
 type nobody struct{}
 
 func (nobody) Load(*ledger.State, []string) {}
 
-// townDisk is a store as the ledger sees it.
+// townDisk adapts a store to the ledger.
 type townDisk struct{ *store.Store }
 
 func (d townDisk) Name() string      { return d.Path() }
@@ -91,7 +91,7 @@ func (d townDisk) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (
 	return context.Cause(ctx)
 }
 
-// Status has routers of every kind of health: one in seventeen is not well.
+// Status has routers in every state of health: one in seventeen is not well.
 func (w *town) Status(context.Context) (controller.Status, error) {
 	s := controller.Status{Intent: controller.IntentStatus{Revision: 1, Complete: true, Networks: len(w.model.Networks), Routers: len(w.model.Routers), Ports: len(w.model.Ports)}, Routers: []controller.RouterStatus{}}
 	for i := range w.model.Routers {
@@ -109,8 +109,8 @@ func (w *town) Status(context.Context) (controller.Status, error) {
 	return s, nil
 }
 
-// Counters grow by as much at each reading, every two seconds, as the number of the
-// router says.
+// Counters grow at each reading, every two seconds, by an amount that depends on the router's
+// number.
 func (w *town) Counters(context.Context) (counters.Snapshot, error) {
 	n := w.ticks.Add(1)
 	c := counters.Snapshot{At: time.Duration(n) * 2 * time.Second}
@@ -138,7 +138,7 @@ func (w *town) Conditions(_ context.Context, objects []ledger.Object) ([]control
 	return out, nil
 }
 
-// Flows has for each router five thousand, of which each serves a port of somebody.
+// Flows has five thousand flows for each router, each for a port.
 func (w *town) Flows(_ context.Context, id string) (iter.Seq[controller.Flow], error) {
 	out := make([]controller.Flow, 5000)
 	for i := range out {
@@ -149,8 +149,8 @@ func (w *town) Flows(_ context.Context, id string) (iter.Seq[controller.Flow], e
 	return slices.Values(out), nil
 }
 
-// townOf returns so many routers, each with two networks of its own and every
-// tenth with a third that it shares with its neighbours, and so many ports on them.
+// townOf returns a model with that many routers, each with two networks of its own and every
+// tenth with a third that it shares with its neighbours, and that many ports on them.
 func townOf(routers, ports int) *routing.Model {
 	m := new(routing.Model)
 	mac := func(kind, n int) ofproto.MAC {

@@ -17,8 +17,8 @@ var traced = strings.Replace(narrow, "ports:", `    routes:
 ports:
   - {id: vm3, network: green, mac: "02:00:00:00:02:11", addresses: [10.0.2.11]}`, 1)
 
-// The way of a packet is told with what has been counted, and Open vSwitch says
-// the same of packets of every kind.
+// trace shows the path of a packet with the flows' counters, and Open vSwitch agrees for
+// packets of every kind.
 func TestTrace(t *testing.T) {
 	t.Parallel()
 	s := ready(t, traced)
@@ -82,7 +82,7 @@ func TestTrace(t *testing.T) {
 	}
 }
 
-// A flow of somebody else that is in the way is told by asking Open vSwitch.
+// A foreign flow in the path is found by comparing with Open vSwitch.
 func TestTraceDisagrees(t *testing.T) {
 	t.Parallel()
 	s := ready(t, with("    interfaces:", "    bridge: {foreign_flows: ignore}\n    interfaces:"))
@@ -92,12 +92,12 @@ func TestTraceDisagrees(t *testing.T) {
 	mustHave(t, out, "table=3, priority=300,ip,nw_dst=10.0.2.10 actions=drop")
 }
 
-// A cookie, and a flow as others print it, are traced back to intent.
+// explain names the intent of a cookie, and of a flow as other tools print it.
 func TestExplain(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
 	dump := s.sh("", "ovs-ofctl -O OpenFlow13 dump-flows "+bridge+" table=3,ip,nw_dst=10.0.2.10")
-	_, line, _ := strings.Cut(strings.TrimSpace(dump), "\n") // the first is a headline
+	_, line, _ := strings.Cut(strings.TrimSpace(dump), "\n") // the first line is a header
 	line = strings.TrimSpace(line)
 	cookie, _, _ := strings.Cut(strings.TrimPrefix(line, "cookie="), ",")
 	const want = ", router r1: sends packets to an address of port vm2\n"

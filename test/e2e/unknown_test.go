@@ -13,16 +13,15 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// neighbours counts the entries of the router's table of neighbours that are for
-// machines which do not answer.
+// neighbours counts the router's neighbour entries for machines that do not
+// answer.
 func (s *site) neighbours() int {
 	return strings.Count(s.sh(netns, "ip neigh show nud incomplete; ip neigh show nud failed"), "\n")
 }
 
-// A machine that scans a subnet, that of others or its own, makes the kernel look
-// for so many addresses a second and no more, and the rest is counted. Machines
-// that are not declared are reached nevertheless, as fast as ever, when the
-// namespace has found them; and a restart of the daemon changes no flow.
+// If a machine scans a subnet, its own or another, the kernel resolves only a limited number of
+// addresses a second, and the rest is counted. Undeclared machines are still reached at full
+// speed once the namespace has resolved them, and a restart of the daemon changes no flow.
 func TestScansAreLimited(t *testing.T) {
 	t.Parallel()
 	const rate = 10
@@ -72,9 +71,9 @@ func TestScansAreLimited(t *testing.T) {
 			ping(t, vm1, vm9.IP(), lab.PingOptions{Count: 100})
 			most := rate + int(time.Since(began).Seconds()*rate) + 1
 			if n := s.neighbours() - had; n > most {
-				t.Errorf("the scan has made %d entries, want at most %d", n, most)
+				t.Errorf("the scan made %d entries, want at most %d", n, most)
 			}
-			s.eventually("what was not looked for to be counted", func() error {
+			s.eventually("the limited packets to be counted", func() error {
 				if n := counted() - before; n < float64(scanned-most) {
 					return fmt.Errorf("%v", n)
 				}
@@ -89,7 +88,7 @@ func TestScansAreLimited(t *testing.T) {
 	s.settle()
 	s.eventually("the neighbours to be read again", func() error {
 		if s.neighbourFlows() == 0 {
-			return errors.New("there is no flow for them")
+			return errors.New("the neighbours have no flow")
 		}
 		return nil
 	})
@@ -97,9 +96,9 @@ func TestScansAreLimited(t *testing.T) {
 		t.Errorf("the restart has changed %v flows", n)
 	}
 	s.sh(netns, "ip neigh flush all; ip neigh del 10.0.2.99 dev "+greenTap+" 2>/dev/null || true")
-	s.eventually("what the namespace has forgotten to be limited again", func() error {
+	s.eventually("packets to forgotten neighbours to be limited again", func() error {
 		if known(vm9.IP()) {
-			return errors.New("there is a flow for it")
+			return errors.New("a neighbour still has a flow")
 		}
 		return nil
 	})

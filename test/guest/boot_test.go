@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// build builds this program where the kernel is and returns its path.
+// build builds this program in the directory of the kernel and returns its path.
 func build(t *testing.T) string {
 	t.Helper()
 	path, err := filepath.Abs("../../bin/guest")
@@ -28,10 +28,10 @@ func build(t *testing.T) string {
 	return path
 }
 
-// A command in a guest is as it is here: it has the same words, environment, files and working
-// directory, is root, and its output and status come back. But it runs on another kernel,
-// which has an openvswitch module, and what it writes is not written here.
-func TestCommandIsAsItIsHere(t *testing.T) {
+// A command in a guest has the same arguments, environment, files and working directory as outside, runs as
+// root, and its output and status are returned. But it runs on another kernel, with an openvswitch module, and
+// its writes are discarded.
+func TestCommandEnvironment(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("of the host\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -59,15 +59,15 @@ func TestCommandIsAsItIsHere(t *testing.T) {
 	want := `two words||it's "quoted" $HOME \|two` + "\nlines\n0\n" + fmt.Sprint(min(files.Max, 1<<20)) + "\n" + dir + "\nof the host\nof the guest\nis told how it runs\n/sys/module/openvswitch\n" +
 		k.version + "\nan error\nno newline"
 	if string(out) != want {
-		t.Errorf("it printed\n%s\nwant\n%s", out, want)
+		t.Errorf("the output is\n%s\nwant\n%s", out, want)
 	}
 	if data, err := os.ReadFile(filepath.Join(dir, "file")); err != nil || string(data) != "of the host\n" {
-		t.Errorf("the file is %q here, %v", data, err)
+		t.Errorf("the guest changed the file outside: %q, %v", data, err)
 	}
 }
 
-// A guest that hangs is killed, as is one whose command was told to end; the reason is told, and
-// no process and no file are left.
+// A guest that hangs is killed, and so is one whose command ignores a signal to end. The reason is reported,
+// and no process or file is left.
 func TestHungGuestIsKilled(t *testing.T) {
 	program := build(t)
 	for _, c := range []struct {
@@ -109,15 +109,15 @@ func TestHungGuestIsKilled(t *testing.T) {
 				t.Errorf("%v are left, %v", left, err)
 			}
 			if out, err := exec.Command("pgrep", "-f", "qemu.*"+temp).Output(); err == nil {
-				t.Errorf("QEMU is left: %s", out)
+				t.Errorf("QEMU still runs: %s", out)
 			}
 		})
 	}
 }
 
-// An accelerator with which the guest does not come up, as a KVM that hangs, is given up in time;
-// the error says that the command was not begun, so that the next can be tried.
-func TestHungAcceleratorIsGivenUp(t *testing.T) {
+// An accelerator with which the guest does not boot, like a KVM that hangs, is abandoned in time. The error
+// says that the command was not started, so that the next accelerator can be tried.
+func TestHungAcceleratorTimesOut(t *testing.T) {
 	k, err := findKernel("/", "../../bin/kernel")
 	if err != nil {
 		t.Fatal(err)
@@ -133,6 +133,6 @@ func TestHungAcceleratorIsGivenUp(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if out, err := exec.Command("pgrep", "-f", "qemu.*"+scratch).Output(); err == nil {
-		t.Errorf("QEMU is left: %s", out)
+		t.Errorf("QEMU still runs: %s", out)
 	}
 }

@@ -21,7 +21,7 @@ func TestCompareVersions(t *testing.T) {
 	}
 }
 
-// tree writes files below a new directory and returns that.
+// tree writes files below a new directory and returns the directory.
 func tree(t *testing.T, files map[string]string) string {
 	root := t.TempDir()
 	for name, text := range files {
@@ -44,7 +44,7 @@ kernel/fs/9p/9p.ko: kernel/net/9p/9pnet.ko
 kernel/net/openvswitch/openvswitch.ko:
 `
 
-// The newest kernel is taken that has all modules, from the first root that has one.
+// findKernel returns the newest kernel that has all modules, from the first root that has one.
 func TestFindKernel(t *testing.T) {
 	complete := map[string]string{}
 	for _, v := range []string{"6.1.0-9", "6.1.0-10"} {
@@ -52,9 +52,9 @@ func TestFindKernel(t *testing.T) {
 		complete["lib/modules/"+v+"/modules.dep"] = dependencies
 		complete["lib/modules/"+v+"/modules.builtin"] = "kernel/fs/overlayfs/overlay.ko\n"
 	}
-	complete["boot/vmlinuz-6.1.0-11"] = "" // of which there are no modules
+	complete["boot/vmlinuz-6.1.0-11"] = "" // without modules
 	good := tree(t, complete)
-	complete["lib/modules/6.1.0-10/modules.builtin"] = "" // which has no overlayfs
+	complete["lib/modules/6.1.0-10/modules.builtin"] = "" // without overlayfs
 	partial := tree(t, complete)
 	for _, c := range []struct {
 		roots []string
@@ -73,7 +73,7 @@ func TestFindKernel(t *testing.T) {
 	}
 }
 
-// Modules are loaded after what they need, and once.
+// Modules are loaded once, after their dependencies.
 func TestLoadOrder(t *testing.T) {
 	root := tree(t, map[string]string{"modules.dep": dependencies, "modules.builtin": "kernel/fs/overlayfs/overlay.ko\n"})
 	files, err := kernel{modules: root}.load(wanted...)
@@ -89,8 +89,8 @@ func TestLoadOrder(t *testing.T) {
 	}
 }
 
-// What the command prints is passed on byte for byte, also without a last newline; what the guest says
-// of itself is taken out.
+// The command's output is passed on byte for byte, also without a final newline; the guest's own messages are
+// removed.
 func TestDemultiplex(t *testing.T) {
 	var out bytes.Buffer
 	var told []string
@@ -111,12 +111,12 @@ func TestQuote(t *testing.T) {
 	}
 }
 
-// A program that needs libraries is told from one that does not.
+// static distinguishes programs that need shared libraries.
 func TestStatic(t *testing.T) {
 	if err := static("sh"); err == nil || !strings.Contains(err.Error(), "needs libraries") {
-		t.Errorf("of sh: %v", err)
+		t.Errorf("sh: %v", err)
 	}
-	if err := static("no-such-program"); err != nil { // another check tells of it
-		t.Errorf("of one that is not there: %v", err)
+	if err := static("no-such-program"); err != nil { // another check reports it
+		t.Errorf("missing program: %v", err)
 	}
 }

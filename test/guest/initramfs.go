@@ -11,11 +11,11 @@ import (
 	"syscall"
 )
 
-// marker begins what the guest says of itself among what the command prints.
+// marker precedes the guest's own messages in the command's output.
 const marker = "ofdvr-guest"
 
-// initScript is the guest's first program. It makes a root of this machine's files, with a
-// layer above them that takes what is written, and runs the command there.
+// initScript is the guest's first program. It makes a root file system of this machine's files, with a layer
+// above them for writes, and runs the command there.
 const initScript = `#!/bin/busybox sh
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -43,8 +43,8 @@ umount /proc
 exec switch_root /root /bin/sh /run/command
 `
 
-// commandScript is what runs the command, with its words and what it has to say
-// before and after it. It does not end before all has been printed.
+// commandScript runs the command, with the guest's messages before and after it. It ends after all output was
+// printed.
 const commandScript = `
 stty -F /dev/ttyS1 raw
 exec </dev/null >/dev/ttyS1 2>&1
@@ -99,7 +99,7 @@ func buildInitramfs(ctx context.Context, scratch string, k kernel, command []str
 	}
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		return "", fmt.Errorf("ask how many files may be open: %w", err)
+		return "", fmt.Errorf("read the limit of open files: %w", err)
 	}
 	words := slices.Concat(os.Environ(), command)
 	for i, w := range words {
@@ -124,5 +124,5 @@ func buildInitramfs(ctx context.Context, scratch string, k kernel, command []str
 	return path, nil
 }
 
-// quote returns s as one word of a shell.
+// quote returns s as one word for a shell.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

@@ -10,18 +10,18 @@ import (
 	"strings"
 )
 
-// A kernel is one that can boot a guest.
+// A kernel is a kernel that can boot a guest.
 type kernel struct {
 	version string // as of uname -r
 	image   string // its file
 	modules string // the directory of its modules
 }
 
-// wanted are the modules without which it cannot run tests.
+// wanted are the modules that a guest needs to run tests.
 var wanted = []string{"virtio_pci", "9pnet_virtio", "9p", "overlay", "openvswitch"}
 
-// findKernel returns the newest kernel that has the modules of a guest under one
-// of the roots, the first that has any.
+// findKernel returns the newest kernel that has a guest's modules, from the first of the roots that has
+// one.
 func findKernel(roots ...string) (kernel, error) {
 	for _, root := range roots {
 		images, _ := filepath.Glob(filepath.Join(root, "boot/vmlinuz-*")) // the pattern is right
@@ -42,7 +42,7 @@ func findKernel(roots ...string) (kernel, error) {
 		strings.Join(roots, " nor "), strings.Join(wanted, ", "))
 }
 
-// compareVersions compares strings as people count: what are digits in both, as numbers.
+// compareVersions compares versions; digits compare as numbers.
 func compareVersions(a, b string) int {
 	for a != "" && b != "" {
 		na, nb := digits(a), digits(b)
@@ -65,11 +65,11 @@ func compareVersions(a, b string) int {
 	return len(a) - len(b)
 }
 
-// digits returns how many digits s begins with.
+// digits returns the number of digits at the start of s.
 func digits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
 
-// load returns the files of modules and of all that they need, in the order in
-// which they must be loaded (modules.dep, of depmod(8)). Built-in modules have none.
+// load returns the files of modules and of their dependencies, in the order in which they must be
+// loaded (modules.dep, of depmod(8)). Built-in modules have none.
 func (k kernel) load(names ...string) ([]string, error) {
 	needs, err := k.dependencies()
 	if err != nil {
@@ -101,7 +101,7 @@ func (k kernel) load(names ...string) ([]string, error) {
 	return files, nil
 }
 
-// dependencies returns what each module needs, that which must be loaded first being first.
+// dependencies returns the dependencies of each module, in the order in which they must be loaded.
 func (k kernel) dependencies() (map[string][]string, error) {
 	f, err := os.Open(filepath.Join(k.modules, "modules.dep"))
 	if err != nil {
@@ -122,7 +122,7 @@ func (k kernel) dependencies() (map[string][]string, error) {
 	return out, s.Err()
 }
 
-// moduleName returns the name of the module in a file: 9pnet_virtio of kernel/net/9p/9pnet_virtio.ko.xz.
+// moduleName returns the name of the module in a file: 9pnet_virtio for kernel/net/9p/9pnet_virtio.ko.xz.
 func moduleName(file string) string {
 	name, _, _ := strings.Cut(filepath.Base(file), ".ko")
 	return name

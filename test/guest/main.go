@@ -1,20 +1,19 @@
-// Command guest runs a command on another kernel: that of a Debian package, in
-// QEMU, on the files of this machine. The command has the same arguments,
-// environment, working directory and limit of open files as it would have here, and is root. What it
-// changes is thrown away with the guest, which has no network. What it prints
-// and the status that it ends with are this command's.
+// Command guest runs a command on another kernel: it boots a kernel of a Debian package in QEMU on this
+// machine's own root file system. The command has the same arguments, environment, working directory and limit
+// of open files as outside, and runs as root. Its changes are discarded with the guest, which has no network.
+// Its output and exit status become those of this program.
 //
 //	guest [-timeout 30m] [-v] COMMAND [ARGUMENT]...
 //	guest -check
 //
-// So go test -exec guest runs tests there. It says on standard error how it boots; -v also
-// shows what the guest's kernel says. The kernel is the newest of this machine that has
-// an openvswitch module or, if there is none, that in the directory kernel beside this program, to
-// which a package was extracted; scripts/setup.sh --kernel provides what is needed. With -check it
-// only says what of that is missing, and fails if anything is.
+// So go test -exec guest runs tests in the guest. Guest prints on standard error how it boots; -v also shows
+// the output of the guest's kernel. The kernel is the newest on this machine that has an openvswitch module
+// or, if there is none, that in the directory kernel beside this program, to which a package was extracted;
+// scripts/setup.sh --kernel provides everything. With -check it only prints what is missing, and fails if
+// anything is.
 //
-// KVM is tried first. It may exist and yet hang, or be refused; then, or where there is none,
-// the guest's processors are emulated. The command finds "kvm" or "emulated" in OFDVR_GUEST.
+// Guest tries KVM first. KVM may hang, or be refused or missing; then the guest's processors are emulated.
+// OFDVR_GUEST in the command's environment is "kvm" or "emulated".
 package main
 
 import (
@@ -34,19 +33,19 @@ import (
 
 func main() { os.Exit(run(os.Args[1:])) }
 
-// failed is the status of a guest that did not tell one, as env(1) has for its own failures.
+// failed is the exit status if the guest did not return one, like that of env(1) for its own failures.
 const failed = 125
 
 // run is main with an exit status.
 func run(args []string) int {
 	flags := flag.NewFlagSet("guest", flag.ExitOnError)
-	timeout := flags.Duration("timeout", 30*time.Minute, "how long the command may run before the guest is killed")
-	verbose := flags.Bool("v", false, "show what the guest's kernel says")
-	check := flags.Bool("check", false, "boot nothing, only say what is missing")
+	timeout := flags.Duration("timeout", 30*time.Minute, "kill the guest after the command has run for this long")
+	verbose := flags.Bool("v", false, "show the output of the guest's kernel")
+	check := flags.Bool("check", false, "do not boot, only print what is missing")
 	flags.Parse(args)
 	if *check {
 		if _, err := missing(); err != nil {
-			fmt.Fprintf(os.Stderr, "guest: no other kernel can be booted here: %v\n", err)
+			fmt.Fprintf(os.Stderr, "guest: cannot boot another kernel on this machine: %v\n", err)
 			return 1
 		}
 		return 0
@@ -65,7 +64,7 @@ func run(args []string) int {
 	return status
 }
 
-// missing returns the kernel to boot, or an error that names everything that a guest lacks.
+// missing returns the kernel to boot, or an error that names everything that is missing.
 func missing() (kernel, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -74,7 +73,7 @@ func missing() (kernel, error) {
 	k, err := findKernel("/", filepath.Join(filepath.Dir(program), "kernel"))
 	errs := []error{err}
 	if runtime.GOARCH != "amd64" {
-		errs = append(errs, fmt.Errorf("this machine is %s, and guests are only known for amd64", runtime.GOARCH))
+		errs = append(errs, fmt.Errorf("this machine is %s, and guests need amd64", runtime.GOARCH))
 	}
 	for _, name := range []string{"qemu-system-x86_64", "busybox", "cpio"} {
 		_, err := exec.LookPath(name)
@@ -82,12 +81,12 @@ func missing() (kernel, error) {
 	}
 	errs = append(errs, static("busybox"))
 	if err := errors.Join(errs...); err != nil {
-		return kernel{}, fmt.Errorf("it lacks something; scripts/setup.sh --kernel installs it:\n%w", err)
+		return kernel{}, fmt.Errorf("something is missing; scripts/setup.sh --kernel installs it:\n%w", err)
 	}
 	return k, nil
 }
 
-// static returns an error if a command that is there needs libraries.
+// static returns an error if a command exists and needs shared libraries.
 func static(name string) error {
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -106,8 +105,8 @@ func static(name string) error {
 	return nil
 }
 
-// runInGuest boots a guest for a command, which may run for as long as limit says, and
-// returns the command's status.
+// runInGuest boots a guest for a command, which may run for limit, and returns the command's
+// status.
 func runInGuest(ctx context.Context, command []string, limit time.Duration, verbose bool) (int, error) {
 	k, err := missing()
 	if err != nil {

@@ -17,17 +17,17 @@ import (
 	"time"
 )
 
-// errNotUp is the error of a guest that did not come so far as to run the command.
+// errNotUp is the error of a guest that did not get as far as running the command.
 var errNotUp = errors.New("the guest did not come up")
 
 // An accelerator is a way to run the guest's processors.
 type accelerator struct {
-	name, text string // name is what the command finds in OFDVR_GUEST
+	name, text string // name is the value of OFDVR_GUEST
 	args       []string
-	up         time.Duration // how long it may take until the command runs
+	up         time.Duration // time limit until the command runs
 }
 
-// accelerators returns the ways in the order in which to try them.
+// accelerators returns the accelerators in the order in which to try them.
 func accelerators() []accelerator {
 	var out []accelerator
 	if _, err := os.Stat("/dev/kvm"); err == nil {
@@ -36,17 +36,17 @@ func accelerators() []accelerator {
 	return append(out, accelerator{"emulated", "emulated", []string{"-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "Nehalem"}, 2 * time.Minute})
 }
 
-// A machine is what to boot.
+// A machine is a guest to boot.
 type machine struct {
 	kernel          kernel
 	initrd, scratch string
-	out             io.Writer     // gets what the command prints
-	limit           time.Duration // how long the command may run
+	out             io.Writer     // gets the command's output
+	limit           time.Duration // time limit of the command
 	verbose         bool
 }
 
-// boot runs the guest and returns the command's status. An error that is errNotUp
-// says that the command was not begun.
+// boot runs the guest and returns the command's status. If the error is errNotUp, the command was not
+// started.
 func (m machine) boot(ctx context.Context, a accelerator) (int, error) {
 	begun := time.Now()
 	console := filepath.Join(m.scratch, "console")
@@ -60,7 +60,7 @@ func (m machine) boot(ctx context.Context, a accelerator) (int, error) {
 		"-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot",
 		"-smp", strconv.Itoa(runtime.NumCPU()), "-m", "4G",
 		"-kernel", m.kernel.image, "-initrd", m.initrd,
-		// The last word becomes part of the environment of init.
+		// The last argument becomes part of init's environment.
 		"-append", "console=ttyS0 quiet norandmaps tsc=reliable clocksource=tsc mitigations=off panic=-1 random.trust_cpu=on OFDVR_GUEST=" + a.name,
 		"-serial", "file:" + console, "-serial", "stdio",
 		"-virtfs", "local,path=/,mount_tag=root,security_model=passthrough,readonly=on,multidevs=remap",
@@ -77,12 +77,12 @@ func (m machine) boot(ctx context.Context, a accelerator) (int, error) {
 		return 0, err
 	}
 	running, status := false, -1
-	var end *time.Timer // of the command's time
+	var end *time.Timer // of the command's time limit
 	read := demultiplex(printed, m.out, func(word string) {
 		switch n, err := strconv.Atoi(strings.TrimPrefix(word, "status ")); {
 		case word == "up":
 			running = up.Stop()
-			end = time.AfterFunc(m.limit, func() { kill(fmt.Errorf("it had not ended after %v, and was killed", m.limit)) })
+			end = time.AfterFunc(m.limit, func() { kill(fmt.Errorf("killed after the time limit of %v", m.limit)) })
 			fmt.Fprintf(os.Stderr, "guest: up after %.1f s\n", time.Since(begun).Seconds())
 		case err == nil:
 			status = n
@@ -92,7 +92,7 @@ func (m machine) boot(ctx context.Context, a accelerator) (int, error) {
 	if end != nil {
 		end.Stop()
 	}
-	said, _ := os.ReadFile(console) // if there is none, there is nothing to tell
+	said, _ := os.ReadFile(console) // may be missing
 	if m.verbose {
 		os.Stderr.Write(said)
 	}
@@ -109,7 +109,7 @@ func (m machine) boot(ctx context.Context, a accelerator) (int, error) {
 	return 0, fmt.Errorf("the guest ended without a status: %w\n%s%s", why, complaints.Bytes(), lastLines(said, 30))
 }
 
-// demultiplex copies what the command prints to out, and calls told with what follows each marker.
+// demultiplex copies the command's output to out, and calls told with the text after each marker.
 func demultiplex(r io.Reader, out io.Writer, told func(string)) error {
 	for b := bufio.NewReader(r); ; {
 		line, err := b.ReadString('\n')

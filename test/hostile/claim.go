@@ -13,12 +13,12 @@ import (
 // badExperimenter is OFPBAC_BAD_EXPERIMENTER.
 const badExperimenter ofproto.ErrorCode = 2<<16 | 2
 
-// A Reply answers a request of the daemon. It returns false if it does not.
+// A Reply answers a request of the daemon. It returns false if it has no answer.
 type Reply func(nc net.Conn, xid uint32, request ofproto.Message) bool
 
-// Switch returns a peer that behaves as a switch with one bridge and its ports. Requests go
-// to first, if it is not nil; what that does not answer is answered with success, or
-// with an error of a switch that has no extensions.
+// Switch returns a peer that behaves like a switch with one bridge and its ports. Requests go to first, if it
+// is not nil; those without an answer are answered with success, or with an error of a switch without
+// extensions.
 func Switch(bridge string, ports []string, first Reply) func(net.Conn) {
 	described := sync.OnceValue(func() [][]byte {
 		return parts[ofproto.PortDescReply](1+len(ports), func(i int) ofproto.Port {
@@ -62,8 +62,8 @@ func Switch(bridge string, ports []string, first Reply) func(net.Conn) {
 	})
 }
 
-// EndlessFlows answers requests for flows without end, each with another flow that has
-// the cookie.
+// EndlessFlows answers requests for flows with an endless list of different flows that have the
+// cookie.
 func EndlessFlows(cookie ofproto.Cookie) Reply {
 	return func(nc net.Conn, xid uint32, request ofproto.Message) bool {
 		m, ok := request.(ofproto.Multipart)
@@ -88,7 +88,7 @@ func EndlessFlows(cookie ofproto.Cookie) Reply {
 	}
 }
 
-// Names returns n names of ports.
+// Names returns n port names.
 func Names(n int) []string {
 	names := make([]string, n)
 	for i := range names {
@@ -97,7 +97,7 @@ func Names(n int) []string {
 	return names
 }
 
-// parts returns the messages of an answer of n parts, as many in a message as fit.
+// parts returns the messages of a reply of n parts, with as many parts in a message as fit.
 func parts[R interface {
 	~[]E
 	ofproto.MultipartBody
@@ -113,10 +113,10 @@ func parts[R interface {
 	return messages
 }
 
-// send sends messages that answer a request, and reports whether that was possible.
+// send sends the messages of a reply, and reports whether that was possible.
 func send(nc net.Conn, xid uint32, messages [][]byte) bool {
 	for _, m := range messages {
-		m = slices.Clone(m) // another peer may send it, too
+		m = slices.Clone(m) // other peers may send it, too
 		binary.BigEndian.PutUint32(m[4:], xid)
 		if _, err := nc.Write(m); err != nil {
 			return false
@@ -125,7 +125,7 @@ func send(nc net.Conn, xid uint32, messages [][]byte) bool {
 	return true
 }
 
-// Holds answers like a switch that has n flows, groups and meters each. Several peers may use it.
+// Holds answers like a switch that has n flows, n groups and n meters. Several peers may share it.
 func Holds(n int) Reply {
 	do := ofproto.ApplyActions(ofproto.Output{Port: 1}, ofproto.Output{Port: 2}, ofproto.Output{Port: 3}, ofproto.Output{Port: 4})
 	flows := sync.OnceValue(func() [][]byte {

@@ -6,16 +6,16 @@ import (
 	"syscall"
 )
 
-// An Impostor has the name of a file of the daemon's, and is something else.
+// An Impostor is something else with the name of one of the daemon's files.
 type Impostor struct {
 	Kind string
-	Says string // what the daemon says about it, after its path
-	// Make makes it at path. theirs is a file of another program on the same file system.
-	// Both are paths below root, by which a test reaches another root directory.
+	Says string // the daemon's text about it, after its path
+	// Make makes it at path. theirs is a file of another program on the same file system. Both are paths below
+	// root, so that a test can use another root directory.
 	Make func(root, path, theirs string) error
 }
 
-// another is the ID of a user who is neither root nor that of a daemon.
+// another is the ID of a user that is neither root nor the daemon's.
 const another = 65534
 
 // Impostors returns one of each kind. The last one needs root.

@@ -10,7 +10,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// requests returns what a client sends whose attacks a seed decides.
+// requests returns a client's requests for a seed.
 func requests(_ *testing.T, seed uint64) []byte {
 	r := rand.New(rand.NewPCG(seed, 1))
 	var all []byte
@@ -20,7 +20,7 @@ func requests(_ *testing.T, seed uint64) []byte {
 	return all
 }
 
-// conversations returns what peers send whose attacks a seed decides, to a daemon that asks for
+// conversations returns peers' messages for a seed, to a daemon that requests
 // everything.
 func conversations(t *testing.T, seed uint64) []byte {
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -43,7 +43,7 @@ func conversations(t *testing.T, seed uint64) []byte {
 		}()
 		go func() {
 			daemon.Write(asked)
-			daemon.Write([]byte{4, 14, 0, 8, 0, 0, 0, 0}) // cut off: the peer ends
+			daemon.Write([]byte{4, 14, 0, 8, 0, 0, 0, 0}) // truncated: the peer ends
 		}()
 		if _, err := io.Copy(&all, daemon); err != nil {
 			t.Fatal(err)
@@ -53,8 +53,8 @@ func conversations(t *testing.T, seed uint64) []byte {
 	return all.Bytes()
 }
 
-// The same seed makes the same attacks, and another one makes others.
-func TestSeedDecides(t *testing.T) {
+// The same seed gives the same attacks, and another seed gives others.
+func TestAttacksDependOnSeed(t *testing.T) {
 	for name, attacks := range map[string]func(*testing.T, uint64) []byte{"requests": requests, "conversations": conversations} {
 		a, again, b := attacks(t, 1), attacks(t, 1), attacks(t, 2)
 		if !bytes.Equal(a, again) || bytes.Equal(a, b) || len(a) < 10_000 {
@@ -63,7 +63,7 @@ func TestSeedDecides(t *testing.T) {
 	}
 }
 
-// Each of the flows without end is another one, with the cookie.
+// Each of the endless flows is different and has the cookie.
 func TestEndlessFlows(t *testing.T) {
 	daemon, peer := net.Pipe()
 	defer daemon.Close()
@@ -90,6 +90,6 @@ func TestEndlessFlows(t *testing.T) {
 		}
 	}
 	if len(seen) != 200*400 {
-		t.Errorf("there are %d flows", len(seen))
+		t.Errorf("%d flows", len(seen))
 	}
 }

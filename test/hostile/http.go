@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Request writes the header of a request whose body, if there is one, has a length.
+// Request writes the header of a request. length is the length of its body, if any.
 func Request(nc net.Conn, method, path string, length int) {
 	fmt.Fprintf(nc, "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n", method, path)
 	if length > 0 {
@@ -18,19 +18,19 @@ func Request(nc net.Conn, method, path string, length int) {
 	io.WriteString(nc, "\r\n")
 }
 
-// Watch begins to watch, and does not read.
+// Watch starts to watch, and does not read.
 func Watch(nc net.Conn) { Request(nc, http.MethodGet, "/v1/watch", 0) }
 
-// AskForFlows asks for all flows of router r1, and does not read them.
+// AskForFlows requests all flows of router r1, and does not read them.
 func AskForFlows(nc net.Conn) { Request(nc, http.MethodGet, "/v1/routers/r1/flows", 0) }
 
-// BeginBody begins a PATCH with a body of 30 MB, of which it sends so many bytes.
+// BeginBody starts a PATCH with a body of 30 MB, and sends only the first bytes.
 func BeginBody(nc net.Conn, first int) {
 	Request(nc, http.MethodPatch, "/v1/topology", 30_000_000)
 	io.WriteString(nc, strings.Repeat(" ", first))
 }
 
-// LargeBody returns a PATCH that puts ports on a network, of about so many bytes.
+// LargeBody returns a PATCH of about size bytes that puts ports on a network.
 func LargeBody(network string, size int) []byte {
 	var b bytes.Buffer
 	b.WriteString(`{"put":{"ports":[`)

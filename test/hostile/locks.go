@@ -9,13 +9,13 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Nobody is the ID of a user without any rights.
+// Nobody is the ID of a user without privileges.
 const Nobody = another
 
 const held = "the lock is held"
 
-// Lock has a process take the lock (flock(2)) of a file or directory of the host, as soon as
-// it can, and keep it until it is killed. It runs as a user, 0 for root.
+// Lock starts a process that takes the lock (flock(2)) of a file or directory of the host as soon as it can,
+// and keeps it until it is killed. It runs as a user, 0 for root.
 func Lock(h *lab.Host, path string, user int) (*lab.Process, error) {
 	args := []string{"flock", "--no-fork", path, "sh", "-c", "echo " + held + "; exec sleep 1000"}
 	if user != 0 {
@@ -32,7 +32,7 @@ func HoldLock(ctx context.Context, h *lab.Host, path string, user int) (*lab.Pro
 	}
 	return p, lab.Await(ctx, "the lock of "+path+" to be held", func() error {
 		if !strings.Contains(p.Log(), held) {
-			return errors.New("it is not: " + p.Log())
+			return errors.New("not held:  " + p.Log())
 		}
 		return nil
 	})

@@ -11,7 +11,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// mutate returns a copy of b with one to three changes that r chooses.
+// mutate returns a copy of b with one to three random changes.
 func mutate(r *rand.Rand, b []byte) []byte {
 	b = slices.Clone(b)
 	for range 1 + r.IntN(3) {
@@ -38,9 +38,9 @@ func mutate(r *rand.Rand, b []byte) []byte {
 	return b
 }
 
-// Mutated returns a peer that speaks like a switch with one of the bridges and the ports. r
-// changes its messages, repeats some, and sends others between them that were not requested.
-// It is of use for one connection.
+// Mutated returns a peer that behaves like a switch with one of the bridges and the ports. r changes its
+// messages, repeats some, and inserts others that were not requested. Use it for one connection
+// only.
 func Mutated(r *rand.Rand, ports []string, bridges ...string) func(net.Conn) {
 	bridge := bridges[r.IntN(len(bridges))]
 	peer := Switch(bridge, ports, func(nc net.Conn, xid uint32, request ofproto.Message) bool {
@@ -57,11 +57,11 @@ func Mutated(r *rand.Rand, ports []string, bridges ...string) func(net.Conn) {
 	return func(nc net.Conn) { peer(&mutator{nc, r}) }
 }
 
-// Turn is how long one mutated conversation or request goes on at most: the other end may wait for
-// the rest of what was cut off.
+// Turn is the time limit of a mutated conversation or request: the other end may wait for the rest of
+// a truncated message.
 const Turn = time.Second
 
-// A mutator changes some of the OpenFlow messages that are written, each by one call of Write.
+// A mutator changes some of the OpenFlow messages that are written to it, each by one call of Write.
 type mutator struct {
 	net.Conn
 	r *rand.Rand
@@ -70,7 +70,7 @@ type mutator struct {
 func (m *mutator) Write(b []byte) (int, error) {
 	out := b
 	switch m.r.IntN(8) {
-	case 0, 1: // of any length, and then garbage to the end
+	case 0, 1: // of any length, then garbage
 		out = mutate(m.r, b)
 	case 2, 3: // one that the decoder reads
 		out = mutate(m.r, b)

@@ -1,6 +1,5 @@
-// Package hostile has what a malicious program may do to a daemon: as a peer of its
-// OpenFlow port, as a client of its API and of its page, and with files that it locks.
-// Tests and the benchmark of the same name use it.
+// Package hostile has attacks on a daemon: by peers on its OpenFlow port, by clients of its API and its page,
+// and with files that it locks. Tests and the benchmark of the same name use it.
 package hostile
 
 import (
@@ -17,11 +16,11 @@ import (
 // A Peer is a malicious OpenFlow peer.
 type Peer struct {
 	Name string
-	// Reason is the one for which the daemon ends the connection: the label of
+	// Reason is the reason for which the daemon closes the connection: the label of
 	// ofdvr_openflow_disconnects_total.
 	Reason string
-	// Attack does all that it can on a new connection. It returns when the connection has
-	// ended or nothing is left to do, and leaves it open.
+	// Attack runs on a new connection. It returns when the connection was closed or nothing is left to do, and
+	// does not close it.
 	Attack func(net.Conn)
 }
 
@@ -53,7 +52,7 @@ func Peers() []Peer {
 	}
 }
 
-// Flood sends b over and over until the daemon ends the connection.
+// Flood sends b repeatedly until the daemon closes the connection.
 func Flood(nc net.Conn, b []byte) {
 	b = bytes.Repeat(b, 1+1<<15/len(b))
 	for {
@@ -63,7 +62,7 @@ func Flood(nc net.Conn, b []byte) {
 	}
 }
 
-// repeat returns an attack that sends hello, then message, without end.
+// repeat returns an attack that sends hello, then message repeatedly.
 func repeat(message []byte) func(net.Conn) {
 	return func(nc net.Conn) {
 		nc.Write(ofproto.Hello13().Append(nil, 0))
@@ -72,8 +71,8 @@ func repeat(message []byte) func(net.Conn) {
 	}
 }
 
-// Answer returns an attack that sends hello and passes the daemon's requests to
-// reply, until that returns false.
+// Answer returns an attack that sends hello and passes the daemon's requests to reply until reply returns
+// false.
 func Answer(reply Reply) func(net.Conn) {
 	return func(nc net.Conn) {
 		nc.Write(ofproto.Hello13().Append(nil, 0))
@@ -101,7 +100,7 @@ func wrongAnswer(nc net.Conn, xid uint32, request ofproto.Message) bool {
 	return true
 }
 
-// EndlessPorts answers like a switch whose list of ports does not end.
+// EndlessPorts answers like a switch with an endless list of ports.
 func EndlessPorts(nc net.Conn, xid uint32, request ofproto.Message) bool {
 	switch request.(type) {
 	case ofproto.FeaturesRequest:
@@ -119,7 +118,7 @@ func EndlessPorts(nc net.Conn, xid uint32, request ofproto.Message) bool {
 	return true
 }
 
-// tooShort returns an attack by a message with the length n.
+// tooShort returns an attack with a message of length n.
 func tooShort(n byte) func(net.Conn) {
 	return func(nc net.Conn) { nc.Write([]byte{4, 0, 0, n, 0, 0, 0, 0}) }
 }

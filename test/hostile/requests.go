@@ -8,10 +8,10 @@ import (
 	"sync"
 )
 
-// A BadBody is a body that is no port.
+// A BadBody is a body that is not a valid port.
 type BadBody struct {
 	Name, Body string
-	Says       string // part of what is said about it when it is put as a port
+	Says       string // part of the error when it is put as a port
 }
 
 // BadBodies returns one of each kind.
@@ -44,7 +44,7 @@ var BadBodies = sync.OnceValue(func() []BadBody {
 	}
 })
 
-// Paths returns paths and queries, with mistakes among them.
+// Paths returns valid and invalid paths and queries.
 func Paths() []string {
 	return []string{
 		"/v1/ports/vm1", "/v1/ports/vm1?dry_run=true", "/v1/networks/blue?cascade=1", "/v1/topology", "/v1/routers/r1/snapshot",
@@ -52,9 +52,8 @@ func Paths() []string {
 	}
 }
 
-// FuzzedRequest returns a request that r chooses and changes, header and all, after which the
-// connection is to be closed. What it may change, if it happens to be right, are ports and
-// networks called fuzz-….
+// FuzzedRequest returns a random request, header included, after which the connection must be closed. If it
+// is valid, it changes only ports and networks called fuzz-….
 func FuzzedRequest(r *rand.Rand) []byte {
 	object := fmt.Sprintf(`{"network":"fuzz-1","mac":"02:ff:00:00:00:%02x","addresses":["10.120.0.%d"]}`, r.IntN(8), r.IntN(8))
 	switch r.IntN(4) {
@@ -85,7 +84,7 @@ func FuzzedRequest(r *rand.Rand) []byte {
 		}
 	}
 	header := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n", method, path, len(body))
-	if r.IntN(8) == 0 { // the first line stays
+	if r.IntN(8) == 0 { // keep the first line
 		first, rest, _ := strings.Cut(header, "\r\n")
 		header = first + "\r\n" + string(mutate(r, []byte(rest)))
 	}

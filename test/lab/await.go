@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Await calls f, with short pauses, until it returns nil. When ctx ends first,
-// the error says what was awaited and what f last returned. f should not block
+// Await calls f, with short pauses, until it returns nil. If ctx ends first, the
+// error names what Await waited for and has the last error of f. f should not block
 // for long.
 func Await(ctx context.Context, what string, f func() error) error {
 	begin := time.Now()
@@ -29,8 +29,8 @@ func Await(ctx context.Context, what string, f func() error) error {
 	}
 }
 
-// Eventually fails the test unless f returns nil within timeout. Until then it
-// is called with short pauses. what completes the sentence "waited for".
+// Eventually calls f, with short pauses, until it returns nil. It fails the test
+// after timeout. what completes the sentence "waited for".
 func Eventually(t testing.TB, timeout time.Duration, what string, f func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)

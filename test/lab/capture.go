@@ -17,11 +17,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Frame is an Ethernet frame that was seen on an interface.
+// A Frame is an Ethernet frame captured on an interface.
 type Frame struct {
 	Time     time.Time // when it was read, shortly after it passed
-	Outgoing bool      // sent by the namespace that owns the interface, not received
-	Data     []byte    // from the Ethernet header on, VLAN tag included; not to be changed
+	Outgoing bool      // sent by the namespace that owns the interface
+	Data     []byte    // the Ethernet frame, VLAN tag included; must not be modified
 }
 
 // Packet decodes the frame.
@@ -38,16 +38,16 @@ type Capture struct {
 
 	mu     sync.Mutex
 	frames []Frame
-	more   chan struct{} // closed and replaced when frames grow
-	queued uint64        // frames that the kernel has put into the socket's queue, as far as asked
-	taken  uint64        // frames taken out of it, kept or not
+	more   chan struct{} // closed and replaced when a frame is added
+	queued uint64        // frames that the kernel had queued at the last call of statistics
+	taken  uint64        // frames read from the queue, kept or not
 	err    error         // why read ended
 }
 
-// Capture starts to record the frames that pass, in both directions, on an
-// interface in a network namespace of the host ("" is the host's own). It keeps
-// those for which keep is true, or all if keep is nil; keep is called on one
-// goroutine and should be quick. The caller must close the capture.
+// Capture starts to record the frames, in both directions, on an interface in a
+// network namespace of the host ("" is the host's own). It keeps the frames for
+// which keep returns true, or all if keep is nil; keep is called on one goroutine
+// and should be quick. The caller must close the capture.
 func (h *Host) Capture(netns, ifname string, keep func(Frame) bool) (*Capture, error) {
 	c := &Capture{
 		what: "capture on " + ifname,
@@ -111,7 +111,7 @@ func (c *Capture) read(keep func(Frame) bool) {
 		})
 		switch {
 		case err != nil: // closed
-		case errors.Is(rerr, unix.EINTR), errors.Is(rerr, unix.ENETDOWN): // it may come up again
+		case errors.Is(rerr, unix.EINTR), errors.Is(rerr, unix.ENETDOWN): // the interface may come up again
 		case rerr != nil:
 			err = rerr
 		default:
@@ -136,8 +136,8 @@ func (c *Capture) add(f Frame, kept bool) {
 	c.more = make(chan struct{})
 }
 
-// receive reads a frame. The kernel takes a VLAN tag out of a frame and hands it
-// over beside it, so receive puts it back.
+// receive reads a frame. The kernel strips the VLAN tag and passes it as auxiliary
+// data; receive inserts it again.
 func receive(fd int, data, control []byte) (Frame, error) {
 	n, cn, _, from, err := unix.Recvmsg(fd, data, control, unix.MSG_TRUNC)
 	if err != nil {
@@ -166,17 +166,16 @@ func receive(fd int, data, control []byte) (Frame, error) {
 	return f, nil
 }
 
-// Frames returns what was recorded so far.
+// Frames returns the frames recorded so far.
 func (c *Capture) Frames() []Frame {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.frames)
 }
 
-// Count returns how many of the frames recorded so far match. A frame that
-// passed a moment ago may not be among them (see [Capture.Sync]), nor one that
-// was sent a moment ago elsewhere: to see that something was not sent, wait
-// first for something that was sent after it.
+// Count returns how many of the frames recorded so far match. Frames that passed a
+// moment ago may be missing (see [Capture.Sync]). To check that a frame was not
+// sent, wait first for a frame that was sent later.
 func (c *Capture) Count(match func(Frame) bool) int {
 	n := 0
 	for _, f := range c.Frames() {
@@ -187,8 +186,8 @@ func (c *Capture) Count(match func(Frame) bool) int {
 	return n
 }
 
-// Sync returns when every frame that has passed before the call is among the
-// frames, if it is to be kept. It is an error if frames were lost.
+// Sync returns when all frames that passed before the call have been read. It
+// returns an error if frames were lost.
 func (c *Capture) Sync(ctx context.Context) error {
 	c.mu.Lock()
 	stats, err := c.statistics()
@@ -211,7 +210,7 @@ func (c *Capture) Sync(ctx context.Context) error {
 	})
 }
 
-// statistics returns what has happened since they were asked for last.
+// statistics returns the socket's counters since the last call.
 func (c *Capture) statistics() (stats unix.TpacketStats, err error) {
 	raw, err := c.file.SyscallConn()
 	if err != nil {
@@ -226,9 +225,9 @@ func (c *Capture) statistics() (stats unix.TpacketStats, err error) {
 	return stats, errors.Join(cerr, err)
 }
 
-// Await returns the first recorded frame that matches, and waits for it if need
-// be. what completes the sentence "waited for" in the error when ctx ends
-// first.
+// Await returns the first recorded frame that matches. If there is none yet, it
+// waits for one. what completes the sentence "waited for" in the error that it
+// returns if ctx ends first.
 func (c *Capture) Await(ctx context.Context, what string, match func(Frame) bool) (Frame, error) {
 	for seen := 0; ; {
 		c.mu.Lock()
@@ -251,16 +250,16 @@ func (c *Capture) Await(ctx context.Context, what string, match func(Frame) bool
 	}
 }
 
-// Close ends the recording. Frames stay readable.
+// Close ends the recording. The recorded frames stay available.
 func (c *Capture) Close() error {
 	err := c.file.Close()
 	<-c.done
 	return err
 }
 
-// Sender returns a socket that sends each frame written to it, as it is, out of
-// an interface in a network namespace of the host ("" is the host's own). The
-// caller must close it.
+// Sender returns a socket that sends each frame written to it, unchanged, out of an
+// interface in a network namespace of the host ("" is the host's own). The caller
+// must close it.
 func (h *Host) Sender(netns, ifname string) (io.WriteCloser, error) {
 	var f *os.File
 	err := inNetns(h.netnsPath(netns), func() (err error) {
@@ -273,7 +272,7 @@ func (h *Host) Sender(netns, ifname string) (io.WriteCloser, error) {
 	return f, nil
 }
 
-// Send sends one frame as a [Host.Sender] does.
+// Send sends one frame; see [Host.Sender].
 func (h *Host) Send(netns, ifname string, frame []byte) error {
 	s, err := h.Sender(netns, ifname)
 	if err != nil {

@@ -10,9 +10,8 @@ import (
 	"time"
 )
 
-// Close kills everything that runs on the host or on its machines, whoever
-// started it, and removes the host. Its directory stays, with the logs. It does
-// nothing the second time.
+// Close kills every process on the host and on its machines and removes the host.
+// Its directory stays, with the logs. A second call does nothing.
 func (h *Host) Close() error {
 	h.mu.Lock()
 	closed := h.closed
@@ -31,8 +30,8 @@ func (h *Host) Close() error {
 	return err
 }
 
-// killRest kills the processes, other than the holder, that are in one of the
-// host's namespaces, until there are none.
+// killRest kills the processes in the host's namespaces, except the holder, until
+// none is left.
 func (h *Host) killRest() error {
 	spaces, err := h.namespaces()
 	if err != nil {
@@ -46,7 +45,7 @@ func (h *Host) killRest() error {
 			return err
 		}
 		for _, pid := range pids {
-			syscall.Kill(pid, syscall.SIGKILL) // an error means that it has ended
+			syscall.Kill(pid, syscall.SIGKILL) // an error means that the process has ended
 		}
 		return fmt.Errorf("killed processes %v", pids)
 	})
@@ -64,8 +63,8 @@ func namespaceID(path string) (nsID, error) {
 	return nsID{uint64(st.Dev), st.Ino}, nil
 }
 
-// namespaces returns the host's mount and network namespaces and the network
-// namespaces that it has given names to.
+// namespaces returns the host's mount and network namespaces and its named network
+// namespaces.
 func (h *Host) namespaces() (map[nsID]bool, error) {
 	paths, err := filepath.Glob(h.Path("/run/netns/*"))
 	if err != nil {
@@ -82,7 +81,7 @@ func (h *Host) namespaces() (map[nsID]bool, error) {
 	return spaces, nil
 }
 
-// pidsIn returns the processes that are in one of the namespaces, without one.
+// pidsIn returns the processes that are in one of the namespaces, except the given one.
 func pidsIn(spaces map[nsID]bool, without int) ([]int, error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -95,7 +94,7 @@ func pidsIn(spaces map[nsID]bool, without int) ([]int, error) {
 			continue
 		}
 		for _, kind := range []string{"mnt", "net"} {
-			// A process that has ended has no namespaces any more.
+			// A process that has ended has no namespaces.
 			id, err := namespaceID(filepath.Join("/proc", e.Name(), "ns", kind))
 			if err == nil && spaces[id] {
 				pids = append(pids, pid)

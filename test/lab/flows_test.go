@@ -11,10 +11,10 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// handMade is the flow program of a routing bridge, written by hand, for a
-// router with two interfaces and a machine on each network: 1 and 2 are the patch
-// ports to the integration bridge, 11 and 12 the taps to the namespace. The
-// controller compiles the same; this shows what it should amount to.
+// handMade is the flow program of a routing bridge, written by hand, for a router
+// with two interfaces and a machine on each network: 1 and 2 are the patch ports to
+// the integration bridge, 11 and 12 the taps to the namespace. The controller
+// should compile an equivalent program.
 const handMade = `
 # Classify: answer ARP in place, leave dying packets to the kernel, route what
 # is addressed to the router, and let the rest fall through to the taps.
@@ -58,7 +58,7 @@ func TestHandMadeFlowsRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 	lab.Run(t, h, "ip", "netns", "add", "qrouter")
-	// Or the kernel drops what it should answer with an ICMP error.
+	// Without forwarding the kernel drops packets instead of answering with ICMP errors.
 	if _, err := h.RunIn(t.Context(), "qrouter", "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"); err != nil {
 		t.Fatal(err)
 	}
@@ -102,23 +102,23 @@ func TestHandMadeFlowsRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 	if eth := f.Packet().LinkLayer().(*layers.Ethernet); eth.SrcMAC.String() != "02:00:00:00:02:01" {
-		t.Errorf("the request came from %v, want the egress interface's MAC", eth.SrcMAC)
+		t.Errorf("the request has source %v, want the egress interface's MAC", eth.SrcMAC)
 	}
 
-	// The kernel answers a packet whose TTL ends here. That is also the first
-	// request that the tap sees.
+	// The kernel answers a packet whose TTL expires. This is also the first request
+	// that the tap sees.
 	r, err = vm1.Ping(t.Context(), "10.0.2.10", lab.PingOptions{TTL: 1})
 	if !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || r.Errors[0].From != "10.0.1.1" ||
 		r.Errors[0].Message != "Time to live exceeded" {
 		t.Errorf("TTL 1: %+v, %v", r, err)
 	}
-	if _, err := onTap.Await(ctx, "the dying request", echo); err != nil {
+	if _, err := onTap.Await(ctx, "the request with TTL 1", echo); err != nil {
 		t.Error(err)
 	}
 	if n := onTap.Count(echo); n != 1 {
 		t.Errorf("the tap saw %d requests, want only the one with TTL 1", n)
 	}
-	// What no flow handles, such as a ping to the router, goes through the
+	// Packets that no flow handles, such as a ping to the router, go through the
 	// namespace.
 	if _, err := vm1.Ping(t.Context(), "10.0.2.1", lab.PingOptions{}); err != nil {
 		t.Error(err)

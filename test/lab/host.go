@@ -20,27 +20,27 @@ import (
 	"time"
 )
 
-// A Host is a machine that can run Open vSwitch: a mount namespace with a /run
-// and a /var/lib of its own and, where the kernel has overlayfs, a /tmp whose changes are thrown
-// away; and a network namespace with nothing but a loopback interface and IP
+// A Host is a machine that can run Open vSwitch: a mount namespace with its own
+// /run and /var/lib and, where the kernel has overlayfs, a /tmp whose changes are
+// discarded; and a network namespace with only a loopback interface and with IP
 // forwarding off. Its methods may be called from several goroutines.
 type Host struct {
 	dir     string
 	holder  *exec.Cmd
-	release func() error // ends the holder, and is called when all else has ended
-	pid     string       // the holder's
-	pids    bool         // it has PIDs of its own
+	release func() error // ends the holder; called when all other processes have ended
+	pid     string       // PID of the holder
+	pids    bool         // the host has its own PID namespace
 
 	mu        sync.Mutex
-	processes []*Process // every one started, ended or not
+	processes []*Process // all that were started, including ended ones
 	database  *Process   // nil before StartOVS
 	vswitchd  *Process   // nil before StartOVS
 	closed    bool
 }
 
-// holderScript makes the host out of new mount and network namespaces, with
-// the host's directory as $1, and holds it until standard input ends. The
-// bubble's scratch directory stays visible in the new /run.
+// holderScript turns new mount and network namespaces into the host, with the
+// host's directory as $1, and holds them until standard input ends. The bubble's
+// scratch directory stays visible in the new /run.
 const holderScript = `
 mkdir "$1/run"
 mount -t tmpfs -o mode=755 tmpfs "$1/run"
@@ -67,9 +67,9 @@ echo ready
 exec cat
 `
 
-// NewHost makes a host that keeps its files and logs in dir, which is made if
-// it is not there. It starts nothing on the host: see [Host.StartOVS]. It
-// works only in a bubble. The caller must close the host.
+// NewHost makes a host that keeps its files and logs in dir, and creates dir if it
+// does not exist. It starts nothing on the host: see [Host.StartOVS]. It works only
+// in a bubble. The caller must close the host.
 func NewHost(ctx context.Context, dir string) (*Host, error) {
 	h, stdin, err := newHost(ctx, dir, 0, holderScript)
 	if err != nil {
@@ -82,9 +82,9 @@ func NewHost(ctx context.Context, dir string) (*Host, error) {
 	return h, nil
 }
 
-// newHost makes a host that is held by a process which runs a script in a mount
-// and a network namespace, and others, with its directory and more arguments.
-// The host is there when the script prints a line. stdin is the script's.
+// newHost makes a host held by a process that runs a script in a new mount and
+// network namespace, and in those that more adds. The script's arguments are dir
+// and args. The host is ready when the script prints a line. stdin is the script's.
 func newHost(ctx context.Context, dir string, more uintptr, script string, args ...string) (h *Host, stdin io.Closer, err error) {
 	if !Isolated() {
 		return nil, nil, errors.New("make a host: the program is not in a bubble, call lab.Isolate first")
@@ -121,16 +121,16 @@ func newHost(ctx context.Context, dir string, more uintptr, script string, args 
 	return &Host{dir: dir, holder: holder, pid: strconv.Itoa(holder.Process.Pid)}, stdin, nil
 }
 
-// Dir returns the directory with the host's files and logs, which has the same
-// name inside the host and outside.
+// Dir returns the directory with the host's files and logs. Its path is the same
+// inside and outside of the host.
 func (h *Host) Dir() string { return h.dir }
 
-// Path returns the name by which the program reaches a file that the host
-// calls name, an absolute path.
+// Path returns the path by which the program reaches the host's file name, an
+// absolute path.
 func (h *Host) Path(name string) string { return "/proc/" + h.pid + "/root" + name }
 
-// netnsPath returns the file of a network namespace that the host calls name,
-// as ip-netns(8) does; "" is the host's own.
+// netnsPath returns the file of the host's network namespace name, as ip-netns(8)
+// names it; "" is the host's own.
 func (h *Host) netnsPath(name string) string {
 	if name == "" {
 		return "/proc/" + h.pid + "/ns/net"
@@ -138,8 +138,8 @@ func (h *Host) netnsPath(name string) string {
 	return h.Path("/run/netns/" + name)
 }
 
-// WriteFile writes a file in the host's directory and returns its path, which
-// is the same inside the host.
+// WriteFile writes a file in the host's directory and returns its path, which is
+// the same inside the host.
 func (h *Host) WriteFile(name, content string) (string, error) {
 	path := filepath.Join(h.dir, name)
 	return path, os.WriteFile(path, []byte(content), 0o644)
@@ -159,12 +159,12 @@ func (h *Host) CommandIn(ctx context.Context, netns, name string, args ...string
 	if h.pids {
 		cmd.Args = slices.Insert(cmd.Args, 1, "--pid")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // nsenter, and what it waits for
+		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // nsenter and its child
 	}
 	return cmd
 }
 
-// command is CommandIn with a process of this machine's, whatever the host has.
+// command is CommandIn that runs in this machine's PID namespace, even if the host has its own.
 func (h *Host) command(ctx context.Context, netns, name string, args ...string) *exec.Cmd {
 	full := append([]string{"--target", h.pid, "--mount", "--net=" + h.netnsPath(netns), "--", name}, args...)
 	cmd := exec.CommandContext(ctx, "nsenter", full...)
@@ -184,7 +184,7 @@ func (h *Host) RunIn(ctx context.Context, netns, name string, args ...string) (s
 }
 
 // run runs cmd, which is the given command line in a namespace, and returns
-// its standard output. The error tells the command and all it printed.
+// its standard output. The error has the command and all its output.
 func run(cmd *exec.Cmd, where, name string, args []string) (string, error) {
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -208,8 +208,8 @@ func commandLine(name string, args []string) string {
 	return strings.Join(words, " ")
 }
 
-// Start starts a program on the host, to run until it is stopped or the host
-// is closed. Its log is in the host's directory, under the program's name.
+// Start starts a program on the host. It runs until it is stopped or the host is
+// closed. Its log is in the host's directory, under the program's name.
 func (h *Host) Start(name string, args ...string) (*Process, error) {
 	return h.startIn("", filepath.Base(name), name, args...)
 }
@@ -227,8 +227,8 @@ func (h *Host) startIn(netns, logName, name string, args ...string) (*Process, e
 	return p, err
 }
 
-// Processes returns what was started on the host, in order, including what has
-// ended.
+// Processes returns the processes started on the host, in order, including those
+// that have ended.
 func (h *Host) Processes() []*Process {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -247,7 +247,7 @@ func (h *Host) DialIn(ctx context.Context, netns, network, addr string) (net.Con
 	if strings.HasPrefix(network, "unix") {
 		return d.DialContext(ctx, network, h.Path(addr))
 	}
-	// A name would be resolved, and the connection made, on other goroutines.
+	// Dialing a name would use other goroutines to resolve it and to connect.
 	if _, err := netip.ParseAddrPort(addr); err != nil {
 		return nil, fmt.Errorf("dial %s on a host: %w", addr, err)
 	}
@@ -259,7 +259,7 @@ func (h *Host) DialIn(ctx context.Context, netns, network, addr string) (net.Con
 	return conn, err
 }
 
-// DialAs is like [Host.Dial] for TCP, but the socket is that of a user.
+// DialAs is like [Host.Dial] for TCP, but the socket is owned by the user uid.
 func (h *Host) DialAs(ctx context.Context, uid int, addr string) (net.Conn, error) {
 	if _, err := netip.ParseAddrPort(addr); err != nil {
 		return nil, fmt.Errorf("dial %s on a host: %w", addr, err)
@@ -310,8 +310,8 @@ func (h *Host) HTTP() *http.Client {
 	return &http.Client{Transport: &http.Transport{DialContext: h.Dial, DisableKeepAlives: true}}
 }
 
-// HTTPUnix returns a client that sends every request, whatever host its URL
-// names, to the Unix socket that the host calls path.
+// HTTPUnix returns a client that sends every request, whatever host its URL names,
+// to the Unix socket path on the host.
 func (h *Host) HTTPUnix(path string) *http.Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return h.Dial(ctx, "unix", path) }
 	return &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}

@@ -16,35 +16,35 @@ import (
 )
 
 const (
-	// StageEnv is the variable that says how far a program is on its way into a bubble. A
-	// program inside of one that starts another on another kernel takes it out, and TMPDIR:
-	// so that makes a bubble of its own.
+	// StageEnv is the variable that says which stage of making a bubble a program is
+	// in. A program in a bubble that starts another program in another kernel removes
+	// it and TMPDIR from the environment, so that the other makes its own bubble.
 	StageEnv    = "OFDVR_LAB_STAGE"
-	stageInit   = "init"   // PID 1 of new namespaces, to set them up and start the program
+	stageInit   = "init"   // PID 1 of new namespaces, which sets them up and starts the program
 	stageInside = "inside" // the program itself
 
 	// scratch is the bubble's own temporary directory, on a tmpfs. Hosts see
-	// it under the same name.
+	// it under the same path.
 	scratch = "/run/lab"
 
-	// grace is how long a program that was told to end may clean up.
+	// grace is the time that a program has to clean up after a signal to end.
 	grace = 10 * time.Second
 )
 
 // Isolated reports whether the program runs inside a bubble.
 func Isolated() bool { return os.Getenv(StageEnv) == stageInside }
 
-// Isolate returns only inside a bubble. Called outside of one, it runs the
-// program again in new PID, mount and network namespaces, with the same
-// arguments and standard streams, and exits with its status; so it belongs
-// at the start of main or TestMain. The error says why that is impossible here.
+// Isolate returns only inside a bubble. Called outside, it runs the program again
+// in new PID, mount and network namespaces, with the same arguments and standard
+// streams, and exits with its status. Call it at the start of main or TestMain. The
+// error says why a bubble is impossible on this machine.
 //
-// The bubble has /proc, an empty /run, a TMPDIR in memory and a loopback
-// interface that is up, but no other interface. The program's PID there is not
-// 1: a small init reaps orphans. SIGINT, SIGTERM, SIGHUP and SIGQUIT sent to
-// the outer process are passed on to the program, which has 10 seconds to end
-// before everything inside is killed; a second signal does not wait. If the
-// outer process dies, even of SIGKILL, everything inside is killed at once.
+// The bubble has /proc, an empty /run, a TMPDIR in memory and only a loopback
+// interface, which is up. The program is not PID 1 there: a small init reaps
+// orphans. The outer process passes SIGINT, SIGTERM, SIGHUP and SIGQUIT on to the
+// program, which has 10 seconds to end before everything inside is killed; a second
+// signal kills at once. If the outer process dies, even of SIGKILL, everything
+// inside is killed at once.
 func Isolate() error {
 	switch os.Getenv(StageEnv) {
 	case stageInside:
@@ -64,8 +64,8 @@ func forwarded() chan os.Signal {
 	return c
 }
 
-// enterBubble is the outer process. It does not return unless the bubble could
-// not be made.
+// enterBubble is the outer process. It returns only if the bubble could not be
+// made.
 func enterBubble() error {
 	runtime.LockOSThread() // Pdeathsig is sent when this thread, not the process, dies
 	signals := forwarded()
@@ -81,7 +81,7 @@ func enterBubble() error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET,
 		Pdeathsig:  unix.SIGKILL,
-		Setpgid:    true, // a terminal's Ctrl-C reaches the program once, through us
+		Setpgid:    true, // so Ctrl-C on a terminal reaches the program once, through the outer process
 	}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("make PID, mount and network namespaces: %w", err)
@@ -100,7 +100,7 @@ func enterBubble() error {
 	case cmd.ProcessState == nil:
 		return fmt.Errorf("wait for the bubble: %w", waitErr)
 	}
-	// Not os.Exit: under the race detector that takes a second.
+	// Not os.Exit: it takes a second under the race detector.
 	unix.Exit(exitCode(cmd.ProcessState.Sys().(syscall.WaitStatus)))
 	panic("unreachable")
 }
@@ -126,9 +126,9 @@ func relay(signals <-chan os.Signal, p *os.Process, ended <-chan struct{}) {
 	}
 }
 
-// initBubble is PID 1 of the bubble: it sets the namespaces up, reports how
-// that went on file descriptor 3, starts the program and reaps what dies. It
-// exits with the program's status, which ends everything else in the bubble.
+// initBubble is PID 1 of the bubble: it sets up the namespaces, reports the result
+// on file descriptor 3, starts the program and reaps orphans. It exits with the
+// program's status, which ends everything else in the bubble.
 func initBubble() error {
 	if os.Getpid() != 1 {
 		return fmt.Errorf("%s=%s is set, but this is not the first process of a bubble", StageEnv, stageInit)
@@ -143,7 +143,7 @@ func initBubble() error {
 	report.Close()
 	go func() {
 		for s := range signals {
-			p.Signal(s) // fails only once p has ended
+			p.Signal(s) // fails only after p has ended
 		}
 	}()
 	for {
@@ -159,7 +159,7 @@ func initBubble() error {
 	}
 }
 
-// startInside sets the bubble's namespaces up and starts the program in them.
+// startInside sets up the bubble's namespaces and starts the program in them.
 func startInside() (*os.Process, error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return nil, fmt.Errorf("make mounts private: %w", err)
@@ -170,7 +170,7 @@ func startInside() (*os.Process, error) {
 	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
 		return nil, fmt.Errorf("mount /run: %w", err)
 	}
-	// /run/mount is where mount(8) keeps its notes, and complains if it cannot.
+	// mount(8) keeps its notes in /run/mount and complains if it cannot.
 	for _, dir := range []string{scratch, "/run/mount", "/run/netns", "/run/openvswitch", "/run/lock"} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return nil, err
@@ -182,7 +182,7 @@ func startInside() (*os.Process, error) {
 	os.Setenv(StageEnv, stageInside)
 	os.Setenv("TMPDIR", scratch)
 	if os.Getenv("GORACE") == "" {
-		os.Setenv("GORACE", "atexit_sleep_ms=50") // not a second, for each program that ends
+		os.Setenv("GORACE", "atexit_sleep_ms=50") // the default is a second for each program that ends
 	}
 	p, err := os.StartProcess("/proc/self/exe", os.Args, &os.ProcAttr{
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
@@ -193,7 +193,7 @@ func startInside() (*os.Process, error) {
 	return p, nil
 }
 
-// exitCode returns the status a shell would report.
+// exitCode returns the status that a shell would report.
 func exitCode(ws syscall.WaitStatus) int {
 	if ws.Signaled() {
 		return 128 + int(ws.Signal())

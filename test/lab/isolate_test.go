@@ -16,8 +16,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// victimEnv makes the test program a victim of TestNothingStaysBehind, and says
-// how it ends.
+// victimEnv makes the test program the victim of TestNothingStaysBehind and names
+// the way in which it ends.
 const victimEnv = "OFDVR_LAB_VICTIM"
 
 func TestMain(m *testing.M) {
@@ -54,11 +54,11 @@ func victim(end string) error {
 	if err != nil {
 		return err
 	}
-	// An orphan in another session, as a daemon that has detached itself.
+	// An orphan in another session, like a detached daemon.
 	if _, err := vm.Run(ctx, "sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 </dev/null &"); err != nil {
 		return err
 	}
-	if end == "return" { // without closing anything
+	if end == "return" { // without closing the host
 		return nil
 	}
 	fmt.Println("ready", os.Getpid())
@@ -69,7 +69,7 @@ func TestNothingStaysBehind(t *testing.T) {
 	lab.Require(t)
 	for _, end := range []struct {
 		how string
-		// kill is given the outer process, the init of its bubble and the
+		// kill gets the outer process, the init of its bubble and the
 		// program inside.
 		kill func(outer, init, inside int) error
 		code int // the outer process's exit status; -1 if killed
@@ -103,8 +103,8 @@ func TestNothingStaysBehind(t *testing.T) {
 				if strings.HasPrefix(lines.Text(), "ready ") {
 					ready = true
 					init := childOf(t, cmd.Process.Pid)
-					if n := len(worldNow(t)) - len(before); n < 8 { // three of us, holder, database, switch, orphan, monitor
-						t.Errorf("only %d things more than before", n)
+					if n := len(worldNow(t)) - len(before); n < 8 { // three processes of the victim, holder, database, switch, orphan, monitor
+						t.Errorf("only %d more processes, namespaces, mounts and files than before", n)
 					}
 					if err := end.kill(cmd.Process.Pid, init, childOf(t, init)); err != nil {
 						t.Fatal(err)
@@ -115,7 +115,7 @@ func TestNothingStaysBehind(t *testing.T) {
 			if (end.kill != nil) != ready || cmd.ProcessState.ExitCode() != end.code {
 				t.Errorf("exit status %d, want %d; printed:\n%s", cmd.ProcessState.ExitCode(), end.code, strings.Join(printed, "\n"))
 			}
-			lab.Eventually(t, 5*time.Second, "the world to be as before", func() error {
+			lab.Eventually(t, 5*time.Second, "everything to be as before", func() error {
 				for thing := range worldNow(t) {
 					if !before[thing] {
 						return fmt.Errorf("%s stayed behind", thing)
@@ -127,7 +127,7 @@ func TestNothingStaysBehind(t *testing.T) {
 	}
 }
 
-// childOf returns the only child of a process that has a test's name.
+// childOf returns the PID of the only child that runs this test program.
 func childOf(t *testing.T, pid int) int {
 	t.Helper()
 	var kids []int
@@ -152,8 +152,8 @@ func childOf(t *testing.T, pid int) int {
 	return kids[0]
 }
 
-// worldNow returns what there is: processes, namespaces that processes hold,
-// mounts, interfaces and the files that the lab could leave.
+// worldNow returns everything that the lab could leave behind: processes,
+// namespaces that processes hold, mounts, interfaces and files.
 func worldNow(t *testing.T) map[string]bool {
 	t.Helper()
 	world := make(map[string]bool)
@@ -205,7 +205,7 @@ func TestCloseEndsEverythingOnTheHost(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	lab.Eventually(t, 5*time.Second, "the world to be as before", func() error {
+	lab.Eventually(t, 5*time.Second, "everything to be as before", func() error {
 		for thing := range worldNow(t) {
 			if !before[thing] && !strings.HasPrefix(thing, "/run/lab/") { // this test's own directory
 				return fmt.Errorf("%s stayed behind", thing)

@@ -61,7 +61,7 @@ func TestMachinesOnOneVLANReachEachOther(t *testing.T) {
 
 func TestMachinesOnDifferentVLANsDoNotReachEachOther(t *testing.T) {
 	h := lab.Boot(t)
-	// ip(8) takes these names for keywords if it is given a chance.
+	// ip(8) could take these names for keywords.
 	a := lab.Plug(t, h, lab.MachineConfig{Name: "a", VLAN: 1, Addresses: []string{"10.0.1.10/24"}})
 	lab.Plug(t, h, lab.MachineConfig{Name: "dev", VLAN: 2, Addresses: []string{"10.0.1.11/24"}})
 	r, err := a.Ping(t.Context(), "10.0.1.11", lab.PingOptions{Wait: 100 * time.Millisecond})
@@ -70,7 +70,7 @@ func TestMachinesOnDifferentVLANsDoNotReachEachOther(t *testing.T) {
 	}
 }
 
-func TestHostCannotTidyTheRealTmp(t *testing.T) {
+func TestHostTmpIsIsolated(t *testing.T) {
 	h := lab.Boot(t)
 	if got := lab.Run(t, h, "stat", "-f", "-c", "%T", "/tmp"); got != "overlayfs\n" {
 		why := "/tmp is on " + strings.TrimSpace(got) + ": no overlayfs here"
@@ -91,7 +91,7 @@ func TestHostCannotTidyTheRealTmp(t *testing.T) {
 	}
 }
 
-// TestDaemon runs a script in the daemon's place.
+// TestDaemon runs a script in place of the daemon.
 func TestDaemon(t *testing.T) {
 	h := lab.Boot(t)
 	path, err := h.WriteFile("fake", `#!/bin/sh
@@ -142,8 +142,8 @@ func TestCaptureAndSend(t *testing.T) {
 	ours := func(f lab.Frame) bool { return f.Packet().LinkLayer().(*layers.Ethernet).SrcMAC[5] == 0xee }
 	sent, received := lab.Record(t, vm, ours), lab.Record(t, sink, ours)
 
-	// A tag is what the kernel hides from packet sockets. VLAN 7 passes
-	// through, because the ports are trunks.
+	// Packet sockets do not see the VLAN tag in the frame. VLAN 7 passes because the
+	// ports are trunks.
 	mac := func(last byte) []byte { return []byte{2, 0, 0, 0, 0, last} }
 	buf := gopacket.NewSerializeBuffer()
 	err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{},
@@ -180,7 +180,7 @@ func TestCaptureAndSend(t *testing.T) {
 	cancel()
 	_, err = received.Await(over, "a unicorn", func(lab.Frame) bool { return false })
 	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "a unicorn, saw 1 other") {
-		t.Errorf("waiting in vain: %v", err)
+		t.Errorf("wait for a frame that never comes: %v", err)
 	}
 	if err := received.Close(); err != nil {
 		t.Error(err)
@@ -244,7 +244,7 @@ func TestSwitchAndDatabaseRestart(t *testing.T) {
 	}
 }
 
-func TestDialReachesIntoTheHost(t *testing.T) {
+func TestDialIntoTheHost(t *testing.T) {
 	h := lab.Boot(t)
 	vm := lab.Plug(t, h, lab.MachineConfig{Name: "vm", Addresses: []string{"10.0.1.10/24"}})
 	path, err := h.WriteFile("index.html", "hello\n")
@@ -284,7 +284,7 @@ func TestDialReachesIntoTheHost(t *testing.T) {
 	}
 }
 
-func TestErrorsTellTheCommandAndItsOutput(t *testing.T) {
+func TestErrorsNameTheCommandAndItsOutput(t *testing.T) {
 	h := lab.Boot(t)
 	_, err := h.Vsctl(t.Context(), "add-port", "br-none", "p 1")
 	for _, want := range []string{`ovs-vsctl --timeout=20 add-port br-none "p 1"`, "no bridge named br-none"} {

@@ -13,13 +13,13 @@ import (
 // machineNIC is the name of a machine's interface, inside the machine.
 const machineNIC = "eth0"
 
-// A MachineConfig describes a machine. Only Name is needed.
+// A MachineConfig describes a machine. Only Name is required.
 type MachineConfig struct {
 	Name      string   // also of its network namespace and its port on the bridge; at most 15 bytes
 	Bridge    string   // "" means IntegrationBridge
-	VLAN      uint16   // tag of the port, 1–4094; 0 means none, which is a trunk
+	VLAN      uint16   // tag of the port, 1–4094; 0 means a trunk
 	MAC       string   // "" lets the kernel choose
-	Addresses []string // with the subnet's length: 10.0.1.10/24, fd00::1/64
+	Addresses []string // with the prefix length: 10.0.1.10/24, fd00::1/64
 	Gateways  []string // of default routes, at most one for each IP version
 	MTU       int      // bytes; 0 means 1500
 }
@@ -27,16 +27,16 @@ type MachineConfig struct {
 // A Machine stands for a virtual machine: a network namespace of a host, with
 // an interface eth0 on one of the host's bridges.
 type Machine struct {
-	MachineConfig        // as made: nothing in it is zero but what may be absent
+	MachineConfig        // as made, with defaults filled in
 	Host          *Host  // where it runs
-	Interface     string // its interface's name inside the machine
+	Interface     string // name of its interface inside the machine
 }
 
-// machineScript makes a machine from variables in its environment. Sysctls are
-// set before the interface exists: accept_dad, or an IPv6 address is useless
-// for a second; the others against what the real machine may have set.
-// Checksums have to be in the packets, because the userspace datapath does not
-// complete them.
+// machineScript makes a machine from variables in its environment. It sets sysctls
+// before the interface exists: accept_dad, because otherwise an IPv6 address is
+// unusable for a second; the others to override what the real machine may have set.
+// Packets need complete checksums, because the userspace datapath does not complete
+// them.
 const machineScript = `
 ip netns add "$NAME"
 inside="nsenter --net=/run/netns/$NAME"
@@ -66,7 +66,7 @@ $inside sh -ec '
 '
 `
 
-// AddMachine makes a machine and joins it to its bridge. It returns when the
+// AddMachine makes a machine and connects it to its bridge. It returns when the
 // switch has its port.
 func (h *Host) AddMachine(ctx context.Context, c MachineConfig) (*Machine, error) {
 	if c.Name == "" || len(c.Name) > 15 {
@@ -111,8 +111,8 @@ func (m *Machine) Remove(ctx context.Context) error {
 	return err
 }
 
-// IP returns the machine's first address, without the subnet's length; "" if
-// it has none.
+// IP returns the machine's first address, without the prefix length; "" if it has
+// no address.
 func (m *Machine) IP() string {
 	if len(m.Addresses) == 0 {
 		return ""
@@ -131,8 +131,8 @@ func (m *Machine) Run(ctx context.Context, name string, args ...string) (string,
 	return m.Host.RunIn(ctx, m.Name, name, args...)
 }
 
-// Start starts a program in the machine, to run until it is stopped or the host
-// is closed. Its log is in the host's directory, as machine-program.log.
+// Start starts a program in the machine. It runs until it is stopped or the host is
+// closed. Its log is machine-program.log in the host's directory.
 func (m *Machine) Start(name string, args ...string) (*Process, error) {
 	return m.Host.startIn(m.Name, m.Name+"-"+name, name, args...)
 }
@@ -153,7 +153,7 @@ func (m *Machine) Capture(keep func(Frame) bool) (*Capture, error) {
 	return m.Host.Capture(m.Name, m.Interface, keep)
 }
 
-// Send sends an Ethernet frame, as it is, out of the machine's interface.
+// Send sends an Ethernet frame, unchanged, out of the machine's interface.
 func (m *Machine) Send(frame []byte) error {
 	return m.Host.Send(m.Name, m.Interface, frame)
 }

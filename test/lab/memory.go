@@ -27,7 +27,7 @@ func (p *Process) Memory() (now, peak int, err error) {
 	return now, peak, nil
 }
 
-// ForgetPeak has the kernel begin a new peak of the process's memory (proc(5), clear_refs).
+// ForgetPeak resets the peak of the process's memory to the current value (proc(5), clear_refs).
 func (p *Process) ForgetPeak() error {
 	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.Pid), []byte("5"), 0)
 }

@@ -12,9 +12,9 @@ import (
 // Sockets that f opens stay in that namespace and may be used anywhere. f must
 // not open them on other goroutines.
 func inNetns(path string, f func() error) error {
-	done := make(chan error, 1) // the goroutine never waits for us
+	done := make(chan error, 1) // room for the result, so that the goroutine never blocks
 	go func() {
-		// Never unlocked: the thread is spoiled and ends with the goroutine.
+		// Never unlocked: the thread is in another namespace and ends with the goroutine.
 		runtime.LockOSThread()
 		ns, err := os.Open(path)
 		if err != nil {

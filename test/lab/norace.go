@@ -2,5 +2,5 @@
 
 package lab
 
-// RaceDetector tells whether the program was built with it.
+// RaceDetector reports whether the program was built with the race detector.
 const RaceDetector = false

@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// IntegrationBridge is the bridge that [Boot] makes and that machines join
-// unless they say otherwise.
+// IntegrationBridge is the bridge that [Boot] makes and that machines join by
+// default.
 const IntegrationBridge = "br-int"
 
 // datapathEnv names the datapath type of the lab's bridges.
 const datapathEnv = "OFDVR_LAB_DATAPATH"
 
-// Datapath returns the datapath type of the lab's bridges: [Userspace], which needs nothing
-// of the kernel, unless OFDVR_LAB_DATAPATH in the environment says [Kernel].
+// Datapath returns the datapath type of the lab's bridges: [Userspace], which needs no kernel module, unless
+// OFDVR_LAB_DATAPATH in the environment says [Kernel].
 func Datapath() string {
 	if os.Getenv(datapathEnv) == Kernel {
 		return Kernel
@@ -31,11 +31,11 @@ const (
 	Kernel    = "system"
 )
 
-// readyTimeout is how long Open vSwitch may take to start. It takes some 100 ms.
+// readyTimeout is how long Open vSwitch may take to start. It takes about 100 ms.
 const readyTimeout = time.Minute
 
-// startOVSDaemon starts one of Open vSwitch's daemons in the foreground, with a
-// log on standard error and nowhere else.
+// startOVSDaemon starts one of Open vSwitch's daemons in the foreground. It logs to
+// standard error only.
 func (h *Host) startOVSDaemon(name string, args ...string) (*Process, error) {
 	return h.Start(name, append([]string{"--pidfile", "-vconsole:info", "-vsyslog:off", "-vfile:off"}, args...)...)
 }
@@ -49,8 +49,8 @@ func (h *Host) StartOVS(ctx context.Context) error {
 	return h.StartSwitch(ctx)
 }
 
-// StartEmptyDatabase starts ovsdb-server, which must not be running, with an
-// empty database instead of what was there.
+// StartEmptyDatabase starts ovsdb-server, which must not be running, with an empty
+// database in place of the old one.
 func (h *Host) StartEmptyDatabase(ctx context.Context) error {
 	if err := os.Remove(h.databaseFile()); err != nil && !os.IsNotExist(err) {
 		return err
@@ -67,24 +67,22 @@ func (h *Host) StartEmptyDatabase(ctx context.Context) error {
 
 func (h *Host) databaseFile() string { return filepath.Join(h.dir, "conf.db") }
 
-// Database returns the latest ovsdb-server, to be stopped or killed; nil if it was
-// never started.
+// Database returns the latest ovsdb-server process; nil if none was started.
 func (h *Host) Database() *Process {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.database
 }
 
-// Switch returns the latest ovs-vswitchd, to be stopped or killed; nil if it was
-// never started.
+// Switch returns the latest ovs-vswitchd process; nil if none was started.
 func (h *Host) Switch() *Process {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.vswitchd
 }
 
-// StartDatabase starts ovsdb-server, again if it has ended, with the database
-// as it was, and returns when it answers.
+// StartDatabase starts ovsdb-server, or starts it again after it ended, with the
+// existing database, and returns when it answers.
 func (h *Host) StartDatabase(ctx context.Context) error {
 	const socket = "/run/openvswitch/db.sock"
 	p, err := h.startOVSDaemon("ovsdb-server", "--remote=punix:"+socket,
@@ -98,8 +96,8 @@ func (h *Host) StartDatabase(ctx context.Context) error {
 	return h.ready(ctx, p, func() error { return h.answers(ctx, socket) })
 }
 
-// StartSwitch starts ovs-vswitchd, again if it has ended, and returns when it
-// has made every bridge in the database.
+// StartSwitch starts ovs-vswitchd, or starts it again after it ended, and returns
+// when it has made every bridge in the database.
 func (h *Host) StartSwitch(ctx context.Context) error {
 	p, err := h.startOVSDaemon("ovs-vswitchd")
 	if err != nil {
@@ -114,7 +112,7 @@ func (h *Host) StartSwitch(ctx context.Context) error {
 	}
 	sockets := []string{fmt.Sprintf("/run/openvswitch/ovs-vswitchd.%d.ctl", p.Pid)}
 	for _, br := range strings.Fields(out) {
-		// A dead predecessor leaves its socket, but nobody answers there.
+		// A dead predecessor leaves its socket, on which nothing listens.
 		sockets = append(sockets, "/run/openvswitch/"+br+".mgmt")
 	}
 	return h.ready(ctx, p, func() error {
@@ -127,7 +125,7 @@ func (h *Host) StartSwitch(ctx context.Context) error {
 	})
 }
 
-// answers returns nil if somebody listens on a Unix socket.
+// answers returns nil if a server listens on a Unix socket.
 func (h *Host) answers(ctx context.Context, socket string) error {
 	conn, err := h.Dial(ctx, "unix", socket)
 	if err != nil {
@@ -136,8 +134,8 @@ func (h *Host) answers(ctx context.Context, socket string) error {
 	return conn.Close()
 }
 
-// ready waits until check returns nil, and gives up when p ends. The error has
-// p's log.
+// ready waits until check returns nil. It gives up when p ends; the error has p's
+// log.
 func (h *Host) ready(ctx context.Context, p *Process, check func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -156,8 +154,8 @@ func (h *Host) ready(ctx context.Context, p *Process, check func() error) error 
 	return nil
 }
 
-// Vsctl runs ovs-vsctl. Like ovs-vsctl it waits for ovs-vswitchd to carry out
-// the change, unless the first argument is --no-wait.
+// Vsctl runs ovs-vsctl, which waits until ovs-vswitchd has applied the change,
+// unless the first argument is --no-wait.
 func (h *Host) Vsctl(ctx context.Context, args ...string) (string, error) {
 	return h.Run(ctx, "ovs-vsctl", append([]string{"--timeout=20"}, args...)...)
 }
@@ -167,14 +165,14 @@ func (h *Host) Ofctl(ctx context.Context, args ...string) (string, error) {
 	return h.Run(ctx, "ovs-ofctl", append([]string{"--protocols=OpenFlow13", "--timeout=20"}, args...)...)
 }
 
-// AddBridge makes a bridge in the lab's [Datapath]. It behaves as an ordinary
-// switch until told otherwise.
+// AddBridge makes a bridge in the lab's [Datapath]. Its only flow is NORMAL until
+// another is added.
 func (h *Host) AddBridge(ctx context.Context, name string) error {
 	_, err := h.Vsctl(ctx, "add-br", name, "--", "set", "bridge", name, "datapath_type="+Datapath())
 	return err
 }
 
-// Report returns what a person wants to see after a failure: the switch's
+// Report returns the state of the host, for a test that failed: the switch's
 // configuration, the flows of every bridge, and the end of every log.
 func (h *Host) Report(ctx context.Context) string {
 	var b strings.Builder
@@ -184,7 +182,7 @@ func (h *Host) Report(ctx context.Context) string {
 	if p := h.Switch(); p != nil && p.running() && h.Database().running() {
 		out, err := h.Vsctl(ctx, "show")
 		section("ovs-vsctl show", text(out, err))
-		bridges, _ := h.Vsctl(ctx, "list-br") // whatever is wrong was just reported
+		bridges, _ := h.Vsctl(ctx, "list-br") // ovs-vsctl show above has reported an error
 		for _, br := range strings.Fields(bridges) {
 			out, err := h.Run(ctx, "ovs-ofctl", "--protocols=OpenFlow10,OpenFlow13", "--names", "dump-flows", br)
 			section("flows of "+br, text(out, err))
@@ -205,7 +203,7 @@ func text(out string, err error) string {
 	return out
 }
 
-// tail returns the last n lines of s, and says so if it leaves some out.
+// tail returns the last n lines of s, and says how many it leaves out.
 func tail(s string, n int) string {
 	lines := strings.SplitAfter(s, "\n")
 	if len(lines) <= n+1 { // the text after the last newline is one more

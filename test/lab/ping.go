@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// ErrNoReply is returned by Ping when nothing came back.
+// ErrNoReply is returned by Ping when no reply came.
 var ErrNoReply = errors.New("no reply")
 
 // PingOptions are options of ping(8). The zero value sends one request and
@@ -20,31 +20,31 @@ var ErrNoReply = errors.New("no reply")
 type PingOptions struct {
 	Count    int           // requests; 0 means 1
 	Interval time.Duration // between requests; 0 means all at once
-	Wait     time.Duration // for the replies; 0 means 1 s. With an Interval ping waits less, see args
+	Wait     time.Duration // for the replies; 0 means 1 s. With an Interval ping may wait less, see args
 	TTL      int           // of the requests; 0 means the kernel's default
 	Size     int           // payload in bytes; 0 means 56
-	Whole    bool          // forbid fragmentation
+	Whole    bool          // forbid fragmentation (DF)
 	From     string        // source address or interface; "" means the kernel's choice
 
-	identifier uint16 // of the echo requests; 0 means one that ping makes up
+	identifier uint16 // of the echo requests; 0 means that ping chooses
 }
 
 // A PingReply is the answer to one request.
 type PingReply struct {
-	From string // the address that answered
-	Seq  int    // counts requests from 1
+	From string // source address of the reply
+	Seq  int    // of the request, from 1
 	TTL  int    // of the reply, as received
 	RTT  time.Duration
 }
 
-// A PingError is an ICMP error, or a local error, that a request met with.
+// A PingError is an ICMP error or a local error that a request caused.
 type PingError struct {
-	From    string // who sent the error
+	From    string // address that sent the error
 	Seq     int    // 0 if ping does not say
-	Message string // in ping's words, such as "Time to live exceeded"
+	Message string // ping's text, such as "Time to live exceeded"
 }
 
-// A PingResult is what ping(8) found out.
+// A PingResult is the result of ping(8).
 type PingResult struct {
 	Sent, Received int
 	Replies        []PingReply
@@ -53,7 +53,7 @@ type PingResult struct {
 }
 
 // Ping sends ICMP echo requests from the machine to a literal IPv4 or IPv6
-// address. If no reply came the error wraps [ErrNoReply], and the result has the
+// address. If no reply came, the error wraps [ErrNoReply], and the result has the
 // ICMP errors that came instead.
 func (m *Machine) Ping(ctx context.Context, dst string, o PingOptions) (PingResult, error) {
 	return m.Host.PingIn(ctx, m.Name, dst, o)
@@ -65,10 +65,10 @@ func (h *Host) PingIn(ctx context.Context, netns, dst string, o PingOptions) (Pi
 	if o.Count < 2 || o.Interval != 0 || Datapath() != Kernel {
 		return h.ping(ctx, netns, dst, o)
 	}
-	// The openvswitch module of Linux has every namespace track its connections
-	// (nf_conncount_init), which drops one of two packets that begin the same
-	// connection on two processors at once (__nf_conntrack_confirm). An echo identifier
-	// is a connection: one request begins it, and the others follow.
+	// With Linux's openvswitch module every namespace tracks connections
+	// (nf_conncount_init). If two packets begin the same connection on two processors
+	// at once, it drops one (__nf_conntrack_confirm). An echo identifier is a
+	// connection: one request begins it, and the others follow.
 	o.identifier = uint16(pings.Add(1))
 	others := o
 	o.Count, others.Count = 1, o.Count-1
@@ -83,10 +83,10 @@ func (h *Host) PingIn(ctx context.Context, netns, dst string, o PingOptions) (Pi
 	return first.followedBy(r), err
 }
 
-// pings counts what has needed an identifier.
+// pings counts the identifiers used.
 var pings atomic.Uint32
 
-// followedBy returns the result of r's requests and, after these, those of s.
+// followedBy returns the combined result of r's requests and then those of s.
 func (r PingResult) followedBy(s PingResult) PingResult {
 	for i := range s.Replies {
 		s.Replies[i].Seq += r.Sent
@@ -130,10 +130,9 @@ func (o PingOptions) args() []string {
 	}
 	seconds := func(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) }
 	args := []string{"-n", "-c", strconv.Itoa(o.Count), "-W", seconds(o.Wait)}
-	// Once a reply has come, ping waits for the others no longer than the interval
-	// or twice the longest round trip, whatever -W says (iputils,
-	// schedule_exit). Where all are sent at once, the interval is therefore the time to
-	// wait, and nothing is held back for it.
+	// After the first reply, ping waits for the others no longer than the interval
+	// or twice the longest round trip, whatever -W says (iputils, schedule_exit).
+	// With preload (-l) the requests are not spaced by the interval, so it only sets how long ping waits.
 	if o.Interval != 0 {
 		args = append(args, "-i", seconds(o.Interval))
 	} else {

@@ -39,7 +39,7 @@ rtt min/avg/max/mdev = 0.432/0.432/0.432/0.000 ms
 	}
 }
 
-func TestPingsThatFollow(t *testing.T) {
+func TestPingFollowedByPing(t *testing.T) {
 	first := PingResult{Sent: 1, Errors: []PingError{{Seq: 1, Message: "no"}}, Output: "a"}
 	others := PingResult{Sent: 2, Received: 1, Replies: []PingReply{{Seq: 1}}, Errors: []PingError{{Seq: 2}, {Message: "local"}}, Output: "b"}
 	want := PingResult{Sent: 3, Received: 1, Replies: []PingReply{{Seq: 2}}, Errors: []PingError{{Seq: 1, Message: "no"}, {Seq: 3}, {Message: "local"}}, Output: "ab"}

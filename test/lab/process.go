@@ -10,11 +10,11 @@ import (
 	"syscall"
 )
 
-// A Process is a program that runs on a host or machine until it is stopped or
-// the host is closed. What it prints goes to a log file. Its methods may be
-// called from several goroutines.
+// A Process is a program that runs on a host or machine until it is stopped or the
+// host is closed. Its output goes to a log file. Its methods may be called from
+// several goroutines.
 type Process struct {
-	Name    string // the program's, with a number if it was started before
+	Name    string // of the program, with a number if it was started before
 	LogFile string // absolute; standard output and error
 	Pid     int    // in the bubble
 
@@ -86,7 +86,7 @@ func (p *Process) Signal(sig os.Signal) error {
 }
 
 // Stop sends SIGTERM, waits until the process has ended and returns its exit
-// status. If ctx ends first the process is left as it is.
+// status. If ctx ends first, the process keeps running.
 func (p *Process) Stop(ctx context.Context) (int, error) {
 	select {
 	case <-p.done: // nothing to signal
@@ -100,7 +100,7 @@ func (p *Process) Stop(ctx context.Context) (int, error) {
 
 // Kill sends SIGKILL and waits until the process has ended.
 func (p *Process) Kill() {
-	p.proc.Kill() // an error means that it has ended
+	p.proc.Kill() // an error means that the process has ended
 	<-p.done
 }
 
@@ -113,7 +113,7 @@ func (p *Process) running() bool {
 	}
 }
 
-// Log returns what the process has printed so far, or why that is unknown.
+// Log returns the process's output so far, or the error of reading it.
 func (p *Process) Log() string {
 	b, err := os.ReadFile(p.LogFile)
 	if err != nil {

@@ -10,17 +10,17 @@ import (
 	"testing"
 )
 
-// SchemaFile returns Open vSwitch's OVSDB schema: where Debian and Ubuntu install it, or in the
-// directory that OVS_PKGDATADIR names, as Open vSwitch itself has it.
+// SchemaFile returns the path of Open vSwitch's OVSDB schema: where Debian and Ubuntu install it, or in the
+// directory that OVS_PKGDATADIR names, which Open vSwitch's own programs use too.
 func SchemaFile() string {
 	return filepath.Join(cmp.Or(os.Getenv("OVS_PKGDATADIR"), "/usr/share/openvswitch"), "vswitch.ovsschema")
 }
 
-// reasonEnv carries from [Main] to [Require] why there is no bubble.
+// reasonEnv passes from [Main] to [Require] the reason why there is no bubble.
 const reasonEnv = "OFDVR_LAB_MISSING"
 
-// Missing returns nil if this machine can run the lab, and otherwise an error
-// that names everything it lacks.
+// Missing returns nil if this machine can run the lab, and otherwise an error that
+// names everything that is missing.
 func Missing() error {
 	if os.Geteuid() != 0 {
 		return errors.New("the lab needs root, to make network namespaces")
@@ -45,9 +45,9 @@ func Missing() error {
 	return nil
 }
 
-// Main is TestMain for a package whose tests use the lab. It runs the tests in
-// a bubble. Where there can be none, it runs them outside, so that those which
-// need no lab still count, and [Require] deals with the others.
+// Main is TestMain for a package whose tests use the lab. It runs the tests in a
+// bubble. If a bubble is impossible, it runs them outside, so that tests without
+// the lab still run; [Require] skips or fails the others.
 func Main(m *testing.M) {
 	if err := Isolate(); err != nil {
 		os.Setenv(reasonEnv, err.Error())
@@ -56,8 +56,7 @@ func Main(m *testing.M) {
 }
 
 // Require skips the test if the program is not in a bubble. With CI=true in the
-// environment it fails the test instead, because there nothing may be
-// skipped unseen.
+// environment it fails the test instead, so that CI never skips a test.
 func Require(t testing.TB) {
 	t.Helper()
 	if Isolated() {
@@ -73,7 +72,7 @@ func Require(t testing.TB) {
 	t.Skipf("needs the lab: %s", reason)
 }
 
-// Needs skips the test if a command is not installed; with CI=true it fails it.
+// Needs skips the test if a command is not installed. With CI=true it fails the test instead.
 func Needs(t testing.TB, command string) {
 	t.Helper()
 	_, err := exec.LookPath(command)
@@ -86,6 +85,5 @@ func Needs(t testing.TB, command string) {
 	}
 }
 
-// Full reports whether a test that otherwise does a part of its rounds does all of them, as make test-full
-// wants it.
+// Full reports whether tests that normally run a part of their rounds run all of them, for make test-full.
 func Full() bool { return os.Getenv("OFDVR_LAB_FULL") == "true" }

@@ -14,14 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A System is a host that systemd runs, as it does a whole machine: the files are
-// those of this machine, and what is changed of them is thrown away; PID 1 is
-// systemd, which has started nothing yet. Commands are processes of the system,
-// but for programs that are started to run on: those are this machine's, and
-// find nothing of themselves in /proc.
+// A System is a host run by systemd, like a whole machine. Its files are those of
+// this machine; changes are discarded. PID 1 is systemd, which has started no
+// service yet. Commands run in the system's PID namespace. Programs started with
+// [Host.Start] run in this machine's, and /proc does not show them.
 type System struct{ *Host }
 
-// cgroups is where the bubble has control groups.
+// cgroups is where the bubble mounts control groups.
 const cgroups = scratch + "/cgroup"
 
 var mountCgroups = sync.OnceValue(func() error {
@@ -34,8 +33,8 @@ var mountCgroups = sync.OnceValue(func() error {
 	return nil
 })
 
-// systemScript makes a system out of new namespaces, with the host's directory
-// as $1 and its control group as $2.
+// systemScript turns new namespaces into a system, with the host's directory as $1
+// and its control group as $2.
 const systemScript = `
 echo 0 >"$2/cgroup.procs"
 exec unshare --cgroup sh -ec '
@@ -45,7 +44,7 @@ exec unshare --cgroup sh -ec '
 	cd root
 
 	mount -t proc proc proc
-	mount --bind proc/sys proc/sys # systemd would set what is not of its namespaces
+	mount --bind proc/sys proc/sys # or systemd would set global sysctls of this machine
 	mount -o remount,bind,ro proc/sys
 	mount --bind proc/sys/net proc/sys/net
 	mount -o remount,bind,rw proc/sys/net
@@ -64,16 +63,16 @@ exec unshare --cgroup sh -ec '
 	mkdir run/lab run/machine run/netns run/openvswitch
 	mount --rbind ` + scratch + ` run/lab
 
-	# Nothing of this machine is to start, and what services print goes to a file.
+	# No service of this machine starts by itself. The output of services goes to a file.
 	rm -rf etc/systemd/system lib/systemd/system/*.target.wants lib/systemd/system-generators etc/fstab usr/sbin/policy-rc.d
 	mkdir -p etc/systemd/system/service.d
 	printf "[Service]\nStandardOutput=append:%s/services.log\nStandardError=inherit\n" "$1" >etc/systemd/system/service.d/lab.conf
 
-	rm -f var/lib/man-db/auto-update # no index of all manual pages after each package
+	rm -f var/lib/man-db/auto-update # do not index all manual pages after each package
 
-	rm -rf etc/ofdvr var/lib/ofdvr # of whoever has tried it here
+	rm -rf etc/ofdvr var/lib/ofdvr # files of an ofdvr on this machine
 
-	# Open vSwitch is new, in userspace, and loads nothing into the kernel.
+	# Open vSwitch has an empty database, runs in userspace, and loads no kernel module.
 	rm -rf var/lib/openvswitch/* etc/openvswitch/conf.db etc/openvswitch/.conf.db* var/log/openvswitch/*
 	printf "OVS_MISSING_KMOD_OK=yes\nOVS_CTL_OPTS=--no-mlockall\n" >etc/default/openvswitch-switch
 	printf "#!/bin/sh\nexit 1\n" >usr/sbin/modprobe.new
@@ -92,8 +91,8 @@ exec unshare --cgroup sh -ec '
 ' sh "$1"
 `
 
-// NewSystem makes a system that keeps its files and logs in dir, as [NewHost]
-// does a host, and returns when systemd is ready. The caller must close it.
+// NewSystem makes a system that keeps its files and logs in dir, like [NewHost],
+// and returns when systemd is ready. The caller must close it.
 func NewSystem(ctx context.Context, dir string) (*System, error) {
 	if err := mountCgroups(); err != nil {
 		return nil, fmt.Errorf("make a system: %w", err)
@@ -127,8 +126,8 @@ func NewSystem(ctx context.Context, dir string) (*System, error) {
 	return s, nil
 }
 
-// removeCgroup removes a control group, in which nothing runs any more, and
-// those below it.
+// removeCgroup removes a control group, in which no process is left, and those
+// below it.
 func removeCgroup(group string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -141,7 +140,7 @@ func removeCgroup(group string) error {
 			return nil
 		})
 		var last error
-		for i := len(groups) - 1; i >= 0; i-- { // those below come later
+		for i := len(groups) - 1; i >= 0; i-- { // children come after their parents
 			if err := os.Remove(groups[i]); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				last = err
 			}
@@ -150,7 +149,7 @@ func removeCgroup(group string) error {
 	})
 }
 
-// BootSystem returns a system that ends with the test, as [Bare] does a host.
+// BootSystem returns a system that is closed when the test ends, like [Bare].
 func BootSystem(t testing.TB) *System {
 	t.Helper()
 	Require(t)

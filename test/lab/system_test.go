@@ -7,17 +7,17 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A system has systemd as PID 1 and files that are its own, and starts the
-// services of this machine when it is told to.
+// A system has systemd as PID 1 and its own files, and can start this machine's
+// services.
 func TestSystem(t *testing.T) {
 	t.Parallel()
 	s := lab.BootSystem(t)
 	if got := lab.Run(t, s, "cat", "/proc/1/comm"); got != "systemd\n" {
 		t.Errorf("PID 1 is %s", got)
 	}
-	lab.Run(t, s, "touch", "/usr/bin/of-the-system")
-	if got := lab.Run(t, lab.Bare(t), "ls", "/usr/bin"); strings.Contains(got, "of-the-system") {
-		t.Error("a file of the system is on this machine")
+	lab.Run(t, s, "touch", "/usr/bin/file-of-the-system")
+	if got := lab.Run(t, lab.Bare(t), "ls", "/usr/bin"); strings.Contains(got, "file-of-the-system") {
+		t.Error("a file made in the system is visible on this machine")
 	}
 	lab.Run(t, s, "systemctl", "start", "openvswitch-switch")
 	if err := s.AddBridge(t.Context(), lab.IntegrationBridge); err != nil {

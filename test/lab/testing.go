@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Boot returns a host as [Bare] does, with a running Open vSwitch and an empty
+// Boot returns a host, like [Bare], with a running Open vSwitch and an empty
 // integration bridge.
 func Boot(t testing.TB) *Host {
 	t.Helper()
@@ -20,9 +20,9 @@ func Boot(t testing.TB) *Host {
 	return h
 }
 
-// Bare returns a host on which nothing runs yet. When the test ends the host
-// is closed, after a report in the test's log if the test failed. Without the
-// lab the test is skipped; see [Require].
+// Bare returns a host on which nothing runs yet. When the test ends, the host is
+// closed. If the test failed, its log has the host's state first. Without the lab the test is skipped; see
+// [Require].
 func Bare(t testing.TB) *Host {
 	t.Helper()
 	Require(t)
@@ -41,7 +41,7 @@ func closeWith(t testing.TB, h *Host) {
 		if t.Failed() {
 			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 			defer cancel()
-			t.Logf("the host when the test had failed:\n%s", h.Report(ctx))
+			t.Logf("the host after the test failed:\n%s", h.Report(ctx))
 		}
 		if err := h.Close(); err != nil {
 			t.Error(err)
@@ -49,9 +49,8 @@ func closeWith(t testing.TB, h *Host) {
 	})
 }
 
-// Differs returns whether something is so, for a test that differs where it is. The test's log
-// then says how and why, in words that go on from "differs here: ". What they are in
-// docs/compatibility.md is a sentence.
+// Differs returns so, for a test whose expectations differ in some environments. If so is true, it logs why:
+// how completes the sentence "differs here: ". docs/compatibility.md quotes that text.
 func Differs(t testing.TB, so bool, how string) bool {
 	t.Helper()
 	if so {
@@ -60,7 +59,7 @@ func Differs(t testing.TB, so bool, how string) bool {
 	return so
 }
 
-// OnKernel is [Differs] where the lab's [Datapath] is the kernel's.
+// OnKernel is [Differs] for the kernel's [Datapath].
 func OnKernel(t testing.TB, how string) bool {
 	t.Helper()
 	return Differs(t, Datapath() == Kernel, how)
@@ -76,7 +75,7 @@ func Plug(t testing.TB, h *Host, c MachineConfig) *Machine {
 	return m
 }
 
-// Run runs a command on a [Host] or [Machine] and returns its standard output.
+// Run runs a command on a [Host] or [Machine] and returns its standard output. It fails the test on an error.
 func Run(t testing.TB, where interface {
 	Run(ctx context.Context, name string, args ...string) (string, error)
 }, name string, args ...string) string {
@@ -88,8 +87,8 @@ func Run(t testing.TB, where interface {
 	return out
 }
 
-// Serve starts the program under test; see [Host.StartDaemon]. It ends with the
-// test.
+// Serve starts the program under test; see [Host.StartDaemon]. It is killed when
+// the test ends.
 func Serve(t testing.TB, h *Host, args ...string) *Process {
 	t.Helper()
 	p, err := h.StartDaemon(args...)
@@ -99,8 +98,8 @@ func Serve(t testing.TB, h *Host, args ...string) *Process {
 	return p
 }
 
-// Record starts a capture on a machine's interface that ends with the test.
-// keep is as for [Host.Capture].
+// Record starts a capture on a machine's interface that ends with the test. For
+// keep see [Host.Capture].
 func Record(t testing.TB, m *Machine, keep func(Frame) bool) *Capture {
 	t.Helper()
 	c, err := m.Capture(keep)

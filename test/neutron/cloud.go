@@ -1,6 +1,6 @@
-// Package neutron runs a real Neutron on hosts of the lab: its server with a
-// message queue, and on each host its own, unmodified L2 and L3 agents, the
-// latter with ofdvr's extension. Programs and configuration are Debian's.
+// Package neutron runs a real Neutron on hosts of the lab: its server with a message
+// queue, and on each host its own, unmodified L2 and L3 agents, the L3 agent with
+// ofdvr's extension. Programs and configuration are Debian's.
 package neutron
 
 import (
@@ -19,10 +19,10 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A Cloud is a Neutron server, and what it has been asked to make.
+// A Cloud is a Neutron server with the objects that it manages.
 type Cloud struct {
 	host  *lab.Host
-	addr  string // where the server and the queue listen
+	addr  string // address on which the server and the queue listen
 	tools string // directory of ofdvr's extension
 }
 
@@ -32,7 +32,7 @@ const patience = 90 * time.Second
 // Start starts the queue and the server on a host, at one of its addresses. tools
 // is the directory of ofdvr's extension, contrib/neutron.
 func Start(ctx context.Context, h *lab.Host, addr, tools string) (*Cloud, error) {
-	// As installed: with what tells the agent of its entry point.
+	// As when installed: with the metadata by which the agent finds the entry point.
 	c := &Cloud{host: h, addr: addr, tools: filepath.Join(h.Dir(), "extension")}
 	if err := os.CopyFS(c.tools, os.DirFS(tools)); err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func (c *Cloud) queue(ctx context.Context) error {
 	if _, err := c.host.WriteFile("rabbitmq/plugins", "[].\n"); err != nil {
 		return err
 	}
-	// The script that Debian puts before it changes the user.
+	// Debian's wrapper script changes the user and runs this one.
 	_, err := c.host.Start("env", "HOME="+dir, "RABBITMQ_NODENAME=rabbit@localhost", "RABBITMQ_NODE_IP_ADDRESS="+c.addr,
 		"RABBITMQ_MNESIA_BASE="+dir, "RABBITMQ_LOG_BASE="+dir, "RABBITMQ_CONF_ENV_FILE=/dev/null",
 		"RABBITMQ_ENABLED_PLUGINS_FILE="+dir+"/plugins", "RABBITMQ_LOOPBACK_USERS=",
@@ -75,8 +75,8 @@ func (c *Cloud) queue(ctx context.Context) error {
 	})
 }
 
-// database starts MariaDB with Neutron's tables: those of the present version, as
-// the migrations that lead to it take a minute.
+// database starts MariaDB with Neutron's tables. It makes those of the current version,
+// because running all migrations takes a minute.
 func (c *Cloud) database(ctx context.Context) error {
 	dir := filepath.Join(c.host.Dir(), "mariadb")
 	if _, err := c.host.Run(ctx, "mariadb-install-db", "--no-defaults", "--user=root", "--auth-root-authentication-method=normal", "--skip-test-db", "--datadir="+dir); err != nil {
@@ -122,22 +122,22 @@ func (c *Cloud) server(ctx context.Context) error {
 	return c.await(ctx, "neutron-server to answer", func() error { return c.Do(ctx, "GET", "/networks", nil, nil) })
 }
 
-// await waits for a condition, and tells what is missing if it does not come.
+// await waits for a condition. Its error says what is missing.
 func (c *Cloud) await(ctx context.Context, what string, f func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return lab.Await(ctx, what, f)
 }
 
-// configs are the files that each program is started with.
+// configs are the configuration files of each program.
 var configs = map[string][]string{
 	"server": {"neutron.conf", "ml2.ini"},
 	"l2":     {"neutron.conf", "agent.ini"},
 	"l3":     {"neutron.conf", "agent.ini", "l3.ini"},
 }
 
-// write writes the files of a program on a host, and returns the arguments that
-// name them.
+// write writes the files of a program on a host, and returns the arguments that name
+// them.
 func (c *Cloud) write(h *lab.Host, program string, more map[string]string) ([]string, error) {
 	values := map[string]string{"Dir": h.Dir(), "Server": c.addr, "Database": c.url()}
 	for k, v := range more {
@@ -158,7 +158,7 @@ func (c *Cloud) write(h *lab.Host, program string, more map[string]string) ([]st
 	return args, nil
 }
 
-// An Agents is the agents of one host.
+// Agents are the agents of one host.
 type Agents struct {
 	L2, L3 *lab.Process
 	cloud  *Cloud
@@ -166,10 +166,10 @@ type Agents struct {
 	values map[string]string
 }
 
-// Options say how the agents of a host are.
+// Options configure a host's agents.
 type Options struct {
 	Name      string // of the host, in Neutron
-	Address   string // of its end of tunnels
+	Address   string // of its end of the tunnels
 	Extension bool   // the L3 agent has ofdvr's extension
 }
 
@@ -183,8 +183,8 @@ func (c *Cloud) Agents(h *lab.Host, o Options) (*Agents, error) {
 	return a, a.StartL3()
 }
 
-// Extension says whether the L3 agent has ofdvr's extension when it is started the
-// next time.
+// Extension sets whether the L3 agent has ofdvr's extension from its next start
+// on.
 func (a *Agents) Extension(on bool) {
 	a.values["Extensions"] = ""
 	if on {
@@ -201,7 +201,7 @@ func (a *Agents) StartL2() (err error) {
 	return err
 }
 
-// StartL3 starts the L3 agent, which finds ofdvr's extension as an installed one.
+// StartL3 starts the L3 agent, which finds ofdvr's extension like an installed one.
 func (a *Agents) StartL3() (err error) {
 	args, err := a.cloud.write(a.host, "l3", a.values)
 	if err == nil {
@@ -210,7 +210,7 @@ func (a *Agents) StartL3() (err error) {
 	return err
 }
 
-// Do asks Neutron's REST API, and decodes the answer into out, unless that is nil.
+// Do sends a request to Neutron's REST API, and decodes the reply into out unless it is nil.
 func (c *Cloud) Do(ctx context.Context, method, path string, body, out any) error {
 	var r io.Reader
 	if body != nil {
@@ -301,8 +301,8 @@ agent_mode = dvr
 extensions = {{.Extensions}}
 {{end}}`))
 
-// AwaitAgents waits until so many agents are alive, as the server sees it, and
-// have reported since now.
+// AwaitAgents waits until the server considers want agents alive, and they have reported
+// after the call.
 func (c *Cloud) AwaitAgents(ctx context.Context, want int) error {
 	list := func() (map[string]string, error) {
 		var out struct {

@@ -15,12 +15,12 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// The extension's own tests pass, with Neutron's test tools: among them are
-// Neutron's tests of distributed routers, with the extension's in their place.
+// The extension's own tests pass with Neutron's test tools. They include Neutron's tests of
+// distributed routers, with the extension's router in place of Neutron's.
 func TestExtension(t *testing.T) {
 	lab.Needs(t, "neutron-l3-agent")
-	// One program for each: Neutron's unit tests make all threads green ones, in
-	// which a server of the standard library does not run.
+	// Each file runs in its own process: Neutron's unit tests turn all threads into green
+	// threads, in which a server of the standard library does not run.
 	const dir = "../../contrib/neutron"
 	files, err := filepath.Glob(dir + "/ofdvr_neutron/tests/test_*.py")
 	if err != nil || len(files) == 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// project owns everything: without Keystone there is one only.
+// project owns everything: without Keystone there is only one.
 const project = "p1"
 
 // create creates an object of a kind and decodes it into out.
@@ -37,7 +37,7 @@ func (c *Cloud) Network(ctx context.Context, name string, subnet netip.Prefix) (
 	return Network{n.ID, s.ID}, err
 }
 
-// Router makes a distributed router that joins networks.
+// Router makes a distributed router with an interface on each network.
 func (c *Cloud) Router(ctx context.Context, name string, networks ...Network) (id string, err error) {
 	var r struct{ ID string }
 	if err := c.create(ctx, "router", map[string]any{"name": name, "distributed": true}, &r); err != nil {
@@ -56,13 +56,13 @@ func (c *Cloud) Join(ctx context.Context, router string, n Network) error {
 	return c.Do(ctx, "PUT", "/routers/"+router+"/add_router_interface", map[string]any{"subnet_id": n.Subnet}, nil)
 }
 
-// Leave takes a router's interface on a network away.
+// Leave removes a router's interface on a network.
 func (c *Cloud) Leave(ctx context.Context, router string, n Network) error {
 	return c.Do(ctx, "PUT", "/routers/"+router+"/remove_router_interface", map[string]any{"subnet_id": n.Subnet}, nil)
 }
 
-// FloatingIP gives a router a gateway on a new network outside, bridge br-ex of each
-// host, and a port a floating IP there. Everybody may ping machines from then on.
+// FloatingIP gives a router a gateway on a new external network, bridge br-ex of each host, and a
+// port a floating IP there. From then on, everyone may ping machines.
 func (c *Cloud) FloatingIP(ctx context.Context, router string, p Port, outside netip.Prefix) (ip string, err error) {
 	var n, s, rule struct{ ID string }
 	var f struct {
@@ -96,7 +96,7 @@ func (c *Cloud) FloatingIP(ctx context.Context, router string, p Port, outside n
 	return f.IP, nil
 }
 
-// A Port is a port as Neutron shows it.
+// A Port is a port in Neutron's API.
 type Port struct {
 	ID       string
 	Status   string
@@ -111,7 +111,7 @@ type Port struct {
 // IP returns the port's address.
 func (p Port) IP() string { return p.FixedIPs[0].IP }
 
-// Port makes a port for a machine on a host. more are further attributes.
+// Port makes a port for a machine on a host. more has further attributes.
 func (c *Cloud) Port(ctx context.Context, n Network, host string, more map[string]any) (p Port, err error) {
 	body := map[string]any{"network_id": n.ID, "device_owner": "compute:nova", "device_id": "a-machine", "binding:host_id": host}
 	for k, v := range more {
@@ -120,7 +120,7 @@ func (c *Cloud) Port(ctx context.Context, n Network, host string, more map[strin
 	return p, c.create(ctx, "port", body, &p)
 }
 
-// Ports returns the ports with an owner and, unless that is "", of a device.
+// Ports returns the ports with an owner and, unless device is "", of that device.
 func (c *Cloud) Ports(ctx context.Context, owner, device string) ([]Port, error) {
 	var out struct{ Ports []Port }
 	path := "/ports?device_owner=" + owner
@@ -130,8 +130,8 @@ func (c *Cloud) Ports(ctx context.Context, owner, device string) ([]Port, error)
 	return out.Ports, c.Do(ctx, "GET", path, nil, &out)
 }
 
-// plugScript makes a machine and plugs it as Nova does: with its IDs in the
-// transaction that makes the port.
+// plugScript makes a machine and plugs it like Nova: with its IDs in the transaction
+// that makes the port.
 const plugScript = `
 ip netns add "$1"
 ip link add name "$1" type veth peer name eth0 mtu 1450 address "$2" netns "$1"

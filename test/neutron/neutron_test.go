@@ -30,7 +30,7 @@ type site struct {
 	vm1, vm2 *machine
 }
 
-// A machine is on a host, and a network of the site.
+// A machine is on a host and on a network of the site.
 type machine struct {
 	*lab.Machine
 	on      *Host
@@ -38,8 +38,8 @@ type machine struct {
 	port    Port
 }
 
-// newSite makes a site of so many hosts; the first one has the server too, and vm1,
-// the last one vm2.
+// newSite makes a site with that many hosts; the first has the server and vm1, the
+// last vm2.
 func newSite(t *testing.T, hosts int) *site {
 	t.Helper()
 	lab.Needs(t, "neutron-server")
@@ -55,7 +55,7 @@ func newSite(t *testing.T, hosts int) *site {
 	t.Cleanup(func() {
 		for _, h := range s.hosts {
 			if t.Failed() {
-				t.Logf("%s: the end of what the daemon and the L3 agent complained of:\n%s\n%s", h.Name, complaints(h.Daemon.Log()), complaints(h.Agents.L3.Log()))
+				t.Logf("%s: last warnings and errors of the daemon and the L3 agent:\n%s\n%s", h.Name, complaints(h.Daemon.Log()), complaints(h.Agents.L3.Log()))
 			}
 		}
 	})
@@ -86,7 +86,7 @@ func complaints(log string) string {
 
 var subnets = []netip.Prefix{netip.MustParsePrefix("10.0.1.0/24"), netip.MustParsePrefix("10.0.2.0/24")}
 
-// agentsReport waits until all agents have reported since now.
+// agentsReport waits until all agents have reported after the call.
 func (s *site) agentsReport() {
 	s.t.Helper()
 	if err := s.AwaitAgents(s.t.Context(), 2*len(s.hosts)); err != nil {
@@ -118,7 +118,7 @@ func (s *site) eventually(what string, f func() error) {
 	lab.Eventually(s.t, patience, what, f)
 }
 
-// reaches waits until one machine reaches an address.
+// reaches waits until a machine reaches an address.
 func (s *site) reaches(from *machine, to string) {
 	s.t.Helper()
 	s.eventually(from.Name+" to reach "+to, func() error {
@@ -127,7 +127,7 @@ func (s *site) reaches(from *machine, to string) {
 	})
 }
 
-// vsctl runs ovs-vsctl and returns what it prints.
+// vsctl runs ovs-vsctl and returns its output.
 func vsctl(t *testing.T, h *Host, args ...string) string {
 	t.Helper()
 	out, err := h.Vsctl(t.Context(), args...)
@@ -150,7 +150,7 @@ func (s *site) interfaces() []Port {
 	return ports
 }
 
-// tap records at the router's tap on a network, on a host.
+// tap captures at the router's tap on a network of a host.
 func (s *site) tap(h *Host, network int) *lab.Capture {
 	s.t.Helper()
 	name := "qr-" + s.interfaces()[network].ID[:11]
@@ -168,11 +168,11 @@ func isPing(f lab.Frame) bool {
 	return ok && m.TypeCode.Type() == layers.ICMPv4TypeEchoRequest
 }
 
-// routed checks that what one machine sends to another is routed by the switch: the
-// router's namespaces see nothing of it, and it comes from the router's MAC address.
+// routed checks that the switch routes packets from one machine to another: the router's
+// namespaces do not see them, and they arrive from the router's MAC address.
 func (s *site) routed(from, to *machine) {
 	s.t.Helper()
-	for _, h := range []*Host{from.on, to.on} { // until then the kernel may
+	for _, h := range []*Host{from.on, to.on} { // until then the kernel may route
 		s.eventually("ofdvr on "+h.Name+" to route", func() error {
 			out, err := h.Ofdvr(s.t.Context(), "trace", "--from", from.port.ID, "--to", to.port.ID, "-o", "json")
 			if err == nil && strings.Count(out, `"verdict": "routed"`) != 2 {
@@ -207,25 +207,25 @@ func (s *site) routed(from, to *machine) {
 	}
 	eth := f.Packet().Layer(layers.LayerTypeEthernet).(*layers.Ethernet)
 	if want := s.interfaces()[to.network].MAC; eth.SrcMAC.String() != want {
-		s.t.Errorf("%s to %s: the ping came from %v, want the router's %s", from.Name, to.Name, eth.SrcMAC, want)
+		s.t.Errorf("%s to %s: the ping arrived from %v, want the router's %s", from.Name, to.Name, eth.SrcMAC, want)
 	}
 	at.Close()
 }
 
-// settled waits until the L2 agents of hosts have nothing to do: until a round of
-// each one's loop that began after now has found nothing. When ports or groups
-// change, and when ovs-vswitchd has started again, an agent takes flows of br-int
-// away and brings them again, and what is sent in between is lost.
+// settled waits until the L2 agents of hosts are idle: until each has completed a round of
+// its loop that began after the call and had no changes. When ports or groups change, and
+// after a restart of ovs-vswitchd, an agent deletes flows of br-int and adds them again, and
+// packets in between are lost.
 func (s *site) settled(hosts ...*Host) {
 	s.t.Helper()
 	before := make(map[*Host]int)
 	for _, h := range hosts {
 		before[h] = len(h.Agents.L2.Log())
 	}
-	s.eventually("the L2 agents to have nothing to do", func() error {
+	s.eventually("the L2 agents to be idle", func() error {
 		for _, h := range hosts {
 			if found := lastRound(h.Agents.L2.Log()[before[h]:]); found == "" || strings.ContainsAny(found, "123456789") {
-				return fmt.Errorf("%s: last found: %s", h.Name, found)
+				return fmt.Errorf("%s: last round: %s", h.Name, found)
 			}
 		}
 		return nil
@@ -234,8 +234,8 @@ func (s *site) settled(hosts ...*Host) {
 
 var round = regexp.MustCompile(`rpc_loop - iteration:(\d+) (?:started|completed\. Processed ports statistics: (.*)\. Elapsed)`)
 
-// lastRound returns what the last round of an L2 agent's loop found, by its log:
-// numbers of ports; "" while it goes on, and if none has begun.
+// lastRound returns the statistics of the last round of an L2 agent's loop from its log; ""
+// if the round goes on, or none has begun.
 func lastRound(log string) (found string) {
 	var began string
 	for _, m := range round.FindAllStringSubmatch(log, -1) {
@@ -275,12 +275,12 @@ func (s *site) bound(when string) {
 	}
 }
 
-// An unmodified L2 agent binds the router's ports, and everything stays as it is
-// over restarts of each part.
+// An unmodified L2 agent binds the router's ports, and everything keeps working across
+// restarts of each part.
 func TestUnmodifiedL2Agent(t *testing.T) {
 	s := newSite(t, 1)
 	h := s.hosts[0]
-	// Security groups are in force on routed traffic: nothing lets anybody in there.
+	// Security groups apply to routed traffic: this group has no rule that allows it.
 	var group, rule struct{ ID string }
 	if err := s.create(t.Context(), "security-group", map[string]any{"name": "closed"}, &group); err != nil {
 		t.Fatal(err)
@@ -301,7 +301,7 @@ func TestUnmodifiedL2Agent(t *testing.T) {
 		t.Fatalf("the daemon ended with %d, %v", code, err)
 	}
 	s.reaches(s.vm1, s.vm2.IP())
-	meanwhile := s.machine("meanwhile", h, 1, nil) // which the agent has to tell
+	meanwhile := s.machine("meanwhile", h, 1, nil) // which the agent has to bind
 	h.Daemon = lab.Serve(t, h.Host, "serve")
 	right("after a restart of the daemon")
 	s.routed(s.vm1, meanwhile)
@@ -327,14 +327,14 @@ func TestUnmodifiedL2Agent(t *testing.T) {
 	s.settled(h) // with flows for switching alone before those of security groups, which take them away again
 	right("after a restart of ovs-vswitchd")
 	if down := statuses(); len(down) > 0 {
-		t.Errorf("the server was told that ports are down: %v", down)
+		t.Errorf("ports were reported down to the server: %v", down)
 	}
 	if err := s.create(t.Context(), "security-group-rule", map[string]any{"security_group_id": group.ID, "direction": "ingress", "protocol": "icmp"}, &rule); err != nil {
 		t.Fatal(err)
 	}
-	s.reaches(s.vm1, closed.IP()) // it was there all the time
+	s.reaches(s.vm1, closed.IP()) // the group was applied all the time
 
-	// A router that goes while the L3 agent does not run is told when it does.
+	// A router that is deleted while the L3 agent does not run is removed when it runs again.
 	h.Agents.L3.Kill()
 	for _, n := range s.nets {
 		if err := s.Leave(t.Context(), s.router, n); err != nil {
@@ -347,7 +347,7 @@ func TestUnmodifiedL2Agent(t *testing.T) {
 	if err := h.Agents.StartL3(); err != nil {
 		t.Fatal(err)
 	}
-	s.eventually("the routing bridge to go", func() error {
+	s.eventually("the routing bridge to be removed", func() error {
 		if got := vsctl(t, h, "list-br"); strings.Contains(got, "rb-") {
 			return errors.New(got)
 		}
@@ -355,9 +355,9 @@ func TestUnmodifiedL2Agent(t *testing.T) {
 	})
 }
 
-// Machines on the same host and on different ones reach each other, routed by the
-// switch of the sender's host; what is deleted and made again, and ports that move,
-// do too; without the extension all is as it was.
+// Machines on the same host and on different hosts reach each other, routed by the switch of
+// the sender's host. This holds for objects that are deleted and made again and for ports
+// that move. Without the extension Neutron works as before.
 func TestTwoHosts(t *testing.T) {
 	s := newSite(t, 2)
 	vm3 := s.machine("vm3", s.hosts[0], 1, nil)
@@ -365,13 +365,13 @@ func TestTwoHosts(t *testing.T) {
 	s.routed(s.vm1, s.vm2)
 	s.routed(s.vm2, s.vm1)
 
-	// Deleted, and made again.
+	// An interface is deleted and made again.
 	if err := s.Leave(t.Context(), s.router, s.nets[1]); err != nil {
 		t.Fatal(err)
 	}
 	s.eventually("vm1 not to reach vm2", func() error {
 		if _, err := s.vm1.Ping(t.Context(), s.vm2.IP(), lab.PingOptions{Wait: time.Second}); !errors.Is(err, lab.ErrNoReply) {
-			return fmt.Errorf("it does: %w", err)
+			return fmt.Errorf("it still does: %w", err)
 		}
 		return nil
 	})
@@ -380,7 +380,7 @@ func TestTwoHosts(t *testing.T) {
 	}
 	s.routed(s.vm1, s.vm2)
 
-	// A machine that moves to the other host.
+	// A machine moves to the other host.
 	lab.Run(t, s.vm2.on, "ovs-vsctl", "del-port", "br-int", "vm2")
 	if err := s.Do(t.Context(), "PUT", "/ports/"+s.vm2.port.ID, map[string]any{"port": map[string]any{"binding:host_id": s.hosts[0].Name}}, nil); err != nil {
 		t.Fatal(err)
@@ -388,7 +388,7 @@ func TestTwoHosts(t *testing.T) {
 	s.vm2 = s.plug("vm2b", s.hosts[0], 1, s.vm2.port)
 	s.routed(s.vm1, s.vm2)
 
-	// From outside, by a floating IP, through the namespaces as ever.
+	// From outside, through a floating IP, the namespaces route as always.
 	lab.Run(t, s.hosts[0], "ip", "addr", "add", "203.0.113.1/24", "dev", "br-ex")
 	fip, err := s.FloatingIP(t.Context(), s.router, s.vm1.port, netip.MustParsePrefix("203.0.113.0/24"))
 	if err != nil {
@@ -400,14 +400,14 @@ func TestTwoHosts(t *testing.T) {
 	})
 	s.routed(s.vm1, s.vm2)
 
-	// Without the extension the kernel routes, as if it had never been there; and with
-	// it again.
+	// Without the extension the kernel routes, as if it had never been installed; then with it
+	// again.
 	s.restartL3(s.hosts[0], false)
 	tap := s.tap(s.hosts[0], 0)
 	s.reaches(s.vm1, s.vm2.IP())
 	s.eventually("the router's namespace to see the ping", func() error {
 		if tap.Count(isPing) == 0 {
-			return errors.New("it does not")
+			return errors.New("it does not see it")
 		}
 		return nil
 	})
@@ -419,8 +419,8 @@ func TestTwoHosts(t *testing.T) {
 	s.routed(s.vm1, s.vm2)
 }
 
-// restartL3 restarts the L3 agent of a host with the extension, or without it, as
-// docs/neutron.md says.
+// restartL3 restarts the L3 agent of a host with or without the extension, as docs/neutron.md
+// describes.
 func (s *site) restartL3(h *Host, extension bool) {
 	s.t.Helper()
 	h.Agents.L3.Kill()
@@ -436,8 +436,8 @@ func (s *site) restartL3(h *Host, extension bool) {
 	s.agentsReport()
 }
 
-// watchStatuses watches the router's ports until the returned function is called,
-// which returns the statuses that were not ACTIVE.
+// watchStatuses watches the router's ports until the returned function is called, which
+// returns the statuses other than ACTIVE.
 func (s *site) watchStatuses() func() []string {
 	ctx, cancel := context.WithCancel(s.t.Context())
 	done := make(chan []string)

@@ -7,7 +7,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A Host is one of a cloud: with a daemon, and with Neutron's agents.
+// A Host is a host of a cloud: with a daemon and Neutron's agents.
 type Host struct {
 	*lab.Host
 	Name   string // in Neutron
@@ -15,9 +15,9 @@ type Host struct {
 	Agents *Agents
 }
 
-// Build makes a cloud of one host or of two, which have an Open vSwitch with an
-// integration bridge: the first one has the server too. On each, ofdvr runs, and
-// the L3 agent has its extension or not. tools is as for [Start].
+// Build makes a cloud of one or two hosts, which have an Open vSwitch with an integration
+// bridge: the first has the server too. On each, ofdvr runs, and the L3 agent has its
+// extension or not. For tools see [Start].
 func Build(ctx context.Context, tools string, extension bool, bare ...*lab.Host) (*Cloud, []*Host, error) {
 	if len(bare) == 2 {
 		if err := bare[0].Wire(ctx, bare[1], uplink); err != nil {
@@ -42,8 +42,8 @@ func Build(ctx context.Context, tools string, extension bool, bare ...*lab.Host)
 		if h.Agents, err = c.Agents(b, Options{Name: h.Name, Address: address(i), Extension: extension}); err != nil {
 			return nil, nil, err
 		}
-		// One after the other: an L2 agent that is still starting misses it when the
-		// server tells of another host's MAC address.
+		// One after the other: an L2 agent that is still starting misses the server's message with
+		// another host's MAC address.
 		if err := c.AwaitAgents(ctx, 2*(i+1)); err != nil {
 			return nil, nil, err
 		}
@@ -52,13 +52,13 @@ func Build(ctx context.Context, tools string, extension bool, bare ...*lab.Host)
 	return c, hosts, nil
 }
 
-// uplink is the end of the cable between two hosts.
+// uplink is an end of the cable between two hosts.
 const uplink = "uplink"
 
 func address(host int) string { return fmt.Sprint("192.0.2.", host+1) }
 
-// underlayScript makes br-phy, by which tunnels leave in the userspace datapath, and
-// br-ex, where networks outside are.
+// underlayScript makes br-phy, for tunnels in the userspace datapath, and br-ex, for
+// external networks.
 const underlayScript = `
 for br in br-phy br-ex; do
 	ovs-vsctl --may-exist add-br $br -- set Bridge $br datapath_type=netdev
@@ -69,8 +69,8 @@ ip addr replace "$1/24" dev br-phy
 if ip link show dev "$2" >/dev/null 2>&1; then ovs-vsctl --may-exist add-port br-phy "$2"; fi
 `
 
-// Underlay makes what is between hosts, and what ovs-vswitchd has lost of it when it
-// started again: in the userspace datapath it makes its devices anew.
+// Underlay makes the network between hosts, and restores it after a restart of ovs-vswitchd,
+// which makes its devices again in the userspace datapath.
 func Underlay(ctx context.Context, h *lab.Host, addr string) error {
 	if _, err := h.Run(ctx, "sh", "-ec", underlayScript, "sh", addr, uplink); err != nil {
 		return fmt.Errorf("make the network between hosts: %w", err)
