@@ -10,37 +10,37 @@ endif
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 DEADCODE    := golang.org/x/tools/cmd/deadcode@v0.52.0
 
-# What makes the Debian package. It is not needed for anything else.
+# nfpm makes the Debian package. Nothing else needs it.
 NFPM_VERSION := v2.45.2
 NFPM         := $(CURDIR)/bin/nfpm-$(NFPM_VERSION)
 
-# What runs go test. It repeats at the end what failed; the last line is that of scripts/summary.sh.
+# gotestsum runs go test. At the end it repeats the failures; scripts/summary.sh prints the last line.
 GOTESTSUM_VERSION := v1.13.0
 GOTESTSUM         := $(CURDIR)/bin/gotestsum-$(GOTESTSUM_VERSION)
 GOTEST = $(GOTESTSUM) --no-color --format=testname --format-hide-empty-pkg --jsonfile-timing-events=bin/$@.json --post-run-command=scripts/summary.sh -- -count=1
 
-# What "make deb" makes: make deb VERSION=1.2.3 ARCH=arm64
+# The package that "make deb" makes: make deb VERSION=1.2.3 ARCH=arm64
 VERSION ?= $(shell scripts/version.sh)
 ARCH    ?= $(shell go env GOARCH)
 
-# What "make test" runs: make test PKG=./test/lab ARGS='-run Capture'
-# The packages that take longest come first, so that at the end no processor waits for one of them; and one
-# more runs at a time than there are processors, as tests often wait for something.
+# The tests that "make test" runs: make test PKG=./test/lab ARGS='-run Capture'
+# The slowest packages come first, so that no processor is idle at the end. One more package runs at a time than
+# there are processors, because tests often wait.
 PKG  ?= ./test/e2e ./contrib/deb ./test/differential ./...
 ARGS ?=
 
-# What "make compatibility" tests: make compatibility ONLY=forky-kernel
-# The attacks and their order: make hostile SEED=7
-# What "make chaos" plays: make chaos SEED=7 FAULTS=200 ONLY='tap|MTU'
+# The environments of "make compatibility": make compatibility ONLY=forky-kernel
+# The seed of the attacks: make hostile SEED=7
+# The faults of "make chaos": make chaos SEED=7 FAULTS=200 ONLY='tap|MTU'
 SEED   ?= $(shell date +%s)
 FAULTS ?= 100
 KILLS  ?= 100
 ONLY   ?=
 
-# The race detector needs a C compiler, which Go looks for itself.
+# The race detector needs a C compiler, which Go finds itself.
 RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
-# Git refuses root a checkout that is somebody else's; then the version is left out.
+# Git refuses root a checkout of another user; then the build has no version.
 NOVCS = $(if $(shell git rev-parse HEAD 2>/dev/null),,-buildvcs=false)
 
 .PHONY: help build man deb setup prepare test test-full test-neutron test-kernel compatibility chaos hostile lint docs demo bench clean
@@ -67,7 +67,7 @@ $(GOTESTSUM):
 	GOBIN=$(CURDIR)/bin go install gotest.tools/gotestsum@$(GOTESTSUM_VERSION)
 	@mv bin/gotestsum $@
 
-setup: ## install what the demo and the tests need, if it is missing
+setup: ## install what the demo and the tests need and is missing
 	@scripts/setup.sh
 
 prepare: $(NFPM) $(GOTESTSUM) ## install and download what all targets for tests need
@@ -79,7 +79,7 @@ test: $(NFPM) $(GOTESTSUM) ## run every test, on a real Open vSwitch where this 
 	@scripts/setup.sh --tests
 	@$(GOTEST) $(RACE) -timeout=30m -p=$(shell expr 1 + $$(nproc)) $(ARGS) $(PKG)
 
-test-full: $(NFPM) $(GOTESTSUM) ## run those tests in full of which "make test" runs a part
+test-full: $(NFPM) $(GOTESTSUM) ## run all rounds of the tests of which "make test" runs a part
 	@scripts/setup.sh --tests
 	@OFDVR_LAB_FULL=true $(GOTEST) -timeout=60m -run '^(TestDamage|TestPlanProperties|TestMemoryOfYAML|TestReproducible)$$' $(ARGS) ./controller/store ./ovsdb ./routing/topology ./contrib/deb
 
@@ -87,9 +87,9 @@ test-neutron: $(GOTESTSUM) ## run the tests with a real Neutron: its server, its
 	@scripts/setup.sh --neutron
 	@$(GOTEST) $(RACE) -timeout=30m -tags neutron $(ARGS) ./test/neutron
 
-# The tests with an Open vSwitch. What is left out needs a fast processor, which an emulated one is not, but not
-# the datapath. test/differential is left out as its Linux is no plain router there: the openvswitch
-# module has it track connections and put fragments together.
+# The tests with an Open vSwitch. It leaves out tests that do not depend on the datapath but need a fast processor,
+# not an emulated one. It also leaves out test/differential, because there Linux is no plain router: the openvswitch
+# module makes it track connections and reassemble fragments.
 test-kernel: PKG = ./test/lab ./test/e2e ./internal/namespace ./controller/reconcile
 test-kernel: ARGS = -skip '^(TestPage|TestPrometheus|TestCountersOfManyFlows|TestSilentConnections)'
 test-kernel: $(GOTESTSUM) ## run the tests on the datapath of a Linux kernel, in a virtual machine
@@ -107,13 +107,13 @@ test-kernel: $(GOTESTSUM) ## run the tests on the datapath of a Linux kernel, in
 docs: ## write the generated parts of docs/*.md: flags, keys, metrics, commands
 	go test -count=1 -run '^TestGeneratedDocs$$' ./cmd/ofdvr -update
 
-compatibility: ## test on each Open vSwitch and datapath that can be had, and write docs/compatibility.md
+compatibility: ## test on each available Open vSwitch and datapath, and write docs/compatibility.md
 	@scripts/setup.sh --kernel
 	@go build -buildvcs=false -o bin/ ./test/guest
 	@CGO_ENABLED=0 go build $(NOVCS) -trimpath -o bin/ofdvr ./cmd/ofdvr
 	@go run ./test/compat -only='$(ONLY)'
 
-chaos: setup ## break things under traffic, chosen by SEED, and report what came of it
+chaos: setup ## inject faults under traffic, chosen by SEED, and report the results
 	go test $(RACE) -count=1 -timeout=0 -v ./test/chaos -seed=$(SEED) -faults=$(FAULTS) -kills=$(KILLS) -only='$(ONLY)'
 
 lint: ## gofmt, go vet, staticcheck, deadcode
@@ -133,8 +133,8 @@ bench: build ## measure side by side with peers and limits, and write docs/bench
 	@go build -buildvcs=false -o bin/ ./test/guest
 	cd bench && OFDVR_BINARY=../bin/ofdvr go run . -report ../docs/benchmarks.md
 
-hostile: setup build ## attack a daemon as chosen by SEED, and write what it costs to docs/benchmarks.md
+hostile: setup build ## attack a daemon as chosen by SEED, and write the costs to docs/benchmarks.md
 	cd bench && OFDVR_BINARY=../bin/ofdvr go run . -only hostile -seed $(SEED) -report ../docs/benchmarks.md
 
-clean: ## remove what was built
+clean: ## remove all build results
 	rm -rf bin

@@ -78,13 +78,13 @@ func (o *others) Load(context.Context) (ledger.Contents, error) {
 	return ledger.Contents{Revision: 1, Complete: true, Model: o.model}, nil
 }
 
-func (o *others) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (routing.Change, error), tell func(ledger.Update) error) error {
+func (o *others) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (routing.Change, error), update func(ledger.Update) error) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case u := <-o.updates:
-			if err := tell(u); err != nil {
+			if err := update(u); err != nil {
 				return err
 			}
 		}

@@ -53,16 +53,16 @@ func onePort(ctx context.Context, rounds int) (section, error) {
 
 // A growth is a router to which ports are added and removed, one at a time.
 type growth struct {
-	index  *routing.Index
-	router *routing.Router
-	facts  compile.Facts
-	prog   compile.Program
-	gen    uint64
-	rec    *reconcile.Reconciler
-	told   chan reconcile.Report // capacity 100: more than the reports of one change
-	limit  *rawConn
-	memory int // bytes of the heap for each flow
-	close  func()
+	index   *routing.Index
+	router  *routing.Router
+	facts   compile.Facts
+	prog    compile.Program
+	gen     uint64
+	rec     *reconcile.Reconciler
+	reports chan reconcile.Report // capacity 100: more than the reports of one change
+	limit   *rawConn
+	memory  int // bytes of the heap for each flow
+	close   func()
 
 	// Milliseconds: the medians of the rounds, and all single values.
 	p50, limitP50        sample
@@ -76,7 +76,7 @@ func newGrowth(ctx context.Context, b *wireBridge, n int) (*growth, error) {
 	}
 	before := heap()
 	m := grownModel(n)
-	g := &growth{index: routing.NewIndex(m), router: &m.Routers[0], facts: compile.Facts{Ports: make(compile.Ports), Can: compile.CanAll}, told: make(chan reconcile.Report, 100)}
+	g := &growth{index: routing.NewIndex(m), router: &m.Routers[0], facts: compile.Facts{Ports: make(compile.Ports), Can: compile.CanAll}, reports: make(chan reconcile.Report, 100)}
 	for i := range g.router.Interfaces {
 		f := &g.router.Interfaces[i]
 		g.facts.Ports[f.PatchName()], g.facts.Ports[f.TapName()] = ofproto.PortNo(2*i+1), ofproto.PortNo(2*i+2)
@@ -100,7 +100,7 @@ func newGrowth(ctx context.Context, b *wireBridge, n int) (*growth, error) {
 		Router: "r1", Switch: reconcile.Connected{Conn: b.conns["unix"]}, Audit: time.Hour,
 		Ours:      func(c ofproto.Cookie) bool { _, ours := compile.RoleOf(c); return ours },
 		OursGroup: compile.OursGroup, OursMeter: compile.OursMeter,
-		Report: func(r reconcile.Report) { g.told <- r }, Recorder: nobody{}, Log: zap.NewNop(),
+		Report: func(r reconcile.Report) { g.reports <- r }, Recorder: noRecorder{}, Log: zap.NewNop(),
 	})
 	run, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
@@ -119,7 +119,7 @@ func (g *growth) settle(ctx context.Context) error {
 	g.rec.Want(reconcile.Program{Generation: g.gen, Flows: g.prog.Flows})
 	for {
 		select {
-		case r := <-g.told:
+		case r := <-g.reports:
 			if r.Generation == g.gen && r.State == reconcile.Settled {
 				return nil
 			}
@@ -129,14 +129,14 @@ func (g *growth) settle(ctx context.Context) error {
 	}
 }
 
-// nobody is a Recorder that ignores everything.
-type nobody struct{}
+// noRecorder is a Recorder that ignores everything.
+type noRecorder struct{}
 
-func (nobody) Committed(string, time.Duration, ofproto.Delta, error) {}
-func (nobody) Reconciled(string, time.Duration)                      {}
-func (nobody) SwitchError(string, ofproto.ErrorCode)                 {}
-func (nobody) Drifted(string, int, int, int)                         {}
-func (nobody) DriftedTables(string, int, int)                        {}
+func (noRecorder) Committed(string, time.Duration, ofproto.Delta, error) {}
+func (noRecorder) Reconciled(string, time.Duration)                      {}
+func (noRecorder) SwitchError(string, ofproto.ErrorCode)                 {}
+func (noRecorder) Drifted(string, int, int, int)                         {}
+func (noRecorder) DriftedTables(string, int, int)                        {}
 
 // heap returns the bytes of the heap in use.
 func heap() int {

@@ -67,8 +67,8 @@ func scraping(ctx context.Context, _ int) (section, error) {
 		row(fmt.Sprintf("%s flows: a scrape, %d of them, one a second", thousands(scrapedPorts), len(took)), took, "at most 50"),
 		row(fmt.Sprintf("%s flows: reading all of them at once, %d times", thousands(scrapedPorts), len(whole)), whole, "–"),
 		row(fmt.Sprintf("%s flows: reading one of %d parts, for which a put may have to wait", thousands(scrapedPorts), 1<<scrapeHalves), part, "–"),
-		row(fmt.Sprintf("%s flows: a put until applied, %s of them, while nobody scrapes", thousands(scrapedPorts), thousands(len(calm))), calm, "–"),
-		row(fmt.Sprintf("%s flows: a put until applied, %s of them, meanwhile", thousands(scrapedPorts), thousands(len(busy))), busy, "as while nobody scrapes"),
+		row(fmt.Sprintf("%s flows: a put until applied, %s of them, without scrapes", thousands(scrapedPorts), thousands(len(calm))), calm, "–"),
+		row(fmt.Sprintf("%s flows: a put until applied, %s of them, during scrapes", thousands(scrapedPorts), thousands(len(busy))), busy, "as without scrapes"),
 	}), nil
 }
 

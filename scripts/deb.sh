@@ -1,15 +1,15 @@
 #!/bin/sh
-# Lays out the files of the Debian package in bin/deb/root and makes the package
-# of them: scripts/deb.sh VERSION ARCH NFPM. The same commit, version and Go make the
-# same package, byte by byte, wherever and whenever. SOURCE_DATE_EPOCH is the time
-# of all that is in it.
+# Collects the files of the Debian package in bin/deb/root and makes the package
+# from them: scripts/deb.sh VERSION ARCH NFPM. The same commit, version and Go give
+# the same package, byte by byte, at any place and time. SOURCE_DATE_EPOCH is the
+# time of all files in it.
 set -eu
 umask 022
 export LC_ALL=C TZ=UTC
 export VERSION=$1 ARCH=$2
 nfpm=$3
 if [ -z "$VERSION" ] || [ -z "${SOURCE_DATE_EPOCH-}" ]; then
-	echo "make the package: this is no git checkout, so say: make deb VERSION=1.2.3 SOURCE_DATE_EPOCH=1700000000" >&2
+	echo "make the package: this is not a git checkout; give a version and a date: make deb VERSION=1.2.3 SOURCE_DATE_EPOCH=1700000000" >&2
 	exit 1
 fi
 
@@ -26,13 +26,13 @@ into() {
 	install -m "$mode" "$@" "$dir"
 }
 
-# The program is static, and knows nothing of where it was built.
+# The program is static, and does not depend on the directory of the build.
 CGO_ENABLED=0 GOOS=linux GOARCH=$ARCH go build ${NOVCS-} -trimpath -ldflags "-s -w -X main.release=$VERSION" -o bin/deb/ofdvr ./cmd/ofdvr
 into 755 /usr/bin bin/deb/ofdvr
 into 644 /usr/lib/systemd/system contrib/systemd/ofdvr.service
 
-# It writes its manual and its completion itself; if it is for another
-# architecture, one for this does.
+# The program generates its manual and its completion; for another architecture,
+# one for this machine does.
 ofdvr=bin/deb/ofdvr
 if [ "$ARCH" != "$(go env GOHOSTARCH)" ]; then
 	ofdvr=bin/deb/here/ofdvr
@@ -67,7 +67,7 @@ END
 gzip -9n bin/deb/changelog
 into 644 /usr/share/doc/ofdvr bin/deb/changelog.gz
 
-# The licences of all that is linked in ask to be passed on.
+# The licences of linked modules require that they are included.
 go list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/ofdvr | sort -u |
 	while read -r path version dir; do
 		for file in "$dir"/LICEN[CS]E* "$dir"/NOTICE* "$dir"/COPYING*; do

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Gets a Linux kernel that has an openvswitch module: Debian's newest, extracted to the
-# directory DIR. Nothing is installed, and this machine boots as before. Does nothing,
-# quickly, if the machine has one of its own, or DIR has.
+# Downloads a Linux kernel with an openvswitch module, Debian's newest, and extracts it to
+# the directory DIR. Nothing is installed, and this machine boots as before. Returns quickly
+# if this machine or DIR already has such a kernel.
 #
 #   scripts/kernel.sh DIR
 set -euo pipefail
@@ -17,13 +17,13 @@ for root in "" "$dir"; do
 	done
 done
 
-# cannot says why there is no kernel, and ends the script.
+# cannot prints why there is no kernel, and ends the script.
 cannot() {
 	echo "kernel: no kernel with an openvswitch module: $1" >&2
 	exit 1
 }
 
-command -v apt-get >/dev/null || cannot "there is no apt-get; install your system's kernel package, with /boot/vmlinuz-* and /lib/modules"
+command -v apt-get >/dev/null || cannot "apt-get is missing; install your system's kernel package, with /boot/vmlinuz-* and /lib/modules"
 package=$(apt-cache depends linux-image-amd64 2>/dev/null | awk '$1 == "Depends:" && $2 ~ /^linux-image-/ {print $2; exit}')
 if [ -z "$package" ]; then
 	echo "kernel: 1/3 reading package lists"
@@ -33,7 +33,7 @@ if [ -z "$package" ]; then
 fi
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch" "$dir.new"' EXIT
-chmod 755 "$scratch" # apt's own user reads it
+chmod 755 "$scratch" # for apt's own user
 echo "kernel: 2/3 downloading $package"
 (cd "$scratch" && apt-get -q -o Dpkg::Use-Pty=0 -o APT::Sandbox::User=root download "$package") || cannot "$package could not be downloaded; perhaps apt-get update helps"
 echo "kernel: 3/3 extracting it to $dir"

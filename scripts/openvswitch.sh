@@ -1,21 +1,21 @@
 #!/bin/bash
-# Gets the Open vSwitch of a Debian release, with the libraries that it needs, extracted to
-# the directory DIR. Nothing is installed. Does nothing, quickly, if DIR has one; remove DIR
-# to get the release's latest.
+# Downloads the Open vSwitch of a Debian release, with its libraries, and extracts it to the
+# directory DIR. Nothing is installed. Returns quickly if DIR has one; remove DIR to get the
+# release's latest.
 #
 #   scripts/openvswitch.sh SUITE DIR
 #
-# Its programs are in DIR/bin, what else it has in DIR/root, and
+# Its programs are in DIR/bin and its other files in DIR/root. To use them, set
 #
 #   PATH=DIR/bin:$PATH OVS_PKGDATADIR=DIR/root/usr/share/openvswitch
 #
-# is what makes them the ones that are used. They run on the kernel of this machine, with
-# the release's own dynamic loader and libraries, and do not outlive a move of DIR.
+# They run on the kernel of this machine, with the release's own dynamic loader and
+# libraries. DIR must not be moved.
 set -euo pipefail
 suite=$1 dir=$(realpath -m "$2")
 programs="ovs-vswitchd ovsdb-server ovsdb-tool ovsdb-client ovs-vsctl ovs-ofctl ovs-appctl ovs-dpctl"
 
-# works reports whether there is an Open vSwitch in DIR that runs.
+# works reports whether DIR has an Open vSwitch that runs.
 works() {
 	[ -x "$dir/bin/ovs-vswitchd" ] && "$dir/bin/ovs-vswitchd" --version >/dev/null
 }
@@ -23,24 +23,24 @@ if works 2>/dev/null; then
 	exit 0
 fi
 
-# cannot says why there is no Open vSwitch, and ends the script.
+# cannot prints why there is no Open vSwitch, and ends the script.
 cannot() {
 	echo "openvswitch: no Open vSwitch of Debian $suite: $1" >&2
 	exit 1
 }
 
-# mirror prints where this machine gets Debian from.
+# mirror prints the URI of this machine's Debian mirror.
 mirror() {
 	apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' 'Label: Debian' 'Created-By: Packages' 2>/dev/null | head -n 1
 }
 
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-command -v apt-get >/dev/null || cannot "there is no apt-get; this works on Debian alone"
-[ -e $keyring ] || cannot "there is no $keyring; install debian-archive-keyring"
+command -v apt-get >/dev/null || cannot "apt-get is missing; this script needs Debian"
+[ -e $keyring ] || cannot "$keyring is missing; install debian-archive-keyring"
 uri=$(mirror)
 if [ -z "$uri" ]; then
 	echo "openvswitch: reading this machine's package lists"
-	apt-get -q update || cannot "apt-get update did not succeed, so it is not known where Debian is to be had"
+	apt-get -q update || cannot "apt-get update failed, so Debian's mirror is unknown"
 	uri=$(mirror)
 	[ -n "$uri" ] || cannot "apt has no source of Debian's packages; add one below /etc/apt/sources.list.d"
 fi
@@ -49,7 +49,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkdir -p "$scratch/lists/partial" "$scratch/cache/archives/partial" "$scratch/packages"
 echo "deb [signed-by=$keyring] $uri $suite main" >"$scratch/sources.list"
-# apt runs apt-get or apt-cache with the release's packages alone, and as if nothing were installed.
+# apt runs apt-get or apt-cache with only the release's packages, and as if nothing were installed.
 apt() {
 	"$@" -q -o Dpkg::Use-Pty=0 -o APT::Sandbox::User=root \
 		-o Dir::Etc::sourcelist="$scratch/sources.list" -o Dir::Etc::sourceparts=/dev/null \
@@ -57,7 +57,7 @@ apt() {
 }
 echo "openvswitch: 1/3 reading package lists of $suite"
 apt apt-get update -o APT::Update::Error-Mode=any ||
-	cannot "its package lists could not be read; Debian moves old releases from its mirrors to its archive, and then apt's source has to be that"
+	cannot "its package lists could not be read; Debian moves old releases from its mirrors to its archive: then use the archive as apt's source"
 packages=$(apt apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances openvswitch-switch |
 	grep -E '^(lib|openvswitch|zlib)' | sort -u) || cannot "the release has no openvswitch-switch"
 echo "openvswitch: 2/3 downloading $(wc -w <<<"$packages") packages"
@@ -79,7 +79,7 @@ loader=
 for file in "$dir"/root/{lib,usr/lib}/*-linux-gnu*/ld-linux*.so.*; do
 	loader=$file
 done
-[ -n "$loader" ] || cannot "there is no dynamic loader in its libc6"
+[ -n "$loader" ] || cannot "its libc6 has no dynamic loader"
 for program in $programs; do
 	file=
 	for place in usr/bin usr/sbin usr/lib/openvswitch-switch usr/lib/openvswitch-common; do
@@ -87,7 +87,7 @@ for program in $programs; do
 			file=$dir/root/$place/$program
 		fi
 	done
-	[ -n "$file" ] || cannot "there is no $program in its packages"
+	[ -n "$file" ] || cannot "its packages have no $program"
 	printf '#!/bin/sh\nexec "%s" --library-path "%s" "%s" "$@"\n' \
 		"$loader" "$(IFS=: && echo "${libraries[*]}")" "$file" >"$dir/bin/$program"
 	chmod 755 "$dir/bin/$program"

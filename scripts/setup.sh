@@ -1,25 +1,24 @@
 #!/bin/bash
-# Installs what the demo and the tests need and this machine lacks. Does nothing,
-# quickly, if nothing is missing.
+# Installs what the demo and the tests need and this machine lacks. Returns quickly if
+# nothing is missing.
 #
 #   scripts/setup.sh           for the demo and the examples
 #   scripts/setup.sh --bench   also the peers of the benchmarks
-#   scripts/setup.sh --tests   also what the tests alone need; where nothing can
-#                              be installed (not root, or not Debian or Ubuntu)
-#                              it only says so, because the tests that need it
-#                              are then skipped; with CI=true that is an error
-#                              all the same
-#   scripts/setup.sh --neutron also a Neutron, with what it needs: some 250
+#   scripts/setup.sh --tests   also what only the tests need; if it cannot install
+#                              (not root, or not Debian or Ubuntu), it only prints
+#                              a warning, because the tests that need it are then
+#                              skipped; with CI=true it fails
+#   scripts/setup.sh --neutron also a Neutron with its dependencies: some 250
 #                              packages
-#   scripts/setup.sh --kernel  also what boots another kernel: an emulator, and the
-#                              kernel if this machine has none that will do
+#   scripts/setup.sh --kernel  also an emulator to boot another kernel, and the
+#                              kernel if this machine has no suitable one
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
 tests=false
 case ${1:-} in --tests | --neutron | --kernel) tests=true ;; esac
 
-# a command or a file, and the package that has it, or the packages that it needs
+# a command or a file, and the packages that provide it
 needed="
 ovs-vswitchd openvswitch-switch
 ovsdb-server openvswitch-switch
@@ -78,7 +77,7 @@ $python/ddt.py             python3-ddt
 "
 fi
 if [ "${1:-}" = --kernel ]; then
-	# The package busybox has the command as well, but not alone in its file.
+	# The package busybox has the command too, but as a dynamically linked program.
 	needed+="
 qemu-system-x86_64         qemu-system-x86
 /var/lib/dpkg/info/busybox-static.list busybox-static
@@ -87,7 +86,7 @@ depmod                     kmod
 "
 fi
 packages=()
-# have reports whether there is a command, or a file.
+# have reports whether a command or a file exists.
 have() {
 	case $1 in
 	/*) [ -e "$1" ] ;;
@@ -101,7 +100,7 @@ while read -r command package; do
 	fi
 done <<<"$needed"
 
-# kernel gets a kernel, and ends the script.
+# kernel downloads a kernel if necessary, and ends the script.
 kernel() {
 	if [ "$option" != --kernel ] || "${0%/*}/kernel.sh" "${0%/*}/../bin/kernel"; then
 		exit 0
@@ -115,7 +114,7 @@ if [ ${#packages[@]} -eq 0 ]; then
 	kernel
 fi
 
-# cannot says why nothing can be installed, and ends the script.
+# cannot prints why nothing can be installed, and ends the script.
 cannot() {
 	echo "setup: missing: ${packages[*]}; $1" >&2
 	if $tests && [ "${CI:-}" != true ]; then
@@ -127,16 +126,16 @@ cannot() {
 
 id=$(. /etc/os-release 2>/dev/null && echo "${ID:-} ${ID_LIKE:-}" || true)
 case " $id " in
-*" debian "* | *" ubuntu "*) command -v apt-get >/dev/null || cannot "there is no apt-get; install these packages, or what your system calls them" ;;
-*) cannot "this is neither Debian nor Ubuntu; install these packages, or what your system calls them" ;;
+*" debian "* | *" ubuntu "*) command -v apt-get >/dev/null || cannot "apt-get is missing; install these packages or their equivalents" ;;
+*) cannot "this is neither Debian nor Ubuntu; install these packages or their equivalents" ;;
 esac
 if [ "$(id -u)" != 0 ]; then
 	cannot "run as root: apt-get install --no-install-recommends ${packages[*]}"
 fi
 
-# Packages start their services when they are installed. The lab starts its
-# own Open vSwitch, and one that already runs must not be restarted, so while
-# we install, no service may be started or stopped (invoke-rc.d(8)).
+# Packages start their services when they are installed. The lab starts its own
+# Open vSwitch, and a running one must not be restarted. So no service may be
+# started or stopped during the installation (invoke-rc.d(8)).
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then
 	trap 'rm -f $policy' EXIT

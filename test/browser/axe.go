@@ -7,15 +7,14 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// axe is axe-core 4.14.1, which checks pages for what keeps people from using
-// them. Its licence is beside it.
+// axe is axe-core 4.14.1, which checks the accessibility of pages. Its licence is
+// beside it.
 //
 //go:embed axe/axe.min.js
 var axe string
 
-// Barriers returns what keeps people from using the page as it is now, by the
-// rules of WCAG 2.2 A and AA and by good practice, each with the rule and the
-// element.
+// Barriers returns the violations of the rules of WCAG 2.2 A and AA and of good
+// practice on the page in its current state, each with the rule and the element.
 func (b *Browser) Barriers() []string {
 	b.t.Helper()
 	b.Do("load axe", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {

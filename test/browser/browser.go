@@ -1,5 +1,5 @@
-// Package browser runs a headless Chromium on a host of the lab, where it reaches
-// what the host's own browsers would, and drives it from a test.
+// Package browser opens pages of hosts of the lab in a headless Chromium, and
+// controls them from a test.
 package browser
 
 import (
@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os/exec"
-	"path/filepath"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -26,64 +26,59 @@ import (
 // Command is the name of the program, as Debian calls it.
 const Command = "chromium"
 
-// patience is how long anything in the browser may take before the test gives
-// up.
+// patience is how long a test waits for anything in the browser before it fails.
 const patience = 30 * time.Second
 
-// A Browser is a Chromium with one page. What it says of errors and where it
-// sends requests is kept.
+// A Browser is a tab of a Chromium with its own cookies, storage and window. It
+// records errors and requests.
 type Browser struct {
 	t   testing.TB
 	ctx context.Context // chromedp's
+	url string          // of the address that it was started for
 
 	mu       sync.Mutex
 	requests []string // URLs
 	errors   []string // of the console, of scripts, and violations of the page's policy
 }
 
-// netns is the browser's own network namespace on its host. Chromium gives up
-// what it is loading when an interface comes or goes, as they do on a host of
-// machines; in there nothing does.
-const netns = "browser"
-
-// Start starts a browser on h with a window of the given size, to run until the
-// test ends. Of the host it reaches the given address, and of the world nothing.
-// Without Chromium the test is skipped, or with CI=true fails.
+// Start opens a tab with a window of the given size, which is closed when the test
+// ends. The tab reaches only the given address of h, by the address that URL
+// returns. Without Chromium the test is skipped, or fails with CI=true.
 func Start(t testing.TB, h *lab.Host, addr string, width, height int) *Browser {
 	t.Helper()
 	lab.Needs(t, Command)
-	if _, err := h.Run(t.Context(), "sh", "-ec", `ip netns add "$0"; ip -n "$0" link set lo up`, netns); err != nil {
+	c, err := shared()
+	if err != nil {
 		t.Fatal(err)
 	}
-	forward(t, h, addr)
-	dir := filepath.Join(h.Dir(), "chromium")
-	var said strings.Builder
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(Command), chromedp.UserDataDir(dir), chromedp.CombinedOutput(&said), chromedp.NoSandbox, chromedp.DisableGPU, // there is none, and root has no sandbox
-		chromedp.WindowSize(width, height), chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("disable-component-update", true),
-		chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) { // it is driven by pipes, which lead out of the host
-			inside := h.CommandIn(context.Background(), netns, cmd.Path, cmd.Args[1:]...)
-			cmd.Path, cmd.Args = inside.Path, inside.Args
-		}))
-	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	near := c.address(netip.MustParseAddrPort(addr).Port())
+	forward(t, c.host, near, h, addr)
+	ctx, cancel := chromedp.NewContext(c.ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	ctx, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(func() { chromedp.Cancel(ctx); cancel() }) // an error means that it has ended
-	b := &Browser{t: t, ctx: ctx}
+	b := &Browser{t: t, ctx: ctx, url: "http://" + near + "/"}
 	if err := chromedp.Listen(ctx, b.hear); err != nil {
-		t.Fatalf("start Chromium: %v\n%s", err, said.String())
+		t.Fatalf("open a tab of Chromium: %v", err)
 	}
 	if _, err := chromedp.Call(ctx, network.Enable, network.EnableParams{}); err != nil {
-		t.Fatalf("hear what the page asks for: %v", err)
+		t.Fatalf("record the page's requests: %v", err)
+	}
+	// Each tab behaves as if its window had the focus.
+	if _, err := chromedp.Call(ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
+		t.Fatalf("emulate the focus: %v", err)
 	}
 	b.Do("set the size of the window", chromedp.EmulateViewport(int64(width), int64(height)))
 	return b
 }
 
-// forward lets the browser reach an address of the host under the same address.
-func forward(t testing.TB, h *lab.Host, addr string) {
+// URL returns the URL under which the tab reaches the host's address, with a slash
+// at the end.
+func (b *Browser) URL() string { return b.url }
+
+// forward listens on the address near of Chromium's host, and forwards connections
+// to an address of h.
+func forward(t testing.TB, chromium *lab.Host, near string, h *lab.Host, addr string) {
 	t.Helper()
-	ln, err := h.ListenIn(t.Context(), netns, "tcp", addr)
+	ln, err := chromium.ListenIn(t.Context(), "", "tcp", near)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,13 +100,13 @@ func forward(t testing.TB, h *lab.Host, addr string) {
 	})
 }
 
-// join carries what is sent between a connection and an address of the host, until
-// either end or ctx is done.
+// join relays data between a connection and an address of the host until either end
+// closes or ctx is done.
 func join(ctx context.Context, h *lab.Host, near net.Conn, addr string) {
 	defer near.Close()
 	far, err := h.Dial(ctx, "tcp", addr)
 	if err != nil {
-		return // nobody is there, as the browser will see
+		return // nothing listens, as the browser will see
 	}
 	end := func() { near.Close(); far.Close() }
 	stop := context.AfterFunc(ctx, end)
@@ -122,7 +117,7 @@ func join(ctx context.Context, h *lab.Host, near net.Conn, addr string) {
 	ways.Wait()
 }
 
-// hear keeps what the browser tells.
+// hear records an event of the browser.
 func (b *Browser) hear(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -146,15 +141,14 @@ func (b *Browser) hear(event any) {
 	}
 }
 
-// Requests returns the URLs that have been asked for.
+// Requests returns the URLs of all requests so far.
 func (b *Browser) Requests() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]string(nil), b.requests...)
 }
 
-// Errors returns what the console has shown of errors and warnings, and forgets
-// it.
+// Errors returns the errors and warnings recorded since the last call.
 func (b *Browser) Errors() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -163,7 +157,7 @@ func (b *Browser) Errors() []string {
 	return out
 }
 
-// Do carries out actions and fails the test if that is impossible.
+// Do runs actions, and fails the test if one fails.
 func (b *Browser) Do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
@@ -173,7 +167,7 @@ func (b *Browser) Do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// Eval returns the value of an expression, which is awaited if it is a promise.
+// Eval returns the value of an expression. It awaits a promise.
 func Eval[T any](b *Browser, expression string) T {
 	b.t.Helper()
 	v, err := eval[T](b, expression)
@@ -189,8 +183,8 @@ func eval[T any](b *Browser, expression string) (T, error) {
 	return chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 }
 
-// Until waits until an expression is true. When it does not become so, the test
-// fails with what the page says.
+// Until waits until an expression is true. If it does not become true, the test
+// fails with the page's text.
 func (b *Browser) Until(expression string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
@@ -198,7 +192,7 @@ func (b *Browser) Until(expression string) {
 	err := lab.Await(ctx, expression, func() error {
 		ok, err := eval[bool](b, "!!("+expression+")")
 		if err == nil && !ok {
-			err = errors.New("it is not so")
+			err = errors.New("it is false")
 		}
 		return err
 	})

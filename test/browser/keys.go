@@ -9,7 +9,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-// keys are the names of keys that are no characters.
+// keys are the names of keys that are not characters.
 var keys = map[string]string{
 	"Tab": kb.Tab, "Enter": kb.Enter, "Escape": kb.Escape, "Home": kb.Home, "End": kb.End, "PageDown": kb.PageDown, "PageUp": kb.PageUp,
 	"ArrowUp": kb.ArrowUp, "ArrowDown": kb.ArrowDown, "ArrowLeft": kb.ArrowLeft, "ArrowRight": kb.ArrowRight,
@@ -39,8 +39,8 @@ func (b *Browser) Type(text string) {
 	b.Do("type "+text, strokes(text, 0))
 }
 
-// strokes presses keys as a keyboard does: a character comes of a key that is
-// pressed, and not if the page takes the key for itself.
+// strokes presses keys like a keyboard: a pressed key types its character unless the
+// page handles the key.
 func strokes(text string, modifiers int64) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		for _, r := range text {

@@ -8,7 +8,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Prefer has the system prefer something that pages can ask for, such as
+// Prefer sets a preference of the system that pages can query, such as
 // prefers-color-scheme: dark.
 func (b *Browser) Prefer(feature, value string) {
 	b.t.Helper()
@@ -25,8 +25,8 @@ func (b *Browser) Resize(width, height int) {
 	b.Do("resize the window", chromedp.EmulateViewport(int64(width), int64(height)))
 }
 
-// Reload loads the page anew.
+// Reload loads the page again.
 func (b *Browser) Reload() {
 	b.t.Helper()
-	b.Do("load the page anew", chromedp.Reload())
+	b.Do("reload the page", chromedp.Reload())
 }

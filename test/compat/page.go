@@ -10,24 +10,24 @@ import (
 
 const head = `# Compatibility
 
-What ofdvr does on which Open vSwitch and datapath. ` + "`make compatibility`" + ` has tested that and written this page, of the results
-in test/compat/results; nothing of it is written by hand. It needs root and Debian, installs no other Open vSwitch, and
-takes half a minute for each environment on the userspace datapath, and in a virtual machine without KVM four minutes for
-each on the kernel's. One alone is tested with ` + "`make compatibility ONLY=forky-kernel`" + ` or, once that has built what it needs,
+What ofdvr does on each Open vSwitch and datapath. ` + "`make compatibility`" + ` ran the tests and wrote this page from the results in
+test/compat/results. It needs root and Debian, does not install another Open vSwitch, and takes half a minute for each
+environment on the userspace datapath, and four minutes for each on the kernel's in a virtual machine without KVM. To test a
+single environment, run ` + "`make compatibility ONLY=forky-kernel`" + ` or, after that has built its tools,
 ` + "`go run ./test/compat -only forky-kernel`" + `.
 
 ## Environments
 
-The userspace datapath (datapath_type ` + "`netdev`" + `) is part of ovs-vswitchd. The kernel's (` + "`system`" + `, which a bridge has unless it
-is told otherwise) is the openvswitch module of the Linux kernel that is named.
+The userspace datapath (datapath_type ` + "`netdev`" + `) is part of ovs-vswitchd. The kernel's datapath (` + "`system`" + `, the default of a
+bridge) is the openvswitch module of the named Linux kernel.
 
 `
 
 const legend = `
 ## Features
 
-"Yes" means that the feature's tests, which are listed below, pass; "differs" that they pass, and that something is
-different there, as the number tells; "no" that one fails; "not tested" that one did not run. "–" means that the datapath cannot have it.
+"Yes" means that the feature's tests, which are listed below, pass; "differs" that they pass, but with the difference in the
+numbered note; "no" that one fails; "not tested" that one did not run. "–" means that the datapath cannot have the feature.
 
 `
 

@@ -193,16 +193,16 @@ func (r *run) different() (unknown []*packet, known [][]*packet) {
 	return unknown, known
 }
 
-// told is the largest number of packets to report.
-const told = 20
+// mostReported is the largest number of packets to report.
+const mostReported = 20
 
 func (r *run) judge() {
 	t := r.t
 	t.Helper()
 	unknown, known := r.different()
 	for i, p := range unknown {
-		if i == told {
-			t.Errorf("and %d more", len(unknown)-told)
+		if i == mostReported {
+			t.Errorf("and %d more", len(unknown)-mostReported)
 			break
 		}
 		t.Errorf("%v", r.story(p))

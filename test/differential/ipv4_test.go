@@ -6,9 +6,9 @@ import (
 )
 
 var (
-	outside   = netip.MustParseAddr("203.0.113.7") // no route leads there
-	nowhere   = netip.IPv4Unspecified()
-	everybody = netip.MustParseAddr("255.255.255.255")
+	outside          = netip.MustParseAddr("203.0.113.7") // no route leads there
+	nowhere          = netip.IPv4Unspecified()
+	limitedBroadcast = netip.MustParseAddr("255.255.255.255")
 )
 
 // aliases is the first of the hosts on each network that send packets without a route. Linux
@@ -86,7 +86,7 @@ func (m *maker) destination4() netip.Addr {
 		{3, outside},
 		{1, own.host4(255)}, {2, other.host4(255)},
 		{1, own.host4(0)}, {2, other.host4(0)},
-		{1, everybody}, {1, nowhere},
+		{1, limitedBroadcast}, {1, nowhere},
 		{1, netip.MustParseAddr("224.0.0.1")}, {1, netip.MustParseAddr("239.1.2.3")},
 		{1, netip.MustParseAddr("127.0.0.1")}, {1, netip.MustParseAddr("127.1.2.3")},
 		{1, netip.MustParseAddr("169.254.1.1")}, {1, netip.MustParseAddr("240.0.0.1")},
@@ -101,7 +101,7 @@ func (m *maker) strangeSource4() netip.Addr {
 		own.host4(1), other.host4(1),
 		own.host4(absentFrom), other.host4(absentFrom),
 		own.host4(255), other.host4(255), own.host4(0), other.host4(0),
-		outside, nowhere, everybody,
+		outside, nowhere, limitedBroadcast,
 		netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.1.2.3"),
 		netip.MustParseAddr("224.0.0.1"), netip.MustParseAddr("239.1.2.3"),
 		netip.MustParseAddr("169.254.1.1"), netip.MustParseAddr("240.0.0.1"), netip.MustParseAddr("0.1.2.3"),

@@ -14,7 +14,7 @@ func (m *maker) arp() {
 	m.packet.dst = weighted(m, []choice[mac]{{6, broadcast}, {3, own.router()}, {1, m.strangeMAC()}})
 	sender := weighted(m, []choice[netip.Addr]{
 		{12, m.machine().ip4()}, {1, m.anyMachine(m.local).ip4()}, {1, m.anyMachine(m.remote).ip4()},
-		{2, nowhere}, {1, own.host4(1)}, {1, other.host4(1)}, {1, outside}, {1, own.host4(255)}, {1, netip.MustParseAddr("127.0.0.1")}, {1, everybody},
+		{2, nowhere}, {1, own.host4(1)}, {1, other.host4(1)}, {1, outside}, {1, own.host4(255)}, {1, netip.MustParseAddr("127.0.0.1")}, {1, limitedBroadcast},
 	})
 	target := weighted(m, []choice[netip.Addr]{
 		{12, own.host4(1)}, {4, other.host4(1)}, {2, m.anyMachine(m.local).ip4()}, {1, sender},

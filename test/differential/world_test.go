@@ -328,7 +328,7 @@ for v in ipv4 ipv6; do
 	for n in $v/neigh/*; do
 		echo 1 >$n/mcast_solicit
 		echo 100 >$n/retrans_time_ms
-		echo 0 >$n/proxy_delay # answers for any router's address would wait for a random time
+		echo 0 >$n/proxy_delay # otherwise replies for the anycast address are delayed by a random time
 	done
 done
 `

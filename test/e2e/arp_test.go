@@ -66,9 +66,9 @@ func TestARPReplyGoesToRequester(t *testing.T) {
 
 			// A request for an address without owner is flooded to all of blue.
 			ask(t, vm1, broadcast, vm1.IP(), "10.0.1.99")
-			nobody := arpFor(layers.ARPRequest, "10.0.1.99")
-			await(t, blue, "the later request", nobody)
-			await(t, at3, "the later request", nobody)
+			unanswered := arpFor(layers.ARPRequest, "10.0.1.99")
+			await(t, blue, "the later request", unanswered)
+			await(t, at3, "the later request", unanswered)
 			seen(t, blue, "blue's tap", 1, "ARP", isARP)
 			seen(t, green, "green's tap", 0, "ARP", isARP)
 			seen(t, at1, "vm1", 1, "ARP", isARP)

@@ -29,7 +29,7 @@ func TestDoctor(t *testing.T) {
 		s.eventually("doctor to report no problem", func() error { return lacks(s.ofdvr(0, "doctor"), want) })
 	}
 
-	// A network without a VLAN waits for somebody who tags its ports.
+	// The ports of a network without a VLAN wait for an agent that tags them.
 	s.reload(strings.Replace(with("routers:", "  - {id: red}\nrouters:"), "ports:",
 		"      - {id: r1-red, network: red, mac: \"02:00:00:00:03:01\", addresses: [10.0.3.1/24]}\nports:", 1))
 	out = s.ofdvr(1, "doctor")

@@ -39,7 +39,7 @@ func (s *site) holds(bridge string, want []string) {
 func (s *site) listen() {
 	s.t.Helper()
 	silent := strings.Contains(s.daemon.Log(), "switch does not tell of changes to its flows")
-	if lab.Differs(s.t, silent, "changes of flows are noticed within a tenth of `--audit-interval`, not at once: this Open vSwitch does not tell of them in OpenFlow 1.3") {
+	if lab.Differs(s.t, silent, "changes of flows are noticed within a tenth of `--audit-interval`, not at once: this Open vSwitch does not report them in OpenFlow 1.3") {
 		s.stop()
 		s.serve("--audit-interval", "2s")
 		s.settle()

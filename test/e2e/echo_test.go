@@ -16,7 +16,7 @@ func TestEchoIsAnsweredWithoutTheKernel(t *testing.T) {
 	s := ready(t, dualStack)
 	vm1 := s.plug(dual("vm1", "10.0.1.10"))
 	s.stop()
-	if lab.OnKernel(t, "the machine knows its router's MAC address: solicitations are for the namespace to answer, as the datapath cannot write the options of an advertisement") {
+	if lab.OnKernel(t, "the machine has a static neighbour entry for its router: the namespace answers solicitations, because the datapath cannot write the options of an advertisement") {
 		for _, ip := range []string{"fd00:1::1", blueLinkLocal} {
 			s.sh("vm1", "ip neigh replace "+ip+" lladdr "+blueMAC+" dev eth0 nud permanent")
 		}

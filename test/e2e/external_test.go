@@ -35,7 +35,7 @@ func (s *site) handMade() {
 	s.sh("", `
 		ovs-vsctl add-br br-x -- set bridge br-x datapath_type=`+lab.Datapath()+` fail_mode=secure protocols=OpenFlow13 \
 			other_config:disable-in-band=true other_config:datapath-id=00000000000000aa -- set-controller br-x tcp:127.0.0.1:6653
-		ovs-vsctl set controller br-x max_backoff=1000 # not to wait for long
+		ovs-vsctl set controller br-x max_backoff=1000 # reconnect soon
 		ip netns add mine
 		ip netns exec mine sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
 		n=1

@@ -170,7 +170,7 @@ func TestNamespaceIsRepaired(t *testing.T) {
 	in := "ip -n " + netns + " "
 	here := in + "link show " + blueTap
 	address := in + "addr show dev " + blueTap + " | grep -q 'inet 10.0.1.1/24 '"
-	if !lab.OnKernel(t, "no tap's link is deleted: the kernel lets nobody but ovs-vswitchd delete one of its datapath") {
+	if !lab.OnKernel(t, "the test deletes no tap's link: in the kernel's datapath only ovs-vswitchd can delete it") {
 		s.suffer([]fault{{"tap deleted", in + "link del " + blueTap, here, flows}}, vm1, vm2)
 	}
 	s.suffer([]fault{
@@ -187,8 +187,8 @@ func TestNamespaceIsRepaired(t *testing.T) {
 	}, vm1, vm2)
 }
 
-// tells waits until the status has a problem with all of the words.
-func (s *site) tells(words ...string) {
+// reportsProblem waits until the status has a problem with all of the words.
+func (s *site) reportsProblem(words ...string) {
 	s.t.Helper()
 	s.eventually("the status to report the problem", func() error {
 		text := fmt.Sprint(s.status())
@@ -231,7 +231,7 @@ func TestImpossibleDatapathTypeIsReported(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	s.vsctl("set", "bridge", "br-int", "datapath_type=bogus")
-	s.tells("bridge "+bridge+" has not connected", "ovs-vswitchd", "datapath_type bogus, which is that of br-int")
+	s.reportsProblem("bridge "+bridge+" has not connected", "ovs-vswitchd", "datapath_type bogus, which is that of br-int")
 	s.vsctl("set", "bridge", "br-int", "datapath_type="+lab.Datapath())
 	s.mended(is("bridge", bridge, "datapath_type", lab.Datapath()), vm1, vm2)
 	s.works(vm1, vm2)
@@ -251,7 +251,7 @@ func TestDeletedIntegrationBridge(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	s.vsctl("del-br", "br-int")
-	s.tells("integration bridge br-int: it does not exist; create it with `ovs-vsctl add-br br-int`")
+	s.reportsProblem("integration bridge br-int: it does not exist; create it with `ovs-vsctl add-br br-int`")
 	if err := s.AddBridge(t.Context(), "br-int"); err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +264,7 @@ func TestDeletedIntegrationBridge(t *testing.T) {
 func (s *site) loseTap(first string) {
 	s.t.Helper()
 	remove := "ip -n " + netns + " link del " + blueTap
-	if lab.OnKernel(s.t, "a tap's port is deleted, not its link: the kernel lets nobody but ovs-vswitchd delete one of its datapath") {
+	if lab.OnKernel(s.t, "the test deletes a tap's port, not its link: in the kernel's datapath only ovs-vswitchd can delete the link") {
 		remove = "ovs-vsctl del-port " + blueTap
 	}
 	s.sh("", first+"\n"+remove)
@@ -277,7 +277,7 @@ func TestForeignLinkInTheTapsPlace(t *testing.T) {
 	s, vm1, vm2 := pair(t)
 	st := startStream(t, vm1, vm2.IP())
 	s.loseTap("ip link add " + blueTap + " type bridge")
-	s.tells(blueTap, "delete or rename it")
+	s.reportsProblem(blueTap, "delete or rename it")
 	s.sh("", "ip link del "+blueTap)
 	s.mended("ip -n "+netns+" link show "+blueTap, vm1, vm2)
 	st.mustBeWhole()

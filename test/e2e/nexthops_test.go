@@ -75,7 +75,7 @@ func TestSeveralNextHops(t *testing.T) {
 	send()
 	before := went(2 * flows)
 	least := flows / 10
-	if lab.OnKernel(t, "each next hop gets a flow at the least, not a tenth of them: Linux draws the hashes of sockets by lot, and they are new each time") {
+	if lab.OnKernel(t, "each next hop gets at least one flow, not a tenth of them: Linux chooses the hashes of sockets at random") {
 		least = 1
 	}
 	var per [3]int

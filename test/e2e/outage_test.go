@@ -140,7 +140,7 @@ func TestFullDiskOfDatabase(t *testing.T) {
 	s.sh("", full)
 	s.write(threeNetworks)
 	s.signal(syscall.SIGHUP)
-	s.tells("change OVSDB", "I/O error", "is the disk of ovsdb-server full?")
+	s.reportsProblem("change OVSDB", "I/O error", "is the disk of ovsdb-server full?")
 	s.sh(netns, "ip addr flush dev "+blueTap)
 	s.eventually("the addresses to be restored", func() error {
 		_, err := s.RunIn(t.Context(), netns, "sh", "-c", "ip addr show dev "+blueTap+" | grep '10.0.1.1/24'")

@@ -16,21 +16,18 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// pageURL is where the page is.
-const (
-	pageAddr = "127.0.0.1:9476"
-	pageURL  = "http://" + pageAddr + "/"
-)
+// pageAddr is the address of the page on its host.
+const pageAddr = "127.0.0.1:9476"
 
-// A visitor looks at the page of a site.
+// A visitor uses the page of a site.
 type visitor struct {
 	*browser.Browser
 	t *testing.T
 }
 
-// visit opens the page, at what is after #, and waits until it shows something. When
-// the test ends, nothing must have gone to anybody but the daemon, and the console must
-// be clean, also of violations of the page's policy.
+// visit opens the page with a fragment and waits until it shows something. When the test ends, the page
+// must have sent requests only to the daemon, and the console must be empty, also of violations of the
+// page's policy.
 func visit(t *testing.T, h *lab.Host, at string) visitor {
 	t.Helper()
 	v := visitor{browser.Start(t, h, pageAddr, 1280, 800), t}
@@ -39,18 +36,18 @@ func visit(t *testing.T, h *lab.Host, at string) visitor {
 			t.Errorf("the console has %q", errs)
 		}
 		for _, url := range v.Requests() {
-			if !strings.HasPrefix(url, pageURL) {
-				t.Errorf("the page asks for %s", url)
+			if !strings.HasPrefix(url, v.URL()) {
+				t.Errorf("the page requests %s", url)
 			}
 		}
 	})
-	v.Open(pageURL + at)
+	v.Open(v.URL() + at)
 	v.Until(`!/Loading|No answer/.test(document.getElementById("health").textContent) && document.getElementById("counts").textContent`)
-	v.Until(`(window.stayed = true)`) // until it is loaded anew
+	v.Until(`(window.stayed = true)`) // until the page is loaded again
 	return v
 }
 
-// text waits until the text of an element has a part.
+// text waits until the text of an element contains part.
 func (v visitor) text(selector, part string) {
 	v.t.Helper()
 	v.Until(fmt.Sprintf(`document.querySelector(%q)?.textContent.includes(%q)`, selector, part))
@@ -62,7 +59,7 @@ func (v visitor) focused(selector string) {
 	v.Until(fmt.Sprintf(`document.activeElement.matches(%q)`, selector))
 }
 
-// click clicks at the middle of an element, as a person does who sees it.
+// click clicks at the middle of an element that is visible.
 func (v visitor) click(selector string) {
 	v.t.Helper()
 	v.Until(fmt.Sprintf(`document.querySelector(%q)?.checkVisibility()`, selector))
@@ -75,8 +72,8 @@ func (v visitor) click(selector string) {
 	v.Click(at[0], at[1])
 }
 
-// spot is where an object is in the window and the colour of the canvas there, as
-// the page's own layout and the canvas tell.
+// spot is the position of an object in the window and the colour of the canvas there, according to the
+// page's own layout and the canvas.
 type spot struct {
 	X, Y   float64
 	Colour string
@@ -99,7 +96,7 @@ func (v visitor) spot(key string) spot {
 		}
 		const frame = () => new Promise(requestAnimationFrame);
 		await frame();
-		await frame(); // what has changed is drawn
+		await frame(); // changes are drawn
 		const canvas = document.getElementById("canvas");
 		const box = canvas.getBoundingClientRect();
 		const camera = Object.assign(new Camera(...canvas.dataset.at.split(",").map(Number)), {w: box.width, h: box.height});
@@ -119,7 +116,7 @@ const pixels = `((x, y, w, h) => {
 	return context.getImageData(x, y, w, h);
 })`
 
-// ground is the colour where there is nothing.
+// ground is the colour of the canvas where no object is.
 func (v visitor) ground() string {
 	v.t.Helper()
 	return browser.Eval[string](v.Browser, `[...`+pixels+`(6, 6, 1, 1).data].slice(0, 3).join(",")`)
@@ -147,8 +144,8 @@ func (s *site) change(method, path, body string) {
 	}
 }
 
-// The picture has every object at its place; a click there opens it, with its status,
-// its conditions and its flows.
+// The picture has every object at its place; a click on an object opens it, with its status, its
+// conditions and its flows.
 func TestPageShowsAllObjects(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
@@ -159,7 +156,7 @@ func TestPageShowsAllObjects(t *testing.T) {
 	for key, title := range map[string]string{"router:r1": "r1", "network:blue": "blue", "network:green": "green", "port:vm1": "vm1", "port:vm2": "vm2"} {
 		at := v.spot(key)
 		if at.Colour == ground {
-			t.Errorf("%s: there is nothing at %v", key, at)
+			t.Errorf("%s: nothing is drawn at %v", key, at)
 		}
 		v.Click(at.X, at.Y)
 		v.text("#panel h2", title)
@@ -181,8 +178,8 @@ func TestPageShowsAllObjects(t *testing.T) {
 	shot(t, v.Browser, "detail")
 }
 
-// What is written through the API appears, changes and goes without the page being
-// loaded anew; so does what becomes of it.
+// Objects written through the API, and their status, appear, change and disappear without a reload of the
+// page.
 func TestPageFollows(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
@@ -203,7 +200,7 @@ func TestPageFollows(t *testing.T) {
 	s.change(http.MethodDelete, "routers/r2", "")
 	s.change(http.MethodDelete, "ports/vm9", "")
 	v.text("#counts", "3 networks · 1 router · 2 machines")
-	// What is read, and typed, is left alone when something else changes.
+	// The position and the typed text stay when something else changes.
 	v.click("#panel input")
 	v.Type("vm1")
 	v.text("#panel .flows .says", "flow of ")
@@ -214,8 +211,8 @@ func TestPageFollows(t *testing.T) {
 	v.Until(`window.stayed`)
 }
 
-// While a machine pings another, the picture, the list and the panel have rates, and
-// afterwards none.
+// While a machine pings another, the picture, the list and the panel show rates, and none
+// afterwards.
 func TestPageRates(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := pair(t)
@@ -227,7 +224,7 @@ func TestPageRates(t *testing.T) {
 	const green = `[...document.querySelectorAll("#grid .row.item")].find((r) => r.children[0].textContent === "green")`
 	v.Until(green + `.children[5].textContent.match(/[1-9].* k?b\/s/)`)
 	v.Until(`[...document.querySelectorAll("#panel tbody td")].every((td) => /[1-9].* · [1-9]/.test(td.textContent))`)
-	v.Until(strings.Replace(green, "green", "vm2", 1) + `.children[5].textContent.match(/[1-9].* k?b\/s/)`) // what is routed to a machine
+	v.Until(strings.Replace(green, "green", "vm2", 1) + `.children[5].textContent.match(/[1-9].* k?b\/s/)`) // routed to a machine
 	// 100 requests a second of 98 bytes.
 	rate := browser.Eval[float64](v.Browser, `parseFloat(document.querySelector("#panel tbody td").textContent.split(" · ")[1])`)
 	if rate > 200 {
@@ -235,7 +232,7 @@ func TestPageRates(t *testing.T) {
 	}
 	v.click("#view-picture")
 	frames := browser.Eval[int](v.Browser, `Number(document.getElementById("canvas").dataset.frames ?? 0)`)
-	v.Until(fmt.Sprintf(`Number(document.getElementById("canvas").dataset.frames) > %d`, frames+20)) // it moves
+	v.Until(fmt.Sprintf(`Number(document.getElementById("canvas").dataset.frames) > %d`, frames+20)) // the picture moves
 	shot(t, v.Browser, "rates")
 	v.Prefer("prefers-reduced-motion", "reduce")
 	if n := browser.Eval[int](v.Browser, `new Promise((done) => {
@@ -245,14 +242,14 @@ func TestPageRates(t *testing.T) {
 		const step = () => (++n < 60 ? requestAnimationFrame(step) : done(frames() - before));
 		requestAnimationFrame(step);
 	})`); n > 10 {
-		t.Errorf("%d of 60 frames were drawn for somebody who wants no motion", n)
+		t.Errorf("%d of 60 frames were drawn although the system asks for reduced motion", n)
 	}
 	p.Kill()
 	v.click("#view-list")
 	v.Until(green + `.children[5].textContent === "0 b/s"`)
 }
 
-// A search finds by ID, MAC and IP address, and leads to what it has found.
+// A search finds objects by ID, MAC and IP address, and leads to them.
 func TestPageSearch(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
@@ -273,8 +270,8 @@ func TestPageSearch(t *testing.T) {
 	v.focused("#canvas")
 }
 
-// The way of a packet and of its answer is told as text, with its flows, and drawn; a
-// link to it can be sent to somebody.
+// A trace shows the path of a packet and of its reply as text, with its flows, and in the picture; its
+// link can be shared.
 func TestPageTrace(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
@@ -298,18 +295,18 @@ func TestPageTrace(t *testing.T) {
 	v.click("#panel .head button")
 	v.Until("!(" + drawn + ")")
 	v.Open("about:blank")
-	v.Open(pageURL + at)
+	v.Open(v.URL() + at)
 	v.text(".way.there", "vm1 → vm2")
 	v.Until(drawn)
 	for to, verdict := range map[string]string{"10.0.2.1": "answered", "10.0.2.99": "kernel", "vm1": "from and to the same", "nobody": "no port"} {
 		v.Open("about:blank")
-		v.Open(pageURL + "#trace=from%3Dvm1%26to%3D" + to)
+		v.Open(v.URL() + "#trace=from%3Dvm1%26to%3D" + to)
 		v.text(".ways", verdict)
 	}
-	v.Errors() // of answers that are no success the browser itself says so
+	v.Errors() // the browser reports failed requests, too
 }
 
-// drawn is true if the way of an answer is in the picture, whose colour nothing else has.
+// drawn is true if the path of a trace is in the picture, which has a colour of its own.
 const drawn = `(() => {
 	const canvas = document.getElementById("canvas");
 	const probe = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
@@ -322,8 +319,8 @@ const drawn = `(() => {
 	return n > 200;
 })()`
 
-// The page tells when nobody answers, keeps what it knows, and goes on when the
-// daemon is back.
+// The page says when the daemon does not answer, keeps the last data, and continues when the daemon is
+// back.
 func TestPageWithoutTheDaemon(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
@@ -342,15 +339,14 @@ func TestPageWithoutTheDaemon(t *testing.T) {
 	v.text("#counts", "3 machines")
 	v.Until(`window.stayed`)
 	for _, e := range v.Errors() {
-		if !strings.Contains(e, "Failed to load resource") { // while there was nobody
+		if !strings.Contains(e, "Failed to load resource") { // while no daemon ran
 			t.Error(e)
 		}
 	}
 }
 
-// A router whose switch is gone is seen to be disconnected, in the bar, in the picture
-// and in its panel, and everywhere in words too; what was said of it ends when it is
-// back.
+// A router whose switch is gone is shown as disconnected in the bar, in the picture and in its panel,
+// everywhere in words too, until the switch is back.
 func TestPageShowsDisconnectedRouter(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
@@ -378,16 +374,16 @@ func TestPageShowsDisconnectedRouter(t *testing.T) {
 	if after := v.spot("router:r1"); after.Colour != before.Colour {
 		t.Errorf("the router was %s and is %s", before.Colour, after.Colour)
 	}
-	v.Errors() // that the flows cannot be read meanwhile the browser says itself
+	v.Errors() // the browser reports the failed reads of flows, too
 }
 
-// Where there is nothing yet, the page says what to do, and shows what comes.
+// Without objects, the page says what to do, and shows objects as they come.
 func TestPageEmpty(t *testing.T) {
 	t.Parallel()
 	s := &site{Host: lab.Boot(t), t: t}
 	s.serve()
 	v := visitor{browser.Start(t, s.Host, pageAddr, 1280, 800), t}
-	v.Open(pageURL)
+	v.Open(v.URL())
 	v.text("#none h2", "There is nothing yet")
 	v.text("#none pre", "ofdvr apply")
 	shot(t, v.Browser, "empty")
@@ -396,8 +392,8 @@ func TestPageEmpty(t *testing.T) {
 	v.Until(`document.getElementById("none").hidden && document.getElementById("picture").checkVisibility()`)
 }
 
-// With --page=false there is no page, nor anything of the API; nor is there without
-// the flag where others reach the address.
+// With --page=false there is no page and nothing of the API; the same holds without the flag if the
+// address is reachable by others.
 func TestPageOff(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks, "--page=false")
@@ -418,8 +414,8 @@ func TestPageOff(t *testing.T) {
 	}
 }
 
-// What the page reads of the daemon has the counters of what was routed, and writing
-// is refused there.
+// The page's data has the counters of routed packets, and writes are refused
+// there.
 func TestPageReads(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := pair(t)
@@ -443,7 +439,7 @@ func TestPageReads(t *testing.T) {
 		}
 		return nil
 	})
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodDelete, pageURL+"v1/ports/vm1", nil)
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodDelete, "http://"+pageAddr+"/v1/ports/vm1", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -453,7 +449,7 @@ func TestPageReads(t *testing.T) {
 	}
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusForbidden {
-		t.Errorf("a port can be deleted there: %d", resp.StatusCode)
+		t.Errorf("the page's address can delete a port: %d", resp.StatusCode)
 	}
 }
 
@@ -470,7 +466,7 @@ func shot(t *testing.T, b *browser.Browser, name string) {
 	}
 }
 
-// The page is where the API is too; and there no page of another site writes anything.
+// The page is also on the API's address; cross-site requests cannot write there.
 func TestPageOnAPIAddress(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)

@@ -58,14 +58,14 @@ func TestFloodsAreLimited(t *testing.T) {
 	t.Parallel()
 	const rate = 50
 	floods := packetFloods(t)
-	if lab.OnKernel(t, "solicitations are not limited: the namespace answers them, and ovs-vswitchd has nothing to do with them") {
+	if lab.OnKernel(t, "solicitations are not limited: the namespace answers them, without ovs-vswitchd") {
 		delete(floods, "ND")
 	}
 	flood, together, pause := 6000, 20, time.Millisecond // 20,000 a second, which the kernel can send
-	if lab.OnKernel(t, "the floods are of 500 packets a second, not 20,000: what is to be limited goes to ovs-vswitchd first, by a queue that other answers need as well") {
+	if lab.OnKernel(t, "the floods have 500 packets a second, not 20,000: packets to be limited go to ovs-vswitchd first, through a queue that they share with other packets") {
 		flood, together, pause = 1500, 1, 2*time.Millisecond
 	}
-	empty := lab.Differs(t, metersBeginEmpty(t), "for a second after the daemon has made a meter, fewer answers pass than `answer_rate` says: this Open vSwitch begins with an empty bucket")
+	empty := lab.Differs(t, metersBeginEmpty(t), "for a second after the daemon has made a meter, fewer replies than `answer_rate` pass: in this Open vSwitch a new meter's bucket is empty")
 	for name, f := range floods {
 		t.Run(name, func(t *testing.T) { // one after the other: each needs a whole processor
 			s := ready(t, strings.NewReplacer("- id: r1\n", fmt.Sprintf("- id: r1\n    answer_rate: %d\n", rate),
@@ -129,7 +129,7 @@ func TestFloodsDoNotAffectOthers(t *testing.T) {
 	t.Parallel()
 	const rate, asked = 100, 10 // rate of all machines together, and requests of each machine
 	pause := time.Millisecond
-	if lab.OnKernel(t, "the floods are of 500 packets a second, not 1,000: what is to be limited goes to ovs-vswitchd first, by a queue that other answers need as well") {
+	if lab.OnKernel(t, "the floods have 500 packets a second, not 1,000: packets to be limited go to ovs-vswitchd first, through a queue that they share with other packets") {
 		pause = 2 * time.Millisecond
 	}
 	s := ready(t, strings.Replace(dualStack, "- id: r1\n", fmt.Sprintf("- id: r1\n    answer_rate: %d\n", rate), 1)+
@@ -137,7 +137,7 @@ func TestFloodsDoNotAffectOthers(t *testing.T) {
 	vm1, vm3, undeclared := s.plug(dual("vm1", "10.0.1.10")), s.plug(dual("vm3", "10.0.1.11")), s.plug(dual("vm5", "10.0.1.15"))
 	s.plug(dual("vm2", "10.0.2.10"))
 	ping(t, vm1, "10.0.2.10", lab.PingOptions{})
-	if lab.Differs(t, metersBeginEmpty(t), "for a second after the daemon has made a meter, fewer answers pass than `answer_rate` says: this Open vSwitch begins with an empty bucket") {
+	if lab.Differs(t, metersBeginEmpty(t), "for a second after the daemon has made a meter, fewer replies than `answer_rate` pass: in this Open vSwitch a new meter's bucket is empty") {
 		<-time.After(time.Second)
 	}
 	for name, f := range packetFloods(t) {
@@ -198,7 +198,7 @@ func TestFloodsDoNotAffectOthers(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Fatal(err)
 			}
-			if name == "ND" && lab.OnKernel(t, "solicitations are not limited: the namespace answers them, and ovs-vswitchd has nothing to do with them") {
+			if name == "ND" && lab.OnKernel(t, "solicitations are not limited: the namespace answers them, without ovs-vswitchd") {
 				return
 			}
 			s.eventually("the refused packets of the flood to be counted", func() error {

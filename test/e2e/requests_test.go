@@ -92,7 +92,7 @@ var badRequests = []struct {
 	{"ARP to another MAC address", arpRequest, func(r *request) { r.eth.DstMAC = mac(greenMAC) }},
 	{"ARP to a group's MAC address", arpRequest, func(r *request) { r.eth.DstMAC = mac("01:00:5e:00:00:01") }},
 	{"ARP of a sender at a group's MAC address", arpRequest, func(r *request) { r.arp.SourceHwAddress = mac("03:00:00:00:01:10") }},
-	{"ARP of a sender at everybody's MAC address", arpRequest, func(r *request) { r.arp.SourceHwAddress = mac(broadcast) }},
+	{"ARP of a sender at the broadcast MAC address", arpRequest, func(r *request) { r.arp.SourceHwAddress = mac(broadcast) }},
 	{"ARP of a sender at no MAC address", arpRequest, func(r *request) { r.arp.SourceHwAddress = make([]byte, 6) }},
 	{"ARP by the router's address", arpRequest, func(r *request) { r.arp.SourceProtAddress = ip4("10.0.1.1") }},
 	{"ARP by the router's other address", arpRequest, func(r *request) { r.arp.SourceProtAddress = ip4("10.0.2.1") }},
@@ -125,7 +125,7 @@ var badRequests = []struct {
 	{"detection from a group's MAC address", dadRequest, func(r *request) { r.eth.SrcMAC = mac("03:00:00:00:01:10") }},
 
 	{"echo from a group's MAC address", echoRequest, func(r *request) { r.eth.SrcMAC = mac("03:00:00:00:01:10") }},
-	{"echo to everybody", echoRequest, func(r *request) { r.eth.DstMAC = mac(broadcast) }},
+	{"echo to the broadcast MAC address", echoRequest, func(r *request) { r.eth.DstMAC = mac(broadcast) }},
 	{"echo to a group's MAC address", echoRequest, func(r *request) { r.eth.DstMAC = mac("01:00:5e:00:00:01") }},
 	{"echo by the router's address", echoRequest, func(r *request) { r.ip4.SrcIP = ip4("10.0.2.1") }},
 	{"echo by the subnet's broadcast address", echoRequest, func(r *request) { r.ip4.SrcIP = ip4("10.0.1.255") }},
@@ -148,7 +148,7 @@ func TestOnlyValidRequestsAreAnswered(t *testing.T) {
 		{arpRequest, arpFor(layers.ARPReply, "10.0.1.1")}, {echoRequest, echoReply("10.0.1.1", "")},
 		{ndRequest, icmp6(layers.ICMPv6TypeNeighborAdvertisement, "", "fd00:1::10")}, {dadRequest, icmp6(layers.ICMPv6TypeNeighborAdvertisement, "", "ff02::1")},
 	}
-	if lab.OnKernel(t, "solicitations are the namespace's to answer, which is down: the datapath cannot write the options of an advertisement") {
+	if lab.OnKernel(t, "the namespace would answer solicitations, but is down: the datapath cannot write the options of an advertisement") {
 		valid = valid[:2]
 	}
 	for _, c := range badRequests {

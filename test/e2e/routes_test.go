@@ -110,7 +110,7 @@ ports:
 	}
 }
 
-// sentTo is true for frames to a MAC address. It tells them from frames that br-int floods to
+// sentTo is true for frames to a MAC address. It excludes frames that br-int floods to
 // all ports.
 func sentTo(mac string) condition {
 	return func(f lab.Frame) bool { return decode(f).eth.DstMAC.String() == mac }

@@ -44,7 +44,7 @@ func (s *site) tcHas(flows []datapathFlow) {
 	for _, f := range flows {
 		want := "dp:tc,"
 		unknown := lab.Differs(s.t, strings.Contains(f.text, "bad key length"),
-			"TC has no flow of IPv6: the kernel tells of a field that this Open vSwitch does not know (extension headers, since Linux 5.18), and it gives TC only what it knows")
+			"TC has no flow of IPv6: the kernel reports a field that this Open vSwitch does not know (extension headers, since Linux 5.18), and Open vSwitch gives TC only flows with known fields")
 		if unknown || measure.MatchString(f.actions[0]) {
 			want = "dp:ovs,"
 		}

@@ -49,7 +49,7 @@ func serveTown(t *testing.T, h *lab.Host, m *routing.Model) *ledger.Ledger {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		l.Run(ctx, nobody{})
+		l.Run(ctx, ignoreIntent{})
 	}()
 	t.Cleanup(func() { cancel(); <-ended })
 	if _, err := l.Write(t.Context(), ledger.ReplaceAll(*m, false)); err != nil {
@@ -66,10 +66,10 @@ func serveTown(t *testing.T, h *lab.Host, m *routing.Model) *ledger.Ledger {
 	return l
 }
 
-// nobody ignores the intent.
-type nobody struct{}
+// ignoreIntent ignores the intent.
+type ignoreIntent struct{}
 
-func (nobody) Load(*ledger.State, []string) {}
+func (ignoreIntent) Load(*ledger.State, []string) {}
 
 // townDisk adapts a store to the ledger.
 type townDisk struct{ *store.Store }

@@ -38,7 +38,7 @@ func TestCommandEnvironment(t *testing.T) {
 	}
 	cmd := exec.Command(build(t), "sh", "-c", `
 		printf '%s|' "$@"; echo "$VARIABLE"; id -u; ulimit -Hn; pwd; cat file; echo of the guest >file; cat file
-		case $OFDVR_GUEST in kvm | emulated) echo is told how it runs;; esac
+		case $OFDVR_GUEST in kvm | emulated) echo OFDVR_GUEST is set;; esac
 		ls -d /sys/module/openvswitch; uname -r; echo an error >&2; printf 'no newline'; exit 42`,
 		"sh", "two words", "", `it's "quoted" $HOME \`)
 	cmd.Dir = dir
@@ -56,7 +56,7 @@ func TestCommandEnvironment(t *testing.T) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
 		t.Fatal(err)
 	}
-	want := `two words||it's "quoted" $HOME \|two` + "\nlines\n0\n" + fmt.Sprint(min(files.Max, 1<<20)) + "\n" + dir + "\nof the host\nof the guest\nis told how it runs\n/sys/module/openvswitch\n" +
+	want := `two words||it's "quoted" $HOME \|two` + "\nlines\n0\n" + fmt.Sprint(min(files.Max, 1<<20)) + "\n" + dir + "\nof the host\nof the guest\nOFDVR_GUEST is set\n/sys/module/openvswitch\n" +
 		k.version + "\nan error\nno newline"
 	if string(out) != want {
 		t.Errorf("the output is\n%s\nwant\n%s", out, want)

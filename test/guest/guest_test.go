@@ -93,13 +93,13 @@ func TestLoadOrder(t *testing.T) {
 // removed.
 func TestDemultiplex(t *testing.T) {
 	var out bytes.Buffer
-	var told []string
+	var marks []string
 	in := marker + " up\none\ntwo\x00\n\nthree" + marker + " status 7\n"
-	if err := demultiplex(strings.NewReader(in), &out, func(s string) { told = append(told, s) }); err != nil {
+	if err := demultiplex(strings.NewReader(in), &out, func(s string) { marks = append(marks, s) }); err != nil {
 		t.Fatal(err)
 	}
-	if out.String() != "one\ntwo\x00\n\nthree" || !slices.Equal(told, []string{"up", "status 7"}) {
-		t.Errorf("%q, %q", out.String(), told)
+	if out.String() != "one\ntwo\x00\n\nthree" || !slices.Equal(marks, []string{"up", "status 7"}) {
+		t.Errorf("%q, %q", out.String(), marks)
 	}
 }
 

@@ -50,13 +50,13 @@ stty -F /dev/ttyS1 raw
 exec </dev/null >/dev/ttyS1 2>&1
 echo "%[1]s up"
 modprobe -a tun veth openvswitch
-# Open vSwitch 3.1 takes the machine for one without processors, and has nobody who handles
+# Open vSwitch 3.1 finds no processors, and starts no threads that handle
 # upcalls, until the machine has been up for ten seconds (count_cpu_cores in lib/ovs-thread.c).
 while read -r uptime rest </proc/uptime && [ "${uptime%%.*}" -lt 11 ]; do sleep 0.1; done
 ulimit -n %[4]d
 cd %[2]s && env -i OFDVR_GUEST="$OFDVR_GUEST" %[3]s
 echo "%[1]s status $?"
-exec >/dev/ttyS0 2>&1 # which waits until all has been printed
+exec >/dev/ttyS0 2>&1 # waits until all output is printed
 echo b >/proc/sysrq-trigger
 `
 

@@ -109,8 +109,8 @@ func (m machine) boot(ctx context.Context, a accelerator) (int, error) {
 	return 0, fmt.Errorf("the guest ended without a status: %w\n%s%s", why, complaints.Bytes(), lastLines(said, 30))
 }
 
-// demultiplex copies the command's output to out, and calls told with the text after each marker.
-func demultiplex(r io.Reader, out io.Writer, told func(string)) error {
+// demultiplex copies the command's output to out, and calls mark with the text after each marker.
+func demultiplex(r io.Reader, out io.Writer, mark func(string)) error {
 	for b := bufio.NewReader(r); ; {
 		line, err := b.ReadString('\n')
 		text, word, marked := strings.Cut(line, marker+" ")
@@ -118,7 +118,7 @@ func demultiplex(r io.Reader, out io.Writer, told func(string)) error {
 			return err
 		}
 		if marked {
-			told(strings.TrimSpace(word))
+			mark(strings.TrimSpace(word))
 		}
 		if errors.Is(err, io.EOF) {
 			return nil

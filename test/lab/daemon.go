@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 )
 
 const (
@@ -16,14 +17,13 @@ const (
 	binaryEnv = "OFDVR_BINARY"
 )
 
-// Binary returns the path of the program under test. It is built when first
-// asked for, with the race detector if the calling program has it, unless
-// OFDVR_BINARY in the environment names one. The working directory must be
-// inside the module, and the module's dependencies downloaded, as there is no
-// network in a bubble.
+// Binary returns the path of the program under test. The first call builds it,
+// with the race detector if the calling program has it, unless OFDVR_BINARY in the
+// environment names a binary. The working directory must be inside the module, and
+// the module's dependencies downloaded, as a bubble has no network.
 var Binary = sync.OnceValues(func() (string, error) { return build(RaceDetector) })
 
-// plainBinary is the same without the race detector.
+// plainBinary is Binary without the race detector.
 var plainBinary = sync.OnceValues(func() (string, error) { return build(false) })
 
 func build(race bool) (string, error) {
@@ -35,7 +35,48 @@ func build(race bool) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "ofdvr")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", path) // git may refuse a checkout that is not root's
+	if err := buildShared(race, path); err != nil {
+		return "", fmt.Errorf("build %s (missing modules cannot be downloaded here; run go mod download before): %w", daemonPackage, err)
+	}
+	return path, nil
+}
+
+// buildShared builds the program in bin/test of the module, which all packages' tests
+// share, and copies it to path. The go command links it only if what is there is not
+// up to date. If the module cannot be written to, the program is built at path.
+func buildShared(race bool, path string) error {
+	gomod, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(filepath.Dir(string(gomod)), "bin", "test")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return goBuild(race, path)
+	}
+	shared := filepath.Join(dir, "ofdvr")
+	if race {
+		shared += "-race"
+	}
+	lock, err := os.OpenFile(shared+".lock", os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return goBuild(race, path)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return err
+	}
+	if err := goBuild(race, shared); err != nil {
+		return err
+	}
+	program, err := os.ReadFile(shared)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, program, 0o755)
+}
+
+func goBuild(race bool, path string) error {
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", path) // git may refuse a checkout of another user
 	if race {
 		cmd.Args = append(cmd.Args, "-race")
 	} else { // as in a package, which has the same compiled files in Go's cache
@@ -43,12 +84,10 @@ func build(race bool) (string, error) {
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	}
 	cmd.Args = append(cmd.Args, daemonPackage)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build %s (missing modules cannot be fetched here; run go mod download before): %w\n%s",
-			daemonPackage, err, out)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
 	}
-	return path, nil
+	return nil
 }
 
 // StartDaemon starts the program under test on the host with the given
@@ -58,8 +97,8 @@ func (h *Host) StartDaemon(args ...string) (*Process, error) {
 	return h.startDaemon(Binary, args)
 }
 
-// StartPlainDaemon is like [Host.StartDaemon] without the race detector, which needs several
-// times as much memory.
+// StartPlainDaemon is like [Host.StartDaemon] without the race detector, with which the daemon needs
+// several times as much memory.
 func (h *Host) StartPlainDaemon(args ...string) (*Process, error) {
 	return h.startDaemon(plainBinary, args)
 }

@@ -16,8 +16,8 @@ import (
 // the integration bridge, 11 and 12 the taps to the namespace. The controller
 // should compile an equivalent program.
 const handMade = `
-# Classify: answer ARP in place, leave dying packets to the kernel, route what
-# is addressed to the router, and let the rest fall through to the taps.
+# Classify: answer ARP requests, send packets with TTL 1 to the kernel, route packets
+# to the router's MAC address, and send the rest to the taps.
 table=0,priority=400,in_port=1,arp,arp_op=1,arp_tpa=10.0.1.1, actions=move:eth_src->eth_dst,set_field:02:00:00:00:01:01->eth_src,set_field:2->arp_op,move:arp_sha->arp_tha,move:arp_spa->arp_tpa,set_field:02:00:00:00:01:01->arp_sha,set_field:10.0.1.1->arp_spa,output:in_port
 table=0,priority=400,in_port=2,arp,arp_op=1,arp_tpa=10.0.2.1, actions=move:eth_src->eth_dst,set_field:02:00:00:00:02:01->eth_src,set_field:2->arp_op,move:arp_sha->arp_tha,move:arp_spa->arp_tpa,set_field:02:00:00:00:02:01->arp_sha,set_field:10.0.2.1->arp_spa,output:in_port
 table=0,priority=300,in_port=1,ip,eth_dst=02:00:00:00:01:01,nw_ttl=0, actions=output:11

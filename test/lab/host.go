@@ -50,10 +50,10 @@ mount --bind ` + scratch + ` lab
 cd /
 mount --move "$1/run" /run
 mount -t tmpfs -o mode=755 tmpfs /var/lib
-mount -t sysfs sysfs /sys 2>/dev/null || true # some containers refuse; nothing here depends on it
+mount -t sysfs sysfs /sys 2>/dev/null || true # some containers refuse; nothing depends on it
 
-# What is in /tmp can be read, but not changed or removed: mininet tidies up
-# with rm /tmp/*.log.
+# The files in /tmp can be read, but not changed or removed: mininet runs
+# rm /tmp/*.log.
 exec 3<"$1"
 mkdir "$1/tmp" "$1/tmp/upper" "$1/tmp/work"
 if mount -t overlay -o "lowerdir=/tmp,upperdir=$1/tmp/upper,workdir=$1/tmp/work" overlay /tmp 2>/dev/null; then

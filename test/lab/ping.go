@@ -132,7 +132,8 @@ func (o PingOptions) args() []string {
 	args := []string{"-n", "-c", strconv.Itoa(o.Count), "-W", seconds(o.Wait)}
 	// After the first reply, ping waits for the others no longer than the interval
 	// or twice the longest round trip, whatever -W says (iputils, schedule_exit).
-	// With preload (-l) the requests are not spaced by the interval, so it only sets how long ping waits.
+	// With preload (-l) the interval does not delay requests, so it only sets how
+	// long ping waits.
 	if o.Interval != 0 {
 		args = append(args, "-i", seconds(o.Interval))
 	} else {

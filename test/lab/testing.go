@@ -21,8 +21,8 @@ func Boot(t testing.TB) *Host {
 }
 
 // Bare returns a host on which nothing runs yet. When the test ends, the host is
-// closed. If the test failed, its log has the host's state first. Without the lab the test is skipped; see
-// [Require].
+// closed. If the test failed, its log has the host's state. Without the lab the test
+// is skipped; see [Require].
 func Bare(t testing.TB) *Host {
 	t.Helper()
 	Require(t)

@@ -7,15 +7,15 @@ import urllib.parse
 
 
 class Error(Exception):
-    """ofdvr could not be asked, or refused what was asked."""
+    """A request to ofdvr failed."""
 
 
 class Unavailable(Error):
-    """ofdvr could not be asked: it may be tried again."""
+    """ofdvr did not answer, or failed: the request may be retried."""
 
 
 class Refused(Error):
-    """ofdvr refuses what was asked, whatever the number of attempts."""
+    """ofdvr refused the request; a retry does not help."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -30,7 +30,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class Client:
-    """Asks the daemon at an endpoint, unix:PATH."""
+    """Sends requests to the daemon at an endpoint, unix:PATH."""
 
     def __init__(self, endpoint, timeout):
         scheme, _, path = endpoint.partition(':')
@@ -41,9 +41,10 @@ class Client:
         self._timeout = timeout
 
     def put_snapshot(self, router_id, snapshot):
-        """Replace all that is known about a router.
+        """Replace a router with its networks and ports.
 
-        Returns None if the switches have it, else what they have not, and why.
+        Returns None if the switches have confirmed it, else what is pending,
+        with the reasons.
         """
         query = urllib.parse.urlencode(
             {'wait': 'applied', 'timeout': '%ds' % self._timeout})
@@ -53,7 +54,7 @@ class Client:
         return body.get('pending') if status == http.client.ACCEPTED else None
 
     def routers(self):
-        """All routers that ofdvr has, whoever has told it of them."""
+        """All routers of ofdvr, from all of its sources."""
         out, after = [], ''
         while True:
             query = urllib.parse.urlencode({'limit': 1000, 'after': after}
@@ -65,12 +66,12 @@ class Client:
                 return out
 
     def delete_router(self, router_id):
-        """Delete a router; that there is none is fine."""
+        """Delete a router, if it exists."""
         self._ask('DELETE', '/v1/routers/%s' % _quote(router_id), None,
                   http.client.NOT_FOUND)
 
     def _ask(self, method, path, body, fine=None):
-        # The answer may come when the wait is over, not before.
+        # The reply may come at the end of the wait.
         conn = _UnixConnection(self._path, self._timeout + 10)
         try:
             data = None if body is None else json.dumps(body)
@@ -79,7 +80,7 @@ class Client:
             resp = conn.getresponse()
             text = resp.read()
         except (OSError, http.client.HTTPException) as e:
-            raise Unavailable('ask ofdvr at %s to %s %s: %s' %
+            raise Unavailable('request to ofdvr at %s: %s %s: %s' %
                               (self._endpoint, method, path, e)) from e
         finally:
             conn.close()
@@ -96,7 +97,7 @@ class Client:
                               m.get('detail', ''))
                 for m in answer.get('errors', [])]
         error = Refused if resp.status < 500 else Unavailable
-        raise error('ofdvr at %s answers %s %s with %d: %s' %
+        raise error('ofdvr at %s answered %s %s with %d: %s' %
                     (self._endpoint, method, path, resp.status,
                      '; '.join(why)))
 

@@ -4,19 +4,17 @@ from oslo_config import cfg
 
 OPTS = [
     cfg.StrOpt('endpoint', default='unix:/run/ofdvr/api.sock',
-               help='Where the API of ofdvr is on this host: unix:PATH.'),
+               help='The endpoint of the API of ofdvr on this host: '
+                    'unix:PATH.'),
     cfg.IntOpt('timeout', default=30, min=1,
-               help='Seconds that ofdvr may take to carry out what it is '
-                    'told. What takes longer goes on, and is asked for '
-                    'again.'),
+               help='Seconds to wait until ofdvr has applied a change. A '
+                    'change that takes longer continues.'),
     cfg.IntOpt('retry_interval', default=2, min=1,
-               help='Seconds between attempts to tell ofdvr, when it does '
-                    'not answer.'),
+               help='Seconds between retries when ofdvr does not answer.'),
     cfg.IntOpt('plug_timeout', default=20, min=1,
-               help="Seconds until a router's tap has to be in its namespace. "
-                    'After that the agent gives up on the router and tries '
-                    'again, as it does when Open vSwitch does not make a '
-                    'port.'),
+               help="Seconds to wait for a router's tap in its namespace. "
+                    'After that the agent fails to process the router and '
+                    'retries, as when Open vSwitch does not make a port.'),
 ]
 
 
@@ -25,5 +23,5 @@ def register(conf):
 
 
 def list_opts():
-    """What oslo-config-generator lists."""
+    """Options for oslo-config-generator."""
     return [('ofdvr', OPTS)]

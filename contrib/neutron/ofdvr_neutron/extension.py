@@ -15,7 +15,7 @@ LOG = logging.getLogger(__name__)
 
 
 class OfdvrExtension(l3_extension.L3AgentExtension):
-    """Has ofdvr route between the internal networks of distributed routers."""
+    """Lets ofdvr route between internal networks of distributed routers."""
 
     def initialize(self, connection, driver_type):
         pass
@@ -24,22 +24,22 @@ class OfdvrExtension(l3_extension.L3AgentExtension):
         conf = cfg.CONF
         config.register(conf)
         if conf.agent_mode == constants.L3_AGENT_MODE_DVR_SNAT:
-            LOG.warning('ofdvr routes nothing here: agent_mode is %s, and '
-                        'only hosts with agent_mode = %s or %s are its',
+            LOG.warning('ofdvr does not route on this host: agent_mode is %s; '
+                        'ofdvr needs agent_mode = %s or %s',
                         conf.agent_mode, constants.L3_AGENT_MODE_DVR,
                         constants.L3_AGENT_MODE_DVR_NO_EXTERNAL)
             return
         api = client.Client(conf.ofdvr.endpoint, conf.ofdvr.timeout)
-        tell = sender.Sender(api, conf.ofdvr.retry_interval)
-        router.OfdvrRouter.sender = tell
-        stale.start(api, tell, conf.host, conf.ofdvr.retry_interval)
+        the_sender = sender.Sender(api, conf.ofdvr.retry_interval)
+        router.OfdvrRouter.sender = the_sender
+        stale.start(api, the_sender, conf.host, conf.ofdvr.retry_interval)
         router.OfdvrRouter.plug_timeout = conf.ofdvr.plug_timeout
         for features in (['distributed'], ['ha', 'distributed']):
             agent_api.register_router(features, router.OfdvrRouter)
         LOG.info('ofdvr at %s routes between internal networks of '
                  'distributed routers', conf.ofdvr.endpoint)
 
-    # The router classes do all that is to do.
+    # The router class does all the work.
 
     def add_router(self, context, data):
         pass

@@ -1,8 +1,8 @@
-"""Routers whose internal networks ofdvr routes between.
+"""Routers whose internal networks are routed by ofdvr.
 
-What a distributed router does with gateways, floating IPs, SNAT and metadata
-is inherited. Only its internal ports are another's: ofdvr plugs their taps,
-moves them into the namespace and gives them their addresses.
+Gateways, floating IPs, SNAT and metadata of a distributed router are inherited.
+Only its internal ports differ: ofdvr plugs their taps, moves them into the
+namespace and sets their addresses.
 """
 
 import threading
@@ -21,17 +21,17 @@ from ofdvr_neutron import snapshot
 LOG = logging.getLogger(__name__)
 
 
-# How often the ports of a subnet are read again until they are what an event has
-# told. It may be wrong: an event that was overtaken by another one.
+# How often the ports of a subnet are read again until they agree with an event.
+# They may never agree, if a later event has superseded it.
 TRIES = 10
 
 
 class NotPluggedError(RuntimeError):
-    """A tap did not come: the agent tries again, as for any other port."""
+    """A tap is missing: the agent retries, as for any other port."""
 
 
 class OfdvrRouter(dvr_local_router.DvrLocalRouter):
-    """A distributed router on a host that has no SNAT."""
+    """A distributed router on a host without SNAT."""
 
     # Set by the extension.
     sender = None
@@ -40,15 +40,15 @@ class OfdvrRouter(dvr_local_router.DvrLocalRouter):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._lock = threading.Lock()
-        self._ports_of = {}  # by subnet: its ports, when they were last read
-        self._stale = set()  # subnets whose ports may be other ones by now
-        self._expected = {}  # by subnet and address: what an event has told
+        self._ports_of = {}  # by subnet: its ports at the last read
+        self._stale = set()  # subnets whose ports may have changed since
+        self._expected = {}  # by subnet and address: the latest event
         self._deleted = False
 
-    # What is told to ofdvr.
+    # Snapshots for ofdvr.
 
     def _snapshot(self):
-        """Called by the sender, when it is about to send."""
+        """Called by the sender just before it sends."""
         with self._lock:
             stale, self._stale = self._stale, set()
         router = self.router
@@ -66,11 +66,11 @@ class OfdvrRouter(dvr_local_router.DvrLocalRouter):
                 self._as_expected())
 
     def _as_expected(self):
-        """Whether the ports that were read are what events have told.
+        """Whether the ports that were read agree with the events.
 
-        If not, they are read again in a while, some times: the server tells of
-        a port that moves before it has bound it to its new host, and leaves out
-        ports that are bound to none.
+        If not, they are read again later, a limited number of times: the server
+        sends the event of a moving port before it has bound the port to its new
+        host, and leaves out unbound ports.
         """
         with self._lock:
             for (subnet_id, ip), event in list(self._expected.items()):
@@ -84,16 +84,16 @@ class OfdvrRouter(dvr_local_router.DvrLocalRouter):
                 self._stale.add(subnet_id)
             return not self._expected
 
-    def _tell(self, *stale_subnets):
-        """Have ofdvr told; the ports of stale subnets are read anew."""
+    def _send(self, *stale_subnets):
+        """Send a snapshot; the ports of stale subnets are read again."""
         if self._deleted:
             return 0
         with self._lock:
             self._stale.update(stale_subnets)
         return self.sender.want(self.router_id, self._snapshot)
 
-    def _tell_and_wait(self, *stale_subnets):
-        version = self._tell(*stale_subnets)
+    def _send_and_wait(self, *stale_subnets):
+        version = self._send(*stale_subnets)
         return self.sender.wait(self.router_id, version, self.plug_timeout)
 
     # Internal ports.
@@ -106,7 +106,7 @@ class OfdvrRouter(dvr_local_router.DvrLocalRouter):
                 ns_name, network_id, port_id, fixed_ips, mac_address,
                 interface_name, prefix, mtu=mtu)
         self._unplug_stock(interface_name)
-        told = self._tell_and_wait(*[f['subnet_id'] for f in fixed_ips])
+        sent = self._send_and_wait(*[f['subnet_id'] for f in fixed_ips])
         try:
             common_utils.wait_until_true(
                 lambda: ip_lib.device_exists(interface_name,
@@ -114,8 +114,8 @@ class OfdvrRouter(dvr_local_router.DvrLocalRouter):
                 timeout=self.plug_timeout, sleep=0.1)
         except common_utils.WaitTimeout:
             why = self.sender.why(self.router_id)
-            if not why and not told:
-                why = 'it has not answered in %d s' % self.plug_timeout
+            if not why and not sent:
+                why = 'no answer in %d s' % self.plug_timeout
             raise NotPluggedError(
                 'ofdvr has not plugged %s into namespace %s: %s' %
                 (interface_name, ns_name, why or 'see ofdvr doctor'))
@@ -127,7 +127,7 @@ class OfdvrRouter(dvr_local_router.DvrLocalRouter):
                                           fixed_ip['ip_address'])
 
     def _unplug_stock(self, interface_name):
-        """Remove what the agent plugged before the extension was there."""
+        """Remove a port that the agent plugged without the extension."""
         bridge = self.agent_conf.OVS.integration_bridge
         if ovs_lib.BaseOVS().get_bridge_for_iface(interface_name) == bridge:
             LOG.info('Port %s of router %s moves from %s to ofdvr',
@@ -138,43 +138,43 @@ class OfdvrRouter(dvr_local_router.DvrLocalRouter):
     def internal_network_removed(self, port):
         self._dvr_internal_network_removed(port)
         LOG.debug('Removing internal network: port(%s)', port['id'])
-        self._tell(*[s['id'] for s in port.get('subnets', [])])
+        self._send(*[s['id'] for s in port.get('subnets', [])])
 
     def internal_network_updated(self, port):
-        self._tell_and_wait(*[s['id'] for s in port.get('subnets', [])])
+        self._send_and_wait(*[s['id'] for s in port.get('subnets', [])])
         super().internal_network_updated(port)
 
     def _process_internal_ports(self):
         super()._process_internal_ports()
-        # Also what is no event of its own: admin state, address scopes.
-        self._tell()
+        # Changes without an event of their own: admin state, address scopes.
+        self._send()
 
     def routes_updated(self, old_routes, new_routes):
         super().routes_updated(old_routes, new_routes)
         if old_routes != new_routes:
-            self._tell()
+            self._send()
 
     # Ports of machines.
 
     def _set_subnet_arp_info(self, subnet):
         super()._set_subnet_arp_info(subnet)
-        self._tell(subnet['id'])
+        self._send(subnet['id'])
 
     def _update_arp_entry(self, ip, mac, subnet_id, operation, device,
                           device_exists=True):
-        """A hint that the ports of a subnet are other ones now."""
+        """A hint that the ports of a subnet have changed."""
         with self._lock:
             self._expected[subnet_id, str(ip)] = operation, mac, TRIES
-        self._tell(subnet_id)
+        self._send(subnet_id)
         return super()._update_arp_entry(ip, mac, subnet_id, operation,
                                          device, device_exists=device_exists)
 
-    # The end.
+    # Deletion.
 
     def delete(self):
         self._deleted = True
         version = self.sender.want(self.router_id, None)
-        # Before the namespace goes, with the taps in it. If ofdvr is away, it
-        # is told when it is back.
+        # Before the namespace is deleted with its taps. If ofdvr is away, the
+        # sender retries.
         self.sender.wait(self.router_id, version, self.plug_timeout)
         super().delete()

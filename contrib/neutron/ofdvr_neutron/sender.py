@@ -1,7 +1,7 @@
-"""Tells ofdvr what the agent's routers should be, until it has heard it.
+"""Sends the desired state of the agent's routers to ofdvr, with retries.
 
-Only the latest word about a router counts: what comes while ofdvr is away, or
-while a snapshot is on its way, replaces what was to be said before.
+Only the latest state of a router counts: a change that comes while ofdvr is
+away, or while a snapshot is being sent, replaces the previous one.
 """
 
 import threading
@@ -20,20 +20,20 @@ class Sender:
         self._api = api
         self._retry = retry_interval
         self._cond = threading.Condition()
-        self._wanted = {}  # by router: what makes the snapshot; None: delete
-        self._version = {}  # by router: of what is wanted
+        self._wanted = {}  # by router: makes the snapshot; None: delete
+        self._version = {}  # by router: of the desired state
         self._sent = {}  # by router: the version that ofdvr has
         self._failed = {}  # by router: why the last attempt failed
         self._stopped = False
         self._thread = None
 
     def want(self, router_id, make):
-        """Have sent what make() returns: the snapshot of a router, and whether
-        it is settled, or has to be made again in a while.
+        """Send the result of make(): the snapshot of a router, and whether it is
+        settled; if not, it is made again later.
 
-        make is called when the snapshot is about to be sent, so that many
-        events lead to one. None: the router is to be deleted. Returns a version
-        for wait.
+        make is called just before the snapshot is sent, so that many events
+        lead to one snapshot. None deletes the router. Returns a version for
+        wait.
         """
         with self._cond:
             self._wanted[router_id] = make
@@ -47,13 +47,13 @@ class Sender:
             return version
 
     def wait(self, router_id, version, timeout):
-        """Wait until ofdvr has a version; False if it has not in time."""
+        """Wait until ofdvr has a version; False after the timeout."""
         with self._cond:
             return self._cond.wait_for(
                 lambda: self._sent.get(router_id, 0) >= version, timeout)
 
     def why(self, router_id):
-        """Why the last attempt to tell ofdvr failed, '' if it did not."""
+        """Why the last attempt to send failed, '' if it did not."""
         with self._cond:
             return self._failed.get(router_id, '')
 
@@ -85,7 +85,7 @@ class Sender:
                     self._cond.wait_for(lambda: self._stopped, self._retry)
 
     def _send(self, router_id, version, make):
-        """Tell ofdvr about a router; False if it has to be told again."""
+        """Send a router's state; False if it has to be sent again."""
         settled = True
         try:
             pending = None
@@ -96,17 +96,17 @@ class Sender:
                 pending = self._api.put_snapshot(router_id, snapshot)
             error = ''
         except client.Refused as e:
-            # Nothing but another snapshot can help.
+            # Only another snapshot can help.
             pending, error = None, str(e)
-        except Exception as e:  # of the RPC that make does, too
-            self._note(router_id, str(e), 'Could not tell ofdvr about router '
-                       '%(router)s, trying again: %(why)s')
+        except Exception as e:  # also of the RPC of make
+            self._note(router_id, str(e), 'Could not send router %(router)s '
+                       'to ofdvr, will retry: %(why)s')
             return False
-        self._note(router_id, error, 'ofdvr refuses what it is told about '
-                   'router %(router)s; it stays as it was: %(why)s')
+        self._note(router_id, error, 'ofdvr refused the snapshot of router '
+                   '%(router)s and keeps the previous one: %(why)s')
         if pending:
-            LOG.warning('ofdvr has not carried out all that it was told about '
-                        'router %(router)s yet: %(pending)s',
+            LOG.warning('ofdvr has not applied all of router %(router)s yet: '
+                        '%(pending)s',
                         {'router': router_id, 'pending': pending})
         with self._cond:
             self._sent[router_id] = version
@@ -116,11 +116,11 @@ class Sender:
         return settled
 
     def _note(self, router_id, error, message):
-        """Log an error, once until it is another one."""
+        """Log an error once, until it changes."""
         with self._cond:
             before = self._failed.get(router_id, '')
             self._failed[router_id] = error
         if error and error != before:
             LOG.error(message, {'router': router_id, 'why': error})
         elif before and not error:
-            LOG.info('ofdvr has been told about router %s again', router_id)
+            LOG.info('ofdvr accepts router %s again', router_id)

@@ -1,16 +1,16 @@
-"""What ofdvr is told about a router. These are functions of what Neutron says.
+"""Snapshots of routers for ofdvr, as pure functions of Neutron's data.
 
-A snapshot has the router with its interfaces and extra routes, the networks
-that it is on, and all ports on these networks, so that whatever was missed
-before is made up for by the next one.
+A snapshot has the router with its interfaces and extra routes, its networks,
+and all ports on these networks, so that the next snapshot corrects any event
+that was missed.
 """
 
 import ipaddress
 
 from neutron_lib import constants
 
-# Ports that flows do not lead to: other routers' interfaces are reached through
-# the namespace, as are the SNAT ports of this one.
+# Ports that flows do not deliver to: other routers' interfaces are reached
+# through the namespace, as are the SNAT ports of this router.
 NOT_A_DESTINATION = constants.ROUTER_INTERFACE_OWNERS + (
     constants.DEVICE_OWNER_ROUTER_SNAT,
     constants.DEVICE_OWNER_ROUTER_GW,
@@ -33,7 +33,7 @@ def of(router, ns_name, ports_by_subnet):
     for port in router.get(constants.INTERFACE_KEY, []):
         addresses = _addresses(port)
         if not addresses:
-            continue  # IPv6 prefixes that are still to be delegated
+            continue  # IPv6 prefixes that are not delegated yet
         interfaces.append({
             'id': port['id'],
             'network': port['network_id'],
@@ -63,7 +63,7 @@ def of(router, ns_name, ports_by_subnet):
 
 
 def macs_of(ports, ip):
-    """The MAC addresses with which ports have an address, or may use it."""
+    """The MAC addresses of the ports that have an address or may use it."""
     macs = set()
     for port in ports:
         if any(f['ip_address'] == ip for f in port['fixed_ips']):
@@ -79,7 +79,7 @@ def _state(up):
 
 
 def _addresses(port):
-    """The addresses of a router's port, each with its subnet's length."""
+    """The addresses of a router's port, each with its prefix length."""
     out = []
     for fixed_ip in port['fixed_ips']:
         length = fixed_ip.get('prefixlen')
@@ -105,10 +105,10 @@ def _is_destination(port):
 
 
 def _is_bound(port):
-    """Whether a port is on a host, or on its way to one.
+    """Whether a port is on a host, or moves to one.
 
-    A port that moves is unbound for a moment, in which it may be read, and no
-    event says that it is bound again.
+    A moving port is unbound for a moment, in which it may be read, and no event
+    reports that it is bound again.
     """
     vif_type = port.get('binding:vif_type')
     if vif_type == 'unbound':
@@ -142,8 +142,8 @@ def _port(port, network_id):
 def _routes(router, interfaces):
     """Extra routes whose next hop is on one of the router's internal networks.
 
-    Others are left to the namespace, which has them: those by way of a gateway,
-    and those with several next hops, of which the agent knows one.
+    The namespace has the others: those through a gateway, and those with several
+    next hops, of which the agent knows one.
     """
     inside = [ipaddress.ip_interface(a).network
               for i in interfaces for a in i['addresses']]

@@ -1,4 +1,4 @@
-"""Routers that went while the agent did not run are told to ofdvr."""
+"""Deletes routers from ofdvr that were removed while the agent did not run."""
 
 import threading
 
@@ -13,7 +13,7 @@ LOG = logging.getLogger(__name__)
 
 
 def start(api, sender, host, retry_interval):
-    """Look once, in a thread, as soon as both can be asked."""
+    """Compare once, in a thread, as soon as ofdvr and the server answer."""
     threading.Thread(
         target=_run, name='ofdvr-stale', daemon=True,
         args=(api, sender, agent.L3PluginApi(topics.L3PLUGIN, host),
@@ -26,27 +26,28 @@ def _run(api, sender, plugin, retry_interval):
         try:
             remove(api, sender, plugin)
             return
-        except Exception as e:  # ofdvr's, and those of the RPC
-            LOG.debug('Cannot tell yet which routers are gone: %s', e)
+        except Exception as e:  # of ofdvr and of the RPC
+            LOG.debug('Cannot find stale routers yet, will retry: %s', e)
         never.wait(retry_interval)
 
 
 def remove(api, sender, plugin):
-    """Have the routers deleted that ofdvr has and the server does not.
+    """Delete the routers that ofdvr has and the server does not.
 
-    ofdvr is asked first: what it is told of later, the server knows by then.
+    ofdvr is read first: the server knows every router that is added to ofdvr
+    later.
     """
     have = [r['id'] for r in api.routers() if _is_neutrons(r)]
     wanted = set(plugin.get_router_ids(
         context.get_admin_context_without_session()))
     for router_id in have:
         if router_id not in wanted:
-            LOG.info('Router %s is not on this host any more, ofdvr is told',
-                     router_id)
+            LOG.info('Router %s is no longer on this host, deleting it from '
+                     'ofdvr', router_id)
             sender.want(router_id, None)
 
 
 def _is_neutrons(router):
-    """Whether a router of ofdvr is one that this extension has told it of."""
+    """Whether this extension made a router of ofdvr."""
     return (uuidutils.is_uuid_like(router['id']) and
             router.get('namespace') == namespaces.NS_PREFIX + router['id'])

@@ -1,4 +1,4 @@
-"""The API as it answers, and as it fails to."""
+"""The client handles the API's replies and failures."""
 
 import http.server
 import json

@@ -1,4 +1,4 @@
-"""The entry point, and what it registers."""
+"""The entry point registers the router class."""
 
 from unittest import mock
 

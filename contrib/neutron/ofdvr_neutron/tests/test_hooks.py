@@ -1,6 +1,6 @@
-"""What the extension takes from Neutron is there, by name and by signature.
+"""Neutron has the methods that the extension uses, with the same signatures.
 
-On another release of Neutron, this is what to run first.
+Run these tests first with another release of Neutron.
 """
 
 import inspect
@@ -47,7 +47,7 @@ class TestHooks(base.BaseTestCase):
                 got = list(inspect.signature(getattr(cls, name)).parameters)
                 self.assertEqual(want, got, '%s.%s' % (cls.__name__, name))
 
-    def test_overrides_take_the_same(self):
+    def test_overrides_have_the_same_signature(self):
         for name, want in HOOKS[0][1].items():
             if name in vars(router.OfdvrRouter):
                 got = inspect.signature(getattr(router.OfdvrRouter, name))

@@ -1,4 +1,4 @@
-"""A router does what Neutron's does, but for its internal ports."""
+"""A router behaves like Neutron's, except for its internal ports."""
 
 import types
 from unittest import mock
@@ -18,13 +18,13 @@ PATIENCE = 20
 
 
 class TestAsNeutron(stock.TestDvrRouterOperations):
-    """Neutron's own tests of distributed routers, with ours in their place."""
+    """Neutron's own tests of distributed routers, run with OfdvrRouter."""
 
     def setUp(self):
         super().setUp()
         for name, value in (('sender', mock.Mock()), ('plug_timeout', 1)):
             mock.patch.object(router.OfdvrRouter, name, value).start()
-        # Where the tests look for the class, not where that looks for itself.
+        # Replace the class in the tests' module only, not in its own.
         module = types.SimpleNamespace(**vars(dvr_local_router))
         module.DvrLocalRouter = router.OfdvrRouter
         mock.patch.object(stock, 'dvr_router', module).start()
@@ -70,8 +70,8 @@ class TestRouter(base.BaseTestCase):
                                       self.device)
 
     def settled(self):
-        """What ofdvr has when it has heard everything."""
-        version = self.router._tell()
+        """The ports that ofdvr has after the latest snapshot."""
+        version = self.router._send()
         self.assertTrue(self.sender.wait('router-1', version, PATIENCE))
         return {p['id']: p['addresses']
                 for p in self.api.has['router-1']['ports']}
@@ -93,7 +93,7 @@ class TestRouter(base.BaseTestCase):
             ['if-1', 'if-2'],
             [i['id'] for i in self.api.has['router-1']['router']['interfaces']])
 
-    def test_plug_takes_over_what_the_agent_had_plugged(self):
+    def test_plug_replaces_port_of_the_agent(self):
         self.bridge_of.return_value = 'br-int'
         self.plug()
         self.driver.unplug.assert_called_once_with(
@@ -106,15 +106,15 @@ class TestRouter(base.BaseTestCase):
         e = self.assertRaises(router.NotPluggedError, self.plug)
         self.assertIn('ofdvr is away', str(e))
 
-    def test_gateways_are_the_drivers(self):
+    def test_driver_plugs_gateways(self):
         self.router._internal_network_added(
             self.router.ns_name, 'net', 'port', [], '02:00:00:00:09:09',
             'sg-port', 'sg-', mtu=1450)
         self.assertTrue(self.driver.plug.called)
         self.assertEqual({}, self.api.has)
 
-    def test_new_address_alone(self):
-        """The server tells only of the new address when one changes."""
+    def test_event_has_only_new_address(self):
+        """The server's event has only the new address when one changes."""
         self.ports['sub-1'] = [test_snapshot.port('vm')]
         self.event('10.0.1.10')
         self.assertEqual({'vm': ['10.0.1.10']}, self.settled())
@@ -123,7 +123,7 @@ class TestRouter(base.BaseTestCase):
         self.assertEqual({'vm': ['10.0.1.11']}, self.settled())
 
     def test_event_before_the_port_is_bound(self):
-        """A port that moves is told of before it is bound again."""
+        """The event of a moving port comes before it is bound again."""
         reads = []
 
         def read(subnet_id):
@@ -139,7 +139,7 @@ class TestRouter(base.BaseTestCase):
         self.assertEqual({'vm': ['10.0.1.10']}, self.settled())
         self.assertEqual(4, reads.count('sub-1'))
 
-    def test_event_that_never_comes_true(self):
+    def test_event_that_ports_never_confirm(self):
         self.event('10.0.1.10')
         for _ in range(router.TRIES + 1):
             self.settled()
@@ -150,7 +150,7 @@ class TestRouter(base.BaseTestCase):
         self.event('10.0.1.10')
         self.settled()
         self.ports['sub-1'] = []
-        self.event('10.0.1.99')  # any event of the subnet tells of it
+        self.event('10.0.1.99')  # any event of the subnet is enough
         self.assertEqual({}, self.settled())
 
     def test_event_before_the_device(self):
@@ -200,8 +200,8 @@ class TestRouter(base.BaseTestCase):
     def test_delete(self):
         self.settled()
         with mock.patch.object(dvr_local_router.DvrLocalRouter, 'delete',
-                               side_effect=self.router._tell):
-            self.router.delete()  # what Neutron's does tells of changes, too
+                               side_effect=self.router._send):
+            self.router.delete()  # Neutron's delete changes the router, too
         self.assertEqual({'router-1': None}, self.api.has)
 
     def test_delete_without_ofdvr(self):

@@ -1,4 +1,4 @@
-"""ofdvr hears the latest word about each router, whatever happens."""
+"""ofdvr gets the latest state of each router, whatever fails."""
 
 import threading
 from unittest import mock
@@ -12,7 +12,7 @@ PATIENCE = 20
 
 
 class Api:
-    """An ofdvr that fails as often as it is told to."""
+    """An ofdvr that fails with the given failures."""
 
     def __init__(self):
         self.failures = []
@@ -40,7 +40,7 @@ class TestSender(base.BaseTestCase):
         self.sender = sender.Sender(self.api, 0.01)
         self.addCleanup(self.sender.stop)
 
-    def told(self, router_id, version):
+    def sent(self, router_id, version):
         self.assertTrue(self.sender.wait(router_id, version, PATIENCE))
 
     def test_latest(self):
@@ -49,17 +49,17 @@ class TestSender(base.BaseTestCase):
             version = self.sender.want('r1', lambda i=i: (i, True))
         other = self.sender.want('r2', lambda: ('other', True))
         self.api.gate.set()
-        self.told('r1', version)
-        self.told('r2', other)
+        self.sent('r1', version)
+        self.sent('r2', other)
         self.assertEqual({'r1': 99, 'r2': 'other'}, self.api.has)
         self.assertLess(self.api.calls, 5)
 
     def test_away(self):
         self.api.failures = [client.Unavailable('away')] * 3 + [OSError('rpc')]
         with mock.patch.object(sender, 'LOG') as log:
-            self.told('r1', self.sender.want('r1', lambda: (1, True)))
+            self.sent('r1', self.sender.want('r1', lambda: (1, True)))
         self.assertEqual({'r1': 1}, self.api.has)
-        # Once for each reason, and when it is over.
+        # Logged once for each reason, and at the recovery.
         self.assertEqual(2, log.error.call_count)
         self.assertEqual(1, log.info.call_count)
         self.assertEqual('', self.sender.why('r1'))
@@ -71,28 +71,28 @@ class TestSender(base.BaseTestCase):
             made.append(len(made))
             return made[-1], len(made) == 4
         version = self.sender.want('r1', make)
-        self.told('r1', version)
-        self.told('r1', version + 3)
+        self.sent('r1', version)
+        self.sent('r1', version + 3)
         self.assertEqual({'r1': 3}, self.api.has)
 
     def test_refused(self):
         self.api.failures = [client.Refused('no such thing')]
-        self.told('r1', self.sender.want('r1', lambda: (1, True)))
+        self.sent('r1', self.sender.want('r1', lambda: (1, True)))
         self.assertEqual({}, self.api.has)
         self.assertEqual('no such thing', self.sender.why('r1'))
-        self.told('r1', self.sender.want('r1', lambda: (2, True)))
+        self.sent('r1', self.sender.want('r1', lambda: (2, True)))
         self.assertEqual({'r1': 2}, self.api.has)
 
-    def test_one_router_does_not_keep_another(self):
+    def test_one_router_does_not_block_another(self):
         def broken():
             raise ValueError('rpc')
         self.sender.want('r1', broken)
-        self.told('r2', self.sender.want('r2', lambda: (2, True)))
+        self.sent('r2', self.sender.want('r2', lambda: (2, True)))
         self.assertFalse(self.sender.wait('r1', 1, 0))
 
     def test_delete(self):
-        self.told('r1', self.sender.want('r1', lambda: (1, True)))
-        self.told('r1', self.sender.want('r1', None))
+        self.sent('r1', self.sender.want('r1', lambda: (1, True)))
+        self.sent('r1', self.sender.want('r1', None))
         self.assertEqual({'r1': None}, self.api.has)
-        self.told('r1', self.sender.want('r1', lambda: (3, True)))
+        self.sent('r1', self.sender.want('r1', lambda: (3, True)))
         self.assertEqual({'r1': 3}, self.api.has)

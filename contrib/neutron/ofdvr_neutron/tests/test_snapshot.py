@@ -1,4 +1,4 @@
-"""Snapshots are functions of what Neutron says of a router."""
+"""Snapshots are functions of Neutron's data of a router."""
 
 import copy
 
@@ -103,14 +103,14 @@ class TestSnapshot(base.BaseTestCase):
              {'address': '10.0.1.64/28', 'mac': '02:00:00:00:09:09'}],
             got['ports'][0]['allowed_address_pairs'])
 
-    def test_the_same_whatever_the_order(self):
+    def test_order_does_not_matter(self):
         other = copy.deepcopy(ROUTER)
         other['_interfaces'].reverse()
         other['routes'].reverse()
         a, b = port('a'), port('b', ip='10.0.1.11')
         self.assertEqual(self.of(a, b), self.of(b, a, router=other))
 
-    def test_delegated_prefix_that_has_not_come(self):
+    def test_prefix_not_yet_delegated(self):
         router = copy.deepcopy(ROUTER)
         router['_interfaces'][0]['fixed_ips'] = []
         self.assertEqual(

@@ -1,4 +1,4 @@
-"""Routers that went while the agent did not run."""
+"""Routers that were removed while the agent did not run."""
 
 from unittest import mock
 
@@ -18,7 +18,7 @@ class TestStale(base.BaseTestCase):
         self.api.routers.return_value = [
             {'id': self.here, 'namespace': 'qrouter-' + self.here},
             {'id': self.gone, 'namespace': 'qrouter-' + self.gone},
-            # Somebody else has told ofdvr of these.
+            # Routers that the extension did not make.
             {'id': 'r1', 'namespace': 'qrouter-r1'},
             {'id': uuidutils.generate_uuid()},
         ]
