@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,7 @@ func TestReadmes(t *testing.T) {
 				lab.Needs(t, "mn")
 			}
 			h := lab.Boot(t)
-			out := runScript(t, h, readScript(t, tt.dir))
+			out := runScript(t, h, readScript(t, tt.dir), "sh", "-exc")
 			at := 0
 			for _, want := range tt.want {
 				i := strings.Index(out[at:], want)
@@ -76,9 +77,9 @@ func readScript(t *testing.T, dir string) string {
 	return b.String()
 }
 
-// runScript runs script at the top of the repository, with ofdvr in PATH, and
+// runScript gives script to a shell at the top of the repository, with ofdvr in PATH, and
 // returns what it printed.
-func runScript(t *testing.T, h *lab.Host, script string) string {
+func runScript(t *testing.T, h *lab.Host, script string, shell ...string) string {
 	t.Helper()
 	root, err := filepath.Abs("..")
 	if err != nil {
@@ -94,7 +95,8 @@ func runScript(t *testing.T, h *lab.Host, script string) string {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	cmd := h.Command(ctx, "env", "--chdir="+root, "PATH="+bin+":"+os.Getenv("PATH"), "LC_ALL=C", "sh", "-exc", script)
+	env := []string{"--chdir=" + root, "PATH=" + bin + ":" + os.Getenv("PATH"), "LC_ALL=C"}
+	cmd := h.Command(ctx, "env", slices.Concat(env, shell, []string{script})...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
@@ -20,11 +22,11 @@ var update = flag.Bool("update", false, "rewrite the generated parts of docs")
 // A generated part of a page is between these comments. The words after "generated:" select it.
 var generatedPart = regexp.MustCompile(`(?s)(<!-- generated: ([^>]*) -->\n).*?(<!-- end -->\n)`)
 
-// TestGeneratedDocs states that the tables of keys, flags, metrics and commands in docs are
-// those of the code, and that each key, flag, metric and command is in one. With -update, it writes them.
+// TestGeneratedDocs states that the tables of keys, flags, metrics, commands and cookies in docs
+// are those of the code, and that each metric is in one. With -update, it writes them.
 func TestGeneratedDocs(t *testing.T) {
 	metrics := metricRows(t)
-	for _, name := range []string{"docs/configuration.md", "docs/metrics.md", "docs/cli.md"} {
+	for _, name := range []string{"docs/configuration.md", "docs/metrics.md", "docs/cli.md", "docs/flow-program.md"} {
 		page := document(t, name)
 		parts := 0
 		want := generatedPart.ReplaceAllStringFunc(page, func(part string) string {
@@ -38,6 +40,8 @@ func TestGeneratedDocs(t *testing.T) {
 				text = flagTable(newServe())
 			case "metrics":
 				text = metricTable(t, metrics, selected)
+			case "cookies":
+				text = cookieTable()
 			case "commands":
 				text = commandTable(newRoot())
 			case "help":
@@ -205,6 +209,29 @@ func metricTable(t *testing.T, metrics []*metricRow, prefixes string) string {
 			}
 			m.used = true
 			b.WriteString(m.row)
+		}
+	}
+	return b.String()
+}
+
+// cookieTable lists the roles of flows, by the first two bytes of their cookies.
+func cookieTable() string {
+	var b strings.Builder
+	b.WriteString("| cookie | the flow |\n| --- | --- |\n")
+	for role := compile.Role(1); role < 0xff; role++ {
+		o := routing.Object{Kind: routing.KindInterface, ID: "I", Interface: "I"}
+		switch role {
+		case compile.RoleProbe: // never stays
+			continue
+		case compile.RoleDeliver:
+			o = routing.Object{Kind: routing.KindPort, ID: "P", Interface: "I"}
+		case compile.RoleExtra, compile.RoleBlackhole, compile.RoleMeasure:
+			o = routing.Object{Kind: routing.KindRoute, ID: "R", Interface: "I"}
+		case compile.RoleForeign:
+			o = routing.Object{Kind: routing.KindRouter, ID: "R"}
+		}
+		if text := role.Does(o); !strings.HasPrefix(text, "role ") {
+			fmt.Fprintf(&b, "| `0xfd%02x…` | %s |\n", uint8(role), cell(text))
 		}
 	}
 	return b.String()
