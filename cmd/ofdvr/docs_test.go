@@ -227,7 +227,7 @@ func cookieTable() string {
 			o = routing.Object{Kind: routing.KindPort, ID: "P", Interface: "I"}
 		case compile.RoleExtra, compile.RoleBlackhole, compile.RoleMeasure:
 			o = routing.Object{Kind: routing.KindRoute, ID: "R", Interface: "I"}
-		case compile.RoleForeign:
+		case compile.RoleForeign, compile.RoleMartian:
 			o = routing.Object{Kind: routing.KindRouter, ID: "R"}
 		}
 		if text := role.Does(o); !strings.HasPrefix(text, "role ") {
