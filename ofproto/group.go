@@ -53,7 +53,7 @@ func (t GroupType) String() string {
 	return fmt.Sprintf("type %d", uint8(t))
 }
 
-// A Bucket is a list of actions of a group.
+// A Bucket is one of a group's lists of actions.
 type Bucket struct {
 	Weight     uint16  // in a select group
 	WatchPort  PortNo  // or [PortAny]

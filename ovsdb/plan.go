@@ -78,7 +78,7 @@ type planner struct {
 	d Desired
 
 	want  map[string]*Bridge   // desired bridges, by router; empty if no router can be realized
-	ports map[string]*wantPort // ports of their interfaces, by name
+	ports map[string]*wantPort // ports of the desired interfaces, by name
 	plist []*wantPort          // the same, in the order of d
 	names map[string][]occupant
 	br    *BridgeRow // the integration bridge, nil if it does not exist

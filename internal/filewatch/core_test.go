@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestCore plays events and looks at given milliseconds. A step is "event"; the result of a look:
+// TestCore simulates events and looks at the file at given times in ms. A step is "event"; the result of a look:
 // "A" and so on for a content without a writer, "?A" for one that may have a writer, "busy", "gone"
 // or "denied"; or a check: ">30" means that the next look is due at 30 ms. "!" marks a look that is
 // reported.

@@ -169,7 +169,7 @@ func TestLeaseEndsDuringRead(t *testing.T) {
 }
 
 // A write lease of another process does not block a read.
-func TestLeasedToAnother(t *testing.T) {
+func TestForeignWriteLease(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	f, err := os.Create(path)
 	must(t, err)

@@ -133,7 +133,7 @@ func (e *ensurer) routes() error {
 // removeRoute removes our routes with a key, at most n.
 func (e *ensurer) removeRoute(key routeKey, n int) error {
 	for range n {
-		// Without next hops, the kernel removes the route whatever its next hops.
+		// A request without next hops removes the route whatever next hops it has.
 		err := e.inside.RouteDel(&netlink.Route{Dst: ipNet(key.to), Priority: key.priority, Protocol: protocol})
 		if errors.Is(err, unix.ESRCH) {
 			return nil

@@ -52,7 +52,7 @@ var settings = [...]setting{
 	// router is on every host.
 	{file: "net/ipv6/conf/all/accept_dad", value: "0"},
 	{file: "net/ipv6/conf/default/accept_dad", value: "0"},
-	// A connection keeps to one of several next hops, as in the flows.
+	// All packets of a connection use the same next hop, as in the flows.
 	{file: "net/ipv4/fib_multipath_hash_policy", value: "1", optional: true},
 	{file: "net/ipv6/fib_multipath_hash_policy", value: "1"},
 }

@@ -197,7 +197,7 @@ func TestListenerIsNotThePeer(t *testing.T) {
 
 // A peer address that is not this machine's, and a loopback address at only one end, as with a firewall that
 // rewrites addresses.
-func TestHere(t *testing.T) {
+func TestPeerIsLocal(t *testing.T) {
 	for _, c := range []struct {
 		us, peer string
 		want     bool

@@ -71,7 +71,7 @@ func TestRadvdAcceptsConfig(t *testing.T) {
 	}
 }
 
-func TestLeaves(t *testing.T) {
+func TestConfigLeaves(t *testing.T) {
 	conf := config(&example)
 	if example.leaves(conf) || example.leaves(nil) {
 		t.Error("an unchanged configuration leaves")

@@ -199,7 +199,7 @@ func TestUnsupported(t *testing.T) {
 }
 
 // The daemon does not link libOpenflow.
-func TestNotLinked(t *testing.T) {
+func TestDaemonDoesNotLinkLibOpenflow(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "github.com/ofdvr/ofdvr/cmd/ofdvr").Output()
 	if err != nil {
 		t.Fatal(err)

@@ -126,7 +126,7 @@ func mixed(refused bool) []ofproto.Mod {
 // Groups and flows are committed in one bundle, in order. If a group in the middle is refused, the
 // error names it and nothing is applied; without a bundle everything else is applied. A meter is
 // refused in a bundle, but not without one.
-func TestMixed(t *testing.T) {
+func TestMixedBundle(t *testing.T) {
 	c := realSwitch(t)
 	groups := func() (n int) {
 		t.Helper()
