@@ -26,10 +26,14 @@ type Status struct {
 // An IntentStatus describes the intent.
 type IntentStatus struct {
 	Revision uint64 `json:"revision"`
-	Complete bool   `json:"complete"` // what is not in it is removed
-	Networks int    `json:"networks"`
-	Routers  int    `json:"routers"`
-	Ports    int    `json:"ports"`
+	// Hash is the same for equal intents, whatever the revision, the order of objects
+	// and the host. The API sets it from State.
+	Hash     string        `json:"hash,omitempty"`
+	State    *ledger.State `json:"-"`
+	Complete bool          `json:"complete"` // what is not in it is removed
+	Networks int           `json:"networks"`
+	Routers  int           `json:"routers"`
+	Ports    int           `json:"ports"`
 	// Quarantined are the objects that cannot be used and are left out; each is a
 	// problem too.
 	Quarantined []QuarantinedStatus `json:"quarantined,omitempty"`
@@ -96,7 +100,7 @@ func (c *Controller) Status(ctx context.Context) (Status, error) {
 func (c *Controller) status(w *world) Status {
 	in := w.intent
 	s := Status{
-		Intent:  IntentStatus{Revision: in.Revision, Complete: in.Complete, File: sourceStatus(in.File()), Store: sourceStatus(in.Store())},
+		Intent:  IntentStatus{Revision: in.Revision, State: in, Complete: in.Complete, File: sourceStatus(in.File()), Store: sourceStatus(in.Store())},
 		Standby: c.standsBy(w),
 		Limits:  c.limits.lately(time.Now()),
 		Routers: []RouterStatus{},

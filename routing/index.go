@@ -215,10 +215,11 @@ func (x *Index) Touched(c Change) []string {
 // objects that exist and are not put, each once.
 func (x *Index) Differs(c Change) (d Change) {
 	put := make(map[owner]bool)
-	for _, n := range c.Put.Networks {
+	for i := range c.Put.Networks {
+		n := &c.Put.Networks[i]
 		put[owner{KindNetwork, n.ID}] = true
-		if old, ok := x.Network(n.ID); !ok || old != n {
-			d.Put.Networks = append(d.Put.Networks, n)
+		if old, ok := x.Network(n.ID); !ok || !old.Equal(n) {
+			d.Put.Networks = append(d.Put.Networks, *n)
 		}
 	}
 	for i := range c.Put.Routers {

@@ -21,6 +21,7 @@ type Model struct {
 // A Network is a layer 2 network.
 type Network struct {
 	ID   string
+	Meta *Meta  // nil: none
 	VLAN uint16 // tag on the integration bridge, 1–4094; 0 leaves tagging to another agent
 	MTU  int    // bytes of an IP packet, 68–65535
 	// Names of the address scopes of its IPv4 and IPv6 addresses; "" is a scope
@@ -33,6 +34,7 @@ type Network struct {
 // A Router joins networks. It is realized by one routing bridge on each host.
 type Router struct {
 	ID        string
+	Meta      *Meta  // nil: none
 	Namespace string // network namespace; "" means the default, see [Router.NamespaceName]
 	Fallback  Fallback
 	// Answer in the switch: ARP requests, neighbour solicitations and echo
@@ -162,6 +164,7 @@ type RAPrefix struct {
 // A Port is a machine's leg on a network, on this host or on another.
 type Port struct {
 	ID        string
+	Meta      *Meta  // nil: none
 	Network   string // a Network's ID
 	MAC       ofproto.MAC
 	Addresses []netip.Addr

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"unicode/utf8"
 
 	"github.com/ofdvr/ofdvr/ofproto"
 )
@@ -202,6 +201,7 @@ func (v *validator) checkNetworks(networks []Network) {
 	for i := range networks {
 		n, p := &networks[i], path{kind: networkPath, i: i}
 		v.checkID(p, owner{KindNetwork, n.ID}, ids)
+		v.checkMeta(p, n.Meta)
 		if n.VLAN != 0 {
 			if n.VLAN > MaxVLAN {
 				v.bad(p, "vlan", "vlan %d is outside %d–%d", n.VLAN, MinVLAN, MaxVLAN)
@@ -232,6 +232,7 @@ func (v *validator) checkRouters(routers []Router) {
 	for i := range routers {
 		r, p := &routers[i], path{kind: routerPath, router: i}
 		v.checkID(p, owner{KindRouter, r.ID}, ids)
+		v.checkMeta(p, r.Meta)
 		v.checkBridge(p, r)
 		if r.AnswerRate < 0 || r.AnswerRate > MaxAnswerRate {
 			v.bad(p, "answer_rate", "answer_rate %d is outside 0–%d", r.AnswerRate, MaxAnswerRate)
@@ -263,6 +264,7 @@ func (v *validator) checkPorts(ports []Port) {
 		q, p := &ports[i], path{kind: portPath, i: i}
 		who := owner{KindPort, q.ID}
 		v.checkID(p, who, ids)
+		v.checkMeta(p, q.Meta)
 		v.checkNetwork(p, q.Network)
 		v.checkMAC(p, who, q.Network, q.MAC)
 		for k, a := range q.Addresses {
@@ -274,44 +276,6 @@ func (v *validator) checkPorts(ports []Port) {
 		}
 		v.checkPairs(p, q)
 	}
-}
-
-func (v *validator) checkScope(p path, key, scope string) {
-	if scope == "" {
-		return
-	}
-	if err := checkID(scope); err != nil {
-		v.bad(p, key, "%w", err)
-	}
-}
-
-// checkID checks who.id and enters it into ids, those of its kind.
-func (v *validator) checkID(p path, who owner, ids map[string]bool) {
-	if err := checkID(who.id); err != nil {
-		v.bad(p, "id", "%w", err)
-		return
-	}
-	if ids[who.id] {
-		v.bad(p, "id", "there is already %s %v", article(who.kind), who)
-	}
-	ids[who.id] = true
-}
-
-func checkID(id string) error {
-	switch {
-	case id == "":
-		return errors.New("the ID is empty")
-	case len(id) > MaxIDLen:
-		return fmt.Errorf("the ID has %d bytes, more than %d", len(id), MaxIDLen)
-	case !utf8.ValidString(id):
-		return fmt.Errorf("the ID %q is not UTF-8", id)
-	}
-	for _, c := range id {
-		if c < ' ' || 0x7f <= c && c < 0xa0 {
-			return fmt.Errorf("the ID %q has a control character", id)
-		}
-	}
-	return nil
 }
 
 func (v *validator) checkNetwork(p path, id string) {

@@ -95,13 +95,13 @@ func (k kindWord) path(id string) string {
 	return "/v1/" + k.plural + "/" + strings.ReplaceAll(url.PathEscape(id), ".", "%2E")
 }
 
-// fetch returns the objects of a kind that have IDs or, if there are none, that
-// pass the filters, as a model.
+// fetch returns the objects of a kind that have IDs or names or, if none are given,
+// that pass the filters, as a model.
 func (k kindWord) fetch(ctx context.Context, c *api.Client, ids []string, filter url.Values) (*routing.Model, error) {
 	var items []json.RawMessage
 	for _, id := range ids {
-		var item json.RawMessage
-		if _, err := c.Do(ctx, http.MethodGet, k.path(id), nil, &item); err != nil {
+		item, err := k.object(ctx, c, id)
+		if err != nil {
 			return nil, err
 		}
 		items = append(items, item)

@@ -118,6 +118,9 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 	if st := s.Intent.Store; st != nil && (s.Intent.File == nil || st.Networks+st.Routers+st.Ports > 0) {
 		source("store", st)
 	}
+	if s.Intent.Hash != "" {
+		fmt.Fprintf(w, "intent: revision %d, hash %.12s\n", s.Intent.Revision, s.Intent.Hash)
+	}
 	if s.Standby {
 		fmt.Fprintln(w, "standing by: another daemon leads, this one changes nothing")
 	}

@@ -133,7 +133,8 @@ func everything(ctx context.Context, client *api.Client, kind string) (revision 
 		return "", nil, err
 	}
 	tag := header.Get("ETag")
-	n, err := strconv.ParseUint(strings.TrimSuffix(strings.TrimPrefix(tag, `"r`), `"`), 10, 64)
+	number, _, _ := strings.Cut(strings.TrimPrefix(tag, `"r`), "-")
+	n, err := strconv.ParseUint(number, 10, 64)
 	if err != nil {
 		return "", nil, fmt.Errorf("read what ofdvr answered to GET /v1/topology: its ETag %s has no revision", tag)
 	}

@@ -77,6 +77,7 @@ type service struct {
 	bodies   *bounded.Bodies
 	large    chan struct{} // capacity maxLarge: a body with many objects is worked on
 	feed     feed          // of what is watched
+	digester digester
 }
 
 // Handler returns a handler of all that is below /v1/. version is that of the
@@ -134,6 +135,11 @@ func config(version string) huma.Config {
 	return c
 }
 
+// descriptions are the usual places of an API's description, and where ours is.
+var descriptions = map[string]string{
+	"/openapi": "/v1/openapi.json", "/openapi.json": "/v1/openapi.json", "/openapi.yaml": "/v1/openapi.yaml",
+}
+
 // problems answers with a problem where mux has nothing for a request, or the
 // request is too long for anything.
 func problems(mux *http.ServeMux) http.Handler {
@@ -145,6 +151,10 @@ func problems(mux *http.ServeMux) http.Handler {
 		}
 		if _, pattern := mux.Handler(r); pattern != "" {
 			mux.ServeHTTP(w, r)
+			return
+		}
+		if to := descriptions[r.URL.Path]; to != "" {
+			http.Redirect(w, r, to, http.StatusPermanentRedirect)
 			return
 		}
 		var allowed []string
@@ -176,6 +186,9 @@ func (s *service) registerStatus(a huma.API) {
 		st, err := s.switches.Status(ctx)
 		if err != nil {
 			return nil, failure(err)
+		}
+		if st.Intent.State != nil {
+			st.Intent.Hash = s.digester.of(st.Intent.State).String()
 		}
 		return &struct{ Body controller.Status }{st}, nil
 	})

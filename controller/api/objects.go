@@ -2,19 +2,14 @@ package api
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
-	"iter"
 	"net/http"
-	"net/netip"
 	"reflect"
-	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/ledger"
-	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
@@ -53,10 +48,17 @@ func (s *service) registerObjects(a huma.API) {
 	register(s, a, routers)
 	register(s, a, ports)
 	s.registerLists(a)
+	s.registerParts(a)
 }
 
+// ByID names the object of a request.
 type ByID struct {
-	ID string `path:"id" doc:"Of the object; percent-encoded where a URL needs it"`
+	ID string `path:"id" doc:"ID of the object; percent-encoded where a URL needs it"`
+}
+
+type getInput struct {
+	ByID
+	Revalidating
 }
 
 type putInput struct {
@@ -70,19 +72,15 @@ type putInput struct {
 func register[D any](s *service, a huma.API, res resource[D]) {
 	one := res.kind.String()
 	path, tags := "/v1/"+res.name+"/{id}", []string{res.name}
-	type output struct {
-		ETag string `header:"ETag" doc:"For If-Match"`
-		Body D
-	}
-	huma.Register(a, huma.Operation{
+	huma.Register(a, revalidated(huma.Operation{
 		OperationID: "get-" + one, Method: http.MethodGet, Path: path, Summary: "Get a " + one, Tags: tags, Errors: []int{404},
-	}, func(_ context.Context, in *ByID) (*output, error) {
+	}), func(_ context.Context, in *getInput) (*tagged[D], error) {
 		st, o := s.intent.State(), ledger.Object{Kind: res.kind, ID: in.ID}
 		d, ok := res.get(st.Index, in.ID)
 		if !ok {
 			return nil, failure(st.NotFound(o))
 		}
-		return &output{etag(st, o), d}, nil
+		return answer(in.Revalidating, etag(st, o), d), nil
 	})
 	huma.Register(a, huma.Operation{
 		OperationID: "get-" + one + "-status", Method: http.MethodGet, Path: path + "/status", Summary: "How far a " + one + " has come", Tags: tags, Errors: []int{404},
@@ -96,7 +94,7 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 			return nil, mistaken(err)
 		}
 		tag := tagOf(ledger.Object{Kind: res.kind, ID: in.ID})
-		return s.write(ctx, request{Writing: in.Writing, sent: &in.Sent, edit: in.on(tag, ledger.Apply(c)), shape: res.shape, warn: &c.Put, created: true, tag: tag})
+		return s.write(ctx, request{Writing: in.Writing, sent: &in.Sent, edit: in.on(tag, ledger.Apply(c)), place: res.shape.Path, warn: &c.Put, created: true, tag: tag})
 	}
 	var d D
 	withBody(s, a, huma.Operation{
@@ -107,6 +105,7 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 		OperationID: "plan-" + one, Method: http.MethodPost, Path: path, Summary: "What putting a " + one + " would change, with dry_run=true", Tags: tags, MaxBodyBytes: maxObject,
 		Errors: []int{403, 409, 412, 413, 422},
 	}, d, dryRunOnly(put, func(in *putInput) bool { return in.DryRun }))
+	registerPatch(s, a, res, d)
 	type deleteInput struct {
 		ByID
 		Conditional
@@ -132,18 +131,28 @@ func (s *service) also(c *routing.Change) error { return s.intent.State().Index.
 // validated by the document's schema, which is for people: package topology reads
 // it, and finds all mistakes with their places.
 func withBody[I, O any](s *service, a huma.API, op huma.Operation, d any, handler func(context.Context, *I) (*O, error)) {
+	media := "application/json"
+	if _, batch := d.(topology.BatchBody); op.Method == http.MethodPatch && !batch {
+		media = mergePatch
+	}
 	body := &huma.RequestBody{Required: true, Content: make(map[string]*huma.MediaType)}
 	op.RequestBody = body
 	huma.Register(a, op, func(ctx context.Context, in *I) (*O, error) {
 		b := any(in).(interface{ sent() *Sent }).sent()
 		defer b.release()
+		if p := b.wrongType(media); p != nil {
+			return nil, p
+		}
 		if p := s.receive(ctx, b, int(op.MaxBodyBytes)); p != nil {
 			return nil, p
+		}
+		if looksLikeYAML(b.text()) {
+			return nil, yamlProblem()
 		}
 		return handler(ctx, in)
 	})
 	// Not before: huma would read a body that has a schema.
-	body.Content["application/json"] = &huma.MediaType{Schema: a.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(d), true, "Body")}
+	body.Content[media] = &huma.MediaType{Schema: a.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(d), true, "Body")}
 }
 
 // dryRunOnly refuses requests that are no dry run.
@@ -188,96 +197,4 @@ func reasons(pending []controller.Pending) (out []string) {
 		out = append(out, reason)
 	}
 	return out
-}
-
-// Paging are the parameters of every list.
-type Paging struct {
-	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many objects at most"`
-	After string `query:"after" doc:"Go on from there: next of the page before"`
-}
-
-type pageOutput[D any] struct{ Body Page[D] }
-
-// page returns the objects of a list that begins where the page before ended.
-func page[T, D any](s *service, p Paging, list func(x *routing.Index, from string) iter.Seq[T], id func(T) string, keep func(x *routing.Index, v T) bool, convert func(T) D) (*pageOutput[D], error) {
-	after, err := base64.RawURLEncoding.DecodeString(p.After)
-	if err != nil {
-		q := problem(http.StatusUnprocessableEntity, "the request has a mistake")
-		q.Errors = []Mistake{{Parameter: "after", Detail: "this is not the next of any page"}}
-		return nil, q
-	}
-	st := s.intent.State()
-	out := &pageOutput[D]{Page[D]{Revision: st.Revision, Items: []D{}}}
-	last := ""
-	for v := range list(st.Index, string(after)) {
-		if p.After != "" && id(v) == string(after) || !keep(st.Index, v) {
-			continue
-		}
-		if len(out.Body.Items) == p.Limit {
-			out.Body.Next = base64.RawURLEncoding.EncodeToString([]byte(last))
-			break
-		}
-		out.Body.Items = append(out.Body.Items, convert(v))
-		last = id(v)
-	}
-	return out, nil
-}
-
-func (s *service) registerLists(a huma.API) {
-	op := func(name string) huma.Operation {
-		return huma.Operation{OperationID: "list-" + name, Method: http.MethodGet, Path: "/v1/" + name, Summary: "List " + name + ", by ID", Tags: []string{name}}
-	}
-	type networksInput struct {
-		Paging
-		Router string `query:"router" doc:"Only those on which this router has an interface"`
-		VLAN   uint16 `query:"vlan" doc:"Only the one with this VLAN"`
-	}
-	huma.Register(a, op("networks"), func(_ context.Context, in *networksInput) (*pageOutput[topology.Network], error) {
-		return page(s, in.Paging, (*routing.Index).Networks, func(n routing.Network) string { return n.ID },
-			func(x *routing.Index, n routing.Network) bool {
-				return (in.VLAN == 0 || n.VLAN == in.VLAN) && (in.Router == "" || joins(x, n.ID, in.Router))
-			}, topology.NetworkOf)
-	})
-	type routersInput struct {
-		Paging
-		Network string `query:"network" doc:"Only those with an interface on this network"`
-	}
-	huma.Register(a, op("routers"), func(_ context.Context, in *routersInput) (*pageOutput[topology.Router], error) {
-		return page(s, in.Paging, (*routing.Index).Routers, func(r *routing.Router) string { return r.ID },
-			func(x *routing.Index, r *routing.Router) bool {
-				return in.Network == "" || slices.ContainsFunc(r.Interfaces, func(f routing.Interface) bool { return f.Network == in.Network })
-			}, func(r *routing.Router) topology.Router { return topology.RouterOf(*r) })
-	})
-	type portsInput struct {
-		Paging
-		Network string     `query:"network" doc:"Only those on this network"`
-		Router  string     `query:"router" doc:"Only those on networks on which this router has an interface"`
-		Address netip.Addr `query:"address" doc:"Only those with this address"`
-		MAC     string     `query:"mac" doc:"Only those with this MAC address"`
-	}
-	huma.Register(a, op("ports"), func(_ context.Context, in *portsInput) (*pageOutput[topology.Port], error) {
-		var mac ofproto.MAC
-		if in.MAC != "" {
-			var err error
-			if mac, err = ofproto.ParseMAC(in.MAC); err != nil {
-				p := problem(http.StatusUnprocessableEntity, "the request has a mistake")
-				p.Errors = []Mistake{{Parameter: "mac", Detail: err.Error()}}
-				return nil, p
-			}
-		}
-		list := (*routing.Index).Ports
-		if in.Network != "" {
-			list = func(x *routing.Index, from string) iter.Seq[routing.Port] { return x.PortsOn(in.Network, from) }
-		}
-		return page(s, in.Paging, list, func(p routing.Port) string { return p.ID },
-			func(x *routing.Index, p routing.Port) bool {
-				return (in.Router == "" || joins(x, p.Network, in.Router)) && (in.MAC == "" || p.MAC == mac) &&
-					(!in.Address.IsValid() || slices.Contains(p.Addresses, in.Address))
-			}, topology.PortOf)
-	})
-}
-
-// joins reports whether a router has an interface on a network.
-func joins(x *routing.Index, network, router string) bool {
-	return slices.ContainsFunc(x.Legs(network), func(l routing.Leg) bool { return l.Router.ID == router })
 }

@@ -51,7 +51,10 @@ func TestObjects(t *testing.T) {
 		method, path, _ := strings.Cut(r, " ")
 		s.must(404, method, path, "").problem(t)
 	}
-	if p := s.must(405, "PATCH", "/v1/ports/vm1", "{}"); p.header.Get("Allow") != "GET, PUT, POST, DELETE, HEAD" {
+	if p := s.must(405, "PATCH", "/v1/status", "{}"); p.header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("allowed is %q", p.header.Get("Allow"))
+	}
+	if p := s.must(405, "TRACE", "/v1/ports/vm1", "{}"); p.header.Get("Allow") != "GET, PUT, POST, PATCH, DELETE, HEAD" {
 		t.Errorf("allowed is %q", p.header.Get("Allow"))
 	}
 	s.must(405, "POST", "/v1/ports/vm1", vm1).problem(t)

@@ -33,12 +33,18 @@ func (s *service) registerTopology(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "get-topology", Method: http.MethodGet, Path: "/v1/topology", Summary: "Everything, as a topology file in JSON", Tags: tags,
 		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
-			"application/json": {Schema: a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[topology.Topology](), true, "Topology")}}}},
-	}, func(context.Context, *struct{}) (*huma.StreamResponse, error) {
+			"application/json": {Schema: a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[topology.Topology](), true, "Topology")}}},
+			"304": {Description: "The client has this answer: it sent its ETag in If-None-Match"}},
+	}, func(_ context.Context, in *Revalidating) (*huma.StreamResponse, error) {
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			st := s.intent.State()
+			tag := s.topologyTag(st)
+			ctx.SetHeader("ETag", tag)
+			if in.unchanged(tag) {
+				ctx.SetStatus(http.StatusNotModified)
+				return
+			}
 			ctx.SetHeader("Content-Type", "application/json")
-			ctx.SetHeader("ETag", revisionTag(st))
 			w := bufio.NewWriter(ctx.BodyWriter())
 			topology.WriteJSON(w, st.Index.Model())
 			w.Flush() // an error here means that the client has gone
@@ -50,7 +56,7 @@ func (s *service) registerTopology(a huma.API) {
 		if err != nil {
 			return nil, mistaken(err)
 		}
-		return s.write(ctx, request{Writing: in.Writing, sent: &in.Sent, edit: in.on(revisionTag, ledger.ReplaceAll(c.Put, in.AllowEmpty || in.DryRun)), warn: &c.Put, plan: true, tag: revisionTag})
+		return s.write(ctx, request{Writing: in.Writing, sent: &in.Sent, edit: in.on(s.topologyTag, ledger.ReplaceAll(c.Put, in.AllowEmpty || in.DryRun)), warn: &c.Put, plan: true, tag: s.topologyTag})
 	}
 	withBody(s, a, huma.Operation{
 		OperationID: "put-topology", Method: http.MethodPut, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Errors: errs,
@@ -68,7 +74,7 @@ func (s *service) registerTopology(a huma.API) {
 		if err != nil {
 			return nil, mistaken(err)
 		}
-		return s.write(ctx, request{Writing: in.Writing, sent: &in.Sent, edit: in.on(revisionTag, ledger.Apply(c)), shape: topology.ShapeBatch, warn: &c.Put, tag: revisionTag})
+		return s.write(ctx, request{Writing: in.Writing, sent: &in.Sent, edit: in.on(s.topologyTag, ledger.Apply(c)), place: topology.ShapeBatch.Path, warn: &c.Put, tag: s.topologyTag})
 	})
 	snapshot := func(ctx context.Context, in *putInput) (*writeOutput, error) {
 		snap, err := topology.DecodeSnapshot(in.text(), s.also)
@@ -83,7 +89,7 @@ func (s *service) registerTopology(a huma.API) {
 		put := routing.Model{Networks: snap.Networks, Routers: []routing.Router{snap.Router}, Ports: snap.Ports}
 		tag := tagOf(ledger.Object{Kind: routing.KindRouter, ID: in.ID})
 		return s.write(ctx, request{Writing: in.Writing, sent: &in.Sent, edit: in.on(tag, ledger.ReplaceRouter(ledger.Snapshot(snap))),
-			shape: topology.ShapeSnapshot, warn: &put, tag: tag})
+			place: topology.ShapeSnapshot.Path, warn: &put, tag: tag})
 	}
 	withBody(s, a, huma.Operation{
 		OperationID: "put-snapshot", Method: http.MethodPut, Path: "/v1/routers/{id}/snapshot", Tags: []string{"routers"}, MaxBodyBytes: maxBody, Errors: errs,

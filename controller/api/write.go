@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -23,13 +21,6 @@ type Writing struct {
 	DryRun  bool   `query:"dry_run" doc:"Change nothing, and answer with what would change, down to the flows and the rows of OVSDB"`
 }
 
-// Conditional are the parameters of writes that are to happen only to what the
-// client knows.
-type Conditional struct {
-	IfMatch     string `header:"If-Match" doc:"Write only if the object has one of these ETags; * for any. Otherwise the answer is 412"`
-	IfNoneMatch string `header:"If-None-Match" doc:"*: write only if the object does not exist. Otherwise the answer is 412"`
-}
-
 // A writeOutput is the answer with its status.
 type writeOutput struct {
 	Status int
@@ -42,10 +33,11 @@ type request struct {
 	Writing
 	sent    *Sent // nil: it has no body
 	edit    ledger.Edit
-	shape   topology.Shape             // of the body
-	warn    *routing.Model             // objects of the body
+	place   func(path string) string   // the path in the body of a path in what is put; nil: the same
+	warn    *routing.Model             // objects of the body, at the latest when edit returns
 	plan    bool                       // answer with the plan also if it is carried out
-	created bool                       // answer 201 if something was created
+	created bool                       // answer 201 if an object was created
+	made    *bool                      // answer 201 if it is true when edit returns; may be nil
 	tag     func(*ledger.State) string // the ETag of what was written; nil: it has none
 }
 
@@ -97,13 +89,21 @@ func (s *service) write(ctx context.Context, q request) (*writeOutput, error) {
 	return out, nil
 }
 
+// pathInBody returns the path in the body of a path in what is put.
+func (q *request) pathInBody(path string) string {
+	if q.place == nil {
+		return path
+	}
+	return q.place(path)
+}
+
 // failed returns the problem that an error of the ledger is; the paths of its
 // mistakes become those of the body.
 func (q *request) failed(err error) *Problem {
 	var errs []error
 	for _, err := range joined(err) {
 		if e, ok := errors.AsType[*routing.PathError](err); ok && !strings.HasPrefix(e.Path, "delete.") {
-			err = &routing.PathError{Path: q.shape.Path(e.Path), Err: e.Err}
+			err = &routing.PathError{Path: q.pathInBody(e.Path), Err: e.Err}
 		}
 		errs = append(errs, err)
 	}
@@ -118,12 +118,15 @@ func (q *request) answer(revision uint64, r ledger.Result, plan *PlanDocument) *
 			out.Status = http.StatusCreated
 		}
 	}
+	if q.made != nil && *q.made && !q.DryRun {
+		out.Status = http.StatusCreated
+	}
 	if q.tag != nil {
 		out.ETag = q.tag(r.State)
 	}
 	if q.warn != nil {
 		for _, e := range r.State.Index.Warnings(q.warn) {
-			out.Body.Warnings = append(out.Body.Warnings, Mistake{Pointer: topology.Pointer(q.shape.Path(e.Path)), Detail: e.Err.Error()})
+			out.Body.Warnings = append(out.Body.Warnings, Mistake{Pointer: topology.Pointer(q.pathInBody(e.Path)), Detail: e.Err.Error()})
 		}
 	}
 	return out
@@ -138,67 +141,4 @@ func (s *service) await(ctx context.Context, timeout time.Duration, r ledger.Res
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return s.switches.Await(ctx, r)
-}
-
-// etag returns the ETag of an object, "" if it does not exist. It depends on
-// nothing but the object.
-func etag(s *ledger.State, o ledger.Object) string {
-	var b []byte
-	switch o.Kind {
-	case routing.KindNetwork:
-		if n, ok := s.Index.Network(o.ID); ok {
-			b = topology.AppendNetwork(b, &n)
-		}
-	case routing.KindRouter:
-		if r := s.Index.Router(o.ID); r != nil {
-			b = topology.AppendRouter(b, r)
-		}
-	case routing.KindPort:
-		if p, ok := s.Index.Port(o.ID); ok {
-			b = topology.AppendPort(b, &p)
-		}
-	}
-	if b == nil {
-		return ""
-	}
-	sum := sha256.Sum256(b)
-	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
-}
-
-// revisionTag is the ETag of the topology as a whole.
-func revisionTag(s *ledger.State) string { return fmt.Sprintf(`"r%d"`, s.Revision) }
-
-// on returns edit with the conditions of c on something whose ETag is told by
-// tag.
-func (c Conditional) on(tag func(*ledger.State) string, edit ledger.Edit) ledger.Edit {
-	if c.IfMatch == "" && c.IfNoneMatch == "" {
-		return edit
-	}
-	return func(s *ledger.State) (ledger.Proposal, error) {
-		now := tag(s)
-		switch {
-		case c.IfMatch != "" && !matches(c.IfMatch, now):
-			if now == "" {
-				now = "none, because it does not exist"
-			}
-			return ledger.Proposal{}, problem(http.StatusPreconditionFailed, "it has changed since it was read: its ETag is %s, not %s; read it again", now, c.IfMatch)
-		case c.IfNoneMatch != "" && matches(c.IfNoneMatch, now):
-			return ledger.Proposal{}, problem(http.StatusPreconditionFailed, "it exists already")
-		}
-		return edit(s)
-	}
-}
-
-// matches reports whether tag, "" if there is none, is among the ETags of a
-// header (RFC 9110 §13.1.1).
-func matches(header, tag string) bool {
-	if tag == "" {
-		return false
-	}
-	for want := range strings.SplitSeq(header, ",") {
-		if want = strings.TrimSpace(want); want == "*" || want == tag {
-			return true
-		}
-	}
-	return false
 }

@@ -139,7 +139,9 @@ func (a *Answers) write(an *answer, rd *reader, head bool) {
 	for name, values := range an.header {
 		rd.w.Header()[name] = values
 	}
-	rd.w.Header().Set("Content-Length", strconv.Itoa(size))
+	if an.status != http.StatusNotModified {
+		rd.w.Header().Set("Content-Length", strconv.Itoa(size))
+	}
 	rd.w.WriteHeader(max(an.status, http.StatusOK))
 	for i := 0; !head; i++ {
 		chunk, more := a.chunk(an, rd, i, limit)

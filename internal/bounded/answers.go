@@ -3,6 +3,7 @@ package bounded
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -55,11 +56,11 @@ type line struct {
 }
 
 // A key identifies requests that share an answer.
-type key struct{ method, uri, accept, encoding string }
+type key struct{ method, uri, accept, encoding, unless string }
 
 // ServeHTTP implements [http.Handler].
 func (l *line) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	k := key{r.Method, r.RequestURI, r.Header.Get("Accept"), r.Header.Get("Accept-Encoding")}
+	k := key{r.Method, r.RequestURI, r.Header.Get("Accept"), r.Header.Get("Accept-Encoding"), strings.Join(r.Header.Values("If-None-Match"), ",")}
 	rd := &reader{w: w, control: http.NewResponseController(w)}
 	an, first := l.join(k, rd)
 	defer l.answers.leave(an, rd)

@@ -14,9 +14,12 @@ type Topology struct {
 
 // A Network is the document of a [routing.Network].
 type Network struct {
-	ID   string `json:"id" minLength:"1" maxLength:"64" example:"blue" doc:"Any name of up to 64 bytes, such as a UUID"`
-	VLAN uint16 `json:"vlan,omitempty" minimum:"1" maximum:"4094" example:"1" doc:"The tag of the router's patch ports on the integration bridge. Absent: another agent sets the tags; a port passes no traffic until it has one"`
-	MTU  int    `json:"mtu,omitempty" minimum:"68" maximum:"65535" default:"1500" doc:"The largest IP packet, in bytes. Also the MTU of the taps"`
+	ID          string            `json:"id" minLength:"1" maxLength:"64" example:"blue" doc:"Any name of up to 64 bytes, such as a UUID"`
+	Name        string            `json:"name,omitempty" minLength:"1" maxLength:"255" example:"office" doc:"The name for people, up to 255 bytes. Tables show it instead of the ID, and commands accept it where no other object of the kind has it. Names need not be unique"`
+	Description string            `json:"description,omitempty" maxLength:"1024" doc:"A note for people, up to 1,024 bytes"`
+	Labels      map[string]string `json:"labels,omitempty" example:"{\"tier\": \"web\"}" doc:"Up to 64 keys and values to select objects by, with the limits of Kubernetes' labels"`
+	VLAN        uint16            `json:"vlan,omitempty" minimum:"1" maximum:"4094" example:"1" doc:"The tag of the router's patch ports on the integration bridge. Absent: another agent sets the tags; a port passes no traffic until it has one"`
+	MTU         int               `json:"mtu,omitempty" minimum:"68" maximum:"65535" default:"1500" doc:"The largest IP packet, in bytes. Also the MTU of the taps"`
 
 	IPv4Scope string `json:"ipv4_address_scope,omitempty" minLength:"1" maxLength:"64" example:"campus" doc:"The address scope of the network's IPv4 addresses. Flows do not route between scopes; the namespace decides. Networks without a scope share one"`
 	IPv6Scope string `json:"ipv6_address_scope,omitempty" minLength:"1" maxLength:"64" example:"campus6" doc:"The same for IPv6 addresses"`
@@ -25,17 +28,20 @@ type Network struct {
 
 // A Router is the document of a [routing.Router].
 type Router struct {
-	ID           string      `json:"id" minLength:"1" maxLength:"64" example:"r1" doc:"Any name of up to 64 bytes, such as a UUID"`
-	Namespace    string      `json:"namespace,omitempty" minLength:"1" maxLength:"255" example:"qrouter-r1" doc:"The network namespace. Absent: qrouter- and the ID. ofdvr creates it if it does not exist. It may not be the machine's own"`
-	Fallback     string      `json:"fallback,omitempty" enum:"namespace,none" default:"namespace" doc:"Where packets go that the flows do not handle: namespace sends them to the namespace, none drops them"`
-	ARPResponder *bool       `json:"arp_responder,omitempty" default:"true" doc:"Flows answer ARP. False: the kernel answers, through the tap"`
-	NDResponder  *bool       `json:"nd_responder,omitempty" default:"true" doc:"Flows answer neighbour solicitations. False: the kernel answers, through the tap"`
-	Echo         *bool       `json:"echo_responder,omitempty" default:"true" doc:"Flows answer ICMP echo requests (ping) to the router's addresses. False: the kernel answers, through the tap"`
-	AnswerRate   *int        `json:"answer_rate,omitempty" minimum:"0" maximum:"1000000" default:"1000" doc:"The limit of answered packets a second, for each kind separately: ARP and neighbour solicitations per machine; echo requests, and packets with an expired TTL, per interface. 0: no limit. While an interface has at most 64 declared machines (32 if the router has 4 interfaces, and so on), each has its own share; other machines share by the last bits of their MAC addresses"`
-	UnknownRate  *int        `json:"unknown_rate,omitempty" minimum:"0" maximum:"1000000" default:"50" doc:"The limit of packets a second, per interface, to addresses that no port has and where the namespace has not found a machine. It keeps a scan of a subnet from filling the kernel's neighbour table. Machines that the namespace has found have no limit; while the daemon is stopped, only those found before. Not on external bridges. 0: no limit"`
-	Bridge       *Bridge     `json:"bridge,omitempty" doc:"The bridge that holds the flows. Absent: ofdvr creates one"`
-	Interfaces   []Interface `json:"interfaces,omitempty" doc:"The router's interfaces on networks"`
-	Routes       []Route     `json:"routes,omitempty" doc:"Extra routes. The longest prefix wins, over the connected subnets too"`
+	ID           string            `json:"id" minLength:"1" maxLength:"64" example:"r1" doc:"Any name of up to 64 bytes, such as a UUID"`
+	Name         string            `json:"name,omitempty" minLength:"1" maxLength:"255" example:"edge" doc:"The name for people, up to 255 bytes. Tables show it instead of the ID, and commands accept it where no other object of the kind has it. Names need not be unique"`
+	Description  string            `json:"description,omitempty" maxLength:"1024" doc:"A note for people, up to 1,024 bytes"`
+	Labels       map[string]string `json:"labels,omitempty" example:"{\"tier\": \"web\"}" doc:"Up to 64 keys and values to select objects by, with the limits of Kubernetes' labels"`
+	Namespace    string            `json:"namespace,omitempty" minLength:"1" maxLength:"255" example:"qrouter-r1" doc:"The network namespace. Absent: qrouter- and the ID. ofdvr creates it if it does not exist. It may not be the machine's own"`
+	Fallback     string            `json:"fallback,omitempty" enum:"namespace,none" default:"namespace" doc:"Where packets go that the flows do not handle: namespace sends them to the namespace, none drops them"`
+	ARPResponder *bool             `json:"arp_responder,omitempty" default:"true" doc:"Flows answer ARP. False: the kernel answers, through the tap"`
+	NDResponder  *bool             `json:"nd_responder,omitempty" default:"true" doc:"Flows answer neighbour solicitations. False: the kernel answers, through the tap"`
+	Echo         *bool             `json:"echo_responder,omitempty" default:"true" doc:"Flows answer ICMP echo requests (ping) to the router's addresses. False: the kernel answers, through the tap"`
+	AnswerRate   *int              `json:"answer_rate,omitempty" minimum:"0" maximum:"1000000" default:"1000" doc:"The limit of answered packets a second, for each kind separately: ARP and neighbour solicitations per machine; echo requests, and packets with an expired TTL, per interface. 0: no limit. While an interface has at most 64 declared machines (32 if the router has 4 interfaces, and so on), each has its own share; other machines share by the last bits of their MAC addresses"`
+	UnknownRate  *int              `json:"unknown_rate,omitempty" minimum:"0" maximum:"1000000" default:"50" doc:"The limit of packets a second, per interface, to addresses that no port has and where the namespace has not found a machine. It keeps a scan of a subnet from filling the kernel's neighbour table. Machines that the namespace has found have no limit; while the daemon is stopped, only those found before. Not on external bridges. 0: no limit"`
+	Bridge       *Bridge           `json:"bridge,omitempty" doc:"The bridge that holds the flows. Absent: ofdvr creates one"`
+	Interfaces   []Interface       `json:"interfaces,omitempty" doc:"The router's interfaces on networks"`
+	Routes       []Route           `json:"routes,omitempty" doc:"Extra routes. The longest prefix wins, over the connected subnets too"`
 }
 
 // A Route is the document of a [routing.Route].
@@ -94,14 +100,17 @@ type RAPrefix struct {
 
 // A Port is the document of a [routing.Port].
 type Port struct {
-	ID         string        `json:"id" minLength:"1" maxLength:"64" example:"vm1" doc:"Any name of up to 64 bytes, such as a UUID"`
-	Network    string        `json:"network" minLength:"1" maxLength:"64" example:"blue" doc:"The ID of a network"`
-	MAC        string        `json:"mac" minLength:"17" maxLength:"17" example:"02:00:00:00:01:10" doc:"The machine's MAC address"`
-	Addresses  []string      `json:"addresses,omitempty" example:"10.0.1.10" doc:"The machine's addresses"`
-	Pairs      []AddressPair `json:"allowed_address_pairs,omitempty" doc:"More addresses that the machine may use, such as a virtual IP"`
-	AdminState string        `json:"admin_state,omitempty" enum:"up,down" default:"up" doc:"Down: flows do not route to the machine"`
-	Bound      *bool         `json:"bound,omitempty" default:"true" doc:"The machine runs on some host. False: flows do not route to it"`
-	FastPath   string        `json:"fast_path,omitempty" enum:"on,off" default:"on" doc:"Off: all traffic from and to the machine, forwarded traffic included, goes through the namespace, so that NAT and connection tracking there see both directions"`
+	ID          string            `json:"id" minLength:"1" maxLength:"64" example:"vm1" doc:"Any name of up to 64 bytes, such as a UUID"`
+	Name        string            `json:"name,omitempty" minLength:"1" maxLength:"255" example:"web-1" doc:"The name for people, up to 255 bytes. Tables show it instead of the ID, and commands accept it where no other object of the kind has it. Names need not be unique"`
+	Description string            `json:"description,omitempty" maxLength:"1024" doc:"A note for people, up to 1,024 bytes"`
+	Labels      map[string]string `json:"labels,omitempty" example:"{\"tier\": \"web\"}" doc:"Up to 64 keys and values to select objects by, with the limits of Kubernetes' labels"`
+	Network     string            `json:"network" minLength:"1" maxLength:"64" example:"blue" doc:"The ID of a network"`
+	MAC         string            `json:"mac" minLength:"17" maxLength:"17" example:"02:00:00:00:01:10" doc:"The machine's MAC address"`
+	Addresses   []string          `json:"addresses,omitempty" example:"10.0.1.10" doc:"The machine's addresses"`
+	Pairs       []AddressPair     `json:"allowed_address_pairs,omitempty" doc:"More addresses that the machine may use, such as a virtual IP"`
+	AdminState  string            `json:"admin_state,omitempty" enum:"up,down" default:"up" doc:"Down: flows do not route to the machine"`
+	Bound       *bool             `json:"bound,omitempty" default:"true" doc:"The machine runs on some host. False: flows do not route to it"`
+	FastPath    string            `json:"fast_path,omitempty" enum:"on,off" default:"on" doc:"Off: all traffic from and to the machine, forwarded traffic included, goes through the namespace, so that NAT and connection tracking there see both directions"`
 }
 
 // An AddressPair is the document of a [routing.AddressPair].
@@ -141,7 +150,9 @@ func DocumentOf(m *routing.Model) Topology {
 
 // NetworkOf returns the document of n.
 func NetworkOf(n routing.Network) Network {
-	return Network{ID: n.ID, VLAN: n.VLAN, MTU: unless(n.MTU, networkKeys.initial.MTU), IPv4Scope: n.IPv4Scope, IPv6Scope: n.IPv6Scope, FastPath: offOrNothing(n.NoFastPath)}
+	d := Network{ID: n.ID, VLAN: n.VLAN, MTU: unless(n.MTU, networkKeys.initial.MTU), IPv4Scope: n.IPv4Scope, IPv6Scope: n.IPv6Scope, FastPath: offOrNothing(n.NoFastPath)}
+	metaOf(n.Meta, &d.Name, &d.Description, &d.Labels)
+	return d
 }
 
 // RouterOf returns the document of r.
@@ -159,6 +170,7 @@ func RouterOf(r routing.Router) Router {
 		Interfaces:   convert(r.Interfaces, interfaceOf),
 		Routes:       convert(r.Routes, routeOf),
 	}
+	metaOf(r.Meta, &d.Name, &d.Description, &d.Labels)
 	if r.Bridge != initial.Bridge {
 		d.Bridge = &Bridge{
 			Managed:      unlessDefault(r.Bridge.Managed, initial.Bridge.Managed),
@@ -240,6 +252,7 @@ func raOf(r *routing.RA) *RA {
 // PortOf returns the document of p.
 func PortOf(p routing.Port) Port {
 	d := Port{ID: p.ID, Network: p.Network, MAC: p.MAC.String(), Addresses: texts(p.Addresses), AdminState: downOrNothing(p.Down), Bound: unlessDefault(!p.Unbound, true), FastPath: offOrNothing(p.NoFastPath)}
+	metaOf(p.Meta, &d.Name, &d.Description, &d.Labels)
 	for _, q := range p.Pairs {
 		pair := AddressPair{Address: string(appendAddressOrPrefix(nil, q.Addresses))}
 		if q.MAC != (ofproto.MAC{}) {

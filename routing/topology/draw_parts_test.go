@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
 
 	"pgregory.net/rapid"
 
@@ -79,4 +82,61 @@ func drawPairs(t *rapid.T) []routing.AddressPair {
 		pairs = append(pairs, p)
 	}
 	return pairs
+}
+
+// labelTexts are names and values of labels that YAML or JSON could take for
+// something else.
+var labelTexts = []string{"true", "null", "No", "1", "1.5", "1e3", "0x1F", "017", "1_000", "2001-12-14", "a.b-c_d", "tier", "A", "Infinity", strings.Repeat("x", routing.MaxLabelName)}
+
+// drawMeta draws metadata with a name and a description that texts draws, or none.
+func drawMeta(t *rapid.T, texts func(most int) *rapid.Generator[string]) *routing.Meta {
+	var m routing.Meta
+	if rapid.Bool().Draw(t, "named") {
+		m.Name = texts(routing.MaxNameLen).Draw(t, "meta name")
+	}
+	if rapid.Bool().Draw(t, "described") {
+		m.Description = texts(routing.MaxDescriptionLen).Draw(t, "description")
+	}
+	keys := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) string {
+		prefix := rapid.SampledFrom([]string{"", "example.com/", "a/", "0/", "kubernetes.io/", "1.2/", "x-y.z/"}).Draw(t, "prefix")
+		return prefix + rapid.SampledFrom(labelTexts).Draw(t, "key")
+	}), 0, 4, rapid.ID[string]).Draw(t, "labels")
+	slices.Sort(keys)
+	for _, k := range keys {
+		m.Labels = append(m.Labels, routing.Label{Key: k, Value: rapid.SampledFrom(append([]string{""}, labelTexts...)).Draw(t, "value")})
+	}
+	if m.Equal(new(routing.Meta)) {
+		return nil
+	}
+	return &m
+}
+
+// meta returns the keys of m. Labels are written in the opposite order.
+func (s style) meta(m *routing.Meta) (doc []pair) {
+	if m == nil {
+		return nil
+	}
+	if m.Name != "" {
+		doc = append(doc, pair{"name", s.str(m.Name)})
+	}
+	if m.Description != "" {
+		doc = append(doc, pair{"description", s.str(m.Description)})
+	}
+	var labels []pair
+	for _, l := range m.Labels {
+		value := s.str(l.Value)
+		if l.Value == "" || l.Value == "null" { // without quotes it is nothing
+			value = strconv.Quote(l.Value)
+		}
+		labels = append([]pair{{l.Key, value}}, labels...)
+	}
+	if labels != nil {
+		doc = append(doc, pair{"labels", labels})
+	}
+	return doc
+}
+
+// plainNames draws names that need no quotes.
+func plainNames(most int) *rapid.Generator[string] {
+	return rapid.StringMatching(`[a-z][a-z0-9_.ü-]{0,20}x`)
 }

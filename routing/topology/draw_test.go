@@ -46,7 +46,7 @@ func drawNasty(t *rapid.T) *routing.Model {
 		return fmt.Sprint(rapid.SampledFrom([]string{"~", "-", "#", "1e", "0x", "'", "\"", "\\", "a", "&", "[", "null,", "?", "."}).Draw(t, "name"), names)
 	}
 	for i, id := range ids {
-		n := routing.Network{ID: id, MTU: rapid.SampledFrom([]int{1500, 68, 65535}).Draw(t, "mtu")}
+		n := routing.Network{ID: id, Meta: drawMeta(t, texts), MTU: rapid.SampledFrom([]int{1500, 68, 65535}).Draw(t, "mtu")}
 		if rapid.Bool().Draw(t, "tagged") {
 			n.VLAN = uint16(i + 1)
 		}
@@ -63,6 +63,7 @@ func drawNasty(t *rapid.T) *routing.Model {
 		managed := rapid.Bool().Draw(t, "managed")
 		r := routing.Router{
 			ID:        id,
+			Meta:      drawMeta(t, texts),
 			Namespace: namespaces[i],
 			Fallback:  rapid.SampledFrom([]routing.Fallback{routing.FallbackNamespace, routing.FallbackNone}).Draw(t, "fallback"),
 
@@ -108,7 +109,7 @@ func drawNasty(t *rapid.T) *routing.Model {
 		m.Routers = append(m.Routers, r)
 	}
 	for i, id := range ids {
-		p := routing.Port{ID: id, Network: ids[len(ids)-1-i], MAC: ofproto.MAC{2, 0, 0, 2, 0, byte(i)}}
+		p := routing.Port{ID: id, Meta: drawMeta(t, texts), Network: ids[len(ids)-1-i], MAC: ofproto.MAC{2, 0, 0, 2, 0, byte(i)}}
 		for k := range rapid.IntRange(0, 3).Draw(t, "addresses") {
 			p.Addresses = append(p.Addresses, rapid.SampledFrom([]netip.Addr{
 				netip.AddrFrom4([4]byte{10, 1, byte(k), byte(i + 10)}), netip.AddrFrom16([16]byte{0x20, 1, 14: byte(k), 15: byte(i + 10)}),

@@ -34,6 +34,9 @@ var networkKeys = &mapping[routing.Network]{
 	initial: routing.Network{MTU: 1500},
 	fields: []field[routing.Network]{
 		{"id", required, of(func(n *routing.Network) *string { return &n.ID }, text{})},
+		{"name", optional, metaKey(func(n *routing.Network) **routing.Meta { return &n.Meta }, metaName, name{})},
+		{"description", optional, metaKey(func(n *routing.Network) **routing.Meta { return &n.Meta }, metaDescription, description{})},
+		{"labels", optional, metaKey(func(n *routing.Network) **routing.Meta { return &n.Meta }, metaLabels, labels{})},
 		{"vlan", optional, of(func(n *routing.Network) *uint16 { return &n.VLAN }, number[uint16]{name: "vlan", low: routing.MinVLAN, high: routing.MaxVLAN})},
 		{"mtu", optional, of(func(n *routing.Network) *int { return &n.MTU }, number[int]{name: "mtu", low: routing.MinMTU, high: routing.MaxMTU})},
 		{"ipv4_address_scope", optional, of(func(n *routing.Network) *string { return &n.IPv4Scope }, scope{})},
@@ -46,6 +49,9 @@ var routerKeys = &mapping[routing.Router]{
 	initial: routing.Router{ARPResponder: true, NDResponder: true, EchoResponder: true, AnswerRate: 1000, UnknownRate: 50, Bridge: bridgeKeys.initial},
 	fields: []field[routing.Router]{
 		{"id", required, of(func(r *routing.Router) *string { return &r.ID }, text{})},
+		{"name", optional, metaKey(func(r *routing.Router) **routing.Meta { return &r.Meta }, metaName, name{})},
+		{"description", optional, metaKey(func(r *routing.Router) **routing.Meta { return &r.Meta }, metaDescription, description{})},
+		{"labels", optional, metaKey(func(r *routing.Router) **routing.Meta { return &r.Meta }, metaLabels, labels{})},
 		{"namespace", optional, of(func(r *routing.Router) *string { return &r.Namespace }, name{})},
 		{"fallback", optional, of(func(r *routing.Router) *routing.Fallback { return &r.Fallback }, fallbacks)},
 		{"arp_responder", optional, of(func(r *routing.Router) *bool { return &r.ARPResponder }, boolean{})},
@@ -121,6 +127,9 @@ var nextHopKeys = &mapping[routing.NextHop]{
 
 var portKeys = &mapping[routing.Port]{fields: []field[routing.Port]{
 	{"id", required, of(func(p *routing.Port) *string { return &p.ID }, text{})},
+	{"name", optional, metaKey(func(p *routing.Port) **routing.Meta { return &p.Meta }, metaName, name{})},
+	{"description", optional, metaKey(func(p *routing.Port) **routing.Meta { return &p.Meta }, metaDescription, description{})},
+	{"labels", optional, metaKey(func(p *routing.Port) **routing.Meta { return &p.Meta }, metaLabels, labels{})},
 	{"network", required, of(func(p *routing.Port) *string { return &p.Network }, reference{})},
 	{"mac", required, of(func(p *routing.Port) *ofproto.MAC { return &p.MAC }, mac)},
 	{"addresses", optional, of(func(p *routing.Port) *[]netip.Addr { return &p.Addresses }, list[netip.Addr]{address})},

@@ -102,14 +102,19 @@ func (w *walker) itemsOf(t tree) []tree {
 
 // A step leads from a value to one in it.
 type step struct {
-	key   string // "" for an item of a list
-	index int
+	key    string // "" for an item of a list
+	index  int
+	quoted bool // the key is written as ["key"], because it may have dots
 }
 
-// cutStep returns the first step of a path such as "routers[0].interfaces[1].mac",
-// and the rest.
+// cutStep returns the first step of a path such as "routers[0].interfaces[1].mac"
+// or "ports[0].labels["example.com/tier"]", and the rest.
 func cutStep(path string) (s step, rest string) {
 	if after, ok := strings.CutPrefix(path, "["); ok {
+		if text, err := strconv.QuotedPrefix(after); err == nil {
+			key, _ := strconv.Unquote(text)
+			return step{key: key, quoted: true}, strings.TrimPrefix(strings.TrimPrefix(after[len(text):], "]"), ".")
+		}
 		index, rest, _ := strings.Cut(after, "]")
 		i, err := strconv.Atoi(index)
 		if err != nil {
@@ -131,6 +136,8 @@ func (t trail) String() string {
 	var b []byte
 	for i, s := range t {
 		switch {
+		case s.quoted:
+			b = append(strconv.AppendQuote(append(b, '['), s.key), ']')
 		case s.key == "":
 			b = append(strconv.AppendInt(append(b, '['), int64(s.index), 10), ']')
 		case i > 0:

@@ -128,6 +128,8 @@ func drawModel(t *rapid.T, s style) (*routing.Model, []pair) {
 		if n.NoFastPath = rapid.Bool().Draw(t, "no fast path"); n.NoFastPath {
 			doc = append(doc, pair{"fast_path", s.str("off")})
 		}
+		n.Meta = drawMeta(t, plainNames)
+		doc = append(doc, s.meta(n.Meta)...)
 		m.Networks, networks = append(m.Networks, n), append(networks, doc)
 	}
 	for i, id := range ids {
@@ -145,6 +147,8 @@ func drawModel(t *rapid.T, s style) (*routing.Model, []pair) {
 			r.UnknownRate = 8
 			doc = append(doc, pair{"answer_rate", "7"}, pair{"unknown_rate", "8"})
 		}
+		r.Meta = drawMeta(t, plainNames)
+		doc = append(doc, s.meta(r.Meta)...)
 		var interfaces, routes []any
 		for j, network := range ids {
 			f := routing.Interface{ID: fmt.Sprintf("i%d-%d", i, j), Network: network, MAC: ofproto.MAC{2, 0, 0, 1, byte(i), byte(j)},
@@ -186,10 +190,11 @@ func drawModel(t *rapid.T, s style) (*routing.Model, []pair) {
 		}
 		p.Pairs = drawPairs(t)
 		p.Down, p.Unbound, p.NoFastPath = rapid.Bool().Draw(t, "down"), rapid.Bool().Draw(t, "unbound"), rapid.Bool().Draw(t, "no fast path")
+		p.Meta = drawMeta(t, plainNames)
 		m.Ports = append(m.Ports, p)
-		ports = append(ports, []pair{{"id", fmt.Sprint(i)}, {"mac", s.str(p.MAC.String())}, {"network", s.str(p.Network)}, {"addresses", addrs},
+		ports = append(ports, append(s.meta(p.Meta), []pair{{"id", fmt.Sprint(i)}, {"mac", s.str(p.MAC.String())}, {"network", s.str(p.Network)}, {"addresses", addrs},
 			{"admin_state", s.str(map[bool]string{false: "up", true: "down"}[p.Down])}, {"bound", fmt.Sprint(!p.Unbound)}, {"fast_path", s.str(map[bool]string{false: "on", true: "off"}[p.NoFastPath])},
-			{"allowed_address_pairs", s.pairs(p.Pairs)}})
+			{"allowed_address_pairs", s.pairs(p.Pairs)}}...))
 	}
 	return m, []pair{{"networks", networks}, {"routers", routers}, {"ports", ports}}
 }

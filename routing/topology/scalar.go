@@ -14,14 +14,17 @@ import (
 
 // scalar returns the string that n should be. Numbers and booleans are strings
 // too, as they are written.
-func (w *walker) scalar(n *node) (string, bool) {
+func (w *walker) scalar(n *node) (string, bool) { return w.scalarOf(n, maxText) }
+
+// scalarOf is scalar for a string of at most so many bytes.
+func (w *walker) scalarOf(n *node, most int) (string, bool) {
 	switch n.kind {
 	case kindNull, kindList, kindMapping:
 		w.bad(n, "want a string, got %v", n.kind)
 		return "", false
 	}
-	if len(n.text) > maxText {
-		w.bad(n, "the value has %d bytes, more than %d", len(n.text), maxText)
+	if len(n.text) > most {
+		w.bad(n, "the value has %d bytes, more than %d", len(n.text), most)
 		return "", false
 	}
 	return n.text, true

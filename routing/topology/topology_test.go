@@ -72,7 +72,8 @@ func messages(name string, data []byte) string {
 func TestEverything(t *testing.T) {
 	prefix, addr := netip.MustParsePrefix, netip.MustParseAddr
 	want := &routing.Model{
-		Networks: []routing.Network{{ID: "blue", VLAN: 1, MTU: 9000, IPv4Scope: "campus", IPv6Scope: "campus6", NoFastPath: true}, {ID: "green", MTU: 1500}, {ID: "7", MTU: 1500}},
+		Networks: []routing.Network{{ID: "blue", Meta: &routing.Meta{Name: "Blue", Description: "the first network",
+			Labels: []routing.Label{{Key: "example.com/rack", Value: "7"}, {Key: "tier", Value: "web"}}}, VLAN: 1, MTU: 9000, IPv4Scope: "campus", IPv6Scope: "campus6", NoFastPath: true}, {ID: "green", MTU: 1500}, {ID: "7", MTU: 1500}},
 		Routers: []routing.Router{{
 			ID: "r1", Namespace: "ns1",
 			Bridge: routing.Bridge{Managed: true, Name: "br-r1", DatapathID: 0xa1, Foreign: routing.ForeignReport},

@@ -16,7 +16,7 @@ import (
 
 // A Query asks for the way of a packet.
 type Query struct {
-	From, To string // IDs of ports, or addresses
+	From, To string // IDs or names of ports, or addresses
 	Router   string // that it is to take; "" for the one that joins their networks
 	Packet   Packet
 }
@@ -170,7 +170,13 @@ func ends(x *routing.Index, name string) ([]End, error) {
 	}
 	a, err := netip.ParseAddr(name)
 	if err != nil {
-		return nil, &NotFoundError{fmt.Sprintf("there is no port %q, and it is no IP address", name)}
+		switch ids := x.PortsNamed(name); {
+		case len(ids) == 1:
+			return ends(x, ids[0])
+		case len(ids) > 1:
+			return nil, &AmbiguousError{fmt.Sprintf("%d ports have the name %q: give the ID of one instead, such as %s", len(ids), name, ids[0])}
+		}
+		return nil, &NotFoundError{fmt.Sprintf("there is no port with the ID or name %q, and it is no IP address", name)}
 	}
 	var out []End
 	for p := range x.Ports("") {

@@ -83,7 +83,7 @@ func TestWays(t *testing.T) {
 			"vm5 10.0.4.10 → vm4 10.0.3.10, ICMP echo request, 84 bytes, TTL 64: dropped 11",
 			"vm4 10.0.3.10 → vm5 10.0.4.10, ICMP echo reply, 84 bytes, TTL 64: dropped 3,17,8"}},
 
-		{"vm9", "vm2", "", trace.Packet{}, []string{`there is no port "vm9", and it is no IP address`}},
+		{"vm9", "vm2", "", trace.Packet{}, []string{`there is no port with the ID or name "vm9", and it is no IP address`}},
 		{"vm1", "mute", "", trace.Packet{}, []string{`port "mute" has no address: no packet can be sent from or to it`}},
 		{"vm1", "vm2", "r9", trace.Packet{}, []string{`there is no router "r9"`}},
 		{"vm1", "vm1", "", trace.Packet{}, []string{"the packet is from and to the same"}},

@@ -328,3 +328,35 @@ func TestFileAndStore(t *testing.T) {
 		t.Errorf("%d ports after a restart", n)
 	}
 }
+
+// Names, descriptions and labels change no flow, and no row of the database.
+func TestNamesChangeNoFlow(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	ping(t, vm1, vm2.IP(), lab.PingOptions{Count: 3})
+	s.aged(bridge)
+	before, counted := s.flows(bridge), s.scrape()
+	named := twoNetworks
+	for id, meta := range map[string]string{"id: blue,": "name: Büro", "id: r1": "name: edge", "id: vm1,": "name: web, labels: {tier: web, example.com/rack: 7}"} {
+		end := ""
+		if id == "id: r1" {
+			meta = "\n    " + meta + "\n    description: between the two\n    labels: {site: a}"
+		} else {
+			meta, end = " "+meta, ","
+		}
+		if !strings.Contains(named, id) {
+			t.Fatalf("the topology has no %q", id)
+		}
+		named = strings.Replace(named, id, id+meta+end, 1)
+	}
+	s.reload(named)
+	mustBeUntouched(t, before, s.flows(bridge))
+	now := s.scrape()
+	for _, operation := range []string{"add", "modify", "delete"} {
+		name := fmt.Sprintf("ofdvr_flow_mods_total{operation=%q}", operation)
+		if n := now[name] - counted[name]; n != 0 {
+			t.Errorf("%s grew by %v", name, n)
+		}
+	}
+	pingTTL(t, vm1, vm2.IP(), 63)
+}

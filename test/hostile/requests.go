@@ -19,7 +19,7 @@ var BadBodies = sync.OnceValue(func() []BadBody {
 	return []BadBody{
 		{"nothing", "", "request body is required"},
 		{"no JSON", "{", "not JSON"},
-		{"YAML", "network: blue", "not JSON"},
+		{"YAML", "network: blue", "the body is YAML"},
 		{"two values", "{} {}", "not JSON"},
 		{"a list", "[]", "want a mapping"},
 		{"null", "null", "want a mapping"},

@@ -6,6 +6,7 @@ that was missed.
 """
 
 import ipaddress
+import unicodedata
 
 from neutron_lib import constants
 
@@ -51,12 +52,12 @@ def of(router, ns_name, ports_by_subnet):
                 ports[port['id']] = _port(port, network_id)
     own = {i['id'] for i in interfaces}
     return {
-        'router': {
+        'router': dict(_names(router), **{
             'id': router['id'],
             'namespace': ns_name,
             'interfaces': sorted(interfaces, key=lambda i: i['id']),
             'routes': _routes(router, interfaces),
-        },
+        }),
         'networks': [networks[n] for n in sorted(networks)],
         'ports': [ports[p] for p in sorted(ports) if p not in own],
     }
@@ -72,6 +73,29 @@ def macs_of(ports, ip):
             if str(pair['ip_address']).split('/')[0] == ip:
                 macs.add(pair.get('mac_address') or port['mac_address'])
     return macs
+
+
+# The limits of ofdvr, in bytes of UTF-8.
+MAX_NAME = 255
+MAX_DESCRIPTION = 1024
+
+
+def _names(resource):
+    """The name and the description of a resource, if it has them."""
+    out = {}
+    for key, most in (('name', MAX_NAME), ('description', MAX_DESCRIPTION)):
+        text = _text(resource.get(key), most)
+        if text:
+            out[key] = text
+    return out
+
+
+def _text(text, most):
+    """A text in one line of at most so many bytes; more is cut off."""
+    line = ''.join(
+        ' ' if unicodedata.category(c) in ('Cc', 'Cs') else c
+        for c in text or '').strip()
+    return line.encode()[:most].decode(errors='ignore').strip()
 
 
 def _state(up):
@@ -117,13 +141,13 @@ def _is_bound(port):
 
 
 def _port(port, network_id):
-    out = {
+    out = dict(_names(port), **{
         'id': port['id'],
         'network': network_id,
         'mac': port['mac_address'],
         'addresses': sorted(f['ip_address'] for f in port['fixed_ips']),
         'admin_state': _state(port.get('admin_state_up', True)),
-    }
+    })
     pairs = []
     for pair in port.get('allowed_address_pairs') or []:
         entry = {'address': str(pair['ip_address'])}

@@ -245,7 +245,7 @@ async function reload() {
     const { body, etag } = await get("/v1/topology");
     alive();
     loaded = true;
-    page.world = new World(body, Number((etag ?? "").replace(/[^0-9]/g, "") || 0));
+    page.world = new World(body, Number(/^"r(\d+)/.exec(etag ?? "")?.[1] ?? 0));
     draw();
     startWatching();
   } catch (e) {

@@ -103,6 +103,21 @@ class TestSnapshot(base.BaseTestCase):
              {'address': '10.0.1.64/28', 'mac': '02:00:00:00:09:09'}],
             got['ports'][0]['allowed_address_pairs'])
 
+    def test_names(self):
+        router = dict(ROUTER, name='edge', description='to the\nlab')
+        got = self.of(
+            port('vm', name='ü' * 200, description='x' * 2000),
+            port('b', ip='10.0.1.11', name='', description=None),
+            port('c', ip='10.0.1.12', name=' \t'), router=router)
+        self.assertEqual('edge', got['router']['name'])
+        self.assertEqual('to the lab', got['router']['description'])
+        ports = {p['id']: p for p in got['ports']}
+        self.assertEqual('ü' * 127, ports['vm']['name'])
+        self.assertEqual('x' * 1024, ports['vm']['description'])
+        for p in ('b', 'c'):
+            self.assertNotIn('name', ports[p])
+            self.assertNotIn('description', ports[p])
+
     def test_order_does_not_matter(self):
         other = copy.deepcopy(ROUTER)
         other['_interfaces'].reverse()

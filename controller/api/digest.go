@@ -1,0 +1,37 @@
+package api
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/topology"
+)
+
+// A digester computes digests of states of the intent, each from the one before. The
+// zero value is ready for use.
+type digester struct {
+	mu     sync.Mutex
+	index  *routing.Index // nil: that of the empty intent
+	digest topology.Digest
+}
+
+// of returns the digest of a state. It takes time for the objects that differ from
+// those of the state that was asked for before.
+func (d *digester) of(st *ledger.State) topology.Digest {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.index == nil {
+		d.index = new(routing.Index)
+	}
+	d.digest, d.index = d.digest.Moved(d.index, st.Index), st.Index
+	return d.digest
+}
+
+// topologyTag is the ETag of the topology as a whole: its revision and the beginning of
+// its digest. The revision alone does not do, since a store that is restored has lower
+// ones again.
+func (s *service) topologyTag(st *ledger.State) string {
+	return fmt.Sprintf(`"r%d-%.12s"`, st.Revision, s.digester.of(st))
+}

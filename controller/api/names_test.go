@@ -1,0 +1,113 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// named puts names and labels to the objects of filled.
+func named(t *testing.T) *server {
+	s := filled(t)
+	s.must(200, "PUT", "/v1/networks/blue", `{"vlan":1,"name":"Office","description":"second floor","labels":{"site":"a"}}`)
+	s.must(200, "PUT", "/v1/ports/vm1", `{"name":"web","labels":{"tier":"web","site":"a"},`+vm1[1:])
+	for i, tier := range []string{"web", "db", ""} {
+		s.must(201, "PUT", fmt.Sprintf("/v1/ports/p%d", i), fmt.Sprintf(`{"name":"twin","labels":{"tier":%q},"network":"green","mac":"02:00:00:00:08:%02x"}`, tier, i))
+	}
+	return s
+}
+
+// Objects are selected by their names and labels, and come back with them.
+func TestNamesAndLabels(t *testing.T) {
+	s := named(t)
+	if got := s.must(200, "GET", "/v1/networks/blue", "").text; got != `{"id":"blue","name":"Office","description":"second floor","labels":{"site":"a"},"vlan":1}`+"\n" {
+		t.Errorf("network %s", got)
+	}
+	for query, want := range map[string]string{
+		"ports?labels=tier":               "p0 p1 p2 vm1",
+		"ports?labels=!tier":              "",
+		"ports?labels=tier%3Dweb":         "p0 vm1",
+		"ports?labels=tier%3D":            "p2",
+		"ports?labels=tier!%3Dweb":        "p1 p2",
+		"ports?labels=tier%3Dweb,site":    "vm1",
+		"ports?labels=tier,!site&limit=2": "p0 p1",
+		"ports?name=twin":                 "p0 p1 p2",
+		"ports?name=web":                  "vm1",
+		"ports?name=vm1":                  "",
+		"networks?name=Office":            "blue",
+		"networks?labels=site!%3Da":       "green",
+		"routers?labels=site":             "",
+		"routers?labels=!site":            "r1",
+	} {
+		var page struct{ Items []struct{ ID string } }
+		if err := json.Unmarshal([]byte(s.must(200, "GET", "/v1/"+query, "").text), &page); err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, o := range page.Items {
+			ids = append(ids, o.ID)
+		}
+		if got := strings.Join(ids, " "); got != want {
+			t.Errorf("%s lists %q, want %q", query, got, want)
+		}
+	}
+	p := s.must(422, "GET", "/v1/ports?labels=a=b=c", "").problem(t)
+	if len(p.Errors) != 1 || p.Errors[0].Parameter != "labels" || !strings.Contains(p.Errors[0].Detail, `label selector "a=b=c": value "b=c"`) {
+		t.Errorf("problem %+v", p)
+	}
+	p = s.must(422, "PUT", "/v1/ports/vm1", "{\"labels\":\n{\"a.b/tier\":\"web server\"},"+vm1[1:]).problem(t)
+	if len(p.Errors) != 1 || p.Errors[0].Pointer != "/labels/a.b~1tier" || p.Errors[0].Line != 2 || p.Errors[0].Column != 13 {
+		t.Errorf("problem %+v", p)
+	}
+}
+
+// A client that has an answer already gets 304 without a body, and a new answer as soon
+// as it would be another one.
+func TestNotModified(t *testing.T) {
+	s := named(t)
+	other := `{"network":"blue","mac":"02:00:00:00:01:66"}`
+	for path, change := range map[string]string{
+		"/v1/networks/blue":       `PUT /v1/networks/blue {"vlan":1}`,
+		"/v1/routers/r1":          `PUT /v1/routers/r1 {}`,
+		"/v1/ports/vm1":           "PUT /v1/ports/vm1 " + other,
+		"/v1/networks":            `PUT /v1/networks/green {"vlan":3}`,
+		"/v1/routers?labels=!x":   `PUT /v1/routers/r1 {"name":"x"}`,
+		"/v1/ports?limit=1":       "PUT /v1/ports/a " + other[:len(other)-3] + `7"}`,
+		"/v1/ports?name=web":      "DELETE /v1/ports/vm1 ",
+		"/v1/ports?network=green": "DELETE /v1/ports/p1 ",
+		"/v1/topology":            `PUT /v1/networks/red {}`,
+	} {
+		t.Run(path, func(t *testing.T) {
+			s := named(t)
+			s.t = t
+			first := s.must(200, "GET", path, "")
+			tag := first.header.Get("ETag")
+			for _, header := range []string{tag, `"other", ` + tag, "*", strings.TrimPrefix(tag, "W/"), "W/" + strings.TrimPrefix(tag, "W/")} {
+				again := s.must(304, "GET", path, "", "If-None-Match", header)
+				if again.text != "" || again.header.Get("ETag") != tag || tag == "" {
+					t.Errorf("If-None-Match: %s: ETag %s, %q", header, again.header.Get("ETag"), again.text)
+				}
+			}
+			s.must(200, "GET", path, "", "If-None-Match", `"other"`)
+			if !strings.HasSuffix(path, "topology") {
+				s.must(201, "PUT", "/v1/networks/unrelated", `{}`)
+				if path != "/v1/networks" {
+					s.must(304, "GET", path, "", "If-None-Match", tag)
+				}
+			}
+			method, rest, _ := strings.Cut(change, " ")
+			target, body, _ := strings.Cut(rest, " ")
+			if r := s.ask(method, target, body); r.status >= 300 {
+				t.Fatalf("%s: %d %s", change, r.status, r.text)
+			}
+			if now := s.must(200, "GET", path, "", "If-None-Match", tag); now.header.Get("ETag") == tag || now.text == first.text {
+				t.Errorf("after %s: ETag %s", change, now.header.Get("ETag"))
+			}
+		})
+	}
+	if r := s.must(304, "HEAD", "/v1/ports/vm1", "", "If-None-Match", "*"); r.text != "" {
+		t.Errorf("HEAD: %q", r.text)
+	}
+	s.must(404, "GET", "/v1/ports/none", "", "If-None-Match", "*")
+}

@@ -1,0 +1,153 @@
+package routing
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Meta is what people and other systems call an object, and what they note about
+// it. No flow depends on it. It is immutable. A nil *Meta has nothing; an object
+// without a name, a description and labels has a nil one.
+type Meta struct {
+	Name        string // several objects may have the same
+	Description string
+	Labels      []Label // by key, each key once
+}
+
+// A Label is a key and a value by which objects are selected, see [Selector].
+type Label struct{ Key, Value string }
+
+// Limits of a valid [Meta]. Those of labels are Kubernetes'.
+const (
+	MaxNameLen        = 255  // bytes
+	MaxDescriptionLen = 1024 // bytes
+	MaxLabels         = 64   // of one object
+	MaxLabelPrefix    = 253  // bytes of the part of a key before the slash
+	MaxLabelName      = 63   // bytes of the rest of a key, and of a value
+)
+
+// name returns the name, "" if there is none.
+func (m *Meta) name() string {
+	if m == nil {
+		return ""
+	}
+	return m.Name
+}
+
+// Label returns the value of a label.
+func (m *Meta) Label(key string) (value string, ok bool) {
+	if m == nil {
+		return "", false
+	}
+	i, ok := slices.BinarySearchFunc(m.Labels, key, func(l Label, key string) int { return cmp.Compare(l.Key, key) })
+	if !ok {
+		return "", false
+	}
+	return m.Labels[i].Value, true
+}
+
+// Equal reports whether m and o are the same.
+func (m *Meta) Equal(o *Meta) bool {
+	if m == nil || o == nil {
+		return m == o
+	}
+	return m == o || m.Name == o.Name && m.Description == o.Description && slices.Equal(m.Labels, o.Labels)
+}
+
+// Equal reports whether n and o are the same.
+func (n *Network) Equal(o *Network) bool {
+	return n.ID == o.ID && n.VLAN == o.VLAN && n.MTU == o.MTU && n.IPv4Scope == o.IPv4Scope && n.IPv6Scope == o.IPv6Scope &&
+		n.NoFastPath == o.NoFastPath && n.Meta.Equal(o.Meta)
+}
+
+// Name returns the network's name, or its ID if it has none. So do the methods of
+// other objects.
+func (n *Network) Name() string { return cmp.Or(n.Meta.name(), n.ID) }
+
+// Name returns the router's name, or its ID.
+func (r *Router) Name() string { return cmp.Or(r.Meta.name(), r.ID) }
+
+// Name returns the port's name, or its ID.
+func (p *Port) Name() string { return cmp.Or(p.Meta.name(), p.ID) }
+
+// PortsNamed returns the IDs of the ports that have a name, in order. It takes
+// time for all ports.
+func (x *Index) PortsNamed(name string) (ids []string) {
+	for p := range x.Ports("") {
+		if name != "" && p.Meta.name() == name {
+			ids = append(ids, p.ID)
+		}
+	}
+	return ids
+}
+
+// HasName reports whether m is the metadata of an object with a name.
+func (m *Meta) HasName(name string) bool { return name != "" && m.name() == name }
+
+// CheckLabelKey says why key cannot be that of a label: as in Kubernetes, it is
+// a name, or a DNS subdomain, a slash and a name.
+func CheckLabelKey(key string) error {
+	prefix, name, prefixed := strings.Cut(key, "/")
+	if !prefixed {
+		prefix, name = "", key
+	}
+	switch {
+	case key == "":
+		return labelError("the key of the label is empty")
+	case prefixed && !isSubdomain(prefix):
+		return labelError("the part before the slash is not a DNS subdomain of up to 253 lower-case characters, such as example.com")
+	case !isLabelText(name):
+		return labelError("want up to 63 letters, digits, -, _ and ., with a letter or a digit at both ends, perhaps after a prefix such as example.com/")
+	}
+	return nil
+}
+
+// CheckLabelValue says why value cannot be that of a label: as in Kubernetes, it
+// is empty or a name.
+func CheckLabelValue(value string) error {
+	if value != "" && !isLabelText(value) {
+		return labelError("want nothing, or up to 63 letters, digits, -, _ and ., with a letter or a digit at both ends")
+	}
+	return nil
+}
+
+// A labelError says why a text cannot be a part of a label.
+type labelError string
+
+func (e labelError) Error() string { return string(e) }
+
+// isLabelText reports whether s is a name of a label, or a value that is not empty.
+func isLabelText(s string) bool {
+	if s == "" || len(s) > MaxLabelName || !isAlphanumeric(s[0]) || !isAlphanumeric(s[len(s)-1]) {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; !isAlphanumeric(c) && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+// isSubdomain reports whether s is a DNS subdomain (RFC 1123), in lower case.
+func isSubdomain(s string) bool {
+	if len(s) > MaxLabelPrefix {
+		return false
+	}
+	for part := range strings.SplitSeq(s, ".") {
+		if part == "" || strings.ToLower(part) != part || strings.Contains(part, "_") || !isAlphanumeric(part[0]) || !isAlphanumeric(part[len(part)-1]) {
+			return false
+		}
+		for i := range len(part) {
+			if c := part[i]; !isAlphanumeric(c) && c != '-' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func isAlphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}

@@ -1,0 +1,85 @@
+package routing
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+)
+
+// checkMeta checks the name, the description and the labels of the object at p.
+func (v *validator) checkMeta(p path, m *Meta) {
+	if m == nil {
+		return
+	}
+	text := func(key, s string, most int) {
+		if len(s) > most {
+			v.bad(p, key, "the %s has %d bytes, more than %d", key, len(s), most)
+		} else if err := checkText(key, s); err != nil {
+			v.bad(p, key, "%w", err)
+		}
+	}
+	text("name", m.Name, MaxNameLen)
+	text("description", m.Description, MaxDescriptionLen)
+	if len(m.Labels) > MaxLabels {
+		v.bad(p, "labels", "there are %d labels, more than %d", len(m.Labels), MaxLabels)
+	}
+	for i, l := range m.Labels {
+		if err := CheckLabelKey(l.Key); err != nil {
+			v.bad(p, "labels", "%q: %w", l.Key, err)
+		} else if err := CheckLabelValue(l.Value); err != nil {
+			v.bad(p, LabelPath(l.Key), "%q: %w", l.Value, err)
+		}
+		if i > 0 && l.Key <= m.Labels[i-1].Key {
+			v.bad(p, "labels", "the labels are not by key, each key once: %q is behind %q", l.Key, m.Labels[i-1].Key)
+		}
+	}
+}
+
+// LabelPath returns the path of a label in its object, with the key in brackets
+// and quotes, because it may have dots: labels["example.com/tier"].
+func LabelPath(key string) string { return "labels[" + strconv.Quote(key) + "]" }
+
+func (v *validator) checkScope(p path, key, scope string) {
+	if scope == "" {
+		return
+	}
+	if err := checkID(scope); err != nil {
+		v.bad(p, key, "%w", err)
+	}
+}
+
+// checkID checks who.id and enters it into ids, those of its kind.
+func (v *validator) checkID(p path, who owner, ids map[string]bool) {
+	if err := checkID(who.id); err != nil {
+		v.bad(p, "id", "%w", err)
+		return
+	}
+	if ids[who.id] {
+		v.bad(p, "id", "there is already %s %v", article(who.kind), who)
+	}
+	ids[who.id] = true
+}
+
+func checkID(id string) error {
+	switch {
+	case id == "":
+		return errors.New("the ID is empty")
+	case len(id) > MaxIDLen:
+		return fmt.Errorf("the ID has %d bytes, more than %d", len(id), MaxIDLen)
+	}
+	return checkText("ID", id)
+}
+
+// checkText says why s, which is called what, is not a text in one line.
+func checkText(what, s string) error {
+	if !utf8.ValidString(s) {
+		return fmt.Errorf("the %s %q is not UTF-8", what, s)
+	}
+	for _, c := range s {
+		if c < ' ' || 0x7f <= c && c < 0xa0 {
+			return fmt.Errorf("the %s %q has a control character", what, s)
+		}
+	}
+	return nil
+}
