@@ -77,8 +77,8 @@ func readScript(t *testing.T, dir string) string {
 	return b.String()
 }
 
-// runScript gives script to a shell at the top of the repository, with ofdvr in PATH, and
-// returns what it printed.
+// runScript runs script with shell in the top directory of the repository, with ofdvr in PATH, and
+// returns its output.
 func runScript(t *testing.T, h *lab.Host, script string, shell ...string) string {
 	t.Helper()
 	root, err := filepath.Abs("..")
