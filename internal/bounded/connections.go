@@ -40,7 +40,7 @@ type Connections struct {
 // A use is the current use of a connection.
 type use struct {
 	active bool   // a request is being served
-	since  uint64 // sequence number of the latest change of active
+	since  uint64 // sequence number of the latest state change
 }
 
 // State records the new state of a connection.

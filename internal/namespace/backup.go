@@ -194,10 +194,10 @@ func affected(links []netlink.Link) []setting {
 	return all
 }
 
-// Restore restores a namespace that is not deleted: the settings that still have the value that
-// [Ensure] set, and the state of lo. It also removes our routes. Then it deletes the backup. It
-// only deletes the backup if the namespace does not exist any more, was replaced, or belongs to
-// another instance. It returns descriptions of its changes.
+// Restore restores a namespace that outlives its router: the settings that still have the value
+// that [Ensure] set, and the state of lo. It also removes our routes, and finally deletes the
+// backup. If the namespace does not exist any more, was replaced, or belongs to another instance,
+// it changes nothing and only deletes the backup. It returns descriptions of its changes.
 func (b *Backups) Restore(name, instance string) (changed []string, err error) {
 	if err := b.load(); err != nil && b.of(name) == nil {
 		return nil, err

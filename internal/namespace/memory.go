@@ -174,7 +174,7 @@ func (e *ensurer) restore() error {
 				continue
 			}
 			done[string(r.message)] = true
-			if err := e.putBack(r, have[r.foreignKey], index); err != nil {
+			if err := e.restoreRoute(r, have[r.foreignKey], index); err != nil {
 				lost = append(lost, r)
 				e.Lost = append(e.Lost, fmt.Sprintf("route %v of another program in namespace %s was lost when tap %s changed, and cannot be restored: %v: "+
 					"add a route that fits, or revert the change of the interface", r, e.d.Name, name, err))
@@ -187,8 +187,8 @@ func (e *ensurer) restore() error {
 	return nil
 }
 
-// putBack restores r, unless the kernel has r or another program has replaced it.
-func (e *ensurer) putBack(r foreignRoute, have []foreignRoute, index map[string]int) error {
+// restoreRoute restores r, unless the kernel has r or another program has replaced it.
+func (e *ensurer) restoreRoute(r foreignRoute, have []foreignRoute, index map[string]int) error {
 	flags := unix.NLM_F_CREATE | unix.NLM_F_EXCL
 	for _, h := range have {
 		part := !slices.ContainsFunc(h.legs, func(l string) bool { return !slices.Contains(r.legs, l) })
