@@ -113,8 +113,11 @@ func (f *File) contents(m *routing.Model, warnings []topology.Warning) ledger.Co
 	debug.FreeOSMemory() // reading a file takes several times what it leaves
 	c := ledger.Contents{Complete: true, Loaded: time.Now(), Model: m}
 	for _, w := range warnings {
-		f.log.Warn("topology", zap.Stringer("warning", w))
 		c.Warnings = append(c.Warnings, w.String())
+	}
+	c.Warnings = topology.Condense(c.Warnings)
+	for _, w := range c.Warnings {
+		f.log.Warn("topology file", zap.String("warning", w))
 	}
 	return c
 }

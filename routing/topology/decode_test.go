@@ -81,7 +81,7 @@ func TestDecode(t *testing.T) {
 func TestDecodeMistakes(t *testing.T) {
 	tests := []struct{ kind, body, want string }{
 		{"port", ``, `body:1:1: not JSON: unexpected end of JSON input`},
-		{"port", "{\n \"id\": x}", `body:2:8: not JSON: invalid character 'x' looking for beginning of value`},
+		{"port", "{\n \"id\": x}", `body:2:8: not JSON: unexpected 'x' where a value should begin`},
 		{"port", "\"\xff\"", `body:1:2: byte 0xff is not UTF-8`},
 		{"port", "\"ab\x93\"", `body:1:4: byte 0x93 is not UTF-8`},
 		{"port", "{\n\x93", `body:2:1: byte 0x93 is not UTF-8`},
@@ -222,7 +222,7 @@ func TestParseObjectRefuses(t *testing.T) {
 	for _, tt := range []struct{ data, want string }{
 		{`{"id":"p","network":"n","mac":"02:00:00:00:00:01","colour":1}`, `object:1:51: unknown key "colour"`},
 		{`{"network":"n","mac":"02:00:00:00:00:01"}`, `object:1:1: missing key "id"`},
-		{`{"id":"p","network":"n","mac":"02:00:00:00:00:01"} {}`, `object:1:52: not JSON: invalid character '{' after top-level value`},
+		{`{"id":"p","network":"n","mac":"02:00:00:00:00:01"} {}`, `object:1:52: not JSON: unexpected '{' after top-level value`},
 		{``, `object:1:1: not JSON: unexpected end of JSON input`},
 	} {
 		p, err := topology.ParsePort([]byte(tt.data))

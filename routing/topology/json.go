@@ -259,6 +259,10 @@ func (r *jsonReader) number() error {
 	return nil
 }
 
+// inWords makes plain words of the errors of package json.
+var inWords = strings.NewReplacer("invalid character", "unexpected",
+	"looking for beginning of value", "where a value should begin", "looking for beginning of object key string", "where a key should begin")
+
 // jsonSyntaxError returns where and why text is not JSON.
 func jsonSyntaxError(text string) (position, error) {
 	var v json.RawMessage
@@ -270,5 +274,5 @@ func jsonSyntaxError(text string) (position, error) {
 			at--
 		}
 	}
-	return position(at), fmt.Errorf("not JSON: %w", err)
+	return position(at), errors.New("not JSON: " + inWords.Replace(err.Error()))
 }
