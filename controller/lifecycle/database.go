@@ -24,6 +24,7 @@ type database struct {
 	ready     bool // namespaces can be set up: it is known which instance this is, and what ports have been made
 	compared  bool // with what it had at the start
 	nameTaken bool // a link of another program has a name that is needed
+	moving    bool // a port moves from one bridge to another
 
 	renewals   map[portOf]*renewal   // taps to be made anew
 	suspicions map[string]*suspicion // patch ports by which perhaps nothing passes
@@ -153,8 +154,9 @@ func (p *pass) apply(ctx context.Context) error {
 	default:
 		p.well(cannotChange, "")
 	}
-	logOps(p.log, res.Ops)
-	d.errors, d.nameTaken = "", false
+	logOps(p.log, res.Ops, d.applied && !d.moving && len(d.renewals) == 0)
+	d.errors, d.nameTaken, d.moving = "", false, false
+	missing := false // the integration bridge
 	for _, problem := range res.Problems {
 		d.problems.add(problem.Router, problem.Error())
 		switch problem.Kind {
@@ -162,7 +164,15 @@ func (p *pass) apply(ctx context.Context) error {
 			d.errors += problem.Error() + "\n"
 		case ovsdb.NameTaken:
 			d.nameTaken = true
+		case ovsdb.Moving:
+			d.moving = true
+		case ovsdb.NoIntegrationBridge:
+			missing = true
+			p.warn(noBridge, "", problem)
 		}
+	}
+	if !missing {
+		p.well(noBridge, "")
 	}
 	return err
 }

@@ -10,8 +10,9 @@ import (
 )
 
 // logOps logs what was done in the database: a line for each router and verb,
-// and at debug level a line for each row.
-func logOps(log *zap.Logger, ops []ovsdb.Op) {
+// and at debug level a line for each row. The lines are warnings if they repair what another
+// program has changed.
+func logOps(log *zap.Logger, ops []ovsdb.Op, repairs bool) {
 	type line struct{ router, verb string }
 	var lines []line // in the order of ops
 	names := make(map[line][]string)
@@ -35,6 +36,11 @@ func logOps(log *zap.Logger, ops []ovsdb.Op) {
 		names[l] = append(names[l], name)
 	}
 	for _, l := range lines {
-		log.Info("changed OVSDB", zap.String("router", l.router), zap.String(l.verb, logging.Brief(names[l])))
+		fields := []zap.Field{zap.String("router", l.router), zap.String(l.verb, logging.Brief(names[l]))}
+		if repairs {
+			log.Warn("repaired rows of OVSDB that another program had changed", fields...)
+		} else {
+			log.Info("changed OVSDB", fields...)
+		}
 	}
 }

@@ -26,19 +26,24 @@ func TestLogOps(t *testing.T) {
 		{Verb: ovsdb.Insert, Router: "r", Row: row(ovsdb.TableInterface, "p1"), Parent: port},
 		{Verb: ovsdb.Insert, Router: "s", Row: row(ovsdb.TableController, "tcp:"), Parent: row(ovsdb.TableBridge, "rb-s")},
 	}
-	core, logs := observer.New(zap.InfoLevel)
-	logOps(zap.New(core), ops)
-	var got []string
-	for _, e := range logs.All() {
-		got = append(got, fmt.Sprint(e.Message, " ", e.ContextMap()))
+	logged := func(repairs bool) (got []string) {
+		core, logs := observer.New(zap.InfoLevel)
+		logOps(zap.New(core), ops, repairs)
+		for _, e := range logs.All() {
+			got = append(got, fmt.Sprint(e.Level, " ", e.Message, " ", e.ContextMap()))
+		}
+		return got
 	}
 	want := []string{
-		"changed OVSDB map[remove:rb-old router:old]",
-		"changed OVSDB map[router:r update:Port p0 (tag)]",
-		"changed OVSDB map[insert:rb, p1 router:r]",
-		"changed OVSDB map[insert:tcp: router:s]",
+		"info changed OVSDB map[remove:rb-old router:old]",
+		"info changed OVSDB map[router:r update:Port p0 (tag)]",
+		"info changed OVSDB map[insert:rb, p1 router:r]",
+		"info changed OVSDB map[insert:tcp: router:s]",
 	}
-	if !slices.Equal(got, want) {
+	if got := logged(false); !slices.Equal(got, want) {
+		t.Errorf("got\n%q, want\n%q", got, want)
+	}
+	if got, want := logged(true)[1], "warn repaired rows of OVSDB that another program had changed map[router:r update:Port p0 (tag)]"; got != want {
 		t.Errorf("got\n%q, want\n%q", got, want)
 	}
 }

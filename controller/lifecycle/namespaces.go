@@ -147,9 +147,14 @@ func (p *pass) ensured(ctx context.Context, s *sight) {
 		p.log.Warn("another program changed settings of a namespace, set them back", zap.String("router", m.ID),
 			zap.String("namespace", m.desired.Name), zap.String("settings", logging.Brief(res.Settings)))
 	}
+	changes := p.log.Info
+	text := "changed namespace"
+	if m.passed && m.right {
+		changes, text = p.log.Warn, "repaired a namespace that another program had changed"
+	}
 	m.passed, m.right = true, s.err == nil
 	if len(res.Changed) > 0 {
-		p.log.Info("changed namespace", zap.String("router", m.ID), zap.String("changes", logging.Brief(res.Changed)))
+		changes(text, zap.String("router", m.ID), zap.String("changes", logging.Brief(res.Changed)))
 	}
 	if s.err == nil {
 		p.well(cannotSetUp, m.ID)

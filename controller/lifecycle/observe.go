@@ -58,6 +58,7 @@ func (o kernelObserver) Entry(e namespace.Entry) { o.Route(compile.KernelRoute(e
 // What [pass.warn] is about.
 const (
 	cannotChange   = "could not change OVSDB, trying again"
+	noBridge       = "the integration bridge (--integration-bridge) does not exist, nothing is routed until it does"
 	cannotUndo     = "could not undo what was set in a namespace, trying again"
 	cannotSetUp    = "could not set up namespace, trying again"
 	cannotIdentify = "could not find out which instance this is, trying again"

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 // ofdvr events shows events of one router, of a level, and as they happen.
@@ -24,13 +26,53 @@ func TestEvents(t *testing.T) {
 	if err := json.Unmarshal([]byte(strings.Split(follow.Log(), "\n")[0]), &e); err != nil || e.Level != "warn" || e.Router != "r1" || !strings.Contains(e.Message, "repaired flows") {
 		t.Errorf("%+v, %v\n%s", e, err, follow.Log())
 	}
-	if got := s.ofdvr(0, "events", "--router", "r9"); got != "" {
-		t.Errorf("of an unknown router: %q", got)
-	}
+	mustHave(t, s.ofdvr(1, "events", "--router", "r9"), `router "r9"`)
 	if got := s.ofdvr(0, "events", "-n", "1"); strings.Count(got, "\n") != 1 || !strings.Contains(got, "repaired") {
 		t.Errorf("the latest: %q", got)
 	}
 	mustHave(t, s.ofdvr(1, "events", "--level", "loud"), "level")
+}
+
+// TestRepairsAreWarnings states that the log warns of what another program changed and the daemon
+// repaired: flows, ports, bridges and namespaces; and that the daemon's own changes are no warnings.
+func TestRepairsAreWarnings(t *testing.T) {
+	t.Parallel()
+	s := ready(t, twoNetworks)
+	warnings := func() string { return s.ofdvr(0, "events", "--level", "warn") }
+	s.reload(with("02:00:00:00:02:10", "02:00:00:00:02:11"))
+	s.reload(twoNetworks + "  - {id: vm3, network: green, mac: \"02:00:00:00:02:13\", addresses: [10.0.2.13]}\n")
+	if got := warnings(); got != "" {
+		t.Errorf("the daemon's own changes are warnings:\n%s", got)
+	}
+	for _, change := range []struct{ command, says string }{
+		{"ovs-vsctl del-port " + bluePeer, "repaired rows of OVSDB that another program had changed  router=r1  insert=" + bluePeer},
+		{"ovs-vsctl set port pi-r1-green tag=7", "repaired rows of OVSDB that another program had changed  router=r1  update=\"Port pi-r1-green (tag)\""},
+		{"ovs-vsctl del-br " + bridge, "repaired rows of OVSDB that another program had changed  router=r1  insert="},
+		{"ip -n " + netns + " addr flush dev " + blueTap, "repaired a namespace that another program had changed  router=r1  changes="},
+	} {
+		s.sh("", change.command)
+		s.eventually("a warning after "+change.command, func() error { return lacks(warnings(), change.says) })
+		s.settle()
+	}
+}
+
+// TestMissingIntegrationBridge states that the log of a daemon names an integration bridge that does
+// not exist, when it starts and not over and over.
+func TestMissingIntegrationBridge(t *testing.T) {
+	t.Parallel()
+	s := bare(t, twoNetworks)
+	s.serve("--integration-bridge", "br-nope")
+	const text = "the integration bridge (--integration-bridge) does not exist"
+	s.logged(text)
+	mustHave(t, s.ofdvr(0, "events", "--level", "warn"), "integration bridge br-nope: it does not exist; create it with `ovs-vsctl add-br br-nope`")
+	mustHave(t, s.ofdvr(0, "status"), "problem: integration bridge br-nope: it does not exist")
+	s.ofdvr(1, "status", "--exit-code")
+	s.sh("", "ovs-vsctl add-br br-nope -- set bridge br-nope datapath_type="+lab.Datapath())
+	s.settle()
+	s.ofdvr(0, "status", "--exit-code")
+	if n := strings.Count(s.daemon.Log(), text); n != 1 {
+		t.Errorf("it is logged %d times", n)
+	}
 }
 
 // The log level changes while the daemon runs, and the OpenFlow messages of one
