@@ -22,6 +22,7 @@ import (
 	"github.com/ofdvr/ofdvr/internal/bounded"
 	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/trace"
 )
 
@@ -30,6 +31,7 @@ type Intent interface {
 	State() *ledger.State
 	Write(context.Context, ledger.Edit) (ledger.Result, error)
 	Try(ledger.Edit) (before *ledger.State, r ledger.Result, err error)
+	TryFile(routing.Model) (before *ledger.State, r ledger.Result, err error)
 	Events(since uint64) ([]ledger.Event, <-chan struct{}, error)
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -88,6 +89,9 @@ func (c *Client) Do(ctx context.Context, method, path string, body []byte, out a
 	} else {
 		err = json.NewDecoder(resp.Body).Decode(out)
 	}
+	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
+		err = errors.New("it is not JSON; is this the address of ofdvr's API?")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the answer of ofdvr at %s to %s %s: %w", c.endpoint, method, path, err)
 	}
@@ -116,7 +120,11 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte) (*h
 		if errors.As(err, &u) {
 			err = u.Err
 		}
-		return nil, fmt.Errorf("ask ofdvr at %s: %w; does the daemon run (ofdvr serve), and is this its --api?", c.endpoint, err)
+		if errors.Is(err, fs.ErrPermission) {
+			path, _ := c.endpoint.path()
+			return nil, fmt.Errorf("connect to ofdvr at %s: %w", c.endpoint, denied(path))
+		}
+		return nil, fmt.Errorf("connect to ofdvr at %s: %w; does the daemon run (ofdvr serve), and is this its --api?", c.endpoint, err)
 	}
 	if resp.StatusCode < 300 {
 		return resp, nil

@@ -3,11 +3,14 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/internal/logging"
+	"github.com/ofdvr/ofdvr/routing"
 )
 
 // eventsWait is how long a request for events waits for one.
@@ -24,7 +27,7 @@ type eventsInput struct {
 func (s *service) registerLog(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "events", Method: http.MethodGet, Path: "/v1/events", Summary: "What has changed, was repaired or was refused lately",
-		Tags: []string{"status"}, Errors: []int{422},
+		Tags: []string{"status"}, Errors: []int{404, 422},
 	}, s.events)
 	huma.Register(a, huma.Operation{
 		OperationID: "get-log", Method: http.MethodGet, Path: "/v1/log", Summary: "What is logged", Tags: []string{"status"}, Errors: []int{503},
@@ -58,6 +61,9 @@ func (s *service) logged(ctx context.Context) (*struct{ Body LogDocument }, erro
 func (s *service) events(ctx context.Context, in *eventsInput) (*struct{ Body EventsDocument }, error) {
 	ctx, cancel := context.WithTimeout(ctx, eventsWait)
 	defer cancel()
+	if err := s.knows(in); err != nil {
+		return nil, failure(err)
+	}
 	out := EventsDocument{Events: []EventDocument{}, Next: in.Since}
 	for {
 		entries, more := s.log.Since(out.Next)
@@ -81,6 +87,20 @@ func (s *service) events(ctx context.Context, in *eventsInput) (*struct{ Body Ev
 		out.Events = out.Events[n:]
 	}
 	return &struct{ Body EventsDocument }{out}, nil
+}
+
+// knows returns an error if the router of a first request neither exists nor has events.
+func (s *service) knows(in *eventsInput) error {
+	o := ledger.Object{Kind: routing.KindRouter, ID: in.Router}
+	st := s.intent.State()
+	if in.Router == "" || in.Since > 0 || st.Has(o) {
+		return nil
+	}
+	entries, _ := s.log.Since(0)
+	if slices.ContainsFunc(entries, func(e logging.Entry) bool { return eventDocument(e).Router == in.Router }) {
+		return nil // it was deleted
+	}
+	return st.NotFound(o)
 }
 
 var levels = map[string]int{"info": 1, "warn": 2, "error": 3}

@@ -161,6 +161,8 @@ func failure(err error) *Problem {
 		return problem(http.StatusConflict, "%v", err)
 	case errors.Is(err, controller.ErrNotConnected), errors.Is(err, controller.ErrCannotVerify):
 		return problem(http.StatusConflict, "%v", err)
+	case errors.Is(err, ledger.ErrNoFile):
+		return problem(http.StatusConflict, "%v", err)
 	case errors.Is(err, ledger.ErrNoStore):
 		return problem(http.StatusForbidden, "nothing can be written: %v", err)
 	case errors.As(err, &store) && errors.Is(err, syscall.ENOSPC):

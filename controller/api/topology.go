@@ -19,6 +19,7 @@ type topologyInput struct {
 	Writing
 	Sent
 	AllowEmpty bool `query:"allow_empty" doc:"The body may have nothing in it, which deletes everything. A dry run needs no leave"`
+	AsFile     bool `query:"as_file" doc:"With dry_run=true: what changes when the objects of the body replace those of the daemon's topology file"`
 }
 
 type bodyInput struct {
@@ -55,6 +56,9 @@ func (s *service) registerTopology(a huma.API) {
 		c, err := topology.DecodeTopology(in.text(), s.also)
 		if err != nil {
 			return nil, mistaken(err)
+		}
+		if in.AsFile {
+			return s.planFile(ctx, in, &c.Put)
 		}
 		return s.write(ctx, request{Writing: in.Writing, sent: &in.Sent, edit: in.on(s.topologyTag, ledger.ReplaceAll(c.Put, in.AllowEmpty || in.DryRun)), warn: &c.Put, plan: true, tag: s.topologyTag})
 	}
@@ -105,4 +109,21 @@ func (s *service) registerTopology(a huma.API) {
 	}, func(ctx context.Context, in *struct{ Writing }) (*writeOutput, error) {
 		return s.write(ctx, request{Writing: in.Writing, edit: ledger.Complete, plan: true})
 	})
+}
+
+// planFile plans that the objects of m replace those of the daemon's topology file.
+func (s *service) planFile(ctx context.Context, in *topologyInput, m *routing.Model) (*writeOutput, error) {
+	if !in.DryRun {
+		return nil, problem(http.StatusUnprocessableEntity, "as_file=true needs dry_run=true: only the daemon's host can change its topology file")
+	}
+	q := request{Writing: in.Writing, warn: m}
+	before, r, err := s.intent.TryFile(*m)
+	if err != nil {
+		return nil, q.failed(err)
+	}
+	p, err := s.switches.Plan(ctx, before, r.State, r.Touched)
+	if err != nil {
+		return nil, failure(err)
+	}
+	return q.answer(before.Revision, r, planDocument(p)), nil
 }

@@ -298,6 +298,31 @@ func TestWrites(t *testing.T) {
 	}
 }
 
+// TestTryFile states that a plan for a new version of the topology file is what its reload does, and
+// changes nothing.
+func TestTryFile(t *testing.T) {
+	m := blue()
+	k := open(t, new(disk), ledger.Config{}, &m)
+	before := k.State()
+	next := blue()
+	next.Ports = []routing.Port{port("p", "b", 12)}
+	at, plan, err := k.TryFile(next)
+	if want := `port "q" deleted, port "p" updated, network "a" unchanged, network "b" unchanged, router "r" unchanged`; err != nil || at != before || ops(plan) != want || fmt.Sprint(plan.Touched) != "[r]" {
+		t.Errorf("%v: %s, touches %v; want %s", err, ops(plan), plan.Touched, want)
+	}
+	if k.State() != before {
+		t.Error("it has changed something")
+	}
+	next.Ports[0].Network = "none"
+	var wrong *routing.PathError
+	if _, _, err := k.TryFile(next); !errors.As(err, &wrong) || wrong.Path != "ports[0].network" {
+		t.Errorf("a mistake: %v", err)
+	}
+	if _, _, err := open(t, new(disk), ledger.Config{}, nil).TryFile(next); !errors.Is(err, ledger.ErrNoFile) {
+		t.Errorf("without a file: %v", err)
+	}
+}
+
 // A state that a write or the file has led to says since when; what there was at
 // the start does not.
 func TestSince(t *testing.T) {

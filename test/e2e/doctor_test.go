@@ -42,7 +42,7 @@ func TestDoctor(t *testing.T) {
 	mustHave(t, out, "PROBLEM  router r1: bridge rb-r1 has not connected to ")
 	s.stop()
 	out = s.ofdvr(1, "doctor")
-	mustHave(t, out, "PROBLEM  daemon: ask ofdvr at unix:/run/ofdvr/api.sock: ")
+	mustHave(t, out, "PROBLEM  daemon: connect to ofdvr at unix:/run/ofdvr/api.sock: ")
 	mustHave(t, out, "ok       Open vSwitch: of an unknown version answers\n")
 	if !strings.HasSuffix(strings.Split(out, "ofdvr doctor")[0], "\n1 problem.\n") {
 		t.Errorf("%s", out)

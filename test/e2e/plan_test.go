@@ -302,3 +302,30 @@ func texts(flows map[string]string) string {
 	}
 	return b.String()
 }
+
+// TestPlanForTheTopologyFile states that a new version of the daemon's topology file can be planned, and
+// that its reload does what the plan says.
+func TestPlanForTheTopologyFile(t *testing.T) {
+	t.Parallel()
+	s := ready(t, twoNetworks)
+	mustHave(t, s.ofdvr(0, "plan", s.file), "5 objects: 0 to create, 0 to update, 0 to delete, 5 unchanged; 0 flows and 0 rows to change\n")
+	next := with("02:00:00:00:02:10", "02:00:00:00:02:11")
+	file, err := s.WriteFile("next.yaml", next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := s.flowTexts("r1")
+	plan := s.ofdvr(2, "plan", file, "-v")
+	mustHave(t, plan, "5 objects: 0 to create, 1 to update, 0 to delete, 4 unchanged; ", "in place of the daemon's topology file "+s.file+"\n", "~ port vm2\n")
+	s.reload(next)
+	after, changed := s.flowTexts("r1"), 0
+	for key, flow := range after {
+		if before[key] != flow {
+			changed++
+			if !strings.Contains(plan, "~ "+flow+"\n") {
+				t.Errorf("the plan lacks %s:\n%s", flow, plan)
+			}
+		}
+	}
+	mustHave(t, plan, fmt.Sprintf("; %s and 0 rows to change\n", map[bool]string{true: "1 flow", false: fmt.Sprint(changed, " flows")}[changed == 1]))
+}

@@ -1,0 +1,30 @@
+package api
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"strconv"
+	"syscall"
+)
+
+// denied returns the error of a process that may not use the Unix socket at path, with
+// what would let it.
+func denied(path string) error {
+	group := "ofdvr" // the default of serve's --api-group
+	if info, err := os.Stat(path); err == nil {
+		st, ok := info.Sys().(*syscall.Stat_t)
+		switch {
+		case !ok:
+		case st.Gid == 0: // the daemon found no such group when it started
+			return fmt.Errorf("%w: be root, or add group %s, join it and restart the daemon", fs.ErrPermission, group)
+		default:
+			group = strconv.Itoa(int(st.Gid))
+			if g, err := user.LookupGroupId(group); err == nil {
+				group = g.Name
+			}
+		}
+	}
+	return fmt.Errorf("%w: be root or join group %s", fs.ErrPermission, group)
+}
