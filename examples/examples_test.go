@@ -22,7 +22,7 @@ func TestReadmes(t *testing.T) {
 		want []string // substrings of the output, in this order
 	}{
 		{"two-networks", []string{
-			"ok: 2 networks, 1 router, 2 ports", "settled  yes", "ttl=63", " 0% packet loss", "remove Bridge rb-r1",
+			"ok: 2 networks, 1 router, 2 ports", "settled  yes", "ttl=63", " 0% packet loss", "removed Bridge rb-r1",
 		}},
 		{"api", []string{
 			"port/vm2 created", "ttl=63", " 0% packet loss", "WHAT IT DOES", `"op":"created"`, `"applied":true`, "vm3   green", "port/vm3 deleted",

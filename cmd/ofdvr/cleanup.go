@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -18,69 +20,123 @@ import (
 )
 
 func newCleanup() *cobra.Command {
-	var endpoint, runDir string
+	var c cleaner
+	var dryRun, yes bool
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "cleanup",
-		Short: "Remove everything that ofdvr made on this host",
+		Short: "Remove everything that ofdvr has made on this host",
 		Long: `Cleanup removes the routing bridges, patch ports, taps and namespaces that carry
-ofdvr's mark, ends the radvd of each router that sends router advertisements,
-and does nothing else. It refuses while a daemon runs, which would make them
-again.`,
-		Example: "  ofdvr cleanup",
-		Args:    cobra.NoArgs,
+ofdvr's mark, and stops the radvd processes of its routers. Nothing else is
+changed. It refuses to run while a daemon runs, which would make them again. On
+a terminal it lists what it removes and asks first; --yes removes without
+asking, --dry-run only lists.`,
+		Example: `  ofdvr cleanup --dry-run
+  ofdvr cleanup --yes`,
+		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
-			defer cancel()
-			lock, err := keepOut(runDir)
+			c.out, c.progress = cmd.OutOrStdout(), newProgress(cmd.ErrOrStderr())
+			if dryRun {
+				c.dry = true
+				return c.run(cmd.Context(), timeout)
+			}
+			lock, err := keepOut(c.runDir)
 			if err != nil {
 				return fmt.Errorf("clean up: %w", err)
 			}
 			defer lock.Close() // nil is fine
-			say := func(format string, args ...any) { fmt.Fprintf(cmd.OutOrStdout(), format+"\n", args...) }
-			if err := cleanAdvertisements(runDir, say); err != nil { // while the taps are there
-				return err
-			}
-			var state ovsdb.State // as it was
-			if endpoint != "" {
-				p := newProgress(cmd.ErrOrStderr())
-				p.show("connecting to Open vSwitch at " + endpoint)
-				defer p.clear()
-				var err error
-				if state, err = cleanDatabase(ctx, endpoint, p, say); err != nil {
+			if !yes && isTerminal(cmd.InOrStdin()) {
+				c.dry = true
+				if err := c.run(cmd.Context(), timeout); err != nil {
 					return err
 				}
+				c.dry = false
+				if !confirmed(cmd.InOrStdin(), cmd.ErrOrStderr(), "Remove all this?") {
+					return errors.New("nothing was removed")
+				}
 			}
-			instance, err := lifecycle.Instance(instanceFile(runDir), state)
-			if err != nil {
-				return fmt.Errorf("clean up namespaces: %w", err)
-			}
-			if err := cleanNamespaces(instance, endpoint == "", state.Routers(), say); err != nil {
-				return err
-			}
-			return undoNamespaces(namespacesDir(runDir), instance, say)
+			return c.run(cmd.Context(), timeout)
 		},
 	}
-	cmd.Flags().StringVar(&endpoint, "ovsdb", defaultOVSDB, "Open vSwitch database, `unix:PATH` or tcp:ADDRESS:PORT; \"\" for none")
-	cmd.Flags().StringVar(&runDir, "run-dir", defaultRunDir, "the daemon's `DIRECTORY`, in which it says what radvd it has started")
-	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to try")
+	f := cmd.Flags()
+	f.StringVar(&c.endpoint, "ovsdb", defaultOVSDB, "Open vSwitch database, `unix:PATH` or tcp:ADDRESS:PORT; \"\" for none")
+	f.StringVar(&c.runDir, "run-dir", defaultRunDir, "the daemon's `DIRECTORY`, which names its radvd processes and its instance")
+	f.DurationVar(&timeout, "timeout", 30*time.Second, "how long to try")
+	f.BoolVar(&dryRun, "dry-run", false, "list what would be removed, and remove nothing; also while a daemon runs")
+	f.BoolVarP(&yes, "yes", "y", false, "do not ask on a terminal")
 	return cmd
 }
 
-func cleanAdvertisements(runDir string, say func(string, ...any)) error {
-	stopped, err := radvd.StopAll(radvdDir(runDir))
-	for _, s := range stopped {
-		say("ended radvd, process %d", s)
+// confirmed asks a question and reports whether the answer is yes.
+func confirmed(in io.Reader, out io.Writer, question string) bool {
+	fmt.Fprintf(out, "%s [y/N] ", question)
+	answer, _ := bufio.NewReader(in).ReadString('\n') // after an error it is not yes
+	return slices.Contains([]string{"y", "yes"}, strings.ToLower(strings.TrimSpace(answer)))
+}
+
+// A cleaner removes what ofdvr has made.
+type cleaner struct {
+	endpoint, runDir string
+	dry              bool // only list it
+	out              io.Writer
+	progress         *progress
+}
+
+// say prints what was done or, if dry, would be. verbs are the past tense and the infinitive.
+func (c *cleaner) say(did, do, format string, args ...any) {
+	verb := did
+	if c.dry {
+		verb = "would " + do
+	}
+	fmt.Fprintf(c.out, verb+" "+format+"\n", args...)
+}
+
+// note prints what stays.
+func (c *cleaner) note(format string, args ...any) { fmt.Fprintf(c.out, format+"\n", args...) }
+
+func (c *cleaner) run(ctx context.Context, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := c.advertisements(); err != nil { // while the taps exist
+		return err
+	}
+	var state ovsdb.State // before
+	if c.endpoint != "" {
+		c.progress.show("connecting to Open vSwitch at " + c.endpoint)
+		defer c.progress.clear()
+		var err error
+		if state, err = c.database(ctx); err != nil {
+			return fmt.Errorf("clean up Open vSwitch: %w", err)
+		}
+	}
+	instance, err := lifecycle.Instance(instanceFile(c.runDir), state)
+	if err == nil {
+		err = c.namespaces(instance, state.Routers())
 	}
 	if err != nil {
-		return fmt.Errorf("end router advertisements: %w", err)
+		return fmt.Errorf("clean up namespaces: %w", err)
 	}
 	return nil
 }
 
-// cleanDatabase removes what is ours from the database, and returns what that had.
-func cleanDatabase(ctx context.Context, endpoint string, p *progress, say func(string, ...any)) (state ovsdb.State, err error) {
-	db, err := ovsdb.NewClient(ovsdb.Config{Endpoint: endpoint})
+func (c *cleaner) advertisements() error {
+	find := radvd.StopAll
+	if c.dry {
+		find = radvd.Running
+	}
+	pids, err := find(radvdDir(c.runDir))
+	for _, pid := range pids {
+		c.say("stopped", "stop", "radvd, process %d", pid)
+	}
+	if err != nil {
+		return fmt.Errorf("stop router advertisements: %w", err)
+	}
+	return nil
+}
+
+// database removes our rows from the database, and returns what that had before.
+func (c *cleaner) database(ctx context.Context) (state ovsdb.State, err error) {
+	db, err := ovsdb.NewClient(ovsdb.Config{Endpoint: c.endpoint})
 	if err != nil {
 		return state, err
 	}
@@ -90,77 +146,89 @@ func cleanDatabase(ctx context.Context, endpoint string, p *progress, say func(s
 	defer g.Wait()
 	defer stop()
 	if err := db.Wait(ctx); err != nil {
-		return state, fmt.Errorf("clean up Open vSwitch: %w", err)
+		return state, err
 	}
-	p.clear()
+	c.progress.clear()
 	if state, err = db.State(ctx); err != nil {
-		return state, fmt.Errorf("clean up Open vSwitch: %w", err)
+		return state, err
 	}
-	res, err := db.Cleanup(ctx)
-	if err != nil {
-		return state, fmt.Errorf("clean up Open vSwitch: %w", err)
+	var res ovsdb.Result
+	if c.dry {
+		res.Ops, res.Problems = ovsdb.Plan(state, ovsdb.Desired{})
+	} else if res, err = db.Cleanup(ctx); err != nil {
+		return state, err
 	}
 	for _, op := range res.Ops {
-		say("%v", op)
+		verb, object, _ := strings.Cut(op.String(), " ")
+		c.say(verb+"d", verb, "%s", object) // remove or update
 	}
 	if len(res.Ops) == 0 {
-		say("Open vSwitch holds nothing of ofdvr")
+		c.note("Open vSwitch holds nothing of ofdvr")
 	}
 	for _, p := range res.Problems {
-		say("left: %v", p)
+		c.note("left: %v", p)
 	}
 	return state, nil
 }
 
-// cleanNamespaces deletes the namespaces of an instance. One with the mark of a version that told no
-// instance is deleted if the database had its router, or if there is none to ask.
-func cleanNamespaces(instance string, all bool, routers []string, say func(string, ...any)) error {
+// namespaces deletes the namespaces of an instance. One with the mark of a version that noted no
+// instance is deleted if the database had its router, or if no database was given.
+func (c *cleaner) namespaces(instance string, routers []string) error {
 	namespaces, err := namespace.List()
 	if err != nil {
-		return fmt.Errorf("clean up namespaces: %w", err)
+		return err
 	}
-	ours := 0
+	remove := namespace.Remove
+	if c.dry {
+		remove = namespace.Removable
+	}
+	ours := make(map[string]bool)
 	for _, ns := range namespaces {
-		if ns.Instance == "" && !all && !slices.Contains(routers, ns.Router) {
-			say("left: namespace %s of router %s, which an earlier version has made and Open vSwitch knows nothing of: if it is no other instance's, ip netns delete it", ns.Name, ns.Router)
+		if ns.Instance == "" && c.endpoint != "" && !slices.Contains(routers, ns.Router) {
+			c.note("left: namespace %s of router %s, which an earlier version of ofdvr has made and which is not in Open vSwitch's database: if no other instance uses it, delete it with ip netns delete", ns.Name, ns.Router)
 			continue
 		}
 		if ns.Instance != "" && ns.Instance != instance {
-			say("left: namespace %s of router %s: it is that of another instance of ofdvr, %s", ns.Name, ns.Router, ns.Instance)
+			c.note("left: namespace %s of router %s belongs to another instance of ofdvr, %s", ns.Name, ns.Router, ns.Instance)
 			continue
 		}
-		ours++
-		err := namespace.Remove(ns.Name, instance)
+		ours[ns.Name] = true
+		err := remove(ns.Name, instance)
 		var kept *namespace.KeptError
 		switch {
 		case errors.As(err, &kept):
-			say("left: %v", kept)
+			c.note("left: %v", kept)
+			ours[ns.Name] = false
 		case err != nil:
-			return fmt.Errorf("clean up namespaces: %w", err)
+			return err
 		default:
-			say("deleted namespace %s of router %s", ns.Name, ns.Router)
+			c.say("deleted", "delete", "namespace %s of router %s", ns.Name, ns.Router)
 		}
 	}
-	if ours == 0 {
-		say("no namespace is ofdvr's")
+	if len(ours) == 0 {
+		c.note("no namespace belongs to ofdvr")
 	}
-	return nil
+	return c.restore(instance, ours)
 }
 
-// undoNamespaces gives namespaces that are still there what they had before.
-func undoNamespaces(dir, instance string, say func(string, ...any)) error {
-	before := namespace.NewBackups(dir)
-	names, err := before.Names()
+// restore gives namespaces that still exist the settings that they had before. gone are those that
+// were deleted.
+func (c *cleaner) restore(instance string, gone map[string]bool) error {
+	backups := namespace.NewBackups(namespacesDir(c.runDir))
+	names, err := backups.Names()
 	errs := []error{err}
 	for _, name := range names {
-		changed, err := before.Restore(name, instance)
+		if c.dry {
+			if !gone[name] {
+				c.say("", "restore", "the settings of namespace %s", name)
+			}
+			continue
+		}
+		changed, err := backups.Restore(name, instance)
 		if len(changed) > 0 {
-			say("undid what was set in namespace %s: %s", name, strings.Join(changed, ", "))
+			c.say("restored", "", "the settings of namespace %s: %s", name, strings.Join(changed, ", "))
 		}
 		errs = append(errs, err)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("clean up namespaces: %w", err)
-	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -44,14 +44,14 @@ func TestOperations(t *testing.T) {
 		{"ofdvr export >all", []string{"has 2 networks, 1 router, 2 ports now", "store /var/lib/ofdvr/intent.db: 2 networks, 1 router", "settled  yes"}, true},
 		{"systemctl status", []string{"1 router, all settled", "r1 ", "WHAT IT DOES", "\nok\n", "\nok\n", "INFO  starting"}, true},
 		{"apt-get install -y ./ofdvr_1.1", []string{"settled  yes", "ofdvr 1.1 "}, true},
-		{"echo 'standby", []string{"standing by: another daemon leads", "settled  yes"}, true},
+		{"echo 'standby", []string{"standby: another daemon leads", "settled  yes"}, true},
 		{"systemctl disable --now ofdvr-standby", []string{"settled  yes"}, true},
 		{"ofdvr export >backup", nil, true},
 		{"ofdvr apply --all", nil, true},
 		{"systemctl stop ofdvr\nofdvr store check", []string{"intent.db: ok: schema version", "has 2 networks, 1 router, 2 ports now", "settled  yes"}, true},
 		{"systemctl stop ofdvr\novs-ofctl", nil, true},
 		{"systemctl start ofdvr", []string{"settled  yes"}, true},
-		{"ofdvr export >routers", []string{"remove Bridge rb-r1", "net.ipv4.ip_forward = 1"}, false},
+		{"ofdvr export >routers", []string{"removed Bridge rb-r1", "net.ipv4.ip_forward = 1"}, false},
 		{"systemctl stop ofdvr\nofdvr cleanup\napt-get purge", []string{"Open vSwitch holds nothing of ofdvr", "Purging"}, false},
 	} {
 		if len(blocks) == 0 || !strings.HasPrefix(blocks[0][1], step.does) {

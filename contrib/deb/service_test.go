@@ -167,7 +167,7 @@ func TestAdvertisementsOutliveThePackage(t *testing.T) {
 		t.Errorf("in /run/ofdvr are %s", got)
 	}
 	s.install("1.1") // so that cleanup can find it
-	if got := s.sh("systemctl stop ofdvr; ofdvr cleanup"); !strings.Contains(got, "ended radvd, process "+pid) {
+	if got := s.sh("systemctl stop ofdvr; ofdvr cleanup"); !strings.Contains(got, "stopped radvd, process "+pid) {
 		t.Errorf("ofdvr cleanup prints\n%s", got)
 	}
 }

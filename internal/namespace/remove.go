@@ -32,10 +32,20 @@ func (e *KeptError) Error() string { return fmt.Sprintf("namespace %s was kept: 
 // version), or that contains a link of another program, is left unchanged; the error is then a
 // [*KeptError].
 func Remove(name, instance string) error {
-	ns, err := openNS(name)
+	err := Removable(name, instance)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if err != nil {
+		return err
+	}
+	return deleteNS(name)
+}
+
+// Removable returns why [Remove] would leave a namespace as it is, and an error that wraps
+// [fs.ErrNotExist] if it does not exist.
+func Removable(name, instance string) error {
+	ns, err := openNS(name)
 	if errors.Is(err, errNotNamespace) {
 		return &KeptError{name, fmt.Sprintf("%s is not a network namespace; delete it with `ip netns delete`", path(name))}
 	}
@@ -72,7 +82,7 @@ func Remove(name, instance string) error {
 		return &KeptError{name, "it has links that do not belong to ofdvr: " + strings.Join(foreign, ", ") +
 			"; delete them, or the namespace with `ip netns delete`"}
 	}
-	return deleteNS(name)
+	return nil
 }
 
 // fallback lists the devices that the kernel itself creates in every new namespace for each loaded

@@ -295,6 +295,9 @@ func TestStopAll(t *testing.T) {
 	dir := t.TempDir()
 	k := newKeeper(t, dir)
 	pid := ensure(t, k, running("a"))
+	if running, err := Running(dir); err != nil || len(running) != 1 || running[0] != pid || !alive(pid) {
+		t.Errorf("running are %v, %v", running, err)
+	}
 	if stopped, err := StopAll(dir); err != nil || len(stopped) != 1 || stopped[0] != pid || alive(pid) {
 		t.Errorf("stopped %v, want %d; %v", stopped, pid, err)
 	}

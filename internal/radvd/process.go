@@ -125,6 +125,22 @@ func (p *process) reap() string {
 	}
 }
 
+// Running returns the PIDs of the radvd of a directory.
+func Running(dir string) (pids []int, err error) {
+	bases, err := basesIn(dir)
+	for _, base := range bases {
+		p, err := findProcess(base)
+		if err != nil {
+			return pids, err
+		}
+		if p != nil {
+			pids = append(pids, p.pid)
+			unix.Close(p.fd)
+		}
+	}
+	return pids, err
+}
+
 // StopAll stops every radvd of a directory, removes their files, and returns their PIDs.
 func StopAll(dir string) ([]int, error) {
 	bases, err := basesIn(dir)

@@ -54,7 +54,7 @@ func TestCleanupKeepsForeignObjects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"remove Bridge rb-r1", "remove Bridge rb-r2", "remove Port pi-r1-blue",
+	for _, want := range []string{"removed Bridge rb-r1", "removed Bridge rb-r2", "removed Port pi-r1-blue",
 		"deleted namespace qrouter-r1 of router r1", "deleted namespace qrouter-r2 of router r2"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("cleanup does not print %q:\n%s", want, out)
@@ -105,11 +105,12 @@ func TestCleanupKeepsANamespaceWithForeignLinks(t *testing.T) {
 }
 
 // Cleanup refuses, with the daemon's name, while a daemon runs that would make everything again. A standby
-// daemon waits too.
+// daemon waits too. --dry-run only lists what would be removed.
 func TestCleanupRefusesBesideADaemon(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
 	before, n := s.database(), len(s.transactions())
+	mustHave(t, s.ofdvr(0, "cleanup", "--dry-run"), "would remove Bridge rb-r1\n", "would remove Port pi-r1-blue\n", "would delete namespace qrouter-r1 of router r1\n")
 	out := s.ofdvr(1, "cleanup")
 	mustHave(t, out, fmt.Sprintf("clean up: ofdvr runs as process %d (ofdvr) and has the lock /run/ofdvr/lock: stop it first", s.daemon.Pid))
 	if after := s.database(); after != before || len(s.transactions()) != n {

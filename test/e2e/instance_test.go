@@ -107,7 +107,7 @@ func TestTwoInstances(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.stop()
-	mustHave(t, s.ofdvr(0, "cleanup"), "deleted namespace qrouter-r1 of router r1", "left: namespace qrouter-r9 of router r9: it is that of another instance of ofdvr, ")
+	mustHave(t, s.ofdvr(0, "cleanup"), "deleted namespace qrouter-r1 of router r1", "left: namespace qrouter-r9 of router r9 belongs to another instance of ofdvr, ")
 	if got := s.sh("", "ls -i /run/netns/qrouter-r9"); got != nine {
 		t.Errorf("%s, was %s", got, nine)
 	}

@@ -282,7 +282,7 @@ func TestKeptNamespaceIsAsBefore(t *testing.T) {
 	s.reload(with)
 	routes("with the router a third time")
 	s.stop()
-	mustHave(t, s.ofdvr(0, "cleanup"), "undid what was set in namespace qrouter-r1: ", "removed route blackhole 198.51.100.0/24 from qrouter-r1", "set net.ipv4.ip_forward=0 in qrouter-r1")
+	mustHave(t, s.ofdvr(0, "cleanup"), "restored the settings of namespace qrouter-r1: ", "removed route blackhole 198.51.100.0/24 from qrouter-r1", "set net.ipv4.ip_forward=0 in qrouter-r1")
 	asBefore("after cleanup")
 	if got := strings.TrimSpace(s.sh("", "ls /run/ofdvr/namespaces")); got != "" {
 		t.Errorf("left: %s", got)

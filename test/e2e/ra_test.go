@@ -224,7 +224,7 @@ func TestAdvertisementsOutliveTheDaemon(t *testing.T) {
 	pid = s.radvd()
 	s.stop()
 	out, err := s.Ofdvr(t.Context(), "cleanup")
-	if want := fmt.Sprintf("ended radvd, process %d\n", pid); err != nil || !strings.Contains(out, want) {
+	if want := fmt.Sprintf("stopped radvd, process %d\n", pid); err != nil || !strings.Contains(out, want) {
 		t.Errorf("cleanup does not print %q: %v\n%s", want, err, out)
 	}
 	if err := syscall.Kill(pid, 0); err == nil {
