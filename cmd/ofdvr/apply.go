@@ -12,26 +12,30 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 func newApply() *cobra.Command {
 	var c clientFlags
 	var files []string
-	var all, allowEmpty, dryRun bool
+	var all, allowEmpty, dryRun, verbose bool
 	var w waitFlags
 	cmd := &cobra.Command{
-		Use:   "apply -f FILE|DIRECTORY|-",
-		Short: "Make networks, routers and ports as files declare them",
-		Long: `Apply reads topology files and has the daemon make their objects, or change
-them, in one step: all of it or, if there is a mistake anywhere, nothing. What
-the files do not have stays, unless --all says that they have everything. Apply
-returns when the switches have confirmed it; it exits with 1 if they have not in
-time.`,
-		Example: `  ofdvr apply -f topology.yaml
-  ofdvr apply -f /etc/ofdvr/ports.d --all
-  generate | ofdvr apply -f -`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use:   "apply FILE|DIRECTORY|-...",
+		Short: "Create and update networks, routers and ports from topology files",
+		Long: `Apply creates and updates the objects of topology files in one step: all of them
+or, if there is a mistake anywhere, none. A FILE that is - is standard input; of
+a directory all *.yaml, *.yml and *.json are read. Objects that are not in the
+files stay as they are; with --all they are deleted. Apply returns when the
+switches have confirmed the change, and exits with 1 if they do not in time.`,
+		Example: `  ofdvr apply topology.yaml
+  ofdvr apply /etc/ofdvr/ports.d --all
+  generate | ofdvr apply -`,
+		Args: arguments("[FILE...]"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if files = append(files, args...); files == nil {
+				return misuse("missing argument FILE")
+			}
 			in, err := readFiles(cmd.Context(), files, cmd.InOrStdin())
 			if err != nil {
 				return reported(cmd, err)
@@ -55,12 +59,17 @@ time.`,
 				return in.reported(cmd, err)
 			}
 			if dryRun {
-				printPlan(cmd.OutOrStdout(), done, nil, colours(cmd.OutOrStdout()))
+				v := planView{verbose: verbose, colour: colours(cmd.OutOrStdout())}
+				v.print(cmd.OutOrStdout(), done)
 				return nil
 			}
 			printOutcomes(cmd.OutOrStdout(), done.Objects)
+			var warnings []string
 			for _, err := range in.places(done.Warnings) {
-				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %v\n", err)
+				warnings = append(warnings, err.Error())
+			}
+			for _, text := range topology.Condense(warnings) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", text)
 			}
 			return w.outcome(cmd, done)
 		},
@@ -68,15 +77,15 @@ time.`,
 	c.add(cmd)
 	w.add(cmd)
 	fileFlag(cmd, &files)
-	cmd.Flags().BoolVar(&all, "all", false, "the files have everything: what they do not have is deleted")
-	cmd.Flags().BoolVar(&allowEmpty, "allow-empty", false, "with --all: the files may declare nothing, which deletes everything")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "change nothing, and print what would change")
+	cmd.Flags().BoolVar(&all, "all", false, "delete all objects that are not in the files")
+	cmd.Flags().BoolVar(&allowEmpty, "allow-empty", false, "with --all: accept files without any object, which deletes everything")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "change nothing, and print what would change, as 'ofdvr plan' does")
+	verboseFlag(cmd, &verbose)
 	return cmd
 }
 
 func fileFlag(cmd *cobra.Command, files *[]string) {
-	cmd.Flags().StringArrayVarP(files, "filename", "f", nil, "topology `FILE`, a directory with such files (*.yaml, *.yml, *.json), or - for standard input; can be given several times")
-	cmd.MarkFlagRequired("filename")
+	cmd.Flags().StringArrayVarP(files, "filename", "f", nil, "the same as an argument: topology `FILE`, directory, or - for standard input; may be given several times")
 }
 
 // waitFlags say whether to wait until a write is applied.
@@ -86,8 +95,8 @@ type waitFlags struct {
 }
 
 func (w *waitFlags) add(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&w.wait, "wait", true, "return when the switches have confirmed it; --wait=false when it is on disk")
-	cmd.Flags().DurationVar(&w.timeout, "timeout", 30*time.Second, "how long to wait for that, at most 5m")
+	cmd.Flags().BoolVar(&w.wait, "wait", true, "wait until the switches have confirmed the change; --wait=false returns when it is on disk")
+	cmd.Flags().DurationVar(&w.timeout, "timeout", 30*time.Second, "how long to wait, at most 5m")
 }
 
 func (w *waitFlags) query() url.Values {
@@ -106,18 +115,18 @@ func (w *waitFlags) showProgress(cmd *cobra.Command, client *api.Client, dryRun 
 	return p.during(cmd.Context(), 4*pollInterval, func(ctx context.Context) string {
 		s, err := client.Status(ctx)
 		if err != nil {
-			return "" // whatever is wrong is told by the answer that is waited for
+			return "" // the answer to the write will say what is wrong
 		}
 		return "waiting: " + waitingFor(s)
 	})
 }
 
-// outcome says what is pending, if anything is.
+// outcome prints what is pending, if anything is.
 func (w *waitFlags) outcome(cmd *cobra.Command, done *api.Written) error {
 	if done.Applied == nil || *done.Applied {
 		return nil
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "it is written, but the switches did not confirm all of it within %v:\n", w.timeout)
+	fmt.Fprintf(cmd.ErrOrStderr(), "the change is on disk, but the switches did not confirm all of it within %v:\n", w.timeout)
 	for _, p := range done.Pending {
 		if p.Router != "" {
 			fmt.Fprintf(cmd.ErrOrStderr(), "  router %s: %s\n", p.Router, p.Reason)
@@ -128,7 +137,7 @@ func (w *waitFlags) outcome(cmd *cobra.Command, done *api.Written) error {
 	return errReported
 }
 
-// reported prints err, which may be many lines, unless it says only that the command
+// reported prints err, which may have many lines, unless it only says that the command
 // was interrupted.
 func reported(cmd *cobra.Command, err error) error {
 	if errors.Is(err, context.Cause(cmd.Context())) {

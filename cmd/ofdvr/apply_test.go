@@ -18,8 +18,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// What the daemon finds wrong is told at its place in the file that has it,
-// whichever of several that is.
+// Mistakes that the daemon finds are reported at their places, in each of several files.
 func TestMistakesAreLocated(t *testing.T) {
 	inDir(t, map[string]string{
 		"a.yaml": "networks:\n  - {id: blue}\nports:\n  - {id: p, network: blue, mac: \"02:00:00:00:00:01\"}\n",
@@ -52,7 +51,7 @@ func TestMistakesAreLocated(t *testing.T) {
 	}
 }
 
-// A directory has its topology files, by name; what cannot be read is said.
+// The topology files of a directory are read by name, and errors of reading are reported.
 func TestReadFiles(t *testing.T) {
 	inDir(t, map[string]string{"n1.yaml": "networks: [{id: one}]\n"})
 	for name, text := range map[string]string{"b.yml": "networks: [{id: b}]", "a.json": `{"networks": [{"id": "a"}]}`, ".hidden.yaml": "!", "README": "!"} {
@@ -70,7 +69,7 @@ func TestReadFiles(t *testing.T) {
 	if err := os.Mkdir("empty", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, says := range map[string]string{"none.yaml": "no such file", "empty": "there is no *.yaml, *.yml or *.json in directory empty"} {
+	for name, says := range map[string]string{"none.yaml": "no such file", "empty": "directory empty has no *.yaml, *.yml or *.json files"} {
 		if _, err := readFiles(t.Context(), []string{name}, nil); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -80,7 +79,8 @@ func TestReadFiles(t *testing.T) {
 	}
 }
 
-// A plan is shown like a diff, in colours only where they are wanted.
+// TestPrintPlan states that a plan begins with its summary and is like a diff, with flows and rows
+// if verbose.
 func TestPrintPlan(t *testing.T) {
 	p := &api.Written{
 		Objects: []api.Outcome{{Kind: "port", ID: "a", Op: ledger.Created}, {Kind: "port", ID: "b", Op: ledger.Updated}, {Kind: "port", ID: "c", Op: ledger.Deleted}, {Kind: "port", ID: "d", Op: ledger.Unchanged}},
@@ -93,39 +93,53 @@ func TestPrintPlan(t *testing.T) {
 	before, after := new(routing.Model), new(routing.Model)
 	before.Ports = []routing.Port{{ID: "b", Network: "n"}}
 	after.Ports = []routing.Port{{ID: "b", Network: "m"}}
-	const want = `+ port a
+	const summary = "4 objects: 1 to create, 1 to update, 1 to delete, 1 unchanged; 3 flows and 2 rows to change\n"
+	const objects = `+ port a
 ~ port b
 -     network: "n"
 +     network: "m"
 - port c
-@@ flows of bridge rb-r1, router r1 @@
+`
+	const short = summary + "in place of the daemon's topology file /etc/t.yaml\n" + objects + `@@ flows of bridge rb-r1, router r1: 1 to add, 1 to change, 1 to delete @@
+@@ rows of Open vSwitch's database: 1 to insert, 0 to update, 1 to remove @@
+! careful
+`
+	const long = summary + objects + `@@ flows of bridge rb-r1, router r1: 1 to add, 1 to change, 1 to delete @@
 - table=0
 ~ table=1
 + table=2
-@@ rows of Open vSwitch's database @@
+@@ rows of Open vSwitch's database: 1 to insert, 0 to update, 1 to remove @@
 + Port pr-x name="pr-x" tag=7
 - Bridge rb-y
 ! careful
-4 objects: 1 to create, 1 to update, 1 to delete, 1 unchanged; 3 flows and 2 rows to change
 `
-	var plain, coloured bytes.Buffer
-	printPlan(&plain, p, differences(before, after), false)
-	if plain.String() != want {
-		t.Errorf("got\n%s\nwant\n%s", &plain, want)
+	for _, tt := range []struct {
+		view planView
+		want string
+	}{
+		{planView{details: differences(before, after), file: "/etc/t.yaml"}, short},
+		{planView{details: differences(before, after), verbose: true}, long},
+	} {
+		var plain bytes.Buffer
+		tt.view.print(&plain, p)
+		if plain.String() != tt.want {
+			t.Errorf("got\n%s\nwant\n%s", &plain, tt.want)
+		}
 	}
-	printPlan(&coloured, p, nil, true)
-	if got := coloured.String(); !strings.HasPrefix(got, "\x1b[32m+ port a\x1b[0m\n\x1b[33m~ port b\x1b[0m\n\x1b[31m- port c\x1b[0m\n@@") {
+	var coloured bytes.Buffer
+	(&planView{colour: true}).print(&coloured, p)
+	if got := coloured.String(); !strings.HasPrefix(got, summary+"\x1b[32m+ port a\x1b[0m\n\x1b[33m~ port b\x1b[0m\n\x1b[31m- port c\x1b[0m\n@@") {
 		t.Errorf("got %q", got)
 	}
 	if !changes(p) || changes(&api.Written{Objects: p.Objects[3:], Plan: &api.PlanDocument{}}) {
 		t.Error("what counts as a change is wrong")
 	}
-	if colours(&plain) {
+	if colours(&coloured) {
 		t.Error("a buffer shows colours")
 	}
 }
 
-// Only what changed is listed, however much there is.
+// Only objects that changed are listed; the others are counted.
 func TestPrintOutcomes(t *testing.T) {
 	objects := []api.Outcome{{Kind: "port", ID: "a", Op: ledger.Created}}
 	for i := range 1000 {
@@ -138,7 +152,7 @@ func TestPrintOutcomes(t *testing.T) {
 	}
 }
 
-// The manual has a page for each command, the same whenever it is made.
+// The manual has a page for each command, and its bytes do not depend on the time.
 func TestManual(t *testing.T) {
 	inDir(t, nil)
 	for _, dir := range []string{"one", "two"} {
@@ -174,8 +188,7 @@ func TestManual(t *testing.T) {
 	}
 }
 
-// Every command that people see explains itself with an example, on a terminal of
-// 80 columns.
+// Every visible command has a long help text and an example, for a terminal of 80 columns.
 func TestHelp(t *testing.T) {
 	var visit func(*cobra.Command)
 	visit = func(cmd *cobra.Command) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -13,19 +14,18 @@ import (
 func newCheck() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check FILE...",
-		Short: "Report every mistake in topology files",
-		Long: `Check reads topology files and reports every mistake in them, each as
-"file:line:column: path: what is wrong". It exits with 1 if there are any.
-Warnings are reported too, but are no mistakes.`,
+		Short: "Report all errors and warnings in topology files",
+		Long: `Check reads topology files, without a daemon, and reports all errors in them, each
+as "file:line:column: path: error", and all warnings. It exits with 1 if a file
+has errors; warnings do not count. More than three warnings of one kind become
+one, with their number.`,
 		Example: "  ofdvr check /etc/ofdvr/topology.yaml",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    arguments("FILE..."),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			var failed error
 			for _, name := range files {
 				m, warnings, err := readTopology(cmd.Context(), name)
-				for _, w := range warnings {
-					fmt.Fprintf(cmd.ErrOrStderr(), "%v (warning)\n", w)
-				}
+				printWarnings(cmd.ErrOrStderr(), warnings)
 				if cmd.Context().Err() != nil {
 					return err
 				}
@@ -41,6 +41,13 @@ Warnings are reported too, but are no mistakes.`,
 	}
 }
 
+// printWarnings prints the warnings about a file.
+func printWarnings(w io.Writer, warnings []topology.Warning) {
+	for _, text := range topology.Condense(texts(warnings)) {
+		fmt.Fprintf(w, "%s (warning)\n", text)
+	}
+}
+
 func summary(m *routing.Model) string {
 	return fmt.Sprintf("%s, %s, %s", count(len(m.Networks), "network"), count(len(m.Routers), "router"), count(len(m.Ports), "port"))
 }
@@ -52,7 +59,7 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// readTopology reads a topology file. The error lists all mistakes.
+// readTopology reads a topology file. The error lists all errors in it.
 func readTopology(ctx context.Context, name string) (*routing.Model, []topology.Warning, error) {
 	data, err := readFile(ctx, name)
 	if err != nil {

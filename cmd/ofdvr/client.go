@@ -21,23 +21,23 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// envAPI names the environment variable that says where the daemon is, unless
-// --api does.
+// envAPI names the environment variable with the endpoint of the daemon's API. --api
+// overrides it.
 const envAPI = "OFDVR_API"
 
-// clientFlags say which daemon to ask, and how to get in.
+// clientFlags are the flags that select a daemon and authenticate to it.
 type clientFlags struct {
-	endpoint string // "" for that of the environment
+	endpoint string // "" for that of envAPI
 	access   api.Access
 }
 
-// add gives cmd the flags.
+// add adds the flags to cmd.
 func (c *clientFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&c.endpoint, "api", "", "where the daemon's API is: `ENDPOINT` unix:PATH or ssl:ADDRESS:PORT (default: $"+envAPI+", or else "+defaultAPI+")")
-	f.StringVar(&c.access.TLS.CACert, "api-ca-cert", "", "PEM `FILE` that signs the daemon's certificate, for ssl:")
-	f.StringVar(&c.access.TLS.Certificate, "api-certificate", "", "PEM `FILE` of the client, for ssl:")
-	f.StringVar(&c.access.TLS.PrivateKey, "api-private-key", "", "PEM `FILE` of the client, for ssl:")
+	f.StringVar(&c.endpoint, "api", "", "`ENDPOINT` of the daemon's API, unix:PATH or ssl:ADDRESS:PORT (default: $"+envAPI+", or else "+defaultAPI+")")
+	f.StringVar(&c.access.TLS.CACert, "api-ca-cert", "", "PEM `FILE` with the CA that signs the daemon's certificate, for ssl:")
+	f.StringVar(&c.access.TLS.Certificate, "api-certificate", "", "PEM `FILE` with the client's certificate, for ssl:")
+	f.StringVar(&c.access.TLS.PrivateKey, "api-private-key", "", "PEM `FILE` with the client's private key, for ssl:")
 	f.StringVar(&c.access.TokenFile, "api-token-file", "", "`FILE` with the bearer token, for ssl:")
 }
 
@@ -46,8 +46,8 @@ func (c *clientFlags) open() (*api.Client, error) {
 	return api.NewClient(api.Endpoint(endpoint), c.access)
 }
 
-// write sends a request that changes something, or plans to, and shows on a
-// terminal how far it is.
+// write sends a request that changes objects, or plans a change, and shows its progress on a
+// terminal.
 func write(cmd *cobra.Command, client *api.Client, w *waitFlags, method, path string, query url.Values, body []byte) (*api.Written, error) {
 	done := new(api.Written)
 	dryRun := query.Get("dry_run") != ""
@@ -55,7 +55,7 @@ func write(cmd *cobra.Command, client *api.Client, w *waitFlags, method, path st
 	defer stop()
 	_, err := client.Do(cmd.Context(), method, path+"?"+query.Encode(), body, done)
 	if err != nil && cmd.Context().Err() != nil && !dryRun {
-		err = errors.New("interrupted before ofdvr answered: what was asked for may have been done; see 'ofdvr plan' or 'ofdvr get'")
+		err = errors.New("interrupted before ofdvr answered: the change may have been made; see 'ofdvr plan' or 'ofdvr get'")
 		return nil, reported(cmd, err)
 	}
 	if p, ok := errors.AsType[*api.Problem](err); ok {
@@ -64,39 +64,17 @@ func write(cmd *cobra.Command, client *api.Client, w *waitFlags, method, path st
 	return done, err
 }
 
-// inFlags says of the API's parameters which flags set them.
+// inFlags replaces the API's parameters by the flags that set them.
 var inFlags = strings.NewReplacer("cascade=true", "--cascade", "allow_empty=true", "--allow-empty")
 
-// A kindWord is a kind of objects in the words of the command line.
-type kindWord struct {
-	kind                    routing.Kind
-	singular, plural, short string
-}
-
-var kindWords = []kindWord{
-	{routing.KindNetwork, "network", "networks", "net"},
-	{routing.KindRouter, "router", "routers", "r"},
-	{routing.KindPort, "port", "ports", "p"},
-}
-
-// kindOf returns the kind that a word means.
-func kindOf(word string) (kindWord, error) {
-	for _, k := range kindWords {
-		if slices.Contains([]string{k.singular, k.plural, k.short}, word) {
-			return k, nil
-		}
-	}
-	return kindWord{}, usageError(fmt.Sprintf("%q is no kind of object: want networks, routers or ports", word))
-}
-
-// path returns the path of an object in the API. A dot would be taken for a part
-// of the path.
+// path returns the path of an object in the API. Dots are escaped, as "." and ".." have a
+// meaning in paths.
 func (k kindWord) path(id string) string {
 	return "/v1/" + k.plural + "/" + strings.ReplaceAll(url.PathEscape(id), ".", "%2E")
 }
 
-// fetch returns the objects of a kind that have IDs or names or, if none are given,
-// that pass the filters, as a model.
+// fetch returns the objects with the given IDs or names or, if ids is empty, those that pass the
+// filters, as a model.
 func (k kindWord) fetch(ctx context.Context, c *api.Client, ids []string, filter url.Values) (*routing.Model, error) {
 	var items []json.RawMessage
 	for _, id := range ids {
@@ -125,25 +103,22 @@ func (k kindWord) fetch(ctx context.Context, c *api.Client, ids []string, filter
 	}
 	change, err := topology.DecodeTopology(text, nil)
 	if err != nil {
-		return nil, fmt.Errorf("read what ofdvr answered: %w", err)
+		return nil, fmt.Errorf("read the answer of ofdvr: %w", err)
 	}
 	return &change.Put, nil
 }
 
-// completionTimeout is how long a person may wait for a completion.
+// completionTimeout bounds the time of a completion.
 const completionTimeout = time.Second
 
-// complete completes a kind, unless kind says which, and then IDs of it.
-func (c *clientFlags) complete(kind string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+// complete completes a kind, one of kindWords or of more, unless kind says which, and
+// then IDs of it.
+func (c *clientFlags) complete(kind string, more ...string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		word := kind
 		if word == "" {
 			if len(args) == 0 {
-				var words []string
-				for _, k := range kindWords {
-					words = append(words, k.plural)
-				}
-				return words, cobra.ShellCompDirectiveNoFileComp
+				return kindPlurals(more...), cobra.ShellCompDirectiveNoFileComp
 			}
 			word, args = args[0], args[1:]
 		}
@@ -158,7 +133,7 @@ func (c *clientFlags) complete(kind string) func(*cobra.Command, []string, strin
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		m, err := k.fetch(ctx, client, nil, nil)
-		if err != nil { // nothing can be said here
+		if err != nil { // a completion cannot report errors
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		var ids []string
@@ -196,13 +171,13 @@ func idsOf(m *routing.Model) (ids []string) {
 	return ids
 }
 
-// outputFlag gives cmd the flag -o with the formats that there are.
+// outputFlag adds the flag -o to cmd. The first format is the default.
 func outputFlag(cmd *cobra.Command, output *string, formats ...string) {
 	cmd.Flags().StringVarP(output, "output", "o", formats[0], "`FORMAT`: "+words(formats))
 	cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// checkOutput returns an error if output is none of the formats.
+// checkOutput returns an error if output is not one of the formats.
 func checkOutput(output string, formats ...string) error {
 	if slices.Contains(formats, output) {
 		return nil
@@ -210,7 +185,7 @@ func checkOutput(output string, formats ...string) error {
 	return usageError(fmt.Sprintf("-o %s: want %s", output, words(formats)))
 }
 
-// words joins words as a sentence does.
+// words joins words with commas and "or".
 func words(ws []string) string {
 	if len(ws) < 2 {
 		return strings.Join(ws, "")
@@ -226,7 +201,7 @@ func printModel(w io.Writer, m *routing.Model, format string) error {
 	return topology.WriteYAML(w, m)
 }
 
-// isNotFound reports whether err is the daemon's, that there is no such thing.
+// isNotFound reports whether err is the daemon's answer that an object does not exist.
 func isNotFound(err error) bool {
 	p, ok := errors.AsType[*api.Problem](err)
 	return ok && p.Status == http.StatusNotFound

@@ -16,15 +16,15 @@ func newCompile() *cobra.Command {
 	var ports map[string]string
 	cmd := &cobra.Command{
 		Use:   "compile FILE",
-		Short: "Print the flows that a topology file asks for",
-		Long: `Compile prints the flows of each routing bridge in the syntax of ovs-ofctl, so
-that they can be read, compared, or given to ovs-ofctl add-flows. Which number
-a port has only the switch knows: without --ports they are numbered from 1, per
-bridge, in the order of the file. Groups and meters, which ovs-ofctl adds with
-other commands, are in comments.`,
+		Short: "Print the flows of a topology file, without a daemon",
+		Long: `Compile prints the flows of each routing bridge in the syntax of ovs-ofctl, to
+read them, compare them, or add them with ovs-ofctl add-flows. Only the switch
+knows the OpenFlow numbers of ports: without --ports they are numbered from 1,
+per bridge, in the order of the file. Groups and meters, which ovs-ofctl adds
+with other commands, are printed as comments.`,
 		Example: `  ofdvr compile topology.yaml
   ofdvr compile topology.yaml --ports pr-r1-blue=3,qr-r1-blue=4`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			numbers, err := parsePorts(ports)
 			if err != nil {

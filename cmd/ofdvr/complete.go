@@ -13,15 +13,15 @@ func newComplete() *cobra.Command {
 	var w waitFlags
 	cmd := &cobra.Command{
 		Use:   "complete",
-		Short: "Say that the daemon has been told everything",
-		Long: `A daemon that starts with an empty store, on a host where ofdvr has made
-something before, does not know whether its store was lost. Until it has been
-told everything it makes what it is told, and removes nothing. Complete says
-that this is so: bridges, ports, namespaces and flows of ofdvr that nobody has
-asked for are removed. Applying files with --all says it too.`,
+		Short: "Declare that the store has all objects",
+		Long: `A daemon that starts with an empty store, on a host where ofdvr has made bridges
+before, cannot know whether the store was lost. So it creates what is applied,
+and removes nothing. Complete declares that all objects are in the store: then
+bridges, ports, namespaces and flows of ofdvr that belong to no object are
+removed. 'ofdvr apply --all' declares the same.`,
 		Example: `  ofdvr complete --dry-run
   ofdvr complete`,
-		Args: cobra.NoArgs,
+		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := c.open()
 			if err != nil {
@@ -35,7 +35,8 @@ asked for are removed. Applying files with --all says it too.`,
 			if err != nil {
 				return err
 			}
-			printPlan(cmd.OutOrStdout(), done, nil, colours(cmd.OutOrStdout()))
+			v := planView{verbose: true, colour: colours(cmd.OutOrStdout())}
+			v.print(cmd.OutOrStdout(), done)
 			if !dryRun {
 				fmt.Fprintln(cmd.OutOrStdout(), "the intent is complete")
 			}

@@ -11,9 +11,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// readConfig sets the flags that the YAML file name has keys for, unless they
-// were given on the command line. The error lists every mistake in the file,
-// each with its place.
+// readConfig sets the flags for which the YAML file name has keys, unless they were given
+// on the command line. The error lists every mistake in the file with its place.
 func readConfig(ctx context.Context, name string, flags *pflag.FlagSet) error {
 	data, err := readFile(ctx, name)
 	if err != nil {
@@ -72,7 +71,7 @@ func setFlag(flags *pflag.FlagSet, v *ast.MappingValueNode) error {
 	}
 	value := strings.Join(values, ",")
 	if err := flag.Value.Set(value); err != nil {
-		return fmt.Errorf("%s: %w", key, err)
+		return fmt.Errorf("%s: %q: %s", key, value, wantedValue(flag, err))
 	}
 	return nil
 }

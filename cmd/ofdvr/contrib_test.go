@@ -26,7 +26,7 @@ const (
 	ruleTestsFile = "../../contrib/prometheus/ofdvr_test.yml"
 )
 
-// A rule is one of rulesFile.
+// A rule is an alert or a recording rule of rulesFile.
 type rule struct {
 	Record, Alert, Expr, For string
 	Labels, Annotations      map[string]string
@@ -51,12 +51,12 @@ func rules(t *testing.T) (out []rule) {
 	return out
 }
 
-// A query is PromQL, and where it is.
+// A query is a PromQL expression with its place.
 type query struct {
 	where, expr, legend string
 }
 
-// queries returns those of the dashboard.
+// queries returns the queries of the dashboard.
 func queries(t *testing.T) (out []query) {
 	t.Helper()
 	data, err := os.ReadFile(dashboardFile)
@@ -113,7 +113,7 @@ var (
 	legend    = regexp.MustCompile(`\{\{\s*(?:\$labels\.)?(\w+)\s*\}\}`)
 )
 
-// series returns the names that queries can use, with their labels, but for those
+// series returns the metrics that queries can use, with their labels, without the labels
 // that Prometheus adds.
 func series(t *testing.T) map[string][]string {
 	t.Helper()
@@ -133,7 +133,7 @@ func series(t *testing.T) map[string][]string {
 	return known
 }
 
-// check complains of names that q uses and that are not known.
+// check reports names in q that do not exist.
 func (q query) check(t *testing.T, known map[string][]string) {
 	t.Helper()
 	labels := []string{"job", "instance"}
@@ -169,7 +169,7 @@ func (q query) check(t *testing.T, known map[string][]string) {
 	}
 }
 
-// The dashboard and the rules ask for what there is.
+// The dashboard and the rules use metrics and labels that exist.
 func TestQueriesNameMetricsThatExist(t *testing.T) {
 	known := series(t)
 	all := queries(t)
@@ -185,7 +185,7 @@ func TestQueriesNameMetricsThatExist(t *testing.T) {
 	}
 }
 
-// Every metric of ours is on the dashboard.
+// Every metric of ofdvr is on the dashboard.
 func TestDashboardHasAllMetrics(t *testing.T) {
 	var text strings.Builder
 	for _, q := range queries(t) {
@@ -200,7 +200,7 @@ func TestDashboardHasAllMetrics(t *testing.T) {
 	}
 }
 
-// Each alert says what is wrong and where to read on, and has a test.
+// Each alert has a summary, a link to its runbook, and a test.
 func TestAlertsAreComplete(t *testing.T) {
 	tests, err := os.ReadFile(ruleTestsFile)
 	if err != nil {
@@ -267,7 +267,7 @@ func TestDashboardQueriesParse(t *testing.T) {
 	promtool(t, "", "check", "rules", name)
 }
 
-// promtool has nothing to say about what is scraped.
+// promtool accepts the metrics without remarks.
 func TestScrapeIsLinted(t *testing.T) {
 	w := httptest.NewRecorder()
 	promhttp.HandlerFor(registered(t), promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/controller/counters"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/ofproto"
@@ -54,7 +55,7 @@ func (d *disk) Commit(_ context.Context, revision uint64, complete bool, changes
 	return revision, nil
 }
 
-// A source declares what does not change.
+// A source is a topology file that does not change.
 type source struct{ model *routing.Model }
 
 func (*source) Name() string      { return "/etc/topology.yaml" }
@@ -70,21 +71,26 @@ func (*source) Follow(ctx context.Context, since uint64, compare func(*routing.M
 
 // A fabric has switches that confirm everything, unless something is pending.
 type fabric struct {
-	api.Switches // what no test asks
+	api.Switches // nil: no test calls the other methods
 	ledger       *ledger.Ledger
 
 	mu       sync.Mutex
 	pending  []controller.Pending
-	problems []string        // of plans
-	unlinked map[string]bool // routers whose bridge is not connected
-	waits    chan struct{}   // what waits until it is applied ends when this is closed, if it is not nil
+	problems []string            // of plans
+	ailments []string            // of the status
+	counts   []counters.Snapshot // readings of counters, one after the other; the last is repeated
+	unlinked map[string]bool     // routers whose bridge is not connected
+	waits    chan struct{}       // what waits until it is applied ends when this is closed, if it is not nil
 }
 
 func (f *fabric) Status(context.Context) (controller.Status, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := f.ledger.State()
-	s := controller.Status{Settled: true, Intent: controller.IntentStatus{Revision: now.Revision}}
+	s := controller.Status{Settled: true, Intent: controller.IntentStatus{Revision: now.Revision}, Problems: f.ailments}
+	if file := now.File(); file != nil {
+		s.Intent.File = &controller.SourceStatus{Name: file.Name, Networks: file.Networks, Routers: file.Routers, Ports: file.Ports}
+	}
 	for _, r := range now.Index.Model().Routers {
 		s.Routers = append(s.Routers, controller.RouterStatus{ID: r.ID, Bridge: r.BridgeName(), Managed: true, Connected: !f.unlinked[r.ID],
 			State: "settled", FlowsWanted: 8000, FlowsInstalled: 8000, Settled: true})
@@ -130,25 +136,37 @@ func (f *fabric) Flows(_ context.Context, router string) (iter.Seq[controller.Fl
 	}
 	return slices.Values([]controller.Flow{{
 		FlowStats: ofproto.FlowStats{Flow: ofproto.Flow{FlowKey: ofproto.FlowKey{Table: 2, Priority: 100}}, Packets: 3, Bytes: 294},
-		Text:      "table=2 actions=drop", Does: "sends packets to an address of port vm1", Object: &routing.Object{Kind: routing.KindPort, ID: "vm1"},
+		Text:      "table=2, priority=100,ip,nw_dst=10.0.1.10 actions=drop", Does: "sends packets to an address of port vm1", Object: &routing.Object{Kind: routing.KindPort, ID: "vm1"},
+	}, {
+		FlowStats: ofproto.FlowStats{Flow: ofproto.Flow{FlowKey: ofproto.FlowKey{Table: 2}}},
+		Text:      "table=2, priority=0 actions=drop", Does: "is not ours",
 	}}), nil
 }
 
-// nobody does nothing about the intent.
-type nobody struct{}
+func (f *fabric) Counters(context.Context) (counters.Snapshot, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := f.counts[0]
+	if len(f.counts) > 1 {
+		f.counts = f.counts[1:]
+	}
+	return now, nil
+}
 
-func (nobody) Load(*ledger.State, []string) {}
+// ignore is a reader of the intent that does nothing.
+type ignore struct{}
 
-// A server is the API over a real ledger, with a store in memory and switches
-// that are none.
+func (ignore) Load(*ledger.State, []string) {}
+
+// A server is the API over a real ledger, with a store in memory and no real switches.
 type server struct {
 	*fabric
 	t        *testing.T
 	endpoint string
 }
 
-// startDaemon starts a server that ends with the test. declared is what a file
-// declares, nil for no file; events is how many are remembered.
+// startDaemon starts a server that ends with the test. declared are the objects of a topology
+// file, nil for no file; events is the number of events in its history.
 func startDaemon(t *testing.T, declared *routing.Model, events int) *server {
 	t.Helper()
 	cfg := ledger.Config{Write: &disk{index: new(routing.Index), complete: true}, History: events, Log: zap.NewNop()}
@@ -168,7 +186,7 @@ func startDaemon(t *testing.T, declared *routing.Model, events int) *server {
 	ctx, cancel := context.WithCancel(context.Background())
 	web := &http.Server{Handler: api.Handler(l, d.fabric, testLog, "v1", nil)}
 	var running sync.WaitGroup
-	running.Go(func() { l.Run(ctx, nobody{}) })
+	running.Go(func() { l.Run(ctx, ignore{}) })
 	running.Go(func() { web.Serve(ln) })
 	t.Cleanup(func() {
 		web.Close()
@@ -178,8 +196,8 @@ func startDaemon(t *testing.T, declared *routing.Model, events int) *server {
 	return d
 }
 
-// ofdvr runs a command that has to exit with a status, and returns what it
-// prints to standard output and to standard error.
+// ofdvr runs a command, checks its exit status, and returns its standard output and standard
+// error.
 func (d *server) ofdvr(status int, args ...string) (string, string) {
 	d.t.Helper()
 	var out, errOut strings.Builder
@@ -189,7 +207,7 @@ func (d *server) ofdvr(status int, args ...string) (string, string) {
 	return out.String(), errOut.String()
 }
 
-// prints is ofdvr for a command that prints this and nothing else.
+// prints runs a command that must succeed and print exactly want.
 func (d *server) prints(want string, args ...string) {
 	d.t.Helper()
 	if out, errOut := d.ofdvr(0, args...); out != want || errOut != "" {
@@ -197,8 +215,7 @@ func (d *server) prints(want string, args ...string) {
 	}
 }
 
-// fails is ofdvr for a command that exits with a status and prints this, besides
-// what it prints to standard output, to standard error.
+// fails runs a command that must exit with status and print exactly want to standard error.
 func (d *server) fails(status int, want string, args ...string) {
 	d.t.Helper()
 	if _, errOut := d.ofdvr(status, args...); errOut != want {
@@ -206,7 +223,7 @@ func (d *server) fails(status int, want string, args ...string) {
 	}
 }
 
-// has checks which objects there are: kind/id, sorted.
+// has checks the objects of the ledger: kind/id, sorted.
 func (d *server) has(want ...string) {
 	d.t.Helper()
 	m := d.ledger.State().Index.Model()
@@ -225,8 +242,7 @@ func (d *server) has(want ...string) {
 	}
 }
 
-// events returns a channel that is closed when something happens after a
-// revision.
+// events returns a channel that is closed after a change later than a revision.
 func (d *server) events(since uint64) (<-chan struct{}, error) {
 	_, more, err := d.ledger.Events(since)
 	return more, err

@@ -20,20 +20,23 @@ func newDelete() *cobra.Command {
 	var cascade, ignore bool
 	var w waitFlags
 	cmd := &cobra.Command{
-		Use:   "delete networks|routers|ports ID... | -f FILE",
+		Use:   "delete network|router|port ID... | KIND/ID... | -f FILE",
 		Short: "Delete networks, routers or ports",
-		Long: `Delete deletes objects by their IDs, or those that topology files declare, in
-one step. A network on which there are ports or interfaces of routers is not
-deleted, unless --cascade says that these should go too; then networks are
-deleted one after the other. What does not exist is named, and the rest is
-deleted nevertheless.`,
+		Long: `Delete deletes objects by their IDs, or all that topology files declare, in one
+step. A network that has ports or router interfaces is not deleted; with
+--cascade these are deleted with it, and networks are deleted one after the
+other. IDs that do not exist are reported, and the others are deleted.`,
 		Example: `  ofdvr delete port vm1 vm2
   ofdvr delete network blue --cascade
+  ofdvr delete network/blue port/vm1
   ofdvr delete -f topology.yaml`,
 		ValidArgsFunction: c.complete(""),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if files == nil && len(args) < 2 || files != nil && len(args) > 0 {
-				return usageError("say what to delete: a kind and IDs, or -f FILE")
+			switch {
+			case files != nil && len(args) > 0:
+				return misuse("unexpected argument %q: with -f, the files name what is deleted", args[0])
+			case files == nil && len(args) == 0:
+				return misuse("missing argument KIND: network, router or port, and IDs; or -f FILE")
 			}
 			ids, err := toDelete(cmd, args, files)
 			if err != nil {
@@ -51,7 +54,7 @@ deleted nevertheless.`,
 				case missing && ignore:
 					continue
 				case missing:
-					fmt.Fprintf(cmd.ErrOrStderr(), "there is no network %q\n", q.network)
+					fmt.Fprintf(cmd.ErrOrStderr(), "network %q does not exist\n", q.network)
 					failed = errReported
 					continue
 				case errors.Is(err, errReported):
@@ -63,7 +66,7 @@ deleted nevertheless.`,
 					if o.Op != ledger.Unchanged {
 						fmt.Fprintf(cmd.OutOrStdout(), "%s/%s %s\n", o.Kind, o.ID, o.Op)
 					} else if !ignore {
-						fmt.Fprintf(cmd.ErrOrStderr(), "there is no %s %q\n", o.Kind, o.ID)
+						fmt.Fprintf(cmd.ErrOrStderr(), "%s %q does not exist\n", o.Kind, o.ID)
 						failed = errReported
 					}
 				}
@@ -77,13 +80,13 @@ deleted nevertheless.`,
 	c.add(cmd)
 	w.add(cmd)
 	f := cmd.Flags()
-	f.StringArrayVarP(&files, "filename", "f", nil, "delete what this topology `FILE` declares")
-	f.BoolVar(&cascade, "cascade", false, "delete too what refers to it: of a network the ports on it and the interfaces that routers have on it")
-	f.BoolVar(&ignore, "ignore-not-found", false, "what does not exist is no failure")
+	f.StringArrayVarP(&files, "filename", "f", nil, "delete all objects of this topology `FILE`")
+	f.BoolVar(&cascade, "cascade", false, "delete with a network the ports and router interfaces on it")
+	f.BoolVar(&ignore, "ignore-not-found", false, "ignore IDs that do not exist")
 	return cmd
 }
 
-// toDelete returns the IDs of what was asked for.
+// toDelete returns the IDs of the objects to delete.
 func toDelete(cmd *cobra.Command, args, files []string) (ids topology.IDs, err error) {
 	if files != nil {
 		in, err := readFiles(cmd.Context(), files, cmd.InOrStdin())
@@ -92,23 +95,31 @@ func toDelete(cmd *cobra.Command, args, files []string) (ids topology.IDs, err e
 		}
 		return in.ids(), nil
 	}
-	kind, err := kindOf(args[0])
-	switch kind.kind {
-	case routing.KindNetwork:
-		ids.Networks = args[1:]
-	case routing.KindRouter:
-		ids.Routers = args[1:]
-	case routing.KindPort:
-		ids.Ports = args[1:]
+	objects, err := selected(args)
+	if err != nil {
+		return ids, err
 	}
-	return ids, err
+	for _, s := range objects {
+		if len(s.ids) == 0 {
+			return ids, misuse("missing argument ID of a %s", s.singular)
+		}
+		switch s.kind {
+		case routing.KindNetwork:
+			ids.Networks = s.ids
+		case routing.KindRouter:
+			ids.Routers = s.ids
+		case routing.KindPort:
+			ids.Ports = s.ids
+		}
+	}
+	return ids, nil
 }
 
-// A deletion is a request that deletes something.
+// A deletion is a request that deletes objects.
 type deletion struct {
 	method, path string
-	body         []byte // of what is deleted in one step
-	network      string // or the network that is deleted with what refers to it
+	body         []byte // names the objects that are deleted in one step
+	network      string // or the network that is deleted with the objects on it
 }
 
 func (q *deletion) query(w *waitFlags) url.Values {
@@ -119,7 +130,7 @@ func (q *deletion) query(w *waitFlags) url.Values {
 	return v
 }
 
-// deletions returns the requests that delete what has IDs: one step, but with
+// deletions returns the requests that delete the objects with these IDs: one, and with
 // cascade one more for each network.
 func deletions(ids topology.IDs, cascade bool) (all []deletion) {
 	var networks []string

@@ -17,17 +17,19 @@ import (
 func newDescribe() *cobra.Command {
 	var c clientFlags
 	cmd := &cobra.Command{
-		Use:   "describe network|router|port ID...",
-		Short: "Show everything about a network, a router or a port",
-		Long: `Describe shows an object with all that has to do with it: where it comes from,
-how far the switches are with it and what is in the way, what is on a network,
-what a router joins, and which flows serve a port.`,
+		Use:        "describe network|router|port ID... | KIND/ID...",
+		SuggestFor: []string{"show"},
+		Short:      "Show the details of networks, routers or ports",
+		Long: `Describe shows for an object its source, its settings, whether the switches have
+confirmed it, and its problems; for a network also the routers and ports on it,
+for a router its interfaces, bridge and state, and for a port its flows.`,
 		Example: `  ofdvr describe port vm1
-  ofdvr describe router r1`,
-		Args:              cobra.MinimumNArgs(2),
+  ofdvr describe routers r1 r2
+  ofdvr describe network/blue port/vm1`,
+		Args:              arguments("KIND", "[ID...]"),
 		ValidArgsFunction: c.complete(""),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			kind, err := kindOf(args[0])
+			objects, err := selected(args)
 			if err != nil {
 				return err
 			}
@@ -35,13 +37,20 @@ what a router joins, and which flows serve a port.`,
 			if err != nil {
 				return err
 			}
-			for i, id := range args[1:] {
-				if i > 0 {
-					fmt.Fprintln(cmd.OutOrStdout())
+			first := true
+			for _, s := range objects {
+				if len(s.ids) == 0 {
+					return misuse("missing argument ID of a %s", s.singular)
 				}
-				d := description{cmd: cmd, client: client, w: cmd.OutOrStdout()}
-				if err := d.describe(kind, id); err != nil {
-					return err
+				for _, id := range s.ids {
+					if !first {
+						fmt.Fprintln(cmd.OutOrStdout())
+					}
+					first = false
+					d := description{cmd: cmd, client: client, w: cmd.OutOrStdout()}
+					if err := d.describe(s.kindWord, id); err != nil {
+						return err
+					}
 				}
 			}
 			return nil
@@ -51,19 +60,19 @@ what a router joins, and which flows serve a port.`,
 	return cmd
 }
 
-// A description is being printed.
+// A description prints objects with their state.
 type description struct {
 	cmd    *cobra.Command
 	client *api.Client
 	w      io.Writer
 }
 
-// line prints a key and what belongs to it.
+// line prints a key with its value.
 func (d *description) line(key, format string, args ...any) {
 	fmt.Fprintf(d.w, "%-12s %s\n", key+":", fmt.Sprintf(format, args...))
 }
 
-// more prints more that belongs to the key before.
+// more prints another value of the key before.
 func (d *description) more(format string, args ...any) {
 	fmt.Fprintf(d.w, "%-12s %s\n", "", fmt.Sprintf(format, args...))
 }
@@ -147,7 +156,7 @@ func (d *description) fastPath(off bool) {
 	}
 }
 
-// maxDescribed is how many ports on a network are named.
+// maxDescribed bounds the ports of a network that are listed.
 const maxDescribed = 20
 
 func portText(p *routing.Port) string {
@@ -170,7 +179,7 @@ func (d *description) router(r *routing.Router) error {
 	if r.Fallback == routing.FallbackNamespace {
 		d.line("Namespace", "%s", r.NamespaceName())
 	} else {
-		d.line("Namespace", "none: what the flows do not handle is dropped")
+		d.line("Namespace", "none: packets that no flow routes are dropped")
 	}
 	for i := range r.Interfaces {
 		f := &r.Interfaces[i]
@@ -199,11 +208,11 @@ func (d *description) router(r *routing.Router) error {
 func (d *description) routerState(st *controller.RouterStatus) {
 	whose := "made by ofdvr"
 	if !st.Managed {
-		whose = "yours"
+		whose = "external"
 	}
 	d.line("Bridge", "%s, %s, %s", st.Bridge, whose, connected(st.Connected))
 	d.line("State", "%s", st.State)
-	d.line("Flows", "%d wanted, %d installed, %d refused, %d of others", st.FlowsWanted, st.FlowsInstalled, st.FlowsRefused, st.FlowsForeign)
+	d.line("Flows", "%d desired, %d installed, %d refused, %d of others", st.FlowsWanted, st.FlowsInstalled, st.FlowsRefused, st.FlowsForeign)
 	for _, p := range st.Problems {
 		d.line("Problem", "%s", p)
 	}

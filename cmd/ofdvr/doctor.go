@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,15 +23,15 @@ func newDoctor() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Examine the installation, and say what to do about what is wrong",
-		Long: `Doctor has the daemon look at everything anew, whatever it believes: the intent,
-Open vSwitch and its database with bridges, controllers, patch ports and tags,
-what each switch can do and the flows, groups and meters that it holds, the
-namespaces with taps, addresses, routes and forwarding, and whether packets
-come. It changes nothing, and exits with 1 if something is wrong. If the daemon
-does not answer, doctor looks at what that needs.`,
+		Short: "Examine the whole installation, with a remedy for each problem",
+		Long: `Doctor makes the daemon examine everything anew: the intent; Open vSwitch and its
+database with bridges, controllers, patch ports and tags; the capabilities,
+flows, groups and meters of each switch; the namespaces with taps, addresses,
+routes and forwarding; and whether packets arrive. It changes nothing, and exits
+with 1 if there are problems. If the daemon does not answer, doctor examines what
+the daemon needs.`,
 		Example: "  ofdvr doctor",
-		Args:    cobra.NoArgs,
+		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output, "text", "json"); err != nil {
 				return err
@@ -69,7 +71,7 @@ does not answer, doctor looks at what that needs.`,
 	return cmd
 }
 
-// printFindings prints what was found, each finding with what to do about it.
+// printFindings prints findings, each with its remedy.
 func printFindings(w io.Writer, d api.ExaminationDocument) {
 	for _, f := range d.Findings {
 		level := f.Level
@@ -91,11 +93,14 @@ func printFindings(w io.Writer, d api.ExaminationDocument) {
 	}
 }
 
-// withoutDaemon looks at what the daemon needs, as it cannot be asked, which err
-// says.
+// withoutDaemon examines what the daemon needs. err is why the daemon does not answer.
 func withoutDaemon(ctx context.Context, err error) api.ExaminationDocument {
 	d := api.ExaminationDocument{Problems: 1, Findings: []api.FindingDocument{{Level: "problem", About: "daemon", Says: err.Error(),
-		Remedy: "start it (systemctl start ofdvr), and see why it ended: journalctl -u ofdvr. The routers go on as they are meanwhile"}}}
+		Remedy: "start it (systemctl start ofdvr), and look for the reason why it ended: journalctl -u ofdvr. The switch goes on routing meanwhile"}}}
+	if errors.Is(err, fs.ErrPermission) {
+		d.Findings[0].Remedy = "run doctor as root, or as a member of that group"
+		return d
+	}
 	add := func(level, about, remedy, format string, args ...any) {
 		if level == "problem" {
 			d.Problems++
@@ -104,14 +109,14 @@ func withoutDaemon(ctx context.Context, err error) api.ExaminationDocument {
 	}
 	socket := strings.TrimPrefix(defaultOVSDB, "unix:")
 	if _, err := os.Stat(socket); err != nil {
-		add("problem", "Open vSwitch", "install and start it: apt install openvswitch-switch", "ovsdb-server's socket is not there: %v", err)
+		add("problem", "Open vSwitch", "install and start it: apt install openvswitch-switch", "ovsdb-server's socket does not exist: %v", err)
 		return d
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "ovs-vsctl", "--timeout=5", "get", "Open_vSwitch", ".", "ovs_version").CombinedOutput()
 	if err != nil {
-		add("problem", "Open vSwitch", "see whether it runs: systemctl status openvswitch-switch", "ovs-vsctl cannot ask for its version: %v: %s", err, strings.TrimSpace(string(out)))
+		add("problem", "Open vSwitch", "check whether it runs: systemctl status openvswitch-switch", "ovs-vsctl cannot read its version: %v: %s", err, strings.TrimSpace(string(out)))
 		return d
 	}
 	version := strings.Trim(strings.TrimSpace(string(out)), `"`)
@@ -120,7 +125,7 @@ func withoutDaemon(ctx context.Context, err error) api.ExaminationDocument {
 	}
 	add("ok", "Open vSwitch", "", "%s answers", version)
 	if err := exec.CommandContext(ctx, "ovs-vsctl", "--timeout=5", "br-exists", defaultBridge).Run(); err != nil {
-		add("problem", "bridge "+defaultBridge, "whoever plugs machines in has to make it: ovs-vsctl add-br "+defaultBridge, "the integration bridge does not exist")
+		add("problem", "bridge "+defaultBridge, "create it, or start the agent that creates it: ovs-vsctl add-br "+defaultBridge, "the integration bridge does not exist")
 	}
 	return d
 }

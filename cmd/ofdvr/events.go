@@ -22,15 +22,17 @@ func newEvents() *cobra.Command {
 	var last int
 	var follow bool
 	cmd := &cobra.Command{
-		Use:   "events",
-		Short: "Show what has changed, was repaired or was refused lately",
-		Long: `Events shows what the daemon has done and met lately, and why: changes of the
-intent, of flows, of OVSDB and namespaces, repairs of what others had changed,
-what switches refused, and connections that came and went. The daemon remembers
-the latest thousand; its log has them all.`,
+		Use:        "events",
+		Aliases:    []string{"logs"},
+		SuggestFor: []string{"log"},
+		Short:      "Show recent changes, repairs, refusals and connections",
+		Long: `Events shows what has happened recently: changes of the intent, of flows, OVSDB
+and namespaces, repairs of what other programs had changed (level warn), refusals
+by switches, and connections that opened and closed. The daemon keeps the latest
+thousand; its log has all of them.`,
 		Example: `  ofdvr events --router r1
   ofdvr events --level warn -f`,
-		Args: cobra.NoArgs,
+		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output, "text", "json"); err != nil {
 				return err
@@ -69,10 +71,10 @@ the latest thousand; its log has them all.`,
 	}
 	c.add(cmd)
 	f := cmd.Flags()
-	f.StringVar(&router, "router", "", "only what is about `ROUTER`")
-	f.StringVar(&level, "level", "info", "only what is at least as important as `LEVEL`: info, warn or error")
-	f.IntVarP(&last, "last", "n", 100, "only the latest `N`, at most 1000")
-	f.BoolVarP(&follow, "follow", "f", false, "go on with what happens from now on")
+	f.StringVar(&router, "router", "", "only events of `ROUTER`")
+	f.StringVar(&level, "level", "info", "only events of at least `LEVEL`: info, warn or error")
+	f.IntVarP(&last, "last", "n", 100, "the latest `N` events, at most 1000")
+	f.BoolVarP(&follow, "follow", "f", false, "continue with new events until interrupted")
 	cmd.RegisterFlagCompletionFunc("router", c.complete("router"))
 	cmd.RegisterFlagCompletionFunc("level", cobra.FixedCompletions([]string{"info", "warn", "error"}, cobra.ShellCompDirectiveNoFileComp))
 	outputFlag(cmd, &output, "text", "json")
@@ -95,21 +97,27 @@ func printLogged(w io.Writer, e api.EventDocument) {
 	fmt.Fprintln(w, strings.Join(parts, "  "))
 }
 
+// logLevels are the levels of the log, the least important first.
+var logLevels = []string{"debug", "info", "warn", "error"}
+
 func newLogLevel() *cobra.Command {
 	var c clientFlags
 	var openflow string
 	cmd := &cobra.Command{
 		Use:   "log-level [debug|info|warn|error]",
-		Short: "Show or change what the daemon logs",
-		Long: `Log-level changes the least important level that the daemon logs, until it ends
-or is told otherwise. With --openflow, and at level debug, every OpenFlow
-message between it and one router's bridge is logged too, in ovs-ofctl's words;
---openflow "" ends that. Without arguments it says what is logged.`,
+		Short: "Show or change the log level of the daemon",
+		Long: `Log-level changes the lowest level that the daemon logs, until the next change
+or until it ends. With --openflow, at level debug, each OpenFlow message between
+the daemon and the bridge of a router is logged in the syntax of ovs-ofctl;
+--openflow "" ends that. Without arguments it shows the present settings.`,
 		Example: `  ofdvr log-level debug --openflow r1
   ofdvr log-level info --openflow ""`,
-		Args:      cobra.MaximumNArgs(1),
-		ValidArgs: []string{"debug", "info", "warn", "error"},
+		Args:      arguments("[LEVEL]"),
+		ValidArgs: logLevels,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 && !slices.Contains(logLevels, args[0]) {
+				return misuse("unknown level %q: want %s%s", args[0], words(logLevels), didYouMean(args[0], logLevels))
+			}
 			client, err := c.open()
 			if err != nil {
 				return err
@@ -140,7 +148,7 @@ message between it and one router's bridge is logged too, in ovs-ofctl's words;
 		},
 	}
 	c.add(cmd)
-	cmd.Flags().StringVar(&openflow, "openflow", "", "`ROUTER` whose OpenFlow messages are logged; \"\": none's")
+	cmd.Flags().StringVar(&openflow, "openflow", "", "`ROUTER` whose OpenFlow messages are logged; \"\" for none")
 	cmd.RegisterFlagCompletionFunc("openflow", c.complete("router"))
 	return cmd
 }

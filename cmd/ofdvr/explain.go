@@ -18,12 +18,12 @@ func newExplain() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "explain COOKIE|FLOW",
-		Short: "Say what a flow is for, and which object is behind it",
-		Long: `Explain takes the cookie of a flow, or a line of ovs-ofctl dump-flows, and says
-what the flow is for and which router, interface, port or route it serves.`,
+		Short: "Show the purpose of a flow, and the object that it belongs to",
+		Long: `Explain takes the cookie of a flow, or a line of ovs-ofctl dump-flows, and shows
+the purpose of the flow, and the router, interface, port or route that it serves.`,
 		Example: `  ofdvr explain 0xfd09ec5ef62282fc
   ofdvr explain "cookie=0xfd09ec5ef62282fc, duration=9s, table=3, ..."`,
-		Args: cobra.MinimumNArgs(1),
+		Args: arguments("COOKIE..."),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(output, "text", "json"); err != nil {
 				return err
@@ -48,10 +48,10 @@ what the flow is for and which router, interface, port or route it serves.`,
 			}
 			switch {
 			case !e.Ours:
-				fmt.Fprintf(w, "%s is not ours\n", e.Cookie)
+				fmt.Fprintf(w, "%s is not of ofdvr\n", e.Cookie)
 			case e.Kind == "":
 				role, _ := compile.RoleOf(cookie)
-				fmt.Fprintf(w, "%s is ours (role %d), and serves nothing that is wanted any more\n", e.Cookie, role)
+				fmt.Fprintf(w, "%s is of ofdvr (role %d), and its object no longer exists\n", e.Cookie, role)
 			default:
 				fmt.Fprintf(w, "%s, router %s: %s\n", e.Cookie, e.Router, e.Does)
 			}
@@ -63,7 +63,7 @@ what the flow is for and which router, interface, port or route it serves.`,
 	return cmd
 }
 
-// cookieOf returns the cookie that s is, or that the flow has whose text s is.
+// cookieOf returns the cookie s, or that of the flow s.
 func cookieOf(s string) (ofproto.Cookie, error) {
 	text := strings.TrimSpace(s)
 	if i := strings.Index(text, "cookie"); i >= 0 { // also as in the output of ofproto/trace
@@ -72,7 +72,7 @@ func cookieOf(s string) (ofproto.Cookie, error) {
 	}
 	var n uint64
 	if _, err := fmt.Sscan(text, &n); err != nil || strings.ContainsAny(text, " =") {
-		return 0, usageError(fmt.Sprintf("%q is neither a cookie, such as 0xfd09ec5ef62282fc, nor a flow with one", s))
+		return 0, misuse("%q is neither a cookie, such as 0xfd09ec5ef62282fc, nor a flow with one", s)
 	}
 	return ofproto.Cookie(n), nil
 }

@@ -17,13 +17,13 @@ func newExport() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "export",
-		Short: "Print everything as a topology file",
-		Long: `Export prints all networks, routers and ports that the daemon has, those of its
-topology file included, as a topology file that apply and serve --topology
-take. Objects that the daemon cannot use are missing in it, with a warning for
-each: applied with apply --all, it deletes them.`,
+		Short: "Print all objects as a topology file",
+		Long: `Export prints all networks, routers and ports of the daemon, including those of
+its topology file, as a topology file for apply and serve --topology. Quarantined
+objects, which the daemon cannot use, are left out with a warning for each; so
+'apply --all' with this file deletes them.`,
 		Example: "  ofdvr export > topology.yaml",
-		Args:    cobra.NoArgs,
+		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output, "yaml", "json"); err != nil {
 				return err
@@ -32,7 +32,7 @@ each: applied with apply --all, it deletes them.`,
 			if err != nil {
 				return err
 			}
-			stop := newProgress(cmd.ErrOrStderr()).busy(cmd.Context(), "reading everything")
+			stop := newProgress(cmd.ErrOrStderr()).busy(cmd.Context(), "reading all objects")
 			defer stop()
 			var text json.RawMessage
 			if _, err := client.Do(cmd.Context(), http.MethodGet, "/v1/topology", nil, &text); err != nil {
@@ -40,7 +40,7 @@ each: applied with apply --all, it deletes them.`,
 			}
 			change, err := topology.DecodeTopology(text, nil)
 			if err != nil {
-				return fmt.Errorf("read what ofdvr answered: %w", err)
+				return fmt.Errorf("read the answer of ofdvr: %w", err)
 			}
 			status, err := client.Status(cmd.Context())
 			if err != nil {
@@ -48,11 +48,11 @@ each: applied with apply --all, it deletes them.`,
 			}
 			stop()
 			for _, q := range status.Intent.Quarantined {
-				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s %q of %s is missing here, because it is not used: %s\n", q.Kind, q.ID, q.Source, q.Reason)
+				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s %q of %s is left out, because it is quarantined: %s\n", q.Kind, q.ID, q.Source, q.Reason)
 			}
 			for _, src := range []*controller.SourceStatus{status.Intent.File, status.Intent.Store} {
 				if src != nil && src.Partial {
-					fmt.Fprintf(cmd.ErrOrStderr(), "warning: objects of %s may be missing here, because it could not be read: %s\n", src.Name, strings.Join(src.Mistakes, "; "))
+					fmt.Fprintf(cmd.ErrOrStderr(), "warning: objects of %s may be missing, because it could not be read: %s\n", src.Name, strings.Join(src.Mistakes, "; "))
 				}
 			}
 			return printModel(cmd.OutOrStdout(), &change.Put, output)

@@ -6,9 +6,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/ofdvr/ofdvr/controller/api"
 )
@@ -16,16 +21,18 @@ import (
 func newFlows() *cobra.Command {
 	var c clientFlags
 	var output string
+	var nonzero bool
 	cmd := &cobra.Command{
 		Use:   "flows [ROUTER]",
-		Short: "Show the flows of routers, with what they are for",
-		Long: `Flows reads the flows of a router's bridge, or of all, from the switch, and
-shows of each how many packets hit it and what it is for, in the order in which
-the switch has them. With -o wide it shows the flow too, in the words of
-ovs-ofctl. It exits with 1 if the flows of some router cannot be read.`,
+		Short: "Show the flows of routers, with their purpose and counters",
+		Long: `Flows reads the flows of a router's bridge, or of all routers' bridges, from the
+switch. It shows the counters, the purpose and the match of each flow, in the
+order in which the switch holds them; -o wide adds the flow as ovs-ofctl prints
+it. It exits with 1 if the flows of a router cannot be read.`,
 		Example: `  ofdvr flows r1
+  ofdvr flows r1 --nonzero
   ofdvr flows r1 -o wide`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              arguments("[ROUTER]"),
 		ValidArgsFunction: c.completeOne("router"),
 		RunE: func(cmd *cobra.Command, routers []string) error {
 			if err := checkOutput(output, "table", "wide", "json"); err != nil {
@@ -52,10 +59,13 @@ ovs-ofctl. It exits with 1 if the flows of some router cannot be read.`,
 				_, err := client.Do(cmd.Context(), http.MethodGet, kindWords[1].path(r)+"/flows", nil, &got)
 				switch _, refused := errors.AsType[*api.Problem](err); {
 				case err == nil:
+					if nonzero {
+						got.Flows = slices.DeleteFunc(got.Flows, func(f api.FlowDocument) bool { return f.Packets == 0 })
+					}
 					all[r] = got.Flows
 				case one || !refused:
 					return err
-				default: // the others can be shown nevertheless
+				default: // the flows of the others are shown
 					failed = append(failed, err)
 				}
 			}
@@ -70,6 +80,7 @@ ovs-ofctl. It exits with 1 if the flows of some router cannot be read.`,
 		},
 	}
 	c.add(cmd)
+	cmd.Flags().BoolVar(&nonzero, "nonzero", false, "only flows that packets have hit")
 	outputFlag(cmd, &output, "table", "wide", "json")
 	return cmd
 }
@@ -94,22 +105,82 @@ func printFlows(w io.Writer, routers []string, all map[string][]api.FlowDocument
 			fmt.Fprintf(w, "router %s\n", r)
 		}
 		first = false
-		printTable(w, flowRows(flows, output == "wide"))
+		printFlowRows(w, flowRows(flows, output == "wide"), terminalWidth(w))
 	}
 	return nil
 }
 
+// terminalWidth returns the number of columns of the terminal w, 0 if it is not a terminal.
+func terminalWidth(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
+}
+
+// shortColumns is how many columns of flows are short.
+const shortColumns = 5
+
+// printFlowRows prints rows. If the table is wider than width, the long columns of each row are on
+// lines of their own below it; 0 is no limit.
+func printFlowRows(w io.Writer, rows []table.Row, width int) {
+	lines := tableLines(rows)
+	if width == 0 || !slices.ContainsFunc(lines, func(line string) bool { return utf8.RuneCountInString(line) > width }) {
+		for _, line := range lines {
+			fmt.Fprintln(w, line)
+		}
+		return
+	}
+	short := make([]table.Row, len(rows))
+	for i, row := range rows {
+		short[i] = row[:shortColumns]
+	}
+	for i, line := range tableLines(short) {
+		fmt.Fprintln(w, line)
+		for _, long := range rows[i][shortColumns:] {
+			fmt.Fprintf(w, "       %v\n", long)
+		}
+	}
+}
+
 func flowRows(flows []api.FlowDocument, wide bool) []table.Row {
-	rows := []table.Row{{"TABLE", "PRIORITY", "PACKETS", "BYTES", "WHAT IT DOES"}}
+	rows := []table.Row{{"TABLE", "PRIORITY", "PACKETS", "BYTES", "WHAT IT DOES", "MATCH"}}
 	if wide {
 		rows[0] = append(rows[0], "FLOW")
 	}
 	for _, f := range flows {
-		row := table.Row{f.Table, f.Priority, f.Packets, f.Bytes, f.Does}
+		row := table.Row{f.Table, f.Priority, f.Packets, f.Bytes, f.Does, matchOf(f.Flow)}
 		if wide {
 			row = append(row, f.Flow)
 		}
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// matchOf returns the match of a flow in the syntax of ovs-ofctl, "any" if it matches every
+// packet of its table.
+func matchOf(flow string) string {
+	head, _, _ := strings.Cut(flow, " actions=")
+	if strings.HasPrefix(flow, "actions=") {
+		head = ""
+	}
+	var fields []string
+	for field := range strings.SplitSeq(head, ",") {
+		field = strings.TrimSpace(field)
+		switch name, _, _ := strings.Cut(field, "="); name {
+		case "", "cookie", "table", "priority", "idle_timeout", "hard_timeout", "send_flow_rem":
+		default:
+			fields = append(fields, field)
+		}
+	}
+	if fields == nil {
+		return "any"
+	}
+	return strings.Join(fields, ",")
 }

@@ -4,37 +4,36 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"strings"
+	"slices"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
-	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
 func newGet() *cobra.Command {
 	var c clientFlags
 	var output string
-	formats := []string{"table", "wide", "json", "yaml"}
+	var follow bool
+	formats := []string{"table", "wide", "name", "json", "yaml"}
 	filters := map[string]*string{"network": new(string), "router": new(string), "address": new(string), "mac": new(string), "vlan": new(string)}
 	cmd := &cobra.Command{
-		Use:   "get networks|routers|ports [ID...]",
-		Short: "List networks, routers or ports",
-		Long: `Get lists the networks, routers or ports that there are, all of them, those with
-the given IDs, or those that pass the filters. With -o json or yaml it prints a
-topology file that has just these, which apply takes.`,
-		Example: `  ofdvr get ports
+		Use:        "get all|networks|routers|interfaces|ports [ID...]",
+		SuggestFor: []string{"list", "ls"},
+		Short:      "List networks, routers, router interfaces or ports",
+		Long: `Get lists objects: all of a kind, those with the given IDs, or those that pass
+the filters. With -o json or yaml it prints a topology file of these objects,
+which apply reads; with -o name one name per line, such as port/vm1, which get,
+describe and delete take as arguments. With -w it goes on with each change.`,
+		Example: `  ofdvr get all
   ofdvr get ports --network blue -o wide
-  ofdvr get router r1 -o yaml`,
-		Args:              cobra.MinimumNArgs(1),
-		ValidArgsFunction: c.complete(""),
+  ofdvr get router r1 -o yaml
+  ofdvr get ports -w`,
+		Args:              arguments("KIND", "[ID...]"),
+		ValidArgsFunction: c.complete("", interfaceWord.plural, "all"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			kind, err := kindOf(args[0])
-			if err == nil {
-				err = checkOutput(output, formats...)
-			}
-			if err != nil {
+			if err := checkOutput(output, formats...); err != nil {
 				return err
 			}
 			query := make(url.Values)
@@ -43,50 +42,32 @@ topology file that has just these, which apply takes.`,
 					query.Set(name, *v)
 				}
 			}
-			if len(query) > 0 && len(args) > 1 {
-				return usageError("filters are for lists: leave the IDs out, or the filters")
+			list, err := newListing(args, query, output, follow)
+			if err != nil {
+				return err
 			}
 			client, err := c.open()
 			if err != nil {
 				return err
 			}
-			stop := newProgress(cmd.ErrOrStderr()).busy(cmd.Context(), "reading "+kind.plural)
-			defer stop()
-			m, err := kind.fetch(cmd.Context(), client, args[1:], query)
-			if err != nil {
+			revision := ""
+			if follow {
+				if revision, err = present(cmd.Context(), client); err != nil {
+					return err
+				}
+			}
+			if err := list.print(cmd, client); err != nil || !follow {
 				return err
 			}
-			if output == "json" || output == "yaml" {
-				stop()
-				return printModel(cmd.OutOrStdout(), m, output)
-			}
-			if m.Len() == 0 {
-				stop()
-				fmt.Fprintf(cmd.ErrOrStderr(), "there are no such %s\n", kind.plural)
-				return nil
-			}
-			wide := wideInfo{wanted: output == "wide"}
-			if wide.wanted {
-				routers, err := kindWords[1].fetch(cmd.Context(), client, nil, nil)
-				if err != nil {
-					return err
-				}
-				status, err := client.Status(cmd.Context())
-				if err != nil {
-					return err
-				}
-				wide.learn(routers.Routers, status)
-			}
-			stop()
-			printObjects(cmd.OutOrStdout(), m, wide)
-			return nil
+			return list.follow(cmd, client, revision)
 		},
 	}
 	c.add(cmd)
 	outputFlag(cmd, &output, formats...)
 	f := cmd.Flags()
-	f.StringVar(filters["network"], "network", "", "only what is on this network: its `ID`; for ports and routers")
-	f.StringVar(filters["router"], "router", "", "only what this router reaches: its `ID`; for ports and networks")
+	f.BoolVarP(&follow, "watch", "w", false, "after the list, print each change until interrupted, as 'ofdvr watch' does")
+	f.StringVar(filters["network"], "network", "", "only ports, routers and interfaces on the network with this `ID`")
+	f.StringVar(filters["router"], "router", "", "only ports, networks and interfaces of the router with this `ID`")
 	f.StringVar(filters["address"], "address", "", "only ports with this `ADDRESS`")
 	f.StringVar(filters["mac"], "mac", "", "only ports with this `MAC` address")
 	f.StringVar(filters["vlan"], "vlan", "", "only the network with this `VLAN`")
@@ -95,90 +76,127 @@ topology file that has just these, which apply takes.`,
 	return cmd
 }
 
-// wideInfo is what wide tables have besides the objects.
-type wideInfo struct {
-	wanted bool
-	on     map[string][]string // by network: IDs of the routers on it
-	states map[string]controller.RouterStatus
+// A listing is what get was asked for.
+type listing struct {
+	objects []selection
+	query   url.Values // filters
+	output  string
 }
 
-func (w *wideInfo) learn(routers []routing.Router, s controller.Status) {
-	w.on, w.states = make(map[string][]string), make(map[string]controller.RouterStatus)
-	for _, r := range routers {
-		for _, f := range r.Interfaces {
-			w.on[f.Network] = append(w.on[f.Network], r.ID)
+// newListing returns the listing for the arguments of get.
+func newListing(args []string, query url.Values, output string, follow bool) (*listing, error) {
+	l := &listing{query: query, output: output}
+	ids := len(args) > 1
+	if args[0] == "all" {
+		if ids {
+			return nil, misuse("unexpected argument %q: all has no IDs", args[1])
 		}
-	}
-	for _, r := range s.Routers {
-		w.states[r.ID] = r
-	}
-}
-
-// printObjects prints the objects of m, which are of one kind, as a table.
-func printObjects(out io.Writer, m *routing.Model, w wideInfo) {
-	var rows []table.Row
-	row := func(narrow table.Row, wide ...any) {
-		if w.wanted {
-			narrow = append(narrow, wide...)
+		for _, k := range kindWords {
+			l.objects = append(l.objects, selection{kindWord: k})
 		}
-		rows = append(rows, narrow)
+	} else {
+		var err error
+		if l.objects, err = selected(args, interfaceWord); err != nil {
+			return nil, err
+		}
+		ids = len(l.objects[0].ids) > 0
 	}
+	interfaces := slices.ContainsFunc(l.objects, func(s selection) bool { return s.kindWord == interfaceWord })
 	switch {
-	case len(m.Networks) > 0:
-		row(table.Row{"NETWORK", "VLAN", "MTU"}, "ROUTERS")
-		for _, n := range m.Networks {
-			row(table.Row{n.ID, orDash(n.VLAN), n.MTU}, list(w.on[n.ID]))
+	case len(query) > 0 && (ids || args[0] == "all"):
+		return nil, misuse("a filter cannot be used with IDs or with all: leave out one of the two")
+	case interfaces && (output == "json" || output == "yaml"):
+		return nil, misuse("-o %s: interfaces are parts of routers: use 'ofdvr get routers -o %s'", output, output)
+	case follow && interfaces:
+		return nil, misuse("-w: interfaces change with their routers: use 'ofdvr get routers -w'")
+	case follow && (output == "json" || output == "yaml"):
+		return nil, misuse("-w cannot be used with -o %s: use 'ofdvr watch -o json'", output)
+	case follow && len(query) > 0:
+		return nil, misuse("-w cannot be used with a filter")
+	}
+	return l, nil
+}
+
+// print prints the objects.
+func (l *listing) print(cmd *cobra.Command, client *api.Client) error {
+	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	stop := newProgress(cmd.ErrOrStderr()).busy(ctx, "reading")
+	defer stop()
+	wide := wideInfo{wanted: l.output == "wide"}
+	if wide.wanted {
+		routers, err := kindWords[1].fetch(ctx, client, nil, nil)
+		if err != nil {
+			return err
 		}
-	case len(m.Routers) > 0:
-		row(table.Row{"ROUTER", "BRIDGE", "NETWORKS"}, "NAMESPACE", "STATE", "FLOWS")
-		for i := range m.Routers {
-			r := &m.Routers[i]
-			var networks []string
-			for _, f := range r.Interfaces {
-				networks = append(networks, f.Network)
-			}
-			namespace := "-"
-			if r.Fallback == routing.FallbackNamespace {
-				namespace = r.NamespaceName()
-			}
-			st := w.states[r.ID]
-			row(table.Row{r.ID, orDash(r.BridgeName()), list(networks)}, namespace, orDash(st.State), st.FlowsInstalled)
+		status, err := client.Status(ctx)
+		if err != nil {
+			return err
 		}
+		wide.learn(routers.Routers, status)
+	}
+	m := new(routing.Model)
+	var interfaces []interfaceRow
+	for _, s := range l.objects {
+		if s.kindWord == interfaceWord {
+			rows, err := fetchInterfaces(ctx, client, s.ids, l.query)
+			if err != nil {
+				return err
+			}
+			interfaces = rows
+			continue
+		}
+		one, err := s.fetch(ctx, client, s.ids, l.query)
+		if err != nil {
+			return err
+		}
+		m.Networks, m.Routers, m.Ports = append(m.Networks, one.Networks...), append(m.Routers, one.Routers...), append(m.Ports, one.Ports...)
+	}
+	stop()
+	switch {
+	case l.output == "json" || l.output == "yaml":
+		return printModel(out, m, l.output)
+	case l.output == "name":
+		printNames(out, m, interfaces)
+	case m.Len()+len(interfaces) == 0:
+		what := "objects"
+		if len(l.objects) == 1 {
+			what = l.objects[0].plural
+		}
+		if len(l.query) > 0 {
+			what += " that match"
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "no %s\n", what)
 	default:
-		row(table.Row{"PORT", "NETWORK", "MAC", "ADDRESSES"}, "ROUTERS")
-		for _, p := range m.Ports {
-			var addresses []string
-			for _, a := range p.Addresses {
-				addresses = append(addresses, a.String())
-			}
-			row(table.Row{p.ID, p.Network, p.MAC, list(addresses)}, list(w.on[p.Network]))
-		}
+		printObjects(out, m, interfaces, wide)
 	}
-	printTable(out, rows)
+	return nil
 }
 
-// printTable prints rows, of which the first is the header.
-func printTable(out io.Writer, rows []table.Row) {
-	t := table.NewWriter()
-	t.SetStyle(plainTable())
-	t.AppendHeader(rows[0])
-	t.AppendRows(rows[1:])
-	for line := range strings.Lines(t.Render()) {
-		fmt.Fprintln(out, strings.TrimRight(line, " \n"))
+// follow prints changes of the objects after a revision.
+func (l *listing) follow(cmd *cobra.Command, client *api.Client, revision string) error {
+	query := url.Values{"since": {revision}}
+	if len(l.objects) == 1 {
+		query.Set("kind", l.objects[0].singular)
 	}
+	return watch(cmd, client, query, "text", func(e api.Event) bool {
+		return slices.ContainsFunc(l.objects, func(s selection) bool {
+			return s.singular == e.Kind && (len(s.ids) == 0 || slices.Contains(s.ids, e.ID))
+		})
+	})
 }
 
-// list joins items, or is a dash, so that every column of a table has something.
-func list(items []string) string {
-	if len(items) == 0 {
-		return "-"
+// printNames prints the kind and ID of each object.
+func printNames(out io.Writer, m *routing.Model, interfaces []interfaceRow) {
+	for _, o := range m.Networks {
+		fmt.Fprintf(out, "network/%s\n", o.ID)
 	}
-	return strings.Join(items, ",")
-}
-
-func orDash[T comparable](v T) any {
-	if v == *new(T) {
-		return "-"
+	for _, o := range m.Routers {
+		fmt.Fprintf(out, "router/%s\n", o.ID)
 	}
-	return v
+	for _, o := range m.Ports {
+		fmt.Fprintf(out, "port/%s\n", o.ID)
+	}
+	for _, o := range interfaces {
+		fmt.Fprintf(out, "interface/%s\n", o.ID)
+	}
 }

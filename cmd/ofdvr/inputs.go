@@ -29,8 +29,8 @@ type input struct {
 	first [3]int // indices in the whole topology of its first network, router and port
 }
 
-// readFiles reads topology files. What the objects refer to may be elsewhere, so
-// only their form is checked here.
+// readFiles reads topology files. It checks only their form, because objects may refer to
+// others that the daemon has.
 func readFiles(ctx context.Context, names []string, stdin io.Reader) (*inputs, error) {
 	in := new(inputs)
 	var errs []error
@@ -65,11 +65,11 @@ func readFiles(ctx context.Context, names []string, stdin io.Reader) (*inputs, e
 func topologyFiles(name string) ([]string, error) {
 	info, err := os.Stat(name)
 	if err != nil || !info.IsDir() {
-		return []string{name}, nil // whatever is wrong shows when it is read
+		return []string{name}, nil // reading it reports errors
 	}
 	entries, err := os.ReadDir(name)
 	if err != nil {
-		return nil, fmt.Errorf("look for topology files: %w", err)
+		return nil, fmt.Errorf("list topology files: %w", err)
 	}
 	var files []string
 	for _, e := range entries {
@@ -78,7 +78,7 @@ func topologyFiles(name string) ([]string, error) {
 		}
 	}
 	if files == nil {
-		return nil, fmt.Errorf("there is no *.yaml, *.yml or *.json in directory %s", name)
+		return nil, fmt.Errorf("directory %s has no *.yaml, *.yml or *.json files", name)
 	}
 	return files, nil
 }
@@ -96,21 +96,31 @@ func (in *inputs) add(name string, data []byte) error {
 	return nil
 }
 
-// body returns the body of a request that puts everything: a topology if there
-// is nothing else, otherwise a batch.
+// body returns the body of a request that puts all objects: a topology if all, and otherwise
+// a batch.
 func (in *inputs) body(all bool) []byte {
 	var b strings.Builder
 	if !all {
 		b.WriteString(`{"put":`)
 	}
-	topology.WriteJSON(&b, &in.model) // into memory, where nothing can fail
+	topology.WriteJSON(&b, &in.model) // writing to memory cannot fail
 	if !all {
 		b.WriteString("}")
 	}
 	return []byte(b.String())
 }
 
-// ids returns the IDs of everything.
+// are reports whether the input is the file name.
+func (in *inputs) are(name string) bool {
+	if len(in.files) != 1 || name == "" {
+		return false
+	}
+	a, err := os.Stat(in.files[0].name)
+	b, err2 := os.Stat(name)
+	return err == nil && err2 == nil && os.SameFile(a, b)
+}
+
+// ids returns the IDs of all objects.
 func (in *inputs) ids() topology.IDs {
 	m := &in.model
 	var ids topology.IDs
@@ -126,7 +136,8 @@ func (in *inputs) ids() topology.IDs {
 	return ids
 }
 
-// part returns which file a pointer into the body is about, and the path in it.
+// part returns the file that a pointer into the body refers to, and the path in that file; -1
+// for none.
 func (in *inputs) part(pointer string) (file int, path string) {
 	parts := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
 	if len(parts) > 0 && parts[0] == "put" {
@@ -157,8 +168,8 @@ func (in *inputs) part(pointer string) (file int, path string) {
 	return -1, ""
 }
 
-// reported prints an error of the daemon's, with the mistakes that it found at
-// their places. Who has interrupted the command has been told, or will be.
+// reported prints an error of the daemon, with the mistakes that it found at their places in
+// the files. If the command was interrupted, it returns err instead.
 func (in *inputs) reported(cmd *cobra.Command, err error) error {
 	if cmd.Context().Err() != nil {
 		return err
@@ -166,8 +177,7 @@ func (in *inputs) reported(cmd *cobra.Command, err error) error {
 	return reported(cmd, in.located(err))
 }
 
-// located returns err with the mistakes that the daemon found at their places in
-// the files.
+// located returns err with the mistakes that the daemon found, at their places in the files.
 func (in *inputs) located(err error) error {
 	p, ok := errors.AsType[*api.Problem](err)
 	if !ok || len(p.Errors) == 0 {
@@ -176,8 +186,8 @@ func (in *inputs) located(err error) error {
 	return errors.Join(in.places(p.Errors)...)
 }
 
-// places returns what the daemon says of the body, at its places in the files.
-// Each file is read once, however much there is to say.
+// places returns the mistakes or warnings about the body, at their places in the files. Each
+// file is parsed once.
 func (in *inputs) places(said []api.Mistake) []error {
 	byFile := make([][]error, len(in.files))
 	var errs []error

@@ -26,13 +26,13 @@ type intentKeeper struct {
 	*ledger.Ledger
 	o     serveOptions
 	log   *zap.Logger
-	file  *topologyfile.File // nil if there is none
-	first *ledger.Contents   // of file; nil: not loaded, or the ledger's
+	file  *topologyfile.File // nil: not configured
+	first *ledger.Contents   // of file, until the ledger has loaded it
 	close func()
 
 	commit  func(func() error) error    // carries out a commit to the store, and records it
-	store   atomic.Pointer[store.Store] // nil if there is none yet
-	noStore atomic.Pointer[error]       // why it could not be opened the last time
+	store   atomic.Pointer[store.Store] // nil: not open
+	noStore atomic.Pointer[error]       // of the last attempt to open it
 }
 
 // newIntent reads the topology file.
@@ -47,8 +47,8 @@ func newIntent(ctx context.Context, o serveOptions, log *zap.Logger) (*intentKee
 	return k, err
 }
 
-// open opens the store, if this daemon leads; one that stands by has what the one
-// that leads says instead. Then there is a Ledger.
+// open opens the store, if this daemon leads, and the Ledger. A standby daemon reads the
+// objects from the API of the leader instead.
 func (k *intentKeeper) open(ctx context.Context, leads bool) error {
 	cfg := ledger.Config{Complete: k.file != nil || k.o.allowEmpty || k.o.ovsdb == "", Log: k.log}
 	if k.file != nil {
@@ -67,7 +67,7 @@ func (k *intentKeeper) open(ctx context.Context, leads bool) error {
 	return err
 }
 
-// declared is the topology file, which was loaded before the ledger was opened.
+// declared is the topology file. It was loaded before the ledger was opened.
 type declared struct {
 	*topologyfile.File
 	k *intentKeeper
@@ -82,8 +82,7 @@ func (d declared) Load(ctx context.Context) (ledger.Contents, error) {
 	return d.File.Load(ctx)
 }
 
-// reloadOn has the topology file read at every hangup, whether it has changed or
-// not.
+// reloadOn reloads the topology file at every hangup, even if it has not changed.
 func (k *intentKeeper) reloadOn(ctx context.Context, hangup <-chan os.Signal) error {
 	for {
 		select {
@@ -97,7 +96,7 @@ func (k *intentKeeper) reloadOn(ctx context.Context, hangup <-chan os.Signal) er
 	}
 }
 
-// opened returns the store, which it opens if need be; it ends with close.
+// opened returns the store, and opens it if necessary; close closes it.
 func (k *intentKeeper) opened() (*store.Store, error) {
 	if s := k.store.Load(); s != nil {
 		return s, nil
@@ -107,15 +106,15 @@ func (k *intentKeeper) opened() (*store.Store, error) {
 		k.noStore.Store(&err)
 		return nil, err
 	}
-	k.close = func() { s.Close() } // nothing is written any more
+	k.close = func() { s.Close() } // no writes are running then
 	if err := s.ReadOnly(); err != nil {
-		k.log.Error("the store cannot be written to, going on with what it has", zap.Error(err))
+		k.log.Error("the store is read-only, using its objects", zap.Error(err))
 	}
 	k.store.Store(s)
 	return s, nil
 }
 
-// size returns how large the store is, and false if there is none.
+// size returns the size of the store, and false if it is not open.
 func (k *intentKeeper) size() (store.Size, bool) {
 	if s := k.store.Load(); s != nil {
 		return s.Size(), true
@@ -123,7 +122,7 @@ func (k *intentKeeper) size() (store.Size, bool) {
 	return store.Size{}, false
 }
 
-// adopt takes over the store of a daemon that has ended.
+// adopt takes over the store of the former leader.
 func (k *intentKeeper) adopt(ctx context.Context) error {
 	if k.o.stateDir == "" {
 		return nil
@@ -131,7 +130,7 @@ func (k *intentKeeper) adopt(ctx context.Context) error {
 	return k.Adopt(ctx, stored{k})
 }
 
-// stored is the store as the ledger sees it.
+// stored makes the store a [ledger.Store].
 type stored struct{ *intentKeeper }
 
 func (s stored) Name() string      { return filepath.Join(s.o.stateDir, store.FileName) }
@@ -157,8 +156,8 @@ func (s stored) Commit(_ context.Context, revision uint64, complete bool, change
 	return revision, s.commit(func() error { return open.Commit(revision, complete, changes...) })
 }
 
-// Load returns what can be read of the store, also of a damaged one. That another
-// process has it is an error.
+// Load returns all objects that can be read, even from a damaged store. It is an error if
+// another process has the store open.
 func (s stored) Load(context.Context) (ledger.Contents, error) {
 	var c store.Contents
 	open, err := s.opened()
@@ -174,34 +173,33 @@ func (s stored) Load(context.Context) (ledger.Contents, error) {
 	return ledger.Contents{Revision: c.Revision, Complete: c.Complete, Loaded: time.Now(), Model: c.Model, Err: err}, nil
 }
 
-// Follow has nothing to tell: the store is locked against other processes.
+// Follow reports nothing: the store is locked against other processes.
 func (s stored) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (routing.Change, error), _ func(ledger.Update) error) error {
 	<-ctx.Done()
 	return context.Cause(ctx)
 }
 
-// leader is what the daemon that leads says that there is, in place of its store.
+// leader is the source of a standby daemon: the objects of the leader.
 type leader struct{ *intentKeeper }
 
 func (l leader) Name() string      { return "the daemon that leads" }
 func (l leader) Role() ledger.Role { return ledger.Own }
 
-// Load returns nothing if the leader says nothing: then it becomes known when this
-// daemon takes over.
+// Load returns no objects if the leader does not answer. This daemon reads the store when it
+// takes over.
 func (l leader) Load(ctx context.Context) (ledger.Contents, error) {
 	return ledger.Contents{Loaded: time.Now(), Model: l.askLeader(ctx)}, nil
 }
 
-// Follow has nothing to tell.
+// Follow reports nothing.
 func (l leader) Follow(ctx context.Context, since uint64, compare func(*routing.Model) (routing.Change, error), tell func(ledger.Update) error) error {
 	return stored(l).Follow(ctx, since, compare, tell)
 }
 
-// leaderTimeout is how long the daemon that leads may take to say what it has.
+// leaderTimeout bounds the time in which the leader answers.
 const leaderTimeout = 10 * time.Second
 
-// askLeader returns what the daemon that leads says should be there, nothing if it
-// says nothing.
+// askLeader returns the objects of the leader, none if it does not answer.
 func (k *intentKeeper) askLeader(ctx context.Context) *routing.Model {
 	ctx, cancel := context.WithTimeout(ctx, leaderTimeout)
 	defer cancel()
@@ -219,7 +217,7 @@ func (k *intentKeeper) askLeader(ctx context.Context) *routing.Model {
 		if err == nil {
 			return &c.Put
 		}
-		k.log.Warn("could not learn what the daemon that leads has, going on without", zap.Error(err))
+		k.log.Warn("could not read the objects of the leading daemon, going on without them", zap.Error(err))
 	}
 	return new(routing.Model)
 }

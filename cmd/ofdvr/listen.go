@@ -26,13 +26,13 @@ const (
 	openConnections = 1024             // of the address of --metrics
 	apiConnections  = 4096             // of each API endpoint
 	maxHeader       = 16 << 10         // bytes
-	headerTimeout   = 5 * time.Second  // for a client to send its header
+	headerTimeout   = 5 * time.Second  // until a client has sent its header
 	idleTimeout     = time.Minute      // between two requests of a connection
-	readPatience    = 30 * time.Second // for a client of the API to read a part of an answer
-	answerTimeout   = 10 * time.Minute // for an answer of the API to begin; more than its ?timeout=
+	readPatience    = 30 * time.Second // until a client of the API has read a part of an answer
+	answerTimeout   = 10 * time.Minute // until an answer of the API begins; more than its ?timeout=
 
 	openWatchers = 128              // watchers at the address of --metrics
-	openTimeout  = 30 * time.Second // for an answer there to begin
+	openTimeout  = 30 * time.Second // until an answer there begins
 )
 
 // openLimits bound what the address of --metrics costs, where there is no
@@ -42,7 +42,7 @@ var openLimits = bounded.Limits{
 	Refuse: func(w http.ResponseWriter, status int, detail string) { api.Refuse(w, status, "%s", detail) },
 }
 
-// limited returns what counts and logs that a client at an address was refused or
+// limited returns a function that counts and logs a client at an address that was refused or
 // disconnected.
 func (d *daemon) limited(addr net.Addr) func(reason string) {
 	log := d.log.HTTP(addr)
@@ -79,9 +79,9 @@ func (d *daemon) listen(ctx context.Context, g *errgroup.Group) error {
 	return nil
 }
 
-// open returns the handler of the address of --metrics. What clients there can make
-// the daemon do is bounded for all of them together: the page and what it reads, the
-// metrics and the health have a turn each.
+// open returns the handler of the address of --metrics. The work for its clients is bounded
+// for all of them together: the page with its requests, the metrics, and the health checks
+// are answered one at a time each.
 func (d *daemon) open(limited func(reason string)) http.Handler {
 	limits := openLimits
 	limits.Limited = limited
@@ -120,7 +120,7 @@ func (d *daemon) listenAPI(ctx context.Context, g *errgroup.Group, e api.Endpoin
 	return nil
 }
 
-// withProfiles serves net/http/pprof besides h.
+// withProfiles returns a handler that serves net/http/pprof and h.
 func withProfiles(h http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", h)
@@ -132,14 +132,14 @@ func withProfiles(h http.Handler) http.Handler {
 	return mux
 }
 
-// Bounds are those of an HTTP server.
+// bounds are the limits of an HTTP server.
 type bounds struct {
-	begin       time.Duration // for an answer to begin
+	begin       time.Duration // until an answer begins
 	connections int
-	limited     func(reason string) // is called for each client that is refused or disconnected
+	limited     func(reason string) // called for each client that is refused or disconnected
 }
 
-// serveHTTP has h answer what comes by ln until ctx is done.
+// serveHTTP serves h on ln until ctx is done.
 func (d *daemon) serveHTTP(ctx context.Context, g *errgroup.Group, ln net.Listener, h http.Handler, o bounds) {
 	connections := &bounded.Connections{Most: o.connections, Limited: o.limited}
 	server := &http.Server{
@@ -158,14 +158,14 @@ func (d *daemon) serveHTTP(ctx context.Context, g *errgroup.Group, ln net.Listen
 	})
 }
 
-// A health says how the controller is.
+// A health reports the state of the controller.
 type health interface {
 	Status(context.Context) (controller.Status, error)
 	Stuck() string
 }
 
-// metricsHandler answers /metrics, /healthz (the daemon works) and /readyz
-// (everything wanted is confirmed by the switches).
+// metricsHandler serves /metrics, /healthz (the daemon works) and /readyz (the switches have
+// confirmed all flows).
 func metricsHandler(c health, reg *prometheus.Registry) http.Handler {
 	status := func(w http.ResponseWriter, r *http.Request) (controller.Status, bool) {
 		ctx, cancel := context.WithTimeout(r.Context(), time.Second)

@@ -16,8 +16,8 @@ import (
 	"github.com/ofdvr/ofdvr/internal/logging"
 )
 
-// What an HTTP server says of its clients is in the daemon's log, in its form: handshakes that
-// fail as warnings, panics as errors. A client that causes them over and over does not fill the log.
+// Errors of HTTP servers are in the daemon's log, in its format: failed handshakes as warnings,
+// panics as errors. A client that causes them repeatedly does not fill the log.
 func TestErrorsOfHTTPServersAreLogged(t *testing.T) {
 	log, err := logging.New("error", "json")
 	if err != nil {

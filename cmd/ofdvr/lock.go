@@ -15,12 +15,11 @@ import (
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
-// errLocked says that another daemon has the lock.
+// errLocked reports that another daemon has the lock.
 var errLocked = errors.New("another ofdvr runs")
 
-// takeLock takes the lock in dir, which at most one daemon has, and which the
-// kernel takes back when that ends in whatever way. If another one has it, the
-// file is returned too, for [awaitLock].
+// takeLock takes the lock in dir, which at most one daemon has. The kernel releases it when the
+// process ends. If another daemon has it, takeLock returns the file too, for [awaitLock].
 func takeLock(dir string) (*os.File, error) {
 	if err := ownfile.Dir(dir); err != nil {
 		return nil, fmt.Errorf("use the directory of the lock (--run-dir): %w", err)
@@ -41,8 +40,8 @@ func takeLock(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// openLock opens the file of the lock. Who can read a file can lock it, so that only its
-// owner can; one of an earlier version is changed.
+// openLock opens the lock file and makes it accessible to its owner alone, because a process
+// that can read a file can lock it. Files of earlier versions had other modes.
 func openLock(dir string, create int) (*os.File, error) {
 	f, err := ownfile.Open(filepath.Join(dir, "lock"), os.O_RDWR|create, 0o600)
 	if err != nil {
@@ -50,13 +49,13 @@ func openLock(dir string, create int) (*os.File, error) {
 	}
 	if err := f.Chmod(0o600); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("make the lock (--run-dir) its owner's alone: %w", err)
+		return nil, fmt.Errorf("change the mode of the lock (--run-dir): %w", err)
 	}
 	return f, nil
 }
 
-// tryLock takes a lock at once. The error is errLocked if another process has it, the
-// holder.
+// tryLock takes a lock without waiting. If another process, the holder, has it, the error is
+// errLocked.
 func tryLock(f *os.File) (holder string, err error) {
 	err = flock.Try(f)
 	held := (*flock.HeldError)(nil)
@@ -70,8 +69,8 @@ func tryLock(f *os.File) (holder string, err error) {
 	return "process " + strings.TrimSpace(string(pid)), errLocked
 }
 
-// keepOut keeps daemons away until the file is closed, and fails if one runs. Where no
-// daemon has ever run, the file is nil.
+// keepOut takes the lock, so that no daemon starts until the file is closed. It fails if a
+// daemon runs. If none has ever run, the file is nil.
 func keepOut(dir string) (*os.File, error) {
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -98,8 +97,7 @@ func keepOut(dir string) (*os.File, error) {
 	return nil, err
 }
 
-// awaitLock returns when the lock is taken. Nothing but the end of the process
-// ends it before.
+// awaitLock waits until it has taken the lock. It cannot be canceled.
 func awaitLock(f *os.File) error {
 	for {
 		switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX); {
@@ -112,8 +110,8 @@ func awaitLock(f *os.File) error {
 	}
 }
 
-// signLock writes who has the lock. It is for people: a full disk does not
-// matter.
+// signLock writes the PID of this process into the lock. It is for messages only, so errors
+// are ignored.
 func signLock(f *os.File) {
 	f.Truncate(0)
 	f.WriteAt(fmt.Appendln(nil, os.Getpid()), 0)

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -21,14 +23,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// errReported ends a command with exit status 1 when everything that there is
-// to say has been said.
+// errReported ends a command with exit status 1 after it has printed why.
 var errReported = errors.New("reported")
-
-// A usageError says that a command was called wrongly.
-type usageError string
-
-func (e usageError) Error() string { return string(e) }
 
 // Exit statuses besides 0 for success.
 const (
@@ -37,15 +33,18 @@ const (
 	exitUsage   = 64 // EX_USAGE of sysexits.h
 )
 
-// run is main without globals. It returns the exit status.
+// run is main without global variables. It returns the exit status.
 func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	misused := true // until a command starts to run, what fails is how it was called
-	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) { misused = cmd.ValidateRequiredFlags() != nil }
-	err := root.ExecuteContext(ctx)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd(args...)
+	cmd, err := unknownCommand(root, args)
+	if err == nil {
+		cmd, err = root.ExecuteContextC(ctx)
+	}
 	switch {
 	case err == nil:
 		return 0
@@ -53,34 +52,51 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		return exitFailure
 	case errors.Is(err, errChanges):
 		return exitChanges
-	case ctx.Err() != nil && !errors.Is(err, errNotStopped): // err is what became of it
+	case ctx.Err() != nil && !errors.Is(err, errNotStopped): // err is a consequence
 		err = errors.New("interrupted")
-	case misused, errors.As(err, new(usageError)):
-		fmt.Fprintf(errOut, "ofdvr: %v\nSee 'ofdvr --help'.\n", err)
+	case errors.As(err, new(usageError)):
+		fmt.Fprintf(errOut, "ofdvr: %v\n", err)
+		if cmd.HasParent() {
+			fmt.Fprintf(errOut, "Usage: %s\n", cmd.UseLine())
+		}
+		fmt.Fprintf(errOut, "See '%s --help'.\n", cmd.CommandPath())
 		return exitUsage
 	}
-	fmt.Fprintf(errOut, "ofdvr: %v\n", err)
+	fmt.Fprintf(errOut, "ofdvr: %v%s\n", err, rootHint(cmd, err, os.Geteuid()))
 	return exitFailure
+}
+
+// rootHint returns what to do if a command that works on the host itself lacks the permission.
+func rootHint(cmd *cobra.Command, err error, uid int) string {
+	for cmd.HasParent() && cmd.Parent().HasParent() {
+		cmd = cmd.Parent()
+	}
+	local := slices.Contains([]string{"serve", "cleanup", "store"}, cmd.Name())
+	if local && uid != 0 && errors.Is(err, fs.ErrPermission) {
+		return "; " + cmd.CommandPath() + " has to be run by root"
+	}
+	return ""
 }
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "ofdvr",
-		Short: "A router inside Open vSwitch",
-		Long: `ofdvr routes between the machines of a host inside Open vSwitch: it is an
-OpenFlow controller that gives each router a bridge, and the bridge the flows
-that answer ARP requests, rewrite MAC addresses and decrement TTLs.
+		Short: "A distributed virtual router for Open vSwitch",
+		Long: `ofdvr routes packets between the machines of a host inside Open vSwitch. It is an
+OpenFlow controller: it creates a bridge for each router, with flows that answer
+ARP requests, rewrite MAC addresses and decrement TTLs.
 
 Exit codes:
-  0   all went well; of plan: nothing would change
+  0   success; of plan: nothing would change
   1   something failed, or was not confirmed in time
   2   only of plan: there are changes
   64  the command was called wrongly`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          arguments(),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetFlagErrorFunc(flagError)
 	root.Version = version()
 	root.SetVersionTemplate(versionLine() + "\n")
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))

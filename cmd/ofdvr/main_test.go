@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,7 +23,7 @@ ports:
   - {id: vm2, network: green, mac: "02:00:00:00:02:10", addresses: [10.0.2.10]}
 `
 
-// inDir makes a directory with files and enters it.
+// inDir creates a directory with files and changes to it.
 func inDir(t *testing.T, files map[string]string) {
 	t.Helper()
 	t.Chdir(t.TempDir())
@@ -39,6 +42,8 @@ func TestRun(t *testing.T) {
 		"config.yaml":  "topology: good.yaml\nlog-level: loud\n",
 		"config2.yaml": "topologie: x\nmetrics: [1]\nconfig: again\n",
 		"config3.yaml": "- a list\n",
+		"config4.yaml": "page: maybe\nmax-answer: lots\naudit-interval: soon\n",
+		"bad.json":     `{"networks": [}`,
 	})
 	tests := []struct {
 		args     string
@@ -50,7 +55,40 @@ func TestRun(t *testing.T) {
 		{"--version", 0, "ofdvr ", ""},
 		{"-v", 0, "ofdvr ", ""},
 		{"nonsense", 64, "", "unknown command"},
-		{"check", 64, "", "requires at least 1 arg"},
+		{"nonsense", 64, "", "See 'ofdvr --help'.\n"},
+		{"chekc good.yaml", 64, "", "ofdvr: unknown command \"chekc\"; did you mean check?\nSee 'ofdvr --help'.\n"},
+		{"show ports", 64, "", "did you mean describe?"},
+		{"ls", 64, "", "did you mean get?"},
+		{"store exprt", 64, "", "unknown command \"exprt\"; did you mean export?\nUsage: ofdvr store\nSee 'ofdvr store --help'.\n"},
+		{"check", 64, "", "ofdvr: missing argument FILE\nUsage: ofdvr check FILE... [flags]\nSee 'ofdvr check --help'.\n"},
+		{"compile", 64, "", "missing argument FILE\n"},
+		{"compile a b", 64, "", "unexpected argument \"b\"\n"},
+		{"status now", 64, "", "unexpected argument \"now\"\n"},
+		{"status --wiat", 64, "", "unknown flag --wiat; did you mean --wait?\n"},
+		{"status -wait", 64, "", "unknown flag -wait; did you mean --wait?\n"},
+		{"status -x", 64, "", "unknown flag -x\n"},
+		{"status --api", 64, "", "missing value of --api: ENDPOINT\n"},
+		{"status --timeout soon", 64, "", "--timeout \"soon\": want a duration such as 500ms, 30s or 5m\n"},
+		{"status --wait=perhaps", 64, "", "--wait \"perhaps\": want true or false\n"},
+		{"trace a b --sport x", 64, "", "--sport \"x\": want a number from 0 to 65535\n"},
+		{"trace a b --ttl 256", 64, "", "--ttl \"256\": want a number from 0 to 255\n"},
+		{"trace", 64, "", "missing argument FROM: the ID of a port, or an address\nUsage: ofdvr trace FROM TO [flags]\n"},
+		{"trace a", 64, "", "missing argument TO: "},
+		{"trace a --from b c", 64, "", "unexpected argument \"c\""},
+		{"events -n x", 64, "", "--last \"x\": want a whole number\n"},
+		{"log-level lod", 64, "", "unknown level \"lod\": want debug, info, warn or error\n"},
+		{"log-level wran", 64, "", "did you mean warn?\n"},
+		{"get prots", 64, "", "unknown kind of object \"prots\": want networks, routers, ports or interfaces; did you mean ports?\n"},
+		{"top prots", 64, "", "want routers, interfaces or ports; did you mean ports?\n"},
+		{"get ports vm1 -w --mac 1", 64, "", "a filter cannot be used with IDs"},
+		{"get interfaces -o yaml", 64, "", "use 'ofdvr get routers -o yaml'"},
+		{"get interfaces -w", 64, "", "use 'ofdvr get routers -w'"},
+		{"get ports -w -o json", 64, "", "use 'ofdvr watch -o json'"},
+		{"get all blue", 64, "", "all has no IDs"},
+		{"describe", 64, "", "missing argument KIND\n"},
+		{"describe ports", 64, "", "missing argument ID of a port\n"},
+		{"delete net", 64, "", "missing argument ID of a network\n"},
+		{"delete port/vm1 vm2", 64, "", "\"vm2\" is not a name such as port/vm1\n"},
 		{"check good.yaml", 0, "good.yaml: ok: 2 networks, 1 router, 2 ports", ""},
 		{"check warn.yaml", 0, "ok", "warn.yaml:1:"},
 		{"check bad.yaml good.yaml", 1, "good.yaml: ok", "bad.yaml:2:22: networks[0].vlan: "},
@@ -59,12 +97,13 @@ func TestRun(t *testing.T) {
 		{"compile good.yaml", 0, "# bridge rb-r1, router r1\n", ""},
 		{"compile good.yaml --ports pr-r1-blue=7", 0, "in_port=7,", ""},
 		{"compile good.yaml --ports pr-r1-blue=x", 1, "", "want a port number"},
+		{"compile good.yaml --ports x", 64, "", "--ports \"x\": want NAME=NUMBER, or several with commas between them\n"},
 		{"compile bad.yaml", 1, "", "bad.yaml:2:22"},
 		{"completion bash", 0, "bash completion", ""},
 		{"status --api unix:" + filepath.Join(t.TempDir(), "none"), 1, "", "does the daemon run"},
 		{"status --api tcp:1", 1, "", "want unix:PATH"},
 		{"status -o xml", 64, "", "want table or json"},
-		{"serve --state-dir=", 64, "", "use --topology FILE"},
+		{"serve --state-dir=", 64, "", "no source of intent configured: give --topology FILE"},
 		{"serve --topology good.yaml --log-level loud", 1, "", "want debug, info"},
 		{"serve --topology good.yaml --log-format xml", 1, "", "want console or json"},
 		{"serve --state-dir . --run-dir . --topology good.yaml --openflow 6653", 1, "", "want tcp:ADDRESS:PORT"},
@@ -76,6 +115,9 @@ func TestRun(t *testing.T) {
 		{"serve --config config2.yaml", 1, "", "config2.yaml:2:1: metrics: want a single value"},
 		{"serve --config config2.yaml", 1, "", "config2.yaml:3:1: config: unknown key"},
 		{"serve --config config3.yaml", 1, "", "want a mapping"},
+		{"serve --config config4.yaml", 1, "", "config4.yaml:1:1: page: \"maybe\": want true or false\nconfig4.yaml:2:1: max-answer: \"lots\": want a whole number\nconfig4.yaml:3:1: audit-interval: \"soon\": want a duration such as"},
+		{"serve --port-metrics some", 64, "", "--port-metrics \"some\": want off, all or a number of ports\n"},
+		{"check bad.json", 1, "", "bad.json:1:15: not JSON: unexpected '}' where a value should begin\n"},
 		{"serve --config none.yaml", 1, "", "read configuration"},
 	}
 	for _, tt := range tests {
@@ -87,5 +129,26 @@ func TestRun(t *testing.T) {
 					status, tt.status, out.String(), tt.out, errOut.String(), tt.err)
 			}
 		})
+	}
+}
+
+// TestRootHint states that commands that work on the host itself name root if they lack the permission.
+func TestRootHint(t *testing.T) {
+	denied := fmt.Errorf("open the lock: %w", fs.ErrPermission)
+	for args, want := range map[string]string{
+		"cleanup":     "; ofdvr cleanup has to be run by root",
+		"store check": "; ofdvr store has to be run by root",
+		"check":       "",
+	} {
+		cmd, _, err := newRoot().Find(strings.Fields(args))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := rootHint(cmd, denied, 1000); got != want {
+			t.Errorf("%s: %q, want %q", args, got, want)
+		}
+		if got := rootHint(cmd, denied, 0) + rootHint(cmd, errors.New("no space"), 1000); got != "" {
+			t.Errorf("%s: %q for root, or for another error", args, got)
+		}
 	}
 }

@@ -20,13 +20,13 @@ func newMan() *cobra.Command {
 		Short:   "Write the manual pages",
 		Long:    "Man writes a manual page for each command into a directory.",
 		Example: "  ofdvr man /usr/share/man/man1",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments("DIRECTORY"),
 		Hidden:  true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
-				return fmt.Errorf("make a place for the manual: %w", err)
+				return fmt.Errorf("create the directory of the manual: %w", err)
 			}
-			epoch := time.Time{} // the same pages whenever they are made
+			epoch := time.Time{} // the pages do not depend on the time
 			header := &doc.GenManHeader{Section: "1", Source: "ofdvr " + version(), Manual: "ofdvr", Date: &epoch}
 			root := cmd.Root()
 			root.DisableAutoGenTag = true
@@ -38,8 +38,8 @@ func newMan() *cobra.Command {
 	}
 }
 
-// writeMan writes the page of a command, and those of the commands below it. A page that is
-// no file of ours is left as it is: others may be able to write the directory.
+// writeMan writes the pages of a command and its subcommands. It does not overwrite files of
+// other owners or follow links, because other users may be able to write the directory.
 func writeMan(cmd *cobra.Command, header doc.GenManHeader, dir string) error {
 	for _, c := range cmd.Commands() {
 		if !c.IsAvailableCommand() || c.IsAdditionalHelpTopicCommand() {

@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// Memory is given back after a burst of work and not within one, and once given
-// back there is nothing to give back.
+// Memory is returned after a burst of work, not during it, and only once.
 func TestWasteful(t *testing.T) {
 	debug.FreeOSMemory()
 	before := readHeap()

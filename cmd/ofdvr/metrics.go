@@ -11,16 +11,14 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// routeActions are the roles of an extra route's flows, by the word that metrics
-// have for what they do.
+// routeActions are the roles of an extra route's flows, by the value of the label action.
 var routeActions = map[string][]compile.Role{
 	"routed":  {compile.RoleExtra},
 	"kernel":  {compile.RoleException, compile.RoleSlow},
 	"dropped": {compile.RoleBlackhole},
 }
 
-// metricsState reads from c, and from the store if there is one, what metrics
-// show.
+// metricsState returns a function that reads the values of metrics from c and from the store.
 func metricsState(c *controller.Controller, size func() (store.Size, bool)) func(context.Context) (metrics.State, error) {
 	return func(ctx context.Context) (metrics.State, error) {
 		s, err := c.Status(ctx)
@@ -63,7 +61,7 @@ func metricsState(c *controller.Controller, size func() (store.Size, bool)) func
 	}
 }
 
-// addRouter adds a router, and what was counted for it, if that is known.
+// addRouter adds a router, with its counters n if these are known.
 func addRouter(out *metrics.State, r *controller.RouterStatus, n *counters.Router) {
 	m := metrics.Router{
 		ID: r.ID, Connected: r.Connected, Desired: r.FlowsWanted, Installed: r.FlowsInstalled,

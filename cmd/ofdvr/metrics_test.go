@@ -16,7 +16,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// registered returns what the daemon registers, with a series of each metric.
+// registered returns the daemon's metrics, with a series of each.
 func registered(t *testing.T) *prometheus.Registry {
 	t.Helper()
 	reg := prometheus.NewRegistry()
@@ -37,7 +37,7 @@ func registered(t *testing.T) *prometheus.Registry {
 	return reg
 }
 
-// families returns all metrics, those of Go and the process included.
+// families returns all metrics, including those of Go and the process.
 func families(t *testing.T) []*dto.MetricFamily {
 	t.Helper()
 	fs, err := registered(t).Gather()

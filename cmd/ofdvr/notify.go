@@ -12,30 +12,29 @@ import (
 	"github.com/ofdvr/ofdvr/internal/sdnotify"
 )
 
-// tellInterval is how often a service manager is told how the daemon is, if it
-// does not want to hear more often.
+// tellInterval is the time between two reports to the service manager, unless its watchdog
+// needs them more often.
 const tellInterval = time.Second
 
-// A reporter tells the service manager how the daemon is.
+// A reporter reports the state of the daemon to the service manager.
 type reporter struct {
 	sdnotify.Notifier
 	log    *zap.Logger
 	status func(context.Context) (controller.Status, error)
 
-	ready bool   // it has been told that the daemon has started
-	said  string // the last status
-	deaf  bool   // it could not be told, and the log says so
+	ready bool   // the start was reported
+	said  string // the last status reported
+	deaf  bool   // the last report failed, which was logged
 }
 
-// run tells the service manager that the daemon has started, once the
-// controller answers, and at its end that it stops. In between it tells that the
-// daemon works for as long as the controller answers in time. One that does not
-// hangs, and then the service manager has to know what to do.
+// run reports that the daemon has started as soon as the controller answers, and at the end
+// that it stops. In between it reports that the daemon works while the controller answers in
+// time. If the controller hangs, the watchdog of the service manager acts.
 func (r *reporter) run(ctx context.Context) error {
 	if !r.Enabled() {
 		return nil
 	}
-	interval, limit := tellInterval, tellInterval // from one question to the next, and to an answer
+	interval, limit := tellInterval, tellInterval // between two questions, and for an answer
 	if r.Watchdog > 0 {
 		interval, limit = min(interval, r.Watchdog/4), r.Watchdog/2 // together they are less
 	}
@@ -52,7 +51,7 @@ func (r *reporter) run(ctx context.Context) error {
 	}
 }
 
-// report asks the controller, and tells what it answers.
+// report asks the controller for its status and reports it.
 func (r *reporter) report(parent context.Context, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(parent, limit)
 	defer cancel()
@@ -79,16 +78,16 @@ func (r *reporter) report(parent context.Context, limit time.Duration) {
 	}
 }
 
-// tell tells the service manager. What keeps it from being told is logged once.
+// tell sends a report to the service manager. Errors that follow each other are logged once.
 func (r *reporter) tell(news ...string) {
 	err := r.Send(news...)
 	if err != nil && !r.deaf {
-		r.log.Warn("the service manager was not told", zap.Error(err))
+		r.log.Warn("could not report to the service manager", zap.Error(err))
 	}
 	r.deaf = err != nil
 }
 
-// statusLine says how far the daemon is, and what is in the way.
+// statusLine returns the progress of the daemon, and its problems, in one line.
 func statusLine(s controller.Status) string {
 	problems := slices.Clone(s.Problems)
 	for _, r := range s.Routers {
@@ -99,7 +98,7 @@ func statusLine(s controller.Status) string {
 	var line string
 	switch {
 	case s.Standby:
-		line = "standing by: another daemon leads"
+		line = "standby: another daemon leads"
 	case s.Settled:
 		line = count(len(s.Routers), "router") + ", all settled"
 	default:

@@ -14,8 +14,8 @@ import (
 	"github.com/ofdvr/ofdvr/internal/sdnotify"
 )
 
-// manager is a service manager that has started the program and waits for a
-// watchdog of 40 ms. What it is told comes from the function.
+// manager is a service manager that has started the program, with a watchdog of 40 ms. The
+// function returns the reports that it receives.
 func manager(t *testing.T) (sdnotify.Notifier, func() string) {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "notify")
@@ -42,8 +42,8 @@ func manager(t *testing.T) (sdnotify.Notifier, func() string) {
 	}
 }
 
-// A controller that hangs is not said to be alive, and one that has not answered
-// yet not to be ready. One that ends says so, and nothing else.
+// A controller that hangs is not reported as alive, and one that has not answered yet is not
+// reported as ready. At its end it reports only that it stops.
 func TestReporter(t *testing.T) {
 	n, told := manager(t)
 	answers := make(chan controller.Status) // capacity 0: what asks waits for an answer
@@ -65,8 +65,7 @@ func TestReporter(t *testing.T) {
 			t.Fatalf("the service manager was told %q, want %q", got, want)
 		}
 	}
-	// answer gives an answer, which may come too late the first times: then
-	// the question is asked again.
+	// answer answers a question. An answer may be too late; then the question is repeated.
 	answer := func(s controller.Status) {
 		t.Helper()
 		select {
@@ -80,7 +79,7 @@ func TestReporter(t *testing.T) {
 	expect("READY=1\nWATCHDOG=1\nSTATUS=5 routers, all settled")
 	expect(hangs)
 	answer(controller.Status{Standby: true})
-	expect("WATCHDOG=1\nSTATUS=standing by: another daemon leads")
+	expect("WATCHDOG=1\nSTATUS=standby: another daemon leads")
 	expect(hangs)
 	stop()
 	expect("STOPPING=1\nSTATUS=stopping, the switch goes on forwarding")

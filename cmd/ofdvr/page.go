@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// onLoopback reports whether only this computer reaches ADDRESS:PORT.
+// onLoopback reports whether ADDRESS:PORT is reachable from this host alone.
 func onLoopback(addr string) bool {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -17,8 +17,8 @@ func onLoopback(addr string) bool {
 	return host == "localhost" || err == nil && a.IsLoopback()
 }
 
-// pageNames are the names, besides localhost, by which a browser may ask for the
-// page at ADDRESS:PORT: the one that is listened at, and this computer's.
+// pageNames returns the host names, besides localhost, under which browsers may request the
+// page at ADDRESS:PORT: that of the address, and that of this host.
 func pageNames(addr string) (names []string) {
 	if host, _, err := net.SplitHostPort(addr); err == nil && host != "" {
 		names = append(names, strings.ToLower(host))

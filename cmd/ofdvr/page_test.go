@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Without --page the page is only where nobody but this computer reaches it.
+// Without --page, the page is served on loopback addresses only.
 func TestOnLoopback(t *testing.T) {
 	for addr, want := range map[string]bool{
 		"127.0.0.1:9476": true, "127.1.2.3:1": true, "[::1]:9476": true, "localhost:9476": true,

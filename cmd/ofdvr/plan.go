@@ -6,15 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/routing"
@@ -26,21 +23,31 @@ var errChanges = errors.New("there are changes")
 func newPlan() *cobra.Command {
 	var c clientFlags
 	var files []string
-	var all bool
-	var output string
+	var o planOptions
 	cmd := &cobra.Command{
-		Use:   "plan FILE...",
-		Short: "Show what applying topology files would change",
-		Long: `Plan shows what apply would change, and changes nothing: objects, the flows of
-each router's bridge, and rows of Open vSwitch's database. It exits with 0 if
-that is nothing, with 2 if there are changes, and with 1 if something is wrong.`,
+		Use:     "plan FILE|DIRECTORY|-...",
+		Aliases: []string{"diff"},
+		Short:   "Show what apply would change, and change nothing",
+		Long: `Plan shows what apply would change: first a summary, then each object, and how
+many flows of each router and rows of Open vSwitch's database; -v lists the
+flows and rows. It changes nothing. It exits with 0 if nothing would change,
+with 2 if there are changes, and with 1 after an error.
+
+If FILE is the daemon's topology file (serve --topology), or changes objects of
+it, the plan is for FILE in place of that file, as after saving it there. With
+--as-topology it always is.`,
 		Example: `  ofdvr plan topology.yaml
-  ofdvr plan topology.yaml --all || test $? = 2`,
+  ofdvr plan topology.yaml --all || test $? = 2
+  ofdvr plan --as-topology new.yaml -v`,
+		Args: arguments("[FILE...]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if files = append(files, args...); files == nil {
-				return usageError("name a topology file")
+				return misuse("missing argument FILE")
 			}
-			if err := checkOutput(output, "text", "json"); err != nil {
+			if o.all && o.asFile {
+				return misuse("--all and --as-topology cannot be used together: a topology file always has everything of it")
+			}
+			if err := checkOutput(o.output, "text", "json"); err != nil {
 				return err
 			}
 			in, err := readFiles(cmd.Context(), files, cmd.InOrStdin())
@@ -51,44 +58,89 @@ that is nothing, with 2 if there are changes, and with 1 if something is wrong.`
 			if err != nil {
 				return err
 			}
-			method := http.MethodPatch
-			if all {
-				method = http.MethodPost
-			}
-			stop := newProgress(cmd.ErrOrStderr()).busy(cmd.Context(), "planning")
-			defer stop()
-			var p api.Written
-			if _, err := client.Do(cmd.Context(), method, "/v1/topology?dry_run=true", in.body(all), &p); err != nil {
-				stop()
-				return in.reported(cmd, err)
-			}
-			if output == "json" {
-				stop()
-				enc := json.NewEncoder(cmd.OutOrStdout())
-				enc.SetIndent("", "  ")
-				enc.Encode(p) // an error here means that nobody reads any more
-			} else {
-				before, err := changing(cmd.Context(), client, p.Objects)
-				if err != nil {
-					return err
-				}
-				stop()
-				printPlan(cmd.OutOrStdout(), &p, differences(before, &in.model), colours(cmd.OutOrStdout()))
-			}
-			switch {
-			case changes(&p):
-				return errChanges
-			case p.Plan != nil && len(p.Plan.Problems) > 0: // printed: that nothing would change is not known
-				return errReported
-			}
-			return nil
+			return o.plan(cmd, client, in)
 		},
 	}
 	c.add(cmd)
-	cmd.Flags().StringArrayVarP(&files, "filename", "f", nil, "topology `FILE`, a directory with such files, or - for standard input")
-	cmd.Flags().BoolVar(&all, "all", false, "the files have everything: what they do not have would be deleted")
-	outputFlag(cmd, &output, "text", "json")
+	cmd.Flags().StringArrayVarP(&files, "filename", "f", nil, "the same as an argument: topology `FILE`, directory, or - for standard input; may be given several times")
+	cmd.Flags().BoolVar(&o.all, "all", false, "plan to delete all objects that are not in the files, as apply --all does")
+	cmd.Flags().BoolVar(&o.asFile, "as-topology", false, "plan for the files in place of the daemon's topology file")
+	verboseFlag(cmd, &o.verbose)
+	outputFlag(cmd, &o.output, "text", "json")
 	return cmd
+}
+
+func verboseFlag(cmd *cobra.Command, verbose *bool) {
+	cmd.Flags().BoolVarP(verbose, "verbose", "v", false, "list each flow and each row of the database")
+}
+
+// planOptions are the flags of plan.
+type planOptions struct {
+	all, asFile, verbose bool
+	output               string
+}
+
+// plan asks for a plan and prints it.
+func (o *planOptions) plan(cmd *cobra.Command, client *api.Client, in *inputs) error {
+	stop := newProgress(cmd.ErrOrStderr()).busy(cmd.Context(), "planning")
+	defer stop()
+	status, err := client.Status(cmd.Context())
+	if err != nil {
+		return err
+	}
+	file := ""
+	if status.Intent.File != nil {
+		file = status.Intent.File.Name
+	}
+	asFile := o.asFile || !o.all && in.are(file)
+	p, err := o.ask(cmd.Context(), client, in, asFile)
+	if refused, ok := errors.AsType[*api.Problem](err); ok && refused.Status == http.StatusForbidden && file != "" && !asFile && !o.all {
+		asFile = true
+		p, err = o.ask(cmd.Context(), client, in, asFile)
+	}
+	if err != nil {
+		stop()
+		return in.reported(cmd, err)
+	}
+	if o.output == "json" {
+		stop()
+		enc := json.NewEncoder(cmd.OutOrStdout())
+		enc.SetIndent("", "  ")
+		enc.Encode(p) // an error here means that the output is closed
+	} else {
+		before, err := changing(cmd.Context(), client, p.Objects)
+		if err != nil {
+			return err
+		}
+		stop()
+		v := planView{details: differences(before, &in.model), verbose: o.verbose, colour: colours(cmd.OutOrStdout())}
+		if asFile {
+			v.file = file
+		}
+		v.print(cmd.OutOrStdout(), p)
+	}
+	switch {
+	case changes(p):
+		return errChanges
+	case p.Plan != nil && len(p.Plan.Problems) > 0: // printed; it is not known that nothing would change
+		return errReported
+	}
+	return nil
+}
+
+// ask asks the daemon for the plan, with asFile for one in which the input replaces its
+// topology file.
+func (o *planOptions) ask(ctx context.Context, client *api.Client, in *inputs, asFile bool) (*api.Written, error) {
+	method, query := http.MethodPatch, "?dry_run=true"
+	if o.all || asFile {
+		method = http.MethodPost
+	}
+	if asFile {
+		query += "&as_file=true"
+	}
+	p := new(api.Written)
+	_, err := client.Do(ctx, method, "/v1/topology"+query, in.body(o.all || asFile), p)
+	return p, err
 }
 
 // changes reports whether a plan has any.
@@ -100,7 +152,7 @@ func changes(p *api.Written) bool {
 // maxCompared is how many objects are shown key by key.
 const maxCompared = 100
 
-// changing returns the objects that would be updated as they are now.
+// changing returns the present state of the objects that would be updated.
 func changing(ctx context.Context, c *api.Client, objects []api.Outcome) (*routing.Model, error) {
 	m := new(routing.Model)
 	n := 0
@@ -124,8 +176,8 @@ func changing(ctx context.Context, c *api.Client, objects []api.Outcome) (*routi
 	return m, nil
 }
 
-// differences returns, by kind and ID of each object of before, the lines that
-// tell how it is in after.
+// differences returns, by kind and ID of each object of before, the lines of its keys that
+// differ in after.
 func differences(before, after *routing.Model) map[string][]string {
 	out := make(map[string][]string)
 	now := documents(after)
@@ -172,86 +224,4 @@ func documents(m *routing.Model) map[string]map[string]json.RawMessage {
 		}
 	}
 	return out
-}
-
-// colours reports whether w shows colours and wants to (https://no-color.org).
-func colours(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
-}
-
-// printPlan prints a plan like a diff. details are lines about objects that
-// change, by kind and ID.
-func printPlan(w io.Writer, p *api.Written, details map[string][]string, colour bool) {
-	line := func(text string) {
-		if colour {
-			switch text[0] {
-			case '+':
-				text = "\x1b[32m" + text + "\x1b[0m"
-			case '-':
-				text = "\x1b[31m" + text + "\x1b[0m"
-			case '~':
-				text = "\x1b[33m" + text + "\x1b[0m"
-			}
-		}
-		fmt.Fprintln(w, text)
-	}
-	signs := map[string]string{"created": "+", "updated": "~", "deleted": "-"}
-	n := make(map[string]int)
-	for _, o := range p.Objects {
-		op := string(o.Op)
-		n[op]++
-		if signs[op] == "" {
-			continue
-		}
-		line(fmt.Sprintf("%s %s %s", signs[op], o.Kind, o.ID))
-		for _, d := range details[o.Kind+"/"+o.ID] {
-			line(d)
-		}
-	}
-	flows, rows := 0, 0
-	if p.Plan != nil {
-		for _, r := range p.Plan.Routers {
-			where := fmt.Sprintf("@@ flows of bridge %s, router %s", r.Bridge, r.Router)
-			if !r.Connected {
-				where += "; it is not connected, so all are listed"
-			}
-			line(where + " @@")
-			for _, group := range []struct {
-				sign  string
-				flows []string
-			}{{"-", r.Delete}, {"~", r.Modify}, {"+", r.Add}} {
-				for _, f := range group.flows {
-					line(group.sign + " " + f)
-					flows++
-				}
-			}
-		}
-		if len(p.Plan.OVSDB) > 0 {
-			line("@@ rows of Open vSwitch's database @@")
-		}
-		for _, r := range p.Plan.OVSDB {
-			sign := map[string]string{"insert": "+", "update": "~", "remove": "-"}[r.Op]
-			line(strings.TrimRight(fmt.Sprintf("%s %s %s %s", sign, r.Table, r.Row, columns(r.Columns)), " "))
-			rows++
-		}
-		for _, problem := range p.Plan.Problems {
-			line("! " + problem)
-		}
-	}
-	for _, m := range p.Warnings {
-		line("! " + m.Detail)
-	}
-	fmt.Fprintf(w, "%s: %d to create, %d to update, %d to delete, %d unchanged; %s and %s to change\n",
-		count(len(p.Objects), "object"), n["created"], n["updated"], n["deleted"], n["unchanged"], count(flows, "flow"), count(rows, "row"))
-}
-
-// columns renders the columns of a row.
-func columns(values map[string]any) string {
-	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		text, _ := json.Marshal(values[name]) // of what was read from JSON
-		parts = append(parts, name+"="+string(text))
-	}
-	return strings.Join(parts, " ")
 }

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"strconv"
 )
 
-// portMetrics is how many ports have metrics of their own: a flag whose values
-// are off, all and a number.
+// portMetrics is the number of ports with metrics of their own: a flag with the values off,
+// all, or a number.
 type portMetrics int
 
 const (
@@ -23,7 +23,7 @@ func (p *portMetrics) Set(s string) error {
 	case s == "all":
 		*p = allPorts
 	case err != nil || n <= 0:
-		return fmt.Errorf("%q is neither off nor all, nor a number of ports", s)
+		return errors.New("want off, all or a number of ports")
 	default:
 		*p = portMetrics(n)
 	}

@@ -10,17 +10,23 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows one changing line on a terminal, and nothing elsewhere.
+// progress shows one line that changes on a terminal, and nothing elsewhere.
 type progress struct {
-	w    io.Writer // nil where there is no terminal
+	w    io.Writer // nil: not a terminal
 	last string
 }
 
 func newProgress(w io.Writer) *progress {
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if isTerminal(w) {
 		return &progress{w: w}
 	}
 	return &progress{}
+}
+
+// isTerminal reports whether w is a terminal.
+func isTerminal(w any) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // show replaces the line.
@@ -39,8 +45,8 @@ func (p *progress) clear() {
 	}
 }
 
-// during shows a line of its own every so often, "" for the last one, until stop
-// is called, which may be called again.
+// during shows a new line at each interval, until stop is called; "" keeps the line. stop may
+// be called several times.
 func (p *progress) during(ctx context.Context, interval time.Duration, line func(context.Context) string) (stop func()) {
 	if p.w == nil {
 		return func() {}
@@ -69,8 +75,8 @@ func (p *progress) during(ctx context.Context, interval time.Duration, line func
 	}
 }
 
-// busy shows what is being done and for how many seconds, from the first second
-// on, until stop is called, which may be called again.
+// busy shows what the command does and for how many seconds, from the first second on, until
+// stop is called. stop may be called several times.
 func (p *progress) busy(ctx context.Context, what string) (stop func()) {
 	seconds := 0
 	return p.during(ctx, time.Second, func(context.Context) string {

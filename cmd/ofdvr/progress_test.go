@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal returns both ends of a pseudo terminal: what a command writes to tty
-// is read from screen.
+// terminal returns both ends of a pseudo terminal: a command writes to tty, and the test reads
+// from screen.
 func terminal(t *testing.T) (screen, tty *os.File) {
 	t.Helper()
 	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -37,8 +37,7 @@ func terminal(t *testing.T) (screen, tty *os.File) {
 	return screen, tty
 }
 
-// An apply that takes a while shows on a terminal how far it is, and removes
-// that when it ends.
+// An apply that takes a while shows its progress on a terminal, and removes it at the end.
 func TestProgressOnATerminal(t *testing.T) {
 	inDir(t, map[string]string{"good.yaml": goodTopology})
 	d := startDaemon(t, nil, 0)
@@ -62,7 +61,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	}
 }
 
-// In a pipe there is no progress, however long it takes.
+// No progress is shown in a pipe.
 func TestNoProgressInAPipe(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -84,24 +83,23 @@ func TestNoProgressInAPipe(t *testing.T) {
 	}
 }
 
-// A plan has colours on a terminal, and none if NO_COLOR asks for that.
+// A plan has colours on a terminal, unless NO_COLOR is set.
 func TestColoursOnATerminal(t *testing.T) {
 	d := applied(t, map[string]string{"red.yaml": "networks: [{id: red}]\n"})
-	for noColor, want := range map[string]string{"": "\x1b[32m+ network red\x1b[0m\r\n", "1": "+ network red\r\n"} {
+	for noColor, want := range map[string]string{"": "change\r\n\x1b[32m+ network red\x1b[0m\r\n", "1": "change\r\n+ network red\r\n"} {
 		t.Setenv("NO_COLOR", noColor)
 		screen, tty := terminal(t)
 		go func() {
 			run(t.Context(), []string{"plan", "red.yaml", "--api", d.endpoint}, tty, io.Discard)
 			tty.Close()
 		}()
-		if shown, _ := io.ReadAll(screen); !strings.HasPrefix(string(shown), want) {
+		if shown, _ := io.ReadAll(screen); !strings.Contains(string(shown), want) {
 			t.Errorf("with NO_COLOR=%q the terminal shows %q, want %q", noColor, shown, want)
 		}
 	}
 }
 
-// What takes less than a second shows nothing, and what takes longer shows for
-// how long already.
+// A command shows nothing for a second, and then the seconds that it has taken.
 func TestBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var screen bytes.Buffer

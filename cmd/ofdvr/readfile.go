@@ -7,12 +7,11 @@ import (
 	"os"
 )
 
-// maxInput is more than any file has that can be used. One without end, such as
-// /dev/zero, is not read any further.
+// maxInput is more than any usable file has. It bounds endless files such as /dev/zero.
 const maxInput = 64 << 20 // bytes
 
-// readFile returns what the file called name has, or the cause of ctx if that is done
-// before: a FIFO has no content before somebody writes it.
+// readFile returns the contents of a file, or the cause of ctx if ctx is done before: reading
+// from a FIFO waits for a writer.
 func readFile(ctx context.Context, name string) ([]byte, error) {
 	return interruptible(ctx, func() ([]byte, error) {
 		f, err := os.Open(name)
@@ -24,7 +23,7 @@ func readFile(ctx context.Context, name string) ([]byte, error) {
 	})
 }
 
-// readInput returns what r has, or the cause of ctx if that is done before; name is for
+// readInput returns all data of r, or the cause of ctx if ctx is done before. name is for
 // messages.
 func readInput(ctx context.Context, r io.Reader, name string) ([]byte, error) {
 	return interruptible(ctx, func() ([]byte, error) { return readAll(r, name) })
@@ -38,8 +37,8 @@ func readAll(r io.Reader, name string) ([]byte, error) {
 	return data, err
 }
 
-// interruptible returns what read returns. A read that ctx has interrupted ends with
-// the process.
+// interruptible returns the result of read, or the cause of ctx if ctx is done before; then
+// read goes on until the process ends.
 func interruptible(ctx context.Context, read func() ([]byte, error)) ([]byte, error) {
 	type result struct {
 		data []byte

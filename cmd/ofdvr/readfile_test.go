@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A command that waits for a FIFO that nobody writes ends when it is interrupted, and a
-// file without end is refused.
+// A command that waits for a FIFO without a writer ends when it is interrupted, and an endless
+// file is refused.
 func TestFilesThatDoNotEnd(t *testing.T) {
 	inDir(t, nil)
 	if err := unix.Mkfifo("fifo", 0o600); err != nil {

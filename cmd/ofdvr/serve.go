@@ -25,7 +25,7 @@ import (
 	"github.com/ofdvr/ofdvr/metrics"
 )
 
-// Where things are unless somebody says otherwise.
+// Default values of flags.
 const (
 	defaultOpenFlow = "tcp:127.0.0.1:6653"
 	defaultOVSDB    = "unix:/var/run/openvswitch/db.sock"
@@ -65,7 +65,7 @@ progress and its health to systemd (sd_notify(3)).`,
 		Example: `  ofdvr serve
   ofdvr serve --topology /etc/ofdvr/topology.yaml
   ofdvr serve --config /etc/ofdvr/ofdvr.yaml`,
-		Args: cobra.NoArgs,
+		Args: arguments(),
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
 			if config != "" {
 				if err := readConfig(cmd.Context(), config, cmd.Flags()); err != nil {
@@ -74,13 +74,13 @@ progress and its health to systemd (sd_notify(3)).`,
 			}
 			o.openPage = o.page && (cmd.Flags().Changed("page") || onLoopback(o.metrics))
 			if o.topology == "" && o.stateDir == "" {
-				return usageError("there is nothing to learn from what to do: use --topology FILE, or a --state-dir and then ofdvr apply")
+				return usageError("no source of intent configured: give --topology FILE, --state-dir DIRECTORY or both")
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, err := user.LookupGroup(o.access.Group); err != nil && o.access.Group == defaultGroup {
-				o.access.Group = "" // nobody has made it
+				o.access.Group = "" // it does not exist
 			}
 			log, err := logging.New(o.logLevel, o.logFormat)
 			if err != nil {
@@ -124,19 +124,18 @@ progress and its health to systemd (sd_notify(3)).`,
 	return cmd
 }
 
-// radvdDir is where what radvd needs is, in a --run-dir.
+// radvdDir returns the directory of radvd's files in a --run-dir.
 func radvdDir(runDir string) string { return filepath.Join(runDir, "radvd") }
 
-// instanceFile is where it is kept, in a --run-dir, which instance of ofdvr this is.
+// instanceFile returns the file in a --run-dir with the name of this instance of ofdvr.
 func instanceFile(runDir string) string { return filepath.Join(runDir, "instance") }
 
-// namespacesDir is where it is kept, in a --run-dir, what namespaces were before.
+// namespacesDir returns the directory in a --run-dir with the earlier settings of namespaces.
 func namespacesDir(runDir string) string { return filepath.Join(runDir, "namespaces") }
 
-// serve runs the daemon until ctx is done. It returns nil if that is why it
-// ended.
+// serve runs the daemon until ctx is done. It returns nil if it ends because of that.
 func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
-	hangup := make(chan os.Signal, 1) // one is enough: the file is read after it came
+	hangup := make(chan os.Signal, 1) // one is enough: the file is read after the signal
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	manager, err := sdnotify.FromEnvironment()
@@ -147,7 +146,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	if err != nil {
 		return err
 	}
-	var lead chan struct{} // closed when this daemon may lead; nil: it may at once
+	var lead chan struct{} // closed when this daemon may lead; nil: it leads from the start
 	lock, err := takeLock(o.runDir)
 	switch {
 	case errors.Is(err, errLocked) && o.standby:
@@ -159,11 +158,11 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	reg := prometheus.NewRegistry()
 	events := metrics.New(reg, version())
 	intent.commit = events.StoreCommit
-	defer func() { intent.close() }() // of the store that there is then
+	defer func() { intent.close() }() // close is another function once a store is open
 	if err := intent.open(ctx, lead == nil); err != nil {
 		return err
 	}
-	surveyed := make(chan struct{}) // closed when it is known what exists
+	surveyed := make(chan struct{}) // closed when the survey of existing bridges and namespaces is done
 	c, err := controller.New(controller.Config{
 		OpenFlow:          o.openflow,
 		TLS:               o.tls,
@@ -225,13 +224,13 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	return err
 }
 
-// A daemon is what serves others.
+// A daemon serves the API, the metrics and the page.
 type daemon struct {
 	serveOptions
 	log        *logging.Log
 	intent     *intentKeeper
 	controller *controller.Controller
-	handler    http.Handler // of the API, the same for all that serve it
+	handler    http.Handler // of the API, the same at all endpoints
 	registry   *prometheus.Registry
 	events     *metrics.Events
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/ofdvr/ofdvr/controller/api"
 )
 
-// standBy serves the API on a socket beside that of the daemon that leads. When
-// that has ended, its store is taken over, lead is closed, and the API and the
-// metrics are served where they should be.
+// standBy serves the API on a socket beside that of the leading daemon. When the leader has
+// ended, it takes over the store, closes lead, and serves the API and the metrics at their
+// endpoints.
 func (d *daemon) standBy(ctx context.Context, g *errgroup.Group, lock *os.File, lead chan<- struct{}) error {
 	standing, over := context.WithCancel(ctx)
 	for _, e := range d.api {
@@ -27,7 +27,7 @@ func (d *daemon) standBy(ctx context.Context, g *errgroup.Group, lock *os.File, 
 		}
 	}
 	locked := make(chan error, 1)
-	go func() { locked <- awaitLock(lock) }() // ends with the process, if not before
+	go func() { locked <- awaitLock(lock) }() // ends with the process at the latest
 	g.Go(func() error {
 		defer over()
 		select {
@@ -38,7 +38,7 @@ func (d *daemon) standBy(ctx context.Context, g *errgroup.Group, lock *os.File, 
 				return err
 			}
 		}
-		over() // before the next one that stands by needs the socket
+		over() // the next standby daemon needs the socket
 		if err := d.intent.adopt(ctx); err != nil {
 			return err
 		}
@@ -48,12 +48,12 @@ func (d *daemon) standBy(ctx context.Context, g *errgroup.Group, lock *os.File, 
 	return nil
 }
 
-// takeOverTime is how long a daemon that takes over may keep the socket of the
-// standby.
+// takeOverTime bounds the time for which a daemon that takes over keeps the standby's
+// socket.
 const takeOverTime = 10 * time.Second
 
-// listenBeside serves the API on a socket that a daemon may still have which is about
-// to take over.
+// listenBeside serves the API on a socket that a daemon which is about to take over may
+// still use.
 func (d *daemon) listenBeside(ctx context.Context, g *errgroup.Group, e api.Endpoint) error {
 	limit := time.NewTimer(takeOverTime)
 	defer limit.Stop()
@@ -74,8 +74,8 @@ func (d *daemon) listenBeside(ctx context.Context, g *errgroup.Group, e api.Endp
 	}
 }
 
-// standbyEndpoint returns where a daemon that stands by serves its API:
-// standby.sock beside the socket of the one that leads.
+// standbyEndpoint returns the endpoint of a standby daemon's API: standby.sock beside the
+// socket of the leader.
 func standbyEndpoint(endpoint string) (api.Endpoint, bool) {
 	path, ok := strings.CutPrefix(endpoint, "unix:")
 	if !ok || path == "" {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,17 +22,19 @@ const pollInterval = 50 * time.Millisecond
 func newStatus() *cobra.Command {
 	var c clientFlags
 	var output string
-	var wait bool
+	var wait, exitCode bool
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show how far each router has come",
-		Long: `Status shows for each router its bridge, whether it is connected, how many flows
-are wanted and how many of them the switch has confirmed, and what is in the
-way. With --wait it returns when everything wanted is confirmed, or exits with 1
-when the timeout has passed.`,
-		Example: "  ofdvr status --wait --timeout 10s",
-		Args:    cobra.NoArgs,
+		Short: "Show the state of each router, and all problems",
+		Long: `Status shows for each router its bridge, whether the bridge is connected, the
+number of desired flows and of those that the switch has confirmed, and then all
+problems. With --wait it returns when all flows are confirmed, and exits with 1
+if that takes longer than --timeout. With --exit-code it exits with 1 if there
+are problems.`,
+		Example: `  ofdvr status --wait --timeout 10s
+  ofdvr status --exit-code >/dev/null || ofdvr doctor`,
+		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output, "table", "json"); err != nil {
 				return err
@@ -50,19 +53,28 @@ when the timeout has passed.`,
 			if printErr := printStatus(cmd.OutOrStdout(), s, output); printErr != nil {
 				return printErr
 			}
+			if err == nil && exitCode && hasProblems(s) {
+				return errReported
+			}
 			return err
 		},
 	}
 	c.add(cmd)
 	outputFlag(cmd, &output, "table", "json")
 	f := cmd.Flags()
-	f.BoolVar(&wait, "wait", false, "return when everything wanted is confirmed by the switches")
+	f.BoolVar(&wait, "wait", false, "wait until the switches have confirmed all flows")
 	f.DurationVar(&timeout, "timeout", 30*time.Second, "how long --wait waits")
+	f.BoolVar(&exitCode, "exit-code", false, "exit with 1 if there are problems")
 	return cmd
 }
 
-// awaitSettled returns the status when everything is settled. On a timeout it
-// returns an error and, if the daemon answered, the last status.
+// hasProblems reports whether the daemon or a router has problems.
+func hasProblems(s controller.Status) bool {
+	return len(s.Problems) > 0 || slices.ContainsFunc(s.Routers, func(r controller.RouterStatus) bool { return len(r.Problems) > 0 })
+}
+
+// awaitSettled waits until all routers are settled and returns the status. After timeout it
+// returns an error and, if the daemon has answered, the last status.
 func awaitSettled(ctx context.Context, client *api.Client, timeout time.Duration, p *progress) (controller.Status, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not everything was confirmed within %v", timeout))
 	defer cancel()
@@ -122,7 +134,7 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 		fmt.Fprintf(w, "intent: revision %d, hash %.12s\n", s.Intent.Revision, s.Intent.Hash)
 	}
 	if s.Standby {
-		fmt.Fprintln(w, "standing by: another daemon leads, this one changes nothing")
+		fmt.Fprintln(w, "standby: another daemon leads, this one changes nothing")
 	}
 	if s.OVSDB != nil {
 		fmt.Fprintf(w, "ovsdb %s: %s\n", s.OVSDB.Endpoint, connected(s.OVSDB.Connected))
@@ -169,8 +181,7 @@ func connected(yes bool) string {
 	return "not connected"
 }
 
-// plainTable has columns and nothing else, so that the output can be cut by
-// awk.
+// plainTable returns a table style without borders, so that awk can split the columns.
 func plainTable() table.Style {
 	style := table.StyleDefault
 	style.Options = table.OptionsNoBordersAndSeparators

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// stopLimit is how long the daemon may take to end after SIGTERM. It is less than the 5 s that
-// it promises.
+// stopLimit bounds the time in which the daemon ends after SIGTERM. It is less than the
+// documented 5 s.
 const stopLimit = 4 * time.Second
 
-// errNotStopped says that the daemon ends before it was done with what it did.
+// errNotStopped reports that the daemon ends before all its work has stopped.
 var errNotStopped = errors.New("something did not stop")
 
-// boundStop returns what f does, or an error if f has not returned a while after ctx is done,
-// so that nothing keeps the process from ending: what is durable is so already.
+// boundStop returns the result of f, or an error if f does not return within limit after ctx
+// is done: nothing may keep the process from ending. Durable data is on disk already.
 func boundStop(ctx context.Context, limit time.Duration, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()
@@ -30,6 +30,6 @@ func boundStop(ctx context.Context, limit time.Duration, f func() error) error {
 	case err := <-done:
 		return err
 	case <-late.C:
-		return fmt.Errorf("end after SIGTERM: %w in %v, ending nevertheless; the switch goes on forwarding", errNotStopped, limit)
+		return fmt.Errorf("end after SIGTERM: %w within %v, ending anyway; the switch goes on forwarding", errNotStopped, limit)
 	}
 }

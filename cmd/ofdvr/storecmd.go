@@ -15,20 +15,20 @@ func newStore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "store",
 		Short: "Export, import or check the store while no daemon runs",
-		Long: `The store is the file intent.db in --state-dir. It has what was written through
-the API. These commands are for when no daemon has the store open; with one, use
-ofdvr export and ofdvr apply --all.`,
-		Args: cobra.NoArgs,
+		Long: `The store is the file intent.db in --state-dir, with the objects that were
+written through the API. These commands need the store for themselves; while a
+daemon runs, use 'ofdvr export' and 'ofdvr apply --all'.`,
+		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&dir, "state-dir", defaultStateDir, "`DIRECTORY` of the store")
 	var output string
 	var allowEmpty bool
 	export := &cobra.Command{
-		Use: "export", Short: "Print what the store has as a topology file",
+		Use: "export", Short: "Print all objects of the store as a topology file",
 		Long:    "Export prints all networks, routers and ports in the store as a topology file.",
 		Example: "  ofdvr store export > backup.yaml",
-		Args:    cobra.NoArgs,
+		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output, "yaml", "json"); err != nil {
 				return err
@@ -40,16 +40,14 @@ ofdvr export and ofdvr apply --all.`,
 	}
 	outputFlag(export, &output, "yaml", "json")
 	imports := &cobra.Command{
-		Use: "import FILE", Short: "Replace what the store has by a topology file",
-		Long: `Import makes the store have what a topology file declares, and nothing else. A
-file with mistakes changes nothing. The store counts as complete afterwards.`,
+		Use: "import FILE", Short: "Replace all objects of the store by those of a topology file",
+		Long: `Import replaces all objects of the store by those of a topology file. A file with
+errors changes nothing. Afterwards the store counts as complete.`,
 		Example: "  ofdvr store import backup.yaml",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, warnings, err := readTopology(cmd.Context(), args[0])
-			for _, w := range warnings {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%v (warning)\n", w)
-			}
+			printWarnings(cmd.ErrOrStderr(), warnings)
 			if err != nil {
 				return reported(cmd, err)
 			}
@@ -61,19 +59,19 @@ file with mistakes changes nothing. The store counts as complete afterwards.`,
 				if err := s.Commit(c.Revision+1, true, p.Change); err != nil {
 					return err
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "%s: has %s now\n", s.Path(), summary(m))
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: now has %s\n", s.Path(), summary(m))
 				return nil
 			})
 		},
 	}
-	imports.Flags().BoolVar(&allowEmpty, "allow-empty", false, "the file may declare nothing, which deletes everything")
+	imports.Flags().BoolVar(&allowEmpty, "allow-empty", false, "accept a file without any object, which deletes everything")
 	check := &cobra.Command{
 		Use: "check", Short: "Look for damage in the store",
-		Long: `Check reads the store and reports everything that is wrong with it: damage of
-the file, of each object, and what cannot be together. It changes nothing, and
-exits with 1 if there is something.`,
+		Long: `Check reads the store and reports all damage of the file and of objects, and all
+objects that contradict each other. It changes nothing, and exits with 1 if it
+finds any.`,
 		Example: "  ofdvr store check --state-dir /var/lib/ofdvr",
-		Args:    cobra.NoArgs,
+		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := store.Check(dir)
 			if err != nil {
@@ -97,13 +95,13 @@ exits with 1 if there is something.`,
 	return cmd
 }
 
-// withStore calls f with an open store and what it has.
+// withStore calls f with the open store and its contents.
 func withStore(cmd *cobra.Command, dir string, f func(*store.Store, store.Contents) error) error {
 	s, err := store.Open(dir)
 	if err != nil {
 		return err
 	}
-	defer s.Close() // nothing is under way then
+	defer s.Close() // no transaction is open then
 	p := newProgress(cmd.ErrOrStderr())
 	c, err := s.Load(func(done, total int) {
 		p.show(fmt.Sprintf("reading the store: %d of %s", done, count(total, "object")))

@@ -8,8 +8,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/store"
 )
 
-// What is imported is exported again; what cannot be meant, or not be done,
-// changes nothing.
+// An export has the objects of the import. Imports with errors, and empty ones, change nothing.
 func TestStoreCommands(t *testing.T) {
 	inDir(t, map[string]string{
 		"good.yaml":  goodTopology,
@@ -30,7 +29,7 @@ func TestStoreCommands(t *testing.T) {
 			t.Errorf("the store has\n%s", out)
 		}
 	}
-	if out, _ := ofdvr(0, "import", "good.yaml"); !strings.HasSuffix(out, "intent.db: has 2 networks, 1 router, 2 ports now\n") {
+	if out, _ := ofdvr(0, "import", "good.yaml"); !strings.HasSuffix(out, "intent.db: now has 2 networks, 1 router, 2 ports\n") {
 		t.Errorf("import prints %q", out)
 	}
 	same()
@@ -48,7 +47,7 @@ func TestStoreCommands(t *testing.T) {
 		t.Errorf("check prints %q", out)
 	}
 
-	// While a daemon has it open, nothing can be done, and it is said what can.
+	// While a daemon has the store open, the commands fail and name those to use instead.
 	s, err := store.Open("state")
 	if err != nil {
 		t.Fatal(err)

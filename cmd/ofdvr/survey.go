@@ -12,13 +12,13 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// surveyRetry is how long after a failure another try is made.
+// surveyRetry is the time from a failure to the next attempt.
 const surveyRetry = time.Second
 
-// survey finds out, for a store that has just been made, whether ofdvr has made something on this
-// host before. If it has not, the store lacks nothing, which is noted in it. Then surveyed is closed.
-// A store that is known to be complete needs no survey. It begins when lead is closed, at once if
-// that is nil.
+// survey finds out, for a new store, whether ofdvr has made bridges or namespaces on this host
+// before. If not, no objects can be missing, and survey marks the store as complete. Then it
+// closes surveyed. A complete store needs no survey. It begins when lead is closed, or at once
+// if lead is nil.
 func (k *intentKeeper) survey(ctx context.Context, lead <-chan struct{}, surveyed chan<- struct{}) error {
 	if lead != nil {
 		select {
@@ -47,7 +47,7 @@ func (k *intentKeeper) survey(ctx context.Context, lead <-chan struct{}, surveye
 		exists, err := k.exists(ctx, db)
 		if err == nil && !exists {
 			if _, err := k.Write(ctx, ledger.Complete); err != nil {
-				k.log.Warn("could not note that the store is complete", zap.Error(err))
+				k.log.Warn("could not mark the store as complete", zap.Error(err))
 			}
 		}
 		switch {
@@ -58,7 +58,7 @@ func (k *intentKeeper) survey(ctx context.Context, lead <-chan struct{}, surveye
 			return nil
 		case err.Error() != last:
 			last = err.Error()
-			k.log.Warn("could not find out whether ofdvr has made something on this host, trying again", zap.Error(err))
+			k.log.Warn("could not find out whether ofdvr has made bridges or namespaces on this host, trying again", zap.Error(err))
 		}
 		select {
 		case <-ctx.Done():
@@ -68,7 +68,8 @@ func (k *intentKeeper) survey(ctx context.Context, lead <-chan struct{}, surveye
 	}
 }
 
-// exists reports whether something exists that this ofdvr has made, once the database can be read.
+// exists reports whether bridges or namespaces of this instance of ofdvr exist. It waits for the
+// database.
 func (k *intentKeeper) exists(ctx context.Context, db *ovsdb.Client) (bool, error) {
 	if err := db.Wait(ctx); err != nil {
 		return false, err

@@ -1,82 +1,75 @@
 package main
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"slices"
+	"net/url"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/ofdvr/ofdvr/controller/api"
 )
 
+// topKinds are the kinds of objects that have counters.
+var topKinds = []kindWord{kindWords[1], interfaceWord, kindWords[2]}
+
+// topSorts are the names of topOrders.
+var topSorts = []string{"packets", "bits", "replies", "kernel", "name"}
+
 func newTop() *cobra.Command {
 	var c clientFlags
+	t := topView{kind: interfaceWord.plural}
 	var interval time.Duration
 	var rounds int
 	cmd := &cobra.Command{
 		Use:   "top [routers|interfaces|ports]",
-		Short: "Show what is routed at present, busiest first",
-		Long: `Top shows how many packets and bits a second come in by each router interface,
-are routed out of it, are answered in the router's name and are handed to the
-kernel, as the switches have counted it; or the same for whole routers, or what
-is routed to each port. It goes on until it is interrupted, in place on a
-terminal.`,
+		Short: "Show live packet and bit rates, busiest first",
+		Long: `Top shows the packets and bits per second that each router interface receives
+and sends, the replies of the router (ARP, neighbour discovery, echo), and the
+packets that it hands to the kernel; or the same for routers, or what is routed
+to each port. On a terminal it updates in place until q is pressed; ? lists all
+keys. Elsewhere it prints one table after the other.`,
 		Example: `  ofdvr top
-  ofdvr top ports --interval 5s`,
-		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
+  ofdvr top ports --interval 5s --sort bits
+  ofdvr top routers --busy -n 1`,
+		Args:      arguments("[KIND]"),
 		ValidArgs: []string{"routers", "interfaces", "ports"},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			what := "interfaces"
 			if len(args) > 0 {
-				what = args[0]
+				kind, err := kindAmong(topKinds, args[0])
+				if err != nil {
+					return err
+				}
+				t.kind = kind.plural
 			}
 			if interval < time.Second {
-				return usageError(fmt.Sprintf("--interval %v: want at least 1s: Open vSwitch adds up once a second", interval))
+				return misuse("--interval %v: want at least 1s, as Open vSwitch updates its counters once a second", interval)
+			}
+			if topOrders[t.order] == nil {
+				return misuse("--sort %s: want %s%s", t.order, words(topSorts), didYouMean(t.order, topSorts))
 			}
 			client, err := c.open()
 			if err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			before, err := readCounted(ctx, client)
-			if err != nil {
-				return err
-			}
-			for i := 0; rounds == 0 || i < rounds; i++ {
-				timer := time.NewTimer(interval)
-				select {
-				case <-ctx.Done():
-					timer.Stop()
-					return nil
-				case <-timer.C:
-				}
-				now, err := readCounted(ctx, client)
-				if errors.Is(err, context.Canceled) {
-					return nil
-				}
-				if err != nil {
-					return err
-				}
-				rows, header := rates(before, now, what)
-				showTop(cmd.OutOrStdout(), i == 0, rows, header)
-				before = now
-			}
-			return nil
+			ctx, cancel := context.WithCancel(cmd.Context())
+			defer cancel()
+			keys, restore := readKeys(cmd.InOrStdin(), cmd.OutOrStdout())
+			defer restore()
+			return t.run(ctx, client, cmd.OutOrStdout(), keys, interval, rounds)
 		},
 	}
 	c.add(cmd)
-	cmd.Flags().DurationVar(&interval, "interval", 2*time.Second, "`TIME` from one look to the next")
-	cmd.Flags().IntVarP(&rounds, "rounds", "n", 0, "end after `N` looks; 0: when interrupted")
+	f := cmd.Flags()
+	f.DurationVar(&interval, "interval", 2*time.Second, "`TIME` between two updates")
+	f.IntVarP(&rounds, "rounds", "n", 0, "end after `N` updates; 0: when interrupted")
+	f.StringVar(&t.order, "sort", topSorts[0], "`ORDER` of rows: "+words(topSorts))
+	f.BoolVar(&t.busy, "busy", false, "hide rows without packets")
+	cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions(topSorts, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -85,148 +78,86 @@ func readCounted(ctx context.Context, client *api.Client) (c api.Counters, err e
 	return c, err
 }
 
-// A rate is how much of everything there was in a second.
-type rate struct {
-	router, iface, port                       string
-	in, inBits, out, outBits, answers, kernel float64
+// readPorts returns a row without packets for each port at each router interface of its
+// network.
+func readPorts(ctx context.Context, client *api.Client) (rows []rate, err error) {
+	routers, err := kindWords[1].fetch(ctx, client, nil, url.Values{})
+	if err != nil {
+		return nil, err
+	}
+	ports, err := kindWords[2].fetch(ctx, client, nil, url.Values{})
+	if err != nil {
+		return nil, err
+	}
+	on := make(map[string][]rate) // by network
+	for _, r := range routers.Routers {
+		for _, f := range r.Interfaces {
+			on[f.Network] = append(on[f.Network], rate{router: r.ID, iface: f.ID})
+		}
+	}
+	for _, p := range ports.Ports {
+		for _, row := range on[p.Network] {
+			row.port = p.ID
+			rows = append(rows, row)
+		}
+	}
+	return rows, nil
 }
 
-// rates returns the differences between two readings, busiest first, of what:
-// routers, interfaces or ports. What was not there before has none yet.
-func rates(before, now api.Counters, what string) (rows []rate, header table.Row) {
-	seconds := now.At - before.At
-	per := func(a, b uint64) float64 {
-		if b < a || seconds <= 0 {
-			return 0 // another daemon's
-		}
-		return float64(b-a) / seconds
+// run shows rates until ctx is done, q is pressed, or it has updated rounds times; 0 is
+// no limit.
+func (t *topView) run(ctx context.Context, client *api.Client, out io.Writer, keys <-chan byte, interval time.Duration, rounds int) error {
+	before, err := readCounted(ctx, client)
+	if err != nil {
+		return err
 	}
-	if what == "ports" {
-		type key struct{ router, iface, port string }
-		last := make(map[key]api.PortCounters)
-		for _, p := range before.Ports {
-			last[key{p.Router, p.Interface, p.Port}] = p
-		}
-		for _, p := range now.Ports {
-			if o, ok := last[key{p.Router, p.Interface, p.Port}]; ok {
-				rows = append(rows, rate{router: p.Router, iface: p.Interface, port: p.Port, out: per(o.Packets, p.Packets), outBits: 8 * per(o.Bytes, p.Bytes)})
+	t.terminal = isTerminal(out)
+	if t.terminal {
+		t.wait(out)
+	}
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for i := 0; rounds == 0 || i < rounds; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case key := <-keys:
+			if t.press(key) {
+				return nil
 			}
-		}
-		sortRates(rows)
-		return rows, table.Row{"ROUTER", "INTERFACE", "PORT", "PACKET/S", "BIT/S"}
-	}
-	type key struct{ router, iface string }
-	last := make(map[key]api.InterfaceCounters)
-	for _, i := range before.Interfaces {
-		last[key{i.Router, i.Interface}] = i
-	}
-	byRouter := make(map[string]int) // index in rows
-	for _, i := range now.Interfaces {
-		o, ok := last[key{i.Router, i.Interface}]
-		if !ok {
+			if t.idle, err = t.ports(ctx, client); err != nil {
+				return err
+			}
+			t.draw(out)
 			continue
+		case <-tick.C:
 		}
-		r := rate{
-			router: i.Router, iface: i.Interface,
-			in: per(o.ReceivedPackets, i.ReceivedPackets), inBits: 8 * per(o.ReceivedBytes, i.ReceivedBytes),
-			out: per(o.RoutedPackets, i.RoutedPackets), outBits: 8 * per(o.RoutedBytes, i.RoutedBytes),
-			answers: per(o.ARPReplies+o.NDReplies+o.EchoReplies, i.ARPReplies+i.NDReplies+i.EchoReplies),
+		now, err := readCounted(ctx, client)
+		if errors.Is(err, context.Canceled) {
+			return nil
 		}
-		for reason, n := range i.Fallback {
-			r.kernel += per(o.Fallback[reason], n)
+		if err != nil {
+			return err
 		}
-		if what == "interfaces" {
-			rows = append(rows, r)
-			continue
+		if t.idle, err = t.ports(ctx, client); err != nil {
+			return err
 		}
-		n, ok := byRouter[i.Router]
-		if !ok {
-			n = len(rows)
-			byRouter[i.Router] = n
-			rows = append(rows, rate{router: i.Router})
-		}
-		sum := &rows[n]
-		sum.in, sum.inBits, sum.out, sum.outBits = sum.in+r.in, sum.inBits+r.inBits, sum.out+r.out, sum.outBits+r.outBits
-		sum.answers, sum.kernel = sum.answers+r.answers, sum.kernel+r.kernel
+		t.before, t.now, t.rounds = before, now, i
+		t.draw(out)
+		before = now
+		i++
 	}
-	sortRates(rows)
-	header = table.Row{"ROUTER", "INTERFACE", "IN PACKET/S", "IN BIT/S", "OUT PACKET/S", "OUT BIT/S", "ANSWERED/S", "KERNEL/S"}
-	if what == "routers" {
-		header = slices.Delete(header, 1, 2)
-	}
-	return rows, header
+	return nil
 }
 
-func sortRates(rows []rate) {
-	slices.SortStableFunc(rows, func(a, b rate) int {
-		return cmp.Or(cmp.Compare(b.in+b.out, a.in+a.out), cmp.Compare(b.kernel, a.kernel), cmp.Compare(a.router, b.router), cmp.Compare(a.iface, b.iface), cmp.Compare(a.port, b.port))
-	})
-}
-
-// cells are the cells of a row under a header.
-func (r rate) cells(header table.Row) (row table.Row) {
-	for _, h := range header {
-		switch h {
-		case "ROUTER":
-			row = append(row, r.router)
-		case "INTERFACE":
-			row = append(row, r.iface)
-		case "PORT":
-			row = append(row, r.port)
-		case "IN PACKET/S":
-			row = append(row, si(r.in))
-		case "IN BIT/S":
-			row = append(row, si(r.inBits))
-		case "OUT PACKET/S", "PACKET/S":
-			row = append(row, si(r.out))
-		case "OUT BIT/S", "BIT/S":
-			row = append(row, si(r.outBits))
-		case "ANSWERED/S":
-			row = append(row, si(r.answers))
-		case "KERNEL/S":
-			row = append(row, si(r.kernel))
-		}
+// ports reads the ports when they are shown for the first time.
+func (t *topView) ports(ctx context.Context, client *api.Client) ([]rate, error) {
+	if t.kind != "ports" || t.idle != nil || t.busy {
+		return t.idle, nil
 	}
-	return row
-}
-
-// si writes a rate with three digits and a prefix of the SI.
-func si(v float64) string {
-	for _, p := range []struct {
-		factor float64
-		prefix string
-	}{{1e9, "G"}, {1e6, "M"}, {1e3, "k"}} {
-		if v >= 0.9995*p.factor {
-			return fmt.Sprintf("%.3g%s", v/p.factor, p.prefix)
-		}
+	rows, err := readPorts(ctx, client)
+	if err != nil {
+		return nil, fmt.Errorf("read the ports: %w", err)
 	}
-	if v < 10 {
-		return fmt.Sprintf("%.2g", v)
-	}
-	return fmt.Sprintf("%.0f", v)
-}
-
-// showTop shows rows: on a terminal in place of those before, as many as fit,
-// and elsewhere one table after the other.
-func showTop(w io.Writer, first bool, rows []rate, header table.Row) {
-	var b bytes.Buffer
-	f, ok := w.(*os.File)
-	terminal := ok && term.IsTerminal(int(f.Fd()))
-	if terminal {
-		if _, height, err := term.GetSize(int(f.Fd())); err == nil && height > 2 && len(rows) > height-2 {
-			rows = rows[:height-2]
-		}
-		b.WriteString("\x1b[H\x1b[J") // home, and clear what is below
-	} else if !first {
-		b.WriteString("\n")
-	}
-	lines := []table.Row{header}
-	for _, r := range rows {
-		lines = append(lines, r.cells(header))
-	}
-	printTable(&b, lines)
-	if len(rows) == 0 {
-		b.WriteString("nothing was counted yet\n")
-	}
-	w.Write(b.Bytes()) // an error here means that nobody looks any more
+	return rows, nil
 }

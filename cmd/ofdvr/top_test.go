@@ -1,15 +1,22 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"golang.org/x/sys/unix"
 
 	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/controller/counters"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// Rates are differences over the time between; what is new, or counted anew, has
-// none; the busiest comes first.
+// TestRates states that rates are differences over the time between two readings, that an object
+// without an earlier reading has none, and that the busiest comes first and idle ports last.
 func TestRates(t *testing.T) {
 	before := api.Counters{
 		At: 7,
@@ -33,9 +40,10 @@ func TestRates(t *testing.T) {
 	for what, want := range map[string]string{
 		"interfaces": "r1 b 1.5k 0 0 0 3 0\nr1 a 0 0 10 8k 0 2\nr2 c 0 0 0 0 0 0\n",
 		"routers":    "r1 1.5k 0 10 8k 3 2\nr2 0 0 0 0 0 0\n",
-		"ports":      "r1 a vm1 5 8k\n",
+		"ports":      "r1 a vm1 5 8k\nr1 a idle 0 0\n",
 	} {
-		rows, header := rates(before, now, what)
+		rows, header := rates(before, now, what, []rate{{router: "r1", iface: "a", port: "vm1"}, {router: "r1", iface: "a", port: "idle"}})
+		sortRates(rows, "packets")
 		got := ""
 		for _, r := range rows {
 			got += strings.Trim(fmt.Sprint(r.cells(header)), "[]") + "\n"
@@ -54,5 +62,145 @@ func TestSI(t *testing.T) {
 		if got := si(v); got != want {
 			t.Errorf("%v: %s, want %s", v, got, want)
 		}
+	}
+}
+
+// counted returns readings of two seconds in which r1-green sends to vm2, and r1-blue hands packets
+// to the kernel.
+func counted() []counters.Snapshot {
+	at := func(second int, sent, kernel uint64) counters.Snapshot {
+		return counters.Snapshot{
+			At: time.Duration(second) * time.Second,
+			Routers: []counters.Router{{Router: "r1", Known: true, Interfaces: []counters.Object{
+				{ID: "r1-blue", ByRole: counters.ByRole{compile.RoleTTL: {Packets: kernel}}},
+				{ID: "r1-green", ByRole: counters.ByRole{compile.RoleDeliver: {Packets: sent, Bytes: 100 * sent}}},
+			}}},
+			Ports: []counters.Port{{Router: "r1", Interface: "r1-green", Port: "vm2", Tally: counters.Tally{Packets: sent, Bytes: 100 * sent}}},
+		}
+	}
+	return []counters.Snapshot{at(1, 0, 0), at(2, 12_345, 7)}
+}
+
+// TestTopInAPipe states that top prints right-aligned numbers, idle ports last and, if asked, not at
+// all.
+func TestTopInAPipe(t *testing.T) {
+	d := applied(t, nil)
+	for args, want := range map[string]string{
+		"top": `ROUTER  INTERFACE  IN PKT/S  IN BIT/S  OUT PKT/S  OUT BIT/S  REPLY/S  KERNEL/S
+r1      r1-green          0         0      12.3k      9.88M        0         0
+r1      r1-blue           0         0          0          0        0         7
+`,
+		"top router --sort name": "ROUTER  IN PKT/S  IN BIT/S  OUT PKT/S  OUT BIT/S  REPLY/S  KERNEL/S\nr1             0         0      12.3k      9.88M        0         7\n",
+		"top interfaces --sort kernel": `ROUTER  INTERFACE  IN PKT/S  IN BIT/S  OUT PKT/S  OUT BIT/S  REPLY/S  KERNEL/S
+r1      r1-blue           0         0          0          0        0         7
+r1      r1-green          0         0      12.3k      9.88M        0         0
+`,
+		"top port":         "ROUTER  INTERFACE  PORT  PKT/S  BIT/S\nr1      r1-green   vm2   12.3k  9.88M\nr1      r1-blue    vm1       0      0\n",
+		"top ports --busy": "ROUTER  INTERFACE  PORT  PKT/S  BIT/S\nr1      r1-green   vm2   12.3k  9.88M\n",
+	} {
+		d.mu.Lock()
+		d.counts = counted()
+		d.mu.Unlock()
+		d.prints(want, append(strings.Fields(args), "-n", "1", "--interval", "1s")...)
+	}
+	d.fails(64, "ofdvr: --sort pakets: want packets, bits, replies, kernel or name; did you mean packets?\nUsage: ofdvr top [routers|interfaces|ports] [flags]\nSee 'ofdvr top --help'.\n", "top", "--sort", "pakets")
+}
+
+// TestTopFits states that names are shortened where a table is wider than the terminal.
+func TestTopFits(t *testing.T) {
+	for width, want := range map[int]string{
+		0:  "0123456789 ab 1",
+		18: "0123456… ab 1",
+		5:  "01234… ab 1",
+	} {
+		lines := []table.Row{{"ROUTER", "PORT", "PKT/S"}, {"0123456789", "ab", "1"}}
+		fit(lines, width)
+		if got := strings.Trim(fmt.Sprint(lines[1]), "[]"); got != want {
+			t.Errorf("%d columns: %s, want %s", width, got, want)
+		}
+	}
+}
+
+// TestTopOnATerminal states what keys do: sort, another kind, idle rows, help, and the end.
+func TestTopOnATerminal(t *testing.T) {
+	d := applied(t, nil)
+	d.counts = counted()
+	client, err := (&clientFlags{endpoint: d.endpoint}).open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	screen, tty := terminal(t)
+	keys, ended := make(chan byte), make(chan error, 1)
+	v := topView{kind: "interfaces", order: "packets"}
+	go func() {
+		ended <- v.run(t.Context(), client, tty, keys, 10*time.Millisecond, 0)
+		tty.Close() // ends the reading below
+	}()
+	var shown []byte
+	shows := func(want string) {
+		t.Helper()
+		part := make([]byte, 4096)
+		for !bytes.Contains(shown, []byte(want)) {
+			n, err := screen.Read(part)
+			if err != nil {
+				t.Fatalf("%q is not in %q: %v", want, shown, err)
+			}
+			shown = append(shown, part[:n]...)
+		}
+		shown = nil
+	}
+	shows("\x1b[H\x1b[J2 interfaces by packets   q quit, ? help\r\n\r\nROUTER  INTERFACE ")
+	keys <- 'k'
+	shows("2 interfaces by kernel ")
+	keys <- '3'
+	shows("2 ports by kernel ")
+	keys <- 'z'
+	shows("by kernel, 2 idle hidden ")
+	keys <- '?'
+	shows("  q  quit          ?  close this help\r\n")
+	keys <- 'q'
+	for done := false; !done; { // what it has drawn before it took the key is read
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Error(err)
+			}
+			done = true
+		default:
+			screen.Read(make([]byte, 4096))
+		}
+	}
+}
+
+// TestKeysAreNotEchoed states that keys arrive one by one and are not shown, and that the terminal
+// gets its settings back.
+func TestKeysAreNotEchoed(t *testing.T) {
+	screen, tty := terminal(t)
+	echoes := func() bool {
+		settings, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return settings.Lflag&unix.ECHO != 0 && settings.Lflag&unix.ICANON != 0
+	}
+	if !echoes() {
+		t.Fatal("the terminal does not echo at first")
+	}
+	keys, restore := readKeys(tty, tty)
+	if echoes() {
+		t.Error("it echoes keys")
+	}
+	if _, err := screen.WriteString("q?"); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := <-keys, <-keys; a != 'q' || b != '?' {
+		t.Errorf("keys %q and %q", a, b)
+	}
+	restore()
+	if !echoes() {
+		t.Error("its settings were not restored")
+	}
+	if keys, _ := readKeys(strings.NewReader("q"), tty); keys != nil {
+		t.Error("keys are read from something that is no terminal")
 	}
 }

@@ -24,19 +24,23 @@ func newTrace() *cobra.Command {
 	var ttl uint8
 	var verify bool
 	cmd := &cobra.Command{
-		Use:   "trace --from PORT|ADDRESS --to PORT|ADDRESS",
-		Short: "Show the way of a packet, and why it is that",
-		Long: `Trace shows what becomes of a packet from one machine to another, and of the
-answer: whether a router's flows route it, which ones it hits, what each of them
-is for and how many packets hit it, where the packet leaves, or why the kernel
-gets it or nobody. The way is computed from what the router's bridge should
-hold; with --verify Open vSwitch is asked too (ofproto/trace), and trace exits
-with 1 if it says something else. No packet is sent.`,
-		Example: `  ofdvr trace --from vm1 --to vm2
-  ofdvr trace --from vm1 --to 10.9.0.5 --proto tcp --dport 443 --size 1500
-  ofdvr trace --from vm1 --to vm2 --ttl 1 --verify`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use:   "trace FROM TO",
+		Short: "Show the path of a packet through a router's flows",
+		Long: `Trace shows the path of a packet between two machines, and of the reply: the flows
+that it hits with their purpose and counters, and whether it is routed, handed to
+the kernel, or dropped, and why. FROM and TO are IDs of ports, or addresses. The
+path is computed from the desired flows of the router's bridge. With --verify,
+trace also asks Open vSwitch (ofproto/trace), and exits with 1 if the results
+differ. No packet is sent.`,
+		Example: `  ofdvr trace vm1 vm2
+  ofdvr trace vm1 10.9.0.5 --proto tcp --dport 443 --size 1500
+  ofdvr trace vm1 vm2 --ttl 1 --verify`,
+		Args:              arguments("[FROM]", "[TO]"),
+		ValidArgsFunction: c.completeEnds,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := ends(args, &from, &to); err != nil {
+				return err
+			}
 			if err := checkOutput(output, "text", "json"); err != nil {
 				return err
 			}
@@ -81,23 +85,50 @@ with 1 if it says something else. No packet is sent.`,
 	}
 	c.add(cmd)
 	f := cmd.Flags()
-	f.StringVar(&from, "from", "", "where the packet comes from: ID of a `PORT`, or an address")
-	f.StringVar(&to, "to", "", "where it goes: ID of a `PORT`, or an address")
-	f.StringVar(&router, "router", "", "`ROUTER` that it takes, if there are several")
+	f.StringVar(&from, "from", "", "the same as FROM: `PORT` or address")
+	f.StringVar(&to, "to", "", "the same as TO: `PORT` or address")
+	f.StringVar(&router, "router", "", "`ROUTER` of the path, if there are several")
 	f.StringVar(&proto, "proto", "icmp", "`PROTOCOL`: icmp, tcp, udp, sctp or a number")
 	f.Uint16Var(&sport, "sport", 0, "source `PORT`")
 	f.Uint16Var(&dport, "dport", 0, "destination `PORT`")
 	f.IntVar(&size, "size", trace.DefaultSize, "`BYTES` of the IP packet")
 	f.Uint8Var(&ttl, "ttl", trace.DefaultTTL, "`TTL`")
-	f.BoolVar(&verify, "verify", false, "ask Open vSwitch too, on the daemon's host")
+	f.BoolVar(&verify, "verify", false, "compare with Open vSwitch on the daemon's host")
 	for _, name := range []string{"from", "to"} {
-		cmd.MarkFlagRequired(name)
 		cmd.RegisterFlagCompletionFunc(name, c.complete("port"))
 	}
 	cmd.RegisterFlagCompletionFunc("router", c.complete("router"))
 	cmd.RegisterFlagCompletionFunc("proto", cobra.FixedCompletions([]string{"icmp", "tcp", "udp", "sctp"}, cobra.ShellCompDirectiveNoFileComp))
 	outputFlag(cmd, &output, "text", "json")
 	return cmd
+}
+
+// ends sets from and to, unless flags have set them, to the arguments.
+func ends(args []string, from, to *string) error {
+	for _, end := range []struct {
+		name string
+		is   *string
+	}{{"FROM", from}, {"TO", to}} {
+		switch {
+		case *end.is != "":
+		case len(args) == 0:
+			return misuse("missing argument %s: the ID of a port, or an address", end.name)
+		default:
+			*end.is, args = args[0], args[1:]
+		}
+	}
+	if len(args) > 0 {
+		return misuse("unexpected argument %q", args[0])
+	}
+	return nil
+}
+
+// completeEnds completes FROM and TO.
+func (c *clientFlags) completeEnds(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 1 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return c.complete("port")(cmd, args, prefix)
 }
 
 // printTrace prints the ways of a packet and of its answer.

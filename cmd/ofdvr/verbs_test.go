@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,8 +13,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// applied starts a daemon that has been told goodTopology, in a directory with
-// good.yaml and other files.
+// applied starts a daemon with the objects of goodTopology, in a directory with good.yaml and
+// other files.
 func applied(t *testing.T, files map[string]string) *server {
 	t.Helper()
 	all := map[string]string{"good.yaml": goodTopology, "empty.yaml": "networks: []\n"}
@@ -30,7 +29,7 @@ func applied(t *testing.T, files map[string]string) *server {
 
 var all = []string{"network/blue", "network/green", "port/vm1", "port/vm2", "router/r1"}
 
-// Apply is one step, says what it has done, and says nothing twice.
+// Apply changes all objects in one step and prints each change once.
 func TestApply(t *testing.T) {
 	d := applied(t, map[string]string{
 		"less.yaml": "networks: [{id: blue, vlan: 1}]\n",
@@ -39,9 +38,10 @@ func TestApply(t *testing.T) {
 	d.prints("5 objects unchanged\n", "apply", "-f", "good.yaml")
 	d.fails(1, "bad.yaml:3:24: ports[0].network: unknown network \"brown\"\n", "apply", "-f", "bad.yaml")
 	d.has(all...)
-	d.fails(64, "ofdvr: required flag(s) \"filename\" not set\nSee 'ofdvr --help'.\n", "apply")
+	d.fails(64, "ofdvr: missing argument FILE\nUsage: ofdvr apply FILE|DIRECTORY|-... [flags]\nSee 'ofdvr apply --help'.\n", "apply")
+	d.prints("5 objects unchanged\n", "apply", "good.yaml")
 	d.fails(1, "read topology: open none.yaml: no such file or directory\n", "apply", "-f", "none.yaml")
-	if out, _ := d.ofdvr(0, "apply", "-f", "less.yaml", "--all", "--dry-run"); !strings.HasSuffix(out, "\n5 objects: 0 to create, 0 to update, 4 to delete, 1 unchanged; 0 flows and 0 rows to change\n") {
+	if out, _ := d.ofdvr(0, "apply", "-f", "less.yaml", "--all", "--dry-run"); !strings.HasPrefix(out, "5 objects: 0 to create, 0 to update, 4 to delete, 1 unchanged; 0 flows and 0 rows to change\n- port vm1\n") {
 		t.Errorf("the dry run says\n%s", out)
 	}
 	d.has(all...)
@@ -52,8 +52,8 @@ func TestApply(t *testing.T) {
 	d.has("network/blue")
 }
 
-// Nothing at all, as it comes from a program that has failed, is not taken for
-// the wish that there be nothing.
+// An empty input, which may come from a program that has failed, deletes nothing without
+// --allow-empty.
 func TestApplyNothing(t *testing.T) {
 	d := applied(t, nil)
 	const says = "nothing is declared, so everything would be deleted; use --allow-empty if that is meant\n"
@@ -66,52 +66,52 @@ func TestApplyNothing(t *testing.T) {
 	d.has()
 }
 
-// What the switches do not confirm in time is named.
+// Apply names what the switches have not confirmed in time.
 func TestApplyPending(t *testing.T) {
 	inDir(t, map[string]string{"good.yaml": goodTopology})
 	d := startDaemon(t, nil, 0)
 	d.pending = []controller.Pending{{Router: "r1", Reason: "bridge rb-r1 is not connected"}, {Reason: "the database is away"}}
-	d.fails(1, "it is written, but the switches did not confirm all of it within 7s:\n  router r1: bridge rb-r1 is not connected\n  the database is away\n",
+	d.fails(1, "the change is on disk, but the switches did not confirm all of it within 7s:\n  router r1: bridge rb-r1 is not connected\n  the database is away\n",
 		"apply", "-f", "good.yaml", "--timeout", "7s")
 	d.has(all...)
 	d.prints("port/vm1 deleted\n", "delete", "port", "vm1", "--wait=false")
-	// What comes after something that is pending is deleted nevertheless.
+	// Later objects are deleted even if the deletion of earlier ones is pending.
 	d.ofdvr(1, "delete", "networks", "blue", "green", "--cascade")
 	d.has("router/r1")
 }
 
-// What a file of the daemon's declares is changed there.
+// Objects of the daemon's topology file cannot be applied.
 func TestApplyDeclared(t *testing.T) {
 	inDir(t, map[string]string{"net.yaml": "networks: [{id: blue, vlan: 7}]\n"})
 	d := startDaemon(t, &routing.Model{Networks: []routing.Network{{ID: "blue", MTU: 1500}}}, 0)
 	d.fails(1, "network \"blue\" is declared in /etc/topology.yaml: change it there\n", "apply", "-f", "net.yaml")
 }
 
-// Delete deletes all that it can of what was asked for.
+// Delete deletes the objects that exist, and reports the others.
 func TestDelete(t *testing.T) {
 	d := applied(t, map[string]string{"blue.yaml": "networks: [{id: blue, vlan: 1}]\n"})
-	d.fails(64, "ofdvr: say what to delete: a kind and IDs, or -f FILE\nSee 'ofdvr --help'.\n", "delete", "port", "-f", "good.yaml")
+	d.fails(64, "ofdvr: unexpected argument \"port\": with -f, the files name what is deleted\nUsage: ofdvr delete network|router|port ID... | KIND/ID... | -f FILE [flags]\nSee 'ofdvr delete --help'.\n", "delete", "port", "-f", "good.yaml")
 	d.ofdvr(64, "delete", "port")
 	d.fails(1, "ofdvr: network \"blue\" is in use by interface \"r1-blue\", port \"vm1\"; delete that first, or use --cascade\n", "delete", "net", "blue")
 	d.has(all...)
 	d.prints("port/vm1 deleted\nrouter/r1 updated\nnetwork/blue deleted\n", "delete", "-f", "blue.yaml", "--cascade")
 	d.has("network/green", "port/vm2", "router/r1")
-	d.fails(1, "there is no network \"blue\"\n", "delete", "networks", "blue", "green", "--cascade")
+	d.fails(1, "network \"blue\" does not exist\n", "delete", "networks", "blue", "green", "--cascade")
 	d.has("router/r1")
-	d.fails(1, "there is no router \"r2\"\n", "delete", "router", "r2", "r1")
+	d.fails(1, "router \"r2\" does not exist\n", "delete", "router", "r2", "r1")
 	d.has()
 	d.prints("", "delete", "port", "vm1", "--ignore-not-found")
 	d.prints("", "delete", "network", "blue", "--cascade", "--ignore-not-found")
 }
 
-// Delete with files and --cascade deletes everything that they declare.
+// Delete with files and --cascade deletes all their objects.
 func TestDeleteFilesWithCascade(t *testing.T) {
 	d := applied(t, nil)
 	d.prints("port/vm1 deleted\nport/vm2 deleted\nrouter/r1 deleted\nnetwork/blue deleted\nnetwork/green deleted\n", "delete", "-f", "good.yaml", "--cascade")
 	d.has()
 }
 
-// Get prints tables that fit a terminal, and files that apply takes.
+// Get prints tables, names, and files for apply.
 func TestGet(t *testing.T) {
 	d := applied(t, nil)
 	for args, want := range map[string]string{
@@ -127,20 +127,49 @@ vm2   green    02:00:00:00:02:10  10.0.2.10
 		"get routers --network blue -o wide": `ROUTER  BRIDGE  NETWORKS    NAMESPACE   STATE    FLOWS
 r1      rb-r1   blue,green  qrouter-r1  settled   8000
 `,
-		"get ports vm2 -o yaml": "ports:\n  - {id: vm2, network: green, mac: \"02:00:00:00:02:10\", addresses: [10.0.2.10]}\n",
-		"export":                goodTopology,
+		"get networks -o name": "network/blue\nnetwork/green\n",
+		"get all -o name":      "network/blue\nnetwork/green\nrouter/r1\nport/vm1\nport/vm2\n",
+		"get all": `NETWORK  VLAN   MTU
+blue        1  1500
+green       2  1500
+
+ROUTER  BRIDGE  NETWORKS
+r1      rb-r1   blue,green
+
+PORT  NETWORK  MAC                ADDRESSES
+vm1   blue     02:00:00:00:01:10  10.0.1.10
+vm2   green    02:00:00:00:02:10  10.0.2.10
+`,
+		"get all -o yaml": goodTopology,
+		"get port/vm1 network/green port/vm2": `NETWORK  VLAN   MTU
+green       2  1500
+
+PORT  NETWORK  MAC                ADDRESSES
+vm1   blue     02:00:00:00:01:10  10.0.1.10
+vm2   green    02:00:00:00:02:10  10.0.2.10
+`,
+		"get interfaces": `INTERFACE  ROUTER  NETWORK  MAC                ADDRESSES
+r1-blue    r1      blue     02:00:00:00:01:01  10.0.1.1/24
+r1-green   r1      green    02:00:00:00:02:01  10.0.2.1/24
+`,
+		"get if r1-green -o wide": `INTERFACE  ROUTER  NETWORK  MAC                ADDRESSES    PATCH PORT   TAP
+r1-green   r1      green    02:00:00:00:02:01  10.0.2.1/24  pr-r1-green  qr-r1-green
+`,
+		"get interface --network blue --router r1 -o name": "interface/r1-blue\n",
+		"get ports vm2 -o yaml":                            "ports:\n  - {id: vm2, network: green, mac: \"02:00:00:00:02:10\", addresses: [10.0.2.10]}\n",
+		"export":                                           goodTopology,
 	} {
 		d.prints(want, strings.Fields(args)...)
 	}
 	d.fails(1, "ofdvr: there is no such object: port \"vm3\"\n", "get", "ports", "vm1", "vm3")
-	d.fails(0, "there are no such ports\n", "get", "ports", "--network", "red")
-	d.fails(64, "ofdvr: filters are for lists: leave the IDs out, or the filters\nSee 'ofdvr --help'.\n", "get", "port", "vm1", "--network", "blue")
+	d.fails(0, "no ports that match\n", "get", "ports", "--network", "red")
+	d.fails(1, "ofdvr: interface \"x\" does not exist\n", "get", "interfaces", "r1-blue", "x")
 	if out, errOut := d.ofdvr(1, "get", "ports", "--mac", "x"); out != "" || !strings.Contains(errOut, "mac: ") {
 		t.Errorf("get --mac x prints %q, %q", out, errOut)
 	}
 }
 
-// What is exported is what there is, however it is written.
+// An export has all objects, in each format.
 func TestExport(t *testing.T) {
 	d := applied(t, nil)
 	for _, format := range []string{"yaml", "json"} {
@@ -152,7 +181,7 @@ func TestExport(t *testing.T) {
 	}
 }
 
-// A list of many pages is read to its end.
+// Lists are read page by page to the end.
 func TestGetPages(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("networks: [{id: blue}]\nports:\n")
@@ -167,7 +196,7 @@ func TestGetPages(t *testing.T) {
 	if lines := strings.Split(strings.TrimSpace(out), "\n"); len(lines) != n+1 || !strings.HasPrefix(lines[n], fmt.Sprintf("p%04d ", n-1)) {
 		t.Errorf("%d lines", len(lines))
 	}
-	// Who is on a network is told of the first, and how to see the rest.
+	// The first ports on a network are listed, with the command that lists the rest.
 	out, _ = d.ofdvr(0, "describe", "network", "blue")
 	if want := "Ports:       2500\n             p0000, 02:00:00:00:00:00\n"; !strings.Contains(out, want) {
 		t.Errorf("describe prints\n%s\nwant %q", out, want)
@@ -177,7 +206,7 @@ func TestGetPages(t *testing.T) {
 	}
 }
 
-// Describe tells in words all that has to do with an object.
+// TestDescribe states what describe shows of each kind of object.
 func TestDescribe(t *testing.T) {
 	d := applied(t, nil)
 	d.prints(`Network:     blue
@@ -198,7 +227,7 @@ Interface:   interface r1-blue, 02:00:00:00:01:01, 10.0.1.1/24 on network blue
 Interface:   interface r1-green, 02:00:00:00:02:01, 10.0.2.1/24 on network green
 Bridge:      rb-r1, made by ofdvr, connected
 State:       settled
-Flows:       8000 wanted, 8000 installed, 0 refused, 0 of others
+Flows:       8000 desired, 8000 installed, 0 refused, 0 of others
 Ports:       2 on its networks
 Accepted:    yes
 Programmed:  yes
@@ -210,60 +239,16 @@ Network:     blue
 MAC:         02:00:00:00:01:10
 Address:     10.0.1.10
 Router:      r1
-Flow:        3 packets, 294 bytes: table=2 actions=drop
+Flow:        3 packets, 294 bytes: table=2, priority=100,ip,nw_dst=10.0.1.10 actions=drop
 Accepted:    yes
 Programmed:  yes
 Degraded:    no
 `, "describe", "port", "vm1")
 	d.fails(1, "ofdvr: there is no such object: router \"r2\"\n", "describe", "router", "r2")
-}
-
-// A plan exits with 0 if nothing would change, with 2 if something would, and
-// with 1 if that is not known; and it changes nothing.
-func TestPlan(t *testing.T) {
-	d := applied(t, map[string]string{"change.yaml": "networks: [{id: green, vlan: 3}, {id: red}]\n", "bad.yaml": "networks: [{id: red, vlan: 2}]\n"})
-	d.prints("5 objects: 0 to create, 0 to update, 0 to delete, 5 unchanged; 0 flows and 0 rows to change\n", "plan", "good.yaml")
-	out, _ := d.ofdvr(2, "plan", "change.yaml")
-	if want := "~ network green\n-     vlan: 2\n+     vlan: 3\n+ network red\n"; !strings.HasPrefix(out, want) {
-		t.Errorf("plan prints\n%s\nwant\n%s", out, want)
+	both, _ := d.ofdvr(0, "describe", "ports", "vm1", "vm2")
+	if named, _ := d.ofdvr(0, "describe", "port/vm1", "port/vm2"); named != both || strings.Count(both, "Port: ") != 2 || !strings.Contains(both, "\n\nPort:        vm2\n") {
+		t.Errorf("two ports:\n%s\n%s", both, named)
 	}
-	if out, _ := d.ofdvr(2, "plan", "-f", "change.yaml", "-o", "json"); !json.Valid([]byte(out)) {
-		t.Errorf("this is no JSON:\n%s", out)
-	}
-	d.fails(1, "bad.yaml:1:28: networks[0].vlan: vlan 2 is already used by network \"green\"\n", "plan", "bad.yaml")
-	d.fails(64, "ofdvr: name a topology file\nSee 'ofdvr --help'.\n", "plan")
-
-	// That nothing would change is not said where it is not known.
-	d.problems = []string{"what would change in OVSDB is not known: not connected to ovsdb-server"}
-	for _, format := range []string{"text", "json"} {
-		if out, _ := d.ofdvr(1, "plan", "good.yaml", "--all", "-o", format); !strings.Contains(out, d.problems[0]) {
-			t.Errorf("plan prints\n%s", out)
-		}
-	}
-	d.ofdvr(2, "plan", "change.yaml")
-	d.has(all...)
-}
-
-// A router whose bridge is away does not hide the flows of the others.
-func TestFlows(t *testing.T) {
-	d := applied(t, map[string]string{"r2.yaml": "routers: [{id: r0}, {id: r2}]\n"})
-	const flows = "TABLE  PRIORITY  PACKETS  BYTES  WHAT IT DOES\n    2       100        3    294  sends packets to an address of port vm1\n"
-	d.prints(flows, "flows")
-	d.prints("TABLE  PRIORITY  PACKETS  BYTES  WHAT IT DOES                             FLOW\n"+
-		"    2       100        3    294  sends packets to an address of port vm1  table=2 actions=drop\n", "flows", "r1", "-o", "wide")
-	d.ofdvr(0, "apply", "-f", "r2.yaml")
-	d.unlinked = map[string]bool{"r0": true, "r2": true}
-	out, errOut := d.ofdvr(1, "flows")
-	if want := "router r1\n" + flows; out != want || errOut != "read the flows of router \"r0\": the bridge is not connected\nread the flows of router \"r2\": the bridge is not connected\n" {
-		t.Errorf("flows prints\n%s%s\nwant\n%s", out, errOut, want)
-	}
-	out, _ = d.ofdvr(1, "flows", "-o", "json")
-	var got map[string]any
-	if err := json.Unmarshal([]byte(out), &got); err != nil || len(got) != 1 {
-		t.Errorf("flows as JSON: %v\n%s", err, out)
-	}
-	d.fails(1, "ofdvr: read the flows of router \"r2\": the bridge is not connected\n", "flows", "r2")
-	d.fails(1, "ofdvr: there is no such object: router \"r3\"\n", "flows", "r3")
 }
 
 func TestStatus(t *testing.T) {
@@ -276,9 +261,17 @@ func TestStatus(t *testing.T) {
 	if run(t.Context(), []string{"status"}, &out, &errOut) != 0 || out.String() != want {
 		t.Errorf("with $%s: %s%s", envAPI, &out, &errOut)
 	}
+	d.prints(want, "status", "--exit-code")
+	d.mu.Lock()
+	d.ailments = []string{"the disk is full"}
+	d.mu.Unlock()
+	d.prints(want+"problem: the disk is full\n", "status")
+	if out, errOut := d.ofdvr(1, "status", "--exit-code"); out != want+"problem: the disk is full\n" || errOut != "" {
+		t.Errorf("with a problem: %s%s", out, errOut)
+	}
 }
 
-// Complete shows what it does, and says that it was done.
+// Complete prints its plan, and that the intent is complete.
 func TestComplete(t *testing.T) {
 	d := applied(t, nil)
 	const plan = "0 objects: 0 to create, 0 to update, 0 to delete, 0 unchanged; 0 flows and 0 rows to change\n"
@@ -286,18 +279,21 @@ func TestComplete(t *testing.T) {
 	d.prints(plan+"the intent is complete\n", "complete")
 }
 
-// Kinds, IDs and formats are completed; a daemon that is away is not mentioned.
+// Kinds, IDs and formats are completed. A daemon that does not answer causes no message.
 func TestCompletion(t *testing.T) {
 	d := applied(t, nil)
 	for args, want := range map[string]string{
-		"get |":                             "networks routers ports",
+		"get |":                             "networks routers ports interfaces all",
+		"trace --api API v":                 "vm1 vm2",
+		"trace --api API vm1 v":             "vm2",
+		"trace vm1 vm2 |":                   "",
 		"get ports --api API v":             "vm1 vm2",
 		"describe port --api API vm1 v":     "vm2",
 		"delete network --api API b":        "blue",
 		"flows --api API r":                 "r1",
 		"flows --api API r1 |":              "",
 		"get ports --api API --network g":   "green",
-		"get ports -o |":                    "table wide json yaml",
+		"get ports -o |":                    "table wide name json yaml",
 		"get ports --api unix:/nowhere v":   "",
 		"get houses --api API v":            "",
 		"watch |":                           "networks routers ports",
@@ -321,7 +317,7 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// Something else that answers at --api is no daemon in which nothing is missing.
+// An answer of another program at --api is an error, also with --ignore-not-found.
 func TestDeleteFromSomethingElse(t *testing.T) {
 	ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "other.sock"))
 	if err != nil {

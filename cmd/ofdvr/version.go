@@ -26,16 +26,16 @@ func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version",
-		Long:    "Version prints which ofdvr this is, and the Go that built it.",
+		Long:    "Version prints the version of ofdvr, and that of the Go that built it.",
 		Example: "  ofdvr version",
-		Args:    cobra.NoArgs,
+		Args:    arguments(),
 		Run: func(cmd *cobra.Command, _ []string) {
 			fmt.Fprintln(cmd.OutOrStdout(), versionLine())
 		},
 	}
 }
 
-// versionLine is what ofdvr version and ofdvr --version print.
+// versionLine is the output of ofdvr version and ofdvr --version.
 func versionLine() string {
 	return fmt.Sprintf("ofdvr %s %s %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/api"
 )
 
-// rewatch is how long after the end of a connection the next one is tried.
+// rewatch is the time from the end of a connection to the next attempt.
 const rewatch = 500 * time.Millisecond
 
 func newWatch() *cobra.Command {
@@ -26,13 +26,13 @@ func newWatch() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch [networks|routers|ports]",
 		Short: "Print changes as they happen",
-		Long: `Watch prints each change of networks, routers and ports, one a line, until it is
-interrupted. When the daemon restarts, it goes on where it was. If it has missed
-changes that are not known any more, it says so, prints everything that there is
-as "present", and goes on from there.`,
+		Long: `Watch prints each change of networks, routers and ports, one per line, until it
+is interrupted. When the daemon restarts, it resumes where it was. If the daemon
+no longer has all changes since then, watch says so, prints each object as
+"present", and continues from there.`,
 		Example: `  ofdvr watch
   ofdvr watch ports --since 100 -o json`,
-		Args:      cobra.MaximumNArgs(1),
+		Args:      arguments("[KIND]"),
 		ValidArgs: []string{"networks", "routers", "ports"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(output, "text", "json"); err != nil {
@@ -53,17 +53,18 @@ as "present", and goes on from there.`,
 			if err != nil {
 				return err
 			}
-			return watch(cmd, client, query, output)
+			return watch(cmd, client, query, output, func(api.Event) bool { return true })
 		},
 	}
 	c.add(cmd)
-	cmd.Flags().StringVar(&since, "since", "", "print also what happened after this `REVISION`")
+	cmd.Flags().StringVar(&since, "since", "", "begin with the changes after this `REVISION`")
 	outputFlag(cmd, &output, "text", "json")
 	return cmd
 }
 
-// watch prints events for ever. When the daemon ends, it is connected to again.
-func watch(cmd *cobra.Command, client *api.Client, query url.Values, output string) error {
+// watch prints the events that keep selects until the command is interrupted. When the
+// connection fails, it connects again.
+func watch(cmd *cobra.Command, client *api.Client, query url.Values, output string, keep func(api.Event) bool) error {
 	ctx := cmd.Context()
 	say := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
 	revision, err := present(ctx, client)
@@ -77,7 +78,9 @@ func watch(cmd *cobra.Command, client *api.Client, query url.Values, output stri
 		var unprinted error
 		resume, err := client.Watch(ctx, query, func(e api.Event) error {
 			waiting = false
-			unprinted = printEvent(cmd, e, output)
+			if keep(e) {
+				unprinted = printEvent(cmd, e, output)
+			}
 			return unprinted
 		})
 		if resume != "" {
@@ -94,8 +97,11 @@ func watch(cmd *cobra.Command, client *api.Client, query url.Values, output stri
 			if revision, all, err = everything(ctx, client, query.Get("kind")); err != nil {
 				break // and wait for the daemon
 			}
-			say("what changed after revision %s is not known any more; this is everything at revision %s:", query.Get("since"), revision)
+			say("the changes after revision %s are no longer known; these are all objects at revision %s:", query.Get("since"), revision)
 			for _, e := range all {
+				if !keep(e) {
+					continue
+				}
 				if err := printEvent(cmd, e, output); err != nil {
 					return err
 				}
@@ -118,14 +124,14 @@ func watch(cmd *cobra.Command, client *api.Client, query url.Values, output stri
 	}
 }
 
-// present returns the revision that there is.
+// present returns the current revision.
 func present(ctx context.Context, client *api.Client) (string, error) {
 	s, err := client.Status(ctx)
 	return strconv.FormatUint(s.Intent.Revision, 10), err
 }
 
-// everything returns what there is, of a kind or, for "", of all, as events, and
-// the one revision at which it is so.
+// everything returns all objects of a kind, or of all kinds for "", as events, and their
+// revision.
 func everything(ctx context.Context, client *api.Client, kind string) (revision string, all []api.Event, err error) {
 	var objects struct{ Networks, Routers, Ports []json.RawMessage }
 	header, err := client.Do(ctx, http.MethodGet, "/v1/topology", nil, &objects)
@@ -136,14 +142,14 @@ func everything(ctx context.Context, client *api.Client, kind string) (revision 
 	number, _, _ := strings.Cut(strings.TrimPrefix(tag, `"r`), "-")
 	n, err := strconv.ParseUint(number, 10, 64)
 	if err != nil {
-		return "", nil, fmt.Errorf("read what ofdvr answered to GET /v1/topology: its ETag %s has no revision", tag)
+		return "", nil, fmt.Errorf("read the answer to GET /v1/topology: its ETag %s has no revision", tag)
 	}
 	for i, list := range [][]json.RawMessage{objects.Networks, objects.Routers, objects.Ports} {
 		if word := kindWords[i].singular; kind == "" || kind == word {
 			for _, o := range list {
 				var named struct{ ID string }
 				if err := json.Unmarshal(o, &named); err != nil {
-					return "", nil, fmt.Errorf("read what ofdvr answered to GET /v1/topology: %w", err)
+					return "", nil, fmt.Errorf("read the answer to GET /v1/topology: %w", err)
 				}
 				all = append(all, api.Event{Revision: n, Kind: word, ID: named.ID, Op: "present", Object: o})
 			}

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// A lines is a writer that passes on each line, for a test to wait for.
+// lines is a writer that passes each line to a test.
 type lines struct {
-	more chan string // large enough that nobody waits
+	more chan string // large enough for all lines of a test
 	rest []byte
 }
 
@@ -28,7 +28,7 @@ func (l *lines) Write(p []byte) (int, error) {
 	}
 }
 
-// next waits for lines.
+// next waits for the next lines and compares them.
 func (l *lines) next(t *testing.T, want ...string) {
 	t.Helper()
 	for _, want := range want {
@@ -43,8 +43,8 @@ func (l *lines) next(t *testing.T, want ...string) {
 	}
 }
 
-// A watcher who has missed changes is told everything that there is at one
-// revision, and goes on from there.
+// A watcher that has missed changes prints all objects at one revision, and continues from
+// there.
 func TestWatchListsAgain(t *testing.T) {
 	d := applied(t, map[string]string{"red.yaml": "networks: [{id: red}]\n"})
 	revision := d.ledger.State().Revision
@@ -54,7 +54,7 @@ func TestWatchListsAgain(t *testing.T) {
 	go func() {
 		ended <- run(ctx, []string{"watch", "networks", "--since", "999", "--api", d.endpoint}, out, errOut)
 	}()
-	errOut.next(t, fmt.Sprintf("what changed after revision 999 is not known any more; this is everything at revision %d:", revision))
+	errOut.next(t, fmt.Sprintf("the changes after revision 999 are no longer known; these are all objects at revision %d:", revision))
 	out.next(t, fmt.Sprintf(`%d network/blue present {"id":"blue","vlan":1}`, revision), fmt.Sprintf(`%d network/green present {"id":"green","vlan":2}`, revision))
 	d.ofdvr(0, "apply", "-f", "red.yaml")
 	out.next(t, fmt.Sprintf(`%d network/red created {"id":"red"}`, revision+1))
@@ -64,12 +64,33 @@ func TestWatchListsAgain(t *testing.T) {
 	}
 }
 
-// full is a disk without room.
+// TestGetWatch states that get -w prints the list and then the changes of its objects.
+func TestGetWatch(t *testing.T) {
+	d := applied(t, map[string]string{"red.yaml": "networks: [{id: red}, {id: green, vlan: 9}]\nports: [{id: vm9, network: red, mac: \"02:00:00:00:09:09\"}]\n"})
+	revision := d.ledger.State().Revision
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out, errOut := newLines(), newLines()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"get", "networks", "green", "-w", "--api", d.endpoint}, out, errOut)
+	}()
+	out.next(t, "NETWORK  VLAN   MTU", "green       2  1500")
+	d.ofdvr(0, "apply", "red.yaml")
+	d.ofdvr(0, "delete", "network", "green", "--cascade")
+	out.next(t, fmt.Sprintf(`%d network/green updated {"id":"green","vlan":9}`, revision+1), fmt.Sprintf("%d network/green deleted", revision+2))
+	cancel()
+	if status := <-ended; status != 0 {
+		t.Errorf("when it is interrupted it exits with %d", status)
+	}
+}
+
+// full is a writer without space.
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, fmt.Errorf("no space left on device") }
 
-// What cannot be printed ends the watching, and is not blamed on the daemon.
+// An error of printing ends watch with that error.
 func TestWatchCannotPrint(t *testing.T) {
 	d := applied(t, nil)
 	var errOut strings.Builder
@@ -79,8 +100,8 @@ func TestWatchCannotPrint(t *testing.T) {
 	}
 }
 
-// Whoever interrupts a command is told what may have happened, and not that the
-// daemon does not run.
+// An interrupted command reports what may have happened, and not that the daemon does not
+// run.
 func TestInterrupted(t *testing.T) {
 	inDir(t, map[string]string{"good.yaml": goodTopology})
 	d := startDaemon(t, nil, 0)
@@ -96,7 +117,7 @@ func TestInterrupted(t *testing.T) {
 	}()
 	var out, errOut strings.Builder
 	status := run(ctx, []string{"apply", "-f", "good.yaml", "--api", d.endpoint}, &out, &errOut)
-	if status != 1 || errOut.String() != "interrupted before ofdvr answered: what was asked for may have been done; see 'ofdvr plan' or 'ofdvr get'\n" {
+	if status != 1 || errOut.String() != "interrupted before ofdvr answered: the change may have been made; see 'ofdvr plan' or 'ofdvr get'\n" {
 		t.Errorf("%d, %q", status, &errOut)
 	}
 	errOut.Reset()

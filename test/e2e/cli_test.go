@@ -37,9 +37,12 @@ func TestCommandLine(t *testing.T) {
 		return path
 	}
 	two := file("two.yaml", twoNetworks)
-	s.settle() // a plan has rows only with a connection to the database
-	plan := s.ofdvr(2, "plan", two)
-	mustHave(t, plan, "+ network blue\n", "@@ flows of bridge rb-r1, router r1; it is not connected, so all are listed @@\n", "+ Bridge rb-r1 ")
+	s.settle() // connected to the database, without which a plan has no rows
+	if short := s.ofdvr(2, "plan", two); strings.Contains(short, "+ Bridge") || strings.Contains(short, "actions=") {
+		t.Errorf("without -v it lists rows or flows:\n%s", short)
+	}
+	plan := s.ofdvr(2, "plan", two, "-v")
+	mustHave(t, plan, "+ network blue\n", "; it is not connected, so these are all its flows @@\n", "+ Bridge rb-r1 ")
 	if got := s.ofdvr(0, "apply", "-f", two); got != "network/blue created\nnetwork/green created\nrouter/r1 created\nport/vm1 created\nport/vm2 created\n" {
 		t.Errorf("apply prints %q", got)
 	}
@@ -54,7 +57,18 @@ func TestCommandLine(t *testing.T) {
 	vm1, vm2 := s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10"))
 	ping(t, vm1, vm2.IP(), lab.PingOptions{Count: 3})
 	s.counted(bridge, 3, "table=3,", "nw_dst=10.0.2.10 ")
-	mustHave(t, s.ofdvr(0, "flows", "r1"), "    3       100        3    294  sends packets to an address of port vm2\n")
+	flows1 := s.ofdvr(0, "flows", "r1")
+	mustHave(t, flows1, "TABLE  PRIORITY  PACKETS  BYTES  WHAT IT DOES ", "    3       100        3    294  sends packets to an address of port vm2 ", " ip,nw_dst=10.0.2.10\n")
+	rows := make(map[string]bool)
+	for line := range strings.Lines(flows1) {
+		if rows[line] {
+			t.Errorf("two flows look the same: %s", line)
+		}
+		rows[line] = true
+	}
+	if hit := s.ofdvr(0, "flows", "r1", "--nonzero"); strings.Count(hit, "\n") < 3 || strings.Count(hit, "\n") >= len(rows) {
+		t.Errorf("of flows that packets have hit there are\n%s", hit)
+	}
 	mustHave(t, s.ofdvr(0, "flows", "-o", "wide"), `output:"pr-r1-green"`)
 	var flows map[string][]struct {
 		Kind, ID string
@@ -68,7 +82,7 @@ func TestCommandLine(t *testing.T) {
 	mustHave(t, s.ofdvr(0, "get", "ports", "--network", "blue", "-o", "yaml"), `  - {id: vm1, network: blue, mac: "02:00:00:00:01:10", addresses: [10.0.1.10]}`)
 	mustHave(t, s.ofdvr(1, "get", "port", "nobody"), `there is no such object: port "nobody"`)
 	mustHave(t, s.ofdvr(0, "describe", "port", "vm2"), "Flow:        3 packets, 294 bytes: ", "Programmed:  yes\n", "From:        /var/lib/ofdvr/intent.db\n")
-	mustHave(t, s.ofdvr(0, "describe", "router", "r1"), "Bridge:      rb-r1, made by ofdvr, connected\n", fmt.Sprintf("Flows:       %d wanted, %[1]d installed", held))
+	mustHave(t, s.ofdvr(0, "describe", "router", "r1"), "Bridge:      rb-r1, made by ofdvr, connected\n", fmt.Sprintf("Flows:       %d desired, %[1]d installed", held))
 	mustHave(t, s.ofdvr(0, "describe", "network", "blue"), "VLAN:        1\n", "Ports:       1\n             vm1, 02:00:00:00:01:10, 10.0.1.10\n")
 	if got := s.ofdvr(0, "__complete", "get", "ports", "vm"); !strings.HasPrefix(got, "vm1\nvm2\n") {
 		t.Errorf("completion has %q", got)
@@ -96,7 +110,7 @@ func TestCommandLine(t *testing.T) {
 	mustHave(t, s.ofdvr(0, "plan", again, "--all"), "0 to create, 0 to update, 0 to delete, 7 unchanged")
 
 	mustHave(t, s.ofdvr(1, "delete", "network", "blue"), `network "blue" is in use by interface "r1-blue", port "vm1"`, "--cascade")
-	mustHave(t, s.ofdvr(1, "delete", "port", "vm9", "vm7"), "port/vm9 deleted\n", `there is no port "vm7"`)
+	mustHave(t, s.ofdvr(1, "delete", "port", "vm9", "vm7"), "port/vm9 deleted\n", `port "vm7" does not exist`)
 	s.ofdvr(0, "delete", "port", "vm7", "--ignore-not-found")
 	mustHave(t, s.ofdvr(0, "delete", "network", "blue", "--cascade"), "port/vm1 deleted\nrouter/r1 updated\nnetwork/blue deleted\n")
 	mustHave(t, s.ofdvr(0, "delete", "-f", again, "--ignore-not-found"), "router/r1 deleted\nnetwork/green deleted\n")
@@ -111,7 +125,7 @@ func TestCommandLine(t *testing.T) {
 	}
 	mustHave(t, s.ofdvr(1, "store", "import", two), "the store is in use by another process")
 	s.stop()
-	mustHave(t, s.ofdvr(0, "store", "import", two), "has 2 networks, 1 router, 2 ports now\n")
+	mustHave(t, s.ofdvr(0, "store", "import", two), "now has 2 networks, 1 router, 2 ports\n")
 	mustHave(t, s.ofdvr(1, "store", "import", bad), bad+":2:24: ")
 	mustHave(t, s.ofdvr(1, "store", "import", empty), empty+": nothing is declared", "--allow-empty")
 	mustHave(t, s.ofdvr(0, "store", "check"), "/var/lib/ofdvr/intent.db: ok: schema version 2, revision ", "2 networks, 1 router, 2 ports\n")
@@ -172,7 +186,7 @@ func TestWatchListsAgain(t *testing.T) {
 	s.eventually("the watcher to print a full list", func() error {
 		log := w.Log()
 		for _, want := range []string{
-			fmt.Sprintf("what changed after revision %d is not known any more; this is everything at revision %d:\n", first, now),
+			fmt.Sprintf("the changes after revision %d are no longer known; these are all objects at revision %d:\n", first, now),
 			fmt.Sprintf("%d network/a present {\"id\":\"a\"}\n", now),
 			fmt.Sprintf("%d network/b present {\"id\":\"b\",\"vlan\":7}\n", now),
 		} {

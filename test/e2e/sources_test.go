@@ -163,7 +163,7 @@ func TestQuarantinedObjectsAreReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := s.sh("", program+" export 2>&1")
-	if want := `warning: network "red" of /var/lib/ofdvr/intent.db is missing here`; !strings.Contains(out, want) {
+	if want := `warning: network "red" of /var/lib/ofdvr/intent.db is left out`; !strings.Contains(out, want) {
 		t.Errorf("export does not print %q: %s", want, out)
 	}
 	s.must(200, "DELETE", "/v1/networks/red", "")

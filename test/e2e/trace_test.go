@@ -107,8 +107,8 @@ func TestExplain(t *testing.T) {
 		}
 	}
 	for arg, want := range map[string]string{
-		"0x12":               "0x12 is not ours\n",
-		"0xfd09000000000000": "0xfd09000000000000 is ours (role 9), and serves nothing that is wanted any more\n",
+		"0x12":               "0x12 is not of ofdvr\n",
+		"0xfd09000000000000": "0xfd09000000000000 is of ofdvr (role 9), and its object no longer exists\n",
 	} {
 		if got := s.ofdvr(0, "explain", arg); got != want {
 			t.Errorf("%s: %q", arg, got)

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A kindWord is a kind of objects in the words of the command line.
+type kindWord struct {
+	kind                    routing.Kind
+	singular, plural, short string
+}
+
+var kindWords = []kindWord{
+	{routing.KindNetwork, "network", "networks", "net"},
+	{routing.KindRouter, "router", "routers", "r"},
+	{routing.KindPort, "port", "ports", "p"},
+}
+
+// kindPlurals returns the plurals of all kinds, and more words.
+func kindPlurals(more ...string) (out []string) {
+	for _, k := range kindWords {
+		out = append(out, k.plural)
+	}
+	return append(out, more...)
+}
+
+// interfaceWord is the kind of router interfaces. They are parts of routers, so that
+// only some commands take it.
+var interfaceWord = kindWord{routing.KindInterface, "interface", "interfaces", "if"}
+
+func (k kindWord) matches(word string) bool {
+	return slices.Contains([]string{k.singular, k.plural, k.short}, strings.ToLower(word))
+}
+
+// kindOf returns the kind that a word means, one of kindWords or of more.
+func kindOf(word string, more ...kindWord) (kindWord, error) {
+	return kindAmong(slices.Concat(kindWords, more), word)
+}
+
+func kindAmong(kinds []kindWord, word string) (kindWord, error) {
+	var names, known []string
+	for _, k := range kinds {
+		if k.matches(word) {
+			return k, nil
+		}
+		names, known = append(names, k.plural), append(known, k.plural, k.singular)
+	}
+	return kindWord{}, misuse("unknown kind of object %q: want %s%s", word, words(names), didYouMean(word, known))
+}
+
+// A selection is objects of a kind: those with the IDs, or all if there are none.
+type selection struct {
+	kindWord
+	ids []string
+}
+
+// selected returns the objects that arguments name: a kind and IDs of it, or names such
+// as port/vm1, which get -o name prints.
+func selected(args []string, more ...kindWord) (all []selection, err error) {
+	if _, _, named := strings.Cut(args[0], "/"); !named {
+		k, err := kindOf(args[0], more...)
+		return []selection{{k, args[1:]}}, err
+	}
+	for _, arg := range args {
+		word, id, named := strings.Cut(arg, "/")
+		if !named || id == "" {
+			return nil, misuse("%q is not a name such as port/vm1", arg)
+		}
+		k, err := kindOf(word, more...)
+		if err != nil {
+			return nil, err
+		}
+		if i := slices.IndexFunc(all, func(s selection) bool { return s.kindWord == k }); i >= 0 {
+			all[i].ids = append(all[i].ids, id)
+		} else {
+			all = append(all, selection{k, []string{id}})
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// wideInfo has the values of the additional columns of wide tables.
+type wideInfo struct {
+	wanted bool
+	on     map[string][]string // by network: IDs of the routers on it
+	states map[string]controller.RouterStatus
+}
+
+func (w *wideInfo) learn(routers []routing.Router, s controller.Status) {
+	w.on, w.states = make(map[string][]string), make(map[string]controller.RouterStatus)
+	for _, r := range routers {
+		for _, f := range r.Interfaces {
+			w.on[f.Network] = append(w.on[f.Network], r.ID)
+		}
+	}
+	for _, r := range s.Routers {
+		w.states[r.ID] = r
+	}
+}
+
+// An interfaceRow is an interface of a router.
+type interfaceRow struct {
+	routing.Interface
+	router string
+}
+
+// fetchInterfaces returns the interfaces of all routers, or those that have IDs or pass the
+// filters.
+func fetchInterfaces(ctx context.Context, c *api.Client, ids []string, query url.Values) (rows []interfaceRow, err error) {
+	for name := range query {
+		if name != "network" && name != "router" {
+			return nil, misuse("--%s cannot be used with interfaces", name)
+		}
+	}
+	var routers []string
+	if r := query.Get("router"); r != "" {
+		routers = []string{r}
+	}
+	m, err := kindWords[1].fetch(ctx, c, routers, nil)
+	if err != nil {
+		return nil, err
+	}
+	left := slices.Clone(ids)
+	for i := range m.Routers {
+		for _, f := range m.Routers[i].Interfaces {
+			if n := query.Get("network"); n != "" && f.Network != n || len(ids) > 0 && !slices.Contains(ids, f.ID) {
+				continue
+			}
+			rows = append(rows, interfaceRow{f, m.Routers[i].ID})
+			left = slices.DeleteFunc(left, func(id string) bool { return id == f.ID })
+		}
+	}
+	if len(left) > 0 {
+		return nil, fmt.Errorf("interface %q does not exist", left[0])
+	}
+	return rows, nil
+}
+
+// printObjects prints the objects of m, and interfaces, as a table for each kind.
+func printObjects(out io.Writer, m *routing.Model, interfaces []interfaceRow, w wideInfo) {
+	var rows []table.Row
+	row := func(narrow table.Row, wide ...any) {
+		if w.wanted {
+			narrow = append(narrow, wide...)
+		}
+		rows = append(rows, narrow)
+	}
+	first := true
+	flush := func() {
+		if !first {
+			fmt.Fprintln(out)
+		}
+		first = false
+		printTable(out, rows)
+		rows = nil
+	}
+	if len(m.Networks) > 0 {
+		row(table.Row{"NETWORK", "VLAN", "MTU"}, "ROUTERS")
+		for _, n := range m.Networks {
+			row(table.Row{n.ID, orDash(n.VLAN), n.MTU}, list(w.on[n.ID]))
+		}
+		flush()
+	}
+	if len(m.Routers) > 0 {
+		row(table.Row{"ROUTER", "BRIDGE", "NETWORKS"}, "NAMESPACE", "STATE", "FLOWS")
+		for i := range m.Routers {
+			r := &m.Routers[i]
+			var networks []string
+			for _, f := range r.Interfaces {
+				networks = append(networks, f.Network)
+			}
+			st := w.states[r.ID]
+			row(table.Row{r.ID, orDash(r.BridgeName()), list(networks)}, namespaceOf(r), orDash(st.State), st.FlowsInstalled)
+		}
+		flush()
+	}
+	if len(interfaces) > 0 {
+		row(table.Row{"INTERFACE", "ROUTER", "NETWORK", "MAC", "ADDRESSES"}, "PATCH PORT", "TAP")
+		for i := range interfaces {
+			f := &interfaces[i]
+			row(table.Row{f.ID, f.router, f.Network, f.MAC, list(texts(f.Addresses))}, f.PatchName(), f.TapName())
+		}
+		flush()
+	}
+	if len(m.Ports) > 0 {
+		row(table.Row{"PORT", "NETWORK", "MAC", "ADDRESSES"}, "ROUTERS")
+		for _, p := range m.Ports {
+			row(table.Row{p.ID, p.Network, p.MAC, list(texts(p.Addresses))}, list(w.on[p.Network]))
+		}
+		flush()
+	}
+}
+
+func namespaceOf(r *routing.Router) string {
+	if r.Fallback == routing.FallbackNamespace {
+		return r.NamespaceName()
+	}
+	return "-"
+}
+
+// texts returns the texts of values.
+func texts[T fmt.Stringer](values []T) []string {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = v.String()
+	}
+	return out
+}
+
+// printTable prints rows, of which the first is the header. The columns right, from 1, have
+// numbers in texts.
+func printTable(out io.Writer, rows []table.Row, right ...int) {
+	for _, line := range tableLines(rows, right...) {
+		fmt.Fprintln(out, line)
+	}
+}
+
+// tableLines returns the lines of a table.
+func tableLines(rows []table.Row, right ...int) (lines []string) {
+	t := table.NewWriter()
+	t.SetStyle(plainTable())
+	var columns []table.ColumnConfig
+	for _, n := range right {
+		columns = append(columns, table.ColumnConfig{Number: n, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	}
+	t.SetColumnConfigs(columns)
+	t.AppendHeader(rows[0])
+	t.AppendRows(rows[1:])
+	for line := range strings.Lines(t.Render()) {
+		lines = append(lines, strings.TrimRight(line, " \n"))
+	}
+	return lines
+}
+
+// list joins items with commas, or returns a dash, so that no cell is empty.
+func list(items []string) string {
+	if len(items) == 0 {
+		return "-"
+	}
+	return strings.Join(items, ",")
+}
+
+func orDash[T comparable](v T) any {
+	if v == *new(T) {
+		return "-"
+	}
+	return v
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"github.com/ofdvr/ofdvr/controller/api"
+)
+
+// A topView is what top shows, and how.
+type topView struct {
+	kind, order string // one of topKinds and of topOrders
+	busy        bool   // rows without packets are hidden
+	help        bool   // the keys are shown
+	terminal    bool   // the table is drawn in place
+	rounds      int    // tables that were shown before
+
+	before, now api.Counters // the last two readings; without a time: none yet
+	idle        []rate       // ports that may have no counters, nil: not read
+}
+
+// topKeys are the keys of top.
+const topKeys = `
+  1  routers       2  interfaces    3  ports
+  p  by packets    b  by bits       r  by replies     k  by kernel    n  by name
+  z  hide or show rows without packets
+  q  quit          ?  close this help
+`
+
+// press does what a key says, and reports whether that is to quit.
+func (t *topView) press(key byte) (quit bool) {
+	switch key {
+	case 'q', 'Q', 3, 4: // Ctrl-C and Ctrl-D
+		return true
+	case '?', 'h':
+		t.help = !t.help
+	case 'z':
+		t.busy = !t.busy
+	case '1', '2', '3':
+		t.kind = topKinds[key-'1'].plural
+	case 'p':
+		t.order = "packets"
+	case 'b':
+		t.order = "bits"
+	case 'r':
+		t.order = "replies"
+	case 'k':
+		t.order = "kernel"
+	case 'n':
+		t.order = "name"
+	}
+	return false
+}
+
+// wait says that there are no rates yet.
+func (t *topView) wait(w io.Writer) {
+	io.WriteString(w, "\x1b[H\x1b[Jmeasuring\n")
+}
+
+// draw shows the rows: on a terminal in place of those before, as many as fit, and
+// elsewhere one table after the other.
+func (t *topView) draw(w io.Writer) {
+	if t.now.At == 0 { // a key was pressed before the second reading
+		return
+	}
+	rows, header := rates(t.before, t.now, t.kind, t.idle)
+	sortRates(rows, t.order)
+	idle := 0
+	for i := 0; t.busy && i < len(rows); {
+		if rows[i].idle() {
+			rows = append(rows[:i], rows[i+1:]...)
+			idle++
+		} else {
+			i++
+		}
+	}
+	var b bytes.Buffer
+	room, width := len(rows), 0
+	switch {
+	case t.terminal:
+		b.WriteString("\x1b[H\x1b[J") // home, and clear the rest
+		room, width = t.room(w, len(rows))
+		b.WriteString(t.title(len(rows), idle))
+		if t.help {
+			b.WriteString(topKeys)
+		}
+		b.WriteString("\n")
+	case t.rounds > 0:
+		b.WriteString("\n")
+	}
+	lines := []table.Row{header}
+	for _, r := range rows[:min(room, len(rows))] {
+		lines = append(lines, r.cells(header))
+	}
+	fit(lines, width)
+	printTable(&b, lines, numbers(header)...)
+	if len(rows) == 0 {
+		fmt.Fprintf(&b, "no %s with packets\n", t.kind)
+	}
+	w.Write(b.Bytes()) // an error here means that the output is closed
+}
+
+// title is the first line on a terminal.
+func (t *topView) title(rows, idle int) string {
+	text := fmt.Sprintf("%s by %s", count(rows, strings.TrimSuffix(t.kind, "s")), t.order)
+	if idle > 0 {
+		text += fmt.Sprintf(", %d idle hidden", idle)
+	}
+	return text + "   q quit, ? help\n"
+}
+
+// numbers returns the columns of a header, from 1, that have numbers.
+func numbers(header table.Row) (columns []int) {
+	for i, h := range header {
+		if strings.HasSuffix(h.(string), "/S") {
+			columns = append(columns, i+1)
+		}
+	}
+	return columns
+}
+
+// room returns how many rows fit on the terminal below the title and the header, and how wide it is;
+// 0 if that is not known.
+func (t *topView) room(w io.Writer, rows int) (room, width int) {
+	f, ok := w.(*os.File)
+	if !ok {
+		return rows, 0
+	}
+	width, height, err := term.GetSize(int(f.Fd()))
+	if err != nil || height < 1 {
+		return rows, 0
+	}
+	height -= 4 // title, empty line, header, and the line of the cursor
+	if t.help {
+		height -= strings.Count(topKeys, "\n")
+	}
+	return max(height, 1), width
+}
+
+// minName is the least width of a column of names.
+const minName = 6
+
+// fit shortens the names in lines, of which the first is the header, so that they are not wider than
+// width, if that is possible; 0 is no limit.
+func fit(lines []table.Row, width int) {
+	widths := make([]int, len(lines[0]))
+	sum := 2 * (len(widths) - 1) // between the columns
+	for i := range widths {
+		for _, row := range lines {
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i].(string)))
+		}
+		sum += widths[i]
+	}
+	names := len(widths) - len(numbers(lines[0])) // the first columns
+	for ; width > 0 && sum > width; sum-- {
+		widest := 0
+		for i := range names {
+			if widths[i] > widths[widest] {
+				widest = i
+			}
+		}
+		if widths[widest] <= minName {
+			break
+		}
+		widths[widest]--
+	}
+	for _, row := range lines {
+		for i := range names {
+			if name := []rune(row[i].(string)); len(name) > widths[i] {
+				row[i] = string(name[:widths[i]-1]) + "…"
+			}
+		}
+	}
+}
+
+// readKeys returns the keys that are pressed on the terminal in, without echo, and nil if in or
+// out is not a terminal. restore gives the terminal its settings back.
+func readKeys(in io.Reader, out io.Writer) (keys <-chan byte, restore func()) {
+	f, ok := in.(*os.File)
+	if !ok || !isTerminal(out) {
+		return nil, func() {}
+	}
+	before, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	if err != nil {
+		return nil, func() {}
+	}
+	settings := *before
+	settings.Lflag &^= unix.ECHO | unix.ICANON // signals such as that of Ctrl-C stay
+	settings.Cc[unix.VMIN], settings.Cc[unix.VTIME] = 1, 0
+	if err := unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, &settings); err != nil {
+		return nil, func() {}
+	}
+	pressed := make(chan byte) // the reader waits until a key is handled
+	go func() {                // ends with the process, or with the terminal
+		var key [1]byte
+		for {
+			if n, err := f.Read(key[:]); err != nil || n == 0 {
+				return
+			}
+			pressed <- key[0]
+		}
+	}()
+	return pressed, func() { unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, before) }
+}
