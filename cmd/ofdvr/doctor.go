@@ -24,12 +24,12 @@ func newDoctor() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Examine the whole installation, with a remedy for each problem",
-		Long: `Doctor makes the daemon examine everything anew: the intent; Open vSwitch and its
-database with bridges, controllers, patch ports and tags; the capabilities,
+		Long: `Doctor makes the daemon examine everything anew: the intent; Open vSwitch and
+its database with bridges, controllers, patch ports and tags; the capabilities,
 flows, groups and meters of each switch; the namespaces with taps, addresses,
 routes and forwarding; and whether packets arrive. It changes nothing, and exits
-with 1 if there are problems. If the daemon does not answer, doctor examines what
-the daemon needs.`,
+with 1 if there are problems. If the daemon does not answer, doctor examines
+what the daemon needs.`,
 		Example: "  ofdvr doctor",
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -27,9 +27,9 @@ func newEvents() *cobra.Command {
 		SuggestFor: []string{"log"},
 		Short:      "Show recent changes, repairs, refusals and connections",
 		Long: `Events shows what has happened recently: changes of the intent, of flows, OVSDB
-and namespaces, repairs of what other programs had changed (level warn), refusals
-by switches, and connections that opened and closed. The daemon keeps the latest
-thousand; its log has all of them.`,
+and namespaces, repairs of what other programs had changed (level warn),
+refusals by switches, and connections that opened and closed. The daemon keeps
+the latest thousand; its log has all of them.`,
 		Example: `  ofdvr events --router r1
   ofdvr events --level warn -f`,
 		Args: arguments(),

@@ -20,7 +20,8 @@ func newExplain() *cobra.Command {
 		Use:   "explain COOKIE|FLOW",
 		Short: "Show the purpose of a flow, and the object that it belongs to",
 		Long: `Explain takes the cookie of a flow, or a line of ovs-ofctl dump-flows, and shows
-the purpose of the flow, and the router, interface, port or route that it serves.`,
+the purpose of the flow, and the router, interface, port or route that it
+serves.`,
 		Example: `  ofdvr explain 0xfd09ec5ef62282fc
   ofdvr explain "cookie=0xfd09ec5ef62282fc, duration=9s, table=3, ..."`,
 		Args: arguments("COOKIE..."),

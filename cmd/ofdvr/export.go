@@ -19,9 +19,9 @@ func newExport() *cobra.Command {
 		Use:   "export",
 		Short: "Print all objects as a topology file",
 		Long: `Export prints all networks, routers and ports of the daemon, including those of
-its topology file, as a topology file for apply and serve --topology. Quarantined
-objects, which the daemon cannot use, are left out with a warning for each; so
-'apply --all' with this file deletes them.`,
+its topology file, as a topology file for apply and serve --topology.
+Quarantined objects, which the daemon cannot use, are left out with a warning
+for each; so 'apply --all' with this file deletes them.`,
 		Example: "  ofdvr export > topology.yaml",
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -82,9 +82,9 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "ofdvr",
 		Short: "A distributed virtual router for Open vSwitch",
-		Long: `ofdvr routes packets between the machines of a host inside Open vSwitch. It is an
-OpenFlow controller: it creates a bridge for each router, with flows that answer
-ARP requests, rewrite MAC addresses and decrement TTLs.
+		Long: `ofdvr routes packets between the machines of a host inside Open vSwitch. It is
+an OpenFlow controller: it creates a bridge for each router, with flows that
+answer ARP requests, rewrite MAC addresses and decrement TTLs.
 
 Exit codes:
   0   success; of plan: nothing would change

@@ -41,8 +41,8 @@ daemon runs, use 'ofdvr export' and 'ofdvr apply --all'.`,
 	outputFlag(export, &output, "yaml", "json")
 	imports := &cobra.Command{
 		Use: "import FILE", Short: "Replace all objects of the store by those of a topology file",
-		Long: `Import replaces all objects of the store by those of a topology file. A file with
-errors changes nothing. Afterwards the store counts as complete.`,
+		Long: `Import replaces all objects of the store by those of a topology file. A file
+with errors changes nothing. Afterwards the store counts as complete.`,
 		Example: "  ofdvr store import backup.yaml",
 		Args:    arguments("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -110,7 +110,7 @@ r1      r1-green          0         0      12.3k      9.88M        0         0
 func TestTopFits(t *testing.T) {
 	for width, want := range map[int]string{
 		0:  "0123456789 ab 1",
-		18: "0123456… ab 1",
+		20: "012345… ab 1",
 		5:  "01234… ab 1",
 	} {
 		lines := []table.Row{{"ROUTER", "PORT", "PKT/S"}, {"0123456789", "ab", "1"}}

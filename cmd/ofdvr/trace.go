@@ -26,12 +26,12 @@ func newTrace() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trace FROM TO",
 		Short: "Show the path of a packet through a router's flows",
-		Long: `Trace shows the path of a packet between two machines, and of the reply: the flows
-that it hits with their purpose and counters, and whether it is routed, handed to
-the kernel, or dropped, and why. FROM and TO are IDs of ports, or addresses. The
-path is computed from the desired flows of the router's bridge. With --verify,
-trace also asks Open vSwitch (ofproto/trace), and exits with 1 if the results
-differ. No packet is sent.`,
+		Long: `Trace shows the path of a packet between two machines, and of the reply: the
+flows that it hits with their purpose and counters, and whether it is routed,
+handed to the kernel, or dropped, and why. FROM and TO are IDs of ports, or
+addresses. The path is computed from the desired flows of the router's bridge.
+With --verify, trace also asks Open vSwitch (ofproto/trace), and exits with 1 if
+the results differ. No packet is sent.`,
 		Example: `  ofdvr trace vm1 vm2
   ofdvr trace vm1 10.9.0.5 --proto tcp --dport 443 --size 1500
   ofdvr trace vm1 vm2 --ttl 1 --verify`,
