@@ -25,7 +25,7 @@ func newGet() *cobra.Command {
 		Long: `Get lists objects: all of a kind, those with the given IDs, or those that pass
 the filters. With -o json or yaml it prints a topology file of these objects,
 which apply reads; with -o name one name per line, such as port/vm1, which get,
-describe and delete take as arguments. With -w it goes on with each change.`,
+describe and delete take as arguments. With -w it then prints each change.`,
 		Example: `  ofdvr get all
   ofdvr get ports --network blue -o wide
   ofdvr get router r1 -o yaml
