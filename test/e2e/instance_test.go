@@ -116,7 +116,7 @@ func TestTwoInstances(t *testing.T) {
 	// Without its run directory an instance identifies itself by its Open vSwitch.
 	s.sh("", "rm -r /run/ofdvr2")
 	mustHave(t, s.ofdvr(0, "cleanup", "--ovsdb", socket, "--run-dir", "/run/ofdvr2"), "deleted namespace qrouter-r9 of router r9",
-		fmt.Sprintf("left: namespace qrouter-r1 of router r1: it is that of another instance of ofdvr, %s", one))
+		fmt.Sprintf("left: namespace qrouter-r1 of router r1 belongs to another instance of ofdvr, %s", one))
 	s.ofdvr(0, "doctor")
 }
 
