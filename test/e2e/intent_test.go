@@ -148,7 +148,7 @@ func TestPendingWriteHasReason(t *testing.T) {
 	if !strings.Contains(a.text, "bridge br-x is not connected: ovs-vsctl set-controller br-x") {
 		t.Error(a.text)
 	}
-	mustHave(t, s.ofdvr(1, "delete", "port", "p", "--timeout", "10ms"), "port/p deleted\n", "it is written, but the switches did not confirm all of it within 10ms:\n  router x: bridge br-x is not connected")
+	mustHave(t, s.ofdvr(1, "delete", "port", "p", "--timeout", "10ms"), "port/p deleted\n", "the change is on disk, but the switches did not confirm all of it within 10ms:\n  router x: bridge br-x is not connected")
 	s.must(409, "GET", "/v1/routers/x/flows", "")
 }
 
