@@ -156,7 +156,7 @@ func TestCommandLineWithABridgeAway(t *testing.T) {
 	s.ofdvr(0, "apply", "--wait=false", "-f", file("away.yaml", `routers:
   - {id: a, fallback: none, bridge: {managed: false, name: br-away}}
 `))
-	mustHave(t, s.ofdvr(1, "flows"), "router r1\nTABLE", "sends packets to an address of port vm2\n", "read the flows of router \"a\": the bridge is not connected")
+	mustHave(t, s.ofdvr(1, "flows"), "router r1\nTABLE", "sends packets to an address of port vm2 ", "read the flows of router \"a\": the bridge is not connected")
 	mustHave(t, s.ofdvr(1, "flows", "a"), "read the flows of router \"a\": the bridge is not connected")
 	s.ofdvr(0, "delete", "router", "a")
 	blue := file("blue.yaml", "networks: [{id: blue, vlan: 1}]\n")

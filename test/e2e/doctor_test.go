@@ -37,9 +37,10 @@ func TestDoctor(t *testing.T) {
 	s.reload(twoNetworks)
 
 	s.Switch().Kill()
-	out = s.ofdvr(1, "doctor")
-	mustHave(t, out, "PROBLEM  Open vSwitch: ovs-vswitchd does not answer: ")
-	mustHave(t, out, "PROBLEM  router r1: bridge rb-r1 has not connected to ")
+	mustHave(t, s.ofdvr(1, "doctor"), "PROBLEM  Open vSwitch: ovs-vswitchd does not answer: ")
+	s.eventually("the connection to be closed", func() error {
+		return lacks(s.ofdvr(1, "doctor"), "PROBLEM  router r1: bridge rb-r1 has not connected to ")
+	})
 	s.stop()
 	out = s.ofdvr(1, "doctor")
 	mustHave(t, out, "PROBLEM  daemon: connect to ofdvr at unix:/run/ofdvr/api.sock: ")
