@@ -24,10 +24,11 @@ func newApply() *cobra.Command {
 		Use:   "apply FILE|DIRECTORY|-...",
 		Short: "Create and update networks, routers and ports from topology files",
 		Long: `Apply creates and updates the objects of topology files in one step: all of them
-or, if there is a mistake anywhere, none. A FILE that is - is standard input; of
-a directory all *.yaml, *.yml and *.json are read. Objects that are not in the
-files stay as they are; with --all they are deleted. Apply returns when the
-switches have confirmed the change, and exits with 1 if they do not in time.`,
+or, if there is a mistake anywhere, none. If FILE is -, it reads standard input;
+of a directory, it reads all *.yaml, *.yml and *.json files. Objects that are
+not in the files stay as they are; with --all they are deleted. Apply returns
+when the switches have confirmed the change, and exits with 1 if they do not in
+time.`,
 		Example: `  ofdvr apply topology.yaml
   ofdvr apply /etc/ofdvr/ports.d --all
   generate | ofdvr apply -`,

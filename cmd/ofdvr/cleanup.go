@@ -28,7 +28,7 @@ func newCleanup() *cobra.Command {
 		Short: "Remove everything that ofdvr has made on this host",
 		Long: `Cleanup removes the routing bridges, patch ports, taps and namespaces that carry
 ofdvr's mark, and stops the radvd processes of its routers. Nothing else is
-changed. It refuses to run while a daemon runs, which would make them again. On
+changed. It refuses to run while a daemon runs, which would recreate them. On
 a terminal it lists what it removes and asks first; --yes removes without
 asking, --dry-run only lists.`,
 		Example: `  ofdvr cleanup --dry-run

@@ -141,7 +141,7 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 	}
 	t := table.NewWriter()
 	t.SetStyle(plainTable())
-	t.AppendHeader(table.Row{"ROUTER", "BRIDGE", "SWITCH", "WANTED", "INSTALLED", "STATE", "READY"})
+	t.AppendHeader(table.Row{"ROUTER", "BRIDGE", "SWITCH", "DESIRED", "INSTALLED", "STATE", "READY"})
 	for _, r := range s.Routers {
 		ready := "yes"
 		switch {

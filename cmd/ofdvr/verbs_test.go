@@ -253,7 +253,7 @@ Degraded:    no
 
 func TestStatus(t *testing.T) {
 	d := applied(t, nil)
-	const want = "ROUTER  BRIDGE  SWITCH     WANTED  INSTALLED  STATE    READY\nr1      rb-r1   connected    8000       8000  settled  yes\n"
+	const want = "ROUTER  BRIDGE  SWITCH     DESIRED  INSTALLED  STATE    READY\nr1      rb-r1   connected     8000       8000  settled  yes\n"
 	d.prints(want, "status")
 	d.prints(want, "status", "--wait")
 	t.Setenv(envAPI, d.endpoint) // stands in for --api
