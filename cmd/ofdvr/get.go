@@ -175,6 +175,15 @@ func (l *listing) print(cmd *cobra.Command, client *api.Client) error {
 // follow prints changes of the objects after a revision.
 func (l *listing) follow(cmd *cobra.Command, client *api.Client, revision string) error {
 	query := url.Values{"since": {revision}}
+	for _, s := range l.objects {
+		for i, word := range s.ids {
+			id, err := s.resolve(cmd.Context(), client, word)
+			if err != nil {
+				return err
+			}
+			s.ids[i] = id
+		}
+	}
 	if len(l.objects) == 1 {
 		query.Set("kind", l.objects[0].singular)
 	}
