@@ -182,7 +182,7 @@ func checkOutput(output string, formats ...string) error {
 	if slices.Contains(formats, output) {
 		return nil
 	}
-	return usageError(fmt.Sprintf("-o %s: want %s", output, words(formats)))
+	return misuse("-o %s: want %s%s", output, words(formats), didYouMean(output, formats))
 }
 
 // words joins words with commas and "or".

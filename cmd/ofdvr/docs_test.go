@@ -74,7 +74,7 @@ func TestGeneratedDocs(t *testing.T) {
 // cell returns text as it can be in a table.
 func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
 
-// code returns text as code, or nothing if there is none.
+// code returns text as code, and "" for "".
 func code(text string) string {
 	if text == "" {
 		return ""

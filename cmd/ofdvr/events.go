@@ -37,6 +37,12 @@ the latest thousand; its log has all of them.`,
 			if err := checkOutput(output, "text", "json"); err != nil {
 				return err
 			}
+			if !slices.Contains(logLevels[1:], level) {
+				return misuse("--level %s: want %s%s", level, words(logLevels[1:]), didYouMean(level, logLevels[1:]))
+			}
+			if last < 1 || last > maxEvents {
+				return misuse("--last %d: want a number from 1 to %d", last, maxEvents)
+			}
 			client, err := c.open()
 			if err != nil {
 				return err
@@ -64,7 +70,7 @@ the latest thousand; its log has all of them.`,
 					return nil
 				}
 				q.Set("since", strconv.FormatUint(d.Next, 10))
-				q.Set("limit", "1000")
+				q.Set("limit", strconv.Itoa(maxEvents))
 				q.Set("wait", "true")
 			}
 		},
@@ -96,6 +102,9 @@ func printLogged(w io.Writer, e api.EventDocument) {
 	}
 	fmt.Fprintln(w, strings.Join(parts, "  "))
 }
+
+// maxEvents is how many events the daemon keeps.
+const maxEvents = 1000
 
 // logLevels are the levels of the log, the least important first.
 var logLevels = []string{"debug", "info", "warn", "error"}

@@ -45,7 +45,7 @@ func manager(t *testing.T) (sdnotify.Notifier, func() string) {
 // A controller that hangs is not reported as alive, and one that has not answered yet is not
 // reported as ready. At its end it reports only that it stops.
 func TestReporter(t *testing.T) {
-	n, told := manager(t)
+	n, received := manager(t)
 	answers := make(chan controller.Status) // capacity 0: what asks waits for an answer
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -61,8 +61,8 @@ func TestReporter(t *testing.T) {
 	const hangs = "STATUS=the controller does not answer"
 	expect := func(want string) {
 		t.Helper()
-		if got := told(); got != want {
-			t.Fatalf("the service manager was told %q, want %q", got, want)
+		if got := received(); got != want {
+			t.Fatalf("the service manager received %q, want %q", got, want)
 		}
 	}
 	// answer answers a question. An answer may be too late; then the question is repeated.
@@ -71,7 +71,7 @@ func TestReporter(t *testing.T) {
 		select {
 		case answers <- s:
 		case <-time.After(20 * time.Second):
-			t.Fatal("nobody asks")
+			t.Fatal("the reporter does not ask")
 		}
 	}
 	expect(hangs)

@@ -66,7 +66,7 @@ func TestStoreCommands(t *testing.T) {
 	if out, _ := ofdvr(0, "export"); strings.Contains(out, "blue") {
 		t.Errorf("the store has\n%s", out)
 	}
-	if err := os.WriteFile("state/intent.db", []byte("this is no store, but something else of someone's"), 0o600); err != nil {
+	if err := os.WriteFile("state/intent.db", []byte("this is not a store"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	ofdvr(1, "check")

@@ -66,8 +66,11 @@ func ownErrors(_ huma.Context, _ string, v any) (any, error) {
 		return v, nil
 	}
 	p := problem(e.Status, "%s", e.Detail)
+	if e.Detail == "validation failed" {
+		p.Detail = "the request has a mistake"
+	}
 	for _, d := range e.Errors {
-		m := Mistake{Detail: d.Message}
+		m := Mistake{Detail: plainMessage(d.Message, d.Value)}
 		place, name, _ := strings.Cut(d.Location, ".")
 		if m.Parameter = name; place == "body" {
 			m.Parameter, m.Pointer = "", topology.Pointer(name)
@@ -75,6 +78,28 @@ func ownErrors(_ huma.Context, _ string, v any) (any, error) {
 		p.Errors = append(p.Errors, m)
 	}
 	return p, nil
+}
+
+// plainMessages are huma's messages about values, and ours.
+var plainMessages = []struct{ begin, says string }{
+	{"invalid integer", "want a whole number"},
+	{"invalid boolean", "want true or false"},
+	{"expected number >= ", "want at least "},
+	{"expected number <= ", "want at most "},
+	{"expected value to be one of ", "want one of "},
+}
+
+// plainMessage returns huma's message about a value without words of Go.
+func plainMessage(message string, value any) string {
+	if strings.Contains(message, "ParseAddr(") {
+		return fmt.Sprintf("%q is not an IP address", fmt.Sprint(value))
+	}
+	for _, m := range plainMessages {
+		if rest, ok := strings.CutPrefix(message, m.begin); ok {
+			return m.says + strings.Trim(rest, `"`)
+		}
+	}
+	return message
 }
 
 // maxMistakes is how many mistakes one answer lists.

@@ -30,7 +30,7 @@ func TestEvents(t *testing.T) {
 	if got := s.ofdvr(0, "events", "-n", "1"); strings.Count(got, "\n") != 1 || !strings.Contains(got, "repaired") {
 		t.Errorf("the latest: %q", got)
 	}
-	mustHave(t, s.ofdvr(1, "events", "--level", "loud"), "level")
+	mustHave(t, s.ofdvr(64, "events", "--level", "loud"), "--level loud: want info, warn or error")
 }
 
 // TestRepairsAreWarnings states that the log warns of what another program changed and the daemon
