@@ -71,7 +71,7 @@ func TestStoreCommands(t *testing.T) {
 	}
 	ofdvr(1, "check")
 	ofdvr(1, "import", "good.yaml")
-	if data, err := os.ReadFile("state/intent.db"); err != nil || !strings.HasPrefix(string(data), "this is no store") {
-		t.Errorf("what was there is overwritten: %q, %v", data, err)
+	if data, err := os.ReadFile("state/intent.db"); err != nil || string(data) != "this is not a store" {
+		t.Errorf("the foreign file was overwritten: %q, %v", data, err)
 	}
 }
