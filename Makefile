@@ -43,7 +43,7 @@ RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 # Git refuses root a checkout of another user; then the build has no version.
 NOVCS = $(if $(shell git rev-parse HEAD 2>/dev/null),,-buildvcs=false)
 
-.PHONY: help build man deb setup prepare test test-full test-neutron test-kernel compatibility chaos hostile lint docs demo bench clean
+.PHONY: help build man deb setup prepare test test-full test-neutron test-kernel compatibility chaos hostile lint docs demo page-pictures bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -126,6 +126,10 @@ lint: ## gofmt, go vet, staticcheck, deadcode
 demo: setup build ## show a router inside the switch, on a real Open vSwitch
 	@go build $(NOVCS) -o bin/demo ./test/demo
 	@OFDVR_BINARY=bin/ofdvr bin/demo
+
+page-pictures: build ## take the pictures of docs/page.md, in a headless Chromium
+	@scripts/setup.sh --tests
+	@PAGE_SHOTS=$(CURDIR)/docs go test -count=1 -run '^TestPagePictures$$' ./test/e2e
 
 bench: build ## measure side by side with peers and limits, and write docs/benchmarks.md
 	@scripts/setup.sh --bench

@@ -13,20 +13,32 @@ import (
 // Counters returns what the connected switches have counted, see
 // [counters.Book.Snapshot]. Routers are in the order of their IDs.
 func (c *Controller) Counters(ctx context.Context) (counters.Snapshot, error) {
-	sources, err := ask(ctx, c, func(w *world) (all []counters.Source) {
-		for _, st := range w.sorted() {
-			src := counters.Source{Router: st.router}
-			if st.session != nil {
-				src.Reader = st.session.counters
-			}
-			all = append(all, src)
-		}
-		return all
-	})
+	sources, err := ask(ctx, c, counted)
 	if err != nil {
 		return counters.Snapshot{}, err
 	}
 	return c.counters.Snapshot(ctx, sources), nil
+}
+
+// Glance returns the counters for a history, see [counters.Book.Glance].
+func (c *Controller) Glance(ctx context.Context) (counters.Snapshot, error) {
+	sources, err := ask(ctx, c, counted)
+	if err != nil {
+		return counters.Snapshot{}, err
+	}
+	return c.counters.Glance(ctx, sources), nil
+}
+
+// counted returns the routers whose counters are wanted.
+func counted(w *world) (all []counters.Source) {
+	for _, st := range w.sorted() {
+		src := counters.Source{Router: st.router}
+		if st.session != nil {
+			src.Reader = st.session.counters
+		}
+		all = append(all, src)
+	}
+	return all
 }
 
 // newCounters returns the book of counters.

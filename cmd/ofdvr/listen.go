@@ -98,8 +98,9 @@ func (d *daemon) open(limited func(reason string)) http.Handler {
 	reads.Handle("GET /v1/topology", large)
 	reads.Handle("GET /v1/routers/{id}/flows", large)
 	reads.Handle("GET /v1/watch", answers.AtMost(openWatchers, bounded.Patient(d.handler, openLimits.Patience, limited)))
+	reads.Handle("GET /v1/examination", bounded.Patient(page.Examination(d.handler), openLimits.Patience, limited))
 	reads.Handle("/", answers.One(d.handler, 1))
-	return page.Open(reads, rest, pageNames(d.metrics)...)
+	return page.Open(reads, rest, hostName(), pageNames(d.metrics)...)
 }
 
 func (d *daemon) listenAPI(ctx context.Context, g *errgroup.Group, e api.Endpoint) error {
@@ -112,7 +113,7 @@ func (d *daemon) listenAPI(ctx context.Context, g *errgroup.Group, e api.Endpoin
 		h = withProfiles(h)
 	}
 	if d.page {
-		h = page.Handler(h)
+		h = page.Handler(h, hostName())
 	}
 	h = d.events.Requests(d.access.Guard(api.OwnOrigin(h)))
 	limited := d.limited(ln.Addr())

@@ -19,6 +19,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/controller/history"
 	"github.com/ofdvr/ofdvr/internal/credentials"
 	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/internal/sdnotify"
@@ -193,7 +194,8 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	g, ctx := errgroup.WithContext(ctx)
 	log.Info("starting", zap.String("version", version()), zap.String("topology", o.topology))
 	d := daemon{serveOptions: o, log: log, intent: intent, controller: c, registry: reg, events: events}
-	d.handler = api.Handler(intent, c, log, version(), d.bodyLimited)
+	rates := history.New()
+	d.handler = api.Handler(intent, measured{c, rates}, log, version(), d.bodyLimited)
 	if lead == nil {
 		err = d.listen(ctx, g)
 	} else {
@@ -206,6 +208,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	g.Go(func() error { return intent.Run(ctx, c) })
 	g.Go(func() error { return intent.survey(ctx, lead, surveyed) })
 	g.Go(func() error { return intent.reloadOn(ctx, hangup) })
+	g.Go(func() error { return rates.Run(ctx, c.Glance) })
 	g.Go(func() error { return giveBackMemory(ctx) })
 	g.Go(func() error { return (&reporter{Notifier: manager, log: log.Logger, status: c.Status}).run(ctx) })
 	g.Go(func() error {
@@ -222,6 +225,12 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 		return nil
 	}
 	return err
+}
+
+// measured is the controller with the history of its rates.
+type measured struct {
+	*controller.Controller
+	*history.History
 }
 
 // A daemon serves the API, the metrics and the page.

@@ -18,6 +18,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/counters"
 	"github.com/ofdvr/ofdvr/controller/doctor"
+	"github.com/ofdvr/ofdvr/controller/history"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/internal/bounded"
 	"github.com/ofdvr/ofdvr/internal/logging"
@@ -45,9 +46,16 @@ type Switches interface {
 	Trace(ctx context.Context, q trace.Query, verify bool) ([]controller.TracedWay, error)
 	Explain(context.Context, ofproto.Cookie) (e controller.Explanation, ours bool, err error)
 	Counters(context.Context) (counters.Snapshot, error)
+	History
 	Examine(context.Context) ([]doctor.Finding, error)
 	LogMessages(ctx context.Context, router string) error
 	LoggedMessages(context.Context) (router string, err error)
+}
+
+// History has the rates of the last minutes; [history.History] does.
+type History interface {
+	Busiest(routers int) history.Window
+	Of(router string) history.Window
 }
 
 // Log is the daemon's; [logging.Log] is one.
@@ -95,6 +103,7 @@ func Handler(intent Intent, switches Switches, log Log, version string, limited 
 	s.registerTrace(a)
 	s.registerLog(a)
 	s.registerCounters(a)
+	s.registerHistory(a)
 	s.registerExamination(a)
 	s.registerObjects(a)
 	s.registerTopology(a)

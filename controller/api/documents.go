@@ -165,6 +165,25 @@ type PortCounters struct {
 	Bytes     uint64 `json:"bytes"`
 }
 
+// A HistoryDocument is the answer of GET /v1/history.
+type HistoryDocument struct {
+	At         time.Time        `json:"at,omitzero" doc:"Of the latest sample. Absent: there is none yet"`
+	Interval   time.Duration    `json:"interval" doc:"Seconds from one sample to the next"`
+	Total      SeriesDocument   `json:"total" doc:"Of all routers, or of the router that was asked for"`
+	Routers    []SeriesDocument `json:"routers" doc:"Those that have routed the most bits, busiest first"`
+	Interfaces []SeriesDocument `json:"interfaces" doc:"Of the router that was asked for, by ID"`
+	Left       int              `json:"left,omitempty" doc:"Interfaces without a history, because there are too many"`
+}
+
+// A SeriesDocument has rates, oldest first. All series of an answer have the same length.
+type SeriesDocument struct {
+	Router    string    `json:"router,omitempty"`
+	Interface string    `json:"interface,omitempty"`
+	In        []float64 `json:"in" doc:"Bits a second that the switch received; -1: not known"`
+	Out       []float64 `json:"out" doc:"Bits a second that the switch routed; -1: not known"`
+	Kernel    []float64 `json:"kernel" doc:"Packets a second that were handed to the kernel; -1: not known"`
+}
+
 // A TraceDocument is the answer of GET /v1/trace.
 type TraceDocument struct {
 	Ways []WayDocument `json:"ways" doc:"That of the packet and, if it can be told, that of its answer"`

@@ -170,10 +170,45 @@ type Source struct {
 // flows; else as of the last time that a switch was read. It sees to it that they
 // are read, and never waits for long.
 func (b *Book) Snapshot(ctx context.Context, sources []Source) Snapshot {
+	await(ctx, sources, (*Reader).ask)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := b.snapshot(sources)
+	for _, src := range sources {
+		out.Ports = append(out.Ports, b.routers[src.Router.ID].top...)
+	}
+	slices.SortFunc(out.Ports, mostPackets)
+	if b.cfg.Ports >= 0 && len(out.Ports) > b.cfg.Ports {
+		out.Ports = out.Ports[:b.cfg.Ports]
+	}
+	for _, p := range out.Ports {
+		if told := b.routers[p.Router].told; !told[p.subject()] {
+			told[p.subject()], b.news = true, true
+		}
+	}
+	if b.news { // before they are shown
+		b.keep()
+		b.news = false
+	}
+	return out
+}
+
+// Glance returns what Snapshot does, without ports, for a caller that looks all day and
+// shows only differences. It writes no file, and requests readings of switches that take
+// long at most for one part in glanceShare of the time.
+func (b *Book) Glance(ctx context.Context, sources []Source) Snapshot {
+	await(ctx, sources, (*Reader).glance)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.snapshot(sources)
+}
+
+// await requests readings with ask, and waits for them, but not for long.
+func await(ctx context.Context, sources []Source, ask func(*Reader) <-chan struct{}) {
 	var reading []<-chan struct{}
 	for _, src := range sources {
 		if src.Reader != nil {
-			if done := src.Reader.ask(); done != nil {
+			if done := ask(src.Reader); done != nil {
 				reading = append(reading, done)
 			}
 		}
@@ -186,11 +221,12 @@ func (b *Book) Snapshot(ctx context.Context, sources []Source) Snapshot {
 		case <-enough.Done():
 		}
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
+}
+
+// snapshot returns the sums of routers, and forgets other routers. The caller holds mu.
+func (b *Book) snapshot(sources []Source) (out Snapshot) {
 	b.load()
 	all := make(map[string]*routerCounters, len(sources))
-	var out Snapshot
 	for _, src := range sources {
 		id := src.Router.ID
 		rc := b.of(id)
@@ -200,23 +236,9 @@ func (b *Book) Snapshot(ctx context.Context, sources []Source) Snapshot {
 			r.Connected, r.Load = true, src.Reader.conn.Load()
 		}
 		out.Routers = append(out.Routers, r)
-		out.Ports = append(out.Ports, rc.top...)
 	}
 	b.routers = all
 	out.At = time.Since(b.began)
-	slices.SortFunc(out.Ports, mostPackets)
-	if b.cfg.Ports >= 0 && len(out.Ports) > b.cfg.Ports {
-		out.Ports = out.Ports[:b.cfg.Ports]
-	}
-	for _, p := range out.Ports {
-		if told := all[p.Router].told; !told[p.subject()] {
-			told[p.subject()], b.news = true, true
-		}
-	}
-	if b.news { // before they are shown
-		b.keep()
-		b.news = false
-	}
 	return out
 }
 

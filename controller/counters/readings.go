@@ -24,6 +24,8 @@ const (
 	interval = 10 * time.Second
 	share    = 5
 	interest = 2 * time.Minute
+	// glanceShare is the same as share for [Book.Glance].
+	glanceShare = 20
 	// slice is how many flows are asked for at a time. While a switch answers, it
 	// does nothing else, so a change of flows may have to wait for that. Then it is
 	// left alone for sliceRest times as long as that took.
@@ -54,12 +56,28 @@ func (r *readings) ask() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.wanted = time.Now()
+	return r.request()
+}
+
+// glance is ask for [Book.Glance]: a switch that takes long is left alone for longer, and is
+// not read again without another request.
+func (r *readings) glance() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if slow := r.pause > maxAge; slow && !r.began.IsZero() && time.Since(r.began) < glanceShare/share*r.pause {
+		return nil
+	}
+	return r.request()
+}
+
+// request is ask for a caller that holds mu.
+func (r *readings) request() <-chan struct{} {
 	if r.young() {
 		return r.now // nil if it has ended
 	}
 	select {
 	case r.asked <- struct{}{}:
-	default: // somebody else waits for the same
+	default: // another caller waits for the same
 	}
 	return r.next
 }

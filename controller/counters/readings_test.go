@@ -107,3 +107,35 @@ func TestReadingWaitsForChanges(t *testing.T) {
 		}
 	})
 }
+
+// A glance reads a switch as often as it is taken, unless that takes long: then a twentieth of
+// the time, and nothing is read without a request.
+func TestGlanceLeavesSlowSwitchesAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReadings()
+		take := func(took time.Duration) (next time.Time) {
+			r.begin()
+			time.Sleep(took) // in no time: the clock is the bubble's
+			return r.end(true)
+		}
+		for range 3 {
+			if r.glance() == nil {
+				t.Fatal("a switch that is read at once is left alone")
+			}
+			take(10 * time.Millisecond)
+			time.Sleep(15 * time.Second)
+		}
+		r.glance()
+		if next := take(4 * time.Second); !next.IsZero() {
+			t.Errorf("it is read again unasked in %v", time.Until(next))
+		}
+		time.Sleep(75 * time.Second)
+		if r.glance() != nil {
+			t.Error("a switch that takes 4 s is read again after 79 s")
+		}
+		time.Sleep(2 * time.Second)
+		if r.glance() == nil {
+			t.Error("a switch that takes 4 s is not read again after 81 s")
+		}
+	})
+}

@@ -14,6 +14,9 @@ import (
 var reads = []string{
 	"GET /v1/status",
 	"GET /v1/counters",
+	"GET /v1/history",
+	"GET /v1/events",
+	"GET /v1/examination",
 	"GET /v1/topology",
 	"GET /v1/watch",
 	"GET /v1/trace",
@@ -23,12 +26,12 @@ var reads = []string{
 	"GET /v1/routers/{id}/flows",
 }
 
-// Open serves, where nobody is asked who he is, the page, and of the API what the
-// page reads; all else is rest's. It answers no browser that shows the page of
-// somebody else: neither one that was sent here from there, nor one that
-// takes a foreign name for ours (DNS rebinding). names are what the server may be
-// called besides localhost and an IP address.
-func Open(api, rest http.Handler, names ...string) http.Handler {
+// Open serves the page, and of the API what the page reads, where there is no
+// authentication. All else is rest's. It refuses what a browser sends for a page of another
+// site, and requests under foreign names, so that DNS rebinding does not help such a page
+// either. host is the name of this computer, and names are what the server may be called
+// besides localhost and an IP address.
+func Open(api, rest http.Handler, host string, names ...string) http.Handler {
 	some := http.NewServeMux()
 	for _, pattern := range reads {
 		some.Handle(pattern, api)
@@ -39,6 +42,8 @@ func Open(api, rest http.Handler, names ...string) http.Handler {
 		switch {
 		case pattern == "":
 			refuse(w, http.StatusForbidden, fmt.Sprintf("here is only what the page reads, and %s %s is not; use the API at the address that --api names", r.Method, r.URL.Path))
+		case r.URL.Query().Has("wait"):
+			refuse(w, http.StatusForbidden, "wait keeps others waiting here; use ofdvr events -f, or the API at the address that --api names")
 		case r.URL.Query().Has("verify"):
 			refuse(w, http.StatusForbidden, "verify makes Open vSwitch work; use ofdvr trace --verify, or the API at the address that --api names")
 		case crossSite(r):
@@ -47,7 +52,7 @@ func Open(api, rest http.Handler, names ...string) http.Handler {
 			some.ServeHTTP(w, r)
 		}
 	}))
-	own := onlyOwn(names, Handler(rest))
+	own := onlyOwn(names, Handler(rest, host))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/v1/"):

@@ -5,11 +5,14 @@
 package page
 
 import (
+	"bytes"
 	"embed"
+	"html"
 	"io/fs"
 	"net/http"
 	"path"
 	"strings"
+	"time"
 )
 
 //go:embed site
@@ -23,23 +26,28 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // types are those of the files, whatever this computer takes their names for.
 var types = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
-// Handler serves the page at / and what it is made of below /page/. All else is
-// rest's.
-func Handler(rest http.Handler) http.Handler {
+// Handler serves the page of a host at / and its files below /page/. All else is rest's.
+func Handler(rest http.Handler, host string) http.Handler {
 	files, err := fs.Sub(site, "site")
 	if err != nil {
 		panic(err) // the name is not one
 	}
+	index, err := fs.ReadFile(files, "index.html")
+	if err != nil {
+		panic(err) // the file is part of the program
+	}
+	index = bytes.ReplaceAll(index, []byte("{{host}}"), []byte(html.EscapeString(host)))
 	own := headed(http.StripPrefix("/page", http.FileServerFS(files)))
+	first := headed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, "index.html", time.Time{}, bytes.NewReader(index))
+	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 		switch {
+		case reads && (r.URL.Path == "/" || r.URL.Path == "/page/"):
+			first.ServeHTTP(w, r)
 		case reads && strings.HasPrefix(r.URL.Path, "/page/"):
 			own.ServeHTTP(w, r)
-		case reads && r.URL.Path == "/":
-			q := r.Clone(r.Context())
-			q.URL.Path = "/page/"
-			own.ServeHTTP(w, q)
 		default:
 			rest.ServeHTTP(w, r)
 		}

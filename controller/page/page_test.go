@@ -1,6 +1,7 @@
 package page_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -28,7 +29,7 @@ func ask(method, url string, header ...string) *httptest.ResponseRecorder {
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	page.Open(says("api"), says("metrics"), "host1").ServeHTTP(w, r)
+	page.Open(says("api"), says("metrics"), "host1", "host1").ServeHTTP(w, r)
 	return w
 }
 
@@ -38,6 +39,7 @@ func TestOnlyReads(t *testing.T) {
 	const at = "http://127.0.0.1:9476"
 	for _, path := range []string{
 		"/v1/status", "/v1/counters", "/v1/topology", "/v1/watch?since=7", "/v1/trace?from=a&to=b", "/v1/routers/r1/flows",
+		"/v1/history?router=r1", "/v1/events?limit=5", "/v1/examination",
 		"/v1/networks/a/status", "/v1/routers/a%2Fb/status", "/v1/ports/%2E%2E/status",
 	} {
 		if w := ask("GET", at+path); w.Code != http.StatusOK || w.Body.String() != "api" {
@@ -50,7 +52,7 @@ func TestOnlyReads(t *testing.T) {
 		}
 	}
 	for _, request := range []string{
-		"GET /v1/", "GET /v1/openapi.json", "GET /v1/networks", "GET /v1/ports/vm1", "GET /v1/explain/0x1", "GET /v1/trace?from=a&to=b&verify=true", "GET /v1/trace?verify",
+		"GET /v1/", "GET /v1/openapi.json", "GET /v1/networks", "GET /v1/ports/vm1", "GET /v1/explain/0x1", "GET /v1/trace?from=a&to=b&verify=true", "GET /v1/trace?verify", "GET /v1/events?wait=true", "GET /v1/events?wait", "GET /v1/log",
 		"GET /v1/status/", "POST /v1/complete", "PUT /v1/routers/r1/snapshot", "PATCH /v1/topology",
 	} {
 		method, path, _ := strings.Cut(request, " ")
@@ -86,7 +88,7 @@ func TestOtherSites(t *testing.T) {
 			r := httptest.NewRequest("GET", path, nil)
 			r.Host = host
 			w := httptest.NewRecorder()
-			page.Open(says("api"), says("metrics"), "host1").ServeHTTP(w, r)
+			page.Open(says("api"), says("metrics"), "host1", "host1").ServeHTTP(w, r)
 			if w.Code != want {
 				t.Errorf("%s at %q: %d, want %d", path, host, w.Code, want)
 			}
@@ -131,6 +133,7 @@ func TestFiles(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		want = bytes.ReplaceAll(want, []byte("{{host}}"), []byte("host1"))
 		if w.Code != http.StatusOK || w.Body.String() != string(want) || !strings.HasPrefix(w.Header().Get("Content-Type"), kinds[filepath.Ext(path)]) {
 			t.Errorf("%s: %d %v", path, w.Code, w.Header())
 		}
@@ -147,10 +150,21 @@ func TestFiles(t *testing.T) {
 	if err != nil || seen < 15 {
 		t.Errorf("%d files, %v", seen, err)
 	}
-	if w := ask("GET", "http://localhost/"); !strings.Contains(w.Body.String(), "<title>ofdvr") {
-		t.Errorf("the page: %d %s", w.Code, w.Body)
+	for _, path := range []string{"/", "/page/"} {
+		if w := ask("GET", "http://localhost"+path); !strings.Contains(w.Body.String(), "<title>host1 – ofdvr</title>") {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
 	}
 	if w := ask("GET", "http://localhost/page/no-such-file.js"); w.Code != http.StatusNotFound {
 		t.Errorf("no such file: %d", w.Code)
+	}
+}
+
+// The name of the host is text, whatever it is.
+func TestHostIsText(t *testing.T) {
+	w := httptest.NewRecorder()
+	page.Handler(says("rest"), `<script>"'&`).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	if body := w.Body.String(); !strings.Contains(body, "<title>&lt;script&gt;&#34;&#39;&amp; – ofdvr</title>") || strings.Contains(body, `<script>"`) {
+		t.Errorf("the page is %s", body)
 	}
 }

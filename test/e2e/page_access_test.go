@@ -110,14 +110,14 @@ func TestPageByKeyboard(t *testing.T) {
 			const style = getComputedStyle(el);
 			const r = el.getBoundingClientRect();
 			const seen = el.checkVisibility({visibilityProperty: true}) && r.width > 1 && r.height > 1 && r.bottom > 0 && r.right > 0;
-			return (seen ? "" : "HIDDEN ") + (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2 ? "" : "UNMARKED ") + (el.id || el.className);
+			return (seen ? "" : "HIDDEN ") + (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2 ? "" : "UNMARKED ") + (el.id || el.className || el.tagName);
 		})()`)
 		if at == "" {
 			break
 		}
 		order = append(order, at)
 	}
-	if got, want := strings.Join(order, " "), "skip health search view-picture view-list open-trace theme canvas zoom-in zoom-out zoom-all"; got != want {
+	if got, want := strings.Join(order, " "), "skip health search view-overview view-picture view-list open-trace theme canvas SUMMARY zoom-in zoom-out zoom-all"; got != want {
 		t.Errorf("Tab leads to\n%s, want\n%s", got, want)
 	}
 
@@ -126,8 +126,8 @@ func TestPageByKeyboard(t *testing.T) {
 	v.Press("Tab")
 	v.focused("#canvas")
 	for _, step := range []struct{ key, says string }{
-		{"ArrowRight", "router r1, settled, 2 interfaces"}, {"ArrowLeft", "network blue, 1 machine"}, {"ArrowDown", "machine vm1, up, 10.0.1.10"},
-		{"ArrowUp", "network blue"}, {"ArrowRight", "router r1"}, {"ArrowRight", "network green"}, {"ArrowDown", "machine vm2, up, 10.0.2.10"},
+		{"ArrowRight", "Router r1, settled, 2 interfaces"}, {"ArrowLeft", "Network blue, 1 machine"}, {"ArrowDown", "Machine vm1, up, 10.0.1.10"},
+		{"ArrowUp", "Network blue"}, {"ArrowRight", "Router r1"}, {"ArrowRight", "Network green"}, {"ArrowDown", "Machine vm2, up, 10.0.2.10"},
 	} {
 		v.Press(step.key)
 		v.text("#said", step.says)

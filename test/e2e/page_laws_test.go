@@ -10,7 +10,7 @@ import (
 // laws are properties of the page's modules that are functions of their arguments. Each is an
 // async function of the modules that returns what is wrong, if anything.
 var laws = map[string]string{
-	"cards do not overlap, and each machine has a cell of its network's card": `({layout: {layout, cellOf, CELL}}, {town}) => {
+	"cards do not overlap, and each machine has a cell of its network's card, or is counted in the last one": `({layout: {layout, cellOf}}, {town}) => {
 		for (let seed = 1; seed < 40; seed++) {
 			const {nodes} = layout(town(seed));
 			for (const a of nodes) {
@@ -18,8 +18,9 @@ var laws = map[string]string{
 					if (a !== b && Math.abs(a.x - b.x) * 2 < a.w + b.w && Math.abs(a.y - b.y) * 2 < a.h + b.h) return "seed " + seed + ": " + a.key + " and " + b.key;
 				}
 				if (a.kind !== "network") continue;
-				const cells = a.ports.map((p, i) => cellOf(a, i));
-				if (cells.some((c) => c.x < a.x - a.w / 2 || c.x + CELL.w > a.x + a.w / 2 || c.y < a.y - a.h / 2 || c.y + CELL.h > a.y + a.h / 2)) return a.key + " has machines outside";
+				if (a.ports.length + a.rest !== a.count || a.ports.length > 40) return a.key + " does not have each machine once";
+				const cells = Array.from({length: a.ports.length + (a.rest > 0)}, (_, i) => cellOf(a, i));
+				if (cells.some((c) => c.x < a.x - a.w / 2 || c.x + c.w > a.x + a.w / 2 || c.y < a.y - a.h / 2 || c.y + c.h > a.y + a.h / 2)) return a.key + " has machines outside";
 				if (new Set(cells.map((c) => c.x + "," + c.y)).size !== cells.length) return a.key + " has machines in one place";
 			}
 		}
@@ -96,10 +97,10 @@ var laws = map[string]string{
 		if (find("a1", 1) !== "a1" || find("a", 9, "port") !== "a10,xa1") return "limits";
 	}`,
 	"the address encodes the state, and decoding it gives the same state": `({hash: {read, write}}) => {
-		for (const s of [{view: "picture", open: null, trace: null, at: null}, {view: "list", open: "port:a&b=c #/:\"", trace: {from: "a b", to: "fd00::1", proto: "tcp", dport: "443"}, at: [12, -7, 0.25]}]) {
+		for (const s of [{view: null, open: null, near: null, trace: null, at: null}, {view: "picture", open: null, near: "router:r 1", trace: null, at: null}, {view: "list", open: "port:a&b=c #/:\"", near: null, trace: {from: "a b", to: "fd00::1", proto: "tcp", dport: "443"}, at: [12, -7, 0.25]}]) {
 			if (JSON.stringify(read("#" + write(s))) !== JSON.stringify(s)) return write(s);
 		}
-		for (const bad of ["", "#", "#at=1,2", "#at=x,y,z", "#at=0,0,0", "#view=none", "#%"]) if (read(bad).at !== null || read(bad).view !== "picture") return bad;
+		for (const bad of ["", "#", "#at=1,2", "#at=x,y,z", "#at=0,0,0", "#view=none", "#%"]) if (read(bad).at !== null || read(bad).view !== null) return bad;
 	}`,
 	"the list renders the visible rows, and no more than fit": `({rows: {shown, step}}) => {
 		for (let i = 0; i < 2000; i++) {
@@ -142,7 +143,7 @@ var laws = map[string]string{
 					if (to) seen.add(to);
 				}
 			}
-			const all = [...world.routers.keys()].map((id) => keyOf("router", id)).concat([...world.networks.keys()].map((id) => keyOf("network", id)), [...world.ports.keys()].map((id) => keyOf("port", id)));
+			const all = [...world.routers.keys()].map((id) => keyOf("router", id)).concat([...world.networks.keys()].map((id) => keyOf("network", id)), l.nodes.flatMap((n) => n.ports ?? []).map((p) => keyOf("port", p.id)));
 			const missed = all.filter((key) => !seen.has(key));
 			if (missed.length) return "seed " + seed + ": nothing leads to " + missed.slice(0, 5);
 		}
@@ -158,6 +159,64 @@ var laws = map[string]string{
 		if (portHealth({admin_state: "down"}).level !== "idle" || portHealth({bound: false}).level !== "idle" || portHealth({}).level !== "ok") return "ports";
 		if (worst(["ok", "warn", "busy"]) !== "warn" || worst([]) !== "ok") return "worst";
 	}`,
+	"a neighbourhood has a router with all its networks, and twelve other routers at most": `({near: {near, centreOf, holds, NEIGHBOURS}, model: {keyOf}, layout: {layout}}, {town}) => {
+		for (let seed = 1; seed < 40; seed++) {
+			const world = town(seed);
+			for (const r of world.routers.values()) {
+				const key = keyOf("router", r.id);
+				const part = near(world, key);
+				const mine = new Set(r.interfaces.map((f) => f.network));
+				if (part.networks.size !== mine.size || part.routers.size > NEIGHBOURS + 1) return key + ": size";
+				const others = [...world.routers.values()].filter((o) => o !== r && o.interfaces.some((f) => mine.has(f.network)));
+				if (part.routers.size - 1 !== Math.min(NEIGHBOURS, others.length)) return key + ": routers";
+				for (const n of part.networks.values()) {
+					const on = others.filter((o) => o.interfaces.some((f) => f.network === n.id)).length;
+					if (on !== n.more + [...part.routers.values()].filter((o) => o.id !== r.id && o.interfaces.some((f) => f.network === n.id)).length) return key + ": not shown on " + n.id;
+				}
+				const {nodes, edges} = layout(part, key);
+				if (nodes.length !== part.networks.size + part.routers.size || edges.some((e) => !mine.has(e.network.id))) return key + ": layout";
+				for (const a of nodes) for (const b of nodes) if (a !== b && Math.abs(a.x - b.x) * 2 < a.w + b.w - 1e-6 && Math.abs(a.y - b.y) * 2 < a.h + b.h - 1e-6) return key + ": " + a.key + " covers " + b.key;
+				if (centreOf(world, key) !== key || !holds(part, key)) return key + ": centre";
+			}
+			for (const p of [...world.ports.values()].slice(0, 50)) {
+				const key = keyOf("port", p.id);
+				const centre = centreOf(world, key);
+				if (!holds(near(world, centre), key)) return key + " is not in " + centre;
+			}
+			if (centreOf(world, "router:none") !== undefined || centreOf(world, null) !== undefined || near(world, "router:none").networks.size) return "what does not exist";
+		}
+	}`,
+	"names do not cover each other, and are in the window": `({names: {spread}}, {random}) => {
+		for (let seed = 1; seed < 100; seed++) {
+			const pick = random(seed);
+			const [width, height] = [300 + pick(900), 400 + pick(500)];
+			const boxes = spread(Array.from({length: 1 + pick(23)}, () => ({x: pick(width), y: pick(height), w: 20 + pick(250), h: 18})), width, height);
+			for (const a of boxes) {
+				if (a.x - a.w / 2 < 0 || a.x + a.w / 2 > width || a.y - a.h / 2 < 0 || a.y + a.h / 2 > height) return "seed " + seed + ": outside";
+				for (const b of boxes) if (a !== b && Math.abs(a.x - b.x) * 2 < a.w + b.w - 1e-6 && Math.abs(a.y - b.y) * 2 < a.h + b.h - 1e-6) return "seed " + seed + ": one covers another";
+			}
+		}
+	}`,
+	"a curve ends at the right, has the largest rate at the top, and gaps where nothing is known": `({spark: {curve, words}}) => {
+		const c = curve([-1, 0, 50, -1, 100, 100], 118, 20, 100);
+		if (c.line !== "M110 19L112 10M116 1L118 1") return c.line;
+		if (c.area !== "M110 20L110 19L112 10L112 20ZM116 20L116 1L118 1L118 20Z") return c.area;
+		if (curve([], 118, 20, 0).line !== "" || curve([0], 118, 20, 0).line !== "M116 19L118 19") return "few: " + curve([0], 118, 20, 0).line;
+		if (words([-1]) !== "no history yet" || words([0, 2000, 1000]) !== "the last 45 seconds: at most 2.0 kb/s, now 1.0 kb/s" || words(Array(60).fill(-1).with(3, 5)) !== "the last 15 minutes: at most 5.0 b/s, now unknown") return words([0, 2000, 1000]);
+	}`,
+	"times are written as ISO 8601 writes them": `({time: {stamp, zone, zoned}}) => {
+		const t = new Date(2026, 0, 2, 3, 4, 5);
+		if (stamp(t) !== "2026-01-02 03:04:05" || stamp(t.toISOString()) !== stamp(t) || !/^UTC([+-]\d\d:\d\d)?$/.test(zone(t)) || zoned(t) !== stamp(t) + " " + zone(t)) return zoned(t);
+	}`,
+	"the wider a line, the more traffic": `({rates: {lineWidth}}) => {
+		const widths = [0, 1, 1e3, 1e6, 1e9, 1e11, 1e12].map(lineWidth);
+		if (widths.some((w, i) => i && (w < widths[i - 1] || w > 9)) || !(widths[2] < widths[3] && widths[3] < widths[4])) return widths.join();
+	}`,
+	"an object is called by its name, and without one by its ID": `({model: {nameOf, Finder, World}}) => {
+		if (nameOf({id: "r1"}) !== "r1" || nameOf({id: "r1", name: ""}) !== "r1" || nameOf({id: "r1", name: "edge"}) !== "edge") return "names";
+		const f = new Finder(new World({routers: [{id: "r1", name: "Edge"}]}));
+		if (f.find("edge").length !== 1 || f.find("r1").length !== 1) return "what has a name is not found by it";
+	}`,
 	"IDs with numbers sort by number": `({model: {byID}}) => {
 		const want = ["", "1", "2", "010", "10", "a", "a1", "a1b", "a2", "a10", "a10b2", "a10b10", "A11", "b", "port-9", "port-10", "port-00000000000000000000000000011", "é", "中"];
 		const got = want.toReversed().sort(byID);
@@ -165,7 +224,9 @@ var laws = map[string]string{
 		for (const a of want) for (const b of want) if (Math.sign(byID(a, b)) !== -Math.sign(byID(b, a)) || (byID(a, b) === 0) !== (a === b)) return a + " and " + b;
 	}`,
 	"a subnet is that of its address": `({model: {subnet}}) => {
-		for (const [of, want] of [["10.0.1.1/24", "10.0.1.0/24"], ["255.255.255.255/1", "128.0.0.0/1"], ["10.1.2.3/32", "10.1.2.3/32"], ["1.2.3.4/0", "0.0.0.0/0"], ["10.0.0.130/25", "10.0.0.128/25"], ["fd00::1/64", "fd00::1/64"]]) {
+		for (const [of, want] of [["10.0.1.1/24", "10.0.1.0/24"], ["255.255.255.255/1", "128.0.0.0/1"], ["10.1.2.3/32", "10.1.2.3/32"], ["1.2.3.4/0", "0.0.0.0/0"], ["10.0.0.130/25", "10.0.0.128/25"],
+			["fd00::1/64", "fd00::/64"], ["2001:db8:1:2:3:4:5:6/64", "2001:db8:1:2::/64"], ["2001:db8::1:0:0:1/112", "2001:db8:0:0:1::/112"], ["fe80::1/10", "fe80::/10"], ["febf::1/10", "fe80::/10"], ["::1/128", "::1/128"],
+			["2001:db8:0:1:1:1:1:1/128", "2001:db8:0:1:1:1:1:1/128"], ["::/0", "::/0"], ["ffff::1/3", "e000::/3"], ["::ffff:1.2.3.4/128", "::ffff:1.2.3.4/128"]]) {
 			if (subnet(of) !== want) return of + ": " + subnet(of);
 		}
 	}`,
@@ -207,7 +268,7 @@ func TestPageLaws(t *testing.T) {
 	v := visit(t, h, "")
 	for name, law := range laws {
 		wrong := browser.Eval[string](v.Browser, `(async () => {
-			const names = ["camera", "cursor", "hash", "layout", "model", "rates", "rows"];
+			const names = ["camera", "cursor", "hash", "layout", "model", "names", "near", "rates", "rows", "spark", "time"];
 			const modules = Object.fromEntries(await Promise.all(names.map(async (n) => [n, await import("/page/" + n + ".js")])));
 			const draw = `+draw+`;
 			draw.World = modules.model.World;

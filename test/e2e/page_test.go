@@ -83,21 +83,24 @@ func (v visitor) spot(key string) spot {
 	v.t.Helper()
 	return browser.Eval[spot](v.Browser, fmt.Sprintf(`(async () => {
 		const key = %q;
-		const {layout, cellOf, CELL} = await import("/page/layout.js");
+		const {layout, cellOf, indexOf} = await import("/page/layout.js");
 		const {World, keyOf, parseKey} = await import("/page/model.js");
 		const {Camera} = await import("/page/camera.js");
-		const world = new World(await (await fetch("/v1/topology")).json());
-		const {byKey} = layout(world);
+		const {near} = await import("/page/near.js");
+		const canvas = document.getElementById("canvas");
+		const whole = new World(await (await fetch("/v1/topology")).json());
+		const root = canvas.dataset.root || undefined;
+		const world = root ? near(whole, root) : whole;
+		const {byKey} = layout(world, root);
 		let at = byKey.get(key);
 		if (!at) {
 			const card = byKey.get(keyOf("network", world.get(key).network));
-			const cell = cellOf(card, card.ports.findIndex((p) => p.id === parseKey(key).id));
-			at = {x: cell.x + CELL.w / 2, y: cell.y + CELL.h / 2};
+			const cell = cellOf(card, indexOf(card, parseKey(key).id));
+			at = {x: cell.x + cell.w / 2, y: cell.y + cell.h / 2};
 		}
 		const frame = () => new Promise(requestAnimationFrame);
 		await frame();
 		await frame(); // changes are drawn
-		const canvas = document.getElementById("canvas");
 		const box = canvas.getBoundingClientRect();
 		const camera = Object.assign(new Camera(...canvas.dataset.at.split(",").map(Number)), {w: box.width, h: box.height});
 		const {x, y} = camera.toScreen(at.x, at.y);
@@ -172,7 +175,7 @@ func TestPageShowsAllObjects(t *testing.T) {
 	v.text("#panel .flow .does", "hands everything from interface")
 	v.click("#panel .flow")
 	v.text("#panel .whole", "actions=")
-	v.click("#panel input")
+	v.click("#panel .flows input")
 	v.Type("port vm2")
 	v.text("#panel .flows .says", "1 flow of ")
 	shot(t, v.Browser, "detail")
@@ -285,7 +288,7 @@ func TestPageTrace(t *testing.T) {
 	v.text(".way.there", "vm1 → vm2")
 	v.text(".way.there", "routed")
 	v.text(".way.there", "TTL 63")
-	v.text(".way.back", "The answer: vm2 → vm1")
+	v.text(".way.back", "Reply: vm2 → vm1")
 	v.text(".way.there .steps", "sends packets to an address of port vm2")
 	v.click(".way.there summary")
 	v.text(".way.there details[open] pre", "actions=")
@@ -328,7 +331,7 @@ func TestPageWithoutTheDaemon(t *testing.T) {
 	s.stop()
 	v.text("#health", "No answer")
 	v.Until(`!document.getElementById("banner").hidden`)
-	v.text("#banner", "The daemon does not answer. What is shown is as it was at")
+	v.text("#banner", "The daemon does not answer. The page shows what it read at 20")
 	v.text("#panel h2", "r1")
 	shot(t, v.Browser, "gone")
 	s.serve(s.flags...)
@@ -384,7 +387,7 @@ func TestPageEmpty(t *testing.T) {
 	s.serve()
 	v := visitor{browser.Start(t, s.Host, pageAddr, 1280, 800), t}
 	v.Open(v.URL())
-	v.text("#none h2", "There is nothing yet")
+	v.text("#none h2", "No networks or routers yet")
 	v.text("#none pre", "ofdvr apply")
 	shot(t, v.Browser, "empty")
 	s.put("networks/blue", `{"vlan": 1}`)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -16,9 +17,12 @@ import (
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/controller/counters"
+	"github.com/ofdvr/ofdvr/controller/doctor"
+	"github.com/ofdvr/ofdvr/controller/history"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/page"
 	"github.com/ofdvr/ofdvr/controller/store"
+	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/compile"
@@ -28,9 +32,28 @@ import (
 // A town is larger than a test can have on a switch: the page with the real API and a real
 // ledger, but with simulated switches.
 type town struct {
-	api.Switches // methods that the page does not use
-	model        *routing.Model
-	ticks        atomic.Uint64 // readings of counters
+	unread
+	*history.History
+	model    *routing.Model
+	ticks    atomic.Uint64 // readings of counters
+	examined atomic.Uint64 // times
+}
+
+// unread is what the page does not read.
+type unread struct{ api.Switches }
+
+// townLog has sixty events that are made up.
+type townLog struct{ api.Log }
+
+func (townLog) Since(uint64) (out []logging.Entry, more <-chan struct{}) {
+	for i := range 60 {
+		e := logging.Entry{Seq: uint64(i + 1), Time: time.Date(2026, 11, 30, 12, 0, i, 0, time.UTC), Level: "info", Message: "changed flows", Fields: map[string]any{"router": fmt.Sprintf("r%d", i%12+1), "add": i, "delete": 0}}
+		if i%20 == 17 {
+			e.Level, e.Message = "warn", "repaired flows that others had changed"
+		}
+		out = append(out, e)
+	}
+	return out, nil
 }
 
 // serveTown serves the page of m on the host, at the address of the daemon.
@@ -59,7 +82,13 @@ func serveTown(t *testing.T, h *lab.Host, m *routing.Model) *ledger.Ledger {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: page.Open(api.Handler(l, &town{model: m}, struct{ api.Log }{}, "v", nil), http.NotFoundHandler())}
+	w := &town{History: history.New(), model: m}
+	w.past()
+	handler := api.Handler(l, w, townLog{}, "v", nil)
+	mux := http.NewServeMux()
+	mux.Handle("/", handler)
+	mux.Handle("GET /v1/examination", page.Examination(handler))
+	server := &http.Server{Handler: page.Open(mux, http.NotFoundHandler(), "host1")}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(ln) }()
 	t.Cleanup(func() { server.Close(); <-done })
@@ -113,11 +142,32 @@ func (w *town) Status(context.Context) (controller.Status, error) {
 // number.
 func (w *town) Counters(context.Context) (counters.Snapshot, error) {
 	n := w.ticks.Add(1)
-	c := counters.Snapshot{At: time.Duration(n) * 2 * time.Second}
+	s := w.counted(func(int) float64 { return float64(n) })
+	s.At = time.Duration(n) * 2 * time.Second
+	return s, nil
+}
+
+// past fills the history: waves that end with the rates that Counters has.
+func (w *town) past() {
+	const samples = history.Samples + 10
+	sums := make([]float64, len(w.model.Routers))
+	for n := range samples {
+		for i := range sums {
+			sums[i] += history.Interval.Seconds() / 2 * (0.55 + 0.45*math.Cos(float64(n-samples+1)/float64(4+i%7)))
+		}
+		s := w.counted(func(i int) float64 { return sums[i] })
+		s.At = time.Duration(n+1) * history.Interval
+		w.Add(time.Now(), s)
+	}
+}
+
+// counted is what routers have counted, each after so many ticks of two seconds.
+func (w *town) counted(ticks func(router int) float64) counters.Snapshot {
+	var c counters.Snapshot
 	for i := range w.model.Routers {
 		r := counters.Router{Router: w.model.Routers[i].ID, Known: true, Read: true, Connected: true}
 		for k, f := range w.model.Routers[i].Interfaces {
-			packets := n * uint64(i%7) * uint64(i%5) * uint64(1+k) * 900
+			packets := uint64(ticks(i) * float64((i%7)*(i%5)*(1+k)*900))
 			r.Interfaces = append(r.Interfaces, counters.Object{ID: f.ID, ByRole: counters.ByRole{
 				compile.RoleDeliver: {Packets: packets, Bytes: packets * 1100}, compile.RoleIn: {Packets: packets * 2 / 3, Bytes: packets * 90},
 			}})
@@ -125,9 +175,19 @@ func (w *town) Counters(context.Context) (counters.Snapshot, error) {
 		c.Routers = append(c.Routers, r)
 	}
 	for i := range w.model.Ports[:min(100, len(w.model.Ports))] {
-		c.Ports = append(c.Ports, counters.Port{Router: "r1", Interface: "r1-1", Port: w.model.Ports[i].ID, Tally: counters.Tally{Packets: n * 7, Bytes: n * 700}})
+		c.Ports = append(c.Ports, counters.Port{Router: "r1", Interface: "r1-1", Port: w.model.Ports[i].ID, Tally: counters.Tally{Packets: uint64(ticks(0)) * 7, Bytes: uint64(ticks(0)) * 700}})
 	}
-	return c, nil
+	return c
+}
+
+// Examine has findings of each level.
+func (w *town) Examine(context.Context) ([]doctor.Finding, error) {
+	n := w.examined.Add(1)
+	return []doctor.Finding{
+		{Level: doctor.Fine, About: "daemon", Says: fmt.Sprintf("leads; examination %d", n)},
+		{Level: doctor.Note, About: "limits", Says: "a client was refused", Remedy: "ask less often"},
+		{Level: doctor.Problem, About: "router r18", Says: "bridge rb-r18 is not connected", Remedy: "see whether ovs-vswitchd runs: systemctl status openvswitch-switch"},
+	}, nil
 }
 
 func (w *town) Conditions(_ context.Context, objects []ledger.Object) ([]controller.Condition, error) {

@@ -10,7 +10,8 @@ export class Problem extends Error {
 
 const PATIENCE = 15000; // ms that an answer may take
 
-// get returns what the API answers, as { body, etag, took }.
+// get returns what the API answers, as { body, etag, age, took }. Age is how many seconds
+// ago the answer was made.
 export async function get(path, query) {
   const search = query ? "?" + new URLSearchParams(query) : "";
   const began = performance.now();
@@ -24,7 +25,7 @@ export async function get(path, query) {
     throw new Problem(0, e.name === "TimeoutError" ? "the daemon does not answer in time" : "the daemon does not answer");
   }
   if (!r.ok) throw new Problem(r.status, [body.detail, ...(body.errors ?? []).map((m) => m.detail)].join(": "));
-  return { body, etag: r.headers.get("ETag"), took: performance.now() - began };
+  return { body, etag: r.headers.get("ETag"), age: Number(r.headers.get("Age") ?? 0), took: performance.now() - began };
 }
 
 // objectPath returns the path of an object: its ID may have any characters.

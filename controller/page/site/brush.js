@@ -1,10 +1,12 @@
 // What drawing on a canvas needs: at which scale what is seen, shapes and words.
 
 export const FONT = 'system-ui, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "Liberation Sans", Arial, sans-serif';
-export const NAMES = 0.13; // from this scale on, networks and routers have names
-export const FLOWS = 0.28; // from this scale on, one sees what goes over a link and how much
-export const NEAR = 0.55; // from this scale on, one sees machines
-export const FULL = 0.85; // from this scale on, rates are in packets too
+export const READ = 12; // pixels of a letter that can be read
+export const NAMES = 0.13; // from this scale on, networks have names
+export const FLOWS = 0.28; // from this scale on, links have rates
+export const NEAR = 0.5; // from this scale on, machines are shown
+export const LINES = 0.75; // from this scale on, cards have second lines
+export const FULL = 1; // from this scale on, rates are in packets too
 
 // box makes a rectangle with round corners the path.
 export function box(c, x, y, w, h, r) {

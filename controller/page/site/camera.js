@@ -36,13 +36,12 @@ export class Camera {
     this.y -= dy / this.scale;
   }
 
-  // fit shows a box, not larger than at scale 1.1, and leaves room for what lies on
-  // the right and the lower rim.
-  fit(box, margin = 40, lower = 64) {
-    const side = this.w > 600 ? margin + 24 : margin;
-    const scale = Math.min((this.w - 2 * side) / Math.max(box.w, 1), (this.h - margin - lower) / Math.max(box.h, 1), 1.1);
+  // fit shows a box, not larger than at scale 1.1, and leaves room at the rims for what lies
+  // over the picture there.
+  fit(box, { side = this.w > 600 ? 64 : 30, top = 40, bottom = 64 } = {}) {
+    const scale = Math.min((this.w - 2 * side) / Math.max(box.w, 1), (this.h - top - bottom) / Math.max(box.h, 1), 1.1);
     this.scale = Math.min(MOST, Math.max(LEAST, scale));
     this.x = box.x + box.w / 2;
-    this.y = box.y + box.h / 2 + (lower - margin) / 2 / this.scale;
+    this.y = box.y + box.h / 2 + (bottom - top) / 2 / this.scale;
   }
 }

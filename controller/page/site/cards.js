@@ -1,57 +1,73 @@
 // The cards of a picture: routers, networks, and the machines in them.
 
-import { FONT, NAMES, NEAR, box, clip, measured } from "./brush.js";
-import { CELL, HEAD, cellOf } from "./layout.js";
-import { portHealth, routerHealth, worst } from "./model.js";
+import { FONT, LINES, NAMES, NEAR, READ, box, clip, measured } from "./brush.js";
+import { cellOf, secondLine } from "./layout.js";
+import { nameOf, plural, portHealth, routerHealth, worst } from "./model.js";
+import { spread } from "./names.js";
+
+const NAME = 16; // pixels of the name in a router's card, at scale 1
+const LABEL = 290; // pixels that a name below a card may be wide
 
 export function router(picture, c, n) {
-  const { colours } = picture;
+  const { colours, camera } = picture;
   const health = routerHealth(picture.statuses.get(n.id));
-  const screen = n.h * picture.camera.scale;
-  if (screen < 9) {
-    speck(picture, c, n, colours.hub);
-    if (health.level !== "ok") sign(picture, c, health.level, n.x, n.y, 5.5 / picture.camera.scale);
-    return;
-  }
+  const screen = n.h * camera.scale;
   c.fillStyle = colours.hub;
-  box(c, n.x - n.w / 2, n.y - n.h / 2, n.w, n.h, n.h / 2);
-  c.fill();
-  sign(picture, c, health.level, n.x - n.w / 2 + n.h / 2, n.y, 15);
-  c.textBaseline = "middle";
-  if (picture.camera.scale < NEAR) {
-    if (picture.camera.scale > NAMES) small(picture, c, n);
-    return;
+  if (screen < 9) speck(picture, c, n, colours.hub);
+  else {
+    box(c, n.x - n.w / 2, n.y - n.h / 2, n.w, n.h, n.h / 2);
+    c.fill();
   }
-  c.textAlign = "left";
-  c.fillStyle = colours["hub-ink"];
-  c.font = `600 16px ${FONT}`;
-  c.fillText(clip(c, n.id, n.w - n.h - 20), n.x - n.w / 2 + n.h + 2, n.y - 8);
-  c.font = `400 13px ${FONT}`;
+  sign(picture, c, health.level, screen < 9 ? n.x : n.x - n.w / 2 + n.h / 2, n.y, Math.max(15, Math.min(6 / camera.scale, n.h / 2)));
+  c.textBaseline = "middle";
+  const size = Math.max(NAME, READ / camera.scale);
+  c.font = `600 ${size}px ${FONT}`;
+  const room = n.w - n.h - 16;
+  const left = n.x - n.w / 2 + n.h + 2;
+  const second = camera.scale >= LINES && n.h > 50;
+  const inside = size < n.h && measured(c, n.name) <= room;
+  if (inside) {
+    const y = second ? n.y - 8 : n.y;
+    const at = camera.toScreen(left, y);
+    const w = measured(c, n.name) * camera.scale;
+    picture.names.push({ id: n.id, text: n.name, px: size * camera.scale, x: at.x + w / 2, y: at.y, w, h: size * camera.scale });
+    c.textAlign = "left";
+    c.fillStyle = colours["hub-ink"];
+    c.fillText(n.name, left, y);
+  } else {
+    const at = camera.toScreen(n.x, n.y + n.h / 2);
+    picture.names.push({ id: n.id, text: n.name, x: at.x, y: at.y + 13, outside: true });
+  }
+  if (!second) return;
+  const hidden = n.all - n.links.length;
+  const text = health.level !== "ok" ? health.word : plural(n.all, "interface") + (hidden > 0 ? `, ${hidden} not shown` : "");
   c.globalAlpha = 0.85;
-  c.fillText(health.level === "ok" ? `${n.links.length} network${n.links.length === 1 ? "" : "s"}` : health.word, n.x - n.w / 2 + n.h + 2, n.y + 10);
+  write(c, text, left, n.y + (inside ? 10 : 0), room, `400 13px ${FONT}`, colours["hub-ink"]);
   c.globalAlpha = 1;
 }
 
-// small names a router that is too small to have more in it: below it, if there is no
-// room for that.
-function small(picture, c, n) {
-  const size = 11 / picture.camera.scale;
-  c.font = `600 ${size}px ${FONT}`;
-  const room = n.w - n.h - size;
-  if (measured(c, n.id) <= room) {
-    c.textAlign = "left";
-    c.fillStyle = picture.colours["hub-ink"];
-    c.fillText(n.id, n.x - n.w / 2 + n.h + size * 0.1, n.y + size * 0.05);
-    return;
-  }
+// labels writes the names of routers for which their cards have no room, below them, as
+// large as can be read from anywhere.
+export function labels(picture, c) {
+  const outside = picture.names.filter((n) => n.outside);
+  c.font = `600 ${READ}px ${FONT}`;
   c.textAlign = "center";
-  const text = clip(c, n.id, n.w * 2.2);
-  c.strokeStyle = picture.colours.back; // so that links do not cross it out
-  c.lineWidth = size * 0.35;
-  c.lineJoin = "round";
-  c.strokeText(text, n.x, n.y + n.h / 2 + size * 0.9);
-  c.fillStyle = picture.colours.ink;
-  c.fillText(text, n.x, n.y + n.h / 2 + size * 0.9);
+  c.textBaseline = "middle";
+  for (const n of outside) {
+    n.text = clip(c, n.text, Math.min(LABEL, picture.camera.w - 24));
+    Object.assign(n, { px: READ, w: measured(c, n.text) + 10, h: READ + 6 });
+  }
+  spread(outside, picture.camera.w, picture.camera.h);
+  for (const n of outside) {
+    c.fillStyle = picture.colours.card;
+    c.strokeStyle = picture.colours.line;
+    c.lineWidth = 1;
+    box(c, n.x - n.w / 2, n.y - n.h / 2, n.w, n.h, 6);
+    c.fill();
+    c.stroke();
+    c.fillStyle = picture.colours.ink;
+    c.fillText(n.text, n.x, n.y + 0.5);
+  }
 }
 
 // sign draws the shape of a level of health in a disc.
@@ -97,18 +113,17 @@ export function network(picture, c, n) {
     return;
   }
   c.textBaseline = "middle";
-  c.textAlign = "left";
-  c.font = `600 15px ${FONT}`;
-  c.fillStyle = colours.ink;
-  const count = n.ports.length.toLocaleString("en");
+  const second = camera.scale >= LINES;
+  const line = second ? y + 17 : y + 26;
+  const large = Math.max(15, READ / camera.scale);
   const ill = illness(picture, n);
-  c.fillText(clip(c, n.id, n.w - 60 - (ill ? 22 : 0)), x + 12, y + 17);
-  c.font = `400 13px ${FONT}`;
-  c.fillStyle = colours.muted;
-  c.fillText(clip(c, n.subnets.join(", ") || "no router", n.w - 24), x + 12, y + 37);
-  c.textAlign = "right";
-  c.fillText(count, x + n.w - 12, y + 17);
-  if (ill) sign(picture, c, ill, x + n.w - 24 - measured(c, count), y + 17, 7);
+  const right = n.w - 24 - write(c, n.count.toLocaleString("en"), x + n.w - 12, line, n.w / 2, `400 ${large - 2}px ${FONT}`, colours.muted, "right");
+  if (ill) sign(picture, c, ill, x + right, line, large / 2);
+  write(c, n.name, x + 12, line, right - 12 - (ill ? large : 8), `600 ${large}px ${FONT}`, colours.ink);
+  if (second) {
+    const subtitle = [n.more ? `${plural(n.more, "router")} not shown` : "", n.subnets.join(", ") || "no router"].filter(Boolean).join("; ");
+    write(c, subtitle, x + 12, y + 37, n.w - 24, `400 13px ${FONT}`, colours.muted);
+  }
   machines(picture, c, n);
 }
 
@@ -122,68 +137,71 @@ function illness(picture, n) {
 function far(picture, c, n) {
   const px = 1 / picture.camera.scale;
   const size = Math.min(18 * px, n.h * 0.42, n.w * 0.3);
-  const named = picture.camera.scale > NAMES && n.h > size + 16 * px;
+  const named = picture.camera.scale > NAMES && n.h > size + 17 * px;
   c.textAlign = "center";
   c.textBaseline = "middle";
-  if (n.ports.length === 0) {
+  if (n.count === 0 || !named) {
+    const tall = Math.min(12 * px, n.h * 0.6);
     c.fillStyle = picture.colours.muted;
-    c.font = `400 ${Math.min(10 * px, n.h * 0.6)}px ${FONT}`;
-    c.fillText(clip(c, n.id, n.w - 4 * px), n.x, n.y);
+    c.font = `400 ${tall}px ${FONT}`;
+    c.fillText(clip(c, n.count ? n.count.toLocaleString("en") : n.name, n.w - 4 * px), n.x, n.y);
     return;
   }
   c.fillStyle = picture.colours.ink;
   c.font = `600 ${size}px ${FONT}`;
-  c.fillText(n.ports.length.toLocaleString("en"), n.x, n.y - (named ? 6 * px : 0));
-  if (!named) return;
+  c.fillText(n.count.toLocaleString("en"), n.x, n.y - 7 * px);
   c.fillStyle = picture.colours.muted;
-  c.font = `400 ${10 * px}px ${FONT}`;
-  c.fillText(clip(c, n.id, n.w - 4 * px), n.x, n.y + size * 0.5 + 3 * px);
+  c.font = `400 ${12 * px}px ${FONT}`;
+  c.fillText(clip(c, n.name, n.w - 4 * px), n.x, n.y + size * 0.5 + 3 * px);
 }
 
 // machines draws those cells of a card that are seen.
 function machines(picture, c, n) {
   const { camera, colours } = picture;
-  const top = camera.y - camera.h / 2 / camera.scale - (n.y - n.h / 2 + HEAD);
-  const bottom = top + camera.h / camera.scale;
-  const pitch = CELL.h + CELL.gap;
-  const from = Math.max(0, Math.floor(top / pitch)) * n.columns;
-  const to = Math.min(n.ports.length, (Math.max(0, Math.ceil(bottom / pitch)) + 1) * n.columns);
+  const cells = [];
+  for (let i = 0; i < n.ports.length + (n.rest > 0); i++) {
+    const at = cellOf(n, i);
+    if (camera.sees(at.x + at.w / 2, at.y + at.h / 2, at.w, at.h)) cells.push([at, n.ports[i]]);
+  }
   c.fillStyle = colours.cell;
   c.beginPath();
-  const down = [];
-  for (let i = from; i < to; i++) {
-    const { x, y } = cellOf(n, i);
-    c.roundRect(x, y, CELL.w, CELL.h, 6);
-    if (portHealth(n.ports[i]).level !== "ok") down.push([x, y]);
-  }
+  for (const [{ x, y, w, h }] of cells) c.roundRect(x, y, w, h, 6);
   c.fill();
-  c.strokeStyle = colours.idle;
-  c.lineWidth = 1;
-  c.setLineDash([4, 3]);
-  for (const [x, y] of down) {
-    box(c, x + 0.5, y + 0.5, CELL.w - 1, CELL.h - 1, 6);
-    c.stroke();
-  }
-  c.setLineDash([]);
   c.textBaseline = "middle";
-  for (let i = from; i < to; i++) {
-    const { x, y } = cellOf(n, i);
-    const p = n.ports[i];
-    if (!camera.sees(x + CELL.w / 2, y + CELL.h / 2, CELL.w, CELL.h)) continue;
-    const up = portHealth(p).level === "ok";
-    let left = CELL.w - 16;
-    const address = p.addresses?.[0];
-    if (address) {
-      c.textAlign = "right";
-      c.font = `400 12px ${FONT}`;
-      c.fillStyle = colours.muted;
-      const text = clip(c, address, CELL.w * 0.58);
-      c.fillText(text, x + CELL.w - 8, y + CELL.h / 2 + 0.5);
-      left -= measured(c, text) + 8;
+  const size = Math.max(13, (READ - 1) / camera.scale);
+  const plain = `400 ${size}px ${FONT}`;
+  for (const [{ x, y, w, h }, p] of cells) {
+    if (!p) {
+      write(c, `and ${n.rest.toLocaleString("en")} more`, x + 8, y + h / 2, w - 16, plain, colours.muted);
+      continue;
     }
-    c.textAlign = "left";
-    c.font = `500 13px ${FONT}`;
-    c.fillStyle = up ? colours.ink : colours.muted;
-    c.fillText(clip(c, p.id, left), x + 8, y + CELL.h / 2 + 0.5);
+    const health = portHealth(p);
+    if (health.level !== "ok") {
+      c.strokeStyle = colours[health.level];
+      c.lineWidth = 1;
+      c.setLineDash([4, 3]);
+      box(c, x + 0.5, y + 0.5, w - 1, h - 1, 6);
+      c.stroke();
+      c.setLineDash([]);
+    }
+    const second = camera.scale >= LINES && secondLine(p);
+    const line = second ? y + 14 : y + h / 2;
+    const bold = `500 ${size}px ${FONT}`;
+    c.font = bold;
+    let left = w - 16;
+    const address = p.addresses?.find((a) => !a.includes(":"));
+    if (address && measured(c, nameOf(p)) + measured(c, address) + 8 <= left) left -= write(c, address, x + w - 8, line, left, plain, colours.muted, "right") + 8;
+    write(c, nameOf(p), x + 8, line, left, bold, health.level === "ok" ? colours.ink : colours.muted);
+    if (second) write(c, second, x + 8, y + 32, w - 16, plain, colours.muted);
   }
+}
+
+// write writes a text into a width, and returns how wide it is.
+function write(c, text, x, y, width, font, colour, align = "left") {
+  c.textAlign = align;
+  c.font = font;
+  c.fillStyle = colour;
+  const some = clip(c, text, width);
+  c.fillText(some, x, y + 0.5);
+  return measured(c, some);
 }

@@ -1,5 +1,6 @@
 // The keyboard in the picture: where an arrow key leads.
 
+import { indexOf } from "./layout.js";
 import { keyOf, parseKey } from "./model.js";
 
 const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -14,7 +15,7 @@ export function next(layout, world, from, arrow) {
   if (kind === "port") {
     const card = layout.byKey.get(keyOf("network", world.ports.get(id)?.network));
     if (!card) return layout.nodes[0]?.key;
-    const i = card.ports.findIndex((p) => p.id === id);
+    const i = indexOf(card, id);
     const column = (i % card.columns) + dx;
     const to = i + dx + dy * card.columns;
     if (to < 0) return card.key;

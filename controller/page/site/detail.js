@@ -3,10 +3,14 @@
 
 import { get, objectPath } from "./api.js";
 import { h, pill, sign, write } from "./dom.js";
+import { doctorSection } from "./doctor.js";
+import { EventList } from "./events.js";
 import { flowsSection } from "./flows.js";
 import { Listbox } from "./listbox.js";
-import { keyOf, overall, parseKey, plural, portHealth, routerHealth, subnet } from "./model.js";
+import { keyOf, nameOf, overall, parseKey, plural, portHealth, routerHealth, subnet } from "./model.js";
 import { both, packets, rateKey, sum } from "./rates.js";
+import { Spark } from "./spark.js";
+import { zoned } from "./time.js";
 
 const KINDS = { router: "Router", network: "Network", port: "Machine" };
 
@@ -53,6 +57,7 @@ export class Detail {
       before = now;
     });
     this.refresh();
+    if (kind === "router") this.page.history.refresh(id).then((news) => news && this.key === key && this.refresh());
     return true;
   }
 
@@ -99,11 +104,12 @@ export class Detail {
   }
 
   head(kind, id, health) {
-    return head(KINDS[kind], id, this.page.close, this.kept("p", {}, () => pill(health())));
+    const name = nameOf(this.page.world.get(keyOf(kind, id)) ?? { id });
+    return head(KINDS[kind], name, this.page.close, name === id ? null : h("p", { class: "small" }, "ID " + id), this.kept("p", {}, () => pill(health())));
   }
 
   link(kind, id) {
-    return h("button", { type: "button", class: "link", onclick: () => this.page.open(keyOf(kind, id)) }, id);
+    return h("button", { type: "button", class: "link", onclick: () => this.page.open(keyOf(kind, id)) }, nameOf(this.page.world.get(keyOf(kind, id)) ?? { id }));
   }
 
   // conditions asks how far the object has come.
@@ -122,7 +128,7 @@ export class Detail {
   }
 
   conditionsBox() {
-    return h("section", {}, h("h3", {}, "Conditions"), h("div", { class: "conditions" }, h("p", { class: "says" }, "Asking…")));
+    return h("section", {}, h("h3", {}, "Conditions"), h("div", { class: "conditions" }, h("p", { class: "says" }, "Loading…")));
   }
 
   // traffic returns a table of the rates of legs, as { router, iface }, with what
@@ -132,7 +138,13 @@ export class Detail {
     const { page } = this;
     const row = ({ router, iface }) => {
       const rate = () => page.rates.get(router.id, iface.id);
-      return h("tr", {}, h("th", { scope: "row" }, name({ router, iface }), h("span", { class: "small" }, iface.addresses.join(", "))),
+      const spark = new Spark({ width: 110, height: 22, name: `Routed out of interface ${iface.id}` });
+      this.live.push(() => {
+        const known = page.history.interfaces.get(rateKey(router.id, iface.id));
+        spark.el.toggleAttribute("hidden", !known?.out.length);
+        if (known) spark.set(known.out, known.in);
+      });
+      return h("tr", {}, h("th", { scope: "row" }, name({ router, iface }), iface.addresses.map((a) => h("span", { class: "small" }, a)), spark.el),
         this.kept("td", {}, () => both(rate().out)), this.kept("td", {}, () => both(rate().in)));
     };
     const kernel = () => {
@@ -149,7 +161,7 @@ export class Detail {
     const total = (name) => sum((i) => i[name] ?? 0);
     const limited = (i) => Object.values(i.limited ?? {}).reduce((a, b) => a + b, 0);
     return this.kept("div", {}, () => facts(["ARP answered", total("arp_replies")], ["ND answered", total("nd_replies")], ["Pings answered", total("echo_replies")],
-      ["TTL expired", total("ttl_expired")], ["Over the limit", sum(limited)]));
+      ["TTL expired", total("ttl_expired")], ["Dropped by rate limits", sum(limited)]));
   }
 
   router(r, id) {
@@ -164,15 +176,22 @@ export class Detail {
         const s = status();
         return [h("h3", {}, "Status"), s ? facts(
           ["Bridge", s.bridge + (s.managed ? "" : " (external)")], ["State", s.state], ["Flows", `${s.flows_installed.toLocaleString("en")} of ${s.flows_wanted.toLocaleString("en")} confirmed`],
-          ["Refused", s.flows_refused ? s.flows_refused : ""], ["Of others", s.flows_foreign ? s.flows_foreign : ""],
-          [s.connected ? "Connected since" : "Disconnected since", s.since ? new Date(s.since).toLocaleString() : ""],
+          ["Refused", s.flows_refused ? s.flows_refused : ""], ["Of other programs", s.flows_foreign ? s.flows_foreign : ""],
+          [s.connected ? "Connected since" : "Disconnected since", s.since ? zoned(s.since) : ""],
           ["Datapath ID", s.datapath_id], ["Switch can", (s.capabilities ?? []).join(", ")]) : h("p", { class: "says" }, "Not known yet.")];
       }),
       this.conditionsBox(),
       this.traffic(legs, ({ iface }) => this.link("network", iface.network)),
       routes.length ? h("section", {}, h("h3", {}, "Routes"), facts(...routes.map((x) => [x.destination, x.type ?? (x.nexthop ? "via " + x.nexthop : "via " + (x.nexthops ?? []).map((n) => n.address).join(", "))]))) : null,
+      this.events(id),
       flowsSection([id], () => true),
     ].filter(Boolean);
+  }
+
+  events(router) {
+    const list = new EventList({ router, open: this.page.open, most: 20 });
+    this.live.push(() => list.refresh());
+    return list.el;
   }
 
   network(n, id) {
@@ -203,7 +222,7 @@ export class Detail {
       most: 8,
       make: () => h("div", { class: "member" }, h("span", { class: "id" }), h("span", { class: "address" })),
       fill: (row, p) => {
-        write(row.children[0], p.id);
+        write(row.children[0], nameOf(p));
         write(row.children[1], (p.addresses ?? []).join(", "));
       },
       chosen: (p) => this.page.open(keyOf("port", p.id)),
@@ -217,8 +236,8 @@ export class Detail {
     return [
       this.head("port", id, () => portHealth(p)),
       h("div", { class: "line start" }, h("button", { type: "button", onclick: () => this.page.trace({ from: id }) }, "Trace from here"), h("button", { type: "button", onclick: () => this.page.trace({ to: id }) }, "Trace to here")),
-      h("section", {}, h("h3", {}, "Machine"), facts(["Network", this.link("network", p.network)], ["MAC address", h("code", {}, p.mac)], ["Addresses", h("code", {}, (p.addresses ?? []).join(", ") || "none")],
-        ["May use besides", (p.allowed_address_pairs ?? []).map((q) => q.address + (q.mac ? ` (${q.mac})` : "")).join(", ")],
+      h("section", {}, h("h3", {}, "Machine"), facts(["Network", this.link("network", p.network)], ["MAC address", h("code", {}, p.mac)], ["Addresses", p.addresses?.length ? p.addresses.map((a) => h("code", { class: "address" }, a)) : "none"],
+        ["Allowed address pairs", (p.allowed_address_pairs ?? []).map((q) => q.address + (q.mac ? ` (${q.mac})` : "")).join(", ")],
         ["Routers", legs.length ? [...new Set(legs.map((l) => l.router.id))].map((r) => [this.link("router", r), " "]) : "none"])),
       this.kept("section", {}, () => {
         const to = this.page.rates.to.get(id);
@@ -236,7 +255,7 @@ export class Detail {
     this.live = [];
     this.key = "daemon:";
     this.shown = this.matter(this.key);
-    const source = (name, s) => s && [name, h("span", {}, h("code", {}, s.name), h("span", { class: "small" }, `${plural(s.networks, "network")}, ${plural(s.routers, "router")}, ${plural(s.ports, "port")}; read ${new Date(s.loaded).toLocaleString()}`), (s.warnings ?? []).map((w) => h("span", { class: "reason" }, w)))];
+    const source = (name, s) => s && [name, h("span", {}, h("code", {}, s.name), h("span", { class: "small" }, `${plural(s.networks, "network")}, ${plural(s.routers, "router")}, ${plural(s.ports, "port")}; read ${zoned(s.loaded)}`), (s.warnings ?? []).map((w) => h("span", { class: "reason" }, w)))];
     this.panel.replaceChildren(
       head("Daemon", "Status", page.close, this.kept("p", {}, () => pill(overall(page.status)))),
       this.kept("div", {}, () => {
@@ -247,10 +266,11 @@ export class Detail {
           problems(s.problems),
           h("section", {}, h("h3", {}, "Intent"), facts(["Revision", s.intent.revision.toLocaleString("en")], ...[source("File", s.intent.file), source("Store", s.intent.store)].filter(Boolean),
             ["Open vSwitch", s.ovsdb ? `${s.ovsdb.endpoint}, ${s.ovsdb.connected ? "connected" : "not connected"}` : "none configured"])),
-          routers.length ? h("section", {}, h("h3", {}, "Routers with something in the way"), h("ul", { class: "ill" }, routers.slice(0, 50).map((r) => h("li", {}, pill(routerHealth(r)), this.link("router", r.id), (r.problems ?? []).map((p) => h("span", { class: "reason" }, p)))),
+          routers.length ? h("section", {}, h("h3", {}, "Routers with problems"), h("ul", { class: "ill" }, routers.slice(0, 50).map((r) => h("li", {}, pill(routerHealth(r)), this.link("router", r.id), (r.problems ?? []).map((p) => h("span", { class: "reason" }, p)))),
             routers.length > 50 ? h("li", {}, `and ${routers.length - 50} more; the list can be sorted by state`) : null)) : null,
         ];
-      }));
+      }),
+      doctorSection());
     this.panel.scrollTop = 0;
     this.refresh();
   }

@@ -1,23 +1,27 @@
 // Where everything is in the picture, as a function of what there is. The unit is
 // a pixel at scale 1.
 
-import { byID, keyOf, subnet } from "./model.js";
+import { MOST as BESIDE, placeAround } from "./around.js";
+import { byID, keyOf, nameOf, subnet } from "./model.js";
 
-export const CELL = { w: 176, h: 26, gap: 6 }; // of a machine
-export const HEAD = 50; // of a network's card, above its machines
+const CELL = { w: 190, h: 28, second: 16, gap: 6 }; // of a machine; the second line is for IPv6
+const HEAD = 52; // of a network's card, above its machines
 const PAD = 10;
 const ROUTER = { w: 168, h: 56 };
-const LINK = 190; // between the rims of what is joined
-const BETWEEN = 60; // between what is not
+const LINK = 130; // between the rims of what is joined
+const BETWEEN = 50; // between what is not
+const MOST = 40; // machines of a card; the last cell stands for all others
 
-// layout returns { nodes, edges, byKey, box }. A node is a router or a network with
-// the middle of its card; a network has its ports, which are cells of its card.
-export function layout(world) {
+// layout returns { nodes, edges, byKey, box }. A node is a router or a network with the
+// middle of its card. A network has its ports, which are cells of its card, and rest of
+// them that have no cell of their own. The node with the key root, if there is one, is in the
+// middle of what hangs together with it; a router there has all other nodes on its networks.
+export function layout(world, root) {
   const nodes = new Map();
   const edges = [];
   const legs = world.legs();
   for (const r of sorted(world.routers)) {
-    nodes.set(keyOf("router", r.id), { key: keyOf("router", r.id), kind: "router", id: r.id, ...ROUTER, x: 0, y: 0, links: [] });
+    nodes.set(keyOf("router", r.id), { key: keyOf("router", r.id), kind: "router", id: r.id, ...ROUTER, w: wide(nameOf(r)), name: nameOf(r), all: r.all ?? (r.interfaces ?? []).length, x: 0, y: 0, links: [] });
   }
   for (const n of sorted(world.networks)) {
     nodes.set(keyOf("network", n.id), networkNode(n, world.portsOn(n.id), legs.get(n.id) ?? []));
@@ -34,7 +38,11 @@ export function layout(world) {
     }
   }
   const islands = islandsOf(nodes);
-  for (const island of islands) place(island);
+  const middle = nodes.get(root);
+  for (const island of islands) {
+    if (middle?.kind === "router" && island.includes(middle) && new Set(middle.links.map((e) => e.network)).size <= BESIDE) placeAround(middle);
+    else place(island, middle);
+  }
   pack(islands);
   const all = [...nodes.values()];
   return { nodes: all, edges, byKey: nodes, box: boxOf(all) };
@@ -44,22 +52,55 @@ function sorted(map) {
   return [...map.values()].sort((a, b) => byID(a.id, b.id));
 }
 
-function networkNode(n, ports, legs) {
-  const columns = Math.max(1, Math.round(Math.sqrt((ports.length * CELL.h * 1.5) / CELL.w)));
-  const rows = Math.ceil(ports.length / columns);
-  const w = Math.max(1, columns) * (CELL.w + CELL.gap) - CELL.gap + 2 * PAD;
-  const h = ports.length ? HEAD + rows * (CELL.h + CELL.gap) - CELL.gap + PAD : HEAD + 4;
-  const subnets = [...new Set(legs.flatMap((l) => l.iface.addresses.map(subnet)))];
-  return { key: keyOf("network", n.id), kind: "network", id: n.id, w: Math.max(w, 168), h, x: 0, y: 0, links: [], ports, columns, rows, subnets };
+// wide is how wide the card of a router is: as wide as its name, within limits.
+function wide(name) {
+  return Math.min(300, Math.max(ROUTER.w, 84 + 9 * name.length));
 }
 
-// cellOf returns the corner of the ith machine of a network.
+function networkNode(n, ports, legs) {
+  const shown = ports.length > MOST ? MOST - 1 : ports.length;
+  const cells = Math.min(ports.length, MOST);
+  const two = ports.slice(0, shown).some((p) => secondLine(p));
+  const cell = { w: CELL.w, h: CELL.h + (two ? CELL.second : 0), gap: CELL.gap };
+  const columns = Math.max(1, Math.round(Math.sqrt((cells * cell.h * 1.5) / cell.w)));
+  const rows = Math.ceil(cells / columns);
+  const w = columns * (cell.w + cell.gap) - cell.gap + 2 * PAD;
+  const h = ports.length ? HEAD + rows * (cell.h + cell.gap) - cell.gap + PAD : HEAD + 4;
+  const subnets = [...new Set(legs.flatMap((l) => l.iface.addresses.map(subnet)))];
+  return { key: keyOf("network", n.id), kind: "network", id: n.id, name: nameOf(n), more: n.more ?? 0, w: Math.max(w, 168), h, x: 0, y: 0, links: [], ports: ports.slice(0, shown), rest: ports.length - shown, count: ports.length, columns, rows, cell, subnets };
+}
+
+// secondLine returns the address of a machine that is on the second line of its cell:
+// its first IPv6 address.
+export function secondLine(port) {
+  return (port.addresses ?? []).find((a) => a.includes(":"));
+}
+
+// cellOf returns the ith cell of a network: the box of a machine, given by its corner.
 export function cellOf(node, i) {
-  const inner = node.columns * (CELL.w + CELL.gap) - CELL.gap;
+  const { cell } = node;
+  const inner = node.columns * (cell.w + cell.gap) - cell.gap;
   return {
-    x: node.x - inner / 2 + (i % node.columns) * (CELL.w + CELL.gap),
-    y: node.y - node.h / 2 + HEAD + Math.floor(i / node.columns) * (CELL.h + CELL.gap),
+    x: node.x - inner / 2 + (i % node.columns) * (cell.w + cell.gap),
+    y: node.y - node.h / 2 + HEAD + Math.floor(i / node.columns) * (cell.h + cell.gap),
+    w: cell.w,
+    h: cell.h,
   };
+}
+
+// cellAt returns which cell of a network is at a point, or -1.
+export function cellAt(node, x, y) {
+  const c = cellOf(node, 0);
+  const column = Math.floor((x - c.x) / (c.w + node.cell.gap));
+  const i = Math.floor((y - c.y) / (c.h + node.cell.gap)) * node.columns + column;
+  return column >= 0 && column < node.columns && y >= c.y && i < node.ports.length + (node.rest > 0) ? i : -1;
+}
+
+// indexOf returns the cell of a machine on a network, or -1. One that has none of its own
+// is in the last.
+export function indexOf(node, id) {
+  const i = node.ports.findIndex((p) => p.id === id);
+  return i < 0 && node.rest > 0 ? node.ports.length : i;
 }
 
 // islandsOf returns what hangs together, each by ID.
@@ -84,11 +125,11 @@ function islandsOf(nodes) {
   return islands;
 }
 
-// place lays an island out as a tree that grows from what has the most links. Each
-// branch has a circle for itself, and circles stand in rings around what they
+// place lays an island out as a tree that grows from its middle or, if that is elsewhere,
+// from what has the most links. Each branch has a circle for itself, and circles stand in rings around what they
 // hang on.
-function place(island) {
-  const root = island.reduce((a, b) => (b.links.length > a.links.length ? b : a));
+function place(island, middle) {
+  const root = island.includes(middle) ? middle : island.reduce((a, b) => (b.links.length > a.links.length ? b : a));
   const tree = new Map([[root, []]]);
   const order = [root];
   for (const n of order) {

@@ -1,10 +1,10 @@
 // What lies between the cards of a picture: links, what goes over them, and the ways
 // of packets.
 
-import { FLOWS, FONT, FULL, NEAR, arrow, box, measured } from "./brush.js";
+import { FLOWS, FONT, FULL, LINES, arrow, box, measured } from "./brush.js";
 import { sign } from "./cards.js";
 import { rim } from "./layout.js";
-import { bits, both, weight } from "./rates.js";
+import { bits, both, lineWidth, weight } from "./rates.js";
 
 const WAYS = ["accent", "back-way"]; // colours of a packet and of its answer
 
@@ -48,7 +48,7 @@ export function edges(picture, c, now) {
 // stream draws from afar what goes over a link, both ways, as one line.
 function stream(picture, c, e, o, bitRate, px) {
   c.strokeStyle = picture.colours.accent;
-  c.lineWidth = Math.min((1 + 3 * weight(bitRate)) * px, 26);
+  c.lineWidth = lineWidth(bitRate) * px;
   c.beginPath();
   c.moveTo(e.router.x + o.x, e.router.y + o.y);
   c.lineTo(e.network.x + o.x, e.network.y + o.y);
@@ -60,9 +60,9 @@ function stream(picture, c, e, o, bitRate, px) {
 function flow(picture, c, a, b, o, bitRate, now, px) {
   if (bitRate <= 0) return;
   const w = weight(bitRate);
-  const width = Math.max(2 + 5 * w, 1.5 * px);
+  const width = lineWidth(bitRate) * px;
   const length = Math.hypot(b.x - a.x, b.y - a.y) || 1;
-  const side = width / 2 + 2;
+  const side = width / 2 + px;
   const nx = (-(b.y - a.y) / length) * side + o.x;
   const ny = ((b.x - a.x) / length) * side + o.y;
   c.beginPath();
@@ -72,18 +72,17 @@ function flow(picture, c, a, b, o, bitRate, now, px) {
   c.strokeStyle = picture.colours.stream;
   c.lineWidth = width;
   c.stroke();
-  c.setLineDash([6, 12]);
-  c.lineDashOffset = picture.calm.matches ? 0 : -((now / 1000) * (20 + 70 * w)) % 18;
+  c.setLineDash([6 * px, 12 * px]);
+  c.lineDashOffset = picture.calm.matches ? 0 : -(((now / 1000) * (20 + 70 * w)) % 18) * px;
   c.strokeStyle = picture.colours.accent;
   c.lineWidth = width * 0.8;
   c.stroke();
 }
 
-// labels say at each link what goes over it, and near by where nothing does the
-// router's address.
+// labels write at each link what goes over it, if there is room, and near by where nothing
+// does the router's addresses.
 export function labels(picture, c) {
   const { camera } = picture;
-  const near = camera.scale >= NEAR;
   const full = camera.scale >= FULL;
   const u = full ? 1 : 1 / camera.scale; // from afar, words keep their size
   c.textBaseline = "middle";
@@ -95,18 +94,24 @@ export function labels(picture, c) {
     if (!camera.sees(x, y, 300 * u, 120 * u)) continue;
     const rate = picture.rates.get(e.router.id, e.iface.id);
     const angle = Math.atan2(b.y - a.y, b.x - a.x);
-    const words = full ? both : (r) => bits(r.bits);
-    const lines = [];
-    if (rate.out.packets > 0) lines.push([words(rate.out), angle]);
-    if (rate.in.packets > 0) lines.push([words(rate.in), angle + Math.PI]);
-    if (lines.length) beside(picture, c, x, y, angle, lines, u);
-    else if (near && !picture.ways.length && e.iface.addresses.length) onLink(picture, c, x, y, e.iface.addresses[0]);
+    const gap = Math.abs(e.router.x - e.network.x) - (e.router.w + e.network.w) / 2; // between the cards
+    const room = gap > 0 ? gap : Infinity;
+    const linesOf = (words) => [[rate.out, angle], [rate.in, angle + Math.PI]].filter(([r]) => r.packets > 0).map(([r, way]) => [words(r), way]);
+    const fits = (lines) => widest(c, lines, u) <= room;
+    const brief = linesOf((r) => bits(r.bits));
+    const long = full && brief.length ? linesOf(both) : brief;
+    const lines = fits(long) ? long : brief;
+    if (lines.length && fits(lines)) {
+      const place = gap > 0 ? above(e, gap) : beside(x, y, angle);
+      rates(picture, c, place, lines, u);
+    }
+    if (!lines.length && camera.scale >= LINES && !picture.ways.length) e.iface.addresses.slice(0, 2).forEach((address, i, all) => onLink(picture, c, x, y + (i - (all.length - 1) / 2) * 20, address));
   }
 }
 
 // onLink writes a word in a gap of a link.
 function onLink(picture, c, x, y, text) {
-  c.font = `400 11px ${FONT}`;
+  c.font = `400 12px ${FONT}`;
   const w = measured(c, text) + 12;
   c.fillStyle = picture.colours.back;
   box(c, x - w / 2, y - 9, w, 18, 6);
@@ -116,16 +121,37 @@ function onLink(picture, c, x, y, text) {
   c.fillText(text, x, y);
 }
 
-// beside writes rates at the side of a link, each with the way that it goes.
-function beside(picture, c, x, y, angle, lines, u) {
-  c.font = `600 ${11 * u}px ${FONT}`;
-  const w = Math.max(...lines.map(([text]) => measured(c, text))) + 28 * u;
-  const h = (lines.length * 16 + 4) * u;
+// widest returns how wide rates are that are written beside a link.
+function widest(c, lines, u) {
+  c.font = `600 ${12 * u}px ${FONT}`;
+  return Math.max(0, ...lines.map(([text]) => measured(c, text))) + 28 * u;
+}
+
+// above returns where a box of a width and a height is that lies above a link in the gap
+// between its cards, and beside where one is at the side of a point of a link. u is the size
+// of a pixel.
+function above({ router, network }, gap) {
+  const way = Math.sign(network.x - router.x);
+  const slope = (network.y - router.y) / (network.x - router.x);
+  const x = router.x + way * (router.w / 2 + gap / 2);
+  const y = router.y + slope * (x - router.x);
+  return (w, h, u) => ({ left: x - w / 2, top: y - (Math.abs(slope) * w) / 2 - h - 8 * u });
+}
+
+function beside(x, y, angle) {
   const turned = Math.abs(Math.cos(angle)) > 0.5 ? Math.sign(Math.cos(angle)) : -Math.sign(Math.sin(angle));
   const [nx, ny] = [Math.sin(angle) * turned, -Math.cos(angle) * turned];
-  const away = Math.abs(nx) * (w / 2) + Math.abs(ny) * (h / 2) + 10 * u;
-  const left = x + nx * away - w / 2;
-  const top = y + ny * away - h / 2;
+  return (w, h, u) => {
+    const away = Math.abs(nx) * (w / 2) + Math.abs(ny) * (h / 2) + 10 * u;
+    return { left: x + nx * away - w / 2, top: y + ny * away - h / 2 };
+  };
+}
+
+// rates writes rates at a place, each with the way that it goes.
+function rates(picture, c, place, lines, u) {
+  const w = widest(c, lines, u);
+  const h = (lines.length * 16 + 4) * u;
+  const { left, top } = place(w, h, u);
   c.fillStyle = picture.colours.back;
   c.globalAlpha = 0.88;
   box(c, left, top, w, h, 6 * u);
@@ -200,8 +226,8 @@ function shifted(w, px) {
   });
 }
 
-// offset moves links apart where a router has several on one network.
-function offset(e) {
+// offset returns how far links are moved apart where a router has several on one network.
+export function offset(e) {
   if (e.nth === 0) return { x: 0, y: 0 };
   const length = Math.hypot(e.network.x - e.router.x, e.network.y - e.router.y) || 1;
   const d = 22 * (e.nth % 2 ? (e.nth + 1) / 2 : -e.nth / 2);

@@ -1,8 +1,7 @@
-// The list: everything that the picture shows, as a table for eyes, keyboard and
-// screen readers.
+// The list: all objects as a table, for eyes, keyboard and screen readers.
 
 import { attr, h, sign, write } from "./dom.js";
-import { addressesOf, byID, keyOf, plural, portHealth, routerHealth, worst } from "./model.js";
+import { LEVELS, addressesOf, byID, nameOf, plural, portHealth, routerHealth, worst } from "./model.js";
 import { Rates, bits, sum } from "./rates.js";
 import { Rows, step } from "./rows.js";
 
@@ -67,7 +66,11 @@ export class List {
   }
 
   sort(by) {
-    this.order = { by, up: this.order.by === by ? !this.order.up : by !== "in" && by !== "out" };
+    this.sortBy(by, this.order.by === by ? !this.order.up : !["in", "out", "state"].includes(by));
+  }
+
+  sortBy(by, up) {
+    this.order = { by, up };
     this.refresh();
   }
 
@@ -97,11 +100,11 @@ export class List {
   value(e, by) {
     switch (by) {
       case "id":
-        return e.id;
+        return nameOf(e.object);
       case "kind":
         return KINDS[e.kind];
       case "state":
-        return this.health(e).word;
+        return LEVELS.indexOf(this.health(e).level);
       case "place":
         return this.place(e);
       case "addresses":
@@ -156,7 +159,7 @@ export class List {
     const health = this.health(e);
     const rate = this.rate(e);
     const text = {
-      id: e.id,
+      id: nameOf(e.object),
       kind: KINDS[e.kind],
       place: this.place(e),
       addresses: addressesOf(e.kind, e.object).join(", "),

@@ -1,17 +1,24 @@
-// What keeps the page alive: it reads the intent once and then its changes, and how
-// far everything has come again and again, and hands them to what shows them.
+// The page as a whole: it reads the intent once and then its changes, reads the status and
+// the counters again and again, and hands them to the parts that show them.
 
 import { Problem, get, watch } from "./api.js";
-import { next } from "./cursor.js";
+import { describe } from "./describe.js";
 import { Detail } from "./detail.js";
 import { SIGNS, attr, write } from "./dom.js";
 import { read as readHash, write as writeHash } from "./hash.js";
+import { History } from "./history.js";
+import { listen as listenToKeys } from "./keys.js";
+import { fill as fillLegend } from "./legend.js";
 import { List } from "./list.js";
-import { Finder, World, overall, parseKey, plural, portHealth, routerHealth } from "./model.js";
+import { Finder, World, byID, keyOf, overall, parseKey, plural } from "./model.js";
+import { WHOLE, centreOf, holds, near, words } from "./near.js";
+import { Overview, broken, busiest } from "./overview.js";
 import { Picture } from "./picture.js";
-import { Rates, both, sum } from "./rates.js";
+import { Rates } from "./rates.js";
 import { Search } from "./search.js";
 import { begin as beginTheme } from "./theme.js";
+import { stamp } from "./time.js";
+import { Tips } from "./tips.js";
 import { Trace } from "./trace.js";
 
 const $ = (id) => document.getElementById(id);
@@ -20,12 +27,14 @@ const EVERY = 2000; // ms between two readings, at least
 const SHARE = 10; // and so many times what one takes, so that big switches are not kept busy
 const SETTLING = 50; // ms in which changes that follow each other are drawn once, at least; and so many times what that takes
 
+const host = document.querySelector("meta[name=host]").content;
 const page = {
   world: new World(),
   finder: new Finder(new World()),
   status: null,
   statuses: new Map(),
   rates: new Rates(),
+  history: new History(),
   ways: [],
   open,
   close,
@@ -35,8 +44,12 @@ let state = readHash(location.hash);
 let loaded = false;
 let answered = 0; // when the daemon did so last
 let before = null; // what had the focus before the panel
+let around; // the key of what the picture is around; undefined: it shows everything
+let settled = false; // around was chosen when the status was known
 
-const picture = new Picture($("canvas"), { pick: (key) => (key ? open(key) : close()), moved: remember });
+const tips = new Tips($("tip"));
+const picture = new Picture($("canvas"), { pick: (key) => (key ? open(key) : close()), moved: remember, over: (key, x, y) => tips.show(key && describe(page, key), x, y) });
+const overview = new Overview($("overview"), page, { open, list: listIll });
 const list = new List({ grid: $("grid"), listed: $("listed"), open });
 const detail = new Detail($("panel"), page);
 const trace = new Trace({ panel: $("panel"), page, found });
@@ -47,31 +60,29 @@ const search = new Search({
     open(key);
     picture.focus(key);
   },
-  leave: () => (state.view === "list" ? $("grid") : $("canvas")).focus(),
+  leave: () => ({ list: $("grid"), picture: $("canvas"), overview: $("overview") })[view()].focus(),
 });
 
+fillLegend($("legend"));
+const narrow = matchMedia("(max-width: 600px)");
+const fold = () => ($("legend").open = !narrow.matches);
+narrow.addEventListener("change", fold);
+fold();
 beginTheme($("theme"), () => picture.recolour());
+listenToKeys({ page, picture, tips, open, close, zoom, opened: () => state.open });
 $("health").addEventListener("click", () => {
   before = document.activeElement;
   set({ open: "daemon:", trace: null });
   $("panel").focus();
 });
-$("view-picture").addEventListener("click", () => set({ view: "picture" }));
-$("view-list").addEventListener("click", () => set({ view: "list" }));
+for (const name of ["overview", "picture", "list"]) $("view-" + name).addEventListener("click", () => set({ view: name }));
 $("open-trace").addEventListener("click", () => openTrace({}));
 $("zoom-in").addEventListener("click", () => zoom(1.4));
 $("zoom-out").addEventListener("click", () => zoom(1 / 1.4));
 $("zoom-all").addEventListener("click", () => picture.fit());
-$("kinds").addEventListener("click", (e) => {
-  const button = e.target.closest("button");
-  if (!button) return;
-  for (const b of $("kinds").children) attr(b, "aria-pressed", String(b === button));
-  filter();
-});
+$("kinds").addEventListener("click", (e) => e.target.closest("button") && showKind(e.target.closest("button").dataset.kind));
 $("only").addEventListener("input", filter);
 $("none").querySelector("button").addEventListener("click", () => load());
-$("canvas").addEventListener("keydown", canvasKey);
-document.addEventListener("keydown", pageKey);
 window.addEventListener("hashchange", () => {
   const old = state;
   state = readHash(location.hash);
@@ -82,6 +93,14 @@ document.addEventListener("visibilitychange", () => (document.hidden ? rest() : 
 
 // ---- What is shown ----
 
+const many = () => page.world.routers.size > WHOLE;
+
+// view returns which view is shown: with many routers first the overview.
+function view() {
+  if (state.view) return state.view;
+  return many() && !state.trace && !page.world.get(state.open ?? "daemon:") ? "overview" : "picture";
+}
+
 // set changes the state and the address, so that the browser can go back.
 function set(change) {
   state = { ...state, ...change };
@@ -91,7 +110,7 @@ function set(change) {
 
 let remembering;
 
-// remember puts the camera into the address, when it has come to rest.
+// remember puts the camera into the address when it is at rest.
 function remember() {
   clearTimeout(remembering);
   remembering = setTimeout(() => {
@@ -106,13 +125,59 @@ function filter() {
   list.filter(pressed.dataset.kind, $("only").value);
 }
 
+function showKind(kind) {
+  for (const b of $("kinds").children) attr(b, "aria-pressed", String(b.dataset.kind === kind));
+  filter();
+}
+
+// listIll shows the list of routers, those first that are not well.
+function listIll() {
+  $("only").value = "";
+  set({ view: "list" });
+  showKind("router");
+  list.sortBy("state", false);
+  $("grid").focus();
+}
+
+// centre returns the key of what the picture is to be around: what the address says, or the
+// router of what is open, or one that is not well, or the busiest.
+function centre() {
+  const { world } = page;
+  if (!many()) return undefined;
+  if (state.near && world.get(state.near)) return state.near;
+  const opened = centreOf(world, state.open);
+  if (opened) return opened;
+  if (settled && around && world.get(around)) return around;
+  const id = broken(page.status?.routers ?? []).map((r) => r.id).find((x) => world.routers.has(x)) ?? busiest(world, page.rates, page.history)[0];
+  return keyOf("router", id ?? [...world.routers.keys()].sort(byID)[0]);
+}
+
+// showPicture has the picture show everything, or a neighbourhood.
+function showPicture() {
+  around = centre();
+  settled = page.status !== null;
+  const { world } = page;
+  const part = around ? near(world, around) : world;
+  $("around").hidden = !around;
+  if (around) write($("around"), words(world, part, around));
+  picture.show(part, around);
+  picture.setWays(page.ways);
+}
+
 // apply shows the state.
 function apply() {
   const nothing = !$("none").hidden;
-  $("picture").hidden = nothing || state.view !== "picture";
-  $("list").hidden = nothing || state.view !== "list";
-  attr($("view-picture"), "aria-pressed", String(state.view === "picture"));
-  attr($("view-list"), "aria-pressed", String(state.view === "list"));
+  const now = view();
+  for (const name of ["overview", "picture", "list"]) {
+    $(name).hidden = nothing || now !== name;
+    attr($("view-" + name), "aria-pressed", String(now === name));
+  }
+  tips.hide();
+  if (loaded && now === "picture" && centre() !== around) showPicture();
+  if (now === "overview") {
+    overview.draw();
+    overview.refreshEvents();
+  }
   picture.select(state.open);
   if (list.selected !== state.open) list.select(state.open);
   const panel = $("panel");
@@ -143,15 +208,18 @@ function apply() {
 function open(key) {
   if (!$("panel").contains(document.activeElement)) before = document.activeElement;
   picture.cursor = key;
-  set({ open: key, trace: null });
-  if (state.view === "picture") picture.bring(key);
+  const change = { open: key, trace: null };
+  if (view() === "overview") change.view = "picture";
+  if (many() && (parseKey(key).kind === "router" || !picture.world || !holds(picture.world, key))) Object.assign(change, { near: centreOf(page.world, key) ?? null, at: null });
+  set(change);
+  if (view() === "picture") picture.bring(key);
   $("panel").focus({ preventScroll: true });
 }
 
 function close() {
   const had = $("panel").contains(document.activeElement);
   if (state.open || state.trace) set({ open: null, trace: null });
-  if (had) (before?.isConnected && before !== document.body ? before : $("canvas")).focus();
+  if (had) (before?.isConnected && before.checkVisibility() && before !== document.body ? before : $("canvas")).focus();
 }
 
 function openTrace(more) {
@@ -164,65 +232,18 @@ function openTrace(more) {
 // found shows the ways of a trace.
 function found(ways, asked) {
   page.ways = ways;
-  picture.setWays(ways);
+  const router = many() && ways.find((w) => w.router)?.router;
+  if (router) state.near = keyOf("router", router);
+  if (router && around !== state.near) showPicture();
+  else picture.setWays(ways);
   if (!asked) return;
   picture.gather(picture.ways.flatMap((w) => w.keys));
   state.trace = asked;
   history.replaceState(null, "", "#" + writeHash(state));
 }
 
-// zoom zooms in on what is selected, if that is seen, else on the middle.
 function zoom(factor) {
-  const { camera } = picture;
-  const at = state.open && picture.placeOf(state.open);
-  const { x, y } = at && camera.sees(at.x, at.y, 0, 0) ? camera.toScreen(at.x, at.y) : { x: camera.w / 2, y: camera.h / 2 };
-  camera.zoom(factor, x, y);
-  picture.change();
-}
-
-// ---- The keyboard ----
-
-function pageKey(e) {
-  const typing = e.target.matches("input, select, textarea");
-  if (e.key === "/" && !typing && !e.ctrlKey && !e.metaKey && !e.altKey) {
-    e.preventDefault();
-    $("search").focus();
-    $("search").select();
-  } else if (e.key === "Escape" && !$("panel").hidden) {
-    close();
-  }
-}
-
-function canvasKey(e) {
-  if (e.ctrlKey || e.metaKey || e.altKey) return;
-  const actions = { "+": () => zoom(1.4), "=": () => zoom(1.4), "-": () => zoom(1 / 1.4), 0: () => picture.fit() };
-  if (e.key.startsWith("Arrow")) {
-    e.preventDefault();
-    const to = next(picture.layout, page.world, picture.cursor ?? state.open, e.key);
-    if (!to) return;
-    picture.cursor = to;
-    picture.bring(to);
-    say(to);
-  } else if ((e.key === "Enter" || e.key === " ") && picture.cursor) {
-    e.preventDefault();
-    open(picture.cursor);
-  } else if (actions[e.key]) {
-    e.preventDefault();
-    actions[e.key]();
-  }
-}
-
-// say tells a screen reader what the cursor is at.
-function say(key) {
-  const { kind, id } = parseKey(key);
-  const o = page.world.get(key);
-  if (!o) return;
-  const words = {
-    router: () => `router ${id}, ${routerHealth(page.statuses.get(id)).word}, ${plural((o.interfaces ?? []).length, "interface")}, out ${both(sum((o.interfaces ?? []).map((f) => page.rates.get(id, f.id))).out)}`,
-    network: () => `network ${id}, ${plural(page.world.on.get(id)?.size ?? 0, "machine")}`,
-    port: () => `machine ${id}, ${portHealth(o).word}, ${(o.addresses ?? []).join(", ")}`,
-  };
-  write($("said"), words[kind]());
+  picture.zoom(factor, state.open);
 }
 
 // ---- What is read ----
@@ -233,7 +254,7 @@ let drawing = null;
 let drawTook = 0; // ms
 let loading = null;
 
-// load reads the intent, and then hears of its changes.
+// load reads the intent, and then watches its changes.
 function load() {
   loading ??= reload().finally(() => (loading = null));
   return loading;
@@ -276,13 +297,12 @@ function draw() {
   const { world } = page;
   page.finder = search.finder = new Finder(world);
   const first = picture.world === null;
-  picture.show(world);
+  showPicture();
   if (first && state.at) picture.look(state.at);
   list.setWorld(world, page.finder);
-  picture.setWays(page.ways);
   write($("counts"), `${plural(world.networks.size, "network")} · ${plural(world.routers.size, "router")} · ${plural(world.ports.size, "machine")}`);
   if (world.empty) {
-    none("There is nothing yet", "No network, router or port is declared. Write a topology file, and have the daemon take it in:", "ofdvr apply -f topology.yaml");
+    none("No networks or routers yet", "Describe networks, routers and machines in a topology file and apply it:", "ofdvr apply -f topology.yaml");
   } else {
     $("none").hidden = true;
   }
@@ -292,7 +312,7 @@ function draw() {
   drawTook = performance.measure("draw", { start: began }).duration;
 }
 
-// poll reads how far everything has come, and what was counted.
+// poll reads the status, the counters and the history.
 async function poll() {
   clearTimeout(polling);
   polling = null;
@@ -312,6 +332,11 @@ async function poll() {
       list.setRates(page.rates);
     }
     showHealth(overall(page.status));
+    const { kind, id } = parseKey(state.open ?? "");
+    await page.history.refresh(kind === "router" ? id : null);
+    if (!settled && many()) apply();
+    overview.draw();
+    overview.refreshEvents();
     detail.refresh();
   } catch (e) {
     gone(e);
@@ -335,11 +360,11 @@ function showHealth({ level, word }) {
   attr($("health"), "class", "pill " + level);
   $("health").querySelector("path").setAttribute("d", SIGNS[level]);
   write($("health").lastElementChild, word);
-  document.title = level === "ok" ? "ofdvr" : `${word} – ofdvr`;
+  document.title = [level === "ok" ? host : host ? `${host}: ${word}` : word, "ofdvr"].filter(Boolean).join(" – ");
 }
 
-// alive notes that the daemon answers, and gone that it does not: what was known is
-// shown all the same.
+// alive notes that the daemon answers, and gone that it does not; the page goes on showing
+// what it has read.
 function alive() {
   answered = Date.now();
   $("banner").hidden = true;
@@ -350,11 +375,11 @@ function gone(e) {
   stopWatching();
   showHealth({ level: "bad", word: "No answer" });
   if (!loaded) {
-    none(e.status ? "The daemon refuses" : "The daemon does not answer", e.message[0].toUpperCase() + e.message.slice(1) + ". It is asked again every few seconds.", "", true);
+    none(e.status ? "The daemon refuses" : "The daemon does not answer", e.message[0].toUpperCase() + e.message.slice(1) + ". The page tries again every few seconds.", "", true);
     apply();
     return;
   }
-  write($("banner"), `${e.message[0].toUpperCase() + e.message.slice(1)}. What is shown is as it was at ${new Date(answered).toLocaleTimeString()}.`);
+  write($("banner"), `${e.message[0].toUpperCase() + e.message.slice(1)}. The page shows what it read at ${stamp(answered)}.`);
   $("banner").hidden = false;
   document.body.classList.add("stale");
 }

@@ -30,6 +30,11 @@ export function parseKey(key) {
   return { kind: key.slice(0, at), id: key.slice(at + 1) };
 }
 
+// nameOf returns what to call an object: its name, if it has one, or its ID.
+export function nameOf(o) {
+  return o.name || o.id;
+}
+
 // A World is the intent.
 export class World {
   constructor(topology = {}, revision = 0) {
@@ -107,15 +112,37 @@ export class World {
   }
 }
 
-// subnet returns the network part of a prefix in the notation of people, as far
-// as it is IPv4: 10.0.1.0/24 of 10.0.1.1/24.
+// subnet returns the network part of a prefix: 10.0.1.0/24 of 10.0.1.1/24, fd00::/64 of
+// fd00::1/64.
 export function subnet(prefix) {
   const [address, bits] = prefix.split("/");
-  if (address.includes(":")) return prefix;
+  if (address.includes(":")) return address.includes(".") ? prefix : subnet6(address, Number(bits));
   const n = address.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
   const size = 2 ** (32 - Number(bits));
   const first = n - (n % size);
   return [24, 16, 8, 0].map((shift) => Math.floor(first / 2 ** shift) % 256).join(".") + "/" + bits;
+}
+
+function subnet6(address, bits) {
+  const [head, tail] = address.split("::").map((part) => (part ? part.split(":") : []));
+  const zeros = tail ? Array(8 - head.length - tail.length).fill("0") : [];
+  const groups = [...head, ...zeros, ...(tail ?? [])].map((g, i) => {
+    const kept = Math.min(16, Math.max(0, bits - 16 * i));
+    return (parseInt(g, 16) & (0xffff << (16 - kept)) & 0xffff).toString(16);
+  });
+  return shorten(groups) + "/" + bits;
+}
+
+// shorten writes the longest run of zero groups as "::" (RFC 5952).
+function shorten(groups) {
+  let [best, length] = [0, 1];
+  for (let i = 0; i < 8; i++) {
+    let n = 0;
+    while (groups[i + n] === "0") n++;
+    if (n > length) [best, length] = [i, n];
+  }
+  if (length === 1) return groups.join(":");
+  return groups.slice(0, best).join(":") + "::" + groups.slice(best + length).join(":");
 }
 
 // addressesOf returns all addresses of an object, in words.
@@ -138,7 +165,7 @@ export class Finder {
     for (const kind of ["router", "network", "port"]) {
       for (const o of [...world.all(kind).values()].sort((a, b) => byID(a.id, b.id))) {
         const names = kind === "router" ? (o.interfaces ?? []).map((f) => f.id) : [];
-        const text = [o.id, ...names, ...macsOf(kind, o), ...addressesOf(kind, o)].join("\n").toLowerCase();
+        const text = [o.id, ...(o.name ? [o.name] : []), ...names, ...macsOf(kind, o), ...addressesOf(kind, o)].join("\n").toLowerCase();
         this.entries.push({ key: keyOf(kind, o.id), kind, id: o.id, object: o, text });
       }
     }
@@ -161,7 +188,7 @@ export class Finder {
 }
 
 // LEVELS are the levels of health, from good to bad.
-const LEVELS = ["ok", "idle", "busy", "warn", "bad"];
+export const LEVELS = ["ok", "idle", "busy", "warn", "bad"];
 
 export function worst(levels) {
   return levels.reduce((a, b) => (LEVELS.indexOf(b) > LEVELS.indexOf(a) ? b : a), "ok");

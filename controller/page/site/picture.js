@@ -1,21 +1,22 @@
-// The picture: draws on a canvas what is seen of a layout, and tells what is
-// pointed at. The farther away, the less of it: machines, then names, then counts.
+// The picture: draws on a canvas what is seen of a layout, and finds what is at a point.
+// From afar it leaves out machines; names of routers always have a size that can be read.
 
 import { FLOWS, NEAR, box } from "./brush.js";
 import { Camera } from "./camera.js";
-import { network, router } from "./cards.js";
+import { labels as nameLabels, network, router } from "./cards.js";
 import { SIGNS } from "./dom.js";
-import { CELL, boxOf, cellOf, layout } from "./layout.js";
-import { edges, labels, packet, way } from "./links.js";
+import { boxOf, cellAt, cellOf, indexOf, layout, rim } from "./layout.js";
+import { edges, labels, offset, packet, way } from "./links.js";
 import { keyOf, parseKey } from "./model.js";
+import { listen } from "./pointer.js";
 import { Rates } from "./rates.js";
 import { wayPoints } from "./way.js";
 
 export class Picture {
-  // pick is called with the key of what is clicked, or null; moved when the camera
-  // has moved.
-  constructor(canvas, { pick, moved }) {
-    Object.assign(this, { canvas, pick, moved });
+  // pick is called with the key of what is clicked, or null; moved when the camera has
+  // moved; over with the key of what the pointer is on, and where in the window that is.
+  constructor(canvas, { pick, moved, over }) {
+    Object.assign(this, { canvas, pick, moved, over });
     this.context = canvas.getContext("2d");
     this.camera = new Camera();
     this.layout = { nodes: [], edges: [], byKey: new Map(), box: boxOf([]) };
@@ -33,7 +34,7 @@ export class Picture {
     this.paths = Object.fromEntries(Object.entries(SIGNS).map(([level, d]) => [level, new Path2D(d)]));
     new ResizeObserver(() => this.resize()).observe(canvas.parentElement);
     this.recolour();
-    this.listen();
+    listen(this);
     requestAnimationFrame((now) => this.frame(now));
   }
 
@@ -45,11 +46,17 @@ export class Picture {
     this.dirty = true;
   }
 
-  // show lays the world out anew. What is in the middle stays there.
-  show(world) {
+  // show lays the world out anew, around the object with the key root, if there is one. What
+  // is in the middle stays there, unless root is another than before.
+  show(world, root) {
+    if (this.world && root !== this.root) {
+      this.all = true;
+      this.hover(null);
+    }
     const anchor = this.nearest();
     this.world = world;
-    this.layout = layout(world);
+    this.root = root;
+    this.layout = layout(world, root);
     const now = anchor && this.layout.byKey.get(anchor.key);
     if (now) {
       this.camera.x += now.x - anchor.x;
@@ -59,6 +66,15 @@ export class Picture {
     }
     if (this.all) this.fit();
     this.dirty = true;
+  }
+
+  // hover notes what the pointer is on; null: nothing.
+  hover(key, x, y) {
+    if (key !== this.hovered) {
+      this.hovered = key;
+      this.dirty = true;
+    }
+    this.over(key, x, y);
   }
 
   nearest() {
@@ -93,10 +109,32 @@ export class Picture {
   }
 
   fit() {
-    this.camera.fit(this.layout.box);
+    this.camera.fit(this.layout.box, this.rims());
     this.fitted = this.camera.w > 1 && this.layout.nodes.length > 0;
     this.change();
     this.all = true;
+  }
+
+  // rims returns how much room the rims need for what lies over the picture.
+  rims() {
+    const view = this.canvas.getBoundingClientRect();
+    const rims = { top: 40, bottom: 64 };
+    for (const el of this.canvas.parentElement.querySelectorAll("[data-rim]")) {
+      const r = el.getBoundingClientRect();
+      if (r.height === 0) continue; // it is hidden
+      const room = el.dataset.rim === "top" ? r.bottom - view.top : view.bottom - r.top;
+      rims[el.dataset.rim] = Math.max(rims[el.dataset.rim], Math.min(room + 20, view.height / 3));
+    }
+    return rims;
+  }
+
+  // zoom zooms in on an object, if that is seen, else on the middle.
+  zoom(factor, key) {
+    const { camera } = this;
+    const at = key && this.placeOf(key);
+    const { x, y } = at && camera.sees(at.x, at.y, 0, 0) ? camera.toScreen(at.x, at.y) : { x: camera.w / 2, y: camera.h / 2 };
+    camera.zoom(factor, x, y);
+    this.change();
   }
 
   // look points the camera at a place.
@@ -112,7 +150,7 @@ export class Picture {
     const { camera } = this;
     const seen = (p) => Math.abs(p.x - camera.x) * 2 + p.w <= camera.w / camera.scale && Math.abs(p.y - camera.y) * 2 + p.h <= camera.h / camera.scale;
     if (places.length === 0 || (places.every(seen) && camera.scale > NEAR)) return;
-    camera.fit(boxOf(places), 60, 90);
+    camera.fit(boxOf(places), { ...this.rims(), side: 60 });
     this.change();
   }
 
@@ -123,7 +161,7 @@ export class Picture {
     this.fitted = true;
     this.camera.x = at.x;
     this.camera.y = at.y;
-    if (this.camera.scale < 0.7) this.camera.scale = 0.9;
+    if (this.camera.scale < NEAR) this.camera.scale = 1;
     this.change();
   }
 
@@ -150,10 +188,10 @@ export class Picture {
     const port = kind === "port" && this.world?.ports.get(id);
     const network = port && this.layout.byKey.get(keyOf("network", port.network));
     if (!network) return null;
-    const i = network.ports.findIndex((p) => p.id === id);
+    const i = indexOf(network, id);
     if (i < 0) return null;
     const c = cellOf(network, i);
-    return { key, x: c.x + CELL.w / 2, y: c.y + CELL.h / 2, w: CELL.w, h: CELL.h };
+    return { key, x: c.x + c.w / 2, y: c.y + c.h / 2, w: c.w, h: c.h };
   }
 
   change() {
@@ -199,7 +237,7 @@ export class Picture {
     c.scale(camera.scale, camera.scale);
     c.translate(-camera.x, -camera.y);
     const seen = this.layout.nodes.filter((n) => camera.sees(n.x, n.y, n.w, n.h));
-    this.seen = seen.length;
+    this.names = []; // of routers, as they are drawn
     edges(this, c, now);
     this.ways.forEach((w, i) => way(this, c, w, i));
     for (const n of seen) {
@@ -209,7 +247,11 @@ export class Picture {
     if (camera.scale > FLOWS) labels(this, c);
     this.marks(c);
     this.ways.forEach((w, i) => packet(this, c, w, i, now));
+    c.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    nameLabels(this, c);
+    this.canvas.names = this.names; // for tests
     this.canvas.dataset.frames = String(Number(this.canvas.dataset.frames ?? 0) + 1);
+    this.canvas.dataset.root = this.root ?? "";
     this.canvas.dataset.at = [camera.x, camera.y, camera.scale].join();
   }
 
@@ -237,7 +279,7 @@ export class Picture {
       [this.cursor, 2, "ink", focused],
       ...this.ways.flatMap((w) => w.keys).map((key) => [key, 2, "accent", key !== this.selected]),
     ]) {
-      const at = on && key && this.placeOf(this.shownAs(key));
+      const at = on && key && !key.startsWith("link:") && this.placeOf(this.shownAs(key));
       if (!at) continue;
       const gap = (colour === "ink" ? 7 : 3) * Math.max(1, px * 0.7);
       const round = at.kind === "router" ? at.h / 2 + gap : at.kind === "network" ? 10 + gap : 6 + gap;
@@ -265,83 +307,27 @@ export class Picture {
     for (const n of this.layout.nodes.toReversed()) {
       if (Math.abs(x - n.x) > n.w / 2 + slack || Math.abs(y - n.y) > n.h / 2 + slack) continue;
       if (n.kind === "network" && this.camera.scale >= NEAR) {
-        const c = cellOf(n, 0);
-        const column = Math.floor((x - c.x) / (CELL.w + CELL.gap));
-        const row = Math.floor((y - c.y) / (CELL.h + CELL.gap));
-        const i = row * n.columns + column;
-        if (row >= 0 && column >= 0 && column < n.columns && i < n.ports.length) return keyOf("port", n.ports[i].id);
+        const i = cellAt(n, x, y);
+        if (i >= 0 && i < n.ports.length) return keyOf("port", n.ports[i].id);
       }
       return n.key;
     }
     return null;
   }
 
-  listen() {
-    const { canvas, camera } = this;
-    const pointers = new Map();
-    let travelled = 0;
-    const point = (e) => {
-      const r = canvas.getBoundingClientRect();
-      return { x: e.clientX - r.left, y: e.clientY - r.top };
-    };
-    canvas.addEventListener("pointerdown", (e) => {
-      if (e.button !== 0) return;
-      canvas.setPointerCapture(e.pointerId);
-      pointers.set(e.pointerId, point(e));
-      if (pointers.size === 1) travelled = 0;
-    });
-    canvas.addEventListener("pointermove", (e) => {
-      const p = point(e);
-      const before = pointers.get(e.pointerId);
-      if (!before) {
-        const key = this.at(p.x, p.y);
-        canvas.style.cursor = key ? "pointer" : "grab";
-        if (key !== this.hovered) {
-          this.hovered = key;
-          this.dirty = true;
-        }
-        return;
-      }
-      pointers.set(e.pointerId, p);
-      travelled += Math.abs(p.x - before.x) + Math.abs(p.y - before.y);
-      if (pointers.size === 1) {
-        if (travelled > 4) {
-          canvas.style.cursor = "grabbing";
-          camera.pan(p.x - before.x, p.y - before.y);
-        }
-      } else {
-        const [other] = [...pointers].filter(([id]) => id !== e.pointerId).map(([, o]) => o);
-        const was = Math.hypot(before.x - other.x, before.y - other.y);
-        const is = Math.hypot(p.x - other.x, p.y - other.y);
-        if (was > 0) camera.zoom(is / was, (p.x + other.x) / 2, (p.y + other.y) / 2);
-        camera.pan((p.x - before.x) / 2, (p.y - before.y) / 2);
-      }
-      this.change();
-    });
-    const up = (e) => {
-      const p = pointers.get(e.pointerId);
-      pointers.delete(e.pointerId);
-      if (p && e.type === "pointerup" && travelled <= 4) this.pick(this.at(p.x, p.y));
-    };
-    canvas.addEventListener("pointerup", up);
-    canvas.addEventListener("pointercancel", up);
-    canvas.addEventListener("pointerleave", () => {
-      this.hovered = null;
-      this.dirty = true;
-    });
-    canvas.addEventListener("wheel", (e) => {
-      e.preventDefault();
-      const p = point(e);
-      const lines = e.deltaMode === 1 ? 16 : 1;
-      camera.zoom(Math.exp(-e.deltaY * lines * (e.ctrlKey ? 0.01 : 0.0016)), p.x, p.y);
-      this.change();
-    }, { passive: false });
-    canvas.addEventListener("dblclick", (e) => {
-      const p = point(e);
-      camera.zoom(2, p.x, p.y);
-      this.change();
-    });
-    for (const type of ["focus", "blur"]) canvas.addEventListener(type, () => (this.dirty = true));
+  // linkAt returns the key of the link that is at a point of the screen, or null.
+  linkAt(sx, sy) {
+    const { x, y } = this.camera.toWorld(sx, sy);
+    const slack = 9 / this.camera.scale;
+    for (const e of this.layout.edges) {
+      const o = offset(e);
+      const a = rim(e.router, e.network.x, e.network.y);
+      const b = rim(e.network, e.router.x, e.router.y);
+      const [dx, dy] = [b.x - a.x, b.y - a.y];
+      const length = dx * dx + dy * dy;
+      const t = length ? Math.max(0, Math.min(1, ((x - o.x - a.x) * dx + (y - o.y - a.y) * dy) / length)) : 0;
+      if (Math.hypot(a.x + t * dx + o.x - x, a.y + t * dy + o.y - y) <= slack) return `link:${e.router.id}\n${e.iface.id}`;
+    }
+    return null;
   }
 }
-

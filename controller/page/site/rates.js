@@ -114,3 +114,8 @@ export function both({ bits: b, packets: p }) {
 export function weight(n) {
   return n <= 0 ? 0 : Math.min(1, Math.max(0.08, (Math.log10(n) - 1) / 10));
 }
+
+// lineWidth is how wide, in pixels, a line is that stands for a rate.
+export function lineWidth(n) {
+  return 1.5 + 7 * weight(n);
+}

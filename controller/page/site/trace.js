@@ -1,4 +1,4 @@
-// The trace: a form, and the ways of a packet and of its answer as text.
+// The trace: a form, and the paths of a packet and of its reply as text.
 
 import { get } from "./api.js";
 import { attr, h, pill, write } from "./dom.js";
@@ -9,8 +9,7 @@ const VERDICTS = { switched: "ok", routed: "ok", answered: "ok", kernel: "busy",
 const PROTOS = ["icmp", "tcp", "udp", "sctp"];
 
 export class Trace {
-  // found is called with the ways that were found and what was asked; none when the
-  // panel is closed.
+  // found is called with the paths that were found and the request.
   constructor({ panel, page, found }) {
     Object.assign(this, { panel, page, found });
     this.asked = { proto: "icmp" };
@@ -39,7 +38,7 @@ export class Trace {
       h("div", { class: "three" }, h("label", { class: "field" }, h("span", {}, "Protocol"), select), field("size", "Bytes", { type: "number", min: 20, max: 65535, placeholder: 84 }), field("ttl", "TTL", { type: "number", min: 0, max: 255, placeholder: 64 })),
       h("div", { class: "two" }, ports),
       h("div", { class: "line start" }, h("button", { type: "submit", class: "primary" }, "Trace"), h("button", { type: "button", onclick: () => this.swap() }, "Swap ends")));
-    this.panel.replaceChildren(head("Trace", "The way of a packet", this.page.close), this.form, this.result);
+    this.panel.replaceChildren(head("Trace", "Path of a packet", this.page.close), this.form, this.result);
     this.panel.scrollTop = 0;
     if (a.from && a.to) this.ask();
     const empty = [...this.form.elements].find((el) => el.required && !el.value);
@@ -79,10 +78,10 @@ export class Trace {
   way(w, i) {
     const name = (end) => end.port ?? (end.router ? "router " + end.router : end.address);
     return h("section", { class: "way " + (i ? "back" : "there") },
-      h("h3", {}, h("span", { class: "stroke", "aria-hidden": "true" }), i ? "The answer: " : "", `${name(w.from)} → ${name(w.to)}`),
+      h("h3", {}, h("span", { class: "stroke", "aria-hidden": "true" }), i ? "Reply: " : "", `${name(w.from)} → ${name(w.to)}`),
       h("p", { class: "line start" }, pill({ level: VERDICTS[w.verdict], word: w.verdict }), h("span", { class: "small" }, w.packet)),
       h("p", {}, w.says[0].toUpperCase() + w.says.slice(1)),
-      w.assumed ? h("p", { class: "says bad" }, "The bridge is not connected: this is what it should do.") : null,
+      w.assumed ? h("p", { class: "says bad" }, "The bridge is not connected: this is what its flows should do.") : null,
       w.steps.length ? h("ol", { class: "steps" }, w.steps.map((st) => h("li", {}, h("details", {}, h("summary", {}, h("span", { class: "does" }, st.does),
         h("span", { class: "meta" }, `table ${st.table} · priority ${st.priority} · ` + (st.held ? plural(st.packets, "packet") : "not in the switch"))), h("pre", { tabindex: 0, "aria-label": "Flow" }, st.flow))))) : null,
       w.exits.map((e) => h("dl", { class: "facts" }, [["Out of", e.interface], ["Into network", e.network], ["To", e.port], ["MAC addresses", `${e.eth_src} → ${e.eth_dst}`], ["TTL", e.ttl]].filter(([, v]) => v).map(([k, v]) => h("div", {}, h("dt", {}, k), h("dd", {}, v))))));
