@@ -156,7 +156,7 @@ function turn(root, island) {
   for (let k = 0; k < 12; k++) {
     settle(root, 0, 0, (k * Math.PI) / 6);
     const { w, h } = boxOf(island);
-    const cost = Math.max(w / 1.7, h) * (k % 3 ? 1.25 : 1);
+    const cost = Math.max(w / 2, h) * (k % 3 ? 1.25 : 1);
     if (cost < least - 1e-6) [best, least] = [k, cost];
   }
   settle(root, 0, 0, (best * Math.PI) / 6);
