@@ -270,7 +270,7 @@ export class Detail {
             routers.length > 50 ? h("li", {}, `and ${routers.length - 50} more; the list can be sorted by state`) : null)) : null,
         ];
       }),
-      doctorSection());
+      doctorSection("h3"));
     this.panel.scrollTop = 0;
     this.refresh();
   }

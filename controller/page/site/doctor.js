@@ -8,8 +8,8 @@ import { stamp, zone } from "./time.js";
 const LEVELS = { problem: "bad", note: "warn", ok: "ok" };
 const AGAIN = 5000; // ms until a result is asked for again that was not finished
 
-// doctorSection returns a section with a button that examines, and the findings.
-export function doctorSection() {
+// doctorSection returns a section with a heading, a button that examines, and the findings.
+export function doctorSection(heading = "h2") {
   const button = h("button", { type: "button", "data-tip": "Reads the database, all bridges with their flows, and all namespaces anew. At most one examination a minute is made, for all viewers together" }, "Examine");
   const says = h("p", { class: "says", role: "status" }, "Not examined yet.");
   const box = h("div", { class: "findings" });
@@ -33,7 +33,7 @@ export function doctorSection() {
     button.disabled = false;
   };
   button.addEventListener("click", examine);
-  return h("section", { class: "doctor" }, h("div", { class: "line" }, h("h2", {}, "Doctor"), button), says, box);
+  return h("section", { class: "doctor" }, h("div", { class: "line" }, h(heading, {}, "Doctor"), button), says, box);
 }
 
 function findings({ problems, findings: all }) {
