@@ -44,7 +44,7 @@ func TestInstallUpgradeRemovePurge(t *testing.T) {
 		t.Errorf("the daemon was process %s and is %s", pid, now)
 	}
 	if got := s.run("ofdvr", "version"); !strings.HasPrefix(got, "ofdvr 1.1 ") {
-		t.Errorf("it is %s", got)
+		t.Errorf("after an upgrade the version is %s", got)
 	}
 	s.settle()
 	s.says("1 router, all settled")

@@ -28,7 +28,7 @@ func (s *site) holds(bridge string, want []string) {
 	s.t.Helper()
 	s.eventually("the flows to be restored", func() error {
 		if got := s.held(bridge); !slices.Equal(got, want) {
-			return fmt.Errorf("they are\n%s\ninstead of\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			return fmt.Errorf("the flows are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 		return nil
 	})

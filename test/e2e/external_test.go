@@ -75,7 +75,7 @@ func TestExternalBridge(t *testing.T) {
 				t.Errorf("the database has changed:\n%s", diff(database, got))
 			}
 			if got := s.transactions(); len(got) != len(transactions) {
-				t.Errorf("there were transactions: %v", got[len(transactions):])
+				t.Errorf("the database has new transactions: %v", got[len(transactions):])
 			}
 			st := s.status()
 			if r := st.Routers[0]; st.OVSDB != nil || r.Managed || r.Bridge != "br-x" || r.DatapathID != "00000000000000aa" {

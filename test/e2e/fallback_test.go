@@ -20,7 +20,7 @@ func TestUndeclaredMachineIsReachedThroughTheNamespace(t *testing.T) {
 	await(t, blue, "the request, on its way in", all(came, echo(vm1.IP(), vm9.IP())))
 	await(t, green, "the request, on its way out", echo(vm1.IP(), vm9.IP()))
 	if p := await(t, at, "the request", echo("", "")); p.eth.SrcMAC.String() != greenMAC || p.ip.TTL != 63 {
-		t.Errorf("it came from %v with TTL %d", p.eth.SrcMAC, p.ip.TTL)
+		t.Errorf("the request came from %v with TTL %d", p.eth.SrcMAC, p.ip.TTL)
 	}
 	pingTTL(t, vm9, vm1.IP(), 63)
 	seen(t, green, "green's tap", 0, "packets from vm9", all(came, isIPv4))

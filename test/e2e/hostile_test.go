@@ -73,7 +73,7 @@ func TestHostilePeers(t *testing.T) {
 	for name, n := range want {
 		s.eventually(name, func() error {
 			if got := s.scrape()[name]; got != n {
-				return fmt.Errorf("it is %v, want %v", got, n)
+				return fmt.Errorf("the metric is %v, want %v", got, n)
 			}
 			return nil
 		})

@@ -143,6 +143,6 @@ func TestInstanceIDIsStable(t *testing.T) {
 	}
 	s.settle()
 	if got := s.sh("", "ls -i /run/netns/qrouter-r1; cat /run/ofdvr/instance"); got != was {
-		t.Errorf("it is\n%swas\n%s", got, was)
+		t.Errorf("the instance is\n%s, was\n%s", got, was)
 	}
 }

@@ -78,7 +78,7 @@ func TestIPv6IsRoutedInTheSwitch(t *testing.T) {
 		t.Fatal(err)
 	}
 	if eth, ip := decode(f).eth, f.Packet().Layer(layers.LayerTypeIPv6).(*layers.IPv6); eth.SrcMAC.String() != greenMAC || eth.DstMAC.String() != vm2.MAC || ip.HopLimit != 63 {
-		t.Errorf("it came from %v to %v with hop limit %d", eth.SrcMAC, eth.DstMAC, ip.HopLimit)
+		t.Errorf("the request came from %v to %v with hop limit %d", eth.SrcMAC, eth.DstMAC, ip.HopLimit)
 	}
 	notMulticast := func(f lab.Frame) bool {
 		ip := f.Packet().Layer(layers.LayerTypeIPv6).(*layers.IPv6)
@@ -260,7 +260,7 @@ ports:
 	pingTTL(t, vm1, "fd00:2::10", 63)
 	pingTTL(t, vm1, vm2.IP(), 63)
 	if p := await(t, at, "the IPv6 request", echo6("", "")); p.eth.SrcMAC.String() != "02:00:00:00:02:02" {
-		t.Errorf("it came from %v", p.eth.SrcMAC)
+		t.Errorf("the request came from %v", p.eth.SrcMAC)
 	}
 	seen(t, at, "vm2", 1, "IPv6 requests", echo6("", ""))
 	seen(t, at, "vm2", 1, "IPv4 requests", echo("", ""))

@@ -168,7 +168,7 @@ func TestForeignRoutesWithoutDatabase(t *testing.T) {
 		t.Helper()
 		s.eventually(fmt.Sprintf("a flow for %s: %v", prefix, want), func() error {
 			if got := s.flows(bridge).find("table=2", "nw_dst="+prefix+" ") != nil; got != want {
-				return fmt.Errorf("it is %v", got)
+				return fmt.Errorf("found: %v", got)
 			}
 			return nil
 		})

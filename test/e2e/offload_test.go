@@ -132,7 +132,7 @@ func TestHashedPackets(t *testing.T) {
 	})
 	for _, f := range first {
 		if a := f.actions; len(a) != 2 || !strings.HasPrefix(a[0], "hash(") || !strings.HasPrefix(a[1], "recirc(") {
-			t.Errorf("it does not hash: %s", f.text)
+			t.Errorf("the flow does not hash: %s", f.text)
 		}
 	}
 	for _, f := range then {
@@ -167,7 +167,7 @@ func (s *site) routedFlows(vm1, vm2 *lab.Machine, tap string) (all []datapathFlo
 			}
 			flows = s.datapathFlows("in_port("+way.from.Name+")", ethertype, gateway)
 			if len(flows) == 0 {
-				return fmt.Errorf("there is none yet")
+				return fmt.Errorf("no such flow yet")
 			}
 			for _, f := range flows {
 				if strings.Contains(f.text, "push_vlan(") {

@@ -142,6 +142,6 @@ func TestOpenAddressIsBounded(t *testing.T) {
 	now, most := s.memory()
 	t.Logf("memory: idle %d MB, now %d MB, at most %d MB", idle>>20, now>>20, most>>20)
 	if more := most - idle; more > 200<<20 {
-		t.Errorf("it has needed %d MB more than idle", more>>20)
+		t.Errorf("the daemon needed %d MB more than idle", more>>20)
 	}
 }

@@ -492,7 +492,7 @@ func TestPageOnAPIAddress(t *testing.T) {
 			}
 			var p api.Problem
 			if method == "POST" && want == http.StatusForbidden && (resp.Header.Get("Content-Type") != "application/problem+json" || json.Unmarshal(text, &p) != nil || p.Status != want || !strings.Contains(p.Detail, "cross-site")) {
-				t.Errorf("this is no problem document: %v %s", resp.Header, text)
+				t.Errorf("not a problem document: %v %s", resp.Header, text)
 			}
 		}
 	}

@@ -188,7 +188,7 @@ func (s *site) takenIn(n int) {
 	s.t.Helper()
 	s.eventually(fmt.Sprintf("the daemon to have %d ports", n), func() error {
 		if got := s.status().Intent.Ports; got != n {
-			return fmt.Errorf("it has %d", got)
+			return fmt.Errorf("the daemon has %d", got)
 		}
 		return nil
 	})

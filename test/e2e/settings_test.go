@@ -53,7 +53,7 @@ func TestSettingsAreAudited(t *testing.T) {
 	s.sh(netns, "echo 0 >/proc/sys/net/ipv4/conf/all/arp_ignore")
 	s.eventually("the setting to be restored", func() error {
 		if got := s.sysctl("net/ipv4/conf/all/arp_ignore"); got != "1" {
-			return fmt.Errorf("it is %s", got)
+			return fmt.Errorf("the setting is %s", got)
 		}
 		return nil
 	})

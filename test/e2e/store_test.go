@@ -218,7 +218,7 @@ func TestLostStoreRemovesNothing(t *testing.T) {
 	s.serve()
 	s.eventually("the status to report the new store", func() error {
 		if s.status().Intent.Complete {
-			return errors.New("it is complete")
+			return errors.New("the intent is complete")
 		}
 		return nil
 	})

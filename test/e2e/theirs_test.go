@@ -18,7 +18,7 @@ func (s *site) noticed() {
 	s.sh(netns, "echo 0 >/proc/sys/net/ipv4/ip_forward")
 	s.eventually("the daemon to examine the namespace", func() error {
 		if s.sysctl("net/ipv4/ip_forward") != "1" {
-			return fmt.Errorf("it has not yet")
+			return fmt.Errorf("not examined yet")
 		}
 		return nil
 	})

@@ -32,7 +32,7 @@ func HoldLock(ctx context.Context, h *lab.Host, path string, user int) (*lab.Pro
 	}
 	return p, lab.Await(ctx, "the lock of "+path+" to be held", func() error {
 		if !strings.Contains(p.Log(), held) {
-			return errors.New("not held:  " + p.Log())
+			return errors.New("not held: " + p.Log())
 		}
 		return nil
 	})

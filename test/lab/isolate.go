@@ -17,8 +17,9 @@ import (
 
 const (
 	// StageEnv is the variable that says which stage of making a bubble a program is
-	// in. A program in a bubble that starts another program in another kernel removes
-	// it and TMPDIR from the environment, so that the other makes its own bubble.
+	// in. To run a command in another kernel, a program in a bubble removes this
+	// variable and TMPDIR from the command's environment: the command then makes its
+	// own bubble.
 	StageEnv    = "OFDVR_LAB_STAGE"
 	stageInit   = "init"   // PID 1 of new namespaces, which sets them up and starts the program
 	stageInside = "inside" // the program itself
@@ -48,7 +49,9 @@ func Isolated() bool { return os.Getenv(StageEnv) == stageInside }
 func Isolate() error {
 	switch os.Getenv(StageEnv) {
 	case stageInside:
-		return nil
+		// make test sets GOGC for the tests themselves. The daemon's memory is measured with
+		// Go's default.
+		return os.Unsetenv("GOGC")
 	case stageInit:
 		return initBubble()
 	}
