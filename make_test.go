@@ -34,7 +34,7 @@ func TestMakeNeedsGo(t *testing.T) {
 			}
 			for _, target := range []string{"help", "build", "demo"} {
 				cmd := exec.Command("make", target)
-				cmd.Env = append(os.Environ(), "PATH="+dir)
+				cmd.Env = append(os.Environ(), "PATH="+dir, "MAKEFLAGS=", "MAKELEVEL=") // the test may itself run under make
 				out, err := cmd.CombinedOutput()
 				text := string(out)
 				if err == nil || !strings.HasPrefix(text, "ofdvr needs Go 1.26 or later") || !strings.Contains(text, tt.want) || !strings.Contains(text, "https://go.dev/dl/") {

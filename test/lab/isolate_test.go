@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,7 +18,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// victimEnv makes the test program the victim of TestNothingStaysBehind and names
+// victimEnv makes the test program a victim of a test and names
 // the way in which it ends.
 const victimEnv = "OFDVR_LAB_VICTIM"
 
@@ -44,6 +46,11 @@ func victim(end string) error {
 	if err != nil {
 		return err
 	}
+	if end == "GOGC" {
+		out, err := h.Run(ctx, "sh", "-c", "echo program $1, host $GOGC", "sh", strconv.Itoa(debug.SetGCPercent(-1)))
+		fmt.Print(out)
+		return err
+	}
 	if err := h.StartOVS(ctx); err != nil {
 		return err
 	}
@@ -65,6 +72,26 @@ func victim(end string) error {
 	select {} // until a signal comes
 }
 
+// victimCommand returns the command of a victim that ends in the given way.
+func victimCommand(end string) *exec.Cmd {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(kv string) bool {
+		return strings.HasPrefix(kv, "OFDVR_LAB_")
+	}), victimEnv+"="+end)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// GOGC applies to the program in a bubble, and not to programs on its hosts.
+func TestGOGCIsForTheProgram(t *testing.T) {
+	lab.Require(t)
+	cmd := victimCommand("GOGC")
+	cmd.Env = append(cmd.Env, "GOGC=77")
+	if out, err := cmd.Output(); err != nil || string(out) != "program 77, host\n" {
+		t.Errorf("got %q, %v", out, err)
+	}
+}
+
 func TestNothingStaysBehind(t *testing.T) {
 	lab.Require(t)
 	for _, end := range []struct {
@@ -83,15 +110,11 @@ func TestNothingStaysBehind(t *testing.T) {
 	} {
 		t.Run(end.how, func(t *testing.T) {
 			before := worldNow(t)
-			cmd := exec.Command("/proc/self/exe")
-			cmd.Env = append(slices.DeleteFunc(os.Environ(), func(kv string) bool {
-				return strings.HasPrefix(kv, "OFDVR_LAB_")
-			}), victimEnv+"="+end.how)
+			cmd := victimCommand(end.how)
 			out, err := cmd.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
 			}
-			cmd.Stderr = os.Stderr
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
