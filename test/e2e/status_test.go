@@ -44,10 +44,10 @@ func TestStatus(t *testing.T) {
 	for line := range strings.Lines(out) {
 		rows = append(rows, strings.Fields(line))
 	}
-	if len(rows) != 5 {
+	if len(rows) != 6 { // topology, intent, ovsdb, the header and two routers
 		t.Fatalf("the table is\n%s", out)
 	}
-	mustHave(t, out, s.file+": 4 networks, 2 routers, 2 ports\n", "ovsdb unix:/var/run/openvswitch/db.sock: connected\n")
+	mustHave(t, out, s.file+": 4 networks, 2 routers, 2 ports\n", "intent: revision ", "ovsdb unix:/var/run/openvswitch/db.sock: connected\n")
 	st := s.status()
 	for i, r := range st.Routers {
 		flows := len(s.flows(r.Bridge).flows)
@@ -58,7 +58,7 @@ func TestStatus(t *testing.T) {
 		if r.DatapathID != dpid {
 			t.Errorf("%s has datapath ID %s, want %s", r.ID, r.DatapathID, dpid)
 		}
-		if row := strings.Join(rows[3+i], " "); !strings.HasPrefix(row, r.ID+" "+r.Bridge+" connected ") || !strings.HasSuffix(row, " settled yes") {
+		if row := strings.Join(rows[4+i], " "); !strings.HasPrefix(row, r.ID+" "+r.Bridge+" connected ") || !strings.HasSuffix(row, " settled yes") {
 			t.Errorf("the row of %s is %q", r.ID, row)
 		}
 	}
