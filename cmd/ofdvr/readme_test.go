@@ -48,11 +48,9 @@ func TestTopologiesInManual(t *testing.T) {
 	}
 }
 
-// TestLinks states that relative links in the documentation lead to files, and their
-// fragments to headings.
-func TestLinks(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	seen := 0
+// pages calls f with the name and the text of each page of the documentation.
+func pages(t *testing.T, f func(path, text string)) {
+	t.Helper()
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -64,10 +62,84 @@ func TestLinks(t *testing.T) {
 			return nil
 		}
 		data, err := os.ReadFile(path)
-		if err != nil {
+		f(path, string(data))
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCommandsInManual states that commands in the documentation exist and have the flags
+// that are given there.
+func TestCommandsInManual(t *testing.T) {
+	root := newRoot()
+	root.InitDefaultCompletionCmd()
+	code := regexp.MustCompile("(?s)\\n```.*?\\n```|`[^`\\n]+`")
+	invocation := regexp.MustCompile("(?m)(?:^|[`$;|] ?|&& )ofdvr ([a-z][^`\\n|;&>#…]*)")
+	flagName := regexp.MustCompile(`\s--([a-z][a-z-]*)`)
+	seen := 0
+	pages(t, func(path, text string) {
+		commands := strings.Join(code.FindAllString(text, -1), "\n")
+		for _, m := range invocation.FindAllStringSubmatch(commands, -1) {
+			if strings.HasPrefix(m[1], "at ") { // a message in the log
+				continue
+			}
+			seen++
+			cmd, rest, err := root.Find(strings.Fields(m[1]))
+			if err != nil || cmd == root {
+				t.Errorf("%s: there is no command ofdvr %s", path, m[1])
+				continue
+			}
+			for _, f := range flagName.FindAllStringSubmatch(" "+strings.Join(rest, " "), -1) {
+				if cmd.Flags().Lookup(f[1]) == nil && cmd.InheritedFlags().Lookup(f[1]) == nil {
+					t.Errorf("%s: ofdvr %s: there is no flag --%s", path, m[1], f[1])
+				}
+			}
+		}
+	})
+	if seen < 100 {
+		t.Errorf("only %d commands are seen", seen)
+	}
+}
+
+// TestTestsInManual states that tests that the documentation names exist.
+func TestTestsInManual(t *testing.T) {
+	exist := make(map[string]bool)
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
-		for _, m := range link.FindAllStringSubmatch(string(data), -1) {
+		data, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)`).FindAllStringSubmatch(string(data), -1) {
+			exist[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	pages(t, func(path, text string) {
+		for _, name := range regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark)[A-Z]\w+`).FindAllString(text, -1) {
+			seen++
+			if !exist[name] {
+				t.Errorf("%s: there is no test %s", path, name)
+			}
+		}
+	})
+	if seen < 100 {
+		t.Errorf("only %d tests are seen", seen)
+	}
+}
+
+// TestLinks states that relative links in the documentation lead to files, and their
+// fragments to headings.
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	seen := 0
+	pages(t, func(path, text string) {
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
 			file, fragment, _ := strings.Cut(m[1], "#")
 			if strings.Contains(file, ":") {
 				continue // another site's
@@ -84,10 +156,9 @@ func TestLinks(t *testing.T) {
 				t.Errorf("%s: link to %s: there is no such heading", path, m[1])
 			}
 		}
-		return nil
 	})
-	if err != nil || seen < 50 {
-		t.Errorf("%d links, %v", seen, err)
+	if seen < 50 {
+		t.Errorf("only %d links are seen", seen)
 	}
 }
 
