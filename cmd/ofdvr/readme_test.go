@@ -77,10 +77,11 @@ func TestCommandsInManual(t *testing.T) {
 	root.InitDefaultCompletionCmd()
 	code := regexp.MustCompile("(?s)\\n```.*?\\n```|`[^`\\n]+`")
 	invocation := regexp.MustCompile("(?m)(?:^|[`$;|] ?|&& )ofdvr ([a-z][^`\\n|;&>#…]*)")
+	comment := regexp.MustCompile("(?m)#.*$")
 	flagName := regexp.MustCompile(`\s--([a-z][a-z-]*)`)
 	seen := 0
 	pages(t, func(path, text string) {
-		commands := strings.Join(code.FindAllString(text, -1), "\n")
+		commands := comment.ReplaceAllString(strings.Join(code.FindAllString(text, -1), "\n"), "")
 		for _, m := range invocation.FindAllStringSubmatch(commands, -1) {
 			if strings.HasPrefix(m[1], "at ") { // a message in the log
 				continue
