@@ -16,6 +16,16 @@ environment on the userspace datapath, and four minutes for each on the kernel's
 single environment, run ` + "`make compatibility ONLY=forky-kernel`" + ` or, after that has built its tools,
 ` + "`go run ./test/compat -only forky-kernel`" + `.
 
+## Operating systems
+
+This section is written by hand (2026-11-30). All systems need Go 1.26 from go.dev; the Go of Debian 12 (1.19) and of Debian 13 (1.24) is too old.
+
+| system | tried | not tried |
+| --- | --- | --- |
+| Debian 12 | all: the demo, all tests, the package, Neutron, the kernel's datapath | |
+| Debian 13 | ` + "`" + `make demo` + "`" + `, in a root of Debian 13.8 with its Open vSwitch 3.5.0, on the kernel of another system; unit tests of the core packages; the feature tests below, with its Open vSwitch on Debian 12 | ` + "`" + `make test` + "`" + ` as a whole; the package; systemd; Neutron; its own kernel |
+| Ubuntu | nothing; ` + "`" + `scripts/setup.sh` + "`" + ` accepts it | all |
+
 ## Environments
 
 The userspace datapath (datapath_type ` + "`netdev`" + `) is part of ovs-vswitchd. The kernel's datapath (` + "`system`" + `, the default of a
