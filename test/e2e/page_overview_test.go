@@ -110,14 +110,14 @@ func TestPageNamesAreLegible(t *testing.T) {
 func TestPageTips(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
-	s.put("ports/vm6", `{"network": "blue", "mac": "02:00:00:00:01:16", "addresses": ["10.0.1.16", "fd00:1::16"]}`)
+	s.put("ports/vm6", `{"network": "blue", "name": "mail", "mac": "02:00:00:00:01:16", "addresses": ["10.0.1.16", "fd00:1::16"]}`)
 	v := visit(t, s.Host, "")
 	v.text("#health", "Settled")
 	v.text("#counts", "3 machines")
 	for key, want := range map[string][]string{
 		"router:r1":    {"Router r1", "settled", "2 interfaces", "blue: 10.0.1.1/24", "no traffic"},
 		"network:blue": {"Network blue", "2 machines", "VLAN 1", "10.0.1.0/24", "1 router"},
-		"port:vm6":     {"Machine vm6", "up", "10.0.1.16", "fd00:1::16", "02:00:00:00:01:16"},
+		"port:vm6":     {"Machine mail", "ID vm6", "10.0.1.16", "fd00:1::16", "02:00:00:00:01:16"},
 	} {
 		at := v.spot(key)
 		if strings.HasPrefix(key, "network") { // above its machines
@@ -129,6 +129,15 @@ func TestPageTips(t *testing.T) {
 		}
 	}
 	shot(t, v.Browser, "tip")
+	v.Press("/") // what has a name is called by it, and found by it
+	v.Type("mail")
+	v.text("#hits [aria-selected=true]", "mail")
+	v.Press("Enter")
+	v.text("#panel h2", "mail")
+	v.text("#panel .head", "ID vm6")
+	v.Press("Escape")
+	v.Until(`document.getElementById("panel").hidden`)
+	v.click("#zoom-all")
 	a, b := v.spot("router:r1"), v.head("network:green")
 	for _, k := range []float64{0.4, 0.5, 0.6} { // somewhere on the link there is neither card
 		v.Move(a.X+k*(b.X-a.X), a.Y)

@@ -12,7 +12,9 @@ export function describe(page, key) {
   const { kind, id } = parseKey(key);
   if (kind === "link") return link(page, ...id.split("\n"));
   const o = page.world.get(key);
-  return o && { router, network, port }[kind](page, o);
+  const what = o && { router, network, port }[kind](page, o);
+  if (o?.name) what.lines.unshift("ID " + o.id);
+  return what;
 }
 
 function traffic(rate) {

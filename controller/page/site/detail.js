@@ -12,6 +12,7 @@ import { both, packets, rateKey, sum } from "./rates.js";
 import { Spark } from "./spark.js";
 import { zoned } from "./time.js";
 
+const AGAIN = 10000; // ms until the conditions of a port are read again
 const KINDS = { router: "Router", network: "Network", port: "Machine" };
 
 // head returns the head of a panel.
@@ -30,6 +31,12 @@ function problems(list) {
   return list?.length ? h("ul", { class: "problems" }, list.map((p) => h("li", {}, sign("warn"), h("span", {}, p)))) : null;
 }
 
+// where says where a machine is that is not where it should be, and what to do about it.
+function where(machine) {
+  if (!["not_seen", "elsewhere"].includes(machine?.state)) return null;
+  return h("ul", { class: "problems" }, h("li", {}, sign("warn"), h("div", {}, h("p", {}, machine.says), machine.remedy ? h("p", {}, "→ " + machine.remedy) : null)));
+}
+
 export class Detail {
   // page is what the panel is about and what it can do: { world, statuses, status,
   // rates, open, close, trace }.
@@ -44,6 +51,7 @@ export class Detail {
     const o = this.page.world.get(key);
     if (!o) return false;
     this.live = [];
+    this.machine = null; // where the machine of a port is, once that is known
     const had = this.panel.contains(document.activeElement);
     this.panel.replaceChildren(...this[kind](o, id));
     this.panel.scrollTop = 0;
@@ -51,10 +59,14 @@ export class Detail {
     this.key = key;
     this.shown = this.matter(key);
     let before;
-    this.live.push(() => { // the conditions change when that of a router does
+    let asked;
+    this.live.push(() => { // the conditions change when that of a router does, and machines come and go
       const now = this.routersOf(kind, o).map((r) => JSON.stringify([r?.state, r?.settled, r?.problems])).join();
-      if (now !== before) this.conditions(kind, id);
+      const old = kind === "port" && performance.now() - asked > AGAIN;
+      if (now === before && !old) return;
       before = now;
+      asked = performance.now();
+      this.conditions(kind, id);
     });
     this.refresh();
     if (kind === "router") this.page.history.refresh(id).then((news) => news && this.key === key && this.refresh());
@@ -117,6 +129,10 @@ export class Detail {
     const box = this.panel.querySelector(".conditions");
     try {
       const { body } = await get(objectPath(kind, id) + "/status");
+      if (body.machine && this.key === keyOf(kind, id)) {
+        this.machine = body.machine;
+        this.refresh();
+      }
       const level = (c) => (c.type === "degraded" ? (c.status ? "warn" : "ok") : c.status ? "ok" : "busy");
       const words = (c) => (c.type === "degraded" && !c.status ? "not degraded" : c.status ? c.type : "not " + c.type);
       box.replaceChildren(
@@ -234,7 +250,8 @@ export class Detail {
   port(p, id) {
     const legs = this.page.world.legs().get(p.network) ?? [];
     return [
-      this.head("port", id, () => portHealth(p)),
+      this.head("port", id, () => portHealth(p, this.machine?.state)),
+      this.kept("div", {}, () => where(this.machine)),
       h("div", { class: "line start" }, h("button", { type: "button", onclick: () => this.page.trace({ from: id }) }, "Trace from here"), h("button", { type: "button", onclick: () => this.page.trace({ to: id }) }, "Trace to here")),
       h("section", {}, h("h3", {}, "Machine"), facts(["Network", this.link("network", p.network)], ["MAC address", h("code", {}, p.mac)], ["Addresses", p.addresses?.length ? p.addresses.map((a) => h("code", { class: "address" }, a)) : "none"],
         ["Allowed address pairs", (p.allowed_address_pairs ?? []).map((q) => q.address + (q.mac ? ` (${q.mac})` : "")).join(", ")],

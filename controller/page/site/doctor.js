@@ -5,7 +5,7 @@ import { h, pill, sign, write } from "./dom.js";
 import { plural } from "./model.js";
 import { stamp, zone } from "./time.js";
 
-const LEVELS = { problem: "bad", note: "warn", ok: "ok" };
+const LEVELS = { problem: "bad", warning: "warn", note: "idle", ok: "ok" };
 const AGAIN = 5000; // ms until a result is asked for again that was not finished
 
 // doctorSection returns a section with a heading, a button that examines, and the findings.
@@ -36,13 +36,13 @@ export function doctorSection(heading = "h2") {
   return h("section", { class: "doctor" }, h("div", { class: "line" }, h(heading, {}, "Doctor"), button), says, box);
 }
 
-function findings({ problems, findings: all }) {
+function findings({ problems, warnings, findings: all }) {
   const of = (level) => all.filter((f) => f.level === level);
   const item = (f) => h("li", {}, sign(LEVELS[f.level]), h("div", {}, h("p", {}, h("span", { class: "hidden" }, f.level + ": "), h("strong", {}, f.about), ": " + f.says), f.remedy ? h("p", { class: "remedy" }, "→ " + f.remedy) : null));
   const fine = of("ok");
   return [
-    h("p", {}, pill(problems ? { level: "bad", word: plural(problems, "problem") } : { level: "ok", word: "No problems" })),
-    h("ul", {}, [...of("problem"), ...of("note")].map(item)),
+    h("p", {}, pill(problems ? { level: "bad", word: plural(problems, "problem") } : warnings ? { level: "warn", word: plural(warnings, "warning") } : { level: "ok", word: "No problems" })),
+    h("ul", {}, [...of("problem"), ...of("warning"), ...of("note")].map(item)),
     fine.length ? h("details", {}, h("summary", {}, `${plural(fine.length, "check")} without findings`), h("ul", {}, fine.map(item))) : null,
   ].filter(Boolean);
 }

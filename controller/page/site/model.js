@@ -204,11 +204,20 @@ export function routerHealth(status) {
   return status.settled ? { level: "ok", word: "settled" } : { level: "busy", word: status.state };
 }
 
-// portHealth says how a port is.
-export function portHealth(port) {
+// SEEN says how a machine is, by its state on the integration bridge.
+const SEEN = {
+  seen: { level: "ok", word: "seen" },
+  not_seen: { level: "warn", word: "not seen" },
+  elsewhere: { level: "warn", word: "seen elsewhere" },
+  unknown: { level: "idle", word: "not looked for" },
+};
+
+// portHealth says how a port is. seen is the state of its machine on the integration bridge,
+// undefined while that is not known.
+export function portHealth(port, seen) {
   if (port.admin_state === "down") return { level: "idle", word: "down" };
   if (port.bound === false) return { level: "idle", word: "not bound" };
-  return { level: "ok", word: "up" };
+  return SEEN[seen] ?? { level: "ok", word: "up" };
 }
 
 // overall says how everything is. status is that of the daemon.

@@ -1,7 +1,7 @@
 // The search: a field with what is found below it.
 
 import { attr, h } from "./dom.js";
-import { addressesOf } from "./model.js";
+import { addressesOf, nameOf } from "./model.js";
 
 const MOST = 12; // that are offered
 const KINDS = { router: "Router", network: "Network", port: "Machine" };
@@ -29,7 +29,7 @@ export class Search {
     this.found = what && this.finder ? this.finder.find(what, MOST) : [];
     this.at = this.found.length ? 0 : -1;
     this.hits.replaceChildren(...this.found.map((e, i) => h("li", { role: "option", id: "hit-" + i, "aria-selected": i === this.at ? "true" : "false" },
-      h("span", { class: "id" }, e.id), h("span", { class: "what" }, KINDS[e.kind]), h("span", { class: "address" }, this.why(e, what)))));
+      h("span", { class: "id" }, nameOf(e.object)), h("span", { class: "what" }, KINDS[e.kind]), h("span", { class: "address" }, this.why(e, what)))));
     if (what && !this.found.length) this.hits.replaceChildren(h("li", { role: "option", "aria-disabled": "true", "aria-selected": "false", class: "nothing" }, "Nothing has that in its ID or addresses"));
     this.hits.hidden = !what;
     attr(this.input, "aria-expanded", String(!!what));
