@@ -106,7 +106,7 @@ func newFollower(ctx context.Context, b *wireBridge, n int) (*follower, error) {
 	if f.ledger, err = ledger.Open(ctx, ledger.Config{Sources: []ledger.Source{f.others}, Log: zap.NewNop()}); err != nil {
 		return nil, err
 	}
-	f.take(f.ledger.State())
+	f.take(f.ledger.Intent())
 	run, end := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- f.ledger.Run(run, f) }()
@@ -119,12 +119,12 @@ func newFollower(ctx context.Context, b *wireBridge, n int) (*follower, error) {
 }
 
 // Load implements [ledger.Reader], like the daemon's world.
-func (f *follower) Load(s *ledger.State, _ []string) {
+func (f *follower) Load(s *ledger.Intent, _ []string) {
 	f.take(s)
 	f.loaded <- struct{}{}
 }
 
-func (f *follower) take(s *ledger.State) {
+func (f *follower) take(s *ledger.Intent) {
 	f.before = f.prog.Flows
 	f.index, f.router = s.Index, s.Index.Router("r1")
 	f.prog = compile.Recompile(f.prog, s.Index, f.router, f.facts)

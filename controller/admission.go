@@ -16,21 +16,22 @@ import (
 	"github.com/ofdvr/ofdvr/internal/peercred"
 )
 
-// errUser refuses a connection from this machine whose user may not be a switch.
+// errUser refuses a local connection whose user may not run a switch.
 var errUser = errors.New("the user of the peer is not allowed")
 
-// An origin is what is known about a connection before a message has come.
+// An origin is what is known about a connection before its first message.
 type origin struct {
-	// checked says that no untrusted process can have made the connection: the peer's user is
-	// allowed, or the peer has a certificate.
+	// checked: no untrusted process can have made the connection, because the peer's user is
+	// allowed or the peer has a certificate.
 	checked bool
-	// standby says that we made the connection while standing by, until the bridge connects.
+	// standby: this daemon made the connection while standing by. It lasts until the bridge
+	// connects by itself.
 	standby bool
-	member  *member // of the unidentified, until the peer is identified; nil of a connection that we made
+	member  *member // of the unidentified set, until the peer is identified; nil if this daemon made the connection
 }
 
-// admit checks the user of a peer on this machine. One that is elsewhere is admitted:
-// there TLS is what protects.
+// admit checks the user of a peer on this machine. Peers on other machines are admitted: TLS
+// protects those endpoints.
 func (c *Controller) admit(nc net.Conn) (origin, error) {
 	uid, err := peercred.Of(nc)
 	if errors.Is(err, peercred.ErrElsewhere) {
@@ -45,21 +46,21 @@ func (c *Controller) admit(nc net.Conn) (origin, error) {
 		allowed = fmt.Sprintf("only root and %s, the owner of %s, may be a switch", userName(owner), path)
 	}
 	if err != nil {
-		err = fmt.Errorf("%w: %s, and who this is cannot be found out: %w", errUser, allowed, err)
+		err = fmt.Errorf("%w: %s, and the peer's user is unknown: %w", errUser, allowed, err)
 	} else {
-		err = fmt.Errorf("%w: it is %s, and %s", errUser, userName(uid), allowed)
+		err = fmt.Errorf("%w: it runs as %s, but %s", errUser, userName(uid), allowed)
 	}
 	c.unadmitted.Store(&unadmitted{time.Now(), err.Error()})
 	return origin{}, err
 }
 
-// overflowUser is whom the kernel names for users that do not exist in our user
-// namespace (user_namespaces(7)): that two files or sockets are that one's says nothing.
+// overflowUser is the UID that the kernel reports for users outside our user namespace
+// (user_namespaces(7)). Two files or sockets with this owner may belong to different users.
 const overflowUser = 65534
 
-// switchOwner returns the user as whom Open vSwitch runs, and by what that is known: the
-// socket of its database or, while that is not there, the directory where it will be. path
-// is "" if only root can be meant.
+// switchOwner returns the user that runs Open vSwitch, and the path whose owner that is: the
+// database's socket or, while the socket does not exist, its directory. path is "" if only
+// root is allowed.
 func (c *Controller) switchOwner() (uid uint32, path string) {
 	socket, local := strings.CutPrefix(c.cfg.OVSDB, "unix:")
 	if !local {
@@ -78,7 +79,7 @@ func (c *Controller) switchOwner() (uid uint32, path string) {
 	return 0, ""
 }
 
-// userName returns a user's name, as far as it has one, and ID.
+// userName returns a user's name, if it has one, and ID.
 func userName(uid uint32) string {
 	id := strconv.FormatUint(uint64(uid), 10)
 	if u, err := user.LookupId(id); err == nil {
@@ -96,15 +97,15 @@ type unadmitted struct {
 // refusalMemory is how long the status names refused connections.
 const refusalMemory = time.Minute
 
-// lately returns why a connection was refused a short time ago, "" if none was.
-func (u *unadmitted) lately() string {
+// recent returns why a connection was refused within refusalMemory, "" if none was.
+func (u *unadmitted) recent() string {
 	if u == nil || time.Since(u.at) > refusalMemory {
 		return ""
 	}
 	return u.err
 }
 
-// serveAdmitted runs the session of a peer that has no certificate.
+// serveAdmitted runs the session of a peer without a certificate.
 func (c *Controller) serveAdmitted(ctx context.Context, nc net.Conn, m *member, standby bool) {
 	from, err := c.admit(nc)
 	if err != nil {

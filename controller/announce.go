@@ -16,18 +16,18 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// An announcement goes out several times, in case a machine misses one.
+// An announcement is sent several times, in case one is lost.
 const (
 	announceTimes = 3
 	announcePause = 300 * time.Millisecond
 )
 
-// announcements are what a session has yet to announce. Its methods may be called from
-// any goroutine.
+// announcements is the queue of a session's announcements. Its methods are safe for concurrent
+// use.
 type announcements struct {
 	mu   sync.Mutex
 	left map[announced]*announcement
-	wake chan struct{} // capacity 1: left has got more
+	wake chan struct{} // capacity 1: left has grown
 }
 
 type announced struct {
@@ -37,7 +37,7 @@ type announced struct {
 
 type announcement struct {
 	compile.Announcement
-	times int // left
+	times int // still to send
 }
 
 func newAnnouncements() announcements {
@@ -59,7 +59,7 @@ func (a *announcements) add(more []compile.Announcement) {
 	}
 }
 
-// next returns what is to be sent now, and whether there is more to come.
+// next returns the announcements to send now, and whether any are left for later.
 func (a *announcements) next() (now []compile.Announcement, more bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -72,7 +72,7 @@ func (a *announcements) next() (now []compile.Announcement, more bool) {
 	return now, len(a.left) > 0
 }
 
-// announce sends the announcements of a session until ctx is done or sending fails.
+// announce sends the session's announcements until ctx is done or sending fails.
 func (s *session) announce(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	timer.Stop()
@@ -103,8 +103,8 @@ func (s *session) announce(ctx context.Context) error {
 	}
 }
 
-// announceMoves has what changed MAC addresses announced, with the next program of each
-// router. A daemon that stands by only remembers.
+// announceMoves queues announcements of changed MAC addresses, to be sent with the next
+// program of each router. While standing by it only records the addresses.
 func (c *Controller) announceMoves(w *world) {
 	for id, as := range w.owners.Update(w.intent.Index) {
 		if st := w.routers[id]; st != nil && w.lead {
@@ -123,7 +123,7 @@ func (c *Controller) logAnnouncements(router string, as []compile.Announcement) 
 		zap.String("interfaces", logging.Brief(slices.Sorted(maps.Values(by)))))
 }
 
-// macsMoved takes in what changed MAC addresses while no daemon ran.
+// macsMoved queues announcements of MAC addresses that changed while no daemon ran.
 func (c *Controller) macsMoved(w *world, router string, as []compile.Announcement) {
 	st := w.routers[router]
 	if st == nil {
@@ -131,7 +131,7 @@ func (c *Controller) macsMoved(w *world, router string, as []compile.Announcemen
 	}
 	c.logAnnouncements(router, as)
 	switch n := len(st.wanted); {
-	case n > 0: // with the flows that are under way
+	case n > 0: // with the flows that are being installed
 		st.wanted[n-1].announce = append(st.wanted[n-1].announce, as...)
 	case st.session != nil && st.applied.gen == st.gen:
 		st.session.announcements.add(as)

@@ -2,7 +2,7 @@ package controller
 
 import "context"
 
-// post has the world take in an event some time, unless that has ended.
+// post sends an event to the world. It drops the event if the world has ended.
 func (c *Controller) post(e event) {
 	select {
 	case c.events <- e:
@@ -10,8 +10,8 @@ func (c *Controller) post(e event) {
 	}
 }
 
-// request has the world take in an event and returns the answer. The error is ctx's
-// cause, or that of the world's end; the event may be taken in all the same, even later.
+// request sends an event to the world and returns the answer. The error is ctx's cause, or
+// errStopping if the world has ended; in both cases the event may still be handled.
 func request[T any](ctx context.Context, c *Controller, of func(answer chan<- T) event) (none T, err error) {
 	answer := make(chan T, 1)
 	select {
@@ -31,8 +31,8 @@ func request[T any](ctx context.Context, c *Controller, of func(answer chan<- T)
 	}
 }
 
-// ask runs f on the world's goroutine and returns what that returns, see [request]. As f
-// may run later, it must not write what its caller reads.
+// ask runs f on the world's goroutine and returns its result, see [request]. f may run after
+// ask has returned, so it must not write variables of the caller.
 func ask[T any](ctx context.Context, c *Controller, f func(*world) T) (T, error) {
 	return request(ctx, c, func(answer chan<- T) event { return query(func(w *world) { answer <- f(w) }) })
 }

@@ -10,13 +10,13 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Who asks learns the answer, or that its context is done, or that the world has ended:
-// before it was asked, and while it was about to answer.
+// A request returns the answer, or an error if its context is done or the world has ended:
+// before the request, or while it is handled.
 func TestAsk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := controllerOfTest(t)
+		c := newController(t)
 		ctx, end := context.WithCancel(t.Context())
-		go c.Run(ctx, &ledger.State{Index: new(routing.Index)})
+		go c.Run(ctx, &ledger.Intent{Index: new(routing.Index)})
 		if got, err := ask(t.Context(), c, func(*world) int { return 7 }); got != 7 || err != nil {
 			t.Errorf("%v, %v", got, err)
 		}
@@ -34,20 +34,20 @@ func TestAsk(t *testing.T) {
 		begin(left)
 		leave()
 		if err := <-errs; !errors.Is(err, context.Canceled) {
-			t.Errorf("who leaves is told %v", err)
+			t.Errorf("a canceled request: %v", err)
 		}
 		begin(context.WithoutCancel(ctx))
 		end()
 		close(hold)
 		<-c.stopped
 		if _, err := ask(context.WithoutCancel(ctx), c, func(*world) int { return 7 }); !errors.Is(err, errStopping) {
-			t.Errorf("who asks afterwards is told %v", err)
+			t.Errorf("a request after the end: %v", err)
 		}
 		if err := <-errs; err != nil && !errors.Is(err, errStopping) {
-			t.Errorf("who had asked is told %v", err)
+			t.Errorf("a request during the end: %v", err)
 		}
-		if _, err := c.Await(context.WithoutCancel(ctx), ledger.Result{State: new(ledger.State)}); !errors.Is(err, errStopping) {
-			t.Errorf("who waits for switches is told %v", err)
+		if _, err := c.Await(context.WithoutCancel(ctx), ledger.Result{Intent: new(ledger.Intent)}); !errors.Is(err, errStopping) {
+			t.Errorf("Await after the end: %v", err)
 		}
 	})
 }

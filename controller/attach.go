@@ -23,7 +23,7 @@ func recognizes(r *routing.Router, s *session) bool {
 	return r.BridgeName() == s.bridge
 }
 
-// routerOf returns the router whose bridge is the switch of s, nil if there is none.
+// routerOf returns the router whose bridge is the switch of s, nil if no router has it.
 func (w *world) routerOf(s *session) *routerState {
 	for _, st := range w.routers {
 		if recognizes(st.router, s) {
@@ -33,15 +33,14 @@ func (w *world) routerOf(s *session) *routerState {
 	return nil
 }
 
-// An arrival is what became of a switch that has introduced itself.
+// An arrival is the world's answer to a switch that has been identified.
 type arrival struct {
-	router    string // that it belongs to
-	contested bool   // another session has its bridge
+	router    string // whose bridge the switch is
+	contested bool   // another session has the bridge
 	err       error
 }
 
-// arrive has the world take in a switch that has introduced itself, and returns
-// the ID of the router that it belongs to.
+// arrive reports an identified switch to the world and returns the ID of its router.
 func (c *Controller) arrive(ctx context.Context, s *session) (router string, err error) {
 	for {
 		a, err := request(ctx, c, func(answer chan<- arrival) event { return switchArrived{s, answer} })
@@ -54,7 +53,7 @@ func (c *Controller) arrive(ctx context.Context, s *session) (router string, err
 	}
 }
 
-// join takes in a switch that has introduced itself.
+// join adds the session of an identified switch.
 func (c *Controller) join(w *world, s *session) arrival {
 	if w.rival(c, s) != nil {
 		return arrival{contested: true}
@@ -92,7 +91,7 @@ func (c *Controller) attach(w *world, st *routerState, s *session) {
 // isOurs reports whether a flow with this cookie is ours.
 func isOurs(c ofproto.Cookie) bool { _, ours := compile.RoleOf(c); return ours }
 
-// reconciler returns that of a session's switch.
+// reconciler returns a new reconciler for the switch of s.
 func (c *Controller) reconciler(w *world, s *session, id string) *reconcile.Reconciler {
 	audit := c.cfg.AuditInterval
 	if !s.monitored {
@@ -114,11 +113,11 @@ func (c *Controller) reconciler(w *world, s *session, id string) *reconcile.Reco
 	})
 }
 
-// attached notes that the router's bridge has connected or, with nil, that it
-// has disconnected: nothing is known about what it holds.
+// attached records that the router's bridge has connected or, with nil, disconnected. Nothing
+// is known about its flows from then on.
 func (st *routerState) attached(s *session) {
 	st.session, st.since, st.report = s, time.Now(), reconcile.Report{}
-	for _, v := range slices.Backward(st.wanted) { // what was asked for still is
+	for _, v := range slices.Backward(st.wanted) { // unconfirmed changes remain requested
 		if !v.asked.IsZero() {
 			st.asked = v.asked
 		}
@@ -126,7 +125,7 @@ func (st *routerState) attached(s *session) {
 	}
 	st.wanted, st.applied = nil, version{}
 	if s != nil {
-		st.jump = nil // another switch has counted that
+		st.jump = nil // another switch reported it
 	}
 }
 
@@ -146,7 +145,7 @@ func (w *world) takeOver() {
 	}
 }
 
-// leave forgets a session that has ended.
+// leave removes a session that has ended.
 func (c *Controller) leave(w *world, s *session) {
 	for b, has := range c.external.retired {
 		if has == s {
@@ -161,7 +160,7 @@ func (c *Controller) leave(w *world, s *session) {
 	}
 }
 
-// switchReported takes in what a reconciler knows about its switch.
+// switchReported records the report of a session's reconciler.
 func (c *Controller) switchReported(w *world, s *session, id string, r reconcile.Report) {
 	if c.cleared(w, s, r) {
 		return
@@ -181,7 +180,7 @@ func (c *Controller) switchReported(w *world, s *session, id string, r reconcile
 	}
 }
 
-// touch has the router of a session compiled again.
+// touch marks the router of a session for compilation.
 func (w *world) touch(s *session) {
 	for id, st := range w.routers {
 		if st.session == s {

@@ -12,29 +12,28 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A Pending says what a router, or "" all of them, waits for.
+// A Pending is a reason why a write is not applied yet; Router "" means all routers.
 type Pending struct {
 	Router string `json:"router,omitempty"`
 	Reason string `json:"reason"`
 }
 
-// A waiter waits until a write has been applied.
+// A waiter waits until a write is applied.
 type waiter struct {
 	revision uint64
-	layout   uint64   // the same, if networks or routers were written, else 0
-	routers  []string // to which it matters
+	layout   uint64   // revision, if networks or routers were written, else 0
+	routers  []string // that the write affects
 	objects  []ledger.Outcome
-	done     chan struct{} // closed when there is nothing left to wait for
-	refused  []Pending     // set before that
+	done     chan struct{} // closed when the write is applied
+	refused  []Pending     // set before done is closed
 }
 
-// Await returns when the switches have confirmed what a write has changed, or
-// when ctx is done, and what is still pending then: also what the switches
-// refuse of the objects that were written. The error is that of the controller's
-// end.
+// Await returns when the switches have confirmed a write, or when ctx is done. It returns what
+// is still pending, and which of the written objects the switches refuse. The error is not nil
+// only if the controller has ended.
 func (c *Controller) Await(ctx context.Context, r ledger.Result) ([]Pending, error) {
-	wt := &waiter{revision: r.State.Revision, routers: r.Touched, objects: r.Objects, done: make(chan struct{})}
-	if r.State.Layout == wt.revision {
+	wt := &waiter{revision: r.Intent.Revision, routers: r.Touched, objects: r.Objects, done: make(chan struct{})}
+	if r.Intent.Layout == wt.revision {
 		wt.layout = wt.revision
 	}
 	c.post(waitBegun{wt})
@@ -48,7 +47,7 @@ func (c *Controller) Await(ctx context.Context, r ledger.Result) ([]Pending, err
 	return request(context.WithoutCancel(ctx), c, func(answer chan<- []Pending) event { return waitEnded{wt, answer} })
 }
 
-// answer ends the waiting of those that have nothing left to wait for.
+// answer releases the waiters whose writes are applied.
 func (c *Controller) answer(w *world) {
 waiters:
 	for wt := range w.waiters {
@@ -61,7 +60,7 @@ waiters:
 	}
 }
 
-// awaited yields the routers that wt waits for, and "" where it is all of them.
+// awaited yields the routers that wt waits for; "" means all of them.
 func (c *Controller) awaited(w *world, wt *waiter) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		if c.standsBy(w) {
@@ -88,13 +87,14 @@ func (c *Controller) awaited(w *world, wt *waiter) iter.Seq[string] {
 	}
 }
 
-// made reports whether the bridge, ports and namespace of a router are as wt waits for.
+// made reports whether the bridge, ports and namespace of a router match the layout that wt
+// waits for.
 func (c *Controller) made(w *world, wt *waiter, router string) bool {
 	r := &w.lifecycle
 	return c.lifecycle == nil || wt.layout == 0 || r.Layout >= wt.layout && r.Complete && r.NotMade[router] == "" && !r.Waits[router]
 }
 
-// pending returns what wt waits for, and why.
+// pending returns what wt waits for, and the reasons.
 func (c *Controller) pending(w *world, wt *waiter) (out []Pending) {
 	for id := range c.awaited(w, wt) {
 		out = append(out, Pending{id, c.reason(w, wt, id)})
@@ -102,7 +102,7 @@ func (c *Controller) pending(w *world, wt *waiter) (out []Pending) {
 	return out
 }
 
-// reason says why wt waits for a router.
+// reason returns why wt waits for a router.
 func (c *Controller) reason(w *world, wt *waiter, router string) string {
 	st, problems := w.routers[router], w.lifecycle.Problems[router]
 	if u := w.lifecycle.NotMade[router]; u != "" && (st == nil || st.session == nil) {
@@ -123,7 +123,7 @@ func (c *Controller) reason(w *world, wt *waiter, router string) string {
 	return fmt.Sprintf("its flows are being changed (%s)", st.report.State)
 }
 
-// refused returns what switches refuse of the objects that wt is about.
+// refused returns which of the objects of wt the switches refuse.
 func (w *world) refused(wt *waiter) (out []Pending) {
 	var written map[ledger.Object]bool
 	for _, id := range wt.routers {
@@ -149,7 +149,7 @@ func (w *world) refused(wt *waiter) (out []Pending) {
 	return out
 }
 
-// or joins the first that is not empty.
+// or joins a or, if that is empty, b. If both are empty it returns otherwise.
 func or(a, b []string, otherwise string) string {
 	for _, s := range [][]string{a, b} {
 		if len(s) > 0 {
@@ -159,14 +159,14 @@ func or(a, b []string, otherwise string) string {
 	return otherwise
 }
 
-// A Condition says how far an object has come.
+// A Condition is the progress of one object.
 type Condition struct {
-	Programmed bool      // the switches hold what it asks for
-	Pending    []Pending // why not, if not
-	Degraded   []string  // what they refuse of it, with the switch's reason
+	Programmed bool      // the switches have confirmed its flows
+	Pending    []Pending // why not programmed
+	Degraded   []string  // what switches refuse of it, with their reasons
 }
 
-// Conditions says how far objects have come.
+// Conditions returns the progress of objects, in the same order.
 func (c *Controller) Conditions(ctx context.Context, objects []ledger.Object) ([]Condition, error) {
 	return ask(ctx, c, func(w *world) []Condition {
 		out := make([]Condition, len(objects))
@@ -200,7 +200,7 @@ func (c *Controller) condition(w *world, o ledger.Object) (cond Condition) {
 	}
 	for _, st := range routers {
 		if isPort && st.session != nil && st.applied.gen != 0 && st.applied.program.Serves(port) {
-			continue // whatever else is under way
+			continue // other changes of the router do not matter
 		}
 		all := waiter{layout: w.intent.Layout, routers: []string{st.router.ID}}
 		if n := len(st.wanted); n > 0 {

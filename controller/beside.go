@@ -5,12 +5,12 @@ import (
 	"github.com/ofdvr/ofdvr/controller/lifecycle"
 )
 
-// lifecycleIntent is what of the intent matters to the lifecycle.
-func lifecycleIntent(s *ledger.State) lifecycle.Intent {
+// lifecycleIntent returns the part of the intent that the lifecycle uses.
+func lifecycleIntent(s *ledger.Intent) lifecycle.Intent {
 	return lifecycle.Intent{Layout: s.Layout, Index: s.Index, Complete: s.Complete}
 }
 
-// lifecyclePassed takes in how far the lifecycle has come.
+// lifecyclePassed records a report of the lifecycle.
 func (c *Controller) lifecyclePassed(w *world, r lifecycle.Report) {
 	w.lifecycle, w.moved = r, true
 	if r.Connected {
@@ -18,8 +18,8 @@ func (c *Controller) lifecyclePassed(w *world, r lifecycle.Report) {
 	}
 }
 
-// Stuck says what the controller has not finished for so long that it probably never
-// will, "" if that is nothing.
+// Stuck describes work that the controller has not finished for so long that it probably never
+// will; "" if there is no such work.
 func (c *Controller) Stuck() string {
 	if c.stuck == nil {
 		return ""

@@ -16,9 +16,9 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// probe finds out what the switch can do, by trying: it adds flows to a table to
-// which no packet comes, a group and a meter, sees which are refused, and deletes
-// them again. Should the connection end in between, the next one deletes them.
+// probe finds out what the switch supports, by trying: it adds flows to a table that no packet
+// reaches, a group and a meter, notes which are refused, and deletes them again. If the
+// connection ends in between, the next session deletes them.
 func (s *session) probe(ctx context.Context) (compile.Capabilities, error) {
 	probes := compile.Probes()
 	var undo, try []ofproto.Mod
@@ -26,9 +26,9 @@ func (s *session) probe(ctx context.Context) (compile.Capabilities, error) {
 		undo, try = append(undo, p.Undo), append(try, p.Try)
 	}
 	slices.Reverse(undo)
-	refused, err := s.program(ctx, append(undo, try...)) // what is left of an earlier time is no reason to refuse it
+	refused, err := s.program(ctx, append(undo, try...)) // leftovers of an earlier probe must not make it fail
 	if err != nil {
-		return 0, fmt.Errorf("try what the switch can do: %w", err)
+		return 0, fmt.Errorf("probe the capabilities of the switch: %w", err)
 	}
 	can, took := compile.CanAll, undo[:0:0]
 	for _, p := range slices.Backward(probes) {
@@ -39,15 +39,15 @@ func (s *session) probe(ctx context.Context) (compile.Capabilities, error) {
 		}
 	}
 	if _, err := s.program(ctx, took); err != nil {
-		return 0, fmt.Errorf("undo what was tried: %w", err)
+		return 0, fmt.Errorf("delete the probes of capabilities: %w", err)
 	}
 	if lacks := (compile.CanAll &^ can).Names(); len(lacks) > 0 {
-		s.log.Info("switch cannot do everything, the kernel does the rest", zap.String("lacks", strings.Join(lacks, ",")))
+		s.log.Info("switch lacks capabilities, the kernel routes what needs them", zap.String("lacks", strings.Join(lacks, ",")))
 	}
 	return can, nil
 }
 
-// program carries out changes and returns those that were refused, by their text.
+// program applies changes and returns the refused ones, by their text.
 func (s *session) program(ctx context.Context, mods []ofproto.Mod) (refused map[string]bool, err error) {
 	var e *ofconn.CommitError
 	switch err := s.conn.ProgramMods(ctx, mods); {
@@ -63,10 +63,9 @@ func (s *session) program(ctx context.Context, mods []ofproto.Mod) (refused map[
 	return refused, nil
 }
 
-// probeAndLead has a session that stood by find out what its switch can do, and
-// then lead.
+// probeAndLead probes the switch of a session that stood by, then lets it lead.
 func (c *Controller) probeAndLead(ctx context.Context, s *session) error {
-	if err := s.conn.Claim(ctx, ofproto.RoleMaster); err != nil { // a slave may not try anything
+	if err := s.conn.Claim(ctx, ofproto.RoleMaster); err != nil { // a slave may not change flows
 		return err
 	}
 	can, err := s.probe(ctx)
@@ -77,20 +76,20 @@ func (c *Controller) probeAndLead(ctx context.Context, s *session) error {
 	return err
 }
 
-// switchProbed has a session lead whose switch can do what is said.
+// switchProbed sets what the switch of s supports and lets its session lead.
 func (c *Controller) switchProbed(w *world, s *session, can compile.Capabilities) {
 	s.can, s.probed = can, true
 	for id, st := range w.routers {
 		if st.session == s {
 			w.dirty[id] = true
-			c.compile(w) // for what the switch can do
+			c.compile(w) // with the new capabilities
 			s.rec.Load().Lead()
 		}
 	}
 }
 
-// A probedSwitch is a switch without what probes add to it for a moment, of
-// another connection of ours perhaps. It notes its changes.
+// A probedSwitch hides probes from the reconciler: another connection of ours may be adding
+// them at the moment. It also records when changes are made.
 type probedSwitch struct {
 	reconcile.Connected
 	changes *counters.Changes
@@ -117,7 +116,7 @@ func (p probedSwitch) Read(ctx context.Context, k reconcile.Known) (reconcile.Ho
 	return held, beyond, err
 }
 
-// withoutProbes returns the updates that are about no probe: mostly all.
+// withoutProbes returns the updates that are not about probes. Usually these are all.
 func withoutProbes(updates []ofproto.FlowUpdate) []ofproto.FlowUpdate {
 	probes := func(u ofproto.FlowUpdate) bool { return compile.IsProbe(u.Flow.Cookie) }
 	if !slices.ContainsFunc(updates, probes) {

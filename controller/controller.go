@@ -1,12 +1,11 @@
-// Package controller makes the routing bridges of one host do what the intent
-// says. It is where the parts meet: the model is compiled into flows, which are
-// programmed over OpenFlow; bridges, ports and taps are kept by OVSDB and
-// netlink.
+// Package controller makes the routing bridges of one host match the intent. It connects the
+// parts: the model is compiled into flows, which are programmed over OpenFlow; bridges, ports
+// and taps are maintained through OVSDB and netlink.
 //
-// One goroutine, the world, owns what is known and compiles. Each connected
-// switch has a session, and in it a reconciler, of package reconcile, that owns
-// what is believed about that switch. Another goroutine, the lifecycle, owns bridges and namespaces.
-// They tell each other the latest state, never a history.
+// One goroutine, the world, owns the state of all routers and compiles their flows. Each
+// connected switch has a session with a reconciler (package reconcile), which owns the state
+// of that switch. Another goroutine, the lifecycle, owns bridges and namespaces. They send
+// each other the latest state, never a history.
 package controller
 
 import (
@@ -30,61 +29,59 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// Config is what a [Controller] is told at its start.
+// Config configures a [Controller].
 type Config struct {
-	// OpenFlow is where switches are met: tcp:ADDRESS:PORT, ssl:ADDRESS:PORT
-	// and punix:PATH are listened on, unix:PATH, a bridge's own management
-	// socket, is connected to. Managed bridges connect to the first tcp: or ssl:.
+	// OpenFlow are the endpoints for switches. The controller listens on tcp:ADDRESS:PORT,
+	// ssl:ADDRESS:PORT and punix:PATH, and connects to unix:PATH, the management socket of a
+	// bridge. Managed bridges connect to the first tcp: or ssl: endpoint.
 	OpenFlow []string
 	// TLS is needed for ssl: endpoints.
 	TLS credentials.Files
-	// OVSDB is where ovsdb-server listens: unix:PATH or tcp:ADDRESS:PORT. ""
-	// means that there are no managed routers and that no connection is made.
+	// OVSDB is the address of ovsdb-server: unix:PATH or tcp:ADDRESS:PORT. "" means that no
+	// connection is made; then there must be no managed routers.
 	OVSDB string
-	// IntegrationBridge is the bridge that machines are plugged into.
+	// IntegrationBridge is the bridge that has the ports of machines.
 	IntegrationBridge string
-	// EchoInterval is how long a switch may be silent at the most before it is
-	// probed; after twice that it counts as dead. 0 means 5 s.
+	// EchoInterval is how long a switch may be silent before it is probed; after twice that
+	// time it is disconnected. 0 means 5 s.
 	EchoInterval time.Duration
-	// AuditInterval is how often the flows of a switch are read back in full, and
-	// OVSDB and namespaces compared with the intent, in case something went unnoticed; of a
-	// switch that does not tell of changes, ten times as often. 0 means 5 minutes.
+	// AuditInterval is how often the flows of a switch are read back in full, and OVSDB and
+	// namespaces compared with the intent, in case a change went unnoticed. A switch that does
+	// not report flow changes is read ten times as often. 0 means 5 minutes.
 	AuditInterval time.Duration
-	// Lead is closed when this daemon may change something; nil means that it may
-	// from the start. Until then it stands by: it connects to the bridges' own
-	// sockets and knows what they hold, so that it can take over at once.
+	// Lead is closed when this daemon may make changes; nil means from the start. Until then
+	// it stands by: it connects to the management sockets of bridges and reads their flows, so
+	// that it can take over at once.
 	Lead <-chan struct{}
-	// CountersFile keeps what was counted when the daemon ends, so that its
-	// successor goes on counting; "" means that it starts from what the switches
-	// have.
+	// CountersFile keeps the counters when the daemon ends, so that the next daemon continues
+	// from them; "" means that counters start from the values of the switches.
 	CountersFile string
-	// BridgesFile keeps which external bridges may have flows of ours, so that those of
-	// routers that are removed while no daemon runs are deleted; "" keeps nothing.
+	// BridgesFile records which external bridges may have flows of ours, so that the flows of
+	// routers that are removed while no daemon runs are deleted later; "" means no record.
 	BridgesFile string
-	// Ports is how many ports, those with the most packets, [Controller.Counters] have; 0
-	// means none, less than 0 all.
+	// Ports is how many ports [Controller.Counters] includes, those with the most packets
+	// first; 0 means none, a negative number all.
 	Ports int
-	// InstanceFile is where it is kept what tells this ofdvr from others on the machine, see
-	// [lifecycle.Instance]; "" means nowhere.
+	// InstanceFile holds the ID that distinguishes this ofdvr from others on the machine, see
+	// [lifecycle.Instance]; "" means no file.
 	InstanceFile string
-	// NamespacesDir keeps what namespaces were before they were configured, so that those which
-	// outlive their router get that back; "" means nowhere.
+	// NamespacesDir holds the settings that namespaces had before they were configured. They
+	// are restored when a namespace outlives its router; "" means that they are not.
 	NamespacesDir string
-	// RadvdDir is where the radvds of routers, which outlive the daemon, have their
-	// files; "" means that no router sends advertisements.
+	// RadvdDir holds the files of the routers' radvd processes, which outlive the daemon; ""
+	// means that no router sends advertisements.
 	RadvdDir string
-	// Surveyed is closed when it is known whether ofdvr has made something on this host
-	// before, see [lifecycle.Exists]; until then no bridge, port or namespace is made. nil
-	// means that it is known at the start.
+	// Surveyed is closed when it is known whether ofdvr has made anything on this host before,
+	// see [lifecycle.Exists]; until then no bridge, port or namespace is made. nil means that
+	// it is known from the start.
 	Surveyed <-chan struct{}
-	// Limits on what a peer may do, before it is disconnected. For 0 see
-	// [ofconn.Config] and, for MaxUnidentified, 512.
-	MaxAnswer       int // bytes of an answer
-	MaxUnsolicited  int // messages a second that answer nothing; ten times as many at once
-	MaxUnidentified int // connections that have not said who they are; then the oldest goes
-	// Messages is where the OpenFlow messages of one router are logged, all of them;
-	// nil means nowhere. LogRouter is that router, "" for none, until
-	// [Controller.LogMessages] says otherwise.
+	// Limits on a peer; a peer that exceeds one is disconnected. For the meaning of 0 see
+	// [ofconn.Config]; for MaxUnidentified it means 512.
+	MaxAnswer       int // bytes in an answer
+	MaxUnsolicited  int // messages a second that answer no request, in bursts of up to ten times as many
+	MaxUnidentified int // connections without a completed handshake; beyond that the oldest is closed
+	// Messages is the log for all OpenFlow messages of one router; nil means no log. LogRouter
+	// is that router at the start, "" for none; [Controller.LogMessages] changes it.
 	Messages  *zap.Logger
 	LogRouter string
 }
@@ -93,32 +90,31 @@ func (c *Controller) conn() ofconn.Config {
 	return ofconn.Config{Unidentified: true, EchoInterval: c.cfg.EchoInterval, MaxAnswer: c.cfg.MaxAnswer, MaxUnsolicited: c.cfg.MaxUnsolicited, RoundTrip: c.rec.RoundTrip}
 }
 
-// A Recorder is told what the controller does. Package metrics implements it.
+// A Recorder records what the controller does. Package metrics implements it.
 type Recorder interface {
 	reconcile.Recorder
 	ovsdb.Recorder
-	// Connected is told of each connection of a router's bridge.
+	// Connected records that the bridge of a router has connected.
 	Connected(router string)
-	// RoundTrip is told how long a switch took to answer an echo request.
+	// RoundTrip records how long a switch took to answer an echo request.
 	RoundTrip(took time.Duration)
-	// Applied is told how long it took from a change of the intent to its
-	// confirmation by the switch of a router to which it matters.
+	// Applied records the time from a change of the intent until the switch of an affected
+	// router has confirmed it.
 	Applied(router string, took time.Duration)
-	// Disconnected is told of each connection that has ended, but for those that
-	// the controller ended without being given cause, and of those that were
-	// refused: one of the words of refusalReasons, or closed.
+	// Disconnected records that a connection was refused or has ended; reason is one of
+	// refusalReasons or "closed". Connections that the controller ends in regular operation
+	// are not recorded.
 	Disconnected(reason string)
-	// CountersRefused is told of so many counters of flows that have grown by more than is
-	// possible, and that were not added.
+	// CountersRefused records that n counters of flows grew by an implausible amount and were
+	// not added.
 	CountersRefused(n int)
 }
 
-// defaultAudit is long, because Open vSwitch tells of every change.
+// defaultAudit is long, because Open vSwitch reports every change.
 const defaultAudit = 5 * time.Minute
 
-// A Controller makes routing bridges do what the intent says. Create it with
-// [New], then call [Controller.Run]. Its other methods may be called from any
-// goroutine while Run runs.
+// A Controller makes routing bridges match the intent. Create it with [New], then call
+// [Controller.Run]. Its other methods may be called from any goroutine while Run runs.
 type Controller struct {
 	cfg      Config
 	log      *zap.Logger
@@ -126,26 +122,25 @@ type Controller struct {
 	began    time.Time
 	rec      Recorder
 
-	events    chan event           // a few, so that senders seldom wait; see [Controller.handle]
+	events    chan event           // buffered, so that senders seldom wait; see [Controller.handle]
 	stopped   chan struct{}        // closed when the world has ended
 	lifecycle *lifecycle.Lifecycle // nil without OVSDB
 	stuck     func() string        // of the lifecycle; nil without OVSDB
 	counters  *counters.Book
-	external  external // the world's
+	external  external // owned by the world
 
 	endpoints    []endpoint
 	credentials  *credentials.Credentials // nil without ssl: endpoints
 	standbys     sync.WaitGroup           // sessions that were made while standing by
-	leads        atomic.Bool              // the world's lead is true, or will be very soon
+	leads        atomic.Bool              // set just before the world's lead
 	refusals     sampler
 	limits       limits
 	unadmitted   atomic.Pointer[unadmitted]
 	unidentified unidentified
-	budget       *ofconn.Budget // of what switches tell of and no router wants
+	budget       *ofconn.Budget // memory for what switches report beyond the intent
 }
 
-// New returns a Controller that tells rec what it does. It fails if cfg is
-// wrong.
+// New returns a Controller that reports to rec. It fails if cfg is invalid.
 func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 	if cfg.MaxUnidentified <= 0 {
 		cfg.MaxUnidentified = defaultMaxUnidentified
@@ -199,8 +194,7 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 	return c, nil
 }
 
-// target returns the target that bridges on this host connect to, "" if there
-// is none.
+// target returns the controller target for bridges on this host, "" if no endpoint has one.
 func (c *Controller) target() string {
 	for _, e := range c.endpoints {
 		if t := e.target(); t != "" {
@@ -210,11 +204,11 @@ func (c *Controller) target() string {
 	return ""
 }
 
-// Run works until ctx is done or an endpoint fails, with first as the intent
-// until [Controller.Load] changes it. The switches keep forwarding afterwards.
-// The error is never nil; it is ctx's cause if ctx was canceled. When Run
-// returns, everything that it started has ended.
-func (c *Controller) Run(ctx context.Context, first *ledger.State) error {
+// Run runs the controller until ctx is done or an endpoint fails. first is the intent until
+// [Controller.Load] changes it. The switches keep forwarding afterwards. The error is never
+// nil; it is ctx's cause if ctx was canceled. When Run returns, every goroutine that it
+// started has ended.
+func (c *Controller) Run(ctx context.Context, first *ledger.Intent) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(c.stopped)
@@ -232,7 +226,7 @@ func (c *Controller) Run(ctx context.Context, first *ledger.State) error {
 	return g.Wait()
 }
 
-// runLead meets switches and keeps bridges and namespaces until ctx is done.
+// runLead accepts switches and maintains bridges and namespaces until ctx is done.
 func (c *Controller) runLead(ctx context.Context) error {
 	c.leads.Store(true)
 	if _, err := request(ctx, c, func(answer chan<- struct{}) event { return leadTaken{answer} }); err != nil {
@@ -275,9 +269,8 @@ func (c *Controller) runLead(ctx context.Context) error {
 	return g.Wait()
 }
 
-// Load makes s the intent. touched are the IDs of the routers to which the
-// change matters. It returns when that is sure to happen next, before anything
-// that is asked for afterwards.
-func (c *Controller) Load(s *ledger.State, touched []string) {
+// Load makes s the intent. touched are the IDs of the routers that the change affects. Load
+// returns when the change is queued, before all later requests.
+func (c *Controller) Load(s *ledger.Intent, touched []string) {
 	c.post(intentChanged{s, touched})
 }

@@ -8,8 +8,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// describer returns a function that names what a flow of p serves, or which
-// group or meter it is.
+// describer returns a function that names the object of a flow of p, or the group or meter.
 func describer(p compile.Program) func(ofproto.Mod) string {
 	return func(m ofproto.Mod) string {
 		switch m := m.(type) {
@@ -27,11 +26,11 @@ func describer(p compile.Program) func(ofproto.Mod) string {
 		if o, ok := objectOf(p, m); ok {
 			return o.String()
 		}
-		return "flow of nobody"
+		return "unknown flow"
 	}
 }
 
-// objectOf returns the object that a flow of p serves.
+// objectOf returns the object of a flow of p.
 func objectOf(p compile.Program, m ofproto.Mod) (routing.Object, bool) {
 	f, ok := m.(ofproto.FlowMod)
 	if !ok {

@@ -7,13 +7,13 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// Problems name groups and meters in the base in which one sees whose they are.
+// Groups and meters are described in hexadecimal, which shows the owner's prefix.
 func TestDescriber(t *testing.T) {
 	describe := describer(compile.Program{})
 	for m, want := range map[ofproto.Mod]string{
 		&ofproto.GroupMod{Entry: ofproto.GroupEntry{ID: 0xfd000001}}: "group 0xfd000001",
 		&ofproto.MeterMod{Entry: ofproto.MeterEntry{ID: 0x4000}}:     "meter 0x4000",
-		&ofproto.FlowMod{}: "flow of nobody",
+		&ofproto.FlowMod{}: "unknown flow",
 	} {
 		if got := describe(ofproto.Refused(m, 0).Mod); got != want {
 			t.Errorf("%v is described as %q, want %q", m, got, want)

@@ -15,10 +15,10 @@ import (
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
-// An endpoint is a place where switches are met, in the words of ovs-vsctl
-// set-controller: tcp:ADDRESS:PORT and ssl:ADDRESS:PORT, and punix:PATH, are
-// listened on; unix:PATH, such as a bridge's own management socket
-// /run/openvswitch/BRIDGE.mgmt, is connected to.
+// An endpoint is where OpenFlow connections are made, in the syntax of ovs-vsctl
+// set-controller. The controller listens on tcp:ADDRESS:PORT, ssl:ADDRESS:PORT and punix:PATH,
+// and connects to unix:PATH, such as a bridge's management socket
+// /run/openvswitch/BRIDGE.mgmt.
 type endpoint struct {
 	kind string // tcp, ssl, punix or unix
 	addr string // ADDRESS:PORT or PATH
@@ -35,7 +35,7 @@ func parseEndpoint(s string) (endpoint, error) {
 		ok = addr != ""
 	}
 	if !ok {
-		return endpoint{}, fmt.Errorf("%q is not a place to meet switches: want tcp:ADDRESS:PORT, ssl:ADDRESS:PORT, punix:PATH "+
+		return endpoint{}, fmt.Errorf("invalid OpenFlow endpoint %q: want tcp:ADDRESS:PORT, ssl:ADDRESS:PORT, punix:PATH "+
 			"or unix:PATH, such as tcp:127.0.0.1:6653", s)
 	}
 	return endpoint{kind, addr}, nil
@@ -43,9 +43,9 @@ func parseEndpoint(s string) (endpoint, error) {
 
 func (e endpoint) String() string { return e.kind + ":" + e.addr }
 
-// target returns the target by which all bridges on this host reach e, "" if
-// there is none: a unix:PATH is that of one bridge, and ovs-vswitchd lets a
-// bridge connect to no socket but /var/run/openvswitch/BRIDGE.controller.
+// target returns the controller target by which every bridge on this host can reach e, "" for
+// Unix sockets: a unix:PATH belongs to one bridge, and ovs-vswitchd lets a bridge connect to
+// no other socket than /var/run/openvswitch/BRIDGE.controller.
 func (e endpoint) target() string {
 	if e.kind == "unix" || e.kind == "punix" {
 		return ""
@@ -60,7 +60,7 @@ func (e endpoint) target() string {
 	return e.kind + ":" + net.JoinHostPort(host, port)
 }
 
-// listen listens on e, which is no unix:PATH.
+// listen listens on e, which must not be unix:PATH.
 func (e endpoint) listen(ctx context.Context) (ln net.Listener, err error) {
 	if e.kind == "punix" {
 		ln, err = ownfile.Listen(ctx, e.addr)
@@ -72,18 +72,18 @@ func (e endpoint) listen(ctx context.Context) (ln net.Listener, err error) {
 	case err == nil:
 		return ln, nil
 	case errors.Is(err, ownfile.ErrInUse):
-		err = fmt.Errorf("another controller answers there: %w", err)
+		err = fmt.Errorf("another controller uses this socket: %w", err)
 	case errors.Is(err, syscall.EADDRINUSE):
 		err = fmt.Errorf("%w; does another controller run on this port?", err)
 	}
 	return nil, fmt.Errorf("listen for switches on %v: %w", e, err)
 }
 
-// redial is the pause between two connections to a bridge's own socket.
+// redial is the pause between two connections to a bridge's management socket.
 const redial = time.Second
 
-// dial keeps a session with the bridge whose management socket is e, and
-// connects anew until redialing is done.
+// dial runs sessions with the bridge whose management socket is e, one after the other, until
+// redialing is done.
 func (c *Controller) dial(ctx, redialing context.Context, e endpoint, standby bool) error {
 	var d net.Dialer
 	for redialing.Err() == nil {
@@ -91,7 +91,7 @@ func (c *Controller) dial(ctx, redialing context.Context, e endpoint, standby bo
 		if err == nil {
 			c.serveAdmitted(ctx, nc, nil, standby)
 		} else if n, ok := c.refusals.sample("dial " + e.addr); ok && redialing.Err() == nil {
-			c.log.Warn("could not connect to the bridge, trying again", zap.Stringer("openflow", e), zap.Error(err), zap.Int("before", n))
+			c.log.Warn("could not connect to the bridge, will retry", zap.Stringer("openflow", e), zap.Error(err), zap.Int("before", n))
 		}
 		pause := time.NewTimer(redial)
 		select {
@@ -125,10 +125,10 @@ func (c *Controller) accept(ctx context.Context, e endpoint, ln net.Listener) er
 			sessions.Go(func() { c.serveAdmitted(ctx, nc, m, false) })
 		case errors.Is(err, net.ErrClosed):
 			return context.Cause(ctx)
-		default: // such as too many open files: others may end
+		default: // such as too many open files: it may pass
 			c.limits.reached("accept", e.String()+": "+err.Error(), 1, time.Now())
 			if n, ok := c.refusals.sample("accept"); ok {
-				c.log.Error("could not accept a connection, trying again", zap.Stringer("openflow", e), zap.Error(err), zap.Int("before", n))
+				c.log.Error("could not accept a connection, will retry", zap.Stringer("openflow", e), zap.Error(err), zap.Int("before", n))
 			}
 			pause := time.NewTimer(100 * time.Millisecond)
 			select {

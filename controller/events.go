@@ -11,56 +11,56 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// An event is what the world takes in: one of the types below. Those with a
-// channel are requests, see [request]; the channel has capacity 1.
+// An event is one of the types below; [Controller.handle] handles it. Those with a channel are
+// requests, see [request]; the channel has capacity 1.
 type event any
 
 type (
-	// intentChanged: the ledger has a new state.
+	// intentChanged: the ledger has a new intent.
 	intentChanged struct {
-		state   *ledger.State
+		intent  *ledger.Intent
 		touched []string // routers
 	}
 	// leadTaken: this daemon leads from now on.
 	leadTaken struct{ answer chan<- struct{} }
 
-	// lifecyclePassed: the lifecycle has compared everything with the intent.
+	// lifecyclePassed: the lifecycle has finished a pass.
 	lifecyclePassed struct{ report lifecycle.Report }
-	// kernelRead: the rules and routes of a router's namespace were read.
+	// kernelRead: the rules and routes of a router's namespace have been read.
 	kernelRead struct {
 		router string
 		kernel *compile.Kernel
 	}
-	// neighboursRead: the neighbours that a router's namespace has resolved were read.
+	// neighboursRead: the resolved neighbours of a router's namespace have been read.
 	neighboursRead struct {
 		router   string
 		resolved []netip.Addr
 	}
-	// macsMoved: MAC addresses of a router have changed while no daemon ran.
+	// macsMoved: MAC addresses of a router changed while no daemon ran.
 	macsMoved struct {
 		router string
 		moved  []compile.Announcement
 	}
 
-	// switchArrived: a switch has introduced itself.
+	// switchArrived: a switch has been identified.
 	switchArrived struct {
 		session *session
 		answer  chan<- arrival
 	}
-	// switchProbed: what the switch of a session that stood by can do was found out.
+	// switchProbed: the switch of a session that stood by has been probed.
 	switchProbed struct {
 		session *session
 		can     compile.Capabilities
 		answer  chan<- struct{}
 	}
-	// portsChanged: the switch of a session has other ports.
+	// portsChanged: the ports of a session's switch have changed.
 	portsChanged struct{ session *session }
-	// configRead: the configuration of a session's switch was read.
+	// configRead: the configuration of a session's switch has been read.
 	configRead struct {
 		session *session
-		blocked []string // why packets do not pass
+		blocked []string // why packets are blocked
 	}
-	// switchReported: a reconciler knows something new about its switch.
+	// switchReported: a reconciler reports the state of its switch.
 	switchReported struct {
 		session *session
 		router  string
@@ -68,7 +68,7 @@ type (
 	}
 	// claimRefused: a connection claimed the bridge of another session.
 	claimRefused struct{ session *session }
-	// countersRefused: counters of a router were not added.
+	// countersRefused: implausible counters of a router were not added.
 	countersRefused struct {
 		router string
 		jump   *counters.Jump
@@ -78,12 +78,12 @@ type (
 
 	// waitBegun: a client waits until a write is applied.
 	waitBegun struct{ waiter *waiter }
-	// waitEnded: a wait has ended early; the answer is what it waited for.
+	// waitEnded: a wait has ended early; the answer is what is still pending.
 	waitEnded struct {
 		waiter *waiter
 		answer chan<- []Pending
 	}
-	// logRequested: the OpenFlow messages of a router, "" for none, are to be logged.
+	// logRequested: log the OpenFlow messages of a router, or with "" of none.
 	logRequested struct {
 		router string
 		answer chan<- error
@@ -93,11 +93,11 @@ type (
 	query func(*world)
 )
 
-// handle takes in an event. It runs on the world's goroutine.
+// handle handles an event. It runs on the world's goroutine.
 func (c *Controller) handle(w *world, e event) {
 	switch e := e.(type) {
 	case intentChanged:
-		c.setIntent(w, e.state, e.touched)
+		c.setIntent(w, e.intent, e.touched)
 	case leadTaken:
 		w.takeOver()
 		c.retire(w, nil)

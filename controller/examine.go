@@ -8,7 +8,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/doctor"
 )
 
-// Examine looks at everything anew, see [doctor.Examine].
+// Examine checks the whole installation, see [doctor.Examine].
 func (c *Controller) Examine(ctx context.Context) ([]doctor.Finding, error) {
 	h, err := ask(ctx, c, c.host)
 	if err != nil {
@@ -17,13 +17,13 @@ func (c *Controller) Examine(ctx context.Context) ([]doctor.Finding, error) {
 	return doctor.Examine(ctx, h)
 }
 
-// host returns what is believed, to be examined.
+// host returns the state that doctor examines.
 func (c *Controller) host(w *world) doctor.Host {
 	h := doctor.Host{
 		Intent: lifecycleIntent(w.intent), Leads: !c.standsBy(w), Quarantined: quarantineProblems(w.intent.Quarantined()),
 		Lifecycle: c.lifecycle, OVSDB: c.cfg.OVSDB, Bridge: c.cfg.IntegrationBridge, Budget: c.budget, Counters: c.Counters,
 		Limits: func() (all []doctor.Limit) {
-			for _, l := range c.limits.lately(time.Now()) {
+			for _, l := range c.limits.recent(time.Now()) {
 				all = append(all, doctor.Limit{Says: l.String(), Remedy: l.Remedy})
 			}
 			return all

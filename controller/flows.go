@@ -12,24 +12,24 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// A Flow is one that a router's bridge holds.
+// A Flow is a flow that a router's bridge holds.
 type Flow struct {
 	ofproto.FlowStats
-	Text string // in the words of ovs-ofctl --names, without counters and cookie
-	// Object is what the flow serves, nil if it is not ours.
+	Text string // in the syntax of ovs-ofctl --names, without counters and cookie
+	// Object is the object of the flow, nil if the flow is not ours.
 	Object *routing.Object
-	Does   string // what it is for
+	Does   string // the flow's purpose
 }
 
-// ErrNotConnected says that a router's bridge is not connected.
+// ErrNotConnected: a router's bridge is not connected.
 var ErrNotConnected = fmt.Errorf("the bridge is not connected")
 
-// manyFlows is how many flows more than are wanted a switch may tell of.
+// manyFlows is how many flows beyond the desired ones are read from a switch.
 const manyFlows = 50_000
 
-// Flows reads the flows of a router's bridge and returns them in the order in which
-// the switch has them. The error wraps [ledger.ErrNotFound] if there is no such router and
-// [ErrNotConnected] if its bridge is not connected.
+// Flows reads the flows of a router's bridge and returns them in the switch's order. The error
+// wraps [ledger.ErrNotFound] if the router does not exist, and [ErrNotConnected] if its bridge
+// is not connected.
 func (c *Controller) Flows(ctx context.Context, router string) (iter.Seq[Flow], error) {
 	type source struct {
 		known   bool
@@ -70,7 +70,7 @@ func (c *Controller) Flows(ctx context.Context, router string) (iter.Seq[Flow], 
 				if o, ok := program.Objects.Get(f.Cookie); ok {
 					f.Object, f.Does = &o, role.Does(o)
 				} else {
-					f.Does = "serves nothing that is wanted any more"
+					f.Does = "is obsolete: its object is not in the intent"
 				}
 			}
 			if !yield(f) {

@@ -11,22 +11,22 @@ import (
 	"go.uber.org/zap"
 )
 
-// limitMemory is how long the status names a limit after it was last reached.
+// limitMemory is how long the status reports a limit after it was last reached.
 const limitMemory = 5 * time.Minute
 
-// A LimitStatus says that a limit was reached of late, for which something was refused, ended or
-// left out. That is no problem of the routers.
+// A LimitStatus reports that a limit was reached recently, so that something was refused,
+// ended or left out. It is not a problem of the routers.
 type LimitStatus struct {
-	Limit  string    `json:"limit"` // by its metric and reason
+	Limit  string    `json:"limit"` // metric and reason
 	Says   string    `json:"says"`
 	Remedy string    `json:"remedy"`
 	Count  int       `json:"count"` // since Since
-	Since  time.Time `json:"since"` // from then on it was not silent for limitMemory
+	Since  time.Time `json:"since"` // the start of the period; a pause longer than limitMemory begins a new one
 	Last   time.Time `json:"last"`
 	By     string    `json:"by,omitempty"` // the latest peer, client, bridge or interface
 }
 
-// String says all of it but for the remedy.
+// String returns the text without the remedy.
 func (l LimitStatus) String() string {
 	const format = "2006-01-02 15:04:05"
 	by := ""
@@ -39,10 +39,10 @@ func (l LimitStatus) String() string {
 	return fmt.Sprintf("%s: %d times since %s, the last time at %s%s", l.Says, l.Count, l.Since.Format(format), l.Last.Format(format), by)
 }
 
-// limits are those that were reached of late.
+// limits records the limits that were reached recently.
 type limits struct {
 	mu  sync.Mutex
-	hit map[string]*LimitStatus // by name: as many as there are texts
+	hit map[string]*LimitStatus // by name; at most one for each text
 }
 
 func (l *limits) reached(name, by string, n int, now time.Time) {
@@ -61,8 +61,8 @@ func (l *limits) reached(name, by string, n int, now time.Time) {
 	h.Last, h.By = now, by
 }
 
-// lately returns the limits that were reached of late, by name.
-func (l *limits) lately(now time.Time) (out []LimitStatus) {
+// recent returns the limits that were reached recently, sorted by name.
+func (l *limits) recent(now time.Time) (out []LimitStatus) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, h := range l.hit {
@@ -74,13 +74,13 @@ func (l *limits) lately(now time.Time) (out []LimitStatus) {
 	return out
 }
 
-// HTTPLimited notes that a limit of the HTTP servers was reached, for a reason that
-// ofdvr_http_limited_total has, at an address.
+// HTTPLimited records that a limit of the HTTP server at address was reached. reason is one of
+// ofdvr_http_limited_total.
 func (c *Controller) HTTPLimited(reason, address string) {
 	c.limits.reached("http_limited "+reason, "a client of "+address, 1, time.Now())
 }
 
-// memoryShort notes that a bridge tells of more than there is memory for.
+// memoryShort records that a bridge reports more than there is memory for.
 func (c *Controller) memoryShort(bridge string) {
 	c.limits.reached("switch_memory", fmt.Sprintf("bridge %q", bridge), 1, time.Now())
 	if n, ok := c.refusals.sample("memory " + bridge); ok {
@@ -89,11 +89,11 @@ func (c *Controller) memoryShort(bridge string) {
 	}
 }
 
-// limitTexts say, by the names of limits, what was done, and after "; " what to do about it.
+// limitTexts has for each limit what was done and, after "; ", what to do about it.
 var limitTexts = func() map[string]string {
 	texts := map[string]string{
-		"accept":        "a connection of a switch could not be accepted; see the log for the reason, such as too many open files, and what has them (ls /proc/$(pidof ofdvr)/fd)",
-		"switch_memory": "a bridge told of more ports, flows, groups or meters that are not wanted than there is memory for, the rest is read in parts, and ports lack names; see which bridge has that many (ofdvr status, ovs-ofctl dump-flows), and delete them or end the peer",
+		"accept":        "a connection of a switch could not be accepted; see the log for the reason, such as too many open files, and what has them open (ls /proc/$(pidof ofdvr)/fd)",
+		"switch_memory": "a bridge reports more unwanted ports, flows, groups or meters than there is memory for, so the rest is read in parts, and ports lack names; find the bridge that has that many (ofdvr status, ovs-ofctl dump-flows), and delete them or end the peer",
 
 		"http_limited queue_timeout":        "a request waited too long for its turn and was refused; have fewer programs read this address, or less often",
 		"http_limited response_too_large":   "an answer would have been too large and was refused; read it at the API (--api)",

@@ -18,33 +18,33 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// deaf is told what happens, and forgets it.
-type deaf struct{ Recorder }
+// A nopRecorder records nothing.
+type nopRecorder struct{ Recorder }
 
-func (deaf) Disconnected(string)                   {}
-func (deaf) RoundTrip(time.Duration)               {}
-func (deaf) SwitchError(string, ofproto.ErrorCode) {}
+func (nopRecorder) Disconnected(string)                   {}
+func (nopRecorder) RoundTrip(time.Duration)               {}
+func (nopRecorder) SwitchError(string, ofproto.ErrorCode) {}
 
-// full is a listener that cannot accept.
-type full struct {
+// A failingListener returns errs from Accept.
+type failingListener struct {
 	net.Listener
 	errs chan error
 }
 
-func (f full) Accept() (net.Conn, error) { return nil, <-f.errs }
+func (f failingListener) Accept() (net.Conn, error) { return nil, <-f.errs }
 
-func controllerOfTest(t *testing.T) *Controller {
+func newController(t *testing.T) *Controller {
 	t.Helper()
-	c, err := New(Config{}, deaf{}, zap.NewNop())
+	c, err := New(Config{}, nopRecorder{}, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-// Each limit that refuses, ends or leaves out something is told with what it is, how often and since
-// when, by whom, and what to do.
-func TestLimitsAreTold(t *testing.T) {
+// Each limit is reported with what was refused, ended or left out, how often, since when, by
+// which peer, and what to do.
+func TestLimitsAreReported(t *testing.T) {
 	peer := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}
 	type limit struct {
 		name, by string
@@ -52,7 +52,7 @@ func TestLimitsAreTold(t *testing.T) {
 	}
 	all := []limit{
 		{"accept", "tcp:x: ", func(c *Controller) {
-			ln := full{errs: make(chan error, 2)}
+			ln := failingListener{errs: make(chan error, 2)}
 			ln.errs <- syscall.EMFILE
 			ln.errs <- net.ErrClosed
 			c.accept(context.Background(), endpoint{"tcp", "x"}, ln)
@@ -72,14 +72,14 @@ func TestLimitsAreTold(t *testing.T) {
 	for _, l := range all {
 		t.Run(l.name, func(t *testing.T) {
 			delete(texts, l.name)
-			c := controllerOfTest(t)
+			c := newController(t)
 			before := time.Now()
 			l.reach(c)
-			told := c.limits.lately(time.Now())
-			if len(told) != 1 || told[0].Limit != l.name {
-				t.Fatalf("told is %+v", told)
+			reported := c.limits.recent(time.Now())
+			if len(reported) != 1 || reported[0].Limit != l.name {
+				t.Fatalf("reported: %+v", reported)
 			}
-			got := told[0]
+			got := reported[0]
 			if got.Says == "" || got.Remedy == "" || !strings.HasPrefix(got.By, l.by) || got.Count != 1 || got.Since.Before(before) || got.Last.Before(got.Since) {
 				t.Errorf("%+v", got)
 			}
@@ -93,34 +93,35 @@ func TestLimitsAreTold(t *testing.T) {
 	}
 }
 
-// A limit is told as long as it is reached, and some time after that. Then it begins anew.
-func TestLimitsAreForgotten(t *testing.T) {
+// A limit is reported until limitMemory after it was last reached. The next time starts a new
+// period.
+func TestLimitsExpire(t *testing.T) {
 	var l limits
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
 	for i := range 10 {
 		l.reached("accept", fmt.Sprint("peer ", i), 2, start.Add(time.Duration(i)*limitMemory))
 	}
 	last := start.Add(9 * limitMemory)
-	got := l.lately(last.Add(limitMemory))
+	got := l.recent(last.Add(limitMemory))
 	if len(got) != 1 || got[0].Count != 20 || !got[0].Since.Equal(start) || !got[0].Last.Equal(last) ||
 		!strings.HasSuffix(got[0].String(), ": 20 times since 2026-01-02 03:04:05, the last time at 2026-01-02 03:49:05 (peer 9)") {
 		t.Errorf("%v", got)
 	}
 	late := last.Add(limitMemory + 1)
-	if got := l.lately(late); got != nil {
-		t.Errorf("it is told after %v: %v", limitMemory, got)
+	if got := l.recent(late); got != nil {
+		t.Errorf("reported after %v: %v", limitMemory, got)
 	}
 	l.reached("accept", "", 1, late)
-	if got := l.lately(late); len(got) != 1 || got[0].Count != 1 || !got[0].Since.Equal(late) {
+	if got := l.recent(late); len(got) != 1 || got[0].Count != 1 || !got[0].Since.Equal(late) {
 		t.Errorf("%v", got)
 	}
 }
 
-// A connection that the switch closes is no limit.
-func TestClosedIsNoLimit(t *testing.T) {
-	c := controllerOfTest(t)
+// A connection that the switch closes does not reach a limit.
+func TestClosedConnectionReachesNoLimit(t *testing.T) {
+	c := newController(t)
 	c.refuse(&net.UnixAddr{}, "", errors.New("switch closed the connection"))
-	if told := c.limits.lately(time.Now()); told != nil {
-		t.Errorf("told is %+v", told)
+	if reported := c.limits.recent(time.Now()); reported != nil {
+		t.Errorf("reported: %+v", reported)
 	}
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// LogMessages has every OpenFlow message between this daemon and a router's
-// bridge logged at debug level, in ovs-ofctl's words; "" ends that. The error
-// wraps [ledger.ErrNotFound] if there is no such router.
+// LogMessages logs every OpenFlow message between this daemon and a router's bridge at debug
+// level, in the syntax of ovs-ofctl; "" stops logging. The error wraps [ledger.ErrNotFound] if
+// the router does not exist.
 func (c *Controller) LogMessages(ctx context.Context, router string) error {
 	unknown, err := request(ctx, c, func(answer chan<- error) event { return logRequested{router, answer} })
 	return cmp.Or(err, unknown)
 }
 
-// logMessages has the messages of another router logged.
+// logMessages switches message logging to another router.
 func (c *Controller) logMessages(w *world, router string) error {
 	if router != "" && w.routers[router] == nil {
 		return fmt.Errorf("%w: router %q", ledger.ErrNotFound, router)
@@ -34,12 +34,12 @@ func (c *Controller) logMessages(w *world, router string) error {
 	return nil
 }
 
-// LoggedMessages returns the router whose messages are logged, "" if none's are.
+// LoggedMessages returns the router whose messages are logged, "" if none is.
 func (c *Controller) LoggedMessages(ctx context.Context) (router string, err error) {
 	return ask(ctx, c, func(w *world) string { return w.logged })
 }
 
-// logMessages logs each message of the session.
+// logMessages logs the messages of the session from now on.
 func (s *session) logMessages(log *zap.Logger) {
 	log = log.With(zap.String("bridge", s.bridge))
 	s.conn.LogMessages(func(sent bool, message []byte) {

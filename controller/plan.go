@@ -13,29 +13,29 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// A Plan is what a change of the intent would change on this host. What is in
-// the namespaces of routers is not in it.
+// A Plan is what a change of the intent would change on this host. It does not include changes
+// inside the namespaces of routers.
 type Plan struct {
-	Routers  []RouterPlan // those whose flows would change, by ID
+	Routers  []RouterPlan // those whose flows would change, sorted by ID
 	OVSDB    []ovsdb.Op   // in one transaction
-	Problems []string     // what keeps parts of it from coming true
+	Problems []string     // what prevents parts of the change
 }
 
 // A RouterPlan is what would change on a router's bridge.
 type RouterPlan struct {
 	Router, Bridge string
-	// Connected says that the bridge is connected. Otherwise nobody knows what it
-	// holds and how its ports are numbered, and all flows are listed.
+	// Connected: the bridge is connected. Otherwise its flows and port numbers are not known,
+	// and Delta lists all flows.
 	Connected bool
 	Delta     ofproto.Delta // may be empty, if only groups or meters would change
-	// Names are those of the ports in Delta. The numbers of ports that the bridge
-	// does not have yet are assumed.
+	// Names are the names of the ports in Delta. Numbers of ports that the bridge does not
+	// have yet are assumed.
 	Names map[ofproto.PortNo]string
 }
 
-// Plan returns what would change if after came after before. touched are the
-// routers to which the change matters.
-func (c *Controller) Plan(ctx context.Context, before, after *ledger.State, touched []string) (Plan, error) {
+// Plan returns what would change if the intent changed from before to after. touched are the
+// IDs of the routers that the change affects.
+func (c *Controller) Plan(ctx context.Context, before, after *ledger.Intent, touched []string) (Plan, error) {
 	var p Plan
 	type holds struct {
 		facts   compile.Facts
@@ -51,19 +51,19 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.State, touc
 		return out
 	})
 	if err != nil {
-		return p, fmt.Errorf("ask what the switches have: %w", err)
+		return p, fmt.Errorf("read the state of the switches: %w", err)
 	}
 	for _, id := range touched {
 		r := after.Index.Router(id)
 		if r == nil {
-			continue // its bridge goes, or is not ours any more
+			continue // its bridge is removed, or no longer ours
 		}
 		now, connected := switches[id]
 		given, has := now.facts, now.program
 		if !connected {
 			given.Can = compile.CanAll
 		}
-		ports := Assume(r, given) // those that are still to be made have names too
+		ports := Assume(r, given) // names future ports too
 		next := compile.Recompile(has, after.Index, r, ports)
 		rp := RouterPlan{Router: id, Bridge: r.BridgeName(), Connected: connected, Names: make(map[ofproto.PortNo]string),
 			Delta: ofproto.Diff(has.Flows, next.Flows)}
@@ -89,8 +89,8 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.State, touc
 	return p, nil
 }
 
-// Assume numbers the ports of r that given does not, from 1 in the order of its
-// interfaces, leaving out the numbers that given uses.
+// Assume returns given with numbers for all ports of r. Ports without a number get the free
+// numbers from 1 on, in the order of the interfaces.
 func Assume(r *routing.Router, given compile.Facts) compile.Facts {
 	facts, used, next := compile.Facts{Ports: make(compile.Ports), Can: given.Can, Kernel: given.Kernel}, make(map[ofproto.PortNo]bool), ofproto.PortNo(1)
 	for _, no := range given.Ports {
@@ -118,8 +118,7 @@ func Assume(r *routing.Router, given compile.Facts) compile.Facts {
 
 var portNumber = regexp.MustCompile(`\b(in_port=|output:)(\d+)\b`)
 
-// Named returns the text of a flow with names instead of numbers of ports, as
-// ovs-ofctl --names has it.
+// Named replaces port numbers in the text of a flow by names, as ovs-ofctl --names does.
 func Named(flow string, names map[ofproto.PortNo]string) string {
 	return portNumber.ReplaceAllStringFunc(flow, func(s string) string {
 		m := portNumber.FindStringSubmatch(s)

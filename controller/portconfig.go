@@ -13,25 +13,24 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// What of a switch's configuration decides whether packets pass, besides flows,
-// groups and meters: the configuration of ports (ofp_port_config) and how the switch
-// treats fragments (ofp_config_flags).
+// Besides flows, groups and meters, two settings of a switch can block packets: the
+// configuration of ports (ofp_port_config) and the treatment of fragments (ofp_config_flags).
 const (
 	fragNormal = 0 // OFPC_FRAG_NORMAL: fragments are looked up like other packets
 	fragMask   = 3 // OFPC_FRAG_MASK
 
 	blocksPatch = ofproto.PortConfigDown | ofproto.PortConfigNoReceive | ofproto.PortConfigNoForward
-	blocksTap   = ofproto.PortConfigNoReceive | ofproto.PortConfigNoForward // down: its namespace says that
+	blocksTap   = ofproto.PortConfigNoReceive | ofproto.PortConfigNoForward // not Down: the namespace sets that
 )
 
-var fragmentHandling = [...]string{"normal", "drop", "reassemble", "nx-match"} // in the words of ovs-ofctl set-frags
+var fragmentHandling = [...]string{"normal", "drop", "reassemble", "nx-match"} // in the syntax of ovs-ofctl set-frags
 
-// A misconfiguration keeps packets from passing.
+// A misconfiguration is a setting that blocks packets.
 type misconfiguration struct {
 	about string // such as port pr-r1-blue
 	is    string
-	undo  string       // the command that ends it
-	port  ofproto.Port // whose it is; zero: the switch's own
+	undo  string       // the command that corrects it
+	port  ofproto.Port // the port with the setting; zero: it is the switch's own
 	bits  ofproto.PortConfig
 }
 
@@ -39,9 +38,8 @@ func (m misconfiguration) String() string {
 	return fmt.Sprintf("%s is configured as %s, so packets do not pass: %s", m.about, m.is, m.undo)
 }
 
-// configure corrects what of the configuration of a session's switch keeps packets
-// from passing. On a bridge that is somebody else's, or while another daemon leads,
-// it is only a problem of the status.
+// configure corrects settings of a session's switch that block packets. On a bridge that is
+// not ours, or while another daemon leads, it only reports them as problems in the status.
 func (c *Controller) configure(ctx context.Context, s *session) error {
 	type turn struct {
 		router *routing.Router
@@ -79,18 +77,17 @@ func (c *Controller) configure(ctx context.Context, s *session) error {
 	return nil
 }
 
-// configRead takes in why packets do not pass, as far as the configuration of a session's
-// switch is the reason.
+// configRead records which settings of a session's switch block packets.
 func (w *world) configRead(s *session, blocked []string) {
 	if !slices.Equal(s.blocked, blocked) {
 		s.blocked, w.moved = blocked, true
 	}
 }
 
-// misconfigured returns what keeps packets of r from passing, and the configuration
-// of the switch. A switch that does not tell is taken for right.
+// misconfigured returns the settings that block packets of r, and the configuration of the
+// switch. A switch that refuses the request counts as correct.
 func (s *session) misconfigured(ctx context.Context, r *routing.Router) ([]misconfiguration, ofproto.SwitchConfig, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, configTimeout, fmt.Errorf("the switch has not told its configuration in %v", configTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, configTimeout, fmt.Errorf("the switch did not report its configuration in %v", configTimeout))
 	defer cancel()
 	var found []misconfiguration
 	blocks := make(map[string]ofproto.PortConfig)
@@ -119,10 +116,10 @@ func (s *session) misconfigured(ctx context.Context, r *routing.Router) ([]misco
 	return found, config, nil
 }
 
-// configTimeout is how long a switch may take to tell its configuration.
+// configTimeout is how long a switch may take to report or change its configuration.
 const configTimeout = 30 * time.Second
 
-// undoPort returns the commands that clear the bits of a port's configuration.
+// undoPort returns the commands that clear bits of a port's configuration.
 func undoPort(bridge, port string, bits ofproto.PortConfig) string {
 	out := ""
 	for _, w := range []struct {
@@ -139,9 +136,9 @@ func undoPort(bridge, port string, bits ofproto.PortConfig) string {
 	return out
 }
 
-// correct has the switch undo what was found. What it refuses is found again.
+// correct changes the settings in found. Those that the switch refuses stay as they are.
 func (s *session) correct(ctx context.Context, found []misconfiguration, config ofproto.SwitchConfig) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, configTimeout, fmt.Errorf("the switch has not changed its configuration in %v", configTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, configTimeout, fmt.Errorf("the switch did not change its configuration in %v", configTimeout))
 	defer cancel()
 	for _, m := range found {
 		var change ofproto.Message = ofproto.SetConfig{SwitchConfig: ofproto.SwitchConfig{Flags: config.Flags&^fragMask | fragNormal, MissSendLen: config.MissSendLen}}

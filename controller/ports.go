@@ -12,34 +12,35 @@ import (
 )
 
 const (
-	// peerBudget is what all switches share for what they tell of and no router wants, in bytes.
+	// peerBudget is the memory for what all switches together report beyond the intent, in
+	// bytes.
 	peerBudget = 32 << 20
-	// portBytes is what a port takes, with what is made of it.
+	// portBytes is the memory that one port takes.
 	portBytes = 256
-	// ownPorts is how many ports a bridge may have besides.
+	// ownPorts is how many unused ports each bridge may have without using peerBudget.
 	ownPorts = 64
 )
 
-// A portTable holds the ports of a switch: those that its router uses, and others while there is
-// memory in what all switches share. Its methods may be called from any goroutine.
+// A portTable holds the ports of a switch: those that its router uses, and others as long as
+// the shared budget has memory. Its methods are safe for concurrent use.
 type portTable struct {
 	mu      sync.Mutex
-	byNo    map[ofproto.PortNo]ofproto.Port       // nil: the switch was not asked yet
-	early   map[ofproto.PortNo]ofproto.PortStatus // the latest that came while the switch describes its ports; nil: it does not
+	byNo    map[ofproto.PortNo]ofproto.Port       // nil: no description was requested yet
+	early   map[ofproto.PortNo]ofproto.PortStatus // the latest updates received during a description; nil: no description is under way
 	names   []string                              // of the ports that the router uses, sorted
-	partial bool                                  // there are ports that are not in byNo
-	changed chan struct{}                         // capacity 1: byNo differs from what facts returned last
-	wants   chan struct{}                         // capacity 1: the router uses a port that may be one of those
+	partial bool                                  // some ports did not fit into byNo
+	changed chan struct{}                         // capacity 1: byNo has changed since the last numbers
+	wants   chan struct{}                         // capacity 1: the router uses other ports, which may be among those that did not fit
 
-	share *ofconn.Share // nil has no bounds
-	taken int           // ports in byNo that it has memory for
+	share *ofconn.Share // nil means no bound
+	taken int           // ports in byNo that are charged to share
 }
 
 func newPortTable() portTable {
 	return portTable{changed: make(chan struct{}, 1), wants: make(chan struct{}, 1)}
 }
 
-// use notes which ports the router of the bridge uses.
+// use sets which ports the router of the bridge uses.
 func (t *portTable) use(r *routing.Router) {
 	names := make([]string, 0, 2*len(r.Interfaces))
 	for i := range r.Interfaces {
@@ -64,7 +65,8 @@ func wake(c chan<- struct{}) {
 	}
 }
 
-// expect begins to remember what comes before the end of the description, which is asked for next.
+// expect prepares for a description, which is requested next: updates are recorded until
+// described.
 func (t *portTable) expect() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -74,7 +76,7 @@ func (t *portTable) expect() {
 	t.early, t.partial = make(map[ofproto.PortNo]ofproto.PortStatus), false
 }
 
-// describe takes in a part of what the switch describes.
+// describe adds a part of the switch's description.
 func (t *portTable) describe(ports []ofproto.Port) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -83,8 +85,8 @@ func (t *portTable) describe(ports []ofproto.Port) {
 	}
 }
 
-// described ends a description. Messages that arrived before that are applied again, which
-// changes nothing.
+// described ends a description. The updates received meanwhile are applied again, because the
+// description may be older than they are.
 func (t *portTable) described() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -123,11 +125,11 @@ func (t *portTable) apply(s ofproto.PortStatus) {
 	}
 }
 
-// set keeps a port if there is room for it.
+// set adds or replaces a port if there is memory for it.
 func (t *portTable) set(p ofproto.Port) {
 	own := ownPorts
 	if _, used := slices.BinarySearch(t.names, p.Name); used {
-		own += 2 * len(t.names) // one that has got another number may be there twice for a moment
+		own += 2 * len(t.names) // a port whose number has changed may be in the table twice for a moment
 	}
 	if _, there := t.byNo[p.No]; !there && len(t.byNo)-t.taken >= own {
 		if !t.share.Take(portBytes) {
@@ -151,7 +153,7 @@ func (t *portTable) numbers() compile.Ports {
 	return ports
 }
 
-// all returns the ports, in no order.
+// all returns the ports, in no particular order.
 func (t *portTable) all() []ofproto.Port {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -13,11 +13,11 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// Causes for which a connection is ended.
+// Causes for which connections are ended.
 var (
-	// errStopping is wrapped by causes that are no fault of the switch.
+	// errStopping is wrapped by causes that are not the switch's fault.
 	errStopping = errors.New("session ended by the controller")
-	// errUnknownBridge ends a session with a switch that belongs to no router.
+	// errUnknownBridge ends a session with the bridge of no router.
 	errUnknownBridge = errors.New("no router has this bridge")
 	// errHandshake ends a session with a peer that does not complete the handshake.
 	errHandshake = errors.New("OpenFlow handshake timed out")
@@ -25,31 +25,31 @@ var (
 	errTooMany = errors.New("too many unidentified connections")
 )
 
-// refusalReasons are the causes that speak against the switch, by the words
-// that metrics have for them. Their texts say what was done and, after "; ", what to do about it.
+// refusalReasons are the causes that are the switch's fault, with their metric labels. A text
+// says what was done and, after "; ", what to do about it.
 var refusalReasons = []struct {
 	cause  error
 	reason string
 	text   string
 }{
-	{errUnknownBridge, "unknown_bridge", "refused switch, its flows are untouched; add its bridge to the topology, or take our address out of its controllers with ovs-vsctl del-controller"},
-	{errHandshake, "handshake_timeout", "closed connection that did not complete the OpenFlow handshake; see what connects (ss -tnp), and end it"},
-	{errTooMany, "too_many_connections", "closed the oldest of too many connections that have not completed the OpenFlow handshake; see what connects (ss -tnp), and end it or keep it away with a firewall"},
+	{errUnknownBridge, "unknown_bridge", "refused switch, its flows are untouched; add its bridge to the topology, or remove our address from its controllers with ovs-vsctl del-controller"},
+	{errHandshake, "handshake_timeout", "closed connection that did not complete the OpenFlow handshake; see what connects (ss -tnp), and stop it"},
+	{errTooMany, "too_many_connections", "closed the oldest of too many connections that have not completed the OpenFlow handshake; see what connects (ss -tnp), and stop it or block it with a firewall"},
 	{errTLS, "tls", "refused connection; compare ovs-vsctl get-ssl with our --certificate and --ca-cert"},
-	{errUser, "forbidden_user", "refused connection from this machine; run the switch, or the proxy before it, as a user that is allowed, or have it use an ssl: endpoint"},
-	{errTaken, "duplicate", "refused connection that claims to be a bridge that is connected; see whether two switches have this name or datapath ID, or the bridge two controllers that lead here"},
+	{errUser, "forbidden_user", "refused connection from this machine; run the switch, or the proxy in front of it, as an allowed user, or use an ssl: endpoint"},
+	{errTaken, "duplicate", "refused connection that claims to be a bridge that is already connected; check whether two switches have this name or datapath ID, or whether two controllers of the bridge lead to this daemon"},
 	{ofconn.ErrVersion, "version", "refused switch; allow it OpenFlow 1.3 with ovs-vsctl set bridge BRIDGE protocols=OpenFlow13"},
-	{ofconn.ErrEchoTimeout, "echo_timeout", "lost switch, its flows stay; see whether ovs-vswitchd hangs (ovs-appctl version), or the network to it"},
-	{ofconn.ErrUnread, "read_timeout", "lost switch that does not read, its flows stay; see whether ovs-vswitchd hangs (ovs-appctl version), or the network to it"},
-	{ofconn.ErrGarbage, "garbage", "disconnected switch that does not keep to OpenFlow; see whether the peer is Open vSwitch (ss -tnp)"},
-	{ofconn.ErrFlood, "flood", "disconnected switch that floods us; see whether the peer is Open vSwitch (ss -tnp), or raise --max-unsolicited"},
-	{ofconn.ErrTooLong, "too_long", "disconnected switch that answers without end; see whether the peer is Open vSwitch (ss -tnp), or raise --max-answer"},
+	{ofconn.ErrEchoTimeout, "echo_timeout", "lost switch, its flows stay; check whether ovs-vswitchd hangs (ovs-appctl version), or the network to it"},
+	{ofconn.ErrUnread, "read_timeout", "lost switch that does not read, its flows stay; check whether ovs-vswitchd hangs (ovs-appctl version), or the network to it"},
+	{ofconn.ErrGarbage, "garbage", "disconnected switch that violates OpenFlow; check whether the peer is Open vSwitch (ss -tnp)"},
+	{ofconn.ErrFlood, "flood", "disconnected switch that sends too many messages; check whether the peer is Open vSwitch (ss -tnp), or raise --max-unsolicited"},
+	{ofconn.ErrTooLong, "too_long", "disconnected switch whose answer is too long; check whether the peer is Open vSwitch (ss -tnp), or raise --max-answer"},
 }
 
-// closedText is for all other causes.
+// closedText is the text for all other causes.
 const closedText = "lost connection to switch, its flows stay"
 
-// reasonOf returns the word for why a connection has ended, and its text.
+// reasonOf returns the metric label for why a connection has ended, and its text.
 func reasonOf(err error) (reason, text string) {
 	for _, r := range refusalReasons {
 		if errors.Is(err, r.cause) {
@@ -59,8 +59,8 @@ func reasonOf(err error) (reason, text string) {
 	return "closed", closedText
 }
 
-// refuse counts, and once in a while logs, that a connection was ended; bridge
-// is "" if it did not say whose it was.
+// refuse counts and, with limited frequency, logs that a connection was refused or has ended.
+// bridge is "" if the peer was not identified.
 func (c *Controller) refuse(peer net.Addr, bridge string, err error) {
 	reason, text := reasonOf(err)
 	c.rec.Disconnected(reason)
@@ -75,7 +75,7 @@ func (c *Controller) refuse(peer net.Addr, bridge string, err error) {
 		}
 		c.limits.reached("openflow_disconnects "+reason, by, 1, time.Now())
 	}
-	if why := err.Error(); reason == "tls" || reason == "forbidden_user" { // of the several ways to fail, and of users, each is told; times are behind that
+	if why := err.Error(); reason == "tls" || reason == "forbidden_user" { // log each TLS error and each user; times come after the first 100 bytes
 		who += " " + why[:min(len(why), 100)]
 	}
 	fields := []zap.Field{zap.Stringer("peer", peer), zap.Error(err)}
@@ -93,7 +93,7 @@ func (c *Controller) refuse(peer net.Addr, bridge string, err error) {
 	c.log.Warn(text, fields...)
 }
 
-// A sampler lets through one event of a kind in a while, and counts the others.
+// A sampler lets one event of each kind through per sampleInterval, and counts the others.
 type sampler struct {
 	mu     sync.Mutex
 	events map[string]*sampled
@@ -101,16 +101,16 @@ type sampler struct {
 
 type sampled struct {
 	through rate.Sometimes
-	count   int // since one was let through
+	count   int // since the last one that was let through
 }
 
 const (
 	sampleInterval = time.Minute
-	maxSampled     = 1000 // kinds that are remembered
+	maxSampled     = 1000 // kinds to remember
 )
 
-// sample reports whether an event of this kind may be told, and how many were
-// not since the last one that was.
+// sample reports whether to log an event of this kind now, and how many were suppressed since
+// the last one.
 func (s *sampler) sample(kind string) (before int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

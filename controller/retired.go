@@ -17,24 +17,24 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// A bridge of somebody else's outlives the router that is on it. So that what was
-// removed does not go on forwarding, our flows are deleted from the bridge: at once if
-// it is connected, else when it connects. Which such bridges may have flows of ours
-// is in a file, because the intent may change while no daemon runs. The file is where
-// flows are too after a restart of the machine: nowhere.
+// An external bridge outlives the router that is on it. So that a removed router does not go
+// on forwarding, our flows are deleted from its bridge: at once if the bridge is connected,
+// else when it connects. A file records which external bridges may have flows of ours, because
+// the intent may change while no daemon runs. The file is on a file system that a restart of
+// the machine clears, and so does a restart clear the flows.
 
-// An externalBridge is a bridge that ofdvr programs and does not own.
+// An externalBridge is a bridge that ofdvr programs but does not own.
 type externalBridge struct {
 	Router     string       `json:"router"`
 	Name       string       `json:"bridge,omitempty"`
-	DatapathID ofproto.DPID `json:"datapath_id,omitempty"` // 0: the bridge is known by its name
+	DatapathID ofproto.DPID `json:"datapath_id,omitempty"` // 0: the name identifies the bridge
 }
 
 func externalBridgeOf(r *routing.Router) externalBridge {
 	return externalBridge{r.ID, r.BridgeName(), r.Bridge.DatapathID}
 }
 
-// is reports whether the switch of s is the bridge.
+// is reports whether the switch of s is bridge b.
 func (b externalBridge) is(s *session) bool {
 	if b.DatapathID != 0 {
 		return b.DatapathID == s.dpid
@@ -49,16 +49,16 @@ func (b externalBridge) String() string {
 	return b.Name
 }
 
-// external are the bridges that may have flows of ours and that are not ours.
+// external records the external bridges that may have flows of ours.
 type external struct {
-	file    string // "": none
+	file    string // "": no file
 	loaded  bool
-	unsaved bool                        // the last attempt to write the file has failed
-	known   map[externalBridge]bool     // whether it was in the database that this daemon is connected to
-	retired map[externalBridge]*session // of known, those whose router is gone; nil: not connected
+	unsaved bool                        // the last write of the file failed
+	known   map[externalBridge]bool     // value: it was in the database that this daemon is connected to
+	retired map[externalBridge]*session // the known bridges whose router is gone; value nil: not connected
 }
 
-// A keptBridge is what the file has of a bridge.
+// A keptBridge is the file's entry for a bridge.
 type keptBridge struct {
 	externalBridge
 	Local bool `json:"local"`
@@ -79,7 +79,7 @@ func (e *external) load(log *zap.Logger) {
 		err = json.Unmarshal(data, &list)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		log.Warn("could not read which external bridges may have flows of ours; those of routers that were removed meanwhile go on forwarding",
+		log.Warn("could not read which external bridges may have flows of ours, flows of routers that were removed while no daemon ran go on forwarding",
 			zap.String("file", e.file), zap.Error(err))
 	}
 	for _, b := range list {
@@ -101,7 +101,7 @@ func (e *external) save(log *zap.Logger) {
 		err = ownfile.WriteFile(e.file, data, 0o600)
 	}
 	if err != nil && !e.unsaved {
-		log.Warn("could not note which external bridges may have flows of ours, trying again: flows of a router that is removed while no daemon runs would go on forwarding", zap.Error(err))
+		log.Warn("could not record which external bridges may have flows of ours, will retry; until then, flows of a router that is removed while no daemon runs go on forwarding", zap.Error(err))
 	}
 	e.unsaved = err != nil
 }
@@ -115,8 +115,8 @@ func sortedBridges[V any](m map[externalBridge]V) []externalBridge {
 	return out
 }
 
-// retire finds the bridges whose router is gone. left are sessions that were of a
-// router and are not any more.
+// retire finds the bridges whose router is gone. left are the sessions that have just lost
+// their router.
 func (c *Controller) retire(w *world, left []*session) {
 	stop := func(s *session) {
 		s.stop(fmt.Errorf("%w: bridge %s has no router any more", errStopping, s.bridge))
@@ -131,7 +131,7 @@ func (c *Controller) retire(w *world, left []*session) {
 	e.load(c.log)
 	changed := e.unsaved
 	used := make(map[externalBridge]bool)
-	inUse := make(map[externalBridge]bool) // without the router: another may have taken it over
+	inUse := make(map[externalBridge]bool) // with Router "": another router may use the bridge now
 	for r := range w.intent.Index.Routers("") {
 		if r.Bridge.Managed {
 			inUse[externalBridge{Name: r.BridgeName()}] = true
@@ -153,15 +153,15 @@ func (c *Controller) retire(w *world, left []*session) {
 		case used[b], !w.intent.Complete:
 			if waits {
 				delete(e.retired, b)
-				if s != nil { // it comes back, to its router
+				if s != nil { // the router is back
 					stop(s)
 				}
 			}
-		case inUse[anyone], w.uses(b): // its reconciler deletes what it does not want
+		case inUse[anyone], w.uses(b): // the bridge's new router deletes the old flows
 			delete(e.known, b)
 			delete(e.retired, b)
 			changed = true
-			if s != nil { // it was being cleared, and goes to its router
+			if s != nil { // the bridge goes to its new router
 				stop(s)
 			}
 		case !waits:
@@ -175,7 +175,7 @@ func (c *Controller) retire(w *world, left []*session) {
 		c.bridgesExist(w, w.lifecycle.Bridges)
 	}
 	for _, s := range left {
-		if w.routerOf(s) != nil { // another router has taken the bridge over
+		if w.routerOf(s) != nil { // another router uses the bridge now
 			stop(s)
 			continue
 		}
@@ -186,8 +186,8 @@ func (c *Controller) retire(w *world, left []*session) {
 	w.moved = true
 }
 
-// note notes that b may have flows of ours, and reports whether that is new. A bridge
-// that has never connected has none.
+// note records that b may have flows of ours, and reports whether that is new. A bridge that
+// has never connected has none.
 func (e *external) note(b externalBridge) bool {
 	if _, ok := e.known[b]; ok {
 		return false
@@ -196,7 +196,7 @@ func (e *external) note(b externalBridge) bool {
 	return true
 }
 
-// programs notes that the bridge of r is programmed from now on.
+// programs records that the bridge of r may have flows of ours from now on.
 func (c *Controller) programs(w *world, r *routing.Router) {
 	if e := &c.external; w.lead && !r.Bridge.Managed {
 		e.load(c.log)
@@ -209,7 +209,7 @@ func (c *Controller) programs(w *world, r *routing.Router) {
 	}
 }
 
-// uses reports whether b is the bridge of a router, however either of them knows it.
+// uses reports whether a connected router is on bridge b, under its name or its datapath ID.
 func (w *world) uses(b externalBridge) bool {
 	for _, st := range w.routers {
 		if st.session != nil && b.is(st.session) {
@@ -219,8 +219,8 @@ func (w *world) uses(b externalBridge) bool {
 	return false
 }
 
-// taken notes that a router has the bridge of s, which a router that is gone may
-// have had under another name.
+// taken removes the switch of s from the retired bridges, because a router uses it now. Its
+// former router may have identified it in another way, by name or datapath ID.
 func (c *Controller) taken(w *world, s *session) {
 	e := &c.external
 	changed := false
@@ -236,8 +236,8 @@ func (c *Controller) taken(w *world, s *session) {
 	}
 }
 
-// clearBridge has our flows deleted from the bridge of s, if its router is gone, and
-// returns that.
+// clearBridge starts to delete our flows from the switch of s, if that is a retired bridge. It
+// returns the former router.
 func (c *Controller) clearBridge(w *world, s *session) (router string, retired bool) {
 	e := &c.external
 	for b, old := range e.retired {
@@ -257,7 +257,7 @@ func (c *Controller) clearBridge(w *world, s *session) (router string, retired b
 	return "", false
 }
 
-// known returns by what b is known, its name or its datapath ID.
+// known returns what identifies b, its name or its datapath ID.
 func (b externalBridge) known() string {
 	if b.DatapathID != 0 {
 		return b.DatapathID.String()
@@ -265,8 +265,8 @@ func (b externalBridge) known() string {
 	return b.Name
 }
 
-// bridgesExist takes in the names and datapath IDs of all bridges in the database. A
-// bridge that was there and is not any more has no flows.
+// bridgesExist handles the names and datapath IDs of all bridges in the database. A bridge
+// that was in the database before and is not now has no flows.
 func (c *Controller) bridgesExist(w *world, all map[string]bool) {
 	e := &c.external
 	changed := e.unsaved
@@ -286,11 +286,11 @@ func (c *Controller) bridgesExist(w *world, all map[string]bool) {
 	}
 }
 
-// clearing is the generation of the program without flows. It is the last.
+// clearing is the generation of the empty program that clears a bridge. It is the highest.
 const clearing = 1<<64 - 1
 
-// cleared takes in what a reconciler knows about a bridge whose router is gone, and
-// reports whether it is one.
+// cleared handles the report of a retired bridge's reconciler, and reports whether s is such a
+// session.
 func (c *Controller) cleared(w *world, s *session, r reconcile.Report) bool {
 	e := &c.external
 	for b, has := range e.retired {
@@ -310,8 +310,8 @@ func (c *Controller) cleared(w *world, s *session, r reconcile.Report) bool {
 	return false
 }
 
-// retiring returns the bridges that may still have flows of a router that was
-// removed, or that is on another bridge now.
+// retiring returns the bridges that may still have flows of a router that was removed or has
+// moved to another bridge.
 func (c *Controller) retiring(router string) (out []externalBridge) {
 	for _, b := range sortedBridges(c.external.retired) {
 		if b.Router == router {
@@ -321,8 +321,7 @@ func (c *Controller) retiring(router string) (out []externalBridge) {
 	return out
 }
 
-// retirementProblem says what keeps a bridge from losing the flows of a router that
-// was removed.
+// retirementProblem returns why a bridge still has the flows of a removed router.
 func (c *Controller) retirementProblem(b externalBridge) string {
 	if c.external.retired[b] != nil {
 		return fmt.Sprintf("the flows of router %s, which was removed from bridge %s, are being deleted", b.Router, b)

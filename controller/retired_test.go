@@ -12,18 +12,18 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// onBridge is a world whose intent has router id on external bridge b.
+// onBridge returns a world whose intent has router id on external bridge b.
 func onBridge(id string, b routing.Bridge) *world {
 	x := new(routing.Index).With(routing.Change{Put: routing.Model{Routers: []routing.Router{{ID: id, Bridge: b}}}})
-	return &world{lead: true, intent: &ledger.State{Complete: true, Index: x}, routers: make(map[string]*routerState)}
+	return &world{lead: true, intent: &ledger.Intent{Complete: true, Index: x}, routers: make(map[string]*routerState)}
 }
 
-// A note of external bridges that could not be written is written when it can be.
-func TestNoteOfExternalBridgesIsTriedAgain(t *testing.T) {
+// The file of external bridges is written again after a failed write.
+func TestSavingExternalBridgesIsRetried(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	c := &Controller{log: zap.NewNop(), external: external{file: filepath.Join(dir, "external.json")}}
 	w := onBridge("r1", routing.Bridge{Name: "br-x"})
-	c.programs(w, w.intent.Index.Router("r1")) // there is no such directory
+	c.programs(w, w.intent.Index.Router("r1")) // the directory does not exist
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -38,9 +38,9 @@ func TestNoteOfExternalBridgesIsTriedAgain(t *testing.T) {
 	}
 }
 
-// A bridge that another router takes over while it is being cleared goes to that router:
-// its session ends, and the switch connects anew.
-func TestBridgeIsTakenOverWhileItIsCleared(t *testing.T) {
+// A bridge that another router takes over while it is being cleared goes to that router: its
+// session ends, and the switch reconnects.
+func TestTakeOverDuringClearing(t *testing.T) {
 	c := &Controller{log: zap.NewNop()}
 	before := onBridge("r1", routing.Bridge{Name: "br-x"})
 	c.programs(before, before.intent.Index.Router("r1"))
@@ -54,19 +54,19 @@ func TestBridgeIsTakenOverWhileItIsCleared(t *testing.T) {
 	}
 }
 
-// A bridge that has never connected has no flows of ours: there is nothing to wait for
-// when its router goes.
-func TestBridgeThatNeverConnectedIsNotWaitedFor(t *testing.T) {
+// A bridge that has never connected has no flows of ours. Removing its router does not wait
+// for it.
+func TestRemovalIgnoresNeverConnectedBridge(t *testing.T) {
 	c := &Controller{log: zap.NewNop()}
 	c.retire(onBridge("r1", routing.Bridge{Name: "br-x"}), nil)
 	gone := onBridge("r2", routing.Bridge{Managed: true})
 	c.retire(gone, nil)
 	if waits := c.retiring("r1"); len(waits) > 0 {
-		t.Errorf("it is waited for: %v", waits)
+		t.Errorf("it waits for %v", waits)
 	}
 	c.programs(onBridge("r1", routing.Bridge{Name: "br-x"}), &routing.Router{ID: "r1", Bridge: routing.Bridge{Name: "br-x"}})
 	c.retire(gone, nil)
 	if waits := c.retiring("r1"); len(waits) != 1 {
-		t.Errorf("one that has connected is not waited for: %v", waits)
+		t.Errorf("it does not wait for a bridge that has connected: %v", waits)
 	}
 }

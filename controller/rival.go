@@ -11,26 +11,25 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A bridge is one switch. Its session ends when its connection does, or when it does not
-// answer while another connection claims to be the same bridge: then the switch has come
-// back, and the old connection is one that has broken unnoticed. A session whose switch
-// answers keeps the bridge, whoever claims it.
+// A bridge is one switch, but two connections may claim to be it. The session whose switch
+// answers a probe keeps the bridge. If it does not answer, its connection is broken but
+// not closed yet: the switch has reconnected, and the new connection gets the bridge.
 
-// errTaken refuses a connection that claims to be a bridge which is connected.
-var errTaken = errors.New("the bridge is connected by another connection, which answers")
+// errTaken refuses a connection that claims a bridge of another connection.
+var errTaken = errors.New("the bridge has another connection, which answers")
 
-// probeTime is how long the switch of a session may take to answer when another
-// connection claims its bridge.
+// probeTime is how long the switch of a session may take to answer when another connection
+// claims its bridge.
 const probeTime = 500 * time.Millisecond
 
-// A claim is the latest connection that was refused because a bridge is connected.
+// A claim is the latest refused connection that claimed a connected bridge.
 type claim struct {
 	at   time.Time
 	peer net.Addr
 }
 
-// rival returns the session that has the bridge of s and that s may not displace without
-// asking, nil if there is none.
+// rival returns the session that has the bridge of s, unless s may take the bridge from it
+// without a probe; nil if no session has it.
 func (w *world) rival(c *Controller, s *session) *session {
 	var old *session
 	if st := w.routerOf(s); st != nil {
@@ -43,15 +42,15 @@ func (w *world) rival(c *Controller, s *session) *session {
 		}
 	}
 	switch {
-	case old == s, old != nil && old == s.beats:
+	case old == s, old != nil && old == s.replaces:
 		return nil
-	case old != nil && old.origin.standby && s.origin.checked: // it was to last until the bridge connects
+	case old != nil && old.origin.standby && s.origin.checked: // a standby connection ends when the bridge connects
 		return nil
 	}
 	return old
 }
 
-// contest fails if another session has the bridge of s, and its switch answers.
+// contest fails if another session has the bridge of s and its switch answers.
 func (c *Controller) contest(ctx context.Context, s *session) error {
 	for {
 		old, err := ask(ctx, c, func(w *world) *session { return w.rival(c, s) })
@@ -66,40 +65,41 @@ func (c *Controller) contest(ctx context.Context, s *session) error {
 			return context.Cause(ctx)
 		case err == nil:
 			c.post(claimRefused{s})
-			return fmt.Errorf("%w: that of peer %v", errTaken, old.conn.RemoteAddr())
+			return fmt.Errorf("%w (peer %v)", errTaken, old.conn.RemoteAddr())
 		}
-		s.beats = old
+		s.replaces = old
 	}
 }
 
-// claimRefused takes in that a session claimed the bridge of another one.
+// claimRefused records that a session claimed the bridge of another one.
 func (w *world) claimRefused(s *session) {
 	if st := w.routerOf(s); st != nil {
 		st.claim = &claim{time.Now(), s.conn.RemoteAddr()}
 	}
 }
 
-// displaced ends a session whose bridge another one has now.
+// displaced ends s, because session by has its bridge now.
 func (s *session) displaced(by *session) {
 	cause := ofconn.ErrEchoTimeout
 	if s.origin.standby {
 		cause = errStopping
 	}
-	s.stop(fmt.Errorf("%w: bridge %s has connected anew, as peer %v", cause, s.bridge, by.conn.RemoteAddr()))
+	s.stop(fmt.Errorf("%w: bridge %s has reconnected as peer %v", cause, s.bridge, by.conn.RemoteAddr()))
 }
 
-// claimed says that another connection claims the bridge of a router, "" if none did of late.
+// claimed describes another connection's claim to the bridge of a router within refusalMemory,
+// "" if there was no claim.
 func (st *routerState) claimed() string {
 	if st.claim == nil || st.session == nil || time.Since(st.claim.at) > refusalMemory {
 		return ""
 	}
-	return fmt.Sprintf("another connection (peer %v) claims to be bridge %s and is refused, because the one of peer %v answers: see whether two switches have this name or "+
-		"datapath ID, or whether the bridge has two controllers that lead here (ovs-vsctl get-controller %s)",
+	return fmt.Sprintf("another connection (peer %v) claims to be bridge %s and is refused, because the connection of peer %v answers: check whether two switches have this name or "+
+		"datapath ID, or whether two controllers of the bridge lead to this daemon (ovs-vsctl get-controller %s)",
 		describeAddr(st.claim.peer), st.session.bridge, describeAddr(st.session.conn.RemoteAddr()), st.session.bridge)
 }
 
-// describeAddr returns the address of a peer without its port, which is another one each
-// time.
+// describeAddr returns the address of a peer without its port, which differs between
+// connections.
 func describeAddr(a net.Addr) string {
 	if host, _, err := net.SplitHostPort(a.String()); err == nil {
 		return host
@@ -107,10 +107,10 @@ func describeAddr(a net.Addr) string {
 	return "on a Unix socket"
 }
 
-// recognize fails if the switch of s is no bridge that we look after.
+// recognize fails if the switch of s is neither the bridge of a router nor a retired bridge.
 func (c *Controller) recognize(ctx context.Context, s *session) error {
 	type bridge struct {
-		router  *routing.Router // nil: none, any more
+		router  *routing.Router // nil: no router has it
 		retired bool
 	}
 	b, err := ask(ctx, c, func(w *world) (has bridge) {

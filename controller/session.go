@@ -18,9 +18,9 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// handshakeTimeout bounds the time from accepting a connection to knowing the
-// switch and its ports, and introductionTimeout that until the world has taken it in: a
-// switch that makes many bridges answers late.
+// handshakeTimeout is the time from accepting a connection until the switch and its ports are
+// known. introductionTimeout is the time until the world has added the session; a switch that
+// is creating many bridges answers late.
 const (
 	handshakeTimeout    = 5 * time.Second
 	introductionTimeout = time.Minute
@@ -31,33 +31,32 @@ type session struct {
 	conn *ofconn.Conn
 	log  *zap.Logger
 
-	origin origin
-	beats  *session // one of the same bridge whose switch did not answer when this one came
+	origin   origin
+	replaces *session // the former session of the bridge, whose switch did not answer
 
 	// Set by identify.
 	bridge string // name of the LOCAL port
 	dpid   ofproto.DPID
 
-	monitored bool // the switch tells of changes to its flows
+	monitored bool // the switch reports changes to its flows
 
-	can     compile.Capabilities // the world's, from when it has taken the session in
-	probed  bool                 // can is known, and not assumed; also the world's
-	promote chan struct{}        // capacity 1: find out and lead
+	can     compile.Capabilities // owned by the world once it has added the session
+	probed  bool                 // can has been probed, not assumed; owned by the world
+	promote chan struct{}        // capacity 1: probe and lead
 
-	rec  atomic.Pointer[reconcile.Reconciler] // set when the world has taken the session in
+	rec  atomic.Pointer[reconcile.Reconciler] // set when the world has added the session
 	stop context.CancelCauseFunc
 
-	blocked []string // why packets do not pass, as far as the switch's configuration is the reason; the world's
+	blocked []string // settings of the switch that block packets; owned by the world
 
 	ports    portTable
 	counters *counters.Reader
-	changes  counters.Changes // of flows that are under way
+	changes  counters.Changes // changes to flows that are under way
 
 	announcements announcements
 }
 
-// lead ends the standby of a session, after it has found out what its switch can
-// do.
+// lead ends the standby of a session. The session first probes its switch.
 func (s *session) lead() {
 	select {
 	case s.promote <- struct{}{}:
@@ -65,13 +64,13 @@ func (s *session) lead() {
 	}
 }
 
-// facts returns what is known about the switch.
+// facts returns the ports and capabilities of the switch.
 func (s *session) facts() compile.Facts {
 	return compile.Facts{Ports: s.ports.numbers(), Can: s.can}
 }
 
-// serve runs the session of a switch that has connected until the connection
-// ends, parent is done, or the switch turns out to belong to no router.
+// serve runs the session of a new connection until the connection ends, parent is done, or the
+// switch turns out to belong to no router.
 func (c *Controller) serve(parent context.Context, nc net.Conn, from origin) {
 	ctx, stop := context.WithCancelCause(parent)
 	defer stop(nil)
@@ -105,8 +104,7 @@ func (c *Controller) serve(parent context.Context, nc net.Conn, from origin) {
 	c.refuse(nc.RemoteAddr(), s.bridge, err)
 }
 
-// drive finds out who the switch is, has the world take it in, and reconciles
-// it.
+// drive identifies the switch, adds its session to the world, and runs the reconciler.
 func (c *Controller) drive(ctx context.Context, s *session) error {
 	router, err := c.introduce(ctx, s)
 	if err != nil {
@@ -120,7 +118,7 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 	g.Go(func() error { return s.counters.Run(ctx) })
 	g.Go(func() error { return s.announce(ctx) })
 	g.Go(func() error {
-		audit := time.NewTicker(c.cfg.AuditInterval) // the switch does not tell of changes to its configuration
+		audit := time.NewTicker(c.cfg.AuditInterval) // the switch does not report changes to its configuration
 		defer audit.Stop()
 		for {
 			if err := c.configure(ctx, s); err != nil {
@@ -147,8 +145,8 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 	return g.Wait()
 }
 
-// introduce finds out who the switch is and what it can do, and has the world take it in
-// for a router.
+// introduce identifies the switch, probes it if this daemon leads, and adds its session to the
+// world. It returns the router.
 func (c *Controller) introduce(ctx context.Context, s *session) (router string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, introductionTimeout, fmt.Errorf("%w in full within %v", errHandshake, introductionTimeout))
 	defer cancel()
@@ -161,7 +159,7 @@ func (c *Controller) introduce(ctx context.Context, s *session) (router string, 
 		if !errors.As(err, &code) {
 			return "", err
 		}
-		s.log.Info("switch does not tell of changes to its flows, it is read now and then", zap.Duration("interval", c.cfg.AuditInterval/10), zap.Error(err))
+		s.log.Info("switch does not report changes to its flows, reading them periodically", zap.Duration("interval", c.cfg.AuditInterval/10), zap.Error(err))
 	} else {
 		s.monitored = true
 	}
@@ -174,17 +172,17 @@ func (c *Controller) introduce(ctx context.Context, s *session) (router string, 
 	return c.arrive(ctx, s)
 }
 
-// tidings are what a switch is to tell of its own account: changes of ports, and
-// no packets. (On a bridge's own socket Open vSwitch would tell nothing.)
-var tidings = ofproto.SetAsync{AsyncConfig: ofproto.AsyncConfig{
+// asyncConfig selects the messages a switch sends unasked: changes of ports, but no packets.
+// On management sockets Open vSwitch sends none by default.
+var asyncConfig = ofproto.SetAsync{AsyncConfig: ofproto.AsyncConfig{
 	PortStatus: [2]uint32{
 		1<<ofproto.PortAdded | 1<<ofproto.PortDeleted | 1<<ofproto.PortModified,
 		1<<ofproto.PortAdded | 1<<ofproto.PortDeleted | 1<<ofproto.PortModified,
 	},
 }}
 
-// identify asks the switch for its datapath ID and the name of its bridge and, if that is one
-// of ours, for its ports. Before that, nothing that it sends is kept.
+// identify reads the switch's datapath ID and the name of its bridge and, if the bridge is one
+// of ours, its ports. Before that, nothing that the peer sends is kept.
 func (c *Controller) identify(ctx context.Context, s *session) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout,
 		fmt.Errorf("%w within %v", errHandshake, handshakeTimeout))
@@ -193,8 +191,8 @@ func (c *Controller) identify(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	if err := s.conn.Send(ctx, tidings); err != nil {
-		return fmt.Errorf("ask to be told of ports: %w", err)
+	if err := s.conn.Send(ctx, asyncConfig); err != nil {
+		return fmt.Errorf("subscribe to port changes: %w", err)
 	}
 	s.dpid = f.DPID
 	err = s.conn.EachPort(ctx, func(ports []ofproto.Port) error {
@@ -212,7 +210,7 @@ func (c *Controller) identify(ctx context.Context, s *session) error {
 	if err := c.recognize(ctx, s); err != nil {
 		return err
 	}
-	if err := c.contest(ctx, s); err != nil { // before it may cost more, and is asked for what changes the switch
+	if err := c.contest(ctx, s); err != nil { // before requests that cost more or change the switch
 		return err
 	}
 	s.conn.Identified()
@@ -220,7 +218,7 @@ func (c *Controller) identify(ctx context.Context, s *session) error {
 	return s.describe(ctx)
 }
 
-// describe asks the switch for its ports.
+// describe reads the ports of the switch.
 func (s *session) describe(ctx context.Context) error {
 	s.ports.expect()
 	err := s.conn.EachPort(ctx, func(ports []ofproto.Port) error { s.ports.describe(ports); return nil })
@@ -231,8 +229,8 @@ func (s *session) describe(ctx context.Context) error {
 	return nil
 }
 
-// received handles a message that answers no call. It runs on the connection's
-// reader.
+// received handles a message that answers no request. It runs on the connection's reader
+// goroutine.
 func (c *Controller) received(s *session, m ofproto.Message) {
 	switch m := m.(type) {
 	case ofproto.PortStatus:
@@ -243,25 +241,25 @@ func (c *Controller) received(s *session, m ofproto.Message) {
 		}
 	case ofproto.Experimenter:
 		rec := s.rec.Load()
-		role, told := m.RoleStatus()
+		role, ok := m.RoleStatus()
 		switch {
 		case rec == nil:
 		case m.MonitorGap():
 			rec.Lost()
-		case told && role == ofproto.RoleSlave:
+		case ok && role == ofproto.RoleSlave:
 			rec.Demoted()
 		}
 	case ofproto.ErrorMessage:
 		c.rec.SwitchError("", m.Code)
 		if n, ok := c.refusals.sample(fmt.Sprint("error ", m.Code)); ok {
-			c.log.Warn("switch sent an error that belongs to no request", zap.Stringer("peer", s.conn.RemoteAddr()),
+			c.log.Warn("switch sent an error that answers no request", zap.Stringer("peer", s.conn.RemoteAddr()),
 				zap.String("code", m.Code.Name()), zap.String("meaning", m.Code.Error()), zap.Int("unlogged", n))
 		}
 	}
 }
 
-// noticed takes in what the switch told of changes to its flows. Before there is
-// a reconciler nothing is believed that could be wrong.
+// noticed passes updates of the flow monitor to the reconciler. Without a reconciler they can
+// be dropped: it reads all flows when it starts.
 func (s *session) noticed(updates []ofproto.FlowUpdate) {
 	if rec := s.rec.Load(); rec != nil {
 		rec.Noticed(withoutProbes(updates))

@@ -25,11 +25,11 @@ func status(reason ofproto.PortReason, no ofproto.PortNo, name string) ofproto.P
 	return ofproto.PortStatus{Reason: reason, Port: ofproto.Port{No: no, Name: name}}
 }
 
-// What is told of ports before, during and after their description adds up to
-// the ports that there are, without the LOCAL port.
+// Port status messages before, during and after a description result in the switch's ports,
+// without the LOCAL port.
 func TestPortTable(t *testing.T) {
 	pt := newPortTable()
-	pt.update(status(ofproto.PortAdded, 8, "before it was asked for"))
+	pt.update(status(ofproto.PortAdded, 8, "before the request"))
 	pt.expect()
 	pt.update(status(ofproto.PortAdded, 1, "early"))
 	pt.update(status(ofproto.PortDeleted, 9, "gone before"))
@@ -51,24 +51,23 @@ func TestPortTable(t *testing.T) {
 	}
 }
 
-// A switch that says who it is, and is silent about anything else that is asked before it
-// is programmed, is not waited for for ever.
+// A switch that identifies itself but leaves a later request unanswered is disconnected.
 func TestIntroductionIsBounded(t *testing.T) {
-	is := func(body ofproto.MultipartBody, message ofproto.Message) bool {
+	isRequest := func(body ofproto.MultipartBody, message ofproto.Message) bool {
 		m, ok := message.(ofproto.Multipart)
 		return ok && reflect.TypeOf(m.Body) == reflect.TypeOf(body)
 	}
 	for name, silent := range map[string]hostile.Reply{
-		"about the flow monitor": func(_ net.Conn, _ uint32, m ofproto.Message) bool { return is(ofproto.FlowMonitorRequest{}, m) },
-		"about what it was to try": func(_ net.Conn, _ uint32, m ofproto.Message) bool {
+		"flow monitor": func(_ net.Conn, _ uint32, m ofproto.Message) bool { return isRequest(ofproto.FlowMonitorRequest{}, m) },
+		"barrier of the probes": func(_ net.Conn, _ uint32, m ofproto.Message) bool {
 			_, barrier := m.(ofproto.BarrierRequest)
 			return barrier
 		},
-		"about its ports when asked": func(_ net.Conn, _ uint32, m ofproto.Message) bool { return is(ofproto.PortDescRequest{}, m) },
+		"port description": func(_ net.Conn, _ uint32, m ofproto.Message) bool { return isRequest(ofproto.PortDescRequest{}, m) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c, err := New(Config{}, deaf{}, zap.NewNop())
+				c, err := New(Config{}, nopRecorder{}, zap.NewNop())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -78,7 +77,7 @@ func TestIntroductionIsBounded(t *testing.T) {
 				defer cancel()
 				r := routing.Router{ID: "r1", Bridge: routing.Bridge{Managed: true}}
 				g.Go(func() {
-					c.Run(ctx, &ledger.State{Complete: true, Whole: true, Index: routing.NewIndex(&routing.Model{Routers: []routing.Router{r}})})
+					c.Run(ctx, &ledger.Intent{Complete: true, Whole: true, Index: routing.NewIndex(&routing.Model{Routers: []routing.Router{r}})})
 				})
 				synctest.Wait()
 				ours, theirs := net.Pipe()
@@ -86,18 +85,18 @@ func TestIntroductionIsBounded(t *testing.T) {
 				began := time.Now()
 				c.serve(ctx, ours, origin{})
 				if took := time.Since(began); took > introductionTimeout {
-					t.Errorf("it was ended after %v", took)
+					t.Errorf("ended after %v", took)
 				}
-				if told := c.limits.lately(time.Now()); len(told) != 1 || told[0].Limit != "openflow_disconnects handshake_timeout" {
-					t.Errorf("told is %+v", told)
+				if reported := c.limits.recent(time.Now()); len(reported) != 1 || reported[0].Limit != "openflow_disconnects handshake_timeout" {
+					t.Errorf("reported: %+v", reported)
 				}
 			})
 		})
 	}
 }
 
-// Of ports that their routers do not use, bridges have some of their own, and more together as long
-// as there is memory. Those that are used are there in any case, and memory is given back.
+// Each bridge may have some ports that its router does not use, and all bridges share memory
+// for more. Used ports always fit, and memory is returned.
 func TestPortsShareMemory(t *testing.T) {
 	const most = 1000
 	short := make(map[string]int)
@@ -124,7 +123,7 @@ func TestPortsShareMemory(t *testing.T) {
 	var liars []*portTable
 	for i := range 50 {
 		pt := table(fmt.Sprint("liar", i), 2*most)
-		for no := range ofproto.PortNo(2 * most) { // of names that are used
+		for no := range ofproto.PortNo(2 * most) { // with the name of a used port
 			pt.update(status(ofproto.PortAdded, 10_000+no, "patch"))
 		}
 		liars = append(liars, pt)
@@ -138,16 +137,16 @@ func TestPortsShareMemory(t *testing.T) {
 	}
 	late := table("late", ownPorts+1)
 	if ports := late.numbers(); ports["patch"] != 1 || ports["tap"] != 2 || ports["p0"] != 100 || !late.partial {
-		t.Errorf("a bridge that comes late has %v", ports)
+		t.Errorf("a bridge that connects late has %v", ports)
 	}
 	if short["large"] != 0 || short["liar0"] == 0 || short["late"] != 1 {
-		t.Errorf("said to be short of memory: %v", short)
+		t.Errorf("reported as short of memory: %v", short)
 	}
 	late.use(router(fmt.Sprint("p", ownPorts)))
 	select {
 	case <-late.wants:
 	default:
-		t.Error("a port that is used now is not asked for")
+		t.Error("a newly used port is not requested")
 	}
 	for _, pt := range append(liars, large) {
 		for no := range pt.byNo {

@@ -7,20 +7,18 @@ import (
 	"time"
 )
 
-// socketDir is where Open vSwitch has the management sockets of bridges, unless
-// the database's socket is elsewhere.
+// socketDir is where Open vSwitch has the management sockets of bridges, unless the database's
+// socket is in another directory.
 const socketDir = "/var/run/openvswitch"
 
-// lookout is how often a daemon that stands by looks for new bridges.
-const lookout = time.Second
+// scanInterval is how often a daemon that stands by looks for new bridges.
+const scanInterval = time.Second
 
-// standsBy reports whether another daemon leads. A daemon that only starts does not
-// stand by.
+// standsBy reports whether another daemon leads. A daemon that is starting does not stand by.
 func (c *Controller) standsBy(w *world) bool { return c.cfg.Lead != nil && !w.lead }
 
-// standBy connects to the bridges of the topology by their own management
-// sockets, until this daemon may lead. The connections stay after that, until
-// each bridge has found the way to us.
+// standBy connects to the management sockets of the topology's bridges until this daemon may
+// lead. The connections stay open until each bridge has connected by itself.
 func (c *Controller) standBy(ctx context.Context) error {
 	c.log.Info("standing by, another daemon leads")
 	dir := socketDir
@@ -30,7 +28,7 @@ func (c *Controller) standBy(ctx context.Context) error {
 	dialing, stop := context.WithCancel(ctx)
 	defer stop()
 	dialed := make(map[string]bool)
-	look := time.NewTicker(lookout)
+	look := time.NewTicker(scanInterval)
 	defer look.Stop()
 	for {
 		bridges, err := ask(ctx, c, func(w *world) (names []string) {

@@ -2,7 +2,7 @@ package controller
 
 import "testing"
 
-// A daemon stands by only while another one leads, not while it starts.
+// A daemon stands by only while another daemon leads, not while it starts.
 func TestStandsBy(t *testing.T) {
 	for _, tt := range []struct {
 		waits, lead, want bool

@@ -11,41 +11,40 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A Status says how far the controller has come. It is what ofdvr status and
-// the API show.
+// A Status is the state of the controller. ofdvr status and the API show it.
 type Status struct {
-	Settled  bool           `json:"settled"` // everything wanted is confirmed, and there are no problems
+	Settled  bool           `json:"settled"` // the switches have confirmed everything, and there are no problems
 	Standby  bool           `json:"standby"` // another daemon leads; this one changes nothing
 	Problems []string       `json:"problems,omitempty"`
-	Limits   []LimitStatus  `json:"limits,omitempty"` // that were reached in the last 5 minutes; no problems of routers
+	Limits   []LimitStatus  `json:"limits,omitempty"` // reached in the last 5 minutes; not problems of routers
 	Intent   IntentStatus   `json:"intent"`
-	OVSDB    *OVSDBStatus   `json:"ovsdb,omitempty"` // absent where none is configured
-	Routers  []RouterStatus `json:"routers"`         // by ID
+	OVSDB    *OVSDBStatus   `json:"ovsdb,omitempty"` // absent if OVSDB is not configured
+	Routers  []RouterStatus `json:"routers"`         // sorted by ID
 }
 
 // An IntentStatus describes the intent.
 type IntentStatus struct {
 	Revision uint64 `json:"revision"`
 	// Hash is the same for equal intents, whatever the revision, the order of objects
-	// and the host. The API sets it from State.
-	Hash     string        `json:"hash,omitempty"`
-	State    *ledger.State `json:"-"`
-	Complete bool          `json:"complete"` // what is not in it is removed
-	Networks int           `json:"networks"`
-	Routers  int           `json:"routers"`
-	Ports    int           `json:"ports"`
-	// Quarantined are the objects that cannot be used and are left out; each is a
-	// problem too.
+	// and the host. The API computes it from Source.
+	Hash     string         `json:"hash,omitempty"`
+	Source   *ledger.Intent `json:"-"`
+	Complete bool           `json:"complete"` // all sources were read, so what is not in the intent is removed
+	Networks int            `json:"networks"`
+	Routers  int            `json:"routers"`
+	Ports    int            `json:"ports"`
+	// Quarantined are the objects that are left out because they cannot be used; each is also
+	// a problem.
 	Quarantined []QuarantinedStatus `json:"quarantined,omitempty"`
-	File        *SourceStatus       `json:"file,omitempty"`  // absent where none is configured
-	Store       *SourceStatus       `json:"store,omitempty"` // absent where none is configured
+	File        *SourceStatus       `json:"file,omitempty"`  // absent if not configured
+	Store       *SourceStatus       `json:"store,omitempty"` // absent if not configured
 }
 
 // A QuarantinedStatus describes an object that cannot be used.
 type QuarantinedStatus struct {
 	Kind   string `json:"kind"`
 	ID     string `json:"id,omitempty"` // absent if it cannot be read
-	Source string `json:"source"`       // name of the file or the store that has it
+	Source string `json:"source"`       // name of the file or store
 	Reason string `json:"reason"`
 }
 
@@ -53,14 +52,14 @@ type QuarantinedStatus struct {
 // store that is written through the API.
 type SourceStatus struct {
 	Name     string    `json:"name"`
-	Loaded   time.Time `json:"loaded"` // when it was read last
+	Loaded   time.Time `json:"loaded"` // when it was last read
 	Networks int       `json:"networks"`
 	Routers  int       `json:"routers"`
 	Ports    int       `json:"ports"`
-	Partial  bool      `json:"partial,omitempty"` // it could not be read at the start, or not all of it: nothing is removed
+	Partial  bool      `json:"partial,omitempty"` // not all of it could be read at the start, so nothing is removed
 	Warnings []string  `json:"warnings,omitempty"`
 	// Mistakes are why the file's latest version is not in use, or why the store cannot be
-	// read or written; each is a problem too.
+	// read or written; each is also a problem.
 	Mistakes []string `json:"mistakes,omitempty"`
 }
 
@@ -78,21 +77,21 @@ type RouterStatus struct {
 	DatapathID     string    `json:"datapath_id,omitempty"` // of the connected bridge
 	Connected      bool      `json:"connected"`
 	Since          time.Time `json:"since,omitzero"`         // of the last connect or disconnect
-	State          string    `json:"state"`                  // disconnected, or that of the reconciler
-	Can            []string  `json:"capabilities,omitempty"` // of the switch, as far as known; what is missing the kernel does
+	State          string    `json:"state"`                  // disconnected, or the reconciler's state
+	Can            []string  `json:"capabilities,omitempty"` // of the switch, as far as known; the kernel does what is missing
 	FlowsWanted    int       `json:"flows_wanted"`
-	FlowsInstalled int       `json:"flows_installed"` // of those, confirmed by the switch
-	FlowsRefused   int       `json:"flows_refused"`   // changes that the switch refuses, each a problem
-	FlowsForeign   int       `json:"flows_foreign"`   // flows, groups and meters of others that are left alone
+	FlowsInstalled int       `json:"flows_installed"` // of FlowsWanted, confirmed by the switch
+	FlowsRefused   int       `json:"flows_refused"`   // changes that the switch refuses; each is also a problem
+	FlowsForeign   int       `json:"flows_foreign"`   // flows, groups and meters of others, which are left alone
 	Settled        bool      `json:"settled"`
 	Problems       []string  `json:"problems,omitempty"`
 }
 
-// Status returns the present state.
+// Status returns the current state.
 func (c *Controller) Status(ctx context.Context) (Status, error) {
 	s, err := ask(ctx, c, c.status)
 	if err != nil {
-		return Status{}, fmt.Errorf("ask for status: %w", err)
+		return Status{}, fmt.Errorf("read the status: %w", err)
 	}
 	return s, nil
 }
@@ -100,9 +99,9 @@ func (c *Controller) Status(ctx context.Context) (Status, error) {
 func (c *Controller) status(w *world) Status {
 	in := w.intent
 	s := Status{
-		Intent:  IntentStatus{Revision: in.Revision, State: in, Complete: in.Complete, File: sourceStatus(in.File()), Store: sourceStatus(in.Store())},
+		Intent:  IntentStatus{Revision: in.Revision, Source: in, Complete: in.Complete, File: sourceStatus(in.File()), Store: sourceStatus(in.Store())},
 		Standby: c.standsBy(w),
-		Limits:  c.limits.lately(time.Now()),
+		Limits:  c.limits.recent(time.Now()),
 		Routers: []RouterStatus{},
 	}
 	s.Intent.Networks, s.Intent.Routers, s.Intent.Ports = in.Index.Len()
@@ -111,7 +110,7 @@ func (c *Controller) status(w *world) Status {
 	case f.Partial:
 		s.Problems = append(s.Problems, fmt.Sprintf("the topology file could not be read at the start, so nothing is removed: %v", f.Err))
 	default:
-		s.Problems = append(s.Problems, "a newer topology was not taken in: "+f.Err.Error())
+		s.Problems = append(s.Problems, "the latest topology was rejected: "+f.Err.Error())
 	}
 	switch st := in.Store(); {
 	case st == nil || st.Err == nil:
@@ -129,7 +128,7 @@ func (c *Controller) status(w *world) Status {
 		s.Problems = append(s.Problems, c.retirementProblem(b))
 	}
 	if !in.Whole {
-		s.Problems = append(s.Problems, newStore+", until everything has been put that should be there, and then: ofdvr complete")
+		s.Problems = append(s.Problems, newStore+"; put all objects again, then run ofdvr complete")
 	}
 	if c.lifecycle != nil {
 		s.OVSDB = &OVSDBStatus{Endpoint: c.cfg.OVSDB, Connected: w.lifecycle.Connected}
@@ -147,11 +146,10 @@ func (c *Controller) status(w *world) Status {
 	return s
 }
 
-// maxQuarantineProblems is how many quarantined objects have a problem of their
-// own each.
+// maxQuarantineProblems is how many quarantined objects get a problem of their own.
 const maxQuarantineProblems = 100
 
-// quarantineProblems says which objects are quarantined, and what follows.
+// quarantineProblems returns the problems of quarantined objects, and their consequence.
 func quarantineProblems(all []ledger.Quarantined) (problems []string) {
 	held := false
 	for i, q := range all {
@@ -164,13 +162,12 @@ func quarantineProblems(all []ledger.Quarantined) (problems []string) {
 		problems = append(problems, fmt.Sprintf("%d more objects are not used", more))
 	}
 	if held {
-		problems = append(problems, "because a network or router is not used, nothing is removed from the switch until that is corrected")
+		problems = append(problems, "a network or router is not used: nothing is removed from the switch until that is corrected")
 	}
 	return problems
 }
 
-// newStore says what follows from a store that is newer than what is on the
-// switch.
+// newStore is the problem of a store that lacks objects which exist on the switch.
 const newStore = "the store is new, but ofdvr has made something here before: nothing that exists is removed"
 
 func sourceStatus(s *ledger.SourceState) *SourceStatus {
@@ -207,10 +204,10 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 	if st.session == nil {
 		if why := w.lifecycle.NotMade[st.router.ID]; why != "" {
 			r.Problems = append(r.Problems, why)
-		} else if !r.Managed || c.lifecycle == nil || len(r.Problems) == 0 { // else the lifecycle knows better
+		} else if !r.Managed || c.lifecycle == nil || len(r.Problems) == 0 { // else the lifecycle's problems explain it
 			r.Problems = append(r.Problems, c.notConnected(st.router))
 		}
-		if why := c.unadmitted.Load().lately(); why != "" {
+		if why := c.unadmitted.Load().recent(); why != "" {
 			r.Problems = append(r.Problems, "a connection from this machine was refused in the last minute, perhaps that of bridge "+r.Bridge+": "+why)
 		}
 	} else {
@@ -225,17 +222,17 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 	if st.session != nil {
 		r.Problems = append(r.Problems, st.session.blocked...)
 	}
-	for _, text := range []string{st.claimed(), st.jumpedLately()} {
+	for _, text := range []string{st.claimed(), st.jumpedRecently()} {
 		if text != "" {
 			r.Problems = append(r.Problems, text)
 		}
 	}
 	if st.report.Unread != nil {
-		r.Problems = append(r.Problems, fmt.Sprintf("the flows of bridge %s cannot be read, so nothing is changed: %v; see the log of ovs-vswitchd, it is tried again", r.Bridge, st.report.Unread))
+		r.Problems = append(r.Problems, fmt.Sprintf("the flows of bridge %s cannot be read, so nothing is changed: %v; see the log of ovs-vswitchd; ofdvr retries", r.Bridge, st.report.Unread))
 	}
 	if st.report.Demoted {
 		r.Problems = append(r.Problems, fmt.Sprintf("another controller has become the master of bridge %s: "+
-			"ovs-vsctl list controller shows them; ofdvr asks to be the master again now and then", r.Bridge))
+			"ovs-vsctl list controller shows them; ofdvr asks to be master again periodically", r.Bridge))
 	}
 	for _, e := range st.report.Refused {
 		r.Problems = append(r.Problems, describer(st.program)(e.Mod)+": "+e.Err.Error())
@@ -246,13 +243,13 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 	return r
 }
 
-// lifecycleComplete reports whether OVSDB and the namespaces have been made what
-// the present intent wants, but for the problems that are reported.
+// lifecycleComplete reports whether OVSDB and the namespaces match the layout of the current
+// intent, apart from reported problems.
 func (c *Controller) lifecycleComplete(w *world) bool {
 	return w.lifecycle.Complete && w.lifecycle.Layout == w.intent.Layout
 }
 
-// notConnected says what to do about a bridge that is not connected.
+// notConnected returns the problem of a bridge that is not connected, and what to do.
 func (c *Controller) notConnected(r *routing.Router) string {
 	name := r.BridgeName()
 	if r.Bridge.Managed {
@@ -267,5 +264,5 @@ func (c *Controller) notConnected(r *routing.Router) string {
 // disconnected is the state of a router whose bridge is not connected.
 const disconnected = "disconnected"
 
-// RouterStates returns all that [RouterStatus.State] can be.
+// RouterStates returns all values of [RouterStatus.State].
 func RouterStates() []string { return append([]string{disconnected}, reconcile.States()...) }

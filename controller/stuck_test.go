@@ -11,11 +11,11 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A lifecycle that is stuck is a problem of the status.
+// A stuck lifecycle is a problem of the status.
 func TestStuckLifecycle(t *testing.T) {
 	stuck := ""
 	c := &Controller{log: zap.NewNop(), lifecycle: new(lifecycle.Lifecycle), stuck: func() string { return stuck }}
-	w := &world{lead: true, intent: &ledger.State{Index: new(routing.Index), Whole: true}}
+	w := &world{lead: true, intent: &ledger.Intent{Index: new(routing.Index), Whole: true}}
 	if got := c.status(w).Problems; len(got) > 0 || c.Stuck() != "" {
 		t.Errorf("at the start: %q, problems %q", c.Stuck(), got)
 	}

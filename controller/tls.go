@@ -12,7 +12,7 @@ import (
 	"github.com/ofdvr/ofdvr/internal/credentials"
 )
 
-// loadCredentials reads the files for ssl: endpoints, all of which are needed.
+// loadCredentials reads the files for ssl: endpoints. All three are required.
 func loadCredentials(files credentials.Files, log *zap.Logger) (*credentials.Credentials, error) {
 	for _, f := range []struct{ option, name string }{
 		{"--private-key", files.PrivateKey}, {"--certificate", files.Certificate}, {"--ca-cert", files.CACert},
@@ -24,7 +24,7 @@ func loadCredentials(files credentials.Files, log *zap.Logger) (*credentials.Cre
 	return credentials.Load(files, tls.RequireAndVerifyClientCert, log)
 }
 
-// errTLS ends a connection that is not secure.
+// errTLS ends a connection whose TLS handshake failed.
 var errTLS = errors.New("refused TLS connection")
 
 // serveTLS runs the session of a switch that has connected to an ssl: endpoint.

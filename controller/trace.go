@@ -14,46 +14,45 @@ import (
 	"github.com/ofdvr/ofdvr/routing/trace"
 )
 
-// A TracedWay is the way of a packet, with what the switch has counted.
-type TracedWay struct {
-	trace.Way
+// A TracedPath is the path of a packet, with the counters of the switch.
+type TracedPath struct {
+	trace.Path
 	Bridge string
-	// Assumed says that the bridge is not connected: what it holds is not known,
-	// and what it should hold was followed.
+	// Assumed: the bridge is not connected, so the desired flows were followed instead of the
+	// installed ones.
 	Assumed bool
-	// Held are the flows of the steps as the switch holds them, with their counters;
-	// nil where it does not.
+	// Held are the installed flows of the steps, with their counters; nil where the switch
+	// lacks the flow.
 	Held []*ofproto.FlowStats
-	Text []string // each step's flow in the words of ovs-ofctl --names
-	// Verified says that Open vSwitch was asked too, and Disagrees what it says
-	// differently, nil if nothing.
+	Text []string // each step's flow in the syntax of ovs-ofctl --names
+	// Verified: Open vSwitch traced the packet too. Disagrees is how its result differs, nil
+	// if it does not.
 	Verified  bool
 	Disagrees error
 }
 
-// ErrCannotVerify says that Open vSwitch cannot be asked for the way of a packet.
-var ErrCannotVerify = errors.New("cannot ask Open vSwitch for the way of the packet")
+// ErrCannotVerify: Open vSwitch cannot be asked to trace a packet.
+var ErrCannotVerify = errors.New("cannot ask Open vSwitch to trace the packet")
 
-// Trace returns the way of a packet and, if that can be told, of its answer. With
-// verify Open vSwitch is asked too. The error is one of [trace.Find], or wraps
-// [ErrCannotVerify].
-func (c *Controller) Trace(ctx context.Context, q trace.Query, verify bool) ([]TracedWay, error) {
+// Trace returns the path of a packet and, if it can be predicted, of its answer. With verify,
+// Open vSwitch traces both as well. The error is one of [trace.Find], or wraps [ErrCannotVerify].
+func (c *Controller) Trace(ctx context.Context, q trace.Query, verify bool) ([]TracedPath, error) {
 	x, err := ask(ctx, c, func(w *world) *routing.Index { return w.intent.Index })
 	if err != nil {
 		return nil, err
 	}
-	way, err := trace.Find(x, q)
+	path, err := trace.Find(x, q)
 	if err != nil {
 		return nil, err
 	}
-	ways := []trace.Way{way}
-	if back, ok := trace.Back(x, way); ok {
-		ways = append(ways, back)
+	paths := []trace.Path{path}
+	if back, ok := trace.Back(x, path); ok {
+		paths = append(paths, back)
 	}
-	var out []TracedWay
-	for _, w := range ways {
-		t := TracedWay{Way: w}
-		if w.Router != nil {
+	var out []TracedPath
+	for _, p := range paths {
+		t := TracedPath{Path: p}
+		if p.Router != nil {
 			if err := c.follow(ctx, x, &t, verify); err != nil {
 				return nil, err
 			}
@@ -63,8 +62,8 @@ func (c *Controller) Trace(ctx context.Context, q trace.Query, verify bool) ([]T
 	return out, nil
 }
 
-// follow takes a way through its router's bridge.
-func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedWay, verify bool) error {
+// follow traces a path through its router's bridge.
+func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedPath, verify bool) error {
 	type source struct {
 		session *session
 		program compile.Program
@@ -90,7 +89,7 @@ func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedWay,
 	} else {
 		t.Bridge = s.bridge
 	}
-	t.Way.Follow(x, prog, facts.Ports)
+	t.Path.Follow(x, prog, facts.Ports)
 	names := make(map[ofproto.PortNo]string)
 	for name, no := range facts.Ports {
 		names[no] = name
@@ -112,7 +111,7 @@ func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedWay,
 	return nil
 }
 
-// heldBy returns a flow as the switch holds it, nil if it does not.
+// heldBy returns f as the switch holds it, nil if it does not.
 func heldBy(ctx context.Context, s *session, f ofproto.Flow) (*ofproto.FlowStats, error) {
 	if s == nil {
 		return nil, nil
@@ -135,11 +134,11 @@ func heldBy(ctx context.Context, s *session, f ofproto.Flow) (*ofproto.FlowStats
 	return held, nil
 }
 
-// verify asks Open vSwitch for the way of the packet.
-func (c *Controller) verify(ctx context.Context, t *TracedWay) error {
+// verify compares the path with a trace by Open vSwitch.
+func (c *Controller) verify(ctx context.Context, t *TracedPath) error {
 	socket, local := strings.CutPrefix(c.cfg.OVSDB, "unix:")
 	if !local {
-		return fmt.Errorf("%w: that takes its socket in the directory of OVSDB's, and OVSDB is at %q", ErrCannotVerify, c.cfg.OVSDB)
+		return fmt.Errorf("%w: the socket of ovs-vswitchd is looked for beside that of OVSDB, but OVSDB is at %q", ErrCannotVerify, c.cfg.OVSDB)
 	}
 	conn, err := ovstrace.Dial(ctx, filepath.Dir(socket))
 	if err != nil {
@@ -164,15 +163,15 @@ func (c *Controller) verify(ctx context.Context, t *TracedWay) error {
 	return nil
 }
 
-// An Explanation says what a flow is for.
+// An Explanation is the purpose of a flow.
 type Explanation struct {
-	Router string          // on whose bridge it is; "" if that is not known
-	Object *routing.Object // that it serves; nil if that is not known
+	Router string          // whose bridge has it; "" if not known
+	Object *routing.Object // of the flow; nil if not known
 	Does   string
 }
 
-// Explain says what flows with a cookie are for, and false if it carries no mark
-// of ours.
+// Explain returns the purpose of flows with a cookie. It returns false if the cookie is not
+// ours.
 func (c *Controller) Explain(ctx context.Context, cookie ofproto.Cookie) (Explanation, bool, error) {
 	role, ours := compile.RoleOf(cookie)
 	if !ours {
@@ -184,7 +183,7 @@ func (c *Controller) Explain(ctx context.Context, cookie ofproto.Cookie) (Explan
 				return Explanation{Router: st.router.ID, Object: &o, Does: role.Does(o)}
 			}
 		}
-		return Explanation{Does: "serves nothing that is wanted any more"}
+		return Explanation{Does: "is obsolete: its object is not in the intent"}
 	})
 	return out, true, err
 }

@@ -6,21 +6,23 @@ import (
 	"sync"
 )
 
-// defaultMaxUnidentified is how many connections may be open that have not said whose they are. A
-// switch needs a few milliseconds for that; each that does not costs some 100 kB.
+// defaultMaxUnidentified is how many connections may be open before their peers are
+// identified. A switch is identified within a few milliseconds; each open connection takes
+// some 100 kB.
 const defaultMaxUnidentified = 512
 
-// unidentified is the set of connections of peers that are not identified. When there are too many, the
-// oldest has to go, and until it has gone nothing is accepted: they share one budget of memory.
+// unidentified is the set of connections whose peers are not identified yet. When there are
+// too many, the oldest is closed, and until it has ended no other is accepted: all of them
+// share one memory budget.
 type unidentified struct {
 	most  int
-	slots chan struct{} // capacity: most, and some that are ending
+	slots chan struct{} // capacity: most, and some for connections that are ending
 
 	mu      sync.Mutex
 	members []*member // oldest first
 }
 
-// A member is a connection that is not identified.
+// A member is a connection in the unidentified set.
 type member struct {
 	stop    func(error)
 	evicted bool
@@ -31,7 +33,7 @@ func newUnidentified(most int) unidentified {
 	return unidentified{most: most, slots: make(chan struct{}, most+most/8+1)}
 }
 
-// enter makes a connection, which stop ends, a member as soon as there is room.
+// enter adds a connection as soon as there is room. stop ends it.
 func (w *unidentified) enter(ctx context.Context, stop func(error)) (*member, error) {
 	select {
 	case w.slots <- struct{}{}:
@@ -51,7 +53,7 @@ func (w *unidentified) enter(ctx context.Context, stop func(error)) (*member, er
 	return m, nil
 }
 
-// endBy has stop end the connection from now on.
+// endBy replaces the function that ends the connection.
 func (w *unidentified) endBy(m *member, stop func(error)) {
 	if m == nil {
 		return
@@ -63,7 +65,7 @@ func (w *unidentified) endBy(m *member, stop func(error)) {
 	}
 }
 
-// leave notes that a connection is identified, or has ended.
+// leave removes a connection that is identified or has ended.
 func (w *unidentified) leave(m *member) {
 	if m == nil {
 		return

@@ -19,56 +19,56 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// The world is what one goroutine knows: the intent, the switches that are
-// connected, and how far each router has come. Nothing else reads or writes it.
+// The world is the state of all routers: the intent, the connected switches and the progress
+// of each router. Only one goroutine reads or writes it.
 type world struct {
-	intent  *ledger.State
-	routers map[string]*routerState // by ID, those of the intent
+	intent  *ledger.Intent
+	routers map[string]*routerState // by ID; the routers of the intent
 	dirty   map[string]bool         // routers to compile
 
 	lead bool // this daemon does not stand by
 
 	lifecycle lifecycle.Report
-	owners    compile.Owners // of routers' addresses
+	owners    compile.Owners // of the routers' addresses
 
 	waiters map[*waiter]bool
-	moved   bool   // waiters may be answered since they were looked at
+	moved   bool   // something changed that waiters may wait for
 	logged  string // the router whose OpenFlow messages are logged; "": none
 }
 
-// A routerState is how far one router has come.
+// A routerState is the progress of one router.
 type routerState struct {
 	router  *routing.Router
-	kernel  *compile.Kernel // see [compile.Facts], as the next
+	kernel  *compile.Kernel // see [compile.Facts]; so are the neighbours
 	known   *compile.Neighbours
 	session *session // nil while its bridge is not connected
-	claim   *claim   // nil: there was none
+	claim   *claim   // nil: no claim was refused
 
-	jump     *counters.Jump // counters that were not added; nil: none
+	jump     *counters.Jump // counters that were not added; nil: all were
 	jumpedAt time.Time
 	since    time.Time
 	program  compile.Program
 	gen      uint64 // of program; 0 before the first
 	report   reconcile.Report
 
-	announce []compile.Announcement // to go out with the next program
+	announce []compile.Announcement // to send with the next program
 
-	asked   time.Time // the earliest change of the intent that is in no program yet; zero: there is none
-	wanted  []version // those that the switch has not confirmed, by generation
-	applied version   // the last one that it has; none since it has connected if gen is 0
+	asked   time.Time // the earliest change of the intent that is not in a program yet; zero: none
+	wanted  []version // not confirmed by the switch, by generation
+	applied version   // the last confirmed version; gen 0: none since the switch connected
 }
 
-// A version is a program of a router.
+// A version is one program of a router.
 type version struct {
 	gen      uint64
-	revision uint64    // of the intent that it was made of
+	revision uint64    // of the intent that it was compiled from
 	asked    time.Time // see [routerState]
 	program  compile.Program
-	announce []compile.Announcement // when the switch has it
+	announce []compile.Announcement // to send when the switch has confirmed it
 }
 
-// runWorld takes events, as many as there are, then compiles what they touched.
-func (c *Controller) runWorld(ctx context.Context, first *ledger.State) error {
+// runWorld handles all queued events, then compiles the routers that they affected.
+func (c *Controller) runWorld(ctx context.Context, first *ledger.Intent) error {
 	w := &world{dirty: make(map[string]bool), waiters: make(map[*waiter]bool), logged: c.cfg.LogRouter}
 	c.setIntent(w, first, nil)
 	for {
@@ -94,7 +94,7 @@ func (c *Controller) runWorld(ctx context.Context, first *ledger.State) error {
 	}
 }
 
-// compile brings the flows of the dirty routers up to date.
+// compile compiles the dirty routers.
 func (c *Controller) compile(w *world) {
 	for id := range w.dirty {
 		if st := w.routers[id]; st != nil && st.session != nil {
@@ -114,16 +114,16 @@ func (c *Controller) compile(w *world) {
 	clear(w.dirty)
 }
 
-// facts returns what is known of the router's bridge, which is connected, and of
-// its namespace.
+// facts returns the facts about the router's bridge, which must be connected, and its
+// namespace.
 func (st *routerState) facts() compile.Facts {
 	f := st.session.facts()
 	f.Kernel, f.Neighbours = st.kernel, st.known
 	return f
 }
 
-// unread returns what selects the flows of a router that depend on its namespace
-// as long as that has not been read; nil if it has, or is not ours.
+// unread returns a predicate for the flows of a router that depend on its namespace, while
+// that has not been read; nil if it has been read or is not ours.
 func (c *Controller) unread(st *routerState) func(ofproto.Cookie) bool {
 	if st.kernel != nil && st.known != nil || c.lifecycle == nil || !st.router.Bridge.Managed || st.router.Fallback != routing.FallbackNamespace {
 		return nil
@@ -134,8 +134,8 @@ func (c *Controller) unread(st *routerState) func(ofproto.Cookie) bool {
 	}
 }
 
-// keeps returns what selects the flows of a router that are not deleted for now, as
-// there may be more that is wanted; nil if none is.
+// keeps returns a predicate for the flows of a router that must not be deleted now, because
+// the intent or the namespace is not completely known; nil if all may be.
 func (c *Controller) keeps(w *world, st *routerState) func(ofproto.Cookie) bool {
 	if !w.intent.Complete {
 		return func(ofproto.Cookie) bool { return true }
@@ -143,14 +143,14 @@ func (c *Controller) keeps(w *world, st *routerState) func(ofproto.Cookie) bool 
 	return c.unread(st)
 }
 
-// kernelRead takes in how the namespace of a router routes.
+// kernelRead sets the rules and routes of a router's namespace.
 func (w *world) kernelRead(router string, k *compile.Kernel) {
 	if st := w.routers[router]; st != nil && !st.kernel.Equal(k) {
 		st.kernel, w.dirty[router] = k, true
 	}
 }
 
-// neighboursRead takes in which neighbours the namespace of a router has resolved.
+// neighboursRead sets the resolved neighbours of a router's namespace.
 func (w *world) neighboursRead(router string, resolved []netip.Addr) {
 	if st := w.routers[router]; st != nil {
 		if n := compile.NewNeighbours(resolved); !st.known.Equal(n) {
@@ -159,17 +159,16 @@ func (w *world) neighboursRead(router string, resolved []netip.Addr) {
 	}
 }
 
-// bridgePorts tells the lifecycle which ports the bridge of r has, nil if it is
-// not connected.
+// bridgePorts gives the ports of r's bridge to the lifecycle; nil if the bridge is not
+// connected.
 func (c *Controller) bridgePorts(r *routing.Router, ports compile.Ports) {
 	if c.lifecycle != nil && r.Bridge.Managed {
 		c.lifecycle.Ports(r.ID, ports)
 	}
 }
 
-// setIntent makes next the intent. touched are the routers to which the change
-// matters.
-func (c *Controller) setIntent(w *world, next *ledger.State, touched []string) {
+// setIntent makes next the intent. touched are the routers that the change affects.
+func (c *Controller) setIntent(w *world, next *ledger.Intent, touched []string) {
 	last := w.intent
 	w.intent, w.moved = next, true
 	if last == nil || last.Layout != next.Layout || last.Complete != next.Complete {
@@ -188,14 +187,14 @@ func (c *Controller) setIntent(w *world, next *ledger.State, touched []string) {
 	}
 	if last == nil || last.File() != next.File() && next.File().Err == nil {
 		networks, routers, ports := next.Index.Len()
-		c.log.Info("took in the intent", zap.Stringer("source", next), zap.Uint64("revision", next.Revision),
+		c.log.Info("intent loaded", zap.Stringer("source", next), zap.Uint64("revision", next.Revision),
 			zap.Int("networks", networks), zap.Int("routers", routers), zap.Int("ports", ports))
 	}
 }
 
-// setLayout takes in other networks and routers.
-func (c *Controller) setLayout(w *world, next *ledger.State) {
-	var left []*session // that have no router any more
+// setLayout changes the set of networks and routers.
+func (c *Controller) setLayout(w *world, next *ledger.Intent) {
+	var left []*session // those that have lost their router
 	old := w.routers
 	w.routers = make(map[string]*routerState, len(old))
 	for r := range next.Index.Routers("") {

@@ -10,10 +10,10 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// What only one object may have is known by who has it: MAC and IP addresses on
-// a network in its [Members], all else in the [Index] as claims.
+// Unique values are indexed by their owner: MAC and IP addresses on a network in its
+// [Members], all other values in the [Index] as claims.
 
-// An owner is an object in the words of an error message.
+// An owner is the object that has a unique value.
 type owner struct {
 	kind Kind
 	id   string
@@ -40,13 +40,13 @@ type (
 func (byMAC) Compare(a, b macOf) int   { return bytes.Compare(a.mac[:], b.mac[:]) }
 func (byAddr) Compare(a, b addrOf) int { return a.addr.Compare(b.addr) }
 
-// A claim is a name or number that a network or a router has. Several may have
-// the same bridge name, see [nameTable.sameBridge].
+// A claim is a name or number that a network or a router has. A bridge name may be claimed by
+// several, see [validator.sameBridge].
 type claim struct {
 	kind  claimKind
 	value string
-	by    string // ID of the router; of the network for a VLAN
-	link  link   // of a linkName
+	by    string // ID of the router; for a VLAN, of the network
+	link  link   // for a linkName
 }
 
 type claimKind uint8
@@ -60,12 +60,12 @@ const (
 	datapathID
 )
 
-// Compare makes kind, value and by the key: a router has a name once.
+// Compare orders claims by kind, value and by: a router claims a value once.
 func (byClaim) Compare(a, b claim) int {
 	return cmp.Or(cmp.Compare(a.kind, b.kind), strings.Compare(a.value, b.value), strings.Compare(a.by, b.by))
 }
 
-// A link is something in Open vSwitch that ofdvr makes and that has a name.
+// A link is a named object that ofdvr makes in Open vSwitch.
 type link struct {
 	what string // such as "the tap"; "the bridge"; "" for the router itself
 	of   owner
@@ -89,8 +89,8 @@ func vlanValue(vlan uint16) string { return string([]byte{byte(vlan >> 8), byte(
 
 func dpidValue(id ofproto.DPID) string { return id.String() }
 
-// routerClaims returns the names of r. The ports of an external bridge are not
-// among them: they must only differ from one another.
+// routerClaims returns the claims of r. Ports of an external bridge are not claims: they must
+// only differ from each other.
 func routerClaims(r *Router) []claim {
 	var out []claim
 	claims := func(kind claimKind, value string) {
@@ -132,7 +132,7 @@ func links(r *Router) map[string]link {
 	return out
 }
 
-// The words for links.
+// The descriptions of links.
 const (
 	bridgeLink = "the bridge"
 	patchLink  = "the patch port"
@@ -140,7 +140,7 @@ const (
 	peerLink   = "the patch port on the integration bridge"
 )
 
-// claimed returns who has claimed value, among those for whom counts is true.
+// claimed returns the first claim of value for which counts is true.
 func (x *Index) claimed(kind claimKind, value string, counts func(claim) bool) (claim, bool) {
 	for c := range x.names.From(claim{kind: kind, value: value}) {
 		if c.kind != kind || c.value != value {

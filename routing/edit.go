@@ -7,8 +7,7 @@ import (
 	"github.com/ofdvr/ofdvr/internal/sorted"
 )
 
-// work collects what a [Change] does to an [Index], network by network, so that
-// each set is made anew once.
+// work collects the edits of a [Change] by network, so that each set is rebuilt once.
 type work struct {
 	x            *Index
 	edits        map[string]*edit // by network
@@ -17,10 +16,10 @@ type work struct {
 	freed, taken []claim
 }
 
-// An edit is what a change does to one network and what is on it.
+// An edit is the change of one network and of what is on it.
 type edit struct {
-	network *Network // that is put; nil: it stays as it is
-	gone    bool     // it is deleted, and not put
+	network *Network // new value; nil: unchanged
+	gone    bool     // deleted, and not put again
 
 	leave, join []Port
 	out, in     []Leg
@@ -164,8 +163,7 @@ func (e *edit) apply(n *Members) {
 	slices.SortStableFunc(n.legs, func(a, b Leg) int { return strings.Compare(a.Router.ID, b.Router.ID) })
 }
 
-// owned are the MAC and IP addresses of some interfaces and ports of one
-// network.
+// owned has the MAC and IP addresses of interfaces and ports of one network.
 type owned struct {
 	macs  []macOf
 	addrs []addrOf

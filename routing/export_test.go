@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Dump returns all that x knows, one thing a line.
+// Dump returns the contents of x, one item per line.
 func Dump(x *Index) string {
 	var lines []string
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }

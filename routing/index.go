@@ -9,19 +9,18 @@ import (
 	"github.com/ofdvr/ofdvr/internal/sorted"
 )
 
-// An Index is a [Model] in which everything is found by ID. It is immutable: a
-// change makes another Index, which shares with the first what is equal. To make
-// one takes time in proportion to the Model; to check and to make a change of
-// it, and to compile a router anew, takes time for what is changed and hardly
-// any for the rest. The zero Index has nothing in it.
+// An Index is a [Model] in which objects are found by ID. It is immutable: a change makes
+// another Index, which shares equal parts with the first. To make an Index takes time
+// proportional to the Model; to check a change, to apply it and to recompile a router takes
+// time for what has changed and hardly any for the rest. The zero Index is empty.
 type Index struct {
 	networks sorted.Set[*Members, byNetwork]
 	routers  sorted.Set[*Router, byRouter]
 	homes    sorted.Set[home, byPort]
-	names    sorted.Set[claim, byClaim] // that networks and routers have to share
+	names    sorted.Set[claim, byClaim] // names that must be unique among networks or routers
 }
 
-// A home says which network a port is on.
+// A home is the network of a port.
 type home struct{ port, network string }
 
 // A Leg is an interface of a router.
@@ -42,8 +41,8 @@ func (byRouter) Compare(a, b *Router) int   { return strings.Compare(a.ID, b.ID)
 func (byID) Compare(a, b Port) int          { return strings.Compare(a.ID, b.ID) }
 func (byPort) Compare(a, b home) int        { return strings.Compare(a.port, b.port) }
 
-// NewIndex returns the Index of m, which must be valid. Neither m nor what it
-// refers to may be changed from then on.
+// NewIndex returns the Index of m, which must be valid. Neither m nor what it refers to may be
+// changed afterwards.
 func NewIndex(m *Model) *Index { return new(Index).With(Change{Put: *m}) }
 
 // Network returns the network called id.
@@ -55,8 +54,8 @@ func (x *Index) Network(id string) (Network, bool) {
 	return n.Network, true
 }
 
-// Router returns the router called id, which must not be changed, or nil if
-// there is none. It is the same as long as the router is.
+// Router returns the router called id, nil if it does not exist. It must not be changed. The
+// pointer stays the same as long as the router is unchanged.
 func (x *Index) Router(id string) *Router {
 	r, _ := x.routers.Get(&Router{ID: id})
 	return r
@@ -71,12 +70,12 @@ func (x *Index) Port(id string) (Port, bool) {
 	return x.Members(h.network).ports.Get(Port{ID: id})
 }
 
-// Len returns how many networks, routers and ports there are.
+// Len returns the numbers of networks, routers and ports.
 func (x *Index) Len() (networks, routers, ports int) {
 	return x.networks.Len(), x.routers.Len(), x.homes.Len()
 }
 
-// Networks returns the networks whose ID is not less than from, by ID.
+// Networks returns the networks with IDs not less than from, sorted by ID.
 func (x *Index) Networks(from string) iter.Seq[Network] {
 	return func(yield func(Network) bool) {
 		for n := range x.networks.From(&Members{Network: Network{ID: from}}) {
@@ -87,11 +86,10 @@ func (x *Index) Networks(from string) iter.Seq[Network] {
 	}
 }
 
-// Routers returns the routers whose ID is not less than from, by ID. They must
-// not be changed.
+// Routers returns the routers with IDs not less than from, sorted by ID. They must not be changed.
 func (x *Index) Routers(from string) iter.Seq[*Router] { return x.routers.From(&Router{ID: from}) }
 
-// Ports returns the ports whose ID is not less than from, by ID.
+// Ports returns the ports with IDs not less than from, sorted by ID.
 func (x *Index) Ports(from string) iter.Seq[Port] {
 	return func(yield func(Port) bool) {
 		for h := range x.homes.From(home{port: from}) {
@@ -102,7 +100,7 @@ func (x *Index) Ports(from string) iter.Seq[Port] {
 	}
 }
 
-// PortsOn returns the ports on a network whose ID is not less than from, by ID.
+// PortsOn returns the ports on a network with IDs not less than from, sorted by ID.
 func (x *Index) PortsOn(network, from string) iter.Seq[Port] {
 	return x.Members(network).ports.From(Port{ID: from})
 }
@@ -110,7 +108,7 @@ func (x *Index) PortsOn(network, from string) iter.Seq[Port] {
 // Legs returns the interfaces that routers have on a network.
 func (x *Index) Legs(network string) []Leg { return x.Members(network).legs }
 
-// Model returns everything, by ID. What it refers to must not be changed.
+// Model returns all objects, sorted by ID. What it refers to must not be changed.
 func (x *Index) Model() *Model {
 	m := new(Model)
 	networks, routers, ports := x.Len()
@@ -123,21 +121,20 @@ func (x *Index) Model() *Model {
 	return m
 }
 
-// A Change is what becomes of a [Model] in one step. The objects whose IDs are
-// in Delete go, if they exist; then those in Put come, each in place of the
-// object of its kind with its ID if there is one. Of two in Put with one ID the
-// later one counts.
+// A Change changes a [Model] in one step. First the objects in Delete are deleted, if they
+// exist; then those in Put are added, or replace the objects of the same kind and ID. If Put
+// has an ID twice, the later object counts.
 type Change struct {
 	Put    Model
 	Delete IDs
 }
 
-// IDs names objects of a [Model].
+// IDs identifies objects of a [Model].
 type IDs struct {
 	Networks, Routers, Ports []string
 }
 
-// Len returns how many objects c is about.
+// Len returns the number of objects in c.
 func (c *Change) Len() int { return c.Put.Len() + c.Delete.Len() }
 
 // Len returns the number of objects.
@@ -158,9 +155,8 @@ func (i *IDs) Add(kind Kind, id string) {
 	}
 }
 
-// With returns the Index of the Model that c makes of the indexed one. That
-// Model must be valid, see [Index.Check], and what c refers to may not be
-// changed from then on.
+// With returns the Index after c. The resulting Model must be valid, see [Index.Check], and
+// what c refers to must not be changed afterwards.
 func (x *Index) With(c Change) *Index {
 	w := work{x: x, edits: make(map[string]*edit)}
 	w.networks(c.Delete.Networks, c.Put.Networks)
@@ -169,8 +165,8 @@ func (x *Index) With(c Change) *Index {
 	return w.done()
 }
 
-// Touched returns the routers to which c matters, those that it brings and those
-// that it takes included, in no order and some perhaps more than once.
+// Touched returns the routers that c affects, including those that it adds or deletes, in no
+// order and possibly more than once.
 func (x *Index) Touched(c Change) []string {
 	var out []string
 	on := func(network string) {
@@ -190,7 +186,7 @@ func (x *Index) Touched(c Change) []string {
 	}
 	last := ""
 	port := func(network string) {
-		if network != last { // mostly they are on the same
+		if network != last { // most ports are on the same network as the last
 			on(network)
 			last = network
 		}
@@ -210,9 +206,9 @@ func (x *Index) Touched(c Change) []string {
 	return out
 }
 
-// Differs returns the part of c, which [Index.Check] accepts, that changes
-// something: puts of objects that are not the same already, and deletes of
-// objects that exist and are not put, each once.
+// Differs returns the part of c, which [Index.Check] must have accepted, that changes
+// something: puts of objects that differ, and deletes of objects that exist and are not put,
+// each once.
 func (x *Index) Differs(c Change) (d Change) {
 	put := make(map[owner]bool)
 	for i := range c.Put.Networks {

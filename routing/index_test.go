@@ -16,10 +16,9 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// A change is refused if and only if the model that it makes is not valid, and
-// otherwise leads to what indexing that model does. The index that it starts
-// from stays as it was. There are few names and addresses to draw from, so that
-// everything comes into everything's way.
+// A change is refused if and only if the resulting model is invalid; otherwise it gives the
+// same index as indexing that model. The original index stays unchanged. The generator draws
+// from few names and addresses, so that conflicts are frequent.
 func TestCheckIsValidate(t *testing.T) {
 	accepted, refused := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -52,8 +51,7 @@ func TestCheckIsValidate(t *testing.T) {
 	}
 }
 
-// touchedAll fails unless every router whose program differs between x and y is
-// said to be touched by c.
+// touchedAll fails unless c touches every router whose program differs between x and y.
 func touchedAll(t *rapid.T, x, y *routing.Index, c routing.Change) {
 	touched := append(x.Touched(c), y.Touched(c)...)
 	for r := range y.Routers("") {
@@ -69,7 +67,7 @@ func touchedAll(t *rapid.T, x, y *routing.Index, c routing.Change) {
 	}
 }
 
-// apply returns the model that c makes of m.
+// apply returns m after c.
 func apply(m *routing.Model, c routing.Change) *routing.Model {
 	return &routing.Model{
 		Networks: replace(m.Networks, c.Put.Networks, c.Delete.Networks, func(n routing.Network) string { return n.ID }),
@@ -89,7 +87,7 @@ func replace[T any](all, put []T, remove []string, id func(T) string) []T {
 	return append(slices.DeleteFunc(slices.Clone(all), func(e T) bool { return gone[id(e)] }), put...)
 }
 
-// drawAnyChange draws a change of m that may well be refused.
+// drawAnyChange draws a change of m that may be invalid.
 func drawAnyChange(t *rapid.T, m *routing.Model) (c routing.Change) {
 	one := func(of ...string) string { return rapid.SampledFrom(of).Draw(t, "one of") }
 	number := func(most int) int { return rapid.IntRange(0, most).Draw(t, "number") }
@@ -135,8 +133,7 @@ func idsOf[T any](all []T, id func(T) string) []string {
 	return slices.Sorted(maps.Keys(ids))
 }
 
-// A network is not deleted while something that stays is on it, and the error
-// lists what.
+// A network cannot be deleted while remaining objects are on it, and the error lists them.
 func TestNetworkInUse(t *testing.T) {
 	x := routing.NewIndex(validModel())
 	err := x.Check(routing.Change{Delete: routing.IDs{Networks: []string{"blue"}}})
@@ -153,7 +150,7 @@ func TestNetworkInUse(t *testing.T) {
 	}
 }
 
-// What there is can be looked at in the order of IDs, from any ID on.
+// Objects can be listed in the order of their IDs, from any ID on.
 func TestIndexOrder(t *testing.T) {
 	m := validModel()
 	m.Ports = nil

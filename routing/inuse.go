@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// checkDeleted checks that nothing will refer to the networks that go.
+// checkDeleted checks that no remaining object refers to the deleted networks.
 func (v *validator) checkDeleted(networks []string) {
 	for i, id := range networks {
 		if v.networks[id] {
@@ -28,8 +28,8 @@ func (v *validator) checkDeleted(networks []string) {
 	}
 }
 
-// An InUseError says that a network cannot be deleted because objects that stay
-// are on it: interfaces and ports.
+// An InUseError means that a network cannot be deleted because interfaces and ports that are
+// not deleted are on it.
 type InUseError struct {
 	Network string
 	By      []Object
@@ -52,18 +52,18 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("network %q is in use by %s", e.Network, &b)
 }
 
-// A TakenError says that an object cannot be used because of another one, which
-// has what only one object may have.
+// A TakenError means that an object is in conflict with another one that has the same name,
+// number or address.
 type TakenError struct {
-	Kind Kind   // of the other one: a network, a router or a port
-	ID   string // of the other one
+	Kind Kind   // of the other object: a network, a router or a port
+	ID   string // of the other object
 	err  error
 }
 
 func (e *TakenError) Error() string { return e.err.Error() }
 
-// taken records that key of the object at p is wrong because of by. An interface
-// stands for its router.
+// taken records that key of the object at p is in conflict with by. An interface stands for
+// its router.
 func (v *validator) taken(p path, key string, by owner, format string, args ...any) {
 	if by.kind == KindInterface {
 		if c, ok := v.claimed(interfaceID, by.id); ok {

@@ -7,20 +7,20 @@ import (
 	"github.com/ofdvr/ofdvr/internal/sorted"
 )
 
-// Members are a network and what is on it. They are immutable.
+// Members are a network with the ports and interfaces on it. They are immutable.
 type Members struct {
 	Network
 	ports ports
 	macs  sorted.Set[macOf, byMAC]
 	addrs sorted.Set[addrOf, byAddr]
 	pairs pairs // of ports that are up and bound
-	legs  []Leg // by router and its interfaces
+	legs  []Leg // sorted by router, then in the router's order
 }
 
 type ports = sorted.Set[Port, byID]
 
-// Members returns the network called id and what is on it; if there is none, one
-// on which there is nothing.
+// Members returns the network called id with its members; if the network does not exist, an
+// empty one.
 func (x *Index) Members(id string) *Members {
 	key := &Members{Network: Network{ID: id}}
 	if n, ok := x.networks.Get(key); ok {
@@ -41,8 +41,8 @@ func (n *Members) Ports() iter.Seq[Port] { return n.ports.All() }
 // HasPairs reports whether a port that is up and bound has allowed address pairs.
 func (n *Members) HasPairs() bool { return n.pairs.Len() > 0 }
 
-// Changed returns the ports in which n and m differ, each as it is in n and in m,
-// by ID; nil: it is not there. It takes time for these only, if m was made of n.
+// Changed returns the ports that differ between n and m, each as in n and as in m, sorted by
+// ID; nil means missing. It takes time for these only, if m was derived from n.
 func (n *Members) Changed(m *Members) iter.Seq2[*Port, *Port] {
 	return func(yield func(*Port, *Port) bool) {
 		for p, q := range sorted.Diff(n.ports, m.ports) {
@@ -56,7 +56,7 @@ func (n *Members) Changed(m *Members) iter.Seq2[*Port, *Port] {
 	}
 }
 
-// Equal reports whether p and q are the same.
+// Equal reports whether p and q are equal.
 func (p *Port) Equal(q *Port) bool {
 	return p.ID == q.ID && p.Network == q.Network && p.MAC == q.MAC && p.Down == q.Down && p.Unbound == q.Unbound && p.NoFastPath == q.NoFastPath &&
 		slices.Equal(p.Addresses, q.Addresses) && slices.Equal(p.Pairs, q.Pairs) && p.Meta.Equal(q.Meta)

@@ -1,7 +1,6 @@
-// Package routing is the model of what is wanted: networks, routers and ports,
-// the rules that a valid [Model] keeps, the names that come of it, and the
-// [Index], in which a change costs what it touches. It is pure. Package compile
-// makes flows of it.
+// Package routing is the model of the intent: networks, routers and ports, the rules of a
+// valid [Model], the names derived from it, and the [Index], in which a change costs what it
+// touches. It is pure. Package compile turns it into flows.
 package routing
 
 import (
@@ -10,8 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// A Model is the operator's intent. It says nothing about port numbers or
-// other things that only a switch knows.
+// A Model is the operator's intent. It has no port numbers or other facts that only a switch
+// knows.
 type Model struct {
 	Networks []Network
 	Routers  []Router
@@ -22,89 +21,87 @@ type Model struct {
 type Network struct {
 	ID   string
 	Meta *Meta  // nil: none
-	VLAN uint16 // tag on the integration bridge, 1–4094; 0 leaves tagging to another agent
+	VLAN uint16 // tag on the integration bridge, 1–4094; 0 means that another agent sets the tags
 	MTU  int    // bytes of an IP packet, 68–65535
-	// Names of the address scopes of its IPv4 and IPv6 addresses; "" is a scope
-	// too. Between scopes nothing is routed by flows: the kernel decides.
+	// IPv4Scope and IPv6Scope name the address scopes of its addresses; "" is a scope too.
+	// Flows do not route between scopes: the kernel decides.
 	IPv4Scope, IPv6Scope string
-	// NoFastPath has the namespace route everything from and to the network.
+	// NoFastPath makes the namespace route all packets from and to the network.
 	NoFastPath bool
 }
 
-// A Router joins networks. It is realized by one routing bridge on each host.
+// A Router connects networks. On each host one routing bridge implements it.
 type Router struct {
 	ID        string
 	Meta      *Meta  // nil: none
-	Namespace string // network namespace; "" means the default, see [Router.NamespaceName]
+	Namespace string // name of the network namespace; "" means the default, see [Router.NamespaceName]
 	Fallback  Fallback
-	// Answer in the switch: ARP requests, neighbour solicitations and echo
-	// requests for the router's addresses.
+	// Whether flows answer ARP requests, neighbour solicitations and echo requests for the
+	// router's addresses.
 	ARPResponder, NDResponder, EchoResponder bool
 
-	// AnswerRate is how many packets a second are answered, 1–1,000,000; 0 is no
-	// limit. There is one limit for the ARP requests and neighbour solicitations of
-	// each machine, and for each interface one for echo requests and one for packets
-	// whose TTL has run out.
+	// AnswerRate is how many packets a second are answered, 1–1,000,000; 0 means no limit. ARP
+	// requests and neighbour solicitations are limited for each machine, echo requests and
+	// packets with expired TTL for each interface.
 	AnswerRate int
-	// UnknownRate is how many packets a second each interface may send to addresses
-	// that neither a port has nor the namespace has found a machine for, 1–1,000,000; 0 is no
-	// limit.
+	// UnknownRate is how many packets a second each interface may send to addresses that no
+	// port has and the namespace has not resolved, 1–1,000,000; 0 means no limit.
 	UnknownRate int
 	Bridge      Bridge
 	Interfaces  []Interface
 	Routes      []Route
 }
 
-// A Route is an extra route: packets for a destination that is on no network of
-// the router, or on a part of one, go by way of next hops that are. The longest
-// prefix wins, over the connected subnets too, as in the kernel.
+// A Route is an extra route: it sends packets for a destination, outside of the router's
+// networks or a part of one, to next hops on these networks. The longest prefix wins, even
+// over connected subnets, as in the kernel.
 type Route struct {
 	Destination netip.Prefix // without host bits
 	Type        RouteType
-	NextHops    []NextHop // of a [RouteVia], one or more; each gets its share of the flows of packets
-	// NoFastPath has the namespace route everything that takes the route or comes
-	// from where it leads.
+	NextHops    []NextHop // of a [RouteVia], one or more; each gets a share of the traffic
+	// NoFastPath makes the namespace route all packets that take the route or come from its
+	// destination.
 	NoFastPath bool
 }
 
-// A NextHop is a machine that passes packets on.
+// A NextHop is a machine that forwards packets.
 type NextHop struct {
 	Address netip.Addr // in a subnet of one of the router's interfaces
-	Weight  int        // of its share, 1–256
+	Weight  int        // relative share of traffic, 1–256
 }
 
-// RouteType says what becomes of packets that a route is for.
+// RouteType is what a route does with packets.
 type RouteType uint8
 
 const (
-	// RouteVia passes them to a next hop.
+	// RouteVia sends them to a next hop.
 	RouteVia RouteType = iota
-	// RouteBlackhole drops them in silence.
+	// RouteBlackhole drops them silently.
 	RouteBlackhole
-	// RouteReject has the kernel answer that the host is unreachable.
+	// RouteReject makes the kernel answer that the host is unreachable.
 	RouteReject
 )
 
-// Fallback says who handles the packets that the flows do not.
+// Fallback is what handles packets that no flow handles.
 type Fallback uint8
 
 const (
-	// FallbackNamespace gives them to the kernel through the interface's tap.
+	// FallbackNamespace sends them to the kernel through the interface's tap.
 	FallbackNamespace Fallback = iota
 	// FallbackNone drops them.
 	FallbackNone
 )
 
-// A Bridge says which bridge realizes a router.
+// A Bridge selects the bridge that implements a router.
 type Bridge struct {
-	Managed    bool         // made and removed by ofdvr; otherwise the user's own
+	Managed    bool         // made and removed by ofdvr; otherwise the user's
 	Name       string       // "" means derived from the router's ID, see [Router.BridgeName]
 	DatapathID ofproto.DPID // 0 means derived (managed) or recognized by name (external)
-	Foreign    Foreign      // what to do with flows that are not ours, see [Bridge.ForeignFlows]
+	Foreign    Foreign      // policy for flows of others, see [Bridge.ForeignFlows]
 }
 
-// Foreign says what to do with flows of others on a router's bridge. One that
-// is in the way of ours is replaced in any case.
+// Foreign is the policy for flows of others on a router's bridge. A flow with the same table,
+// priority and match as one of ours is always replaced.
 type Foreign uint8
 
 const (
@@ -113,14 +110,13 @@ const (
 	ForeignDefault Foreign = iota
 	// ForeignRemove deletes them.
 	ForeignRemove
-	// ForeignReport leaves them and says how many there are.
+	// ForeignReport leaves them alone and reports their number.
 	ForeignReport
-	// ForeignIgnore leaves them.
+	// ForeignIgnore leaves them alone.
 	ForeignIgnore
 )
 
-// ForeignFlows returns what to do with flows of others on b: anything but
-// [ForeignDefault].
+// ForeignFlows returns the policy for flows of others on b; never [ForeignDefault].
 func (b Bridge) ForeignFlows() Foreign {
 	switch {
 	case b.Foreign != ForeignDefault:
@@ -131,55 +127,54 @@ func (b Bridge) ForeignFlows() Foreign {
 	return ForeignReport
 }
 
-// An Interface is a router's leg on a network.
+// An Interface connects a router to a network.
 type Interface struct {
 	ID        string
 	Network   string // a Network's ID
 	MAC       ofproto.MAC
-	Addresses []netip.Prefix // the router's own addresses, each with its subnet's length
-	PatchPort string         // port towards the integration bridge; "" means derived, see [Interface.PatchName]
-	TapPort   string         // port towards the namespace; "" means derived, see [Interface.TapName]
-	Down      bool           // nothing goes in or out
-	RA        *RA            // router advertisements (RFC 4861 §4.2) that the namespace sends; nil: none
+	Addresses []netip.Prefix // the router's addresses, each with its subnet's prefix length
+	PatchPort string         // port to the integration bridge; "" means derived, see [Interface.PatchName]
+	TapPort   string         // port to the namespace; "" means derived, see [Interface.TapName]
+	Down      bool           // no packets in or out
+	RA        *RA            // router advertisements (RFC 4861 §4.2) sent by the namespace; nil: none
 }
 
-// RA is what router advertisements say. They need a namespace and an IPv6
-// address.
+// RA configures router advertisements. They require a namespace and an IPv6 address.
 type RA struct {
-	Managed, Other bool // flags M and O: addresses, and other settings, are to be had by DHCPv6
-	Lifetime       int  // seconds as a default router, up to 9000; 0 is none
-	Interval       int  // seconds between two at most, 4–1800
-	MTU            int  // bytes, 1280–65535; 0 is that of the network
+	Managed, Other bool // flags M and O: DHCPv6 provides addresses and other settings
+	Lifetime       int  // seconds as a default router, up to 9000; 0: not a default router
+	Interval       int  // maximum seconds between two, 4–1800
+	MTU            int  // bytes, 1280–65535; 0 means the network's
 	Prefixes       []RAPrefix
 }
 
-// An RAPrefix is a prefix information option (RFC 4861 §4.6.2). Without any,
-// there is one for each IPv6 subnet of the interface, with the defaults.
+// An RAPrefix is a prefix information option (RFC 4861 §4.6.2). Without any, each IPv6 subnet
+// of the interface is advertised with the defaults.
 type RAPrefix struct {
 	Prefix             netip.Prefix
 	OnLink, Autonomous bool
 	Valid, Preferred   int // lifetimes, seconds
 }
 
-// A Port is a machine's leg on a network, on this host or on another.
+// A Port connects a machine to a network, on this host or on another.
 type Port struct {
 	ID        string
 	Meta      *Meta  // nil: none
 	Network   string // a Network's ID
 	MAC       ofproto.MAC
 	Addresses []netip.Addr
-	// Pairs are what it may use besides. To a single address a flow leads if that
-	// is no port's own and is claimed with one MAC address only; else the kernel
-	// finds out who has it.
+	// Pairs are additional addresses that it may use. Flows deliver to a single address if no
+	// port has it as its own and only one MAC address is allowed for it; else the kernel
+	// resolves it.
 	Pairs   []AddressPair
-	Down    bool // its administrator wants nothing to get to it
-	Unbound bool // it is on no host yet
-	// NoFastPath has the namespace route everything from and to it.
+	Down    bool // administratively down: it gets no packets
+	Unbound bool // not on a host yet
+	// NoFastPath makes the namespace route all packets from and to it.
 	NoFastPath bool
 }
 
 // An AddressPair is an allowed address pair.
 type AddressPair struct {
-	Addresses netip.Prefix // without host bits; often of one address
-	MAC       ofproto.MAC  // zero is that of the port
+	Addresses netip.Prefix // without host bits; often a single address
+	MAC       ofproto.MAC  // zero means the port's
 }

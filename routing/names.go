@@ -9,9 +9,9 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// Names are functions of IDs, the same on every host and in every version of
-// ofdvr: a bridge or a tap that exists must be found again after an upgrade.
-// testdata/names.golden holds examples; a change there breaks running systems.
+// Names are derived from IDs, in the same way on every host and in every version of ofdvr:
+// after an upgrade existing bridges and taps must be found again. testdata/names.golden has
+// examples; a change there breaks running systems.
 const (
 	namespacePrefix = "qrouter-" // as Neutron names it
 	bridgePrefix    = "rb-"
@@ -23,10 +23,9 @@ const (
 	tailLen   = 11 // as Neutron's: 14 with the prefix (constants.LINUX_DEV_LEN)
 )
 
-// NamespaceName returns the name of the router's network namespace: the one
-// given, or "qrouter-" and the ID, in which each byte outside [A-Za-z0-9_.-]
-// is written as % and two upper-case hexadecimal digits. That is a valid file
-// name for every valid ID.
+// NamespaceName returns the name of the router's network namespace: the configured one, or
+// "qrouter-" and the ID, in which each byte outside [A-Za-z0-9_.-] is replaced by % and two
+// upper-case hexadecimal digits. This is a valid file name for every valid ID.
 func (r *Router) NamespaceName() string {
 	if r.Namespace != "" {
 		return r.Namespace
@@ -34,9 +33,9 @@ func (r *Router) NamespaceName() string {
 	return namespacePrefix + escapeFileName(r.ID)
 }
 
-// BridgeName returns the name of the router's bridge: the one given, or "rb-"
-// and a tail made from the ID (see [Interface.TapName]). It is empty for an
-// external bridge that is known only by its datapath ID.
+// BridgeName returns the name of the router's bridge: the configured one, or "rb-" and a tail
+// derived from the ID (see [Interface.TapName]). It is empty for an external bridge that is
+// identified only by its datapath ID.
 func (r *Router) BridgeName() string {
 	if r.Bridge.Name != "" || !r.Bridge.Managed {
 		return r.Bridge.Name
@@ -44,10 +43,9 @@ func (r *Router) BridgeName() string {
 	return bridgePrefix + tail(r.ID)
 }
 
-// DPID returns the datapath ID of the router's bridge: the one given, or for a
-// managed bridge the first 8 bytes, big-endian, of the SHA-256 of the router's
-// ID (1 if they are all zero). It is 0 for an external bridge that is
-// recognized by its name.
+// DPID returns the datapath ID of the router's bridge: the configured one, or for a managed
+// bridge the first 8 bytes, big-endian, of the SHA-256 of the router's ID (1 if they are all
+// zero). It is 0 for an external bridge that is identified by its name.
 func (r *Router) DPID() ofproto.DPID {
 	if r.Bridge.DatapathID != 0 || !r.Bridge.Managed {
 		return r.Bridge.DatapathID
@@ -56,11 +54,10 @@ func (r *Router) DPID() ofproto.DPID {
 	return max(1, ofproto.DPID(binary.BigEndian.Uint64(sum[:])))
 }
 
-// TapName returns the name of the interface's tap, which joins the router's
-// bridge to its namespace: the one given, or "qr-" and a tail. The tail is the
-// ID itself if that has at most 11 characters, all of [A-Za-z0-9_.-]; the ID's
-// first 11 characters if it is a UUID, as Neutron does; and otherwise the first
-// 11 hexadecimal digits of the ID's SHA-256.
+// TapName returns the name of the interface's tap, which connects the router's bridge to its
+// namespace: the configured one, or "qr-" and a tail. The tail is the ID itself if that has at
+// most 11 characters, all of [A-Za-z0-9_.-]; the ID's first 11 characters if it is a UUID, as
+// in Neutron; and otherwise the first 11 hexadecimal digits of the ID's SHA-256.
 func (i *Interface) TapName() string {
 	if i.TapPort != "" {
 		return i.TapPort
@@ -68,8 +65,8 @@ func (i *Interface) TapName() string {
 	return tapPrefix + tail(i.ID)
 }
 
-// PatchName returns the name of the patch port's end on the router's bridge:
-// the one given, or "pr-" and a tail (see [Interface.TapName]).
+// PatchName returns the name of the patch port on the router's bridge: the configured one, or
+// "pr-" and a tail (see [Interface.TapName]).
 func (i *Interface) PatchName() string {
 	if i.PatchPort != "" {
 		return i.PatchPort
@@ -77,8 +74,8 @@ func (i *Interface) PatchName() string {
 	return patchPrefix + tail(i.ID)
 }
 
-// PeerName returns the name of the patch port's end on the integration bridge:
-// "pi-" and a tail (see [Interface.TapName]).
+// PeerName returns the name of the patch port on the integration bridge: "pi-" and a tail (see
+// [Interface.TapName]).
 func (i *Interface) PeerName() string { return peerPrefix + tail(i.ID) }
 
 func tail(id string) string {

@@ -15,8 +15,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expected output in testdata")
 
-// TestNamesGolden holds what names IDs lead to. Changing an existing line makes
-// ofdvr lose the bridges and taps of running systems.
+// TestNamesGolden checks the names derived from IDs. A change of an existing line makes ofdvr
+// lose the bridges and taps of running systems.
 func TestNamesGolden(t *testing.T) {
 	ids := []string{"r1", "a-b_c.d", "eleven-char", "twelve-chars", "router one", "ü", "100%", "a/b", "..",
 		"3fa85f64-5717-4562-b3fc-2c963f66afa6", "3FA85F64-5717-4562-B3FC-2C963F66AFA6",
@@ -56,8 +56,7 @@ func TestExplicitNames(t *testing.T) {
 	}
 }
 
-// TestNamesLaws states that every valid ID leads to names that are accepted,
-// and that two IDs never share a namespace.
+// Every valid ID gives valid names, and two IDs never give the same namespace.
 func TestNamesLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		id := drawID(t, "id")

@@ -2,15 +2,14 @@ package routing
 
 import "fmt"
 
-// An Object is the part of a [Model] that a flow serves, or an error is about.
+// An Object is the part of a [Model] that a flow or an error is about.
 type Object struct {
 	Kind Kind
 	ID   string
-	// Interface is the ID of the router interface that the flow belongs to:
-	// the interface itself; for a port, and for the packets that a route sends to
-	// its next hop, the one by which the router reaches it; for those of a route
-	// that only the kernel can send on, the one that they came in by. "" for a
-	// router.
+	// Interface is the ID of the router interface that the flow belongs to. For an interface
+	// it is its own ID; for a port, and for a route with a next hop, the interface that leads
+	// there; for a route that only the kernel can forward, the interface that the packets came
+	// in by; for a router "".
 	Interface string
 }
 
@@ -24,7 +23,7 @@ const (
 	KindRouter Kind = iota + 1
 	KindInterface
 	KindPort
-	KindNetwork // has no flows of its own
+	KindNetwork // has no flows
 	KindRoute   // its ID is its destination
 )
 

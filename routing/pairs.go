@@ -11,8 +11,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// pairs are the allowed address pairs on a network. Those of several addresses
-// come before those of one.
+// pairs are the allowed address pairs on a network, prefixes before single addresses.
 type pairs = sorted.Set[pairOf, byPair]
 
 type pairOf struct {
@@ -37,7 +36,7 @@ func (a pairOf) compareKind(b pairOf) int {
 	return -1
 }
 
-// IsUp reports whether p can be reached at all.
+// IsUp reports whether p can receive packets.
 func (p *Port) IsUp() bool { return !p.Down && !p.Unbound }
 
 func (p *Port) pairsOf() (out []pairOf) {
@@ -54,17 +53,17 @@ func (p *Port) pairsOf() (out []pairOf) {
 	return out
 }
 
-// single is the prefix with just one address.
+// single returns the prefix that contains only a.
 func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
 // A Place is where packets for an address go.
 type Place struct {
 	MAC  ofproto.MAC
-	Port string // ID of the port that has the address; "": it is not known
+	Port string // ID of the port with the address; "": unknown
 }
 
-// At returns who is to be reached at address a: the port whose own address it is, if that
-// is up, else the one that alone claims it.
+// At returns the place of address a: the port that has a as its own address, if that is up,
+// else the port that is the only one allowed to use it.
 func (n *Members) At(a netip.Addr) Place {
 	if o, ok := n.addrs.Get(addrOf{addr: a}); ok {
 		if o.kind != KindPort {
@@ -85,14 +84,14 @@ func (n *Members) At(a netip.Addr) Place {
 		case found.Port == "":
 			found = Place{q.mac, q.port}
 		case q.mac != found.MAC:
-			return Place{} // by two: the kernel asks
+			return Place{} // claimed with two MAC addresses: the kernel resolves it
 		}
 	}
 	return n.unless(found, a)
 }
 
-// unless returns found, or nothing if another MAC address is allowed a range of
-// addresses with a in it.
+// unless returns found, or the zero Place if another MAC address is allowed to use a range
+// that contains a.
 func (n *Members) unless(found Place, a netip.Addr) Place {
 	if found.Port == "" {
 		return found
@@ -108,7 +107,7 @@ func (n *Members) unless(found Place, a netip.Addr) Place {
 	return found
 }
 
-// Reached returns the addresses at which p is reached, each with its MAC address.
+// Reached returns the addresses at which packets reach p, each with its MAC address.
 func (n *Members) Reached(p *Port) iter.Seq2[netip.Addr, ofproto.MAC] {
 	return func(yield func(netip.Addr, ofproto.MAC) bool) {
 		if !p.IsUp() {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// String returns r in the words of ip-route(8).
+// String returns r in the syntax of ip-route(8).
 func (r *Route) String() string {
 	var b strings.Builder
 	switch r.Type {
@@ -31,8 +31,7 @@ func (r *Route) String() string {
 	return b.String()
 }
 
-// Leg returns the interface of r by which addr is reached: the one with a subnet
-// that contains it; nil if there is none.
+// Leg returns the interface of r with a subnet that contains addr, nil if there is none.
 func (r *Router) Leg(addr netip.Addr) *Interface {
 	for i := range r.Interfaces {
 		for _, p := range r.Interfaces[i].Addresses {
@@ -44,9 +43,9 @@ func (r *Router) Leg(addr netip.Addr) *Interface {
 	return nil
 }
 
-// beyond returns the extra route, other than those of IPv4, for which the next hop
-// via is not reached on its own network: Linux then refuses an IPv6 route, or does
-// when it is changed. One by another interface does not matter to it.
+// beyond returns the IPv6 extra route that contains the next hop via, unless a connected
+// subnet does so with a longer prefix: Linux refuses such routes, perhaps only when they are
+// changed. A route through another interface does not matter.
 func (r *Router) beyond(via netip.Addr) *Route {
 	leg := r.Leg(via)
 	for i := range r.Routes {
@@ -66,7 +65,7 @@ func (r *Router) beyond(via netip.Addr) *Route {
 	return nil
 }
 
-// connectedIn reports whether a subnet of r around a is inside of p.
+// connectedIn reports whether a subnet of r that contains a is inside p.
 func (r *Router) connectedIn(p netip.Prefix, a netip.Addr) bool {
 	for i := range r.Interfaces {
 		for _, s := range r.Interfaces[i].Addresses {
@@ -113,7 +112,7 @@ func (v *validator) checkRoutes(p path, r *Router) {
 		case to.Addr().Is4In6():
 			bad("destination", "destination %v is IPv4 in IPv6", to)
 		case to.Addr().IsMulticast(), to.Bits() > 0 && (to.Addr().IsLoopback() || to.Addr().Is6() && to.Addr().IsLinkLocalUnicast()):
-			bad("destination", "nothing can be routed to %v", to)
+			bad("destination", "packets cannot be routed to %v", to)
 		case seen[to]:
 			bad("destination", "there is already a route to %v", to)
 		case connected[to] != "":
@@ -122,7 +121,7 @@ func (v *validator) checkRoutes(p path, r *Router) {
 		seen[to] = true
 		switch hops := len(route.NextHops); {
 		case route.Type > RouteReject:
-			bad("type", "there is no route type %d", route.Type)
+			bad("type", "unknown route type %d", route.Type)
 		case route.Type == RouteVia && hops == 0:
 			bad("nexthop", "no next hop is given")
 		case route.Type != RouteVia && hops > 0:
@@ -140,18 +139,18 @@ func (v *validator) checkRoutes(p path, r *Router) {
 			case err != nil:
 				bad(key, "%w", err)
 			case to.IsValid() && via.Is4() != to.Addr().Is4():
-				bad(key, "next hop %v is not of the family of %v", via, to)
+				bad(key, "next hop %v and destination %v have different families", via, to)
 			case own[via] != "":
-				bad(key, "next hop %v is the router itself: interface %q has it", via, own[via])
+				bad(key, "next hop %v is an address of the router itself, on interface %q", via, own[via])
 			case shared[via] != "":
-				bad(key, "next hop %v is no machine: it is %s", via, shared[via])
+				bad(key, "next hop %v is not a machine: it is %s", via, shared[via])
 			case hopSeen[via]:
 				bad(key, "next hop %v is given twice", via)
 			case r.Leg(via) == nil:
-				bad(key, "next hop %v is in no subnet of the router's interfaces", via)
+				bad(key, "next hop %v is not in a subnet of the router's interfaces", via)
 			default:
 				if around := r.beyond(via); around != nil {
-					bad(key, "next hop %v is itself reached by the route to %v, and the kernel takes no IPv6 route to such: give one that is directly on a network, or take it out of that route's destination",
+					bad(key, "next hop %v is inside the route to %v, and Linux refuses such IPv6 routes: use a next hop on a connected network, or exclude it from that route's destination",
 						via, around.Destination)
 				}
 			}

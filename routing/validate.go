@@ -26,13 +26,12 @@ const (
 	MaxRAInterval = 1800
 )
 
-// DefaultRAPrefix has the lifetimes that a prefix has unless others are given.
+// DefaultRAPrefix has the defaults of an [RAPrefix].
 var DefaultRAPrefix = RAPrefix{OnLink: true, Autonomous: true, Valid: 86400, Preferred: 14400}
 
-// A PathError says which part of a Model is wrong. Path is written with the
-// keys of a topology file, as in "routers[0].interfaces[1].mac"; packages that
-// read models from files translate it to a line. Where a part is missing, Path
-// says where it would be.
+// A PathError is an error in one part of a Model. Path is written with the keys of a topology
+// file, as in "routers[0].interfaces[1].mac"; packages that read models from files translate
+// it to a line. For a missing part, Path is where it would be.
 type PathError struct {
 	Path string
 	Err  error
@@ -41,23 +40,20 @@ type PathError struct {
 func (e *PathError) Error() string { return e.Path + ": " + e.Err.Error() }
 func (e *PathError) Unwrap() error { return e.Err }
 
-// ErrUnknownNetwork is wrapped where an interface or a port is on a network
-// that the Model does not have.
+// ErrUnknownNetwork is wrapped if an interface or a port is on a network that does not exist.
 var ErrUnknownNetwork = errors.New("unknown network")
 
-// Validate reports everything that makes m unusable, as a join of
-// [*PathError]s in the order of m: networks, routers with their interfaces,
-// ports. Of two objects that contradict each other the later is wrong. The time
-// it takes grows with the size of m as sorting does.
+// Validate returns all errors of m as a join of [*PathError]s in the order of m: networks,
+// routers with their interfaces, ports. Of two objects in conflict, the later one is reported.
+// It takes as much time as sorting m.
 func (m *Model) Validate() error { return new(Index).Check(Change{Put: *m}) }
 
-// Check reports everything that makes c impossible for the indexed Model, which
-// is valid, as a join of [*PathError]s: first for c.Put, as [Model.Validate]
-// does and with paths in it, then for c.Delete, with paths such as
-// "delete.networks[0]". What c replaces or deletes is in nobody's way. A network
-// to which others refer cannot be deleted: that is an [*InUseError]. Without an
-// error, the Model of [Index.With] is valid. The time it takes depends on c, and
-// for networks that are deleted on what is on them.
+// Check returns all errors of c as a change of the indexed Model, which must be valid, as a
+// join of [*PathError]s: first for c.Put, as [Model.Validate] does, then for c.Delete with
+// paths such as "delete.networks[0]". Objects that c replaces or deletes are not in conflict
+// with others. A network that others refer to cannot be deleted: the error is an
+// [*InUseError]. Without an error, the Model of [Index.With] is valid. Check takes time for c,
+// and for what is on deleted networks.
 func (x *Index) Check(c Change) error {
 	v := validator{
 		base:     x,
@@ -81,22 +77,22 @@ func (x *Index) Check(c Change) error {
 	return errors.Join(v.errs...)
 }
 
-// A validator collects what is wrong, and who owns what must not be shared.
+// A validator collects errors, and the owners of unique values.
 type validator struct {
 	errs []error
 
-	base     *Index          // what there is besides
-	last     *Members        // of base, that were looked at last: mostly they are the next too
+	base     *Index          // the objects that exist
+	last     *Members        // the last result of on: usually the next one too
 	gone     map[owner]bool  // objects of base that are replaced or deleted
-	networks map[string]bool // those that are put, and, false, those that go
-	mtus     map[string]int  // of those that are put
+	networks map[string]bool // true: put; false: deleted
+	mtus     map[string]int  // of networks that are put
 
 	macs  map[onNetwork[ofproto.MAC]]owner
 	addrs map[onNetwork[netip.Addr]]owner
 	names nameTable
 }
 
-// leaves notes which objects of the base c replaces or deletes.
+// leaves records which objects of base c replaces or deletes.
 func (v *validator) leaves(c *Change) {
 	v.gone = make(map[owner]bool)
 	network := func(id string) {
@@ -139,7 +135,7 @@ func (v *validator) leaves(c *Change) {
 	}
 }
 
-// on returns a network of the base and what is on it.
+// on returns a network of base with its members.
 func (v *validator) on(network string) *Members {
 	if v.last == nil || v.last.ID != network {
 		v.last = v.base.Members(network)
@@ -147,8 +143,7 @@ func (v *validator) on(network string) *Members {
 	return v.last
 }
 
-// claimed returns who in the base has claimed value, unless it is replaced or
-// deleted.
+// claimed returns the claim of value in base, unless its owner is replaced or deleted.
 func (v *validator) claimed(kind claimKind, value string) (claim, bool) {
 	who := KindRouter
 	if kind == vlanTag {
@@ -162,7 +157,7 @@ type onNetwork[T comparable] struct {
 	value   T
 }
 
-// A path is where an error is; it becomes text only if there is one.
+// A path is the position of an error; it is formatted only if there is one.
 type path struct {
 	router, iface, i int // indices; -1 where absent
 	kind             pathKind
@@ -190,7 +185,7 @@ func (p path) String() string {
 	}
 }
 
-// bad records that key of the object at p is wrong.
+// bad records an error of key of the object at p.
 func (v *validator) bad(p path, key, format string, args ...any) {
 	v.errs = append(v.errs, &PathError{p.String() + "." + key, fmt.Errorf(format, args...)})
 }
@@ -218,7 +213,7 @@ func (v *validator) checkNetworks(networks []Network) {
 		}
 		for _, l := range v.base.Legs(n.ID) {
 			if MinMTU <= n.MTU && n.MTU < MinIPv6MTU && !v.gone[owner{KindInterface, l.ID}] && l.has6() {
-				v.taken(p, "mtu", owner{KindRouter, l.Router.ID}, "IPv6 needs an MTU of %d, and interface %q has an IPv6 address", MinIPv6MTU, l.ID)
+				v.taken(p, "mtu", owner{KindRouter, l.Router.ID}, "IPv6 needs an MTU of %d, but interface %q has an IPv6 address", MinIPv6MTU, l.ID)
 			}
 		}
 		v.checkScope(p, "ipv4_address_scope", n.IPv4Scope)
@@ -287,11 +282,11 @@ func (v *validator) checkNetwork(p path, id string) {
 	}
 }
 
-// mtu returns the MTU of a network, MaxMTU if there is none.
+// mtu returns the MTU of a network, MaxMTU if it is not known.
 func (v *validator) mtu(id string) int {
 	if mtu, put := v.mtus[id]; put {
 		if mtu < MinMTU {
-			return MaxMTU // that is said of the network
+			return MaxMTU // the network has an error
 		}
 		return mtu
 	}
@@ -334,7 +329,7 @@ func (v *validator) checkMAC(p path, who owner, network string, mac ofproto.MAC)
 	v.macs[key] = who
 }
 
-// claim enters who as the owner of its address number k.
+// claim records who as the owner of address k.
 func (v *validator) claim(p path, k int, who owner, network string, a netip.Addr) {
 	if network == "" {
 		return

@@ -11,7 +11,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// checkAddr says why no machine can have address a.
+// checkAddr returns why no machine can have address a, nil if one can.
 func checkAddr(a netip.Addr) error {
 	switch {
 	case !a.IsValid():
@@ -32,7 +32,7 @@ func checkAddr(a netip.Addr) error {
 	return nil
 }
 
-// checkHost says why no machine in a's subnet can have address a.
+// checkHost returns why no machine in a's subnet can have address a, nil if one can.
 func checkHost(a netip.Prefix) error {
 	switch {
 	case !a.Addr().Is4() || a.Bits() >= 31: // RFC 3021
@@ -45,8 +45,8 @@ func checkHost(a netip.Prefix) error {
 	return nil
 }
 
-// IsHost reports whether a machine in a's subnet can have address a: it is neither
-// the network nor the broadcast address.
+// IsHost reports whether a machine in a's subnet can have address a: it is neither the network
+// nor the broadcast address.
 func IsHost(a netip.Prefix) bool { return checkHost(a) == nil }
 
 // LinkLocalOf returns the link-local address that the kernel gives an interface
@@ -75,7 +75,7 @@ func (v *validator) checkPrefixes(p path, who owner, f *Interface, overlaps map[
 		case !a.IsValid():
 			err = errors.New("no prefix length is given")
 		case a.Addr().Is6() && v.mtu(f.Network) < MinIPv6MTU:
-			err = fmt.Errorf("IPv6 needs an MTU of %d, and network %q has %d", MinIPv6MTU, f.Network, v.mtu(f.Network))
+			err = fmt.Errorf("IPv6 needs an MTU of %d, but network %q has %d", MinIPv6MTU, f.Network, v.mtu(f.Network))
 		default:
 			err = checkHost(a)
 		}
@@ -128,9 +128,9 @@ func (v *validator) checkRA(p path, r *Router, f *Interface) {
 	}
 	switch {
 	case r.Fallback != FallbackNamespace:
-		v.bad(p, "ra", "router advertisements come from the namespace, and router %q has none", r.ID)
+		v.bad(p, "ra", "router advertisements are sent by the namespace, but router %q has no namespace", r.ID)
 	case !r.Bridge.Managed:
-		v.bad(p, "ra", "the namespace of an external bridge is yours, and so is what it advertises")
+		v.bad(p, "ra", "ofdvr does not configure the namespace of an external bridge, so it cannot send router advertisements there")
 	case !f.has6():
 		v.bad(p, "ra", "interface %q has no IPv6 address, so nothing can be advertised", f.ID)
 	}
@@ -145,7 +145,7 @@ func (v *validator) checkRA(p path, r *Router, f *Interface) {
 		within("mtu", ra.MTU, MinIPv6MTU, MaxMTU)
 	}
 	if ra.Lifetime != 0 && ra.Lifetime < ra.Interval {
-		v.bad(p, "ra.lifetime", "lifetime %d is less than the interval of %d: the router would be forgotten in between", ra.Lifetime, ra.Interval)
+		v.bad(p, "ra.lifetime", "lifetime %d is less than the interval of %d: machines would forget the router in between", ra.Lifetime, ra.Interval)
 	}
 	seen := make(map[netip.Prefix]bool)
 	for k, q := range ra.Prefixes {
@@ -160,7 +160,7 @@ func (v *validator) checkRA(p path, r *Router, f *Interface) {
 		case a != a.Masked():
 			bad("prefix", "prefix %v has host bits: write %v", a, a.Masked())
 		case a.Addr().IsLinkLocalUnicast() || a.Addr().IsMulticast():
-			bad("prefix", "prefix %v is not for machines", a)
+			bad("prefix", "machines cannot have addresses in prefix %v", a)
 		case seen[a]:
 			bad("prefix", "prefix %v is given twice", a)
 		}
@@ -174,19 +174,19 @@ func (v *validator) checkRA(p path, r *Router, f *Interface) {
 	}
 }
 
-// A subnet is one that an address of a router's interface is in.
+// A subnet is a subnet of a router's interface.
 type subnet struct {
 	netip.Prefix
 	iface, addr int // indices of the interface and the address
 
-	outer, inner *subnet // the first in the model of those around, and inside
+	outer, inner *subnet // the first in the model of those that contain it, and of those inside it
 }
 
 func (s *subnet) compare(t *subnet) int {
 	return cmp.Or(cmp.Compare(s.iface, t.iface), cmp.Compare(s.addr, t.addr))
 }
 
-// first returns whichever comes first in the model; either may be nil.
+// first returns the one that comes first in the model; either may be nil.
 func first(s, t *subnet) *subnet {
 	if s == nil || t != nil && t.compare(s) < 0 {
 		return t
@@ -194,10 +194,9 @@ func first(s, t *subnet) *subnet {
 	return s
 }
 
-// overlaps returns the errors of subnets that overlap with one that is earlier
-// in the model, by index of the interface and of the address. Several addresses
-// of one subnet on one interface are no overlap, and link-local subnets (RFC
-// 4291 §2.5.6) are the same on every link.
+// overlaps returns errors for subnets that overlap with an earlier one in the model, by index
+// of the interface and the address. Several addresses of one subnet on one interface do not
+// overlap, and link-local subnets (RFC 4291 §2.5.6) are the same on every link.
 func overlaps(interfaces []Interface) map[int]map[int]error {
 	var found map[int]map[int]error
 	var around []*subnet // those that contain the one before, outermost first
@@ -237,8 +236,7 @@ func overlaps(interfaces []Interface) map[int]map[int]error {
 	return found
 }
 
-// sortedSubnets returns the subnets of interfaces, those that contain others
-// before them.
+// sortedSubnets returns the subnets of interfaces, larger ones before those they contain.
 func sortedSubnets(interfaces []Interface) []*subnet {
 	var all []*subnet
 	for j := range interfaces {

@@ -49,7 +49,7 @@ func (v *validator) checkScope(p path, key, scope string) {
 	}
 }
 
-// checkID checks who.id and enters it into ids, those of its kind.
+// checkID checks who.id and adds it to ids, the IDs of its kind.
 func (v *validator) checkID(p path, who owner, ids map[string]bool) {
 	if err := checkID(who.id); err != nil {
 		v.bad(p, "id", "%w", err)

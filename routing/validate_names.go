@@ -8,12 +8,12 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// A nameTable knows who has which name, as far as routers share them.
+// A nameTable has the owners of names that routers share.
 //
-// What ofdvr makes is in one Open vSwitch, where bridges, patch ports and taps
-// share one space of names. External bridges may be in several, so their ports
-// must differ only from those of the same bridge, and two bridges may have one
-// name if datapath IDs tell them apart.
+// Everything that ofdvr makes is in one Open vSwitch, where bridges, patch ports and taps
+// share one name space. External bridges may be in several switches, so their ports must
+// differ only from those of the same bridge, and two bridges may have the same name if their
+// datapath IDs differ.
 type nameTable struct {
 	links      map[string]link      // made by ofdvr, by name
 	external   map[extPort]string   // ports of external bridges
@@ -40,7 +40,7 @@ func (t *nameTable) init() {
 func (v *validator) checkBridge(p path, r *Router) {
 	t := &v.names
 	t.init()
-	if r.ID == "" { // reported, and nothing can be derived
+	if r.ID == "" { // has an error already, and nothing can be derived
 		return
 	}
 	v.checkNamespace(p, r)
@@ -66,7 +66,7 @@ func (v *validator) checkBridge(p path, r *Router) {
 			other = c.by
 		}
 		if used {
-			if other != r.ID { // a second router of one ID is reported as that
+			if other != r.ID { // a router with the same ID has an error already
 				v.taken(p, "bridge.datapath_id", owner{KindRouter, other}, "datapath ID %v is already used by router %q", id, other)
 			}
 			return
@@ -75,9 +75,9 @@ func (v *validator) checkBridge(p path, r *Router) {
 	}
 }
 
-// sameBridge returns what else uses the bridge called name, zero if nothing does. A
-// managed bridge and any link made by ofdvr share one switch; an external one
-// is another bridge if both datapath IDs are known and differ.
+// sameBridge returns what else uses the bridge called name, zero if nothing does. Managed
+// bridges and all links made by ofdvr are in one switch; an external bridge is a different one
+// if both datapath IDs are known and differ.
 func (v *validator) sameBridge(r *Router, name string) link {
 	same := func(other *Router) bool {
 		return r.Bridge.Managed && other.Bridge.Managed ||
@@ -86,7 +86,7 @@ func (v *validator) sameBridge(r *Router, name string) link {
 	here := v.names.bridges[name]
 	for _, other := range here {
 		if other.ID == r.ID && !explicit(other, r) {
-			continue // a second router of one ID is reported as that
+			continue // a router with the same ID has an error already
 		}
 		if same(other) {
 			return link{of: owner{KindRouter, other.ID}}
@@ -105,7 +105,7 @@ func (v *validator) sameBridge(r *Router, name string) link {
 	return link{}
 }
 
-// linkCalled returns the link that has a name.
+// linkCalled returns the link with a name.
 func (v *validator) linkCalled(name string) (link, bool) {
 	if l, used := v.names.links[name]; used {
 		return l, true
@@ -122,7 +122,7 @@ func (v *validator) checkNamespace(p path, r *Router) {
 	}
 	name := r.NamespaceName()
 	if err := checkNamespaceName(name); err != nil {
-		if r.Namespace != "" { // else it is the ID that is wrong
+		if r.Namespace != "" { // else the ID has an error
 			v.bad(p, "namespace", "%w", err)
 		}
 		return
@@ -148,7 +148,7 @@ func (v *validator) checkInterfaceNames(p path, r *Router, f *Interface) {
 		}
 		return
 	}
-	if f.ID == "" { // reported, and nothing can be derived
+	if f.ID == "" { // has an error already, and nothing can be derived
 		return
 	}
 	v.checkLink(p, "patch_port", f.PatchName(), patchLink, f)
@@ -196,14 +196,14 @@ func (v *validator) checkLink(p path, key, name, what string, f *Interface) {
 	switch other, used := v.linkCalled(name); {
 	case !used:
 		v.names.links[name] = whose
-	case other != whose: // else a second interface of one ID is reported as that
+	case other != whose: // else an interface with the same ID, which has an error already
 		v.taken(p, key, other.of, "the name %q for %s is already used by %v", name, what, other)
 	}
 }
 
-// checkIfname says why name cannot be that of a network interface: the rules
-// of Linux (dev_valid_name in net/core/dev.c), those of Open vSwitch (no
-// slash), and printable ASCII only. A percent sign is a pattern to Linux.
+// checkIfname returns why name cannot be the name of a network interface, nil if it can. It
+// applies the rules of Linux (dev_valid_name in net/core/dev.c) and of Open vSwitch (no
+// slash), and allows only printable ASCII. Linux treats a percent sign as a pattern.
 func checkIfname(name string) error {
 	if len(name) > maxIfname {
 		return fmt.Errorf("the name %q has %d characters, more than %d", name, len(name), maxIfname)
@@ -216,21 +216,21 @@ func checkIfname(name string) error {
 		}
 	}
 	if !ok {
-		return fmt.Errorf("the name %q is not that of a network interface", name)
+		return fmt.Errorf("%q cannot be the name of a network interface", name)
 	}
 	return nil
 }
 
-// checkDevice says why the kernel makes no device of that name: it would have its
-// settings in the place of those of all devices (net/ipv4/devinet.c).
+// checkDevice returns why the kernel cannot have a device of that name: its settings would be
+// in the place of those for all devices (net/ipv4/devinet.c).
 func checkDevice(name string) error {
 	if name == "all" || name == "default" {
-		return fmt.Errorf("the name %q is not that of a network interface: Linux has settings of that name for all of them", name)
+		return fmt.Errorf("%q cannot be the name of a network interface: Linux uses it for the settings of all interfaces", name)
 	}
 	return nil
 }
 
-// checkBridgeName: a bridge that is ours has a device.
+// checkBridgeName checks the name of a bridge. A managed bridge has a device.
 func checkBridgeName(r *Router, name string) error {
 	if err := checkIfname(name); err != nil || !r.Bridge.Managed {
 		return err
@@ -238,23 +238,25 @@ func checkBridgeName(r *Router, name string) error {
 	return checkDevice(name)
 }
 
-// checkRadvdName says why radvd.conf(5) cannot have an interface of that name: its language has
-// no way to quote it, and one that it takes for something else ends the advertisements of the whole router.
+// checkRadvdName returns why radvd.conf(5) cannot contain the name of an interface, nil if it
+// can: its language has no quotes, and a misread name ends the advertisements of the whole
+// router.
 func checkRadvdName(name string) error {
-	const why = "%q cannot be the name of a tap by which router advertisements go: %s; choose another tap_port"
+	const why = "%q cannot be the name of a tap that sends router advertisements: %s; choose another tap_port"
 	number := strings.Trim(name, "-.0123456789") == "" && strings.ContainsAny(name, "0123456789")
 	switch {
 	case strings.ContainsAny(name, "\"';{}|") || strings.HasPrefix(name, "#"):
-		return fmt.Errorf(why, name, "radvd's configuration cannot hold one of its characters")
+		return fmt.Errorf(why, name, "radvd's configuration cannot contain one of its characters")
 	case number:
-		return fmt.Errorf(why, name, "radvd takes it for a number")
+		return fmt.Errorf(why, name, "radvd parses it as a number")
 	case slices.Contains(radvdWords, name):
-		return fmt.Errorf(why, name, "it is a word of radvd's configuration")
+		return fmt.Errorf(why, name, "it is a keyword of radvd's configuration")
 	}
 	return nil
 }
 
-// radvdWords are the words of radvd.conf(5), to version 2.20, that could be names of links.
+// radvdWords are the keywords of radvd.conf(5), up to version 2.20, that could be names of
+// links.
 var radvdWords = []string{
 	"AdvAutonomous", "AdvContextLength", "AdvCurHopLimit", "AdvIntervalOpt", "AdvLinkMTU", "AdvManagedFlag", "AdvOnLink", "AdvRASrcAddress",
 	"AdvRetransTimer", "AdvRouterAddr", "AdvSendAdvert", "AdvVersionHigh", "AdvVersionLow", "Base6Interface",
@@ -269,7 +271,7 @@ func checkNamespaceName(name string) error {
 		}
 	}
 	if !ok {
-		return fmt.Errorf("the name %q is not that of a namespace: it has to be a file name", name)
+		return fmt.Errorf("%q cannot be the name of a namespace: it has to be a file name", name)
 	}
 	return nil
 }

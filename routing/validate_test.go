@@ -40,8 +40,8 @@ func prefixes(s ...string) (out []netip.Prefix) {
 	return out
 }
 
-// TestValidate makes one mistake at a time that a topology file cannot make;
-// those that it can are in package topology's testdata.
+// TestValidate has errors that a topology file cannot contain, one at a time; the others are
+// in package topology's testdata.
 func TestValidate(t *testing.T) {
 	long := strings.Repeat("ü", 32)
 	tests := []struct {
@@ -118,7 +118,7 @@ routers[0].interfaces[1].id: the name "pi-3fa85f64-57" for the patch port on the
 		}, ""},
 		{"IPv6 with a small MTU", func(m *routing.Model) {
 			m.Networks[1].MTU = 1279
-		}, `routers[0].interfaces[1].addresses[1]: IPv6 needs an MTU of 1280, and network "green" has 1279`},
+		}, `routers[0].interfaces[1].addresses[1]: IPv6 needs an MTU of 1280, but network "green" has 1279`},
 		{"RA without IPv6", func(m *routing.Model) {
 			m.Routers[0].Interfaces[0].RA = &routing.RA{Lifetime: 1800, Interval: 600}
 			m.Routers[0].Interfaces[0].Addresses = m.Routers[0].Interfaces[0].Addresses[:1]
@@ -142,7 +142,7 @@ routers[0].interfaces[1].id: the name "pi-3fa85f64-57" for the patch port on the
 	}
 }
 
-// TestOverlapsAgree compares the search for overlaps with looking at each pair.
+// TestOverlapsAgree compares overlaps with a comparison of all pairs.
 func TestOverlapsAgree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := validModel()
@@ -170,8 +170,8 @@ func TestOverlapsAgree(t *testing.T) {
 	})
 }
 
-// TestWarningsAgree compares the search for a port's subnet with looking at
-// each subnet of the network.
+// TestWarningsAgree compares the lookup of a port's subnet with a comparison of all subnets of
+// the network.
 func TestWarningsAgree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := validModel()

@@ -5,13 +5,12 @@ import (
 	"net/netip"
 )
 
-// Warnings returns what in m is allowed but probably not meant, in the order of
-// m. Its result is meaningful if [Model.Validate] returns nil.
+// Warnings returns what is valid in m but probably not intended, in the order of m. m must be
+// valid.
 func (m *Model) Warnings() []*PathError { return NewIndex(m).Warnings(m) }
 
-// Warnings returns what in m, which is a part of the indexed Model, is allowed
-// but probably not meant, in the order of m. The time it takes depends on m, and
-// on what routers have on the networks that m is about.
+// Warnings returns what is valid in m, a part of the indexed Model, but probably not intended,
+// in the order of m. It takes time for m and for the router interfaces on the networks of m.
 func (x *Index) Warnings(m *Model) []*PathError {
 	var warnings []*PathError
 	warn := func(p path, key, format string, args ...any) {
@@ -21,7 +20,7 @@ func (x *Index) Warnings(m *Model) []*PathError {
 		}
 		warnings = append(warnings, &PathError{where, fmt.Errorf(format, args...)})
 	}
-	subnets := make(map[string]*subnetTable) // by network; nil where no router has an interface
+	subnets := make(map[string]*subnetTable) // by network; nil: no router has an interface on it
 	subnetsOf := func(network string) *subnetTable {
 		t, known := subnets[network]
 		if !known {
@@ -67,13 +66,13 @@ func (x *Index) Warnings(m *Model) []*PathError {
 			continue
 		}
 		t := subnetsOf(q.Network)
-		if t == nil { // said of the network
+		if t == nil { // the network has a warning
 			continue
 		}
 		for k, a := range q.Addresses {
 			if s, ok := t.lookup(a); !ok {
 				warn(p, elem("addresses", k),
-					"address %v is outside every subnet of the router interfaces on network %q: it gets no fast path", a, q.Network)
+					"address %v is outside the subnets of all router interfaces on network %q, so flows do not route to it", a, q.Network)
 			} else if err := checkHost(netip.PrefixFrom(a, s.Bits())); err != nil {
 				warn(p, elem("addresses", k), "%w", err)
 			}
@@ -82,8 +81,8 @@ func (x *Index) Warnings(m *Model) []*PathError {
 	return warnings
 }
 
-// A subnetTable finds an address's subnet in a time that does not grow with
-// the number of subnets.
+// A subnetTable finds an address's subnet in a time that does not depend on the number of
+// subnets.
 type subnetTable struct {
 	has  map[netip.Prefix]bool
 	bits [129]bool // prefix lengths in has

@@ -86,7 +86,7 @@ type fabric struct {
 func (f *fabric) Status(context.Context) (controller.Status, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now := f.ledger.State()
+	now := f.ledger.Intent()
 	s := controller.Status{Settled: true, Intent: controller.IntentStatus{Revision: now.Revision}, Problems: f.ailments}
 	if file := now.File(); file != nil {
 		s.Intent.File = &controller.SourceStatus{Name: file.Name, Networks: file.Networks, Routers: file.Routers, Ports: file.Ports}
@@ -119,7 +119,7 @@ func (f *fabric) Conditions(_ context.Context, objects []ledger.Object) ([]contr
 	return out, nil
 }
 
-func (f *fabric) Plan(context.Context, *ledger.State, *ledger.State, []string) (controller.Plan, error) {
+func (f *fabric) Plan(context.Context, *ledger.Intent, *ledger.Intent, []string) (controller.Plan, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return controller.Plan{Problems: f.problems}, nil
@@ -128,7 +128,7 @@ func (f *fabric) Plan(context.Context, *ledger.State, *ledger.State, []string) (
 func (f *fabric) Flows(_ context.Context, router string) (iter.Seq[controller.Flow], error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.ledger.State().Index.Router(router) == nil {
+	if f.ledger.Intent().Index.Router(router) == nil {
 		return nil, fmt.Errorf("%w: router %q", ledger.ErrNotFound, router)
 	}
 	if f.unlinked[router] {
@@ -156,7 +156,7 @@ func (f *fabric) Counters(context.Context) (counters.Snapshot, error) {
 // ignore is a reader of the intent that does nothing.
 type ignore struct{}
 
-func (ignore) Load(*ledger.State, []string) {}
+func (ignore) Load(*ledger.Intent, []string) {}
 
 // A server is the API over a real ledger, with a store in memory and no real switches.
 type server struct {
@@ -226,7 +226,7 @@ func (d *server) fails(status int, want string, args ...string) {
 // has checks the objects of the ledger: kind/id, sorted.
 func (d *server) has(want ...string) {
 	d.t.Helper()
-	m := d.ledger.State().Index.Model()
+	m := d.ledger.Intent().Index.Model()
 	var got []string
 	for _, n := range m.Networks {
 		got = append(got, "network/"+n.ID)

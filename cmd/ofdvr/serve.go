@@ -204,7 +204,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	if err != nil {
 		return err
 	}
-	g.Go(func() error { return c.Run(ctx, intent.State()) })
+	g.Go(func() error { return c.Run(ctx, intent.Intent()) })
 	g.Go(func() error { return intent.Run(ctx, c) })
 	g.Go(func() error { return intent.survey(ctx, lead, surveyed) })
 	g.Go(func() error { return intent.reloadOn(ctx, hangup) })

@@ -52,7 +52,7 @@ with errors changes nothing. Afterwards the store counts as complete.`,
 				return reported(cmd, err)
 			}
 			return withStore(cmd, dir, func(s *store.Store, c store.Contents) error {
-				p, err := ledger.ReplaceAll(*m, allowEmpty)(&ledger.State{Index: routing.NewIndex(c.Model)})
+				p, err := ledger.ReplaceAll(*m, allowEmpty)(&ledger.Intent{Index: routing.NewIndex(c.Model)})
 				if err != nil {
 					return fmt.Errorf("import %s: %w; use --allow-empty if that is meant", args[0], err)
 				}

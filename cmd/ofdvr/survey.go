@@ -27,7 +27,7 @@ func (k *intentKeeper) survey(ctx context.Context, lead <-chan struct{}, surveye
 			return context.Cause(ctx)
 		}
 	}
-	if k.State().Whole {
+	if k.Intent().Whole {
 		close(surveyed)
 		return nil
 	}

@@ -75,9 +75,9 @@ the results differ. No packet is sent.`,
 			} else {
 				printTrace(w, d)
 			}
-			for _, way := range d.Ways {
-				if way.Disagrees != "" {
-					return reported(cmd, fmt.Errorf("of %s to %s Open vSwitch says something else: %s", endText(way.From), endText(way.To), way.Disagrees))
+			for _, path := range d.Paths {
+				if path.Disagrees != "" {
+					return reported(cmd, fmt.Errorf("of %s to %s Open vSwitch says something else: %s", endText(path.From), endText(path.To), path.Disagrees))
 				}
 			}
 			return err
@@ -131,26 +131,26 @@ func (c *clientFlags) completeEnds(cmd *cobra.Command, args []string, prefix str
 	return c.complete("port")(cmd, args, prefix)
 }
 
-// printTrace prints the ways of a packet and of its answer.
+// printTrace prints the paths of a packet and of its answer.
 func printTrace(w io.Writer, d api.TraceDocument) {
-	for i, way := range d.Ways {
+	for i, path := range d.Paths {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "%s → %s: %s\n", endText(way.From), endText(way.To), way.Packet)
-		if way.Interface != "" {
-			fmt.Fprintf(w, "  comes in by interface %s of router %s, bridge %s", way.Interface, way.Router, way.Bridge)
-			if way.Assumed {
+		fmt.Fprintf(w, "%s → %s: %s\n", endText(path.From), endText(path.To), path.Packet)
+		if path.Interface != "" {
+			fmt.Fprintf(w, "  comes in by interface %s of router %s, bridge %s", path.Interface, path.Router, path.Bridge)
+			if path.Assumed {
 				fmt.Fprint(w, ", which is not connected: this is what it should hold")
 			}
 			fmt.Fprintln(w)
 		}
 		rows := []table.Row{{"  TABLE", "PRIORITY", "PACKETS", "WHAT THE FLOW DOES"}}
-		for _, s := range way.Steps {
+		for _, s := range path.Steps {
 			packets := strconv.FormatUint(s.Packets, 10)
 			if !s.Held {
 				packets = "missing"
-				if way.Assumed {
+				if path.Assumed {
 					packets = "?"
 				}
 			}
@@ -159,8 +159,8 @@ func printTrace(w io.Writer, d api.TraceDocument) {
 		if len(rows) > 1 {
 			printTable(w, rows)
 		}
-		fmt.Fprintf(w, "  %s\n", upperFirst(way.Says))
-		if way.Verified && way.Disagrees == "" {
+		fmt.Fprintf(w, "  %s\n", upperFirst(path.Says))
+		if path.Verified && path.Disagrees == "" {
 			fmt.Fprintln(w, "  Open vSwitch says the same.")
 		}
 	}
@@ -173,7 +173,7 @@ func upperFirst(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// endText names an end of a way.
+// endText names an end of a path.
 func endText(e trace.End) string {
 	switch {
 	case e.Port != "":

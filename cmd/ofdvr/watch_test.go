@@ -47,7 +47,7 @@ func (l *lines) next(t *testing.T, want ...string) {
 // there.
 func TestWatchListsAgain(t *testing.T) {
 	d := applied(t, map[string]string{"red.yaml": "networks: [{id: red}]\n"})
-	revision := d.ledger.State().Revision
+	revision := d.ledger.Intent().Revision
 	ctx, cancel := context.WithCancel(t.Context())
 	out, errOut := newLines(), newLines()
 	ended := make(chan int, 1)
@@ -67,7 +67,7 @@ func TestWatchListsAgain(t *testing.T) {
 // TestGetWatch states that get -w prints the list and then the changes of its objects.
 func TestGetWatch(t *testing.T) {
 	d := applied(t, map[string]string{"red.yaml": "networks: [{id: red}, {id: green, vlan: 9}]\nports: [{id: vm9, network: red, mac: \"02:00:00:00:09:09\"}]\n"})
-	revision := d.ledger.State().Revision
+	revision := d.ledger.Intent().Revision
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	out, errOut := newLines(), newLines()

@@ -235,7 +235,7 @@ func (s *site) works(printed int) error {
 	if err := settled(); err != nil {
 		return err
 	}
-	if late := "changes of the topology may come late"; strings.Contains(s.journal()[printed:], late) {
+	if late := "changes of the topology may be noticed late"; strings.Contains(s.journal()[printed:], late) {
 		return errors.New(late)
 	}
 	s.run("systemctl", "restart", "ofdvr")

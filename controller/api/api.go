@@ -29,10 +29,10 @@ import (
 
 // Intent is what the API reads and writes; [ledger.Ledger] is one.
 type Intent interface {
-	State() *ledger.State
+	Intent() *ledger.Intent
 	Write(context.Context, ledger.Edit) (ledger.Result, error)
-	Try(ledger.Edit) (before *ledger.State, r ledger.Result, err error)
-	TryFile(routing.Model) (before *ledger.State, r ledger.Result, err error)
+	Try(ledger.Edit) (before *ledger.Intent, r ledger.Result, err error)
+	TryFile(routing.Model) (before *ledger.Intent, r ledger.Result, err error)
 	Events(since uint64) ([]ledger.Event, <-chan struct{}, error)
 }
 
@@ -41,9 +41,9 @@ type Switches interface {
 	Status(context.Context) (controller.Status, error)
 	Await(context.Context, ledger.Result) ([]controller.Pending, error)
 	Conditions(context.Context, []ledger.Object) ([]controller.Condition, error)
-	Plan(ctx context.Context, before, after *ledger.State, touched []string) (controller.Plan, error)
+	Plan(ctx context.Context, before, after *ledger.Intent, touched []string) (controller.Plan, error)
 	Flows(ctx context.Context, router string) (iter.Seq[controller.Flow], error)
-	Trace(ctx context.Context, q trace.Query, verify bool) ([]controller.TracedWay, error)
+	Trace(ctx context.Context, q trace.Query, verify bool) ([]controller.TracedPath, error)
 	Explain(context.Context, ofproto.Cookie) (e controller.Explanation, ours bool, err error)
 	Counters(context.Context) (counters.Snapshot, error)
 	History
@@ -198,8 +198,8 @@ func (s *service) registerStatus(a huma.API) {
 		if err != nil {
 			return nil, failure(err)
 		}
-		if st.Intent.State != nil {
-			st.Intent.Hash = s.digester.of(st.Intent.State).String()
+		if st.Intent.Source != nil {
+			st.Intent.Hash = s.digester.of(st.Intent.Source).String()
 		}
 		return &struct{ Body controller.Status }{st}, nil
 	})

@@ -19,7 +19,7 @@ type digester struct {
 
 // of returns the digest of a state. It takes time for the objects that differ from
 // those of the state that was asked for before.
-func (d *digester) of(st *ledger.State) topology.Digest {
+func (d *digester) of(st *ledger.Intent) topology.Digest {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.index == nil {
@@ -32,6 +32,6 @@ func (d *digester) of(st *ledger.State) topology.Digest {
 // topologyTag is the ETag of the topology as a whole: its revision and the beginning of
 // its digest. The revision alone does not do, since a store that is restored has lower
 // ones again.
-func (s *service) topologyTag(st *ledger.State) string {
+func (s *service) topologyTag(st *ledger.Intent) string {
 	return fmt.Sprintf(`"r%d-%.12s"`, st.Revision, s.digester.of(st))
 }

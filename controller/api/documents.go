@@ -186,11 +186,11 @@ type SeriesDocument struct {
 
 // A TraceDocument is the answer of GET /v1/trace.
 type TraceDocument struct {
-	Ways []WayDocument `json:"ways" doc:"That of the packet and, if it can be told, that of its answer"`
+	Paths []PathDocument `json:"paths" doc:"That of the packet and, if it can be told, that of its answer"`
 }
 
-// A WayDocument is the way of a packet as the API shows it.
-type WayDocument struct {
+// A PathDocument is the path of a packet as the API shows it.
+type PathDocument struct {
 	From      trace.End      `json:"from"`
 	To        trace.End      `json:"to"`
 	Packet    string         `json:"packet" doc:"What kind of packet"`

@@ -54,7 +54,7 @@ func answer[D any](r interface{ unchanged(tag string) bool }, tag string, body D
 
 // etag returns the ETag of an object, "" if it does not exist. It depends on
 // nothing but the object.
-func etag(s *ledger.State, o ledger.Object) string {
+func etag(s *ledger.Intent, o ledger.Object) string {
 	b := textOf(s, o)
 	if b == nil {
 		return ""
@@ -63,7 +63,7 @@ func etag(s *ledger.State, o ledger.Object) string {
 }
 
 // textOf returns the document of an object, nil if it does not exist.
-func textOf(s *ledger.State, o ledger.Object) []byte {
+func textOf(s *ledger.Intent, o ledger.Object) []byte {
 	switch o.Kind {
 	case routing.KindNetwork:
 		if n, ok := s.Index.Network(o.ID); ok {
@@ -88,11 +88,11 @@ func tagOfText(b []byte) string {
 }
 
 // on returns edit with the conditions of c on something whose ETag tag returns.
-func (c Conditional) on(tag func(*ledger.State) string, edit ledger.Edit) ledger.Edit {
+func (c Conditional) on(tag func(*ledger.Intent) string, edit ledger.Edit) ledger.Edit {
 	if c.IfMatch == "" && c.IfNoneMatch == "" {
 		return edit
 	}
-	return func(s *ledger.State) (ledger.Proposal, error) {
+	return func(s *ledger.Intent) (ledger.Proposal, error) {
 		now := tag(s)
 		switch {
 		case c.IfMatch != "" && !matches(c.IfMatch, now):

@@ -132,7 +132,7 @@ func FuzzRequests(f *testing.F) {
 		if w.Code >= 500 && w.Code != http.StatusServiceUnavailable && w.Code != http.StatusInsufficientStorage {
 			t.Errorf("%s %s: %d %s", req.Method, path, w.Code, w.Body)
 		}
-		if err := s.ledger.State().Index.Model().Validate(); err != nil {
+		if err := s.ledger.Intent().Index.Model().Validate(); err != nil {
 			t.Errorf("%s %s %s: accepted what cannot be: %v", req.Method, path, body, err)
 		}
 	})
@@ -159,7 +159,7 @@ func TestFuzzedRequests(t *testing.T) {
 		if req.Method != http.MethodGet {
 			answers[fmt.Sprintf("%s %dxx", req.Method, w.Code/100)]++
 		}
-		if err := s.ledger.State().Index.Model().Validate(); err != nil {
+		if err := s.ledger.Intent().Index.Model().Validate(); err != nil {
 			t.Fatalf("%.1000q: accepted what cannot be: %v", wire, err)
 		}
 	}
@@ -169,10 +169,10 @@ func TestFuzzedRequests(t *testing.T) {
 			t.Errorf("there is no %s", want)
 		}
 	}
-	m := s.ledger.State().Index.Model()
+	m := s.ledger.Intent().Index.Model()
 	m.Networks = slices.DeleteFunc(slices.Clone(m.Networks), func(n routing.Network) bool { return strings.HasPrefix(n.ID, "fuzz-") })
 	m.Ports = slices.DeleteFunc(slices.Clone(m.Ports), func(p routing.Port) bool { return strings.HasPrefix(p.ID, "fuzz-") })
-	if want := filled(t).ledger.State().Index.Model(); !reflect.DeepEqual(m, want) {
+	if want := filled(t).ledger.Intent().Index.Model(); !reflect.DeepEqual(m, want) {
 		t.Errorf("the rest is\n%+v\nwant\n%+v", m, want)
 	}
 }
@@ -197,7 +197,7 @@ func TestConcurrentWriters(t *testing.T) {
 		})
 	}
 	g.Wait()
-	if st := s.ledger.State(); st.Revision != 4+writers*writes {
+	if st := s.ledger.Intent(); st.Revision != 4+writers*writes {
 		t.Errorf("revision %d after %d writes", st.Revision, 4+writers*writes)
 	}
 }

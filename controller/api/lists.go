@@ -45,7 +45,7 @@ func page[T, D any](s *service, p Listing, l list[T, D]) (*tagged[Page[D]], erro
 	if err != nil {
 		return nil, badParameter("labels", err.Error())
 	}
-	st := s.intent.State()
+	st := s.intent.Intent()
 	out := Page[D]{Revision: st.Revision, Items: []D{}}
 	last := ""
 	for v := range l.from(st.Index, string(after)) {

@@ -92,7 +92,7 @@ func (s *service) events(ctx context.Context, in *eventsInput) (*struct{ Body Ev
 // knows returns an error if the router of a first request neither exists nor has events.
 func (s *service) knows(in *eventsInput) error {
 	o := ledger.Object{Kind: routing.KindRouter, ID: in.Router}
-	st := s.intent.State()
+	st := s.intent.Intent()
 	if in.Router == "" || in.Since > 0 || st.Has(o) {
 		return nil
 	}

@@ -75,7 +75,7 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 	huma.Register(a, revalidated(huma.Operation{
 		OperationID: "get-" + one, Method: http.MethodGet, Path: path, Summary: "Get a " + one, Tags: tags, Errors: []int{404},
 	}), func(_ context.Context, in *getInput) (*tagged[D], error) {
-		st, o := s.intent.State(), ledger.Object{Kind: res.kind, ID: in.ID}
+		st, o := s.intent.Intent(), ledger.Object{Kind: res.kind, ID: in.ID}
 		d, ok := res.get(st.Index, in.ID)
 		if !ok {
 			return nil, failure(st.NotFound(o))
@@ -120,12 +120,12 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 	})
 }
 
-func tagOf(o ledger.Object) func(*ledger.State) string {
-	return func(s *ledger.State) string { return etag(s, o) }
+func tagOf(o ledger.Object) func(*ledger.Intent) string {
+	return func(s *ledger.Intent) string { return etag(s, o) }
 }
 
 // also finds what else is wrong with a change that has mistakes of form.
-func (s *service) also(c *routing.Change) error { return s.intent.State().Index.Check(*c) }
+func (s *service) also(c *routing.Change) error { return s.intent.Intent().Index.Check(*c) }
 
 // withBody registers an operation whose body is the document d. The body is not
 // validated by the document's schema, which is for people: package topology reads
@@ -166,7 +166,7 @@ func dryRunOnly[I, O any](handler func(context.Context, *I) (*O, error), dry fun
 }
 
 func (s *service) objectStatus(ctx context.Context, o ledger.Object) (ObjectStatus, error) {
-	st := s.intent.State()
+	st := s.intent.Intent()
 	if !st.Has(o) {
 		return ObjectStatus{}, failure(st.NotFound(o))
 	}

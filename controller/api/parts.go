@@ -108,7 +108,7 @@ type namer interface {
 // A partWriter is the input of a write of a part.
 type partWriter interface {
 	namer
-	on(tag func(*ledger.State) string, edit ledger.Edit) ledger.Edit
+	on(tag func(*ledger.Intent) string, edit ledger.Edit) ledger.Edit
 	writing() Writing
 }
 
@@ -131,7 +131,7 @@ func registerPart[G, U, X, P, D any](s *service, a huma.API, part part[P, D]) {
 		if bad != nil {
 			return nil, bad
 		}
-		r, i, err := part.find(s.intent.State(), router, name)
+		r, i, err := part.find(s.intent.Intent(), router, name)
 		if err != nil {
 			return nil, failure(err)
 		}
@@ -147,7 +147,7 @@ func registerPart[G, U, X, P, D any](s *service, a huma.API, part part[P, D]) {
 	withBody(s, a, put, d, func(ctx context.Context, in *U) (*writeOutput, error) {
 		text := any(in).(interface{ sent() *Sent }).sent()
 		made := new(bool)
-		return part.write(ctx, s, any(in).(partWriter), text, made, func(st *ledger.State, r *routing.Router, name string, i int) error {
+		return part.write(ctx, s, any(in).(partWriter), text, made, func(st *ledger.Intent, r *routing.Router, name string, i int) error {
 			list := part.list(r)
 			place := i
 			if i < 0 {
@@ -167,7 +167,7 @@ func registerPart[G, U, X, P, D any](s *service, a huma.API, part part[P, D]) {
 		})
 	})
 	huma.Register(a, op("delete", http.MethodDelete, "Delete one "+part.kind, 403, 404, 409, 412, 422, 503, 507), func(ctx context.Context, in *X) (*writeOutput, error) {
-		return part.write(ctx, s, any(in).(partWriter), nil, nil, func(_ *ledger.State, r *routing.Router, name string, i int) error {
+		return part.write(ctx, s, any(in).(partWriter), nil, nil, func(_ *ledger.Intent, r *routing.Router, name string, i int) error {
 			if i < 0 {
 				return part.missing(r.ID, name)
 			}
@@ -194,7 +194,7 @@ func withPart[P any](list []P, i int, p P) []P {
 func (part *part[P, D]) prefix(i int) string { return fmt.Sprintf("routers[0].%s[%d].", part.key, i) }
 
 // find returns a router and the index of one of its parts, -1 if it does not have it.
-func (part *part[P, D]) find(st *ledger.State, router, name string) (*routing.Router, int, error) {
+func (part *part[P, D]) find(st *ledger.Intent, router, name string) (*routing.Router, int, error) {
 	r := st.Index.Router(router)
 	if r == nil {
 		return nil, 0, st.NotFound(ledger.Object{Kind: routing.KindRouter, ID: router})
@@ -218,12 +218,12 @@ func (part *part[P, D]) missing(router, name string) *Problem {
 
 // write carries out a write of a part: change makes of a copy of the router, whose part
 // has index i, what it should be.
-func (part *part[P, D]) write(ctx context.Context, s *service, in partWriter, sent *Sent, made *bool, change func(st *ledger.State, r *routing.Router, name string, i int) error) (*writeOutput, error) {
+func (part *part[P, D]) write(ctx context.Context, s *service, in partWriter, sent *Sent, made *bool, change func(st *ledger.Intent, r *routing.Router, name string, i int) error) (*writeOutput, error) {
 	router, name, bad := in.names()
 	if bad != nil {
 		return nil, bad
 	}
-	tag := func(st *ledger.State) string {
+	tag := func(st *ledger.Intent) string {
 		r, i, err := part.find(st, router, name)
 		if err != nil || i < 0 {
 			return ""
@@ -232,7 +232,7 @@ func (part *part[P, D]) write(ctx context.Context, s *service, in partWriter, se
 	}
 	prefix := ""
 	put := new(routing.Model)
-	edit := func(st *ledger.State) (ledger.Proposal, error) {
+	edit := func(st *ledger.Intent) (ledger.Proposal, error) {
 		old, i, err := part.find(st, router, name)
 		if err != nil {
 			return ledger.Proposal{}, err

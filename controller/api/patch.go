@@ -21,7 +21,7 @@ func registerPatch[D any](s *service, a huma.API, res resource[D], d D) {
 	}, d, func(ctx context.Context, in *putInput) (*writeOutput, error) {
 		o := ledger.Object{Kind: res.kind, ID: in.ID}
 		put := new(routing.Model)
-		edit := func(st *ledger.State) (ledger.Proposal, error) {
+		edit := func(st *ledger.Intent) (ledger.Proposal, error) {
 			text := textOf(st, o)
 			if text == nil {
 				return ledger.Proposal{}, st.NotFound(o)

@@ -83,7 +83,7 @@ func (f *fabric) Conditions(_ context.Context, objects []ledger.Object) ([]contr
 	return make([]controller.Condition, len(objects)), nil
 }
 
-func (f *fabric) Plan(context.Context, *ledger.State, *ledger.State, []string) (controller.Plan, error) {
+func (f *fabric) Plan(context.Context, *ledger.Intent, *ledger.Intent, []string) (controller.Plan, error) {
 	return controller.Plan{}, nil
 }
 
@@ -94,7 +94,7 @@ func (f *fabric) Flows(context.Context, string) (iter.Seq[controller.Flow], erro
 // nobody does nothing about the intent.
 type nobody struct{}
 
-func (nobody) Load(*ledger.State, []string) {}
+func (nobody) Load(*ledger.Intent, []string) {}
 
 // A server is the API over a real ledger and a real store.
 type server struct {

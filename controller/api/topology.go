@@ -38,7 +38,7 @@ func (s *service) registerTopology(a huma.API) {
 			"304": {Description: "The client has this answer: it sent its ETag in If-None-Match"}},
 	}, func(_ context.Context, in *Revalidating) (*huma.StreamResponse, error) {
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
-			st := s.intent.State()
+			st := s.intent.Intent()
 			tag := s.topologyTag(st)
 			ctx.SetHeader("ETag", tag)
 			if in.unchanged(tag) {
@@ -121,7 +121,7 @@ func (s *service) planFile(ctx context.Context, in *topologyInput, m *routing.Mo
 	if err != nil {
 		return nil, q.failed(err)
 	}
-	p, err := s.switches.Plan(ctx, before, r.State, r.Touched)
+	p, err := s.switches.Plan(ctx, before, r.Intent, r.Touched)
 	if err != nil {
 		return nil, failure(err)
 	}

@@ -27,7 +27,7 @@ type traceInput struct {
 
 func (s *service) registerTrace(a huma.API) {
 	huma.Register(a, huma.Operation{
-		OperationID: "trace", Method: http.MethodGet, Path: "/v1/trace", Summary: "The way of a packet, and of its answer",
+		OperationID: "trace", Method: http.MethodGet, Path: "/v1/trace", Summary: "The path of a packet, and of its answer",
 		Tags: []string{"status"}, Errors: []int{404, 409, 422, 503},
 	}, s.trace)
 	huma.Register(a, huma.Operation{
@@ -45,20 +45,20 @@ func (s *service) trace(ctx context.Context, in *traceInput) (*struct{ Body Trac
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	ways, err := s.switches.Trace(ctx, trace.Query{From: in.From, To: in.To, Router: in.Router,
+	paths, err := s.switches.Trace(ctx, trace.Query{From: in.From, To: in.To, Router: in.Router,
 		Packet: trace.Packet{Proto: proto, SrcPort: in.Sport, DstPort: in.Dport, Size: in.Size, TTL: uint8(in.TTL)}}, in.Verify)
 	if err != nil {
 		return nil, failure(err)
 	}
 	out := TraceDocument{}
-	for i := range ways {
-		out.Ways = append(out.Ways, wayDocument(&ways[i]))
+	for i := range paths {
+		out.Paths = append(out.Paths, pathDocument(&paths[i]))
 	}
 	return &struct{ Body TraceDocument }{out}, nil
 }
 
-func wayDocument(w *controller.TracedWay) WayDocument {
-	d := WayDocument{
+func pathDocument(w *controller.TracedPath) PathDocument {
+	d := PathDocument{
 		From: w.From, To: w.To, Packet: w.Packet.String(), Bridge: w.Bridge, Verdict: string(w.Verdict), Says: w.Says(),
 		Assumed: w.Assumed, Verified: w.Verified, Steps: []StepDocument{}, Exits: []ExitDocument{},
 	}

@@ -38,7 +38,7 @@ func (s *service) registerWatch(a huma.API) {
 			"is not known any more: list everything again, and watch from the revision of the list.",
 		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"text/event-stream": {}}}},
 	}, func(_ context.Context, in *watchInput) (*huma.StreamResponse, error) {
-		since := s.intent.State().Revision
+		since := s.intent.Intent().Revision
 		from := in.Since
 		if in.LastEventID != "" {
 			from = in.LastEventID

@@ -33,12 +33,12 @@ type request struct {
 	Writing
 	sent    *Sent // nil: it has no body
 	edit    ledger.Edit
-	place   func(path string) string   // the path in the body of a path in what is put; nil: the same
-	warn    *routing.Model             // objects of the body, at the latest when edit returns
-	plan    bool                       // answer with the plan also if it is carried out
-	created bool                       // answer 201 if an object was created
-	made    *bool                      // answer 201 if it is true when edit returns; may be nil
-	tag     func(*ledger.State) string // the ETag of what was written; nil: it has none
+	place   func(path string) string    // the path in the body of a path in what is put; nil: the same
+	warn    *routing.Model              // objects of the body, at the latest when edit returns
+	plan    bool                        // answer with the plan also if it is carried out
+	created bool                        // answer 201 if an object was created
+	made    *bool                       // answer 201 if it is true when edit returns; may be nil
+	tag     func(*ledger.Intent) string // the ETag of what was written; nil: it has none
 }
 
 // write carries out a write, or plans it.
@@ -55,7 +55,7 @@ func (s *service) write(ctx context.Context, q request) (*writeOutput, error) {
 		if err != nil {
 			return nil, q.failed(err)
 		}
-		p, err := s.switches.Plan(ctx, before, r.State, r.Touched)
+		p, err := s.switches.Plan(ctx, before, r.Intent, r.Touched)
 		if err != nil {
 			return nil, failure(err)
 		}
@@ -70,7 +70,7 @@ func (s *service) write(ctx context.Context, q request) (*writeOutput, error) {
 	if err != nil {
 		return nil, q.failed(err)
 	}
-	out := q.answer(r.State.Revision, r, plan)
+	out := q.answer(r.Intent.Revision, r, plan)
 	if q.sent != nil {
 		q.sent.release() // others need not wait for the switches
 	}
@@ -122,10 +122,10 @@ func (q *request) answer(revision uint64, r ledger.Result, plan *PlanDocument) *
 		out.Status = http.StatusCreated
 	}
 	if q.tag != nil {
-		out.ETag = q.tag(r.State)
+		out.ETag = q.tag(r.Intent)
 	}
 	if q.warn != nil {
-		for _, e := range r.State.Index.Warnings(q.warn) {
+		for _, e := range r.Intent.Index.Warnings(q.warn) {
 			out.Body.Warnings = append(out.Body.Warnings, Mistake{Pointer: topology.Pointer(q.pathInBody(e.Path)), Detail: e.Err.Error()})
 		}
 	}

@@ -1,8 +1,8 @@
-// Package counters adds up what the flows of switches have counted. Flows come
-// and go and daemons restart; what is told here only grows.
+// Package counters adds up the counters of the switches' flows. Flows come and go and daemons
+// restart; the sums never decrease.
 //
-// A [Reader] for each connection reads its switch on request; a [Book]
-// has the sums, and keeps them in a file before anybody sees them.
+// A [Reader] for each connection reads its switch on request. A [Book] has the sums, and saves
+// them in a file before it reports them.
 package counters
 
 import (
@@ -28,38 +28,38 @@ func (t *Tally) add(u Tally) {
 	t.Bytes += u.Bytes
 }
 
-// A Snapshot is what the switches have counted. What is there at all never goes
-// back, also when flows are installed anew or the daemon restarts.
+// A Snapshot has the counters of all routers. They never decrease, even when flows are
+// installed again or the daemon restarts.
 type Snapshot struct {
 	At      time.Duration // when it was taken, since the daemon began
 	Routers []Router      // in the order of the sources
-	Ports   []Port        // those with the most packets first, as many as [Config.Ports] says
+	Ports   []Port        // those with the most packets first, at most [Config.Ports]
 }
 
-// A Router is what the switch of one router has counted.
+// A Router has the counters of one router's switch.
 type Router struct {
 	Router string
-	// Known says that there are counters: its switch was read, or the daemon
-	// before this one has left some.
+	// Known: there are counters, because the switch was read or the previous daemon saved
+	// some.
 	Known      bool
 	Read       bool          // the switch was read
-	Age        time.Duration // since then, if it was
+	Age        time.Duration // since the reading, if Read
 	Connected  bool
-	Load       ofconn.Load // of the connection, if there is one
-	Total      ByRole      // of flows that belong to no single interface
+	Load       ofconn.Load // of the connection, if Connected
+	Total      ByRole      // of flows that do not belong to a single interface
 	Interfaces []Object    // in the order of the intent
 	Routes     []Object    // in the order of the intent
 }
 
-// An Object counts the packets that hit the flows of one interface, including
-// those of what is behind it, so that packets which are routed out of it have
-// [compile.RoleDeliver] or [compile.RoleExtra]; or those of one route.
+// An Object has the counters of one interface or route. Those of an interface include the
+// flows of its ports, so that packets routed out of it have [compile.RoleDeliver] or
+// [compile.RoleExtra].
 type Object struct {
 	ID     string // of a route: its destination
 	ByRole ByRole
 }
 
-// ByRole counts by the role of flows.
+// ByRole has a Tally for each role of flows.
 type ByRole map[compile.Role]Tally
 
 // Sum returns the sum of roles.
@@ -70,11 +70,11 @@ func (b ByRole) Sum(roles ...compile.Role) (t Tally) {
 	return t
 }
 
-// Routed returns what the switch routed out of an interface.
+// Routed returns the packets that the switch routed out of an interface.
 func (b ByRole) Routed() Tally { return b.Sum(compile.RoleDeliver, compile.RoleExtra) }
 
-// fallbackReasons are the roles of flows that hand packets to the kernel, by
-// the reason that people are told.
+// fallbackReasons are the roles of flows that hand packets to the kernel, by the reason in
+// metrics and texts.
 var fallbackReasons = map[string][]compile.Role{
 	"ttl":       {compile.RoleTTL},
 	"mtu":       {compile.RoleTooBig},
@@ -84,8 +84,7 @@ var fallbackReasons = map[string][]compile.Role{
 	"other":     {compile.RoleFallback},
 }
 
-// LimitedKinds are the roles of what meters have dropped, by the kind that people
-// are told.
+// LimitedKinds are the roles of what meters have dropped, by the kind in metrics and texts.
 var LimitedKinds = map[string]compile.Role{
 	"resolution": compile.RoleLimitedResolution,
 	"echo":       compile.RoleLimitedEcho,
@@ -93,8 +92,8 @@ var LimitedKinds = map[string]compile.Role{
 	"unknown":    compile.RoleLimitedUnknown,
 }
 
-// Limited returns how many packets of an interface meters have dropped, by kind:
-// resolution, echo, ttl and unknown.
+// Limited returns how many packets of an interface meters have dropped, by kind: resolution,
+// echo, ttl and unknown.
 func (b ByRole) Limited() map[string]uint64 {
 	out := make(map[string]uint64, len(LimitedKinds))
 	for kind, role := range LimitedKinds {
@@ -127,48 +126,47 @@ const (
 	timeout = 5 * time.Second
 )
 
-// Config is what a [Book] is told at its start.
+// Config configures a [Book].
 type Config struct {
-	// File keeps what was counted while no daemon runs; "" means that nothing does.
+	// File keeps the counters while no daemon runs; "" means that they are lost.
 	File string
-	// Ports is how many ports, those with the most packets, a snapshot has; 0
-	// means none, less than 0 all.
+	// Ports is how many ports a snapshot includes, those with the most packets first; 0 means
+	// none, a negative number all.
 	Ports int
-	// Refused is called when counters of a router were not added, because they
-	// have grown by more than is possible.
+	// Refused is called when counters of a router were not added because they grew by an
+	// implausible amount.
 	Refused func(router string, j *Jump)
-	// Limited is called with how many packets of an interface meters have dropped since
-	// the reading before, by one of the words of [LimitedKinds].
+	// Limited is called with the number of packets of an interface that meters have dropped
+	// since the previous reading; kind is a key of [LimitedKinds].
 	Limited func(router, iface, kind string, packets int)
-	// Unkept is called when the file could not be written.
-	Unkept func(error)
-	Log    *zap.Logger
+	// SaveFailed is called when the file could not be written.
+	SaveFailed func(error)
+	Log        *zap.Logger
 }
 
-// A Book has the sums. Its methods may be called from any goroutine.
+// A Book has the sums. Its methods are safe for concurrent use.
 type Book struct {
 	cfg   Config
 	began time.Time
 
-	mu      sync.Mutex // protects what follows, and what is in it
-	loaded  bool       // the file was read
+	mu      sync.Mutex // guards the fields below, and what they refer to
+	loaded  bool       // the file has been read
 	routers map[string]*routerCounters
-	news    bool // something was counted that the file does not have
+	news    bool // something was counted that is not in the file
 }
 
-// NewBook returns a Book without sums: it reads the file when it is first asked.
+// NewBook returns an empty Book. It reads the file at the first Snapshot or reading.
 func NewBook(cfg Config) *Book { return &Book{cfg: cfg, began: time.Now()} }
 
-// A Source is a router whose counters are wanted.
+// A Source is a router for a [Book.Snapshot].
 type Source struct {
 	Router *routing.Router
-	Reader *Reader // of its switch; nil: it is not connected
+	Reader *Reader // of its switch; nil: not connected
 }
 
-// Snapshot returns what the connected switches have counted: up to a second ago
-// where that can be found out at once, as it can unless there are very many
-// flows; else as of the last time that a switch was read. It sees to it that they
-// are read, and never waits for long.
+// Snapshot requests readings of the connected switches and returns the counters. It waits a
+// short time only (budget), which is enough for current values (maxAge) unless a switch has
+// very many flows; that switch's counters are those of its latest reading.
 func (b *Book) Snapshot(ctx context.Context, sources []Source) Snapshot {
 	await(ctx, sources, (*Reader).ask)
 	b.mu.Lock()
@@ -182,20 +180,20 @@ func (b *Book) Snapshot(ctx context.Context, sources []Source) Snapshot {
 		out.Ports = out.Ports[:b.cfg.Ports]
 	}
 	for _, p := range out.Ports {
-		if told := b.routers[p.Router].told; !told[p.subject()] {
-			told[p.subject()], b.news = true, true
+		if reported := b.routers[p.Router].reported; !reported[p.subject()] {
+			reported[p.subject()], b.news = true, true
 		}
 	}
-	if b.news { // before they are shown
-		b.keep()
+	if b.news { // before they are reported
+		b.save()
 		b.news = false
 	}
 	return out
 }
 
-// Glance returns what Snapshot does, without ports, for a caller that looks all day and
-// shows only differences. It writes no file, and requests readings of switches that take
-// long at most for one part in glanceShare of the time.
+// Glance is Snapshot without ports, for a caller that polls all day and shows only differences.
+// It writes no file, and limits the readings of slow switches to one part in glanceShare of the
+// time.
 func (b *Book) Glance(ctx context.Context, sources []Source) Snapshot {
 	await(ctx, sources, (*Reader).glance)
 	b.mu.Lock()
@@ -203,7 +201,7 @@ func (b *Book) Glance(ctx context.Context, sources []Source) Snapshot {
 	return b.snapshot(sources)
 }
 
-// await requests readings with ask, and waits for them, but not for long.
+// await requests readings with ask, and waits for them, but not longer than budget.
 func await(ctx context.Context, sources []Source, ask func(*Reader) <-chan struct{}) {
 	var reading []<-chan struct{}
 	for _, src := range sources {
@@ -231,7 +229,7 @@ func (b *Book) snapshot(sources []Source) (out Snapshot) {
 		id := src.Router.ID
 		rc := b.of(id)
 		all[id] = rc
-		r := rc.tell(src.Router)
+		r := rc.snapshot(src.Router)
 		if src.Reader != nil {
 			r.Connected, r.Load = true, src.Reader.conn.Load()
 		}
@@ -252,8 +250,8 @@ func (b *Book) of(router string) *routerCounters {
 	return rc
 }
 
-// tell returns what there is of r.
-func (rc *routerCounters) tell(r *routing.Router) Router {
+// snapshot returns the counters of r.
+func (rc *routerCounters) snapshot(r *routing.Router) Router {
 	out := Router{Router: r.ID, Read: !rc.taken.IsZero(), Total: make(ByRole)}
 	out.Known = out.Read || rc.kept != nil
 	if out.Read {
@@ -283,7 +281,7 @@ func (rc *routerCounters) tell(r *routing.Router) Router {
 	return out
 }
 
-// mostPackets orders ports by what they were sent, and then by name.
+// mostPackets orders ports by packets, most first, and then by name.
 func mostPackets(a, b Port) int {
 	return cmp.Or(cmp.Compare(b.Packets, a.Packets), strings.Compare(a.Router, b.Router), strings.Compare(a.Port, b.Port), strings.Compare(a.Interface, b.Interface))
 }

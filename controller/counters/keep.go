@@ -12,24 +12,24 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// What was counted has to outlive the daemon, because a scrape after a restart
-// must not show less than one before it. The switch's own counters go on
-// meanwhile. So a file keeps, of each sum, what was told last, and the part of it
-// that flows counted which have gone: the rest is still in the switch. It lies
-// where it goes when the machine restarts, as the switch's counters do.
+// Counters must outlive the daemon, because a scrape after a restart must not show less than
+// one before it. The switch's own counters go on meanwhile. So for each sum the file has the
+// value that was reported last, and the part of it that was counted by flows that are gone:
+// the rest is still in the switch. The file is on a file system that a restart of the machine
+// clears, as it clears the switch's counters.
 
-// keptCounters are what the file has of one router.
+// keptCounters is the file's entry for one router.
 type keptCounters struct {
-	Told sums // the sums, as they were told last
-	// Before is what Told has besides what the flows in the switch have counted: of flows
-	// that have gone or, as a number below zero (modulo 2^64), what flows count that was not
-	// believed.
+	Reported sums // the sums, as last reported
+	// Before is the part of Reported that the flows in the switch have not counted: it was
+	// counted by flows that are gone. It is negative (modulo 2^64) where the flows have
+	// counted an implausible amount that was not added.
 	Before sums
-	At     time.Duration `json:",omitempty"` // when it was read, since the start of the machine; 0: not known
+	At     time.Duration `json:",omitempty"` // time of the reading, since the start of the machine; 0: not known
 }
 
-// load takes in the counters that the daemon before this one kept, at the first
-// call. What cannot be read is told, and counting starts from zero.
+// load reads the counters that the previous daemon saved, at the first call. If the file
+// cannot be read, it logs that and counting starts from the values of the switches.
 func (b *Book) load() {
 	if b.loaded {
 		return
@@ -44,34 +44,33 @@ func (b *Book) load() {
 		err = json.Unmarshal(data, &kept)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		b.cfg.Log.Warn("could not read the counters that were kept, counting from what the switches have",
+		b.cfg.Log.Warn("could not read the saved counters, counting from the values of the switches",
 			zap.String("file", b.cfg.File), zap.Error(err))
 		return
 	}
 	for id, k := range kept {
-		if k == nil || k.Told == nil || k.Before == nil {
+		if k == nil || k.Reported == nil || k.Before == nil {
 			continue
 		}
 		b.routers[id] = restored(id, k)
 	}
 }
 
-// restored returns the counters of a router as the daemon before this one has
-// told them.
+// restored returns the counters of a router as the previous daemon reported them.
 func restored(router string, k *keptCounters) *routerCounters {
 	rc := newRouterCounters(router)
 	rc.kept = k
-	rc.sums.raise(k.Told)
-	for about := range k.Told {
+	rc.sums.raise(k.Reported)
+	for about := range k.Reported {
 		if about.kind == routing.KindPort {
-			rc.told[about] = true
+			rc.reported[about] = true
 		}
 	}
 	return rc
 }
 
-// keep writes the file.
-func (b *Book) keep() {
+// save writes the file.
+func (b *Book) save() {
 	if b.cfg.File == "" {
 		return
 	}
@@ -86,18 +85,19 @@ func (b *Book) keep() {
 		err = ownfile.WriteFile(b.cfg.File, data, 0o600)
 	}
 	if err != nil {
-		b.cfg.Unkept(err)
+		b.cfg.SaveFailed(err)
 	}
 }
 
+// keep returns the file's entry for rc.
 func (rc *routerCounters) keep() *keptCounters {
-	k := &keptCounters{Told: make(sums), Before: make(sums), At: rc.at}
+	k := &keptCounters{Reported: make(sums), Before: make(sums), At: rc.at}
 	for about, t := range rc.sums.all() {
-		if about.kind == routing.KindPort && !rc.told[about] {
+		if about.kind == routing.KindPort && !rc.reported[about] {
 			continue
 		}
 		now := rc.there[about]
-		k.Told[about], k.Before[about] = t, Tally{t.Packets - now.Packets, t.Bytes - now.Bytes}
+		k.Reported[about], k.Before[about] = t, Tally{t.Packets - now.Packets, t.Bytes - now.Bytes}
 	}
 	return k
 }

@@ -10,18 +10,18 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// What a switch says that it has counted is added up for good, so it must be possible. A
-// counter cannot grow by more than a link carries.
+// The sums are permanent, so what a switch reports is checked before it is added: a counter
+// cannot grow by more than a link carries.
 
-// A link of 1 Tbit/s carries this in a second: bytes, and packets of the smallest size with
-// what is between them.
+// What a link of 1 Tbit/s carries in a second: bytes, and packets of the smallest size
+// including the gaps between them.
 const (
 	linkBytes   = 125e9
 	linkPackets = 1.5e9
 )
 
-// countingDelay is by how much longer a counter may have grown than we know of: Open vSwitch
-// adds what its datapath has counted after some time.
+// countingDelay is added to the time in which a counter may have grown: Open vSwitch adds the
+// datapath's counters with a delay.
 const countingDelay = time.Minute
 
 // carried returns the most that a flow can count in d.
@@ -33,24 +33,24 @@ func carried(d time.Duration) Tally {
 // within reports whether t is at most limit.
 func (t Tally) within(limit Tally) bool { return t.Packets <= limit.Packets && t.Bytes <= limit.Bytes }
 
-// sinceBoot returns for how long this machine has run.
+// sinceBoot returns the time since the start of this machine.
 func sinceBoot() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		return math.MaxInt64 / 2 // of a kernel that is too old, nothing is known
+		return math.MaxInt64 / 2 // unknown on a kernel that is too old
 	}
 	return time.Duration(ts.Nano())
 }
 
-// A Jump is what was not added.
+// A Jump describes counters that were not added because they grew by an implausible amount.
 type Jump struct {
-	flows int // that have counted too much
+	flows int // number of flows or sums
 	first ofproto.Flow
-	grown Tally // of the first
-	in    time.Duration
+	grown Tally         // of the first
+	in    time.Duration // the time in which they grew
 }
 
-// Flows returns the number of flows, or of sums, that have counted too much.
+// Flows returns the number of flows, or of sums, with an implausible counter.
 func (j *Jump) Flows() int { return j.flows }
 
 func (j *Jump) String() string {
@@ -61,10 +61,10 @@ func (j *Jump) String() string {
 	if j.first == (ofproto.Flow{}) {
 		return fmt.Sprintf("%d sum%s", j.flows, plural) + " since the daemon's restart"
 	}
-	return fmt.Sprintf("%d flow%s, of which the first has counted %d packets and %d bytes in %v: %v", j.flows, plural, j.grown.Packets, j.grown.Bytes, j.in.Round(time.Second), j.first)
+	return fmt.Sprintf("%d flow%s, the first of which counted %d packets and %d bytes in %v: %v", j.flows, plural, j.grown.Packets, j.grown.Bytes, j.in.Round(time.Second), j.first)
 }
 
-// implausible notes a flow that has counted too much.
+// implausible records a flow with an implausible counter.
 func (r *reading) implausible(f ofproto.Flow, grown Tally) {
 	if r.jump == nil {
 		r.jump = &Jump{first: f, grown: grown, in: r.elapsed}
@@ -72,23 +72,23 @@ func (r *reading) implausible(f ofproto.Flow, grown Tally) {
 	r.jump.flows++
 }
 
-// goOn makes the sums of the first reading go on from where the daemon before this one has
-// left them. What it has not told can be as old as the machine.
-func (r *reading) goOn(kept *keptCounters) {
+// resume continues the sums of the first reading from where the previous daemon left them.
+// Subjects that it had not reported may have been counted since the start of the machine.
+func (r *reading) resume(kept *keptCounters) {
 	since := r.at
 	if kept.At < since {
 		since -= kept.At
 	}
 	for about, sum := range r.sums.all() {
-		told, known := kept.Told[about]
+		reported, known := kept.Reported[about]
 		limit := carried(r.at)
 		if known {
 			limit = carried(since)
 		}
-		packets, ok1 := continued(told.Packets, sum.Packets, limit.Packets)
-		bytes, ok2 := continued(told.Bytes, sum.Bytes, limit.Bytes)
+		packets, ok1 := continued(reported.Packets, sum.Packets, limit.Packets)
+		bytes, ok2 := continued(reported.Bytes, sum.Bytes, limit.Bytes)
 		if !ok1 || !ok2 {
-			packets, bytes = told.Packets, told.Bytes
+			packets, bytes = reported.Packets, reported.Bytes
 			if r.jump == nil {
 				r.jump = &Jump{}
 			}
@@ -98,15 +98,15 @@ func (r *reading) goOn(kept *keptCounters) {
 	}
 }
 
-// continued returns the sum of a subject, of which told was told before and sum follows from
-// what the flows count now. It never goes back, and grows by limit at most, else it is not
-// believed.
-func continued(told, sum uint64, limit uint64) (next uint64, ok bool) {
-	switch grown := sum - told; {
+// continued returns the next value of a counter whose last reported value is reported, and
+// which is sum according to the flows' current counters. It never decreases. If it grew by
+// more than limit, it stays and ok is false.
+func continued(reported, sum uint64, limit uint64) (next uint64, ok bool) {
+	switch grown := sum - reported; {
 	case grown > math.MaxInt64: // negative: flows are gone
-		return told, true
+		return reported, true
 	case grown > limit:
-		return told, false
+		return reported, false
 	}
 	return sum, true
 }

@@ -12,22 +12,22 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// A link carries 1 Tbit/s, and a minute is not known exactly.
+// A link carries 1 Tbit/s, and a minute of delay is allowed.
 func TestCarried(t *testing.T) {
 	if got, want := carried(time.Minute), (Tally{180e9, 15e12}); got != want {
 		t.Errorf("%v, want %v", got, want)
 	}
 	if got := carried(math.MaxInt64); got.Bytes != 1<<63 || !(Tally{1, 1}).within(got) {
-		t.Errorf("in 292 years: %v", got)
+		t.Errorf("for 292 years: %v", got)
 	}
 }
 
-// What a switch counts that cannot be is not added: at the first reading of all, at a later
-// one, and at the first of a daemon that goes on from another. The rest is, and what that flow
-// counts from then on.
-func TestImpossibleCountersAreNotAdded(t *testing.T) {
+// Implausible growth of a counter is not added: at the first reading, at a later one, and at
+// the first after a restart of the daemon. Everything else is added, including what that flow
+// counts later.
+func TestImplausibleCountersAreNotAdded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		b := newBench(t, 0)
+		b := newFixture(t, 0)
 		of := func(i int) subject {
 			role, _ := compile.RoleOf(b.flows[i].Cookie)
 			o, _ := b.objects.Get(b.flows[i].Cookie)
@@ -47,7 +47,7 @@ func TestImpossibleCountersAreNotAdded(t *testing.T) {
 		}
 		read := func() *Jump {
 			r := b.rc.begin()
-			b.rc.take(r, b.flows, b.objects, 0)
+			b.rc.add(r, b.flows, b.objects, 0)
 			b.rc.sum(r, 0, func(subject) bool { return true })
 			b.rc.settle(r)
 			return r.jump
@@ -69,7 +69,7 @@ func TestImpossibleCountersAreNotAdded(t *testing.T) {
 		fs.Packets += 3
 		refused(false, read)
 		must(18)
-		fs.Bytes += 20e12 // 160 Tbit, and a minute has gone at most
+		fs.Bytes += 20e12 // 160 Tbit, and at most a minute has passed
 		refused(true, read)
 		must(18)
 		b.restart(t)
@@ -79,10 +79,10 @@ func TestImpossibleCountersAreNotAdded(t *testing.T) {
 	})
 }
 
-// A file of before says nothing about the time.
+// A file without the time of the reading is accepted.
 func TestKeptCountersWithoutTime(t *testing.T) {
 	var kept keptCounters
-	if err := json.Unmarshal([]byte(`{"Told":{"i":{"0":{"Packets":7,"Bytes":7}}},"Before":{"i":{"0":{"Packets":7,"Bytes":7}}}}`), &kept); err != nil || kept.At != 0 {
+	if err := json.Unmarshal([]byte(`{"Reported":{"i":{"0":{"Packets":7,"Bytes":7}}},"Before":{"i":{"0":{"Packets":7,"Bytes":7}}}}`), &kept); err != nil || kept.At != 0 {
 		t.Fatal(kept, err)
 	}
 	rc := restored("r", &kept)

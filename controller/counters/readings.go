@@ -16,42 +16,42 @@ import (
 )
 
 const (
-	// maxAge is how old a reading may be that is told as the present.
+	// maxAge is how old a reading may be that is reported as current.
 	maxAge = time.Second
-	// A switch that takes longer to read than a request waits is read at an interval
-	// while there were requests lately: at most for one part in
-	// share of the time.
+	// A switch that takes longer to read than a request waits is read periodically while there
+	// were requests within interest: every interval, but for at most one part in share of the
+	// time.
 	interval = 10 * time.Second
 	share    = 5
 	interest = 2 * time.Minute
-	// glanceShare is the same as share for [Book.Glance].
+	// glanceShare is share for [Book.Glance].
 	glanceShare = 20
-	// slice is how many flows are asked for at a time. While a switch answers, it
-	// does nothing else, so a change of flows may have to wait for that. Then it is
-	// left alone for sliceRest times as long as that took.
+	// slice is how many flows are requested at a time. A switch does nothing else while it
+	// answers, so a change of flows may have to wait for that. Then it gets a pause of
+	// sliceRest times as long.
 	slice     = 2048
 	sliceRest = 4
 )
 
-// readings are when the counters of a session's switch are read. Its methods may
-// be called from any goroutine.
+// readings schedules the readings of one switch's counters. Its methods are safe for
+// concurrent use.
 type readings struct {
 	asked chan struct{} // capacity 1: a reading is requested
 
-	mu     sync.Mutex    // protects what follows
-	wanted time.Time     // when the latest request came
-	began  time.Time     // the latest reading; zero: none, or it has failed
-	pause  time.Duration // from then on, in which no other is needed
-	now    chan struct{} // closed when the reading ends that is under way; nil: none is
-	next   chan struct{} // closed when the one after that ends
+	mu     sync.Mutex    // guards the fields below
+	wanted time.Time     // time of the latest request
+	began  time.Time     // start of the latest reading; zero: no reading, or it failed
+	pause  time.Duration // how long after began no other reading is needed
+	now    chan struct{} // closed when the current reading ends; nil: no reading is under way
+	next   chan struct{} // closed when the reading after that ends
 }
 
 func newReadings() readings {
 	return readings{asked: make(chan struct{}, 1), next: make(chan struct{})}
 }
 
-// ask requests a reading and returns a channel that is closed when one is ready; nil: the
-// latest is young enough.
+// ask requests a reading and returns a channel that is closed when it has ended. nil means
+// that the latest reading is fresh enough.
 func (r *readings) ask() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -59,8 +59,7 @@ func (r *readings) ask() <-chan struct{} {
 	return r.request()
 }
 
-// glance is ask for [Book.Glance]: a switch that takes long is left alone for longer, and is
-// not read again without another request.
+// glance is ask for [Book.Glance]: a slow switch is read less often, and only after a request.
 func (r *readings) glance() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -72,24 +71,24 @@ func (r *readings) glance() <-chan struct{} {
 
 // request is ask for a caller that holds mu.
 func (r *readings) request() <-chan struct{} {
-	if r.young() {
+	if r.fresh() {
 		return r.now // nil if it has ended
 	}
 	select {
 	case r.asked <- struct{}{}:
-	default: // another caller waits for the same
+	default: // already requested
 	}
 	return r.next
 }
 
-// young reports whether the latest reading is young enough.
-func (r *readings) young() bool { return !r.began.IsZero() && time.Since(r.began) < r.pause }
+// fresh reports whether the latest reading is recent enough.
+func (r *readings) fresh() bool { return !r.began.IsZero() && time.Since(r.began) < r.pause }
 
-// due reports whether a reading that was asked for is still needed.
+// due reports whether a requested reading is still needed.
 func (r *readings) due() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return !r.young()
+	return !r.fresh()
 }
 
 func (r *readings) begin() {
@@ -99,9 +98,8 @@ func (r *readings) begin() {
 	r.now, r.next = r.next, make(chan struct{})
 }
 
-// end notes that the reading has ended, and returns when the next one should
-// begin without being asked for; zero: it should not. One that has failed does
-// not count.
+// end records the end of a reading, and returns when the next one should begin without a
+// request; zero: it should not. A failed reading does not count.
 func (r *readings) end(ok bool) (next time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -131,20 +129,20 @@ type Reader struct {
 	readings
 }
 
-// About is what the flows of a switch are for.
+// About is what is needed to interpret the flows of a switch.
 type About struct {
-	Router  *routing.Router // nil: that is not known yet
+	Router  *routing.Router // nil: not known yet
 	Program compile.Program
 	Index   *routing.Index
 }
 
-// Reader returns a reader of the switch at conn, which waits for changes that are under
-// way, and asks about what the switch's flows are for.
+// Reader returns a reader for the switch at conn. It does not read during changes, and calls
+// about at the start of each reading.
 func (b *Book) Reader(conn *ofconn.Conn, changes *Changes, about func(context.Context) (About, error), log *zap.Logger) *Reader {
 	return &Reader{book: b, conn: conn, changes: changes, about: about, log: log, readings: newReadings()}
 }
 
-// Run reads the switch when somebody wants to know what it has counted, until ctx is done.
+// Run reads the switch on request, until ctx is done.
 func (r *Reader) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	timer.Stop()
@@ -170,8 +168,8 @@ func (r *Reader) Run(ctx context.Context) error {
 	}
 }
 
-// read reads the switch and adds what it has counted, and reports whether it did. After
-// an error nothing is added: half a reading would be counted twice the next time.
+// read reads the switch, adds its counters to the sums, and reports whether it did. After an
+// error nothing is added: half a reading would be counted twice the next time.
 func (r *Reader) read(ctx context.Context) (bool, error) {
 	now, err := r.about(ctx)
 	if err != nil || now.Router == nil {
@@ -193,7 +191,7 @@ func (r *Reader) read(ctx context.Context) (bool, error) {
 	for i := range 1 << halves {
 		start := time.Now()
 		err := r.flows(ctx, i, halves, func(part []ofproto.FlowStats) error {
-			rc.take(got, part, program.Objects, b.cfg.Ports)
+			rc.add(got, part, program.Objects, b.cfg.Ports)
 			return Enough(len(got.last), program, manyCounting)
 		})
 		if err != nil {
@@ -209,8 +207,8 @@ func (r *Reader) read(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	rc.take(got, limited, program.Objects, b.cfg.Ports)
-	if !rc.taken.IsZero() { // else it may have been long ago
+	rc.add(got, limited, program.Objects, b.cfg.Ports)
+	if !rc.taken.IsZero() { // else the previous reading may be long ago
 		b.limited(id, got.counted.few)
 	}
 	routes := make(map[string]bool, len(now.Router.Routes))
@@ -235,7 +233,7 @@ func (r *Reader) read(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// limited tells what the meters of a router have dropped since the reading before.
+// limited reports what the meters of a router have dropped since the previous reading.
 func (b *Book) limited(router string, counted sums) {
 	for kind, role := range LimitedKinds {
 		for about, t := range counted {
@@ -246,6 +244,7 @@ func (b *Book) limited(router string, counted sums) {
 	}
 }
 
+// rest waits for d.
 func rest(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -257,8 +256,8 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// flows reads part i of 2^halves of the switch's flows, when no change of flows is
-// under way.
+// flows reads part i of 2^halves of the switch's flows. It first waits until no change of
+// flows is under way.
 func (r *Reader) flows(ctx context.Context, i, halves int, take func([]ofproto.FlowStats) error) error {
 	if err := r.changes.wait(ctx); err != nil {
 		return err
@@ -270,8 +269,8 @@ func (r *Reader) flows(ctx context.Context, i, halves int, take func([]ofproto.F
 	return r.conn.EachFlow(ctx, filter, take)
 }
 
-// meterTable is a table that no flow is in. What a meter has dropped is counted as
-// if it were a flow there, with the meter's number as its priority.
+// meterTable is a table without flows. What a meter has dropped is counted as if it were a
+// flow in this table, with the meter's number as its priority.
 const meterTable ofproto.TableID = 0xfe
 
 // limited returns what the meters of a program have dropped.
@@ -302,15 +301,15 @@ func (r *Reader) limited(ctx context.Context, p compile.Program) (out []ofproto.
 	return out, err
 }
 
-// Changes count the changes of a switch's flows that are under way, for which the
-// reading of its counters waits. The zero value is ready for use.
+// Changes counts the changes of a switch's flows that are under way; its counters are not read
+// meanwhile. The zero value is ready for use.
 type Changes struct {
 	mu    sync.Mutex
 	open  int
-	ended chan struct{} // closed when open is 0 again; nil if it is
+	ended chan struct{} // closed when open returns to 0; nil: open is 0
 }
 
-// Begin notes that a change begins, and returns what notes its end.
+// Begin records the start of a change. The caller must call end when the change has ended.
 func (c *Changes) Begin() (end func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -327,7 +326,7 @@ func (c *Changes) Begin() (end func()) {
 	}
 }
 
-// wait returns when no change is under way.
+// wait waits until no change is under way.
 func (c *Changes) wait(ctx context.Context) error {
 	c.mu.Lock()
 	ended := c.ended
@@ -343,15 +342,15 @@ func (c *Changes) wait(ctx context.Context) error {
 	}
 }
 
-// manyCounting is how many flows more than are wanted, and that have counted
-// something, a switch may tell of.
+// manyCounting is how many flows with a nonzero counter beyond the desired ones are read from
+// a switch.
 const manyCounting = 5_000
 
-// Enough fails if a switch tells of more flows than it should have, by far: of twice those
-// of its program and so many more.
+// Enough returns an error if a switch returns far more flows than it should have: more than
+// twice its program plus more.
 func Enough(n int, p compile.Program, more int) error {
 	if most := 2*p.Flows.Len() + more; n > most {
-		return fmt.Errorf("%w: it tells of more than %d flows, and should have %d", ofconn.ErrTooLong, most, p.Flows.Len())
+		return fmt.Errorf("%w: it returned more than %d flows, but should have %d", ofconn.ErrTooLong, most, p.Flows.Len())
 	}
 	return nil
 }

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// Counters are read when somebody asks and they are not of the last second; those
-// of a switch that takes long not so often, and one that fails at once again.
-func TestWhenCountersAreRead(t *testing.T) {
+// Counters are read on request when they are older than a second; those of a slow switch less
+// often; after a failed reading at once.
+func TestReadingSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReadings()
-		// take is a reading that takes so long.
+		// take simulates a reading that takes the given time.
 		take := func(took time.Duration, ok bool) (next time.Duration) {
 			began := time.Now()
 			r.begin()
-			time.Sleep(took) // in no time: the clock is the bubble's
+			time.Sleep(took) // the bubble's clock
 			if at := r.end(ok); !at.IsZero() {
 				next = at.Sub(began)
 			}
@@ -31,25 +31,25 @@ func TestWhenCountersAreRead(t *testing.T) {
 		}
 		first := r.ask()
 		if first == nil || ended(first) {
-			t.Fatal("nobody waits for the first reading")
+			t.Fatal("there is no first reading to wait for")
 		}
 		if next := take(10*time.Millisecond, true); next != 0 {
-			t.Errorf("after a short reading: another unasked in %v", next)
+			t.Errorf("after a short reading: the next without a request in %v", next)
 		}
 		if !ended(first) {
-			t.Error("the first reading was awaited and has ended")
+			t.Error("the first reading has ended, but not for its waiter")
 		}
 		if r.ask() != nil {
-			t.Error("a young reading is not good enough")
+			t.Error("a fresh reading is repeated")
 		}
 		time.Sleep(time.Second)
 		second := r.ask()
 		if second == nil {
-			t.Error("an old reading is good enough")
+			t.Error("an old reading is not repeated")
 		}
 		r.begin()
 		if third := r.ask(); third != second {
-			t.Error("who asks during a reading does not wait for that one")
+			t.Error("a request during a reading does not wait for that reading")
 		}
 		time.Sleep(3 * time.Second)
 		if next := r.end(true); time.Until(next) != 12*time.Second {
@@ -61,7 +61,7 @@ func TestWhenCountersAreRead(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		if r.ask() == nil {
-			t.Error("a switch that takes long is not read any more")
+			t.Error("a switch that takes long is no longer read")
 		}
 		for range int(interest / interval) {
 			if next := take(100*time.Millisecond, true); next != interval {
@@ -70,18 +70,17 @@ func TestWhenCountersAreRead(t *testing.T) {
 			time.Sleep(interval - 100*time.Millisecond)
 		}
 		if next := take(100*time.Millisecond, true); next != 0 {
-			t.Errorf("nobody has asked for long, and the next is in %v", next)
+			t.Errorf("without recent requests, the next is in %v", next)
 		}
 		time.Sleep(interval)
 		take(3*time.Second, false)
 		if r.ask() == nil {
-			t.Error("a reading that failed is good enough")
+			t.Error("a failed reading is not repeated")
 		}
 	})
 }
 
-// Who reads waits for changes that are under way, for all of them, and not for
-// those that have ended.
+// A reading waits for all changes that are under way, and not for those that have ended.
 func TestReadingWaitsForChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c Changes
@@ -95,7 +94,7 @@ func TestReadingWaitsForChanges(t *testing.T) {
 		synctest.Wait()
 		select {
 		case <-waited:
-			t.Fatal("it did not wait for the second")
+			t.Fatal("it did not wait for the second change")
 		default:
 		}
 		second()

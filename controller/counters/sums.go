@@ -14,17 +14,16 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// A subject is what is counted: packets that hit the flows of a role, of an
-// interface and what is behind it (or, if that is "", of the router), of a route, or
-// of a port.
+// A subject is what packets are counted for: the flows of one role of an interface and its
+// ports (id "": of the router), of a route, or of a port.
 type subject struct {
 	kind  routing.Kind
 	id    string
-	iface string // by which a port is reached, else ""
+	iface string // through which a port is reached, else ""
 	role  compile.Role
 }
 
-// subjects returns what a flow counts for.
+// subjects returns the subjects of a flow.
 func subjects(o routing.Object, r compile.Role, ports bool) []subject {
 	out := make([]subject, 1, 2)
 	out[0] = subject{routing.KindInterface, o.Interface, "", r}
@@ -41,7 +40,7 @@ func (p Port) subject() subject {
 	return subject{routing.KindPort, p.Port, p.Interface, compile.RoleDeliver}
 }
 
-// Sums are what was counted of each subject.
+// sums has a Tally for each subject.
 type sums map[subject]Tally
 
 func (s sums) add(about subject, t Tally) {
@@ -50,8 +49,8 @@ func (s sums) add(about subject, t Tally) {
 	s[about] = sum
 }
 
-// name is the subject without its role, as the file has it: of an interface its
-// ID, which has no control characters.
+// name is the subject without its role, as the key in the file. For an interface it is the ID,
+// which has no control characters.
 func (s subject) name() string {
 	if s.kind == routing.KindInterface {
 		return s.id
@@ -59,6 +58,7 @@ func (s subject) name() string {
 	return s.kind.String() + "\x00" + s.id + "\x00" + s.iface
 }
 
+// namedSubject is the inverse of [subject.name].
 func namedSubject(name string, r compile.Role) subject {
 	for _, kind := range []routing.Kind{routing.KindRoute, routing.KindPort} {
 		if rest, ok := strings.CutPrefix(name, kind.String()+"\x00"); ok {
@@ -69,7 +69,7 @@ func namedSubject(name string, r compile.Role) subject {
 	return subject{routing.KindInterface, name, "", r}
 }
 
-// MarshalJSON writes an object of names, and in each one of roles.
+// MarshalJSON writes an object of names, each with an object of roles.
 func (s sums) MarshalJSON() ([]byte, error) {
 	out := make(map[string]ByRole)
 	for about, t := range s {
@@ -97,7 +97,7 @@ func (s *sums) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// counts are sums, with those of ports apart, as there may be very many.
+// counts are sums, with those of ports in a map of their own, because there may be very many.
 type counts struct{ few, ports sums }
 
 func newCounts() counts { return counts{make(sums), make(sums)} }
@@ -132,37 +132,37 @@ func (c counts) raise(least sums) {
 	}
 }
 
-// routerCounters are the sums of one router. Who has the turn may read what the
-// lock of [Book] protects, and is the only one who replaces it.
+// routerCounters has the sums of one router. The holder of turn may read the fields guarded by
+// Book.mu, and only it replaces them.
 type routerCounters struct {
 	router string
-	turn   chan struct{}    // capacity 1, full: its switch is being read
-	last   map[uint64]Tally // each flow that has counted something, at the last reading, by its hash; who has the turn has it
+	turn   chan struct{}    // capacity 1; full: the switch is being read
+	last   map[uint64]Tally // flows with a nonzero counter at the last reading, by their hash; guarded by turn
 
-	sums  counts
-	there sums             // of that, what the flows counted that were there at the last reading; of ports, those told or to be
-	kept  *keptCounters    // of the daemon before, until the first reading
-	taken time.Time        // when the last reading began; zero: there was none
-	at    time.Duration    // the same, since the start of the machine
-	top   []Port           // those with the most packets, as many as may be told
-	told  map[subject]bool // ports that were told some time, which the file must have
+	sums     counts
+	there    sums             // the part of sums that flows present at the last reading have counted; for ports only those reported, or about to be
+	kept     *keptCounters    // from the previous daemon, until the first reading
+	taken    time.Time        // start of the last reading; zero: none
+	at       time.Duration    // the same, since the start of the machine
+	top      []Port           // the ports with the most packets, at most [Config.Ports]
+	reported map[subject]bool // ports that have been reported; the file must have them
 }
 
 func newRouterCounters(router string) *routerCounters {
-	return &routerCounters{router: router, turn: make(chan struct{}, 1), sums: newCounts(), told: make(map[subject]bool)}
+	return &routerCounters{router: router, turn: make(chan struct{}, 1), sums: newCounts(), reported: make(map[subject]bool)}
 }
 
-// A reading is what a switch tells, in several parts.
+// A reading is one reading of a switch, which comes in several parts.
 type reading struct {
 	began   time.Time
 	last    map[uint64]Tally
 	there   counts
-	counted counts        // since the reading before
-	at      time.Duration // when it began, since the start of the machine
-	elapsed time.Duration // since then or, at the first, since the machine has started
-	jump    *Jump         // what was not added; nil: nothing
+	counted counts        // since the previous reading
+	at      time.Duration // its start, since the start of the machine
+	elapsed time.Duration // since the previous reading or, for the first, since the start of the machine
+	jump    *Jump         // what was not added; nil: everything was added
 
-	// These follow from the others, see [routerCounters.sum].
+	// Computed by [routerCounters.sum].
 	sums counts
 	top  []Port
 }
@@ -176,13 +176,13 @@ func (rc *routerCounters) begin() *reading {
 	return &reading{began: time.Now(), at: at, elapsed: elapsed, last: make(map[uint64]Tally, len(rc.last)), there: newCounts(), counted: newCounts()}
 }
 
-// A hash stands for a flow: among a million of them, that two have the same is as
-// likely as one in ten million.
+// Flows are identified by a hash. Among a million flows, the probability that two have the
+// same is one in ten million.
 var flowSeed = maphash.MakeSeed()
 
-// take takes in a part of a reading. A flow that counts less than before was
-// installed anew since. What cannot be is not added; the flow's counter goes on from there.
-func (rc *routerCounters) take(r *reading, stats []ofproto.FlowStats, objects compile.Objects, ports int) {
+// add adds a part of a reading. A flow with a smaller counter than before was installed again
+// in between. Implausible growth is not added; the flow counts on from its new value.
+func (rc *routerCounters) add(r *reading, stats []ofproto.FlowStats, objects compile.Objects, ports int) {
 	limit := carried(r.elapsed + time.Since(r.began))
 	for i := range stats {
 		fs := &stats[i]
@@ -198,14 +198,14 @@ func (rc *routerCounters) take(r *reading, stats []ofproto.FlowStats, objects co
 			if before := rc.last[key]; before.Packets <= now.Packets && before.Bytes <= now.Bytes {
 				since = Tally{now.Packets - before.Packets, now.Bytes - before.Bytes}
 			}
-		} else if ports >= 0 || role != compile.RoleDeliver { // where all ports are told, those without packets too
+		} else if ports >= 0 || role != compile.RoleDeliver { // all ports are reported, even without packets
 			continue
 		}
 		object, known := objects.Get(fs.Cookie)
 		if !known {
 			continue
 		}
-		if rc.kept == nil && !since.within(limit) { // else goOn says
+		if rc.kept == nil && !since.within(limit) { // else resume checks it
 
 			r.implausible(fs.Flow, since)
 			since = Tally{}
@@ -217,8 +217,8 @@ func (rc *routerCounters) take(r *reading, stats []ofproto.FlowStats, objects co
 	}
 }
 
-// sum adds up what there is when a reading is complete. exists reports whether
-// the intent has a port or a route.
+// sum computes the sums of a complete reading. exists reports whether the intent has a port or
+// a route.
 func (rc *routerCounters) sum(r *reading, ports int, exists func(subject) bool) {
 	r.sums = counts{maps.Clone(rc.sums.few), maps.Clone(rc.sums.ports)}
 	if rc.kept != nil {
@@ -229,7 +229,7 @@ func (rc *routerCounters) sum(r *reading, ports int, exists func(subject) bool) 
 		r.sums.add(about, t)
 	}
 	if rc.kept != nil {
-		r.goOn(rc.kept)
+		r.resume(rc.kept)
 	}
 	for about := range r.sums.all() {
 		if _, there := r.there.of(about)[about]; about.kind != routing.KindInterface && !there && !exists(about) {
@@ -239,13 +239,13 @@ func (rc *routerCounters) sum(r *reading, ports int, exists func(subject) bool) 
 	r.top = r.sums.ports.most(rc.router, ports)
 }
 
-// settle makes a reading that was summed up the last one.
+// settle makes a reading, after sum, the last one.
 func (rc *routerCounters) settle(r *reading) {
 	rc.last, rc.taken, rc.at, rc.kept, rc.sums, rc.top = r.last, r.began, r.at, nil, r.sums, r.top
 	rc.there = r.there.few
-	for about := range rc.told {
+	for about := range rc.reported {
 		if _, ok := rc.sums.ports[about]; !ok {
-			delete(rc.told, about)
+			delete(rc.reported, about)
 		} else if t, ok := r.there.ports[about]; ok {
 			rc.there[about] = t
 		}
@@ -257,7 +257,7 @@ func (rc *routerCounters) settle(r *reading) {
 	}
 }
 
-// most returns the n ports with the most packets; negative: all.
+// most returns the n ports with the most packets; n < 0 means all.
 func (s sums) most(router string, n int) (best []Port) {
 	if n == 0 {
 		return nil
@@ -270,7 +270,7 @@ func (s sums) most(router string, n int) (best []Port) {
 	}
 	for about, t := range s {
 		best = append(best, Port{router, about.iface, about.id, t})
-		if n > 0 && len(best) >= 4*n { // so that few are kept, and seldom sorted
+		if n > 0 && len(best) >= 4*n { // limits memory and sorting
 			cut()
 		}
 	}

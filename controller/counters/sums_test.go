@@ -17,22 +17,20 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// A bench is a switch whose flows count, its router's sums, and what they should
-// be.
-type bench struct {
+// A fixture is a switch with counting flows, its router's sums, and their expected values.
+type fixture struct {
 	rc      *routerCounters
 	objects compile.Objects
 	flows   []ofproto.FlowStats // of the program
-	there   map[int]bool        // those that the switch has, by their index
+	there   map[int]bool        // the flows that the switch has, by index
 	want    sums
 	ports   int
 }
 
-// counting is a topology in which the flows of a program count for interfaces,
-// routes and ports.
-const counting = 3 // ports behind each of two interfaces
+// counting is the number of ports behind each of two interfaces.
+const counting = 3
 
-func newBench(t *rapid.T, ports int) *bench {
+func newFixture(t *rapid.T, ports int) *fixture {
 	var m routing.Model
 	for i, name := range []string{"a", "b"} {
 		m.Networks = append(m.Networks, routing.Network{ID: name, MTU: 1500})
@@ -58,7 +56,7 @@ func newBench(t *rapid.T, ports int) *bench {
 		facts.Ports[r.Interfaces[i].PatchName()] = ofproto.PortNo(1 + i)
 	}
 	p := compile.Compile(x, r, facts)
-	b := &bench{rc: newRouterCounters("r"), objects: p.Objects, there: make(map[int]bool), want: make(sums), ports: ports}
+	b := &fixture{rc: newRouterCounters("r"), objects: p.Objects, there: make(map[int]bool), want: make(sums), ports: ports}
 	for f := range p.Flows.All() {
 		b.there[len(b.flows)] = true
 		b.flows = append(b.flows, ofproto.FlowStats{Flow: f})
@@ -67,7 +65,7 @@ func newBench(t *rapid.T, ports int) *bench {
 }
 
 // read reads the switch in parts.
-func (b *bench) read(t *rapid.T) {
+func (b *fixture) read(t *rapid.T) {
 	r := b.rc.begin()
 	parts := make([][]ofproto.FlowStats, rapid.IntRange(1, 3).Draw(t, "parts"))
 	for i := range b.flows {
@@ -76,18 +74,18 @@ func (b *bench) read(t *rapid.T) {
 		}
 	}
 	for _, part := range parts {
-		b.rc.take(r, part, b.objects, b.ports)
+		b.rc.add(r, part, b.objects, b.ports)
 	}
 	b.rc.sum(r, b.ports, func(subject) bool { return true })
 	b.rc.settle(r)
 }
 
-// restart is what becomes of the sums when the daemon restarts.
-func (b *bench) restart(t *rapid.T) {
+// restart replaces the sums by those that a restarted daemon restores.
+func (b *fixture) restart(t *rapid.T) {
 	for _, p := range b.rc.top {
-		b.rc.told[p.subject()] = true
+		b.rc.reported[p.subject()] = true
 	}
-	b.read(t) // of those that are told what has gone is known by the next reading
+	b.read(t) // records which of the reported flows are gone
 	data, err := json.Marshal(b.rc.keep())
 	if err != nil {
 		t.Fatal(err)
@@ -99,11 +97,11 @@ func (b *bench) restart(t *rapid.T) {
 	b.rc = restored("r", &kept)
 }
 
-// Whatever happens to the flows and the daemon, the sums are what the flows have
-// counted at readings, all of it and nothing twice.
-func TestSumsAreWhatFlowsHaveCounted(t *testing.T) {
+// Whatever happens to the flows and the daemon, the sums are the flows' counters at readings:
+// nothing is missing or counted twice.
+func TestSumsMatchFlowCounters(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		b := newBench(t, -1)
+		b := newFixture(t, -1)
 		t.Repeat(map[string]func(*rapid.T){
 			"count": func(t *rapid.T) {
 				i := rapid.IntRange(0, len(b.flows)-1).Draw(t, "flow")
@@ -120,7 +118,7 @@ func TestSumsAreWhatFlowsHaveCounted(t *testing.T) {
 					b.want.add(about, n)
 				}
 			},
-			"jump": func(t *rapid.T) { // by what no link carries: it does not count
+			"jump": func(t *rapid.T) { // more than a link carries: not added
 				b.read(t)
 				i := rapid.IntRange(0, len(b.flows)-1).Draw(t, "flow")
 				if fs := &b.flows[i]; b.there[i] && fs.Packets < 1<<62 {
@@ -134,7 +132,7 @@ func TestSumsAreWhatFlowsHaveCounted(t *testing.T) {
 				b.there[i], b.flows[i].Packets, b.flows[i].Bytes = false, 0, 0
 			},
 			"install": func(t *rapid.T) {
-				b.read(t) // else a flow that soon counts more than before would be taken for that
+				b.read(t) // else a flow that soon counts more than before would look unchanged
 				b.there[rapid.IntRange(0, len(b.flows)-1).Draw(t, "flow")] = true
 			},
 			"read":    func(t *rapid.T) { b.read(t) },
@@ -150,7 +148,7 @@ func TestSumsAreWhatFlowsHaveCounted(t *testing.T) {
 				}
 				for about, n := range c.rc.sums.all() {
 					if b.want[about] != n {
-						t.Fatalf("%+v is %v, and nothing was counted", about, n)
+						t.Fatalf("%+v is %v, but nothing was counted", about, n)
 					}
 				}
 			},
@@ -160,12 +158,12 @@ func TestSumsAreWhatFlowsHaveCounted(t *testing.T) {
 
 func copied(rc *routerCounters) *routerCounters {
 	c := *rc
-	c.told = maps.Clone(rc.told) // all else is replaced and not changed
+	c.reported = maps.Clone(rc.reported) // the other maps are replaced, never changed
 	return &c
 }
 
-// The ports with the most packets are those that sorting all of them finds first,
-// and a port that the intent does not have is not among them.
+// The ports with the most packets are the first ones of all ports sorted, without ports that
+// are not in the intent.
 func TestPortsWithTheMostPackets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rc := newRouterCounters("r")
@@ -195,8 +193,8 @@ func TestPortsWithTheMostPackets(t *testing.T) {
 	})
 }
 
-// The file has subjects of every kind, and what a daemon wrote that knew only
-// interfaces is read.
+// The file has subjects of every kind. A file of a daemon that knew only interfaces is still
+// read.
 func TestKeptCounters(t *testing.T) {
 	s := sums{
 		{routing.KindInterface, "i 1", "", compile.RoleIn}:         {1, 10},
@@ -217,13 +215,13 @@ func TestKeptCounters(t *testing.T) {
 	if err := json.Unmarshal(data, &got); err != nil || !reflect.DeepEqual(got, s) {
 		t.Errorf("%s is read as %v, %v", data, got, err)
 	}
-	const old = `{"Told": {"i1": {"9": {"Packets": 5, "Bytes": 500}}}, "Before": {"i1": {"9": {"Packets": 2, "Bytes": 200}}}}`
+	const old = `{"Reported": {"i1": {"9": {"Packets": 5, "Bytes": 500}}}, "Before": {"i1": {"9": {"Packets": 2, "Bytes": 200}}}}`
 	var kept keptCounters
 	if err := json.Unmarshal([]byte(old), &kept); err != nil {
 		t.Fatal(err)
 	}
 	deliver := subject{routing.KindInterface, "i1", "", compile.RoleDeliver}
-	if kept.Told[deliver] != (Tally{5, 500}) || kept.Before[deliver] != (Tally{2, 200}) {
+	if kept.Reported[deliver] != (Tally{5, 500}) || kept.Before[deliver] != (Tally{2, 200}) {
 		t.Errorf("%s is read as %v", old, kept)
 	}
 	if !strings.Contains(string(data), `"i 1":{`) {
@@ -245,21 +243,21 @@ func prefixes(texts ...string) (out []netip.Prefix) {
 	return out
 }
 
-// What meters have dropped of an interface is told by kind, and nothing else is.
+// The packets that meters have dropped are reported for interfaces, by kind.
 func TestLimited(t *testing.T) {
 	counted := sums{{routing.KindInterface, "i", "", compile.RoleIn}: {Packets: 9}, {routing.KindRoute, "0.0.0.0/0", "", compile.RoleLimitedEcho}: {Packets: 9}}
 	for _, role := range LimitedKinds {
 		counted.add(subject{routing.KindInterface, "i", "", role}, Tally{Packets: 1 + uint64(role)})
 	}
-	told := 0
+	calls := 0
 	b := NewBook(Config{Limited: func(router, iface, kind string, packets int) {
 		if want := 1 + int(LimitedKinds[kind]); router != "r" || iface != "i" || packets != want {
 			t.Errorf("router %s, interface %s: %d packets of kind %s, want %d", router, iface, packets, kind, want)
 		}
-		told++
+		calls++
 	}})
 	b.limited("r", counted)
-	if told != len(LimitedKinds) {
-		t.Errorf("told %d times, want %d", told, len(LimitedKinds))
+	if calls != len(LimitedKinds) {
+		t.Errorf("called %d times, want %d", calls, len(LimitedKinds))
 	}
 }

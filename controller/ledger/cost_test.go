@@ -14,11 +14,11 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A line is a source that others write to: it tells what a test says.
+// A line is a shared source that reports the updates of a test.
 type line struct {
-	first ledger.Contents
-	told  chan ledger.Update
-	taken chan error
+	first   ledger.Contents
+	updates chan ledger.Update
+	results chan error
 }
 
 func (l *line) Name() string      { return "line" }
@@ -26,13 +26,13 @@ func (l *line) Role() ledger.Role { return ledger.Shared }
 
 func (l *line) Load(context.Context) (ledger.Contents, error) { return l.first, nil }
 
-func (l *line) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (routing.Change, error), tell func(ledger.Update) error) error {
+func (l *line) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (routing.Change, error), report func(ledger.Update) error) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case u := <-l.told:
-			l.taken <- tell(u)
+		case u := <-l.updates:
+			l.results <- report(u)
 		}
 	}
 }
@@ -51,12 +51,12 @@ func manyth(i int) routing.Port {
 		Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, 200 + byte(i>>16), byte(i >> 8), byte(i)})}}
 }
 
-// follow starts a ledger of a line with n ports, below a file and above a disk that have
-// something too, also something that is quarantined. update changes one of the ports.
+// follow starts a ledger with a line of n ports, a file above it and a disk below it, which
+// have objects too, some of them quarantined. update changes one of the ports.
 func follow(t testing.TB, n int) (l *ledger.Ledger, update func(i int)) {
 	m := many(n)
 	file := routing.Model{Networks: []routing.Network{network("f")}, Ports: []routing.Port{port("f1", "f", 1), port("lost", "gone", 2)}}
-	src := &line{first: ledger.Contents{Revision: 1, Complete: true, Model: &m}, told: make(chan ledger.Update), taken: make(chan error)}
+	src := &line{first: ledger.Contents{Revision: 1, Complete: true, Model: &m}, updates: make(chan ledger.Update), results: make(chan error)}
 	d := stored(routing.Model{Networks: []routing.Network{network("own")}, Ports: []routing.Port{port("lost too", "gone", 3)}})
 	l, err := ledger.Open(t.Context(), ledger.Config{Sources: []ledger.Source{newFile(ledger.Contents{Complete: true, Model: &file}), src, d}, Write: d, Complete: true, Log: zap.NewNop()})
 	if err != nil {
@@ -66,7 +66,7 @@ func follow(t testing.TB, n int) (l *ledger.Ledger, update func(i int)) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		l.Run(ctx, nobody{})
+		l.Run(ctx, discard{})
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	revision := uint64(1)
@@ -74,16 +74,16 @@ func follow(t testing.TB, n int) (l *ledger.Ledger, update func(i int)) {
 		revision++
 		p := manyth(i % n)
 		p.MAC[1] = byte(revision)
-		src.told <- ledger.Update{Revision: revision, Complete: true, Change: routing.Change{Put: routing.Model{Ports: []routing.Port{p}}}}
-		if err := <-src.taken; err != nil {
+		src.updates <- ledger.Update{Revision: revision, Complete: true, Change: routing.Change{Put: routing.Model{Ports: []routing.Port{p}}}}
+		if err := <-src.results; err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// What others change costs what it touches: with 100 times as many ports not one
-// allocation more, and of memory what the lists of chunks take (see internal/sorted), which
-// is far less than anything for each port.
+// An update costs what it touches: with 100 times as many ports it takes not one allocation
+// more, and only the memory for the lists of chunks (see internal/sorted), which is far less
+// than anything for each port.
 func TestUpdateCostsWhatItTouches(t *testing.T) {
 	const updates = 200
 	cost := func(n int) (allocations, bytes float64) {
@@ -95,7 +95,7 @@ func TestUpdateCostsWhatItTouches(t *testing.T) {
 			update(i * 7)
 		}
 		runtime.ReadMemStats(&after)
-		if s := l.State(); len(s.Quarantined()) != 2 || s.Revision < updates {
+		if s := l.Intent(); len(s.Quarantined()) != 2 || s.Revision < updates {
 			t.Fatalf("revision %d, quarantined %s", s.Revision, quarantined(s))
 		}
 		return float64(after.Mallocs-before.Mallocs) / updates, float64(after.TotalAlloc-before.TotalAlloc) / updates

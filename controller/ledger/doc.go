@@ -1,10 +1,8 @@
-// Package ledger keeps the intent: what all sources together declare, as one
-// valid whole, in numbered revisions.
+// Package ledger maintains the intent: what all sources together declare, as one valid model,
+// in numbered revisions.
 //
-// One goroutine takes writes, as many as are waiting, checks each against what
-// there is, has the store make all of them durable at once, and only then
-// publishes them and answers. A write is therefore atomic, and one that was
-// answered is on disk. Readers look at the present [State], which is immutable,
-// and are in nobody's way; nor are watchers, who read the history at their own
-// pace.
+// One goroutine drains all pending writes, checks each against the current intent, commits them
+// to the store in one transaction, and only then publishes and answers. A write is therefore
+// atomic, and an answered write is on disk. Readers load the current [Intent], which is
+// immutable; watchers follow the history at their own pace. Neither blocks writes.
 package ledger

@@ -9,32 +9,31 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// ErrNotFound says that an object that a write or a question is about does not
-// exist.
+// ErrNotFound means that the object of a request does not exist.
 var ErrNotFound = errors.New("there is no such object")
 
-// ErrEmpty says that everything was to be replaced by nothing, as a program that
-// has failed would ask for.
+// ErrEmpty means that a request would replace everything by nothing, as a failed program might
+// ask for by mistake.
 var ErrEmpty = errors.New("nothing is declared, so everything would be deleted")
 
-// Put returns an edit that makes the objects of m exist as they are there.
+// Put returns an edit that creates or replaces the objects of m.
 func Put(m routing.Model) Edit {
-	return func(*State) (Proposal, error) { return Proposal{Change: routing.Change{Put: m}}, nil }
+	return func(*Intent) (Proposal, error) { return Proposal{Change: routing.Change{Put: m}}, nil }
 }
 
-// Apply returns an edit that makes a change.
+// Apply returns an edit that applies c.
 func Apply(c routing.Change) Edit {
-	return func(*State) (Proposal, error) { return Proposal{Change: c}, nil }
+	return func(*Intent) (Proposal, error) { return Proposal{Change: c}, nil }
 }
 
-// Complete returns an edit that declares the intent to be complete.
-func Complete(*State) (Proposal, error) { return Proposal{Complete: true}, nil }
+// Complete is an edit that declares the intent complete.
+func Complete(*Intent) (Proposal, error) { return Proposal{Complete: true}, nil }
 
-// ReplaceAll returns an edit after which there is what m has and what the file
-// declares, and nothing else. If m has nothing, the error is [ErrEmpty] unless
-// allowEmpty says that this is meant.
+// ReplaceAll returns an edit that makes m the contents of the store: objects that are neither
+// in m nor declared elsewhere are deleted. If m is empty, the error is [ErrEmpty] unless
+// allowEmpty is set.
 func ReplaceAll(m routing.Model, allowEmpty bool) Edit {
-	return func(s *State) (Proposal, error) {
+	return func(s *Intent) (Proposal, error) {
 		if m.Len() == 0 && !allowEmpty {
 			return Proposal{}, ErrEmpty
 		}
@@ -57,11 +56,11 @@ func ReplaceAll(m routing.Model, allowEmpty bool) Edit {
 	}
 }
 
-// Delete returns an edit that deletes o, and with cascade what refers to it: of
-// a network the ports on it, and the interfaces that routers have on it. The
-// error is [ErrNotFound] if o does not exist.
+// Delete returns an edit that deletes o and, with cascade, what refers to it: the ports of a
+// network, and the interfaces that routers have on it. The error is [ErrNotFound] if o does
+// not exist.
 func Delete(o Object, cascade bool) Edit {
-	return func(s *State) (Proposal, error) {
+	return func(s *Intent) (Proposal, error) {
 		if s.source(o) < 0 {
 			return Proposal{}, s.NotFound(o)
 		}
@@ -81,13 +80,13 @@ func Delete(o Object, cascade bool) Edit {
 	}
 }
 
-// cascadeNetwork adds to c what has to change so that a network can go.
+// cascadeNetwork adds to c what must be deleted before the network.
 func cascadeNetwork(x *routing.Index, id string, c *routing.Change) {
 	for p := range x.PortsOn(id, "") {
 		c.Delete.Ports = append(c.Delete.Ports, p.ID)
 	}
 	var last *routing.Router
-	for _, l := range x.Legs(id) { // by router
+	for _, l := range x.Legs(id) { // sorted by router
 		if l.Router == last {
 			continue
 		}
@@ -98,20 +97,19 @@ func cascadeNetwork(x *routing.Index, id string, c *routing.Change) {
 	}
 }
 
-// A Snapshot is a router with everything on its networks.
+// A Snapshot is a router with everything on its networks, see [ReplaceRouter].
 type Snapshot struct {
 	Router   routing.Router
-	Networks []routing.Network // that the router has interfaces on; those that exist can be left out
-	Ports    []routing.Port    // all on the networks of the router
+	Networks []routing.Network // that the router has interfaces on; those that exist may be omitted
+	Ports    []routing.Port    // all ports on the router's networks
 }
 
-// ReplaceRouter returns an edit after which there is of a router and its
-// networks what the snapshot has. Ports that are on these networks and not in
-// the snapshot go; so do networks that the router was on, is not any more, and
-// no other router is on, with the ports on them. What the file declares stays.
-// The snapshot's ports have to be on networks of the router.
+// ReplaceRouter returns an edit that makes a router and its networks match the snapshot. It
+// deletes ports that are on these networks but not in the snapshot, and networks that the
+// router leaves and no other router is on, with their ports. Objects that a file declares
+// stay. The snapshot's ports must be on networks of the router.
 func ReplaceRouter(snap Snapshot) Edit {
-	return func(s *State) (Proposal, error) {
+	return func(s *Intent) (Proposal, error) {
 		c := routing.Change{Put: routing.Model{Networks: snap.Networks, Routers: []routing.Router{snap.Router}, Ports: snap.Ports}}
 		on := make(map[string]bool)
 		for _, f := range snap.Router.Interfaces {
@@ -121,7 +119,7 @@ func ReplaceRouter(snap Snapshot) Edit {
 		for i := range snap.Ports {
 			if p := &snap.Ports[i]; !on[p.Network] {
 				errs = append(errs, &routing.PathError{Path: fmt.Sprintf("ports[%d].network", i),
-					Err: fmt.Errorf("network %q is none on which router %q has an interface", p.Network, snap.Router.ID)})
+					Err: fmt.Errorf("router %q has no interface on network %q", snap.Router.ID, p.Network)})
 			}
 		}
 		if err := errors.Join(errs...); err != nil {
@@ -155,7 +153,7 @@ func ReplaceRouter(snap Snapshot) Edit {
 				continue
 			}
 			delete(gone, o)
-			if p, ok := s.Index.Port(o.ID); ok && o.Kind == routing.KindPort { // and the network that it is on stays
+			if p, ok := s.Index.Port(o.ID); ok && o.Kind == routing.KindPort { // then its network stays too
 				delete(gone, Object{routing.KindNetwork, p.Network})
 			}
 		}
@@ -168,7 +166,7 @@ func ReplaceRouter(snap Snapshot) Edit {
 	}
 }
 
-// onlyOf reports whether no router but r has an interface on a network.
+// onlyOf reports whether r is the only router with an interface on a network.
 func onlyOf(x *routing.Index, network string, r *routing.Router) bool {
 	return !slices.ContainsFunc(x.Legs(network), func(l routing.Leg) bool { return l.Router != r })
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// finish returns the state after the pass, with the revision of the one before it.
-func (p *pass) finish() *State {
+// finish returns the intent after the pass. It still has the old revision.
+func (p *pass) finish() *Intent {
 	next := *p.s
 	next.Index = p.x
 	next.Sources = slices.Clone(p.s.Sources)
@@ -38,10 +38,10 @@ func (p *pass) finish() *State {
 	return &next
 }
 
-// edits collect what becomes of versions. An object stays if it is used, as before, and
+// edits collect the changes of the version sets. An object stays if it was used, still is, and
 // has the same owner.
 type edits struct {
-	home             int // see [State]
+	home             int // see [Intent]
 	counts           []SourceState
 	gone, set        []*version
 	disowned, owned  []owned
@@ -49,6 +49,7 @@ type edits struct {
 	holes            int
 }
 
+// leave removes the versions of an object before the pass.
 func (e *edits) leave(all []version, stays bool) {
 	for i := range all {
 		v := &all[i]
@@ -65,6 +66,7 @@ func (e *edits) leave(all []version, stays bool) {
 	}
 }
 
+// come adds the versions of an object after the pass.
 func (e *edits) come(all []version, stays bool) {
 	for i := range all {
 		v := &all[i]
@@ -109,7 +111,7 @@ func (e *edits) apply(v versions) versions {
 	}
 }
 
-// difference returns what the pass has changed in the Index.
+// difference returns the change of the Index by the pass.
 func (p *pass) difference() routing.Change {
 	var c routing.Change
 	for _, o := range p.seen {
@@ -122,8 +124,8 @@ func (p *pass) difference() routing.Change {
 	return p.s.Index.Differs(c)
 }
 
-// load notes all that source i has, of which the state knows nothing. It returns
-// the objects that have no ID, or that of another object.
+// load adds the contents of source i to an empty intent. It returns the objects without an ID
+// or with the ID of another object.
 func (p *pass) load(i int, name string, c *Contents) (strays []Quarantined) {
 	for o, t := range things(c.Model) {
 		if f := p.fate[o]; f != nil {
@@ -153,7 +155,7 @@ func (p *pass) load(i int, name string, c *Contents) (strays []Quarantined) {
 	return strays
 }
 
-// located returns a function for [pass.locate], of contents that were loaded.
+// located returns a function for [pass.locate] that uses the loaded contents.
 func located(all []Contents) func(int, Object, *routing.PathError) error {
 	places := make([]map[Object]int, len(all))
 	return func(i int, o Object, err *routing.PathError) error {

@@ -10,20 +10,20 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A group collects what several writes do, one after the other, or an update.
+// A group collects the effects of several writes, or of an update.
 type group struct {
-	state   *State
-	began   time.Time // of states that come of it, see [State]
+	intent  *Intent
+	began   time.Time // becomes [Intent.Since]
 	changed bool
 	changes []routing.Change // for the store
 	events  []Event
 	touched map[string]bool // routers
 }
 
-// edit carries out an edit. After an error nothing has changed.
+// edit applies an edit. After an error nothing has changed.
 func (g *group) edit(edit Edit) (Result, error) {
-	s := g.state
-	refused := Result{State: s}
+	s := g.intent
+	refused := Result{Intent: s}
 	proposal, err := edit(s)
 	if err != nil {
 		return refused, err
@@ -44,7 +44,7 @@ func (g *group) edit(edit Edit) (Result, error) {
 	for o := range named(&routing.Change{Put: proposal.Change.Put}) {
 		delete(held, o)
 	}
-	for _, o := range slices.SortedFunc(maps.Keys(held), Object.compare) { // they are deleted
+	for _, o := range slices.SortedFunc(maps.Keys(held), Object.compare) { // deletes held objects
 		c.Delete.Add(o.Kind, o.ID)
 		r.Objects = append(r.Objects, Outcome{o, Deleted})
 	}
@@ -68,7 +68,7 @@ func (g *group) edit(edit Edit) (Result, error) {
 			asked[o] = true
 		}
 		for _, e := range events {
-			if asked[e.Object] { // else it comes or goes because of these
+			if asked[e.Object] { // else the change is a consequence of these
 				r.Objects = append(r.Objects, Outcome{e.Object, e.Op})
 			}
 		}
@@ -78,19 +78,19 @@ func (g *group) edit(edit Edit) (Result, error) {
 		}
 	}
 	r.Objects = append(r.Objects, unchanged(proposal.Change, r.Objects)...)
-	r.State = g.state
+	r.Intent = g.intent
 	return r, nil
 }
 
-// advance makes next, which d has led to, the state. It returns what happened, and the
-// routers to which it matters.
-func (g *group) advance(next *State, d routing.Change, revision uint64) ([]Event, map[string]bool) {
+// advance makes next, which differs from g.intent by d, the new g.intent. It returns the events and
+// the affected routers.
+func (g *group) advance(next *Intent, d routing.Change, revision uint64) ([]Event, map[string]bool) {
 	next.Revision, next.Since = revision, g.began
 	if d.Delete.Len() > len(d.Delete.Ports) || d.Put.Len() > len(d.Put.Ports) {
 		next.Layout = revision
 	}
 	touched := make(map[string]bool)
-	for _, x := range []*routing.Index{g.state.Index, next.Index} {
+	for _, x := range []*routing.Index{g.intent.Index, next.Index} {
 		for _, id := range x.Touched(d) {
 			touched[id] = true
 		}
@@ -99,14 +99,14 @@ func (g *group) advance(next *State, d routing.Change, revision uint64) ([]Event
 		g.touched = make(map[string]bool)
 	}
 	maps.Copy(g.touched, touched)
-	events := events(g.state.Index, d, revision)
+	events := events(g.intent.Index, d, revision)
 	g.events = append(g.events, events...)
-	g.state, g.changed = next, true
+	g.intent, g.changed = next, true
 	return events, touched
 }
 
-// refused returns an error if an object of m, which is put, would be quarantined: one
-// that has waited for another one of m comes before it.
+// refused returns an error if an object of m would be quarantined, because an object that
+// waited for another one of m takes precedence.
 func (p *pass) refused(m *routing.Model) error {
 	var last routing.Kind
 	n := 0
@@ -122,9 +122,9 @@ func (p *pass) refused(m *routing.Model) error {
 	return nil
 }
 
-// writable returns an error if one of the objects belongs to a source that is not
-// written to.
-func (s *State) writable(all iter.Seq[Object]) error {
+// writable returns an error if one of the objects belongs to a source that cannot be written
+// to.
+func (s *Intent) writable(all iter.Seq[Object]) error {
 	if len(s.Sources) < 2 {
 		return nil
 	}
@@ -136,8 +136,8 @@ func (s *State) writable(all iter.Seq[Object]) error {
 	return nil
 }
 
-// heldIn returns the quarantined objects that c names.
-func (s *State) heldIn(c *routing.Change) objects {
+// heldIn returns the quarantined objects that c puts or deletes.
+func (s *Intent) heldIn(c *routing.Change) objects {
 	out := make(objects)
 	if s.aside.Len() == 0 {
 		return out
@@ -150,7 +150,7 @@ func (s *State) heldIn(c *routing.Change) objects {
 	return out
 }
 
-// unchanged returns the outcomes of the objects that c names and done does not.
+// unchanged returns outcomes for the objects of c that are not in done.
 func unchanged(c routing.Change, done []Outcome) (rest []Outcome) {
 	if c.Len() == len(done) {
 		return nil

@@ -6,21 +6,20 @@ import (
 	"sync"
 )
 
-// ErrCompacted says that what happened since the given revision is not known any
-// more, or that there is no such revision yet: list everything and go on from
-// there.
-var ErrCompacted = errors.New("what happened since then is not known any more: list everything again, and go on from the revision of the list")
+// ErrCompacted means that the changes since the given revision are no longer available, or
+// that the revision is not reached yet: the client has to list everything and go on from the
+// revision of the list.
+var ErrCompacted = errors.New("the changes since that revision are no longer available: list everything again, and watch from the revision of the list")
 
-// A history remembers what happened last. Its methods may be called from any
-// goroutine.
+// A history keeps the latest events. Its methods are safe for concurrent use.
 type history struct {
-	most int // events that are kept
+	most int // number of events to keep
 
 	mu    sync.Mutex
-	since uint64    // the events after this revision are known
-	now   uint64    // the present revision
-	steps [][]Event // each of one revision, in their order
-	n     int       // events in steps
+	since uint64    // the events after this revision are kept
+	now   uint64    // the current revision
+	steps [][]Event // each of one revision, in order
+	n     int       // number of events in steps
 	more  chan struct{}
 }
 
@@ -28,7 +27,7 @@ func newHistory(most int, revision uint64) *history {
 	return &history{most: most, since: revision, now: revision, more: make(chan struct{})}
 }
 
-// add appends what happened up to revision now.
+// add appends the events up to revision now.
 func (h *history) add(events []Event, now uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -47,9 +46,9 @@ func (h *history) add(events []Event, now uint64) {
 	h.more = make(chan struct{})
 }
 
-// after returns the events of the first revision after since that has some, and a
-// channel that is closed when there are more. All callers share the events, so
-// that a watcher costs no copy of them. The error is ErrCompacted.
+// after returns the events of the first revision after since that has any, and a channel that
+// is closed when there are more. All callers share the events, so a watcher needs no copy of
+// them. The error is ErrCompacted.
 func (h *history) after(since uint64) (events []Event, more <-chan struct{}, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

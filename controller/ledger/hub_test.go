@@ -11,8 +11,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A hub is a store in memory that others write to as well. It remembers what they
-// did.
+// A hub is a shared store in memory that keeps its history.
 type hub struct {
 	mu       sync.Mutex
 	model    routing.Model
@@ -20,7 +19,7 @@ type hub struct {
 	complete bool
 	sick     bool // it cannot be read
 	steps    []ledger.Update
-	floor    uint64        // the steps after this revision are known
+	floor    uint64        // the steps after this revision are kept
 	more     chan struct{} // closed when something has changed
 }
 
@@ -42,7 +41,7 @@ func (h *hub) Load(context.Context) (ledger.Contents, error) {
 	return ledger.Contents{Revision: h.revision, Complete: h.complete, Model: &m}, nil
 }
 
-func (h *hub) Follow(ctx context.Context, since uint64, _ func(*routing.Model) (routing.Change, error), tell func(ledger.Update) error) error {
+func (h *hub) Follow(ctx context.Context, since uint64, _ func(*routing.Model) (routing.Change, error), report func(ledger.Update) error) error {
 	for {
 		h.mu.Lock()
 		more, known, sick := h.more, since >= h.floor, h.sick
@@ -58,7 +57,7 @@ func (h *hub) Follow(ctx context.Context, since uint64, _ func(*routing.Model) (
 		case !known && !sick:
 			return ledger.ErrCompacted
 		case next != nil && !sick:
-			if err := tell(*next); err != nil {
+			if err := report(*next); err != nil {
 				return err
 			}
 			since = next.Revision
@@ -76,7 +75,7 @@ func (h *hub) Commit(_ context.Context, _ uint64, complete bool, changes ...rout
 	return h.write(complete, changes...), nil
 }
 
-// write makes changes, and returns their revision.
+// write applies changes, and returns their revision.
 func (h *hub) write(complete bool, changes ...routing.Change) uint64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -93,7 +92,7 @@ func (h *hub) write(complete bool, changes ...routing.Change) uint64 {
 	return h.revision
 }
 
-// merged returns the change that makes a and then b.
+// merged returns the change that is a followed by b.
 func merged(a, b routing.Change) routing.Change {
 	a.Put = after(a.Put, b)
 	deleted := routing.IDs{
@@ -104,7 +103,7 @@ func merged(a, b routing.Change) routing.Change {
 	return routing.Change{Put: a.Put, Delete: deleted}
 }
 
-// set changes the hub without a trace of what has changed.
+// set changes the hub without a history of the change.
 func (h *hub) set(f func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -125,10 +124,10 @@ func (h *hub) at() uint64 {
 	return h.revision
 }
 
-// followed waits until the ledger knows all that the hub has.
-func (k *desk) followed(h *hub) *ledger.State {
+// followed waits until the ledger has all changes of the hub.
+func (k *desk) followed(h *hub) *ledger.Intent {
 	k.t.Helper()
-	k.await("the hub's latest revision", func(s *ledger.State) bool {
+	k.await("the hub's latest revision", func(s *ledger.Intent) bool {
 		for _, src := range s.Sources {
 			if src.Name == h.Name() {
 				return src.Revision == h.at()
@@ -136,11 +135,11 @@ func (k *desk) followed(h *hub) *ledger.State {
 		}
 		return false
 	})
-	return k.State()
+	return k.Intent()
 }
 
-// What others change in a store is taken in, together with what the file declares, and
-// has events. After a gap it is the difference to what is known.
+// Other hosts' changes of a shared store are joined with the file, and have events. After a
+// gap the events are the difference to the intent before.
 func TestSharedStore(t *testing.T) {
 	h := newHub(routing.Model{})
 	m := routing.Model{Networks: []routing.Network{network("f")}}
@@ -163,24 +162,24 @@ func TestSharedStore(t *testing.T) {
 	})
 	before, s = s, k.followed(h)
 	if !s.Has(object("late")) || s.Has(object("theirs")) {
-		t.Error("the gap was not noticed")
+		t.Error("no event after the gap")
 	}
 	if events, _, err := k.Events(before.Revision); err != nil || len(events) != 2 {
 		t.Errorf("events %v, error %v", events, err)
 	}
 }
 
-// What comes back of a write of this host, after others' older changes of the same object,
-// does not undo it meanwhile.
+// When a shared store reports a write of this host after older changes of the same object,
+// these do not undo the write meanwhile.
 func TestOlderChangesDoNotUndoAWrite(t *testing.T) {
 	h := newHub(blue())
 	k := open(t, nil, ledger.Config{Sources: []ledger.Source{h}, Write: h}, nil)
 	for i := range 20 {
 		h.write(true, routing.Change{Put: routing.Model{Ports: []routing.Port{port("p", "a", 100+i)}}})
 		r := k.must(ledger.Put(routing.Model{Ports: []routing.Port{port("p", "a", 200+i)}}))
-		last := r.State.Revision
+		last := r.Intent.Revision
 		k.followed(h)
-		for since := r.State.Revision; ; {
+		for since := r.Intent.Revision; ; {
 			events, _, err := k.Events(since)
 			if err != nil {
 				t.Fatal(err)
@@ -196,15 +195,15 @@ func TestOlderChangesDoNotUndoAWrite(t *testing.T) {
 	}
 }
 
-// What the file declares shadows what a shared store has, and deletes it nowhere but in the
-// host's own store; when the file drops it, it is used again.
+// An object of the file shadows that of a shared store, and is deleted only from the host's
+// own store; when the file drops it, the shared store's object is used again.
 func TestShadowedObjectsComeBack(t *testing.T) {
 	shared, own := routing.Model{Networks: []routing.Network{network("a")}}, routing.Model{Networks: []routing.Network{network("b")}}
 	shared.Networks[0].MTU, own.Networks[0].MTU = 1400, 1400
 	h, d := newHub(shared), stored(own)
 	file := routing.Model{Networks: []routing.Network{network("a"), network("b")}}
 	k := open(t, d, ledger.Config{Complete: true, Sources: []ledger.Source{h}}, &file)
-	mtu := func(id string) int { n, _ := k.State().Index.Network(id); return n.MTU }
+	mtu := func(id string) int { n, _ := k.Intent().Index.Network(id); return n.MTU }
 	if mtu("a") != 1500 || mtu("b") != 1500 || len(h.model.Networks) != 1 || d.contents().Model.Len() > 0 {
 		t.Errorf("MTUs %d and %d, the hub has %d networks, the disk %d", mtu("a"), mtu("b"), len(h.model.Networks), d.contents().Model.Len())
 	}
@@ -215,26 +214,26 @@ func TestShadowedObjectsComeBack(t *testing.T) {
 	if err := k.declare(routing.Model{Networks: []routing.Network{network("c")}}); err != nil {
 		t.Fatal(err)
 	}
-	if s := k.State(); mtu("a") != 1400 || s.Has(ledger.Object{Kind: routing.KindNetwork, ID: "b"}) || s.DeclaredBy(ledger.Object{Kind: routing.KindNetwork, ID: "a"}) != "hub" {
+	if s := k.Intent(); mtu("a") != 1400 || s.Has(ledger.Object{Kind: routing.KindNetwork, ID: "b"}) || s.DeclaredBy(ledger.Object{Kind: routing.KindNetwork, ID: "a"}) != "hub" {
 		t.Errorf("dropped by the file: MTU %d", mtu("a"))
 	}
 }
 
-// A file can drop a network on which others have ports if another source has it too.
-func TestFileDropsWhatOthersHaveToo(t *testing.T) {
+// A file can drop a network that has ports of others, if another source has the network too.
+func TestFileDropsNetworkOfOtherSource(t *testing.T) {
 	h := newHub(routing.Model{Networks: []routing.Network{network("a")}, Ports: []routing.Port{port("p", "a", 10)}})
 	file := routing.Model{Networks: []routing.Network{network("a")}}
 	k := open(t, nil, ledger.Config{Sources: []ledger.Source{h}}, &file)
 	if err := k.declare(routing.Model{Networks: []routing.Network{network("c")}}); err != nil {
 		t.Errorf("refused: %v", err)
 	}
-	if s := k.State(); s.File().Err != nil || !s.Has(ledger.Object{Kind: routing.KindPort, ID: "p"}) || len(s.Quarantined()) > 0 {
+	if s := k.Intent(); s.File().Err != nil || !s.Has(ledger.Object{Kind: routing.KindPort, ID: "p"}) || len(s.Quarantined()) > 0 {
 		t.Errorf("file: %v, quarantined %s", s.File().Err, quarantined(s))
 	}
 }
 
-// A write that would be quarantined is refused: of the file's port, which can be used with the
-// network that is put, and the one that is put, the former comes first.
+// A write whose object would be quarantined is refused: the network that is put makes a port
+// of the file usable, which takes precedence over the port that is put.
 func TestWriteThatWouldBeQuarantinedIsRefused(t *testing.T) {
 	d := new(disk)
 	file := routing.Model{Ports: []routing.Port{port("late", "nowhere", 20)}}
@@ -245,7 +244,7 @@ func TestWriteThatWouldBeQuarantinedIsRefused(t *testing.T) {
 		t.Errorf("error %v, want %s", err, want)
 	}
 	m.Ports[0] = port("new", "nowhere", 21)
-	if r := k.must(ledger.Put(m)); !r.State.Has(ledger.Object{Kind: routing.KindPort, ID: "late"}) || ops(r) != `network "nowhere" created, port "new" created` {
-		t.Errorf("%s; quarantined %s", ops(r), quarantined(r.State))
+	if r := k.must(ledger.Put(m)); !r.Intent.Has(ledger.Object{Kind: routing.KindPort, ID: "late"}) || ops(r) != `network "nowhere" created, port "new" created` {
+		t.Errorf("%s; quarantined %s", ops(r), quarantined(r.Intent))
 	}
 }

@@ -20,16 +20,16 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A whole is what three sources have together: worked out of all objects, one after the
-// other in the order of precedence.
+// A whole is the expected intent of three sources: computed from all objects, one after the
+// other in order of precedence.
 type whole struct {
 	index       *routing.Index
 	owner       map[ledger.Object]string
 	quarantined map[ledger.Object]string // the name of the source
-	reasons     map[ledger.Object]string // each in a line
+	reasons     map[ledger.Object]string // one in each line
 }
 
-// A part is what one source has.
+// A part is the contents of one source.
 type part struct {
 	name  string
 	model routing.Model
@@ -75,7 +75,7 @@ func joined(parts []part) whole {
 	return w
 }
 
-// drawModel draws objects that often contradict others.
+// drawModel draws objects that often conflict.
 func drawModel(t *rapid.T, most int) (m routing.Model) {
 	networks := []string{"a", "b", "c"}
 	some := func(label string, n int) bool { return rapid.IntRange(0, n).Draw(t, label) == 0 }
@@ -134,7 +134,7 @@ func drawChange(t *rapid.T) (c routing.Change) {
 	return c
 }
 
-// A machine is a ledger of a file, a hub and a disk, and what they have.
+// A machine is a ledger of a file, a hub and a disk, with their contents.
 type machine struct {
 	t       *rapid.T
 	file    *file
@@ -145,7 +145,7 @@ type machine struct {
 	stop    func()
 	replica map[ledger.Object]any // of a client that follows the events
 	since   uint64
-	whole   bool // what the hub says of itself, as far as it is believed
+	whole   bool // what the hub claims, as far as the ledger relies on it
 	partial bool // it could not be read
 }
 
@@ -162,22 +162,22 @@ func (m *machine) start() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		l.Run(ctx, nobody{})
+		l.Run(ctx, discard{})
 	}()
 	m.l, m.stop = l, func() { cancel(); <-done }
-	m.replica, m.since = contentsOf(l.State().Index), l.State().Revision
+	m.replica, m.since = contentsOf(l.Intent().Index), l.Intent().Revision
 	m.partial = m.hub.sick
 	m.whole = !m.hub.sick && m.hub.complete && m.hub.model.Len() > 0
 	for _, p := range m.disk.model.Ports {
-		if _, used := l.State().Index.Port(p.ID); used && !m.toHub && slices.ContainsFunc(m.file.first.Model.Ports, func(q routing.Port) bool { return q.ID == p.ID }) {
+		if _, used := l.Intent().Index.Port(p.ID); used && !m.toHub && slices.ContainsFunc(m.file.first.Model.Ports, func(q routing.Port) bool { return q.ID == p.ID }) {
 			m.t.Fatalf("the disk still has port %q of the file", p.ID)
 		}
 	}
 }
 
-type nobody struct{}
+type discard struct{}
 
-func (nobody) Load(*ledger.State, []string) {}
+func (discard) Load(*ledger.Intent, []string) {}
 
 func contentsOf(x *routing.Index) map[ledger.Object]any {
 	out := make(map[ledger.Object]any)
@@ -193,20 +193,20 @@ func contentsOf(x *routing.Index) map[ledger.Object]any {
 	return out
 }
 
-func (m *machine) await(what string, f func(*ledger.State) bool) {
-	for begin := time.Now(); !f(m.l.State()); runtime.Gosched() {
+func (m *machine) await(what string, f func(*ledger.Intent) bool) {
+	for begin := time.Now(); !f(m.l.Intent()); runtime.Gosched() {
 		if time.Since(begin) > 20*time.Second {
-			m.t.Fatalf("waited for %s in vain", what)
+			m.t.Fatalf("no %s in time", what)
 		}
 	}
 }
 
-// check compares the ledger with what the sources have.
+// check compares the ledger with the contents of the sources.
 func (m *machine) check() {
 	if !m.hub.sick {
-		m.await("the hub", func(s *ledger.State) bool { return s.Sources[1].Revision == m.hub.at() && s.Sources[1].Err == nil })
+		m.await("update of the hub", func(s *ledger.Intent) bool { return s.Sources[1].Revision == m.hub.at() && s.Sources[1].Err == nil })
 	}
-	s := m.l.State()
+	s := m.l.Intent()
 	if m.partial && !m.hub.sick {
 		m.partial, m.whole = false, m.hub.complete && m.hub.model.Len() > 0
 	}
@@ -225,7 +225,7 @@ func (m *machine) check() {
 	for _, q := range s.Quarantined() {
 		held[q.Object] = q.Source
 		if !strings.Contains(want.reasons[q.Object], q.Err.Error()) {
-			m.t.Fatalf("%v, and what is wrong is %s", q, want.reasons[q.Object])
+			m.t.Fatalf("%v, want %s", q, want.reasons[q.Object])
 		}
 		gaps = gaps || q.Object.Kind != routing.KindPort
 	}
@@ -250,7 +250,7 @@ func (m *machine) check() {
 	}
 	m.follow()
 	if !reflect.DeepEqual(m.replica, contentsOf(s.Index)) {
-		m.t.Fatalf("who follows the events has\n%v\nwant\n%v", m.replica, contentsOf(s.Index))
+		m.t.Fatalf("a client that follows the events has\n%v\nwant\n%v", m.replica, contentsOf(s.Index))
 	}
 	if m.since > s.Revision {
 		m.t.Fatalf("revision %d after %d", s.Revision, m.since)
@@ -287,8 +287,8 @@ func (m *machine) follow() {
 	}
 }
 
-// Whatever a file, a shared store and the host's own store do, and whatever clients write:
-// the ledger is always what a ledger would be that was made of all of it anew.
+// Whatever a file, a shared store, the host's own store and clients do, the ledger always
+// equals one that is opened with the same contents.
 func TestLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		first := drawModel(t, 3)
@@ -301,11 +301,11 @@ func TestLaws(t *testing.T) {
 			"": func(*rapid.T) { m.check() },
 			"file": func(t *rapid.T) {
 				next := drawModel(t, 3)
-				before := m.l.State()
+				before := m.l.Intent()
 				m.file.versions <- ledger.Contents{Complete: true, Model: &next}
 				err := <-m.file.checked
-				m.await("the file", func(s *ledger.State) bool { return s.File() != before.File() })
-				if refused := m.l.State().File().Err; (refused != nil) != (err != nil) {
+				m.await("update of the file", func(s *ledger.Intent) bool { return s.File() != before.File() })
+				if refused := m.l.Intent().File().Err; (refused != nil) != (err != nil) {
 					t.Fatalf("refused %v, check says %v", refused, err)
 				}
 				if err == nil {
@@ -346,16 +346,16 @@ func TestLaws(t *testing.T) {
 					m.whole = m.hub.complete
 				}
 				for _, o := range r.Objects {
-					if held := r.State.NotFound(o.Object); err == nil && (o.Op == ledger.Created || o.Op == ledger.Updated) && !r.State.Has(o.Object) {
+					if held := r.Intent.NotFound(o.Object); err == nil && (o.Op == ledger.Created || o.Op == ledger.Updated) && !r.Intent.Has(o.Object) {
 						t.Fatalf("%v is %s, and: %v", o.Object, o.Op, held)
 					}
 				}
 			},
 			"a restart": func(t *rapid.T) {
 				m.stop()
-				last := m.l.State().Revision
+				last := m.l.Intent().Revision
 				m.start()
-				if now := m.l.State().Revision; !m.toHub && now < min(last, m.disk.revision) {
+				if now := m.l.Intent().Revision; !m.toHub && now < min(last, m.disk.revision) {
 					t.Fatalf("revision %d after %d", now, last)
 				}
 			},

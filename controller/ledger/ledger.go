@@ -16,33 +16,33 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Config is what a [Ledger] is told at its start.
+// Config configures a [Ledger].
 type Config struct {
-	// Sources have the intent, in the order of precedence: of an object that several
-	// have, that of the first is used.
+	// Sources are the sources of the intent in order of precedence: an object that several
+	// sources have belongs to the first of them.
 	Sources []Source
-	// Write is the one of Sources that writes go to; nil means that nothing can be
-	// written, at least until [Ledger.Adopt].
+	// Write is the one of Sources that writes go to; nil means that writes fail until
+	// [Ledger.Adopt].
 	Write Store
-	// Complete says that what the host's own store has at the start is complete,
-	// whatever it says; see [State].
+	// Complete declares that the initial contents of the host's own store are complete, even
+	// if the store is not marked complete; see [Intent].
 	Complete bool
-	// History is how many events are remembered for watchers. 0 means 65,536.
+	// History is how many events are kept for watchers. 0 means 65,536.
 	History int
 	Log     *zap.Logger
 }
 
 const (
 	defaultHistory = 1 << 16
-	maxGroup       = 4096 // writes that are made durable together
-	maxLogged      = 100  // quarantined objects that have a line of the log each
+	maxGroup       = 4096 // writes in one transaction
+	maxLogged      = 100  // quarantined objects that are logged one by one
 )
 
-// ErrNoStore is the error of writes where there is no store.
+// ErrNoStore is the error of writes without a store.
 var ErrNoStore = errors.New("there is no store: start ofdvr serve with --state-dir")
 
-// A StoreError says that a write could not be made durable. Whether it was is
-// not known then; most probably not.
+// A StoreError means that a write could not be committed. It is not known whether it was; most
+// probably not.
 type StoreError struct {
 	Store string
 	Err   error
@@ -51,28 +51,27 @@ type StoreError struct {
 func (e *StoreError) Error() string { return "write to " + e.Store + ": " + e.Err.Error() }
 func (e *StoreError) Unwrap() error { return e.Err }
 
-// A Ledger keeps the intent. Create it with [Open], then call [Ledger.Run]. Its
-// other methods may be called from any goroutine.
+// A Ledger maintains the intent. Create it with [Open], then call [Ledger.Run]. Its other
+// methods may be called from any goroutine.
 type Ledger struct {
 	log     *zap.Logger
-	state   atomic.Pointer[State]
-	history *history      // of the same revisions, but for a moment
-	writes  chan *write   // some, so that they are made durable together
-	tidings chan *tidings // none: whoever tells something waits
+	intent  atomic.Pointer[Intent]
+	history *history     // updated before intent
+	writes  chan *write  // buffered, so that pending writes share a transaction
+	notices chan *notice // unbuffered: senders wait for the answer anyway
 
-	// These are Run's.
+	// Owned by Run.
 	sources []Source
-	store   Store             // one of sources; nil: nothing can be written
-	ahead   map[Object]uint64 // what was committed to a shared store, with its revision, until that tells it
+	store   Store             // one of sources; nil: writes fail
+	ahead   map[Object]uint64 // objects committed to a shared store and the revision, until the store reports it
 	to      Reader
 }
 
-// Open returns a Ledger of what the sources have. What cannot be used of them is
-// quarantined.
+// Open loads the sources and returns a Ledger. Objects that cannot be used are quarantined.
 func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 	l := &Ledger{log: cfg.Log, sources: slices.Clone(cfg.Sources), store: cfg.Write, ahead: make(map[Object]uint64),
-		writes: make(chan *write, 256), tidings: make(chan *tidings)}
-	s := &State{Index: new(routing.Index), writes: -1, home: len(l.sources) - 1, believed: cfg.Complete}
+		writes: make(chan *write, 256), notices: make(chan *notice)}
+	s := &Intent{Index: new(routing.Index), writes: -1, home: len(l.sources) - 1, believed: cfg.Complete}
 	all := make([]Contents, len(l.sources))
 	for i, src := range l.sources {
 		c, err := src.Load(ctx)
@@ -92,53 +91,53 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 		src.strays = p.load(i, src.Name, &all[i])
 	}
 	p.run()
-	g := group{state: p.finish()}
+	g := group{intent: p.finish()}
 	if s.File() != nil {
-		g.state.Revision++
+		g.intent.Revision++
 	}
-	g.state.Layout = g.state.Revision
-	l.logQuarantined(g.state.Quarantined())
+	g.intent.Layout = g.intent.Revision
+	l.logQuarantined(g.intent.Quarantined())
 	for _, src := range s.Sources {
 		if src.Partial {
-			l.log.Error("could not read a source of the intent, going on with the rest", zap.String("source", src.Name), zap.Error(src.Err))
+			l.log.Error("could not read a source of the intent, using the others", zap.String("source", src.Name), zap.Error(src.Err))
 		}
 	}
 	if s.File() != nil {
 		l.noteDeclared(ctx, &g, p)
 	}
-	l.state.Store(g.state)
-	l.history = newHistory(cmp.Or(max(cfg.History, 0), defaultHistory), g.state.Revision)
+	l.intent.Store(g.intent)
+	l.history = newHistory(cmp.Or(max(cfg.History, 0), defaultHistory), g.intent.Revision)
 	return l, nil
 }
 
-// State returns the intent as it is now.
-func (l *Ledger) State() *State { return l.state.Load() }
+// Intent returns the current intent.
+func (l *Ledger) Intent() *Intent { return l.intent.Load() }
 
-// Events returns all events of the first revision after since that has some, and
-// a channel that is closed when there are more. The events are shared by all
-// callers and must not be changed. The error is [ErrCompacted].
+// Events returns the events of the first revision after since that has any, and a channel that
+// is closed when there are more. All callers share the events, which must not be changed. The
+// error is [ErrCompacted].
 func (l *Ledger) Events(since uint64) ([]Event, <-chan struct{}, error) {
 	return l.history.after(since)
 }
 
-// An Edit returns the change that a write makes of the present state, or why it
-// makes none. It runs on the ledger's goroutine, so it should not take long.
-type Edit func(*State) (Proposal, error)
+// An Edit returns the change that a write makes to an intent, or an error. It runs on the
+// ledger's goroutine, so it should be fast.
+type Edit func(*Intent) (Proposal, error)
 
-// A Proposal is what a write is to do.
+// A Proposal is the change that a write proposes.
 type Proposal struct {
 	Change   routing.Change
-	Complete bool // from now on nothing is missing, see [State]
+	Complete bool // declare the intent complete, see [Intent]
 }
 
-// A Result says what a write did.
+// A Result is the effect of a write.
 type Result struct {
-	State   *State    // after it, with its revision
-	Objects []Outcome // that it named
-	Touched []string  // IDs of the routers to which it matters, sorted
+	Intent  *Intent   // after the write
+	Objects []Outcome // the objects of the write and those that changed with them
+	Touched []string  // IDs of the affected routers, sorted
 }
 
-// An Outcome is what became of an object.
+// An Outcome is the effect of a write on one object.
 type Outcome struct {
 	Object Object
 	Op     Op
@@ -149,10 +148,10 @@ func (r *Result) Changed() bool {
 	return slices.ContainsFunc(r.Objects, func(o Outcome) bool { return o.Op != Unchanged })
 }
 
-// A write is an edit that waits for its turn.
+// A write is an edit that waits for the ledger's goroutine.
 type write struct {
 	edit   Edit
-	answer chan answer // capacity 1: nobody may wait for it any more
+	answer chan answer // capacity 1: the client may have stopped waiting
 }
 
 type answer struct {
@@ -160,11 +159,10 @@ type answer struct {
 	err error
 }
 
-// Write carries out an edit and returns when it is durable. A write that changes
-// nothing has the revision that there is. Errors are the edit's, a join of
-// [*routing.PathError]s if the change is not possible, a [*DeclaredError], a
-// [*StoreError], [ErrNoStore], or that of ctx; after a StoreError or that of ctx
-// it is not known whether it was carried out.
+// Write applies an edit and returns when it is durable. A write that changes nothing returns
+// the current intent. Errors are the edit's, a join of [*routing.PathError]s if the change is
+// invalid, a [*DeclaredError], a [*StoreError], [ErrNoStore], or ctx's; after a StoreError or
+// ctx's error it is not known whether the edit was applied.
 func (l *Ledger) Write(ctx context.Context, edit Edit) (Result, error) {
 	w := &write{edit: edit, answer: make(chan answer, 1)}
 	if err := enter(ctx, l.writes, w); err != nil {
@@ -179,7 +177,7 @@ func enter[T any](ctx context.Context, queue chan<- T, w T) error {
 	case queue <- w:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("hand over a change of the intent: %w", context.Cause(ctx))
+		return fmt.Errorf("submit a change of the intent: %w", context.Cause(ctx))
 	}
 }
 
@@ -192,23 +190,23 @@ func await[T any](ctx context.Context, done <-chan T) (v T, err error) {
 	}
 }
 
-// Try returns what a write would do, and does nothing.
-func (l *Ledger) Try(edit Edit) (before *State, r Result, err error) {
-	before = l.State()
-	g := group{state: before.trial()}
+// Try returns what a write would do, without doing it.
+func (l *Ledger) Try(edit Edit) (before *Intent, r Result, err error) {
+	before = l.Intent()
+	g := group{intent: before.trial()}
 	r, err = g.edit(edit)
 	return before, r, err
 }
 
-// A Reader is told of each new State and of the routers to which its changes
-// matter. The next writes wait for it.
+// A Reader receives each new Intent, with the IDs of the affected routers. The next writes wait
+// for it.
 type Reader interface {
-	// Load is told of the State that is the intent from now on.
-	Load(s *State, touched []string)
+	// Load makes s the intent.
+	Load(s *Intent, touched []string)
 }
 
-// Run follows the sources and takes writes until ctx is done, and tells to what
-// comes of it.
+// Run follows the sources and handles writes until ctx is done. It passes each new intent to
+// to.
 func (l *Ledger) Run(ctx context.Context, to Reader) error {
 	l.to = to
 	g, ctx := errgroup.WithContext(ctx)
@@ -216,7 +214,7 @@ func (l *Ledger) Run(ctx context.Context, to Reader) error {
 		src := l.sources[i]
 		g.Go(func() error { return l.follow(ctx, i, src, since) })
 	}
-	for i, src := range l.State().Sources {
+	for i, src := range l.Intent().Sources {
 		follow(i, src.Revision)
 	}
 	g.Go(func() error {
@@ -225,11 +223,11 @@ func (l *Ledger) Run(ctx context.Context, to Reader) error {
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			case w := <-l.writes:
-				l.take(ctx, l.waiting(w))
-			case t := <-l.tidings:
-				err := l.takeIn(ctx, t)
+				l.commit(ctx, l.waiting(w))
+			case t := <-l.notices:
+				err := l.handle(ctx, t)
 				if last := len(l.sources) - 1; t.adopt != nil && err == nil {
-					follow(last, l.State().Sources[last].Revision)
+					follow(last, l.Intent().Sources[last].Revision)
 				}
 				t.answer <- err
 			}
@@ -238,7 +236,7 @@ func (l *Ledger) Run(ctx context.Context, to Reader) error {
 	return g.Wait()
 }
 
-// waiting returns w and the writes that wait behind it.
+// waiting returns w and the pending writes after it.
 func (l *Ledger) waiting(w *write) []*write {
 	ws := []*write{w}
 	for len(ws) < maxGroup {
@@ -252,12 +250,11 @@ func (l *Ledger) waiting(w *write) []*write {
 	return ws
 }
 
-// take carries out writes, makes them durable together, publishes them and
-// answers.
-func (l *Ledger) take(ctx context.Context, ws []*write) {
+// commit applies writes, commits them in one transaction, publishes the new intent and answers.
+func (l *Ledger) commit(ctx context.Context, ws []*write) {
 	unread := l.unread(ctx)
-	before := l.State()
-	g := group{state: before, began: time.Now()}
+	before := l.Intent()
+	g := group{intent: before, began: time.Now()}
 	done := make([]answer, len(ws))
 	for i, w := range ws {
 		if done[i].err = cmp.Or(unread, ErrNoStore); l.store != nil && unread == nil {
@@ -267,7 +264,7 @@ func (l *Ledger) take(ctx context.Context, ws []*write) {
 	var failed error
 	if g.changed {
 		if failed = l.save(ctx, &g); failed == nil {
-			l.become(&g)
+			l.publish(&g)
 		}
 	}
 	if failed != nil {
@@ -276,17 +273,17 @@ func (l *Ledger) take(ctx context.Context, ws []*write) {
 	}
 	for i, w := range ws {
 		if failed != nil && done[i].err == nil {
-			done[i] = unneeded(w.edit, failed, before, l.State())
+			done[i] = unneeded(w.edit, failed, before, l.Intent())
 		}
 		w.answer <- done[i]
 	}
 }
 
-// unneeded answers an edit that was grouped with others which could not be made durable:
-// it has not failed if it changes nothing of what there was before, and is now.
-func unneeded(edit Edit, failed error, states ...*State) (a answer) {
-	for _, s := range states {
-		g := group{state: s}
+// unneeded answers an edit that was grouped with edits that could not be committed. If the
+// edit changes nothing in the intents before and after, it has succeeded.
+func unneeded(edit Edit, failed error, intents ...*Intent) (a answer) {
+	for _, s := range intents {
+		g := group{intent: s}
 		if a.Result, a.err = g.edit(edit); a.err != nil || g.changed {
 			return answer{err: failed}
 		}
@@ -294,34 +291,34 @@ func unneeded(edit Edit, failed error, states ...*State) (a answer) {
 	return a
 }
 
-// unread returns why the store cannot be written to: it has not been read, also
-// not now, and could lose what it has.
+// unread returns why the store must not be written to: it could not be read, not even now, so
+// a write could destroy its contents.
 func (l *Ledger) unread(ctx context.Context) error {
-	if s := l.State().Store(); s == nil || !s.Partial {
+	if s := l.Intent().Store(); s == nil || !s.Partial {
 		return nil
 	}
 	l.reload(ctx)
-	if s := l.State().Store(); s.Partial {
-		return &StoreError{s.Name, fmt.Errorf("it could not be read, so nothing is written to it: %w", s.Err)}
+	if s := l.Intent().Store(); s.Partial {
+		return &StoreError{s.Name, fmt.Errorf("the store could not be read, so it is not written to: %w", s.Err)}
 	}
 	return nil
 }
 
-// become makes what g led to the intent.
-func (l *Ledger) become(g *group) {
-	l.history.add(g.events, g.state.Revision)
-	l.state.Store(g.state)
-	l.to.Load(g.state, slices.Sorted(maps.Keys(g.touched)))
+// publish makes g.intent the current intent.
+func (l *Ledger) publish(g *group) {
+	l.history.add(g.events, g.intent.Revision)
+	l.intent.Store(g.intent)
+	l.to.Load(g.intent, slices.Sorted(maps.Keys(g.touched)))
 }
 
-// save makes what g did durable.
+// save commits the changes of g.
 func (l *Ledger) save(ctx context.Context, g *group) error {
-	at := g.state.writes
-	revision, err := l.store.Commit(ctx, g.state.Revision, g.state.wholeOf(at), g.changes...)
+	at := g.intent.writes
+	revision, err := l.store.Commit(ctx, g.intent.Revision, g.intent.wholeOf(at), g.changes...)
 	if err != nil {
 		return &StoreError{l.store.Name(), err}
 	}
-	src := g.state.Sources[at]
+	src := g.intent.Sources[at]
 	if src.Role == Shared {
 		for i := range g.changes {
 			for o := range named(&g.changes[i]) {
@@ -329,21 +326,20 @@ func (l *Ledger) save(ctx context.Context, g *group) error {
 			}
 		}
 	}
-	if revision > g.state.Revision {
-		s := *g.state
+	if revision > g.intent.Revision {
+		s := *g.intent
 		s.Revision = revision
-		g.state = &s
+		g.intent = &s
 	}
 	return nil
 }
 
-// reload loads what the store has after a write has failed: perhaps it has not
-// failed.
+// reload loads the store after a failed commit, which may have been written all the same.
 func (l *Ledger) reload(ctx context.Context) {
 	c, err := l.store.Load(ctx)
 	if err = cmp.Or(err, c.Err); err != nil {
-		l.log.Error("could not read the store, going on with what is known", zap.Error(err))
+		l.log.Error("could not read the store, using the objects read before", zap.Error(err))
 		return
 	}
-	l.replace(ctx, l.State().writes, &c)
+	l.replace(ctx, l.Intent().writes, &c)
 }

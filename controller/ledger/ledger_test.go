@@ -20,7 +20,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A disk is a store in memory that can fail.
+// A disk is a store in memory whose commits can fail.
 type disk struct {
 	mu       sync.Mutex
 	model    routing.Model
@@ -28,9 +28,9 @@ type disk struct {
 	complete bool
 	commits  int
 	fail     error         // of the next commits
-	anyway   bool          // they are carried out although they fail
-	readOnly error         // why nothing can be written
-	hold     chan struct{} // commits wait until it is closed, if it is not nil
+	anyway   bool          // failing commits are written all the same
+	readOnly error         // why writes fail
+	hold     chan struct{} // commits wait until it is closed; nil: they do not wait
 }
 
 func (d *disk) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (routing.Change, error), _ func(ledger.Update) error) error {
@@ -38,18 +38,18 @@ func (d *disk) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (rou
 	return context.Cause(ctx)
 }
 
-// contents returns what d has.
+// contents returns the contents of d.
 func (d *disk) contents() ledger.Contents {
 	c, _ := d.Load(context.Background())
 	return c
 }
 
-// A file is a source that changes when a test says so.
+// A file is a declared source that a test changes.
 type file struct {
 	first    ledger.Contents
 	versions chan ledger.Contents
 	errs     chan error
-	checked  chan error // what is wrong with a version, before it is told
+	checked  chan error // the result of compare for each version
 }
 
 func newFile(first ledger.Contents) *file {
@@ -61,7 +61,7 @@ func (f *file) Role() ledger.Role { return ledger.Declared }
 
 func (f *file) Load(context.Context) (ledger.Contents, error) { return f.first, nil }
 
-func (f *file) Follow(ctx context.Context, _ uint64, compare func(*routing.Model) (routing.Change, error), tell func(ledger.Update) error) error {
+func (f *file) Follow(ctx context.Context, _ uint64, compare func(*routing.Model) (routing.Change, error), report func(ledger.Update) error) error {
 	for {
 		var u ledger.Update
 		select {
@@ -72,13 +72,13 @@ func (f *file) Follow(ctx context.Context, _ uint64, compare func(*routing.Model
 			u.Change, u.Err = compare(c.Model)
 			f.checked <- u.Err
 		}
-		if err := tell(u); err != nil {
+		if err := report(u); err != nil {
 			return err
 		}
 	}
 }
 
-// A standin has what another daemon says that there is.
+// A standin has the intent of the daemon that leads.
 type standin struct{ model routing.Model }
 
 func (s *standin) Name() string      { return "the daemon that leads" }
@@ -125,7 +125,7 @@ func (d *disk) Commit(_ context.Context, revision uint64, complete bool, changes
 	return d.revision, err
 }
 
-// after returns m after c. Like a store, it does not know what objects mean.
+// after returns m after c. Like a store, it does not interpret objects.
 func after(m routing.Model, c routing.Change) routing.Model {
 	m.Networks = changed(m.Networks, c.Put.Networks, c.Delete.Networks, func(n routing.Network) string { return n.ID })
 	m.Routers = changed(m.Routers, c.Put.Routers, c.Delete.Routers, func(r routing.Router) string { return r.ID })
@@ -149,7 +149,7 @@ func changed[T any](all, put []T, remove []string, id func(T) string) (out []T) 
 	return append(out, put...)
 }
 
-// A desk is a ledger at work.
+// A desk is a running ledger.
 type desk struct {
 	*ledger.Ledger
 	t *testing.T
@@ -157,11 +157,11 @@ type desk struct {
 	file *file
 
 	mu        sync.Mutex
-	published []*ledger.State
+	published []*ledger.Intent
 	touched   [][]string
 }
 
-// open starts a ledger. It ends with the test.
+// open starts a ledger, which ends with the test.
 func open(t *testing.T, d *disk, cfg ledger.Config, first *routing.Model) *desk {
 	t.Helper()
 	f := newFile(ledger.Contents{Complete: true, Model: first})
@@ -188,34 +188,34 @@ func open(t *testing.T, d *disk, cfg ledger.Config, first *routing.Model) *desk 
 }
 
 // Load implements [ledger.Reader].
-func (k *desk) Load(s *ledger.State, touched []string) {
+func (k *desk) Load(s *ledger.Intent, touched []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.published, k.touched = append(k.published, s), append(k.touched, touched)
 }
 
-// declare gives the file another version and returns what its check says, when
-// all of it has been taken in.
+// declare gives the file another version and returns the result of its check, after the ledger
+// has handled it.
 func (k *desk) declare(m routing.Model) error {
 	k.t.Helper()
-	before := k.State()
+	before := k.Intent()
 	k.file.versions <- ledger.Contents{Complete: true, Model: &m}
 	err := <-k.file.checked
-	k.await("the file to be taken in", func(s *ledger.State) bool { return s != before })
+	k.await("update of the file", func(s *ledger.Intent) bool { return s != before })
 	return err
 }
 
-// await waits until the state is as it should be.
-func (k *desk) await(what string, f func(*ledger.State) bool) {
+// await waits until f is true for the intent.
+func (k *desk) await(what string, f func(*ledger.Intent) bool) {
 	k.t.Helper()
-	for begin := time.Now(); !f(k.State()); runtime.Gosched() {
+	for begin := time.Now(); !f(k.Intent()); runtime.Gosched() {
 		if time.Since(begin) > 20*time.Second {
-			k.t.Fatalf("waited for %s in vain", what)
+			k.t.Fatalf("no %s in time", what)
 		}
 	}
 }
 
-// must writes what has to be accepted.
+// must writes an edit that must succeed.
 func (k *desk) must(edit ledger.Edit) ledger.Result {
 	k.t.Helper()
 	r, err := k.Write(k.t.Context(), edit)
@@ -241,7 +241,7 @@ func router(id string, networks ...string) routing.Router {
 	return r
 }
 
-// blue is a router with two networks and a port on each.
+// blue returns a router with two networks and a port on each.
 func blue() routing.Model {
 	return routing.Model{
 		Networks: []routing.Network{network("a"), network("b")},
@@ -261,16 +261,16 @@ func ops(r ledger.Result) string {
 func TestWrites(t *testing.T) {
 	k := open(t, new(disk), ledger.Config{}, nil)
 	r := k.must(ledger.Put(blue()))
-	if want := `network "a" created, network "b" created, router "r" created, port "p" created, port "q" created`; ops(r) != want || r.State.Revision != 1 || fmt.Sprint(r.Touched) != "[r]" {
-		t.Errorf("revision %d, %s, touches %v", r.State.Revision, ops(r), r.Touched)
+	if want := `network "a" created, network "b" created, router "r" created, port "p" created, port "q" created`; ops(r) != want || r.Intent.Revision != 1 || fmt.Sprint(r.Touched) != "[r]" {
+		t.Errorf("revision %d, %s, touches %v", r.Intent.Revision, ops(r), r.Touched)
 	}
 	commits := k.commits
-	if r = k.must(ledger.Put(blue())); r.Changed() || r.State.Revision != 1 || len(r.Touched) > 0 || k.commits != commits || len(r.Objects) != 5 {
-		t.Errorf("the same once more: revision %d, %s, %d commits", r.State.Revision, ops(r), k.commits-commits)
+	if r = k.must(ledger.Put(blue())); r.Changed() || r.Intent.Revision != 1 || len(r.Touched) > 0 || k.commits != commits || len(r.Objects) != 5 {
+		t.Errorf("the same once more: revision %d, %s, %d commits", r.Intent.Revision, ops(r), k.commits-commits)
 	}
 	r = k.must(ledger.Put(routing.Model{Ports: []routing.Port{port("p", "b", 12)}}))
-	if ops(r) != `port "p" updated` || r.State.Revision != 2 || r.State.Layout != 1 {
-		t.Errorf("revision %d, layout %d, %s", r.State.Revision, r.State.Layout, ops(r))
+	if ops(r) != `port "p" updated` || r.Intent.Revision != 2 || r.Intent.Layout != 1 {
+		t.Errorf("revision %d, layout %d, %s", r.Intent.Revision, r.Intent.Layout, ops(r))
 	}
 	if _, err := k.Write(t.Context(), ledger.Delete(ledger.Object{Kind: routing.KindPort, ID: "x"}, false)); !errors.Is(err, ledger.ErrNotFound) {
 		t.Errorf("deleting nothing: %v", err)
@@ -280,38 +280,38 @@ func TestWrites(t *testing.T) {
 		t.Errorf("deleting what is in use: %v", err)
 	}
 	r = k.must(ledger.Delete(ledger.Object{Kind: routing.KindNetwork, ID: "b"}, true))
-	if want := `port "p" deleted, port "q" deleted, router "r" updated, network "b" deleted`; ops(r) != want || len(r.State.Index.Router("r").Interfaces) != 1 {
+	if want := `port "p" deleted, port "q" deleted, router "r" updated, network "b" deleted`; ops(r) != want || len(r.Intent.Index.Router("r").Interfaces) != 1 {
 		t.Errorf("cascade: %s", ops(r))
 	}
-	if _, err := k.Write(t.Context(), ledger.Put(routing.Model{Ports: []routing.Port{port("p", "none", 1)}})); err == nil || k.State() != r.State {
-		t.Errorf("what is impossible was accepted: %v", err)
+	if _, err := k.Write(t.Context(), ledger.Put(routing.Model{Ports: []routing.Port{port("p", "none", 1)}})); err == nil || k.Intent() != r.Intent {
+		t.Errorf("an invalid change was accepted: %v", err)
 	}
-	if len(k.published) != 3 || k.published[2] != r.State {
-		t.Errorf("%d states were published", len(k.published))
+	if len(k.published) != 3 || k.published[2] != r.Intent {
+		t.Errorf("%d intents were published", len(k.published))
 	}
-	if _, err := k.Write(t.Context(), ledger.ReplaceAll(routing.Model{}, false)); !errors.Is(err, ledger.ErrEmpty) || k.State() != r.State {
-		t.Errorf("everything was replaced by nothing: %v", err)
+	if _, err := k.Write(t.Context(), ledger.ReplaceAll(routing.Model{}, false)); !errors.Is(err, ledger.ErrEmpty) || k.Intent() != r.Intent {
+		t.Errorf("an empty replacement was accepted: %v", err)
 	}
-	before, plan, err := k.Try(ledger.ReplaceAll(routing.Model{}, true))
-	if err != nil || before != r.State || ops(plan) != `router "r" deleted, network "a" deleted` || k.State() != r.State {
-		t.Errorf("a trial: %v, %s", err, ops(plan))
+	before, trial, err := k.Try(ledger.ReplaceAll(routing.Model{}, true))
+	if err != nil || before != r.Intent || ops(trial) != `router "r" deleted, network "a" deleted` || k.Intent() != r.Intent {
+		t.Errorf("a trial: %v, %s", err, ops(trial))
 	}
 }
 
-// TestTryFile states that a plan for a new version of the topology file is what its reload does, and
-// changes nothing.
+// TestTryFile checks that the plan for a new version of the topology file is what a reload of the
+// file does, and that planning changes nothing.
 func TestTryFile(t *testing.T) {
 	m := blue()
 	k := open(t, new(disk), ledger.Config{}, &m)
-	before := k.State()
+	before := k.Intent()
 	next := blue()
 	next.Ports = []routing.Port{port("p", "b", 12)}
 	at, plan, err := k.TryFile(next)
 	if want := `port "q" deleted, port "p" updated, network "a" unchanged, network "b" unchanged, router "r" unchanged`; err != nil || at != before || ops(plan) != want || fmt.Sprint(plan.Touched) != "[r]" {
 		t.Errorf("%v: %s, touches %v; want %s", err, ops(plan), plan.Touched, want)
 	}
-	if k.State() != before {
-		t.Error("it has changed something")
+	if k.Intent() != before {
+		t.Error("TryFile changed the intent")
 	}
 	next.Ports[0].Network = "none"
 	var wrong *routing.PathError
@@ -323,25 +323,24 @@ func TestTryFile(t *testing.T) {
 	}
 }
 
-// A state that a write or the file has led to says since when; what there was at
-// the start does not.
+// The intent after a write or an update of the file has a time; the one at the start has
+// none.
 func TestSince(t *testing.T) {
 	k := open(t, &disk{}, ledger.Config{}, nil)
-	if s := k.State(); !s.Since.IsZero() {
+	if s := k.Intent(); !s.Since.IsZero() {
 		t.Errorf("at the start it is %v", s.Since)
 	}
 	last := time.Now()
 	for _, edit := range []ledger.Edit{ledger.Put(blue()), ledger.Complete, ledger.Delete(ledger.Object{Kind: routing.KindPort, ID: "p"}, false)} {
-		if s := k.must(edit).State; s.Since.Before(last) {
+		if s := k.must(edit).Intent; s.Since.Before(last) {
 			t.Errorf("revision %d is of %v, and was written after %v", s.Revision, s.Since, last)
 		}
 		last = time.Now()
 	}
 }
 
-// Writes that wait are made durable together, each with a revision of its own;
-// one that is refused does not hinder the others, and none is answered before it
-// is on disk.
+// Writes that wait together share a transaction but have revisions of their own. A refused one
+// does not affect the others, and no write is answered before it is on disk.
 func TestGroups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const writers = 100
@@ -364,17 +363,17 @@ func TestGroups(t *testing.T) {
 					refused++
 					return
 				}
-				if _, ok := r.State.Index.Network(fmt.Sprint("n", i)); !ok {
-					t.Errorf("the state of write %d does not have it", i)
+				if _, ok := r.Intent.Index.Network(fmt.Sprint("n", i)); !ok {
+					t.Errorf("the intent after write %d does not have it", i)
 				}
-				revisions[r.State.Revision]++
+				revisions[r.Intent.Revision]++
 			})
 		}
 		synctest.Wait()
 		mu.Lock()
 		early := len(revisions)
 		mu.Unlock()
-		if early > 0 || k.State().Revision > 0 {
+		if early > 0 || k.Intent().Revision > 0 {
 			t.Errorf("%d writes were answered before they were durable", early)
 		}
 		close(d.hold)
@@ -385,9 +384,8 @@ func TestGroups(t *testing.T) {
 	})
 }
 
-// What could not be made durable is refused, and is not there; the next write
-// works if the disk does. If the disk has it although it said otherwise, it is
-// taken in.
+// Writes that could not be committed fail and have no effect; later writes succeed if the disk
+// works again. If the disk has them in spite of the error, they take effect.
 func TestDiskFails(t *testing.T) {
 	d := new(disk)
 	k := open(t, d, ledger.Config{}, nil)
@@ -407,19 +405,19 @@ func TestDiskFails(t *testing.T) {
 		d.fail = nil
 		d.mu.Unlock()
 		r := k.must(ledger.Put(routing.Model{Networks: []routing.Network{network(id + "-next")}}))
-		if _, ok := r.State.Index.Network(id); ok != anyway {
+		if _, ok := r.Intent.Index.Network(id); ok != anyway {
 			t.Errorf("with anyway %v the network is there: %v", anyway, ok)
 		}
 		c := d.contents()
-		if n, _, _ := r.State.Index.Len(); len(c.Model.Networks) != n || c.Revision != r.State.Revision {
-			t.Errorf("the disk has %d networks at revision %d, the ledger %d at %d", len(c.Model.Networks), c.Revision, n, r.State.Revision)
+		if n, _, _ := r.Intent.Index.Len(); len(c.Model.Networks) != n || c.Revision != r.Intent.Revision {
+			t.Errorf("the disk has %d networks at revision %d, the ledger %d at %d", len(c.Model.Networks), c.Revision, n, r.Intent.Revision)
 		}
 	}
 }
 
-// A write that changes nothing has not failed because others did that were made durable
-// together with it; one that would change nothing only after these has.
-func TestDiskFailsForOthers(t *testing.T) {
+// A write that changes nothing succeeds even if it is grouped with writes that fail, unless it
+// depends on them.
+func TestUnneededWriteSurvivesFailedGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := new(disk)
 		k := open(t, d, ledger.Config{}, nil)
@@ -439,7 +437,7 @@ func TestDiskFailsForOthers(t *testing.T) {
 					t.Errorf("put %v: %v", ids, err)
 				}
 			})
-			synctest.Wait() // the first is being written, and the others queue in order
+			synctest.Wait() // the first is being committed, the others are queued in order
 		}
 		write(true, "first")
 		write(false, "a")
@@ -451,15 +449,15 @@ func TestDiskFailsForOthers(t *testing.T) {
 	})
 }
 
-// What a file declares can be changed only there; a newer version replaces it
-// and nothing else. What the store has too becomes the file's.
+// Objects of a file can be changed only in the file. A newer version replaces the file's
+// objects and no others. An object that the store has too belongs to the file.
 func TestFile(t *testing.T) {
 	d := new(disk)
 	open(t, d, ledger.Config{}, nil).must(ledger.Put(routing.Model{
 		Networks: []routing.Network{network("a"), network("s")}, Ports: []routing.Port{port("s", "s", 50)}}))
 	m := blue()
 	k := open(t, d, ledger.Config{Complete: true}, &m)
-	s := k.State()
+	s := k.Intent()
 	if n, r, p := s.Index.Len(); n != 3 || r != 1 || p != 3 || s.File().Networks != 2 || s.Store().Networks != 1 || s.Revision != 2 || !s.Complete {
 		t.Errorf("%d networks, %d routers, %d ports; file %+v, store %+v", n, r, p, s.File(), s.Store())
 	}
@@ -488,31 +486,30 @@ func TestFile(t *testing.T) {
 	if err := k.declare(next); err != nil {
 		t.Fatal(err)
 	}
-	s = k.State()
+	s = k.Intent()
 	if _, ok := s.Index.Port("q"); ok || !s.Has(ledger.Object{Kind: routing.KindPort, ID: "u"}) || !s.Has(ledger.Object{Kind: routing.KindNetwork, ID: "s"}) {
-		t.Error("the new version of the file was not taken in")
+		t.Error("the new version of the file was not loaded")
 	}
 	k.must(ledger.Put(routing.Model{Ports: []routing.Port{port("v", "c", 62)}}))
 	without := blue()
 	without.Ports = nil
 	err := k.declare(without)
 	var inUse *routing.InUseError
-	if !errors.As(err, &inUse) || !errors.As(k.State().File().Err, &inUse) {
-		t.Errorf("a file that takes away what others stand on: %v", err)
+	if !errors.As(err, &inUse) || !errors.As(k.Intent().File().Err, &inUse) {
+		t.Errorf("a file that drops a network of others' ports: %v", err)
 	}
 	bad := errors.New("line 3")
-	index := k.State().Index
+	index := k.Intent().Index
 	k.file.errs <- bad
-	k.await("the mistake to be noted", func(s *ledger.State) bool { return s.File().Err == bad })
-	if k.State().Index != index {
+	k.await("error of the file", func(s *ledger.Intent) bool { return s.File().Err == bad })
+	if k.Intent().Index != index {
 		t.Error("a broken file has changed something")
 	}
 	k.declare(next)
-	k.await("the mistake to be over", func(s *ledger.State) bool { return s.File().Err == nil })
+	k.await("end of the error", func(s *ledger.Intent) bool { return s.File().Err == nil })
 }
 
-// Without a store nothing can be written, and a file on a disk that cannot be
-// written to is taken in all the same.
+// Without a store writes fail. A file on a read-only disk is loaded all the same.
 func TestReadOnly(t *testing.T) {
 	m := blue()
 	k := open(t, nil, ledger.Config{}, &m)
@@ -526,39 +523,39 @@ func TestReadOnly(t *testing.T) {
 	}
 	m2 := blue()
 	m2.Ports = nil
-	if err := k.declare(m2); err != nil || k.State().Has(ledger.Object{Kind: routing.KindPort, ID: "p"}) {
-		t.Errorf("the file was not taken in: %v", err)
+	if err := k.declare(m2); err != nil || k.Intent().Has(ledger.Object{Kind: routing.KindPort, ID: "p"}) {
+		t.Errorf("the file was not loaded: %v", err)
 	}
 }
 
-// A new store knows nothing, which is not that there should be nothing.
+// A new store is not complete, although it has no objects.
 func TestComplete(t *testing.T) {
 	d := new(disk)
 	k := open(t, d, ledger.Config{}, nil)
-	if k.must(ledger.Put(blue())).State.Complete {
+	if k.must(ledger.Put(blue())).Intent.Complete {
 		t.Error("it is complete at once")
 	}
-	if r := k.must(ledger.Complete); !r.State.Complete || r.State.Revision != 2 {
-		t.Errorf("complete %v at revision %d", r.State.Complete, r.State.Revision)
+	if r := k.must(ledger.Complete); !r.Intent.Complete || r.Intent.Revision != 2 {
+		t.Errorf("complete %v at revision %d", r.Intent.Complete, r.Intent.Revision)
 	}
-	if k = open(t, d, ledger.Config{}, nil); !k.State().Complete || k.State().Revision != 2 {
+	if k = open(t, d, ledger.Config{}, nil); !k.Intent().Complete || k.Intent().Revision != 2 {
 		t.Error("it is forgotten")
 	}
-	// One with nothing in it is believed no more, whatever it says: it may be that of a
-	// file that is not named any more.
+	// An empty store is never complete by itself, even if it is marked: its objects may have
+	// been in a file that is no longer configured.
 	empty := &disk{complete: true}
-	if k = open(t, empty, ledger.Config{}, nil); k.State().Complete {
+	if k = open(t, empty, ledger.Config{}, nil); k.Intent().Complete {
 		t.Error("an empty store is taken for complete")
 	}
-	if k = open(t, empty, ledger.Config{Complete: true}, nil); !k.State().Complete {
-		t.Error("an empty store is not complete although that was said")
+	if k = open(t, empty, ledger.Config{Complete: true}, nil); !k.Intent().Complete {
+		t.Error("an empty store is not complete although Config.Complete is set")
 	}
-	if k = open(t, new(disk), ledger.Config{}, nil); !k.must(ledger.ReplaceAll(blue(), false)).State.Complete {
-		t.Error("everything that there is was said, and it is not complete")
+	if k = open(t, new(disk), ledger.Config{}, nil); !k.must(ledger.ReplaceAll(blue(), false)).Intent.Complete {
+		t.Error("it is not complete although a client declared it so")
 	}
 }
 
-// A daemon that stood by takes over what the store has by then.
+// A daemon that stood by loads the store when it takes over.
 func TestAdopt(t *testing.T) {
 	d := new(disk)
 	leader := open(t, d, ledger.Config{}, nil)
@@ -570,7 +567,7 @@ func TestAdopt(t *testing.T) {
 	if err := k.Adopt(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
-	s := k.State()
+	s := k.Intent()
 	if _, _, ports := s.Index.Len(); ports != 2 || !s.Has(ledger.Object{Kind: routing.KindPort, ID: "new"}) || s.Revision < 3 {
 		t.Errorf("%d ports at revision %d", ports, s.Revision)
 	}
@@ -583,7 +580,7 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
-// A snapshot of a router replaces what is known about it and nothing else.
+// A snapshot replaces one router with its networks and ports, and nothing else.
 func TestSnapshot(t *testing.T) {
 	k := open(t, new(disk), ledger.Config{}, nil)
 	k.must(ledger.Put(blue()))
@@ -598,18 +595,18 @@ func TestSnapshot(t *testing.T) {
 		!strings.Contains(err.Error(), "ports[0].network") {
 		t.Errorf("a port elsewhere: %v", err)
 	}
-	// c is of another router too, so it stays with what is on it.
+	// c is on another router too, so it stays with its ports.
 	if r = k.must(ledger.ReplaceRouter(ledger.Snapshot{Router: router("r", "a")})); ops(r) != `port "p" deleted, router "r" updated` {
 		t.Errorf("less: %s", ops(r))
 	}
 	same := k.must(ledger.ReplaceRouter(ledger.Snapshot{Router: router("r", "a")}))
 	if same.Changed() {
-		t.Errorf("the same again: %s", ops(same))
+		t.Errorf("the same snapshot again: %s", ops(same))
 	}
 }
 
-// Watchers see every change once, in order, from any revision that is remembered
-// on; those who want to know more are told to list again.
+// Watchers see every change once, in order, from any revision that is still in the history;
+// others have to list again.
 func TestEvents(t *testing.T) {
 	k := open(t, new(disk), ledger.Config{History: 64}, nil)
 	k.must(ledger.Put(blue()))
@@ -618,7 +615,7 @@ func TestEvents(t *testing.T) {
 	for i := range 40 {
 		k.must(ledger.Put(routing.Model{Networks: []routing.Network{network(fmt.Sprint("n", i))}}))
 		if i%3 == 1 {
-			continue // what is read later is of several revisions
+			continue // a later read returns several revisions
 		}
 		for events := k.events(since); len(events) > 0; events = k.events(since) {
 			for _, e := range events {
@@ -638,7 +635,7 @@ func TestEvents(t *testing.T) {
 	select {
 	case <-more:
 	case <-time.After(10 * time.Second):
-		t.Error("nobody was told")
+		t.Error("watchers were not notified")
 	}
 	for i := range 60 {
 		k.must(ledger.Put(routing.Model{Networks: []routing.Network{network(fmt.Sprint("m", i))}}))
@@ -652,17 +649,17 @@ func TestEvents(t *testing.T) {
 	for i := range 100 {
 		big.Networks = append(big.Networks, network(fmt.Sprint("big", i)))
 	}
-	before := k.State().Revision
+	before := k.Intent().Revision
 	k.must(ledger.Put(big))
 	if _, _, err := k.Events(before); !errors.Is(err, ledger.ErrCompacted) {
-		t.Errorf("more than is remembered: %v", err)
+		t.Errorf("older than the history: %v", err)
 	}
-	if events, _, err := k.Events(k.State().Revision); err != nil || len(events) > 0 {
+	if events, _, err := k.Events(k.Intent().Revision); err != nil || len(events) > 0 {
 		t.Errorf("%d events, %v", len(events), err)
 	}
 }
 
-// events are those of the first revision after since that has some.
+// events returns the events of the first revision after since that has any.
 func (k *desk) events(since uint64) []ledger.Event {
 	k.t.Helper()
 	events, _, err := k.Events(since)

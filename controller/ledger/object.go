@@ -10,7 +10,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// An Object names one object: its kind is that of a network, a router or a port.
+// An Object identifies a network, router or port.
 type Object struct {
 	Kind routing.Kind
 	ID   string
@@ -22,11 +22,11 @@ func (o Object) compare(p Object) int {
 	return cmp.Or(cmp.Compare(o.Kind, p.Kind), strings.Compare(o.ID, p.ID))
 }
 
-// A thing is what an Object names: a *routing.Network, a *routing.Router or a
-// *routing.Port. It is never changed.
+// A thing is the value of an object: a *routing.Network, *routing.Router or *routing.Port. It
+// is immutable.
 type thing any
 
-// find returns what x has of o, nil if it does not have it.
+// find returns the value of o in x, nil if x lacks it.
 func find(x *routing.Index, o Object) thing {
 	switch o.Kind {
 	case routing.KindNetwork:
@@ -47,7 +47,7 @@ func find(x *routing.Index, o Object) thing {
 
 func same(a, b thing) bool { return reflect.DeepEqual(a, b) }
 
-// things returns the objects of m.
+// things returns the objects of m with their values.
 func things(m *routing.Model) iter.Seq2[Object, thing] {
 	return func(yield func(Object, thing) bool) {
 		for i := range m.Networks {
@@ -68,7 +68,7 @@ func things(m *routing.Model) iter.Seq2[Object, thing] {
 	}
 }
 
-// objectsOf returns the names of ids.
+// objectsOf returns ids as Objects.
 func objectsOf(ids routing.IDs) iter.Seq[Object] {
 	return func(yield func(Object) bool) {
 		each := func(kind routing.Kind, ids []string) bool {
@@ -83,13 +83,13 @@ func objectsOf(ids routing.IDs) iter.Seq[Object] {
 	}
 }
 
-// idsOf returns the name of one object.
+// idsOf returns o as IDs.
 func idsOf(o Object) (ids routing.IDs) {
 	ids.Add(o.Kind, o.ID)
 	return ids
 }
 
-// named returns the objects that c names.
+// named returns the objects that c puts or deletes.
 func named(c *routing.Change) iter.Seq[Object] {
 	return func(yield func(Object) bool) {
 		for o := range things(&c.Put) {
@@ -117,7 +117,7 @@ func put(m *routing.Model, t thing) {
 	}
 }
 
-// alone returns a copy of t that keeps nothing else in memory.
+// alone returns a copy of t, so that the slice that t points into can be freed.
 func alone(t thing) thing {
 	switch t := t.(type) {
 	case *routing.Network:
@@ -133,7 +133,7 @@ func alone(t thing) thing {
 	return nil
 }
 
-// networks returns the networks that t is on.
+// networks returns the networks that t refers to.
 func networks(t thing) (out []Object) {
 	switch t := t.(type) {
 	case *routing.Router:
@@ -146,9 +146,10 @@ func networks(t thing) (out []Object) {
 	return out
 }
 
-// objects is a set of names.
+// objects is a set of objects.
 type objects map[Object]bool
 
+// declares returns the objects of m.
 func declares(m *routing.Model) objects {
 	d := make(objects, m.Len())
 	for o := range things(m) {

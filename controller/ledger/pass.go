@@ -9,42 +9,41 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A pass works out what changes of sources make of a state. The result depends
-// on nothing but what the sources have: it is what one gets by taking all objects
-// in the order of precedence and leaving out each that does not fit to those
-// before it. Networks come before everything else, because the objects of one
-// source may be on those of another; then all of the earlier source before the
-// later one, routers before ports, and what is of one kind by ID.
+// A pass computes the intent after changes of sources. The result depends only on the contents
+// of the sources: it is as if all objects were added in order of precedence, leaving out each
+// that conflicts with an earlier one. Networks come first, because objects of one source may
+// be on networks of another; then all of an earlier source before a later one; within a source
+// routers before ports, each sorted by ID.
 //
-// It takes time for the objects that change and for those that depend on them. An
-// object that is looked at displaces those after it that it contradicts. These,
-// and the quarantined ones that waited for a change of it, are looked at in their
-// turn, which is always later.
+// A pass takes time for the objects that change and those that depend on them. Placing an
+// object displaces later objects that conflict with it. These, and the quarantined objects
+// that waited for it, are placed again in their turn, which is always later.
 type pass struct {
-	s    *State         // before
-	x    *routing.Index // so far
+	s    *Intent        // before the pass
+	x    *routing.Index // the index so far
 	fate map[Object]*fate
-	seen []Object // keys of fate, in the order in which they came up
+	seen []Object // keys of fate, in order of their creation
 
-	// queue has the objects to be looked at, by rank: each is out of x, but for a
-	// network whose VLAN has been taken away.
+	// queue has the objects to place, by rank. None is in x, except a network that has lost
+	// its VLAN.
 	queue []objects
-	// locate returns a mistake of a source with its place in it; nil: it has none.
+	// locate adds the position in its source to a mistake; it returns nil if the source has no
+	// positions.
 	locate func(source int, o Object, err *routing.PathError) error
 }
 
-// A fate is what becomes of an object that a pass is about.
+// A fate is the effect of a pass on one object.
 type fate struct {
 	before []version
-	now    []version // in the order of precedence
+	now    []version // in order of precedence
 	used   bool      // now[0] is in the Index
 }
 
-func newPass(s *State) *pass {
+func newPass(s *Intent) *pass {
 	return &pass{s: s, x: s.Index, fate: make(map[Object]*fate), queue: make([]objects, 3*len(s.Sources))}
 }
 
-// rank returns the place of o in the order of precedence, but for its ID.
+// rank returns the position of o in the order of precedence, apart from its ID.
 func (p *pass) rank(o Object, source int) int {
 	switch n := len(p.s.Sources); o.Kind {
 	case routing.KindNetwork:
@@ -56,7 +55,7 @@ func (p *pass) rank(o Object, source int) int {
 	}
 }
 
-// touch returns the fate of o.
+// touch returns the fate of o, and creates it if necessary.
 func (p *pass) touch(o Object) *fate {
 	f := p.fate[o]
 	if f == nil {
@@ -67,7 +66,7 @@ func (p *pass) touch(o Object) *fate {
 	return f
 }
 
-// put notes that a source has a version of an object.
+// put sets a source's version of an object.
 func (p *pass) put(v version) {
 	if p.fate[v.Object] == nil && v.thing != nil {
 		if now, has := p.s.version(v.source, v.Object); has && same(now.thing, v.thing) {
@@ -83,7 +82,7 @@ func (p *pass) put(v version) {
 	}
 }
 
-// drop notes that a source does not have an object any more.
+// drop deletes a source's version of an object.
 func (p *pass) drop(source int, o Object) {
 	f := p.touch(o)
 	if i, has := f.at(source); has {
@@ -95,7 +94,7 @@ func (f *fate) at(source int) (int, bool) {
 	return slices.BinarySearchFunc(f.now, source, func(v version, source int) int { return cmp.Compare(v.source, source) })
 }
 
-// change notes what has changed in a source.
+// change applies the change of a source.
 func (p *pass) change(source int, c *routing.Change, unusable []Unusable) {
 	for o := range objectsOf(c.Delete) {
 		p.drop(source, o)
@@ -108,7 +107,7 @@ func (p *pass) change(source int, c *routing.Change, unusable []Unusable) {
 	}
 }
 
-// was returns what the Index had of the object, nil if it was not used.
+// was returns the object's value in the Index before, nil if it was not used.
 func (f *fate) was() thing {
 	if len(f.before) > 0 && f.before[0].used {
 		return f.before[0].thing
@@ -116,7 +115,7 @@ func (f *fate) was() thing {
 	return nil
 }
 
-// want returns the version of the owner, nil if there is none that can be read.
+// want returns the owner's version, nil if it cannot be read or no source has the object.
 func (f *fate) want() *version {
 	if len(f.now) == 0 || f.now[0].thing == nil {
 		return nil
@@ -132,7 +131,7 @@ func (f *fate) differs() bool {
 	return f.before[0].source != f.now[0].source || f.before[0].thing != f.now[0].thing
 }
 
-// run works out which objects are used.
+// run computes which objects are used.
 func (p *pass) run() {
 	var c routing.Change
 	var changed []Object
@@ -167,7 +166,7 @@ func (p *pass) run() {
 	}
 }
 
-// enqueue has an object looked at.
+// enqueue queues o to be placed.
 func (p *pass) enqueue(o Object) {
 	v := p.touch(o).want()
 	if v == nil {
@@ -180,7 +179,7 @@ func (p *pass) enqueue(o Object) {
 	p.queue[rank][o] = true
 }
 
-// wake has the objects looked at that have waited for a change of o.
+// wake queues the objects that wait for a change of o.
 func (p *pass) wake(o Object) {
 	for w := range p.s.waitingFor(o) {
 		if !p.touch(w).used {
@@ -189,8 +188,8 @@ func (p *pass) wake(o Object) {
 	}
 }
 
-// takeOut removes what has changed from the Index. A network that changes stays,
-// as what is on it does, but without its VLAN.
+// takeOut removes the changed objects from the Index. A network that still exists stays,
+// together with what is on it, but loses its VLAN.
 func (p *pass) takeOut(changed []Object) {
 	var c routing.Change
 	for _, o := range changed {
@@ -199,9 +198,9 @@ func (p *pass) takeOut(changed []Object) {
 			continue
 		}
 		if n, ok := f.was().(*routing.Network); ok && f.want() != nil {
-			bare := *n
-			bare.VLAN = 0
-			c.Put.Networks = append(c.Put.Networks, bare)
+			unclaimed := *n
+			unclaimed.VLAN = 0
+			c.Put.Networks = append(c.Put.Networks, unclaimed)
 			continue
 		}
 		c.Delete.Add(o.Kind, o.ID)
@@ -212,8 +211,8 @@ func (p *pass) takeOut(changed []Object) {
 	p.displace(displaced)
 }
 
-// without returns x after c, less what is on networks that c deletes, and the names of
-// that.
+// without returns x after c and without what is on networks that c deletes, and the objects
+// that it left out.
 func without(x *routing.Index, c routing.Change) (*routing.Index, []Object) {
 	var on []Object
 	going := make(objects, c.Delete.Len())
@@ -240,7 +239,7 @@ func without(x *routing.Index, c routing.Change) (*routing.Index, []Object) {
 	return x.With(c), on
 }
 
-// displace has objects looked at again that have been taken out of x.
+// displace queues objects that have been taken out of x.
 func (p *pass) displace(all []Object) {
 	for _, o := range all {
 		p.touch(o).used = false
@@ -249,7 +248,7 @@ func (p *pass) displace(all []Object) {
 	}
 }
 
-// look decides on the queued objects of a rank, in the order of IDs.
+// look places the queued objects of a rank, sorted by ID.
 func (p *pass) look(rank int) {
 	p.together(rank)
 	var todo byID
@@ -265,7 +264,7 @@ func (p *pass) look(rank int) {
 	}
 }
 
-// byID is a [heap.Interface].
+// byID is a [heap.Interface] of objects, sorted by ID.
 type byID []Object
 
 func (h byID) Len() int           { return len(h) }
@@ -279,8 +278,7 @@ func (h *byID) Pop() any {
 	return o
 }
 
-// together uses all queued objects of a rank at once, but for those that have
-// mistakes or contradict another.
+// together uses all queued objects of a rank at once, except those with mistakes or conflicts.
 func (p *pass) together(rank int) {
 	if len(p.queue[rank]) < 2 {
 		return
@@ -317,7 +315,7 @@ func (p *pass) together(rank int) {
 	}
 }
 
-// place decides on one object.
+// place uses or quarantines one object.
 func (p *pass) place(o Object) {
 	f := p.fate[o]
 	v := &f.now[0]
@@ -353,7 +351,7 @@ func (p *pass) place(o Object) {
 	p.wake(o)
 }
 
-// before reports whether o of a source comes before by, which is used.
+// before reports whether o of a source precedes by, which must be used.
 func (p *pass) before(o Object, source int, by Object) bool {
 	other := p.s.ownerOf(by)
 	if f := p.fate[by]; f != nil {

@@ -11,10 +11,10 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A Quarantined object is in a source, but cannot be used: it is left out of the
-// intent, and everything else is used.
+// A Quarantined object is in a source but cannot be used. It is left out of the intent; all
+// other objects are used.
 type Quarantined struct {
-	Object Object // its ID is "" if that cannot be read
+	Object Object // the ID is "" if it cannot be read
 	Source string // name of the source
 	Err    error  // why it cannot be used
 }
@@ -27,9 +27,9 @@ func (q Quarantined) Error() string {
 	return fmt.Sprintf("%s of %s is not used: %v", what, q.Source, q.Err)
 }
 
-// Quarantined returns the objects that cannot be used, source by source: first
-// those that cannot be read.
-func (s *State) Quarantined() (out []Quarantined) {
+// Quarantined returns the objects that cannot be used, by source. In each source, unreadable
+// objects come first.
+func (s *Intent) Quarantined() (out []Quarantined) {
 	var held []*version
 	for v := range s.aside.All() {
 		if !v.shadow {
@@ -55,7 +55,7 @@ func (s *State) Quarantined() (out []Quarantined) {
 	return out
 }
 
-// order returns the place of a kind: what others are on comes first.
+// order returns the position of a kind: objects come after those that they refer to.
 func order(k routing.Kind) int {
 	switch k {
 	case routing.KindNetwork:
@@ -67,7 +67,7 @@ func order(k routing.Kind) int {
 	}
 }
 
-// quarantine leaves out an object because of errs.
+// quarantine quarantines an object because of errs.
 func (p *pass) quarantine(f *fate, o Object, errs []*routing.PathError) {
 	v := &f.now[0]
 	v.waits = networks(v.thing)
@@ -80,15 +80,14 @@ func (p *pass) quarantine(f *fate, o Object, errs []*routing.PathError) {
 		v.err = cmp.Or(p.locate(v.source, o, errs[0]), v.err)
 	}
 	f.used = false
-	if find(p.x, o) != nil { // a network, without its VLAN
+	if find(p.x, o) != nil { // a network that has lost its VLAN
 		x, displaced := without(p.x, routing.Change{Delete: idsOf(o)})
 		p.x = x
 		p.displace(displaced)
 	}
 }
 
-// rival returns the object because of which another cannot be used, if err says
-// that.
+// rival returns the object that err says is in conflict.
 func rival(err error) (Object, bool) {
 	if e, ok := errors.AsType[*routing.TakenError](err); ok {
 		return Object{e.Kind, e.ID}, true
@@ -96,8 +95,7 @@ func rival(err error) (Object, bool) {
 	return Object{}, false
 }
 
-// mistakes returns the errors about each object of a change that has objects of
-// one kind, by index.
+// mistakes returns the errors about a change of objects of one kind, by index of the object.
 func mistakes(err error) map[int][]*routing.PathError {
 	out := make(map[int][]*routing.PathError)
 	var add func(error)
@@ -124,13 +122,13 @@ func mistakes(err error) map[int][]*routing.PathError {
 	return out
 }
 
-// inObject returns what is behind the index in a path such as ports[1].mac.
+// inObject returns the part after the index of a path such as ports[1].mac.
 func inObject(path string) string {
 	_, rest, _ := strings.Cut(path, "]")
 	return rest
 }
 
-// plain returns err without an index, which is in no file.
+// plain returns err without the index, which has no meaning outside the change.
 func plain(err *routing.PathError) error {
 	if key := strings.TrimPrefix(inObject(err.Path), "."); key != "" {
 		return &routing.PathError{Path: key, Err: err.Err}
@@ -138,8 +136,8 @@ func plain(err *routing.PathError) error {
 	return err.Err
 }
 
-// settle finds out whether the intent is complete.
-func (s *State) settle() {
+// settle computes Whole and Complete.
+func (s *Intent) settle() {
 	whole, known, gaps := true, s.believed, s.holes > 0
 	for i, src := range s.Sources {
 		known = known || src.Role != Declared
@@ -150,8 +148,8 @@ func (s *State) settle() {
 	s.Complete = s.Whole && !gaps
 }
 
-// wholeOf reports whether source i is complete, or believed to be.
-func (s *State) wholeOf(i int) bool {
+// wholeOf reports whether source i is complete, or assumed to be.
+func (s *Intent) wholeOf(i int) bool {
 	src := s.Sources[i]
 	return src.whole || src.Role == Declared || src.Role == Own && s.believed
 }

@@ -16,13 +16,13 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// stored returns a store that has m.
+// stored returns a store with the objects of m.
 func stored(m routing.Model) *disk {
 	return &disk{model: m, complete: true, revision: 7}
 }
 
-// quarantined describes what s does not use.
-func quarantined(s *ledger.State) string {
+// quarantined describes the quarantined objects of s.
+func quarantined(s *ledger.Intent) string {
 	var out []string
 	for _, q := range s.Quarantined() {
 		out = append(out, fmt.Sprintf("%v of %s: %v", q.Object, q.Source, q.Err))
@@ -30,9 +30,9 @@ func quarantined(s *ledger.State) string {
 	return strings.Join(out, "; ")
 }
 
-// What the file and the store have is one intent from the start, whichever of the
-// two an object refers to.
-func TestSourcesAreJoinedBeforeTheyAreValidated(t *testing.T) {
+// The objects of the file and the store are one intent from the start, whichever of the two an
+// object refers to.
+func TestSourcesAreJoinedBeforeValidation(t *testing.T) {
 	networks := routing.Model{Networks: []routing.Network{network("a"), network("b")}}
 	rest := blue()
 	rest.Networks = nil
@@ -46,7 +46,7 @@ func TestSourcesAreJoinedBeforeTheyAreValidated(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			d := stored(c.store)
 			k := open(t, d, ledger.Config{Complete: true}, &c.file)
-			s := k.State()
+			s := k.Intent()
 			if n, r, p := s.Index.Len(); n != 2 || r != 1 || p != 2 || !s.Complete || len(s.Quarantined()) > 0 {
 				t.Errorf("%d networks, %d routers, %d ports, complete %v, quarantined %s", n, r, p, s.Complete, quarantined(s))
 			}
@@ -54,21 +54,21 @@ func TestSourcesAreJoinedBeforeTheyAreValidated(t *testing.T) {
 			if err := standby.Adopt(t.Context(), d); err != nil {
 				t.Fatal(err)
 			}
-			if n, r, p := standby.State().Index.Len(); n != 2 || r != 1 || p != 2 {
+			if n, r, p := standby.Intent().Index.Len(); n != 2 || r != 1 || p != 2 {
 				t.Errorf("after a takeover: %d networks, %d routers, %d ports", n, r, p)
 			}
 		})
 	}
 }
 
-// Of two objects that contradict each other that of the file is used. The other
-// is quarantined, stays in the store, and is used when it fits.
+// Of two objects in conflict, that of the file is used. The other one is quarantined, stays in
+// the store, and is used when the conflict has ended.
 func TestQuarantine(t *testing.T) {
 	file, d := blue(), stored(routing.Model{
 		Networks: []routing.Network{network("c")},
 		Ports:    []routing.Port{port("clash", "a", 10), port("lost", "gone", 30), port("fine", "c", 31)}})
 	k := open(t, d, ledger.Config{Complete: true}, &file)
-	s := k.State()
+	s := k.Intent()
 	want := `port "clash" of disk: mac: mac 02:00:00:01:00:0a is already used by port "p" on network "a"; port "lost" of disk: network: unknown network "gone"`
 	if got := quarantined(s); got != want {
 		t.Errorf("quarantined\n%s\nwant\n%s", got, want)
@@ -80,27 +80,27 @@ func TestQuarantine(t *testing.T) {
 		t.Errorf("the store has %d ports left", n)
 	}
 	r := k.must(ledger.Put(routing.Model{Networks: []routing.Network{network("gone")}}))
-	if got := quarantined(k.State()); strings.Contains(got, "lost") || !k.State().Has(ledger.Object{Kind: routing.KindPort, ID: "lost"}) {
-		t.Errorf("its network exists, and it is quarantined: %s; %s", ops(r), got)
+	if got := quarantined(k.Intent()); strings.Contains(got, "lost") || !k.Intent().Has(ledger.Object{Kind: routing.KindPort, ID: "lost"}) {
+		t.Errorf("its network exists, but it is quarantined: %s; %s", ops(r), got)
 	}
 	clash := ledger.Object{Kind: routing.KindPort, ID: "clash"}
 	k.must(ledger.Put(routing.Model{Ports: []routing.Port{port("clash", "a", 40)}}))
-	if got := k.State(); len(got.Quarantined()) > 0 || !got.Has(clash) {
-		t.Errorf("it was put again, and is quarantined: %s", quarantined(got))
+	if got := k.Intent(); len(got.Quarantined()) > 0 || !got.Has(clash) {
+		t.Errorf("it was put again, but is quarantined: %s", quarantined(got))
 	}
-	if again := open(t, d, ledger.Config{Complete: true}, &file).State(); len(again.Quarantined()) > 0 || !again.Has(clash) {
+	if again := open(t, d, ledger.Config{Complete: true}, &file).Intent(); len(again.Quarantined()) > 0 || !again.Has(clash) {
 		t.Errorf("after a restart: %s", quarantined(again))
 	}
 }
 
-// A quarantined object can be deleted, and an object of the file takes its place.
+// A quarantined object can be deleted, and can be replaced by an object of the file.
 func TestQuarantinedObjectsGo(t *testing.T) {
 	file := blue()
 	lost := ledger.Object{Kind: routing.KindPort, ID: "lost"}
 	d := stored(routing.Model{Ports: []routing.Port{port("lost", "gone", 30)}})
 	k := open(t, d, ledger.Config{Complete: true}, &file)
-	if r := k.must(ledger.Delete(lost, false)); ops(r) != `port "lost" deleted` || len(k.State().Quarantined()) > 0 || d.contents().Model.Len() > 0 {
-		t.Errorf("%s; quarantined %s", ops(r), quarantined(k.State()))
+	if r := k.must(ledger.Delete(lost, false)); ops(r) != `port "lost" deleted` || len(k.Intent().Quarantined()) > 0 || d.contents().Model.Len() > 0 {
+		t.Errorf("%s; quarantined %s", ops(r), quarantined(k.Intent()))
 	}
 	d = stored(routing.Model{Ports: []routing.Port{port("lost", "gone", 30), port("other", "gone", 31)}})
 	k = open(t, d, ledger.Config{Complete: true}, &file)
@@ -109,17 +109,17 @@ func TestQuarantinedObjectsGo(t *testing.T) {
 	if err := k.declare(next); err != nil {
 		t.Fatal(err)
 	}
-	if s := k.State(); len(s.Quarantined()) != 1 || !s.Has(lost) || len(d.contents().Model.Ports) != 1 {
+	if s := k.Intent(); len(s.Quarantined()) != 1 || !s.Has(lost) || len(d.contents().Model.Ports) != 1 {
 		t.Errorf("declared by the file: quarantined %s", quarantined(s))
 	}
 	k.must(ledger.ReplaceAll(routing.Model{}, true))
-	if s := k.State(); len(s.Quarantined()) > 0 || d.contents().Model.Len() > 0 {
+	if s := k.Intent(); len(s.Quarantined()) > 0 || d.contents().Model.Len() > 0 {
 		t.Errorf("everything was replaced: quarantined %s", quarantined(s))
 	}
 }
 
-// While a network or a router cannot be used, or a source cannot be read, the
-// intent is not complete: nothing is removed.
+// While a network or router is quarantined, or a source cannot be read, the intent is not
+// complete: nothing is removed.
 func TestGapsAreNotComplete(t *testing.T) {
 	unreadable := errors.New("line 3")
 	bad := router("r", "a", "nowhere")
@@ -142,15 +142,15 @@ func TestGapsAreNotComplete(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if s := l.State(); s.Complete != c.whole || !s.Whole {
+			if s := l.Intent(); s.Complete != c.whole || !s.Whole {
 				t.Errorf("complete %v, whole %v, quarantined %s", s.Complete, s.Whole, quarantined(s))
 			}
 		})
 	}
 }
 
-// What the file has and cannot be used can be changed in the file alone.
-func TestQuarantinedObjectsOfTheFileAreTheFiles(t *testing.T) {
+// A quarantined object of the file can be changed only in the file.
+func TestQuarantinedObjectOfFileIsReadOnly(t *testing.T) {
 	file := blue()
 	file.Ports = append(file.Ports, port("late", "nowhere", 20))
 	k := open(t, new(disk), ledger.Config{Complete: true}, &file)
@@ -162,13 +162,13 @@ func TestQuarantinedObjectsOfTheFileAreTheFiles(t *testing.T) {
 		}
 	}
 	k.must(ledger.Put(routing.Model{Networks: []routing.Network{network("nowhere")}}))
-	if s := k.State(); !s.Has(late) || len(s.Quarantined()) > 0 || s.DeclaredBy(late) != "file" {
+	if s := k.Intent(); !s.Has(late) || len(s.Quarantined()) > 0 || s.DeclaredBy(late) != "file" {
 		t.Errorf("its network exists now: quarantined %s", quarantined(s))
 	}
 }
 
-// A store that could not be read is not written to, because that could lose what
-// it has, and is used as soon as it can be read.
+// A store that could not be read is not written to, because that could destroy its contents.
+// It is used as soon as it can be read.
 func TestUnreadableStore(t *testing.T) {
 	d := &sick{disk: stored(blue()), err: errors.New("input/output error")}
 	l, err := ledger.Open(t.Context(), ledger.Config{Sources: []ledger.Source{d}, Write: d, Complete: true, Log: zap.NewNop()})
@@ -179,7 +179,7 @@ func TestUnreadableStore(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); l.Run(ctx, new(desk)) }()
 	defer func() { cancel(); <-done }()
-	if s := l.State(); s.Complete || !s.Store().Partial || s.Index.Router("r") != nil {
+	if s := l.Intent(); s.Complete || !s.Store().Partial || s.Index.Router("r") != nil {
 		t.Errorf("complete %v, partial %v", s.Complete, s.Store().Partial)
 	}
 	put := ledger.Put(routing.Model{Networks: []routing.Network{network("z")}})
@@ -193,7 +193,7 @@ func TestUnreadableStore(t *testing.T) {
 	if _, err := l.Write(t.Context(), put); err != nil {
 		t.Fatal(err)
 	}
-	if s := l.State(); !s.Complete || s.Store().Partial || s.Index.Router("r") == nil {
+	if s := l.Intent(); !s.Complete || s.Store().Partial || s.Index.Router("r") == nil {
 		t.Errorf("it can be read: complete %v, partial %v", s.Complete, s.Store().Partial)
 	}
 }
@@ -214,9 +214,9 @@ func (s *sick) Load(ctx context.Context) (ledger.Contents, error) {
 	return s.disk.Load(ctx)
 }
 
-// Whatever two sources have, the daemon starts with a valid intent, uses or
-// quarantines each object, keeps objects that fit, and what is quarantined does not
-// fit to what is used.
+// Whatever two sources have, the daemon starts with a valid intent. Each object is used or
+// quarantined; objects without conflict are used, and quarantined objects are in conflict with
+// used ones.
 func TestJoinLaws(t *testing.T) {
 	draw := func(t *rapid.T, label string) (m routing.Model) {
 		ids := []string{"a", "b", "c"}
@@ -246,7 +246,7 @@ func TestJoinLaws(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := l.State()
+		s := l.Intent()
 		if err := s.Index.Model().Validate(); err != nil {
 			t.Fatalf("the intent is not valid: %v", err)
 		}
@@ -274,7 +274,7 @@ func TestJoinLaws(t *testing.T) {
 	})
 }
 
-// The count of what the store has is right whatever becomes of what is quarantined.
+// The number of the store's objects is right whatever happens to quarantined objects.
 func TestQuarantinedObjectsAreCountedOnce(t *testing.T) {
 	file := blue()
 	ports := routing.Model{Ports: []routing.Port{port("lost", "gone", 30), port("other", "gone", 31)}}
@@ -293,29 +293,29 @@ func TestQuarantinedObjectsAreCountedOnce(t *testing.T) {
 			d := stored(ports)
 			k := open(t, d, ledger.Config{Complete: true}, &file)
 			k.must(c.edit)
-			if n, has := k.State().Store().Ports, len(d.contents().Model.Ports); n != c.want || has != c.want {
+			if n, has := k.Intent().Store().Ports, len(d.contents().Model.Ports); n != c.want || has != c.want {
 				t.Errorf("%d ports are counted, the store has %d; want %d", n, has, c.want)
 			}
 		})
 	}
 }
 
-// A daemon that stands by says of whom it has what it cannot use.
+// A daemon that stands by names the source of quarantined objects.
 func TestQuarantineOfAStandby(t *testing.T) {
 	file := blue()
-	s := open(t, nil, ledger.Config{Complete: true, Sources: []ledger.Source{&standin{routing.Model{Ports: []routing.Port{port("lost", "gone", 30)}}}}}, &file).State()
+	s := open(t, nil, ledger.Config{Complete: true, Sources: []ledger.Source{&standin{routing.Model{Ports: []routing.Port{port("lost", "gone", 30)}}}}}, &file).Intent()
 	if got, want := quarantined(s), `port "lost" of the daemon that leads: network: unknown network "gone"`; got != want {
 		t.Errorf("quarantined %s, want %s", got, want)
 	}
 }
 
-// What is quarantined is said to be, and why, to whoever asks for it.
+// A request for a quarantined object is answered with the reason of its quarantine.
 func TestNotFoundSaysWhy(t *testing.T) {
 	file := blue()
 	d := stored(routing.Model{Ports: []routing.Port{port("lost", "gone", 30)}})
-	s := open(t, d, ledger.Config{Complete: true}, &file).State()
+	s := open(t, d, ledger.Config{Complete: true}, &file).Intent()
 	for id, want := range map[string]string{
-		"lost":  `there is no such object that is used: port "lost" of disk is not used: network: unknown network "gone"`,
+		"lost":  `there is no such object in use: port "lost" of disk is not used: network: unknown network "gone"`,
 		"never": `there is no such object: port "never"`,
 	} {
 		if err := s.NotFound(ledger.Object{Kind: routing.KindPort, ID: id}); !errors.Is(err, ledger.ErrNotFound) || err.Error() != want {
@@ -324,10 +324,10 @@ func TestNotFoundSaysWhy(t *testing.T) {
 	}
 }
 
-// What it takes to quarantine objects grows with their number, and not with its square:
-// a store of many thousands whose network has gone must not keep a daemon from starting.
+// The cost of quarantining objects is linear: a store of many thousands whose network is gone
+// must not keep a daemon from starting.
 func TestQuarantineOfMany(t *testing.T) {
-	takes := func(n int) uint64 { // bytes that are allocated meanwhile
+	takes := func(n int) uint64 { // allocated bytes
 		var m routing.Model
 		for i := range n {
 			m.Ports = append(m.Ports, port(fmt.Sprintf("p%05d", i), "gone", 30))
@@ -338,7 +338,7 @@ func TestQuarantineOfMany(t *testing.T) {
 		k := open(t, d, ledger.Config{Complete: true}, &file)
 		k.must(ledger.Put(routing.Model{Networks: []routing.Network{network("another")}}))
 		runtime.ReadMemStats(&after)
-		if got := len(k.State().Quarantined()); got != n {
+		if got := len(k.Intent().Quarantined()); got != n {
 			t.Fatalf("%d are quarantined, want %d", got, n)
 		}
 		return after.TotalAlloc - before.TotalAlloc

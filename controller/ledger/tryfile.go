@@ -8,15 +8,15 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// ErrNoFile says that the daemon has no topology file.
+// ErrNoFile is returned by [Ledger.TryFile] of a daemon without a topology file.
 var ErrNoFile = errors.New("the daemon has no topology file (serve --topology)")
 
-// TryFile returns what happens when the objects of m replace those of the topology file, and
+// TryFile returns what would happen if the objects of m replaced those of the topology file, and
 // changes nothing. The error is [ErrNoFile], or a join of [*routing.PathError]s if the daemon
 // would refuse such a file.
-func (l *Ledger) TryFile(m routing.Model) (before *State, r Result, err error) {
-	before = l.State()
-	r.State = before
+func (l *Ledger) TryFile(m routing.Model) (before *Intent, r Result, err error) {
+	before = l.Intent()
+	r.Intent = before
 	i := slices.IndexFunc(before.Sources, func(s *SourceState) bool { return s.Role == Declared })
 	if i < 0 {
 		return before, r, ErrNoFile
@@ -33,12 +33,12 @@ func (l *Ledger) TryFile(m routing.Model) (before *State, r Result, err error) {
 	src.Partial, src.strays, src.Err, src.whole = false, nil, nil, m.Len() > 0
 	next.Sources[i] = &src
 	next.settle()
-	g := group{state: before}
+	g := group{intent: before}
 	events, touched := g.advance(next, p.difference(), before.Revision+1)
 	for _, e := range events {
 		r.Objects = append(r.Objects, Outcome{e.Object, e.Op})
 	}
 	r.Objects = append(r.Objects, unchanged(routing.Change{Put: m}, r.Objects)...)
-	r.Touched, r.State = slices.Sorted(maps.Keys(touched)), next
+	r.Touched, r.Intent = slices.Sorted(maps.Keys(touched)), next
 	return before, r, nil
 }

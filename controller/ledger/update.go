@@ -11,19 +11,18 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Adopt makes what store has the intent, together with what the other sources
-// have, in place of the last of [Config.Sources], and has writes go there.
+// Adopt replaces the last of [Config.Sources] by store, and makes writes go to it.
 func (l *Ledger) Adopt(ctx context.Context, store Store) error {
-	return l.tell(ctx, tidings{adopt: store})
+	return l.notify(ctx, notice{adopt: store})
 }
 
-// takeIn carries out what t is about. The error says why a declared source's
-// update is refused, or why a store cannot be adopted.
-func (l *Ledger) takeIn(ctx context.Context, t *tidings) error {
+// handle handles a notice. It returns why the update of a declared source is refused, or why a
+// store cannot be adopted.
+func (l *Ledger) handle(ctx context.Context, t *notice) error {
 	switch {
 	case t.adopt != nil:
 		return l.adopt(ctx, t.adopt)
-	case l.sources[t.at] != t.source: // another one has taken its place
+	case l.sources[t.at] != t.source: // the source has been replaced
 	case t.all != nil:
 		l.replace(ctx, t.at, t.all)
 	case t.update.Err != nil:
@@ -34,26 +33,26 @@ func (l *Ledger) takeIn(ctx context.Context, t *tidings) error {
 	return nil
 }
 
-// failed notes why the latest version of source i is not known or not used.
+// failed records why the latest version of source i is not known or not used.
 func (l *Ledger) failed(i int, err error) {
-	s := *l.State()
+	s := *l.Intent()
 	src := *s.Sources[i]
 	if src.Role == Declared {
-		l.log.Error("did not take in the topology, the old one stays", zap.String("file", src.Name), zap.Error(err))
+		l.log.Error("topology rejected, the previous one stays in use", zap.String("file", src.Name), zap.Error(err))
 	} else {
-		l.log.Error("could not take in what the store has, going on with what is known", zap.String("store", src.Name), zap.Error(err))
+		l.log.Error("could not read the changes of the store, using the objects read before", zap.String("store", src.Name), zap.Error(err))
 	}
 	src.Err = err
 	s.Sources = slices.Clone(s.Sources)
 	s.Sources[i] = &src
-	l.become(&group{state: &s})
+	l.publish(&group{intent: &s})
 }
 
-// update takes in what has changed in source i. It takes time for that, and not for
-// all that there is.
+// update applies a change of source i. It takes time proportional to the change, not to all
+// objects.
 func (l *Ledger) update(ctx context.Context, i int, u *Update) {
-	now := l.State()
-	g := group{state: now, began: time.Now()}
+	now := l.Intent()
+	g := group{intent: now, began: time.Now()}
 	c := u.Change
 	if l.sources[i] == Source(l.store) {
 		c = l.unseen(c, u.Revision)
@@ -71,7 +70,7 @@ func (l *Ledger) update(ctx context.Context, i int, u *Update) {
 	next, d := p.finish(), p.difference()
 	src := *next.Sources[i]
 	src.Revision, src.Loaded, src.Warnings, src.whole = max(src.Revision, u.Revision), u.Loaded, u.Warnings, u.Complete
-	if declared { // it tells of versions, and this one has no mistakes
+	if declared { // this version has no mistakes
 		src.Partial, src.strays = false, nil
 	}
 	if !src.Partial {
@@ -86,7 +85,7 @@ func (l *Ledger) update(ctx context.Context, i int, u *Update) {
 	case d.Len() > 0:
 		revision = max(revision+1, u.Revision)
 	case p.quiet() && same(alike(now.Sources[i]), alike(&src)):
-		l.state.Store(next) // it is what this host has committed
+		l.intent.Store(next) // the change is a commit of this host
 		return
 	}
 	g.advance(next, d, revision)
@@ -94,18 +93,18 @@ func (l *Ledger) update(ctx context.Context, i int, u *Update) {
 	if declared {
 		l.noteDeclared(ctx, &g, p)
 	}
-	l.become(&g)
+	l.publish(&g)
 }
 
-// alike returns s but for how far it has come.
+// alike returns s without revision and time, for comparison.
 func alike(s *SourceState) *SourceState {
 	t := *s
 	t.Revision, t.Loaded = 0, time.Time{}
 	return &t
 }
 
-// unseen returns the part of c, which has led to a revision of the store, that is not
-// older than what was committed since.
+// unseen returns the part of c, which led to a revision of the store, that is not older than
+// this host's own commits.
 func (l *Ledger) unseen(c routing.Change, revision uint64) (out routing.Change) {
 	if len(l.ahead) == 0 {
 		return c
@@ -124,23 +123,23 @@ func (l *Ledger) unseen(c routing.Change, revision uint64) (out routing.Change) 
 	return out
 }
 
-// replace makes c what source i has, of which nothing is known any more.
+// replace makes c the contents of source i, after changes were missed.
 func (l *Ledger) replace(ctx context.Context, i int, c *Contents) {
 	if c.Err != nil {
 		l.failed(i, c.Err)
 		return
 	}
 	clear(l.ahead)
-	l.exchange(ctx, l.State(), i, c)
+	l.exchange(ctx, l.Intent(), i, c)
 }
 
-// adopt makes store the last source and has writes go there.
+// adopt makes store the last source, and writes go to it.
 func (l *Ledger) adopt(ctx context.Context, store Store) error {
 	c, err := store.Load(ctx)
 	if err != nil {
 		return err
 	}
-	base := *l.State()
+	base := *l.Intent()
 	i := len(base.Sources) - 1
 	l.sources[i], l.store = store, store
 	base.writes = i
@@ -148,8 +147,9 @@ func (l *Ledger) adopt(ctx context.Context, store Store) error {
 	return nil
 }
 
-// exchange makes c what source i of base has. It takes time for all that there is.
-func (l *Ledger) exchange(ctx context.Context, base *State, i int, c *Contents) *pass {
+// exchange makes c the contents of source i of base. It takes time proportional to all
+// objects.
+func (l *Ledger) exchange(ctx context.Context, base *Intent, i int, c *Contents) *pass {
 	p := newPass(base)
 	change := base.changes(i, c.Model)
 	p.change(i, &change, c.Unusable)
@@ -167,39 +167,38 @@ func (l *Ledger) exchange(ctx context.Context, base *State, i int, c *Contents) 
 	if d.Len() > 0 {
 		least++
 	}
-	g := group{state: base}
+	g := group{intent: base}
 	g.advance(next, d, max(revision, least))
 	next.Layout = next.Revision
 	if next.File() != nil {
 		l.noteDeclared(ctx, &g, p)
 	}
-	l.become(&g)
+	l.publish(&g)
 	return p
 }
 
-// noteDeclared notes in the host's own store the new revision, and that its copies of what
-// a declared source has are gone, after p. Until that is durable they are shadowed.
+// noteDeclared commits to the host's own store the new revision, and deletes the store's
+// copies of objects of a declared source. Until that is durable the copies are shadowed.
 func (l *Ledger) noteDeclared(ctx context.Context, g *group, p *pass) {
-	s := g.state
+	s := g.intent
 	if own := s.Store(); own == nil || own.Role != Own || l.store.ReadOnly() != nil {
 		return
 	}
 	copies := routing.Change{Delete: p.copies()}
 	without := newPass(s)
 	without.change(s.writes, &copies, nil)
-	after := group{state: without.finish()}
+	after := group{intent: without.finish()}
 	if copies.Len() > 0 {
 		after.changes = []routing.Change{copies}
 	}
 	if err := l.save(ctx, &after); err != nil {
-		l.log.Warn("could not note in the store that the file was read", zap.Error(err))
+		l.log.Warn("could not record in the store that the file was read", zap.Error(err))
 		return
 	}
-	g.state = after.state
+	g.intent = after.intent
 }
 
-// copies returns what the store has of the objects of p that a declared source has in
-// use.
+// copies returns the objects of p that a declared source owns and the store has too.
 func (p *pass) copies() (ids routing.IDs) {
 	for _, o := range p.seen {
 		f := p.fate[o]
@@ -213,7 +212,7 @@ func (p *pass) copies() (ids routing.IDs) {
 	return ids
 }
 
-// quarantined returns the objects that p has quarantined and that were not before.
+// quarantined returns the objects that p has newly quarantined.
 func (p *pass) quarantined() (out []Quarantined) {
 	for _, o := range p.seen {
 		if f := p.fate[o]; len(f.now) > 0 && !f.used && (len(f.before) == 0 || f.before[0].used) {
@@ -223,7 +222,8 @@ func (p *pass) quarantined() (out []Quarantined) {
 	return out
 }
 
-// quiet reports whether p has changed nothing, if it has not changed the Index.
+// quiet reports whether p, which must not have changed the Index, has changed nothing else
+// either.
 func (p *pass) quiet() bool {
 	for _, o := range p.seen {
 		f := p.fate[o]

@@ -8,35 +8,34 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Several sources may have an object, each its version of it. The first source in
-// the order of precedence owns the object; the versions of the others are
-// shadowed. That of the owner is used, or quarantined if it cannot be used. So
-// each object is in one of these states:
+// Several sources may have the same object, each its own version. The first source in order of
+// precedence owns the object; the versions of the others are shadowed. The owner's version is
+// used, or quarantined if it cannot be used. So each object is in one of two cases:
 //
-//   - used: it is in the Index, and, unless its owner is the one at home, in owners
+//   - used: it is in the Index and, unless the home source owns it, in owners
 //   - quarantined: it is in aside
 //
-// and in either its shadowed versions are in aside too.
+// In both cases its shadowed versions are in aside too.
 
-// A version is an object as one source has it.
+// A version is one source's version of an object.
 type version struct {
 	Object
 	source int
 	thing  thing // nil: it cannot be read
-	used   bool  // it is the one in the Index
+	used   bool  // it is in the Index
 	shadow bool  // another source owns the object
 
-	err   error    // why it is quarantined; where it cannot be read, why not
-	waits []Object // of a quarantined one: it is worth another try when one of these changes
+	err   error    // why it is quarantined or cannot be read
+	waits []Object // if quarantined: try again when one of these changes
 }
 
-// An owned object is used and does not belong to the home of most objects.
+// An owned object is used and its owner is not the home source.
 type owned struct {
 	Object
 	source int
 }
 
-// A wait says that object is quarantined because of on.
+// A wait means that object is quarantined because of on.
 type wait struct{ on, object Object }
 
 type (
@@ -51,25 +50,25 @@ func (byVersion) Compare(a, b *version) int {
 func (byOwned) Compare(a, b owned) int { return a.Object.compare(b.Object) }
 func (byWait) Compare(a, b wait) int   { return cmp.Or(a.on.compare(b.on), a.object.compare(b.object)) }
 
-// versions are all versions that there are, but those that are used; who owns the
-// latter; and what quarantined ones wait for. They are immutable.
+// versions has all versions that are not used, the owners of used objects, and what
+// quarantined objects wait for. It is immutable.
 type versions struct {
 	aside  sorted.Set[*version, byVersion]
 	owners sorted.Set[owned, byOwned]
 	waits  sorted.Set[wait, byWait]
-	holes  int // quarantined networks and routers
+	holes  int // number of quarantined networks and routers
 }
 
-// ownerOf returns the index of the source to which o belongs, which is used.
-func (s *State) ownerOf(o Object) int {
+// ownerOf returns the index of the source that owns o, which must be used.
+func (s *Intent) ownerOf(o Object) int {
 	if w, ok := s.owners.Get(owned{Object: o}); ok {
 		return w.source
 	}
 	return s.home
 }
 
-// all returns the versions of o in the order of precedence.
-func (s *State) all(o Object) (out []version) {
+// all returns the versions of o in order of precedence.
+func (s *Intent) all(o Object) (out []version) {
 	if t := find(s.Index, o); t != nil {
 		out = append(out, version{Object: o, source: s.ownerOf(o), thing: t, used: true})
 	}
@@ -82,8 +81,8 @@ func (s *State) all(o Object) (out []version) {
 	return out
 }
 
-// version returns what source i has of o.
-func (s *State) version(i int, o Object) (version, bool) {
+// version returns source i's version of o.
+func (s *Intent) version(i int, o Object) (version, bool) {
 	if t := find(s.Index, o); t != nil && s.ownerOf(o) == i {
 		return version{Object: o, source: i, thing: t, used: true}, true
 	}
@@ -93,8 +92,8 @@ func (s *State) version(i int, o Object) (version, bool) {
 	return version{}, false
 }
 
-// has returns the objects that source i has. It takes time for all that there is.
-func (s *State) has(i int) iter.Seq[Object] {
+// has returns the objects of source i. It takes time proportional to all objects.
+func (s *Intent) has(i int) iter.Seq[Object] {
 	return func(yield func(Object) bool) {
 		for o := range used(s.Index) {
 			if s.ownerOf(o) == i && !yield(o) {
@@ -131,7 +130,7 @@ func used(x *routing.Index) iter.Seq[Object] {
 }
 
 // held returns the quarantined version of o, nil if o is not quarantined.
-func (s *State) held(o Object) *version {
+func (s *Intent) held(o Object) *version {
 	for v := range s.aside.From(&version{Object: o}) {
 		if v.Object == o && !v.shadow {
 			return v
@@ -141,9 +140,8 @@ func (s *State) held(o Object) *version {
 	return nil
 }
 
-// waitingFor returns the quarantined objects that are worth another try when o
-// changes.
-func (s *State) waitingFor(o Object) iter.Seq[Object] {
+// waitingFor returns the quarantined objects to try again when o changes.
+func (s *Intent) waitingFor(o Object) iter.Seq[Object] {
 	return func(yield func(Object) bool) {
 		for w := range s.waits.From(wait{on: o}) {
 			if w.on != o || !yield(w.object) {
@@ -153,8 +151,8 @@ func (s *State) waitingFor(o Object) iter.Seq[Object] {
 	}
 }
 
-// source returns the index of the source to which o belongs, -1 if none has it.
-func (s *State) source(o Object) int {
+// source returns the index of the source that owns o, -1 if no source has it.
+func (s *Intent) source(o Object) int {
 	if find(s.Index, o) != nil {
 		return s.ownerOf(o)
 	}
@@ -164,12 +162,12 @@ func (s *State) source(o Object) int {
 	return -1
 }
 
-// changes returns what makes m of what source i has. What is quarantined is put once
-// more, so that the change is possible if m is.
-func (s *State) changes(i int, m *routing.Model) (c routing.Change) {
+// changes returns the change from what source i has to m. It includes quarantined objects of
+// m, so that the result is valid if m is.
+func (s *Intent) changes(i int, m *routing.Model) (c routing.Change) {
 	now := declares(m)
 	d := s.Index.Differs(routing.Change{Put: *m})
-	differs := declares(&d.Put) // from what is used
+	differs := declares(&d.Put) // from the used versions
 	for o, t := range things(m) {
 		v, ok := s.version(i, o)
 		if !ok || v.used && differs[o] || v.shadow && !same(v.thing, t) || !v.used && !v.shadow {
@@ -184,8 +182,8 @@ func (s *State) changes(i int, m *routing.Model) (c routing.Change) {
 	return c
 }
 
-// vanishing returns the objects of ids of which there is one version.
-func (s *State) vanishing(ids routing.IDs) (out routing.IDs) {
+// vanishing returns the objects of ids that have a single version.
+func (s *Intent) vanishing(ids routing.IDs) (out routing.IDs) {
 	for o := range objectsOf(ids) {
 		if len(s.all(o)) < 2 {
 			out.Add(o.Kind, o.ID)

@@ -6,26 +6,26 @@ import (
 	"time"
 )
 
-// stuckAfter is how long one step of the lifecycle may take before it counts as stuck. What it
-// waits for has shorter limits, where there are any: the kernel has none.
+// stuckAfter is how long one step of the lifecycle may take before it counts as stuck. Other
+// waits have shorter timeouts; system calls have none.
 const stuckAfter = 30 * time.Second
 
-// An activity is what is being done at the moment.
+// An activity is what the lifecycle is doing at the moment.
 type activity struct {
 	mu    sync.Mutex
-	step  string // what work itself does; "": it waits
+	step  string // of the work goroutine; "": it is idle
 	since time.Time
-	other map[string]time.Time // what is done beside that, and since when
+	other map[string]time.Time // steps of other goroutines, and their start
 }
 
-// begin notes the step that begins now, "" for none.
+// begin records that a step begins, "" that the goroutine is idle.
 func (a *activity) begin(step string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.step, a.since = step, time.Now()
 }
 
-// during notes a step beside others, until end is called.
+// during records a step of another goroutine, until end is called.
 func (a *activity) during(step string) (end func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -40,7 +40,7 @@ func (a *activity) during(step string) (end func()) {
 	}
 }
 
-// stuck says which step takes too long, "" if none does.
+// stuck describes the step that takes too long, "" if there is none.
 func (a *activity) stuck() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -54,13 +54,13 @@ func (a *activity) stuck() string {
 	if step == "" || took < stuckAfter {
 		return ""
 	}
-	return fmt.Sprintf("bridges and namespaces are not looked after: it is stuck for %v at the attempt to %s; "+
+	return fmt.Sprintf("bridges and namespaces are not maintained: stuck for %v trying to %s; "+
 		"if this stays, find out what keeps it (cat /proc/$(pidof ofdvr)/task/*/stack), and restart ofdvr", took.Truncate(time.Second), step)
 }
 
-// doing notes which step of a pass begins.
+// doing records that a step of a pass begins.
 func (l *Lifecycle) doing(step string) { l.activity.begin(step) }
 
-// Stuck says what the lifecycle has not finished for so long that it probably never
-// will, "" if that is nothing.
+// Stuck describes a step that has not ended for so long that it probably never will, "" if
+// there is none.
 func (l *Lifecycle) Stuck() string { return l.activity.stuck() }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A lifecycle that does not get on with one step is stuck, until it does. One that takes many
-// short steps, or has nothing to do, is not.
+// A lifecycle is stuck while one step takes too long. It is not stuck with many short steps, or with
+// nothing to do.
 func TestStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := new(Lifecycle)
@@ -25,7 +25,7 @@ func TestStuck(t *testing.T) {
 			check("in a step", "")
 		}
 		time.Sleep(time.Second)
-		check("in a long step", "it is stuck for 30s at the attempt to set up namespace qrouter-r1")
+		check("in a long step", "stuck for 30s trying to set up namespace qrouter-r1")
 		l.doing("")
 		check("afterwards", "")
 		time.Sleep(time.Hour)
@@ -34,7 +34,7 @@ func TestStuck(t *testing.T) {
 		quick()
 		time.Sleep(stuckAfter)
 		l.doing("read and change OVSDB")
-		check("beside a long step", "it is stuck for 30s at the attempt to set up namespace qrouter-r2")
+		check("beside a long step", "stuck for 30s trying to set up namespace qrouter-r2")
 		slow()
 		check("after it", "")
 	})

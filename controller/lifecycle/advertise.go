@@ -9,7 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// advertisers are the routers that are to send router advertisements, and what is wrong with these.
+// advertisers returns the routers that send router advertisements, and problems of their
+// configuration.
 func (p *pass) advertisers() (routers []radvd.Router, wrong problems) {
 	wrong = make(problems)
 	for _, m := range p.routers {
@@ -24,7 +25,7 @@ func (p *pass) advertisers() (routers []radvd.Router, wrong problems) {
 				continue
 			}
 			mtu := p.mtu(f.Network)
-			if f.RA.MTU > mtu { // radvd would be silent about all of the interface
+			if f.RA.MTU > mtu { // radvd would ignore the whole interface
 				wrong.add(r.ID, fmt.Sprintf("router advertisements of interface %s: their mtu %d is more than that of network %s, %d", f.ID, f.RA.MTU, f.Network, mtu))
 				continue
 			}
@@ -37,7 +38,7 @@ func (p *pass) advertisers() (routers []radvd.Router, wrong problems) {
 	return routers, wrong
 }
 
-// advertisement is what f, on a network with mtu, is to send.
+// advertisement returns the advertisement of f, on a network with mtu.
 func advertisement(f *routing.Interface, mtu int) radvd.Interface {
 	a := radvd.Interface{ID: f.ID, Tap: f.TapName(), Down: f.Down,
 		Managed: f.RA.Managed, Other: f.RA.Other, Lifetime: f.RA.Lifetime, Interval: f.RA.Interval, MTU: f.RA.MTU}
@@ -62,14 +63,14 @@ func advertisement(f *routing.Interface, mtu int) radvd.Interface {
 	return a
 }
 
-// mtu returns that of a network.
+// mtu returns the MTU of a network.
 func (p *pass) mtu(network string) int {
 	n, _ := p.want.Index.Network(network)
 	return n.MTU
 }
 
-// endAdvertisements ends those that are not wanted, while the taps are there
-// by which to say so.
+// endAdvertisements stops unwanted advertisements, while the taps for the last ones still
+// exist.
 func (p *pass) endAdvertisements(wanted []radvd.Router) {
 	if p.radvd == nil || !p.want.Complete {
 		return
@@ -80,7 +81,7 @@ func (p *pass) endAdvertisements(wanted []radvd.Router) {
 	}
 }
 
-// advertise has the others sent.
+// advertise starts or updates the wanted advertisements.
 func (p *pass) advertise() {
 	e := &p.advertising
 	e.begin()

@@ -12,9 +12,9 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// radvd reads every name of a tap that the model accepts for an interface with router
-// advertisements, and no harmless one is refused.
-func TestTapNamesThatRadvdReads(t *testing.T) {
+// radvd can parse every tap name that the model accepts for an interface with router advertisements,
+// and the model refuses no harmless name.
+func TestTapNamesAreValidInRadvd(t *testing.T) {
 	binary, err := exec.LookPath("/usr/sbin/radvd")
 	if err != nil && os.Getenv("CI") == "true" {
 		t.Fatal(err)
@@ -39,7 +39,7 @@ func TestTapNamesThatRadvdReads(t *testing.T) {
 		}
 	}
 	names = append(names, "10", "off", "q{};", "-1", "1.1", "00", "all", "default", "Interface", "10.0.0.1", "fe80", "0x10", "1e5")
-	// Whatever has a name in radvd's manual, in this version.
+	// All words in the manual of the installed radvd.
 	if manual, err := exec.Command("sh", "-c", "zcat -f /usr/share/man/man5/radvd.conf.5*").Output(); err == nil {
 		names = append(names, strings.FieldsFunc(string(manual), func(r rune) bool {
 			return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9')

@@ -10,41 +10,42 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// database is what is known of OVSDB.
+// database is the state of OVSDB as last read.
 type database struct {
-	errand
-	state     ovsdb.State // after it was made what is wanted
-	rows      rows        // of state
+	task
+	state ovsdb.State // after the last pass
+	rows  rows        // of state
+	// by name and by datapath ID
 	exists    map[string]bool
 	pending   bool // the first attempt to connect has not ended
 	connected bool
-	tried     bool // the last transaction was answered, or there was nothing to do
-	still     bool // it was state all the time
-	applied   bool // it is what is wanted, but for the problems
-	ready     bool // namespaces can be set up: it is known which instance this is, and what ports have been made
-	compared  bool // with what it had at the start
-	nameTaken bool // a link of another program has a name that is needed
+	tried     bool // the last transaction was answered, or was not necessary
+	still     bool // it equaled state during the last pass
+	applied   bool // it matches the intent, apart from problems
+	ready     bool // namespaces can be set up: the instance and the ports are known
+	compared  bool // formerMACs was called
+	nameTaken bool // a link of another program has a name that we need
 	moving    bool // a port moves from one bridge to another
 
-	renewals   map[portOf]*renewal   // taps to be made anew
-	suspicions map[string]*suspicion // patch ports by which perhaps nothing passes
-	patches    problems              // of patch ports
-	audited    int                   // how many ends of patch ports audits have begun after the first, see [pass.peers]
-	errors     string                // of ports, that ovs-vswitchd has left
-	doubted    string                // the errors that it was last asked about
+	renewals map[portOf]*renewal // taps to recreate
+	suspects map[string]*suspect // patch ports that may not pass packets, by name
+	patches  problems            // of patch ports
+	audited  int                 // number of patch port ends that earlier audits have checked, see [pass.peers]
+	errors   string              // errors of ports in the database
+	doubted  string              // the errors that ovs-vswitchd was last asked about
 }
 
 func newDatabase() database {
-	return database{renewals: make(map[portOf]*renewal), suspicions: make(map[string]*suspicion)}
+	return database{renewals: make(map[portOf]*renewal), suspects: make(map[string]*suspect)}
 }
 
-// rows are those of a State, by name.
+// rows are the rows of a State, by name.
 type rows struct {
 	bridges    map[string]*ovsdb.BridgeRow
 	interfaces map[port]ovsdb.InterfaceRow
 }
 
-// A port is named by its bridge and its own name.
+// A port is identified by its bridge and its own name.
 type port struct{ bridge, name string }
 
 func rowsOf(s ovsdb.State) rows {
@@ -61,7 +62,7 @@ func rowsOf(s ovsdb.State) rows {
 	return r
 }
 
-// setState takes in what the database has.
+// setState sets the state.
 func (d *database) setState(s ovsdb.State) {
 	d.state, d.rows = s, rowsOf(s)
 	d.exists = make(map[string]bool, 2*len(s.Bridges))
@@ -73,15 +74,15 @@ func (d *database) setState(s ovsdb.State) {
 	}
 }
 
-// lookAtDatabase makes the database what it should be, and takes in what it has then.
-func (p *pass) lookAtDatabase(ctx context.Context) {
+// inspectDatabase corrects the database and reads its new state.
+func (p *pass) inspectDatabase(ctx context.Context) {
 	d := &p.database
-	was, ready, only := d.applied, d.ready, d.told && !d.due && d.retry.IsZero()
+	was, ready, only := d.applied, d.ready, d.notified && !d.due && d.retry.IsZero()
 	d.begin()
 	before, err := p.db.State(ctx)
-	d.pending = err == ovsdb.ErrNotConnected // without a reason
+	d.pending = err == ovsdb.ErrNotConnected // no reason
 	if only && was && d.still && err == nil && before.Same(d.state) {
-		return // told of what has been seen
+		return // the change is already known
 	}
 	began := time.Now()
 	p.doing("read and change OVSDB")
@@ -97,13 +98,13 @@ func (p *pass) lookAtDatabase(ctx context.Context) {
 		}
 	}
 	d.tried = d.connected
-	if !d.connected { // without knowing the database nothing is removed either
+	if !d.connected { // with an unknown database nothing is removed either
 		d.applied = false
 		d.setState(ovsdb.State{})
 	}
 	d.still = before.Same(d.state)
 	if d.applied {
-		p.doubt(ctx)
+		p.recheckErrors(ctx)
 		p.renew(ctx)
 		p.peers(ctx, p.audits)
 	}
@@ -118,14 +119,14 @@ func (p *pass) lookAtDatabase(ctx context.Context) {
 	}
 	for k := range d.renewals {
 		if m := p.byID[k.router]; m != nil {
-			m.due = true // perhaps it goes on
+			m.due = true // it may proceed
 		}
 	}
 	now := time.Now()
-	d.looked(now, now.Sub(began), 4*firstPause)
+	d.inspected(now, now.Sub(began), 4*firstPause)
 }
 
-// apply makes the database what it should be.
+// apply corrects the database.
 func (p *pass) apply(ctx context.Context) error {
 	d := &p.database
 	d.problems = make(problems)
@@ -152,7 +153,7 @@ func (p *pass) apply(ctx context.Context) error {
 		p.warn(cannotChange, "", err)
 		d.again(time.Now())
 	default:
-		p.well(cannotChange, "")
+		p.resolved(cannotChange, "")
 	}
 	logOps(p.log, res.Ops, d.applied && !d.moving && len(d.renewals) == 0)
 	d.errors, d.nameTaken, d.moving = "", false, false
@@ -172,27 +173,27 @@ func (p *pass) apply(ctx context.Context) error {
 		}
 	}
 	if !missing {
-		p.well(noBridge, "")
+		p.resolved(noBridge, "")
 	}
 	return err
 }
 
-// doubt asks ovs-vswitchd once about errors that it has left in the database. They
-// can be over: when a port fails and is put right at once, the failure may be
-// written last (seen with Open vSwitch 3.1). As it answers, it writes what is.
-func (p *pass) doubt(ctx context.Context) {
+// recheckErrors asks ovs-vswitchd once to confirm errors that are in the database. They may be
+// outdated: if a port fails and is corrected at once, the failure may be written last (seen
+// with Open vSwitch 3.1). When ovs-vswitchd answers it writes the current errors.
+func (p *pass) recheckErrors(ctx context.Context) {
 	if d := &p.database; d.errors == "" || d.errors != d.doubted && p.ask(ctx) != 0 {
 		d.doubted = d.errors
 	}
 }
 
-// unmade says what to do about a bridge that does not connect. Why
-// ovs-vswitchd has not made a bridge, it tells its log and nobody else.
+// unmade returns what to do about a bridge that does not connect. If ovs-vswitchd could not
+// make it, the reason is only in its log.
 func (l *Lifecycle) unmade(r *routing.Router) string {
-	datapath := "system" // what no datapath_type means
+	datapath := "system" // the default of datapath_type
 	if b := l.database.rows.bridges[r.BridgeName()]; b != nil && b.DatapathType != "" {
 		datapath = b.DatapathType
 	}
-	return fmt.Sprintf("bridge %s has not connected to %s: if this stays, see whether ovs-vswitchd runs, and in its log "+
+	return fmt.Sprintf("bridge %s has not connected to %s: if this stays, check whether ovs-vswitchd runs, and in its log "+
 		"whether it could make a bridge of datapath_type %s, which is that of %s", r.BridgeName(), l.cfg.Target, datapath, l.cfg.IntegrationBridge)
 }

@@ -6,10 +6,9 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// desired is what the database should hold for an intent, less the taps that are
-// withheld.
+// desired returns the database contents for an intent, without the taps that are withheld.
 func (l *Lifecycle) desired(want Intent, withheld func(router, tap string) bool) ovsdb.Desired {
-	given := make(map[string]bool) // names that are not made by us
+	given := make(map[string]bool) // names from the intent, which may be names of existing links
 	d := ovsdb.Desired{IntegrationBridge: l.cfg.IntegrationBridge, Controller: l.cfg.Target, Partial: !want.Complete}
 	d.Link = func(name string) string { return namespace.ForeignLink(name, given[name]) }
 	for r := range want.Index.Routers("") {
@@ -33,7 +32,7 @@ func (l *Lifecycle) desired(want Intent, withheld func(router, tap string) bool)
 	return d
 }
 
-// namespaceOf is the namespace of r as it should be, with the taps that are there.
+// namespaceOf returns the desired namespace of r, with the taps for which made returns true.
 func (l *Lifecycle) namespaceOf(x *routing.Index, r *routing.Router, made func(tap string) bool) namespace.Desired {
 	d := namespace.Desired{Name: r.NamespaceName(), Router: r.ID, Instance: l.self()}
 	for i := range r.Interfaces {
@@ -52,7 +51,7 @@ func (l *Lifecycle) namespaceOf(x *routing.Index, r *routing.Router, made func(t
 	return d
 }
 
-// kernelRoute is what the namespace of r has of an extra route.
+// kernelRoute returns an extra route for the namespace of r.
 func kernelRoute(r *routing.Router, route *routing.Route) namespace.Route {
 	out := namespace.Route{Destination: route.Destination}
 	switch route.Type {

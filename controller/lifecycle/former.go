@@ -6,8 +6,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// formerMACs compares the MAC addresses that the patch ports' ends on the integration bridge have
-// noted with those of the intent: what differs has changed while no daemon ran.
+// formerMACs announces MAC addresses that changed while no daemon ran. It compares those of
+// the intent with those stored in the database, at the patch ports of the integration bridge.
 func (p *pass) formerMACs(state ovsdb.State) {
 	b, ok := state.Bridge(p.cfg.IntegrationBridge)
 	if !ok || p.cfg.Moved == nil {

@@ -19,25 +19,26 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// Instance returns what tells this ofdvr, in its marks, from others on the same machine: the
-// name in the file, if it exists, and otherwise the system ID of its Open vSwitch or, where that has
-// none, the UUID of the database's root row. It is "" if the database has none yet.
+// Instance returns the name that distinguishes this ofdvr from others on the same machine, in
+// its marks. It is the name in the file, if that exists, else the system ID of its Open
+// vSwitch or, without one, the UUID of the database's root row. It is "" if the database has
+// none yet.
 //
 // The file is in the run directory, which lives as long as the namespaces that carry the
-// marks. So a database that is made anew, or gets another system ID, makes no other instance.
+// marks. So a new database, or another system ID, does not change the instance.
 func Instance(file string, s ovsdb.State) (string, error) {
 	b, err := ownfile.ReadFile(file)
 	if name := strings.TrimSpace(string(b)); err == nil && name == instanceName(name) && name != "" {
 		return name, nil
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("read which instance this is: %w", err)
+		return "", fmt.Errorf("read the instance name: %w", err)
 	}
 	return instanceName(cmp.Or(s.SystemID, s.Root)), nil
 }
 
-// Exists reports whether something on this host was made by this ofdvr, in its database or as a
-// namespace. A store that has just been made lacks nothing if nothing exists.
+// Exists reports whether this ofdvr has made anything on this host, in the database or as a
+// namespace. If not, a new store is complete.
 func Exists(s ovsdb.State, instanceFile string) (bool, error) {
 	if len(s.Routers()) > 0 {
 		return true, nil
@@ -53,7 +54,8 @@ func Exists(s ovsdb.State, instanceFile string) (bool, error) {
 	return slices.ContainsFunc(namespaces, func(ns namespace.Namespace) bool { return ns.Instance == "" || ns.Instance == self }), nil
 }
 
-// instanceName makes a name of an ID: one that could not be part of a mark is replaced by its hash.
+// instanceName returns an ID as a name. An ID that cannot be part of a mark is replaced by its
+// hash.
 func instanceName(id string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:", r)
@@ -71,13 +73,13 @@ func keepInstance(file, name string) error {
 		err = ownfile.WriteFile(file, []byte(name+"\n"), 0o644)
 	}
 	if err != nil {
-		return fmt.Errorf("keep which instance this is: %w", err)
+		return fmt.Errorf("write the instance name: %w", err)
 	}
 	return nil
 }
 
-// identify finds out which instance this is, and marks as its own what a version that did not
-// tell has made of its routers.
+// identify finds the name of this instance, and marks namespaces of its routers that were made
+// by a version without marks.
 func (p *pass) identify(state ovsdb.State) {
 	name, err := Instance(p.cfg.InstanceFile, state)
 	if err != nil {
@@ -90,24 +92,24 @@ func (p *pass) identify(state ovsdb.State) {
 		return
 	}
 	if p.cfg.InstanceFile != "" {
-		if err := keepInstance(p.cfg.InstanceFile, name); err != nil { // it is the same next time, most probably
-			p.log.Warn("could not keep which instance this is", zap.String("instance", name), zap.Error(err))
+		if err := keepInstance(p.cfg.InstanceFile, name); err != nil { // the name is most probably the same next time
+			p.log.Warn("could not save the instance name", zap.String("instance", name), zap.Error(err))
 		}
 	}
 	p.mu.Lock()
 	p.instance = name
 	p.mu.Unlock()
-	p.well(cannotIdentify, "")
+	p.resolved(cannotIdentify, "")
 	adopted, err := namespace.Adopt(name, state.Routers())
 	if len(adopted) > 0 {
 		p.log.Info("marked namespaces of an earlier version as those of this instance", zap.String("instance", name), zap.String("namespaces", logging.Brief(adopted)))
 	}
 	if err != nil {
-		p.log.Warn("could not look for namespaces of an earlier version", zap.Error(err))
+		p.log.Warn("could not adopt namespaces of an earlier version", zap.Error(err))
 	}
 }
 
-// self returns which instance this is, "" if that is not known yet.
+// self returns the name of this instance, "" if it is not known yet.
 func (l *Lifecycle) self() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

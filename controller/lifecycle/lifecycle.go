@@ -1,6 +1,7 @@
-// Package lifecycle keeps the bridges, ports, taps and namespaces of managed routers: it compares
-// OVSDB and the kernel with the intent, and corrects what differs. Intent comes in and reports go
-// out as values; it knows nothing of switches, flows and where the intent comes from.
+// Package lifecycle maintains the bridges, ports, taps and namespaces of managed routers: it
+// compares OVSDB and the kernel with the intent, and corrects differences. It receives the
+// intent and sends reports as values; it does not know switches, flows or sources of the
+// intent.
 package lifecycle
 
 import (
@@ -22,51 +23,52 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// retryPause is how long after a failure another try is made, if nothing
-// happens before.
+// retryPause is how long after a failure the next attempt is made, unless a change causes one
+// earlier.
 const retryPause = time.Second
 
-// Config is what a [Lifecycle] is told at its start. What it calls must not block for long.
+// Config configures a [Lifecycle]. Its functions must not block for long.
 type Config struct {
-	// IntegrationBridge is the bridge that machines are plugged into.
+	// IntegrationBridge is the bridge that has the ports of machines.
 	IntegrationBridge string
-	// Target is what routing bridges connect to, such as tcp:127.0.0.1:6653.
+	// Target is the controller target of routing bridges, such as tcp:127.0.0.1:6653.
 	Target string
-	// OVSDB is where ovsdb-server listens: unix:PATH or tcp:ADDRESS:PORT.
+	// OVSDB is the address of ovsdb-server: unix:PATH or tcp:ADDRESS:PORT.
 	OVSDB string
-	// AuditInterval is how often everything is compared although nothing tells of a change.
+	// AuditInterval is how often everything is compared, even without notification of a
+	// change.
 	AuditInterval time.Duration
-	// InstanceFile keeps what tells this ofdvr from others on the machine, see
-	// [Instance]; "" means that it is not kept.
+	// InstanceFile holds the name of this instance, see [Instance]; "" means no file.
 	InstanceFile string
-	// NamespacesDir keeps what namespaces were before they were configured; "" means that it is not kept.
+	// NamespacesDir holds the original settings of namespaces; "" means that they are not
+	// kept.
 	NamespacesDir string
-	// RadvdDir is where the radvds of routers have their files; "" means that no
-	// router sends advertisements.
+	// RadvdDir holds the files of the routers' radvd processes; "" means that no router sends
+	// advertisements.
 	RadvdDir string
-	// Surveyed is closed when it is known whether ofdvr has made something on this host before,
-	// see [Exists]. Nothing is made earlier: it would be taken for what was there. nil: it is
-	// known at the start.
+	// Surveyed is closed when it is known whether ofdvr has made anything on this host before,
+	// see [Exists]. Nothing is made until then, because it would be mistaken for an earlier
+	// installation. nil: known from the start.
 	Surveyed <-chan struct{}
 
 	// Report is called after each pass.
 	Report func(Report)
-	// Kernel is called with how the namespace of a router routes, whenever that was read.
+	// Kernel is called with the rules and routes of a router's namespace after each reading.
 	Kernel func(router string, k *compile.Kernel)
-	// Neighbours is called with the neighbours that the namespace of a router has
-	// resolved, in order, whenever these are others. nil: they are not read.
+	// Neighbours is called with the resolved neighbours of a router's namespace, sorted, when
+	// they change. nil: they are not read.
 	Neighbours func(router string, resolved []netip.Addr)
-	// Moved is called with the announcements of the MAC addresses of a router that
-	// have changed while no daemon ran. nil: they are not looked for.
+	// Moved is called with announcements of MAC addresses of a router that changed while no
+	// daemon ran. nil: they are not searched.
 	Moved func(router string, as []compile.Announcement)
 
 	Recorder ovsdb.Recorder
 	Log      *zap.Logger
 }
 
-// A Lifecycle keeps the bridges, ports, taps and namespaces of managed routers.
-// Whenever the intent, the database or the kernel's links and settings change it looks at what has changed,
-// and once in a while at everything, compares it with the intent and corrects what differs.
+// A Lifecycle maintains the bridges, ports, taps and namespaces of managed routers. When the
+// intent, the database, or links and settings of the kernel change, it compares what has
+// changed with the intent and corrects differences; periodically it compares everything.
 // Create it with [New], then call [Lifecycle.Run].
 type Lifecycle struct {
 	cfg    Config
@@ -74,70 +76,70 @@ type Lifecycle struct {
 	links  *namespace.Watcher
 	neighs *namespace.Neighbours // nil: see Config.Neighbours
 	radvd  *radvd.Keeper         // nil: nothing sends router advertisements
-	before *namespace.Backups    // nil: what namespaces were is not kept
+	before *namespace.Backups    // nil: original settings are not kept
 	log    *zap.Logger
-	wanted chan Intent // capacity 1: the latest that has not been looked at
+	wanted chan Intent // capacity 1: the latest intent, not handled yet
 
-	// These are work's.
-	want     Intent              // without an Index before the first
-	relaid   bool                // want is another since the last pass
-	auditing bool                // the next pass is part of an audit
-	routers  []*managed          // by ID
-	byID     map[string]*managed // the same
-	byTap    map[string]*managed // those whose taps have been made
-	byName   map[string]*managed // those with a namespace, by its name
-	kept     []string            // namespaces that no router wants and that were not deleted
-	renamed  bool                // there are other namespaces, or others under the same names, since they were followed
-	turn     int                 // the router that is next, of those that are due
-	warned   map[warning]string  // the last errors
+	// Owned by work.
+	want      Intent              // Index nil: none yet
+	newIntent bool                // want has changed since the last pass
+	auditing  bool                // the next pass is part of an audit
+	routers   []*managed          // by ID
+	byID      map[string]*managed // the same
+	byTap     map[string]*managed // routers whose taps have been made
+	byName    map[string]*managed // routers with a namespace, by its name
+	kept      []string            // unused namespaces that could not be deleted
+	renamed   bool                // the set of followed namespaces has changed
+	turn      int                 // index of the router to inspect next
+	warned    map[warning]string  // the last errors that were logged
 
 	database    database
-	advertising errand
-	removing    errand // of namespaces that no router wants
+	advertising task
+	removing    task // of unused namespaces
 
-	rests func() // is called when there is nothing to do until something happens; nil but in tests
+	idle func() // called when there is nothing to do until the next event; nil except in tests
 
 	activity activity
 
 	mu       sync.Mutex
-	instance string                   // see [Lifecycle.self]; only work writes it
-	ports    map[string]compile.Ports // by router: the ports that its connected bridge has
-	moved    map[string]bool          // routers whose bridges have other ports since the last pass
-	wake     chan struct{}            // capacity 1: moved has more
+	instance string                   // see [Lifecycle.self]; written by work only
+	ports    map[string]compile.Ports // by router: the ports of its connected bridge
+	moved    map[string]bool          // routers whose bridge's ports have changed since the last pass
+	wake     chan struct{}            // capacity 1: moved has grown
 }
 
-// An errand is something besides the namespaces of routers that is done now and then.
-type errand struct {
+// A task is a periodic task other than inspecting the namespaces of routers.
+type task struct {
 	pace
-	problems problems // that it has found last
+	problems problems // found by the last run
 }
 
-// problems are what to tell a person, by router; "" is all of them.
+// problems are descriptions of problems by router; "" means all routers.
 type problems map[string][]string
 
 func (p problems) add(router, text string) { p[router] = append(p[router], text) }
 
-// An Intent is what of the intent matters to bridges, ports and namespaces. What ports of
-// networks it has does not matter.
+// An Intent is the part of the intent that bridges, ports and namespaces depend on. The ports
+// of networks do not matter.
 type Intent struct {
 	Layout   uint64 // grows when networks or routers change
 	Index    *routing.Index
-	Complete bool // what exists and is not in Index may be removed
+	Complete bool // what is not in Index may be removed
 }
 
-// A Report is how far a [Lifecycle] has come.
+// A Report is the progress of a [Lifecycle].
 type Report struct {
-	Layout    uint64              // of the [Intent] that it is about
+	Layout    uint64              // of the reported [Intent]
 	Connected bool                // to ovsdb-server
-	Bridges   map[string]bool     // all in the database, by name and by datapath ID, if Connected
-	Complete  bool                // everything is as intended, but for the problems
+	Bridges   map[string]bool     // all bridges in the database, by name and by datapath ID, if Connected
+	Complete  bool                // everything is as intended, apart from Problems
 	Settled   bool                // everything is as intended
-	Problems  map[string][]string // by router; "" is all of them
-	NotMade   map[string]string   // what to do about the bridges that had not connected, by router
-	Waits     map[string]bool     // routers whose bridges lack taps; those of others are where they should be, if Complete
+	Problems  map[string][]string // by router; "" means all routers
+	NotMade   map[string]string   // what to do about bridges that have not connected, by router
+	Waits     map[string]bool     // routers whose bridges lack taps; if Complete, all other routers have theirs
 }
 
-// New returns a Lifecycle. It fails if cfg is wrong.
+// New returns a Lifecycle. It fails if cfg is invalid.
 func New(cfg Config) (*Lifecycle, error) {
 	db, err := ovsdb.NewClient(ovsdb.Config{Endpoint: cfg.OVSDB, Logger: cfg.Log, Recorder: cfg.Recorder})
 	if err != nil {
@@ -159,8 +161,8 @@ func New(cfg Config) (*Lifecycle, error) {
 	return l, nil
 }
 
-// Want says what the intent is. It never blocks, and only the latest value
-// counts. Only one goroutine may call it.
+// Want sets the intent. It never blocks, and only the latest value counts. Only one goroutine
+// may call it.
 func (l *Lifecycle) Want(in Intent) {
 	select {
 	case <-l.wanted:
@@ -169,9 +171,9 @@ func (l *Lifecycle) Want(in Intent) {
 	l.wanted <- in
 }
 
-// Ports says which ports the bridge of a router has, nil if it is not connected.
-// A tap is not touched before its bridge has it: moving it while ovs-vswitchd
-// still sets it up, also after a restart, would make that fail.
+// Ports sets the ports of a router's bridge, nil if the bridge is not connected. A tap is not
+// touched before its bridge has it: if it is moved while ovs-vswitchd still sets it up, also
+// after a restart, ovs-vswitchd fails.
 func (l *Lifecycle) Ports(router string, ports compile.Ports) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -185,11 +187,11 @@ func (l *Lifecycle) Ports(router string, ports compile.Ports) {
 	l.moved[router] = true
 	select {
 	case l.wake <- struct{}{}:
-	default: // work has yet to look
+	default: // already signaled
 	}
 }
 
-// takeMoved returns the routers whose bridges have other ports since the last call.
+// takeMoved returns the routers whose bridge's ports have changed since the last call.
 func (l *Lifecycle) takeMoved() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -198,7 +200,7 @@ func (l *Lifecycle) takeMoved() []string {
 	return ids
 }
 
-// number returns the number of a port that the connected bridge of a router has.
+// number returns the number of a port on the connected bridge of a router.
 func (l *Lifecycle) number(router, port string) (ofproto.PortNo, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -206,7 +208,7 @@ func (l *Lifecycle) number(router, port string) (ofproto.PortNo, bool) {
 	return no, ok
 }
 
-// known reports whether the bridge of a router is connected, and its ports known.
+// known reports whether the bridge of a router is connected and its ports are known.
 func (l *Lifecycle) known(router string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -214,7 +216,7 @@ func (l *Lifecycle) known(router string) bool {
 	return ok
 }
 
-// Run works until ctx is done. It does nothing before the first call of Want.
+// Run runs until ctx is done. It does nothing before the first call of Want.
 func (l *Lifecycle) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return l.db.Run(ctx) })

@@ -9,9 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// logOps logs what was done in the database: a line for each router and verb,
-// and at debug level a line for each row. The lines are warnings if they repair what another
-// program has changed.
+// logOps logs changes of the database: a line for each router and verb, and at debug level a
+// line for each row. The lines are warnings if the changes repair what another program changed.
 func logOps(log *zap.Logger, ops []ovsdb.Op, repairs bool) {
 	type line struct{ router, verb string }
 	var lines []line // in the order of ops
@@ -22,7 +21,7 @@ func logOps(log *zap.Logger, ops []ovsdb.Op, repairs bool) {
 		if op.Verb == ovsdb.Insert {
 			inserted[op.Row.UUID] = true
 			if inserted[op.Parent.UUID] && (op.Row.Table != ovsdb.TablePort || op.Row.Name == op.Parent.Name) {
-				continue // goes without saying: a bridge has a controller and a port, a port an interface
+				continue // implied: a bridge has a controller and a port, a port an interface
 			}
 		}
 		name := op.Row.Name

@@ -8,57 +8,58 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// firstPause is the pause between the first two looks at something that changes over and over.
+// firstPause is the pause between the first two inspections of something that keeps changing.
 const firstPause = 50 * time.Millisecond
 
-// A managed is a router with a managed bridge, and how far its namespace has come.
+// A managed is a router with a managed bridge, and the progress of its namespace.
 type managed struct {
 	*routing.Router
-	desired   namespace.Desired // with the taps that ovs-vswitchd has made; "" as Name: it has no namespace, or not yet
-	connected bool              // its bridge is, and its ports are known
+	desired   namespace.Desired // with the taps that ovs-vswitchd has made; Name "": no namespace, or not yet
+	connected bool              // its bridge is connected and its ports are known
 	waits     []string          // problems: taps that its bridge lacks
-	memory    *namespace.Memory // of others' routes in it; nil: nothing is known
-	passed    bool              // it was looked at since it should be desired
-	right     bool              // it was what it should be, since the router wants it
-	foreign   bool              // it is that of another instance, or the machine's own
+	memory    *namespace.Memory // other programs' routes in it; nil: not known
+	passed    bool              // inspected since desired changed
+	right     bool              // it matched desired at some time since
+	foreign   bool              // it belongs to another instance, or to the machine itself
 
-	problems []string // found by the last look
+	problems []string // found by the last inspection
 
 	pace
 }
 
-// A pace says when something is looked at: at once when that is due, and after it was told of a
-// change at once or, if there was one not long ago, after a pause.
+// A pace schedules inspections. Something that is due is inspected at once; something that was
+// notified of a change at once too or, soon after the last inspection, after a pause.
 type pace struct {
-	due   bool
-	told  bool
-	pause time.Duration
-	until time.Time // the end of pause
-	retry time.Time // zero: the last look has left nothing to try again
+	due      bool
+	notified bool
+	pause    time.Duration
+	until    time.Time // the end of pause
+	retry    time.Time // zero: nothing to retry
 }
 
-// at returns when to look, zero if there is no reason to.
+// at returns when to inspect next, zero if there is no reason to.
 func (p *pace) at(now time.Time) time.Time {
 	switch {
 	case p.due:
 		return now
-	case p.told && p.until.Before(now):
+	case p.notified && p.until.Before(now):
 		return now
-	case p.told && (p.retry.IsZero() || p.until.Before(p.retry)):
+	case p.notified && (p.retry.IsZero() || p.until.Before(p.retry)):
 		return p.until
 	}
 	return p.retry
 }
 
-// isDue reports whether it is time to look.
+// isDue reports whether it is time to inspect.
 func (p *pace) isDue(now time.Time) bool {
 	at := p.at(now)
 	return !at.IsZero() && !at.After(now)
 }
 
-// looked begins the pause after a look that took a while and ends now. Pauses double up to the longest,
-// or what a look takes, and begin again with the shortest after a time without changes.
-func (p *pace) looked(now time.Time, took, longest time.Duration) {
+// inspected begins the pause after an inspection that took the given time and ends now. Pauses
+// double, up to longest or the time of an inspection if that is more; after a time without
+// changes they start from firstPause again.
+func (p *pace) inspected(now time.Time, took, longest time.Duration) {
 	if now.Sub(p.until) > p.pause {
 		p.pause = 0
 	}
@@ -66,13 +67,13 @@ func (p *pace) looked(now time.Time, took, longest time.Duration) {
 	p.until = now.Add(p.pause)
 }
 
-// begin is called before a look.
-func (p *pace) begin() { p.due, p.told, p.retry = false, false, time.Time{} }
+// begin is called before an inspection.
+func (p *pace) begin() { p.due, p.notified, p.retry = false, false, time.Time{} }
 
-// again has another look taken after a while, if nothing happens before.
+// again schedules another inspection after retryPause.
 func (p *pace) again(now time.Time) { p.retry = now.Add(retryPause) }
 
-// setRouters takes in other networks and routers.
+// setRouters updates the routers from the intent.
 func (l *Lifecycle) setRouters() {
 	old := l.byID
 	l.routers, l.byID = nil, make(map[string]*managed, len(old))
@@ -90,8 +91,8 @@ func (l *Lifecycle) setRouters() {
 	}
 }
 
-// setDesired finds out what the namespaces of all routers should be by what is known now. Those which
-// should be others than before are due.
+// setDesired computes the desired namespaces of all routers. Those that differ from before
+// become due.
 func (l *Lifecycle) setDesired() {
 	l.byTap, l.byName = make(map[string]*managed), make(map[string]*managed)
 	for _, m := range l.routers {
@@ -99,7 +100,7 @@ func (l *Lifecycle) setDesired() {
 	}
 }
 
-// setDesiredOf is setDesired for one router.
+// setDesiredOf computes the desired namespace of one router.
 func (l *Lifecycle) setDesiredOf(m *managed) {
 	if m.Fallback != routing.FallbackNamespace {
 		*m = managed{Router: m.Router, connected: l.known(m.ID)}

@@ -16,17 +16,17 @@ import (
 )
 
 const (
-	// workers is how many namespaces are looked at at a time. What they wait for is the kernel.
+	// workers is how many namespaces are inspected at a time. They wait for the kernel.
 	workers = 4
-	// lookTime is how long a pass begins to look at namespaces. Others that are due wait for the next
-	// pass, after what has happened meanwhile.
-	lookTime = 100 * time.Millisecond
+	// inspectTime is for how long a pass starts new inspections. Namespaces that are still due
+	// wait for the next pass, which also handles what has happened meanwhile.
+	inspectTime = 100 * time.Millisecond
 )
 
-// A sight is what a look at a namespace has found and done.
-type sight struct {
+// An inspection is the result of inspecting, and perhaps correcting, a namespace.
+type inspection struct {
 	m         *managed
-	ensured   bool // otherwise it was only read
+	ensured   bool // else it was only read
 	result    namespace.Result
 	err       error
 	kernel    *compile.Kernel
@@ -34,24 +34,24 @@ type sight struct {
 	took      time.Duration
 }
 
-// look looks at the namespaces of routers that are due.
-func (p *pass) look(ctx context.Context) {
+// inspect inspects the namespaces that are due.
+func (p *pass) inspect(ctx context.Context) {
 	p.doing("")
 	now := time.Now()
-	var due []*managed // from the one whose turn it is
+	var due []*managed // starting with turn
 	for i := range p.routers {
 		m := p.routers[(p.turn+i)%len(p.routers)]
 		if m.Fallback == routing.FallbackNamespace && m.isDue(now) {
 			due = append(due, m)
 		}
 	}
-	var mu sync.Mutex // protects what follows
-	var sights []sight
+	var mu sync.Mutex // guards the variables below
+	var done []inspection
 	next := 0
 	take := func() *managed {
 		mu.Lock()
 		defer mu.Unlock()
-		if next == len(due) || next > 0 && time.Since(now) > lookTime || ctx.Err() != nil {
+		if next == len(due) || next > 0 && time.Since(now) > inspectTime || ctx.Err() != nil {
 			return nil
 		}
 		next++
@@ -61,9 +61,9 @@ func (p *pass) look(ctx context.Context) {
 	for range min(workers, len(due)) {
 		g.Go(func() {
 			for m := take(); m != nil; m = take() {
-				s := p.sight(ctx, m)
+				s := p.inspectOne(ctx, m)
 				mu.Lock()
-				sights = append(sights, s)
+				done = append(done, s)
 				mu.Unlock()
 			}
 		})
@@ -72,19 +72,19 @@ func (p *pass) look(ctx context.Context) {
 	if next < len(due) {
 		p.turn = slices.Index(p.routers, due[next])
 	}
-	slices.SortFunc(sights, func(a, b sight) int { return slices.Index(due, a.m) - slices.Index(due, b.m) })
-	for i := range sights {
-		p.seen(ctx, &sights[i])
+	slices.SortFunc(done, func(a, b inspection) int { return slices.Index(due, a.m) - slices.Index(due, b.m) })
+	for i := range done {
+		p.inspected(ctx, &done[i])
 	}
 }
 
-// sight makes the namespace of a router and the taps in it as they should be, if it is known how, and
-// reads how it routes. It may be called for several routers at a time.
-func (p *pass) sight(ctx context.Context, m *managed) sight {
+// inspectOne corrects the namespace of a router and its taps, if the desired state is known,
+// and reads its routes. It may run for several routers at a time.
+func (p *pass) inspectOne(ctx context.Context, m *managed) inspection {
 	defer p.activity.during("set up namespace " + m.NamespaceName())()
 	began := time.Now()
 	m.begin()
-	s := sight{m: m, ensured: p.database.ready}
+	s := inspection{m: m, ensured: p.database.ready}
 	if s.ensured {
 		if m.memory == nil {
 			m.memory = namespace.NewMemory(p.before)
@@ -92,7 +92,7 @@ func (p *pass) sight(ctx context.Context, m *managed) sight {
 		s.result, s.err = namespace.Ensure(ctx, m.desired, m.memory)
 	}
 	if s.foreign() {
-		s.kernel = new(compile.Kernel) // nothing is handed to it
+		s.kernel = new(compile.Kernel) // no packets are handed to it
 	} else {
 		s.kernel, s.kernelErr = p.Kernel(p.want.Index, m.Router)
 	}
@@ -100,13 +100,13 @@ func (p *pass) sight(ctx context.Context, m *managed) sight {
 	return s
 }
 
-// foreign reports whether the namespace is that of another instance, or the machine's own.
-func (s *sight) foreign() bool {
+// foreign reports whether the namespace belongs to another instance, or to the machine itself.
+func (s *inspection) foreign() bool {
 	return errors.As(s.err, new(*namespace.ForeignError)) || errors.As(s.err, new(*namespace.HostError))
 }
 
-// seen takes in what a look has found.
-func (p *pass) seen(ctx context.Context, s *sight) {
+// inspected handles the result of an inspection.
+func (p *pass) inspected(ctx context.Context, s *inspection) {
 	m := s.m
 	m.problems = nil
 	if s.ensured {
@@ -118,26 +118,26 @@ func (p *pass) seen(ctx context.Context, s *sight) {
 		p.warn(cannotRead, m.ID, s.kernelErr)
 		m.again(time.Now())
 	} else {
-		p.well(cannotRead, m.ID)
+		p.resolved(cannotRead, m.ID)
 		if !m.foreign {
 			m.problems = append(m.problems, slower(m.Router, s.kernel)...)
 		}
 		p.cfg.Kernel(m.ID, s.kernel)
 	}
-	m.looked(time.Now(), s.took, time.Second)
+	m.pace.inspected(time.Now(), s.took, time.Second)
 	if slices.ContainsFunc(m.Interfaces, func(f routing.Interface) bool { return f.RA != nil }) {
 		p.advertising.due = true
 	}
 }
 
-// ensured takes in what [namespace.Ensure] has done.
-func (p *pass) ensured(ctx context.Context, s *sight) {
+// ensured handles the result of [namespace.Ensure].
+func (p *pass) ensured(ctx context.Context, s *inspection) {
 	m, res := s.m, &s.result
 	gone := m.memory.Forget(func(tap string) bool {
 		return slices.ContainsFunc(m.Interfaces, func(f routing.Interface) bool { return f.TapName() == tap })
 	})
 	if len(gone) > 0 {
-		p.log.Warn("routes of other programs went with an interface", zap.String("router", m.ID), zap.String("routes", logging.Brief(gone)))
+		p.log.Warn("routes of other programs were lost with an interface", zap.String("router", m.ID), zap.String("routes", logging.Brief(gone)))
 	}
 	m.problems = append(m.problems, res.Lost...)
 	for _, what := range res.Changed {
@@ -157,11 +157,11 @@ func (p *pass) ensured(ctx context.Context, s *sight) {
 		changes(text, zap.String("router", m.ID), zap.String("changes", logging.Brief(res.Changed)))
 	}
 	if s.err == nil {
-		p.well(cannotSetUp, m.ID)
+		p.resolved(cannotSetUp, m.ID)
 	} else {
 		m.problems = append(m.problems, s.err.Error())
 		p.warn(cannotSetUp, m.ID, s.err)
-		if !errors.As(s.err, new(*namespace.ForeignError)) { // whose end is told
+		if !errors.As(s.err, new(*namespace.ForeignError)) { // its end is notified
 			m.again(time.Now())
 		}
 	}
@@ -175,7 +175,7 @@ func (p *pass) ensured(ctx context.Context, s *sight) {
 	}
 }
 
-// remove deletes the namespaces of ours that no router wants. What could not be deleted is watched.
+// remove deletes our namespaces that no router uses. Those that cannot be deleted are watched.
 func (p *pass) remove() {
 	e := &p.removing
 	began := time.Now()
@@ -205,7 +205,7 @@ func (p *pass) remove() {
 			p.log.Info("deleted namespace", zap.String("router", ns.Router), zap.String("namespace", ns.Name))
 		case errors.As(err, new(*namespace.KeptError)):
 			e.problems.add("", err.Error())
-			p.kept = append(p.kept, ns.Name) // it is told when what is in it goes
+			p.kept = append(p.kept, ns.Name) // its contents are watched
 		default:
 			e.problems.add("", err.Error())
 			e.again(time.Now())
@@ -214,11 +214,11 @@ func (p *pass) remove() {
 	p.renamed = p.renamed || !slices.Equal(kept, p.kept)
 	p.undo(wanted)
 	now := time.Now()
-	e.looked(now, now.Sub(began), time.Second)
+	e.inspected(now, now.Sub(began), time.Second)
 }
 
-// undo gives namespaces that no router wants any more, and that were not deleted, what they had
-// before.
+// undo restores the original settings of namespaces that no router uses and that were not
+// deleted.
 func (p *pass) undo(wanted map[string]bool) {
 	if p.before == nil {
 		return
@@ -233,10 +233,10 @@ func (p *pass) undo(wanted map[string]bool) {
 		if wanted[name] {
 			continue
 		}
-		p.doing("undo what was set in namespace " + name)
+		p.doing("restore the settings of namespace " + name)
 		changed, err := p.before.Restore(name, p.instance)
 		if len(changed) > 0 {
-			p.log.Info("undid what was set in a namespace that stays", zap.String("namespace", name), zap.String("changes", logging.Brief(changed)))
+			p.log.Info("restored the settings of a namespace that stays", zap.String("namespace", name), zap.String("changes", logging.Brief(changed)))
 		}
 		if err != nil {
 			p.removing.problems.add("", err.Error())

@@ -12,7 +12,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// Kernel reads how the namespace of r routes.
+// Kernel reads the rules and routes of the namespace of r.
 func (l *Lifecycle) Kernel(x *routing.Index, r *routing.Router) (*compile.Kernel, error) {
 	desired := l.namespaceOf(x, r, func(string) bool { return true })
 	var reader *compile.KernelReader
@@ -21,7 +21,7 @@ func (l *Lifecycle) Kernel(x *routing.Index, r *routing.Router) (*compile.Kernel
 		return kernelObserver{reader}
 	})
 	switch {
-	case errors.Is(err, fs.ErrNotExist): // it routes nothing
+	case errors.Is(err, fs.ErrNotExist): // the kernel routes nothing
 		return new(compile.Kernel), nil
 	case err != nil:
 		return nil, err
@@ -29,8 +29,8 @@ func (l *Lifecycle) Kernel(x *routing.Index, r *routing.Router) (*compile.Kernel
 	return reader.Kernel(), nil
 }
 
-// slower says what flows leave to the kernel, besides what they have to, because
-// of how the namespace of r routes.
+// slower returns why the kernel, instead of flows, routes more packets than it has to, because
+// of the rules and routes in the namespace of r.
 func slower(r *routing.Router, k *compile.Kernel) (out []string) {
 	for _, q := range k.Crowded {
 		out = append(out, fmt.Sprintf("namespace %s has more than %d routes of others inside %v: the kernel routes all packets to there",
@@ -49,26 +49,26 @@ func slower(r *routing.Router, k *compile.Kernel) (out []string) {
 	return out
 }
 
-// A kernelObserver tells a reader what a namespace has.
+// A kernelObserver passes what a namespace has to a reader.
 type kernelObserver struct{ *compile.KernelReader }
 
 func (o kernelObserver) Rule(r namespace.Rule)   { o.KernelReader.Rule(compile.KernelRule(r)) }
 func (o kernelObserver) Entry(e namespace.Entry) { o.Route(compile.KernelRoute(e)) }
 
-// What [pass.warn] is about.
+// The messages of [pass.warn].
 const (
-	cannotChange   = "could not change OVSDB, trying again"
+	cannotChange   = "could not change OVSDB, will retry"
 	noBridge       = "the integration bridge (--integration-bridge) does not exist, nothing is routed until it does"
-	cannotUndo     = "could not undo what was set in a namespace, trying again"
-	cannotSetUp    = "could not set up namespace, trying again"
-	cannotIdentify = "could not find out which instance this is, trying again"
-	cannotRead     = "could not read how a namespace routes, trying again"
+	cannotUndo     = "could not restore the settings of a namespace, will retry"
+	cannotSetUp    = "could not set up namespace, will retry"
+	cannotIdentify = "could not read the instance name, will retry"
+	cannotRead     = "could not read the routes of a namespace, will retry"
 )
 
-// A warning is what an error was told of: one of the texts above, and a router.
+// A warning identifies an error that was logged: one of the messages above, and a router.
 type warning struct{ msg, router string }
 
-// warn logs an error about a router. It is logged once, not at every attempt.
+// warn logs an error about a router, but not again at each retry.
 func (p *pass) warn(msg, router string, err error) {
 	if w := (warning{msg, router}); p.warned[w] != err.Error() {
 		p.warned[w] = err.Error()
@@ -76,5 +76,5 @@ func (p *pass) warn(msg, router string, err error) {
 	}
 }
 
-// well notes that what [pass.warn] was about has succeeded.
-func (p *pass) well(msg, router string) { delete(p.warned, warning{msg, router}) }
+// resolved records that what warn was called for has succeeded.
+func (p *pass) resolved(msg, router string) { delete(p.warned, warning{msg, router}) }

@@ -11,18 +11,18 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A pass looks at what is due and corrects what differs.
+// A pass inspects what is due and corrects differences.
 type pass struct {
 	*Lifecycle
 	surveyed bool // see Config.Surveyed
-	audits   bool // everything is looked at, whether anything tells of a change or not
-	asked    int  // of [ovsdb.Client.IncrementNextCfg] in this pass; 0: not yet
+	audits   bool // inspect everything, even without notification of a change
+	asked    int  // result of [ovsdb.Client.IncrementNextCfg] in this pass; 0: not called yet
 }
 
 func (p *pass) run(ctx context.Context) {
-	relaid, state, instance, moved := p.relaid, p.database.state, p.instance, p.takeMoved()
-	p.auditing, p.relaid = false, false
-	if relaid {
+	newIntent, state, instance, moved := p.newIntent, p.database.state, p.instance, p.takeMoved()
+	p.auditing, p.newIntent = false, false
+	if newIntent {
 		p.setRouters()
 		p.database.due, p.database.applied, p.advertising.due = true, false, true
 	}
@@ -30,9 +30,9 @@ func (p *pass) run(ctx context.Context) {
 	case !p.surveyed:
 		p.wait(ctx)
 	case p.database.isDue(time.Now()):
-		p.lookAtDatabase(ctx)
+		p.inspectDatabase(ctx)
 	}
-	if relaid || instance != p.instance || !state.Same(p.database.state) {
+	if newIntent || instance != p.instance || !state.Same(p.database.state) {
 		p.setDesired()
 	}
 	for _, router := range moved {
@@ -40,11 +40,11 @@ func (p *pass) run(ctx context.Context) {
 			p.setDesiredOf(m)
 		}
 	}
-	if relaid || p.renamed {
+	if newIntent || p.renamed {
 		p.follow(ctx)
 	}
-	if !p.database.pending { // or all would be looked at again at once
-		p.look(ctx)
+	if !p.database.pending { // else all would be inspected again at once
+		p.inspect(ctx)
 	}
 	if p.advertising.isDue(time.Now()) {
 		p.advertise()
@@ -54,7 +54,7 @@ func (p *pass) run(ctx context.Context) {
 	}
 }
 
-// wait does what can be done until it is known what exists.
+// wait does what is possible before it is known what exists.
 func (p *pass) wait(ctx context.Context) {
 	d := &p.database
 	d.begin()
@@ -62,13 +62,13 @@ func (p *pass) wait(ctx context.Context) {
 	state, err := p.db.State(ctx)
 	d.pending = err == ovsdb.ErrNotConnected
 	if d.connected = err == nil; d.connected {
-		err = errors.New("bridges and namespaces wait until it is known whether ofdvr has made some here before: if this stays, see the log")
+		err = errors.New("no bridge or namespace is made until it is known whether ofdvr has made some here before: if this stays, see the log")
 	}
 	d.setState(state)
 	d.problems.add("", err.Error())
 }
 
-// follow has what happens in namespaces told from now on.
+// follow subscribes to changes in the namespaces of routers.
 func (p *pass) follow(ctx context.Context) {
 	p.renamed = false
 	ids := make(map[string]string, len(p.byName))
@@ -80,7 +80,7 @@ func (p *pass) follow(ctx context.Context) {
 	}
 }
 
-// report says how far everything has come.
+// report returns the progress.
 func (l *Lifecycle) report() Report {
 	d := &l.database
 	r := Report{Layout: l.want.Layout, Connected: d.connected, Bridges: d.exists, Complete: d.applied, Problems: make(map[string][]string),

@@ -16,8 +16,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// An end is one of the two patch ports of a router interface, seen from the bridge
-// that sends packets out of it.
+// An end is one of the two patch ports of a router interface, identified from the bridge that
+// sends packets through it.
 type end struct {
 	bridge, port string
 	peer         string // the other port
@@ -32,10 +32,10 @@ func (l *Lifecycle) ends(r *routing.Router, f *routing.Interface) [2]end {
 	}
 }
 
-// arrives asks ovs-vswitchd whether a packet that leaves a bridge by a patch port comes
-// to the tables of the other bridge.
+// arrives asks ovs-vswitchd whether a packet that leaves a bridge through a patch port reaches
+// the tables of the other bridge.
 func (e end) arrives(ctx context.Context, endpoint string, ofport int) (bool, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, ovstrace.AnswerTime, fmt.Errorf("no answer in %v", ovstrace.AnswerTime)) // it may be frozen
+	ctx, cancel := context.WithTimeoutCause(ctx, ovstrace.AnswerTime, fmt.Errorf("no answer in %v", ovstrace.AnswerTime)) // ovs-vswitchd may hang
 	defer cancel()
 	conn, err := ovstrace.DialBeside(ctx, endpoint)
 	if err != nil {
@@ -44,31 +44,30 @@ func (e end) arrives(ctx context.Context, endpoint string, ofport int) (bool, er
 	defer conn.Close()
 	text, err := ovstrace.Call(ctx, conn, "ofproto/trace-packet-out", e.bridge, "in_port=LOCAL", fmt.Sprintf("output:%d", ofport))
 	if err != nil {
-		return false, fmt.Errorf("ask ovs-vswitchd where port %s of bridge %s leads: %w", e.port, e.bridge, err)
+		return false, fmt.Errorf("ask ovs-vswitchd for the path through port %s of bridge %s: %w", e.port, e.bridge, err)
 	}
 	return ovstrace.Enters(text, e.to), nil
 }
 
-// A suspicion is what is known about a patch port by which nothing passes, or of
-// which Open vSwitch has said that it has no peer.
-type suspicion struct {
-	about  string // what was seen in the database when ovs-vswitchd was asked
-	passes bool   // it said that packets pass
+// A suspect is a patch port that passes no packets, or that has no peer according to Open
+// vSwitch.
+type suspect struct {
+	about  string // the database's rows when ovs-vswitchd was asked
+	passes bool   // the answer: packets pass
 
-	pause time.Duration // before the port is made anew once more
+	pause time.Duration // before the port is recreated again
 	until time.Time     // the end of pause
 }
 
-// noPeer is how the error of a patch port begins that has no peer. It is no proof: Open
-// vSwitch takes it back only when it configures the port again (OVS
-// vswitchd/bridge.c).
+// noPeer is the prefix of the error of a patch port without a peer. The error may be outdated:
+// Open vSwitch clears it only when it configures the port again (OVS vswitchd/bridge.c).
 const noPeer = "No usable peer"
 
-// asks is how many questions ovs-vswitchd is asked at a time. It answers some each time
-// that it has looked at all of its bridges, which takes long if these are many.
+// asks is how many questions are asked at a time. ovs-vswitchd answers a few each time after
+// it has processed all bridges, which takes long if these are many.
 const asks = 10
 
-// A question is whether packets pass by an end, and the answer.
+// A question asks whether an end passes packets.
 type question struct {
 	end
 	router    *routing.Router
@@ -77,7 +76,7 @@ type question struct {
 	err       error
 }
 
-// askSwitch has ovs-vswitchd answer questions.
+// askSwitch gets answers from ovs-vswitchd.
 func askSwitch(ctx context.Context, endpoint string, qs []question) {
 	var g errgroup.Group
 	g.SetLimit(asks)
@@ -93,8 +92,8 @@ func askSwitch(ctx context.Context, endpoint string, qs []question) {
 	g.Wait()
 }
 
-// questions returns one about each end of a router's interfaces that ovs-vswitchd has
-// made; what is not made is told elsewhere.
+// questions returns a question for each end of a router's interfaces that ovs-vswitchd has
+// made; the other ends have problems of their own.
 func (l *Lifecycle) questions(r *routing.Router, in rows) (qs []question) {
 	for i := range r.Interfaces {
 		for _, e := range l.ends(r, &r.Interfaces[i]) {
@@ -108,15 +107,14 @@ func (l *Lifecycle) questions(r *routing.Router, in rows) (qs []question) {
 	return qs
 }
 
-// about is what was seen in the database when q was asked.
+// about returns the rows that the answer to q depends on, as text.
 func (q *question) about() string {
 	return fmt.Sprint(q.row.OFPort, q.row.Error, q.row.UUID, q.peer.OFPort, q.peer.UUID)
 }
 
-// peers finds patch ports by which nothing passes. One that has no peer is made
-// anew. Those that have an error are looked at in each pass, all in an audit: if
-// there are so many that this would take longer than ovstrace.AnswerTime, the next audit begins with
-// the rest.
+// peers finds patch ports that pass no packets, and recreates those without a peer. Suspects
+// are checked in each pass, all ports in an audit. If these are too many for
+// ovstrace.AnswerTime, the next audit begins with the rest.
 func (p *pass) peers(ctx context.Context, audit bool) {
 	ctx, cancel := context.WithTimeoutCause(ctx, ovstrace.AnswerTime, fmt.Errorf("no answer in %v", ovstrace.AnswerTime))
 	defer cancel()
@@ -131,13 +129,13 @@ func (p *pass) peers(ctx context.Context, audit bool) {
 			}
 		}
 		for _, q := range p.questions(r, p.database.rows) {
-			s := p.database.suspicions[q.port]
+			s := p.database.suspects[q.port]
 			if audit || s == nil && strings.HasPrefix(q.row.Error, noPeer) || s != nil && (!s.passes || s.about != q.about()) {
 				qs = append(qs, q)
 			}
 		}
 	}
-	maps.DeleteFunc(p.database.suspicions, func(port string, _ *suspicion) bool { return !seen[port] })
+	maps.DeleteFunc(p.database.suspects, func(port string, _ *suspect) bool { return !seen[port] })
 	if audit && len(qs) > 0 {
 		from := p.database.audited % len(qs)
 		qs = append(qs[from:len(qs):len(qs)], qs[:from]...)
@@ -153,44 +151,42 @@ func (p *pass) peers(ctx context.Context, audit bool) {
 	}
 }
 
-// row returns what the database has of a patch port, and false if ovs-vswitchd has
-// not made it.
+// row returns the row of a patch port, and whether ovs-vswitchd has made the port.
 func (e end) row(in rows) (ovsdb.InterfaceRow, bool) {
 	f, ok := in.interfaces[port{e.bridge, e.port}]
 	return f, ok && f.OFPort > 0
 }
 
-// answered takes in an answer.
+// answered handles an answer.
 func (p *pass) answered(q *question) {
-	s := p.database.suspicions[q.port]
+	s := p.database.suspects[q.port]
 	if s == nil {
-		s = &suspicion{}
-		p.database.suspicions[q.port] = s
+		s = &suspect{}
+		p.database.suspects[q.port] = s
 	}
 	s.about, s.passes = q.about(), q.passes
 	none := strings.HasPrefix(q.row.Error, noPeer)
 	switch {
 	case q.passes && !none:
-		delete(p.database.suspicions, q.port)
+		delete(p.database.suspects, q.port)
 	case q.passes:
 		s.pause = 0
 	case none:
-		p.database.patches.add(q.router.ID, fmt.Sprintf("patch port %s on bridge %s has no peer, so nothing passes to bridge %s: %s; it is made anew", q.port, q.bridge, q.to, q.row.Error))
+		p.database.patches.add(q.router.ID, fmt.Sprintf("patch port %s on bridge %s has no peer, so no packet passes to bridge %s: %s; ofdvr recreates it", q.port, q.bridge, q.to, q.row.Error))
 		p.renewPatch(q.router, q.end, s)
 	default:
 		p.database.patches.add(q.router.ID, q.blocked())
 	}
 }
 
-// blocked says what to do about a patch port that has a peer and by which nothing
-// passes.
+// blocked returns what to do about a patch port that has a peer but passes no packets.
 func (e end) blocked() string {
-	return fmt.Sprintf("no packet passes from port %s of bridge %s to bridge %s: see whether the configuration of %s or %s is no-forward, no-receive or down "+
+	return fmt.Sprintf("no packet passes from port %s of bridge %s to bridge %s: check whether the configuration of %s or %s is no-forward, no-receive or down "+
 		"(ovs-ofctl show BRIDGE), and correct it with ovs-ofctl mod-port", e.port, e.bridge, e.to, e.port, e.peer)
 }
 
-// renewPatch has a port removed and inserted again, with longer and longer pauses.
-func (p *pass) renewPatch(r *routing.Router, e end, s *suspicion) {
+// renewPatch recreates a port, with increasing pauses.
+func (p *pass) renewPatch(r *routing.Router, e end, s *suspect) {
 	now := time.Now()
 	p.database.again(now)
 	if now.Before(s.until) {
@@ -198,7 +194,7 @@ func (p *pass) renewPatch(r *routing.Router, e end, s *suspicion) {
 	}
 	s.pause = min(max(2*s.pause, firstRenewal), lastRenewal)
 	s.until = now.Add(s.pause)
-	p.log.Warn("patch port has no peer, having it made anew", zap.String("router", r.ID), zap.String("bridge", e.bridge), zap.String("port", e.port))
+	p.log.Warn("patch port has no peer, recreating it", zap.String("router", r.ID), zap.String("bridge", e.bridge), zap.String("port", e.port))
 	p.db.Renew(e.port)
 	p.database.due = true
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// vswitchd stands for an ovs-vswitchd that answers, by bridge, what packets do. It
+// vswitchd is a fake ovs-vswitchd that answers traces by bridge. It
 // returns the endpoint of the database beside its control socket.
 func vswitchd(t *testing.T, answer func(bridge string) (result, err string)) string {
 	t.Helper()
@@ -56,8 +56,7 @@ func vswitchd(t *testing.T, answer func(bridge string) (result, err string)) str
 	return "unix:" + filepath.Join(dir, "db.sock")
 }
 
-// manyPatchPorts is a pass over n routers with one interface each, and what the database has of
-// them.
+// manyPatchPorts returns a pass over n routers with one interface each, which are in the database.
 func manyPatchPorts(endpoint string, n int) *pass {
 	l := &Lifecycle{cfg: Config{IntegrationBridge: "br-int", OVSDB: endpoint}, database: newDatabase(), log: zap.NewNop()}
 	p := &pass{Lifecycle: l}
@@ -78,9 +77,9 @@ func manyPatchPorts(endpoint string, n int) *pass {
 	return p
 }
 
-// Several ports are asked about at a time. That ovs-vswitchd cannot tell about one, or
-// that nothing passes by it, keeps no other from being looked at.
-func TestAllPatchPortsAreAskedAbout(t *testing.T) {
+// Several ports are checked at a time. An error for one port, or a port that passes no packets, does
+// not affect the others.
+func TestAllPatchPortsAreChecked(t *testing.T) {
 	var mu sync.Mutex
 	waiting, together := 0, make(chan struct{})
 	endpoint := vswitchd(t, func(bridge string) (string, string) {
@@ -89,7 +88,7 @@ func TestAllPatchPortsAreAskedAbout(t *testing.T) {
 			close(together)
 		}
 		mu.Unlock()
-		<-together // the first come back when as many have been asked as may be
+		<-together // the first answers come after the maximum of parallel questions
 		if bridge == "rb-r000" {
 			return "", "Unknown bridge"
 		}
@@ -107,11 +106,10 @@ func TestAllPatchPortsAreAskedAbout(t *testing.T) {
 	}
 }
 
-// An audit that ends before all ports have been asked about goes on with the rest next
-// time.
-func TestAuditOfPatchPortsGoesOn(t *testing.T) {
+// An audit that ends before all ports were checked continues with the rest next time.
+func TestAuditOfPatchPortsContinues(t *testing.T) {
 	p := manyPatchPorts("", 100)
-	audit := func() map[string]int { // how often it asks, by bridge; it is told of some
+	audit := func() map[string]int { // the number of questions by bridge; the audit ends early
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var mu sync.Mutex
@@ -132,13 +130,13 @@ func TestAuditOfPatchPortsGoesOn(t *testing.T) {
 	audit()
 	first := p.database.audited
 	if first == 0 || first > 2*(25+asks) {
-		t.Fatalf("the first audit has come to port %d", first)
+		t.Fatalf("the first audit reached port %d", first)
 	}
 	next := p.questions(p.routers[first/2].Router, p.database.rows)[first%2]
 	if asked := audit(); asked[next.bridge] == 0 || asked["rb-r000"] > 0 {
 		t.Errorf("asked about %v, not first about %s", asked, next.bridge)
 	}
 	if p.database.audited <= first {
-		t.Errorf("the second audit has come from port %d to %d", first, p.database.audited)
+		t.Errorf("the second audit continued at port %d and reached %d", first, p.database.audited)
 	}
 }

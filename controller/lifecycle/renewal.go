@@ -13,53 +13,50 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Pauses before a tap is made anew again, if that did not bring it back.
+// Pauses between attempts to recreate a tap.
 const (
 	firstRenewal = time.Second
 	lastRenewal  = time.Minute
 )
 
-// A portOf names a port of a router's bridge.
+// A portOf identifies a port of a router's bridge.
 type portOf struct{ router, port string }
 
-// A renewal brings back a tap whose device somebody has deleted, alone or with
-// its namespace, or taken elsewhere. Open vSwitch 3.1 does nothing about that in
-// the userspace datapath: the port stays, without an error, and so it does if
-// its row is replaced by one of the same name. So the row is removed, and
-// inserted again when ovs-vswitchd has deleted the port, and with it whatever
-// there may still be of the device.
+// A renewal recreates a tap whose device was deleted, alone or with its namespace, or moved
+// elsewhere. Open vSwitch 3.1 does not notice that in the userspace datapath: the port stays,
+// without an error, even if its row is replaced by one of the same name. So the row is
+// removed, and inserted again after ovs-vswitchd has deleted the port together with the rest
+// of the device.
 //
-// A device that is not to be seen can also be one that ovs-vswitchd is about to
-// make or, because it just died, to make anew. So it counts as gone only if
-// it is still not to be seen after ovs-vswitchd has said that it has done all
-// that the database says:
+// A device may also be missing because ovs-vswitchd is about to make it, or to make it again
+// after a restart. So it counts as gone only if it is still missing after ovs-vswitchd has
+// confirmed that it has applied the database:
 //
 //	missing → asked → still missing: row removed → asked → row inserted
 //
-// The renewal is over when the tap is seen.
+// The renewal ends when the tap is seen.
 type renewal struct {
-	withheld bool // the tap's row is not wanted for now
-	ask      int  // of [ovsdb.Client.IncrementNextCfg]; 0: it has yet to be asked
+	withheld bool // the tap's row is left out for now
+	ask      int  // from [ovsdb.Client.IncrementNextCfg]; 0: not asked yet
 
-	pause time.Duration // the last one; 0: the tap was not yet made anew
+	pause time.Duration // the last pause; 0: not recreated yet
 	until time.Time     // the end of pause
 }
 
-// A step is what is to be done next for a tap that is not to be seen.
+// A step is the next step for a missing tap.
 type step int
 
 const (
-	stepAsk      step = iota // have ovs-vswitchd tell when it has done what the database says
-	stepWait                 // until it tells
-	stepRemove               // make the database be without the row
-	stepInsert               // make the database have the row
-	stepHoldBack             // until the pause is over: it was made anew and has still not been seen
+	stepAsk      step = iota // ask ovs-vswitchd to confirm that it has applied the database
+	stepWait                 // for the confirmation
+	stepRemove               // remove the row
+	stepInsert               // insert the row again
+	stepHoldBack             // wait for the end of the pause: the tap is still missing after it was recreated
 )
 
-// next returns the step that follows from what the database said before the tap
-// was looked for.
+// next returns the next step, given the database's state before the tap was found missing.
 func (r *renewal) next(s ovsdb.State, now time.Time) step {
-	if r.ask > s.NextCfg { // another database has taken the place of the one that was asked in
+	if r.ask > s.NextCfg { // the database has been replaced since
 		r.ask = 0
 	}
 	switch {
@@ -79,16 +76,15 @@ func (r *renewal) next(s ovsdb.State, now time.Time) step {
 	return stepRemove
 }
 
-// withheld reports whether the row of a tap is not wanted for now.
+// withheld reports whether the row of a tap is left out for now.
 func (p *pass) withheld(router, tap string) bool {
 	r := p.database.renewals[portOf{router, tap}]
 	return r != nil && r.withheld
 }
 
-// made reports whether ovs-vswitchd has made the tap for the row that the
-// database has now: it has told both the database and us of the same port. After
-// a restart the database has numbers of before, and what we were told can be
-// about a row that is no more.
+// made reports whether ovs-vswitchd has made the tap for the row that is in the database now:
+// it reported the same port number in the database and over OpenFlow. After a restart the
+// numbers in the database are old, and those from OpenFlow may belong to a deleted row.
 func (l *Lifecycle) made(r *routing.Router, tap string) bool {
 	no, ok := l.number(r.ID, tap)
 	if ok && l.database.rows.interfaces[port{r.BridgeName(), tap}].OFPort == int(no) {
@@ -100,7 +96,7 @@ func (l *Lifecycle) made(r *routing.Router, tap string) bool {
 	return false
 }
 
-// missing takes in that a tap which was made is not to be seen.
+// missing handles a tap that was made but is missing.
 func (p *pass) missing(ctx context.Context, m *managed, k portOf) {
 	r := p.database.renewals[k]
 	if r == nil {
@@ -110,13 +106,13 @@ func (p *pass) missing(ctx context.Context, m *managed, k portOf) {
 	if p.advance(ctx, k, r) == stepHoldBack {
 		m.again(time.Now())
 		m.problems = append(m.problems, fmt.Sprintf("tap %s is not in the network namespace that ofdvr runs in, although ovs-vswitchd has made it: "+
-			"does ovs-vswitchd run in another one, or does something delete the tap? It is made anew every %v", k.port, r.pause))
+			"check whether ovs-vswitchd runs in another namespace, or a program deletes the tap; ofdvr recreates it every %v", k.port, r.pause))
 		return
 	}
-	m.problems = append(m.problems, fmt.Sprintf("tap %s is gone: it is made anew as soon as ovs-vswitchd answers", k.port))
+	m.problems = append(m.problems, fmt.Sprintf("tap %s is gone: it is recreated as soon as ovs-vswitchd answers", k.port))
 }
 
-// renew takes withheld taps further, now that the database has no row of theirs.
+// renew advances the renewals of withheld taps, now that their rows are not in the database.
 func (p *pass) renew(ctx context.Context) {
 	maps.DeleteFunc(p.database.renewals, func(k portOf, _ *renewal) bool { return !p.wantsTap(k) })
 	for k, r := range p.database.renewals {
@@ -126,14 +122,14 @@ func (p *pass) renew(ctx context.Context) {
 	}
 }
 
-// advance does the next step of r, as far as it can be done in this pass.
+// advance does the next step of r, as far as possible in this pass.
 func (p *pass) advance(ctx context.Context, k portOf, r *renewal) step {
 	next := r.next(p.database.state, time.Now())
 	switch next {
 	case stepAsk:
 		r.ask = p.ask(ctx)
 	case stepRemove:
-		p.log.Warn("tap is gone, having it made anew", zap.String("router", k.router), zap.String("port", k.port))
+		p.log.Warn("tap is gone, recreating it", zap.String("router", k.router), zap.String("port", k.port))
 		p.database.due = true
 	case stepInsert:
 		p.database.due = true
@@ -150,9 +146,8 @@ func (p *pass) wantsTap(k portOf) bool {
 	return slices.ContainsFunc(r.Interfaces, func(f routing.Interface) bool { return f.TapName() == k.port })
 }
 
-// ask has ovs-vswitchd tell when it has done what the database says, and returns
-// the number to wait for, 0 if it could not be asked. Once in a pass is enough
-// for all.
+// ask asks ovs-vswitchd to confirm that it has applied the database, once per pass. It returns
+// the number to wait for, 0 if the request failed.
 func (p *pass) ask(ctx context.Context) int {
 	if p.asked == 0 {
 		var err error

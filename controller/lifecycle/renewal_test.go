@@ -7,8 +7,8 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// A tap that is not to be seen is made anew only if it is still not to be seen
-// after ovs-vswitchd has answered, and then again only after a pause.
+// A missing tap is recreated only if it is still missing after ovs-vswitchd has answered, and
+// recreated again only after a pause.
 func TestRenewalSteps(t *testing.T) {
 	start := time.Now()
 	r := &renewal{}
@@ -21,13 +21,13 @@ func TestRenewalSteps(t *testing.T) {
 	}{
 		{0, 7, 7, stepAsk, 8, false},
 		{0, 8, 7, stepWait, 0, false},
-		{0, 9, 7, stepWait, 0, false},   // somebody else has asked as well
-		{0, 9, 8, stepRemove, 0, true},  // not of a question that was asked later
-		{0, 9, 9, stepAsk, 10, true},    // all that was answered before counts for nothing
-		{0, 10, 9, stepWait, 0, true},   // for as long as it takes
-		{0, 2, 2, stepAsk, 3, true},     // another database knows nothing of the question
-		{0, 3, 3, stepInsert, 0, false}, // and now it is wanted again
-		{0, 3, 3, stepAsk, 4, false},    // but it does not come back
+		{0, 9, 7, stepWait, 0, false},   // another client has asked too
+		{0, 9, 8, stepRemove, 0, true},  // the answer to our question is enough
+		{0, 9, 9, stepAsk, 10, true},    // earlier answers do not count
+		{0, 10, 9, stepWait, 0, true},   // without a time limit
+		{0, 2, 2, stepAsk, 3, true},     // the database has been replaced
+		{0, 3, 3, stepInsert, 0, false}, // the row is inserted again
+		{0, 3, 3, stepAsk, 4, false},    // but the tap is still missing
 		{firstRenewal / 2, 4, 4, stepHoldBack, 0, false},
 		{firstRenewal, 4, 4, stepRemove, 0, true},
 		{firstRenewal, 4, 4, stepAsk, 5, true},

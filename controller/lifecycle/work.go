@@ -8,16 +8,16 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// work looks at whatever has changed, and at everything in each audit.
+// work inspects what has changed, and in each audit everything.
 func (l *Lifecycle) work(ctx context.Context) error {
-	timer := time.NewTimer(0) // the next look that is due
+	timer := time.NewTimer(0) // for the next inspection
 	defer timer.Stop()
 	var radvd <-chan struct{} // nil: never
 	if l.radvd != nil {
 		radvd = l.radvd.Changed()
 	}
-	surveyed := l.cfg.Surveyed                   // nil after it was seen to be closed
-	audit := time.NewTicker(l.cfg.AuditInterval) // the kernel does not tell of each setting that changes
+	surveyed := l.cfg.Surveyed                   // nil once it is closed
+	audit := time.NewTicker(l.cfg.AuditInterval) // the kernel does not report every change of a setting
 	defer audit.Stop()
 	for {
 		moved := false
@@ -25,10 +25,10 @@ func (l *Lifecycle) work(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case l.want = <-l.wanted:
-			l.relaid = true
+			l.newIntent = true
 		case <-surveyed:
 		case <-l.db.Changed():
-			l.database.told = true
+			l.database.notified = true
 		case <-l.links.Changed():
 			l.changed(l.links.Take())
 		case <-radvd:
@@ -56,13 +56,13 @@ func (l *Lifecycle) work(ctx context.Context) error {
 		timer.Stop()
 		if next := l.next(time.Now()); !next.IsZero() {
 			timer.Reset(max(0, time.Until(next)))
-		} else if l.rests != nil {
-			l.rests()
+		} else if l.idle != nil {
+			l.idle()
 		}
 	}
 }
 
-// auditAll has everything looked at.
+// auditAll makes everything due.
 func (l *Lifecycle) auditAll() {
 	l.auditing = true
 	l.database.due, l.advertising.due, l.removing.due = true, true, true
@@ -71,34 +71,35 @@ func (l *Lifecycle) auditAll() {
 	}
 }
 
-// changed takes in what the kernel has told. A link outside concerns the router whose tap has that name.
+// changed handles notifications from the kernel. A link in the host's namespace concerns the
+// router with a tap of that name.
 func (l *Lifecycle) changed(c namespace.Changes) {
 	for name, exists := range c.Links {
-		if m := l.byTap[name]; m != nil && exists { // one that is no more was moved, or tells of that where it was
-			m.told = true
+		if m := l.byTap[name]; m != nil && exists { // a deleted link was moved, and its new namespace notifies too
+			m.notified = true
 		}
-		l.database.told = l.database.told || l.database.nameTaken // perhaps it is free now
+		l.database.notified = l.database.notified || l.database.nameTaken // the name may be free now
 	}
 	for name := range c.Namespaces {
 		if m := l.byName[name]; m != nil {
-			m.told = true
-		} else { // one that was kept
-			l.removing.told = true
+			m.notified = true
+		} else { // one that could not be deleted
+			l.removing.notified = true
 		}
 	}
 	if c.Added {
-		l.removing.told = true
+		l.removing.notified = true
 	}
 	l.renamed = l.renamed || len(c.Replaced) > 0
 	if c.Lost {
-		l.database.told = true
+		l.database.notified = true
 		for _, m := range l.routers {
-			m.told = true
+			m.notified = true
 		}
 	}
 }
 
-// paces yields everything that is looked at.
+// paces yields the paces of everything.
 func (l *Lifecycle) paces(yield func(*pace) bool) {
 	for _, p := range []*pace{&l.database.pace, &l.advertising.pace, &l.removing.pace} {
 		if !yield(p) {
@@ -112,9 +113,9 @@ func (l *Lifecycle) paces(yield func(*pace) bool) {
 	}
 }
 
-// anyDue reports whether there is something to do now.
+// anyDue reports whether anything is due.
 func (l *Lifecycle) anyDue(now time.Time) bool {
-	if l.relaid || l.renamed {
+	if l.newIntent || l.renamed {
 		return true
 	}
 	for p := range l.paces {
@@ -125,7 +126,7 @@ func (l *Lifecycle) anyDue(now time.Time) bool {
 	return false
 }
 
-// next returns when something is to be done, zero if nothing is before something happens.
+// next returns when the next inspection is due, zero if only an event can cause one.
 func (l *Lifecycle) next(now time.Time) (next time.Time) {
 	for p := range l.paces {
 		if at := p.at(now); !at.IsZero() && (next.IsZero() || at.Before(next)) {

@@ -9,47 +9,46 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// A switch may hold far more than is wanted: flows of a larger topology, or of others. Or it
-// says so. What it holds is read in memory for what is wanted and a number of others; when
-// those have been deleted, the next ones are read.
+// A switch may hold, or claim to hold, far more than is wanted: flows of a larger topology, or
+// of others. What it holds is read into memory that suffices for the desired entries and a
+// number of others; when these have been deleted, the next ones are read.
 
 const (
-	// maxUnwanted is how many flows that are not wanted are known at a time, of ours and of
-	// others each, and how many more than is wanted are read before they are looked at.
+	// maxUnwanted is how many unwanted flows are kept at a time, of ours and of others each.
 	maxUnwanted = 10_000
-	// maxUnwantedBytes is how long their matches and instructions may be together.
+	// maxUnwantedBytes is the maximum length of their matches and instructions together.
 	maxUnwantedBytes = 4 << 20
-	// usualBytes is more than a wanted flow, group or meter has.
+	// usualBytes is more than the size of any desired flow, group or meter.
 	usualBytes = 1 << 10
-	// maxAgain is how many flows of those that are wanted a switch may tell of twice.
+	// maxAgain is how many desired flows a switch may return twice.
 	maxAgain = 100
-	// entryBytes is what a flow, group or meter takes besides its match and instructions.
+	// entryBytes is the memory of a flow, group or meter besides its match and instructions.
 	entryBytes = 128
-	// ownBytes is what each switch may tell of besides the [ofconn.Budget] of all: at least one
-	// flow, so that what is too much is deleted in the end.
+	// ownBytes is the memory of each switch besides the shared [ofconn.Budget]. It is enough
+	// for at least one flow, so that all unwanted flows are deleted eventually.
 	ownBytes = 1<<16 + entryBytes
 )
 
-// Known is what is known of a switch that is to be read.
+// Known is what a reader of a switch compares with.
 type Known struct {
 	Want      Holdings
 	Ours      func(ofproto.Cookie) bool
 	OursGroup func(ofproto.GroupID) bool
 	OursMeter func(ofproto.MeterID) bool
-	// Share is what takes memory for what is not wanted.
+	// Share provides memory for unwanted entries.
 	Share *ofconn.Share
 
-	most int // in tests, instead of maxUnwanted
+	most int // replaces maxUnwanted in tests
 }
 
-// Beyond counts flows, groups and meters that a switch holds, that are not wanted, and that are
-// not among its [Holdings] because these would be too many.
+// Beyond counts unwanted flows, groups and meters that a switch holds but that did not fit
+// into its [Holdings].
 type Beyond struct{ Ours, Foreign int }
 
-// A quota is how much of a kind may still be kept.
+// A quota is how much may still be kept.
 type quota struct {
 	flows, bytes int
-	own          int // of bytes: what is not taken of share
+	own          int // part of bytes that is not taken from share
 	share        *ofconn.Share
 }
 
@@ -73,9 +72,9 @@ type reader struct {
 	flows  []ofproto.Flow
 	groups []ofproto.GroupEntry
 	meters []ofproto.MeterEntry
-	all    quota // before the flows are looked at one by one
+	all    quota // for flows that are not compared yet
 
-	strict        bool // they are
+	strict        bool // flows are compared one by one
 	equal, wanted quota
 	ours, foreign quota
 	beyond        Beyond
@@ -88,7 +87,7 @@ func newReader(k Known) *reader {
 	return &reader{Known: k, all: quota{flows: 2 * n, bytes: 2 * n * usualBytes}, equal: known, wanted: known, ours: some, foreign: some}
 }
 
-// take takes in a part of the answer. It fails if the switch tells of a flow again and again.
+// take adds a part of the answer. It fails if the switch returns a flow again and again.
 func (r *reader) take(part []ofproto.FlowStats) error {
 	for i := range part {
 		f := part[i].Flow
@@ -113,7 +112,7 @@ func (r *reader) take(part []ofproto.FlowStats) error {
 	return nil
 }
 
-// keep keeps a flow if there is room for it. One that is wanted takes no memory of its own.
+// keep keeps a flow if there is room for it. Desired flows need no memory of their own.
 func (r *reader) keep(f ofproto.Flow) error {
 	w, ok := r.Want.Flows.Get(f.FlowKey)
 	switch {
@@ -129,7 +128,7 @@ func (r *reader) keep(f ofproto.Flow) error {
 	return nil
 }
 
-// room takes room for what is not wanted, and reports whether there was any.
+// room allocates memory for an unwanted entry, and reports whether there was enough.
 func (r *reader) room(ours bool, bytes int) bool {
 	q, beyond := &r.foreign, &r.beyond.Foreign
 	if ours {
@@ -142,7 +141,7 @@ func (r *reader) room(ours bool, bytes int) bool {
 	return false
 }
 
-// keepEntries appends the entries of a table for which there is room to held.
+// keepEntries appends those entries of part to held for which there is room.
 func keepEntries[E interface{ Equal(E) bool }](r *reader, t table[E], held, part, want []E, ours func(E) bool) ([]E, error) {
 	for _, e := range part {
 		switch w, ok := t.get(want, t.id(e)); {
@@ -159,10 +158,10 @@ func keepEntries[E interface{ Equal(E) bool }](r *reader, t table[E], held, part
 	return held, nil
 }
 
-// errAgain ends the connection of a switch that tells of what is wanted again and again.
-var errAgain = fmt.Errorf("%w: it tells of the same flows, groups or meters again and again", ofconn.ErrTooLong)
+// errAgain ends the connection of a switch that returns the same entries again and again.
+var errAgain = fmt.Errorf("%w: it returned the same flows, groups or meters again and again", ofconn.ErrTooLong)
 
-// deletable returns how many of those beyond are to be deleted.
+// deletable returns how many entries beyond the holdings have to be deleted.
 func (c *core) deletable() int {
 	if c.have == nil || c.partial {
 		return 0
@@ -173,14 +172,13 @@ func (c *core) deletable() int {
 	return c.beyond.Ours
 }
 
-// readOn has the switch read again after some of too many flows were deleted.
+// readOn makes the switch be read again after some of too many flows were deleted.
 func (c *core) readOn() {
 	c.rest = c.deletable()
 	c.reread = true
 }
 
-// hasReadOn fails, so that the next attempt waits, if a switch that was read on has no fewer
-// than before.
+// hasReadOn delays the next attempt if a switch has as many entries to delete as before.
 func (c *core) hasReadOn(now time.Time) {
 	if c.rest > 0 && c.deletable() >= c.rest {
 		c.fail(now)
@@ -188,8 +186,7 @@ func (c *core) hasReadOn(now time.Time) {
 	c.rest = 0
 }
 
-// updateBytes is how long changes of flows that a switch tells of may be between two readings
-// of it.
+// updateBytes is the maximum size of flow updates between two readings.
 const updateBytes = 8 << 20
 
 func sizeOf(updates []ofproto.FlowUpdate) (n int) {

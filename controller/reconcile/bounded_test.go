@@ -10,11 +10,11 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// few is how many flows that are not wanted are looked at in one go.
+// few replaces maxUnwanted in these tests.
 const few = 50
 
-// crowded is a switch with n flows of ours and as many of others, from key 100 on, none of
-// them wanted.
+// crowded returns a switch with n unwanted flows of ours and as many of others, from key 100
+// on.
 func crowded(n int, more ...ofproto.Flow) *fakeSwitch {
 	for i := range n {
 		more = append(more, flow(100+2*i, 1), alien(101+2*i, 1))
@@ -22,8 +22,7 @@ func crowded(n int, more ...ofproto.Flow) *fakeSwitch {
 	return &fakeSwitch{fakeState: fakeState{flows: ofproto.SetOf(more)}}
 }
 
-// A switch that holds many times more flows than are looked at in one go is brought to what is
-// wanted all the same.
+// A switch with many times more flows than fit into one reading converges all the same.
 func TestFarTooManyFlows(t *testing.T) {
 	want := flows(flow(1, 1), flow(2, 2), flow(3, 3))
 	sw := crowded(2*few+5, flow(1, 1), flow(2, 9))
@@ -38,7 +37,7 @@ func TestFarTooManyFlows(t *testing.T) {
 	})
 }
 
-// Flows of others that are left are counted, however many, and none of ours hides behind them.
+// All flows of others that are left alone are counted, and all of ours are deleted.
 func TestFarTooManyFlowsOfOthers(t *testing.T) {
 	want := flows(flow(1, 1))
 	sw := crowded(few + 20)
@@ -61,7 +60,7 @@ func TestFarTooManyFlowsOfOthers(t *testing.T) {
 	})
 }
 
-// While not all that is wanted is known nothing is deleted, and then all is.
+// With a partial intent nothing is deleted; with the complete intent all unwanted flows are.
 func TestFarTooManyFlowsOfPartialIntent(t *testing.T) {
 	want := flows(flow(1, 1))
 	sw := crowded(few + 20)
@@ -77,9 +76,8 @@ func TestFarTooManyFlowsOfPartialIntent(t *testing.T) {
 	})
 }
 
-// A switch that goes on saying that it holds flows which are not wanted is read less and less
-// often.
-func TestFlowsThatDoNotEnd(t *testing.T) {
+// A switch that keeps reporting unwanted flows is read less and less often.
+func TestEndlessFlows(t *testing.T) {
 	sw := &fakeSwitch{more: 5}
 	reconcile(t, sw, Config{maxUnwanted: few}, func(s *subject) {
 		s.want(1, flows(flow(1, 1)))
@@ -92,8 +90,8 @@ func TestFlowsThatDoNotEnd(t *testing.T) {
 	})
 }
 
-// What is read is kept in memory for what is wanted and a number of others. A switch that
-// tells of one flow again and again is disconnected.
+// A reader keeps the desired flows and a limited number of others. A switch that returns a
+// flow again and again is disconnected.
 func TestFlowReaderIsBounded(t *testing.T) {
 	want := Holdings{Flows: flows(flow(1, 1), flow(2, 1))}
 	read := func(fs func(i int) ofproto.Flow) (*reader, error) {
@@ -138,8 +136,7 @@ func TestFlowReaderIsBounded(t *testing.T) {
 	}
 }
 
-// Without memory for what is not wanted a switch is brought to what is wanted all the same, some at
-// a time.
+// Without memory for unwanted flows a switch converges all the same, in small parts.
 func TestFarTooManyFlowsWithoutMemory(t *testing.T) {
 	want := flows(flow(1, 1), flow(2, 2))
 	sw := crowded(1000, flow(2, 9))
@@ -154,8 +151,7 @@ func TestFarTooManyFlowsWithoutMemory(t *testing.T) {
 	})
 }
 
-// What many switches hold and no router wants takes no more memory than that of a few, and is given
-// back.
+// All switches share the memory for unwanted entries, and return it.
 func TestSwitchesShareMemory(t *testing.T) {
 	const all = 1 << 20
 	budget := ofconn.NewBudget(all, nil)
@@ -200,8 +196,8 @@ func TestSwitchesShareMemory(t *testing.T) {
 	}
 }
 
-// A switch that tells of a group again and again is disconnected.
-func TestGroupsAgainAndAgain(t *testing.T) {
+// A switch that returns a group again and again is disconnected.
+func TestRepeatedGroups(t *testing.T) {
 	want := []ofproto.GroupEntry{{ID: 7}}
 	for _, e := range []ofproto.GroupEntry{{ID: 7}, {ID: 7, Type: ofproto.GroupTypeSelect}} {
 		r := newReader(Known{Want: Holdings{Groups: want}})
@@ -212,8 +208,8 @@ func TestGroupsAgainAndAgain(t *testing.T) {
 	}
 }
 
-// Changes that a switch tells of are remembered up to a size. Then it is read again.
-func TestToldChangesAreBounded(t *testing.T) {
+// Flow updates are kept up to a size. Beyond it the switch is read again.
+func TestFlowUpdatesAreBounded(t *testing.T) {
 	var many []ofproto.Action
 	for i := range 1000 {
 		many = append(many, ofproto.Output{Port: ofproto.PortNo(i)})
@@ -227,21 +223,21 @@ func TestToldChangesAreBounded(t *testing.T) {
 	c, r := newCore(Config{}), New(Config{})
 	n := updateBytes/sizeOf(updates) + 1
 	for i := range n {
-		if c.reread || r.mail.lost {
-			t.Fatalf("%d of %d: %v, %v", i, n, c.reread, r.mail.lost)
+		if c.reread || r.inbox.lost {
+			t.Fatalf("%d of %d: %v, %v", i, n, c.reread, r.inbox.lost)
 		}
 		c.noticed(updates, false)
 		r.Noticed(updates)
 	}
-	if !c.reread || !r.mail.lost || len(r.mail.updates) > 0 {
-		t.Errorf("after %d bytes: %v, %v, %d updates", n*sizeOf(updates), c.reread, r.mail.lost, len(r.mail.updates))
+	if !c.reread || !r.inbox.lost || len(r.inbox.updates) > 0 {
+		t.Errorf("after %d bytes: %v, %v, %d updates", n*sizeOf(updates), c.reread, r.inbox.lost, len(r.inbox.updates))
 	}
 
 	poor, told := New(Config{Budget: ofconn.NewBudget(0, nil)}), 0
-	for ; !poor.mail.lost && told < updateBytes; told += sizeOf(updates) {
+	for ; !poor.inbox.lost && told < updateBytes; told += sizeOf(updates) {
 		poor.Noticed(updates)
-		if !poor.mail.lost {
-			poor.open() // what was looked at takes memory all the same
+		if !poor.inbox.lost {
+			poor.handleInbox() // handled updates still use memory
 		}
 	}
 	if most := ownBytes + 2*sizeOf(updates); told > most {

@@ -10,35 +10,34 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// Foreign is what to do with flows, groups and meters that are not ours. A
-// flow that is in the way of one of ours, with its table, priority and match,
-// is replaced in any case.
+// Foreign is the policy for flows, groups and meters of others. A flow with the same table,
+// priority and match as one of ours is replaced in any case.
 type Foreign uint8
 
 // The policies.
 const (
 	RemoveForeign Foreign = iota // delete them
-	ReportForeign                // leave them and say so
-	IgnoreForeign                // leave them
+	ReportForeign                // leave them alone and log it
+	IgnoreForeign                // leave them alone
 )
 
-// Limits of what is tried.
+// Limits and intervals.
 const (
-	firstRetry  = time.Second // of what was refused; doubles up to lastRetry
+	firstRetry  = time.Second // after a refusal; doubles up to lastRetry
 	lastRetry   = 5 * time.Minute
-	maxRounds   = 5                // commits in a row that may be refused; the next goes change by change
-	maxMisread  = 3                // times in a row that the switch cannot be read; then its connection is given up
-	maxTries    = 3                // times that a flow which then looks different is sent
-	demotion    = 30 * time.Second // until a master that another controller has replaced asks to be one again
-	verifyAfter = time.Second      // until a flow that looked different is looked at again
-	maxPending  = 10_000           // changes by others that are remembered one by one
+	maxRounds   = 5                // refused bundles in a row; then changes are sent one by one
+	maxMisread  = 3                // failed readings in a row; then the connection is closed
+	maxTries    = 3                // how often a flow that is reported differently is sent
+	demotion    = 30 * time.Second // until we claim the master role again after another controller took it
+	verifyAfter = time.Second      // until a flow that was reported differently is read again
+	maxPending  = 10_000           // changes by others to remember one by one
 
-	// Repairs of what others did: so many at once, then one in so long.
+	// Rate limit of repairs: a burst, then one per interval.
 	repairBurst    = 10
 	repairInterval = 100 * time.Millisecond
 )
 
-// An act is what to do next.
+// An act is the next action.
 type act struct {
 	kind  kind
 	role  ofproto.Role  // claim
@@ -46,8 +45,8 @@ type act struct {
 	delta ofproto.Delta // commit
 	drop  []ofproto.Mod // meters or groups to delete
 	plain bool          // commit: change by change, not in a bundle
-	gen   uint64        // the program that the switch holds when it is done; 0: none yet
-	until time.Time     // idle: when to ask again; zero: when something happens
+	gen   uint64        // the program that the switch holds after it; 0: none yet
+	until time.Time     // idle: when to call next again; zero: after the next event
 }
 
 type kind uint8
@@ -60,14 +59,14 @@ const (
 	commit      // change groups and flows
 )
 
-// A core decides what to do with one switch. It has no clock and does no I/O:
-// it is told the time and what happened, and returns what to do next. While
-// that is being done, next is not called.
+// A core decides what to do with one switch. It has no clock and does no I/O: the caller
+// provides the time and events, and executes the actions that next returns. next must not be
+// called while an action is being executed.
 type core struct {
 	foreign Foreign
 	keep    func(ofproto.Cookie) bool // see [Program]
-	partial bool                      // what is not wanted is left, because not all that is wanted is known
-	audit   time.Duration             // from one reading to the next at the latest
+	partial bool                      // unwanted entries are left alone, because the intent is not completely known
+	audit   time.Duration             // maximum time between readings
 
 	ours      func(ofproto.Cookie) bool
 	oursGroup func(ofproto.GroupID) bool
@@ -76,49 +75,48 @@ type core struct {
 	state State
 	doing act
 
-	lead    bool         // whether this daemon is to lead
-	role    ofproto.Role // that the switch has given; RoleNoChange: none yet
-	retryAt time.Time    // nothing is done before
-	failed  int          // times in a row that something failed
-	bare    bool         // the switch knows no bundles
+	lead     bool         // this daemon leads
+	role     ofproto.Role // granted by the switch; RoleNoChange: none yet
+	retryAt  time.Time    // no action before
+	failed   int          // failures in a row
+	noBundle bool         // the switch does not support bundles
 
-	gen     uint64 // of want; 0: nothing is wanted yet
+	gen     uint64 // of want; 0: no program yet
 	want    Holdings
-	have    *Holdings // what the switch holds; nil if that is not known
-	beyond  Beyond    // what it holds besides have
-	rest    int       // of that, what was to be deleted when the switch was to be read on; else 0
-	told    int       // bytes of changes that the switch has told of since the last reading
-	reread  bool      // have may be wrong
-	unread  error     // why the switch could not be read the last time
-	misread int       // times in a row that it could not
+	have    *Holdings // what the switch holds; nil: not known
+	beyond  Beyond    // entries of the switch that are not in have
+	rest    int       // of beyond, those to delete when readOn was called; else 0
+	updated int       // bytes of flow updates since the last reading
+	reread  bool      // read again, because have may be wrong
+	unread  error     // why the last reading failed
+	misread int       // failed readings in a row
 	readAt  time.Time
 	auditAt time.Time
 
-	pending   []ofproto.FlowUpdate // what others did while the switch was being read
-	disturbed bool                 // others did something since the last reading
+	pending   []ofproto.FlowUpdate // changes by others during the current reading
+	disturbed bool                 // others have changed something since the last reading
 	repairs   *rate.Limiter
-	settled   uint64 // the last gen that was
-	confirmed uint64 // the last gen that the switch has held, but for what it refuses
+	settled   uint64 // the last settled generation
+	confirmed uint64 // the last generation that the switch has held, apart from refused changes
 
-	target    Holdings         // what the switch holds when all that is to be done now has succeeded
-	rounds    int              // refused commits in a row
-	refused   map[any]*refusal // by what they are about
-	tries     map[any]try      // the same
-	installed int              // wanted flows that the switch holds
-	others    int              // foreign flows, groups and meters that are left
+	target    Holdings         // what the switch will hold after the current steps
+	rounds    int              // refused bundles in a row
+	refused   map[any]*refusal // by [about]
+	tries     map[any]try      // by [about]
+	installed int              // desired flows that are installed
+	others    int              // entries of others that are left alone
 }
 
-// A refusal keeps a change that the switch does not take out of the way of the
-// others.
+// A refusal holds back a refused change, so that it does not affect others.
 type refusal struct {
 	Refusal
 	wait  time.Duration
 	until time.Time
 }
 
-// A try is how often a flow, group or meter looked different after it was sent.
+// A try counts how often an entry was reported differently after it was sent.
 type try struct {
-	want, got ofproto.Mod // that add it; got is nil if it was not there
+	want, got ofproto.Mod // as additions; got is nil if the entry was missing
 	n         int
 }
 
@@ -127,7 +125,7 @@ func newCore(cfg Config) core {
 		refused: make(map[any]*refusal), repairs: rate.NewLimiter(rate.Every(repairInterval), repairBurst)}
 }
 
-// wanted takes in what the switch should hold.
+// wanted sets the program.
 func (c *core) wanted(p *Program) {
 	before := c.deletable()
 	c.gen, c.want, c.foreign, c.partial, c.keep = p.Generation, Holdings{p.Flows, p.Groups, p.Meters}, p.Foreign, p.Partial, p.Keep
@@ -136,7 +134,7 @@ func (c *core) wanted(p *Program) {
 	}
 }
 
-// next returns what to do now.
+// next returns the next action.
 func (c *core) next(now time.Time) act {
 	c.doing = c.decide(now)
 	return c.doing
@@ -152,7 +150,7 @@ func (c *core) decide(now time.Time) act {
 		c.state = Waiting
 		return act{}
 	case now.Before(c.retryAt):
-		return act{until: c.retryAt} // the state is that of what failed
+		return act{until: c.retryAt} // the state remains that of the failed action
 	case c.role != role:
 		c.state = Claiming
 		return act{kind: claim, role: role}
@@ -160,20 +158,20 @@ func (c *core) decide(now time.Time) act {
 		c.state = Reading
 		return act{kind: read}
 	}
-	todo := c.plan(now)
+	todo := c.steps(now)
 	switch {
 	case !c.lead:
 		c.state = Standby
 		return act{until: c.auditAt}
 	case todo.empty():
-		c.believe(c.target)
+		c.setHave(c.target)
 		c.settled, c.confirmed, c.failed = c.gen, c.gen, 0
 		c.state = Settled
 		if len(c.refused) > 0 {
 			c.state = Degraded
 		}
 		return act{until: earlier(c.auditAt, todo.retry)}
-	case c.settled == c.gen: // what differs is others' doing
+	case c.settled == c.gen: // others have changed something
 		repair := c.repairs.ReserveN(now, 1)
 		if wait := repair.DelayFrom(now); wait > 0 {
 			repair.CancelAt(now)
@@ -182,7 +180,7 @@ func (c *core) decide(now time.Time) act {
 		}
 	}
 	c.state = Committing
-	return c.step(todo)
+	return c.first(todo)
 }
 
 // earlier returns the earlier of two times, of which zero means never.
@@ -193,7 +191,7 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// claimed takes in the answer to a claim.
+// claimed handles the answer to a claim.
 func (c *core) claimed(now time.Time, err error) {
 	defer c.done()
 	if err != nil {
@@ -203,7 +201,7 @@ func (c *core) claimed(now time.Time, err error) {
 	c.role, c.reread = c.doing.role, true
 }
 
-// demoted takes in that another controller has become the switch's master.
+// demoted handles that another controller has become the switch's master.
 func (c *core) demoted(now time.Time) {
 	if c.role != ofproto.RoleMaster {
 		return
@@ -212,21 +210,21 @@ func (c *core) demoted(now time.Time) {
 	c.retryAt = now.Add(demotion)
 }
 
-// believe notes what the switch holds.
-func (c *core) believe(have Holdings) { c.have = &have }
+// setHave sets what the switch holds.
+func (c *core) setHave(have Holdings) { c.have = &have }
 
-// done notes that nothing is under way any more.
+// done records that the current action has ended.
 func (c *core) done() { c.doing = act{} }
 
-// fail puts off everything.
+// fail delays all further actions.
 func (c *core) fail(now time.Time) {
 	c.failed++
 	c.reread = true
 	c.retryAt = now.Add(min(firstRetry<<min(c.failed-1, 20), lastRetry))
 }
 
-// committed takes in how a change of meters, or of groups and flows, ended, and
-// returns what was refused.
+// committed handles the result of a change of meters, or of groups and flows, and returns the
+// refused changes.
 func (c *core) committed(now time.Time, err error) []*ofproto.RefusedError {
 	defer c.done()
 	a := &c.doing
@@ -245,7 +243,7 @@ func (c *core) committed(now time.Time, err error) []*ofproto.RefusedError {
 		if errors.Is(err, ofconn.ErrUnknownOutcome) {
 			c.have = nil
 		} else if !bundled {
-			c.believe(c.have.after(a, refused.Refused))
+			c.setHave(c.have.after(a, refused.Refused))
 			if a.kind == commit {
 				c.rounds = 0
 			}
@@ -255,7 +253,7 @@ func (c *core) committed(now time.Time, err error) []*ofproto.RefusedError {
 	case errors.Is(err, ofconn.ErrUnknownOutcome):
 		c.unknown(now)
 	case bundled && errors.Is(err, ofproto.ErrBadExperimenter):
-		c.bare = true
+		c.noBundle = true
 	case errors.As(err, &code):
 		c.state = Paused
 		c.fail(now)
@@ -265,22 +263,22 @@ func (c *core) committed(now time.Time, err error) []*ofproto.RefusedError {
 	return nil
 }
 
-// succeeded takes in that all of what was done was accepted. What was refused for
-// want of it is tried again at once.
+// succeeded handles a change without refusals. Changes that were refused because they depend
+// on it are retried at once.
 func (c *core) succeeded(now time.Time) {
 	a := &c.doing
 	if a.kind == commit {
 		c.rounds = 0
 	}
 	if a.kind == commit && !a.plain {
-		c.believe(Holdings{c.target.Flows, c.target.Groups, c.have.Meters})
+		c.setHave(Holdings{c.target.Flows, c.target.Groups, c.have.Meters})
 	} else {
-		c.believe(c.have.after(a, nil))
+		c.setHave(c.have.after(a, nil))
 	}
 	if c.deletable() > 0 && len(a.delta.Delete) > 0 {
 		c.readOn()
 	} else if a.gen != 0 {
-		c.confirmed = a.gen // also if something newer is wanted by now
+		c.confirmed = a.gen // even if a newer program is wanted by now
 	}
 	for _, ref := range c.refused {
 		if len(a.delta.Delete) > 0 && errors.Is(ref.Err, ofproto.ErrTableFull) || len(a.set) > 0 && lacks(ref.Err) {
@@ -289,8 +287,8 @@ func (c *core) succeeded(now time.Time) {
 	}
 }
 
-// lacks reports whether a flow was refused because it refers to a group or
-// meter that the switch does not have.
+// lacks reports whether a flow was refused because the switch lacks a group or meter that it
+// refers to.
 func lacks(err error) bool {
 	var e *ofproto.RefusedError
 	if !errors.As(err, &e) {
@@ -300,7 +298,7 @@ func lacks(err error) bool {
 	return isFlow && (e.Code == ofproto.ErrBadOutGroup || e.Code == ofproto.ErrInvalidMeter || e.Code == ofproto.ErrUnknownMeter)
 }
 
-// after returns h when a has been carried out but for what was refused.
+// after returns h after a without the refused changes.
 func (h *Holdings) after(a *act, refused []*ofproto.RefusedError) Holdings {
 	next := Holdings{h.Flows.Apply(without(a.delta.Mods(), refused)), h.Groups, h.Meters}
 	for _, mods := range [][]ofproto.Mod{a.set, a.drop} {
@@ -314,8 +312,8 @@ func (h *Holdings) after(a *act, refused []*ofproto.RefusedError) Holdings {
 	return next
 }
 
-// notRead takes in that the switch could not be read: it is tried again in a while. It
-// reports whether to give the connection up instead.
+// notRead handles a failed reading, which is retried after a pause. It reports whether to
+// close the connection instead.
 func (c *core) notRead(now time.Time, err error) (giveUp bool) {
 	defer c.done()
 	c.unread = err
@@ -324,8 +322,8 @@ func (c *core) notRead(now time.Time, err error) (giveUp bool) {
 	return c.misread == maxMisread
 }
 
-// unknown takes in that nobody knows how a commit ended: the switch is read
-// again, at once if that did not happen the last time too.
+// unknown handles a commit with unknown outcome: the switch is read again, at once unless the
+// previous commit had an unknown outcome too.
 func (c *core) unknown(now time.Time) {
 	c.have = nil
 	if c.failed++; c.failed > 1 {
@@ -335,8 +333,7 @@ func (c *core) unknown(now time.Time) {
 	}
 }
 
-// quarantine takes refused changes out of what is tried, each for a time that
-// doubles with every refusal.
+// quarantine holds refused changes back, each for a time that doubles with every refusal.
 func (c *core) quarantine(now time.Time, errs []*ofproto.RefusedError) {
 	for _, e := range errs {
 		key, wait := about(e.Mod), firstRetry
@@ -345,13 +342,12 @@ func (c *core) quarantine(now time.Time, errs []*ofproto.RefusedError) {
 		}
 		c.refused[key] = &refusal{Refusal{e.Mod, e}, wait, now.Add(wait)}
 		if c.surprising(e) {
-			c.doubt()
+			c.readSoon()
 		}
 	}
 }
 
-// surprising reports whether e says that the switch holds other groups or
-// meters than is believed.
+// surprising reports whether e means that the switch holds other groups or meters than c.have.
 func (c *core) surprising(e *ofproto.RefusedError) bool {
 	switch e.Code {
 	case ofproto.ErrGroupExists, ofproto.ErrUnknownGroup, ofproto.ErrMeterExists:
@@ -363,8 +359,8 @@ func (c *core) surprising(e *ofproto.RefusedError) bool {
 	return false
 }
 
-// has reports whether the switch is believed to have, or to be about to have,
-// all groups and meters that a flow refers to, of which there is at least one.
+// has reports whether all groups and meters that a flow refers to are in target. It is false
+// if there are none.
 func (c *core) has(do ofproto.Instructions) bool {
 	groups, meters := do.Refs()
 	for _, id := range groups {
@@ -380,5 +376,5 @@ func (c *core) has(do ofproto.Instructions) bool {
 	return len(groups)+len(meters) > 0
 }
 
-// doubt has the switch read soon: at once if that was not done just now.
-func (c *core) doubt() { c.auditAt = earlier(c.auditAt, c.readAt.Add(verifyAfter)) }
+// readSoon schedules a reading: at once, unless the last one was within verifyAfter.
+func (c *core) readSoon() { c.auditAt = earlier(c.auditAt, c.readAt.Add(verifyAfter)) }

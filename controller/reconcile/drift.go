@@ -6,13 +6,13 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// A Drift counts flows that others changed.
+// A Drift counts changes by others.
 type Drift struct {
-	Deleted int // wanted, and not there any more
-	Altered int // wanted, and different from that
-	Added   int // not wanted
+	Deleted int // desired flows that are missing
+	Altered int // desired flows that differ
+	Added   int // unwanted flows
 
-	Groups, Meters int // the same of groups and of meters
+	Groups, Meters int // groups and meters in any of these cases
 }
 
 // Flows returns the number of flows.
@@ -29,11 +29,10 @@ func (d *Drift) add(e Drift) {
 	d.Meters += e.Meters
 }
 
-// noticed takes in changes that the switch told of. With lost, it could not
-// tell all.
+// noticed handles flow updates from the switch. lost means that some are missing.
 func (c *core) noticed(updates []ofproto.FlowUpdate, lost bool) Drift {
-	c.told += sizeOf(updates)
-	if lost || len(c.pending)+len(updates) > maxPending || c.told > updateBytes {
+	c.updated += sizeOf(updates)
+	if lost || len(c.pending)+len(updates) > maxPending || c.updated > updateBytes {
 		c.reread, c.disturbed = true, true
 		return Drift{}
 	}
@@ -46,7 +45,7 @@ func (c *core) noticed(updates []ofproto.FlowUpdate, lost bool) Drift {
 		c.pending = append(c.pending, updates...)
 		return Drift{}
 	case commit, meters:
-		c.reread = true // which came first is not known
+		c.reread = true // their order is unknown
 		return Drift{}
 	}
 	if c.have == nil {
@@ -55,15 +54,15 @@ func (c *core) noticed(updates []ofproto.FlowUpdate, lost bool) Drift {
 	have := Holdings{applied(c.have.Flows, updates), c.have.Groups, c.have.Meters}
 	d := c.drift(&have)
 	c.have = &have
-	if c.bereft(updates) {
-		c.doubt()
+	if c.lostReferrer(updates) {
+		c.readSoon()
 	}
 	return d
 }
 
-// bereft reports whether a flow vanished that is wanted and refers to a group or
-// a meter: that may be why, and the switch does not tell of these.
-func (c *core) bereft(updates []ofproto.FlowUpdate) bool {
+// lostReferrer reports whether a desired flow that refers to a group or meter was deleted. The
+// deletion of the group or meter, which the switch does not report, may be the reason.
+func (c *core) lostReferrer(updates []ofproto.FlowUpdate) bool {
 	if len(c.want.Groups)+len(c.want.Meters) == 0 {
 		return false
 	}
@@ -77,7 +76,7 @@ func (c *core) bereft(updates []ofproto.FlowUpdate) bool {
 	return false
 }
 
-// foreign returns the updates that do not come from this connection.
+// foreign returns the updates that were not caused by this connection.
 func foreign(updates []ofproto.FlowUpdate) (out []ofproto.FlowUpdate) {
 	for _, u := range updates {
 		if u.Event != ofproto.FlowAbbreviated {
@@ -87,7 +86,7 @@ func foreign(updates []ofproto.FlowUpdate) (out []ofproto.FlowUpdate) {
 	return out
 }
 
-// applied returns s with updates.
+// applied returns s after updates.
 func applied(s ofproto.Set, updates []ofproto.FlowUpdate) ofproto.Set {
 	latest := make(map[ofproto.FlowKey]ofproto.FlowMod, len(updates))
 	for _, u := range updates {
@@ -95,7 +94,7 @@ func applied(s ofproto.Set, updates []ofproto.FlowUpdate) ofproto.Set {
 		if u.Event == ofproto.FlowDeleted {
 			m.Command = ofproto.FlowDeleteStrict
 		} else if old, ok := s.Get(u.Flow.FlowKey); ok {
-			m.Flow.Flags = old.Flags // of which the switch does not tell
+			m.Flow.Flags = old.Flags // not part of updates
 		}
 		latest[u.Flow.FlowKey] = m
 	}
@@ -106,11 +105,10 @@ func applied(s ofproto.Set, updates []ofproto.FlowUpdate) ofproto.Set {
 	return s.Apply(mods)
 }
 
-// drift compares what the switch holds with what it was believed to hold, and
-// counts what differs from what is wanted.
+// drift returns how others changed the switch, in comparison with have and want.
 func (c *core) drift(now *Holdings) (d Drift) {
 	if !c.lead {
-		return d // the leader changes what it likes
+		return d // the leader may change everything
 	}
 	seen := ofproto.Diff(c.have.Flows, now.Flows)
 	for _, f := range seen.Delete {
@@ -133,8 +131,7 @@ func (c *core) drift(now *Holdings) (d Drift) {
 	return d
 }
 
-// drifted counts the entries of a table that are not as they were and not as
-// they are wanted.
+// drifted counts the entries of a table that have changed and differ from want.
 func drifted[E interface{ Equal(E) bool }](t table[E], was, is, want []E) (n int) {
 	for before, now := range t.diff(was, is) {
 		if now == nil {
@@ -148,37 +145,37 @@ func drifted[E interface{ Equal(E) bool }](t table[E], was, is, want []E) (n int
 	return n
 }
 
-// hasRead takes in what the switch holds.
+// hasRead handles the result of a reading.
 func (c *core) hasRead(now time.Time, held Holdings, beyond Beyond) Drift {
 	defer c.done()
 	c.unread, c.misread = nil, 0
 	held.Flows = applied(held.Flows, c.pending)
 	d := Drift{}
 	quiet := !c.disturbed && len(c.pending) == 0
-	bereft := c.bereft(c.pending)
+	lost := c.lostReferrer(c.pending)
 	if c.have != nil {
 		d = c.drift(&held)
 		if c.beyond != (Beyond{}) || beyond != (Beyond{}) {
-			d.Added = 0 // others were looked at the last time
+			d.Added = 0 // the last reading returned others
 		}
 		c.compare(now, &held, quiet)
 	}
-	c.have, c.beyond, c.told = &held, beyond, 0
+	c.have, c.beyond, c.updated = &held, beyond, 0
 	c.pending, c.reread, c.disturbed = nil, false, false
 	c.readAt, c.auditAt = now, now.Add(c.audit)
 	if len(c.tries) > 0 {
 		c.auditAt = now.Add(min(verifyAfter, c.audit))
 	}
 	c.hasReadOn(now)
-	if bereft { // after groups were read, perhaps
-		c.doubt()
+	if lost { // perhaps after the groups were read
+		c.readSoon()
 	}
 	return d
 }
 
-// compare finds what looks different every time it has been sent, although
-// nobody touches it, and gives up on it for a while. What others did in the
-// meantime proves nothing.
+// compare finds entries that the switch reports differently each time they are sent, although
+// no one else changes them, and holds them back. It ignores readings with changes by others in
+// between.
 func (c *core) compare(now time.Time, held *Holdings, quiet bool) {
 	last := c.tries
 	c.tries = nil
@@ -198,7 +195,7 @@ func (c *core) compare(now time.Time, held *Holdings, quiet bool) {
 		}
 		c.refused[key] = &refusal{Refusal{want, &UnstableError{Want: want, Got: got, Tries: t.n}}, lastRetry, now.Add(lastRetry)}
 	}
-	seen := ofproto.Diff(held.Flows, c.have.Flows) // what was believed, and is not so
+	seen := ofproto.Diff(held.Flows, c.have.Flows) // differs from have
 	for _, fs := range [][]ofproto.Flow{seen.Modify, seen.Add} {
 		for _, f := range fs {
 			if w, ok := c.want.Flows.Get(f.FlowKey); !ok || w != f {
@@ -216,10 +213,10 @@ func (c *core) compare(now time.Time, held *Holdings, quiet bool) {
 	c.tries = tries
 }
 
-// oddities calls odd for the entries of a table that were believed to be as they
-// are wanted, and are not.
-func oddities[E interface{ Equal(E) bool }](t table[E], is, believed, want []E, odd func(want, got ofproto.Mod)) {
-	for now, before := range t.diff(is, believed) {
+// oddities calls odd for the entries of a table that matched want according to have, but do
+// not.
+func oddities[E interface{ Equal(E) bool }](t table[E], is, expected, want []E, odd func(want, got ofproto.Mod)) {
+	for now, before := range t.diff(is, expected) {
 		if before == nil {
 			continue
 		}

@@ -17,40 +17,39 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// A fakeSwitch holds flows, groups and meters as Open vSwitch does;
-// TestFakeIsLikeOpenVSwitch compares the two. It can also fail in ways that Open
-// vSwitch does not show when asked to.
+// A fakeSwitch holds flows, groups and meters like Open vSwitch; TestFakeIsLikeOpenVSwitch
+// compares the two. It can also fail in ways that cannot be provoked in Open vSwitch.
 type fakeSwitch struct {
 	mu sync.Mutex
 	fakeState
-	limit int                   // flows that fit; 0: as many as may be
-	tell  func(ofproto.FlowMod) // of what others change, and of what goes with a group or meter; nil: nobody is told
+	limit int                   // flows that fit; 0: no limit
+	tell  func(ofproto.FlowMod) // receives changes by others, and flows deleted with a group or meter; nil: no flow monitor
 
-	refuses func(ofproto.Flow) bool                     // nil: nothing
-	refuse  func(ofproto.Mod) ofproto.ErrorCode         // of groups and meters; nil: nothing
-	alters  func(ofproto.Flow) ofproto.Flow             // how a flow is stored; nil: as it is
-	warps   func(ofproto.GroupEntry) ofproto.GroupEntry // how a group is stored; nil: as it is
-	lose    int                                         // this many commits are applied and not answered
-	unread  int                                         // this many readings fail
-	bare    bool                                        // knows no bundles
-	more    int                                         // unwanted flows that it says it holds besides, for ever
-	slave   bool                                        // somebody else is master
-	during  func()                                      // is called once, while a commit or a reading is under way
+	refuses  func(ofproto.Flow) bool                     // nil: no flow
+	refuse   func(ofproto.Mod) ofproto.ErrorCode         // for groups and meters; nil: no error
+	alters   func(ofproto.Flow) ofproto.Flow             // how a flow is stored; nil: unchanged
+	warps    func(ofproto.GroupEntry) ofproto.GroupEntry // how a group is stored; nil: unchanged
+	lose     int                                         // number of commits to apply without an answer
+	unread   int                                         // number of readings that fail
+	noBundle bool                                        // does not support bundles
+	more     int                                         // unwanted flows that it reports in addition, for ever
+	slave    bool                                        // another controller is master
+	during   func()                                      // called once, during a commit or a reading
 }
 
-// A fakeState is what a fakeSwitch holds and what was asked of it.
+// A fakeState is what a fakeSwitch holds, and the requests it received.
 type fakeState struct {
 	flows  ofproto.Set
 	groups []ofproto.GroupEntry
 	meters []ofproto.MeterEntry
-	role   ofproto.Role // that was given
+	role   ofproto.Role // that was granted
 
 	reads, commits, programs, mods int
-	sent                           []string // each request, as words says
-	crashed                        bool     // by a bundle that Open vSwitch does not survive
+	sent                           []string // each request, formatted by words
+	crashed                        bool     // by a bundle that crashes Open vSwitch
 }
 
-// words says what a request changes, of flows only that it does.
+// words formats a request; for flows only their number.
 func words(how string, mods []ofproto.Mod) string {
 	var b strings.Builder
 	b.WriteString(how)
@@ -69,7 +68,7 @@ func isFlow(m ofproto.Mod) bool {
 	return ok
 }
 
-// now returns the state as it is.
+// now returns the current state.
 func (s *fakeSwitch) now() fakeState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,7 +108,7 @@ func (s *fakeSwitch) Read(_ context.Context, k Known) (Holdings, Beyond, error) 
 	return held, r.beyond, nil
 }
 
-// meanwhile has others do what they do.
+// meanwhile calls during.
 func (s *fakeSwitch) meanwhile() {
 	s.mu.Lock()
 	during := s.during
@@ -120,7 +119,7 @@ func (s *fakeSwitch) meanwhile() {
 	}
 }
 
-// malformed returns why the switch refuses m whatever it holds, 0 if it does not.
+// malformed returns the error for m on any switch, 0 if m is valid.
 func (s *fakeSwitch) malformed(m ofproto.Mod) ofproto.ErrorCode {
 	if f, ok := m.(ofproto.FlowMod); ok {
 		if s.refuses != nil && f.Command != ofproto.FlowDeleteStrict && s.refuses(f.Flow) {
@@ -134,7 +133,7 @@ func (s *fakeSwitch) malformed(m ofproto.Mod) ofproto.ErrorCode {
 	return 0
 }
 
-// check returns why the switch refuses m when it holds h, 0 if it does not.
+// check returns the error for m on a switch that holds h, 0 if m is accepted.
 func (s *fakeSwitch) check(h Holdings, m ofproto.Mod) ofproto.ErrorCode {
 	switch m := m.(type) {
 	case ofproto.GroupMod:
@@ -176,7 +175,7 @@ func (s *fakeSwitch) check(h Holdings, m ofproto.Mod) ofproto.ErrorCode {
 	return 0
 }
 
-// apply returns what h is after m, and the flows that go with a group or meter.
+// apply returns h after m, and the flows that are deleted with a group or meter.
 func (s *fakeSwitch) apply(h Holdings, m ofproto.Mod) (Holdings, []ofproto.Flow) {
 	uses := func(ofproto.Instructions) bool { return false }
 	switch m := m.(type) {
@@ -214,7 +213,7 @@ func (s *fakeSwitch) apply(h Holdings, m ofproto.Mod) (Holdings, []ofproto.Flow)
 
 func (s *fakeSwitch) holdings() Holdings { return Holdings{s.flows, s.groups, s.meters} }
 
-// hold returns what tells of flows that have gone.
+// hold returns a function that reports deleted flows.
 func (s *fakeSwitch) hold(h Holdings, gone []ofproto.Flow) (tell func()) {
 	s.flows, s.groups, s.meters = h.Flows, h.Groups, h.Meters
 	to := s.tell
@@ -227,8 +226,8 @@ func (s *fakeSwitch) hold(h Holdings, gone []ofproto.Flow) (tell func()) {
 	}
 }
 
-// Commit refuses all that is malformed, or else the first that cannot be. An
-// Open vSwitch that has to undo the deletion of a group which flows used aborts.
+// Commit refuses all malformed changes, else the first one that fails. An Open vSwitch that
+// has to roll back the deletion of a group in use aborts.
 func (s *fakeSwitch) Commit(_ context.Context, mods []ofproto.Mod) error {
 	s.meanwhile()
 	tell, err := s.commit(mods)
@@ -243,7 +242,7 @@ func (s *fakeSwitch) commit(mods []ofproto.Mod) (tell func(), err error) {
 	s.commits++
 	s.sent = append(s.sent, words("bundle:", mods))
 	switch {
-	case s.bare:
+	case s.noBundle:
 		return tell, fmt.Errorf("add to bundle: %w", ofproto.ErrBadExperimenter)
 	case s.slave:
 		return tell, fmt.Errorf("add to bundle: %w", ofproto.ErrIsSlave)
@@ -281,7 +280,7 @@ func (s *fakeSwitch) commit(mods []ofproto.Mod) (tell func(), err error) {
 	return tell, nil
 }
 
-// Program carries out what is not refused.
+// Program applies the changes that are not refused.
 func (s *fakeSwitch) Program(_ context.Context, mods []ofproto.Mod) error {
 	tell, err := s.program(mods)
 	tell()
@@ -318,11 +317,10 @@ func (s *fakeSwitch) program(mods []ofproto.Mod) (tell func(), err error) {
 	return tell, nil
 }
 
-// value returns m, not a pointer to it.
+// value returns m, dereferenced if it is a pointer.
 func value(m ofproto.Mod) ofproto.Mod { return ofproto.Refused(m, 0).Mod }
 
-// others changes something as another controller would, unless it is refused,
-// and tells of the flows.
+// others applies a change by another controller, unless it is refused, and reports the flows.
 func (s *fakeSwitch) others(m ofproto.Mod) {
 	s.mu.Lock()
 	before := s.flows
@@ -339,14 +337,14 @@ func (s *fakeSwitch) others(m ofproto.Mod) {
 	}
 }
 
-// set changes how the switch behaves.
+// set changes the behaviour of the switch.
 func (s *fakeSwitch) set(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f()
 }
 
-// update is what a switch with a flow monitor tells of m.
+// update returns the flow update for m.
 func update(m ofproto.FlowMod) []ofproto.FlowUpdate {
 	u := ofproto.FlowUpdate{Event: ofproto.FlowAdded, Flow: m.Flow}
 	if m.Command == ofproto.FlowDeleteStrict {
@@ -365,7 +363,7 @@ func (nopRecorder) DriftedTables(string, int, int)                        {}
 
 const ourCookies ofproto.Cookie = 1 << 63
 
-// flow returns one of a few keys with one of a few bodies.
+// flow returns a flow with one of a few keys and one of a few bodies.
 func flow(key, body int) ofproto.Flow {
 	return ofproto.Flow{
 		FlowKey: ofproto.FlowKey{Priority: uint16(key)},
@@ -378,15 +376,14 @@ func ourCookie(c ofproto.Cookie) bool  { return c&ourCookies != 0 }
 func ourGroup(id ofproto.GroupID) bool { return id >= ourGroups }
 func ourMeter(id ofproto.MeterID) bool { return id >= ourMeters }
 
-// alien returns a flow that is not ours.
+// alien returns a flow of another program.
 func alien(key, body int) ofproto.Flow {
 	f := flow(key, body)
 	f.Cookie &^= ourCookies
 	return f
 }
 
-// via returns a flow of a key that refers to one of a few groups or meters, or
-// to both; 0 is none.
+// via returns a flow that refers to one of a few groups or meters, or both; 0 means none.
 func via(key int, g ofproto.GroupID, m ofproto.MeterID) ofproto.Flow {
 	f := flow(key, 0)
 	var ins []ofproto.Instruction
@@ -406,7 +403,7 @@ const (
 	ourMeters ofproto.MeterID = 0x4000
 )
 
-// group returns one of ours, with one of a few lists of buckets.
+// group returns a group of ours, with one of a few lists of buckets.
 func group(n ofproto.GroupID, body int) ofproto.GroupEntry {
 	g := ofproto.GroupEntry{ID: ourGroups + n, Type: ofproto.GroupTypeSelect}
 	for i := range body {
@@ -416,7 +413,7 @@ func group(n ofproto.GroupID, body int) ofproto.GroupEntry {
 	return g
 }
 
-// meter returns one of ours, with one of a few rates.
+// meter returns a meter of ours, with one of a few rates.
 func meter(n ofproto.MeterID, body int) ofproto.MeterEntry {
 	return ofproto.MeterEntry{ID: ourMeters + n, Flags: ofproto.MeterPktps | ofproto.MeterBurst | ofproto.MeterStatistics,
 		Bands: []ofproto.Band{{Type: ofproto.BandDrop, Rate: uint32(100 * body), Burst: 10}}}
@@ -446,7 +443,7 @@ func setMeter(c ofproto.MeterCommand, m ofproto.MeterEntry) ofproto.Mod {
 	return ofproto.MeterMod{Command: c, Entry: m}
 }
 
-// differs says what the switch holds that is different from h, "" if nothing is.
+// differs describes how the switch differs from h, "" if it does not.
 func (s fakeState) differs(h Holdings) string {
 	if s.flows.Equal(h.Flows) && slices.EqualFunc(s.groups, h.Groups, ofproto.GroupEntry.Equal) &&
 		slices.EqualFunc(s.meters, h.Meters, ofproto.MeterEntry.Equal) {
@@ -463,7 +460,7 @@ func del(f ofproto.Flow) ofproto.FlowMod {
 	return ofproto.FlowMod{Command: ofproto.FlowDeleteStrict, Flow: f}
 }
 
-// A subject is a Reconciler that runs in virtual time.
+// A subject is a running Reconciler in virtual time.
 type subject struct {
 	*Reconciler
 	mu   sync.Mutex

@@ -10,18 +10,18 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// told logs a change.
-func (r *Reconciler) told(a act, took time.Duration, err error) {
+// logChange logs a change of the switch.
+func (r *Reconciler) logChange(a act, took time.Duration, err error) {
 	what, set, drop := "flows", "groups_set", "groups_deleted"
 	if a.kind == meters {
 		what, set, drop = "meters", "meters_set", "meters_deleted"
 	}
 	var refused *ofconn.CommitError
 	if errors.As(err, &refused) {
-		return // each is logged by itself
+		return // logRefused logs each of them
 	}
 	if err != nil {
-		r.log.Warn("could not change "+what+", looking again at what the switch holds", zap.Error(err))
+		r.log.Warn("could not change "+what+", reading the switch again", zap.Error(err))
 		return
 	}
 	var fields []zap.Field
@@ -39,7 +39,7 @@ func (r *Reconciler) told(a act, took time.Duration, err error) {
 		return
 	}
 	if time.Since(r.logged) < repairsLogged {
-		return // the next line counts it
+		return // the next line includes it
 	}
 	r.logged, r.drift = time.Now(), Drift{}
 	if d.Flows() > 0 {
@@ -49,21 +49,21 @@ func (r *Reconciler) told(a act, took time.Duration, err error) {
 		what = "flows, groups or meters"
 		fields = append(fields, zap.Int("others_groups", d.Groups), zap.Int("others_meters", d.Meters))
 	}
-	r.log.Warn("repaired "+what+" that others had changed", fields...)
+	r.log.Warn("repaired "+what+" that other programs had changed", fields...)
 }
 
-// refused logs what the switch refused.
-func (r *Reconciler) refused(errs []*ofproto.RefusedError) {
+// logRefused logs the changes that the switch refused.
+func (r *Reconciler) logRefused(errs []*ofproto.RefusedError) {
 	for i, e := range errs {
 		r.cfg.Recorder.SwitchError(r.cfg.Router, e.Code)
 		if i < maxLogged {
 			what, _ := entryOf(e.Mod)
-			r.log.Error("switch refused a "+what+", the others go on", zap.String("object", r.describe(e.Mod)),
+			r.log.Error("switch refused a "+what+", other changes are not affected", zap.String("object", r.describe(e.Mod)),
 				zap.Stringer(what, e.Mod), zap.String("code", e.Code.Name()), zap.String("meaning", e.Code.Error()),
 				zap.Duration("retry", r.core.refused[about(e.Mod)].wait))
 		}
 	}
 	if n := len(errs) - maxLogged; n > 0 {
-		r.log.Error("switch refused more", zap.Int("number", n))
+		r.log.Error("switch refused more changes", zap.Int("number", n))
 	}
 }

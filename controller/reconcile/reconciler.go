@@ -1,11 +1,10 @@
-// Package reconcile makes one switch hold the flows, groups and meters that it
-// should.
+// Package reconcile makes one switch hold the desired flows, groups and meters.
 //
-// It believes nothing of a new connection: it reads what is there and sends
-// only what differs, in one atomic bundle. From then on it knows what the
-// switch holds: by the confirmation of each commit, by what the switch tells
-// of changes that others make, and by reading everything again once in a
-// while. An answer that did not come means that nothing is known.
+// It assumes nothing about a new connection: it reads the switch and sends only the
+// difference, in one atomic bundle. From then on it knows what the switch holds: from the
+// confirmation of each commit, from the switch's reports of other controllers' changes, and by
+// periodically reading everything again. If a commit is not answered, it reads the switch
+// again.
 package reconcile
 
 import (
@@ -21,60 +20,58 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// A Switch is a connected switch as a [Reconciler] sees it.
+// A Switch is a connected switch.
 type Switch interface {
-	// Claim asks for the role of master or of slave.
+	// Claim requests the role of master or slave.
 	Claim(context.Context, ofproto.Role) error
-	// Read returns what the switch holds: everything, or what is wanted and some of the rest.
+	// Read returns what the switch holds: everything, or the desired entries and some others.
 	Read(context.Context, Known) (Holdings, Beyond, error)
-	// Commit carries out all of the changes, of flows and groups, at once or, on
-	// error, none, unless the error wraps [ofconn.ErrUnknownOutcome].
+	// Commit applies all changes, of flows and groups, atomically. On error none is applied,
+	// unless the error wraps [ofconn.ErrUnknownOutcome].
 	Commit(context.Context, []ofproto.Mod) error
-	// Program carries out the changes, of flows, groups and meters, one by one,
-	// but for those that are refused: an [*ofconn.CommitError].
+	// Program applies changes, of flows, groups and meters, one by one. The error is an
+	// [*ofconn.CommitError] if some are refused; the others are applied.
 	Program(context.Context, []ofproto.Mod) error
 }
 
-// Holdings are what a switch holds.
+// Holdings are the flows, groups and meters of a switch.
 type Holdings struct {
 	Flows  ofproto.Set
 	Groups []ofproto.GroupEntry // by ID
 	Meters []ofproto.MeterEntry // by ID
 }
 
-// A Recorder is told what a [Reconciler] does. Its methods may be called from
-// any goroutine.
+// A Recorder records what a [Reconciler] does. Its methods may be called from any goroutine.
 type Recorder interface {
-	// Committed is told of each commit to a router's bridge: how long it took,
-	// what it changed, and how it ended.
+	// Committed records a commit to a router's bridge: the time it took, its changes, and its
+	// error.
 	Committed(router string, took time.Duration, d ofproto.Delta, err error)
-	// Reconciled is told how long it took from when a program was wanted that the
-	// switch did not have, or was not known to have, to its confirmation.
+	// Reconciled records the time from when the switch began to differ from the wanted
+	// program, or was not known to match it, until it has confirmed it.
 	Reconciled(router string, took time.Duration)
-	// SwitchError is told of each error message from a router's bridge; router
-	// is "" if it belongs to no request.
+	// SwitchError records an error message of a router's bridge; router is "" if it answers no
+	// request.
 	SwitchError(router string, code ofproto.ErrorCode)
-	// Drifted is told of flows that others changed.
+	// Drifted records flows that others changed.
 	Drifted(router string, deleted, altered, added int)
-	// DriftedTables is told of groups and meters that others changed.
+	// DriftedTables records groups and meters that others changed.
 	DriftedTables(router string, groups, meters int)
 }
 
-// Config is what a [Reconciler] is told at its start.
+// Config configures a [Reconciler].
 type Config struct {
 	Router  string
 	Switch  Switch
 	Ours    func(ofproto.Cookie) bool // whether a flow with this cookie is ours
-	Audit   time.Duration             // from one reading of the switch to the next
+	Audit   time.Duration             // time between two readings of the switch
 	Standby bool                      // do not lead until [Reconciler.Lead]
-	// OursGroup and OursMeter say whether a group or meter with this ID is ours.
+	// OursGroup and OursMeter report whether a group or meter with this ID is ours.
 	OursGroup func(ofproto.GroupID) bool
 	OursMeter func(ofproto.MeterID) bool
-	// Budget is what all switches share for what is not wanted; nil has no bounds.
+	// Budget is the memory that all switches share for unwanted entries; nil means no bound.
 	Budget *ofconn.Budget
-	Bridge string // to which it says so when it is used up
-	// Report is called with each change of what is known; it must not block for
-	// long.
+	Bridge string // name for reports that Budget is used up
+	// Report is called with each change of the report. It must not block for long.
 	Report   func(Report)
 	Recorder Recorder
 	Log      *zap.Logger
@@ -82,48 +79,47 @@ type Config struct {
 	maxUnwanted int // for tests, see [Known]
 }
 
-// A Program is what a switch should hold. It is immutable. Programs that share
-// lists of groups and meters, or of buckets, are compared quickly.
+// A Program is what a switch should hold. It is immutable. Programs that share lists of groups
+// and meters, or of buckets, are fast to compare.
 type Program struct {
 	Generation uint64 // grows with each change; not 0
 	Flows      ofproto.Set
 	Groups     []ofproto.GroupEntry // by ID
 	Meters     []ofproto.MeterEntry // by ID
-	Foreign    Foreign              // what to do with flows, groups and meters of others
-	Partial    bool                 // there may be more that is wanted: nothing is deleted
-	// Keep selects flows of which there may be more that are wanted; nil: none.
+	Foreign    Foreign              // policy for flows, groups and meters of others
+	Partial    bool                 // the intent is not completely known, so nothing is deleted
+	// Keep selects flows that must not be deleted now; nil: none.
 	Keep     func(ofproto.Cookie) bool
-	Describe func(ofproto.Mod) string // the object that a flow, group or meter serves
+	Describe func(ofproto.Mod) string // names the object of a flow, group or meter
 }
 
-// A Report is what a [Reconciler] knows about its switch.
+// A Report describes the state of a [Reconciler] and its switch.
 type Report struct {
 	State      State
-	Generation uint64 // of the program that it is about
-	Confirmed  uint64 // of the latest program that the switch is known to have held, but for what it refuses
-	Wanted     int    // flows that the switch should hold
-	Installed  int    // of those, flows that it is known to hold
-	Foreign    int    // flows, groups and meters that are not ours and are left
-	Demoted    bool   // another controller is master although this daemon should lead
-	Unread     error  // why the switch could not be read the last time; nil: it could
+	Generation uint64 // of the program
+	Confirmed  uint64 // the latest program that the switch is known to have held, apart from refused changes
+	Wanted     int    // number of desired flows
+	Installed  int    // of Wanted, known to be installed
+	Foreign    int    // flows, groups and meters of others that are left alone
+	Demoted    bool   // another controller is master although this daemon leads
+	Unread     error  // why the last reading of the switch failed; nil: it did not
 	Refused    []Refusal
 }
 
-// A Refusal is a change that is kept back for a while.
+// A Refusal is a change that is not retried for a while.
 type Refusal struct {
 	Mod ofproto.Mod // an [ofproto.FlowMod], [ofproto.GroupMod] or [ofproto.MeterMod]
 	Err error       // an [*ofproto.RefusedError] or an [*UnstableError]
 }
 
 const (
-	switchTimeout = 30 * time.Second // for one request to a switch
-	repairsLogged = time.Second      // between two lines about repairs
+	switchTimeout = 30 * time.Second // for one request
+	repairsLogged = time.Second      // minimum time between log lines about repairs
 	maxLogged     = 10               // refused changes of one commit that are logged one by one
 )
 
-// A Reconciler makes one switch hold what it should. Create it with
-// [New], then call [Reconciler.Run]. The other methods never block and may be
-// called from any goroutine.
+// A Reconciler makes one switch hold a [Program]. Create it with [New], then call
+// [Reconciler.Run]. The other methods never block and may be called from any goroutine.
 type Reconciler struct {
 	cfg  Config
 	log  *zap.Logger
@@ -131,24 +127,24 @@ type Reconciler struct {
 	last Report
 
 	describe func(ofproto.Mod) string
-	since    time.Time // that the wanted program, which is not confirmed, was taken in; else zero
-	drift    Drift     // that was not logged yet
-	logged   time.Time // when it was
+	since    time.Time // start of the time to report as Reconciled; zero: the program is confirmed
+	drift    Drift     // not logged yet
+	logged   time.Time // the last log line about drift
 
-	held *ofconn.Share // of what was read
+	held *ofconn.Share // memory of what was read
 
 	mu      sync.Mutex
-	mail    mail
-	news    quota         // of what the switch tells until it is read again
-	arrived chan struct{} // capacity 1: there is mail
+	inbox   inbox
+	updates quota         // for flow updates until the next reading
+	arrived chan struct{} // capacity 1: inbox is not empty
 }
 
-// mail is what the goroutine of Run has not looked at yet.
-type mail struct {
+// An inbox has what the goroutine of Run has not handled yet.
+type inbox struct {
 	program *Program // the latest
 	updates []ofproto.FlowUpdate
 	bytes   int  // of updates
-	lost    bool // more updates
+	lost    bool // updates are missing
 	lead    bool
 	demoted bool
 }
@@ -156,28 +152,28 @@ type mail struct {
 // New returns a Reconciler.
 func New(cfg Config) *Reconciler {
 	return &Reconciler{cfg: cfg, log: cfg.Log, core: newCore(cfg), arrived: make(chan struct{}, 1),
-		news: quota{math.MaxInt, math.MaxInt, ownBytes, cfg.Budget.Share(cfg.Bridge)}}
+		updates: quota{math.MaxInt, math.MaxInt, ownBytes, cfg.Budget.Share(cfg.Bridge)}}
 }
 
-func (r *Reconciler) post(f func(*mail)) {
+func (r *Reconciler) post(f func(*inbox)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f(&r.mail)
+	f(&r.inbox)
 	select {
 	case r.arrived <- struct{}{}:
 	default:
 	}
 }
 
-// Want says what the switch should hold. Only the latest program counts.
-func (r *Reconciler) Want(p Program) { r.post(func(m *mail) { m.program = &p }) }
+// Want sets the program. Only the latest one counts.
+func (r *Reconciler) Want(p Program) { r.post(func(m *inbox) { m.program = &p }) }
 
-// Noticed takes in changes of flows that the switch told of.
+// Noticed adds flow updates that the switch reported.
 func (r *Reconciler) Noticed(updates []ofproto.FlowUpdate) {
-	r.post(func(m *mail) {
+	r.post(func(m *inbox) {
 		n := sizeOf(updates)
 		m.bytes += n
-		if len(m.updates)+len(updates) > maxPending || m.bytes > updateBytes || n > 0 && !r.news.take(n) {
+		if len(m.updates)+len(updates) > maxPending || m.bytes > updateBytes || n > 0 && !r.updates.take(n) {
 			m.updates, m.bytes, m.lost = nil, 0, true
 			return
 		}
@@ -185,29 +181,29 @@ func (r *Reconciler) Noticed(updates []ofproto.FlowUpdate) {
 	})
 }
 
-// Lost says that there were changes of which the switch did not tell.
-func (r *Reconciler) Lost() { r.post(func(m *mail) { m.updates, m.bytes, m.lost = nil, 0, true }) }
+// Lost records that the switch did not report some changes.
+func (r *Reconciler) Lost() { r.post(func(m *inbox) { m.updates, m.bytes, m.lost = nil, 0, true }) }
 
 // Lead ends the standby.
-func (r *Reconciler) Lead() { r.post(func(m *mail) { m.lead = true }) }
+func (r *Reconciler) Lead() { r.post(func(m *inbox) { m.lead = true }) }
 
-// Demoted says that another controller has become the switch's master.
-func (r *Reconciler) Demoted() { r.post(func(m *mail) { m.demoted = true }) }
+// Demoted records that another controller has become the switch's master.
+func (r *Reconciler) Demoted() { r.post(func(m *inbox) { m.demoted = true }) }
 
-// Close gives back what was taken of the budget. No other method may be called any more.
+// Close releases the memory budget. It must be the last call.
 func (r *Reconciler) Close() {
 	r.held.Free()
-	r.news.share.Free()
+	r.updates.share.Free()
 }
 
-// Run reconciles until ctx is done, the connection has ended, or the switch can time and
-// again not be read. It does nothing before the first call of Want.
+// Run reconciles until ctx is done, the connection has ended, or reading the switch has failed
+// maxMisread times in a row. It does nothing before the first call of Want.
 func (r *Reconciler) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	timer.Stop()
 	defer timer.Stop()
 	for {
-		r.open()
+		r.handleInbox()
 		a := r.core.next(time.Now())
 		r.publish()
 		if a.kind != idle {
@@ -228,11 +224,11 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	}
 }
 
-// open reads the mail.
-func (r *Reconciler) open() {
+// handleInbox handles the contents of the inbox.
+func (r *Reconciler) handleInbox() {
 	r.mu.Lock()
-	m := r.mail
-	r.mail = mail{}
+	m := r.inbox
+	r.inbox = inbox{}
 	r.mu.Unlock()
 	now := time.Now()
 	if p := m.program; p != nil {
@@ -247,11 +243,12 @@ func (r *Reconciler) open() {
 	}
 	r.core.lead = r.core.lead || m.lead
 	if m.demoted {
-		r.log.Warn("another controller has become the bridge's master, standing by", zap.Duration("retry", demotion))
+		r.log.Warn("another controller has become the bridge's master, waiting before claiming it again", zap.Duration("retry", demotion))
 		r.core.demoted(now)
 	}
 }
 
+// drifted counts drift.
 func (r *Reconciler) drifted(d Drift) {
 	r.drift.add(d)
 	if d.Flows() > 0 {
@@ -262,7 +259,7 @@ func (r *Reconciler) drifted(d Drift) {
 	}
 }
 
-// publish tells of what has changed since the last time.
+// publish reports what has changed since the last report.
 func (r *Reconciler) publish() {
 	rep := r.core.report()
 	settled := rep.State == Settled || rep.State == Degraded
@@ -274,7 +271,7 @@ func (r *Reconciler) publish() {
 		return
 	}
 	if rep.Foreign > r.last.Foreign && r.core.foreign == ReportForeign {
-		r.log.Warn("the bridge has flows, groups or meters that are not ours, they stay", zap.Int("number", rep.Foreign))
+		r.log.Warn("the bridge has flows, groups or meters of other programs, they are left alone", zap.Int("number", rep.Foreign))
 	}
 	r.last = rep
 	r.cfg.Report(rep)
@@ -293,15 +290,15 @@ func (c *core) report() Report {
 	return rep
 }
 
-// equal reports whether a and b say the same; refusals are compared by number,
-// as another commit lies between any two different ones.
+// equal reports whether a and b are equal. Refusals are compared by number, because there is
+// another commit between any two different sets.
 func (a Report) equal(b Report) bool {
 	return a.State == b.State && a.Generation == b.Generation && a.Confirmed == b.Confirmed && a.Wanted == b.Wanted && a.Installed == b.Installed &&
 		a.Foreign == b.Foreign && a.Demoted == b.Demoted && (a.Unread == nil) == (b.Unread == nil) && len(a.Refused) == len(b.Refused)
 }
 
-// do carries out a and tells the core how it ended. An error is returned only
-// if the connection is of no more use.
+// do executes a and reports the result to the core. It returns an error only if the connection
+// is unusable.
 func (r *Reconciler) do(ctx context.Context, a act) error {
 	limit, cancel := context.WithTimeout(ctx, switchTimeout)
 	defer cancel()
@@ -337,35 +334,35 @@ func (r *Reconciler) do(ctx context.Context, a act) error {
 	if errors.Is(err, ofconn.ErrClosed) {
 		return err
 	}
-	r.open() // what the switch told before it answered
+	r.handleInbox() // updates that came before the answer
 	now := time.Now()
 	switch a.kind {
 	case claim:
 		r.core.claimed(now, err)
 		if err != nil {
-			r.log.Warn("could not become "+a.role.String()+" of the bridge, trying again", zap.Error(err))
+			r.log.Warn("could not become "+a.role.String()+" of the bridge, will retry", zap.Error(err))
 		}
 	case read:
 		if err != nil {
 			if r.core.notRead(now, err) {
 				return err
 			}
-			r.log.Warn("could not read the flows of the bridge, trying again", zap.Error(err))
+			r.log.Warn("could not read the flows of the bridge, will retry", zap.Error(err))
 			break
 		}
 		r.drifted(r.core.hasRead(now, held, beyond))
 		r.mu.Lock()
-		r.news.share.Free()
-		r.news.own = ownBytes
+		r.updates.share.Free()
+		r.updates.own = ownBytes
 		r.mu.Unlock()
 		if beyond != (Beyond{}) {
-			r.log.Info("the bridge has more flows than are wanted, looking at some of them at a time", zap.Int("ours", beyond.Ours), zap.Int("others", beyond.Foreign))
+			r.log.Info("the bridge has too many unwanted flows, handling them in parts", zap.Int("ours", beyond.Ours), zap.Int("others", beyond.Foreign))
 		}
 		r.log.Debug("read flows back", zap.Int("flows", held.Flows.Len()), zap.Int("groups", len(held.Groups)),
 			zap.Int("meters", len(held.Meters)), zap.Duration("took", now.Sub(start)))
 	case meters, commit:
-		r.told(a, now.Sub(start), err)
-		r.refused(r.core.committed(now, err))
+		r.logChange(a, now.Sub(start), err)
+		r.logRefused(r.core.committed(now, err))
 	}
 	return nil
 }

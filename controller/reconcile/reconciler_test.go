@@ -34,9 +34,8 @@ func TestSendsNothingWhenNothingDiffers(t *testing.T) {
 	})
 }
 
-// A refused flow is reported and does not keep the others away; it is tried
-// again, ever more seldom, and taken when the switch takes it. What it was to
-// replace stays.
+// A refused flow is reported and does not affect others. It is retried with increasing pauses
+// until the switch accepts it. The flow that it would replace stays.
 func TestQuarantines(t *testing.T) {
 	bad := flow(2, 2)
 	old := flow(2, 4)
@@ -49,7 +48,7 @@ func TestQuarantines(t *testing.T) {
 			t.Errorf("%+v", rep)
 		}
 		if f, _ := sw.now().flows.Get(old.FlowKey); f != old {
-			t.Errorf("what the refused flow was to replace is now %v", f)
+			t.Errorf("the flow that the refused flow would replace is now %v", f)
 		}
 		time.Sleep(time.Hour) // virtual
 		if s.last(); sw.now().commits < 10 || sw.now().commits > 40 {
@@ -58,13 +57,13 @@ func TestQuarantines(t *testing.T) {
 		sw.set(func() { sw.refuses = nil })
 		time.Sleep(lastRetry)
 		if rep := s.last(); rep.State != Settled || rep.Installed != 3 || len(rep.Refused) != 0 || !sw.now().flows.Equal(want) {
-			t.Errorf("after the switch has become willing: %+v", rep)
+			t.Errorf("after the switch accepts it: %+v", rep)
 		}
 	})
 }
 
-// A refused flow is tried at once when something else is wanted in its place.
-func TestRefusalEndsWithItsObject(t *testing.T) {
+// A change of the program is sent at once, even if the previous flow was refused.
+func TestRefusalEndsWithChange(t *testing.T) {
 	sw := &fakeSwitch{refuses: func(f ofproto.Flow) bool { return f == flow(1, 1) }}
 	reconcile(t, sw, Config{}, func(s *subject) {
 		s.want(1, flows(flow(1, 1)))
@@ -76,8 +75,8 @@ func TestRefusalEndsWithItsObject(t *testing.T) {
 	})
 }
 
-// However many flows do not fit, a bounded number of commits finds all that do.
-// When others go there is room at once.
+// However many flows do not fit, a bounded number of commits installs all that do. When flows
+// are deleted their room is used at once.
 func TestTableFull(t *testing.T) {
 	sw := &fakeSwitch{limit: 100}
 	var fs []ofproto.Flow
@@ -106,7 +105,7 @@ func TestTableFull(t *testing.T) {
 	})
 }
 
-// After a commit that was not answered the switch is read, not guessed.
+// After a commit without an answer the switch is read.
 func TestReadsAfterUnknownOutcome(t *testing.T) {
 	sw := &fakeSwitch{lose: 1}
 	reconcile(t, sw, Config{}, func(s *subject) {
@@ -117,9 +116,9 @@ func TestReadsAfterUnknownOutcome(t *testing.T) {
 	})
 }
 
-// However many answers are lost in a row, the switch is not asked without pause.
+// However many answers are lost in a row, there are pauses between requests.
 func TestPausesWhenAnswersAreLost(t *testing.T) {
-	sw := &fakeSwitch{lose: 1000, alters: func(f ofproto.Flow) ofproto.Flow { f.Cookie++; return f }} // so that each try differs
+	sw := &fakeSwitch{lose: 1000, alters: func(f ofproto.Flow) ofproto.Flow { f.Cookie++; return f }} // each try differs
 	reconcile(t, sw, Config{}, func(s *subject) {
 		s.want(1, flows(flow(1, 1)))
 		time.Sleep(time.Hour) // virtual
@@ -129,14 +128,14 @@ func TestPausesWhenAnswersAreLost(t *testing.T) {
 	})
 }
 
-// A switch that cannot be read is said to be unread, and is what it should be when it can be
-// read again: at first, and after it had been.
+// A switch that cannot be read is reported as unread, and converges when it can be read: at
+// first, and after it had converged before.
 func TestUnreadSwitch(t *testing.T) {
 	sw := &fakeSwitch{}
 	reconcile(t, sw, Config{}, func(s *subject) {
 		for i, want := range []ofproto.Set{flows(flow(1, 1)), flows(flow(1, 2)), flows(flow(2, 2))} {
 			sw.set(func() { sw.unread = maxMisread - 1 })
-			s.Lost() // or what is known is used
+			s.Lost() // else the known holdings are used
 			s.want(uint64(i+1), want)
 			if rep := s.last(); !errors.Is(rep.Unread, context.DeadlineExceeded) || rep.State != Reading {
 				t.Errorf("%+v", rep)
@@ -149,7 +148,7 @@ func TestUnreadSwitch(t *testing.T) {
 	})
 }
 
-// The connection of a switch that can time and again not be read is given up.
+// After several failed readings in a row the connection is closed.
 func TestUnreadSwitchIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sw := &fakeSwitch{unread: 1000}
@@ -161,9 +160,9 @@ func TestUnreadSwitchIsGivenUp(t *testing.T) {
 	})
 }
 
-// A switch that knows no bundles is programmed change by change.
+// A switch without bundles is programmed change by change.
 func TestWithoutBundles(t *testing.T) {
-	sw := &fakeSwitch{bare: true, fakeState: fakeState{flows: flows(flow(9, 1))}}
+	sw := &fakeSwitch{noBundle: true, fakeState: fakeState{flows: flows(flow(9, 1))}}
 	reconcile(t, sw, Config{}, func(s *subject) {
 		s.want(1, flows(flow(1, 1)))
 		s.want(2, flows(flow(1, 1), flow(2, 2)))
@@ -173,8 +172,8 @@ func TestWithoutBundles(t *testing.T) {
 	})
 }
 
-// What others delete, alter or add is repaired at once when the switch tells of
-// it, by nothing but the difference.
+// Flows that others delete, alter or add are repaired at once, by sending only the difference,
+// if the switch reports the change.
 func TestRepairsDrift(t *testing.T) {
 	want := flows(flow(1, 1), flow(2, 2), flow(3, 3))
 	for _, drift := range []ofproto.FlowMod{del(flow(1, 1)), add(flow(2, 4)), add(flow(2, 3)), add(alien(3, 3)), add(flow(4, 4)), add(alien(5, 5))} {
@@ -192,7 +191,7 @@ func TestRepairsDrift(t *testing.T) {
 	}
 }
 
-// What others do while a commit or a reading is under way is not missed.
+// Changes by others during a commit or a reading are not missed.
 func TestDriftMeanwhile(t *testing.T) {
 	first, then := flows(flow(1, 1), flow(2, 2)), flows(flow(1, 1), flow(2, 3))
 	for what, begin := range map[string]func(*subject){
@@ -213,7 +212,7 @@ func TestDriftMeanwhile(t *testing.T) {
 	}
 }
 
-// What nobody tells of is found by the audit.
+// Changes that are not reported are found by the audit.
 func TestAudit(t *testing.T) {
 	want := flows(flow(1, 1), flow(2, 2))
 	sw := &fakeSwitch{fakeState: fakeState{flows: want}}
@@ -229,7 +228,7 @@ func TestAudit(t *testing.T) {
 	})
 }
 
-// Flows of others stay where the policy says so, unless they are in the way.
+// Flows of others are left alone if the policy says so, unless one of ours replaces them.
 func TestForeignFlows(t *testing.T) {
 	for policy, left := range map[Foreign]int{RemoveForeign: 0, ReportForeign: 3, IgnoreForeign: 3} {
 		sw := &fakeSwitch{fakeState: fakeState{flows: flows(alien(1, 1), alien(7, 1), alien(8, 1), flow(9, 1)), groups: groups(alienGroup(5))}}
@@ -244,11 +243,11 @@ func TestForeignFlows(t *testing.T) {
 			if rep := s.last(); rep.State != Settled || rep.Foreign != left || !sw.now().flows.Equal(held) {
 				t.Errorf("policy %d: %+v; the switch has\n%v", policy, rep, sw.now().flows)
 			}
-			s.want(2, flows(flow(2, 2))) // nothing of theirs is believed to be ours now
+			s.want(2, flows(flow(2, 2))) // their flows are still theirs
 			if rep := s.last(); rep.State != Settled || rep.Foreign != left {
 				t.Errorf("policy %d: %+v after a change", policy, rep)
 			}
-			s.foreign = RemoveForeign // the policy may change too
+			s.foreign = RemoveForeign // a change of the policy
 			s.want(3, flows(flow(2, 2)))
 			if rep := s.last(); rep.State != Settled || rep.Foreign != 0 || !sw.now().flows.Equal(flows(flow(2, 2))) || len(sw.now().groups) > 0 {
 				t.Errorf("policy %d, then to remove: %+v; the switch has\n%v", policy, rep, sw.now().flows)
@@ -257,8 +256,8 @@ func TestForeignFlows(t *testing.T) {
 	}
 }
 
-// Somebody who undoes every repair meets with a bounded number of them; when
-// they stop, the switch gets what is wanted.
+// If others undo every repair, the number of repairs is bounded; when they stop, the switch
+// converges.
 func TestStorm(t *testing.T) {
 	want := flows(flow(1, 1), flow(2, 2))
 	sw := &fakeSwitch{fakeState: fakeState{flows: want}}
@@ -280,13 +279,13 @@ func TestStorm(t *testing.T) {
 		}
 		s.want(2, flows(flow(1, 3)))
 		if rep := s.last(); rep.State != Settled {
-			t.Errorf("a change of what is wanted waits: %+v", rep)
+			t.Errorf("a change of the program waits: %+v", rep)
 		}
 	})
 }
 
-// A flow that the switch never gives back as it was sent is sent a few times
-// and then reported; the others go on.
+// A flow that the switch always reports differently is sent a few times and then reported;
+// others are not affected.
 func TestUnstableFlow(t *testing.T) {
 	odd := flow(1, 1)
 	sw := &fakeSwitch{alters: func(f ofproto.Flow) ofproto.Flow {
@@ -308,13 +307,13 @@ func TestUnstableFlow(t *testing.T) {
 		}
 		s.want(2, flows(flow(1, 2), flow(2, 2)))
 		if rep := s.last(); rep.State != Settled {
-			t.Errorf("after something else was wanted: %+v", rep)
+			t.Errorf("after a change of the program: %+v", rep)
 		}
 	})
 }
 
-// A daemon that stands by changes nothing, and takes over without a flow_mod
-// when nothing differs.
+// A daemon that stands by changes nothing, and takes over without a flow_mod when nothing
+// differs.
 func TestStandby(t *testing.T) {
 	want := flows(flow(1, 1))
 	sw := &fakeSwitch{fakeState: fakeState{flows: flows(flow(2, 2))}}
@@ -337,8 +336,8 @@ func TestStandby(t *testing.T) {
 	})
 }
 
-// A master that another one has replaced changes nothing, says so, and asks
-// again after a while.
+// When another controller becomes master, the reconciler changes nothing, reports that, and
+// claims the role again after a while.
 func TestDemoted(t *testing.T) {
 	for name, demote := range map[string]func(*subject){
 		"told":    func(s *subject) { s.Demoted() },
@@ -361,8 +360,7 @@ func TestDemoted(t *testing.T) {
 	}
 }
 
-// drawHoldings draws flows, and the groups and meters that they refer to, and
-// maybe some more.
+// drawHoldings draws flows, the groups and meters that they refer to, and perhaps others.
 func drawHoldings(rt *rapid.T, label string) (h Holdings) {
 	g, m := make(map[ofproto.GroupID]bool), make(map[ofproto.MeterID]bool)
 	for n := range 3 {
@@ -388,8 +386,8 @@ func drawHoldings(rt *rapid.T, label string) (h Holdings) {
 	return h
 }
 
-// Whatever is wanted in turn, refused, left unanswered or changed by others, the
-// switch ends up with what was wanted last, less what it refuses.
+// Whatever programs, refusals, lost answers and changes by others occur, the switch converges
+// to the latest program without what it refuses.
 func TestConverges(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		told := rapid.Bool().Draw(rt, "others are told of")
@@ -398,7 +396,7 @@ func TestConverges(t *testing.T) {
 		before := drawHoldings(rt, "there before")
 		sw := &fakeSwitch{
 			fakeState: fakeState{flows: before.Flows, groups: before.Groups, meters: before.Meters},
-			bare:      rapid.Bool().Draw(rt, "no bundles"),
+			noBundle:  rapid.Bool().Draw(rt, "no bundles"),
 			limit:     rapid.SampledFrom([]int{0, 0, 3}).Draw(rt, "limit"),
 		}
 		sw.refuses = func(f ofproto.Flow) bool { return f.Do == flow(0, refused).Do }
@@ -415,7 +413,7 @@ func TestConverges(t *testing.T) {
 			}
 			return 0
 		}
-		problem := "" // is told outside of the bubble, whose end it would prevent
+		problem := "" // reported outside of the bubble: it would not end otherwise
 		reconcile(t, sw, Config{Audit: time.Minute}, func(s *subject) {
 			if told {
 				sw.tell = func(m ofproto.FlowMod) { s.Noticed(update(m)) }
@@ -483,8 +481,8 @@ func TestConverges(t *testing.T) {
 	})
 }
 
-// excuses says in what the switch differs from what is wanted for another reason
-// than that it refuses it, "" if in nothing.
+// excuses describes how the switch differs from the program for other reasons than refusals,
+// "" if it does not.
 func excuses(sw fakeState, want Holdings, rep Report) string {
 	refusals := make(map[any]bool)
 	for _, r := range rep.Refused {
@@ -498,7 +496,7 @@ func excuses(sw fakeState, want Holdings, rep Report) string {
 			}
 		}
 	}
-	used := make(map[any]bool) // by what stays because what is to replace it is refused
+	used := make(map[any]bool) // by entries that stay because their replacement is refused
 	for _, f := range d.Modify {
 		used[f.FlowKey] = true
 	}
@@ -530,8 +528,8 @@ func excuses(sw fakeState, want Holdings, rep Report) string {
 	return ""
 }
 
-// As long as not all that is wanted is known, nothing is deleted; what is wanted
-// is added nevertheless. When it is known, the rest goes.
+// With a partial intent nothing is deleted, but additions are made. With the complete intent
+// the rest is deleted.
 func TestPartialDeletesNothing(t *testing.T) {
 	old := flow(1, 1)
 	sw := &fakeSwitch{fakeState: fakeState{flows: flows(old, alien(2, 2))}}
@@ -547,8 +545,7 @@ func TestPartialDeletesNothing(t *testing.T) {
 	})
 }
 
-// A program of which some flows are not known to be unwanted leaves these, and
-// deletes others.
+// Flows that Keep selects are not deleted, others are.
 func TestKeepLeavesFlows(t *testing.T) {
 	old, kept := flow(1, 1), flow(2, 2)
 	sw := &fakeSwitch{fakeState: fakeState{flows: flows(old, kept)}}
@@ -564,8 +561,8 @@ func TestKeepLeavesFlows(t *testing.T) {
 	})
 }
 
-// Who waits for a program is told when the switch has it, also if a newer one
-// comes during every commit so that nothing is settled for long.
+// A program is reported as confirmed when the switch has it, even if a newer one arrives
+// during each commit so that the reconciler does not settle.
 func TestConfirmsUnderWay(t *testing.T) {
 	const programs = 20
 	sw := &fakeSwitch{}
@@ -577,7 +574,7 @@ func TestConfirmsUnderWay(t *testing.T) {
 				t.Errorf("it settled before generation %d: the test does not keep it busy", gen)
 			}
 			if confirmed := s.rep.Confirmed; confirmed+2 < gen {
-				t.Errorf("generation %d is under way, and %d is the last that is said to be confirmed", gen, confirmed)
+				t.Errorf("generation %d is under way, but only %d is reported as confirmed", gen, confirmed)
 			}
 			s.mu.Unlock()
 			if gen++; gen < programs {

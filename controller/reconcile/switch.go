@@ -51,10 +51,10 @@ func (s Connected) Program(ctx context.Context, mods []ofproto.Mod) error {
 	return s.ProgramMods(ctx, mods)
 }
 
-// monitorID is the number of our flow monitor on each connection.
+// monitorID is the ID of our flow monitor on each connection.
 const monitorID = 1
 
-// Monitor asks the switch to tell of all changes that others make to flows.
+// Monitor subscribes to changes of flows by others.
 func (s Connected) Monitor(ctx context.Context) error {
 	req := ofproto.FlowMonitorRequest{{
 		ID:      monitorID,
@@ -67,7 +67,7 @@ func (s Connected) Monitor(ctx context.Context) error {
 		return ok
 	})
 	if err != nil {
-		return fmt.Errorf("ask to be told of changed flows: %w", err)
+		return fmt.Errorf("subscribe to flow changes: %w", err)
 	}
 	return nil
 }

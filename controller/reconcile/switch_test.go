@@ -18,8 +18,8 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// openVSwitch returns a connection to an Open vSwitch without flows, which calls
-// handle with what it is told unasked.
+// openVSwitch returns a connection to an Open vSwitch without flows, which calls handle with
+// unsolicited messages.
 func openVSwitch(t *testing.T, handle func(ofproto.Message)) (*lab.Host, Connected) {
 	t.Helper()
 	h := lab.Boot(t)
@@ -46,7 +46,7 @@ func connect(t *testing.T, h *lab.Host, handle func(ofproto.Message)) Connected 
 
 func ignore(ofproto.Message) {}
 
-// outcome is what a commit did, but for the place of the error: fake and real
+// outcome describes the result of a commit without the position of the error: fake and real
 // agree on which flows are refused, and why.
 func outcome(err error) string {
 	var refused *ofconn.CommitError
@@ -60,9 +60,8 @@ func outcome(err error) string {
 	return b.String()
 }
 
-// The fake and Open vSwitch do the same with the same: commits, changes one by
-// one, a table that is full, changes by others, groups, meters, and flows that
-// refer to these.
+// The fake and Open vSwitch behave the same for commits, single changes, a full table, changes
+// by others, groups, meters, and flows that refer to these.
 func TestFakeIsLikeOpenVSwitch(t *testing.T) {
 	const limit = 4
 	h, real := openVSwitch(t, ignore)
@@ -140,7 +139,7 @@ func TestFakeIsLikeOpenVSwitch(t *testing.T) {
 			"others": func(rt *rapid.T) {
 				m := drawMod(rt, true)
 				fake.others(m)
-				other.Program(ctx, []ofproto.Mod{m}) // what is refused changes nothing
+				other.Program(ctx, []ofproto.Mod{m}) // a refused change has no effect
 			},
 			"": func(rt *rapid.T) {
 				held, _, err := real.Read(ctx, everything)
@@ -155,8 +154,8 @@ func TestFakeIsLikeOpenVSwitch(t *testing.T) {
 	})
 }
 
-// Of what Open vSwitch refuses for different reasons each is named with its
-// reason, and the others are installed.
+// When Open vSwitch refuses changes for different reasons, each is reported with its reason,
+// and the others are installed.
 func TestOpenVSwitchRefuses(t *testing.T) {
 	_, sw := openVSwitch(t, ignore)
 	raw := func(n int, do ofproto.Instructions) ofproto.Flow {
@@ -165,7 +164,7 @@ func TestOpenVSwitchRefuses(t *testing.T) {
 		return f
 	}
 	badMatch := flow(2, 1)
-	badMatch.Match = ofproto.MatchOf(ofproto.ARPOp(1)) // without its prerequisite
+	badMatch.Match = ofproto.MatchOf(ofproto.ARPOp(1)) // lacks a prerequisite
 	bad := map[ofproto.Flow]string{
 		badMatch: "OFPBMC_BAD_PREREQ",
 		raw(3, ofproto.ApplyActions(ofproto.Output{Port: ofproto.PortMax - 5})):                                                   "OFPBAC_BAD_OUT_PORT",
@@ -191,9 +190,9 @@ func TestOpenVSwitchRefuses(t *testing.T) {
 	}
 }
 
-// On Open vSwitch a program with groups and meters comes about in one bundle, is
-// read back as it was sent, and replaces another in one. Of what is refused all
-// is named, and the rest is there.
+// Open vSwitch accepts a program with groups and meters in one bundle, and the change to
+// another one in one bundle, and returns it as sent. Refused changes are reported, and the
+// rest is installed.
 func TestOpenVSwitchHoldsTables(t *testing.T) {
 	h, real := openVSwitch(t, ignore)
 	sw := &counted{Connected: real}
@@ -236,7 +235,7 @@ func TestOpenVSwitchHoldsTables(t *testing.T) {
 	}
 }
 
-// counted counts the bundles that are sent.
+// counted counts bundles.
 type counted struct {
 	Connected
 	commits int
@@ -250,7 +249,7 @@ func (c *counted) Commit(ctx context.Context, mods []ofproto.Mod) error {
 // settleOn reconciles sw until it is settled or degraded.
 func settleOn(t *testing.T, sw Switch, cfg Config, want Holdings) Report {
 	t.Helper()
-	reports := make(chan Report, 100) // more than there are
+	reports := make(chan Report, 100) // more than are sent
 	cfg.Router, cfg.Switch, cfg.Recorder, cfg.Log, cfg.Audit = "r1", sw, nopRecorder{}, zap.NewNop(), time.Hour
 	cfg.Ours, cfg.OursGroup, cfg.OursMeter = ourCookie, ourGroup, ourMeter
 	cfg.Report = func(r Report) { reports <- r }
@@ -270,16 +269,16 @@ func settleOn(t *testing.T, sw Switch, cfg Config, want Holdings) Report {
 		case err := <-done:
 			t.Fatal(err)
 		case <-time.After(20 * time.Second):
-			t.Fatal("it does not settle")
+			t.Fatal("not settled in time")
 		}
 	}
 }
 
-// When another controller becomes the master, Open vSwitch says so to the one
-// that was, and refuses its changes. It is told of what the other one does to
-// flows, in order, before anything that it asks for later.
-func TestOpenVSwitchTellsOfOthers(t *testing.T) {
-	told := make(chan ofproto.Message, 100) // more than there are
+// When another controller becomes master, Open vSwitch notifies the former one and refuses its
+// changes. It reports changes of flows by the other one, in order, before answers to later
+// requests.
+func TestOpenVSwitchReportsOthers(t *testing.T) {
+	told := make(chan ofproto.Message, 100) // more than are sent
 	h, sw := openVSwitch(t, func(m ofproto.Message) { told <- m })
 	other := connect(t, h, ignore)
 	ctx := t.Context()
@@ -301,7 +300,7 @@ func TestOpenVSwitchTellsOfOthers(t *testing.T) {
 		case ofproto.Multipart:
 			believed = applied(believed, foreign(m.Body.(ofproto.FlowMonitorReply)))
 		default:
-			t.Errorf("told of %T", m)
+			t.Errorf("received %T", m)
 		}
 	}
 	if !demoted || !believed.Equal(flows(flow(2, 2))) {
@@ -309,6 +308,6 @@ func TestOpenVSwitchTellsOfOthers(t *testing.T) {
 	}
 }
 
-// everything has nothing wanted.
+// everything is a Known that wants nothing.
 var everything = Known{Ours: func(ofproto.Cookie) bool { return true },
 	OursGroup: func(ofproto.GroupID) bool { return true }, OursMeter: func(ofproto.MeterID) bool { return true }}

@@ -8,17 +8,17 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// A table is the group table or the meter table: what is the same for both.
-// Lists of entries are in the order of their IDs, and immutable.
+// A table implements what the group table and the meter table have in common. Lists of entries
+// are sorted by ID and immutable.
 type table[E interface{ Equal(E) bool }] struct {
 	id    func(E) uint32
 	size  func(E) int // bytes that an entry refers to
 	mod   func(c command, e E) ofproto.Mod
-	entry func(ofproto.Mod) (e E, c command, ok bool) // of mod; not ok if that is about something else
+	entry func(ofproto.Mod) (e E, c command, ok bool) // the entry of a mod; not ok if the mod is about something else
 }
 
-// A command is an [ofproto.GroupCommand] or [ofproto.MeterCommand]: they have
-// the same numbers.
+// A command is an [ofproto.GroupCommand] or [ofproto.MeterCommand], which have the same
+// numbers.
 type command uint16
 
 const (
@@ -51,9 +51,8 @@ var meterTable = table[ofproto.MeterEntry]{
 	},
 }
 
-// diff yields the entries that have and want do not share, in the order of
-// their IDs; one that is not there is nil. One and the same list has no
-// differences, and is not looked at.
+// diff yields pairs of entries that differ between have and want, sorted by ID; nil stands for
+// a missing entry. Identical lists are recognized without a comparison of their entries.
 func (t table[E]) diff(have, want []E) iter.Seq2[*E, *E] {
 	return func(yield func(have, want *E) bool) {
 		if len(have) == len(want) && (len(have) == 0 || &have[0] == &want[0]) {
@@ -99,8 +98,8 @@ func (t table[E]) find(es []E, id uint32) (int, bool) {
 	return slices.BinarySearchFunc(es, id, func(e E, id uint32) int { return cmp.Compare(t.id(e), id) })
 }
 
-// apply returns es with those of mods that are about the table carried out, as
-// by a switch that refuses none.
+// apply returns es after those of mods that concern the table, as if a switch applied all of
+// them.
 func (t table[E]) apply(es []E, mods []ofproto.Mod) []E {
 	if len(mods) == 0 {
 		return es

@@ -13,18 +13,18 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// routed is a flow by way of a group and a meter, with these, and another one.
+// routed returns a flow that refers to a group and a meter, both of them, and another flow.
 func routed() Holdings {
 	return Holdings{flows(via(1, 1, 1), flow(2, 2)), groups(group(1, 2)), theMeters(meter(1, 1))}
 }
 
-// state is a switch that has h.
+// state returns the state of a switch that holds h.
 func state(h Holdings) fakeState {
 	return fakeState{flows: h.Flows, groups: h.Groups, meters: h.Meters}
 }
 
-// Meters come first, one bundle has all the rest in an order that is never
-// refused, and meters that nobody needs go last.
+// Meters come first, one bundle has the rest in an order that is never refused, and unused
+// meters are deleted last.
 func TestOrder(t *testing.T) {
 	sw := new(fakeSwitch)
 	reconcile(t, sw, Config{}, func(s *subject) {
@@ -50,8 +50,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// Only what differs is sent, and what is altered is modified: the flows that
-// refer to it are not touched.
+// Only differences are sent. A changed group or meter is modified, so its flows are not
+// affected.
 func TestSendsWhatDiffers(t *testing.T) {
 	same := func(h *Holdings) {}
 	for _, tt := range []struct {
@@ -66,7 +66,7 @@ func TestSendsWhatDiffers(t *testing.T) {
 	} {
 		sw := &fakeSwitch{fakeState: state(routed())}
 		reconcile(t, sw, Config{}, func(s *subject) {
-			want := routed() // other lists than those that the switch has
+			want := routed() // equal, but not identical lists
 			tt.change(&want)
 			s.wantAll(1, want)
 			if rep := s.last(); rep.State != Settled || rep.Confirmed != 1 || !slices.Equal(sw.now().sent, tt.sent) || sw.now().differs(want) != "" {
@@ -76,9 +76,9 @@ func TestSendsWhatDiffers(t *testing.T) {
 	}
 }
 
-// Without bundles nothing that a flow may need is deleted in the same breath.
+// Without bundles nothing is deleted together with a change of flows that may need it.
 func TestTablesWithoutBundles(t *testing.T) {
-	sw := &fakeSwitch{bare: true, fakeState: state(routed()), refuses: func(f ofproto.Flow) bool { return f == via(1, 2, 0) }}
+	sw := &fakeSwitch{noBundle: true, fakeState: state(routed()), refuses: func(f ofproto.Flow) bool { return f == via(1, 2, 0) }}
 	reconcile(t, sw, Config{}, func(s *subject) {
 		s.wantAll(1, Holdings{flows(via(1, 2, 0)), groups(group(2, 1)), nil})
 		held := Holdings{flows(via(1, 1, 1)), groups(group(1, 2), group(2, 1)), theMeters(meter(1, 1))}
@@ -88,9 +88,9 @@ func TestTablesWithoutBundles(t *testing.T) {
 	})
 }
 
-// A refused group or meter is named, as are the flows that need it; the rest is
-// committed. They are tried again ever more seldom, and when the switch takes the
-// one it has the others at once.
+// A refused group or meter is reported, and so are the flows that need it; the rest is
+// committed. They are retried with increasing pauses; when the group or meter is accepted, its
+// flows follow at once.
 func TestQuarantinesTables(t *testing.T) {
 	for name, refuse := range map[string]func(ofproto.Mod) bool{
 		"group": func(m ofproto.Mod) bool { _, ok := m.(ofproto.GroupMod); return ok },
@@ -127,14 +127,13 @@ func TestQuarantinesTables(t *testing.T) {
 			sw.set(func() { sw.refuse = nil })
 			time.Sleep(lastRetry)
 			if rep := s.last(); rep.State != Settled || sw.now().differs(routed()) != "" {
-				t.Errorf("%s: after the switch has become willing: %+v; %s", name, rep, sw.now().differs(routed()))
+				t.Errorf("%s: after the switch accepts it: %+v; %s", name, rep, sw.now().differs(routed()))
 			}
 		})
 	}
 }
 
-// What a flow refers to that stays because its change is refused stays too: it
-// would take the flow with it.
+// A group or meter stays as long as a flow needs it that stays because its change is refused.
 func TestKeepsWhatIsNeeded(t *testing.T) {
 	bad := flow(1, 5)
 	sw := &fakeSwitch{fakeState: state(routed()), refuses: func(f ofproto.Flow) bool { return f == bad }}
@@ -152,8 +151,8 @@ func TestKeepsWhatIsNeeded(t *testing.T) {
 	})
 }
 
-// What others do to groups and meters is repaired: at once where flows went with
-// it, else at the next reading. The log says so.
+// Groups and meters that others change are repaired: at once if flows were deleted with them,
+// else at the next reading. The repair is logged.
 func TestRepairsTables(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -189,9 +188,8 @@ func TestRepairsTables(t *testing.T) {
 	}
 }
 
-// A group that was deleted without a word is missed when a flow that needs it is
-// refused.
-func TestDoubtsWhenRefused(t *testing.T) {
+// A group whose deletion was not reported is detected when a flow that needs it is refused.
+func TestRefusalCausesReading(t *testing.T) {
 	sw := &fakeSwitch{fakeState: state(routed())}
 	reconcile(t, sw, Config{}, func(s *subject) {
 		s.wantAll(1, routed())
@@ -207,8 +205,7 @@ func TestDoubtsWhenRefused(t *testing.T) {
 	})
 }
 
-// Somebody who deletes a group over and over makes for a bounded number of
-// readings and repairs.
+// If others delete a group again and again, the number of readings and repairs is bounded.
 func TestStormOfGroups(t *testing.T) {
 	sw := &fakeSwitch{fakeState: state(routed())}
 	reconcile(t, sw, Config{}, func(s *subject) {
@@ -230,9 +227,8 @@ func TestStormOfGroups(t *testing.T) {
 	})
 }
 
-// Groups and meters of others stay where the policy says so, one by one; ours
-// that are not wanted go in any case, and what has the number of a wanted one is
-// replaced whosever it is.
+// Groups and meters of others are left alone if the policy says so; unwanted ones of ours are
+// deleted in any case, and one with the number of a wanted one is always replaced.
 func TestForeignTables(t *testing.T) {
 	for policy, left := range map[Foreign]int{RemoveForeign: 0, ReportForeign: 2, IgnoreForeign: 2} {
 		wanted := Holdings{flows(flow(1, 1)), groups(alienGroup(4), group(1, 1)), theMeters(alienMeter(4), meter(1, 1))}
@@ -250,7 +246,7 @@ func TestForeignTables(t *testing.T) {
 				held.Meters = theMeters(alienMeter(4), alienMeter(5), meter(1, 1))
 			}
 			s.wantAll(1, wanted)
-			for gen := uint64(2); gen < 5; gen++ { // nothing of theirs is believed to be ours now
+			for gen := uint64(2); gen < 5; gen++ { // their entries are still theirs
 				if rep := s.last(); rep.State != Settled || rep.Foreign != left || sw.now().differs(held) != "" {
 					t.Errorf("policy %d: %+v; %s", policy, rep, sw.now().differs(held))
 				}
@@ -263,7 +259,7 @@ func TestForeignTables(t *testing.T) {
 	}
 }
 
-// As long as not all that is wanted is known, no group and no meter is deleted.
+// With a partial intent no group and no meter is deleted.
 func TestPartialKeepsTables(t *testing.T) {
 	sw := &fakeSwitch{fakeState: state(routed())}
 	reconcile(t, sw, Config{}, func(s *subject) {
@@ -280,8 +276,8 @@ func TestPartialKeepsTables(t *testing.T) {
 	})
 }
 
-// A group that the switch never gives back as it was sent is sent a few times
-// and then reported; the others go on.
+// A group that the switch always reports differently is sent a few times and then reported;
+// others are not affected.
 func TestUnstableGroup(t *testing.T) {
 	sw := &fakeSwitch{warps: func(g ofproto.GroupEntry) ofproto.GroupEntry {
 		g.Type = ofproto.GroupTypeAll
@@ -302,8 +298,8 @@ func TestUnstableGroup(t *testing.T) {
 	})
 }
 
-// Lists that share what is equal are not looked at: a change of one flow costs
-// the same however many groups there are.
+// Identical lists are not compared: a change of one flow costs the same with any number of
+// groups.
 func TestSharedListsAreNotCompared(t *testing.T) {
 	var looked int
 	counting := groupTable
@@ -313,7 +309,7 @@ func TestSharedListsAreNotCompared(t *testing.T) {
 		t.Error("a list differs from itself")
 	}
 	if looked > 0 {
-		t.Errorf("looked at %d entries", looked)
+		t.Errorf("compared %d entries", looked)
 	}
 	if got := counting.apply(many, nil); &got[0] != &many[0] {
 		t.Error("a list that does not change is copied")

@@ -6,10 +6,10 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// An UnstableError says that a switch reports a flow, a group or a meter
-// differently from how it was sent, every time.
+// An UnstableError means that a switch repeatedly reports a flow, group or meter differently
+// from how it was sent.
 type UnstableError struct {
-	Want, Got ofproto.Mod // that add it; Got is nil if the switch does not report it
+	Want, Got ofproto.Mod // as additions; Got is nil if the switch does not report it
 	Tries     int
 }
 
@@ -20,10 +20,10 @@ func (e *UnstableError) Error() string {
 		got = "reports it as " + got
 	}
 	what, want := entryOf(e.Want)
-	return fmt.Sprintf("%s %s was sent %d times, and the switch %s", what, want, e.Tries, got)
+	return fmt.Sprintf("%s %s was sent %d times, but the switch %s", what, want, e.Tries, got)
 }
 
-// entryOf returns what m changes: its kind, and all of it in words.
+// entryOf returns the kind of entry that m changes, and the entry as text.
 func entryOf(m ofproto.Mod) (kind, text string) {
 	switch m := m.(type) {
 	case ofproto.GroupMod:

@@ -12,8 +12,7 @@ import (
 
 const many = 100_000
 
-// diskDir returns a directory that is on a disk, where TMPDIR of these tests is
-// in memory.
+// diskDir returns a directory on a disk, even if TMPDIR of these tests is in memory.
 func diskDir(b *testing.B) string {
 	b.Helper()
 	dir, err := os.MkdirTemp("/var/tmp", "ofdvr-store-")

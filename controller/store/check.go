@@ -14,31 +14,30 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// maxProblems is how many problems a [Report] has.
+// maxProblems is how many problems a [Report] lists.
 const maxProblems = 1000
 
-// A Report is what [Check] found.
+// A Report is the result of [Check].
 type Report struct {
 	Path     string
 	Size     int64 // of the file, in bytes
-	Version  int   // of the schema; what follows is zero if it is not the present one
+	Version  int   // of the schema; the fields below are zero if it is not the current one
 	Revision uint64
 	Complete bool
-	// Networks, Routers and Ports are the objects that can be read.
+	// Networks, Routers and Ports count the objects that can be read.
 	Networks, Routers, Ports int
-	// Problems are what is damaged, wrapping [ErrCorrupt], [ErrForeign] or
-	// [ErrNewer], and if nothing is, what makes the intent invalid.
+	// Problems are what is damaged, wrapping [ErrCorrupt], [ErrForeign] or [ErrNewer]; if
+	// nothing is damaged, what makes the intent invalid.
 	Problems []error
-	More     int // problems that are not listed
+	More     int // number of problems that are not listed
 
 	model *routing.Model // the objects that can be read
 }
 
-// Check examines the store at path, the file or its directory: the structure of
-// the file, each object, and whether the intent is valid. It does not change the file. The
-// error says why nothing could be found out; it wraps [ErrLocked] if a process
-// has the store open. That others can write the directory is a problem, and all else is
-// examined nevertheless.
+// Check examines the store at path, the file or its directory: the structure of the file, each
+// object, and whether the intent is valid. It does not change the file. An error means that
+// nothing could be examined; it wraps [ErrLocked] if a process has the store open. If other
+// users can write to the directory that is a problem, and the store is examined all the same.
 func Check(path string) (Report, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, FileName)
@@ -53,8 +52,8 @@ func Check(path string) (Report, error) {
 	return r, nil
 }
 
-// Salvage returns what can be read of the store in directory dir, whatever is
-// damaged; nothing where others could have written it. It changes nothing.
+// Salvage returns the objects that can be read from the store in directory dir, however
+// damaged it is; none if other users could have written the file. It changes nothing.
 func Salvage(dir string) Contents {
 	r := Report{Path: filepath.Join(dir, FileName)}
 	err := ownfile.CheckDir(dir)
@@ -96,7 +95,7 @@ func (r *Report) check() error {
 	r.model = new(routing.Model)
 	m := r.model
 	h, err := scan{found: adder(m), damaged: r.problem}.read(f, r.Size)
-	r.Version, r.Revision, r.Complete = h.version, h.state.Revision, h.state.Complete
+	r.Version, r.Revision, r.Complete = h.version, h.summary.Revision, h.summary.Complete
 	r.Networks, r.Routers, r.Ports = len(m.Networks), len(m.Routers), len(m.Ports)
 	switch {
 	case errors.Is(err, ErrCorrupt), errors.Is(err, ErrForeign), errors.Is(err, ErrNewer):
@@ -109,7 +108,7 @@ func (r *Report) check() error {
 	return nil
 }
 
-// validate reports what is wrong with m.
+// validate adds the errors of m.
 func (r *Report) validate(m *routing.Model) {
 	joined, ok := m.Validate().(interface{ Unwrap() []error })
 	if !ok {
@@ -120,8 +119,7 @@ func (r *Report) validate(m *routing.Model) {
 	}
 }
 
-// named puts the object that err is about before it: the indices of its path are
-// in no file.
+// named adds the object that err is about: the index in its path has no meaning outside m.
 func named(m *routing.Model, err error) error {
 	var e *routing.PathError
 	if !errors.As(err, &e) {

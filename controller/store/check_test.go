@@ -12,7 +12,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// TestCheck: a sound store has no problems, and the report says what is in it.
+// A sound store has no problems, and the report counts its objects.
 func TestCheck(t *testing.T) {
 	s := open(t, t.TempDir())
 	commit(t, s, 7, routing.Change{Put: site(50)})
@@ -29,7 +29,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestCheckInvalid: what makes the intent invalid is told with the object's ID.
+// Validation errors are reported with the object's ID.
 func TestCheckInvalid(t *testing.T) {
 	s := open(t, t.TempDir())
 	m := site(3)
@@ -56,7 +56,7 @@ func TestCheckInvalid(t *testing.T) {
 	}
 }
 
-// TestCheckDamaged: all that is damaged is told, and what is not is counted.
+// All damaged objects are reported, and the others are counted.
 func TestCheckDamaged(t *testing.T) {
 	s := open(t, t.TempDir())
 	m := site(5)
@@ -64,7 +64,7 @@ func TestCheckDamaged(t *testing.T) {
 	s.Close()
 	b := read(t, s.Path())
 	for _, p := range m.Ports[:2] {
-		// Pages that are free now may have it too; harm that does not matter.
+		// Free pages may contain it too; damage there does not matter.
 		at := 0
 		for {
 			i := strings.Index(string(b[at:]), `"id":"`+p.ID)
@@ -79,7 +79,7 @@ func TestCheckDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, err := store.Check(s.Path())
-	if err != nil || r.Ports != 3 || len(r.Problems) != 3 { // two ports, and that there are too few
+	if err != nil || r.Ports != 3 || len(r.Problems) != 3 { // two ports, and the wrong count
 		t.Fatalf("%+v, %v", r, err)
 	}
 	for _, p := range r.Problems {

@@ -13,17 +13,15 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// Commit makes what the changes, one after the other, make of the contents
-// durable as the given revision, in one step. When it returns nil it is on disk.
-// After an error the contents are as before, or, if the disk failed late, as they
-// should have become: [Store.Load] tells. Until then, if it is the latter, the
-// next Commit fails with [ErrChanged].
+// Commit applies changes in order and makes the result durable as the given revision, in one
+// step. When it returns nil, the result is on disk. After an error the contents are unchanged
+// or, if the disk failed late, changed: [Store.Load] returns which. If they changed, further
+// Commits return [ErrChanged] until then.
 //
-// The file is opened and checked anew after each error. Errors wrap [ErrFull],
-// [ErrReadOnly], [ErrCorrupt], [ErrChanged], [ErrClosed] or what the operating
-// system said.
+// After each error the file is opened and checked again. Errors wrap [ErrFull], [ErrReadOnly],
+// [ErrCorrupt], [ErrChanged], [ErrClosed] or the operating system's error.
 func (s *Store) Commit(revision uint64, complete bool, changes ...routing.Change) error {
-	writes := plan(changes)
+	writes := writesOf(changes)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := s.ready()
@@ -39,7 +37,7 @@ func (s *Store) Commit(revision uint64, complete bool, changes ...routing.Change
 	return nil
 }
 
-// writable returns nil if the store can be written, or can be now.
+// writable returns nil if the store can be written, perhaps again.
 func (s *Store) writable() error {
 	if s.file.why == nil {
 		return nil
@@ -78,13 +76,13 @@ func (s *Store) commit(revision uint64, complete bool, writes [kinds][]write) er
 	return classify(err)
 }
 
-// apply writes to tx and returns the new state.
+// apply writes to tx and returns the new summary record.
 func (s *Store) apply(tx *bbolt.Tx, revision uint64, complete bool, writes [kinds][]write) ([]byte, error) {
-	raw := tx.Bucket([]byte(metaBucket)).Get([]byte(stateKey))
+	raw := tx.Bucket([]byte(metaBucket)).Get([]byte(summaryKey))
 	if string(raw) != s.raw {
 		return nil, ErrChanged
 	}
-	st, err := parseState(raw)
+	st, err := parseSummary(raw)
 	if err != nil {
 		return nil, err
 	}
@@ -101,16 +99,16 @@ func (s *Store) apply(tx *bbolt.Tx, revision uint64, complete bool, writes [kind
 	return value, putMeta(tx, value)
 }
 
-// A write is what becomes of one object.
+// A write is the new value of one object.
 type write struct {
 	id    string
 	seq   int    // orders the writes of one ID
-	value []byte // with room for the checksum; nil deletes
+	value []byte // with room for the checksum; nil deletes the object
 }
 
-// plan returns what becomes of each object that the changes name, sorted by ID.
-// What counts is what is said last.
-func plan(changes []routing.Change) (all [kinds][]write) {
+// writesOf returns the write of each object in changes, sorted by ID. The last change of an
+// object counts.
+func writesOf(changes []routing.Change) (all [kinds][]write) {
 	var buf []byte
 	begin := func() []byte { return append(buf, make([]byte, sumLen)...) }
 	encoded := func(k kind, id string, end []byte) {
@@ -143,7 +141,7 @@ func plan(changes []routing.Change) (all [kinds][]write) {
 	return all
 }
 
-// lastOfEach sorts by ID and leaves the last write of each.
+// lastOfEach sorts by ID and keeps the last write of each.
 func lastOfEach(writes []write) []write {
 	slices.SortFunc(writes, func(a, b write) int { return cmp.Or(strings.Compare(a.id, b.id), a.seq-b.seq) })
 	last := writes[:0]
@@ -156,13 +154,13 @@ func lastOfEach(writes []write) []write {
 }
 
 const (
-	// bulk is the number of writes from which on they are taken to fill a
-	// bucket, and its pages become full. Otherwise they have room for more.
+	// bulk is the number of writes that are assumed to fill a bucket: its pages become full.
+	// With fewer writes, pages keep room for more.
 	bulk     = 1000
 	bulkFill = 0.9
 )
 
-// put makes the writes in the bucket of kind k and keeps its tally.
+// put applies writes to the bucket of kind k and updates its tally.
 func put(tx *bbolt.Tx, k kind, writes []write, t *tally) error {
 	if len(writes) == 0 {
 		return nil

@@ -20,11 +20,12 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// writerEnv has the directory of a store, in a process that only writes to it.
+// writerEnv is the environment variable with the directory of a store, in a process that only
+// writes to it.
 const writerEnv = "OFDVR_TEST_STORE_WRITER"
 
-// writeUntilKilled commits one batch after the other, and prints the revision of
-// each when Commit has returned.
+// writeUntilKilled commits one batch after the other, and prints each revision when Commit has
+// returned.
 func writeUntilKilled(dir string) {
 	s, err := store.Open(dir)
 	if err != nil {
@@ -41,8 +42,8 @@ func writeUntilKilled(dir string) {
 	os.Exit(1)
 }
 
-// batch returns the changes of revision r: the same ones each time it is called.
-// They change each kind of object, so that half of them would be noticed.
+// batch returns the changes of revision r, which are the same for each call. They change each
+// kind of object, so that a partial batch is noticed.
 func batch(r uint64) (changes []routing.Change) {
 	rnd := rand.New(rand.NewPCG(r, 1))
 	for range 1 + rnd.IntN(3) {
@@ -58,15 +59,15 @@ func batch(r uint64) (changes []routing.Change) {
 	return changes
 }
 
-// TestKill kills a process that writes as fast as it can, again and again. What
-// Commit has answered is there, the batch that was under way is there as a whole
-// or not at all, and while the process ran nobody else could open the store.
+// TestKill repeatedly kills a process that writes as fast as it can. All confirmed commits are
+// there, and the one under way is there completely or not at all. While the process runs, no
+// other can open the store.
 func TestKill(t *testing.T) {
 	const kills = 30
 	dir := t.TempDir()
 	rnd := rand.New(rand.NewPCG(7, 7))
 	o := newOracle()
-	inFlight := 0 // batches that were on disk and not answered
+	inFlight := 0 // batches on disk, but not confirmed
 	for kill := range kills {
 		last := writeAndKill(t, dir, 20+rnd.IntN(150), time.Duration(rnd.IntN(2000))*time.Microsecond)
 		s := open(t, dir)
@@ -89,8 +90,8 @@ func TestKill(t *testing.T) {
 	t.Logf("%d commits, %d kills, of which %d between the disk and the answer", o.revision, kills, inFlight)
 }
 
-// writeAndKill lets a process answer some commits, kills it a while after that,
-// and returns the revision that it answered last.
+// writeAndKill lets a process confirm some commits, kills it a while later, and returns the
+// last confirmed revision.
 func writeAndKill(t *testing.T, dir string, answers int, after time.Duration) (last uint64) {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
@@ -127,8 +128,8 @@ func writeAndKill(t *testing.T, dir string, answers int, after time.Duration) (l
 	return last
 }
 
-// TestPowerCut copies the disk right after a Commit has returned, as if the power
-// had gone. What only the kernel knows is not in the copy; the commit is.
+// TestPowerCut copies the disk right after a Commit has returned, as if the power had failed.
+// The copy lacks what is only in the page cache; the commit is in it.
 func TestPowerCut(t *testing.T) {
 	disk := newDisk(t, t.TempDir(), "ext4", 32)
 	s := open(t, filepath.Join(disk.mount(t), "new"))

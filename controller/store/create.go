@@ -14,15 +14,15 @@ import (
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
-// create makes an empty store at path, where nothing may be. A crash leaves
-// either a whole store or none, and perhaps a file whose name begins with that
-// of the store and ".new-".
+// create creates an empty store at path, which must not exist. A crash leaves a complete store
+// or none, and perhaps a file whose name is that of the store followed by ".new-" and a
+// number.
 func create(path string) error {
 	dir := filepath.Dir(path)
 	switch err := os.Mkdir(dir, 0o750); {
 	case errors.Is(err, fs.ErrExist):
 	case err != nil:
-		return fmt.Errorf("make a directory for it: %w", err)
+		return fmt.Errorf("create its directory: %w", err)
 	default:
 		if err := syncDir(filepath.Dir(dir)); err != nil {
 			return err
@@ -34,39 +34,37 @@ func create(path string) error {
 	return publish(path, func(f *os.File) error {
 		db, err := bbolt.Open(f.Name(), 0, boltOptions(f))
 		if err != nil {
-			return fmt.Errorf("make it: %w", err)
+			return fmt.Errorf("create the file: %w", err)
 		}
 		defer db.Close()
 		return db.Update(fillEmpty)
 	})
 }
 
-// publish makes a file with what fill writes, under the name path if that is
-// free; otherwise the error wraps [fs.ErrExist]. fill has to sync what it wrote,
-// and may close the file.
+// publish creates a file with the contents that fill writes and names it path. If path exists,
+// the error wraps [fs.ErrExist]. fill has to sync what it wrote, and may close the file.
 func publish(path string, fill func(*os.File) error) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+unfinished)
 	if err != nil {
-		return fmt.Errorf("make it: %w", err)
+		return fmt.Errorf("create the file: %w", err)
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
 	if err := fill(f); err != nil {
 		return err
 	}
-	if err := os.Link(f.Name(), path); err != nil { // unlike a rename, it replaces nothing
+	if err := os.Link(f.Name(), path); err != nil { // unlike a rename, a link replaces nothing
 		return err
 	}
 	return syncDir(dir)
 }
 
-// unfinished is in the names of files that were not published when the process
-// ended.
+// unfinished is part of the names of files that are not published yet.
 const unfinished = ".new-"
 
-// removeLeftovers removes such files, if they are ours. The store at path is locked, so
-// no other process makes one. If one cannot be removed, the next time will do.
+// removeLeftovers removes unfinished files, if they are ours. The store at path must be
+// locked, so no other process creates one. Errors do not matter: the next start tries again.
 func removeLeftovers(path string) {
 	finish(path)
 	for name := range leftovers(path) {
@@ -74,8 +72,8 @@ func removeLeftovers(path string) {
 	}
 }
 
-// finish removes the first names of files that a crash left with two: publish had given
-// them the second one. A file with two names is not ours.
+// finish removes the unfinished names of files that a crash has left with two names: publish
+// had linked the second one. A file with two names is not accepted as ours.
 func finish(path string) {
 	for name, second := range leftovers(path) {
 		a, errA := os.Lstat(name)
@@ -86,8 +84,8 @@ func finish(path string) {
 	}
 }
 
-// leftovers yields the files of publish that are beside the store at path, and the name
-// under which each was to be published.
+// leftovers yields the unfinished files beside the store at path, with the name under which
+// each was to be published.
 func leftovers(path string) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		dir, base := filepath.Split(path)
@@ -104,31 +102,31 @@ func leftovers(path string) iter.Seq2[string, string] {
 	}
 }
 
-// fillEmpty makes what a store without objects has.
+// fillEmpty writes an empty store.
 func fillEmpty(tx *bbolt.Tx) error {
 	for k := range kinds {
 		if _, err := tx.CreateBucket([]byte(k.String())); err != nil {
-			return fmt.Errorf("make bucket %v: %w", k, err)
+			return fmt.Errorf("create bucket %v: %w", k, err)
 		}
 	}
 	if _, err := tx.CreateBucket([]byte(metaBucket)); err != nil {
-		return fmt.Errorf("make bucket %s: %w", metaBucket, err)
+		return fmt.Errorf("create bucket %s: %w", metaBucket, err)
 	}
-	value, err := new(state).value()
+	value, err := new(summary).value()
 	if err != nil {
 		return err
 	}
 	return putMeta(tx, value)
 }
 
-// putMeta writes the schema version and the state.
-func putMeta(tx *bbolt.Tx, state []byte) error {
+// putMeta writes the schema version and the summary.
+func putMeta(tx *bbolt.Tx, summary []byte) error {
 	b := tx.Bucket([]byte(metaBucket))
 	if err := b.Put([]byte(formatKey), formatValue(schemaVersion)); err != nil {
 		return fmt.Errorf("put the schema version: %w", err)
 	}
-	if err := b.Put([]byte(stateKey), state); err != nil {
-		return fmt.Errorf("put the state: %w", err)
+	if err := b.Put([]byte(summaryKey), summary); err != nil {
+		return fmt.Errorf("put the summary: %w", err)
 	}
 	return nil
 }

@@ -20,15 +20,15 @@ import (
 
 const page = 4096
 
-// aStore returns the file of a store with some history, what is in it, and the
-// file as it was some commits before.
+// aStore returns the file of a store with some history, its contents, and the file as it was
+// some commits before.
 func aStore(t *testing.T) (now, before []byte, o *oracle) {
 	t.Helper()
 	s := open(t, t.TempDir())
 	o = newOracle()
 	first := routing.Change{Put: site(220)}
 	commit(t, s, 1, first)
-	commit(t, s, 1, first) // so that the newer meta page will be the second
+	commit(t, s, 1, first) // so that the second meta page is the newer one
 	o.commit(1, true, first)
 	for r := uint64(2); r <= 12; r++ {
 		if r == 10 {
@@ -51,7 +51,7 @@ func read(t *testing.T, path string) []byte {
 	return b
 }
 
-// place makes a directory whose store is b, and returns it.
+// place creates a directory whose store is b, and returns it.
 func place(t *testing.T, b []byte) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -61,15 +61,14 @@ func place(t *testing.T, b []byte) string {
 	return dir
 }
 
-// typed reports whether err says which kind of thing is wrong with a file.
+// typed reports whether err wraps one of the errors for a wrong file.
 func typed(err error) bool {
 	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrForeign) || errors.Is(err, store.ErrNewer)
 }
 
-// TestDamage damages a store in hundreds of ways, or in thousands. Each time opening or loading
-// it fails with an error that says so, or what is loaded is exactly what was
-// stored. In no case the file is changed, and where it could be opened it can
-// also be written.
+// TestDamage damages a store in hundreds or thousands of ways. Each time opening or loading it
+// fails with a suitable error, or exactly the stored contents are loaded. The file is never
+// changed, and if it can be opened it can be written.
 func TestDamage(t *testing.T) {
 	rounds := 40 * len(mutations)
 	if lab.Full() {
@@ -108,8 +107,8 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// survives opens and loads the store at path, whose bytes are b. If what it has
-// is that of the oracle it also writes to it.
+// survives opens and loads the store at path, whose bytes are b. If the contents are those of
+// the oracle it writes to the store, too.
 func survives(path string, b []byte, o *oracle) error {
 	s, err := store.Open(filepath.Dir(path))
 	var c store.Contents
@@ -148,8 +147,7 @@ func survives(path string, b []byte, o *oracle) error {
 	return nil
 }
 
-// TestSwappedValues: records of which each is sound for itself, but under
-// another's key or in another's bucket, are found.
+// Valid records under the wrong key or in the wrong bucket are detected.
 func TestSwappedValues(t *testing.T) {
 	now, _, _ := aStore(t)
 	for name, change := range map[string]func(tx *bbolt.Tx) error{
@@ -206,8 +204,7 @@ func edit(t *testing.T, path string, change func(tx *bbolt.Tx) error) {
 	}
 }
 
-// unchanged opens the store in dir, which fails as want says, and changes
-// nothing.
+// unchanged opens the store in dir, which must fail with want and change nothing.
 func unchanged(t *testing.T, dir string, want error) {
 	t.Helper()
 	path := filepath.Join(dir, store.FileName)
@@ -227,7 +224,7 @@ func unchanged(t *testing.T, dir string, want error) {
 	}
 }
 
-// TestNotAStore: what is not a store is not touched.
+// A file that is not a store is not changed.
 func TestNotAStore(t *testing.T) {
 	now, _, _ := aStore(t)
 	foreign := filepath.Join(t.TempDir(), "other.db")
@@ -284,9 +281,9 @@ func TestNotAStore(t *testing.T) {
 	}
 }
 
-// TestDamagedInUse truncates the file of an open store, so that memory which is
-// mapped from it is gone. Neither reading nor writing ends the process or makes
-// it worse, and when the file is there again so is the store.
+// TestDamagedInUse truncates the file of an open store, so that mapped memory is gone. Neither
+// reading nor writing crashes the process or damages more, and when the file is back the store
+// works again.
 func TestDamagedInUse(t *testing.T) {
 	now, _, o := aStore(t)
 	for _, keep := range []int64{0, page, 2 * page, 5 * page} {
@@ -318,8 +315,7 @@ func TestDamagedInUse(t *testing.T) {
 	}
 }
 
-// TestReplaced: a store whose file was removed, or has been replaced, is not
-// written to as if nothing had happened.
+// A store whose file was removed or replaced is not written to without a check.
 func TestReplaced(t *testing.T) {
 	now, before, o := aStore(t)
 	s := open(t, place(t, now))
@@ -345,7 +341,7 @@ func TestReplaced(t *testing.T) {
 		t.Error(diff)
 	}
 	commit(t, s, 13, batch(13)...)
-	// Written in place, as cp does.
+	// Overwritten in place, as cp does.
 	if err := os.WriteFile(s.Path(), now, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -39,8 +39,8 @@ func remount(t *testing.T, at string, flags uintptr) {
 	}
 }
 
-// TestReadOnly: where nothing can be written a store can be read, and written as
-// soon as that is possible.
+// On a read-only file system a store can be read, and it can be written as soon as the file
+// system can.
 func TestReadOnly(t *testing.T) {
 	at := tmpfs(t, "")
 	s := open(t, at)
@@ -62,7 +62,7 @@ func TestReadOnly(t *testing.T) {
 			t.Errorf("commit: %v", err)
 		}
 	}
-	other := open(t, at) // nobody can write, so all may read
+	other := open(t, at) // read-only, so several may read
 	if diff := differ(o.contents(), load(t, other)); diff != "" {
 		t.Error(diff)
 	}
@@ -83,8 +83,7 @@ func TestReadOnly(t *testing.T) {
 	s.Close()
 }
 
-// TestReadOnlyNew: no store can be made where nothing can be written, and an old
-// one cannot be brought up to date.
+// On a read-only file system no store can be created, and an old one cannot be migrated.
 func TestReadOnlyNew(t *testing.T) {
 	at := tmpfs(t, "")
 	old := filepath.Join(at, "old")
@@ -100,8 +99,8 @@ func TestReadOnlyNew(t *testing.T) {
 	}
 }
 
-// TestFull fills the disk. The commit that finds no room changes nothing, and
-// when there is room again it works.
+// TestFull fills the disk. The commit that finds no room changes nothing, and succeeds when
+// there is room again.
 func TestFull(t *testing.T) {
 	at := tmpfs(t, "size=1m")
 	ballast := filepath.Join(at, "ballast")
@@ -124,7 +123,7 @@ func TestFull(t *testing.T) {
 		if !errors.Is(err, store.ErrFull) || r < 3 {
 			t.Fatalf("commit %d: %v", r, err)
 		}
-		for range 3 { // it stays so
+		for range 3 { // repeatedly
 			if err := s.Commit(r, true, change); !errors.Is(err, store.ErrFull) {
 				t.Errorf("commit %d again: %v", r, err)
 			}
@@ -150,7 +149,7 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// TestFullNew: no store is made where there is no room for one, nor part of it.
+// Without room no store is created, not even partially.
 func TestFullNew(t *testing.T) {
 	at := tmpfs(t, "size=64k")
 	ballast := filepath.Join(at, "ballast")
@@ -171,13 +170,12 @@ func TestFullNew(t *testing.T) {
 	}
 }
 
-// TestSyncFails: the disk is larger than what is behind it, so that it takes what
-// is written and then cannot keep it. Commit fails when it waits for the disk;
-// Load shows what is there, and so does a copy of the disk, as after a loss of
-// power. Later everything works again.
+// TestSyncFails uses a sparse disk whose backing file system is full: it accepts writes and
+// fails at the sync. Commit returns the error; Load shows what is on disk, and so does a copy
+// of the disk, as after a power failure. Later everything works again.
 func TestSyncFails(t *testing.T) {
 	behind := tmpfs(t, "size=6m")
-	disk := newDisk(t, behind, "ext2", 64) // without a journal, whose failure ends writing for good
+	disk := newDisk(t, behind, "ext2", 64) // without a journal, whose failure would end all writing
 	at := disk.mount(t)
 	s := open(t, at)
 	o := newOracle()
@@ -222,7 +220,7 @@ func TestSyncFails(t *testing.T) {
 	s.Close()
 }
 
-// fill makes a file that leaves no room on its file system.
+// fill creates a file that leaves no room on its file system.
 func fill(t *testing.T, path string) {
 	t.Helper()
 	f, err := os.Create(path)

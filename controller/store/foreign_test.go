@@ -13,8 +13,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// What has the store's name and is no file of ours is named, and is neither read nor
-// changed: not at the start, and not when it has come in place of a store in use.
+// A file with the store's name that is not ours is reported, and neither read nor changed: at
+// the start, and when it replaces a store in use.
 func TestForeignFiles(t *testing.T) {
 	lab.Require(t)
 	now, _, _ := aStore(t)
@@ -22,7 +22,7 @@ func TestForeignFiles(t *testing.T) {
 		t.Run(in.Kind, func(t *testing.T) {
 			dir, theirs := t.TempDir(), filepath.Join(t.TempDir(), "theirs")
 			used := open(t, place(t, now))
-			if err := os.WriteFile(theirs, now, 0o640); err != nil { // a store, even
+			if err := os.WriteFile(theirs, now, 0o640); err != nil { // even a valid store
 				t.Fatal(err)
 			}
 			for _, path := range []string{filepath.Join(dir, store.FileName), used.Path()} {
@@ -70,8 +70,8 @@ func TestForeignFiles(t *testing.T) {
 	}
 }
 
-// In a directory into which others can put files no store is made or used, and of one that
-// is there nothing is believed.
+// In a directory that others can write to, no store is created or used, and the contents of an
+// existing one are ignored.
 func TestDirectoriesOfOthers(t *testing.T) {
 	lab.Require(t)
 	now, _, o := aStore(t)
@@ -87,7 +87,7 @@ func TestDirectoriesOfOthers(t *testing.T) {
 		"a link to one of our own": {func(parent, dir string) error { return relink(parent, dir) }, "is a symbolic link"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, file := range [][]byte{now, nil} { // nil: there is none yet
+			for _, file := range [][]byte{now, nil} { // nil: none yet
 				parent := t.TempDir()
 				dir := filepath.Join(parent, "state")
 				if err := os.Mkdir(dir, 0o755); err != nil {
@@ -135,15 +135,15 @@ func TestDirectoriesOfOthers(t *testing.T) {
 	}
 }
 
-// relink puts a link to a directory in its place.
+// relink replaces a directory by a link to it.
 func relink(parent, dir string) error {
 	return errors.Join(os.Rename(dir, filepath.Join(parent, "real")), os.Symlink("real", dir))
 }
 
-// A crash may leave a new file with both of its names. It is a store of ours nevertheless.
+// After a crash a new file may have both of its names. It is accepted as ours all the same.
 func TestCrashBetweenNames(t *testing.T) {
 	now, _, o := aStore(t)
-	for _, name := range []string{"intent.db", "intent.db.v1"} { // the store, and a copy of it
+	for _, name := range []string{"intent.db", "intent.db.v1"} { // the store, and a copy
 		dir := place(t, now)
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, now, 0o600); err != nil {

@@ -14,16 +14,16 @@ import (
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
-// A handle is a file that is open, locked, and was sound when it was opened.
+// A handle is an open and locked file, which was sound when it was opened.
 type handle struct {
 	file   *os.File
-	db     *bbolt.DB // nil: read-only; has file too, and closes it
+	db     *bbolt.DB // nil: read-only; owns file, and closes it
 	why    error     // why it is read-only
 	header header
 }
 
-// openHandle opens the store at path, which must exist. After a failure, afresh
-// makes it read from the disk what the kernel believes to be there.
+// openHandle opens the store at path, which must exist. With afresh, after a failure, it reads
+// from the disk instead of the kernel's page cache.
 func openHandle(path string, migrations []migration, afresh bool) (*handle, error) {
 	h := new(handle)
 	if err := h.open(path, migrations, afresh); err != nil {
@@ -38,8 +38,8 @@ func (h *handle) open(path string, migrations []migration, afresh bool) (err err
 		return err
 	}
 	if afresh {
-		// After a sync that failed the kernel does not know any more which pages
-		// it could not write. This makes it forget them; if it cannot, it goes on.
+		// After a failed sync the kernel no longer knows which pages are not on disk. This
+		// drops them from the cache; errors do not matter.
 		unix.Fadvise(int(h.file.Fd()), 0, 0, unix.FADV_DONTNEED)
 	}
 	if h.header, err = h.scan(scan{}); err != nil {
@@ -47,7 +47,7 @@ func (h *handle) open(path string, migrations []migration, afresh bool) (err err
 	}
 	if h.why != nil {
 		if v := h.header.version; v < schemaVersion {
-			return fmt.Errorf("its schema version is %d and it has to be rewritten for version %d: %w", v, schemaVersion, h.why)
+			return fmt.Errorf("its schema version is %d and it has to be migrated to version %d: %w", v, schemaVersion, h.why)
 		}
 		return nil
 	}
@@ -57,8 +57,8 @@ func (h *handle) open(path string, migrations []migration, afresh bool) (err err
 	return h.migrate(path, migrations)
 }
 
-// openFile opens the file, for reading and writing if that is allowed, and locks
-// it. Other users must not be able to replace it.
+// openFile opens the file, for writing if that is allowed, and locks it. Other users must not
+// be able to replace it.
 func (h *handle) openFile(path string) (err error) {
 	if err := ownfile.CheckDir(filepath.Dir(path)); err != nil {
 		return err
@@ -75,7 +75,7 @@ func (h *handle) openFile(path string) (err error) {
 	return flock(h.file, unix.LOCK_SH)
 }
 
-// openOwn opens a file of ours. The error wraps [ErrForeign] if it is anything else.
+// openOwn opens a file of ours. The error wraps [ErrForeign] if the file is not ours.
 func openOwn(path string, flag int) (*os.File, error) {
 	f, err := ownfile.Open(path, flag, 0)
 	if errors.Is(err, ownfile.ErrForeign) {
@@ -88,7 +88,7 @@ func openOwn(path string, flag int) (*os.File, error) {
 	return f, err
 }
 
-// flock locks f, and does not wait.
+// flock locks f without waiting.
 func flock(f *os.File, how int) error {
 	for {
 		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
@@ -104,7 +104,7 @@ func flock(f *os.File, how int) error {
 	}
 }
 
-// openDB lets bbolt have the file, which has been checked.
+// openDB opens the file, which has been checked, with bbolt.
 func (h *handle) openDB() error {
 	panicked, err := guard(func() (err error) {
 		h.db, err = bbolt.Open(h.file.Name(), 0, boltOptions(h.file))
@@ -119,14 +119,13 @@ func (h *handle) openDB() error {
 	return err
 }
 
-// boltOptions are those for a file that is open and locked already. The list of
-// free pages is kept in the file. Without it bbolt would read all pages when it
-// opens the file and after each failure, on a goroutine where a page that cannot
-// be read ends the process.
+// boltOptions are for a file that is already open and locked. The list of free pages is kept
+// in the file; without it, bbolt would read all pages when it opens the file and after each
+// failure, on a goroutine where an unreadable page ends the process.
 func boltOptions(f *os.File) *bbolt.Options {
 	return &bbolt.Options{
 		OpenFile:     func(string, int, os.FileMode) (*os.File, error) { return f, nil },
-		Timeout:      time.Millisecond, // not waited for
+		Timeout:      time.Millisecond, // do not wait
 		FreelistType: bbolt.FreelistMapType,
 		PageSize:     pageSize,
 	}
@@ -141,20 +140,20 @@ func (h *handle) scan(s scan) (header, error) {
 	return s.read(h.file, info.Size())
 }
 
-// replaced reports whether path is not the name of the file any more.
+// replaced reports whether path is no longer the name of the file.
 func (h *handle) replaced(path string) bool {
 	now, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true
 	}
 	if err != nil {
-		return false // reading or writing will tell
+		return false // the next read or write will fail
 	}
 	then, err := h.file.Stat()
 	return err == nil && !os.SameFile(now, then)
 }
 
-// close closes the file and gives the lock back.
+// close closes the file and releases the lock.
 func (h *handle) close() error {
 	if h.db != nil {
 		return h.db.Close()
@@ -165,9 +164,8 @@ func (h *handle) close() error {
 	return nil
 }
 
-// abandon is close for when bbolt has panicked: its own locks may be taken for
-// ever, so its memory stays mapped. That is why closing the file would not give
-// its lock back.
+// abandon is like close after bbolt has panicked. Its internal locks may be held for ever, so
+// its memory stays mapped; therefore closing the file does not release the lock.
 func (h *handle) abandon() {
 	h.db = nil
 	unix.Flock(int(h.file.Fd()), unix.LOCK_UN)

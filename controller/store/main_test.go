@@ -53,15 +53,15 @@ func load(t testing.TB, s *store.Store) store.Contents {
 	return c
 }
 
-// differ returns how two Contents differ.
+// differ returns the difference between two Contents.
 func differ(want, got store.Contents) string {
 	if reflect.DeepEqual(want, got) {
-		return "" // cmp takes its time
+		return "" // cmp is slow
 	}
 	return cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateEmpty())
 }
 
-// An oracle is a store without a disk.
+// An oracle is a store in memory.
 type oracle struct {
 	revision uint64
 	complete bool
@@ -136,7 +136,7 @@ func site(ports int) routing.Model {
 	return m
 }
 
-// port returns the i-th port; another version is another value of it.
+// port returns the i-th port; version selects one of several values.
 func port(i int, version byte) routing.Port {
 	mac := ofproto.MAC{2, version}
 	binary.BigEndian.PutUint32(mac[2:], uint32(i))

@@ -11,25 +11,25 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// schemaVersion is the version of what is written.
+// schemaVersion is the current schema version.
 //
-//	0  values have no checksums, and the state no tallies
+//	0  values have no checksums, and the summary no tallies
 //	1  they have
-//	2  networks, routers and ports may have keys that daemons before did not know
+//	2  objects may have keys that earlier daemons do not know
 const schemaVersion = 2
 
-// A migration makes a store of one version one of the next. It runs in one
-// transaction with those that follow.
+// A migration changes a store from one version to the next. All migrations run in one
+// transaction.
 type migration func(*bbolt.Tx) error
 
-// migrations has at n the one from version n to n+1.
+// migrations[n] migrates from version n to n+1.
 var migrations = []migration{addChecksums, func(*bbolt.Tx) error { return nil }}
 
 // maxCopies is how many copies of one version are kept.
 const maxCopies = 100
 
-// migrate brings the store up to the present version, if it is older. A copy of
-// it is kept if that succeeds; if not, the file is as it was.
+// migrate migrates the store to the current version, if it is older. If that succeeds a copy
+// of the old file is kept; if it fails the file is unchanged.
 func (h *handle) migrate(path string, migrations []migration) error {
 	from := h.header.version
 	if from >= schemaVersion {
@@ -37,7 +37,7 @@ func (h *handle) migrate(path string, migrations []migration) error {
 	}
 	kept, err := h.keepCopy(fmt.Sprintf("%s.v%d", path, from))
 	if err != nil {
-		return fmt.Errorf("copy schema version %d, before it is changed: %w", from, err)
+		return fmt.Errorf("copy the store of schema version %d before it is migrated: %w", from, err)
 	}
 	panicked, err := guard(func() error {
 		return h.db.Update(func(tx *bbolt.Tx) error {
@@ -54,13 +54,13 @@ func (h *handle) migrate(path string, migrations []migration) error {
 	}
 	if err == nil {
 		h.header, err = h.scan(scan{})
-		return err // the copy is kept in any case: the file has changed
+		return err // keep the copy even after an error: the file has changed
 	}
 	return errors.Join(err, os.Remove(kept))
 }
 
-// keepCopy copies the file to one called name, or name with a number behind it
-// if there is one already, and returns what it is called.
+// keepCopy copies the file to name, or to name followed by a number if that exists, and
+// returns the name of the copy.
 func (h *handle) keepCopy(name string) (string, error) {
 	info, err := h.file.Stat()
 	if err != nil {
@@ -81,15 +81,15 @@ func (h *handle) keepCopy(name string) (string, error) {
 			return called, err
 		}
 	}
-	return "", fmt.Errorf("there are %d files called %s, move some of them away: %w", maxCopies, name, fs.ErrExist)
+	return "", fmt.Errorf("there are already %d copies called %s; move some of them away: %w", maxCopies, name, fs.ErrExist)
 }
 
-// addChecksums makes version 1 of version 0.
+// addChecksums migrates version 0 to version 1.
 func addChecksums(tx *bbolt.Tx) error {
 	meta := tx.Bucket([]byte(metaBucket))
-	var st state
-	if err := json.Unmarshal(meta.Get([]byte(stateKey)), &st); err != nil {
-		return corrupt("the state: %w", err)
+	var st summary
+	if err := json.Unmarshal(meta.Get([]byte(summaryKey)), &st); err != nil {
+		return corrupt("the summary: %w", err)
 	}
 	for k := range kinds {
 		b := tx.Bucket([]byte(k.String()))
@@ -112,5 +112,5 @@ func addChecksums(tx *bbolt.Tx) error {
 	if err != nil {
 		return err
 	}
-	return meta.Put([]byte(stateKey), value)
+	return meta.Put([]byte(summaryKey), value)
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// version0 makes a store of schema version 0 at path: values have no checksums.
-// It has the networks and ports of m, at revision 5.
+// version0 creates a store of schema version 0 at path, without checksums. It has the networks
+// and ports of m, at revision 5.
 func version0(t *testing.T, path string, m routing.Model) {
 	t.Helper()
 	edit(t, path, func(tx *bbolt.Tx) error {
@@ -43,8 +43,7 @@ func version0(t *testing.T, path string, m routing.Model) {
 	})
 }
 
-// TestMigrate: opening an old store keeps its contents, and a copy of the file as
-// it was.
+// Opening an old store keeps its contents, and a copy of the old file.
 func TestMigrate(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, store.FileName)
@@ -73,7 +72,7 @@ func TestMigrate(t *testing.T) {
 	}
 }
 
-// TestMigrateAgain: a copy that is there already stays.
+// An existing copy is kept.
 func TestMigrateAgain(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, store.FileName)
@@ -89,8 +88,7 @@ func TestMigrateAgain(t *testing.T) {
 	}
 }
 
-// TestMigrateFails: a migration that fails, in whatever way, leaves the file as it
-// was and nothing beside it.
+// A failed migration leaves the file unchanged, and no other file.
 func TestMigrateFails(t *testing.T) {
 	broken := errors.New("broken")
 	spoil := func(tx *bbolt.Tx) error {
@@ -127,7 +125,7 @@ func TestMigrateFails(t *testing.T) {
 	}
 }
 
-// TestMigrateDamaged: what is damaged is not migrated.
+// A damaged store is not migrated.
 func TestMigrateDamaged(t *testing.T) {
 	for name, change := range map[string]func(tx *bbolt.Tx) error{
 		"no bucket": func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("ports")) },

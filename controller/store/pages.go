@@ -9,11 +9,10 @@ import (
 	"io"
 )
 
-// bbolt trusts its file: a damaged page makes it panic, also on goroutines of its own where
-// nobody can recover, follow a circle of pages for ever, or give pages that are in use to
-// the next write. So every page is checked here before bbolt sees the file, and the
-// contents are read here too. The format is that of bbolt's internal/common, version 2,
-// in the byte order of the machine.
+// bbolt trusts its file: a damaged page makes it panic, even on goroutines of its own that
+// cannot be recovered, follow a cycle of pages for ever, or write to pages that are in use. So
+// every page is checked here before bbolt opens the file, and the contents are read here too.
+// The format is that of bbolt's internal/common, version 2, in the byte order of the machine.
 const (
 	boltMagic   = 0xED0CDAED
 	boltVersion = 2
@@ -35,7 +34,7 @@ const (
 	maxDepth    = 64
 	minPageSize = 1 << 10
 	maxPageSize = 1 << 16
-	// pageSize is that of the files which we make, on all machines.
+	// pageSize is the page size of files that we create, on all machines.
 	pageSize = 4096
 )
 
@@ -45,28 +44,26 @@ var order = binary.NativeEndian
 type pager struct {
 	r        io.ReaderAt
 	pageSize int64
-	high     uint64   // the pages below are in use or free
-	root     uint64   // page of the bucket of buckets
-	freelist uint64   // its page, or noFreelist
+	high     uint64   // pages below it are in use or free
+	root     uint64   // page of the root bucket
+	freelist uint64   // page of the list of free pages, or noFreelist
 	used     []uint64 // one bit for each page
 	depths   [][]byte // a page at each depth of the tree
 
-	// damaged is told what is wrong. What it returns ends the reading; if it
-	// returns nil, what is wrong is left out.
+	// damaged is called with each error. If it returns an error, reading ends with that; if it
+	// returns nil, the damaged part is skipped.
 	damaged func(error) error
 }
 
-// A meta is one of the two pages of which the one with the higher transaction
-// ID counts.
+// A meta is one of the two meta pages. The one with the higher transaction ID is valid.
 type meta struct {
 	pageSize                   uint32
 	root, freelist, high, txid uint64
 }
 
-// openPages reads both meta pages. Each of them must be sound. bbolt would make
-// do with the other one, and the last write, which was answered, be lost. A
-// write that is cut off does not leave such a page: its 80 bytes are in one
-// sector.
+// openPages reads both meta pages. Each must be sound. bbolt would use the other one if one is
+// damaged, and lose the last write, although it was confirmed. An interrupted write does not
+// damage a meta page: its 80 bytes are in one sector.
 func openPages(r io.ReaderAt, size int64) (*pager, error) {
 	head := make([]byte, pageSize+metaLen)
 	n, err := r.ReadAt(head, 0)
@@ -95,13 +92,13 @@ func openPages(r io.ReaderAt, size int64) (*pager, error) {
 	case m0.pageSize != m1.pageSize:
 		return nil, corrupt("the meta pages are for pages of %d and of %d bytes", m0.pageSize, m1.pageSize)
 	case m.high < 4 || m.high > uint64(size)/uint64(m.pageSize):
-		return nil, corrupt("the file has %d bytes, and should have at least %d pages of %d", size, m.high, m.pageSize)
+		return nil, corrupt("the file has %d bytes, but should have at least %d pages of %d", size, m.high, m.pageSize)
 	}
 	p.used = make([]uint64, m.high/64+1)
 	return p, nil
 }
 
-// parseMeta reads meta page number id.
+// parseMeta parses meta page id.
 func parseMeta(b []byte, id uint64) (m meta, err error) {
 	if len(b) < metaLen {
 		return m, corrupt("meta page %d is cut off", id)
@@ -113,11 +110,11 @@ func parseMeta(b []byte, id uint64) (m meta, err error) {
 		high: order.Uint64(body[40:]), txid: order.Uint64(body[48:])}
 	switch {
 	case order.Uint32(body) != boltMagic:
-		return m, corrupt("meta page %d has not bbolt's magic number", id)
+		return m, corrupt("meta page %d does not have bbolt's magic number", id)
 	case order.Uint64(body[metaSumLen:]) != sum.Sum64():
 		return m, corrupt("meta page %d has a wrong checksum", id)
 	case order.Uint32(body[4:]) != boltVersion:
-		return m, fmt.Errorf("%w: bbolt's version %d is not known", ErrForeign, order.Uint32(body[4:]))
+		return m, fmt.Errorf("%w: unknown bbolt version %d", ErrForeign, order.Uint32(body[4:]))
 	case order.Uint64(b) != id, order.Uint16(b[8:]) != metaPage:
 		return m, corrupt("meta page %d has another page's header", id)
 	case m.pageSize < minPageSize, m.pageSize > maxPageSize, m.pageSize&(m.pageSize-1) != 0:
@@ -126,12 +123,12 @@ func parseMeta(b []byte, id uint64) (m meta, err error) {
 	return m, nil
 }
 
-// notBolt says what a file is whose first meta page is not sound because of err.
-// head is how it begins.
+// notBolt returns what is wrong with a file that begins with head, and whose first meta page
+// has error err.
 func notBolt(head []byte, err error) error {
 	switch {
 	case len(head) == 0:
-		return corrupt("the file is empty, as none is that ofdvr has made")
+		return corrupt("the file is empty; ofdvr never makes an empty file")
 	case len(bytes.Trim(head, "\x00")) == 0:
 		return corrupt("the file begins with zeros")
 	case bytes.HasPrefix(head, []byte("SQLite format 3\x00")):
@@ -145,7 +142,7 @@ func notBolt(head []byte, err error) error {
 	return fmt.Errorf("%w: the file is not a bbolt database", ErrForeign)
 }
 
-// ended turns the end of the file into damage.
+// ended returns the end of the file as damage.
 func ended(err error, what string) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return corrupt("%s", what)
@@ -153,8 +150,8 @@ func ended(err error, what string) error {
 	return err
 }
 
-// page reads page id, which nothing else may have, with those that it overflows
-// to. The page is valid until the next one at that depth of the tree.
+// page reads page id, with its overflow pages, and marks them as used. The result is valid
+// until the next call for the same depth of the tree.
 func (p *pager) page(id uint64, depth int) ([]byte, error) {
 	if depth >= maxDepth {
 		return nil, corrupt("page %d is too deep in the tree", id)
@@ -190,10 +187,10 @@ func (p *pager) page(id uint64, depth int) ([]byte, error) {
 	return b[:whole], nil
 }
 
-// use notes that pages are in use.
+// use marks pages as used.
 func (p *pager) use(id, count uint64) error {
 	if id < 2 || id >= p.high || count > p.high-id {
-		return corrupt("page %d is none of the %d pages", id+count-1, p.high)
+		return corrupt("page %d is not one of the %d pages", id+count-1, p.high)
 	}
 	for ; count > 0; id, count = id+1, count-1 {
 		if p.inUse(id) {
@@ -206,8 +203,8 @@ func (p *pager) use(id, count uint64) error {
 
 func (p *pager) inUse(id uint64) bool { return p.used[id/64]&(1<<(id%64)) != 0 }
 
-// checkFreelist checks the list of free pages, when all others have been read: a
-// page that is in the list and in use would be overwritten.
+// checkFreelist checks the list of free pages, after all other pages have been read: a page
+// that is in the list but used would be overwritten.
 func (p *pager) checkFreelist() error {
 	if p.freelist == noFreelist {
 		return nil
@@ -221,11 +218,11 @@ func (p *pager) checkFreelist() error {
 	}
 	count := uint64(order.Uint16(b[10:]))
 	ids := b[headerLen:]
-	if count == 0xFFFF { // the count is where the first ID would be
+	if count == 0xFFFF { // then the real count is in place of the first ID
 		count, ids = order.Uint64(ids), ids[8:]
 	}
 	if count > uint64(len(ids)/8) {
-		return p.damaged(corrupt("the list of free pages says that it has %d", count))
+		return p.damaged(corrupt("the list of free pages has a wrong length, %d", count))
 	}
 	for ids = ids[:count*8]; len(ids) > 0; ids = ids[8:] {
 		if err := p.use(order.Uint64(ids), 1); err != nil {

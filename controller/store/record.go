@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// A kind is a kind of objects; each has a bucket.
+// A kind is a kind of objects. Each kind has a bucket.
 type kind uint8
 
 const (
@@ -22,24 +22,24 @@ const (
 // String returns the name of the kind's bucket.
 func (k kind) String() string { return [kinds]string{"networks", "routers", "ports"}[k] }
 
-// Bucket meta and its keys.
+// The keys of bucket meta.
 const (
 	metaBucket = "meta"
 	formatKey  = "format"
-	stateKey   = "state"
+	summaryKey = "state"
 
-	// formatText is how the value of formatKey begins behind its checksum; the
-	// schema version in decimal follows. It is the same in all versions.
+	// formatText begins the value of formatKey, after its checksum; the schema version in
+	// decimal follows. It is the same in all versions.
 	formatText = "ofdvr intent store, schema version "
 )
 
-// sumLen is the length of the checksum before each value: CRC-32C, big-endian, of
-// the bucket's name, a zero byte, the key, a zero byte and the rest of the value.
+// sumLen is the length of the checksum before each value: CRC-32C, big-endian, of the bucket's
+// name, a zero byte, the key, a zero byte and the rest of the value.
 const sumLen = 4
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// A seal begins the checksum of every value in one bucket.
+// A seal computes the checksums in one bucket: it is the checksum of the bucket's name.
 type seal uint32
 
 func sealOf(bucket string) seal {
@@ -52,14 +52,14 @@ func (s seal) sum(key, text []byte) uint32 {
 	return crc32.Update(c, castagnoli, text)
 }
 
-// set writes the checksum into value, whose first bytes are for that, and returns it.
+// set writes the checksum into value, whose first bytes are reserved for it, and returns it.
 func (s seal) set(key, value []byte) uint32 {
 	c := s.sum(key, value[sumLen:])
 	binary.BigEndian.PutUint32(value, c)
 	return c
 }
 
-// open returns what is behind the checksum in value, and the checksum.
+// open returns the rest of value after its checksum, and the checksum, which it checks.
 func (s seal) open(key, value []byte) (text []byte, sum uint32, err error) {
 	if len(value) < sumLen {
 		return nil, 0, corrupt("the value has %d bytes, fewer than a checksum", len(value))
@@ -71,8 +71,8 @@ func (s seal) open(key, value []byte) (text []byte, sum uint32, err error) {
 	return text, sum, nil
 }
 
-// A state is what the store says of its contents.
-type state struct {
+// A summary is the record in meta that describes the contents.
+type summary struct {
 	Revision uint64 `json:"revision"`
 	Complete bool   `json:"complete"`
 	Networks tally  `json:"networks"`
@@ -80,42 +80,42 @@ type state struct {
 	Ports    tally  `json:"ports"`
 }
 
-// A tally tells whether a bucket has all its records, and no others.
+// A tally detects missing and additional records of a bucket.
 type tally struct {
 	Count int    `json:"count"`
-	Sum   uint64 `json:"sum"` // of the checksums of all records, modulo 2^64
+	Sum   uint64 `json:"sum"` // sum of all checksums, modulo 2^64
 }
 
 func (t *tally) add(sum uint32)    { t.Count, t.Sum = t.Count+1, t.Sum+uint64(sum) }
 func (t *tally) remove(sum uint32) { t.Count, t.Sum = t.Count-1, t.Sum-uint64(sum) }
 
-func (s *state) of(k kind) *tally { return [kinds]*tally{&s.Networks, &s.Routers, &s.Ports}[k] }
+func (s *summary) of(k kind) *tally { return [kinds]*tally{&s.Networks, &s.Routers, &s.Ports}[k] }
 
-func (s *state) objects() int { return s.Networks.Count + s.Routers.Count + s.Ports.Count }
+func (s *summary) objects() int { return s.Networks.Count + s.Routers.Count + s.Ports.Count }
 
-// append returns the value that has s.
-func (s *state) value() ([]byte, error) {
+// value returns the record of s.
+func (s *summary) value() ([]byte, error) {
 	text, err := json.Marshal(s)
 	if err != nil {
-		return nil, fmt.Errorf("encode the state: %w", err)
+		return nil, fmt.Errorf("encode the summary: %w", err)
 	}
 	v := append(make([]byte, sumLen), text...)
-	sealOf(metaBucket).set([]byte(stateKey), v)
+	sealOf(metaBucket).set([]byte(summaryKey), v)
 	return v, nil
 }
 
-func parseState(value []byte) (s state, err error) {
-	text, _, err := sealOf(metaBucket).open([]byte(stateKey), value)
+func parseSummary(value []byte) (s summary, err error) {
+	text, _, err := sealOf(metaBucket).open([]byte(summaryKey), value)
 	if err != nil {
-		return s, fmt.Errorf("the state: %w", err)
+		return s, fmt.Errorf("the summary: %w", err)
 	}
 	if err := json.Unmarshal(text, &s); err != nil {
-		return s, corrupt("the state: %w", err)
+		return s, corrupt("the summary: %w", err)
 	}
 	return s, nil
 }
 
-// formatValue returns the value that tells the schema version.
+// formatValue returns the value with the schema version.
 func formatValue(version int) []byte {
 	v := append(make([]byte, sumLen), formatText+strconv.Itoa(version)...)
 	sealOf(metaBucket).set([]byte(formatKey), v)
@@ -129,7 +129,7 @@ func parseFormat(value []byte) (version int, err error) {
 	}
 	digits, ok := bytes.CutPrefix(text, []byte(formatText))
 	if !ok {
-		return 0, fmt.Errorf("%w: it says %q of itself", ErrForeign, text)
+		return 0, fmt.Errorf("%w: its format is %q", ErrForeign, text)
 	}
 	if version, err = strconv.Atoi(string(digits)); err != nil || version < 0 {
 		return 0, corrupt("the schema version is %q", digits)

@@ -5,28 +5,27 @@ import (
 	"io"
 )
 
-// A header is what a store says of itself.
+// A header is a store's metadata.
 type header struct {
 	version int
-	state   state
-	raw     string // the state as it is in the file
+	summary summary
+	raw     string // the summary record in the file
 }
 
 // A scan reads a store, and checks all of it.
 type scan struct {
-	// found is called for each object, in the order of kinds and in each by ID,
-	// if it is not nil. key and text are valid during the call only.
+	// found is called for each object, by kind and then ID, unless it is nil. key and text are
+	// valid during the call only.
 	found func(k kind, key, text []byte) error
-	// begin is called before the first object, if it is not nil.
+	// begin is called before the first object, unless it is nil.
 	begin func(header)
-	// damaged is told each thing that is wrong. What it returns ends the scan.
-	// If it is nil, the first thing ends it.
+	// damaged is called with each error. If it returns an error, the scan ends with that. nil
+	// ends the scan with the first error.
 	damaged func(error) error
 }
 
-// read reads the store in r, of size bytes, and compares everything that a
-// checksum or a count says with what is there. Of a store of an older version it
-// checks just that bbolt can work with it.
+// read reads the store in r, of size bytes, and compares it with all checksums and counts. For
+// a store of an older version it checks only the structure of the bbolt database.
 func (s scan) read(r io.ReaderAt, size int64) (h header, err error) {
 	if s.damaged == nil {
 		s.damaged = func(err error) error { return err }
@@ -81,17 +80,17 @@ func readHeader(p *pager, meta element) (h header, err error) {
 	}
 	format, ok := values[formatKey]
 	if !ok {
-		return h, fmt.Errorf("%w: it is a bbolt database that does not say so", ErrForeign)
+		return h, fmt.Errorf("%w: it is a bbolt database without ofdvr's format mark", ErrForeign)
 	}
 	if h.version, err = parseFormat(format); err != nil {
 		return h, err
 	}
 	if h.version > schemaVersion {
-		return h, fmt.Errorf("%w: its schema version is %d, and this one knows versions up to %d", ErrNewer, h.version, schemaVersion)
+		return h, fmt.Errorf("%w: its schema version is %d, but this ofdvr supports versions up to %d", ErrNewer, h.version, schemaVersion)
 	}
 	if h.version == schemaVersion {
-		h.raw = string(values[stateKey])
-		h.state, err = parseState(values[stateKey])
+		h.raw = string(values[summaryKey])
+		h.summary, err = parseSummary(values[summaryKey])
 	}
 	return h, err
 }
@@ -106,7 +105,7 @@ func (s scan) structure(p *pager, buckets []element) error {
 	return nil
 }
 
-// objects reads the buckets of objects, which must be those.
+// objects reads the buckets of objects; there must be no others.
 func (s scan) objects(p *pager, h header, buckets []element) error {
 	if s.begin != nil {
 		s.begin(h)
@@ -124,7 +123,7 @@ func (s scan) objects(p *pager, h header, buckets []element) error {
 			continue
 		}
 		delete(byName, k.String())
-		if err := s.bucket(p, b, k, *h.state.of(k)); err != nil {
+		if err := s.bucket(p, b, k, *h.summary.of(k)); err != nil {
 			return err
 		}
 	}
@@ -136,7 +135,7 @@ func (s scan) objects(p *pager, h header, buckets []element) error {
 	return nil
 }
 
-// bucket reads the objects of kind k in b, which should come to want.
+// bucket reads the objects of kind k in b, and compares them with want.
 func (s scan) bucket(p *pager, b element, k kind, want tally) error {
 	seal := sealOf(k.String())
 	var have tally
@@ -158,7 +157,7 @@ func (s scan) bucket(p *pager, b element, k kind, want tally) error {
 		return nil
 	})
 	if err == nil && have != want {
-		err = s.damaged(corrupt("%v: there are %d sound ones, the sum of their checksums is %d; it should be %d and %d",
+		err = s.damaged(corrupt("%v: %d sound objects with a sum of checksums of %d; want %d with %d",
 			k, have.Count, have.Sum, want.Count, want.Sum))
 	}
 	return err

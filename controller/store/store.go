@@ -1,13 +1,12 @@
-// Package store keeps the intent that was written over HTTP: networks, routers
-// and ports, in one file, so that what was answered is there after a crash or a
-// loss of power, and nothing that was not.
+// Package store keeps the intent that is written over HTTP: networks, routers and ports, in
+// one file. After a crash or a power failure the file has exactly the commits that were
+// confirmed, and perhaps the one under way.
 //
-// The file is a bbolt database with a bucket for each kind of object, of which
-// the key is an ID and the value a checksum and the object as JSON in the words
-// of a topology file, and a bucket called meta. That has the schema version, the
-// revision, and for each kind how many objects there are and the sum of their
-// checksums. So damage is found wherever it is, and told instead of
-// overwritten.
+// The file is a bbolt database with a bucket for each kind of object, and a bucket called
+// meta. In an object's bucket the key is the ID, and the value is a checksum and the object as
+// JSON in the topology language. meta has the schema version, the revision, and for each kind
+// the number of objects and the sum of their checksums. So damage is detected wherever it is,
+// and reported instead of overwritten.
 package store
 
 import (
@@ -28,34 +27,32 @@ import (
 // FileName is the name of the file in the store's directory.
 const FileName = "intent.db"
 
-// A Store is an open store. Its methods may be called from any goroutine; one
-// that reads or writes waits for the one before.
+// A Store is an open store. Its methods are safe for concurrent use; reads and writes wait for
+// each other.
 type Store struct {
 	path string
-	why  atomic.Pointer[error] // that nothing can be written
+	why  atomic.Pointer[error] // why writes fail; nil: they do not
 	size atomic.Pointer[Size]  // after the last commit
 
 	mu     sync.Mutex
-	file   *handle // nil: after a failure, to be opened anew
-	raw    string  // the state that was last loaded or committed
+	file   *handle // nil: after a failure, to be opened again
+	raw    string  // the summary record as last loaded or committed
 	closed bool
 }
 
-// Open opens the store in directory dir, for this process alone, and checks all
-// of it before it writes anything. If there is none it makes one, and dir too. A
-// store of an older schema version becomes one of the present version; a copy of
-// the file as it was is then beside it.
+// Open opens the store in directory dir, for this process alone, and checks all of it before
+// it writes anything. If there is no store it creates one, and dir too. A store of an older
+// schema version is migrated; a copy of the old file stays beside it.
 //
-// If the file can be read but not written, so can the Store; see
-// [Store.ReadOnly]. Errors wrap [ErrCorrupt], [ErrForeign], [ErrNewer],
-// [ErrLocked], [ErrReadOnly] or [ErrFull], if it is one of these. A file of no
-// bytes is corrupt: no crash leaves that, because a new file gets its name when
-// it is whole.
+// If the file can be read but not written, Open succeeds; see [Store.ReadOnly]. Errors wrap
+// [ErrCorrupt], [ErrForeign], [ErrNewer], [ErrLocked], [ErrReadOnly] or [ErrFull] where one of
+// these applies. An empty file is corrupt: no crash leaves one, because a new file gets its
+// name after it is complete.
 func Open(dir string) (*Store, error) {
 	s := &Store{path: filepath.Join(dir, FileName)}
 	h, err := openHandle(s.path, migrations, false)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = create(s.path); err == nil || errors.Is(err, fs.ErrExist) { // somebody else was faster
+		if err = create(s.path); err == nil || errors.Is(err, fs.ErrExist) { // another process was faster
 			h, err = openHandle(s.path, migrations, false)
 		}
 	}
@@ -73,9 +70,9 @@ func Open(dir string) (*Store, error) {
 // Path returns the name of the file.
 func (s *Store) Path() string { return s.path }
 
-// ReadOnly returns nil, or why nothing can be written for now. The error wraps
-// [ErrReadOnly], or says what was wrong when the file was opened again after a
-// failure. Each [Store.Commit] tries whether it can be written now.
+// ReadOnly returns why writes fail for now, nil if they do not. The error wraps [ErrReadOnly],
+// or describes what was wrong when the file was opened again after a failure. Each
+// [Store.Commit] tries again.
 func (s *Store) ReadOnly() error {
 	if why := s.why.Load(); why != nil {
 		return *why
@@ -83,14 +80,14 @@ func (s *Store) ReadOnly() error {
 	return nil
 }
 
-// A Size is how large a store is.
+// A Size is the size of a store.
 type Size struct {
-	Bytes int64 // of its file
-	Free  int64 // of these, in pages that are free
+	Bytes int64 // of the file
+	Free  int64 // part of Bytes: free pages
 }
 
-// Size returns how large the store was after it was opened or written last. It
-// does not wait for a commit that is under way.
+// Size returns the size after the store was last opened or written. It does not wait for a
+// commit.
 func (s *Store) Size() Size {
 	if size := s.size.Load(); size != nil {
 		return *size
@@ -98,7 +95,7 @@ func (s *Store) Size() Size {
 	return Size{}
 }
 
-// Close closes the store. It waits for what is under way.
+// Close closes the store. It waits for running operations.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,7 +106,7 @@ func (s *Store) Close() error {
 	return s.drop()
 }
 
-// use takes h as the open file.
+// use sets h as the open file.
 func (s *Store) use(h *handle) {
 	s.file = h
 	s.measure()
@@ -128,6 +125,7 @@ func (s *Store) measure() {
 	s.size.Store(&size)
 }
 
+// cannot sets why writes fail; nil if they do not.
 func (s *Store) cannot(why error) {
 	if why == nil {
 		s.why.Store(nil)
@@ -146,7 +144,7 @@ func (s *Store) drop() error {
 	return h.close()
 }
 
-// ready sees to it that the file is open, and still the one with that name.
+// ready opens the file if it is not open, or if another file has its name now.
 func (s *Store) ready() error {
 	if s.closed {
 		return ErrClosed
@@ -167,17 +165,17 @@ func (s *Store) ready() error {
 	return nil
 }
 
-// Contents are everything in a store.
+// Contents are all objects in a store.
 type Contents struct {
 	Revision uint64
-	Complete bool           // as the last Commit said; false if there was none
-	Model    *routing.Model // each kind in the order of IDs; not validated
+	Complete bool           // from the last Commit; false if there was none
+	Model    *routing.Model // sorted by ID; not validated
 }
 
-// Load reads everything that is on disk now. It checks each checksum and count
-// and decodes each object. progress may be nil; it is told now and then, and at
-// the end, how many of all objects have been read, and must not use the Store.
-// Errors wrap the same as those of [Open].
+// Load reads all objects from disk. It checks all checksums and counts and decodes each
+// object. progress may be nil; it is called periodically, and at the end, with the number of
+// objects that have been read, and must not use the Store. Errors wrap the same as those of
+// [Open].
 func (s *Store) Load(progress func(done, total int)) (Contents, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,13 +190,13 @@ func (s *Store) Load(progress func(done, total int)) (Contents, error) {
 	return c, nil
 }
 
-// tellEvery is the number of objects after which progress is told.
-const tellEvery = 1024
+// progressEvery is the number of objects between calls of progress.
+const progressEvery = 1024
 
 func (s *Store) load(progress func(done, total int)) (Contents, error) {
 	c := Contents{Model: new(routing.Model)}
 	done, total := 0, 0
-	tell := func() {
+	report := func() {
 		if progress != nil {
 			progress(done, total)
 		}
@@ -206,34 +204,34 @@ func (s *Store) load(progress func(done, total int)) (Contents, error) {
 	add := adder(c.Model)
 	h, err := s.file.scan(scan{
 		begin: func(h header) {
-			total = h.state.objects()
-			reserve(c.Model, &h.state)
-			tell()
+			total = h.summary.objects()
+			reserve(c.Model, &h.summary)
+			report()
 		},
 		found: func(k kind, key, text []byte) error {
-			if done++; done%tellEvery == 0 {
-				tell()
+			if done++; done%progressEvery == 0 {
+				report()
 			}
 			return add(k, key, text)
 		},
 	})
 	if err != nil {
 		err = classify(err)
-		s.drop() // what is written next is checked first
+		s.drop() // the next write checks the file first
 		s.cannot(err)
 		return c, err
 	}
-	if done%tellEvery != 0 {
-		tell()
+	if done%progressEvery != 0 {
+		report()
 	}
 	s.raw = h.raw
-	c.Revision, c.Complete = h.state.Revision, h.state.Complete
+	c.Revision, c.Complete = h.summary.Revision, h.summary.Complete
 	return c, nil
 }
 
-// reserve makes room in m for the objects of s. That count is not to be trusted
-// for more than to save time.
-func reserve(m *routing.Model, s *state) {
+// reserve allocates room in m for the objects of s. The counts may be wrong; they only save
+// time.
+func reserve(m *routing.Model, s *summary) {
 	const most = 1 << 20
 	m.Networks = make([]routing.Network, 0, min(max(s.Networks.Count, 0), most))
 	m.Routers = make([]routing.Router, 0, min(max(s.Routers.Count, 0), most))
@@ -266,15 +264,15 @@ func adder(m *routing.Model) func(k kind, key, text []byte) error {
 		case err != nil:
 			return corrupt("%w", err)
 		case !bytes.Equal([]byte(id), key):
-			return corrupt("the object says that its ID is %q", id)
+			return corrupt("the object has ID %q", id)
 		}
 		return nil
 	}
 }
 
-// guard calls f, which reads memory that is mapped from a file. If the file has
-// become shorter or cannot be read any more, that is a fault, and with what is
-// damaged bbolt panics; either becomes an error, and panicked is true.
+// guard calls f, which reads memory that is mapped from a file. If the file has become shorter
+// or unreadable, an access faults, and bbolt panics on damage. guard returns both as errors,
+// with panicked set.
 func guard(f func() error) (panicked bool, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

@@ -16,8 +16,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// TestNewStore: a new store is empty and not complete, and there is nothing in
-// its directory but the file.
+// A new store is empty and not complete, and its directory contains only the file.
 func TestNewStore(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	s := open(t, dir)
@@ -47,7 +46,7 @@ func list(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// TestLeftovers: what a crash leaves while a file is made is removed, and nothing else.
+// Files that a crash leaves behind are removed, and no others.
 func TestLeftovers(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"intent.db.new-123", "intent.db.v0.new-4", "intent.db.v0", "other.new-5"} {
@@ -61,9 +60,8 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
-// TestCommit makes random commits, opens the store anew now and then, and
-// compares with an oracle. In the end bbolt finds nothing to complain about, and
-// reads the same objects.
+// TestCommit makes random commits, sometimes reopens the store, and compares it with an
+// oracle. In the end bbolt finds no errors and reads the same objects.
 func TestCommit(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		dir, err := os.MkdirTemp("", "store")
@@ -107,8 +105,8 @@ func TestCommit(t *testing.T) {
 	})
 }
 
-// drawChange draws a change of few objects, often the same ones, or of many
-// ports, so that the tree has branches and shrinks again.
+// drawChange draws a change of few objects, often the same ones, or of many ports, so that the
+// tree gets branches and shrinks again.
 func drawChange(t *rapid.T) (c routing.Change) {
 	first := rapid.IntRange(0, 1000).Draw(t, "first")
 	n := rapid.SampledFrom([]int{0, 1, 3, 400, 1200}).Draw(t, "n")
@@ -167,8 +165,7 @@ func bboltAgrees(path string, m *routing.Model) error {
 	})
 }
 
-// TestProgress: it begins with nothing, ends with everything, and goes up.
-// The size is that of the file, and what was deleted is free.
+// The size is that of the file, and deleted objects become free space.
 func TestSize(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -226,8 +223,7 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// TestConcurrent commits and loads from many goroutines; every load sees whole
-// commits.
+// TestConcurrent commits and loads in many goroutines; every load sees whole commits.
 func TestConcurrent(t *testing.T) {
 	s := open(t, t.TempDir())
 	var wg sync.WaitGroup
@@ -261,7 +257,7 @@ func TestConcurrent(t *testing.T) {
 	wg.Wait()
 }
 
-// TestClosed: a closed Store does nothing, and the next one gets the lock.
+// A closed Store returns errors, and the next one gets the lock.
 func TestClosed(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -282,8 +278,8 @@ func TestClosed(t *testing.T) {
 	open(t, dir)
 }
 
-// TestBadObject: what cannot be stored is refused, with all that was to be
-// written with it, and the next commit works.
+// An object that cannot be stored is refused, together with its whole commit, and the next
+// commit works.
 func TestBadObject(t *testing.T) {
 	s := open(t, t.TempDir())
 	o := newOracle()

@@ -2,19 +2,18 @@ package store
 
 import "bytes"
 
-// An element is what a bucket has under one key.
+// An element is the entry of a bucket for one key.
 type element struct {
 	key, value []byte
-	bucket     bool // the value is a bucket's
+	bucket     bool // the value is a bucket
 }
 
-// copy returns an element that stays as it is.
+// copy returns a copy of e that stays valid.
 func (e element) copy() element {
 	return element{bytes.Clone(e.key), bytes.Clone(e.value), e.bucket}
 }
 
-// buckets returns the elements of the bucket of buckets, in the order of their
-// keys.
+// buckets returns the elements of the root bucket, sorted by key.
 func (p *pager) buckets() (all []element, err error) {
 	err = p.tree(p.root, nil, nil, 0, func(e element) error {
 		all = append(all, e.copy())
@@ -23,8 +22,8 @@ func (p *pager) buckets() (all []element, err error) {
 	return all, err
 }
 
-// bucket calls visit for each element of the bucket b in the order of keys. An
-// element is valid during the call only.
+// bucket calls visit for each element of the bucket b, sorted by key. An element is valid
+// during the call only.
 func (p *pager) bucket(b element, visit func(element) error) error {
 	if !b.bucket || len(b.value) < bucketLen {
 		return p.damaged(corrupt("%q is not a bucket", b.key))
@@ -39,9 +38,9 @@ func (p *pager) bucket(b element, visit func(element) error) error {
 	return p.leaf(inline, nil, nil, visit)
 }
 
-// tree visits the elements in page id and in the pages below it. The first of
-// their keys must be first, which is what the page above has, because bbolt finds
-// its way back up by it; and all must be below high. nil is no limit.
+// tree visits the elements in page id and in the pages below it. The first key must be first,
+// which is the key in the parent page, because bbolt finds its way back up by that key; all
+// keys must be less than high. nil is no limit.
 func (p *pager) tree(id uint64, first, high []byte, depth int, visit func(element) error) error {
 	b, err := p.page(id, depth)
 	if err != nil {
@@ -103,7 +102,7 @@ func (p *pager) leaf(b, first, high []byte, visit func(element) error) error {
 	return nil
 }
 
-// span returns n bytes of page b, from pos bytes behind at on.
+// span returns n bytes of page b, starting pos bytes after at.
 func span(b []byte, at int, pos, n uint32) ([]byte, bool) {
 	start, end := uint64(at)+uint64(pos), uint64(at)+uint64(pos)+uint64(n)
 	if end > uint64(len(b)) {
@@ -112,11 +111,10 @@ func span(b []byte, at int, pos, n uint32) ([]byte, bool) {
 	return b[start:end:end], true
 }
 
-// within reports whether key is not empty and below high.
+// within reports whether key is not empty and less than high.
 func within(key, high []byte) bool {
 	return len(key) > 0 && (high == nil || bytes.Compare(key, high) < 0)
 }
 
-// begins reports whether a page whose first key is key may be where the page above
-// has first.
+// begins reports whether key may be the first key of a page whose key in the parent is first.
 func begins(key, first []byte) bool { return first == nil || bytes.Equal(key, first) }

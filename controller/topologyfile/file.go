@@ -1,5 +1,5 @@
-// Package topologyfile is the source of the intent that people write with an
-// editor: a file that is taken in when it changes.
+// Package topologyfile is the source of the intent that people edit: a file that is loaded
+// again whenever it changes.
 package topologyfile
 
 import (
@@ -22,12 +22,12 @@ type File struct {
 	path       string
 	allowEmpty bool
 	log        *zap.Logger
-	reload     chan struct{} // capacity 1: it is to be told again
-	content    []byte        // that Load has read, until Follow knows it
+	reload     chan struct{} // capacity 1: report the file again
+	content    []byte        // read by Load, until Follow starts
 }
 
-// New returns the topology file at path. Without allowEmpty, a file with nothing
-// in it is a mistake: taking it in would remove everything that it has declared.
+// New returns the topology file at path. Unless allowEmpty is set, a file without objects is
+// an error: loading it would remove everything that it declared before.
 func New(path string, allowEmpty bool, log *zap.Logger) *File {
 	return &File{path: path, allowEmpty: allowEmpty, log: log, reload: make(chan struct{}, 1)}
 }
@@ -38,19 +38,19 @@ func (f *File) Name() string { return f.path }
 // Role implements [ledger.Source].
 func (f *File) Role() ledger.Role { return ledger.Declared }
 
-// Reload has Follow tell what the file has now, whether it has changed or not.
+// Reload makes Follow report the file's contents, whether they have changed or not.
 func (f *File) Reload() {
 	select {
 	case f.reload <- struct{}{}:
-	default: // it is about to be told
+	default: // already requested
 	}
 }
 
-// Load reads the file when it is whole, see [filewatch.Watcher], and keeps the
-// objects that have no mistakes. The error is that of ctx.
+// Load reads the file when no process has it open for writing, see [filewatch.Watcher], and
+// returns the objects without mistakes. The error is ctx's.
 func (f *File) Load(ctx context.Context) (ledger.Contents, error) {
 	if _, err := filewatch.Read(f.path); errors.Is(err, filewatch.ErrBusy) {
-		f.log.Warn("somebody has the topology open for writing, waiting until it is closed", zap.String("file", f.path))
+		f.log.Warn("another process has the topology open for writing, waiting until it is closed", zap.String("file", f.path))
 	}
 	var failed error
 	ctx, end := context.WithCancelCause(ctx)
@@ -78,9 +78,9 @@ func (f *File) Load(ctx context.Context) (ledger.Contents, error) {
 	return c, nil
 }
 
-// empty is why a file with nothing in it is not used.
+// empty is the error for a file without objects.
 func (f *File) empty() error {
-	return fmt.Errorf("%s: it has no networks, routers or ports, and using it would remove everything that it has declared: "+
+	return fmt.Errorf("%s: it has no networks, routers or ports, so loading it would remove everything that it declared before: "+
 		"use --allow-empty if that is meant", f.path)
 }
 
@@ -89,7 +89,7 @@ var errLoaded = errors.New("the file has been read")
 func (f *File) watcher() filewatch.Watcher {
 	return filewatch.Watcher{
 		Path: f.path,
-		Warn: func(err error) { f.log.Warn("changes of the topology may come late", zap.Error(err)) },
+		Warn: func(err error) { f.log.Warn("changes of the topology may be noticed late", zap.Error(err)) },
 	}
 }
 
@@ -110,7 +110,7 @@ func (f *File) parse(data []byte, compare func(*routing.Model) (routing.Change, 
 }
 
 func (f *File) contents(m *routing.Model, warnings []topology.Warning) ledger.Contents {
-	debug.FreeOSMemory() // reading a file takes several times what it leaves
+	debug.FreeOSMemory() // parsing takes several times the memory of the result
 	c := ledger.Contents{Complete: true, Loaded: time.Now(), Model: m}
 	for _, w := range warnings {
 		c.Warnings = append(c.Warnings, w.String())
@@ -122,8 +122,8 @@ func (f *File) contents(m *routing.Model, warnings []topology.Warning) ledger.Co
 	return c
 }
 
-// Follow tells what each new version of the file changes, when it is whole.
-func (f *File) Follow(ctx context.Context, _ uint64, compare func(*routing.Model) (routing.Change, error), tell func(ledger.Update) error) error {
+// Follow reports the change to each new version of the file.
+func (f *File) Follow(ctx context.Context, _ uint64, compare func(*routing.Model) (routing.Change, error), report func(ledger.Update) error) error {
 	w := f.watcher()
 	w.Again = f.reload
 	ctx, end := context.WithCancelCause(ctx)
@@ -135,11 +135,11 @@ func (f *File) Follow(ctx context.Context, _ uint64, compare func(*routing.Model
 				u.Err = err
 			}
 		}
-		if err := tell(u); err != nil {
+		if err := report(u); err != nil {
 			end(err)
 		}
 	}
 	have := f.content
-	f.content = nil // it is of no more use
+	f.content = nil // no longer needed
 	return w.Run(ctx, have)
 }

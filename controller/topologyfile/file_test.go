@@ -17,8 +17,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// The first reading waits, and says so, until nobody writes any more.
-func TestLoadWaitsForTheWriter(t *testing.T) {
+// Load waits, and logs so, while another process has the file open for writing.
+func TestLoadWaitsForWriter(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "topology.yaml")
 	w, err := os.Create(path)
 	if err != nil {
@@ -41,7 +41,7 @@ func TestLoadWaitsForTheWriter(t *testing.T) {
 		c, err := New(path, false, log).Load(t.Context())
 		done <- loaded{c, err}
 	}()
-	if got, want := <-warned, "somebody has the topology open for writing, waiting until it is closed"; got != want {
+	if got, want := <-warned, "another process has the topology open for writing, waiting until it is closed"; got != want {
 		t.Errorf("warned %q, want %q", got, want)
 	}
 	if _, err := w.WriteString("  - {id: green}\n"); err != nil {
@@ -60,8 +60,8 @@ func TestLoadWaitsForTheWriter(t *testing.T) {
 	}
 }
 
-// A file that does not exist, and one without any objects, cannot be used. Load
-// ends with its context while another process writes.
+// Load fails for a file that does not exist or has no objects. Canceling its context ends it
+// while another process writes.
 func TestLoadFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "topology.yaml")
 	f := New(path, false, zap.NewNop())
@@ -72,9 +72,9 @@ func TestLoadFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c, err := f.Load(t.Context()); err != nil || c.Err == nil {
-		t.Errorf("a file with nothing in it was loaded: %v, %+v", err, c)
+		t.Errorf("a file without objects was loaded: %v, %+v", err, c)
 	}
-	w, err := os.OpenFile(path, os.O_WRONLY, 0) // and nobody closes it
+	w, err := os.OpenFile(path, os.O_WRONLY, 0) // stays open
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +83,6 @@ func TestLoadFails(t *testing.T) {
 	enough := errors.New("enough")
 	stop(enough)
 	if _, err := f.Load(ctx); !errors.Is(err, enough) {
-		t.Errorf("told to end: %v, want %v", err, enough)
+		t.Errorf("canceled: %v, want %v", err, enough)
 	}
 }

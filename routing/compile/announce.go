@@ -8,18 +8,18 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// An Announcement tells the machines on a network that an address of a router has
-// another MAC address now. Until they are told they send to the former one.
+// An Announcement informs the machines on a network of the new MAC address of a router
+// address. Until then they send to the old one.
 type Announcement struct {
 	Interface string // its ID
-	Port      string // the patch port by which its machines are reached
+	Port      string // the patch port to its network
 	Address   netip.Addr
 	MAC       ofproto.MAC
 }
 
-// Owners remember which MAC address each router address on a network had last, also
-// after the interface is gone: it may come again, with another one, while machines
-// still remember the former. The zero Owners remembers nothing.
+// Owners has the last MAC address of each router address on a network, even if the interface
+// is deleted: it may be added again with another MAC address while machines still have the old
+// one cached. The zero Owners is empty.
 type Owners struct {
 	macs map[ownedAt]ofproto.MAC
 }
@@ -29,11 +29,11 @@ type ownedAt struct {
 	address netip.Addr
 }
 
-// forgetful is how many addresses are remembered, besides as many as there are.
+// forgetful is how many deleted addresses are kept, in addition to as many as exist.
 const forgetful = 4096
 
-// Update takes in an intent and returns, by router, what has to be announced. What
-// was not known before has not changed.
+// Update records the addresses of x and returns, by router, what to announce. A new address is
+// not announced.
 func (o *Owners) Update(x *routing.Index) map[string][]Announcement {
 	if o.macs == nil {
 		o.macs = make(map[ownedAt]ofproto.MAC)
@@ -72,7 +72,7 @@ func (o *Owners) Update(x *routing.Index) map[string][]Announcement {
 	return out
 }
 
-// Moved returns what has to be announced of f, which had another MAC address.
+// Moved returns what to announce for f, whose MAC address was former.
 func Moved(x *routing.Index, f *routing.Interface, former ofproto.MAC) (out []Announcement) {
 	for _, p := range f.Addresses {
 		out = append(out, announce(f, p.Addr()))
@@ -84,9 +84,9 @@ func announce(f *routing.Interface, a netip.Addr) Announcement {
 	return Announcement{f.ID, f.PatchName(), a, f.MAC}
 }
 
-// announceLinkLocal announces the link-local addresses that the kernel has made of former MAC
-// addresses: the namespace keeps one until its tap is made anew, and router advertisements
-// come from there. One that another interface on the network has is not for f.
+// announceLinkLocal announces the link-local addresses derived from former MAC addresses: the
+// namespace keeps them until its tap is recreated, and they are the source of router
+// advertisements. An address that another interface on the network has is not announced.
 func announceLinkLocal(x *routing.Index, f *routing.Interface, former map[ofproto.MAC]bool) (out []Announcement) {
 	six := false
 	for _, p := range f.Addresses {
@@ -104,9 +104,9 @@ func announceLinkLocal(x *routing.Index, f *routing.Interface, former map[ofprot
 	return out
 }
 
-// Frame returns the Ethernet frame that makes machines learn the MAC address: a gratuitous
-// ARP request (RFC 5227 §2.3), or an unsolicited neighbour advertisement to all nodes that
-// overrides what they know (RFC 4861 §7.2.6).
+// Frame returns the Ethernet frame of the announcement: a gratuitous ARP request (RFC 5227
+// §2.3), or an unsolicited neighbour advertisement to all nodes with the override flag (RFC
+// 4861 §7.2.6).
 func (a Announcement) Frame() []byte {
 	be := binary.BigEndian
 	addr := a.Address.AsSlice()
@@ -115,7 +115,7 @@ func (a Announcement) Frame() []byte {
 		b = append(b, 0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1)
 		b = append(append(b, a.MAC[:]...), addr...)
 		b = append(append(b, 0, 0, 0, 0, 0, 0), addr...)
-		return append(b, make([]byte, 18)...) // the least that Ethernet carries
+		return append(b, make([]byte, 18)...) // padding to the minimum length of Ethernet
 	}
 	allNodes := netip.MustParseAddr("ff02::1").AsSlice()
 	icmp := []byte{136, 0, 0, 0, 0xa0, 0, 0, 0} // flags: router, override
@@ -130,7 +130,7 @@ func (a Announcement) Frame() []byte {
 	return append(b, icmp...)
 }
 
-// checksum is RFC 1071's.
+// checksum is the internet checksum (RFC 1071).
 func checksum(b []byte) uint16 {
 	sum := uint32(0)
 	for i := 0; i+1 < len(b); i += 2 {

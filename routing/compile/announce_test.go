@@ -15,7 +15,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// What has to be announced after each change, and nothing at the start.
+// What is announced after each change; at the start, nothing.
 func TestOwners(t *testing.T) {
 	leg := func(id, network string, last byte, addresses ...string) routing.Interface {
 		f := routing.Interface{ID: id, Network: network, MAC: ofproto.MAC{2, 0, 0, 0, 0, last}}
@@ -39,7 +39,8 @@ func TestOwners(t *testing.T) {
 			"r1: b pr-b 10.0.2.1 02:00:00:00:00:03"},
 		{[]routing.Router{router("r1", leg("a", "n1", 4, "10.0.1.1/24", "fd00::1/64"), leg("b", "n2", 3, "10.0.2.1/24"))},
 			"r1: a pr-a 10.0.1.1 02:00:00:00:00:04, a pr-a fd00::1 02:00:00:00:00:04, a pr-a fe80::ff:fe00:1 02:00:00:00:00:04"},
-		// An interface that goes and comes again with another address, also down, and one that takes over an address.
+		// An interface is deleted and added with another address, also while it is down, and
+		// one takes over an address.
 		{[]routing.Router{router("r1", leg("a", "n1", 4, "10.0.1.1/24", "fd00::1/64"))}, ""},
 		{[]routing.Router{router("r1", leg("a", "n1", 4, "10.0.1.1/24", "fd00::1/64"), down(leg("b", "n2", 5, "10.0.2.1/24")))}, ""},
 		{[]routing.Router{router("r1", leg("a", "n1", 4, "10.0.1.1/24", "fd00::1/64"), leg("b", "n2", 5, "10.0.2.1/24"))},
@@ -66,7 +67,7 @@ func TestOwners(t *testing.T) {
 	}
 }
 
-// What is remembered of addresses that are gone has an end.
+// The number of remembered addresses of deleted interfaces is bounded.
 func TestOwnersForget(t *testing.T) {
 	var o Owners
 	for i := range 3 * forgetful {
@@ -79,7 +80,7 @@ func TestOwnersForget(t *testing.T) {
 	}
 }
 
-// The frames are what RFC 5227 and RFC 4861 say, with correct checksums.
+// The frames comply with RFC 5227 and RFC 4861, and have correct checksums.
 func TestAnnouncementFrames(t *testing.T) {
 	mac := ofproto.MAC{2, 0, 0, 0, 1, 1}
 	p := gopacket.NewPacket(Announcement{Address: netip.MustParseAddr("10.0.1.1"), MAC: mac}.Frame(), layers.LayerTypeEthernet, gopacket.Default)

@@ -6,7 +6,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// Numbers of the protocols that are answered.
+// Protocol numbers of requests and answers.
 const (
 	arpRequest = 1 // RFC 826
 	arpReply   = 2
@@ -35,7 +35,7 @@ var (
 	allNodes     = netip.MustParseAddr("ff02::1")
 
 	broadcastMAC = ofproto.MAC{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
-	groupBit     = ofproto.MAC{1} // of the MAC addresses of groups
+	groupBit     = ofproto.MAC{1} // set in multicast MAC addresses
 )
 
 func (c *compiler) answersARP() bool { return c.router.ARPResponder && c.can.Has(CanAnswerARP) }
@@ -46,9 +46,9 @@ func (c *compiler) answersND(l *leg) bool {
 
 func (c *compiler) answersEcho() bool { return c.router.EchoResponder && c.can.Has(CanAnswerEcho) }
 
-// answer emits the flows that answer requests for the MAC address of l. Flows of
-// a higher priority take the requests that Linux does not answer either: their
-// source is of [martians], or one of the router itself.
+// answer emits the flows that answer requests for the MAC address of l. Flows of higher
+// priority match the requests that Linux does not answer either: those with a source in
+// [martians] or of the router itself.
 func (c *compiler) answer(l *leg) {
 	if c.answersARP() {
 		for _, p := range l.Addresses {
@@ -58,7 +58,7 @@ func (c *compiler) answer(l *leg) {
 			asks := []ofproto.Field{ofproto.InPort(l.patch), ofproto.ARP(), ofproto.ARPOp(arpRequest), ofproto.ARPTargetIP(p.Addr())}
 			do := l.answer(answerARP(l.MAC, p.Addr()))
 			c.emit(l.object(), RoleARP, tableLocal, prioOwn, ofproto.MatchOf(asks...), do)
-			c.emit(l.object(), RoleARP, tableLocal, prioNew, ofproto.MatchOf(append(asks, ofproto.ARPSource(alone(netip.IPv4Unspecified())))...), do) // RFC 5227's probe
+			c.emit(l.object(), RoleARP, tableLocal, prioNew, ofproto.MatchOf(append(asks, ofproto.ARPSource(alone(netip.IPv4Unspecified())))...), do) // a probe (RFC 5227)
 		}
 	}
 	if c.answersND(l) {
@@ -96,7 +96,7 @@ func (c *compiler) reply(l *leg) {
 	}
 }
 
-// answer does what to says, and goes on to where the answer is limited, and sent.
+// answer applies to and continues with the limit, if any, and the sending of the answer.
 func (l *leg) answer(to ofproto.Apply) ofproto.Instructions {
 	if l.meters == nil {
 		return ofproto.Do(to, ofproto.Goto{Table: tableAnswer})
@@ -104,9 +104,8 @@ func (l *leg) answer(to ofproto.Apply) ofproto.Instructions {
 	return ofproto.Do(to, ofproto.Goto{Table: tableLimit})
 }
 
-// refuse emits the flows that drop ARP requests of senders whose MAC address, to
-// which the answer would go, is zero or that of a group: Linux would answer
-// everybody.
+// refuse emits the flows that drop ARP requests from a MAC address that is zero or multicast.
+// Linux would send the answer to that address, and so to all machines.
 func (c *compiler) refuse() {
 	if c.answersARP() && c.routes(v4) {
 		c.forged(ofproto.MatchOf(ofproto.ARP(), ofproto.ARPSourceMAC(ofproto.MAC{})))
@@ -114,15 +113,15 @@ func (c *compiler) refuse() {
 	}
 }
 
-// refuseND emits the same for solicitations for address a of l, and what drops
-// those from a, which Linux would answer too.
+// refuseND emits the same for solicitations for address a of l, and drops solicitations with
+// source a, which Linux would answer too.
 func (c *compiler) refuseND(l *leg, a netip.Addr) {
 	asks := []ofproto.Field{ofproto.IPProto(protoICMPv6), ofproto.ICMPv6Type(ndSolicitation), ofproto.ICMPv6Code(0)}
 	about := func(more ...ofproto.Field) ofproto.Match { return v6.match(append(more, asks...)...) }
 	in, target := ofproto.InPort(l.patch), ofproto.NDTarget(a)
 	c.forged(about(in, target, ofproto.NDOptionsType(ndOptionSourceMAC), ofproto.NDSourceMAC(ofproto.MAC{})))
 	c.forged(about(in, target, ofproto.NDSourceMACBits(groupBit, groupBit)))
-	if from := src(alone(a)); linkLocal(a) { // which others may have on their links
+	if from := src(alone(a)); linkLocal(a) { // other links may have the same address
 		c.forged(about(in, from))
 	} else {
 		c.forged(about(from))
@@ -133,8 +132,8 @@ func (c *compiler) forged(m ofproto.Match) {
 	c.emit(c.about(), RoleForged, tableLocal, prioForged, m, ofproto.Instructions{})
 }
 
-// answerARP turns an ARP request into the reply that says that addr is at mac
-// (RFC 826), to the sender that the request names.
+// answerARP turns an ARP request into the reply that addr is at mac (RFC 826), addressed to
+// the sender given in the request.
 func answerARP(mac ofproto.MAC, addr netip.Addr) ofproto.Apply {
 	return ofproto.Apply{Actions: ofproto.ActionsOf(
 		ofproto.Move{Src: ofproto.Whole(ofproto.FieldARPSHA), Dst: ofproto.Whole(ofproto.FieldEthDst)},
@@ -146,12 +145,11 @@ func answerARP(mac ofproto.MAC, addr netip.Addr) ofproto.Apply {
 	)}
 }
 
-// answerND emits what turns solicitations for address a of l into advertisements
-// (RFC 4861 §7.2.4). It takes two tables, because Open vSwitch allows to set the
-// target's MAC address only where it knows that the packet is an advertisement.
-// The option that holds it is what was the option with the sender's, so those
-// without one are left to the kernel. A machine that only wants to know whether
-// somebody has the address has none to tell; all nodes are answered then.
+// answerND emits the flows that turn solicitations for address a of l into advertisements (RFC
+// 4861 §7.2.4). Two tables are needed, because Open vSwitch can set the target's MAC address
+// only after it has matched an advertisement. The option with the sender's MAC address becomes
+// the option with the target's, so the kernel answers solicitations without one. A machine
+// that checks for duplicates of its address sends none; the answer goes to all nodes then.
 func (c *compiler) answerND(l *leg, a netip.Addr) {
 	group := ofproto.IPv6Dst(alone(solicitedNode(a)))
 	for _, to := range []ofproto.Field{group, ofproto.IPv6Dst(alone(a))} {
@@ -169,15 +167,14 @@ func (c *compiler) answerND(l *leg, a netip.Addr) {
 			ofproto.SetField{Field: ofproto.IPv6Dst(alone(allNodes))})))
 }
 
-// solicits are the fields of a solicitation for a that is valid (RFC 4861 §7.1.1,
-// RFC 6980 §5), as far as its addresses do not matter.
+// solicits returns the fields of a valid solicitation for a (RFC 4861 §7.1.1, RFC 6980 §5),
+// except its addresses.
 func solicits(a netip.Addr) []ofproto.Field {
 	return []ofproto.Field{ofproto.IPProto(protoICMPv6), ofproto.IPTTL(ndHopLimit), ofproto.NotFragmented(),
 		ofproto.ICMPv6Type(ndSolicitation), ofproto.ICMPv6Code(0), ofproto.NDTarget(a)}
 }
 
-// solicitedNode returns the multicast address of those that may have a (RFC 4291
-// §2.7.1).
+// solicitedNode returns the solicited-node multicast address of a (RFC 4291 §2.7.1).
 func solicitedNode(a netip.Addr) netip.Addr {
 	b := a.As16()
 	return netip.AddrFrom16([16]byte{0: 0xff, 1: 2, 11: 1, 12: 0xff, 13: b[13], 14: b[14], 15: b[15]})
@@ -189,8 +186,8 @@ func groupMAC(a netip.Addr) ofproto.MAC {
 	return ofproto.MAC{0x33, 0x33, b[12], b[13], b[14], b[15]}
 }
 
-// advertise turns a solicitation into an advertisement to whom the actions in to
-// say, but for the router's MAC address.
+// advertise turns a solicitation into an advertisement, except for the router's MAC address.
+// The actions to set its destination.
 func advertise(a netip.Addr, flags uint32, to ...ofproto.Action) ofproto.Apply {
 	return ofproto.Apply{Actions: ofproto.ActionsOf(append(to,
 		ofproto.SetField{Field: ofproto.IPv6Src(alone(a))},

@@ -10,14 +10,14 @@ import (
 
 // Priorities in tableClassify.
 const (
-	prioGroup    = 410 // packets from a MAC address that no machine can have
-	prioAnswer   = 400 // requests that are answered in the switch
-	prioNear     = 210 // packets to be routed whose source is where they come from
-	prioRoute    = 200 // packets to be routed
-	prioFallback = 100 // everything else, both ways
+	prioGroup    = 410 // packets from a multicast MAC address
+	prioAnswer   = 400 // requests that flows answer
+	prioNear     = 210 // packets to route, with a source in a subnet of their interface
+	prioRoute    = 200 // packets to route
+	prioFallback = 100 // everything else, in both directions
 )
 
-// classify emits what decides by the port that a packet came in by.
+// classify emits the flows that match the port by which a packet enters.
 func (c *compiler) classify(l *leg) {
 	about, in := l.object(), ofproto.InPort(l.patch)
 	if c.answersARP() {
@@ -32,7 +32,7 @@ func (c *compiler) classify(l *leg) {
 		}
 	}
 	if c.answersND(l) {
-		for _, a := range l.addresses6() { // what is sent to l.MAC comes by RoleIn
+		for _, a := range l.addresses6() { // what is sent to l.MAC takes the flow of RoleIn
 			c.emit(about, RoleAsk, tableClassify, prioAnswer, v6.match(append(solicits(a), in, ofproto.Untagged(),
 				ofproto.EthDst(groupMAC(solicitedNode(a))), ofproto.IPv6Dst(alone(solicitedNode(a))))...), ofproto.GotoTable(tableLocal))
 		}
@@ -62,7 +62,7 @@ func (c *compiler) classify(l *leg) {
 
 const prioKernel = 10 // in tableKernel
 
-// onward sends a packet on to tableLocal, with metadata.
+// onward continues in tableLocal, with metadata.
 func onward(meta uint64) ofproto.Instructions {
 	if meta == 0 {
 		return ofproto.GotoTable(tableLocal)
@@ -70,8 +70,7 @@ func onward(meta uint64) ofproto.Instructions {
 	return ofproto.Do(ofproto.WriteMetadata{Value: meta, Mask: metaScope | metaNear}, ofproto.Goto{Table: tableLocal})
 }
 
-// subnets returns the subnets of l of a family, that of link-local addresses
-// included.
+// subnets returns the subnets of l of a family, including the link-local subnet.
 func (l *leg) subnets(v family) (out []netip.Prefix) {
 	for _, p := range l.Addresses {
 		if v.is(p.Addr()) && !linkLocal(p.Addr()) {
@@ -84,8 +83,8 @@ func (l *leg) subnets(v family) (out []netip.Prefix) {
 	return out
 }
 
-// addresses6 returns the IPv6 addresses of l, with the link-local one that the
-// kernel makes.
+// addresses6 returns the IPv6 addresses of l, including the link-local one that the kernel
+// assigns.
 func (l *leg) addresses6() (out []netip.Addr) {
 	for _, p := range l.Addresses {
 		if p.Addr().Is6() {

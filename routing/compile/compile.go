@@ -1,8 +1,7 @@
-// Package compile translates a router of a [routing.Model] into the flows, groups
-// and meters that its bridge should hold. It is pure: [Compile] is a function of
-// the [routing.Index] and of [Facts], which have been observed of the bridge and
-// of the router's namespace, and [Recompile] returns the same in a time for what
-// has changed.
+// Package compile translates a router of a [routing.Model] into the flows, groups and meters
+// of its bridge. It is pure: [Compile] is a function of the [routing.Index] and of [Facts],
+// observations of the bridge and the router's namespace. [Recompile] returns the same in time
+// proportional to what has changed.
 package compile
 
 import (
@@ -13,56 +12,54 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A Program is what one routing bridge should hold. It is immutable.
+// A Program is the desired contents of one routing bridge. It is immutable.
 type Program struct {
 	Flows ofproto.Set
-	// Groups and Meters are what Flows refer to, by ID.
+	// Groups and Meters are those that Flows refer to, sorted by ID.
 	Groups []ofproto.GroupEntry
 	Meters []ofproto.MeterEntry
-	// Missing names the ports that the bridge does not have yet. What needs
-	// them is left out of Flows.
+	// Missing are names of ports that the bridge does not have yet. Flows that need them are
+	// left out.
 	Missing []string
-	// Objects say which object of the Model each cookie in Flows stands for.
+	// Objects has the object of the Model for each cookie in Flows.
 	Objects Objects
 
 	source source
 }
 
-// The pipeline. Flows may only go on to a later table. See docs/flow-program.md for
-// the whole program in words.
+// The pipeline. Flows may only continue in a later table. docs/flow-program.md describes the
+// whole program.
 const (
-	tableClassify ofproto.TableID = iota // by ingress port: answer, hand to the kernel, or route
-	tableLocal                           // what is for the router itself, or must not be routed
+	tableClassify ofproto.TableID = iota // by ingress port: answer, send to the kernel, or route
+	tableLocal                           // packets for the router itself, or that must not be routed
 	tableRoute                           // by destination network
 	tableDeliver                         // by destination address
-	tableLimit                           // by sender: not too many answers
+	tableLimit                           // by sender: limit answers
 	tableAnswer                          // by ingress port: send an answer back
-	tableKernel                          // by ingress port: hand to the kernel
-	tableUnknown                         // by destination: not too many for unknown neighbours
-	tableTap                             // by ingress port: hand what may pass to the kernel
+	tableKernel                          // by ingress port: send to the kernel
+	tableUnknown                         // by destination: limit packets for unknown neighbours
+	tableTap                             // by ingress port: send packets within the limit to the kernel
 )
 
-// The metadata of a packet that is routed.
+// The metadata of routed packets.
 const (
-	metaScope uint64 = 0xffff           // the number of its address scope
-	metaNear  uint64 = 1 << 16          // its source is in a subnet of the interface that it came in by
-	metaRoute uint64 = 0xffffffff << 32 // 1 + the index of the extra route that it takes
+	metaScope uint64 = 0xffff           // number of the address scope
+	metaNear  uint64 = 1 << 16          // the source is in a subnet of the ingress interface
+	metaRoute uint64 = 0xffffffff << 32 // 1 + the index of the extra route
 )
 
-// tooBig is the bit that says that a packet is larger than the MTU of the network
-// that it goes to.
+// tooBig is the bit for packets that are larger than the MTU of the egress network.
 var tooBig = ofproto.Bit(ofproto.FieldReg0, 0)
 
 const prioDrop = 0 // in each table
 
-// Compile translates router r of the indexed Model into the flows that its
-// bridge should hold. The result depends only on the arguments: compiling
-// twice gives equal Programs.
+// Compile translates router r of the indexed Model into its program. The result depends only
+// on the arguments: equal arguments give equal Programs.
 func Compile(x *routing.Index, r *routing.Router, facts Facts) Program {
 	return sourceOf(x, r, facts, source{}).compile()
 }
 
-// A source is all that a [Program] depends on.
+// A source is everything that a [Program] depends on.
 type source struct {
 	router  *routing.Router
 	can     Capabilities
@@ -71,14 +68,14 @@ type source struct {
 	legs    []leg
 	missing []string
 
-	// These follow from the others.
+	// Computed from the other fields.
 	limits   *limits
 	groups   []ofproto.GroupID // by route
 	min, max int               // MTUs of the legs' networks
 }
 
-// sourceOf returns what the Program of r depends on. prev may be that of an
-// earlier one, from which is taken what takes long.
+// sourceOf returns what the Program of r depends on. If prev is the source of an earlier
+// Program, it reuses what is expensive to compute.
 func sourceOf(x *routing.Index, r *routing.Router, facts Facts, prev source) source {
 	s := source{router: r, can: facts.Can, kernel: facts.Kernel, known: facts.Neighbours, limits: prev.limits, groups: prev.groups}
 	if prev.router != r {
@@ -132,10 +129,10 @@ func sourceOf(x *routing.Index, r *routing.Router, facts Facts, prev source) sou
 type leg struct {
 	*routing.Interface
 	network    *routing.Members
-	patch, tap ofproto.PortNo    // tap is 0 where there is no fallback
-	ids        []ofproto.MeterID // of meters, by kind; nil: there are too many interfaces
-	meters     []ofproto.MeterID // of answers, likewise; nil: there is no limit
-	scope      [2]uint64         // numbers of its address scopes, by family; 0: there is one only
+	patch, tap ofproto.PortNo    // tap is 0 without fallback
+	ids        []ofproto.MeterID // meters, by kind; nil: too many interfaces
+	meters     []ofproto.MeterID // meters for answers, by kind; nil: no limit
+	scope      [2]uint64         // numbers of its address scopes, by family; 0: only one scope
 }
 
 func (l *leg) object() routing.Object {
@@ -152,7 +149,7 @@ func (l *leg) has(v family) bool {
 	return false
 }
 
-// contains reports whether a is in a subnet of l that is routed.
+// contains reports whether a is in a routed subnet of l.
 func (l *leg) contains(a netip.Addr) bool {
 	if linkLocal(a) {
 		return false
@@ -206,20 +203,20 @@ func (s source) compile() Program {
 	}
 }
 
-// A compiler emits flows of one router.
+// A compiler emits the flows of one router.
 type compiler struct {
 	source
 	flows   []ofproto.Flow
 	objects []labelled
 }
 
-// about is the router itself.
+// about returns the router as an object.
 func (c *compiler) about() routing.Object {
 	return routing.Object{Kind: routing.KindRouter, ID: c.router.ID}
 }
 
-// toKernel hands a packet that came in by l's patch port to the kernel, or
-// drops it where the router has no namespace.
+// toKernel sends a packet from l's patch port to the kernel, or drops it if the router has no
+// namespace.
 func (c *compiler) toKernel(l *leg) ofproto.Instructions {
 	if l.tap == 0 {
 		return ofproto.Instructions{}
@@ -227,8 +224,7 @@ func (c *compiler) toKernel(l *leg) ofproto.Instructions {
 	return ofproto.ApplyActions(ofproto.Output{Port: l.tap})
 }
 
-// drops makes every table end in an explicit drop, so that what is dropped is
-// counted.
+// drops ends each table with an explicit drop, so that dropped packets are counted.
 func (c *compiler) drops() {
 	for t := tableClassify; t <= tableTap; t++ {
 		c.emit(c.about(), RoleDrop, t, prioDrop, ofproto.Match{}, ofproto.Instructions{})

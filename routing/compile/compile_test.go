@@ -22,8 +22,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expected output in testdata")
 
-// Each testdata/*.txtar is a topology.yaml, the facts known of the bridges
-// (lines of: port number), and the flows expected.
+// Each testdata/*.txtar has a topology.yaml, the facts of the bridges (lines of port and
+// number), and the expected flows.
 func TestCompile(t *testing.T) {
 	for _, g := range golden(t) {
 		t.Run(filepath.Base(g.name), func(t *testing.T) {
@@ -78,8 +78,8 @@ func golden(t *testing.T) (out []goldenFile) {
 	return out
 }
 
-// acceptedByOVS fails t unless ovs-ofctl reads as many flows in text as there
-// are. ovs-ofctl only has to be there where CI says so.
+// acceptedByOVS fails t unless ovs-ofctl parses all flows in text. It skips the check if there
+// is no ovs-ofctl, except in CI.
 func acceptedByOVS(t *testing.T, text string) {
 	t.Helper()
 	lab.Needs(t, "ovs-ofctl")
@@ -96,7 +96,7 @@ func acceptedByOVS(t *testing.T, text string) {
 	}
 }
 
-// render lists the flows of each router and the ports that it misses.
+// render lists the flows of each router and its missing ports.
 func render(m *routing.Model, facts compile.Facts) string {
 	var b strings.Builder
 	x := routing.NewIndex(m)
@@ -139,7 +139,7 @@ func facts(t *testing.T, text string) compile.Facts {
 	return f
 }
 
-// Laws of every program that a valid model compiles to.
+// Laws for the programs of all valid models.
 func TestCompileLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m, facts := drawModel(t)
@@ -183,9 +183,9 @@ func checkProgram(t *rapid.T, r *routing.Router, facts compile.Facts, prog compi
 		}
 		before = append(before, f)
 	}
-	// One flow a destination; besides, a few for each interface, each of its
-	// addresses and each next hop. Only where the switch cannot measure packets
-	// there are some for pairs of networks.
+	// There is one flow per destination, and a few for each interface, each of its addresses
+	// and each next hop. Only if the switch cannot measure packets there are some for pairs of
+	// networks.
 	addresses, hops, others, limits := 0, 0, 0, 0
 	for _, i := range r.Interfaces {
 		addresses += len(i.Addresses)
@@ -202,9 +202,9 @@ func checkProgram(t *rapid.T, r *routing.Router, facts compile.Facts, prog compi
 			others++
 		}
 	}
-	// 34 are of the router: 9 tables' ends, 21 martians, 2 forged ARP senders and 2 that go on. 33 are
-	// of an interface with IPv4 and IPv6, its link-local address included; 17 are of an IPv4
-	// address and its subnet, 15 of an IPv6 one.
+	// 34 for the router: 9 final drops, 21 martians, 2 forged ARP senders and 2 that pass
+	// packets on. 33 for an interface with IPv4 and IPv6, including its link-local address; 17
+	// for an IPv4 address and its subnet, 15 for an IPv6 address.
 	most := 34 + 33*len(r.Interfaces) + 17*addresses + hops
 	if !facts.Can.Has(compile.CanCheckLength) {
 		most += (addresses + len(r.Routes)) * len(r.Interfaces)
@@ -221,8 +221,7 @@ func checkProgram(t *rapid.T, r *routing.Router, facts compile.Facts, prog compi
 	checkGroups(t, prog)
 }
 
-// checkGroups checks that flows use all groups and meters that there are, and no
-// others.
+// checkGroups checks that flows use all groups and meters, and that the ones they use exist.
 func checkGroups(t *rapid.T, prog compile.Program) {
 	groups, meters := make(map[ofproto.GroupID]bool), make(map[ofproto.MeterID]bool)
 	for f := range prog.Flows.All() {

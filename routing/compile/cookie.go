@@ -9,92 +9,92 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A cookie says what a flow is for, so that a line of ovs-ofctl dump-flows can
-// be traced back to intent: our mark in the top 8 bits, the flow's [Role] in
-// the next 8, and 48 bits of a hash of the [routing.Object].
+// A cookie identifies a flow's purpose, so that a line of ovs-ofctl dump-flows can be traced
+// back to the intent: our mark in the top 8 bits, the flow's [Role] in the next 8, and 48 bits
+// of a hash of the [routing.Object].
 const (
 	cookieMark     ofproto.Cookie = 0xfd << 56
 	cookieMarkMask ofproto.Cookie = 0xff << 56
 	cookieHashMask ofproto.Cookie = 1<<48 - 1
 )
 
-// Role is what a flow does for its [routing.Object].
+// Role is the purpose of a flow for its [routing.Object].
 type Role uint8
 
-// The roles. Their numbers are part of every cookie: never change one.
+// The roles. Their numbers are part of every cookie and must never change.
 const (
 	RoleARP        Role = 1  // answers ARP requests for an address of the interface
-	RoleTTL        Role = 2  // hands packets whose TTL has run out to the kernel
-	RoleIn         Role = 3  // takes packets that came in by the interface to be routed
-	RoleFallback   Role = 4  // hands everything that is not to be routed to the kernel
-	RoleFromKernel Role = 5  // sends what comes from the kernel out of the interface
-	RoleRoute      Role = 6  // finds the subnets of the interface
-	RoleException  Role = 7  // hands packets for a subnet that only the kernel can serve to it
-	RoleNoRoute    Role = 8  // hands packets for no connected subnet to the kernel
+	RoleTTL        Role = 2  // sends packets with expired TTL to the kernel
+	RoleIn         Role = 3  // accepts packets from the interface for routing
+	RoleFallback   Role = 4  // sends all other packets to the kernel
+	RoleFromKernel Role = 5  // sends packets from the kernel out of the interface
+	RoleRoute      Role = 6  // selects packets for the subnets of the interface
+	RoleException  Role = 7  // sends packets to the kernel that flows cannot forward
+	RoleNoRoute    Role = 8  // sends packets without a route to the kernel
 	RoleDeliver    Role = 9  // sends packets to an address of the port
-	RoleUnknown    Role = 10 // hands packets for an address that no port has to the kernel
+	RoleUnknown    Role = 10 // sends packets for unknown addresses to the kernel
 	RoleDrop       Role = 11
-	RoleExtra      Role = 12 // sends packets by an extra route to its next hop
+	RoleExtra      Role = 12 // sends packets along an extra route to its next hop
 	RoleND         Role = 13 // answers neighbour solicitations for an address of the interface
 	RoleEcho       Role = 14 // answers echo requests for an address of the interface
-	RoleAnswer     Role = 15 // sends answers back by the interface
-	RoleMartian    Role = 16 // hands packets with addresses or a protocol that are not routed to the kernel
-	RoleForward    Role = 17 // takes packets that are not for the router itself on
-	RoleTooBig     Role = 18 // hands packets that are larger than the next MTU to the kernel
-	RoleScope      Role = 19 // hands packets from other address scopes to the kernel
-	RoleBlackhole  Role = 20 // drops what an extra route is for
-	RoleMeasure    Role = 21 // measures packets that an extra route is for
-	RoleKernel     Role = 22 // hands what other flows have chosen to the kernel
-	RoleProbe      Role = 23 // finds out what the switch can do; never stays
-	// 24 was what one meter for all had dropped.
-	RoleAsk     Role = 25 // takes requests for the MAC address of the interface to be answered
-	RoleForged  Role = 26 // drops requests whose sender is no machine
-	RoleOwn     Role = 27 // hands packets for addresses of the router itself to the kernel
-	RoleForeign Role = 28 // hands packets that the namespace routes in another way to the kernel
-	RoleSlow    Role = 29 // hands packets from and to what has its fast path off to the kernel
-	RoleFast    Role = 30 // takes packets from a part of where such a route leads on that is routed in another way
-	RoleLimit   Role = 31 // limits how often a machine behind the interface is told its MAC address
+	RoleAnswer     Role = 15 // sends answers back through the interface
+	RoleMartian    Role = 16 // sends unroutable packets to the kernel
+	RoleForward    Role = 17 // passes packets that are not for the router itself on to routing
+	RoleTooBig     Role = 18 // sends packets that exceed the next MTU to the kernel
+	RoleScope      Role = 19 // sends packets from other address scopes to the kernel
+	RoleBlackhole  Role = 20 // drops packets for an extra route
+	RoleMeasure    Role = 21 // checks the size of packets for an extra route
+	RoleKernel     Role = 22 // sends packets to the kernel that other flows have selected
+	RoleProbe      Role = 23 // tests what the switch supports; never stays
+	// 24 was what one meter for all machines had dropped.
+	RoleAsk     Role = 25 // passes on requests for the MAC address of the interface, to be answered
+	RoleForged  Role = 26 // drops requests with an impossible sender
+	RoleOwn     Role = 27 // sends packets for addresses of the router itself to the kernel
+	RoleForeign Role = 28 // sends packets that the namespace routes differently to the kernel
+	RoleSlow    Role = 29 // sends packets from and to an object whose fast path is off to the kernel
+	RoleFast    Role = 30 // exempts a part of such a route that is routed differently
+	RoleLimit   Role = 31 // limits how often a machine behind the interface gets its MAC address
 
-	// No flow's: what meters of the interface have dropped, by what they limit.
+	// Not roles of flows: what meters of the interface have dropped, by what they limit.
 	RoleLimitedResolution Role = 32 // ARP and neighbour discovery
 	RoleLimitedEcho       Role = 33
 	RoleLimitedTTL        Role = 34
 	RoleLimitedUnknown    Role = 35
 
-	RoleSearch    Role = 36 // limits packets from the interface for addresses that nobody is known to have
-	RoleNeighbour Role = 37 // takes packets for a neighbour that the namespace has resolved past that limit
-	RoleTap       Role = 38 // hands packets that have passed it to the kernel
+	RoleSearch    Role = 36 // limits packets from the interface for unknown addresses
+	RoleNeighbour Role = 37 // exempts a resolved neighbour from that limit
+	RoleTap       Role = 38 // sends packets within that limit to the kernel
 )
 
-// Does says in words what a flow does that has role r and serves o.
+// Does describes the purpose of a flow with role r for object o.
 func (r Role) Does(o routing.Object) string {
 	switch who := o.String(); r {
 	case RoleARP:
 		return "answers ARP requests for an address of " + who
 	case RoleTTL:
-		return "hands packets from " + who + " whose TTL has run out to the kernel"
+		return "sends packets from " + who + " with expired TTL to the kernel"
 	case RoleIn:
-		return "takes packets that came in by " + who + " to be routed"
+		return "accepts packets from " + who + " for routing"
 	case RoleFallback:
-		return "hands everything from " + who + " that is not to be routed to the kernel"
+		return "sends all other packets from " + who + " to the kernel"
 	case RoleFromKernel:
-		return "sends what comes from the kernel out of " + who
+		return "sends packets from the kernel out of " + who
 	case RoleRoute:
-		return "finds the subnets of " + who
+		return "selects packets for the subnets of " + who
 	case RoleException:
 		if o.Kind == routing.KindRoute && o.Interface == "" {
-			return "hands packets by " + who + " to the kernel, which alone can send them on"
+			return "sends packets for " + who + " to the kernel, because flows cannot forward them"
 		}
 		if o.Kind == routing.KindRoute {
-			return "hands packets from interface " + o.Interface + " by " + who + " to the kernel, which alone can send them on"
+			return "sends packets from interface " + o.Interface + " for " + who + " to the kernel, because flows cannot forward them"
 		}
-		return "hands packets from " + who + " for a subnet that only the kernel can serve to it"
+		return "sends packets from " + who + " for a subnet to the kernel, because flows cannot forward them"
 	case RoleNoRoute:
-		return "hands packets from " + who + " for no connected subnet to the kernel"
+		return "sends packets from " + who + " without a route to the kernel"
 	case RoleDeliver:
 		return "sends packets to an address of " + who
 	case RoleUnknown:
-		return "hands packets from " + who + " for an address that no port has to the kernel"
+		return "sends packets from " + who + " for unknown addresses to the kernel"
 	case RoleDrop:
 		return "drops the rest"
 	case RoleND:
@@ -102,62 +102,62 @@ func (r Role) Does(o routing.Object) string {
 	case RoleEcho:
 		return "answers echo requests for an address of " + who
 	case RoleAnswer:
-		return "sends answers back by " + who
+		return "sends answers back through " + who
 	case RoleMartian:
 		if o.Kind == routing.KindInterface {
-			return "hands packets that claim to come from an address of " + who + " to the kernel"
+			return "sends packets with an address of " + who + " as their source to the kernel"
 		}
-		return "hands packets with addresses or a protocol that are not routed to the kernel"
+		return "sends unroutable packets (martians, multicast, protocol 0) to the kernel"
 	case RoleForward:
-		return "takes packets that are not for the router itself on"
+		return "passes packets that are not for the router itself on to routing"
 	case RoleTooBig:
-		return "hands packets from " + who + " that are larger than the next MTU to the kernel"
+		return "sends packets from " + who + " that exceed the next MTU to the kernel"
 	case RoleScope:
-		return "hands packets from other address scopes for " + who + " to the kernel"
+		return "sends packets for " + who + " from other address scopes to the kernel"
 	case RoleBlackhole:
 		return "drops packets for " + who
 	case RoleMeasure:
-		return "measures packets for " + who
+		return "checks the size of packets for " + who
 	case RoleKernel:
-		return "hands packets from " + who + " that other flows have chosen to the kernel"
+		return "sends packets from " + who + " that other flows have selected to the kernel"
 	case RoleAsk:
-		return "takes requests for the MAC address of " + who + " to be answered"
+		return "passes on requests for the MAC address of " + who + ", to be answered"
 	case RoleLimit:
-		return "limits how often a machine is told the MAC address of " + who
+		return "limits how often a machine gets the MAC address of " + who
 	case RoleSearch:
-		return "limits packets from " + who + " for addresses that nobody is known to have"
+		return "limits packets from " + who + " for unknown addresses"
 	case RoleNeighbour:
-		return "takes packets for a neighbour that the namespace of " + who + " has resolved on"
+		return "exempts a neighbour that the namespace of " + who + " has resolved from the limit for unknown addresses"
 	case RoleTap:
-		return "hands packets from " + who + " that may pass to the kernel"
+		return "sends packets from " + who + " within the limit to the kernel"
 	case RoleForged:
-		return "drops requests for a MAC address by senders that cannot be: at MAC address zero or a group's, or at an address of " + who + " itself"
+		return "drops requests for a MAC address with an impossible sender: MAC address zero or multicast, or an address of " + who + " itself"
 	case RoleOwn:
 		if o.Kind == routing.KindInterface {
-			return "hands packets for addresses of " + who + " itself to the kernel"
+			return "sends packets for addresses of " + who + " itself to the kernel"
 		}
-		return "hands packets for other addresses of the namespace of " + who + " to the kernel"
+		return "sends packets for other addresses in the namespace of " + who + " to the kernel"
 	case RoleForeign:
-		return "hands packets to the kernel that the namespace of " + who + " routes in another way (ip rule, ip route show table all)"
+		return "sends packets to the kernel that the namespace of " + who + " routes differently (ip rule, ip route show table all)"
 	case RoleSlow:
 		if o.Kind == routing.KindInterface {
-			return "hands packets from and to the network, or a machine, behind " + who + " to the kernel: its fast_path is off"
+			return "sends packets from and to the network, or a machine, behind " + who + " to the kernel: its fast_path is off"
 		}
-		return "hands packets from and to " + who + " to the kernel: its fast_path is off"
+		return "sends packets from and to " + who + " to the kernel: its fast_path is off"
 	case RoleFast:
-		return "takes packets on from what is inside of a route whose fast_path is off, and is routed in another way"
+		return "exempts a part of a route whose fast_path is off, because it is routed differently"
 	case RoleProbe:
-		return "finds out what the switch can do"
+		return "tests what the switch supports"
 	case RoleExtra:
 		if o.Interface == "" {
-			return "shares packets by " + who + " among its next hops"
+			return "distributes packets for " + who + " among its next hops"
 		}
-		return "sends packets by " + who + " to its next hop behind interface " + o.Interface
+		return "sends packets for " + who + " to its next hop behind interface " + o.Interface
 	}
 	return fmt.Sprintf("role %d of %v", uint8(r), o)
 }
 
-// CookieOf returns the cookie of the flows that serve o in role r.
+// CookieOf returns the cookie of the flows of o with role r.
 func CookieOf(o routing.Object, r Role) ofproto.Cookie {
 	b := append([]byte{byte(o.Kind)}, o.ID...)
 	b = append(append(b, 0), o.Interface...)
@@ -165,20 +165,19 @@ func CookieOf(o routing.Object, r Role) ofproto.Cookie {
 	return cookieMark | ofproto.Cookie(r)<<48 | ofproto.Cookie(binary.BigEndian.Uint64(sum[:]))&cookieHashMask
 }
 
-// RoleOf returns the role that cookie c carries, and false if it does not
-// carry our mark.
+// RoleOf returns the role in cookie c, and whether c has our mark.
 func RoleOf(c ofproto.Cookie) (Role, bool) {
 	return Role(c >> 48), c&cookieMarkMask == cookieMark
 }
 
-// CookieSlice returns what selects part i of 2^halves parts of our flows by their
-// cookies, which are of about the same size if there are many objects.
+// CookieSlice returns a cookie and mask that select part i of 2^halves parts of our flows.
+// With many objects the parts have about the same size.
 func CookieSlice(i, halves int) (cookie, mask ofproto.Cookie) {
 	mask = cookieHashMask &^ (cookieHashMask >> halves)
 	return cookieMark | ofproto.Cookie(i)<<(48-halves)&mask, cookieMarkMask | mask
 }
 
-// Limits says in words what a meter limits that drops what has role r.
+// Limits describes what a meter limits that drops packets of role r.
 func (r Role) Limits() string {
 	switch r {
 	case RoleLimitedResolution:

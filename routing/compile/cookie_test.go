@@ -9,7 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// The slices have each cookie of ours once, no other, and about as many each.
+// Each of our cookies is in exactly one slice, no other cookie is in any, and the slices have
+// similar sizes.
 func TestCookieSlices(t *testing.T) {
 	const objects = 4096
 	for _, halves := range []int{0, 1, 5, 6} {

@@ -9,14 +9,13 @@ import (
 
 // Priorities in tableDeliver; see also prioMiss.
 const (
-	prioTooBig  = 200 // packets that the egress network does not take
+	prioTooBig  = 200 // packets too large for the egress network
 	prioHop     = 150 // packets that take an extra route
 	prioDeliver = 100
 )
 
-// deliver emits one flow for each address that port p, on l's network, is reached
-// at and that lies in one of l's subnets; nothing where flows hand that to the
-// kernel.
+// deliver emits a flow for each address of port p, on l's network, that lies in one of l's
+// subnets; none if other flows send its packets to the kernel.
 func (c *compiler) deliver(l *leg, p *routing.Port) {
 	switch {
 	case !c.slows():
@@ -34,8 +33,8 @@ func (c *compiler) deliver(l *leg, p *routing.Port) {
 	}
 }
 
-// isHost reports whether a is no subnet's broadcast or network address, which the
-// kernel answers for.
+// isHost reports whether a is neither the broadcast nor the network address of a subnet; the
+// kernel handles these.
 func (l *leg) isHost(a netip.Addr) bool {
 	for _, p := range l.Addresses {
 		if p.Contains(a) && !routing.IsHost(netip.PrefixFrom(a, p.Bits())) {
@@ -45,8 +44,8 @@ func (l *leg) isHost(a netip.Addr) bool {
 	return true
 }
 
-// rest emits what becomes of packets that came in by l and that no port gets:
-// those that are too large, and those for an address that no port has.
+// rest emits the flows for packets from l that match no port: too large ones, and those for
+// unknown addresses.
 func (c *compiler) rest(l *leg) {
 	in := ofproto.InPort(l.patch)
 	if c.can.Has(CanCheckLength) && c.min < l.network.MTU {

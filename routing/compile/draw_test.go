@@ -28,8 +28,8 @@ func twoNetworks() *routing.Model {
 
 func mac(i int) ofproto.MAC { return ofproto.MAC{2, 0, 0, byte(i >> 16), byte(i >> 8), byte(i)} }
 
-// drawModel draws a valid model and facts: port numbers, some of them missing,
-// and what the switch can do. A router may have two interfaces on one network.
+// drawModel draws a valid model and facts: port numbers, some of them missing, and
+// capabilities. A router may have two interfaces on one network.
 func drawModel(t *rapid.T) (*routing.Model, compile.Facts) {
 	m, facts := new(routing.Model), compile.Facts{Ports: make(compile.Ports), Can: compile.CanAll}
 	if rapid.Bool().Draw(t, "old switch") {
@@ -109,7 +109,7 @@ func drawModel(t *rapid.T) (*routing.Model, compile.Facts) {
 // drawPort draws port number p of network n.
 func drawPort(t *rapid.T, id string, n, p int, mac ofproto.MAC) routing.Port {
 	port := routing.Port{ID: id, Network: fmt.Sprint("net", n), MAC: mac, NoFastPath: rapid.IntRange(0, 3).Draw(t, "port's fast path") == 1}
-	for s := range 3 { // the third subnet is never anybody's
+	for s := range 3 { // no router is in the third subnet
 		if rapid.Bool().Draw(t, "has address") {
 			port.Addresses = append(port.Addresses, subnet(n, s, 10+p).Addr())
 		}
@@ -145,13 +145,13 @@ func subnet(n, s, host int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n), byte(64 * s), byte(host)}), 24-s-n%2)
 }
 
-// subnet6 is the same of IPv6.
+// subnet6 does the same for IPv6.
 func subnet6(n, s, host int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0xfd, 5: byte(n), 7: byte(s), 15: byte(host)}), 64-n%2)
 }
 
-// drawRoutes gives r extra routes: to elsewhere, and to parts of connected
-// subnets, by way of addresses that ports may have.
+// drawRoutes adds extra routes to r: to other destinations, and to parts of connected subnets,
+// through addresses that ports may have.
 func drawRoutes(t *rapid.T, networks []routing.Network, r *routing.Router) {
 	if len(r.Interfaces) == 0 {
 		return
@@ -190,14 +190,14 @@ func drawRoutes(t *rapid.T, networks []routing.Network, r *routing.Router) {
 			r.Routes = append(r.Routes, route)
 		}
 	}
-	refused := func() int { // the index of a route to which the kernel takes no such next hop; -1: there is none
+	refused := func() int { // the index of a route whose next hop the kernel refuses; -1: none
 		err := (&routing.Model{Networks: networks, Routers: []routing.Router{*r}}).Validate()
 		p, invalid := errors.AsType[*routing.PathError](err)
 		if !invalid {
 			return -1
 		}
 		var i int
-		if _, err := fmt.Sscanf(p.Path, "routers[0].routes[%d]", &i); err != nil || !strings.Contains(p.Error(), "is itself reached by the route") {
+		if _, err := fmt.Sscanf(p.Path, "routers[0].routes[%d]", &i); err != nil || !strings.Contains(p.Error(), "and Linux refuses such IPv6 routes") {
 			t.Fatalf("the generator made an invalid router: %v", p)
 		}
 		return i

@@ -7,42 +7,41 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// Facts are what has been observed of one routing bridge and of the router's
-// namespace.
+// Facts are observations of one routing bridge and of the router's namespace.
 type Facts struct {
 	Ports  Ports
 	Can    Capabilities
-	Kernel *Kernel // nil: nothing is known of the namespace, or there is none
-	// Neighbours are those that the namespace has resolved; nil: it is not known.
+	Kernel *Kernel // nil: no namespace, or not read yet
+	// Neighbours are the resolved neighbours of the namespace; nil: not read yet.
 	Neighbours *Neighbours
 }
 
-// Equal reports whether f and g are the same.
+// Equal reports whether f and g are equal.
 func (f Facts) Equal(g Facts) bool {
 	return f.Can == g.Can && maps.Equal(f.Ports, g.Ports) && f.Kernel.Equal(g.Kernel) && f.Neighbours.Equal(g.Neighbours)
 }
 
-// Ports are the OpenFlow numbers of a bridge's ports, by their names.
+// Ports are the OpenFlow numbers of a bridge's ports, by name.
 type Ports map[string]ofproto.PortNo
 
-// Capabilities say what a switch can do besides what every OpenFlow 1.3 switch
-// can. What it cannot do is left to the kernel.
+// Capabilities are the features of a switch beyond those of every OpenFlow 1.3 switch. The
+// kernel does what the switch cannot.
 type Capabilities uint8
 
-// The capabilities. [Probes] finds them out.
+// The capabilities, which [Probes] detects.
 const (
 	CanAnswerARP   Capabilities = 1 << iota // turn an ARP request into the reply
 	CanAnswerND                             // turn a neighbour solicitation into the advertisement
 	CanAnswerEcho                           // turn an echo request into the reply
-	CanMatchTTL                             // recognize packets whose TTL has run out
-	CanCheckLength                          // tell packets that are larger than an MTU
-	CanSelect                               // share packets among several next hops
+	CanMatchTTL                             // match packets with expired TTL
+	CanCheckLength                          // detect packets larger than an MTU
+	CanSelect                               // distribute packets among several next hops
 	CanMeter                                // limit rates
 
 	CanAll = CanMeter<<1 - 1
 )
 
-// capabilityNames are in the order of the constants.
+// capabilityNames has the names in the order of the constants.
 var capabilityNames = []string{"arp_responder", "nd_responder", "echo_responder", "match_ttl", "check_pkt_larger", "select_group", "meter"}
 
 // Has reports whether c has all of d.

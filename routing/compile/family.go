@@ -33,7 +33,7 @@ func (v family) field() ofproto.Field {
 	return ofproto.IPv6()
 }
 
-// match matches packets of the family that have fields.
+// match matches packets of the family with the given fields.
 func (v family) match(fields ...ofproto.Field) ofproto.Match {
 	return ofproto.MatchOf(append(fields, v.field())...)
 }
@@ -52,10 +52,10 @@ func dst(p netip.Prefix) ofproto.Field {
 	return ofproto.IPv6Dst(p)
 }
 
-// alone is the prefix with just one address.
+// alone returns the prefix that contains only a.
 func alone(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
-// linkLocalPrefix is RFC 4291 §2.5.6.
+// linkLocalPrefix has the link-local addresses (RFC 4291 §2.5.6).
 var linkLocalPrefix = netip.MustParsePrefix("fe80::/10")
 
 func linkLocal(a netip.Addr) bool { return linkLocalPrefix.Contains(a) }

@@ -12,8 +12,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// groupIDs returns the numbers of the groups that the routes of r have if they
-// have several next hops. They depend on the destinations.
+// groupIDs returns group numbers for the routes of r, in case they have several next hops.
+// They depend on the destinations.
 func groupIDs(r *routing.Router) []ofproto.GroupID {
 	ids := numbers(len(r.Routes), func(i int) string { return r.Routes[i].Destination.String() }, uint32(^groupMarkMask>>1))
 	out := make([]ofproto.GroupID, len(ids))
@@ -23,8 +23,8 @@ func groupIDs(r *routing.Router) []ofproto.GroupID {
 	return out
 }
 
-// numbers returns a number for each of n names: a hash in mask or, where another
-// has that, the next. Some are not used.
+// numbers returns a number for each of n names: a hash masked by mask or, if that is taken,
+// the next free one. It avoids the numbers in not.
 func numbers(n int, name func(int) string, mask uint32, not ...uint32) []uint32 {
 	out := make([]uint32, n)
 	taken := make(map[uint32]bool, n)
@@ -42,15 +42,14 @@ func numbers(n int, name func(int) string, mask uint32, not ...uint32) []uint32 
 	return out
 }
 
-// slots is how many buckets a group has. A switch chooses a bucket by a hash of
-// the packet's addresses and ports; as their number and weights never change, a
-// flow of packets keeps its bucket, and changes its next hop only if the bucket
-// does.
+// slots is the number of buckets of a group. A switch selects the bucket by a hash of the
+// packet's addresses and ports. As the number and weights of the buckets are constant, a
+// connection keeps its bucket, and changes its next hop only if the bucket does.
 const slots = 64
 
-// share returns which of the next hops each slot is for: that with the highest
-// weighted hash of the two (rendezvous hashing). So a next hop that goes gives
-// its slots to the others, and none of theirs moves.
+// share assigns a next hop to each slot: the one with the highest weighted hash of slot and
+// address (rendezvous hashing). If a next hop is deleted, its slots go to the others, and the
+// other slots do not change.
 func share(hops []routing.NextHop) [slots]int {
 	var out [slots]int
 	for s := range out {
@@ -64,15 +63,15 @@ func share(hops []routing.NextHop) [slots]int {
 	return out
 }
 
-// uniform returns a hash of a slot and an address, between 0 and 1 exclusively.
+// uniform returns a hash of a slot and an address, in the open interval (0, 1).
 func uniform(slot int, a netip.Addr) float64 {
 	b := a.As16()
 	sum := sha256.Sum256(append(b[:], byte(slot)))
 	return (float64(binary.BigEndian.Uint64(sum[:])>>11) + 0.5) / (1 << 53)
 }
 
-// groups returns the groups of routes that have several next hops, all of which
-// ports have.
+// groupEntries returns the groups of routes with several next hops, all of which belong to
+// ports.
 func (s source) groupEntries() (out []ofproto.GroupEntry) {
 	c := compiler{source: s}
 	for i := range s.router.Routes {

@@ -10,11 +10,11 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// Next hops get as many packets as their weights say, in the mean over many; one
-// that goes moves none of the others' buckets; one that gets heavier loses none.
+// Next hops get traffic in proportion to their weights, on average. Deleting one does not
+// change the buckets of the others; increasing a weight loses none of its buckets.
 func TestShares(t *testing.T) {
-	// buckets returns for each bucket of a route by way of hosts with weights, 0 for
-	// none, which it is for.
+	// buckets returns the next hop of each bucket of a route through hosts with weights;
+	// weight 0 means no host.
 	buckets := func(first int, weights ...int) (out []int) {
 		m := &routing.Model{
 			Networks: []routing.Network{{ID: "blue", VLAN: 1, MTU: 1500}, {ID: "green", VLAN: 2, MTU: 1500}},

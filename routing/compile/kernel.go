@@ -8,34 +8,33 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A Kernel is what has been observed of a router's namespace: where its kernel
-// routes packets in another way than the intent says, and flows would take them.
-// It is immutable. A [KernelReader] makes one.
+// A Kernel describes a router's namespace: which packets its kernel routes differently from
+// the intent, although flows would match them. It is immutable. A [KernelReader] makes one.
 type Kernel struct {
-	// Local are the destinations in the local table besides what interfaces of the
-	// router that are up have: other addresses of the namespace, on whatever link, and
-	// broadcast and anycast addresses. None contains another.
+	// Local are the destinations in the local table, except those of the router's interfaces
+	// that are up: other addresses of the namespace on any link, and broadcast and anycast
+	// addresses. They do not overlap.
 	Local []netip.Prefix
-	// Routes are destinations of others' routes in the main table that win over
-	// connected subnets and extra routes: longer prefixes, and the same where
-	// their metric is smaller.
+	// Routes are destinations of others' routes in the main table that the kernel prefers to
+	// connected subnets and extra routes: longer prefixes, and the same prefix with a smaller
+	// metric.
 	Routes []netip.Prefix
-	// Choices are what policy rules decide before the main table is consulted.
+	// Choices are packets for which policy rules decide before the main table.
 	Choices []KernelChoice
-	// Crowded are the prefixes of Routes and Choices that stand for more routes
-	// than [MaxKernelRoutes].
+	// Crowded are the prefixes of Routes and Choices that replace more than [MaxKernelRoutes]
+	// routes.
 	Crowded []netip.Prefix
 }
 
 // A KernelChoice selects packets by their addresses.
 type KernelChoice struct{ From, To netip.Prefix }
 
-// MaxKernelRoutes is how many routes of the namespace inside one connected subnet
-// or extra route get a flow each. If there are more, the whole of it is handed to
-// the kernel.
+// MaxKernelRoutes is how many routes of the namespace inside one connected subnet or extra
+// route get a flow each. If there are more, the kernel gets all packets for that subnet or
+// route.
 const MaxKernelRoutes = 1000
 
-// Equal reports whether k and l are the same; either may be nil.
+// Equal reports whether k and l are equal; either may be nil.
 func (k *Kernel) Equal(l *Kernel) bool {
 	if k == nil || l == nil || k == l {
 		return k == l
@@ -44,8 +43,7 @@ func (k *Kernel) Equal(l *Kernel) bool {
 		slices.Equal(k.Choices, l.Choices) && slices.Equal(k.Crowded, l.Crowded)
 }
 
-// Others returns how many addresses, routes and policy rules of k are not those
-// that r brings.
+// Others returns how many addresses, routes and policy rules of k do not come from r.
 func (k *Kernel) Others(r *routing.Router) (addresses, routes, rules int) {
 	own := make(map[netip.Prefix]bool)
 	for i := range r.Interfaces {
@@ -64,11 +62,11 @@ func (k *Kernel) Others(r *routing.Router) (addresses, routes, rules int) {
 // kernelRoles are the roles of flows that depend on the Kernel.
 var kernelRoles = [...]Role{RoleOwn, RoleForeign}
 
-// FromKernel reports whether flows of role r depend on what has been observed of
-// the namespace: as long as that is not known, nobody can say that one is wrong.
+// FromKernel reports whether flows of role r depend on the namespace. Before it has been read,
+// they must not be deleted.
 func (r Role) FromKernel() bool { return slices.Contains(kernelRoles[:], r) }
 
-// kernel emits what hands to the kernel what it routes in another way.
+// kernel emits the flows that send packets to the kernel if it routes them differently.
 func (c *compiler) kernel() {
 	if c.source.kernel == nil {
 		return
@@ -88,11 +86,10 @@ func (c *compiler) kernel() {
 	}
 }
 
-// prio returns the priority of the flow for c. Two that overlap have different
-// ones.
+// prio returns the priority of the flow for c. Overlapping choices have different ones.
 func (c KernelChoice) prio() uint16 { return uint16(prioChoice + 129*c.From.Bits() + c.To.Bits()) }
 
-// ownPrefixes returns what all interfaces take for themselves.
+// ownPrefixes returns the own prefixes of all interfaces.
 func (c *compiler) ownPrefixes() map[netip.Prefix]bool {
 	own := make(map[netip.Prefix]bool)
 	for i := range c.legs {
@@ -103,10 +100,10 @@ func (c *compiler) ownPrefixes() map[netip.Prefix]bool {
 	return own
 }
 
-// own returns the addresses that the kernel takes for itself because l has its
-// addresses: these, the broadcast addresses of IPv4 subnets (which Linux before
-// 5.14 takes the lowest for, too), and the anycast address that all routers of an
-// IPv6 subnet have (RFC 4291 §2.6.1), but for those of RFC 6164.
+// own returns what the kernel has in its local table because of l's addresses: these, the
+// broadcast addresses of IPv4 subnets (before 5.14, Linux treats the lowest address as one
+// too), and the subnet-router anycast address of IPv6 subnets (RFC 4291 §2.6.1), except those
+// of RFC 6164.
 func (l *leg) own() (out []netip.Prefix) {
 	add := func(a netip.Addr) {
 		if p := alone(a); !slices.Contains(out, p) {
@@ -115,7 +112,7 @@ func (l *leg) own() (out []netip.Prefix) {
 	}
 	for _, p := range l.Addresses {
 		switch a := p.Addr(); {
-		case linkLocal(a): // all of these are the kernel's
+		case linkLocal(a): // all link-local addresses go to the kernel
 		case a.Is6() && p.Bits() < 127:
 			add(a)
 			add(p.Masked().Addr())

@@ -12,13 +12,13 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// A namespace is what a kernel has: its rules in order, and its routes.
+// A namespace has the kernel's rules in order, and its routes.
 type namespace struct {
 	rules  []compile.KernelRule
 	routes []compile.KernelRoute
 }
 
-// read returns what is observed of n as the namespace of r.
+// read returns the Kernel of n as the namespace of r.
 func (n namespace) read(r *routing.Router) *compile.Kernel {
 	k := compile.NewKernelReader(r)
 	for _, rule := range n.rules {
@@ -30,7 +30,7 @@ func (n namespace) read(r *routing.Router) *compile.Kernel {
 	return k.Kernel()
 }
 
-// plain returns a namespace with what every kernel has, and what r has made.
+// plain returns a namespace with the kernel's defaults and the routes of r.
 func plain(r *routing.Router, facts compile.Facts) (n namespace) {
 	for _, six := range []bool{false, true} {
 		n.rules = append(n.rules, compile.KernelRule{IPv6: six, Table: 255}, compile.KernelRule{IPv6: six, Table: 254}, compile.KernelRule{IPv6: six, Table: 253})
@@ -58,8 +58,7 @@ func plain(r *routing.Router, facts compile.Facts) (n namespace) {
 	return n
 }
 
-// drawNamespace draws a namespace of r, to which others have added rules and
-// routes.
+// drawNamespace draws a namespace of r with additional rules and routes of others.
 func drawNamespace(t *rapid.T, r *routing.Router, facts compile.Facts) namespace {
 	n := plain(r, facts)
 	if len(r.Interfaces) == 0 {
@@ -102,19 +101,19 @@ func drawNamespace(t *rapid.T, r *routing.Router, facts compile.Facts) namespace
 	return n
 }
 
-// A taker is who routes a packet.
+// A taker is what decides about a packet.
 type taker string
 
 const (
-	declared taker = "intent" // what the intent has made
-	others   taker = "others" // what others have made, nothing at all, or the router itself
-	either   taker = "either" // that depends on more than addresses
+	declared taker = "intent" // a route of the intent
+	others   taker = "others" // a route of others, no route, or the router itself
+	either   taker = "either" // it depends on more than addresses
 )
 
-// lookup returns who routes a packet, as Linux finds it: rule for rule, in the
-// table of each the longest prefix, and of these the smallest metric. A rule that
-// has some packets look up the main table before others decide is more than a
-// [compile.Kernel] says: with it the kernel may get them as well.
+// lookup returns what decides about a packet, like Linux: for each rule in order, the longest
+// prefix in its table, and of these the smallest metric. A rule that sends some packets to the
+// main table before other rules decide cannot be expressed in a [compile.Kernel]: the kernel
+// may get its packets too.
 func (n namespace) lookup(src, dst netip.Addr) taker {
 	for _, r := range n.routes {
 		if r.Table == 255 && r.Destination.Contains(dst) {
@@ -140,7 +139,7 @@ func (n namespace) lookup(src, dst netip.Addr) taker {
 			continue
 		}
 		var best *compile.KernelRoute
-		found := false // in the table, at whatever length
+		found := false // a match of any length in the table
 		for i := range n.routes {
 			r := &n.routes[i]
 			if r.Table != rule.Table || r.Destination.Addr().Is6() != dst.Is6() || !r.Destination.Contains(dst) {
@@ -176,12 +175,11 @@ func better(r, s *compile.KernelRoute) bool {
 	case r.Metric != s.Metric:
 		return r.Metric < s.Metric
 	}
-	return r.Destination.Addr().Is6() && s.Declared // of two in one place the one that nobody has declared may be taken
+	return r.Destination.Addr().Is6() && s.Declared // of two equal routes the other one may win
 }
 
-// What of a namespace's rules and routes matters to a router with subnets
-// 10.0.1.0/24, 10.0.2.0/24 and 2001:db8::/64, and routes to 10.9.0.0/16 and
-// 2001:db8:9::/48.
+// The rules and routes of a namespace that matter for a router with subnets 10.0.1.0/24,
+// 10.0.2.0/24 and 2001:db8::/64, and routes to 10.9.0.0/16 and 2001:db8:9::/48.
 func TestKernelReader(t *testing.T) {
 	main, local, other := uint32(254), uint32(255), uint32(100)
 	to := netip.MustParsePrefix
@@ -252,8 +250,8 @@ func TestKernelReader(t *testing.T) {
 	}
 }
 
-// A namespace with more routes than a limit inside a prefix has all of that
-// handed to the kernel; what is elsewhere, or in a longer prefix, is not.
+// If a namespace has more routes inside a prefix than the limit, the kernel gets all packets
+// for the prefix, but not those for other or longer prefixes.
 func TestCrowdedNamespace(t *testing.T) {
 	m := twoNetworks()
 	r := &m.Routers[0]
@@ -283,8 +281,8 @@ func TestCrowdedNamespace(t *testing.T) {
 	}
 }
 
-// What cannot come to a flow costs none: a default route, and whatever there is
-// outside of connected subnets and extra routes.
+// Routes that no flow can match cost nothing: a default route, and routes outside of connected
+// subnets and extra routes.
 func TestKernelCostsNothing(t *testing.T) {
 	m := twoNetworks()
 	r := &m.Routers[0]

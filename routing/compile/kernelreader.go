@@ -8,20 +8,19 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Numbers of tables, see rtnetlink(7).
+// Table numbers, see rtnetlink(7).
 const (
 	kernelMain  = 254
 	kernelLocal = 255
 )
 
-// A KernelRule is a policy rule of a namespace that may apply to packets that the
-// router forwards.
+// A KernelRule is a policy rule of a namespace that may apply to forwarded packets.
 type KernelRule struct {
 	IPv6     bool
-	Decides  bool         // it does not look up a table: what it is for never gets to the main table, or jumps
-	Table    uint32       // otherwise
-	From, To netip.Prefix // of the packets that it is for; zero: all
-	Partly   bool         // it is for some of these only, or it passes over some routes
+	Decides  bool         // it does not look up a table: its packets never reach the main table, or it jumps
+	Table    uint32       // if not Decides
+	From, To netip.Prefix // selected packets; zero: all
+	Partly   bool         // it selects only some of these packets, or ignores some routes
 }
 
 // A KernelRoute is a route of a namespace.
@@ -29,31 +28,31 @@ type KernelRoute struct {
 	Table       uint32
 	Destination netip.Prefix
 	Metric      int
-	// Declared says that it is what the intent has made: the subnet of an address
-	// of the router's, or an extra route.
+	// Declared: the intent has made it, for the subnet of a router address or as an extra
+	// route.
 	Declared bool
-	Partly   bool // it is for some packets to Destination only, and is consulted before those for all
-	Throw    bool // lookup ends in the table without a route, and the next rule is consulted
+	Partly   bool // it is for some packets to Destination only, and is consulted before the routes for all
+	Throw    bool // the lookup continues with the next rule
 }
 
-// A KernelReader makes a [Kernel] of what a namespace has. It is to be told the
-// rules first, in the order in which they are consulted, and then the routes, in
-// the order in which the kernel lists them.
+// A KernelReader makes a [Kernel] from the contents of a namespace. First all rules have to be
+// added, in the order in which the kernel consults them, then the routes, in the order in
+// which it lists them.
 type KernelReader struct {
-	own       map[netip.Prefix]bool // what interfaces that are up take for themselves anyhow
-	served    map[netip.Prefix]bool // connected subnets and extra routes: connected
-	lengths   [len(families)][]int  // of these, longest first
-	sorted    []netip.Prefix        // these
-	past      [len(families)]bool   // the main table is consulted
+	own       map[netip.Prefix]bool // what interfaces that are up have in the local table anyhow
+	served    map[netip.Prefix]bool // connected subnets (true) and extra routes (false)
+	lengths   [len(families)][]int  // prefix lengths of served, longest first
+	sorted    []netip.Prefix        // the prefixes in served
+	past      [len(families)]bool   // the main table has been reached
 	choices   map[table][]KernelChoice
-	perPrefix map[netip.Prefix]int // how many routes are in a served prefix, which the kernel gets if they are too many
-	perChoice map[KernelChoice]int // the same of what a rule is for
+	perPrefix map[netip.Prefix]int // number of routes inside a served prefix
+	perChoice map[KernelChoice]int // number of routes for a choice
 
-	declared map[netip.Prefix]bool // served ones that the kernel has listed
+	declared map[netip.Prefix]bool // served prefixes that the kernel has listed
 	local    map[netip.Prefix]bool
-	rivals   map[netip.Prefix]bool         // served ones that others have routes to: whether these win anyhow
-	routes   map[netip.Prefix]netip.Prefix // longer ones, and the served prefix around each
-	chosen   map[KernelChoice]KernelChoice // and what becomes of each if there are too many
+	rivals   map[netip.Prefix]bool         // served prefixes with routes of others; value: these win anyhow
+	routes   map[netip.Prefix]netip.Prefix // longer prefixes, and the served prefix around each
+	chosen   map[KernelChoice]KernelChoice // choices, and what replaces each if there are too many
 }
 
 type table struct {
@@ -80,7 +79,7 @@ func NewKernelReader(r *routing.Router) *KernelReader {
 			}
 		}
 		for _, p := range (&leg{Interface: f}).own() {
-			if !f.Down { // or it has no flows
+			if !f.Down { // a down interface has no flows
 				k.own[p] = true
 			}
 		}
@@ -110,7 +109,7 @@ func (k *KernelReader) around(p netip.Prefix) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-// inside reports whether a served prefix is inside of p, or p itself.
+// inside reports whether a served prefix is inside p, or equal to p.
 func (k *KernelReader) inside(p netip.Prefix) bool {
 	i, _ := slices.BinarySearchFunc(k.sorted, p, func(q, p netip.Prefix) int { return q.Addr().Compare(p.Addr()) })
 	for ; i < len(k.sorted) && p.Contains(k.sorted[i].Addr()); i++ {
@@ -123,7 +122,7 @@ func (k *KernelReader) inside(p netip.Prefix) bool {
 
 func has[K comparable, V any](m map[K]V, key K) bool { _, ok := m[key]; return ok }
 
-// Rule takes in a rule.
+// Rule adds a rule.
 func (k *KernelReader) Rule(r KernelRule) {
 	v := v4
 	if r.IPv6 {
@@ -136,7 +135,7 @@ func (k *KernelReader) Rule(r KernelRule) {
 	case r.Decides:
 		k.chosen[c] = c
 		k.past[v] = all
-	case r.Table == kernelMain: // for what it is not for, other tables decide, and these get all
+	case r.Table == kernelMain: // if it is not for all packets, later rules are assumed to decide about all packets
 		k.past[v] = all
 	case r.Table != kernelLocal:
 		k.choices[table{v, r.Table}] = append(k.choices[table{v, r.Table}], c)
@@ -150,7 +149,7 @@ func orAll(p netip.Prefix, v family) netip.Prefix {
 	return v.all()
 }
 
-// all is the prefix with all addresses of the family.
+// all returns the prefix with all addresses of the family.
 func (v family) all() netip.Prefix {
 	if v == v4 {
 		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
@@ -158,13 +157,13 @@ func (v family) all() netip.Prefix {
 	return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 }
 
-// Route takes in a route.
+// Route adds a route.
 func (k *KernelReader) Route(r KernelRoute) {
 	p := r.Destination
 	v := familyOf(p.Addr())
 	for _, q := range unroutables[v] {
 		if q.Bits() <= p.Bits() && q.Contains(p.Addr()) {
-			return // no flow takes these
+			return // no flow matches these
 		}
 	}
 	if choices := k.choices[table{v, r.Table}]; choices != nil && !r.Throw {
@@ -196,8 +195,7 @@ func (k *KernelReader) Route(r KernelRoute) {
 	}
 }
 
-// wins reports whether the kernel takes r rather than what the intent has for the
-// same prefix, if it has that.
+// wins reports whether the kernel prefers r to the intent's route for the same prefix.
 func (k *KernelReader) wins(p netip.Prefix, r KernelRoute) bool {
 	metric := 0
 	switch {
@@ -206,11 +204,11 @@ func (k *KernelReader) wins(p netip.Prefix, r KernelRoute) bool {
 	case p.Addr().Is6():
 		metric = 1024 // IP6_RT_PRIO_USER
 	}
-	// Of two with the same metric IPv4 takes the first, and IPv6 perhaps both.
+	// With equal metrics IPv4 uses the first route, and IPv6 perhaps both.
 	return r.Partly || r.Metric < metric || r.Metric == metric && (p.Addr().Is6() || !k.declared[p])
 }
 
-// choose notes that packets of c to p take a table before main.
+// choose records that packets of c to p are looked up in a table before main.
 func (k *KernelReader) choose(c KernelChoice, p netip.Prefix) {
 	if !p.Overlaps(c.To) {
 		return
@@ -227,11 +225,11 @@ func (k *KernelReader) choose(c KernelChoice, p netip.Prefix) {
 	}
 }
 
-// Kernel returns what has been read.
+// Kernel returns the result.
 func (k *KernelReader) Kernel() *Kernel {
 	out := new(Kernel)
 	for v, past := range k.past {
-		if len(k.lengths[v]) > 0 && !past { // the main table is never consulted, or not by all
+		if len(k.lengths[v]) > 0 && !past { // the main table is not reached, or not by all packets
 			out.Choices = append(out.Choices, KernelChoice{family(v).all(), family(v).all()})
 		}
 	}
@@ -275,7 +273,7 @@ func (k *KernelReader) Kernel() *Kernel {
 	return out
 }
 
-// outermost returns those of sorted prefixes that no other contains.
+// outermost returns those of the sorted prefixes that no other one contains.
 func outermost(all []netip.Prefix) (out []netip.Prefix) {
 	for _, p := range all {
 		if n := len(out); n == 0 || !out[n-1].Overlaps(p) {

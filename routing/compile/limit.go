@@ -9,13 +9,12 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Meters limit what a machine can have the switch or the kernel do (see
-// [routing.Router.AnswerRate]). Each kind has its own, so that none is at the expense of
-// another; and of requests for MAC addresses, without which a machine can say
-// nothing at all, each machine has its own. As a switch has a limited number of
-// meters, an interface has no more than its share for machines: those that are
-// declared have one each if they are no more than that. All others share meters
-// by the last bits of their MAC addresses.
+// Meters limit the work of the switch and the kernel for a machine (see
+// [routing.Router.AnswerRate]). Each kind of work has its own meter, so that one does not
+// suppress another. Requests for MAC addresses, which a machine cannot do without, have a
+// meter for each machine. As a switch has a limited number of meters, an interface has a
+// limited share of them: if its declared machines fit, each has its own. All others share
+// meters by the last bits of their MAC addresses.
 const (
 	machineMeters = 128 // for the machines of all interfaces of a router
 	mostMachines  = 64  // of one interface
@@ -29,10 +28,10 @@ const (
 	limitEcho limit = iota
 	limitTTL
 	limitUnknown
-	limitResolution // and, from there on, those for machines that are not declared, and then those for others
+	limitResolution // from here on: meters of undeclared machines, then those of declared ones
 )
 
-// role returns that of what meters of kind k have dropped.
+// role returns the role of what meters of kind k drop.
 func (k limit) role() Role {
 	switch k {
 	case limitEcho:
@@ -45,10 +44,10 @@ func (k limit) role() Role {
 	return RoleLimitedResolution
 }
 
-// limits are the numbers of the meters of a router.
+// limits are the meter numbers of a router.
 type limits struct {
-	machines int                 // meters for those of each interface, a power of two
-	strange  int                 // and for others there; likewise
+	machines int                 // meters for the machines of each interface, a power of two
+	strange  int                 // meters for other machines of each interface, a power of two
 	ids      [][]ofproto.MeterID // by interface and kind
 	of       map[ofproto.MeterID]metered
 }
@@ -59,8 +58,8 @@ type metered struct {
 	kind  limit
 }
 
-// limitsOf returns the numbers of the meters that r may have. They depend on the
-// IDs of the interfaces, and their number.
+// limitsOf returns the meter numbers for r. They depend on the IDs and the number of its
+// interfaces.
 func limitsOf(r *routing.Router) *limits {
 	n := &limits{machines: mostMachines, of: make(map[ofproto.MeterID]metered)}
 	for n.machines > 1 && n.machines*len(r.Interfaces) > machineMeters {
@@ -68,11 +67,11 @@ func limitsOf(r *routing.Router) *limits {
 	}
 	n.strange = min(n.machines, strangers)
 	each := int(limitResolution) + n.machines + n.strange
-	metered := min(len(r.Interfaces), int(meterProbe-firstMeter)/each) // the others have no meters
+	metered := min(len(r.Interfaces), int(meterProbe-firstMeter)/each) // the other interfaces have no meters
 	n.ids = make([][]ofproto.MeterID, len(r.Interfaces))
 	ids := numbers(metered*each, func(i int) string {
 		k := i % each
-		if first := int(limitResolution); k >= first+n.strange { // names that do not depend on how many there are
+		if first := int(limitResolution); k >= first+n.strange { // names that do not depend on n.strange
 			k += strangers - n.strange
 		}
 		return r.Interfaces[i/each].ID + "\x00" + strconv.Itoa(k)
@@ -88,7 +87,7 @@ func (n *limits) add(iface int, kind limit, id ofproto.MeterID) {
 	n.of[id] = metered{iface, kind}
 }
 
-// meter returns l's meter of a kind; 0: there is no limit.
+// meter returns l's meter of a kind; 0: no limit.
 func (l *leg) meter(k limit) ofproto.MeterID {
 	ids := l.meters
 	if k == limitUnknown {
@@ -100,8 +99,8 @@ func (l *leg) meter(k limit) ofproto.MeterID {
 	return ids[k]
 }
 
-// limited emits a flow of l that does what do says, as often as the meter of a kind
-// allows, and below it one without the meter, for a switch that refuses that.
+// limited emits a flow of l with instructions do, limited by the meter of a kind, and below it
+// one without the meter, in case the switch refuses the first.
 func (c *compiler) limited(l *leg, k limit, role Role, t ofproto.TableID, prio uint16, m ofproto.Match, do ...ofproto.Instruction) {
 	if id := l.meter(k); id != 0 {
 		c.emit(l.object(), role, t, prio, m, metering(id, do...))
@@ -121,15 +120,15 @@ const (
 	prioNoMeter = 10
 )
 
-// resolves reports whether requests for the MAC address of l are answered.
+// resolves reports whether flows answer requests for the MAC address of l.
 func (c *compiler) resolves(l *leg) bool { return c.answersARP() && l.has(v4) || c.answersND(l) }
 
-// expires reports whether packets of l whose TTL has run out are told apart, and
-// go to the kernel.
+// expires reports whether packets from l with expired TTL are recognized and sent to the
+// kernel.
 func (c *compiler) expires(l *leg) bool { return c.can.Has(CanMatchTTL) && l.tap != 0 }
 
-// limit emits what limits how many answers to requests for its MAC address each
-// machine on l gets. The answers are ready but for where they come from.
+// limit emits the flows that limit answers to requests for l's MAC address, for each machine.
+// At that point the answer is complete except for its source.
 func (c *compiler) limit(l *leg) {
 	if l.meters == nil || !c.resolves(l) {
 		return
@@ -143,14 +142,14 @@ func (c *compiler) limit(l *leg) {
 		m := ofproto.MatchOf(in, ofproto.EthSrcBits(ofproto.MAC{5: byte(b)}, ofproto.MAC{5: byte(n - 1)}))
 		c.emit(l.object(), RoleLimit, tableLimit, prioBucket, m, metering(l.meter(limitResolution+limit(first+b)), on))
 	}
-	c.emit(l.object(), RoleLimit, tableLimit, prioNoMeter, ofproto.MatchOf(in), ofproto.Do(on)) // if the switch refuses a meter
+	c.emit(l.object(), RoleLimit, tableLimit, prioNoMeter, ofproto.MatchOf(in), ofproto.Do(on)) // in case the switch refuses a meter
 }
 
-// ownMeters reports whether each declared machine on l has a meter of its own.
+// ownMeters reports whether each declared machine on l has its own meter.
 func (c *compiler) ownMeters(l *leg) bool { return l.network.Len() <= c.limits.machines }
 
-// buckets returns the meters, of those for machines of l, that machines without
-// their own share by the last bits of their MAC addresses: n from first on.
+// buckets returns the meters of l that machines without their own share by the last bits of
+// their MAC addresses: n from first on.
 func (c *compiler) buckets(l *leg) (first, n int) {
 	if c.ownMeters(l) {
 		return 0, c.limits.strange
@@ -158,8 +157,8 @@ func (c *compiler) buckets(l *leg) (first, n int) {
 	return c.limits.strange, c.limits.machines
 }
 
-// slots returns the machines on l that have a meter of their own, and which: if it
-// is free, that of the last bits of their MAC address.
+// slots returns the machines on l with their own meter, and its index: given by the last bits
+// of the MAC address if that is free.
 func (c *compiler) slots(l *leg) map[ofproto.MAC]int {
 	if !c.ownMeters(l) {
 		return nil
@@ -211,8 +210,8 @@ func (s source) meterEntries() (out []ofproto.MeterEntry) {
 	return out
 }
 
-// rateMeter drops what is more than rate packets a second, after a second in
-// which there were none.
+// rateMeter drops packets beyond rate per second. After a second without packets it allows a
+// burst of rate.
 func rateMeter(id ofproto.MeterID, rate uint32) ofproto.MeterEntry {
 	return ofproto.MeterEntry{ID: id, Flags: ofproto.MeterPktps | ofproto.MeterBurst | ofproto.MeterStatistics,
 		Bands: []ofproto.Band{{Type: ofproto.BandDrop, Rate: rate, Burst: rate}}}

@@ -14,8 +14,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// crowded is a router with interfaces each of which has machines, whose MAC
-// addresses mac returns.
+// crowded returns a router with several interfaces and machines with the MAC addresses that
+// mac returns.
 func crowded(interfaces, machines int, mac func(i, p int) ofproto.MAC) (*routing.Model, compile.Facts) {
 	m := &routing.Model{Routers: []routing.Router{{ID: "r", Bridge: routing.Bridge{Managed: true},
 		ARPResponder: true, NDResponder: true, EchoResponder: true, AnswerRate: 20}}}
@@ -38,7 +38,7 @@ func sequential(i, p int) ofproto.MAC {
 	return ofproto.MAC{2, 0, byte(i >> 8), byte(i), byte(p >> 8), byte(p)}
 }
 
-// arpBy is a machine's request for the MAC address of interface i.
+// arpBy returns a machine's request for the MAC address of interface i.
 func arpBy(t teller, facts compile.Facts, r *routing.Router, i int, mac ofproto.MAC) ofproto.Packet {
 	f := &r.Interfaces[i]
 	match, err := ofproto.ParseMatch(fmt.Sprintf("in_port=%d,dl_src=%v,dl_dst=ff:ff:ff:ff:ff:ff,arp,arp_op=1,arp_sha=%[2]v,arp_spa=%v,arp_tpa=%v",
@@ -68,8 +68,8 @@ func metersOf(t teller, flows ofproto.Set, prog compile.Program, p ofproto.Packe
 	return meters, answered
 }
 
-// Each declared machine has a meter of its own for ARP, if they are not too many,
-// whatever their MAC addresses are; and machines that are not declared have others.
+// Each declared machine has its own meter for ARP, whatever its MAC address, if there are not
+// too many; machines that are not declared have others.
 func TestEachMachineHasItsMeter(t *testing.T) {
 	macs := map[string]func(i, p int) ofproto.MAC{
 		"sequential":     sequential,
@@ -107,8 +107,8 @@ func TestEachMachineHasItsMeter(t *testing.T) {
 	}
 }
 
-// Where there are more machines they share meters, evenly; and a router has no more
-// meters than there are numbers, however many interfaces it has.
+// Many machines share meters evenly, and a router never needs more meters than there are
+// numbers, with any number of interfaces.
 func TestManyMachinesShareMeters(t *testing.T) {
 	for _, c := range []struct{ interfaces, machines, shared, most int }{
 		{1, 65, 2, 66}, {2, 640, 10, 132}, {3, 64, 2, 3 * 34}, {100, 10, 10, 300}, {1000, 2, 2, 3000}, {5000, 0, 0, 1<<14 - 1},
@@ -133,9 +133,9 @@ func TestManyMachinesShareMeters(t *testing.T) {
 	}
 }
 
-// A switch that refuses meters, whichever, and so the flows that use them, answers
-// and forwards as one that does not, without the limit.
-func TestRefusedMetersTakeNothingAway(t *testing.T) {
+// A switch that refuses any of the meters, and so the flows that use them, answers and
+// forwards as before, without that limit.
+func TestRefusedMetersOnlyRemoveLimits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m, facts := drawModel(t)
 		for i := range m.Routers {
@@ -159,7 +159,7 @@ func TestRefusedMetersTakeNothingAway(t *testing.T) {
 	})
 }
 
-// outcome says what becomes of a packet.
+// outcome describes the result for a packet.
 func outcome(t teller, flows ofproto.Set, prog compile.Program, p ofproto.Packet) string {
 	steps, err := ofproto.Trace(flows, prog.Groups, p)
 	if err != nil {

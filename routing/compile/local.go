@@ -9,29 +9,28 @@ import (
 
 // Priorities in tableLocal.
 const (
-	prioForged    = 470 // requests of senders that cannot be answered
-	prioNew       = 460 // requests by machines that do not have their address yet
-	prioMartian   = 450 // sources that no packet may have
-	prioOwn       = 400 // for the router itself
-	prioLinkLocal = 350 // sources that stay on their link
-	prioLocal     = 320 // destinations that are the router itself; one less: that others have added
-	prioNoUnicast = 300 // destinations that are not routed
-	prioTTL       = 200 // packets that the router may not forward any further
+	prioForged    = 470 // requests with impossible senders
+	prioNew       = 460 // requests of machines without an address
+	prioMartian   = 450 // invalid sources
+	prioOwn       = 400 // packets for the router itself
+	prioLinkLocal = 350 // link-local sources
+	prioLocal     = 320 // local destinations; one less: those added by others
+	prioNoUnicast = 300 // unroutable destinations
+	prioTTL       = 200 // packets with expired TTL
 	prioForward   = 1   // everything else
 )
 
-// echoTTL is that of answers: what Linux has (net.ipv4.ip_default_ttl).
+// echoTTL is the TTL of answers, as in Linux (net.ipv4.ip_default_ttl).
 const echoTTL = 64
 
-// martians are the sources that no packet may have (RFC 1812 §5.3.7, RFC 4291
-// §2.5.2, §2.5.3 and §2.7), as far as Linux keeps to it.
+// martians are invalid sources (RFC 1812 §5.3.7, RFC 4291 §2.5.2, §2.5.3 and §2.7), as far as
+// Linux rejects them.
 var martians = [...][]netip.Prefix{
 	v4: prefixes("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"),
 	v6: prefixes("::/128", "::1/128", "ff00::/8"),
 }
 
-// unroutables are the destinations that are not routed whatever routes there
-// are.
+// unroutables are destinations that are never routed.
 var unroutables = [...][]netip.Prefix{
 	v4: prefixes("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32"),
 	v6: prefixes("::/128", "::1/128", "ff00::/8", "fe80::/10"),
@@ -44,8 +43,7 @@ func prefixes(texts ...string) (out []netip.Prefix) {
 	return out
 }
 
-// guard emits what keeps from being routed what the kernel would not route: it
-// gets that.
+// guard emits the flows that send packets to the kernel which the kernel would not route.
 func (c *compiler) guard() {
 	toKernel := ofproto.GotoTable(tableKernel)
 	for _, v := range families {
@@ -59,7 +57,7 @@ func (c *compiler) guard() {
 			c.emit(c.about(), RoleMartian, tableLocal, prioNoUnicast, v.match(dst(p)), toKernel)
 		}
 	}
-	if c.routes(v4) { // Open vSwitch takes protocol 0 for no IP at all, and would not decrement the TTL
+	if c.routes(v4) { // Open vSwitch treats protocol 0 as no IP, and does not decrement the TTL
 		c.emit(c.about(), RoleMartian, tableLocal, prioNoUnicast, v4.match(ofproto.IPProto(0)), toKernel)
 	}
 	if c.routes(v6) {
@@ -69,8 +67,8 @@ func (c *compiler) guard() {
 	c.emit(c.about(), RoleForward, tableLocal, prioForward, ofproto.Match{}, ofproto.GotoTable(tableRoute))
 }
 
-// martian emits what hands packets with a source in p, and requests for the
-// router's MAC address by it, to the kernel.
+// martian emits the flows that send packets with a source in p, and requests for the router's
+// MAC address from there, to the kernel.
 func (c *compiler) martian(about routing.Object, p netip.Prefix) {
 	c.emit(about, RoleMartian, tableLocal, prioMartian, familyOf(p.Addr()).match(src(p)), ofproto.GotoTable(tableKernel))
 	if p.Addr().Is4() && c.answersARP() {
@@ -88,8 +86,8 @@ func (c *compiler) routes(v family) bool {
 	return false
 }
 
-// own emits what becomes of packets from and to l's own addresses, and of those
-// that l's interface has brought and that may not go on.
+// own emits the flows for packets from and to l's own addresses, and for packets from l's
+// interface that must not be forwarded.
 func (c *compiler) own(l *leg) {
 	for _, p := range l.own() {
 		v := familyOf(p.Addr())
@@ -103,7 +101,7 @@ func (c *compiler) own(l *leg) {
 		}
 	}
 	for _, a := range l.addresses6() {
-		if linkLocal(a) { // which others may have on their links
+		if linkLocal(a) { // other links may have the same address
 			c.emit(l.object(), RoleMartian, tableLocal, prioMartian, v6.match(ofproto.InPort(l.patch), src(alone(a))), ofproto.GotoTable(tableKernel))
 		}
 		if !c.answersEcho() {
@@ -125,7 +123,7 @@ func (c *compiler) own(l *leg) {
 				m := v.match(ofproto.InPort(l.patch), ofproto.IPTTL(ttl))
 				if l.tap == 0 {
 					c.emit(l.object(), RoleTTL, tableLocal, prioTTL, m, ofproto.Instructions{})
-				} else { // the kernel tells the sender
+				} else { // the kernel notifies the sender
 					c.limited(l, limitTTL, RoleTTL, tableLocal, prioTTL, m, ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.Output{Port: l.tap})})
 				}
 			}
@@ -133,12 +131,12 @@ func (c *compiler) own(l *leg) {
 	}
 }
 
-// near matches packets whose source is where they come from: the answer to
-// others may take another way, which the kernel knows.
+// near matches packets whose source is in a subnet of their interface: answers to others may
+// take another path, which the kernel knows.
 var near = ofproto.Metadata(metaNear, metaNear)
 
-// answerEcho turns an echo request for address a into the reply, but for the
-// Ethernet header.
+// answerEcho turns an echo request for address a into the reply, except for the Ethernet
+// header.
 func answerEcho(a netip.Addr) ofproto.Instructions {
 	return ofproto.Do(reply(a), ofproto.Goto{Table: tableAnswer})
 }
@@ -154,7 +152,7 @@ func reply(a netip.Addr) ofproto.Apply {
 			ofproto.Move{Src: ofproto.Whole(ofproto.FieldIPv6Src), Dst: ofproto.Whole(ofproto.FieldIPv6Dst)},
 			ofproto.SetField{Field: ofproto.IPv6Src(alone(a))},
 			ofproto.SetField{Field: ofproto.ICMPv6Type(icmpv6EchoReply)},
-			ofproto.SetField{Field: ofproto.IPv6Label(0)}, // it was the other one's flow
+			ofproto.SetField{Field: ofproto.IPv6Label(0)}, // the label was that of the other direction
 		}
 	}
 	return ofproto.Apply{Actions: ofproto.ActionsOf(append(to, ofproto.SetTTL{TTL: echoTTL})...)}

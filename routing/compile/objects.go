@@ -9,9 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Objects say what the cookies of a [Program] stand for. They are immutable;
-// the zero Objects are none. Should the hashes of two objects be the same, they
-// know one of them.
+// Objects has the object of each cookie in a [Program]. It is immutable; the zero Objects is
+// empty. If the hashes of two objects are equal, it has one of them.
 type Objects struct {
 	set sorted.Set[labelled, byCookie]
 }
@@ -25,7 +24,7 @@ type byCookie struct{}
 
 func (byCookie) Compare(a, b labelled) int { return cmp.Compare(a.cookie, b.cookie) }
 
-// Get returns the object that c stands for.
+// Get returns the object of c.
 func (o Objects) Get(c ofproto.Cookie) (routing.Object, bool) {
 	l, ok := o.set.Get(labelled{cookie: c})
 	return l.Object, ok
@@ -34,7 +33,7 @@ func (o Objects) Get(c ofproto.Cookie) (routing.Object, bool) {
 // Len returns the number of cookies.
 func (o Objects) Len() int { return o.set.Len() }
 
-// All returns the cookies, in ascending order, and their objects.
+// All returns the cookies, in ascending order, with their objects.
 func (o Objects) All() iter.Seq2[ofproto.Cookie, routing.Object] {
 	return func(yield func(ofproto.Cookie, routing.Object) bool) {
 		for l := range o.set.All() {

@@ -7,32 +7,32 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// What probes use is used by nothing else, and no flow leads to their table.
+// Numbers reserved for probes. No flow leads to their table.
 const (
 	tableProbe ofproto.TableID = 250
 	groupProbe                 = groupMark | ^groupMarkMask
 	meterProbe                 = lastMeter
 )
 
-// IsProbe reports whether a flow with this cookie is a probe's.
+// IsProbe reports whether a flow with this cookie belongs to a probe.
 func IsProbe(c ofproto.Cookie) bool {
 	role, ours := RoleOf(c)
 	return ours && role == RoleProbe
 }
 
-// IsProbeGroup and IsProbeMeter report the same of a group and of a meter.
+// IsProbeGroup and IsProbeMeter report the same for groups and meters.
 func IsProbeGroup(id ofproto.GroupID) bool { return id == groupProbe }
 func IsProbeMeter(id ofproto.MeterID) bool { return id == meterProbe }
 
-// A Probe is a change that a switch takes only if it has certain capabilities, and
-// one that takes it back. It does nothing else: no packet comes to it.
+// A Probe is a change that a switch accepts only with certain capabilities, and its inverse.
+// It has no other effect, because no packet reaches it.
 type Probe struct {
 	Tells     Capabilities
 	Try, Undo ofproto.Mod
 }
 
-// Probes returns what tells what a switch can do, to be tried in order and undone
-// in the opposite one. They have actions and matches like those of programs.
+// Probes returns the probes for all capabilities, to be tried in order and undone in reverse
+// order. They have the same kinds of matches and actions as programs.
 func Probes() []Probe {
 	var out []Probe
 	add := func(tells Capabilities, m ofproto.Match, do ofproto.Instructions) {

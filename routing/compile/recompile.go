@@ -9,10 +9,9 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Recompile returns what [Compile] does. If prev is an earlier Program of
-// the router, and only ports of the Model have changed since, it takes time for
-// these and not for the others, and the result shares with prev what is equal.
-// Any other prev, such as the zero Program, only makes it slower.
+// Recompile returns the same as [Compile]. If prev is an earlier Program of the router, and
+// only ports have changed since, it takes time for these only, and the result shares equal
+// parts with prev. Any other prev, such as the zero Program, only makes it slower.
 func Recompile(prev Program, x *routing.Index, r *routing.Router, facts Facts) Program {
 	s := sourceOf(x, r, facts, prev.source)
 	if !s.differsInPorts(prev.source) {
@@ -52,7 +51,7 @@ func Recompile(prev Program, x *routing.Index, r *routing.Router, facts Facts) P
 		if all {
 			return s.compile()
 		}
-		if len(touched) > 0 && is.meters != nil && (gone.ownMeters(was) || come.ownMeters(is)) { // then there are few
+		if len(touched) > 0 && is.meters != nil && (gone.ownMeters(was) || come.ownMeters(is)) { // then there are few meters
 			gone.limit(was)
 			come.limit(is)
 			meters = nil
@@ -69,8 +68,7 @@ func Recompile(prev Program, x *routing.Index, r *routing.Router, facts Facts) P
 	if meters == nil {
 		meters = s.meterEntries()
 	}
-	// All that goes comes before all that comes: addresses may have moved from
-	// one port to another.
+	// Deletions come before additions: an address may have moved from one port to another.
 	return Program{
 		Flows:   prev.Flows.Exchange(gone.flows, come.flows),
 		Groups:  groups,
@@ -81,9 +79,9 @@ func Recompile(prev Program, x *routing.Index, r *routing.Router, facts Facts) P
 	}
 }
 
-// changedPorts returns the IDs of the ports whose flows may differ: those that
-// have changed and, where addresses may be claimed by several, those that have or
-// had an address of theirs. all says that it may be any.
+// changedPorts returns the IDs of the ports whose flows may differ: those that have changed
+// and, with allowed address pairs, those that had or have one of their addresses. all means
+// that any port may differ.
 func changedPorts(was, is *routing.Members) (touched map[string]bool, all bool) {
 	touched = make(map[string]bool)
 	claims := was.HasPairs() || is.HasPairs()
@@ -103,7 +101,7 @@ func changedPorts(was, is *routing.Members) (touched map[string]bool, all bool) 
 			if !claims {
 				continue
 			}
-			if port.NoFastPath { // ports may share what is handed to the kernel
+			if port.NoFastPath { // ports may share flows that send packets to the kernel
 				return nil, true
 			}
 			for _, a := range port.Addresses {
@@ -120,8 +118,7 @@ func changedPorts(was, is *routing.Members) (touched map[string]bool, all bool) 
 	return touched, false
 }
 
-// differsInPorts reports whether s and t differ in nothing but the ports of
-// their networks.
+// differsInPorts reports whether s and t differ only in the ports of their networks.
 func (s source) differsInPorts(t source) bool {
 	return t.router != nil && s.can == t.can && s.known.crowded() == t.known.crowded() && (s.router == t.router || reflect.DeepEqual(s.router, t.router)) &&
 		slices.EqualFunc(s.legs, t.legs, func(l, m leg) bool {
@@ -129,8 +126,8 @@ func (s source) differsInPorts(t source) bool {
 		})
 }
 
-// Serves reports whether p was compiled of an intent in which q is exactly what
-// it is, as far as p has to do with q's network.
+// Serves reports whether the intent that p was compiled from has q exactly as it is, if p's
+// router is on q's network.
 func (p Program) Serves(q routing.Port) bool {
 	for i := range p.source.legs {
 		n := p.source.legs[i].network

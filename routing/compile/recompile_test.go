@@ -15,9 +15,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// Whatever changed since, and whatever Program it starts from, Recompile
-// returns what compiling the whole model does. What it starts from stays as it
-// was.
+// Whatever has changed, and whatever Program it starts from, Recompile returns the same as
+// compiling the whole model. The original Program stays unchanged.
 func TestRecompileIsCompile(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m, facts := drawModel(t)
@@ -26,7 +25,7 @@ func TestRecompileIsCompile(t *testing.T) {
 		var oldFlows []string
 		for range rapid.IntRange(1, 8).Draw(t, "steps") {
 			switch rapid.IntRange(0, 7).Draw(t, "step") {
-			case 0: // the intent is read anew
+			case 0: // reload the whole intent
 				m = cloneModel(m)
 				if rapid.Bool().Draw(t, "differs") {
 					r := &m.Routers[rapid.IntRange(0, len(m.Routers)-1).Draw(t, "router")]
@@ -34,12 +33,12 @@ func TestRecompileIsCompile(t *testing.T) {
 					m.Networks[0].MTU = 3100 - m.Networks[0].MTU%1600
 				}
 				x = routing.NewIndex(m)
-			case 1: // others change the namespace
+			case 1: // other programs change the namespace
 				facts.Kernel, facts.Neighbours = nil, nil
 				if r := &m.Routers[0]; rapid.Bool().Draw(t, "is known") {
 					facts.Kernel, facts.Neighbours = drawNamespace(t, r, facts).read(r), drawNeighbours(t)
 				}
-			case 2: // ports of a bridge are numbered in another way, come or go
+			case 2: // ports of a bridge are renumbered, added or deleted
 				facts = renumbered(t, m, facts)
 			default:
 				c := drawChange(t, m)
@@ -85,8 +84,8 @@ func samePorts(t *rapid.T, x *routing.Index, m *routing.Model) {
 	}
 }
 
-// renumbered returns facts in which two ports of a router have exchanged their
-// numbers, or one has another or none; to have none can be exchanged too.
+// renumbered returns facts in which two ports of a router have exchanged their numbers, which
+// may be missing, or one has another number or none.
 func renumbered(t *rapid.T, m *routing.Model, facts compile.Facts) compile.Facts {
 	var names []string
 	for i := range m.Routers[0].Interfaces {
@@ -130,8 +129,8 @@ func sameProgram(t *rapid.T, got, want compile.Program) {
 	}
 }
 
-// drawChange draws a change of m after which m is still valid: ports come, go,
-// move to other networks, and get other addresses, also those that others had.
+// drawChange draws a change after which m is still valid: ports are added, deleted, moved to
+// other networks, and get other addresses, including former addresses of other ports.
 func drawChange(t *rapid.T, m *routing.Model) (c routing.Change) {
 	id := rapid.Custom(func(t *rapid.T) string {
 		return fmt.Sprint("p", rapid.IntRange(0, len(m.Networks)-1).Draw(t, "n"), rapid.IntRange(0, 5).Draw(t, "p"))
@@ -186,13 +185,13 @@ func drawChange(t *rapid.T, m *routing.Model) (c routing.Change) {
 		p.Addresses = mine
 		c.Put.Ports = append(c.Put.Ports, p)
 	}
-	if len(c.Put.Ports) > 0 && rapid.Bool().Draw(t, "twice") { // the first of the two is not valid, and does not count
+	if len(c.Put.Ports) > 0 && rapid.Bool().Draw(t, "twice") { // the first of the two is invalid, and overridden
 		c.Put.Ports = append([]routing.Port{{ID: c.Put.Ports[0].ID, Network: "none"}}, c.Put.Ports...)
 	}
 	return c
 }
 
-// changed returns the model that c makes of m.
+// changed returns m after c.
 func changed(m *routing.Model, c routing.Change) *routing.Model {
 	out := *m
 	out.Ports = slices.DeleteFunc(slices.Clone(m.Ports), func(p routing.Port) bool { return slices.Contains(c.Delete.Ports, p.ID) })
@@ -206,7 +205,7 @@ func changed(m *routing.Model, c routing.Change) *routing.Model {
 	return &out
 }
 
-// cloneModel returns a model that is equal to m and shares nothing with it.
+// cloneModel returns a deep copy of m.
 func cloneModel(m *routing.Model) *routing.Model {
 	out := &routing.Model{Networks: slices.Clone(m.Networks), Routers: slices.Clone(m.Routers), Ports: slices.Clone(m.Ports)}
 	for i := range out.Routers {
@@ -244,8 +243,8 @@ func bigPort(i int) routing.Port {
 		Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, byte(128*half + host>>16), byte(host >> 8), byte(host)})}}
 }
 
-// oneMore returns what adds a port to a model of n, from the change to the
-// messages to be sent.
+// oneMore returns a function that adds a port to a model of n ports, from the change to the
+// messages.
 func oneMore(t testing.TB, n int) (add func()) {
 	m, facts := bigModel(n)
 	x := routing.NewIndex(m)
@@ -259,8 +258,8 @@ func oneMore(t testing.TB, n int) (add func()) {
 	}
 }
 
-// One more port of many takes as many allocations as one more of few, but for
-// parts of the four collections that it enters which happen to be full.
+// Adding one port takes as many allocations with many ports as with few, apart from chunks of
+// the four collections that happen to be full.
 func TestRecompileAllocates(t *testing.T) {
 	few, many := testing.AllocsPerRun(100, oneMore(t, 2_000)), testing.AllocsPerRun(100, oneMore(t, 50_000))
 	if many > few+4 {

@@ -7,29 +7,29 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Priorities in tableRoute. Each prefix length has four; no two prefixes of one
-// length overlap, as an extra route is none to a connected subnet.
+// Priorities in tableRoute. Each prefix length has four. Prefixes of the same length do not
+// overlap, because an extra route cannot lead to a connected subnet.
 const (
 	prioMiss = 1 // also in tableDeliver
 
 	prioScope     = 1 // packets of another address scope
 	prioPrefix    = 2
-	prioException = 3 // packets that came in by certain interfaces
-	prioForeign   = 4 // that the kernel routes in another way; less than all of the next length
+	prioException = 3 // packets that entered by certain interfaces
+	prioForeign   = 4 // routed differently by the kernel; less than all priorities of the next length
 
-	prioChoice = 600 // and more: what the kernel decides whatever the length
+	prioChoice = 600 // and above: policy rules of the kernel, for any length
 )
 
 // prio returns the priority of a flow for p.
 func prio(p netip.Prefix, what uint16) uint16 { return uint16(4+4*p.Bits()) + what }
 
-// ethernetHeader is what a packet has besides the MTU: switches measure it too.
+// ethernetHeader is the length of the Ethernet header, which switches include when they
+// measure a packet.
 const ethernetHeader = 14
 
-// connected emits what decides by the destination's network: a subnet of l goes
-// on to tableDeliver, except where the kernel has to do it: back out of the
-// interface that the packet came in by, which Open vSwitch would drop and for
-// which the kernel also sends a redirect, and from another address scope.
+// connected emits the flows for the subnets of l, which continue in tableDeliver. The kernel
+// gets the packets that would leave by the interface they entered by, which Open vSwitch would
+// drop and which the kernel answers with a redirect, and those from another address scope.
 func (c *compiler) connected(l *leg) {
 	about := l.object()
 	for _, p := range l.Addresses {
@@ -44,14 +44,14 @@ func (c *compiler) connected(l *leg) {
 	c.emit(about, RoleNoRoute, tableRoute, prioMiss, ofproto.MatchOf(ofproto.InPort(l.patch)), c.toKernel(l))
 }
 
-// An exit is where packets for a prefix leave the router.
+// An exit is how packets for a prefix leave the router.
 type exit struct {
 	legs  []*leg
-	scope uint64 // of addresses; 0: it does not matter
-	mtu   int    // the smallest
+	scope uint64 // of the addresses; 0: any
+	mtu   int    // the smallest MTU of legs
 }
 
-// match matches packets for p that may leave.
+// match matches packets for p that may leave by e.
 func (e exit) match(p netip.Prefix) ofproto.Match {
 	fields := []ofproto.Field{dst(p)}
 	if e.scope != 0 {
@@ -66,7 +66,7 @@ func (e exit) narrow(l *leg) bool { return e.mtu < l.network.MTU }
 // checks reports whether packets that leave by e have to be measured.
 func (c *compiler) checks(e exit) bool { return c.can.Has(CanCheckLength) && e.mtu < c.max }
 
-// checked does what in says, after it has measured whether the packet fits.
+// checked returns instructions in, preceded by a measurement of the packet if necessary.
 func (c *compiler) checked(e exit, in ...ofproto.Instruction) ofproto.Instructions {
 	if c.checks(e) {
 		in = append(in, ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.CheckLarger{Len: uint16(min(e.mtu+ethernetHeader, 0xffff)), Dst: tooBig})})
@@ -74,8 +74,8 @@ func (c *compiler) checked(e exit, in ...ofproto.Instruction) ofproto.Instructio
 	return ofproto.Do(in...)
 }
 
-// exceptions emits what hands packets for p to the kernel that must not leave
-// by e.
+// exceptions emits the flows that send packets for p to the kernel if they must not leave by
+// e.
 func (c *compiler) exceptions(p netip.Prefix, about routing.Object, e exit) {
 	v := familyOf(p.Addr())
 	for i := range c.legs {
@@ -103,8 +103,8 @@ func (e exit) by(l *leg) bool {
 	return false
 }
 
-// exceptionOf returns what an exception for packets from l serves: the interface
-// itself, or the route.
+// exceptionOf returns the object of an exception for packets from l: the interface itself, or
+// the route.
 func exceptionOf(about routing.Object, l *leg) routing.Object {
 	if about.Kind == routing.KindRoute {
 		about.Interface = l.ID
@@ -113,7 +113,7 @@ func exceptionOf(about routing.Object, l *leg) routing.Object {
 	return l.object()
 }
 
-// scopeOf returns the name of the address scope of n.
+// scopeOf returns the address scope of n for a family.
 func scopeOf(n *routing.Members, v family) string {
 	if v == v4 {
 		return n.IPv4Scope
@@ -121,9 +121,8 @@ func scopeOf(n *routing.Members, v family) string {
 	return n.IPv6Scope
 }
 
-// extra emits the flows of extra route number i, which leads to hops: to the
-// ports that have their addresses and, where only the kernel can do it, to the
-// kernel, which has the same routes.
+// extra emits the flows of extra route i, which leads to hops: to the ports with these
+// addresses or, if flows cannot do that, to the kernel, which has the same routes.
 func (c *compiler) extra(i int, hops []hop) {
 	route := &c.router.Routes[i]
 	to, v := route.Destination, familyOf(route.Destination.Addr())
@@ -148,7 +147,7 @@ func (c *compiler) extra(i int, hops []hop) {
 	if len(hops) > 1 {
 		send.Actions = ofproto.ActionsOf(ofproto.ToGroup{ID: c.groups[i]})
 	}
-	if c.checks(out) { // those that do not fit turn off in tableDeliver
+	if c.checks(out) { // too large packets are handled in tableDeliver
 		meta := uint64(i+1) << 32
 		c.emit(about, RoleMeasure, tableRoute, prio(to, prioPrefix), out.match(to), c.checked(out, ofproto.WriteMetadata{Value: meta, Mask: metaRoute}, ofproto.Goto{Table: tableDeliver}))
 		c.emit(about, RoleExtra, tableDeliver, prioHop, v.match(ofproto.Metadata(meta, metaRoute)), ofproto.Do(send))
@@ -158,8 +157,7 @@ func (c *compiler) extra(i int, hops []hop) {
 	c.exceptions(to, about, out)
 }
 
-// exit returns where packets leave that take route, and false if the kernel has
-// to send them on.
+// exit returns how packets that take route leave, and false if the kernel has to forward them.
 func (c *compiler) exit(route *routing.Route, hops []hop) (e exit, ok bool) {
 	if route.Type != routing.RouteVia || c.slowRoute(route, hops) || len(hops) > 1 && !c.can.Has(CanSelect) {
 		return e, false
@@ -184,15 +182,15 @@ func (c *compiler) exit(route *routing.Route, hops []hop) (e exit, ok bool) {
 	return e, true
 }
 
-// A hop is where a route's next hop is at present.
+// A hop is the current location of a next hop.
 type hop struct {
-	leg  int         // index among the legs; -1: none
-	mac  ofproto.MAC // of the port that has the next hop's address
-	port string      // its ID; "": no port has the address, so the kernel has to find it
-	slow bool        // the fast path of the port or of its network is off
+	leg  int         // index among the legs; -1: not connected
+	mac  ofproto.MAC // of the port with the next hop's address
+	port string      // its ID; "": no port has the address, so the kernel resolves it
+	slow bool        // the fast path of the port or its network is off
 }
 
-// hops returns where the next hops of route are.
+// hops returns the locations of the next hops of route.
 func (s source) hops(route *routing.Route) []hop {
 	out := make([]hop, len(route.NextHops))
 	for i, next := range route.NextHops {

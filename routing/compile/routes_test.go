@@ -14,15 +14,15 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// A packet of UDP that has come in by a router's interface.
+// A packet is a UDP packet that enters by a router's interface.
 type packet struct {
 	inPort   ofproto.PortNo
-	by, mac  ofproto.MAC // it was sent by, and to
+	by, mac  ofproto.MAC // source and destination MAC addresses
 	src, dst netip.Addr
 	size     int // of the IP packet
 }
 
-// headers returns what a switch sees of p.
+// headers returns the headers of p as a switch sees them.
 func (p packet) headers() ofproto.Match {
 	fields := []ofproto.Field{ofproto.InPort(p.inPort), ofproto.EthSrc(p.by), ofproto.EthDst(p.mac), ofproto.IPProto(17), ofproto.IPTTL(64)}
 	src, dst := netip.PrefixFrom(p.src, p.src.BitLen()), netip.PrefixFrom(p.dst, p.dst.BitLen())
@@ -32,8 +32,8 @@ func (p packet) headers() ofproto.Match {
 	return ofproto.MatchOf(append(fields, ofproto.IPv6(), ofproto.IPv6Src(src), ofproto.IPv6Dst(dst))...)
 }
 
-// routed returns what becomes of a packet: the actions of the last flow that it
-// hits or, if that is a group, those of all its buckets.
+// routed returns the result for a packet: the actions of the last flow that it hits or, if
+// that is a group, of all its buckets.
 func routed(t *rapid.T, prog compile.Program, p packet) string {
 	steps, err := ofproto.Trace(prog.Flows, prog.Groups, ofproto.Packet{Headers: p.headers(), Size: p.size + 14})
 	if err != nil {
@@ -52,10 +52,9 @@ func routed(t *rapid.T, prog compile.Program, p packet) string {
 	return strings.Join(slices.Compact(all), " or ")
 }
 
-// The compiled tables agree with Linux: with its local table, its policy rules and
-// a table of longest prefixes, over connected subnets, extra routes and what others
-// have added to the namespace, in any order: who is reached in the switch, and
-// what the kernel has to do.
+// The compiled tables agree with Linux, that is with its local table, policy rules, and a
+// longest prefix match over connected subnets, extra routes and routes added by others, in any
+// order: which packets the switch forwards where, and which the kernel gets.
 func TestLongestPrefix(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m, facts := drawModel(t)
@@ -86,7 +85,7 @@ func TestLongestPrefix(t *testing.T) {
 					}
 					for _, n := range m.Networks {
 						if n.ID == in.Network {
-							p.size = min(p.size, n.MTU) // or it would not have got here
+							p.size = min(p.size, n.MTU) // else it would not have arrived
 						}
 					}
 					if len(m.Ports) > 0 && rapid.Bool().Draw(t, "is sent by a port") {
@@ -116,7 +115,7 @@ func TestLongestPrefix(t *testing.T) {
 	})
 }
 
-// kernelOf returns what hands a packet to the kernel.
+// kernelOf returns the instructions that send a packet to the kernel.
 func kernelOf(r *routing.Router, facts compile.Facts, in *routing.Interface) string {
 	if tap := facts.Ports[in.TapName()]; tap != 0 && r.Fallback == routing.FallbackNamespace {
 		return fmt.Sprintf("output:%d", tap)
@@ -124,8 +123,7 @@ func kernelOf(r *routing.Router, facts compile.Facts, in *routing.Interface) str
 	return "drop"
 }
 
-// reference returns what should become of a packet, found by looking through
-// everything.
+// reference returns the expected result for a packet, by a linear search.
 func reference(m *routing.Model, r *routing.Router, facts compile.Facts, in *routing.Interface, p packet) string {
 	kernel := kernelOf(r, facts, in)
 	has := slices.ContainsFunc(in.Addresses, func(a netip.Prefix) bool { return a.Addr().Is4() == p.dst.Is4() })
@@ -135,7 +133,7 @@ func reference(m *routing.Model, r *routing.Router, facts compile.Facts, in *rou
 	case !has:
 		return kernel
 	}
-	for _, i := range r.Interfaces { // Linux asks for what is the router's own before its routes
+	for _, i := range r.Interfaces { // Linux consults the local table first
 		for _, a := range i.Addresses {
 			own := p.dst == a.Addr() || p.dst == a.Masked().Addr() || p.src == a.Addr() || p.src == a.Masked().Addr()
 			if own && !i.Down && facts.Ports[i.PatchName()] != 0 {
@@ -152,7 +150,7 @@ func reference(m *routing.Model, r *routing.Router, facts compile.Facts, in *rou
 		}
 		return network(i).IPv6Scope
 	}
-	// out returns the interface by which an address is reached.
+	// out returns the interface that leads to an address.
 	out := func(a netip.Addr) *routing.Interface {
 		if i := r.Leg(a); i != nil && !i.Down && facts.Ports[i.PatchName()] != 0 {
 			return i
@@ -213,7 +211,7 @@ func reference(m *routing.Model, r *routing.Router, facts compile.Facts, in *rou
 	return does
 }
 
-// owner returns the MAC address at which a is reached on a network.
+// owner returns the MAC address for a on a network.
 func owner(m *routing.Model, network string, a netip.Addr) (mac ofproto.MAC, ok bool) {
 	var own, claimed []ofproto.MAC
 	single := false
@@ -246,8 +244,8 @@ func owner(m *routing.Model, network string, a netip.Addr) (mac ofproto.MAC, ok 
 	return mac, false
 }
 
-// slowness returns others if a packet has to go by the kernel because the fast
-// path of what it is from or to is off.
+// slowness returns others if a packet has to take the kernel because the fast path of its
+// source or destination is off.
 func slowness(m *routing.Model, r *routing.Router, facts compile.Facts, in *routing.Interface, p packet) taker {
 	if r.Fallback != routing.FallbackNamespace {
 		return declared
@@ -257,7 +255,7 @@ func slowness(m *routing.Model, r *routing.Router, facts compile.Facts, in *rout
 		slow[n.ID] = n.NoFastPath
 	}
 	up := func(i *routing.Interface) bool { return !i.Down && facts.Ports[i.PatchName()] != 0 }
-	// of returns whether the port that has an address on a network is slow.
+	// of returns whether the port with an address on a network is slow.
 	of := func(network string, a netip.Addr) taker {
 		mac, ok := owner(m, network, a)
 		if !ok {
@@ -282,12 +280,12 @@ func slowness(m *routing.Model, r *routing.Router, facts compile.Facts, in *rout
 		switch {
 		case !said[true]:
 			return declared
-		case said[false]: // several claim it with one MAC address
+		case said[false]: // several ports may use it with one MAC address
 			return either
 		}
 		return others
 	}
-	// at returns the same for an address in a subnet of the router's.
+	// at returns the same for an address in a subnet of the router.
 	at := func(a netip.Addr) (taker, bool) {
 		for i := range r.Interfaces {
 			f := &r.Interfaces[i]
@@ -302,7 +300,7 @@ func slowness(m *routing.Model, r *routing.Router, facts compile.Facts, in *rout
 		}
 		return declared, false
 	}
-	// of the longest prefix around an address, whether it is that of a slow route.
+	// The longest prefix around an address, and whether it belongs to a slow route.
 	routed := func(a netip.Addr) taker {
 		bits, found := -1, declared
 		for i := range r.Interfaces {

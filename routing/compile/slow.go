@@ -8,31 +8,30 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// What has its fast path off goes through the namespace in both directions, so
-// that NAT and connection tracking there see all of a connection. Priorities in
-// tableLocal: two flows of one of these never match the same packet.
+// Traffic whose fast path is off goes through the namespace in both directions, so that NAT
+// and connection tracking there see all packets of a connection. Priorities in tableLocal: two
+// flows of one of these never match the same packet.
 const (
-	prioSlowIn     = 436 // packets that came in from a network
+	prioSlowIn     = 436 // packets from a network, by ingress port
 	prioSlowSubnet = 435 // packets to a subnet
 	prioSlowSource = 434 // packets from a subnet
-	prioSlowMAC    = 433 // packets that a machine has sent, also for others
+	prioSlowMAC    = 433 // packets from a machine's MAC address, whatever their source address
 	prioSlowTo     = 432 // packets to an address
 	prioSlowFrom   = 431 // packets from an address
 
-	prioBack = 2 // and the length of the prefix: packets from where a route leads
+	prioBack = 2 // plus the prefix length: packets from the destination of a route
 )
 
-// slow emits what hands packets to the kernel, if the router has a namespace.
+// slow emits a flow that sends packets to the kernel.
 func (c *compiler) slow(about routing.Object, prio uint16, m ofproto.Match) {
 	c.emit(about, RoleSlow, tableLocal, prio, m, ofproto.GotoTable(tableKernel))
 }
 
-// slows reports whether a fast path can be off: without a namespace nobody else
-// would take the packets.
+// slows reports whether a fast path can be off. Without a namespace packets would be dropped.
 func (s source) slows() bool { return s.router.Fallback == routing.FallbackNamespace }
 
-// slowNetwork emits what hands packets from and to l's network to the kernel if
-// its fast path is off.
+// slowNetwork emits the flows that send packets from and to l's network to the kernel if its
+// fast path is off.
 func (c *compiler) slowNetwork(l *leg) {
 	if !l.network.NoFastPath || !c.slows() {
 		return
@@ -61,7 +60,7 @@ func (c *compiler) slowPort(l *leg, p *routing.Port) {
 			continue
 		}
 		c.slow(about, prioSlowMAC, v.match(in, ofproto.EthSrc(p.MAC)))
-		for _, q := range p.Pairs { // of which other ports may have the same
+		for _, q := range p.Pairs { // other ports may have the same pair
 			if q.MAC != (ofproto.MAC{}) && q.MAC != p.MAC {
 				c.slow(l.object(), prioSlowMAC, v.match(in, ofproto.EthSrc(q.MAC)))
 			}
@@ -75,8 +74,8 @@ func (c *compiler) slowPort(l *leg, p *routing.Port) {
 	}
 }
 
-// slowRoutes says which routes of the router have their fast path off: those that
-// say so, and those with a next hop that does or whose network does.
+// slowRoutes returns for each route whether its fast path is off: by its own setting, or by
+// that of a next hop or its network.
 func (s source) slowRoutes() []bool {
 	out := make([]bool, len(s.router.Routes))
 	for i := range out {
@@ -90,9 +89,9 @@ func (s source) slowRoute(route *routing.Route, hops []hop) bool {
 	return s.slows() && (route.NoFastPath || slices.ContainsFunc(hops, func(h hop) bool { return h.slow }))
 }
 
-// back emits what hands packets to the kernel that come from where routes lead
-// whose fast path is off: those whose source is by the longest prefix in such a
-// route, not in another or in a connected subnet.
+// back emits the flows that send packets to the kernel if they come from the destination of a
+// route whose fast path is off: if the longest prefix that contains their source is that of
+// such a route, not of another route or a connected subnet.
 func (c *compiler) back(slow []bool) {
 	inside := func(p netip.Prefix) bool {
 		for i, is := range slow {

@@ -17,15 +17,15 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// A drawn model and what is known of the bridge and the namespace of its routers.
+// A drawn model with facts of its routers' bridges and namespaces.
 type drawn struct {
 	model *routing.Model
 	facts compile.Facts
 }
 
-// A real switch gives back every program as the same values, so that a daemon
-// which starts again finds nothing to change; and the changes from one program
-// to the next, of the same router or of another, are all that it needs.
+// A real switch returns every program as equal values, so that a restarted daemon has nothing
+// to change; and the changes from one program to the next, of the same or another router, are
+// sufficient.
 func TestSwitchGivesBackPrograms(t *testing.T) {
 	h := lab.Boot(t)
 	sw := realSwitch{conn: connect(t, h)}
@@ -54,7 +54,7 @@ func TestSwitchGivesBackPrograms(t *testing.T) {
 	})
 	missing := func(f ofproto.Flow) bool { role, _ := compile.RoleOf(f.Cookie); return !seen[role] }
 	models := rapid.Custom(func(t *rapid.T) drawn { m, facts := drawModel(t); return drawn{m, facts} })
-	for seed := range 1000 { // always the same ones: what was drawn above may lack a rare role
+	for seed := range 1000 { // fixed seeds, because the models drawn above may lack a rare role
 		d := models.Example(seed)
 		for i := range d.model.Routers {
 			p := compile.Compile(routing.NewIndex(d.model), &d.model.Routers[i], d.facts)
@@ -68,7 +68,7 @@ func TestSwitchGivesBackPrograms(t *testing.T) {
 	}
 	for role := compile.RoleARP; role <= compile.RoleTap; role++ {
 		if role == compile.RoleProbe || role == 24 || compile.RoleLimitedResolution <= role && role <= compile.RoleLimitedUnknown {
-			continue // of no program
+			continue // not used in programs
 		}
 		if !seen[role] {
 			t.Errorf("no program had a flow of role %d", role)
@@ -82,9 +82,9 @@ type realSwitch struct {
 	have ofproto.Set
 }
 
-// program makes the switch hold p, and fails unless it then does.
+// program programs p, and fails unless the switch holds p afterwards.
 func (s *realSwitch) program(t teller, p compile.Program) {
-	s.have = s.held(t) // what a program before, which failed, left
+	s.have = s.held(t) // flows of a previous program that failed
 	groups, meters := s.tables(t)
 	var first, last []ofproto.Mod
 	for _, g := range p.Groups {
@@ -121,7 +121,7 @@ func (s *realSwitch) program(t teller, p compile.Program) {
 	}
 }
 
-// held returns the flows that the switch has.
+// held returns the flows of the switch.
 func (s *realSwitch) held(t teller) ofproto.Set {
 	stats, err := s.conn.Flows(t.Context(), ofproto.AllFlows())
 	if err != nil {
@@ -134,7 +134,7 @@ func (s *realSwitch) held(t teller) ofproto.Set {
 	return ofproto.SetOf(flows)
 }
 
-// A teller is a test, or one run of a property.
+// A teller is a *testing.T or one run of a property.
 type teller interface {
 	Context() context.Context
 	Fatal(...any)
@@ -148,7 +148,7 @@ func command(exists bool) ofproto.GroupCommand {
 	return ofproto.GroupAdd
 }
 
-// tables returns the groups and the meters that the switch has, by number.
+// tables returns the groups and meters of the switch, by number.
 func (s *realSwitch) tables(t teller) (groups []ofproto.GroupEntry, meters []ofproto.MeterEntry) {
 	for _, req := range []ofproto.MultipartBody{ofproto.GroupDescRequest{}, ofproto.MeterConfigRequest{Meter: ofproto.MeterAll}} {
 		err := s.conn.Multipart(t.Context(), req, func(body ofproto.MultipartBody) bool {
@@ -169,8 +169,8 @@ func (s *realSwitch) tables(t teller) (groups []ofproto.GroupEntry, meters []ofp
 	return groups, meters
 }
 
-// connect returns a connection to the integration bridge of a host, which has no
-// ports: it takes flows about any.
+// connect returns a connection to the integration bridge of a host without ports: it accepts
+// flows for any port.
 func connect(t *testing.T, h *lab.Host) *ofconn.Conn {
 	t.Helper()
 	nc, err := h.Dial(t.Context(), "unix", "/run/openvswitch/"+lab.IntegrationBridge+".mgmt")
@@ -180,7 +180,7 @@ func connect(t *testing.T, h *lab.Host) *ofconn.Conn {
 	c, ended := ofconn.New(nc, ofconn.Config{}), make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
-		c.Run(ctx, func(ofproto.Message) {}) // what goes wrong, those who ask are told
+		c.Run(ctx, func(ofproto.Message) {}) // callers get the errors
 		close(ended)
 	}()
 	t.Cleanup(func() {

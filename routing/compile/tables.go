@@ -7,8 +7,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Groups and meters have no cookies, so their numbers are divided: ours are in these ranges, and
-// what others make should not be.
+// Groups and meters have no cookies, so ours are recognized by their numbers, which are in
+// these ranges. Other programs should use numbers outside of them.
 const (
 	groupMark     ofproto.GroupID = 0xfd << 24
 	groupMarkMask ofproto.GroupID = 0xff << 24
@@ -22,7 +22,7 @@ func OursGroup(id ofproto.GroupID) bool { return id&groupMarkMask == groupMark }
 // OursMeter reports whether a meter with this ID is ours.
 func OursMeter(id ofproto.MeterID) bool { return firstMeter <= id && id <= lastMeter }
 
-// OfGroup returns the route that a group of p is for.
+// OfGroup returns the route of a group of p.
 func (p Program) OfGroup(id ofproto.GroupID) (routing.Object, bool) {
 	for i, g := range p.source.groups {
 		if g == id {
@@ -32,8 +32,7 @@ func (p Program) OfGroup(id ofproto.GroupID) (routing.Object, bool) {
 	return routing.Object{}, false
 }
 
-// OfMeter returns the interface that a meter of p is for, and the role of what it
-// has dropped.
+// OfMeter returns the interface of a meter of p, and the role of what it drops.
 func (p Program) OfMeter(id ofproto.MeterID) (routing.Object, Role, bool) {
 	if p.source.limits == nil {
 		return routing.Object{}, 0, false

@@ -6,7 +6,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// The ranges of our numbers are those of running systems.
+// Our number ranges must not change: running systems use them.
 func TestOurNumbers(t *testing.T) {
 	for id, ours := range map[ofproto.GroupID]bool{0: false, 0xfcffffff: false, 0xfd000000: true, 0xfdffffff: true, 0xfe000000: false, ofproto.GroupAny: false} {
 		if OursGroup(id) != ours {

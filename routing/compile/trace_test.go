@@ -17,8 +17,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// What we say of the way of a packet through a router's tables, Open vSwitch
-// says too: the same flows with the same actions, and the same packet in the end.
+// Our trace of a packet through a router's tables agrees with that of Open vSwitch: the same
+// flows with the same actions, and the same final packet.
 func TestTraceAgreesWithOpenVSwitch(t *testing.T) {
 	h := lab.Boot(t)
 	sw := realSwitch{conn: connect(t, h)}
@@ -65,7 +65,7 @@ func TestTraceAgreesWithOpenVSwitch(t *testing.T) {
 	}
 	for role := compile.RoleARP; role <= compile.RoleTap; role++ {
 		if role == compile.RoleProbe || role == 24 || compile.RoleLimitedResolution <= role && role <= compile.RoleLimitedUnknown || role == compile.RoleForeign || role == compile.RoleSlow || role == compile.RoleFast || role == compile.RoleNeighbour {
-			continue // of no program, or of none of these
+			continue // not used in programs, or not in these
 		}
 		if seen[role] == 0 {
 			t.Errorf("no packet hit a flow of role %d", role)
@@ -78,8 +78,8 @@ func TestTraceAgreesWithOpenVSwitch(t *testing.T) {
 	})
 }
 
-// A packetDice makes packets that come in by a port of a router's bridge: of all
-// kinds for which there are flows, and of others.
+// A packetDice draws packets that enter by a port of a router's bridge, of all kinds that have
+// flows, and others.
 type packetDice struct {
 	*rand.Rand
 	m     *routing.Model
@@ -98,7 +98,7 @@ func (d packetDice) packet(t teller) ofproto.Packet {
 
 func one[T any](d packetDice, of ...T) T { return of[d.IntN(len(of))] }
 
-// or returns what is usual, or sometimes one of the others.
+// or returns usual, or sometimes one of the others.
 func (d packetDice) or(usual string, others ...string) string {
 	if d.IntN(8) > 0 {
 		return usual
@@ -106,8 +106,8 @@ func (d packetDice) or(usual string, others ...string) string {
 	return one(d, others...)
 }
 
-// destination returns an address that means something to the router: a port's,
-// an own one, one of an extra route, or one that nobody has.
+// destination returns an address with a meaning for the router: of a port, of the router
+// itself, of an extra route, or unused.
 func (d packetDice) destination() netip.Addr {
 	var ports, routes, other []netip.Addr
 	for _, p := range d.m.Ports {
@@ -133,7 +133,7 @@ func (d packetDice) destination() netip.Addr {
 	return one(d, other...)
 }
 
-// headers returns the headers of a packet, as a match.
+// headers returns the headers of a packet as a match.
 func (d packetDice) headers() string {
 	in, to := one(d, d.r.Interfaces...), d.destination()
 	port := cmp.Or(d.facts.Ports[in.PatchName()], 78)
@@ -144,7 +144,7 @@ func (d packetDice) headers() string {
 	if d.IntN(20) == 0 {
 		eth += ",dl_vlan=7"
 	}
-	near := to // the interface's address
+	near := to // an address of the interface
 	for _, a := range in.Addresses {
 		if a.Addr().Is6() == to.Is6() {
 			near = a.Addr()

@@ -7,24 +7,22 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// The kernel makes an entry in its table of neighbours for each address that it is
-// to send a packet to, and has room for so many, in all namespaces together. So
-// that nobody who scans a subnet fills it, packets for addresses that the
-// namespace has not resolved are limited (see [routing.Router.UnknownRate]), and those for
-// others are not.
+// The kernel makes an entry in its neighbour table for each address that it sends a packet to.
+// The size of the table is limited, for all namespaces together. So that a scan of a subnet
+// cannot fill it, packets for addresses that the namespace has not resolved are limited (see
+// [routing.Router.UnknownRate]); those for resolved addresses are not.
 
-// Neighbours are the neighbours that a router's namespace has resolved.
+// Neighbours are the resolved neighbours of a router's namespace.
 type Neighbours struct {
 	addrs []netip.Addr
 	many  bool // more than [MaxNeighbours]
 }
 
-// MaxNeighbours is how many resolved neighbours get a flow each. If there are
-// more, nothing is limited.
+// MaxNeighbours is how many resolved neighbours get a flow each. If there are more, packets
+// are not limited.
 const MaxNeighbours = 4000
 
-// NewNeighbours returns the neighbours with addresses, which may not be changed
-// any more.
+// NewNeighbours returns neighbours with addresses addrs, which must not be changed afterwards.
 func NewNeighbours(addrs []netip.Addr) *Neighbours {
 	if len(addrs) > MaxNeighbours {
 		return &Neighbours{many: true}
@@ -32,7 +30,7 @@ func NewNeighbours(addrs []netip.Addr) *Neighbours {
 	return &Neighbours{addrs: addrs}
 }
 
-// Equal reports whether n and m are the same; either may be nil.
+// Equal reports whether n and m are equal; either may be nil.
 func (n *Neighbours) Equal(m *Neighbours) bool {
 	if n == nil || m == nil || n == m {
 		return n == m
@@ -42,14 +40,13 @@ func (n *Neighbours) Equal(m *Neighbours) bool {
 
 func (n *Neighbours) crowded() bool { return n != nil && n.many }
 
-// limitsUnknown reports whether packets from l for addresses that nobody is known
-// to have are limited: where somebody tells which are known.
+// limitsUnknown reports whether packets from l for unknown addresses are limited. This needs a
+// namespace that is read for resolved neighbours.
 func (c *compiler) limitsUnknown(l *leg) bool {
 	return c.router.UnknownRate > 0 && c.router.Bridge.Managed && c.can.Has(CanMeter) && l.tap != 0 && l.ids != nil && !c.known.crowded()
 }
 
-// toNeighbour hands a packet to the kernel, which has to find the machine that it
-// is for.
+// toNeighbour sends a packet to the kernel, which has to resolve its destination.
 func (c *compiler) toNeighbour(l *leg) ofproto.Instructions {
 	if c.limitsUnknown(l) {
 		return ofproto.GotoTable(tableUnknown)
@@ -64,8 +61,7 @@ const (
 	prioTap       = 10
 )
 
-// search emits what limits packets from l for addresses that nobody is known to
-// have.
+// search emits the flows that limit packets from l for unknown addresses.
 func (c *compiler) search(l *leg) {
 	if !c.limitsUnknown(l) {
 		return
@@ -75,7 +71,7 @@ func (c *compiler) search(l *leg) {
 	c.emit(l.object(), RoleTap, tableTap, prioTap, in, c.toKernel(l))
 }
 
-// neighbours emits what takes packets for resolved neighbours past the limit.
+// neighbours emits the flows that exempt packets for resolved neighbours from the limit.
 func (c *compiler) neighbours() {
 	if c.known == nil || !slices.ContainsFunc(c.legs, func(l leg) bool { return c.limitsUnknown(&l) }) {
 		return

@@ -2,28 +2,27 @@ package topology
 
 import "slices"
 
-// A codec reads and writes the values of a kind.
+// A codec reads and writes values of one kind.
 type codec[V any] interface {
-	// read stores the value t in v, which has its default. If it cannot be
-	// read, that is reported and v keeps its default.
+	// read stores the value of t in v. If t has an error, it is reported and v keeps its
+	// default.
 	read(w *walker, t tree, v *V)
-	// append writes v.
+	// append appends the text of v.
 	append(b []byte, v *V, s style) []byte
-	// same reports whether a and b are the same value.
+	// same reports whether a and b are equal.
 	same(a, b *V) bool
 }
 
-// A style is a way to write values.
+// A style is a format for writing values.
 type style uint8
 
 const (
 	inJSON  style = iota
-	inYAML        // flow style: in one line
-	inLines       // YAML, a list with an item a line, in a router
+	inYAML        // flow style: on one line
+	inLines       // YAML, a list inside a router, one item per line
 )
 
-// of returns the codec of a T of which just the part that get returns is read
-// and written.
+// of returns a codec of T that reads and writes only the part that get returns.
 func of[T, V any, C codec[V]](get func(*T) *V, c C) codec[T] { return part[T, V]{get, c} }
 
 type part[T, V any] struct {
@@ -37,9 +36,9 @@ func (p part[T, V]) append(b []byte, v *T, s style) []byte {
 	return p.codec.append(b, p.get(v), s)
 }
 
-// A mapping is the codec of mappings with keys that are known.
+// A mapping is the codec of mappings with known keys.
 type mapping[T any] struct {
-	initial T          // what a mapping without keys stands for
+	initial T          // the value of a mapping without keys
 	fields  []field[T] // at most maxFields
 }
 
@@ -51,7 +50,7 @@ func (m *mapping[T]) read(w *walker, t tree, v *T) {
 		w.bad(&t[0], "want a mapping, got %v", t[0].kind)
 		return
 	}
-	var first [maxFields]*node // keys that were seen
+	var first [maxFields]*node // keys that were found
 	seen := first[:len(m.fields)]
 	unknown, next := false, 0
 	for rest := t[1:]; len(rest) > 0; {
@@ -59,7 +58,7 @@ func (m *mapping[T]) read(w *walker, t tree, v *T) {
 		rest = rest[1+len(value):]
 		switch i := m.index(key.text, next); {
 		case i < 0:
-			unknown = true // a key that is seen later must not be suggested
+			unknown = true // suggest only keys that are not found later
 		case seen[i] != nil:
 			w.report(key.at, "duplicate key %q, first in line %d", key.text, w.line(seen[i].at))
 		default:
@@ -83,8 +82,8 @@ func (m *mapping[T]) read(w *walker, t tree, v *T) {
 	}
 }
 
-// index returns the index of the field called key, -1 if there is none. It is
-// found soonest at next.
+// index returns the index of the field called key, -1 if there is none. It looks at next
+// first.
 func (m *mapping[T]) index(key string, next int) int {
 	for i := next; i < len(m.fields); i++ {
 		if m.fields[i].key == key {
@@ -107,7 +106,7 @@ func (m *mapping[T]) keys() []string {
 	return keys
 }
 
-// isDefault reports whether the key of f is left out of the mapping of v.
+// isDefault reports whether the key of f is omitted for v.
 func (m *mapping[T]) isDefault(f *field[T], v *T) bool { return !f.required && f.same(v, &m.initial) }
 
 func (m *mapping[T]) append(b []byte, v *T, s style) []byte {
@@ -131,8 +130,8 @@ func (m *mapping[T]) append(b []byte, v *T, s style) []byte {
 	return append(b, '}')
 }
 
-// appendBlock writes v as a block mapping in a list: a key a line, and below it
-// the items of its list if that is what it has.
+// appendBlock appends v as a block mapping in a list: one key per line, and below a key the
+// items of its list.
 func (m *mapping[T]) appendBlock(b []byte, v *T) []byte {
 	before := "  - "
 	for i := range m.fields {
@@ -156,7 +155,7 @@ func (m *mapping[T]) same(a, b *T) bool {
 	return true
 }
 
-// A pointer is the codec of values that may be absent.
+// A pointer is the codec of optional values.
 type pointer[V any] struct{ codec codec[V] }
 
 func (p pointer[V]) read(w *walker, t tree, v **V) {
@@ -173,10 +172,10 @@ func (p pointer[V]) same(a, b **V) bool {
 	return *a == *b || *a != nil && *b != nil && p.codec.same(*a, *b)
 }
 
-// A list is the codec of lists. No value at all is an empty list.
+// A list is the codec of lists. A missing value is an empty list.
 type list[V any] struct{ items codec[V] }
 
-// maxAhead is how many items a list makes room for before it has read any.
+// maxAhead is the maximum capacity that a list allocates before it has read any item.
 const maxAhead = 1 << 17
 
 func (l list[V]) read(w *walker, t tree, v *[]V) {
@@ -197,7 +196,7 @@ func (l list[V]) read(w *walker, t tree, v *[]V) {
 		item := rest.first()
 		rest = rest[len(item):]
 		var zero V
-		if w.more == 0 || i == 0 { // otherwise only the number of mistakes matters
+		if w.more == 0 || i == 0 { // else only the number of errors matters
 			items = append(items, zero)
 		}
 		w.enter(step{index: i})
@@ -241,14 +240,14 @@ func (l list[V]) same(a, b *[]V) bool {
 	return true
 }
 
-// exact is the part of codecs whose values are the same if they are equal.
+// exact implements same for comparable values.
 type exact[V comparable] struct{}
 
 func (exact[V]) same(a, b *V) bool { return *a == *b }
 
-// unknownKeys reports the keys of the mapping t that are not among keys, of
-// which seen are there. For each of keys it returns whether one of the unknown
-// ones was probably meant to be it.
+// unknownKeys reports the keys of the mapping t that are not in keys. seen has the nodes of
+// those that are in t. It returns for each of keys whether an unknown one was probably a
+// misspelling of it.
 func (w *walker) unknownKeys(t tree, keys []string, seen []*node) (meant []bool) {
 	meant = make([]bool, len(keys))
 	known := make(map[string]position) // of each unknown key
@@ -282,7 +281,7 @@ func (w *walker) unknownKeys(t tree, keys []string, seen []*node) (meant []bool)
 	return meant
 }
 
-// quoted is a text in quotes, if a message needs it.
+// quoted is text that is quoted when a message is formatted.
 type quoted string
 
 func (q quoted) String() string { return quote(string(q)) }

@@ -2,8 +2,8 @@ package topology
 
 import "github.com/ofdvr/ofdvr/routing"
 
-// DecodeNetwork reads a network called id, which the body may leave out but not
-// contradict. The change puts it.
+// DecodeNetwork decodes a network called id; an ID in the body must be the same. The change
+// puts it.
 func DecodeNetwork(body []byte, id string, also func(*routing.Change) error) (routing.Change, error) {
 	return decodeObject(body, id, also, ShapeNetwork, networkKeys,
 		func(n *routing.Network) *string { return &n.ID },
@@ -24,7 +24,7 @@ func DecodePort(body []byte, id string, also func(*routing.Change) error) (routi
 		func(p *routing.Port) routing.Model { return routing.Model{Ports: []routing.Port{*p}} })
 }
 
-// DecodeTopology reads a topology, which the change puts.
+// DecodeTopology decodes a topology. The change puts it.
 func DecodeTopology(body []byte, also func(*routing.Change) error) (routing.Change, error) {
 	w := newWalker("body", "body", body)
 	var c routing.Change
@@ -34,8 +34,8 @@ func DecodeTopology(body []byte, also func(*routing.Change) error) (routing.Chan
 	return w.change(c, ShapeTopology, also)
 }
 
-// DecodeBatch reads a mapping with the keys put, a topology, and delete, which
-// has lists of IDs called networks, routers and ports.
+// DecodeBatch decodes a mapping with the keys put, a topology, and delete, with lists of IDs
+// called networks, routers and ports.
 func DecodeBatch(body []byte, also func(*routing.Change) error) (routing.Change, error) {
 	w := newWalker("body", "body", body)
 	var c routing.Change
@@ -45,15 +45,15 @@ func DecodeBatch(body []byte, also func(*routing.Change) error) (routing.Change,
 	return w.change(c, ShapeBatch, also)
 }
 
-// A Snapshot is a router with what it needs.
+// A Snapshot is a router with its networks and ports.
 type Snapshot struct {
 	Router   routing.Router
 	Networks []routing.Network
 	Ports    []routing.Port
 }
 
-// DecodeSnapshot reads a mapping with the keys router, networks and ports. also
-// is called with the change that puts them.
+// DecodeSnapshot decodes a mapping with the keys router, networks and ports. also is called
+// with the change that puts them.
 func DecodeSnapshot(body []byte, also func(*routing.Change) error) (Snapshot, error) {
 	w := newWalker("body", "body", body)
 	var s Snapshot
@@ -69,14 +69,14 @@ func DecodeSnapshot(body []byte, also func(*routing.Change) error) (Snapshot, er
 	return s, nil
 }
 
-// ParseNetwork reads what [AppendNetwork] wrote. Mistakes of form are reported as
-// by the Decode functions, and an unknown key is one of them.
+// ParseNetwork parses the output of [AppendNetwork]. Format errors and unknown keys are
+// reported as by the Decode functions.
 func ParseNetwork(data []byte) (routing.Network, error) { return parseObject(data, networkKeys) }
 
-// ParseRouter reads what [AppendRouter] wrote; see [ParseNetwork].
+// ParseRouter parses the output of [AppendRouter]; see [ParseNetwork].
 func ParseRouter(data []byte) (routing.Router, error) { return parseObject(data, routerKeys) }
 
-// ParsePort reads what [AppendPort] wrote; see [ParseNetwork].
+// ParsePort parses the output of [AppendPort]; see [ParseNetwork].
 func ParsePort(data []byte) (routing.Port, error) { return parseObject(data, portKeys) }
 
 func decodeObject[T any](body []byte, id string, also func(*routing.Change) error, shape Shape,
@@ -108,8 +108,7 @@ func parseObject[T any](data []byte, keys *mapping[T]) (T, error) {
 	return *v, nil
 }
 
-// readObject makes a tree of the text, which has to be JSON, or records why it
-// cannot.
+// readObject parses the text, which must be JSON, or records why it is not.
 func (w *walker) readObject() bool {
 	if len(w.found) > 0 {
 		return false
@@ -126,8 +125,7 @@ func (w *walker) readObject() bool {
 	return true
 }
 
-// change returns c, which was read from a body of the given shape, or what is
-// wrong.
+// change returns c, which was decoded from a body of the given shape, or the errors.
 func (w *walker) change(c routing.Change, shape Shape, also func(*routing.Change) error) (routing.Change, error) {
 	if len(w.found) == 0 {
 		return c, nil

@@ -15,7 +15,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// The decoders, each for a request of an object called x if it is of one.
+// The decoders; those for single objects are called with ID x.
 var decoders = map[string]func([]byte, func(*routing.Change) error) (routing.Change, error){
 	"network": func(b []byte, also func(*routing.Change) error) (routing.Change, error) {
 		return topology.DecodeNetwork(b, "x", also)
@@ -37,7 +37,7 @@ var decoders = map[string]func([]byte, func(*routing.Change) error) (routing.Cha
 	},
 }
 
-// alone checks a change as if there were nothing else.
+// alone checks a change against an empty model.
 func alone(c *routing.Change) error { return c.Put.Validate() }
 
 func TestDecode(t *testing.T) {
@@ -76,8 +76,8 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// TestDecodeMistakes has bodies with mistakes of form and of meaning, all of
-// which are reported, with the paths and places of the body.
+// TestDecodeMistakes has bodies with format errors and validation errors, all of which are
+// reported with paths and positions in the body.
 func TestDecodeMistakes(t *testing.T) {
 	tests := []struct{ kind, body, want string }{
 		{"port", ``, `body:1:1: not JSON: unexpected end of JSON input`},
@@ -160,8 +160,7 @@ body:1:143: networks[0].mtu: want a number, got a boolean`},
 	}
 }
 
-// TestDecodeAlso states what also is given, and that a single error is taken as
-// well as a join, and nil for also.
+// also gets the decoded change, may return a single error or a join, and may be nil.
 func TestDecodeAlso(t *testing.T) {
 	body := []byte(`{"put":{"networks":[{"id":"n","vlan":"x"}]},"delete":{"ports":["p"]}}`)
 	wrong := &routing.PathError{Path: "networks[0].mtu", Err: errors.New("too small")}
@@ -183,7 +182,7 @@ func TestDecodeAlso(t *testing.T) {
 	}
 }
 
-// TestDecodeWritten states that what was written is read back, by any way.
+// Everything that was encoded is decoded to an equal value, by all decoders.
 func TestDecodeWritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := drawNasty(t)
@@ -217,7 +216,7 @@ func TestDecodeWritten(t *testing.T) {
 	})
 }
 
-// TestParseObjectRefuses has what is not a stored object.
+// TestParseObjectRefuses has texts that are not stored objects.
 func TestParseObjectRefuses(t *testing.T) {
 	for _, tt := range []struct{ data, want string }{
 		{`{"id":"p","network":"n","mac":"02:00:00:00:00:01","colour":1}`, `object:1:51: unknown key "colour"`},
@@ -235,8 +234,8 @@ func TestParseObjectRefuses(t *testing.T) {
 	}
 }
 
-// TestHostileBodies gives DecodeBatch what no client means. Each has to end
-// soon, in one clear first error, and without many times its memory.
+// TestHostileBodies calls DecodeBatch with hostile bodies. Each fails soon, with a clear first
+// error, and without many times the body's memory.
 func TestHostileBodies(t *testing.T) {
 	many := func(s string, n int) string { return strings.Repeat(s, n) }
 	tests := []struct{ name, body, want string }{
@@ -262,7 +261,7 @@ func TestHostileBodies(t *testing.T) {
 			body := []byte(tt.body)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, err := topology.DecodeBatch(body, alone) // what takes more than linear time would not end
+			_, err := topology.DecodeBatch(body, alone) // with more than linear time this would not end
 			runtime.ReadMemStats(&after)
 			if allocated := (after.TotalAlloc - before.TotalAlloc) >> 20; allocated > 1024 {
 				t.Errorf("took %d MiB", allocated)
@@ -279,8 +278,8 @@ func TestHostileBodies(t *testing.T) {
 	}
 }
 
-// TestSharedMemory states that an object does not keep the body that it came
-// from: the memory of many bodies of which one port each is kept stays small.
+// An object does not refer to the body that it was decoded from: keeping one port each of many
+// bodies takes little memory.
 func TestSharedMemory(t *testing.T) {
 	var kept []routing.Port
 	heap := func() uint64 {
@@ -292,7 +291,7 @@ func TestSharedMemory(t *testing.T) {
 	before := heap()
 	for i := range 64 {
 		p := benchPort(i)
-		p.ID = fmt.Sprint("é", i) // written with an escape by others
+		p.ID = fmt.Sprint("é", i) // encoding/json would write it with an escape
 		body := strings.Replace(string(topology.AppendPort(nil, &p)), "é", `\u00e9`, 1) + strings.Repeat(" ", 1<<20)
 		c, err := topology.DecodePort([]byte(body), p.ID, nil)
 		if err != nil {

@@ -263,7 +263,7 @@ func PortOf(p routing.Port) Port {
 	return d
 }
 
-// convert returns what f makes of each item: a list, also if it is empty.
+// convert applies f to each item. The result is not nil, even if items is.
 func convert[T, D any](items []T, f func(T) D) []D {
 	out := make([]D, len(items))
 	for i, v := range items {

@@ -14,8 +14,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// drawRoute draws a route to destination with next hops in subnet, which the
-// router has one of the first eight addresses of.
+// drawRoute draws a route to destination with next hops in subnet. The router has one of the
+// first eight addresses of the subnet.
 func drawRoute(t *rapid.T, destination, subnet netip.Prefix) routing.Route {
 	r := routing.Route{Destination: destination, Type: rapid.SampledFrom([]routing.RouteType{
 		routing.RouteVia, routing.RouteVia, routing.RouteVia, routing.RouteBlackhole, routing.RouteReject}).Draw(t, "type"), NoFastPath: rapid.Bool().Draw(t, "no fast path")}
@@ -32,7 +32,7 @@ func drawRoute(t *rapid.T, destination, subnet netip.Prefix) routing.Route {
 	return r
 }
 
-// addressIn returns address number n of a subnet, from 0.
+// addressIn returns address n of a subnet, from 0.
 func addressIn(subnet netip.Prefix, n int) netip.Addr {
 	a := subnet.Masked().Addr()
 	for range n {
@@ -41,7 +41,7 @@ func addressIn(subnet netip.Prefix, n int) netip.Addr {
 	return a
 }
 
-// drawRA draws router advertisements, or none.
+// drawRA draws router advertisements, or nil.
 func drawRA(t *rapid.T) *routing.RA {
 	if rapid.Bool().Draw(t, "no RA") {
 		return nil
@@ -66,8 +66,8 @@ func drawRA(t *rapid.T) *routing.RA {
 	return ra
 }
 
-// drawPairs draws allowed address pairs: addresses and prefixes, with and
-// without a MAC address.
+// drawPairs draws allowed address pairs: addresses and prefixes, with and without a MAC
+// address.
 func drawPairs(t *rapid.T) []routing.AddressPair {
 	var pairs []routing.AddressPair
 	for i := range rapid.IntRange(0, 3).Draw(t, "pairs") {

@@ -13,7 +13,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// nastyTexts are strings that YAML or JSON could take for something else.
+// nastyTexts are strings that YAML or JSON could misread.
 var nastyTexts = []string{
 	"null", "Null", "~", "true", "No", "on", "y", "1e3", "1.", ".5", "0x1F", "0o17", "0b11", "017", "1_000", "+1", "-1", "-",
 	"--", "---", "...", ".inf", ".nan", "-.inf", "2001-12-14", "12:30:45", "1:2", "a: b", "a:", ":a", ": ", "::", "a #b", "#a",
@@ -24,8 +24,8 @@ var nastyTexts = []string{
 	"99999999999999999999999", "Infinity", "NaN", "inf", "0", "00", "-0", "0.0", "0x", "0o8", "0b2", "1__0", "1_", "9e999",
 }
 
-// texts draws strings of 1 to most bytes without control characters, mostly
-// those of which YAML makes a difficulty.
+// texts draws strings of 1 to most bytes without control characters, mostly such that are
+// difficult in YAML.
 func texts(most int) *rapid.Generator[string] {
 	return rapid.OneOf(
 		rapid.SampledFrom(nastyTexts),
@@ -36,7 +36,7 @@ func texts(most int) *rapid.Generator[string] {
 	})
 }
 
-// drawNasty draws a valid model whose strings are as strange as is allowed.
+// drawNasty draws a valid model with strings that are as unusual as possible.
 func drawNasty(t *rapid.T) *routing.Model {
 	m := new(routing.Model)
 	ids := rapid.SliceOfNDistinct(texts(routing.MaxIDLen), 0, 4, rapid.ID[string]).Draw(t, "ids")
@@ -91,7 +91,7 @@ func drawNasty(t *rapid.T) *routing.Model {
 			f.Down = rapid.Bool().Draw(t, "interface down")
 			if !managed || rapid.Bool().Draw(t, "ports") {
 				f.PatchPort, f.TapPort = name(), name()
-				if f.RA != nil { // radvd takes no nasty names
+				if f.RA != nil { // radvd accepts no unusual names
 					f.TapPort = fmt.Sprint("t&", names)
 				}
 			}

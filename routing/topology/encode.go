@@ -9,10 +9,9 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// AppendNetwork appends the document of n as JSON in one line: the same bytes
-// for the same value, those that encoding/json makes of [NetworkOf] without
-// HTML escapes. Only U+007F to U+009F, which a file must not have, are escaped
-// too.
+// AppendNetwork appends the document of n as JSON on one line. Equal values give equal bytes:
+// those that encoding/json makes of [NetworkOf] without HTML escapes. U+007F to U+009F, which
+// a file must not have, are escaped too.
 func AppendNetwork(b []byte, n *routing.Network) []byte { return networkKeys.append(b, n, inJSON) }
 
 // AppendRouter is [AppendNetwork] for a router.
@@ -21,7 +20,7 @@ func AppendRouter(b []byte, r *routing.Router) []byte { return routerKeys.append
 // AppendPort is [AppendNetwork] for a port.
 func AppendPort(b []byte, p *routing.Port) []byte { return portKeys.append(b, p, inJSON) }
 
-// WriteJSON writes m as a topology file in JSON, one object a line.
+// WriteJSON writes m as a topology file in JSON, one object per line.
 func WriteJSON(w io.Writer, m *routing.Model) error {
 	out := bufio.NewWriterSize(w, bufferSize)
 	out.WriteString("{\"networks\":[")
@@ -39,7 +38,7 @@ func WriteJSON(w io.Writer, m *routing.Model) error {
 
 const bufferSize = 64 << 10
 
-// writeLines writes items in lines of their own. An error stays with w.
+// writeLines writes items on lines of their own. w keeps the first error.
 func writeLines[T any](w *bufio.Writer, items []T, appendTo func([]byte, *T) []byte) {
 	for i := range items {
 		if i > 0 {
@@ -52,9 +51,8 @@ func writeLines[T any](w *bufio.Writer, items []T, appendTo func([]byte, *T) []b
 	}
 }
 
-// WriteYAML writes m as a topology file as a person would: networks, ports and
-// interfaces one a line, and strings in quotes only if they could be taken for
-// something else.
+// WriteYAML writes m as a topology file as a person would: networks, ports and interfaces one
+// per line, and quotes only where YAML could misread a string.
 func WriteYAML(w io.Writer, m *routing.Model) error {
 	out := bufio.NewWriterSize(w, bufferSize)
 	writeBlock(out, "networks", m.Networks, asItem(networkKeys))
@@ -69,7 +67,7 @@ func WriteYAML(w io.Writer, m *routing.Model) error {
 	return nil
 }
 
-// writeBlock writes a key of the root and its items, if there are any.
+// writeBlock writes a root key and its items, if there are any.
 func writeBlock[T any](w *bufio.Writer, key string, items []T, appendTo func([]byte, *T) []byte) {
 	if len(items) > 0 {
 		w.WriteString(key + ":\n")
@@ -79,18 +77,17 @@ func writeBlock[T any](w *bufio.Writer, key string, items []T, appendTo func([]b
 	}
 }
 
-// asItem returns what appends an item of a block list, in one line.
+// asItem returns a function that appends an item of a block list, on one line.
 func asItem[T any](m *mapping[T]) func([]byte, *T) []byte {
 	return func(b []byte, v *T) []byte {
 		return append(m.append(append(b, "  - "...), v, inYAML), '\n')
 	}
 }
 
-// A string is written by beginString, its text with escapes, and endString.
+// A string is written by beginString, its escaped text, and endString.
 func beginString(b []byte) []byte { return append(b, '"') }
 
-// endString ends the string that began at start. Those of JSON are strings of
-// YAML too.
+// endString ends the string that began at start. JSON strings are valid in YAML too.
 func endString(b []byte, start int, s style) []byte {
 	if s != inJSON && isPlainText(b[start+1:]) {
 		return b[:start+copy(b[start:], b[start+1:])]
@@ -98,8 +95,8 @@ func endString(b []byte, start int, s style) []byte {
 	return append(b, '"')
 }
 
-// appendEscaped appends s, which is to be in quotes, as encoding/json does,
-// and escapes the control characters that it does not.
+// appendEscaped appends s with the escapes of encoding/json, and escapes for all other control
+// characters.
 func appendEscaped(b []byte, s string) []byte {
 	from := 0
 	for i := 0; i < len(s); {

@@ -25,7 +25,7 @@ import (
 
 var sameModel = []cmp.Option{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateEmpty()}
 
-// marshal is what encoding/json makes of v without HTML escapes.
+// marshal returns v encoded by encoding/json without HTML escapes.
 func marshal(t interface{ Fatal(...any) }, v any) string {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -36,8 +36,8 @@ func marshal(t interface{ Fatal(...any) }, v any) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// TestAppend states that what is appended is what encoding/json makes of the
-// document, and that it is read back as the same value.
+// The appended text equals that of encoding/json for the document, and is decoded to an equal
+// value.
 func TestAppend(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := drawNasty(t)
@@ -66,7 +66,7 @@ func checkAppend[T, D any](t *rapid.T, v T, appendTo func([]byte, *T) []byte, do
 	if diff := cmp.Diff(v, got, sameModel...); diff != "" {
 		t.Fatalf("-want +got:\n%s\n%s", diff, data)
 	}
-	for i := range data { // nothing of what was read may refer to data
+	for i := range data { // the decoded value must not refer to data
 		data[i] = 'x'
 	}
 	if diff := cmp.Diff(v, got, sameModel...); diff != "" {
@@ -74,8 +74,8 @@ func checkAppend[T, D any](t *rapid.T, v T, appendTo func([]byte, *T) []byte, do
 	}
 }
 
-// TestAppendAnyText states for any text, valid or not, that it is escaped as
-// encoding/json does, but for the control characters that this leaves.
+// Any text, valid or not, is escaped like encoding/json does, and additionally all control
+// characters.
 func TestAppendAnyText(t *testing.T) {
 	control := regexp.MustCompile("[\u007f-\u009f]")
 	rapid.Check(t, func(t *rapid.T) {
@@ -91,7 +91,7 @@ func TestAppendAnyText(t *testing.T) {
 	})
 }
 
-// TestAppendAllocatesNothing holds for buffers with room.
+// Appending to a buffer with enough capacity allocates nothing.
 func TestAppendAllocatesNothing(t *testing.T) {
 	m := &routing.Model{
 		Networks: []routing.Network{{ID: "blue", VLAN: 1, MTU: 9000}},
@@ -106,8 +106,7 @@ func TestAppendAllocatesNothing(t *testing.T) {
 	}
 }
 
-// TestWrite states that a model that was written as a file is read back as the
-// same model.
+// A model that is written as a file is read back as an equal model.
 func TestWrite(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := drawNasty(t)
@@ -137,8 +136,7 @@ func TestWrite(t *testing.T) {
 	})
 }
 
-// TestWriteStreams states that writing takes a memory that does not grow with
-// the model.
+// Writing takes memory that does not grow with the model.
 func TestWriteStreams(t *testing.T) {
 	m := &routing.Model{Ports: make([]routing.Port, 100_000)}
 	for i := range m.Ports {
@@ -157,7 +155,7 @@ func TestWriteStreams(t *testing.T) {
 	}
 }
 
-// TestWriteFails states that an error of the writer is reported.
+// Errors of the writer are returned.
 func TestWriteFails(t *testing.T) {
 	m := &routing.Model{Ports: []routing.Port{benchPort(0)}}
 	full := errors.New("no space left")
@@ -168,13 +166,12 @@ func TestWriteFails(t *testing.T) {
 	}
 }
 
-// A failing writer takes nothing.
+// A failing writer accepts nothing.
 type failing struct{ err error }
 
 func (w failing) Write([]byte) (int, error) { return 0, w.err }
 
-// TestWriteExamples states that examples are written as they are, but for
-// comments.
+// The examples are written as they are, except for comments.
 func TestWriteExamples(t *testing.T) {
 	comment := regexp.MustCompile(`(?m)^#.*\n|  #.*$`)
 	for _, name := range []string{"two-networks", "external-bridge", "mininet"} {

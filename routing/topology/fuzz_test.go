@@ -13,8 +13,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// FuzzParse states that Parse returns either errors, each with a place in the
-// file, in order, or a valid model.
+// Parse returns either errors, each with a position in the file, in order, or a valid model.
 func FuzzParse(f *testing.F) {
 	for _, pattern := range []string{"testdata/*.txtar", "testdata/*.yaml", "testdata/*.json"} {
 		names, err := filepath.Glob(pattern)

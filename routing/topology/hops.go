@@ -6,8 +6,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A route's next hops have two keys: nexthop if there is one of weight 1, else
-// nexthops. Files may have that one hop in nexthops too.
+// A route's next hops are written with the key nexthop if there is a single one of weight 1,
+// else with nexthops. Files may have a single one in nexthops too.
 
 // isOnlyHop reports whether hops are written as nexthop.
 func isOnlyHop(hops []routing.NextHop) bool {
@@ -22,7 +22,7 @@ func (onlyHop) read(w *walker, t tree, v *[]routing.NextHop) {
 		return
 	}
 	if *v != nil {
-		w.bad(&t[0], "there is nexthops too: give one of them")
+		w.bad(&t[0], "nexthop and nexthops are both given: give one of them")
 		return
 	}
 	h.Weight = nextHopKeys.initial.Weight
@@ -33,7 +33,7 @@ func (onlyHop) append(b []byte, v *[]routing.NextHop, s style) []byte {
 	return address.append(b, &(*v)[0].Address, s)
 }
 
-// same is asked whether the key can be left out.
+// same reports whether the key can be omitted.
 func (onlyHop) same(a, b *[]routing.NextHop) bool { return !isOnlyHop(*a) && !isOnlyHop(*b) }
 
 type severalHops struct{ hops list[routing.NextHop] }
@@ -45,7 +45,7 @@ func (c severalHops) read(w *walker, t tree, v *[]routing.NextHop) {
 	var several []routing.NextHop
 	c.hops.read(w, t, &several)
 	if *v != nil {
-		w.bad(&t[0], "there is nexthop too: give one of them")
+		w.bad(&t[0], "nexthop and nexthops are both given: give one of them")
 		return
 	}
 	*v = several
@@ -55,7 +55,7 @@ func (c severalHops) append(b []byte, v *[]routing.NextHop, s style) []byte {
 	return c.hops.append(b, v, s)
 }
 
-// same is asked whether the key can be left out.
+// same reports whether the key can be omitted.
 func (c severalHops) same(a, b *[]routing.NextHop) bool {
 	return (isOnlyHop(*a) || len(*a) == 0) && (isOnlyHop(*b) || len(*b) == 0)
 }
@@ -68,7 +68,7 @@ func (c hopType) read(w *walker, t tree, v *routing.RouteType) {
 	if s := t[0].text; s == c.word(*v) && t[0].kind != kindNull {
 		return
 	}
-	// It was not read, so whether there should be a next hop is not known.
+	// The type has an error, so a missing next hop is not reported.
 	w.leave()
 	w.enter(step{key: "nexthop"})
 	w.breaks()
@@ -76,8 +76,8 @@ func (c hopType) read(w *walker, t tree, v *routing.RouteType) {
 	w.enter(step{key: "type"})
 }
 
-// asWritten returns path, in which routing calls the next hops of a route or
-// the only one nexthop, with the keys that the file has for them.
+// asWritten translates the key nexthop at the end of path, which package routing uses for all
+// next hops of a route and for a single one, to the key in the file.
 func (w *walker) asWritten(path string) string {
 	route, ok := strings.CutSuffix(path, ".nexthop")
 	if !ok || w.find(path) != w.find(route) {

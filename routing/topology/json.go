@@ -12,14 +12,14 @@ import (
 var (
 	errTooDeep = fmt.Errorf("lists and mappings are nested more than %d deep", maxDepth)
 	errTooMany = fmt.Errorf("there are more than %d keys and values", maxNodes)
-	errNotJSON = errors.New("not JSON") // jsonSyntaxError knows why
+	errNotJSON = errors.New("not JSON") // jsonSyntaxError has the reason
 )
 
-// readJSON reads a text of JSON (RFC 8259), of which it takes what package
-// encoding/json takes. An error, one of the above, is at the position.
+// readJSON parses JSON (RFC 8259) and accepts the same texts as encoding/json. The error, one
+// of the above, is at the returned position.
 func readJSON(text string) (tree, position, error) {
 	r := jsonReader{text: text}
-	if r.space(); strings.HasPrefix(text[r.off:], "{") || strings.HasPrefix(text[r.off:], "[") { // or it is one value, or YAML
+	if r.space(); strings.HasPrefix(text[r.off:], "{") || strings.HasPrefix(text[r.off:], "[") { // else it is a scalar, or YAML
 		r.tree = make(tree, 0, min(countNodes(text), maxNodes))
 	}
 	err := r.value(0)
@@ -34,7 +34,7 @@ func readJSON(text string) (tree, position, error) {
 	return r.tree, 0, nil
 }
 
-// countNodes returns how many nodes the tree of a text has if that is JSON.
+// countNodes returns the number of nodes of a text that is JSON.
 func countNodes(text string) int {
 	n, quoted := 1, false
 	for i := 0; i < len(text); i++ {
@@ -46,7 +46,7 @@ func countNodes(text string) int {
 			quoted = c != '"'
 		case c == '"':
 			quoted = true
-		case c == ',', c == ':', c == '[', c == '{': // a value or a key follows, but where a list or mapping is empty
+		case c == ',', c == ':', c == '[', c == '{': // a value or a key follows, except in an empty list or mapping
 			n++
 		}
 	}
@@ -60,7 +60,7 @@ type jsonReader struct {
 	tree tree
 }
 
-// space passes over white space.
+// space skips white space.
 func (r *jsonReader) space() {
 	for r.off < len(r.text) {
 		switch r.text[r.off] {
@@ -72,7 +72,7 @@ func (r *jsonReader) space() {
 	}
 }
 
-// take passes over c and the white space before it, if that is what comes.
+// take skips white space and c, and reports whether c was there.
 func (r *jsonReader) take(c byte) bool {
 	r.space()
 	if r.off == len(r.text) || r.text[r.off] != c {
@@ -82,20 +82,20 @@ func (r *jsonReader) take(c byte) bool {
 	return true
 }
 
-// add makes the next node, which begins at off.
+// add appends a node that begins at off.
 func (r *jsonReader) add(k kind) (index int, err error) {
 	index = len(r.tree)
 	if index == maxNodes {
 		return index, errTooMany
 	}
-	if index == cap(r.tree) { // twice the room, not a quarter more
+	if index == cap(r.tree) { // double the capacity, append would add a quarter
 		r.tree = slices.Grow(r.tree, min(index, maxNodes-index))
 	}
 	r.tree = append(r.tree, node{at: position(r.off), size: 1, kind: k})
 	return index, nil
 }
 
-// value reads a value that is in as many lists and mappings as depth says.
+// value reads a value inside depth lists and mappings.
 func (r *jsonReader) value(depth int) error {
 	r.space()
 	if r.off == len(r.text) {
@@ -182,7 +182,7 @@ func (r *jsonReader) word(text string, k kind) error {
 	return nil
 }
 
-// string reads a string. Its text is part of the whole text if it can be.
+// string reads a string. Without escapes its text is a part of r.text.
 func (r *jsonReader) string() error {
 	i, err := r.add(kindString)
 	if err != nil {
@@ -204,7 +204,7 @@ func (r *jsonReader) string() error {
 	return errNotJSON
 }
 
-// escaped reads a string with escapes, node i.
+// escaped reads a string with escapes into node i.
 func (r *jsonReader) escaped(i int) error {
 	for k := r.off + 1; k < len(r.text); k++ {
 		switch r.text[k] {
@@ -221,7 +221,7 @@ func (r *jsonReader) escaped(i int) error {
 	return errNotJSON
 }
 
-// number reads a number, the only thing that is left.
+// number reads a number.
 func (r *jsonReader) number() error {
 	i, err := r.add(kindNumber)
 	if err != nil {
@@ -259,11 +259,11 @@ func (r *jsonReader) number() error {
 	return nil
 }
 
-// inWords makes plain words of the errors of package json.
+// inWords replaces phrases of the errors of package json with plain words.
 var inWords = strings.NewReplacer("invalid character", "unexpected",
 	"looking for beginning of value", "where a value should begin", "looking for beginning of object key string", "where a key should begin")
 
-// jsonSyntaxError returns where and why text is not JSON.
+// jsonSyntaxError returns the position and the reason why text is not JSON.
 func jsonSyntaxError(text string) (position, error) {
 	var v json.RawMessage
 	err := json.Unmarshal([]byte(text), &v)

@@ -9,14 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// A jsonToken is a value or the beginning of one, in words.
+// A jsonToken is a scalar or the beginning of a list or mapping, as text.
 type jsonToken struct {
 	kind kind
 	text string
 }
 
-// libraryTokens returns the keys, scalars and beginnings of lists and mappings
-// of data, which is valid, and how deep it is.
+// libraryTokens returns the keys, scalars and beginnings of lists and mappings of data, which
+// must be valid, and its depth.
 func libraryTokens(t *testing.T, data []byte) (tokens []jsonToken, deepest int) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
@@ -52,9 +52,8 @@ func libraryTokens(t *testing.T, data []byte) (tokens []jsonToken, deepest int) 
 	}
 }
 
-// FuzzReadJSON compares readJSON with encoding/json: what one takes the other
-// takes, but for the depth, and both read the same from it. Positions are where
-// values begin.
+// FuzzReadJSON compares readJSON with encoding/json: both accept the same texts, except for
+// the depth, and return the same values. Positions are those of the beginnings of values.
 func FuzzReadJSON(f *testing.F) {
 	for _, s := range []string{
 		``, ` `, `null`, `nul`, `nulll`, `true`, `false`, `tru`, `0`, `-0`, `01`, `-`, `-a`, `1.`, `1.5`, `.5`, `1e`, `1e5`, `1E+5`, `1e-05`,
@@ -69,7 +68,7 @@ func FuzzReadJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if !utf8.Valid(data) {
-			return // never comes here, see checkText
+			return // refused earlier, see checkText
 		}
 		tree, at, err := readJSON(string(data))
 		if at < 0 || int(at) > len(data) {
@@ -109,10 +108,10 @@ func FuzzReadJSON(f *testing.F) {
 	})
 }
 
-// begin is how values begin, as far as that is known.
+// begin has the first characters of values, where known.
 var begin = [...]string{kindNull: "null", kindString: `"`, kindNumber: "", kindBool: "", kindList: "[", kindMapping: "{"}
 
-// checkSizes checks that the trees in t are as long as they say.
+// checkSizes checks the sizes of all trees in t.
 func checkSizes(t *testing.T, of tree) {
 	rest := of[1:]
 	for len(rest) > 0 {
@@ -127,7 +126,7 @@ func checkSizes(t *testing.T, of tree) {
 	}
 }
 
-// TestCheckText compares checkText with what it should find, wherever that is.
+// TestCheckText compares checkText with the expected result at all offsets.
 func TestCheckText(t *testing.T) {
 	for _, s := range []string{"\x00", "\x1f", "\x7f", "\u0080", "\u009f", "\xff", "\xc3", "\xe2\x82"} {
 		for n := range 20 {
@@ -149,7 +148,7 @@ func TestCheckText(t *testing.T) {
 	}
 }
 
-// TestRuler compares the places of a ruler with counting from the beginning.
+// TestRuler compares a ruler with counting from the beginning.
 func TestRuler(t *testing.T) {
 	text := strings.Repeat("ab\nü😀\r\n\n", 2000) + strings.Repeat("é", rulerStep) + "\n"
 	r := ruler{text: text}

@@ -8,11 +8,10 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// The tables below are all that the package knows of keys: what is read and
-// what is written goes by them. The documents say the same in other words, and
-// a test compares the two.
+// These tables define all keys for reading and writing. The documents have the same keys as
+// structs; a test compares the two.
 
-// A field is a key of a mapping that stands for a T.
+// A field is a key of a mapping that represents a T.
 type field[T any] struct {
 	key      string
 	required bool

@@ -7,11 +7,10 @@ import (
 	"testing"
 )
 
-// lister is implemented here alone, by the codecs that keys are in.
+// lister is implemented by the codecs that contain keys.
 type lister interface{ list(path string) []string }
 
-// list returns the paths of all keys in m, below path. Those that are required
-// end in "!".
+// list returns the paths of all keys in m, below path. Required ones end in "!".
 func (m *mapping[T]) list(path string) []string {
 	var all []string
 	for _, f := range m.fields {
@@ -41,8 +40,8 @@ func listOf(codec any, path string) []string {
 	return nil
 }
 
-// documentKeys is list for a document. A key is required unless its tags allow
-// to leave it out.
+// documentKeys does the same for a document. A key is required unless its tags make it
+// optional.
 func documentKeys(t reflect.Type, path string) []string {
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -67,8 +66,8 @@ func documentKeys(t reflect.Type, path string) []string {
 	return all
 }
 
-// TestDocumentsHaveAllKeys compares the keys that are read and written with
-// those of the documents, their order and whether they are required.
+// The keys for reading and writing are those of the documents, in the same order, and the same
+// ones are required.
 func TestDocumentsHaveAllKeys(t *testing.T) {
 	for _, tt := range []struct {
 		keys     lister
@@ -84,7 +83,7 @@ func TestDocumentsHaveAllKeys(t *testing.T) {
 	}
 }
 
-// TestDocumentsAreDescribed states that each key of a document has a text.
+// Each key of a document has a description.
 func TestDocumentsAreDescribed(t *testing.T) {
 	for _, d := range []any{Topology{}, Network{}, Router{}, Bridge{}, Route{}, NextHop{}, Interface{}, RA{}, RAPrefix{}, Port{}, AddressPair{}, BatchBody{}, IDs{}, SnapshotBody{}} {
 		for f := range reflect.TypeOf(d).Fields() {

@@ -9,8 +9,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// TestHostile gives Parse what a text editor would not write. Each has to end
-// soon, in one clear error.
+// TestHostile calls Parse with hostile files. Each fails soon, with one clear error.
 func TestHostile(t *testing.T) {
 	many := func(s string, n int) string { return strings.Repeat(s, n) }
 	tests := []struct{ name, data, want string }{
@@ -60,8 +59,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// TestTooManyMistakes checks that messages do not take more memory than the
-// file by orders of magnitude.
+// The messages do not take orders of magnitude more memory than the file.
 func TestTooManyMistakes(t *testing.T) {
 	_, _, err := topology.Parse("x", []byte(`{"ports": [`+strings.Repeat("1,\n", 20_000)+`1]}`))
 	errs := err.(interface{ Unwrap() []error }).Unwrap()

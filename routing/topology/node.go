@@ -5,16 +5,15 @@ import (
 	"strings"
 )
 
-// A tree is a value of a file, whatever the syntax: its node, and behind that
-// the trees of its items, or of its keys and values in turn, in file order,
-// duplicates included. One slice holds a whole file, so that a value costs no
-// memory of its own.
+// A tree is a value of a file in any syntax: its node, followed by the trees of its items, or
+// of its keys and values in turn, in file order, including duplicates. One slice holds a whole
+// file, so that a value needs no allocation of its own.
 type tree []node
 
-// A node is where a value begins and what it is.
+// A node is the position and the kind of a value.
 type node struct {
 	at   position
-	text string // of a scalar, as written but for quotes and escapes
+	text string // of a scalar, without quotes and escapes
 	size int32  // of its tree, in nodes
 	kind kind
 }
@@ -30,12 +29,12 @@ const (
 	kindMapping
 )
 
-// String returns k with its article, for messages.
+// String returns k with an article, for messages.
 func (k kind) String() string {
 	return [...]string{"nothing", "a string", "a number", "a boolean", "a list", "a mapping"}[k]
 }
 
-// first returns the first of the trees that t is a sequence of.
+// first returns the first tree of a sequence of trees.
 func (t tree) first() tree { return t[:t[0].size] }
 
 // child returns the value of key in a mapping, nil if there is none.
@@ -65,9 +64,8 @@ func (t tree) items() []tree {
 	return items
 }
 
-// find returns the deepest node on path, such as "ports[2].mac", that exists.
-// But for the first time in a list it takes a time that depends on the depth
-// alone.
+// find returns the deepest existing node on path, such as "ports[2].mac". Apart from the first
+// call for a list, its time depends on the depth only.
 func (w *walker) find(path string) *node {
 	t := w.root
 	for path != "" {
@@ -87,7 +85,7 @@ func (w *walker) find(path string) *node {
 	return &t[0]
 }
 
-// itemsOf is t.items, remembered.
+// itemsOf returns t.items() from a cache.
 func (w *walker) itemsOf(t tree) []tree {
 	items, ok := w.items[&t[0]]
 	if !ok {
@@ -100,9 +98,9 @@ func (w *walker) itemsOf(t tree) []tree {
 	return items
 }
 
-// A step leads from a value to one in it.
+// A step leads from a value to one of its children.
 type step struct {
-	key    string // "" for an item of a list
+	key    string // "" for a list item
 	index  int
 	quoted bool // the key is written as ["key"], because it may have dots
 }
@@ -129,7 +127,7 @@ func cutStep(path string) (s step, rest string) {
 	return step{key: path[:end]}, strings.TrimPrefix(path[end:], ".")
 }
 
-// A trail is the steps from the root to a value.
+// A trail is the path from the root to a value.
 type trail []step
 
 func (t trail) String() string {

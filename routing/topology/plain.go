@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// isPlainText reports whether b needs no quotes to be a string in YAML, by the
-// rules of YAML 1.1 as well. It knows letters, digits and _ . / - alone: the
-// rest, such as addresses with colons, is better off in quotes.
+// isPlainText reports whether b needs no quotes to be a string in YAML 1.2 and 1.1. It accepts
+// only letters, digits and _ . / -; other text, such as addresses with colons, is always
+// quoted.
 func isPlainText(b []byte) bool {
 	if len(b) == 0 || b[0] == '-' || b[0] == '.' {
 		return false
@@ -42,8 +42,8 @@ func isWord(b []byte) bool {
 	return false
 }
 
-// isLikeNumber reports whether b, which does not begin with a sign or a point,
-// could be a number or a date in YAML 1.1 or 1.2.
+// isLikeNumber reports whether b, which must not begin with a sign or a dot, could be a number
+// or a date in YAML 1.1 or 1.2.
 func isLikeNumber(b []byte) bool {
 	digits := func() {
 		for len(b) > 0 && ('0' <= b[0] && b[0] <= '9' || b[0] == '_') {

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// readPlainYAML reads YAML as people and programs write topologies: block and flow
-// mappings and lists, each flow in one line, and scalars of few kinds. It returns false for
-// everything else, which may be YAML or not: that is the library's to read, which needs
-// ninety bytes for each byte. What it reads it reads as the library does.
+// readPlainYAML reads YAML as people and programs usually write topologies: block and flow
+// mappings and lists, each flow on one line, and a few kinds of scalars. It returns false for
+// any other text, which may be YAML or not; the library reads that, with ninety bytes of
+// memory for each byte. Both give the same result.
 func readPlainYAML(text string) (tree, bool) {
 	r := plainReader{text: text, line: 1}
 	r.tree = make(tree, 0, min(countYAMLNodes(text), maxNodes))
@@ -21,7 +21,7 @@ func readPlainYAML(text string) (tree, bool) {
 	return r.tree, true
 }
 
-// countYAMLNodes returns about how many nodes the tree of a text has, and mostly not fewer.
+// countYAMLNodes returns an estimate of the number of nodes of a text, usually not too low.
 func countYAMLNodes(text string) int {
 	n := 1
 	for i := range len(text) {
@@ -37,15 +37,15 @@ func countYAMLNodes(text string) int {
 	return n
 }
 
-// A plainReader reads text from off on, and appends to tree. Its methods return false
-// where they do not know what follows.
+// A plainReader reads text from off on, and appends to tree. Its methods return false for text
+// that they do not support.
 type plainReader struct {
 	text   string
 	off    int
 	line   int // from 1
 	start  int // offset of the line
-	wide   int // bytes before off in the line that begin no character
-	indent int // of the line that follows what was read, in bytes; -1 at the end
+	wide   int // bytes before off in the line that do not begin a character
+	indent int // of the next line with content, in bytes; -1 at the end
 	tree   tree
 }
 
@@ -65,13 +65,13 @@ func (r *plainReader) spaces() {
 	}
 }
 
-// add makes the next node, which begins at off.
+// add appends a node that begins at off.
 func (r *plainReader) add(k kind, text string) (index int, ok bool) {
 	index = len(r.tree)
 	if index == maxNodes {
 		return index, false
 	}
-	if index == cap(r.tree) { // twice the room, not a quarter more
+	if index == cap(r.tree) { // double the capacity, append would add a quarter
 		r.tree = slices.Grow(r.tree, min(index, maxNodes-index))
 	}
 	r.tree = append(r.tree, node{at: r.at(), text: text, size: 1, kind: k})
@@ -80,8 +80,8 @@ func (r *plainReader) add(k kind, text string) (index int, ok bool) {
 
 func (r *plainReader) close(i int) { r.tree[i].size = int32(len(r.tree) - i) }
 
-// content passes over the rest of the line, in which nothing may be but a comment, and
-// over all lines without content.
+// content skips the rest of the line, which must be empty or a comment, and all lines without
+// content.
 func (r *plainReader) content() bool {
 	for {
 		r.spaces()
@@ -107,7 +107,7 @@ func (r *plainReader) content() bool {
 	}
 }
 
-// ended reports whether nothing follows in the line but a comment.
+// ended reports whether the rest of the line is empty or a comment.
 func (r *plainReader) ended() bool {
 	r.spaces()
 	c := r.peek(0)
@@ -116,7 +116,7 @@ func (r *plainReader) ended() bool {
 
 func (r *plainReader) isItem() bool { return r.peek(0) == '-' && r.peek(1) == ' ' }
 
-// block reads a list or a mapping that begins at off, the first of its line.
+// block reads a list or a mapping that begins at off, as the first content of its line.
 func (r *plainReader) block(depth int) bool {
 	if r.isItem() {
 		return r.list(depth)
@@ -133,7 +133,7 @@ func (r *plainReader) list(depth int) bool {
 	for {
 		r.off++
 		if r.ended() {
-			return false // empty, or in the next line
+			return false // empty, or on the next line
 		}
 		ok := false
 		if r.key() > 0 {
@@ -151,8 +151,7 @@ func (r *plainReader) list(depth int) bool {
 	}
 }
 
-// key returns the length of the plain key of a block mapping that begins at off, 0 if there is
-// none.
+// key returns the length of the plain key of a block mapping at off, 0 if there is none.
 func (r *plainReader) key() int {
 	n := 0
 	for c := r.peek(0); 'a' <= c && c <= 'z' || c == '_'; c = r.peek(n) {
@@ -194,14 +193,14 @@ func (r *plainReader) mapping(depth int) bool {
 	return false
 }
 
-// member adds a key of n bytes and passes over it and its colon.
+// member adds a key of n bytes and skips it with its colon.
 func (r *plainReader) member(n int) bool {
 	_, ok := r.add(kindString, r.text[r.off:r.off+n])
 	r.off += n + 1
 	return ok
 }
 
-// value reads a scalar, or a flow, within one line.
+// value reads a scalar or a flow, on one line.
 func (r *plainReader) value(depth int, inFlow bool) bool {
 	switch r.peek(0) {
 	case '{', '[':
@@ -249,7 +248,7 @@ func (r *plainReader) flow(depth int) bool {
 	return true
 }
 
-// quoted reads a string in quotes without escapes.
+// quoted reads a quoted string without escapes.
 func (r *plainReader) quoted() bool {
 	quote := r.text[r.off]
 	wide := 0
@@ -271,7 +270,7 @@ func (r *plainReader) quoted() bool {
 	return false
 }
 
-// plain reads a scalar without quotes.
+// plain reads an unquoted scalar.
 func (r *plainReader) plain(inFlow bool) bool {
 	n := 0
 	for ; ; n++ {
@@ -292,7 +291,7 @@ func (r *plainReader) plain(inFlow bool) bool {
 		end++
 	}
 	if c := r.peek(end); end > n && (c == '\n' || c == 0) {
-		return false // the library takes these spaces for those before it
+		return false // the library includes these spaces
 	}
 	text := r.text[r.off : r.off+n]
 	k, known := plainKind(text)
@@ -308,7 +307,7 @@ func isAlphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
-// plainKind returns what a scalar without quotes is, and whether that is certain.
+// plainKind returns the kind of an unquoted scalar, and whether it is certain.
 func plainKind(text string) (kind, bool) {
 	switch digits := strings.Trim(text, "0123456789") == ""; {
 	case digits:

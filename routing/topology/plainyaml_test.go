@@ -13,7 +13,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// plainTexts are YAML, and whether it is read without the library.
+// plainTexts are YAML; the value says whether it is read without the library.
 var plainTexts = []struct {
 	text  string
 	plain bool
@@ -33,7 +33,7 @@ var plainTexts = []struct {
 	{"a: b\n- c\n", false}, {"- a\nb: c\n", false}, {"a: [b]c\n", false}, {"a: ]\n", false}, {"a: b: c\n", false}, {"2001:db8::: x\n", false}, {"a: 1:2\n", false}, {"true: b\n", false},
 }
 
-// same fails the test if a text is read in another way than the library reads it.
+// same fails the test unless a text is read like the library reads it.
 func same(t *testing.T, text string) (plain bool) {
 	t.Helper()
 	got, plain := readPlainYAML(text)
@@ -49,8 +49,8 @@ func same(t *testing.T, text string) (plain bool) {
 	return true
 }
 
-// What is read without the library is read as the library reads it, down to each place.
-func TestPlainYAMLIsThatOfTheLibrary(t *testing.T) {
+// Text that is read without the library gives the same result as with it, including positions.
+func TestPlainYAMLAgreesWithLibrary(t *testing.T) {
 	for _, tt := range plainTexts {
 		if plain := same(t, tt.text); plain != tt.plain {
 			t.Errorf("%q is read without the library: %v, want %v", tt.text, plain, tt.plain)
@@ -91,7 +91,7 @@ func FuzzPlainYAML(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if _, err := checkText([]byte(text)); err == nil {
-			readPlainYAML(text) // its own panic is a failure
+			readPlainYAML(text) // a panic here is a failure
 			defer func() {
 				if p := recover(); p != nil {
 					t.Skip("the library cannot read it")
@@ -102,15 +102,14 @@ func FuzzPlainYAML(f *testing.F) {
 	})
 }
 
-// The ways in which topologies are written: that of ofdvr export, flow style, and that of
-// other programs.
+// Styles of topologies: ofdvr export, flow style, and other programs.
 var portStyles = map[string]string{
 	"export": "",
 	"flow":   "  - {id: p%[1]d, network: blue, mac: \"02:00:00:%02[2]x:%02[3]x:%02[4]x\", addresses: [10.%[2]d.%[3]d.%[4]d, 2001:db8::%[2]x:%[3]x:%[4]x]}\n",
 	"block":  "- addresses:\n  - 10.%[2]d.%[3]d.%[4]d\n  - 2001:db8::%[2]x:%[3]x:%[4]x\n  id: p%[1]d\n  mac: '02:00:00:%02[2]x:%02[3]x:%02[4]x'\n  network: blue\n",
 }
 
-// A topology is read in less than 4 KB a port: one of 100,000 in less than 400 MB.
+// Reading a topology takes less than 4 KB per port: 400 MB for 100,000 ports.
 func TestMemoryOfYAML(t *testing.T) {
 	ports := 20_000
 	if lab.Full() {
@@ -139,7 +138,7 @@ func TestMemoryOfYAML(t *testing.T) {
 		if err != nil || len(m.Ports) != ports {
 			t.Fatal(err)
 		}
-		n := after.TotalAlloc - before.TotalAlloc // all of it, as if nothing were given back
+		n := after.TotalAlloc - before.TotalAlloc // all allocations, as if none were freed
 		t.Logf("%s: %d MB for %d MB, %d bytes a byte", name, n>>20, b.Len()>>20, n/uint64(b.Len()))
 		if n > uint64(ports)<<12 {
 			t.Errorf("%s: %d MB for %d MB", name, n>>20, b.Len()>>20)

@@ -2,14 +2,13 @@ package topology
 
 import "unicode/utf8"
 
-// A position is where in a file something begins. A later one is larger. In
-// JSON it is the offset of a byte; in YAML, where the library tells no more, a
-// line and a column.
+// A position is a position in a file. Positions are ordered. In JSON a position is a byte
+// offset; in YAML, where the library provides no offset, a line and a column.
 type position int64
 
 func lineColumn(line, col int) position { return position(line)<<32 | position(col) }
 
-// place returns the line and the column of at, from 1.
+// place returns the line and the column of at, both from 1.
 func (w *walker) place(at position) (line, col int) {
 	if w.yaml {
 		return int(at >> 32), int(at & (1<<32 - 1))
@@ -22,12 +21,11 @@ func (w *walker) line(at position) int {
 	return line
 }
 
-// A ruler tells lines and columns, in characters, in a text that is UTF-8 up to
-// where it is asked for, which is where a character begins. It counts once,
-// when it is first asked.
+// A ruler converts offsets to lines and columns, in characters. The text must be UTF-8 up to
+// the offset, which must be the beginning of a character. It scans the text at the first call.
 type ruler struct {
 	text  string
-	marks []mark // one each rulerStep bytes
+	marks []mark // one per rulerStep bytes
 }
 
 const rulerStep = 4096
@@ -45,12 +43,12 @@ func (r *ruler) place(offset int) (line, col int) {
 	i := offset / rulerStep
 	m := r.advance(r.marks[i], i*rulerStep, offset)
 	if 0 < offset && offset < len(r.text) && !utf8.RuneStart(r.text[offset]) {
-		m.col++ // it is no part of the character before
+		m.col++ // it is not part of the previous character
 	}
 	return int(m.line), int(m.col)
 }
 
-// advance returns the place of offset to if m is that of from.
+// advance returns the place of offset to, given the place m of offset from.
 func (r *ruler) advance(m mark, from, to int) mark {
 	for i := from; i < to; i++ {
 		if r.text[i] == '\n' {

@@ -16,14 +16,14 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// A style is a way to write the same values.
+// A style is a way of writing the same values.
 type style struct {
 	json, flow bool
-	quote      string // around strings, "" only where YAML needs none
+	quote      string // of strings, "" only if YAML needs no quotes
 	eol        string
 }
 
-// pair is a key with a value: a scalar as written, a list or a mapping.
+// A pair is a key with a value: a scalar as written, a list or a mapping.
 type pair struct {
 	key   string
 	value any
@@ -43,7 +43,7 @@ func (s style) str(v string) string {
 	return s.quote + v + s.quote
 }
 
-// write renders v with the lines after the first indented by indent.
+// write formats v; lines after the first are indented by indent.
 func (s style) write(v any, indent string) string {
 	var b strings.Builder
 	switch v := v.(type) {
@@ -108,7 +108,7 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// drawModel draws a valid model and the same as pairs.
+// drawModel draws a valid model, and the same as pairs.
 func drawModel(t *rapid.T, s style) (*routing.Model, []pair) {
 	m := new(routing.Model)
 	var networks, routers, ports []any
@@ -235,7 +235,7 @@ func (s style) pairs(pairs []routing.AddressPair) []any {
 	var doc []any
 	for _, p := range pairs {
 		a := p.Addresses.String()
-		if p.Addresses.IsSingleIP() && s.flow { // with the length it is the same
+		if p.Addresses.IsSingleIP() && s.flow { // equivalent with the prefix length
 			a = p.Addresses.Addr().String()
 		}
 		of := []pair{{"address", s.str(a)}}

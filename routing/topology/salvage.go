@@ -11,23 +11,23 @@ import (
 
 // A Salvage is what can be used of a file that may have mistakes.
 type Salvage struct {
-	// Model has the objects without mistakes of form. It is not validated.
+	// Model has the objects without format errors. It is not validated.
 	Model *routing.Model
-	// Unusable are the objects that have mistakes of form, in file order.
+	// Unusable are the objects with format errors, in file order.
 	Unusable []Unusable
-	// Err joins the [*Error]s that belong to no object, such as a mistake of
-	// syntax; nil if there are none. More objects may be missing then.
+	// Err is the join of [*Error]s outside of objects, such as a YAML syntax error; nil if
+	// there are none. If not nil, more objects may be missing.
 	Err      error
-	Warnings []Warning // about Model
+	Warnings []Warning // of Model
 
 	walker *walker
-	index  [3][]int // of the file's objects, by list and index in Model; nil: the same
+	index  [3][]int // by list: index in the file of each object in Model; nil: the same index
 }
 
-// An Unusable object has mistakes.
+// An Unusable object has format errors.
 type Unusable struct {
 	Kind routing.Kind
-	ID   string // "" if it cannot be read either
+	ID   string // "" if it cannot be read
 	Err  error  // a join of [*Error]s
 }
 
@@ -37,8 +37,8 @@ var (
 	listKinds = [...]routing.Kind{routing.KindNetwork, routing.KindRouter, routing.KindPort}
 )
 
-// ParseUsable reads a topology file as [Parse] does, but keeps the objects that
-// can be read where others cannot.
+// ParseUsable reads a topology file like [Parse], but keeps the objects without format errors
+// if others have some.
 func ParseUsable(file string, data []byte) Salvage {
 	w := newWalker(file, "file", bytes.TrimPrefix(data, []byte("\ufeff")))
 	s := Salvage{Model: new(routing.Model), walker: w}
@@ -46,7 +46,7 @@ func ParseUsable(file string, data []byte) Salvage {
 	if read && w.root[0].kind != kindNull {
 		topologyKeys.read(w, w.root, s.Model)
 	}
-	err := w.err() // sorts them
+	err := w.err() // and sorts the errors
 	if !read || w.more > 0 {
 		s.Model, s.Err = new(routing.Model), err
 		return s
@@ -100,7 +100,7 @@ func (s *Salvage) separate() {
 	m.Ports = without(m.Ports, drop(2))
 }
 
-// without removes the elements of s whose index is to go.
+// without removes the elements of s for whose index goes returns true.
 func without[T any](s []T, goes func(int) bool) []T {
 	kept := s[:0]
 	for i := range s {
@@ -126,8 +126,7 @@ func (s *Salvage) id(list, i int) string {
 	return s.Model.Ports[i].ID
 }
 
-// cutObject returns the list and the index in it of the object that path leads to
-// or into, and the rest of path.
+// cutObject returns the list and index of the object that contains path, and the rest of path.
 func cutObject(path string) (list, index int, rest string, ok bool) {
 	for list, key := range listKeys {
 		after, found := strings.CutPrefix(path, key+"[")
@@ -141,7 +140,7 @@ func cutObject(path string) (list, index int, rest string, ok bool) {
 	return 0, 0, "", false
 }
 
-// inFile returns the path in the file of what has path in Model.
+// inFile translates a path in Model to a path in the file.
 func (s *Salvage) inFile(path string) string {
 	list, i, rest, ok := cutObject(path)
 	if !ok || s.index[list] == nil || i >= len(s.index[list]) {
@@ -150,7 +149,7 @@ func (s *Salvage) inFile(path string) string {
 	return listKeys[list] + "[" + strconv.Itoa(s.index[list][i]) + "]" + rest
 }
 
-// Locate returns the [*Error] in the file of a mistake in Model.
+// Locate returns an error in Model as an [*Error] in the file.
 func (s *Salvage) Locate(e *routing.PathError) error {
 	path := s.walker.asWritten(s.inFile(e.Path))
 	line, col := s.walker.place(s.walker.find(path).at)

@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// Objects with mistakes are left out and named by kind and ID, and places are those
-// of the file nevertheless.
+// Objects with errors are left out and reported with kind and ID; positions are those in the
+// file.
 func TestParseUsable(t *testing.T) {
 	const file = `networks:
   - {id: blue, vlan: 1}
@@ -59,8 +59,7 @@ ports:
 	}
 }
 
-// A file without mistakes of form is read as Parse reads it, but for what
-// it means. Nothing panics.
+// A file without format errors is read like Parse reads it, but not validated. Nothing panics.
 func FuzzParseUsable(f *testing.F) {
 	f.Add([]byte("networks: [{id: a}]\nports: [{id: p, network: a, mac: \"02:00:00:00:00:01\"}]\n"))
 	f.Add([]byte("ports: [{id: p, network: a}, 3, {}]\nrouters: {}\n"))

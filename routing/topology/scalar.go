@@ -12,11 +12,10 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// scalar returns the string that n should be. Numbers and booleans are strings
-// too, as they are written.
+// scalar returns n as a string. Numbers and booleans are accepted as strings, as written.
 func (w *walker) scalar(n *node) (string, bool) { return w.scalarOf(n, maxText) }
 
-// scalarOf is scalar for a string of at most so many bytes.
+// scalarOf is scalar with a limit of most bytes.
 func (w *walker) scalarOf(n *node, most int) (string, bool) {
 	switch n.kind {
 	case kindNull, kindList, kindMapping:
@@ -30,12 +29,12 @@ func (w *walker) scalarOf(n *node, most int) (string, bool) {
 	return n.text, true
 }
 
-// text is the codec of strings, which may be empty.
+// text is the codec of strings, including empty ones.
 type text struct{ exact[string] }
 
 func (text) read(w *walker, t tree, v *string) {
 	if s, ok := w.scalar(&t[0]); ok {
-		*v = strings.Clone(s) // s would keep all of the file
+		*v = strings.Clone(s) // s refers to the whole file
 	}
 }
 
@@ -43,17 +42,16 @@ func (text) append(b []byte, v *string, s style) []byte {
 	return endString(appendEscaped(beginString(b), *v), len(b), s)
 }
 
-// name is the codec of strings that are not empty.
+// name is the codec of non-empty strings.
 type name struct{ text }
 
 func (c name) read(w *walker, t tree, v *string) {
 	if c.text.read(w, t, v); *v == "" && t[0].text == "" && t[0].kind == kindString {
-		w.bad(&t[0], "the name is empty: leave the key out for the default")
+		w.bad(&t[0], "the name is empty: omit the key for the default")
 	}
 }
 
-// reference is the codec of IDs that are said often. Equal ones share their
-// memory.
+// reference is the codec of IDs that occur often. Equal ones share memory.
 type reference struct{ text }
 
 func (reference) read(w *walker, t tree, v *string) {
@@ -94,7 +92,7 @@ func (boolean) read(w *walker, t tree, v *bool) {
 
 func (boolean) append(b []byte, v *bool, _ style) []byte { return strconv.AppendBool(b, *v) }
 
-// number is the codec of whole numbers called name from low to high.
+// number is the codec of integers called name, from low to high.
 type number[V ~int | ~uint16] struct {
 	exact[V]
 	name      string
@@ -122,8 +120,8 @@ func (c number[V]) read(w *walker, t tree, v *V) {
 
 func (number[V]) append(b []byte, v *V, _ style) []byte { return strconv.AppendInt(b, int64(*v), 10) }
 
-// words is the codec of values that have names: a value is the index of its
-// name. One without a name stands for the key's absence.
+// words is the codec of enumerations: a value is the index of its name. A value without a name
+// means that the key is absent.
 type words[V ~uint8] struct {
 	exact[V]
 	names []string
@@ -145,13 +143,13 @@ var (
 	}
 )
 
-// adminStates is the codec of whether an object is down.
+// adminStates is the codec of Down fields.
 var adminStates = yesNo{words[uint8]{names: []string{"up", "down"}, want: "up or down"}}
 
-// fastPaths is the codec of whether an object's fast path is off.
+// fastPaths is the codec of NoFastPath fields.
 var fastPaths = yesNo{words[uint8]{names: []string{"on", "off"}, want: "on or off"}}
 
-// yesNo is the codec of a bool that has two words, that for false first.
+// yesNo is the codec of a bool with two words, the first for false.
 type yesNo struct{ words words[uint8] }
 
 func (c yesNo) read(w *walker, t tree, v *bool) {
@@ -170,7 +168,7 @@ func (c yesNo) append(b []byte, v *bool, s style) []byte {
 
 func (yesNo) same(a, b *bool) bool { return *a == *b }
 
-// not is the codec of what is true where the key says false.
+// not is the codec of a bool that is true if the key is false.
 type not struct{ boolean }
 
 func (c not) read(w *walker, t tree, v *bool) {
@@ -189,7 +187,7 @@ type scope struct{ reference }
 
 func (c scope) read(w *walker, t tree, v *string) {
 	if c.reference.read(w, t, v); *v == "" && t[0].text == "" && t[0].kind == kindString {
-		w.bad(&t[0], "the name is empty: leave the key out for the default")
+		w.bad(&t[0], "the name is empty: omit the key for the default")
 	}
 }
 
@@ -222,7 +220,7 @@ func (c words[V]) word(v V) string {
 type parsed[V comparable] struct {
 	exact[V]
 	parse  func(string) (V, error)
-	format func([]byte, V) []byte // appends what parse understands, escaped
+	format func([]byte, V) []byte // appends text that parse accepts, escaped
 }
 
 var (
@@ -268,7 +266,7 @@ func appendMAC(b []byte, m ofproto.MAC) []byte {
 func appendDPID(b []byte, d ofproto.DPID) []byte { return append(b, d.String()...) }
 
 func appendAddr(b []byte, a netip.Addr) []byte {
-	if !a.IsValid() || a.Zone() != "" { // of no valid model
+	if !a.IsValid() || a.Zone() != "" { // not in a valid model
 		return appendEscaped(b, a.String())
 	}
 	return a.AppendTo(b)
@@ -341,7 +339,7 @@ func parseAddr(s string) (netip.Addr, error) {
 	return v, fmt.Errorf("%q is not an address: want one like 10.0.1.10 or 2001:db8::10", s)
 }
 
-// clip shortens what a message quotes.
+// clip shortens quoted text in messages.
 func clip(s string) string {
 	const most = 80
 	if len(s) <= most {

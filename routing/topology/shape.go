@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// A Shape says how the body of a request has the objects that it puts.
+// A Shape is the structure of a request body that puts objects.
 type Shape uint8
 
 const (
-	// ShapeTopology is that of a topology.
+	// ShapeTopology is a topology.
 	ShapeTopology Shape = iota
 	// ShapeBatch has a topology in its key put.
 	ShapeBatch
@@ -19,14 +19,13 @@ const (
 	ShapeRouter
 	// ShapePort is a port.
 	ShapePort
-	// ShapeSnapshot is a topology with a router in its key router instead of
-	// routers.
+	// ShapeSnapshot is a topology with the key router instead of routers.
 	ShapeSnapshot
 )
 
-// Path translates a path in what a body puts, such as "ports[0].mac", to that
-// in the body, such as "mac" or "put.ports[0].mac". What the body does not have
-// becomes "", the body as a whole.
+// Path translates a path in the put objects, such as "ports[0].mac", to the path in the body,
+// such as "mac" or "put.ports[0].mac". If the body has no such path the result is "", the
+// whole body.
 func (s Shape) Path(path string) string {
 	switch s {
 	case ShapeBatch:
@@ -50,8 +49,7 @@ func (s Shape) Path(path string) string {
 	return ""
 }
 
-// below returns what path, which should be that of object or of a part of it,
-// is in the object.
+// below returns path, which should begin with object, relative to object.
 func below(path, object string) string {
 	if rest, ok := strings.CutPrefix(path, object+"."); ok {
 		return rest

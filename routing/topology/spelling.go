@@ -2,13 +2,13 @@ package topology
 
 import "strings"
 
-// closest returns the index of the one of keys that key was probably meant to
-// be, among those not seen; -1 if there is none.
+// closest returns the index of the key, among those not seen, that is probably meant by key;
+// -1 if none is similar.
 func closest(keys []string, seen []*node, key string) int {
 	if len(key) > 32 {
 		return -1
 	}
-	best, found := 3, -1 // more than two slips are another word
+	best, found := 3, -1 // more than two edits are another word
 	for i, k := range keys {
 		if seen[i] != nil {
 			continue
@@ -20,8 +20,8 @@ func closest(keys []string, seen []*node, key string) int {
 	return found
 }
 
-// distance returns the number of characters to insert, delete, replace or swap
-// with the next to turn a into b (optimal string alignment).
+// distance returns the number of characters to insert, delete, replace or swap with the next
+// one to turn a into b (optimal string alignment distance).
 func distance(a, b string) int {
 	prev2, prev := make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range prev {

@@ -6,15 +6,14 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// checkTokens refuses what we do not support, and what the library's parser
-// takes too long for or recurses too deep in: it recurses for each level and
-// for each key of a block mapping, which it also copies, and for each value
-// that is left out it moves all tokens that follow.
+// checkTokens refuses YAML that we do not support, and text for which the library's parser
+// takes too long or recurses too deep: it recurses for each level and for each key of a block
+// mapping, which it also copies, and for each missing value it moves all following tokens.
 func checkTokens(tokens token.Tokens) []syntaxError {
 	c := converter{}
 	var in nesting
 	var prev *token.Token // nil at the beginning
-	ended := false        // a document-end mark was seen
+	ended := false        // after a document-end mark
 	for _, t := range tokens {
 		if t.Type == token.CommentType {
 			continue
@@ -45,7 +44,7 @@ func checkTokens(tokens token.Tokens) []syntaxError {
 			c.bad(t, "tags (!) are not supported")
 		case token.DirectiveType:
 			c.bad(t, "directives (%%) are not supported")
-			return c.errs // what follows them is not the first token any more
+			return c.errs // what follows is not the first token any more
 		case token.MappingKeyType:
 			c.bad(t, "explicit keys (?) are not supported")
 		}
@@ -54,12 +53,12 @@ func checkTokens(tokens token.Tokens) []syntaxError {
 	return c.errs
 }
 
-// nesting follows what a token is in.
+// nesting tracks the lists and mappings around a token.
 type nesting struct {
-	block []level // outermost first; a list in the column of its key is one level with it
-	flow  []level // in the last of block
-	chain int     // of colons and dashes in the present flow item
-	empty int     // keys and list items so far without a value
+	block []level // outermost first; a list in the column of its key is in the same level
+	flow  []level // inside the last of block
+	chain int     // number of colons and dashes in the current flow item
+	empty int     // number of keys and list items without a value so far
 }
 
 // A level is a list or a mapping.
@@ -67,12 +66,12 @@ type level struct {
 	col     int // of its first token
 	keys    int // of a block mapping
 	mapping bool
-	colon   bool // in the present item of a flow mapping
+	colon   bool // seen in the current item of a flow mapping
 }
 
 func (d *nesting) depth() int { return len(d.block) + len(d.flow) + d.chain }
 
-// add takes the next token and the one before it.
+// add handles token t, which follows prev.
 func (d *nesting) add(prev, t *token.Token) {
 	if d.leftEmpty(prev, t) {
 		d.empty++
@@ -115,8 +114,8 @@ func (d *nesting) addBlock(prev, t *token.Token) {
 	}
 }
 
-// leftEmpty reports whether t, which follows prev, shows that prev is a key or
-// the dash of a list item without a value.
+// leftEmpty reports whether t, which follows prev, shows that prev is a key or the dash of a
+// list item without a value.
 func (d *nesting) leftEmpty(prev, t *token.Token) bool {
 	if prev == nil {
 		return false
@@ -137,10 +136,9 @@ func (d *nesting) leftEmpty(prev, t *token.Token) bool {
 		t.Position.Column == col && (prev.Type == token.SequenceEntryType || t.Type != token.SequenceEntryType)
 }
 
-// joinPlain undoes what the library does to plain scalars with colons in a list
-// in a flow mapping: it takes the first colon of [2001:db8::10] for the end of
-// a key. A colon ends a plain key only if a space or an indicator follows (YAML
-// 1.2.2 §7.3.3).
+// joinPlain corrects the library's handling of plain scalars with colons in a list in a flow
+// mapping: it treats the first colon of [2001:db8::10] as the end of a key. A colon ends a
+// plain key only if a space or an indicator follows (YAML 1.2.2 §7.3.3).
 func joinPlain(tokens token.Tokens) token.Tokens {
 	flow := 0
 	out := tokens[:0]
@@ -192,7 +190,7 @@ func link(a, b *token.Token) {
 	}
 }
 
-// isPlain reports whether t is a scalar without quotes.
+// isPlain reports whether t is an unquoted scalar.
 func isPlain(t *token.Token) bool {
 	switch t.Type {
 	case token.StringType, token.IntegerType, token.FloatType, token.BoolType, token.NullType,
@@ -202,7 +200,7 @@ func isPlain(t *token.Token) bool {
 	return false
 }
 
-// adjacent reports whether b begins where a, on one line, ends.
+// adjacent reports whether b begins where a ends, on the same line.
 func adjacent(a, b *token.Token) bool {
 	return a.Position.Line == b.Position.Line &&
 		a.Position.Column+utf8.RuneCountInString(a.Value) == b.Position.Column

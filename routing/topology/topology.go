@@ -1,37 +1,34 @@
-// Package topology is the codec of the language of topologies. It reads topology
-// files, in YAML or JSON, bodies of requests, and stored objects, reports mistakes
-// by line and column, and writes all of them.
+// Package topology is the codec of the topology language. It reads topology files in YAML or
+// JSON, request bodies and stored objects, reports errors with line and column, and writes all
+// of them.
 //
-// A topology has the keys networks, routers and ports; each is a list of mappings
-// whose keys are those of [routing.Network], [routing.Router],
-// [routing.Interface] and [routing.Port] in lower case with underscores. Keys
-// that are not known are mistakes. Anchors, aliases, merge keys and tags are
-// refused: no two objects of a topology are alike, and every value then has
-// one place.
+// A topology has the keys networks, routers and ports; each is a list of mappings, whose keys
+// are the fields of [routing.Network], [routing.Router], [routing.Interface] and
+// [routing.Port] in lower case with underscores. Unknown keys are errors. Anchors, aliases,
+// merge keys and tags are refused: all objects of a topology differ, and so each value has one
+// position.
 //
 // # Files
 //
-// [Parse] reads a file, and checks what it means. [WriteYAML] and [WriteJSON]
-// write one.
+// [Parse] reads and validates a file. [WriteYAML] and [WriteJSON] write one.
 //
 // # Bodies of requests
 //
-// The Decode functions read a body, in JSON (RFC 8259). Mistakes of form are all
-// reported at once, as a join of [*Error]s in the order of the body, whose paths
-// are those of the body; what the objects mean is not checked. But if there are
-// mistakes, and not too many to spell out, the argument also is called, unless
-// it is nil, with what could be read, and the [*routing.PathError]s that it
-// returns or joins are reported too, except what follows from a value that
-// could not be read. Their paths are those in the change's Put; [Shape.Path]
-// says what becomes of them in the body.
+// The Decode functions decode a body in JSON (RFC 8259). All syntax errors are reported at
+// once, as a join of [*Error]s in the order of the body, with paths of the body. The objects
+// are not validated; but if there are errors, and not more than maxErrors, the argument also,
+// unless nil, is called with what could be decoded. The [*routing.PathError]s that it returns
+// are reported too, except consequences of values with errors. Their paths are those of the
+// change's Put; [Shape.Path] translates them to paths of the body.
 //
 // # Objects
 //
-// [AppendNetwork], [AppendRouter] and [AppendPort] write an object to be
-// stored, and [ParseNetwork], [ParseRouter] and [ParsePort] read it. The
-// documents ([Topology], [Network], …) are the same in structs for encoding/json,
-// and describe it by their tags, which say what docs/configuration.md says of each key. A
-// key that has its default is left out.
+// [AppendNetwork], [AppendRouter] and [AppendPort] encode an object for a store, and
+// [ParseNetwork], [ParseRouter] and [ParsePort] decode it. The documents ([Topology],
+// [Network], …) are the same as structs for encoding/json; their tags describe each key, in
+// agreement with docs/configuration.md. Keys with default values are omitted.
+//
+// The result of reading shares no memory with the input.
 //
 // What is read shares no memory with what it was read from.
 package topology
@@ -49,30 +46,29 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Limits of a file or body. They bound time and memory (about 200 bytes for each
-// byte of YAML made to cost as much as possible, and about 30 of JSON and of YAML as
-// programs write it), far above what one host needs: 100,000 ports are about 9 MB.
+// Limits of a file or body. They bound time and memory (about 200 bytes for each byte of the
+// most expensive YAML, and about 30 for JSON and usual YAML), far above the needs of one host:
+// 100,000 ports are about 9 MB.
 const (
 	maxSize   = 32 << 20 // bytes
-	maxDepth  = 32       // of lists and mappings in each other
+	maxDepth  = 32       // nested lists and mappings
 	maxNodes  = 8 << 20  // keys and values in JSON
 	maxMarks  = 4 << 20  // punctuation and line ends in YAML, see countMarks
 	maxKeys   = 256      // of a block mapping in YAML
 	maxEmpty  = 1000     // keys and list items without a value in YAML
-	maxErrors = 10_000   // that are spelled out
-	maxText   = 256      // bytes of one value
+	maxErrors = 10_000   // that are reported one by one
+	maxText   = 256      // bytes of one scalar
 )
 
-// A Place is where in a file something was found.
+// A Place is a position in a file.
 type Place struct {
 	File   string
 	Line   int    // from 1
 	Column int    // from 1, in characters
-	Path   string // such as "routers[0].interfaces[1].mac"; "" is the file as a whole
+	Path   string // such as "routers[0].interfaces[1].mac"; "" means the whole file
 }
 
-// String returns "file:line:column: path", or "file:line:column" without a
-// path.
+// String returns "file:line:column: path", or "file:line:column" without a path.
 func (p Place) String() string {
 	s := fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 	if p.Path != "" {
@@ -81,7 +77,7 @@ func (p Place) String() string {
 	return s
 }
 
-// An Error is a mistake in a file.
+// An Error is an error in a file.
 type Error struct {
 	Place
 	Err error
@@ -90,7 +86,7 @@ type Error struct {
 func (e *Error) Error() string { return e.Place.String() + ": " + e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
-// A Warning is something in a file that is allowed but probably not meant.
+// A Warning is something that is valid in a file but probably not intended.
 type Warning struct {
 	Place
 	Text string
@@ -98,22 +94,20 @@ type Warning struct {
 
 func (w Warning) String() string { return w.Place.String() + ": " + w.Text }
 
-// Parse reads a topology file. file is its name, used only in messages. What
-// is valid JSON (RFC 8259) is read as JSON and all else as YAML 1.2, in one
-// document; a file whose name ends in .json has to be JSON.
+// Parse reads a topology file. file is its name, used only in messages. Valid JSON (RFC 8259)
+// is read as JSON, everything else as YAML 1.2, with one document; a file whose name ends in
+// .json must be JSON.
 //
-// If there are mistakes, the model is nil and the error is a join of
-// [*Error]s in the order of the file: all of them at once, those that
-// [routing.Model.Validate] finds included. A mistake of syntax hides those
-// behind it, and what follows from a value that could not be read is not
-// reported. Without mistakes the model is valid, and the warnings are those of
-// [routing.Model.Warnings] and one if the file declares nothing at all.
+// If the file has errors, the model is nil and the error is a join of [*Error]s in file order,
+// including those of [routing.Model.Validate]. Syntax errors hide later errors, and
+// consequences of values with errors are not reported. Without errors the model is valid, and
+// the warnings are those of [routing.Model.Warnings], and one if the file has no objects.
 func Parse(file string, data []byte) (*routing.Model, []Warning, error) {
 	return ParseFor(file, data, (*routing.Model).Validate)
 }
 
-// ParseFor is [Parse] of a file that is not all there is: what makes its model
-// unusable is what check returns, as [routing.Model.Validate] does.
+// ParseFor is like [Parse] for a file that is a part of the intent: check is called instead of
+// [routing.Model.Validate], and must return the same kind of errors.
 func ParseFor(file string, data []byte, check func(*routing.Model) error) (*routing.Model, []Warning, error) {
 	w := newWalker(file, "file", bytes.TrimPrefix(data, []byte("\ufeff")))
 	m := new(routing.Model)
@@ -131,7 +125,7 @@ func ParseFor(file string, data []byte, check func(*routing.Model) error) (*rout
 
 func itself(path string) string { return path }
 
-// read makes a tree of the text, in whatever syntax, or records why it cannot.
+// read parses the text in any syntax, or records why it cannot.
 func (w *walker) read() bool {
 	if len(w.found) > 0 {
 		return false
@@ -162,17 +156,17 @@ func (w *walker) read() bool {
 	return len(errs) == 0
 }
 
-// A syntaxError is a mistake found before there is a tree.
+// A syntaxError is an error found before there is a tree.
 type syntaxError struct {
 	at  position
 	err error
 }
 
-// checkText looks for what no text file has.
+// checkText returns the first byte sequence that cannot be in a text file.
 func checkText(data []byte) (position, error) {
 	const ones = 0x0101010101010101
 	for i := 0; i < len(data); {
-		if i+8 <= len(data) { // eight at once, if none is below 0x20 or above 0x7e
+		if i+8 <= len(data) { // eight at once, if all are in 0x20–0x7e
 			if x := binary.LittleEndian.Uint64(data[i:]); (x|(x+ones)|(x-' '*ones))&(0x80*ones) == 0 {
 				i += 8
 				continue
@@ -190,11 +184,11 @@ func checkText(data []byte) (position, error) {
 	return 0, nil
 }
 
-// warnings returns those of m; path translates their paths to those of the file.
+// warnings returns the warnings of m; path translates their paths to those of the file.
 func (w *walker) warnings(m *routing.Model, path func(string) string) []Warning {
 	var warnings []Warning
 	if len(m.Networks)+len(m.Routers)+len(m.Ports) == 0 {
-		warnings = append(warnings, w.warning(w.root[0].at, "", "the file declares nothing"))
+		warnings = append(warnings, w.warning(w.root[0].at, "", "the file has no objects"))
 	}
 	for _, e := range m.Warnings() {
 		p := path(e.Path)

@@ -19,8 +19,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expected output in testdata")
 
-// TestMessages reads the files of each archive in testdata. FILE is followed by
-// FILE.out, all that there is to say about it: errors, or else warnings.
+// TestMessages reads the files of each archive in testdata. FILE.out has all messages for
+// FILE: errors, or else warnings.
 func TestMessages(t *testing.T) {
 	archives, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(archives) == 0 {
@@ -68,7 +68,7 @@ func messages(name string, data []byte) string {
 	return b.String()
 }
 
-// TestEverything reads every key, written as YAML in two ways and as JSON.
+// TestEverything reads every key, written as YAML in two styles and as JSON.
 func TestEverything(t *testing.T) {
 	prefix, addr := netip.MustParsePrefix, netip.MustParseAddr
 	want := &routing.Model{

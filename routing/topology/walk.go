@@ -11,32 +11,31 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A walker turns a tree into values and collects what is wrong on the way. A
-// value that cannot be read keeps its default, so that indices in a model are
-// those of the file.
+// A walker converts a tree to values and collects errors. A value with an error keeps its
+// default, so that indices in the model are those of the file.
 type walker struct {
 	file  string
-	noun  string // what the file is, for messages
-	ruler ruler  // of the file's text
-	yaml  bool   // how positions are meant
-	omit  string // a key of the root that is not missed
+	noun  string // "file", "body" or "object", for messages
+	ruler ruler  // for the file's text
+	yaml  bool   // positions are lines and columns, not offsets
+	omit  string // a key of the root that may be missing
 	root  tree
 	found []*Error
-	more  int // mistakes beyond maxErrors
+	more  int // errors beyond maxErrors
 
-	trail    trail           // to the value that is being read
-	steps    [8]step         // room for trail
-	broken   map[string]bool // paths that could not be read
-	tainted  map[string]bool // lists some of whose items could not be read
-	networks bool            // some network's ID is not known
+	trail    trail           // to the current value
+	steps    [8]step         // initial memory of trail
+	broken   map[string]bool // paths of values with errors
+	tainted  map[string]bool // paths of lists that contain items with errors
+	networks bool            // the ID of some network has an error
 
-	last   string            // what shared returned
-	common map[string]string // what shared has returned
+	last   string            // the last result of shared
+	common map[string]string // all results of shared
 	items  map[*node][]tree  // see itemsOf
 }
 
-// newWalker returns a walker of data, which must not change while it walks, and which has recorded a mistake if that is
-// no text.
+// newWalker returns a walker of data, which must not change while it is used. If data is not
+// text, the walker has an error.
 func newWalker(file, noun string, data []byte) *walker {
 	w := &walker{file: file, noun: noun}
 	w.trail = w.steps[:0]
@@ -44,7 +43,7 @@ func newWalker(file, noun string, data []byte) *walker {
 		w.report(0, "the %s has %d bytes, more than %d", noun, len(data), maxSize)
 		return w
 	}
-	w.ruler.text = unsafe.String(unsafe.SliceData(data), len(data)) // a copy would cost as much again
+	w.ruler.text = unsafe.String(unsafe.SliceData(data), len(data)) // a copy would double the memory
 	if at, err := checkText(data); err != nil {
 		w.record(at, "", err)
 	}
@@ -57,7 +56,7 @@ func (w *walker) leave()       { w.trail = w.trail[:len(w.trail)-1] }
 // given reports whether key may be missing although it is required.
 func (w *walker) given(key string) bool { return len(w.trail) == 0 && key == w.omit }
 
-// shared returns s in memory of its own, the same for every s that is equal.
+// shared returns a copy of s. Equal strings share one copy.
 func (w *walker) shared(s string) string {
 	if s == w.last {
 		return w.last
@@ -65,7 +64,7 @@ func (w *walker) shared(s string) string {
 	known, ok := w.common[s]
 	if !ok {
 		known = strings.Clone(s)
-		if w.last != "" { // there is more than one
+		if w.last != "" { // more than one string
 			if w.common == nil {
 				w.common = make(map[string]string)
 			}
@@ -76,10 +75,10 @@ func (w *walker) shared(s string) string {
 	return known
 }
 
-// full reports whether further mistakes are only counted.
+// full reports whether further errors are only counted.
 func (w *walker) full() bool { return len(w.found) == maxErrors }
 
-// report records a mistake at the value that is being read.
+// report records an error of the current value.
 func (w *walker) report(at position, format string, args ...any) {
 	if w.full() {
 		w.more++
@@ -97,16 +96,16 @@ func (w *walker) record(at position, path string, err error) {
 	w.found = append(w.found, &Error{Place{w.file, line, col, path}, err})
 }
 
-// bad reports that the value that is being read, n, cannot be used.
+// bad reports that n, the current value, has an error, and marks it as broken.
 func (w *walker) bad(n *node, format string, args ...any) {
 	w.report(n.at, format, args...)
 	w.breaks()
 }
 
-// breaks notes that the value that is being read is not known.
+// breaks marks the current value as broken.
 func (w *walker) breaks() {
 	if w.more > 0 {
-		return // nothing will be asked
+		return // follows will not be called
 	}
 	if w.broken == nil {
 		w.broken, w.tainted = make(map[string]bool), make(map[string]bool)
@@ -120,8 +119,7 @@ func (w *walker) breaks() {
 	}
 }
 
-// namesNetwork reports whether the IDs of networks are at the end of t, or
-// below it.
+// namesNetwork reports whether the value at t is, or contains, the ID of a network.
 func (t trail) namesNetwork() bool {
 	if len(t) > 0 && t[0].key == "put" {
 		t = t[1:]
@@ -135,8 +133,7 @@ func (t trail) namesNetwork() bool {
 	return len(t) < 3 || len(t) == 3 && t[2].key == "id"
 }
 
-// follows reports whether err at path is but a consequence of what could not be
-// read.
+// follows reports whether the error at path is only a consequence of a broken value.
 func (w *walker) follows(path string, err error) bool {
 	if w.networks && errors.Is(err, routing.ErrUnknownNetwork) || w.tainted[path] || w.broken[""] {
 		return true
@@ -152,11 +149,10 @@ func (w *walker) follows(path string, err error) bool {
 	return w.broken[path]
 }
 
-// locate records the [*routing.PathError]s that validate returns or joins, each
-// at the deepest node of its path that exists. path translates their paths to
-// those of the file.
+// locate records the [*routing.PathError]s that validate returns, each at the deepest existing
+// node of its path. path translates their paths to those of the file.
 func (w *walker) locate(validate func() error, path func(string) string) {
-	if w.more == 0 { // otherwise they would but be counted
+	if w.more == 0 { // else they would only be counted
 		w.locateAll(validate(), path)
 	}
 }
@@ -180,7 +176,7 @@ func (w *walker) locateAll(err error, path func(string) string) {
 	}
 }
 
-// err joins what was recorded, in file order.
+// err returns the join of all errors, in file order.
 func (w *walker) err() error {
 	slices.SortStableFunc(w.found, func(a, b *Error) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))

@@ -12,11 +12,10 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// readYAML reads a YAML stream of at most one document. The tree is nil if there
-// is none.
+// readYAML parses a YAML stream of at most one document. The tree is nil if it has none.
 func readYAML(text string) (root tree, errs []syntaxError) {
-	// The library is not written for hostile input; a panic in it is a
-	// mistake in the file.
+	// The library is not hardened against hostile input: a panic is reported as an error in
+	// the file.
 	defer func() {
 		if p := recover(); p != nil {
 			root, errs = nil, []syntaxError{{lineColumn(1, 1), fmt.Errorf("not readable as YAML: %v", p)}}
@@ -31,7 +30,7 @@ func readYAML(text string) (root tree, errs []syntaxError) {
 	return readAnyYAML(text)
 }
 
-// readAnyYAML is readYAML by the library.
+// readAnyYAML parses YAML with the library.
 func readAnyYAML(text string) (root tree, errs []syntaxError) {
 	tokens := joinPlain(lexer.Tokenize(text))
 	if errs := checkTokens(tokens); len(errs) > 0 {
@@ -60,8 +59,8 @@ func readAnyYAML(text string) (root tree, errs []syntaxError) {
 	return c.tree, c.errs
 }
 
-// countMarks returns the number of bytes that can begin a token, more or less:
-// what the library needs grows with the number of tokens.
+// countMarks returns approximately the number of bytes that can begin a token. The library's
+// memory grows with the number of tokens.
 func countMarks(text string) int {
 	n := 0
 	for i := range len(text) {
@@ -77,13 +76,13 @@ func countMarks(text string) int {
 	return n
 }
 
-// isAlmostJSON reports whether text looks as if it were meant to be JSON.
+// isAlmostJSON reports whether text looks like malformed JSON.
 func isAlmostJSON(text string) bool {
 	rest, ok := strings.CutPrefix(strings.TrimSpace(text), "{")
 	return ok && strings.HasPrefix(strings.TrimSpace(rest), `"`)
 }
 
-// libraryError makes one of ours of an error of the library.
+// libraryError converts an error of the library.
 func libraryError(err error) syntaxError {
 	var e interface {
 		GetMessage() string
@@ -103,7 +102,7 @@ func tokenAt(t *token.Token) position {
 	return lineColumn(max(1, t.Position.Line), max(1, t.Position.Column))
 }
 
-// A converter makes a tree of the library's.
+// A converter converts a tree of the library.
 type converter struct {
 	tree tree
 	errs []syntaxError
@@ -113,8 +112,8 @@ func (c *converter) bad(t *token.Token, format string, args ...any) {
 	c.errs = append(c.errs, syntaxError{tokenAt(t), fmt.Errorf(format, args...)})
 }
 
-// add appends the tree of n. key is where its key is, or its list; 0 if it has
-// none. It returns the index of the tree.
+// add appends the tree of n and returns its index. key is the position of its key or list, 0
+// if it has none.
 func (c *converter) add(n ast.Node, key position) int {
 	i := len(c.tree)
 	c.tree = append(c.tree, node{})
@@ -127,7 +126,7 @@ func (c *converter) add(n ast.Node, key position) int {
 	return i
 }
 
-// convert returns the node of n and appends what is in it.
+// convert returns the node of n and appends its children.
 func (c *converter) convert(n ast.Node, key position) node {
 	t := n.GetToken()
 	out := node{at: tokenAt(t)}
@@ -144,7 +143,7 @@ func (c *converter) convert(n ast.Node, key position) node {
 	case *ast.StringNode:
 		out.kind, out.text = kindString, n.Value
 		if t.Type == token.StringType && n.Value != "" && strings.Trim(n.Value, "0123456789") == "" {
-			out.kind = kindNumber // larger than the library's
+			out.kind = kindNumber // too large for the library
 		}
 	case *ast.LiteralNode:
 		out.kind, out.text = kindString, n.Value.Value
@@ -153,7 +152,7 @@ func (c *converter) convert(n ast.Node, key position) node {
 	case *ast.BoolNode:
 		out.kind, out.text = kindBool, t.Value
 	case *ast.NullNode:
-		if out.at>>32 < key>>32 { // in an earlier line
+		if out.at>>32 < key>>32 { // on an earlier line
 			out.at = key
 		}
 		out.text = t.Value
@@ -171,7 +170,7 @@ func (c *converter) members(out *node, values []*ast.MappingValueNode, flow bool
 		if key.kind == kindList || key.kind == kindMapping {
 			c.bad(v.Key.GetToken(), "want a string as a key, got %v", key.kind)
 		}
-		if i == 0 && !flow { // the library gives the place of the colon
+		if i == 0 && !flow { // the library has the position of the colon
 			out.at = key.at
 		}
 		c.add(v.Value, key.at)

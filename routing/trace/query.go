@@ -1,7 +1,6 @@
-// Package trace finds the way of a packet between two machines: the router that
-// it takes, the flows that it hits there, each with the object that it serves,
-// and what becomes of the packet. It is pure: what it says follows from the
-// intent and from the program of the router's bridge.
+// Package trace finds the path of a packet between two machines: the router, the flows that it
+// hits with their objects, and the outcome. It is pure: the result follows from the intent and
+// the program of the router's bridge.
 package trace
 
 import (
@@ -14,17 +13,17 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A Query asks for the way of a packet.
+// A Query selects the path of a packet.
 type Query struct {
 	From, To string // IDs or names of ports, or addresses
-	Router   string // that it is to take; "" for the one that joins their networks
+	Router   string // to go through; "" means the router that joins the networks
 	Packet   Packet
 }
 
-// A Packet is what is asked about besides its addresses.
+// A Packet is a packet without its addresses.
 type Packet struct {
-	Proto            uint8  // of IP
-	SrcPort, DstPort uint16 // of TCP, UDP and SCTP
+	Proto            uint8  // IP protocol
+	SrcPort, DstPort uint16 // of TCP, UDP or SCTP
 	Type             uint8  // of ICMP and ICMPv6 messages
 	Size             int    // bytes of the IP packet
 	TTL              uint8
@@ -42,20 +41,19 @@ const (
 
 var protocols = map[string]uint8{"icmp": icmp, "tcp": tcp, "udp": udp, "sctp": sctp, "icmpv6": icmpv6}
 
-// ParseProto returns the number of an IP protocol that is given by its name, or as
-// a number.
+// ParseProto parses an IP protocol, given by its name or number.
 func ParseProto(s string) (uint8, error) {
 	if n, ok := protocols[strings.ToLower(s)]; ok {
 		return n, nil
 	}
 	n, err := strconv.ParseUint(s, 10, 8)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no IP protocol: want icmp, tcp, udp, sctp or a number up to 255", s)
+		return 0, fmt.Errorf("unknown IP protocol %q: want icmp, tcp, udp, sctp or a number up to 255", s)
 	}
 	return uint8(n), nil
 }
 
-// of returns p as it is sent in a family: ICMP is another protocol in IPv6.
+// of returns p for an address family: ICMP has another protocol number in IPv6.
 func (p Packet) of(six bool) Packet {
 	if p.Proto == icmp && six {
 		p.Proto, p.Type = icmpv6, echoRequest6
@@ -81,7 +79,7 @@ func (p Packet) answer() Packet {
 	return p
 }
 
-// String says in words what kind of packet it is.
+// String describes the packet.
 func (p Packet) String() string {
 	what := fmt.Sprintf("protocol %d", p.Proto)
 	switch p.Proto {
@@ -105,7 +103,7 @@ func (p Packet) String() string {
 	return fmt.Sprintf("%s, %d bytes, TTL %d", what, p.Size, p.TTL)
 }
 
-// headers returns what a switch sees of p when it comes in by a port.
+// headers returns the headers of p as a switch sees them when it enters by a port.
 func (p Packet) headers(in ofproto.PortNo, from, to ofproto.MAC, src, dst netip.Addr) ofproto.Match {
 	fs := []ofproto.Field{ofproto.InPort(in), ofproto.EthSrc(from), ofproto.EthDst(to), ofproto.IPProto(p.Proto), ofproto.IPTTL(p.TTL)}
 	s, d := netip.PrefixFrom(src, src.BitLen()), netip.PrefixFrom(dst, dst.BitLen())
@@ -125,41 +123,40 @@ func (p Packet) headers(in ofproto.PortNo, from, to ofproto.MAC, src, dst netip.
 	return ofproto.MatchOf(fs...)
 }
 
-// An End is where a packet comes from, or goes.
+// An End is the source or destination of a packet.
 type End struct {
-	Port    string     `json:"port,omitempty"`   // that has the address
-	Router  string     `json:"router,omitempty"` // whose own address it is
+	Port    string     `json:"port,omitempty"`   // the port with the address
+	Router  string     `json:"router,omitempty"` // the router with the address
 	Address netip.Addr `json:"address"`
-	Network string     `json:"network,omitempty"` // absent: it is on none that is known
+	Network string     `json:"network,omitempty"` // absent: not on a known network
 	mac     ofproto.MAC
 }
 
 func (e End) String() string {
-	who := e.Address.String()
+	out := e.Address.String()
 	switch {
 	case e.Port != "":
-		who = fmt.Sprintf("port %s (%v)", e.Port, e.Address)
+		out = fmt.Sprintf("port %s (%v)", e.Port, e.Address)
 	case e.Router != "":
-		who = fmt.Sprintf("router %s itself (%v)", e.Router, e.Address)
+		out = fmt.Sprintf("router %s itself (%v)", e.Router, e.Address)
 	}
 	if e.Network == "" {
-		return who + " on no network of ofdvr"
+		return out + " outside the networks of ofdvr"
 	}
-	return who + " on network " + e.Network
+	return out + " on network " + e.Network
 }
 
-// A NotFoundError says that a query names something that does not exist.
+// A NotFoundError means that a query names something that does not exist.
 type NotFoundError struct{ Detail string }
 
 func (e *NotFoundError) Error() string { return e.Detail }
 
-// An AmbiguousError says that a query has several answers.
+// An AmbiguousError means that several paths match a query.
 type AmbiguousError struct{ Detail string }
 
 func (e *AmbiguousError) Error() string { return e.Detail }
 
-// ends returns what a name may stand for: the addresses of a port, or all that
-// have an address.
+// ends returns what a name may mean: the addresses of a port, or all objects with an address.
 func ends(x *routing.Index, name string) ([]End, error) {
 	if p, ok := x.Port(name); ok {
 		out := addressesOf(&p)
@@ -176,7 +173,7 @@ func ends(x *routing.Index, name string) ([]End, error) {
 		case len(ids) > 1:
 			return nil, &AmbiguousError{fmt.Sprintf("%d ports have the name %q: give the ID of one instead, such as %s", len(ids), name, ids[0])}
 		}
-		return nil, &NotFoundError{fmt.Sprintf("there is no port with the ID or name %q, and it is no IP address", name)}
+		return nil, &NotFoundError{fmt.Sprintf("%q is neither the ID or name of a port nor an IP address", name)}
 	}
 	var out []End
 	for p := range x.Ports("") {

@@ -37,14 +37,14 @@ ports:
   - {id: vm3, network: green, mac: "02:00:00:00:02:11", addresses: [10.0.2.11]}
   - {id: vm4, network: red, mac: "02:00:00:00:03:10", addresses: [10.0.3.10]}
   - {id: vm5, network: far, mac: "02:00:00:00:04:10", addresses: [10.0.4.10]}
-  - {id: mute, network: red, mac: "02:00:00:00:03:11"}
+  - {id: silent, network: red, mac: "02:00:00:00:03:11"}
   - {id: twin1, network: red, mac: "02:00:00:00:03:12", addresses: [10.0.3.50]}
   - {id: twin2, network: blue, mac: "02:00:00:00:01:12", addresses: [10.0.3.50]}
 `
 
-// What is said of a packet, and of its answer: who sends to whom, what becomes of
-// it, and the roles of the flows that it hits.
-func TestWays(t *testing.T) {
+// The path of a packet and of its answer: source, destination, verdict, and the roles of
+// the flows that it hits.
+func TestPaths(t *testing.T) {
 	m, _, err := topology.Parse("topology.yaml", []byte(two))
 	if err != nil {
 		t.Fatal(err)
@@ -83,26 +83,26 @@ func TestWays(t *testing.T) {
 			"vm5 10.0.4.10 → vm4 10.0.3.10, ICMP echo request, 84 bytes, TTL 64: dropped 11",
 			"vm4 10.0.3.10 → vm5 10.0.4.10, ICMP echo reply, 84 bytes, TTL 64: dropped 3,17,8"}},
 
-		{"vm9", "vm2", "", trace.Packet{}, []string{`there is no port with the ID or name "vm9", and it is no IP address`}},
-		{"vm1", "mute", "", trace.Packet{}, []string{`port "mute" has no address: no packet can be sent from or to it`}},
-		{"vm1", "vm2", "r9", trace.Packet{}, []string{`there is no router "r9"`}},
-		{"vm1", "vm1", "", trace.Packet{}, []string{"the packet is from and to the same"}},
-		{"192.0.2.1", "vm1", "", trace.Packet{}, []string{"192.0.2.1 is on no network of ofdvr, so nothing is known of what sends from there"}},
-		{"10.0.1.1", "vm2", "", trace.Packet{}, []string{"10.0.1.1 is an address of router r1 itself: what its kernel sends takes the kernel's way"}},
+		{"vm9", "vm2", "", trace.Packet{}, []string{`"vm9" is neither the ID or name of a port nor an IP address`}},
+		{"vm1", "silent", "", trace.Packet{}, []string{`port "silent" has no address: no packet can be sent from or to it`}},
+		{"vm1", "vm2", "r9", trace.Packet{}, []string{`router "r9" does not exist`}},
+		{"vm1", "vm1", "", trace.Packet{}, []string{"source and destination are the same"}},
+		{"192.0.2.1", "vm1", "", trace.Packet{}, []string{"192.0.2.1 is not on a network of ofdvr, so its packets cannot be traced"}},
+		{"10.0.1.1", "vm2", "", trace.Packet{}, []string{"10.0.1.1 is an address of router r1 itself: its packets are routed by the kernel, not by flows"}},
 		{"10.0.2.11", "fd00:1::10", "", trace.Packet{}, []string{"10.0.2.11 and fd00:1::10 are of different families"}},
 		{"vm2", "vm4", "r2", trace.Packet{}, []string{"router r2 has no interface in the subnet of port vm2 (10.0.2.10) on network green"}},
-		{"vm1", "198.51.100.1", "", trace.Packet{}, []string{"routers r1 and r2 are both on network blue: say which one the packet takes"}},
-		{"vm1", "10.0.3.50", "r2", trace.Packet{}, []string{"it could be from port vm1 (10.0.1.10) on network blue to port twin1 (10.0.3.50) on network red, or from port vm1 (10.0.1.10) on network blue to port twin2 (10.0.3.50) on network blue: name ports instead of addresses"}},
+		{"vm1", "198.51.100.1", "", trace.Packet{}, []string{"routers r1 and r2 are both on network blue: give the one that the packet takes"}},
+		{"vm1", "10.0.3.50", "r2", trace.Packet{}, []string{"the addresses match several ports: from port vm1 (10.0.1.10) on network blue to port twin1 (10.0.3.50) on network red, or from port vm1 (10.0.1.10) on network blue to port twin2 (10.0.3.50) on network blue; give port IDs instead of addresses"}},
 	} {
-		got := told(x, trace.Query{From: tt.from, To: tt.to, Router: tt.router, Packet: tt.packet})
+		got := describe(x, trace.Query{From: tt.from, To: tt.to, Router: tt.router, Packet: tt.packet})
 		if want := strings.Join(tt.want, "\n"); got != want {
 			t.Errorf("%s to %s:\ngot\n%s\nwant\n%s", tt.from, tt.to, got, want)
 		}
 	}
 }
 
-// told returns what is said about a packet and its answer.
-func told(x *routing.Index, q trace.Query) string {
+// describe returns a line for the path of a packet and one for that of its answer.
+func describe(x *routing.Index, q trace.Query) string {
 	w, err := trace.Find(x, q)
 	if err != nil {
 		return err.Error()
@@ -114,9 +114,9 @@ func told(x *routing.Index, q trace.Query) string {
 	return strings.Join(lines, "\n")
 }
 
-func line(x *routing.Index, w trace.Way) string {
+func line(x *routing.Index, w trace.Path) string {
 	var roles []string
-	s := fmt.Sprintf("%s %v → %s %v, %v: ", w.From.Port, w.From.Address, who(w.To), w.To.Address, w.Packet)
+	s := fmt.Sprintf("%s %v → %s %v, %v: ", w.From.Port, w.From.Address, name(w.To), w.To.Address, w.Packet)
 	if w.Router != nil {
 		ports := make(compile.Ports)
 		for i := range w.Router.Interfaces {
@@ -151,7 +151,7 @@ func line(x *routing.Index, w trace.Way) string {
 	return s
 }
 
-func who(e trace.End) string {
+func name(e trace.End) string {
 	if e.Router != "" {
 		return "router " + e.Router
 	}

@@ -177,7 +177,7 @@ func TestSwitchWithoutExtensions(t *testing.T) {
 	if got := s.ofdvr(0, "status", "-o", "json"); strings.Contains(got, "capabilities") {
 		t.Errorf("status lists capabilities:\n%s", got)
 	}
-	s.logged("switch cannot do everything, the kernel does the rest")
+	s.logged("switch lacks capabilities, the kernel routes what needs them")
 
 	// Connected directly, the same bridge can do everything.
 	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653", "--", "set", "controller", "br-x", "max_backoff=1000")

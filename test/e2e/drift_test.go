@@ -38,7 +38,7 @@ func (s *site) holds(bridge string, want []string) {
 // report them.
 func (s *site) listen() {
 	s.t.Helper()
-	silent := strings.Contains(s.daemon.Log(), "switch does not tell of changes to its flows")
+	silent := strings.Contains(s.daemon.Log(), "switch does not report changes to its flows")
 	if lab.Differs(s.t, silent, "changes of flows are noticed within a tenth of `--audit-interval`, not at once: this Open vSwitch does not report them in OpenFlow 1.3") {
 		s.stop()
 		s.serve("--audit-interval", "2s")
@@ -73,7 +73,7 @@ func TestDriftIsRepaired(t *testing.T) {
 			s.holds(bridge, want)
 			s.settle()
 			pingTTL(t, vm1, "10.0.2.10", 63)
-			s.logged("repaired flows that others had changed")
+			s.logged("repaired flows that other programs had changed")
 			s.metric(c.drifted, fmt.Sprintf(`ofdvr_drift_flows_total{kind=%q}`, c.kind))
 			after := s.scrape()
 			for op, n := range map[string]float64{"add": c.add, "modify": c.mod, "delete": c.dels} {

@@ -78,8 +78,8 @@ func TestHostilePeers(t *testing.T) {
 			return nil
 		})
 	}
-	for _, text := range []string{"closed connection that did not complete the OpenFlow handshake", "disconnected switch that does not keep to OpenFlow",
-		"disconnected switch that floods us", "disconnected switch that answers without end", "allow it OpenFlow 1.3"} {
+	for _, text := range []string{"closed connection that did not complete the OpenFlow handshake", "disconnected switch that violates OpenFlow",
+		"disconnected switch that sends too many messages", "disconnected switch whose answer is too long", "allow it OpenFlow 1.3"} {
 		if n := strings.Count(s.daemon.Log(), text); n != 1 {
 			t.Errorf("the log says %d times %q", n, text)
 		}

@@ -57,7 +57,7 @@ func TestUnprivilegedUserIsRefused(t *testing.T) {
 	}
 	s.ended(3, "forbidden_user")
 
-	s.logged("it is nobody (uid 65534), and only root may be a switch")
+	s.logged("it runs as nobody (uid 65534), but only root may be a switch")
 	if n := strings.Count(s.daemon.Log(), "refused connection from this machine"); n != 1 {
 		t.Errorf("the log says it %d times", n)
 	}
@@ -302,12 +302,12 @@ func TestImpossibleCounters(t *testing.T) {
 			}
 		}
 		var kept map[string]struct {
-			Told map[string]map[string]struct{ Packets, Bytes uint64 }
+			Reported map[string]map[string]struct{ Packets, Bytes uint64 }
 		}
-		if err := json.Unmarshal([]byte(s.sh("", "cat /run/ofdvr/counters.json")), &kept); err != nil || len(kept["r1"].Told) == 0 {
+		if err := json.Unmarshal([]byte(s.sh("", "cat /run/ofdvr/counters.json")), &kept); err != nil || len(kept["r1"].Reported) == 0 {
 			t.Errorf("counters.json has %v, %v", kept, err)
 		}
-		for about, byRole := range kept["r1"].Told {
+		for about, byRole := range kept["r1"].Reported {
 			for role, n := range byRole {
 				if n.Packets > 1e6 || n.Bytes > 1e6 {
 					t.Errorf("counters.json has %v of %q in role %s", n, about, role)
@@ -316,7 +316,7 @@ func TestImpossibleCounters(t *testing.T) {
 		}
 	}
 	believed()
-	s.mentions("bridge br-x says that it has counted more than a link can carry")
+	s.mentions("bridge br-x reports more packets or bytes than a link can carry")
 	nc.Close()
 	<-ended
 	// The true switch connects, and another daemon starts.

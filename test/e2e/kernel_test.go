@@ -34,8 +34,8 @@ ports:`, 1))
 		p := decode(f)
 		return p.ip != nil && p.ip.SrcIP.String() == vm1.IP()
 	})
-	mustHave(t, s.ofdvr(0, "flows", "r1"), "hands packets for addresses of interface r1-blue itself to the kernel")
-	mustHave(t, s.ofdvr(0, "trace", "--from", "vm2", "--to", "10.0.1.1", "--proto", "tcp"), "hands packets for addresses of interface r1-blue itself to the kernel")
+	mustHave(t, s.ofdvr(0, "flows", "r1"), "sends packets for addresses of interface r1-blue itself to the kernel")
+	mustHave(t, s.ofdvr(0, "trace", "--from", "vm2", "--to", "10.0.1.1", "--proto", "tcp"), "sends packets for addresses of interface r1-blue itself to the kernel")
 }
 
 // Metadata at a link-local address of the namespace is reachable although a machine
@@ -126,8 +126,8 @@ ports:`, 1))
 		s.sh(netns, c.add)
 	}
 	all("the kernel to decide after", byKernel)
-	mustHave(t, s.ofdvr(0, "flows", "r1"), "hands packets to the kernel that the namespace of router r1 routes in another way", "hands packets for other addresses of the namespace of router r1 to the kernel")
-	mustHave(t, s.ofdvr(0, "trace", "--from", "vm1", "--to", "10.9.1.1"), "that the namespace of router r1 routes in another way")
+	mustHave(t, s.ofdvr(0, "flows", "r1"), "sends packets to the kernel that the namespace of router r1 routes differently", "sends packets for other addresses in the namespace of router r1 to the kernel")
+	mustHave(t, s.ofdvr(0, "trace", "--from", "vm1", "--to", "10.9.1.1"), "that the namespace of router r1 routes differently")
 	if _, err := s.Ofdvr(t.Context(), "trace", "--from", "vm1", "--to", "10.9.1.1", "--verify"); err != nil {
 		t.Error(err)
 	}

@@ -268,7 +268,7 @@ func TestKeptNamespaceIsAsBefore(t *testing.T) {
 	routes("with the router")
 	s.reload(without)
 	asBefore("without the router")
-	s.logged("undid what was set in a namespace that stays")
+	s.logged("restored the settings of a namespace that stays")
 	s.reload(with)
 	routes("with the router again")
 	if text := "another program changed settings of a namespace"; strings.Contains(s.daemon.Log(), text) {

@@ -172,7 +172,7 @@ func TestPageShowsAllObjects(t *testing.T) {
 	v.Click(at.X, at.Y)
 	v.text("#panel .facts", fmt.Sprintf("%d of %[1]d confirmed", s.status().Routers[0].FlowsWanted))
 	v.text("#panel .flows .says", fmt.Sprintf("%d flows", s.status().Routers[0].FlowsWanted))
-	v.text("#panel .flow .does", "hands everything from interface")
+	v.text("#panel .flow .does", "sends all other packets from interface")
 	v.click("#panel .flow")
 	v.text("#panel .whole", "actions=")
 	v.click("#panel .flows input")
@@ -301,7 +301,7 @@ func TestPageTrace(t *testing.T) {
 	v.Open(v.URL() + at)
 	v.text(".way.there", "vm1 → vm2")
 	v.Until(drawn)
-	for to, verdict := range map[string]string{"10.0.2.1": "answered", "10.0.2.99": "kernel", "vm1": "from and to the same", "nobody": "no port"} {
+	for to, verdict := range map[string]string{"10.0.2.1": "answered", "10.0.2.99": "kernel", "vm1": "are the same", "nobody": "neither the ID or name of a port"} {
 		v.Open("about:blank")
 		v.Open(v.URL() + "#trace=from%3Dvm1%26to%3D" + to)
 		v.text(".ways", verdict)

@@ -167,7 +167,7 @@ func TestPatchPortWithoutPeer(t *testing.T) {
 	_, err := vm1.Ping(t.Context(), vm2.IP(), lab.PingOptions{Wait: shortly})
 	s.serve()
 	if err != nil { // an error: without it this Open vSwitch keeps the peer
-		s.logged("patch port has no peer, having it made anew")
+		s.logged("patch port has no peer, recreating it")
 	}
 	s.settle()
 	pingTTL(t, vm1, vm2.IP(), 63)

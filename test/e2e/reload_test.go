@@ -83,7 +83,7 @@ func TestBrokenFileChangesNothing(t *testing.T) {
 	for _, place := range []string{":9:33: ", ":12:24: "} {
 		s.logged("topology.yaml" + place)
 	}
-	s.logged("did not take in the topology, the old one stays")
+	s.logged("topology rejected, the previous one stays in use")
 	s.eventually("the status to report a problem", func() error {
 		if len(s.status().Problems) == 0 {
 			return errors.New("no problem")

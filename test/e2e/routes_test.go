@@ -36,7 +36,7 @@ func TestExtraRoutes(t *testing.T) {
 	if got := s.sh(netns, "ip route show proto 253"); got != "10.0.1.192/26 via 10.0.2.10 dev qr-r1-green \n10.9.0.0/16 via 10.0.2.10 dev qr-r1-green \n" {
 		t.Errorf("the namespace has the routes %q", got)
 	}
-	mustHave(t, s.ofdvr(0, "flows", "r1"), "sends packets by route 10.9.0.0/16 to its next hop behind interface r1-green")
+	mustHave(t, s.ofdvr(0, "flows", "r1"), "sends packets for route 10.9.0.0/16 to its next hop behind interface r1-green")
 
 	// Without the port only the kernel can find the next hop.
 	s.must(200, "DELETE", "/v1/ports/vm2"+applied, "")

@@ -98,7 +98,7 @@ func serveTown(t *testing.T, h *lab.Host, m *routing.Model) *ledger.Ledger {
 // ignoreIntent ignores the intent.
 type ignoreIntent struct{}
 
-func (ignoreIntent) Load(*ledger.State, []string) {}
+func (ignoreIntent) Load(*ledger.Intent, []string) {}
 
 // townDisk adapts a store to the ledger.
 type townDisk struct{ *store.Store }

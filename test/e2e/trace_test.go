@@ -60,7 +60,7 @@ func TestTrace(t *testing.T) {
 		"--to vm2 --proto sctp --dport 5":              "routed",
 	} {
 		var d struct {
-			Ways []struct {
+			Paths []struct {
 				Verdict  string
 				Verified bool
 				Steps    []struct{ Held bool }
@@ -69,7 +69,7 @@ func TestTrace(t *testing.T) {
 		if err := json.Unmarshal([]byte(s.ofdvr(0, append([]string{"trace", "--from", "vm1", "--verify", "-o", "json"}, strings.Fields(args)...)...)), &d); err != nil {
 			t.Fatal(err)
 		}
-		for i, w := range d.Ways {
+		for i, w := range d.Paths {
 			if i == 0 && w.Verdict != want || !w.Verified || len(w.Steps) == 0 {
 				t.Errorf("%s: %+v, want %s", args, w, want)
 			}

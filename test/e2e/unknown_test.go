@@ -81,7 +81,7 @@ func TestScansAreLimited(t *testing.T) {
 			})
 		})
 	}
-	mustHave(t, s.ofdvr(0, "flows", "r1"), "takes packets for a neighbour that the namespace of router r1 has resolved on", "limits packets from interface r1-blue for addresses that nobody is known to have")
+	mustHave(t, s.ofdvr(0, "flows", "r1"), "exempts a neighbour that the namespace of router r1 has resolved from the limit for unknown addresses", "limits packets from interface r1-blue for unknown addresses")
 
 	s.stop()
 	s.serve()

@@ -67,8 +67,8 @@ export class Trace {
     try {
       const { body } = await get("/v1/trace", asked);
       if (asked !== this.asked) return; // something else has been asked meanwhile
-      result.replaceChildren(...body.ways.map((w, i) => this.way(w, i)));
-      this.found(body.ways, asked);
+      result.replaceChildren(...body.paths.map((w, i) => this.way(w, i)));
+      this.found(body.paths, asked);
     } catch (e) {
       result.replaceChildren(h("p", { class: "says bad" }, e.message));
       this.found([], asked);

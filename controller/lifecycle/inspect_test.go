@@ -22,18 +22,18 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A subject is a lifecycle at work, beside an ovsdb-server without ovs-vswitchd: there are no taps.
+// A subject is a running lifecycle with an ovsdb-server, but without ovs-vswitchd, so without taps.
 type subject struct {
 	t *testing.T
 	*Lifecycle
 	end func()
 
 	mu      sync.Mutex
-	changed chan struct{} // closed, and made anew, when what follows changes
-	looks   map[string]int
+	changed chan struct{} // closed and replaced when the fields below change
+	counts  map[string]int
 	last    Report
 	reports int
-	rests   bool // there is nothing to do
+	idle    bool // there is nothing to do
 }
 
 func run(t *testing.T, name string, args ...string) string {
@@ -67,7 +67,7 @@ func startDatabase(t *testing.T) string {
 	}
 }
 
-// start starts a lifecycle beside a database of its own.
+// start starts a lifecycle with a new database.
 func start(t *testing.T, surveyed <-chan struct{}) *subject {
 	t.Helper()
 	lab.Require(t)
@@ -83,7 +83,7 @@ func start(t *testing.T, surveyed <-chan struct{}) *subject {
 // startAt starts a lifecycle, until the end of the test or of the subject.
 func startAt(t *testing.T, endpoint string, surveyed <-chan struct{}) *subject {
 	t.Helper()
-	s := &subject{t: t, changed: make(chan struct{}), looks: make(map[string]int)}
+	s := &subject{t: t, changed: make(chan struct{}), counts: make(map[string]int)}
 	note := func(f func()) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -92,13 +92,13 @@ func startAt(t *testing.T, endpoint string, surveyed <-chan struct{}) *subject {
 		s.changed = make(chan struct{})
 	}
 	l, err := New(Config{IntegrationBridge: "br-int", Target: "tcp:127.0.0.1:6653", OVSDB: endpoint, AuditInterval: time.Hour, Surveyed: surveyed,
-		Report: func(r Report) { note(func() { s.last, s.reports, s.rests = r, s.reports+1, false }) },
-		Kernel: func(router string, _ *compile.Kernel) { note(func() { s.looks[router]++; s.rests = false }) },
+		Report: func(r Report) { note(func() { s.last, s.reports, s.idle = r, s.reports+1, false }) },
+		Kernel: func(router string, _ *compile.Kernel) { note(func() { s.counts[router]++; s.idle = false }) },
 		Log:    zaptest.NewLogger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.rests = func() { note(func() { s.rests = true }) }
+	l.idle = func() { note(func() { s.idle = true }) }
 	s.Lifecycle = l
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -116,14 +116,14 @@ func startAt(t *testing.T, endpoint string, surveyed <-chan struct{}) *subject {
 	return s
 }
 
-// until waits for a condition, which is asked with s locked.
+// until waits for a condition, which is evaluated with s locked.
 func (s *subject) until(what string, is func() bool) {
 	s.t.Helper()
 	limit := time.NewTimer(time.Minute)
 	defer limit.Stop()
 	for {
 		s.mu.Lock()
-		ok, changed, last, looks := is(), s.changed, s.last, maps.Clone(s.looks)
+		ok, changed, last, counts := is(), s.changed, s.last, maps.Clone(s.counts)
 		s.mu.Unlock()
 		if ok {
 			return
@@ -131,28 +131,28 @@ func (s *subject) until(what string, is func() bool) {
 		select {
 		case <-changed:
 		case <-limit.C:
-			s.t.Fatalf("waited a minute until %s; looks %v, last report %+v", what, looks, last)
+			s.t.Fatalf("not within a minute: %s; inspections %v, last report %+v", what, counts, last)
 		}
 	}
 }
 
-// settle waits until all that has happened up to now was taken in: the namespace of marker is changed, and
-// the change was seen.
+// settle waits until all previous events have been handled: it changes the namespace of marker and
+// waits until the change is noticed.
 func (s *subject) settle(marker string) {
 	s.t.Helper()
 	for _, verb := range []string{"add", "del"} {
 		s.mu.Lock()
-		looks := s.looks[marker]
+		counts := s.counts[marker]
 		s.mu.Unlock()
 		run(s.t, "ip", "-n", "qrouter-"+marker, "route", verb, "blackhole", "192.0.2.1")
-		s.until("the marker is seen and there is nothing to do", func() bool { return s.looks[marker] > looks && s.rests })
+		s.until("the change of the marker is handled", func() bool { return s.counts[marker] > counts && s.idle })
 	}
 }
 
-func (s *subject) count() (looks map[string]int, reports int) {
+func (s *subject) count() (counts map[string]int, reports int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return maps.Clone(s.looks), s.reports
+	return maps.Clone(s.counts), s.reports
 }
 
 // model has n routers with an interface on a network each.
@@ -170,7 +170,7 @@ func model(n int) *routing.Model {
 
 func index(m *routing.Model) *routing.Index { return new(routing.Index).With(routing.Change{Put: *m}) }
 
-// changes has 2n routes added and removed again, in a namespace, or outside with "".
+// changes adds and removes n routes in a namespace; "" is the host's.
 func changes(t *testing.T, netns string, n int) {
 	t.Helper()
 	var batch strings.Builder
@@ -190,12 +190,12 @@ func changes(t *testing.T, netns string, n int) {
 	run(t, "ip", args...)
 }
 
-// What changes in a namespace has that of its router looked at, and no other; what changes
-// outside, and in the namespaces of others, has none looked at.
-func TestLooksAreOfTheRouterThatChanged(t *testing.T) {
+// A change in the namespace of a router causes an inspection of this namespace only. Changes in the
+// host's namespace, and in those of other programs, cause none.
+func TestOnlyChangedNamespaceIsInspected(t *testing.T) {
 	s := start(t, nil)
 	s.Want(Intent{Layout: 1, Index: index(model(3)), Complete: true})
-	s.until("all is made", func() bool { return s.last.Layout == 1 && s.last.Complete })
+	s.until("everything is made", func() bool { return s.last.Layout == 1 && s.last.Complete })
 	run(t, "ip", "netns", "add", "other")
 	s.settle("r3")
 
@@ -205,7 +205,7 @@ func TestLooksAreOfTheRouterThatChanged(t *testing.T) {
 	s.settle("r3")
 	after, more := s.count()
 	if before["r1"] != after["r1"] || before["r2"] != after["r2"] {
-		t.Errorf("10,000 changes outside, and in a namespace of another program: looks %v, then %v", before, after)
+		t.Errorf("10,000 changes in the host's namespace and in one of another program: inspections %v, then %v", before, after)
 	}
 	if more-reports > 20 { // those of settle
 		t.Errorf("they caused %d passes", more-reports)
@@ -216,15 +216,16 @@ func TestLooksAreOfTheRouterThatChanged(t *testing.T) {
 	before = after
 	after, _ = s.count()
 	if n := after["r1"] - before["r1"]; n < 1 || n > 50 {
-		t.Errorf("1,000 changes in the namespace of a router caused %d looks at it", n)
+		t.Errorf("1,000 changes in the namespace of a router caused %d inspections", n)
 	}
 	if before["r2"] != after["r2"] {
-		t.Errorf("1,000 changes in the namespace of r1: looks %v, then %v", before, after)
+		t.Errorf("1,000 changes in the namespace of r1: inspections %v, then %v", before, after)
 	}
 }
 
-// Another layout has just the routers looked at that it changes. What is known of the others stays.
-func TestLayoutConcernsWhatItChanges(t *testing.T) {
+// A change of the layout causes inspections of the changed routers only, and keeps the problems of the
+// others.
+func TestLayoutChangeInspectsChangedRouters(t *testing.T) {
 	s := start(t, nil)
 	run(t, "ip", "netns", "add", "qrouter-r2")
 	run(t, "ip", "-n", "qrouter-r2", "link", "set", "lo", "alias", "ofdvr-router@another=r2")
@@ -233,7 +234,7 @@ func TestLayoutConcernsWhatItChanges(t *testing.T) {
 	foreign := func() bool {
 		return slices.ContainsFunc(s.last.Problems["r2"], func(p string) bool { return strings.Contains(p, "another") })
 	}
-	s.until("all is made", func() bool { return s.last.Layout == 1 && s.last.Complete && foreign() })
+	s.until("everything is made", func() bool { return s.last.Layout == 1 && s.last.Complete && foreign() })
 	s.settle("r3")
 	before, _ := s.count()
 
@@ -251,7 +252,7 @@ func TestLayoutConcernsWhatItChanges(t *testing.T) {
 	s.settle("r3")
 	after, _ := s.count()
 	if after["r1"] == before["r1"] || after["r2"] != before["r2"] {
-		t.Errorf("looks %v, then %v", before, after)
+		t.Errorf("inspections %v, then %v", before, after)
 	}
 
 	third := second.With(routing.Change{Delete: routing.IDs{Routers: []string{"r1"}}})
@@ -262,8 +263,8 @@ func TestLayoutConcernsWhatItChanges(t *testing.T) {
 	}
 }
 
-// Nothing is made before it is known what exists.
-func TestSurveyComesFirst(t *testing.T) {
+// Nothing is made before Config.Surveyed is closed.
+func TestNothingIsMadeBeforeSurvey(t *testing.T) {
 	surveyed := make(chan struct{})
 	s := start(t, surveyed)
 	s.Want(Intent{Layout: 1, Index: index(model(1))})
@@ -276,33 +277,33 @@ func TestSurveyComesFirst(t *testing.T) {
 		t.Errorf("OVSDB has %v, %v", state.Routers(), err)
 	}
 	close(surveyed)
-	s.until("all is made", func() bool { return s.last.Complete && len(s.last.Problems[""]) == 0 })
+	s.until("everything is made", func() bool { return s.last.Complete && len(s.last.Problems[""]) == 0 })
 	if files, _ := os.ReadDir("/run/netns"); len(files) != 1 {
 		t.Errorf("namespaces %v", files)
 	}
 }
 
-// A start with everything in place looks at each namespace once.
-func TestStartLooksOnce(t *testing.T) {
+// A start with everything in place inspects each namespace once.
+func TestStartInspectsOnce(t *testing.T) {
 	s := start(t, nil)
 	in := Intent{Layout: 1, Index: index(model(3)), Complete: true}
 	s.Want(in)
-	s.until("all is made", func() bool { return s.last.Complete && s.rests })
+	s.until("everything is made", func() bool { return s.last.Complete && s.idle })
 	s.end()
 	again := startAt(t, s.cfg.OVSDB, nil)
 	again.Want(in)
-	again.until("all is compared", func() bool { return again.last.Complete && again.rests })
-	if looks, _ := again.count(); !maps.Equal(looks, map[string]int{"r1": 1, "r2": 1, "r3": 1}) {
-		t.Errorf("looks %v", looks)
+	again.until("everything is compared", func() bool { return again.last.Complete && again.idle })
+	if counts, _ := again.count(); !maps.Equal(counts, map[string]int{"r1": 1, "r2": 1, "r3": 1}) {
+		t.Errorf("inspections %v", counts)
 	}
 }
 
-// Without a database, how namespaces route is read all the same.
-func TestLooksWithoutDatabase(t *testing.T) {
+// Without a database the routes of namespaces are read all the same.
+func TestInspectWithoutDatabase(t *testing.T) {
 	lab.Require(t)
 	s := startAt(t, "unix:/run/none.sock", nil)
 	s.Want(Intent{Layout: 1, Index: index(model(2)), Complete: true})
-	s.until("all are read", func() bool { return s.looks["r1"] == 1 && s.looks["r2"] == 1 && s.rests })
+	s.until("all namespaces are read", func() bool { return s.counts["r1"] == 1 && s.counts["r2"] == 1 && s.idle })
 	if s.last.Connected || s.last.Complete || len(s.last.Problems[""]) != 1 {
 		t.Errorf("report %+v", s.last)
 	}

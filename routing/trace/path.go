@@ -9,63 +9,63 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// A Way is the way of a packet.
-type Way struct {
+// A Path is the path of a packet.
+type Path struct {
 	From, To End
 	Packet   Packet
-	Router   *routing.Router    // that the packet takes; nil: none, the network switches it
-	In       *routing.Interface // by which it comes to the router
-	Sent     ofproto.Packet     // as the router's bridge gets it
-	Steps    []Step             // in the router's bridge
-	Exits    []Exit             // where it leaves the bridge; if several, one of them
+	Router   *routing.Router    // that routes the packet; nil: its network switches it
+	In       *routing.Interface // where it enters the router
+	Sent     ofproto.Packet     // as it enters the router's bridge
+	Steps    []Step             // flows that it hits in the router's bridge
+	Exits    []Exit             // where it leaves the bridge; with several next hops it takes one of them
 	Verdict  Verdict
 }
 
-// A Verdict is what becomes of a packet.
+// A Verdict is the outcome of a path.
 type Verdict string
 
 // The verdicts.
 const (
-	Switched Verdict = "switched" // within its network, by no router
+	Switched Verdict = "switched" // within its network, without a router
 	Routed   Verdict = "routed"   // by flows
-	Answered Verdict = "answered" // by flows, in the router's name
+	Answered Verdict = "answered" // by flows, on behalf of the router
 	Kernel   Verdict = "kernel"   // handed to the kernel of the router's namespace
 	Dropped  Verdict = "dropped"
-	Unknown  Verdict = "unknown" // somebody else's flow does what cannot be followed
+	Unknown  Verdict = "unknown" // it hits a flow of another program whose actions cannot be followed
 )
 
 // A Step is a flow that the packet hits.
 type Step struct {
 	ofproto.Step
-	Object *routing.Object // that it serves; nil: it is not ours
-	Does   string
+	Object *routing.Object // of the flow; nil: the flow is not ours
+	Does   string          // the flow's purpose
 }
 
 // An Exit is where the packet leaves the router's bridge.
 type Exit struct {
-	Interface *routing.Interface // nil: by a port that is none of the router's
-	Port      string             // who gets it: the port with the MAC address, if there is one
+	Interface *routing.Interface // nil: the port does not belong to the router
+	Port      string             // the port with the destination MAC address, if known
 	Src, Dst  string             // MAC addresses
 	TTL       string
-	Share     float64 // of the flows of packets, where there are several next hops
+	Share     float64 // of the traffic, where there are several next hops
 }
 
-// Find returns the way of a packet as far as the router's bridge, which
-// [Way.Follow] takes it through. The error is a [*NotFoundError] or an
-// [*AmbiguousError] if the query is not clear.
-func Find(x *routing.Index, q Query) (Way, error) {
+// Find returns the path of a packet up to the router's bridge; [Path.Follow] adds the rest.
+// The error is a [*NotFoundError] or an [*AmbiguousError] if the query does not select one
+// path.
+func Find(x *routing.Index, q Query) (Path, error) {
 	froms, err := ends(x, q.From)
 	if err != nil {
-		return Way{}, err
+		return Path{}, err
 	}
 	tos, err := ends(x, q.To)
 	if err != nil {
-		return Way{}, err
+		return Path{}, err
 	}
 	if q.Router != "" && x.Router(q.Router) == nil {
-		return Way{}, &NotFoundError{fmt.Sprintf("there is no router %q", q.Router)}
+		return Path{}, &NotFoundError{fmt.Sprintf("router %q does not exist", q.Router)}
 	}
-	var best []Way
+	var best []Path
 	rank := 0
 	for _, f := range froms {
 		for _, t := range tos {
@@ -81,15 +81,15 @@ func Find(x *routing.Index, q Query) (Way, error) {
 		}
 	}
 	if len(best) == 0 {
-		return Way{}, &NotFoundError{noWay(x, q, froms, tos)}
+		return Path{}, &NotFoundError{noPath(x, q, froms, tos)}
 	}
 	w := best[0]
 	for _, o := range best[1:] {
 		if o.From.Port != w.From.Port || o.From.Network != w.From.Network || o.To.Port != w.To.Port || o.To.Network != w.To.Network {
-			return Way{}, &AmbiguousError{fmt.Sprintf("it could be from %v to %v, or from %v to %v: name ports instead of addresses", w.From, w.To, o.From, o.To)}
+			return Path{}, &AmbiguousError{fmt.Sprintf("the addresses match several ports: from %v to %v, or from %v to %v; give port IDs instead of addresses", w.From, w.To, o.From, o.To)}
 		}
 		if w.Router != nil && o.Router != nil && o.Router.ID != w.Router.ID {
-			return Way{}, &AmbiguousError{fmt.Sprintf("routers %s and %s are both on network %s: say which one the packet takes", w.Router.ID, o.Router.ID, w.From.Network)}
+			return Path{}, &AmbiguousError{fmt.Sprintf("routers %s and %s are both on network %s: give the one that the packet takes", w.Router.ID, o.Router.ID, w.From.Network)}
 		}
 	}
 	w.Packet = q.Packet.of(w.From.Address.Is6())
@@ -99,21 +99,21 @@ func Find(x *routing.Index, q Query) (Way, error) {
 	return w, nil
 }
 
-// Back returns the way of the answer to w, and false if none can be told: from
-// outside, or from the router itself.
-func Back(x *routing.Index, w Way) (Way, bool) {
+// Back returns the path of the answer to w. It returns false if that cannot be predicted: the
+// answer comes from outside, or from the router itself.
+func Back(x *routing.Index, w Path) (Path, bool) {
 	if w.To.Network == "" || w.To.Router != "" {
-		return Way{}, false
+		return Path{}, false
 	}
 	router := ""
 	if w.Router != nil {
 		router = w.Router.ID
 	}
-	ways := between(x, w.To, w.From, router)
-	if len(ways) == 0 {
-		return Way{}, false
+	paths := between(x, w.To, w.From, router)
+	if len(paths) == 0 {
+		return Path{}, false
 	}
-	back := ways[0]
+	back := paths[0]
 	back.Packet = w.Packet.answer()
 	if back.Router == nil {
 		back.Verdict = Switched
@@ -121,13 +121,13 @@ func Back(x *routing.Index, w Way) (Way, bool) {
 	return back, true
 }
 
-// between returns the ways from f to t as far as a router.
-func between(x *routing.Index, f, t End, router string) (out []Way) {
+// between returns the possible paths from f to t, each up to its router.
+func between(x *routing.Index, f, t End, router string) (out []Path) {
 	if f.Address.Is4() != t.Address.Is4() || f.Network == "" || f == t {
 		return nil
 	}
 	if f.Network == t.Network && t.Router == "" && router == "" && together(x, f, t) {
-		return []Way{{From: f, To: t}}
+		return []Path{{From: f, To: t}}
 	}
 	for _, l := range x.Legs(f.Network) {
 		if router != "" && l.Router.ID != router || f.Router != "" {
@@ -135,7 +135,7 @@ func between(x *routing.Index, f, t End, router string) (out []Way) {
 		}
 		for _, a := range l.Addresses {
 			if a.Contains(f.Address) {
-				out = append(out, Way{From: f, To: t, Router: l.Router, In: l.Interface})
+				out = append(out, Path{From: f, To: t, Router: l.Router, In: l.Interface})
 				break
 			}
 		}
@@ -143,8 +143,8 @@ func between(x *routing.Index, f, t End, router string) (out []Way) {
 	return out
 }
 
-// together reports whether machines on one network reach each other without a
-// router: they are in one subnet, as far as routers know.
+// together reports whether machines on one network reach each other without a router: they are
+// in one subnet, or no router knows the subnet.
 func together(x *routing.Index, f, t End) bool {
 	known := false
 	for _, l := range x.Legs(f.Network) {
@@ -158,9 +158,9 @@ func together(x *routing.Index, f, t End) bool {
 	return !known
 }
 
-// rank says how much a way is what was meant: 3 switched, 2 by a router that is
-// on both networks, 1 by another.
-func (w Way) rank(x *routing.Index) int {
+// rank returns how likely a path is the intended one: 3 switched or to the router itself, 2
+// through a router that is on both networks, 1 through another.
+func (w Path) rank(x *routing.Index) int {
 	if w.Router == nil {
 		return 3
 	}
@@ -175,16 +175,16 @@ func (w Way) rank(x *routing.Index) int {
 	return 1
 }
 
-// noWay says why there is none.
-func noWay(x *routing.Index, q Query, froms, tos []End) string {
+// noPath returns why there is no path.
+func noPath(x *routing.Index, q Query, froms, tos []End) string {
 	f, t := froms[0], tos[0]
 	switch {
 	case q.From == q.To:
-		return "the packet is from and to the same"
+		return "source and destination are the same"
 	case f.Network == "":
-		return fmt.Sprintf("%v is on no network of ofdvr, so nothing is known of what sends from there", f.Address)
+		return fmt.Sprintf("%v is not on a network of ofdvr, so its packets cannot be traced", f.Address)
 	case f.Router != "":
-		return fmt.Sprintf("%v is an address of router %s itself: what its kernel sends takes the kernel's way", f.Address, f.Router)
+		return fmt.Sprintf("%v is an address of router %s itself: its packets are routed by the kernel, not by flows", f.Address, f.Router)
 	case f.Address.Is4() != t.Address.Is4() && len(froms) == 1 && len(tos) == 1:
 		return fmt.Sprintf("%v and %v are of different families", f.Address, t.Address)
 	}
@@ -194,9 +194,8 @@ func noWay(x *routing.Index, q Query, froms, tos []End) string {
 	return fmt.Sprintf("no router has an interface in the subnet of %v, and it does not share a network with %v", f, t)
 }
 
-// Follow takes the packet through the router's bridge, which holds prog and has
-// ports.
-func (w *Way) Follow(x *routing.Index, prog compile.Program, ports compile.Ports) {
+// Follow traces the packet through the router's bridge, given the bridge's program and ports.
+func (w *Path) Follow(x *routing.Index, prog compile.Program, ports compile.Ports) {
 	in, ok := ports[w.In.PatchName()]
 	w.Sent = ofproto.Packet{
 		Headers: w.Packet.headers(in, w.From.mac, w.In.MAC, w.From.Address, w.To.Address),
@@ -235,10 +234,10 @@ func (w *Way) Follow(x *routing.Index, prog compile.Program, ports compile.Ports
 	}
 }
 
-// ethernetHeader is what switches measure besides the IP packet, bytes.
+// ethernetHeader is the length of the Ethernet header, which switches count too, in bytes.
 const ethernetHeader = 14
 
-func (w *Way) verdict(ports compile.Ports, in ofproto.PortNo, e ofproto.Egress) Verdict {
+func (w *Path) verdict(ports compile.Ports, in ofproto.PortNo, e ofproto.Egress) Verdict {
 	for i := range w.Router.Interfaces {
 		if ports[w.Router.Interfaces[i].TapName()] == e.Port {
 			return Kernel
@@ -250,7 +249,7 @@ func (w *Way) verdict(ports compile.Ports, in ofproto.PortNo, e ofproto.Egress) 
 	return Routed
 }
 
-func (w *Way) exit(x *routing.Index, ports compile.Ports, e ofproto.Egress) Exit {
+func (w *Path) exit(x *routing.Index, ports compile.Ports, e ofproto.Egress) Exit {
 	out := Exit{}
 	for f := range e.Packet.Headers.Fields() {
 		_, value, _ := strings.Cut(f.String(), "=")
@@ -280,15 +279,15 @@ func (w *Way) exit(x *routing.Index, ports compile.Ports, e ofproto.Egress) Exit
 	return out
 }
 
-// Says says in words what becomes of the packet.
-func (w *Way) Says() string {
+// Says describes the outcome of the path.
+func (w *Path) Says() string {
 	last := ""
 	if len(w.Steps) > 0 {
 		last = w.Steps[len(w.Steps)-1].Does
 	}
 	switch w.Verdict {
 	case Switched:
-		return fmt.Sprintf("network %s switches it, no router is in the way", w.From.Network)
+		return fmt.Sprintf("network %s switches it, without a router", w.From.Network)
 	case Answered:
 		return fmt.Sprintf("router %s answers it in the switch", w.Router.ID)
 	case Routed:
@@ -298,10 +297,10 @@ func (w *Way) Says() string {
 		}
 		return fmt.Sprintf("router %s routes it in the switch: %s", w.Router.ID, strings.Join(by, "; or "))
 	case Kernel:
-		return fmt.Sprintf("router %s hands it to the kernel, which knows what to do: ip netns exec %s ip route get %v from %v iif %s",
+		return fmt.Sprintf("router %s sends it to the kernel; to see its route: ip netns exec %s ip route get %v from %v iif %s",
 			w.Router.ID, w.Router.NamespaceName(), w.To.Address, w.From.Address, w.In.TapName())
 	case Unknown:
-		return "a flow that is not ours does what cannot be followed"
+		return "it hits a flow of another program, whose actions cannot be followed"
 	}
 	if len(w.Steps) == 0 {
 		return fmt.Sprintf("it is lost: the bridge of router %s has no port %s", w.Router.ID, w.In.PatchName())
@@ -317,7 +316,7 @@ func (w *Way) Says() string {
 }
 
 func (e Exit) String() string {
-	s := "out of a port that is none of the router's"
+	s := "out of a port that does not belong to the router"
 	if e.Interface != nil {
 		s = fmt.Sprintf("out of interface %s into network %s, from %s to %s", e.Interface.ID, e.Interface.Network, e.Src, e.Dst)
 	}
@@ -326,7 +325,7 @@ func (e Exit) String() string {
 	}
 	s += ", TTL " + e.TTL
 	if e.Share > 0 {
-		s = fmt.Sprintf("%.0f %% of the flows of packets %s", 100*e.Share, s)
+		s = fmt.Sprintf("%.0f %% of the traffic %s", 100*e.Share, s)
 	}
 	return s
 }

@@ -8,30 +8,29 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// A plan is what leads from what a switch has to what it should have, in the
-// order in which it is carried out: nothing that is sent refers to what the
-// switch does not have yet, and nothing is deleted that a flow still refers to,
-// for the flow would go too. Groups are deleted at the very end of a bundle also
-// because Open vSwitch (3.1) aborts when it has to undo the deletion of a group
-// that was in use.
-type plan struct {
-	meters []ofproto.Mod // that are wanted. They cannot be in a bundle
+// steps are the changes from what a switch holds to what it should hold, in the order of their
+// execution: a change does not refer to what does not exist yet, and nothing is deleted that a
+// flow still refers to, because the flow would be deleted too. Groups are deleted at the end
+// of a bundle also because Open vSwitch (3.1) aborts when it has to roll back the deletion of
+// a group in use.
+type steps struct {
+	meters []ofproto.Mod // desired meters. They cannot be in a bundle
 
-	// One bundle: groups that are wanted, flows, and groups that are not.
+	// One bundle: desired groups, flows, and unwanted groups.
 	groups []ofproto.Mod
 	flows  ofproto.Delta
 	gone   []ofproto.Mod
 
-	unused []ofproto.Mod // meters that are not wanted
-	retry  time.Time     // when the first of what is kept back is to be tried again; zero if nothing is
+	unused []ofproto.Mod // unwanted meters
+	retry  time.Time     // the earliest retry of a change that is held back; zero: none
 }
 
-func (p *plan) bundled() int { return len(p.groups) + p.flows.Len() + len(p.gone) }
+func (p *steps) bundled() int { return len(p.groups) + p.flows.Len() + len(p.gone) }
 
-func (p *plan) empty() bool { return len(p.meters)+p.bundled()+len(p.unused) == 0 }
+func (p *steps) empty() bool { return len(p.meters)+p.bundled()+len(p.unused) == 0 }
 
-// step returns the first step of p.
-func (c *core) step(p *plan) act {
+// first returns the action for the first of the steps.
+func (c *core) first(p *steps) act {
 	switch {
 	case len(p.meters) > 0:
 		a := act{kind: meters, set: p.meters}
@@ -42,16 +41,15 @@ func (c *core) step(p *plan) act {
 	case p.bundled() == 0:
 		return act{kind: meters, drop: p.unused, gen: c.gen}
 	}
-	a := act{kind: commit, set: p.groups, delta: p.flows, drop: p.gone, plain: c.bare || c.rounds >= maxRounds, gen: c.gen}
+	a := act{kind: commit, set: p.groups, delta: p.flows, drop: p.gone, plain: c.noBundle || c.rounds >= maxRounds, gen: c.gen}
 	if a.plain && len(a.set)+a.delta.Len() > 0 {
 		a.drop = nil // later: a flow whose change is refused may still need the group
 	}
 	return a
 }
 
-// mods returns the messages that carry out a. In a bundle flows are deleted
-// first, so that a full table has room for what is added; what does not fit into
-// one bundle has to add before it deletes.
+// mods returns the messages of a. A bundle deletes flows first, so that a full table has room
+// for additions; changes that do not fit into one bundle are added before others are deleted.
 func (a *act) mods() []ofproto.Mod {
 	flows := a.delta.Mods()
 	n := len(a.set) + len(flows) + len(a.drop)
@@ -61,7 +59,7 @@ func (a *act) mods() []ofproto.Mod {
 			out = append(out, &mods[i])
 		}
 	}
-	first := len(flows) // to send
+	first := len(flows) // flows[first:] are sent before flows[:first]
 	if !a.plain && n <= ofconn.MaxBundle {
 		first -= len(a.delta.Delete)
 		add(flows[first:])
@@ -70,22 +68,21 @@ func (a *act) mods() []ofproto.Mod {
 	return append(out, a.drop...)
 }
 
-// A splitter divides what leads from what the switch has to what is wanted into
-// what to do and what to leave: what others own, and what was refused lately.
+// A splitter divides the difference between have and want into changes to send and changes to
+// hold back: entries of others, and changes that were refused recently.
 type splitter struct {
 	*core
 	now   time.Time
 	retry time.Time
-	still map[any]*refusal  // that are about what is wanted now
-	undo  []ofproto.FlowMod // of what is wanted, that lead to what the switch will have
-	needs map[any]bool      // groups and meters that flows which are left refer to; nil: not known yet
+	still map[any]*refusal  // refusals that still apply
+	undo  []ofproto.FlowMod // changes to want that lead to target
+	needs map[any]bool      // groups and meters that remaining flows refer to; nil: not computed yet
 }
 
-// plan returns what to do. It sets target, and forgets refusals of what is not
-// wanted any more.
-func (c *core) plan(now time.Time) *plan {
+// steps returns what to do. It sets target, and removes refusals that no longer apply.
+func (c *core) steps(now time.Time) *steps {
 	s := &splitter{core: c, now: now, still: make(map[any]*refusal, len(c.refused))}
-	p := new(plan)
+	p := new(steps)
 	c.others = 0
 	if c.foreign != RemoveForeign {
 		c.others = c.beyond.Foreign
@@ -100,12 +97,12 @@ func (c *core) plan(now time.Time) *plan {
 	return p
 }
 
-// held reports whether m was refused and is not to be tried again yet.
+// held reports whether m was refused and must not be retried yet.
 func (s *splitter) held(m ofproto.Mod) bool {
 	key := about(m)
 	ref := s.refused[key]
 	if ref == nil || !sameChange(ref.Mod, m) {
-		return false // something else is wanted by now
+		return false // the program has changed
 	}
 	s.still[key] = ref
 	if !s.now.Before(ref.until) {
@@ -115,7 +112,7 @@ func (s *splitter) held(m ofproto.Mod) bool {
 	return true
 }
 
-// flows returns the part of d to carry out.
+// flows returns the part of d to send.
 func (s *splitter) flows(d ofproto.Delta) (todo ofproto.Delta) {
 	held := func(c ofproto.FlowCommand, f ofproto.Flow) bool {
 		return len(s.refused) > 0 && s.held(ofproto.FlowMod{Command: c, Flow: f})
@@ -153,8 +150,8 @@ func (s *splitter) flows(d ofproto.Delta) (todo ofproto.Delta) {
 	return todo
 }
 
-// split does the same for a table: set is to be added or modified, drop is to
-// be deleted, and target is what the switch will have.
+// split does the same for a table: set has entries to add or modify, drop has entries to
+// delete, and target is what the switch will hold.
 func split[E interface{ Equal(E) bool }](s *splitter, t table[E], have, want []E, ours func(E) bool) (set, drop []ofproto.Mod, target []E) {
 	var undo []ofproto.Mod
 	for h, w := range t.diff(have, want) {
@@ -183,8 +180,7 @@ func split[E interface{ Equal(E) bool }](s *splitter, t table[E], have, want []E
 	return set, drop, t.apply(want, undo)
 }
 
-// needed reports whether a flow that is left refers to the group or meter that
-// m is about.
+// needed reports whether a remaining flow refers to the group or meter of m.
 func (s *splitter) needed(m ofproto.Mod) bool {
 	if s.needs == nil {
 		s.needs = make(map[any]bool)
@@ -204,7 +200,7 @@ func (s *splitter) needed(m ofproto.Mod) bool {
 	return s.needs[about(m)]
 }
 
-// about returns what m changes: a [ofproto.FlowKey], [ofproto.GroupID] or
+// about returns the key of the entry that m changes: a [ofproto.FlowKey], [ofproto.GroupID] or
 // [ofproto.MeterID].
 func about(m ofproto.Mod) any {
 	switch m := m.(type) {
@@ -218,8 +214,8 @@ func about(m ofproto.Mod) any {
 	return nil
 }
 
-// sameChange reports whether a and b, which are about the same, lead to the
-// same: it does not matter whether by adding or by modifying.
+// sameChange reports whether a and b, which change the same entry, have the same result.
+// Adding and modifying are equivalent.
 func sameChange(a, b ofproto.Mod) bool {
 	switch a := a.(type) {
 	case ofproto.FlowMod:
@@ -235,7 +231,7 @@ func sameChange(a, b ofproto.Mod) bool {
 	return false
 }
 
-// without returns mods less those that are about what was refused.
+// without returns mods except those about refused entries.
 func without[M ofproto.Mod](mods []M, refused []*ofproto.RefusedError) []M {
 	if len(refused) == 0 {
 		return mods

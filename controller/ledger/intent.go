@@ -1,0 +1,207 @@
+package ledger
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// An Intent is the intent at one revision. It is immutable.
+type Intent struct {
+	// Revision grows with each change. With a store it also grows from one run of the daemon
+	// to the next.
+	Revision uint64
+	// Since is when the change that led to it was received. It is zero at the start,
+	// and after a store was reloaded.
+	Since time.Time
+	// Layout is the revision of the last change of networks or routers since the daemon's
+	// start, or the revision at the start.
+	Layout uint64
+	Index  *routing.Index
+	// Complete: no object is missing, so objects that exist and are not in Index may be
+	// removed. All sources are Whole and could be read, and no network or router is
+	// quarantined.
+	Complete bool
+	// Whole: the sources claim to have all objects. A new store is not whole: it is empty, but
+	// that does not mean that everything should be removed.
+	Whole bool
+	// Sources are the sources in order of precedence: an object that several sources have
+	// belongs to the first of them.
+	Sources []*SourceState
+
+	versions
+	home     int  // index of the last source at the start; it owns the used objects that are not in owners
+	writes   int  // index of the source that writes go to, -1 if writes fail
+	believed bool // see [Config.Complete]
+}
+
+// String returns the names of the sources.
+func (s *Intent) String() string {
+	var names []string
+	for _, src := range s.Sources {
+		names = append(names, src.Name)
+	}
+	return strings.Join(names, " and ")
+}
+
+// File returns the source of role [Declared], nil if there is no file.
+func (s *Intent) File() *SourceState {
+	for _, src := range s.Sources {
+		if src.Role == Declared {
+			return src
+		}
+	}
+	return nil
+}
+
+// Store returns the source that writes go to, nil if there is no store.
+func (s *Intent) Store() *SourceState {
+	if s.writes < 0 || s.writes >= len(s.Sources) {
+		return nil
+	}
+	return s.Sources[s.writes]
+}
+
+// A SourceState describes a [Source].
+type SourceState struct {
+	Name                     string
+	Role                     Role
+	Revision                 uint64    // the source's own; 0 if it has no revisions
+	Loaded                   time.Time // when it was last read
+	Networks, Routers, Ports int       // number of its objects
+	Warnings                 []string
+	Err                      error // why its latest version is not in use, or not completely, or why it cannot be written to; else nil
+	Partial                  bool  // it could not be read completely, so objects may be missing without being quarantined
+
+	whole  bool          // it claims to have all its objects
+	strays []Quarantined // objects without an ID, or with the ID of another object of the source
+}
+
+// read returns the SourceState of a source that was loaded with c, without the counts. An empty
+// source is not whole, even if it is marked complete: its objects may be lost, or in a file
+// that is no longer configured.
+func read(src Source, c *Contents) *SourceState {
+	s := &SourceState{Name: src.Name(), Role: src.Role(), Revision: c.Revision, Loaded: c.Loaded, Warnings: c.Warnings, Err: c.Err, Partial: c.Err != nil,
+		whole: c.Complete && c.Model.Len() > 0}
+	if s.Err == nil {
+		s.Err = readOnly(src)
+	}
+	return s
+}
+
+// readOnly returns why src cannot be written to; nil if it can, or is not a store.
+func readOnly(src Source) error {
+	if w, ok := src.(Store); ok {
+		return w.ReadOnly()
+	}
+	return nil
+}
+
+// DeclaredBy returns the name of the source that owns o if writes cannot change it, such as
+// the name of a file; "" if they can.
+func (s *Intent) DeclaredBy(o Object) string {
+	i := s.source(o)
+	if i < 0 || i == s.writes || s.writes < 0 && s.Sources[i].Role == Own {
+		return ""
+	}
+	return s.Sources[i].Name
+}
+
+// trial returns an intent for trying edits: if writes fail, it assumes a store.
+func (s *Intent) trial() *Intent {
+	if s.writes >= 0 {
+		return s
+	}
+	next := *s
+	next.writes = len(s.Sources)
+	if last := len(s.Sources) - 1; last >= 0 && s.Sources[last].Role == Own {
+		next.writes = last
+	} else {
+		next.Sources = append(slices.Clip(s.Sources), &SourceState{whole: true})
+	}
+	return &next
+}
+
+// Has reports whether o exists.
+func (s *Intent) Has(o Object) bool { return find(s.Index, o) != nil }
+
+// NotFound returns an error that says that o does not exist, or why it is not used. It wraps
+// [ErrNotFound].
+func (s *Intent) NotFound(o Object) error {
+	if v := s.held(o); v != nil {
+		return fmt.Errorf("%w in use: %w", ErrNotFound, Quarantined{o, s.Sources[v.source].Name, v.err})
+	}
+	return fmt.Errorf("%w: %v", ErrNotFound, o)
+}
+
+// A DeclaredError means that an object cannot be written because a file declares it.
+type DeclaredError struct {
+	Object Object
+	File   string
+}
+
+func (e *DeclaredError) Error() string {
+	return fmt.Sprintf("%v is declared in %s: change it there", e.Object, e.File)
+}
+
+// An Event is a change of one object.
+type Event struct {
+	Revision uint64
+	Object   Object
+	Op       Op
+	// The new value of the object, by kind; all nil if it was deleted.
+	Network *routing.Network
+	Router  *routing.Router
+	Port    *routing.Port
+}
+
+// Op is the effect of a write on an object.
+type Op string
+
+// The operations.
+const (
+	Created   Op = "created"
+	Updated   Op = "updated"
+	Unchanged Op = "unchanged"
+	Deleted   Op = "deleted"
+)
+
+// events returns the events of c, which must change all objects that it names, on x.
+func events(x *routing.Index, c routing.Change, revision uint64) []Event {
+	out := make([]Event, 0, c.Len())
+	add := func(e Event, existed bool) {
+		e.Revision, e.Op = revision, Created
+		if existed {
+			e.Op = Updated
+		}
+		out = append(out, e)
+	}
+	remove := func(kind routing.Kind, ids []string) {
+		for _, id := range ids {
+			out = append(out, Event{Revision: revision, Object: Object{kind, id}, Op: Deleted})
+		}
+	}
+	// Objects that others depend on are put first and deleted last, so that the events can be
+	// applied one by one.
+	remove(routing.KindPort, c.Delete.Ports)
+	remove(routing.KindRouter, c.Delete.Routers)
+	for i := range c.Put.Networks {
+		n := &c.Put.Networks[i]
+		_, existed := x.Network(n.ID)
+		add(Event{Object: Object{routing.KindNetwork, n.ID}, Network: n}, existed)
+	}
+	for i := range c.Put.Routers {
+		r := &c.Put.Routers[i]
+		add(Event{Object: Object{routing.KindRouter, r.ID}, Router: r}, x.Router(r.ID) != nil)
+	}
+	for i := range c.Put.Ports {
+		p := &c.Put.Ports[i]
+		_, existed := x.Port(p.ID)
+		add(Event{Object: Object{routing.KindPort, p.ID}, Port: p}, existed)
+	}
+	remove(routing.KindNetwork, c.Delete.Networks)
+	return out
+}
