@@ -23,7 +23,7 @@ This section is written by hand (2026-11-30). All systems need Go 1.26 from go.d
 | system | tried | not tried |
 | --- | --- | --- |
 | Debian 12 | all: the demo, all tests, the package, Neutron, the kernel's datapath | |
-| Debian 13 | ` + "`" + `make demo` + "`" + `, in a root of Debian 13.8 with its Open vSwitch 3.5.0, on the kernel of another system; the feature tests below, with its Open vSwitch on Debian 12 | ` + "`" + `make test` + "`" + `; the package; systemd; Neutron; its own kernel |
+| Debian 13 | ` + "`" + `make demo` + "`" + `, in a root of Debian 13.8 with its Open vSwitch 3.5.0, on the kernel of another system; the tests of ` + "`" + `ofproto` + "`" + `, ` + "`" + `routing` + "`" + `, ` + "`" + `routing/compile` + "`" + `, ` + "`" + `ovsdb` + "`" + ` and ` + "`" + `internal/namespace` + "`" + ` there; the feature tests below, with its Open vSwitch on Debian 12 | the rest of ` + "`" + `make test` + "`" + `; the package; systemd; Neutron; its own kernel |
 | Ubuntu | nothing; ` + "`" + `scripts/setup.sh` + "`" + ` accepts it | all |
 
 ## Environments
