@@ -42,6 +42,7 @@ type readings struct {
 	wanted time.Time     // time of the latest request
 	began  time.Time     // start of the latest reading; zero: no reading, or it failed
 	pause  time.Duration // how long after began no other reading is needed
+	took   time.Duration // duration of the latest reading
 	now    chan struct{} // closed when the current reading ends; nil: no reading is under way
 	next   chan struct{} // closed when the reading after that ends
 }
@@ -63,7 +64,7 @@ func (r *readings) ask() <-chan struct{} {
 func (r *readings) glance() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if slow := r.pause > maxAge; slow && !r.began.IsZero() && time.Since(r.began) < glanceShare/share*r.pause {
+	if !r.began.IsZero() && time.Since(r.began) < glanceShare*r.took {
 		return nil
 	}
 	return r.request()
@@ -109,8 +110,8 @@ func (r *readings) end(ok bool) (next time.Time) {
 		r.began = time.Time{}
 		return next
 	}
-	if took := time.Since(r.began); took > budget {
-		r.pause = max(interval, share*took)
+	if r.took = time.Since(r.began); r.took > budget {
+		r.pause = max(interval, share*r.took)
 		if time.Since(r.wanted) < interest {
 			next = r.began.Add(r.pause)
 		}

@@ -125,6 +125,11 @@ func TestGlanceLeavesSlowSwitchesAlone(t *testing.T) {
 			time.Sleep(15 * time.Second)
 		}
 		r.glance()
+		take(90 * time.Millisecond) // as long as it takes when many are read at a time
+		time.Sleep(15 * time.Second)
+		if r.glance() == nil {
+			t.Error("a switch that takes 90 ms is left alone for more than 15 s")
+		}
 		if next := take(4 * time.Second); !next.IsZero() {
 			t.Errorf("it is read again unasked in %v", time.Until(next))
 		}
