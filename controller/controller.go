@@ -22,6 +22,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/counters"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/lifecycle"
+	"github.com/ofdvr/ofdvr/controller/machines"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/internal/credentials"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
@@ -125,6 +126,7 @@ type Controller struct {
 	events    chan event           // buffered, so that senders seldom wait; see [Controller.handle]
 	stopped   chan struct{}        // closed when the world has ended
 	lifecycle *lifecycle.Lifecycle // nil without OVSDB
+	machines  *machines.Observer   // nil without OVSDB
 	stuck     func() string        // of the lifecycle; nil without OVSDB
 	counters  *counters.Book
 	external  external // owned by the world
@@ -190,6 +192,7 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 			return nil, err
 		}
 		c.stuck = c.lifecycle.Stuck
+		c.machines = machines.NewObserver(c.lifecycle, cfg.OVSDB, cfg.IntegrationBridge)
 	}
 	return c, nil
 }

@@ -21,7 +21,7 @@ func (c *Controller) Examine(ctx context.Context) ([]doctor.Finding, error) {
 func (c *Controller) host(w *world) doctor.Host {
 	h := doctor.Host{
 		Intent: lifecycleIntent(w.intent), Leads: !c.standsBy(w), Quarantined: quarantineProblems(w.intent.Quarantined()),
-		Lifecycle: c.lifecycle, OVSDB: c.cfg.OVSDB, Bridge: c.cfg.IntegrationBridge, Budget: c.budget, Counters: c.Counters,
+		Lifecycle: c.lifecycle, OVSDB: c.cfg.OVSDB, Bridge: c.cfg.IntegrationBridge, Budget: c.budget, Counters: c.Counters, Machines: c.machinesAnew,
 		Limits: func() (all []doctor.Limit) {
 			for _, l := range c.limits.recent(time.Now()) {
 				all = append(all, doctor.Limit{Says: l.String(), Remedy: l.Remedy})

@@ -225,6 +225,9 @@ func (c *Controller) setLayout(w *world, next *ledger.Intent) {
 	}
 }
 
+// index returns the intent's.
+func (w *world) index() *routing.Index { return w.intent.Index }
+
 // sorted returns the routers in the order of their IDs.
 func (w *world) sorted() []*routerState {
 	return slices.SortedFunc(maps.Values(w.routers), func(a, b *routerState) int {

@@ -17,6 +17,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/controller/counters"
 	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/controller/machines"
 	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
@@ -96,6 +97,10 @@ func (f *fabric) Status(context.Context) (controller.Status, error) {
 			State: "settled", FlowsWanted: 8000, FlowsInstalled: 8000, Settled: true})
 	}
 	return s, nil
+}
+
+func (f *fabric) Machines(context.Context) (*machines.Evidence, error) {
+	return machines.Nothing("br-int", "no bridge in this test"), nil
 }
 
 func (f *fabric) Await(ctx context.Context, _ ledger.Result) ([]controller.Pending, error) {

@@ -99,7 +99,7 @@ func (d *description) describe(kind kindWord, id string) error {
 	case len(m.Routers) > 0:
 		err = d.router(&m.Routers[0])
 	default:
-		err = d.port(&m.Ports[0])
+		err = d.port(&m.Ports[0], st.Machine)
 	}
 	if err != nil {
 		return err
@@ -136,13 +136,28 @@ func (d *description) network(n *routing.Network) error {
 			}
 		}
 	}
-	ports, err := kindWords[2].fetch(d.cmd.Context(), d.client, nil, url.Values{"network": {n.ID}})
+	onIt := url.Values{"network": {n.ID}}
+	ports, err := kindWords[2].fetch(d.cmd.Context(), d.client, nil, onIt)
 	if err != nil {
 		return err
 	}
-	d.line("Ports", "%d", len(ports.Ports))
+	machines, err := machinesOf(d.cmd.Context(), d.client, nil, onIt)
+	if err != nil {
+		return err
+	}
+	seen := 0
+	for _, m := range machines {
+		if m.State == "seen" {
+			seen++
+		}
+	}
+	be := "are"
+	if seen == 1 {
+		be = "is"
+	}
+	d.line("Ports", "%d, of which %d %s seen on the integration bridge", len(ports.Ports), seen, be)
 	for _, p := range ports.Ports[:min(len(ports.Ports), maxDescribed)] {
-		d.more("%s", portText(&p))
+		d.more("%s; seen: %s", portText(&p), seenText(machines[p.ID]))
 	}
 	if left := len(ports.Ports) - maxDescribed; left > 0 {
 		d.more("and %d more: ofdvr get ports --network %s", left, n.ID)
@@ -218,12 +233,19 @@ func (d *description) routerState(st *controller.RouterStatus) {
 	}
 }
 
-func (d *description) port(p *routing.Port) error {
+func (d *description) port(p *routing.Port, m *api.Machine) error {
 	d.line("Network", "%s", p.Network)
 	d.line("MAC", "%v", p.MAC)
 	d.fastPath(p.NoFastPath)
 	for _, a := range p.Addresses {
 		d.line("Address", "%v", a)
+	}
+	if m != nil {
+		d.line("Seen", "%s", seenText(*m))
+		d.more("%s", m.Says)
+		if m.Remedy != "" {
+			d.more("→ %s", m.Remedy)
+		}
 	}
 	routers, err := kindWords[1].fetch(d.cmd.Context(), d.client, nil, url.Values{"network": {p.Network}})
 	if err != nil {

@@ -27,9 +27,10 @@ func newDoctor() *cobra.Command {
 		Long: `Doctor makes the daemon examine everything anew: the intent; Open vSwitch and
 its database with bridges, controllers, patch ports and tags; the capabilities,
 flows, groups and meters of each switch; the namespaces with taps, addresses,
-routes and forwarding; and whether packets arrive. It changes nothing, and exits
-with 1 if there are problems. If the daemon does not answer, doctor examines
-what the daemon needs.`,
+routes and forwarding; whether packets arrive; and whether the machine of each
+port is on the integration bridge. It changes nothing, and exits with 1 if there
+are problems, with 0 if there are only warnings. If the daemon does not answer,
+doctor examines what the daemon needs.`,
 		Example: "  ofdvr doctor",
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -75,21 +76,23 @@ what the daemon needs.`,
 func printFindings(w io.Writer, d api.ExaminationDocument) {
 	for _, f := range d.Findings {
 		level := f.Level
-		if level == "problem" {
-			level = "PROBLEM"
+		if level == "problem" || level == "warning" {
+			level = strings.ToUpper(level)
 		}
 		fmt.Fprintf(w, "%-7s  %s: %s\n", level, f.About, f.Says)
 		if f.Remedy != "" {
 			fmt.Fprintf(w, "%-7s  → %s\n", "", f.Remedy)
 		}
 	}
-	switch d.Problems {
-	case 0:
+	switch {
+	case d.Problems+d.Warnings == 0:
 		fmt.Fprintln(w, "\nEverything is as it should be.")
-	case 1:
-		fmt.Fprintln(w, "\n1 problem.")
+	case d.Warnings == 0:
+		fmt.Fprintf(w, "\n%s.\n", count(d.Problems, "problem"))
+	case d.Problems == 0:
+		fmt.Fprintf(w, "\nNo problems, %s.\n", count(d.Warnings, "warning"))
 	default:
-		fmt.Fprintf(w, "\n%d problems.\n", d.Problems)
+		fmt.Fprintf(w, "\n%s, %s.\n", count(d.Problems, "problem"), count(d.Warnings, "warning"))
 	}
 }
 

@@ -25,7 +25,9 @@ func newGet() *cobra.Command {
 		Long: `Get lists objects: all of a kind, those with the given IDs, or those that pass
 the filters. With -o json or yaml it prints a topology file of these objects,
 which apply reads; with -o name one name per line, such as port/vm1, which get,
-describe and delete take as arguments. With -w it then prints each change.`,
+describe and delete take as arguments. SEEN is the port and the VLAN of the
+integration bridge where the machine of a port was seen. With -w it then prints
+each change.`,
 		Example: `  ofdvr get all
   ofdvr get ports --network blue -o wide
   ofdvr get router r1 -o yaml
@@ -148,6 +150,17 @@ func (l *listing) print(cmd *cobra.Command, client *api.Client) error {
 		one, err := s.fetch(ctx, client, s.ids, l.query)
 		if err != nil {
 			return err
+		}
+		if len(one.Ports) > 0 && l.output != "json" && l.output != "yaml" && l.output != "name" {
+			var ids []string
+			if len(s.ids) > 0 {
+				for i := range one.Ports {
+					ids = append(ids, one.Ports[i].ID)
+				}
+			}
+			if wide.machines, err = machinesOf(ctx, client, ids, l.query); err != nil {
+				return err
+			}
 		}
 		m.Networks, m.Routers, m.Ports = append(m.Networks, one.Networks...), append(m.Routers, one.Routers...), append(m.Ports, one.Ports...)
 	}

@@ -23,14 +23,18 @@ func metricsState(c *controller.Controller, size func() (store.Size, bool)) func
 	return func(ctx context.Context) (metrics.State, error) {
 		s, err := c.Status(ctx)
 		n, err2 := c.Counters(ctx)
-		if err := errors.Join(err, err2); err != nil {
+		seen, err3 := c.CountMachines(ctx)
+		if err := errors.Join(err, err2, err3); err != nil {
 			return metrics.State{}, err
 		}
 		in := s.Intent
 		out := metrics.State{
 			Revision: in.Revision, Objects: map[string]int{"network": in.Networks, "router": in.Routers, "port": in.Ports},
-			Quarantined: map[string]int{"network": 0, "router": 0, "port": 0},
-			Standby:     s.Standby, Problems: len(s.Problems), States: controller.RouterStates(),
+			Quarantined: map[string]int{"network": 0, "router": 0, "port": 0}, Machines: make(map[string]int),
+			Standby: s.Standby, Problems: len(s.Problems), States: controller.RouterStates(),
+		}
+		for state, n := range seen {
+			out.Machines[string(state)] = n
 		}
 		for _, q := range in.Quarantined {
 			out.Quarantined[q.Kind]++

@@ -27,7 +27,7 @@ func registered(t *testing.T) *prometheus.Registry {
 	reg.MustRegister(metrics.NewState(func(context.Context) (metrics.State, error) {
 		out := metrics.State{
 			Objects: map[string]int{"network": 1}, Quarantined: map[string]int{"network": 1}, States: controller.RouterStates(), Store: &metrics.Store{}, OVSDB: &metrics.OVSDB{},
-			Ports: []metrics.Port{{Router: "r", Interface: "i", ID: "p"}},
+			Machines: map[string]int{"seen": 1, "elsewhere": 1}, Ports: []metrics.Port{{Router: "r", Interface: "i", ID: "p"}},
 		}
 		addRouter(&out, &controller.RouterStatus{ID: "r"}, &counters.Router{
 			Known: true, Read: true, Connected: true, Interfaces: []counters.Object{{ID: "i"}}, Routes: []counters.Object{{ID: "0.0.0.0/0"}},

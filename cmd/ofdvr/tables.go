@@ -16,8 +16,10 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// wideInfo has the values of the additional columns of wide tables.
+// wideInfo has the values of columns that are not part of the objects.
 type wideInfo struct {
+	machines map[string]api.Machine // of the tables of ports, wide or not: by the port's ID
+
 	wanted bool
 	on     map[string][]string // by network: IDs of the routers on it
 	states map[string]controller.RouterStatus
@@ -120,9 +122,9 @@ func printObjects(out io.Writer, m *routing.Model, interfaces []interfaceRow, w 
 		flush()
 	}
 	if len(m.Ports) > 0 {
-		row(table.Row{"PORT", "NETWORK", "MAC", "ADDRESSES"}, "ROUTERS")
+		row(table.Row{"PORT", "NETWORK", "MAC", "ADDRESSES", "SEEN"}, "ROUTERS")
 		for _, p := range m.Ports {
-			row(table.Row{p.ID, p.Network, p.MAC, list(texts(p.Addresses))}, list(w.on[p.Network]))
+			row(table.Row{p.ID, p.Network, p.MAC, list(texts(p.Addresses)), seenText(w.machines[p.ID])}, list(w.on[p.Network]))
 		}
 		flush()
 	}

@@ -116,12 +116,12 @@ func TestGet(t *testing.T) {
 	d := applied(t, nil)
 	for args, want := range map[string]string{
 		"get net": "NETWORK  VLAN   MTU\nblue        1  1500\ngreen       2  1500\n",
-		"get ports": `PORT  NETWORK  MAC                ADDRESSES
-vm1   blue     02:00:00:00:01:10  10.0.1.10
-vm2   green    02:00:00:00:02:10  10.0.2.10
+		"get ports": `PORT  NETWORK  MAC                ADDRESSES  SEEN
+vm1   blue     02:00:00:00:01:10  10.0.1.10  unknown
+vm2   green    02:00:00:00:02:10  10.0.2.10  unknown
 `,
-		"get ports --mac 02:00:00:00:02:10": "PORT  NETWORK  MAC                ADDRESSES\nvm2   green    02:00:00:00:02:10  10.0.2.10\n",
-		"get p --address 10.0.1.10 -o wide": "PORT  NETWORK  MAC                ADDRESSES  ROUTERS\nvm1   blue     02:00:00:00:01:10  10.0.1.10  r1\n",
+		"get ports --mac 02:00:00:00:02:10": "PORT  NETWORK  MAC                ADDRESSES  SEEN\nvm2   green    02:00:00:00:02:10  10.0.2.10  unknown\n",
+		"get p --address 10.0.1.10 -o wide": "PORT  NETWORK  MAC                ADDRESSES  SEEN     ROUTERS\nvm1   blue     02:00:00:00:01:10  10.0.1.10  unknown  r1\n",
 		"get network --vlan 2":              "NETWORK  VLAN   MTU\ngreen       2  1500\n",
 		"get r":                             "ROUTER  BRIDGE  NETWORKS\nr1      rb-r1   blue,green\n",
 		"get routers --network blue -o wide": `ROUTER  BRIDGE  NETWORKS    NAMESPACE   STATE    FLOWS
@@ -136,17 +136,17 @@ green       2  1500
 ROUTER  BRIDGE  NETWORKS
 r1      rb-r1   blue,green
 
-PORT  NETWORK  MAC                ADDRESSES
-vm1   blue     02:00:00:00:01:10  10.0.1.10
-vm2   green    02:00:00:00:02:10  10.0.2.10
+PORT  NETWORK  MAC                ADDRESSES  SEEN
+vm1   blue     02:00:00:00:01:10  10.0.1.10  unknown
+vm2   green    02:00:00:00:02:10  10.0.2.10  unknown
 `,
 		"get all -o yaml": goodTopology,
 		"get port/vm1 network/green port/vm2": `NETWORK  VLAN   MTU
 green       2  1500
 
-PORT  NETWORK  MAC                ADDRESSES
-vm1   blue     02:00:00:00:01:10  10.0.1.10
-vm2   green    02:00:00:00:02:10  10.0.2.10
+PORT  NETWORK  MAC                ADDRESSES  SEEN
+vm1   blue     02:00:00:00:01:10  10.0.1.10  unknown
+vm2   green    02:00:00:00:02:10  10.0.2.10  unknown
 `,
 		"get interfaces": `INTERFACE  ROUTER  NETWORK  MAC                ADDRESSES
 r1-blue    r1      blue     02:00:00:00:01:01  10.0.1.1/24
@@ -200,10 +200,10 @@ func TestGetPages(t *testing.T) {
 	}
 	// The first ports on a network are listed, with the command that lists the rest.
 	out, _ = d.ofdvr(0, "describe", "network", "blue")
-	if want := "Ports:       2500\n             p0000, 02:00:00:00:00:00\n"; !strings.Contains(out, want) {
+	if want := "Ports:       2500, of which 0 are seen on the integration bridge\n             p0000, 02:00:00:00:00:00; seen: unknown\n"; !strings.Contains(out, want) {
 		t.Errorf("describe prints\n%s\nwant %q", out, want)
 	}
-	if want := "             p0019, 02:00:00:00:00:13\n             and 2480 more: ofdvr get ports --network blue\n"; !strings.Contains(out, want) {
+	if want := "             p0019, 02:00:00:00:00:13; seen: unknown\n             and 2480 more: ofdvr get ports --network blue\n"; !strings.Contains(out, want) {
 		t.Errorf("describe prints\n%s\nwant %q", out, want)
 	}
 }
@@ -216,8 +216,8 @@ From:        disk
 VLAN:        1
 MTU:         1500
 Router:      r1, interface r1-blue, 02:00:00:00:01:01, 10.0.1.1/24
-Ports:       1
-             vm1, 02:00:00:00:01:10, 10.0.1.10
+Ports:       1, of which 0 are seen on the integration bridge
+             vm1, 02:00:00:00:01:10, 10.0.1.10; seen: unknown
 Accepted:    yes
 Programmed:  yes
 Degraded:    no
@@ -240,6 +240,8 @@ From:        disk
 Network:     blue
 MAC:         02:00:00:00:01:10
 Address:     10.0.1.10
+Seen:        unknown
+             no bridge in this test
 Router:      r1
 Flow:        3 packets, 294 bytes: table=2, priority=100,ip,nw_dst=10.0.1.10 actions=drop
 Accepted:    yes

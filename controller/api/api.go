@@ -20,6 +20,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/doctor"
 	"github.com/ofdvr/ofdvr/controller/history"
 	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/controller/machines"
 	"github.com/ofdvr/ofdvr/internal/bounded"
 	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/ofproto"
@@ -47,6 +48,7 @@ type Switches interface {
 	Explain(context.Context, ofproto.Cookie) (e controller.Explanation, ours bool, err error)
 	Counters(context.Context) (counters.Snapshot, error)
 	History
+	Machines(context.Context) (*machines.Evidence, error)
 	Examine(context.Context) ([]doctor.Finding, error)
 	LogMessages(ctx context.Context, router string) error
 	LoggedMessages(context.Context) (router string, err error)
@@ -106,6 +108,7 @@ func Handler(intent Intent, switches Switches, log Log, version string, limited 
 	s.registerHistory(a)
 	s.registerExamination(a)
 	s.registerObjects(a)
+	s.registerMachines(a)
 	s.registerTopology(a)
 	s.registerWatch(a)
 	describeProblems(a.OpenAPI())

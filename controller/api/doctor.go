@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/ofdvr/ofdvr/controller/doctor"
 )
 
 // examineTimeout is how long an examination may take: everything is read anew.
@@ -25,8 +27,11 @@ func (s *service) registerExamination(a huma.API) {
 		out := ExaminationDocument{Findings: []FindingDocument{}}
 		for _, f := range findings {
 			d := FindingDocument{f.Level.String(), f.About, f.Says, f.Remedy}
-			if d.Level == "problem" {
+			switch f.Level {
+			case doctor.Problem:
 				out.Problems++
+			case doctor.Warning:
+				out.Warnings++
 			}
 			out.Findings = append(out.Findings, d)
 		}

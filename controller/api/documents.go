@@ -95,6 +95,7 @@ type ObjectStatus struct {
 	ID         string      `json:"id"`
 	Source     string      `json:"source" doc:"The file that declares it, or the store that it was written to"`
 	Conditions []Condition `json:"conditions"`
+	Machine    *Machine    `json:"machine,omitempty" doc:"Of a port: whether its machine is on the integration bridge"`
 }
 
 // A Condition is one thing that can be said of an object.
@@ -186,7 +187,7 @@ type SeriesDocument struct {
 
 // A TraceDocument is the answer of GET /v1/trace.
 type TraceDocument struct {
-	Paths []PathDocument `json:"paths" doc:"That of the packet and, if it can be told, that of its answer"`
+	Paths []PathDocument `json:"paths" doc:"That of the packet and, if it arrives and that can be told, that of its answer"`
 }
 
 // A PathDocument is the path of a packet as the API shows it.
@@ -203,7 +204,11 @@ type PathDocument struct {
 	Steps     []StepDocument `json:"steps" doc:"The flows that it hits, in the order of their tables"`
 	Exits     []ExitDocument `json:"exits" doc:"Where it leaves the bridge; if several, one of them"`
 	Verified  bool           `json:"verified,omitempty" doc:"Open vSwitch was asked too, ofproto/trace"`
-	Disagrees string         `json:"disagrees,omitempty" doc:"What Open vSwitch says differently"`
+	Disagrees string         `json:"disagrees,omitempty" doc:"What Open vSwitch says differently, or where a machine is not where it should be"`
+	FromPort  string         `json:"from_port,omitempty" doc:"The port of the integration bridge from which Open vSwitch was asked. Absent: from the router's bridge"`
+	ToPort    string         `json:"to_port,omitempty" doc:"The port of the integration bridge to which the packet comes, says Open vSwitch. Absent: it was followed to the router's bridge"`
+	Remark    string         `json:"remark,omitempty" doc:"What else there is to say of the ways between the machines and the router"`
+	Answer    string         `json:"answer,omitempty" doc:"The ICMP error with which the router's kernel answers, where the packet ends there"`
 }
 
 // A StepDocument is a flow that a packet hits.
@@ -244,12 +249,13 @@ type ExplanationDocument struct {
 // ExaminationDocument is the answer of GET /v1/examination.
 type ExaminationDocument struct {
 	Problems int               `json:"problems" doc:"How many findings are problems"`
+	Warnings int               `json:"warnings" doc:"How many findings are warnings"`
 	Findings []FindingDocument `json:"findings"`
 }
 
 // A FindingDocument is what an examination has found.
 type FindingDocument struct {
-	Level  string `json:"level" enum:"ok,note,problem"`
+	Level  string `json:"level" enum:"ok,note,warning,problem"`
 	About  string `json:"about" doc:"Such as Open vSwitch, or router r1"`
 	Says   string `json:"says"`
 	Remedy string `json:"remedy,omitempty" doc:"What to do about it"`

@@ -86,6 +86,9 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 		OperationID: "get-" + one + "-status", Method: http.MethodGet, Path: path + "/status", Summary: "How far a " + one + " has come", Tags: tags, Errors: []int{404},
 	}, func(ctx context.Context, in *ByID) (*struct{ Body ObjectStatus }, error) {
 		st, err := s.objectStatus(ctx, ledger.Object{Kind: res.kind, ID: in.ID})
+		if err == nil && res.kind == routing.KindPort {
+			st.Machine, err = s.machine(ctx, in.ID)
+		}
 		return &struct{ Body ObjectStatus }{st}, err
 	})
 	put := func(ctx context.Context, in *putInput) (*writeOutput, error) {

@@ -18,6 +18,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/controller/machines"
 	"github.com/ofdvr/ofdvr/controller/store"
 	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/routing"
@@ -67,6 +68,10 @@ type fabric struct {
 
 func (f *fabric) Status(context.Context) (controller.Status, error) {
 	return controller.Status{Routers: []controller.RouterStatus{}}, nil
+}
+
+func (f *fabric) Machines(context.Context) (*machines.Evidence, error) {
+	return machines.Nothing("br-int", "no bridge in this test"), nil
 }
 
 func (f *fabric) Await(ctx context.Context, _ ledger.Result) ([]controller.Pending, error) {

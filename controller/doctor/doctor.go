@@ -13,6 +13,7 @@ import (
 
 	"github.com/ofdvr/ofdvr/controller/counters"
 	"github.com/ofdvr/ofdvr/controller/lifecycle"
+	"github.com/ofdvr/ofdvr/controller/machines"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
@@ -35,10 +36,11 @@ type Level uint8
 const (
 	Fine    Level = iota // it is as it should be
 	Note                 // it works, but an operator may want to know
+	Warning              // it may not work: it cannot be told from something that is no fault
 	Problem              // it does not work
 )
 
-func (l Level) String() string { return [...]string{"ok", "note", "problem"}[l] }
+func (l Level) String() string { return [...]string{"ok", "note", "warning", "problem"}[l] }
 
 // A Host is what is examined: what the daemon believes, and by what it reaches the rest.
 type Host struct {
@@ -55,6 +57,7 @@ type Host struct {
 	Bridge    string               // the integration bridge
 	Budget    *ofconn.Budget       // of what switches tell of and no router wants
 	Counters  func(context.Context) (counters.Snapshot, error)
+	Machines  func(context.Context) (*machines.Evidence, error)
 	Limits    func() []Limit // those that were reached of late
 }
 
@@ -95,6 +98,9 @@ func Examine(ctx context.Context, h Host) ([]Finding, error) {
 		return nil, err
 	}
 	if e.Leads {
+		if err := e.machines(ctx); err != nil {
+			return nil, err
+		}
 		e.namespaces(ctx)
 		e.neighbourTables()
 	}

@@ -16,6 +16,9 @@ import (
 // Database returns what the database holds.
 func (l *Lifecycle) Database(ctx context.Context) (ovsdb.State, error) { return l.db.State(ctx) }
 
+// Links reads the links of all interfaces, see [ovsdb.Client.Links].
+func (l *Lifecycle) Links(ctx context.Context) (map[string]ovsdb.Link, error) { return l.db.Links(ctx) }
+
 // Plan returns the changes of the database for an intent, and the problems that would remain.
 func (l *Lifecycle) Plan(ctx context.Context, in Intent) ([]ovsdb.Op, []ovsdb.Problem, error) {
 	state, err := l.db.State(ctx)

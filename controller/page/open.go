@@ -17,6 +17,8 @@ var reads = []string{
 	"GET /v1/history",
 	"GET /v1/events",
 	"GET /v1/examination",
+	"GET /v1/machines",
+	"GET /v1/machines/counts",
 	"GET /v1/topology",
 	"GET /v1/watch",
 	"GET /v1/trace",

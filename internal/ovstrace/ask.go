@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -43,6 +44,10 @@ func Run(ctx context.Context, conn net.Conn, bridge string, p ofproto.Packet) (s
 	return text, nil
 }
 
+// maxAnswer is how many bytes ovs-vswitchd may answer with: a MAC table of a million
+// entries has some 40 million.
+const maxAnswer = 64 << 20
+
 // Call runs an ovs-appctl command over a connection to the control socket of ovs-vswitchd,
 // and returns its output (lib/unixctl.c: JSON-RPC 1.0).
 func Call(ctx context.Context, conn net.Conn, command string, args ...string) (string, error) {
@@ -59,7 +64,7 @@ func Call(ctx context.Context, conn net.Conn, command string, args ...string) (s
 	}
 	err := json.NewEncoder(conn).Encode(request)
 	if err == nil {
-		err = json.NewDecoder(conn).Decode(&reply)
+		err = json.NewDecoder(io.LimitReader(conn, maxAnswer)).Decode(&reply)
 	}
 	switch {
 	case ctx.Err() != nil:

@@ -23,6 +23,7 @@ func TestDoctor(t *testing.T) {
 		"ok       OVSDB: bridges, controllers, patch ports, their peers and tags, and taps are as they should be\n",
 		"ok       flows: of 1 bridge are what they should be, and so are groups and meters\n",
 		"ok       packets: have come by 2 of 2 interfaces\n",
+		"ok       machines: 2 of 2 ports seen on bridge br-int, in the VLANs of their networks\n",
 		"ok       namespaces: of 1 router have their taps, addresses, MTUs, routes and forwarding\n",
 		"\nEverything is as it should be.\n",
 	} {

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/ofdvr/ofdvr/controller/api"
+)
+
+// machinesOf returns what is known of the machines of ports, by the port's ID: of those with
+// IDs or, if there are none, of those that pass the filters.
+func machinesOf(ctx context.Context, c *api.Client, ids []string, filter url.Values) (map[string]api.Machine, error) {
+	out := make(map[string]api.Machine)
+	for _, id := range ids {
+		var st api.ObjectStatus
+		if _, err := c.Do(ctx, http.MethodGet, kindWords[2].path(id)+"/status", nil, &st); err != nil {
+			return nil, err
+		}
+		if st.Machine != nil {
+			out[id] = *st.Machine
+		}
+	}
+	query := url.Values{"limit": {"1000"}}
+	for key, v := range filter {
+		query[key] = v
+	}
+	for more := len(ids) == 0; more; {
+		var page api.Page[api.Machine]
+		if _, err := c.Do(ctx, http.MethodGet, "/v1/machines?"+query.Encode(), nil, &page); err != nil {
+			return nil, err
+		}
+		for _, m := range page.Items {
+			out[m.Port] = m
+		}
+		query.Set("after", page.Next)
+		more = page.Next != ""
+	}
+	return out, nil
+}
+
+// seenText says in a few words where a machine is.
+func seenText(m api.Machine) string {
+	where := ""
+	if m.BridgePort != "" {
+		where = m.BridgePort + ", no VLAN"
+		if m.VLAN != nil && *m.VLAN != 0 {
+			where = fmt.Sprintf("%s, VLAN %d", m.BridgePort, *m.VLAN)
+		}
+	}
+	switch {
+	case m.State == "seen" && m.Remote:
+		return "via " + where
+	case m.State == "seen":
+		return where
+	case m.State == "elsewhere":
+		return "elsewhere: " + where
+	case m.State == "not_seen" && where != "":
+		return "no: " + m.BridgePort
+	case m.State == "not_seen":
+		return "no"
+	}
+	return cmp.Or(m.State, "unknown")
+}

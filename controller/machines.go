@@ -1,0 +1,57 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ofdvr/ofdvr/controller/machines"
+)
+
+// Machines returns what the integration bridge shows of machines, at most a second
+// old. What cannot be read is part of it.
+func (c *Controller) Machines(ctx context.Context) (*machines.Evidence, error) {
+	return c.lookForMachines(ctx, (*machines.Observer).Look)
+}
+
+// machinesAnew is like Machines, of what was read after the call.
+func (c *Controller) machinesAnew(ctx context.Context) (*machines.Evidence, error) {
+	return c.lookForMachines(ctx, (*machines.Observer).LookAnew)
+}
+
+func (c *Controller) lookForMachines(ctx context.Context, look func(*machines.Observer, context.Context) (*machines.Evidence, error)) (*machines.Evidence, error) {
+	if c.machines == nil {
+		return machines.Nothing(c.cfg.IntegrationBridge, `the database of Open vSwitch is not used (--ovsdb ""), so machines are not looked for`), nil
+	}
+	if !c.leads.Load() {
+		return machines.Nothing(c.cfg.IntegrationBridge, "this daemon stands by, and the one that leads looks for machines"), nil
+	}
+	return look(c.machines, ctx)
+}
+
+const (
+	// A scrape waits no longer for ovs-vswitchd to tell of machines, and then has what it told
+	// before, if that is not older.
+	machinesPatience = 100 * time.Millisecond
+	machinesAge      = time.Minute
+)
+
+// CountMachines returns how many ports there are in each state, nil if
+// that is not known and cannot be found out soon.
+func (c *Controller) CountMachines(ctx context.Context) (machines.Counts, error) {
+	x, err := ask(ctx, c, (*world).index)
+	if err != nil {
+		return nil, err
+	}
+	soon, cancel := context.WithTimeout(ctx, machinesPatience)
+	defer cancel()
+	e, err := c.Machines(soon)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		if e = c.machines.Latest(machinesAge); e == nil {
+			return nil, nil
+		}
+	} else if err != nil {
+		return nil, err
+	}
+	return machines.NewView(x, e).Count(nil), nil
+}

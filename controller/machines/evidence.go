@@ -1,0 +1,188 @@
+package machines
+
+import (
+	"strings"
+	"time"
+
+	"github.com/ofdvr/ofdvr/internal/ovstrace"
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/ovsdb"
+)
+
+// Evidence is what the integration bridge shows. It is immutable.
+type Evidence struct {
+	bridge  string
+	nothing string        // why nothing is known; "": it is
+	noTable string        // why the MAC table is not known; "": it is
+	aging   time.Duration // after which the MAC table forgets an address
+
+	names map[string]*bridgePort
+	byNo  map[ofproto.PortNo]*bridgePort
+	byID  map[string][]*bridgePort      // by iface-id
+	byMAC map[ofproto.MAC][]*bridgePort // by attached-mac, or the device's MAC address
+
+	learned map[ofproto.MAC][]ovstrace.MACEntry
+	on      map[ofproto.PortNo][]ovstrace.MACEntry // of ports with an iface-id
+}
+
+// Nothing is the Evidence of a bridge that cannot be looked at.
+func Nothing(bridge, why string) *Evidence { return &Evidence{bridge: bridge, nothing: why} }
+
+// A vlanMode is a port's vlan_mode (ovs-vswitchd.conf.db(5)).
+type vlanMode uint8
+
+const (
+	access vlanMode = iota // tag alone
+	trunk                  // tagged packets of trunks
+	native                 // those, and tag
+)
+
+// A bridgePort is a port of the integration bridge.
+type bridgePort struct {
+	name     string
+	no       ofproto.PortNo // 0: ovs-vswitchd has assigned none
+	mode     vlanMode
+	tag      uint16
+	trunks   []int // none: all
+	ours     bool  // a patch port to a routing bridge
+	patch    bool  // to any bridge
+	ifaceID  string
+	attached ofproto.MAC // attached-mac; zero: there is none
+	down     string      // why no packet can pass; "": one can, as far as is known
+}
+
+// carries reports whether packets of a VLAN pass by p.
+func (p *bridgePort) carries(vlan uint16) bool {
+	switch {
+	case p.mode != trunk && p.tag == vlan:
+		return true
+	case p.mode == access, vlan == 0 && p.mode == native:
+		return false
+	case len(p.trunks) == 0:
+		return true
+	}
+	for _, t := range p.trunks {
+		if t == int(vlan) {
+			return true
+		}
+	}
+	return false
+}
+
+// untagged returns the VLAN of packets that come in without a tag.
+func (p *bridgePort) untagged() uint16 {
+	if p.mode == trunk {
+		return 0
+	}
+	return p.tag
+}
+
+// deadVLAN is where Neutron's L2 agent keeps ports that it has not bound.
+const deadVLAN = 4095
+
+// defaultAging is the mac-aging-time of a bridge that has none configured.
+const defaultAging = 300 * time.Second
+
+// NewEvidence returns the evidence of a bridge. tableErr says why there is no MAC table.
+func NewEvidence(b *ovsdb.BridgeRow, links map[string]ovsdb.Link, table []ovstrace.MACEntry, tableErr error) *Evidence {
+	e := &Evidence{
+		bridge: b.Name, aging: defaultAging,
+		names: make(map[string]*bridgePort, len(b.Ports)), byNo: make(map[ofproto.PortNo]*bridgePort, len(b.Ports)),
+		byID: make(map[string][]*bridgePort), byMAC: make(map[ofproto.MAC][]*bridgePort),
+		learned: make(map[ofproto.MAC][]ovstrace.MACEntry, len(table)), on: make(map[ofproto.PortNo][]ovstrace.MACEntry),
+	}
+	if tableErr != nil {
+		e.noTable = tableErr.Error()
+	}
+	if d, err := time.ParseDuration(b.OtherConfig["mac-aging-time"] + "s"); err == nil && d > 0 {
+		e.aging = d
+	}
+	for i := range b.Ports {
+		e.add(b, &b.Ports[i], links)
+	}
+	for _, m := range table {
+		p := e.byNo[m.Port]
+		if p != nil && p.ours {
+			continue // a router's own address, or what its kernel sends
+		}
+		e.learned[m.MAC] = append(e.learned[m.MAC], m)
+		if p != nil && p.ifaceID != "" {
+			e.on[m.Port] = append(e.on[m.Port], m)
+		}
+	}
+	return e
+}
+
+// add adds a port of the bridge.
+func (e *Evidence) add(b *ovsdb.BridgeRow, row *ovsdb.PortRow, links map[string]ovsdb.Link) {
+	p := &bridgePort{name: row.Name, trunks: row.Trunks, ours: row.ExternalIDs[ovsdb.KeyOwner] == ovsdb.Owner}
+	if row.Tag != nil {
+		p.tag = uint16(*row.Tag)
+	}
+	switch {
+	case row.VLANMode == "trunk", row.VLANMode == "" && row.Tag == nil:
+		p.mode = trunk
+	case strings.HasPrefix(row.VLANMode, "native"):
+		p.mode = native
+	}
+	e.names[p.name] = p
+	for i := range row.Interfaces {
+		f := &row.Interfaces[i]
+		link := links[f.UUID]
+		if f.OFPort > 0 {
+			e.byNo[ofproto.PortNo(f.OFPort)] = p
+			if f.OFPort == 65534 { // as the database has it; the MAC table prints LOCAL
+				e.byNo[ofproto.PortLocal] = p
+			}
+			if p.no == 0 {
+				p.no = ofproto.PortNo(f.OFPort)
+			}
+		}
+		p.patch = p.patch || f.Type == "patch"
+		if len(row.Interfaces) > 1 {
+			continue // a bond: one link may be down
+		}
+		p.ifaceID = f.ExternalIDs[ovsdb.KeyIfaceID]
+		p.attached, _ = ofproto.ParseMAC(f.ExternalIDs[ovsdb.KeyAttachedMAC]) // zero if it is none
+		p.down = down(f, link)
+		if p.ours || p.patch {
+			continue
+		}
+		if p.ifaceID != "" {
+			e.byID[p.ifaceID] = append(e.byID[p.ifaceID], p)
+		}
+		for _, m := range macsOf(p.attached, link.MAC) {
+			e.byMAC[m] = append(e.byMAC[m], p)
+		}
+	}
+}
+
+// macsOf returns the MAC addresses by which a port can be found.
+func macsOf(attached ofproto.MAC, device string) (out []ofproto.MAC) {
+	if attached != (ofproto.MAC{}) {
+		return []ofproto.MAC{attached}
+	}
+	if m, err := ofproto.ParseMAC(device); err == nil {
+		return []ofproto.MAC{m}
+	}
+	return nil
+}
+
+// down returns why no packet can pass by an interface, "" if one can. Of a device
+// in another network namespace, whose administrative state is not known, the link is not
+// known either, whatever Open vSwitch reports.
+func down(f *ovsdb.InterfaceRow, l ovsdb.Link) string {
+	switch {
+	case f.OFPort < 0 && f.Error != "":
+		return "ovs-vswitchd could not create it: " + f.Error
+	case f.OFPort < 0:
+		return "ovs-vswitchd could not create it"
+	case l.Admin == "down":
+		return "its device is down"
+	case l.Admin == "up" && l.Link == "down":
+		return "its device has no link"
+	}
+	return ""
+}
+
+func (e *Evidence) named(port string) *bridgePort { return e.names[port] }

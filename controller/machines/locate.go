@@ -1,0 +1,220 @@
+package machines
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/ofdvr/ofdvr/internal/ovstrace"
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A basis is on what a decision is founded.
+type basis uint8
+
+const (
+	noTrace      basis = iota // nothing
+	blind                     // the bridge cannot be looked at
+	noTable                   // the MAC table cannot be read, and the database has nothing
+	notOnBridge               // the network is joined by external bridges alone
+	learnedHere               // the MAC table has the address in the network's VLAN
+	learnedOther              // the MAC table has it in another VLAN
+	plugged                   // an interface in the VLAN has the port's ID or MAC address
+	wrongVLAN                 // it is in another VLAN
+	wrongMAC                  // it has another MAC address
+	cannotPass                // no packet can pass by it
+)
+
+// found is what is decided of a port, without words.
+type found struct {
+	state State
+	basis basis
+	at    *bridgePort       // nil: there is none
+	entry ovstrace.MACEntry // of learnedHere and learnedOther
+	vlan  uint16
+	mac   ofproto.MAC // of wrongMAC
+}
+
+// locate decides where the machine of p is. What the MAC table has in the right VLAN
+// wins, as packets came from there; then an interface with the port's ID or MAC address; then
+// what the MAC table has in another VLAN.
+func (v *View) locate(p *routing.Port) found {
+	if v.e.nothing != "" {
+		return found{state: Unknown, basis: blind}
+	}
+	want := v.vlan(p.Network)
+	if f, ok := v.learned(p, want); ok {
+		return f
+	}
+	ports := v.e.byID[p.ID]
+	if len(ports) == 0 {
+		ports = slices.DeleteFunc(slices.Clone(v.e.byMAC[p.MAC]), func(b *bridgePort) bool { return v.others(p, b) })
+	}
+	best := found{state: NotSeen}
+	for i, b := range ports {
+		if f := v.plugged(p, b, want); i == 0 || f.state == Seen {
+			best = f
+		}
+	}
+	if len(ports) > 0 {
+		return best
+	}
+	for _, m := range v.e.learned[p.MAC] {
+		if want != 0 && m.VLAN != want && v.declared(p, p.MAC, m.VLAN) == "" {
+			return found{Elsewhere, learnedOther, v.e.byNo[m.Port], m, m.VLAN, p.MAC}
+		}
+	}
+	switch {
+	case !v.onBridge(p.Network):
+		return found{state: Unknown, basis: notOnBridge}
+	case v.e.noTable != "":
+		return found{state: Unknown, basis: noTable}
+	}
+	return best
+}
+
+// learned finds the MAC address of p in a VLAN, 0 for any.
+func (v *View) learned(p *routing.Port, want uint16) (found, bool) {
+	for _, m := range v.e.learned[p.MAC] {
+		if want != 0 && m.VLAN != want || want == 0 && v.declared(p, p.MAC, m.VLAN) != "" {
+			continue
+		}
+		f := found{Seen, learnedHere, v.e.byNo[m.Port], m, m.VLAN, p.MAC}
+		if f.at != nil && f.at.down != "" { // the table has not forgotten it yet
+			f.state, f.basis = NotSeen, cannotPass
+		}
+		return f, true
+	}
+	return found{}, false
+}
+
+// others reports whether b is known to be of another port than p.
+func (v *View) others(p *routing.Port, b *bridgePort) bool {
+	if b.ifaceID == "" || b.ifaceID == p.ID {
+		return false
+	}
+	_, declared := v.x.Port(b.ifaceID)
+	return declared
+}
+
+// plugged judges a port of the bridge that has the ID or the MAC address of p, and
+// from which no packet with that address came lately in the VLAN that is wanted.
+func (v *View) plugged(p *routing.Port, b *bridgePort, want uint16) found {
+	f := found{state: Elsewhere, at: b, vlan: b.untagged()}
+	if b.carries(want) && b.mode == trunk && len(b.trunks) > 0 {
+		f.vlan = want // the machine tags its packets itself
+	}
+	switch mac, other := v.otherMAC(p, b, f.vlan); {
+	case b.down != "":
+		f.state, f.basis = NotSeen, cannotPass
+	case other:
+		f.basis, f.mac = wrongMAC, mac
+	case want != 0 && f.vlan != want, f.vlan == deadVLAN:
+		f.basis = wrongVLAN
+	default:
+		f.state, f.basis = Seen, plugged
+	}
+	return f
+}
+
+// otherMAC returns the MAC address that the machine at b has, and true if it is none of
+// p's: by its attached-mac or, if that is not to be had or is right, the only one from which packets
+// came lately. A machine that sends with several has others behind it.
+func (v *View) otherMAC(p *routing.Port, b *bridgePort, vlan uint16) (ofproto.MAC, bool) {
+	if b.attached != (ofproto.MAC{}) && b.attached != p.MAC {
+		return b.attached, true
+	}
+	var on []ofproto.MAC
+	for _, m := range v.e.on[b.no] {
+		if m.VLAN == vlan {
+			on = append(on, m.MAC)
+		}
+	}
+	if len(on) != 1 || on[0] == p.MAC || slices.ContainsFunc(p.Pairs, func(q routing.AddressPair) bool { return q.MAC == on[0] }) {
+		return ofproto.MAC{}, false
+	}
+	return on[0], true
+}
+
+// sighting says in words what was decided.
+func (v *View) sighting(p *routing.Port, f found) Sighting {
+	s := Sighting{State: f.state, VLAN: f.vlan, Wanted: v.vlan(p.Network)}
+	bridge := v.e.bridge
+	if f.at != nil {
+		s.Port, s.OFPort = f.at.name, f.at.no
+		s.Tagged = f.vlan != f.at.untagged()
+		s.Remote = f.basis == learnedHere && (f.at.patch || f.at.mode == trunk && f.at.ifaceID == "")
+	} else if f.basis == learnedHere || f.basis == learnedOther {
+		s.Port, s.OFPort = f.entry.Port.String(), f.entry.Port // of which the database has not heard
+	}
+	switch f.basis {
+	case blind:
+		s.Says = v.e.nothing
+	case noTable:
+		s.Says = fmt.Sprintf("no interface of bridge %s has its ID or its MAC address, and the MAC table cannot be read: %s", bridge, v.e.noTable)
+	case notOnBridge:
+		s.Says = fmt.Sprintf("only routers with bridges of your own join network %s, and there is no trace of the machine on bridge %s", p.Network, bridge)
+	case noTrace:
+		s.Says = fmt.Sprintf("no interface of bridge %s has its ID (external_ids:iface-id) or MAC address %v, and no packet came from that address in the last %v; "+
+			"a machine that sends nothing for so long looks the same as one that does not exist", bridge, p.MAC, v.e.aging)
+		s.Remedy = fmt.Sprintf("start the machine, plug it into bridge %s, or have it send something", bridge)
+	case learnedHere:
+		s.Says = fmt.Sprintf("packets came from it %s by port %s of bridge %s in %s", ago(f.entry), s.Port, bridge, InVLAN(f.vlan))
+		if s.Remote {
+			s.Says += ", which connects other hosts"
+		}
+	case learnedOther:
+		s.Says = fmt.Sprintf("packets from its MAC address %v came %s by port %s of bridge %s in %s, and network %s is VLAN %d", p.MAC, ago(f.entry), s.Port, bridge, InVLAN(f.vlan), p.Network, s.Wanted)
+		s.Remedy = v.retag(s)
+	case plugged:
+		s.Says = fmt.Sprintf("port %s of bridge %s has its %s and is in %s; no packet came from it in the last %v", s.Port, bridge, v.matched(p, f.at), InVLAN(f.vlan), v.e.aging)
+		if v.e.noTable != "" {
+			s.Says = fmt.Sprintf("port %s of bridge %s has its %s and is in %s", s.Port, bridge, v.matched(p, f.at), InVLAN(f.vlan))
+		}
+	case wrongVLAN:
+		s.Says = fmt.Sprintf("port %s of bridge %s has its %s and is in %s, and network %s is VLAN %d", s.Port, bridge, v.matched(p, f.at), InVLAN(f.vlan), p.Network, s.Wanted)
+		if s.Wanted == 0 {
+			s.Says = fmt.Sprintf("port %s of bridge %s has its %s and is in %s", s.Port, bridge, v.matched(p, f.at), InVLAN(f.vlan))
+		}
+		s.Remedy = v.retag(s)
+	case wrongMAC:
+		s.Says = fmt.Sprintf("port %s of bridge %s has its iface-id, and the machine there has MAC address %v, not %v", s.Port, bridge, f.mac, p.MAC)
+		s.Remedy = fmt.Sprintf("correct the MAC address of port %s in the intent, or that of the machine", p.ID)
+	case cannotPass:
+		s.Says = fmt.Sprintf("port %s of bridge %s is its port, and %s", s.Port, bridge, f.at.down)
+		s.Remedy = "start the machine, or set its device up"
+	}
+	return s
+}
+
+// matched says by what a port of the bridge was found.
+func (v *View) matched(p *routing.Port, b *bridgePort) string {
+	if b.ifaceID == p.ID {
+		return "iface-id"
+	}
+	return "MAC address"
+}
+
+// retag says how to move a machine into its VLAN.
+func (v *View) retag(s Sighting) string {
+	switch {
+	case s.VLAN == deadVLAN:
+		return "see the log of the L2 agent that tags ports: it has not bound this one"
+	case s.Wanted == 0:
+		return ""
+	}
+	return fmt.Sprintf("correct the tag (ovs-vsctl set Port %s tag=%d), or the VLAN or the network in the intent", s.Port, s.Wanted)
+}
+
+func ago(m ovstrace.MACEntry) string { return fmt.Sprintf("%v ago", m.Age) }
+
+// InVLAN says in words in which VLAN a port is.
+func InVLAN(vlan uint16) string {
+	switch vlan {
+	case 0:
+		return "no VLAN (it has no tag)"
+	case deadVLAN:
+		return "the dead VLAN 4095"
+	}
+	return fmt.Sprintf("VLAN %d", vlan)
+}

@@ -1,0 +1,129 @@
+// Package machines finds out whether the machine of each declared port is on the
+// integration bridge: by which port, in which VLAN, and with which MAC address.
+//
+// An [Observer] reads the [Evidence]: interfaces and port tags from the database, and
+// the MAC table of the bridge from ovs-vswitchd. A [View] decides; it is a function
+// of the evidence and the intent.
+package machines
+
+import (
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// State says whether the machine of a port is on the integration bridge.
+type State string
+
+// The states; docs/states.md says what an operator does about each.
+const (
+	Seen      State = "seen"      // it is there, in the VLAN of its network
+	NotSeen   State = "not_seen"  // there is no trace of it
+	Elsewhere State = "elsewhere" // it is there in another VLAN, or with another MAC address
+	Unknown   State = "unknown"   // it cannot be looked for
+)
+
+// States are all states, in the order in which they are shown.
+var States = [...]State{Seen, NotSeen, Elsewhere, Unknown}
+
+// A Sighting is what is known of the machine of one port.
+type Sighting struct {
+	State  State
+	Port   string         // of the integration bridge, where it is or should be; "" if there is none
+	OFPort ofproto.PortNo // the number of Port; 0 if ovs-vswitchd has assigned none
+	VLAN   uint16         // in which it is there; 0: none. Only if Port is not ""
+	Wanted uint16         // the VLAN of its network; 0: it is not known
+	Tagged bool           // it sends packets with a VLAN tag
+	Remote bool           // Port connects other hosts, and the machine is behind it
+	Says   string         // the evidence, in words
+	Remedy string         // what to do about it; "" if nothing
+}
+
+// A View decides for an intent. It is for one goroutine.
+type View struct {
+	x       *routing.Index
+	e       *Evidence
+	vlans   map[string]uint16                 // by network, as far as it was needed
+	declare map[ofproto.MAC]map[uint16]string // declared ports by MAC address and VLAN; nil: not needed yet
+}
+
+// NewView returns a View of the machines of x's ports.
+func NewView(x *routing.Index, e *Evidence) *View {
+	return &View{x: x, e: e, vlans: make(map[string]uint16)}
+}
+
+// Counts are how many ports there are in each state.
+type Counts map[State]int
+
+// Count looks at each port that can be reached, see [routing.Port.IsUp], and
+// returns how many there are in each state. each is called with those that are not
+// Seen, in the order of their IDs; it may be nil.
+func (v *View) Count(each func(*routing.Port, Sighting)) Counts {
+	n := make(Counts, len(States))
+	for _, s := range States {
+		n[s] = 0
+	}
+	for p := range v.x.Ports("") {
+		if !p.IsUp() {
+			continue
+		}
+		s := v.locate(&p)
+		n[s.state]++
+		if each != nil && s.state != Seen {
+			each(&p, v.sighting(&p, s))
+		}
+	}
+	return n
+}
+
+// Look returns what is known of the machine of p.
+func (v *View) Look(p *routing.Port) Sighting { return v.sighting(p, v.locate(p)) }
+
+// vlan returns the VLAN of a network on the integration bridge; 0: it is not
+// known. Where another agent tags the ports, it is that of the router's patch port.
+func (v *View) vlan(network string) uint16 {
+	if vlan, ok := v.vlans[network]; ok {
+		return vlan
+	}
+	n := v.x.Members(network)
+	vlan := n.VLAN
+	if vlan == 0 {
+		for _, l := range v.x.Legs(network) {
+			if p := v.e.named(l.PeerName()); p != nil && p.mode == access && p.tag != deadVLAN {
+				vlan = p.tag
+				break
+			}
+		}
+	}
+	v.vlans[network] = vlan
+	return vlan
+}
+
+// onBridge reports whether machines of a network are expected on the integration
+// bridge: not if only routers with bridges of others join it, which may be connected to
+// any.
+func (v *View) onBridge(network string) bool {
+	legs := v.x.Legs(network)
+	for _, l := range legs {
+		if l.Router.Bridge.Managed {
+			return true
+		}
+	}
+	return len(legs) == 0
+}
+
+// declared returns the ID of another port that has a MAC address in a VLAN, "" if none has.
+func (v *View) declared(p *routing.Port, mac ofproto.MAC, vlan uint16) string {
+	if v.declare == nil {
+		v.declare = make(map[ofproto.MAC]map[uint16]string)
+		for q := range v.x.Ports("") {
+			if v.declare[q.MAC] == nil {
+				v.declare[q.MAC] = make(map[uint16]string, 1)
+			}
+			v.declare[q.MAC][v.vlan(q.Network)] = q.ID
+		}
+	}
+	if id := v.declare[mac][vlan]; id != p.ID {
+		return id
+	}
+	return ""
+}

@@ -1,0 +1,177 @@
+package machines_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ofdvr/ofdvr/controller/machines"
+	"github.com/ofdvr/ofdvr/internal/ovstrace"
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/ovsdb"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+func mac(n byte) ofproto.MAC { return ofproto.MAC{2, 0, 0, 0, 1, n} }
+
+// index has ports p1, p2 … with MAC addresses that end so, on network blue in
+// VLAN 1, and port g1 with that of p1 on green in VLAN 2.
+func index(blueVLAN uint16, managed bool) *routing.Index {
+	m := &routing.Model{
+		Networks: []routing.Network{{ID: "blue", VLAN: blueVLAN, MTU: 1500}, {ID: "green", VLAN: 2, MTU: 1500}},
+		Routers: []routing.Router{{ID: "r", Bridge: routing.Bridge{Managed: managed}, Interfaces: []routing.Interface{
+			{ID: "f", Network: "blue", MAC: mac(0xfe), PatchPort: "pr-f"}, {ID: "g", Network: "green", MAC: mac(0xfd)}}}},
+		Ports: []routing.Port{{ID: "g1", Network: "green", MAC: mac(1)}},
+	}
+	for n := range byte(3) {
+		m.Ports = append(m.Ports, routing.Port{ID: fmt.Sprint("p", n+1), Network: "blue", MAC: mac(n + 1)})
+	}
+	return routing.NewIndex(m)
+}
+
+type row struct {
+	name    string
+	tag     int // -1: none
+	mode    string
+	trunks  []int
+	ids     map[string]string
+	typ     string
+	ofport  int
+	link    ovsdb.Link
+	problem string
+}
+
+func bridge(rows ...row) (*ovsdb.BridgeRow, map[string]ovsdb.Link) {
+	b, links := &ovsdb.BridgeRow{Name: "br-int"}, make(map[string]ovsdb.Link)
+	for i, r := range rows {
+		p := ovsdb.PortRow{Name: r.name, VLANMode: r.mode, Trunks: r.trunks}
+		if r.tag >= 0 {
+			p.Tag = &r.tag
+		}
+		if r.typ == "ours" {
+			r.typ, p.ExternalIDs = "patch", map[string]string{ovsdb.KeyOwner: ovsdb.Owner}
+		}
+		if r.ofport == 0 {
+			r.ofport = i + 1
+		}
+		p.Interfaces = []ovsdb.InterfaceRow{{UUID: r.name, Name: r.name, Type: r.typ, ExternalIDs: r.ids, OFPort: r.ofport, Error: r.problem}}
+		b.Ports = append(b.Ports, p)
+		links[r.name] = r.link
+	}
+	return b, links
+}
+
+func id(port string) map[string]string { return map[string]string{ovsdb.KeyIfaceID: port} }
+
+func attached(m ofproto.MAC) map[string]string {
+	return map[string]string{ovsdb.KeyAttachedMAC: m.String()}
+}
+
+func at(port ofproto.PortNo, vlan uint16, m ofproto.MAC) ovstrace.MACEntry {
+	return ovstrace.MACEntry{Port: port, VLAN: vlan, MAC: m, Age: 7 * time.Second}
+}
+
+// What is decided of port p1 by each kind of evidence, and in which words.
+func TestLook(t *testing.T) {
+	up, noLink := ovsdb.Link{Admin: "up", Link: "up"}, ovsdb.Link{Admin: "up", Link: "down"}
+	for name, c := range map[string]struct {
+		rows     []row
+		table    []ovstrace.MACEntry
+		tableErr error
+		vlan     uint16 // of blue; 0: the patch port's
+		external bool
+		want     string // state, port, VLAN
+		says     string
+	}{
+		"nothing":                     {want: "not_seen  0", says: "a machine that sends nothing for so long looks the same as one that does not exist", vlan: 1},
+		"learned":                     {rows: []row{{name: "t", tag: 1}}, table: []ovstrace.MACEntry{at(1, 1, mac(1))}, vlan: 1, want: "seen t 1", says: "packets came from it 7s ago by port t of bridge br-int in VLAN 1"},
+		"learned in both VLANs":       {rows: []row{{name: "u", tag: -1}}, table: []ovstrace.MACEntry{at(1, 2, mac(1)), at(1, 1, mac(1))}, vlan: 1, want: "seen u 1 remote"},
+		"only the other port is seen": {rows: []row{{name: "u", tag: 2}}, table: []ovstrace.MACEntry{at(1, 2, mac(1))}, vlan: 1, want: "not_seen  0"},
+		"learned in a VLAN of none":   {rows: []row{{name: "u", tag: 9}}, table: []ovstrace.MACEntry{at(1, 9, mac(1))}, vlan: 1, want: "elsewhere u 9", says: "in VLAN 9, and network blue is VLAN 1"},
+		"tunnel":                      {rows: []row{{name: "patch-tun", tag: -1, typ: "patch"}}, table: []ovstrace.MACEntry{at(1, 1, mac(1))}, vlan: 1, want: "seen patch-tun 1 remote", says: ", which connects other hosts"},
+		"on our own patch port":       {rows: []row{{name: "pi-f", tag: 1, typ: "ours", ids: id("p1")}}, table: []ovstrace.MACEntry{at(1, 1, mac(1))}, vlan: 1, want: "not_seen  0"},
+		"on the bridge itself":        {table: []ovstrace.MACEntry{at(ofproto.PortLocal, 1, mac(1))}, rows: []row{{name: "br-int", tag: 1, ofport: 65534}}, vlan: 1, want: "seen br-int 1"},
+		"of a port not yet known":     {table: []ovstrace.MACEntry{at(9, 1, mac(1))}, vlan: 1, want: "seen 9 1"},
+		"gone from a dead link":       {rows: []row{{name: "t", tag: 1, link: noLink}}, table: []ovstrace.MACEntry{at(1, 1, mac(1))}, vlan: 1, want: "not_seen t 1", says: "its device has no link"},
+		"in another namespace":        {rows: []row{{name: "t", tag: 1, ids: id("p1"), link: ovsdb.Link{Link: "down"}}}, vlan: 1, want: "seen t 1"},
+		"iface-id":                    {rows: []row{{name: "t", tag: 1, ids: id("p1"), link: up}}, vlan: 1, want: "seen t 1", says: "port t of bridge br-int has its iface-id and is in VLAN 1; no packet came from it in the last 5m0s"},
+		"iface-id, wrong VLAN":        {rows: []row{{name: "t", tag: 3, ids: id("p1"), link: up}}, vlan: 1, want: "elsewhere t 3", says: "is in VLAN 3, and network blue is VLAN 1"},
+		"iface-id, dead VLAN":         {rows: []row{{name: "t", tag: 4095, ids: id("p1"), link: up}}, vlan: 1, want: "elsewhere t 4095", says: "the dead VLAN 4095"},
+		"iface-id, no tag":            {rows: []row{{name: "t", tag: -1, ids: id("p1"), link: up}}, vlan: 1, want: "elsewhere t 0", says: "no VLAN (it has no tag)"},
+		"iface-id, trunk":             {rows: []row{{name: "t", tag: -1, trunks: []int{1, 7}, ids: id("p1")}}, vlan: 1, want: "seen t 1"},
+		"iface-id, another trunk":     {rows: []row{{name: "t", tag: -1, trunks: []int{7}, ids: id("p1")}}, vlan: 1, want: "elsewhere t 0"},
+		"iface-id, native":            {rows: []row{{name: "t", tag: 1, mode: "native-untagged", ids: id("p1")}}, vlan: 1, want: "seen t 1"},
+		"iface-id, no link":           {rows: []row{{name: "t", tag: 1, ids: id("p1"), link: noLink}}, vlan: 1, want: "not_seen t 1", says: "its device has no link"},
+		"iface-id, down":              {rows: []row{{name: "t", tag: 1, ids: id("p1"), link: ovsdb.Link{Admin: "down", Link: "down"}}}, vlan: 1, want: "not_seen t 1", says: "its device is down"},
+		"iface-id, no device":         {rows: []row{{name: "t", tag: 1, ids: id("p1"), ofport: -1, problem: "No such device"}}, vlan: 1, want: "not_seen t 1", says: "could not create it: No such device"},
+		"iface-id, other attached":    {rows: []row{{name: "t", tag: 1, ids: map[string]string{ovsdb.KeyIfaceID: "p1", ovsdb.KeyAttachedMAC: mac(9).String()}}}, vlan: 1, want: "elsewhere t 1", says: "has MAC address 02:00:00:00:01:09, not 02:00:00:00:01:01"},
+		"iface-id, other sends":       {rows: []row{{name: "t", tag: 1, ids: id("p1")}}, table: []ovstrace.MACEntry{at(1, 1, mac(9))}, vlan: 1, want: "elsewhere t 1", says: "has MAC address 02:00:00:00:01:09"},
+		"iface-id, several send":      {rows: []row{{name: "t", tag: 1, ids: id("p1")}}, table: []ovstrace.MACEntry{at(1, 1, mac(9)), at(1, 1, mac(8))}, vlan: 1, want: "seen t 1"},
+		"twice, once well":            {rows: []row{{name: "old", tag: 4095, ids: id("p1")}, {name: "new", tag: 1, ids: id("p1")}}, vlan: 1, want: "seen new 1"},
+		"attached-mac":                {rows: []row{{name: "t", tag: 1, ids: attached(mac(1)), link: up}}, vlan: 1, want: "seen t 1", says: "has its MAC address"},
+		"attached-mac, wrong VLAN":    {rows: []row{{name: "t", tag: 3, ids: attached(mac(1))}}, vlan: 1, want: "elsewhere t 3"},
+		"device's MAC":                {rows: []row{{name: "t", tag: 1, typ: "internal", link: ovsdb.Link{MAC: mac(1).String()}}}, vlan: 1, want: "seen t 1"},
+		"the other port's interface":  {rows: []row{{name: "t", tag: 2, ids: map[string]string{ovsdb.KeyIfaceID: "g1", ovsdb.KeyAttachedMAC: mac(1).String()}}}, vlan: 1, want: "not_seen  0"},
+		"VLAN of the patch port":      {rows: []row{{name: "pi-f", tag: 5, typ: "ours"}, {name: "t", tag: 5, ids: id("p1")}}, want: "seen t 5"},
+		"not that":                    {rows: []row{{name: "pi-f", tag: 5, typ: "ours"}, {name: "t", tag: 6, ids: id("p1")}}, want: "elsewhere t 6", says: "network blue is VLAN 5"},
+		"no VLAN is known":            {rows: []row{{name: "pi-f", tag: 4095, mode: "trunk", typ: "ours"}, {name: "t", tag: 6}}, table: []ovstrace.MACEntry{at(2, 6, mac(1))}, want: "seen t 6"},
+		"no VLAN is known, dead":      {rows: []row{{name: "t", tag: 4095, ids: id("p1")}}, want: "elsewhere t 4095"},
+		"no MAC table":                {tableErr: errors.New("frozen"), vlan: 1, want: "unknown  0", says: "the MAC table cannot be read: frozen"},
+		"no MAC table, iface-id":      {rows: []row{{name: "t", tag: 1, ids: id("p1")}}, tableErr: errors.New("frozen"), vlan: 1, want: "seen t 1"},
+		"a bridge of your own":        {external: true, vlan: 1, want: "unknown  0", says: "only routers with bridges of your own join network blue"},
+	} {
+		b, links := bridge(c.rows...)
+		x := index(c.vlan, !c.external)
+		p, _ := x.Port("p1")
+		s := machines.NewView(x, machines.NewEvidence(b, links, c.table, c.tableErr)).Look(&p)
+		got := fmt.Sprintf("%s %s %d", s.State, s.Port, s.VLAN)
+		if s.Remote {
+			got += " remote"
+		}
+		if got != c.want || !strings.Contains(s.Says, c.says) || s.Says == "" {
+			t.Errorf("%s: %s: %q; want %s: %q", name, got, s.Says, c.want, c.says)
+		}
+		if s.State == machines.Elsewhere && s.Remedy == "" {
+			t.Errorf("%s: nothing is said about what to do", name)
+		}
+	}
+}
+
+// Ports that are up are counted, and each that is not seen is told.
+func TestCount(t *testing.T) {
+	m := index(1, true).Model()
+	m.Ports[3].Down = true
+	x := routing.NewIndex(m)
+	b, links := bridge(row{name: "t", tag: 1}, row{name: "u", tag: 3})
+	var told []string
+	n := machines.NewView(x, machines.NewEvidence(b, links, []ovstrace.MACEntry{at(1, 1, mac(1)), at(2, 3, mac(2))}, nil)).Count(func(p *routing.Port, s machines.Sighting) {
+		told = append(told, fmt.Sprint(p.ID, " ", s.State))
+	})
+	if got := fmt.Sprint(n[machines.Seen], n[machines.NotSeen], n[machines.Elsewhere], n[machines.Unknown], told); got != "1 1 1 0 [g1 not_seen p2 elsewhere]" {
+		t.Error(got)
+	}
+	n = machines.NewView(x, machines.Nothing("br-int", "it is gone")).Count(nil)
+	if n[machines.Unknown] != 3 || n[machines.Seen] != 0 {
+		t.Error(n)
+	}
+}
+
+// A look costs the same for each port, however many there are.
+func BenchmarkCount(b *testing.B) {
+	m := &routing.Model{Networks: []routing.Network{{ID: "n", VLAN: 1, MTU: 1500}}}
+	var table []ovstrace.MACEntry
+	for i := range 100_000 {
+		a := ofproto.MAC{2, 0, 0, byte(i >> 16), byte(i >> 8), byte(i)}
+		m.Ports = append(m.Ports, routing.Port{ID: fmt.Sprint("p", i), Network: "n", MAC: a})
+		if i%2 == 0 {
+			table = append(table, at(1, 1, a))
+		}
+	}
+	row, links := bridge(row{name: "t", tag: 1})
+	x, e := routing.NewIndex(m), machines.NewEvidence(row, links, table, nil)
+	for b.Loop() {
+		machines.NewView(x, e).Count(nil)
+	}
+}

@@ -1,0 +1,111 @@
+package machines
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ofdvr/ofdvr/internal/ovstrace"
+	"github.com/ofdvr/ofdvr/ovsdb"
+)
+
+// maxAge is how old evidence may be that is used again.
+const maxAge = time.Second
+
+// Database is what an Observer reads of Open vSwitch's database.
+type Database interface {
+	Database(context.Context) (ovsdb.State, error)
+	Links(context.Context) (map[string]ovsdb.Link, error)
+}
+
+// An Observer reads the evidence on demand: ovs-vswitchd and ovsdb-server are asked once for
+// each look, and not more often than once a second. Its methods may be called from any
+// goroutine.
+type Observer struct {
+	db       Database
+	endpoint string // of the database
+	bridge   string
+	looking  chan struct{} // capacity 1, full: a caller looks
+
+	mu   sync.Mutex // protects what follows
+	last *Evidence  // nil: there was no look
+	at   time.Time  // of last
+}
+
+// NewObserver returns an Observer of a bridge whose database is at endpoint.
+func NewObserver(db Database, endpoint, bridge string) *Observer {
+	return &Observer{db: db, endpoint: endpoint, bridge: bridge, looking: make(chan struct{}, 1)}
+}
+
+// Look returns evidence that is at most a second old. The error is ctx's cause: what
+// cannot be read is part of the evidence.
+func (o *Observer) Look(ctx context.Context) (*Evidence, error) { return o.lookWithin(ctx, maxAge) }
+
+// LookAnew returns evidence that was read after the call.
+func (o *Observer) LookAnew(ctx context.Context) (*Evidence, error) { return o.lookWithin(ctx, 0) }
+
+func (o *Observer) lookWithin(ctx context.Context, age time.Duration) (*Evidence, error) {
+	if e := o.Latest(age); e != nil {
+		return e, nil
+	}
+	select {
+	case o.looking <- struct{}{}:
+		defer func() { <-o.looking }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if e := o.Latest(age); e != nil { // of the caller before
+		return e, nil
+	}
+	began := time.Now()
+	e := o.look(ctx)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	o.mu.Lock()
+	o.last, o.at = e, began
+	o.mu.Unlock()
+	return e, nil
+}
+
+// Latest returns the evidence of the last look if it is younger than age, else nil.
+func (o *Observer) Latest(age time.Duration) *Evidence {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.last == nil || time.Since(o.at) >= age {
+		return nil
+	}
+	return o.last
+}
+
+// look asks ovsdb-server first: then all changes that it had made before are in the
+// client's copy of the database.
+func (o *Observer) look(ctx context.Context) *Evidence {
+	links, err := o.db.Links(ctx)
+	if err != nil {
+		return Nothing(o.bridge, err.Error())
+	}
+	state, err := o.db.Database(ctx)
+	if err != nil {
+		return Nothing(o.bridge, err.Error())
+	}
+	b, ok := state.Bridge(o.bridge)
+	if !ok {
+		return Nothing(o.bridge, fmt.Sprintf("the integration bridge %s does not exist", o.bridge))
+	}
+	table, err := o.table(ctx)
+	return NewEvidence(&b, links, table, err)
+}
+
+// table reads the MAC table. ovs-vswitchd may be frozen.
+func (o *Observer) table(ctx context.Context) ([]ovstrace.MACEntry, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, ovstrace.AnswerTime, fmt.Errorf("ovs-vswitchd did not answer in %v", ovstrace.AnswerTime))
+	defer cancel()
+	conn, err := ovstrace.DialBeside(ctx, o.endpoint)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return ovstrace.MACTable(ctx, conn, o.bridge)
+}
