@@ -59,6 +59,9 @@ func (c *Controller) Flows(ctx context.Context, router string) (iter.Seq[Flow], 
 	if err != nil {
 		return nil, fmt.Errorf("read the flows of bridge %s: %w", session.bridge, err)
 	}
+	if err := recount(ctx, session, program, stats); err != nil {
+		return nil, err
+	}
 	names := make(map[ofproto.PortNo]string)
 	for name, no := range session.ports.numbers() {
 		names[no] = name

@@ -77,7 +77,7 @@ func (b ByRole) Routed() Tally { return b.Sum(compile.RoleDeliver, compile.RoleE
 // metrics and texts.
 var fallbackReasons = map[string][]compile.Role{
 	"ttl":       {compile.RoleTTL},
-	"mtu":       {compile.RoleTooBig},
+	"mtu":       {compile.RoleLarger},
 	"exception": {compile.RoleException, compile.RoleKernel},
 	"no_route":  {compile.RoleNoRoute},
 	"unknown":   {compile.RoleUnknown},

@@ -204,11 +204,11 @@ func (r *Reader) read(ctx context.Context) (bool, error) {
 			}
 		}
 	}
-	limited, err := r.limited(ctx, program)
+	metered, err := r.metered(ctx, program)
 	if err != nil {
 		return false, err
 	}
-	rc.add(got, limited, program.Objects, b.cfg.Ports)
+	rc.add(got, metered, program.Objects, b.cfg.Ports)
 	if !rc.taken.IsZero() { // else the previous reading may be long ago
 		b.limited(id, got.counted.few)
 	}
@@ -270,12 +270,12 @@ func (r *Reader) flows(ctx context.Context, i, halves int, take func([]ofproto.F
 	return r.conn.EachFlow(ctx, filter, take)
 }
 
-// meterTable is a table without flows. What a meter has dropped is counted as if it were a
+// meterTable is a table without flows. What a meter has dropped, or counted, is added as if it were a
 // flow in this table, with the meter's number as its priority.
 const meterTable ofproto.TableID = 0xfe
 
-// limited returns what the meters of a program have dropped.
-func (r *Reader) limited(ctx context.Context, p compile.Program) (out []ofproto.FlowStats, err error) {
+// metered returns what the meters of a program have dropped, or counted.
+func (r *Reader) metered(ctx context.Context, p compile.Program) (out []ofproto.FlowStats, err error) {
 	if len(p.Meters) == 0 {
 		return nil, nil
 	}
@@ -291,9 +291,13 @@ func (r *Reader) limited(ctx context.Context, p compile.Program) (out []ofproto.
 			fs := ofproto.FlowStats{Flow: ofproto.Flow{
 				FlowKey: ofproto.FlowKey{Table: meterTable, Priority: uint16(m.Meter)}, Cookie: compile.CookieOf(iface, role),
 			}}
-			for _, b := range m.Bands {
-				fs.Packets += b.Packets
-				fs.Bytes += b.Bytes
+			if role == compile.RoleLarger {
+				fs.Packets, fs.Bytes = m.Packets, m.Bytes
+			} else {
+				for _, b := range m.Bands {
+					fs.Packets += b.Packets
+					fs.Bytes += b.Bytes
+				}
 			}
 			out = append(out, fs)
 		}

@@ -98,6 +98,9 @@ func sourceOf(x *routing.Index, r *routing.Router, facts Facts, prev source) sou
 		if r.AnswerRate > 0 && s.can.Has(CanMeter) {
 			l.meters = l.ids
 		}
+		if l.ids != nil && s.can.Has(CanMeter) {
+			l.large = l.ids[countLarge]
+		}
 		if l.patch != 0 && !f.Down {
 			s.legs = append(s.legs, l)
 		}
@@ -132,6 +135,7 @@ type leg struct {
 	patch, tap ofproto.PortNo    // tap is 0 without fallback
 	ids        []ofproto.MeterID // meters, by kind; nil: too many interfaces
 	meters     []ofproto.MeterID // meters for answers, by kind; nil: no limit
+	large      ofproto.MeterID   // counts packets that are larger than the next MTU; 0: nothing does
 	scope      [2]uint64         // numbers of its address scopes, by family; 0: only one scope
 }
 
@@ -180,6 +184,9 @@ func (s source) compile() Program {
 			for _, k := range []limit{limitEcho, limitTTL, limitResolution} {
 				c.objects = append(c.objects, labelled{CookieOf(l.object(), k.role()), l.object()})
 			}
+		}
+		if c.sendsLarge(l) && l.large != 0 {
+			c.objects = append(c.objects, labelled{CookieOf(l.object(), countLarge.role()), l.object()})
 		}
 		if c.limitsUnknown(l) {
 			c.objects = append(c.objects, labelled{CookieOf(l.object(), limitUnknown.role()), l.object()})

@@ -64,6 +64,11 @@ const (
 	RoleSearch    Role = 36 // limits packets from the interface for unknown addresses
 	RoleNeighbour Role = 37 // exempts a resolved neighbour from that limit
 	RoleTap       Role = 38 // sends packets within that limit to the kernel
+
+	// Not of flows: packets of an interface that were larger than the next MTU and went to
+	// the kernel, as a meter counts them. Open vSwitch adds a packet that it has measured to the
+	// counters of two flows, that for larger packets and that for others.
+	RoleLarger Role = 39
 )
 
 // Does describes the purpose of a flow with role r for object o.
@@ -177,7 +182,7 @@ func CookieSlice(i, halves int) (cookie, mask ofproto.Cookie) {
 	return cookieMark | ofproto.Cookie(i)<<(48-halves)&mask, cookieMarkMask | mask
 }
 
-// Limits describes what a meter limits that drops packets of role r.
+// Limits describes what a meter limits, or counts, whose packets have role r.
 func (r Role) Limits() string {
 	switch r {
 	case RoleLimitedResolution:
@@ -188,6 +193,8 @@ func (r Role) Limits() string {
 		return "expired TTL"
 	case RoleLimitedUnknown:
 		return "packets for unknown neighbours"
+	case RoleLarger:
+		return "packets that are larger than the next MTU"
 	}
 	return fmt.Sprintf("role %d", uint8(r))
 }

@@ -2,6 +2,7 @@ package compile
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
@@ -44,12 +45,19 @@ func (l *leg) isHost(a netip.Addr) bool {
 	return true
 }
 
+// sendsLarge reports whether packets from l that are larger than the next MTU are
+// distinguished.
+func (c *compiler) sendsLarge(l *leg) bool {
+	return c.can.Has(CanCheckLength) && c.min < l.network.MTU
+}
+
 // rest emits the flows for packets from l that match no port: too large ones, and those for
 // unknown addresses.
 func (c *compiler) rest(l *leg) {
 	in := ofproto.InPort(l.patch)
-	if c.can.Has(CanCheckLength) && c.min < l.network.MTU {
-		c.emit(l.object(), RoleTooBig, tableDeliver, prioTooBig, ofproto.MatchOf(in, ofproto.Reg(0, 1, 1)), c.toKernel(l))
+	if c.sendsLarge(l) { // the flow counts all packets that were measured, and the meter those that it gets
+		do := slices.Collect(c.toKernel(l).All())
+		c.limited(l, countLarge, RoleTooBig, tableDeliver, prioTooBig, ofproto.MatchOf(in, ofproto.Reg(0, 1, 1)), do...)
 	}
 	c.emit(l.object(), RoleUnknown, tableDeliver, prioMiss, ofproto.MatchOf(in), c.toNeighbour(l))
 }

@@ -28,10 +28,11 @@ const (
 	limitEcho limit = iota
 	limitTTL
 	limitUnknown
+	countLarge      // limits nothing, see [leg.large]
 	limitResolution // from here on: meters of undeclared machines, then those of declared ones
 )
 
-// role returns the role of what meters of kind k drop.
+// role returns the role of what meters of kind k drop or, of countLarge, count.
 func (k limit) role() Role {
 	switch k {
 	case limitEcho:
@@ -40,6 +41,8 @@ func (k limit) role() Role {
 		return RoleLimitedTTL
 	case limitUnknown:
 		return RoleLimitedUnknown
+	case countLarge:
+		return RoleLarger
 	}
 	return RoleLimitedResolution
 }
@@ -71,8 +74,14 @@ func limitsOf(r *routing.Router) *limits {
 	n.ids = make([][]ofproto.MeterID, len(r.Interfaces))
 	ids := numbers(metered*each, func(i int) string {
 		k := i % each
+		if k == int(countLarge) {
+			return r.Interfaces[i/each].ID + "\x00large"
+		}
 		if first := int(limitResolution); k >= first+n.strange { // names that do not depend on n.strange
 			k += strangers - n.strange
+		}
+		if k > int(countLarge) {
+			k-- // as countLarge has a name
 		}
 		return r.Interfaces[i/each].ID + "\x00" + strconv.Itoa(k)
 	}, uint32(lastMeter-firstMeter), uint32(meterProbe-firstMeter))
@@ -90,8 +99,11 @@ func (n *limits) add(iface int, kind limit, id ofproto.MeterID) {
 // meter returns l's meter of a kind; 0: no limit.
 func (l *leg) meter(k limit) ofproto.MeterID {
 	ids := l.meters
-	if k == limitUnknown {
+	switch k {
+	case limitUnknown:
 		ids = l.ids
+	case countLarge:
+		return l.large
 	}
 	if ids == nil {
 		return 0
@@ -185,6 +197,9 @@ func (s source) meterEntries() (out []ofproto.MeterEntry) {
 		if c.limitsUnknown(l) {
 			out = append(out, rateMeter(l.meter(limitUnknown), uint32(s.router.UnknownRate)))
 		}
+		if c.sendsLarge(l) && l.large != 0 {
+			out = append(out, rateMeter(l.large, largeRate))
+		}
 		if l.meters == nil {
 			continue
 		}
@@ -209,6 +224,10 @@ func (s source) meterEntries() (out []ofproto.MeterEntry) {
 	slices.SortFunc(out, func(a, b ofproto.MeterEntry) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }
+
+// largeRate is more packets a second than a tap takes: a meter with this rate counts and
+// drops none.
+const largeRate = 1_000_000
 
 // rateMeter drops packets beyond rate per second. After a second without packets it allows a
 // burst of rate.

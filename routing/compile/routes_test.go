@@ -41,7 +41,13 @@ func routed(t *rapid.T, prog compile.Program, p packet) string {
 	}
 	last := steps[len(steps)-1]
 	if last.Group == 0 {
-		return last.Flow.Do.String()
+		var do []ofproto.Instruction
+		for in := range last.Flow.Do.All() {
+			if _, counts := in.(ofproto.Meter); !counts {
+				do = append(do, in)
+			}
+		}
+		return ofproto.Do(do...).String()
 	}
 	g := prog.Groups[slices.IndexFunc(prog.Groups, func(g ofproto.GroupEntry) bool { return g.ID == last.Group })]
 	var all []string

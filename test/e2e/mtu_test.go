@@ -62,3 +62,39 @@ func TestSmallerMTU(t *testing.T) {
 }
 
 func isEcho(f lab.Frame) bool { return echo("", "")(f) || echo6("", "")(f) }
+
+// Packets that go to the kernel because they are larger than the next MTU are counted
+// exactly: small ones, which the switch measures too, are not.
+func TestLargePacketsAreCounted(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := narrowPair(t)
+	const (
+		large  = `ofdvr_interface_fallback_packets_total{interface="r1-blue",reason="mtu",router="r1"}`
+		other  = `ofdvr_interface_fallback_packets_total{interface="r1-green",reason="mtu",router="r1"}`
+		routed = `ofdvr_interface_routed_packets_total{interface="r1-green",router="r1"}`
+	)
+	row := func(packets string) {
+		s.eventually("the flow to have "+packets+" packets", func() error {
+			out := s.ofdvr(0, "flows", "r1")
+			for line := range strings.Lines(out) {
+				if w := strings.Fields(line); strings.Contains(line, "that exceed the next MTU to the kernel") && w[1] == "200" && w[2] == packets {
+					return nil
+				}
+			}
+			return errors.New(out)
+		})
+	}
+	before := s.scrape()
+	ping(t, vm1, "10.0.2.10", lab.PingOptions{Count: 5})
+	ping(t, vm1, "fd00:2::10", lab.PingOptions{Count: 5})
+	ping(t, vm1, "10.0.2.10", lab.PingOptions{Size: 1372, Whole: true}) // as large as may be
+	s.grown(before, map[string]float64{routed: 11, large: 0, other: 0})
+	row("0")
+
+	s.sh(vm1.Name, "echo 1 >/proc/sys/net/ipv4/ip_no_pmtu_disc")
+	ping(t, vm1, "10.0.2.10", lab.PingOptions{Size: 1373}) // one byte more
+	ping(t, vm1, "10.0.2.10", lab.PingOptions{Size: 1450, Count: 3})
+	ping(t, vm2, "10.0.1.10", lab.PingOptions{Size: 1450})
+	s.grown(before, map[string]float64{large: 5, other: 0}) // vm1's answer to vm2 is one, too
+	row("5")
+}

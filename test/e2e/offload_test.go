@@ -59,7 +59,7 @@ func splitActions(list string) []string {
 // Actions that hardware can do: rewrite MAC addresses and the TTL, and output.
 var (
 	rewrite = regexp.MustCompile(`^set\((eth\((src=[0-9a-f:]+,?|dst=[0-9a-f:]+,?)+\)|ipv4\(ttl=\d+\)|ipv6\(hlimit=\d+\))\)$`)
-	measure = regexp.MustCompile(`^check_pkt_len\(size=\d+,gt\(([\w-]+)\),le\((.*)\)\)$`)
+	measure = regexp.MustCompile(`^check_pkt_len\(size=\d+,gt\(meter\(\d+\),([\w-]+)\),le\((.*)\)\)$`)
 )
 
 // offloadable returns an error unless actions only rewrite headers and output to port, which

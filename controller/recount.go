@@ -1,0 +1,44 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing/compile"
+)
+
+// recount gives flows that hand packets to the kernel that are larger than the
+// next MTU the counters of their meters. Open vSwitch adds each packet that was measured to
+// theirs, whatever its size. Without a meter it is not known how many these flows got, and they have 0.
+func recount(ctx context.Context, s *session, p compile.Program, stats []ofproto.FlowStats) error {
+	meters := make(map[ofproto.MeterID]ofproto.MeterStats)
+	var large []*ofproto.FlowStats
+	for i := range stats {
+		if role, ours := compile.RoleOf(stats[i].Cookie); ours && role == compile.RoleTooBig {
+			large = append(large, &stats[i])
+		}
+	}
+	if len(large) == 0 {
+		return nil
+	}
+	err := s.conn.Multipart(ctx, ofproto.MeterStatsRequest{Meter: ofproto.MeterAll}, func(body ofproto.MultipartBody) bool {
+		all, ok := body.(ofproto.MeterStatsReply)
+		for _, m := range all {
+			if _, role, ours := p.OfMeter(m.Meter); ours && role == compile.RoleLarger {
+				meters[m.Meter] = m
+			}
+		}
+		return ok
+	})
+	if err != nil && len(p.Meters) > 0 { // else it may have none
+		return fmt.Errorf("read the meters of bridge %s: %w", s.bridge, err)
+	}
+	for _, f := range large {
+		f.Packets, f.Bytes = 0, 0
+		if _, ids := f.Do.Refs(); len(ids) > 0 {
+			f.Packets, f.Bytes = meters[ids[0]].Packets, meters[ids[0]].Bytes
+		}
+	}
+	return nil
+}
