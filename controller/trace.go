@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"strings"
 
 	"github.com/ofdvr/ofdvr/internal/ovstrace"
 	"github.com/ofdvr/ofdvr/ofproto"
@@ -26,18 +24,21 @@ type TracedPath struct {
 	Held []*ofproto.FlowStats
 	Text []string // each step's flow in the syntax of ovs-ofctl --names
 	// Verified: Open vSwitch traced the packet too. Disagrees is how its result differs, nil
-	// if it does not.
+	// if it does not. Between are the ports of the integration bridge where that trace begins
+	// and ends; "" if it begins or ends at the routing bridge.
 	Verified  bool
 	Disagrees error
+	Between   [2]string
+	Remark    string // about Between, such as that a port floods; "" if there is nothing to say
 }
 
 // ErrCannotVerify: Open vSwitch cannot be asked to trace a packet.
 var ErrCannotVerify = errors.New("cannot ask Open vSwitch to trace the packet")
 
-// Trace returns the path of a packet and, if it can be predicted, of its answer. With verify,
+// Trace returns the path of a packet and, if it arrives and that can be predicted, of its answer. With verify,
 // Open vSwitch traces both as well. The error is one of [trace.Find], or wraps [ErrCannotVerify].
 func (c *Controller) Trace(ctx context.Context, q trace.Query, verify bool) ([]TracedPath, error) {
-	x, err := ask(ctx, c, func(w *world) *routing.Index { return w.intent.Index })
+	x, err := ask(ctx, c, (*world).index)
 	if err != nil {
 		return nil, err
 	}
@@ -45,25 +46,29 @@ func (c *Controller) Trace(ctx context.Context, q trace.Query, verify bool) ([]T
 	if err != nil {
 		return nil, err
 	}
-	paths := []trace.Path{path}
-	if back, ok := trace.Back(x, path); ok {
-		paths = append(paths, back)
+	there := TracedPath{Path: path}
+	if err := c.follow(ctx, x, &there, verify); err != nil {
+		return nil, err
 	}
-	var out []TracedPath
-	for _, p := range paths {
-		t := TracedPath{Path: p}
-		if p.Router != nil {
-			if err := c.follow(ctx, x, &t, verify); err != nil {
-				return nil, err
-			}
+	out := []TracedPath{there}
+	if w, ok := trace.Back(x, there.Path); ok {
+		back := TracedPath{Path: w}
+		if err := c.follow(ctx, x, &back, verify); err != nil {
+			return nil, err
 		}
-		out = append(out, t)
+		out = append(out, back)
 	}
 	return out, nil
 }
 
-// follow traces a path through its router's bridge.
+// follow traces a path through its router's bridge, if it has a router.
 func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedPath, verify bool) error {
+	if t.Router == nil {
+		if verify {
+			return c.verifyEnds(ctx, x, t)
+		}
+		return nil
+	}
 	type source struct {
 		session *session
 		program compile.Program
@@ -96,7 +101,7 @@ func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedPath
 	}
 	for _, step := range t.Steps {
 		t.Text = append(t.Text, Named(step.Flow.String(), names))
-		held, err := heldBy(ctx, s, step.Flow)
+		held, err := heldBy(ctx, s, prog, step.Flow)
 		if err != nil {
 			return err
 		}
@@ -106,13 +111,16 @@ func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedPath
 		if s == nil {
 			return fmt.Errorf("%w: bridge %s is not connected", ErrCannotVerify, t.Bridge)
 		}
-		return c.verify(ctx, t)
+		if err := c.verify(ctx, t); err != nil || t.Disagrees != nil {
+			return err
+		}
+		return c.verifyEnds(ctx, x, t)
 	}
 	return nil
 }
 
 // heldBy returns f as the switch holds it, nil if it does not.
-func heldBy(ctx context.Context, s *session, f ofproto.Flow) (*ofproto.FlowStats, error) {
+func heldBy(ctx context.Context, s *session, p compile.Program, f ofproto.Flow) (*ofproto.FlowStats, error) {
 	if s == nil {
 		return nil, nil
 	}
@@ -128,6 +136,11 @@ func heldBy(ctx context.Context, s *session, f ofproto.Flow) (*ofproto.FlowStats
 		}
 		return nil
 	})
+	if err == nil && held != nil {
+		one := []ofproto.FlowStats{*held}
+		err = recount(ctx, s, p, one)
+		held = &one[0]
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the packet counts of bridge %s: %w", s.bridge, err)
 	}
@@ -136,13 +149,9 @@ func heldBy(ctx context.Context, s *session, f ofproto.Flow) (*ofproto.FlowStats
 
 // verify compares the path with a trace by Open vSwitch.
 func (c *Controller) verify(ctx context.Context, t *TracedPath) error {
-	socket, local := strings.CutPrefix(c.cfg.OVSDB, "unix:")
-	if !local {
-		return fmt.Errorf("%w: the socket of ovs-vswitchd is looked for beside that of OVSDB, but OVSDB is at %q", ErrCannotVerify, c.cfg.OVSDB)
-	}
-	conn, err := ovstrace.Dial(ctx, filepath.Dir(socket))
+	conn, err := c.vswitchd(ctx)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrCannotVerify, err)
+		return err
 	}
 	defer conn.Close()
 	text, err := ovstrace.Run(ctx, conn, t.Bridge, t.Sent)

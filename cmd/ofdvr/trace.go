@@ -30,8 +30,10 @@ func newTrace() *cobra.Command {
 flows that it hits with their purpose and counters, and whether it is routed,
 handed to the kernel, or dropped, and why. FROM and TO are IDs of ports, or
 addresses. The path is computed from the desired flows of the router's bridge.
-With --verify, trace also asks Open vSwitch (ofproto/trace), and exits with 1 if
-the results differ. No packet is sent.`,
+It ends where the packet ends, with the ICMP error that the sender gets. With
+--verify, trace also asks Open vSwitch (ofproto/trace), from the sender's port
+on the integration bridge to the receiver's, and exits with 1 if the results
+differ, or if a machine is not seen there. No packet is sent.`,
 		Example: `  ofdvr trace vm1 vm2
   ofdvr trace vm1 10.9.0.5 --proto tcp --dport 443 --size 1500
   ofdvr trace vm1 vm2 --ttl 1 --verify`,
@@ -161,9 +163,25 @@ func printTrace(w io.Writer, d api.TraceDocument) {
 		}
 		fmt.Fprintf(w, "  %s\n", upperFirst(path.Says))
 		if path.Verified && path.Disagrees == "" {
-			fmt.Fprintln(w, "  Open vSwitch says the same.")
+			fmt.Fprintf(w, "  Open vSwitch says the same%s.\n", betweenText(path))
+		}
+		if path.Remark != "" {
+			fmt.Fprintf(w, "  %s.\n", upperFirst(path.Remark))
 		}
 	}
+}
+
+// betweenText says from where to where Open vSwitch was asked.
+func betweenText(path api.PathDocument) string {
+	switch {
+	case path.FromPort != "" && path.ToPort != "":
+		return fmt.Sprintf(", from port %s to port %s of the integration bridge", path.FromPort, path.ToPort)
+	case path.FromPort != "":
+		return fmt.Sprintf(", from port %s of the integration bridge", path.FromPort)
+	case path.ToPort != "":
+		return fmt.Sprintf(", to port %s of the integration bridge", path.ToPort)
+	}
+	return ""
 }
 
 func upperFirst(s string) string {

@@ -60,10 +60,10 @@ func (s *service) trace(ctx context.Context, in *traceInput) (*struct{ Body Trac
 func pathDocument(w *controller.TracedPath) PathDocument {
 	d := PathDocument{
 		From: w.From, To: w.To, Packet: w.Packet.String(), Bridge: w.Bridge, Verdict: string(w.Verdict), Says: w.Says(),
-		Assumed: w.Assumed, Verified: w.Verified, Steps: []StepDocument{}, Exits: []ExitDocument{},
+		Assumed: w.Assumed, Verified: w.Verified, FromPort: w.Between[0], ToPort: w.Between[1], Remark: w.Remark, Steps: []StepDocument{}, Exits: []ExitDocument{},
 	}
 	if w.Router != nil {
-		d.Router, d.Interface = w.Router.ID, w.In.ID
+		d.Router, d.Interface, d.Answer = w.Router.ID, w.In.ID, w.Answer()
 	}
 	if w.Disagrees != nil {
 		d.Disagrees = w.Disagrees.Error()

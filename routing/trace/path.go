@@ -99,10 +99,11 @@ func Find(x *routing.Index, q Query) (Path, error) {
 	return w, nil
 }
 
-// Back returns the path of the answer to w. It returns false if that cannot be predicted: the
+// Back returns the path of the answer to w, which [Path.Follow] has taken through its router. It
+// returns false if there is none, as w ends before it arrives, or if it cannot be predicted: the
 // answer comes from outside, or from the router itself.
 func Back(x *routing.Index, w Path) (Path, bool) {
-	if w.To.Network == "" || w.To.Router != "" {
+	if w.To.Network == "" || w.To.Router != "" || w.Ended() {
 		return Path{}, false
 	}
 	router := ""
@@ -234,6 +235,20 @@ func (w *Path) Follow(x *routing.Index, prog compile.Program, ports compile.Port
 	}
 }
 
+// FromMachine returns the packet as the integration bridge gets it by the port of the machine that
+// sends it, in the words of ofproto/trace; with a VLAN tag, unless that is 0.
+func (w *Path) FromMachine(port ofproto.PortNo, vlan uint16) string {
+	to := w.To.mac
+	if w.Router != nil {
+		to = w.In.MAC
+	}
+	text := ofproto.Packet{Headers: w.Packet.headers(port, w.From.mac, to, w.From.Address, w.To.Address)}.String()
+	if vlan != 0 {
+		text += fmt.Sprintf(",dl_vlan=%d", vlan)
+	}
+	return text
+}
+
 // ethernetHeader is the length of the Ethernet header, which switches count too, in bytes.
 const ethernetHeader = 14
 
@@ -297,6 +312,9 @@ func (w *Path) Says() string {
 		}
 		return fmt.Sprintf("router %s routes it in the switch: %s", w.Router.ID, strings.Join(by, "; or "))
 	case Kernel:
+		if answer := w.Answer(); answer != "" {
+			return fmt.Sprintf("it ends here: router %s sends it to the kernel, and %s", w.Router.ID, answer)
+		}
 		return fmt.Sprintf("router %s sends it to the kernel; to see its route: ip netns exec %s ip route get %v from %v iif %s",
 			w.Router.ID, w.Router.NamespaceName(), w.To.Address, w.From.Address, w.In.TapName())
 	case Unknown:

@@ -23,6 +23,7 @@ routers:
       - {id: b, network: blue, mac: "02:00:00:00:01:01", addresses: [10.0.1.1/24, "fd00:1::1/64"]}
       - {id: g, network: green, mac: "02:00:00:00:02:01", addresses: [10.0.2.1/24, "fd00:2::1/64"]}
     routes:
+      - {destination: 10.7.0.0/16, type: reject}
       - {destination: 10.8.0.0/16, type: blackhole}
       - {destination: 10.9.0.0/16, nexthops: [{address: 10.0.2.10}, {address: 10.0.2.11}]}
   - id: r2
@@ -62,11 +63,15 @@ func TestPaths(t *testing.T) {
 			"vm1 fd00:1::10 → vm2 fd00:2::10, ICMP echo request, 84 bytes, TTL 2: routed 3,17,6,9 to vm2, TTL 1",
 			"vm2 fd00:2::10 → vm1 fd00:1::10, ICMP echo reply, 84 bytes, TTL 64: routed 3,17,6,9 to vm1, TTL 63"}},
 		{"vm1", "10.0.2.100", "", trace.Packet{Proto: 6, DstPort: 443, Size: 1401, TTL: 64}, []string{
-			"vm1 10.0.1.10 → vm2 10.0.2.100, TCP to port 443, 1401 bytes, TTL 64: kernel 3,17,6,18",
-			"vm2 10.0.2.100 → vm1 10.0.1.10, TCP from port 443, 1401 bytes, TTL 64: routed 3,17,6,9 to vm1, TTL 63"}},
+			"vm1 10.0.1.10 → vm2 10.0.2.100, TCP to port 443, 1401 bytes, TTL 64: kernel 3,17,6,18, 10.0.1.1 answers ICMP fragmentation needed, MTU 1400 (a packet without DF goes on in fragments)"}},
+		{"vm1", "fd00:2::10", "", trace.Packet{Proto: 17, Size: 1401, TTL: 64}, []string{
+			"vm1 fd00:1::10 → vm2 fd00:2::10, UDP, 1401 bytes, TTL 64: kernel 3,17,6,18, fd00:1::1 answers ICMPv6 packet too big, MTU 1400"}},
+		{"vm1", "fd00:2::10", "", trace.Packet{Proto: 17, Size: 84, TTL: 1}, []string{
+			"vm1 fd00:1::10 → vm2 fd00:2::10, UDP, 84 bytes, TTL 1: kernel 3,2, fd00:1::1 answers ICMPv6 time exceeded"}},
+		{"vm1", "10.7.0.1", "r1", trace.Packet{Proto: 17, Size: 84, TTL: 64}, []string{
+			"vm1 10.0.1.10 →  10.7.0.1, UDP, 84 bytes, TTL 64: kernel 3,17,7,22, 10.0.1.1 answers ICMP destination unreachable"}},
 		{"vm1", "vm2", "", trace.Packet{Proto: 47, Size: 84, TTL: 1}, []string{
-			"vm1 10.0.1.10 → vm2 10.0.2.10, protocol 47, 84 bytes, TTL 1: kernel 3,2",
-			"vm2 10.0.2.10 → vm1 10.0.1.10, protocol 47, 84 bytes, TTL 64: routed 3,17,6,9 to vm1, TTL 63"}},
+			"vm1 10.0.1.10 → vm2 10.0.2.10, protocol 47, 84 bytes, TTL 1: kernel 3,2, 10.0.1.1 answers ICMP time exceeded"}},
 		{"vm1", "10.0.2.1", "", trace.Packet{Proto: 1, Size: 84, TTL: 64}, []string{
 			"vm1 10.0.1.10 → router r1 10.0.2.1, ICMP echo request, 84 bytes, TTL 64: answered 3,14,15, TTL 64"}},
 		{"vm1", "10.9.1.1", "r1", trace.Packet{Proto: 17, DstPort: 53, Size: 84, TTL: 64}, []string{
@@ -77,11 +82,9 @@ func TestPaths(t *testing.T) {
 			"vm2 10.0.2.10 → vm3 10.0.2.11, ICMP echo request, 84 bytes, TTL 64: switched ",
 			"vm3 10.0.2.11 → vm2 10.0.2.10, ICMP echo reply, 84 bytes, TTL 64: switched "}},
 		{"vm4", "10.0.1.77", "", trace.Packet{Proto: 1, Size: 84, TTL: 64}, []string{
-			"vm4 10.0.3.10 →  10.0.1.77, ICMP echo request, 84 bytes, TTL 64: dropped 3,17,6,10",
-			" 10.0.1.77 → vm4 10.0.3.10, ICMP echo reply, 84 bytes, TTL 64: routed 3,17,6,9 to vm4, TTL 63"}},
+			"vm4 10.0.3.10 →  10.0.1.77, ICMP echo request, 84 bytes, TTL 64: dropped 3,17,6,10"}},
 		{"vm5", "vm4", "", trace.Packet{Proto: 1, Size: 84, TTL: 64}, []string{
-			"vm5 10.0.4.10 → vm4 10.0.3.10, ICMP echo request, 84 bytes, TTL 64: dropped 11",
-			"vm4 10.0.3.10 → vm5 10.0.4.10, ICMP echo reply, 84 bytes, TTL 64: dropped 3,17,8"}},
+			"vm5 10.0.4.10 → vm4 10.0.3.10, ICMP echo request, 84 bytes, TTL 64: dropped 11"}},
 
 		{"vm9", "vm2", "", trace.Packet{}, []string{`"vm9" is neither the ID or name of a port nor an IP address`}},
 		{"vm1", "silent", "", trace.Packet{}, []string{`port "silent" has no address: no packet can be sent from or to it`}},
@@ -107,14 +110,14 @@ func describe(x *routing.Index, q trace.Query) string {
 	if err != nil {
 		return err.Error()
 	}
-	lines := []string{line(x, w)}
+	lines := []string{line(x, &w)}
 	if back, ok := trace.Back(x, w); ok {
-		lines = append(lines, line(x, back))
+		lines = append(lines, line(x, &back))
 	}
 	return strings.Join(lines, "\n")
 }
 
-func line(x *routing.Index, w trace.Path) string {
+func line(x *routing.Index, w *trace.Path) string {
 	var roles []string
 	s := fmt.Sprintf("%s %v → %s %v, %v: ", w.From.Port, w.From.Address, name(w.To), w.To.Address, w.Packet)
 	if w.Router != nil {
@@ -136,6 +139,9 @@ func line(x *routing.Index, w trace.Path) string {
 		}
 	}
 	s += fmt.Sprintf("%s %s", w.Verdict, strings.Join(roles, ","))
+	if answer := w.Answer(); answer != "" {
+		s += ", " + answer
+	}
 	for _, e := range w.Exits {
 		if w.Verdict == trace.Kernel {
 			break

@@ -11,6 +11,7 @@ import (
 
 // traced is narrow with routes.
 var traced = strings.Replace(narrow, "ports:", `    routes:
+      - {destination: 10.7.0.0/16, type: reject}
       - {destination: 10.8.0.0/16, type: blackhole}
       - {destination: 10.9.0.0/16, nexthops: [{address: 10.0.2.10}, {address: 10.0.2.11}]}
       - {destination: "fd09::/64", nexthop: "fd00:2::10"}
@@ -37,7 +38,8 @@ func TestTrace(t *testing.T) {
 		"vm1 (10.0.1.10, network blue) → vm2 (10.0.2.10, network green): ICMP echo request, 84 bytes, TTL 64\n",
 		"  comes in by interface r1-blue of router r1, bridge rb-r1\n",
 		"  Router r1 routes it in the switch: out of interface r1-green into network green, from 02:00:00:00:02:01 to 02:00:00:00:02:10 (port vm2), TTL 63\n",
-		"  Open vSwitch says the same.\n",
+		"  Open vSwitch says the same, from port vm1 to port vm2 of the integration bridge.\n",
+		"  Open vSwitch says the same, from port vm2 to port vm1 of the integration bridge.\n",
 		"vm2 (10.0.2.10, network green) → vm1 (10.0.1.10, network blue): ICMP echo reply, 84 bytes, TTL 64\n",
 	} {
 		mustHave(t, out, want)
@@ -58,6 +60,7 @@ func TestTrace(t *testing.T) {
 		"--to 10.0.2.255":                              "kernel",
 		"--to vm2 --proto 0":                           "kernel",
 		"--to vm2 --proto sctp --dport 5":              "routed",
+		"--to 10.7.1.2":                                "kernel",
 	} {
 		var d struct {
 			Paths []struct {
@@ -115,4 +118,85 @@ func TestExplain(t *testing.T) {
 		}
 	}
 	mustHave(t, s.ofdvr(64, "explain", "nonsense"), `"nonsense" is neither a cookie, such as 0xfd09ec5ef62282fc, nor a flow with one`)
+}
+
+// A trace ends where the packet ends, with what its sender gets in answer, as ping says
+// too; and there is no reply to a packet that has not arrived.
+func TestTraceEnds(t *testing.T) {
+	t.Parallel()
+	s := ready(t, traced)
+	vm1, small := s.plug(dual("vm1", "10.0.1.10")), dual("vm2", "10.0.2.10")
+	small.MTU = 1400
+	s.plug(small)
+	speak(t, vm1)
+	for _, c := range []struct {
+		args    string
+		to      string
+		ping    lab.PingOptions
+		says    string
+		message string
+	}{
+		{"--to vm2 --ttl 1", "10.0.2.10", lab.PingOptions{TTL: 1}, "  It ends here: router r1 sends it to the kernel, and 10.0.1.1 answers ICMP time exceeded\n", "Time to live exceeded"},
+		{"--to fd00:2::10 --ttl 1", "fd00:2::10", lab.PingOptions{TTL: 1}, "and fd00:1::1 answers ICMPv6 time exceeded\n", "Time exceeded: Hop limit"},
+		{"--to vm2 --size 1401", "10.0.2.10", lab.PingOptions{Size: 1373, Whole: true}, "and 10.0.1.1 answers ICMP fragmentation needed, MTU 1400 (a packet without DF goes on in fragments)\n", "Frag needed and DF set (mtu = 1400)"},
+		{"--to fd00:2::10 --size 1401", "fd00:2::10", lab.PingOptions{Size: 1353, Whole: true}, "and fd00:1::1 answers ICMPv6 packet too big, MTU 1400\n", "mtu=1400"},
+		{"--to 10.7.1.2", "10.7.1.2", lab.PingOptions{}, "and 10.0.1.1 answers ICMP destination unreachable\n", "Unreachable"},
+	} {
+		out := s.ofdvr(0, append([]string{"trace", "--from", "vm1", "--verify"}, strings.Fields(c.args)...)...)
+		mustHave(t, out, c.says, "  Open vSwitch says the same, from port vm1 of the integration bridge.\n")
+		if strings.Count(out, " → ") != 1 {
+			t.Errorf("%s: an answer is traced to a packet that did not arrive:\n%s", c.args, out)
+		}
+		c.ping.Wait = patience
+		r, err := vm1.Ping(t.Context(), c.to, c.ping)
+		if !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || !strings.Contains(r.Errors[0].Message, c.message) || !strings.Contains(out, r.Errors[0].From) {
+			t.Errorf("%s: %+v, %v", c.args, r, err)
+		}
+	}
+	if out := s.ofdvr(0, "trace", "--from", "vm1", "--to", "10.8.0.1"); strings.Count(out, " → ") != 1 {
+		t.Errorf("an answer is traced to a packet that was dropped:\n%s", out)
+	}
+}
+
+// Open vSwitch is asked for the way from the sender's own port to the receiver's, so that
+// one that is unplugged, silent or in another VLAN is told.
+func TestTraceBetweenMachines(t *testing.T) {
+	t.Parallel()
+	s, vm1, vm2 := pair(t)
+	trace := func(status int, want ...string) {
+		t.Helper()
+		mustHave(t, s.ofdvr(status, "trace", "--from", "vm1", "--to", "vm2", "--verify"), want...)
+	}
+	s.sh("", "ovs-vsctl set bridge br-int other_config:mac-aging-time=3600 -- set interface vm2 external_ids:iface-id=vm2")
+	ping(t, vm1, vm2.IP(), lab.PingOptions{})
+	trace(0, "  Open vSwitch says the same, from port vm1 to port vm2 of the integration bridge.\n")
+
+	// br-int has forgotten who is where: it floods, and the packet comes to vm2.
+	s.eventually("the flood to be told", func() error {
+		s.sh("", "ovs-appctl fdb/flush br-int")
+		speak(t, vm1)
+		return lacks(s.ofdvr(0, "trace", "--from", "vm1", "--to", "vm2", "--verify"),
+			"  Open vSwitch says the same, from port vm1 to port vm2 of the integration bridge.\n  Bridge br-int floods it on its way, as it has not learned a MAC address.\n")
+	})
+	ping(t, vm1, vm2.IP(), lab.PingOptions{})
+
+	// Others have br-int drop it.
+	s.sh("", "ovs-ofctl add-flow br-int priority=9,ip,dl_dst=02:00:00:00:02:10,actions=drop")
+	trace(1, "Open vSwitch says something else: the packet does not come to port vm2 of bridge br-int, where the machine of port vm2 is (", "Open vSwitch: ", "datapath actions drop")
+	s.sh("", "ovs-ofctl add-flow br-int priority=9,ip,dl_dst="+blueMAC+",actions=drop")
+	trace(1, "Open vSwitch says something else: the packet leaves port vm1 in VLAN 1, and does not come to bridge rb-r1, whose port pi-r1-blue is on network blue (VLAN 1): drop")
+	s.sh("", "ovs-ofctl del-flows br-int ip")
+
+	s.sh("", "ovs-vsctl set port vm2 tag=7")
+	trace(1, "Open vSwitch says something else: the machine of port vm2 is elsewhere: port vm2 of bridge br-int has its iface-id and is in VLAN 7, and network green is VLAN 2. Open vSwitch: it floods the packet, datapath actions ")
+	s.sh("", "ovs-vsctl set port vm2 tag=2")
+	trace(0, "Open vSwitch says the same, from port vm1 to port vm2")
+	if err := vm2.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	trace(1, "the machine of port vm2 is not seen: no interface of bridge br-int has its ID (external_ids:iface-id) or MAC address 02:00:00:00:02:10, ", "Open vSwitch: it floods the packet, datapath actions ")
+	if err := vm1.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	trace(1, "of vm1 (10.0.1.10, network blue) to vm2 (10.0.2.10, network green) Open vSwitch says something else: the machine of port vm1 is not seen: ")
 }

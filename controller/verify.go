@@ -1,0 +1,143 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+
+	"github.com/ofdvr/ofdvr/controller/machines"
+	"github.com/ofdvr/ofdvr/internal/ovstrace"
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/trace"
+)
+
+// vswitchd connects to the control socket of ovs-vswitchd. The error wraps [ErrCannotVerify].
+func (c *Controller) vswitchd(ctx context.Context) (net.Conn, error) {
+	socket, local := strings.CutPrefix(c.cfg.OVSDB, "unix:")
+	if !local {
+		return nil, fmt.Errorf("%w: that takes its socket in the directory of OVSDB's, and OVSDB is at %q", ErrCannotVerify, c.cfg.OVSDB)
+	}
+	conn, err := ovstrace.Dial(ctx, filepath.Dir(socket))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCannotVerify, err)
+	}
+	return conn, nil
+}
+
+// appctl runs a command of ovs-appctl. The error wraps [ErrCannotVerify].
+func (c *Controller) appctl(ctx context.Context, command string, args ...string) (string, error) {
+	conn, err := c.vswitchd(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	text, err := ovstrace.Call(ctx, conn, command, args...)
+	if err != nil {
+		return "", fmt.Errorf("%w: %s %s: %w", ErrCannotVerify, command, strings.Join(args, " "), err)
+	}
+	return text, nil
+}
+
+// verifyEnds asks Open vSwitch for the way of the packet from the sender's own port
+// on the integration bridge to the receiver's: whether it comes to the routing bridge, and
+// from there to the port. Ends that are no ports, or that no one can look for, are not verified.
+func (c *Controller) verifyEnds(ctx context.Context, x *routing.Index, t *TracedPath) error {
+	evidence, err := c.machinesAnew(ctx)
+	if err != nil {
+		return err
+	}
+	view := machines.NewView(x, evidence)
+	from, ok := c.verifiable(x, view, t, t.From)
+	if !ok || t.Disagrees != nil || from.State != machines.Seen {
+		return nil
+	}
+	if from.Remote {
+		t.Remark = fmt.Sprintf("the machine of port %s is on another host, behind port %s", t.From.Port, from.Port)
+		return nil
+	}
+	tag := uint16(0)
+	if from.Tagged {
+		tag = from.VLAN
+	}
+	text, err := c.appctl(ctx, "ofproto/trace", c.cfg.IntegrationBridge, t.FromMachine(from.OFPort, tag))
+	if err != nil {
+		return err
+	}
+	t.Verified, t.Between[0] = true, from.Port
+	if t.Router != nil && !ovstrace.Enters(text, t.Bridge) {
+		t.Disagrees = fmt.Errorf("the packet leaves port %s in %s, and does not come to bridge %s, whose port %s is on network %s (VLAN %d): %s",
+			from.Port, machines.InVLAN(from.VLAN), t.Bridge, t.In.PeerName(), t.In.Network, from.Wanted, ovstrace.Datapath(text))
+		return nil
+	}
+	if t.Verdict != trace.Routed && t.Verdict != trace.Switched || len(t.Exits) > 1 {
+		return nil
+	}
+	end := t.To
+	if len(t.Exits) == 1 && t.Exits[0].Port != "" {
+		end.Port = t.Exits[0].Port // the next hop
+	}
+	return c.verifyEnd(ctx, x, view, t, end, text)
+}
+
+// verifyEnd compares where the packet goes, according to the trace that text is, with where the
+// machine of the receiving port is.
+func (c *Controller) verifyEnd(ctx context.Context, x *routing.Index, view *machines.View, t *TracedPath, end trace.End, text string) error {
+	to, ok := c.verifiable(x, view, t, end)
+	switch {
+	case t.Disagrees != nil:
+		t.Disagrees = fmt.Errorf("%w. Open vSwitch: %s", t.Disagrees, fate(text))
+		return nil
+	case !ok || to.State != machines.Seen:
+		return nil
+	case to.Remote:
+		t.Between[1] = to.Port
+		return nil
+	}
+	ports, err := c.appctl(ctx, "dpif/show")
+	if err != nil {
+		return err
+	}
+	no, ok := ovstrace.DatapathPort(ports, c.cfg.IntegrationBridge, to.Port)
+	if !ok {
+		t.Disagrees = fmt.Errorf("the datapath has no port %s", to.Port)
+		return nil
+	}
+	if !ovstrace.Outputs(text, no) {
+		t.Disagrees = fmt.Errorf("the packet does not come to port %s of bridge %s, where the machine of port %s is (%s). Open vSwitch: %s", to.Port, c.cfg.IntegrationBridge, end.Port, to.Says, fate(text))
+		return nil
+	}
+	t.Between[1] = to.Port
+	if ovstrace.Floods(text) {
+		t.Remark = fmt.Sprintf("bridge %s floods it on its way, as it has not learned a MAC address", c.cfg.IntegrationBridge)
+	}
+	return nil
+}
+
+// verifiable returns where the machine of an end is, and false if that is no port or cannot
+// be looked for. If it is not where it should be, the way disagrees.
+func (c *Controller) verifiable(x *routing.Index, view *machines.View, t *TracedPath, e trace.End) (s machines.Sighting, ok bool) {
+	p, ok := x.Port(e.Port)
+	if !ok {
+		return s, false
+	}
+	switch s = view.Look(&p); s.State {
+	case machines.Elsewhere:
+		t.Disagrees = fmt.Errorf("the machine of port %s is elsewhere: %s", p.ID, s.Says)
+	case machines.NotSeen:
+		t.Disagrees = fmt.Errorf("the machine of port %s is not seen: %s", p.ID, s.Says)
+	case machines.Unknown:
+		t.Remark = fmt.Sprintf("where the machine of port %s is, is not known: %s", p.ID, s.Says)
+		return s, false
+	}
+	return s, true
+}
+
+// fate says in words what Open vSwitch does with a packet.
+func fate(text string) string {
+	if ovstrace.Floods(text) {
+		return "it floods the packet, datapath actions " + ovstrace.Datapath(text)
+	}
+	return "datapath actions " + ovstrace.Datapath(text)
+}

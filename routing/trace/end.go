@@ -1,0 +1,90 @@
+package trace
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
+)
+
+// Ended reports whether the packet reaches no machine and no address of a router:
+// then nothing answers it but, perhaps, the kernel with an error.
+func (w *Path) Ended() bool { return w.Verdict == Dropped || w.Answer() != "" }
+
+// Answer says with which ICMP error the kernel of the router's namespace answers, "" if
+// with none, or if only the kernel knows.
+func (w *Path) Answer() string {
+	if w.Verdict != Kernel || len(w.Steps) == 0 {
+		return ""
+	}
+	last := &w.Steps[len(w.Steps)-1]
+	role, _ := compile.RoleOf(last.Flow.Cookie)
+	six := w.From.Address.Is6()
+	switch {
+	case role == compile.RoleTTL && six:
+		return fmt.Sprintf("%v answers ICMPv6 time exceeded", w.answerer())
+	case role == compile.RoleTTL:
+		return fmt.Sprintf("%v answers ICMP time exceeded", w.answerer())
+	case role == compile.RoleTooBig && six:
+		return fmt.Sprintf("%v answers ICMPv6 packet too big, MTU %d", w.answerer(), w.mtu())
+	case role == compile.RoleTooBig:
+		return fmt.Sprintf("%v answers ICMP fragmentation needed, MTU %d (a packet without DF goes on in fragments)", w.answerer(), w.mtu())
+	case w.rejected() && six:
+		return fmt.Sprintf("%v answers ICMPv6 destination unreachable", w.answerer())
+	case w.rejected():
+		return fmt.Sprintf("%v answers ICMP destination unreachable", w.answerer())
+	}
+	return ""
+}
+
+// answerer returns the address from which the kernel answers: that of the interface by which
+// the packet came, in the sender's subnet.
+func (w *Path) answerer() netip.Addr {
+	var first netip.Addr
+	for _, a := range w.In.Addresses {
+		if a.Addr().Is6() != w.From.Address.Is6() {
+			continue
+		}
+		if a.Contains(w.From.Address) {
+			return a.Addr()
+		}
+		if !first.IsValid() {
+			first = a.Addr()
+		}
+	}
+	return first
+}
+
+// mtu returns the MTU that the packet was found too large for, in bytes.
+func (w *Path) mtu() (n int) {
+	for i := range w.Steps {
+		for in := range w.Steps[i].Flow.Do.All() {
+			if apply, ok := in.(ofproto.Apply); ok {
+				for a := range apply.Actions.All() {
+					if check, ok := a.(ofproto.CheckLarger); ok {
+						n = int(check.Len) - ethernetHeader
+					}
+				}
+			}
+		}
+	}
+	return n
+}
+
+// rejected reports whether the packet takes an extra route that rejects it.
+func (w *Path) rejected() bool {
+	for i := range w.Steps {
+		o := w.Steps[i].Object
+		if o == nil || o.Kind != routing.KindRoute {
+			continue
+		}
+		for j := range w.Router.Routes {
+			if r := &w.Router.Routes[j]; r.Type == routing.RouteReject && r.Destination.String() == o.ID {
+				return true
+			}
+		}
+	}
+	return false
+}
