@@ -225,7 +225,8 @@ func TestPageDoctor(t *testing.T) {
 // With a real Open vSwitch, the page shows what the doctor finds, and the events.
 func TestPageDoctorAndEvents(t *testing.T) {
 	t.Parallel()
-	s, _, _ := pair(t)
+	s, vm1, vm2 := pair(t)
+	ping(t, vm1, vm2.IP(), lab.PingOptions{}) // or the doctor warns that they are not seen
 	v := visit(t, s.Host, "#view=overview")
 	v.text("#overview .events", "changed flows")
 	v.Until(`/^20\d\d-\d\d-\d\d \d\d:\d\d:\d\d$/.test(document.querySelector("#overview .events time").textContent)`)
