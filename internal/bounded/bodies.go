@@ -64,7 +64,8 @@ type Body struct {
 }
 
 // Receive reads a request body of fewer than most bytes. The caller must call Release
-// after using it. If the memory is used up, the slowest body is refused.
+// after using it. If the memory is used up, the slowest of the incomplete bodies that use more
+// than an equal share of it is refused, so small bodies are not refused because of large ones.
 func (s *Bodies) Receive(ctx context.Context, w http.ResponseWriter, r *http.Request, most int) (*Body, error) {
 	b := &Body{of: s, r: r, control: http.NewResponseController(w), began: time.Now()}
 	err := tooLong(most)
@@ -185,8 +186,8 @@ func (b *Body) waited(d time.Duration) {
 }
 
 // take reserves memory for a body. If the limit is reached, it refuses the slowest
-// incomplete body. If there is no other incomplete body, it returns a channel that is
-// closed when memory is freed.
+// incomplete body of those that use more than an equal share, or of all if none does. If
+// there is no other incomplete body, it returns a channel that is closed when memory is freed.
 func (b *Body) take(room int) (wait <-chan struct{}, err error) {
 	s := b.of
 	s.mu.Lock()
@@ -201,15 +202,21 @@ func (b *Body) take(room int) (wait <-chan struct{}, err error) {
 		return nil, nil
 	}
 	var slowest *Body
-	least, others := math.Inf(1), false
+	least, large, others := math.Inf(1), false, false
+	share := s.Held / len(s.coming)
 	for other := range s.coming {
 		if other.refused {
 			missing -= other.room // which it is about to free
 			continue
 		}
 		others = others || other != b
-		if r := float64(other.n) / time.Since(other.began).Seconds(); other.room > 0 && r < least {
-			slowest, least = other, r
+		use := other.room
+		if other == b {
+			use = room
+		}
+		over := use > share
+		if r := float64(other.n) / time.Since(other.began).Seconds(); other.room > 0 && (over && !large || over == large && r < least) {
+			slowest, least, large = other, r, over
 		}
 	}
 	switch {

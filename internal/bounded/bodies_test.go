@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -52,5 +53,25 @@ func TestRefusedBodiesAreReported(t *testing.T) {
 				t.Errorf("error %v, reported %v", err, count.n)
 			}
 		})
+	}
+}
+
+// A small body is not refused because of large ones, even if it arrives slowly.
+func TestSmallBodiesAreKept(t *testing.T) {
+	s := NewBodies(BodyLimits{Held: 100})
+	body := func(room, n int) *Body {
+		b := &Body{of: s, control: http.NewResponseController(httptest.NewRecorder()), room: room, n: n, began: time.Now().Add(-time.Second)}
+		s.coming[b] = true
+		s.held += room
+		return b
+	}
+	small, slow, fast := body(5, 0), body(40, 20), body(50, 50)
+	if _, err := fast.take(80); err != nil || !slow.refused || small.refused {
+		t.Errorf("the faster large body: %v; the slower one is refused: %t, the small one: %t", err, slow.refused, small.refused)
+	}
+	slow.Release()
+	delete(s.coming, slow)
+	if _, err := fast.take(100); !errors.Is(err, ErrNoRoom) || small.refused {
+		t.Errorf("the large body: %v; the small one is refused: %t", err, small.refused)
 	}
 }
