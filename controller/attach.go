@@ -124,6 +124,7 @@ func (st *routerState) attached(s *session) {
 		st.announce = append(v.announce, st.announce...)
 	}
 	st.wanted, st.applied = nil, version{}
+	st.changes.connected()
 	if s != nil {
 		st.jump = nil // another switch reported it
 	}
@@ -137,7 +138,7 @@ var foreignPolicies = map[routing.Foreign]reconcile.Foreign{
 
 // takeOver ends the standby.
 func (w *world) takeOver() {
-	w.lead = true
+	w.lead, w.unjudgedAll = true, true
 	for _, st := range w.routers {
 		if st.session != nil {
 			st.session.lead()
@@ -156,6 +157,7 @@ func (c *Controller) leave(w *world, s *session) {
 		if st.session == s {
 			st.attached(nil)
 			c.bridgePorts(st.router, nil)
+			w.unjudged[st.router.ID] = true
 		}
 	}
 }
@@ -169,8 +171,10 @@ func (c *Controller) switchReported(w *world, s *session, id string, r reconcile
 	if st == nil || st.session != s {
 		return
 	}
-	st.report, w.moved = r, true
+	st.report, w.moved, w.unjudged[id] = r, true, true
+	st.changes.reported(st, time.Now())
 	for len(st.wanted) > 0 && st.wanted[0].gen <= r.Confirmed {
+		st.changes.confirmed(st.applied, st.wanted[0], time.Now())
 		st.applied, st.wanted = st.wanted[0], st.wanted[1:]
 		s.announcements.add(st.applied.announce)
 		st.applied.announce = nil

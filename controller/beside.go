@@ -12,7 +12,7 @@ func lifecycleIntent(s *ledger.Intent) lifecycle.Intent {
 
 // lifecyclePassed records a report of the lifecycle.
 func (c *Controller) lifecyclePassed(w *world, r lifecycle.Report) {
-	w.lifecycle, w.moved = r, true
+	w.lifecycle, w.moved, w.unjudgedAll = r, true, true
 	if r.Connected {
 		c.bridgesExist(w, r.Bridges)
 	}

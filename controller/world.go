@@ -26,6 +26,9 @@ type world struct {
 	routers map[string]*routerState // by ID; the routers of the intent
 	dirty   map[string]bool         // routers to compile
 
+	unjudged    map[string]bool // routers whose conditions may have changed
+	unjudgedAll bool            // those of all may have
+
 	lead bool // this daemon does not stand by
 
 	lifecycle lifecycle.Report
@@ -47,6 +50,7 @@ type routerState struct {
 	jump     *counters.Jump // counters that were not added; nil: all were
 	jumpedAt time.Time
 	since    time.Time
+	changes  changes // of its conditions
 	program  compile.Program
 	gen      uint64 // of program; 0 before the first
 	report   reconcile.Report
@@ -69,7 +73,7 @@ type version struct {
 
 // runWorld handles all queued events, then compiles the routers that they affected.
 func (c *Controller) runWorld(ctx context.Context, first *ledger.Intent) error {
-	w := &world{dirty: make(map[string]bool), waiters: make(map[*waiter]bool), logged: c.cfg.LogRouter}
+	w := &world{dirty: make(map[string]bool), unjudged: make(map[string]bool), unjudgedAll: true, waiters: make(map[*waiter]bool), logged: c.cfg.LogRouter}
 	c.setIntent(w, first, nil)
 	for {
 		select {
@@ -91,12 +95,14 @@ func (c *Controller) runWorld(ctx context.Context, first *ledger.Intent) error {
 			c.answer(w)
 			w.moved = false
 		}
+		c.judge(w)
 	}
 }
 
 // compile compiles the dirty routers.
 func (c *Controller) compile(w *world) {
 	for id := range w.dirty {
+		w.unjudged[id] = true
 		if st := w.routers[id]; st != nil && st.session != nil {
 			st.session.ports.use(st.router)
 			facts := st.facts()
@@ -194,6 +200,7 @@ func (c *Controller) setIntent(w *world, next *ledger.Intent, touched []string) 
 
 // setLayout changes the set of networks and routers.
 func (c *Controller) setLayout(w *world, next *ledger.Intent) {
+	w.unjudgedAll = true
 	var left []*session // those that have lost their router
 	old := w.routers
 	w.routers = make(map[string]*routerState, len(old))

@@ -88,7 +88,7 @@ func (f *fabric) Status(context.Context) (controller.Status, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := f.ledger.Intent()
-	s := controller.Status{Settled: true, Intent: controller.IntentStatus{Revision: now.Revision}, Problems: f.ailments}
+	s := controller.Status{Settled: true, Intent: controller.IntentStatus{Revision: now.Revision, Source: now}, Problems: f.ailments}
 	if file := now.File(); file != nil {
 		s.Intent.File = &controller.SourceStatus{Name: file.Name, Networks: file.Networks, Routers: file.Routers, Ports: file.Ports}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/topology"
@@ -20,7 +21,7 @@ func newDelete() *cobra.Command {
 	var cascade, ignore bool
 	var w waitFlags
 	cmd := &cobra.Command{
-		Use:   "delete network|router|port ID... | KIND/ID... | -f FILE",
+		Use:   "delete network|router|port ID|NAME... | KIND/ID... | -f FILE",
 		Short: "Delete networks, routers or ports",
 		Long: `Delete deletes objects by their IDs, or all that topology files declare, in one
 step. A network that has ports or router interfaces is not deleted; with
@@ -38,11 +39,11 @@ other. IDs that do not exist are reported, and the others are deleted.`,
 			case files == nil && len(args) == 0:
 				return misuse("missing argument KIND: network, router or port, and IDs; or -f FILE")
 			}
-			ids, err := toDelete(cmd, args, files)
+			client, err := c.open()
 			if err != nil {
 				return err
 			}
-			client, err := c.open()
+			ids, err := toDelete(cmd, client, args, files)
 			if err != nil {
 				return err
 			}
@@ -87,7 +88,7 @@ other. IDs that do not exist are reported, and the others are deleted.`,
 }
 
 // toDelete returns the IDs of the objects to delete.
-func toDelete(cmd *cobra.Command, args, files []string) (ids topology.IDs, err error) {
+func toDelete(cmd *cobra.Command, client *api.Client, args, files []string) (ids topology.IDs, err error) {
 	if files != nil {
 		in, err := readFiles(cmd.Context(), files, cmd.InOrStdin())
 		if err != nil {
@@ -102,6 +103,16 @@ func toDelete(cmd *cobra.Command, args, files []string) (ids topology.IDs, err e
 	for _, s := range objects {
 		if len(s.ids) == 0 {
 			return ids, misuse("missing argument ID of a %s", s.singular)
+		}
+		for i, word := range s.ids {
+			id, err := s.resolve(cmd.Context(), client, word)
+			switch {
+			case isNotFound(err): // the answer to the delete says so
+			case err != nil:
+				return ids, err
+			default:
+				s.ids[i] = id
+			}
 		}
 		switch s.kind {
 		case routing.KindNetwork:

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +18,7 @@ import (
 func newDescribe() *cobra.Command {
 	var c clientFlags
 	cmd := &cobra.Command{
-		Use:        "describe network|router|port ID... | KIND/ID...",
+		Use:        "describe network|router|port ID|NAME... | KIND/ID...",
 		SuggestFor: []string{"show"},
 		Short:      "Show the details of networks, routers or ports",
 		Long: `Describe shows for an object its source, its settings, whether the switches have
@@ -87,12 +88,14 @@ func (d *description) describe(kind kindWord, id string) error {
 	if err != nil {
 		return err
 	}
+	id = idsOf(m)[0] // it may have been a name
 	var st api.ObjectStatus
 	if err := d.get(kind.path(id)+"/status", &st); err != nil {
 		return err
 	}
 	d.line(strings.ToUpper(kind.singular[:1])+kind.singular[1:], "%s", id)
 	d.line("From", "%s", st.Source)
+	d.meta(m)
 	switch {
 	case len(m.Networks) > 0:
 		err = d.network(&m.Networks[0])
@@ -106,15 +109,46 @@ func (d *description) describe(kind kindWord, id string) error {
 	}
 	for _, c := range st.Conditions {
 		says := "no"
-		if c.Status {
+		if c.Status == "True" {
 			says = "yes"
 		}
-		d.line(strings.ToUpper(c.Type[:1])+c.Type[1:], "%s", says)
-		for _, reason := range c.Reasons {
-			d.more("%s", reason)
+		if !c.Changed.IsZero() {
+			says += ", since " + c.Changed.Format(time.DateTime)
+		}
+		d.line(c.Type, "%s", says)
+		if c.Message != "" {
+			d.more("%s", c.Message)
 		}
 	}
 	return nil
+}
+
+// meta prints the metadata of the only object of m.
+func (d *description) meta(m *routing.Model) {
+	var meta *routing.Meta
+	switch {
+	case len(m.Networks) > 0:
+		meta = m.Networks[0].Meta
+	case len(m.Routers) > 0:
+		meta = m.Routers[0].Meta
+	default:
+		meta = m.Ports[0].Meta
+	}
+	if meta == nil {
+		return
+	}
+	for _, l := range [][2]string{{"Name", meta.Name}, {"Description", meta.Description}} {
+		if l[1] != "" {
+			d.line(l[0], "%s", l[1])
+		}
+	}
+	for i, l := range meta.Labels {
+		if i == 0 {
+			d.line("Labels", "%s=%s", l.Key, l.Value)
+		} else {
+			d.more("%s=%s", l.Key, l.Value)
+		}
+	}
 }
 
 func (d *description) network(n *routing.Network) error {

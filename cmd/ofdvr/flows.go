@@ -45,6 +45,13 @@ it. It exits with 1 if the flows of a router cannot be read.`,
 			stop := newProgress(cmd.ErrOrStderr()).busy(cmd.Context(), "reading flows")
 			defer stop()
 			one := len(routers) == 1
+			if one {
+				id, err := kindWords[1].resolve(cmd.Context(), client, routers[0])
+				if err != nil {
+					return err
+				}
+				routers = []string{id}
+			}
 			if len(routers) == 0 {
 				m, err := kindWords[1].fetch(cmd.Context(), client, nil, nil)
 				if err != nil {

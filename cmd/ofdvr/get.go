@@ -17,19 +17,21 @@ func newGet() *cobra.Command {
 	var output string
 	var follow bool
 	formats := []string{"table", "wide", "name", "json", "yaml"}
-	filters := map[string]*string{"network": new(string), "router": new(string), "address": new(string), "mac": new(string), "vlan": new(string)}
+	filters := map[string]*string{"network": new(string), "router": new(string), "address": new(string), "mac": new(string), "vlan": new(string), "labels": new(string)}
 	cmd := &cobra.Command{
-		Use:        "get all|networks|routers|interfaces|ports [ID...]",
+		Use:        "get all|networks|routers|interfaces|ports [ID|NAME...]",
 		SuggestFor: []string{"list", "ls"},
 		Short:      "List networks, routers, router interfaces or ports",
-		Long: `Get lists objects: all of a kind, those with the given IDs, or those that pass
-the filters. With -o json or yaml it prints a topology file of these objects,
-which apply reads; with -o name one name per line, such as port/vm1, which get,
-describe and delete take as arguments. SEEN is the port and the VLAN of the
-integration bridge where the machine of a port was seen. With -w it then prints
-each change.`,
+		Long: `Get lists objects: all of a kind, those with the given IDs or names, or those
+that pass the filters. A table shows an object by its name if no other in the
+list has the same, and otherwise by its ID; -o wide has the IDs too. With -o
+json or yaml it prints a topology file of these objects, which apply reads; with
+-o name one name per line, such as port/vm1, which get, describe and delete take
+as arguments. SEEN is the port and the VLAN of the integration bridge where the
+machine of a port was seen. With -w it then prints each change.`,
 		Example: `  ofdvr get all
   ofdvr get ports --network blue -o wide
+  ofdvr get ports -l tier=web,env!=test
   ofdvr get router r1 -o yaml
   ofdvr get ports -w`,
 		Args:              arguments("KIND", "[ID...]"),
@@ -52,6 +54,9 @@ each change.`,
 			if err != nil {
 				return err
 			}
+			if err := resolveFilters(cmd.Context(), client, query); err != nil {
+				return err
+			}
 			revision := ""
 			if follow {
 				if revision, err = present(cmd.Context(), client); err != nil {
@@ -68,11 +73,12 @@ each change.`,
 	outputFlag(cmd, &output, formats...)
 	f := cmd.Flags()
 	f.BoolVarP(&follow, "watch", "w", false, "after the list, print each change until interrupted, as 'ofdvr watch' does")
-	f.StringVar(filters["network"], "network", "", "only ports, routers and interfaces on the network with this `ID`")
-	f.StringVar(filters["router"], "router", "", "only ports, networks and interfaces of the router with this `ID`")
+	f.StringVar(filters["network"], "network", "", "only ports, routers and interfaces on the network with this `ID` or name")
+	f.StringVar(filters["router"], "router", "", "only ports, networks and interfaces of the router with this `ID` or name")
 	f.StringVar(filters["address"], "address", "", "only ports with this `ADDRESS`")
 	f.StringVar(filters["mac"], "mac", "", "only ports with this `MAC` address")
 	f.StringVar(filters["vlan"], "vlan", "", "only the network with this `VLAN`")
+	f.StringVarP(filters["labels"], "selector", "l", "", "only objects with these `LABELS`: key=value,key!=value,key,!key")
 	cmd.RegisterFlagCompletionFunc("network", c.complete("network"))
 	cmd.RegisterFlagCompletionFunc("router", c.complete("router"))
 	return cmd
@@ -88,6 +94,9 @@ type listing struct {
 // newListing returns the listing for the arguments of get.
 func newListing(args []string, query url.Values, output string, follow bool) (*listing, error) {
 	l := &listing{query: query, output: output}
+	if _, err := routing.ParseSelector(query.Get("labels")); err != nil {
+		return nil, misuse("-l: %v", err)
+	}
 	ids := len(args) > 1
 	if args[0] == "all" {
 		if ids {
@@ -125,6 +134,13 @@ func (l *listing) print(cmd *cobra.Command, client *api.Client) error {
 	stop := newProgress(cmd.ErrOrStderr()).busy(ctx, "reading")
 	defer stop()
 	wide := wideInfo{wanted: l.output == "wide"}
+	if wide.wanted || l.output == "table" {
+		networks, err := kindWords[0].fetch(ctx, client, nil, nil)
+		if err != nil {
+			return err
+		}
+		wide.networks = shown(networks, routing.KindNetwork)
+	}
 	if wide.wanted {
 		routers, err := kindWords[1].fetch(ctx, client, nil, nil)
 		if err != nil {

@@ -15,9 +15,6 @@ import (
 // resolve returns the ID of the object that word names: by its ID, or by its name
 // if no other object of the kind has the same.
 func (k kindWord) resolve(ctx context.Context, c *api.Client, word string) (string, error) {
-	if word == "" {
-		return "", nil
-	}
 	_, err := c.Do(ctx, http.MethodGet, k.path(word), nil, nil)
 	if !isNotFound(err) {
 		return word, err
@@ -32,6 +29,26 @@ func (k kindWord) resolve(ctx context.Context, c *api.Client, word string) (stri
 		return "", err
 	}
 	return "", fmt.Errorf("several %s have the name %q: give the ID of one instead: %s", k.plural, word, strings.Join(ids, ", "))
+}
+
+// resolveFilters replaces names of networks and routers in filters by their IDs. What
+// does not exist stays: nothing passes such a filter.
+func resolveFilters(ctx context.Context, c *api.Client, query url.Values) error {
+	for _, k := range kindWords[:2] {
+		word := query.Get(k.singular)
+		if word == "" {
+			continue
+		}
+		id, err := k.resolve(ctx, c, word)
+		switch {
+		case isNotFound(err):
+		case err != nil:
+			return err
+		default:
+			query.Set(k.singular, id)
+		}
+	}
+	return nil
 }
 
 // maxNamed is how many IDs of objects with one name are listed.
@@ -64,8 +81,8 @@ func (k kindWord) object(ctx context.Context, c *api.Client, word string) (doc j
 	return doc, err
 }
 
-// Labels of objects of one kind that tables show: the name where it says which
-// object it is, and the ID otherwise, so that either is understood again.
+// shownNames are what tables show of the objects of one kind, by ID: the name if no other
+// object in the list has it, and otherwise the ID. Commands accept both.
 type shownNames map[string]string
 
 // shown returns what to show of the objects of a kind in m.

@@ -21,15 +21,18 @@ type wideInfo struct {
 	machines map[string]api.Machine // of the tables of ports, wide or not: by the port's ID
 
 	wanted bool
-	on     map[string][]string // by network: IDs of the routers on it
+	on     map[string][]string // by network: the routers on it
 	states map[string]controller.RouterStatus
+
+	networks shownNames // all of them
 }
 
 func (w *wideInfo) learn(routers []routing.Router, s controller.Status) {
 	w.on, w.states = make(map[string][]string), make(map[string]controller.RouterStatus)
+	names := shown(&routing.Model{Routers: routers}, routing.KindRouter)
 	for _, r := range routers {
 		for _, f := range r.Interfaces {
-			w.on[f.Network] = append(w.on[f.Network], r.ID)
+			w.on[f.Network] = append(w.on[f.Network], names.of(r.ID))
 		}
 	}
 	for _, r := range s.Routers {
@@ -94,22 +97,24 @@ func printObjects(out io.Writer, m *routing.Model, interfaces []interfaceRow, w 
 		rows = nil
 	}
 	if len(m.Networks) > 0 {
-		row(table.Row{"NETWORK", "VLAN", "MTU"}, "ROUTERS")
+		names := shown(m, routing.KindNetwork)
+		row(table.Row{"NETWORK", "VLAN", "MTU"}, "ROUTERS", "ID")
 		for _, n := range m.Networks {
-			row(table.Row{n.ID, orDash(n.VLAN), n.MTU}, list(w.on[n.ID]))
+			row(table.Row{names.of(n.ID), orDash(n.VLAN), n.MTU}, list(w.on[n.ID]), n.ID)
 		}
 		flush()
 	}
 	if len(m.Routers) > 0 {
-		row(table.Row{"ROUTER", "BRIDGE", "NETWORKS"}, "NAMESPACE", "STATE", "FLOWS")
+		names := shown(m, routing.KindRouter)
+		row(table.Row{"ROUTER", "BRIDGE", "NETWORKS"}, "NAMESPACE", "STATE", "FLOWS", "ID")
 		for i := range m.Routers {
 			r := &m.Routers[i]
 			var networks []string
 			for _, f := range r.Interfaces {
-				networks = append(networks, f.Network)
+				networks = append(networks, w.networks.of(f.Network))
 			}
 			st := w.states[r.ID]
-			row(table.Row{r.ID, orDash(r.BridgeName()), list(networks)}, namespaceOf(r), orDash(st.State), st.FlowsInstalled)
+			row(table.Row{names.of(r.ID), orDash(r.BridgeName()), list(networks)}, namespaceOf(r), orDash(st.State), st.FlowsInstalled, r.ID)
 		}
 		flush()
 	}
@@ -117,14 +122,15 @@ func printObjects(out io.Writer, m *routing.Model, interfaces []interfaceRow, w 
 		row(table.Row{"INTERFACE", "ROUTER", "NETWORK", "MAC", "ADDRESSES"}, "PATCH PORT", "TAP")
 		for i := range interfaces {
 			f := &interfaces[i]
-			row(table.Row{f.ID, f.router, f.Network, f.MAC, list(texts(f.Addresses))}, f.PatchName(), f.TapName())
+			row(table.Row{f.ID, f.router, w.networks.of(f.Network), f.MAC, list(texts(f.Addresses))}, f.PatchName(), f.TapName())
 		}
 		flush()
 	}
 	if len(m.Ports) > 0 {
-		row(table.Row{"PORT", "NETWORK", "MAC", "ADDRESSES", "SEEN"}, "ROUTERS")
+		names := shown(m, routing.KindPort)
+		row(table.Row{"PORT", "NETWORK", "MAC", "ADDRESSES", "SEEN"}, "ROUTERS", "ID")
 		for _, p := range m.Ports {
-			row(table.Row{p.ID, p.Network, p.MAC, list(texts(p.Addresses)), seenText(w.machines[p.ID])}, list(w.on[p.Network]))
+			row(table.Row{names.of(p.ID), w.networks.of(p.Network), p.MAC, list(texts(p.Addresses)), seenText(w.machines[p.ID])}, list(w.on[p.Network]), p.ID)
 		}
 		flush()
 	}

@@ -90,7 +90,7 @@ func TestApplyDeclared(t *testing.T) {
 // Delete deletes the objects that exist, and reports the others.
 func TestDelete(t *testing.T) {
 	d := applied(t, map[string]string{"blue.yaml": "networks: [{id: blue, vlan: 1}]\n"})
-	d.fails(64, "ofdvr: unexpected argument \"port\": with -f, the files name what is deleted\nUsage: ofdvr delete network|router|port ID... | KIND/ID... | -f FILE [flags]\nSee 'ofdvr delete --help'.\n", "delete", "port", "-f", "good.yaml")
+	d.fails(64, "ofdvr: unexpected argument \"port\": with -f, the files name what is deleted\nUsage: ofdvr delete network|router|port ID|NAME... | KIND/ID... | -f FILE [flags]\nSee 'ofdvr delete --help'.\n", "delete", "port", "-f", "good.yaml")
 	d.ofdvr(64, "delete", "port")
 	d.fails(1, "ofdvr: network \"blue\" is in use by interface \"r1-blue\", port \"vm1\"; delete that first, or use --cascade\n", "delete", "net", "blue")
 	d.has(all...)
@@ -121,11 +121,11 @@ vm1   blue     02:00:00:00:01:10  10.0.1.10  unknown
 vm2   green    02:00:00:00:02:10  10.0.2.10  unknown
 `,
 		"get ports --mac 02:00:00:00:02:10": "PORT  NETWORK  MAC                ADDRESSES  SEEN\nvm2   green    02:00:00:00:02:10  10.0.2.10  unknown\n",
-		"get p --address 10.0.1.10 -o wide": "PORT  NETWORK  MAC                ADDRESSES  SEEN     ROUTERS\nvm1   blue     02:00:00:00:01:10  10.0.1.10  unknown  r1\n",
+		"get p --address 10.0.1.10 -o wide": "PORT  NETWORK  MAC                ADDRESSES  SEEN     ROUTERS  ID\nvm1   blue     02:00:00:00:01:10  10.0.1.10  unknown  r1       vm1\n",
 		"get network --vlan 2":              "NETWORK  VLAN   MTU\ngreen       2  1500\n",
 		"get r":                             "ROUTER  BRIDGE  NETWORKS\nr1      rb-r1   blue,green\n",
-		"get routers --network blue -o wide": `ROUTER  BRIDGE  NETWORKS    NAMESPACE   STATE    FLOWS
-r1      rb-r1   blue,green  qrouter-r1  settled   8000
+		"get routers --network blue -o wide": `ROUTER  BRIDGE  NETWORKS    NAMESPACE   STATE    FLOWS  ID
+r1      rb-r1   blue,green  qrouter-r1  settled   8000  r1
 `,
 		"get networks -o name": "network/blue\nnetwork/green\n",
 		"get all -o name":      "network/blue\nnetwork/green\nrouter/r1\nport/vm1\nport/vm2\n",
@@ -257,7 +257,7 @@ Degraded:    no
 
 func TestStatus(t *testing.T) {
 	d := applied(t, nil)
-	const want = "ROUTER  BRIDGE  SWITCH     DESIRED  INSTALLED  STATE    READY\nr1      rb-r1   connected     8000       8000  settled  yes\n"
+	const want = "intent: revision 1, hash 0d545d32070b\nROUTER  BRIDGE  SWITCH     DESIRED  INSTALLED  STATE    READY\nr1      rb-r1   connected     8000       8000  settled  yes\n"
 	d.prints(want, "status")
 	d.prints(want, "status", "--wait")
 	t.Setenv(envAPI, d.endpoint) // stands in for --api

@@ -23,6 +23,7 @@ const rewatch = 500 * time.Millisecond
 func newWatch() *cobra.Command {
 	var c clientFlags
 	var output, since string
+	var conditions bool
 	cmd := &cobra.Command{
 		Use:   "watch [networks|routers|ports]",
 		Short: "Print changes as they happen",
@@ -46,6 +47,9 @@ no longer has all changes since then, watch says so, prints each object as
 				}
 				query.Set("kind", kind.singular)
 			}
+			if conditions {
+				query.Set("conditions", "true")
+			}
 			if since != "" {
 				query.Set("since", since)
 			}
@@ -58,6 +62,7 @@ no longer has all changes since then, watch says so, prints each object as
 	}
 	c.add(cmd)
 	cmd.Flags().StringVar(&since, "since", "", "begin with the changes after this `REVISION`")
+	cmd.Flags().BoolVar(&conditions, "conditions", false, "print changes of the conditions of routers, and of networks and ports that were written")
 	outputFlag(cmd, &output, "text", "json")
 	return cmd
 }
@@ -166,6 +171,15 @@ func printEvent(cmd *cobra.Command, e api.Event, output string) error {
 		var object bytes.Buffer
 		if e.Object != nil {
 			json.Compact(&object, e.Object) // it was decoded, so it is valid
+		}
+		for i, c := range e.Conditions {
+			if i > 0 {
+				object.WriteString(", ")
+			}
+			fmt.Fprintf(&object, "%s=%s", c.Type, c.Status)
+			if c.Message != "" {
+				fmt.Fprintf(&object, " (%s)", c.Message)
+			}
 		}
 		text := fmt.Sprintf("%d %s/%s %s %s", e.Revision, e.Kind, e.ID, e.Op, &object)
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), strings.TrimRight(text, " "))

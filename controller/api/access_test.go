@@ -23,7 +23,7 @@ import (
 	"github.com/ofdvr/ofdvr/internal/credentials"
 )
 
-// An authority signs certificates and keeps all files in a directory.
+// An authority signs certificates. Its files are in one directory.
 type authority struct {
 	t    *testing.T
 	dir  string
@@ -42,7 +42,7 @@ func newAuthority(t *testing.T, name string) *authority {
 	return a
 }
 
-// sign makes a certificate; the first one signs itself.
+// sign makes a certificate; the first one is self-signed.
 func (a *authority) sign(template *x509.Certificate) credentials.Files {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -66,7 +66,7 @@ func (a *authority) sign(template *x509.Certificate) credentials.Files {
 	return credentials.Files{Certificate: name + ".crt", PrivateKey: name + ".key"}
 }
 
-// issue makes a certificate for a server or a client on this computer.
+// issue makes a certificate for a server or a client on this host.
 func (a *authority) issue(name string) credentials.Files {
 	a.t.Helper()
 	return a.sign(&x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
@@ -81,8 +81,8 @@ func write(t *testing.T, name, content string) string {
 	return name
 }
 
-// Over TCP the API is for those with a certificate or the token, and for nobody
-// else; the token can be changed while it runs.
+// Over TCP the API admits clients with a certificate or the token, and refuses all
+// others. The token can be changed while the daemon runs.
 func TestAccess(t *testing.T) {
 	ours, others := newAuthority(t, "ours"), newAuthority(t, "others")
 	daemon := ours.issue("daemon")
@@ -129,7 +129,7 @@ func TestAccess(t *testing.T) {
 		t.Error("a stranger's certificate is good")
 	}
 	if err := ask(api.Access{TLS: credentials.Files{CACert: others.file}, TokenFile: token(secret)}); err == nil || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("the client trusts a daemon that nobody knows: %v", err)
+		t.Errorf("the client trusts a daemon with an unknown certificate: %v", err)
 	}
 	write(t, tokenFile, "another horse battery")
 	if err := ask(api.Access{TokenFile: token(secret)}); !errors.As(err, &p) || p.Status != http.StatusUnauthorized {
@@ -140,7 +140,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// An endpoint that would let everybody in, or that is none, is refused.
+// An endpoint without authentication, and an invalid one, are refused.
 func TestBadEndpoints(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	files := ca.issue("daemon")

@@ -1,6 +1,6 @@
-// Package api serves the intent and what became of it over HTTP: networks,
-// routers and ports to be read and written, plans, flows, a stream of changes
-// and the status. The OpenAPI description is made from the code.
+// Package api is the HTTP API: it reads and writes networks, routers and ports,
+// and returns plans, flows, the status and a stream of changes. Its OpenAPI
+// description is generated from the code.
 package api
 
 import (
@@ -28,7 +28,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing/trace"
 )
 
-// Intent is what the API reads and writes; [ledger.Ledger] is one.
+// Intent is the intent that the API reads and writes. [ledger.Ledger] implements it.
 type Intent interface {
 	Intent() *ledger.Intent
 	Write(context.Context, ledger.Edit) (ledger.Result, error)
@@ -37,7 +37,7 @@ type Intent interface {
 	Events(since uint64) ([]ledger.Event, <-chan struct{}, error)
 }
 
-// Switches know what became of the intent; [controller.Controller] does.
+// Switches report the state of the switches. [controller.Controller] implements it.
 type Switches interface {
 	Status(context.Context) (controller.Status, error)
 	Await(context.Context, ledger.Result) ([]controller.Pending, error)
@@ -54,13 +54,13 @@ type Switches interface {
 	LoggedMessages(context.Context) (router string, err error)
 }
 
-// History has the rates of the last minutes; [history.History] does.
+// History has the rates of the last minutes. [history.History] implements it.
 type History interface {
 	Busiest(routers int) history.Window
 	Of(router string) history.Window
 }
 
-// Log is the daemon's; [logging.Log] is one.
+// Log is the daemon's log. [logging.Log] implements it.
 type Log interface {
 	Level() string
 	SetLevel(string) error
@@ -69,16 +69,16 @@ type Log interface {
 
 // Limits of requests. They are documented in docs/api.md.
 const (
-	maxObject      = 1 << 20     // bytes of the body with one object
-	maxBody        = 32 << 20    // bytes of a body with many
-	maxLarge       = 1           // bodies with many objects that are worked on at a time
-	maxBodies      = 4 * maxBody // bytes of memory for all bodies that come or wait
+	maxObject      = 1 << 20     // bytes of a body with one object
+	maxBody        = 32 << 20    // bytes of a body with many objects
+	maxLarge       = 1           // bodies with many objects that are handled at a time
+	maxBodies      = 4 * maxBody // bytes of memory for all bodies that arrive or wait
 	maxPage        = 1000        // objects of one page
 	bodyTimeout    = 30 * time.Second
 	bodyStart      = 5 * time.Second
-	bodyRate       = 64 << 10        // bytes a second, on the average, after bodyStart
-	requestTimeout = 5 * time.Second // for what is no waiting
-	maxWait        = 5 * time.Minute // that ?timeout= may ask for
+	bodyRate       = 64 << 10        // bytes a second on average, after bodyStart
+	requestTimeout = 5 * time.Second // of requests that do not wait
+	maxWait        = 5 * time.Minute // the largest ?timeout=
 )
 
 // A service answers requests.
@@ -87,13 +87,13 @@ type service struct {
 	switches Switches
 	log      Log
 	bodies   *bounded.Bodies
-	large    chan struct{} // capacity maxLarge: a body with many objects is worked on
-	feed     feed          // of what is watched
+	large    chan struct{} // capacity maxLarge: holds an element while a body with many objects is handled
+	feed     feed          // of watched changes
 	digester digester
 }
 
-// Handler returns a handler of all that is below /v1/. version is that of the
-// program. limited is called for each request whose body is refused; it may be nil.
+// Handler returns the handler of all paths below /v1/. version is the program's
+// version. limited is called for each request whose body is refused; it may be nil.
 func Handler(intent Intent, switches Switches, log Log, version string, limited func(r *http.Request, reason string)) http.Handler {
 	limits := bodyLimits
 	limits.Limited = limited
@@ -112,11 +112,11 @@ func Handler(intent Intent, switches Switches, log Log, version string, limited 
 	s.registerTopology(a)
 	s.registerWatch(a)
 	describeProblems(a.OpenAPI())
+	describeWrites(a.OpenAPI())
 	return problems(mux)
 }
 
-// describeProblems makes a Problem the description of every answer that is none
-// of success.
+// describeProblems makes Problem the schema of every error.
 func describeProblems(o *huma.OpenAPI) {
 	schema := o.Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
 	for _, item := range o.Paths {
@@ -136,8 +136,27 @@ func describeProblems(o *huma.OpenAPI) {
 	delete(all, "ErrorDetail")
 }
 
-// config returns what huma is told. Nothing refers to pages elsewhere, and no
-// answer is changed but errors of huma's own, which become ours.
+// describeWrites adds the statuses of writes that have the same body as 200.
+func describeWrites(o *huma.OpenAPI) {
+	add := func(op *huma.Operation, status, description string) {
+		if op == nil || op.Responses["200"] == nil {
+			return
+		}
+		ok := op.Responses["200"]
+		if m := ok.Content["application/json"]; m != nil && m.Schema != nil && strings.HasSuffix(m.Schema.Ref, "/Written") {
+			op.Responses[status] = &huma.Response{Description: description, Headers: ok.Headers, Content: ok.Content}
+		}
+	}
+	for _, item := range o.Paths {
+		add(item.Put, "201", "Created")
+		for _, op := range []*huma.Operation{item.Put, item.Post, item.Patch, item.Delete} {
+			add(op, "202", "Written, and not confirmed by the switches in time; see pending")
+		}
+	}
+}
+
+// config returns the configuration of huma: no references to other sites, and
+// huma's own errors are converted to Problems.
 func config(version string) huma.Config {
 	c := huma.DefaultConfig("ofdvr", version)
 	c.Info.Description = "Networks, routers and ports, in the words of a topology file. A write that was answered is on disk; " +
@@ -154,12 +173,12 @@ var descriptions = map[string]string{
 	"/openapi": "/v1/openapi.json", "/openapi.json": "/v1/openapi.json", "/openapi.yaml": "/v1/openapi.yaml",
 }
 
-// problems answers with a problem where mux has nothing for a request, or the
-// request is too long for anything.
+// problems answers with a Problem if mux has no handler for a request, or the body is
+// longer than any operation allows.
 func problems(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength >= maxBody {
-			w.Header().Set("Connection", "close") // instead of reading all of it
+			w.Header().Set("Connection", "close") // do not read the rest
 			problem(http.StatusRequestEntityTooLarge, "the body has %d bytes, and fewer than %d are read", r.ContentLength, maxBody).write(w)
 			return
 		}
@@ -183,17 +202,17 @@ func problems(mux *http.ServeMux) http.Handler {
 			allowed = append(allowed, "HEAD")
 		}
 		if len(allowed) == 0 {
-			problem(http.StatusNotFound, "there is nothing at %s; GET /v1/openapi.json describes what there is", r.URL.Path).write(w)
+			problem(http.StatusNotFound, "unknown path %s; GET /v1/openapi.json lists all paths", r.URL.Path).write(w)
 			return
 		}
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		problem(http.StatusMethodNotAllowed, "%s cannot be done to %s, but %s can", r.Method, r.URL.Path, strings.Join(allowed, ", ")).write(w)
+		problem(http.StatusMethodNotAllowed, "method %s is not allowed for %s; allowed: %s", r.Method, r.URL.Path, strings.Join(allowed, ", ")).write(w)
 	})
 }
 
 func (s *service) registerStatus(a huma.API) {
 	huma.Register(a, huma.Operation{
-		OperationID: "status", Method: http.MethodGet, Path: "/v1/status", Summary: "How far everything has come", Tags: []string{"status"},
+		OperationID: "status", Method: http.MethodGet, Path: "/v1/status", Summary: "The state of the intent and of all routers", Tags: []string{"status"},
 	}, func(ctx context.Context, _ *struct{}) (*struct{ Body controller.Status }, error) {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()

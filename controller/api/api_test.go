@@ -17,7 +17,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/api"
 )
 
-// A source knows nothing but its status.
+// A source only has a status.
 type source struct {
 	api.Switches
 	status controller.Status
@@ -25,8 +25,8 @@ type source struct {
 
 func (s source) Status(context.Context) (controller.Status, error) { return s.status, nil }
 
-// What the daemon says is what the client hears, also on a socket that a dead
-// daemon has left behind; but a living daemon's socket is not taken away.
+// The client reads the status of the daemon, also on a socket that a crashed daemon
+// left behind. The socket of a running daemon is not replaced.
 func TestStatusOverSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "api.sock")
 	want := controller.Status{
@@ -63,7 +63,7 @@ func TestStatusOverSocket(t *testing.T) {
 	}
 }
 
-// docs/api.md lists every request that there is, and no other.
+// docs/api.md lists every request of the API, and no other.
 func TestDocumented(t *testing.T) {
 	data, err := os.ReadFile("../../docs/api.md")
 	if err != nil {

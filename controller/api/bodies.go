@@ -11,15 +11,15 @@ import (
 	"github.com/ofdvr/ofdvr/internal/bounded"
 )
 
-// bodyLimits are those of all bodies.
+// bodyLimits are the limits of all bodies.
 var bodyLimits = bounded.BodyLimits{Held: maxBodies, Time: bodyTimeout, Start: bodyStart, Rate: bodyRate}
 
-// Sent is the body of a request, as a part of an operation's input.
+// Sent is the body of a request. It is embedded in an operation's input.
 type Sent struct {
 	r     *http.Request
 	w     http.ResponseWriter
 	body  *bounded.Body
-	large chan struct{} // to take from when it is done; nil: nothing
+	large chan struct{} // release receives from it; nil: there is nothing to release
 }
 
 // Resolve is called by huma with the request.
@@ -32,9 +32,9 @@ func (b *Sent) sent() *Sent { return b }
 
 func (b *Sent) text() []byte { return b.body.Text() }
 
-// receive reads the body of a request, of fewer than most bytes, and then waits for its
-// turn if it may have many objects: a body that comes slowly keeps no other one waiting. The
-// caller has to call release when it is done with the body.
+// receive reads the body of a request, of fewer than most bytes. If it may have many
+// objects, receive then waits for its turn, so that a slow client does not block
+// others. The caller must call release after use.
 func (s *service) receive(ctx context.Context, b *Sent, most int) *Problem {
 	var err error
 	b.body, err = s.bodies.Receive(ctx, b.w, b.r, most)
@@ -61,7 +61,7 @@ func (s *service) receive(ctx context.Context, b *Sent, most int) *Problem {
 	}
 }
 
-// release gives back the memory of a body, and its turn.
+// release frees the memory of a body and ends its turn.
 func (b *Sent) release() {
 	if b.body != nil {
 		b.body.Release()

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// All bodies together have so much memory. When that is used up, those that came slowest
-// make room, and a client that sends a body at once is served.
+// The memory of all bodies is bounded. When it is used up, the slowest bodies are
+// refused, and a client that sends a body at once is served.
 func TestSlowestBodiesMakeRoom(t *testing.T) {
 	s := filled(t)
 	part := strings.Repeat(" ", 20<<20)
@@ -24,7 +24,7 @@ func TestSlowestBodiesMakeRoom(t *testing.T) {
 		t.Cleanup(func() { nc.Close() })
 		fmt.Fprintf(nc, "PATCH /v1/topology HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", 30<<20)
 		go func() { // ends with the connection
-			nc.Write([]byte(part)) // and no more
+			nc.Write([]byte(part)) // the rest never arrives
 			resp, err := http.ReadResponse(bufio.NewReader(nc), nil)
 			if err != nil {
 				return // closed at the end of the test
@@ -38,8 +38,8 @@ func TestSlowestBodiesMakeRoom(t *testing.T) {
 		if status != http.StatusServiceUnavailable {
 			t.Errorf("the answer is %d", status)
 		}
-	case <-time.After(25 * time.Second): // sooner than their own time is up
-		t.Error("nobody made room")
+	case <-time.After(25 * time.Second): // before their own time limits
+		t.Error("no slow body was refused")
 	}
 	body := `{"put":{"ports":[` + strings.Repeat(" ", 24<<20) + `]}}`
 	s.must(200, "PATCH", "/v1/topology", body)

@@ -19,16 +19,16 @@ import (
 	"github.com/ofdvr/ofdvr/internal/credentials"
 )
 
-// Client asks a daemon.
+// Client is a client of a daemon.
 type Client struct {
 	endpoint Endpoint
 	token    string
 	http     http.Client
 }
 
-// NewClient returns a Client of the daemon at an endpoint. Of a, an ssl: endpoint
-// uses the CACert that signs the daemon's certificate, "" for those of the
-// system, and the certificate or the token of the client.
+// NewClient returns a Client of the daemon at an endpoint. An ssl: endpoint uses from a
+// the CACert that signs the daemon's certificate ("": the system's), and the client's
+// certificate or token.
 func NewClient(e Endpoint, a Access) (*Client, error) {
 	c := &Client{endpoint: e}
 	path, local := e.path()
@@ -76,8 +76,8 @@ func NewClient(e Endpoint, a Access) (*Client, error) {
 }
 
 // Do sends a request and decodes the answer into out, unless that is nil. path is
-// what follows the host, with its query; body may be nil. An answer that is no
-// success is a [*Problem].
+// the path with its query; body may be nil. If the daemon answers with an error, the
+// error is a [*Problem].
 func (c *Client) Do(ctx context.Context, method, path string, body []byte, out any) (http.Header, error) {
 	resp, err := c.send(ctx, method, path, body)
 	if err != nil {
@@ -98,7 +98,7 @@ func (c *Client) Do(ctx context.Context, method, path string, body []byte, out a
 	return resp.Header, nil
 }
 
-// send sends a request and returns the answer, if it is a success.
+// send sends a request and returns the answer if it is a success.
 func (c *Client) send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
 	scheme := "http"
 	if _, remote := c.endpoint.address(); remote {
@@ -137,20 +137,20 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte) (*h
 	return nil, p
 }
 
-// Status asks for the daemon's state.
+// Status returns the daemon's status.
 func (c *Client) Status(ctx context.Context) (s controller.Status, err error) {
 	_, err = c.Do(ctx, http.MethodGet, "/v1/status", nil, &s)
 	return s, err
 }
 
-// ErrCompacted says that events were missed: see [Client.Watch].
+// ErrCompacted is returned by [Client.Watch] if events were missed.
 var ErrCompacted = errors.New("some changes are not known any more")
 
-// Watch calls handle with each event, until ctx is done or handle or the
-// connection fails; the error is never nil. query is that of GET /v1/watch; resume
-// is what its since is to be the next time, "" if that is unchanged, so that no
-// event is missed; those of one revision may come again. After [ErrCompacted], or
-// a [*Problem] with status 410, the caller has to list everything again.
+// Watch calls handle with each event until ctx is done, or handle or the connection
+// fails; the error is never nil. query is the query of GET /v1/watch. resume is the
+// value of since for the next call, "" if it is unchanged; events of one revision may
+// then come again. After [ErrCompacted], or a [*Problem] with status 410, the caller
+// has to list everything again.
 func (c *Client) Watch(ctx context.Context, query url.Values, handle func(Event) error) (resume string, err error) {
 	resp, err := c.send(ctx, http.MethodGet, "/v1/watch?"+query.Encode(), nil)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 
 func (s *service) registerCounters(a huma.API) {
 	huma.Register(a, huma.Operation{
-		OperationID: "counters", Method: http.MethodGet, Path: "/v1/counters", Summary: "What the switches have counted for each router interface",
-		Description: "The sums never go back, also when flows are made anew or the daemon restarts. Readings that are younger than a second are used again.",
+		OperationID: "counters", Method: http.MethodGet, Path: "/v1/counters", Summary: "Counters of each router interface, from the switches",
+		Description: "Sums never decrease, also if flows are created again or the daemon restarts. A reading is used for one second.",
 		Tags:        []string{"status"}, Errors: []int{503},
 	}, func(ctx context.Context, _ *struct{}) (*struct{ Body Counters }, error) {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
@@ -25,7 +25,7 @@ func (s *service) registerCounters(a huma.API) {
 		out := Counters{At: counters.At.Seconds(), Interfaces: []InterfaceCounters{}, Ports: []PortCounters{}}
 		for _, r := range counters.Routers {
 			if !r.Known {
-				continue // rather than zeros that jump
+				continue // zeros would later jump to the real values
 			}
 			for _, i := range r.Interfaces {
 				out.Interfaces = append(out.Interfaces, interfaceCounters(r.Router, i))

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// denied returns the error of a process that may not use the Unix socket at path, with
-// what would let it.
+// denied returns the error of a process without permission for the Unix socket at path,
+// with what grants it.
 func denied(path string) error {
 	group := "ofdvr" // the default of serve's --api-group
 	if info, err := os.Stat(path); err == nil {

@@ -10,12 +10,12 @@ import (
 	"github.com/ofdvr/ofdvr/controller/doctor"
 )
 
-// examineTimeout is how long an examination may take: everything is read anew.
+// examineTimeout is the time limit of an examination, which reads everything again.
 const examineTimeout = time.Minute
 
 func (s *service) registerExamination(a huma.API) {
 	huma.Register(a, huma.Operation{
-		OperationID: "examine", Method: http.MethodGet, Path: "/v1/examination", Summary: "Everything looked at anew, whatever is believed of it",
+		OperationID: "examine", Method: http.MethodGet, Path: "/v1/examination", Summary: "An examination of the whole installation",
 		Tags: []string{"status"}, Errors: []int{503},
 	}, func(ctx context.Context, _ *struct{}) (*struct{ Body ExaminationDocument }, error) {
 		ctx, cancel := context.WithTimeout(ctx, examineTimeout)

@@ -9,28 +9,26 @@ import (
 	"github.com/ofdvr/ofdvr/routing/trace"
 )
 
-// The documents that the API answers with. Huma makes the schemas of its description, GET
-// /v1/openapi.json, out of these types and their tags, those of [controller.Status], and those
-// of package topology, which are the bodies of writes too.
+// These are the documents of the API's answers. Huma generates the schemas of GET
+// /v1/openapi.json from these types and their tags, from [controller.Status], and from the
+// documents of package topology, which are also the bodies of writes.
 
-// A Problem is the body of every answer that is no success (RFC 9457).
+// A Problem is the body of every error (RFC 9457).
 type Problem struct {
-	Title  string `json:"title" doc:"The words for the status"`
-	Status int    `json:"status" doc:"The HTTP status"`
-	Detail string `json:"detail" doc:"What is wrong, and what to do about it"`
-	// Errors are the mistakes of a request, each with its place.
-	Errors []Mistake `json:"errors,omitempty" doc:"Every mistake, with its place"`
-	// InUseBy lists what keeps an object from being deleted.
-	InUseBy []Reference `json:"in_use_by,omitempty" doc:"What refers to the object that should be deleted"`
+	Title   string      `json:"title" doc:"Text of the HTTP status"`
+	Status  int         `json:"status" doc:"The HTTP status"`
+	Detail  string      `json:"detail" doc:"The problem, and what to do about it"`
+	Errors  []Mistake   `json:"errors,omitempty" doc:"All mistakes of the request, with their places"`
+	InUseBy []Reference `json:"in_use_by,omitempty" doc:"Objects that refer to the object, which therefore is not deleted"`
 }
 
-// A Mistake is something wrong with a request.
+// A Mistake is one mistake in a request.
 type Mistake struct {
-	Pointer   string `json:"pointer,omitempty" doc:"Where in the body, as a JSON pointer (RFC 6901)"`
-	Parameter string `json:"parameter,omitempty" doc:"Which parameter of the path, the query or the header"`
-	Line      int    `json:"line,omitempty" doc:"Where in the body, from 1"`
-	Column    int    `json:"column,omitempty" doc:"Where in the line, in characters from 1"`
-	Detail    string `json:"detail" doc:"What is wrong"`
+	Pointer   string `json:"pointer,omitempty" doc:"Place in the body, as a JSON pointer (RFC 6901)"`
+	Parameter string `json:"parameter,omitempty" doc:"Parameter of the path, the query or the header"`
+	Line      int    `json:"line,omitempty" doc:"Line of the body, from 1"`
+	Column    int    `json:"column,omitempty" doc:"Column of the line, in characters from 1"`
+	Detail    string `json:"detail" doc:"The mistake"`
 }
 
 // A Reference names an object.
@@ -41,126 +39,130 @@ type Reference struct {
 
 // Written is the answer to a write.
 type Written struct {
-	Revision uint64               `json:"revision" doc:"That the intent has now"`
+	Revision uint64               `json:"revision" doc:"Revision of the intent after the write"`
 	Applied  *bool                `json:"applied,omitempty" doc:"With wait=applied: the switches have confirmed it"`
-	Pending  []controller.Pending `json:"pending,omitempty" doc:"What is waited for, if it is not applied"`
-	Objects  []Outcome            `json:"objects,omitempty" doc:"What became of each object, and in a plan, what would"`
-	Warnings []Mistake            `json:"warnings,omitempty" doc:"What is allowed but probably not meant"`
-	Plan     *PlanDocument        `json:"plan,omitempty" doc:"What changes on this host"`
+	Pending  []controller.Pending `json:"pending,omitempty" doc:"What is not confirmed yet, and why"`
+	Objects  []Outcome            `json:"objects,omitempty" doc:"The result for each object, or in a plan the expected result"`
+	Warnings []Mistake            `json:"warnings,omitempty" doc:"Allowed, but probably not meant"`
+	Plan     *PlanDocument        `json:"plan,omitempty" doc:"Changes on this host"`
 }
 
-// An Outcome says what became of an object.
+// An Outcome is the result of a write for one object.
 type Outcome struct {
 	Kind string    `json:"kind" enum:"network,router,port"`
 	ID   string    `json:"id"`
 	Op   ledger.Op `json:"op" enum:"created,updated,unchanged,deleted"`
 }
 
-// A PlanDocument is what a write changes on this host.
+// A PlanDocument has the changes of a write on this host.
 type PlanDocument struct {
-	Routers  []RouterPlan `json:"routers" doc:"Those whose flows change"`
+	Routers  []RouterPlan `json:"routers" doc:"Routers whose flows change"`
 	OVSDB    []RowChange  `json:"ovsdb" doc:"Rows of Open vSwitch's database, changed in one transaction"`
-	Problems []string     `json:"problems,omitempty" doc:"What keeps parts of it from coming true"`
+	Problems []string     `json:"problems,omitempty" doc:"Reasons why parts of the plan cannot be carried out"`
 }
 
-// A RouterPlan is what a write changes on a router's bridge.
+// A RouterPlan has the changes of a write on a router's bridge.
 type RouterPlan struct {
 	Router    string   `json:"router"`
 	Bridge    string   `json:"bridge"`
-	Connected bool     `json:"connected" doc:"If not, the numbers of its ports are not known, and all its flows are listed as added"`
-	Add       []string `json:"add" doc:"Flows, in the words of ovs-ofctl --names"`
-	Modify    []string `json:"modify" doc:"Flows as they will be; they keep their counters"`
-	Delete    []string `json:"delete" doc:"Flows that go"`
+	Connected bool     `json:"connected" doc:"False: its port numbers are not known, and all its flows are listed as added"`
+	Add       []string `json:"add" doc:"Flows, in the syntax of ovs-ofctl --names"`
+	Modify    []string `json:"modify" doc:"Flows with their new actions; they keep their counters"`
+	Delete    []string `json:"delete" doc:"Flows that are deleted"`
 }
 
-// A RowChange is what is done to a row of the database.
+// A RowChange is a change of a row in Open vSwitch's database.
 type RowChange struct {
 	Op      string         `json:"op" enum:"insert,update,remove"`
 	Table   string         `json:"table"`
-	Row     string         `json:"row" doc:"Its name"`
+	Row     string         `json:"row" doc:"Name of the row"`
 	Router  string         `json:"router"`
-	Columns map[string]any `json:"columns,omitempty" doc:"The columns that are written, of maps only the keys; null for a key that goes"`
+	Columns map[string]any `json:"columns,omitempty" doc:"Columns that are written; of maps only the changed keys, null for a key that is removed"`
 }
 
 // A Page is a part of a list.
 type Page[D any] struct {
-	Revision uint64 `json:"revision" doc:"Of the intent when the page was made: watch from there"`
+	Revision uint64 `json:"revision" doc:"Revision of the intent to watch from"`
 	Items    []D    `json:"items"`
-	Next     string `json:"next,omitempty" doc:"For after, if there is more"`
+	Next     string `json:"next,omitempty" doc:"Value of after for the next page. Absent: this is the last page"`
 }
 
-// An ObjectStatus says how far an object has come.
+// An ObjectStatus is the state of an object.
 type ObjectStatus struct {
 	Kind       string      `json:"kind"`
 	ID         string      `json:"id"`
-	Source     string      `json:"source" doc:"The file that declares it, or the store that it was written to"`
+	Source     string      `json:"source" doc:"Topology file or store that has the object"`
 	Conditions []Condition `json:"conditions"`
 	Machine    *Machine    `json:"machine,omitempty" doc:"Of a port: whether its machine is on the integration bridge"`
 }
 
-// A Condition is one thing that can be said of an object.
+// A Condition is one aspect of an object's state, in the form of Kubernetes' conditions.
 type Condition struct {
-	Type    string   `json:"type" enum:"accepted,programmed,degraded" doc:"accepted: it is part of the intent, always true here. programmed: the switches hold what it asks for. degraded: they refuse a part of it"`
-	Status  bool     `json:"status"`
-	Reasons []string `json:"reasons,omitempty" doc:"Why it is not programmed, or degraded"`
+	Type     string    `json:"type" enum:"Accepted,Programmed,Degraded" doc:"Accepted: the object is part of the intent. Programmed: the switches have confirmed all that it needs. Degraded: they refuse a part of it"`
+	Status   string    `json:"status" enum:"True,False"`
+	Reason   string    `json:"reason" enum:"Valid,Confirmed,Pending,NothingRefused,Refused" doc:"Why, for programs"`
+	Message  string    `json:"message" doc:"Why, for people; may be empty"`
+	Observed uint64    `json:"observed_revision" doc:"The revision of the intent that the condition is about"`
+	Changed  time.Time `json:"last_transition_time,omitzero" doc:"When the status changed last. Absent: before the daemon started, or never"`
 }
 
-// An Event is one change, as GET /v1/watch tells it.
+// An Event is one change in the stream of GET /v1/watch.
 type Event struct {
 	Revision uint64          `json:"revision"`
 	Kind     string          `json:"kind"`
 	ID       string          `json:"id"`
 	Op       string          `json:"op"`
-	Object   json.RawMessage `json:"object,omitempty"` // absent if it was deleted
+	Object   json.RawMessage `json:"object,omitempty"` // absent if it was deleted, and of conditions
+	// Conditions are those of the object, if Op is conditions.
+	Conditions []Condition `json:"conditions,omitempty"`
 }
 
-// Flows are the answer of GET /v1/routers/{id}/flows.
+// Flows is the answer of GET /v1/routers/{id}/flows.
 type Flows struct {
 	Flows []FlowDocument `json:"flows"`
 }
 
-// A FlowDocument is a flow as the API shows it.
+// A FlowDocument is a flow of a switch.
 type FlowDocument struct {
 	Table    uint8   `json:"table"`
 	Priority uint16  `json:"priority"`
-	Packets  uint64  `json:"packets" doc:"That hit it"`
-	Bytes    uint64  `json:"bytes" doc:"Of these packets"`
+	Packets  uint64  `json:"packets" doc:"Packets that hit the flow"`
+	Bytes    uint64  `json:"bytes" doc:"Bytes of these packets"`
 	Age      float64 `json:"age" doc:"Seconds since it was installed"`
-	Kind     string  `json:"kind,omitempty" doc:"Of the object that it serves: router, interface or port. Absent: it is not ours, or not wanted any more"`
-	ID       string  `json:"id,omitempty" doc:"Of the object that it serves"`
-	Does     string  `json:"does" doc:"What it is for"`
-	Flow     string  `json:"flow" doc:"In the words of ovs-ofctl --names"`
+	Kind     string  `json:"kind,omitempty" doc:"Kind of the object that the flow serves: router, interface or port. Absent: the flow is not ofdvr's, or no longer desired"`
+	ID       string  `json:"id,omitempty" doc:"ID of the object that the flow serves"`
+	Does     string  `json:"does" doc:"Purpose of the flow"`
+	Flow     string  `json:"flow" doc:"The flow in the syntax of ovs-ofctl --names"`
 }
 
-// Counters are the answer of GET /v1/counters.
+// Counters is the answer of GET /v1/counters.
 type Counters struct {
-	At         float64             `json:"at" doc:"When they were told, in seconds since the daemon began; of a switch with very many flows they may be some seconds older"`
-	Interfaces []InterfaceCounters `json:"interfaces" doc:"Of all routers whose switch was read, by router"`
-	Ports      []PortCounters      `json:"ports" doc:"Those with the most packets, as many as --port-metrics says"`
+	At         float64             `json:"at" doc:"Time of the reading, in seconds since the daemon started; counters of a switch with very many flows may be some seconds older"`
+	Interfaces []InterfaceCounters `json:"interfaces" doc:"Interfaces of all routers whose switch was read, by router"`
+	Ports      []PortCounters      `json:"ports" doc:"Ports with the most packets, as many as --port-metrics says"`
 }
 
-// InterfaceCounters are the sums of one router interface, as the API shows them.
-// They are those of the metrics.
+// InterfaceCounters are the sums of one router interface. The metrics have the same.
 type InterfaceCounters struct {
 	Router          string            `json:"router"`
 	Interface       string            `json:"interface"`
-	RoutedPackets   uint64            `json:"routed_packets" doc:"That the switch routed out of the interface"`
-	RoutedBytes     uint64            `json:"routed_bytes" doc:"Of these packets"`
-	ReceivedPackets uint64            `json:"received_packets" doc:"That came in by the interface to be routed, or for the router itself"`
-	ReceivedBytes   uint64            `json:"received_bytes" doc:"Of these packets"`
-	KernelPackets   uint64            `json:"kernel_packets" doc:"From the kernel, that the switch sent out of the interface"`
+	RoutedPackets   uint64            `json:"routed_packets" doc:"Packets that the switch routed out of the interface"`
+	RoutedBytes     uint64            `json:"routed_bytes" doc:"Bytes of these packets"`
+	ReceivedPackets uint64            `json:"received_packets" doc:"Packets received on the interface, to be routed or for the router itself"`
+	ReceivedBytes   uint64            `json:"received_bytes" doc:"Bytes of these packets"`
+	KernelPackets   uint64            `json:"kernel_packets" doc:"Packets from the kernel that the switch sent out of the interface"`
 	ARPReplies      uint64            `json:"arp_replies" doc:"ARP requests that the switch answered"`
 	NDReplies       uint64            `json:"nd_replies" doc:"Neighbour solicitations that the switch answered"`
 	EchoReplies     uint64            `json:"echo_replies" doc:"Pings to the interface's addresses that the switch answered"`
-	TTLExpired      uint64            `json:"ttl_expired" doc:"Packets whose TTL ran out"`
-	Limited         map[string]uint64 `json:"limited" doc:"Packets that were dropped because there were too many, by kind: resolution, echo, ttl and unknown"`
-	Fallback        map[string]uint64 `json:"fallback" doc:"Packets that were handed to the kernel, or dropped without a fallback, by reason"`
+	TTLExpired      uint64            `json:"ttl_expired" doc:"Packets with an expired TTL"`
+	Limited         map[string]uint64 `json:"limited" doc:"Packets dropped by a rate limit, by kind: resolution, echo, ttl and unknown"`
+	Fallback        map[string]uint64 `json:"fallback" doc:"Packets sent to the kernel, or dropped without a fallback, by reason"`
 }
 
-// PortCounters are what was routed to a port.
+// PortCounters are the packets that were routed to a port.
 type PortCounters struct {
 	Router    string `json:"router"`
-	Interface string `json:"interface" doc:"By which the router reaches it"`
+	Interface string `json:"interface" doc:"Router interface that reaches the port"`
 	Port      string `json:"port"`
 	Packets   uint64 `json:"packets"`
 	Bytes     uint64 `json:"bytes"`
@@ -187,28 +189,28 @@ type SeriesDocument struct {
 
 // A TraceDocument is the answer of GET /v1/trace.
 type TraceDocument struct {
-	Paths []PathDocument `json:"paths" doc:"That of the packet and, if it arrives and that can be told, that of its answer"`
+	Paths []PathDocument `json:"paths" doc:"The path of the packet and, if it arrives and is known, that of its reply"`
 }
 
-// A PathDocument is the path of a packet as the API shows it.
+// A PathDocument is the path of a packet.
 type PathDocument struct {
 	From      trace.End      `json:"from"`
 	To        trace.End      `json:"to"`
-	Packet    string         `json:"packet" doc:"What kind of packet"`
-	Router    string         `json:"router,omitempty" doc:"That it takes. Absent: none"`
-	Bridge    string         `json:"bridge,omitempty" doc:"Of the router"`
-	Interface string         `json:"interface,omitempty" doc:"Of the router, by which it comes in"`
+	Packet    string         `json:"packet" doc:"Kind of packet"`
+	Router    string         `json:"router,omitempty" doc:"Router on the path. Absent: none"`
+	Bridge    string         `json:"bridge,omitempty" doc:"Bridge of the router"`
+	Interface string         `json:"interface,omitempty" doc:"Router interface that receives the packet"`
 	Verdict   string         `json:"verdict" enum:"switched,routed,answered,kernel,dropped,unknown"`
-	Says      string         `json:"says" doc:"What becomes of the packet, in words"`
-	Assumed   bool           `json:"assumed,omitempty" doc:"The bridge is not connected: what it should hold was followed"`
-	Steps     []StepDocument `json:"steps" doc:"The flows that it hits, in the order of their tables"`
-	Exits     []ExitDocument `json:"exits" doc:"Where it leaves the bridge; if several, one of them"`
-	Verified  bool           `json:"verified,omitempty" doc:"Open vSwitch was asked too, ofproto/trace"`
-	Disagrees string         `json:"disagrees,omitempty" doc:"What Open vSwitch says differently, or where a machine is not where it should be"`
-	FromPort  string         `json:"from_port,omitempty" doc:"The port of the integration bridge from which Open vSwitch was asked. Absent: from the router's bridge"`
-	ToPort    string         `json:"to_port,omitempty" doc:"The port of the integration bridge to which the packet comes, says Open vSwitch. Absent: it was followed to the router's bridge"`
-	Remark    string         `json:"remark,omitempty" doc:"What else there is to say of the ways between the machines and the router"`
-	Answer    string         `json:"answer,omitempty" doc:"The ICMP error with which the router's kernel answers, where the packet ends there"`
+	Says      string         `json:"says" doc:"Outcome for the packet, in words"`
+	Assumed   bool           `json:"assumed,omitempty" doc:"The bridge is not connected: the path follows its desired flows"`
+	Steps     []StepDocument `json:"steps" doc:"Flows that the packet hits, by table"`
+	Exits     []ExitDocument `json:"exits" doc:"Where the packet leaves the bridge; if there are several, it takes one of them"`
+	Verified  bool           `json:"verified,omitempty" doc:"The path was compared with ovs-appctl ofproto/trace"`
+	Disagrees string         `json:"disagrees,omitempty" doc:"Difference to ovs-appctl ofproto/trace, or a machine in another place"`
+	FromPort  string         `json:"from_port,omitempty" doc:"Port of the integration bridge where ofproto/trace began. Absent: it began at the router's bridge"`
+	ToPort    string         `json:"to_port,omitempty" doc:"Port of the integration bridge where ofproto/trace ended. Absent: it ended at the router's bridge"`
+	Remark    string         `json:"remark,omitempty" doc:"Remark on the paths between the machines and the router"`
+	Answer    string         `json:"answer,omitempty" doc:"ICMP error of the router's kernel, if the packet ends there"`
 }
 
 // A StepDocument is a flow that a packet hits.
@@ -216,69 +218,69 @@ type StepDocument struct {
 	Table    uint8  `json:"table"`
 	Priority uint16 `json:"priority"`
 	Cookie   string `json:"cookie"`
-	Kind     string `json:"kind,omitempty" doc:"Of the object that it serves. Absent: it is not ours"`
-	ID       string `json:"id,omitempty" doc:"Of the object that it serves"`
-	Does     string `json:"does" doc:"What it is for"`
-	Flow     string `json:"flow" doc:"In the words of ovs-ofctl --names"`
-	Held     bool   `json:"held" doc:"The switch has this flow"`
-	Packets  uint64 `json:"packets" doc:"That have hit it"`
-	Bytes    uint64 `json:"bytes" doc:"Of these packets"`
+	Kind     string `json:"kind,omitempty" doc:"Kind of the object that the flow serves. Absent: the flow is not ofdvr's"`
+	ID       string `json:"id,omitempty" doc:"ID of the object that the flow serves"`
+	Does     string `json:"does" doc:"Purpose of the flow"`
+	Flow     string `json:"flow" doc:"The flow in the syntax of ovs-ofctl --names"`
+	Held     bool   `json:"held" doc:"The switch holds this flow"`
+	Packets  uint64 `json:"packets" doc:"Packets that have hit the flow"`
+	Bytes    uint64 `json:"bytes" doc:"Bytes of these packets"`
 }
 
 // An ExitDocument is where a packet leaves a router's bridge.
 type ExitDocument struct {
-	Interface string  `json:"interface,omitempty" doc:"Of the router"`
+	Interface string  `json:"interface,omitempty" doc:"Router interface"`
 	Network   string  `json:"network,omitempty"`
-	Port      string  `json:"port,omitempty" doc:"Who gets it"`
+	Port      string  `json:"port,omitempty" doc:"Port that receives the packet"`
 	Source    string  `json:"eth_src"`
 	To        string  `json:"eth_dst"`
 	TTL       string  `json:"ttl"`
-	Share     float64 `json:"share,omitempty" doc:"Of the flows of packets, where there are several next hops"`
+	Share     float64 `json:"share,omitempty" doc:"Share of the packet flows, if there are several next hops"`
 }
 
 // An ExplanationDocument is the answer of GET /v1/explain/{cookie}.
 type ExplanationDocument struct {
 	Cookie string `json:"cookie"`
-	Ours   bool   `json:"ours" doc:"The cookie has our mark"`
-	Router string `json:"router,omitempty" doc:"On whose bridge it is"`
-	Kind   string `json:"kind,omitempty" doc:"Of the object that it serves"`
-	ID     string `json:"id,omitempty" doc:"Of the object that it serves"`
-	Does   string `json:"does" doc:"What it is for"`
+	Ours   bool   `json:"ours" doc:"The cookie has the mark of ofdvr"`
+	Router string `json:"router,omitempty" doc:"Router whose bridge has the flow"`
+	Kind   string `json:"kind,omitempty" doc:"Kind of the object that the flow serves"`
+	ID     string `json:"id,omitempty" doc:"ID of the object that the flow serves"`
+	Does   string `json:"does" doc:"Purpose of the flow"`
 }
 
 // ExaminationDocument is the answer of GET /v1/examination.
 type ExaminationDocument struct {
-	Problems int               `json:"problems" doc:"How many findings are problems"`
-	Warnings int               `json:"warnings" doc:"How many findings are warnings"`
+	Problems int               `json:"problems" doc:"Number of problems"`
+	Warnings int               `json:"warnings" doc:"Number of warnings"`
 	Findings []FindingDocument `json:"findings"`
 }
 
-// A FindingDocument is what an examination has found.
+// A FindingDocument is one finding of an examination.
 type FindingDocument struct {
 	Level  string `json:"level" enum:"ok,note,warning,problem"`
-	About  string `json:"about" doc:"Such as Open vSwitch, or router r1"`
+	About  string `json:"about" doc:"Subject, such as Open vSwitch, or router r1"`
 	Says   string `json:"says"`
-	Remedy string `json:"remedy,omitempty" doc:"What to do about it"`
+	Remedy string `json:"remedy,omitempty" doc:"What to do"`
 }
 
-// EventsDocument is the answer of GET /v1/events.
+// An EventsDocument is the answer of GET /v1/events.
 type EventsDocument struct {
 	Events []EventDocument `json:"events" doc:"Oldest first"`
-	Next   uint64          `json:"next" doc:"What since is to be to get what comes after"`
+	Next   uint64          `json:"next" doc:"Value of since for the events after these"`
 }
 
-// An EventDocument is something that happened: what the log says.
+// An EventDocument is an event of the log.
 type EventDocument struct {
-	Seq     uint64         `json:"seq" doc:"Grows by one from event to event, and starts anew with the daemon"`
+	Seq     uint64         `json:"seq" doc:"Number of the event; it restarts with the daemon"`
 	Time    time.Time      `json:"time"`
 	Level   string         `json:"level" enum:"info,warn,error"`
 	Message string         `json:"message"`
-	Router  string         `json:"router,omitempty" doc:"That it is about"`
-	Fields  map[string]any `json:"fields,omitempty" doc:"What else there is to say"`
+	Router  string         `json:"router,omitempty" doc:"Router of the event"`
+	Fields  map[string]any `json:"fields,omitempty" doc:"Further fields"`
 }
 
-// A LogDocument says what is logged.
+// A LogDocument has the log settings.
 type LogDocument struct {
-	Level    *string `json:"level,omitempty" enum:"debug,info,warn,error" doc:"The least important level that is logged"`
-	OpenFlow *string `json:"openflow,omitempty" doc:"The router whose OpenFlow messages are logged at debug level; empty: none's"`
+	Level    *string `json:"level,omitempty" enum:"debug,info,warn,error" doc:"Lowest level that is logged"`
+	OpenFlow *string `json:"openflow,omitempty" doc:"Router whose OpenFlow messages are logged at level debug; empty: none"`
 }

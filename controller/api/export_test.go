@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// SetWatchWrite has a watcher take as long as d to read what was written, until the test
+// SetWatchWrite sets the time limit for a watcher to read written data, until the test
 // ends.
 func SetWatchWrite(t *testing.T, d time.Duration) {
 	before := watchWrite

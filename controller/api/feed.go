@@ -23,21 +23,21 @@ type feed struct {
 	bytes  int        // of pieces
 }
 
-// A pieceKey says where a piece begins.
+// A pieceKey identifies a piece by its beginning.
 type pieceKey struct {
 	revision uint64
 	first    int    // index in the events of the revision
 	kind     string // of objects; "" is all
 }
 
-// A piece is a part of the events of one revision as the stream has them.
+// A piece is formatted events of one revision, or a part of them.
 type piece struct {
 	text []byte
 	next int // index of the event after it
 }
 
-// piece returns the piece of the events of a revision that begins at event first,
-// with those of one kind alone, or of all.
+// piece returns the piece that begins at event first of a revision, with the events of
+// one kind, or of all.
 func (f *feed) piece(events []ledger.Event, first int, kind string) *piece {
 	key := pieceKey{events[0].Revision, first, kind}
 	f.mu.Lock()

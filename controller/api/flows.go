@@ -14,14 +14,14 @@ import (
 
 func (s *service) registerFlows(a huma.API) {
 	huma.Register(a, huma.Operation{
-		OperationID: "list-flows", Method: http.MethodGet, Path: "/v1/routers/{id}/flows", Summary: "The flows of a router's bridge, with what they are for",
+		OperationID: "list-flows", Method: http.MethodGet, Path: "/v1/routers/{id}/flows", Summary: "The flows of a router's bridge, with their purpose",
 		Tags: []string{"status"}, Errors: []int{404, 409, 503},
 		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
 			"application/json": {Schema: a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Flows](), true, "Flows")}}}},
 	}, s.flows)
 }
 
-// flows writes one flow after the other: there may be hundreds of thousands.
+// flows streams the flows, of which there may be hundreds of thousands.
 func (s *service) flows(ctx context.Context, in *struct {
 	ID string `path:"id"`
 }) (*huma.StreamResponse, error) {
@@ -43,11 +43,11 @@ func (s *service) flows(ctx context.Context, in *struct {
 				w.WriteByte(',')
 			}
 			if first = false; enc.Encode(flowDocument(&f)) != nil {
-				return // the client has gone
+				return // the client has disconnected
 			}
 		}
 		w.WriteString("]}\n")
-		w.Flush() // an error here means that the client has gone
+		w.Flush() // an error here means that the client has disconnected
 	}}, nil
 }
 

@@ -22,7 +22,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
-// Whatever is wrong with a body, there is a clear answer and nothing changes.
+// Every mistake in a body has a clear answer, and nothing changes.
 func TestBadBodies(t *testing.T) {
 	s := filled(t)
 	before := s.must(200, "GET", "/v1/topology", "")
@@ -37,7 +37,7 @@ func TestBadBodies(t *testing.T) {
 				{"PUT", "/v1/topology", func(s string) string { return `{"ports":[` + s + `]}` }},
 			} {
 				if tt.Body == "" && at.path == "/v1/topology" {
-					continue // an empty list is fine
+					continue // an empty list is valid
 				}
 				r := s.ask(at.method, at.path, at.wrap(tt.Body))
 				if r.status < 400 || r.status >= 500 {
@@ -69,8 +69,8 @@ func (e *endless) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// A body of 1 GiB is refused after as much as is allowed, whether it says how
-// long it is or not, and so are many at once, in bounded memory.
+// A body of 1 GiB is refused when it exceeds the limit, with or without a declared
+// length, and so are many at once, in bounded memory.
 func TestHugeBodies(t *testing.T) {
 	s := filled(t)
 	defer debug.SetGCPercent(debug.SetGCPercent(100)) // as in the daemon, whatever GOGC says
@@ -86,9 +86,9 @@ func TestHugeBodies(t *testing.T) {
 			}
 			r, err := s.send(method, path, &endless{1 << 30})
 			if err != nil {
-				return // it was cut off while it was still sending
+				return // the connection was closed while it was sending
 			}
-			if r.status != http.StatusRequestEntityTooLarge && (r.status != http.StatusServiceUnavailable || method == "PUT") { // there is no room for eight of 32 MiB
+			if r.status != http.StatusRequestEntityTooLarge && (r.status != http.StatusServiceUnavailable || method == "PUT") { // eight of 32 MiB do not fit
 				t.Errorf("%s: %d %s", path, r.status, r.text)
 			}
 			refused.Add(1)
@@ -97,7 +97,7 @@ func TestHugeBodies(t *testing.T) {
 	g.Wait()
 	runtime.ReadMemStats(&after)
 	if refused.Load() == 0 {
-		t.Error("nobody was told why")
+		t.Error("no client got a reason")
 	}
 	if total := (after.Sys - before.Sys) >> 20; total > 1024 {
 		t.Errorf("%d MiB were needed", total)
@@ -105,9 +105,8 @@ func TestHugeBodies(t *testing.T) {
 	s.must(200, "GET", "/v1/ports/vm1", "")
 }
 
-// FuzzRequests sends any request to a server: it answers with a success, or
-// with a problem that is the client's fault, and nothing that cannot be is
-// accepted.
+// FuzzRequests sends arbitrary requests to a server. It answers each with a success or
+// with a problem of status 4xx, and never accepts an invalid intent.
 func FuzzRequests(f *testing.F) {
 	methods := []string{"GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "BREW"}
 	for i, path := range hostile.Paths() {
@@ -138,8 +137,8 @@ func FuzzRequests(f *testing.F) {
 	})
 }
 
-// The requests of a hostile client that a seed decides are answered as those of [FuzzRequests]
-// are, some are carried out, and nothing of others changes.
+// The requests of a hostile client, chosen by a seed, are answered as those of [FuzzRequests]
+// are. Some are carried out, and objects of others do not change.
 func TestFuzzedRequests(t *testing.T) {
 	s := filled(t)
 	h := api.Handler(s.ledger, s.fabric, testLog, "v1", nil)
@@ -177,7 +176,7 @@ func TestFuzzedRequests(t *testing.T) {
 	}
 }
 
-// Many writers and watchers at once get each their own answers.
+// Each of many concurrent writers and watchers gets its own answers.
 func TestConcurrentWriters(t *testing.T) {
 	s := filled(t)
 	const writers, writes = 20, 25

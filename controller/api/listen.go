@@ -21,21 +21,20 @@ import (
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
-// Access says who may use the API.
+// Access says which clients may use the API.
 type Access struct {
-	// Group owns Unix sockets, together with root; "" is the group of the
-	// process.
+	// Group owns Unix sockets, together with root; "" is the group of the process.
 	Group string
-	// TLS are the files of ssl: endpoints. With a CACert, whoever has a
-	// certificate that it signs may use the API.
+	// TLS are the files of ssl: endpoints. With a CACert, clients with a certificate
+	// that it signs may use the API.
 	TLS credentials.Files
-	// TokenFile has the bearer token (RFC 6750) with which anybody may use the API
+	// TokenFile has the bearer token (RFC 6750) with which a client may use the API
 	// over ssl:. It is read at every request; "" is none.
 	TokenFile string
 }
 
-// An Endpoint is where the API is served: unix:PATH, or ssl:ADDRESS:PORT for
-// those that [Access] lets in.
+// An Endpoint is an address of the API: unix:PATH, or ssl:ADDRESS:PORT for the
+// clients that [Access] admits.
 type Endpoint string
 
 // path returns PATH of unix:PATH.
@@ -95,7 +94,7 @@ func Listen(e Endpoint, a Access, log *zap.Logger) (net.Listener, error) {
 	return tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: config}), nil
 }
 
-// Guard returns a handler that lets requests through to h which came by a Unix
+// Guard returns a handler that passes to h the requests that arrive over a Unix
 // socket, with a certificate, or with the token.
 func (a Access) Guard(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -118,7 +117,7 @@ func hasToken(r *http.Request, file string) bool {
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 
-// minToken is so long that nobody guesses it.
+// minToken is the minimum length of a token, in bytes, so that it cannot be guessed.
 const minToken = 16
 
 func token(file string) (string, error) {
@@ -133,12 +132,12 @@ func token(file string) (string, error) {
 	return t, nil
 }
 
-// ErrAnswered says that another daemon has a Unix socket.
+// ErrAnswered is the error if another daemon listens on a Unix socket.
 var ErrAnswered = errors.New("another ofdvr answers there")
 
-// listenUnix listens on a Unix socket that is readable and writable by owner and
-// group. A socket that a dead daemon left behind is replaced; one on which a
-// daemon answers is an error, and so is whatever else has its name.
+// listenUnix listens on a Unix socket that owner and group may read and write. The
+// socket of a daemon that has ended is replaced. It is an error if a daemon answers
+// on it, or if the path is not a socket.
 func listenUnix(path, group string) (net.Listener, error) {
 	gid, err := groupID(group)
 	if err != nil {

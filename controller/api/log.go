@@ -13,27 +13,27 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// eventsWait is how long a request for events waits for one.
+// eventsWait is how long a request waits for an event.
 const eventsWait = 30 * time.Second
 
 type eventsInput struct {
 	Since  uint64 `query:"since" doc:"Only events after this one"`
-	Router string `query:"router" doc:"Only what is about this router"`
-	Level  string `query:"level" enum:"info,warn,error" default:"info" doc:"Only what is at least so important"`
-	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Only the latest so many"`
-	Wait   bool   `query:"wait" doc:"Wait for one, up to half a minute"`
+	Router string `query:"router" doc:"Only events of this router"`
+	Level  string `query:"level" enum:"info,warn,error" default:"info" doc:"Only events of at least this level"`
+	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"Maximum number; the latest are returned"`
+	Wait   bool   `query:"wait" doc:"Wait for an event, up to 30 seconds"`
 }
 
 func (s *service) registerLog(a huma.API) {
 	huma.Register(a, huma.Operation{
-		OperationID: "events", Method: http.MethodGet, Path: "/v1/events", Summary: "What has changed, was repaired or was refused lately",
+		OperationID: "events", Method: http.MethodGet, Path: "/v1/events", Summary: "The latest changes, repairs and refusals",
 		Tags: []string{"status"}, Errors: []int{404, 422},
 	}, s.events)
 	huma.Register(a, huma.Operation{
-		OperationID: "get-log", Method: http.MethodGet, Path: "/v1/log", Summary: "What is logged", Tags: []string{"status"}, Errors: []int{503},
+		OperationID: "get-log", Method: http.MethodGet, Path: "/v1/log", Summary: "The log settings", Tags: []string{"status"}, Errors: []int{503},
 	}, func(ctx context.Context, _ *struct{}) (*struct{ Body LogDocument }, error) { return s.logged(ctx) })
 	huma.Register(a, huma.Operation{
-		OperationID: "put-log", Method: http.MethodPut, Path: "/v1/log", Summary: "Change what is logged, until the daemon ends", Tags: []string{"status"}, Errors: []int{404, 422, 503},
+		OperationID: "put-log", Method: http.MethodPut, Path: "/v1/log", Summary: "Change the log settings until the daemon ends", Tags: []string{"status"}, Errors: []int{404, 422, 503},
 	}, func(ctx context.Context, in *struct{ Body LogDocument }) (*struct{ Body LogDocument }, error) {
 		if r := in.Body.OpenFlow; r != nil {
 			if err := s.switches.LogMessages(ctx, *r); err != nil {

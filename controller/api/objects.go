@@ -2,19 +2,17 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// A resource is one of the kinds of objects. D is the document of an object.
+// A resource is a kind of objects. D is the document of an object.
 type resource[D any] struct {
 	kind   routing.Kind
 	name   string // of the kind, in the plural
@@ -68,7 +66,7 @@ type putInput struct {
 	Sent
 }
 
-// register registers what can be done with one object of a kind.
+// register registers the operations on one object of a kind.
 func register[D any](s *service, a huma.API, res resource[D]) {
 	one := res.kind.String()
 	path, tags := "/v1/"+res.name+"/{id}", []string{res.name}
@@ -83,7 +81,7 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 		return answer(in.Revalidating, etag(st, o), d), nil
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "get-" + one + "-status", Method: http.MethodGet, Path: path + "/status", Summary: "How far a " + one + " has come", Tags: tags, Errors: []int{404},
+		OperationID: "get-" + one + "-status", Method: http.MethodGet, Path: path + "/status", Summary: "The state of a " + one, Tags: tags, Errors: []int{404},
 	}, func(ctx context.Context, in *ByID) (*struct{ Body ObjectStatus }, error) {
 		st, err := s.objectStatus(ctx, ledger.Object{Kind: res.kind, ID: in.ID})
 		if err == nil && res.kind == routing.KindPort {
@@ -105,7 +103,7 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 		Errors: []int{403, 409, 412, 413, 422, 503, 507},
 	}, d, put)
 	withBody(s, a, huma.Operation{
-		OperationID: "plan-" + one, Method: http.MethodPost, Path: path, Summary: "What putting a " + one + " would change, with dry_run=true", Tags: tags, MaxBodyBytes: maxObject,
+		OperationID: "plan-" + one, Method: http.MethodPost, Path: path, Summary: "The plan of the PUT of a " + one + ", with dry_run=true", Tags: tags, MaxBodyBytes: maxObject,
 		Errors: []int{403, 409, 412, 413, 422},
 	}, d, dryRunOnly(put, func(in *putInput) bool { return in.DryRun }))
 	registerPatch(s, a, res, d)
@@ -113,7 +111,7 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 		ByID
 		Conditional
 		Writing
-		Cascade bool `query:"cascade" doc:"Delete too what refers to it: of a network the ports on it and the interfaces that routers have on it"`
+		Cascade bool `query:"cascade" doc:"Delete also the objects that refer to it: with a network its ports, and the router interfaces on it"`
 	}
 	huma.Register(a, huma.Operation{
 		OperationID: "delete-" + one, Method: http.MethodDelete, Path: path, Summary: "Delete a " + one, Tags: tags, Errors: []int{403, 404, 409, 412, 503, 507},
@@ -127,12 +125,12 @@ func tagOf(o ledger.Object) func(*ledger.Intent) string {
 	return func(s *ledger.Intent) string { return etag(s, o) }
 }
 
-// also finds what else is wrong with a change that has mistakes of form.
+// also finds the mistakes in the content of a change that has mistakes of form.
 func (s *service) also(c *routing.Change) error { return s.intent.Intent().Index.Check(*c) }
 
-// withBody registers an operation whose body is the document d. The body is not
-// validated by the document's schema, which is for people: package topology reads
-// it, and finds all mistakes with their places.
+// withBody registers an operation whose body is the document d. Huma does not
+// validate the body by the document's schema: package topology reads it, and
+// finds all mistakes with their places.
 func withBody[I, O any](s *service, a huma.API, op huma.Operation, d any, handler func(context.Context, *I) (*O, error)) {
 	media := "application/json"
 	if _, batch := d.(topology.BatchBody); op.Method == http.MethodPatch && !batch {
@@ -155,14 +153,18 @@ func withBody[I, O any](s *service, a huma.API, op huma.Operation, d any, handle
 		return handler(ctx, in)
 	})
 	// Not before: huma would read a body that has a schema.
+	if media == mergePatch { // it has any part of d, and null
+		body.Content[media] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}}
+		return
+	}
 	body.Content[media] = &huma.MediaType{Schema: a.OpenAPI().Components.Schemas.Schema(reflect.TypeOf(d), true, "Body")}
 }
 
-// dryRunOnly refuses requests that are no dry run.
+// dryRunOnly refuses requests without dry_run.
 func dryRunOnly[I, O any](handler func(context.Context, *I) (*O, error), dry func(*I) bool) func(context.Context, *I) (*O, error) {
 	return func(ctx context.Context, in *I) (*O, error) {
 		if !dry(in) {
-			return nil, problem(http.StatusMethodNotAllowed, "POST changes nothing: use dry_run=true to see what PUT would change, or PUT")
+			return nil, problem(http.StatusMethodNotAllowed, "POST only plans: add dry_run=true for the plan, or use PUT to write")
 		}
 		return handler(ctx, in)
 	}
@@ -183,21 +185,5 @@ func (s *service) objectStatus(ctx context.Context, o ledger.Object) (ObjectStat
 	if store := st.Store(); source == "" && store != nil {
 		source = store.Name
 	}
-	c := conds[0]
-	return ObjectStatus{Kind: o.Kind.String(), ID: o.ID, Source: source, Conditions: []Condition{
-		{Type: "accepted", Status: true},
-		{Type: "programmed", Status: c.Programmed, Reasons: reasons(c.Pending)},
-		{Type: "degraded", Status: len(c.Degraded) > 0, Reasons: c.Degraded},
-	}}, nil
-}
-
-func reasons(pending []controller.Pending) (out []string) {
-	for _, p := range pending {
-		reason := p.Reason
-		if p.Router != "" {
-			reason = fmt.Sprintf("router %s: %s", p.Router, reason)
-		}
-		out = append(out, reason)
-	}
-	return out
+	return ObjectStatus{Kind: o.Kind.String(), ID: o.ID, Source: source, Conditions: conditionsOf(conds[0])}, nil
 }

@@ -30,8 +30,8 @@ func fill(s *server) *server {
 	return s
 }
 
-// What was put is got, byte by byte the same when it is put again, which changes
-// nothing; what does not exist is not found.
+// GET returns what was PUT. Putting it again changes nothing, and GET returns the same
+// bytes. Unknown objects are not found.
 func TestObjects(t *testing.T) {
 	s := filled(t)
 	for _, path := range []string{"/v1/networks/blue", "/v1/routers/r1", "/v1/ports/vm1"} {
@@ -43,7 +43,7 @@ func TestObjects(t *testing.T) {
 		if now := s.must(200, "GET", path, ""); now.text != got.text || now.header.Get("ETag") != got.header.Get("ETag") || got.header.Get("ETag") == "" {
 			t.Errorf("%s\nwas %s %s\nis  %s %s", path, got.header.Get("ETag"), got.text, now.header.Get("ETag"), now.text)
 		}
-		if st := s.must(200, "GET", path+"/status", "").text; !strings.Contains(st, `"type":"accepted","status":true`) || !strings.Contains(st, "intent.db") {
+		if st := s.must(200, "GET", path+"/status", "").text; !strings.Contains(st, `"type":"Accepted","status":"True","reason":"Valid"`) || !strings.Contains(st, "intent.db") {
 			t.Errorf("status %s", st)
 		}
 	}
@@ -66,8 +66,7 @@ func TestObjects(t *testing.T) {
 	s.must(404, "GET", "/v1/ports/vm1", "")
 }
 
-// An ID may be anything that a topology file takes, if it is encoded so that
-// nobody takes it for a part of the path.
+// An ID may be any ID of a topology file, if it is percent-encoded in the path.
 func TestAnyID(t *testing.T) {
 	s := filled(t)
 	for i, id := range []string{"a/b", "..", ".", "a b", "ü%2F", `"`, "?#&", "{id}", "vm1/status", strings.Repeat("x", 64)} {
@@ -81,13 +80,13 @@ func TestAnyID(t *testing.T) {
 	}
 	for _, id := range []string{strings.Repeat("x", 65), "\x01", "\xff"} {
 		p := s.must(422, "PUT", "/v1/ports/"+url.PathEscape(id), vm1).problem(t)
-		if len(p.Errors) != 3 || p.Errors[0].Pointer != "/id" { // and what vm1 has
+		if len(p.Errors) != 3 || p.Errors[0].Pointer != "/id" { // and the mistakes that vm1 makes here
 			t.Errorf("%q: %+v", id, p)
 		}
 	}
 }
 
-// Who has read something else than what there is now loses nothing by writing.
+// A conditional write of a client with an old state is refused.
 func TestConditions(t *testing.T) {
 	s := filled(t)
 	old := s.must(200, "GET", "/v1/ports/vm1", "").header.Get("ETag")
@@ -109,8 +108,8 @@ func TestConditions(t *testing.T) {
 	s.must(200, "PATCH", "/v1/topology", `{"delete":{"ports":["vm1"]}}`, "If-Match", all)
 }
 
-// Lists come in pages, which together have everything once and in order, also
-// if it changes meanwhile; filters leave out the rest.
+// The pages of a list together have every object once and in order, also if objects
+// change meanwhile. Filters select objects.
 func TestLists(t *testing.T) {
 	s := filled(t)
 	var ports []string
@@ -167,7 +166,7 @@ func TestLists(t *testing.T) {
 	}
 }
 
-// What refers to a network is listed, and goes with it only if that is asked for.
+// The objects that refer to a network are listed, and are deleted with it only by cascade.
 func TestReferences(t *testing.T) {
 	s := filled(t)
 	p := s.must(409, "DELETE", "/v1/networks/blue", "").problem(t)
@@ -181,8 +180,8 @@ func TestReferences(t *testing.T) {
 	}
 }
 
-// Who waits is answered when the switches have confirmed the write, or told what
-// is pending; the write is done in any case.
+// With wait=applied the answer comes when the switches have confirmed the write, or says
+// what is pending. The write is done in both cases.
 func TestWait(t *testing.T) {
 	s := filled(t)
 	var w api.Written
@@ -210,14 +209,14 @@ func TestWait(t *testing.T) {
 	}
 	decode(s.must(200, "PUT", "/v1/ports/vm1", vm1))
 	if w.Applied != nil {
-		t.Errorf("nobody asked: %+v", w)
+		t.Errorf("without wait=applied: %+v", w)
 	}
 	for _, query := range []string{"wait=never", "wait=applied&timeout=x", "wait=applied&timeout=-1s", "timeout=6m"} {
 		s.must(422, "PUT", "/v1/ports/vm1?"+query, vm1).problem(t)
 	}
 }
 
-// What a file declares can only be read, and that is said.
+// Objects that a file declares can only be read, and the answer says so.
 func TestDeclared(t *testing.T) {
 	m := routing.Model{Networks: []routing.Network{{ID: "blue", VLAN: 1, MTU: 1500}}}
 	s := serve(t, &m)

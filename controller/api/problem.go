@@ -18,7 +18,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing/trace"
 )
 
-// Error returns the detail and, after it, the mistakes.
+// Error returns the detail, followed by the mistakes.
 func (p *Problem) Error() string {
 	var b strings.Builder
 	b.WriteString(p.Detail)
@@ -28,7 +28,7 @@ func (p *Problem) Error() string {
 	return b.String()
 }
 
-// GetStatus and ContentType are what huma wants of an error.
+// GetStatus and ContentType are the methods that huma requires of an error.
 func (p *Problem) GetStatus() int            { return p.Status }
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
@@ -39,17 +39,16 @@ func problem(status int, format string, args ...any) *Problem {
 func (p *Problem) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
-	json.NewEncoder(w).Encode(p) // an error here means that the client has gone
+	json.NewEncoder(w).Encode(p) // an error here means that the client has disconnected
 }
 
-// Refuse answers a request with a problem.
+// Refuse answers a request with a Problem.
 func Refuse(w http.ResponseWriter, status int, format string, args ...any) {
 	problem(status, format, args...).write(w)
 }
 
-// OwnOrigin returns a handler that refuses what a browser sends to h on behalf of
-// another site's page and that would change something: the browser may have a
-// certificate.
+// OwnOrigin returns a handler that refuses cross-site requests that would change
+// something: a browser may have a client certificate.
 func OwnOrigin(h http.Handler) http.Handler {
 	p := http.NewCrossOriginProtection()
 	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -58,8 +57,8 @@ func OwnOrigin(h http.Handler) http.Handler {
 	return p.Handler(h)
 }
 
-// ownErrors makes ours of huma's errors: those of parameters and bodies that
-// cannot be read.
+// ownErrors converts huma's errors, which are about parameters and bodies that cannot
+// be read, to Problems.
 func ownErrors(_ huma.Context, _ string, v any) (any, error) {
 	e, ok := v.(*huma.ErrorModel)
 	if !ok {
@@ -80,7 +79,7 @@ func ownErrors(_ huma.Context, _ string, v any) (any, error) {
 	return p, nil
 }
 
-// plainMessages are huma's messages about values, and ours.
+// plainMessages are beginnings of huma's messages about values, with our texts.
 var plainMessages = []struct{ begin, says string }{
 	{"invalid integer", "want a whole number"},
 	{"invalid boolean", "want true or false"},
@@ -102,11 +101,11 @@ func plainMessage(message string, value any) string {
 	return message
 }
 
-// maxMistakes is how many mistakes one answer lists.
+// maxMistakes is the number of mistakes that one answer lists.
 const maxMistakes = 1000
 
-// mistaken returns the problem of a body with mistakes, whose paths are those of
-// the body.
+// mistaken returns the Problem of a body with mistakes. Their paths are those in the
+// body.
 func mistaken(err error) *Problem {
 	p := problem(http.StatusUnprocessableEntity, "")
 	more := 0
@@ -160,7 +159,7 @@ func joined(err error) []error {
 	return []error{err}
 }
 
-// failure returns the problem that an error of the intent or the switches is.
+// failure returns the Problem of an error from the intent or the switches.
 func failure(err error) *Problem {
 	var p *Problem
 	var declared *ledger.DeclaredError
@@ -193,7 +192,7 @@ func failure(err error) *Problem {
 	case errors.As(err, &store) && errors.Is(err, syscall.ENOSPC):
 		return problem(http.StatusInsufficientStorage, "%v", err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return problem(http.StatusGatewayTimeout, "%v; what was asked for may still be carried out", err)
+		return problem(http.StatusGatewayTimeout, "%v; the request may still be carried out", err)
 	}
 	return problem(http.StatusServiceUnavailable, "%v", err)
 }

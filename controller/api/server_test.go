@@ -24,7 +24,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A disk is a store as the ledger sees it.
+// A disk adapts a store to the ledger.
 type disk struct{ *store.Store }
 
 func (d disk) Name() string      { return d.Path() }
@@ -58,12 +58,12 @@ func (*file) Follow(ctx context.Context, since uint64, compare func(*routing.Mod
 	return disk{}.Follow(ctx, since, compare, tell)
 }
 
-// A fabric has switches that do nothing, and confirm a write when they are told
-// to.
+// A fabric has switches that do nothing, and confirm writes when a test says so.
 type fabric struct {
-	api.Switches // what no test asks
+	api.Switches // nil: no test calls the other methods
 	mu           sync.Mutex
 	pending      []controller.Pending // nil: everything is confirmed at once
+	conds        map[ledger.Object]controller.Condition
 }
 
 func (f *fabric) Status(context.Context) (controller.Status, error) {
@@ -85,7 +85,13 @@ func (f *fabric) Await(ctx context.Context, _ ledger.Result) ([]controller.Pendi
 }
 
 func (f *fabric) Conditions(_ context.Context, objects []ledger.Object) ([]controller.Condition, error) {
-	return make([]controller.Condition, len(objects)), nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make([]controller.Condition, len(objects))
+	for i, o := range objects {
+		out[i] = f.conds[o]
+	}
+	return out, nil
 }
 
 func (f *fabric) Plan(context.Context, *ledger.Intent, *ledger.Intent, []string) (controller.Plan, error) {
@@ -96,10 +102,10 @@ func (f *fabric) Flows(context.Context, string) (iter.Seq[controller.Flow], erro
 	return nil, controller.ErrNotConnected
 }
 
-// nobody does nothing about the intent.
-type nobody struct{}
+// idle ignores changes of the intent.
+type idle struct{}
 
-func (nobody) Load(*ledger.Intent, []string) {}
+func (idle) Load(*ledger.Intent, []string) {}
 
 // A server is the API over a real ledger and a real store.
 type server struct {
@@ -115,7 +121,7 @@ func serve(t testing.TB, declared *routing.Model) *server {
 	return serveWith(t, declared, 0)
 }
 
-// serveWith is serve with a history of so many events.
+// serveWith is serve with a history of the given number of events.
 func serveWith(t testing.TB, declared *routing.Model, history int) *server {
 	t.Helper()
 	st, err := store.Open(t.TempDir())
@@ -136,7 +142,7 @@ func serveWith(t testing.TB, declared *routing.Model, history int) *server {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		l.Run(ctx, nobody{})
+		l.Run(ctx, idle{})
 	}()
 	s := &server{t: t, ledger: l, fabric: new(fabric)}
 	s.Server = httptest.NewServer(api.Handler(l, s.fabric, testLog, "v1", nil))
@@ -148,7 +154,7 @@ func serveWith(t testing.TB, declared *routing.Model, history int) *server {
 	return s
 }
 
-// A reply is what was answered.
+// A reply is an answer of the server.
 type reply struct {
 	status int
 	header http.Header
@@ -164,7 +170,7 @@ func (r reply) problem(t *testing.T) api.Problem {
 	return p
 }
 
-// ask sends a request. header are names and values.
+// ask sends a request. header has names and values in turn.
 func (s *server) ask(method, path, body string, header ...string) reply {
 	s.t.Helper()
 	r, err := s.send(method, path, bytes.NewReader([]byte(body)), header...)
@@ -191,7 +197,7 @@ func (s *server) send(method, path string, body io.Reader, header ...string) (re
 	return reply{resp.StatusCode, resp.Header, string(text)}, err
 }
 
-// must is ask for what has to be answered with a status.
+// must is ask, and fails the test unless the answer has a status.
 func (s *server) must(status int, method, path, body string, header ...string) reply {
 	s.t.Helper()
 	r := s.ask(method, path, body, header...)
@@ -201,11 +207,10 @@ func (s *server) must(status int, method, path, body string, header ...string) r
 	return r
 }
 
-// unixSocket returns a place for a socket whose name is short enough.
+// unixSocket returns a path for a Unix socket.
 func unixSocket(t testing.TB) string { return filepath.Join(t.TempDir(), "new", "api.sock") }
 
-// listenUnix serves on a Unix socket too, until the test ends, and returns its
-// path.
+// listenUnix also serves on a Unix socket, until the test ends, and returns its path.
 func (s *server) listenUnix() string {
 	s.t.Helper()
 	path := unixSocket(s.t)

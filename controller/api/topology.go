@@ -13,13 +13,13 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// A topologyInput replaces everything.
+// A topologyInput is the input of writes that replace everything.
 type topologyInput struct {
 	Conditional
 	Writing
 	Sent
-	AllowEmpty bool `query:"allow_empty" doc:"The body may have nothing in it, which deletes everything. A dry run needs no leave"`
-	AsFile     bool `query:"as_file" doc:"With dry_run=true: what changes when the objects of the body replace those of the daemon's topology file"`
+	AllowEmpty bool `query:"allow_empty" doc:"Accept a body without objects, which deletes everything. Not needed for a dry run"`
+	AsFile     bool `query:"as_file" doc:"With dry_run=true: the plan if the objects of the body replace those of the daemon's topology file"`
 }
 
 type bodyInput struct {
@@ -28,7 +28,7 @@ type bodyInput struct {
 	Sent
 }
 
-// registerTopology registers what is about many objects at once.
+// registerTopology registers the operations on many objects.
 func (s *service) registerTopology(a huma.API) {
 	tags := []string{"topology"}
 	huma.Register(a, huma.Operation{
@@ -64,15 +64,15 @@ func (s *service) registerTopology(a huma.API) {
 	}
 	withBody(s, a, huma.Operation{
 		OperationID: "put-topology", Method: http.MethodPut, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Errors: errs,
-		Summary: "Replace everything, but for what a file declares; the answer has the plan",
+		Summary: "Replace all objects except those that a file declares; the answer has the plan",
 	}, topology.Topology{}, replace)
 	withBody(s, a, huma.Operation{
 		OperationID: "plan-topology", Method: http.MethodPost, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Errors: errs[:5],
-		Summary: "What replacing everything would change, with dry_run=true",
+		Summary: "The plan of replacing all objects, with dry_run=true",
 	}, topology.Topology{}, dryRunOnly(replace, func(in *topologyInput) bool { return in.DryRun }))
 	withBody(s, a, huma.Operation{
 		OperationID: "patch-topology", Method: http.MethodPatch, Path: "/v1/topology", Tags: tags, MaxBodyBytes: maxBody, Errors: errs,
-		Summary: "Put and delete many objects in one step: all of it or nothing",
+		Summary: "Put and delete many objects in one step, all or none",
 	}, topology.BatchBody{}, func(ctx context.Context, in *bodyInput) (*writeOutput, error) {
 		c, err := topology.DecodeBatch(in.text(), s.also)
 		if err != nil {
@@ -97,15 +97,15 @@ func (s *service) registerTopology(a huma.API) {
 	}
 	withBody(s, a, huma.Operation{
 		OperationID: "put-snapshot", Method: http.MethodPut, Path: "/v1/routers/{id}/snapshot", Tags: []string{"routers"}, MaxBodyBytes: maxBody, Errors: errs,
-		Summary: "Replace all that is known about a router: its networks, and all ports on them",
+		Summary: "Replace a router, its networks and all ports on them",
 	}, topology.SnapshotBody{}, snapshot)
 	withBody(s, a, huma.Operation{
 		OperationID: "plan-snapshot", Method: http.MethodPost, Path: "/v1/routers/{id}/snapshot", Tags: []string{"routers"}, MaxBodyBytes: maxBody, Errors: errs[:5],
-		Summary: "What a snapshot of a router would change, with dry_run=true",
+		Summary: "The plan of a snapshot of a router, with dry_run=true",
 	}, topology.SnapshotBody{}, dryRunOnly(snapshot, func(in *putInput) bool { return in.DryRun }))
 	huma.Register(a, huma.Operation{
 		OperationID: "complete", Method: http.MethodPost, Path: "/v1/complete", Tags: tags, Errors: []int{403, 503, 507},
-		Summary: "Declare that nothing is missing: what exists and is not in the intent is removed",
+		Summary: "Declare the intent complete: existing bridges and flows that are not part of it are removed",
 	}, func(ctx context.Context, in *struct{ Writing }) (*writeOutput, error) {
 		return s.write(ctx, request{Writing: in.Writing, edit: ledger.Complete, plan: true})
 	})

@@ -14,24 +14,24 @@ import (
 )
 
 type traceInput struct {
-	From   string `query:"from" required:"true" doc:"Where the packet comes from: the ID of a port, or an address"`
-	To     string `query:"to" required:"true" doc:"Where it goes: the ID of a port, or an address"`
-	Router string `query:"router" doc:"That it takes, if there are several"`
+	From   string `query:"from" required:"true" doc:"Source: the ID or name of a port, or an address"`
+	To     string `query:"to" required:"true" doc:"Destination: the ID or name of a port, or an address"`
+	Router string `query:"router" doc:"Router of the path, if there are several"`
 	Proto  string `query:"proto" default:"icmp" doc:"icmp, tcp, udp, sctp or the number of an IP protocol"`
 	Sport  uint16 `query:"sport" doc:"Source port"`
 	Dport  uint16 `query:"dport" doc:"Destination port"`
 	Size   int    `query:"size" default:"84" minimum:"20" maximum:"65535" doc:"Bytes of the IP packet"`
 	TTL    int    `query:"ttl" default:"64" minimum:"0" maximum:"255"`
-	Verify bool   `query:"verify" doc:"Ask Open vSwitch too"`
+	Verify bool   `query:"verify" doc:"Compare with ovs-appctl ofproto/trace"`
 }
 
 func (s *service) registerTrace(a huma.API) {
 	huma.Register(a, huma.Operation{
-		OperationID: "trace", Method: http.MethodGet, Path: "/v1/trace", Summary: "The path of a packet, and of its answer",
+		OperationID: "trace", Method: http.MethodGet, Path: "/v1/trace", Summary: "The path of a packet, and of its reply",
 		Tags: []string{"status"}, Errors: []int{404, 409, 422, 503},
 	}, s.trace)
 	huma.Register(a, huma.Operation{
-		OperationID: "explain", Method: http.MethodGet, Path: "/v1/explain/{cookie}", Summary: "What the flows with a cookie are for",
+		OperationID: "explain", Method: http.MethodGet, Path: "/v1/explain/{cookie}", Summary: "The purpose of the flows with a cookie",
 		Tags: []string{"status"}, Errors: []int{422, 503},
 	}, s.explain)
 }
@@ -90,7 +90,7 @@ func pathDocument(w *controller.TracedPath) PathDocument {
 }
 
 func (s *service) explain(ctx context.Context, in *struct {
-	Cookie string `path:"cookie" doc:"As ovs-ofctl prints it"`
+	Cookie string `path:"cookie" doc:"The cookie as ovs-ofctl prints it"`
 }) (*struct{ Body ExplanationDocument }, error) {
 	n, err := strconv.ParseUint(in.Cookie, 0, 64)
 	if err != nil {

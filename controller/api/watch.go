@@ -14,28 +14,30 @@ import (
 	"github.com/ofdvr/ofdvr/controller/ledger"
 )
 
-// watchWrite is how long a watcher may take to read what was written. A test changes it.
+// watchWrite is the time limit for a watcher to read written data. A test changes it.
 var watchWrite = 10 * time.Second
 
 const (
-	watchPulse = 15 * time.Second       // between signs of life
-	watchPause = 100 * time.Millisecond // from one change to the next
+	watchPulse = 15 * time.Second       // between keepalives
+	watchPause = 100 * time.Millisecond // minimum time between two writes
 )
 
 type watchInput struct {
-	Since       string `query:"since" doc:"The revision after which changes are told: that of a list, or the id of the last event. Absent: from now on"`
-	LastEventID string `header:"Last-Event-ID" doc:"What a browser sends instead of since when it connects again"`
+	Since       string `query:"since" doc:"Stream the changes after this revision: that of a list, or the id of the last event. Absent: from now on"`
+	LastEventID string `header:"Last-Event-ID" doc:"Sent by a browser that reconnects, instead of since"`
 	Kind        string `query:"kind" enum:"network,router,port" doc:"Only changes of this kind"`
+	Conditions  bool   `query:"conditions" doc:"Stream changes of conditions too"`
 }
 
 func (s *service) registerWatch(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "watch", Method: http.MethodGet, Path: "/v1/watch", Tags: []string{"watch"}, Errors: []int{410, 422},
 		Summary: "A stream of changes, as server-sent events",
-		Description: "Each event has the revision as its id, the kind of the object and what was done as its name (such as port-created), and as its data " +
+		Description: "The id of an event is the revision, its name the kind of the object with the operation (such as port-created), and its data " +
 			`{"revision": 7, "kind": "port", "id": "vm1", "op": "created", "object": {…}}. All events of one write have one revision; the id is that of the write ` +
-			"only on the last of them, so that whoever connects again with it has missed none. An event named compacted says that what happened since " +
-			"is not known any more: list everything again, and watch from the revision of the list.",
+			"only on the last of them, so that a client that reconnects with it misses none. The event compacted means that the changes since " +
+			"then are no longer stored: list everything again, and watch from the revision of the list. With conditions=true there are events such as router-conditions, without an id: " +
+			"the conditions of each router, first as they are and then when they change, and those of networks and ports from a write until the switches have confirmed it.",
 		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"text/event-stream": {}}}},
 	}, func(_ context.Context, in *watchInput) (*huma.StreamResponse, error) {
 		since := s.intent.Intent().Revision
@@ -58,22 +60,27 @@ func (s *service) registerWatch(a huma.API) {
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			_, w := humago.Unwrap(ctx)
 			st := stream{w: w, control: http.NewResponseController(w), feed: &s.feed, kind: in.Kind, since: since}
+			if in.Conditions {
+				st.follower = &follower{intent: s.intent, switches: s.switches, kind: in.Kind, last: make(map[ledger.Object][]Condition), written: make(map[ledger.Object]bool)}
+			}
 			st.run(ctx.Context(), s.intent, events, more)
 		}}, nil
 	})
 }
 
-// A stream writes events to one watcher, who reads at his own pace: what waits
-// for him is what the ledger remembers for all.
+// A stream writes events to one watcher at the speed at which it reads. Pending events
+// are kept once for all watchers, in the history of the ledger.
 type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	feed    *feed
 	kind    string // "" is all
-	since   uint64 // the revision up to which everything was written
+	since   uint64 // all changes up to this revision were written
+
+	follower *follower // of conditions; nil: they are not wanted
 }
 
-// run returns when the watcher has gone, does not read, or has missed something.
+// run returns when the watcher disconnects, does not read, or has missed events.
 func (st *stream) run(ctx context.Context, from Intent, events []ledger.Event, more <-chan struct{}) {
 	h := st.w.Header()
 	h.Set("Content-Type", "text/event-stream")
@@ -82,10 +89,19 @@ func (st *stream) run(ctx context.Context, from Intent, events []ledger.Event, m
 	defer pulse.Stop()
 	next := time.NewTimer(0)
 	defer next.Stop()
+	var look <-chan time.Time
+	if st.follower != nil {
+		t := time.NewTicker(conditionsPause)
+		defer t.Stop()
+		look = t.C
+	}
 	if st.write([]byte(": watching\n\n")) != nil {
 		return
 	}
 	for {
+		if st.follower != nil {
+			st.follower.wrote(events)
+		}
 		for i := 0; i < len(events); {
 			p := st.feed.piece(events, i, st.kind)
 			if st.write(p.text) != nil {
@@ -101,10 +117,15 @@ func (st *stream) run(ctx context.Context, from Intent, events []ledger.Event, m
 			case <-ctx.Done():
 				return
 			case <-more:
-				select { // changes that come faster are written together
+				select { // faster changes are written together
 				case <-next.C:
 					next.Reset(watchPause)
 				case <-ctx.Done():
+					return
+				}
+			case <-look:
+				text, err := st.follower.changed(ctx)
+				if err != nil || st.write(text) != nil {
 					return
 				}
 			case <-pulse.C:
@@ -122,7 +143,7 @@ func (st *stream) run(ctx context.Context, from Intent, events []ledger.Event, m
 	}
 }
 
-// write writes text, within a time.
+// write writes text within a time limit.
 func (st *stream) write(text []byte) error {
 	if err := st.control.SetWriteDeadline(time.Now().Add(watchWrite)); err != nil {
 		return err
@@ -133,6 +154,6 @@ func (st *stream) write(text []byte) error {
 
 // appendString appends s as JSON.
 func appendString(b []byte, s string) []byte {
-	text, _ := json.Marshal(s) // of a string, which is always possible
+	text, _ := json.Marshal(s) // never fails for a string
 	return append(b, text...)
 }

@@ -40,7 +40,7 @@ func (s *server) watch(t *testing.T, query string) *watcher {
 	return &watcher{t, resp.Body, bufio.NewReader(resp.Body)}
 }
 
-// next returns the next event as its lines, comments left out.
+// next returns the lines of the next event, without comments.
 func (w *watcher) next() string {
 	w.t.Helper()
 	var lines []string
@@ -59,8 +59,8 @@ func (w *watcher) next() string {
 	}
 }
 
-// Every change is told once and in order, with an id from which the stream can
-// be taken up again without missing any or seeing one twice.
+// The stream has every change once and in order. A client that continues from the id of
+// an event misses none and sees none twice.
 func TestWatch(t *testing.T) {
 	s := filled(t)
 	w := s.watch(t, "since=2")
@@ -102,7 +102,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// The client sees what the stream has, and what it has missed.
+// The client gets the events of the stream, and an error if it has missed some.
 func TestClientWatches(t *testing.T) {
 	s := filled(t)
 	path := s.listenUnix()
@@ -132,12 +132,12 @@ func TestClientWatches(t *testing.T) {
 	}
 }
 
-// Watchers that read nothing, or slowly, hold up neither writers nor other
-// watchers, and what they could not keep up with they are told to list again.
+// Watchers that read slowly or not at all delay neither writers nor other watchers. A
+// watcher that falls behind gets the event compacted.
 func TestStuckWatchers(t *testing.T) {
-	api.SetWatchWrite(t, time.Hour) // who is held up by a watcher waits for ever
+	api.SetWatchWrite(t, time.Hour) // a writer blocked by a watcher would wait for the whole test
 	s := fill(serveWith(t, nil, 4_000))
-	path := s.listenUnix() // whose buffers are small
+	path := s.listenUnix() // its buffers are small
 	dial := func() net.Conn {
 		nc, err := net.Dial("unix", path)
 		if err != nil {
@@ -152,7 +152,7 @@ func TestStuckWatchers(t *testing.T) {
 	}
 	late := dial()
 	quick := s.watch(t, "since=4")
-	const rounds, ports = 10, 1_000 // more than is remembered
+	const rounds, ports = 10, 1_000 // more than the history holds
 	body := func(round int) string {
 		var b strings.Builder
 		b.WriteString(`{"put":{"ports":[`)
@@ -169,7 +169,7 @@ func TestStuckWatchers(t *testing.T) {
 		s.must(200, "PATCH", "/v1/topology", body(round))
 		for n := range ports {
 			if e := quick.next(); strings.HasPrefix(e, "event: compacted") {
-				t.Fatalf("who reads all was told after %d events of round %d: %s", n, round, e)
+				t.Fatalf("a watcher that reads everything missed events after %d events of round %d: %s", n, round, e)
 			}
 		}
 	}

@@ -17,28 +17,28 @@ import (
 // Writing are the parameters of every write.
 type Writing struct {
 	Wait    string `query:"wait" enum:"applied" doc:"applied: answer when the switches have confirmed the write"`
-	Timeout string `query:"timeout" default:"5s" example:"5s" doc:"How long to wait for that, at most 5m; then the answer says what is pending and why"`
-	DryRun  bool   `query:"dry_run" doc:"Change nothing, and answer with what would change, down to the flows and the rows of OVSDB"`
+	Timeout string `query:"timeout" default:"5s" example:"5s" doc:"Time limit of wait, at most 5m; after it the answer says what is pending and why"`
+	DryRun  bool   `query:"dry_run" doc:"Change nothing, and answer with the plan: objects, flows, rows of OVSDB"`
 }
 
-// A writeOutput is the answer with its status.
+// A writeOutput is the answer to a write.
 type writeOutput struct {
 	Status int
-	ETag   string `header:"ETag" doc:"Of what was written, as it is now"`
+	ETag   string `header:"ETag" doc:"ETag of the written object"`
 	Body   Written
 }
 
-// A request is a write as it was asked for.
+// A request is a write with its parameters.
 type request struct {
 	Writing
 	sent    *Sent // nil: it has no body
 	edit    ledger.Edit
-	place   func(path string) string    // the path in the body of a path in what is put; nil: the same
-	warn    *routing.Model              // objects of the body, at the latest when edit returns
-	plan    bool                        // answer with the plan also if it is carried out
+	place   func(path string) string    // translates a path in the put objects to that in the body; nil: they are equal
+	warn    *routing.Model              // the put objects, set at the latest when edit returns
+	plan    bool                        // answer with the plan, also if it is not a dry run
 	created bool                        // answer 201 if an object was created
 	made    *bool                       // answer 201 if it is true when edit returns; may be nil
-	tag     func(*ledger.Intent) string // the ETag of what was written; nil: it has none
+	tag     func(*ledger.Intent) string // returns the ETag of the written object; nil: it has none
 }
 
 // write carries out a write, or plans it.
@@ -72,7 +72,7 @@ func (s *service) write(ctx context.Context, q request) (*writeOutput, error) {
 	}
 	out := q.answer(r.Intent.Revision, r, plan)
 	if q.sent != nil {
-		q.sent.release() // others need not wait for the switches
+		q.sent.release() // other bodies need not wait for the switches
 	}
 	if q.Wait == "" {
 		return out, nil
@@ -89,7 +89,7 @@ func (s *service) write(ctx context.Context, q request) (*writeOutput, error) {
 	return out, nil
 }
 
-// pathInBody returns the path in the body of a path in what is put.
+// pathInBody translates a path in the put objects to that in the body.
 func (q *request) pathInBody(path string) string {
 	if q.place == nil {
 		return path
@@ -97,8 +97,8 @@ func (q *request) pathInBody(path string) string {
 	return q.place(path)
 }
 
-// failed returns the problem that an error of the ledger is; the paths of its
-// mistakes become those of the body.
+// failed returns the Problem of an error from the ledger. The paths of its mistakes
+// are translated to those in the body.
 func (q *request) failed(err error) *Problem {
 	var errs []error
 	for _, err := range joined(err) {
@@ -132,8 +132,8 @@ func (q *request) answer(revision uint64, r ledger.Result, plan *PlanDocument) *
 	return out
 }
 
-// await waits until a write is applied, and says what is pending if it is not
-// by then, what the switches refuse included.
+// await waits until a write is applied or the timeout has passed. It returns what is
+// pending then, including flows that the switches refuse.
 func (s *service) await(ctx context.Context, timeout time.Duration, r ledger.Result) ([]controller.Pending, error) {
 	if len(r.Touched) == 0 {
 		return nil, nil

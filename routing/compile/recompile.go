@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"iter"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -124,6 +125,36 @@ func (s source) differsInPorts(t source) bool {
 		slices.EqualFunc(s.legs, t.legs, func(l, m leg) bool {
 			return l.ID == m.ID && l.network.Network.Equal(&m.network.Network) && l.patch == m.patch && l.tap == m.tap
 		})
+}
+
+// Ports returns the ports on networks of the router in which the intents of p and q
+// differ, each as it is in p and in q; nil: it is not there.
+func (p Program) Ports(q Program) iter.Seq2[*routing.Port, *routing.Port] {
+	return func(yield func(*routing.Port, *routing.Port) bool) {
+		on := func(s source, network string) *routing.Members {
+			for i := range s.legs {
+				if s.legs[i].network.ID == network {
+					return s.legs[i].network
+				}
+			}
+			return new(routing.Members)
+		}
+		seen := make(map[string]bool)
+		for _, legs := range [][]leg{p.source.legs, q.source.legs} {
+			for i := range legs {
+				id := legs[i].network.ID
+				if seen[id] {
+					continue
+				}
+				seen[id] = true
+				for old, now := range on(p.source, id).Changed(on(q.source, id)) {
+					if !yield(old, now) {
+						return
+					}
+				}
+			}
+		}
+	}
 }
 
 // Serves reports whether the intent that p was compiled from has q exactly as it is, if p's

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ofdvr/ofdvr/test/lab"
 )
@@ -117,23 +118,24 @@ func TestRefusedFlowsDegradeTheObject(t *testing.T) {
 	}
 	var st struct {
 		Conditions []struct {
-			Type    string
-			Status  bool
-			Reasons []string
+			Type, Status, Reason, Message string
+			Observed                      uint64    `json:"observed_revision"`
+			Changed                       time.Time `json:"last_transition_time"`
 		}
 	}
 	s.must(200, "GET", "/v1/ports/more/status", "").into(t, &st)
-	if len(st.Conditions) != 3 || !st.Conditions[2].Status || len(st.Conditions[2].Reasons) != 1 {
+	if len(st.Conditions) != 3 || st.Conditions[2].Status != "True" || st.Conditions[2].Reason != "Refused" || !strings.Contains(st.Conditions[2].Message, "port more") ||
+		st.Conditions[2].Changed.IsZero() || st.Conditions[2].Observed == 0 {
 		t.Errorf("conditions %+v", st.Conditions)
 	}
 	s.must(200, "GET", "/v1/ports/vm1/status", "").into(t, &st)
-	if !st.Conditions[1].Status || st.Conditions[2].Status {
+	if st.Conditions[1].Status != "True" || st.Conditions[2].Status != "False" || st.Conditions[1].Changed.IsZero() {
 		t.Errorf("of another port: %+v", st.Conditions)
 	}
 	s.must(200, "DELETE", "/v1/ports/vm2"+applied, "") // makes room
 	s.settle()
 	s.must(200, "GET", "/v1/ports/more/status", "").into(t, &st)
-	if !st.Conditions[1].Status || st.Conditions[2].Status {
+	if st.Conditions[1].Status != "True" || st.Conditions[2].Status != "False" {
 		t.Errorf("when there is room: %+v", st.Conditions)
 	}
 }

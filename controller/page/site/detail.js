@@ -133,10 +133,10 @@ export class Detail {
         this.machine = body.machine;
         this.refresh();
       }
-      const level = (c) => (c.type === "degraded" ? (c.status ? "warn" : "ok") : c.status ? "ok" : "busy");
-      const words = (c) => (c.type === "degraded" && !c.status ? "not degraded" : c.status ? c.type : "not " + c.type);
+      const level = (c) => (c.type === "Degraded" ? (c.status === "True" ? "warn" : "ok") : c.status === "True" ? "ok" : "busy");
+      const words = (c) => (c.status === "True" ? "" : "not ") + c.type.toLowerCase();
       box.replaceChildren(
-        h("ul", {}, body.conditions.map((c) => h("li", {}, sign(level(c)), h("span", {}, words(c), (c.reasons ?? []).map((r) => h("span", { class: "reason" }, r)))))),
+        h("ul", {}, body.conditions.map((c) => h("li", {}, sign(level(c)), h("span", {}, words(c), c.message ? h("span", { class: "reason" }, c.message) : "")))),
         body.source ? h("p", { class: "source" }, "From ", h("code", {}, body.source)) : "");
     } catch (e) {
       box.replaceChildren(h("p", { class: "says bad" }, e.message));

@@ -1,0 +1,235 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A Condition says whether the switches hold what an object needs. A time is zero if it
+// is not known, or no router has to do with the object.
+type Condition struct {
+	Revision   uint64    // of the intent that it is about
+	Programmed bool      // the switches have confirmed the object
+	Since      time.Time // of the last change of Programmed
+	Pending    []Pending // why it is not programmed
+
+	Degraded      []string  // changes that the switches refuse, with their reasons
+	DegradedSince time.Time // of the last change between some and none of these
+}
+
+// Conditions returns the conditions of objects.
+func (c *Controller) Conditions(ctx context.Context, objects []ledger.Object) ([]Condition, error) {
+	return ask(ctx, c, func(w *world) []Condition {
+		out := make([]Condition, len(objects))
+		for i, o := range objects {
+			out[i] = c.condition(w, o)
+		}
+		return out
+	})
+}
+
+func (c *Controller) condition(w *world, o ledger.Object) (cond Condition) {
+	x := w.intent.Index
+	cond.Revision = w.intent.Revision
+	var routers []*routerState
+	add := func(id string) {
+		if st := w.routers[id]; st != nil && !slices.Contains(routers, st) {
+			routers = append(routers, st)
+		}
+	}
+	network := o.ID
+	port, isPort := routing.Port{}, o.Kind == routing.KindPort
+	if isPort {
+		port, _ = x.Port(o.ID)
+		network = port.Network
+	}
+	if o.Kind == routing.KindRouter {
+		add(o.ID)
+	} else {
+		for _, l := range x.Legs(network) {
+			add(l.Router.ID)
+		}
+	}
+	var yes, no time.Time // the latest change to programmed, and the first to the opposite
+	for _, st := range routers {
+		if isPort && st.serves(&port) { // whatever other changes are pending
+			yes = latest(yes, st.changes.servedSince(&port))
+			continue
+		}
+		pending := c.pending(w, w.everything(st))
+		if len(pending) == 0 {
+			yes = latest(yes, st.changes.programmed.at)
+			continue
+		}
+		since := st.changes.programmed.at
+		if isPort {
+			since = st.notServedSince(&port)
+		}
+		if no.IsZero() || since.Before(no) {
+			no = since
+		}
+		cond.Pending = append(cond.Pending, pending...)
+	}
+	cond.Programmed, cond.Since = len(cond.Pending) == 0, yes
+	if !cond.Programmed {
+		cond.Since = no
+	}
+	for _, st := range routers {
+		describe := describer(st.program)
+		for _, e := range st.report.Refused {
+			if about, ok := objectOf(st.program, e.Mod); !isPort || ok && about.Kind == routing.KindPort && about.ID == o.ID {
+				cond.Degraded = append(cond.Degraded, fmt.Sprintf("router %s: %s: %v", st.router.ID, describe(e.Mod), e.Err))
+			}
+		}
+		degraded := st.changes.degraded
+		if isPort {
+			degraded = st.changes.refused[o.ID]
+		}
+		cond.DegradedSince = latest(cond.DegradedSince, degraded.at)
+	}
+	return cond
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// everything returns a waiter for all that a router needs.
+func (w *world) everything(st *routerState) *waiter {
+	all := &waiter{layout: w.intent.Layout, routers: []string{st.router.ID}}
+	if n := len(st.wanted); n > 0 {
+		all.revision = st.wanted[n-1].revision
+	}
+	return all
+}
+
+// serves reports whether the router's switch has confirmed p as it is.
+func (st *routerState) serves(p *routing.Port) bool {
+	return st.session != nil && st.applied.gen != 0 && st.applied.program.Serves(*p)
+}
+
+// notServedSince returns since when the router's switch does not hold p as it is: since
+// the write that is not confirmed, or the end of the connection.
+func (st *routerState) notServedSince(p *routing.Port) time.Time {
+	if st.session == nil || st.applied.gen == 0 {
+		return st.since
+	}
+	for _, v := range st.wanted {
+		if v.program.Serves(*p) && !v.asked.IsZero() {
+			return v.asked
+		}
+	}
+	if !st.asked.IsZero() {
+		return st.asked
+	}
+	return st.changes.programmed.at
+}
+
+// A change is the present value of something, and when it became that.
+type change struct {
+	now bool
+	at  time.Time // zero: it is not known yet
+}
+
+func (c *change) set(now bool, at time.Time) {
+	if c.at.IsZero() || c.now != now {
+		c.now, c.at = now, at
+	}
+}
+
+// changes are when the conditions of a router and of the ports on its networks changed
+// last. They take memory for the ports that changed since the switch connected.
+type changes struct {
+	programmed, degraded change
+	first                time.Time            // confirmation of the first program since the switch connected
+	ports                map[string]time.Time // confirmation of those that changed later
+	refused              map[string]change    // ports of which the switch refuses, or refused, a flow
+}
+
+// servedSince returns when the switch confirmed p as it is.
+func (c *changes) servedSince(p *routing.Port) time.Time {
+	if at, ok := c.ports[p.ID]; ok {
+		return at
+	}
+	return c.first
+}
+
+// connected forgets the confirmations of another connection.
+func (c *changes) connected() { c.first, c.ports = time.Time{}, nil }
+
+// confirmed notes that the switch holds next instead of last.
+func (c *changes) confirmed(last, next version, at time.Time) {
+	if last.gen == 0 || c.first.IsZero() {
+		c.first = at
+		return
+	}
+	for old, now := range last.program.Ports(next.program) {
+		if now == nil {
+			delete(c.ports, old.ID)
+			continue
+		}
+		if c.ports == nil {
+			c.ports = make(map[string]time.Time)
+		}
+		c.ports[now.ID] = at
+	}
+}
+
+// reported notes what the switch refuses.
+func (c *changes) reported(st *routerState, at time.Time) {
+	c.degraded.set(len(st.report.Refused) > 0, at)
+	if len(st.report.Refused) == 0 && c.refused == nil {
+		return
+	}
+	refused := make(map[string]bool)
+	for _, e := range st.report.Refused {
+		if about, ok := objectOf(st.program, e.Mod); ok && about.Kind == routing.KindPort {
+			refused[about.ID] = true
+		}
+	}
+	if c.refused == nil {
+		c.refused = make(map[string]change)
+	}
+	for id := range refused {
+		ch := c.refused[id]
+		ch.set(true, at)
+		c.refused[id] = ch
+	}
+	for id, ch := range c.refused {
+		ch.set(refused[id], at)
+		c.refused[id] = ch
+	}
+}
+
+// judge notes of the routers that may have changed whether they are programmed.
+func (c *Controller) judge(w *world) {
+	now := time.Now()
+	one := func(st *routerState) {
+		waits := false
+		for range c.awaited(w, w.everything(st)) {
+			waits = true
+		}
+		st.changes.programmed.set(!waits, now)
+	}
+	if w.unjudgedAll {
+		for _, st := range w.routers {
+			one(st)
+		}
+	} else {
+		for id := range w.unjudged {
+			if st := w.routers[id]; st != nil {
+				one(st)
+			}
+		}
+	}
+	clear(w.unjudged)
+	w.unjudgedAll = false
+}
