@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/url"
@@ -59,6 +60,9 @@ machine of a port was seen. With -w it then prints each change.`,
 			}
 			revision := ""
 			if follow {
+				if err := list.resolve(cmd.Context(), client); err != nil {
+					return err
+				}
 				if revision, err = present(cmd.Context(), client); err != nil {
 					return err
 				}
@@ -201,18 +205,24 @@ func (l *listing) print(cmd *cobra.Command, client *api.Client) error {
 	return nil
 }
 
-// follow prints changes of the objects after a revision.
-func (l *listing) follow(cmd *cobra.Command, client *api.Client, revision string) error {
-	query := url.Values{"since": {revision}}
+// resolve replaces names of objects by their IDs. It comes before the list is printed: an
+// object that is deleted after that is followed nevertheless.
+func (l *listing) resolve(ctx context.Context, client *api.Client) error {
 	for _, s := range l.objects {
 		for i, word := range s.ids {
-			id, err := s.resolve(cmd.Context(), client, word)
+			id, err := s.kindWord.resolve(ctx, client, word)
 			if err != nil {
 				return err
 			}
 			s.ids[i] = id
 		}
 	}
+	return nil
+}
+
+// follow prints changes of the objects after a revision.
+func (l *listing) follow(cmd *cobra.Command, client *api.Client, revision string) error {
+	query := url.Values{"since": {revision}}
 	if len(l.objects) == 1 {
 		query.Set("kind", l.objects[0].singular)
 	}
