@@ -75,7 +75,7 @@ func TestHungGuestIsKilled(t *testing.T) {
 		signal        os.Signal
 		want          string
 	}{
-		{"after its time", "10s", nil, "it had not ended after 10s, and was killed"},
+		{"after its time", "10s", nil, "killed after the time limit of 10s"},
 		{"at a signal", "10m", syscall.SIGTERM, "terminated signal received"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,8 +61,9 @@ func (m machine) boot(ctx context.Context, a accelerator) (int, error) {
 		"-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot",
 		"-smp", strconv.Itoa(runtime.NumCPU()), "-m", "4G",
 		"-kernel", m.kernel.image, "-initrd", m.initrd,
-		// The last argument becomes part of init's environment.
-		"-append", "console=ttyS0 quiet norandmaps tsc=reliable clocksource=tsc mitigations=off panic=-1 random.trust_cpu=on OFDVR_GUEST=" + a.name,
+		// The last argument becomes part of init's environment. The kernel panics if its check of the
+		// timer fails, as happens in an emulated guest on a busy machine.
+		"-append", "console=ttyS0 quiet no_timer_check norandmaps tsc=reliable clocksource=tsc mitigations=off panic=-1 random.trust_cpu=on OFDVR_GUEST=" + a.name,
 		"-serial", "file:" + console, "-serial", "stdio",
 		"-virtfs", "local,path=/,mount_tag=root,security_model=passthrough,readonly=on,multidevs=remap",
 	}, a.args...)...)
@@ -100,11 +102,14 @@ func (m machine) boot(ctx context.Context, a accelerator) (int, error) {
 		return status, nil
 	}
 	why := context.Cause(ctx)
-	if why == nil || !running && errors.Is(why, errNotUp) {
-		why = errors.Join(read, waitErr)
+	if why == nil {
+		why = cmp.Or(errors.Join(read, waitErr), errors.New("QEMU exited"))
+	}
+	if !running && errors.Is(why, errNotUp) {
+		return 0, fmt.Errorf("%w within %v %s\n%s%s", why, a.up, a.text, complaints.Bytes(), lastLines(said, 10))
 	}
 	if !running {
-		return 0, fmt.Errorf("%w within %v %s: %v\n%s%s", errNotUp, a.up, a.text, why, complaints.Bytes(), lastLines(said, 10))
+		return 0, fmt.Errorf("%w %s: %v\n%s%s", errNotUp, a.text, why, complaints.Bytes(), lastLines(said, 10))
 	}
 	return 0, fmt.Errorf("the guest ended without a status: %w\n%s%s", why, complaints.Bytes(), lastLines(said, 30))
 }
