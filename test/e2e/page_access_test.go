@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ofdvr/ofdvr/test/browser"
+	"github.com/ofdvr/ofdvr/test/lab"
 )
 
 // barriers fails the test if the page breaks a rule of accessibility in its current state.
@@ -97,7 +98,8 @@ func TestPageThemes(t *testing.T) {
 // place.
 func TestPageByKeyboard(t *testing.T) {
 	t.Parallel()
-	s, _, _ := pair(t)
+	s, vm1, vm2 := pair(t)
+	ping(t, vm1, vm2.IP(), lab.PingOptions{}) // so that both are seen
 	v := visit(t, s.Host, "")
 	v.text("#health", "Settled")
 	browser.Eval[any](v.Browser, `(document.activeElement.blur(), 1)`)
@@ -126,8 +128,8 @@ func TestPageByKeyboard(t *testing.T) {
 	v.Press("Tab")
 	v.focused("#canvas")
 	for _, step := range []struct{ key, says string }{
-		{"ArrowRight", "Router r1, settled, 2 interfaces"}, {"ArrowLeft", "Network blue, 1 machine"}, {"ArrowDown", "Machine vm1, up, 10.0.1.10"},
-		{"ArrowUp", "Network blue"}, {"ArrowRight", "Router r1"}, {"ArrowRight", "Network green"}, {"ArrowDown", "Machine vm2, up, 10.0.2.10"},
+		{"ArrowRight", "Router r1, settled, 2 interfaces"}, {"ArrowLeft", "Network blue, 1 machine"}, {"ArrowDown", "Machine vm1, seen, 10.0.1.10"},
+		{"ArrowUp", "Network blue"}, {"ArrowRight", "Router r1"}, {"ArrowRight", "Network green"}, {"ArrowDown", "Machine vm2, seen, 10.0.2.10"},
 	} {
 		v.Press(step.key)
 		v.text("#said", step.says)

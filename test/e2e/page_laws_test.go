@@ -156,8 +156,8 @@ var laws = map[string]string{
 		}
 		const s = (o) => overall({settled: false, routers: [r({})], ...o}).level;
 		if (s({settled: true}) !== "ok" || s({}) !== "busy" || s({standby: true}) !== "idle" || s({problems: ["x"]}) !== "warn" || s({routers: [r({}), r({connected: false})]}) !== "bad" || s({ovsdb: {connected: false}}) !== "bad") return "overall";
-		if (portHealth({admin_state: "down"}).level !== "idle" || portHealth({bound: false}).level !== "idle" || portHealth({}).level !== "ok") return "ports";
-		for (const [seen, want] of [["seen", "ok seen"], ["not_seen", "warn not seen"], ["elsewhere", "warn seen elsewhere"], ["unknown", "idle not looked for"], [undefined, "ok up"]]) {
+		if (portHealth({admin_state: "down"}).level !== "idle" || portHealth({bound: false}).level !== "idle" || portHealth({}).level !== "busy") return "ports";
+		for (const [seen, want] of [["seen", "ok seen"], ["not_seen", "warn not seen"], ["elsewhere", "warn seen elsewhere"], ["unknown", "idle not looked for"], [undefined, "busy not known yet"]]) {
 			const h = portHealth({}, seen);
 			if (h.level + " " + h.word !== want || portHealth({bound: false}, seen).word !== "not bound") return seen;
 		}

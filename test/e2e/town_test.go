@@ -20,10 +20,12 @@ import (
 	"github.com/ofdvr/ofdvr/controller/doctor"
 	"github.com/ofdvr/ofdvr/controller/history"
 	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/controller/machines"
 	"github.com/ofdvr/ofdvr/controller/page"
 	"github.com/ofdvr/ofdvr/controller/store"
 	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/ovsdb"
 	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/compile"
 	"github.com/ofdvr/ofdvr/test/lab"
@@ -178,6 +180,29 @@ func (w *town) counted(ticks func(router int) float64) counters.Snapshot {
 		c.Ports = append(c.Ports, counters.Port{Router: "r1", Interface: "r1-1", Port: w.model.Ports[i].ID, Tally: counters.Tally{Packets: uint64(ticks(0)) * 7, Bytes: uint64(ticks(0)) * 700}})
 	}
 	return c
+}
+
+// Machines has an integration bridge where each machine but one in fifty is plugged in.
+func (w *town) Machines(context.Context) (*machines.Evidence, error) {
+	bridge := ovsdb.BridgeRow{Name: lab.IntegrationBridge}
+	tags := make(map[string]int)
+	for _, n := range w.model.Networks {
+		tags[n.ID] = int(n.VLAN)
+	}
+	for i := range w.model.Ports {
+		p := &w.model.Ports[i]
+		if i%50 == 49 {
+			continue
+		}
+		row := ovsdb.PortRow{Name: "tap-" + p.ID, Interfaces: []ovsdb.InterfaceRow{{
+			Name: "tap-" + p.ID, OFPort: i + 1, ExternalIDs: map[string]string{ovsdb.KeyIfaceID: p.ID, ovsdb.KeyAttachedMAC: p.MAC.String()},
+		}}}
+		if tag := tags[p.Network]; tag != 0 {
+			row.Tag = &tag
+		}
+		bridge.Ports = append(bridge.Ports, row)
+	}
+	return machines.NewEvidence(&bridge, nil, nil, nil), nil
 }
 
 // Examine has findings of each level.

@@ -175,7 +175,7 @@ function machines(picture, c, n) {
       write(c, `and ${n.rest.toLocaleString("en")} more`, x + 8, y + h / 2, w - 16, plain, colours.muted);
       continue;
     }
-    const health = portHealth(p);
+    const health = portHealth(p, picture.machines?.of(p.id));
     if (health.level !== "ok") {
       c.strokeStyle = colours[health.level];
       c.lineWidth = 1;

@@ -46,9 +46,9 @@ function network({ world }, n) {
   };
 }
 
-function port({ rates }, p) {
+function port({ rates, machines }, p) {
   const to = rates.to.get(p.id);
-  return { title: `Machine ${nameOf(p)}`, lines: [portHealth(p).word, ...(p.addresses ?? []), p.mac, to ? `routed to it ${both(to)}` : ""].filter(Boolean) };
+  return { title: `Machine ${nameOf(p)}`, lines: [portHealth(p, machines.of(p.id)).word, ...(p.addresses ?? []), p.mac, to ? `routed to it ${both(to)}` : ""].filter(Boolean) };
 }
 
 function link({ world, rates }, router, iface) {

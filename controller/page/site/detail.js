@@ -250,7 +250,7 @@ export class Detail {
   port(p, id) {
     const legs = this.page.world.legs().get(p.network) ?? [];
     return [
-      this.head("port", id, () => portHealth(p, this.machine?.state)),
+      this.head("port", id, () => portHealth(p, this.machine?.state ?? this.page.machines.of(id))),
       this.kept("div", {}, () => where(this.machine)),
       h("div", { class: "line start" }, h("button", { type: "button", onclick: () => this.page.trace({ from: id }) }, "Trace from here"), h("button", { type: "button", onclick: () => this.page.trace({ to: id }) }, "Trace to here")),
       h("section", {}, h("h3", {}, "Machine"), facts(["Network", this.link("network", p.network)], ["MAC address", h("code", {}, p.mac)], ["Addresses", p.addresses?.length ? p.addresses.map((a) => h("code", { class: "address" }, a)) : "none"],

@@ -57,6 +57,12 @@ export class List {
     else this.rows.set(this.items.length);
   }
 
+  setMachines(machines) {
+    this.machines = machines;
+    if (this.order.by === "state") this.refresh();
+    else this.rows.set(this.items.length);
+  }
+
   filter(kind, only) {
     this.kind = kind;
     this.only = only;
@@ -116,7 +122,7 @@ export class List {
 
   health(e) {
     if (e.kind === "router") return routerHealth(this.statuses.get(e.id));
-    if (e.kind === "port") return portHealth(e.object);
+    if (e.kind === "port") return portHealth(e.object, this.machines?.of(e.id));
     const legs = this.legs.get(e.id) ?? [];
     if (legs.length === 0) return { level: "idle", word: "no router" };
     const level = worst(legs.map((l) => routerHealth(this.statuses.get(l.router.id)).level));

@@ -10,6 +10,7 @@ import { History } from "./history.js";
 import { listen as listenToKeys } from "./keys.js";
 import { fill as fillLegend } from "./legend.js";
 import { List } from "./list.js";
+import { Machines } from "./machines.js";
 import { Finder, World, byID, keyOf, overall, parseKey, plural } from "./model.js";
 import { WHOLE, centreOf, holds, near, words } from "./near.js";
 import { Overview, broken, busiest } from "./overview.js";
@@ -35,6 +36,7 @@ const page = {
   statuses: new Map(),
   rates: new Rates(),
   history: new History(),
+  machines: new Machines(),
   ways: [],
   open,
   close,
@@ -130,11 +132,11 @@ function showKind(kind) {
   filter();
 }
 
-// listIll shows the list of routers, those first that are not well.
-function listIll() {
+// listIll shows the list of routers or machines, those first that are not well.
+function listIll(kind) {
   $("only").value = "";
   set({ view: "list" });
-  showKind("router");
+  showKind(kind);
   list.sortBy("state", false);
   $("grid").focus();
 }
@@ -331,6 +333,7 @@ async function poll() {
       picture.setRates(page.rates);
       list.setRates(page.rates);
     }
+    if (await page.machines.refresh()) [picture, list].forEach((part) => part.setMachines(page.machines));
     showHealth(overall(page.status));
     const { kind, id } = parseKey(state.open ?? "");
     await page.history.refresh(kind === "router" ? id : null);
@@ -387,9 +390,7 @@ function gone(e) {
 // none shows words in place of the picture and the list.
 function none(title, text, example = "", again = false) {
   const box = $("none");
-  write(box.querySelector("h2"), title);
-  write(box.querySelector("p"), text);
-  write(box.querySelector("pre"), example);
+  for (const [part, words] of [["h2", title], ["p", text], ["pre", example]]) write(box.querySelector(part), words);
   box.querySelector("pre").hidden = !example;
   box.querySelector("button").hidden = !again;
   box.hidden = false;

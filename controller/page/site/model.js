@@ -217,7 +217,7 @@ const SEEN = {
 export function portHealth(port, seen) {
   if (port.admin_state === "down") return { level: "idle", word: "down" };
   if (port.bound === false) return { level: "idle", word: "not bound" };
-  return SEEN[seen] ?? { level: "ok", word: "up" };
+  return SEEN[seen] ?? { level: "busy", word: "not known yet" };
 }
 
 // overall says how everything is. status is that of the daemon.

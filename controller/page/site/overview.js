@@ -35,13 +35,14 @@ export class Overview {
     this.most = h("p", { class: "small" });
     this.broken = new Table("Routers that are not well", ["Router", "State", "Problem"], () => this.brokenRow());
     this.busy = new Table("Busiest routers", ["Router", "Routed now", "Last 15 minutes", "To the kernel"], () => this.busyRow());
-    this.more = h("button", { type: "button", class: "link", onclick: () => list() });
+    this.missing = h("button", { type: "button", class: "link", onclick: () => list("port") });
+    this.more = h("button", { type: "button", class: "link", onclick: () => list("router") });
     this.events = new EventList({ open, most: 50 });
     this.problems = h("ul", { class: "problems" });
     el.append(
       this.problems,
       h("div", { class: "columns" },
-        h("div", { class: "column" }, h("section", { class: "card" }, h("h2", {}, "Not well"), this.broken.el, this.more),
+        h("div", { class: "column" }, h("section", { class: "card" }, h("h2", {}, "Not well"), this.broken.el, this.more, this.seen = h("p", {}, sign("warn"), " ", this.missing)),
           h("div", { class: "card" }, doctorSection())),
         h("div", { class: "column" }, h("section", { class: "card" }, h("h2", {}, "Traffic"), this.now, this.total.el, this.most), h("section", { class: "card" }, h("h2", {}, "Busiest"), this.busy.el))),
       h("div", { class: "card" }, this.events.el));
@@ -70,7 +71,7 @@ export class Overview {
   // draw shows what is known now.
   draw() {
     if (!this.shown) return;
-    const { world, status, rates, history } = this.page;
+    const { world, status, rates, history, machines } = this.page;
     const name = (id) => nameOf(world.routers.get(id) ?? { id });
     this.problems.hidden = !status?.problems?.length;
     const problems = status?.problems ?? [];
@@ -78,6 +79,9 @@ export class Overview {
       this.saidProblems = problems.join("\n");
       this.problems.replaceChildren(...problems.slice(0, ROWS).map((p) => h("li", {}, sign("warn"), h("span", {}, p))));
     }
+    this.seen.hidden = !machines.missing;
+    const { not_seen: not = 0, elsewhere = 0 } = machines.counts ?? {};
+    write(this.missing, `${plural(not, "machine")} not seen, ${elsewhere.toLocaleString("en")} seen elsewhere`);
     const ill = broken(status?.routers ?? []);
     this.broken.fill(ill.slice(0, ROWS), (row, r) => {
       const health = routerHealth(r);

@@ -92,6 +92,11 @@ export class Picture {
     this.dirty = true;
   }
 
+  setMachines(machines) {
+    this.machines = machines;
+    this.dirty = true;
+  }
+
   setStatuses(routers) {
     this.statuses = new Map(routers.map((r) => [r.id, r]));
     this.dirty = true;
