@@ -211,7 +211,7 @@ func TestForeignControllerIsReported(t *testing.T) {
 	var remedy string
 	s.eventually("the status to name the controller", func() error {
 		st := s.status()
-		_, text, _ := strings.Cut(strings.Join(st.Routers[0].Problems, "\n"), "which can change its flows; remove it with `")
+		_, text, _ := strings.Cut(strings.Join(st.Routers[0].Problems, "\n"), "can change its flows; remove it with `")
 		if remedy, _, _ = strings.Cut(text, "`"); remedy == "" {
 			return fmt.Errorf("%+v", st)
 		}

@@ -48,7 +48,7 @@ func TestForeignSocketPaths(t *testing.T) {
 	}
 	defer live.Close()
 	mustHave(t, s.ofdvr(1, "serve", "--topology", s.file, "--api", "unix:/run/x"), "listen on API socket /run/x: another ofdvr answers there")
-	mustHave(t, s.ofdvr(1, "serve", "--topology", s.file, "--openflow", "tcp:127.0.0.1:6653,punix:/run/x"), "another controller answers there")
+	mustHave(t, s.ofdvr(1, "serve", "--topology", s.file, "--openflow", "tcp:127.0.0.1:6653,punix:/run/x"), "another controller uses this socket")
 	if nc, err := net.DialUnix("unixgram", nil, address); err != nil {
 		t.Errorf("the other program has lost its socket: %v", err)
 	} else {
