@@ -36,7 +36,7 @@ func (e *examination) database(ctx context.Context) {
 		e.find(Problem, p.Object, p.Remedy, "%s", p.Detail)
 	}
 	for _, op := range ops {
-		e.find(Problem, "OVSDB", "ofdvr does that by itself, unless somebody undoes it: ovsdb-tool show-log says who wrote what", "it would have to %v", op)
+		e.find(Problem, "OVSDB", "ofdvr repairs this by itself; if it stays, another program undoes the repair: ovsdb-tool show-log shows each write", "the repair would be: %v", op)
 	}
 	e.peers(ctx, state)
 	if len(problems)+len(ops) == 0 {
@@ -131,7 +131,7 @@ func (e *examination) tags(b ovsdb.BridgeRow) {
 			p, ok := b.Port(f.PeerName())
 			if ok && r.Bridge.Managed && n.VLAN == 0 && p.Tag != nil && *p.Tag == deadVLAN {
 				e.find(Problem, "router "+r.ID, "see the log of the L2 agent that tags ports, or give network "+n.ID+" a vlan",
-					"port %s of interface %s is in the dead VLAN %d: nobody has bound it", f.PeerName(), f.ID, deadVLAN)
+					"port %s of interface %s is in the dead VLAN %d: no agent has bound it", f.PeerName(), f.ID, deadVLAN)
 			}
 		}
 	}

@@ -141,7 +141,7 @@ func (e *examination) daemon() {
 				e.find(Problem, s.Name, "correct it; the rest is used, and nothing is removed until then", "could not be read: %s", m)
 				continue
 			}
-			e.find(Problem, s.Name, "mend it; what was read before goes on", "%s", m)
+			e.find(Problem, s.Name, "correct it; until then the version read before stays in use", "%s", m)
 		}
 		for _, w := range s.Warnings {
 			e.find(Note, s.Name, "", "%s", w)

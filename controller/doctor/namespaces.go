@@ -28,7 +28,7 @@ func (e *examination) namespaces(ctx context.Context) {
 			e.find(Problem, about, "see whether ovs-vswitchd could make it: ovs-vsctl get Interface "+tap+" error", "tap %s does not exist", tap)
 		}
 		for _, c := range got.Changed {
-			e.find(Problem, about, "ofdvr does that by itself, unless somebody undoes it", "namespace %s is not as it should be; to mend it: %s", r.NamespaceName(), c)
+			e.find(Problem, about, "ofdvr repairs this by itself; if it stays, another program undoes the repair", "namespace %s is not as desired; the repair would be: %s", r.NamespaceName(), c)
 		}
 		if len(got.Missing)+len(got.Changed) == 0 {
 			right++

@@ -34,7 +34,7 @@ func TestDoctor(t *testing.T) {
 	s.reload(strings.Replace(with("routers:", "  - {id: red}\nrouters:"), "ports:",
 		"      - {id: r1-red, network: red, mac: \"02:00:00:00:03:01\", addresses: [10.0.3.1/24]}\nports:", 1))
 	out = s.ofdvr(1, "doctor")
-	mustHave(t, out, "PROBLEM  router r1: port pi-r1-red of interface r1-red is in the dead VLAN 4095: nobody has bound it\n         → see the log of the L2 agent that tags ports, or give network red a vlan\n")
+	mustHave(t, out, "PROBLEM  router r1: port pi-r1-red of interface r1-red is in the dead VLAN 4095: no agent has bound it\n         → see the log of the L2 agent that tags ports, or give network red a vlan\n")
 	s.reload(twoNetworks)
 
 	s.Switch().Kill()

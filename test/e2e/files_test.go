@@ -83,7 +83,7 @@ func TestForeignFilesInRunDir(t *testing.T) {
 		ln -s /run/theirs/file counters.json; ln -s /run/theirs/file external-bridges.json; mkfifo instance; ln -s /run/theirs/file api.sock.x`)
 	before := s.sh("", "cat /run/theirs/file; ls -lan --time-style=full-iso /run/theirs; ls -l --time-style=full-iso /run/ofdvr | grep 'json\\|instance'")
 	s.serve()
-	const problem = "read which instance this is: /run/ofdvr/instance is a named pipe: not a file of ofdvr"
+	const problem = "read the instance name: /run/ofdvr/instance is a named pipe: not a file of ofdvr"
 	s.eventually("the status to name it", func() error { return lacks(fmt.Sprint(s.status().Problems), problem) })
 	mustHave(t, s.ofdvr(1, "doctor"), problem)
 	mustHave(t, s.daemon.Log(), "/run/ofdvr/counters.json is a symbolic link: not a file of ofdvr", "/run/ofdvr/external-bridges.json is a symbolic link: not a file of ofdvr")

@@ -163,7 +163,7 @@ func TestDeadConnectionIsReplaced(t *testing.T) {
 	s.settle()
 	proxy.frozen.Store(true)
 	s.vsctl("set-controller", "br-x", "tcp:127.0.0.1:6653", "--", "set", "controller", "br-x", "max_backoff=1000")
-	s.logged("has connected anew, as peer 127.0.0.1")
+	s.logged("has reconnected as peer 127.0.0.1")
 	s.eventually("the second connection", func() error {
 		if n := s.scrape()["ofdvr_openflow_connects_total"]; n != 2 {
 			return fmt.Errorf("%v connections", n)

@@ -84,8 +84,8 @@ func TestDoctorChangesNothing(t *testing.T) {
 		before, n := world(), transactions()
 		out, _ := s.Ofdvr(t.Context(), "doctor")
 		for _, want := range []string{"ok       Open vSwitch: of an unknown version at unix:/var/run/openvswitch/db.sock answers\n",
-			"PROBLEM  router r1: namespace qrouter-r1 is not as it should be; to mend it: set net.ipv4.conf.all.arp_ignore=1 in qrouter-r1\n",
-			"PROBLEM  router r1: namespace qrouter-r1 is not as it should be; to mend it: set net.ipv6.conf." + blueTap + ".accept_ra=0 in qrouter-r1\n"} {
+			"PROBLEM  router r1: namespace qrouter-r1 is not as it should be; the repair would be: set net.ipv4.conf.all.arp_ignore=1 in qrouter-r1\n",
+			"PROBLEM  router r1: namespace qrouter-r1 is not as it should be; the repair would be: set net.ipv6.conf." + blueTap + ".accept_ra=0 in qrouter-r1\n"} {
 			if err := lacks(out, want); err != nil {
 				return err
 			}
@@ -102,7 +102,7 @@ func TestDoctorChangesNothing(t *testing.T) {
 		return lacks(s.ofdvr(1, "doctor"), "PROBLEM  Open vSwitch: not connected to ovsdb-server")
 	})
 	s.sh(netns, "echo 0 >/proc/sys/net/ipv4/ip_forward")
-	mustHave(t, s.ofdvr(1, "doctor"), "to mend it: set net.ipv4.ip_forward=1 in qrouter-r1\n")
+	mustHave(t, s.ofdvr(1, "doctor"), "the repair would be: set net.ipv4.ip_forward=1 in qrouter-r1\n")
 	if got := s.sysctl("net/ipv4/ip_forward"); got != "0" {
 		t.Errorf("doctor has changed it to %s", got)
 	}
