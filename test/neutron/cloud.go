@@ -26,8 +26,9 @@ type Cloud struct {
 	tools string // directory of ofdvr's extension
 }
 
-// patience is how long a part of Neutron may take to start.
-const patience = 90 * time.Second
+// patience is how long a part of Neutron may take to start or to process a change. On a busy machine a round of the
+// L2 agent after a restart of ovs-vswitchd takes minutes.
+const patience = 4 * time.Minute
 
 // Start starts the queue and the server on a host, at one of its addresses. tools
 // is the directory of ofdvr's extension, contrib/neutron.
