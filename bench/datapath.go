@@ -171,8 +171,8 @@ func buildWays(ctx context.Context, h *lab.Host) (machines [2]*lab.Machine, ways
 	return machines, ways, nil
 }
 
-// plugIn moves the machines to the ends of the way, and waits until packets
-// pass.
+// plugIn connects the two machines to the bridges and networks that are measured, and
+// waits until packets pass.
 func (w *way) plugIn(ctx context.Context, machines [2]*lab.Machine) error {
 	h := machines[0].Host
 	for _, m := range machines { // not in one transaction, which would leave the port unchanged

@@ -68,8 +68,9 @@ func underAttack(ctx context.Context, _ int) (section, error) {
 	return section(fmt.Sprintf("Seed %d; %d MB when idle.\n\n", *seed, idle>>20)) + table(rows), nil
 }
 
-// rested waits, for at most restTime, until the daemon has freed the memory of the previous
-// attack except restMemory. What it still has counts for the next attack.
+// rested waits until the daemon has freed the memory of the previous attack, except for
+// restMemory, but no longer than restTime. Memory that is not freed counts for the next
+// attack.
 func (d *stored) rested(ctx context.Context, idle int) error {
 	for begin := time.Now(); time.Since(begin) < restTime; {
 		now, _, err := d.p.Memory()

@@ -95,8 +95,9 @@ func TestIntroductionIsBounded(t *testing.T) {
 	}
 }
 
-// Each bridge may have some ports that its router does not use, and all bridges share memory
-// for more. Used ports always fit, and memory is returned.
+// Each bridge may have a few ports that its router does not use. All bridges share the
+// memory for more unused ports, and a deleted port returns its memory. Used ports always
+// fit.
 func TestPortsShareMemory(t *testing.T) {
 	const most = 1000
 	short := make(map[string]int)

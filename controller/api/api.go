@@ -155,8 +155,8 @@ func describeWrites(o *huma.OpenAPI) {
 	}
 }
 
-// config returns the configuration of huma: no references to other sites, and
-// huma's own errors are converted to Problems.
+// config returns the configuration of huma. It has no references to other sites, and
+// converts huma's own errors to Problems.
 func config(version string) huma.Config {
 	c := huma.DefaultConfig("ofdvr", version)
 	c.Info.Description = "Networks, routers and ports, in the words of a topology file. A write that was answered is on disk; " +

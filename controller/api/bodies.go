@@ -19,7 +19,7 @@ type Sent struct {
 	r     *http.Request
 	w     http.ResponseWriter
 	body  *bounded.Body
-	large chan struct{} // release receives from it; nil: there is nothing to release
+	large chan struct{} // release receives from it; nil if there is nothing to release
 }
 
 // Resolve is called by huma with the request.

@@ -26,9 +26,9 @@ type Client struct {
 	http     http.Client
 }
 
-// NewClient returns a Client of the daemon at an endpoint. An ssl: endpoint uses from a
-// the CACert that signs the daemon's certificate ("": the system's), and the client's
-// certificate or token.
+// NewClient returns a Client of the daemon at an endpoint. For an ssl: endpoint, the
+// parameter a has the client's certificate or token, and the CACert that signs the
+// daemon's certificate ("" means the system's).
 func NewClient(e Endpoint, a Access) (*Client, error) {
 	c := &Client{endpoint: e}
 	path, local := e.path()

@@ -48,13 +48,13 @@ const (
 	maxFollowed     = 1_000                  // networks and ports whose conditions a watcher follows
 )
 
-// A follower finds changes of conditions for one watcher: of all routers, and of
-// networks and ports from when they are written until the switches have confirmed them.
+// A follower finds changes of conditions for one watcher. It follows all routers. It
+// follows a network or port from its write until the switches have confirmed it.
 type follower struct {
 	intent   Intent
 	switches Switches
 	kind     string                        // "" is all
-	last     map[ledger.Object][]Condition // as the watcher knows them
+	last     map[ledger.Object][]Condition // as last sent to the watcher
 	written  map[ledger.Object]bool        // networks and ports that are followed
 }
 
@@ -111,8 +111,7 @@ func (f *follower) changed(ctx context.Context) ([]byte, error) {
 	return b, nil
 }
 
-// sameCondition reports whether a and b differ in nothing but the revision that they
-// are about.
+// sameCondition reports whether a and b are equal apart from their revisions.
 func sameCondition(a, b Condition) bool {
 	return a.Status == b.Status && a.Reason == b.Reason && a.Message == b.Message && a.Changed == b.Changed
 }

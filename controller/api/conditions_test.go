@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A watcher of conditions gets those of routers, first as they are and then when they
-// change, and those of a port from its write until it is programmed.
+// A watcher gets the current conditions of routers and then each change of them. It gets
+// the conditions of a port from its write until it is programmed.
 func TestWatchConditions(t *testing.T) {
 	s := filled(t)
 	at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)

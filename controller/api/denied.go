@@ -10,7 +10,7 @@ import (
 )
 
 // denied returns the error of a process without permission for the Unix socket at path,
-// with what grants it.
+// and names the group that grants it.
 func denied(path string) error {
 	group := "ofdvr" // the default of serve's --api-group
 	if info, err := os.Stat(path); err == nil {

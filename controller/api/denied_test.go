@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestDeniedNamesGroup states that a process that may not use the API's socket reads which group
-// may.
+// A process without permission for the API's socket gets an error that names the group with
+// permission.
 func TestDeniedNamesGroup(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "api.sock")
 	check := func(want string) {

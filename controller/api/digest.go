@@ -13,12 +13,12 @@ import (
 // zero value is ready for use.
 type digester struct {
 	mu     sync.Mutex
-	index  *routing.Index // nil: that of the empty intent
+	index  *routing.Index // nil means the empty intent
 	digest topology.Digest
 }
 
-// of returns the digest of a state. It takes time for the objects that differ from
-// those of the state that was asked for before.
+// of returns the digest of a state. It takes time in proportion to the objects that
+// differ from the previous state.
 func (d *digester) of(st *ledger.Intent) topology.Digest {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -30,8 +30,8 @@ func (d *digester) of(st *ledger.Intent) topology.Digest {
 }
 
 // topologyTag is the ETag of the topology as a whole: its revision and the beginning of
-// its digest. The revision alone does not do, since a store that is restored has lower
-// ones again.
+// its digest. The revision alone is not enough, because a restored store has lower
+// revisions again.
 func (s *service) topologyTag(st *ledger.Intent) string {
 	return fmt.Sprintf(`"r%d-%.12s"`, st.Revision, s.digester.of(st))
 }

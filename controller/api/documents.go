@@ -112,8 +112,8 @@ type Event struct {
 	Kind     string          `json:"kind"`
 	ID       string          `json:"id"`
 	Op       string          `json:"op"`
-	Object   json.RawMessage `json:"object,omitempty"` // absent if it was deleted, and of conditions
-	// Conditions are those of the object, if Op is conditions.
+	Object   json.RawMessage `json:"object,omitempty"` // absent if it was deleted, and for conditions
+	// Conditions are the conditions of the object, if Op is conditions.
 	Conditions []Condition `json:"conditions,omitempty"`
 }
 
@@ -142,7 +142,7 @@ type Counters struct {
 	Ports      []PortCounters      `json:"ports" doc:"Ports with the most packets, as many as --port-metrics says"`
 }
 
-// InterfaceCounters are the sums of one router interface. The metrics have the same.
+// InterfaceCounters are the sums of one router interface, equal to those of the metrics.
 type InterfaceCounters struct {
 	Router          string            `json:"router"`
 	Interface       string            `json:"interface"`

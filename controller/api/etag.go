@@ -13,8 +13,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// Conditional are the parameters of a write that is carried out only if the client
-// knows the present state of what it writes.
+// Conditional are the parameters of a write that is carried out only if the client knows
+// the current state of the object.
 type Conditional struct {
 	IfMatch     string `header:"If-Match" doc:"Write only if the object has one of these ETags; * for any. Otherwise the answer is 412"`
 	IfNoneMatch string `header:"If-None-Match" doc:"*: write only if the object does not exist. Otherwise the answer is 412"`
@@ -52,8 +52,8 @@ func answer[D any](r interface{ unchanged(tag string) bool }, tag string, body D
 	return &tagged[D]{Status: http.StatusOK, ETag: tag, Body: body}
 }
 
-// etag returns the ETag of an object, "" if it does not exist. It depends on
-// nothing but the object.
+// etag returns the ETag of an object, "" if it does not exist. It depends only on the
+// object.
 func etag(s *ledger.Intent, o ledger.Object) string {
 	b := textOf(s, o)
 	if b == nil {
@@ -107,8 +107,8 @@ func (c Conditional) on(tag func(*ledger.Intent) string, edit ledger.Edit) ledge
 	}
 }
 
-// matches reports whether tag, "" if there is none, is among the ETags of a
-// header (RFC 9110 §13.1.1).
+// matches reports whether tag is among the ETags of a header (RFC 9110 §13.1.1). tag is
+// "" if there is no ETag.
 func matches(header, tag string) bool {
 	if tag == "" {
 		return false

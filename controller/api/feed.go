@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	pieceBytes = 16 << 10 // at which a piece of the stream ends
-	feedBytes  = 4 << 20  // of the pieces that are kept
+	pieceBytes = 16 << 10 // maximum size of a piece of the stream
+	feedBytes  = 4 << 20  // maximum total size of the kept pieces
 )
 
 // A feed formats events once for all watchers. Its methods may be called from any

@@ -44,7 +44,7 @@ func seriesDocument(s history.Series) SeriesDocument {
 	return SeriesDocument{Router: s.Router, Interface: s.Interface, In: rounded(s.In, 1), Out: rounded(s.Out, 1), Kernel: rounded(s.Kernel, 10)}
 }
 
-// rounded rounds rates to a part of one, and makes -1 of unknown ones.
+// rounded rounds rates to multiples of 1/parts, and replaces unknown rates by -1.
 func rounded(rates []float64, parts float64) []float64 {
 	out := make([]float64, len(rates))
 	for i, r := range rates {

@@ -69,8 +69,8 @@ func (e *endless) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// A body of 1 GiB is refused when it exceeds the limit, with or without a declared
-// length, and so are many at once, in bounded memory.
+// A body of 1 GiB is refused when it exceeds the limit, with or without a declared length.
+// Many such bodies at once are also refused, in bounded memory.
 func TestHugeBodies(t *testing.T) {
 	s := filled(t)
 	defer debug.SetGCPercent(debug.SetGCPercent(100)) // as in the daemon, whatever GOGC says
@@ -137,8 +137,8 @@ func FuzzRequests(f *testing.F) {
 	})
 }
 
-// The requests of a hostile client, chosen by a seed, are answered as those of [FuzzRequests]
-// are. Some are carried out, and objects of others do not change.
+// The requests of a hostile client, chosen by a seed, are answered like the requests of
+// [FuzzRequests]. Some are carried out, and objects of others do not change.
 func TestFuzzedRequests(t *testing.T) {
 	s := filled(t)
 	h := api.Handler(s.ledger, s.fabric, testLog, "v1", nil)

@@ -21,7 +21,7 @@ import (
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
-// Access says which clients may use the API.
+// Access configures which clients may use the API.
 type Access struct {
 	// Group owns Unix sockets, together with root; "" is the group of the process.
 	Group string
@@ -132,7 +132,7 @@ func token(file string) (string, error) {
 	return t, nil
 }
 
-// ErrAnswered is the error if another daemon listens on a Unix socket.
+// ErrAnswered means that another daemon listens on a Unix socket.
 var ErrAnswered = errors.New("another ofdvr answers there")
 
 // listenUnix listens on a Unix socket that owner and group may read and write. The

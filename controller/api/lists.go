@@ -25,17 +25,17 @@ type Listing struct {
 	Labels string `query:"labels" example:"tier=web,!old" doc:"Only objects with these labels: key=value, key!=value, key (has it) and !key (does not have it), separated by commas; all of them have to hold"`
 }
 
-// A list is how the objects of a kind, T, are listed as documents, D.
+// A list describes how objects of type T are listed as documents of type D.
 type list[T, D any] struct {
-	from    func(x *routing.Index, id string) iter.Seq[T] // those whose ID is not less, by ID
+	from    func(x *routing.Index, id string) iter.Seq[T] // objects from id on, sorted by ID
 	id      func(T) string
 	meta    func(T) *routing.Meta
 	keep    func(x *routing.Index, v T) bool
 	convert func(T) D
 }
 
-// page returns the page that begins where the page before ended. Its ETag depends
-// on the objects, and not on the revision.
+// page returns the page that begins at the end of the previous page. Its ETag depends on
+// the objects and not on the revision.
 func page[T, D any](s *service, p Listing, l list[T, D]) (*tagged[Page[D]], error) {
 	after, err := base64.RawURLEncoding.DecodeString(p.After)
 	if err != nil {
@@ -136,7 +136,7 @@ type PortFilter struct {
 	MAC     string     `query:"mac" doc:"Only those with this MAC address"`
 }
 
-// ports returns a list of ports, and which of them f selects.
+// ports returns a list of ports, and a function that reports whether f selects a port.
 func (f *PortFilter) ports() (list func(*routing.Index, string) iter.Seq[routing.Port], keep func(*routing.Index, routing.Port) bool, err error) {
 	var mac ofproto.MAC
 	if f.MAC != "" {

@@ -10,7 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A Machine says whether the machine of a port is on the integration bridge.
+// A Machine describes whether and where the machine of a port is on the integration
+// bridge.
 type Machine struct {
 	Port       string  `json:"port" doc:"ID of the port"`
 	Network    string  `json:"network" doc:"ID of its network"`
@@ -24,8 +25,8 @@ type Machine struct {
 	Remedy     string  `json:"remedy,omitempty" doc:"What to do about it"`
 }
 
-// MachineCounts are the answer of GET /v1/machines/counts: of the ports that are up
-// and bound, how many are in each state.
+// MachineCounts are the answer of GET /v1/machines/counts: the number of ports in each
+// state, of the ports that are up and bound.
 type MachineCounts struct {
 	Seen      int `json:"seen"`
 	NotSeen   int `json:"not_seen"`
@@ -53,7 +54,7 @@ func (s *service) registerMachines(a huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		var v *machines.View // of the index that the page is made of
+		var v *machines.View // over the index of the page
 		return page(s, in.Listing, list[routing.Port, Machine]{
 			from: from,
 			id:   func(p routing.Port) string { return p.ID },
@@ -90,7 +91,7 @@ func (s *service) evidence(ctx context.Context) (*machines.Evidence, error) {
 	return e, nil
 }
 
-// machine returns that of a port; nil: there is no such port any more.
+// machine returns the machine of a port, or nil if the port no longer exists.
 func (s *service) machine(ctx context.Context, id string) (*Machine, error) {
 	e, err := s.evidence(ctx)
 	if err != nil {

@@ -11,13 +11,12 @@ import (
 // mergePatch is the media type of merge patches (RFC 7396).
 const mergePatch = "application/merge-patch+json"
 
-// wrongType returns the problem of a body of another media type than want; nil if
-// there is none. JSON may be sent as any type that does not say what it is, such as
-// curl's default.
+// wrongType returns the problem of a body whose media type is not want, or nil if there
+// is no problem. Unspecific types, such as curl's default, are accepted as JSON.
 func (b *Sent) wrongType(want string) *Problem {
 	kind, _, err := mime.ParseMediaType(b.r.Header.Get("Content-Type"))
 	if err != nil {
-		return nil // it is missing, or says nothing
+		return nil // it is missing or unspecific
 	}
 	switch {
 	case strings.Contains(kind, "yaml"):

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// named puts names and labels to the objects of filled.
+// named returns the server of filled with names and labels on its objects.
 func named(t *testing.T) *server {
 	s := filled(t)
 	s.must(200, "PUT", "/v1/networks/blue", `{"vlan":1,"name":"Office","description":"second floor","labels":{"site":"a"}}`)
@@ -62,8 +62,8 @@ func TestNamesAndLabels(t *testing.T) {
 	}
 }
 
-// A client that has an answer already gets 304 without a body, and a new answer as soon
-// as it would be another one.
+// A client that already has the current answer gets 304 without a body. It gets a new
+// answer as soon as the answer changes.
 func TestNotModified(t *testing.T) {
 	s := named(t)
 	other := `{"network":"blue","mac":"02:00:00:00:01:66"}`

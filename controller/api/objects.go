@@ -125,12 +125,12 @@ func tagOf(o ledger.Object) func(*ledger.Intent) string {
 	return func(s *ledger.Intent) string { return etag(s, o) }
 }
 
-// also finds the mistakes in the content of a change that has mistakes of form.
+// also finds mistakes in the content of a change, in addition to its mistakes of form.
 func (s *service) also(c *routing.Change) error { return s.intent.Intent().Index.Check(*c) }
 
-// withBody registers an operation whose body is the document d. Huma does not
-// validate the body by the document's schema: package topology reads it, and
-// finds all mistakes with their places.
+// withBody registers an operation whose body is the document d. Huma does not validate
+// the body against the document's schema, because package topology reads it and finds all
+// mistakes with their positions.
 func withBody[I, O any](s *service, a huma.API, op huma.Operation, d any, handler func(context.Context, *I) (*O, error)) {
 	media := "application/json"
 	if _, batch := d.(topology.BatchBody); op.Method == http.MethodPatch && !batch {
@@ -152,7 +152,7 @@ func withBody[I, O any](s *service, a huma.API, op huma.Operation, d any, handle
 		}
 		return handler(ctx, in)
 	})
-	// Not before: huma would read a body that has a schema.
+	// Set after registration, because huma would read a body that has a schema.
 	if media == mergePatch { // it has any part of d, and null
 		body.Content[media] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}}
 		return

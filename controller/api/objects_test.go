@@ -180,8 +180,8 @@ func TestReferences(t *testing.T) {
 	}
 }
 
-// With wait=applied the answer comes when the switches have confirmed the write, or says
-// what is pending. The write is done in both cases.
+// With wait=applied the answer comes when the switches have confirmed the write, or lists
+// the pending objects. The write is done in both cases.
 func TestWait(t *testing.T) {
 	s := filled(t)
 	var w api.Written
@@ -216,7 +216,7 @@ func TestWait(t *testing.T) {
 	}
 }
 
-// Objects that a file declares can only be read, and the answer says so.
+// Objects that a file declares can only be read, and the answer names the reason.
 func TestDeclared(t *testing.T) {
 	m := routing.Model{Networks: []routing.Network{{ID: "blue", VLAN: 1, MTU: 1500}}}
 	s := serve(t, &m)

@@ -16,13 +16,13 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// A part is a kind of parts of routers, P, that are resources of their own. D is
-// the document of one.
+// A part describes a kind of router parts that are resources of their own. P is the type
+// of such a part, and D the type of its document.
 type part[P, D any] struct {
 	kind   string // such as interface
 	key    string // of the router's list
 	name   string // of the path's parameter
-	called string // the relation of a router to one, for messages, with a verb for its name
+	called string // noun for messages, with a format verb for the name
 	list   func(*routing.Router) *[]P
 	is     func(p *P, name string) bool
 	decode func(text []byte, name string, check func(P) error) (P, error)
@@ -190,10 +190,12 @@ func withPart[P any](list []P, i int, p P) []P {
 	return list
 }
 
-// prefix is what paths of a part at index i of the only router of a change begin with.
+// prefix returns the beginning of all paths of the part at index i of the only router of
+// a change.
 func (part *part[P, D]) prefix(i int) string { return fmt.Sprintf("routers[0].%s[%d].", part.key, i) }
 
-// find returns a router and the index of one of its parts, -1 if it does not have it.
+// find returns a router and the index of one of its parts, or -1 if the router does not
+// have that part.
 func (part *part[P, D]) find(st *ledger.Intent, router, name string) (*routing.Router, int, error) {
 	r := st.Index.Router(router)
 	if r == nil {
@@ -216,8 +218,8 @@ func (part *part[P, D]) missing(router, name string) *Problem {
 	return problem(http.StatusNotFound, "router %q has no "+part.called, router, name)
 }
 
-// write carries out a write of a part: change makes of a copy of the router, whose part
-// has index i, what it should be.
+// write carries out a write of a part. change modifies a copy of the router, whose part
+// has index i.
 func (part *part[P, D]) write(ctx context.Context, s *service, in partWriter, sent *Sent, made *bool, change func(st *ledger.Intent, r *routing.Router, name string, i int) error) (*writeOutput, error) {
 	router, name, bad := in.names()
 	if bad != nil {

@@ -11,8 +11,7 @@ import (
 
 const patchType = "application/merge-patch+json"
 
-// A merge patch changes the keys that it has and no other, within the rules that hold
-// for every write.
+// A merge patch changes only its own keys. The rules of every write hold for it.
 func TestMergePatch(t *testing.T) {
 	s := named(t)
 	for _, tt := range []struct{ path, patch, want string }{
@@ -60,8 +59,8 @@ func TestMergePatch(t *testing.T) {
 	declared.must(403, "PATCH", "/v1/networks/blue", `{"mtu":1400}`).problem(t)
 }
 
-// Bodies that are not JSON are refused, with what to do; what says nothing about itself is
-// read as JSON.
+// Bodies that are not JSON are refused with a remedy. Bodies of unspecific type are read
+// as JSON.
 func TestMediaTypes(t *testing.T) {
 	s := filled(t)
 	for _, kind := range []string{"application/yaml", "text/yaml; charset=utf-8", "application/x-yaml", "application/vnd.x+yaml"} {
@@ -90,7 +89,8 @@ func TestMediaTypes(t *testing.T) {
 	}
 }
 
-// The interfaces and routes of a router are written one by one, as the router would be.
+// The interfaces and routes of a router are written one by one, under the same rules as
+// the router.
 func TestParts(t *testing.T) {
 	s := filled(t)
 	s.must(201, "PUT", "/v1/networks/red", `{}`)
@@ -160,7 +160,7 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// The description of the API is found where people look for it.
+// The API's description is found at the usual paths.
 func TestDescriptionIsFound(t *testing.T) {
 	s := serve(t, nil)
 	c := *s.Client()

@@ -48,7 +48,7 @@ func Refuse(w http.ResponseWriter, status int, format string, args ...any) {
 }
 
 // OwnOrigin returns a handler that refuses cross-site requests that would change
-// something: a browser may have a client certificate.
+// something, because a browser may have a client certificate.
 func OwnOrigin(h http.Handler) http.Handler {
 	p := http.NewCrossOriginProtection()
 	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -88,7 +88,7 @@ var plainMessages = []struct{ begin, says string }{
 	{"expected value to be one of ", "want one of "},
 }
 
-// plainMessage returns huma's message about a value without words of Go.
+// plainMessage returns huma's message about a value without Go's terms.
 func plainMessage(message string, value any) string {
 	if strings.Contains(message, "ParseAddr(") {
 		return fmt.Sprintf("%q is not an IP address", fmt.Sprint(value))
@@ -104,7 +104,7 @@ func plainMessage(message string, value any) string {
 // maxMistakes is the number of mistakes that one answer lists.
 const maxMistakes = 1000
 
-// mistaken returns the Problem of a body with mistakes. Their paths are those in the
+// mistaken returns the Problem of a body with mistakes. Their paths are paths in the
 // body.
 func mistaken(err error) *Problem {
 	p := problem(http.StatusUnprocessableEntity, "")

@@ -60,9 +60,9 @@ func (*file) Follow(ctx context.Context, since uint64, compare func(*routing.Mod
 
 // A fabric has switches that do nothing, and confirm writes when a test says so.
 type fabric struct {
-	api.Switches // nil: no test calls the other methods
+	api.Switches // nil, because no test calls the other methods
 	mu           sync.Mutex
-	pending      []controller.Pending // nil: everything is confirmed at once
+	pending      []controller.Pending // nil if everything is confirmed at once
 	conds        map[ledger.Object]controller.Condition
 }
 

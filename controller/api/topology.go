@@ -48,7 +48,7 @@ func (s *service) registerTopology(a huma.API) {
 			ctx.SetHeader("Content-Type", "application/json")
 			w := bufio.NewWriter(ctx.BodyWriter())
 			topology.WriteJSON(w, st.Index.Model())
-			w.Flush() // an error here means that the client has gone
+			w.Flush() // an error here means that the client has disconnected
 		}}, nil
 	})
 	errs := []int{403, 409, 412, 413, 422, 503, 507}

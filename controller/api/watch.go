@@ -77,7 +77,7 @@ type stream struct {
 	kind    string // "" is all
 	since   uint64 // all changes up to this revision were written
 
-	follower *follower // of conditions; nil: they are not wanted
+	follower *follower // of conditions; nil if the watcher does not request them
 }
 
 // run returns when the watcher disconnects, does not read, or has missed events.

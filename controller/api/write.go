@@ -31,14 +31,14 @@ type writeOutput struct {
 // A request is a write with its parameters.
 type request struct {
 	Writing
-	sent    *Sent // nil: it has no body
+	sent    *Sent // nil if it has no body
 	edit    ledger.Edit
-	place   func(path string) string    // translates a path in the put objects to that in the body; nil: they are equal
+	place   func(path string) string    // translates a path in the put objects to a path in the body; nil if they are equal
 	warn    *routing.Model              // the put objects, set at the latest when edit returns
 	plan    bool                        // answer with the plan, also if it is not a dry run
 	created bool                        // answer 201 if an object was created
 	made    *bool                       // answer 201 if it is true when edit returns; may be nil
-	tag     func(*ledger.Intent) string // returns the ETag of the written object; nil: it has none
+	tag     func(*ledger.Intent) string // returns the ETag of the written object; nil if it has none
 }
 
 // write carries out a write, or plans it.
@@ -89,7 +89,7 @@ func (s *service) write(ctx context.Context, q request) (*writeOutput, error) {
 	return out, nil
 }
 
-// pathInBody translates a path in the put objects to that in the body.
+// pathInBody translates a path in the put objects to a path in the body.
 func (q *request) pathInBody(path string) string {
 	if q.place == nil {
 		return path
@@ -97,8 +97,8 @@ func (q *request) pathInBody(path string) string {
 	return q.place(path)
 }
 
-// failed returns the Problem of an error from the ledger. The paths of its mistakes
-// are translated to those in the body.
+// failed returns the Problem of an error from the ledger. The paths of its mistakes are
+// translated to paths in the body.
 func (q *request) failed(err error) *Problem {
 	var errs []error
 	for _, err := range joined(err) {
@@ -132,8 +132,8 @@ func (q *request) answer(revision uint64, r ledger.Result, plan *PlanDocument) *
 	return out
 }
 
-// await waits until a write is applied or the timeout has passed. It returns what is
-// pending then, including flows that the switches refuse.
+// await waits until a write is applied or the timeout has passed. It returns the changes
+// still pending, including flows that the switches refuse.
 func (s *service) await(ctx context.Context, timeout time.Duration, r ledger.Result) ([]controller.Pending, error) {
 	if len(r.Touched) == 0 {
 		return nil, nil

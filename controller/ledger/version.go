@@ -182,7 +182,8 @@ func (s *Intent) changes(i int, m *routing.Model) (c routing.Change) {
 	return c
 }
 
-// vanishing returns the objects of ids that have a single version.
+// vanishing returns the objects in the parameter ids that have a single version. A source that
+// deletes its version removes them.
 func (s *Intent) vanishing(ids routing.IDs) (out routing.IDs) {
 	for o := range objectsOf(ids) {
 		if len(s.all(o)) < 2 {

@@ -164,8 +164,9 @@ func (h *handle) close() error {
 	return nil
 }
 
-// abandon is like close after bbolt has panicked. Its internal locks may be held for ever, so
-// its memory stays mapped; therefore closing the file does not release the lock.
+// abandon replaces close after bbolt has panicked. bbolt's internal locks may stay held for
+// ever, so its memory stays mapped. Closing the file then does not release the file's lock, so
+// abandon unlocks it explicitly.
 func (h *handle) abandon() {
 	h.db = nil
 	unix.Flock(int(h.file.Fd()), unix.LOCK_UN)

@@ -29,10 +29,11 @@ type ownedAt struct {
 	address netip.Addr
 }
 
-// forgetful is how many deleted addresses are kept, in addition to as many as exist.
+// forgetful is the number of deleted addresses that Owners keeps, in addition to one for each
+// existing address.
 const forgetful = 4096
 
-// Update records the addresses of x and returns, by router, what to announce. A new address is
+// Update records the addresses of x and returns the announcements by router. A new address is
 // not announced.
 func (o *Owners) Update(x *routing.Index) map[string][]Announcement {
 	if o.macs == nil {
@@ -72,7 +73,8 @@ func (o *Owners) Update(x *routing.Index) map[string][]Announcement {
 	return out
 }
 
-// Moved returns what to announce for f, whose MAC address was former.
+// Moved returns the announcements for f after a change of its MAC address. The parameter
+// former is the previous address.
 func Moved(x *routing.Index, f *routing.Interface, former ofproto.MAC) (out []Announcement) {
 	for _, p := range f.Addresses {
 		out = append(out, announce(f, p.Addr()))
@@ -84,9 +86,10 @@ func announce(f *routing.Interface, a netip.Addr) Announcement {
 	return Announcement{f.ID, f.PatchName(), a, f.MAC}
 }
 
-// announceLinkLocal announces the link-local addresses derived from former MAC addresses: the
-// namespace keeps them until its tap is recreated, and they are the source of router
-// advertisements. An address that another interface on the network has is not announced.
+// announceLinkLocal returns announcements for the link-local addresses derived from the MAC
+// addresses in the parameter former. The namespace keeps these addresses until its tap is
+// recreated, and sends router advertisements from them. An address of another interface on the
+// network is not announced.
 func announceLinkLocal(x *routing.Index, f *routing.Interface, former map[ofproto.MAC]bool) (out []Announcement) {
 	six := false
 	for _, p := range f.Addresses {

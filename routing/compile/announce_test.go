@@ -15,7 +15,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// What is announced after each change; at the start, nothing.
+// Each change causes the expected announcements. The first intent causes none.
 func TestOwners(t *testing.T) {
 	leg := func(id, network string, last byte, addresses ...string) routing.Interface {
 		f := routing.Interface{ID: id, Network: network, MAC: ofproto.MAC{2, 0, 0, 0, 0, last}}
@@ -46,7 +46,7 @@ func TestOwners(t *testing.T) {
 		{[]routing.Router{router("r1", leg("a", "n1", 4, "10.0.1.1/24", "fd00::1/64"), leg("b", "n2", 5, "10.0.2.1/24"))},
 			"r1: b pr-b 10.0.2.1 02:00:00:00:00:05"},
 		{[]routing.Router{router("r1", leg("a", "n1", 4, "10.0.1.9/24"), leg("b", "n2", 5, "10.0.2.1/24")), router("r2", leg("c", "n1", 6, "10.0.1.1/24", "fd00::1/64"))},
-			"r2: c pr-c 10.0.1.1 02:00:00:00:00:06, c pr-c fd00::1 02:00:00:00:00:06"}, // the link-local one is still that of a
+			"r2: c pr-c 10.0.1.1 02:00:00:00:00:06, c pr-c fd00::1 02:00:00:00:00:06"}, // a still has the link-local address
 		{[]routing.Router{router("r2", leg("c", "n2", 6, "10.0.1.1/24"))}, ""}, // another network
 	} {
 		m := routing.Model{Networks: []routing.Network{{ID: "n1", MTU: 1500}, {ID: "n2", MTU: 1500}}, Routers: tt.routers}

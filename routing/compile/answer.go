@@ -46,9 +46,9 @@ func (c *compiler) answersND(l *leg) bool {
 
 func (c *compiler) answersEcho() bool { return c.router.EchoResponder && c.can.Has(CanAnswerEcho) }
 
-// answer emits the flows that answer requests for the MAC address of l. Flows of higher
-// priority match the requests that Linux does not answer either: those with a source in
-// [martians] or of the router itself.
+// answer emits the flows that answer requests for the MAC address of l. Linux does not answer
+// requests with a source in [martians] or from the router itself. Flows of higher priority
+// match these requests.
 func (c *compiler) answer(l *leg) {
 	if c.answersARP() {
 		for _, p := range l.Addresses {
@@ -96,7 +96,8 @@ func (c *compiler) reply(l *leg) {
 	}
 }
 
-// answer applies to and continues with the limit, if any, and the sending of the answer.
+// answer returns instructions that apply the actions in the parameter to, apply the limit if
+// there is one, and send the answer.
 func (l *leg) answer(to ofproto.Apply) ofproto.Instructions {
 	if l.meters == nil {
 		return ofproto.Do(to, ofproto.Goto{Table: tableAnswer})
@@ -105,7 +106,7 @@ func (l *leg) answer(to ofproto.Apply) ofproto.Instructions {
 }
 
 // refuse emits the flows that drop ARP requests from a MAC address that is zero or multicast.
-// Linux would send the answer to that address, and so to all machines.
+// Linux would send the answer to that address, which reaches all machines.
 func (c *compiler) refuse() {
 	if c.answersARP() && c.routes(v4) {
 		c.forged(ofproto.MatchOf(ofproto.ARP(), ofproto.ARPSourceMAC(ofproto.MAC{})))
@@ -113,8 +114,8 @@ func (c *compiler) refuse() {
 	}
 }
 
-// refuseND emits the same for solicitations for address a of l, and drops solicitations with
-// source a, which Linux would answer too.
+// refuseND emits the flows that drop such solicitations for address a of l. Others drop
+// solicitations with source a; Linux would answer both.
 func (c *compiler) refuseND(l *leg, a netip.Addr) {
 	asks := []ofproto.Field{ofproto.IPProto(protoICMPv6), ofproto.ICMPv6Type(ndSolicitation), ofproto.ICMPv6Code(0)}
 	about := func(more ...ofproto.Field) ofproto.Match { return v6.match(append(more, asks...)...) }
@@ -147,9 +148,10 @@ func answerARP(mac ofproto.MAC, addr netip.Addr) ofproto.Apply {
 
 // answerND emits the flows that turn solicitations for address a of l into advertisements (RFC
 // 4861 §7.2.4). Two tables are needed, because Open vSwitch can set the target's MAC address
-// only after it has matched an advertisement. The option with the sender's MAC address becomes
-// the option with the target's, so the kernel answers solicitations without one. A machine
-// that checks for duplicates of its address sends none; the answer goes to all nodes then.
+// only after it has matched an advertisement. The flows turn the option with the sender's MAC
+// address into the option with the target's MAC address. The kernel therefore answers
+// solicitations without that option. A machine that checks for duplicates of its address sends
+// none of these options; flows send the answer to all nodes.
 func (c *compiler) answerND(l *leg, a netip.Addr) {
 	group := ofproto.IPv6Dst(alone(solicitedNode(a)))
 	for _, to := range []ofproto.Field{group, ofproto.IPv6Dst(alone(a))} {
@@ -187,7 +189,7 @@ func groupMAC(a netip.Addr) ofproto.MAC {
 }
 
 // advertise turns a solicitation into an advertisement, except for the router's MAC address.
-// The actions to set its destination.
+// The actions in the parameter to set its destination.
 func advertise(a netip.Addr, flags uint32, to ...ofproto.Action) ofproto.Apply {
 	return ofproto.Apply{Actions: ofproto.ActionsOf(append(to,
 		ofproto.SetField{Field: ofproto.IPv6Src(alone(a))},

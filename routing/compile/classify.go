@@ -32,7 +32,7 @@ func (c *compiler) classify(l *leg) {
 		}
 	}
 	if c.answersND(l) {
-		for _, a := range l.addresses6() { // what is sent to l.MAC takes the flow of RoleIn
+		for _, a := range l.addresses6() { // packets to l.MAC hit the flow of RoleIn
 			c.emit(about, RoleAsk, tableClassify, prioAnswer, v6.match(append(solicits(a), in, ofproto.Untagged(),
 				ofproto.EthDst(groupMAC(solicitedNode(a))), ofproto.IPv6Dst(alone(solicitedNode(a))))...), ofproto.GotoTable(tableLocal))
 		}

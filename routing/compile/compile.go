@@ -15,7 +15,7 @@ import (
 // A Program is the desired contents of one routing bridge. It is immutable.
 type Program struct {
 	Flows ofproto.Set
-	// Groups and Meters are those that Flows refer to, sorted by ID.
+	// Groups and Meters are the groups and meters that Flows refer to, sorted by ID.
 	Groups []ofproto.GroupEntry
 	Meters []ofproto.MeterEntry
 	// Missing are names of ports that the bridge does not have yet. Flows that need them are
@@ -75,7 +75,7 @@ type source struct {
 }
 
 // sourceOf returns what the Program of r depends on. If prev is the source of an earlier
-// Program, it reuses what is expensive to compute.
+// Program, it reuses the parts that are expensive to compute.
 func sourceOf(x *routing.Index, r *routing.Router, facts Facts, prev source) source {
 	s := source{router: r, can: facts.Can, kernel: facts.Kernel, known: facts.Neighbours, limits: prev.limits, groups: prev.groups}
 	if prev.router != r {
@@ -133,10 +133,10 @@ type leg struct {
 	*routing.Interface
 	network    *routing.Members
 	patch, tap ofproto.PortNo    // tap is 0 without fallback
-	ids        []ofproto.MeterID // meters, by kind; nil: too many interfaces
-	meters     []ofproto.MeterID // meters for answers, by kind; nil: no limit
-	large      ofproto.MeterID   // counts packets that are larger than the next MTU; 0: nothing does
-	scope      [2]uint64         // numbers of its address scopes, by family; 0: only one scope
+	ids        []ofproto.MeterID // meters, by kind; nil if there are too many interfaces
+	meters     []ofproto.MeterID // meters for answers, by kind; nil if there is no limit
+	large      ofproto.MeterID   // counts packets that are larger than the next MTU; 0 if there is no such meter
+	scope      [2]uint64         // numbers of its address scopes, by family; 0 if there is only one scope
 }
 
 func (l *leg) object() routing.Object {

@@ -184,8 +184,8 @@ func checkProgram(t *rapid.T, r *routing.Router, facts compile.Facts, prog compi
 		before = append(before, f)
 	}
 	// There is one flow per destination, and a few for each interface, each of its addresses
-	// and each next hop. Only if the switch cannot measure packets there are some for pairs of
-	// networks.
+	// and each next hop. There are flows for pairs of networks only if the switch cannot check
+	// packet lengths (check_pkt_larger).
 	addresses, hops, others, limits := 0, 0, 0, 0
 	for _, i := range r.Interfaces {
 		addresses += len(i.Addresses)

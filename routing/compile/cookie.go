@@ -43,10 +43,10 @@ const (
 	RoleTooBig     Role = 18 // sends packets that exceed the next MTU to the kernel
 	RoleScope      Role = 19 // sends packets from other address scopes to the kernel
 	RoleBlackhole  Role = 20 // drops packets for an extra route
-	RoleMeasure    Role = 21 // checks the size of packets for an extra route
+	RoleMeasure    Role = 21 // checks the length of packets for an extra route
 	RoleKernel     Role = 22 // sends packets to the kernel that other flows have selected
 	RoleProbe      Role = 23 // tests what the switch supports; never stays
-	// 24 was what one meter for all machines had dropped.
+	// 24 was the role of packets dropped by one meter for all machines.
 	RoleAsk     Role = 25 // passes on requests for the MAC address of the interface, to be answered
 	RoleForged  Role = 26 // drops requests with an impossible sender
 	RoleOwn     Role = 27 // sends packets for addresses of the router itself to the kernel
@@ -55,7 +55,8 @@ const (
 	RoleFast    Role = 30 // exempts a part of such a route that is routed differently
 	RoleLimit   Role = 31 // limits how often a machine behind the interface gets its MAC address
 
-	// Not roles of flows: what meters of the interface have dropped, by what they limit.
+	// Not roles of flows: packets that meters of the interface have dropped, by the kind of
+	// limit.
 	RoleLimitedResolution Role = 32 // ARP and neighbour discovery
 	RoleLimitedEcho       Role = 33
 	RoleLimitedTTL        Role = 34
@@ -65,9 +66,9 @@ const (
 	RoleNeighbour Role = 37 // exempts a resolved neighbour from that limit
 	RoleTap       Role = 38 // sends packets within that limit to the kernel
 
-	// Not of flows: packets of an interface that were larger than the next MTU and went to
-	// the kernel, as a meter counts them. Open vSwitch adds a packet that it has measured to the
-	// counters of two flows, that for larger packets and that for others.
+	// Not a role of flows: packets of an interface that were larger than the next MTU and went
+	// to the kernel, as counted by a meter. After check_pkt_larger, Open vSwitch adds a packet
+	// to the counters of two flows: the flow for larger packets and the flow for other packets.
 	RoleLarger Role = 39
 )
 
@@ -182,7 +183,7 @@ func CookieSlice(i, halves int) (cookie, mask ofproto.Cookie) {
 	return cookieMark | ofproto.Cookie(i)<<(48-halves)&mask, cookieMarkMask | mask
 }
 
-// Limits describes what a meter limits, or counts, whose packets have role r.
+// Limits describes the packets of role r, which a meter limits or counts.
 func (r Role) Limits() string {
 	switch r {
 	case RoleLimitedResolution:

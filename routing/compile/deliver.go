@@ -16,7 +16,7 @@ const (
 )
 
 // deliver emits a flow for each address of port p, on l's network, that lies in one of l's
-// subnets; none if other flows send its packets to the kernel.
+// subnets. It emits none if other flows send the port's packets to the kernel.
 func (c *compiler) deliver(l *leg, p *routing.Port) {
 	switch {
 	case !c.slows():
@@ -55,7 +55,7 @@ func (c *compiler) sendsLarge(l *leg) bool {
 // unknown addresses.
 func (c *compiler) rest(l *leg) {
 	in := ofproto.InPort(l.patch)
-	if c.sendsLarge(l) { // the flow counts all packets that were measured, and the meter those that it gets
+	if c.sendsLarge(l) { // the flow counts all packets after check_pkt_larger, the meter only the larger ones
 		do := slices.Collect(c.toKernel(l).All())
 		c.limited(l, countLarge, RoleTooBig, tableDeliver, prioTooBig, ofproto.MatchOf(in, ofproto.Reg(0, 1, 1)), do...)
 	}

@@ -145,7 +145,7 @@ func subnet(n, s, host int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(n), byte(64 * s), byte(host)}), 24-s-n%2)
 }
 
-// subnet6 does the same for IPv6.
+// subnet6 is like subnet, for IPv6.
 func subnet6(n, s, host int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0xfd, 5: byte(n), 7: byte(s), 15: byte(host)}), 64-n%2)
 }
@@ -190,7 +190,7 @@ func drawRoutes(t *rapid.T, networks []routing.Network, r *routing.Router) {
 			r.Routes = append(r.Routes, route)
 		}
 	}
-	refused := func() int { // the index of a route whose next hop the kernel refuses; -1: none
+	refused := func() int { // the index of a route whose next hop the kernel refuses, or -1
 		err := (&routing.Model{Networks: networks, Routers: []routing.Router{*r}}).Validate()
 		p, invalid := errors.AsType[*routing.PathError](err)
 		if !invalid {

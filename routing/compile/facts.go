@@ -11,8 +11,9 @@ import (
 type Facts struct {
 	Ports  Ports
 	Can    Capabilities
-	Kernel *Kernel // nil: no namespace, or not read yet
-	// Neighbours are the resolved neighbours of the namespace; nil: not read yet.
+	Kernel *Kernel // nil if there is no namespace, or it has not been read yet
+	// Neighbours are the resolved neighbours of the namespace, or nil if they have not
+	// been read yet.
 	Neighbours *Neighbours
 }
 
@@ -25,7 +26,7 @@ func (f Facts) Equal(g Facts) bool {
 type Ports map[string]ofproto.PortNo
 
 // Capabilities are the features of a switch beyond those of every OpenFlow 1.3 switch. The
-// kernel does what the switch cannot.
+// kernel handles the packets for which the switch lacks a capability.
 type Capabilities uint8
 
 // The capabilities, which [Probes] detects.

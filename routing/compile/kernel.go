@@ -8,12 +8,13 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A Kernel describes a router's namespace: which packets its kernel routes differently from
-// the intent, although flows would match them. It is immutable. A [KernelReader] makes one.
+// A Kernel describes a router's namespace. It selects the packets that flows would match but
+// that the kernel routes differently from the intent. It is immutable. A [KernelReader] makes
+// one.
 type Kernel struct {
-	// Local are the destinations in the local table, except those of the router's interfaces
-	// that are up: other addresses of the namespace on any link, and broadcast and anycast
-	// addresses. They do not overlap.
+	// Local are the destinations in the local table: addresses of the namespace on any link,
+	// and broadcast and anycast addresses. Destinations of the router's interfaces that are up
+	// are not included. They do not overlap.
 	Local []netip.Prefix
 	// Routes are destinations of others' routes in the main table that the kernel prefers to
 	// connected subnets and extra routes: longer prefixes, and the same prefix with a smaller
@@ -29,9 +30,9 @@ type Kernel struct {
 // A KernelChoice selects packets by their addresses.
 type KernelChoice struct{ From, To netip.Prefix }
 
-// MaxKernelRoutes is how many routes of the namespace inside one connected subnet or extra
-// route get a flow each. If there are more, the kernel gets all packets for that subnet or
-// route.
+// MaxKernelRoutes is the maximum number of routes of the namespace inside one connected subnet
+// or extra route that get a flow each. If there are more, the kernel gets all packets for that
+// subnet or route.
 const MaxKernelRoutes = 1000
 
 // Equal reports whether k and l are equal; either may be nil.
@@ -100,10 +101,10 @@ func (c *compiler) ownPrefixes() map[netip.Prefix]bool {
 	return own
 }
 
-// own returns what the kernel has in its local table because of l's addresses: these, the
-// broadcast addresses of IPv4 subnets (before 5.14, Linux treats the lowest address as one
-// too), and the subnet-router anycast address of IPv6 subnets (RFC 4291 §2.6.1), except those
-// of RFC 6164.
+// own returns the entries of the kernel's local table for l's addresses. These are the
+// addresses themselves, the broadcast addresses of IPv4 subnets, and the subnet-router anycast
+// addresses of IPv6 subnets (RFC 4291 §2.6.1), except for subnets of RFC 6164. Before 5.14,
+// Linux treats the lowest address of an IPv4 subnet as a broadcast address too.
 func (l *leg) own() (out []netip.Prefix) {
 	add := func(a netip.Addr) {
 		if p := alone(a); !slices.Contains(out, p) {

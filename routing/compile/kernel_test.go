@@ -101,7 +101,7 @@ func drawNamespace(t *rapid.T, r *routing.Router, facts compile.Facts) namespace
 	return n
 }
 
-// A taker is what decides about a packet.
+// A taker is the part of the namespace that decides about a packet.
 type taker string
 
 const (
@@ -110,10 +110,10 @@ const (
 	either   taker = "either" // it depends on more than addresses
 )
 
-// lookup returns what decides about a packet, like Linux: for each rule in order, the longest
-// prefix in its table, and of these the smallest metric. A rule that sends some packets to the
-// main table before other rules decide cannot be expressed in a [compile.Kernel]: the kernel
-// may get its packets too.
+// lookup returns the taker of a packet. Like Linux, it takes for each rule in order the
+// longest prefix in its table, and of equal prefixes the smallest metric. A rule that sends
+// some packets to the main table before other rules decide cannot be expressed in a
+// [compile.Kernel]: the kernel may get its packets too.
 func (n namespace) lookup(src, dst netip.Addr) taker {
 	for _, r := range n.routes {
 		if r.Table == 255 && r.Destination.Contains(dst) {

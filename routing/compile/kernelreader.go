@@ -17,9 +17,9 @@ const (
 // A KernelRule is a policy rule of a namespace that may apply to forwarded packets.
 type KernelRule struct {
 	IPv6     bool
-	Decides  bool         // it does not look up a table: its packets never reach the main table, or it jumps
+	Decides  bool         // it does not look up a table, so its packets never reach the main table, or it jumps
 	Table    uint32       // if not Decides
-	From, To netip.Prefix // selected packets; zero: all
+	From, To netip.Prefix // selected packets; zero means all
 	Partly   bool         // it selects only some of these packets, or ignores some routes
 }
 
@@ -28,18 +28,18 @@ type KernelRoute struct {
 	Table       uint32
 	Destination netip.Prefix
 	Metric      int
-	// Declared: the intent has made it, for the subnet of a router address or as an extra
-	// route.
+	// Declared means that the route comes from the intent: it is for the subnet of a router
+	// address, or an extra route.
 	Declared bool
 	Partly   bool // it is for some packets to Destination only, and is consulted before the routes for all
 	Throw    bool // the lookup continues with the next rule
 }
 
-// A KernelReader makes a [Kernel] from the contents of a namespace. First all rules have to be
-// added, in the order in which the kernel consults them, then the routes, in the order in
-// which it lists them.
+// A KernelReader makes a [Kernel] from the contents of a namespace. The caller adds first all
+// rules, in the order in which the kernel consults them, and then the routes, in the order in
+// which the kernel lists them.
 type KernelReader struct {
-	own       map[netip.Prefix]bool // what interfaces that are up have in the local table anyhow
+	own       map[netip.Prefix]bool // entries of the local table for interfaces that are up
 	served    map[netip.Prefix]bool // connected subnets (true) and extra routes (false)
 	lengths   [len(families)][]int  // prefix lengths of served, longest first
 	sorted    []netip.Prefix        // the prefixes in served
@@ -50,7 +50,7 @@ type KernelReader struct {
 
 	declared map[netip.Prefix]bool // served prefixes that the kernel has listed
 	local    map[netip.Prefix]bool
-	rivals   map[netip.Prefix]bool         // served prefixes with routes of others; value: these win anyhow
+	rivals   map[netip.Prefix]bool         // served prefixes with routes of others; the value is true if these win in any case
 	routes   map[netip.Prefix]netip.Prefix // longer prefixes, and the served prefix around each
 	chosen   map[KernelChoice]KernelChoice // choices, and what replaces each if there are too many
 }
@@ -273,7 +273,7 @@ func (k *KernelReader) Kernel() *Kernel {
 	return out
 }
 
-// outermost returns those of the sorted prefixes that no other one contains.
+// outermost returns the sorted prefixes without those that another one contains.
 func outermost(all []netip.Prefix) (out []netip.Prefix) {
 	for _, p := range all {
 		if n := len(out); n == 0 || !out[n-1].Overlaps(p) {

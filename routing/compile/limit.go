@@ -11,8 +11,8 @@ import (
 
 // Meters limit the work of the switch and the kernel for a machine (see
 // [routing.Router.AnswerRate]). Each kind of work has its own meter, so that one does not
-// suppress another. Requests for MAC addresses, which a machine cannot do without, have a
-// meter for each machine. As a switch has a limited number of meters, an interface has a
+// suppress another. A machine depends on its requests for MAC addresses, so there is a meter
+// for each machine's requests. As a switch has a limited number of meters, an interface has a
 // limited share of them: if its declared machines fit, each has its own. All others share
 // meters by the last bits of their MAC addresses.
 const (
@@ -32,7 +32,8 @@ const (
 	limitResolution // from here on: meters of undeclared machines, then those of declared ones
 )
 
-// role returns the role of what meters of kind k drop or, of countLarge, count.
+// role returns the role of the packets that meters of kind k drop. For countLarge it is the
+// role of the packets that the meter counts.
 func (k limit) role() Role {
 	switch k {
 	case limitEcho:
@@ -55,7 +56,7 @@ type limits struct {
 	of       map[ofproto.MeterID]metered
 }
 
-// metered is what a meter limits.
+// metered identifies the packets that a meter limits.
 type metered struct {
 	iface int
 	kind  limit
@@ -96,7 +97,7 @@ func (n *limits) add(iface int, kind limit, id ofproto.MeterID) {
 	n.of[id] = metered{iface, kind}
 }
 
-// meter returns l's meter of a kind; 0: no limit.
+// meter returns l's meter of a kind, or 0 if there is no limit.
 func (l *leg) meter(k limit) ofproto.MeterID {
 	ids := l.meters
 	switch k {
@@ -169,8 +170,8 @@ func (c *compiler) buckets(l *leg) (first, n int) {
 	return c.limits.strange, c.limits.machines
 }
 
-// slots returns the machines on l with their own meter, and its index: given by the last bits
-// of the MAC address if that is free.
+// slots returns the machines on l with a meter of their own, and the index of that meter. If
+// the index given by the last bits of the MAC address is free, it is used.
 func (c *compiler) slots(l *leg) map[ofproto.MAC]int {
 	if !c.ownMeters(l) {
 		return nil
@@ -225,8 +226,8 @@ func (s source) meterEntries() (out []ofproto.MeterEntry) {
 	return out
 }
 
-// largeRate is more packets a second than a tap takes: a meter with this rate counts and
-// drops none.
+// largeRate is more packets a second than a tap accepts, so a meter with this rate counts
+// packets and drops none.
 const largeRate = 1_000_000
 
 // rateMeter drops packets beyond rate per second. After a second without packets it allows a

@@ -133,7 +133,7 @@ func TestManyMachinesShareMeters(t *testing.T) {
 	}
 }
 
-// A switch that refuses any of the meters, and so the flows that use them, answers and
+// If a switch refuses a meter, it also refuses the flows that use it. It still answers and
 // forwards as before, without that limit.
 func TestRefusedMetersOnlyRemoveLimits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

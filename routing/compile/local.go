@@ -131,8 +131,8 @@ func (c *compiler) own(l *leg) {
 	}
 }
 
-// near matches packets whose source is in a subnet of their interface: answers to others may
-// take another path, which the kernel knows.
+// near matches packets whose source is in a subnet of their interface. Answers to other
+// sources may take another path, which only the kernel knows.
 var near = ofproto.Metadata(metaNear, metaNear)
 
 // answerEcho turns an echo request for address a into the reply, except for the Ethernet
@@ -152,7 +152,7 @@ func reply(a netip.Addr) ofproto.Apply {
 			ofproto.Move{Src: ofproto.Whole(ofproto.FieldIPv6Src), Dst: ofproto.Whole(ofproto.FieldIPv6Dst)},
 			ofproto.SetField{Field: ofproto.IPv6Src(alone(a))},
 			ofproto.SetField{Field: ofproto.ICMPv6Type(icmpv6EchoReply)},
-			ofproto.SetField{Field: ofproto.IPv6Label(0)}, // the label was that of the other direction
+			ofproto.SetField{Field: ofproto.IPv6Label(0)}, // the label belonged to the other direction
 		}
 	}
 	return ofproto.Apply{Actions: ofproto.ActionsOf(append(to, ofproto.SetTTL{TTL: echoTTL})...)}

@@ -20,7 +20,7 @@ func IsProbe(c ofproto.Cookie) bool {
 	return ours && role == RoleProbe
 }
 
-// IsProbeGroup and IsProbeMeter report the same for groups and meters.
+// IsProbeGroup and IsProbeMeter report whether a group or meter belongs to a probe.
 func IsProbeGroup(id ofproto.GroupID) bool { return id == groupProbe }
 func IsProbeMeter(id ofproto.MeterID) bool { return id == meterProbe }
 

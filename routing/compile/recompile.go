@@ -127,8 +127,8 @@ func (s source) differsInPorts(t source) bool {
 		})
 }
 
-// Ports returns the ports on networks of the router in which the intents of p and q
-// differ, each as it is in p and in q; nil: it is not there.
+// Ports returns the ports on networks of the router in which the intents of p and q differ:
+// each as it is in p and as it is in q, or nil if it does not exist there.
 func (p Program) Ports(q Program) iter.Seq2[*routing.Port, *routing.Port] {
 	return func(yield func(*routing.Port, *routing.Port) bool) {
 		on := func(s source, network string) *routing.Members {

@@ -23,13 +23,14 @@ const (
 // prio returns the priority of a flow for p.
 func prio(p netip.Prefix, what uint16) uint16 { return uint16(4+4*p.Bits()) + what }
 
-// ethernetHeader is the length of the Ethernet header, which switches include when they
-// measure a packet.
+// ethernetHeader is the length of the Ethernet header, which switches include in the length of
+// a packet.
 const ethernetHeader = 14
 
 // connected emits the flows for the subnets of l, which continue in tableDeliver. The kernel
-// gets the packets that would leave by the interface they entered by, which Open vSwitch would
-// drop and which the kernel answers with a redirect, and those from another address scope.
+// gets packets from another address scope, and packets that would leave by the interface by
+// which they entered. Open vSwitch would drop the latter; the kernel forwards them and sends a
+// redirect.
 func (c *compiler) connected(l *leg) {
 	about := l.object()
 	for _, p := range l.Addresses {
@@ -44,10 +45,10 @@ func (c *compiler) connected(l *leg) {
 	c.emit(about, RoleNoRoute, tableRoute, prioMiss, ofproto.MatchOf(ofproto.InPort(l.patch)), c.toKernel(l))
 }
 
-// An exit is how packets for a prefix leave the router.
+// An exit describes how packets for a prefix leave the router.
 type exit struct {
 	legs  []*leg
-	scope uint64 // of the addresses; 0: any
+	scope uint64 // of the addresses; 0 means any
 	mtu   int    // the smallest MTU of legs
 }
 
@@ -63,10 +64,11 @@ func (e exit) match(p netip.Prefix) ofproto.Match {
 // narrow reports whether packets from l can be too large for e.
 func (e exit) narrow(l *leg) bool { return e.mtu < l.network.MTU }
 
-// checks reports whether packets that leave by e have to be measured.
+// checks reports whether the length of packets that leave by e has to be checked.
 func (c *compiler) checks(e exit) bool { return c.can.Has(CanCheckLength) && e.mtu < c.max }
 
-// checked returns instructions in, preceded by a measurement of the packet if necessary.
+// checked returns the instructions in the parameter in, preceded by a check of the packet's
+// length if necessary.
 func (c *compiler) checked(e exit, in ...ofproto.Instruction) ofproto.Instructions {
 	if c.checks(e) {
 		in = append(in, ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.CheckLarger{Len: uint16(min(e.mtu+ethernetHeader, 0xffff)), Dst: tooBig})})
@@ -121,8 +123,8 @@ func scopeOf(n *routing.Members, v family) string {
 	return n.IPv6Scope
 }
 
-// extra emits the flows of extra route i, which leads to hops: to the ports with these
-// addresses or, if flows cannot do that, to the kernel, which has the same routes.
+// extra emits the flows of extra route i. They send packets to the ports with the addresses in
+// the parameter hops or, if flows cannot do that, to the kernel, which has the same routes.
 func (c *compiler) extra(i int, hops []hop) {
 	route := &c.router.Routes[i]
 	to, v := route.Destination, familyOf(route.Destination.Addr())
@@ -157,7 +159,8 @@ func (c *compiler) extra(i int, hops []hop) {
 	c.exceptions(to, about, out)
 }
 
-// exit returns how packets that take route leave, and false if the kernel has to forward them.
+// exit returns the exit of packets that take the route, and false if the kernel has to forward
+// them.
 func (c *compiler) exit(route *routing.Route, hops []hop) (e exit, ok bool) {
 	if route.Type != routing.RouteVia || c.slowRoute(route, hops) || len(hops) > 1 && !c.can.Has(CanSelect) {
 		return e, false
@@ -184,9 +187,9 @@ func (c *compiler) exit(route *routing.Route, hops []hop) (e exit, ok bool) {
 
 // A hop is the current location of a next hop.
 type hop struct {
-	leg  int         // index among the legs; -1: not connected
+	leg  int         // index among the legs, or -1 if not connected
 	mac  ofproto.MAC // of the port with the next hop's address
-	port string      // its ID; "": no port has the address, so the kernel resolves it
+	port string      // its ID, or "" if no port has the address, so the kernel resolves it
 	slow bool        // the fast path of the port or its network is off
 }
 

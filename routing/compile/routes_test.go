@@ -32,8 +32,8 @@ func (p packet) headers() ofproto.Match {
 	return ofproto.MatchOf(append(fields, ofproto.IPv6(), ofproto.IPv6Src(src), ofproto.IPv6Dst(dst))...)
 }
 
-// routed returns the result for a packet: the actions of the last flow that it hits or, if
-// that is a group, of all its buckets.
+// routed returns the result for a packet: the actions of the last flow that it hits. If that
+// flow leads to a group, the result has the actions of all buckets.
 func routed(t *rapid.T, prog compile.Program, p packet) string {
 	steps, err := ofproto.Trace(prog.Flows, prog.Groups, ofproto.Packet{Headers: p.headers(), Size: p.size + 14})
 	if err != nil {
@@ -291,7 +291,7 @@ func slowness(m *routing.Model, r *routing.Router, facts compile.Facts, in *rout
 		}
 		return others
 	}
-	// at returns the same for an address in a subnet of the router.
+	// at is like of, for an address in a subnet of the router.
 	at := func(a netip.Addr) (taker, bool) {
 		for i := range r.Interfaces {
 			f := &r.Interfaces[i]

@@ -49,7 +49,8 @@ func (c *compiler) slowNetwork(l *leg) {
 	}
 }
 
-// slowPort emits the same for port p on l's network.
+// slowPort emits the flows that send packets from and to port p on l's network to the kernel
+// if its fast path is off.
 func (c *compiler) slowPort(l *leg, p *routing.Port) {
 	about, in := routing.Object{Kind: routing.KindPort, ID: p.ID, Interface: l.ID}, ofproto.InPort(l.patch)
 	if !p.IsUp() {
@@ -74,8 +75,8 @@ func (c *compiler) slowPort(l *leg, p *routing.Port) {
 	}
 }
 
-// slowRoutes returns for each route whether its fast path is off: by its own setting, or by
-// that of a next hop or its network.
+// slowRoutes returns for each route whether its fast path is off, by its own setting or by the
+// setting of a next hop or its network.
 func (s source) slowRoutes() []bool {
 	out := make([]bool, len(s.router.Routes))
 	for i := range out {
@@ -90,8 +91,8 @@ func (s source) slowRoute(route *routing.Route, hops []hop) bool {
 }
 
 // back emits the flows that send packets to the kernel if they come from the destination of a
-// route whose fast path is off: if the longest prefix that contains their source is that of
-// such a route, not of another route or a connected subnet.
+// route whose fast path is off. The longest prefix that contains the source must belong to
+// such a route, and not to another route or a connected subnet.
 func (c *compiler) back(slow []bool) {
 	inside := func(p netip.Prefix) bool {
 		for i, is := range slow {

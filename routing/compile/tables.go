@@ -32,8 +32,8 @@ func (p Program) OfGroup(id ofproto.GroupID) (routing.Object, bool) {
 	return routing.Object{}, false
 }
 
-// OfMeter returns the interface of a meter of p, and the role of what it drops or, if that is
-// [RoleLarger], counts.
+// OfMeter returns the interface of a meter of p, and the role of the packets that the meter
+// drops. A meter with [RoleLarger] counts its packets and drops none.
 func (p Program) OfMeter(id ofproto.MeterID) (routing.Object, Role, bool) {
 	if p.source.limits == nil {
 		return routing.Object{}, 0, false

@@ -8,9 +8,9 @@ import (
 )
 
 // The kernel makes an entry in its neighbour table for each address that it sends a packet to.
-// The size of the table is limited, for all namespaces together. So that a scan of a subnet
-// cannot fill it, packets for addresses that the namespace has not resolved are limited (see
-// [routing.Router.UnknownRate]); those for resolved addresses are not.
+// All namespaces share the table, and its size is limited. A scan of a subnet could fill it.
+// Packets for addresses that the namespace has not resolved are therefore limited (see
+// [routing.Router.UnknownRate]); packets for resolved addresses are not.
 
 // Neighbours are the resolved neighbours of a router's namespace.
 type Neighbours struct {
@@ -18,8 +18,8 @@ type Neighbours struct {
 	many  bool // more than [MaxNeighbours]
 }
 
-// MaxNeighbours is how many resolved neighbours get a flow each. If there are more, packets
-// are not limited.
+// MaxNeighbours is the maximum number of resolved neighbours that get a flow each. If there
+// are more, packets are not limited.
 const MaxNeighbours = 4000
 
 // NewNeighbours returns neighbours with addresses addrs, which must not be changed afterwards.

@@ -33,7 +33,7 @@ func (onlyHop) append(b []byte, v *[]routing.NextHop, s style) []byte {
 	return address.append(b, &(*v)[0].Address, s)
 }
 
-// same reports whether the key can be omitted.
+// same reports whether both a and b are written without this key, see isOnlyHop.
 func (onlyHop) same(a, b *[]routing.NextHop) bool { return !isOnlyHop(*a) && !isOnlyHop(*b) }
 
 type severalHops struct{ hops list[routing.NextHop] }
@@ -55,7 +55,7 @@ func (c severalHops) append(b []byte, v *[]routing.NextHop, s style) []byte {
 	return c.hops.append(b, v, s)
 }
 
-// same reports whether the key can be omitted.
+// same reports whether both a and b are written without this key, see isOnlyHop.
 func (c severalHops) same(a, b *[]routing.NextHop) bool {
 	return (isOnlyHop(*a) || len(*a) == 0) && (isOnlyHop(*b) || len(*b) == 0)
 }

@@ -66,8 +66,8 @@ func documentKeys(t reflect.Type, path string) []string {
 	return all
 }
 
-// The keys for reading and writing are those of the documents, in the same order, and the same
-// ones are required.
+// The codec and the documents have the same keys, in the same order, and require the same
+// keys.
 func TestDocumentsHaveAllKeys(t *testing.T) {
 	for _, tt := range []struct {
 		keys     lister

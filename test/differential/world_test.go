@@ -333,8 +333,8 @@ for v in ipv4 ipv6; do
 done
 `
 
-// prepare sets the state that routing does not determine equally on both sides: neighbours
-// and the ports of MAC addresses are known permanently.
+// prepare sets the state that could otherwise differ between the two sides: it adds
+// permanent entries for neighbours and for the ports of MAC addresses.
 func (w *world) prepare(t *testing.T, s *side) {
 	t.Helper()
 	var neigh, fdb strings.Builder

@@ -180,8 +180,8 @@ func TestLostStoreRemovesNothing(t *testing.T) {
 		}
 		return nil
 	})
-	// Networks and the router are written one by one, as by an agent, before the ports: their
-	// flows stay.
+	// An agent writes the networks and the router one by one, before the ports. The flows of the
+	// ports stay.
 	s.must(201, "PUT", "/v1/networks/blue", `{"vlan": 1}`)
 	s.must(201, "PUT", "/v1/networks/green", `{"vlan": 2}`)
 	s.must(201, "PUT", "/v1/routers/r1"+applied, `{"interfaces": [

@@ -17,8 +17,8 @@ func TestTCHasRoutedPackets(t *testing.T) {
 	s.tcHas(s.routedFlows(vm1, vm2, ""))
 }
 
-// TC has the flows that measure no packets. It cannot have the others, because the tap is in another
-// namespace.
+// TC has the flows without check_pkt_larger. It cannot have the other flows, because the tap is in
+// another namespace.
 func TestTCHasFlowsWithoutMeasuring(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := narrowPair(t)
@@ -37,8 +37,8 @@ func (s *site) offload() {
 	s.settle()
 }
 
-// tcHas fails the test unless TC has exactly those flows that measure no packets. It cannot have a flow
-// with a field that Open vSwitch does not know.
+// tcHas fails the test unless TC has exactly the flows without check_pkt_larger. It cannot have a
+// flow with a field that Open vSwitch does not know.
 func (s *site) tcHas(flows []datapathFlow) {
 	s.t.Helper()
 	for _, f := range flows {

@@ -302,8 +302,8 @@ agent_mode = dvr
 extensions = {{.Extensions}}
 {{end}}`))
 
-// AwaitAgents waits until the server considers want agents alive, and they have reported
-// after the call.
+// AwaitAgents waits until the server shows a number of agents as alive, given by the parameter
+// want. Each of them must have reported after the call.
 func (c *Cloud) AwaitAgents(ctx context.Context, want int) error {
 	list := func() (map[string]string, error) {
 		var out struct {
