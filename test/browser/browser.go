@@ -27,7 +27,7 @@ import (
 const Command = "chromium"
 
 // patience is how long a test waits for anything in the browser before it fails.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // A Browser is a tab of a Chromium with its own cookies, storage and window. It
 // records errors and requests.
