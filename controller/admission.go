@@ -19,13 +19,13 @@ import (
 // errUser refuses a local connection whose user may not run a switch.
 var errUser = errors.New("the user of the peer is not allowed")
 
-// An origin is what is known about a connection before its first message.
+// An origin holds the facts about a connection before its first message.
 type origin struct {
-	// checked: no untrusted process can have made the connection, because the peer's user is
-	// allowed or the peer has a certificate.
+	// checked means that no untrusted process can have made the connection, because the
+	// peer's user is allowed or the peer has a certificate.
 	checked bool
-	// standby: this daemon made the connection while standing by. It lasts until the bridge
-	// connects by itself.
+	// standby means that this daemon made the connection while standing by. It lasts until
+	// the bridge connects by itself.
 	standby bool
 	member  *member // of the unidentified set, until the peer is identified; nil if this daemon made the connection
 }
@@ -58,7 +58,7 @@ func (c *Controller) admit(nc net.Conn) (origin, error) {
 // (user_namespaces(7)). Two files or sockets with this owner may belong to different users.
 const overflowUser = 65534
 
-// switchOwner returns the user that runs Open vSwitch, and the path whose owner that is: the
+// switchOwner returns the user that runs Open vSwitch, and the path that this user owns: the
 // database's socket or, while the socket does not exist, its directory. path is "" if only
 // root is allowed.
 func (c *Controller) switchOwner() (uid uint32, path string) {
@@ -94,7 +94,7 @@ type unadmitted struct {
 	err string
 }
 
-// refusalMemory is how long the status names refused connections.
+// refusalMemory is the time for which the status names refused connections.
 const refusalMemory = time.Minute
 
 // recent returns why a connection was refused within refusalMemory, "" if none was.

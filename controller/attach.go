@@ -35,7 +35,7 @@ func (w *world) routerOf(s *session) *routerState {
 
 // An arrival is the world's answer to a switch that has been identified.
 type arrival struct {
-	router    string // whose bridge the switch is
+	router    string // the router of the bridge
 	contested bool   // another session has the bridge
 	err       error
 }

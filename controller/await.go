@@ -28,9 +28,9 @@ type waiter struct {
 	refused  []Pending     // set before done is closed
 }
 
-// Await returns when the switches have confirmed a write, or when ctx is done. It returns what
-// is still pending, and which of the written objects the switches refuse. The error is not nil
-// only if the controller has ended.
+// Await returns when the switches have confirmed a write, or when ctx is done. It returns the
+// changes still pending, and the written objects that the switches refuse. The error is nil
+// unless the controller has ended.
 func (c *Controller) Await(ctx context.Context, r ledger.Result) ([]Pending, error) {
 	wt := &waiter{revision: r.Intent.Revision, routers: r.Touched, objects: r.Objects, done: make(chan struct{})}
 	if r.Intent.Layout == wt.revision {
@@ -94,7 +94,7 @@ func (c *Controller) made(w *world, wt *waiter, router string) bool {
 	return c.lifecycle == nil || wt.layout == 0 || r.Layout >= wt.layout && r.Complete && r.NotMade[router] == "" && !r.Waits[router]
 }
 
-// pending returns what wt waits for, and the reasons.
+// pending returns the routers that wt still waits for, with the reasons.
 func (c *Controller) pending(w *world, wt *waiter) (out []Pending) {
 	for id := range c.awaited(w, wt) {
 		out = append(out, Pending{id, c.reason(w, wt, id)})
@@ -123,7 +123,7 @@ func (c *Controller) reason(w *world, wt *waiter, router string) string {
 	return fmt.Sprintf("its flows are being changed (%s)", st.report.State)
 }
 
-// refused returns which of the objects of wt the switches refuse.
+// refused returns the objects of wt that the switches refuse.
 func (w *world) refused(wt *waiter) (out []Pending) {
 	var written map[ledger.Object]bool
 	for _, id := range wt.routers {

@@ -18,8 +18,8 @@ func (c *Controller) lifecyclePassed(w *world, r lifecycle.Report) {
 	}
 }
 
-// Stuck describes work that the controller has not finished for so long that it probably never
-// will; "" if there is no such work.
+// Stuck describes work that has taken so long that it will probably never finish, or returns
+// "" if there is no such work.
 func (c *Controller) Stuck() string {
 	if c.stuck == nil {
 		return ""

@@ -16,8 +16,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// probe finds out what the switch supports, by trying: it adds flows to a table that no packet
-// reaches, a group and a meter, notes which are refused, and deletes them again. If the
+// probe tests the capabilities of the switch. It adds a group, a meter, and flows to a table
+// that no packet reaches. It notes which of them are refused, and deletes them again. If the
 // connection ends in between, the next session deletes them.
 func (s *session) probe(ctx context.Context) (compile.Capabilities, error) {
 	probes := compile.Probes()
@@ -76,7 +76,7 @@ func (c *Controller) probeAndLead(ctx context.Context, s *session) error {
 	return err
 }
 
-// switchProbed sets what the switch of s supports and lets its session lead.
+// switchProbed sets the capabilities of the switch of s and lets its session lead.
 func (c *Controller) switchProbed(w *world, s *session, can compile.Capabilities) {
 	s.can, s.probed = can, true
 	for id, st := range w.routers {
@@ -88,8 +88,8 @@ func (c *Controller) switchProbed(w *world, s *session, can compile.Capabilities
 	}
 }
 
-// A probedSwitch hides probes from the reconciler: another connection of ours may be adding
-// them at the moment. It also records when changes are made.
+// A probedSwitch hides probes from the reconciler, because another connection of ours may be
+// adding them at the moment. It also records the times of changes.
 type probedSwitch struct {
 	reconcile.Connected
 	changes *counters.Changes

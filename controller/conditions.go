@@ -10,10 +10,10 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A Condition says whether the switches hold what an object needs. A time is zero if it
-// is not known, or no router has to do with the object.
+// A Condition describes whether the switches hold the flows of an object. A time is zero
+// if it is not known, or if no router uses the object.
 type Condition struct {
-	Revision   uint64    // of the intent that it is about
+	Revision   uint64    // of the intent that it describes
 	Programmed bool      // the switches have confirmed the object
 	Since      time.Time // of the last change of Programmed
 	Pending    []Pending // why it is not programmed
@@ -102,7 +102,7 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
-// everything returns a waiter for all that a router needs.
+// everything returns a waiter for all parts of a router.
 func (w *world) everything(st *routerState) *waiter {
 	all := &waiter{layout: w.intent.Layout, routers: []string{st.router.ID}}
 	if n := len(st.wanted); n > 0 {
@@ -111,13 +111,13 @@ func (w *world) everything(st *routerState) *waiter {
 	return all
 }
 
-// serves reports whether the router's switch has confirmed p as it is.
+// serves reports whether the router's switch has confirmed the current p.
 func (st *routerState) serves(p *routing.Port) bool {
 	return st.session != nil && st.applied.gen != 0 && st.applied.program.Serves(*p)
 }
 
-// notServedSince returns since when the router's switch does not hold p as it is: since
-// the write that is not confirmed, or the end of the connection.
+// notServedSince returns the time since which the router's switch does not hold the
+// current p: the time of the unconfirmed write, or of the end of the connection.
 func (st *routerState) notServedSince(p *routing.Port) time.Time {
 	if st.session == nil || st.applied.gen == 0 {
 		return st.since
@@ -133,10 +133,10 @@ func (st *routerState) notServedSince(p *routing.Port) time.Time {
 	return st.changes.programmed.at
 }
 
-// A change is the present value of something, and when it became that.
+// A change is the current value of a condition and the time of its last change.
 type change struct {
 	now bool
-	at  time.Time // zero: it is not known yet
+	at  time.Time // zero if not known yet
 }
 
 func (c *change) set(now bool, at time.Time) {
@@ -145,16 +145,17 @@ func (c *change) set(now bool, at time.Time) {
 	}
 }
 
-// changes are when the conditions of a router and of the ports on its networks changed
-// last. They take memory for the ports that changed since the switch connected.
+// changes are the times of the last changes of the conditions of a router and of the
+// ports on its networks. They take memory for the ports that changed since the switch
+// connected.
 type changes struct {
 	programmed, degraded change
 	first                time.Time            // confirmation of the first program since the switch connected
-	ports                map[string]time.Time // confirmation of those that changed later
-	refused              map[string]change    // ports of which the switch refuses, or refused, a flow
+	ports                map[string]time.Time // confirmation of the ports that changed later
+	refused              map[string]change    // ports with a flow that the switch refuses or has refused
 }
 
-// servedSince returns when the switch confirmed p as it is.
+// servedSince returns the time at which the switch confirmed the current p.
 func (c *changes) servedSince(p *routing.Port) time.Time {
 	if at, ok := c.ports[p.ID]; ok {
 		return at
@@ -183,7 +184,7 @@ func (c *changes) confirmed(last, next version, at time.Time) {
 	}
 }
 
-// reported notes what the switch refuses.
+// reported notes the objects that the switch refuses.
 func (c *changes) reported(st *routerState, at time.Time) {
 	c.degraded.set(len(st.report.Refused) > 0, at)
 	if len(st.report.Refused) == 0 && c.refused == nil {
@@ -209,7 +210,7 @@ func (c *changes) reported(st *routerState, at time.Time) {
 	}
 }
 
-// judge notes of the routers that may have changed whether they are programmed.
+// judge updates the conditions of routers that may have changed.
 func (c *Controller) judge(w *world) {
 	now := time.Now()
 	one := func(st *routerState) {

@@ -1,5 +1,5 @@
 // Package controller makes the routing bridges of one host match the intent. It connects the
-// parts: the model is compiled into flows, which are programmed over OpenFlow; bridges, ports
+// parts. The model is compiled into flows, which are programmed over OpenFlow. Bridges, ports
 // and taps are maintained through OVSDB and netlink.
 //
 // One goroutine, the world, owns the state of all routers and compiles their flows. Each
@@ -43,8 +43,8 @@ type Config struct {
 	OVSDB string
 	// IntegrationBridge is the bridge that has the ports of machines.
 	IntegrationBridge string
-	// EchoInterval is how long a switch may be silent before it is probed; after twice that
-	// time it is disconnected. 0 means 5 s.
+	// EchoInterval is the time after which a silent switch is probed. After twice that time it
+	// is disconnected. 0 means 5 s.
 	EchoInterval time.Duration
 	// AuditInterval is how often the flows of a switch are read back in full, and OVSDB and
 	// namespaces compared with the intent, in case a change went unnoticed. A switch that does
@@ -60,14 +60,14 @@ type Config struct {
 	// BridgesFile records which external bridges may have flows of ours, so that the flows of
 	// routers that are removed while no daemon runs are deleted later; "" means no record.
 	BridgesFile string
-	// Ports is how many ports [Controller.Counters] includes, those with the most packets
-	// first; 0 means none, a negative number all.
+	// Ports is the number of ports that [Controller.Counters] includes: those with the most
+	// packets. 0 means none, a negative number means all.
 	Ports int
 	// InstanceFile holds the ID that distinguishes this ofdvr from others on the machine, see
 	// [lifecycle.Instance]; "" means no file.
 	InstanceFile string
 	// NamespacesDir holds the settings that namespaces had before they were configured. They
-	// are restored when a namespace outlives its router; "" means that they are not.
+	// are restored when a namespace outlives its router; "" means that they are not restored.
 	NamespacesDir string
 	// RadvdDir holds the files of the routers' radvd processes, which outlive the daemon; ""
 	// means that no router sends advertisements.
@@ -127,7 +127,7 @@ type Controller struct {
 	stopped   chan struct{}        // closed when the world has ended
 	lifecycle *lifecycle.Lifecycle // nil without OVSDB
 	machines  *machines.Observer   // nil without OVSDB
-	stuck     func() string        // of the lifecycle; nil without OVSDB
+	stuck     func() string        // Lifecycle.Stuck; nil without OVSDB
 	counters  *counters.Book
 	external  external // owned by the world
 
@@ -139,7 +139,7 @@ type Controller struct {
 	limits       limits
 	unadmitted   atomic.Pointer[unadmitted]
 	unidentified unidentified
-	budget       *ofconn.Budget // memory for what switches report beyond the intent
+	budget       *ofconn.Budget // memory for reports of switches beyond the intent
 }
 
 // New returns a Controller that reports to rec. It fails if cfg is invalid.

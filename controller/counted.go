@@ -29,7 +29,7 @@ func (c *Controller) Glance(ctx context.Context) (counters.Snapshot, error) {
 	return c.counters.Glance(ctx, sources), nil
 }
 
-// counted returns the routers whose counters are wanted.
+// counted returns the routers whose counters are read.
 func counted(w *world) (all []counters.Source) {
 	for _, st := range w.sorted() {
 		src := counters.Source{Router: st.router}
@@ -58,7 +58,7 @@ func (c *Controller) packetsLimited(router, iface, kind string, packets int) {
 	c.limits.reached("interface_limited_packets "+kind, fmt.Sprintf("network of interface %s, router %s", iface, router), packets, time.Now())
 }
 
-// about returns what is needed to interpret the flows of a session's switch.
+// about returns the data needed to interpret the flows of a session's switch.
 func (c *Controller) about(ctx context.Context, s *session) (counters.About, error) {
 	return ask(ctx, c, func(w *world) counters.About {
 		for _, st := range w.routers {
@@ -87,8 +87,8 @@ func (w *world) countersRefused(router string, j *counters.Jump) {
 	}
 }
 
-// jumpedRecently describes counters of a router that were not added within refusalMemory; ""
-// if all were added.
+// jumpedRecently describes counters of a router that were not added within refusalMemory, or
+// returns "" if all were added.
 func (st *routerState) jumpedRecently() string {
 	if st.jump == nil || time.Since(st.jumpedAt) > refusalMemory {
 		return ""

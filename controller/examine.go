@@ -17,7 +17,7 @@ func (c *Controller) Examine(ctx context.Context) ([]doctor.Finding, error) {
 	return doctor.Examine(ctx, h)
 }
 
-// host returns the state that doctor examines.
+// host returns the state that package doctor examines.
 func (c *Controller) host(w *world) doctor.Host {
 	h := doctor.Host{
 		Intent: lifecycleIntent(w.intent), Leads: !c.standsBy(w), Quarantined: quarantineProblems(w.intent.Quarantined()),

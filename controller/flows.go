@@ -21,10 +21,11 @@ type Flow struct {
 	Does   string // the flow's purpose
 }
 
-// ErrNotConnected: a router's bridge is not connected.
+// ErrNotConnected means that a router's bridge is not connected.
 var ErrNotConnected = fmt.Errorf("the bridge is not connected")
 
-// manyFlows is how many flows beyond the desired ones are read from a switch.
+// manyFlows is the maximum number of flows beyond the desired ones that are read from a
+// switch.
 const manyFlows = 50_000
 
 // Flows reads the flows of a router's bridge and returns them in the switch's order. The error

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// limitMemory is how long the status reports a limit after it was last reached.
+// limitMemory is the time for which the status reports a limit after it was last reached.
 const limitMemory = 5 * time.Minute
 
 // A LimitStatus reports that a limit was reached recently, so that something was refused,
@@ -80,7 +80,7 @@ func (c *Controller) HTTPLimited(reason, address string) {
 	c.limits.reached("http_limited "+reason, "a client of "+address, 1, time.Now())
 }
 
-// memoryShort records that a bridge reports more than there is memory for.
+// memoryShort records that the reports of a bridge exceed its memory.
 func (c *Controller) memoryShort(bridge string) {
 	c.limits.reached("switch_memory", fmt.Sprintf("bridge %q", bridge), 1, time.Now())
 	if n, ok := c.refusals.sample("memory " + bridge); ok {
@@ -89,7 +89,7 @@ func (c *Controller) memoryShort(bridge string) {
 	}
 }
 
-// limitTexts has for each limit what was done and, after "; ", what to do about it.
+// limitTexts has for each limit the effect and, after "; ", the remedy.
 var limitTexts = func() map[string]string {
 	texts := map[string]string{
 		"accept":        "a connection of a switch could not be accepted; see the log for the reason, such as too many open files, and what has them open (ls /proc/$(pidof ofdvr)/fd)",

@@ -42,8 +42,8 @@ func newController(t *testing.T) *Controller {
 	return c
 }
 
-// Each limit is reported with what was refused, ended or left out, how often, since when, by
-// which peer, and what to do.
+// Each limit is reported with its effect, the number of times, the start of the period, the
+// peer, and the remedy.
 func TestLimitsAreReported(t *testing.T) {
 	peer := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711}
 	type limit struct {

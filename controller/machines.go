@@ -8,13 +8,13 @@ import (
 	"github.com/ofdvr/ofdvr/controller/machines"
 )
 
-// Machines returns what the integration bridge shows of machines, at most a second
-// old. What cannot be read is part of it.
+// Machines returns the evidence of machines on the integration bridge, at most a second old.
+// Errors of reading are part of the evidence.
 func (c *Controller) Machines(ctx context.Context) (*machines.Evidence, error) {
 	return c.lookForMachines(ctx, (*machines.Observer).Look)
 }
 
-// machinesAnew is like Machines, of what was read after the call.
+// machinesAnew is like Machines, but reads the evidence after the call.
 func (c *Controller) machinesAnew(ctx context.Context) (*machines.Evidence, error) {
 	return c.lookForMachines(ctx, (*machines.Observer).LookAnew)
 }
@@ -30,14 +30,14 @@ func (c *Controller) lookForMachines(ctx context.Context, look func(*machines.Ob
 }
 
 const (
-	// A scrape waits no longer for ovs-vswitchd to tell of machines, and then has what it told
-	// before, if that is not older.
+	// A scrape waits no longer for ovs-vswitchd's answer about machines. Then it uses the
+	// previous answer, if that is recent enough.
 	machinesPatience = 100 * time.Millisecond
 	machinesAge      = time.Minute
 )
 
-// CountMachines returns how many ports there are in each state, nil if
-// that is not known and cannot be found out soon.
+// CountMachines returns the number of ports in each state, or nil if it is not known and
+// cannot be read soon.
 func (c *Controller) CountMachines(ctx context.Context) (machines.Counts, error) {
 	x, err := ask(ctx, c, (*world).index)
 	if err != nil {

@@ -13,19 +13,19 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// A Plan is what a change of the intent would change on this host. It does not include changes
-// inside the namespaces of routers.
+// A Plan lists the changes on this host that a change of the intent would cause. It does not
+// include changes inside the namespaces of routers.
 type Plan struct {
-	Routers  []RouterPlan // those whose flows would change, sorted by ID
+	Routers  []RouterPlan // routers whose flows would change, sorted by ID
 	OVSDB    []ovsdb.Op   // in one transaction
-	Problems []string     // what prevents parts of the change
+	Problems []string     // reasons that prevent parts of the change
 }
 
-// A RouterPlan is what would change on a router's bridge.
+// A RouterPlan lists the changes on a router's bridge.
 type RouterPlan struct {
 	Router, Bridge string
-	// Connected: the bridge is connected. Otherwise its flows and port numbers are not known,
-	// and Delta lists all flows.
+	// Connected means that the bridge is connected. If it is false, the bridge's flows and
+	// port numbers are not known, and Delta lists all flows.
 	Connected bool
 	Delta     ofproto.Delta // may be empty, if only groups or meters would change
 	// Names are the names of the ports in Delta. Numbers of ports that the bridge does not
@@ -33,8 +33,9 @@ type RouterPlan struct {
 	Names map[ofproto.PortNo]string
 }
 
-// Plan returns what would change if the intent changed from before to after. touched are the
-// IDs of the routers that the change affects.
+// Plan returns the changes on this host if the intent changes from the parameter before to
+// the parameter after. The parameter touched has the IDs of the routers that the change
+// affects.
 func (c *Controller) Plan(ctx context.Context, before, after *ledger.Intent, touched []string) (Plan, error) {
 	var p Plan
 	type holds struct {

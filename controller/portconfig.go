@@ -20,7 +20,7 @@ const (
 	fragMask   = 3 // OFPC_FRAG_MASK
 
 	blocksPatch = ofproto.PortConfigDown | ofproto.PortConfigNoReceive | ofproto.PortConfigNoForward
-	blocksTap   = ofproto.PortConfigNoReceive | ofproto.PortConfigNoForward // not Down: the namespace sets that
+	blocksTap   = ofproto.PortConfigNoReceive | ofproto.PortConfigNoForward // without Down, which the namespace sets
 )
 
 var fragmentHandling = [...]string{"normal", "drop", "reassemble", "nx-match"} // in the syntax of ovs-ofctl set-frags
@@ -30,7 +30,7 @@ type misconfiguration struct {
 	about string // such as port pr-r1-blue
 	is    string
 	undo  string       // the command that corrects it
-	port  ofproto.Port // the port with the setting; zero: it is the switch's own
+	port  ofproto.Port // the port with the setting; zero if it is a setting of the switch
 	bits  ofproto.PortConfig
 }
 

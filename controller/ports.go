@@ -12,27 +12,27 @@ import (
 )
 
 const (
-	// peerBudget is the memory for what all switches together report beyond the intent, in
-	// bytes.
+	// peerBudget is the memory for the reports of all switches beyond the intent, in bytes.
 	peerBudget = 32 << 20
 	// portBytes is the memory that one port takes.
 	portBytes = 256
-	// ownPorts is how many unused ports each bridge may have without using peerBudget.
+	// ownPorts is the number of unused ports that each bridge may have without using
+	// peerBudget.
 	ownPorts = 64
 )
 
-// A portTable holds the ports of a switch: those that its router uses, and others as long as
-// the shared budget has memory. Its methods are safe for concurrent use.
+// A portTable holds the ports of a switch: the ports that its router uses, and other ports as
+// long as the shared budget has memory. Its methods are safe for concurrent use.
 type portTable struct {
 	mu      sync.Mutex
-	byNo    map[ofproto.PortNo]ofproto.Port       // nil: no description was requested yet
-	early   map[ofproto.PortNo]ofproto.PortStatus // the latest updates received during a description; nil: no description is under way
+	byNo    map[ofproto.PortNo]ofproto.Port       // nil if no description was requested yet
+	early   map[ofproto.PortNo]ofproto.PortStatus // the latest updates received during a description; nil if none is under way
 	names   []string                              // of the ports that the router uses, sorted
 	partial bool                                  // some ports did not fit into byNo
 	changed chan struct{}                         // capacity 1: byNo has changed since the last numbers
 	wants   chan struct{}                         // capacity 1: the router uses other ports, which may be among those that did not fit
 
-	share *ofconn.Share // nil means no bound
+	share *ofconn.Share // nil means no limit
 	taken int           // ports in byNo that are charged to share
 }
 
@@ -65,8 +65,8 @@ func wake(c chan<- struct{}) {
 	}
 }
 
-// expect prepares for a description, which is requested next: updates are recorded until
-// described.
+// expect prepares for a description, which the caller requests next. Updates are recorded
+// until the call of described.
 func (t *portTable) expect() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -8,9 +8,10 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// recount gives flows that hand packets to the kernel that are larger than the
-// next MTU the counters of their meters. Open vSwitch adds each packet that was measured to
-// theirs, whatever its size. Without a meter it is not known how many these flows got, and they have 0.
+// recount gives flows that hand packets to the kernel that are larger than the next MTU the
+// counters of their meters. After check_pkt_larger, Open vSwitch adds each packet to the flows' own
+// counters, whatever its size. Without a meter the true number is not known, and the counters are
+// 0.
 func recount(ctx context.Context, s *session, p compile.Program, stats []ofproto.FlowStats) error {
 	meters := make(map[ofproto.MeterID]ofproto.MeterStats)
 	var large []*ofproto.FlowStats

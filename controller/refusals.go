@@ -17,7 +17,7 @@ import (
 var (
 	// errStopping is wrapped by causes that are not the switch's fault.
 	errStopping = errors.New("session ended by the controller")
-	// errUnknownBridge ends a session with the bridge of no router.
+	// errUnknownBridge ends a session whose bridge belongs to no router.
 	errUnknownBridge = errors.New("no router has this bridge")
 	// errHandshake ends a session with a peer that does not complete the handshake.
 	errHandshake = errors.New("OpenFlow handshake timed out")
@@ -26,7 +26,7 @@ var (
 )
 
 // refusalReasons are the causes that are the switch's fault, with their metric labels. A text
-// says what was done and, after "; ", what to do about it.
+// has the effect and, after "; ", the remedy.
 var refusalReasons = []struct {
 	cause  error
 	reason string

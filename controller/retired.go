@@ -17,17 +17,17 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// An external bridge outlives the router that is on it. So that a removed router does not go
-// on forwarding, our flows are deleted from its bridge: at once if the bridge is connected,
-// else when it connects. A file records which external bridges may have flows of ours, because
-// the intent may change while no daemon runs. The file is on a file system that a restart of
-// the machine clears, and so does a restart clear the flows.
+// An external bridge outlives its router. Our flows are deleted from the bridge of a removed
+// router, so that it stops forwarding: at once if the bridge is connected, otherwise when it
+// connects. A file records which external bridges may have flows of ours, because the intent
+// may change while no daemon runs. The file is on a file system that a restart of the machine
+// clears. The restart also clears the flows.
 
 // An externalBridge is a bridge that ofdvr programs but does not own.
 type externalBridge struct {
 	Router     string       `json:"router"`
 	Name       string       `json:"bridge,omitempty"`
-	DatapathID ofproto.DPID `json:"datapath_id,omitempty"` // 0: the name identifies the bridge
+	DatapathID ofproto.DPID `json:"datapath_id,omitempty"` // 0 if the name identifies the bridge
 }
 
 func externalBridgeOf(r *routing.Router) externalBridge {
@@ -51,11 +51,11 @@ func (b externalBridge) String() string {
 
 // external records the external bridges that may have flows of ours.
 type external struct {
-	file    string // "": no file
+	file    string // "" means no file
 	loaded  bool
 	unsaved bool                        // the last write of the file failed
-	known   map[externalBridge]bool     // value: it was in the database that this daemon is connected to
-	retired map[externalBridge]*session // the known bridges whose router is gone; value nil: not connected
+	known   map[externalBridge]bool     // the value is true if it was in the database of this daemon
+	retired map[externalBridge]*session // the known bridges whose router is gone; the value is nil if not connected
 }
 
 // A keptBridge is the file's entry for a bridge.
@@ -115,8 +115,8 @@ func sortedBridges[V any](m map[externalBridge]V) []externalBridge {
 	return out
 }
 
-// retire finds the bridges whose router is gone. left are the sessions that have just lost
-// their router.
+// retire finds the bridges whose router is gone. The parameter left has the sessions that have
+// just lost their router.
 func (c *Controller) retire(w *world, left []*session) {
 	stop := func(s *session) {
 		s.stop(fmt.Errorf("%w: bridge %s has no router any more", errStopping, s.bridge))
@@ -257,7 +257,7 @@ func (c *Controller) clearBridge(w *world, s *session) (router string, retired b
 	return "", false
 }
 
-// known returns what identifies b, its name or its datapath ID.
+// known returns the name or the datapath ID that identifies b.
 func (b externalBridge) known() string {
 	if b.DatapathID != 0 {
 		return b.DatapathID.String()
@@ -266,7 +266,7 @@ func (b externalBridge) known() string {
 }
 
 // bridgesExist handles the names and datapath IDs of all bridges in the database. A bridge
-// that was in the database before and is not now has no flows.
+// that has disappeared from the database has no flows.
 func (c *Controller) bridgesExist(w *world, all map[string]bool) {
 	e := &c.external
 	changed := e.unsaved

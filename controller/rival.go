@@ -11,15 +11,16 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A bridge is one switch, but two connections may claim to be it. The session whose switch
-// answers a probe keeps the bridge. If it does not answer, its connection is broken but
-// not closed yet: the switch has reconnected, and the new connection gets the bridge.
+// A bridge is one switch, but two connections may claim to be it. The session that has the
+// bridge keeps it if its switch answers a probe. If the switch does not answer, the old
+// connection is broken but not closed yet, because the switch has reconnected. The new
+// connection then gets the bridge.
 
 // errTaken refuses a connection that claims a bridge of another connection.
 var errTaken = errors.New("the bridge has another connection, which answers")
 
-// probeTime is how long the switch of a session may take to answer when another connection
-// claims its bridge.
+// probeTime is the time within which the switch of a session must answer when another
+// connection claims its bridge.
 const probeTime = 500 * time.Millisecond
 
 // A claim is the latest refused connection that claimed a connected bridge.
@@ -28,8 +29,8 @@ type claim struct {
 	peer net.Addr
 }
 
-// rival returns the session that has the bridge of s, unless s may take the bridge from it
-// without a probe; nil if no session has it.
+// rival returns the session that has the bridge of s. It returns nil if no session has the
+// bridge, or if s may take the bridge without a probe.
 func (w *world) rival(c *Controller, s *session) *session {
 	var old *session
 	if st := w.routerOf(s); st != nil {
@@ -78,7 +79,7 @@ func (w *world) claimRefused(s *session) {
 	}
 }
 
-// displaced ends s, because session by has its bridge now.
+// displaced ends s, because the session in the parameter by has its bridge now.
 func (s *session) displaced(by *session) {
 	cause := ofconn.ErrEchoTimeout
 	if s.origin.standby {
@@ -110,7 +111,7 @@ func describeAddr(a net.Addr) string {
 // recognize fails if the switch of s is neither the bridge of a router nor a retired bridge.
 func (c *Controller) recognize(ctx context.Context, s *session) error {
 	type bridge struct {
-		router  *routing.Router // nil: no router has it
+		router  *routing.Router // nil if no router has it
 		retired bool
 	}
 	b, err := ask(ctx, c, func(w *world) (has bridge) {

@@ -182,7 +182,7 @@ var asyncConfig = ofproto.SetAsync{AsyncConfig: ofproto.AsyncConfig{
 }}
 
 // identify reads the switch's datapath ID and the name of its bridge and, if the bridge is one
-// of ours, its ports. Before that, nothing that the peer sends is kept.
+// of ours, its ports. Until then no data of the peer is kept.
 func (c *Controller) identify(ctx context.Context, s *session) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, handshakeTimeout,
 		fmt.Errorf("%w within %v", errHandshake, handshakeTimeout))

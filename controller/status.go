@@ -29,7 +29,7 @@ type IntentStatus struct {
 	// and the host. The API computes it from Source.
 	Hash     string         `json:"hash,omitempty"`
 	Source   *ledger.Intent `json:"-"`
-	Complete bool           `json:"complete"` // all sources were read, so what is not in the intent is removed
+	Complete bool           `json:"complete"` // all sources were read, so objects that are not in the intent are removed
 	Networks int            `json:"networks"`
 	Routers  int            `json:"routers"`
 	Ports    int            `json:"ports"`
@@ -58,8 +58,8 @@ type SourceStatus struct {
 	Ports    int       `json:"ports"`
 	Partial  bool      `json:"partial,omitempty"` // not all of it could be read at the start, so nothing is removed
 	Warnings []string  `json:"warnings,omitempty"`
-	// Mistakes are why the file's latest version is not in use, or why the store cannot be
-	// read or written; each is also a problem.
+	// Mistakes are the reasons why the file's latest version is not in use, or why the store
+	// cannot be read or written. Each is also a problem.
 	Mistakes []string `json:"mistakes,omitempty"`
 }
 
@@ -78,11 +78,11 @@ type RouterStatus struct {
 	Connected      bool      `json:"connected"`
 	Since          time.Time `json:"since,omitzero"`         // of the last connect or disconnect
 	State          string    `json:"state"`                  // disconnected, or the reconciler's state
-	Can            []string  `json:"capabilities,omitempty"` // of the switch, as far as known; the kernel does what is missing
+	Can            []string  `json:"capabilities,omitempty"` // of the switch, as far as known; the kernel handles the rest
 	FlowsWanted    int       `json:"flows_wanted"`
 	FlowsInstalled int       `json:"flows_installed"` // of FlowsWanted, confirmed by the switch
 	FlowsRefused   int       `json:"flows_refused"`   // changes that the switch refuses; each is also a problem
-	FlowsForeign   int       `json:"flows_foreign"`   // flows, groups and meters of others, which are left alone
+	FlowsForeign   int       `json:"flows_foreign"`   // flows, groups and meters of others, which stay unchanged
 	Settled        bool      `json:"settled"`
 	Problems       []string  `json:"problems,omitempty"`
 }
@@ -146,7 +146,8 @@ func (c *Controller) status(w *world) Status {
 	return s
 }
 
-// maxQuarantineProblems is how many quarantined objects get a problem of their own.
+// maxQuarantineProblems is the maximum number of quarantined objects with a problem of their
+// own.
 const maxQuarantineProblems = 100
 
 // quarantineProblems returns the problems of quarantined objects, and their consequence.

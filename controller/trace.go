@@ -16,23 +16,24 @@ import (
 type TracedPath struct {
 	trace.Path
 	Bridge string
-	// Assumed: the bridge is not connected, so the desired flows were followed instead of the
-	// installed ones.
+	// Assumed means that the trace followed the desired flows instead of the installed ones,
+	// because the bridge is not connected.
 	Assumed bool
 	// Held are the installed flows of the steps, with their counters; nil where the switch
 	// lacks the flow.
 	Held []*ofproto.FlowStats
 	Text []string // each step's flow in the syntax of ovs-ofctl --names
-	// Verified: Open vSwitch traced the packet too. Disagrees is how its result differs, nil
-	// if it does not. Between are the ports of the integration bridge where that trace begins
-	// and ends; "" if it begins or ends at the routing bridge.
+	// Verified means that Open vSwitch traced the packet too. Disagrees lists the differences
+	// between the results; it is nil if they agree. Between are the ports of the integration bridge
+	// where Open vSwitch's trace begins and ends; an element is "" if the trace begins or ends at
+	// the routing bridge.
 	Verified  bool
 	Disagrees error
 	Between   [2]string
-	Remark    string // about Between, such as that a port floods; "" if there is nothing to say
+	Remark    string // about Between, such as that a port floods; "" if there is none
 }
 
-// ErrCannotVerify: Open vSwitch cannot be asked to trace a packet.
+// ErrCannotVerify means that Open vSwitch cannot be asked to trace a packet.
 var ErrCannotVerify = errors.New("cannot ask Open vSwitch to trace the packet")
 
 // Trace returns the path of a packet and, if it arrives and that can be predicted, of its answer. With verify,
@@ -119,7 +120,7 @@ func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedPath
 	return nil
 }
 
-// heldBy returns f as the switch holds it, nil if it does not.
+// heldBy returns the switch's version of f, or nil if the switch lacks f.
 func heldBy(ctx context.Context, s *session, p compile.Program, f ofproto.Flow) (*ofproto.FlowStats, error) {
 	if s == nil {
 		return nil, nil

@@ -40,9 +40,10 @@ func (c *Controller) appctl(ctx context.Context, command string, args ...string)
 	return text, nil
 }
 
-// verifyEnds asks Open vSwitch for the way of the packet from the sender's own port
-// on the integration bridge to the receiver's: whether it comes to the routing bridge, and
-// from there to the port. Ends that are no ports, or that no one can look for, are not verified.
+// verifyEnds asks Open vSwitch to trace the packet from the sender's port on the integration
+// bridge to the receiver's port. It checks whether the packet reaches the routing bridge and,
+// from there, the receiver's port. Ends that are not ports, or whose machines cannot be located,
+// are not verified.
 func (c *Controller) verifyEnds(ctx context.Context, x *routing.Index, t *TracedPath) error {
 	evidence, err := c.machinesAnew(ctx)
 	if err != nil {
@@ -81,8 +82,8 @@ func (c *Controller) verifyEnds(ctx context.Context, x *routing.Index, t *Traced
 	return c.verifyEnd(ctx, x, view, t, end, text)
 }
 
-// verifyEnd compares where the packet goes, according to the trace that text is, with where the
-// machine of the receiving port is.
+// verifyEnd compares the destination of the packet, according to the trace in the parameter
+// text, with the location of the receiver's machine.
 func (c *Controller) verifyEnd(ctx context.Context, x *routing.Index, view *machines.View, t *TracedPath, end trace.End, text string) error {
 	to, ok := c.verifiable(x, view, t, end)
 	switch {
@@ -115,8 +116,9 @@ func (c *Controller) verifyEnd(ctx context.Context, x *routing.Index, view *mach
 	return nil
 }
 
-// verifiable returns where the machine of an end is, and false if that is no port or cannot
-// be looked for. If it is not where it should be, the way disagrees.
+// verifiable returns the location of the machine of an end, and false if the end is not a port
+// or its machine cannot be located. If the machine is in the wrong place, verifiable adds a
+// disagreement to the path.
 func (c *Controller) verifiable(x *routing.Index, view *machines.View, t *TracedPath, e trace.End) (s machines.Sighting, ok bool) {
 	p, ok := x.Port(e.Port)
 	if !ok {
@@ -134,7 +136,7 @@ func (c *Controller) verifiable(x *routing.Index, view *machines.View, t *Traced
 	return s, true
 }
 
-// fate says in words what Open vSwitch does with a packet.
+// fate describes what Open vSwitch does with a packet.
 func fate(text string) string {
 	if ovstrace.Floods(text) {
 		return "it floods the packet, datapath actions " + ovstrace.Datapath(text)

@@ -27,7 +27,7 @@ type world struct {
 	dirty   map[string]bool         // routers to compile
 
 	unjudged    map[string]bool // routers whose conditions may have changed
-	unjudgedAll bool            // those of all may have
+	unjudgedAll bool            // all of them may have
 
 	lead bool // this daemon does not stand by
 
@@ -36,18 +36,18 @@ type world struct {
 
 	waiters map[*waiter]bool
 	moved   bool   // something changed that waiters may wait for
-	logged  string // the router whose OpenFlow messages are logged; "": none
+	logged  string // the router whose OpenFlow messages are logged; "" if none
 }
 
 // A routerState is the progress of one router.
 type routerState struct {
 	router  *routing.Router
-	kernel  *compile.Kernel // see [compile.Facts]; so are the neighbours
+	kernel  *compile.Kernel // see [compile.Facts]
 	known   *compile.Neighbours
 	session *session // nil while its bridge is not connected
-	claim   *claim   // nil: no claim was refused
+	claim   *claim   // nil if no claim was refused
 
-	jump     *counters.Jump // counters that were not added; nil: all were
+	jump     *counters.Jump // counters that were not added; nil if all were added
 	jumpedAt time.Time
 	since    time.Time
 	changes  changes // of its conditions
@@ -57,9 +57,9 @@ type routerState struct {
 
 	announce []compile.Announcement // to send with the next program
 
-	asked   time.Time // the earliest change of the intent that is not in a program yet; zero: none
+	asked   time.Time // the earliest change of the intent that is not in a program yet; zero if none
 	wanted  []version // not confirmed by the switch, by generation
-	applied version   // the last confirmed version; gen 0: none since the switch connected
+	applied version   // the last confirmed version; gen is 0 if none was confirmed since the switch connected
 }
 
 // A version is one program of a router.
@@ -128,8 +128,9 @@ func (st *routerState) facts() compile.Facts {
 	return f
 }
 
-// unread returns a predicate for the flows of a router that depend on its namespace, while
-// that has not been read; nil if it has been read or is not ours.
+// unread returns a predicate for the flows of a router that depend on its namespace, as long
+// as the namespace has not been read. It returns nil if the namespace has been read or is
+// not ours.
 func (c *Controller) unread(st *routerState) func(ofproto.Cookie) bool {
 	if st.kernel != nil && st.known != nil || c.lifecycle == nil || !st.router.Bridge.Managed || st.router.Fallback != routing.FallbackNamespace {
 		return nil
@@ -141,7 +142,8 @@ func (c *Controller) unread(st *routerState) func(ofproto.Cookie) bool {
 }
 
 // keeps returns a predicate for the flows of a router that must not be deleted now, because
-// the intent or the namespace is not completely known; nil if all may be.
+// the intent or the namespace is not completely known. It returns nil if all flows may be
+// deleted.
 func (c *Controller) keeps(w *world, st *routerState) func(ofproto.Cookie) bool {
 	if !w.intent.Complete {
 		return func(ofproto.Cookie) bool { return true }
@@ -201,7 +203,7 @@ func (c *Controller) setIntent(w *world, next *ledger.Intent, touched []string) 
 // setLayout changes the set of networks and routers.
 func (c *Controller) setLayout(w *world, next *ledger.Intent) {
 	w.unjudgedAll = true
-	var left []*session // those that have lost their router
+	var left []*session // sessions that have lost their router
 	old := w.routers
 	w.routers = make(map[string]*routerState, len(old))
 	for r := range next.Index.Routers("") {
@@ -232,7 +234,7 @@ func (c *Controller) setLayout(w *world, next *ledger.Intent) {
 	}
 }
 
-// index returns the intent's.
+// index returns the index of the intent.
 func (w *world) index() *routing.Index { return w.intent.Index }
 
 // sorted returns the routers in the order of their IDs.

@@ -12,8 +12,8 @@ import (
 // ErrNotFound means that the object of a request does not exist.
 var ErrNotFound = errors.New("there is no such object")
 
-// ErrEmpty means that a request would replace everything by nothing, as a failed program might
-// ask for by mistake.
+// ErrEmpty means that a request would delete everything, for example because of a failure in
+// the client.
 var ErrEmpty = errors.New("nothing is declared, so everything would be deleted")
 
 // Put returns an edit that creates or replaces the objects of m.
@@ -56,9 +56,9 @@ func ReplaceAll(m routing.Model, allowEmpty bool) Edit {
 	}
 }
 
-// Delete returns an edit that deletes o and, with cascade, what refers to it: the ports of a
-// network, and the interfaces that routers have on it. The error is [ErrNotFound] if o does
-// not exist.
+// Delete returns an edit that deletes o. With cascade, it also deletes references to o: the
+// ports of a network, and the interfaces of routers on it. The error is [ErrNotFound] if o
+// does not exist.
 func Delete(o Object, cascade bool) Edit {
 	return func(s *Intent) (Proposal, error) {
 		if s.source(o) < 0 {
@@ -80,7 +80,7 @@ func Delete(o Object, cascade bool) Edit {
 	}
 }
 
-// cascadeNetwork adds to c what must be deleted before the network.
+// cascadeNetwork adds to c the deletions that must precede the deletion of the network.
 func cascadeNetwork(x *routing.Index, id string, c *routing.Change) {
 	for p := range x.PortsOn(id, "") {
 		c.Delete.Ports = append(c.Delete.Ports, p.ID)

@@ -7,7 +7,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// finish returns the intent after the pass. It still has the old revision.
+// finish returns the intent after the pass. The result still has the old revision.
 func (p *pass) finish() *Intent {
 	next := *p.s
 	next.Index = p.x

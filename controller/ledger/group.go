@@ -82,8 +82,8 @@ func (g *group) edit(edit Edit) (Result, error) {
 	return r, nil
 }
 
-// advance makes next, which differs from g.intent by d, the new g.intent. It returns the events and
-// the affected routers.
+// advance replaces g.intent by the parameter next. The parameter d is the difference between the
+// two. It returns the events and the affected routers.
 func (g *group) advance(next *Intent, d routing.Change, revision uint64) ([]Event, map[string]bool) {
 	next.Revision, next.Since = revision, g.began
 	if d.Delete.Len() > len(d.Delete.Ports) || d.Put.Len() > len(d.Put.Ports) {
@@ -105,8 +105,8 @@ func (g *group) advance(next *Intent, d routing.Change, revision uint64) ([]Even
 	return events, touched
 }
 
-// refused returns an error if an object of m would be quarantined, because an object that
-// waited for another one of m takes precedence.
+// refused returns an error if an object of m would be quarantined: m may make another object usable
+// that waited for one of m's objects and takes precedence.
 func (p *pass) refused(m *routing.Model) error {
 	var last routing.Kind
 	n := 0

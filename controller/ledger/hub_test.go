@@ -92,7 +92,7 @@ func (h *hub) write(complete bool, changes ...routing.Change) uint64 {
 	return h.revision
 }
 
-// merged returns the change that is a followed by b.
+// merged returns one change with the effect of a followed by b.
 func merged(a, b routing.Change) routing.Change {
 	a.Put = after(a.Put, b)
 	deleted := routing.IDs{
@@ -195,8 +195,8 @@ func TestOlderChangesDoNotUndoAWrite(t *testing.T) {
 	}
 }
 
-// An object of the file shadows that of a shared store, and is deleted only from the host's
-// own store; when the file drops it, the shared store's object is used again.
+// An object of the file shadows the object of a shared store. It is deleted only from the
+// host's own store. When the file drops the object, the shared store's object is used again.
 func TestShadowedObjectsComeBack(t *testing.T) {
 	shared, own := routing.Model{Networks: []routing.Network{network("a")}}, routing.Model{Networks: []routing.Network{network("b")}}
 	shared.Networks[0].MTU, own.Networks[0].MTU = 1400, 1400
@@ -232,8 +232,8 @@ func TestFileDropsNetworkOfOtherSource(t *testing.T) {
 	}
 }
 
-// A write whose object would be quarantined is refused: the network that is put makes a port
-// of the file usable, which takes precedence over the port that is put.
+// A write whose object would be quarantined is refused. Here the network in the write makes
+// a port of the file usable, and that port takes precedence over the port in the write.
 func TestWriteThatWouldBeQuarantinedIsRefused(t *testing.T) {
 	d := new(disk)
 	file := routing.Model{Ports: []routing.Port{port("late", "nowhere", 20)}}

@@ -14,19 +14,19 @@ type Intent struct {
 	// Revision grows with each change. With a store it also grows from one run of the daemon
 	// to the next.
 	Revision uint64
-	// Since is when the change that led to it was received. It is zero at the start,
-	// and after a store was reloaded.
+	// Since is the time when the change that led to this intent was received. It is zero at the
+	// start, and after a store was reloaded.
 	Since time.Time
 	// Layout is the revision of the last change of networks or routers since the daemon's
 	// start, or the revision at the start.
 	Layout uint64
 	Index  *routing.Index
-	// Complete: no object is missing, so objects that exist and are not in Index may be
-	// removed. All sources are Whole and could be read, and no network or router is
+	// Complete means that no object is missing, so objects that exist and are not in Index may
+	// be removed. All sources are Whole and could be read, and no network or router is
 	// quarantined.
 	Complete bool
-	// Whole: the sources claim to have all objects. A new store is not whole: it is empty, but
-	// that does not mean that everything should be removed.
+	// Whole means that the sources claim to have all objects. A new store is empty but not
+	// whole, because everything would be removed otherwise.
 	Whole bool
 	// Sources are the sources in order of precedence: an object that several sources have
 	// belongs to the first of them.
@@ -73,7 +73,7 @@ type SourceState struct {
 	Loaded                   time.Time // when it was last read
 	Networks, Routers, Ports int       // number of its objects
 	Warnings                 []string
-	Err                      error // why its latest version is not in use, or not completely, or why it cannot be written to; else nil
+	Err                      error // why its latest version is not in use, or only in part, or why it cannot be written to; otherwise nil
 	Partial                  bool  // it could not be read completely, so objects may be missing without being quarantined
 
 	whole  bool          // it claims to have all its objects
@@ -92,7 +92,8 @@ func read(src Source, c *Contents) *SourceState {
 	return s
 }
 
-// readOnly returns why src cannot be written to; nil if it can, or is not a store.
+// readOnly returns the reason why src cannot be written to, or nil if it can be written to or
+// is not a store.
 func readOnly(src Source) error {
 	if w, ok := src.(Store); ok {
 		return w.ReadOnly()
@@ -169,7 +170,7 @@ const (
 	Deleted   Op = "deleted"
 )
 
-// events returns the events of c, which must change all objects that it names, on x.
+// events returns the events of change c on x. c must change all objects that it names.
 func events(x *routing.Index, c routing.Change, revision uint64) []Event {
 	out := make([]Event, 0, c.Len())
 	add := func(e Event, existed bool) {

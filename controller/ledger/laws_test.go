@@ -145,7 +145,7 @@ type machine struct {
 	stop    func()
 	replica map[ledger.Object]any // of a client that follows the events
 	since   uint64
-	whole   bool // what the hub claims, as far as the ledger relies on it
+	whole   bool // the hub's claim to be whole, as far as the ledger relies on it
 	partial bool // it could not be read
 }
 

@@ -21,7 +21,7 @@ type Config struct {
 	// Sources are the sources of the intent in order of precedence: an object that several
 	// sources have belongs to the first of them.
 	Sources []Source
-	// Write is the one of Sources that writes go to; nil means that writes fail until
+	// Write is the element of Sources that writes go to; nil means that writes fail until
 	// [Ledger.Adopt].
 	Write Store
 	// Complete declares that the initial contents of the host's own store are complete, even
@@ -41,8 +41,8 @@ const (
 // ErrNoStore is the error of writes without a store.
 var ErrNoStore = errors.New("there is no store: start ofdvr serve with --state-dir")
 
-// A StoreError means that a write could not be committed. It is not known whether it was; most
-// probably not.
+// A StoreError means that the commit of a write has failed. The write is probably not on disk,
+// but this is not certain.
 type StoreError struct {
 	Store string
 	Err   error
@@ -62,7 +62,7 @@ type Ledger struct {
 
 	// Owned by Run.
 	sources []Source
-	store   Store             // one of sources; nil: writes fail
+	store   Store             // one of sources; nil if writes fail
 	ahead   map[Object]uint64 // objects committed to a shared store and the revision, until the store reports it
 	to      Reader
 }
@@ -113,9 +113,9 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 // Intent returns the current intent.
 func (l *Ledger) Intent() *Intent { return l.intent.Load() }
 
-// Events returns the events of the first revision after since that has any, and a channel that
-// is closed when there are more. All callers share the events, which must not be changed. The
-// error is [ErrCompacted].
+// Events returns the events of the first revision with events after the parameter since, and a
+// channel that is closed when there are more. All callers share the events, which must not be
+// changed. The error is [ErrCompacted].
 func (l *Ledger) Events(since uint64) ([]Event, <-chan struct{}, error) {
 	return l.history.after(since)
 }
@@ -190,7 +190,7 @@ func await[T any](ctx context.Context, done <-chan T) (v T, err error) {
 	}
 }
 
-// Try returns what a write would do, without doing it.
+// Try returns the effect that a write would have, without writing.
 func (l *Ledger) Try(edit Edit) (before *Intent, r Result, err error) {
 	before = l.Intent()
 	g := group{intent: before.trial()}
@@ -206,7 +206,7 @@ type Reader interface {
 }
 
 // Run follows the sources and handles writes until ctx is done. It passes each new intent to
-// to.
+// the Reader.
 func (l *Ledger) Run(ctx context.Context, to Reader) error {
 	l.to = to
 	g, ctx := errgroup.WithContext(ctx)
@@ -291,8 +291,8 @@ func unneeded(edit Edit, failed error, intents ...*Intent) (a answer) {
 	return a
 }
 
-// unread returns why the store must not be written to: it could not be read, not even now, so
-// a write could destroy its contents.
+// unread tries again to read a store that could not be read. If it fails again, it returns the
+// reason: a write could destroy the store's contents.
 func (l *Ledger) unread(ctx context.Context) error {
 	if s := l.Intent().Store(); s == nil || !s.Partial {
 		return nil

@@ -30,7 +30,7 @@ type disk struct {
 	fail     error         // of the next commits
 	anyway   bool          // failing commits are written all the same
 	readOnly error         // why writes fail
-	hold     chan struct{} // commits wait until it is closed; nil: they do not wait
+	hold     chan struct{} // commits wait until it is closed; nil means that they do not wait
 }
 
 func (d *disk) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (routing.Change, error), _ func(ledger.Update) error) error {
@@ -298,8 +298,8 @@ func TestWrites(t *testing.T) {
 	}
 }
 
-// TestTryFile checks that the plan for a new version of the topology file is what a reload of the
-// file does, and that planning changes nothing.
+// The plan for a new version of the topology file equals the effect of a reload of the file.
+// Planning changes nothing.
 func TestTryFile(t *testing.T) {
 	m := blue()
 	k := open(t, new(disk), ledger.Config{}, &m)
@@ -323,8 +323,7 @@ func TestTryFile(t *testing.T) {
 	}
 }
 
-// The intent after a write or an update of the file has a time; the one at the start has
-// none.
+// The intent has a time after a write or an update of the file, and none at the start.
 func TestSince(t *testing.T) {
 	k := open(t, &disk{}, ledger.Config{}, nil)
 	if s := k.Intent(); !s.Since.IsZero() {
@@ -659,7 +658,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// events returns the events of the first revision after since that has any.
+// events returns the events of the first revision with events after the parameter since.
 func (k *desk) events(since uint64) []ledger.Event {
 	k.t.Helper()
 	events, _, err := k.Events(since)

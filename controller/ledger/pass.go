@@ -115,7 +115,7 @@ func (f *fate) was() thing {
 	return nil
 }
 
-// want returns the owner's version, nil if it cannot be read or no source has the object.
+// want returns the owner's version, or nil if it cannot be read or no source has the object.
 func (f *fate) want() *version {
 	if len(f.now) == 0 || f.now[0].thing == nil {
 		return nil
@@ -211,8 +211,8 @@ func (p *pass) takeOut(changed []Object) {
 	p.displace(displaced)
 }
 
-// without returns x after c and without what is on networks that c deletes, and the objects
-// that it left out.
+// without returns x after change c, without the objects on networks that c deletes. It also
+// returns these objects.
 func without(x *routing.Index, c routing.Change) (*routing.Index, []Object) {
 	var on []Object
 	going := make(objects, c.Delete.Len())
@@ -351,7 +351,8 @@ func (p *pass) place(o Object) {
 	p.wake(o)
 }
 
-// before reports whether o of a source precedes by, which must be used.
+// before reports whether object o of a source precedes the object in the parameter by, which
+// must be used.
 func (p *pass) before(o Object, source int, by Object) bool {
 	other := p.s.ownerOf(by)
 	if f := p.fate[by]; f != nil {

@@ -87,7 +87,7 @@ func (p *pass) quarantine(f *fate, o Object, errs []*routing.PathError) {
 	}
 }
 
-// rival returns the object that err says is in conflict.
+// rival returns the conflicting object that err names.
 func rival(err error) (Object, bool) {
 	if e, ok := errors.AsType[*routing.TakenError](err); ok {
 		return Object{e.Kind, e.ID}, true
@@ -148,7 +148,7 @@ func (s *Intent) settle() {
 	s.Complete = s.Whole && !gaps
 }
 
-// wholeOf reports whether source i is complete, or assumed to be.
+// wholeOf reports whether source i is complete or assumed to be complete.
 func (s *Intent) wholeOf(i int) bool {
 	src := s.Sources[i]
 	return src.whole || src.Role == Declared || src.Role == Own && s.believed

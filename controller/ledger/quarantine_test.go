@@ -61,8 +61,8 @@ func TestSourcesAreJoinedBeforeValidation(t *testing.T) {
 	}
 }
 
-// Of two objects in conflict, that of the file is used. The other one is quarantined, stays in
-// the store, and is used when the conflict has ended.
+// Of two objects in conflict, the file's object is used. The store's object is quarantined,
+// stays in the store, and is used when the conflict has ended.
 func TestQuarantine(t *testing.T) {
 	file, d := blue(), stored(routing.Model{
 		Networks: []routing.Network{network("c")},

@@ -15,8 +15,8 @@ type Source interface {
 	Name() string
 	// Role is the source's role on this host. It does not change.
 	Role() Role
-	// Load returns all objects of the source, and which cannot be read. The error is ctx's, or
-	// one that prevents the daemon from starting.
+	// Load returns all objects of the source, including those that cannot be read. The error
+	// is ctx's, or one that prevents the daemon from starting.
 	Load(ctx context.Context) (Contents, error)
 	// Follow calls report for each change after revision since, in order, until ctx is done or
 	// report returns an error. Commits of the ledger itself may be among the changes. The
@@ -24,8 +24,8 @@ type Source interface {
 	// loaded again.
 	//
 	// compare is for a source that has whole versions instead of changes. It returns the
-	// change from the source's last reported version to a model, and what is wrong with the
-	// model in view of the other sources, like [routing.Model.Validate].
+	// change from the source's last reported version to a model. Its error lists the mistakes
+	// of the model in view of the other sources, like [routing.Model.Validate].
 	Follow(ctx context.Context, since uint64, compare func(*routing.Model) (routing.Change, error), report func(Update) error) error
 }
 
@@ -34,8 +34,8 @@ type Store interface {
 	Source
 	// Commit makes changes durable, in order, all of them or none, and returns the store's
 	// revision after them. The revision of a store of role [Own] is at least least. If the
-	// error is nil the changes are on disk. After an error the ledger loads the store again,
-	// because they may be. Commit is called by one goroutine at a time.
+	// error is nil the changes are on disk. After an error the changes may also be on disk, so
+	// the ledger loads the store again. Commit is called by one goroutine at a time.
 	Commit(ctx context.Context, least uint64, complete bool, changes ...routing.Change) (revision uint64, err error)
 	// ReadOnly returns why the store cannot be written to, nil if it can.
 	ReadOnly() error
@@ -51,8 +51,8 @@ const (
 	// mistake is not used at all. Its objects are deleted from the host's own store, if that
 	// can be written to.
 	Declared
-	// Shared is a store with other writers. This host deletes from it only what a client asks
-	// it to.
+	// Shared is a store with other writers. This host deletes objects from it only at a
+	// client's request.
 	Shared
 )
 
@@ -66,24 +66,25 @@ type Contents struct {
 
 	// Unusable are the objects that cannot be read.
 	Unusable []Unusable
-	// Err is why the source, or more of it than Unusable, could not be read; nil if it could.
+	// Err is the reason why the source, or more of it than Unusable, could not be read. It is
+	// nil if there is no such reason.
 	Err error
-	// Locate adds the position in the source to a mistake in Model; nil: the source has no
-	// positions. It is not called after loading.
+	// Locate adds the position in the source to a mistake in Model. It is nil if the source
+	// has no positions. It is not called after loading.
 	Locate func(*routing.PathError) error
 }
 
 // An Update is a change of a [Source].
 type Update struct {
 	Revision uint64         // of the source after it; 0 if the source has no revisions
-	Change   routing.Change // puts an object that was unusable and is not any more
+	Change   routing.Change // puts objects that have become usable
 	Unusable []Unusable     // objects that were put but cannot be read
 
 	Complete bool      // no object is missing, see [Intent]
 	Loaded   time.Time // when it was read
 	Warnings []string  // all current warnings
-	// Err is why the latest version is not known or not used. Then the other fields are
-	// ignored.
+	// Err is the reason why the latest version is not known or not used. If it is not nil, the
+	// other fields are ignored.
 	Err error
 }
 

@@ -16,8 +16,8 @@ func (l *Ledger) Adopt(ctx context.Context, store Store) error {
 	return l.notify(ctx, notice{adopt: store})
 }
 
-// handle handles a notice. It returns why the update of a declared source is refused, or why a
-// store cannot be adopted.
+// handle handles a notice. It returns the reason why the update of a declared source is
+// refused, or why a store cannot be adopted.
 func (l *Ledger) handle(ctx context.Context, t *notice) error {
 	switch {
 	case t.adopt != nil:
@@ -33,7 +33,7 @@ func (l *Ledger) handle(ctx context.Context, t *notice) error {
 	return nil
 }
 
-// failed records why the latest version of source i is not known or not used.
+// failed records the reason why the latest version of source i is not known or not used.
 func (l *Ledger) failed(i int, err error) {
 	s := *l.Intent()
 	src := *s.Sources[i]
@@ -103,8 +103,8 @@ func alike(s *SourceState) *SourceState {
 	return &t
 }
 
-// unseen returns the part of c, which led to a revision of the store, that is not older than
-// this host's own commits.
+// unseen returns the part of change c that is not older than this host's own commits. The
+// parameter revision is the store's revision after c.
 func (l *Ledger) unseen(c routing.Change, revision uint64) (out routing.Change) {
 	if len(l.ahead) == 0 {
 		return c
@@ -133,7 +133,7 @@ func (l *Ledger) replace(ctx context.Context, i int, c *Contents) {
 	l.exchange(ctx, l.Intent(), i, c)
 }
 
-// adopt makes store the last source, and writes go to it.
+// adopt makes the store the last source, and the target of writes.
 func (l *Ledger) adopt(ctx context.Context, store Store) error {
 	c, err := store.Load(ctx)
 	if err != nil {
@@ -198,7 +198,7 @@ func (l *Ledger) noteDeclared(ctx context.Context, g *group, p *pass) {
 	g.intent = after.intent
 }
 
-// copies returns the objects of p that a declared source owns and the store has too.
+// copies returns the objects of p that a declared source owns and that the store also has.
 func (p *pass) copies() (ids routing.IDs) {
 	for _, o := range p.seen {
 		f := p.fate[o]

@@ -21,12 +21,12 @@ import (
 type version struct {
 	Object
 	source int
-	thing  thing // nil: it cannot be read
+	thing  thing // nil if it cannot be read
 	used   bool  // it is in the Index
 	shadow bool  // another source owns the object
 
 	err   error    // why it is quarantined or cannot be read
-	waits []Object // if quarantined: try again when one of these changes
+	waits []Object // if quarantined, it is tried again when one of these changes
 }
 
 // An owned object is used and its owner is not the home source.
@@ -35,7 +35,7 @@ type owned struct {
 	source int
 }
 
-// A wait means that object is quarantined because of on.
+// A wait means that the field object is quarantined because of the field on.
 type wait struct{ on, object Object }
 
 type (
@@ -50,8 +50,8 @@ func (byVersion) Compare(a, b *version) int {
 func (byOwned) Compare(a, b owned) int { return a.Object.compare(b.Object) }
 func (byWait) Compare(a, b wait) int   { return cmp.Or(a.on.compare(b.on), a.object.compare(b.object)) }
 
-// versions has all versions that are not used, the owners of used objects, and what
-// quarantined objects wait for. It is immutable.
+// versions has all versions that are not used, the owners of used objects, and the objects
+// that quarantined objects wait for. It is immutable.
 type versions struct {
 	aside  sorted.Set[*version, byVersion]
 	owners sorted.Set[owned, byOwned]
@@ -92,7 +92,7 @@ func (s *Intent) version(i int, o Object) (version, bool) {
 	return version{}, false
 }
 
-// has returns the objects of source i. It takes time proportional to all objects.
+// has returns all objects of source i. It takes time proportional to all objects.
 func (s *Intent) has(i int) iter.Seq[Object] {
 	return func(yield func(Object) bool) {
 		for o := range used(s.Index) {
@@ -162,8 +162,8 @@ func (s *Intent) source(o Object) int {
 	return -1
 }
 
-// changes returns the change from what source i has to m. It includes quarantined objects of
-// m, so that the result is valid if m is.
+// changes returns the change from the objects of source i to m. It includes quarantined
+// objects of m, so that the result is valid if m is.
 func (s *Intent) changes(i int, m *routing.Model) (c routing.Change) {
 	now := declares(m)
 	d := s.Index.Differs(routing.Change{Put: *m})
