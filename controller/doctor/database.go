@@ -14,7 +14,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// database looks at Open vSwitch and its database.
+// database examines Open vSwitch and its database.
 func (e *examination) database(ctx context.Context) {
 	l := e.Lifecycle
 	if l == nil {
@@ -51,9 +51,9 @@ func orSystem(datapathType string) string {
 	return datapathType
 }
 
-// vswitchd asks ovs-vswitchd whether it works, over its control socket and not by
-// next_cfg in the database, which would change something. Then it sees whether the switch
-// has done what the database says.
+// vswitchd checks over its control socket that ovs-vswitchd works. It does not use
+// next_cfg, which would change the database. Then it checks that the switch matches the
+// database.
 func (e *examination) vswitchd(ctx context.Context, state ovsdb.State) {
 	const about, remedy = "Open vSwitch", "see whether ovs-vswitchd runs, and its log: systemctl status openvswitch-switch"
 	version := cmp.Or(state.Version, "of an unknown version")
@@ -68,7 +68,7 @@ func (e *examination) vswitchd(ctx context.Context, state ovsdb.State) {
 		return
 	}
 	for ask := state.NextCfg; state.CurCfg < ask; {
-		t := time.NewTimer(20 * time.Millisecond) // the lifecycle is who is told of changes
+		t := time.NewTimer(20 * time.Millisecond) // notifications of changes go to the lifecycle
 		select {
 		case <-ctx.Done():
 			t.Stop()
@@ -104,7 +104,7 @@ func (e *examination) peers(ctx context.Context, state ovsdb.State) {
 			routers = append(routers, r.Router)
 		}
 	}
-	passing, blocked := e.Lifecycle.Patches(ctx, state, routers) // whether ovs-vswitchd answers is found above
+	passing, blocked := e.Lifecycle.Patches(ctx, state, routers) // vswitchd reports it if ovs-vswitchd does not answer
 	for _, b := range blocked {
 		e.find(Problem, "router "+b.Router, b.Remedy, "%s", b.Says)
 	}
@@ -113,16 +113,16 @@ func (e *examination) peers(ctx context.Context, state ovsdb.State) {
 	}
 }
 
-// connected reports whether the bridge of a managed router is connected, so that
+// connected reports whether the bridge of any managed router is connected. If so,
 // ovs-vswitchd runs.
 func (e *examination) connected() bool {
 	return slices.ContainsFunc(e.Routers, func(r Router) bool { return r.Bridge.Managed && r.Conn != nil })
 }
 
-// deadVLAN is where Neutron's L2 agent keeps ports that it has not bound.
+// deadVLAN is the VLAN of ports that Neutron's L2 agent has not bound.
 const deadVLAN = 4095
 
-// tags looks for ports that wait for somebody else to tag them.
+// tags finds ports that wait for another agent to tag them.
 func (e *examination) tags(b ovsdb.BridgeRow) {
 	for _, r := range e.Routers {
 		for i := range r.Interfaces {

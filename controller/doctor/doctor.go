@@ -1,7 +1,7 @@
-// Package doctor looks at everything anew, whatever is believed of it, and says
-// what is not as it should be and what to do about it: the intent, Open vSwitch and
-// its database, the bridges with their flows, groups and meters, the namespaces, and
-// whether packets come. It changes nothing.
+// Package doctor examines the whole installation and reports faults with their remedies.
+// It reads everything again instead of relying on the daemon's state: the intent, Open
+// vSwitch and its database, the bridges with their flows, groups and meters, the
+// namespaces, and the packet counters. It changes nothing.
 //
 // A check is a method of examination that calls find; [Examine] has their order.
 package doctor
@@ -21,44 +21,45 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// A Finding is what an examination has found.
+// A Finding is a result of an examination.
 type Finding struct {
 	Level  Level
 	About  string // such as Open vSwitch, or router r1
 	Says   string
-	Remedy string // what to do about it; "" if nothing
+	Remedy string // what to do about it; "" if nothing is needed
 }
 
-// Level says how bad a finding is.
+// Level is the severity of a finding.
 type Level uint8
 
 // The levels.
 const (
-	Fine    Level = iota // it is as it should be
-	Note                 // it works, but an operator may want to know
-	Warning              // it may not work: it cannot be told from something that is no fault
+	Fine    Level = iota // no fault
+	Note                 // it works, but may interest an operator
+	Warning              // it may be a fault; doctor cannot be sure
 	Problem              // it does not work
 )
 
 func (l Level) String() string { return [...]string{"ok", "note", "warning", "problem"}[l] }
 
-// A Host is what is examined: what the daemon believes, and by what it reaches the rest.
+// A Host is the subject of an examination: the state of the daemon, and its access to the
+// rest of the host.
 type Host struct {
 	Intent      lifecycle.Intent
-	Leads       bool     // no other daemon does
-	Quarantined []string // which objects are not used, and what follows
-	NewStore    string   // what follows from a store that is newer than what is on the host; "": it is not
+	Leads       bool     // this daemon leads, and no other daemon
+	Quarantined []string // unused objects, and the consequence
+	NewStore    string   // the consequence of a store that is newer than the objects on the host; "" if it is not newer
 	Sources     []Source // of the intent
 	Known       []Known  // problems that the status names
 
 	Routers   []Router
-	Lifecycle *lifecycle.Lifecycle // nil: all bridges are external
+	Lifecycle *lifecycle.Lifecycle // nil if all bridges are external
 	OVSDB     string               // endpoint of the database
 	Bridge    string               // the integration bridge
-	Budget    *ofconn.Budget       // of what switches tell of and no router wants
+	Budget    *ofconn.Budget       // for reports of switches beyond the intent
 	Counters  func(context.Context) (counters.Snapshot, error)
 	Machines  func(context.Context) (*machines.Evidence, error)
-	Limits    func() []Limit // those that were reached of late
+	Limits    func() []Limit // recently reached limits
 }
 
 // A Source has a part of the intent.
@@ -72,22 +73,22 @@ type Source struct {
 // A Known problem is one that the status names.
 type Known struct{ About, Says string }
 
-// A Limit was reached of late, so that something was refused, ended or left out.
+// A Limit was reached recently, so that something was refused, ended or left out.
 type Limit struct{ Says, Remedy string }
 
-// A Router is what the daemon believes of a router's bridge.
+// A Router is the daemon's state of a router's bridge.
 type Router struct {
 	*routing.Router
-	Conn    *ofconn.Conn // nil: its bridge is not connected; then what follows has no meaning
+	Conn    *ofconn.Conn // nil if its bridge is not connected; then the following fields have no meaning
 	Switch  string       // the name of the bridge
 	Program compile.Program
 	State   reconcile.State
 	Can     compile.Capabilities
-	Probed  bool                      // Can was found out, and not assumed
-	Keep    func(ofproto.Cookie) bool // selects flows that are not deleted for now; nil: none
+	Probed  bool                      // Can was probed, not assumed
+	Keep    func(ofproto.Cookie) bool // selects flows that are not deleted for now; nil selects none
 }
 
-// Examine looks at everything.
+// Examine examines the host.
 func Examine(ctx context.Context, h Host) ([]Finding, error) {
 	e := &examination{Host: h}
 	e.daemon()
@@ -104,14 +105,14 @@ func Examine(ctx context.Context, h Host) ([]Finding, error) {
 		e.namespaces(ctx)
 		e.neighbourTables()
 	}
-	for _, l := range e.Limits() { // also those that counters have just told of
+	for _, l := range e.Limits() { // including limits that the checks above have just reached
 		e.find(Note, "limits", l.Remedy, "%s", l.Says)
 	}
 	e.rest()
 	return e.findings, nil
 }
 
-// An examination is under way.
+// An examination is the state of a running call of Examine.
 type examination struct {
 	Host
 	findings []Finding
@@ -121,7 +122,7 @@ func (e *examination) find(l Level, about, remedy, format string, args ...any) {
 	e.findings = append(e.findings, Finding{l, about, fmt.Sprintf(format, args...), remedy})
 }
 
-// daemon looks at what the daemon knows of itself and the intent.
+// daemon checks the daemon's state of itself and the intent.
 func (e *examination) daemon() {
 	networks, routers, ports := e.Intent.Index.Len()
 	if e.Leads {
@@ -149,7 +150,7 @@ func (e *examination) daemon() {
 	}
 }
 
-// rest tells of problems that the status names and that were not found above.
+// rest reports the problems of the status that the other checks have not found.
 func (e *examination) rest() {
 known:
 	for _, k := range e.Known {
@@ -162,7 +163,7 @@ known:
 	}
 }
 
-// count returns a number of things in words.
+// count returns a number with a noun, in the singular or plural.
 func count(n int, what string) string {
 	return plural(n, what, what+"s")
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// mostElsewhere is how many machines that are elsewhere have a finding each.
+// mostElsewhere is the maximum number of misplaced machines with a finding each.
 const mostElsewhere = 5
 
-// machines looks for the machine of each port on the integration bridge.
+// machines checks that the machine of each port is on the integration bridge.
 func (e *examination) machines(ctx context.Context) error {
 	if e.Lifecycle == nil {
 		return nil // database has a finding
@@ -22,7 +22,7 @@ func (e *examination) machines(ctx context.Context) error {
 		return fmt.Errorf("examine machines: %w", err)
 	}
 	var silent, unknown, elsewhere []string
-	why := "" // the first is unknown
+	why := "" // the reason of the first unknown one
 	n := machines.NewView(e.Intent.Index, evidence).Count(func(p *routing.Port, s machines.Sighting) {
 		switch s.State {
 		case machines.NotSeen:

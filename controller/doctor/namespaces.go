@@ -8,7 +8,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// namespaces looks at the namespaces of managed routers.
+// namespaces examines the namespaces of managed routers.
 func (e *examination) namespaces(ctx context.Context) {
 	if e.Lifecycle == nil {
 		return
@@ -40,7 +40,7 @@ func (e *examination) namespaces(ctx context.Context) {
 	}
 }
 
-// kernel tells what the namespace of r routes in another way than the intent says.
+// kernel reports the packets that the namespace of r routes differently from the intent.
 func (e *examination) kernel(about string, r *routing.Router) {
 	k, err := e.Lifecycle.Kernel(e.Intent.Index, r)
 	if err != nil {

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// nearlyFull is the part of a table of neighbours, in percent, from which on that
-// is a problem.
+// nearlyFull is the share of a neighbour table, in percent, above which its fill level is
+// a problem.
 const nearlyFull = 80
 
-// neighbourTables looks at how full the kernel's tables of neighbours are. All
-// network namespaces share them. The kernel tells of that in the machine's own
-// namespace alone.
+// neighbourTables checks the fill level of the kernel's neighbour tables. All network
+// namespaces share them. The kernel reports the level only in the machine's own
+// namespace.
 func (e *examination) neighbourTables() {
 	for _, t := range []struct{ name, stat, limit string }{
 		{"ARP", "/proc/net/stat/arp_cache", "ipv4"}, {"IPv6", "/proc/net/stat/ndisc_cache", "ipv6"},
@@ -21,7 +21,7 @@ func (e *examination) neighbourTables() {
 		key := "net." + t.limit + ".neigh.default.gc_thresh3"
 		entries, most, err := neighbours(t.stat, "/proc/sys/"+strings.ReplaceAll(key, ".", "/"), os.ReadFile)
 		switch {
-		case err != nil: // not the machine's own namespace
+		case err != nil: // not in the machine's own namespace
 		case 100*entries >= nearlyFull*most:
 			e.find(Problem, "neighbours", "raise "+key+", and find the scanning machine: ofdvr_interface_limited_packets_total, ip neigh in the routers' namespaces",
 				"the kernel's %s table has %d entries of at most %d, which all namespaces share: machines may not be found", t.name, entries, most)
@@ -31,14 +31,14 @@ func (e *examination) neighbourTables() {
 	}
 }
 
-// neighbours returns how many entries a table has, of which the kernel tells in
-// file stat, and how many it may have, as file limit says.
+// neighbours returns the number of entries of a table, from the kernel's file stat, and
+// the maximum number, from the file limit.
 func neighbours(stat, limit string, read func(string) ([]byte, error)) (entries, most int, err error) {
 	b, err := read(stat)
 	if err != nil {
 		return 0, 0, err
 	}
-	_, rows, _ := strings.Cut(string(b), "\n") // under the heads of the columns; each processor's row tells the same number
+	_, rows, _ := strings.Cut(string(b), "\n") // below the column headers; each processor's row has the same number
 	first, _, _ := strings.Cut(strings.TrimSpace(rows), " ")
 	n, err := strconv.ParseUint(first, 16, 32)
 	if err != nil {

@@ -14,10 +14,11 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// readers is how many switches are read at a time.
+// readers is the number of switches that are read at a time.
 const readers = 8
 
-// switches reads what each bridge holds and compares it with what it should.
+// switches compares the installed flows, groups and meters of each bridge with the
+// desired ones.
 func (e *examination) switches(ctx context.Context) error {
 	type reading struct {
 		held reconcile.Holdings
@@ -26,7 +27,7 @@ func (e *examination) switches(ctx context.Context) error {
 	readings := make([]reading, len(e.Routers))
 	var g errgroup.Group
 	g.SetLimit(readers)
-	share := e.Budget.Share("") // of all of them
+	share := e.Budget.Share("") // for all switches together
 	defer share.Free()
 	for i, r := range e.Routers {
 		if r.Conn != nil {
@@ -43,7 +44,7 @@ func (e *examination) switches(ctx context.Context) error {
 	for i, r := range e.Routers {
 		about := "router " + r.ID
 		if r.Conn == nil {
-			continue // the status says so, and why
+			continue // the status has this problem and its reason
 		}
 		if err := readings[i].err; err != nil {
 			if ctx.Err() != nil {
@@ -78,9 +79,10 @@ func (e *examination) switches(ctx context.Context) error {
 
 func ours(c ofproto.Cookie) bool { _, ours := compile.RoleOf(c); return ours }
 
-// differs says how what a switch holds differs from its program, "" if it does
-// not, and how many flows it keeps that the program lacks: those that keep selects,
-// with the groups and meters that they need. What is not ours does not count.
+// differs describes the differences between a switch and its program, or returns "" if
+// there are none. It also returns the number of kept flows: flows that the program lacks
+// but that keep selects. Kept flows, and the groups and meters that they need, are no
+// difference. Flows, groups and meters of others do not count.
 func differs(held reconcile.Holdings, p compile.Program, keep func(ofproto.Cookie) bool) (says string, kept int) {
 	ours := held.Flows.Without(func(f ofproto.Flow) bool {
 		_, mine := compile.RoleOf(f.Cookie)
@@ -120,7 +122,7 @@ func differs(held reconcile.Holdings, p compile.Program, keep func(ofproto.Cooki
 	return strings.Join(differences, ", "), kept
 }
 
-// moving looks for interfaces by which no packet has come.
+// moving finds interfaces that have received no packets.
 func (e *examination) moving(ctx context.Context) error {
 	counters, err := e.Counters(ctx)
 	if err != nil {

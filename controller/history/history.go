@@ -19,14 +19,14 @@ import (
 const (
 	// Interval is the time from one sample to the next.
 	Interval = 15 * time.Second
-	// Samples is how many samples are kept: those of 15 minutes.
+	// Samples is the number of samples that are kept: 15 minutes of them.
 	Samples = 60
-	// MaxInterfaces is how many interfaces have a history, those that the intent names
-	// first. That is 7 MB.
+	// MaxInterfaces is the maximum number of interfaces with a history: the first ones of
+	// the intent. They need 7 MB.
 	MaxInterfaces = 10_000
 )
 
-// A sample has the rates of one interval. All are NaN where nothing was read.
+// A sample has the rates of one interval. All are NaN if nothing was read.
 type sample struct {
 	in, out float32 // bit/s that the switch received, and that it routed out of the interface
 	kernel  float32 // packet/s that were handed to the kernel
@@ -51,9 +51,9 @@ func (s sample) add(t sample) sample {
 type series struct {
 	samples [Samples]sample
 	last    totals
-	read    time.Duration // when the switch counted last, since the daemon began
+	read    time.Duration // when the switch last counted, since the start of the daemon
 	upTo    int           // number of the latest sample that is known
-	seen    int           // number of the sample at which the interface existed last
+	seen    int           // number of the last sample at which the interface existed
 }
 
 // totals are sums that only grow.
@@ -74,8 +74,8 @@ type History struct {
 // New returns an empty History.
 func New() *History { return &History{series: make(map[key]*series)} }
 
-// Run takes a sample of what glance returns at each Interval, until ctx is done. A glance
-// that fails leaves a gap.
+// Run calls glance at each Interval and adds the result as a sample, until ctx is done.
+// An error of glance leaves a gap.
 func (h *History) Run(ctx context.Context, glance func(context.Context) (counters.Snapshot, error)) error {
 	ticker := time.NewTicker(Interval)
 	defer ticker.Stop()
@@ -91,9 +91,9 @@ func (h *History) Run(ctx context.Context, glance func(context.Context) (counter
 	}
 }
 
-// Add takes a sample at a time. The rates are those between the reading of a switch and
-// the one before, whenever these were. If that is more than an interval, the samples
-// since then get the same rates.
+// Add adds a sample, taken at time at. The rates are the rates between the latest two
+// readings of a switch. If the readings are more than an interval apart, all samples
+// between them get the same rates.
 func (h *History) Add(at time.Time, s counters.Snapshot) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -145,24 +145,24 @@ func (h *History) add(k key, r *counters.Router, c counters.ByRole, at time.Dura
 	x.last, x.read, x.upTo = now, read, h.n
 }
 
-// A Window is what a History tells.
+// A Window is a part of a History.
 type Window struct {
-	At         time.Time // of the latest sample; zero: there is none
+	At         time.Time // of the latest sample; zero if there is none
 	Total      Series    // of all interfaces
 	Routers    []Series
 	Interfaces []Series // of one router
 	Left       int      // interfaces without a history, because there are too many
 }
 
-// A Series has rates, the oldest first. Unknown ones are NaN. All Series of a Window have
-// the same length, of at most [Samples].
+// A Series has rates, the oldest first. Unknown rates are NaN. All Series of a Window
+// have the same length, of at most [Samples].
 type Series struct {
 	Router, Interface string
 	In, Out, Kernel   []float64 // bit/s, bit/s and packet/s
 }
 
-// Busiest returns the sum of all interfaces, and the sums of the n routers that have
-// routed the most.
+// Busiest returns the sum of all interfaces, and the sums of the n routers with the most
+// traffic.
 func (h *History) Busiest(n int) Window {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -215,7 +215,7 @@ func (h *History) window(total *sum) Window {
 	return Window{At: h.at, Total: h.tell(&total.samples, "", ""), Left: h.left}
 }
 
-// tell returns the samples of a ring in their order. The first reading has none. The
+// tell returns the samples of a ring in order. The first reading yields no sample. The
 // caller holds mu.
 func (h *History) tell(samples *[Samples]sample, router, iface string) Series {
 	s := Series{Router: router, Interface: iface}

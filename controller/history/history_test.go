@@ -13,15 +13,16 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// snapshot is what the switch of r1 has counted at a time: bytes in and out of i1, and
-// packets that were handed to the kernel. age is how old the reading is.
+// snapshot returns the counters of r1's switch at a time: bytes in and out of i1, and
+// packets handed to the kernel. age is the age of the reading.
 func snapshot(at, age time.Duration, in, out, kernel uint64) counters.Snapshot {
 	return counters.Snapshot{At: at, Routers: []counters.Router{{Router: "r1", Read: true, Age: age, Interfaces: []counters.Object{{ID: "i1", ByRole: counters.ByRole{
 		compile.RoleIn: {Packets: in / 100, Bytes: in}, compile.RoleDeliver: {Packets: out / 100, Bytes: out}, compile.RoleTTL: {Packets: kernel},
 	}}}}}}
 }
 
-// same compares rates; unknown ones, -1 in want, are NaN.
+// same compares rates. -1 in the parameter want stands for an unknown rate, which is NaN in
+// the parameter got.
 func same(got []float64, want ...float64) error {
 	ok := slices.EqualFunc(got, want, func(a, b float64) bool { return math.Abs(a-b) < 1e-3 || math.IsNaN(a) && b == -1 })
 	if !ok {
@@ -38,7 +39,7 @@ func TestRates(t *testing.T) {
 	}
 	h.Add(time.Now(), snapshot(10*time.Second, 0, 1000, 500, 0))
 	h.Add(time.Now(), snapshot(25*time.Second, 0, 16_000, 3500, 30))
-	h.Add(time.Now(), snapshot(35*time.Second, 0, 16_000, 4500, 30)) // not an interval later
+	h.Add(time.Now(), snapshot(35*time.Second, 0, 16_000, 4500, 30)) // less than an interval later
 	w := h.Of("r1")
 	if len(w.Interfaces) != 1 || w.Interfaces[0].Interface != "i1" {
 		t.Fatalf("interfaces: %+v", w.Interfaces)
@@ -52,8 +53,8 @@ func TestRates(t *testing.T) {
 	}
 }
 
-// Without a new reading a sample is unknown, until one comes whose rates hold since the
-// reading before. Counters that go back, and a router that is gone, end what was known.
+// Without a new reading a sample is unknown. The next reading also fills the samples since
+// the previous reading. If counters decrease or a router disappears, the history has a gap.
 func TestGaps(t *testing.T) {
 	h := history.New()
 	add := func(at, age time.Duration, out uint64) { h.Add(time.Now(), snapshot(at, age, 0, out, 0)) }
@@ -105,8 +106,8 @@ func TestFifteenMinutes(t *testing.T) {
 	}
 }
 
-// many is a snapshot of routers with two interfaces each, of which router n routes n
-// megabytes a second.
+// many returns a snapshot of routers with two interfaces each. Router n routes n megabytes a
+// second.
 func many(routers int, at time.Duration) counters.Snapshot {
 	s := counters.Snapshot{At: at}
 	for i := range routers {
@@ -119,7 +120,7 @@ func many(routers int, at time.Duration) counters.Snapshot {
 	return s
 }
 
-// The busiest routers come first, and no more than were asked for.
+// The busiest routers come first, and at most the requested number is returned.
 func TestBusiest(t *testing.T) {
 	h := history.New()
 	for i := range 3 {
@@ -138,8 +139,8 @@ func TestBusiest(t *testing.T) {
 	}
 }
 
-// However many interfaces there are, the history needs 10 MB of memory at most, and says how
-// many it has left out.
+// The history needs at most 10 MB of memory for any number of interfaces. It reports the
+// number of interfaces without a history.
 func TestMemoryIsBounded(t *testing.T) {
 	heap := func() uint64 {
 		runtime.GC()
@@ -172,7 +173,7 @@ func BenchmarkAdd(b *testing.B) {
 	}
 }
 
-// The cost of an answer about these.
+// The cost of an answer about these routers.
 func BenchmarkBusiest(b *testing.B) {
 	h := history.New()
 	for i := range 60 {

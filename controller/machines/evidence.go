@@ -9,11 +9,11 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// Evidence is what the integration bridge shows. It is immutable.
+// Evidence is the state of the integration bridge's ports and MAC table. It is immutable.
 type Evidence struct {
 	bridge  string
-	nothing string        // why nothing is known; "": it is
-	noTable string        // why the MAC table is not known; "": it is
+	nothing string        // why nothing is known; "" if the bridge could be read
+	noTable string        // why the MAC table is not known; "" if it is known
 	aging   time.Duration // after which the MAC table forgets an address
 
 	names map[string]*bridgePort
@@ -22,10 +22,10 @@ type Evidence struct {
 	byMAC map[ofproto.MAC][]*bridgePort // by attached-mac, or the device's MAC address
 
 	learned map[ofproto.MAC][]ovstrace.MACEntry
-	on      map[ofproto.PortNo][]ovstrace.MACEntry // of ports with an iface-id
+	on      map[ofproto.PortNo][]ovstrace.MACEntry // MAC table entries of ports with an iface-id
 }
 
-// Nothing is the Evidence of a bridge that cannot be looked at.
+// Nothing returns the Evidence of a bridge that cannot be read.
 func Nothing(bridge, why string) *Evidence { return &Evidence{bridge: bridge, nothing: why} }
 
 // A vlanMode is a port's vlan_mode (ovs-vswitchd.conf.db(5)).
@@ -34,21 +34,21 @@ type vlanMode uint8
 const (
 	access vlanMode = iota // tag alone
 	trunk                  // tagged packets of trunks
-	native                 // those, and tag
+	native                 // tagged packets of trunks, and untagged packets in the VLAN tag
 )
 
 // A bridgePort is a port of the integration bridge.
 type bridgePort struct {
 	name     string
-	no       ofproto.PortNo // 0: ovs-vswitchd has assigned none
+	no       ofproto.PortNo // 0 if ovs-vswitchd has assigned none
 	mode     vlanMode
 	tag      uint16
-	trunks   []int // none: all
+	trunks   []int // empty means all
 	ours     bool  // a patch port to a routing bridge
 	patch    bool  // to any bridge
 	ifaceID  string
-	attached ofproto.MAC // attached-mac; zero: there is none
-	down     string      // why no packet can pass; "": one can, as far as is known
+	attached ofproto.MAC // attached-mac; zero if not set
+	down     string      // why no packet can pass; "" if packets can pass, as far as is known
 }
 
 // carries reports whether packets of a VLAN pass by p.
@@ -69,7 +69,7 @@ func (p *bridgePort) carries(vlan uint16) bool {
 	return false
 }
 
-// untagged returns the VLAN of packets that come in without a tag.
+// untagged returns the VLAN of packets that arrive without a tag.
 func (p *bridgePort) untagged() uint16 {
 	if p.mode == trunk {
 		return 0
@@ -77,13 +77,14 @@ func (p *bridgePort) untagged() uint16 {
 	return p.tag
 }
 
-// deadVLAN is where Neutron's L2 agent keeps ports that it has not bound.
+// deadVLAN is the VLAN of ports that Neutron's L2 agent has not bound.
 const deadVLAN = 4095
 
-// defaultAging is the mac-aging-time of a bridge that has none configured.
+// defaultAging is the default mac-aging-time of a bridge.
 const defaultAging = 300 * time.Second
 
-// NewEvidence returns the evidence of a bridge. tableErr says why there is no MAC table.
+// NewEvidence returns the evidence of a bridge. tableErr is the error of reading the MAC
+// table, if any.
 func NewEvidence(b *ovsdb.BridgeRow, links map[string]ovsdb.Link, table []ovstrace.MACEntry, tableErr error) *Evidence {
 	e := &Evidence{
 		bridge: b.Name, aging: defaultAging,
@@ -103,7 +104,7 @@ func NewEvidence(b *ovsdb.BridgeRow, links map[string]ovsdb.Link, table []ovstra
 	for _, m := range table {
 		p := e.byNo[m.Port]
 		if p != nil && p.ours {
-			continue // a router's own address, or what its kernel sends
+			continue // the source is a router's own address or its namespace
 		}
 		e.learned[m.MAC] = append(e.learned[m.MAC], m)
 		if p != nil && p.ifaceID != "" {
@@ -143,7 +144,7 @@ func (e *Evidence) add(b *ovsdb.BridgeRow, row *ovsdb.PortRow, links map[string]
 			continue // a bond: one link may be down
 		}
 		p.ifaceID = f.ExternalIDs[ovsdb.KeyIfaceID]
-		p.attached, _ = ofproto.ParseMAC(f.ExternalIDs[ovsdb.KeyAttachedMAC]) // zero if it is none
+		p.attached, _ = ofproto.ParseMAC(f.ExternalIDs[ovsdb.KeyAttachedMAC]) // zero if invalid
 		p.down = down(f, link)
 		if p.ours || p.patch {
 			continue
@@ -168,9 +169,9 @@ func macsOf(attached ofproto.MAC, device string) (out []ofproto.MAC) {
 	return nil
 }
 
-// down returns why no packet can pass by an interface, "" if one can. Of a device
-// in another network namespace, whose administrative state is not known, the link is not
-// known either, whatever Open vSwitch reports.
+// down returns the reason why no packet can pass by an interface, or "" if packets can
+// pass. If the device is in another network namespace, its administrative state is not
+// known. Its link state is then not known either, whatever Open vSwitch reports.
 func down(f *ovsdb.InterfaceRow, l ovsdb.Link) string {
 	switch {
 	case f.OFPort < 0 && f.Error != "":

@@ -9,14 +9,14 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A basis is on what a decision is founded.
+// A basis is the kind of evidence behind a decision.
 type basis uint8
 
 const (
 	noTrace      basis = iota // nothing
-	blind                     // the bridge cannot be looked at
+	blind                     // the bridge cannot be read
 	noTable                   // the MAC table cannot be read, and the database has nothing
-	notOnBridge               // the network is joined by external bridges alone
+	notOnBridge               // only routers with external bridges join the network
 	learnedHere               // the MAC table has the address in the network's VLAN
 	learnedOther              // the MAC table has it in another VLAN
 	plugged                   // an interface in the VLAN has the port's ID or MAC address
@@ -25,19 +25,19 @@ const (
 	cannotPass                // no packet can pass by it
 )
 
-// found is what is decided of a port, without words.
+// found is the decision about a port, without text.
 type found struct {
 	state State
 	basis basis
-	at    *bridgePort       // nil: there is none
+	at    *bridgePort       // nil if there is none
 	entry ovstrace.MACEntry // of learnedHere and learnedOther
 	vlan  uint16
 	mac   ofproto.MAC // of wrongMAC
 }
 
-// locate decides where the machine of p is. What the MAC table has in the right VLAN
-// wins, as packets came from there; then an interface with the port's ID or MAC address; then
-// what the MAC table has in another VLAN.
+// locate decides where the machine of p is. An entry of the MAC table in the right VLAN comes
+// first, because packets came from there. An interface with the port's ID or MAC address comes
+// second, and an entry of the MAC table in another VLAN last.
 func (v *View) locate(p *routing.Port) found {
 	if v.e.nothing != "" {
 		return found{state: Unknown, basis: blind}
@@ -88,7 +88,7 @@ func (v *View) learned(p *routing.Port, want uint16) (found, bool) {
 	return found{}, false
 }
 
-// others reports whether b is known to be of another port than p.
+// others reports whether b is known to belong to another port than p.
 func (v *View) others(p *routing.Port, b *bridgePort) bool {
 	if b.ifaceID == "" || b.ifaceID == p.ID {
 		return false
@@ -97,8 +97,8 @@ func (v *View) others(p *routing.Port, b *bridgePort) bool {
 	return declared
 }
 
-// plugged judges a port of the bridge that has the ID or the MAC address of p, and
-// from which no packet with that address came lately in the VLAN that is wanted.
+// plugged decides about a port of the bridge that has the ID or the MAC address of p. No packet
+// with that address has recently come from it in the desired VLAN.
 func (v *View) plugged(p *routing.Port, b *bridgePort, want uint16) found {
 	f := found{state: Elsewhere, at: b, vlan: b.untagged()}
 	if b.carries(want) && b.mode == trunk && len(b.trunks) > 0 {
@@ -117,9 +117,10 @@ func (v *View) plugged(p *routing.Port, b *bridgePort, want uint16) found {
 	return f
 }
 
-// otherMAC returns the MAC address that the machine at b has, and true if it is none of
-// p's: by its attached-mac or, if that is not to be had or is right, the only one from which packets
-// came lately. A machine that sends with several has others behind it.
+// otherMAC returns the MAC address of the machine at b, and true if it is not an address of p. The
+// address is the attached-mac of b. If that is missing or right, it is the only address that has
+// recently sent packets there. A machine that sends with several addresses has other machines
+// behind it.
 func (v *View) otherMAC(p *routing.Port, b *bridgePort, vlan uint16) (ofproto.MAC, bool) {
 	if b.attached != (ofproto.MAC{}) && b.attached != p.MAC {
 		return b.attached, true
@@ -136,7 +137,7 @@ func (v *View) otherMAC(p *routing.Port, b *bridgePort, vlan uint16) (ofproto.MA
 	return on[0], true
 }
 
-// sighting says in words what was decided.
+// sighting describes a decision in words.
 func (v *View) sighting(p *routing.Port, f found) Sighting {
 	s := Sighting{State: f.state, VLAN: f.vlan, Wanted: v.vlan(p.Network)}
 	bridge := v.e.bridge
@@ -145,7 +146,7 @@ func (v *View) sighting(p *routing.Port, f found) Sighting {
 		s.Tagged = f.vlan != f.at.untagged()
 		s.Remote = f.basis == learnedHere && (f.at.patch || f.at.mode == trunk && f.at.ifaceID == "")
 	} else if f.basis == learnedHere || f.basis == learnedOther {
-		s.Port, s.OFPort = f.entry.Port.String(), f.entry.Port // of which the database has not heard
+		s.Port, s.OFPort = f.entry.Port.String(), f.entry.Port // not in the database yet
 	}
 	switch f.basis {
 	case blind:
@@ -187,7 +188,7 @@ func (v *View) sighting(p *routing.Port, f found) Sighting {
 	return s
 }
 
-// matched says by what a port of the bridge was found.
+// matched names the property by which a port of the bridge was found.
 func (v *View) matched(p *routing.Port, b *bridgePort) string {
 	if b.ifaceID == p.ID {
 		return "iface-id"
@@ -195,7 +196,7 @@ func (v *View) matched(p *routing.Port, b *bridgePort) string {
 	return "MAC address"
 }
 
-// retag says how to move a machine into its VLAN.
+// retag returns the remedy that moves a machine into its VLAN.
 func (v *View) retag(s Sighting) string {
 	switch {
 	case s.VLAN == deadVLAN:
@@ -208,7 +209,7 @@ func (v *View) retag(s Sighting) string {
 
 func ago(m ovstrace.MACEntry) string { return fmt.Sprintf("%v ago", m.Age) }
 
-// InVLAN says in words in which VLAN a port is.
+// InVLAN describes the VLAN of a port in words.
 func InVLAN(vlan uint16) string {
 	switch vlan {
 	case 0:

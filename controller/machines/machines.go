@@ -1,5 +1,5 @@
-// Package machines finds out whether the machine of each declared port is on the
-// integration bridge: by which port, in which VLAN, and with which MAC address.
+// Package machines determines whether the machine of each declared port is on the
+// integration bridge: on which bridge port, in which VLAN, and with which MAC address.
 //
 // An [Observer] reads the [Evidence]: interfaces and port tags from the database, and
 // the MAC table of the bridge from ovs-vswitchd. A [View] decides; it is a function
@@ -11,39 +11,39 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// State says whether the machine of a port is on the integration bridge.
+// State describes whether the machine of a port is on the integration bridge.
 type State string
 
-// The states; docs/states.md says what an operator does about each.
+// The states; docs/states.md has the remedies.
 const (
-	Seen      State = "seen"      // it is there, in the VLAN of its network
+	Seen      State = "seen"      // it is on the bridge, in the VLAN of its network
 	NotSeen   State = "not_seen"  // there is no trace of it
-	Elsewhere State = "elsewhere" // it is there in another VLAN, or with another MAC address
-	Unknown   State = "unknown"   // it cannot be looked for
+	Elsewhere State = "elsewhere" // it is on the bridge in another VLAN, or with another MAC address
+	Unknown   State = "unknown"   // the bridge cannot be examined for it
 )
 
 // States are all states, in the order in which they are shown.
 var States = [...]State{Seen, NotSeen, Elsewhere, Unknown}
 
-// A Sighting is what is known of the machine of one port.
+// A Sighting is the decision about the machine of one port, with the evidence.
 type Sighting struct {
 	State  State
-	Port   string         // of the integration bridge, where it is or should be; "" if there is none
+	Port   string         // port of the integration bridge where the machine is or should be; "" if there is none
 	OFPort ofproto.PortNo // the number of Port; 0 if ovs-vswitchd has assigned none
-	VLAN   uint16         // in which it is there; 0: none. Only if Port is not ""
-	Wanted uint16         // the VLAN of its network; 0: it is not known
+	VLAN   uint16         // VLAN of the machine at Port; 0 if none. Only if Port is not ""
+	Wanted uint16         // the VLAN of its network; 0 if not known
 	Tagged bool           // it sends packets with a VLAN tag
 	Remote bool           // Port connects other hosts, and the machine is behind it
 	Says   string         // the evidence, in words
-	Remedy string         // what to do about it; "" if nothing
+	Remedy string         // what to do about it; "" if nothing is needed
 }
 
-// A View decides for an intent. It is for one goroutine.
+// A View locates the machines of an intent. It must be used by one goroutine only.
 type View struct {
 	x       *routing.Index
 	e       *Evidence
 	vlans   map[string]uint16                 // by network, as far as it was needed
-	declare map[ofproto.MAC]map[uint16]string // declared ports by MAC address and VLAN; nil: not needed yet
+	declare map[ofproto.MAC]map[uint16]string // declared ports by MAC address and VLAN; nil until needed
 }
 
 // NewView returns a View of the machines of x's ports.
@@ -51,12 +51,12 @@ func NewView(x *routing.Index, e *Evidence) *View {
 	return &View{x: x, e: e, vlans: make(map[string]uint16)}
 }
 
-// Counts are how many ports there are in each state.
+// Counts are the numbers of ports in each state.
 type Counts map[State]int
 
-// Count looks at each port that can be reached, see [routing.Port.IsUp], and
-// returns how many there are in each state. each is called with those that are not
-// Seen, in the order of their IDs; it may be nil.
+// Count looks at each port that can be reached, see [routing.Port.IsUp], and returns the
+// number of ports in each state. It calls each with the ports that are not Seen, in the
+// order of their IDs; each may be nil.
 func (v *View) Count(each func(*routing.Port, Sighting)) Counts {
 	n := make(Counts, len(States))
 	for _, s := range States {
@@ -75,11 +75,11 @@ func (v *View) Count(each func(*routing.Port, Sighting)) Counts {
 	return n
 }
 
-// Look returns what is known of the machine of p.
+// Look returns the Sighting of the machine of p.
 func (v *View) Look(p *routing.Port) Sighting { return v.sighting(p, v.locate(p)) }
 
-// vlan returns the VLAN of a network on the integration bridge; 0: it is not
-// known. Where another agent tags the ports, it is that of the router's patch port.
+// vlan returns the VLAN of a network on the integration bridge, or 0 if it is not known. If
+// another agent tags the ports, it is the VLAN of the router's patch port.
 func (v *View) vlan(network string) uint16 {
 	if vlan, ok := v.vlans[network]; ok {
 		return vlan
@@ -98,9 +98,9 @@ func (v *View) vlan(network string) uint16 {
 	return vlan
 }
 
-// onBridge reports whether machines of a network are expected on the integration
-// bridge: not if only routers with bridges of others join it, which may be connected to
-// any.
+// onBridge reports whether machines of a network are expected on the integration bridge.
+// They are not if only routers with external bridges join the network, because external
+// bridges may be connected to any bridge.
 func (v *View) onBridge(network string) bool {
 	legs := v.x.Legs(network)
 	for _, l := range legs {

@@ -16,8 +16,8 @@ import (
 
 func mac(n byte) ofproto.MAC { return ofproto.MAC{2, 0, 0, 0, 1, n} }
 
-// index has ports p1, p2 … with MAC addresses that end so, on network blue in
-// VLAN 1, and port g1 with that of p1 on green in VLAN 2.
+// index has ports p1, p2 … on network blue in VLAN 1; their MAC addresses end in the same
+// number. Port g1 is on green in VLAN 2, with the MAC address of p1.
 func index(blueVLAN uint16, managed bool) *routing.Index {
 	m := &routing.Model{
 		Networks: []routing.Network{{ID: "blue", VLAN: blueVLAN, MTU: 1500}, {ID: "green", VLAN: 2, MTU: 1500}},
@@ -33,7 +33,7 @@ func index(blueVLAN uint16, managed bool) *routing.Index {
 
 type row struct {
 	name    string
-	tag     int // -1: none
+	tag     int // -1 if none
 	mode    string
 	trunks  []int
 	ids     map[string]string
@@ -73,14 +73,14 @@ func at(port ofproto.PortNo, vlan uint16, m ofproto.MAC) ovstrace.MACEntry {
 	return ovstrace.MACEntry{Port: port, VLAN: vlan, MAC: m, Age: 7 * time.Second}
 }
 
-// What is decided of port p1 by each kind of evidence, and in which words.
+// Each kind of evidence about port p1 leads to the expected decision and text.
 func TestLook(t *testing.T) {
 	up, noLink := ovsdb.Link{Admin: "up", Link: "up"}, ovsdb.Link{Admin: "up", Link: "down"}
 	for name, c := range map[string]struct {
 		rows     []row
 		table    []ovstrace.MACEntry
 		tableErr error
-		vlan     uint16 // of blue; 0: the patch port's
+		vlan     uint16 // of blue; 0 means the patch port's
 		external bool
 		want     string // state, port, VLAN
 		says     string
@@ -139,7 +139,7 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// Ports that are up are counted, and each that is not seen is told.
+// Ports that are up are counted, and each is called for each port that is not seen.
 func TestCount(t *testing.T) {
 	m := index(1, true).Model()
 	m.Ports[3].Down = true

@@ -10,26 +10,25 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// maxAge is how old evidence may be that is used again.
+// maxAge is the maximum age of evidence that is used again.
 const maxAge = time.Second
 
-// Database is what an Observer reads of Open vSwitch's database.
+// Database is the part of Open vSwitch's database that an Observer reads.
 type Database interface {
 	Database(context.Context) (ovsdb.State, error)
 	Links(context.Context) (map[string]ovsdb.Link, error)
 }
 
-// An Observer reads the evidence on demand: ovs-vswitchd and ovsdb-server are asked once for
-// each look, and not more often than once a second. Its methods may be called from any
-// goroutine.
+// An Observer reads the evidence on demand. It queries ovs-vswitchd and ovsdb-server once
+// for each look, and at most once a second. Its methods may be called from any goroutine.
 type Observer struct {
 	db       Database
 	endpoint string // of the database
 	bridge   string
 	looking  chan struct{} // capacity 1, full: a caller looks
 
-	mu   sync.Mutex // protects what follows
-	last *Evidence  // nil: there was no look
+	mu   sync.Mutex // protects the following fields
+	last *Evidence  // nil before the first look
 	at   time.Time  // of last
 }
 
@@ -38,8 +37,8 @@ func NewObserver(db Database, endpoint, bridge string) *Observer {
 	return &Observer{db: db, endpoint: endpoint, bridge: bridge, looking: make(chan struct{}, 1)}
 }
 
-// Look returns evidence that is at most a second old. The error is ctx's cause: what
-// cannot be read is part of the evidence.
+// Look returns evidence that is at most a second old. The only error is ctx's cause,
+// because errors of reading are part of the evidence.
 func (o *Observer) Look(ctx context.Context) (*Evidence, error) { return o.lookWithin(ctx, maxAge) }
 
 // LookAnew returns evidence that was read after the call.
@@ -55,7 +54,7 @@ func (o *Observer) lookWithin(ctx context.Context, age time.Duration) (*Evidence
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	if e := o.Latest(age); e != nil { // of the caller before
+	if e := o.Latest(age); e != nil { // of the previous caller
 		return e, nil
 	}
 	began := time.Now()
@@ -79,8 +78,8 @@ func (o *Observer) Latest(age time.Duration) *Evidence {
 	return o.last
 }
 
-// look asks ovsdb-server first: then all changes that it had made before are in the
-// client's copy of the database.
+// look queries ovsdb-server first. The client's copy of the database then has all changes
+// made before the query.
 func (o *Observer) look(ctx context.Context) *Evidence {
 	links, err := o.db.Links(ctx)
 	if err != nil {

@@ -33,8 +33,8 @@ func (d *database) Links(ctx context.Context) (map[string]ovsdb.Link, error) {
 	return nil, d.err
 }
 
-// Callers share what was read in the last second, and one reads at a time; what cannot be read is
-// part of the evidence, and one that gives up leaves none.
+// Callers share the evidence of the last second, and one caller reads at a time. Errors of
+// reading are part of the evidence. A caller that gives up stores no evidence.
 func TestLooksAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := new(database)

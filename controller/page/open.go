@@ -28,11 +28,11 @@ var reads = []string{
 	"GET /v1/routers/{id}/flows",
 }
 
-// Open serves the page, and of the API what the page reads, where there is no
-// authentication. All else is rest's. It refuses what a browser sends for a page of another
-// site, and requests under foreign names, so that DNS rebinding does not help such a page
-// either. host is the name of this computer, and names are what the server may be called
-// besides localhost and an IP address.
+// Open serves the page, and the API's requests that the page makes, without authentication.
+// The handler rest serves all other requests. Open refuses cross-site requests of browsers.
+// It also refuses requests under foreign host names, which prevents DNS rebinding. host is
+// the name of this computer. The server's valid names are names, localhost and any IP
+// address.
 func Open(api, rest http.Handler, host string, names ...string) http.Handler {
 	some := http.NewServeMux()
 	for _, pattern := range reads {
@@ -67,13 +67,13 @@ func Open(api, rest http.Handler, host string, names ...string) http.Handler {
 	})
 }
 
-// crossSite reports whether a browser asks on behalf of another site's page.
+// crossSite reports whether a request comes from a page of another site.
 func crossSite(r *http.Request) bool {
 	return slices.Contains([]string{"cross-site", "same-site"}, r.Header.Get("Sec-Fetch-Site"))
 }
 
-// onlyOwn answers requests for the server's own names alone. Who rebinds a name
-// of his own to our address has a browser ask for that name.
+// onlyOwn answers only requests for the server's own names. In a DNS rebinding attack, the
+// browser requests the attacker's name, which resolves to our address.
 func onlyOwn(names []string, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host

@@ -1,7 +1,6 @@
-// Package page serves the page that shows networks, routers and machines, and
-// what goes on between them, to a browser. It is made of files that the program
-// carries; nothing in it is fetched from elsewhere. What it shows it reads from
-// the API beside it.
+// Package page serves the web page that shows networks, routers, machines and the traffic
+// between them. The page's files are embedded in the program, and it loads nothing from
+// other servers. It reads its data from the API on the same address.
 package page
 
 import (
@@ -18,19 +17,21 @@ import (
 //go:embed site
 var site embed.FS
 
-// policy lets the page load nothing and talk to nobody but the server that it
-// comes from, and lets no other page frame it or feed it script.
+// policy lets the page load from and connect to its own server only. No other page may
+// frame it or inject script.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// types are those of the files, whatever this computer takes their names for.
+// types are the media types of the files, independent of the MIME configuration of this
+// computer.
 var types = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
-// Handler serves the page of a host at / and its files below /page/. All else is rest's.
+// Handler serves the page of a host at / and its files below /page/. The handler rest
+// serves all other requests.
 func Handler(rest http.Handler, host string) http.Handler {
 	files, err := fs.Sub(site, "site")
 	if err != nil {
-		panic(err) // the name is not one
+		panic(err) // the directory's name is invalid
 	}
 	index, err := fs.ReadFile(files, "index.html")
 	if err != nil {
@@ -54,8 +55,8 @@ func Handler(rest http.Handler, host string) http.Handler {
 	})
 }
 
-// headed adds what a browser has to know about the page. It is asked for anew
-// each time, so that it fits the daemon after an upgrade.
+// headed adds the page's HTTP headers. Browsers must request the page again each time, so
+// that it matches the daemon after an upgrade.
 func headed(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -70,7 +71,7 @@ func headed(h http.Handler) http.Handler {
 	})
 }
 
-// secure adds what holds for every answer to a browser.
+// secure adds the security headers of every answer to a browser.
 func secure(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")

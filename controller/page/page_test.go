@@ -21,8 +21,8 @@ func says(name string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, name) })
 }
 
-// ask sends a request to what is open on a metrics address. header are names and
-// values.
+// ask sends a request to the handler of the metrics address. header has names and values
+// in turn.
 func ask(method, url string, header ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, url, nil)
 	for i := 0; i < len(header); i += 2 {
@@ -33,8 +33,8 @@ func ask(method, url string, header ...string) *httptest.ResponseRecorder {
 	return w
 }
 
-// Of the API there is what the page reads, and nothing that changes anything or
-// makes Open vSwitch work.
+// The handler serves only the API's requests that the page makes. None of them changes
+// anything or costs Open vSwitch work.
 func TestOnlyReads(t *testing.T) {
 	const at = "http://127.0.0.1:9476"
 	for _, path := range []string{
@@ -77,8 +77,8 @@ func TestOnlyReads(t *testing.T) {
 	}
 }
 
-// No other site's page reads anything: neither by asking, nor by giving the
-// address a name of its own. Prometheus may call it what it likes.
+// A page of another site reads nothing, neither by cross-site requests nor by DNS
+// rebinding. Prometheus may use any host name.
 func TestOtherSites(t *testing.T) {
 	for _, path := range []string{"/", "/page/main.js", "/v1/status"} {
 		for host, want := range map[string]int{
@@ -113,8 +113,8 @@ func TestOtherSites(t *testing.T) {
 	}
 }
 
-// Every file is served as what it is, under a policy that lets the page load and
-// ask nothing from elsewhere; and no file names anything that is elsewhere.
+// Every file is served with its media type, under a policy that forbids other servers. No
+// file refers to another server.
 func TestFiles(t *testing.T) {
 	kinds := map[string]string{".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 	outside := regexp.MustCompile(`https?://[^"'\s)]*|["'(]//\w|@import|\binnerHTML\b|\beval\(|style="`)
@@ -160,7 +160,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// The name of the host is text, whatever it is.
+// The name of the host is shown as text, even if it looks like HTML.
 func TestHostIsText(t *testing.T) {
 	w := httptest.NewRecorder()
 	page.Handler(says("rest"), `<script>"'&`).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))

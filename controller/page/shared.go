@@ -10,37 +10,37 @@ import (
 )
 
 const (
-	// examineEvery is the time from one examination to the next at least, and
-	// examineShare how many times as long as the one before took.
+	// examineEvery is the minimum time from one examination to the next. examineShare is
+	// the minimum as a multiple of the previous examination's duration.
 	examineEvery = time.Minute
 	examineShare = 20
-	// examineWait is how long a request waits for an examination.
+	// examineWait is the time for which a request waits for an examination.
 	examineWait = 10 * time.Second
-	// examineLimit is how long an examination may take.
+	// examineLimit is the time limit of an examination.
 	examineLimit = time.Minute
 )
 
-// Examination returns a handler that answers every request with the same examination, which
-// api makes: one at a time, and none while the latest is younger than a minute and 20 times
-// the time that it took. So viewers cost no more than one that looks all the time. The
-// header Age of an answer says how many seconds old it is.
+// Examination returns a handler that answers all requests with a shared examination, made
+// by the handler api. One examination runs at a time. The next one starts when the latest
+// is at least a minute old, and at least 20 times as old as its duration. Many viewers
+// therefore cost no more than one. The header Age of an answer is its age in seconds.
 func Examination(api http.Handler) http.Handler { return &examination{api: api} }
 
 type examination struct {
 	api http.Handler
 
 	mu     sync.Mutex
-	now    chan struct{} // closed when the examination ends that is under way; nil: none is
-	latest *examined     // nil: there is none
+	now    chan struct{} // closed when the running examination ends; nil if none is running
+	latest *examined     // nil if there is none
 }
 
-// An examined is an answer that was made.
+// An examined is the answer of a finished examination.
 type examined struct {
 	status int
 	header http.Header
 	body   bytes.Buffer
 	ended  time.Time
-	pause  time.Duration // from then on, in which no other is made
+	pause  time.Duration // after it, in which no other is made
 }
 
 // ServeHTTP implements [http.Handler].
@@ -81,11 +81,12 @@ func (x *examination) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Age", strconv.Itoa(int(time.Since(e.ended).Seconds())))
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(e.status)
-	w.Write(e.body.Bytes()) // an error means that the client has gone
+	w.Write(e.body.Bytes()) // an error means that the client has disconnected
 }
 
-// make makes an examination. It goes on if the client of r has gone: others may wait. What
-// the client has sent besides is left out, as all get the answer.
+// make makes an examination. It continues after the client of r has disconnected, because
+// other clients may wait for it. It leaves out the client's headers and body, because all
+// clients get the answer.
 func (x *examination) make(r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), examineLimit)
 	defer cancel()
@@ -111,7 +112,7 @@ func (x *examination) make(r *http.Request) {
 	done = true
 }
 
-// An examinedWriter keeps an answer.
+// An examinedWriter stores an answer.
 type examinedWriter struct {
 	*examined
 	begun bool

@@ -14,8 +14,9 @@ import (
 	"github.com/ofdvr/ofdvr/controller/page"
 )
 
-// However many clients ask, there is one examination at a time, and at most one a minute and
-// for a twentieth of the time. What a client sends besides changes nothing for others.
+// For any number of clients there is one examination at a time, at most one a minute, and
+// for at most a twentieth of the time. The headers and body of a client change nothing for
+// others.
 func TestExaminationsAreShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var made, running atomic.Int32
@@ -50,7 +51,7 @@ func TestExaminationsAreShared(t *testing.T) {
 			})
 		}
 		g.Wait()
-		time.Sleep(99 * time.Second) // 20 times 5 s are not over
+		time.Sleep(99 * time.Second) // less than 20 times 5 s
 		if w := ask("GET", ""); w.Body.String() != "1" || w.Header().Get("Age") != "99" {
 			t.Errorf("after 99 s: %s, Age %s", w.Body, w.Header().Get("Age"))
 		}
@@ -80,7 +81,7 @@ func TestExaminationsAreShared(t *testing.T) {
 	})
 }
 
-// An examination goes on when the client has gone that it was begun for.
+// An examination continues when its first client disconnects.
 func TestExaminationOutlivesItsClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := page.Examination(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -9,12 +9,12 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// Ended reports whether the packet reaches no machine and no address of a router:
-// then nothing answers it but, perhaps, the kernel with an error.
+// Ended reports whether the packet reaches neither a machine nor an address of a router.
+// Only the kernel may then answer it, with an error.
 func (w *Path) Ended() bool { return w.Verdict == Dropped || w.Answer() != "" }
 
-// Answer says with which ICMP error the kernel of the router's namespace answers, "" if
-// with none, or if only the kernel knows.
+// Answer returns the ICMP error with which the kernel of the router's namespace answers. It
+// is "" if there is no error, or if only the kernel can decide.
 func (w *Path) Answer() string {
 	if w.Verdict != Kernel || len(w.Steps) == 0 {
 		return ""
@@ -39,8 +39,8 @@ func (w *Path) Answer() string {
 	return ""
 }
 
-// answerer returns the address from which the kernel answers: that of the interface by which
-// the packet came, in the sender's subnet.
+// answerer returns the address from which the kernel answers: the address in the sender's
+// subnet of the interface by which the packet came.
 func (w *Path) answerer() netip.Addr {
 	var first netip.Addr
 	for _, a := range w.In.Addresses {
@@ -57,7 +57,7 @@ func (w *Path) answerer() netip.Addr {
 	return first
 }
 
-// mtu returns the MTU that the packet was found too large for, in bytes.
+// mtu returns the MTU that the packet exceeds, in bytes.
 func (w *Path) mtu() (n int) {
 	for i := range w.Steps {
 		for in := range w.Steps[i].Flow.Do.All() {

@@ -13,7 +13,7 @@ import (
 type Path struct {
 	From, To End
 	Packet   Packet
-	Router   *routing.Router    // that routes the packet; nil: its network switches it
+	Router   *routing.Router    // that routes the packet; nil if its network switches it
 	In       *routing.Interface // where it enters the router
 	Sent     ofproto.Packet     // as it enters the router's bridge
 	Steps    []Step             // flows that it hits in the router's bridge
@@ -37,13 +37,13 @@ const (
 // A Step is a flow that the packet hits.
 type Step struct {
 	ofproto.Step
-	Object *routing.Object // of the flow; nil: the flow is not ours
+	Object *routing.Object // of the flow; nil if the flow is not ours
 	Does   string          // the flow's purpose
 }
 
 // An Exit is where the packet leaves the router's bridge.
 type Exit struct {
-	Interface *routing.Interface // nil: the port does not belong to the router
+	Interface *routing.Interface // nil if the port does not belong to the router
 	Port      string             // the port with the destination MAC address, if known
 	Src, Dst  string             // MAC addresses
 	TTL       string
@@ -100,8 +100,9 @@ func Find(x *routing.Index, q Query) (Path, error) {
 }
 
 // Back returns the path of the answer to w, which [Path.Follow] has taken through its router. It
-// returns false if there is none, as w ends before it arrives, or if it cannot be predicted: the
-// answer comes from outside, or from the router itself.
+// returns false if there is no answer, because w ends before it arrives. It also returns false if
+// the answer's path cannot be predicted, because the answer comes from outside or from the router
+// itself.
 func Back(x *routing.Index, w Path) (Path, bool) {
 	if w.To.Network == "" || w.To.Router != "" || w.Ended() {
 		return Path{}, false
@@ -144,8 +145,8 @@ func between(x *routing.Index, f, t End, router string) (out []Path) {
 	return out
 }
 
-// together reports whether machines on one network reach each other without a router: they are
-// in one subnet, or no router knows the subnet.
+// together reports whether machines on one network reach each other without a router. This holds
+// if they are in one subnet, or if no router has the subnet.
 func together(x *routing.Index, f, t End) bool {
 	known := false
 	for _, l := range x.Legs(f.Network) {
@@ -235,8 +236,8 @@ func (w *Path) Follow(x *routing.Index, prog compile.Program, ports compile.Port
 	}
 }
 
-// FromMachine returns the packet as the integration bridge gets it by the port of the machine that
-// sends it, in the words of ofproto/trace; with a VLAN tag, unless that is 0.
+// FromMachine returns the packet as the integration bridge receives it from the sender's port, in
+// the syntax of ofproto/trace. It has a VLAN tag unless vlan is 0.
 func (w *Path) FromMachine(port ofproto.PortNo, vlan uint16) string {
 	to := w.To.mac
 	if w.Router != nil {
@@ -249,7 +250,8 @@ func (w *Path) FromMachine(port ofproto.PortNo, vlan uint16) string {
 	return text
 }
 
-// ethernetHeader is the length of the Ethernet header, which switches count too, in bytes.
+// ethernetHeader is the length in bytes of the Ethernet header, which switches include in byte
+// counters.
 const ethernetHeader = 14
 
 func (w *Path) verdict(ports compile.Ports, in ofproto.PortNo, e ofproto.Egress) Verdict {

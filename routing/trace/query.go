@@ -1,6 +1,6 @@
-// Package trace finds the path of a packet between two machines: the router, the flows that it
-// hits with their objects, and the outcome. It is pure: the result follows from the intent and
-// the program of the router's bridge.
+// Package trace finds the path of a packet between two machines: the router, the flows with
+// their objects, and the outcome. It is pure: the result depends only on the intent and the
+// program of the router's bridge.
 package trace
 
 import (
@@ -53,7 +53,7 @@ func ParseProto(s string) (uint8, error) {
 	return uint8(n), nil
 }
 
-// of returns p for an address family: ICMP has another protocol number in IPv6.
+// of returns p for an address family, because ICMP has another protocol number in IPv6.
 func (p Packet) of(six bool) Packet {
 	if p.Proto == icmp && six {
 		p.Proto, p.Type = icmpv6, echoRequest6
@@ -128,7 +128,7 @@ type End struct {
 	Port    string     `json:"port,omitempty"`   // the port with the address
 	Router  string     `json:"router,omitempty"` // the router with the address
 	Address netip.Addr `json:"address"`
-	Network string     `json:"network,omitempty"` // absent: not on a known network
+	Network string     `json:"network,omitempty"` // absent if not on a known network
 	mac     ofproto.MAC
 }
 
@@ -156,7 +156,8 @@ type AmbiguousError struct{ Detail string }
 
 func (e *AmbiguousError) Error() string { return e.Detail }
 
-// ends returns what a name may mean: the addresses of a port, or all objects with an address.
+// ends returns the possible meanings of a name: the addresses of a port, or all objects with
+// an address.
 func ends(x *routing.Index, name string) ([]End, error) {
 	if p, ok := x.Port(name); ok {
 		out := addressesOf(&p)

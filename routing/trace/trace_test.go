@@ -104,7 +104,7 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// describe returns a line for the path of a packet and one for that of its answer.
+// describe returns a line for the path of a packet and one for the path of its answer.
 func describe(x *routing.Index, q trace.Query) string {
 	w, err := trace.Find(x, q)
 	if err != nil {
