@@ -29,8 +29,9 @@ const (
 	limitBridge   = "br-limit"
 )
 
-// overAPI measures writes through the API of a daemon on a real switch, with the store
-// on a disk: the time until the client learns that the switch has confirmed them.
+// overAPI measures writes through the API of a daemon on a real switch, with the store on
+// a disk. It measures the time until the reply, which is sent when the switch has
+// confirmed the write.
 func overAPI(ctx context.Context, rounds int) (section, error) {
 	one := [][]string{{"ports", "puts", "ofdvr, p50, ms", "ofdvr, p99, ms", "limit, p50, ms", "limit, p99, ms", "of the limit, p50"}}
 	many := [][]string{{"ports before", "10,000 ports in one batch, ms", "pre-encoded flows, ms", "of that"}}
@@ -170,8 +171,8 @@ func portBody(i, version int) (path string, body []byte) {
 		macAddress(3+version, i), 100+i>>16, i>>8&0xff, i&0xff)
 }
 
-// puts measures writes of single ports, one after the other. The limit appends a record
-// of the same length to a file on the same disk with fdatasync, and then adds a
+// puts measures writes of single ports, one after the other. The baseline appends a
+// record of the same length to a file on the same disk with fdatasync, and then adds a
 // pre-encoded flow to a bridge of the same switch.
 func (d *stored) puts(ctx context.Context, rounds int) error {
 	limit := routedFlows(1)
@@ -209,7 +210,7 @@ func (d *stored) puts(ctx context.Context, rounds int) error {
 	return nil
 }
 
-// batches measures writes of 10,000 ports in one request. The limit sends their
+// batches measures writes of 10,000 ports in one request. The baseline sends their
 // pre-encoded flows in one bundle to a bridge of the same switch.
 func (d *stored) batches(ctx context.Context, rounds int) error {
 	var put objects
@@ -261,7 +262,7 @@ func deleted(mods []ofproto.FlowMod) []ofproto.FlowMod {
 	return out
 }
 
-// rest makes the measurements that are made once.
+// rest makes the measurements that do not depend on the number of rounds.
 func (d *stored) rest(ctx context.Context) ([][]string, error) {
 	lat, took, err := d.crowd(ctx)
 	if err != nil {

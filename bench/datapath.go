@@ -30,16 +30,16 @@ type path struct {
 	Throughput sample // Gbit/s
 	RTT        sample // µs, the mean of a round
 	from, to   *lab.Machine
-	address    string // address to measure to; "": the first of to
+	address    string // destination address of the measurement; "" means the first address of to
 }
 
-// A way is a path between two machines that all ways share: for each round they are
-// plugged in at the ends of the way.
+// A way is one setup of a path between two machines. All ways share the two machines. For
+// each round, plugIn connects the machines to the way's bridge and networks.
 type way struct {
 	path
 	bridge   string // where the machines are plugged in
 	tags     [2]int // of their ports; 0 for no tag
-	networks [2]int // n of their networks 10.0.n.0/24; two machines of one network are .10 and .11
+	networks [2]int // n of their networks 10.0.n.0/24; two machines on one network have addresses .10 and .11
 }
 
 // addressOf returns the address of a machine.
@@ -51,10 +51,10 @@ func (w *way) addressOf(machine int) string {
 	return fmt.Sprintf("10.0.%d.%d", w.networks[machine], last)
 }
 
-// datapath compares the same traffic on four ways through one switch: within a network,
-// routed by ofdvr's flows, routed by a kernel namespace whose taps are on the
-// integration bridge, like Neutron's, and routed by OVN's flows. It does so on the
-// userspace datapath and, where possible, on the kernel's.
+// datapath compares the same traffic in four setups on one switch: within a network,
+// routed by ofdvr's flows, routed by a kernel namespace with taps on the integration
+// bridge, like Neutron's, and routed by OVN's flows. It runs on the userspace datapath
+// and, if possible, on the kernel's datapath.
 func datapath(ctx context.Context, rounds int) (section, error) {
 	paths, err := measurePaths(ctx, rounds)
 	if err != nil {
@@ -90,7 +90,7 @@ func (p path) cells(layer2 path) []string {
 		p.RTT.spread("%.0f"), p.RTT.over(layer2.RTT).spread("%.2f")}
 }
 
-// measurePaths measures the ways on the lab's datapath. Layer 2 comes first.
+// measurePaths measures all setups on the lab's datapath. Layer 2 comes first.
 func measurePaths(ctx context.Context, rounds int) ([]path, error) {
 	h, err := newHost(ctx)
 	if err != nil {
@@ -103,7 +103,7 @@ func measurePaths(ctx context.Context, rounds int) ([]path, error) {
 	}
 	for round := range rounds {
 		for i := range ways {
-			w := &ways[(i+round)%len(ways)] // each way is first in some rounds
+			w := &ways[(i+round)%len(ways)] // each setup is first in some rounds
 			if err := w.round(ctx, machines, round%2); err != nil {
 				return nil, fmt.Errorf("%s: %w", w.Name, err)
 			}
@@ -171,8 +171,8 @@ func buildWays(ctx context.Context, h *lab.Host) (machines [2]*lab.Machine, ways
 	return machines, ways, nil
 }
 
-// plugIn connects the two machines to the bridges and networks that are measured, and
-// waits until packets pass.
+// plugIn connects the two machines to the way's bridge and networks, and waits until
+// packets pass.
 func (w *way) plugIn(ctx context.Context, machines [2]*lab.Machine) error {
 	h := machines[0].Host
 	for _, m := range machines { // not in one transaction, which would leave the port unchanged
@@ -242,7 +242,7 @@ const (
 	pingInterval = 5 * time.Millisecond
 )
 
-// round measures the way once, from one machine to the other.
+// round measures the setup once, from one machine to the other.
 func (w *way) round(ctx context.Context, machines [2]*lab.Machine, from int) error {
 	if err := w.plugIn(ctx, machines); err != nil {
 		return err
@@ -251,7 +251,7 @@ func (w *way) round(ctx context.Context, machines [2]*lab.Machine, from int) err
 	return w.measure(ctx)
 }
 
-// target returns the address to measure to.
+// target returns the destination address of the measurement.
 func (p *path) target() string { return cmp.Or(p.address, p.to.IP()) }
 
 // measure appends one round to p.

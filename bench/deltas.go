@@ -15,10 +15,10 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// deltas measures how long a change of one object by another writer takes in a store with
-// 100, 1,000, 10,000 and 100,000 ports: from the moment when the source reports it,
-// through the ledger, the compiler and the reconciler, until the switch has confirmed the
-// bundle.
+// deltas measures the duration of a change of one object by another writer, in a store with
+// 100, 1,000, 10,000 and 100,000 ports. The time starts when the source reports the change.
+// It includes the ledger, the compiler and the reconciler, and ends when the switch has
+// confirmed the bundle.
 func deltas(ctx context.Context, rounds int) (section, error) {
 	b, err := newWireBridge(ctx)
 	if err != nil {
@@ -130,8 +130,8 @@ func (f *follower) take(s *ledger.Intent) {
 	f.prog = compile.Recompile(f.prog, s.Index, f.router, f.facts)
 }
 
-// round changes ports as another writer; each port gets another MAC address. The limit then
-// writes the same flow.
+// round changes ports as another writer; each port gets another MAC address. The baseline
+// then writes the same flow.
 func (f *follower) round(ctx context.Context, b *wireBridge, round int) error {
 	if err := b.settle(ctx); err != nil {
 		return err

@@ -26,8 +26,8 @@ type inGuest struct {
 	Paths    []path
 }
 
-// measureInGuest runs this program in a guest and returns its measurements. Where a guest is
-// impossible it says so, and returns nothing.
+// measureInGuest runs this program in a guest and returns its measurements. If a guest is
+// impossible, it logs the reason and returns nothing.
 func measureInGuest(ctx context.Context, rounds int) (inGuest, error) {
 	var out inGuest
 	check := exec.CommandContext(ctx, guestProgram, "-check")

@@ -18,8 +18,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
-// comeAndGo makes and deletes a router repeatedly: the daemon makes and removes its bridge and
-// namespace, and for that reads and writes its files.
+// comeAndGo makes and deletes a router repeatedly. Each time, the daemon makes and removes the
+// bridge and the namespace, and reads and writes its files.
 func (d *stored) comeAndGo(ctx context.Context) error {
 	const path = "/v1/routers/guest"
 	remove := func(ctx context.Context) error { return d.change(ctx, http.MethodDelete, path, nil) }
@@ -34,9 +34,9 @@ func (d *stored) comeAndGo(ctx context.Context) error {
 	})
 }
 
-// heldLocks runs processes that hold the lock of /run/netns, as every user can, and that wait
-// for the daemon's own lock and that of its store, as a process can that has opened the lock of
-// an earlier version.
+// heldLocks runs processes that hold the lock of /run/netns, which every user can hold. They
+// also wait for the locks of the daemon and of its store, as a process can that has opened the
+// lock file of an earlier version.
 func (d *stored) heldLocks(ctx context.Context, r *rand.Rand) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.comeAndGo(ctx) })

@@ -91,7 +91,7 @@ type outcome struct {
 	sent, received int // pings
 }
 
-// under runs an attack while it measures puts and pings for attackTime.
+// under measures puts and pings for attackTime while an attack runs.
 func (d *stored) under(ctx context.Context, a attack, from, to *lab.Machine) (o outcome, err error) {
 	if err := d.p.ForgetPeak(); err != nil {
 		return o, err

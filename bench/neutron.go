@@ -16,8 +16,8 @@ import (
 const neutronBlocks = 4
 
 // underNeutron compares traffic between machines of a real Neutron, on one host and on
-// two: within a network, and through a distributed router with and without ofdvr's
-// extension, which is switched several times.
+// two. It measures within a network, and through a distributed router with and without
+// ofdvr's extension. The extension is switched on and off several times.
 func underNeutron(ctx context.Context, rounds int) (section, error) {
 	a, err := newHost(ctx)
 	if err != nil {
@@ -178,7 +178,7 @@ func (n *cloudPaths) switchMode(ctx context.Context, on bool) error {
 	return n.await(ctx, on)
 }
 
-// round measures every way once.
+// round measures every path once.
 func (n *cloudPaths) round(ctx context.Context, on bool, round int) error {
 	mode := 0
 	if on {
@@ -189,7 +189,7 @@ func (n *cloudPaths) round(ctx context.Context, on bool, round int) error {
 		paths = append(paths, &w.l2[mode], &w.routed[mode])
 	}
 	for i := range paths {
-		p := paths[(i+round)%len(paths)] // each way is first in some rounds
+		p := paths[(i+round)%len(paths)] // each path is first in some rounds
 		if err := p.measure(ctx); err != nil {
 			return fmt.Errorf("%s: %w", p.Name, err)
 		}

@@ -20,9 +20,9 @@ import (
 
 const portsEachRound = 200
 
-// onePort measures how long it takes to add one port to a router with 1,000, 10,000 and
-// 100,000 ports: from the change of the intent, through the daemon's compiler and
-// reconciler, until the switch has confirmed its flow.
+// onePort measures the time to add one port to a router with 1,000, 10,000 and 100,000 ports.
+// The time starts with the change of the intent. It includes the daemon's compiler and
+// reconciler, and ends when the switch has confirmed the flow.
 func onePort(ctx context.Context, rounds int) (section, error) {
 	b, err := newWireBridge(ctx)
 	if err != nil {
@@ -64,7 +64,8 @@ type growth struct {
 	memory  int // bytes of the heap for each flow
 	close   func()
 
-	// Milliseconds: the medians of the rounds, and all single values.
+	// Milliseconds. p50 and limitP50 have the median of each round, the others all single
+	// values.
 	p50, limitP50        sample
 	all, limitAll, ready sample
 }
@@ -175,7 +176,7 @@ func grownPort(i int) routing.Port {
 	}
 }
 
-// round adds ports; after each, the limit adds the same flow. Both are deleted again, which is
+// round adds ports. After each port, the baseline adds the same flow. The deletion of both is
 // not measured.
 func (g *growth) round(ctx context.Context, b *wireBridge, round int) error {
 	if err := b.settle(ctx); err != nil {

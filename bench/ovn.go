@@ -8,8 +8,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// ovnBridge is OVN's integration bridge, which OVN programs itself, beside the bridge of the
-// other ways.
+// ovnBridge is the integration bridge of OVN, which programs it. The other setups use
+// another bridge.
 const ovnBridge = "br-ovn"
 
 // startOVN starts OVN from Debian's packages, with a router between networks 10.0.6.0/24 and

@@ -167,7 +167,7 @@ func messageStream(ctx context.Context, b *wireBridge, l *load) (func(context.Co
 	return func(ctx context.Context) error {
 		barrier := openflow13.NewOfp13Header()
 		barrier.Type = openflow13.Type_BarrierRequest
-		go func() { // ends when the stream has taken everything
+		go func() { // ends when the stream has accepted everything
 			for _, f := range flows {
 				s.Outbound <- f
 			}

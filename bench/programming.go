@@ -57,20 +57,20 @@ func routedFlow(i int) (addr [4]byte, router, port ofproto.MAC) {
 func flowCookie(i int) ofproto.Cookie { return ofproto.Cookie(uint64(i+1) * 0x9e3779b97f4a7c15) }
 func flowPort(i int) ofproto.PortNo   { return ofproto.PortNo(1 + i>>8) }
 
-// A contestant is a way to program flows.
+// A contestant is a method to program flows.
 type contestant struct {
 	name  string
-	limit string // the contestant that does the same as fast as the switch allows; "" for that one itself
-	// prepare does the work that is not timed and returns the timed function. done, if not nil,
-	// is called when that has returned and the flows were counted.
+	limit string // the baseline: the contestant that does the same as fast as the switch allows; "" for a baseline itself
+	// prepare does the untimed work and returns the timed function run. done, if not nil, is
+	// called after run has returned and the flows were counted.
 	prepare func(ctx context.Context, b *wireBridge, l *load) (run func(context.Context) error, done func(), err error)
-	lossy   bool // it may leave flows out: the benchmark counts them, and does not fail
+	lossy   bool // it may lose flows; the benchmark counts these and does not fail
 
 	rates sample // flows a second
 	lost  int    // the largest number of missing flows after a run
 }
 
-// programming compares ways to program 1,000, 10,000 and 100,000 flows into an empty
+// programming compares methods to program 1,000, 10,000 and 100,000 flows into an empty
 // bridge.
 func programming(ctx context.Context, rounds int) (section, error) {
 	b, err := newWireBridge(ctx)
@@ -105,7 +105,7 @@ func contestants(peer *ofnet) []*contestant {
 		plainUnix = "pre-encoded plain, Unix socket"
 		plainTCP  = "pre-encoded plain, TCP"
 	)
-	return []*contestant{ // each next to its limit, because the speed of a machine varies
+	return []*contestant{ // each next to its baseline, because the speed of a machine varies
 		{name: bundleLimit, prepare: preEncoded("unix", encodeBundle)},
 		{name: "**ofdvr bundle, Unix socket**", limit: bundleLimit, prepare: committed("unix")},
 		{name: bundleTCP, prepare: preEncoded("tcp", encodeBundle)},
@@ -171,7 +171,8 @@ func programmingRows(cs []*contestant, n int) [][]string {
 	return rows
 }
 
-// measure appends one round to c: that many runs, each into an empty bridge.
+// measure appends one round to c. A round has the given number of runs, each into an empty
+// bridge.
 func (c *contestant) measure(ctx context.Context, b *wireBridge, l *load, runs int) error {
 	var total time.Duration
 	for range runs {

@@ -20,15 +20,15 @@ import (
 
 const readbackFlows = 100_000
 
-// A dump is the cost of one way to read all flows back. Each runs in its own process, so
-// that its memory is known.
+// A dump is the cost of one method to read all flows back. Each runs in its own process,
+// so that its memory is known.
 type dump struct {
 	Took  time.Duration
-	Flows int // number returned; 0 if the way does not count them
+	Flows int // number returned; 0 if the method does not count them
 	Peak  int // peak memory of the process in bytes
 }
 
-// A reader is a way to read the flows of a switch.
+// A reader is a method to read the flows of a switch.
 type reader struct {
 	way, name string
 	read      func(ctx context.Context, socket string) (dump, error)
@@ -48,7 +48,7 @@ func readers() []*reader {
 
 const ofctlDump = "`ovs-ofctl dump-flows`"
 
-// readback compares ways to read the flows of a bridge with 100,000 flows.
+// readback compares methods to read the flows of a bridge with 100,000 flows.
 func readback(ctx context.Context, rounds int) (section, error) {
 	b, err := newWireBridge(ctx)
 	if err != nil {

@@ -24,14 +24,14 @@ type task struct {
 // A drift is the share of a switch's flows that differ from the desired ones.
 type drift struct {
 	name  string
-	every int // one in so many flows differs; 0 for none
+	every int // one flow in this many differs; 0 means none
 }
 
 var drifts = []drift{{"nothing differs", 0}, {"1 % differs", 100}, {"everything differs", 1}}
 
-// from returns the flows of a drifted switch whose desired flows are mods: of those that
-// differ, one third has other actions, one third is missing, and one third is replaced by a
-// flow for another address.
+// from returns the flows of a drifted switch, given its desired flows in the parameter
+// mods. Of the differing flows, one third has other actions, one third is missing, and one
+// third is replaced by a flow for another address.
 func (d drift) from(mods []ofproto.FlowMod) []ofproto.Flow {
 	var flows []ofproto.Flow
 	for i := range mods {
@@ -53,11 +53,11 @@ func (d drift) from(mods []ofproto.FlowMod) []ofproto.Flow {
 	return flows
 }
 
-// A mender is a way to find differences and, except for some, to repair them.
+// A mender is a method to find differences. Most menders also repair them.
 type mender struct {
 	name    string
 	prepare func(ctx context.Context, b *wireBridge, t *task) (run func(context.Context) error, done func(), err error)
-	looks   bool // it changes nothing
+	looks   bool // it only finds differences
 
 	ms sample
 }
@@ -75,8 +75,8 @@ func menders() []*mender {
 
 const mendLimit = "bytes, not decoded; pre-encoded bundle"
 
-// reconciling compares ways to bring a switch with 1,000, 10,000 and 100,000 flows to the
-// desired flows.
+// reconciling compares methods to bring a switch with 1,000, 10,000 and 100,000 flows to
+// the desired flows.
 func reconciling(ctx context.Context, rounds int) (section, error) {
 	b, err := newWireBridge(ctx)
 	if err != nil {
@@ -198,8 +198,8 @@ func mendOfdvr(_ context.Context, b *wireBridge, t *task) (func(context.Context)
 	return func(ctx context.Context) error { return mend(ctx, b.conns["unix"], t.want) }, nil, nil
 }
 
-// mendRaw reads the switch's flows without decoding them and writes the changes, which it
-// knows in advance.
+// mendRaw reads the switch's flows without decoding them. It writes changes that were
+// computed in advance.
 func mendRaw(ctx context.Context, b *wireBridge, t *task) (func(context.Context) error, func(), error) {
 	mods := ofproto.Diff(t.have, t.want).Mods()
 	wire, last := encodeBundle(mods)

@@ -16,8 +16,8 @@ const (
 	scrapedPorts = 100_000
 	scrapeCount  = 20
 	scrapePause  = time.Second // much more often than Prometheus
-	extraPorts   = 1000        // that are made, and changed repeatedly
-	scrapeHalves = 6           // the daemon reads that many flows in 2 to the power of this parts
+	extraPorts   = 1000        // ports that are made and changed repeatedly
+	scrapeHalves = 6           // the daemon reads that many flows in 2^scrapeHalves parts
 )
 
 // scraping measures the cost of a scrape of a daemon with very many flows: its duration, and
@@ -72,8 +72,8 @@ func scraping(ctx context.Context, _ int) (section, error) {
 	}), nil
 }
 
-// putWhile puts ports, one after the other: each at least once, and until more, which gets the
-// start time, returns false.
+// putWhile puts ports one after the other, each at least once, until more returns false. The
+// argument of more is the start time.
 func (d *stored) putWhile(ctx context.Context, more func(start time.Time) bool) (took sample, err error) {
 	begin := time.Now()
 	for i := 0; i < extraPorts || more(begin); i++ {

@@ -10,13 +10,13 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// startPart is the divisor of the number of rounds for starts, which take long and vary little.
+// startPart divides the number of rounds, because starts take long and vary little.
 const startPart = 4
 
-// starting measures the time from the start of a daemon until all of its routers are confirmed, on a host
-// where nothing exists and on one where everything exists. It compares it with the time in which
-// ovs-vswitchd makes the same bridges and ports in one transaction, and in which ip(8) then makes the
-// namespaces and moves the taps there, without flows, addresses and settings.
+// starting measures the time from the start of a daemon until all of its routers are confirmed, on
+// a host where nothing exists and on a host where everything exists. The baseline is ovs-vswitchd,
+// which makes the same bridges and ports in one transaction, followed by ip(8), which makes the
+// namespaces and moves the taps there. The baseline has no flows, addresses and settings.
 func starting(ctx context.Context, rounds int) (section, error) {
 	rows := [][]string{{"routers", "ovs-vswitchd alone", "and ip(8)", "ofdvr, from nothing", "of ovs-vswitchd alone", "of it and ip(8)", "ofdvr, with everything in place"}}
 	for _, n := range []int{idleRouters, manyRouters} {
@@ -55,8 +55,8 @@ func (d *daemon) restart(ctx context.Context) error {
 	return d.serve(ctx)
 }
 
-// withoutDaemon returns how long ovs-vswitchd takes to make the bridges and ports of n routers of
-// [routersTopology], and how long it takes until ip(8) has also moved the taps into namespaces.
+// withoutDaemon returns the time that ovs-vswitchd takes to make the bridges and ports of n
+// routers of [routersTopology], and the time until ip(8) has also moved the taps into namespaces.
 func withoutDaemon(ctx context.Context, n int) (made, all time.Duration, err error) {
 	h, err := newHost(ctx)
 	if err != nil {

@@ -141,8 +141,7 @@ func (b *wireBridge) expect(ctx context.Context, n int) error {
 	return err
 }
 
-// A rawConn is a connection without any machinery, so that its cost is that of the
-// switch.
+// A rawConn is a connection without any logic, so that its cost equals the switch's cost.
 type rawConn struct {
 	nc net.Conn
 	r  *bufio.Reader

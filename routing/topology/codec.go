@@ -82,8 +82,8 @@ func (m *mapping[T]) read(w *walker, t tree, v *T) {
 	}
 }
 
-// index returns the index of the field called key, -1 if there is none. It looks at next
-// first.
+// index returns the index of the field with the given key, or -1 if there is none. It tries
+// the index next first.
 func (m *mapping[T]) index(key string, next int) int {
 	for i := next; i < len(m.fields); i++ {
 		if m.fields[i].key == key {
@@ -196,7 +196,7 @@ func (l list[V]) read(w *walker, t tree, v *[]V) {
 		item := rest.first()
 		rest = rest[len(item):]
 		var zero V
-		if w.more == 0 || i == 0 { // else only the number of errors matters
+		if w.more == 0 || i == 0 { // otherwise only the number of errors matters
 			items = append(items, zero)
 		}
 		w.enter(step{index: i})
@@ -246,11 +246,11 @@ type exact[V comparable] struct{}
 func (exact[V]) same(a, b *V) bool { return *a == *b }
 
 // unknownKeys reports the keys of the mapping t that are not in keys. seen has the nodes of
-// those that are in t. It returns for each of keys whether an unknown one was probably a
-// misspelling of it.
+// the keys that are in t. For each of keys, unknownKeys returns whether an unknown key is
+// probably a misspelling of it.
 func (w *walker) unknownKeys(t tree, keys []string, seen []*node) (meant []bool) {
 	meant = make([]bool, len(keys))
-	known := make(map[string]position) // of each unknown key
+	known := make(map[string]position) // positions of the unknown keys
 	for rest := t[1:]; len(rest) > 0; {
 		e, value := &rest[0], rest[1:].first()
 		rest = rest[1+len(value):]

@@ -8,7 +8,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// TestCondense states that many warnings of one kind become one with their number, and few stay.
+// Many warnings of one kind become one warning with their number. Few warnings stay.
 func TestCondense(t *testing.T) {
 	var texts []string
 	for i := range 1800 {

@@ -2,8 +2,8 @@ package topology
 
 import "github.com/ofdvr/ofdvr/routing"
 
-// DecodeNetwork decodes a network called id; an ID in the body must be the same. The change
-// puts it.
+// DecodeNetwork decodes the network with the ID in the parameter id. An ID in the body must
+// be the same. The change puts it.
 func DecodeNetwork(body []byte, id string, also func(*routing.Change) error) (routing.Change, error) {
 	return decodeObject(body, id, also, ShapeNetwork, networkKeys,
 		func(n *routing.Network) *string { return &n.ID },
@@ -52,8 +52,8 @@ type Snapshot struct {
 	Ports    []routing.Port
 }
 
-// DecodeSnapshot decodes a mapping with the keys router, networks and ports. also is called
-// with the change that puts them.
+// DecodeSnapshot decodes a mapping with the keys router, networks and ports. The function in
+// the parameter also is called with the change that puts them.
 func DecodeSnapshot(body []byte, also func(*routing.Change) error) (Snapshot, error) {
 	w := newWalker("body", "body", body)
 	var s Snapshot
@@ -108,7 +108,7 @@ func parseObject[T any](data []byte, keys *mapping[T]) (T, error) {
 	return *v, nil
 }
 
-// readObject parses the text, which must be JSON, or records why it is not.
+// readObject parses the text as JSON, or records an error if it is not JSON.
 func (w *walker) readObject() bool {
 	if len(w.found) > 0 {
 		return false

@@ -37,7 +37,7 @@ var decoders = map[string]func([]byte, func(*routing.Change) error) (routing.Cha
 	},
 }
 
-// alone checks a change against an empty model.
+// alone validates a change on its own, against an empty model.
 func alone(c *routing.Change) error { return c.Put.Validate() }
 
 func TestDecode(t *testing.T) {
@@ -160,7 +160,8 @@ body:1:143: networks[0].mtu: want a number, got a boolean`},
 	}
 }
 
-// also gets the decoded change, may return a single error or a join, and may be nil.
+// The function also gets the decoded change. It may return a single error or a join, and may
+// be nil.
 func TestDecodeAlso(t *testing.T) {
 	body := []byte(`{"put":{"networks":[{"id":"n","vlan":"x"}]},"delete":{"ports":["p"]}}`)
 	wrong := &routing.PathError{Path: "networks[0].mtu", Err: errors.New("too small")}
@@ -182,7 +183,7 @@ func TestDecodeAlso(t *testing.T) {
 	}
 }
 
-// Everything that was encoded is decoded to an equal value, by all decoders.
+// All decoders decode an encoded value to an equal value.
 func TestDecodeWritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := drawNasty(t)
@@ -216,7 +217,7 @@ func TestDecodeWritten(t *testing.T) {
 	})
 }
 
-// TestParseObjectRefuses has texts that are not stored objects.
+// Texts that are not stored objects are refused.
 func TestParseObjectRefuses(t *testing.T) {
 	for _, tt := range []struct{ data, want string }{
 		{`{"id":"p","network":"n","mac":"02:00:00:00:00:01","colour":1}`, `object:1:51: unknown key "colour"`},
@@ -261,7 +262,7 @@ func TestHostileBodies(t *testing.T) {
 			body := []byte(tt.body)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, err := topology.DecodeBatch(body, alone) // with more than linear time this would not end
+			_, err := topology.DecodeBatch(body, alone) // this would not end if decoding took more than linear time
 			runtime.ReadMemStats(&after)
 			if allocated := (after.TotalAlloc - before.TotalAlloc) >> 20; allocated > 1024 {
 				t.Errorf("took %d MiB", allocated)

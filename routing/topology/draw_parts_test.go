@@ -125,7 +125,7 @@ func (s style) meta(m *routing.Meta) (doc []pair) {
 	var labels []pair
 	for _, l := range m.Labels {
 		value := s.str(l.Value)
-		if l.Value == "" || l.Value == "null" { // without quotes it is nothing
+		if l.Value == "" || l.Value == "null" { // without quotes it is null
 			value = strconv.Quote(l.Value)
 		}
 		labels = append([]pair{{l.Key, value}}, labels...)

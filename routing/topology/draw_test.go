@@ -24,8 +24,8 @@ var nastyTexts = []string{
 	"99999999999999999999999", "Infinity", "NaN", "inf", "0", "00", "-0", "0.0", "0x", "0o8", "0b2", "1__0", "1_", "9e999",
 }
 
-// texts draws strings of 1 to most bytes without control characters, mostly such that are
-// difficult in YAML.
+// texts draws strings of 1 to most bytes without control characters, mostly strings that
+// are difficult in YAML.
 func texts(most int) *rapid.Generator[string] {
 	return rapid.OneOf(
 		rapid.SampledFrom(nastyTexts),

@@ -9,9 +9,9 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// AppendNetwork appends the document of n as JSON on one line. Equal values give equal bytes:
-// those that encoding/json makes of [NetworkOf] without HTML escapes. U+007F to U+009F, which
-// a file must not have, are escaped too.
+// AppendNetwork appends the document of n as JSON on one line. Equal values give equal bytes.
+// The bytes equal the output of encoding/json for [NetworkOf] without HTML escapes, except
+// that U+007F to U+009F are escaped too, because a file must not have them.
 func AppendNetwork(b []byte, n *routing.Network) []byte { return networkKeys.append(b, n, inJSON) }
 
 // AppendRouter is [AppendNetwork] for a router.
@@ -51,8 +51,8 @@ func writeLines[T any](w *bufio.Writer, items []T, appendTo func([]byte, *T) []b
 	}
 }
 
-// WriteYAML writes m as a topology file as a person would: networks, ports and interfaces one
-// per line, and quotes only where YAML could misread a string.
+// WriteYAML writes m as a topology file in the style of a person: one line for each network,
+// port and interface, and quotes only if YAML could misread a string.
 func WriteYAML(w io.Writer, m *routing.Model) error {
 	out := bufio.NewWriterSize(w, bufferSize)
 	writeBlock(out, "networks", m.Networks, asItem(networkKeys))

@@ -36,8 +36,8 @@ func marshal(t interface{ Fatal(...any) }, v any) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// The appended text equals that of encoding/json for the document, and is decoded to an equal
-// value.
+// The appended text equals the output of encoding/json for the document, and is decoded to an
+// equal value.
 func TestAppend(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := drawNasty(t)
@@ -74,8 +74,8 @@ func checkAppend[T, D any](t *rapid.T, v T, appendTo func([]byte, *T) []byte, do
 	}
 }
 
-// Any text, valid or not, is escaped like encoding/json does, and additionally all control
-// characters.
+// Any text, valid or not, is escaped like by encoding/json. All control characters are
+// escaped too.
 func TestAppendAnyText(t *testing.T) {
 	control := regexp.MustCompile("[\u007f-\u009f]")
 	rapid.Check(t, func(t *rapid.T) {
@@ -171,7 +171,7 @@ type failing struct{ err error }
 
 func (w failing) Write([]byte) (int, error) { return 0, w.err }
 
-// The examples are written as they are, except for comments.
+// Parsing and writing the examples returns the same text, except for comments.
 func TestWriteExamples(t *testing.T) {
 	comment := regexp.MustCompile(`(?m)^#.*\n|  #.*$`)
 	for _, name := range []string{"two-networks", "external-bridge", "mininet"} {

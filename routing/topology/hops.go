@@ -6,8 +6,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A route's next hops are written with the key nexthop if there is a single one of weight 1,
-// else with nexthops. Files may have a single one in nexthops too.
+// A single next hop of weight 1 is written with the key nexthop; all other next hops are
+// written with nexthops. Files may have a single next hop in nexthops too.
 
 // isOnlyHop reports whether hops are written as nexthop.
 func isOnlyHop(hops []routing.NextHop) bool {
@@ -76,8 +76,8 @@ func (c hopType) read(w *walker, t tree, v *routing.RouteType) {
 	w.enter(step{key: "type"})
 }
 
-// asWritten translates the key nexthop at the end of path, which package routing uses for all
-// next hops of a route and for a single one, to the key in the file.
+// asWritten translates the key nexthop at the end of path to the key in the file. Package
+// routing uses nexthop for all next hops of a route, in both forms.
 func (w *walker) asWritten(path string) string {
 	route, ok := strings.CutSuffix(path, ".nexthop")
 	if !ok || w.find(path) != w.find(route) {
@@ -86,7 +86,7 @@ func (w *walker) asWritten(path string) string {
 	several := route + ".nexthops"
 	list := w.find(several)
 	switch {
-	case list == w.find(route): // neither
+	case list == w.find(route): // the file has neither key
 		return path
 	case list == w.find(several+"[0]"), list != w.find(several+"[1]"):
 		return several

@@ -15,11 +15,11 @@ var (
 	errNotJSON = errors.New("not JSON") // jsonSyntaxError has the reason
 )
 
-// readJSON parses JSON (RFC 8259) and accepts the same texts as encoding/json. The error, one
-// of the above, is at the returned position.
+// readJSON parses JSON (RFC 8259) and accepts the same texts as encoding/json. The error is
+// one of the above, and the returned position is the error's.
 func readJSON(text string) (tree, position, error) {
 	r := jsonReader{text: text}
-	if r.space(); strings.HasPrefix(text[r.off:], "{") || strings.HasPrefix(text[r.off:], "[") { // else it is a scalar, or YAML
+	if r.space(); strings.HasPrefix(text[r.off:], "{") || strings.HasPrefix(text[r.off:], "[") { // otherwise it is a scalar, or YAML
 		r.tree = make(tree, 0, min(countNodes(text), maxNodes))
 	}
 	err := r.value(0)

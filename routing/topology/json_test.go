@@ -52,8 +52,8 @@ func libraryTokens(t *testing.T, data []byte) (tokens []jsonToken, deepest int) 
 	}
 }
 
-// FuzzReadJSON compares readJSON with encoding/json: both accept the same texts, except for
-// the depth, and return the same values. Positions are those of the beginnings of values.
+// FuzzReadJSON compares readJSON with encoding/json. Both accept the same texts, except for
+// the depth limit, and return the same values. The position of a value is its beginning.
 func FuzzReadJSON(f *testing.F) {
 	for _, s := range []string{
 		``, ` `, `null`, `nul`, `nulll`, `true`, `false`, `tru`, `0`, `-0`, `01`, `-`, `-a`, `1.`, `1.5`, `.5`, `1e`, `1e5`, `1E+5`, `1e-05`,

@@ -15,7 +15,7 @@ import (
 type field[T any] struct {
 	key      string
 	required bool
-	codec[T] // of the value, which is a part of the T
+	codec[T] // codec of the value, which is a part of the T
 }
 
 const (

@@ -10,7 +10,7 @@ import (
 // lister is implemented by the codecs that contain keys.
 type lister interface{ list(path string) []string }
 
-// list returns the paths of all keys in m, below path. Required ones end in "!".
+// list returns the paths of all keys in m, below path. Paths of required keys end in "!".
 func (m *mapping[T]) list(path string) []string {
 	var all []string
 	for _, f := range m.fields {
@@ -40,8 +40,8 @@ func listOf(codec any, path string) []string {
 	return nil
 }
 
-// documentKeys does the same for a document. A key is required unless its tags make it
-// optional.
+// documentKeys returns the paths of all keys in a document. A key is required unless its
+// tags make it optional.
 func documentKeys(t reflect.Type, path string) []string {
 	switch t.Kind() {
 	case reflect.Pointer:

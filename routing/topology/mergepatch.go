@@ -7,10 +7,10 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// MergePatch returns the JSON document that a merge patch (RFC 7396) makes of the
-// document target: keys of mappings in the patch replace those of the target, null
-// removes a key, and any other value replaces the one of the target as a whole. An
-// error is a join of [*Error]s with places in the patch.
+// MergePatch applies a merge patch (RFC 7396) to the JSON document in the parameter
+// target and returns the result. Mappings in the patch are merged key by key, null
+// removes a key, and any other value replaces the target's value as a whole. An error is
+// a join of [*Error]s with positions in the patch.
 func MergePatch(target, patch []byte) ([]byte, error) {
 	w := newWalker("body", "body", patch)
 	if !w.readObject() {
@@ -27,10 +27,10 @@ func MergePatch(target, patch []byte) ([]byte, error) {
 	return b, nil
 }
 
-// nothing is the target of a patch whose key the target does not have.
+// nothing is the target's value for a key that only the patch has.
 var nothing = tree{{size: 1}}
 
-// merge appends what patch makes of target.
+// merge appends the result of applying patch to target.
 func (w *walker) merge(b []byte, target, patch tree) []byte {
 	if patch[0].kind != kindMapping {
 		return appendTree(b, patch)
@@ -38,7 +38,7 @@ func (w *walker) merge(b []byte, target, patch tree) []byte {
 	if target[0].kind != kindMapping {
 		target = nothing
 	}
-	values := make(map[string]tree) // of patch, by key; nil: it was used
+	values := make(map[string]tree) // of patch, by key; nil if it was used
 	for rest := patch[1:]; len(rest) > 0; {
 		key, value := &rest[0], rest[1:].first()
 		rest = rest[1+len(value):]
@@ -114,17 +114,17 @@ func appendTree(b []byte, t tree) []byte {
 	return append(b, t[0].text...)
 }
 
-// DecodeInterface reads a router interface on a network, which the body may leave
-// out but not contradict. check finds what else is wrong with it, as the argument
-// also of the other functions does; the paths of its errors are those in the body.
+// DecodeInterface decodes a router interface on a network. The body may omit the network
+// but not contradict it. Like the argument also of the other functions, check finds
+// further mistakes. The paths of its errors are paths in the body.
 func DecodeInterface(body []byte, network string, check func(routing.Interface) error) (routing.Interface, error) {
 	return decodePart(body, "network", network, check, interfaceKeys,
 		func(f *routing.Interface) bool { return f.Network == network },
 		func(f *routing.Interface) { f.Network = network })
 }
 
-// DecodeRoute reads a route to a destination, which the body may leave out but not
-// contradict. check is as for [DecodeInterface].
+// DecodeRoute decodes a route to a destination. The body may omit the destination but not
+// contradict it. For check see [DecodeInterface].
 func DecodeRoute(body []byte, destination string, check func(routing.Route) error) (routing.Route, error) {
 	to, err := netip.ParsePrefix(destination)
 	if err != nil {
@@ -135,7 +135,7 @@ func DecodeRoute(body []byte, destination string, check func(routing.Route) erro
 		func(r *routing.Route) { r.Destination = to })
 }
 
-// decodePart reads a part of an object that key names.
+// decodePart decodes a part of an object. The part is identified by its key.
 func decodePart[T any](body []byte, key, name string, check func(T) error, keys *mapping[T], named func(*T) bool, set func(*T)) (v T, err error) {
 	w := newWalker("body", "body", body)
 	w.omit = key

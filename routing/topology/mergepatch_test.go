@@ -57,7 +57,7 @@ func drawJSON(depth int) *rapid.Generator[any] {
 	})
 }
 
-// MergePatch is what RFC 7396 defines.
+// MergePatch agrees with the definition in RFC 7396.
 func TestMergePatchIsRFC7396(t *testing.T) {
 	parse := func(t *rapid.T, text []byte) (v any) {
 		d := json.NewDecoder(bytes.NewReader(text))
@@ -93,7 +93,7 @@ func TestMergePatchIsRFC7396(t *testing.T) {
 	}
 }
 
-// A mistake in a patch has its place there.
+// A mistake in a patch is reported with its position in the patch.
 func TestMergePatchMistakes(t *testing.T) {
 	for patch, want := range map[string]string{
 		"{\n \"a\": }":                       "body:2:7: not JSON",
@@ -109,7 +109,7 @@ func TestMergePatchMistakes(t *testing.T) {
 	}
 }
 
-// A document patched to be another one is that one.
+// A patch made from the difference of two documents turns the first into the second.
 func TestMergePatchOfObjects(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := drawNasty(t)
@@ -144,8 +144,8 @@ func TestMergePatchOfObjects(t *testing.T) {
 	})
 }
 
-// The digest of an intent depends on its objects alone: not on their order, nor on the
-// changes that have led there.
+// The digest of an intent depends on its objects alone: not on their order, nor on
+// earlier changes.
 func TestDigest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := drawNasty(t)
@@ -166,7 +166,7 @@ func TestDigest(t *testing.T) {
 		}
 	})
 	m := &routing.Model{Networks: []routing.Network{{ID: "a", MTU: 1500}}}
-	const golden = "cc1df6ad835ad137b869227ec6bfb94a9d9934f35dfdb16fc30e8743b1c3b1b6" // a change here makes every host's digest another one
+	const golden = "cc1df6ad835ad137b869227ec6bfb94a9d9934f35dfdb16fc30e8743b1c3b1b6" // a change here changes the digest of every host
 	if got := topology.DigestOf(routing.NewIndex(m)).String(); got != golden {
 		t.Errorf("digest %s, want %s", got, golden)
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A meta is the codec of a key of a T whose value is a part of its metadata,
-// which exists only if it has something.
+// A meta is the codec of a key of a T whose value is a part of the T's metadata. Metadata
+// without content is nil.
 type meta[T, V any] struct {
 	of    func(*T) **routing.Meta
 	get   func(*routing.Meta) *V
@@ -36,7 +36,7 @@ func (c meta[T, V]) read(w *walker, t tree, v *T) {
 	*c.get(*m) = part
 }
 
-// part returns the part of v's metadata, nothing if there is none.
+// part returns the part of v's metadata, or the value none if v has no metadata.
 func (c meta[T, V]) part(v *T) *V {
 	if m := *c.of(v); m != nil {
 		return c.get(m)
@@ -56,8 +56,8 @@ func (description) read(w *walker, t tree, v *string) {
 	}
 }
 
-// labels is the codec of labels: a mapping whose keys are those of the labels.
-// No value at all is an empty mapping.
+// labels is the codec of labels: a mapping from label keys to values. A missing value
+// means an empty mapping.
 type labels struct{}
 
 func (labels) read(w *walker, t tree, v *[]routing.Label) {
@@ -93,7 +93,7 @@ func (labels) read(w *walker, t tree, v *[]routing.Label) {
 		known[key.text] = key.at
 		w.enter(step{key: key.text, quoted: true})
 		s, ok := "", true
-		if value[0].kind != kindNull { // no value is an empty one
+		if value[0].kind != kindNull { // a missing value is an empty one
 			s, ok = w.scalar(&value[0])
 		}
 		if ok {
@@ -128,7 +128,7 @@ func (labels) append(b []byte, v *[]routing.Label, s style) []byte {
 
 func (labels) same(a, b *[]routing.Label) bool { return slices.Equal(*a, *b) }
 
-// metaOf sets the keys of a document that are metadata.
+// metaOf sets the metadata keys of a document.
 func metaOf(m *routing.Meta, name, description *string, labels *map[string]string) {
 	if m == nil {
 		return

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// A tree is a value of a file in any syntax: its node, followed by the trees of its items, or
-// of its keys and values in turn, in file order, including duplicates. One slice holds a whole
-// file, so that a value needs no allocation of its own.
+// A tree is a value of a file in any syntax. It is the value's node, followed by the trees of
+// its items, or of its keys and values in turn, in file order, including duplicates. One slice
+// holds a whole file, so a value needs no allocation of its own.
 type tree []node
 
 // A node is the position and the kind of a value.
@@ -37,7 +37,7 @@ func (k kind) String() string {
 // first returns the first tree of a sequence of trees.
 func (t tree) first() tree { return t[:t[0].size] }
 
-// child returns the value of key in a mapping, nil if there is none.
+// child returns the value of key in a mapping, or nil if there is none.
 func (t tree) child(key string) tree {
 	if t[0].kind != kindMapping {
 		return nil

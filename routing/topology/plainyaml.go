@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// readPlainYAML reads YAML as people and programs usually write topologies: block and flow
-// mappings and lists, each flow on one line, and a few kinds of scalars. It returns false for
-// any other text, which may be YAML or not; the library reads that, with ninety bytes of
-// memory for each byte. Both give the same result.
+// readPlainYAML reads YAML in the usual style of topologies: block mappings and lists, flow
+// mappings and lists on one line each, and a few kinds of scalars. It returns false for any
+// other text, valid or not. The library reads such text, with ninety bytes of memory for each
+// byte. Both give the same result.
 func readPlainYAML(text string) (tree, bool) {
 	r := plainReader{text: text, line: 1}
 	r.tree = make(tree, 0, min(countYAMLNodes(text), maxNodes))

@@ -9,7 +9,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A Salvage is what can be used of a file that may have mistakes.
+// A Salvage is the usable part of a file that may have mistakes.
 type Salvage struct {
 	// Model has the objects without format errors. It is not validated.
 	Model *routing.Model
@@ -21,7 +21,7 @@ type Salvage struct {
 	Warnings []Warning // of Model
 
 	walker *walker
-	index  [3][]int // by list: index in the file of each object in Model; nil: the same index
+	index  [3][]int // by list: index in the file of each object in Model; nil if the indices are equal
 }
 
 // An Unusable object has format errors.
@@ -38,7 +38,7 @@ var (
 )
 
 // ParseUsable reads a topology file like [Parse], but keeps the objects without format errors
-// if others have some.
+// even if other objects have format errors.
 func ParseUsable(file string, data []byte) Salvage {
 	w := newWalker(file, "file", bytes.TrimPrefix(data, []byte("\ufeff")))
 	s := Salvage{Model: new(routing.Model), walker: w}

@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// Objects with errors are left out and reported with kind and ID; positions are those in the
-// file.
+// Objects with errors are left out and reported with kind and ID; positions are positions in
+// the file.
 func TestParseUsable(t *testing.T) {
 	const file = `networks:
   - {id: blue, vlan: 1}
@@ -59,7 +59,7 @@ ports:
 	}
 }
 
-// A file without format errors is read like Parse reads it, but not validated. Nothing panics.
+// A file without format errors is read like by Parse, but not validated. Nothing panics.
 func FuzzParseUsable(f *testing.F) {
 	f.Add([]byte("networks: [{id: a}]\nports: [{id: p, network: a, mac: \"02:00:00:00:00:01\"}]\n"))
 	f.Add([]byte("ports: [{id: p, network: a}, 3, {}]\nrouters: {}\n"))

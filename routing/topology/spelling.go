@@ -2,8 +2,8 @@ package topology
 
 import "strings"
 
-// closest returns the index of the key, among those not seen, that is probably meant by key;
-// -1 if none is similar.
+// closest returns the index of the unseen key that key is probably a misspelling of, or -1
+// if none is similar.
 func closest(keys []string, seen []*node, key string) int {
 	if len(key) > 32 {
 		return -1

@@ -6,9 +6,9 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// checkTokens refuses YAML that we do not support, and text for which the library's parser
-// takes too long or recurses too deep: it recurses for each level and for each key of a block
-// mapping, which it also copies, and for each missing value it moves all following tokens.
+// checkTokens refuses unsupported YAML, and text for which the library's parser takes too
+// long or recurses too deep. The parser recurses for each level and for each key of a block
+// mapping. It also copies these keys, and moves all following tokens for each missing value.
 func checkTokens(tokens token.Tokens) []syntaxError {
 	c := converter{}
 	var in nesting
@@ -44,7 +44,7 @@ func checkTokens(tokens token.Tokens) []syntaxError {
 			c.bad(t, "tags (!) are not supported")
 		case token.DirectiveType:
 			c.bad(t, "directives (%%) are not supported")
-			return c.errs // what follows is not the first token any more
+			return c.errs // the next token is not the first any more
 		case token.MappingKeyType:
 			c.bad(t, "explicit keys (?) are not supported")
 		}
@@ -137,8 +137,8 @@ func (d *nesting) leftEmpty(prev, t *token.Token) bool {
 }
 
 // joinPlain corrects the library's handling of plain scalars with colons in a list in a flow
-// mapping: it treats the first colon of [2001:db8::10] as the end of a key. A colon ends a
-// plain key only if a space or an indicator follows (YAML 1.2.2 §7.3.3).
+// mapping. The library treats the first colon of [2001:db8::10] as the end of a key. A colon
+// ends a plain key only if a space or an indicator follows (YAML 1.2.2 §7.3.3).
 func joinPlain(tokens token.Tokens) token.Tokens {
 	flow := 0
 	out := tokens[:0]

@@ -5,8 +5,8 @@
 // A topology has the keys networks, routers and ports; each is a list of mappings, whose keys
 // are the fields of [routing.Network], [routing.Router], [routing.Interface] and
 // [routing.Port] in lower case with underscores. Unknown keys are errors. Anchors, aliases,
-// merge keys and tags are refused: all objects of a topology differ, and so each value has one
-// position.
+// merge keys and tags are refused. All objects of a topology differ, so files do not need
+// them, and each value has one position.
 //
 // # Files
 //
@@ -16,9 +16,9 @@
 //
 // The Decode functions decode a body in JSON (RFC 8259). All syntax errors are reported at
 // once, as a join of [*Error]s in the order of the body, with paths of the body. The objects
-// are not validated; but if there are errors, and not more than maxErrors, the argument also,
-// unless nil, is called with what could be decoded. The [*routing.PathError]s that it returns
-// are reported too, except consequences of values with errors. Their paths are those of the
+// are not validated. But if there are errors, and at most maxErrors, the function in the
+// argument also is called with the decoded part, unless it is nil. Its [*routing.PathError]s
+// are reported too, except consequences of values with errors. Their paths refer to the
 // change's Put; [Shape.Path] translates them to paths of the body.
 //
 // # Objects
@@ -29,8 +29,6 @@
 // agreement with docs/configuration.md. Keys with default values are omitted.
 //
 // The result of reading shares no memory with the input.
-//
-// What is read shares no memory with what it was read from.
 package topology
 
 import (
@@ -101,7 +99,8 @@ func (w Warning) String() string { return w.Place.String() + ": " + w.Text }
 // If the file has errors, the model is nil and the error is a join of [*Error]s in file order,
 // including those of [routing.Model.Validate]. Syntax errors hide later errors, and
 // consequences of values with errors are not reported. Without errors the model is valid, and
-// the warnings are those of [routing.Model.Warnings], and one if the file has no objects.
+// the warnings are the result of [routing.Model.Warnings], and one more if the file has no
+// objects.
 func Parse(file string, data []byte) (*routing.Model, []Warning, error) {
 	return ParseFor(file, data, (*routing.Model).Validate)
 }
@@ -125,7 +124,7 @@ func ParseFor(file string, data []byte, check func(*routing.Model) error) (*rout
 
 func itself(path string) string { return path }
 
-// read parses the text in any syntax, or records why it cannot.
+// read parses the text in any syntax, or records the reason why it cannot.
 func (w *walker) read() bool {
 	if len(w.found) > 0 {
 		return false
@@ -184,7 +183,8 @@ func checkText(data []byte) (position, error) {
 	return 0, nil
 }
 
-// warnings returns the warnings of m; path translates their paths to those of the file.
+// warnings returns the warnings of m. The function path translates their paths to paths in the
+// file.
 func (w *walker) warnings(m *routing.Model, path func(string) string) []Warning {
 	var warnings []Warning
 	if len(m.Networks)+len(m.Routers)+len(m.Ports) == 0 {

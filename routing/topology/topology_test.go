@@ -20,7 +20,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the expected output in testdata")
 
 // TestMessages reads the files of each archive in testdata. FILE.out has all messages for
-// FILE: errors, or else warnings.
+// FILE: errors, or warnings if there are no errors.
 func TestMessages(t *testing.T) {
 	archives, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(archives) == 0 {

@@ -12,7 +12,7 @@ import (
 )
 
 // A walker converts a tree to values and collects errors. A value with an error keeps its
-// default, so that indices in the model are those of the file.
+// default, so that indices in the model equal indices in the file.
 type walker struct {
 	file  string
 	noun  string // "file", "body" or "object", for messages
@@ -150,9 +150,9 @@ func (w *walker) follows(path string, err error) bool {
 }
 
 // locate records the [*routing.PathError]s that validate returns, each at the deepest existing
-// node of its path. path translates their paths to those of the file.
+// node of its path. The function path translates their paths to paths in the file.
 func (w *walker) locate(validate func() error, path func(string) string) {
-	if w.more == 0 { // else they would only be counted
+	if w.more == 0 { // otherwise they would only be counted
 		w.locateAll(validate(), path)
 	}
 }

@@ -250,8 +250,8 @@ func (w *Path) FromMachine(port ofproto.PortNo, vlan uint16) string {
 	return text
 }
 
-// ethernetHeader is the length in bytes of the Ethernet header, which switches include in byte
-// counters.
+// ethernetHeader is the length in bytes of the Ethernet header, which switches include in a
+// packet's length.
 const ethernetHeader = 14
 
 func (w *Path) verdict(ports compile.Ports, in ofproto.PortNo, e ofproto.Egress) Verdict {

@@ -22,8 +22,8 @@ func (r received) String() string { return fmt.Sprintf("%-8s %s", r.at, words(r.
 // test.
 const markers = 1 << 16
 
-// An inbox has all frames that the machines of one side received, by the packet that
-// caused them.
+// An inbox has all frames that the machines of one side received, grouped by the causing
+// packet.
 type inbox struct {
 	marks chan int // markers received; more than one batch has them
 
@@ -32,7 +32,7 @@ type inbox struct {
 
 	mu    sync.Mutex
 	by    map[int][]received
-	parts map[string]int // of packets that the router itself sent in fragments, by their common part
+	parts map[string]int // numbers of packets that the router itself sent in fragments, by the fragments' common part
 	stray []received     // not caused by a packet of the test
 }
 
@@ -98,8 +98,9 @@ func same(a, b []received) bool {
 	return slices.EqualFunc(a, b, func(a, b received) bool { return a.at == b.at && bytes.Equal(a.frame, b.frame) })
 }
 
-// isNoise reports whether the router sent a frame on its own: neighbour resolution, group
-// membership, and IPv6 redirects, which Linux limits in rate and cannot turn off.
+// isNoise reports whether the router sent a frame on its own. Such frames are neighbour
+// resolution, group membership, and IPv6 redirects, which Linux rate-limits and cannot turn
+// off.
 func isNoise(f []byte) bool {
 	if len(f) < 14 || !slices.ContainsFunc(networks, func(n *network) bool { return mac(f[6:12]) == n.router() }) {
 		return false
@@ -134,9 +135,9 @@ func fragmentOfRouter(f []byte) (whole string, first bool) {
 	return "", false
 }
 
-// normal returns a frame without the fields that may differ between two routers: the ID
-// of a packet that the router itself sent and the checksum over it, if that is right; and
-// the bytes after an ARP message.
+// normal returns a frame without the fields that may differ between two routers. For a packet
+// that the router itself sent, these are the ID and a correct checksum over it. For an ARP
+// message, they are the bytes after the message.
 func normal(p *packet, f []byte) []byte {
 	if p.ip != nil && isRouter(p.ip.src) {
 		return f // the packet itself may look like one of the router

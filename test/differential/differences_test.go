@@ -114,7 +114,7 @@ var differences = []difference{
 	},
 }
 
-// answers returns the frames that the router sent.
+// answers returns the frames sent by the router.
 func answers(rs []received) []received {
 	return slices.DeleteFunc(slices.Clone(rs), func(r received) bool { return mac(r.frame[6:12]) != r.at.net.router() })
 }
@@ -123,8 +123,8 @@ func smallestMTU() int {
 	return slices.MinFunc(networks, func(a, b *network) int { return a.mtu - b.mtu }).mtu
 }
 
-// withoutFlags returns an Ethernet frame with IPv4 without all flags except more-fragments,
-// and without the header's checksum, which depends on them.
+// withoutFlags returns an Ethernet frame with all IPv4 flags except more-fragments cleared.
+// It also clears the header's checksum, which depends on the flags.
 func withoutFlags(frame []byte) []byte {
 	b := slices.Clone(frame)
 	if len(b) > 14+12 && big.Uint16(b[12:]) == etherIPv4 {
@@ -141,8 +141,8 @@ func switched(p *packet, rs []received) bool {
 
 func protocol0(p *packet) bool { return p.ip.src.Is4() && p.ip.proto == 0 }
 
-// routed reports whether the frames are only the packet itself, with its TTL decremented by
-// less, and at least one.
+// routed reports whether there is at least one frame, and all frames are the packet itself
+// with a lower TTL. The parameter less is the difference of the TTL.
 func routed(p *packet, rs []received, less byte) bool {
 	sent := p.frames[0][14:]
 	return len(rs) > 0 && len(p.frames) == 1 && !slices.ContainsFunc(rs, func(r received) bool {

@@ -29,7 +29,7 @@ const (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// patience is how long the test waits for anything before it fails.
+// patience is the time limit of each wait of the test.
 const patience = 20 * time.Second
 
 // Every machine receives what it would receive from a Linux router, except for the
@@ -96,8 +96,8 @@ func (r *run) forget() {
 	}
 }
 
-// batch sends packets and then, from each machine, one that the router's kernel answers, and
-// waits for the answers.
+// batch sends packets. Then each machine sends one packet that the router's kernel answers,
+// and batch waits for the answers.
 func (r *run) batch(packets []*packet) {
 	r.t.Helper()
 	r.batches++
@@ -119,7 +119,7 @@ func (r *run) batch(packets []*packet) {
 	}
 }
 
-// pass returns when everything that the machines have sent has passed.
+// pass returns when all packets of the machines have passed.
 func (s *side) pass(batch int) error {
 	for i, m := range machines {
 		h := &header{src: m.ip4(), dst: m.net.host4(1), proto: protoUDP, ttl: 64}
@@ -172,11 +172,11 @@ func (r *run) settle() {
 	}
 }
 
-// lateness is how much later a frame may arrive on one side than on the other.
+// lateness is the maximum delay of a frame on one side relative to the other side.
 const lateness = 2 * time.Second
 
-// different returns the packets with unknown differences, and those with each known
-// difference.
+// different returns the packets with unknown differences, and for each known difference the
+// packets that show it.
 func (r *run) different() (unknown []*packet, known [][]*packet) {
 	known = make([][]*packet, len(differences))
 	for _, p := range r.packets {
@@ -228,8 +228,7 @@ func (r *run) judge() {
 	r.isolation()
 }
 
-// checksums checks that checksums are right on both sides wherever they were right in the
-// sent packet.
+// checksums checks that a checksum that was right in the sent packet is right on both sides.
 func (r *run) checksums() {
 	wrong := func(s *side, p *packet) error {
 		for _, f := range p.frames {
@@ -251,8 +250,8 @@ func (r *run) checksums() {
 	}
 }
 
-// isolation checks on both sides that a frame on another network than the sender's was sent
-// by the router there, and is one that a router may route.
+// isolation checks frames on networks other than the sender's, on both sides. The router
+// must have sent the frame there, and a router may route such a packet.
 func (r *run) isolation() {
 	for _, p := range r.packets {
 		for _, s := range []*side{r.ofdvr, r.linux} {

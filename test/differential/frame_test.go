@@ -45,12 +45,12 @@ type header struct {
 	proto    uint8
 	ttl, tos uint8
 
-	id      uint16 // IPv4; so are all up to options
+	id      uint16 // for IPv4, like the fields up to options
 	df, mf  bool
 	offset  int // of a fragment, in bytes; a multiple of 8
 	options []byte
 
-	flow       uint32      // IPv6; so are all below
+	flow       uint32      // for IPv6, like the fields below
 	extensions []extension // in order
 }
 

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Received frames show which sent packet caused them: a packet has its number
-// wherever there is room for one.
+// Received frames show which sent packet caused them, because a packet has its number
+// wherever there is room.
 //
 //   - The payload repeats the number's token, so that each fragment, each error that
 //     quotes it, and each echo reply has it.
@@ -126,7 +126,7 @@ func number6(b []byte) int {
 	return flow
 }
 
-// isRouter reports whether an address is one of the router's.
+// isRouter reports whether an address belongs to the router.
 func isRouter(a netip.Addr) bool {
 	return slices.ContainsFunc(networks, func(n *network) bool {
 		return a == n.host4(1) || a == n.host6(1) || a == linkLocal(n.router())

@@ -12,8 +12,7 @@ var (
 )
 
 // aliases is the first of the hosts on each network that send packets without a route. Linux
-// sends one address at most five errors that there is no route, and then one a
-// second.
+// sends at most five no-route errors to one address, and then one a second.
 const (
 	aliases    = 20
 	aliasHosts = 60
@@ -66,8 +65,7 @@ func (m *maker) v4() {
 	m.what = fmt.Sprintf("%s %v → %v, %d bytes", m.transport, m.ip.src, m.ip.dst, m.size)
 }
 
-// destination4 returns a destination address, usually one that has to be routed
-// to.
+// destination4 returns a destination address, usually one on another network.
 func (m *maker) destination4() netip.Addr {
 	own, other := m.machine().net, m.elsewhere()
 	r := pick(m, routes...)
@@ -171,7 +169,7 @@ func (m *maker) options4() []byte {
 	return pick(m,
 		[]byte{7, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0},    // record route, with room for two addresses
 		[]byte{7, 7, 8, 10, 0, 0, 9, 0},                // record route, full
-		[]byte{68, 8, 9, 0x10, 0, 0, 0, 0},             // timestamp, full, one earlier router found no room
+		[]byte{68, 8, 9, 0x10, 0, 0, 0, 0},             // timestamp, full, overflow counter at 1
 		[]byte{68, 8, 9, 0xf0, 0, 0, 0, 0},             // timestamp, full, overflow counter at its maximum
 		[]byte{131, 7, 4, 10, 0, 2, 10, 0},             // loose source route
 		[]byte{131, 7, 8, 10, 0, 2, 10, 0},             // loose source route, at its end

@@ -58,7 +58,7 @@ const (
 )
 
 // neighbour makes a neighbour solicitation or another message of neighbour discovery. Its
-// source address contains the packet's number, and so does the reply.
+// source address contains the packet's number, so the reply contains it too.
 func (m *maker) neighbour() {
 	own, other := m.machine().net, m.elsewhere()
 	m.packet.src = m.machine().mac()
@@ -99,7 +99,7 @@ func (m *maker) neighbour() {
 			m.flaw = "link-layer option"
 			message = append(message, m.linkLayer(pick[byte](m, 1, 1, 2))...)
 		}
-	case 4: // an address without owner; for one of the router's, the reply would not have the number
+	case 4: // an address without owner; a reply for a router's address would not have the number
 		m.ip.src = pick(m, allNodes, solicited(target), netip.MustParseAddr("::1"))
 	case 5:
 		typ = solicitation

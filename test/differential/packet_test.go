@@ -23,23 +23,23 @@ type packet struct {
 	flaw      string // what is wrong with it; "" if nothing
 
 	confined bool       // must not leave its network
-	known    netip.Addr // the sender's address that the router has to know; invalid if it need not
-	detects  netip.Addr // the address that it detects a duplicate of; the reply, to all nodes, does not have the number
+	known    netip.Addr // the sender's address that the router has to know; invalid if the router need not know one
+	detects  netip.Addr // the address whose duplicates it detects; the reply goes to all nodes and does not have the number
 }
 
 func (p *packet) machine() *machine { return machines[p.from] }
 
-// disturbs reports whether p can make the switch lose other packets that arrive at the
-// same time, which depends on the order in which ports are read. Either the switch learns
-// a MAC address at the wrong port, until its owner sends something; or p is larger than a
-// port's MTU, and Open vSwitch also loses the packets that it sends together with
-// p.
+// disturbs reports whether p can make the switch lose other packets that arrive at the same
+// time. Such losses depend on the order in which ports are read. There are two causes. The
+// switch may learn a MAC address at the wrong port, until the owner of the address sends a
+// packet. Or p is larger than a port's MTU, and Open vSwitch also loses the packets that it
+// sends together with p.
 func (p *packet) disturbs() bool {
 	return p.oversized() || p.src == p.machine().net.router() || slices.ContainsFunc(machines, func(m *machine) bool { return m != p.machine() && m.mac() == p.src })
 }
 
-// oversized reports whether p with its trailer exceeds the smallest MTU: Open vSwitch
-// measures the packet without the trailer, and sends it.
+// oversized reports whether p with its trailer exceeds the smallest MTU. Open vSwitch
+// checks the length without the trailer, but sends the packet with it.
 func (p *packet) oversized() bool {
 	return p.flaw == "trailer" && len(p.frames) == 1 && len(p.frames[0]) > 14+smallestMTU()
 }
@@ -151,8 +151,8 @@ func (m *maker) ipSize(least int) int {
 	return max(least, min(size, mtu))
 }
 
-// own reports whether the packet has the sender's own source address. If not, the reply has
-// the number only if the payload has a token.
+// own reports whether the packet has the sender's own source address. With another source
+// address, the reply has the number only if the payload has a token.
 func (m *maker) own() bool { return m.ip.src == m.machine().ip4() || m.ip.src == m.machine().ip6() }
 
 // payload fills the packet up to a random size, which has room for a token if the packet

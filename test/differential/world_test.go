@@ -59,8 +59,8 @@ var (
 
 	networks = []*network{blue, green, red, jumbo}
 
-	// via is the next hop to 10.9.0.0/16 and fd09::/32, viaUndeclared to the prefixes with 8
-	// and viaRed to those with 7.
+	// via is the next hop to 10.9.0.0/16 and fd09::/32. viaUndeclared is the next hop to the
+	// prefixes with 8 instead of 9, viaRed to the prefixes with 7.
 	via           = &machine{name: "green10", net: green, host: 10}
 	viaUndeclared = &machine{name: "green99", net: green, host: 99, undeclared: true}
 	viaRed        = &machine{name: "red10", net: red, host: 10}
@@ -91,8 +91,8 @@ var (
 // around are extra routes that contain only addresses of the router.
 var around = []string{"10.0.2.0/29 via 10.0.3.10", "fd00:2::/125 via fd00:3::a"}
 
-// others are foreign routes, an address and policy rules that the kernel of each router has
-// inside of extra routes.
+// others are foreign routes, an address and policy rules inside the prefixes of extra
+// routes. The kernel of each router has them.
 var others = []struct{ what, prefix string }{
 	{"route add 10.9.0.32/27 via 10.0.3.10", "10.9.0.32/27"}, {"-6 route add fd09::20/123 via fd00:3::a", "fd09::20/123"},
 	{"route add unreachable 10.9.0.64/27", "10.9.0.64/27"}, {"-6 route add unreachable fd09::40/123", "fd09::40/123"},
@@ -104,8 +104,8 @@ var others = []struct{ what, prefix string }{
 
 // Hosts without a machine.
 const (
-	ghosts      = 101 // from here on, on green: with a port in ofdvr's topology
-	absent      = 200 // from here on: without owner
+	ghosts      = 101 // from this host on, on green, with a port in ofdvr's topology
+	absent      = 200 // from this host on, without owner
 	absentHosts = 48  // number of each
 	absentFrom  = 180 // without owner; only source addresses
 )
@@ -206,14 +206,14 @@ type side struct {
 	name     string         // of the router
 	netns    string         // the namespace in which the kernel routes
 	nic      string         // prefix of the router's interfaces in netns, before the network's name
-	port     string         // the same for the router's ports on br-int
+	port     string         // prefix of the router's ports on br-int
 	senders  []io.Writer    // of each machine's interface
 	captures []*lab.Capture // on each machine's interface
 	inbox    *inbox
 }
 
-// boot makes a host with the machines. They have no network stack of their own, which would
-// answer, or resolve or announce addresses.
+// boot makes a host with the machines. They have no network stack of their own, because a
+// stack would answer packets and resolve and announce addresses.
 func (w *world) boot(t *testing.T, name string) *side {
 	t.Helper()
 	s := &side{Host: lab.Boot(t), name: name, inbox: newInbox(w.detected)}
@@ -269,7 +269,7 @@ func (w *world) ofdvrSide(t *testing.T) *side {
 }
 
 // linuxSide returns the side on which a network namespace with an interface on each network
-// routes. Its settings are those of ofdvr's namespaces.
+// routes. It has the same settings as ofdvr's namespaces.
 func (w *world) linuxSide(t *testing.T) *side {
 	s := w.boot(t, "Linux")
 	s.netns, s.nic, s.port = "router", "rt-", "rt-"

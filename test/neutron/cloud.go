@@ -26,14 +26,15 @@ type Cloud struct {
 	tools string // directory of ofdvr's extension
 }
 
-// patience is how long a part of Neutron may take to start or to process a change. On a busy machine a round of the
-// L2 agent after a restart of ovs-vswitchd takes minutes.
+// patience is the time limit for a part of Neutron to start or to process a change. On a busy
+// machine a round of the L2 agent after a restart of ovs-vswitchd takes minutes.
 const patience = 4 * time.Minute
 
 // Start starts the queue and the server on a host, at one of its addresses. tools
 // is the directory of ofdvr's extension, contrib/neutron.
 func Start(ctx context.Context, h *lab.Host, addr, tools string) (*Cloud, error) {
-	// As when installed: with the metadata by which the agent finds the entry point.
+	// Like an installed extension, it has the metadata by which the agent finds the entry
+	// point.
 	c := &Cloud{host: h, addr: addr, tools: filepath.Join(h.Dir(), "extension")}
 	if err := os.CopyFS(c.tools, os.DirFS(tools)); err != nil {
 		return nil, err
@@ -76,8 +77,8 @@ func (c *Cloud) queue(ctx context.Context) error {
 	})
 }
 
-// database starts MariaDB with Neutron's tables. It makes those of the current version,
-// because running all migrations takes a minute.
+// database starts MariaDB with Neutron's tables. It makes the tables of the current version
+// directly, because running all migrations takes a minute.
 func (c *Cloud) database(ctx context.Context) error {
 	dir := filepath.Join(c.host.Dir(), "mariadb")
 	if _, err := c.host.Run(ctx, "mariadb-install-db", "--no-defaults", "--user=root", "--auth-root-authentication-method=normal", "--skip-test-db", "--datadir="+dir); err != nil {
@@ -123,7 +124,7 @@ func (c *Cloud) server(ctx context.Context) error {
 	return c.await(ctx, "neutron-server to answer", func() error { return c.Do(ctx, "GET", "/networks", nil, nil) })
 }
 
-// await waits for a condition. Its error says what is missing.
+// await waits for a condition. Its error names the missing part.
 func (c *Cloud) await(ctx context.Context, what string, f func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -10,7 +10,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// project owns everything: without Keystone there is only one.
+// project owns everything, because there is only one project without Keystone.
 const project = "p1"
 
 // create creates an object of a kind and decodes it into out.
@@ -61,8 +61,8 @@ func (c *Cloud) Leave(ctx context.Context, router string, n Network) error {
 	return c.Do(ctx, "PUT", "/routers/"+router+"/remove_router_interface", map[string]any{"subnet_id": n.Subnet}, nil)
 }
 
-// FloatingIP gives a router a gateway on a new external network, bridge br-ex of each host, and a
-// port a floating IP there. From then on, everyone may ping machines.
+// FloatingIP gives a router a gateway on a new external network, on bridge br-ex of each host,
+// and gives a port a floating IP there. From then on, machines may be pinged from everywhere.
 func (c *Cloud) FloatingIP(ctx context.Context, router string, p Port, outside netip.Prefix) (ip string, err error) {
 	var n, s, rule struct{ ID string }
 	var f struct {

@@ -38,8 +38,8 @@ type machine struct {
 	port    Port
 }
 
-// newSite makes a site with that many hosts; the first has the server and vm1, the
-// last vm2.
+// newSite makes a site with the given number of hosts. The first host has the server and vm1,
+// the last host has vm2.
 func newSite(t *testing.T, hosts int) *site {
 	t.Helper()
 	lab.Needs(t, "neutron-server")
@@ -212,10 +212,10 @@ func (s *site) routed(from, to *machine) {
 	at.Close()
 }
 
-// settled waits until the L2 agents of hosts are idle: until each has completed a round of
-// its loop that began after the call and had no changes. When ports or groups change, and
-// after a restart of ovs-vswitchd, an agent deletes flows of br-int and adds them again, and
-// packets in between are lost.
+// settled waits until the L2 agents of hosts are idle. An agent is idle when it has completed
+// a round of its loop that began after the call and had no changes. When ports or groups
+// change, and after a restart of ovs-vswitchd, an agent deletes flows of br-int and adds them
+// again, and packets in between are lost.
 func (s *site) settled(hosts ...*Host) {
 	s.t.Helper()
 	before := make(map[*Host]int)
@@ -234,8 +234,8 @@ func (s *site) settled(hosts ...*Host) {
 
 var round = regexp.MustCompile(`rpc_loop - iteration:(\d+) (?:started|completed\. Processed ports statistics: (.*)\. Elapsed)`)
 
-// lastRound returns the statistics of the last round of an L2 agent's loop from its log; ""
-// if the round goes on, or none has begun.
+// lastRound returns the statistics of the last round of an L2 agent's loop from its log, or ""
+// if the round is still running or none has begun.
 func lastRound(log string) (found string) {
 	var began string
 	for _, m := range round.FindAllStringSubmatch(log, -1) {
@@ -280,7 +280,8 @@ func (s *site) bound(when string) {
 func TestUnmodifiedL2Agent(t *testing.T) {
 	s := newSite(t, 1)
 	h := s.hosts[0]
-	// Security groups apply to routed traffic: this group has no rule that allows it.
+	// Security groups apply to routed traffic. This group has no rule that allows such
+	// traffic.
 	var group, rule struct{ ID string }
 	if err := s.create(t.Context(), "security-group", map[string]any{"name": "closed"}, &group); err != nil {
 		t.Fatal(err)
@@ -301,7 +302,7 @@ func TestUnmodifiedL2Agent(t *testing.T) {
 		t.Fatalf("the daemon ended with %d, %v", code, err)
 	}
 	s.reaches(s.vm1, s.vm2.IP())
-	meanwhile := s.machine("meanwhile", h, 1, nil) // which the agent has to bind
+	meanwhile := s.machine("meanwhile", h, 1, nil) // its port is bound later by the agent
 	h.Daemon = lab.Serve(t, h.Host, "serve")
 	right("after a restart of the daemon")
 	s.routed(s.vm1, meanwhile)
@@ -324,7 +325,7 @@ func TestUnmodifiedL2Agent(t *testing.T) {
 	if err := Underlay(t.Context(), h.Host, address(0)); err != nil {
 		t.Fatal(err)
 	}
-	s.settled(h) // with flows for switching alone before those of security groups, which take them away again
+	s.settled(h) // the agent adds flows for switching first, and replaces them by flows of security groups
 	right("after a restart of ovs-vswitchd")
 	if down := statuses(); len(down) > 0 {
 		t.Errorf("ports were reported down to the server: %v", down)
@@ -332,7 +333,7 @@ func TestUnmodifiedL2Agent(t *testing.T) {
 	if err := s.create(t.Context(), "security-group-rule", map[string]any{"security_group_id": group.ID, "direction": "ingress", "protocol": "icmp"}, &rule); err != nil {
 		t.Fatal(err)
 	}
-	s.reaches(s.vm1, closed.IP()) // the group was applied all the time
+	s.reaches(s.vm1, closed.IP()) // the group applied all the time
 
 	// A router that is deleted while the L3 agent does not run is removed when it runs again.
 	h.Agents.L3.Kill()

@@ -15,9 +15,9 @@ type Host struct {
 	Agents *Agents
 }
 
-// Build makes a cloud of one or two hosts, which have an Open vSwitch with an integration
-// bridge: the first has the server too. On each, ofdvr runs, and the L3 agent has its
-// extension or not. For tools see [Start].
+// Build makes a cloud of one or two hosts, which have an Open vSwitch with an integration bridge.
+// The first host also has the server. ofdvr runs on each host. The parameter extension sets
+// whether the L3 agents have ofdvr's extension. For tools see [Start].
 func Build(ctx context.Context, tools string, extension bool, bare ...*lab.Host) (*Cloud, []*Host, error) {
 	if len(bare) == 2 {
 		if err := bare[0].Wire(ctx, bare[1], uplink); err != nil {
@@ -69,8 +69,8 @@ ip addr replace "$1/24" dev br-phy
 if ip link show dev "$2" >/dev/null 2>&1; then ovs-vsctl --may-exist add-port br-phy "$2"; fi
 `
 
-// Underlay makes the network between hosts, and restores it after a restart of ovs-vswitchd,
-// which makes its devices again in the userspace datapath.
+// Underlay makes the network between hosts. It must be called again after a restart of
+// ovs-vswitchd, which recreates the devices of the userspace datapath.
 func Underlay(ctx context.Context, h *lab.Host, addr string) error {
 	if _, err := h.Run(ctx, "sh", "-ec", underlayScript, "sh", addr, uplink); err != nil {
 		return fmt.Errorf("make the network between hosts: %w", err)
