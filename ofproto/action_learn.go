@@ -37,7 +37,7 @@ const (
 type LearnSpec struct {
 	Kind  LearnKind
 	Dst   Subfield // in the learned flow; none for LearnOutput
-	Src   Subfield // in the packet, with as many bits as Dst; zero: use Value
+	Src   Subfield // in the packet, with as many bits as Dst; zero means Value is used
 	Value [16]byte // in network byte order, right aligned
 }
 

@@ -88,8 +88,8 @@ type InterfaceRow struct {
 // A ControllerRow is a row of table Controller.
 type ControllerRow struct {
 	UUID, Target    string
-	MaxBackoff      *int // ms; nil: ovs-vswitchd's default
-	InactivityProbe *int // ms; nil: ovs-vswitchd's default
+	MaxBackoff      *int // ms; nil means ovs-vswitchd's default
+	InactivityProbe *int // ms; nil means ovs-vswitchd's default
 	ExternalIDs     map[string]string
 }
 

@@ -18,7 +18,7 @@ type work struct {
 
 // An edit is the change of one network and of what is on it.
 type edit struct {
-	network *Network // new value; nil: unchanged
+	network *Network // new value; nil if unchanged
 	gone    bool     // deleted, and not put again
 
 	leave, join []Port

@@ -250,7 +250,7 @@ func (x *Index) Differs(c Change) (d Change) {
 	return d
 }
 
-// Having returns those of ids that exist.
+// Having returns the IDs in the parameter ids that exist.
 func (x *Index) Having(ids IDs) (out IDs) {
 	for _, id := range ids.Networks {
 		if _, ok := x.Network(id); ok {

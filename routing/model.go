@@ -136,13 +136,13 @@ type Interface struct {
 	PatchPort string         // port to the integration bridge; "" means derived, see [Interface.PatchName]
 	TapPort   string         // port to the namespace; "" means derived, see [Interface.TapName]
 	Down      bool           // no packets in or out
-	RA        *RA            // router advertisements (RFC 4861 §4.2) sent by the namespace; nil: none
+	RA        *RA            // router advertisements (RFC 4861 §4.2) sent by the namespace; nil if none
 }
 
 // RA configures router advertisements. They require a namespace and an IPv6 address.
 type RA struct {
 	Managed, Other bool // flags M and O: DHCPv6 provides addresses and other settings
-	Lifetime       int  // seconds as a default router, up to 9000; 0: not a default router
+	Lifetime       int  // seconds as a default router, up to 9000; 0 if not a default router
 	Interval       int  // maximum seconds between two, 4–1800
 	MTU            int  // bytes, 1280–65535; 0 means the network's
 	Prefixes       []RAPrefix

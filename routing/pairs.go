@@ -59,7 +59,7 @@ func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) 
 // A Place is where packets for an address go.
 type Place struct {
 	MAC  ofproto.MAC
-	Port string // ID of the port with the address; "": unknown
+	Port string // ID of the port with the address; "" if unknown
 }
 
 // At returns the place of address a: the port that has a as its own address, if that is up,

@@ -161,12 +161,12 @@ func NewBook(cfg Config) *Book { return &Book{cfg: cfg, began: time.Now()} }
 // A Source is a router for a [Book.Snapshot].
 type Source struct {
 	Router *routing.Router
-	Reader *Reader // of its switch; nil: not connected
+	Reader *Reader // of its switch; nil if not connected
 }
 
 // Snapshot requests readings of the connected switches and returns the counters. It waits a
 // short time only (budget), which is enough for current values (maxAge) unless a switch has
-// very many flows; that switch's counters are those of its latest reading.
+// very many flows; that switch's counters come from its latest reading.
 func (b *Book) Snapshot(ctx context.Context, sources []Source) Snapshot {
 	await(ctx, sources, (*Reader).ask)
 	b.mu.Lock()

@@ -40,10 +40,10 @@ type readings struct {
 
 	mu     sync.Mutex    // guards the fields below
 	wanted time.Time     // time of the latest request
-	began  time.Time     // start of the latest reading; zero: no reading, or it failed
+	began  time.Time     // start of the latest reading; zero if there was none, or it failed
 	pause  time.Duration // how long after began no other reading is needed
 	took   time.Duration // duration of the latest reading
-	now    chan struct{} // closed when the current reading ends; nil: no reading is under way
+	now    chan struct{} // closed when the current reading ends; nil if none is under way
 	next   chan struct{} // closed when the reading after that ends
 }
 
@@ -99,8 +99,8 @@ func (r *readings) begin() {
 	r.now, r.next = r.next, make(chan struct{})
 }
 
-// end records the end of a reading, and returns when the next one should begin without a
-// request; zero: it should not. A failed reading does not count.
+// end records the end of a reading, and returns when the next one should begin without a request;
+// or zero if it should not. A failed reading does not count.
 func (r *readings) end(ok bool) (next time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -311,7 +311,7 @@ func (r *Reader) metered(ctx context.Context, p compile.Program) (out []ofproto.
 type Changes struct {
 	mu    sync.Mutex
 	open  int
-	ended chan struct{} // closed when open returns to 0; nil: open is 0
+	ended chan struct{} // closed when open returns to 0; nil if open is 0
 }
 
 // Begin records the start of a change. The caller must call end when the change has ended.

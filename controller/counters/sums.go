@@ -97,7 +97,7 @@ func (s *sums) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// counts are sums, with those of ports in a map of their own, because there may be very many.
+// counts are sums. The sums of ports are in a separate map, because there may be very many.
 type counts struct{ few, ports sums }
 
 func newCounts() counts { return counts{make(sums), make(sums)} }
@@ -142,7 +142,7 @@ type routerCounters struct {
 	sums     counts
 	there    sums             // the part of sums that flows present at the last reading have counted; for ports only those reported, or about to be
 	kept     *keptCounters    // from the previous daemon, until the first reading
-	taken    time.Time        // start of the last reading; zero: none
+	taken    time.Time        // start of the last reading; zero if none
 	at       time.Duration    // the same, since the start of the machine
 	top      []Port           // the ports with the most packets, at most [Config.Ports]
 	reported map[subject]bool // ports that have been reported; the file must have them
@@ -160,7 +160,7 @@ type reading struct {
 	counted counts        // since the previous reading
 	at      time.Duration // its start, since the start of the machine
 	elapsed time.Duration // since the previous reading or, for the first, since the start of the machine
-	jump    *Jump         // what was not added; nil: everything was added
+	jump    *Jump         // counters that were not added; nil if all were added
 
 	// Computed by [routerCounters.sum].
 	sums counts

@@ -13,7 +13,7 @@ const stuckAfter = 30 * time.Second
 // An activity is what the lifecycle is doing at the moment.
 type activity struct {
 	mu    sync.Mutex
-	step  string // of the work goroutine; "": it is idle
+	step  string // of the work goroutine; "" if it is idle
 	since time.Time
 	other map[string]time.Time // steps of other goroutines, and their start
 }

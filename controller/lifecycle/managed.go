@@ -17,7 +17,7 @@ type managed struct {
 	desired   namespace.Desired // with the taps that ovs-vswitchd has made; Name "": no namespace, or not yet
 	connected bool              // its bridge is connected and its ports are known
 	waits     []string          // problems: taps that its bridge lacks
-	memory    *namespace.Memory // other programs' routes in it; nil: not known
+	memory    *namespace.Memory // other programs' routes in it; nil if not known
 	passed    bool              // inspected since desired changed
 	right     bool              // it matched desired at some time since
 	foreign   bool              // it belongs to another instance, or to the machine itself

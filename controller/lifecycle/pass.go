@@ -16,7 +16,7 @@ type pass struct {
 	*Lifecycle
 	surveyed bool // see Config.Surveyed
 	audits   bool // inspect everything, even without notification of a change
-	asked    int  // result of [ovsdb.Client.IncrementNextCfg] in this pass; 0: not called yet
+	asked    int  // result of [ovsdb.Client.IncrementNextCfg] in this pass; 0 if not called yet
 }
 
 func (p *pass) run(ctx context.Context) {

@@ -37,9 +37,9 @@ type portOf struct{ router, port string }
 // The renewal ends when the tap is seen.
 type renewal struct {
 	withheld bool // the tap's row is left out for now
-	ask      int  // from [ovsdb.Client.IncrementNextCfg]; 0: not asked yet
+	ask      int  // from [ovsdb.Client.IncrementNextCfg]; 0 if not asked yet
 
-	pause time.Duration // the last pause; 0: not recreated yet
+	pause time.Duration // the last pause; 0 if not recreated yet
 	until time.Time     // the end of pause
 }
 

@@ -45,8 +45,8 @@ type act struct {
 	delta ofproto.Delta // commit
 	drop  []ofproto.Mod // meters or groups to delete
 	plain bool          // commit: change by change, not in a bundle
-	gen   uint64        // the program that the switch holds after it; 0: none yet
-	until time.Time     // idle: when to call next again; zero: after the next event
+	gen   uint64        // the program that the switch holds after it; 0 if none yet
+	until time.Time     // if idle, the time of the next call of next; zero means after the next event
 }
 
 type kind uint8
@@ -81,9 +81,9 @@ type core struct {
 	failed   int          // failures in a row
 	noBundle bool         // the switch does not support bundles
 
-	gen     uint64 // of want; 0: no program yet
+	gen     uint64 // of want; 0 if there is no program yet
 	want    Holdings
-	have    *Holdings // what the switch holds; nil: not known
+	have    *Holdings // contents of the switch; nil if not known
 	beyond  Beyond    // entries of the switch that are not in have
 	rest    int       // of beyond, those to delete when readOn was called; else 0
 	updated int       // bytes of flow updates since the last reading

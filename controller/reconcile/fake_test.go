@@ -22,13 +22,13 @@ import (
 type fakeSwitch struct {
 	mu sync.Mutex
 	fakeState
-	limit int                   // flows that fit; 0: no limit
-	tell  func(ofproto.FlowMod) // receives changes by others, and flows deleted with a group or meter; nil: no flow monitor
+	limit int                   // flows that fit; 0 means no limit
+	tell  func(ofproto.FlowMod) // receives changes by others, and flows deleted with a group or meter; nil if there is no flow monitor
 
 	refuses  func(ofproto.Flow) bool                     // nil: no flow
-	refuse   func(ofproto.Mod) ofproto.ErrorCode         // for groups and meters; nil: no error
-	alters   func(ofproto.Flow) ofproto.Flow             // how a flow is stored; nil: unchanged
-	warps    func(ofproto.GroupEntry) ofproto.GroupEntry // how a group is stored; nil: unchanged
+	refuse   func(ofproto.Mod) ofproto.ErrorCode         // for groups and meters; nil means no error
+	alters   func(ofproto.Flow) ofproto.Flow             // how a flow is stored; nil means unchanged
+	warps    func(ofproto.GroupEntry) ofproto.GroupEntry // how a group is stored; nil means unchanged
 	lose     int                                         // number of commits to apply without an answer
 	unread   int                                         // number of readings that fail
 	noBundle bool                                        // does not support bundles

@@ -88,7 +88,7 @@ type Program struct {
 	Meters     []ofproto.MeterEntry // by ID
 	Foreign    Foreign              // policy for flows, groups and meters of others
 	Partial    bool                 // the intent is not completely known, so nothing is deleted
-	// Keep selects flows that must not be deleted now; nil: none.
+	// Keep selects flows that must not be deleted now; nil selects none.
 	Keep     func(ofproto.Cookie) bool
 	Describe func(ofproto.Mod) string // names the object of a flow, group or meter
 }
@@ -102,7 +102,7 @@ type Report struct {
 	Installed  int    // of Wanted, known to be installed
 	Foreign    int    // flows, groups and meters of others that are left alone
 	Demoted    bool   // another controller is master although this daemon leads
-	Unread     error  // why the last reading of the switch failed; nil: it did not
+	Unread     error  // error of the last reading of the switch; nil if it succeeded
 	Refused    []Refusal
 }
 
@@ -127,7 +127,7 @@ type Reconciler struct {
 	last Report
 
 	describe func(ofproto.Mod) string
-	since    time.Time // start of the time to report as Reconciled; zero: the program is confirmed
+	since    time.Time // start of the time to report as Reconciled; zero if the program is confirmed
 	drift    Drift     // not logged yet
 	logged   time.Time // the last log line about drift
 

@@ -22,7 +22,7 @@ type steps struct {
 	gone   []ofproto.Mod
 
 	unused []ofproto.Mod // unwanted meters
-	retry  time.Time     // the earliest retry of a change that is held back; zero: none
+	retry  time.Time     // the earliest retry of a change that is held back; zero if none
 }
 
 func (p *steps) bundled() int { return len(p.groups) + p.flows.Len() + len(p.gone) }
@@ -76,7 +76,7 @@ type splitter struct {
 	retry time.Time
 	still map[any]*refusal  // refusals that still apply
 	undo  []ofproto.FlowMod // changes to want that lead to target
-	needs map[any]bool      // groups and meters that remaining flows refer to; nil: not computed yet
+	needs map[any]bool      // groups and meters that remaining flows refer to; nil if not computed yet
 }
 
 // steps returns what to do. It sets target, and removes refusals that no longer apply.

@@ -88,9 +88,9 @@ func TestTablesWithoutBundles(t *testing.T) {
 	})
 }
 
-// A refused group or meter is reported, and so are the flows that need it; the rest is
-// committed. They are retried with increasing pauses; when the group or meter is accepted, its
-// flows follow at once.
+// A refused group or meter and the flows that need it are reported; the rest is committed.
+// They are retried with increasing pauses; when the group or meter is accepted, its flows
+// follow at once.
 func TestQuarantinesTables(t *testing.T) {
 	for name, refuse := range map[string]func(ofproto.Mod) bool{
 		"group": func(m ofproto.Mod) bool { _, ok := m.(ofproto.GroupMod); return ok },

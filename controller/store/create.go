@@ -15,8 +15,7 @@ import (
 )
 
 // create creates an empty store at path, which must not exist. A crash leaves a complete store
-// or none, and perhaps a file whose name is that of the store followed by ".new-" and a
-// number.
+// or none, and perhaps a file with the store's name followed by ".new-" and a number.
 func create(path string) error {
 	dir := filepath.Dir(path)
 	switch err := os.Mkdir(dir, 0o750); {

@@ -171,8 +171,8 @@ func TestFullNew(t *testing.T) {
 }
 
 // TestSyncFails uses a sparse disk whose backing file system is full: it accepts writes and
-// fails at the sync. Commit returns the error; Load shows what is on disk, and so does a copy
-// of the disk, as after a power failure. Later everything works again.
+// fails at the sync. Commit returns the error; Load shows what is on disk, as does a copy of
+// the disk, as after a power failure. Later everything works again.
 func TestSyncFails(t *testing.T) {
 	behind := tmpfs(t, "size=6m")
 	disk := newDisk(t, behind, "ext2", 64) // without a journal, whose failure would end all writing

@@ -12,7 +12,8 @@ import (
 // bbolt trusts its file: a damaged page makes it panic, even on goroutines of its own that
 // cannot be recovered, follow a cycle of pages for ever, or write to pages that are in use. So
 // every page is checked here before bbolt opens the file, and the contents are read here too.
-// The format is that of bbolt's internal/common, version 2, in the byte order of the machine.
+// The format is defined by bbolt's internal/common, version 2, in the byte order of the
+// machine.
 const (
 	boltMagic   = 0xED0CDAED
 	boltVersion = 2

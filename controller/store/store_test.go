@@ -165,7 +165,7 @@ func bboltAgrees(path string, m *routing.Model) error {
 	})
 }
 
-// The size is that of the file, and deleted objects become free space.
+// The reported size is the file's size, and deleted objects become free space.
 func TestSize(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)

@@ -83,7 +83,7 @@ func (c *client) ask(path string) {
 	}
 }
 
-// answer reads a response. The error is that of its body.
+// answer reads a response. The error is the error of reading its body.
 func (c *client) answer() (int, string, error) {
 	c.t.Helper()
 	resp, err := http.ReadResponse(c.r, nil)

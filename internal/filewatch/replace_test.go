@@ -11,7 +11,7 @@ import (
 type way struct {
 	name   string
 	path   string             // path to watch, in an empty directory
-	setup  func(t testing.TB) // creates the file with the content "old"; nil: writes it
+	setup  func(t testing.TB) // creates the file with the content "old"; nil means to write it
 	change func(t testing.TB) // changes the content to "new"
 	whole  bool               // the content is never incomplete
 }

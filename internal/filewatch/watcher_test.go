@@ -20,8 +20,8 @@ import (
 
 func noWatcher() (*fsnotify.Watcher, error) { return nil, unix.EMFILE }
 
-// Each cause of a failed read is reported once, and so is the next successful read, even if the
-// content is unchanged.
+// Each cause of a failed read is reported once. The next successful read is also reported once,
+// even if the content is unchanged.
 func TestErrors(t *testing.T) {
 	hasty := eager
 	hasty.grace = soon

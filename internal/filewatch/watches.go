@@ -11,8 +11,9 @@ import (
 )
 
 // watches make the kernel report changes on the trail of a path. The zero watches watch
-// nothing. Whenever the trail changes, or may have changed, all watches are created anew:
-// changes of a file are rare, and events of a watch on a replaced name are ambiguous.
+// nothing. Whenever the trail changes, or may have changed, all watches are created
+// again: changes of a file are rare, and events of a watch on a replaced name are
+// ambiguous.
 type watches struct {
 	notify  func() (*fsnotify.Watcher, error)
 	trail   trail

@@ -13,7 +13,7 @@ import (
 // A HeldError means that a lock is held through another open file.
 type HeldError struct {
 	File    string
-	PID     int    // process that took the lock; 0: unknown
+	PID     int    // process that took the lock; 0 if unknown
 	Command string // command of that process, "" if unknown
 }
 

@@ -135,7 +135,7 @@ func (b *Backups) drop(name string) error {
 	return nil
 }
 
-// of returns the backup of a namespace, nil if there is none.
+// of returns the backup of a namespace, or nil if it has none.
 func (b *Backups) of(name string) *backup {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,6 +1,6 @@
 // Package namespace manages routers' network namespaces and the taps in them.
 //
-// Namespaces are those of ip-netns(8): files in /run/netns that other programs can see and
+// Namespaces are namespaces of ip-netns(8): files in /run/netns that other programs can see and
 // enter. A namespace that the package created has the mark "ofdvr-router@INSTANCE=ID" as the
 // alias of its lo, and a tap that it moved has the mark "ofdvr-interface@INSTANCE=ID" as its own
 // alias. Objects without a mark are not ours: a namespace that existed before is used and

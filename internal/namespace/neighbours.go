@@ -48,7 +48,7 @@ func (n *Neighbours) Run(ctx context.Context) error {
 	var g errgroup.Group
 	defer g.Wait()
 	type followed struct {
-		file os.FileInfo // the namespace's file when following began; nil: it did not exist
+		file os.FileInfo // the namespace's file when following began; nil if it did not exist
 		id   string
 		stop context.CancelFunc
 		done chan struct{}
@@ -128,7 +128,7 @@ func (n *Neighbours) follow(ctx context.Context, name, id string) error {
 	}
 	defer context.AfterFunc(ctx, func() { events.SetReadDeadline(time.Now()) })()
 	buf := make([]byte, 4096) // an event has about 100 bytes
-	due := time.Now()         // when to report; zero: no changes
+	due := time.Now()         // when to report; zero if there are no changes
 	for {
 		if err := events.SetReadDeadline(due); err != nil {
 			return fmt.Errorf("follow the neighbours of namespace %s: %w", name, err)

@@ -76,7 +76,7 @@ func openNS(name string) (*os.File, error) {
 	return f, nil
 }
 
-// isHost reports whether a namespace is that of this process or of process 1.
+// isHost reports whether a namespace is the namespace of this process or of process 1.
 func isHost(ns *os.File) bool {
 	info, err := ns.Stat()
 	for _, process := range []string{"self", "1"} {

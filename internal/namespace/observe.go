@@ -17,7 +17,7 @@ type Rule struct {
 	IPv6     bool
 	Decides  bool         // it drops, rejects or jumps instead of looking up a table
 	Table    uint32       // the table, unless Decides
-	From, To netip.Prefix // prefixes of matching packets; zero: all
+	From, To netip.Prefix // prefixes of matching packets; zero means all
 	Partly   bool         // it matches only some of these packets, or skips some routes
 }
 

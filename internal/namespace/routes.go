@@ -63,7 +63,7 @@ type kernelRoute struct {
 	Route          // ours
 	entries int    // number of our entries; several only for IPv6, or if odd
 	odd     bool   // it differs from how we make it
-	foreign *Route // another program's route; nil: none
+	foreign *Route // another program's route; nil if none
 }
 
 // served reports whether another program has the desired route and we have none: an agent that owns

@@ -11,8 +11,8 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// A MACEntry is an entry of a bridge's MAC table: a source address that packets
-// had lately.
+// A MACEntry is an entry of a bridge's MAC table: a source address that packets had
+// recently.
 type MACEntry struct {
 	Port ofproto.PortNo // by which they came; of a bond, its first
 	VLAN uint16         // 0: they had no tag, and their port has none

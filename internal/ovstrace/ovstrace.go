@@ -15,7 +15,7 @@ import (
 type Step struct {
 	Flow ofproto.Flow // without timeouts and flags
 	// Larger has the steps of packets that are larger than the limit of the flow's
-	// check_pkt_larger; the steps after this one are those of smaller packets. Open
+	// check_pkt_larger; the steps after this one are the steps of smaller packets. Open
 	// vSwitch traces both cases because a trace has no packet size.
 	Larger []Step
 }
@@ -153,7 +153,7 @@ func (p *parser) enter(upToNumber string) *level {
 	return p.top()
 }
 
-// leave ends the current level: its steps are those of larger packets. Open vSwitch then
+// leave ends the current level: its steps belong to larger packets. Open vSwitch then
 // repeats the actions after check_pkt_larger.
 func (p *parser) leave() {
 	larger := p.top().steps

@@ -15,7 +15,7 @@ import (
 // A Waiter waits for file descriptors. The zero Waiter is ready for use.
 type Waiter struct {
 	mu   sync.Mutex
-	wake int // eventfd that ends the wait; 0: Run is not running
+	wake int // eventfd that ends the wait; 0 if Run is not running
 }
 
 // Wake ends the current wait of [Waiter.Run], if it is running.

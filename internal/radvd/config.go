@@ -22,7 +22,7 @@ type Interface struct {
 	Managed, Other bool
 	Lifetime       int // lifetime as a default router in seconds: 0, or Interval to 9000
 	Interval       int // longest time between advertisements in seconds, 4–1800
-	MTU            int // bytes; 0: not advertised
+	MTU            int // bytes; 0 if not advertised
 	Prefixes       []Prefix
 }
 

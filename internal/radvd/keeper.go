@@ -48,19 +48,19 @@ type Keeper struct {
 	mu      sync.Mutex
 	routers map[string]*state // by the base name of their files
 	unused  []int             // file descriptors that Run may be waiting for, and must close
-	again   time.Time         // when to retry failures other than starts; zero: none
+	again   time.Time         // when to retry failures other than starts; zero if none
 }
 
 // A state is the state of a router's radvd.
 type state struct {
 	id     string   // ID of the router, "" if unknown
 	proc   *process // nil: not running
-	loaded []byte   // the configuration that it has loaded; nil: unknown
+	loaded []byte   // the configuration that it has loaded; nil if unknown
 	exited bool     // proc has ended and has not been reaped
 	since  time.Time
 
 	delay time.Duration // delay after the next failure
-	due   time.Time     // when to retry; zero: immediately
+	due   time.Time     // when to retry; zero means immediately
 	why   string        // why it is not running
 
 	logged   int64  // bytes of its log that have been read

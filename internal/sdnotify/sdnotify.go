@@ -36,7 +36,7 @@ type Notifier struct {
 }
 
 // FromEnvironment returns the Notifier for the service manager that started the program, if
-// any. The environment variables are those of sd_notify(3) and sd_watchdog_enabled(3).
+// any. sd_notify(3) and sd_watchdog_enabled(3) define the environment variables.
 func FromEnvironment() (Notifier, error) {
 	n := Notifier{socket: os.Getenv("NOTIFY_SOCKET")}
 	usec, pid := os.Getenv("WATCHDOG_USEC"), os.Getenv("WATCHDOG_PID")

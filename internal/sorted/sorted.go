@@ -15,7 +15,7 @@ type Order[E any] interface {
 }
 
 // A Set has at most one element for each key, in the order of O. The zero Set is empty. A Set
-// is immutable, and so must be everything that its elements refer to.
+// is immutable. Everything that its elements refer to must also be immutable.
 //
 // In a Set of n elements, k changes cost the time and memory of k chunks and of a list of
 // n/maxChunk to n/minChunk chunks; a look-up takes O(log n).

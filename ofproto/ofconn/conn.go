@@ -89,7 +89,7 @@ type Conn struct {
 	closed chan struct{} // closed when Run returns
 
 	chunks     sync.Pool                 // of *[]byte; empty chunks for reuse
-	probed     atomic.Pointer[time.Time] // when the pending echo request was sent; nil: none is pending
+	probed     atomic.Pointer[time.Time] // when the pending echo request was sent; nil if none is pending
 	identified atomic.Bool               // see [Conn.Identified]
 
 	began  time.Time     // when Run was called

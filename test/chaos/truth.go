@@ -173,8 +173,8 @@ type link struct {
 	} `json:"addr_info"`
 }
 
-// checkKernel returns nil if the namespaces are those of m, with exactly its
-// taps.
+// checkKernel returns nil if the namespaces are exactly the namespaces of m, with exactly
+// its taps.
 func (s *site) checkKernel(ctx context.Context, m *routing.Model) error {
 	mtu := make(map[string]int)
 	for _, n := range m.Networks {

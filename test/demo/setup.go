@@ -26,7 +26,7 @@ var steps = []struct {
 	{"Clean up", (*demo).cleanUp},
 }
 
-// machines are those of the topology file.
+// machines are the machines of the topology file.
 var machines = []lab.MachineConfig{
 	{Name: "vm1", VLAN: 1, MAC: "02:00:00:00:01:10", Addresses: []string{"10.0.1.10/24"}, Gateways: []string{"10.0.1.1"}},
 	{Name: "vm2", VLAN: 2, MAC: "02:00:00:00:02:10", Addresses: []string{"10.0.2.10/24"}, Gateways: []string{"10.0.2.1"}},

@@ -68,7 +68,7 @@ func TestNewMACIsAnnounced(t *testing.T) {
 	}
 	s.eventually("three of each", func() error {
 		arp, na := seen.Count(announced("10.0.1.1", newMAC)), seen.Count(func(f lab.Frame) bool { return decode(f).arp == nil && announced(":", newMAC)(f) })
-		if arp != 3 || na < 6 { // for the global address and for the old link-local one
+		if arp != 3 || na < 6 { // for the global and for the old link-local address
 			return fmt.Errorf("%d ARP, %d neighbour advertisements", arp, na)
 		}
 		return nil

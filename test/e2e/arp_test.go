@@ -34,8 +34,8 @@ func mustAnswer(t *testing.T, vm1 *lab.Machine, p packet, sender string) {
 	}
 }
 
-// The switch answers ARP requests for the gateway, without the daemon and without a
-// link in the namespace.
+// The switch answers ARP requests for the gateway even while no daemon runs and the links
+// in the namespace are down.
 func TestARPIsAnsweredWithoutTheKernel(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -74,7 +74,7 @@ func TestARPReplyGoesToRequester(t *testing.T) {
 			seen(t, at1, "vm1", 1, "ARP", isARP)
 			seen(t, at2, "vm2", 0, "ARP", isARP)
 			seen(t, at3, "vm3", 0, "replies", arpFor(layers.ARPReply, "10.0.1.1"))
-			flooded := map[bool]int{true: 1}[c.dst == broadcast] // by br-int, as always
+			flooded := map[bool]int{true: 1}[c.dst == broadcast] // by br-int, as without a router
 			seen(t, at3, "vm3", flooded, "requests", arpFor(layers.ARPRequest, "10.0.1.1"))
 		})
 	}
@@ -88,9 +88,9 @@ func TestARPForOthersIsNotAnswered(t *testing.T) {
 	at, tap := record(t, vm1, all(came, isARP)), s.recordIn(netns, blueTap, isARP)
 	others := []string{
 		"10.0.1.99",    // no owner
-		"10.0.2.1",     // the router's, on the other network
+		"10.0.2.1",     // the router's address on the other network
 		vm2.IP(),       // a machine on the other network
-		"198.51.100.1", // far away
+		"198.51.100.1", // on no network of the router
 	}
 	for _, target := range others {
 		ask(t, vm1, broadcast, vm1.IP(), target)

@@ -17,8 +17,8 @@ import (
 // lonely is twoNetworks with a network without a router. Ports on it need no flows.
 var lonely = strings.Replace(twoNetworks, "networks:\n", "networks:\n  - {id: lonely, vlan: 3}\n", 1)
 
-// Large concurrent bodies need a bounded amount of memory, and so does a body made to cost as much as
-// possible.
+// Large concurrent bodies need a bounded amount of memory. The same holds for a body made to cost
+// as much as possible.
 func TestLargeBodiesAreBounded(t *testing.T) {
 	t.Parallel()
 	s := measured(t, lonely, "--state-dir", t.TempDir())
@@ -64,8 +64,8 @@ func TestLargeBodiesAreBounded(t *testing.T) {
 	}
 }
 
-// Slow bodies do not block writes: they are refused, with a problem that says so, before they have cost
-// anything.
+// Slow bodies do not block writes. They are refused with a problem that names the reason, before
+// they use resources.
 func TestSlowBodiesDoNotBlockWrites(t *testing.T) {
 	t.Parallel()
 	s := ready(t, lonely, "--state-dir", t.TempDir())

@@ -151,8 +151,8 @@ func (o *oldSwitch) knows(m []byte) bool {
 	return true
 }
 
-// A switch without extensions of OpenFlow 1.3 routes. The kernel does what the switch cannot, and the status
-// says so.
+// A switch without extensions of OpenFlow 1.3 routes. The kernel handles the packets that the
+// switch cannot, and the status lists the missing capabilities.
 func TestSwitchWithoutExtensions(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)

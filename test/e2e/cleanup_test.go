@@ -104,8 +104,8 @@ func TestCleanupKeepsANamespaceWithForeignLinks(t *testing.T) {
 	}
 }
 
-// Cleanup refuses, with the daemon's name, while a daemon runs that would make everything again. A standby
-// daemon waits too. --dry-run only lists what would be removed.
+// Cleanup refuses to run, and names the daemon, while a daemon runs that would make everything
+// again. The same holds for a standby daemon. --dry-run only lists the objects to remove.
 func TestCleanupRefusesBesideADaemon(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)

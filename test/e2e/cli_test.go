@@ -140,8 +140,8 @@ func TestCommandLine(t *testing.T) {
 	s.ofdvr(64, "apply")
 }
 
-// flows lists the flows of connected bridges when another is away. A network is
-// deleted with its file and with the objects that refer to it.
+// flows lists the flows of connected bridges while another bridge is disconnected. A
+// network is deleted with its file and with the objects that refer to it.
 func TestCommandLineWithABridgeAway(t *testing.T) {
 	t.Parallel()
 	s := storeOnly(t)

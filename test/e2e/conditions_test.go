@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// An objectCondition is a condition as the API has it.
+// An objectCondition is a condition in the API's form.
 type objectCondition struct {
 	Type, Status, Reason, Message string
 	Observed                      uint64    `json:"observed_revision"`
@@ -27,8 +27,8 @@ func (s *site) conditions(path string) []objectCondition {
 	return st.Conditions
 }
 
-// watchConditions returns the next conditions of an object in the stream of changes, from
-// when it is called.
+// watchConditions returns the next conditions of an object in the stream of changes after
+// the call.
 func (s *site) watchConditions() (next func(id string) []objectCondition) {
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), "GET", "http://ofdvr/v1/watch?conditions=true", nil)
@@ -62,8 +62,9 @@ func (s *site) watchConditions() (next func(id string) []objectCondition) {
 	}
 }
 
-// Conditions say since when they are so: a port's changes with the port and with the
-// connection of the switch, and not with other ports. The stream has each change.
+// Conditions have the time of their last change. A port's condition changes with the port
+// and with the connection of the switch, and not with other ports. The stream has each
+// change.
 func TestConditionsChange(t *testing.T) {
 	t.Parallel()
 	s, _, _ := written(t)

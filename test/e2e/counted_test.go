@@ -9,7 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// grown waits until each metric has grown by exactly by since before.
+// grown waits until each metric has grown since before by exactly the value in the
+// parameter by.
 func (s *site) grown(before map[string]float64, by map[string]float64) {
 	s.t.Helper()
 	s.eventually("the metrics", func() error {
@@ -24,9 +25,8 @@ func (s *site) grown(before map[string]float64, by map[string]float64) {
 	})
 }
 
-// Everything that the daemon does is counted once: a write through the API; its
-// effects in the store, the database and the switch; changes of flows by others; a
-// connection that ends.
+// Each action of the daemon is counted once: a write through the API; its effects in the
+// store, the database and the switch; a repair of flows; the end of a connection.
 func TestEventsAreCounted(t *testing.T) {
 	t.Parallel()
 	s := storeOnly(t)
@@ -100,10 +100,10 @@ func manyPorts(n int) string {
 	return strings.Replace(twoNetworks, "10.0.2.1/24]", "10.0.2.1/24, 10.1.255.1/16]", 1) + b.String()
 }
 
-// The flows of a large switch are read in parts, and counted as exactly as those of a
-// small one. The metrics have the ports with the most packets. A port that is among
-// them again has counted on, also if the daemon restarted and the flow was made again
-// meanwhile.
+// The flows of a large switch are read in parts, and counted as exactly as the flows of a
+// small switch. The metrics have the ports with the most packets. The count of a port
+// continues while it is not among these, also if the daemon restarted and the flow was
+// made again meanwhile.
 func TestCountersOfManyFlows(t *testing.T) {
 	t.Parallel()
 	topology := manyPorts(6000)
@@ -137,7 +137,7 @@ func TestCountersOfManyFlows(t *testing.T) {
 		})
 	}
 	ping(t, vm1, vm2.IP(), lab.PingOptions{Count: 5})
-	counted(port("r1-blue", "vm1"), 5, 5, 5)         // the first by name of two with equal counts
+	counted(port("r1-blue", "vm1"), 5, 5, 5)         // the first by name of two ports with equal counts
 	write(t, dialUDP(t, s, vm1, "10.1.0.7:9999"), 9) // an address without a machine
 	counted(port("r1-green", "x7"), 9, 5, 14)
 	ping(t, vm1, vm2.IP(), lab.PingOptions{Count: 10})

@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// tally has the expected counters of the interfaces of twoNetworks. Those that it
-// does not have are 0.
+// tally has the expected counters of the interfaces of twoNetworks. Missing counters are
+// 0.
 type tally map[string]float64
 
 func counter(name, iface string) string {
@@ -22,8 +22,9 @@ func fallback(iface, reason string) string {
 	return fmt.Sprintf("ofdvr_interface_fallback_packets_total{interface=%q,reason=%q,router=%q}", iface, reason, "r1")
 }
 
-// settleCounters waits until all counters of the interfaces have the expected
-// values. What the kernel sends may be more, because it also announces itself.
+// settleCounters waits until all counters of the interfaces have the expected values. The
+// counters of packets from the kernel may be higher, because the kernel also announces
+// itself.
 func (s *site) settleCounters(want tally) {
 	s.t.Helper()
 	s.eventually("the counters", func() error {
@@ -44,7 +45,7 @@ func (s *site) settleCounters(want tally) {
 	})
 }
 
-// acquaint gives the machines and the namespace each other's MAC addresses, so that
+// acquaint adds permanent neighbour entries for the machines and the namespace, so that
 // there is no ARP or ND.
 func (s *site) acquaint(machines ...*lab.Machine) {
 	s.t.Helper()

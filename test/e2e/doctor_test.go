@@ -7,8 +7,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Doctor reports that everything is in order, or what is wrong and what to do, also
-// without the daemon.
+// Doctor reports that everything is in order, or each fault with its remedy, also without
+// the daemon.
 func TestDoctor(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)

@@ -11,8 +11,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// held returns the flows of a bridge, as their table, priority, match and
-// actions, sorted.
+// held returns the table, priority, match and actions of each flow of a bridge, sorted.
 func (s *site) held(bridge string) []string {
 	s.t.Helper()
 	var keys []string
@@ -130,8 +129,8 @@ func TestForeignFlowsOfAnExternalBridge(t *testing.T) {
 	}
 }
 
-// A switch without room for all flows gets those that fit. The status names the
-// objects of the others, which are added when there is room.
+// A switch without room for all flows gets those that fit. The status names the objects
+// of the other flows, which are added when there is room.
 func TestFlowTableIsFull(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)

@@ -35,8 +35,8 @@ func TestEchoIsAnsweredWithoutTheKernel(t *testing.T) {
 	}
 }
 
-// The kernel answers fragmented requests, requests by another path than the reply
-// would take, and all requests if so configured.
+// The kernel answers fragmented requests, and requests by another path than the path of
+// the reply. If so configured, it answers all requests.
 func TestEchoByTheKernel(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := dualPair(t)

@@ -26,8 +26,8 @@ routers:
 	pingTTL(t, vm3, "10.0.3.1", 64)
 }
 
-// The daemon can use a bridge's management socket, without a controller of the
-// bridge, and gets port changes there, too. It reconnects after Open vSwitch was away.
+// The daemon can use the management socket of a bridge without a controller. It gets port
+// changes there, too. It reconnects after an outage of Open vSwitch.
 func TestManagementSocket(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)

@@ -33,8 +33,8 @@ func TestEvents(t *testing.T) {
 	mustHave(t, s.ofdvr(64, "events", "--level", "loud"), "--level loud: want info, warn or error")
 }
 
-// TestRepairsAreWarnings states that the log warns of what another program changed and the daemon
-// repaired: flows, ports, bridges and namespaces; and that the daemon's own changes are no warnings.
+// The log has warnings about other programs' changes that the daemon has repaired: of flows, ports,
+// bridges and namespaces. The daemon's own changes are no warnings.
 func TestRepairsAreWarnings(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -56,8 +56,7 @@ func TestRepairsAreWarnings(t *testing.T) {
 	}
 }
 
-// TestMissingIntegrationBridge states that the log of a daemon names an integration bridge that does
-// not exist, when it starts and not over and over.
+// At its start, the daemon logs once that the integration bridge does not exist.
 func TestMissingIntegrationBridge(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
@@ -137,7 +136,7 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-// lacks returns an error unless text has want.
+// lacks returns an error unless text contains the parameter want.
 func lacks(text, want string) error {
 	if !strings.Contains(text, want) {
 		return fmt.Errorf("%q is not in %q", want, text)

@@ -28,8 +28,8 @@ ports:
 
 var byName = fmt.Sprintf(external, "name: br-x")
 
-// handMade makes, as a user would, the bridge br-x with its ports and the namespace
-// that is its router in the kernel.
+// handMade makes the bridge br-x with its ports, and the namespace that is its router in the
+// kernel, like a user.
 func (s *site) handMade() {
 	s.t.Helper()
 	s.sh("", `
@@ -109,8 +109,8 @@ routers:
 	}
 }
 
-// Ports of an external bridge may be added, removed and renumbered: their flows
-// follow, and those of other ports are not touched.
+// Ports of an external bridge may be added, removed and renumbered. Their flows are updated,
+// and the flows of other ports are not touched.
 func TestExternalPortsComeAndGo(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -227,9 +227,9 @@ func TestUnknownSwitchBecomesARouter(t *testing.T) {
 // withoutRouter has only the networks of byName.
 var withoutRouter, _, _ = strings.Cut(byName, "routers:")
 
-// Flows deleted from an external bridge stop forwarding: at once if the bridge is
-// connected, else when it connects; until then the status, and a write that waits, say
-// so. Foreign flows stay.
+// The flows of a removed router are deleted from its external bridge: at once if the bridge is
+// connected, otherwise when it connects. Until then the status and a waiting write report the
+// bridge. Foreign flows stay.
 func TestRouterGoesFromAnExternalBridge(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -325,9 +325,9 @@ func externalBridgeIsDeleted(t *testing.T, topology string) {
 	}
 }
 
-// A bridge whose identifier changes from its name to its datapath ID is the same
-// bridge: its flows stay, and nothing waits for it to connect. The same holds if another
-// router took it over while it was away.
+// A bridge whose identifier changes from its name to its datapath ID is the same bridge: its
+// flows stay, and nothing waits for it to connect. The same holds if another router took the
+// bridge over while it was disconnected.
 func TestExternalBridgeIdentifierChanges(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)

@@ -9,8 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// The namespace translates the address of a service to that of a server on another
-// network. The server's reply has to take the same path back: on the fast path it
+// The namespace translates the address of a service to the address of a server on another
+// network. The server's reply has to take the same path back. On the fast path it
 // bypasses the translation, and the client ignores it. The remedy is to turn the fast
 // path off for the server, its network, or the route to it.
 func TestFastPathOff(t *testing.T) {

@@ -31,8 +31,8 @@ func (s *site) foreign(in hostile.Impostor, path string) {
 	}
 }
 
-// Only the lock's owner can take it, also a lock of an earlier version: another user can neither keep the
-// daemon from starting nor make a standby lead.
+// Only the owner of the lock can hold it. The same applies to the lock of an earlier version.
+// Another user can neither keep the daemon from starting nor make a standby lead.
 func TestLockBelongsToItsOwner(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)
@@ -96,8 +96,8 @@ func TestForeignFilesInRunDir(t *testing.T) {
 	s.settle()
 }
 
-// Foreign files in --state-dir with the store's name are reported and stay unchanged. So is a store in a
-// directory that others can write. Packets are routed meanwhile.
+// Foreign files in --state-dir with the store's name are reported and stay unchanged. The same
+// holds for a store in a directory that others can write. Packets are routed meanwhile.
 func TestForeignFilesInStateDir(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := written(t, "--state-dir", "/run/state")

@@ -150,7 +150,7 @@ func TestMutatedConversations(t *testing.T) {
 	converse("conversations beside the switch", 2)
 	s.write(strings.Replace(byName, "10.0.2.10]", "10.0.2.10, 10.0.2.77]", 1))
 	s.signal(syscall.SIGHUP)
-	s.eventually("the true switch to have the flow", func() error { // although the status names the others
+	s.eventually("the true switch to have the flow", func() error { // although the status names the other connections
 		if len(s.flows("br-x").find("nw_dst=10.0.2.77")) == 0 {
 			return errors.New("the flow is missing")
 		}

@@ -150,8 +150,8 @@ func TestConnectedBridgeIsNotDisplaced(t *testing.T) {
 	pingTTL(t, vm1, vm2.IP(), 63)
 }
 
-// A switch that reconnects while its old connection is broken is accepted as soon as the old one does not
-// answer, before the keepalive ends it.
+// A switch that reconnects while its old connection is broken is accepted as soon as the old
+// connection does not answer a probe, before the keepalive ends that connection.
 func TestDeadConnectionIsReplaced(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)
@@ -179,7 +179,7 @@ func TestDeadConnectionIsReplaced(t *testing.T) {
 type relay struct {
 	addr   string
 	uid    atomic.Int32
-	frozen atomic.Bool // nothing passes, and the daemon's connections stay open
+	frozen atomic.Bool // the relay passes no data, and the daemon's connections stay open
 
 	mu   sync.Mutex
 	open []net.Conn

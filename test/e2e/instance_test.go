@@ -8,8 +8,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Two Open vSwitches on one machine with a daemon each do not share objects: a namespace that both want
-// belongs to the first, and the second says so.
+// Two Open vSwitches on one machine with a daemon each do not share objects: a namespace in both
+// intents belongs to the first daemon, and the second reports it.
 func TestTwoInstances(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)

@@ -140,7 +140,8 @@ func TestRefusedFlowsDegradeTheObject(t *testing.T) {
 	}
 }
 
-// A write whose bridge is away is stored, and the reply says what it waits for.
+// A write is stored even if its bridge is disconnected. The reply lists the pending
+// objects.
 func TestPendingWriteHasReason(t *testing.T) {
 	t.Parallel()
 	s := storeOnly(t)

@@ -51,7 +51,7 @@ func dualPair(t *testing.T) (s *site, vm1, vm2 *lab.Machine) {
 
 func isIPv6(f lab.Frame) bool { return f.Packet().Layer(layers.LayerTypeIPv6) != nil }
 
-// icmp6 is true for an ICMPv6 message of a type from src to dst; "" matches any.
+// icmp6 is true for an ICMPv6 message of a type from src to dst. "" matches any address.
 func icmp6(typ uint8, src, dst string) condition {
 	return func(f lab.Frame) bool {
 		p := f.Packet()
@@ -135,8 +135,8 @@ func solicit(t *testing.T, from *lab.Machine, s solicitation) {
 
 var isAdvertisement = icmp6(layers.ICMPv6TypeNeighborAdvertisement, "", "")
 
-// The switch answers solicitations for the router's addresses, without the daemon and
-// without a link in the namespace.
+// The switch answers solicitations for the router's addresses even while no daemon runs
+// and the links in the namespace are down.
 func TestSolicitationsAreAnsweredWithoutTheKernel(t *testing.T) {
 	t.Parallel()
 	s := ready(t, dualStack)
@@ -174,8 +174,8 @@ func mustAdvertise(t *testing.T, f lab.Frame, to *lab.Machine, c solicitation) {
 	if eth.SrcMAC.String() != blueMAC || eth.DstMAC.String() != wantMAC || ip.SrcIP.String() != c.target || ip.DstIP.String() != c.wantDst || ip.HopLimit != 255 || ip.FlowLabel != 0 {
 		t.Errorf("headers are %+v %+v", eth, ip)
 	}
-	// The kernel does not repeat what the sender of a unicast solicitation knows (RFC
-	// 4861, 4.4).
+	// The kernel omits the option in the answer to a unicast solicitation (RFC 4861,
+	// 4.4).
 	brief := lab.Datapath() == lab.Kernel && c.to == blueMAC
 	if !na.Router() || na.Solicited() != c.solicited || na.Override() == brief || na.TargetAddress.String() != c.target {
 		t.Errorf("advertisement is %+v", na)

@@ -61,10 +61,10 @@ nft add rule ip nat pre ip daddr 169.254.169.254 tcp dport 80 redirect to :9697`
 // differently.
 type change struct{ add, remove, to string }
 
-// Changes of the namespace by other programs count, as in Linux: longer routes inside
-// an extra route and a connected subnet, addresses, and policy rules before the main
-// table. They count at once and until they are removed, and a daemon that starts leaves
-// them unchanged.
+// Flows respect changes of the namespace by other programs, as Linux does: longer routes
+// inside an extra route and a connected subnet, addresses, and policy rules before the
+// main table. They take effect at once and until they are removed, and a starting daemon
+// leaves them unchanged.
 func TestForeignRoutesInTheNamespace(t *testing.T) {
 	t.Parallel()
 	s := ready(t, strings.Replace(dualStack, "ports:", `    routes:
@@ -194,7 +194,7 @@ func TestForeignRoutesWithoutDatabase(t *testing.T) {
 }
 
 // A namespace with many routes of a routing daemon does not fill the switch: one flow
-// sends the whole extra route around them to the kernel, and the status says so. A
+// sends the whole extra route around them to the kernel, and the status reports it. A
 // foreign route in place of one of the router's is logged once.
 func TestManyForeignRoutes(t *testing.T) {
 	t.Parallel()
@@ -235,7 +235,7 @@ ports:`
 	s.write(strings.Replace(twoNetworks, "ports:", strings.Replace(routes, "ports:", "      - {destination: 10.10.0.0/16, nexthop: 10.0.2.10}\nports:", 1), 1))
 	s.signal(syscall.SIGHUP)
 	problem("another program has a route to that destination")
-	for i := range 3 { // each needs another look at the namespace
+	for i := range 3 { // each needs another reading of the namespace
 		s.sh(netns, fmt.Sprintf("ip addr add 10.9.9.%d/32 dev lo", i+1))
 		s.eventually("the address to be seen", func() error {
 			if s.flows(bridge).find(fmt.Sprintf("nw_dst=10.9.9.%d ", i+1)) == nil {

@@ -28,7 +28,7 @@ func TestStatusNamesLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if resp, err := s.client("unix", "/run/ofdvr/api.sock").Do(req); err == nil { // an error: it was cut off while it was sent
+	if resp, err := s.client("unix", "/run/ofdvr/api.sock").Do(req); err == nil { // an error means that the request was cut off
 		resp.Body.Close()
 	}
 	for _, limit := range []struct{ says, by, remedy string }{

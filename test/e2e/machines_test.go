@@ -9,7 +9,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// speak has a machine send a frame that no one answers.
+// speak makes a machine send a frame that gets no answer.
 func speak(t *testing.T, m *lab.Machine) {
 	t.Helper()
 	mac, err := net.ParseMAC(m.MAC)
@@ -22,7 +22,7 @@ func speak(t *testing.T, m *lab.Machine) {
 	}
 }
 
-// shown waits until ofdvr get ports shows a machine so.
+// shown waits until ofdvr get ports shows a machine in the given state.
 func (s *site) shown(port, want string) {
 	s.t.Helper()
 	s.eventually("port "+port+" to be shown as "+want, func() error {
@@ -36,9 +36,9 @@ func (s *site) shown(port, want string) {
 	})
 }
 
-// The machine of each port is looked for on the integration bridge: one that is
-// unplugged, silent, in another VLAN, without a tag, has another MAC address or no link,
-// or is on another host, is told from one that is where it should be.
+// The daemon locates the machine of each port on the integration bridge. It detects
+// machines that are unplugged, silent, in another VLAN, without a tag, with another MAC
+// address, without a link, or on another host.
 func TestMachines(t *testing.T) {
 	t.Parallel()
 	topology := twoNetworks
@@ -48,7 +48,7 @@ func TestMachines(t *testing.T) {
 	s := ready(t, topology)
 	s.sh("", "ovs-vsctl set bridge br-int other_config:mac-aging-time=3600")
 	blue := func(n int) lab.MachineConfig { return vm(fmt.Sprint("b", n), fmt.Sprint("10.0.1.", n)) }
-	quiet := func(name, ids string) { // no packet of it is known
+	quiet := func(name, ids string) { // the bridge has seen no packet of it
 		s.sh("", fmt.Sprintf("ovs-vsctl set interface %s %s && ovs-appctl fdb/flush br-int", name, ids))
 	}
 
@@ -110,7 +110,7 @@ func TestMachines(t *testing.T) {
 		}
 	}
 
-	// What is corrected is seen.
+	// A corrected machine is seen.
 	s.sh("", "ovs-vsctl set port b14 tag=1")
 	s.sh("", "ip link set b18 up")
 	s.shown("b18", "b18, VLAN 1")
@@ -119,8 +119,8 @@ func TestMachines(t *testing.T) {
 	s.shown("b14", "b14, VLAN 1")
 }
 
-// 300 ports without machines are no problem of the router, but the doctor does not say
-// that all is well.
+// 300 ports without machines are no problem of the router, but the doctor has a finding
+// about them.
 func TestNoMachines(t *testing.T) {
 	t.Parallel()
 	s := ready(t, manyPorts(298))
@@ -128,7 +128,8 @@ func TestNoMachines(t *testing.T) {
 	mustHave(t, out, "WARNING  machines: 300 of 300 ports not seen on bridge br-int: vm1, vm2, x0, x1 and 296 more\n         → ofdvr describe port vm1 has the evidence; ", "\nNo problems, 1 warning.\n")
 	mustHave(t, s.ofdvr(0, "describe", "port", "vm1"), "Seen:        no\n             no interface of bridge br-int has its ID (external_ids:iface-id) or MAC address 02:00:00:00:01:10, and no packet came from that address in the last 5m0s; a machine that sends nothing for so long ")
 
-	// ovs-vswitchd does not answer: nothing is known, and a scrape does not wait for it.
+	// If ovs-vswitchd does not answer, the state of all machines is unknown, and a scrape
+	// does not wait for it.
 	s.Switch().Kill()
 	s.shown("vm1", "unknown")
 	mustHave(t, s.ofdvr(0, "describe", "port", "vm1"), "no interface of bridge br-int has its ID or its MAC address, and the MAC table cannot be read: ")

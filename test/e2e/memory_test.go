@@ -33,8 +33,8 @@ func (s *site) costs(what string, attack func()) {
 	}
 }
 
-// As many unidentified peers as are allowed that describe ports without end cost little memory and keep no
-// switch out.
+// The maximum number of unidentified peers that describe endless ports cost little memory, and do
+// not keep a switch out.
 func TestUnidentifiedPeersCostLittle(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -120,7 +120,7 @@ func TestManyClaimsCostLittle(t *testing.T) {
 					}
 				}
 			})
-			s.eventually("the claim to be taken in", func() error { // one by one, or none meets its deadline
+			s.eventually("the claim to be taken in", func() error { // one by one, otherwise none meets its deadline
 				if metric := fmt.Sprintf("ofdvr_router_connected{router=\"l%d\"}", i); s.scrape()[metric] != 1 {
 					return fmt.Errorf("%s is not 1", metric)
 				}

@@ -201,8 +201,8 @@ func (s *site) reportsProblem(words ...string) {
 	})
 }
 
-// A foreign controller is not removed, but the status says how to remove it. The
-// daemon's own is added beside it, and the switch routes as before.
+// A foreign controller is not removed, but the status has the command that removes it. The
+// daemon's own controller is added beside it, and the switch routes as before.
 func TestForeignControllerIsReported(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)

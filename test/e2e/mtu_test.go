@@ -64,7 +64,7 @@ func TestSmallerMTU(t *testing.T) {
 func isEcho(f lab.Frame) bool { return echo("", "")(f) || echo6("", "")(f) }
 
 // Packets that go to the kernel because they are larger than the next MTU are counted
-// exactly: small ones, which the switch measures too, are not.
+// exactly. Smaller packets, whose length the switch also checks, are not counted.
 func TestLargePacketsAreCounted(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := narrowPair(t)

@@ -107,7 +107,7 @@ func TestSeveralNextHops(t *testing.T) {
 // isFlow is true for packets of the test's flows.
 func isFlow(f lab.Frame) bool { return flowPort(f) >= 4000 }
 
-// flowTo is true for those sent to m.
+// flowTo is true for packets of the test's flows that are sent to m.
 func flowTo(m *lab.Machine) condition {
 	return all(came, isFlow, sentTo(m.MAC))
 }

@@ -63,8 +63,8 @@ var (
 )
 
 // offloadable returns an error unless actions only rewrite headers and output to port, which
-// hardware can do. If tap is not "", they may first measure packets and send those larger than an
-// MTU to tap.
+// hardware can do. If tap is not "", they may first check the packet's length (check_pkt_larger)
+// and send packets larger than an MTU to tap.
 func offloadable(actions []string, port, tap string) error {
 	if len(actions) == 1 && tap != "" {
 		m := measure.FindStringSubmatch(actions[0])
@@ -94,14 +94,14 @@ func TestRoutedPacketsCanBeOffloaded(t *testing.T) {
 	s.routedFlows(vm1, vm2, "")
 }
 
-// The same holds where networks have different MTUs, except for one action that measures packets.
+// The same holds if networks have different MTUs, except for the action check_pkt_larger.
 func TestMeasuredPacketsCanBeOffloaded(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := narrowPair(t)
 	s.routedFlows(vm1, vm2, blueTap)
 }
 
-// narrowPair returns a site where packets from vm1 to vm2 are measured.
+// narrowPair returns a site where the length of packets from vm1 to vm2 is checked.
 func narrowPair(t *testing.T) (s *site, vm1, vm2 *lab.Machine) {
 	t.Helper()
 	s = ready(t, narrow)
@@ -143,7 +143,8 @@ func TestHashedPackets(t *testing.T) {
 }
 
 // routedFlows sends packets between vm1 and vm2, fails the test unless the datapath flows that
-// forward them are offloadable, and returns those. Packets to vm2 are measured if tap is not "".
+// forward them are offloadable, and returns these flows. The length of packets to vm2 is checked
+// if tap is not "".
 func (s *site) routedFlows(vm1, vm2 *lab.Machine, tap string) (all []datapathFlow) {
 	s.t.Helper()
 	for _, way := range []struct {

@@ -35,7 +35,7 @@ func (s *site) forget() {
 	}
 }
 
-// crowded is twoNetworks with that many ports.
+// crowded is twoNetworks with the given number of ports.
 func crowded(ports int) string {
 	b := bytes.NewBufferString(strings.NewReplacer("/24", "/8", "10.0.2.1/", "11.0.2.1/").Replace(twoNetworks[:strings.Index(twoNetworks, "ports:")]))
 	b.WriteString("ports:\n")
@@ -52,10 +52,9 @@ func (s *site) client(network, address string) *http.Client {
 	}}}
 }
 
-// Clients that reach the address of --metrics cannot make the daemon need more than a
-// limit of memory: neither 500 watchers that read nothing during many changes, nor waves
-// of requests for flows that are not read. Writes, Prometheus and the page are served
-// meanwhile.
+// Clients of the --metrics address cannot make the daemon exceed a memory limit. The test
+// has 500 watchers that read nothing during many changes, and waves of requests for flows
+// whose answers are not read. Writes, Prometheus and the page are served meanwhile.
 func TestOpenAddressIsBounded(t *testing.T) {
 	t.Parallel()
 	ports := 10_000
@@ -105,7 +104,7 @@ func TestOpenAddressIsBounded(t *testing.T) {
 		b.WriteString(`]}}`)
 		return b.String()
 	}
-	// The daemon needs the memory of the first of each anyway.
+	// The daemon always needs the memory of the first of each.
 	send(api, "PATCH", "/v1/topology", many(0))
 	send(api, "PATCH", "/v1/topology", many(1))
 	send(open, "GET", "/v1/routers/r1/flows", "")

@@ -79,7 +79,7 @@ func TestHeldLockBlocksOnlyFirstNamespace(t *testing.T) {
 	if code, body := s.get("/healthz"); code != 200 {
 		t.Errorf("healthz: %d %s", code, body)
 	}
-	s.stop() // although the lock is held
+	s.stop() // even while the lock is held
 	s.serve()
 	s.eventually("the status to name the held lock again", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
 	release()

@@ -16,7 +16,7 @@ var threeNetworks = strings.NewReplacer(
 	"[10.0.2.1/24]}\n", "[10.0.2.1/24]}\n"+`      - {id: r1-red, network: red, mac: "02:00:00:00:03:01", addresses: [10.0.3.1/24]}`+"\n",
 ).Replace(twoNetworks) + `  - {id: vm3, network: red, mac: "02:00:00:00:03:10", addresses: [10.0.3.10]}` + "\n"
 
-// startDatabase and startSwitch start what an outage ended.
+// startDatabase and startSwitch start the daemons of Open vSwitch after an outage.
 func (s *site) startDatabase() {
 	s.t.Helper()
 	if err := s.StartDatabase(s.t.Context()); err != nil {
@@ -124,9 +124,9 @@ func (s *site) fill() (dir, full, free string) {
 	return dir, "dd if=/dev/zero of=" + dir + "/ballast bs=512 2>/dev/null || true", "rm " + dir + "/ballast"
 }
 
-// While the disk of ovsdb-server is full, the switch routes, the status says why
-// the database cannot be changed, and repairs that need no change of it are made. When
-// there is room, the changes of the file are applied.
+// While the disk of ovsdb-server is full, the switch routes, and the status has the reason
+// why the database cannot be changed. Repairs without database changes are made. When there
+// is room, the changes of the file are applied.
 func TestFullDiskOfDatabase(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)

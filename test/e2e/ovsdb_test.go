@@ -125,8 +125,8 @@ func TestTagOfTheFileIsRestored(t *testing.T) {
 	pingTTL(t, vm1, vm2.IP(), 63)
 }
 
-// A reload or a restart with an unchanged topology changes nothing: no column of the
-// database, no flow, and no transaction, not even one that writes what exists.
+// A reload or a restart with an unchanged topology changes no column of the database and no
+// flow. It makes no transaction, not even one without changes.
 func TestSameTopologyWritesNothing(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoRouters)

@@ -54,10 +54,10 @@ func all(cs ...condition) condition {
 	}
 }
 
-// echo is true for an ICMP echo request from src to dst; "" matches any.
+// echo is true for an ICMP echo request from src to dst. "" matches any address.
 func echo(src, dst string) condition { return icmp(layers.ICMPv4TypeEchoRequest, src, dst) }
 
-// echoReply is true for an ICMP echo reply from src to dst; "" matches any.
+// echoReply is true for an ICMP echo reply from src to dst. "" matches any address.
 func echoReply(src, dst string) condition { return icmp(layers.ICMPv4TypeEchoReply, src, dst) }
 
 func icmp(typ uint8, src, dst string) condition {
@@ -111,7 +111,7 @@ func await(t *testing.T, c *lab.Capture, what string, match condition) packet {
 	return decode(f)
 }
 
-// seen fails the test unless exactly want of the frames that have passed match.
+// seen fails the test unless the number of matching frames equals the parameter want.
 func seen(t *testing.T, c *lab.Capture, where string, want int, what string, match condition) {
 	t.Helper()
 	if err := c.Sync(within(t)); err != nil {
@@ -193,9 +193,9 @@ func transfer(t *testing.T, from, to *lab.Machine, addr string) {
 	}
 }
 
-// carries listens on at in a network namespace and sends some 100 kB over TCP to to,
-// by default to the listener's address. It returns an error if there is no connection
-// within wait.
+// carries listens on the address at in a network namespace, and sends some 100 kB over
+// TCP to the address in the parameter to, by default the listener's address. It returns
+// an error if there is no connection within the time wait.
 func carries(t *testing.T, from *lab.Machine, netns string, at, to netip.AddrPort, wait time.Duration) error {
 	t.Helper()
 	ln, err := from.Host.ListenIn(within(t), netns, "tcp", at.String())
@@ -231,8 +231,8 @@ func carries(t *testing.T, from *lab.Machine, netns string, at, to netip.AddrPor
 	return <-got
 }
 
-// turns pings until the capture has a frame that matches: Open vSwitch uses its cache
-// for packets until it has revalidated it, which takes a moment on a busy machine.
+// turns pings until the capture has a frame that matches. Open vSwitch uses its flow
+// cache until it has revalidated it, which takes a moment on a busy machine.
 func turns(t *testing.T, s *site, from *lab.Machine, to string, c *lab.Capture, what string, match condition) {
 	t.Helper()
 	s.eventually(what, func() error {

@@ -11,8 +11,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Above ten routers, the page begins with tables of what is broken and of what is busiest,
-// with their history; each leads to the picture of the router's neighbourhood.
+// With more than ten routers, the page begins with tables of the broken and of the busiest
+// routers, with their history. Each row leads to the picture of the router's neighbourhood.
 func TestPageOverview(t *testing.T) {
 	t.Parallel()
 	h := lab.Bare(t)
@@ -44,8 +44,8 @@ func TestPageOverview(t *testing.T) {
 	v.Until(broken + `.length === 3`)
 }
 
-// The address chooses the router whose neighbourhood is drawn; a click on another router
-// there chooses that one.
+// The address selects the router whose neighbourhood is drawn. A click on another router
+// selects that router.
 func TestPageNeighbourhood(t *testing.T) {
 	t.Parallel()
 	h := lab.Bare(t)
@@ -81,8 +81,7 @@ func (v visitor) names(want ...string) {
 	})()`, strings.Join(want, ",")))
 }
 
-// However far away the picture is, and in whatever window, the names of its routers can be
-// read.
+// The names of routers are readable at any zoom level and in any window.
 func TestPageNamesAreLegible(t *testing.T) {
 	t.Parallel()
 	h := lab.Bare(t)
@@ -105,8 +104,8 @@ func TestPageNamesAreLegible(t *testing.T) {
 	}
 }
 
-// Under the pointer, and at the cursor of the keyboard, the page says what a thing is: a
-// router, a network, a machine, a link, a sign, a curve.
+// The page describes the object under the pointer and at the keyboard's cursor: a router, a
+// network, a machine, a link, a sign, a curve.
 func TestPageTips(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
@@ -129,7 +128,7 @@ func TestPageTips(t *testing.T) {
 		}
 	}
 	shot(t, v.Browser, "tip")
-	v.Press("/") // what has a name is called by it, and found by it
+	v.Press("/") // an object with a name is shown and found by its name
 	v.Type("mail")
 	v.text("#hits [aria-selected=true]", "mail")
 	v.Press("Enter")
@@ -166,7 +165,7 @@ func TestPageTips(t *testing.T) {
 	v.Until(`document.getElementById("tip").hidden`)
 }
 
-// head is where the name of a network is in the window.
+// head returns the position of a network's name in the window.
 func (v visitor) head(key string) spot {
 	v.t.Helper()
 	at := v.spot(key)
@@ -180,8 +179,8 @@ func (v visitor) head(key string) spot {
 	return at
 }
 
-// The page has a legend of signs, and of how much traffic lines of a width stand for: the
-// lines are as wide as in the picture.
+// The page has a legend of signs, and of line widths with the traffic that they stand for.
+// The lines are as wide as in the picture.
 func TestPageLegend(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
@@ -197,8 +196,8 @@ func TestPageLegend(t *testing.T) {
 	v.Until(`!document.querySelector("#legend ul").checkVisibility()`)
 }
 
-// The overview has the findings of an examination, with what to do about each; however often
-// it is asked for, there is one a minute.
+// The overview has the findings of an examination with their remedies. For any number of
+// requests there is one examination a minute.
 func TestPageDoctor(t *testing.T) {
 	t.Parallel()
 	h := lab.Bare(t)
@@ -222,11 +221,11 @@ func TestPageDoctor(t *testing.T) {
 	v.text("#panel .findings", "examination 1")
 }
 
-// With a real Open vSwitch, the page shows what the doctor finds, and the events.
+// With a real Open vSwitch, the page shows the doctor's findings, and the events.
 func TestPageDoctorAndEvents(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
-	ping(t, vm1, vm2.IP(), lab.PingOptions{}) // or the doctor warns that they are not seen
+	ping(t, vm1, vm2.IP(), lab.PingOptions{}) // otherwise the doctor warns that they are not seen
 	v := visit(t, s.Host, "#view=overview")
 	v.text("#overview .events", "changed flows")
 	v.Until(`/^20\d\d-\d\d-\d\d \d\d:\d\d:\d\d$/.test(document.querySelector("#overview .events time").textContent)`)
@@ -234,8 +233,8 @@ func TestPageDoctorAndEvents(t *testing.T) {
 	v.text("#overview .findings", "No problems")
 }
 
-// Events are shown the newest first, of all routers, and in the panel of a router its own; on
-// request only warnings and errors.
+// The page shows the events of all routers, newest first. The panel of a router shows the
+// router's own events. On request, only warnings and errors are shown.
 func TestPageEvents(t *testing.T) {
 	t.Parallel()
 	h := lab.Bare(t)
@@ -252,8 +251,7 @@ func TestPageEvents(t *testing.T) {
 	v.Until(mine + `.length === 5 && ` + mine + `[0].textContent.includes("add=57")`)
 }
 
-// The panel of a router has the history of its interfaces, and IPv6 addresses as well as
-// those of IPv4.
+// The panel of a router has the history of its interfaces, and both IPv4 and IPv6 addresses.
 func TestPageHistoryOfInterfaces(t *testing.T) {
 	t.Parallel()
 	h := lab.Bare(t)

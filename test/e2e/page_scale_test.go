@@ -10,9 +10,9 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// However many objects there are, the page has few elements: in the overview, in the picture, in
-// the list wherever it is scrolled to, and in the panel. Everything is found and reached all
-// the same. How long frames take is logged.
+// With any number of objects, the page has few elements: in the overview, in the picture, in the
+// list at any scroll position, and in the panel. Every object can still be found and reached.
+// The test logs the duration of frames.
 func TestPageWithManyObjects(t *testing.T) {
 	t.Parallel()
 	h := lab.Bare(t)
@@ -84,7 +84,7 @@ func TestPageWithManyObjects(t *testing.T) {
 	})`))
 }
 
-// pan moves the picture with the mouse, and returns how long frames took.
+// pan moves the picture with the mouse, and returns the durations of frames.
 func (v visitor) pan() string {
 	v.t.Helper()
 	return browser.Eval[string](v.Browser, `new Promise((done) => {

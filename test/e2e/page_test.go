@@ -147,7 +147,7 @@ func (s *site) change(method, path, body string) {
 	}
 }
 
-// The picture has every object at its place; a click on an object opens it, with its status, its
+// The picture has every object at its position. A click on an object opens it, with its status, its
 // conditions and its flows.
 func TestPageShowsAllObjects(t *testing.T) {
 	t.Parallel()
@@ -322,8 +322,8 @@ const drawn = `(() => {
 	return n > 200;
 })()`
 
-// The page says when the daemon does not answer, keeps the last data, and continues when the daemon is
-// back.
+// The page reports that the daemon does not answer, keeps the last data, and continues when the
+// daemon is back.
 func TestPageWithoutTheDaemon(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
@@ -348,8 +348,8 @@ func TestPageWithoutTheDaemon(t *testing.T) {
 	}
 }
 
-// A router whose switch is gone is shown as disconnected in the bar, in the picture and in its panel,
-// everywhere in words too, until the switch is back.
+// A router with a disconnected switch is shown as disconnected in the bar, in the picture and in
+// its panel, always with text, until the switch is back.
 func TestPageShowsDisconnectedRouter(t *testing.T) {
 	t.Parallel()
 	s, _, _ := pair(t)
@@ -380,7 +380,7 @@ func TestPageShowsDisconnectedRouter(t *testing.T) {
 	v.Errors() // the browser reports the failed reads of flows, too
 }
 
-// Without objects, the page says what to do, and shows objects as they come.
+// Without objects, the page shows how to add some, and then shows each new object.
 func TestPageEmpty(t *testing.T) {
 	t.Parallel()
 	s := &site{Host: lab.Boot(t), t: t}
@@ -395,8 +395,8 @@ func TestPageEmpty(t *testing.T) {
 	v.Until(`document.getElementById("none").hidden && document.getElementById("picture").checkVisibility()`)
 }
 
-// With --page=false there is no page and nothing of the API; the same holds without the flag if the
-// address is reachable by others.
+// With --page=false, the address serves neither the page nor the API. The same holds without the
+// flag if the address is reachable from other hosts.
 func TestPageOff(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks, "--page=false")

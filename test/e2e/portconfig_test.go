@@ -132,8 +132,8 @@ func TestPortConfigurationOfAnExternalBridge(t *testing.T) {
 	s.settle()
 }
 
-// If Open vSwitch forwards nothing because it waits for flows to be restored, status and
-// doctor say so.
+// Open vSwitch may forward nothing because it waits for flows to be restored. Status and
+// doctor report this.
 func TestFlowRestoreWait(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -147,8 +147,8 @@ func TestFlowRestoreWait(t *testing.T) {
 	pingTTL(t, s.plug(vm("vm1", "10.0.1.10")), s.plug(vm("vm2", "10.0.2.10")).IP(), 63)
 }
 
-// A patch port without a peer is made again, however it lost the peer: here it moved to
-// another bridge and back while no daemon ran.
+// A patch port without a peer is made again, for whatever reason it lost the peer. Here it
+// moved to another bridge and back while no daemon ran.
 func TestPatchPortWithoutPeer(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -166,7 +166,7 @@ func TestPatchPortWithoutPeer(t *testing.T) {
 	move("br-x", "br-int")
 	_, err := vm1.Ping(t.Context(), vm2.IP(), lab.PingOptions{Wait: shortly})
 	s.serve()
-	if err != nil { // an error: without it this Open vSwitch keeps the peer
+	if err != nil { // an error is expected; without one, this Open vSwitch keeps the peer
 		s.logged("patch port has no peer, recreating it")
 	}
 	s.settle()

@@ -144,7 +144,7 @@ const (
 	roleKernel     = 0x16
 )
 
-// A source is the flows of a role, and where they name their object.
+// A source describes the flows of a role, and the part of a flow that names its object.
 type source struct {
 	role int
 	re   string
@@ -182,8 +182,8 @@ var comparisons = []struct {
 	{`ofdvr_port_delivered_bytes_total{port="vm2"}`, []string{"none"}, true, of(roleDeliver, `nw_dst=10.0.2.10\b()`)},
 }
 
-// The counters in a real Prometheus equal those of the switch's flows, and it can answer every
-// query of the dashboard and evaluate every rule.
+// The counters in a real Prometheus equal the counters of the switch's flows. Prometheus can
+// answer every query of the dashboard and evaluate every rule.
 func TestPrometheus(t *testing.T) {
 	t.Parallel()
 	s := ready(t, with("ports:", `    routes:

@@ -51,9 +51,9 @@ func (f packetFlood) frame(t *testing.T) []byte {
 	return buf.Bytes()
 }
 
-// A machine that floods its gateway with packets that the switch or the kernel answers gets no
-// more answers than allowed, the rest is counted, and another machine gets all of its answers,
-// from and through its gateway.
+// A machine floods its gateway with packets that the switch or the kernel answers. It gets no
+// more answers than allowed, and the other packets are counted. Another machine gets all of its
+// answers, from and through its gateway.
 func TestFloodsAreLimited(t *testing.T) {
 	t.Parallel()
 	const rate = 50

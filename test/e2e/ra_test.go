@@ -127,7 +127,7 @@ func TestRouterAdvertisements(t *testing.T) {
 		t.Errorf("the machine's MTU is %s", got)
 	}
 
-	// On green they are 10 minutes apart, but a machine may solicit one.
+	// On green, advertisements are 10 minutes apart, but a machine may solicit one.
 	vm2, green := s.listener("vm2", 2)
 	s.sh("vm2", "ip link set eth0 down; echo 3 >/proc/sys/net/ipv6/conf/eth0/router_solicitations; ip link set eth0 up")
 	s.autoconfigured(vm2, "fd00:22::", "fe80::ff:fe00:201")
@@ -153,8 +153,8 @@ func TestRouterAdvertisements(t *testing.T) {
 		t.Errorf("radvd was process %d, is %d", pid, now)
 	}
 
-	// Without ra on blue, the machine there gets a final advertisement, and the one on green
-	// keeps its router.
+	// Without ra on blue, the machine there gets a final advertisement. The machine on green keeps
+	// its router.
 	s.reload(strings.Replace(advertising, ", ra: {managed: true, interval: 4, lifetime: 77}", "", 1))
 	if _, err := blue.Await(within(t), "a goodbye", lifetime(0)); err != nil {
 		t.Fatal(err)

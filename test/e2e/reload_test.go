@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A port removed from the file loses its flow, an added one gets one, and nothing else
-// changes: the other flows keep their counters.
+// A port that is removed from the file loses its flow, and an added port gets a flow. Nothing
+// else changes: the other flows keep their counters.
 func TestReloadIsMinimal(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -69,8 +69,8 @@ func TestReloadMovesAPort(t *testing.T) {
 	}
 }
 
-// A file with mistakes, or a missing file, changes nothing; the log and the status say where the
-// mistakes are. A correct file ends the problem.
+// A file with mistakes, or a missing file, changes nothing. The log and the status have the
+// positions of the mistakes. A correct file ends the problem.
 func TestBrokenFileChangesNothing(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -227,15 +227,15 @@ func TestFileIsWatched(t *testing.T) {
 	replaced("removing it and making it anew", `rm $file && cp $from $file`)
 	s.sh("", `dir=$(dirname `+s.file+`)/data; mkdir -p $dir; cp `+two+` $dir/topology.yaml; ln -s data $dir/../..data
 		ln -s ..data/topology.yaml `+s.file+`.link && mv `+s.file+`.link `+s.file)
-	// As for a ConfigMap: a symbolic link to a directory is replaced.
+	// As with a ConfigMap, a symbolic link to a directory is replaced.
 	replaced("changing a link on the way", `dir=$(dirname $file)/$(date +%s%N); mkdir $dir && cp $from $dir/topology.yaml && ln -s $dir $file.tmp && mv -T $file.tmp $(dirname $file)/..data`)
 	if err := untouched(before, s.flows(bridge), nil); err != nil {
 		t.Error(err)
 	}
 }
 
-// A half-written file is never loaded, however long the other half takes, although half a list
-// of ports is a valid shorter list.
+// A half-written file is never loaded, even if half a list of ports is a valid shorter list.
+// The time until the other half is written does not matter.
 func TestHalfWrittenFileIsNotLoaded(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)

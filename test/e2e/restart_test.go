@@ -12,7 +12,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A stream is a continuous ping. At its end it reports lost replies.
+// A stream is a continuous ping, which reports lost replies at its end.
 type stream struct {
 	t       *testing.T
 	ping    *lab.Process
@@ -74,8 +74,8 @@ func (s *site) wired() {
 	s.settle()
 }
 
-// everything fails the test unless everything that a router does for vm1 and vm2 of
-// twoNetworks works.
+// everything fails the test unless all functions of a router work for vm1 and vm2 of
+// twoNetworks.
 func (s *site) everything(vm1, vm2 *lab.Machine) {
 	s.t.Helper()
 	for _, m := range []*lab.Machine{vm1, vm2} {
@@ -166,7 +166,7 @@ func TestSwitchRestarts(t *testing.T) {
 	s.everything(vm1, vm2)
 }
 
-// While ovsdb-server is away the status says so, and nothing else changes. (Whether
+// While ovsdb-server is down, the status reports it, and nothing else changes. (Whether
 // ovs-vswitchd forwards is up to it: in the userspace datapath it does so only with its
 // database.)
 func TestDatabaseRestarts(t *testing.T) {

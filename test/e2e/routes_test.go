@@ -9,8 +9,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// The switch routes an extra route through a port. Without the port, or for a part of a
-// connected subnet, the longest prefix wins, and the kernel routes the same way.
+// The switch routes an extra route through a port. Without the port, or for a part of a connected
+// subnet, the longest prefix wins, and the kernel routes in the same way.
 func TestExtraRoutes(t *testing.T) {
 	t.Parallel()
 	s, vm1, _ := written(t)

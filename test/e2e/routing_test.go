@@ -48,7 +48,7 @@ func TestRoutedPacketsDoNotReachTheTap(t *testing.T) {
 	ping(t, vm2, vm1.IP(), lab.PingOptions{Count: 5, Size: 1400})
 	iperf(t, vm1, vm2)
 
-	// A packet whose TTL expires does, and is the first that the tap sees.
+	// A packet with expired TTL is the first packet that the tap sees.
 	for vm, tap := range taps {
 		other := map[*lab.Machine]*lab.Machine{vm1: vm2, vm2: vm1}[vm]
 		if _, err := vm.Ping(t.Context(), other.IP(), lab.PingOptions{TTL: 1, Wait: patience}); !errors.Is(err, lab.ErrNoReply) {
@@ -90,8 +90,8 @@ func iperf(t *testing.T, from, to *lab.Machine) {
 	}
 }
 
-// A packet whose TTL expires at the router is answered by the near gateway with time exceeded; with
-// one more, it arrives with TTL 1.
+// The near gateway answers a packet whose TTL expires at the router with time exceeded. A packet
+// with a TTL of one more arrives with TTL 1.
 func TestTTL(t *testing.T) {
 	t.Parallel()
 	_, vm1, vm2 := pair(t)
@@ -113,7 +113,7 @@ func TestTTL(t *testing.T) {
 	}
 }
 
-// A machine can ping its gateway and those of other networks.
+// A machine can ping its gateway and the gateways of other networks.
 func TestGatewaysAnswerPing(t *testing.T) {
 	t.Parallel()
 	_, vm1, vm2 := pair(t)
@@ -133,8 +133,8 @@ func TestFramesForOthersAreNotRouted(t *testing.T) {
 	tap := s.recordIn(netns, blueTap, all(came, echo("", "")))
 	for i, dst := range []string{
 		"02:00:00:00:01:77", // no owner
-		"02:00:00:00:02:10", // vm2's, on the other network
-		greenMAC,            // the router's, on the other network
+		"02:00:00:00:02:10", // vm2's address on the other network
+		greenMAC,            // the router's address on the other network
 		broadcast,
 		"01:00:5e:00:00:01",
 	} {
@@ -245,8 +245,8 @@ func TestTwoRoutersAreIsolated(t *testing.T) {
 		}
 		tenants = append(tenants, tn)
 	}
-	// Each tenant's packets have their own size. No place of one tenant sees packets of the other,
-	// not even those that the kernel routes.
+	// Each tenant's packets have their own size. No interface of one tenant sees packets of the
+	// other, not even packets that the kernel routes.
 	size := func(payload int) condition {
 		return func(f lab.Frame) bool {
 			p := decode(f)

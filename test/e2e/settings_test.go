@@ -59,8 +59,8 @@ func TestSettingsAreAudited(t *testing.T) {
 	})
 }
 
-// Doctor reports the current problems and changes nothing: neither next_cfg, which would wake the
-// daemon, nor what it finds.
+// Doctor reports the current problems and changes nothing. It does not change next_cfg, which would
+// wake the daemon, and it repairs nothing.
 func TestDoctorChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := ready(t, twoNetworks)
@@ -96,7 +96,7 @@ func TestDoctorChangesNothing(t *testing.T) {
 		return nil
 	})
 
-	// Without the database the daemon cannot restore settings: then doctor names them.
+	// Without the database the daemon cannot restore settings. Doctor then names them.
 	s.Database().Kill()
 	s.eventually("the daemon to lose the database", func() error {
 		return lacks(s.ofdvr(1, "doctor"), "PROBLEM  Open vSwitch: not connected to ovsdb-server")

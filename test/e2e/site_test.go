@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// patience is how long a test waits for anything before it fails.
+// patience is the time limit of each wait of a test.
 const patience = time.Minute
 
 // twoNetworks is the topology of the README: vm1 on blue, vm2 on green, and a
@@ -59,7 +59,7 @@ const (
 type site struct {
 	*lab.Host
 	t      *testing.T
-	file   string   // the topology's; "" if there is none
+	file   string   // the topology file; "" if there is none
 	flags  []string // of ofdvr serve, without --topology
 	plain  bool     // the daemon has no race detector, so that its memory can be measured
 	daemon *lab.Process
@@ -344,8 +344,8 @@ func pingTTL(t *testing.T, from *lab.Machine, to string, want int) {
 	}
 }
 
-// shortly is how long to wait for something that must not happen. If it happened, it would
-// take a millisecond.
+// shortly is the time to wait for an event that must not happen. If the event happened, it
+// would take a millisecond.
 const shortly = 300 * time.Millisecond
 
 // unreachable fails the test if ping gets a reply.

@@ -116,7 +116,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// Without a daemon, status says what is wrong and what to do.
+// Without a daemon, status reports the problem and the remedy.
 func TestStatusWithoutADaemon(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)

@@ -235,8 +235,8 @@ func TestLostStoreRemovesNothing(t *testing.T) {
 	})
 }
 
-// A topology file that is no longer given does not mean an empty intent either: its objects have
-// left the intent, and stay in the switch.
+// A topology file that is no longer given does not mean an empty intent either. Its objects are
+// not in the intent any more, but stay in the switch.
 func TestTopologyFileLeftOutRemovesNothing(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -328,8 +328,8 @@ func TestFullAndReadOnlyDisk(t *testing.T) {
 	s.must(201, "PUT", "/v1/networks/x", `{}`)
 }
 
-// A damaged or foreign store is not touched, nor is the switch: the daemon starts, names the
-// store, and removes nothing.
+// The daemon starts with a damaged or foreign store, and names it. It does not change the store,
+// and removes nothing from the switch.
 func TestDamagedStore(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := written(t)

@@ -65,9 +65,9 @@ func (t flowTable) find(words ...string) []string {
 	return found
 }
 
-// untouched compares two dumps of flows. It returns an error if a flow of the first for which
-// keep is true (nil: all) is gone, was added again, which resets its duration, or was
-// replaced, which resets its packets.
+// untouched compares two dumps of flows. It checks the flows of the first dump for which keep
+// is true; nil means all flows. It returns an error if one is gone, was added again, which
+// resets its duration, or was replaced, which resets its packets.
 func untouched(before, after flowTable, keep func(key string) bool) error {
 	elapsed := after.asked.Sub(before.answered)
 	for key, b := range before.flows {

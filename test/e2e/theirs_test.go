@@ -11,8 +11,8 @@ import (
 // sixNetworks is twoNetworks with IPv6.
 var sixNetworks = strings.NewReplacer("[10.0.1.1/24]", `[10.0.1.1/24, "fd00:1::1/64"]`, "[10.0.2.1/24]", `[10.0.2.1/24, "fd00:2::1/64"]`).Replace(twoNetworks)
 
-// noticed waits until the daemon has examined the namespace after the call: it restores a
-// setting.
+// noticed waits until the daemon has examined the namespace after the call. The restored
+// setting shows that it has.
 func (s *site) noticed() {
 	s.t.Helper()
 	s.sh(netns, "echo 0 >/proc/sys/net/ipv4/ip_forward")
@@ -29,8 +29,9 @@ func (s *site) othersRoutes() string {
 	return s.sh(netns, "(ip route show table all; ip -6 route show table all) | grep -v 'proto kernel\\|proto 253' | sed 's/ linkdown//; s/ *$//' | sort")
 }
 
-// Routes that an operator has added to a router's namespace, also default routes and routes in
-// other tables, survive each change of the interfaces, and restarts of Open vSwitch.
+// Routes that an operator has added to a router's namespace survive each change of the
+// interfaces, and restarts of Open vSwitch. This includes default routes and routes in other
+// tables.
 func TestForeignRoutesSurvive(t *testing.T) {
 	t.Parallel()
 	s := ready(t, sixNetworks)

@@ -80,8 +80,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// A switch without a certificate, or with one of another authority or an expired one, is
-// refused, with a log line.
+// A switch is refused, with a log line, if it has no certificate, an expired one, or one
+// of another authority.
 func TestTLSRefusals(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)

@@ -31,8 +31,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A town is larger than a test can have on a switch: the page with the real API and a real
-// ledger, but with simulated switches.
+// A town is an intent that is too large for a switch in a test. It has the page, the real API
+// and a real ledger, but simulated switches.
 type town struct {
 	unread
 	*history.History
@@ -41,7 +41,7 @@ type town struct {
 	examined atomic.Uint64 // times
 }
 
-// unread is what the page does not read.
+// unread has the methods whose results the page does not read.
 type unread struct{ api.Switches }
 
 // townLog has sixty events that are made up.
@@ -122,7 +122,7 @@ func (d townDisk) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (
 	return context.Cause(ctx)
 }
 
-// Status has routers in every state of health: one in seventeen is not well.
+// Status has routers in every state of health. One in seventeen has a problem.
 func (w *town) Status(context.Context) (controller.Status, error) {
 	s := controller.Status{Intent: controller.IntentStatus{Revision: 1, Complete: true, Networks: len(w.model.Networks), Routers: len(w.model.Routers), Ports: len(w.model.Ports)}, Routers: []controller.RouterStatus{}}
 	for i := range w.model.Routers {
@@ -149,7 +149,7 @@ func (w *town) Counters(context.Context) (counters.Snapshot, error) {
 	return s, nil
 }
 
-// past fills the history: waves that end with the rates that Counters has.
+// past fills the history with waves, which end with the rates of Counters.
 func (w *town) past() {
 	const samples = history.Samples + 10
 	sums := make([]float64, len(w.model.Routers))
@@ -163,7 +163,8 @@ func (w *town) past() {
 	}
 }
 
-// counted is what routers have counted, each after so many ticks of two seconds.
+// counted returns the counters of routers, each after the given number of ticks of two
+// seconds.
 func (w *town) counted(ticks func(router int) float64) counters.Snapshot {
 	var c counters.Snapshot
 	for i := range w.model.Routers {
@@ -182,7 +183,7 @@ func (w *town) counted(ticks func(router int) float64) counters.Snapshot {
 	return c
 }
 
-// Machines has an integration bridge where each machine but one in fifty is plugged in.
+// Machines has an integration bridge where one machine in fifty is not plugged in.
 func (w *town) Machines(context.Context) (*machines.Evidence, error) {
 	bridge := ovsdb.BridgeRow{Name: lab.IntegrationBridge}
 	tags := make(map[string]int)
@@ -234,8 +235,9 @@ func (w *town) Flows(_ context.Context, id string) (iter.Seq[controller.Flow], e
 	return slices.Values(out), nil
 }
 
-// townOf returns a model with that many routers, each with two networks of its own and every
-// tenth with a third that it shares with its neighbours, and that many ports on them.
+// townOf returns a model with the given numbers of routers and ports. Each router has two
+// networks of its own. Every tenth router has a third network that it shares with its
+// neighbours.
 func townOf(routers, ports int) *routing.Model {
 	m := new(routing.Model)
 	mac := func(kind, n int) ofproto.MAC {

@@ -120,8 +120,8 @@ func TestExplain(t *testing.T) {
 	mustHave(t, s.ofdvr(64, "explain", "nonsense"), `"nonsense" is neither a cookie, such as 0xfd09ec5ef62282fc, nor a flow with one`)
 }
 
-// A trace ends where the packet ends, with what its sender gets in answer, as ping says
-// too; and there is no reply to a packet that has not arrived.
+// A trace ends where the packet ends, and has the sender's ICMP error, which ping also
+// reports. A packet that has not arrived gets no reply.
 func TestTraceEnds(t *testing.T) {
 	t.Parallel()
 	s := ready(t, traced)
@@ -158,8 +158,8 @@ func TestTraceEnds(t *testing.T) {
 	}
 }
 
-// Open vSwitch is asked for the way from the sender's own port to the receiver's, so that
-// one that is unplugged, silent or in another VLAN is told.
+// Open vSwitch traces the packet from the sender's port to the receiver's port. This
+// detects machines that are unplugged, silent or in another VLAN.
 func TestTraceBetweenMachines(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
@@ -171,7 +171,7 @@ func TestTraceBetweenMachines(t *testing.T) {
 	ping(t, vm1, vm2.IP(), lab.PingOptions{})
 	trace(0, "  Open vSwitch says the same, from port vm1 to port vm2 of the integration bridge.\n")
 
-	// br-int has forgotten who is where: it floods, and the packet comes to vm2.
+	// br-int has forgotten its MAC table, so it floods, and the packet reaches vm2.
 	s.eventually("the flood to be told", func() error {
 		s.sh("", "ovs-appctl fdb/flush br-int")
 		speak(t, vm1)
@@ -180,7 +180,7 @@ func TestTraceBetweenMachines(t *testing.T) {
 	})
 	ping(t, vm1, vm2.IP(), lab.PingOptions{})
 
-	// Others have br-int drop it.
+	// Another program's flow makes br-int drop the packet.
 	s.sh("", "ovs-ofctl add-flow br-int priority=9,ip,dl_dst=02:00:00:00:02:10,actions=drop")
 	trace(1, "Open vSwitch says something else: the packet does not come to port vm2 of bridge br-int, where the machine of port vm2 is (", "Open vSwitch: ", "datapath actions drop")
 	s.sh("", "ovs-ofctl add-flow br-int priority=9,ip,dl_dst="+blueMAC+",actions=drop")

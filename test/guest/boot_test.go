@@ -66,7 +66,7 @@ func TestCommandEnvironment(t *testing.T) {
 	}
 }
 
-// A guest that hangs is killed, and so is one whose command ignores a signal to end. The reason is reported,
+// A guest that hangs, or whose command ignores a signal to end, is killed. The reason is reported,
 // and no process or file is left.
 func TestHungGuestIsKilled(t *testing.T) {
 	program := build(t)
