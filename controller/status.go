@@ -250,7 +250,7 @@ func (c *Controller) lifecycleComplete(w *world) bool {
 	return w.lifecycle.Complete && w.lifecycle.Layout == w.intent.Layout
 }
 
-// notConnected returns the problem of a bridge that is not connected, and what to do.
+// notConnected returns the problem of a bridge that is not connected, with the remedy.
 func (c *Controller) notConnected(r *routing.Router) string {
 	name := r.BridgeName()
 	if r.Bridge.Managed {

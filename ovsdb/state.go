@@ -66,7 +66,7 @@ type BridgeRow struct {
 // A PortRow is a row of table Port.
 type PortRow struct {
 	UUID, Name  string
-	Tag         *int // nil: none
+	Tag         *int // nil if none
 	VLANMode    string
 	Trunks      []int
 	ExternalIDs map[string]string

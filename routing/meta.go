@@ -85,8 +85,8 @@ func (x *Index) PortsNamed(name string) (ids []string) {
 // HasName reports whether m is the metadata of an object with a name.
 func (m *Meta) HasName(name string) bool { return name != "" && m.name() == name }
 
-// CheckLabelKey says why key cannot be that of a label: as in Kubernetes, it is
-// a name, or a DNS subdomain, a slash and a name.
+// CheckLabelKey returns the reason why key cannot be the key of a label: as in
+// Kubernetes, it is a name, or a DNS subdomain, a slash and a name.
 func CheckLabelKey(key string) error {
 	prefix, name, prefixed := strings.Cut(key, "/")
 	if !prefixed {
@@ -103,8 +103,8 @@ func CheckLabelKey(key string) error {
 	return nil
 }
 
-// CheckLabelValue says why value cannot be that of a label: as in Kubernetes, it
-// is empty or a name.
+// CheckLabelValue returns the reason why value cannot be the value of a label: as in
+// Kubernetes, it is empty or a name.
 func CheckLabelValue(value string) error {
 	if value != "" && !isLabelText(value) {
 		return labelError("want nothing, or up to 63 letters, digits, -, _ and ., with a letter or a digit at both ends")

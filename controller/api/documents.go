@@ -142,7 +142,8 @@ type Counters struct {
 	Ports      []PortCounters      `json:"ports" doc:"Ports with the most packets, as many as --port-metrics says"`
 }
 
-// InterfaceCounters are the sums of one router interface, equal to those of the metrics.
+// InterfaceCounters are the sums of one router interface, equal to the sums in the
+// metrics.
 type InterfaceCounters struct {
 	Router          string            `json:"router"`
 	Interface       string            `json:"interface"`

@@ -187,8 +187,8 @@ func (p *pass) recheckErrors(ctx context.Context) {
 	}
 }
 
-// unmade returns what to do about a bridge that does not connect. If ovs-vswitchd could not
-// make it, the reason is only in its log.
+// unmade returns the remedy for a bridge that does not connect. If ovs-vswitchd could not make
+// it, the reason is only in its log.
 func (l *Lifecycle) unmade(r *routing.Router) string {
 	datapath := "system" // the default of datapath_type
 	if b := l.database.rows.bridges[r.BridgeName()]; b != nil && b.DatapathType != "" {

@@ -182,7 +182,7 @@ func (p *pass) answered(q *question) {
 	}
 }
 
-// blocked returns what to do about a patch port that has a peer but passes no packets.
+// blocked returns the remedy for a patch port that has a peer but passes no packets.
 func (e end) blocked() string {
 	return fmt.Sprintf("no packet passes from port %s of bridge %s to bridge %s: check whether the configuration of %s or %s is no-forward, no-receive or down "+
 		"(ovs-ofctl show BRIDGE), and correct it with ovs-ofctl mod-port", e.port, e.bridge, e.to, e.port, e.peer)

@@ -158,7 +158,7 @@ func TestCount(t *testing.T) {
 	}
 }
 
-// A look costs the same for each port, however many there are.
+// A look costs the same for each port, for any number of ports.
 func BenchmarkCount(b *testing.B) {
 	m := &routing.Model{Networks: []routing.Network{{ID: "n", VLAN: 1, MTU: 1500}}}
 	var table []ovstrace.MACEntry

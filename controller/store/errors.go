@@ -30,7 +30,7 @@ var (
 	ErrClosed = errors.New("the store is closed")
 )
 
-// advice returns what to do about an error.
+// advice returns the remedy of an error.
 func advice(err error) string {
 	switch {
 	case errors.Is(err, ErrCorrupt):

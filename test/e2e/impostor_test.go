@@ -254,7 +254,7 @@ func (r *relay) pass(to, from net.Conn) {
 }
 
 // Counters above what a link can carry are not added: neither Prometheus nor the daemon's
-// successor sees them. Status and metrics say so.
+// successor sees them. Status and metrics report them.
 func TestImpossibleCounters(t *testing.T) {
 	t.Parallel()
 	s := bare(t, byName)

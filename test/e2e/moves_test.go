@@ -245,8 +245,8 @@ func (s *site) plugAgain(machines ...*lab.Machine) {
 	}
 }
 
-// If br-int is deleted, the status says how to create it. The routers are connected to
-// the new one.
+// If br-int is deleted, the status has the command that creates it. The routers are
+// connected to the new bridge.
 func TestDeletedIntegrationBridge(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)

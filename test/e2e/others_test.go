@@ -65,8 +65,8 @@ func TestForeignSocketPaths(t *testing.T) {
 	}
 }
 
-// A program that holds the lock of /run/netns blocks only the creation of a machine's first namespace;
-// the status says so, and SIGTERM still ends the daemon.
+// A program that holds the lock of /run/netns blocks only the creation of a machine's first
+// namespace; the status reports it, and SIGTERM still ends the daemon.
 func TestHeldLockBlocksOnlyFirstNamespace(t *testing.T) {
 	t.Parallel()
 	s := bare(t, twoNetworks)

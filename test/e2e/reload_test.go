@@ -299,7 +299,7 @@ func TestFileAndStore(t *testing.T) {
 		t.Error(got)
 	}
 
-	// A file that conflicts with the store changes nothing, and the log says where.
+	// A file that conflicts with the store changes nothing, and the log has the position.
 	s.write(twoNetworks + `  - {id: vm4, network: green, mac: "02:00:00:00:02:11"}` + "\n")
 	s.logged(`topology.yaml:13:36: ports[2].mac: mac 02:00:00:00:02:11 is already used by port \"vm3\" on network \"green\"`)
 	if n := s.scrape()["ofdvr_topology_file_mistakes"]; n != 1 {
