@@ -49,6 +49,10 @@ func (c *Controller) verifyEnds(ctx context.Context, x *routing.Index, t *Traced
 	if err != nil {
 		return err
 	}
+	if evidence.Missing() {
+		t.Disagrees = fmt.Errorf("the integration bridge %s does not exist, so no packet passes; see ofdvr doctor", c.cfg.IntegrationBridge)
+		return nil
+	}
 	view := machines.NewView(x, evidence)
 	from, ok := c.verifiable(x, view, t, t.From)
 	if !ok || t.Disagrees != nil || from.State != machines.Seen {

@@ -187,7 +187,18 @@ func TestPlan(t *testing.T) {
 			name:     "no integration bridge",
 			change:   func(d *ovsdb.Desired) { d.IntegrationBridge = "br-other"; d.Bridges = d.Bridges[1:] },
 			ops:      []string{"remove Port rq-blue", "remove Port rq-green", "remove Bridge rb-1"},
-			problems: []string{"no-integration-bridge /: integration bridge br-other: it does not exist; create it with `ovs-vsctl add-br br-other`, or configure another one"},
+			problems: []string{"no-integration-bridge /: integration bridge br-other: it does not exist; create it with `ovs-vsctl add-br br-other`, or configure another one (--integration-bridge)"},
+		},
+		{
+			name: "no integration bridge, and our bridges are on the userspace datapath",
+			byHand: func(s *ovsdb.State) {
+				for i := range s.Bridges {
+					s.Bridges[i].DatapathType = "netdev"
+				}
+			},
+			change:   func(d *ovsdb.Desired) { d.IntegrationBridge = "br-other"; d.Bridges = d.Bridges[1:] },
+			ops:      []string{"remove Port rq-blue", "remove Port rq-green", "remove Bridge rb-1"},
+			problems: []string{"no-integration-bridge /: integration bridge br-other: it does not exist; create it with `ovs-vsctl add-br br-other -- set bridge br-other datapath_type=netdev`, or configure another one (--integration-bridge)"},
 		},
 		{
 			name:   "another integration bridge",

@@ -35,12 +35,25 @@ func (p *planner) unusable() (Problem, bool) {
 	case p.br == nil:
 		return Problem{Kind: NoIntegrationBridge, Object: "integration bridge " + p.d.IntegrationBridge,
 			Detail: "it does not exist",
-			Remedy: fmt.Sprintf("create it with `ovs-vsctl add-br %s`, or configure another one", p.d.IntegrationBridge)}, true
+			Remedy: fmt.Sprintf("create it with `%s`, or configure another one (--integration-bridge)", p.addIntegrationBridge())}, true
 	case isOurs(p.br.ExternalIDs):
 		return Problem{Kind: Invalid, Object: "integration bridge " + p.br.Name,
 			Detail: fmt.Sprintf("it is the routing bridge of router %q", p.br.Router()), Remedy: "configure another one"}, true
 	}
 	return Problem{}, false
+}
+
+// addIntegrationBridge returns the command that creates the integration bridge. Its datapath type
+// is that of our bridges, which are connected to it: Open vSwitch's default, the kernel's datapath,
+// may be missing on this host.
+func (p *planner) addIntegrationBridge() string {
+	command := "ovs-vsctl add-br " + p.d.IntegrationBridge
+	for i := range p.s.Bridges {
+		if b := &p.s.Bridges[i]; isOurs(b.ExternalIDs) && b.DatapathType != "" {
+			return fmt.Sprintf("%s -- set bridge %s datapath_type=%s", command, p.d.IntegrationBridge, b.DatapathType)
+		}
+	}
+	return command
 }
 
 // wantInterface records the desired ports of f, an interface of b.

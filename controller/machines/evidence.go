@@ -13,6 +13,7 @@ import (
 type Evidence struct {
 	bridge  string
 	nothing string        // why nothing is known; "" if the bridge could be read
+	missing bool          // the bridge does not exist
 	noTable string        // why the MAC table is not known; "" if it is known
 	aging   time.Duration // after which the MAC table forgets an address
 
@@ -24,6 +25,9 @@ type Evidence struct {
 	learned map[ofproto.MAC][]ovstrace.MACEntry
 	on      map[ofproto.PortNo][]ovstrace.MACEntry // MAC table entries of ports with an iface-id
 }
+
+// Missing reports whether the bridge does not exist, so that no packet can pass.
+func (e *Evidence) Missing() bool { return e.missing }
 
 // Nothing returns the Evidence of a bridge that cannot be read.
 func Nothing(bridge, why string) *Evidence { return &Evidence{bridge: bridge, nothing: why} }

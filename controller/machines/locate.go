@@ -156,9 +156,9 @@ func (v *View) sighting(p *routing.Port, f found) Sighting {
 	case notOnBridge:
 		s.Says = fmt.Sprintf("only routers with bridges of your own join network %s, and there is no trace of the machine on bridge %s", p.Network, bridge)
 	case noTrace:
-		s.Says = fmt.Sprintf("no interface of bridge %s has its ID (external_ids:iface-id) or MAC address %v, and no packet came from that address in the last %v; "+
-			"a machine that sends nothing for so long looks the same as one that does not exist", bridge, p.MAC, v.e.aging)
-		s.Remedy = fmt.Sprintf("start the machine, plug it into bridge %s, or have it send something", bridge)
+		s.Says = fmt.Sprintf("no interface of bridge %s has its ID (external_ids:iface-id) or MAC address %v, and the MAC table does not have that address "+
+			"(it forgets an address %v after the last packet, and when its port or tag changes); a silent machine looks the same as one that does not exist", bridge, p.MAC, v.e.aging)
+		s.Remedy = fmt.Sprintf("start the machine, plug it into bridge %s, have it send something, or correct the MAC address of port %s in the intent", bridge, p.ID)
 	case learnedHere:
 		s.Says = fmt.Sprintf("packets came from it %s by port %s of bridge %s in %s", ago(f.entry), s.Port, bridge, InVLAN(f.vlan))
 		if s.Remote {
@@ -168,7 +168,7 @@ func (v *View) sighting(p *routing.Port, f found) Sighting {
 		s.Says = fmt.Sprintf("packets from its MAC address %v came %s by port %s of bridge %s in %s, and network %s is VLAN %d", p.MAC, ago(f.entry), s.Port, bridge, InVLAN(f.vlan), p.Network, s.Wanted)
 		s.Remedy = v.retag(s)
 	case plugged:
-		s.Says = fmt.Sprintf("port %s of bridge %s has its %s and is in %s; no packet came from it in the last %v", s.Port, bridge, v.matched(p, f.at), InVLAN(f.vlan), v.e.aging)
+		s.Says = fmt.Sprintf("port %s of bridge %s has its %s and is in %s; the MAC table does not have its address", s.Port, bridge, v.matched(p, f.at), InVLAN(f.vlan))
 		if v.e.noTable != "" {
 			s.Says = fmt.Sprintf("port %s of bridge %s has its %s and is in %s", s.Port, bridge, v.matched(p, f.at), InVLAN(f.vlan))
 		}

@@ -85,7 +85,7 @@ func TestLook(t *testing.T) {
 		want     string // state, port, VLAN
 		says     string
 	}{
-		"nothing":                     {want: "not_seen  0", says: "a machine that sends nothing for so long looks the same as one that does not exist", vlan: 1},
+		"nothing":                     {want: "not_seen  0", says: "a silent machine looks the same as one that does not exist", vlan: 1},
 		"learned":                     {rows: []row{{name: "t", tag: 1}}, table: []ovstrace.MACEntry{at(1, 1, mac(1))}, vlan: 1, want: "seen t 1", says: "packets came from it 7s ago by port t of bridge br-int in VLAN 1"},
 		"learned in both VLANs":       {rows: []row{{name: "u", tag: -1}}, table: []ovstrace.MACEntry{at(1, 2, mac(1)), at(1, 1, mac(1))}, vlan: 1, want: "seen u 1 remote"},
 		"only the other port is seen": {rows: []row{{name: "u", tag: 2}}, table: []ovstrace.MACEntry{at(1, 2, mac(1))}, vlan: 1, want: "not_seen  0"},
@@ -96,7 +96,7 @@ func TestLook(t *testing.T) {
 		"of a port not yet known":     {table: []ovstrace.MACEntry{at(9, 1, mac(1))}, vlan: 1, want: "seen 9 1"},
 		"gone from a dead link":       {rows: []row{{name: "t", tag: 1, link: noLink}}, table: []ovstrace.MACEntry{at(1, 1, mac(1))}, vlan: 1, want: "not_seen t 1", says: "its device has no link"},
 		"in another namespace":        {rows: []row{{name: "t", tag: 1, ids: id("p1"), link: ovsdb.Link{Link: "down"}}}, vlan: 1, want: "seen t 1"},
-		"iface-id":                    {rows: []row{{name: "t", tag: 1, ids: id("p1"), link: up}}, vlan: 1, want: "seen t 1", says: "port t of bridge br-int has its iface-id and is in VLAN 1; no packet came from it in the last 5m0s"},
+		"iface-id":                    {rows: []row{{name: "t", tag: 1, ids: id("p1"), link: up}}, vlan: 1, want: "seen t 1", says: "port t of bridge br-int has its iface-id and is in VLAN 1; the MAC table does not have its address"},
 		"iface-id, wrong VLAN":        {rows: []row{{name: "t", tag: 3, ids: id("p1"), link: up}}, vlan: 1, want: "elsewhere t 3", says: "is in VLAN 3, and network blue is VLAN 1"},
 		"iface-id, dead VLAN":         {rows: []row{{name: "t", tag: 4095, ids: id("p1"), link: up}}, vlan: 1, want: "elsewhere t 4095", says: "the dead VLAN 4095"},
 		"iface-id, no tag":            {rows: []row{{name: "t", tag: -1, ids: id("p1"), link: up}}, vlan: 1, want: "elsewhere t 0", says: "no VLAN (it has no tag)"},

@@ -91,7 +91,7 @@ func (o *Observer) look(ctx context.Context) *Evidence {
 	}
 	b, ok := state.Bridge(o.bridge)
 	if !ok {
-		return Nothing(o.bridge, fmt.Sprintf("the integration bridge %s does not exist", o.bridge))
+		return &Evidence{bridge: o.bridge, nothing: fmt.Sprintf("the integration bridge %s does not exist", o.bridge), missing: true}
 	}
 	table, err := o.table(ctx)
 	return NewEvidence(&b, links, table, err)

@@ -199,4 +199,9 @@ func TestTraceBetweenMachines(t *testing.T) {
 		t.Fatal(err)
 	}
 	trace(1, "of vm1 (10.0.1.10, network blue) to vm2 (10.0.2.10, network green) Open vSwitch says something else: the machine of port vm1 is not seen: ")
+
+	s.sh("", "ovs-vsctl del-br br-int")
+	s.eventually("the missing bridge to be named", func() error {
+		return lacks(s.ofdvr(1, "trace", "--from", "vm1", "--to", "vm2", "--verify"), "the integration bridge br-int does not exist, so no packet passes")
+	})
 }
