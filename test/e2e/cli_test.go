@@ -78,10 +78,10 @@ func TestCommandLine(t *testing.T) {
 		t.Errorf("%d flows as JSON, %v", len(flows["r1"]), err)
 	}
 	mustHave(t, s.ofdvr(0, "get", "ports"), "PORT  NETWORK  MAC                ADDRESSES  SEEN\n", "vm1   blue     02:00:00:00:01:10  10.0.1.10  vm1, VLAN 1\n")
-	mustHave(t, s.ofdvr(0, "get", "routers", "-o", "wide"), fmt.Sprintf("r1      rb-r1   blue,green  qrouter-r1  settled  %5d\n", held))
+	mustHave(t, s.ofdvr(0, "get", "routers", "-o", "wide"), fmt.Sprintf("r1      rb-r1   blue,green  qrouter-r1  settled  %5d  r1\n", held))
 	mustHave(t, s.ofdvr(0, "get", "ports", "--network", "blue", "-o", "yaml"), `  - {id: vm1, network: blue, mac: "02:00:00:00:01:10", addresses: [10.0.1.10]}`)
 	mustHave(t, s.ofdvr(1, "get", "port", "nobody"), `there is no such object: port "nobody"`)
-	mustHave(t, s.ofdvr(0, "describe", "port", "vm2"), "Flow:        3 packets, 294 bytes: ", "Programmed:  yes\n", "From:        /var/lib/ofdvr/intent.db\n")
+	mustHave(t, s.ofdvr(0, "describe", "port", "vm2"), "Flow:        3 packets, 294 bytes: ", "Programmed:  yes, since ", "From:        /var/lib/ofdvr/intent.db\n")
 	mustHave(t, s.ofdvr(0, "describe", "router", "r1"), "Bridge:      rb-r1, made by ofdvr, connected\n", fmt.Sprintf("Flows:       %d desired, %[1]d installed", held))
 	mustHave(t, s.ofdvr(0, "describe", "network", "blue"), "VLAN:        1\n", "Ports:       1, of which 1 is seen on the integration bridge\n             vm1, 02:00:00:00:01:10, 10.0.1.10; seen: vm1, VLAN 1\n")
 	if got := s.ofdvr(0, "__complete", "get", "ports", "vm"); !strings.HasPrefix(got, "vm1\nvm2\n") {

@@ -267,7 +267,7 @@ func TestHalfWrittenFileIsNotLoaded(t *testing.T) {
 		return nil
 	})
 	// Ten seconds later the daemon logs that it waits.
-	s.logged("another process has the topology open for writing")
+	s.logged("a process has had the file open for writing for long")
 	if n := s.status().Intent.Ports; n != 2 {
 		t.Errorf("half a file was loaded: %d ports", n)
 	}
