@@ -24,7 +24,7 @@ func newDoctor() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Examine the whole installation, with a remedy for each problem",
-		Long: `Doctor makes the daemon examine everything anew: the intent; Open vSwitch and
+		Long: `Doctor makes the daemon examine everything again: the intent; Open vSwitch and
 its database with bridges, controllers, patch ports and tags; the capabilities,
 flows, groups and meters of each switch; the namespaces with taps, addresses,
 routes and forwarding; whether packets arrive; and whether the machine of each

@@ -171,7 +171,7 @@ type PortCounters struct {
 
 // A HistoryDocument is the answer of GET /v1/history.
 type HistoryDocument struct {
-	At         time.Time        `json:"at,omitzero" doc:"Of the latest sample. Absent: there is none yet"`
+	At         time.Time        `json:"at,omitzero" doc:"Of the latest sample. Absent: no sample exists yet"`
 	Interval   time.Duration    `json:"interval" doc:"Seconds from one sample to the next"`
 	Total      SeriesDocument   `json:"total" doc:"Of all routers, or of the router that was asked for"`
 	Routers    []SeriesDocument `json:"routers" doc:"Those that have routed the most bits, busiest first"`

@@ -19,7 +19,7 @@ type historyInput struct {
 func (s *service) registerHistory(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "history", Method: http.MethodGet, Path: "/v1/history", Summary: "The rates of the last 15 minutes",
-		Description: "The daemon reads the counters every 15 seconds and keeps the rates of 10,000 interfaces in memory. They begin anew with the daemon.",
+		Description: "The daemon reads the counters every 15 seconds and keeps the rates of 10,000 interfaces in memory. A restart of the daemon clears them.",
 		Tags:        []string{"status"}, Errors: []int{422},
 	}, func(_ context.Context, in *historyInput) (*struct{ Body HistoryDocument }, error) {
 		if in.Router != "" {

@@ -147,7 +147,7 @@ func (h *History) add(k key, r *counters.Router, c counters.ByRole, at time.Dura
 
 // A Window is a part of a History.
 type Window struct {
-	At         time.Time // of the latest sample; zero if there is none
+	At         time.Time // of the latest sample; zero if none exists
 	Total      Series    // of all interfaces
 	Routers    []Series
 	Interfaces []Series // of one router

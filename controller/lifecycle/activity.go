@@ -40,7 +40,7 @@ func (a *activity) during(step string) (end func()) {
 	}
 }
 
-// stuck describes the step that takes too long, "" if there is none.
+// stuck describes the step that takes too long, or "" if no step does.
 func (a *activity) stuck() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -61,6 +61,5 @@ func (a *activity) stuck() string {
 // doing records that a step of a pass begins.
 func (l *Lifecycle) doing(step string) { l.activity.begin(step) }
 
-// Stuck describes a step that has not ended for so long that it probably never will, "" if
-// there is none.
+// Stuck describes a step that takes so long that it will probably never end, or returns "".
 func (l *Lifecycle) Stuck() string { return l.activity.stuck() }

@@ -29,7 +29,7 @@ const (
 type found struct {
 	state State
 	basis basis
-	at    *bridgePort       // nil if there is none
+	at    *bridgePort       // nil if none exists
 	entry ovstrace.MACEntry // of learnedHere and learnedOther
 	vlan  uint16
 	mac   ofproto.MAC // of wrongMAC

@@ -28,7 +28,7 @@ var States = [...]State{Seen, NotSeen, Elsewhere, Unknown}
 // A Sighting is the decision about the machine of one port, with the evidence.
 type Sighting struct {
 	State  State
-	Port   string         // port of the integration bridge where the machine is or should be; "" if there is none
+	Port   string         // port of the integration bridge where the machine is or should be; "" if none exists
 	OFPort ofproto.PortNo // the number of Port; 0 if ovs-vswitchd has assigned none
 	VLAN   uint16         // VLAN of the machine at Port; 0 if none. Only if Port is not ""
 	Wanted uint16         // the VLAN of its network; 0 if not known

@@ -31,7 +31,7 @@ type examination struct {
 
 	mu     sync.Mutex
 	now    chan struct{} // closed when the running examination ends; nil if none is running
-	latest *examined     // nil if there is none
+	latest *examined     // nil if none exists
 }
 
 // An examined is the answer of a finished examination.

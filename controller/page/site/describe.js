@@ -6,7 +6,7 @@ import { both, packets, sum } from "./rates.js";
 const MOST = 6; // lines for interfaces
 
 // describe returns { title, lines } for an object or a link, whose key is
-// link:ROUTER\nINTERFACE; undefined if there is none. page has the world, the statuses
+// link:ROUTER\nINTERFACE; undefined if none exists. page has the world, the statuses
 // and the rates.
 export function describe(page, key) {
   const { kind, id } = parseKey(key);

@@ -45,7 +45,7 @@ export class Detail {
     this.live = []; // what shows what changes all the time
   }
 
-  // show fills the panel with an object; false if there is none.
+  // show fills the panel with an object; false if it does not exist.
   show(key) {
     const { kind, id } = parseKey(key);
     const o = this.page.world.get(key);

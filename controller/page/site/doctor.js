@@ -1,4 +1,4 @@
-// The doctor: the daemon examines everything anew, and says what is wrong and what to do.
+// The doctor: the daemon examines the whole installation and returns findings with remedies.
 
 import { Problem, get } from "./api.js";
 import { h, pill, sign, write } from "./dom.js";
@@ -10,7 +10,7 @@ const AGAIN = 5000; // ms until a result is asked for again that was not finishe
 
 // doctorSection returns a section with a heading, a button that examines, and the findings.
 export function doctorSection(heading = "h2") {
-  const button = h("button", { type: "button", "data-tip": "Reads the database, all bridges with their flows, and all namespaces anew. At most one examination a minute is made, for all viewers together" }, "Examine");
+  const button = h("button", { type: "button", "data-tip": "Reads the database, all bridges with their flows, and all namespaces again. At most one examination a minute is made, for all viewers together" }, "Examine");
   const says = h("p", { class: "says", role: "status" }, "Not examined yet.");
   const box = h("div", { class: "findings" });
   const examine = async () => {

@@ -127,7 +127,7 @@ function title(button, id, name) {
   attr(button, "data-tip", name === id ? false : "Router " + id);
 }
 
-// A Table keeps its rows and fills them anew, so that the focus stays where it is.
+// A Table reuses its rows, so that the focus stays where it is.
 class Table {
   constructor(name, heads, make) {
     this.make = make;

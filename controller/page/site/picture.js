@@ -46,7 +46,7 @@ export class Picture {
     this.dirty = true;
   }
 
-  // show lays the world out anew, around the object with the key root, if there is one. What
+  // show lays the world out again, around the object with the key root, if there is one. What
   // is in the middle stays there, unless root is another than before.
   show(world, root) {
     if (this.world && root !== this.root) {

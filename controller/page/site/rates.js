@@ -13,7 +13,7 @@ export class Rates {
     this.sums = new Map(); // the latest reading, by rateKey
   }
 
-  // add takes a reading of GET /v1/counters. A daemon that began anew, or a long
+  // add takes a reading of GET /v1/counters. A daemon that has restarted, or a long
   // time without readings, ends what was known before.
   add({ at, interfaces, ports }) {
     const last = this.readings.at(-1);
@@ -60,7 +60,7 @@ export function rateKey(router, iface) {
 export const QUIET = { out: { bits: 0, packets: 0 }, in: { bits: 0, packets: 0 }, kernel: 0 };
 
 // between returns the rates between two readings of an interface that are seconds
-// apart; undefined where there is none before, or the counters went back.
+// apart; undefined if no earlier reading exists, or the counters went back.
 export function between(before, now, seconds) {
   if (!before || now.routed_packets < before.routed_packets || now.received_packets < before.received_packets) return undefined;
   const per = (name, factor = 1) => Math.max(0, ((now[name] - before[name]) * factor) / seconds);

@@ -24,7 +24,7 @@ export class Rows {
     new ResizeObserver(() => this.draw()).observe(box);
   }
 
-  // set says how many rows there are, and has all that are seen filled anew.
+  // set sets the number of rows, and fills all visible ones again.
   set(count) {
     this.count = count;
     this.inner.style.height = count * this.rowHeight + "px";
