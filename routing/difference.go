@@ -8,6 +8,7 @@ import (
 
 // A Piece is one object of an [Index], which must not be changed, or nothing.
 type Piece struct {
+	Host    *Host
 	Network *Network
 	Router  *Router
 	Port    *Port
@@ -19,6 +20,18 @@ type Piece struct {
 // of the two was made from the other.
 func (x *Index) Difference(y *Index) iter.Seq2[Piece, Piece] {
 	return func(yield func(Piece, Piece) bool) {
+		for h, i := range sorted.Diff(x.hosts, y.hosts) {
+			var old, now Piece
+			if h != nil {
+				old.Host = *h
+			}
+			if i != nil {
+				now.Host = *i
+			}
+			if old.Host != now.Host && !yield(old, now) {
+				return
+			}
+		}
 		for r, s := range sorted.Diff(x.routers, y.routers) {
 			var old, now Piece
 			if r != nil {

@@ -11,6 +11,7 @@ import (
 type work struct {
 	x            *Index
 	edits        map[string]*edit // by network
+	lost, found  []*Host
 	gone, come   []*Router
 	left, joined []home
 	freed, taken []claim
@@ -32,6 +33,15 @@ func (w *work) on(network string) *edit {
 		w.edits[network] = e
 	}
 	return e
+}
+
+func (w *work) hosts(remove []string, put []Host) {
+	for _, id := range remove {
+		w.lost = append(w.lost, &Host{ID: id})
+	}
+	for i := range put {
+		w.found = append(w.found, &put[i])
+	}
 }
 
 func (w *work) networks(remove []string, put []Network) {
@@ -137,6 +147,7 @@ func (w *work) done() *Index {
 		}
 	}
 	return &Index{
+		hosts:    w.x.hosts.Without(w.lost...).With(w.found...),
 		networks: w.x.networks.Without(gone...).With(touched...),
 		routers:  w.x.routers.Without(w.gone...).With(w.come...),
 		homes:    sorted.Exchange(w.x.homes, w.left, w.joined),

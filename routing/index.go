@@ -14,6 +14,7 @@ import (
 // proportional to the Model; to check a change, to apply it and to recompile a router takes
 // time for what has changed and hardly any for the rest. The zero Index is empty.
 type Index struct {
+	hosts    sorted.Set[*Host, byHost]
 	networks sorted.Set[*Members, byNetwork]
 	routers  sorted.Set[*Router, byRouter]
 	homes    sorted.Set[home, byPort]
@@ -30,12 +31,14 @@ type Leg struct {
 }
 
 type (
+	byHost    struct{}
 	byNetwork struct{}
 	byRouter  struct{}
 	byID      struct{}
 	byPort    struct{}
 )
 
+func (byHost) Compare(a, b *Host) int       { return strings.Compare(a.ID, b.ID) }
 func (byNetwork) Compare(a, b *Members) int { return strings.Compare(a.ID, b.ID) }
 func (byRouter) Compare(a, b *Router) int   { return strings.Compare(a.ID, b.ID) }
 func (byID) Compare(a, b Port) int          { return strings.Compare(a.ID, b.ID) }
@@ -44,6 +47,15 @@ func (byPort) Compare(a, b home) int        { return strings.Compare(a.port, b.p
 // NewIndex returns the Index of m, which must be valid. Neither m nor what it refers to may be
 // changed afterwards.
 func NewIndex(m *Model) *Index { return new(Index).With(Change{Put: *m}) }
+
+// Host returns the host called id, nil if it does not exist. It must not be changed.
+func (x *Index) Host(id string) *Host {
+	h, _ := x.hosts.Get(&Host{ID: id})
+	return h
+}
+
+// Hosts returns the hosts with IDs not less than from, sorted by ID. They must not be changed.
+func (x *Index) Hosts(from string) iter.Seq[*Host] { return x.hosts.From(&Host{ID: from}) }
 
 // Network returns the network called id.
 func (x *Index) Network(id string) (Network, bool) {
@@ -111,6 +123,9 @@ func (x *Index) Legs(network string) []Leg { return x.Members(network).legs }
 // Model returns all objects, sorted by ID. What it refers to must not be changed.
 func (x *Index) Model() *Model {
 	m := new(Model)
+	for h := range x.Hosts("") {
+		m.Hosts = append(m.Hosts, *h)
+	}
 	networks, routers, ports := x.Len()
 	m.Networks, m.Routers, m.Ports = make([]Network, 0, networks), make([]Router, 0, routers), make([]Port, 0, ports)
 	m.Networks = slices.AppendSeq(m.Networks, x.Networks(""))
@@ -131,21 +146,23 @@ type Change struct {
 
 // IDs identifies objects of a [Model].
 type IDs struct {
-	Networks, Routers, Ports []string
+	Hosts, Networks, Routers, Ports []string
 }
 
 // Len returns the number of objects in c.
 func (c *Change) Len() int { return c.Put.Len() + c.Delete.Len() }
 
 // Len returns the number of objects.
-func (m *Model) Len() int { return len(m.Networks) + len(m.Routers) + len(m.Ports) }
+func (m *Model) Len() int { return len(m.Hosts) + len(m.Networks) + len(m.Routers) + len(m.Ports) }
 
 // Len returns the number of IDs.
-func (i *IDs) Len() int { return len(i.Networks) + len(i.Routers) + len(i.Ports) }
+func (i *IDs) Len() int { return len(i.Hosts) + len(i.Networks) + len(i.Routers) + len(i.Ports) }
 
-// Add adds the ID of a network, a router or a port.
+// Add adds the ID of a host, a network, a router or a port.
 func (i *IDs) Add(kind Kind, id string) {
 	switch kind {
+	case KindHost:
+		i.Hosts = append(i.Hosts, id)
 	case KindNetwork:
 		i.Networks = append(i.Networks, id)
 	case KindRouter:
@@ -159,6 +176,7 @@ func (i *IDs) Add(kind Kind, id string) {
 // what c refers to must not be changed afterwards.
 func (x *Index) With(c Change) *Index {
 	w := work{x: x, edits: make(map[string]*edit)}
+	w.hosts(c.Delete.Hosts, c.Put.Hosts)
 	w.networks(c.Delete.Networks, c.Put.Networks)
 	w.routers(c.Delete.Routers, c.Put.Routers)
 	w.ports(c.Delete.Ports, c.Put.Ports)
@@ -211,6 +229,13 @@ func (x *Index) Touched(c Change) []string {
 // each once.
 func (x *Index) Differs(c Change) (d Change) {
 	put := make(map[owner]bool)
+	for i := range c.Put.Hosts {
+		h := &c.Put.Hosts[i]
+		put[owner{KindHost, h.ID}] = true
+		if old := x.Host(h.ID); old == nil || !old.Equal(h) {
+			d.Put.Hosts = append(d.Put.Hosts, *h)
+		}
+	}
 	for i := range c.Put.Networks {
 		n := &c.Put.Networks[i]
 		put[owner{KindNetwork, n.ID}] = true
@@ -244,6 +269,7 @@ func (x *Index) Differs(c Change) (d Change) {
 		return out
 	}
 	there := x.Having(c.Delete)
+	d.Delete.Hosts = remaining(KindHost, there.Hosts)
 	d.Delete.Networks = remaining(KindNetwork, there.Networks)
 	d.Delete.Routers = remaining(KindRouter, there.Routers)
 	d.Delete.Ports = remaining(KindPort, there.Ports)
@@ -252,6 +278,11 @@ func (x *Index) Differs(c Change) (d Change) {
 
 // Having returns the IDs in the parameter ids that exist.
 func (x *Index) Having(ids IDs) (out IDs) {
+	for _, id := range ids.Hosts {
+		if x.Host(id) != nil {
+			out.Hosts = append(out.Hosts, id)
+		}
+	}
 	for _, id := range ids.Networks {
 		if _, ok := x.Network(id); ok {
 			out.Networks = append(out.Networks, id)

@@ -58,6 +58,6 @@ func (n *Members) Changed(m *Members) iter.Seq2[*Port, *Port] {
 
 // Equal reports whether p and q are equal.
 func (p *Port) Equal(q *Port) bool {
-	return p.ID == q.ID && p.Network == q.Network && p.MAC == q.MAC && p.Down == q.Down && p.Unbound == q.Unbound && p.NoFastPath == q.NoFastPath &&
+	return p.ID == q.ID && p.Network == q.Network && p.MAC == q.MAC && p.Down == q.Down && p.Unbound == q.Unbound && p.NoFastPath == q.NoFastPath && p.Host == q.Host &&
 		slices.Equal(p.Addresses, q.Addresses) && slices.Equal(p.Pairs, q.Pairs) && p.Meta.Equal(q.Meta)
 }

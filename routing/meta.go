@@ -55,10 +55,15 @@ func (m *Meta) Equal(o *Meta) bool {
 	return m == o || m.Name == o.Name && m.Description == o.Description && slices.Equal(m.Labels, o.Labels)
 }
 
+// Equal reports whether h and o are the same.
+func (h *Host) Equal(o *Host) bool {
+	return h.ID == o.ID && h.Tunnel == o.Tunnel && h.Meta.Equal(o.Meta)
+}
+
 // Equal reports whether n and o are the same.
 func (n *Network) Equal(o *Network) bool {
 	return n.ID == o.ID && n.VLAN == o.VLAN && n.MTU == o.MTU && n.IPv4Scope == o.IPv4Scope && n.IPv6Scope == o.IPv6Scope &&
-		n.NoFastPath == o.NoFastPath && n.Meta.Equal(o.Meta)
+		n.NoFastPath == o.NoFastPath && n.VNI == o.VNI && n.Broadcast == o.Broadcast && n.Meta.Equal(o.Meta)
 }
 
 // Name returns the network's name, or its ID if it has none. So do the methods of

@@ -12,9 +12,39 @@ import (
 // A Model is the operator's intent. It has no port numbers or other facts that only a switch
 // knows.
 type Model struct {
+	Hosts    []Host // empty: the intent is for one host
 	Networks []Network
 	Routers  []Router
 	Ports    []Port
+}
+
+// A Host is a machine with an Open vSwitch on which an ofdvr runs.
+type Host struct {
+	ID     string
+	Meta   *Meta  // nil: none
+	Tunnel Tunnel // zero: none
+}
+
+// A Tunnel is the end of a host's tunnels to all other hosts.
+type Tunnel struct {
+	Type    TunnelType
+	Address netip.Addr // in the underlay network
+}
+
+// TunnelType is the encapsulation of packets between hosts.
+type TunnelType uint8
+
+const (
+	TunnelGeneve TunnelType = iota // RFC 8926
+	TunnelVXLAN                    // RFC 7348
+)
+
+// String returns the Open vSwitch name of the type.
+func (t TunnelType) String() string {
+	if t == TunnelVXLAN {
+		return "vxlan"
+	}
+	return "geneve"
 }
 
 // A Network is a layer 2 network.
@@ -28,7 +58,22 @@ type Network struct {
 	IPv4Scope, IPv6Scope string
 	// NoFastPath makes the namespace route all packets from and to the network.
 	NoFastPath bool
+	// VNI identifies the network in tunnels between hosts, 1–16777215. 0 means that ofdvr does
+	// not carry the network between hosts. With a VNI, ofdvr also sets the tags of its ports on
+	// the integration bridge.
+	VNI uint32
+	// Broadcast selects the broadcast and multicast packets that other hosts get. It needs a VNI.
+	Broadcast Broadcast
 }
+
+// Broadcast is which broadcast and multicast packets are carried between hosts.
+type Broadcast uint8
+
+const (
+	BroadcastAll Broadcast = iota
+	BroadcastDHCP
+	BroadcastNone
+)
 
 // A Router connects networks. On each host one routing bridge implements it.
 type Router struct {
@@ -169,6 +214,9 @@ type Port struct {
 	Pairs   []AddressPair
 	Down    bool // administratively down: it gets no packets
 	Unbound bool // not on a host yet
+	// Host is the ID of the Host that the machine is expected on; "" means any. The host where
+	// the machine is plugged counts.
+	Host string
 	// NoFastPath makes the namespace route all packets from and to it.
 	NoFastPath bool
 }

@@ -19,6 +19,13 @@ const (
 	patchPrefix     = "pr-"
 	peerPrefix      = "pi-"
 
+	// Of ports of the fabric bridge and their peers.
+	fabricNetworkPrefix     = "fn-"
+	fabricNetworkPeerPrefix = "fi-"
+	fabricRouterPrefix      = "fr-"
+	fabricRouterPeerPrefix  = "rf-"
+	fabricTunnelPrefix      = "ft-"
+
 	maxIfname = 15 // IFNAMSIZ less the terminating NUL
 	tailLen   = 11 // as Neutron's: 14 with the prefix (constants.LINUX_DEV_LEN)
 )
@@ -77,6 +84,28 @@ func (i *Interface) PatchName() string {
 // PeerName returns the name of the patch port on the integration bridge: "pi-" and a tail (see
 // [Interface.TapName]).
 func (i *Interface) PeerName() string { return peerPrefix + tail(i.ID) }
+
+// FabricBridge is the name of the fabric bridge, which connects the host to other hosts.
+const FabricBridge = "br-fabric"
+
+// FabricPort returns the name of the network's patch port on the fabric bridge, "fn-" and a tail
+// (see [Interface.TapName]), and FabricPeer that of its peer on the integration bridge, "fi-" and
+// the tail.
+func (n *Network) FabricPort() string { return fabricNetworkPrefix + tail(n.ID) }
+
+// FabricPeer: see [Network.FabricPort].
+func (n *Network) FabricPeer() string { return fabricNetworkPeerPrefix + tail(n.ID) }
+
+// FabricPort returns the name of the router's patch port on the fabric bridge, "fr-" and a tail
+// (see [Interface.TapName]), and FabricPeer that of its peer on the routing bridge, "rf-" and the
+// tail.
+func (r *Router) FabricPort() string { return fabricRouterPrefix + tail(r.ID) }
+
+// FabricPeer: see [Router.FabricPort].
+func (r *Router) FabricPeer() string { return fabricRouterPeerPrefix + tail(r.ID) }
+
+// PortName returns the name of the tunnel port of type t on the fabric bridge.
+func (t TunnelType) PortName() string { return fabricTunnelPrefix + t.String() }
 
 func tail(id string) string {
 	switch {

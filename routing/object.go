@@ -25,6 +25,7 @@ const (
 	KindPort
 	KindNetwork // has no flows
 	KindRoute   // its ID is its destination
+	KindHost
 )
 
 func (k Kind) String() string {
@@ -39,6 +40,8 @@ func (k Kind) String() string {
 		return "network"
 	case KindRoute:
 		return "route"
+	case KindHost:
+		return "host"
 	}
 	return fmt.Sprintf("kind %d", uint8(k))
 }
