@@ -2,12 +2,15 @@ package ovsdb
 
 import "fmt"
 
-// Keys of external_ids. The first three are our marks. Neutron's L2 agent, OVN and
+// Keys of external_ids. The first six are our marks. Neutron's L2 agent, OVN and
 // other agents use the others to identify a machine's port.
 const (
 	KeyOwner     = "ofdvr-owner"     // value: Owner
 	KeyRouter    = "ofdvr-router"    // value: Bridge.Router
 	KeyInterface = "ofdvr-interface" // value: Interface.ID; absent from a bridge and its local port
+	KeyFabric    = "ofdvr-fabric"    // value: "true", in all rows of the fabric
+	KeyNetwork   = "ofdvr-network"   // value: FabricNetwork.ID
+	KeyTag       = "ofdvr-tag"       // value: the tag that we set; in Port rows that are not ours
 
 	KeyIfaceID     = "iface-id"
 	KeyAttachedMAC = "attached-mac"
@@ -42,13 +45,21 @@ type Desired struct {
 	Controller string
 	// Bridges are the routing bridges, in any order.
 	Bridges []Bridge
+	// Fabric is the fabric bridge; nil: none, and its rows are removed.
+	Fabric *Fabric
+	// Tag returns the desired tag of a machine's port on the integration bridge, by the
+	// external_ids:iface-id of its interface; false: its tag is not ours to set. nil: no
+	// port is tagged. A port that does not belong to ofdvr and has such an interface
+	// gets the tag and the mark [KeyTag], and loses both when its tag is not ours any
+	// more.
+	Tag func(ifaceID string) (Tag, bool)
 	// Link returns a description of another program's kernel link with the given
 	// name, "" if there is no such link. ovs-vswitchd would use that link as its tap,
 	// and finally destroy it, so nothing that needs the name is inserted. If Link is
 	// nil, links are not checked.
 	Link func(name string) string
 	// Partial means that Bridges lists only some routers: rows of other routers are
-	// left unchanged.
+	// left unchanged. So are the fabric's rows, and tags, that are not listed.
 	Partial bool
 }
 
@@ -77,6 +88,45 @@ type Interface struct {
 	// agent owns the peer's tag, vlan_mode, trunks and other_config: the peer is
 	// created on the dead VLAN, and these columns are never written again.
 	VLAN uint16
+}
+
+// A Fabric is the bridge that connects this host to other hosts. It has tunnel ports, and
+// a pair of patch ports for each network that is carried (to the integration bridge) and
+// for each router on one (to its routing bridge).
+type Fabric struct {
+	Name       string // 1–15 bytes, unique among all names
+	DatapathID uint64 // not zero
+	Tunnels    []Tunnel
+	Networks   []FabricNetwork
+	Routers    []FabricRouter
+}
+
+// A Tunnel is a tunnel port of the fabric bridge. Flows set its remote address and key.
+type Tunnel struct {
+	Name    string
+	Type    string // of the interface: geneve, vxlan
+	LocalIP string // this host's address in the underlay network
+}
+
+// A FabricNetwork is a network that is carried between hosts.
+type FabricNetwork struct {
+	ID   string // unique among networks; any 1–64 bytes
+	Port string // name of the patch port on the fabric bridge
+	Peer string // name of the patch port on the integration bridge
+	VLAN uint16 // tag of the peer, 1–4094
+}
+
+// A FabricRouter is a router with an interface on a [FabricNetwork].
+type FabricRouter struct {
+	ID   string // the router's ID, that of a Bridge
+	Port string // name of the patch port on the fabric bridge
+	Peer string // name of the patch port on the routing bridge
+}
+
+// A Tag is the desired tag of a machine's port.
+type Tag struct {
+	Network string // the network's ID
+	VLAN    uint16 // 1–4094
 }
 
 // datapathID returns d in the format of other_config:datapath-id.
