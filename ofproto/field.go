@@ -29,6 +29,28 @@ func Reg(n int, value, mask uint32) Field {
 	return masked(FieldReg0+FieldID(n&15), be32(value), be32(mask))
 }
 
+// TunID matches or sets the tunnel's key, such as a VNI.
+func TunID(id uint64) Field { return exact(FieldTunID, be64(id)) }
+
+// TunSrc matches or sets the sender's address of a tunnel.
+func TunSrc(a netip.Addr) Field {
+	if a.Is4() {
+		return prefix(FieldTunIPv4Src, netip.PrefixFrom(a, 32))
+	}
+	return prefix(FieldTunIPv6Src, netip.PrefixFrom(a, 128))
+}
+
+// TunDst matches or sets the receiver's address of a tunnel.
+func TunDst(a netip.Addr) Field {
+	if a.Is4() {
+		return prefix(FieldTunIPv4Dst, netip.PrefixFrom(a, 32))
+	}
+	return prefix(FieldTunIPv6Dst, netip.PrefixFrom(a, 128))
+}
+
+// EthDstBits matches the bits of the Ethernet destination selected by mask.
+func EthDstBits(m, mask MAC) Field { return masked(FieldEthDst, m[:], mask[:]) }
+
 // EthDst matches or sets the Ethernet destination.
 func EthDst(m MAC) Field { return exact(FieldEthDst, m[:]) }
 

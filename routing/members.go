@@ -32,6 +32,9 @@ func (x *Index) Members(id string) *Members {
 // Len returns the number of ports.
 func (n *Members) Len() int { return n.ports.Len() }
 
+// Legs returns the interfaces of routers, sorted by router.
+func (n *Members) Legs() []Leg { return n.legs }
+
 // Port returns the port called id, if it is on the network.
 func (n *Members) Port(id string) (Port, bool) { return n.ports.Get(Port{ID: id}) }
 

@@ -54,8 +54,7 @@ func (c *compiler) classify(l *leg) {
 	}
 	if l.tap != 0 {
 		c.emit(about, RoleFallback, tableClassify, prioFallback, ofproto.MatchOf(in), c.toKernel(l))
-		c.emit(about, RoleFromKernel, tableClassify, prioFallback, ofproto.MatchOf(ofproto.InPort(l.tap)),
-			ofproto.ApplyActions(ofproto.Output{Port: l.patch}))
+		c.fromKernel(l)
 		c.emit(about, RoleKernel, tableKernel, prioKernel, ofproto.MatchOf(in), c.toKernel(l))
 	}
 }

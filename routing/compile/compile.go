@@ -25,6 +25,7 @@ type Program struct {
 	Objects Objects
 
 	source source
+	fabric *fabricSource // of a fabric bridge's Program; else nil
 }
 
 // The pipeline. Flows may only continue in a later table. docs/flow-program.md describes the
@@ -65,6 +66,7 @@ type source struct {
 	can     Capabilities
 	kernel  *Kernel
 	known   *Neighbours
+	host    string // of this daemon; "" without a fabric bridge
 	legs    []leg
 	missing []string
 
@@ -77,7 +79,7 @@ type source struct {
 // sourceOf returns what the Program of r depends on. If prev is the source of an earlier
 // Program, it reuses the parts that are expensive to compute.
 func sourceOf(x *routing.Index, r *routing.Router, facts Facts, prev source) source {
-	s := source{router: r, can: facts.Can, kernel: facts.Kernel, known: facts.Neighbours, limits: prev.limits, groups: prev.groups}
+	s := source{router: r, can: facts.Can, kernel: facts.Kernel, known: facts.Neighbours, host: facts.Host, limits: prev.limits, groups: prev.groups}
 	if prev.router != r {
 		s.limits, s.groups = limitsOf(r), groupIDs(r)
 	}
@@ -93,6 +95,9 @@ func sourceOf(x *routing.Index, r *routing.Router, facts Facts, prev source) sou
 		l := leg{Interface: f, network: x.Members(f.Network), patch: find(f.PatchName())}
 		if r.Fallback == routing.FallbackNamespace {
 			l.tap = find(f.TapName())
+		}
+		if s.host != "" && l.network.VNI != 0 {
+			l.fabric = find(r.FabricPeer())
 		}
 		l.ids = s.limits.ids[i]
 		if r.AnswerRate > 0 && s.can.Has(CanMeter) {
@@ -133,6 +138,7 @@ type leg struct {
 	*routing.Interface
 	network    *routing.Members
 	patch, tap ofproto.PortNo    // tap is 0 without fallback
+	fabric     ofproto.PortNo    // to the fabric bridge; 0 if the network is on this host only
 	ids        []ofproto.MeterID // meters, by kind; nil if there are too many interfaces
 	meters     []ofproto.MeterID // meters for answers, by kind; nil if there is no limit
 	large      ofproto.MeterID   // counts packets that are larger than the next MTU; 0 if there is no such meter
@@ -171,6 +177,7 @@ func (s source) compile() Program {
 	for i := range c.legs {
 		l := &c.legs[i]
 		c.classify(l)
+		c.fabric(l)
 		c.own(l)
 		c.answer(l)
 		c.slowNetwork(l)

@@ -70,6 +70,25 @@ const (
 	// to the kernel, as counted by a meter. After check_pkt_larger, Open vSwitch adds a packet
 	// to the counters of two flows: the flow for larger packets and the flow for other packets.
 	RoleLarger Role = 39
+
+	// Of the fabric bridge and, the last two, of packets between it and routing bridges.
+	RoleTunnel       Role = 40 // accepts packets from the tunnels of the host
+	RoleCarry        Role = 41 // recognizes packets of the network
+	RoleArrive       Role = 42 // sends packets from the object, which other hosts have sent, on
+	RoleLocal        Role = 43 // keeps packets for or from the gateway on this host
+	RoleProxy        Role = 44 // answers requests for the MAC address of the port, which is on another host
+	RoleKnown        Role = 45 // keeps requests for the MAC address of the port, which is on this host, on this host
+	RoleTunnelOut    Role = 46 // sends packets for the port to its host
+	RoleFlood        Role = 47 // sends broadcasts of the network to its hosts
+	RoleLearn        Role = 48 // learns the host of machines that are not declared
+	RoleLearned      Role = 49 // a learned flow
+	RoleReturn       Role = 50 // returns packets that stay on this host to the routing bridge
+	RoleImposter     Role = 51 // drops packets from other hosts that claim to come from a machine of this host
+	RoleFromFabric   Role = 52 // sends packets that other hosts have routed out of the interface
+	RoleResolved     Role = 53 // passes answers to the namespace's requests for MAC addresses on
+	RoleToFabric     Role = 54 // sends packets from the kernel to the fabric bridge
+	RoleNext         Role = 56 // continues in the next table
+	RoleLimitedFlood Role = 55 // broadcasts of a network dropped by a meter; not a role of flows
 )
 
 // Does describes the purpose of a flow with role r for object o.
@@ -152,6 +171,38 @@ func (r Role) Does(o routing.Object) string {
 		return "sends packets from and to " + who + " to the kernel: its fast_path is off"
 	case RoleFast:
 		return "exempts a part of a route whose fast_path is off, because it is routed differently"
+	case RoleNext:
+		return "continues in the next table"
+	case RoleTunnel:
+		return "accepts packets from the tunnels of " + who
+	case RoleCarry:
+		return "recognizes packets of " + who
+	case RoleArrive:
+		return "sends packets from " + who + ", which other hosts have sent, to the machines of this host"
+	case RoleLocal:
+		return "keeps packets from and to " + who + " on this host"
+	case RoleProxy:
+		return "answers requests for the MAC address of " + who + ", which is on another host"
+	case RoleKnown:
+		return "keeps requests for the MAC address of " + who + ", which is on this host, on this host"
+	case RoleTunnelOut:
+		return "sends packets for " + who + " to its host"
+	case RoleFlood:
+		return "sends broadcasts of " + who + " to the hosts of its machines"
+	case RoleLearn:
+		return "learns the hosts of machines on " + who + " that are not declared"
+	case RoleLearned:
+		return "is learned: sends packets for a machine on " + who + " that is not declared to its host"
+	case RoleReturn:
+		return "returns packets that stay on this host to the bridge of " + who
+	case RoleImposter:
+		return "drops packets from other hosts with the MAC address of " + who + ", which is on this host"
+	case RoleFromFabric:
+		return "sends packets that other hosts have routed out of " + who
+	case RoleResolved:
+		return "passes answers to requests of the kernel for MAC addresses behind " + who + " on"
+	case RoleToFabric:
+		return "sends packets from the kernel for " + who + " to the fabric bridge"
 	case RoleProbe:
 		return "tests what the switch supports"
 	case RoleExtra:
@@ -194,6 +245,8 @@ func (r Role) Limits() string {
 		return "expired TTL"
 	case RoleLimitedUnknown:
 		return "packets for unknown neighbours"
+	case RoleLimitedFlood:
+		return "broadcasts to other hosts"
 	case RoleLarger:
 		return "packets that are larger than the next MTU"
 	}

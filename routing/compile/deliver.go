@@ -29,7 +29,7 @@ func (c *compiler) deliver(l *leg, p *routing.Port) {
 	for a, mac := range l.network.Reached(p) {
 		if l.contains(a) && l.isHost(a) {
 			c.emit(routing.Object{Kind: routing.KindPort, ID: p.ID, Interface: l.ID}, RoleDeliver, tableDeliver, prioDeliver,
-				familyOf(a).match(dst(alone(a))), ofproto.Do(ofproto.Apply{Actions: l.forward(mac)}))
+				familyOf(a).match(dst(alone(a))), ofproto.Do(ofproto.Apply{Actions: l.forward(mac, c.away(l, p))}))
 		}
 	}
 }

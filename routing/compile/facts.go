@@ -15,11 +15,13 @@ type Facts struct {
 	// Neighbours are the resolved neighbours of the namespace, or nil if they have not
 	// been read yet.
 	Neighbours *Neighbours
+	// Host is the ID of this host, if it has a fabric bridge; else "".
+	Host string
 }
 
 // Equal reports whether f and g are equal.
 func (f Facts) Equal(g Facts) bool {
-	return f.Can == g.Can && maps.Equal(f.Ports, g.Ports) && f.Kernel.Equal(g.Kernel) && f.Neighbours.Equal(g.Neighbours)
+	return f.Can == g.Can && f.Host == g.Host && maps.Equal(f.Ports, g.Ports) && f.Kernel.Equal(g.Kernel) && f.Neighbours.Equal(g.Neighbours)
 }
 
 // Ports are the OpenFlow numbers of a bridge's ports, by name.

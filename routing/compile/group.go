@@ -86,7 +86,7 @@ func (s source) groupEntries() (out []ofproto.GroupEntry) {
 		buckets := make([]ofproto.Bucket, slots)
 		for slot, n := range share(route.NextHops) {
 			h := hops[n]
-			buckets[slot] = ofproto.Bucket{Weight: 1, WatchPort: ofproto.PortAny, WatchGroup: ofproto.GroupAny, Actions: s.legs[h.leg].forward(h.mac)}
+			buckets[slot] = ofproto.Bucket{Weight: 1, WatchPort: ofproto.PortAny, WatchGroup: ofproto.GroupAny, Actions: s.legs[h.leg].forward(h.mac, h.away)}
 		}
 		out = append(out, ofproto.GroupEntry{ID: s.groups[i], Type: ofproto.GroupTypeSelect, Buckets: buckets})
 	}

@@ -121,9 +121,9 @@ func changedPorts(was, is *routing.Members) (touched map[string]bool, all bool) 
 
 // differsInPorts reports whether s and t differ only in the ports of their networks.
 func (s source) differsInPorts(t source) bool {
-	return t.router != nil && s.can == t.can && s.known.crowded() == t.known.crowded() && (s.router == t.router || reflect.DeepEqual(s.router, t.router)) &&
+	return t.router != nil && s.can == t.can && s.host == t.host && s.known.crowded() == t.known.crowded() && (s.router == t.router || reflect.DeepEqual(s.router, t.router)) &&
 		slices.EqualFunc(s.legs, t.legs, func(l, m leg) bool {
-			return l.ID == m.ID && l.network.Network.Equal(&m.network.Network) && l.patch == m.patch && l.tap == m.tap
+			return l.ID == m.ID && l.network.Network.Equal(&m.network.Network) && l.patch == m.patch && l.tap == m.tap && l.fabric == m.fabric
 		})
 }
 

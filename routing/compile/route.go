@@ -145,7 +145,7 @@ func (c *compiler) extra(i int, hops []hop) {
 	if len(out.legs) == 1 {
 		about.Interface = out.legs[0].ID
 	}
-	send := ofproto.Apply{Actions: out.legs[0].forward(hops[0].mac)}
+	send := ofproto.Apply{Actions: out.legs[0].forward(hops[0].mac, hops[0].away)}
 	if len(hops) > 1 {
 		send.Actions = ofproto.ActionsOf(ofproto.ToGroup{ID: c.groups[i]})
 	}
@@ -191,6 +191,7 @@ type hop struct {
 	mac  ofproto.MAC // of the port with the next hop's address
 	port string      // its ID, or "" if no port has the address, so the kernel resolves it
 	slow bool        // the fast path of the port or its network is off
+	away bool        // the port is on another host
 }
 
 // hops returns the locations of the next hops of route.
@@ -207,18 +208,22 @@ func (s source) hop(a netip.Addr) hop {
 		if l := &s.legs[i]; l.contains(a) {
 			at := l.network.At(a)
 			port, _ := l.network.Port(at.Port)
-			return hop{i, at.MAC, at.Port, port.NoFastPath || l.network.NoFastPath}
+			return hop{i, at.MAC, at.Port, port.NoFastPath || l.network.NoFastPath, s.away(l, &port)}
 		}
 	}
 	return hop{leg: -1}
 }
 
-// forward sends a packet to a machine on l's network.
-func (l *leg) forward(to ofproto.MAC) ofproto.Actions {
+// forward sends a packet to a machine on l's network; away means that it is on another host.
+func (l *leg) forward(to ofproto.MAC, away bool) ofproto.Actions {
+	out := l.patch
+	if away {
+		out = l.fabric
+	}
 	return ofproto.ActionsOf(
 		ofproto.SetField{Field: ofproto.EthSrc(l.MAC)},
 		ofproto.SetField{Field: ofproto.EthDst(to)},
 		ofproto.DecTTL{},
-		ofproto.Output{Port: l.patch},
+		ofproto.Output{Port: out},
 	)
 }

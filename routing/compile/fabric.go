@@ -1,0 +1,213 @@
+package compile
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/ofdvr/ofdvr/internal/sorted"
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// FabricFacts are observations of the fabric bridge.
+type FabricFacts struct {
+	Host  string // the ID of this host
+	Ports Ports
+	Can   Capabilities
+}
+
+// A fabricSource is everything that the Program of a fabric bridge depends on.
+type fabricSource struct {
+	host     string
+	can      Capabilities
+	ports    Ports
+	peers    []*routing.Host // all other hosts with a tunnel, by ID
+	networks []spanning
+	missing  []string
+}
+
+// A spanning is a network that spans hosts.
+type spanning struct {
+	*routing.Members
+	port   ofproto.PortNo // to the integration bridge
+	group  ofproto.GroupID
+	meter  ofproto.MeterID // limits broadcasts; 0 if the switch has no meters
+	legs   []fabricLeg
+	groups map[string]int // the number of its ports on each other host
+}
+
+// A fabricLeg is an interface of a managed router on a spanning network.
+type fabricLeg struct {
+	routing.Leg
+	port ofproto.PortNo // to the router's bridge
+}
+
+// The number of broadcasts a second that a host sends to the other hosts of a network.
+const floodRate = 1000
+
+// CompileFabric translates the networks that span hosts into the program of the fabric bridge of
+// facts.Host. If prev is an earlier Program of it, and only ports have changed since, it takes
+// time for these only. Any other prev, such as the zero Program, only makes it slower.
+func CompileFabric(prev Program, x *routing.Index, facts FabricFacts) Program {
+	s := fabricSourceOf(x, facts, prev.fabric)
+	if prev.fabric == nil || !s.differsInPorts(prev.fabric) {
+		c := fabricCompiler{fabricSource: s}
+		c.all()
+		return Program{Flows: ofproto.SetOf(c.flows), Groups: s.groupEntries(), Meters: s.meterEntries(), Missing: s.missing,
+			Objects: Objects{sorted.Of[labelled, byCookie](c.objects)}, fabric: s}
+	}
+	gone, come := fabricCompiler{fabricSource: prev.fabric}, fabricCompiler{fabricSource: s}
+	for i := range s.networks {
+		was, is := &prev.fabric.networks[i], &s.networks[i]
+		for p, q := range was.Changed(is.Members) {
+			if p != nil {
+				gone.machine(was, p)
+			}
+			if q != nil {
+				come.machine(is, q)
+			}
+		}
+	}
+	return Program{Flows: prev.Flows.Exchange(gone.flows, come.flows), Groups: s.groupEntries(), Meters: prev.Meters, Missing: s.missing,
+		Objects: Objects{sorted.Exchange(prev.Objects.set, gone.objects, come.objects)}, fabric: s}
+}
+
+// fabricSourceOf returns what the Program depends on. It reuses the expensive parts of prev, which
+// may be nil.
+func fabricSourceOf(x *routing.Index, facts FabricFacts, prev *fabricSource) *fabricSource {
+	s := &fabricSource{host: facts.Host, can: facts.Can, ports: facts.Ports}
+	for h := range x.Hosts("") {
+		if h.ID != s.host && h.Tunnel.Address.IsValid() {
+			s.peers = append(s.peers, h)
+		}
+	}
+	find := func(name string) ofproto.PortNo {
+		no, ok := facts.Ports[name]
+		if !ok {
+			s.missing = append(s.missing, name)
+		}
+		return no
+	}
+	var all []routing.Network
+	for n := range x.Networks("") {
+		if n.VNI != 0 {
+			all = append(all, n)
+		}
+	}
+	ids := numbers(len(all), func(i int) string { return all[i].ID }, uint32(lastMeter-firstMeter), uint32(meterProbe-firstMeter))
+	for i := range all {
+		n := spanning{Members: x.Members(all[i].ID), port: find(all[i].FabricPort()), group: groupMark | ofproto.GroupID(ids[i])}
+		if s.can.Has(CanMeter) {
+			n.meter = firstMeter + ofproto.MeterID(ids[i])
+		}
+		for _, l := range n.Legs() {
+			if l.Router.Bridge.Managed {
+				n.legs = append(n.legs, fabricLeg{l, find(l.Router.FabricPort())})
+			}
+		}
+		n.groups = s.count(&n, prev)
+		if n.port != 0 {
+			s.networks = append(s.networks, n)
+		}
+	}
+	slices.Sort(s.missing)
+	s.missing = slices.Compact(s.missing)
+	return s
+}
+
+// count returns the number of n's ports on each other host.
+func (s *fabricSource) count(n *spanning, prev *fabricSource) map[string]int {
+	out, was := make(map[string]int), new(routing.Members)
+	if prev != nil && prev.host == s.host && slices.EqualFunc(s.peers, prev.peers, (*routing.Host).Equal) {
+		i, ok := slices.BinarySearchFunc(prev.networks, n.ID, func(m spanning, id string) int { return cmp.Compare(m.ID, id) })
+		if ok {
+			out, was = maps.Clone(prev.networks[i].groups), prev.networks[i].Members
+		}
+	}
+	add := func(p *routing.Port, by int) {
+		if p == nil {
+			return
+		}
+		if h := s.hostOf(p); h != nil {
+			if out[h.ID] += by; out[h.ID] == 0 {
+				delete(out, h.ID)
+			}
+		}
+	}
+	for p, q := range was.Changed(n.Members) {
+		add(p, -1)
+		add(q, 1)
+	}
+	return out
+}
+
+// hostOf returns the host of p, nil if p is on this host or its host is not known.
+func (s *fabricSource) hostOf(p *routing.Port) *routing.Host {
+	if p.Host == "" || p.Host == s.host {
+		return nil
+	}
+	return s.peer(p.Host)
+}
+
+// peer returns the other host called id, nil if there is none with a tunnel.
+func (s *fabricSource) peer(id string) *routing.Host {
+	i, ok := slices.BinarySearchFunc(s.peers, id, func(h *routing.Host, id string) int { return cmp.Compare(h.ID, id) })
+	if !ok {
+		return nil
+	}
+	return s.peers[i]
+}
+
+// differsInPorts reports whether s and t differ only in the ports of their networks.
+func (s *fabricSource) differsInPorts(t *fabricSource) bool {
+	return s.host == t.host && s.can == t.can && maps.Equal(s.ports, t.ports) && slices.EqualFunc(s.peers, t.peers, (*routing.Host).Equal) &&
+		slices.EqualFunc(s.networks, t.networks, func(n, m spanning) bool {
+			return n.Network.Equal(&m.Network) && n.port == m.port && n.group == m.group && n.meter == m.meter &&
+				slices.EqualFunc(n.legs, m.legs, func(k, l fabricLeg) bool { return k.Router == l.Router && k.ID == l.ID && k.port == l.port })
+		})
+}
+
+// groupEntries returns the groups that send a packet to all other hosts of a network.
+func (s *fabricSource) groupEntries() (out []ofproto.GroupEntry) {
+	for i := range s.networks {
+		n := &s.networks[i]
+		if n.Broadcast == routing.BroadcastNone {
+			continue
+		}
+		g := ofproto.GroupEntry{ID: n.group, Type: ofproto.GroupTypeAll}
+		for _, h := range slices.Sorted(maps.Keys(n.groups)) {
+			if peer := s.peer(h); s.tunnel(peer) != 0 {
+				g.Buckets = append(g.Buckets, ofproto.Bucket{WatchPort: ofproto.PortAny, WatchGroup: ofproto.GroupAny, Actions: ofproto.ActionsOf(s.send(n, peer)...)})
+			}
+		}
+		out = append(out, g)
+	}
+	slices.SortFunc(out, func(a, b ofproto.GroupEntry) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
+
+// meterEntries returns the meters that limit broadcasts.
+func (s *fabricSource) meterEntries() (out []ofproto.MeterEntry) {
+	for i := range s.networks {
+		if n := &s.networks[i]; n.meter != 0 && n.Broadcast != routing.BroadcastNone {
+			out = append(out, rateMeter(n.meter, floodRate))
+		}
+	}
+	slices.SortFunc(out, func(a, b ofproto.MeterEntry) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
+
+// tunnel returns the port of the tunnels to h.
+func (s *fabricSource) tunnel(h *routing.Host) ofproto.PortNo {
+	return s.ports[h.Tunnel.Type.PortName()]
+}
+
+// send returns the actions that send a packet of n to h.
+func (s *fabricSource) send(n *spanning, h *routing.Host) []ofproto.Action {
+	return []ofproto.Action{
+		ofproto.SetField{Field: ofproto.TunID(uint64(n.VNI))},
+		ofproto.SetField{Field: ofproto.TunDst(h.Tunnel.Address)},
+		ofproto.Output{Port: s.tunnel(h)},
+	}
+}

@@ -1,0 +1,308 @@
+package compile
+
+import (
+	"net/netip"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// The pipeline of the fabric bridge. The metadata of a packet is the VNI of its network.
+// docs/flow-program.md describes the whole program.
+//
+// Nothing that came by a tunnel leaves by a tunnel: such packets only go to the integration bridge
+// and to routing bridges, and what comes back from there has the MAC address of a router or is a
+// request that is not for this host.
+const (
+	fabricAdmit   ofproto.TableID = iota // by ingress port, and tunnels by the sender's address
+	fabricVNI                            // from tunnels: by VNI
+	fabricArrive                         // from tunnels: to a routing bridge, or to the integration bridge
+	fabricLocal                          // from the integration bridge: packets from and to gateways stay here
+	fabricResolve                        // requests for MAC addresses
+	fabricDeliver                        // by destination
+	fabricLearned                        // by destination: machines that are not declared; learned flows
+	fabricAnswer                         // neighbour advertisements in the name of machines on other hosts
+	fabricAsked                          // answers to other hosts' namespaces; learned flows
+	fabricReturn                         // packets that stay here
+)
+
+// Priorities in the tables of the fabric bridge.
+const (
+	prioResolved  = 400 // answers to a namespace's requests
+	prioGateway   = 390 // packets to a gateway
+	prioRequest   = 380 // requests for the MAC address of a gateway
+	prioAsks      = 370 // requests by another host's namespace
+	prioMulticast = 360 // other multicast by a router
+	prioRouted    = 350 // packets that another host has routed
+	prioHost      = 200 // packets from or to declared machines
+	prioFlood     = 150
+	prioLearn     = 100
+)
+
+// Learned flows of machines that are not declared, for each network, and how long they last.
+const (
+	learnLimit = 1024
+	learnIdle  = 300 // seconds, as MAC tables of Open vSwitch
+	askedHard  = 5   // seconds for an answer to a namespace's request
+)
+
+// A fabricCompiler emits the flows of a fabric bridge.
+type fabricCompiler struct {
+	*fabricSource
+	flows   []ofproto.Flow
+	objects []labelled
+}
+
+func (c *fabricCompiler) emit(about routing.Object, role Role, t ofproto.TableID, prio uint16, m ofproto.Match, do ofproto.Instructions) {
+	cookie := CookieOf(about, role)
+	c.objects = append(c.objects, labelled{cookie, about})
+	c.flows = append(c.flows, ofproto.Flow{FlowKey: ofproto.FlowKey{Table: t, Priority: prio, Match: m}, Cookie: cookie, Do: do})
+}
+
+func hostObject(id string) routing.Object { return routing.Object{Kind: routing.KindHost, ID: id} }
+
+func (n *spanning) object() routing.Object {
+	return routing.Object{Kind: routing.KindNetwork, ID: n.ID}
+}
+
+func (l *fabricLeg) object() routing.Object {
+	return routing.Object{Kind: routing.KindInterface, ID: l.ID, Interface: l.ID}
+}
+
+// of matches packets of n.
+func (n *spanning) of(fields ...ofproto.Field) ofproto.Match {
+	return ofproto.MatchOf(append(fields, ofproto.Metadata(uint64(n.VNI), ^uint64(0)))...)
+}
+
+// enter makes a packet one of n.
+func (n *spanning) enter(t ofproto.TableID) ofproto.Instructions {
+	return ofproto.Do(ofproto.WriteMetadata{Value: uint64(n.VNI), Mask: ^uint64(0)}, ofproto.Goto{Table: t})
+}
+
+// all emits all flows.
+func (c *fabricCompiler) all() {
+	for _, h := range c.peers {
+		if t := c.tunnel(h); t != 0 {
+			c.emit(hostObject(h.ID), RoleTunnel, fabricAdmit, prioHost, ofproto.MatchOf(ofproto.InPort(t), ofproto.TunSrc(h.Tunnel.Address)), ofproto.GotoTable(fabricVNI))
+		}
+	}
+	for i := range c.networks {
+		n := &c.networks[i]
+		c.network(n)
+		for k := range n.legs {
+			c.gateway(n, &n.legs[k])
+		}
+		for p := range n.Ports() {
+			c.machine(n, &p)
+		}
+	}
+	c.rest()
+}
+
+// network emits the flows of n as a whole.
+func (c *fabricCompiler) network(n *spanning) {
+	about := n.object()
+	c.emit(about, RoleCarry, fabricAdmit, prioHost, ofproto.MatchOf(ofproto.InPort(n.port)), n.enter(fabricLocal))
+	c.emit(about, RoleCarry, fabricVNI, prioHost, ofproto.MatchOf(ofproto.TunID(uint64(n.VNI))), n.enter(fabricArrive))
+	c.emit(about, RoleLearn, fabricArrive, prioLearn, n.of(), ofproto.ApplyActions(c.learn(n), ofproto.Output{Port: n.port}))
+	flood := func(prio uint16, m ofproto.Match) {
+		do := []ofproto.Instruction{ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.ToGroup{ID: n.group})}}
+		if n.meter != 0 {
+			c.emit(about, RoleFlood, fabricDeliver, prio, m, metering(n.meter, do...))
+			prio--
+		}
+		c.emit(about, RoleFlood, fabricDeliver, prio, m, ofproto.Do(do...))
+	}
+	group := ofproto.EthDstBits(groupBit, groupBit)
+	switch n.Broadcast {
+	case routing.BroadcastAll:
+		flood(prioFlood, n.of(ofproto.InPort(n.port), group))
+		for k := range n.legs { // a namespace looks for a machine that is not declared
+			l := &n.legs[k]
+			for _, m := range []ofproto.Match{
+				n.of(ofproto.InPort(l.port), ofproto.EthSrc(l.MAC), group, ofproto.ARP(), ofproto.ARPOp(arpRequest)),
+				n.of(ofproto.InPort(l.port), ofproto.EthSrc(l.MAC), group, ofproto.IPv6(), ofproto.IPProto(protoICMPv6), ofproto.ICMPv6Type(ndSolicitation)),
+			} {
+				c.emit(l.object(), RoleFlood, fabricDeliver, prioAsks, m, ofproto.ApplyActions(ofproto.Output{Port: ofproto.PortInPort}, ofproto.ToGroup{ID: n.group}))
+			}
+		}
+	case routing.BroadcastDHCP:
+		for _, port := range []uint16{67, 68} {
+			flood(prioFlood, n.of(ofproto.InPort(n.port), group, ofproto.IPv4(), ofproto.IPProto(protoUDP), ofproto.TransportDst(protoUDP, port)))
+		}
+		for _, port := range []uint16{546, 547} {
+			flood(prioFlood, n.of(ofproto.InPort(n.port), group, ofproto.IPv6(), ofproto.IPProto(protoUDP), ofproto.TransportDst(protoUDP, port)))
+		}
+	}
+	c.emit(about, RoleReturn, fabricDeliver, prioLearn, n.of(group), ofproto.GotoTable(fabricReturn))
+}
+
+const protoUDP = 17 // RFC 768
+
+// learn learns the host of the sender of a packet that came by a tunnel.
+func (c *fabricCompiler) learn(n *spanning) ofproto.Learn {
+	return ofproto.Learn{Table: fabricLearned, Priority: prioLearn, Cookie: CookieOf(n.object(), RoleLearned), Idle: learnIdle, Limit: learnLimit,
+		Specs: ofproto.SpecsOf(append([]ofproto.LearnSpec{
+			ofproto.LearnField(ofproto.LearnMatch, ofproto.Whole(ofproto.FieldMetadata), ofproto.Whole(ofproto.FieldMetadata)),
+			ofproto.LearnField(ofproto.LearnMatch, ofproto.Whole(ofproto.FieldEthDst), ofproto.Whole(ofproto.FieldEthSrc)),
+		}, c.backToSender()...)...)}
+}
+
+// backToSender returns the actions of a learned flow, which send packets to the host that sent the
+// packet that was learned from.
+func (c *fabricCompiler) backToSender() []ofproto.LearnSpec {
+	src, dst := ofproto.Whole(ofproto.FieldTunIPv4Src), ofproto.Whole(ofproto.FieldTunIPv4Dst)
+	if len(c.peers) > 0 && c.peers[0].Tunnel.Address.Is6() {
+		src, dst = ofproto.Whole(ofproto.FieldTunIPv6Src), ofproto.Whole(ofproto.FieldTunIPv6Dst)
+	}
+	id := ofproto.Whole(ofproto.FieldTunID)
+	return []ofproto.LearnSpec{
+		ofproto.LearnField(ofproto.LearnLoad, id, id),
+		ofproto.LearnField(ofproto.LearnLoad, dst, src),
+		ofproto.LearnPort(ofproto.Whole(ofproto.FieldInPort16)),
+	}
+}
+
+// gateway emits the flows for interface l on n.
+func (c *fabricCompiler) gateway(n *spanning, l *fabricLeg) {
+	about := l.object()
+	from, to := ofproto.EthSrc(l.MAC), ofproto.EthDst(l.MAC)
+	if l.port != 0 {
+		in, out := ofproto.InPort(l.port), ofproto.Output{Port: l.port}
+		c.emit(about, RoleCarry, fabricAdmit, prioHost, ofproto.MatchOf(in, from), n.enter(fabricResolve))
+		for _, answer := range answersTo(l.MAC) {
+			c.emit(about, RoleResolved, fabricAdmit, prioResolved, ofproto.MatchOf(append(answer, in)...), n.enter(fabricAsked))
+		}
+		for _, answer := range answersTo(l.MAC) {
+			c.emit(about, RoleResolved, fabricArrive, prioResolved, n.of(answer...), ofproto.ApplyActions(c.learn(n), out))
+		}
+		group := ofproto.EthDstBits(groupBit, groupBit)
+		c.emit(about, RoleArrive, fabricArrive, prioAsks, n.of(from, group, ofproto.ARP(), ofproto.ARPOp(arpRequest)),
+			ofproto.ApplyActions(c.asked(n, ofproto.FieldARPOp), out))
+		c.emit(about, RoleArrive, fabricArrive, prioAsks, n.of(from, group, ofproto.IPv6(), ofproto.IPProto(protoICMPv6), ofproto.ICMPv6Type(ndSolicitation)),
+			ofproto.ApplyActions(c.asked(n, ofproto.FieldICMPv6Type), out))
+		c.emit(about, RoleLocal, fabricArrive, prioMulticast, n.of(from, group), ofproto.Instructions{})
+		c.emit(about, RoleArrive, fabricArrive, prioRouted, n.of(from), ofproto.ApplyActions(out))
+		c.emit(about, RoleReturn, fabricReturn, prioHost, ofproto.MatchOf(in), ofproto.ApplyActions(ofproto.Output{Port: ofproto.PortInPort}))
+	}
+	c.emit(about, RoleLocal, fabricArrive, prioGateway, n.of(to), ofproto.Instructions{})
+	c.emit(about, RoleLocal, fabricLocal, prioGateway, n.of(from), ofproto.Instructions{})
+	c.emit(about, RoleLocal, fabricLocal, prioGateway, n.of(to), ofproto.Instructions{})
+	for _, a := range l.addresses() {
+		for _, m := range n.requests(a) {
+			c.emit(about, RoleLocal, fabricArrive, prioRequest, m, ofproto.Instructions{})
+			c.emit(about, RoleLocal, fabricResolve, prioRequest, m, ofproto.GotoTable(fabricReturn))
+		}
+	}
+}
+
+// asked learns that the sender of a request, which came by a tunnel, waits for the answer: an ARP
+// reply or an advertisement from the requested address.
+func (c *fabricCompiler) asked(n *spanning, kind ofproto.FieldID) ofproto.Learn {
+	match := func(f ofproto.FieldID, v uint64) ofproto.LearnSpec {
+		return ofproto.LearnValue(ofproto.LearnMatch, ofproto.Whole(f), v)
+	}
+	specs := []ofproto.LearnSpec{ofproto.LearnField(ofproto.LearnMatch, ofproto.Whole(ofproto.FieldMetadata), ofproto.Whole(ofproto.FieldMetadata))}
+	if kind == ofproto.FieldARPOp {
+		specs = append(specs, match(ofproto.FieldEthType, 0x0806), match(ofproto.FieldARPOp, arpReply),
+			ofproto.LearnField(ofproto.LearnMatch, ofproto.Whole(ofproto.FieldARPSPA), ofproto.Whole(ofproto.FieldARPTPA)))
+	} else {
+		specs = append(specs, match(ofproto.FieldEthType, 0x86dd), match(ofproto.FieldIPProto, protoICMPv6), match(ofproto.FieldICMPv6Type, ndAdvertisement),
+			ofproto.LearnField(ofproto.LearnMatch, ofproto.Whole(ofproto.FieldNDTarget), ofproto.Whole(ofproto.FieldNDTarget)))
+	}
+	return ofproto.Learn{Table: fabricAsked, Priority: prioLearn, Cookie: CookieOf(n.object(), RoleLearned), Hard: askedHard, Limit: learnLimit,
+		Specs: ofproto.SpecsOf(append(specs, c.backToSender()...)...)}
+}
+
+// addresses returns the addresses of l, including the link-local one that the kernel assigns.
+func (l *fabricLeg) addresses() []netip.Addr {
+	leg := leg{Interface: l.Interface}
+	out := leg.addresses6()
+	for _, p := range l.Addresses {
+		if p.Addr().Is4() {
+			out = append(out, p.Addr())
+		}
+	}
+	return out
+}
+
+// requests returns the matches of multicast requests for the MAC address of a.
+func (n *spanning) requests(a netip.Addr) []ofproto.Match {
+	group := ofproto.EthDstBits(groupBit, groupBit)
+	if a.Is4() {
+		return []ofproto.Match{n.of(group, ofproto.ARP(), ofproto.ARPOp(arpRequest), ofproto.ARPTargetIP(a))}
+	}
+	return []ofproto.Match{n.of(group, ofproto.IPv6(), ofproto.IPProto(protoICMPv6), ofproto.ICMPv6Type(ndSolicitation), ofproto.NDTarget(a))}
+}
+
+// machine emits the flows for port p on n.
+func (c *fabricCompiler) machine(n *spanning, p *routing.Port) {
+	about := routing.Object{Kind: routing.KindPort, ID: p.ID}
+	host := c.hostOf(p)
+	if host == nil || c.tunnel(host) == 0 {
+		if p.Host == c.host {
+			c.emit(about, RoleImposter, fabricArrive, prioHost, n.of(ofproto.EthSrc(p.MAC)), ofproto.Instructions{})
+			for _, a := range p.Addresses {
+				for _, m := range n.requests(a) {
+					c.emit(about, RoleKnown, fabricResolve, prioHost, m, ofproto.GotoTable(fabricReturn))
+				}
+			}
+		}
+		return
+	}
+	c.emit(about, RoleArrive, fabricArrive, prioHost, n.of(ofproto.EthSrc(p.MAC)), ofproto.ApplyActions(ofproto.Output{Port: n.port}))
+	c.emit(about, RoleTunnelOut, fabricDeliver, prioHost, n.of(ofproto.EthDst(p.MAC)), ofproto.ApplyActions(c.send(n, host)...))
+	for _, a := range p.Addresses {
+		c.proxy(n, p, a)
+	}
+}
+
+// proxy emits the flows that answer requests for the MAC address of p, which is on another host.
+func (c *fabricCompiler) proxy(n *spanning, p *routing.Port, a netip.Addr) {
+	about := routing.Object{Kind: routing.KindPort, ID: p.ID}
+	back := []ofproto.Action{ofproto.SetField{Field: ofproto.EthSrc(p.MAC)}, ofproto.Output{Port: ofproto.PortInPort}}
+	if a.Is4() {
+		if c.can.Has(CanAnswerARP) {
+			answer := answerARP(p.MAC, a)
+			c.emit(about, RoleProxy, fabricResolve, prioHost, n.requests(a)[0], ofproto.Do(answer, ofproto.Goto{Table: fabricAnswer}))
+			c.emit(about, RoleProxy, fabricAnswer, prioHost, n.of(ofproto.ARP(), ofproto.ARPOp(arpReply), ofproto.ARPSourceIP(a)), ofproto.ApplyActions(back...))
+		}
+		return
+	}
+	if !c.can.Has(CanAnswerND) {
+		return
+	}
+	group := ofproto.IPv6Dst(alone(solicitedNode(a)))
+	asks := append(solicits(a), ofproto.IPv6(), group, ofproto.EthDst(groupMAC(solicitedNode(a))))
+	on := ofproto.Goto{Table: fabricAnswer}
+	c.emit(about, RoleProxy, fabricResolve, prioHost, n.of(append(asks, ofproto.NDOptionsType(ndOptionSourceMAC))...),
+		ofproto.Do(advertise(a, ndSolicited|ndOverride,
+			ofproto.Move{Src: ofproto.Whole(ofproto.FieldNDSLL), Dst: ofproto.Whole(ofproto.FieldEthDst)},
+			ofproto.Move{Src: ofproto.Whole(ofproto.FieldIPv6Src), Dst: ofproto.Whole(ofproto.FieldIPv6Dst)}), on))
+	c.emit(about, RoleProxy, fabricResolve, prioHost+1, n.of(append(asks, ofproto.IPv6Src(alone(unspecified6)), ofproto.NDOptionsType(0), ofproto.NDSourceMAC(ofproto.MAC{}))...),
+		ofproto.Do(advertise(a, ndOverride,
+			ofproto.SetField{Field: ofproto.EthDst(groupMAC(allNodes))},
+			ofproto.SetField{Field: ofproto.IPv6Dst(alone(allNodes))}), on))
+	c.emit(about, RoleProxy, fabricAnswer, prioHost, n.of(ofproto.IPv6(), ofproto.IPProto(protoICMPv6), ofproto.ICMPv6Type(ndAdvertisement), ofproto.NDTarget(a)),
+		ofproto.ApplyActions(append([]ofproto.Action{ofproto.SetField{Field: ofproto.NDTargetMAC(p.MAC)}}, back...)...))
+}
+
+// rest ends each table: with the next table or an explicit drop, so that dropped packets are
+// counted. It also drops requests with an impossible sender, see [compiler.refuse].
+func (c *fabricCompiler) rest() {
+	about := hostObject(c.host)
+	for _, m := range []ofproto.Match{
+		ofproto.MatchOf(ofproto.ARP(), ofproto.ARPOp(arpRequest), ofproto.ARPSourceMAC(ofproto.MAC{})),
+		ofproto.MatchOf(ofproto.ARP(), ofproto.ARPOp(arpRequest), ofproto.ARPSourceMACBits(groupBit, groupBit)),
+	} {
+		c.emit(about, RoleForged, fabricResolve, prioResolved, m, ofproto.Instructions{})
+	}
+	next := map[ofproto.TableID]ofproto.TableID{fabricLocal: fabricResolve, fabricResolve: fabricDeliver, fabricDeliver: fabricLearned, fabricLearned: fabricReturn}
+	for t := fabricAdmit; t <= fabricReturn; t++ {
+		role, do := RoleDrop, ofproto.Instructions{}
+		if to := next[t]; to != 0 {
+			role, do = RoleNext, ofproto.GotoTable(to)
+		}
+		c.emit(about, role, t, prioDrop, ofproto.Match{}, do)
+	}
+}
