@@ -25,7 +25,7 @@ func recognizes(r *routing.Router, s *session) bool {
 
 // routerOf returns the router whose bridge is the switch of s, nil if no router has it.
 func (w *world) routerOf(s *session) *routerState {
-	for _, st := range w.routers {
+	for _, st := range w.states() {
 		if recognizes(st.router, s) {
 			return st
 		}
@@ -153,7 +153,7 @@ func (c *Controller) leave(w *world, s *session) {
 			c.external.retired[b] = nil
 		}
 	}
-	for _, st := range w.routers {
+	for _, st := range w.states() {
 		if st.session == s {
 			st.attached(nil)
 			c.bridgePorts(st.router, nil)
@@ -167,7 +167,7 @@ func (c *Controller) switchReported(w *world, s *session, id string, r reconcile
 	if c.cleared(w, s, r) {
 		return
 	}
-	st := w.routers[id]
+	st := w.state(id)
 	if st == nil || st.session != s {
 		return
 	}
@@ -186,7 +186,7 @@ func (c *Controller) switchReported(w *world, s *session, id string, r reconcile
 
 // touch marks the router of a session for compilation.
 func (w *world) touch(s *session) {
-	for id, st := range w.routers {
+	for id, st := range w.states() {
 		if st.session == s {
 			w.dirty[id] = true
 		}

@@ -67,8 +67,8 @@ func (c *Controller) awaited(w *world, wt *waiter) iter.Seq[string] {
 			yield("")
 			return
 		}
-		for _, id := range wt.routers {
-			st := w.routers[id]
+		for id := range w.touched(wt.routers) {
+			st := w.state(id)
 			var waits bool
 			switch {
 			case len(c.retiring(id)) > 0:
@@ -104,7 +104,7 @@ func (c *Controller) pending(w *world, wt *waiter) (out []Pending) {
 
 // reason returns why wt waits for a router.
 func (c *Controller) reason(w *world, wt *waiter, router string) string {
-	st, problems := w.routers[router], w.lifecycle.Problems[router]
+	st, problems := w.state(router), w.lifecycle.Problems[router]
 	if u := w.lifecycle.NotMade[router]; u != "" && (st == nil || st.session == nil) {
 		problems = append(slices.Clone(problems), u)
 	}

@@ -79,7 +79,7 @@ func (c *Controller) probeAndLead(ctx context.Context, s *session) error {
 // switchProbed sets the capabilities of the switch of s and lets its session lead.
 func (c *Controller) switchProbed(w *world, s *session, can compile.Capabilities) {
 	s.can, s.probed = can, true
-	for id, st := range w.routers {
+	for id, st := range w.states() {
 		if st.session == s {
 			w.dirty[id] = true
 			c.compile(w) // with the new capabilities

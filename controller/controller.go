@@ -43,6 +43,8 @@ type Config struct {
 	OVSDB string
 	// IntegrationBridge is the bridge that has the ports of machines.
 	IntegrationBridge string
+	// Host is the ID of this host among the hosts of the intent.
+	Host string
 	// EchoInterval is the time after which a silent switch is probed. After twice that time it
 	// is disconnected. 0 means 5 s.
 	EchoInterval time.Duration

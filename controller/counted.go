@@ -61,7 +61,7 @@ func (c *Controller) packetsLimited(router, iface, kind string, packets int) {
 // about returns the data needed to interpret the flows of a session's switch.
 func (c *Controller) about(ctx context.Context, s *session) (counters.About, error) {
 	return ask(ctx, c, func(w *world) counters.About {
-		for _, st := range w.routers {
+		for _, st := range w.states() {
 			if st.session == s && st.gen != 0 {
 				return counters.About{Router: st.router, Program: st.program, Index: w.intent.Index}
 			}

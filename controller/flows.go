@@ -38,7 +38,7 @@ func (c *Controller) Flows(ctx context.Context, router string) (iter.Seq[Flow], 
 		program compile.Program
 	}
 	from, err := ask(ctx, c, func(w *world) (from source) {
-		if st := w.routers[router]; st != nil {
+		if st := w.state(router); st != nil {
 			from = source{true, st.session, st.program}
 		}
 		return from

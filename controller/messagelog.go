@@ -21,14 +21,14 @@ func (c *Controller) LogMessages(ctx context.Context, router string) error {
 
 // logMessages switches message logging to another router.
 func (c *Controller) logMessages(w *world, router string) error {
-	if router != "" && w.routers[router] == nil {
+	if router != "" && w.state(router) == nil {
 		return fmt.Errorf("%w: router %q", ledger.ErrNotFound, router)
 	}
-	if st := w.routers[w.logged]; st != nil && st.session != nil {
+	if st := w.state(w.logged); st != nil && st.session != nil {
 		st.session.conn.LogMessages(nil)
 	}
 	w.logged = router
-	if st := w.routers[router]; st != nil && st.session != nil {
+	if st := w.state(router); st != nil && st.session != nil {
 		st.session.logMessages(c.messages.With(zap.String("router", router)))
 	}
 	return nil

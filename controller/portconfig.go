@@ -46,7 +46,7 @@ func (c *Controller) configure(ctx context.Context, s *session) error {
 		lead   bool
 	}
 	now, err := ask(ctx, c, func(w *world) turn {
-		for _, st := range w.routers {
+		for _, st := range w.states() {
 			if st.session == s {
 				return turn{st.router, w.lead}
 			}

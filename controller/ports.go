@@ -7,7 +7,6 @@ import (
 
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
-	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
@@ -27,7 +26,7 @@ type portTable struct {
 	mu      sync.Mutex
 	byNo    map[ofproto.PortNo]ofproto.Port       // nil if no description was requested yet
 	early   map[ofproto.PortNo]ofproto.PortStatus // the latest updates received during a description; nil if none is under way
-	names   []string                              // of the ports that the router uses, sorted
+	names   []string                              // of the ports that the bridge needs, sorted
 	partial bool                                  // some ports did not fit into byNo
 	changed chan struct{}                         // capacity 1: byNo has changed since the last numbers
 	wants   chan struct{}                         // capacity 1: the router uses other ports, which may be among those that did not fit
@@ -40,13 +39,8 @@ func newPortTable() portTable {
 	return portTable{changed: make(chan struct{}, 1), wants: make(chan struct{}, 1)}
 }
 
-// use sets which ports the router of the bridge uses.
-func (t *portTable) use(r *routing.Router) {
-	names := make([]string, 0, 2*len(r.Interfaces))
-	for i := range r.Interfaces {
-		names = append(names, r.Interfaces[i].PatchName(), r.Interfaces[i].TapName())
-	}
-	slices.Sort(names)
+// use sets the names, sorted, of the ports that the bridge needs.
+func (t *portTable) use(names []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if slices.Equal(t.names, names) {

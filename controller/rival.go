@@ -112,11 +112,12 @@ func describeAddr(a net.Addr) string {
 func (c *Controller) recognize(ctx context.Context, s *session) error {
 	type bridge struct {
 		router  *routing.Router // nil if no router has it
+		ports   []string        // that it uses
 		retired bool
 	}
 	b, err := ask(ctx, c, func(w *world) (has bridge) {
 		if st := w.routerOf(s); st != nil {
-			has.router = st.router
+			has.router, has.ports = st.router, w.portsOf(st)
 		}
 		for b := range c.external.retired {
 			has.retired = has.retired || w.lead && b.is(s)
@@ -127,7 +128,7 @@ func (c *Controller) recognize(ctx context.Context, s *session) error {
 	case err != nil:
 		return err
 	case b.router != nil:
-		s.ports.use(b.router)
+		s.ports.use(b.ports)
 	case !b.retired:
 		return unknownBridge(s)
 	}

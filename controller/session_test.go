@@ -102,13 +102,10 @@ func TestPortsShareMemory(t *testing.T) {
 	const most = 1000
 	short := make(map[string]int)
 	budget := ofconn.NewBudget(most*portBytes, func(bridge string) { short[bridge]++ })
-	router := func(tap string) *routing.Router {
-		return &routing.Router{ID: "r", Fallback: routing.FallbackNamespace, Interfaces: []routing.Interface{{ID: "i", PatchPort: "patch", TapPort: tap}}}
-	}
 	table := func(bridge string, ports int) *portTable {
 		pt := newPortTable()
 		pt.share = budget.Share(bridge)
-		pt.use(router("tap"))
+		pt.use([]string{"patch", "tap"})
 		pt.expect()
 		for i := range ports {
 			pt.describe([]ofproto.Port{{No: ofproto.PortNo(100 + i), Name: fmt.Sprint("p", i)}})
@@ -143,7 +140,7 @@ func TestPortsShareMemory(t *testing.T) {
 	if short["large"] != 0 || short["liar0"] == 0 || short["late"] != 1 {
 		t.Errorf("reported as short of memory: %v", short)
 	}
-	late.use(router(fmt.Sprint("p", ownPorts)))
+	late.use([]string{fmt.Sprint("p", ownPorts), "patch"})
 	select {
 	case <-late.wants:
 	default:

@@ -32,7 +32,7 @@ func (c *Controller) standBy(ctx context.Context) error {
 	defer look.Stop()
 	for {
 		bridges, err := ask(ctx, c, func(w *world) (names []string) {
-			for _, st := range w.routers {
+			for _, st := range w.states() {
 				if name := st.router.BridgeName(); name != "" {
 					names = append(names, name)
 				}

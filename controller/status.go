@@ -18,8 +18,9 @@ type Status struct {
 	Problems []string       `json:"problems,omitempty"`
 	Limits   []LimitStatus  `json:"limits,omitempty"` // reached in the last 5 minutes; not problems of routers
 	Intent   IntentStatus   `json:"intent"`
-	OVSDB    *OVSDBStatus   `json:"ovsdb,omitempty"` // absent if OVSDB is not configured
-	Routers  []RouterStatus `json:"routers"`         // sorted by ID
+	OVSDB    *OVSDBStatus   `json:"ovsdb,omitempty"`  // absent if OVSDB is not configured
+	Fabric   *RouterStatus  `json:"fabric,omitempty"` // the fabric bridge; nil if the host has none
+	Routers  []RouterStatus `json:"routers"`          // sorted by ID
 }
 
 // An IntentStatus describes the intent.
@@ -138,6 +139,10 @@ func (c *Controller) status(w *world) Status {
 		}
 	}
 	s.Settled = w.lead && len(s.Problems) == 0 && (c.lifecycle == nil || c.lifecycleComplete(w) && w.lifecycle.Settled)
+	if w.fabric != nil {
+		f := c.routerStatus(w, w.fabric)
+		s.Fabric, s.Settled = &f, s.Settled && f.Settled
+	}
 	for _, st := range w.sorted() {
 		r := c.routerStatus(w, st)
 		s.Settled = s.Settled && r.Settled

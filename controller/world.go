@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -24,6 +25,7 @@ import (
 type world struct {
 	intent  *ledger.Intent
 	routers map[string]*routerState // by ID; the routers of the intent
+	fabric  *routerState            // the fabric bridge; nil if the host has none
 	dirty   map[string]bool         // routers to compile
 
 	unjudged    map[string]bool // routers whose conditions may have changed
@@ -103,11 +105,9 @@ func (c *Controller) runWorld(ctx context.Context, first *ledger.Intent) error {
 func (c *Controller) compile(w *world) {
 	for id := range w.dirty {
 		w.unjudged[id] = true
-		if st := w.routers[id]; st != nil && st.session != nil {
-			st.session.ports.use(st.router)
-			facts := st.facts()
-			c.bridgePorts(st.router, facts.Ports)
-			st.program = compile.Recompile(st.program, w.intent.Index, st.router, facts)
+		if st := w.state(id); st != nil && st.session != nil {
+			st.session.ports.use(w.portsOf(st))
+			c.recompile(w, st)
 			st.gen++
 			st.wanted = append(st.wanted, version{st.gen, w.intent.Revision, st.asked, st.program, st.announce})
 			st.announce = nil
@@ -118,6 +118,20 @@ func (c *Controller) compile(w *world) {
 		}
 	}
 	clear(w.dirty)
+}
+
+// recompile compiles the program of a router's bridge, or of the fabric bridge.
+func (c *Controller) recompile(w *world, st *routerState) {
+	facts := st.facts()
+	if st == w.fabric {
+		st.program = compile.CompileFabric(st.program, w.intent.Index, compile.FabricFacts{Host: c.cfg.Host, Ports: facts.Ports, Can: facts.Can})
+		return
+	}
+	if w.fabric != nil {
+		facts.Host = c.cfg.Host
+	}
+	c.bridgePorts(st.router, facts.Ports)
+	st.program = compile.Recompile(st.program, w.intent.Index, st.router, facts)
 }
 
 // facts returns the facts about the router's bridge, which must be connected, and its
@@ -170,7 +184,7 @@ func (w *world) neighboursRead(router string, resolved []netip.Addr) {
 // bridgePorts gives the ports of r's bridge to the lifecycle; nil if the bridge is not
 // connected.
 func (c *Controller) bridgePorts(r *routing.Router, ports compile.Ports) {
-	if c.lifecycle != nil && r.Bridge.Managed {
+	if c.lifecycle != nil && r.Bridge.Managed && r.ID != routing.FabricBridge {
 		c.lifecycle.Ports(r.ID, ports)
 	}
 }
@@ -182,14 +196,14 @@ func (c *Controller) setIntent(w *world, next *ledger.Intent, touched []string) 
 	if last == nil || last.Layout != next.Layout || last.Complete != next.Complete {
 		c.setLayout(w, next)
 	}
-	for _, id := range touched {
+	for id := range w.touched(touched) {
 		w.dirty[id] = true
-		if st := w.routers[id]; st != nil && st.asked.IsZero() && w.lead {
+		if st := w.state(id); st != nil && st.asked.IsZero() && w.lead {
 			st.asked = next.Since
 		}
 	}
 	if last != nil && last.Complete != next.Complete {
-		for id := range w.routers {
+		for id := range w.states() {
 			w.dirty[id] = true
 		}
 	}
@@ -227,10 +241,49 @@ func (c *Controller) setLayout(w *world, next *ledger.Intent) {
 			left = append(left, st.session)
 		}
 	}
+	if s := c.setFabric(w); s != nil {
+		left = append(left, s)
+	}
 	c.retire(w, left)
 	c.announceMoves(w)
 	if c.lifecycle != nil {
 		c.lifecycle.Want(lifecycleIntent(next))
+	}
+}
+
+// touched yields the IDs of routers that a change touches, and that of the fabric bridge.
+func (w *world) touched(routers []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, id := range routers {
+			if !yield(id) {
+				return
+			}
+		}
+		if w.fabric != nil {
+			yield(w.fabric.router.ID)
+		}
+	}
+}
+
+// state returns the state of the router called id, or of the fabric bridge; nil if there is none.
+func (w *world) state(id string) *routerState {
+	if w.fabric != nil && id == w.fabric.router.ID {
+		return w.fabric
+	}
+	return w.routers[id]
+}
+
+// states yields the states of all routers and of the fabric bridge.
+func (w *world) states() iter.Seq2[string, *routerState] {
+	return func(yield func(string, *routerState) bool) {
+		for id, st := range w.routers {
+			if !yield(id, st) {
+				return
+			}
+		}
+		if w.fabric != nil {
+			yield(w.fabric.router.ID, w.fabric)
+		}
 	}
 }
 

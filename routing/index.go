@@ -300,3 +300,16 @@ func (x *Index) Having(ids IDs) (out IDs) {
 	}
 	return out
 }
+
+// Spans reports whether the host called id has tunnels to other hosts.
+func Spans(x *Index, id string) bool {
+	if h := x.Host(id); h == nil || !h.Tunnel.Address.IsValid() {
+		return false
+	}
+	for h := range x.Hosts("") {
+		if h.ID != id && h.Tunnel.Address.IsValid() {
+			return true
+		}
+	}
+	return false
+}
