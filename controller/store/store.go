@@ -126,7 +126,7 @@ func (s *Store) measure() {
 	s.size.Store(&size)
 }
 
-// cannot sets the reason that writes fail; nil if they work.
+// cannot sets the reason that writes fail. If the parameter is nil, writes work.
 func (s *Store) cannot(why error) {
 	if why == nil {
 		s.why.Store(nil)
