@@ -46,7 +46,7 @@ func sinceBoot() time.Duration {
 type Jump struct {
 	flows int // number of flows or sums
 	first ofproto.Flow
-	grown Tally         // of the first
+	grown Tally         // growth of the first one
 	in    time.Duration // the time in which they grew
 }
 
@@ -72,9 +72,9 @@ func (r *reading) implausible(f ofproto.Flow, grown Tally) {
 	r.jump.flows++
 }
 
-// resume continues the sums the growth of the first reading from where the previous daemon
-// left them. Subjects that it had not reported may have been counted since the start of the
-// machine.
+// resume continues the sums of the first reading from the values of the previous daemon.
+// Subjects that the previous daemon had not reported may have been counted since the start of
+// the machine.
 func (r *reading) resume(kept *keptCounters) {
 	since := r.at
 	if kept.At < since {
