@@ -3,7 +3,6 @@ package ovstrace
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -48,8 +47,14 @@ func Run(ctx context.Context, conn net.Conn, bridge string, p ofproto.Packet) (s
 // entries has some 40 million.
 const maxAnswer = 64 << 20
 
+// A CommandError is the error with which ovs-vswitchd answers a command.
+type CommandError string
+
+func (e CommandError) Error() string { return string(e) }
+
 // Call runs an ovs-appctl command over a connection to the control socket of ovs-vswitchd,
-// and returns its output (lib/unixctl.c: JSON-RPC 1.0).
+// and returns its output (lib/unixctl.c: JSON-RPC 1.0). The error is a [CommandError] if
+// ovs-vswitchd answers with one.
 func Call(ctx context.Context, conn net.Conn, command string, args ...string) (string, error) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
@@ -72,7 +77,7 @@ func Call(ctx context.Context, conn net.Conn, command string, args ...string) (s
 	case err != nil:
 		return "", err
 	case reply.Error != "":
-		return "", errors.New(strings.TrimSpace(reply.Error))
+		return "", CommandError(strings.TrimSpace(reply.Error))
 	}
 	return reply.Result, nil
 }
