@@ -13,7 +13,7 @@ type State struct {
 	Revision     uint64         // of the intent
 	Objects      map[string]int // of the intent, by kind
 	Quarantined  map[string]int // objects that cannot be used, by kind
-	Machines     map[string]int // ports that are up, by whether their machine is on the integration bridge
+	Machines     map[string]int // ports that are up, by the state of their machine, see ofdvr_ports_seen
 	FileMistakes int            // mistakes in the latest version of the topology file
 	Store        *Store         // nil if no store is configured
 	OVSDB        *OVSDB         // nil if no OVSDB is configured
@@ -57,7 +57,7 @@ type Connection struct {
 
 // Counters are the counters of a router that do not belong to an interface, route or port.
 type Counters struct {
-	Age     float64           // in seconds; less than 0: the switch was not read yet
+	Age     float64           // in seconds; less than 0 if the switch was not read yet
 	Dropped map[string]uint64 // packets, by reason
 }
 
