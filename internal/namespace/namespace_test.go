@@ -315,7 +315,7 @@ func TestForeignLink(t *testing.T) {
 	}
 }
 
-// A link outside that has the tap's name but is not a tap is not moved.
+// If a link outside has the tap's name but is not a tap, it is not moved.
 func TestForeignLinkOutside(t *testing.T) {
 	d := fresh(t)
 	putRight(t, d)
@@ -385,7 +385,8 @@ func TestNamespaceOfAnotherRouter(t *testing.T) {
 	}
 }
 
-// TestLeftover finds the file that a creator leaves behind when it dies before the mount.
+// TestLeftover uses a namespace file without a mount, as remains if its creator dies before
+// the mount.
 func TestLeftover(t *testing.T) {
 	d := fresh(t)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -397,8 +398,8 @@ func TestLeftover(t *testing.T) {
 	putRight(t, d)
 }
 
-// A process with its own mount namespace sees namespaces being created and deleted, as with those of
-// `ip netns add`.
+// A process with its own mount namespace can see that namespaces are created and deleted, as
+// with `ip netns add`.
 func TestVisibleInOtherMountNamespaces(t *testing.T) {
 	d := fresh(t)
 	d.Taps = nil
@@ -542,7 +543,7 @@ func TestWatch(t *testing.T) {
 	run(t, "ip", "-n", d.Name, "link", "set", "lo", "down")
 	select {
 	case <-w.Changed():
-		t.Error("reported a namespace that is not followed any more")
+		t.Error("reported a namespace that is no longer watched")
 	case <-time.After(50 * time.Millisecond):
 	}
 	cancel()

@@ -24,7 +24,7 @@ func Dial(ctx context.Context, dir string) (net.Conn, error) {
 }
 
 // Socket returns the path of the control socket of the ovs-vswitchd whose run directory is
-// dir. read reads a file.
+// dir. The function read reads a file.
 func Socket(read func(string) ([]byte, error), dir string) (string, error) {
 	pid, err := read(filepath.Join(dir, "ovs-vswitchd.pid"))
 	if err != nil {
@@ -43,8 +43,8 @@ func Run(ctx context.Context, conn net.Conn, bridge string, p ofproto.Packet) (s
 	return text, nil
 }
 
-// maxAnswer is how many bytes ovs-vswitchd may answer with: a MAC table of a million
-// entries has some 40 million.
+// maxAnswer is the maximum size of an answer of ovs-vswitchd in bytes. A MAC table of a
+// million entries has about 40 million bytes.
 const maxAnswer = 64 << 20
 
 // A CommandError is the error with which ovs-vswitchd answers a command.
