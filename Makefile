@@ -76,9 +76,9 @@ prepare: $(NFPM) $(GOTESTSUM) ## install and download what all targets for tests
 	@scripts/setup.sh --neutron
 	@scripts/setup.sh --kernel
 
-# Compilers, linters and tests collect garbage less often, which saves up to a fifth of their CPU time. Programs that
+# Compilers and tests collect garbage less often, which saves up to a fifth of their CPU time. Programs that
 # tests start in the lab have Go's default, see lab.Isolate.
-test test-full test-neutron test-kernel lint: export GOGC ?= 400
+test test-full test-neutron test-kernel: export GOGC ?= 400
 
 test: $(NFPM) $(GOTESTSUM) ## run every test, on a real Open vSwitch where this machine can
 	@scripts/setup.sh --tests

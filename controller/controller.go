@@ -194,7 +194,7 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 			return nil, err
 		}
 		c.stuck = c.lifecycle.Stuck
-		c.machines = machines.NewObserver(c.lifecycle, cfg.OVSDB, cfg.IntegrationBridge)
+		c.machines = machines.NewObserver(c.lifecycle, cfg.OVSDB, cfg.IntegrationBridge, c.bridgeConnected)
 	}
 	return c, nil
 }

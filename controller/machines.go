@@ -29,6 +29,20 @@ func (c *Controller) lookForMachines(ctx context.Context, look func(*machines.Ob
 	return look(c.machines, ctx)
 }
 
+// bridgeConnected reports whether a bridge that we manage, and so an ovs-vswitchd beside the
+// database, is connected.
+func (c *Controller) bridgeConnected(ctx context.Context) bool {
+	yes, err := ask(ctx, c, func(w *world) bool {
+		for _, st := range w.routers {
+			if st.session != nil && st.router.Bridge.Managed {
+				return true
+			}
+		}
+		return false
+	})
+	return err == nil && yes
+}
+
 const (
 	// A scrape waits no longer for ovs-vswitchd's answer about machines. Then it uses the
 	// previous answer, if that is recent enough.
@@ -36,8 +50,8 @@ const (
 	machinesAge      = time.Minute
 )
 
-// CountMachines returns the number of ports in each state, or nil if it is not known and
-// cannot be read soon.
+// CountMachines returns the number of ports in each state. If ovs-vswitchd does not answer soon,
+// and has not in the last minute, all are unknown.
 func (c *Controller) CountMachines(ctx context.Context) (machines.Counts, error) {
 	x, err := ask(ctx, c, (*world).index)
 	if err != nil {
@@ -48,7 +62,7 @@ func (c *Controller) CountMachines(ctx context.Context) (machines.Counts, error)
 	e, err := c.Machines(soon)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		if e = c.machines.Latest(machinesAge); e == nil {
-			return nil, nil
+			e = machines.Nothing(c.cfg.IntegrationBridge, "ovs-vswitchd does not answer")
 		}
 	} else if err != nil {
 		return nil, err

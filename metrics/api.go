@@ -47,7 +47,7 @@ func (e *api) Requests(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		a := answer{ResponseWriter: w, begun: func(status int) {
-			method, route := "other", "other" // for anything unknown, so that a client cannot create series
+			method, route := "other", "other" // for all unknown methods and routes, so that a client cannot create series
 			if slices.Contains(methods, r.Method) {
 				method = r.Method
 			}
@@ -65,7 +65,7 @@ func (e *api) Requests(h http.Handler) http.Handler {
 // An answer is a ResponseWriter that reports the start of the response.
 type answer struct {
 	http.ResponseWriter
-	begun func(status int) // nil after the call
+	begun func(status int) // nil after it was called
 }
 
 func (a *answer) begin(status int) {

@@ -13,8 +13,7 @@ import (
 	"github.com/ofdvr/ofdvr/metrics"
 )
 
-// Each request is counted once, with the route that handled it, and a client cannot
-// create series.
+// Each request is counted once, with the route that handled it. A client cannot create series.
 func TestRequests(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	mux := http.NewServeMux()

@@ -13,8 +13,8 @@ import (
 	"github.com/ofdvr/ofdvr/metrics"
 )
 
-// BenchmarkScrape measures a scrape of 500 routers with two interfaces each, without the
-// time to read the switches.
+// BenchmarkScrape measures a scrape of 500 routers with two interfaces each. The time to read
+// the switches is not included.
 func BenchmarkScrape(b *testing.B) {
 	state := metrics.State{States: []string{"a", "b", "c", "d", "e", "f", "g", "h", "i"}}
 	for i := range 500 {

@@ -1,6 +1,6 @@
-// Package metrics exposes the controller to Prometheus. Only package main imports it:
-// other packages declare the small interface that they report to, and the types here
-// implement these interfaces.
+// Package metrics exposes the controller to Prometheus. Only package main imports it. Other
+// packages declare the small interface that they report to, and the types here implement these
+// interfaces.
 package metrics
 
 import (
@@ -49,8 +49,8 @@ type ovsdb struct {
 	transactTime prometheus.Histogram
 }
 
-// New returns Events and registers their metrics, and those of the process and the
-// build, with reg. It panics if they are already registered there.
+// New returns Events and registers their metrics with reg, together with the metrics of the
+// process and of the build. It panics if they are already registered there.
 func New(reg prometheus.Registerer, version string) *Events {
 	e := &Events{
 		openflow: openflow{
@@ -114,14 +114,15 @@ func counters(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ofdvr_" + name, Help: help}, labels)
 }
 
-// histogram returns a histogram with 16 exponential buckets: shortest seconds, and each
-// bucket twice as long as the one before.
+// histogram returns a histogram with 16 exponential buckets. The first bucket ends at the
+// parameter shortest, in seconds. Each further bucket ends at twice the time of the one
+// before.
 func histogram(name, help string, shortest float64) prometheus.Histogram {
 	return prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ofdvr_" + name, Help: help, Buckets: prometheus.ExponentialBuckets(shortest, 2, 16)})
 }
 
-// begin creates the series of the given label values with 0, so that the first event is
-// an increase.
+// begin creates the series of the given label values with the value 0, so that the first event
+// is an increase.
 func begin(c *prometheus.CounterVec, values ...string) {
 	for _, v := range values {
 		c.WithLabelValues(v)

@@ -13,7 +13,7 @@ type State struct {
 	Revision     uint64         // of the intent
 	Objects      map[string]int // of the intent, by kind
 	Quarantined  map[string]int // objects that cannot be used, by kind
-	Machines     map[string]int // ports that are up, by whether their machine is on the integration bridge; empty: not known
+	Machines     map[string]int // ports that are up, by the state of their machine, see ofdvr_ports_seen
 	FileMistakes int            // mistakes in the latest version of the topology file
 	Store        *Store         // nil if no store is configured
 	OVSDB        *OVSDB         // nil if no OVSDB is configured
@@ -57,7 +57,7 @@ type Connection struct {
 
 // Counters are the counters of a router that do not belong to an interface, route or port.
 type Counters struct {
-	Age     float64           // in seconds; less than 0: the switch was not read yet
+	Age     float64           // in seconds; less than 0 if the switch was not read yet
 	Dropped map[string]uint64 // packets, by reason
 }
 
@@ -112,7 +112,7 @@ var (
 	descRevision  = desc("intent_revision", "Revision of the intent, which grows with each change.")
 	descObjects   = desc("intent_objects", "Objects of the intent, by kind: network, router or port.", "kind")
 	descHeld      = desc("intent_quarantined_objects", "Objects of the topology file and the store that are invalid and not used, by kind: network, router or port.", "kind")
-	descMachines  = desc("ports_seen", "Ports that are up, by state: seen (the machine is on the integration bridge, in the VLAN of its network), not_seen (there is no trace of it), elsewhere (it is in another VLAN, or has another MAC address), unknown (it cannot be looked for). Absent while ovs-vswitchd does not answer.", "state")
+	descMachines  = desc("ports_seen", "Ports that are up, by state: seen (the machine is on the integration bridge, in the VLAN of its network), not_seen (there is no trace of it), elsewhere (it is in another VLAN, or has another MAC address), unknown (it cannot be looked for: ovs-vswitchd or ovsdb-server does not run or answer, or another daemon leads).", "state")
 	descProblems  = desc("problems", "Problems that ofdvr status shows, by router; the router is empty for problems of the whole daemon.", byRouter...)
 	descMistakes  = desc("topology_file_mistakes", "Mistakes in the latest version of the topology file. A running daemon does not use a version with mistakes; a starting one uses its valid objects.")
 	descWritable  = desc("store_writable", "1 if the store, which holds the objects written through the API, is writable, else 0; absent without a store.")

@@ -48,6 +48,9 @@ func seenText(m api.Machine) string {
 		where = m.BridgePort + ", no VLAN"
 		if m.VLAN != nil && *m.VLAN != 0 {
 			where = fmt.Sprintf("%s, VLAN %d", m.BridgePort, *m.VLAN)
+			if m.Tagged && !m.Remote {
+				where += " tagged"
+			}
 		}
 	}
 	switch {

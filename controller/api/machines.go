@@ -15,10 +15,11 @@ import (
 type Machine struct {
 	Port       string  `json:"port" doc:"ID of the port"`
 	Network    string  `json:"network" doc:"ID of its network"`
-	State      string  `json:"state" enum:"seen,not_seen,elsewhere,unknown" doc:"seen: it is on the integration bridge, in the VLAN of its network. not_seen: there is no trace of it. elsewhere: it is in another VLAN, or has another MAC address. unknown: it cannot be looked for"`
+	State      string  `json:"state" enum:"seen,not_seen,elsewhere,unknown" doc:"seen: it is on the integration bridge, in the VLAN of its network. not_seen: there is no trace of it. elsewhere: it is in another VLAN, or has another MAC address. unknown: it cannot be looked for, as ovs-vswitchd does not run, or for another reason"`
 	BridgePort string  `json:"bridge_port,omitempty" doc:"The port of the integration bridge where it is or should be"`
 	OFPort     uint32  `json:"ofport,omitempty" doc:"The OpenFlow number of bridge_port"`
 	VLAN       *uint16 `json:"vlan,omitempty" doc:"In which it is there; 0: none. Absent without bridge_port"`
+	Tagged     bool    `json:"tagged,omitempty" doc:"Its packets have a VLAN tag at bridge_port, which is a trunk port. Absent: they have none"`
 	WantedVLAN uint16  `json:"wanted_vlan,omitempty" doc:"The VLAN of its network. Absent: it is not known"`
 	Remote     bool    `json:"remote,omitempty" doc:"bridge_port connects other hosts, and the machine is behind it"`
 	Says       string  `json:"says" doc:"The evidence, in words"`
@@ -107,7 +108,7 @@ func (s *service) machine(ctx context.Context, id string) (*Machine, error) {
 }
 
 func machineDocument(p *routing.Port, m machines.Sighting) Machine {
-	d := Machine{Port: p.ID, Network: p.Network, State: string(m.State), BridgePort: m.Port, OFPort: uint32(m.OFPort), WantedVLAN: m.Wanted, Remote: m.Remote, Says: m.Says, Remedy: m.Remedy}
+	d := Machine{Port: p.ID, Network: p.Network, State: string(m.State), BridgePort: m.Port, OFPort: uint32(m.OFPort), WantedVLAN: m.Wanted, Tagged: m.Tagged, Remote: m.Remote, Says: m.Says, Remedy: m.Remedy}
 	if m.Port != "" {
 		d.VLAN = &m.VLAN
 	}

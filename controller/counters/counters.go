@@ -1,8 +1,8 @@
-// Package counters adds up the counters of the switches' flows. Flows come and go and daemons
-// restart; the sums never decrease.
+// Package counters adds up the counters of the switches' flows. The sums never decrease, even
+// when flows are deleted or daemons restart.
 //
-// A [Reader] for each connection reads its switch on request. A [Book] has the sums, and saves
-// them in a file before it reports them.
+// Each connection has a [Reader], which reads the switch on request. A [Book] has the sums,
+// and saves them in a file before it reports them.
 package counters
 
 import (
@@ -31,29 +31,29 @@ func (t *Tally) add(u Tally) {
 // A Snapshot has the counters of all routers. They never decrease, even when flows are
 // installed again or the daemon restarts.
 type Snapshot struct {
-	At      time.Duration // when it was taken, since the daemon began
+	At      time.Duration // time of the snapshot, since the start of the daemon
 	Routers []Router      // in the order of the sources
-	Ports   []Port        // those with the most packets first, at most [Config.Ports]
+	Ports   []Port        // ports with the most packets first, at most [Config.Ports]
 }
 
 // A Router has the counters of one router's switch.
 type Router struct {
 	Router string
-	// Known: there are counters, because the switch was read or the previous daemon saved
-	// some.
+	// Known means that there are counters, because the switch was read or the previous daemon
+	// saved some.
 	Known      bool
 	Read       bool          // the switch was read
 	Age        time.Duration // since the reading, if Read
 	Connected  bool
-	Load       ofconn.Load // of the connection, if Connected
-	Total      ByRole      // of flows that do not belong to a single interface
+	Load       ofconn.Load // load of the connection, if Connected
+	Total      ByRole      // counters of flows that do not belong to a single interface
 	Interfaces []Object    // in the order of the intent
 	Routes     []Object    // in the order of the intent
 }
 
-// An Object has the counters of one interface or route. Those of an interface include the
-// flows of its ports, so that packets routed out of it have [compile.RoleDeliver] or
-// [compile.RoleExtra].
+// An Object has the counters of one interface or route. The counters of an interface include
+// the flows of its ports. Packets that were routed out of the interface have
+// [compile.RoleDeliver] or [compile.RoleExtra].
 type Object struct {
 	ID     string // of a route: its destination
 	ByRole ByRole
@@ -73,7 +73,7 @@ func (b ByRole) Sum(roles ...compile.Role) (t Tally) {
 // Routed returns the packets that the switch routed out of an interface.
 func (b ByRole) Routed() Tally { return b.Sum(compile.RoleDeliver, compile.RoleExtra) }
 
-// fallbackReasons are the roles of flows that hand packets to the kernel, by the reason in
+// fallbackReasons has the roles of flows that hand packets to the kernel, by the reason in
 // metrics and texts.
 var fallbackReasons = map[string][]compile.Role{
 	"ttl":       {compile.RoleTTL},
@@ -84,7 +84,8 @@ var fallbackReasons = map[string][]compile.Role{
 	"other":     {compile.RoleFallback},
 }
 
-// LimitedKinds are the roles of what meters have dropped, by the kind in metrics and texts.
+// LimitedKinds has the roles of packets that meters have dropped, by the kind in metrics and
+// texts.
 var LimitedKinds = map[string]compile.Role{
 	"resolution": compile.RoleLimitedResolution,
 	"echo":       compile.RoleLimitedEcho,
@@ -92,8 +93,8 @@ var LimitedKinds = map[string]compile.Role{
 	"unknown":    compile.RoleLimitedUnknown,
 }
 
-// Limited returns how many packets of an interface meters have dropped, by kind: resolution,
-// echo, ttl and unknown.
+// Limited returns the number of packets of an interface that meters have dropped, by kind:
+// resolution, echo, ttl and unknown.
 func (b ByRole) Limited() map[string]uint64 {
 	out := make(map[string]uint64, len(LimitedKinds))
 	for kind, role := range LimitedKinds {
@@ -102,9 +103,9 @@ func (b ByRole) Limited() map[string]uint64 {
 	return out
 }
 
-// Fallback returns how many packets of an interface were handed to the kernel, or
-// dropped where the router has no namespace, by reason: ttl, mtu, exception,
-// no_route, unknown and other.
+// Fallback returns the number of packets of an interface that were handed to the kernel, or
+// were dropped because the router has no namespace. The numbers are by reason: ttl, mtu,
+// exception, no_route, unknown and other.
 func (b ByRole) Fallback() map[string]uint64 {
 	out := make(map[string]uint64, len(fallbackReasons))
 	for reason, roles := range fallbackReasons {
@@ -120,9 +121,9 @@ type Port struct {
 }
 
 const (
-	// budget is how long [Book.Snapshot] waits for switches.
+	// budget is the time that [Book.Snapshot] waits for switches.
 	budget = 30 * time.Millisecond
-	// timeout is how long a switch may take to answer one request.
+	// timeout is the time that a switch may take to answer one request.
 	timeout = 5 * time.Second
 )
 
@@ -130,14 +131,14 @@ const (
 type Config struct {
 	// File keeps the counters while no daemon runs; "" means that they are lost.
 	File string
-	// Ports is how many ports a snapshot includes, those with the most packets first; 0 means
-	// none, a negative number all.
+	// Ports is the number of ports in a snapshot. Ports with the most packets come first. 0
+	// means no ports, and a negative number means all ports.
 	Ports int
-	// Refused is called when counters of a router were not added because they grew by an
-	// implausible amount.
+	// Refused is called when a router's counters grew by an implausible amount and were
+	// therefore not added.
 	Refused func(router string, j *Jump)
 	// Limited is called with the number of packets of an interface that meters have dropped
-	// since the previous reading; kind is a key of [LimitedKinds].
+	// since the previous reading. The parameter kind is a key of [LimitedKinds].
 	Limited func(router, iface, kind string, packets int)
 	// SaveFailed is called when the file could not be written.
 	SaveFailed func(error)
@@ -149,7 +150,7 @@ type Book struct {
 	cfg   Config
 	began time.Time
 
-	mu      sync.Mutex // guards the fields below, and what they refer to
+	mu      sync.Mutex // guards the fields below, and the values that they refer to
 	loaded  bool       // the file has been read
 	routers map[string]*routerCounters
 	news    bool // something was counted that is not in the file
@@ -161,12 +162,12 @@ func NewBook(cfg Config) *Book { return &Book{cfg: cfg, began: time.Now()} }
 // A Source is a router for a [Book.Snapshot].
 type Source struct {
 	Router *routing.Router
-	Reader *Reader // of its switch; nil if not connected
+	Reader *Reader // reads the router's switch; nil if not connected
 }
 
-// Snapshot requests readings of the connected switches and returns the counters. It waits a
-// short time only (budget), which is enough for current values (maxAge) unless a switch has
-// very many flows; that switch's counters come from its latest reading.
+// Snapshot requests readings of the connected switches and returns the counters. It waits for
+// a short time only (budget). That is enough for current values (maxAge), unless a switch has
+// very many flows. The counters of such a switch come from its latest reading.
 func (b *Book) Snapshot(ctx context.Context, sources []Source) Snapshot {
 	await(ctx, sources, (*Reader).ask)
 	b.mu.Lock()
@@ -184,15 +185,15 @@ func (b *Book) Snapshot(ctx context.Context, sources []Source) Snapshot {
 			reported[p.subject()], b.news = true, true
 		}
 	}
-	if b.news { // before they are reported
+	if b.news { // saved before they are reported
 		b.save()
 		b.news = false
 	}
 	return out
 }
 
-// Glance is Snapshot without ports, for a caller that polls all day and shows only differences.
-// It writes no file, and limits the readings of slow switches to one part in glanceShare of the
+// Glance is Snapshot without ports, for a caller that polls all day and shows only
+// differences. It writes no file. A slow switch is read during at most 1/glanceShare of the
 // time.
 func (b *Book) Glance(ctx context.Context, sources []Source) Snapshot {
 	await(ctx, sources, (*Reader).glance)

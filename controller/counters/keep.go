@@ -12,24 +12,25 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Counters must outlive the daemon, because a scrape after a restart must not show less than
-// one before it. The switch's own counters go on meanwhile. So for each sum the file has the
-// value that was reported last, and the part of it that was counted by flows that are gone:
-// the rest is still in the switch. The file is on a file system that a restart of the machine
-// clears, as it clears the switch's counters.
+// Counters must outlive the daemon, because they must not be smaller after a restart. The
+// switch continues to count while no daemon runs. Therefore the file has two values for each
+// sum: the value that was reported last, and the part of it that was counted by deleted flows.
+// The rest is still in the counters of the switch. The file is on a file system that a restart
+// of the machine clears. The restart clears the switch's counters too.
 
 // keptCounters is the file's entry for one router.
 type keptCounters struct {
 	Reported sums // the sums, as last reported
-	// Before is the part of Reported that the flows in the switch have not counted: it was
-	// counted by flows that are gone. It is negative (modulo 2^64) where the flows have
-	// counted an implausible amount that was not added.
+	// Before is the part of Reported that was counted by deleted flows, not by the flows that
+	// are now in the switch. It is negative (modulo 2^64) if the flows have counted an
+	// implausible amount that was not added.
 	Before sums
-	At     time.Duration `json:",omitempty"` // time of the reading, since the start of the machine; 0: not known
+	At     time.Duration `json:",omitempty"` // time of the reading, since the start of the machine; 0 if not known
 }
 
-// load reads the counters that the previous daemon saved, at the first call. If the file
-// cannot be read, it logs that and counting starts from the values of the switches.
+// load reads the counters that the previous daemon saved. It does so at the first call only.
+// If the file cannot be read, load logs a warning and counting starts from the values of the
+// switches.
 func (b *Book) load() {
 	if b.loaded {
 		return

@@ -10,18 +10,18 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// The sums are permanent, so what a switch reports is checked before it is added: a counter
-// cannot grow by more than a link carries.
+// The sums are permanent, so the counters that a switch reports are checked before they are
+// added. A counter cannot grow by more than a link carries.
 
-// What a link of 1 Tbit/s carries in a second: bytes, and packets of the smallest size
-// including the gaps between them.
+// A link of 1 Tbit/s carries these bytes in a second, and this number of packets of the
+// smallest size, including the gaps between them.
 const (
 	linkBytes   = 125e9
 	linkPackets = 1.5e9
 )
 
-// countingDelay is added to the time in which a counter may have grown: Open vSwitch adds the
-// datapath's counters with a delay.
+// countingDelay is added to the time in which a counter may have grown, because Open vSwitch
+// adds the datapath's counters with a delay.
 const countingDelay = time.Minute
 
 // carried returns the most that a flow can count in d.
@@ -46,7 +46,7 @@ func sinceBoot() time.Duration {
 type Jump struct {
 	flows int // number of flows or sums
 	first ofproto.Flow
-	grown Tally         // of the first
+	grown Tally         // growth of the first one
 	in    time.Duration // the time in which they grew
 }
 
@@ -72,8 +72,9 @@ func (r *reading) implausible(f ofproto.Flow, grown Tally) {
 	r.jump.flows++
 }
 
-// resume continues the sums of the first reading from where the previous daemon left them.
-// Subjects that it had not reported may have been counted since the start of the machine.
+// resume continues the sums of the first reading from the values of the previous daemon.
+// Subjects that the previous daemon had not reported may have been counted since the start of
+// the machine.
 func (r *reading) resume(kept *keptCounters) {
 	since := r.at
 	if kept.At < since {
@@ -98,12 +99,13 @@ func (r *reading) resume(kept *keptCounters) {
 	}
 }
 
-// continued returns the next value of a counter whose last reported value is reported, and
-// which is sum according to the flows' current counters. It never decreases. If it grew by
-// more than limit, it stays and ok is false.
+// continued returns the next value of a counter. Its last reported value is the parameter
+// reported, and its value from the flows' current counters is the parameter sum. A counter
+// never decreases. If it grew by more than limit, continued returns the last value, and ok is
+// false.
 func continued(reported, sum uint64, limit uint64) (next uint64, ok bool) {
 	switch grown := sum - reported; {
-	case grown > math.MaxInt64: // negative: flows are gone
+	case grown > math.MaxInt64: // negative, because flows were deleted
 		return reported, true
 	case grown > limit:
 		return reported, false

@@ -22,9 +22,9 @@ func TestCarried(t *testing.T) {
 	}
 }
 
-// Implausible growth of a counter is not added: at the first reading, at a later one, and at
-// the first after a restart of the daemon. Everything else is added, including what that flow
-// counts later.
+// Implausible growth of a counter is not added. This holds at the first reading, at a later
+// one, and at the first after a restart of the daemon. Everything else is added, including the
+// later growth of that flow.
 func TestImplausibleCountersAreNotAdded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := newFixture(t, 0)

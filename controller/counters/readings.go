@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	// maxAge is how old a reading may be that is reported as current.
+	// maxAge is the maximum age of a reading that is reported as current.
 	maxAge = time.Second
-	// A switch that takes longer to read than a request waits is read periodically while there
-	// were requests within interest: every interval, but for at most one part in share of the
-	// time.
+	// If reading a switch takes longer than a request waits, the switch is read periodically,
+	// as long as the last request is more recent than interest. The time between readings is
+	// interval. The readings take at most 1/share of the time.
 	interval = 10 * time.Second
 	share    = 5
 	interest = 2 * time.Minute
-	// glanceShare is share for [Book.Glance].
+	// glanceShare replaces share in [Book.Glance].
 	glanceShare = 20
-	// slice is how many flows are requested at a time. A switch does nothing else while it
-	// answers, so a change of flows may have to wait for that. Then it gets a pause of
-	// sliceRest times as long.
+	// slice is the number of flows that are requested at a time. A switch does nothing else
+	// while it answers, so a change of flows may have to wait. After the answer the switch
+	// gets a pause that is sliceRest times as long as the answer took.
 	slice     = 2048
 	sliceRest = 4
 )
@@ -41,18 +41,18 @@ type readings struct {
 	mu     sync.Mutex    // guards the fields below
 	wanted time.Time     // time of the latest request
 	began  time.Time     // start of the latest reading; zero if there was none, or it failed
-	pause  time.Duration // how long after began no other reading is needed
+	pause  time.Duration // time after began in which no other reading is needed
 	took   time.Duration // duration of the latest reading
-	now    chan struct{} // closed when the current reading ends; nil if none is under way
-	next   chan struct{} // closed when the reading after that ends
+	now    chan struct{} // closed when the current reading ends; nil if there is no current reading
+	next   chan struct{} // closed when the reading after the current one ends
 }
 
 func newReadings() readings {
 	return readings{asked: make(chan struct{}, 1), next: make(chan struct{})}
 }
 
-// ask requests a reading and returns a channel that is closed when it has ended. nil means
-// that the latest reading is fresh enough.
+// ask requests a reading and returns a channel that is closed when the reading has ended. It
+// returns nil if the latest reading is fresh enough.
 func (r *readings) ask() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -60,7 +60,8 @@ func (r *readings) ask() <-chan struct{} {
 	return r.request()
 }
 
-// glance is ask for [Book.Glance]: a slow switch is read less often, and only after a request.
+// glance is the variant of ask for [Book.Glance]. A slow switch is read less often, and only
+// after a request.
 func (r *readings) glance() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -70,7 +71,7 @@ func (r *readings) glance() <-chan struct{} {
 	return r.request()
 }
 
-// request is ask for a caller that holds mu.
+// request is ask for a caller that holds r.mu.
 func (r *readings) request() <-chan struct{} {
 	if r.fresh() {
 		return r.now // nil if it has ended
@@ -99,8 +100,8 @@ func (r *readings) begin() {
 	r.now, r.next = r.next, make(chan struct{})
 }
 
-// end records the end of a reading, and returns when the next one should begin without a request;
-// or zero if it should not. A failed reading does not count.
+// end records the end of a reading. It returns the time when the next reading should begin
+// without a request, or zero if no reading should. A failed reading is ignored.
 func (r *readings) end(ok bool) (next time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -130,15 +131,15 @@ type Reader struct {
 	readings
 }
 
-// About is what is needed to interpret the flows of a switch.
+// About has the data for interpreting the flows of a switch.
 type About struct {
-	Router  *routing.Router // nil: not known yet
+	Router  *routing.Router // nil if not known yet
 	Program compile.Program
 	Index   *routing.Index
 }
 
-// Reader returns a reader for the switch at conn. It does not read during changes, and calls
-// about at the start of each reading.
+// Reader returns a reader for the switch at conn. The reader does not read during changes. It
+// calls the function about at the start of each reading.
 func (b *Book) Reader(conn *ofconn.Conn, changes *Changes, about func(context.Context) (About, error), log *zap.Logger) *Reader {
 	return &Reader{book: b, conn: conn, changes: changes, about: about, log: log, readings: newReadings()}
 }
@@ -169,8 +170,8 @@ func (r *Reader) Run(ctx context.Context) error {
 	}
 }
 
-// read reads the switch, adds its counters to the sums, and reports whether it did. After an
-// error nothing is added: half a reading would be counted twice the next time.
+// read reads the switch, adds its counters to the sums, and reports whether it did so. After
+// an error nothing is added, because the next reading would count the same part again.
 func (r *Reader) read(ctx context.Context) (bool, error) {
 	now, err := r.about(ctx)
 	if err != nil || now.Router == nil {
@@ -209,7 +210,7 @@ func (r *Reader) read(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	rc.add(got, metered, program.Objects, b.cfg.Ports)
-	if !rc.taken.IsZero() { // else the previous reading may be long ago
+	if !rc.taken.IsZero() { // otherwise the previous reading may be long ago
 		b.limited(id, got.counted.few)
 	}
 	routes := make(map[string]bool, len(now.Router.Routes))
@@ -234,7 +235,8 @@ func (r *Reader) read(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// limited reports what the meters of a router have dropped since the previous reading.
+// limited reports the packets that the meters of a router have dropped since the previous
+// reading.
 func (b *Book) limited(router string, counted sums) {
 	for kind, role := range LimitedKinds {
 		for about, t := range counted {
@@ -257,8 +259,8 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// flows reads part i of 2^halves of the switch's flows. It first waits until no change of
-// flows is under way.
+// flows reads part i of the switch's flows, which are divided into 2^halves parts. It first
+// waits until no change of flows is in progress.
 func (r *Reader) flows(ctx context.Context, i, halves int, take func([]ofproto.FlowStats) error) error {
 	if err := r.changes.wait(ctx); err != nil {
 		return err
@@ -270,11 +272,11 @@ func (r *Reader) flows(ctx context.Context, i, halves int, take func([]ofproto.F
 	return r.conn.EachFlow(ctx, filter, take)
 }
 
-// meterTable is a table without flows. What a meter has dropped, or counted, is added as if it were a
-// flow in this table, with the meter's number as its priority.
+// meterTable is a table without flows. The packets that a meter has dropped, or counted, are
+// added as if a flow in this table had counted them, with the meter's number as its priority.
 const meterTable ofproto.TableID = 0xfe
 
-// metered returns what the meters of a program have dropped, or counted.
+// metered returns the packets that the meters of a program have dropped, or counted.
 func (r *Reader) metered(ctx context.Context, p compile.Program) (out []ofproto.FlowStats, err error) {
 	if len(p.Meters) == 0 {
 		return nil, nil
@@ -306,8 +308,8 @@ func (r *Reader) metered(ctx context.Context, p compile.Program) (out []ofproto.
 	return out, err
 }
 
-// Changes counts the changes of a switch's flows that are under way; its counters are not read
-// meanwhile. The zero value is ready for use.
+// Changes counts the current changes of a switch's flows. The switch's counters are not read
+// during a change. The zero value is ready for use.
 type Changes struct {
 	mu    sync.Mutex
 	open  int
@@ -331,7 +333,7 @@ func (c *Changes) Begin() (end func()) {
 	}
 }
 
-// wait waits until no change is under way.
+// wait waits until no change is in progress.
 func (c *Changes) wait(ctx context.Context) error {
 	c.mu.Lock()
 	ended := c.ended
@@ -347,12 +349,12 @@ func (c *Changes) wait(ctx context.Context) error {
 	}
 }
 
-// manyCounting is how many flows with a nonzero counter beyond the desired ones are read from
-// a switch.
+// manyCounting is the largest number of unwanted flows with a nonzero counter that are read
+// from a switch.
 const manyCounting = 5_000
 
-// Enough returns an error if a switch returns far more flows than it should have: more than
-// twice its program plus more.
+// Enough returns an error if the number n of flows that a switch returns is far too large. The
+// limit is twice the number in the program, plus the parameter more.
 func Enough(n int, p compile.Program, more int) error {
 	if most := 2*p.Flows.Len() + more; n > most {
 		return fmt.Errorf("%w: it returned more than %d flows, but should have %d", ofconn.ErrTooLong, most, p.Flows.Len())

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Counters are read on request when they are older than a second; those of a slow switch less
-// often; after a failed reading at once.
+// Counters are read on request when they are older than a second. Counters of a slow switch
+// are read less often. After a failed reading they are read at once.
 func TestReadingSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReadings()
@@ -34,10 +34,10 @@ func TestReadingSchedule(t *testing.T) {
 			t.Fatal("there is no first reading to wait for")
 		}
 		if next := take(10*time.Millisecond, true); next != 0 {
-			t.Errorf("after a short reading: the next without a request in %v", next)
+			t.Errorf("after a short reading: the next reading without a request is in %v", next)
 		}
 		if !ended(first) {
-			t.Error("the first reading has ended, but not for its waiter")
+			t.Error("the first reading has ended, but its waiter still waits")
 		}
 		if r.ask() != nil {
 			t.Error("a fresh reading is repeated")
@@ -53,7 +53,7 @@ func TestReadingSchedule(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second)
 		if next := r.end(true); time.Until(next) != 12*time.Second {
-			t.Errorf("after a long reading: the next in %v", time.Until(next))
+			t.Errorf("after a long reading: the next reading is in %v", time.Until(next))
 		}
 		time.Sleep(11 * time.Second)
 		if r.ask() != nil || r.due() {
@@ -65,12 +65,12 @@ func TestReadingSchedule(t *testing.T) {
 		}
 		for range int(interest / interval) {
 			if next := take(100*time.Millisecond, true); next != interval {
-				t.Errorf("the next in %v", next)
+				t.Errorf("the next reading is in %v", next)
 			}
 			time.Sleep(interval - 100*time.Millisecond)
 		}
 		if next := take(100*time.Millisecond, true); next != 0 {
-			t.Errorf("without recent requests, the next is in %v", next)
+			t.Errorf("without recent requests, the next reading is in %v", next)
 		}
 		time.Sleep(interval)
 		take(3*time.Second, false)
@@ -80,7 +80,7 @@ func TestReadingSchedule(t *testing.T) {
 	})
 }
 
-// A reading waits for all changes that are under way, and not for those that have ended.
+// A reading waits for all current changes, and not for changes that have ended.
 func TestReadingWaitsForChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c Changes
@@ -94,7 +94,7 @@ func TestReadingWaitsForChanges(t *testing.T) {
 		synctest.Wait()
 		select {
 		case <-waited:
-			t.Fatal("it did not wait for the second change")
+			t.Fatal("the reading did not wait for the second change")
 		default:
 		}
 		second()
@@ -107,14 +107,14 @@ func TestReadingWaitsForChanges(t *testing.T) {
 	})
 }
 
-// A glance reads a switch as often as it is taken, unless that takes long: then a twentieth of
-// the time, and nothing is read without a request.
+// Each glance reads the switch, unless reading takes long. A slow switch is read for at most a
+// twentieth of the time, and never without a request.
 func TestGlanceLeavesSlowSwitchesAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReadings()
 		take := func(took time.Duration) (next time.Time) {
 			r.begin()
-			time.Sleep(took) // in no time: the clock is the bubble's
+			time.Sleep(took) // takes no real time, because the clock is the bubble's
 			return r.end(true)
 		}
 		for range 3 {
@@ -125,13 +125,13 @@ func TestGlanceLeavesSlowSwitchesAlone(t *testing.T) {
 			time.Sleep(15 * time.Second)
 		}
 		r.glance()
-		take(90 * time.Millisecond) // as long as it takes when many are read at a time
+		take(90 * time.Millisecond) // the usual time when many switches are read at a time
 		time.Sleep(15 * time.Second)
 		if r.glance() == nil {
 			t.Error("a switch that takes 90 ms is left alone for more than 15 s")
 		}
 		if next := take(4 * time.Second); !next.IsZero() {
-			t.Errorf("it is read again unasked in %v", time.Until(next))
+			t.Errorf("it is read again without a request in %v", time.Until(next))
 		}
 		time.Sleep(75 * time.Second)
 		if r.glance() != nil {

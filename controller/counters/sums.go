@@ -14,12 +14,13 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// A subject is what packets are counted for: the flows of one role of an interface and its
-// ports (id "": of the router), of a route, or of a port.
+// Packets are counted for subjects. A subject is the flows of one role that belong to an
+// interface and its ports, to a route, or to a port. If id is "", the flows belong to the
+// router.
 type subject struct {
 	kind  routing.Kind
 	id    string
-	iface string // through which a port is reached, else ""
+	iface string // the interface of a port; "" for other kinds
 	role  compile.Role
 }
 
@@ -49,8 +50,8 @@ func (s sums) add(about subject, t Tally) {
 	s[about] = sum
 }
 
-// name is the subject without its role, as the key in the file. For an interface it is the ID,
-// which has no control characters.
+// name returns the subject without its role, as the key in the file. For an interface it is
+// the ID, which has no control characters.
 func (s subject) name() string {
 	if s.kind == routing.KindInterface {
 		return s.id
@@ -124,7 +125,7 @@ func (c counts) all() iter.Seq2[subject, Tally] {
 	}
 }
 
-// raise makes every sum at least as large as in least.
+// raise makes every sum at least as large as the sum in least.
 func (c counts) raise(least sums) {
 	for about, t := range least {
 		now := c.of(about)[about]
@@ -133,19 +134,19 @@ func (c counts) raise(least sums) {
 }
 
 // routerCounters has the sums of one router. The holder of turn may read the fields guarded by
-// Book.mu, and only it replaces them.
+// Book.mu. Only the holder replaces them.
 type routerCounters struct {
 	router string
 	turn   chan struct{}    // capacity 1; full: the switch is being read
 	last   map[uint64]Tally // flows with a nonzero counter at the last reading, by their hash; guarded by turn
 
 	sums     counts
-	there    sums             // the part of sums that flows present at the last reading have counted; for ports only those reported, or about to be
+	there    sums             // the part of sums counted by flows that existed at the last reading; of ports only those in reported, and those in the next report
 	kept     *keptCounters    // from the previous daemon, until the first reading
-	taken    time.Time        // start of the last reading; zero if none
-	at       time.Duration    // the same, since the start of the machine
+	taken    time.Time        // start of the last reading; zero if there was none
+	at       time.Duration    // start of the last reading, since the start of the machine
 	top      []Port           // the ports with the most packets, at most [Config.Ports]
-	reported map[subject]bool // ports that have been reported; the file must have them
+	reported map[subject]bool // ports that have been reported, so the file must have them
 }
 
 func newRouterCounters(router string) *routerCounters {
@@ -158,9 +159,9 @@ type reading struct {
 	last    map[uint64]Tally
 	there   counts
 	counted counts        // since the previous reading
-	at      time.Duration // its start, since the start of the machine
-	elapsed time.Duration // since the previous reading or, for the first, since the start of the machine
-	jump    *Jump         // counters that were not added; nil if all were added
+	at      time.Duration // start of the reading, since the start of the machine
+	elapsed time.Duration // time since the previous reading; for the first reading, since the start of the machine
+	jump    *Jump         // describes counters that were not added; nil if all were added
 
 	// Computed by [routerCounters.sum].
 	sums counts
@@ -177,11 +178,12 @@ func (rc *routerCounters) begin() *reading {
 }
 
 // Flows are identified by a hash. Among a million flows, the probability that two have the
-// same is one in ten million.
+// same hash is one in ten million.
 var flowSeed = maphash.MakeSeed()
 
 // add adds a part of a reading. A flow with a smaller counter than before was installed again
-// in between. Implausible growth is not added; the flow counts on from its new value.
+// in the meantime. Implausible growth is not added. Later growth of the flow is counted from
+// its new value.
 func (rc *routerCounters) add(r *reading, stats []ofproto.FlowStats, objects compile.Objects, ports int) {
 	limit := carried(r.elapsed + time.Since(r.began))
 	for i := range stats {
@@ -205,7 +207,7 @@ func (rc *routerCounters) add(r *reading, stats []ofproto.FlowStats, objects com
 		if !known {
 			continue
 		}
-		if rc.kept == nil && !since.within(limit) { // else resume checks it
+		if rc.kept == nil && !since.within(limit) { // otherwise resume checks it
 
 			r.implausible(fs.Flow, since)
 			since = Tally{}
@@ -217,8 +219,8 @@ func (rc *routerCounters) add(r *reading, stats []ofproto.FlowStats, objects com
 	}
 }
 
-// sum computes the sums of a complete reading. exists reports whether the intent has a port or
-// a route.
+// sum computes the sums of a complete reading. The function exists reports whether the intent
+// has a port or a route.
 func (rc *routerCounters) sum(r *reading, ports int, exists func(subject) bool) {
 	r.sums = counts{maps.Clone(rc.sums.few), maps.Clone(rc.sums.ports)}
 	if rc.kept != nil {
@@ -239,7 +241,7 @@ func (rc *routerCounters) sum(r *reading, ports int, exists func(subject) bool) 
 	r.top = r.sums.ports.most(rc.router, ports)
 }
 
-// settle makes a reading, after sum, the last one.
+// settle makes r the last reading. It is called after sum.
 func (rc *routerCounters) settle(r *reading) {
 	rc.last, rc.taken, rc.at, rc.kept, rc.sums, rc.top = r.last, r.began, r.at, nil, r.sums, r.top
 	rc.there = r.there.few

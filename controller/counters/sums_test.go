@@ -21,7 +21,7 @@ import (
 type fixture struct {
 	rc      *routerCounters
 	objects compile.Objects
-	flows   []ofproto.FlowStats // of the program
+	flows   []ofproto.FlowStats // all flows of the program
 	there   map[int]bool        // the flows that the switch has, by index
 	want    sums
 	ports   int
@@ -97,8 +97,8 @@ func (b *fixture) restart(t *rapid.T) {
 	b.rc = restored("r", &kept)
 }
 
-// Whatever happens to the flows and the daemon, the sums are the flows' counters at readings:
-// nothing is missing or counted twice.
+// After any changes of the flows and restarts of the daemon, the sums equal the flows'
+// counters at the readings. Nothing is missing or counted twice.
 func TestSumsMatchFlowCounters(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := newFixture(t, -1)
@@ -118,7 +118,7 @@ func TestSumsMatchFlowCounters(t *testing.T) {
 					b.want.add(about, n)
 				}
 			},
-			"jump": func(t *rapid.T) { // more than a link carries: not added
+			"jump": func(t *rapid.T) { // more than a link carries, so it is not added
 				b.read(t)
 				i := rapid.IntRange(0, len(b.flows)-1).Draw(t, "flow")
 				if fs := &b.flows[i]; b.there[i] && fs.Packets < 1<<62 {
@@ -127,12 +127,12 @@ func TestSumsMatchFlowCounters(t *testing.T) {
 				b.read(t)
 			},
 			"remove": func(t *rapid.T) {
-				b.read(t) // what is counted after the last reading is lost
+				b.read(t) // packets that are counted after the last reading are lost
 				i := rapid.IntRange(0, len(b.flows)-1).Draw(t, "flow")
 				b.there[i], b.flows[i].Packets, b.flows[i].Bytes = false, 0, 0
 			},
 			"install": func(t *rapid.T) {
-				b.read(t) // else a flow that soon counts more than before would look unchanged
+				b.read(t) // otherwise a flow that soon counts more than before would look unchanged
 				b.there[rapid.IntRange(0, len(b.flows)-1).Draw(t, "flow")] = true
 			},
 			"read":    func(t *rapid.T) { b.read(t) },
@@ -162,8 +162,8 @@ func copied(rc *routerCounters) *routerCounters {
 	return &c
 }
 
-// The ports with the most packets are the first ones of all ports sorted, without ports that
-// are not in the intent.
+// The ports with the most packets are the first ports in the sorted list of all ports of the
+// intent.
 func TestPortsWithTheMostPackets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rc := newRouterCounters("r")
@@ -187,14 +187,14 @@ func TestPortsWithTheMostPackets(t *testing.T) {
 		rc.settle(r)
 		for _, p := range rc.top {
 			if p.Port == "0" {
-				t.Error("a port that is gone is still there")
+				t.Error("a deleted port is still there")
 			}
 		}
 	})
 }
 
-// The file has subjects of every kind. A file of a daemon that knew only interfaces is still
-// read.
+// The file has subjects of every kind. A file from an older daemon, with interfaces only, can
+// still be read.
 func TestKeptCounters(t *testing.T) {
 	s := sums{
 		{routing.KindInterface, "i 1", "", compile.RoleIn}:         {1, 10},

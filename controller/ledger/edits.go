@@ -97,17 +97,18 @@ func cascadeNetwork(x *routing.Index, id string, c *routing.Change) {
 	}
 }
 
-// A Snapshot is a router with everything on its networks, see [ReplaceRouter].
+// A Snapshot is a router, its networks and their ports; see [ReplaceRouter].
 type Snapshot struct {
 	Router   routing.Router
-	Networks []routing.Network // that the router has interfaces on; those that exist may be omitted
+	Networks []routing.Network // the router's networks; existing networks may be omitted
 	Ports    []routing.Port    // all ports on the router's networks
 }
 
 // ReplaceRouter returns an edit that makes a router and its networks match the snapshot. It
-// deletes ports that are on these networks but not in the snapshot, and networks that the
-// router leaves and no other router is on, with their ports. Objects that a file declares
-// stay. The snapshot's ports must be on networks of the router.
+// deletes ports that are on these networks but not in the snapshot. If the router no longer
+// has an interface on a network and no other router has one, the network is deleted with its
+// ports. Objects that a file declares are kept. The snapshot's ports must be on networks of
+// the router.
 func ReplaceRouter(snap Snapshot) Edit {
 	return func(s *Intent) (Proposal, error) {
 		c := routing.Change{Put: routing.Model{Networks: snap.Networks, Routers: []routing.Router{snap.Router}, Ports: snap.Ports}}

@@ -38,8 +38,8 @@ func (p *pass) finish() *Intent {
 	return &next
 }
 
-// edits collect the changes of the version sets. An object stays if it was used, still is, and
-// has the same owner.
+// edits collect the changes of the version sets. An object stays if it is used before and
+// after the pass, with the same owner.
 type edits struct {
 	home             int // see [Intent]
 	counts           []SourceState
@@ -155,7 +155,7 @@ func (p *pass) load(i int, name string, c *Contents) (strays []Quarantined) {
 	return strays
 }
 
-// located returns a function for [pass.locate] that uses the loaded contents.
+// located returns a function for [pass.locate]; it uses the loaded contents.
 func located(all []Contents) func(int, Object, *routing.PathError) error {
 	places := make([]map[Object]int, len(all))
 	return func(i int, o Object, err *routing.PathError) error {

@@ -105,8 +105,8 @@ func (g *group) advance(next *Intent, d routing.Change, revision uint64) ([]Even
 	return events, touched
 }
 
-// refused returns an error if an object of m would be quarantined: m may make another object usable
-// that waited for one of m's objects and takes precedence.
+// refused returns an error if an object of m would be quarantined. That happens if m makes a
+// quarantined object usable, and that object takes precedence over an object of m.
 func (p *pass) refused(m *routing.Model) error {
 	var last routing.Kind
 	n := 0

@@ -7,8 +7,8 @@ import (
 )
 
 // ErrCompacted means that the changes since the given revision are no longer available, or
-// that the revision is not reached yet. The client has to list everything and continue from
-// the revision of the list.
+// that the revision is in the future. The client has to list everything and continue from the
+// revision of the list.
 var ErrCompacted = errors.New("the changes since that revision are no longer available: list everything again, and watch from the revision of the list")
 
 // A history keeps the latest events. Its methods are safe for concurrent use.
@@ -18,7 +18,7 @@ type history struct {
 	mu    sync.Mutex
 	since uint64    // the events after this revision are kept
 	now   uint64    // the current revision
-	steps [][]Event // each of one revision, in order
+	steps [][]Event // one element for each revision, in order
 	n     int       // number of events in steps
 	more  chan struct{}
 }
@@ -46,9 +46,9 @@ func (h *history) add(events []Event, now uint64) {
 	h.more = make(chan struct{})
 }
 
-// after returns the events of the first revision with events after the parameter since, and a
-// channel that is closed when there are more. All callers share the events, so a watcher
-// needs no copy of them. The error is ErrCompacted.
+// after returns the events of one revision: the first with events after the parameter since.
+// It also returns a channel that is closed when there are more events. All callers share the
+// events, so a watcher needs no copy of them. The error is ErrCompacted.
 func (h *history) after(since uint64) (events []Event, more <-chan struct{}, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -138,8 +138,8 @@ func (k *desk) followed(h *hub) *ledger.Intent {
 	return k.Intent()
 }
 
-// Other hosts' changes of a shared store are joined with the file, and have events. After a
-// gap the events are the difference to the intent before.
+// Other hosts' changes of a shared store are joined with the file, and have events. If changes
+// were missed, the events are the difference between the intent before and after.
 func TestSharedStore(t *testing.T) {
 	h := newHub(routing.Model{})
 	m := routing.Model{Networks: []routing.Network{network("f")}}
@@ -169,8 +169,8 @@ func TestSharedStore(t *testing.T) {
 	}
 }
 
-// When a shared store reports a write of this host after older changes of the same object,
-// these do not undo the write meanwhile.
+// A shared store may report older changes of an object after this host has written the object.
+// The older changes do not undo the write.
 func TestOlderChangesDoNotUndoAWrite(t *testing.T) {
 	h := newHub(blue())
 	k := open(t, nil, ledger.Config{Sources: []ledger.Source{h}, Write: h}, nil)
@@ -219,7 +219,8 @@ func TestShadowedObjectsComeBack(t *testing.T) {
 	}
 }
 
-// A file can drop a network that has ports of others, if another source has the network too.
+// A file can drop a network with ports of another source, if another source has the network
+// too.
 func TestFileDropsNetworkOfOtherSource(t *testing.T) {
 	h := newHub(routing.Model{Networks: []routing.Network{network("a")}, Ports: []routing.Port{port("p", "a", 10)}})
 	file := routing.Model{Networks: []routing.Network{network("a")}}

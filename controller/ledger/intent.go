@@ -14,16 +14,16 @@ type Intent struct {
 	// Revision grows with each change. With a store it also grows from one run of the daemon
 	// to the next.
 	Revision uint64
-	// Since is the time when the change that led to this intent was received. It is zero at the
-	// start, and after a store was reloaded.
+	// Since is the time when the daemon received the change that led to this intent. It is
+	// zero at the start, and after a store was reloaded.
 	Since time.Time
 	// Layout is the revision of the last change of networks or routers since the daemon's
 	// start, or the revision at the start.
 	Layout uint64
 	Index  *routing.Index
-	// Complete means that no object is missing, so objects that exist and are not in Index may
-	// be removed. All sources are Whole and could be read, and no network or router is
-	// quarantined.
+	// Complete means that no object is missing, so objects that exist on the host and are not
+	// in Index may be removed. It requires that the intent is Whole, that all sources could be
+	// read, and that no network or router is quarantined.
 	Complete bool
 	// Whole means that the sources claim to have all objects. A new store is empty but not
 	// whole, because everything would be removed otherwise.
@@ -33,7 +33,7 @@ type Intent struct {
 	Sources []*SourceState
 
 	versions
-	home     int  // index of the last source at the start; it owns the used objects that are not in owners
+	home     int  // index of the source that owns the used objects that are not in the field owners; it was the last source at the start
 	writes   int  // index of the source that writes go to, -1 if writes fail
 	believed bool // see [Config.Complete]
 }
@@ -47,7 +47,7 @@ func (s *Intent) String() string {
 	return strings.Join(names, " and ")
 }
 
-// File returns the source of role [Declared], nil if there is no file.
+// File returns the source of role [Declared], or nil if there is no file.
 func (s *Intent) File() *SourceState {
 	for _, src := range s.Sources {
 		if src.Role == Declared {
@@ -57,7 +57,7 @@ func (s *Intent) File() *SourceState {
 	return nil
 }
 
-// Store returns the source that writes go to, nil if there is no store.
+// Store returns the source that writes go to, or nil if there is no store.
 func (s *Intent) Store() *SourceState {
 	if s.writes < 0 || s.writes >= len(s.Sources) {
 		return nil
@@ -69,20 +69,20 @@ func (s *Intent) Store() *SourceState {
 type SourceState struct {
 	Name                     string
 	Role                     Role
-	Revision                 uint64    // the source's own; 0 if it has no revisions
+	Revision                 uint64    // the source's own revision; 0 if it has no revisions
 	Loaded                   time.Time // when it was last read
 	Networks, Routers, Ports int       // number of its objects
 	Warnings                 []string
-	Err                      error // why its latest version is not in use, or only in part, or why it cannot be written to; otherwise nil
+	Err                      error // the reason that its latest version is not used or only partly used, or that it cannot be written to; otherwise nil
 	Partial                  bool  // it could not be read completely, so objects may be missing without being quarantined
 
 	whole  bool          // it claims to have all its objects
 	strays []Quarantined // objects without an ID, or with the ID of another object of the source
 }
 
-// read returns the SourceState of a source that was loaded with c, without the counts. An empty
-// source is not whole, even if it is marked complete: its objects may be lost, or in a file
-// that is no longer configured.
+// read returns the SourceState of a source with contents c, without the counts. An empty
+// source is not whole, even if it is marked complete, because its objects may be lost, or in a
+// file that is no longer configured.
 func read(src Source, c *Contents) *SourceState {
 	s := &SourceState{Name: src.Name(), Role: src.Role(), Revision: c.Revision, Loaded: c.Loaded, Warnings: c.Warnings, Err: c.Err, Partial: c.Err != nil,
 		whole: c.Complete && c.Model.Len() > 0}
@@ -101,8 +101,8 @@ func readOnly(src Source) error {
 	return nil
 }
 
-// DeclaredBy returns the name of the source that owns o if writes cannot change it, such as
-// the name of a file; "" if they can.
+// DeclaredBy returns the name of the source that owns o, such as a file, if writes cannot
+// change o. If they can, it returns "".
 func (s *Intent) DeclaredBy(o Object) string {
 	i := s.source(o)
 	if i < 0 || i == s.writes || s.writes < 0 && s.Sources[i].Role == Own {
@@ -129,8 +129,8 @@ func (s *Intent) trial() *Intent {
 // Has reports whether o exists.
 func (s *Intent) Has(o Object) bool { return find(s.Index, o) != nil }
 
-// NotFound returns an error that says that o does not exist, or why it is not used. It wraps
-// [ErrNotFound].
+// NotFound returns the error that o does not exist, or the reason that it is not used. The
+// error wraps [ErrNotFound].
 func (s *Intent) NotFound(o Object) error {
 	if v := s.held(o); v != nil {
 		return fmt.Errorf("%w in use: %w", ErrNotFound, Quarantined{o, s.Sources[v.source].Name, v.err})
@@ -170,7 +170,8 @@ const (
 	Deleted   Op = "deleted"
 )
 
-// events returns the events of change c on x. c must change all objects that it names.
+// events returns the events of change c on x. The change must affect all objects that it
+// names.
 func events(x *routing.Index, c routing.Change, revision uint64) []Event {
 	out := make([]Event, 0, c.Len())
 	add := func(e Event, existed bool) {

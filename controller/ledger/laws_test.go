@@ -20,13 +20,13 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A whole is the expected intent of three sources: computed from all objects, one after the
-// other in order of precedence.
+// A whole is the expected intent of three sources. It is computed from all objects, one after
+// another in order of precedence.
 type whole struct {
 	index       *routing.Index
 	owner       map[ledger.Object]string
 	quarantined map[ledger.Object]string // the name of the source
-	reasons     map[ledger.Object]string // one in each line
+	reasons     map[ledger.Object]string // one reason in each line
 }
 
 // A part is the contents of one source.
@@ -145,7 +145,7 @@ type machine struct {
 	stop    func()
 	replica map[ledger.Object]any // of a client that follows the events
 	since   uint64
-	whole   bool // the hub's claim to be whole, as far as the ledger relies on it
+	whole   bool // the hub's claim to be whole, as the ledger should treat it
 	partial bool // it could not be read
 }
 
@@ -245,7 +245,7 @@ func (m *machine) check() {
 	}
 	for i, src := range s.Sources {
 		if n := parts[i].model; src.Networks != len(n.Networks) || src.Routers != len(n.Routers) || src.Ports != len(n.Ports) {
-			m.t.Fatalf("%d networks, %d routers, %d ports of %s are counted, want those of %v", src.Networks, src.Routers, src.Ports, src.Name, n)
+			m.t.Fatalf("%d networks, %d routers, %d ports of %s are counted, want the numbers of %v", src.Networks, src.Routers, src.Ports, src.Name, n)
 		}
 	}
 	m.follow()
@@ -287,8 +287,8 @@ func (m *machine) follow() {
 	}
 }
 
-// Whatever a file, a shared store, the host's own store and clients do, the ledger always
-// equals one that is opened with the same contents.
+// After any changes of a file, a shared store, the host's own store and clients, the ledger
+// equals a new ledger that is opened with the same contents.
 func TestLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		first := drawModel(t, 3)

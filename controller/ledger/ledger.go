@@ -27,7 +27,7 @@ type Config struct {
 	// Complete declares that the initial contents of the host's own store are complete, even
 	// if the store is not marked complete; see [Intent].
 	Complete bool
-	// History is how many events are kept for watchers. 0 means 65,536.
+	// History is the number of events that are kept for watchers. 0 means 65,536.
 	History int
 	Log     *zap.Logger
 }
@@ -113,9 +113,9 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 // Intent returns the current intent.
 func (l *Ledger) Intent() *Intent { return l.intent.Load() }
 
-// Events returns the events of the first revision with events after the parameter since, and a
-// channel that is closed when there are more. All callers share the events, which must not be
-// changed. The error is [ErrCompacted].
+// Events returns the events of one revision: the first with events after the parameter since.
+// It also returns a channel that is closed when there are more events. All callers share the
+// events, which must not be changed. The error is [ErrCompacted].
 func (l *Ledger) Events(since uint64) ([]Event, <-chan struct{}, error) {
 	return l.history.after(since)
 }
@@ -133,7 +133,7 @@ type Proposal struct {
 // A Result is the effect of a write.
 type Result struct {
 	Intent  *Intent   // after the write
-	Objects []Outcome // the objects of the write and those that changed with them
+	Objects []Outcome // the objects of the write, and other objects that changed with them
 	Touched []string  // IDs of the affected routers, sorted
 }
 
@@ -160,9 +160,9 @@ type answer struct {
 }
 
 // Write applies an edit and returns when it is durable. A write that changes nothing returns
-// the current intent. Errors are the edit's, a join of [*routing.PathError]s if the change is
-// invalid, a [*DeclaredError], a [*StoreError], [ErrNoStore], or ctx's; after a StoreError or
-// ctx's error it is not known whether the edit was applied.
+// the current intent. The error can be the edit's error, a join of [*routing.PathError]s if
+// the change is invalid, a [*DeclaredError], a [*StoreError], [ErrNoStore], or ctx's error.
+// After a StoreError or ctx's error it is not known whether the edit was applied.
 func (l *Ledger) Write(ctx context.Context, edit Edit) (Result, error) {
 	w := &write{edit: edit, answer: make(chan answer, 1)}
 	if err := enter(ctx, l.writes, w); err != nil {
@@ -198,8 +198,8 @@ func (l *Ledger) Try(edit Edit) (before *Intent, r Result, err error) {
 	return before, r, err
 }
 
-// A Reader receives each new Intent, with the IDs of the affected routers. The next writes wait
-// for it.
+// A Reader receives each new Intent, with the IDs of the affected routers. The next writes
+// wait until the Reader returns.
 type Reader interface {
 	// Load makes s the intent.
 	Load(s *Intent, touched []string)
@@ -291,8 +291,8 @@ func unneeded(edit Edit, failed error, intents ...*Intent) (a answer) {
 	return a
 }
 
-// unread tries again to read a store that could not be read. If it fails again, it returns the
-// reason: a write could destroy the store's contents.
+// unread tries again to read a store that could not be read. If that fails again, it returns
+// an error, because a write could destroy the store's contents.
 func (l *Ledger) unread(ctx context.Context) error {
 	if s := l.Intent().Store(); s == nil || !s.Partial {
 		return nil

@@ -27,9 +27,9 @@ type disk struct {
 	revision uint64
 	complete bool
 	commits  int
-	fail     error         // of the next commits
+	fail     error         // the error of the next commits
 	anyway   bool          // failing commits are written all the same
-	readOnly error         // why writes fail
+	readOnly error         // the reason that writes fail
 	hold     chan struct{} // commits wait until it is closed; nil means that they do not wait
 }
 
@@ -49,7 +49,7 @@ type file struct {
 	first    ledger.Contents
 	versions chan ledger.Contents
 	errs     chan error
-	checked  chan error // the result of compare for each version
+	checked  chan error // the result of the function compare for each version
 }
 
 func newFile(first ledger.Contents) *file {
@@ -78,7 +78,7 @@ func (f *file) Follow(ctx context.Context, _ uint64, compare func(*routing.Model
 	}
 }
 
-// A standin has the intent of the daemon that leads.
+// A standin has the intent of the leader.
 type standin struct{ model routing.Model }
 
 func (s *standin) Name() string      { return "the daemon that leads" }
@@ -125,7 +125,7 @@ func (d *disk) Commit(_ context.Context, revision uint64, complete bool, changes
 	return d.revision, err
 }
 
-// after returns m after c. Like a store, it does not interpret objects.
+// after returns the result of applying c to m. Like a store, it does not interpret objects.
 func after(m routing.Model, c routing.Change) routing.Model {
 	m.Networks = changed(m.Networks, c.Put.Networks, c.Delete.Networks, func(n routing.Network) string { return n.ID })
 	m.Routers = changed(m.Routers, c.Put.Routers, c.Delete.Routers, func(r routing.Router) string { return r.ID })
@@ -323,7 +323,7 @@ func TestTryFile(t *testing.T) {
 	}
 }
 
-// The intent has a time after a write or an update of the file, and none at the start.
+// The intent's Since is set after a write or an update of the file, and is zero at the start.
 func TestSince(t *testing.T) {
 	k := open(t, &disk{}, ledger.Config{}, nil)
 	if s := k.Intent(); !s.Since.IsZero() {
@@ -338,8 +338,8 @@ func TestSince(t *testing.T) {
 	}
 }
 
-// Writes that wait together share a transaction but have revisions of their own. A refused one
-// does not affect the others, and no write is answered before it is on disk.
+// Pending writes share a transaction, but each has its own revision. A refused write does not
+// affect the others. No write is answered before it is on disk.
 func TestGroups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const writers = 100
@@ -348,7 +348,7 @@ func TestGroups(t *testing.T) {
 		var g sync.WaitGroup
 		var mu sync.Mutex
 		revisions := make(map[uint64]int)
-		refused := 0 // which may be answered at any time
+		refused := 0 // refused writes, which may be answered at any time
 		for i := range writers {
 			g.Go(func() {
 				m := routing.Model{Networks: []routing.Network{network(fmt.Sprint("n", i))}}
@@ -383,8 +383,8 @@ func TestGroups(t *testing.T) {
 	})
 }
 
-// Writes that could not be committed fail and have no effect; later writes succeed if the disk
-// works again. If the disk has them in spite of the error, they take effect.
+// Writes that could not be committed fail and have no effect. Later writes succeed when the
+// disk works again. If a failed write is on disk all the same, it takes effect.
 func TestDiskFails(t *testing.T) {
 	d := new(disk)
 	k := open(t, d, ledger.Config{}, nil)
@@ -414,7 +414,7 @@ func TestDiskFails(t *testing.T) {
 	}
 }
 
-// A write that changes nothing succeeds even if it is grouped with writes that fail, unless it
+// A write that changes nothing succeeds even if it is grouped with failing writes, unless it
 // depends on them.
 func TestUnneededWriteSurvivesFailedGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -448,8 +448,8 @@ func TestUnneededWriteSurvivesFailedGroup(t *testing.T) {
 	})
 }
 
-// Objects of a file can be changed only in the file. A newer version replaces the file's
-// objects and no others. An object that the store has too belongs to the file.
+// Objects of a file can be changed only in the file. A newer version replaces only the file's
+// objects. If the store also has an object of the file, the object belongs to the file.
 func TestFile(t *testing.T) {
 	d := new(disk)
 	open(t, d, ledger.Config{}, nil).must(ledger.Put(routing.Model{
@@ -495,7 +495,7 @@ func TestFile(t *testing.T) {
 	err := k.declare(without)
 	var inUse *routing.InUseError
 	if !errors.As(err, &inUse) || !errors.As(k.Intent().File().Err, &inUse) {
-		t.Errorf("a file that drops a network of others' ports: %v", err)
+		t.Errorf("a file drops a network with ports of the store: %v", err)
 	}
 	bad := errors.New("line 3")
 	index := k.Intent().Index
@@ -532,29 +532,29 @@ func TestComplete(t *testing.T) {
 	d := new(disk)
 	k := open(t, d, ledger.Config{}, nil)
 	if k.must(ledger.Put(blue())).Intent.Complete {
-		t.Error("it is complete at once")
+		t.Error("the intent is complete at once")
 	}
 	if r := k.must(ledger.Complete); !r.Intent.Complete || r.Intent.Revision != 2 {
 		t.Errorf("complete %v at revision %d", r.Intent.Complete, r.Intent.Revision)
 	}
 	if k = open(t, d, ledger.Config{}, nil); !k.Intent().Complete || k.Intent().Revision != 2 {
-		t.Error("it is forgotten")
+		t.Error("the store is no longer complete")
 	}
-	// An empty store is never complete by itself, even if it is marked: its objects may have
-	// been in a file that is no longer configured.
+	// An empty store is not complete, even if it is marked complete, because its objects may
+	// have been in a file that is no longer configured.
 	empty := &disk{complete: true}
 	if k = open(t, empty, ledger.Config{}, nil); k.Intent().Complete {
-		t.Error("an empty store is taken for complete")
+		t.Error("an empty store counts as complete")
 	}
 	if k = open(t, empty, ledger.Config{Complete: true}, nil); !k.Intent().Complete {
 		t.Error("an empty store is not complete although Config.Complete is set")
 	}
 	if k = open(t, new(disk), ledger.Config{}, nil); !k.must(ledger.ReplaceAll(blue(), false)).Intent.Complete {
-		t.Error("it is not complete although a client declared it so")
+		t.Error("the store is not complete although a client declared it complete")
 	}
 }
 
-// A daemon that stood by loads the store when it takes over.
+// A standby loads the store when it takes over.
 func TestAdopt(t *testing.T) {
 	d := new(disk)
 	leader := open(t, d, ledger.Config{}, nil)
@@ -594,7 +594,7 @@ func TestSnapshot(t *testing.T) {
 		!strings.Contains(err.Error(), "ports[0].network") {
 		t.Errorf("a port elsewhere: %v", err)
 	}
-	// c is on another router too, so it stays with its ports.
+	// Network c is on another router too, so it stays with its ports.
 	if r = k.must(ledger.ReplaceRouter(ledger.Snapshot{Router: router("r", "a")})); ops(r) != `port "p" deleted, router "r" updated` {
 		t.Errorf("less: %s", ops(r))
 	}
@@ -604,8 +604,8 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// Watchers see every change once, in order, from any revision that is still in the history;
-// others have to list again.
+// From any revision in the history, watchers receive every change once, in order. From an
+// older revision they have to list everything again.
 func TestEvents(t *testing.T) {
 	k := open(t, new(disk), ledger.Config{History: 64}, nil)
 	k.must(ledger.Put(blue()))
@@ -658,7 +658,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// events returns the events of the first revision with events after the parameter since.
+// events returns the events of one revision: the first with events after the parameter since.
 func (k *desk) events(since uint64) []ledger.Event {
 	k.t.Helper()
 	events, _, err := k.Events(since)

@@ -26,7 +26,7 @@ func (o Object) compare(p Object) int {
 // is immutable.
 type thing any
 
-// find returns the value of o in x, nil if x lacks it.
+// find returns the value of o in x, or nil if x does not have o.
 func find(x *routing.Index, o Object) thing {
 	switch o.Kind {
 	case routing.KindNetwork:
@@ -117,7 +117,7 @@ func put(m *routing.Model, t thing) {
 	}
 }
 
-// alone returns a copy of t, so that the slice that t points into can be freed.
+// alone returns a copy of t. Then the slice that t points into can be freed.
 func alone(t thing) thing {
 	switch t := t.(type) {
 	case *routing.Network:
@@ -133,7 +133,7 @@ func alone(t thing) thing {
 	return nil
 }
 
-// networks returns the networks that t refers to.
+// networks returns the networks that the value t refers to.
 func networks(t thing) (out []Object) {
 	switch t := t.(type) {
 	case *routing.Router:

@@ -10,25 +10,26 @@ import (
 )
 
 // A pass computes the intent after changes of sources. The result depends only on the contents
-// of the sources: it is as if all objects were added in order of precedence, leaving out each
-// that conflicts with an earlier one. Networks come first, because objects of one source may
-// be on networks of another; then all of an earlier source before a later one; within a source
-// routers before ports, each sorted by ID.
+// of the sources. It is as if all objects were added in order of precedence, leaving out each
+// object that conflicts with an earlier one. The networks of all sources come first, because
+// objects of one source may be on networks of another source. The other objects follow in the
+// order of the sources. Within a source routers come before ports, and both are sorted by ID.
 //
-// A pass takes time for the objects that change and those that depend on them. Placing an
-// object displaces later objects that conflict with it. These, and the quarantined objects
-// that waited for it, are placed again in their turn, which is always later.
+// The time of a pass depends on the number of changed objects and of the objects that depend
+// on them. Placing an object displaces later objects that conflict with it. The displaced
+// objects, and the quarantined objects that waited for the placed object, are placed again in
+// their turn, which is always later.
 type pass struct {
 	s    *Intent        // before the pass
 	x    *routing.Index // the index so far
 	fate map[Object]*fate
 	seen []Object // keys of fate, in order of their creation
 
-	// queue has the objects to place, by rank. None is in x, except a network that has lost
-	// its VLAN.
+	// queue has the objects to place, by rank. The index x has none of them, except a network
+	// that has lost its VLAN.
 	queue []objects
-	// locate adds the position in its source to a mistake; it returns nil if the source has no
-	// positions.
+	// locate adds the position in the source to an error of validation. It returns nil if the
+	// source has no positions.
 	locate func(source int, o Object, err *routing.PathError) error
 }
 
@@ -107,7 +108,7 @@ func (p *pass) change(source int, c *routing.Change, unusable []Unusable) {
 	}
 }
 
-// was returns the object's value in the Index before, nil if it was not used.
+// was returns the object's value in the Index before the pass, or nil if it was not used.
 func (f *fate) was() thing {
 	if len(f.before) > 0 && f.before[0].used {
 		return f.before[0].thing
@@ -211,8 +212,8 @@ func (p *pass) takeOut(changed []Object) {
 	p.displace(displaced)
 }
 
-// without returns x after change c, without the objects on networks that c deletes. It also
-// returns these objects.
+// without returns x after change c. It also removes the objects on networks that c deletes,
+// and returns these objects.
 func without(x *routing.Index, c routing.Change) (*routing.Index, []Object) {
 	var on []Object
 	going := make(objects, c.Delete.Len())
@@ -351,8 +352,8 @@ func (p *pass) place(o Object) {
 	p.wake(o)
 }
 
-// before reports whether object o of a source precedes the object in the parameter by, which
-// must be used.
+// before reports whether object o of a source precedes the object by. The object by must be
+// used.
 func (p *pass) before(o Object, source int, by Object) bool {
 	other := p.s.ownerOf(by)
 	if f := p.fate[by]; f != nil {

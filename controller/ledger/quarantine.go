@@ -16,7 +16,7 @@ import (
 type Quarantined struct {
 	Object Object // the ID is "" if it cannot be read
 	Source string // name of the source
-	Err    error  // why it cannot be used
+	Err    error  // the reason that it cannot be used
 }
 
 func (q Quarantined) Error() string {
@@ -27,7 +27,7 @@ func (q Quarantined) Error() string {
 	return fmt.Sprintf("%s of %s is not used: %v", what, q.Source, q.Err)
 }
 
-// Quarantined returns the objects that cannot be used, by source. In each source, unreadable
+// Quarantined returns the objects that cannot be used, by source. For each source, unreadable
 // objects come first.
 func (s *Intent) Quarantined() (out []Quarantined) {
 	var held []*version

@@ -30,8 +30,8 @@ func quarantined(s *ledger.Intent) string {
 	return strings.Join(out, "; ")
 }
 
-// The objects of the file and the store are one intent from the start, whichever of the two an
-// object refers to.
+// The objects of the file and the store are one intent from the start. An object of one may
+// refer to an object of the other.
 func TestSourcesAreJoinedBeforeValidation(t *testing.T) {
 	networks := routing.Model{Networks: []routing.Network{network("a"), network("b")}}
 	rest := blue()
@@ -81,12 +81,12 @@ func TestQuarantine(t *testing.T) {
 	}
 	r := k.must(ledger.Put(routing.Model{Networks: []routing.Network{network("gone")}}))
 	if got := quarantined(k.Intent()); strings.Contains(got, "lost") || !k.Intent().Has(ledger.Object{Kind: routing.KindPort, ID: "lost"}) {
-		t.Errorf("its network exists, but it is quarantined: %s; %s", ops(r), got)
+		t.Errorf("the port is quarantined although its network exists: %s; %s", ops(r), got)
 	}
 	clash := ledger.Object{Kind: routing.KindPort, ID: "clash"}
 	k.must(ledger.Put(routing.Model{Ports: []routing.Port{port("clash", "a", 40)}}))
 	if got := k.Intent(); len(got.Quarantined()) > 0 || !got.Has(clash) {
-		t.Errorf("it was put again, but is quarantined: %s", quarantined(got))
+		t.Errorf("the port is quarantined although it was put again: %s", quarantined(got))
 	}
 	if again := open(t, d, ledger.Config{Complete: true}, &file).Intent(); len(again.Quarantined()) > 0 || !again.Has(clash) {
 		t.Errorf("after a restart: %s", quarantined(again))
@@ -119,7 +119,7 @@ func TestQuarantinedObjectsGo(t *testing.T) {
 }
 
 // While a network or router is quarantined, or a source cannot be read, the intent is not
-// complete: nothing is removed.
+// complete. Then nothing is removed.
 func TestGapsAreNotComplete(t *testing.T) {
 	unreadable := errors.New("line 3")
 	bad := router("r", "a", "nowhere")
@@ -163,7 +163,7 @@ func TestQuarantinedObjectOfFileIsReadOnly(t *testing.T) {
 	}
 	k.must(ledger.Put(routing.Model{Networks: []routing.Network{network("nowhere")}}))
 	if s := k.Intent(); !s.Has(late) || len(s.Quarantined()) > 0 || s.DeclaredBy(late) != "file" {
-		t.Errorf("its network exists now: quarantined %s", quarantined(s))
+		t.Errorf("after its network was created: quarantined %s", quarantined(s))
 	}
 }
 
@@ -194,7 +194,7 @@ func TestUnreadableStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s := l.Intent(); !s.Complete || s.Store().Partial || s.Index.Router("r") == nil {
-		t.Errorf("it can be read: complete %v, partial %v", s.Complete, s.Store().Partial)
+		t.Errorf("after the store was read: complete %v, partial %v", s.Complete, s.Store().Partial)
 	}
 }
 
@@ -214,9 +214,9 @@ func (s *sick) Load(ctx context.Context) (ledger.Contents, error) {
 	return s.disk.Load(ctx)
 }
 
-// Whatever two sources have, the daemon starts with a valid intent. Each object is used or
-// quarantined; objects without conflict are used, and quarantined objects are in conflict with
-// used ones.
+// With any contents of two sources, the daemon starts with a valid intent. Each object is used
+// or quarantined. Objects without a conflict are used, and each quarantined object conflicts
+// with a used object.
 func TestJoinLaws(t *testing.T) {
 	draw := func(t *rapid.T, label string) (m routing.Model) {
 		ids := []string{"a", "b", "c"}
@@ -274,7 +274,7 @@ func TestJoinLaws(t *testing.T) {
 	})
 }
 
-// The number of the store's objects is right whatever happens to quarantined objects.
+// The number of the store's objects is right after any change of quarantined objects.
 func TestQuarantinedObjectsAreCountedOnce(t *testing.T) {
 	file := blue()
 	ports := routing.Model{Ports: []routing.Port{port("lost", "gone", 30), port("other", "gone", 31)}}
@@ -300,7 +300,7 @@ func TestQuarantinedObjectsAreCountedOnce(t *testing.T) {
 	}
 }
 
-// A daemon that stands by names the source of quarantined objects.
+// A standby names the source of quarantined objects.
 func TestQuarantineOfAStandby(t *testing.T) {
 	file := blue()
 	s := open(t, nil, ledger.Config{Complete: true, Sources: []ledger.Source{&standin{routing.Model{Ports: []routing.Port{port("lost", "gone", 30)}}}}}, &file).Intent()
@@ -324,8 +324,8 @@ func TestNotFoundSaysWhy(t *testing.T) {
 	}
 }
 
-// The cost of quarantining objects is linear: a store of many thousands whose network is gone
-// must not keep a daemon from starting.
+// The cost of quarantining objects is linear, so that a daemon starts even if the network of
+// many thousands of ports is missing.
 func TestQuarantineOfMany(t *testing.T) {
 	takes := func(n int) uint64 { // allocated bytes
 		var m routing.Model

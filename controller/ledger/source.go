@@ -8,24 +8,24 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A Source has a part of the intent: a file, an embedded store, or a store that other hosts
-// write to as well. It is loaded once and then reports its changes.
+// A Source has a part of the intent. It is a file, an embedded store, or a store that other
+// hosts write to as well. It is loaded once and then reports its changes.
 type Source interface {
 	// Name is the source's name in messages, such as a file name.
 	Name() string
 	// Role is the source's role on this host. It does not change.
 	Role() Role
 	// Load returns all objects of the source, including those that cannot be read. The error
-	// is ctx's, or one that prevents the daemon from starting.
+	// is ctx's error, or an error that prevents the daemon from starting.
 	Load(ctx context.Context) (Contents, error)
 	// Follow calls report for each change after revision since, in order, until ctx is done or
 	// report returns an error. Commits of the ledger itself may be among the changes. The
 	// error is [ErrCompacted] if these changes are no longer available; then the source is
 	// loaded again.
 	//
-	// compare is for a source that has whole versions instead of changes. It returns the
-	// change from the source's last reported version to a model. Its error lists the mistakes
-	// of the model in view of the other sources, like [routing.Model.Validate].
+	// A source that has complete versions instead of changes uses the function compare. It
+	// returns the change from the source's last reported version to a model. Its error is like
+	// the error of [routing.Model.Validate], but also considers the other sources.
 	Follow(ctx context.Context, since uint64, compare func(*routing.Model) (routing.Change, error), report func(Update) error) error
 }
 
@@ -33,11 +33,12 @@ type Source interface {
 type Store interface {
 	Source
 	// Commit makes changes durable, in order, all of them or none, and returns the store's
-	// revision after them. The revision of a store of role [Own] is at least least. If the
-	// error is nil the changes are on disk. After an error the changes may also be on disk, so
-	// the ledger loads the store again. Commit is called by one goroutine at a time.
+	// revision after them. The revision of a store of role [Own] is not less than the
+	// parameter least. If the error is nil the changes are on disk. After an error the changes
+	// may also be on disk, so the ledger loads the store again. Commit is called by one
+	// goroutine at a time.
 	Commit(ctx context.Context, least uint64, complete bool, changes ...routing.Change) (revision uint64, err error)
-	// ReadOnly returns why the store cannot be written to, nil if it can.
+	// ReadOnly returns the reason that the store cannot be written to, or nil if it can.
 	ReadOnly() error
 }
 
@@ -49,7 +50,7 @@ const (
 	Own Role = iota
 	// Declared is a source that people edit, such as a file. It has versions; a version with a
 	// mistake is not used at all. Its objects are deleted from the host's own store, if that
-	// can be written to.
+	// store can be written to.
 	Declared
 	// Shared is a store with other writers. This host deletes objects from it only at a
 	// client's request.
@@ -66,11 +67,11 @@ type Contents struct {
 
 	// Unusable are the objects that cannot be read.
 	Unusable []Unusable
-	// Err is the reason why the source, or more of it than Unusable, could not be read. It is
-	// nil if there is no such reason.
+	// Err is the reason that the source, or more of it than Unusable, could not be read. It is
+	// nil if everything else was read.
 	Err error
-	// Locate adds the position in the source to a mistake in Model. It is nil if the source
-	// has no positions. It is not called after loading.
+	// Locate adds the position in the source to a validation error of Model. It is nil if the
+	// source has no positions. It is not called after loading.
 	Locate func(*routing.PathError) error
 }
 
@@ -83,14 +84,14 @@ type Update struct {
 	Complete bool      // no object is missing, see [Intent]
 	Loaded   time.Time // when it was read
 	Warnings []string  // all current warnings
-	// Err is the reason why the latest version is not known or not used. If it is not nil, the
+	// Err is the reason that the latest version is unknown or not used. If it is not nil, the
 	// other fields are ignored.
 	Err error
 }
 
 // An Unusable object cannot be read.
 type Unusable struct {
-	Object Object // the ID is "" if that cannot be read either
+	Object Object // the ID is "" if the ID cannot be read either
 	Err    error
 }
 

@@ -11,9 +11,9 @@ import (
 // ErrNoFile is returned by [Ledger.TryFile] of a daemon without a topology file.
 var ErrNoFile = errors.New("the daemon has no topology file (serve --topology)")
 
-// TryFile returns the effect of replacing the objects of the topology file by those of m. It
-// changes nothing. The error is [ErrNoFile], or a join of [*routing.PathError]s if the daemon
-// would refuse such a file.
+// TryFile returns the effect of replacing the objects of the topology file by the objects of
+// m. It changes nothing. The error is [ErrNoFile], or a join of [*routing.PathError]s if the
+// daemon would refuse such a file.
 func (l *Ledger) TryFile(m routing.Model) (before *Intent, r Result, err error) {
 	before = l.Intent()
 	r.Intent = before

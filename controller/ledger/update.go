@@ -16,8 +16,8 @@ func (l *Ledger) Adopt(ctx context.Context, store Store) error {
 	return l.notify(ctx, notice{adopt: store})
 }
 
-// handle handles a notice. It returns the reason why the update of a declared source is
-// refused, or why a store cannot be adopted.
+// handle handles a notice. It returns an error if the update of a declared source is refused,
+// or if a store cannot be adopted.
 func (l *Ledger) handle(ctx context.Context, t *notice) error {
 	switch {
 	case t.adopt != nil:
@@ -33,7 +33,7 @@ func (l *Ledger) handle(ctx context.Context, t *notice) error {
 	return nil
 }
 
-// failed records the reason why the latest version of source i is not known or not used.
+// failed records the reason that the latest version of source i is unknown or not used.
 func (l *Ledger) failed(i int, err error) {
 	s := *l.Intent()
 	src := *s.Sources[i]
@@ -103,7 +103,7 @@ func alike(s *SourceState) *SourceState {
 	return &t
 }
 
-// unseen returns the part of change c that is not older than this host's own commits. The
+// unseen returns the part of change c that this host's own commits do not supersede. The
 // parameter revision is the store's revision after c.
 func (l *Ledger) unseen(c routing.Change, revision uint64) (out routing.Change) {
 	if len(l.ahead) == 0 {
@@ -123,7 +123,7 @@ func (l *Ledger) unseen(c routing.Change, revision uint64) (out routing.Change) 
 	return out
 }
 
-// replace makes c the contents of source i, after changes were missed.
+// replace makes c the contents of source i. It is needed when changes were missed.
 func (l *Ledger) replace(ctx context.Context, i int, c *Contents) {
 	if c.Err != nil {
 		l.failed(i, c.Err)
@@ -177,8 +177,8 @@ func (l *Ledger) exchange(ctx context.Context, base *Intent, i int, c *Contents)
 	return p
 }
 
-// noteDeclared commits to the host's own store the new revision, and deletes the store's
-// copies of objects of a declared source. Until that is durable the copies are shadowed.
+// noteDeclared commits the new revision to the host's own store, and deletes the store's
+// copies of objects of a declared source. Until the commit is durable the copies are shadowed.
 func (l *Ledger) noteDeclared(ctx context.Context, g *group, p *pass) {
 	s := g.intent
 	if own := s.Store(); own == nil || own.Role != Own || l.store.ReadOnly() != nil {
@@ -222,8 +222,8 @@ func (p *pass) quarantined() (out []Quarantined) {
 	return out
 }
 
-// quiet reports whether p, which must not have changed the Index, has changed nothing else
-// either.
+// quiet reports whether p has changed nothing. The caller has checked that p has not changed
+// the Index.
 func (p *pass) quiet() bool {
 	for _, o := range p.seen {
 		f := p.fate[o]

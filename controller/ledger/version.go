@@ -8,9 +8,10 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Several sources may have the same object, each its own version. The first source in order of
-// precedence owns the object; the versions of the others are shadowed. The owner's version is
-// used, or quarantined if it cannot be used. So each object is in one of two cases:
+// Several sources may have the same object, each with its own version. The first source in
+// order of precedence owns the object, and the versions of the other sources are shadowed. The
+// owner's version is used, or quarantined if it cannot be used. Therefore each object is in
+// one of two cases:
 //
 //   - used: it is in the Index and, unless the home source owns it, in owners
 //   - quarantined: it is in aside
@@ -35,7 +36,8 @@ type owned struct {
 	source int
 }
 
-// A wait means that the field object is quarantined because of the field on.
+// A wait means that the object in the field object is quarantined because of the object in the
+// field on.
 type wait struct{ on, object Object }
 
 type (
@@ -129,7 +131,7 @@ func used(x *routing.Index) iter.Seq[Object] {
 	}
 }
 
-// held returns the quarantined version of o, nil if o is not quarantined.
+// held returns the quarantined version of o, or nil if o is not quarantined.
 func (s *Intent) held(o Object) *version {
 	for v := range s.aside.From(&version{Object: o}) {
 		if v.Object == o && !v.shadow {
@@ -151,7 +153,7 @@ func (s *Intent) waitingFor(o Object) iter.Seq[Object] {
 	}
 }
 
-// source returns the index of the source that owns o, -1 if no source has it.
+// source returns the index of the source that owns o, or -1 if no source has o.
 func (s *Intent) source(o Object) int {
 	if find(s.Index, o) != nil {
 		return s.ownerOf(o)
@@ -182,8 +184,8 @@ func (s *Intent) changes(i int, m *routing.Model) (c routing.Change) {
 	return c
 }
 
-// vanishing returns the objects in the parameter ids that have a single version. A source that
-// deletes its version removes them.
+// vanishing returns the objects in ids that have a single version. If their source deletes
+// that version, they no longer exist.
 func (s *Intent) vanishing(ids routing.IDs) (out routing.IDs) {
 	for o := range objectsOf(ids) {
 		if len(s.all(o)) < 2 {

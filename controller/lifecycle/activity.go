@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// stuckAfter is how long one step of the lifecycle may take before it counts as stuck. Other
-// waits have shorter timeouts; system calls have none.
+// stuckAfter is the time that one step of the lifecycle may take before it counts as stuck.
+// Other waits have shorter timeouts. System calls have no timeout.
 const stuckAfter = 30 * time.Second
 
-// An activity is what the lifecycle is doing at the moment.
+// An activity is the current work of the lifecycle.
 type activity struct {
 	mu    sync.Mutex
 	step  string // of the work goroutine; "" if it is idle
 	since time.Time
-	other map[string]time.Time // steps of other goroutines, and their start
+	other map[string]time.Time // start times of the steps of other goroutines
 }
 
-// begin records that a step begins, "" that the goroutine is idle.
+// begin records that a step begins, or with "" that the goroutine is idle.
 func (a *activity) begin(step string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -61,5 +61,6 @@ func (a *activity) stuck() string {
 // doing records that a step of a pass begins.
 func (l *Lifecycle) doing(step string) { l.activity.begin(step) }
 
-// Stuck describes a step that takes so long that it will probably never end, or returns "".
+// Stuck describes a step that takes so long that it will probably never end. It returns "" if
+// there is no such step.
 func (l *Lifecycle) Stuck() string { return l.activity.stuck() }

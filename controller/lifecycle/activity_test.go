@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A lifecycle is stuck while one step takes too long. It is not stuck with many short steps, or with
-// nothing to do.
+// A lifecycle is stuck while one step takes too long. It is not stuck if it has many short
+// steps, or nothing to do.
 func TestStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := new(Lifecycle)

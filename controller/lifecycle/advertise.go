@@ -69,8 +69,8 @@ func (p *pass) mtu(network string) int {
 	return n.MTU
 }
 
-// endAdvertisements stops unwanted advertisements, while the taps for the last ones still
-// exist.
+// endAdvertisements stops unwanted advertisements. It runs while the taps still exist, so that
+// the final advertisements can be sent.
 func (p *pass) endAdvertisements(wanted []radvd.Router) {
 	if p.radvd == nil || !p.want.Complete {
 		return

@@ -12,8 +12,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// radvd can parse every tap name that the model accepts for an interface with router advertisements,
-// and the model refuses no harmless name.
+// radvd can parse every tap name that the model accepts for an interface with router
+// advertisements, and the model accepts every name that radvd can parse.
 func TestTapNamesAreValidInRadvd(t *testing.T) {
 	binary, err := exec.LookPath("/usr/sbin/radvd")
 	if err != nil && os.Getenv("CI") == "true" {
@@ -78,6 +78,6 @@ func TestTapNamesAreValidInRadvd(t *testing.T) {
 				line = l
 			}
 		}
-		t.Errorf("radvd says %s, of line %s", out, line)
+		t.Errorf("radvd reports %s about line %s", out, line)
 	}
 }

@@ -19,9 +19,9 @@ type database struct {
 	exists    map[string]bool
 	pending   bool // the first attempt to connect has not ended
 	connected bool
-	tried     bool // the last transaction was answered, or was not necessary
-	still     bool // it equaled state during the last pass
-	applied   bool // it matches the intent, apart from problems
+	tried     bool // the last transaction was answered, or no transaction was necessary
+	still     bool // the database equaled state during the whole last pass
+	applied   bool // the database matches the intent, apart from problems
 	ready     bool // namespaces can be set up: the instance and the ports are known
 	compared  bool // formerMACs was called
 	nameTaken bool // a link of another program has a name that we need
@@ -31,8 +31,8 @@ type database struct {
 	suspects map[string]*suspect // patch ports that may not pass packets, by name
 	patches  problems            // of patch ports
 	audited  int                 // number of patch port ends that earlier audits have checked, see [pass.peers]
-	errors   string              // errors of ports in the database
-	doubted  string              // the errors that ovs-vswitchd was last asked about
+	errors   string              // the errors of ports in the database
+	doubted  string              // the errors at the last request to ovs-vswitchd to confirm errors
 }
 
 func newDatabase() database {
@@ -98,7 +98,7 @@ func (p *pass) inspectDatabase(ctx context.Context) {
 		}
 	}
 	d.tried = d.connected
-	if !d.connected { // with an unknown database nothing is removed either
+	if !d.connected { // while the database is unknown, no namespace is removed
 		d.applied = false
 		d.setState(ovsdb.State{})
 	}
@@ -119,7 +119,7 @@ func (p *pass) inspectDatabase(ctx context.Context) {
 	}
 	for k := range d.renewals {
 		if m := p.byID[k.router]; m != nil {
-			m.due = true // it may proceed
+			m.due = true // the namespace may be set up now
 		}
 	}
 	now := time.Now()
@@ -178,9 +178,10 @@ func (p *pass) apply(ctx context.Context) error {
 	return err
 }
 
-// recheckErrors asks ovs-vswitchd once to confirm errors that are in the database. They may be
-// outdated: if a port fails and is corrected at once, the failure may be written last (seen
-// with Open vSwitch 3.1). When ovs-vswitchd answers it writes the current errors.
+// recheckErrors asks ovs-vswitchd once to confirm errors that are in the database, because
+// they may be outdated. If a port fails and is corrected at once, ovs-vswitchd may write the
+// failure last (seen with Open vSwitch 3.1). Before ovs-vswitchd answers, it writes the
+// current errors.
 func (p *pass) recheckErrors(ctx context.Context) {
 	if d := &p.database; d.errors == "" || d.errors != d.doubted && p.ask(ctx) != 0 {
 		d.doubted = d.errors
@@ -188,7 +189,7 @@ func (p *pass) recheckErrors(ctx context.Context) {
 }
 
 // unmade returns the remedy for a bridge that does not connect. If ovs-vswitchd could not make
-// it, the reason is only in its log.
+// the bridge, only the log of ovs-vswitchd has the reason.
 func (l *Lifecycle) unmade(r *routing.Router) string {
 	datapath := "system" // the default of datapath_type
 	if b := l.database.rows.bridges[r.BridgeName()]; b != nil && b.DatapathType != "" {

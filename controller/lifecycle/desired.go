@@ -6,9 +6,9 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// desired returns the database contents for an intent, without the taps that are withheld.
+// desired returns the database contents for an intent, without the withheld taps.
 func (l *Lifecycle) desired(want Intent, withheld func(router, tap string) bool) ovsdb.Desired {
-	given := make(map[string]bool) // names from the intent, which may be names of existing links
+	given := make(map[string]bool) // names that the intent gives, which may be names of existing links
 	d := ovsdb.Desired{IntegrationBridge: l.cfg.IntegrationBridge, Controller: l.cfg.Target, Partial: !want.Complete}
 	d.Link = func(name string) string { return namespace.ForeignLink(name, given[name]) }
 	for r := range want.Index.Routers("") {

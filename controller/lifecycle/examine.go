@@ -13,7 +13,7 @@ import (
 // The methods in this file may be called from any goroutine while Run runs. They change
 // nothing.
 
-// Database returns what the database holds.
+// Database returns the contents of the database.
 func (l *Lifecycle) Database(ctx context.Context) (ovsdb.State, error) { return l.db.State(ctx) }
 
 // Links reads the links of all interfaces, see [ovsdb.Client.Links].
@@ -45,8 +45,8 @@ type BlockedPatch struct {
 	Says, Remedy string
 }
 
-// Patches asks ovs-vswitchd which patch ports of routers pass packets, in both directions. A
-// port for which it does not answer is in neither result.
+// Patches asks ovs-vswitchd which patch ports of routers pass packets, in both directions. If
+// it does not answer for a port, the port is in neither result.
 func (l *Lifecycle) Patches(ctx context.Context, state ovsdb.State, routers []*routing.Router) (passing int, blocked []BlockedPatch) {
 	in := rowsOf(state)
 	var qs []question

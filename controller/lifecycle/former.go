@@ -6,8 +6,9 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// formerMACs announces MAC addresses that changed while no daemon ran. It compares those of
-// the intent with those stored in the database, at the patch ports of the integration bridge.
+// formerMACs announces MAC addresses that changed while no daemon ran. It compares the
+// addresses in the intent with the addresses stored in the database, at the patch ports of the
+// integration bridge.
 func (p *pass) formerMACs(state ovsdb.State) {
 	b, ok := state.Bridge(p.cfg.IntegrationBridge)
 	if !ok || p.cfg.Moved == nil {

@@ -22,7 +22,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A subject is a running lifecycle with an ovsdb-server, but without ovs-vswitchd, so without taps.
+// A subject is a running lifecycle with an ovsdb-server. It has no ovs-vswitchd, and therefore
+// no taps.
 type subject struct {
 	t *testing.T
 	*Lifecycle
@@ -136,8 +137,8 @@ func (s *subject) until(what string, is func() bool) {
 	}
 }
 
-// settle waits until all previous events have been handled: it changes the namespace of marker and
-// waits until the change is noticed.
+// settle waits until all previous events have been handled. To know that, it changes the
+// namespace of router marker and waits until the change is noticed.
 func (s *subject) settle(marker string) {
 	s.t.Helper()
 	for _, verb := range []string{"add", "del"} {
@@ -155,7 +156,7 @@ func (s *subject) count() (counts map[string]int, reports int) {
 	return maps.Clone(s.counts), s.reports
 }
 
-// model has n routers with an interface on a network each.
+// model returns n routers, each with one interface on its own network.
 func model(n int) *routing.Model {
 	m := &routing.Model{}
 	for i := range n {
@@ -190,8 +191,8 @@ func changes(t *testing.T, netns string, n int) {
 	run(t, "ip", args...)
 }
 
-// A change in the namespace of a router causes an inspection of this namespace only. Changes in the
-// host's namespace, and in those of other programs, cause none.
+// A change in the namespace of a router causes an inspection of this namespace only. Changes
+// in the host's namespace, and in namespaces of other programs, cause no inspection.
 func TestOnlyChangedNamespaceIsInspected(t *testing.T) {
 	s := start(t, nil)
 	s.Want(Intent{Layout: 1, Index: index(model(3)), Complete: true})
@@ -207,8 +208,8 @@ func TestOnlyChangedNamespaceIsInspected(t *testing.T) {
 	if before["r1"] != after["r1"] || before["r2"] != after["r2"] {
 		t.Errorf("10,000 changes in the host's namespace and in one of another program: inspections %v, then %v", before, after)
 	}
-	if more-reports > 20 { // those of settle
-		t.Errorf("they caused %d passes", more-reports)
+	if more-reports > 20 { // the reports during settle
+		t.Errorf("the changes caused %d passes", more-reports)
 	}
 
 	changes(t, "qrouter-r1", 500)
@@ -223,8 +224,8 @@ func TestOnlyChangedNamespaceIsInspected(t *testing.T) {
 	}
 }
 
-// A change of the layout causes inspections of the changed routers only, and keeps the problems of the
-// others.
+// A change of the layout causes inspections of the changed routers only. The problems of the
+// other routers are kept.
 func TestLayoutChangeInspectsChangedRouters(t *testing.T) {
 	s := start(t, nil)
 	run(t, "ip", "netns", "add", "qrouter-r2")
@@ -298,7 +299,7 @@ func TestStartInspectsOnce(t *testing.T) {
 	}
 }
 
-// Without a database the routes of namespaces are read all the same.
+// The routes of namespaces are read even without a database.
 func TestInspectWithoutDatabase(t *testing.T) {
 	lab.Require(t)
 	s := startAt(t, "unix:/run/none.sock", nil)

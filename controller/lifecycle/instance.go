@@ -19,13 +19,13 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// Instance returns the name that distinguishes this ofdvr from others on the same machine, in
-// its marks. It is the name in the file, if that exists, else the system ID of its Open
-// vSwitch or, without one, the UUID of the database's root row. It is "" if the database has
-// none yet.
+// Instance returns the name of this ofdvr in its marks, which distinguishes it from others on
+// the same machine. It is the name in the file, if the file exists. Otherwise it is the system
+// ID of the Open vSwitch or, if there is no system ID, the UUID of the database's root row. It
+// is "" if the database has no root row yet.
 //
-// The file is in the run directory, which lives as long as the namespaces that carry the
-// marks. So a new database, or another system ID, does not change the instance.
+// The file is in the run directory, which exists as long as the marked namespaces. Therefore a
+// new database, or another system ID, does not change the instance.
 func Instance(file string, s ovsdb.State) (string, error) {
 	b, err := ownfile.ReadFile(file)
 	if name := strings.TrimSpace(string(b)); err == nil && name == instanceName(name) && name != "" {
@@ -38,7 +38,7 @@ func Instance(file string, s ovsdb.State) (string, error) {
 }
 
 // Exists reports whether this ofdvr has made anything on this host, in the database or as a
-// namespace. If not, a new store is complete.
+// namespace. If it has made nothing, a new store is complete.
 func Exists(s ovsdb.State, instanceFile string) (bool, error) {
 	if len(s.Routers()) > 0 {
 		return true, nil
@@ -92,7 +92,7 @@ func (p *pass) identify(state ovsdb.State) {
 		return
 	}
 	if p.cfg.InstanceFile != "" {
-		if err := keepInstance(p.cfg.InstanceFile, name); err != nil { // the name is most probably the same next time
+		if err := keepInstance(p.cfg.InstanceFile, name); err != nil { // at the next start the name is most probably the same
 			p.log.Warn("could not save the instance name", zap.String("instance", name), zap.Error(err))
 		}
 	}
@@ -109,7 +109,7 @@ func (p *pass) identify(state ovsdb.State) {
 	}
 }
 
-// self returns the name of this instance, "" if it is not known yet.
+// self returns the name of this instance, or "" if it is not known yet.
 func (l *Lifecycle) self() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,6 +1,6 @@
-// Package lifecycle maintains the bridges, ports, taps and namespaces of managed routers: it
+// Package lifecycle maintains the bridges, ports, taps and namespaces of managed routers. It
 // compares OVSDB and the kernel with the intent, and corrects differences. It receives the
-// intent and sends reports as values; it does not know switches, flows or sources of the
+// intent and sends reports as values. It does not depend on switches, flows or sources of the
 // intent.
 package lifecycle
 
@@ -23,8 +23,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// retryPause is how long after a failure the next attempt is made, unless a change causes one
-// earlier.
+// retryPause is the time from a failure to the next attempt. A change can cause an earlier
+// attempt.
 const retryPause = time.Second
 
 // Config configures a [Lifecycle]. Its functions must not block for long.
@@ -35,8 +35,8 @@ type Config struct {
 	Target string
 	// OVSDB is the address of ovsdb-server: unix:PATH or tcp:ADDRESS:PORT.
 	OVSDB string
-	// AuditInterval is how often everything is compared, even without notification of a
-	// change.
+	// AuditInterval is the time between two audits. An audit compares everything, even without
+	// notification of a change.
 	AuditInterval time.Duration
 	// InstanceFile holds the name of this instance, see [Instance]; "" means no file.
 	InstanceFile string
@@ -48,7 +48,7 @@ type Config struct {
 	RadvdDir string
 	// Surveyed is closed when it is known whether ofdvr has made anything on this host before,
 	// see [Exists]. Nothing is made until then, because it would be mistaken for an earlier
-	// installation. nil: known from the start.
+	// installation. nil means that this is known from the start.
 	Surveyed <-chan struct{}
 
 	// Report is called after each pass.
@@ -56,10 +56,10 @@ type Config struct {
 	// Kernel is called with the rules and routes of a router's namespace after each reading.
 	Kernel func(router string, k *compile.Kernel)
 	// Neighbours is called with the resolved neighbours of a router's namespace, sorted, when
-	// they change. nil: they are not read.
+	// they change. nil means that they are not read.
 	Neighbours func(router string, resolved []netip.Addr)
 	// Moved is called with announcements of MAC addresses of a router that changed while no
-	// daemon ran. nil: they are not searched.
+	// daemon ran. nil means that such changes are not searched for.
 	Moved func(router string, as []compile.Announcement)
 
 	Recorder ovsdb.Recorder
@@ -67,29 +67,29 @@ type Config struct {
 }
 
 // A Lifecycle maintains the bridges, ports, taps and namespaces of managed routers. When the
-// intent, the database, or links and settings of the kernel change, it compares what has
-// changed with the intent and corrects differences; periodically it compares everything.
-// Create it with [New], then call [Lifecycle.Run].
+// intent, the database, or links and settings of the kernel change, it compares the changed
+// part with the intent and corrects differences. Periodically it compares everything. Create
+// it with [New], then call [Lifecycle.Run].
 type Lifecycle struct {
 	cfg    Config
 	db     *ovsdb.Client
 	links  *namespace.Watcher
-	neighs *namespace.Neighbours // nil: see Config.Neighbours
-	radvd  *radvd.Keeper         // nil: nothing sends router advertisements
-	before *namespace.Backups    // nil: original settings are not kept
+	neighs *namespace.Neighbours // nil if Config.Neighbours is nil
+	radvd  *radvd.Keeper         // nil if no router sends router advertisements
+	before *namespace.Backups    // nil if original settings are not kept
 	log    *zap.Logger
 	wanted chan Intent // capacity 1: the latest intent, not handled yet
 
 	// Owned by work.
-	want      Intent              // Index nil: none yet
+	want      Intent              // Index is nil before the first intent
 	newIntent bool                // want has changed since the last pass
 	auditing  bool                // the next pass is part of an audit
 	routers   []*managed          // by ID
 	byID      map[string]*managed // the same
 	byTap     map[string]*managed // routers whose taps have been made
-	byName    map[string]*managed // routers with a namespace, by its name
+	byName    map[string]*managed // routers by the name of their namespace
 	kept      []string            // unused namespaces that could not be deleted
-	renamed   bool                // the set of followed namespaces has changed
+	renamed   bool                // the set of watched namespaces has changed
 	turn      int                 // index of the router to inspect next
 	warned    map[warning]string  // the last errors that were logged
 
@@ -97,7 +97,7 @@ type Lifecycle struct {
 	advertising task
 	removing    task // of unused namespaces
 
-	idle func() // called when there is nothing to do until the next event; nil except in tests
+	idle func() // for tests: called when there is nothing to do until the next event
 
 	activity activity
 
@@ -120,11 +120,11 @@ type problems map[string][]string
 func (p problems) add(router, text string) { p[router] = append(p[router], text) }
 
 // An Intent is the part of the intent that bridges, ports and namespaces depend on. The ports
-// of networks do not matter.
+// of machines are not part of it.
 type Intent struct {
 	Layout   uint64 // grows when networks or routers change
 	Index    *routing.Index
-	Complete bool // what is not in Index may be removed
+	Complete bool // objects on the host that are not in Index may be removed
 }
 
 // A Report is the progress of a [Lifecycle].
@@ -135,8 +135,8 @@ type Report struct {
 	Complete  bool                // everything is as intended, apart from Problems
 	Settled   bool                // everything is as intended
 	Problems  map[string][]string // by router; "" means all routers
-	NotMade   map[string]string   // what to do about bridges that have not connected, by router
-	Waits     map[string]bool     // routers whose bridges lack taps; if Complete, all other routers have theirs
+	NotMade   map[string]string   // remedies for bridges that have not connected, by router
+	Waits     map[string]bool     // routers whose bridges lack taps; if Complete, all other routers have their taps
 }
 
 // New returns a Lifecycle. It fails if cfg is invalid.
@@ -171,9 +171,9 @@ func (l *Lifecycle) Want(in Intent) {
 	l.wanted <- in
 }
 
-// Ports sets the ports of a router's bridge, nil if the bridge is not connected. A tap is not
-// touched before its bridge has it: if it is moved while ovs-vswitchd still sets it up, also
-// after a restart, ovs-vswitchd fails.
+// Ports sets the ports of a router's bridge, or nil if the bridge is not connected. A tap is
+// not changed before its bridge has it. If it is moved to another namespace while ovs-vswitchd
+// still sets it up, ovs-vswitchd fails; this can also happen after a restart of ovs-vswitchd.
 func (l *Lifecycle) Ports(router string, ports compile.Ports) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

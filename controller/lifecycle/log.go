@@ -9,8 +9,9 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// logOps logs changes of the database: a line for each router and verb, and at debug level a
-// line for each row. The lines are warnings if the changes repair what another program changed.
+// logOps logs changes of the database. It logs one line for each router and verb, and at debug
+// level one line for each row. The lines are warnings if the changes repair another program's
+// changes.
 func logOps(log *zap.Logger, ops []ovsdb.Op, repairs bool) {
 	type line struct{ router, verb string }
 	var lines []line // in the order of ops
@@ -21,7 +22,7 @@ func logOps(log *zap.Logger, ops []ovsdb.Op, repairs bool) {
 		if op.Verb == ovsdb.Insert {
 			inserted[op.Row.UUID] = true
 			if inserted[op.Parent.UUID] && (op.Row.Table != ovsdb.TablePort || op.Row.Name == op.Parent.Name) {
-				continue // implied: a bridge has a controller and a port, a port an interface
+				continue // implied, because a bridge has a controller and a port, and a port has an interface
 			}
 		}
 		name := op.Row.Name

@@ -6,5 +6,5 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// TestMain runs the tests in namespaces of their own, with an empty /run.
+// TestMain runs the tests in new namespaces, with an empty /run.
 func TestMain(m *testing.M) { lab.Main(m) }

@@ -14,12 +14,12 @@ const firstPause = 50 * time.Millisecond
 // A managed is a router with a managed bridge, and the progress of its namespace.
 type managed struct {
 	*routing.Router
-	desired   namespace.Desired // with the taps that ovs-vswitchd has made; Name "": no namespace, or not yet
+	desired   namespace.Desired // with the taps that ovs-vswitchd has made; Name is "" if there is no namespace, or not yet
 	connected bool              // its bridge is connected and its ports are known
-	waits     []string          // problems: taps that its bridge lacks
+	waits     []string          // problems about taps that its bridge lacks
 	memory    *namespace.Memory // other programs' routes in it; nil if not known
-	passed    bool              // inspected since desired changed
-	right     bool              // it matched desired at some time since
+	passed    bool              // inspected since the last change of desired
+	right     bool              // the namespace has matched desired since that change
 	foreign   bool              // it belongs to another instance, or to the machine itself
 
 	problems []string // found by the last inspection
@@ -27,17 +27,18 @@ type managed struct {
 	pace
 }
 
-// A pace schedules inspections. Something that is due is inspected at once; something that was
-// notified of a change at once too or, soon after the last inspection, after a pause.
+// A pace schedules inspections of one thing. If it is due, it is inspected at once. After
+// notification of a change it is inspected at once too, but if the last inspection was recent,
+// after a pause.
 type pace struct {
 	due      bool
 	notified bool
 	pause    time.Duration
 	until    time.Time // the end of pause
-	retry    time.Time // zero: nothing to retry
+	retry    time.Time // zero if there is nothing to retry
 }
 
-// at returns when to inspect next, zero if there is no reason to.
+// at returns the time of the next inspection, or zero if there is no reason for one.
 func (p *pace) at(now time.Time) time.Time {
 	switch {
 	case p.due:
@@ -57,7 +58,7 @@ func (p *pace) isDue(now time.Time) bool {
 }
 
 // inspected begins the pause after an inspection that took the given time and ends now. Pauses
-// double, up to longest or the time of an inspection if that is more; after a time without
+// double, up to the larger of longest and the duration of an inspection. After a time without
 // changes they start from firstPause again.
 func (p *pace) inspected(now time.Time, took, longest time.Duration) {
 	if now.Sub(p.until) > p.pause {
@@ -91,8 +92,7 @@ func (l *Lifecycle) setRouters() {
 	}
 }
 
-// setDesired computes the desired namespaces of all routers. Those that differ from before
-// become due.
+// setDesired computes the desired namespaces of all routers. Changed namespaces become due.
 func (l *Lifecycle) setDesired() {
 	l.byTap, l.byName = make(map[string]*managed), make(map[string]*managed)
 	for _, m := range l.routers {

@@ -16,17 +16,18 @@ import (
 )
 
 const (
-	// workers is how many namespaces are inspected at a time. They wait for the kernel.
+	// workers is the number of namespaces that are inspected at a time. Workers spend their
+	// time waiting for the kernel.
 	workers = 4
-	// inspectTime is for how long a pass starts new inspections. Namespaces that are still due
-	// wait for the next pass, which also handles what has happened meanwhile.
+	// inspectTime is the time during which a pass starts new inspections. Namespaces that are
+	// still due wait for the next pass, which also handles the events since then.
 	inspectTime = 100 * time.Millisecond
 )
 
 // An inspection is the result of inspecting, and perhaps correcting, a namespace.
 type inspection struct {
 	m         *managed
-	ensured   bool // else it was only read
+	ensured   bool // false if it was only read
 	result    namespace.Result
 	err       error
 	kernel    *compile.Kernel
@@ -161,7 +162,7 @@ func (p *pass) ensured(ctx context.Context, s *inspection) {
 	} else {
 		m.problems = append(m.problems, s.err.Error())
 		p.warn(cannotSetUp, m.ID, s.err)
-		if !errors.As(s.err, new(*namespace.ForeignError)) { // its end is notified
+		if !errors.As(s.err, new(*namespace.ForeignError)) { // a notification follows when the cause ends
 			m.again(time.Now())
 		}
 	}
@@ -175,7 +176,8 @@ func (p *pass) ensured(ctx context.Context, s *inspection) {
 	}
 }
 
-// remove deletes our namespaces that no router uses. Those that cannot be deleted are watched.
+// remove deletes our namespaces that no router uses. A namespace that cannot be deleted is
+// watched.
 func (p *pass) remove() {
 	e := &p.removing
 	began := time.Now()

@@ -29,8 +29,8 @@ func (l *Lifecycle) Kernel(x *routing.Index, r *routing.Router) (*compile.Kernel
 	return reader.Kernel(), nil
 }
 
-// slower returns why the kernel, instead of flows, routes more packets than it has to, because
-// of the rules and routes in the namespace of r.
+// slower returns the reasons that the kernel routes more packets than necessary. The reasons
+// are rules and routes in the namespace of r.
 func slower(r *routing.Router, k *compile.Kernel) (out []string) {
 	for _, q := range k.Crowded {
 		out = append(out, fmt.Sprintf("namespace %s has more than %d routes of others inside %v: the kernel routes all packets to there",
@@ -49,7 +49,7 @@ func slower(r *routing.Router, k *compile.Kernel) (out []string) {
 	return out
 }
 
-// A kernelObserver passes what a namespace has to a reader.
+// A kernelObserver passes the rules and routes of a namespace to a reader.
 type kernelObserver struct{ *compile.KernelReader }
 
 func (o kernelObserver) Rule(r namespace.Rule)   { o.KernelReader.Rule(compile.KernelRule(r)) }
@@ -68,7 +68,7 @@ const (
 // A warning identifies an error that was logged: one of the messages above, and a router.
 type warning struct{ msg, router string }
 
-// warn logs an error about a router, but not again at each retry.
+// warn logs an error about a router. It does not log the same error again at each retry.
 func (p *pass) warn(msg, router string, err error) {
 	if w := (warning{msg, router}); p.warned[w] != err.Error() {
 		p.warned[w] = err.Error()
@@ -76,5 +76,5 @@ func (p *pass) warn(msg, router string, err error) {
 	}
 }
 
-// resolved records that what warn was called for has succeeded.
+// resolved records that the operation of an earlier warning has succeeded.
 func (p *pass) resolved(msg, router string) { delete(p.warned, warning{msg, router}) }

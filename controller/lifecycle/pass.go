@@ -11,7 +11,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A pass inspects what is due and corrects differences.
+// A pass inspects everything that is due and corrects differences.
 type pass struct {
 	*Lifecycle
 	surveyed bool // see Config.Surveyed
@@ -43,7 +43,7 @@ func (p *pass) run(ctx context.Context) {
 	if newIntent || p.renamed {
 		p.follow(ctx)
 	}
-	if !p.database.pending { // else all would be inspected again at once
+	if !p.database.pending { // otherwise everything would be inspected again at once
 		p.inspect(ctx)
 	}
 	if p.advertising.isDue(time.Now()) {
@@ -54,7 +54,7 @@ func (p *pass) run(ctx context.Context) {
 	}
 }
 
-// wait does what is possible before it is known what exists.
+// wait does the possible part of a pass before the survey of existing objects has ended.
 func (p *pass) wait(ctx context.Context) {
 	d := &p.database
 	d.begin()

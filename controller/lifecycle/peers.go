@@ -16,8 +16,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// An end is one of the two patch ports of a router interface, identified from the bridge that
-// sends packets through it.
+// An end is one of the two patch ports of a router interface. Its bridge sends packets through
+// it to the other bridge.
 type end struct {
 	bridge, port string
 	peer         string // the other port
@@ -53,9 +53,9 @@ func (e end) arrives(ctx context.Context, endpoint string, ofport int) (bool, er
 // vSwitch.
 type suspect struct {
 	about  string // the database's rows when ovs-vswitchd was asked
-	passes bool   // the answer: packets pass
+	passes bool   // ovs-vswitchd answered that packets pass
 
-	pause time.Duration // before the port is recreated again
+	pause time.Duration // time before the port is recreated again
 	until time.Time     // the end of pause
 }
 
@@ -63,8 +63,8 @@ type suspect struct {
 // Open vSwitch clears it only when it configures the port again (OVS vswitchd/bridge.c).
 const noPeer = "No usable peer"
 
-// asks is how many questions are asked at a time. ovs-vswitchd answers a few each time after
-// it has processed all bridges, which takes long if these are many.
+// asks is the number of questions that are asked at a time. ovs-vswitchd processes all
+// bridges, then answers a few questions, and so on. With many bridges that takes long.
 const asks = 10
 
 // A question asks whether an end passes packets.
@@ -77,7 +77,7 @@ type question struct {
 	err       error
 }
 
-// askSwitch gets answers from ovs-vswitchd.
+// askSwitch asks ovs-vswitchd the questions and stores the answers.
 func askSwitch(ctx context.Context, endpoint string, qs []question) {
 	var g errgroup.Group
 	g.SetLimit(asks)
@@ -95,7 +95,7 @@ func askSwitch(ctx context.Context, endpoint string, qs []question) {
 }
 
 // questions returns a question for each end of a router's interfaces that ovs-vswitchd has
-// made; the other ends have problems of their own.
+// made. The other ends are reported as other problems.
 func (l *Lifecycle) questions(r *routing.Router, in rows) (qs []question) {
 	for i := range r.Interfaces {
 		for _, e := range l.ends(r, &r.Interfaces[i]) {
@@ -115,8 +115,8 @@ func (q *question) about() string {
 }
 
 // peers finds patch ports that pass no packets, and recreates those without a peer. Suspects
-// are checked in each pass, all ports in an audit. If these are too many for
-// ovstrace.AnswerTime, the next audit begins with the rest.
+// are checked in each pass, and all ports are checked in an audit. If an audit cannot check
+// all ports within ovstrace.AnswerTime, the next audit begins with the rest.
 func (p *pass) peers(ctx context.Context, audit bool) {
 	ctx, cancel := context.WithTimeoutCause(ctx, ovstrace.AnswerTime, fmt.Errorf("no answer in %v", ovstrace.AnswerTime))
 	defer cancel()
@@ -148,7 +148,8 @@ func (p *pass) peers(ctx context.Context, audit bool) {
 			p.answered(&qs[i])
 		}
 	}
-	// A question without an answer does not keep later audits at its place.
+	// The next audit begins after the questions asked in this audit, even if one had no
+	// answer.
 	if unasked := slices.IndexFunc(qs, func(q question) bool { return !q.asked }); audit && unasked > 0 {
 		p.database.audited += unasked
 	}

@@ -88,7 +88,7 @@ func TestAllPatchPortsAreChecked(t *testing.T) {
 			close(together)
 		}
 		mu.Unlock()
-		<-together // the first answers come after the maximum of parallel questions
+		<-together // the first answers come after the largest allowed number of parallel questions
 		if bridge == "rb-r000" {
 			return "", "Unknown bridge"
 		}
@@ -96,7 +96,7 @@ func TestAllPatchPortsAreChecked(t *testing.T) {
 	})
 	p := manyPatchPorts(endpoint, 20)
 	p.peers(t.Context(), true)
-	if len(p.database.patches["r000"]) != 1 { // of br-int alone
+	if len(p.database.patches["r000"]) != 1 { // only the problem of br-int
 		t.Errorf("r000: %v", p.database.patches["r000"])
 	}
 	for _, r := range p.routers[1:] {
@@ -109,7 +109,7 @@ func TestAllPatchPortsAreChecked(t *testing.T) {
 // An audit that ends before all ports were checked continues with the rest next time.
 func TestAuditOfPatchPortsContinues(t *testing.T) {
 	p := manyPatchPorts("", 100)
-	audit := func() map[string]int { // the number of questions by bridge; the audit ends early
+	audit := func() map[string]int { // the number of questions by bridge in an audit that ends early
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var mu sync.Mutex

@@ -23,21 +23,21 @@ const (
 type portOf struct{ router, port string }
 
 // A renewal recreates a tap whose device was deleted, alone or with its namespace, or moved
-// elsewhere. Open vSwitch 3.1 does not notice that in the userspace datapath: the port stays,
-// without an error, even if its row is replaced by one of the same name. So the row is
-// removed, and inserted again after ovs-vswitchd has deleted the port together with the rest
-// of the device.
+// elsewhere. Open vSwitch 3.1 does not notice that in the userspace datapath. The port stays,
+// without an error, even if its row is replaced by a row with the same name. Therefore the row
+// is removed. It is inserted again after ovs-vswitchd has deleted the port and the rest of the
+// device.
 //
-// A device may also be missing because ovs-vswitchd is about to make it, or to make it again
-// after a restart. So it counts as gone only if it is still missing after ovs-vswitchd has
+// A device may also be missing because ovs-vswitchd has not made it yet, for example after a
+// restart. Therefore it counts as missing only if it is still missing after ovs-vswitchd has
 // confirmed that it has applied the database:
 //
 //	missing → asked → still missing: row removed → asked → row inserted
 //
-// The renewal ends when the tap is seen.
+// The renewal ends when the tap exists again.
 type renewal struct {
-	withheld bool // the tap's row is left out for now
-	ask      int  // from [ovsdb.Client.IncrementNextCfg]; 0 if not asked yet
+	withheld bool // the tap's row is currently left out of the database
+	ask      int  // number of the request to ovs-vswitchd, from [ovsdb.Client.IncrementNextCfg]; 0 if not asked yet
 
 	pause time.Duration // the last pause; 0 if not recreated yet
 	until time.Time     // the end of pause
@@ -48,10 +48,10 @@ type step int
 
 const (
 	stepAsk      step = iota // ask ovs-vswitchd to confirm that it has applied the database
-	stepWait                 // for the confirmation
+	stepWait                 // wait for the confirmation
 	stepRemove               // remove the row
 	stepInsert               // insert the row again
-	stepHoldBack             // wait for the end of the pause: the tap is still missing after it was recreated
+	stepHoldBack             // wait for the end of the pause, because the tap is still missing after it was recreated
 )
 
 // next returns the next step, given the database's state before the tap was found missing.
@@ -76,22 +76,23 @@ func (r *renewal) next(s ovsdb.State, now time.Time) step {
 	return stepRemove
 }
 
-// withheld reports whether the row of a tap is left out for now.
+// withheld reports whether the row of a tap is currently left out of the database.
 func (p *pass) withheld(router, tap string) bool {
 	r := p.database.renewals[portOf{router, tap}]
 	return r != nil && r.withheld
 }
 
-// made reports whether ovs-vswitchd has made the tap for the row that is in the database now:
-// it reported the same port number in the database and over OpenFlow. After a restart the
-// numbers in the database are old, and those from OpenFlow may belong to a deleted row.
+// made reports whether ovs-vswitchd has made the tap for the row that is in the database now.
+// In that case the port number in the database and the number from OpenFlow are equal. After a
+// restart the numbers in the database are old, and the numbers from OpenFlow may belong to a
+// deleted row.
 func (l *Lifecycle) made(r *routing.Router, tap string) bool {
 	no, ok := l.number(r.ID, tap)
 	if ok && l.database.rows.interfaces[port{r.BridgeName(), tap}].OFPort == int(no) {
 		return true
 	}
 	if r := l.database.renewals[portOf{r.ID, tap}]; r != nil && !r.withheld {
-		r.ask = 0 // it was about another port
+		r.ask = 0 // the request was about an earlier port
 	}
 	return false
 }
@@ -146,8 +147,8 @@ func (p *pass) wantsTap(k portOf) bool {
 	return slices.ContainsFunc(r.Interfaces, func(f routing.Interface) bool { return f.TapName() == k.port })
 }
 
-// ask asks ovs-vswitchd to confirm that it has applied the database, once per pass. It returns
-// the number to wait for, 0 if the request failed.
+// ask asks ovs-vswitchd to confirm that it has applied the database. It does so once per pass.
+// It returns the number to wait for, or 0 if the request failed.
 func (p *pass) ask(ctx context.Context) int {
 	if p.asked == 0 {
 		var err error

@@ -7,8 +7,8 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// A missing tap is recreated only if it is still missing after ovs-vswitchd has answered, and
-// recreated again only after a pause.
+// A missing tap is recreated only if it is still missing after ovs-vswitchd has answered. It
+// is recreated again only after a pause.
 func TestRenewalSteps(t *testing.T) {
 	start := time.Now()
 	r := &renewal{}
@@ -23,7 +23,7 @@ func TestRenewalSteps(t *testing.T) {
 		{0, 8, 7, stepWait, 0, false},
 		{0, 9, 7, stepWait, 0, false},   // another client has asked too
 		{0, 9, 8, stepRemove, 0, true},  // the answer to our question is enough
-		{0, 9, 9, stepAsk, 10, true},    // earlier answers do not count
+		{0, 9, 9, stepAsk, 10, true},    // earlier answers are ignored
 		{0, 10, 9, stepWait, 0, true},   // without a time limit
 		{0, 2, 2, stepAsk, 3, true},     // the database has been replaced
 		{0, 3, 3, stepInsert, 0, false}, // the row is inserted again

@@ -8,11 +8,11 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// work inspects what has changed, and in each audit everything.
+// work inspects everything that has changed, and in each audit everything.
 func (l *Lifecycle) work(ctx context.Context) error {
 	timer := time.NewTimer(0) // for the next inspection
 	defer timer.Stop()
-	var radvd <-chan struct{} // nil: never
+	var radvd <-chan struct{} // nil means never
 	if l.radvd != nil {
 		radvd = l.radvd.Changed()
 	}
@@ -83,7 +83,7 @@ func (l *Lifecycle) changed(c namespace.Changes) {
 	for name := range c.Namespaces {
 		if m := l.byName[name]; m != nil {
 			m.notified = true
-		} else { // one that could not be deleted
+		} else { // a namespace that could not be deleted
 			l.removing.notified = true
 		}
 	}
@@ -126,7 +126,7 @@ func (l *Lifecycle) anyDue(now time.Time) bool {
 	return false
 }
 
-// next returns when the next inspection is due, zero if only an event can cause one.
+// next returns the time of the next inspection, or zero if only an event can cause one.
 func (l *Lifecycle) next(now time.Time) (next time.Time) {
 	for p := range l.paces {
 		if at := p.at(now); !at.IsZero() && (next.IsZero() || at.Before(next)) {

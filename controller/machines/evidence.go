@@ -13,6 +13,7 @@ import (
 type Evidence struct {
 	bridge  string
 	nothing string        // why nothing is known; "" if the bridge could be read
+	remedy  string        // of nothing; "" if there is none
 	missing bool          // the bridge does not exist
 	noTable string        // why the MAC table is not known; "" if it is known
 	aging   time.Duration // after which the MAC table forgets an address
@@ -24,7 +25,13 @@ type Evidence struct {
 
 	learned map[ofproto.MAC][]ovstrace.MACEntry
 	on      map[ofproto.PortNo][]ovstrace.MACEntry // MAC table entries of ports with an iface-id
+
+	otherID  map[string]place // ports of other bridges, by iface-id
+	otherMAC map[ofproto.MAC]place
 }
+
+// A place is a port of a bridge.
+type place struct{ bridge, port string }
 
 // Missing reports whether the bridge does not exist, so that no packet can pass.
 func (e *Evidence) Missing() bool { return e.missing }
@@ -48,6 +55,7 @@ type bridgePort struct {
 	mode     vlanMode
 	tag      uint16
 	trunks   []int // empty means all
+	declared bool  // its vlan_mode or trunks are set: it is meant to be a trunk or native port
 	ours     bool  // a patch port to a routing bridge
 	patch    bool  // to any bridge
 	ifaceID  string
@@ -87,14 +95,16 @@ const deadVLAN = 4095
 // defaultAging is the default mac-aging-time of a bridge.
 const defaultAging = 300 * time.Second
 
-// NewEvidence returns the evidence of a bridge. tableErr is the error of reading the MAC
-// table, if any.
-func NewEvidence(b *ovsdb.BridgeRow, links map[string]ovsdb.Link, table []ovstrace.MACEntry, tableErr error) *Evidence {
+// NewEvidence returns the evidence of a bridge. all are the bridges of the database; machines
+// that are not on b may be on one of these. tableErr is the error of reading the MAC table, if
+// any.
+func NewEvidence(b *ovsdb.BridgeRow, all []ovsdb.BridgeRow, links map[string]ovsdb.Link, table []ovstrace.MACEntry, tableErr error) *Evidence {
 	e := &Evidence{
 		bridge: b.Name, aging: defaultAging,
 		names: make(map[string]*bridgePort, len(b.Ports)), byNo: make(map[ofproto.PortNo]*bridgePort, len(b.Ports)),
 		byID: make(map[string][]*bridgePort), byMAC: make(map[ofproto.MAC][]*bridgePort),
 		learned: make(map[ofproto.MAC][]ovstrace.MACEntry, len(table)), on: make(map[ofproto.PortNo][]ovstrace.MACEntry),
+		otherID: make(map[string]place), otherMAC: make(map[ofproto.MAC]place),
 	}
 	if tableErr != nil {
 		e.noTable = tableErr.Error()
@@ -104,6 +114,11 @@ func NewEvidence(b *ovsdb.BridgeRow, links map[string]ovsdb.Link, table []ovstra
 	}
 	for i := range b.Ports {
 		e.add(b, &b.Ports[i], links)
+	}
+	for i := range all {
+		if all[i].Name != b.Name && all[i].ExternalIDs[ovsdb.KeyOwner] != ovsdb.Owner {
+			e.addOther(&all[i])
+		}
 	}
 	for _, m := range table {
 		p := e.byNo[m.Port]
@@ -120,7 +135,7 @@ func NewEvidence(b *ovsdb.BridgeRow, links map[string]ovsdb.Link, table []ovstra
 
 // add adds a port of the bridge.
 func (e *Evidence) add(b *ovsdb.BridgeRow, row *ovsdb.PortRow, links map[string]ovsdb.Link) {
-	p := &bridgePort{name: row.Name, trunks: row.Trunks, ours: row.ExternalIDs[ovsdb.KeyOwner] == ovsdb.Owner}
+	p := &bridgePort{name: row.Name, trunks: row.Trunks, declared: row.VLANMode != "" || len(row.Trunks) > 0, ours: row.ExternalIDs[ovsdb.KeyOwner] == ovsdb.Owner}
 	if row.Tag != nil {
 		p.tag = uint16(*row.Tag)
 	}
@@ -158,6 +173,22 @@ func (e *Evidence) add(b *ovsdb.BridgeRow, row *ovsdb.PortRow, links map[string]
 		}
 		for _, m := range macsOf(p.attached, link.MAC) {
 			e.byMAC[m] = append(e.byMAC[m], p)
+		}
+	}
+}
+
+// addOther adds the ports of another bridge.
+func (e *Evidence) addOther(b *ovsdb.BridgeRow) {
+	for i := range b.Ports {
+		for j := range b.Ports[i].Interfaces {
+			f := &b.Ports[i].Interfaces[j]
+			at := place{b.Name, b.Ports[i].Name}
+			if id := f.ExternalIDs[ovsdb.KeyIfaceID]; id != "" {
+				e.otherID[id] = at
+			}
+			if m, err := ofproto.ParseMAC(f.ExternalIDs[ovsdb.KeyAttachedMAC]); err == nil {
+				e.otherMAC[m] = at
+			}
 		}
 	}
 }

@@ -101,8 +101,13 @@ func (v *View) others(p *routing.Port, b *bridgePort) bool {
 // with that address has recently come from it in the desired VLAN.
 func (v *View) plugged(p *routing.Port, b *bridgePort, want uint16) found {
 	f := found{state: Elsewhere, at: b, vlan: b.untagged()}
-	if b.carries(want) && b.mode == trunk && len(b.trunks) > 0 {
-		f.vlan = want // the machine tags its packets itself
+	if b.carries(want) && b.mode == trunk && b.declared {
+		f.vlan = want // the machine should tag its packets itself
+	}
+	for _, m := range v.e.learned[p.MAC] {
+		if m.Port == b.no {
+			f.vlan = m.VLAN // of a trunk or native port, which may have several
+		}
 	}
 	switch mac, other := v.otherMAC(p, b, f.vlan); {
 	case b.down != "":
@@ -142,7 +147,7 @@ func (v *View) sighting(p *routing.Port, f found) Sighting {
 	s := Sighting{State: f.state, VLAN: f.vlan, Wanted: v.vlan(p.Network)}
 	bridge := v.e.bridge
 	if f.at != nil {
-		s.Port, s.OFPort = f.at.name, f.at.no
+		s.Port, s.OFPort, s.Trunk = f.at.name, f.at.no, f.at.mode == trunk
 		s.Tagged = f.vlan != f.at.untagged()
 		s.Remote = f.basis == learnedHere && (f.at.patch || f.at.mode == trunk && f.at.ifaceID == "")
 	} else if f.basis == learnedHere || f.basis == learnedOther {
@@ -150,7 +155,7 @@ func (v *View) sighting(p *routing.Port, f found) Sighting {
 	}
 	switch f.basis {
 	case blind:
-		s.Says = v.e.nothing
+		s.Says, s.Remedy = v.e.nothing, v.e.remedy
 	case noTable:
 		s.Says = fmt.Sprintf("no interface of bridge %s has its ID or its MAC address, and the MAC table cannot be read: %s", bridge, v.e.noTable)
 	case notOnBridge:
@@ -159,25 +164,39 @@ func (v *View) sighting(p *routing.Port, f found) Sighting {
 		s.Says = fmt.Sprintf("no interface of bridge %s has its ID (external_ids:iface-id) or MAC address %v, and the MAC table does not have that address "+
 			"(it forgets an address %v after the last packet, and when its port or tag changes); a silent machine looks the same as one that does not exist", bridge, p.MAC, v.e.aging)
 		s.Remedy = fmt.Sprintf("start the machine, plug it into bridge %s, have it send something, or correct the MAC address of port %s in the intent", bridge, p.ID)
+		if at, what := v.e.other(p); what != "" {
+			s.Says = fmt.Sprintf("port %s of bridge %s has its %s, and there is no trace of the machine on bridge %s", at.port, at.bridge, what, bridge)
+			s.Remedy = fmt.Sprintf("plug it into bridge %s instead; if bridge %s is connected to bridge %s, have the machine send something", bridge, at.bridge, bridge)
+		}
 	case learnedHere:
-		s.Says = fmt.Sprintf("packets came from it %s by port %s of bridge %s in %s", ago(f.entry), s.Port, bridge, InVLAN(f.vlan))
+		s.Says = fmt.Sprintf("packets came from it %s by port %s of bridge %s in %s", ago(f.entry), s.Port, bridge, s.where())
+		if q := v.owner(p, f.at); q != "" {
+			s.Says += fmt.Sprintf(", whose iface-id is that of port %s", q)
+		}
 		if s.Remote {
 			s.Says += ", which connects other hosts"
 		}
 	case learnedOther:
-		s.Says = fmt.Sprintf("packets from its MAC address %v came %s by port %s of bridge %s in %s, and network %s is VLAN %d", p.MAC, ago(f.entry), s.Port, bridge, InVLAN(f.vlan), p.Network, s.Wanted)
-		s.Remedy = v.retag(s)
+		s.Says = fmt.Sprintf("packets from its MAC address %v came %s by port %s of bridge %s in %s, and network %s is VLAN %d", p.MAC, ago(f.entry), s.Port, bridge, s.where(), p.Network, s.Wanted)
+		s.Remedy = v.retag(s, f.at)
+		if q := v.owner(p, f.at); q != "" {
+			s.Says += fmt.Sprintf("; the iface-id of %s is that of port %s, so that machine may have the address", s.Port, q)
+			s.Remedy = fmt.Sprintf("give the machine of port %s its own MAC address, or correct the MAC address of port %s in the intent", q, p.ID)
+		}
 	case plugged:
-		s.Says = fmt.Sprintf("port %s of bridge %s has its %s and is in %s; the MAC table does not have its address", s.Port, bridge, v.matched(p, f.at), InVLAN(f.vlan))
-		if v.e.noTable != "" {
-			s.Says = fmt.Sprintf("port %s of bridge %s has its %s and is in %s", s.Port, bridge, v.matched(p, f.at), InVLAN(f.vlan))
+		s.Says = fmt.Sprintf("port %s of bridge %s has its %s and is in %s", s.Port, bridge, v.matched(p, f.at), s.where())
+		switch {
+		case s.Tagged:
+			s.Says = fmt.Sprintf("port %s of bridge %s has its %s and is a trunk port of %s; whether the machine tags its packets is not known", s.Port, bridge, v.matched(p, f.at), InVLAN(f.vlan))
+		case v.e.noTable == "":
+			s.Says += "; the MAC table does not have its address"
 		}
 	case wrongVLAN:
-		s.Says = fmt.Sprintf("port %s of bridge %s has its %s and is in %s, and network %s is VLAN %d", s.Port, bridge, v.matched(p, f.at), InVLAN(f.vlan), p.Network, s.Wanted)
-		if s.Wanted == 0 {
-			s.Says = fmt.Sprintf("port %s of bridge %s has its %s and is in %s", s.Port, bridge, v.matched(p, f.at), InVLAN(f.vlan))
+		s.Says = fmt.Sprintf("port %s of bridge %s has its %s and is in %s", s.Port, bridge, v.matched(p, f.at), s.where())
+		if s.Wanted != 0 {
+			s.Says += fmt.Sprintf(", and network %s is VLAN %d", p.Network, s.Wanted)
 		}
-		s.Remedy = v.retag(s)
+		s.Remedy = v.retag(s, f.at)
 	case wrongMAC:
 		s.Says = fmt.Sprintf("port %s of bridge %s has its iface-id, and the machine there has MAC address %v, not %v", s.Port, bridge, f.mac, p.MAC)
 		s.Remedy = fmt.Sprintf("correct the MAC address of port %s in the intent, or that of the machine", p.ID)
@@ -196,18 +215,56 @@ func (v *View) matched(p *routing.Port, b *bridgePort) string {
 	return "MAC address"
 }
 
-// retag returns the remedy that moves a machine into its VLAN.
-func (v *View) retag(s Sighting) string {
+// owner returns the ID of the declared port, other than p, that the iface-id of b names; "" if
+// there is none.
+func (v *View) owner(p *routing.Port, b *bridgePort) string {
+	if b != nil && v.others(p, b) {
+		return b.ifaceID
+	}
+	return ""
+}
+
+// other returns where p is plugged on another bridge, and by which property it was found there.
+func (e *Evidence) other(p *routing.Port) (at place, what string) {
+	if at, ok := e.otherID[p.ID]; ok {
+		return at, "iface-id"
+	}
+	if at, ok := e.otherMAC[p.MAC]; ok {
+		return at, "MAC address"
+	}
+	return place{}, ""
+}
+
+// retag returns the remedy that moves a machine at b into its VLAN. b is nil if it is not in the
+// database yet.
+func (v *View) retag(s Sighting, b *bridgePort) string {
 	switch {
 	case s.VLAN == deadVLAN:
 		return "see the log of the L2 agent that tags ports: it has not bound this one"
 	case s.Wanted == 0:
 		return ""
+	case b != nil && b.ifaceID == "" && (b.patch || b.declared && b.mode == trunk):
+		return fmt.Sprintf("port %s may connect many machines: correct the VLAN of the machine where it is plugged in, or the VLAN or the network in the intent", s.Port)
+	case b != nil && b.declared && b.mode == trunk:
+		return fmt.Sprintf("have the machine send its packets with VLAN tag %d, make its port an access port (ovs-vsctl set Port %s vlan_mode=access tag=%d), or correct the VLAN or the network in the intent", s.Wanted, s.Port, s.Wanted)
+	case s.Tagged:
+		return fmt.Sprintf("have the machine send its packets with VLAN tag %d, or correct the VLAN or the network in the intent", s.Wanted)
 	}
 	return fmt.Sprintf("correct the tag (ovs-vsctl set Port %s tag=%d), or the VLAN or the network in the intent", s.Port, s.Wanted)
 }
 
 func ago(m ovstrace.MACEntry) string { return fmt.Sprintf("%v ago", m.Age) }
+
+// where describes the VLAN of a machine at its port in words.
+func (s *Sighting) where() string {
+	switch {
+	case s.Tagged && !s.Remote:
+		return fmt.Sprintf("%s, with a tag", InVLAN(s.VLAN))
+	case s.Trunk && s.VLAN == 0:
+		return "no VLAN (its packets have no tag, nor has the port)"
+	}
+	return InVLAN(s.VLAN)
+}
 
 // InVLAN describes the VLAN of a port in words.
 func InVLAN(vlan uint16) string {

@@ -32,7 +32,8 @@ type Sighting struct {
 	OFPort ofproto.PortNo // the number of Port; 0 if ovs-vswitchd has assigned none
 	VLAN   uint16         // VLAN of the machine at Port; 0 if none. Only if Port is not ""
 	Wanted uint16         // the VLAN of its network; 0 if not known
-	Tagged bool           // it sends packets with a VLAN tag
+	Tagged bool           // its packets have a VLAN tag at Port
+	Trunk  bool           // Port is a trunk port
 	Remote bool           // Port connects other hosts, and the machine is behind it
 	Says   string         // the evidence, in words
 	Remedy string         // what to do about it; "" if nothing is needed

@@ -1,6 +1,7 @@
 package machines_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -77,20 +78,23 @@ func at(port ofproto.PortNo, vlan uint16, m ofproto.MAC) ovstrace.MACEntry {
 func TestLook(t *testing.T) {
 	up, noLink := ovsdb.Link{Admin: "up", Link: "up"}, ovsdb.Link{Admin: "up", Link: "down"}
 	for name, c := range map[string]struct {
-		rows     []row
-		table    []ovstrace.MACEntry
-		tableErr error
-		vlan     uint16 // of blue; 0 means the patch port's
-		external bool
-		want     string // state, port, VLAN
-		says     string
+		rows      []row
+		elsewhere []row // ports of bridge br-out
+		table     []ovstrace.MACEntry
+		tableErr  error
+		port      string // "" means p1
+		vlan      uint16 // of blue; 0 means the patch port's
+		external  bool
+		want      string // state, port, VLAN
+		says      string
+		remedy    string
 	}{
 		"nothing":                     {want: "not_seen  0", says: "a silent machine looks the same as one that does not exist", vlan: 1},
 		"learned":                     {rows: []row{{name: "t", tag: 1}}, table: []ovstrace.MACEntry{at(1, 1, mac(1))}, vlan: 1, want: "seen t 1", says: "packets came from it 7s ago by port t of bridge br-int in VLAN 1"},
-		"learned in both VLANs":       {rows: []row{{name: "u", tag: -1}}, table: []ovstrace.MACEntry{at(1, 2, mac(1)), at(1, 1, mac(1))}, vlan: 1, want: "seen u 1 remote"},
+		"learned in both VLANs":       {rows: []row{{name: "u", tag: -1}}, table: []ovstrace.MACEntry{at(1, 2, mac(1)), at(1, 1, mac(1))}, vlan: 1, want: "seen u 1 remote tagged"},
 		"only the other port is seen": {rows: []row{{name: "u", tag: 2}}, table: []ovstrace.MACEntry{at(1, 2, mac(1))}, vlan: 1, want: "not_seen  0"},
 		"learned in a VLAN of none":   {rows: []row{{name: "u", tag: 9}}, table: []ovstrace.MACEntry{at(1, 9, mac(1))}, vlan: 1, want: "elsewhere u 9", says: "in VLAN 9, and network blue is VLAN 1"},
-		"tunnel":                      {rows: []row{{name: "patch-tun", tag: -1, typ: "patch"}}, table: []ovstrace.MACEntry{at(1, 1, mac(1))}, vlan: 1, want: "seen patch-tun 1 remote", says: ", which connects other hosts"},
+		"tunnel":                      {rows: []row{{name: "patch-tun", tag: -1, typ: "patch"}}, table: []ovstrace.MACEntry{at(1, 1, mac(1))}, vlan: 1, want: "seen patch-tun 1 remote tagged", says: ", which connects other hosts"},
 		"on our own patch port":       {rows: []row{{name: "pi-f", tag: 1, typ: "ours", ids: id("p1")}}, table: []ovstrace.MACEntry{at(1, 1, mac(1))}, vlan: 1, want: "not_seen  0"},
 		"on the bridge itself":        {table: []ovstrace.MACEntry{at(ofproto.PortLocal, 1, mac(1))}, rows: []row{{name: "br-int", tag: 1, ofport: 65534}}, vlan: 1, want: "seen br-int 1"},
 		"of a port not yet known":     {table: []ovstrace.MACEntry{at(9, 1, mac(1))}, vlan: 1, want: "seen 9 1"},
@@ -99,9 +103,20 @@ func TestLook(t *testing.T) {
 		"iface-id":                    {rows: []row{{name: "t", tag: 1, ids: id("p1"), link: up}}, vlan: 1, want: "seen t 1", says: "port t of bridge br-int has its iface-id and is in VLAN 1; the MAC table does not have its address"},
 		"iface-id, wrong VLAN":        {rows: []row{{name: "t", tag: 3, ids: id("p1"), link: up}}, vlan: 1, want: "elsewhere t 3", says: "is in VLAN 3, and network blue is VLAN 1"},
 		"iface-id, dead VLAN":         {rows: []row{{name: "t", tag: 4095, ids: id("p1"), link: up}}, vlan: 1, want: "elsewhere t 4095", says: "the dead VLAN 4095"},
-		"iface-id, no tag":            {rows: []row{{name: "t", tag: -1, ids: id("p1"), link: up}}, vlan: 1, want: "elsewhere t 0", says: "no VLAN (it has no tag)"},
-		"iface-id, trunk":             {rows: []row{{name: "t", tag: -1, trunks: []int{1, 7}, ids: id("p1")}}, vlan: 1, want: "seen t 1"},
+		"iface-id, no tag":            {rows: []row{{name: "t", tag: -1, ids: id("p1"), link: up}}, vlan: 1, want: "elsewhere t 0", says: "no VLAN (its packets have no tag, nor has the port)", remedy: "(ovs-vsctl set Port t tag=1)"},
+		"iface-id, trunk":             {rows: []row{{name: "t", tag: -1, trunks: []int{1, 7}, ids: id("p1")}}, vlan: 1, want: "seen t 1 tagged", says: "is a trunk port of VLAN 1; whether the machine tags its packets is not known"},
+		"trunk, tagged":               {rows: []row{{name: "t", tag: -1, trunks: []int{1, 7}, ids: id("p1")}}, table: []ovstrace.MACEntry{at(1, 1, mac(1))}, vlan: 1, want: "seen t 1 tagged", says: "in VLAN 1, with a tag"},
+		"trunk, not tagged":           {rows: []row{{name: "t", tag: -1, trunks: []int{0, 1}, ids: id("p1")}}, table: []ovstrace.MACEntry{at(1, 0, mac(1))}, vlan: 1, want: "elsewhere t 0", says: "its packets have no tag, nor has the port", remedy: "send its packets with VLAN tag 1, make its port an access port (ovs-vsctl set Port t vlan_mode=access tag=1)"},
+		"trunk, another tag":          {rows: []row{{name: "t", tag: -1, mode: "trunk", ids: id("p1")}}, table: []ovstrace.MACEntry{at(1, 9, mac(1))}, vlan: 1, want: "elsewhere t 9 tagged", says: "VLAN 9, with a tag"},
+		"behind a trunk":              {rows: []row{{name: "t", tag: -1, mode: "trunk"}}, table: []ovstrace.MACEntry{at(1, 9, mac(1))}, vlan: 1, want: "elsewhere t 9 tagged", remedy: "port t may connect many machines: "},
+		"behind a patch port":         {rows: []row{{name: "t", tag: -1, typ: "patch"}}, table: []ovstrace.MACEntry{at(1, 9, mac(1))}, vlan: 1, want: "elsewhere t 9 tagged", remedy: "port t may connect many machines: "},
+		"tagged at a native port":     {rows: []row{{name: "t", tag: 7, mode: "native-untagged", ids: id("p1")}}, table: []ovstrace.MACEntry{at(1, 1, mac(1))}, vlan: 1, want: "seen t 1 tagged"},
 		"iface-id, another trunk":     {rows: []row{{name: "t", tag: -1, trunks: []int{7}, ids: id("p1")}}, vlan: 1, want: "elsewhere t 0"},
+		"another's address":           {rows: []row{{name: "t", tag: 2, ids: id("g1")}}, table: []ovstrace.MACEntry{at(1, 2, mac(2))}, port: "p2", vlan: 1, want: "elsewhere t 2", says: "the iface-id of t is that of port g1", remedy: "give the machine of port g1 its own MAC address, or correct the MAC address of port p2 in the intent"},
+		"at another's port":           {rows: []row{{name: "t", tag: 1, ids: id("p2")}}, table: []ovstrace.MACEntry{at(1, 1, mac(1))}, vlan: 1, want: "seen t 1", says: "whose iface-id is that of port p2"},
+		"iface-id, another bridge":    {elsewhere: []row{{name: "t", tag: 1, ids: id("p1")}}, vlan: 1, want: "not_seen  0", says: "port t of bridge br-out has its iface-id, and there is no trace of the machine on bridge br-int", remedy: "plug it into bridge br-int instead"},
+		"MAC, another bridge":         {elsewhere: []row{{name: "t", tag: 1, ids: attached(mac(1))}}, vlan: 1, want: "not_seen  0", says: "port t of bridge br-out has its MAC address"},
+		"both bridges":                {rows: []row{{name: "t", tag: 1, ids: id("p1")}}, elsewhere: []row{{name: "u", tag: 1, ids: id("p1")}}, vlan: 1, want: "seen t 1"},
 		"iface-id, native":            {rows: []row{{name: "t", tag: 1, mode: "native-untagged", ids: id("p1")}}, vlan: 1, want: "seen t 1"},
 		"iface-id, no link":           {rows: []row{{name: "t", tag: 1, ids: id("p1"), link: noLink}}, vlan: 1, want: "not_seen t 1", says: "its device has no link"},
 		"iface-id, down":              {rows: []row{{name: "t", tag: 1, ids: id("p1"), link: ovsdb.Link{Admin: "down", Link: "down"}}}, vlan: 1, want: "not_seen t 1", says: "its device is down"},
@@ -123,18 +138,23 @@ func TestLook(t *testing.T) {
 		"a bridge of your own":        {external: true, vlan: 1, want: "unknown  0", says: "only routers with bridges of your own join network blue"},
 	} {
 		b, links := bridge(c.rows...)
+		out, _ := bridge(c.elsewhere...)
+		out.Name = "br-out"
 		x := index(c.vlan, !c.external)
-		p, _ := x.Port("p1")
-		s := machines.NewView(x, machines.NewEvidence(b, links, c.table, c.tableErr)).Look(&p)
+		p, _ := x.Port(cmp.Or(c.port, "p1"))
+		s := machines.NewView(x, machines.NewEvidence(b, []ovsdb.BridgeRow{*b, *out}, links, c.table, c.tableErr)).Look(&p)
 		got := fmt.Sprintf("%s %s %d", s.State, s.Port, s.VLAN)
 		if s.Remote {
 			got += " remote"
 		}
+		if s.Tagged {
+			got += " tagged"
+		}
 		if got != c.want || !strings.Contains(s.Says, c.says) || s.Says == "" {
 			t.Errorf("%s: %s: %q; want %s: %q", name, got, s.Says, c.want, c.says)
 		}
-		if s.State == machines.Elsewhere && s.Remedy == "" {
-			t.Errorf("%s: nothing is said about what to do", name)
+		if s.State == machines.Elsewhere && s.Remedy == "" || !strings.Contains(s.Remedy, c.remedy) {
+			t.Errorf("%s: remedy %q, want %q", name, s.Remedy, c.remedy)
 		}
 	}
 }
@@ -146,7 +166,7 @@ func TestCount(t *testing.T) {
 	x := routing.NewIndex(m)
 	b, links := bridge(row{name: "t", tag: 1}, row{name: "u", tag: 3})
 	var told []string
-	n := machines.NewView(x, machines.NewEvidence(b, links, []ovstrace.MACEntry{at(1, 1, mac(1)), at(2, 3, mac(2))}, nil)).Count(func(p *routing.Port, s machines.Sighting) {
+	n := machines.NewView(x, machines.NewEvidence(b, nil, links, []ovstrace.MACEntry{at(1, 1, mac(1)), at(2, 3, mac(2))}, nil)).Count(func(p *routing.Port, s machines.Sighting) {
 		told = append(told, fmt.Sprint(p.ID, " ", s.State))
 	})
 	if got := fmt.Sprint(n[machines.Seen], n[machines.NotSeen], n[machines.Elsewhere], n[machines.Unknown], told); got != "1 1 1 0 [g1 not_seen p2 elsewhere]" {
@@ -170,7 +190,7 @@ func BenchmarkCount(b *testing.B) {
 		}
 	}
 	row, links := bridge(row{name: "t", tag: 1})
-	x, e := routing.NewIndex(m), machines.NewEvidence(row, links, table, nil)
+	x, e := routing.NewIndex(m), machines.NewEvidence(row, nil, links, table, nil)
 	for b.Loop() {
 		machines.NewView(x, e).Count(nil)
 	}

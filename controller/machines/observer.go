@@ -2,7 +2,9 @@ package machines
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -25,6 +27,7 @@ type Observer struct {
 	db       Database
 	endpoint string // of the database
 	bridge   string
+	runs     func(context.Context) bool
 	looking  chan struct{} // capacity 1, full: a caller looks
 
 	mu   sync.Mutex // protects the following fields
@@ -32,9 +35,11 @@ type Observer struct {
 	at   time.Time  // of last
 }
 
-// NewObserver returns an Observer of a bridge whose database is at endpoint.
-func NewObserver(db Database, endpoint, bridge string) *Observer {
-	return &Observer{db: db, endpoint: endpoint, bridge: bridge, looking: make(chan struct{}, 1)}
+// NewObserver returns an Observer of a bridge whose database is at endpoint. runs reports
+// whether ovs-vswitchd is known to run without a question to it, because one of its bridges is
+// connected.
+func NewObserver(db Database, endpoint, bridge string, runs func(context.Context) bool) *Observer {
+	return &Observer{db: db, endpoint: endpoint, bridge: bridge, runs: runs, looking: make(chan struct{}, 1)}
 }
 
 // Look returns evidence that is at most a second old. The only error is ctx's cause,
@@ -91,10 +96,25 @@ func (o *Observer) look(ctx context.Context) *Evidence {
 	}
 	b, ok := state.Bridge(o.bridge)
 	if !ok {
-		return &Evidence{bridge: o.bridge, nothing: fmt.Sprintf("the integration bridge %s does not exist", o.bridge), missing: true}
+		return &Evidence{bridge: o.bridge, nothing: fmt.Sprintf("the integration bridge %s does not exist", o.bridge), missing: true,
+			remedy: "create it, or configure its present name (--integration-bridge); ofdvr doctor has the command"}
 	}
 	table, err := o.table(ctx)
-	return NewEvidence(&b, links, table, err)
+	if err != nil && !o.works(ctx, err) {
+		return &Evidence{bridge: o.bridge, nothing: fmt.Sprintf("ovs-vswitchd does not answer, so the database may be out of date: %v", err),
+			remedy: "see whether ovs-vswitchd runs, and its log: systemctl status openvswitch-switch"}
+	}
+	return NewEvidence(&b, state.Bridges, links, table, err)
+}
+
+// works reports whether ovs-vswitchd works although its MAC table could not be read: it has
+// answered with an error, or its control socket is not known and one of its bridges is
+// connected.
+func (o *Observer) works(ctx context.Context, err error) bool {
+	if _, ok := errors.AsType[ovstrace.CommandError](err); ok {
+		return true
+	}
+	return (errors.Is(err, ovstrace.ErrRemote) || errors.Is(err, fs.ErrNotExist)) && o.runs(ctx)
 }
 
 // table reads the MAC table. ovs-vswitchd may be frozen.

@@ -9,27 +9,28 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// A switch may hold, or claim to hold, far more than is wanted: flows of a larger topology, or
-// of others. What it holds is read into memory that suffices for the desired entries and a
-// number of others; when these have been deleted, the next ones are read.
+// A switch may report far more entries than desired, for example flows of an earlier, larger
+// topology or of other programs. One reading keeps the desired entries and a limited number of
+// unwanted ones. After these have been deleted, the next unwanted entries are read.
 
 const (
-	// maxUnwanted is how many unwanted flows are kept at a time, of ours and of others each.
+	// maxUnwanted is the number of unwanted flows that are kept at a time. It applies to our
+	// flows and to foreign flows separately.
 	maxUnwanted = 10_000
 	// maxUnwantedBytes is the maximum length of their matches and instructions together.
 	maxUnwantedBytes = 4 << 20
 	// usualBytes is more than the size of any desired flow, group or meter.
 	usualBytes = 1 << 10
-	// maxAgain is how many desired flows a switch may return twice.
+	// maxAgain is the number of desired flows that a switch may return twice.
 	maxAgain = 100
 	// entryBytes is the memory of a flow, group or meter besides its match and instructions.
 	entryBytes = 128
-	// ownBytes is the memory of each switch besides the shared [ofconn.Budget]. It is enough
-	// for at least one flow, so that all unwanted flows are deleted eventually.
+	// ownBytes is the memory of each switch in addition to the shared [ofconn.Budget]. It is
+	// enough for at least one flow, so that all unwanted flows are deleted eventually.
 	ownBytes = 1<<16 + entryBytes
 )
 
-// Known is what a reader of a switch compares with.
+// Known has the desired entries. A reader compares the contents of the switch with them.
 type Known struct {
 	Want      Holdings
 	Ours      func(ofproto.Cookie) bool
@@ -45,7 +46,7 @@ type Known struct {
 // into its [Holdings].
 type Beyond struct{ Ours, Foreign int }
 
-// A quota is how much may still be kept.
+// A quota is the number of entries and bytes that may still be kept.
 type quota struct {
 	flows, bytes int
 	own          int // part of bytes that is not taken from share
@@ -72,7 +73,7 @@ type reader struct {
 	flows  []ofproto.Flow
 	groups []ofproto.GroupEntry
 	meters []ofproto.MeterEntry
-	all    quota // for flows that are not compared yet
+	all    quota // for flows that have not been compared yet
 
 	strict        bool // flows are compared one by one
 	equal, wanted quota
@@ -87,7 +88,7 @@ func newReader(k Known) *reader {
 	return &reader{Known: k, all: quota{flows: 2 * n, bytes: 2 * n * usualBytes}, equal: known, wanted: known, ours: some, foreign: some}
 }
 
-// take adds a part of the answer. It fails if the switch returns a flow again and again.
+// take adds a part of the answer. It fails if the switch returns the same flow repeatedly.
 func (r *reader) take(part []ofproto.FlowStats) error {
 	for i := range part {
 		f := part[i].Flow
@@ -112,7 +113,7 @@ func (r *reader) take(part []ofproto.FlowStats) error {
 	return nil
 }
 
-// keep keeps a flow if there is room for it. Desired flows need no memory of their own.
+// keep keeps a flow if there is room for it. Desired flows need no additional memory.
 func (r *reader) keep(f ofproto.Flow) error {
 	w, ok := r.Want.Flows.Get(f.FlowKey)
 	switch {
@@ -128,7 +129,7 @@ func (r *reader) keep(f ofproto.Flow) error {
 	return nil
 }
 
-// room allocates memory for an unwanted entry, and reports whether there was enough.
+// room reserves memory for an unwanted entry, and reports whether there was enough.
 func (r *reader) room(ours bool, bytes int) bool {
 	q, beyond := &r.foreign, &r.beyond.Foreign
 	if ours {
@@ -141,7 +142,7 @@ func (r *reader) room(ours bool, bytes int) bool {
 	return false
 }
 
-// keepEntries appends those entries of part to held for which there is room.
+// keepEntries appends entries of part to held, as far as there is room.
 func keepEntries[E interface{ Equal(E) bool }](r *reader, t table[E], held, part, want []E, ours func(E) bool) ([]E, error) {
 	for _, e := range part {
 		switch w, ok := t.get(want, t.id(e)); {
@@ -158,10 +159,10 @@ func keepEntries[E interface{ Equal(E) bool }](r *reader, t table[E], held, part
 	return held, nil
 }
 
-// errAgain ends the connection of a switch that returns the same entries again and again.
+// errAgain ends the connection of a switch that returns the same entries repeatedly.
 var errAgain = fmt.Errorf("%w: it returned the same flows, groups or meters again and again", ofconn.ErrTooLong)
 
-// deletable returns how many entries beyond the holdings have to be deleted.
+// deletable returns the number of entries outside the holdings that have to be deleted.
 func (c *core) deletable() int {
 	if c.have == nil || c.partial {
 		return 0
@@ -172,13 +173,13 @@ func (c *core) deletable() int {
 	return c.beyond.Ours
 }
 
-// readOn makes the switch be read again after some of too many flows were deleted.
+// readOn schedules another reading after a part of too many flows was deleted.
 func (c *core) readOn() {
 	c.rest = c.deletable()
 	c.reread = true
 }
 
-// hasReadOn delays the next attempt if a switch has as many entries to delete as before.
+// hasReadOn delays the next attempt if the number of entries to delete has not become smaller.
 func (c *core) hasReadOn(now time.Time) {
 	if c.rest > 0 && c.deletable() >= c.rest {
 		c.fail(now)

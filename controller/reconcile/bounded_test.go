@@ -13,8 +13,7 @@ import (
 // few replaces maxUnwanted in these tests.
 const few = 50
 
-// crowded returns a switch with n unwanted flows of ours and as many of others, from key 100
-// on.
+// crowded returns a switch with n unwanted flows of ours and n foreign flows, from key 100 on.
 func crowded(n int, more ...ofproto.Flow) *fakeSwitch {
 	for i := range n {
 		more = append(more, flow(100+2*i, 1), alien(101+2*i, 1))
@@ -32,12 +31,13 @@ func TestFarTooManyFlows(t *testing.T) {
 			t.Errorf("%+v, with %d flows", rep, sw.now().flows.Len())
 		}
 		if n := sw.now().reads; n != 3 {
-			t.Errorf("it was read %d times, want 3", n)
+			t.Errorf("the switch was read %d times, want 3", n)
 		}
 	})
 }
 
-// All flows of others that are left alone are counted, and all of ours are deleted.
+// All foreign flows that are left alone are counted, and all unwanted flows of ours are
+// deleted.
 func TestFarTooManyFlowsOfOthers(t *testing.T) {
 	want := flows(flow(1, 1))
 	sw := crowded(few + 20)
@@ -60,7 +60,8 @@ func TestFarTooManyFlowsOfOthers(t *testing.T) {
 	})
 }
 
-// With a partial intent nothing is deleted; with the complete intent all unwanted flows are.
+// With a partial intent nothing is deleted. With the complete intent all unwanted flows are
+// deleted.
 func TestFarTooManyFlowsOfPartialIntent(t *testing.T) {
 	want := flows(flow(1, 1))
 	sw := crowded(few + 20)
@@ -85,13 +86,13 @@ func TestEndlessFlows(t *testing.T) {
 		time.Sleep(time.Hour)
 		s.last()
 		if n := sw.now().reads; n < 10 || n > 60 {
-			t.Errorf("it was read %d times in an hour", n)
+			t.Errorf("the switch was read %d times in an hour", n)
 		}
 	})
 }
 
-// A reader keeps the desired flows and a limited number of others. A switch that returns a
-// flow again and again is disconnected.
+// A reader keeps the desired flows and a limited number of other flows. A switch that returns
+// the same flow repeatedly is disconnected.
 func TestFlowReaderIsBounded(t *testing.T) {
 	want := Holdings{Flows: flows(flow(1, 1), flow(2, 1))}
 	read := func(fs func(i int) ofproto.Flow) (*reader, error) {
@@ -136,7 +137,7 @@ func TestFlowReaderIsBounded(t *testing.T) {
 	}
 }
 
-// Without memory for unwanted flows a switch converges all the same, in small parts.
+// Without memory for unwanted flows the switch converges all the same, in small parts.
 func TestFarTooManyFlowsWithoutMemory(t *testing.T) {
 	want := flows(flow(1, 1), flow(2, 2))
 	sw := crowded(1000, flow(2, 9))
@@ -146,7 +147,7 @@ func TestFarTooManyFlowsWithoutMemory(t *testing.T) {
 			t.Errorf("%+v, with %d flows", rep, sw.now().flows.Len())
 		}
 		if n := sw.now().reads; n < 3 {
-			t.Errorf("it was read %d times: there was memory", n)
+			t.Errorf("the switch was read %d times, so memory was available", n)
 		}
 	})
 }
@@ -180,7 +181,7 @@ func TestSwitchesShareMemory(t *testing.T) {
 			t.Errorf("%d are kept, and %+v are not", n, r.beyond)
 		}
 		if _, ok := groupTable.get(r.groups, 7); !ok {
-			t.Error("the group that is wanted is missing")
+			t.Error("the desired group is missing")
 		}
 		total += n
 		shares = append(shares, s)
@@ -192,11 +193,11 @@ func TestSwitchesShareMemory(t *testing.T) {
 		s.Free()
 	}
 	if s := budget.Share(""); !s.Take(all) || s.Take(1) {
-		t.Error("the memory was not given back")
+		t.Error("the memory was not released")
 	}
 }
 
-// A switch that returns a group again and again is disconnected.
+// A switch that returns the same group repeatedly is disconnected.
 func TestRepeatedGroups(t *testing.T) {
 	want := []ofproto.GroupEntry{{ID: 7}}
 	for _, e := range []ofproto.GroupEntry{{ID: 7}, {ID: 7, Type: ofproto.GroupTypeSelect}} {
@@ -208,7 +209,7 @@ func TestRepeatedGroups(t *testing.T) {
 	}
 }
 
-// Flow updates are kept up to a size. Beyond it the switch is read again.
+// Flow updates are kept up to a total size. If they exceed it, the switch is read again.
 func TestFlowUpdatesAreBounded(t *testing.T) {
 	var many []ofproto.Action
 	for i := range 1000 {

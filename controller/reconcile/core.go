@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// Foreign is the policy for flows, groups and meters of others. A flow with the same table,
-// priority and match as one of ours is replaced in any case.
+// Foreign is the policy for flows, groups and meters of other programs. A flow with the same
+// table, priority and match as one of our flows is replaced in any case.
 type Foreign uint8
 
 // The policies.
@@ -23,14 +23,14 @@ const (
 
 // Limits and intervals.
 const (
-	firstRetry  = time.Second // after a refusal; doubles up to lastRetry
+	firstRetry  = time.Second // pause after a refusal; doubles up to lastRetry
 	lastRetry   = 5 * time.Minute
 	maxRounds   = 5                // refused bundles in a row; then changes are sent one by one
 	maxMisread  = 3                // failed readings in a row; then the connection is closed
-	maxTries    = 3                // how often a flow that is reported differently is sent
-	demotion    = 30 * time.Second // until we claim the master role again after another controller took it
-	verifyAfter = time.Second      // until a flow that was reported differently is read again
-	maxPending  = 10_000           // changes by others to remember one by one
+	maxTries    = 3                // number of times that a flow is sent if the switch reports it differently
+	demotion    = 30 * time.Second // pause before we claim the master role again after another controller took it
+	verifyAfter = time.Second      // pause until the switch is read again after it reported a flow differently
+	maxPending  = 10_000           // changes by other programs that are kept one by one
 
 	// Rate limit of repairs: a burst, then one per interval.
 	repairBurst    = 10
@@ -45,23 +45,23 @@ type act struct {
 	delta ofproto.Delta // commit
 	drop  []ofproto.Mod // meters or groups to delete
 	plain bool          // commit: change by change, not in a bundle
-	gen   uint64        // the program that the switch holds after it; 0 if none yet
-	until time.Time     // if idle, the time of the next call of next; zero means after the next event
+	gen   uint64        // the program that the switch holds after the action; 0 if there is none yet
+	until time.Time     // if idle, when to call next again; zero means after the next event
 }
 
 type kind uint8
 
 const (
 	idle   kind = iota
-	claim       // ask for role
+	claim       // request the role
 	read        // read everything back
 	meters      // change meters, one by one: they cannot be in a bundle
 	commit      // change groups and flows
 )
 
-// A core decides what to do with one switch. It has no clock and does no I/O: the caller
-// provides the time and events, and executes the actions that next returns. next must not be
-// called while an action is being executed.
+// A core decides the next action for one switch. It has no clock and does no I/O. The caller
+// provides the time and events, and executes the actions that the method next returns. The
+// caller must not call next while it executes an action.
 type core struct {
 	foreign Foreign
 	keep    func(ofproto.Cookie) bool // see [Program]
@@ -76,25 +76,25 @@ type core struct {
 	doing act
 
 	lead     bool         // this daemon leads
-	role     ofproto.Role // granted by the switch; RoleNoChange: none yet
+	role     ofproto.Role // granted by the switch; RoleNoChange if no role was granted yet
 	retryAt  time.Time    // no action before
 	failed   int          // failures in a row
 	noBundle bool         // the switch does not support bundles
 
-	gen     uint64 // of want; 0 if there is no program yet
+	gen     uint64 // generation of want; 0 if there is no program yet
 	want    Holdings
 	have    *Holdings // contents of the switch; nil if not known
 	beyond  Beyond    // entries of the switch that are not in have
-	rest    int       // of beyond, those to delete when readOn was called; else 0
+	rest    int       // entries in beyond that had to be deleted when readOn was called; else 0
 	updated int       // bytes of flow updates since the last reading
 	reread  bool      // read again, because have may be wrong
-	unread  error     // why the last reading failed
+	unread  error     // the error of the last reading
 	misread int       // failed readings in a row
 	readAt  time.Time
 	auditAt time.Time
 
-	pending   []ofproto.FlowUpdate // changes by others during the current reading
-	disturbed bool                 // others have changed something since the last reading
+	pending   []ofproto.FlowUpdate // changes by other programs during the current reading
+	disturbed bool                 // another program has changed something since the last reading
 	repairs   *rate.Limiter
 	settled   uint64 // the last settled generation
 	confirmed uint64 // the last generation that the switch has held, apart from refused changes
@@ -104,10 +104,10 @@ type core struct {
 	refused   map[any]*refusal // by [about]
 	tries     map[any]try      // by [about]
 	installed int              // desired flows that are installed
-	others    int              // entries of others that are left alone
+	others    int              // foreign entries that are left alone
 }
 
-// A refusal holds back a refused change, so that it does not affect others.
+// A refusal holds back a refused change, so that it does not affect other changes.
 type refusal struct {
 	Refusal
 	wait  time.Duration
@@ -183,7 +183,7 @@ func (c *core) decide(now time.Time) act {
 	return c.first(todo)
 }
 
-// earlier returns the earlier of two times, of which zero means never.
+// earlier returns the earlier of two times. A zero time means never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b
@@ -201,7 +201,7 @@ func (c *core) claimed(now time.Time, err error) {
 	c.role, c.reread = c.doing.role, true
 }
 
-// demoted handles that another controller has become the switch's master.
+// demoted handles the event that another controller has become the switch's master.
 func (c *core) demoted(now time.Time) {
 	if c.role != ofproto.RoleMaster {
 		return
@@ -210,7 +210,7 @@ func (c *core) demoted(now time.Time) {
 	c.retryAt = now.Add(demotion)
 }
 
-// setHave sets what the switch holds.
+// setHave sets the contents of the switch.
 func (c *core) setHave(have Holdings) { c.have = &have }
 
 // done records that the current action has ended.
@@ -278,7 +278,7 @@ func (c *core) succeeded(now time.Time) {
 	if c.deletable() > 0 && len(a.delta.Delete) > 0 {
 		c.readOn()
 	} else if a.gen != 0 {
-		c.confirmed = a.gen // even if a newer program is wanted by now
+		c.confirmed = a.gen // even if there is a newer program now
 	}
 	for _, ref := range c.refused {
 		if len(a.delta.Delete) > 0 && errors.Is(ref.Err, ofproto.ErrTableFull) || len(a.set) > 0 && lacks(ref.Err) {
@@ -287,8 +287,8 @@ func (c *core) succeeded(now time.Time) {
 	}
 }
 
-// lacks reports whether a flow was refused because the switch lacks a group or meter that it
-// refers to.
+// lacks reports whether a flow was refused because it refers to a group or meter that the
+// switch does not have.
 func lacks(err error) bool {
 	var e *ofproto.RefusedError
 	if !errors.As(err, &e) {
@@ -298,7 +298,8 @@ func lacks(err error) bool {
 	return isFlow && (e.Code == ofproto.ErrBadOutGroup || e.Code == ofproto.ErrInvalidMeter || e.Code == ofproto.ErrUnknownMeter)
 }
 
-// after returns h after a without the refused changes.
+// after returns the contents of a switch that held h after action a. The refused changes have
+// no effect.
 func (h *Holdings) after(a *act, refused []*ofproto.RefusedError) Holdings {
 	next := Holdings{h.Flows.Apply(without(a.delta.Mods(), refused)), h.Groups, h.Meters}
 	for _, mods := range [][]ofproto.Mod{a.set, a.drop} {
@@ -322,8 +323,8 @@ func (c *core) notRead(now time.Time, err error) (giveUp bool) {
 	return c.misread == maxMisread
 }
 
-// unknown handles a commit with unknown outcome: the switch is read again, at once unless the
-// previous commit had an unknown outcome too.
+// unknown handles a commit with unknown outcome. The switch is read again. It is read at once,
+// unless the previous commit had an unknown outcome too.
 func (c *core) unknown(now time.Time) {
 	c.have = nil
 	if c.failed++; c.failed > 1 {
@@ -347,7 +348,8 @@ func (c *core) quarantine(now time.Time, errs []*ofproto.RefusedError) {
 	}
 }
 
-// surprising reports whether e means that the switch holds other groups or meters than c.have.
+// surprising reports whether error e shows that the groups or meters of the switch differ from
+// c.have.
 func (c *core) surprising(e *ofproto.RefusedError) bool {
 	switch e.Code {
 	case ofproto.ErrGroupExists, ofproto.ErrUnknownGroup, ofproto.ErrMeterExists:
@@ -360,7 +362,7 @@ func (c *core) surprising(e *ofproto.RefusedError) bool {
 }
 
 // has reports whether all groups and meters that a flow refers to are in target. It is false
-// if there are none.
+// if the flow refers to no group or meter.
 func (c *core) has(do ofproto.Instructions) bool {
 	groups, meters := do.Refs()
 	for _, id := range groups {
@@ -376,5 +378,6 @@ func (c *core) has(do ofproto.Instructions) bool {
 	return len(groups)+len(meters) > 0
 }
 
-// readSoon schedules a reading: at once, unless the last one was within verifyAfter.
+// readSoon schedules a reading at once, but not earlier than verifyAfter after the last
+// reading.
 func (c *core) readSoon() { c.auditAt = earlier(c.auditAt, c.readAt.Add(verifyAfter)) }

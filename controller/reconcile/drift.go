@@ -6,7 +6,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// A Drift counts changes by others.
+// A Drift counts changes by other programs.
 type Drift struct {
 	Deleted int // desired flows that are missing
 	Altered int // desired flows that differ
@@ -29,7 +29,8 @@ func (d *Drift) add(e Drift) {
 	d.Meters += e.Meters
 }
 
-// noticed handles flow updates from the switch. lost means that some are missing.
+// noticed handles flow updates from the switch. The parameter lost means that some are
+// missing.
 func (c *core) noticed(updates []ofproto.FlowUpdate, lost bool) Drift {
 	c.updated += sizeOf(updates)
 	if lost || len(c.pending)+len(updates) > maxPending || c.updated > updateBytes {
@@ -61,7 +62,7 @@ func (c *core) noticed(updates []ofproto.FlowUpdate, lost bool) Drift {
 }
 
 // lostReferrer reports whether a desired flow that refers to a group or meter was deleted. The
-// deletion of the group or meter, which the switch does not report, may be the reason.
+// reason may be that the group or meter was deleted, which the switch does not report.
 func (c *core) lostReferrer(updates []ofproto.FlowUpdate) bool {
 	if len(c.want.Groups)+len(c.want.Meters) == 0 {
 		return false
@@ -86,7 +87,7 @@ func foreign(updates []ofproto.FlowUpdate) (out []ofproto.FlowUpdate) {
 	return out
 }
 
-// applied returns s after updates.
+// applied returns the result of applying the updates to s.
 func applied(s ofproto.Set, updates []ofproto.FlowUpdate) ofproto.Set {
 	latest := make(map[ofproto.FlowKey]ofproto.FlowMod, len(updates))
 	for _, u := range updates {
@@ -105,7 +106,8 @@ func applied(s ofproto.Set, updates []ofproto.FlowUpdate) ofproto.Set {
 	return s.Apply(mods)
 }
 
-// drift returns how others changed the switch, in comparison with have and want.
+// drift returns the changes of the switch by other programs, from a comparison of its contents
+// with have and want.
 func (c *core) drift(now *Holdings) (d Drift) {
 	if !c.lead {
 		return d // the leader may change everything
@@ -131,7 +133,7 @@ func (c *core) drift(now *Holdings) (d Drift) {
 	return d
 }
 
-// drifted counts the entries of a table that have changed and differ from want.
+// drifted counts the entries of a table that have changed and now differ from want.
 func drifted[E interface{ Equal(E) bool }](t table[E], was, is, want []E) (n int) {
 	for before, now := range t.diff(was, is) {
 		if now == nil {
@@ -156,7 +158,7 @@ func (c *core) hasRead(now time.Time, held Holdings, beyond Beyond) Drift {
 	if c.have != nil {
 		d = c.drift(&held)
 		if c.beyond != (Beyond{}) || beyond != (Beyond{}) {
-			d.Added = 0 // the last reading returned others
+			d.Added = 0 // the last reading returned other unwanted flows
 		}
 		c.compare(now, &held, quiet)
 	}
@@ -167,15 +169,15 @@ func (c *core) hasRead(now time.Time, held Holdings, beyond Beyond) Drift {
 		c.auditAt = now.Add(min(verifyAfter, c.audit))
 	}
 	c.hasReadOn(now)
-	if lost { // perhaps after the groups were read
+	if lost { // the lost changes may be later than the reading of the groups
 		c.readSoon()
 	}
 	return d
 }
 
 // compare finds entries that the switch reports differently each time they are sent, although
-// no one else changes them, and holds them back. It ignores readings with changes by others in
-// between.
+// no other program changes them. It holds these entries back. It ignores a reading if another
+// program changed something in the meantime.
 func (c *core) compare(now time.Time, held *Holdings, quiet bool) {
 	last := c.tries
 	c.tries = nil
@@ -213,8 +215,8 @@ func (c *core) compare(now time.Time, held *Holdings, quiet bool) {
 	c.tries = tries
 }
 
-// oddities calls odd for the entries of a table that matched want according to have, but do
-// not.
+// oddities calls odd for each entry of a table that matches want in have, but not in the new
+// reading.
 func oddities[E interface{ Equal(E) bool }](t table[E], is, expected, want []E, odd func(want, got ofproto.Mod)) {
 	for now, before := range t.diff(is, expected) {
 		if before == nil {

@@ -17,39 +17,40 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// A fakeSwitch holds flows, groups and meters like Open vSwitch; TestFakeIsLikeOpenVSwitch
-// compares the two. It can also fail in ways that cannot be provoked in Open vSwitch.
+// A fakeSwitch holds flows, groups and meters like Open vSwitch. TestFakeIsLikeOpenVSwitch
+// compares the two. A fakeSwitch can also fail in ways that a test cannot provoke in Open
+// vSwitch.
 type fakeSwitch struct {
 	mu sync.Mutex
 	fakeState
 	limit int                   // flows that fit; 0 means no limit
-	tell  func(ofproto.FlowMod) // receives changes by others, and flows deleted with a group or meter; nil if there is no flow monitor
+	tell  func(ofproto.FlowMod) // receives changes by other controllers, and flows deleted with a group or meter; nil if there is no flow monitor
 
-	refuses  func(ofproto.Flow) bool                     // nil: no flow
+	refuses  func(ofproto.Flow) bool                     // nil means that it refuses no flow
 	refuse   func(ofproto.Mod) ofproto.ErrorCode         // for groups and meters; nil means no error
-	alters   func(ofproto.Flow) ofproto.Flow             // how a flow is stored; nil means unchanged
-	warps    func(ofproto.GroupEntry) ofproto.GroupEntry // how a group is stored; nil means unchanged
+	alters   func(ofproto.Flow) ofproto.Flow             // returns the flow as it is stored; nil means unchanged
+	warps    func(ofproto.GroupEntry) ofproto.GroupEntry // returns the group as it is stored; nil means unchanged
 	lose     int                                         // number of commits to apply without an answer
 	unread   int                                         // number of readings that fail
-	noBundle bool                                        // does not support bundles
-	more     int                                         // unwanted flows that it reports in addition, for ever
+	noBundle bool                                        // the switch does not support bundles
+	more     int                                         // unwanted flows that each reading reports in addition
 	slave    bool                                        // another controller is master
 	during   func()                                      // called once, during a commit or a reading
 }
 
-// A fakeState is what a fakeSwitch holds, and the requests it received.
+// A fakeState is the contents of a fakeSwitch and the requests that it received.
 type fakeState struct {
 	flows  ofproto.Set
 	groups []ofproto.GroupEntry
 	meters []ofproto.MeterEntry
-	role   ofproto.Role // that was granted
+	role   ofproto.Role // the role that was granted
 
 	reads, commits, programs, mods int
 	sent                           []string // each request, formatted by words
 	crashed                        bool     // by a bundle that crashes Open vSwitch
 }
 
-// words formats a request; for flows only their number.
+// words formats a request. Of flows it gives only the number.
 func words(how string, mods []ofproto.Mod) string {
 	var b strings.Builder
 	b.WriteString(how)
@@ -108,7 +109,7 @@ func (s *fakeSwitch) Read(_ context.Context, k Known) (Holdings, Beyond, error) 
 	return held, r.beyond, nil
 }
 
-// meanwhile calls during.
+// meanwhile calls the function during.
 func (s *fakeSwitch) meanwhile() {
 	s.mu.Lock()
 	during := s.during
@@ -119,7 +120,7 @@ func (s *fakeSwitch) meanwhile() {
 	}
 }
 
-// malformed returns the error for m on any switch, 0 if m is valid.
+// malformed returns the error for m on any switch, or 0 if m is valid.
 func (s *fakeSwitch) malformed(m ofproto.Mod) ofproto.ErrorCode {
 	if f, ok := m.(ofproto.FlowMod); ok {
 		if s.refuses != nil && f.Command != ofproto.FlowDeleteStrict && s.refuses(f.Flow) {
@@ -133,7 +134,7 @@ func (s *fakeSwitch) malformed(m ofproto.Mod) ofproto.ErrorCode {
 	return 0
 }
 
-// check returns the error for m on a switch that holds h, 0 if m is accepted.
+// check returns the error for m on a switch that holds h, or 0 if m is accepted.
 func (s *fakeSwitch) check(h Holdings, m ofproto.Mod) ofproto.ErrorCode {
 	switch m := m.(type) {
 	case ofproto.GroupMod:
@@ -175,7 +176,8 @@ func (s *fakeSwitch) check(h Holdings, m ofproto.Mod) ofproto.ErrorCode {
 	return 0
 }
 
-// apply returns h after m, and the flows that are deleted with a group or meter.
+// apply returns the result of applying m to h, and the flows that are deleted with a group or
+// meter.
 func (s *fakeSwitch) apply(h Holdings, m ofproto.Mod) (Holdings, []ofproto.Flow) {
 	uses := func(ofproto.Instructions) bool { return false }
 	switch m := m.(type) {
@@ -213,7 +215,7 @@ func (s *fakeSwitch) apply(h Holdings, m ofproto.Mod) (Holdings, []ofproto.Flow)
 
 func (s *fakeSwitch) holdings() Holdings { return Holdings{s.flows, s.groups, s.meters} }
 
-// hold returns a function that reports deleted flows.
+// hold sets the contents of s to h and returns a function that reports the deleted flows.
 func (s *fakeSwitch) hold(h Holdings, gone []ofproto.Flow) (tell func()) {
 	s.flows, s.groups, s.meters = h.Flows, h.Groups, h.Meters
 	to := s.tell
@@ -226,8 +228,8 @@ func (s *fakeSwitch) hold(h Holdings, gone []ofproto.Flow) (tell func()) {
 	}
 }
 
-// Commit refuses all malformed changes, else the first one that fails. An Open vSwitch that
-// has to roll back the deletion of a group in use aborts.
+// Commit refuses all malformed changes. If none is malformed, it refuses the first change that
+// fails. Open vSwitch aborts if it has to roll back the deletion of a group in use.
 func (s *fakeSwitch) Commit(_ context.Context, mods []ofproto.Mod) error {
 	s.meanwhile()
 	tell, err := s.commit(mods)
@@ -317,7 +319,7 @@ func (s *fakeSwitch) program(mods []ofproto.Mod) (tell func(), err error) {
 	return tell, nil
 }
 
-// value returns m, dereferenced if it is a pointer.
+// value returns m, or the value that m points to if it is a pointer.
 func value(m ofproto.Mod) ofproto.Mod { return ofproto.Refused(m, 0).Mod }
 
 // others applies a change by another controller, unless it is refused, and reports the flows.
@@ -376,14 +378,14 @@ func ourCookie(c ofproto.Cookie) bool  { return c&ourCookies != 0 }
 func ourGroup(id ofproto.GroupID) bool { return id >= ourGroups }
 func ourMeter(id ofproto.MeterID) bool { return id >= ourMeters }
 
-// alien returns a flow of another program.
+// alien returns a foreign flow.
 func alien(key, body int) ofproto.Flow {
 	f := flow(key, body)
 	f.Cookie &^= ourCookies
 	return f
 }
 
-// via returns a flow that refers to one of a few groups or meters, or both; 0 means none.
+// via returns a flow that refers to group g and meter m; 0 means no group or no meter.
 func via(key int, g ofproto.GroupID, m ofproto.MeterID) ofproto.Flow {
 	f := flow(key, 0)
 	var ins []ofproto.Instruction
@@ -443,7 +445,8 @@ func setMeter(c ofproto.MeterCommand, m ofproto.MeterEntry) ofproto.Mod {
 	return ofproto.MeterMod{Command: c, Entry: m}
 }
 
-// differs describes how the switch differs from h, "" if it does not.
+// differs describes the difference between the switch and h. It returns "" if there is no
+// difference.
 func (s fakeState) differs(h Holdings) string {
 	if s.flows.Equal(h.Flows) && slices.EqualFunc(s.groups, h.Groups, ofproto.GroupEntry.Equal) &&
 		slices.EqualFunc(s.meters, h.Meters, ofproto.MeterEntry.Equal) {

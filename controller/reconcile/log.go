@@ -39,7 +39,7 @@ func (r *Reconciler) logChange(a act, took time.Duration, err error) {
 		return
 	}
 	if time.Since(r.logged) < repairsLogged {
-		return // the next line includes it
+		return // the next log line includes this drift
 	}
 	r.logged, r.drift = time.Now(), Drift{}
 	if d.Flows() > 0 {

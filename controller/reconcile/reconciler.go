@@ -1,9 +1,9 @@
 // Package reconcile makes one switch hold the desired flows, groups and meters.
 //
-// It assumes nothing about a new connection: it reads the switch and sends only the
-// difference, in one atomic bundle. From then on it knows what the switch holds: from the
-// confirmation of each commit, from the switch's reports of other controllers' changes, and by
-// periodically reading everything again. If a commit is not answered, it reads the switch
+// After a switch has connected, the reconciler reads its contents and sends only the
+// difference, in one atomic bundle. From then on it keeps track of the contents. For that it
+// uses the confirmation of each commit, the switch's reports of other controllers' changes,
+// and a periodic reading of everything. If a commit is not answered, it reads the switch
 // again.
 package reconcile
 
@@ -24,13 +24,14 @@ import (
 type Switch interface {
 	// Claim requests the role of master or slave.
 	Claim(context.Context, ofproto.Role) error
-	// Read returns what the switch holds: everything, or the desired entries and some others.
+	// Read returns the contents of the switch. If there are too many unwanted entries, it
+	// returns the desired entries and some of the others.
 	Read(context.Context, Known) (Holdings, Beyond, error)
 	// Commit applies all changes, of flows and groups, atomically. On error none is applied,
 	// unless the error wraps [ofconn.ErrUnknownOutcome].
 	Commit(context.Context, []ofproto.Mod) error
-	// Program applies changes, of flows, groups and meters, one by one. The error is an
-	// [*ofconn.CommitError] if some are refused; the others are applied.
+	// Program applies changes, of flows, groups and meters, one by one. If some changes are
+	// refused, the error is an [*ofconn.CommitError] and the others are applied.
 	Program(context.Context, []ofproto.Mod) error
 }
 
@@ -41,20 +42,20 @@ type Holdings struct {
 	Meters []ofproto.MeterEntry // by ID
 }
 
-// A Recorder records what a [Reconciler] does. Its methods may be called from any goroutine.
+// A Recorder records the work of a [Reconciler]. Its methods may be called from any goroutine.
 type Recorder interface {
 	// Committed records a commit to a router's bridge: the time it took, its changes, and its
 	// error.
 	Committed(router string, took time.Duration, d ofproto.Delta, err error)
-	// Reconciled records the time from when the switch began to differ from the wanted
-	// program, or was not known to match it, until it has confirmed it.
+	// Reconciled records the time that a switch took to confirm the program. The time starts
+	// when the switch began to differ from the program, or when its contents became unknown.
 	Reconciled(router string, took time.Duration)
-	// SwitchError records an error message of a router's bridge; router is "" if it answers no
-	// request.
+	// SwitchError records an error message of a router's bridge. If the message answers no
+	// request, router is "".
 	SwitchError(router string, code ofproto.ErrorCode)
-	// Drifted records flows that others changed.
+	// Drifted records flows that other programs changed.
 	Drifted(router string, deleted, altered, added int)
-	// DriftedTables records groups and meters that others changed.
+	// DriftedTables records groups and meters that other programs changed.
 	DriftedTables(router string, groups, meters int)
 }
 
@@ -62,15 +63,15 @@ type Recorder interface {
 type Config struct {
 	Router  string
 	Switch  Switch
-	Ours    func(ofproto.Cookie) bool // whether a flow with this cookie is ours
+	Ours    func(ofproto.Cookie) bool // reports whether a flow with this cookie is ours
 	Audit   time.Duration             // time between two readings of the switch
-	Standby bool                      // do not lead until [Reconciler.Lead]
+	Standby bool                      // do not lead until [Reconciler.Lead] is called
 	// OursGroup and OursMeter report whether a group or meter with this ID is ours.
 	OursGroup func(ofproto.GroupID) bool
 	OursMeter func(ofproto.MeterID) bool
 	// Budget is the memory that all switches share for unwanted entries; nil means no bound.
 	Budget *ofconn.Budget
-	Bridge string // name for reports that Budget is used up
+	Bridge string // name of the bridge in reports that Budget is used up
 	// Report is called with each change of the report. It must not block for long.
 	Report   func(Report)
 	Recorder Recorder
@@ -79,14 +80,14 @@ type Config struct {
 	maxUnwanted int // for tests, see [Known]
 }
 
-// A Program is what a switch should hold. It is immutable. Programs that share lists of groups
-// and meters, or of buckets, are fast to compare.
+// A Program has the desired flows, groups and meters of a switch. It is immutable. Two
+// programs that share lists of groups, meters or buckets are fast to compare.
 type Program struct {
 	Generation uint64 // grows with each change; not 0
 	Flows      ofproto.Set
 	Groups     []ofproto.GroupEntry // by ID
 	Meters     []ofproto.MeterEntry // by ID
-	Foreign    Foreign              // policy for flows, groups and meters of others
+	Foreign    Foreign              // policy for flows, groups and meters of other programs
 	Partial    bool                 // the intent is not completely known, so nothing is deleted
 	// Keep selects flows that must not be deleted now; nil selects none.
 	Keep     func(ofproto.Cookie) bool
@@ -97,10 +98,10 @@ type Program struct {
 type Report struct {
 	State      State
 	Generation uint64 // of the program
-	Confirmed  uint64 // the latest program that the switch is known to have held, apart from refused changes
+	Confirmed  uint64 // the latest program that the switch has confirmed, apart from refused changes
 	Wanted     int    // number of desired flows
-	Installed  int    // of Wanted, known to be installed
-	Foreign    int    // flows, groups and meters of others that are left alone
+	Installed  int    // number of desired flows that are installed
+	Foreign    int    // flows, groups and meters of other programs that are left alone
 	Demoted    bool   // another controller is master although this daemon leads
 	Unread     error  // error of the last reading of the switch; nil if it succeeded
 	Refused    []Refusal
@@ -139,7 +140,7 @@ type Reconciler struct {
 	arrived chan struct{} // capacity 1: inbox is not empty
 }
 
-// An inbox has what the goroutine of Run has not handled yet.
+// An inbox has the events that the goroutine of Run has not handled yet.
 type inbox struct {
 	program *Program // the latest
 	updates []ofproto.FlowUpdate
@@ -290,8 +291,8 @@ func (c *core) report() Report {
 	return rep
 }
 
-// equal reports whether a and b are equal. Refusals are compared by number, because there is
-// another commit between any two different sets.
+// equal reports whether a and b are equal. It compares only the number of refusals. That is
+// enough, because between any two different sets of refusals there is another commit.
 func (a Report) equal(b Report) bool {
 	return a.State == b.State && a.Generation == b.Generation && a.Confirmed == b.Confirmed && a.Wanted == b.Wanted && a.Installed == b.Installed &&
 		a.Foreign == b.Foreign && a.Demoted == b.Demoted && (a.Unread == nil) == (b.Unread == nil) && len(a.Refused) == len(b.Refused)

@@ -19,7 +19,7 @@ func TestWaitsForIntent(t *testing.T) {
 	reconcile(t, sw, Config{}, func(s *subject) {
 		time.Sleep(time.Hour) // virtual
 		if s.last(); s.rep.State != Waiting || sw.now().role != 0 || sw.now().reads+sw.now().commits > 0 {
-			t.Errorf("%v with %d reads and %d commits before anything was wanted", s.rep.State, sw.now().reads, sw.now().commits)
+			t.Errorf("%v with %d reads and %d commits before the first program", s.rep.State, sw.now().reads, sw.now().commits)
 		}
 	})
 }
@@ -34,8 +34,8 @@ func TestSendsNothingWhenNothingDiffers(t *testing.T) {
 	})
 }
 
-// A refused flow is reported and does not affect others. It is retried with increasing pauses
-// until the switch accepts it. The flow that it would replace stays.
+// A refused flow is reported and does not affect other flows. It is retried with increasing
+// pauses until the switch accepts it. Until then the flow that it would replace stays.
 func TestQuarantines(t *testing.T) {
 	bad := flow(2, 2)
 	old := flow(2, 4)
@@ -75,8 +75,8 @@ func TestRefusalEndsWithChange(t *testing.T) {
 	})
 }
 
-// However many flows do not fit, a bounded number of commits installs all that do. When flows
-// are deleted their room is used at once.
+// If any number of flows do not fit, a bounded number of commits installs all flows that fit.
+// When flows are deleted their room is used at once.
 func TestTableFull(t *testing.T) {
 	sw := &fakeSwitch{limit: 100}
 	var fs []ofproto.Flow
@@ -116,7 +116,7 @@ func TestReadsAfterUnknownOutcome(t *testing.T) {
 	})
 }
 
-// However many answers are lost in a row, there are pauses between requests.
+// If many answers are lost in a row, there are pauses between requests.
 func TestPausesWhenAnswersAreLost(t *testing.T) {
 	sw := &fakeSwitch{lose: 1000, alters: func(f ofproto.Flow) ofproto.Flow { f.Cookie++; return f }} // each try differs
 	reconcile(t, sw, Config{}, func(s *subject) {
@@ -128,14 +128,14 @@ func TestPausesWhenAnswersAreLost(t *testing.T) {
 	})
 }
 
-// A switch that cannot be read is reported as unread, and converges when it can be read: at
-// first, and after it had converged before.
+// A switch that cannot be read is reported as unread. It converges when it can be read. This
+// holds at the start, and after the switch has converged once.
 func TestUnreadSwitch(t *testing.T) {
 	sw := &fakeSwitch{}
 	reconcile(t, sw, Config{}, func(s *subject) {
 		for i, want := range []ofproto.Set{flows(flow(1, 1)), flows(flow(1, 2)), flows(flow(2, 2))} {
 			sw.set(func() { sw.unread = maxMisread - 1 })
-			s.Lost() // else the known holdings are used
+			s.Lost() // otherwise the known holdings are used
 			s.want(uint64(i+1), want)
 			if rep := s.last(); !errors.Is(rep.Unread, context.DeadlineExceeded) || rep.State != Reading {
 				t.Errorf("%+v", rep)
@@ -172,8 +172,8 @@ func TestWithoutBundles(t *testing.T) {
 	})
 }
 
-// Flows that others delete, alter or add are repaired at once, by sending only the difference,
-// if the switch reports the change.
+// If other programs delete, alter or add flows and the switch reports the change, it is
+// repaired at once. Only the difference is sent.
 func TestRepairsDrift(t *testing.T) {
 	want := flows(flow(1, 1), flow(2, 2), flow(3, 3))
 	for _, drift := range []ofproto.FlowMod{del(flow(1, 1)), add(flow(2, 4)), add(flow(2, 3)), add(alien(3, 3)), add(flow(4, 4)), add(alien(5, 5))} {
@@ -191,7 +191,7 @@ func TestRepairsDrift(t *testing.T) {
 	}
 }
 
-// Changes by others during a commit or a reading are not missed.
+// Changes by other programs during a commit or a reading are not missed.
 func TestDriftMeanwhile(t *testing.T) {
 	first, then := flows(flow(1, 1), flow(2, 2)), flows(flow(1, 1), flow(2, 3))
 	for what, begin := range map[string]func(*subject){
@@ -228,7 +228,8 @@ func TestAudit(t *testing.T) {
 	})
 }
 
-// Flows of others are left alone if the policy says so, unless one of ours replaces them.
+// Foreign flows are left alone with the policies for that, unless one of our flows replaces
+// them.
 func TestForeignFlows(t *testing.T) {
 	for policy, left := range map[Foreign]int{RemoveForeign: 0, ReportForeign: 3, IgnoreForeign: 3} {
 		sw := &fakeSwitch{fakeState: fakeState{flows: flows(alien(1, 1), alien(7, 1), alien(8, 1), flow(9, 1)), groups: groups(alienGroup(5))}}
@@ -243,7 +244,7 @@ func TestForeignFlows(t *testing.T) {
 			if rep := s.last(); rep.State != Settled || rep.Foreign != left || !sw.now().flows.Equal(held) {
 				t.Errorf("policy %d: %+v; the switch has\n%v", policy, rep, sw.now().flows)
 			}
-			s.want(2, flows(flow(2, 2))) // their flows are still theirs
+			s.want(2, flows(flow(2, 2))) // foreign flows are still foreign
 			if rep := s.last(); rep.State != Settled || rep.Foreign != left {
 				t.Errorf("policy %d: %+v after a change", policy, rep)
 			}
@@ -256,8 +257,8 @@ func TestForeignFlows(t *testing.T) {
 	}
 }
 
-// If others undo every repair, the number of repairs is bounded; when they stop, the switch
-// converges.
+// If another program undoes every repair, the number of repairs is bounded. When it stops, the
+// switch converges.
 func TestStorm(t *testing.T) {
 	want := flows(flow(1, 1), flow(2, 2))
 	sw := &fakeSwitch{fakeState: fakeState{flows: want}}
@@ -279,13 +280,13 @@ func TestStorm(t *testing.T) {
 		}
 		s.want(2, flows(flow(1, 3)))
 		if rep := s.last(); rep.State != Settled {
-			t.Errorf("a change of the program waits: %+v", rep)
+			t.Errorf("a change of the program is delayed: %+v", rep)
 		}
 	})
 }
 
-// A flow that the switch always reports differently is sent a few times and then reported;
-// others are not affected.
+// A flow that the switch always reports differently is sent a few times and then reported.
+// Other flows are not affected.
 func TestUnstableFlow(t *testing.T) {
 	odd := flow(1, 1)
 	sw := &fakeSwitch{alters: func(f ofproto.Flow) ofproto.Flow {
@@ -303,7 +304,7 @@ func TestUnstableFlow(t *testing.T) {
 			t.Fatalf("%+v", rep)
 		}
 		if sent := sw.now().mods - 1; sent > maxTries {
-			t.Errorf("it was sent %d times", sent)
+			t.Errorf("the flow was sent %d times", sent)
 		}
 		s.want(2, flows(flow(1, 2), flow(2, 2)))
 		if rep := s.last(); rep.State != Settled {
@@ -312,8 +313,7 @@ func TestUnstableFlow(t *testing.T) {
 	})
 }
 
-// A daemon that stands by changes nothing, and takes over without a flow_mod when nothing
-// differs.
+// A standby changes nothing. If nothing differs when it takes over, it sends no flow_mod.
 func TestStandby(t *testing.T) {
 	want := flows(flow(1, 1))
 	sw := &fakeSwitch{fakeState: fakeState{flows: flows(flow(2, 2))}}
@@ -336,8 +336,8 @@ func TestStandby(t *testing.T) {
 	})
 }
 
-// When another controller becomes master, the reconciler changes nothing, reports that, and
-// claims the role again after a while.
+// When another controller becomes master, the reconciler changes nothing, reports the
+// demotion, and claims the role again after a pause.
 func TestDemoted(t *testing.T) {
 	for name, demote := range map[string]func(*subject){
 		"told":    func(s *subject) { s.Demoted() },
@@ -360,7 +360,8 @@ func TestDemoted(t *testing.T) {
 	}
 }
 
-// drawHoldings draws flows, the groups and meters that they refer to, and perhaps others.
+// drawHoldings draws flows, the groups and meters that they refer to, and perhaps other groups
+// and meters.
 func drawHoldings(rt *rapid.T, label string) (h Holdings) {
 	g, m := make(map[ofproto.GroupID]bool), make(map[ofproto.MeterID]bool)
 	for n := range 3 {
@@ -386,11 +387,11 @@ func drawHoldings(rt *rapid.T, label string) (h Holdings) {
 	return h
 }
 
-// Whatever programs, refusals, lost answers and changes by others occur, the switch converges
-// to the latest program without what it refuses.
+// After any programs, refusals, lost answers and changes by other programs, the switch
+// converges to the latest program, apart from refused changes.
 func TestConverges(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		told := rapid.Bool().Draw(rt, "others are told of")
+		told := rapid.Bool().Draw(rt, "changes by others are reported")
 		refused := rapid.IntRange(-1, 5).Draw(rt, "refused body")
 		refusedEntry := rapid.SampledFrom([]int{0, 0, 1, 2, 3}).Draw(rt, "refused body of groups and meters")
 		before := drawHoldings(rt, "there before")
@@ -413,7 +414,7 @@ func TestConverges(t *testing.T) {
 			}
 			return 0
 		}
-		problem := "" // reported outside of the bubble: it would not end otherwise
+		problem := "" // reported outside of the bubble, because Fatal in the bubble would keep it from ending
 		reconcile(t, sw, Config{Audit: time.Minute}, func(s *subject) {
 			if told {
 				sw.tell = func(m ofproto.FlowMod) { s.Noticed(update(m)) }
@@ -463,7 +464,7 @@ func TestConverges(t *testing.T) {
 				},
 				"": func(*rapid.T) { s.last() },
 			})
-			time.Sleep(demotion + 2*lastRetry + 3*time.Minute) // virtual: past every retry and audit
+			time.Sleep(demotion + 2*lastRetry + 3*time.Minute) // virtual; longer than every retry and audit
 			rep := s.last()
 			if rep.State != Settled && rep.State != Degraded || rep.Generation != gen || rep.Wanted != want.Flows.Len() {
 				problem = fmt.Sprintf("wanted %d flows in generation %d: %+v", want.Flows.Len(), gen, rep)
@@ -481,8 +482,8 @@ func TestConverges(t *testing.T) {
 	})
 }
 
-// excuses describes how the switch differs from the program for other reasons than refusals,
-// "" if it does not.
+// excuses describes differences between the switch and the program that refusals do not
+// explain. It returns "" if there are none.
 func excuses(sw fakeState, want Holdings, rep Report) string {
 	refusals := make(map[any]bool)
 	for _, r := range rep.Refused {
@@ -496,7 +497,7 @@ func excuses(sw fakeState, want Holdings, rep Report) string {
 			}
 		}
 	}
-	used := make(map[any]bool) // by entries that stay because their replacement is refused
+	used := make(map[any]bool) // needed by entries that stay because their replacement is refused
 	for _, f := range d.Modify {
 		used[f.FlowKey] = true
 	}
@@ -545,7 +546,7 @@ func TestPartialDeletesNothing(t *testing.T) {
 	})
 }
 
-// Flows that Keep selects are not deleted, others are.
+// Flows that Keep selects are not deleted. Other unwanted flows are deleted.
 func TestKeepLeavesFlows(t *testing.T) {
 	old, kept := flow(1, 1), flow(2, 2)
 	sw := &fakeSwitch{fakeState: fakeState{flows: flows(old, kept)}}
@@ -561,8 +562,8 @@ func TestKeepLeavesFlows(t *testing.T) {
 	})
 }
 
-// A program is reported as confirmed when the switch has it, even if a newer one arrives
-// during each commit so that the reconciler does not settle.
+// A program is reported as confirmed when the switch has it. This holds even if a newer
+// program arrives during each commit, so that the reconciler does not settle.
 func TestConfirmsUnderWay(t *testing.T) {
 	const programs = 20
 	sw := &fakeSwitch{}
@@ -571,10 +572,10 @@ func TestConfirmsUnderWay(t *testing.T) {
 		var next func()
 		next = func() {
 			if s.mu.Lock(); s.rep.State == Settled {
-				t.Errorf("it settled before generation %d: the test does not keep it busy", gen)
+				t.Errorf("the reconciler settled before generation %d, so the test did not keep it busy", gen)
 			}
 			if confirmed := s.rep.Confirmed; confirmed+2 < gen {
-				t.Errorf("generation %d is under way, but only %d is reported as confirmed", gen, confirmed)
+				t.Errorf("generation %d is being committed, but only %d is reported as confirmed", gen, confirmed)
 			}
 			s.mu.Unlock()
 			if gen++; gen < programs {

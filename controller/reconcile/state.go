@@ -1,7 +1,7 @@
 package reconcile
 
-// A State is the state of a [Reconciler]. These are the transitions; the one that is possible
-// in any state is drawn once:
+// A State is the state of a [Reconciler]. The transitions are as follows. The transition that
+// is possible in any state is drawn once:
 //
 //	waiting ──wanted──► claiming ──master──► reading ──differs──► committing ──confirmed──► settled
 //	                    │      ▲              ▲ │ └──────────── nothing differs ──────────► degraded
@@ -12,19 +12,20 @@ package reconcile
 //	                    └── another controller is master (any state) ◄────────────────────────────┘
 //
 // From settled and degraded, an audit or a gap in the flow monitor leads to reading. The
-// reconciler ends with the connection; the next one starts in waiting and knows nothing.
+// reconciler ends with the connection. The next connection has a new reconciler, which starts
+// in waiting.
 type State uint8
 
 // The states.
 const (
-	Waiting    State = iota // for the intent and the bridge's ports; nothing has been sent
-	Claiming                // the switch is asked for the role of master, or of slave
+	Waiting    State = iota // waits for the intent and the bridge's ports; nothing has been sent
+	Claiming                // requests the role of master, or of slave
 	Standby                 // another controller leads; differences are not repaired
-	Reading                 // the switch is being read
-	Committing              // a difference is being sent, or its result awaited
-	Paused                  // a difference has to wait: others undo our repairs over and over, or the switch failed
+	Reading                 // reads the switch
+	Committing              // sends a difference, or waits for the result
+	Paused                  // delays a difference, because other programs undo our repairs repeatedly, or the switch failed
 	Settled                 // the switch holds the program
-	Degraded                // it does, apart from what it refuses
+	Degraded                // the switch holds the program, apart from refused changes
 )
 
 // states are the names of all states, in order.

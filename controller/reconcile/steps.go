@@ -8,11 +8,11 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// steps are the changes from what a switch holds to what it should hold, in the order of their
-// execution: a change does not refer to what does not exist yet, and nothing is deleted that a
-// flow still refers to, because the flow would be deleted too. Groups are deleted at the end
-// of a bundle also because Open vSwitch (3.1) aborts when it has to roll back the deletion of
-// a group in use.
+// steps are the changes from the contents of a switch to the desired contents, in the order of
+// their execution. A group or meter is added before the flows that refer to it. It is deleted
+// after the flows that refer to it, because the switch would delete these flows too. There is
+// another reason to delete groups at the end of a bundle: Open vSwitch (3.1) aborts when it
+// has to roll back the deletion of a group in use.
 type steps struct {
 	meters []ofproto.Mod // desired meters. They cannot be in a bundle
 
@@ -22,7 +22,7 @@ type steps struct {
 	gone   []ofproto.Mod
 
 	unused []ofproto.Mod // unwanted meters
-	retry  time.Time     // the earliest retry of a change that is held back; zero if none
+	retry  time.Time     // the earliest retry of a held back change; zero if no change is held back
 }
 
 func (p *steps) bundled() int { return len(p.groups) + p.flows.Len() + len(p.gone) }
@@ -43,13 +43,13 @@ func (c *core) first(p *steps) act {
 	}
 	a := act{kind: commit, set: p.groups, delta: p.flows, drop: p.gone, plain: c.noBundle || c.rounds >= maxRounds, gen: c.gen}
 	if a.plain && len(a.set)+a.delta.Len() > 0 {
-		a.drop = nil // later: a flow whose change is refused may still need the group
+		a.drop = nil // deleted later, because a flow whose change is refused may still need the group
 	}
 	return a
 }
 
 // mods returns the messages of a. A bundle deletes flows first, so that a full table has room
-// for additions; changes that do not fit into one bundle are added before others are deleted.
+// for additions. If the changes do not fit into one bundle, additions come before deletions.
 func (a *act) mods() []ofproto.Mod {
 	flows := a.delta.Mods()
 	n := len(a.set) + len(flows) + len(a.drop)
@@ -69,17 +69,17 @@ func (a *act) mods() []ofproto.Mod {
 }
 
 // A splitter divides the difference between have and want into changes to send and changes to
-// hold back: entries of others, and changes that were refused recently.
+// hold back. It holds back changes of foreign entries, and changes that were refused recently.
 type splitter struct {
 	*core
 	now   time.Time
 	retry time.Time
 	still map[any]*refusal  // refusals that still apply
 	undo  []ofproto.FlowMod // changes to want that lead to target
-	needs map[any]bool      // groups and meters that remaining flows refer to; nil if not computed yet
+	needs map[any]bool      // groups and meters that the remaining flows refer to; nil if not computed yet
 }
 
-// steps returns what to do. It sets target, and removes refusals that no longer apply.
+// steps returns the next changes. It sets c.target, and removes refusals that no longer apply.
 func (c *core) steps(now time.Time) *steps {
 	s := &splitter{core: c, now: now, still: make(map[any]*refusal, len(c.refused))}
 	p := new(steps)
@@ -150,8 +150,8 @@ func (s *splitter) flows(d ofproto.Delta) (todo ofproto.Delta) {
 	return todo
 }
 
-// split does the same for a table: set has entries to add or modify, drop has entries to
-// delete, and target is what the switch will hold.
+// split does the same for a table. The result set has entries to add or modify, drop has
+// entries to delete, and target is the table after the changes.
 func split[E interface{ Equal(E) bool }](s *splitter, t table[E], have, want []E, ours func(E) bool) (set, drop []ofproto.Mod, target []E) {
 	var undo []ofproto.Mod
 	for h, w := range t.diff(have, want) {
@@ -231,7 +231,7 @@ func sameChange(a, b ofproto.Mod) bool {
 	return false
 }
 
-// without returns mods except those about refused entries.
+// without returns mods, except the mods of refused entries.
 func without[M ofproto.Mod](mods []M, refused []*ofproto.RefusedError) []M {
 	if len(refused) == 0 {
 		return mods

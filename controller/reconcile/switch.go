@@ -10,7 +10,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// A Connected is the [Switch] at the other end of a connection.
+// A Connected implements [Switch] with a connection.
 type Connected struct{ *ofconn.Conn }
 
 // Read implements [Switch].
@@ -54,7 +54,7 @@ func (s Connected) Program(ctx context.Context, mods []ofproto.Mod) error {
 // monitorID is the ID of our flow monitor on each connection.
 const monitorID = 1
 
-// Monitor subscribes to changes of flows by others.
+// Monitor subscribes to changes of flows by other controllers.
 func (s Connected) Monitor(ctx context.Context) error {
 	req := ofproto.FlowMonitorRequest{{
 		ID:      monitorID,

@@ -18,8 +18,8 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// openVSwitch returns a connection to an Open vSwitch without flows, which calls handle with
-// unsolicited messages.
+// openVSwitch returns a connection to an Open vSwitch without flows. It calls handle for each
+// unsolicited message.
 func openVSwitch(t *testing.T, handle func(ofproto.Message)) (*lab.Host, Connected) {
 	t.Helper()
 	h := lab.Boot(t)
@@ -46,8 +46,8 @@ func connect(t *testing.T, h *lab.Host, handle func(ofproto.Message)) Connected 
 
 func ignore(ofproto.Message) {}
 
-// outcome describes the result of a commit without the position of the error: fake and real
-// agree on which flows are refused, and why.
+// outcome describes the result of a commit without the position of the error. The fake and the
+// real switch must agree on the refused flows and the reasons.
 func outcome(err error) string {
 	var refused *ofconn.CommitError
 	if !errors.As(err, &refused) {
@@ -61,7 +61,7 @@ func outcome(err error) string {
 }
 
 // The fake and Open vSwitch behave the same for commits, single changes, a full table, changes
-// by others, groups, meters, and flows that refer to these.
+// by other controllers, groups, meters, and flows that refer to groups and meters.
 func TestFakeIsLikeOpenVSwitch(t *testing.T) {
 	const limit = 4
 	h, real := openVSwitch(t, ignore)
@@ -119,7 +119,7 @@ func TestFakeIsLikeOpenVSwitch(t *testing.T) {
 		}
 		same := func(rt *rapid.T, what string, a, b error) {
 			if x, y := outcome(a), outcome(b); x != y {
-				rt.Fatalf("%s: the fake says\n%s\nOpen vSwitch says\n%s", what, x, y)
+				rt.Fatalf("%s: the fake returns\n%s\nOpen vSwitch returns\n%s", what, x, y)
 			}
 		}
 		rt.Repeat(map[string]func(*rapid.T){
@@ -128,7 +128,7 @@ func TestFakeIsLikeOpenVSwitch(t *testing.T) {
 				err := fake.Commit(ctx, mods)
 				if fake.crashed { // nothing was applied
 					fake.crashed = false
-					rt.Skip("Open vSwitch does not survive it")
+					rt.Skip("Open vSwitch would crash")
 				}
 				same(rt, "commit", err, real.Commit(ctx, mods))
 			},
@@ -154,8 +154,8 @@ func TestFakeIsLikeOpenVSwitch(t *testing.T) {
 	})
 }
 
-// When Open vSwitch refuses changes for different reasons, each is reported with its reason,
-// and the others are installed.
+// When Open vSwitch refuses changes for different reasons, each refused change is reported
+// with its reason. The other changes are installed.
 func TestOpenVSwitchRefuses(t *testing.T) {
 	_, sw := openVSwitch(t, ignore)
 	raw := func(n int, do ofproto.Instructions) ofproto.Flow {
@@ -190,9 +190,9 @@ func TestOpenVSwitchRefuses(t *testing.T) {
 	}
 }
 
-// Open vSwitch accepts a program with groups and meters in one bundle, and the change to
-// another one in one bundle, and returns it as sent. Refused changes are reported, and the
-// rest is installed.
+// Open vSwitch accepts a program with groups and meters in one bundle, and returns it as sent.
+// It also accepts the change to another program in one bundle. Refused changes are reported,
+// and the rest is installed.
 func TestOpenVSwitchHoldsTables(t *testing.T) {
 	h, real := openVSwitch(t, ignore)
 	sw := &counted{Connected: real}
@@ -246,7 +246,7 @@ func (c *counted) Commit(ctx context.Context, mods []ofproto.Mod) error {
 	return c.Connected.Commit(ctx, mods)
 }
 
-// settleOn reconciles sw until it is settled or degraded.
+// settleOn reconciles sw until its state is settled or degraded.
 func settleOn(t *testing.T, sw Switch, cfg Config, want Holdings) Report {
 	t.Helper()
 	reports := make(chan Report, 100) // more than are sent
@@ -274,9 +274,9 @@ func settleOn(t *testing.T, sw Switch, cfg Config, want Holdings) Report {
 	}
 }
 
-// When another controller becomes master, Open vSwitch notifies the former one and refuses its
-// changes. It reports changes of flows by the other one, in order, before answers to later
-// requests.
+// When another controller becomes master, Open vSwitch notifies the former master and refuses
+// its changes. It reports changes of flows by the new master, in order, before answers to
+// later requests.
 func TestOpenVSwitchReportsOthers(t *testing.T) {
 	told := make(chan ofproto.Message, 100) // more than are sent
 	h, sw := openVSwitch(t, func(m ofproto.Message) { told <- m })
@@ -308,6 +308,6 @@ func TestOpenVSwitchReportsOthers(t *testing.T) {
 	}
 }
 
-// everything is a Known that wants nothing.
+// everything is a Known without desired entries.
 var everything = Known{Ours: func(ofproto.Cookie) bool { return true },
 	OursGroup: func(ofproto.GroupID) bool { return true }, OursMeter: func(ofproto.MeterID) bool { return true }}

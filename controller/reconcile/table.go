@@ -8,16 +8,16 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// A table implements what the group table and the meter table have in common. Lists of entries
+// A table implements the common part of the group table and the meter table. Lists of entries
 // are sorted by ID and immutable.
 type table[E interface{ Equal(E) bool }] struct {
 	id    func(E) uint32
 	size  func(E) int // bytes that an entry refers to
 	mod   func(c command, e E) ofproto.Mod
-	entry func(ofproto.Mod) (e E, c command, ok bool) // the entry of a mod; not ok if the mod is about something else
+	entry func(ofproto.Mod) (e E, c command, ok bool) // the entry of a mod; not ok if the mod is not for this table
 }
 
-// A command is an [ofproto.GroupCommand] or [ofproto.MeterCommand], which have the same
+// A command is an [ofproto.GroupCommand] or an [ofproto.MeterCommand]. Both use the same
 // numbers.
 type command uint16
 
@@ -51,8 +51,8 @@ var meterTable = table[ofproto.MeterEntry]{
 	},
 }
 
-// diff yields pairs of entries that differ between have and want, sorted by ID; nil stands for
-// a missing entry. Identical lists are recognized without a comparison of their entries.
+// diff yields pairs of entries that differ between have and want, sorted by ID. A missing
+// entry is nil. Identical lists are recognized without a comparison of their entries.
 func (t table[E]) diff(have, want []E) iter.Seq2[*E, *E] {
 	return func(yield func(have, want *E) bool) {
 		if len(have) == len(want) && (len(have) == 0 || &have[0] == &want[0]) {
@@ -98,8 +98,8 @@ func (t table[E]) find(es []E, id uint32) (int, bool) {
 	return slices.BinarySearchFunc(es, id, func(e E, id uint32) int { return cmp.Compare(t.id(e), id) })
 }
 
-// apply returns es after those of mods that concern the table, as if a switch applied all of
-// them.
+// apply returns the result of applying mods to es, as if a switch accepted all of them. Mods
+// of other tables are ignored.
 func (t table[E]) apply(es []E, mods []ofproto.Mod) []E {
 	if len(mods) == 0 {
 		return es

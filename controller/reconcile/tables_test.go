@@ -23,8 +23,8 @@ func state(h Holdings) fakeState {
 	return fakeState{flows: h.Flows, groups: h.Groups, meters: h.Meters}
 }
 
-// Meters come first, one bundle has the rest in an order that is never refused, and unused
-// meters are deleted last.
+// Meters are added first. One bundle has the rest, in an order that the switch never refuses.
+// Unused meters are deleted last.
 func TestOrder(t *testing.T) {
 	sw := new(fakeSwitch)
 	reconcile(t, sw, Config{}, func(s *subject) {
@@ -76,7 +76,8 @@ func TestSendsWhatDiffers(t *testing.T) {
 	}
 }
 
-// Without bundles nothing is deleted together with a change of flows that may need it.
+// Without bundles, a group or meter is not deleted in the same step as a change of flows that
+// may need it.
 func TestTablesWithoutBundles(t *testing.T) {
 	sw := &fakeSwitch{noBundle: true, fakeState: state(routed()), refuses: func(f ofproto.Flow) bool { return f == via(1, 2, 0) }}
 	reconcile(t, sw, Config{}, func(s *subject) {
@@ -88,9 +89,9 @@ func TestTablesWithoutBundles(t *testing.T) {
 	})
 }
 
-// A refused group or meter and the flows that need it are reported; the rest is committed.
-// They are retried with increasing pauses; when the group or meter is accepted, its flows
-// follow at once.
+// A refused group or meter and the flows that need it are reported, and the rest is committed.
+// The refused changes are retried with increasing pauses. When the group or meter is accepted,
+// its flows follow at once.
 func TestQuarantinesTables(t *testing.T) {
 	for name, refuse := range map[string]func(ofproto.Mod) bool{
 		"group": func(m ofproto.Mod) bool { _, ok := m.(ofproto.GroupMod); return ok },
@@ -133,7 +134,8 @@ func TestQuarantinesTables(t *testing.T) {
 	}
 }
 
-// A group or meter stays as long as a flow needs it that stays because its change is refused.
+// If the change of a flow is refused, the old flow stays, and the groups and meters that it
+// needs stay too.
 func TestKeepsWhatIsNeeded(t *testing.T) {
 	bad := flow(1, 5)
 	sw := &fakeSwitch{fakeState: state(routed()), refuses: func(f ofproto.Flow) bool { return f == bad }}
@@ -151,8 +153,8 @@ func TestKeepsWhatIsNeeded(t *testing.T) {
 	})
 }
 
-// Groups and meters that others change are repaired: at once if flows were deleted with them,
-// else at the next reading. The repair is logged.
+// Groups and meters that other programs change are repaired. This happens at once if flows
+// were deleted with them, otherwise at the next reading. The repair is logged.
 func TestRepairsTables(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -205,7 +207,8 @@ func TestRefusalCausesReading(t *testing.T) {
 	})
 }
 
-// If others delete a group again and again, the number of readings and repairs is bounded.
+// If another program deletes a group repeatedly, the number of readings and repairs is
+// bounded.
 func TestStormOfGroups(t *testing.T) {
 	sw := &fakeSwitch{fakeState: state(routed())}
 	reconcile(t, sw, Config{}, func(s *subject) {
@@ -227,8 +230,9 @@ func TestStormOfGroups(t *testing.T) {
 	})
 }
 
-// Groups and meters of others are left alone if the policy says so; unwanted ones of ours are
-// deleted in any case, and one with the number of a wanted one is always replaced.
+// Foreign groups and meters are left alone with the policies for that. Our unwanted groups and
+// meters are deleted in any case. A foreign one with the number of a desired one is always
+// replaced.
 func TestForeignTables(t *testing.T) {
 	for policy, left := range map[Foreign]int{RemoveForeign: 0, ReportForeign: 2, IgnoreForeign: 2} {
 		wanted := Holdings{flows(flow(1, 1)), groups(alienGroup(4), group(1, 1)), theMeters(alienMeter(4), meter(1, 1))}
@@ -246,7 +250,7 @@ func TestForeignTables(t *testing.T) {
 				held.Meters = theMeters(alienMeter(4), alienMeter(5), meter(1, 1))
 			}
 			s.wantAll(1, wanted)
-			for gen := uint64(2); gen < 5; gen++ { // their entries are still theirs
+			for gen := uint64(2); gen < 5; gen++ { // foreign entries are still foreign
 				if rep := s.last(); rep.State != Settled || rep.Foreign != left || sw.now().differs(held) != "" {
 					t.Errorf("policy %d: %+v; %s", policy, rep, sw.now().differs(held))
 				}
@@ -276,8 +280,8 @@ func TestPartialKeepsTables(t *testing.T) {
 	})
 }
 
-// A group that the switch always reports differently is sent a few times and then reported;
-// others are not affected.
+// A group that the switch always reports differently is sent a few times and then reported.
+// Other groups are not affected.
 func TestUnstableGroup(t *testing.T) {
 	sw := &fakeSwitch{warps: func(g ofproto.GroupEntry) ofproto.GroupEntry {
 		g.Type = ofproto.GroupTypeAll
@@ -293,12 +297,12 @@ func TestUnstableGroup(t *testing.T) {
 			t.Fatalf("%+v", rep)
 		}
 		if sw.now().commits > maxTries {
-			t.Errorf("it was sent %d times", sw.now().commits)
+			t.Errorf("the group was sent %d times", sw.now().commits)
 		}
 	})
 }
 
-// Identical lists are not compared: a change of one flow costs the same with any number of
+// Identical lists are not compared, so a change of one flow costs the same with any number of
 // groups.
 func TestSharedListsAreNotCompared(t *testing.T) {
 	var looked int

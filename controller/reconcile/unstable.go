@@ -6,8 +6,8 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// An UnstableError means that a switch repeatedly reports a flow, group or meter differently
-// from how it was sent.
+// An UnstableError means that a switch repeatedly reports a flow, group or meter that differs
+// from the one sent.
 type UnstableError struct {
 	Want, Got ofproto.Mod // as additions; Got is nil if the switch does not report it
 	Tries     int

@@ -12,7 +12,7 @@ import (
 
 const many = 100_000
 
-// diskDir returns a directory on a disk, even if TMPDIR of these tests is in memory.
+// diskDir returns a directory on a disk, even if TMPDIR is in memory.
 func diskDir(b *testing.B) string {
 	b.Helper()
 	dir, err := os.MkdirTemp("/var/tmp", "ofdvr-store-")
@@ -61,7 +61,7 @@ func BenchmarkCommitMany(b *testing.B) {
 	}
 	s, _ := full(b)
 	b.Run("disk", run(s))
-	memory := open(b, b.TempDir()) // in memory, if the tests run in a bubble
+	memory := open(b, b.TempDir()) // in memory, if TMPDIR is
 	commit(b, memory, 1, routing.Change{Put: site(many)})
 	b.Run("memory", run(memory))
 	b.Run("empty", func(b *testing.B) {

@@ -14,30 +14,31 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// maxProblems is how many problems a [Report] lists.
+// maxProblems is the largest number of problems that a [Report] lists.
 const maxProblems = 1000
 
 // A Report is the result of [Check].
 type Report struct {
 	Path     string
 	Size     int64 // of the file, in bytes
-	Version  int   // of the schema; the fields below are zero if it is not the current one
+	Version  int   // schema version; if it is not the current one, the fields below are zero
 	Revision uint64
 	Complete bool
 	// Networks, Routers and Ports count the objects that can be read.
 	Networks, Routers, Ports int
-	// Problems are what is damaged, wrapping [ErrCorrupt], [ErrForeign] or [ErrNewer]; if
-	// nothing is damaged, what makes the intent invalid.
+	// Problems has an error for each damaged part; it wraps [ErrCorrupt], [ErrForeign] or
+	// [ErrNewer]. If nothing is damaged, Problems has the errors of the intent's validation.
 	Problems []error
 	More     int // number of problems that are not listed
 
 	model *routing.Model // the objects that can be read
 }
 
-// Check examines the store at path, the file or its directory: the structure of the file, each
-// object, and whether the intent is valid. It does not change the file. An error means that
-// nothing could be examined; it wraps [ErrLocked] if a process has the store open. If other
-// users can write to the directory that is a problem, and the store is examined all the same.
+// Check examines the structure of a store's file, each object, and whether the intent is
+// valid. The parameter path is the file or its directory. Check does not change the file. An
+// error means that nothing could be examined; it wraps [ErrLocked] if a process has the store
+// open. If other users can write to the directory, the report lists that as a problem, and the
+// store is examined all the same.
 func Check(path string) (Report, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, FileName)
@@ -52,8 +53,9 @@ func Check(path string) (Report, error) {
 	return r, nil
 }
 
-// Salvage returns the objects that can be read from the store in directory dir, however
-// damaged it is; none if other users could have written the file. It changes nothing.
+// Salvage returns the objects that can be read from the store in directory dir, even if the
+// store is damaged. If other users could have written the file, Salvage returns no objects. It
+// changes nothing.
 func Salvage(dir string) Contents {
 	r := Report{Path: filepath.Join(dir, FileName)}
 	err := ownfile.CheckDir(dir)
@@ -108,7 +110,7 @@ func (r *Report) check() error {
 	return nil
 }
 
-// validate adds the errors of m.
+// validate adds the validation errors of m.
 func (r *Report) validate(m *routing.Model) {
 	joined, ok := m.Validate().(interface{ Unwrap() []error })
 	if !ok {
@@ -119,7 +121,8 @@ func (r *Report) validate(m *routing.Model) {
 	}
 }
 
-// named adds the object that err is about: the index in its path has no meaning outside m.
+// named adds the ID of the object to err, because the index in err's path has no meaning
+// outside m.
 func named(m *routing.Model, err error) error {
 	var e *routing.PathError
 	if !errors.As(err, &e) {

@@ -25,7 +25,7 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	if _, err := store.Check(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("of no file: %v", err)
+		t.Errorf("check without a file: %v", err)
 	}
 }
 
@@ -64,7 +64,7 @@ func TestCheckDamaged(t *testing.T) {
 	s.Close()
 	b := read(t, s.Path())
 	for _, p := range m.Ports[:2] {
-		// Free pages may contain it too; damage there does not matter.
+		// Free pages may contain the ID too; damage there does not matter.
 		at := 0
 		for {
 			i := strings.Index(string(b[at:]), `"id":"`+p.ID)
@@ -89,7 +89,7 @@ func TestCheckDamaged(t *testing.T) {
 	}
 	for _, p := range m.Ports[:2] {
 		if text := errors.Join(r.Problems...).Error(); !strings.Contains(text, p.ID) {
-			t.Errorf("%s does not tell of port %s", text, p.ID)
+			t.Errorf("%s does not name port %s", text, p.ID)
 		}
 	}
 }

@@ -14,9 +14,9 @@ import (
 )
 
 // Commit applies changes in order and makes the result durable as the given revision, in one
-// step. When it returns nil, the result is on disk. After an error the contents are unchanged
-// or, if the disk failed late, changed: [Store.Load] returns which. If they changed, further
-// Commits return [ErrChanged] until then.
+// step. When it returns nil, the result is on disk. After an error the contents are usually
+// unchanged; if the disk failed late, they may have changed. [Store.Load] returns the contents
+// that are on disk. If they have changed, Commit returns [ErrChanged] until the next Load.
 //
 // After each error the file is opened and checked again. Errors wrap [ErrFull], [ErrReadOnly],
 // [ErrCorrupt], [ErrChanged], [ErrClosed] or the operating system's error.
@@ -37,7 +37,7 @@ func (s *Store) Commit(revision uint64, complete bool, changes ...routing.Change
 	return nil
 }
 
-// writable returns nil if the store can be written, perhaps again.
+// writable returns nil if the store can be written. It reopens the file after a failure.
 func (s *Store) writable() error {
 	if s.file.why == nil {
 		return nil
@@ -106,8 +106,8 @@ type write struct {
 	value []byte // with room for the checksum; nil deletes the object
 }
 
-// writesOf returns the write of each object in changes, sorted by ID. The last change of an
-// object counts.
+// writesOf returns the writes for changes, sorted by ID: one for each object, with its last
+// change.
 func writesOf(changes []routing.Change) (all [kinds][]write) {
 	var buf []byte
 	begin := func() []byte { return append(buf, make([]byte, sumLen)...) }
@@ -154,7 +154,7 @@ func lastOfEach(writes []write) []write {
 }
 
 const (
-	// bulk is the number of writes that are assumed to fill a bucket: its pages become full.
+	// bulk is the number of writes from which bbolt fills the pages of a bucket completely.
 	// With fewer writes, pages keep room for more.
 	bulk     = 1000
 	bulkFill = 0.9

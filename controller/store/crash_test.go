@@ -20,11 +20,11 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// writerEnv is the environment variable with the directory of a store, in a process that only
-// writes to it.
+// writerEnv is an environment variable with the directory of a store. If it is set, the
+// process only writes to that store.
 const writerEnv = "OFDVR_TEST_STORE_WRITER"
 
-// writeUntilKilled commits one batch after the other, and prints each revision when Commit has
+// writeUntilKilled commits one batch after another, and prints each revision after Commit has
 // returned.
 func writeUntilKilled(dir string) {
 	s, err := store.Open(dir)
@@ -42,8 +42,8 @@ func writeUntilKilled(dir string) {
 	os.Exit(1)
 }
 
-// batch returns the changes of revision r, which are the same for each call. They change each
-// kind of object, so that a partial batch is noticed.
+// batch returns the changes of revision r. Each call with the same r returns the same changes.
+// They change each kind of object, so that a partial batch is noticed.
 func batch(r uint64) (changes []routing.Change) {
 	rnd := rand.New(rand.NewPCG(r, 1))
 	for range 1 + rnd.IntN(3) {
@@ -59,9 +59,9 @@ func batch(r uint64) (changes []routing.Change) {
 	return changes
 }
 
-// TestKill repeatedly kills a process that writes as fast as it can. All confirmed commits are
-// there, and the one under way is there completely or not at all. While the process runs, no
-// other can open the store.
+// TestKill repeatedly kills a process that writes as fast as it can. Afterwards the store has
+// all confirmed commits, and has the unfinished one completely or not at all. While the
+// process runs, no other process can open the store.
 func TestKill(t *testing.T) {
 	const kills = 30
 	dir := t.TempDir()
@@ -74,7 +74,7 @@ func TestKill(t *testing.T) {
 		c := load(t, s)
 		s.Close()
 		if c.Revision < last || c.Revision > last+1 {
-			t.Fatalf("kill %d: revision %d was answered, and %d is there", kill, last, c.Revision)
+			t.Fatalf("kill %d: revision %d was confirmed, but the store has %d", kill, last, c.Revision)
 		}
 		inFlight += int(c.Revision - last)
 		for o.revision < c.Revision {
@@ -87,7 +87,7 @@ func TestKill(t *testing.T) {
 	if o.revision < 2000 {
 		t.Errorf("only %d commits", o.revision)
 	}
-	t.Logf("%d commits, %d kills, of which %d between the disk and the answer", o.revision, kills, inFlight)
+	t.Logf("%d commits, %d kills, %d of them after the write and before the confirmation", o.revision, kills, inFlight)
 }
 
 // writeAndKill lets a process confirm some commits, kills it a while later, and returns the
@@ -107,15 +107,15 @@ func writeAndKill(t *testing.T, dir string, answers int, after time.Duration) (l
 	lines := bufio.NewScanner(out)
 	for n := 1; lines.Scan(); n++ {
 		if last, err = strconv.ParseUint(lines.Text(), 10, 64); err != nil {
-			t.Errorf("the writer says: %s", lines.Text())
+			t.Errorf("output of the writer: %s", lines.Text())
 			break
 		}
 		if n == 1 {
 			if _, err := store.Open(dir); !errors.Is(err, store.ErrLocked) {
-				t.Errorf("opened beside the writer: %v", err)
+				t.Errorf("open during writing: %v", err)
 			}
 			if _, err := store.Check(dir); !errors.Is(err, store.ErrLocked) {
-				t.Errorf("checked beside the writer: %v", err)
+				t.Errorf("check during writing: %v", err)
 			}
 		}
 		if n == answers {
@@ -129,7 +129,7 @@ func writeAndKill(t *testing.T, dir string, answers int, after time.Duration) (l
 }
 
 // TestPowerCut copies the disk right after a Commit has returned, as if the power had failed.
-// The copy lacks what is only in the page cache; the commit is in it.
+// The copy lacks data that is only in the page cache, but has the commit.
 func TestPowerCut(t *testing.T) {
 	disk := newDisk(t, t.TempDir(), "ext4", 32)
 	s := open(t, filepath.Join(disk.mount(t), "new"))

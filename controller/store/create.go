@@ -14,8 +14,8 @@ import (
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
-// create creates an empty store at path, which must not exist. A crash leaves a complete store
-// or none, and perhaps a file with the store's name followed by ".new-" and a number.
+// create creates an empty store at path, which must not exist. After a crash the store is
+// complete or does not exist. A file with the store's name, ".new-" and a number may remain.
 func create(path string) error {
 	dir := filepath.Dir(path)
 	switch err := os.Mkdir(dir, 0o750); {
@@ -40,8 +40,9 @@ func create(path string) error {
 	})
 }
 
-// publish creates a file with the contents that fill writes and names it path. If path exists,
-// the error wraps [fs.ErrExist]. fill has to sync what it wrote, and may close the file.
+// publish creates the file path with the contents that the function fill writes. If path
+// exists, the error wraps [fs.ErrExist]. The function fill must sync the file, and may close
+// it.
 func publish(path string, fill func(*os.File) error) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, filepath.Base(path)+unfinished)
@@ -62,8 +63,9 @@ func publish(path string, fill func(*os.File) error) error {
 // unfinished is part of the names of files that are not published yet.
 const unfinished = ".new-"
 
-// removeLeftovers removes unfinished files, if they are ours. The store at path must be
-// locked, so no other process creates one. Errors do not matter: the next start tries again.
+// removeLeftovers removes unfinished files, if they are ours. The caller must have locked the
+// store at path, so that no other process creates one meanwhile. Errors are ignored, because
+// the next start tries again.
 func removeLeftovers(path string) {
 	finish(path)
 	for name := range leftovers(path) {
@@ -71,8 +73,9 @@ func removeLeftovers(path string) {
 	}
 }
 
-// finish removes the unfinished names of files that a crash has left with two names: publish
-// had linked the second one. A file with two names is not accepted as ours.
+// finish removes the unfinished name of each file that has two names. Such a file remains
+// after a crash in publish, after the link to the second name. A file with two names would not
+// be accepted as ours.
 func finish(path string) {
 	for name, second := range leftovers(path) {
 		a, errA := os.Lstat(name)
@@ -83,8 +86,8 @@ func finish(path string) {
 	}
 }
 
-// leftovers yields the unfinished files beside the store at path, with the name under which
-// each was to be published.
+// leftovers yields each unfinished file in the directory of the store at path, with its
+// intended final name.
 func leftovers(path string) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		dir, base := filepath.Split(path)

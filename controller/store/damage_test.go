@@ -20,8 +20,8 @@ import (
 
 const page = 4096
 
-// aStore returns the file of a store with some history, its contents, and the file as it was
-// some commits before.
+// aStore returns the file of a store after several commits (now), the same file some commits
+// earlier (before), and the store's contents (o).
 func aStore(t *testing.T) (now, before []byte, o *oracle) {
 	t.Helper()
 	s := open(t, t.TempDir())
@@ -51,7 +51,7 @@ func read(t *testing.T, path string) []byte {
 	return b
 }
 
-// place creates a directory whose store is b, and returns it.
+// place creates a directory with b as the store's file, and returns the directory.
 func place(t *testing.T, b []byte) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -66,9 +66,9 @@ func typed(err error) bool {
 	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrForeign) || errors.Is(err, store.ErrNewer)
 }
 
-// TestDamage damages a store in hundreds or thousands of ways. Each time opening or loading it
-// fails with a suitable error, or exactly the stored contents are loaded. The file is never
-// changed, and if it can be opened it can be written.
+// TestDamage damages a store in hundreds or thousands of ways. Each time, opening or loading
+// fails with a suitable error, or loads exactly the stored contents. The file is never
+// changed. If it can be opened, it can also be written.
 func TestDamage(t *testing.T) {
 	rounds := 40 * len(mutations)
 	if lab.Full() {
@@ -107,8 +107,8 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-// survives opens and loads the store at path, whose bytes are b. If the contents are those of
-// the oracle it writes to the store, too.
+// survives opens and loads the store at path, whose bytes are b. If the contents are equal to
+// the oracle, survives also writes to the store.
 func survives(path string, b []byte, o *oracle) error {
 	s, err := store.Open(filepath.Dir(path))
 	var c store.Contents
@@ -117,7 +117,7 @@ func survives(path string, b []byte, o *oracle) error {
 		c, err = s.Load(nil)
 	}
 	if after, readErr := os.ReadFile(path); readErr != nil || !bytes.Equal(b, after) {
-		return fmt.Errorf("the file has changed (%v); besides: %v", readErr, err)
+		return fmt.Errorf("the file has changed (%v); the other error: %v", readErr, err)
 	}
 	if err != nil {
 		return err
@@ -129,17 +129,17 @@ func survives(path string, b []byte, o *oracle) error {
 	next.commit(0, true, routing.Change{Put: *c.Model})
 	for r := c.Revision + 1; r < c.Revision+4; r++ {
 		if err := s.Commit(r, true, batch(r)...); err != nil {
-			return fmt.Errorf("it was opened, but not written: %v", err)
+			return fmt.Errorf("the store could be opened, but not written: %v", err)
 		}
 		next.commit(r, true, batch(r)...)
 	}
 	s.Close()
 	if s, err = store.Open(filepath.Dir(path)); err != nil {
-		return fmt.Errorf("it was written, but not opened again: %v", err)
+		return fmt.Errorf("the store could be written, but not opened again: %v", err)
 	}
 	defer s.Close()
 	if c, err = s.Load(nil); err != nil {
-		return fmt.Errorf("it was written, but not loaded again: %v", err)
+		return fmt.Errorf("the store could be written, but not loaded again: %v", err)
 	}
 	if diff := differ(next.contents(), c); diff != "" {
 		return fmt.Errorf("wrote something else: -want +got\n%s", diff)
@@ -178,7 +178,7 @@ func TestSwappedValues(t *testing.T) {
 			_, err := tx.Bucket([]byte("networks")).CreateBucket([]byte("net"))
 			return err
 		},
-		"no state": func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Delete([]byte("state")) },
+		"without state": func(tx *bbolt.Tx) error { return tx.Bucket([]byte("meta")).Delete([]byte("state")) },
 	} {
 		dir := place(t, now)
 		edit(t, filepath.Join(dir, store.FileName), change)
@@ -204,7 +204,7 @@ func edit(t *testing.T, path string, change func(tx *bbolt.Tx) error) {
 	}
 }
 
-// unchanged opens the store in dir, which must fail with want and change nothing.
+// unchanged opens the store in dir. Opening must fail with error want and change nothing.
 func unchanged(t *testing.T, dir string, want error) {
 	t.Helper()
 	path := filepath.Join(dir, store.FileName)
@@ -251,7 +251,7 @@ func TestNotAStore(t *testing.T) {
 		{"text", []byte("networks:\n- id: blue\n"), store.ErrForeign},
 		{"much text", bytes.Repeat([]byte("networks:\n"), 5000), store.ErrForeign},
 		{"SQLite", append([]byte("SQLite format 3\x00"), make([]byte, 2*page)...), store.ErrForeign},
-		{"somebody else's bbolt", read(t, foreign), store.ErrForeign},
+		{"another program's bbolt", read(t, foreign), store.ErrForeign},
 		{"bbolt with our bucket", read(t, metaOnly), store.ErrForeign},
 		{"the first page", now[:page], store.ErrCorrupt},
 		{"without the first page", now[page:], store.ErrCorrupt},
@@ -281,9 +281,9 @@ func TestNotAStore(t *testing.T) {
 	}
 }
 
-// TestDamagedInUse truncates the file of an open store, so that mapped memory is gone. Neither
-// reading nor writing crashes the process or damages more, and when the file is back the store
-// works again.
+// TestDamagedInUse truncates the file of an open store, so that mapped memory is gone. Reading
+// and writing then fail without a crash and without more damage. When the file is restored,
+// the store works again.
 func TestDamagedInUse(t *testing.T) {
 	now, _, o := aStore(t)
 	for _, keep := range []int64{0, page, 2 * page, 5 * page} {
@@ -299,7 +299,7 @@ func TestDamagedInUse(t *testing.T) {
 				t.Errorf("load: %v", err)
 			}
 			if err := s.ReadOnly(); !errors.Is(err, store.ErrCorrupt) {
-				t.Errorf("why it cannot be written: %v", err)
+				t.Errorf("ReadOnly returns %v", err)
 			}
 			if err := s.Commit(13, true, batch(13)...); !errors.Is(err, store.ErrCorrupt) {
 				t.Errorf("commit again: %v", err)
@@ -315,7 +315,8 @@ func TestDamagedInUse(t *testing.T) {
 	}
 }
 
-// A store whose file was removed or replaced is not written to without a check.
+// If the file of a store was removed or replaced, the store checks the new file before it
+// writes.
 func TestReplaced(t *testing.T) {
 	now, before, o := aStore(t)
 	s := open(t, place(t, now))
@@ -341,7 +342,7 @@ func TestReplaced(t *testing.T) {
 		t.Error(diff)
 	}
 	commit(t, s, 13, batch(13)...)
-	// Overwritten in place, as cp does.
+	// The file is overwritten in place, as cp does.
 	if err := os.WriteFile(s.Path(), now, 0); err != nil {
 		t.Fatal(err)
 	}

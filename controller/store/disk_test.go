@@ -31,7 +31,7 @@ func tmpfs(t *testing.T, options string) string {
 	return at
 }
 
-// remount makes a file system read-only or not.
+// remount mounts a file system again with other flags.
 func remount(t *testing.T, at string, flags uintptr) {
 	t.Helper()
 	if err := unix.Mount("", at, "", unix.MS_REMOUNT|flags, ""); err != nil {
@@ -39,8 +39,8 @@ func remount(t *testing.T, at string, flags uintptr) {
 	}
 }
 
-// On a read-only file system a store can be read, and it can be written as soon as the file
-// system can.
+// On a read-only file system a store can be read. When the file system becomes writable, the
+// store does too.
 func TestReadOnly(t *testing.T) {
 	at := tmpfs(t, "")
 	s := open(t, at)
@@ -52,7 +52,7 @@ func TestReadOnly(t *testing.T) {
 
 	s = open(t, at)
 	if err := s.ReadOnly(); !errors.Is(err, store.ErrReadOnly) || !errors.Is(err, unix.EROFS) {
-		t.Errorf("why it cannot be written: %v", err)
+		t.Errorf("ReadOnly returns %v", err)
 	}
 	for range 2 {
 		if diff := differ(o.contents(), load(t, s)); diff != "" {
@@ -62,7 +62,7 @@ func TestReadOnly(t *testing.T) {
 			t.Errorf("commit: %v", err)
 		}
 	}
-	other := open(t, at) // read-only, so several may read
+	other := open(t, at) // read-only, so several processes may read
 	if diff := differ(o.contents(), load(t, other)); diff != "" {
 		t.Error(diff)
 	}
@@ -99,7 +99,7 @@ func TestReadOnlyNew(t *testing.T) {
 	}
 }
 
-// TestFull fills the disk. The commit that finds no room changes nothing, and succeeds when
+// TestFull fills the disk. A commit without enough room changes nothing, and succeeds when
 // there is room again.
 func TestFull(t *testing.T) {
 	at := tmpfs(t, "size=1m")
@@ -149,7 +149,7 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// Without room no store is created, not even partially.
+// On a full disk no store is created, not even partially.
 func TestFullNew(t *testing.T) {
 	at := tmpfs(t, "size=64k")
 	ballast := filepath.Join(at, "ballast")
@@ -170,12 +170,12 @@ func TestFullNew(t *testing.T) {
 	}
 }
 
-// TestSyncFails uses a sparse disk whose backing file system is full: it accepts writes and
-// fails at the sync. Commit returns the error; Load shows what is on disk, as does a copy of
-// the disk, as after a power failure. Later everything works again.
+// TestSyncFails uses a sparse disk on a full file system. The disk accepts writes, but the
+// sync fails. Commit returns the error. Load returns the contents that are on disk, and a copy
+// of the disk, as after a power failure, has the same contents. Later everything works again.
 func TestSyncFails(t *testing.T) {
 	behind := tmpfs(t, "size=6m")
-	disk := newDisk(t, behind, "ext2", 64) // without a journal, whose failure would end all writing
+	disk := newDisk(t, behind, "ext2", 64) // without a journal, because its failure would end all writing
 	at := disk.mount(t)
 	s := open(t, at)
 	o := newOracle()
@@ -192,7 +192,7 @@ func TestSyncFails(t *testing.T) {
 	for range 2 {
 		err := s.Commit(2, true, change)
 		if err == nil || errors.Is(err, store.ErrCorrupt) {
-			t.Fatalf("commit to a disk that is not there: %v", err)
+			t.Fatalf("commit to a disk without room: %v", err)
 		}
 		t.Log(err)
 		if diff := differ(o.contents(), load(t, s)); diff != "" {

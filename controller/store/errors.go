@@ -8,25 +8,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Errors of this package wrap one of these where something specific can be done about it, and
-// the text says what.
+// Errors of this package wrap one of these if there is a specific remedy. The text of the
+// error includes the remedy.
 var (
-	// ErrCorrupt: the file is ofdvr's, or looks like the rest of one, but is damaged.
+	// ErrCorrupt means that the file is ofdvr's, or looks like a part of such a file, but is
+	// damaged.
 	ErrCorrupt = errors.New("the store is damaged")
-	// ErrForeign: something else is in the place of the store.
+	// ErrForeign means that the file is not a store of ofdvr.
 	ErrForeign = errors.New("this is not a store of ofdvr")
-	// ErrNewer: the store has an unknown schema version.
+	// ErrNewer means that the store has an unknown schema version.
 	ErrNewer = errors.New("the store was written by a newer ofdvr")
-	// ErrLocked: another process has the store open.
+	// ErrLocked means that another process has the store open.
 	ErrLocked = errors.New("the store is in use")
-	// ErrReadOnly: the store can be read but not written.
+	// ErrReadOnly means that the store can be read but not written.
 	ErrReadOnly = errors.New("the store cannot be written")
-	// ErrFull: there is no room for a write.
+	// ErrFull means that the disk has no room for a write.
 	ErrFull = errors.New("there is no room for the store")
-	// ErrChanged is wrapped by [Store.Commit] if the contents are not those last loaded or
-	// committed. [Store.Load] returns the current ones.
+	// ErrChanged means that the contents on disk differ from the contents last loaded or
+	// committed. [Store.Load] returns the current contents.
 	ErrChanged = errors.New("the store is not as it was last loaded or written")
-	// ErrClosed: the Store is closed.
+	// ErrClosed means that the Store is closed.
 	ErrClosed = errors.New("the store is closed")
 )
 
@@ -47,12 +48,12 @@ func advice(err error) string {
 	return ""
 }
 
-// explain adds to err what was attempted, on which file, and what to do.
+// explain adds the attempted operation, the file and the remedy to err.
 func explain(attempt, path string, err error) error {
 	return fmt.Errorf("%s %s: %w%s", attempt, path, err, advice(err))
 }
 
-// classify wraps errors of the operating system in the errors above.
+// classify wraps the operating system's errors in the errors above.
 func classify(err error) error {
 	switch {
 	case err == nil:

@@ -13,8 +13,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A file with the store's name that is not ours is reported, and neither read nor changed: at
-// the start, and when it replaces a store in use.
+// A file that has the store's name but is not ours is reported. It is not read and not
+// changed, both at the start and when it replaces a store in use.
 func TestForeignFiles(t *testing.T) {
 	lab.Require(t)
 	now, _, _ := aStore(t)
@@ -48,7 +48,7 @@ func TestForeignFiles(t *testing.T) {
 				}
 				says("check", r.Problems[0])
 				if c := store.Salvage(filepath.Dir(path)); len(c.Model.Ports) > 0 {
-					t.Errorf("%d ports come of it", len(c.Model.Ports))
+					t.Errorf("%d ports were read", len(c.Model.Ports))
 				}
 				if path == used.Path() {
 					says("commit", used.Commit(99, true, batch(1)...))
@@ -57,11 +57,11 @@ func TestForeignFiles(t *testing.T) {
 				}
 				after, err := os.Lstat(path)
 				if err != nil || !os.SameFile(before, after) || after.Mode() != before.Mode() {
-					t.Errorf("it is %v now, %v", after, err)
+					t.Errorf("the file is %v now, %v", after, err)
 				}
 			}
 			if data, err := os.ReadFile(theirs); err != nil || !slices.Equal(data, now) {
-				t.Errorf("their file has changed, %v", err)
+				t.Errorf("the foreign file has changed, %v", err)
 			}
 			if names := list(t, filepath.Dir(theirs)); len(names) != 1 {
 				t.Errorf("there are %q", names)
@@ -79,15 +79,15 @@ func TestDirectoriesOfOthers(t *testing.T) {
 		spoil func(parent, dir string) error
 		says  string
 	}{
-		"written by all":           {func(_, dir string) error { return os.Chmod(dir, 0o777) }, "can be written by other users"},
-		"sticky":                   {func(_, dir string) error { return os.Chmod(dir, 0o777|os.ModeSticky) }, "can be written by other users"},
-		"of another user":          {func(_, dir string) error { return os.Chown(dir, 1234, -1) }, "can be written by other users"},
-		"in one that all write":    {func(parent, _ string) error { return os.Chmod(parent, 0o777) }, "can be replaced by other users"},
-		"in that of another user":  {func(parent, _ string) error { return os.Chown(parent, 1234, -1) }, "can be replaced by other users"},
-		"a link to one of our own": {func(parent, dir string) error { return relink(parent, dir) }, "is a symbolic link"},
+		"written by all":          {func(_, dir string) error { return os.Chmod(dir, 0o777) }, "can be written by other users"},
+		"sticky":                  {func(_, dir string) error { return os.Chmod(dir, 0o777|os.ModeSticky) }, "can be written by other users"},
+		"of another user":         {func(_, dir string) error { return os.Chown(dir, 1234, -1) }, "can be written by other users"},
+		"in a directory for all":  {func(parent, _ string) error { return os.Chmod(parent, 0o777) }, "can be replaced by other users"},
+		"in another user's":       {func(parent, _ string) error { return os.Chown(parent, 1234, -1) }, "can be replaced by other users"},
+		"a link to our directory": {func(parent, dir string) error { return relink(parent, dir) }, "is a symbolic link"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, file := range [][]byte{now, nil} { // nil: none yet
+			for _, file := range [][]byte{now, nil} { // nil if there is no file yet
 				parent := t.TempDir()
 				dir := filepath.Join(parent, "state")
 				if err := os.Mkdir(dir, 0o755); err != nil {
@@ -105,7 +105,7 @@ func TestDirectoriesOfOthers(t *testing.T) {
 					t.Errorf("open: %v, want %q", err, c.says)
 				}
 				if m := store.Salvage(dir).Model; len(m.Ports) > 0 {
-					t.Errorf("%d ports come of it", len(m.Ports))
+					t.Errorf("%d ports were read", len(m.Ports))
 				}
 				if file == nil {
 					if names := list(t, dir); len(names) > 0 {
@@ -128,7 +128,7 @@ func TestDirectoriesOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := store.Open(filepath.Join(parent, "new")); err == nil || !strings.Contains(err.Error(), "can be replaced by other users") {
-		t.Errorf("a new one: %v", err)
+		t.Errorf("a new store: %v", err)
 	}
 	if names := list(t, filepath.Join(parent, "new")); len(names) > 0 {
 		t.Errorf("there are %q", names)
@@ -140,7 +140,8 @@ func relink(parent, dir string) error {
 	return errors.Join(os.Rename(dir, filepath.Join(parent, "real")), os.Symlink("real", dir))
 }
 
-// After a crash a new file may have both of its names. It is accepted as ours all the same.
+// After a crash a new file may have two names, the temporary and the final one. It is accepted
+// as ours all the same.
 func TestCrashBetweenNames(t *testing.T) {
 	now, _, o := aStore(t)
 	for _, name := range []string{"intent.db", "intent.db.v1"} { // the store, and a copy

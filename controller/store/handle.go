@@ -14,16 +14,16 @@ import (
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
-// A handle is an open and locked file, which was sound when it was opened.
+// A handle is an open and locked file. It was sound when it was opened.
 type handle struct {
 	file   *os.File
-	db     *bbolt.DB // nil: read-only; owns file, and closes it
+	db     *bbolt.DB // owns file, and closes it; nil if the store is read-only
 	why    error     // why it is read-only
 	header header
 }
 
-// openHandle opens the store at path, which must exist. With afresh, after a failure, it reads
-// from the disk instead of the kernel's page cache.
+// openHandle opens the store at path, which must exist. If afresh is set, it reads from the
+// disk instead of the kernel's page cache; that is needed after a failure.
 func openHandle(path string, migrations []migration, afresh bool) (*handle, error) {
 	h := new(handle)
 	if err := h.open(path, migrations, afresh); err != nil {
@@ -38,8 +38,8 @@ func (h *handle) open(path string, migrations []migration, afresh bool) (err err
 		return err
 	}
 	if afresh {
-		// After a failed sync the kernel no longer knows which pages are not on disk. This
-		// drops them from the cache; errors do not matter.
+		// After a failed sync the kernel no longer knows which pages are not on disk. Fadvise
+		// drops the pages from the cache; errors are ignored.
 		unix.Fadvise(int(h.file.Fd()), 0, 0, unix.FADV_DONTNEED)
 	}
 	if h.header, err = h.scan(scan{}); err != nil {
@@ -120,8 +120,8 @@ func (h *handle) openDB() error {
 }
 
 // boltOptions are for a file that is already open and locked. The list of free pages is kept
-// in the file; without it, bbolt would read all pages when it opens the file and after each
-// failure, on a goroutine where an unreadable page ends the process.
+// in the file; otherwise bbolt would read all pages when it opens the file and after each
+// failure. It would do so on a goroutine where an unreadable page ends the process.
 func boltOptions(f *os.File) *bbolt.Options {
 	return &bbolt.Options{
 		OpenFile:     func(string, int, os.FileMode) (*os.File, error) { return f, nil },
@@ -140,7 +140,7 @@ func (h *handle) scan(s scan) (header, error) {
 	return s.read(h.file, info.Size())
 }
 
-// replaced reports whether path is no longer the name of the file.
+// replaced reports whether path is now the name of another file, or of none.
 func (h *handle) replaced(path string) bool {
 	now, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -165,8 +165,8 @@ func (h *handle) close() error {
 }
 
 // abandon replaces close after bbolt has panicked. bbolt's internal locks may stay held for
-// ever, so its memory stays mapped. Closing the file then does not release the file's lock, so
-// abandon unlocks it explicitly.
+// ever, so its memory stays mapped. Closing the file then does not release the file's lock;
+// abandon unlocks the file explicitly.
 func (h *handle) abandon() {
 	h.db = nil
 	unix.Flock(int(h.file.Fd()), unix.LOCK_UN)

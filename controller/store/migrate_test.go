@@ -65,7 +65,7 @@ func TestMigrate(t *testing.T) {
 		t.Error(diff)
 	}
 	if !bytes.Equal(old, read(t, path+".v0")) {
-		t.Error("the copy is not what was there")
+		t.Error("the copy differs from the old file")
 	}
 	if names := list(t, dir); !slices.Equal(names, []string{"intent.db", "intent.db.v0"}) {
 		t.Errorf("there are %q", names)
@@ -77,14 +77,14 @@ func TestMigrateAgain(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, store.FileName)
 	version0(t, path, site(3))
-	kept := []byte("a copy from before")
+	kept := []byte("an earlier copy")
 	if err := os.WriteFile(path+".v0", kept, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	old := read(t, path)
 	open(t, dir)
 	if !bytes.Equal(kept, read(t, path+".v0")) || !bytes.Equal(old, read(t, path+".v0.1")) {
-		t.Error("the copies are not what was there")
+		t.Error("the copies differ from the earlier copy and the old file")
 	}
 }
 
@@ -119,7 +119,7 @@ func TestMigrateFails(t *testing.T) {
 				t.Errorf("there are %q", names)
 			}
 			if n := len(load(t, open(t, dir)).Model.Ports); n != 500 {
-				t.Errorf("the migration that works finds %d ports", n)
+				t.Errorf("the working migration finds %d ports", n)
 			}
 		})
 	}

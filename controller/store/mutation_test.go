@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 )
 
-// A mutation damages b; before is the file some commits ago.
+// A mutation damages the file b. The parameter before is the same file some commits earlier.
 type mutation struct {
 	name     string
 	harmless bool
@@ -63,7 +63,7 @@ var mutations = []mutation{
 		return b
 	}},
 	{"lost write", false, func(rnd *rand.Rand, b, before []byte) []byte {
-		at := 2 + rnd.IntN(len(before)/page-2) // the meta pages come last, because they refer to the others
+		at := 2 + rnd.IntN(len(before)/page-2) // not the meta pages, because they refer to the others
 		copy(b[at*page:][:page], before[at*page:])
 		return b
 	}},

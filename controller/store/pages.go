@@ -9,20 +9,20 @@ import (
 	"io"
 )
 
-// bbolt trusts its file: a damaged page makes it panic, even on goroutines of its own that
-// cannot be recovered, follow a cycle of pages for ever, or write to pages that are in use. So
-// every page is checked here before bbolt opens the file, and the contents are read here too.
-// The format is defined by bbolt's internal/common, version 2, in the byte order of the
-// machine.
+// bbolt trusts its file. A damaged page can make it panic, even on its own goroutines, where
+// the panic cannot be recovered. bbolt can also follow a cycle of pages for ever, or write to
+// pages that are in use. Therefore every page is checked here before bbolt opens the file, and
+// the contents are read here too. The format is defined by bbolt's internal/common, version 2,
+// in the byte order of the machine.
 const (
 	boltMagic   = 0xED0CDAED
 	boltVersion = 2
 
 	metaLen    = 16 + 64 // page header and meta
-	metaSumLen = 56      // bytes of the meta that its checksum covers
+	metaSumLen = 56      // bytes of the meta covered by its checksum
 	headerLen  = 16      // of a page: ID, flags, count, overflow
 	elementLen = 16      // of a leaf or branch element, before keys and values
-	bucketLen  = 16      // of a bucket's value, before its page if that is inline
+	bucketLen  = 16      // of a bucket's value, before an inline page
 
 	branchPage   = 0x01
 	leafPage     = 0x02
@@ -51,8 +51,8 @@ type pager struct {
 	used     []uint64 // one bit for each page
 	depths   [][]byte // a page at each depth of the tree
 
-	// damaged is called with each error. If it returns an error, reading ends with that; if it
-	// returns nil, the damaged part is skipped.
+	// damaged is called with each error. If it returns an error, reading ends with that error.
+	// If it returns nil, the damaged part is skipped.
 	damaged func(error) error
 }
 
@@ -62,9 +62,9 @@ type meta struct {
 	root, freelist, high, txid uint64
 }
 
-// openPages reads both meta pages. Each must be sound. bbolt would use the other one if one is
-// damaged, and lose the last write, although it was confirmed. An interrupted write does not
-// damage a meta page: its 80 bytes are in one sector.
+// openPages reads both meta pages. Each must be sound. If one is damaged, bbolt would use the
+// other one and lose the last write, although it was confirmed. An interrupted write does not
+// damage a meta page, because its 80 bytes are in one sector.
 func openPages(r io.ReaderAt, size int64) (*pager, error) {
 	head := make([]byte, pageSize+metaLen)
 	n, err := r.ReadAt(head, 0)
@@ -124,8 +124,8 @@ func parseMeta(b []byte, id uint64) (m meta, err error) {
 	return m, nil
 }
 
-// notBolt returns what is wrong with a file that begins with head, and whose first meta page
-// has error err.
+// notBolt returns the error for a file that begins with head. The parameter err is the error
+// of its first meta page.
 func notBolt(head []byte, err error) error {
 	switch {
 	case len(head) == 0:
@@ -143,7 +143,7 @@ func notBolt(head []byte, err error) error {
 	return fmt.Errorf("%w: the file is not a bbolt database", ErrForeign)
 }
 
-// ended returns the end of the file as damage.
+// ended returns err, or damage described by what if err is the end of the file.
 func ended(err error, what string) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return corrupt("%s", what)
@@ -204,8 +204,8 @@ func (p *pager) use(id, count uint64) error {
 
 func (p *pager) inUse(id uint64) bool { return p.used[id/64]&(1<<(id%64)) != 0 }
 
-// checkFreelist checks the list of free pages, after all other pages have been read: a page
-// that is in the list but used would be overwritten.
+// checkFreelist checks the list of free pages, after all other pages have been read. If a used
+// page is in the list, bbolt would overwrite it.
 func (p *pager) checkFreelist() error {
 	if p.freelist == noFreelist {
 		return nil

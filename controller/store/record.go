@@ -29,7 +29,7 @@ const (
 	summaryKey = "state"
 
 	// formatText begins the value of formatKey, after its checksum; the schema version in
-	// decimal follows. It is the same in all versions.
+	// decimal follows. formatText is the same in all versions.
 	formatText = "ofdvr intent store, schema version "
 )
 
@@ -39,7 +39,7 @@ const sumLen = 4
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// A seal computes the checksums in one bucket: it is the checksum of the bucket's name.
+// A seal computes the checksums in one bucket. Its value is the checksum of the bucket's name.
 type seal uint32
 
 func sealOf(bucket string) seal {
@@ -52,14 +52,14 @@ func (s seal) sum(key, text []byte) uint32 {
 	return crc32.Update(c, castagnoli, text)
 }
 
-// set writes the checksum into value, whose first bytes are reserved for it, and returns it.
+// set writes the checksum into the reserved first bytes of value, and returns it.
 func (s seal) set(key, value []byte) uint32 {
 	c := s.sum(key, value[sumLen:])
 	binary.BigEndian.PutUint32(value, c)
 	return c
 }
 
-// open returns the rest of value after its checksum, and the checksum, which it checks.
+// open checks the checksum of value, and returns it with the rest of value.
 func (s seal) open(key, value []byte) (text []byte, sum uint32, err error) {
 	if len(value) < sumLen {
 		return nil, 0, corrupt("the value has %d bytes, fewer than a checksum", len(value))
@@ -93,7 +93,7 @@ func (s *summary) of(k kind) *tally { return [kinds]*tally{&s.Networks, &s.Route
 
 func (s *summary) objects() int { return s.Networks.Count + s.Routers.Count + s.Ports.Count }
 
-// value returns the record of s.
+// value returns s as a record of the bucket meta.
 func (s *summary) value() ([]byte, error) {
 	text, err := json.Marshal(s)
 	if err != nil {

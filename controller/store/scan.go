@@ -14,18 +14,18 @@ type header struct {
 
 // A scan reads a store, and checks all of it.
 type scan struct {
-	// found is called for each object, by kind and then ID, unless it is nil. key and text are
-	// valid during the call only.
+	// If found is not nil, it is called for each object, sorted by kind and then ID. The key
+	// and the text are valid during the call only.
 	found func(k kind, key, text []byte) error
-	// begin is called before the first object, unless it is nil.
+	// If begin is not nil, it is called before the first object.
 	begin func(header)
-	// damaged is called with each error. If it returns an error, the scan ends with that. nil
-	// ends the scan with the first error.
+	// damaged is called with each error. If it returns an error, the scan ends with that
+	// error. If damaged is nil, the scan ends with the first error.
 	damaged func(error) error
 }
 
-// read reads the store in r, of size bytes, and compares it with all checksums and counts. For
-// a store of an older version it checks only the structure of the bbolt database.
+// read reads the store in r, which has size bytes, and verifies all checksums and counts. If
+// the store has an older version, read checks only the structure of the bbolt database.
 func (s scan) read(r io.ReaderAt, size int64) (h header, err error) {
 	if s.damaged == nil {
 		s.damaged = func(err error) error { return err }
@@ -105,7 +105,7 @@ func (s scan) structure(p *pager, buckets []element) error {
 	return nil
 }
 
-// objects reads the buckets of objects; there must be no others.
+// objects reads the buckets of objects. Any other bucket is an error.
 func (s scan) objects(p *pager, h header, buckets []element) error {
 	if s.begin != nil {
 		s.begin(h)
@@ -135,7 +135,7 @@ func (s scan) objects(p *pager, h header, buckets []element) error {
 	return nil
 }
 
-// bucket reads the objects of kind k in b, and compares them with want.
+// bucket reads the objects of kind k in b, and compares their tally with want.
 func (s scan) bucket(p *pager, b element, k kind, want tally) error {
 	seal := sealOf(k.String())
 	var have tally

@@ -1,12 +1,12 @@
-// Package store keeps the intent that is written over HTTP: networks, routers and ports, in
-// one file. After a crash or a power failure the file has exactly the commits that were
-// confirmed, and perhaps the one under way.
+// Package store keeps the intent that is written over HTTP, which is networks, routers and
+// ports, in one file. After a crash or a power failure the file has exactly the confirmed
+// commits, and perhaps the unfinished one.
 //
 // The file is a bbolt database with a bucket for each kind of object, and a bucket called
 // meta. In an object's bucket the key is the ID, and the value is a checksum and the object as
-// JSON in the topology language. meta has the schema version, the revision, and for each kind
-// the number of objects and the sum of their checksums. So damage is detected wherever it is,
-// and reported instead of overwritten.
+// JSON in the topology language. The bucket meta has the schema version, the revision, and for
+// each kind the number of objects and the sum of their checksums. Therefore damage is detected
+// in any part of the file, and is reported instead of overwritten.
 package store
 
 import (
@@ -27,7 +27,7 @@ import (
 // FileName is the name of the file in the store's directory.
 const FileName = "intent.db"
 
-// A Store is an open store. Its methods are safe for concurrent use; reads and writes wait for
+// A Store is an open store. Its methods are safe for concurrent use. Reads and writes wait for
 // each other.
 type Store struct {
 	path string
@@ -35,19 +35,20 @@ type Store struct {
 	size atomic.Pointer[Size]  // after the last commit
 
 	mu     sync.Mutex
-	file   *handle // nil: after a failure, to be opened again
+	file   *handle // nil after a failure, until it is opened again
 	raw    string  // the summary record as last loaded or committed
 	closed bool
 }
 
-// Open opens the store in directory dir, for this process alone, and checks all of it before
-// it writes anything. If there is no store it creates one, and dir too. A store of an older
-// schema version is migrated; a copy of the old file stays beside it.
+// Open opens the store in directory dir for this process alone, and checks all of it before it
+// writes anything. If no store exists, Open creates it, and the directory if needed. A store
+// of an older schema version is migrated; a copy of the old file is kept in the same
+// directory.
 //
 // If the file can be read but not written, Open succeeds; see [Store.ReadOnly]. Errors wrap
 // [ErrCorrupt], [ErrForeign], [ErrNewer], [ErrLocked], [ErrReadOnly] or [ErrFull] where one of
-// these applies. An empty file is corrupt: no crash leaves one, because a new file gets its
-// name after it is complete.
+// these applies. An empty file is corrupt; it cannot come from a crash, because a new file
+// gets its name after it is complete.
 func Open(dir string) (*Store, error) {
 	s := &Store{path: filepath.Join(dir, FileName)}
 	h, err := openHandle(s.path, migrations, false)
@@ -70,9 +71,9 @@ func Open(dir string) (*Store, error) {
 // Path returns the name of the file.
 func (s *Store) Path() string { return s.path }
 
-// ReadOnly returns why writes fail for now, nil if they do not. The error wraps [ErrReadOnly],
-// or describes what was wrong when the file was opened again after a failure. Each
-// [Store.Commit] tries again.
+// ReadOnly returns the reason that writes currently fail, or nil if they work. The error wraps
+// [ErrReadOnly], or describes what was wrong when the file was opened again after a failure.
+// Each [Store.Commit] tries to open the file again.
 func (s *Store) ReadOnly() error {
 	if why := s.why.Load(); why != nil {
 		return *why
@@ -83,7 +84,7 @@ func (s *Store) ReadOnly() error {
 // A Size is the size of a store.
 type Size struct {
 	Bytes int64 // of the file
-	Free  int64 // part of Bytes: free pages
+	Free  int64 // the part of Bytes that is free pages
 }
 
 // Size returns the size after the store was last opened or written. It does not wait for a
@@ -125,7 +126,7 @@ func (s *Store) measure() {
 	s.size.Store(&size)
 }
 
-// cannot sets why writes fail; nil if they do not.
+// cannot sets the reason that writes fail. If the parameter is nil, writes work.
 func (s *Store) cannot(why error) {
 	if why == nil {
 		s.why.Store(nil)
@@ -168,14 +169,14 @@ func (s *Store) ready() error {
 // Contents are all objects in a store.
 type Contents struct {
 	Revision uint64
-	Complete bool           // from the last Commit; false if there was none
+	Complete bool           // from the last Commit; false if there was no Commit
 	Model    *routing.Model // sorted by ID; not validated
 }
 
 // Load reads all objects from disk. It checks all checksums and counts and decodes each
-// object. progress may be nil; it is called periodically, and at the end, with the number of
-// objects that have been read, and must not use the Store. Errors wrap the same as those of
-// [Open].
+// object. The function progress may be nil. Load calls it periodically, and at the end, with
+// the number of objects that have been read. The function must not use the Store. Errors wrap
+// the same errors as in [Open].
 func (s *Store) Load(progress func(done, total int)) (Contents, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -229,8 +230,8 @@ func (s *Store) load(progress func(done, total int)) (Contents, error) {
 	return c, nil
 }
 
-// reserve allocates room in m for the objects of s. The counts may be wrong; they only save
-// time.
+// reserve allocates room in m for the objects of s. The counts in s may be wrong; they only
+// save time.
 func reserve(m *routing.Model, s *summary) {
 	const most = 1 << 20
 	m.Networks = make([]routing.Network, 0, min(max(s.Networks.Count, 0), most))
@@ -271,8 +272,8 @@ func adder(m *routing.Model) func(k kind, key, text []byte) error {
 }
 
 // guard calls f, which reads memory that is mapped from a file. If the file has become shorter
-// or unreadable, an access faults, and bbolt panics on damage. guard returns both as errors,
-// with panicked set.
+// or unreadable, an access to the memory faults. On damage, bbolt panics. In both cases guard
+// returns an error, with panicked set.
 func guard(f func() error) (panicked bool, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -283,7 +284,7 @@ func guard(f func() error) (panicked bool, err error) {
 	return false, f()
 }
 
-// syncDir makes the names in dir durable.
+// syncDir syncs dir, so that the names of its files are durable.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -30,7 +30,7 @@ func TestNewStore(t *testing.T) {
 		t.Errorf("the directory has %q", names)
 	}
 	if _, err := store.Open(filepath.Join(dir, "no", "parent")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("in a directory whose parent is not there: %v", err)
+		t.Errorf("open in a directory without a parent: %v", err)
 	}
 }
 
@@ -46,7 +46,7 @@ func list(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// Files that a crash leaves behind are removed, and no others.
+// Only files that remain after a crash are removed.
 func TestLeftovers(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"intent.db.new-123", "intent.db.v0.new-4", "intent.db.v0", "other.new-5"} {
@@ -192,14 +192,14 @@ func TestSize(t *testing.T) {
 	commit(t, s, 2, routing.Change{Delete: ids})
 	empty := same("without ports")
 	if empty.Free < full.Free+full.Bytes/4 {
-		t.Errorf("of %+v is free when all is deleted, and it was %+v", empty, full)
+		t.Errorf("the size of the empty store is %+v; before the deletion it was %+v", empty, full)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	s = open(t, dir)
 	if again := same("when it is open again"); again.Free < empty.Free {
-		t.Errorf("it is %+v when it is open again, and was %+v", again, empty)
+		t.Errorf("the size is %+v after reopening, and was %+v before", again, empty)
 	}
 }
 
@@ -219,11 +219,12 @@ func TestProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(told) < 5 || told[0] != 0 || told[len(told)-1] != want || !slices.IsSorted(told) {
-		t.Errorf("told %v, want from 0 to %d", told, want)
+		t.Errorf("progress %v, want from 0 to %d", told, want)
 	}
 }
 
-// TestConcurrent commits and loads in many goroutines; every load sees whole commits.
+// TestConcurrent commits and loads in many goroutines. Each load returns complete commits
+// only.
 func TestConcurrent(t *testing.T) {
 	s := open(t, t.TempDir())
 	var wg sync.WaitGroup
@@ -244,7 +245,7 @@ func TestConcurrent(t *testing.T) {
 				for _, p := range c.Model.Ports {
 					at := uint32(p.MAC[5])
 					if v, ok := version[at/2]; ok && v != p.MAC[1] {
-						t.Errorf("port %d has version %d, the other one of its pair %d", at, p.MAC[1], v)
+						t.Errorf("port %d has version %d, but the other port of the pair has version %d", at, p.MAC[1], v)
 					}
 					version[at/2] = p.MAC[1]
 				}
@@ -278,8 +279,7 @@ func TestClosed(t *testing.T) {
 	open(t, dir)
 }
 
-// An object that cannot be stored is refused, together with its whole commit, and the next
-// commit works.
+// If one object cannot be stored, its whole commit is refused. The next commit works.
 func TestBadObject(t *testing.T) {
 	s := open(t, t.TempDir())
 	o := newOracle()

@@ -38,9 +38,10 @@ func (p *pager) bucket(b element, visit func(element) error) error {
 	return p.leaf(inline, nil, nil, visit)
 }
 
-// tree visits the elements in page id and in the pages below it. The first key must be first,
-// which is the key in the parent page, because bbolt finds its way back up by that key; all
-// keys must be less than high. nil is no limit.
+// tree visits the elements in page id and in the pages below it. The page's first key must be
+// equal to the parameter first, which is the key in the parent page, because bbolt uses that
+// key to find the parent. All keys must be less than high. If first or high is nil, that limit
+// does not apply.
 func (p *pager) tree(id uint64, first, high []byte, depth int, visit func(element) error) error {
 	b, err := p.page(id, depth)
 	if err != nil {
@@ -111,10 +112,11 @@ func span(b []byte, at int, pos, n uint32) ([]byte, bool) {
 	return b[start:end:end], true
 }
 
-// within reports whether key is not empty and less than high.
+// within reports whether key is less than high and is not empty.
 func within(key, high []byte) bool {
 	return len(key) > 0 && (high == nil || bytes.Compare(key, high) < 0)
 }
 
-// begins reports whether key may be the first key of a page whose key in the parent is first.
+// begins reports whether key may be the first key of a page. The parameter first is the page's
+// key in the parent page.
 func begins(key, first []byte) bool { return first == nil || bytes.Equal(key, first) }

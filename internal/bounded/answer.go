@@ -13,15 +13,15 @@ import (
 // chunkBytes is the size of the chunks in which an answer is stored and read.
 const chunkBytes = 64 << 10
 
-// An answer is a response that one handler writes, as to an [http.ResponseWriter], and
-// that several clients read.
+// An answer is a response that one handler writes and several clients read. The handler writes
+// it with a [recorder].
 type answer struct {
 	owner   *Answers
 	made    chan struct{} // closed when the answer is complete
 	header  http.Header
 	status  int
-	refused string // why there is no answer, for the client; "" if there is one
-	reason  string // the limit that refused it; "" for none
+	refused string // error text for the client if there is no answer; else ""
+	reason  string // the limit that refused the answer; else ""
 
 	// Guarded by owner.mu.
 	chunks  [][]byte
@@ -34,7 +34,7 @@ type answer struct {
 type reader struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
-	reads   bool // it has begun to read
+	reads   bool // the client has begun to read
 }
 
 // A recorder writes an answer.

@@ -10,12 +10,12 @@ import (
 
 // Limits bound the cost of answers.
 type Limits struct {
-	Answer int // greatest size of an answer in bytes
-	Held   int // greatest total size of all answers being written or read, in bytes
+	Answer int // maximum size of an answer in bytes
+	Held   int // maximum total size of all answers being written or read, in bytes
 	// Patience is the longest time that a request waits for its turn, that an answer
 	// may take to be written, and that a client may take to read a part of it.
 	Patience time.Duration
-	// Rate is the least rate at which a client must read, in bytes per second.
+	// Rate is the minimum rate at which a client must read, in bytes per second.
 	Rate int
 	// Refuse sends an error response.
 	Refuse func(w http.ResponseWriter, status int, detail string)
@@ -36,11 +36,11 @@ type Answers struct {
 // New returns Answers within limits.
 func New(l Limits) *Answers { return &Answers{Limits: l} }
 
-// One returns a handler that runs h for one request at a time and then pauses for share
-// times as long as that took. Equal requests that arrive before h begins share one answer,
-// which is kept in memory until all their clients have read it. A client that reads too
-// slowly is disconnected. If a new answer exceeds the memory, the readers of the oldest
-// answers are disconnected.
+// One returns a handler that runs h for one request at a time. After each request it pauses
+// for the duration of the request times the parameter share. Equal requests that arrive before
+// h begins share one answer, which is kept in memory until all their clients have read it. A
+// client that reads too slowly is disconnected. If a new answer exceeds the memory, the
+// readers of the oldest answers are disconnected.
 func (a *Answers) One(h http.Handler, share int) http.Handler {
 	return &line{answers: a, handler: h, share: share, turn: make(chan struct{}, 1), next: make(map[key]*answer)}
 }
@@ -50,9 +50,9 @@ type line struct {
 	answers *Answers
 	handler http.Handler
 	share   int
-	turn    chan struct{} // capacity 1, full: an answer is being written, or the line pauses
+	turn    chan struct{} // capacity 1; full while an answer is being written or the line pauses
 
-	next map[key]*answer // answers not begun yet; guarded by answers.mu
+	next map[key]*answer // answers that have not begun yet; guarded by answers.mu
 }
 
 // A key identifies requests that share an answer.
@@ -74,8 +74,8 @@ func (l *line) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// join adds a reader to the answer for k that has not begun yet. first reports whether
-// the caller must make the answer.
+// join adds a reader to the answer for k that has not begun yet. The result first reports
+// whether the caller must make the answer.
 func (l *line) join(k key, rd *reader) (an *answer, first bool) {
 	l.answers.mu.Lock()
 	defer l.answers.mu.Unlock()
@@ -123,8 +123,8 @@ func (l *line) make(k key, an *answer, r *http.Request) {
 	}
 }
 
-// AtMost returns a handler that runs h for at most n requests at a time and refuses
-// others.
+// AtMost returns a handler that runs h for at most n requests at a time. It refuses other
+// requests.
 func (a *Answers) AtMost(n int, h http.Handler) http.Handler {
 	slots := make(chan struct{}, n)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

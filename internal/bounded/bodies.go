@@ -25,10 +25,10 @@ type Bodies struct {
 
 // BodyLimits bound the cost of request bodies.
 type BodyLimits struct {
-	Held  int           // greatest memory of all bodies, in bytes
-	Time  time.Duration // longest time to receive a body
+	Held  int           // maximum memory of all bodies, in bytes
+	Time  time.Duration // maximum time to receive a body
 	Start time.Duration // time before Rate applies
-	Rate  int           // least average rate in bytes per second
+	Rate  int           // minimum average rate in bytes per second
 	// Limited, unless nil, is called for each request whose body is refused.
 	Limited func(r *http.Request, reason string)
 }
@@ -63,9 +63,10 @@ type Body struct {
 	refused bool
 }
 
-// Receive reads a request body of fewer than most bytes. The caller must call Release
-// after using it. If the memory is used up, the slowest of the incomplete bodies that use more
-// than an equal share of it is refused, so small bodies are not refused because of large ones.
+// Receive reads a request body of fewer than most bytes. The caller must call Release after
+// using the body. If the memory is used up, one of the incomplete bodies that use more than an
+// equal share of it is refused, namely the slowest. Therefore small bodies are not refused
+// because of large ones.
 func (s *Bodies) Receive(ctx context.Context, w http.ResponseWriter, r *http.Request, most int) (*Body, error) {
 	b := &Body{of: s, r: r, control: http.NewResponseController(w), began: time.Now()}
 	err := tooLong(most)
@@ -178,16 +179,17 @@ func (b *Body) grow(ctx context.Context, most int) error {
 	return b.took()
 }
 
-// waited extends the body's time by d, during which it waited for memory.
+// waited extends the body's time by d, the time that the body waited for memory.
 func (b *Body) waited(d time.Duration) {
 	b.of.mu.Lock()
 	defer b.of.mu.Unlock()
 	b.began = b.began.Add(d)
 }
 
-// take reserves memory for a body. If the limit is reached, it refuses the slowest
-// incomplete body of those that use more than an equal share, or of all if none does. If
-// there is no other incomplete body, it returns a channel that is closed when memory is freed.
+// take reserves memory for a body. If the limit is reached, it refuses the slowest of the
+// incomplete bodies that use more than an equal share. If no body uses more, it refuses the
+// slowest of all. If there is no other incomplete body, take returns a channel that is closed
+// when memory is freed.
 func (b *Body) take(room int) (wait <-chan struct{}, err error) {
 	s := b.of
 	s.mu.Lock()
@@ -206,7 +208,7 @@ func (b *Body) take(room int) (wait <-chan struct{}, err error) {
 	share := s.Held / len(s.coming)
 	for other := range s.coming {
 		if other.refused {
-			missing -= other.room // which it is about to free
+			missing -= other.room // the refused body is about to free this memory
 			continue
 		}
 		others = others || other != b

@@ -95,7 +95,7 @@ func (c *client) answer() (int, string, error) {
 	return resp.StatusCode, string(text), err
 }
 
-// want reads a response, which must be the given one.
+// want reads a response, which must have the given status and text.
 func (c *client) want(status int, text string) {
 	c.t.Helper()
 	if s, got, err := c.answer(); s != status || !strings.Contains(got, text) || err != nil {
@@ -118,8 +118,8 @@ func (a *Answers) bytes() int {
 	return a.held
 }
 
-// Requests that arrive while an answer is being written share the next one, so the answer to a
-// request is never older than the request.
+// Requests that arrive while an answer is being written share the next answer. Therefore the
+// answer to a request is never older than the request.
 func TestSameRequestsShareAnAnswer(t *testing.T) {
 	a := New(testLimits())
 	var made atomic.Int32
@@ -158,7 +158,8 @@ func TestSameRequestsShareAnAnswer(t *testing.T) {
 	until(t, "the memory to be freed", func() bool { return a.bytes() == 0 })
 }
 
-// If there is no memory for a new answer, the slow readers of the oldest one are disconnected.
+// If there is no memory for a new answer, the slow readers of the oldest answer are
+// disconnected.
 func TestOldestAnswerMakesRoom(t *testing.T) {
 	l := testLimits()
 	var count tally
@@ -220,8 +221,8 @@ func TestSlowClient(t *testing.T) {
 	}
 }
 
-// Requests whose response is too large, fails, or does not start in time are refused, and so are
-// clients above the limit.
+// A request is refused if its response is too large, fails, or does not start in time. A
+// client is refused if there are too many.
 func TestRefusals(t *testing.T) {
 	l := testLimits()
 	var count tally
@@ -263,8 +264,8 @@ func TestRefusals(t *testing.T) {
 	c.want(503, "too many clients")
 }
 
-// A new connection is always served: idle connections are closed first, then those in use, each in
-// order of age.
+// A new connection is always served. To make room, idle connections are closed first, then
+// connections in use, both in order of age.
 func TestConnections(t *testing.T) {
 	hold, began := make(chan struct{}), make(chan struct{}, 10)
 	mux := http.NewServeMux()
@@ -340,7 +341,7 @@ func (d *deadlines) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// A body must arrive in time; the request itself may take longer.
+// A body must arrive in time. The request itself may take longer.
 func TestDeadlineEndsWithTheBody(t *testing.T) {
 	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
 	bodies := NewBodies(BodyLimits{Held: 1 << 20, Time: time.Minute, Start: time.Minute, Rate: 1})

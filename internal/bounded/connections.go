@@ -1,5 +1,5 @@
-// Package bounded serves HTTP to unknown clients at a cost in memory and time that
-// depends neither on their number nor on how slowly they read.
+// Package bounded serves HTTP to unknown clients. It bounds the memory and time for that,
+// independently of the number of clients and the speed at which they read.
 package bounded
 
 import (
@@ -24,13 +24,13 @@ const (
 	ReasonBodyMemory         = "body_memory"          // all bodies together exceeded the limit, and this one was the slowest
 )
 
-// Connections limits the connections of a server: a new one beyond Most closes the
-// connection that has been idle the longest or, if none is idle, the oldest. So a new
-// client is always served. Its method State is the ConnState function of an
+// Connections limits the connections of a server to Most. A new connection beyond Most closes
+// another: the connection that has been idle the longest or, if none is idle, the oldest.
+// Therefore a new client is always served. The method State is the ConnState function for an
 // [http.Server].
 type Connections struct {
 	Most    int
-	Limited func(reason string) // called for each connection closed; may be nil
+	Limited func(reason string) // called for each connection that is closed; may be nil
 
 	mu   sync.Mutex
 	open map[net.Conn]use
@@ -89,7 +89,7 @@ func (c *Connections) take(nc net.Conn, s http.ConnState) (victim net.Conn) {
 	return victim
 }
 
-// before reports whether a connection with u is closed before one with o.
+// before reports whether a connection with use u is closed before a connection with use o.
 func (u use) before(o use) bool {
 	if u.active != o.active {
 		return o.active

@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// Files names PEM files, as ovs-vsctl set-ssl does.
+// Files has the names of PEM files, like the arguments of ovs-vsctl set-ssl.
 type Files struct {
 	PrivateKey  string
 	Certificate string // the daemon's certificate, followed by intermediate certificates
@@ -30,7 +30,7 @@ type Credentials struct {
 	log    *zap.Logger
 
 	mu     sync.Mutex
-	stamps [3]fileStamp // of the files that config was loaded from
+	stamps [3]fileStamp // stamps of the files that config was loaded from
 	config *tls.Config
 }
 
@@ -39,15 +39,16 @@ type fileStamp struct {
 	size    int64
 }
 
-// WarnIfReadable warns if all users of this machine can read a secret of the daemon. what
-// describes the secret, such as "private key".
+// WarnIfReadable warns if all users of this machine can read a secret of the daemon. The
+// parameter what describes the secret, such as "private key".
 func WarnIfReadable(what, file string, log *zap.Logger) {
 	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o004 != 0 {
 		log.Warn("all users of this machine can read the "+what+", run: chmod o= "+file, zap.String("file", file), zap.Stringer("mode", info.Mode().Perm()))
 	}
 }
 
-// Load loads files for a server that requires client of its clients' certificates.
+// Load loads files for a server. The parameter client is the server's requirement for the
+// certificates of its clients.
 func Load(files Files, client tls.ClientAuthType, log *zap.Logger) (*Credentials, error) {
 	c := &Credentials{files: files, client: client, log: log}
 	c.stamps = c.stamp()

@@ -9,8 +9,8 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// A secret that all users can read causes a warning; one that only its owner and group can read
-// does not.
+// A secret that all users can read causes a warning. A secret that only its owner and group
+// can read causes no warning.
 func TestReadableSecretWarning(t *testing.T) {
 	for mode, want := range map[os.FileMode]int{0o600: 0, 0o640: 0, 0o644: 1, 0o604: 1, 0o666: 1} {
 		file := filepath.Join(t.TempDir(), "token")

@@ -8,15 +8,15 @@ import (
 
 // A pace has the time constants of a Watcher.
 type pace struct {
-	quiet time.Duration // from an event to the look at the file
-	burst time.Duration // longest delay of that look by further events
+	quiet time.Duration // time from an event to the look at the file
+	burst time.Duration // maximum delay of that look by further events
 	grace time.Duration // time that an error must last; an editor may remove and recreate the file
-	apart time.Duration // between the two reads that must be equal if there are no leases
+	apart time.Duration // time between the two reads that must be equal if there are no leases
 	busy  time.Duration // first delay until the next look at a file that is open for writing; it doubles each time
-	slow  time.Duration // longest such delay; there is no event when a file is closed
+	slow  time.Duration // maximum of that delay, which is needed because closing a file causes no event
 	long  time.Duration // time after which a writer is reported
-	poll  time.Duration // interval of looks without events, in case one was missed
-	blind time.Duration // the same if the kernel sends no events
+	poll  time.Duration // interval of looks without events, in case an event was missed
+	blind time.Duration // interval of looks if the kernel sends no events
 }
 
 var usual = pace{
@@ -31,7 +31,7 @@ var usual = pace{
 	blind: time.Second,
 }
 
-// A state is what can be reported of a file: a content or an error. The zero state is
+// A state is a content or an error of a file, which can be reported. The zero state is
 // neither.
 type state struct {
 	known bool
@@ -49,34 +49,34 @@ func (s sight) state() state {
 	return contentState(s.data)
 }
 
-// A core decides when to look at the file and whether to report what was found. It has no
-// clock and does no I/O: the caller passes the time, the events and the results of looks.
+// A core decides when to look at the file and whether to report the result. It has no clock
+// and does no I/O. The caller passes the time, the events and the results of looks.
 type core struct {
 	pace
 	reported state // the last state reported
-	blind    bool  // set by the caller: the kernel does not report every change
+	blind    bool  // the kernel does not report every change; set by the caller
 
 	due   time.Time // time of the next look if there are no events
 	idles bool      // due is only a periodic look (pace.poll)
 
 	dirty        bool      // there were events since the last look
-	first, quiet time.Time // if dirty: time of the first event, and of the look after the events
+	first, quiet time.Time // if dirty, the time of the first event and the time of the look after the events
 
-	doubt     doubt         // what must be confirmed before it is reported
-	backoff   time.Duration // until the next look at a file that is open for writing
-	busySince time.Time     // zero: it is not open for writing
+	doubt     doubt         // the result that must be confirmed before it is reported
+	backoff   time.Duration // time until the next look at a file that is open for writing
+	busySince time.Time     // zero if the file is not open for writing
 }
 
 // A doubt is a result that must be seen again. The zero doubt means none.
 type doubt struct {
-	failed bool  // the file could not be read, whatever the error
-	state  state // otherwise, what was read
+	failed bool  // the file could not be read, with any error
+	state  state // otherwise, the state that was read
 	stamp  stamp
 	since  time.Time
 }
 
-// newCore returns the core for a caller that already has the content have; nil means that
-// it has none. The first look is due immediately.
+// newCore returns the core for a caller that already has the content have; nil means that the
+// caller has no content. The first look is due immediately.
 func newCore(p pace, have []byte, now time.Time) core {
 	c := core{pace: p, due: now}
 	if have != nil {
@@ -114,7 +114,7 @@ func (c *core) next() time.Time {
 	return c.due
 }
 
-// idle reports whether a look at now would be only a periodic one.
+// idle reports whether a look at the time now would be only a periodic look.
 func (c *core) idle(now time.Time) bool { return c.idles && !c.dirty && !now.Before(c.due) }
 
 // same records that a look found no change.
@@ -150,9 +150,9 @@ func (c *core) saw(now time.Time, s sight) bool {
 	return true
 }
 
-// certain reports whether s is reliable: either by itself, or because an earlier look saw
-// the same, long enough ago and without events in between. Otherwise it schedules another
-// look.
+// certain reports whether s is reliable, either by itself or because an earlier look had the
+// same result. The earlier look must be old enough, with no events since then. If s is not
+// reliable, certain schedules another look.
 func (c *core) certain(now time.Time, s sight, saw state) bool {
 	d, wait := doubt{since: now}, time.Duration(0)
 	switch {
@@ -174,7 +174,7 @@ func (c *core) certain(now time.Time, s sight, saw state) bool {
 	return true
 }
 
-// again schedules a look at the given time, unless one is due earlier.
+// again schedules a look at the given time, unless a look is due earlier.
 func (c *core) again(at time.Time) {
 	c.idles = false
 	if at.Before(c.due) {

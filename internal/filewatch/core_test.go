@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// TestCore simulates events and looks at the file at given times in ms. A step is "event"; the result of a look:
-// "A" and so on for a content without a writer, "?A" for one that may have a writer, "busy", "gone"
-// or "denied"; or a check: ">30" means that the next look is due at 30 ms. "!" marks a look that is
-// reported.
+// TestCore simulates events and looks at the file at given times in ms. A step is "event", the
+// result of a look, or a check. The results are "A" and other letters for a content without a
+// writer, "?A" for a content that may have a writer, "busy", "gone" and "denied". "!" marks a
+// result that is reported. The check ">30" means that the next look is due at 30 ms.
 func TestCore(t *testing.T) {
 	for _, c := range []struct{ law, steps string }{
 		{"the first look is immediate, the next after 5 s", "0 >0, 0 O, 0 >5000, 5000 O, 5000 >10000"},
@@ -78,7 +78,7 @@ func sightOf(what string) sight {
 	return s
 }
 
-// An equal content with another stamp does not confirm the earlier one.
+// An equal content with another stamp does not confirm the earlier content.
 func TestCoreCompareStamps(t *testing.T) {
 	now := time.Now()
 	core := newCore(usual, nil, now)
@@ -93,7 +93,7 @@ func TestCoreCompareStamps(t *testing.T) {
 	}
 }
 
-// However long a doubt lasts, the interval of looks does not change.
+// The interval of looks does not change if a doubt lasts long.
 func TestCoreLongDoubt(t *testing.T) {
 	now, slow := time.Now(), usual
 	slow.grace = time.Hour

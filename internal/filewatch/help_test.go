@@ -15,8 +15,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// eager is fast, but allows errors and events all the time that they need. It looks only after
-// events, except while there is a writer.
+// The pace eager is fast. During a test it looks only after events and while there is a
+// writer, and it does not report errors.
 var eager = pace{
 	quiet: 2 * time.Millisecond,
 	burst: 50 * time.Millisecond,
@@ -45,8 +45,8 @@ type report struct {
 // A watched is a running Watcher.
 type watched struct {
 	t       testing.TB
-	reports chan report  // larger than any test needs
-	warned  chan error   // the same
+	reports chan report  // capacity larger than any test needs
+	warned  chan error   // capacity larger than any test needs
 	reads   atomic.Int64 // looks that tried to read the file
 	busy    atomic.Int64 // looks that found a writer
 	skips   atomic.Int64 // looks that did not read the file
@@ -95,7 +95,7 @@ func (h *watched) end() {
 	if err := <-h.done; err != errStop {
 		h.t.Errorf("Run returned %v, want the cause of ctx", err)
 	}
-	h.done <- errStop // for another call of end
+	h.done <- errStop // result for another call of end
 }
 
 // next returns the next report.

@@ -11,9 +11,8 @@ import (
 
 // A leaser takes a lease on a file that is open for reading. While the lease is held, no
 // process has the file open for writing: an open for writing blocks until the lease is
-// released, for at most 45 seconds (/proc/sys/fs/lease-break-time), or fails with
-// O_NONBLOCK. release reports whether the lease was held until then and no process is
-// blocked by it.
+// released, for at most 45 seconds (/proc/sys/fs/lease-break-time), or fails with O_NONBLOCK.
+// The function release reports whether the lease was held until then and blocks no process.
 //
 // The error is ErrBusy if a process has the file open for writing. Any other error means
 // that leases are not available.
@@ -21,9 +20,9 @@ type leaser func(f *os.File) (release func() (intact bool), err error)
 
 // takeLease is the leaser of Linux: fcntl(2), "Leases".
 //
-// The kernel sends a signal when a process waits for the lease. The default, SIGIO, ends a
-// process without a handler. Go programs survive it, but SIGURG is harmless to every
-// process, and neither signal is needed.
+// The kernel sends a signal when a process waits for the lease. We need no signal. The
+// default, SIGIO, ends a process without a handler, although not a Go program. SIGURG is
+// harmless to every process.
 func takeLease(f *os.File) (func() bool, error) {
 	if err := shared(f); err != nil {
 		return nil, err
@@ -44,7 +43,7 @@ func takeLease(f *os.File) (func() bool, error) {
 	}, nil
 }
 
-// fcntl calls fcntl(2), again if a signal interrupts it.
+// fcntl calls fcntl(2), and repeats the call if a signal interrupts it.
 func fcntl(f *os.File, cmd, arg int) (n int, err error) {
 	conn, err := f.SyscallConn()
 	if err != nil {
@@ -66,9 +65,9 @@ func fcntl(f *os.File, cmd, arg int) (n int, err error) {
 // errShared means that a lease on the file does not exclude writers.
 var errShared = errors.New("other machines can write to the file system")
 
-// sharedTypes are the file systems (statfs(2)) that machines other than this one can write
-// to. The kernel grants leases on them without knowing these writers, or always refuses
-// leases.
+// sharedTypes are the file systems (statfs(2)) that other machines can write to as well. On
+// these the kernel always refuses leases, or grants them without knowing the writers on other
+// machines.
 var sharedTypes = []int64{
 	unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CEPH_SUPER_MAGIC,
 	unix.FUSE_SUPER_MAGIC, unix.V9FS_MAGIC, unix.AFS_SUPER_MAGIC, unix.AFS_FS_MAGIC, unix.CODA_SUPER_MAGIC, unix.OCFS2_SUPER_MAGIC,
@@ -103,6 +102,6 @@ func shared(f *os.File) error {
 	return nil
 }
 
-// sharedType reports whether t is one of sharedTypes. t may be negative on platforms where
-// it has 32 bits.
+// sharedType reports whether t is one of sharedTypes. On platforms where t has 32 bits, it may
+// be negative.
 func sharedType(t int64) bool { return slices.Contains(sharedTypes, int64(uint32(t))) }

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writers are ways to write a file incompletely: each writes "he" and returns a function that
-// writes "llo" and finishes.
+// writers are methods of writing a file in two parts. Each writes "he" and returns a function
+// that writes "llo" and finishes.
 var writers = []struct {
 	name  string
 	begin func(t testing.TB, path string) (finish func())
@@ -59,8 +59,8 @@ func appendTo(t testing.TB, f *os.File, err error) (finish func()) {
 	}
 }
 
-// While a process has the file open for writing, nothing is reported, however often the file is
-// looked at and whatever else happens; afterwards the complete content is reported.
+// While a process has the file open for writing, nothing is reported, even after many looks at
+// the file and after other events. Afterwards the complete content is reported.
 func TestHalfWritten(t *testing.T) {
 	for _, w := range writers {
 		t.Run(w.name, func(t *testing.T) {
@@ -112,8 +112,8 @@ func TestLongWriter(t *testing.T) {
 	}
 }
 
-// A writer that arrives during a read waits until the read ends, and the result of the read is not
-// reported. The kernel's signal about it is a harmless one.
+// A writer that arrives during a read waits until the read ends, and the result of the read is
+// not reported. The kernel's signal about the writer is harmless.
 func TestWriterDuringRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	write(t, path, "old")

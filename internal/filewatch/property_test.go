@@ -12,8 +12,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A model is a file with the path at/f, where at is a directory or a link to one and f a file or a
-// link to one, and all contents that it has had.
+// A model is a file with the path at/f, and all contents that it has had. In the path, at is a
+// directory or a link to a directory, and f is a file or a link to a file.
 type model struct {
 	t    testing.TB
 	root string
@@ -36,7 +36,8 @@ func (m *model) content() string {
 	return fmt.Sprintf("content %d in two parts", m.n)
 }
 
-// is records that the file has the content, or will have it before it can be read again.
+// is records the content of the file. The file has it already, or will have it before it can
+// be read again.
 func (m *model) is(content string) {
 	m.had[content] = true
 	m.last = content
@@ -124,8 +125,8 @@ var changes = map[string]func(m *model){
 	"beside it":    func(m *model) { write(m.t, m.path("at/g"), "beside") },
 }
 
-// After any sequence of changes, however fast, the last content is reported at the end, and only
-// complete contents are reported.
+// After any sequence of changes, even very fast ones, the last content is reported at the end.
+// Only complete contents are reported.
 func TestAnySequence(t *testing.T) {
 	names := slices.Sorted(maps.Keys(changes))
 	rapid.Check(t, func(rt *rapid.T) {

@@ -11,17 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MaxSize is the greatest size of a file that is read: 33 MiB.
+// MaxSize is the maximum size of a file that is read, 33 MiB.
 const MaxSize = 33 << 20
 
 // ErrBusy means that a process has the file open for writing, so that its content may be
 // incomplete.
 var ErrBusy = errors.New("a process has it open for writing")
 
-// Read returns the content of the file at one moment. The error wraps [ErrBusy] if a
-// process has the file open for writing; then a later call may succeed. If leases are not
-// available, Read cannot detect writers; a [Watcher] can, because it waits for the content
-// to stay the same.
+// Read returns the content of the file at one moment. The error wraps [ErrBusy] if a process
+// has the file open for writing; then a later call may succeed. If leases are not available,
+// Read cannot detect writers. A [Watcher] can, because it waits until the content stays the
+// same.
 func Read(path string) ([]byte, error) {
 	s := read(path, takeLease)
 	return s.data, s.err
@@ -31,7 +31,7 @@ func Read(path string) ([]byte, error) {
 type sight struct {
 	data    []byte
 	err     error // set if data could not be read; wraps ErrBusy if the file was open for writing
-	noLease error // why there was no lease, so that data may be incomplete; nil if there was one
+	noLease error // the reason that there was no lease, so that data may be incomplete; nil if there was a lease
 	stamp   stamp // zero if the file could not be opened
 }
 
@@ -43,7 +43,7 @@ type stamp struct {
 	mtime, ctime unix.Timespec
 }
 
-// stampOf returns the stamp of a file from the result of Stat, zero if Stat failed.
+// stampOf returns the stamp of a file from the result of Stat, or zero if Stat failed.
 func stampOf(info fs.FileInfo, err error) stamp {
 	if err != nil {
 		return stamp{}
@@ -90,7 +90,7 @@ func read(path string, lease leaser) (s sight) {
 	return s
 }
 
-// readAll reads f to its end; size is the expected number of bytes.
+// readAll reads f to its end. The parameter size is the expected number of bytes.
 func readAll(f io.Reader, size int64) ([]byte, error) {
 	if size > MaxSize {
 		return nil, errTooBig

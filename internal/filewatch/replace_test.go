@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A way is a way in which people and programs replace a file.
+// A way is a method by which people or programs replace a file.
 type way struct {
 	name   string
 	path   string             // path to watch, in an empty directory
@@ -16,7 +16,7 @@ type way struct {
 	whole  bool               // the content is never incomplete
 }
 
-// ways run in a working directory of their own.
+// Each of the ways runs in a new working directory.
 var ways = []way{
 	{name: "written in place", path: "f", change: func(t testing.TB) { write(t, "f", "new") }},
 	{name: "written in place by another name", path: "f", setup: func(t testing.TB) {
@@ -123,8 +123,9 @@ func chain(t testing.TB) {
 	must(t, os.Symlink("links/f", "f"))
 }
 
-// In whatever way a file is replaced, the new content is reported once, and later contents too. Looks
-// happen only after events, and a short absence of the file is not reported as an error.
+// Each method of replacing a file causes one report of the new content. Later contents are
+// reported too. Looks happen only after events, and a short absence of the file is not
+// reported as an error.
 func TestReplaceFile(t *testing.T) {
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) {
@@ -135,7 +136,7 @@ func TestReplaceFile(t *testing.T) {
 	}
 }
 
-// Without leases, the same holds for all ways that do not need them.
+// Without leases, the same holds for all methods that do not need them.
 func TestReplaceFileWithoutLeases(t *testing.T) {
 	for _, w := range ways {
 		if !w.whole {
@@ -204,13 +205,13 @@ func TestSameContent(t *testing.T) {
 		eventually(t, "a look", func() bool { return h.reads.Load() > seen })
 		h.nothing()
 	}
-	write(t, path+".bak", "other") // not waited for: expect below would see a report
+	write(t, path+".bak", "other") // no wait is needed, because expect below would receive a wrong report
 	replace(t, path, "end")
 	h.expect("end")
 	h.nothing()
 }
 
-// If the caller has no content, the first one is reported, even if it is empty.
+// If the caller has no content, the first content is reported, even if it is empty.
 func TestFirstContent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	write(t, path, "")

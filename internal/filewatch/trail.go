@@ -7,11 +7,11 @@ import (
 	"syscall"
 )
 
-// maxLinks is the greatest number of symbolic links in a path (path_resolution(7)).
+// maxLinks is the maximum number of symbolic links in a path (path_resolution(7)).
 const maxLinks = 40
 
-// A trail is the sequence of directories and symbolic links that resolving a path visits,
-// as far as they exist.
+// A trail is the sequence of directories and symbolic links that the kernel visits when it
+// resolves a path, as far as they exist.
 type trail struct {
 	places []place
 	names  map[string]bool // names that were looked up in these directories
@@ -23,9 +23,9 @@ type place struct {
 	dev, ino uint64
 }
 
-// follow returns the trail of an absolute path. Every change that makes the path lead to
-// another file, to no file, or to a file for the first time affects one of the names in
-// one of the directories, or one of the places.
+// follow returns the trail of an absolute path. A change can make the path lead to another
+// file, to no file, or to a file for the first time. Every such change affects a name in one
+// of the directories, or one of the places.
 func follow(path string) trail {
 	t := trail{names: make(map[string]bool)}
 	info, err := os.Lstat("/")

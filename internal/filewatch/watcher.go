@@ -1,16 +1,15 @@
-// Package filewatch reports changes of a file's content, however the file is replaced, and
-// never reports incomplete content.
+// Package filewatch reports changes of a file's content. It works with every method of
+// replacing a file, and never reports incomplete content.
 //
-// A file that a process has open for writing is not read: the kernel refuses a read lease
-// on it (fcntl(2), F_SETLEASE), and blocks writers during the read. So a file that is
-// written through one open file descriptor, with any pauses, is reported when it is
-// complete. A program that opens a file several times to write it should write under
-// another name and then rename the file, because no reader can detect that more will
-// follow.
+// A file that a process has open for writing is not read, because the kernel refuses a read
+// lease on it (fcntl(2), F_SETLEASE). During a read the lease blocks writers. Therefore a file
+// that is written through one open file descriptor, with any pauses, is reported when it is
+// complete. A program that opens a file several times to write it should write under another
+// name and then rename the file, because no reader can detect that more will follow.
 //
-// If leases are not available (the file belongs to another user and this process lacks
-// CAP_LEASE, or other machines can write to the file system), a content is reported after
-// it has stayed the same for a second.
+// Leases are not available if the file belongs to another user and this process lacks
+// CAP_LEASE, or if other machines can write to the file system. Then a content is reported
+// after it has stayed the same for a second.
 package filewatch
 
 import (
@@ -30,37 +29,35 @@ type Watcher struct {
 	// A relative path is relative to the working directory when Run begins.
 	Path string
 
-	// Changed is called with the content whenever it differs from the content reported
-	// last, and with the error when the file can no longer be read or the error
-	// changes; after an error it is called with the next content even if that is
-	// unchanged. It may keep data. The Watcher waits until it returns.
+	// Changed is called with the content whenever it differs from the content reported last.
+	// It is called with an error when the file can no longer be read, or when that error
+	// changes. After an error it is called with the next content even if the content is
+	// unchanged. Changed may keep data. The Watcher waits until Changed returns.
 	Changed func(data []byte, err error)
 
 	// Each value received from Again makes the Watcher report the content or the error
 	// once more, as soon as it is certain, even if it is unchanged. It may be nil.
 	Again <-chan struct{}
 
-	// Warn, unless nil, is called with a condition that makes reports late or less
-	// reliable, once each time that it begins: the kernel does not report changes,
-	// leases are not available, or a process has had the file open for writing for
-	// long.
+	// Warn, unless nil, is called when a condition begins that makes reports late or less
+	// reliable. The conditions are: the kernel does not report changes, leases are not
+	// available, or a process has had the file open for writing for long.
 	Warn func(err error)
 
-	pace   pace                              // zero: usual
-	lease  leaser                            // nil: takeLease
-	notify func() (*fsnotify.Watcher, error) // nil: fsnotify.NewWatcher
+	pace   pace                              // zero means usual
+	lease  leaser                            // nil means takeLease
+	notify func() (*fsnotify.Watcher, error) // nil means fsnotify.NewWatcher
 	looked func(*sight)                      // unless nil, called after each look, with nil if the file was not read
 }
 
 // errWriter is passed to Warn if a writer takes long.
 var errWriter = errors.New("a process has had the file open for writing for long; the file is read after it is closed")
 
-// Run watches the file until ctx is done, and calls Changed and Warn on the calling
-// goroutine. have is the content that the caller already has; if it is nil, Changed is
-// called with the first complete content too. When Run returns, all goroutines that it
-// started have ended. The error is ctx's cause, unless the working directory for a
-// relative Path cannot be determined. Run does not return while a file system does not
-// respond.
+// Run watches the file until ctx is done, and calls Changed and Warn on the calling goroutine.
+// The parameter have is the content that the caller already has. If it is nil, Changed is
+// called with the first complete content too. When Run returns, all goroutines that it started
+// have ended. The error is ctx's cause, unless the working directory for a relative Path
+// cannot be determined. Run does not return while a file system does not respond.
 func (w *Watcher) Run(ctx context.Context, have []byte) error {
 	path, err := absolute(w.Path)
 	if err != nil {
@@ -122,9 +119,9 @@ type run struct {
 	watches watches
 	warned  map[warning]bool
 
-	// The file's stamp at the last read, and whether it was the same at an earlier
-	// read. Only then an equal stamp means equal content: of two changes at about
-	// the same time the second may not change the stamp.
+	// The file's stamp at the last read, and whether it was the same at an earlier read. Only
+	// if it was the same does an equal stamp mean equal content, because the second of two
+	// changes at about the same time may not change the stamp.
 	last stamp
 	sure bool
 }
@@ -182,7 +179,7 @@ func (r *run) saw(s sight) {
 	r.over(&s)
 }
 
-// over calls looked, if it is set.
+// over calls the function looked, if it is set.
 func (r *run) over(s *sight) {
 	if r.looked != nil {
 		r.looked(s)

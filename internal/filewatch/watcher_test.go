@@ -98,7 +98,8 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// A path without any existing part is reported as an error, and the file when it is created.
+// A path without any existing part is reported as an error. The file is reported when it is
+// created.
 func TestMissingFile(t *testing.T) {
 	dir := t.TempDir()
 	hasty := eager
@@ -111,8 +112,8 @@ func TestMissingFile(t *testing.T) {
 	h.nothing()
 }
 
-// A value from Again causes another report: of the current state, changed or not, and only when it
-// is complete.
+// A value from Again causes another report of the current state, even if the state is
+// unchanged. The report is made only when the content is complete.
 func TestAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	write(t, path, "old")
@@ -200,13 +201,14 @@ func TestOverflow(t *testing.T) {
 	}}, []byte("old"))
 	replace(t, path, "one")
 	<-begun
-	// Run is not reading events; fsnotify's reader has read at most 4096 of them.
+	// Run does not read events at this time, and fsnotify's reader has read at most 4096 of
+	// them.
 	beside := []string{path + ".a", path + ".b"}
 	for _, p := range beside {
 		write(t, p, "")
 	}
 	for i := range room + 4096 + 1 {
-		must(t, os.Chmod(beside[i%2], 0o600)) // the kernel merges equal consecutive events
+		must(t, os.Chmod(beside[i%2], 0o600)) // two files, because the kernel merges equal consecutive events
 	}
 	write(t, path, "two") // without an event
 	before := made.Load()
@@ -258,7 +260,7 @@ func TestNoWorkingDirectory(t *testing.T) {
 	}
 }
 
-// A watch that the kernel has removed silently, as after an unmount, is recreated.
+// A watch that the kernel has removed without notification, as after an unmount, is recreated.
 func TestWatchRemoved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	write(t, path, "old")
@@ -272,8 +274,8 @@ func TestWatchRemoved(t *testing.T) {
 	}
 }
 
-// The watches are recreated when a part of the path has been replaced, even by an equal one, but not
-// when the file is written to.
+// The watches are recreated when a part of the path has been replaced, even by an equal part.
+// They are not recreated when the file is written to.
 func TestWatchesRecreated(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
@@ -344,7 +346,7 @@ func TestStampResolution(t *testing.T) {
 		t.Errorf("reported %s", got)
 	}
 	if r.look(); !r.sure {
-		t.Error("an equal stamp is not trusted later either")
+		t.Error("an equal stamp is not trusted later")
 	}
 }
 

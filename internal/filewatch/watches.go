@@ -10,16 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watches make the kernel report changes on the trail of a path. The zero watches watch
-// nothing. Whenever the trail changes, or may have changed, all watches are created
-// again: changes of a file are rare, and events of a watch on a replaced name are
-// ambiguous.
+// watches make the kernel report changes on the trail of a path. The zero value watches
+// nothing. Whenever the trail changes, or may have changed, all watches are created again,
+// because events of a watch on a replaced name are ambiguous. Such changes are rare.
 type watches struct {
 	notify  func() (*fsnotify.Watcher, error)
 	trail   trail
-	watcher *fsnotify.Watcher // nil: nothing is watched
+	watcher *fsnotify.Watcher // nil if nothing is watched
 	stale   bool              // a part of the trail was replaced, or events were lost
-	err     error             // why some changes are not reported; nil if all are
+	err     error             // the reason that some changes are not reported; nil if all are reported
 }
 
 // follow watches the trail of path from now on. It returns false if the trail kept
@@ -76,7 +75,8 @@ func (w *watches) close() {
 	w.watcher = nil
 }
 
-// events returns the channel of events, nil if nothing is watched. Only close closes it.
+// events returns the channel of events, or nil if nothing is watched. Only the method close
+// closes it.
 func (w *watches) events() <-chan fsnotify.Event {
 	if w.watcher == nil {
 		return nil
@@ -84,7 +84,7 @@ func (w *watches) events() <-chan fsnotify.Event {
 	return w.watcher.Events
 }
 
-// errors returns the channel of errors, nil if nothing is watched.
+// errors returns the channel of errors, or nil if nothing is watched.
 func (w *watches) errors() <-chan error {
 	if w.watcher == nil {
 		return nil
@@ -100,7 +100,7 @@ func (w *watches) concerns(e fsnotify.Event) bool {
 		w.stale = true
 		return true
 	}
-	// A directory that is on the trail by two paths has only one of them in its
-	// events, so only the last part is compared.
+	// If a directory is on the trail by two paths, its events have only one of the paths.
+	// Therefore only the last part is compared.
 	return w.trail.names[filepath.Base(name)]
 }

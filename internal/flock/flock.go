@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A HeldError means that a lock is held through another open file.
+// A HeldError means that another open file has the lock.
 type HeldError struct {
 	File    string
 	PID     int    // process that took the lock; 0 if unknown
@@ -56,9 +56,9 @@ func holder(f *os.File) *HeldError {
 		return e
 	}
 	file := fmt.Sprintf("%02x:%02x:%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino)
-	locks, _ := os.ReadFile("/proc/locks") // without it the holder is unknown
+	locks, _ := os.ReadFile("/proc/locks") // if it cannot be read, the holder is unknown
 	for line := range strings.Lines(string(locks)) {
-		field := strings.Fields(line) // 1: FLOCK ADVISORY WRITE PID FILE 0 EOF; after -> one that waits
+		field := strings.Fields(line) // such as 1: FLOCK ADVISORY WRITE PID FILE 0 EOF; with -> for a waiting process
 		if len(field) < 6 || field[1] != "FLOCK" || field[5] != file {
 			continue
 		}

@@ -27,7 +27,7 @@ func TestTry(t *testing.T) {
 	if !errors.As(err, &held) {
 		t.Fatal(err)
 	}
-	if held.PID != 0 && (held.PID != os.Getpid() || held.Command != "flock.test") { // 0: some file systems report other device numbers
+	if held.PID != 0 && (held.PID != os.Getpid() || held.Command != "flock.test") { // 0 on file systems that report other device numbers
 		t.Error(held)
 	}
 	t.Log(err)

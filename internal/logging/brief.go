@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// maxBrief is the greatest number of items that [Brief] lists.
+// maxBrief is the maximum number of items that [Brief] lists.
 const maxBrief = 4
 
-// Brief joins the first few items of what, and says how many more there are.
+// Brief joins the first few items of what, and adds the number of further items.
 func Brief(what []string) string {
 	if n := len(what) - maxBrief; n > 1 {
 		return fmt.Sprintf("%s and %d more", strings.Join(what[:maxBrief], ", "), n)

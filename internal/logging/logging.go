@@ -15,8 +15,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// The sampling of repeated entries: the number of entries with one message in a second
-// that are all logged, and the fraction that is logged after that.
+// Repeated entries are sampled. In each second, the first entries with the same message are
+// logged. After that only a fraction is logged.
 const (
 	sampleFirst = 100
 	sampleThen  = 100
@@ -31,8 +31,8 @@ type Log struct {
 	level zap.AtomicLevel
 }
 
-// New returns a Log that writes to standard error. level is debug, info, warn or error;
-// format is console or json.
+// New returns a Log that writes to standard error. The level is debug, info, warn or error.
+// The format is console or json.
 func New(level, format string) (*Log, error) {
 	l := &Log{level: zap.NewAtomicLevel(), Journal: NewJournal(journalSize)}
 	if err := l.SetLevel(level); err != nil {
@@ -81,7 +81,7 @@ func (l *Log) SetLevel(level string) error {
 // Since returns entries of the Journal; see [Journal.Since].
 func (l *Log) Since(seq uint64) ([]Entry, <-chan struct{}) { return l.Journal.Since(seq) }
 
-// The sampling of entries that HTTP clients can cause.
+// Entries that HTTP clients can cause are sampled.
 const (
 	httpFirst = 10
 	httpWhile = time.Minute
@@ -94,8 +94,8 @@ func (l *Log) HTTP(addr net.Addr) *zap.Logger {
 	})).With(zap.Stringer("address", addr))
 }
 
-// Lines returns a log for the ErrorLog of an [net/http.Server]. It logs a panic as an error,
-// and anything else, such as a failed TLS handshake, as a warning.
+// Lines returns a log for the ErrorLog of an [net/http.Server]. It logs a panic as an error.
+// Any other line, such as a failed TLS handshake, is a warning.
 func Lines(to *zap.Logger) *log.Logger { return log.New(lines{to}, "", 0) }
 
 type lines struct{ log *zap.Logger }

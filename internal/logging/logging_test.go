@@ -62,7 +62,7 @@ func TestLevel(t *testing.T) {
 	}
 }
 
-// A fixed is a clock that does not advance.
+// A fixed clock does not advance by itself.
 type fixed struct{ now *time.Time }
 
 func (f fixed) Now() time.Time                         { return *f.now }

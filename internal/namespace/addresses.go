@@ -12,8 +12,8 @@ import (
 )
 
 // addresses adds addresses before it removes others, because the kernel removes all routes
-// through a tap with the tap's last address. An IPv6 address cannot coexist with itself
-// under another prefix length, so such an address is removed first.
+// through a tap together with the tap's last address. The same IPv6 address cannot exist with
+// two prefix lengths, so in that case the old one is removed first.
 func (e *ensurer) addresses(t *Tap, l netlink.Link) error {
 	have, err := e.list(l)
 	if err != nil {
@@ -81,7 +81,7 @@ func (e *ensurer) addMissing(t *Tap, l netlink.Link, have map[netip.Prefix]netli
 
 func (e *ensurer) addAddress(t *Tap, l netlink.Link, p netip.Prefix) error {
 	a := &netlink.Addr{IPNet: ipNet(p)}
-	if p.Addr().Is6() { // no duplicate address detection: the address is the router's, and needed immediately
+	if p.Addr().Is6() { // no duplicate address detection, because the address belongs to the router and is needed immediately
 		a.Flags = unix.IFA_F_NODAD
 	}
 	err := e.inside.AddrAdd(l, a)
@@ -96,7 +96,8 @@ func (e *ensurer) addAddress(t *Tap, l netlink.Link, p netip.Prefix) error {
 }
 
 // primaries makes the first IPv4 address of each subnet its primary address, which the kernel
-// uses as the source towards machines in the subnet. The primary is the one added first.
+// uses as the source towards machines in the subnet. The primary address is the address that
+// was added first.
 func (e *ensurer) primaries(t *Tap, l netlink.Link, have map[netip.Prefix]netlink.Addr) error {
 	seen := make(map[netip.Prefix]bool)
 	for _, first := range t.Addresses {

@@ -19,10 +19,10 @@ import (
 	"github.com/ofdvr/ofdvr/internal/ownfile"
 )
 
-// Backups hold the settings that namespaces had before [Ensure] changed them, so that a
-// namespace that is not deleted with its router gets them back. They are in a directory that
-// must live as long as the namespaces, one file for each. Its methods may be called from
-// several goroutines, but only one at a time for each namespace.
+// Backups hold the settings that namespaces had before [Ensure] changed them. If a namespace
+// is not deleted with its router, its settings are restored. There is one file for each
+// namespace, in a directory that must exist as long as the namespaces. The methods may be
+// called from several goroutines, but only one at a time for each namespace.
 type Backups struct {
 	dir string
 
@@ -47,7 +47,7 @@ type backup struct {
 // An identity distinguishes a namespace from others that have had its name.
 type identity struct {
 	Device, Inode uint64
-	Since         int64 // when its file was mounted, in ns; needed because inodes are reused
+	Since         int64 // time when its file was mounted, in ns; needed because inodes are reused
 }
 
 func identify(ns *os.File) (id identity, err error) {
@@ -142,8 +142,8 @@ func (b *Backups) of(name string) *backup {
 	return b.all[name]
 }
 
-// note makes a backup of the namespace, unless there is one. It must run in the namespace, before
-// any change.
+// note makes a backup of the namespace, unless there is a backup. It must run in the
+// namespace, before any change.
 func (e *ensurer) note(lo netlink.Link) error {
 	if e.dry || e.memory == nil || e.memory.backups == nil {
 		return nil
@@ -180,8 +180,8 @@ func (e *ensurer) note(lo netlink.Link) error {
 	return b.save(f)
 }
 
-// affected returns the settings of a namespace and its links that change when [Ensure] sets its
-// settings.
+// affected returns the settings of a namespace and its links that change when [Ensure] sets
+// the namespace's settings.
 func affected(links []netlink.Link) []setting {
 	all := slices.Clone(settings[:])
 	for _, l := range links {
@@ -194,10 +194,11 @@ func affected(links []netlink.Link) []setting {
 	return all
 }
 
-// Restore restores a namespace that outlives its router: the settings that still have the value
-// that [Ensure] set, and the state of lo. It also removes our routes, and finally deletes the
-// backup. If the namespace does not exist any more, was replaced, or belongs to another instance,
-// it changes nothing and only deletes the backup. It returns descriptions of its changes.
+// Restore restores a namespace that outlives its router. It restores the state of lo, and the
+// settings that still have the value that [Ensure] set. It also removes our routes, and
+// finally deletes the backup. If the namespace does not exist any more, was replaced, or
+// belongs to another instance, it changes nothing and only deletes the backup. It returns
+// descriptions of its changes.
 func (b *Backups) Restore(name, instance string) (changed []string, err error) {
 	if err := b.load(); err != nil && b.of(name) == nil {
 		return nil, err
@@ -242,8 +243,8 @@ func (b *Backups) Restore(name, instance string) (changed []string, err error) {
 	return e.Changed, b.drop(name)
 }
 
-// unset restores the settings that still have our values. It keeps all others, including those
-// that the kernel changes with them.
+// unset restores the settings that still have our values. It keeps all other settings, also if
+// the kernel changes them together with ours.
 func (e *ensurer) unset(f *backup) error {
 	links, err := dump(e.inside.LinkList)
 	if err != nil {
@@ -258,7 +259,7 @@ func (e *ensurer) unset(f *backup) error {
 		now, ok := read(s.file)
 		was, known := f.Settings[s.file]
 		switch {
-		case !ok, !known: // the setting of a newer link follows the others
+		case !ok, !known: // the link is newer; the kernel changes its setting with the others
 		case now == s.value:
 			want[s.file] = was
 		default:
@@ -266,7 +267,7 @@ func (e *ensurer) unset(f *backup) error {
 		}
 	}
 	var errs []error
-	for _, s := range all { // in this order: a setting comes after those with which the kernel changes it
+	for _, s := range all { // in this order, because the kernel changes a setting together with earlier ones
 		w, wanted := want[s.file]
 		now, ok := read(s.file)
 		if !wanted || !ok || now == w {

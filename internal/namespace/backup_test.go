@@ -16,9 +16,9 @@ func wholeNamespace(t *testing.T, ns string) string {
 		ip -o link | grep -v qr-a | sed 's/qdisc [a-z]*//'; ip -o addr | grep -v qr-a; (ip route show table all; ip -6 route show table all) | grep -v qr-a | sort; ip rule; ip -6 rule`)
 }
 
-// A namespace that existed before and outlives its router is restored: its settings, those of its links,
-// lo and routes, even if the daemon was restarted meanwhile and whatever the settings were. Later changes
-// by another program are kept.
+// A namespace that existed before and outlives its router is restored: its settings, the
+// settings of its links, lo and routes. This holds with any previous settings, and after a
+// restart of the daemon. Later changes by another program are kept.
 func TestRestore(t *testing.T) {
 	for name, c := range map[string]struct{ before, since, stays string }{
 		"new, from ip netns add": {},
@@ -106,7 +106,7 @@ func TestRestoreOnlySameNamespace(t *testing.T) {
 				t.Errorf("changed %q, %v", changed, err)
 			}
 			if after := state(); after != before {
-				t.Errorf("it was\n%s and is\n%s", before, after)
+				t.Errorf("before\n%s\nafter\n%s", before, after)
 			}
 			if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {
 				t.Errorf("left: %v, %v", files, err)
@@ -115,8 +115,8 @@ func TestRestoreOnlySameNamespace(t *testing.T) {
 	}
 }
 
-// A backup that cannot be written is reported at each attempt, and is written when possible, with the
-// original settings.
+// A backup that cannot be written is reported at each attempt. It is written when possible,
+// with the original settings.
 func TestBackupIsRetried(t *testing.T) {
 	d := fresh(t)
 	d.Taps = nil

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Check returns what [Ensure] would change and what is missing. It changes nothing, so it does
-// not report changes that are needed only after other changes.
+// Check returns the changes that [Ensure] would make, and the missing taps. It changes
+// nothing, so it does not report changes that are needed only after other changes.
 func Check(ctx context.Context, d Desired) (Result, error) {
 	e := &ensurer{d: d, dry: true}
 	err := e.ensure(ctx)
@@ -67,7 +67,7 @@ func (untouched) AddrDel(netlink.Link, *netlink.Addr) error                { ret
 func (untouched) RouteAdd(*netlink.Route) error                            { return nil }
 func (untouched) RouteReplace(*netlink.Route) error                        { return nil }
 
-// RouteDel returns ESRCH, no such route, which ends a loop that removes several.
+// RouteDel returns ESRCH, no such route, which ends a loop that removes several routes.
 func (untouched) RouteDel(*netlink.Route) error { return unix.ESRCH }
 
 // write writes a file of /proc/sys.
@@ -78,7 +78,7 @@ func (e *ensurer) write(file, value string) error {
 	return os.WriteFile(file, []byte(value), 0)
 }
 
-// made opens the namespace, and creates it if it does not exist.
+// made opens the namespace. It creates the namespace if it does not exist.
 func (e *ensurer) made() (*os.File, error) {
 	ns, err := openNS(e.d.Name)
 	leftover := errors.Is(err, errNotNamespace)

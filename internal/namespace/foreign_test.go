@@ -23,7 +23,7 @@ func hostState(t *testing.T) string {
 		ip -d -o link; ip -o addr; ip route show table all; ip -6 route show table all; ls -lR /run/netns; cat /proc/self/mountinfo`)
 }
 
-// The machine's own namespace, identified by its inode and under any name, is not changed.
+// The machine's own namespace is not changed, under any name. It is identified by its inode.
 func TestHostNamespaceIsUnchanged(t *testing.T) {
 	d := fresh(t)
 	d.Routes = []Route{{Destination: prefixes("198.51.100.0/24")[0], Type: RouteBlackhole}}
@@ -58,7 +58,7 @@ func TestHostNamespaceIsUnchanged(t *testing.T) {
 			t.Errorf("%s: %v, %v", what, all, err)
 		}
 		if after := hostState(t); after != before {
-			t.Errorf("%s: it was\n%s and is\n%s", what, before, after)
+			t.Errorf("%s: before\n%s\nafter\n%s", what, before, after)
 		}
 		run(t, "sh", "-c", "umount /run/netns/qrouter-r1; rm /run/netns/qrouter-r1")
 	}
@@ -68,7 +68,8 @@ func TestHostNamespaceIsUnchanged(t *testing.T) {
 	putRight(t, d)
 }
 
-// A file at the path of a namespace that is not a namespace stays unchanged and does not block.
+// If a file at the path of a namespace is not a namespace, it stays unchanged and does not
+// block.
 func TestFilesInPlaceOfNamespaces(t *testing.T) {
 	d := fresh(t)
 	if err := prepareDir(); err != nil {
@@ -97,7 +98,7 @@ func TestFilesInPlaceOfNamespaces(t *testing.T) {
 			t.Errorf("%s: %v, %v", what, all, err)
 		}
 		if after := hostState(t); after != before {
-			t.Errorf("%s: it was\n%s and is\n%s", what, before, after)
+			t.Errorf("%s: before\n%s\nafter\n%s", what, before, after)
 		}
 		run(t, "rm", "-r", "/run/netns/qrouter-r1")
 	}
@@ -106,8 +107,8 @@ func TestFilesInPlaceOfNamespaces(t *testing.T) {
 	}
 }
 
-// The lock of /run/netns, which any user can hold, is not waited for: it delays the first namespace of
-// the machine, and no other.
+// Ensure does not wait for the lock of /run/netns, which any user can hold. A held lock delays
+// only the first namespace of the machine.
 func TestHeldLockOfNetns(t *testing.T) {
 	d := fresh(t)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -139,8 +140,8 @@ func TestHeldLockOfNetns(t *testing.T) {
 	ensure(t, d) // the mount exists
 }
 
-// Another program's link outside with the tap's name is neither moved nor changed nor deleted, whether
-// there is a tap inside or not.
+// If another program's link outside has the tap's name, it is not moved, changed or deleted.
+// This holds with and without a tap inside.
 func TestForeignLinksOutside(t *testing.T) {
 	open := func(script string) func(*testing.T) {
 		return func(t *testing.T) {
@@ -197,7 +198,7 @@ func TestForeignLinksOutside(t *testing.T) {
 					t.Error(err)
 				}
 				if after := state(); after != before {
-					t.Errorf("it was\n%s and is\n%s", before, after)
+					t.Errorf("before\n%s\nafter\n%s", before, after)
 				}
 			})
 		}

@@ -38,7 +38,7 @@ const (
 // its own routes.
 var notOthers = []uint8{unix.RTPROT_KERNEL, unix.RTPROT_REDIRECT, unix.RTPROT_RA, uint8(protocol)}
 
-// parseForeign parses a route; ok is false if it does not belong to another program.
+// parseForeign parses a route. If the route does not belong to another program, ok is false.
 func parseForeign(message []byte, names map[int]string) (r foreignRoute, ok bool) {
 	if len(message) < rtmsgLen || slices.Contains(notOthers, message[5]) || binary.NativeEndian.Uint32(message[8:])&unix.RTM_F_CLONED != 0 {
 		return r, false
@@ -98,7 +98,8 @@ func parseForeign(message []byte, names map[int]string) (r foreignRoute, ok bool
 	return r, len(legs) > 0
 }
 
-// viaText formats a next hop; one of another family follows its family number (struct rtvia).
+// viaText formats a next hop. A next hop of another family begins with its family number
+// (struct rtvia).
 func viaText(value []byte) string {
 	if len(value)%4 == 2 {
 		value = value[2:]
@@ -141,8 +142,8 @@ func (r foreignRoute) String() string {
 	return text
 }
 
-// again returns the message that creates r, with the current indices of its links; ok is false if
-// a link does not exist.
+// again returns the message that creates r, with the current indices of its links. If a link
+// does not exist, ok is false.
 func (r foreignRoute) again(index map[string]int, source bool) ([]byte, bool) {
 	for _, name := range r.links {
 		if index[name] == 0 {
@@ -155,7 +156,7 @@ func (r foreignRoute) again(index map[string]int, source bool) ([]byte, bool) {
 	head := slices.Clone(r.message[:rtmsgLen])
 	binary.NativeEndian.PutUint32(head[8:], binary.NativeEndian.Uint32(head[8:])&unix.RTNH_F_ONLINK) // the other flags are states
 	out := head
-	attrs, _ := nl.ParseRouteAttr(r.message[rtmsgLen:]) // cannot fail: it was parsed before
+	attrs, _ := nl.ParseRouteAttr(r.message[rtmsgLen:]) // cannot fail, because it was parsed before
 	for _, a := range attrs {
 		value := slices.Clone(a.Value)
 		kind := int(a.Attr.Type)
@@ -188,8 +189,8 @@ func (r foreignRoute) again(index map[string]int, source bool) ([]byte, bool) {
 	return out, true
 }
 
-// foreign returns the routes of other programs that need a link. names are the names of all
-// links by index.
+// foreign returns the routes of other programs that need a link. The parameter names has the
+// names of all links by index.
 func (e *ensurer) foreign(names map[int]string) ([]foreignRoute, error) {
 	var all []foreignRoute
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {

@@ -13,8 +13,8 @@ import (
 
 const bubble = "OFDVR_TEST_BUBBLE"
 
-// TestMain runs the tests in their own mount and network namespaces, with an empty /run, so that those
-// of the machine are not changed.
+// TestMain runs the tests in new mount and network namespaces, with an empty /run. Therefore
+// the machine's namespaces are not changed.
 func TestMain(m *testing.M) {
 	switch {
 	case os.Getuid() != 0 && os.Getenv("CI") == "true":

@@ -16,8 +16,8 @@ const (
 	interfaceMark = "ofdvr-interface"
 )
 
-// A mark identifies the owner of a link. As an alias it is KIND@INSTANCE=ID or, from earlier
-// versions, whose instance is "", KIND=ID. An instance contains no "=", an ID may.
+// A mark identifies the owner of a link. As an alias it is KIND@INSTANCE=ID. Earlier versions
+// wrote KIND=ID, which means the instance "". An instance contains no "=", but an ID may.
 type mark struct {
 	kind, instance, id string
 }
@@ -29,7 +29,7 @@ func (m mark) String() string {
 	return m.kind + "@" + m.instance + "=" + m.id
 }
 
-// markOf returns the mark of l; ok is false if it has no mark of that kind.
+// markOf returns the mark of l. If l has no mark of that kind, ok is false.
 func markOf(l netlink.Link, kind string) (mark, bool) {
 	rest, ok := strings.CutPrefix(l.Attrs().Alias, kind)
 	if !ok {
@@ -42,7 +42,8 @@ func markOf(l netlink.Link, kind string) (mark, bool) {
 	return mark{kind, instance, id}, ok && strings.HasPrefix(rest, "@") && instance != ""
 }
 
-// isOf reports whether l has a mark of the given kind and instance, or one of an earlier version.
+// isOf reports whether l has a mark of the given kind and instance, or a mark of that kind
+// from an earlier version.
 func isOf(l netlink.Link, kind, instance string) bool {
 	m, ok := markOf(l, kind)
 	return ok && m.of(instance)

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Objects of an earlier version without instances become those of the first instance that uses them, and
-// of no other afterwards.
+// Objects of an earlier version without instances become objects of the first instance that
+// uses them. Later no other instance can take them.
 func TestInstances(t *testing.T) {
 	d := fresh(t)
 	putRight(t, d)
@@ -79,7 +79,7 @@ func TestAdopt(t *testing.T) {
 	settled(t, other)
 }
 
-// A mark is parsed as it was written, whatever characters an ID has.
+// A mark is parsed as it was written, with any characters in the ID.
 func TestMarks(t *testing.T) {
 	d := fresh(t)
 	d.Taps[0].Interface = "a=b@c=d ü"

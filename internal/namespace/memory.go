@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Memory remembers the routes of other programs that need the taps of one namespace. The kernel
-// removes such routes with a tap, with its addresses, and when it is set down, and does not inform
-// their owners. [Ensure] reads the routes before it changes something, and restores the lost ones
-// afterwards, also if a tap or the namespace was recreated meanwhile.
+// A Memory remembers the routes of other programs that need the taps of one namespace. The
+// kernel removes such routes with a tap, with its addresses, and when it is set down, and does
+// not inform their owners. [Ensure] reads the routes before it changes something, and restores
+// the lost routes afterwards, also if a tap or the namespace was recreated in between.
 //
 // A route that another program removes while its tap is up is forgotten.
 type Memory struct {
-	backups *Backups // nil: the namespace has no backup
+	backups *Backups // nil if the namespace has no backup
 
 	taps map[string]*remembered // by name
 }
@@ -30,7 +30,7 @@ func NewMemory(backups *Backups) *Memory { return &Memory{backups: backups} }
 
 // A remembered has the remembered routes of one tap.
 type remembered struct {
-	index  int // index of the tap when it had the routes
+	index  int // index that the tap had with the routes
 	routes []foreignRoute
 	lost   []foreignRoute // routes that could not be restored yet
 }
@@ -49,7 +49,7 @@ func (e *ensurer) remember() error {
 	if err != nil {
 		return err
 	}
-	up, _, err := e.links() // after the routes: a tap that is being removed has no routes any more
+	up, _, err := e.links() // after reading the routes, because a tap that is being removed has no routes any more
 	if err != nil {
 		return err
 	}
@@ -85,8 +85,9 @@ func needing(routes []foreignRoute, tap string, owners owners) (out []foreignRou
 	return out
 }
 
-// withheld returns the routes of had that t cannot have now because another program has removed
-// what they need and t will get back: IPv6, its IPv4 addresses or their source address.
+// withheld returns routes in had that t cannot have now, because another program has removed
+// something that they need. That is IPv6, the IPv4 addresses of t, or the source address of
+// the route. Ensure will restore it.
 func (t *Tap) withheld(had []foreignRoute, owners owners) (out []foreignRoute) {
 	keep4 := slices.ContainsFunc(t.Addresses, func(p netip.Prefix) bool { return p.Addr().Is4() }) && !owners.has4(t.Name)
 	keep6 := !hasIPv6(t.Name)
@@ -192,7 +193,7 @@ func (e *ensurer) restoreRoute(r foreignRoute, have []foreignRoute, index map[st
 	flags := unix.NLM_F_CREATE | unix.NLM_F_EXCL
 	for _, h := range have {
 		part := !slices.ContainsFunc(h.legs, func(l string) bool { return !slices.Contains(r.legs, l) })
-		bare := r.source.IsValid() && !h.source.IsValid() // IPv6: with the address the kernel removed the source, but not the route
+		bare := r.source.IsValid() && !h.source.IsValid() // for IPv6, the kernel removes the source together with the address, but not the route
 		if !part || len(h.legs) == len(r.legs) && !bare {
 			return nil
 		}

@@ -77,7 +77,7 @@ func withTheirs(t *testing.T) (d Desired, m *Memory, before []string) {
 	addTheirs(t, d.Name)
 	before = routesIn(t, d.Name)
 	if len(before) != len(theirs) {
-		t.Fatalf("there are %d routes of %d:\n%s", len(before), len(theirs), strings.Join(before, "\n"))
+		t.Fatalf("%d routes exist, want %d:\n%s", len(before), len(theirs), strings.Join(before, "\n"))
 	}
 	m = new(Memory)
 	remembering(t, d, m)
@@ -108,8 +108,9 @@ func compare(t *testing.T, before, after []string) {
 	}
 }
 
-// Whatever an interface's change or another program does to a tap, other programs' routes stay the same:
-// all tables and attributes, of both families.
+// After any change of an interface, and after any change of a tap by another program, other
+// programs' routes are the same. The tests compare all tables and attributes, of both
+// families.
 func TestForeignRoutesAreRestored(t *testing.T) {
 	address := func(old string, now ...string) func(*testing.T, *Desired, *Memory) {
 		return func(t *testing.T, d *Desired, _ *Memory) {
@@ -160,7 +161,7 @@ func TestForeignRoutesAreRestored(t *testing.T) {
 					v6++
 				}
 			}
-			if err == nil || len(r.Lost) < v6-1 { // a route that also uses another link keeps that part
+			if err == nil || len(r.Lost) < v6-1 { // a route that also uses another link keeps its other next hop
 				t.Errorf("lost %d of %d: %q, %v", len(r.Lost), v6, r.Lost, err)
 			}
 			d.Taps[0].MTU = 1450
@@ -227,7 +228,8 @@ func TestForeignRoutesAreRestored(t *testing.T) {
 	}
 }
 
-// Routes that another program removes or replaces are not restored, whatever happens to the tap later.
+// Routes that another program removes or replaces are not restored, even if the tap changes
+// later.
 func TestRemovedForeignRoutesStayRemoved(t *testing.T) {
 	d, m, before := withTheirs(t)
 	run(t, "ip", "-n", d.Name, "route", "del", "10.9.0.0/24", "metric", "7")
@@ -244,7 +246,7 @@ func TestRemovedForeignRoutesStayRemoved(t *testing.T) {
 	remembering(t, d, m)
 	compare(t, want, routesIn(t, d.Name))
 
-	// The same for a route that is replaced while the tap does not exist.
+	// The same holds for a route that is replaced while the tap does not exist.
 	run(t, "ip", "-n", d.Name, "link", "del", "qr-a")
 	run(t, "ip", "-n", d.Name, "route", "add", "default", "dev", "up0", "proto", "static")
 	addTap(t, "qr-a")

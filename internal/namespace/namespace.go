@@ -43,15 +43,15 @@ type Tap struct {
 	Addresses []netip.Prefix
 }
 
-// A Result is what [Ensure] changed and what it did not find.
+// A Result has the changes that [Ensure] made, and the taps that it did not find.
 type Result struct {
 	// Changed describes the changes. If it is empty, nothing was written.
 	Changed []string
 	// Missing names the taps that exist neither in the namespace nor outside of it.
-	// ovs-vswitchd creates them; a [Watcher] reports when it has.
+	// ovs-vswitchd creates them, and then a [Watcher] reports a change.
 	Missing []string
-	// Lost describes the routes of other programs that were lost and cannot be restored, and
-	// why. Each Ensure with the same Memory tries again.
+	// Lost describes the routes of other programs that were lost and cannot be restored, each
+	// with the reason. Each Ensure with the same Memory tries again.
 	Lost []string
 	// Settings describes the sysctls in Changed, with their previous values. In a namespace
 	// that was correct before, another program has changed them.
@@ -61,11 +61,11 @@ type Result struct {
 // errNoTap means that a tap is missing.
 var errNoTap = errors.New("the tap does not exist")
 
-// Ensure makes the namespace and its taps match d. It creates the namespace if it does not exist.
-// It moves a tap from the caller's namespace even if the router's namespace already has one of
-// ours: that one is stale, because ovs-vswitchd has recreated the tap. Ensure adds and removes only
-// routes with our mark; routes of other programs that a change removes are restored if memory is
-// not nil.
+// Ensure makes the namespace and its taps match d. It creates the namespace if it does not
+// exist. It moves a tap from the caller's namespace even if the router's namespace already has
+// a tap of ours with that name. The tap inside is stale, because ovs-vswitchd has recreated
+// the tap. Ensure adds and removes only routes with our mark. If a change removes routes of
+// other programs, Ensure restores them if memory is not nil.
 //
 // A tap that cannot be corrected does not affect the others. The error joins the errors of all
 // taps; missing taps are not an error.

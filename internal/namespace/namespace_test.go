@@ -49,8 +49,8 @@ func fresh(t *testing.T) Desired {
 		Addresses: prefixes("10.0.1.1/24", "10.0.1.2/24", "fd00:1::1/64")}}}
 }
 
-// addTap creates a tap like ovs-vswitchd. A tap that it created earlier under that name stays as it is
-// after ovs-vswitchd was killed.
+// addTap creates a tap like ovs-vswitchd. An earlier tap with that name stays, as after
+// ovs-vswitchd was killed.
 func addTap(t *testing.T, name string) {
 	t.Helper()
 	if err := tryTap(t, name); err != nil {
@@ -124,7 +124,7 @@ func settled(t *testing.T, d Desired) {
 	}
 }
 
-// describe returns the attributes of qr-a in the namespace that matter.
+// describe returns the relevant attributes of qr-a in the namespace.
 func describe(t *testing.T, ns string) string {
 	t.Helper()
 	var b strings.Builder
@@ -197,7 +197,7 @@ func TestEnsure(t *testing.T) {
 	}
 }
 
-// TestDrift makes manual changes; Ensure must correct them and change nothing else.
+// TestDrift makes manual changes. Ensure must correct them and change nothing else.
 func TestDrift(t *testing.T) {
 	for _, tt := range []struct{ spoil, want string }{
 		{"ip -n NS link set qr-a down", "added address fd00:1::1/64 to qr-a in qrouter-r1, set qr-a in qrouter-r1 up"},
@@ -266,7 +266,7 @@ func TestCreatedDown(t *testing.T) {
 func TestChangedAddresses(t *testing.T) {
 	d := fresh(t)
 	putRight(t, d)
-	d.Taps[0].Addresses = prefixes("10.0.1.2/24", "10.0.9.1/25") // the first was primary: the kernel removes the second with it
+	d.Taps[0].Addresses = prefixes("10.0.1.2/24", "10.0.9.1/25") // the first was the primary address, so the kernel removes the second with it
 	ensure(t, d)
 	settled(t, d)
 	got := describe(t, d.Name)
@@ -275,8 +275,8 @@ func TestChangedAddresses(t *testing.T) {
 	}
 }
 
-// TestRecreated recreates the tap outside, as ovs-vswitchd does at its start, with and without the old one
-// still inside.
+// TestRecreated recreates the tap outside, as ovs-vswitchd does at its start. It does so with
+// and without the old tap inside.
 func TestRecreated(t *testing.T) {
 	for _, stale := range []bool{false, true} {
 		t.Run(fmt.Sprint("stale ", stale), func(t *testing.T) {
@@ -315,7 +315,7 @@ func TestForeignLink(t *testing.T) {
 	}
 }
 
-// A link outside that has the tap's name but is not a tap is not moved.
+// If a link outside has the tap's name but is not a tap, it is not moved.
 func TestForeignLinkOutside(t *testing.T) {
 	d := fresh(t)
 	putRight(t, d)
@@ -385,7 +385,8 @@ func TestNamespaceOfAnotherRouter(t *testing.T) {
 	}
 }
 
-// TestLeftover finds the file that a creator leaves behind when it dies before the mount.
+// TestLeftover uses a namespace file without a mount, as remains if its creator dies before
+// the mount.
 func TestLeftover(t *testing.T) {
 	d := fresh(t)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -397,8 +398,8 @@ func TestLeftover(t *testing.T) {
 	putRight(t, d)
 }
 
-// A process with its own mount namespace sees namespaces being created and deleted, as with those of
-// `ip netns add`.
+// A process with its own mount namespace can see that namespaces are created and deleted, as
+// with `ip netns add`.
 func TestVisibleInOtherMountNamespaces(t *testing.T) {
 	d := fresh(t)
 	d.Taps = nil
@@ -542,7 +543,7 @@ func TestWatch(t *testing.T) {
 	run(t, "ip", "-n", d.Name, "link", "set", "lo", "down")
 	select {
 	case <-w.Changed():
-		t.Error("reported a namespace that is not followed any more")
+		t.Error("reported a namespace that is no longer watched")
 	case <-time.After(50 * time.Millisecond):
 	}
 	cancel()

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Neighbours reports the neighbours that namespaces have resolved: the addresses whose MAC address
-// the kernel knows, whatever their reachability state.
+// Neighbours reports the resolved neighbours of namespaces. These are the addresses whose MAC
+// address the kernel knows, in any reachability state.
 type Neighbours struct {
 	report func(id string, resolved []netip.Addr)
 	wanted chan map[string]string // capacity 1: the latest argument of Follow
@@ -26,15 +26,15 @@ type Neighbours struct {
 // neighboursPause is the time in which changes are collected into one report.
 const neighboursPause = 50 * time.Millisecond
 
-// NewNeighbours returns Neighbours that, while running, call report with the ID of a namespace and
-// all addresses that it has resolved, sorted: at first, and whenever they change. Calls for one
-// namespace do not overlap.
+// NewNeighbours returns Neighbours that call report with the ID of a namespace and all
+// addresses that it has resolved, sorted. While they run, they call it at first, and whenever
+// the addresses change. Calls for one namespace do not overlap.
 func NewNeighbours(report func(id string, resolved []netip.Addr)) *Neighbours {
 	return &Neighbours{report: report, wanted: make(chan map[string]string, 1)}
 }
 
-// Follow sets the namespaces to follow, as a map of names to IDs. They need not exist. Calls must
-// not overlap.
+// Follow sets the namespaces to watch, as a map of names to IDs. They need not exist. Calls
+// must not overlap.
 func (n *Neighbours) Follow(ids map[string]string) {
 	select {
 	case <-n.wanted:
@@ -43,12 +43,12 @@ func (n *Neighbours) Follow(ids map[string]string) {
 	n.wanted <- ids
 }
 
-// Run follows namespaces until ctx is done, and returns its cause.
+// Run watches namespaces until ctx is done, and returns the cause of ctx.
 func (n *Neighbours) Run(ctx context.Context) error {
 	var g errgroup.Group
 	defer g.Wait()
 	type followed struct {
-		file os.FileInfo // the namespace's file when following began; nil if it did not exist
+		file os.FileInfo // the namespace's file when watching began; nil if it did not exist
 		id   string
 		stop context.CancelFunc
 		done chan struct{}
@@ -85,7 +85,7 @@ func (n *Neighbours) Run(ctx context.Context) error {
 				g.Go(func() error {
 					defer close(f.done)
 					for inner.Err() == nil {
-						_ = n.follow(inner, name, id) // after an error it reads everything again
+						_ = n.follow(inner, name, id) // after an error everything is read again
 						select {
 						case <-inner.Done():
 						case <-time.After(time.Second):
@@ -128,7 +128,7 @@ func (n *Neighbours) follow(ctx context.Context, name, id string) error {
 	}
 	defer context.AfterFunc(ctx, func() { events.SetReadDeadline(time.Now()) })()
 	buf := make([]byte, 4096) // an event has about 100 bytes
-	due := time.Now()         // when to report; zero if there are no changes
+	due := time.Now()         // time of the next report; zero if there are no changes
 	for {
 		if err := events.SetReadDeadline(due); err != nil {
 			return fmt.Errorf("follow the neighbours of namespace %s: %w", name, err)

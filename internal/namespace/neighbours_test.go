@@ -15,8 +15,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// The resolved neighbours of a namespace are reported immediately, and again when they change: not when
-// only their state changes or a resolution fails. The same holds for a new namespace of that name.
+// The resolved neighbours of a namespace are reported immediately, and again when they change.
+// They are not reported again if only their state changes or a resolution fails. The same
+// holds for a new namespace with the same name.
 func TestNeighbours(t *testing.T) {
 	d := fresh(t)
 	addTap(t, "qr-a")
@@ -65,7 +66,7 @@ func TestNeighbours(t *testing.T) {
 	}
 }
 
-// Neighbours are reported although others change constantly.
+// Neighbours are reported even while other neighbours change constantly.
 func TestNeighboursUnderConstantChange(t *testing.T) {
 	d := fresh(t)
 	addTap(t, "qr-a")

@@ -42,9 +42,9 @@ func (e *HostError) Error() string {
 		"remove that name (umount %[1]s; rm %[1]s), or give the router another namespace", path(e.Name))
 }
 
-// openNS opens a namespace. The error wraps fs.ErrNotExist if it does not exist, and
-// errNotNamespace if there is only a file of that name, which a creator that was killed leaves
-// behind. It is a [*HostError] if the namespace is the machine's own.
+// openNS opens a namespace. The error wraps fs.ErrNotExist if the namespace does not exist. It
+// wraps errNotNamespace if there is only a file with that name, which remains if the creator
+// was killed. It is a [*HostError] if the namespace is the machine's own.
 func openNS(name string) (*os.File, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func openNS(name string) (*os.File, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("open namespace %s: %s is %s: %w", name, path(name), ownfile.Kind(info.Mode()), errNotNamespace)
 	}
-	f, err := os.OpenFile(path(name), os.O_RDONLY|unix.O_NONBLOCK, 0) // it may be a named pipe by now
+	f, err := os.OpenFile(path(name), os.O_RDONLY|unix.O_NONBLOCK, 0) // another program may have replaced it by a named pipe
 	if err != nil {
 		return nil, fmt.Errorf("open namespace %s: %w", name, err)
 	}
@@ -88,8 +88,8 @@ func isHost(ns *os.File) bool {
 }
 
 // createNS creates a namespace with a mark. The error wraps fs.ErrExist if another process has
-// just created it. If leftover is true, an existing empty file of that name is used, which is the
-// remainder of an interrupted attempt.
+// just created it. If leftover is true, an existing empty file with that name is used, which
+// remains after an interrupted attempt.
 func createNS(name string, m mark, leftover bool) error {
 	if err := prepareDir(); err != nil {
 		return fmt.Errorf("create namespace %s: %w", name, err)
@@ -133,8 +133,8 @@ func createNS(name string, m mark, leftover bool) error {
 	return nil
 }
 
-// checkLeftover checks that the file of a namespace is empty, as its creator makes it before it
-// mounts the namespace.
+// checkLeftover checks that the file of a namespace is empty, because its creator makes an
+// empty file before it mounts the namespace.
 func checkLeftover(name string) error {
 	info, err := os.Lstat(path(name))
 	if err != nil {
@@ -158,13 +158,15 @@ func deleteNS(name string) error {
 	return nil
 }
 
-// preparing prevents goroutines from mistaking each other's lock for another program's.
+// preparing ensures that only one goroutine takes the lock. Otherwise a goroutine could
+// mistake the lock of another for another program's lock.
 var preparing sync.Mutex
 
-// prepareDir makes dir a shared mount, as `ip netns add` does, so that namespaces mounted there are
-// visible in other mount namespaces. It takes iproute2's lock: two processes that mount at the same
-// time would stack the mounts. Every user that can read dir can hold the lock, so it is not waited
-// for, and not taken if the mount exists.
+// prepareDir makes dir a shared mount, as `ip netns add` does, so that namespaces mounted
+// there are visible in other mount namespaces. It takes iproute2's lock, because two processes
+// that mount at the same time would stack the mounts. Every user that can read dir can hold
+// the lock. Therefore prepareDir does not wait for it, and does not take it if the mount
+// exists.
 func prepareDir() error {
 	preparing.Lock()
 	defer preparing.Unlock()
@@ -182,7 +184,7 @@ func prepareDir() error {
 	if err := flock.Try(lock); err != nil {
 		return fmt.Errorf("%w, which every program that makes the first namespace needs: trying again until it ends", err)
 	}
-	if err := shareDir(); !errors.Is(err, unix.EINVAL) { // another program has mounted it meanwhile
+	if err := shareDir(); !errors.Is(err, unix.EINVAL) { // another program has mounted it in the meantime
 		return err
 	}
 	if err := unix.Mount(dir, dir, "none", unix.MS_BIND|unix.MS_REC, ""); err != nil {
@@ -213,10 +215,11 @@ func enter(ns *os.File, f func() error) error {
 func onThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked, so that the thread ends with the goroutine
 		if unix.Gettid() == unix.Getpid() {
-			// The main thread never ends. It would stay in the namespace and keep it and its
-			// links alive. So block it here and use another thread.
+			// The main thread never ends. It would stay in the namespace and keep the
+			// namespace and its links alive. Therefore it is blocked here, and another thread
+			// is used.
 			defer runtime.UnlockOSThread()
 			done <- onThread(f)
 			return
@@ -226,8 +229,8 @@ func onThread(f func() error) error {
 	return <-done
 }
 
-// Enter calls f on a thread in the namespace called name; the thread ends afterwards. A process
-// that f starts is in that namespace.
+// Enter calls f on a thread in the namespace called name. The thread ends afterwards. A
+// process that f starts is in that namespace.
 func Enter(name string, f func() error) error {
 	ns, err := openNS(name)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 // A Rule is a policy rule (ip-rule(8)) that may apply to packets that a router forwards.
 type Rule struct {
 	IPv6     bool
-	Decides  bool         // it drops, rejects or jumps instead of looking up a table
+	Decides  bool         // it drops, rejects or jumps, and looks up no table
 	Table    uint32       // the table, unless Decides
 	From, To netip.Prefix // prefixes of matching packets; zero means all
 	Partly   bool         // it matches only some of these packets, or skips some routes
@@ -41,8 +41,9 @@ type Observer interface {
 	Entry(Entry)
 }
 
-// Observe reads the rules and routes of d's namespace. It calls begin for an Observer, and again for
-// a new one, dropping the previous, if a list changed while it was read.
+// Observe reads the rules and routes of d's namespace. It calls begin for an Observer. If a
+// list changed while it was read, Observe calls begin again and starts again with the new
+// Observer.
 func Observe(d Desired, begin func() Observer) error {
 	err := Enter(d.Name, func() error {
 		h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
@@ -88,7 +89,7 @@ func observe(h *netlink.Handle, d Desired, o Observer) error {
 	return nil
 }
 
-// made are the routes that exist in the namespace because of the desired state.
+// made has the routes that exist in the namespace because of the desired state.
 type made struct {
 	subnets map[subnetOf]bool
 	routes  map[netip.Prefix]string
@@ -146,8 +147,8 @@ func rules(family int, o Observer) error {
 	return nil
 }
 
-// ruleOf decodes a rule (struct fib_rule_hdr and its attributes, see linux/fib_rules.h), and reports
-// whether it may apply to forwarded packets.
+// ruleOf decodes a rule (struct fib_rule_hdr and its attributes, see linux/fib_rules.h). The
+// result applies reports whether the rule may apply to forwarded packets.
 func ruleOf(m []byte) (r Rule, applies bool, err error) {
 	head := nl.DeserializeRtMsg(m) // same layout; Type is the action
 	attrs, err := nl.ParseRouteAttr(m[head.Len():])

@@ -19,7 +19,7 @@ type Namespace struct {
 	Instance string // the instance of ofdvr, from the mark; "" for a mark of an earlier version
 }
 
-// A KeptError is the reason why a namespace was not deleted.
+// A KeptError has the reason that a namespace was not deleted.
 type KeptError struct {
 	Name string
 	Why  string
@@ -27,10 +27,10 @@ type KeptError struct {
 
 func (e *KeptError) Error() string { return fmt.Sprintf("namespace %s was kept: %s", e.Name, e.Why) }
 
-// Remove deletes the namespace called name together with our taps in it. It is not an error if the
-// namespace does not exist. A namespace that does not belong to this instance (or to an earlier
-// version), or that contains a link of another program, is left unchanged; the error is then a
-// [*KeptError].
+// Remove deletes the namespace called name together with our taps in it. It is not an error if
+// the namespace does not exist. If the namespace does not belong to this instance or to an
+// earlier version, or if it contains a link of another program, it is left unchanged and the
+// error is a [*KeptError].
 func Remove(name, instance string) error {
 	err := Removable(name, instance)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -42,8 +42,8 @@ func Remove(name, instance string) error {
 	return deleteNS(name)
 }
 
-// Removable returns why [Remove] would leave a namespace as it is, and an error that wraps
-// [fs.ErrNotExist] if it does not exist.
+// Removable returns a [*KeptError] if [Remove] would leave the namespace unchanged. If the
+// namespace does not exist, the error wraps [fs.ErrNotExist].
 func Removable(name, instance string) error {
 	ns, err := openNS(name)
 	if errors.Is(err, errNotNamespace) {
@@ -93,8 +93,8 @@ func isFallback(l netlink.Link) bool {
 	return slices.Contains(fallback[:], l.Attrs().Name) && l.Attrs().RawFlags&unix.IFF_UP == 0
 }
 
-// List returns all namespaces with a mark of ofdvr, including those of other instances, sorted by
-// name. The error joins the errors of namespaces that could not be examined.
+// List returns all namespaces with a mark of ofdvr, sorted by name. Namespaces of other
+// instances are included. The error joins the errors of namespaces that could not be examined.
 func List() ([]Namespace, error) { return ListExcept(nil) }
 
 // ListExcept is List without the given namespaces, which are not entered.
@@ -117,7 +117,7 @@ func ListExcept(without map[string]bool) ([]Namespace, error) {
 		}
 		m, ours, err := markedRouter(name)
 		switch {
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotNamespace), errors.As(err, new(*HostError)): // deleted meanwhile, or not ours
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotNamespace), errors.As(err, new(*HostError)): // deleted in the meantime, or not ours
 		case err != nil:
 			errs = append(errs, err)
 		case ours:

@@ -21,7 +21,7 @@ type Route struct {
 	Hops        []Hop // of a [RouteVia]
 }
 
-// RouteType is what a route does with packets.
+// RouteType is the effect of a route on packets.
 type RouteType uint8
 
 const (
@@ -36,16 +36,16 @@ const (
 // A Hop is a next hop of a route. A hop through a tap that is missing or down is left out.
 type Hop struct {
 	NextHop netip.Addr
-	Tap     string // the tap through which it is reached
+	Tap     string // the tap to the next hop
 	Weight  int    // its share of the traffic, 1–256; ignored for a single hop
 }
 
-// protocol marks our routes (rtnetlink(7), rtm_protocol): 253 is unassigned (/etc/iproute2/rt_protos).
-// Routes with other protocols belong to other programs.
+// protocol marks our routes (rtnetlink(7), rtm_protocol). The number 253 is unassigned
+// (/etc/iproute2/rt_protos). Routes with other protocols belong to other programs.
 const protocol netlink.RouteProtocol = 253
 
-// A routeKey has the attributes by which the kernel distinguishes routes, apart from those that are
-// meant to exist side by side.
+// A routeKey has the attributes by which the kernel distinguishes routes, apart from the
+// attributes of routes that may exist side by side.
 type routeKey struct {
 	to       netip.Prefix
 	priority int
@@ -58,16 +58,16 @@ func keyOf(to netip.Prefix) routeKey {
 	return routeKey{to, 0}
 }
 
-// A kernelRoute is what the kernel has for a key.
+// A kernelRoute has the kernel's routes with the same key.
 type kernelRoute struct {
 	Route          // ours
-	entries int    // number of our entries; several only for IPv6, or if odd
-	odd     bool   // it differs from how we make it
-	foreign *Route // another program's route; nil if none
+	entries int    // number of our entries; more than one only for IPv6, or if odd
+	odd     bool   // it differs from the route that we would make
+	foreign *Route // another program's route; nil if there is none
 }
 
-// served reports whether another program has the desired route and we have none: an agent that owns
-// the namespace may add the same routes.
+// served reports whether another program has the desired route and we have none. For example,
+// an agent that owns the namespace may add the same routes.
 func (k *kernelRoute) served(want Route) bool {
 	return k != nil && k.entries == 0 && k.foreign != nil && k.foreign.String() == want.String()
 }
@@ -133,7 +133,7 @@ func (e *ensurer) routes() error {
 // removeRoute removes our routes with a key, at most n.
 func (e *ensurer) removeRoute(key routeKey, n int) error {
 	for range n {
-		// A request without next hops removes the route whatever next hops it has.
+		// A request without next hops removes a route with any next hops.
 		err := e.inside.RouteDel(&netlink.Route{Dst: ipNet(key.to), Priority: key.priority, Protocol: protocol})
 		if errors.Is(err, unix.ESRCH) {
 			return nil
@@ -162,7 +162,8 @@ func (e *ensurer) links() (up map[string]int, names map[int]string, err error) {
 	return up, names, nil
 }
 
-// by returns r with only the hops through links, sorted.
+// by returns r with its hops sorted. It leaves out hops through other links than the given
+// ones.
 func (r Route) by(links map[string]int) Route {
 	hops := r.Hops
 	r.Hops = nil
@@ -214,7 +215,7 @@ func (r *Route) netlink(links map[string]int) *netlink.Route {
 
 var kernelTypes = [...]int{RouteVia: unix.RTN_UNICAST, RouteBlackhole: unix.RTN_BLACKHOLE, RouteReject: unix.RTN_UNREACHABLE}
 
-// kernelRoutes returns the kernel's routes with our mark, and those that have a desired key.
+// kernelRoutes returns the kernel's routes that have our mark or a desired key.
 func (e *ensurer) kernelRoutes(names map[int]string, want map[routeKey]Route) (map[routeKey]*kernelRoute, error) {
 	have := make(map[routeKey]*kernelRoute)
 	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
@@ -256,7 +257,7 @@ func (k *kernelRoute) add(r *netlink.Route, names map[int]string) {
 		if k.foreign == nil {
 			k.foreign = &Route{Destination: k.Destination}
 		}
-		k.foreign.Type = RouteType(max(t, 0)) // a route of another type has no hops and is never a desired one
+		k.foreign.Type = RouteType(max(t, 0)) // a route of another type has no hops and never equals a desired route
 		k.foreign.Hops = append(k.foreign.Hops, hopsOf(r, names)...)
 		return
 	}

@@ -59,8 +59,8 @@ func routesAre(t *testing.T, d Desired, want ...string) (changed string) {
 	return changed
 }
 
-// Desired routes are added, others with our mark are removed, and routes that another program removes are
-// added again. Other programs' routes are not changed.
+// Desired routes are added, and other routes with our mark are removed. If another program
+// removes a desired route, it is added again. Other programs' routes are not changed.
 func TestRoutes(t *testing.T) {
 	d := fresh(t)
 	addTap(t, "qr-a")
@@ -130,7 +130,7 @@ func TestRouteKinds(t *testing.T) {
 	}
 }
 
-// Hops whose tap is missing or down are left out, and no others.
+// Only hops whose tap is missing or down are left out.
 func TestHopWithoutTap(t *testing.T) {
 	d := fresh(t)
 	addTap(t, "qr-a")
@@ -155,7 +155,8 @@ func TestHopWithoutTap(t *testing.T) {
 	routesAre(t, d, all...)
 }
 
-// Another program's route with the destination of one of ours stays, whatever happens to ours.
+// Another program's route with the destination of one of our routes stays, after any change of
+// our route.
 func TestForeignRouteBesideOurs(t *testing.T) {
 	d := fresh(t)
 	addTap(t, "qr-a")
@@ -176,8 +177,8 @@ func TestForeignRouteBesideOurs(t *testing.T) {
 	}
 }
 
-// An equal route of another program replaces ours: an agent that owns the namespace adds it, and later removes
-// it.
+// An equal route of another program replaces our route. In the test, an agent that owns the
+// namespace adds the route, and later removes it.
 func TestEqualForeignRoute(t *testing.T) {
 	d := fresh(t)
 	addTap(t, "qr-a")
@@ -198,7 +199,7 @@ func TestEqualForeignRoute(t *testing.T) {
 	}
 }
 
-// Routes with our mark that differ from how we make them are replaced.
+// Routes with our mark that differ from the routes that we make are replaced.
 func TestLeftoverRoutes(t *testing.T) {
 	d := fresh(t)
 	addTap(t, "qr-a")

@@ -15,20 +15,21 @@ import (
 // A setting is a file below /proc/sys. In its name, %s stands for a tap.
 type setting struct {
 	file, value string
-	also        string // another acceptable value
+	also        string // another accepted value
 	optional    bool   // a kernel may lack it
 }
 
-// settings are the settings of a router's namespace. Some change when another one is set:
-// net.ipv4.ip_forward also sets that of all links and of later links (conf/default). For rp_filter,
-// arp_ignore, arp_announce, arp_filter, proxy_arp and promote_secondaries, the kernel uses the larger
-// of the values of "all" and of the link (ip-sysctl.rst). A new namespace has the IPv4 settings of
-// the machine.
+// settings are the settings of a router's namespace. Some settings change others:
+// net.ipv4.ip_forward also sets the forwarding setting of all links and of later links
+// (conf/default). For rp_filter, arp_ignore, arp_announce, arp_filter, proxy_arp and
+// promote_secondaries, the kernel compares the value of "all" with the value of the link, and
+// uses the larger one (ip-sysctl.rst). A new namespace has the IPv4 settings of the machine.
 var settings = [...]setting{
 	{file: "net/ipv4/ip_forward", value: "1"},
 	{file: "net/ipv4/conf/default/forwarding", value: "1"},
-	// The switch does not check the source of routed packets either. With rp_filter, a
-	// packet whose reply leaves by another interface would be dropped only in the kernel.
+	// The switch does not check the source of routed packets, so the kernel should not either.
+	// With rp_filter, only the kernel would drop a packet whose reply leaves by another
+	// interface.
 	{file: "net/ipv4/conf/all/rp_filter", value: "0"},
 	{file: "net/ipv4/conf/default/rp_filter", value: "0"},
 	{file: "net/ipv4/conf/all/arp_ignore", value: "1"},
@@ -36,20 +37,20 @@ var settings = [...]setting{
 	{file: "net/ipv4/conf/all/arp_announce", value: "2"},
 	{file: "net/ipv4/conf/all/arp_filter", value: "0"},
 	{file: "net/ipv4/conf/default/arp_filter", value: "0"},
-	// With proxy_arp the router would reply for every address that it has a route to.
+	// With proxy_arp the router would reply for every address to which it has a route.
 	{file: "net/ipv4/conf/all/proxy_arp", value: "0"},
 	{file: "net/ipv4/conf/default/proxy_arp", value: "0"},
 	// Machines must not be able to change the router's routes. (While it forwards, IPv6
 	// ignores redirects and, unless accept_ra is 2, router advertisements.)
 	{file: "net/ipv4/conf/all/accept_redirects", value: "0"},
-	// Replacing an address must remove neither its secondaries nor other programs' routes.
+	// When an address is replaced, its secondaries and other programs' routes must stay.
 	{file: "net/ipv4/conf/all/promote_secondaries", value: "1"},
 	{file: "net/ipv6/conf/all/forwarding", value: "1"},
 	{file: "net/ipv6/conf/default/forwarding", value: "1"},
 	{file: "net/ipv6/conf/default/accept_ra", value: "0", also: "1"},
 	// With duplicate address detection, a new tap's link-local address is unusable for a
-	// second, and the router finds no neighbours. The address is not unique anyway: the
-	// router is on every host.
+	// second, and the router finds no neighbours in that time. The address is not unique
+	// anyway, because the router is on every host.
 	{file: "net/ipv6/conf/all/accept_dad", value: "0"},
 	{file: "net/ipv6/conf/default/accept_dad", value: "0"},
 	// All packets of a connection use the same next hop, as in the flows.
@@ -70,7 +71,7 @@ var tapSettings = [...]setting{
 	{file: "net/ipv6/conf/%s/accept_dad", value: "0"},
 }
 
-// tap6Settings are the settings that a tap needs before it can have IPv6 addresses.
+// A tap needs the tap6Settings before it can have IPv6 addresses.
 var tap6Settings = [...]setting{
 	{file: "net/ipv6/conf/%s/disable_ipv6", value: "0"},
 }
@@ -87,7 +88,7 @@ func (e *ensurer) conf(t *Tap, _ netlink.Link) error {
 	return err
 }
 
-// set writes the settings of a tap, or of the namespace, that differ.
+// set writes those settings of a tap, or of the namespace, that differ.
 func (e *ensurer) set(settings []setting, tap string) error {
 	var errs []error
 	for _, s := range settings {

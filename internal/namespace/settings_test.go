@@ -35,7 +35,8 @@ func allSettings(d Desired) (all []setting) {
 	return all
 }
 
-// inNS returns the value of a file of /proc/sys in a namespace, after writing value to it unless that is "".
+// inNS returns the value of a file of /proc/sys in a namespace. Unless the parameter value is
+// "", inNS first writes it to the file.
 func inNS(t *testing.T, ns, file, value string) string {
 	t.Helper()
 	var have []byte
@@ -54,9 +55,9 @@ func inNS(t *testing.T, ns, file, value string) string {
 	return strings.TrimSpace(string(have))
 }
 
-// A setting that another program has changed is reported by Check, which changes nothing, and repaired by
-// Ensure together with all settings that changed with it, and reported with its previous value. All other
-// settings stay unchanged.
+// If another program has changed a setting, Check reports it and changes nothing. Ensure
+// repairs the setting, together with all settings that changed with it, and reports the
+// previous value. All other settings stay unchanged.
 func TestSettingsAreRepaired(t *testing.T) {
 	d := fresh(t)
 	putRight(t, d)
@@ -120,7 +121,8 @@ func differing(a, b map[string]string) (diff string) {
 	return diff
 }
 
-// A new namespace gets its own settings before anything is in it, whatever the settings of the machine are.
+// A new namespace gets its own settings before anything is in it. This holds with any settings
+// of the machine.
 func TestMachineSettingsAreReplaced(t *testing.T) {
 	d := fresh(t)
 	for _, s := range []string{"rp_filter", "proxy_arp", "arp_filter", "accept_redirects"} {
@@ -148,7 +150,7 @@ func TestMachineSettingsAreReplaced(t *testing.T) {
 	}
 }
 
-// A Watcher reports each way to disable forwarding, and changes of source filters.
+// A Watcher reports each change that disables forwarding, and changes of source filters.
 func TestWatchSettings(t *testing.T) {
 	d := fresh(t)
 	putRight(t, d)
@@ -167,7 +169,7 @@ func TestWatchSettings(t *testing.T) {
 			for {
 				select {
 				case <-w.Changed():
-				case <-time.After(50 * time.Millisecond): // longer than a notification takes
+				case <-time.After(50 * time.Millisecond): // longer than a notification needs
 					return
 				}
 			}
@@ -188,7 +190,8 @@ func TestWatchSettings(t *testing.T) {
 	}
 }
 
-// Routes and addresses that change outside are not reported, however many; links are, because taps appear there.
+// Changes of routes and addresses outside are not reported, even if there are many. Changes of
+// links outside are reported, because taps appear there.
 func TestRoutesOutsideAreNotReported(t *testing.T) {
 	fresh(t)
 	p := new(poller)

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tap makes t exist in the namespace with its attributes.
+// tap ensures that t exists in the namespace with its attributes.
 func (e *ensurer) tap(t *Tap) error {
 	l, err := e.fetch(t)
 	if err != nil {
@@ -27,7 +27,7 @@ func (e *ensurer) tap(t *Tap) error {
 	return nil
 }
 
-// fetch returns t's link in the namespace; it moves the link there if needed.
+// fetch returns t's link in the namespace. It moves the link there if needed.
 func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 	inside, err := find(e.inside, t.Name)
 	if err != nil {
@@ -38,7 +38,7 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 		return nil, err
 	}
 	mark := mark{interfaceMark, e.d.Instance, t.Interface}.String()
-	foreign, left := false, false // left: ovs-vswitchd left it behind when it was killed
+	foreign, left := false, false // left means that the tap remained when ovs-vswitchd was killed
 	if outside != nil {
 		ours, err := e.isVswitchds(outside)
 		if err != nil {
@@ -79,7 +79,8 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 		}
 		e.did("deleted the previous tap %s in %s", t.Name, e.d.Name)
 	}
-	// Marked before it is moved: a link in the namespace without a mark was never ours.
+	// The link is marked before it is moved, so that a link in the namespace without a mark is
+	// never ours.
 	if err := e.outside.LinkSetAlias(outside, mark); err != nil {
 		return nil, gone(fmt.Errorf("set the mark of ofdvr on it: %w", err))
 	}
@@ -88,7 +89,7 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 	}
 	e.did("moved tap %s into %s", t.Name, e.d.Name)
 	if inside, err = find(e.inside, t.Name); err == nil && inside == nil {
-		err = errNoTap // ovs-vswitchd deleted it meanwhile
+		err = errNoTap // ovs-vswitchd deleted it in the meantime
 	}
 	return inside, err
 }
@@ -96,14 +97,15 @@ func (e *ensurer) fetch(t *Tap) (netlink.Link, error) {
 // isOurs reports whether l has our mark.
 func (e *ensurer) isOurs(l netlink.Link) bool { return isOf(l, interfaceMark, e.d.Instance) }
 
-// is reports whether l, which has no mark of ours, is t after another program has changed its alias:
-// ovs-vswitchd created t with that kind, name and MAC address.
+// is reports whether l is t although it has no mark of ours, because another program has
+// changed its alias. It recognizes t by the kind, name and MAC address with which ovs-vswitchd
+// created it.
 func (t *Tap) is(l netlink.Link) bool {
 	_, marked := markOf(l, interfaceMark) // by another instance
 	return !marked && isTap(l) && bytes.Equal(l.Attrs().HardwareAddr, t.MAC[:])
 }
 
-// find returns the link called name, nil if it does not exist.
+// find returns the link called name, or nil if it does not exist.
 func find(h links, name string) (netlink.Link, error) {
 	l, err := h.LinkByName(name)
 	var none netlink.LinkNotFoundError
@@ -116,9 +118,9 @@ func find(h links, name string) (netlink.Link, error) {
 	return l, nil
 }
 
-// isVswitchds reports whether l, which is outside, may be a tap that ovs-vswitchd has just created.
-// ovs-vswitchd has its own taps open, and they are not [claimed], even if it has opened another
-// program's tap.
+// isVswitchds reports whether l, which is outside, may be a tap that ovs-vswitchd has just
+// created. Such a tap is open and not [claimed]. A tap of another program is claimed, even if
+// ovs-vswitchd has it open.
 func (e *ensurer) isVswitchds(l netlink.Link) (bool, error) {
 	switch {
 	case !isTap(l), e.d.Kind != "" && l.Type() != e.d.Kind:
@@ -139,8 +141,9 @@ func (e *ensurer) isVswitchds(l netlink.Link) (bool, error) {
 	return open, err
 }
 
-// claimed reports whether another program than ovs-vswitchd has configured l, a tuntap, in a way that
-// ovs-vswitchd does not: another mode, a user, a bridge or an address.
+// claimed reports whether the tuntap l has a configuration that ovs-vswitchd never makes, so
+// that it belongs to another program. Such a configuration is another mode, a user, a bridge
+// or an address.
 func claimed(h links, l netlink.Link) (bool, error) {
 	tap, ok := l.(*netlink.Tuntap)
 	if !ok || tap.Mode != netlink.TUNTAP_MODE_TAP || tap.Owner != 0 || tap.Group != 0 || tap.MasterIndex != 0 {
@@ -153,17 +156,18 @@ func claimed(h links, l netlink.Link) (bool, error) {
 	return slices.ContainsFunc(addrs, func(a netlink.Addr) bool { return a.IP.IsGlobalUnicast() }), nil
 }
 
-// ForeignLink returns a description of another program's link with the given name in the caller's
-// namespace, "" if there is none. If the name was not given by the user but derived by us, a tap with
-// that name is one that ovs-vswitchd left behind or is about to remove, unless it is claimed.
+// ForeignLink returns a description of another program's link with the given name in the
+// caller's namespace, or "" if there is none. If given is false, the user did not give the
+// name, but we derived it. Then a tap with that name, unless it is claimed, remained from
+// ovs-vswitchd or will be removed by it.
 func ForeignLink(name string, given bool) string {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
-		return "" // without netlink nothing can be done anyway
+		return "" // without netlink the name cannot be checked
 	}
 	defer h.Close()
 	l, err := find(h, name)
-	if l == nil && err == nil || err == nil && l.Type() == "openvswitch" { // a port of the kernel's datapath, which never uses another program's link
+	if l == nil && err == nil || err == nil && l.Type() == "openvswitch" { // a port of the kernel's datapath, which never uses links of other programs
 		return ""
 	}
 	if err == nil && l.Type() == "tuntap" && !given {
@@ -178,8 +182,8 @@ func ForeignLink(name string, given bool) string {
 	return fmt.Sprintf("link %s of another program (kind %s)", name, cmp.Or(l.Type(), "device"))
 }
 
-// isOpen reports whether a program has the tap l, in the thread's namespace, open: only then it has a
-// carrier, whether it is up or down.
+// isOpen reports whether a program has the tap l, in the thread's namespace, open. A tap has a
+// carrier only if a program has it open, independently of whether it is up.
 func isOpen(l netlink.Link) (bool, error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
 	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
@@ -203,11 +207,11 @@ func isOpen(l netlink.Link) (bool, error) {
 	return true, nil // the kernel does not report it
 }
 
-// isTap reports whether l is a link that ovs-vswitchd creates for a port of type internal: a tap in the
-// userspace datapath, a device of the datapath in the kernel's.
+// isTap reports whether l is a link that ovs-vswitchd creates for a port of type internal. In
+// the userspace datapath that is a tap, in the kernel's datapath a device of the datapath.
 func isTap(l netlink.Link) bool { return l.Type() == "tuntap" || l.Type() == "openvswitch" }
 
-// isGone reports whether err means that a link was deleted meanwhile.
+// isGone reports whether err means that a link was deleted in the meantime.
 func isGone(err error) bool { return errors.Is(err, unix.ENODEV) }
 
 // gone makes err wrap errNoTap if it means that the link was deleted.
@@ -224,7 +228,7 @@ func (e *ensurer) mac(t *Tap, l netlink.Link) error {
 		return nil
 	}
 	err := e.inside.LinkSetHardwareAddr(l, want)
-	if errors.Is(err, unix.EBUSY) { // impossible while the link is up; e.up sets it up later
+	if errors.Is(err, unix.EBUSY) { // the kernel refuses this while the link is up; e.up sets the link up later
 		if err = e.inside.LinkSetDown(l); err == nil {
 			l.Attrs().RawFlags &^= unix.IFF_UP
 			err = e.inside.LinkSetHardwareAddr(l, want)

@@ -15,35 +15,36 @@ import (
 	"github.com/ofdvr/ofdvr/internal/poll"
 )
 
-// A Watcher reports changes of what [Ensure] manages: links in the caller's namespace; and links,
-// addresses, routes, policy rules and settings in the followed namespaces, and their creation and
-// deletion. The kernel reports only changes of the settings forwarding, rp_filter and proxy_arp; the
-// other settings have to be checked periodically.
+// A Watcher reports changes of the objects that [Ensure] manages. These are links in the
+// caller's namespace, the watched namespaces themselves, and the links, addresses, routes,
+// policy rules and settings in them. Of the settings, the kernel reports only changes of
+// forwarding, rp_filter and proxy_arp. The other settings have to be checked periodically.
 type Watcher struct {
-	changed chan struct{} // capacity 1, full: a change has not been received yet
+	changed chan struct{} // capacity 1; full if a change has not been received yet
 
 	waiter poll.Waiter
 
 	mu        sync.Mutex
 	changes   Changes       // since the last Take
-	names     []string      // namespaces to follow
+	names     []string      // namespaces to watch
 	requested int           // number of calls of Follow
-	followed  int           // number of the latest call whose names are followed
+	followed  int           // number of the latest call whose names are watched
 	follows   chan struct{} // closed and replaced when followed grows
 }
 
 // Changes are the changes that a [Watcher] reports.
 type Changes struct {
-	// Links are the changed links outside, and whether they exist after the change.
+	// Links has the changed links outside. The value is true if the link exists after the
+	// change.
 	Links map[string]bool
-	// Namespaces are the followed namespaces in which something has changed, or that were
+	// Namespaces are the watched namespaces in which something has changed, or that were
 	// created, deleted or replaced.
 	Namespaces map[string]bool
 	// Replaced are the Namespaces that were created, deleted or replaced.
 	Replaced map[string]bool
-	// Added means that a namespace with a new name was created, whether followed or not.
+	// Added means that a namespace with a new name was created, even if it is not watched.
 	Added bool
-	// Lost means that events were lost: any link outside may have changed.
+	// Lost means that events were lost, so any link outside may have changed.
 	Lost bool
 }
 
@@ -66,9 +67,9 @@ func (w *Watcher) Take() Changes {
 	return c
 }
 
-// Follow sets the namespaces to watch, and returns when they are watched: later changes in them are
-// reported. They need not exist. It fails if ctx is done before that, for example because the
-// Watcher is not running.
+// Follow sets the namespaces to watch, and returns when they are watched. Later changes in
+// them are reported. They need not exist. Follow fails if ctx is done before they are watched,
+// for example because the Watcher is not running.
 func (w *Watcher) Follow(ctx context.Context, names ...string) error {
 	w.mu.Lock()
 	w.names = append([]string(nil), names...)
@@ -131,7 +132,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	return err
 }
 
-// follow makes p listen in the namespaces to follow.
+// follow makes p listen in the namespaces to watch.
 func (w *Watcher) follow(p *poller) {
 	w.mu.Lock()
 	names, request := w.names, w.requested
@@ -156,7 +157,7 @@ type poller struct {
 	mounts  int // mountinfo, which signals an exceptional condition when a mount changes
 	watched map[string]watched
 	order   []string        // the names of watched in the order of fds
-	known   map[string]bool // all names to follow, and whether they were followed before
+	known   map[string]bool // all names to watch; true for names that were watched before
 	all     map[string]bool // names of all existing namespaces
 	report  func(func(*Changes))
 }
@@ -165,8 +166,9 @@ func (p *poller) open() (err error) {
 	if p.outside, err = listen(unix.RTMGRP_LINK); err != nil {
 		return fmt.Errorf("subscribe to links: %w", err)
 	}
-	// A namespace is created or deleted by a mount or unmount. The file is not an os.File:
-	// the first poller, which would be Go's runtime, consumes the condition.
+	// A namespace is created or deleted by a mount or unmount. The file is not an os.File,
+	// because the first poller consumes the condition, and for an os.File that is Go's
+	// runtime.
 	const file = "/proc/self/mountinfo"
 	if p.mounts, err = unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		unix.Close(p.outside)
@@ -188,8 +190,8 @@ func (p *poller) drop(name string) {
 	delete(p.watched, name)
 }
 
-// follow listens in the namespaces names, as far as they exist, and in no others. It reports those that
-// were created, deleted or replaced since they were first to be followed.
+// follow listens in exactly the namespaces in names, as far as they exist. It reports
+// namespaces that were created, deleted or replaced since they were first watched.
 func (p *poller) follow(names []string) {
 	before := p.known
 	p.known = make(map[string]bool, len(names))
@@ -206,7 +208,7 @@ func (p *poller) follow(names []string) {
 			p.drop(name)
 			changed = true
 		}
-		// A namespace that cannot be entered does not exist yet; its mount is an event.
+		// If a namespace cannot be entered, it does not exist yet. Its mount will be an event.
 		if err == nil {
 			if socket, err := subscribeIn(name); err == nil {
 				p.watched[name] = watched{socket: socket, dev: st.Dev, ino: st.Ino}
@@ -246,8 +248,8 @@ func (p *poller) fds() []unix.PollFd {
 	return fds
 }
 
-// read reads the pending events and reports the changes. It returns whether a mount has changed, which
-// may be that of a namespace.
+// read reads the pending events and reports the changes. It returns true if a mount has
+// changed, which may be the mount of a namespace.
 func (p *poller) read(fds []unix.PollFd) (mounts bool) {
 	buf := make([]byte, 1<<16)
 	if fds[1].Revents != 0 {

@@ -3,7 +3,6 @@ package ovstrace
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -25,7 +24,7 @@ func Dial(ctx context.Context, dir string) (net.Conn, error) {
 }
 
 // Socket returns the path of the control socket of the ovs-vswitchd whose run directory is
-// dir. read reads a file.
+// dir. The function read reads a file.
 func Socket(read func(string) ([]byte, error), dir string) (string, error) {
 	pid, err := read(filepath.Join(dir, "ovs-vswitchd.pid"))
 	if err != nil {
@@ -44,12 +43,18 @@ func Run(ctx context.Context, conn net.Conn, bridge string, p ofproto.Packet) (s
 	return text, nil
 }
 
-// maxAnswer is how many bytes ovs-vswitchd may answer with: a MAC table of a million
-// entries has some 40 million.
+// maxAnswer is the maximum size of an answer of ovs-vswitchd in bytes. A MAC table of a
+// million entries has about 40 million bytes.
 const maxAnswer = 64 << 20
 
+// A CommandError is the error with which ovs-vswitchd answers a command.
+type CommandError string
+
+func (e CommandError) Error() string { return string(e) }
+
 // Call runs an ovs-appctl command over a connection to the control socket of ovs-vswitchd,
-// and returns its output (lib/unixctl.c: JSON-RPC 1.0).
+// and returns its output (lib/unixctl.c: JSON-RPC 1.0). The error is a [CommandError] if
+// ovs-vswitchd answers with one.
 func Call(ctx context.Context, conn net.Conn, command string, args ...string) (string, error) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
@@ -72,7 +77,7 @@ func Call(ctx context.Context, conn net.Conn, command string, args ...string) (s
 	case err != nil:
 		return "", err
 	case reply.Error != "":
-		return "", errors.New(strings.TrimSpace(reply.Error))
+		return "", CommandError(strings.TrimSpace(reply.Error))
 	}
 	return reply.Result, nil
 }

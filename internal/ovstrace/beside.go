@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// AnswerTime is how long ovs-vswitchd may take to reply; it first finishes its current
-// work.
+// AnswerTime is the time that ovs-vswitchd may take to reply. Before it replies, it finishes
+// its current work.
 const AnswerTime = 3 * time.Second
 
 // ErrRemote means that ovs-vswitchd may run on another machine, so that its control socket
 // is not reachable.
 var ErrRemote = errors.New("the control socket of ovs-vswitchd is only known if OVSDB is at a Unix socket")
 
-// DialBeside connects to the control socket of the ovs-vswitchd whose database is at
-// endpoint, unix:PATH or tcp:ADDRESS:PORT. The socket is in the directory of OVSDB's Unix
-// socket; for any other endpoint the error wraps [ErrRemote].
+// DialBeside connects to the control socket of the ovs-vswitchd whose database is at endpoint,
+// unix:PATH or tcp:ADDRESS:PORT. The socket is in the directory of OVSDB's Unix socket. For
+// any other endpoint the error wraps [ErrRemote].
 func DialBeside(ctx context.Context, endpoint string) (net.Conn, error) {
 	socket, local := strings.CutPrefix(endpoint, "unix:")
 	if !local {

@@ -7,8 +7,8 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// Compare compares the steps that [ofproto.Trace] returned with t. It returns an error that
-// shows both if the steps or the final packets differ.
+// Compare compares the steps that [ofproto.Trace] returned with t. If the steps or the final
+// packets differ, it returns an error that shows both.
 func Compare(steps []ofproto.Step, t Trace) error {
 	if len(steps) == 0 {
 		if len(t.Steps) > 0 {
@@ -35,8 +35,8 @@ func Compare(steps []ofproto.Step, t Trace) error {
 		}
 		return fmt.Errorf("the flows are\n%sbut Open vSwitch reports\n%s", &ours, lines(theirs))
 	}
-	// Open vSwitch leaves the choice of a bucket to its datapath, and at the end undoes
-	// its changes to packets that were measured with check_pkt_larger.
+	// Open vSwitch leaves the selection of a bucket to its datapath. After check_pkt_larger,
+	// it undoes its changes to the packet at the end.
 	if !whole || t.Final == "" {
 		return nil
 	}

@@ -11,17 +11,16 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// A MACEntry is an entry of a bridge's MAC table: a source address that packets had
-// recently.
+// A MACEntry is an entry of a bridge's MAC table. It has a source address of recent packets.
 type MACEntry struct {
-	Port ofproto.PortNo // by which they came; of a bond, its first
-	VLAN uint16         // 0: they had no tag, and their port has none
+	Port ofproto.PortNo // the port of the packets; for a bond, its first port
+	VLAN uint16         // 0 if the packets and their port have no tag
 	MAC  ofproto.MAC
-	Age  time.Duration // since the last of them; 0 for an entry that does not age
+	Age  time.Duration // time since the last packet; 0 for an entry that does not age
 }
 
-// MACTable returns the MAC table of a bridge (fdb/show of ovs-appctl), which
-// ovs-vswitchd tells over a connection to its control socket.
+// MACTable reads the MAC table of a bridge from ovs-vswitchd (fdb/show of ovs-appctl), over a
+// connection to its control socket.
 func MACTable(ctx context.Context, conn net.Conn, bridge string) ([]MACEntry, error) {
 	text, err := Call(ctx, conn, "fdb/show", bridge)
 	if err != nil {
@@ -34,8 +33,8 @@ func MACTable(ctx context.Context, conn net.Conn, bridge string) ([]MACEntry, er
 	return entries, nil
 }
 
-// ParseMACTable reads the output of fdb/show: a heading, and a line for each entry
-// with port, VLAN, MAC address and age in seconds (ofproto/ofproto-dpif.c).
+// ParseMACTable parses the output of fdb/show. The output has a heading, and a line for each
+// entry with port, VLAN, MAC address and age in seconds (ofproto/ofproto-dpif.c).
 func ParseMACTable(text string) ([]MACEntry, error) {
 	var out []MACEntry
 	for line := range strings.Lines(text) {
@@ -69,7 +68,7 @@ func parseMACEntry(w []string) (e MACEntry, err error) {
 	if e.MAC, err = ofproto.ParseMAC(w[2]); err != nil {
 		return e, err
 	}
-	if age, err := strconv.ParseUint(w[3], 10, 31); err == nil { // else static
+	if age, err := strconv.ParseUint(w[3], 10, 31); err == nil { // otherwise the entry is static
 		e.Age = time.Duration(age) * time.Second
 	}
 	e.Port, e.VLAN = ofproto.PortNo(port), uint16(vlan)

@@ -8,8 +8,8 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// What Open vSwitch 3.1 prints is read, with the bridge's own port and an entry
-// that was added by hand (fdb/add).
+// The output of Open vSwitch 3.1 can be parsed. It has the bridge's own port and an entry that
+// was added by hand (fdb/add).
 func TestParseMACTable(t *testing.T) {
 	got, err := ParseMACTable(" port  VLAN  MAC                Age\n    3     1  02:00:00:00:01:10    7\nLOCAL     0  02:00:00:00:00:09  299\n65279  4095  02:00:00:00:01:11  static\n")
 	want := []MACEntry{

@@ -14,14 +14,14 @@ import (
 // A Step is a flow that a packet hits.
 type Step struct {
 	Flow ofproto.Flow // without timeouts and flags
-	// Larger has the steps of packets that are larger than the limit of the flow's
-	// check_pkt_larger; the steps after this one are the steps of smaller packets. Open
+	// Larger has the further steps of packets that are larger than the limit of the flow's
+	// check_pkt_larger. The steps after this Step are the steps of smaller packets. Open
 	// vSwitch traces both cases because a trace has no packet size.
 	Larger []Step
 }
 
-// Path returns the steps of a packet that is larger than the limit of the first
-// check_pkt_larger, or of one that is not.
+// Path returns the steps of a packet. The parameter larger means that the packet is larger
+// than the limit of the first check_pkt_larger.
 func Path(steps []Step, larger bool) []Step {
 	for i := range steps {
 		if steps[i].Larger != nil && larger {
@@ -34,20 +34,20 @@ func Path(steps []Step, larger bool) []Step {
 // A Trace is the path of a packet through one bridge.
 type Trace struct {
 	Steps []Step
-	// Final is the packet at the end, as Open vSwitch prints it. Datapath is what the
-	// datapath does with such packets.
+	// Final is the packet at the end, as Open vSwitch prints it. Datapath has the datapath's
+	// actions for such packets.
 	Final, Datapath string
 }
 
 var (
 	// " 2. ip,nw_dst=10.0.2.0/24, priority 102, cookie 0xfd0675855b30e2c0"
 	flowLine = regexp.MustCompile(`^( *)(\d+)\. (?:(.*), )?priority (\d+)(?:, cookie (0x[0-9a-f]+))?$`)
-	// " 3. No match.", followed by what happens to the packet
+	// " 3. No match.", followed by the result for the packet
 	missLine = regexp.MustCompile(`^( *)(\d+)\. No match`)
 )
 
-// Parse parses the part about the given bridge of the output of ofproto/trace. The error
-// names the first line that it does not understand.
+// Parse parses the part of the output of ofproto/trace that is about the given bridge. The
+// error names the first line that cannot be parsed.
 func Parse(output, bridge string) (Trace, error) {
 	var t Trace
 	var p parser
@@ -93,7 +93,7 @@ type level struct {
 	indent  int
 	steps   []Step
 	actions string // actions of the last step, so far
-	missed  bool   // no flow matched in the end
+	missed  bool   // no flow matched at the end
 }
 
 func (p *parser) line(line string) error {
@@ -139,7 +139,7 @@ func (p *parser) line(line string) error {
 
 func (p *parser) top() *level { return &p.levels[len(p.levels)-1] }
 
-// enter makes the level of a table the current one, and returns it. The table numbers of a
+// enter makes the level of a table the current level, and returns it. The table numbers of a
 // level are right aligned at one column, except the first number of a nested level. Only
 // check_pkt_larger begins a level.
 func (p *parser) enter(upToNumber string) *level {
@@ -153,8 +153,8 @@ func (p *parser) enter(upToNumber string) *level {
 	return p.top()
 }
 
-// leave ends the current level: its steps belong to larger packets. Open vSwitch then
-// repeats the actions after check_pkt_larger.
+// leave ends the current level. Its steps belong to larger packets. Open vSwitch then repeats
+// the actions after check_pkt_larger.
 func (p *parser) leave() {
 	larger := p.top().steps
 	p.levels = p.levels[:len(p.levels)-1]
@@ -166,7 +166,7 @@ func (p *parser) leave() {
 	}
 }
 
-// close ends all levels and returns the steps of the outermost.
+// close ends all levels and returns the steps of the outermost level.
 func (p *parser) close() []Step {
 	for len(p.levels) > 1 {
 		p.leave()

@@ -70,7 +70,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// A packet without a matching flow, after check_pkt_larger and before it.
+// A packet without a matching flow is parsed, both after check_pkt_larger and before it.
 func TestParseMiss(t *testing.T) {
 	const miss = `
 bridge("br")

@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// Datapath returns what the datapath does with the packet, according to the output of
-// ofproto/trace.
+// Datapath returns the datapath's actions for the packet, from the output of ofproto/trace.
 func Datapath(output string) string {
 	for line := range strings.Lines(output) {
 		if actions, ok := strings.CutPrefix(line, "Datapath actions: "); ok {
@@ -23,10 +22,11 @@ func Floods(output string) bool {
 	return strings.Contains(output, "-> no learned MAC for destination, flooding")
 }
 
-// notPorts are datapath actions whose arguments are no ports.
+// notPorts matches datapath actions whose arguments are not ports.
 var notPorts = regexp.MustCompile(`\b(meter|recirc|hash|ct|set|push_vlan|sample|userspace)\([^()]*(\([^()]*\)[^()]*)*\)`)
 
-// Outputs reports whether the datapath outputs the packet to the port with a number, or can.
+// Outputs reports whether the datapath outputs the packet to the port with the given number,
+// or may do so.
 func Outputs(output string, port int) bool {
 	actions := notPorts.ReplaceAllString(Datapath(output), "")
 	for _, a := range strings.FieldsFunc(actions, func(r rune) bool { return strings.ContainsRune(",()", r) }) {
@@ -40,8 +40,8 @@ func Outputs(output string, port int) bool {
 // "    vm1 3/4: (system)"
 var portLine = regexp.MustCompile(`^\s+(\S+) \d+/(\d+): `)
 
-// DatapathPort returns the number that a bridge's port has in the datapath, according to
-// the output of dpif/show, and false if it has none, such as a patch port.
+// DatapathPort returns the number that a bridge's port has in the datapath, from the output of
+// dpif/show. It returns false if the port has no number there, such as a patch port.
 func DatapathPort(output, bridge, port string) (int, bool) {
 	in := false
 	for line := range strings.Lines(output) {

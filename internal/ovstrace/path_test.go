@@ -2,7 +2,7 @@ package ovstrace
 
 import "testing"
 
-// What Open vSwitch 3.1 prints.
+// The output of Open vSwitch 3.1 is parsed.
 func TestPath(t *testing.T) {
 	const output = "\nbridge(\"br-int\")\n 0. priority 0\n    NORMAL\n     -> forwarding to learned port\n\nFinal flow: unchanged\nMegaflow: recirc_id=0\nDatapath actions: "
 	for actions, want := range map[string]bool{
@@ -18,7 +18,7 @@ func TestPath(t *testing.T) {
 		}
 	}
 	if Floods(output) || !Floods("     -> no learned MAC for destination, flooding\n") {
-		t.Error("flooding is not told")
+		t.Error("flooding is not recognized")
 	}
 	const ports = "netdev@ovs-netdev: hit:0 missed:0\n  br-int:\n    br-int 65534/1: (tap)\n    pi-r1-blue 2/none: (patch: peer=pr-r1-blue)\n    vm1 1/4: (system)\n  rb-r1:\n    rb-r1 65534/2: (tap)\n    vm2 9/9: (system)\n"
 	if n, ok := DatapathPort(ports, "br-int", "vm1"); n != 4 || !ok {

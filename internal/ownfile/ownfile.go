@@ -1,6 +1,6 @@
 // Package ownfile reads, writes and replaces the daemon's files in directories that other
-// users may have written to. It checks the existence, type and owner of a path first; a
-// file that is not ours is an error and stays unchanged.
+// users may have written to. It first checks the existence, type and owner of a path. A file
+// that is not ours is an error and stays unchanged.
 //
 // A file is ours if it is a regular file that belongs to root or to the user of this
 // process and has no other name. Symbolic links are not followed.
@@ -34,8 +34,8 @@ func Dir(path string) error {
 	return CheckDir(path)
 }
 
-// MkdirAll creates the directory path and its parents if they do not exist. All users can
-// read path, whatever the umask of the process.
+// MkdirAll creates the directory path and its parents if they do not exist. All users can read
+// path, independently of the umask of the process.
 func MkdirAll(path string) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil

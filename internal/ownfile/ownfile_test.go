@@ -14,8 +14,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/hostile"
 )
 
-// impostors creates, under each name, something that is not a file of ours. world returns its observable
-// state, for comparison.
+// impostors creates objects that are not files of ours, one under each of the returned names.
+// The function world returns their observable state, for comparison.
 func impostors(t *testing.T, dir string) (names map[string]string, world func() string) {
 	t.Helper()
 	theirs := filepath.Join(t.TempDir(), "theirs")
@@ -55,7 +55,8 @@ func must2[T any](v T, err error) T {
 	return v
 }
 
-// A file that is not ours is named in the error, and neither read, written, truncated nor removed.
+// A file that is not ours is named in the error. It is not read, written, truncated or
+// removed.
 func TestForeignFilesAreUnchanged(t *testing.T) {
 	dir := t.TempDir()
 	names, world := impostors(t, dir)
@@ -83,7 +84,7 @@ func TestForeignFilesAreUnchanged(t *testing.T) {
 		}
 	}
 	if after := world(); after != before {
-		t.Errorf("it was\n%s and is\n%s", before, after)
+		t.Errorf("before\n%s\nafter\n%s", before, after)
 	}
 }
 
@@ -125,21 +126,21 @@ func TestForeignDirectories(t *testing.T) {
 		make func(dir string) (string, error)
 		want string // "" if it can be used
 	}{
-		{"a new one", func(d string) (string, error) { return d + "/a/b", nil }, ""},
-		{"one of ours", func(d string) (string, error) { return d, nil }, ""},
-		{"in a sticky one", func(d string) (string, error) { return d + "/a", os.Chmod(d, 0o777|fs.ModeSticky) }, ""},
+		{"a new directory", func(d string) (string, error) { return d + "/a/b", nil }, ""},
+		{"a directory of ours", func(d string) (string, error) { return d, nil }, ""},
+		{"in a sticky directory", func(d string) (string, error) { return d + "/a", os.Chmod(d, 0o777|fs.ModeSticky) }, ""},
 		{"by a link to its parent", func(d string) (string, error) {
 			return d + "/link/a", errors.Join(os.Mkdir(d+"/real", 0o755), os.Symlink("real", d+"/link"))
 		}, ""},
 		{"written by all", func(d string) (string, error) { return d, os.Chmod(d, 0o777) }, "can be written by other users"},
 		{"sticky", func(d string) (string, error) { return d, os.Chmod(d, 0o777|fs.ModeSticky) }, "can be written by other users"},
-		{"in one that all write", func(d string) (string, error) { return d + "/a", os.Chmod(d, 0o777) }, "can be replaced by other users"},
+		{"in a directory for all", func(d string) (string, error) { return d + "/a", os.Chmod(d, 0o777) }, "can be replaced by other users"},
 		{"a link", func(d string) (string, error) {
 			return d + "/link", errors.Join(os.Mkdir(d+"/real", 0o755), os.Symlink("real", d+"/link"))
 		}, "is a symbolic link"},
 		{"a file", func(d string) (string, error) { return d + "/file", os.WriteFile(d+"/file", nil, 0o600) }, "not a directory"},
 		{"of another user", func(d string) (string, error) { return d, os.Chown(d, 1234, -1) }, "can be written by other users"},
-		{"in that of another user", func(d string) (string, error) { return d + "/a", os.Chown(d, 1234, -1) }, "can be replaced by other users"},
+		{"in another user's", func(d string) (string, error) { return d + "/a", os.Chown(d, 1234, -1) }, "can be replaced by other users"},
 		{"written by a group", func(d string) (string, error) {
 			return d, errors.Join(os.Chown(d, -1, 1234), os.Chmod(d, 0o775))
 		}, "can be written by other users"},
@@ -162,7 +163,8 @@ func TestForeignDirectories(t *testing.T) {
 	}
 }
 
-// A socket that a process uses is not replaced, whether the process responds or not; a stale one is.
+// A socket that a process uses is not replaced, even if the process does not respond. A stale
+// socket is replaced.
 func TestListen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	first, err := Listen(t.Context(), path)
@@ -200,7 +202,7 @@ func TestListen(t *testing.T) {
 		syscall.Close(fd)
 		os.Remove(path)
 	}
-	// A socket whose backlog is full.
+	// This socket has a full backlog.
 	fd := must2(syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0))
 	defer syscall.Close(fd)
 	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(fd, 0)); err != nil {
@@ -218,7 +220,8 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// A file that replaces the socket is neither removed with the listener nor gets its permissions.
+// If another file replaces the socket, the file is not removed with the listener. Its
+// permissions are not changed.
 func TestListenerKeepsReplacement(t *testing.T) {
 	dir := t.TempDir()
 	path, theirs := filepath.Join(dir, "s"), filepath.Join(dir, "theirs")

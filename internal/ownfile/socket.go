@@ -28,7 +28,7 @@ func Listen(ctx context.Context, path string) (*Listener, error) {
 		return nil, err
 	}
 	l := &Listener{UnixListener: ln.(*net.UnixListener), path: path}
-	l.SetUnlinkOnClose(false) // by then another file may have the name
+	l.SetUnlinkOnClose(false) // when the listener is closed, another file may have the name
 	if l.file, err = os.Lstat(path); err != nil {
 		ln.Close()
 		return nil, err

@@ -52,7 +52,7 @@ func find(local, remote netip.AddrPort) (socket, error) {
 		return socket{}, fmt.Errorf("look for the socket at %v: %w", local, err)
 	}
 	for _, a := range answers {
-		// The kernel may return a socket that listens at the address.
+		// The kernel may return another socket that listens at the address.
 		if s, ok := parseAnswer(a); ok && same(s.local, local) && same(s.remote, remote) {
 			return s, nil
 		}
@@ -84,7 +84,7 @@ func same(a, b netip.AddrPort) bool {
 	return a.Port() == b.Port() && a.Addr().WithZone("") == b.Addr().WithZone("")
 }
 
-// unusable reports whether the query does not even find our own end of the connection: then
+// unusable reports whether the query fails to find our own end of the connection. In that case
 // the kernel lacks the module inet_diag or tcp_diag.
 func unusable(us, peer netip.AddrPort) bool {
 	_, err := find(us, peer)

@@ -17,10 +17,10 @@ import (
 // ErrElsewhere means that the other end of a connection is not on this machine.
 var ErrElsewhere = errors.New("the peer is not on this machine")
 
-// Of returns the user ID of the process at the other end of nc, which is a TCP or Unix
-// connection, or TLS over one. The error wraps [ErrElsewhere] if the other end is on
-// another machine or in a network namespace with its own addresses. Any other error means
-// that the peer is on this machine and its user is unknown.
+// Of returns the user ID of the process at the other end of nc. The connection is a TCP or
+// Unix connection, or TLS over such a connection. The error wraps [ErrElsewhere] if the other
+// end is on another machine or in a network namespace with its own addresses. Any other error
+// means that the peer is on this machine and its user is unknown.
 func Of(nc net.Conn) (uid uint32, err error) {
 	if t, ok := nc.(*tls.Conn); ok {
 		nc = t.NetConn()
@@ -79,14 +79,14 @@ func ofTCP(us, peer netip.AddrPort) (uint32, error) {
 }
 
 // here reports whether the peer of a connection is in our network namespace. A loopback
-// address at either end is sufficient.
+// address at either end proves that.
 func here(us, peer netip.Addr) bool {
 	if us.IsLoopback() || peer.IsLoopback() || us.WithZone("") == peer.WithZone("") {
 		return true
 	}
 	routes, err := netlink.RouteGet(peer.AsSlice())
 	if err != nil {
-		return false // no route to peer although a connection from it exists: the address is not ours
+		return false // there is no route to peer although a connection from it exists, so the address is not ours
 	}
 	for _, r := range routes {
 		if r.Type == unix.RTN_LOCAL {
@@ -96,8 +96,8 @@ func here(us, peer netip.Addr) bool {
 	return false
 }
 
-// A socket is what the kernel reports about a socket. It reports user 0 for a socket that no
-// process has open any more; such a socket has no inode.
+// A socket has the kernel's data about a socket. If no process has the socket open any more,
+// the kernel reports user 0 and no inode.
 type socket struct {
 	local, remote netip.AddrPort
 	state         uint8

@@ -25,7 +25,7 @@ func skip(t *testing.T, why any) {
 	t.Skip(why)
 }
 
-// as calls f as a user, who owns the sockets that f creates.
+// as calls f with the given user ID, so that the user owns the sockets that f creates.
 func as(t *testing.T, uid int, f func()) {
 	t.Helper()
 	if uid != os.Geteuid() && os.Geteuid() != 0 {
@@ -33,7 +33,7 @@ func as(t *testing.T, uid int, f func()) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked, so that the thread ends with the goroutine
 		none := ^uintptr(0)
 		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, none, uintptr(uid), none); errno != 0 { // changes only this thread
 			done <- errno
@@ -73,8 +73,9 @@ func listen(t *testing.T, network, addr string) net.Listener {
 	return ln
 }
 
-// The user of a peer on this machine is found for every kind of connection: IPv4, IPv6, IPv4 to a dual-stack
-// socket, from any loopback address, bound to one, or over a Unix socket.
+// The user of a peer on this machine is found for every kind of connection: IPv4, IPv6, IPv4
+// to a dual-stack socket, from any loopback address, from a bound address, or over a Unix
+// socket.
 func TestUserOfPeer(t *testing.T) {
 	bound := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 7, 7, 7)}}
 	mapped := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP("::ffff:127.0.0.1")}}
@@ -127,7 +128,7 @@ func TestUserOfMappedPeer(t *testing.T) {
 			t.Errorf("%s: user %d, %v", addr, got, err)
 		}
 	}
-	// An IPv6 socket that connects to a mapped address.
+	// This IPv6 socket connects to a mapped address.
 	var fd int
 	var err error
 	as(t, nobody, func() {
@@ -149,7 +150,8 @@ func TestUserOfMappedPeer(t *testing.T) {
 	}
 }
 
-// The kernel reports root as the owner of a socket that no process has open. This is not used.
+// The kernel reports root as the owner of a socket that no process has open. Of does not use
+// it.
 func TestClosedPeerIsNotRoot(t *testing.T) {
 	accepted, dialed := meet(t, nobody, listen(t, "tcp", "127.0.0.1:0"), net.Dialer{})
 	dialed.Close()
@@ -175,7 +177,7 @@ func TestProcAgrees(t *testing.T) {
 			t.Errorf("%s: /proc has %+v, %v, the kernel reports %+v", addr, read, err, asked)
 		}
 		if unusable(us, peer) {
-			t.Error("the kernel does not find our own socket")
+			t.Error("the kernel does not find the test's socket")
 		}
 		if s, err := findInProc(netip.AddrPortFrom(peer.Addr(), 1), us); err != errNoSocket {
 			t.Errorf("a missing socket: %+v, %v", s, err)
@@ -195,8 +197,8 @@ func TestListenerIsNotThePeer(t *testing.T) {
 	}
 }
 
-// A peer address that is not this machine's, and a loopback address at only one end, as with a firewall that
-// rewrites addresses.
+// A peer with an address of another machine is not here. A loopback address at only one end,
+// as with a firewall that rewrites addresses, is here.
 func TestPeerIsLocal(t *testing.T) {
 	for _, c := range []struct {
 		us, peer string

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// findInProc is find for a kernel without the module: it reads the list of all sockets.
+// findInProc replaces find on a kernel without the module. It reads the list of all sockets.
 func findInProc(local, remote netip.AddrPort) (socket, error) {
 	for _, name := range []string{"/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"} {
 		f, err := os.Open(name)
@@ -56,8 +56,8 @@ func scan(r io.Reader, local, remote netip.AddrPort) (socket, error) {
 	return socket{}, errNoSocket
 }
 
-// procAddr parses ADDRESS:PORT, whose address consists of 32-bit words in host byte order. It
-// returns the zero AddrPort if s is malformed.
+// procAddr parses ADDRESS:PORT. The address consists of 32-bit words in host byte order.
+// procAddr returns the zero AddrPort if s is malformed.
 func procAddr(s string) netip.AddrPort {
 	host, port, _ := strings.Cut(s, ":")
 	b, err := hex.DecodeString(host)

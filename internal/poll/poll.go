@@ -1,6 +1,5 @@
-// Package poll waits for file descriptors on one goroutine, which other goroutines can
-// wake. It is for descriptors that Go's runtime does not support well, such as pidfds and
-// mountinfo.
+// Package poll waits for file descriptors on one goroutine, and other goroutines can wake it.
+// It is for descriptors that Go's runtime does not support well, such as pidfds and mountinfo.
 package poll
 
 import (
@@ -34,9 +33,9 @@ func (w *Waiter) Running() bool {
 	return w.wake != 0
 }
 
-// Run repeatedly waits for the file descriptors that prepare returns, for at most the number
-// of milliseconds that it returns, or without limit for -1. After each wait it calls handle
-// with the descriptors and whether it was woken. The error is never nil; it is ctx's cause
+// Run waits repeatedly. Before each wait it calls prepare, which returns file descriptors and
+// the maximum time in milliseconds, or -1 for no limit. After each wait it calls handle with
+// the descriptors and whether Wake ended the wait. The error is never nil; it is ctx's cause
 // if ctx was canceled.
 func (w *Waiter) Run(ctx context.Context, prepare func() ([]unix.PollFd, int), handle func(fds []unix.PollFd, woken bool)) error {
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)

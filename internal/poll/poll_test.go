@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Run reports a ready file descriptor, a wake-up and a timeout, each by itself, and ends with its context.
+// Run reports a ready file descriptor, a wake-up and a timeout separately. It ends with its
+// context.
 func TestRun(t *testing.T) {
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {

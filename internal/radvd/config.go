@@ -18,10 +18,10 @@ type Router struct {
 type Interface struct {
 	ID             string
 	Tap            string
-	Down           bool // it currently sends nothing
+	Down           bool // the interface currently sends nothing
 	Managed, Other bool
-	Lifetime       int // lifetime as a default router in seconds: 0, or Interval to 9000
-	Interval       int // longest time between advertisements in seconds, 4–1800
+	Lifetime       int // lifetime as a default router in seconds; 0, or from Interval to 9000
+	Interval       int // maximum time between advertisements in seconds, 4–1800
 	MTU            int // bytes; 0 if not advertised
 	Prefixes       []Prefix
 }
@@ -33,8 +33,8 @@ type Prefix struct {
 	Valid, Preferred   int // lifetimes in seconds; 1<<32-1 is infinity
 }
 
-// config returns the configuration file of r (radvd.conf(5)), nil if no interface is up. A
-// tap may be missing: radvd waits for it.
+// config returns the configuration file of r (radvd.conf(5)), or nil if no interface is up. A
+// tap may be missing, because radvd waits for it.
 func config(r *Router) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Router %s. ofdvr writes this file.\n", r.ID)

@@ -61,7 +61,7 @@ func TestRadvdAcceptsConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := exec.Command(binary, "-c", "-C", name, "-p", name+".pid", "-m", "stderr_clean").CombinedOutput()
-	if err != nil && !strings.Contains(string(out), "socket") { // it may lack the permission to open a socket
+	if err != nil && !strings.Contains(string(out), "socket") { // the test may lack the permission to open a socket
 		t.Errorf("%v\n%s", err, out)
 	}
 	for line := range strings.Lines(string(out)) {
@@ -74,7 +74,7 @@ func TestRadvdAcceptsConfig(t *testing.T) {
 func TestConfigLeaves(t *testing.T) {
 	conf := config(&example)
 	if example.leaves(conf) || example.leaves(nil) {
-		t.Error("an unchanged configuration leaves")
+		t.Error("leaves returns true for an unchanged configuration")
 	}
 	all := example.Interfaces
 	less := Router{Interfaces: all[1:]}

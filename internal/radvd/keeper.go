@@ -23,13 +23,13 @@ import (
 	"github.com/ofdvr/ofdvr/internal/poll"
 )
 
-// The delays before a radvd that ended is restarted: a second at first, then twice as long
-// each time, until it has run for wellRun.
+// A radvd that ended is restarted after a delay. The delay is a second at first, and doubles
+// each time until radvd has run for wellRun.
 const (
 	firstDelay = time.Second
 	mostDelay  = time.Minute
 	wellRun    = time.Minute
-	lookAgain  = 10 * time.Second // if radvd is not installed
+	lookAgain  = 10 * time.Second // delay if radvd is not installed
 )
 
 // A Keeper runs a radvd for each router that sends advertisements. Its methods may be called
@@ -38,7 +38,7 @@ type Keeper struct {
 	dir     string // absolute
 	log     *zap.Logger
 	sampled *zap.Logger   // for lines that machines can cause
-	changed chan struct{} // capacity 1, full: a change has not been received yet
+	changed chan struct{} // capacity 1; full if a change has not been received yet
 	binary  func() (string, error)
 	in      func(namespace string, f func() error) error
 	isIn    func(namespace string, pid int) bool
@@ -48,20 +48,20 @@ type Keeper struct {
 	mu      sync.Mutex
 	routers map[string]*state // by the base name of their files
 	unused  []int             // file descriptors that Run may be waiting for, and must close
-	again   time.Time         // when to retry failures other than starts; zero if none
+	again   time.Time         // when to retry after failures other than of starts; zero if there are none
 }
 
 // A state is the state of a router's radvd.
 type state struct {
 	id     string   // ID of the router, "" if unknown
-	proc   *process // nil: not running
-	loaded []byte   // the configuration that it has loaded; nil if unknown
+	proc   *process // nil if radvd is not running
+	loaded []byte   // the configuration that radvd has loaded; nil if unknown
 	exited bool     // proc has ended and has not been reaped
 	since  time.Time
 
 	delay time.Duration // delay after the next failure
 	due   time.Time     // when to retry; zero means immediately
-	why   string        // why it is not running
+	why   string        // the reason that radvd is not running
 
 	logged   int64  // bytes of its log that have been read
 	lastLine string // last line of the log
@@ -77,8 +77,8 @@ func NewKeeper(dir string, log *zap.Logger) (*Keeper, error) {
 		binary: lookPath, in: namespace.Enter, isIn: namespace.Has, routers: make(map[string]*state)}, nil
 }
 
-// Changed returns a channel that receives a value when [Keeper.Ensure] should be called: a
-// radvd has ended, or its retry is due.
+// Changed returns a channel that receives a value when [Keeper.Ensure] should be called,
+// because a radvd has ended or its retry is due.
 func (k *Keeper) Changed() <-chan struct{} { return k.changed }
 
 // baseLen is the length of the base name of a router's files, in hexadecimal digits.
@@ -88,9 +88,10 @@ func (k *Keeper) base(router string) string {
 	return filepath.Join(k.dir, fmt.Sprintf("%x", sha256.Sum256([]byte(router)))[:baseLen])
 }
 
-// End stops every radvd that advertises something that none of routers should advertise any
-// more, including those of other routers. Each sends final advertisements while its taps
-// exist. [Keeper.Ensure] restarts those that are still needed.
+// End stops every radvd that advertises something that its router in routers should no longer
+// advertise, and every radvd of a router that is not in routers. Each radvd sends final
+// advertisements while its taps exist. [Keeper.Ensure] restarts the processes that are still
+// needed.
 func (k *Keeper) End(routers []Router) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -193,9 +194,8 @@ func (k *Keeper) ensure(r *Router) error {
 	return nil
 }
 
-// find returns the state of the radvd with a base name, of router id. A process that was
-// started by an earlier program keeps running; the configuration that it has loaded is
-// unknown.
+// find returns the state of the radvd with a base name, of router id. A process that an
+// earlier program started keeps running. Its loaded configuration is unknown.
 func (k *Keeper) find(base, id string) (*state, error) {
 	s := k.routers[base]
 	if s == nil {
@@ -259,7 +259,7 @@ func (k *Keeper) start(base string, s *state, r *Router, conf []byte) error {
 		return fail(fmt.Errorf("start radvd: %w", err))
 	}
 	pid := cmd.Process.Pid
-	cmd.Process.Release() // its end is detected through its pidfd
+	cmd.Process.Release() // the pidfd reports its end
 	p, err := openProcess(pid)
 	if err == nil && p == nil {
 		err = errors.New("the process does not exist") // impossible, because it has not been reaped
@@ -273,7 +273,7 @@ func (k *Keeper) start(base string, s *state, r *Router, conf []byte) error {
 }
 
 // radvdUser is the user that radvd switches to after it has opened its socket, if that user
-// exists: root should not parse messages from machines.
+// exists. Then messages from machines are not parsed as root.
 const radvdUser = "radvd"
 
 // lookPath finds radvd even if the daemon was started with a user's PATH.
@@ -330,8 +330,8 @@ func (k *Keeper) drop(s *state) {
 	s.proc, s.loaded, s.exited = nil, nil, false
 }
 
-// lockable creates the file in which radvd writes its PID. radvd locks the file, and does
-// not start if it cannot, so other users must not be able to open it.
+// lockable creates the file in which radvd writes its PID. radvd locks the file. If it cannot
+// lock the file it does not start, so other users must not be able to open it.
 func lockable(name string) error {
 	f, err := ownfile.Open(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// radvd is a stub that handles files and signals like radvd.
+// radvd is a stub that handles files and signals like the real radvd.
 func radvd(how string) int {
 	arg := func(name string) string {
 		for i, a := range os.Args {
@@ -95,7 +95,7 @@ func running(taps ...string) Router {
 	return r
 }
 
-// ensure returns the PID of r's radvd after that has read its configuration.
+// ensure waits until r's radvd has read its configuration, and returns the PID.
 func ensure(t *testing.T, k *Keeper, r Router) int {
 	t.Helper()
 	if problems := k.Ensure([]Router{r}); len(problems) > 0 {
@@ -168,7 +168,7 @@ func TestEnsure(t *testing.T) {
 		t.Fatal(err)
 	}
 	if alive(pid) {
-		t.Errorf("process %d did not end for the interface that left", pid)
+		t.Errorf("process %d did not end although an interface was removed", pid)
 	}
 	last := ensure(t, k, running("a"))
 	if last == pid {
@@ -229,7 +229,7 @@ func TestKilled(t *testing.T) {
 		!strings.HasSuffix(problems[0], "trying again in 1s") {
 		t.Errorf("problems %q", problems)
 	}
-	<-k.Changed() // its retry is due
+	<-k.Changed() // the retry is due
 	if now := ensure(t, k, running("a")); now == pid {
 		t.Errorf("process %d is alive", now)
 	}
@@ -344,8 +344,8 @@ func run(t *testing.T, k *Keeper) {
 	t.Cleanup(func() { <-done })
 }
 
-// A configuration that could not be written, as on a full disk, is written when that is possible: Changed
-// requests a retry without any other event, and radvd keeps running meanwhile.
+// If a configuration cannot be written, as on a full disk, it is written later. Changed
+// requests a retry without any other event, and radvd keeps running in the meantime.
 func TestWriteFails(t *testing.T) {
 	k := newKeeper(t, t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
@@ -382,8 +382,8 @@ func TestWriteFails(t *testing.T) {
 	}
 }
 
-// Files in radvd's directory that are not ours are not read, written, followed or removed, and neither is a
-// directory behind a symbolic link.
+// Files in radvd's directory that are not ours are not read, written, followed or removed. A
+// directory behind a symbolic link is not used.
 func TestForeignFilesAreUnchanged(t *testing.T) {
 	theirs, dir := t.TempDir(), t.TempDir()
 	for _, name := range []string{"0123456789abcdef.conf", "host.conf", "x.log"} {
@@ -424,7 +424,7 @@ func TestForeignFilesAreUnchanged(t *testing.T) {
 		}
 		k = newKeeper(t, theirs) // retries immediately
 	}
-	if err := k.End(nil); err != nil { // only 0123456789abcdef has the form of our names
+	if err := k.End(nil); err != nil { // only 0123456789abcdef has the format of our names
 		t.Error(err)
 	}
 	for _, name := range []string{"host.conf", "x.log"} {

@@ -16,7 +16,7 @@ import (
 // maxLog is the size in bytes at which a log is truncated.
 const maxLog = 64 << 10
 
-// sampled returns a logger for lines that machines can cause repeatedly: it logs a few lines
+// sampled returns a logger for lines that machines can cause repeatedly. It logs a few lines
 // per minute.
 func sampled(log *zap.Logger) *zap.Logger {
 	return log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
@@ -44,7 +44,7 @@ func (k *Keeper) follow(base string, s *state) {
 		return
 	}
 	end := strings.LastIndexByte(string(data), '\n') + 1
-	if end == 0 && len(data) == maxLog { // a line without end
+	if end == 0 && len(data) == maxLog { // a line without an end
 		end = maxLog
 	}
 	s.logged += int64(end)

@@ -28,7 +28,7 @@ type process struct {
 	fd  int // pidfd_open(2)
 }
 
-// findProcess returns the radvd whose files have the given base name, nil if it is not
+// findProcess returns the radvd whose files have the given base name, or nil if it is not
 // running. It checks that the process is that radvd.
 func findProcess(base string) (*process, error) {
 	text, err := ownfile.ReadFile(base + pidFile)
@@ -54,7 +54,7 @@ func findProcess(base string) (*process, error) {
 	return p, nil
 }
 
-// openProcess returns the process with a PID, nil if it does not exist.
+// openProcess returns the process with a PID, or nil if it does not exist.
 func openProcess(pid int) (*process, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	switch {
@@ -85,7 +85,7 @@ func (p *process) signal(sig unix.Signal) error {
 	return nil
 }
 
-// How long a radvd may take to end: it only has to send its final advertisements.
+// A radvd may take these times to end. It only has to send its final advertisements.
 const (
 	endPatience  = 2 * time.Second
 	killPatience = time.Second
@@ -108,8 +108,8 @@ func (p *process) stop() error {
 	return nil
 }
 
-// reap reaps p if it is a child of this program, and returns its exit status as text, "" if
-// that is unknown.
+// reap reaps p if it is a child of this program. It returns the exit status as text, or "" if
+// it is unknown.
 func (p *process) reap() string {
 	var status unix.WaitStatus
 	for {

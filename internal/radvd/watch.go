@@ -47,8 +47,8 @@ func (k *Keeper) Run(ctx context.Context) error {
 	return err
 }
 
-// watchLogs returns an inotify descriptor for the directory, or -1 if inotify is not
-// available: then logs are read only when Ensure is called.
+// watchLogs returns an inotify descriptor for the directory. If inotify is not available, it
+// returns -1, and logs are read only when Ensure is called.
 func (k *Keeper) watchLogs() int {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
@@ -64,8 +64,8 @@ func (k *Keeper) watchLogs() int {
 	return -1
 }
 
-// waitFor returns the descriptors to wait for, the first of which is logs, and the time until
-// which to wait; zero means without limit.
+// waitFor returns the descriptors to wait for, and the end of the wait. The first descriptor
+// is logs. A zero time means no limit.
 func (k *Keeper) waitFor(logs int) (fds []unix.PollFd, due time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

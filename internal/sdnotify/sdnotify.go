@@ -22,21 +22,22 @@ const (
 // Status returns a one-line description of the state for people.
 func Status(text string) string { return "STATUS=" + strings.Join(strings.Fields(text), " ") }
 
-// patience is the longest time that sending may block.
+// patience is the maximum time that sending may block.
 const patience = time.Second
 
 // A Notifier sends states to a service manager. The zero Notifier has no service manager and
 // sends nothing.
 type Notifier struct {
-	// Watchdog is the longest time between two Alive states; after that the service
-	// manager considers the program hung. Zero: there is no watchdog.
+	// Watchdog is the maximum time between two Alive states. After that the service manager
+	// considers the program hung. Zero means that there is no watchdog.
 	Watchdog time.Duration
 
-	socket string // "" for none
+	socket string // "" if there is no service manager
 }
 
-// FromEnvironment returns the Notifier for the service manager that started the program, if
-// any. sd_notify(3) and sd_watchdog_enabled(3) define the environment variables.
+// FromEnvironment returns the Notifier for the service manager that started the program. If
+// there is none, it returns the zero Notifier. sd_notify(3) and sd_watchdog_enabled(3) define
+// the environment variables.
 func FromEnvironment() (Notifier, error) {
 	n := Notifier{socket: os.Getenv("NOTIFY_SOCKET")}
 	usec, pid := os.Getenv("WATCHDOG_USEC"), os.Getenv("WATCHDOG_PID")

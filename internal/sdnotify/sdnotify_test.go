@@ -33,8 +33,8 @@ func fromEnvironment(t *testing.T) Notifier {
 	return n
 }
 
-// States that are sent together arrive as one message with a line for each, at a socket with a path or an
-// abstract one.
+// States that are sent together arrive as one message with a line for each state. The socket
+// may have a path or be abstract.
 func TestSend(t *testing.T) {
 	for _, name := range []string{filepath.Join(t.TempDir(), "notify"), fmt.Sprintf("@ofdvr-test-%d", os.Getpid())} {
 		at := manager(t, name)
@@ -55,7 +55,8 @@ func TestSend(t *testing.T) {
 	}
 }
 
-// Without a service manager nothing is sent. If it has ended, the error has the states.
+// Without a service manager nothing is sent. If the service manager has ended, the error names
+// the states.
 func TestNoServiceManager(t *testing.T) {
 	if err := (Notifier{}).Send(Ready); err != nil {
 		t.Error(err)

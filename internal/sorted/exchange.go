@@ -1,7 +1,7 @@
 package sorted
 
-// Exchange returns s without the elements that have the keys of out, and with the elements
-// of in. Its cost depends only on the elements that differ from those of s.
+// Exchange returns s without the elements that have the keys of out, and with the elements of
+// in. Its cost depends only on the elements that change.
 func Exchange[E comparable, O Order[E]](s Set[E, O], out, in []E) Set[E, O] {
 	if len(out) == 0 || len(in) == 0 {
 		return s.Without(out...).With(in...)

@@ -1,5 +1,5 @@
 // Package sorted provides an immutable sorted set. A new version shares all unchanged parts
-// with the old one, and the difference between two versions is found without visiting the
+// with the old version. The difference between two versions is found without visiting the
 // shared parts.
 package sorted
 
@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// An Order defines how elements are sorted and which have the same key: those that compare
-// as 0. Its Compare must depend only on its type, so that the zero Set has an order.
+// An Order defines the order of elements. Elements that compare as 0 have the same key. The
+// method Compare must depend only on the type, so that the zero Set has an order.
 type Order[E any] interface {
 	Compare(a, b E) int
 }
@@ -18,7 +18,7 @@ type Order[E any] interface {
 // is immutable. Everything that its elements refer to must also be immutable.
 //
 // In a Set of n elements, k changes cost the time and memory of k chunks and of a list of
-// n/maxChunk to n/minChunk chunks; a look-up takes O(log n).
+// n/maxChunk to n/minChunk chunks. A look-up takes O(log n).
 type Set[E any, O Order[E]] struct {
 	// chunks are not empty and are never modified. If there are several, each has
 	// minChunk to maxChunk elements.
@@ -26,7 +26,7 @@ type Set[E any, O Order[E]] struct {
 	n      int
 }
 
-// Larger chunks make changes more expensive, smaller ones the list of chunks.
+// Larger chunks make changes more expensive. Smaller chunks make the list of chunks longer.
 const (
 	maxChunk = 256
 	minChunk = maxChunk / 4 // less than half, so that chunks are not joined soon after a split
@@ -39,7 +39,7 @@ func Of[E any, O Order[E]](es []E) Set[E, O] {
 	return b.set()
 }
 
-// unique returns es sorted, without elements that a later one with the same key replaces. It
+// unique returns es sorted. Of several elements with the same key it returns only the last. It
 // may return es itself.
 func unique[E any, O Order[E]](es []E) []E {
 	var o O
@@ -120,8 +120,8 @@ func (s Set[E, O]) Get(key E) (e E, ok bool) {
 	return c[i], true
 }
 
-// chunkOf returns the index of the chunk that contains key, or would contain it. s must not
-// be empty.
+// chunkOf returns the index of the chunk that contains key, or would contain it. The set s
+// must not be empty.
 func (s Set[E, O]) chunkOf(key E) int {
 	var o O
 	i, ok := slices.BinarySearchFunc(s.chunks, key, func(c []E, key E) int { return o.Compare(c[0], key) })
@@ -138,7 +138,7 @@ func (s Set[E, O]) With(es ...E) Set[E, O] { return s.rebuild(es, union[E, O]) }
 // Without returns s without the elements that have the keys of keys.
 func (s Set[E, O]) Without(keys ...E) Set[E, O] { return s.rebuild(keys, minus[E, O]) }
 
-// Keep returns the elements of s for which keep is true.
+// Keep returns the elements of s for which the function keep returns true.
 func (s Set[E, O]) Keep(keep func(E) bool) Set[E, O] {
 	var b builder[E, O]
 	for i, c := range s.chunks {
@@ -158,8 +158,8 @@ func (s Set[E, O]) Keep(keep func(E) bool) Set[E, O] {
 	return b.set()
 }
 
-// rebuild returns s with changes applied by combine. combine appends to dst the result of
-// applying changes to a chunk, which may be empty.
+// rebuild returns s with changes applied by the function combine. The function appends the
+// result of applying changes to a chunk, which may be empty, to dst.
 func (s Set[E, O]) rebuild(changes []E, combine func(dst, chunk, changes []E) []E) Set[E, O] {
 	if len(changes) == 0 {
 		return s
@@ -189,7 +189,7 @@ func (s Set[E, O]) rebuild(changes []E, combine func(dst, chunk, changes []E) []
 }
 
 // union appends to dst the elements of a and b, both sorted. If both have an element with the
-// same key, b's wins.
+// same key, the element of b wins.
 func union[E any, O Order[E]](dst, a, b []E) []E {
 	var o O
 	dst = slices.Grow(dst, len(a)+len(b))
@@ -222,7 +222,7 @@ func minus[E any, O Order[E]](dst, a, b []E) []E {
 // A builder builds a Set from its elements in order.
 type builder[E any, O Order[E]] struct {
 	chunks [][]E
-	rest   []E // elements too few for a chunk
+	rest   []E // too few elements for a chunk
 }
 
 // share adds chunks of another Set without copying, if rest is empty.

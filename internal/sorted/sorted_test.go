@@ -80,7 +80,7 @@ func TestLikeAMap(t *testing.T) {
 				keep := func(e entry) bool { return e.key >= low || e.key%sorted.MaxChunk < sorted.MinChunk/3 }
 				s = s.Keep(keep)
 				maps.DeleteFunc(m, func(k, v int) bool { return !keep(entry{k, v}) })
-			case 4: // leave little of one chunk
+			case 4: // delete most of one chunk
 				at := 0
 				for _, n := range sorted.Chunks(s) {
 					if rapid.Bool().Draw(t, "this chunk") {
@@ -156,7 +156,7 @@ func checkDiff(t *rapid.T, a, b set, am, bm model) {
 	}
 }
 
-// A reader of a difference may stop early.
+// A caller of Diff may stop early.
 func TestDiffStops(t *testing.T) {
 	a, b := sorted.Of[entry, byKey]([]entry{{1, 1}, {2, 2}}), sorted.Of[entry, byKey]([]entry{{1, 3}, {2, 4}})
 	n := 0
@@ -173,7 +173,7 @@ func TestDiffStops(t *testing.T) {
 	}
 }
 
-// A change copies few chunks, however many there are, and Diff visits only these.
+// A change of a set with any number of chunks copies few of them, and Diff visits only these.
 func TestChangesShare(t *testing.T) {
 	for _, n := range []int{1_000, 100_000} {
 		es := make([]entry, n)

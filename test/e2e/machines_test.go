@@ -128,9 +128,15 @@ func TestNoMachines(t *testing.T) {
 	mustHave(t, out, "WARNING  machines: 300 of 300 ports not seen on bridge br-int: vm1, vm2, x0, x1 and 296 more\n         → ofdvr describe port vm1 has the evidence; ", "\nNo problems, 1 warning.\n")
 	mustHave(t, s.ofdvr(0, "describe", "port", "vm1"), "Seen:        no\n             no interface of bridge br-int has its ID (external_ids:iface-id) or MAC address 02:00:00:00:01:10, and the MAC table does not have that address (it forgets an address 5m0s after the last packet")
 
-	// If ovs-vswitchd does not answer, the state of all machines is unknown, and a scrape
-	// does not wait for it.
+	// If ovs-vswitchd does not answer, the state of all machines is unknown, whatever the
+	// database says, and a scrape does not wait for it.
+	s.plug(vm("vm1", "10.0.1.10"))
+	s.sh("", "ovs-vsctl set interface vm1 external_ids:iface-id=vm1")
+	s.shown("vm1", "vm1, VLAN 1")
 	s.Switch().Kill()
 	s.shown("vm1", "unknown")
-	mustHave(t, s.ofdvr(0, "describe", "port", "vm1"), "no interface of bridge br-int has its ID or its MAC address, and the MAC table cannot be read: ")
+	if got := s.scrape()[`ofdvr_ports_seen{state="seen"}`]; got != 0 {
+		t.Errorf("%v ports are seen without ovs-vswitchd", got)
+	}
+	mustHave(t, s.ofdvr(0, "describe", "port", "vm1"), "ovs-vswitchd does not answer, so the database may be out of date: ", "→ see whether ovs-vswitchd runs")
 }

@@ -251,7 +251,7 @@ func TestDeletedIntegrationBridge(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	s.vsctl("del-br", "br-int")
-	s.reportsProblem("integration bridge br-int: it does not exist; create it with `ovs-vsctl add-br br-int`")
+	s.reportsProblem("integration bridge br-int: it does not exist; create it with `ovs-vsctl add-br br-int -- set bridge br-int datapath_type=" + lab.Datapath() + "`")
 	if err := s.AddBridge(t.Context(), "br-int"); err != nil {
 		t.Fatal(err)
 	}

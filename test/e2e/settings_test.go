@@ -84,8 +84,8 @@ func TestDoctorChangesNothing(t *testing.T) {
 		before, n := world(), transactions()
 		out, _ := s.Ofdvr(t.Context(), "doctor")
 		for _, want := range []string{"ok       Open vSwitch: of an unknown version at unix:/var/run/openvswitch/db.sock answers\n",
-			"PROBLEM  router r1: namespace qrouter-r1 is not as it should be; the repair would be: set net.ipv4.conf.all.arp_ignore=1 in qrouter-r1\n",
-			"PROBLEM  router r1: namespace qrouter-r1 is not as it should be; the repair would be: set net.ipv6.conf." + blueTap + ".accept_ra=0 in qrouter-r1\n"} {
+			"PROBLEM  router r1: namespace qrouter-r1 is not as desired; the repair would be: set net.ipv4.conf.all.arp_ignore=1 in qrouter-r1\n",
+			"PROBLEM  router r1: namespace qrouter-r1 is not as desired; the repair would be: set net.ipv6.conf." + blueTap + ".accept_ra=0 in qrouter-r1\n"} {
 			if err := lacks(out, want); err != nil {
 				return err
 			}

@@ -203,7 +203,7 @@ func (w *town) Machines(context.Context) (*machines.Evidence, error) {
 		}
 		bridge.Ports = append(bridge.Ports, row)
 	}
-	return machines.NewEvidence(&bridge, nil, nil, nil), nil
+	return machines.NewEvidence(&bridge, nil, nil, nil, nil), nil
 }
 
 // Examine has findings of each level.
