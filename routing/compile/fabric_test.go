@@ -1,0 +1,115 @@
+package compile_test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// drawFleet draws networks that span up to four hosts, and facts of the fabric bridge of the first.
+func drawFleet(t *rapid.T) (*routing.Model, compile.FabricFacts) {
+	m := &routing.Model{}
+	typ := []routing.TunnelType{routing.TunnelGeneve, routing.TunnelVXLAN}
+	underlay := rapid.SampledFrom([]string{"192.168.77.%d", "fd77::%d"}).Draw(t, "underlay")
+	for i := range rapid.IntRange(2, 4).Draw(t, "hosts") {
+		h := routing.Host{ID: fmt.Sprint("h", i+1), Tunnel: routing.Tunnel{Type: rapid.SampledFrom(typ).Draw(t, "type"), Address: netip.MustParseAddr(fmt.Sprintf(underlay, i+1))}}
+		if i > 0 && rapid.IntRange(0, 4).Draw(t, "tunnel") == 0 {
+			h.Tunnel = routing.Tunnel{}
+		}
+		m.Hosts = append(m.Hosts, h)
+	}
+	r := routing.Router{ID: "r", ARPResponder: true, NDResponder: true, EchoResponder: true, Bridge: routing.Bridge{Managed: true}}
+	for i := range rapid.IntRange(1, 3).Draw(t, "networks") {
+		n := routing.Network{ID: fmt.Sprint("n", i), MTU: 1400, VNI: uint32(100 + i), Broadcast: routing.Broadcast(rapid.IntRange(0, 2).Draw(t, "broadcast"))}
+		m.Networks = append(m.Networks, n)
+		r.Interfaces = append(r.Interfaces, routing.Interface{ID: "i" + n.ID, Network: n.ID, MAC: ofproto.MAC{2, 0, 0, 0, byte(i), 1},
+			Addresses: []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("10.0.%d.1/24", i)), netip.MustParsePrefix(fmt.Sprintf("fd00:%d::1/64", i))}})
+	}
+	m.Routers = append(m.Routers, r)
+	for i := range rapid.IntRange(0, 8).Draw(t, "ports") {
+		m.Ports = append(m.Ports, drawFleetPort(t, m, i))
+	}
+	facts := compile.FabricFacts{Host: "h1", Ports: compile.Ports{}, Can: compile.CanAll}
+	if rapid.IntRange(0, 4).Draw(t, "poor") == 0 {
+		facts.Can = compile.Capabilities(rapid.IntRange(0, int(compile.CanAll)).Draw(t, "can"))
+	}
+	port := func(name string) {
+		if rapid.IntRange(0, 9).Draw(t, "there") > 0 {
+			facts.Ports[name] = ofproto.PortNo(len(facts.Ports) + 1)
+		}
+	}
+	for i := range m.Networks {
+		port(m.Networks[i].FabricPort())
+	}
+	port(r.FabricPort())
+	port(routing.TunnelGeneve.PortName())
+	port(routing.TunnelVXLAN.PortName())
+	return m, facts
+}
+
+func drawFleetPort(t *rapid.T, m *routing.Model, i int) routing.Port {
+	n := rapid.IntRange(0, len(m.Networks)-1).Draw(t, "network")
+	p := routing.Port{ID: fmt.Sprint("p", i), Network: m.Networks[n].ID, MAC: ofproto.MAC{2, 0, 0, 1, byte(n), byte(i)},
+		Host: rapid.SampledFrom([]string{"", "h1", "h2", m.Hosts[len(m.Hosts)-1].ID}).Draw(t, "host")}
+	if rapid.Bool().Draw(t, "four") {
+		p.Addresses = append(p.Addresses, netip.MustParseAddr(fmt.Sprintf("10.0.%d.%d", n, 10+i)))
+	}
+	if rapid.Bool().Draw(t, "six") {
+		p.Addresses = append(p.Addresses, netip.MustParseAddr(fmt.Sprintf("fd00:%d::%d", n, 10+i)))
+	}
+	return p
+}
+
+// A fabric bridge gives back every program as equal values, and the changes from one program to
+// the next are sufficient. A recompiled program equals one that is compiled from the start.
+func TestSwitchGivesBackFabricPrograms(t *testing.T) {
+	h := lab.Boot(t)
+	sw := realSwitch{conn: connect(t, h)}
+	rapid.Check(t, func(t *rapid.T) {
+		m, facts := drawFleet(t)
+		x := routing.NewIndex(m)
+		p := compile.CompileFabric(compile.Program{}, x, facts)
+		sw.program(t, p)
+		for range 3 {
+			c := routing.Change{}
+			if i := rapid.IntRange(0, 9).Draw(t, "port"); rapid.Bool().Draw(t, "put") {
+				c.Put.Ports = []routing.Port{drawFleetPort(t, m, i)}
+			} else {
+				c.Delete.Ports = []string{fmt.Sprint("p", i)}
+			}
+			x = x.With(c)
+			p = compile.CompileFabric(p, x, facts)
+			fresh := compile.CompileFabric(compile.Program{}, x, facts)
+			if d := ofproto.Diff(p.Flows, fresh.Flows); d.Len() > 0 || !p.SameTables(fresh) {
+				t.Fatalf("recompiled program differs: %v", d)
+			}
+			sw.program(t, p)
+		}
+	})
+}
+
+// The number of flows grows linearly with the machines on other hosts.
+func TestFabricFlowsAreLinear(t *testing.T) {
+	flows := func(machines int) int {
+		m := &routing.Model{Hosts: []routing.Host{{ID: "h1", Tunnel: routing.Tunnel{Address: netip.MustParseAddr("192.168.77.1")}}, {ID: "h2", Tunnel: routing.Tunnel{Address: netip.MustParseAddr("192.168.77.2")}}},
+			Networks: []routing.Network{{ID: "n", MTU: 1400, VNI: 7}}}
+		for i := range machines {
+			m.Ports = append(m.Ports, routing.Port{ID: fmt.Sprint(i), Network: "n", MAC: ofproto.MAC{2, 0, 0, 0, byte(i >> 8), byte(i)}, Host: "h2",
+				Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})}})
+		}
+		n := m.Networks[0]
+		return compile.CompileFabric(compile.Program{}, routing.NewIndex(m), compile.FabricFacts{Host: "h1", Can: compile.CanAll,
+			Ports: compile.Ports{n.FabricPort(): 1, routing.TunnelGeneve.PortName(): 2}}).Flows.Len()
+	}
+	none, hundred, thousand := flows(0), flows(100), flows(1000)
+	if each := hundred - none; thousand-none != 10*each || each != 4*100 {
+		t.Errorf("%d flows without machines, %d with 100, %d with 1000; want 4 for each machine with one IPv4 address", none, hundred, thousand)
+	}
+}
