@@ -88,8 +88,8 @@ func (c *Controller) switchProbed(w *world, s *session, can compile.Capabilities
 	}
 }
 
-// A probedSwitch hides probes from the reconciler, because another connection of ours may be
-// adding them at the moment. It also records the times of changes.
+// A probedSwitch hides passing flows from the reconciler: learned flows, and probes, because another
+// connection of ours may be adding them at the moment. It also records the times of changes.
 type probedSwitch struct {
 	reconcile.Connected
 	changes *counters.Changes
@@ -110,17 +110,17 @@ func (p probedSwitch) Program(ctx context.Context, mods []ofproto.Mod) error {
 // Read implements [reconcile.Switch].
 func (p probedSwitch) Read(ctx context.Context, k reconcile.Known) (reconcile.Holdings, reconcile.Beyond, error) {
 	held, beyond, err := p.Connected.Read(ctx, k)
-	held.Flows = held.Flows.Without(func(f ofproto.Flow) bool { return compile.IsProbe(f.Cookie) })
+	held.Flows = held.Flows.Without(func(f ofproto.Flow) bool { return compile.IsPassing(f.Cookie) })
 	held.Groups = slices.DeleteFunc(held.Groups, func(g ofproto.GroupEntry) bool { return compile.IsProbeGroup(g.ID) })
 	held.Meters = slices.DeleteFunc(held.Meters, func(m ofproto.MeterEntry) bool { return compile.IsProbeMeter(m.ID) })
 	return held, beyond, err
 }
 
-// withoutProbes returns the updates that are not about probes. Usually these are all.
-func withoutProbes(updates []ofproto.FlowUpdate) []ofproto.FlowUpdate {
-	probes := func(u ofproto.FlowUpdate) bool { return compile.IsProbe(u.Flow.Cookie) }
-	if !slices.ContainsFunc(updates, probes) {
+// withoutPassing returns the updates that are not about passing flows. Usually these are all.
+func withoutPassing(updates []ofproto.FlowUpdate) []ofproto.FlowUpdate {
+	passing := func(u ofproto.FlowUpdate) bool { return compile.IsPassing(u.Flow.Cookie) }
+	if !slices.ContainsFunc(updates, passing) {
 		return updates
 	}
-	return slices.DeleteFunc(slices.Clone(updates), probes)
+	return slices.DeleteFunc(slices.Clone(updates), passing)
 }

@@ -262,6 +262,6 @@ func (c *Controller) received(s *session, m ofproto.Message) {
 // be dropped: it reads all flows when it starts.
 func (s *session) noticed(updates []ofproto.FlowUpdate) {
 	if rec := s.rec.Load(); rec != nil {
-		rec.Noticed(withoutProbes(updates))
+		rec.Noticed(withoutPassing(updates))
 	}
 }

@@ -14,10 +14,11 @@ const (
 	meterProbe                 = lastMeter
 )
 
-// IsProbe reports whether a flow with this cookie belongs to a probe.
-func IsProbe(c ofproto.Cookie) bool {
+// IsPassing reports whether a flow with cookie c comes and goes by itself, so that no Program has
+// it: a probe, or a flow that the switch has learned.
+func IsPassing(c ofproto.Cookie) bool {
 	role, ours := RoleOf(c)
-	return ours && role == RoleProbe
+	return ours && (role == RoleProbe || role == RoleLearned)
 }
 
 // IsProbeGroup and IsProbeMeter report whether a group or meter belongs to a probe.
