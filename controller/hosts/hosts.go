@@ -1,0 +1,362 @@
+// Package hosts knows where machines are plugged. Each host tells all others, by messages through
+// the tunnels, which machines are plugged into its integration bridge. The same messages show
+// whether the tunnels work, and whether the hosts have the same intent.
+//
+// A machine is on the host that says so. If several do, the one that is heard wins over one that is
+// not, then the one where it was plugged last, then the one that the intent names, then the one with
+// the lowest ID. If none does, it is on the host that the intent names. That another host is silent
+// alone changes nothing.
+package hosts
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+)
+
+const (
+	// Interval is the time between two hellos.
+	Interval = 5 * time.Second
+	// Silence is the time without a message after which a host is not heard.
+	Silence = 3*Interval + time.Second
+	// askAgain is the least time between two requests for a host's claims.
+	askAgain = time.Second
+)
+
+// A Frame is a message to send to a host.
+type Frame struct {
+	To   string
+	Data []byte
+}
+
+// A Table is what this host knows of all hosts. It has no clock and does no I/O. It is owned by one
+// goroutine.
+type Table struct {
+	self    string
+	version string
+	intent  string
+	started time.Time
+
+	own   map[string]claim // by port
+	seq   uint64           // of own
+	parts [][]claim        // own, as it is sent
+	peers map[string]*peer
+	next  time.Time // the next hello
+
+	claims map[string]map[string]claim // by port and host: of the peers
+}
+
+// A peer is another host.
+type peer struct {
+	started int64
+	seq     uint64
+	ports   map[string]claim // complete for started and seq
+	known   bool             // ports is known
+
+	parts   map[int][]claim // received of newer claims
+	of      int             // number of parts; 0: not known
+	newer   [2]uint64       // started and seq of parts
+	asked   time.Time
+	heard   time.Time // zero: never
+	version string
+	intent  string
+	alive   bool // at the last call of Tick or Received
+}
+
+// New returns the Table of a host without peers.
+func New(self, version string, now time.Time) *Table {
+	t := &Table{self: self, version: version, started: now, own: make(map[string]claim), peers: make(map[string]*peer), claims: make(map[string]map[string]claim)}
+	t.split()
+	return t
+}
+
+// SetPeers sets the other hosts. It returns the ports whose place may differ.
+func (t *Table) SetPeers(ids []string) (changed []string) {
+	was := t.peers
+	t.peers = make(map[string]*peer, len(ids))
+	for _, id := range ids {
+		p := was[id]
+		if p == nil {
+			p = &peer{}
+		}
+		delete(was, id)
+		t.peers[id] = p
+	}
+	for id, p := range was {
+		changed = append(changed, t.replace(id, p, nil)...)
+	}
+	t.next = time.Time{}
+	return changed
+}
+
+// SetIntent sets the digest of this host's intent.
+func (t *Table) SetIntent(digest string) { t.intent = digest }
+
+// SetOwn sets the ports whose machines are plugged here, each with the time since when; zero means
+// since before the daemon started. It returns the ports whose place may differ, and what to send.
+func (t *Table) SetOwn(ports map[string]time.Time) (changed []string, send []Frame) {
+	for id := range t.own {
+		if _, there := ports[id]; !there {
+			delete(t.own, id)
+			changed = append(changed, id)
+		}
+	}
+	for id, since := range ports {
+		c := claim{Port: id}
+		if !since.IsZero() {
+			c.Since = since.UnixNano()
+		}
+		if old, there := t.own[id]; !there || old != c {
+			t.own[id] = c
+			changed = append(changed, id)
+		}
+	}
+	if len(changed) == 0 {
+		return nil, nil
+	}
+	t.seq++
+	t.split()
+	for _, id := range t.sorted() {
+		send = append(send, t.all(id)...)
+	}
+	return changed, send
+}
+
+// split divides own into parts.
+func (t *Table) split() {
+	t.parts = [][]claim{nil}
+	size := 0
+	for _, id := range slices.Sorted(maps.Keys(t.own)) {
+		c := t.own[id]
+		text, _ := json.Marshal(c) // a string and a number
+		if size += len(text) + 1; size > maxText {
+			t.parts, size = append(t.parts, nil), len(text)+1
+		}
+		last := &t.parts[len(t.parts)-1]
+		*last = append(*last, c)
+	}
+}
+
+func (t *Table) sorted() []string { return slices.Sorted(maps.Keys(t.peers)) }
+
+func (t *Table) message() message {
+	return message{Host: t.self, Started: t.started.UnixNano(), Claims: t.seq, Parts: len(t.parts)}
+}
+
+// all returns the messages with all claims.
+func (t *Table) all(to string) (out []Frame) {
+	for i, part := range t.parts {
+		m := t.message()
+		m.Part, m.Ports = i+1, part
+		out = append(out, Frame{to, m.frame()})
+	}
+	return out
+}
+
+func (t *Table) hello() message {
+	m := t.message()
+	m.Version, m.Intent = t.version, t.intent
+	return m
+}
+
+// Probe returns a message that asks a host for an echo of n.
+func (t *Table) Probe(host string, n uint64) Frame {
+	m := t.hello()
+	m.Probe = n
+	return Frame{host, m.frame()}
+}
+
+// Tick returns the messages that are due, the time of the next, and the ports whose place may
+// differ because a host is not heard any more.
+func (t *Table) Tick(now time.Time) (send []Frame, next time.Time, changed []string) {
+	for _, id := range t.sorted() {
+		changed = append(changed, t.judge(t.peers[id], now)...)
+	}
+	if now.Before(t.next) {
+		return nil, t.next, changed
+	}
+	t.next = now.Add(Interval)
+	for _, id := range t.sorted() {
+		send = append(send, Frame{id, t.hello().frame()})
+	}
+	return send, t.next, changed
+}
+
+// judge updates alive. It returns the ports that p claims if that has changed.
+func (t *Table) judge(p *peer, now time.Time) (changed []string) {
+	alive := !p.heard.IsZero() && now.Sub(p.heard) < Silence
+	if alive == p.alive {
+		return nil
+	}
+	p.alive = alive
+	return slices.Collect(maps.Keys(p.ports))
+}
+
+// Received handles a frame from a host. from is the ID of the host that the frame's tunnel comes
+// from. It returns what to send, the ports whose place may differ, and the answered probe, 0 for
+// none. The error says why the frame is ignored.
+func (t *Table) Received(from string, frame []byte, now time.Time) (send []Frame, changed []string, echo uint64, err error) {
+	m, err := parse(frame)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	p := t.peers[from]
+	if p == nil || m.Host != from {
+		return nil, nil, 0, errNotAMessage
+	}
+	p.heard = now
+	changed = t.judge(p, now)
+	if m.Part > 0 {
+		return nil, append(changed, t.part(from, p, m)...), 0, nil
+	}
+	p.version, p.intent = m.Version, m.Intent
+	if m.Want {
+		send = append(send, t.all(from)...)
+	}
+	answer := t.hello()
+	answer.Want = (!p.known || p.started != m.Started || p.seq != m.Claims) && now.Sub(p.asked) >= askAgain
+	answer.Echo = m.Probe
+	if answer.Want {
+		p.asked = now
+	}
+	if answer.Want || answer.Echo != 0 {
+		send = append(send, Frame{from, answer.frame()})
+	}
+	return send, changed, m.Echo, nil
+}
+
+// part handles a part of a host's claims. It returns the ports whose place may differ.
+func (t *Table) part(id string, p *peer, m message) (changed []string) {
+	is := [2]uint64{uint64(m.Started), m.Claims}
+	if p.known && p.started == m.Started && p.seq == m.Claims || is[0] < p.newer[0] || is[0] == p.newer[0] && is[1] < p.newer[1] {
+		return nil // known, or late
+	}
+	if is != p.newer || p.parts == nil {
+		p.newer, p.parts = is, make(map[int][]claim)
+	}
+	if p.of = m.Parts; m.Part > p.of {
+		return nil
+	}
+	p.parts[m.Part] = m.Ports
+	if len(p.parts) < p.of {
+		return nil
+	}
+	ports := make(map[string]claim)
+	for _, part := range p.parts {
+		for _, c := range part {
+			ports[c.Port] = c
+		}
+	}
+	p.started, p.seq, p.known, p.parts = m.Started, m.Claims, true, nil
+	return t.replace(id, p, ports)
+}
+
+// replace replaces the claims of a peer. It returns the ports that differ.
+func (t *Table) replace(id string, p *peer, ports map[string]claim) (changed []string) {
+	for port := range p.ports {
+		if _, there := ports[port]; !there {
+			if delete(t.claims[port], id); len(t.claims[port]) == 0 {
+				delete(t.claims, port)
+			}
+			changed = append(changed, port)
+		}
+	}
+	for port, c := range ports {
+		if p.ports[port] == c {
+			continue
+		}
+		if t.claims[port] == nil {
+			t.claims[port] = make(map[string]claim)
+		}
+		t.claims[port][id] = c
+		changed = append(changed, port)
+	}
+	p.ports = ports
+	return changed
+}
+
+// Place returns the host where the machine of a port is; intended is the host that the intent
+// names, "" for none.
+func (t *Table) Place(port, intended string) string {
+	if claimants := t.claimants(port, intended); len(claimants) > 0 {
+		return claimants[0]
+	}
+	return intended
+}
+
+// Conflict returns the hosts that say that they have the machine of a port, if there are several.
+// The first has it.
+func (t *Table) Conflict(port, intended string) []string {
+	if claimants := t.claimants(port, intended); len(claimants) > 1 {
+		return claimants
+	}
+	return nil
+}
+
+// claimants returns the hosts that claim a port; the first has it.
+func (t *Table) claimants(port, intended string) []string {
+	own, here := t.own[port]
+	others := t.claims[port]
+	if len(others) == 0 && !here {
+		return nil
+	}
+	type claimant struct {
+		host  string
+		alive bool
+		since int64
+	}
+	var all []claimant
+	if here {
+		all = append(all, claimant{t.self, true, own.Since})
+	}
+	for host, c := range others {
+		all = append(all, claimant{host, t.peers[host].alive, c.Since})
+	}
+	rank := func(is bool) int {
+		if is {
+			return 0
+		}
+		return 1
+	}
+	slices.SortFunc(all, func(a, b claimant) int {
+		return cmp.Or(cmp.Compare(rank(a.alive), rank(b.alive)), cmp.Compare(b.since, a.since),
+			cmp.Compare(rank(a.host == intended), rank(b.host == intended)), cmp.Compare(a.host, b.host))
+	})
+	out := make([]string, len(all))
+	for i := range all {
+		out[i] = all[i].host
+	}
+	return out
+}
+
+// Conflicts returns the ports that several hosts claim, of which one is this host, sorted.
+func (t *Table) Conflicts() (ports []string) {
+	for port := range t.own {
+		if len(t.claims[port]) > 0 {
+			ports = append(ports, port)
+		}
+	}
+	slices.Sort(ports)
+	return ports
+}
+
+// A State is what is known of another host.
+type State struct {
+	Host       string
+	Heard      time.Time // the last message; zero: none
+	Alive      bool
+	Version    string // of its ofdvr; "" if not known
+	SameIntent bool   // its intent has the same digest, or is not known
+	Machines   int    // plugged there
+}
+
+// States returns the states of the other hosts, by ID.
+func (t *Table) States() (out []State) {
+	for _, id := range t.sorted() {
+		p := t.peers[id]
+		out = append(out, State{id, p.heard, p.alive, p.version, p.intent == "" || p.intent == t.intent, len(p.ports)})
+	}
+	return out
+}

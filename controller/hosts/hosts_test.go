@@ -1,0 +1,212 @@
+package hosts
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// fleet connects Tables. Frames wait in a queue, from which they are delivered, lost or doubled, in
+// any order.
+type fleet struct {
+	t     *rapid.T
+	now   time.Time
+	hosts map[string]*Table
+	plug  map[string]map[string]time.Time
+	queue []flying
+}
+
+type flying struct {
+	from string
+	Frame
+}
+
+func newFleet(t *rapid.T, n int) *fleet {
+	f := &fleet{t: t, now: time.Unix(1e9, 0), hosts: make(map[string]*Table), plug: make(map[string]map[string]time.Time)}
+	for i := range n {
+		f.restart(fmt.Sprint("h", i))
+	}
+	return f
+}
+
+func (f *fleet) restart(id string) {
+	f.now = f.now.Add(time.Millisecond)
+	f.hosts[id] = New(id, "test", f.now)
+	for p := range f.plug[id] {
+		f.plug[id][p] = time.Time{}
+	}
+	if f.plug[id] == nil {
+		f.plug[id] = make(map[string]time.Time)
+	}
+	f.hosts[id].SetPeers(f.others(id))
+	f.own(id)
+}
+
+func (f *fleet) others(id string) (out []string) {
+	for i := range 4 {
+		if o := fmt.Sprint("h", i); o != id {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+func (f *fleet) own(id string) {
+	_, send := f.hosts[id].SetOwn(maps.Clone(f.plug[id]))
+	f.send(id, send)
+}
+
+func (f *fleet) send(from string, frames []Frame) {
+	for _, fr := range frames {
+		if len(fr.Data) > 1400 {
+			f.t.Fatalf("a message has %d bytes", len(fr.Data))
+		}
+		f.queue = append(f.queue, flying{from, fr})
+	}
+}
+
+func (f *fleet) deliver(i int) {
+	fr := f.queue[i]
+	f.queue = slices.Delete(f.queue, i, i+1)
+	if to := f.hosts[fr.To]; to != nil {
+		send, _, _, err := to.Received(fr.from, fr.Data, f.now)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		f.send(fr.To, send)
+	}
+}
+
+func (f *fleet) tick(d time.Duration) {
+	f.now = f.now.Add(d)
+	for _, id := range slices.Sorted(maps.Keys(f.hosts)) {
+		send, _, _ := f.hosts[id].Tick(f.now)
+		f.send(id, send)
+	}
+}
+
+// Whatever was lost, doubled or late before: once messages pass, all hosts agree where each machine
+// is, and that is a host where it is plugged, if there is one: the one where it was plugged last.
+func TestHostsAgree(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		f := newFleet(t, 4)
+		host := rapid.SampledFrom([]string{"h0", "h1", "h2", "h3"})
+		port := rapid.SampledFrom([]string{"p0", "p1", "p2", "a-port-with-a-long-name-a-port-with-a-long-name-a-port-with-a-lo"})
+		for range rapid.IntRange(0, 60).Draw(t, "steps") {
+			switch rapid.IntRange(0, 6).Draw(t, "step") {
+			case 0:
+				h, p := host.Draw(t, "host"), port.Draw(t, "port")
+				f.now = f.now.Add(time.Millisecond)
+				if _, there := f.plug[h][p]; !there {
+					f.plug[h][p] = f.now
+				}
+				f.own(h)
+			case 1:
+				h := host.Draw(t, "host")
+				delete(f.plug[h], port.Draw(t, "port"))
+				f.own(h)
+			case 2:
+				f.restart(host.Draw(t, "host"))
+			case 3:
+				f.tick(rapid.SampledFrom([]time.Duration{time.Second, Interval, Silence}).Draw(t, "time"))
+			default:
+				if len(f.queue) == 0 {
+					continue
+				}
+				i := rapid.IntRange(0, len(f.queue)-1).Draw(t, "frame")
+				switch rapid.IntRange(0, 3).Draw(t, "fate") {
+				case 0:
+					f.queue = slices.Delete(f.queue, i, i+1)
+				case 1:
+					f.queue = append(f.queue, f.queue[i])
+				default:
+					f.deliver(i)
+				}
+			}
+		}
+		for range 4 { // calm: hellos pass, and the requests for claims that they cause
+			f.tick(Interval)
+			for len(f.queue) > 0 {
+				f.deliver(0)
+			}
+		}
+		for _, p := range []string{"p0", "p1", "p2"} {
+			last, best := time.Time{}, "h1"
+			for i, h := range []string{"h1", "h0", "h2", "h3"} { // the intent names h1
+				if since, there := f.plug[h][p]; there && (since.After(last) || i > 0 && best == "h1" && !since.Before(last) && f.plug["h1"][p].IsZero() && !has(f.plug["h1"], p) && last.IsZero() && first(f, p, h)) {
+					last, best = since, h
+				}
+			}
+			for id, table := range f.hosts {
+				if got := table.Place(p, "h1"); got != best {
+					t.Fatalf("%s says that %s is on %s, want %s; plugged: %v", id, p, got, best, f.plug)
+				}
+			}
+		}
+	})
+}
+
+func has(m map[string]time.Time, p string) bool { _, ok := m[p]; return ok }
+
+// first reports whether h is the host with the lowest ID where p is plugged.
+func first(f *fleet, p, h string) bool {
+	for _, o := range []string{"h0", "h1", "h2", "h3"} {
+		if has(f.plug[o], p) {
+			return o == h
+		}
+	}
+	return false
+}
+
+// A host that is not heard keeps its machines, unless another host says that it has them.
+func TestSilenceMovesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		f := newFleet(t, 4)
+		f.plug["h2"]["p"] = f.now.Add(time.Second)
+		f.own("h2")
+		f.tick(Interval)
+		for len(f.queue) > 0 {
+			f.deliver(0)
+		}
+		delete(f.hosts, "h2") // its daemon died
+		for range 5 {
+			f.tick(Silence)
+			for len(f.queue) > 0 {
+				f.deliver(0)
+			}
+		}
+		if got := f.hosts["h0"].Place("p", "h1"); got != "h2" {
+			t.Fatalf("after silence the machine is on %s", got)
+		}
+		f.plug["h3"]["p"] = time.Time{} // found there by a daemon that has started later
+		f.own("h3")
+		for len(f.queue) > 0 {
+			f.deliver(0)
+		}
+		for _, id := range []string{"h0", "h1", "h3"} {
+			if got := f.hosts[id].Place("p", "h1"); got != "h3" {
+				t.Fatalf("%s says that the machine is on %s", id, got)
+			}
+		}
+	})
+}
+
+// Frames of other programs, and of hosts that are not in the intent, are ignored.
+func TestForeignFrames(t *testing.T) {
+	table := New("h1", "test", time.Unix(1, 0))
+	table.SetPeers([]string{"h2"})
+	hello := New("h3", "test", time.Unix(1, 0)).hello().frame()
+	for name, frame := range map[string][]byte{"empty": nil, "short": {1, 2, 3}, "other type": make([]byte, 60), "no JSON": append(header[:], "{"...), "another host's": hello,
+		"too many parts": message{Host: "h2", Part: maxParts + 1}.frame()} {
+		if _, _, _, err := table.Received("h2", frame, time.Unix(2, 0)); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if _, _, _, err := table.Received("h3", hello, time.Unix(2, 0)); err == nil {
+		t.Error("a host that is not in the intent: no error")
+	}
+}

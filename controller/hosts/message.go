@@ -1,0 +1,86 @@
+package hosts
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Messages are Ethernet frames, as tunnels carry no others, with the EtherType for local experiments
+// (IEEE 802) and JSON. The VNI is 0, which no network has.
+const (
+	EtherType = 0x88b5
+	VNI       = 0
+
+	headerLen = 14
+	maxText   = 1100 // bytes of JSON in a message, so that it passes through any tunnel
+)
+
+// The MAC addresses of frames have no meaning: a frame goes from one tunnel end to another.
+var header = [headerLen]byte{0x02, 0, 0, 0, 0, 2, 0x02, 0, 0, 0, 0, 1, EtherType >> 8, EtherType & 0xff}
+
+// A message is a hello or, with ports, a part of the sender's claims.
+type message struct {
+	Host    string `json:"host"`    // the sender
+	Started int64  `json:"started"` // when the sender's daemon started, Unix time in nanoseconds
+	Claims  uint64 `json:"claims"`  // grows with each change of the sender's claims
+
+	// Of a hello.
+	Version string `json:"version,omitempty"` // of ofdvr
+	Intent  string `json:"intent,omitempty"`  // digest
+	Want    bool   `json:"want,omitempty"`    // asks for the receiver's claims
+	Parts   int    `json:"parts,omitempty"`   // number of parts of the claims
+	Probe   uint64 `json:"probe,omitempty"`   // not 0: asks for an Echo
+	Echo    uint64 `json:"echo,omitempty"`    // the Probe that this hello answers
+
+	// Of a part.
+	Part  int     `json:"part,omitempty"` // from 1
+	Ports []claim `json:"ports,omitempty"`
+}
+
+// A claim says that a machine is plugged into the sender's integration bridge.
+type claim struct {
+	Port  string `json:"port"`
+	Since int64  `json:"since,omitempty"` // Unix time in nanoseconds; 0: since before the daemon started
+}
+
+func (c claim) since() time.Time {
+	if c.Since == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, c.Since)
+}
+
+// frame returns m as a frame.
+func (m message) frame() []byte {
+	text, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // strings and numbers only
+	}
+	return append(header[:], text...)
+}
+
+var errNotAMessage = errors.New("not a message of a host")
+
+// parse reads a frame. Padding at its end is ignored.
+func parse(frame []byte) (m message, err error) {
+	if len(frame) < headerLen || binary.BigEndian.Uint16(frame[12:]) != EtherType {
+		return m, errNotAMessage
+	}
+	text := frame[headerLen:]
+	for len(text) > 0 && text[len(text)-1] == 0 {
+		text = text[:len(text)-1]
+	}
+	if err := json.Unmarshal(text, &m); err != nil {
+		return m, fmt.Errorf("%w: %w", errNotAMessage, err)
+	}
+	if m.Host == "" || m.Part < 0 || m.Part > maxParts || m.Parts < 0 || m.Parts > maxParts {
+		return m, errNotAMessage
+	}
+	return m, nil
+}
+
+// maxParts limits the memory that a host's claims take: a host with more machines is not believable.
+const maxParts = 4096
