@@ -465,7 +465,8 @@ func TestEndpoints(t *testing.T) {
 // there as in the model.
 func TestRandomPlansOnServer(t *testing.T) {
 	s := startServer(t)
-	s.vsctl("add-br", "br-int", "--", "add-port", "br-int", "a", "--", "add-br", "c", "--", "add-port", "c", "e")
+	s.vsctl("add-br", "br-int", "--", "add-port", "br-int", "a", "--", "add-br", "c", "--", "add-port", "c", "e",
+		"--", "add-port", "br-int", "vm-x", "--", "set", "interface", "vm-x", "external_ids:iface-id=x")
 	want := s.foreign()
 	c := s.client()
 	wishes := rapid.Custom(drawDesired)
@@ -497,6 +498,7 @@ func TestRandomPlansOnServer(t *testing.T) {
 			return err == nil && st.CurCfg == after.NextCfg
 		})
 	}
+	apply(t, c, ovsdb.Desired{}) // removes the tag of vm-x
 	if got := s.foreign(); got != want {
 		t.Errorf("foreign rows were changed: from\n%s\nto\n%s", want, got)
 	}

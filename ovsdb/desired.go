@@ -2,7 +2,7 @@ package ovsdb
 
 import "fmt"
 
-// Keys of external_ids. The first six are our marks. Neutron's L2 agent, OVN and
+// Keys of external_ids. The first seven are our marks. Neutron's L2 agent, OVN and
 // other agents use the others to identify a machine's port.
 const (
 	KeyOwner     = "ofdvr-owner"     // value: Owner
@@ -10,6 +10,7 @@ const (
 	KeyInterface = "ofdvr-interface" // value: Interface.ID; absent from a bridge and its local port
 	KeyFabric    = "ofdvr-fabric"    // value: "true", in all rows of the fabric
 	KeyNetwork   = "ofdvr-network"   // value: FabricNetwork.ID
+	KeyTunnel    = "ofdvr-tunnel"    // value: Tunnel.Type
 	KeyTag       = "ofdvr-tag"       // value: the tag that we set; in Port rows that are not ours
 
 	KeyIfaceID     = "iface-id"
@@ -38,10 +39,10 @@ const (
 // acceptable to Open vSwitch and Linux. They may collide with existing rows.
 type Desired struct {
 	// IntegrationBridge is the bridge that machines are plugged into, such as
-	// br-int. We do not own it: it must exist. It may be empty if Bridges is empty.
+	// br-int. We do not own it: it must exist. It may be empty if Bridges is empty and Fabric is nil.
 	IntegrationBridge string
 	// Controller is the OpenFlow target that routing bridges connect to, such
-	// as tcp:127.0.0.1:6653. It may be empty if Bridges is empty.
+	// as tcp:127.0.0.1:6653. It may be empty if Bridges is empty and Fabric is nil.
 	Controller string
 	// Bridges are the routing bridges, in any order.
 	Bridges []Bridge
@@ -104,7 +105,7 @@ type Fabric struct {
 // A Tunnel is a tunnel port of the fabric bridge. Flows set its remote address and key.
 type Tunnel struct {
 	Name    string
-	Type    string // of the interface: geneve, vxlan
+	Type    string // of the interface, unique: geneve, vxlan
 	LocalIP string // this host's address in the underlay network
 }
 
@@ -118,7 +119,7 @@ type FabricNetwork struct {
 
 // A FabricRouter is a router with an interface on a [FabricNetwork].
 type FabricRouter struct {
-	ID   string // the router's ID, that of a Bridge
+	ID   string // the router's ID; without a Bridge of this ID, the FabricRouter is ignored
 	Port string // name of the patch port on the fabric bridge
 	Peer string // name of the patch port on the routing bridge
 }

@@ -1,5 +1,5 @@
-// Package ovsdb makes Open vSwitch's database hold the bridges, ports and
-// controller rows that routers need, and reports what the database holds.
+// Package ovsdb makes Open vSwitch's database hold the bridges, ports and controller rows
+// that routers and the fabric between hosts need, and reports what the database holds.
 //
 // The core is pure: [Plan] compares a [State] with a [Desired] and returns the
 // operations, for one transaction, that turn the one into the other, and a
@@ -8,11 +8,12 @@
 //
 // # Ownership
 //
-// Every row that the package inserts has marks in its external_ids: [KeyOwner],
-// [KeyRouter] and, in rows of a router interface, [KeyInterface]. Rows are looked up
-// by their marks, never by their names. A Bridge, Port or Controller row without the
-// owner's mark is never changed or deleted, whatever its name; an Interface row
-// belongs to its Port, and a bridge's local port to its Bridge. There is one
-// exception: our ports are added to and removed from the ports column of the
-// integration bridge.
+// Every row that the package inserts has marks in its external_ids: [KeyOwner], and
+// [KeyRouter], [KeyInterface], [KeyFabric], [KeyNetwork] and [KeyTunnel] for what it is
+// part of. Rows are looked up by their marks, never by their names. A Bridge, Port or
+// Controller row without the owner's mark is never changed or deleted, whatever its name;
+// an Interface row belongs to its Port, and a bridge's local port to its Bridge. There are
+// two exceptions: our ports are added to and removed from the ports column of the
+// integration bridge, and machines' ports on it get and lose the tags of [Desired.Tag],
+// with the mark [KeyTag].
 package ovsdb

@@ -172,6 +172,10 @@ func assign(to, v any) error {
 		}
 		*to = v.(string)
 	case **int:
+		if s, ok := v.([]int); ok && len(s) == 0 {
+			*to = nil
+			return nil
+		}
 		n := v.(int)
 		*to = &n
 	case *[]int:

@@ -38,8 +38,7 @@ func (m moves) hold(s State, ops []Op, renew map[string]bool) (now []Op, leaving
 		b := &s.Bridges[i]
 		for j := range b.Ports {
 			if port := &b.Ports[j]; renew[port.Name] && isOurs(port.ExternalIDs) && !isLocal(b, port) {
-				now, leaving = append(now, Op{Verb: Remove, Row: port.row(), Parent: b.row(),
-					Router: keyOf(port.ExternalIDs).router, Interface: keyOf(port.ExternalIDs).iface}), append(leaving, port.Name)
+				now, leaving = append(now, keyOf(port.ExternalIDs).op(Op{Verb: Remove, Row: port.row(), Parent: b.row()})), append(leaving, port.Name)
 			}
 		}
 	}
@@ -56,7 +55,7 @@ func (m moves) hold(s State, ops []Op, renew map[string]bool) (now []Op, leaving
 				if moves {
 					leaving = append(leaving, o.Row.Name)
 				}
-				waiting = append(waiting, Problem{Kind: Moving, Router: o.Router, Interface: o.Interface,
+				waiting = append(waiting, Problem{Kind: Moving, Router: o.Router, Interface: o.Interface, Fabric: o.Fabric, Network: o.Network,
 					Object: fmt.Sprintf("port %s on bridge %s", o.Row.Name, o.Parent.Name),
 					Detail: "ovs-vswitchd has not removed it from its previous bridge yet",
 					Remedy: "if this does not change, check that ovs-vswitchd runs"})

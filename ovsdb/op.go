@@ -59,6 +59,10 @@ type Op struct {
 
 	Router    string // the router's ID
 	Interface string // the router interface's ID, "" for a bridge and its controller
+	// Fabric means that the row belongs to the fabric, or is a machine's port that is
+	// tagged. Router and Network are then what the row connects, if anything.
+	Fabric  bool
+	Network string // the network's ID
 
 	// Set replaces columns as a whole. The values are string, int, []string
 	// or []int; an empty slice is an empty set.

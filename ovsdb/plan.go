@@ -9,19 +9,18 @@ import (
 // that prevent parts of d. The operations are empty if and only if nothing is left to
 // do. The order of both results is deterministic.
 //
-// A router or an interface with a [Problem] is held: its existing rows stay unchanged,
-// and the rest of d is realized. OVSDB cannot change names, so an object whose name
-// changes is replaced. Problems of the kinds [ForeignController] and [SwitchError]
-// hold nothing.
+// A router, an interface, the fabric or a part of it with a [Problem] is held: its
+// existing rows stay unchanged, and the rest of d is realized. OVSDB cannot change names,
+// so an object whose name changes is replaced. Problems of the kinds [ForeignController],
+// [SwitchError] and [TagChanged] hold nothing.
 func Plan(s State, d Desired) ([]Op, []Problem) {
 	p := &planner{
 		s: s, d: d,
-		want:         map[string]*Bridge{},
+		want:         map[key]*wantBridge{},
 		ports:        map[string]*wantPort{},
 		names:        map[string][]occupant{},
 		bridges:      map[string]*BridgeRow{},
-		heldRouters:  map[string]bool{},
-		heldIfaces:   map[key]bool{},
+		heldKeys:     map[key]bool{},
 		placeholders: map[string]string{},
 	}
 	if s.Root == "" {
@@ -40,27 +39,73 @@ func Plan(s State, d Desired) ([]Op, []Problem) {
 	p.hold()
 	p.existing()
 	p.missing()
+	p.tags()
 	return p.ops(), p.problems
 }
 
-// A key identifies a router interface or, if iface is "", a routing bridge.
-type key struct{ router, iface string }
-
-func keyOf(externalIDs map[string]string) key {
-	return key{externalIDs[KeyRouter], externalIDs[KeyInterface]}
+// A key identifies a part that is realized or held as a whole, by the marks of its rows:
+// a routing bridge (router), a router interface (router, iface), the fabric bridge
+// (fabric), one of its tunnels (fabric, tunnel), or the pair of patch ports that connects
+// it to a network (fabric, network) or a router (fabric, router).
+type key struct {
+	router, iface   string
+	fabric          bool
+	tunnel, network string
 }
 
-// A wantPort is one of the ports of a router interface.
+func keyOf(externalIDs map[string]string) key {
+	if externalIDs[KeyFabric] != "true" {
+		return key{router: externalIDs[KeyRouter], iface: externalIDs[KeyInterface]}
+	}
+	return key{fabric: true, router: externalIDs[KeyRouter], tunnel: externalIDs[KeyTunnel], network: externalIDs[KeyNetwork]}
+}
+
+// bridge returns the key of the bridge that k belongs to.
+func (k key) bridge() key {
+	if k.fabric {
+		return key{fabric: true}
+	}
+	return key{router: k.router}
+}
+
+// owner describes k's bridge in messages.
+func (k key) owner() string {
+	if k.fabric {
+		return "the fabric"
+	}
+	return fmt.Sprintf("router %q", k.router)
+}
+
+// op returns o with the objects of k.
+func (k key) op(o Op) Op {
+	o.Router, o.Interface, o.Fabric, o.Network = k.router, k.iface, k.fabric, k.network
+	return o
+}
+
+// problem returns x with the objects of k.
+func (k key) problem(x Problem) Problem {
+	x.Router, x.Interface, x.Fabric, x.Network = k.router, k.iface, k.fabric, k.network
+	return x
+}
+
+// A wantBridge is a desired bridge: a routing bridge or the fabric bridge.
+type wantBridge struct {
+	key        key
+	name       string
+	datapathID uint64
+}
+
+// A wantPort is one of the ports of a router interface or of the fabric.
 type wantPort struct {
-	key    key
-	bridge string // name of the bridge that it belongs to
-	name   string
-	what   string // for messages: patch port, tap
-	typ    string // Interface.type
-	peer   string // options:peer, patch ports only
-	mac    string // "" except for the end on the integration bridge
-	vlan   uint16 // 0 except for the end on the integration bridge
-	exists bool
+	key     key
+	bridge  string // name of the bridge that it belongs to
+	name    string
+	what    string // for messages: patch port, tap, tunnel port
+	typ     string // Interface.type
+	options map[string]string
+	mac     string // of a router interface's end on the integration bridge, "" for other ports
+	vlan    uint16 // 0 except for ports on the integration bridge
+	exists  bool
 }
 
 // An occupant is an existing object that has a name.
@@ -77,16 +122,16 @@ type planner struct {
 	s State
 	d Desired
 
-	want  map[string]*Bridge   // desired bridges, by router; empty if no router can be realized
-	ports map[string]*wantPort // ports of the desired interfaces, by name
+	want  map[key]*wantBridge  // desired bridges; empty if none can be realized
+	blist []*wantBridge        // the same, in the order of d
+	ports map[string]*wantPort // desired ports, by name
 	plist []*wantPort          // the same, in the order of d
 	names map[string][]occupant
 	br    *BridgeRow // the integration bridge, nil if it does not exist
 
 	bridges map[string]*BridgeRow // existing bridges, by name
 
-	heldRouters map[string]bool
-	heldIfaces  map[key]bool
+	heldKeys map[key]bool
 
 	placeholders              map[string]string // of bridges to insert, by name
 	serial                    int
@@ -101,7 +146,9 @@ func (p *planner) ops() []Op {
 }
 
 // held reports whether the rows with key k must stay unchanged.
-func (p *planner) held(k key) bool { return p.heldRouters[k.router] || p.heldIfaces[k] }
+func (p *planner) held(k key) bool {
+	return p.heldKeys[k] || p.heldKeys[k.bridge()] || k.fabric && k.router != "" && p.heldKeys[key{router: k.router}]
+}
 
 // index records the occupants of each name. Bridges, ports and interfaces share one
 // name space: a bridge has a port of its name, and a port an interface of its name.
@@ -110,12 +157,12 @@ func (p *planner) index() {
 	for i := range p.s.Bridges {
 		b := &p.s.Bridges[i]
 		p.bridges[b.Name] = b
-		add(b.Name, occupant{what: "bridge " + b.Name, ours: isOurs(b.ExternalIDs), key: key{router: b.Router()}, bridge: b, self: true})
+		add(b.Name, occupant{what: "bridge " + b.Name, ours: isOurs(b.ExternalIDs), key: b.key(), bridge: b, self: true})
 		for j := range b.Ports {
 			port := &b.Ports[j]
 			o := occupant{ours: isOurs(port.ExternalIDs), key: keyOf(port.ExternalIDs), bridge: b}
 			if isLocal(b, port) {
-				o.ours, o.key, o.self = isOurs(b.ExternalIDs), key{router: b.Router()}, true
+				o.ours, o.key, o.self = isOurs(b.ExternalIDs), b.key(), true
 			} else {
 				o.what = fmt.Sprintf("port %s on bridge %s", port.Name, b.Name)
 				add(port.Name, o)
@@ -132,16 +179,16 @@ func (p *planner) index() {
 
 // stays reports whether b will exist after the plan is carried out.
 func (p *planner) stays(b *BridgeRow) bool {
-	if !isOurs(b.ExternalIDs) || p.heldRouters[b.Router()] || p.isWanted(b) {
+	if !isOurs(b.ExternalIDs) || p.held(b.key()) || p.isWanted(b) {
 		return true
 	}
 	return len(b.foreignPorts()) > 0
 }
 
-// isWanted reports whether b, one of our bridges, is its router's desired bridge.
+// isWanted reports whether b, one of our bridges, is desired.
 func (p *planner) isWanted(b *BridgeRow) bool {
-	w := p.want[b.Router()]
-	return w != nil && w.Name == b.Name
+	w := p.want[b.key()]
+	return w != nil && w.name == b.Name
 }
 
 // taken returns the occupant that prevents k from using name on the given bridge.
@@ -152,7 +199,7 @@ func (p *planner) taken(name string, k key, bridge string) (occupant, bool) {
 		case !o.ours:
 			return o, true
 		case o.self:
-			if k.iface != "" || o.key.router != k.router {
+			if o.key != k {
 				return o, true
 			}
 		case o.key == k && o.bridge.Name == bridge: // o belongs to k
@@ -163,37 +210,33 @@ func (p *planner) taken(name string, k key, bridge string) (occupant, bool) {
 	return occupant{}, false
 }
 
-// hold finds the routers and interfaces that existing objects block. A held object
-// keeps its name and so may block another one; hold repeats until it finds nothing
-// new.
+// hold finds the parts that existing objects block. A held object keeps its name and so
+// may block another one; hold repeats until it finds nothing new.
 func (p *planner) hold() {
 	if p.d.Partial {
-		for _, router := range p.s.Routers() {
-			p.heldRouters[router] = p.want[router] == nil
-		}
+		p.holdUnlisted()
 	}
 	for i := range p.s.Bridges {
 		b := &p.s.Bridges[i]
-		w := p.want[b.Router()]
-		if !isOurs(b.ExternalIDs) || w == nil || w.Name == b.Name || p.heldRouters[w.Router] {
+		w := p.want[b.key()]
+		if !isOurs(b.ExternalIDs) || w == nil || w.name == b.Name || p.held(w.key) {
 			continue
 		}
 		if f := b.foreignPorts(); len(f) > 0 {
-			p.heldRouters[w.Router] = true
-			p.problem(foreignPorts(b, f, "it cannot be replaced by bridge "+w.Name))
+			p.heldKeys[w.key] = true
+			p.problem(foreignPorts(b, f, "it cannot be replaced by bridge "+w.name))
 		}
 	}
 	p.holdLinks()
 	for again := true; again; {
 		again = false
-		for i := range p.d.Bridges {
-			b := &p.d.Bridges[i]
-			if p.heldRouters[b.Router] {
+		for _, w := range p.blist {
+			if p.held(w.key) {
 				continue
 			}
-			if o, ok := p.taken(b.Name, key{router: b.Router}, b.Name); ok {
-				p.heldRouters[b.Router], again = true, true
-				p.problem(nameTaken("bridge "+b.Name, key{router: b.Router}, o))
+			if o, ok := p.taken(w.name, w.key, w.name); ok {
+				p.heldKeys[w.key], again = true, true
+				p.problem(nameTaken("bridge "+w.name, w.key, o))
 			}
 		}
 		for _, w := range p.plist {
@@ -201,8 +244,35 @@ func (p *planner) hold() {
 				continue
 			}
 			if o, ok := p.taken(w.name, w.key, w.bridge); ok {
-				p.heldIfaces[w.key], again = true, true
+				p.heldKeys[w.key], again = true, true
 				p.problem(nameTaken(w.what+" "+w.name, w.key, o))
+			}
+		}
+	}
+}
+
+// holdUnlisted holds existing routers that are not in d, and existing parts of the fabric.
+func (p *planner) holdUnlisted() {
+	wanted := make(map[key]bool)
+	for _, w := range p.plist {
+		wanted[w.key] = true
+	}
+	unlisted := func(k key) {
+		switch {
+		case p.want[k.bridge()] == nil:
+			p.heldKeys[k.bridge()] = true
+		case k.fabric && k != k.bridge() && !wanted[k]:
+			p.heldKeys[k] = true
+		}
+	}
+	for i := range p.s.Bridges {
+		b := &p.s.Bridges[i]
+		if isOurs(b.ExternalIDs) {
+			unlisted(b.key())
+		}
+		for j := range b.Ports {
+			if port := &b.Ports[j]; isOurs(port.ExternalIDs) {
+				unlisted(keyOf(port.ExternalIDs))
 			}
 		}
 	}
@@ -218,11 +288,10 @@ func (p *planner) holdLinks() {
 		link := p.d.Link(name)
 		return occupant{what: link}, link != ""
 	}
-	for i := range p.d.Bridges {
-		b := &p.d.Bridges[i]
-		if o, ok := taken(b.Name); ok && !p.heldRouters[b.Router] {
-			p.heldRouters[b.Router] = true
-			p.problem(nameTaken("bridge "+b.Name, key{router: b.Router}, o))
+	for _, w := range p.blist {
+		if o, ok := taken(w.name); ok && !p.held(w.key) {
+			p.heldKeys[w.key] = true
+			p.problem(nameTaken("bridge "+w.name, w.key, o))
 		}
 	}
 	for _, w := range p.plist {
@@ -230,17 +299,20 @@ func (p *planner) holdLinks() {
 			continue
 		}
 		if o, ok := taken(w.name); ok {
-			p.heldIfaces[w.key] = true
+			p.heldKeys[w.key] = true
 			p.problem(nameTaken(w.what+" "+w.name, w.key, o))
 		}
 	}
 }
 
 func nameTaken(object string, k key, o occupant) Problem {
-	x := Problem{Kind: NameTaken, Router: k.router, Interface: k.iface, Object: object}
+	x := k.problem(Problem{Kind: NameTaken, Object: object})
 	if o.ours {
-		x.Detail = fmt.Sprintf("the name is in use by %s of router %q, which could not be changed", o.what, o.key.router)
+		x.Detail = fmt.Sprintf("the name is in use by %s of %s, which could not be changed", o.what, o.key.owner())
 		x.Remedy = "solve the problem of that router first"
+		if o.key.fabric {
+			x.Remedy = "solve the problem of the fabric first"
+		}
 		return x
 	}
 	x.Detail = "the name is in use by " + o.what + ", which does not belong to ofdvr"
@@ -249,7 +321,7 @@ func nameTaken(object string, k key, o occupant) Problem {
 }
 
 func foreignPorts(b *BridgeRow, ports []string, why string) Problem {
-	return Problem{Kind: ForeignPorts, Router: b.Router(), Object: "bridge " + b.Name,
+	return b.key().problem(Problem{Kind: ForeignPorts, Object: "bridge " + b.Name,
 		Detail: why + ", because it has ports that do not belong to ofdvr: " + strings.Join(ports, ", "),
-		Remedy: "remove them with `ovs-vsctl del-port`"}
+		Remedy: "remove them with `ovs-vsctl del-port`"})
 }

@@ -309,9 +309,11 @@ func TestPlan(t *testing.T) {
 
 // Small sets to draw from, so that collisions are frequent.
 var (
-	someNames   = []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}
-	someRouters = []string{"r1", "r2", "r3"}
-	someIfaces  = []string{"i1", "i2", "i3", "i4"}
+	someNames    = []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"}
+	someRouters  = []string{"r1", "r2", "r3"}
+	someIfaces   = []string{"i1", "i2", "i3", "i4"}
+	someNetworks = []string{"n1", "n2"}
+	someMachines = []string{"x", "y"}
 )
 
 // drawDesired draws a desired state of a valid model: IDs and names are unique.
@@ -342,7 +344,48 @@ func drawDesired(t *rapid.T) ovsdb.Desired {
 		}
 		d.Bridges = append(d.Bridges, b)
 	}
+	if len(names) > 0 && rapid.Bool().Draw(t, "fabric?") {
+		d.Fabric = &ovsdb.Fabric{Name: next(&names), DatapathID: rapid.Uint64Range(1, 9).Draw(t, "fabric's dpid")}
+		drawFabric(t, &d, names)
+	}
+	d.Tag = drawTags(t)
+	d.Partial = rapid.IntRange(0, 3).Draw(t, "partial?") == 0
 	return d
+}
+
+// drawFabric draws the ports of d.Fabric.
+func drawFabric(t *rapid.T, d *ovsdb.Desired, names []string) {
+	f := d.Fabric
+	if len(names) > 0 && rapid.Bool().Draw(t, "tunnel?") {
+		f.Tunnels = []ovsdb.Tunnel{{Name: names[0], Type: rapid.SampledFrom([]string{"geneve", "vxlan"}).Draw(t, "type"), LocalIP: "192.0.2.1"}}
+		names = names[1:]
+	}
+	for _, n := range someNetworks[:rapid.IntRange(0, 2).Draw(t, "networks")] {
+		if len(names) >= 2 {
+			f.Networks = append(f.Networks, ovsdb.FabricNetwork{ID: n, Port: names[0], Peer: names[1], VLAN: rapid.SampledFrom([]uint16{1, 4094}).Draw(t, "network's vlan")})
+			names = names[2:]
+		}
+	}
+	for _, r := range someRouters[:rapid.IntRange(0, 2).Draw(t, "fabric's routers")] {
+		if len(names) >= 2 {
+			f.Routers = append(f.Routers, ovsdb.FabricRouter{ID: r, Port: names[0], Peer: names[1]})
+			names = names[2:]
+		}
+	}
+}
+
+// drawTags draws the tags of machines; nil for none.
+func drawTags(t *rapid.T) func(string) (ovsdb.Tag, bool) {
+	tags := map[string]ovsdb.Tag{}
+	for _, m := range someMachines {
+		if vlan := rapid.SampledFrom([]uint16{0, 1, 4094}).Draw(t, "tag of "+m); vlan > 0 {
+			tags[m] = ovsdb.Tag{Network: "n1", VLAN: vlan}
+		}
+	}
+	if rapid.IntRange(0, 3).Draw(t, "tags?") == 0 {
+		return nil
+	}
+	return func(id string) (ovsdb.Tag, bool) { t, ok := tags[id]; return t, ok }
 }
 
 // drawIDs returns external_ids, ours or foreign ones.
@@ -358,7 +401,21 @@ func drawIDs(t *rapid.T) map[string]string {
 		ids[ovsdb.KeyInterface] = rapid.SampledFrom(someIfaces).Draw(t, "of interface")
 	}
 	if rapid.Bool().Draw(t, "iface-id?") {
-		ids[ovsdb.KeyIfaceID] = "x"
+		ids[ovsdb.KeyIfaceID] = rapid.SampledFrom(someMachines).Draw(t, "iface-id")
+	}
+	if rapid.IntRange(0, 2).Draw(t, "fabric?") == 0 {
+		ids[ovsdb.KeyFabric] = "true"
+		switch rapid.IntRange(0, 3).Draw(t, "of") {
+		case 0:
+			ids[ovsdb.KeyNetwork] = rapid.SampledFrom(someNetworks).Draw(t, "of network")
+		case 1:
+			ids[ovsdb.KeyTunnel] = "geneve"
+		case 2:
+			delete(ids, ovsdb.KeyRouter)
+		}
+	}
+	if rapid.IntRange(0, 2).Draw(t, "tagged?") == 0 {
+		ids[ovsdb.KeyTag] = rapid.SampledFrom([]string{"1", "4095"}).Draw(t, "ofdvr-tag")
 	}
 	return ids
 }
@@ -468,10 +525,14 @@ func TestPlanProperties(t *testing.T) {
 			if left, p := ovsdb.Plan(after, d); len(left) > 0 {
 				t.Fatalf("round %d: left to do after %v: %v\nproblems %v, then %v\nstate %+v", round, ops, left, problems, p, after)
 			}
-			if was, is := foreign(s), foreign(after); !reflect.DeepEqual(was, is) {
+			if was, is := foreign(tagged(s, d)), foreign(after); !reflect.DeepEqual(was, is) {
 				t.Fatalf("round %d: foreign rows %v became %v\nby %v", round, was, is, ops)
 			}
 			checkPresent(t, after, d, problems)
+			checkFabric(t, after, d, problems)
+			if d.Partial {
+				checkKept(t, ops, d)
+			}
 			s = after
 		}
 		ops, _ := ovsdb.Plan(s, ovsdb.Desired{})
@@ -481,8 +542,8 @@ func TestPlanProperties(t *testing.T) {
 		}
 		for _, b := range after.Bridges {
 			for _, p := range b.Ports {
-				if p.ExternalIDs[ovsdb.KeyOwner] == ovsdb.Owner && p.Name != b.Name {
-					t.Fatalf("cleanup left %s", p.Name)
+				if p.Name != b.Name && (p.ExternalIDs[ovsdb.KeyOwner] == ovsdb.Owner || p.ExternalIDs[ovsdb.KeyTag] != "") {
+					t.Fatalf("cleanup left %+v", p)
 				}
 			}
 		}
@@ -492,8 +553,7 @@ func TestPlanProperties(t *testing.T) {
 func checkPresent(t *rapid.T, s ovsdb.State, d ovsdb.Desired, problems []ovsdb.Problem) {
 	has := func(router, iface string) bool {
 		return slices.ContainsFunc(problems, func(p ovsdb.Problem) bool {
-			holds := p.Kind != ovsdb.ForeignController && p.Kind != ovsdb.SwitchError
-			return holds && (p.Router == "" || p.Router == router && (p.Interface == "" || p.Interface == iface))
+			return holds(p) && !p.Fabric && (p.Router == "" || p.Router == router && (p.Interface == "" || p.Interface == iface))
 		})
 	}
 	for _, w := range d.Bridges {

@@ -23,12 +23,15 @@ const (
 	SwitchError
 	// Moving: a port that moves to another bridge must first leave the old one.
 	Moving
+	// TagChanged: a port that is no longer ours to tag has a tag that we did not set.
+	// It stays. The plan removes our mark, so that only one plan reports the problem.
+	TagChanged
 )
 
 var kindNames = [...]string{
 	NoDatabase: "no-database", NoIntegrationBridge: "no-integration-bridge", Invalid: "invalid",
 	NameTaken: "name-taken", ForeignPorts: "foreign-ports", ForeignController: "foreign-controller",
-	SwitchError: "switch-error", Moving: "moving",
+	SwitchError: "switch-error", Moving: "moving", TagChanged: "tag-changed",
 }
 
 // String returns a stable name, such as "name-taken".
@@ -46,6 +49,8 @@ type Problem struct {
 	Kind      ProblemKind
 	Router    string // the router concerned, "" for all or none
 	Interface string // the router interface concerned, "" for the whole router
+	Fabric    bool   // it concerns the fabric, or the tag of a machine's port
+	Network   string // the network concerned; only with Fabric
 	Object    string // the desired or existing object, such as `bridge rb-r1`
 	Detail    string // what is wrong with it
 	Remedy    string // what to do

@@ -13,18 +13,18 @@ func (p *planner) existing() {
 		b := &p.s.Bridges[i]
 		row := b.row()
 		if !p.stays(b) {
-			p.removes = append(p.removes, Op{Verb: Remove, Row: row, Parent: root, Router: b.Router()})
+			p.removes = append(p.removes, b.key().op(Op{Verb: Remove, Row: row, Parent: root}))
 			continue
 		}
 		switch {
-		case !isOurs(b.ExternalIDs), p.heldRouters[b.Router()]:
+		case !isOurs(b.ExternalIDs), p.held(b.key()):
 		case p.isWanted(b):
-			p.updateBridge(b, p.want[b.Router()])
+			p.updateBridge(b, p.want[b.key()])
 		default:
 			p.problem(foreignPorts(b, b.foreignPorts(), "it is not needed any more but cannot be removed"))
 			for j := range b.Controllers {
 				if c := &b.Controllers[j]; isOurs(c.ExternalIDs) {
-					p.removes = append(p.removes, Op{Verb: Remove, Row: c.row(), Parent: row, Router: b.Router()})
+					p.removes = append(p.removes, b.key().op(Op{Verb: Remove, Row: c.row(), Parent: row}))
 				}
 			}
 		}
@@ -41,7 +41,7 @@ func (p *planner) existingPort(b *BridgeRow, port *PortRow) {
 	}
 	w := p.ports[port.Name]
 	if w == nil || w.key != k || w.bridge != b.Name || len(port.Interfaces) != 1 || port.Interfaces[0].Name != port.Name {
-		p.removes = append(p.removes, Op{Verb: Remove, Row: port.row(), Parent: b.row(), Router: k.router, Interface: k.iface})
+		p.removes = append(p.removes, k.op(Op{Verb: Remove, Row: port.row(), Parent: b.row()}))
 		return
 	}
 	w.exists = true
@@ -51,19 +51,18 @@ func (p *planner) existingPort(b *BridgeRow, port *PortRow) {
 // missing inserts desired rows that do not exist.
 func (p *planner) missing() {
 	root := Row{Table: TableRoot, UUID: p.s.Root}
-	for i := range p.d.Bridges {
-		b := &p.d.Bridges[i]
-		if p.heldRouters[b.Router] {
+	for _, b := range p.blist {
+		if p.held(b.key) {
 			continue
 		}
-		if old := p.bridges[b.Name]; old != nil && p.isWanted(old) {
+		if old := p.bridges[b.name]; old != nil && p.isWanted(old) {
 			continue
 		}
-		row := p.insert(TableBridge, root, b.Name, key{router: b.Router}, p.bridgeColumns(b), map[string]map[string]string{
-			"other_config": b.otherConfig(), "external_ids": marks(key{router: b.Router})})
-		p.placeholders[b.Name] = row.UUID
-		p.insertController(row, b.Router)
-		p.insertPort(row, &wantPort{key: key{router: b.Router}, name: b.Name, typ: typeInternal})
+		row := p.insert(TableBridge, root, b.name, b.key, p.bridgeColumns(b), map[string]map[string]string{
+			"other_config": b.otherConfig(), "external_ids": marks(b.key)})
+		p.placeholders[b.name] = row.UUID
+		p.insertController(row, b.key)
+		p.insertPort(row, &wantPort{key: b.key, name: b.name, typ: typeInternal})
 	}
 	for _, w := range p.plist {
 		if w.exists || p.held(w.key) {
@@ -81,12 +80,11 @@ func (p *planner) missing() {
 func (p *planner) insert(t Table, parent Row, name string, k key, set map[string]any, put map[string]map[string]string) Row {
 	p.serial++
 	row := Row{Table: t, UUID: fmt.Sprintf("row%d", p.serial), Name: name}
-	p.inserts = append(p.inserts, Op{Verb: Insert, Row: row, Parent: parent, Router: k.router, Interface: k.iface, Set: set, Put: put})
+	p.inserts = append(p.inserts, k.op(Op{Verb: Insert, Row: row, Parent: parent, Set: set, Put: put}))
 	return row
 }
 
-func (p *planner) insertController(bridge Row, router string) {
-	k := key{router: router}
+func (p *planner) insertController(bridge Row, k key) {
 	p.insert(TableController, bridge, p.d.Controller, k,
 		map[string]any{"target": p.d.Controller, "max_backoff": maxBackoff, "inactivity_probe": inactivityProbe},
 		map[string]map[string]string{"external_ids": marks(k)})
@@ -95,16 +93,16 @@ func (p *planner) insertController(bridge Row, router string) {
 func (p *planner) insertPort(bridge Row, w *wantPort) {
 	set := map[string]any{"name": w.name}
 	switch {
-	case w.mac == "": // on a routing bridge: no VLANs
 	case w.vlan != 0:
 		set["tag"] = int(w.vlan)
+	case w.mac == "": // on a bridge of ours: no VLANs
 	default: // without these, a trunk of all tenants' VLANs until its owner sets them
 		set["tag"], set["vlan_mode"], set["trunks"] = deadVLAN, "trunk", []int{deadVLAN}
 	}
 	port := p.insert(TablePort, bridge, w.name, w.key, set, map[string]map[string]string{"external_ids": marks(w.key)})
 	put := map[string]map[string]string{"external_ids": w.externalIDs()}
-	if w.peer != "" {
-		put["options"] = map[string]string{"peer": w.peer}
+	if len(w.options) > 0 {
+		put["options"] = w.options
 	}
 	p.insert(TableInterface, port, w.name, w.key, map[string]any{"name": w.name, "type": w.typ}, put)
 }
@@ -116,8 +114,8 @@ func (p *planner) update(o Op) {
 	}
 }
 
-func (p *planner) updateBridge(b *BridgeRow, w *Bridge) {
-	o := Op{Row: b.row(), Router: w.Router}
+func (p *planner) updateBridge(b *BridgeRow, w *wantBridge) {
+	o := w.key.op(Op{Row: b.row()})
 	if b.FailMode != failMode {
 		o.set("fail_mode", failMode)
 	}
@@ -130,7 +128,7 @@ func (p *planner) updateBridge(b *BridgeRow, w *Bridge) {
 	o.put("other_config", b.OtherConfig, w.otherConfig())
 	p.update(o)
 	if local, ok := b.Port(b.Name); ok {
-		p.switchErrors(b, &local, key{router: w.Router}, "bridge")
+		p.switchErrors(b, &local, w.key, "bridge")
 	}
 	p.updateControllers(b)
 }
@@ -150,18 +148,18 @@ func (p *planner) updateControllers(b *BridgeRow) {
 		switch {
 		case c == keep:
 		case isOurs(c.ExternalIDs):
-			p.removes = append(p.removes, Op{Verb: Remove, Row: c.row(), Parent: b.row(), Router: b.Router()})
+			p.removes = append(p.removes, b.key().op(Op{Verb: Remove, Row: c.row(), Parent: b.row()}))
 		default:
-			p.problem(Problem{Kind: ForeignController, Router: b.Router(), Object: "bridge " + b.Name,
+			p.problem(b.key().problem(Problem{Kind: ForeignController, Object: "bridge " + b.Name,
 				Detail: fmt.Sprintf("it has controller %s, which does not belong to ofdvr and can change its flows", c.Target),
-				Remedy: fmt.Sprintf("remove it with `ovs-vsctl remove Bridge %s controller %s`", b.Name, c.UUID)})
+				Remedy: fmt.Sprintf("remove it with `ovs-vsctl remove Bridge %s controller %s`", b.Name, c.UUID)}))
 		}
 	}
 	if keep == nil {
-		p.insertController(b.row(), b.Router())
+		p.insertController(b.row(), b.key())
 		return
 	}
-	o := Op{Row: keep.row(), Parent: b.row(), Router: b.Router()}
+	o := b.key().op(Op{Row: keep.row(), Parent: b.row()})
 	if keep.Target != p.d.Controller {
 		o.set("target", p.d.Controller)
 	}
@@ -175,28 +173,18 @@ func (p *planner) updateControllers(b *BridgeRow) {
 }
 
 func (p *planner) updatePort(b *BridgeRow, port *PortRow, w *wantPort) {
-	o := Op{Row: port.row(), Parent: b.row(), Router: w.key.router, Interface: w.key.iface}
+	o := w.key.op(Op{Row: port.row(), Parent: b.row()})
 	if w.vlan != 0 {
-		if port.Tag == nil || *port.Tag != int(w.vlan) {
-			o.set("tag", int(w.vlan))
-		}
-		if port.VLANMode != "" && port.VLANMode != "access" {
-			o.set("vlan_mode", []string{})
-		}
-		if len(port.Trunks) > 0 {
-			o.set("trunks", []int{})
-		}
+		o.access(port, w.vlan)
 	}
 	p.update(o)
 
 	f := &port.Interfaces[0]
-	o = Op{Row: f.row(), Parent: port.row(), Router: w.key.router, Interface: w.key.iface}
+	o = w.key.op(Op{Row: f.row(), Parent: port.row()})
 	if f.Type != w.typ {
 		o.set("type", w.typ)
 	}
-	if w.peer != "" {
-		o.put("options", f.Options, map[string]string{"peer": w.peer})
-	}
+	o.put("options", f.Options, w.options)
 	o.put("external_ids", f.ExternalIDs, w.externalIDs())
 	if w.mac == "" { // with these keys an agent would mistake it for a second copy of the port
 		o.drop("external_ids", f.ExternalIDs, KeyIfaceID, KeyAttachedMAC, KeyIfaceStatus)
@@ -223,25 +211,29 @@ func (p *planner) switchErrors(b *BridgeRow, port *PortRow, k key, what string) 
 		if strings.Contains(f.Error, "File exists") { // EEXIST from the kernel's datapath
 			remedy = "a link with that name exists already: delete or rename it, or choose another name"
 		}
-		p.problem(Problem{Kind: SwitchError, Router: k.router, Interface: k.iface,
-			Object: fmt.Sprintf("%s %s on bridge %s", what, f.Name, b.Name), Detail: detail,
-			Remedy: remedy})
+		p.problem(k.problem(Problem{Kind: SwitchError, Object: fmt.Sprintf("%s %s on bridge %s", what, f.Name, b.Name), Detail: detail,
+			Remedy: remedy}))
 	}
 }
 
-func (p *planner) bridgeColumns(b *Bridge) map[string]any {
-	return map[string]any{"name": b.Name, "fail_mode": failMode, "protocols": []string{protocol}, "datapath_type": p.br.DatapathType}
+func (p *planner) bridgeColumns(b *wantBridge) map[string]any {
+	return map[string]any{"name": b.name, "fail_mode": failMode, "protocols": []string{protocol}, "datapath_type": p.br.DatapathType}
 }
 
-func (b *Bridge) otherConfig() map[string]string {
-	return map[string]string{"disable-in-band": "true", "datapath-id": datapathID(b.DatapathID)}
+func (b *wantBridge) otherConfig() map[string]string {
+	return map[string]string{"disable-in-band": "true", "datapath-id": datapathID(b.datapathID)}
 }
 
 // marks returns the external_ids that mark a row with key k.
 func marks(k key) map[string]string {
-	m := map[string]string{KeyOwner: Owner, KeyRouter: k.router}
-	if k.iface != "" {
-		m[KeyInterface] = k.iface
+	m := map[string]string{KeyOwner: Owner}
+	for name, v := range map[string]string{KeyRouter: k.router, KeyInterface: k.iface, KeyTunnel: k.tunnel, KeyNetwork: k.network} {
+		if v != "" {
+			m[name] = v
+		}
+	}
+	if k.fabric {
+		m[KeyFabric] = "true"
 	}
 	return m
 }

@@ -37,12 +37,12 @@ func (s State) Routers() []string {
 	var ids []string
 	for i := range s.Bridges {
 		b := &s.Bridges[i]
-		if isOurs(b.ExternalIDs) {
+		if isOurs(b.ExternalIDs) && !b.key().fabric {
 			ids = append(ids, b.Router())
 		}
 		for j := range b.Ports {
-			if isOurs(b.Ports[j].ExternalIDs) {
-				ids = append(ids, keyOf(b.Ports[j].ExternalIDs).router)
+			if k := keyOf(b.Ports[j].ExternalIDs); isOurs(b.Ports[j].ExternalIDs) && !k.fabric {
+				ids = append(ids, k.router)
 			}
 		}
 	}
@@ -125,14 +125,20 @@ func (b BridgeRow) Interface(name string) (InterfaceRow, bool) {
 	return InterfaceRow{}, false
 }
 
-// Router returns the ID of the router whose routing bridge b is, "" if b is not one of
-// our bridges.
+// Router returns the ID of the router whose routing bridge b is, "" if b is not a routing
+// bridge of ours.
 func (b BridgeRow) Router() string {
 	if !isOurs(b.ExternalIDs) {
 		return ""
 	}
-	return b.ExternalIDs[KeyRouter]
+	return b.key().router
 }
+
+// IsFabric reports whether b is our fabric bridge.
+func (b BridgeRow) IsFabric() bool { return isOurs(b.ExternalIDs) && b.key().fabric }
+
+// key returns the key of b, one of our bridges.
+func (b BridgeRow) key() key { return keyOf(b.ExternalIDs).bridge() }
 
 // isOurs reports whether external_ids has the owner's mark.
 func isOurs(externalIDs map[string]string) bool { return externalIDs[KeyOwner] == Owner }

@@ -1,0 +1,171 @@
+package ovsdb
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+)
+
+// maxVLAN is the highest tag of a network.
+const maxVLAN = 4094
+
+// access makes port an access port of vlan.
+func (o *Op) access(port *PortRow, vlan uint16) {
+	if port.Tag == nil || *port.Tag != int(vlan) {
+		o.set("tag", int(vlan))
+	}
+	if port.VLANMode != "" && port.VLANMode != "access" {
+		o.set("vlan_mode", []string{})
+	}
+	if len(port.Trunks) > 0 {
+		o.set("trunks", []int{})
+	}
+}
+
+// tags sets the tags of machines' ports on the integration bridge, and removes those that
+// we set earlier from other ports.
+func (p *planner) tags() {
+	if p.d.Tag != nil && p.br == nil { // a wrong name must not remove tags
+		return
+	}
+	for i := range p.s.Bridges {
+		b := &p.s.Bridges[i]
+		for j := range b.Ports {
+			port := &b.Ports[j]
+			if isOurs(port.ExternalIDs) || isLocal(b, port) {
+				continue
+			}
+			if t, ok := p.tagOf(port); ok && b == p.br {
+				o := Op{Row: port.row(), Parent: b.row(), Fabric: true, Network: t.Network}
+				o.access(port, t.VLAN)
+				o.put("external_ids", port.ExternalIDs, map[string]string{KeyTag: strconv.Itoa(int(t.VLAN))})
+				p.update(o)
+			} else if mark, marked := port.ExternalIDs[KeyTag]; marked && !p.d.Partial {
+				p.untag(b, port, mark)
+			}
+		}
+	}
+}
+
+// tagOf returns the desired tag of a port of the integration bridge.
+func (p *planner) tagOf(port *PortRow) (Tag, bool) {
+	if p.d.Tag == nil {
+		return Tag{}, false
+	}
+	for i := range port.Interfaces {
+		if id := port.Interfaces[i].ExternalIDs[KeyIfaceID]; id != "" {
+			if t, ok := p.d.Tag(id); ok {
+				return t, true
+			}
+		}
+	}
+	return Tag{}, false
+}
+
+// untag removes our tag and our mark from port.
+func (p *planner) untag(b *BridgeRow, port *PortRow, mark string) {
+	o := Op{Row: port.row(), Parent: b.row(), Fabric: true}
+	switch {
+	case port.Tag == nil:
+	case strconv.Itoa(*port.Tag) == mark:
+		o.set("tag", []int{})
+	default:
+		p.problem(Problem{Kind: TagChanged, Fabric: true, Object: fmt.Sprintf("port %s on bridge %s", port.Name, b.Name),
+			Detail: fmt.Sprintf("ofdvr had given it tag %s, and another program has set tag %d since, which stays", mark, *port.Tag),
+			Remedy: fmt.Sprintf("if it should have no tag, run `ovs-vsctl clear Port %s tag`", port.Name)})
+	}
+	o.drop("external_ids", port.ExternalIDs, KeyTag)
+	p.update(o)
+}
+
+// A VLANChoice is a network whose tag on the integration bridge [Tags] returns.
+type VLANChoice struct {
+	ID   string
+	VLAN uint16   // the given tag; 0: one is allocated
+	Ours []string // names of our ports on the integration bridge that have the tag
+}
+
+// Tags returns the tag of each network on the integration bridge, by ID: the given tag;
+// else that of one of its ports, so that it stays the same; else the lowest tag that is
+// not in use there, neither by a port nor as a given tag. If no tag is free, the network
+// is missing from the result. taken are given tags of other networks; network returns the
+// network of a machine by external_ids:iface-id, "" if it is not known. Networks earlier
+// in the parameter choose first.
+func Tags(s State, integrationBridge string, networks []VLANChoice, taken []uint16, network func(ifaceID string) string) map[string]uint16 {
+	var chosen, used vlans // for a network; by a port
+	for _, tag := range taken {
+		chosen.add(int(tag))
+	}
+	own := make(map[string]int) // by name of a port in Ours: its tag
+	out := make(map[string]uint16, len(networks))
+	for _, n := range networks {
+		if n.VLAN != 0 {
+			chosen.add(int(n.VLAN))
+			out[n.ID] = n.VLAN
+		}
+		for _, name := range n.Ours {
+			own[name] = 0
+		}
+	}
+	of := make(map[string]int) // by network: the tag of one of its machines
+	b, _ := s.Bridge(integrationBridge)
+	for i := range b.Ports {
+		port := &b.Ports[i]
+		tag := value(port.Tag)
+		if _, ok := own[port.Name]; ok && isOurs(port.ExternalIDs) {
+			own[port.Name] = tag
+			continue
+		}
+		for _, t := range port.Trunks {
+			used.add(t)
+		}
+		if port.ExternalIDs[KeyTag] != strconv.Itoa(tag) {
+			used.add(tag)
+			continue
+		}
+		for k := range port.Interfaces { // we have set the tag
+			if n := network(port.Interfaces[k].ExternalIDs[KeyIfaceID]); n != "" {
+				of[n] = cmp.Or(of[n], tag)
+				break
+			}
+		}
+	}
+	for _, n := range networks {
+		for _, name := range n.Ours {
+			if out[n.ID] == 0 && chosen.add(own[name]) {
+				out[n.ID] = uint16(own[name])
+			}
+		}
+	}
+	for _, n := range networks {
+		if out[n.ID] == 0 && chosen.add(of[n.ID]) {
+			out[n.ID] = uint16(of[n.ID])
+		}
+	}
+	next := 1
+	for _, n := range networks {
+		if out[n.ID] != 0 {
+			continue
+		}
+		for next <= maxVLAN && (used[next] || !chosen.add(next)) {
+			next++
+		}
+		if next > maxVLAN {
+			break
+		}
+		out[n.ID] = uint16(next)
+	}
+	return out
+}
+
+// vlans is a set of the tags of networks.
+type vlans [maxVLAN + 1]bool
+
+// add adds a tag. It returns false if it is there already, or is not one of a network.
+func (v *vlans) add(tag int) bool {
+	if tag < 1 || tag > maxVLAN || v[tag] {
+		return false
+	}
+	v[tag] = true
+	return true
+}
