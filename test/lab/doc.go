@@ -1,7 +1,7 @@
 // Package lab builds small networks out of Linux namespaces and a real Open
 // vSwitch, for tests, the demonstration and the benchmarks.
 //
-// Three things nest:
+// Three things nest, and a fourth connects hosts:
 //
 //   - The bubble ([Isolate]) is the whole program, run again in its own PID, mount
 //     and network namespaces. It cannot reach an Open vSwitch that runs on the
@@ -13,6 +13,7 @@
 //     and several hosts do not see each other.
 //   - A [Machine] is a network namespace of a host, connected to one of its
 //     bridges. It stands for a virtual machine.
+//   - An [Underlay] is a network between hosts.
 //
 // Switches use the userspace datapath (datapath_type=netdev), which needs no
 // kernel module, or the kernel's if the environment says so ([Datapath]). Nothing

@@ -35,6 +35,7 @@ type Host struct {
 	processes []*Process // all that were started, including ended ones
 	database  *Process   // nil before StartOVS
 	vswitchd  *Process   // nil before StartOVS
+	links     []*Link    // to underlays
 	closed    bool
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -97,7 +98,8 @@ func (h *Host) StartDatabase(ctx context.Context) error {
 }
 
 // StartSwitch starts ovs-vswitchd, or starts it again after it ended, and returns
-// when it has made every bridge in the database.
+// when it has made every bridge in the database and the host's links to underlays
+// work again.
 func (h *Host) StartSwitch(ctx context.Context) error {
 	p, err := h.startOVSDaemon("ovs-vswitchd")
 	if err != nil {
@@ -115,7 +117,7 @@ func (h *Host) StartSwitch(ctx context.Context) error {
 		// A dead predecessor leaves its socket, on which nothing listens.
 		sockets = append(sockets, "/run/openvswitch/"+br+".mgmt")
 	}
-	return h.ready(ctx, p, func() error {
+	err = h.ready(ctx, p, func() error {
 		for _, s := range sockets {
 			if err := h.answers(ctx, s); err != nil {
 				return err
@@ -123,6 +125,18 @@ func (h *Host) StartSwitch(ctx context.Context) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	links := slices.Clone(h.links)
+	h.mu.Unlock()
+	for _, l := range links {
+		if err := l.restore(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // answers returns nil if a server listens on a Unix socket.

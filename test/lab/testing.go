@@ -34,6 +34,31 @@ func Bare(t testing.TB) *Host {
 	return h
 }
 
+// Connect makes an underlay with the given MTU (0 means 1500) that is closed when the test ends,
+// and connects the hosts to it as its hosts 1, 2 and so on.
+func Connect(t testing.TB, mtu int, hosts ...*Host) (*Underlay, []*Link) {
+	t.Helper()
+	Require(t)
+	u, err := NewUnderlay(t.Context(), t.TempDir(), mtu)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := u.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	var links []*Link
+	for i, h := range hosts {
+		l, err := u.Connect(t.Context(), h, i+1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		links = append(links, l)
+	}
+	return u, links
+}
+
 // closeWith closes the host when the test ends.
 func closeWith(t testing.TB, h *Host) {
 	t.Helper()
