@@ -40,13 +40,24 @@ type (
 func (byMAC) Compare(a, b macOf) int   { return bytes.Compare(a.mac[:], b.mac[:]) }
 func (byAddr) Compare(a, b addrOf) int { return a.addr.Compare(b.addr) }
 
-// A claim is a name or number that a network or a router has. A bridge name may be claimed by
-// several, see [validator.sameBridge].
+// A claim is a name or number that a host, a network or a router has. A bridge name may be
+// claimed by several, see [validator.sameBridge].
 type claim struct {
 	kind  claimKind
 	value string
-	by    string // ID of the router; for a VLAN, of the network
+	by    string // ID of the object, see [claim.owner]
 	link  link   // for a linkName
+}
+
+// owner returns the object that has the name or number.
+func (c claim) owner() owner {
+	switch {
+	case c.kind == tunnelAddress:
+		return owner{KindHost, c.by}
+	case c.kind == vlanTag, c.kind == vniNumber, c.kind == linkName && c.link.of.kind == KindNetwork:
+		return owner{KindNetwork, c.by}
+	}
+	return owner{KindRouter, c.by}
 }
 
 type claimKind uint8
@@ -58,6 +69,8 @@ const (
 	namespaceName
 	bridgeName
 	datapathID
+	tunnelAddress
+	vniNumber
 )
 
 // Compare orders claims by kind, value and by: a router claims a value once.
@@ -78,12 +91,35 @@ func (l link) String() string {
 	return fmt.Sprintf("%s of %v", l.what, l.of)
 }
 
-func networkClaims(n *Network) []claim {
-	if n.VLAN == 0 {
+func hostClaims(h *Host) []claim {
+	if h.Tunnel == (Tunnel{}) {
 		return nil
 	}
-	return []claim{{kind: vlanTag, value: vlanValue(n.VLAN), by: n.ID}}
+	return []claim{{kind: tunnelAddress, value: addrValue(h.Tunnel.Address), by: h.ID}}
 }
+
+func networkClaims(n *Network) (out []claim) {
+	if n.VLAN != 0 {
+		out = append(out, claim{kind: vlanTag, value: vlanValue(n.VLAN), by: n.ID})
+	}
+	if n.VNI != 0 {
+		out = append(out, claim{kind: vniNumber, value: vniValue(n.VNI), by: n.ID})
+		for name, l := range networkLinks(n) {
+			out = append(out, claim{kind: linkName, value: name, by: n.ID, link: l})
+		}
+	}
+	return out
+}
+
+// networkLinks returns what ofdvr makes for n, which has a VNI, in Open vSwitch, by name.
+func networkLinks(n *Network) map[string]link {
+	of := owner{KindNetwork, n.ID}
+	return map[string]link{n.FabricPort(): {fabricPortLink, of}, n.FabricPeer(): {peerLink, of}}
+}
+
+func addrValue(a netip.Addr) string { return string(a.AsSlice()) }
+
+func vniValue(vni uint32) string { return string([]byte{byte(vni >> 16), byte(vni >> 8), byte(vni)}) }
 
 func vlanValue(vlan uint16) string { return string([]byte{byte(vlan >> 8), byte(vlan)}) }
 
@@ -119,7 +155,8 @@ func links(r *Router) map[string]link {
 	if !r.Bridge.Managed {
 		return nil
 	}
-	out := map[string]link{r.BridgeName(): {bridgeLink, owner{KindRouter, r.ID}}}
+	of := owner{KindRouter, r.ID}
+	out := map[string]link{r.BridgeName(): {bridgeLink, of}, r.FabricPort(): {fabricPortLink, of}, r.FabricPeer(): {fabricPeerLink, of}}
 	for i := range r.Interfaces {
 		f := &r.Interfaces[i]
 		of := owner{KindInterface, f.ID}
@@ -138,6 +175,11 @@ const (
 	patchLink  = "the patch port"
 	tapLink    = "the tap"
 	peerLink   = "the patch port on the integration bridge"
+
+	fabricPortLink = "the patch port on the fabric bridge"
+	fabricPeerLink = "the patch port to the fabric bridge"
+	fabricLink     = "the fabric bridge"
+	tunnelLink     = "the tunnel port"
 )
 
 // claimed returns the first claim of value for which counts is true.

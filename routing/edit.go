@@ -14,6 +14,7 @@ type work struct {
 	lost, found  []*Host
 	gone, come   []*Router
 	left, joined []home
+	quit, lodged []guest
 	freed, taken []claim
 }
 
@@ -36,11 +37,22 @@ func (w *work) on(network string) *edit {
 }
 
 func (w *work) hosts(remove []string, put []Host) {
+	latest := make(map[string]*Host, len(remove)+len(put))
 	for _, id := range remove {
+		latest[id] = nil
 		w.lost = append(w.lost, &Host{ID: id})
 	}
 	for i := range put {
+		latest[put[i].ID] = &put[i]
 		w.found = append(w.found, &put[i])
+	}
+	for id, h := range latest {
+		if old := w.x.Host(id); old != nil {
+			w.freed = append(w.freed, hostClaims(old)...)
+		}
+		if h != nil {
+			w.taken = append(w.taken, hostClaims(h)...)
+		}
 	}
 }
 
@@ -122,6 +134,9 @@ func (w *work) ports(remove []string, put []Port) {
 			if p, ok := w.x.Members(h.network).ports.Get(Port{ID: id}); ok {
 				e := w.on(h.network)
 				e.leave, w.left = append(e.leave, p), append(w.left, h)
+				if p.Host != "" {
+					w.quit = append(w.quit, guest{p.Host, p.ID})
+				}
 			}
 		}
 	}
@@ -132,6 +147,9 @@ func (w *work) ports(remove []string, put []Port) {
 		leave(p.ID)
 		e := w.on(p.Network)
 		e.join, w.joined = append(e.join, p), append(w.joined, home{p.ID, p.Network})
+		if p.Host != "" {
+			w.lodged = append(w.lodged, guest{p.Host, p.ID})
+		}
 	}
 }
 
@@ -151,6 +169,7 @@ func (w *work) done() *Index {
 		networks: w.x.networks.Without(gone...).With(touched...),
 		routers:  w.x.routers.Without(w.gone...).With(w.come...),
 		homes:    sorted.Exchange(w.x.homes, w.left, w.joined),
+		guests:   sorted.Exchange(w.x.guests, w.quit, w.lodged),
 		names:    sorted.Exchange(w.x.names, w.freed, w.taken),
 	}
 }

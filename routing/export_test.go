@@ -10,6 +10,12 @@ import (
 func Dump(x *Index) string {
 	var lines []string
 	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	for h := range x.hosts.All() {
+		add("host %+v", *h)
+	}
+	for g := range x.guests.All() {
+		add("guest %+v", g)
+	}
 	for n := range x.networks.All() {
 		add("network %+v", n.Network)
 		for p := range n.ports.All() {

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"cmp"
 	"iter"
 	"reflect"
 	"slices"
@@ -18,11 +19,15 @@ type Index struct {
 	networks sorted.Set[*Members, byNetwork]
 	routers  sorted.Set[*Router, byRouter]
 	homes    sorted.Set[home, byPort]
-	names    sorted.Set[claim, byClaim] // names that must be unique among networks or routers
+	guests   sorted.Set[guest, byGuest]
+	names    sorted.Set[claim, byClaim] // names and numbers that must be unique
 }
 
 // A home is the network of a port.
 type home struct{ port, network string }
+
+// A guest is a port with the host that it is expected on.
+type guest struct{ host, port string }
 
 // A Leg is an interface of a router.
 type Leg struct {
@@ -36,6 +41,7 @@ type (
 	byRouter  struct{}
 	byID      struct{}
 	byPort    struct{}
+	byGuest   struct{}
 )
 
 func (byHost) Compare(a, b *Host) int       { return strings.Compare(a.ID, b.ID) }
@@ -43,6 +49,9 @@ func (byNetwork) Compare(a, b *Members) int { return strings.Compare(a.ID, b.ID)
 func (byRouter) Compare(a, b *Router) int   { return strings.Compare(a.ID, b.ID) }
 func (byID) Compare(a, b Port) int          { return strings.Compare(a.ID, b.ID) }
 func (byPort) Compare(a, b home) int        { return strings.Compare(a.port, b.port) }
+func (byGuest) Compare(a, b guest) int {
+	return cmp.Or(strings.Compare(a.host, b.host), strings.Compare(a.port, b.port))
+}
 
 // NewIndex returns the Index of m, which must be valid. Neither m nor what it refers to may be
 // changed afterwards.
@@ -56,6 +65,34 @@ func (x *Index) Host(id string) *Host {
 
 // Hosts returns the hosts with IDs not less than from, sorted by ID. They must not be changed.
 func (x *Index) Hosts(from string) iter.Seq[*Host] { return x.hosts.From(&Host{ID: from}) }
+
+// NumHosts returns the number of hosts.
+func (x *Index) NumHosts() int { return x.hosts.Len() }
+
+// Guests returns the IDs of the ports that are expected on a host, sorted.
+func (x *Index) Guests(host string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for g := range x.guests.From(guest{host: host}) {
+			if g.host != host || !yield(g.port) {
+				return
+			}
+		}
+	}
+}
+
+// Carried returns the networks with a VNI, by VNI.
+func (x *Index) Carried() iter.Seq[Network] {
+	return func(yield func(Network) bool) {
+		for c := range x.names.From(claim{kind: vniNumber}) {
+			if c.kind != vniNumber {
+				return
+			}
+			if n, ok := x.Network(c.by); ok && !yield(n) {
+				return
+			}
+		}
+	}
+}
 
 // Network returns the network called id.
 func (x *Index) Network(id string) (Network, bool) {
@@ -190,6 +227,11 @@ func (x *Index) Touched(c Change) []string {
 	on := func(network string) {
 		for _, l := range x.Legs(network) {
 			out = append(out, l.Router.ID)
+		}
+	}
+	if len(c.Delete.Hosts)+len(c.Put.Hosts) > 0 {
+		for n := range x.Carried() {
+			on(n.ID)
 		}
 	}
 	for _, id := range c.Delete.Networks {

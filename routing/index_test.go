@@ -42,6 +42,12 @@ func TestCheckIsValidate(t *testing.T) {
 			if d := cmp.Diff(was, routing.Dump(x)); d != "" {
 				t.Fatalf("the old index has changed:\n%s", d)
 			}
+			if d := cmp.Diff(routing.Dump(y), routing.Dump(x.With(x.Differs(c)))); d != "" {
+				t.Fatalf("the part that changes something gives another index (-all, +part):\n%s\nchange %+v", d, c)
+			}
+			if d := cmp.Diff(routing.Dump(y), routing.Dump(x.With(difference(x, y)))); d != "" {
+				t.Fatalf("the difference of two indices gives another index (-second, +first with the difference):\n%s\nchange %+v", d, c)
+			}
 			touchedAll(t, x, y, c)
 			m, x = next, y
 		}
@@ -67,9 +73,35 @@ func touchedAll(t *rapid.T, x, y *routing.Index, c routing.Change) {
 	}
 }
 
+// difference returns the change that x and y differ by.
+func difference(x, y *routing.Index) (c routing.Change) {
+	for old, now := range x.Difference(y) {
+		switch {
+		case now.Host != nil:
+			c.Put.Hosts = append(c.Put.Hosts, *now.Host)
+		case now.Network != nil:
+			c.Put.Networks = append(c.Put.Networks, *now.Network)
+		case now.Router != nil:
+			c.Put.Routers = append(c.Put.Routers, *now.Router)
+		case now.Port != nil:
+			c.Put.Ports = append(c.Put.Ports, *now.Port)
+		case old.Host != nil:
+			c.Delete.Hosts = append(c.Delete.Hosts, old.Host.ID)
+		case old.Network != nil:
+			c.Delete.Networks = append(c.Delete.Networks, old.Network.ID)
+		case old.Router != nil:
+			c.Delete.Routers = append(c.Delete.Routers, old.Router.ID)
+		case old.Port != nil:
+			c.Delete.Ports = append(c.Delete.Ports, old.Port.ID)
+		}
+	}
+	return c
+}
+
 // apply returns m after c.
 func apply(m *routing.Model, c routing.Change) *routing.Model {
 	return &routing.Model{
+		Hosts:    replace(m.Hosts, c.Put.Hosts, c.Delete.Hosts, func(h routing.Host) string { return h.ID }),
 		Networks: replace(m.Networks, c.Put.Networks, c.Delete.Networks, func(n routing.Network) string { return n.ID }),
 		Routers:  replace(m.Routers, c.Put.Routers, c.Delete.Routers, func(r routing.Router) string { return r.ID }),
 		Ports:    replace(m.Ports, c.Put.Ports, c.Delete.Ports, func(p routing.Port) string { return p.ID }),
@@ -92,18 +124,26 @@ func drawAnyChange(t *rapid.T, m *routing.Model) (c routing.Change) {
 	one := func(of ...string) string { return rapid.SampledFrom(of).Draw(t, "one of") }
 	number := func(most int) int { return rapid.IntRange(0, most).Draw(t, "number") }
 	address := func() netip.Addr { return netip.AddrFrom4([4]byte{10, 0, byte(number(1)), byte(1 + number(3))}) }
+	for range number(1) {
+		c.Put.Hosts = append(c.Put.Hosts, drawHost(t))
+	}
 	for range number(2) {
-		c.Put.Networks = append(c.Put.Networks, routing.Network{ID: one("a", "b", "c"), VLAN: uint16(number(3)), MTU: 1500})
+		n := routing.Network{ID: one("a", "b", "c", "s"), VLAN: uint16(number(3)), MTU: 1500}
+		if number(1) == 0 {
+			n.VNI = uint32(number(3))
+			n.Broadcast = routing.Broadcast(max(0, number(7)-5))
+		}
+		c.Put.Networks = append(c.Put.Networks, n)
 	}
 	for range number(1) {
 		r := routing.Router{ID: one("r", "s", "t"), Fallback: routing.Fallback(number(1)), Bridge: routing.Bridge{Managed: number(3) > 0}}
-		r.Bridge.Name = one("", "", "rb-r", "pr-i", "x", "y")
+		r.Bridge.Name = one("", "", "rb-r", "pr-i", "x", "y", "fr-s", "br-fabric", "ft-vxlan")
 		r.Bridge.DatapathID = ofproto.DPID(number(2))
 		r.Namespace = one("", "", "qrouter-r", "ns")
 		for range number(2) {
 			r.Interfaces = append(r.Interfaces, routing.Interface{
 				ID: one("i", "j", "k", "l"), Network: one("a", "b", "c"), MAC: mac(1 + number(3)),
-				PatchPort: one("", "", "qr-i", "pi-j", "z"), TapPort: one("", "", "rb-s", "w"),
+				PatchPort: one("", "", "qr-i", "pi-j", "z", "fn-a", "fi-b"), TapPort: one("", "", "rb-s", "w"),
 				Addresses: []netip.Prefix{netip.PrefixFrom(address(), 24)},
 			})
 		}
@@ -114,15 +154,29 @@ func drawAnyChange(t *rapid.T, m *routing.Model) (c routing.Change) {
 		for range number(1) {
 			p.Addresses = append(p.Addresses, address())
 		}
+		p.Host = one("", "", "h", "k")
 		c.Put.Ports = append(c.Put.Ports, p)
 	}
 	some := func(ids []string) []string { return ids[:number(len(ids))] }
+	if number(2) == 0 {
+		c.Delete.Hosts = some(idsOf(m.Hosts, func(h routing.Host) string { return h.ID }))
+	}
 	c.Delete.Ports = some(idsOf(m.Ports, func(p routing.Port) string { return p.ID }))
 	if number(2) == 0 {
 		c.Delete.Routers = some(idsOf(m.Routers, func(r routing.Router) string { return r.ID }))
 		c.Delete.Networks = some(idsOf(m.Networks, func(n routing.Network) string { return n.ID }))
 	}
 	return c
+}
+
+// drawHost draws a host that may be invalid.
+func drawHost(t *rapid.T) routing.Host {
+	h := routing.Host{ID: rapid.SampledFrom([]string{"h", "k"}).Draw(t, "host")}
+	if rapid.IntRange(0, 3).Draw(t, "tunnel") > 0 {
+		h.Tunnel.Address = netip.MustParseAddr(rapid.SampledFrom([]string{"192.0.2.1", "192.0.2.2", "192.0.2.2", "2001:db8::1", "fe80::1"}).Draw(t, "tunnel address"))
+		h.Tunnel.Type = routing.TunnelType(rapid.IntRange(0, 1).Draw(t, "tunnel type"))
+	}
+	return h
 }
 
 func idsOf[T any](all []T, id func(T) string) []string {
@@ -187,5 +241,55 @@ func TestIndexOrder(t *testing.T) {
 	}
 	if n, r, p := x.Len(); n != 2 || r != 1 || p != 1000 {
 		t.Error(n, r, p)
+	}
+}
+
+// A host cannot be deleted while remaining ports are expected on it, and the error lists them.
+func TestHostInUse(t *testing.T) {
+	x := routing.NewIndex(hostsModel())
+	err := x.Check(routing.Change{Delete: routing.IDs{Hosts: []string{"h1"}}})
+	var inUse *routing.InUseError
+	if !errors.As(err, &inUse) || fmt.Sprint(inUse.By) != "[port vm1]" {
+		t.Errorf("error %v", err)
+	}
+	if want := `delete.hosts[0]: host "h1" is in use by port "vm1"`; err == nil || err.Error() != want {
+		t.Errorf("error %q, want %q", err, want)
+	}
+	if err := x.Check(routing.Change{Delete: routing.IDs{Hosts: []string{"h1"}, Ports: []string{"vm1"}}}); err != nil {
+		t.Error(err)
+	}
+	free := hostsModel().Ports
+	free[0].Host = ""
+	c := routing.Change{Delete: routing.IDs{Hosts: []string{"h1"}}, Put: routing.Model{Ports: free[:1]}}
+	if err := x.Check(c); err != nil {
+		t.Error(err)
+	}
+	if y := x.With(c); len(slices.Collect(x.Guests("h1"))) != 1 || len(slices.Collect(y.Guests("h1"))) != 0 || y.NumHosts() != 1 {
+		t.Error("the port is not found by its host")
+	}
+}
+
+// A change of a host affects the routers that have an interface on a network with a VNI, and no
+// others; so does a change of a port's host for the routers on the port's network.
+func TestHostsTouchRouters(t *testing.T) {
+	m := hostsModel()
+	m.Networks = append(m.Networks, routing.Network{ID: "red", MTU: 1500})
+	m.Routers = append(m.Routers, routing.Router{ID: "local", Bridge: routing.Bridge{Managed: true}, Interfaces: []routing.Interface{
+		{ID: "local-red", Network: "red", MAC: mac(7), Addresses: prefixes("10.0.7.1/24")},
+	}})
+	x := routing.NewIndex(m)
+	for _, c := range []routing.Change{
+		{Put: routing.Model{Hosts: []routing.Host{{ID: "h3", Tunnel: routing.Tunnel{Address: netip.MustParseAddr("192.0.2.3")}}}}},
+		{Delete: routing.IDs{Hosts: []string{"h2"}}},
+		{Put: routing.Model{Ports: []routing.Port{{ID: "vm2", Network: "green", MAC: mac(16), Host: "h1"}}}},
+	} {
+		if err := x.Check(c); err != nil {
+			t.Error(err)
+		}
+		touched := x.Touched(c)
+		slices.Sort(touched)
+		if got := slices.Compact(touched); !slices.Equal(got, []string{"r1"}) {
+			t.Errorf("%+v touches %v, want r1", c, got)
+		}
 	}
 }

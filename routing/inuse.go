@@ -5,9 +5,23 @@ import (
 	"strings"
 )
 
-// checkDeleted checks that no remaining object refers to the deleted networks.
-func (v *validator) checkDeleted(networks []string) {
-	for i, id := range networks {
+// checkDeleted checks that no remaining object refers to the deleted hosts and networks.
+func (v *validator) checkDeleted(ids IDs) {
+	for i, id := range ids.Hosts {
+		if v.hosts[id] {
+			continue // it is put again
+		}
+		var by []Object
+		for port := range v.base.Guests(id) {
+			if !v.gone[owner{KindPort, port}] {
+				by = append(by, Object{Kind: KindPort, ID: port})
+			}
+		}
+		if len(by) > 0 {
+			v.errs = append(v.errs, &PathError{elem("delete.hosts", i), &InUseError{KindHost, id, by}})
+		}
+	}
+	for i, id := range ids.Networks {
 		if v.networks[id] {
 			continue // it is put again
 		}
@@ -23,16 +37,17 @@ func (v *validator) checkDeleted(networks []string) {
 			}
 		}
 		if len(by) > 0 {
-			v.errs = append(v.errs, &PathError{elem("delete.networks", i), &InUseError{id, by}})
+			v.errs = append(v.errs, &PathError{elem("delete.networks", i), &InUseError{KindNetwork, id, by}})
 		}
 	}
 }
 
 // An InUseError means that a network cannot be deleted because interfaces and ports that are
-// not deleted are on it.
+// not deleted are on it, or a host because ports are expected on it.
 type InUseError struct {
-	Network string
-	By      []Object
+	Kind Kind
+	ID   string
+	By   []Object
 }
 
 func (e *InUseError) Error() string {
@@ -49,13 +64,13 @@ func (e *InUseError) Error() string {
 			fmt.Fprintf(&b, "%v %q", o.Kind, o.ID)
 		}
 	}
-	return fmt.Sprintf("network %q is in use by %s", e.Network, &b)
+	return fmt.Sprintf("%v %q is in use by %s", e.Kind, e.ID, &b)
 }
 
 // A TakenError means that an object is in conflict with another one that has the same name,
 // number or address.
 type TakenError struct {
-	Kind Kind   // of the other object: a network, a router or a port
+	Kind Kind   // of the other object: a host, a network, a router or a port
 	ID   string // of the other object
 	err  error
 }

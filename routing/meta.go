@@ -70,6 +70,9 @@ func (n *Network) Equal(o *Network) bool {
 // other objects.
 func (n *Network) Name() string { return cmp.Or(n.Meta.name(), n.ID) }
 
+// Name returns the host's name, or its ID.
+func (h *Host) Name() string { return cmp.Or(h.Meta.name(), h.ID) }
+
 // Name returns the router's name, or its ID.
 func (r *Router) Name() string { return cmp.Or(r.Meta.name(), r.ID) }
 

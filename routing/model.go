@@ -75,6 +75,17 @@ const (
 	BroadcastNone
 )
 
+// String returns the word of a topology file.
+func (b Broadcast) String() string {
+	switch b {
+	case BroadcastDHCP:
+		return "dhcp"
+	case BroadcastNone:
+		return "none"
+	}
+	return "all"
+}
+
 // A Router connects networks. On each host one routing bridge implements it.
 type Router struct {
 	ID        string

@@ -25,8 +25,9 @@ func TestNamesGolden(t *testing.T) {
 	for _, id := range ids {
 		r := routing.Router{ID: id, Bridge: routing.Bridge{Managed: true}}
 		f := routing.Interface{ID: id}
-		fmt.Fprintf(&b, "%q: bridge %s, datapath %v, tap %s, patch %s, peer %s, namespace %s\n",
-			id, r.BridgeName(), r.DPID(), f.TapName(), f.PatchName(), f.PeerName(), r.NamespaceName())
+		n := routing.Network{ID: id}
+		fmt.Fprintf(&b, "%q: bridge %s, datapath %v, tap %s, patch %s, peer %s, namespace %s, router's fabric ports %s %s, network's fabric ports %s %s\n",
+			id, r.BridgeName(), r.DPID(), f.TapName(), f.PatchName(), f.PeerName(), r.NamespaceName(), r.FabricPort(), r.FabricPeer(), n.FabricPort(), n.FabricPeer())
 	}
 	const file = "testdata/names.golden"
 	if *update {

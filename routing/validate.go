@@ -43,7 +43,10 @@ func (e *PathError) Unwrap() error { return e.Err }
 // ErrUnknownNetwork is wrapped if an interface or a port is on a network that does not exist.
 var ErrUnknownNetwork = errors.New("unknown network")
 
-// Validate returns all errors of m as a join of [*PathError]s in the order of m: networks,
+// ErrUnknownHost is wrapped if a port is expected on a host that does not exist.
+var ErrUnknownHost = errors.New("unknown host")
+
+// Validate returns all errors of m as a join of [*PathError]s in the order of m: hosts, networks,
 // routers with their interfaces, ports. Of two objects in conflict, the later one is reported.
 // It takes as much time as sorting m.
 func (m *Model) Validate() error { return new(Index).Check(Change{Put: *m}) }
@@ -51,29 +54,37 @@ func (m *Model) Validate() error { return new(Index).Check(Change{Put: *m}) }
 // Check returns all errors of c as a change of the indexed Model, which must be valid, as a
 // join of [*PathError]s: first for c.Put, as [Model.Validate] does, then for c.Delete with
 // paths such as "delete.networks[0]". Objects that c replaces or deletes are not in conflict
-// with others. A network that others refer to cannot be deleted: the error is an
+// with others. A host or a network that others refer to cannot be deleted: the error is an
 // [*InUseError]. Without an error, the Model of [Index.With] is valid. Check takes time for c,
 // and for what is on deleted networks.
 func (x *Index) Check(c Change) error {
 	v := validator{
 		base:     x,
+		hosts:    make(map[string]bool, len(c.Put.Hosts)),
 		networks: make(map[string]bool, len(c.Put.Networks)),
-		mtus:     make(map[string]int, len(c.Put.Networks)),
+		put:      make(map[string]*Network, len(c.Put.Networks)),
 		macs:     make(map[onNetwork[ofproto.MAC]]owner, len(c.Put.Ports)),
 		addrs:    make(map[onNetwork[netip.Addr]]owner, len(c.Put.Ports)),
+	}
+	for _, id := range c.Delete.Hosts {
+		v.hosts[id] = false
+	}
+	for i := range c.Put.Hosts {
+		v.hosts[c.Put.Hosts[i].ID] = true
 	}
 	for _, id := range c.Delete.Networks {
 		v.networks[id] = false
 	}
 	for i := range c.Put.Networks {
 		v.networks[c.Put.Networks[i].ID] = true
-		v.mtus[c.Put.Networks[i].ID] = c.Put.Networks[i].MTU
+		v.put[c.Put.Networks[i].ID] = &c.Put.Networks[i]
 	}
 	v.leaves(&c)
+	v.checkHosts(c.Put.Hosts)
 	v.checkNetworks(c.Put.Networks)
 	v.checkRouters(c.Put.Routers)
 	v.checkPorts(c.Put.Ports)
-	v.checkDeleted(c.Delete.Networks)
+	v.checkDeleted(c.Delete)
 	return errors.Join(v.errs...)
 }
 
@@ -81,11 +92,15 @@ func (x *Index) Check(c Change) error {
 type validator struct {
 	errs []error
 
-	base     *Index          // the objects that exist
-	last     *Members        // the last result of on: usually the next one too
-	gone     map[owner]bool  // objects of base that are replaced or deleted
-	networks map[string]bool // true: put; false: deleted
-	mtus     map[string]int  // of networks that are put
+	base     *Index              // the objects that exist
+	last     *Members            // the last result of on: usually the next one too
+	gone     map[owner]bool      // objects of base that are replaced or deleted
+	hosts    map[string]bool     // true: put; false: deleted
+	networks map[string]bool     // true: put; false: deleted
+	put      map[string]*Network // networks that are put, by ID
+
+	tunnels [2]string       // hosts with tunnels over IPv4 and over IPv6; "" if there is none
+	carried map[string]bool // networks with a VNI that have been checked
 
 	macs  map[onNetwork[ofproto.MAC]]owner
 	addrs map[onNetwork[netip.Addr]]owner
@@ -114,6 +129,17 @@ func (v *validator) leaves(c *Change) {
 		if _, ok := v.base.homes.Get(home{port: id}); ok {
 			v.gone[owner{KindPort, id}] = true
 		}
+	}
+	host := func(id string) {
+		if v.base.Host(id) != nil {
+			v.gone[owner{KindHost, id}] = true
+		}
+	}
+	for _, id := range c.Delete.Hosts {
+		host(id)
+	}
+	for i := range c.Put.Hosts {
+		host(c.Put.Hosts[i].ID)
 	}
 	for _, id := range c.Delete.Networks {
 		network(id)
@@ -145,11 +171,7 @@ func (v *validator) on(network string) *Members {
 
 // claimed returns the claim of value in base, unless its owner is replaced or deleted.
 func (v *validator) claimed(kind claimKind, value string) (claim, bool) {
-	who := KindRouter
-	if kind == vlanTag {
-		who = KindNetwork
-	}
-	return v.base.claimed(kind, value, func(c claim) bool { return !v.gone[owner{who, c.by}] })
+	return v.base.claimed(kind, value, func(c claim) bool { return !v.gone[c.owner()] })
 }
 
 type onNetwork[T comparable] struct {
@@ -170,10 +192,13 @@ const (
 	routerPath
 	ifacePath
 	portPath
+	hostPath
 )
 
 func (p path) String() string {
 	switch p.kind {
+	case hostPath:
+		return fmt.Sprintf("hosts[%d]", p.i)
 	case networkPath:
 		return fmt.Sprintf("networks[%d]", p.i)
 	case routerPath:
@@ -193,6 +218,7 @@ func (v *validator) bad(p path, key, format string, args ...any) {
 func (v *validator) checkNetworks(networks []Network) {
 	ids := make(map[string]bool, len(networks))
 	vlans := make(map[uint16]string)
+	vnis := make(map[uint32]string)
 	for i := range networks {
 		n, p := &networks[i], path{kind: networkPath, i: i}
 		v.checkID(p, owner{KindNetwork, n.ID}, ids)
@@ -218,6 +244,7 @@ func (v *validator) checkNetworks(networks []Network) {
 		}
 		v.checkScope(p, "ipv4_address_scope", n.IPv4Scope)
 		v.checkScope(p, "ipv6_address_scope", n.IPv6Scope)
+		v.checkVNI(p, n, vnis)
 	}
 }
 
@@ -236,6 +263,7 @@ func (v *validator) checkRouters(routers []Router) {
 			v.bad(p, "unknown_rate", "unknown_rate %d is outside 0–%d", r.UnknownRate, MaxAnswerRate)
 		}
 		overlaps := overlaps(r.Interfaces)
+		carriedMACs := make(map[ofproto.MAC]string)
 		for j := range r.Interfaces {
 			f, p := &r.Interfaces[j], path{kind: ifacePath, router: i, iface: j}
 			who := owner{KindInterface, f.ID}
@@ -246,6 +274,7 @@ func (v *validator) checkRouters(routers []Router) {
 			v.checkNetwork(p, f.Network)
 			v.checkMAC(p, who, f.Network, f.MAC)
 			v.checkPrefixes(p, who, f, overlaps[j])
+			v.checkCarried(p, r, f, carriedMACs)
 			v.checkInterfaceNames(p, r, f)
 			v.checkRA(p, r, f)
 		}
@@ -261,6 +290,9 @@ func (v *validator) checkPorts(ports []Port) {
 		v.checkID(p, who, ids)
 		v.checkMeta(p, q.Meta)
 		v.checkNetwork(p, q.Network)
+		if q.Host != "" && !v.hasHost(q.Host) {
+			v.bad(p, "host", "%w %q", ErrUnknownHost, q.Host)
+		}
 		v.checkMAC(p, who, q.Network, q.MAC)
 		for k, a := range q.Addresses {
 			if err := checkAddr(a); err != nil {
@@ -284,16 +316,22 @@ func (v *validator) checkNetwork(p path, id string) {
 
 // mtu returns the MTU of a network, MaxMTU if it is not known.
 func (v *validator) mtu(id string) int {
-	if mtu, put := v.mtus[id]; put {
-		if mtu < MinMTU {
-			return MaxMTU // the network has an error
-		}
-		return mtu
+	n, ok := v.network(id)
+	if !ok || n.MTU < MinMTU { // the network has an error
+		return MaxMTU
 	}
-	if n, ok := v.base.Network(id); ok {
-		return n.MTU
+	return n.MTU
+}
+
+// network returns the network called id after the change.
+func (v *validator) network(id string) (Network, bool) {
+	if n, put := v.put[id]; put {
+		return *n, true
 	}
-	return MaxMTU
+	if _, deleted := v.networks[id]; deleted {
+		return Network{}, false
+	}
+	return v.base.Network(id)
 }
 
 func (v *validator) hasNetwork(id string) bool {

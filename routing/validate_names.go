@@ -58,6 +58,10 @@ func (v *validator) checkBridge(p path, r *Router) {
 			t.links[name] = link{bridgeLink, owner{KindRouter, r.ID}}
 		}
 	}
+	if r.Bridge.Managed {
+		v.checkLink(p, "id", r.FabricPort(), link{fabricPortLink, owner{KindRouter, r.ID}})
+		v.checkLink(p, "id", r.FabricPeer(), link{fabricPeerLink, owner{KindRouter, r.ID}})
+	}
 	if id := r.DPID(); id != 0 {
 		other, used := t.dpids[id]
 		if !used {
@@ -97,6 +101,9 @@ func (v *validator) sameBridge(r *Router, name string) link {
 	}); used {
 		return link{of: owner{KindRouter, c.by}}
 	}
+	if l, used := v.fabricCalled(name); used && r.DPID() == 0 {
+		return l
+	}
 	if r.Bridge.Managed && len(here) == 0 {
 		if l, used := v.linkCalled(name); used {
 			return l
@@ -108,6 +115,9 @@ func (v *validator) sameBridge(r *Router, name string) link {
 // linkCalled returns the link with a name.
 func (v *validator) linkCalled(name string) (link, bool) {
 	if l, used := v.names.links[name]; used {
+		return l, true
+	}
+	if l, used := v.fabricCalled(name); used {
 		return l, true
 	}
 	c, used := v.claimed(linkName, name)
@@ -151,16 +161,17 @@ func (v *validator) checkInterfaceNames(p path, r *Router, f *Interface) {
 	if f.ID == "" { // has an error already, and nothing can be derived
 		return
 	}
-	v.checkLink(p, "patch_port", f.PatchName(), patchLink, f)
+	of := owner{KindInterface, f.ID}
+	v.checkLink(p, "patch_port", f.PatchName(), link{patchLink, of})
 	if hasTap {
-		v.checkLink(p, "tap_port", f.TapName(), tapLink, f)
+		v.checkLink(p, "tap_port", f.TapName(), link{tapLink, of})
 		if f.RA != nil {
 			if err := checkRadvdName(f.TapName()); err != nil {
 				v.bad(p, "tap_port", "%w", err)
 			}
 		}
 	}
-	v.checkLink(p, "id", f.PeerName(), peerLink, f)
+	v.checkLink(p, "id", f.PeerName(), link{peerLink, of})
 }
 
 func (v *validator) checkExternalPort(p path, r *Router, f *Interface, key, name string) {
@@ -183,21 +194,21 @@ func (v *validator) checkExternalPort(p path, r *Router, f *Interface, key, name
 	v.names.external[extPort{r, name}] = fmt.Sprintf("the %s of interface %q", key, f.ID)
 }
 
-func (v *validator) checkLink(p path, key, name, what string, f *Interface) {
+// checkLink checks the name of a link that ofdvr makes for the object at p.
+func (v *validator) checkLink(p path, key, name string, whose link) {
 	err := checkIfname(name)
-	if err == nil && what == tapLink {
+	if err == nil && whose.what == tapLink {
 		err = checkDevice(name)
 	}
 	if err != nil {
 		v.bad(p, key, "%w", err)
 		return
 	}
-	whose := link{what, owner{KindInterface, f.ID}}
 	switch other, used := v.linkCalled(name); {
 	case !used:
 		v.names.links[name] = whose
-	case other != whose: // else an interface with the same ID, which has an error already
-		v.taken(p, key, other.of, "the name %q for %s is already used by %v", name, what, other)
+	case other != whose: // else an object with the same ID, which has an error already
+		v.taken(p, key, other.of, "the name %q for %s is already used by %v", name, whose.what, other)
 	}
 }
 

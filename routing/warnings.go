@@ -36,9 +36,18 @@ func (x *Index) Warnings(m *Model) []*PathError {
 		}
 		return t
 	}
+	for i := range m.Hosts {
+		if h := &m.Hosts[i]; h.Tunnel == (Tunnel{}) {
+			warn(path{kind: hostPath, i: i}, "", "host %q has no tunnel, so networks with a vni do not reach it", h.ID)
+		}
+	}
 	for i := range m.Networks {
-		if id := m.Networks[i].ID; subnetsOf(id) == nil {
-			warn(path{kind: networkPath, i: i}, "", "no router has an interface on network %q", id)
+		n, p := &m.Networks[i], path{kind: networkPath, i: i}
+		if subnetsOf(n.ID) == nil {
+			warn(p, "", "no router has an interface on network %q", n.ID)
+		}
+		if n.VNI != 0 && x.NumHosts() == 0 {
+			warn(p, "vni", "network %q has a vni, but there are no hosts to carry it between", n.ID)
 		}
 	}
 	for i := range m.Routers {
