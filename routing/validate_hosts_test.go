@@ -48,7 +48,7 @@ func TestValidateHosts(t *testing.T) {
 		{"no address", func(m *routing.Model) { m.Hosts[1].Tunnel.Address = netip.Addr{} }, "hosts[1].tunnel.address: no address is given"},
 		{"address twice", func(m *routing.Model) { address(m, "192.0.2.1") }, `hosts[1].tunnel.address: address 192.0.2.1 is already used by host "h1"`},
 		{"two families", func(m *routing.Model) { address(m, "2001:db8::2") },
-			`hosts[1].tunnel.address: address 2001:db8::2 is IPv6, but host "h1" has an address of IPv4: all hosts need addresses of one family`},
+			`hosts[1].tunnel.address: address 2001:db8::2 is IPv6, but host "h1" has an IPv4 address: all hosts need addresses of one family`},
 		{"IPv6", func(m *routing.Model) {
 			m.Hosts = m.Hosts[:1]
 			m.Hosts[0].Tunnel.Address = netip.MustParseAddr("2001:db8::2")

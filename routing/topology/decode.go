@@ -10,6 +10,13 @@ func DecodeNetwork(body []byte, id string, also func(*routing.Change) error) (ro
 		func(n *routing.Network) routing.Model { return routing.Model{Networks: []routing.Network{*n}} })
 }
 
+// DecodeHost is [DecodeNetwork] for a host.
+func DecodeHost(body []byte, id string, also func(*routing.Change) error) (routing.Change, error) {
+	return decodeObject(body, id, also, ShapeHost, hostKeys,
+		func(h *routing.Host) *string { return &h.ID },
+		func(h *routing.Host) routing.Model { return routing.Model{Hosts: []routing.Host{*h}} })
+}
+
 // DecodeRouter is [DecodeNetwork] for a router.
 func DecodeRouter(body []byte, id string, also func(*routing.Change) error) (routing.Change, error) {
 	return decodeObject(body, id, also, ShapeRouter, routerKeys,
@@ -35,7 +42,7 @@ func DecodeTopology(body []byte, also func(*routing.Change) error) (routing.Chan
 }
 
 // DecodeBatch decodes a mapping with the keys put, a topology, and delete, with lists of IDs
-// called networks, routers and ports.
+// called hosts, networks, routers and ports.
 func DecodeBatch(body []byte, also func(*routing.Change) error) (routing.Change, error) {
 	w := newWalker("body", "body", body)
 	var c routing.Change
@@ -72,6 +79,9 @@ func DecodeSnapshot(body []byte, also func(*routing.Change) error) (Snapshot, er
 // ParseNetwork parses the output of [AppendNetwork]. Format errors and unknown keys are
 // reported as by the Decode functions.
 func ParseNetwork(data []byte) (routing.Network, error) { return parseObject(data, networkKeys) }
+
+// ParseHost parses the output of [AppendHost]; see [ParseNetwork].
+func ParseHost(data []byte) (routing.Host, error) { return parseObject(data, hostKeys) }
 
 // ParseRouter parses the output of [AppendRouter]; see [ParseNetwork].
 func ParseRouter(data []byte) (routing.Router, error) { return parseObject(data, routerKeys) }

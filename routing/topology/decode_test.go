@@ -20,6 +20,9 @@ var decoders = map[string]func([]byte, func(*routing.Change) error) (routing.Cha
 	"network": func(b []byte, also func(*routing.Change) error) (routing.Change, error) {
 		return topology.DecodeNetwork(b, "x", also)
 	},
+	"host": func(b []byte, also func(*routing.Change) error) (routing.Change, error) {
+		return topology.DecodeHost(b, "x", also)
+	},
 	"router": func(b []byte, also func(*routing.Change) error) (routing.Change, error) {
 		return topology.DecodeRouter(b, "x", also)
 	},
@@ -50,15 +53,16 @@ func TestDecode(t *testing.T) {
 	}{
 		{"network", `{"id":"x","vlan":7}`, routing.Change{Put: routing.Model{Networks: []routing.Network{{ID: "x", VLAN: 7, MTU: 1500}}}}},
 		{"network", `{}`, routing.Change{Put: routing.Model{Networks: []routing.Network{{ID: "x", MTU: 1500}}}}},
+		{"host", `{}`, routing.Change{Put: routing.Model{Hosts: []routing.Host{{ID: "x"}}}}},
 		{"router", ` {"fallback": "none"}` + "\n", routing.Change{Put: routing.Model{Routers: []routing.Router{router}}}},
 		{"port", `{"network":"blue","mac":"02:00:00:00:01:10"}`, routing.Change{Put: routing.Model{Ports: []routing.Port{port}}}},
 		{"topology", `{"ports":[{"id":"x","network":"blue","mac":"02:00:00:00:01:10"}]}`, routing.Change{Put: routing.Model{Ports: []routing.Port{port}}}},
 		{"topology", `{}`, routing.Change{}},
 		{"batch", `{}`, routing.Change{}},
 		{"batch", `{"put":{"networks":null,"ports":[{"id":"x","network":"blue","mac":"02:00:00:00:01:10"}]},
-			"delete":{"networks":["a",7],"routers":["b"],"ports":["c"]}}`,
+			"delete":{"hosts":["h"],"networks":["a",7],"routers":["b"],"ports":["c"]}}`,
 			routing.Change{Put: routing.Model{Ports: []routing.Port{port}},
-				Delete: routing.IDs{Networks: []string{"a", "7"}, Routers: []string{"b"}, Ports: []string{"c"}}}},
+				Delete: routing.IDs{Hosts: []string{"h"}, Networks: []string{"a", "7"}, Routers: []string{"b"}, Ports: []string{"c"}}}},
 		{"snapshot", `{"networks":[{"id":"blue"}],"router":{"id":"x","fallback":"none"}}`, routing.Change{Put: routing.Model{
 			Networks: []routing.Network{{ID: "blue", MTU: 1500}}, Routers: []routing.Router{router}}}},
 	}

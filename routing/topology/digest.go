@@ -37,6 +37,8 @@ func (d Digest) Moved(from, to *routing.Index) Digest {
 		for i, o := range []routing.Piece{old, now} {
 			kind := ""
 			switch b = b[:0]; {
+			case o.Host != nil:
+				b, kind = AppendHost(b, o.Host), "host"
 			case o.Network != nil:
 				b, kind = AppendNetwork(b, o.Network), "network"
 			case o.Router != nil:

@@ -7,9 +7,25 @@ import (
 
 // A Topology is the document of a [routing.Model]: a topology file.
 type Topology struct {
+	Hosts    []Host    `json:"hosts,omitempty" doc:"The hosts that networks with a VNI span. Absent: the intent is for one host"`
 	Networks []Network `json:"networks" required:"false" doc:"The networks"`
 	Routers  []Router  `json:"routers" required:"false" doc:"The routers that connect them"`
 	Ports    []Port    `json:"ports" required:"false" doc:"The ports of machines, on this host or on others"`
+}
+
+// A Host is the document of a [routing.Host].
+type Host struct {
+	ID          string            `json:"id" minLength:"1" maxLength:"64" example:"h1" doc:"Any name of up to 64 bytes. The daemon of that host has it as its --host; the default is the machine's hostname"`
+	Name        string            `json:"name,omitempty" minLength:"1" maxLength:"255" example:"rack 1, left" doc:"The name for people, up to 255 bytes. Tables show it instead of the ID, and commands accept it where no other object of the kind has it. Names need not be unique"`
+	Description string            `json:"description,omitempty" maxLength:"1024" doc:"A note for people, up to 1,024 bytes"`
+	Labels      map[string]string `json:"labels,omitempty" example:"{\"rack\": \"r1\"}" doc:"Up to 64 keys and values to select objects by, with the limits of Kubernetes' labels"`
+	Tunnel      *Tunnel           `json:"tunnel,omitempty" doc:"The end of the tunnels between this host and all others. Absent: networks with a VNI do not reach the host"`
+}
+
+// A Tunnel is the document of a [routing.Tunnel].
+type Tunnel struct {
+	Type    string `json:"type,omitempty" enum:"geneve,vxlan" default:"geneve" doc:"The encapsulation of the packets that this host receives"`
+	Address string `json:"address" example:"192.168.77.1" doc:"The host's address in the underlay network. All hosts have addresses of the same family, IPv4 or IPv6"`
 }
 
 // A Network is the document of a [routing.Network].
@@ -24,6 +40,8 @@ type Network struct {
 	IPv4Scope string `json:"ipv4_address_scope,omitempty" minLength:"1" maxLength:"64" example:"campus" doc:"The address scope of the network's IPv4 addresses. Flows do not route between scopes; the namespace decides. Networks without a scope share one"`
 	IPv6Scope string `json:"ipv6_address_scope,omitempty" minLength:"1" maxLength:"64" example:"campus6" doc:"The same for IPv6 addresses"`
 	FastPath  string `json:"fast_path,omitempty" enum:"on,off" default:"on" doc:"Off: all traffic from and to the network goes through the namespace, so that NAT and connection tracking there see both directions. It has no effect for a router without a namespace"`
+	VNI       uint32 `json:"vni,omitempty" minimum:"1" maximum:"16777215" example:"5001" doc:"Identifies the network in the tunnels between hosts. ofdvr carries the network between them, and sets the tags of its ports on each host's integration bridge. Routers on the network need a bridge that ofdvr creates, and a different MAC address on each such network. Absent: ofdvr does not carry the network"`
+	Broadcast string `json:"broadcast,omitempty" enum:"all,dhcp,none" default:"all" doc:"The broadcast and multicast packets that other hosts get: all, those of DHCP and DHCPv6 only, or none. Only with a vni"`
 }
 
 // A Router is the document of a [routing.Router].
@@ -109,6 +127,7 @@ type Port struct {
 	Addresses   []string          `json:"addresses,omitempty" example:"10.0.1.10" doc:"The machine's addresses"`
 	Pairs       []AddressPair     `json:"allowed_address_pairs,omitempty" doc:"More addresses that the machine may use, such as a virtual IP"`
 	AdminState  string            `json:"admin_state,omitempty" enum:"up,down" default:"up" doc:"Down: flows do not route to the machine"`
+	Host        string            `json:"host,omitempty" minLength:"1" maxLength:"64" example:"h1" doc:"The ID of the host that the machine is expected on. Absent: any. The host where the machine is plugged in counts: there, an interface of the integration bridge has the port's ID as its iface-id"`
 	Bound       *bool             `json:"bound,omitempty" default:"true" doc:"The machine runs on some host. False: flows do not route to it"`
 	FastPath    string            `json:"fast_path,omitempty" enum:"on,off" default:"on" doc:"Off: all traffic from and to the machine, forwarded traffic included, goes through the namespace, so that NAT and connection tracking there see both directions"`
 }
@@ -127,6 +146,7 @@ type BatchBody struct {
 
 // IDs name objects of a topology.
 type IDs struct {
+	Hosts    []string `json:"hosts,omitempty" minLength:"1" maxLength:"64" example:"h1" doc:"IDs of hosts"`
 	Networks []string `json:"networks,omitempty" minLength:"1" maxLength:"64" example:"blue" doc:"IDs of networks"`
 	Routers  []string `json:"routers,omitempty" minLength:"1" maxLength:"64" example:"r1" doc:"IDs of routers"`
 	Ports    []string `json:"ports,omitempty" minLength:"1" maxLength:"64" example:"vm1" doc:"IDs of ports"`
@@ -142,15 +162,27 @@ type SnapshotBody struct {
 // DocumentOf returns the document of m.
 func DocumentOf(m *routing.Model) Topology {
 	return Topology{
+		Hosts:    convertSome(m.Hosts, HostOf),
 		Networks: convert(m.Networks, NetworkOf),
 		Routers:  convert(m.Routers, RouterOf),
 		Ports:    convert(m.Ports, PortOf),
 	}
 }
 
+// HostOf returns the document of h.
+func HostOf(h routing.Host) Host {
+	d := Host{ID: h.ID}
+	metaOf(h.Meta, &d.Name, &d.Description, &d.Labels)
+	if t := h.Tunnel; t != (routing.Tunnel{}) {
+		d.Tunnel = &Tunnel{Type: unless(tunnelTypes.word(t.Type), tunnelTypes.word(routing.TunnelGeneve)), Address: t.Address.String()}
+	}
+	return d
+}
+
 // NetworkOf returns the document of n.
 func NetworkOf(n routing.Network) Network {
-	d := Network{ID: n.ID, VLAN: n.VLAN, MTU: unless(n.MTU, networkKeys.initial.MTU), IPv4Scope: n.IPv4Scope, IPv6Scope: n.IPv6Scope, FastPath: offOrNothing(n.NoFastPath)}
+	d := Network{ID: n.ID, VLAN: n.VLAN, MTU: unless(n.MTU, networkKeys.initial.MTU), IPv4Scope: n.IPv4Scope, IPv6Scope: n.IPv6Scope, FastPath: offOrNothing(n.NoFastPath),
+		VNI: n.VNI, Broadcast: unless(broadcasts.word(n.Broadcast), broadcasts.word(routing.BroadcastAll))}
 	metaOf(n.Meta, &d.Name, &d.Description, &d.Labels)
 	return d
 }
@@ -251,7 +283,7 @@ func raOf(r *routing.RA) *RA {
 
 // PortOf returns the document of p.
 func PortOf(p routing.Port) Port {
-	d := Port{ID: p.ID, Network: p.Network, MAC: p.MAC.String(), Addresses: texts(p.Addresses), AdminState: downOrNothing(p.Down), Bound: unlessDefault(!p.Unbound, true), FastPath: offOrNothing(p.NoFastPath)}
+	d := Port{ID: p.ID, Network: p.Network, MAC: p.MAC.String(), Addresses: texts(p.Addresses), AdminState: downOrNothing(p.Down), Host: p.Host, Bound: unlessDefault(!p.Unbound, true), FastPath: offOrNothing(p.NoFastPath)}
 	metaOf(p.Meta, &d.Name, &d.Description, &d.Labels)
 	for _, q := range p.Pairs {
 		pair := AddressPair{Address: string(appendAddressOrPrefix(nil, q.Addresses))}
@@ -270,6 +302,14 @@ func convert[T, D any](items []T, f func(T) D) []D {
 		out[i] = f(v)
 	}
 	return out
+}
+
+// convertSome is convert, but returns nil if there are no items.
+func convertSome[T, D any](items []T, f func(T) D) []D {
+	if len(items) == 0 {
+		return nil
+	}
+	return convert(items, f)
 }
 
 func texts[T interface{ String() string }](items []T) []string { return convert(items, T.String) }

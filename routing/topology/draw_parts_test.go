@@ -140,3 +140,42 @@ func (s style) meta(m *routing.Meta) (doc []pair) {
 func plainNames(most int) *rapid.Generator[string] {
 	return rapid.StringMatching(`[a-z][a-z0-9_.ü-]{0,20}x`)
 }
+
+// drawHosts draws hosts with IDs that ids draws and metadata of texts, or none.
+func drawHosts(t *rapid.T, ids *rapid.Generator[string], texts func(most int) *rapid.Generator[string]) (hosts []routing.Host) {
+	six := rapid.Bool().Draw(t, "tunnels over IPv6")
+	for i, id := range rapid.SliceOfNDistinct(ids, 0, 3, rapid.ID[string]).Draw(t, "hosts") {
+		h := routing.Host{ID: id, Meta: drawMeta(t, texts)}
+		if rapid.Bool().Draw(t, "tunnel") {
+			h.Tunnel.Type = routing.TunnelType(rapid.IntRange(0, 1).Draw(t, "tunnel type"))
+			h.Tunnel.Address = netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)})
+			if six {
+				h.Tunnel.Address = netip.AddrFrom16([16]byte{0x20, 9, 15: byte(i + 1)})
+			}
+		}
+		hosts = append(hosts, h)
+	}
+	return hosts
+}
+
+// drawHostOf draws the ID of a host of m, or none.
+func drawHostOf(t *rapid.T, m *routing.Model) string {
+	hosts := []string{""}
+	for _, h := range m.Hosts {
+		hosts = append(hosts, h.ID)
+	}
+	return rapid.SampledFrom(hosts).Draw(t, "host")
+}
+
+// host returns the keys of h.
+func (s style) host(h *routing.Host) []pair {
+	doc := append(s.meta(h.Meta), pair{"id", s.str(h.ID)})
+	if h.Tunnel == (routing.Tunnel{}) {
+		return doc
+	}
+	tunnel := []pair{{"address", s.str(h.Tunnel.Address.String())}}
+	if h.Tunnel.Type == routing.TunnelVXLAN || s.flow {
+		tunnel = append(tunnel, pair{"type", s.str(h.Tunnel.Type.String())})
+	}
+	return append(doc, pair{"tunnel", tunnel})
+}

@@ -3,6 +3,7 @@ package topology_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -54,13 +55,18 @@ func drawNasty(t *rapid.T) *routing.Model {
 			n.NoFastPath = true
 			n.IPv4Scope, n.IPv6Scope = texts(routing.MaxIDLen).Draw(t, "scope"), texts(routing.MaxIDLen).Draw(t, "scope6")
 		}
+		if rapid.Bool().Draw(t, "carried") {
+			n.VNI = uint32(rapid.SampledFrom([]int{1, routing.MaxVNI - 100}).Draw(t, "vni") + i)
+			n.Broadcast = rapid.SampledFrom([]routing.Broadcast{routing.BroadcastAll, routing.BroadcastDHCP, routing.BroadcastNone}).Draw(t, "broadcast")
+		}
 		m.Networks = append(m.Networks, n)
 	}
+	m.Hosts = drawHosts(t, texts(routing.MaxIDLen), texts)
 	namespaces := rapid.SliceOfNDistinct(texts(255).Filter(func(s string) bool {
 		return s != "." && s != ".." && !strings.Contains(s, "/")
 	}), len(ids), len(ids), rapid.ID[string]).Draw(t, "namespaces")
 	for i, id := range ids {
-		managed := rapid.Bool().Draw(t, "managed")
+		managed := rapid.Bool().Draw(t, "managed") || slices.ContainsFunc(m.Networks, func(n routing.Network) bool { return n.VNI != 0 })
 		r := routing.Router{
 			ID:        id,
 			Meta:      drawMeta(t, texts),
@@ -117,6 +123,7 @@ func drawNasty(t *rapid.T) *routing.Model {
 			}).Draw(t, "address"))
 		}
 		p.Pairs = drawPairs(t)
+		p.Host = drawHostOf(t, m)
 		p.Down, p.Unbound, p.NoFastPath = rapid.Bool().Draw(t, "down"), rapid.Bool().Draw(t, "unbound"), rapid.Bool().Draw(t, "no fast path")
 		m.Ports = append(m.Ports, p)
 	}

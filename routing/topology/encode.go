@@ -14,6 +14,9 @@ import (
 // that U+007F to U+009F are escaped too, because a file must not have them.
 func AppendNetwork(b []byte, n *routing.Network) []byte { return networkKeys.append(b, n, inJSON) }
 
+// AppendHost is [AppendNetwork] for a host.
+func AppendHost(b []byte, h *routing.Host) []byte { return hostKeys.append(b, h, inJSON) }
+
 // AppendRouter is [AppendNetwork] for a router.
 func AppendRouter(b []byte, r *routing.Router) []byte { return routerKeys.append(b, r, inJSON) }
 
@@ -23,7 +26,13 @@ func AppendPort(b []byte, p *routing.Port) []byte { return portKeys.append(b, p,
 // WriteJSON writes m as a topology file in JSON, one object per line.
 func WriteJSON(w io.Writer, m *routing.Model) error {
 	out := bufio.NewWriterSize(w, bufferSize)
-	out.WriteString("{\"networks\":[")
+	out.WriteString("{")
+	if len(m.Hosts) > 0 {
+		out.WriteString("\"hosts\":[")
+		writeLines(out, m.Hosts, AppendHost)
+		out.WriteString("],\n")
+	}
+	out.WriteString("\"networks\":[")
 	writeLines(out, m.Networks, AppendNetwork)
 	out.WriteString("],\n\"routers\":[")
 	writeLines(out, m.Routers, AppendRouter)
@@ -51,14 +60,15 @@ func writeLines[T any](w *bufio.Writer, items []T, appendTo func([]byte, *T) []b
 	}
 }
 
-// WriteYAML writes m as a topology file in the style of a person: one line for each network,
-// port and interface, and quotes only if YAML could misread a string.
+// WriteYAML writes m as a topology file in the style of a person: one line for each host,
+// network, port and interface, and quotes only if YAML could misread a string.
 func WriteYAML(w io.Writer, m *routing.Model) error {
 	out := bufio.NewWriterSize(w, bufferSize)
+	writeBlock(out, "hosts", m.Hosts, asItem(hostKeys))
 	writeBlock(out, "networks", m.Networks, asItem(networkKeys))
 	writeBlock(out, "routers", m.Routers, routerKeys.appendBlock)
 	writeBlock(out, "ports", m.Ports, asItem(portKeys))
-	if len(m.Networks)+len(m.Routers)+len(m.Ports) == 0 {
+	if m.Len() == 0 {
 		out.WriteString("{}\n")
 	}
 	if err := out.Flush(); err != nil {

@@ -41,6 +41,9 @@ func marshal(t interface{ Fatal(...any) }, v any) string {
 func TestAppend(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := drawNasty(t)
+		for i := range m.Hosts {
+			checkAppend(t, m.Hosts[i], topology.AppendHost, topology.HostOf, topology.ParseHost)
+		}
 		for i := range m.Networks {
 			n := m.Networks[i]
 			checkAppend(t, n, topology.AppendNetwork, topology.NetworkOf, topology.ParseNetwork)
@@ -191,6 +194,57 @@ func TestWriteExamples(t *testing.T) {
 		if diff := cmp.Diff(comment.ReplaceAllString(string(data), ""), b.String()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", file, diff)
 		}
+	}
+}
+
+// TestWriteHosts shows hosts, and the keys of networks and ports that refer to them. Without hosts
+// there is no list of hosts.
+func TestWriteHosts(t *testing.T) {
+	addr := netip.MustParseAddr
+	m := &routing.Model{
+		Hosts: []routing.Host{
+			{ID: "h1", Meta: &routing.Meta{Name: "rack 1"}, Tunnel: routing.Tunnel{Address: addr("2001:db8::1")}},
+			{ID: "h2", Tunnel: routing.Tunnel{Type: routing.TunnelVXLAN, Address: addr("192.0.2.2")}},
+			{ID: "h3"},
+		},
+		Networks: []routing.Network{{ID: "blue", MTU: 1400, VNI: 5001, Broadcast: routing.BroadcastDHCP}},
+		Ports:    []routing.Port{{ID: "b1", Network: "blue", MAC: ofproto.MAC{2, 0, 0, 0, 1, 1}, Host: "h1"}},
+	}
+	const yaml = `hosts:
+  - {id: h1, name: "rack 1", tunnel: {address: "2001:db8::1"}}
+  - {id: h2, tunnel: {type: vxlan, address: 192.0.2.2}}
+  - {id: h3}
+networks:
+  - {id: blue, mtu: 1400, vni: 5001, broadcast: dhcp}
+ports:
+  - {id: b1, network: blue, mac: "02:00:00:00:01:01", host: h1}
+`
+	const js = `{"hosts":[
+{"id":"h1","name":"rack 1","tunnel":{"address":"2001:db8::1"}},
+{"id":"h2","tunnel":{"type":"vxlan","address":"192.0.2.2"}},
+{"id":"h3"}
+],
+"networks":[
+{"id":"blue","mtu":1400,"vni":5001,"broadcast":"dhcp"}
+],
+"routers":[],
+"ports":[
+{"id":"b1","network":"blue","mac":"02:00:00:00:01:01","host":"h1"}
+]}
+`
+	var b strings.Builder
+	if err := topology.WriteYAML(&b, m); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(yaml, b.String()); diff != "" {
+		t.Errorf("YAML (-want +got):\n%s", diff)
+	}
+	b.Reset()
+	if err := topology.WriteJSON(&b, m); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(js, b.String()); diff != "" {
+		t.Errorf("JSON (-want +got):\n%s", diff)
 	}
 }
 

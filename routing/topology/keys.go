@@ -24,9 +24,23 @@ const (
 )
 
 var topologyKeys = &mapping[routing.Model]{fields: []field[routing.Model]{
+	{"hosts", optional, of(func(m *routing.Model) *[]routing.Host { return &m.Hosts }, list[routing.Host]{hostKeys})},
 	{"networks", optional, of(func(m *routing.Model) *[]routing.Network { return &m.Networks }, list[routing.Network]{networkKeys})},
 	{"routers", optional, of(func(m *routing.Model) *[]routing.Router { return &m.Routers }, list[routing.Router]{routerKeys})},
 	{"ports", optional, of(func(m *routing.Model) *[]routing.Port { return &m.Ports }, list[routing.Port]{portKeys})},
+}}
+
+var hostKeys = &mapping[routing.Host]{fields: []field[routing.Host]{
+	{"id", required, of(func(h *routing.Host) *string { return &h.ID }, text{})},
+	{"name", optional, metaKey(func(h *routing.Host) **routing.Meta { return &h.Meta }, metaName, name{})},
+	{"description", optional, metaKey(func(h *routing.Host) **routing.Meta { return &h.Meta }, metaDescription, description{})},
+	{"labels", optional, metaKey(func(h *routing.Host) **routing.Meta { return &h.Meta }, metaLabels, labels{})},
+	{"tunnel", optional, of(func(h *routing.Host) *routing.Tunnel { return &h.Tunnel }, tunnelKeys)},
+}}
+
+var tunnelKeys = &mapping[routing.Tunnel]{fields: []field[routing.Tunnel]{
+	{"type", optional, of(func(t *routing.Tunnel) *routing.TunnelType { return &t.Type }, tunnelTypes)},
+	{"address", required, of(func(t *routing.Tunnel) *netip.Addr { return &t.Address }, address)},
 }}
 
 var networkKeys = &mapping[routing.Network]{
@@ -41,6 +55,8 @@ var networkKeys = &mapping[routing.Network]{
 		{"ipv4_address_scope", optional, of(func(n *routing.Network) *string { return &n.IPv4Scope }, scope{})},
 		{"ipv6_address_scope", optional, of(func(n *routing.Network) *string { return &n.IPv6Scope }, scope{})},
 		{"fast_path", optional, of(func(n *routing.Network) *bool { return &n.NoFastPath }, fastPaths)},
+		{"vni", optional, of(func(n *routing.Network) *uint32 { return &n.VNI }, number[uint32]{name: "vni", low: 1, high: routing.MaxVNI})},
+		{"broadcast", optional, of(func(n *routing.Network) *routing.Broadcast { return &n.Broadcast }, broadcasts)},
 	},
 }
 
@@ -134,6 +150,7 @@ var portKeys = &mapping[routing.Port]{fields: []field[routing.Port]{
 	{"addresses", optional, of(func(p *routing.Port) *[]netip.Addr { return &p.Addresses }, list[netip.Addr]{address})},
 	{"allowed_address_pairs", optional, of(func(p *routing.Port) *[]routing.AddressPair { return &p.Pairs }, list[routing.AddressPair]{pairKeys})},
 	{"admin_state", optional, of(func(p *routing.Port) *bool { return &p.Down }, adminStates)},
+	{"host", optional, of(func(p *routing.Port) *string { return &p.Host }, scope{})},
 	{"bound", optional, of(func(p *routing.Port) *bool { return &p.Unbound }, not{})},
 	{"fast_path", optional, of(func(p *routing.Port) *bool { return &p.NoFastPath }, fastPaths)},
 }}
@@ -149,6 +166,7 @@ var batchKeys = &mapping[routing.Change]{fields: []field[routing.Change]{
 }}
 
 var deleteKeys = &mapping[routing.IDs]{fields: []field[routing.IDs]{
+	{"hosts", optional, of(func(d *routing.IDs) *[]string { return &d.Hosts }, list[string]{knownID{}})},
 	{"networks", optional, of(func(d *routing.IDs) *[]string { return &d.Networks }, list[string]{knownID{}})},
 	{"routers", optional, of(func(d *routing.IDs) *[]string { return &d.Routers }, list[string]{knownID{}})},
 	{"ports", optional, of(func(d *routing.IDs) *[]string { return &d.Ports }, list[string]{knownID{}})},

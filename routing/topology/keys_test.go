@@ -85,7 +85,7 @@ func TestDocumentsHaveAllKeys(t *testing.T) {
 
 // Each key of a document has a description.
 func TestDocumentsAreDescribed(t *testing.T) {
-	for _, d := range []any{Topology{}, Network{}, Router{}, Bridge{}, Route{}, NextHop{}, Interface{}, RA{}, RAPrefix{}, Port{}, AddressPair{}, BatchBody{}, IDs{}, SnapshotBody{}} {
+	for _, d := range []any{Topology{}, Host{}, Tunnel{}, Network{}, Router{}, Bridge{}, Route{}, NextHop{}, Interface{}, RA{}, RAPrefix{}, Port{}, AddressPair{}, BatchBody{}, IDs{}, SnapshotBody{}} {
 		for f := range reflect.TypeOf(d).Fields() {
 			if f.Tag.Get("doc") == "" {
 				t.Errorf("%T.%s has no doc", d, f.Name)

@@ -114,6 +114,12 @@ func drawModel(t *rapid.T, s style) (*routing.Model, []pair) {
 	var networks, routers, ports []any
 	ids := rapid.SliceOfNDistinct(rapid.StringMatching(`[a-z][a-z0-9_.ü-]{0,20}x`), 1, 4, rapid.ID[string]).Draw(t, "ids")
 	six := rapid.Bool().Draw(t, "six")
+	carried := rapid.Bool().Draw(t, "carried")
+	m.Hosts = drawHosts(t, rapid.StringMatching(`[a-z][a-z0-9_.ü-]{0,20}x`), plainNames)
+	var hosts []any
+	for i := range m.Hosts {
+		hosts = append(hosts, s.host(&m.Hosts[i]))
+	}
 	for i, id := range ids {
 		n := routing.Network{ID: id, MTU: 1500}
 		doc := []pair{{"id", s.str(id)}}
@@ -128,12 +134,17 @@ func drawModel(t *rapid.T, s style) (*routing.Model, []pair) {
 		if n.NoFastPath = rapid.Bool().Draw(t, "no fast path"); n.NoFastPath {
 			doc = append(doc, pair{"fast_path", s.str("off")})
 		}
+		if carried && rapid.Bool().Draw(t, "vni") {
+			n.VNI = uint32(rapid.SampledFrom([]int{1, routing.MaxVNI - 100}).Draw(t, "number") + i)
+			n.Broadcast = routing.Broadcast(rapid.IntRange(0, 2).Draw(t, "broadcast"))
+			doc = append(doc, pair{"vni", fmt.Sprint(n.VNI)}, pair{"broadcast", s.str(n.Broadcast.String())})
+		}
 		n.Meta = drawMeta(t, plainNames)
 		doc = append(doc, s.meta(n.Meta)...)
 		m.Networks, networks = append(m.Networks, n), append(networks, doc)
 	}
 	for i, id := range ids {
-		none := rapid.Bool().Draw(t, "none")
+		none := !carried && rapid.Bool().Draw(t, "none")
 		r := routing.Router{ID: id, ARPResponder: !none, NDResponder: !none, EchoResponder: !none, AnswerRate: 1000, UnknownRate: 50, Bridge: routing.Bridge{Managed: true}}
 		doc := []pair{{"id", s.str(id)}}
 		if none {
@@ -191,12 +202,20 @@ func drawModel(t *rapid.T, s style) (*routing.Model, []pair) {
 		p.Pairs = drawPairs(t)
 		p.Down, p.Unbound, p.NoFastPath = rapid.Bool().Draw(t, "down"), rapid.Bool().Draw(t, "unbound"), rapid.Bool().Draw(t, "no fast path")
 		p.Meta = drawMeta(t, plainNames)
+		meta := s.meta(p.Meta)
+		if p.Host = drawHostOf(t, m); p.Host != "" {
+			meta = append(meta, pair{"host", s.str(p.Host)})
+		}
 		m.Ports = append(m.Ports, p)
-		ports = append(ports, append(s.meta(p.Meta), []pair{{"id", fmt.Sprint(i)}, {"mac", s.str(p.MAC.String())}, {"network", s.str(p.Network)}, {"addresses", addrs},
+		ports = append(ports, append(meta, []pair{{"id", fmt.Sprint(i)}, {"mac", s.str(p.MAC.String())}, {"network", s.str(p.Network)}, {"addresses", addrs},
 			{"admin_state", s.str(map[bool]string{false: "up", true: "down"}[p.Down])}, {"bound", fmt.Sprint(!p.Unbound)}, {"fast_path", s.str(map[bool]string{false: "on", true: "off"}[p.NoFastPath])},
 			{"allowed_address_pairs", s.pairs(p.Pairs)}}...))
 	}
-	return m, []pair{{"networks", networks}, {"routers", routers}, {"ports", ports}}
+	doc := []pair{{"networks", networks}, {"routers", routers}, {"ports", ports}}
+	if hosts != nil {
+		doc = append(doc, pair{"hosts", hosts})
+	}
+	return m, doc
 }
 
 func (s style) route(r *routing.Route) []pair {

@@ -21,7 +21,7 @@ type Salvage struct {
 	Warnings []Warning // of Model
 
 	walker *walker
-	index  [3][]int // by list: index in the file of each object in Model; nil if the indices are equal
+	index  [4][]int // by list: index in the file of each object in Model; nil if the indices are equal
 }
 
 // An Unusable object has format errors.
@@ -33,8 +33,8 @@ type Unusable struct {
 
 // The lists of a topology, in the order of [Salvage.index].
 var (
-	listKeys  = [...]string{"networks", "routers", "ports"}
-	listKinds = [...]routing.Kind{routing.KindNetwork, routing.KindRouter, routing.KindPort}
+	listKeys  = [...]string{"networks", "routers", "ports", "hosts"}
+	listKinds = [...]routing.Kind{routing.KindNetwork, routing.KindRouter, routing.KindPort, routing.KindHost}
 )
 
 // ParseUsable reads a topology file like [Parse], but keeps the objects without format errors
@@ -98,6 +98,7 @@ func (s *Salvage) separate() {
 	m.Networks = without(m.Networks, drop(0))
 	m.Routers = without(m.Routers, drop(1))
 	m.Ports = without(m.Ports, drop(2))
+	m.Hosts = without(m.Hosts, drop(3))
 }
 
 // without removes the elements of s for whose index goes returns true.
@@ -113,7 +114,7 @@ func without[T any](s []T, goes func(int) bool) []T {
 }
 
 func (s *Salvage) len(list int) int {
-	return [...]int{len(s.Model.Networks), len(s.Model.Routers), len(s.Model.Ports)}[list]
+	return [...]int{len(s.Model.Networks), len(s.Model.Routers), len(s.Model.Ports), len(s.Model.Hosts)}[list]
 }
 
 func (s *Salvage) id(list, i int) string {
@@ -122,8 +123,10 @@ func (s *Salvage) id(list, i int) string {
 		return s.Model.Networks[i].ID
 	case 1:
 		return s.Model.Routers[i].ID
+	case 2:
+		return s.Model.Ports[i].ID
 	}
-	return s.Model.Ports[i].ID
+	return s.Model.Hosts[i].ID
 }
 
 // cutObject returns the list and index of the object that contains path, and the rest of path.

@@ -93,7 +93,7 @@ func (boolean) read(w *walker, t tree, v *bool) {
 func (boolean) append(b []byte, v *bool, _ style) []byte { return strconv.AppendBool(b, *v) }
 
 // number is the codec of integers called name, from low to high.
-type number[V ~int | ~uint16] struct {
+type number[V ~int | ~uint16 | ~uint32] struct {
 	exact[V]
 	name      string
 	low, high int
@@ -141,6 +141,14 @@ var (
 		names: []string{routing.RouteVia: "via", routing.RouteBlackhole: "blackhole", routing.RouteReject: "reject"},
 		want:  "via, blackhole or reject",
 	}
+	broadcasts = words[routing.Broadcast]{
+		names: []string{routing.BroadcastAll: "all", routing.BroadcastDHCP: "dhcp", routing.BroadcastNone: "none"},
+		want:  "all, dhcp or none",
+	}
+	tunnelTypes = words[routing.TunnelType]{
+		names: []string{routing.TunnelGeneve: "geneve", routing.TunnelVXLAN: "vxlan"},
+		want:  "geneve or vxlan",
+	}
 )
 
 // adminStates is the codec of Down fields.
@@ -182,7 +190,7 @@ func (c not) append(b []byte, v *bool, s style) []byte {
 	return c.boolean.append(b, &says, s)
 }
 
-// scope is the codec of names of address scopes, which networks share.
+// scope is the codec of names that objects share: of address scopes and of hosts.
 type scope struct{ reference }
 
 func (c scope) read(w *walker, t tree, v *string) {

@@ -15,6 +15,8 @@ const (
 	ShapeBatch
 	// ShapeNetwork is a network.
 	ShapeNetwork
+	// ShapeHost is a host.
+	ShapeHost
 	// ShapeRouter is a router.
 	ShapeRouter
 	// ShapePort is a port.
@@ -34,6 +36,8 @@ func (s Shape) Path(path string) string {
 		}
 	case ShapeNetwork:
 		return below(path, "networks[0]")
+	case ShapeHost:
+		return below(path, "hosts[0]")
 	case ShapeRouter:
 		return below(path, "routers[0]")
 	case ShapePort:

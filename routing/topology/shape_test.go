@@ -19,6 +19,7 @@ func TestShapePath(t *testing.T) {
 		{topology.ShapeNetwork, "networks[0]", ""},
 		{topology.ShapeNetwork, "networks[01].vlan", ""},
 		{topology.ShapeNetwork, "ports[0].mac", ""},
+		{topology.ShapeHost, "hosts[0].tunnel.address", "tunnel.address"},
 		{topology.ShapeRouter, "routers[0].interfaces[1].mac", "interfaces[1].mac"},
 		{topology.ShapeRouter, "routers[1].interfaces[1].mac", ""},
 		{topology.ShapePort, "ports[0].mac", "mac"},

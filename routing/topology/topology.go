@@ -2,8 +2,8 @@
 // JSON, request bodies and stored objects, reports errors with line and column, and writes all
 // of them.
 //
-// A topology has the keys networks, routers and ports; each is a list of mappings, whose keys
-// are the fields of [routing.Network], [routing.Router], [routing.Interface] and
+// A topology has the keys hosts, networks, routers and ports; each is a list of mappings, whose keys
+// are the fields of [routing.Host], [routing.Network], [routing.Router], [routing.Interface] and
 // [routing.Port] in lower case with underscores. Unknown keys are errors. Anchors, aliases,
 // merge keys and tags are refused. All objects of a topology differ, so files do not need
 // them, and each value has one position.
@@ -23,8 +23,8 @@
 //
 // # Objects
 //
-// [AppendNetwork], [AppendRouter] and [AppendPort] encode an object for a store, and
-// [ParseNetwork], [ParseRouter] and [ParsePort] decode it. The documents ([Topology],
+// [AppendHost], [AppendNetwork], [AppendRouter] and [AppendPort] encode an object for a store, and
+// [ParseHost], [ParseNetwork], [ParseRouter] and [ParsePort] decode it. The documents ([Topology],
 // [Network], …) are the same as structs for encoding/json; their tags describe each key, in
 // agreement with docs/configuration.md. Keys with default values are omitted.
 //
@@ -187,7 +187,7 @@ func checkText(data []byte) (position, error) {
 // file.
 func (w *walker) warnings(m *routing.Model, path func(string) string) []Warning {
 	var warnings []Warning
-	if len(m.Networks)+len(m.Routers)+len(m.Ports) == 0 {
+	if m.Len() == 0 {
 		warnings = append(warnings, w.warning(w.root[0].at, "", "the file has no objects"))
 	}
 	for _, e := range m.Warnings() {

@@ -72,8 +72,12 @@ func messages(name string, data []byte) string {
 func TestEverything(t *testing.T) {
 	prefix, addr := netip.MustParsePrefix, netip.MustParseAddr
 	want := &routing.Model{
+		Hosts: []routing.Host{
+			{ID: "h1", Meta: &routing.Meta{Name: "Rack 1", Description: "the first host", Labels: []routing.Label{{Key: "rack", Value: "1"}}}, Tunnel: routing.Tunnel{Address: addr("192.0.2.1")}},
+			{ID: "h2", Tunnel: routing.Tunnel{Type: routing.TunnelVXLAN, Address: addr("192.0.2.2")}},
+		},
 		Networks: []routing.Network{{ID: "blue", Meta: &routing.Meta{Name: "Blue", Description: "the first network",
-			Labels: []routing.Label{{Key: "example.com/rack", Value: "7"}, {Key: "tier", Value: "web"}}}, VLAN: 1, MTU: 9000, IPv4Scope: "campus", IPv6Scope: "campus6", NoFastPath: true}, {ID: "green", MTU: 1500}, {ID: "7", MTU: 1500}},
+			Labels: []routing.Label{{Key: "example.com/rack", Value: "7"}, {Key: "tier", Value: "web"}}}, VLAN: 1, MTU: 9000, IPv4Scope: "campus", IPv6Scope: "campus6", NoFastPath: true, VNI: 5001, Broadcast: routing.BroadcastDHCP}, {ID: "green", MTU: 1500, VNI: 7}, {ID: "7", MTU: 1500}},
 		Routers: []routing.Router{{
 			ID: "r1", Namespace: "ns1",
 			Bridge: routing.Bridge{Managed: true, Name: "br-r1", DatapathID: 0xa1, Foreign: routing.ForeignReport},
@@ -102,7 +106,7 @@ func TestEverything(t *testing.T) {
 			},
 		}},
 		Ports: []routing.Port{
-			{ID: "vm1", Network: "blue", MAC: ofproto.MAC{2, 0, 0, 0, 1, 0x10}, Down: true, Unbound: true, NoFastPath: true,
+			{ID: "vm1", Network: "blue", MAC: ofproto.MAC{2, 0, 0, 0, 1, 0x10}, Down: true, Unbound: true, NoFastPath: true, Host: "h1",
 				Addresses: []netip.Addr{addr("10.0.1.10"), addr("2001:db8::10")},
 				Pairs: []routing.AddressPair{{Addresses: prefix("10.0.1.100/32"), MAC: ofproto.MAC{2, 0, 0, 0, 1, 0x64}},
 					{Addresses: prefix("10.0.1.112/28")}, {Addresses: prefix("2001:db8::64/128")}}},

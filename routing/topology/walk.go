@@ -28,6 +28,7 @@ type walker struct {
 	broken   map[string]bool // paths of values with errors
 	tainted  map[string]bool // paths of lists that contain items with errors
 	networks bool            // the ID of some network has an error
+	hosts    bool            // the ID of some host has an error
 
 	last   string            // the last result of shared
 	common map[string]string // all results of shared
@@ -114,20 +115,20 @@ func (w *walker) breaks() {
 	if n := len(w.trail); n > 0 && w.trail[n-1].key == "" {
 		w.tainted[w.trail[:n-1].String()] = true
 	}
-	if w.trail.namesNetwork() {
-		w.networks = true
-	}
+	w.networks = w.networks || w.trail.names("networks")
+	w.hosts = w.hosts || w.trail.names("hosts")
 }
 
-// namesNetwork reports whether the value at t is, or contains, the ID of a network.
-func (t trail) namesNetwork() bool {
+// names reports whether the value at t is, or contains, the ID of an object in a list, such as
+// "networks".
+func (t trail) names(list string) bool {
 	if len(t) > 0 && t[0].key == "put" {
 		t = t[1:]
 	}
 	switch {
 	case len(t) == 0:
 		return true
-	case t[0].key != "networks":
+	case t[0].key != list:
 		return false
 	}
 	return len(t) < 3 || len(t) == 3 && t[2].key == "id"
@@ -135,7 +136,7 @@ func (t trail) namesNetwork() bool {
 
 // follows reports whether the error at path is only a consequence of a broken value.
 func (w *walker) follows(path string, err error) bool {
-	if w.networks && errors.Is(err, routing.ErrUnknownNetwork) || w.tainted[path] || w.broken[""] {
+	if w.networks && errors.Is(err, routing.ErrUnknownNetwork) || w.hosts && errors.Is(err, routing.ErrUnknownHost) || w.tainted[path] || w.broken[""] {
 		return true
 	}
 	if len(w.broken) == 0 {
