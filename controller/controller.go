@@ -45,6 +45,8 @@ type Config struct {
 	IntegrationBridge string
 	// Host is the ID of this host among the hosts of the intent.
 	Host string
+	// Version is ofdvr's version, which other hosts show.
+	Version string
 	// EchoInterval is the time after which a silent switch is probed. After twice that time it
 	// is disconnected. 0 means 5 s.
 	EchoInterval time.Duration

@@ -63,7 +63,7 @@ func (c *Controller) about(ctx context.Context, s *session) (counters.About, err
 	return ask(ctx, c, func(w *world) counters.About {
 		for _, st := range w.states() {
 			if st.session == s && st.gen != 0 {
-				return counters.About{Router: st.router, Program: st.program, Index: w.intent.Index}
+				return counters.About{Router: st.router, Program: st.program, Index: w.placed}
 			}
 		}
 		return counters.About{}

@@ -8,6 +8,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/lifecycle"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
+	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
@@ -76,6 +77,12 @@ type (
 	// sessionEnded: the connection of a switch has ended.
 	sessionEnded struct{ session *session }
 
+	// messageReceived: a host sent a message through a tunnel to the session of the fabric bridge.
+	messageReceived struct {
+		session *session
+		packet  ofproto.PacketIn
+	}
+
 	// waitBegun: a client waits until a write is applied.
 	waitBegun struct{ waiter *waiter }
 	// waitEnded: a wait has ended early; the answer is what is still pending.
@@ -127,6 +134,8 @@ func (c *Controller) handle(w *world, e event) {
 		w.countersRefused(e.router, e.jump)
 	case sessionEnded:
 		c.leave(w, e.session)
+	case messageReceived:
+		c.messageReceived(w, e.session, e.packet)
 	case waitBegun:
 		w.waiters[e.waiter], w.moved = true, true
 	case waitEnded:

@@ -1,9 +1,18 @@
 package controller
 
 import (
+	"context"
+	"fmt"
 	"slices"
+	"time"
 
+	"go.uber.org/zap"
+
+	"github.com/ofdvr/ofdvr/controller/hosts"
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
 // The fabric bridge connects the host to other hosts. In the world it is a router without
@@ -17,10 +26,20 @@ func (c *Controller) setFabric(w *world) (left *session) {
 	case spans && w.fabric == nil:
 		w.fabric = &routerState{router: &routing.Router{ID: routing.FabricBridge, Fallback: routing.FallbackNone,
 			Bridge: routing.Bridge{Managed: true, Name: routing.FabricBridge}}}
+		w.hosts = hosts.New(c.cfg.Host, c.cfg.Version, time.Now())
+		w.hosts.SetOwn(w.plugged)
 	case !spans && w.fabric != nil:
-		left, w.fabric = w.fabric.session, nil
-	default:
-		return nil
+		left, w.fabric, w.hosts = w.fabric.session, nil, nil
+		w.replace(w.intent.Index)
+	}
+	if spans {
+		var peers []string
+		for h := range w.intent.Index.Hosts("") {
+			if h.ID != c.cfg.Host && h.Tunnel.Address.IsValid() {
+				peers = append(peers, h.ID)
+			}
+		}
+		w.move(w.hosts.SetPeers(peers))
 	}
 	for id := range w.states() {
 		w.dirty[id] = true
@@ -49,4 +68,174 @@ func (w *world) portsOf(st *routerState) (names []string) {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// place updates placed after a change of the intent.
+func (c *Controller) place(w *world, last, next *ledger.Intent) {
+	if w.hosts == nil || last == nil {
+		w.placed = next.Index
+		return
+	}
+	var change routing.Change
+	for old, now := range last.Index.Difference(next.Index) {
+		switch {
+		case now.Host != nil:
+			change.Put.Hosts = append(change.Put.Hosts, *now.Host)
+		case now.Network != nil:
+			change.Put.Networks = append(change.Put.Networks, *now.Network)
+		case now.Router != nil:
+			change.Put.Routers = append(change.Put.Routers, *now.Router)
+		case now.Port != nil:
+			change.Put.Ports = append(change.Put.Ports, w.where(*now.Port))
+		case old.Host != nil:
+			change.Delete.Hosts = append(change.Delete.Hosts, old.Host.ID)
+		case old.Network != nil:
+			change.Delete.Networks = append(change.Delete.Networks, old.Network.ID)
+		case old.Router != nil:
+			change.Delete.Routers = append(change.Delete.Routers, old.Router.ID)
+		case old.Port != nil:
+			change.Delete.Ports = append(change.Delete.Ports, old.Port.ID)
+		}
+	}
+	w.placed = w.placed.With(change)
+}
+
+// where returns p on the host where its machine is.
+func (w *world) where(p routing.Port) routing.Port {
+	if n, _ := w.intent.Index.Network(p.Network); n.VNI != 0 && w.hosts != nil {
+		p.Host = w.hosts.Place(p.ID, p.Host)
+	}
+	return p
+}
+
+// replace sets placed, and marks all routers for compilation.
+func (w *world) replace(x *routing.Index) {
+	w.placed = x
+	for id := range w.states() {
+		w.dirty[id] = true
+	}
+}
+
+// move updates placed for ports whose place may differ.
+func (w *world) move(ports []string) {
+	var change routing.Change
+	for _, id := range ports {
+		p, ok := w.intent.Index.Port(id)
+		if !ok {
+			continue
+		}
+		if p = w.where(p); !samePlace(w.placed, &p) {
+			change.Put.Ports = append(change.Put.Ports, p)
+		}
+	}
+	if len(change.Put.Ports) == 0 {
+		return
+	}
+	for id := range w.touched(w.placed.Touched(change)) {
+		w.dirty[id] = true
+	}
+	w.placed = w.placed.With(change)
+}
+
+func samePlace(x *routing.Index, p *routing.Port) bool {
+	old, ok := x.Port(p.ID)
+	return ok && old.Host == p.Host
+}
+
+// machinesPlugged sets which machines are plugged into the integration bridge. Those of the first
+// call may have been there for long.
+func (c *Controller) machinesPlugged(w *world, ports []string) {
+	first := w.plugged == nil
+	plugged := make(map[string]time.Time)
+	for _, id := range ports {
+		since, known := w.plugged[id]
+		if !known && !first {
+			since = time.Now()
+		}
+		plugged[id] = since
+	}
+	w.plugged = plugged
+	if w.hosts != nil {
+		changed, send := w.hosts.SetOwn(plugged)
+		w.move(changed)
+		w.sendMessages(send)
+	}
+}
+
+// tickHosts sends the messages that are due.
+func (c *Controller) tickHosts(w *world) {
+	if w.hosts == nil || !w.lead {
+		return
+	}
+	send, _, changed := w.hosts.Tick(time.Now())
+	w.move(changed)
+	w.sendMessages(send)
+}
+
+// sendMessages queues messages to other hosts. Those for which there is no room are lost.
+func (w *world) sendMessages(messages []hosts.Frame) {
+	if w.fabric == nil || w.fabric.session == nil || !w.lead {
+		return
+	}
+	for _, m := range messages {
+		select {
+		case w.fabric.session.messages <- m:
+		default:
+		}
+	}
+}
+
+// messageReceived handles a message of another host.
+func (c *Controller) messageReceived(w *world, s *session, p ofproto.PacketIn) {
+	if w.fabric == nil || w.fabric.session != s {
+		return
+	}
+	from, ok := w.fabric.program.Objects.Get(p.Cookie)
+	if role, ours := compile.RoleOf(p.Cookie); !ok || !ours || role != compile.RoleHello {
+		return
+	}
+	send, changed, _, err := w.hosts.Received(from.ID, []byte(p.Data), time.Now())
+	if err != nil {
+		if n, ok := c.refusals.sample("message of host " + from.ID); ok {
+			c.log.Warn("ignored a message of another host", zap.String("host", from.ID), zap.Error(err), zap.Int("unlogged", n))
+		}
+		return
+	}
+	w.move(changed)
+	w.sendMessages(send)
+}
+
+// fabricAsyncConfig is [asyncConfig] with the messages of other hosts, for the master.
+var fabricAsyncConfig = func() ofproto.SetAsync {
+	c := asyncConfig
+	c.PacketIn[0] = 1 << ofproto.PacketInAction
+	return c
+}()
+
+// sendMessages sends the queued messages to other hosts.
+func (c *Controller) sendMessages(ctx context.Context, s *session) error {
+	for {
+		var m hosts.Frame
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case m = <-s.messages:
+		}
+		host, err := ask(ctx, c, func(w *world) *routing.Host { return w.intent.Index.Host(m.To) })
+		if err != nil {
+			return err
+		}
+		if host == nil {
+			continue
+		}
+		port, ok := s.ports.numbers()[host.Tunnel.Type.PortName()]
+		if !ok {
+			continue
+		}
+		out := ofproto.PacketOut{Buffer: ofproto.NoBuffer, InPort: ofproto.PortController, Data: string(m.Data),
+			Actions: ofproto.ActionsOf(ofproto.SetField{Field: ofproto.TunID(0)}, ofproto.SetField{Field: ofproto.TunDst(host.Tunnel.Address)}, ofproto.Output{Port: port})}
+		if err := s.conn.Send(ctx, out); err != nil {
+			return fmt.Errorf("send a message to host %s: %w", m.To, err)
+		}
+	}
 }

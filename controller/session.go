@@ -12,9 +12,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ofdvr/ofdvr/controller/counters"
+	"github.com/ofdvr/ofdvr/controller/hosts"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
+	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
@@ -54,6 +56,7 @@ type session struct {
 	changes  counters.Changes // changes to flows that are under way
 
 	announcements announcements
+	messages      chan hosts.Frame // to other hosts; capacity 4096: more are dropped, and asked for again
 }
 
 // lead ends the standby of a session. The session first probes its switch.
@@ -82,6 +85,7 @@ func (c *Controller) serve(parent context.Context, nc net.Conn, from origin) {
 		ports:  newPortTable(),
 
 		announcements: newAnnouncements(),
+		messages:      make(chan hosts.Frame, 4096),
 
 		can: compile.CanAll, promote: make(chan struct{}, 1),
 	}
@@ -117,6 +121,7 @@ func (c *Controller) drive(ctx context.Context, s *session) error {
 	g.Go(func() error { return s.rec.Load().Run(ctx) })
 	g.Go(func() error { return s.counters.Run(ctx) })
 	g.Go(func() error { return s.announce(ctx) })
+	g.Go(func() error { return c.sendMessages(ctx, s) })
 	g.Go(func() error {
 		audit := time.NewTicker(c.cfg.AuditInterval) // the switch does not report changes to its configuration
 		defer audit.Stop()
@@ -214,6 +219,11 @@ func (c *Controller) identify(ctx context.Context, s *session) error {
 		return err
 	}
 	s.conn.Identified()
+	if s.bridge == routing.FabricBridge {
+		if err := s.conn.Send(ctx, fabricAsyncConfig); err != nil {
+			return fmt.Errorf("subscribe to messages of other hosts: %w", err)
+		}
+	}
 	s.ports.share = c.budget.Share(s.bridge)
 	return s.describe(ctx)
 }
@@ -235,6 +245,8 @@ func (c *Controller) received(s *session, m ofproto.Message) {
 	switch m := m.(type) {
 	case ofproto.PortStatus:
 		s.ports.update(m)
+	case ofproto.PacketIn:
+		c.post(messageReceived{s, m})
 	case ofproto.Multipart:
 		if r, ok := m.Body.(ofproto.FlowMonitorReply); ok {
 			s.noticed(r)

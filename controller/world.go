@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ofdvr/ofdvr/controller/counters"
+	"github.com/ofdvr/ofdvr/controller/hosts"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/lifecycle"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
@@ -26,6 +27,9 @@ type world struct {
 	intent  *ledger.Intent
 	routers map[string]*routerState // by ID; the routers of the intent
 	fabric  *routerState            // the fabric bridge; nil if the host has none
+	hosts   *hosts.Table            // nil without a fabric bridge
+	placed  *routing.Index          // of the intent, with the hosts of ports as they are
+	plugged map[string]time.Time    // ports of spanning networks whose machines are plugged here, and since when; nil before the database was read
 	dirty   map[string]bool         // routers to compile
 
 	unjudged    map[string]bool // routers whose conditions may have changed
@@ -77,10 +81,14 @@ type version struct {
 func (c *Controller) runWorld(ctx context.Context, first *ledger.Intent) error {
 	w := &world{dirty: make(map[string]bool), unjudged: make(map[string]bool), unjudgedAll: true, waiters: make(map[*waiter]bool), logged: c.cfg.LogRouter}
 	c.setIntent(w, first, nil)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-tick.C:
+			c.tickHosts(w)
 		case e := <-c.events:
 			c.handle(w, e)
 		}
@@ -124,14 +132,14 @@ func (c *Controller) compile(w *world) {
 func (c *Controller) recompile(w *world, st *routerState) {
 	facts := st.facts()
 	if st == w.fabric {
-		st.program = compile.CompileFabric(st.program, w.intent.Index, compile.FabricFacts{Host: c.cfg.Host, Ports: facts.Ports, Can: facts.Can})
+		st.program = compile.CompileFabric(st.program, w.placed, compile.FabricFacts{Host: c.cfg.Host, Ports: facts.Ports, Can: facts.Can})
 		return
 	}
 	if w.fabric != nil {
 		facts.Host = c.cfg.Host
 	}
 	c.bridgePorts(st.router, facts.Ports)
-	st.program = compile.Recompile(st.program, w.intent.Index, st.router, facts)
+	st.program = compile.Recompile(st.program, w.placed, st.router, facts)
 }
 
 // facts returns the facts about the router's bridge, which must be connected, and its
@@ -193,6 +201,7 @@ func (c *Controller) bridgePorts(r *routing.Router, ports compile.Ports) {
 func (c *Controller) setIntent(w *world, next *ledger.Intent, touched []string) {
 	last := w.intent
 	w.intent, w.moved = next, true
+	c.place(w, last, next)
 	if last == nil || last.Layout != next.Layout || last.Complete != next.Complete {
 		c.setLayout(w, next)
 	}

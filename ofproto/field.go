@@ -48,6 +48,9 @@ func TunDst(a netip.Addr) Field {
 	return prefix(FieldTunIPv6Dst, netip.PrefixFrom(a, 128))
 }
 
+// EtherType matches the EtherType.
+func EtherType(n uint16) Field { return exact(FieldEthType, be16(n)) }
+
 // EthDstBits matches the bits of the Ethernet destination selected by mask.
 func EthDstBits(m, mask MAC) Field { return masked(FieldEthDst, m[:], mask[:]) }
 

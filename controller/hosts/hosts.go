@@ -212,6 +212,9 @@ func (t *Table) Received(from string, frame []byte, now time.Time) (send []Frame
 		return nil, append(changed, t.part(from, p, m)...), 0, nil
 	}
 	p.version, p.intent = m.Version, m.Intent
+	if is := [2]uint64{uint64(m.Started), m.Claims}; m.Started != p.started && is != p.newer {
+		p.newer, p.parts = is, nil // the daemon has restarted; its clock may have gone back
+	}
 	if m.Want {
 		send = append(send, t.all(from)...)
 	}

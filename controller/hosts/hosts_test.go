@@ -135,10 +135,11 @@ func TestHostsAgree(t *testing.T) {
 			}
 		}
 		for _, p := range []string{"p0", "p1", "p2"} {
-			last, best := time.Time{}, "h1"
-			for i, h := range []string{"h1", "h0", "h2", "h3"} { // the intent names h1
-				if since, there := f.plug[h][p]; there && (since.After(last) || i > 0 && best == "h1" && !since.Before(last) && f.plug["h1"][p].IsZero() && !has(f.plug["h1"], p) && last.IsZero() && first(f, p, h)) {
-					last, best = since, h
+			best := "h1" // the intent names it
+			for _, h := range []string{"h1", "h0", "h2", "h3"} {
+				since, there := f.plug[h][p]
+				if was, there1 := f.plug[best][p]; there && (!there1 || since.After(was)) {
+					best = h
 				}
 			}
 			for id, table := range f.hosts {
@@ -148,18 +149,6 @@ func TestHostsAgree(t *testing.T) {
 			}
 		}
 	})
-}
-
-func has(m map[string]time.Time, p string) bool { _, ok := m[p]; return ok }
-
-// first reports whether h is the host with the lowest ID where p is plugged.
-func first(f *fleet, p, h string) bool {
-	for _, o := range []string{"h0", "h1", "h2", "h3"} {
-		if has(f.plug[o], p) {
-			return o == h
-		}
-	}
-	return false
 }
 
 // A host that is not heard keeps its machines, unless another host says that it has them.

@@ -6,20 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// Messages are Ethernet frames, as tunnels carry no others, with the EtherType for local experiments
-// (IEEE 802) and JSON. The VNI is 0, which no network has.
+// Messages are Ethernet frames, as tunnels carry no others, with [compile.HelloType], an EtherType for
+// local experiments (IEEE 802), and JSON. Their VNI is 0, which no network has.
 const (
-	EtherType = 0x88b5
-	VNI       = 0
-
 	headerLen = 14
 	maxText   = 1100 // bytes of JSON in a message, so that it passes through any tunnel
 )
 
 // The MAC addresses of frames have no meaning: a frame goes from one tunnel end to another.
-var header = [headerLen]byte{0x02, 0, 0, 0, 0, 2, 0x02, 0, 0, 0, 0, 1, EtherType >> 8, EtherType & 0xff}
+var header = [headerLen]byte{0x02, 0, 0, 0, 0, 2, 0x02, 0, 0, 0, 0, 1, compile.HelloType >> 8, compile.HelloType & 0xff}
 
 // A message is a hello or, with ports, a part of the sender's claims.
 type message struct {
@@ -66,7 +65,7 @@ var errNotAMessage = errors.New("not a message of a host")
 
 // parse reads a frame. Padding at its end is ignored.
 func parse(frame []byte) (m message, err error) {
-	if len(frame) < headerLen || binary.BigEndian.Uint16(frame[12:]) != EtherType {
+	if len(frame) < headerLen || binary.BigEndian.Uint16(frame[12:]) != compile.HelloType {
 		return m, errNotAMessage
 	}
 	text := frame[headerLen:]

@@ -87,6 +87,7 @@ const (
 	RoleFromFabric   Role = 52 // sends packets that other hosts have routed out of the interface
 	RoleResolved     Role = 53 // passes answers to the namespace's requests for MAC addresses on
 	RoleToFabric     Role = 54 // sends packets from the kernel to the fabric bridge
+	RoleHello        Role = 57 // sends messages of the host to the controller
 	RoleNext         Role = 56 // continues in the next table
 	RoleLimitedFlood Role = 55 // broadcasts of a network dropped by a meter; not a role of flows
 )
@@ -171,6 +172,8 @@ func (r Role) Does(o routing.Object) string {
 		return "sends packets from and to " + who + " to the kernel: its fast_path is off"
 	case RoleFast:
 		return "exempts a part of a route whose fast_path is off, because it is routed differently"
+	case RoleHello:
+		return "sends messages of " + who + " to the controller"
 	case RoleNext:
 		return "continues in the next table"
 	case RoleTunnel:

@@ -24,6 +24,7 @@ type fabricSource struct {
 	ports    Ports
 	peers    []*routing.Host // all other hosts with a tunnel, by ID
 	networks []spanning
+	hello    ofproto.MeterID // limits messages of other hosts; 0 if the switch has no meters
 	missing  []string
 }
 
@@ -45,6 +46,12 @@ type fabricLeg struct {
 
 // The number of broadcasts a second that a host sends to the other hosts of a network.
 const floodRate = 1000
+
+// The number of messages of other hosts that a switch sends to the controller a second.
+const helloRate = 5000
+
+// HelloType is the EtherType of messages between hosts; their VNI is 0.
+const HelloType = 0x88b5
 
 // CompileFabric translates the networks that span hosts into the program of the fabric bridge of
 // facts.Host. If prev is an earlier Program of it, and only ports have changed since, it takes
@@ -95,7 +102,15 @@ func fabricSourceOf(x *routing.Index, facts FabricFacts, prev *fabricSource) *fa
 			all = append(all, n)
 		}
 	}
-	ids := numbers(len(all), func(i int) string { return all[i].ID }, uint32(lastMeter-firstMeter), uint32(meterProbe-firstMeter))
+	ids := numbers(len(all)+1, func(i int) string {
+		if i == len(all) {
+			return "\x00hello"
+		}
+		return all[i].ID
+	}, uint32(lastMeter-firstMeter), uint32(meterProbe-firstMeter))
+	if s.can.Has(CanMeter) {
+		s.hello = firstMeter + ofproto.MeterID(ids[len(all)])
+	}
 	for i := range all {
 		n := spanning{Members: x.Members(all[i].ID), port: find(all[i].FabricPort()), group: groupMark | ofproto.GroupID(ids[i])}
 		if s.can.Has(CanMeter) {
@@ -161,7 +176,7 @@ func (s *fabricSource) peer(id string) *routing.Host {
 
 // differsInPorts reports whether s and t differ only in the ports of their networks.
 func (s *fabricSource) differsInPorts(t *fabricSource) bool {
-	return s.host == t.host && s.can == t.can && maps.Equal(s.ports, t.ports) && slices.EqualFunc(s.peers, t.peers, (*routing.Host).Equal) &&
+	return s.host == t.host && s.can == t.can && s.hello == t.hello && maps.Equal(s.ports, t.ports) && slices.EqualFunc(s.peers, t.peers, (*routing.Host).Equal) &&
 		slices.EqualFunc(s.networks, t.networks, func(n, m spanning) bool {
 			return n.Network.Equal(&m.Network) && n.port == m.port && n.group == m.group && n.meter == m.meter &&
 				slices.EqualFunc(n.legs, m.legs, func(k, l fabricLeg) bool { return k.Router == l.Router && k.ID == l.ID && k.port == l.port })
@@ -189,6 +204,9 @@ func (s *fabricSource) groupEntries() (out []ofproto.GroupEntry) {
 
 // meterEntries returns the meters that limit broadcasts.
 func (s *fabricSource) meterEntries() (out []ofproto.MeterEntry) {
+	if s.hello != 0 {
+		out = append(out, rateMeter(s.hello, helloRate))
+	}
 	for i := range s.networks {
 		if n := &s.networks[i]; n.meter != 0 && n.Broadcast != routing.BroadcastNone {
 			out = append(out, rateMeter(n.meter, floodRate))

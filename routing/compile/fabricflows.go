@@ -84,6 +84,12 @@ func (c *fabricCompiler) all() {
 	for _, h := range c.peers {
 		if t := c.tunnel(h); t != 0 {
 			c.emit(hostObject(h.ID), RoleTunnel, fabricAdmit, prioHost, ofproto.MatchOf(ofproto.InPort(t), ofproto.TunSrc(h.Tunnel.Address)), ofproto.GotoTable(fabricVNI))
+			m := ofproto.MatchOf(ofproto.InPort(t), ofproto.TunSrc(h.Tunnel.Address), ofproto.TunID(0), ofproto.EtherType(HelloType))
+			hear := ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.Output{Port: ofproto.PortController, MaxLen: 0xffff})}
+			if c.hello != 0 {
+				c.emit(hostObject(h.ID), RoleHello, fabricAdmit, prioRequest, m, metering(c.hello, hear))
+			}
+			c.emit(hostObject(h.ID), RoleHello, fabricAdmit, prioRequest-1, m, ofproto.Do(hear))
 		}
 	}
 	for i := range c.networks {
