@@ -202,8 +202,11 @@ func (c *Controller) setIntent(w *world, next *ledger.Intent, touched []string) 
 	last := w.intent
 	w.intent, w.moved = next, true
 	c.place(w, last, next)
-	if last == nil || last.Layout != next.Layout || last.Complete != next.Complete {
+	switch {
+	case last == nil || last.Layout != next.Layout || last.Complete != next.Complete:
 		c.setLayout(w, next)
+	case w.fabric != nil && c.lifecycle != nil: // it sets the tags of machines' ports
+		c.lifecycle.Want(lifecycleIntent(next))
 	}
 	for id := range w.touched(touched) {
 		w.dirty[id] = true
