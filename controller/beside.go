@@ -16,6 +16,9 @@ func (c *Controller) lifecyclePassed(w *world, r lifecycle.Report) {
 	if r.Connected {
 		c.bridgesExist(w, r.Bridges)
 	}
+	if r.Plugged != nil {
+		c.machinesPlugged(w, r.Plugged)
+	}
 }
 
 // Stuck describes work that has taken so long that it will probably never finish, or returns

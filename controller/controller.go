@@ -185,7 +185,7 @@ func New(cfg Config, rec Recorder, log *zap.Logger) (*Controller, error) {
 	if cfg.OVSDB != "" {
 		var err error
 		if c.lifecycle, err = lifecycle.New(lifecycle.Config{
-			IntegrationBridge: cfg.IntegrationBridge, Target: c.target(), OVSDB: cfg.OVSDB, AuditInterval: cfg.AuditInterval,
+			IntegrationBridge: cfg.IntegrationBridge, Host: cfg.Host, Target: c.target(), OVSDB: cfg.OVSDB, AuditInterval: cfg.AuditInterval,
 			InstanceFile: cfg.InstanceFile, NamespacesDir: cfg.NamespacesDir, RadvdDir: cfg.RadvdDir,
 			Surveyed: cfg.Surveyed, Recorder: rec, Log: log,
 			Report:     func(r lifecycle.Report) { c.post(lifecyclePassed{r}) },

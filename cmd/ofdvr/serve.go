@@ -41,7 +41,7 @@ const (
 // serveOptions are the flags of ofdvr serve, which are also the keys of its
 // configuration file.
 type serveOptions struct {
-	topology, stateDir, ovsdb, bridge, metrics, logLevel, logFormat, logOpenFlow string
+	topology, stateDir, ovsdb, bridge, host, metrics, logLevel, logFormat, logOpenFlow string
 	openflow, api                                                                []string
 	tls                                                                          credentials.Files
 	maxAnswer, maxUnsolicited, maxUnidentified                                   int
@@ -100,6 +100,7 @@ progress and its health to systemd (sd_notify(3)).`,
 	f.StringVar(&o.tls.CACert, "ca-cert", "", "PEM `FILE` with the CA that signs the switches' certificates, for ssl: endpoints")
 	f.StringVar(&o.ovsdb, "ovsdb", defaultOVSDB, "Open vSwitch database, `unix:PATH` or tcp:ADDRESS:PORT; \"\" if all bridges are external")
 	f.StringVar(&o.bridge, "integration-bridge", defaultBridge, "`bridge` that the machines' ports are on. It must exist")
+	f.StringVar(&o.host, "host", "", "`ID` of this machine among the hosts of the intent; default: its hostname")
 	f.StringVar(&o.metrics, "metrics", defaultMetrics, "`ADDRESS:PORT` of /metrics, /healthz, /readyz and the page; \"\" for none")
 	o.ports = defaultPortCount
 	f.Var(&o.ports, "port-metrics", "`PORTS` that have metrics of their own: a number (those with the most packets), off or all")
@@ -163,6 +164,11 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	if err := intent.open(ctx, lead == nil); err != nil {
 		return err
 	}
+	if o.host == "" {
+		if o.host, err = os.Hostname(); err != nil {
+			return fmt.Errorf("read the hostname, which is this machine's ID among the hosts of the intent (--host gives another): %w", err)
+		}
+	}
 	surveyed := make(chan struct{}) // closed when the survey of existing bridges and namespaces is done
 	c, err := controller.New(controller.Config{
 		OpenFlow:          o.openflow,
@@ -172,6 +178,8 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 		MaxUnidentified:   o.maxUnidentified,
 		OVSDB:             o.ovsdb,
 		IntegrationBridge: o.bridge,
+		Host:              o.host,
+		Version:           version(),
 		AuditInterval:     o.auditInterval,
 		CountersFile:      filepath.Join(o.runDir, "counters.json"),
 		BridgesFile:       filepath.Join(o.runDir, "external-bridges.json"),

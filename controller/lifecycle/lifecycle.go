@@ -31,6 +31,8 @@ const retryPause = time.Second
 type Config struct {
 	// IntegrationBridge is the bridge that has the ports of machines.
 	IntegrationBridge string
+	// Host is the ID of this host among the hosts of the intent.
+	Host string
 	// Target is the controller target of routing bridges, such as tcp:127.0.0.1:6653.
 	Target string
 	// OVSDB is the address of ovsdb-server: unix:PATH or tcp:ADDRESS:PORT.
@@ -134,6 +136,7 @@ type Report struct {
 	Bridges   map[string]bool     // all bridges in the database, by name and by datapath ID, if Connected
 	Complete  bool                // everything is as intended, apart from Problems
 	Settled   bool                // everything is as intended
+	Plugged   []string            // ports of spanning networks whose machines are plugged in, sorted; nil if not known
 	Problems  map[string][]string // by router; "" means all routers
 	NotMade   map[string]string   // remedies for bridges that have not connected, by router
 	Waits     map[string]bool     // routers whose bridges lack taps; if Complete, all other routers have their taps

@@ -108,6 +108,9 @@ func (l *Lifecycle) report() Report {
 			r.Problems[router] = append(r.Problems[router], texts...)
 		}
 	}
+	if l.cfg.Host != "" {
+		r.Plugged = l.plugged()
+	}
 	r.Settled = r.Complete && len(r.Problems)+len(r.NotMade) == 0
 	return r
 }
