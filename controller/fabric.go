@@ -71,13 +71,21 @@ func (w *world) portsOf(st *routerState) (names []string) {
 }
 
 // place updates placed after a change of the intent.
-func (c *Controller) place(w *world, last, next *ledger.Intent) {
-	if w.hosts == nil || last == nil {
+func (w *world) place(last, next *ledger.Intent) {
+	if last == nil {
 		w.placed = next.Index
 		return
 	}
+	w.placed = w.placedAfter(last.Index, next.Index)
+}
+
+// placedAfter returns placed after a change of the intent from x to y.
+func (w *world) placedAfter(x, y *routing.Index) *routing.Index {
+	if w.hosts == nil {
+		return y
+	}
 	var change routing.Change
-	for old, now := range last.Index.Difference(next.Index) {
+	for old, now := range x.Difference(y) {
 		switch {
 		case now.Host != nil:
 			change.Put.Hosts = append(change.Put.Hosts, *now.Host)
@@ -97,7 +105,7 @@ func (c *Controller) place(w *world, last, next *ledger.Intent) {
 			change.Delete.Ports = append(change.Delete.Ports, old.Port.ID)
 		}
 	}
-	w.placed = w.placed.With(change)
+	return w.placed.With(change)
 }
 
 // where returns p on the host where its machine is.
@@ -238,4 +246,30 @@ func (c *Controller) sendMessages(ctx context.Context, s *session) error {
 			return fmt.Errorf("send a message to host %s: %w", m.To, err)
 		}
 	}
+}
+
+// spans reports whether p is on another host, or may be.
+func (w *world) spans(p *routing.Port) bool {
+	n, _ := w.intent.Index.Network(p.Network)
+	return n.VNI != 0 && p.Host != ""
+}
+
+// betweenHosts notes that a packet which its network switches goes from one host to another.
+func (c *Controller) betweenHosts(ctx context.Context, t *TracedPath) error {
+	type hosts struct{ from, to string }
+	at, err := ask(ctx, c, func(w *world) (at hosts) {
+		if w.fabric == nil {
+			return at
+		}
+		from, _ := w.placed.Port(t.From.Port)
+		to, _ := w.placed.Port(t.To.Port)
+		if w.spans(&from) && w.spans(&to) && from.Host != to.Host {
+			at.from, at.to = from.Host, to.Host
+		}
+		return at
+	})
+	if at.from != "" {
+		t.Host, t.Remark = at.from, fmt.Sprintf("it goes from host %s to host %s by a tunnel", at.from, at.to)
+	}
+	return err
 }

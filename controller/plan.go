@@ -42,11 +42,13 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.Intent, tou
 		facts   compile.Facts
 		program compile.Program
 	}
+	placed := after.Index
 	switches, err := ask(ctx, c, func(w *world) map[string]holds {
+		placed = w.placedAfter(w.intent.Index, after.Index)
 		out := make(map[string]holds)
 		for _, id := range touched {
 			if st := w.routers[id]; st != nil && st.session != nil {
-				out[id] = holds{st.facts(), st.program}
+				out[id] = holds{w.facts(st), st.program}
 			}
 		}
 		return out
@@ -65,7 +67,7 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.Intent, tou
 			given.Can = compile.CanAll
 		}
 		ports := Assume(r, given) // names future ports too
-		next := compile.Recompile(has, after.Index, r, ports)
+		next := compile.Recompile(has, placed, r, ports)
 		rp := RouterPlan{Router: id, Bridge: r.BridgeName(), Connected: connected, Names: make(map[ofproto.PortNo]string),
 			Delta: ofproto.Diff(has.Flows, next.Flows)}
 		for _, facts := range []compile.Facts{ports, given} {
@@ -93,7 +95,7 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.Intent, tou
 // Assume returns given with numbers for all ports of r. Ports without a number get the free
 // numbers from 1 on, in the order of the interfaces.
 func Assume(r *routing.Router, given compile.Facts) compile.Facts {
-	facts, used, next := compile.Facts{Ports: make(compile.Ports), Can: given.Can, Kernel: given.Kernel}, make(map[ofproto.PortNo]bool), ofproto.PortNo(1)
+	facts, used, next := compile.Facts{Ports: make(compile.Ports), Can: given.Can, Kernel: given.Kernel, Host: given.Host}, make(map[ofproto.PortNo]bool), ofproto.PortNo(1)
 	for _, no := range given.Ports {
 		used[no] = true
 	}
@@ -113,6 +115,9 @@ func Assume(r *routing.Router, given compile.Facts) compile.Facts {
 		if r.Fallback == routing.FallbackNamespace {
 			number(r.Interfaces[i].TapName())
 		}
+	}
+	if given.Host != "" {
+		number(r.FabricPeer())
 	}
 	return facts
 }

@@ -39,7 +39,7 @@ var ErrCannotVerify = errors.New("cannot ask Open vSwitch to trace the packet")
 // Trace returns the path of a packet and, if it arrives and that can be predicted, of its answer. With verify,
 // Open vSwitch traces both as well. The error is one of [trace.Find], or wraps [ErrCannotVerify].
 func (c *Controller) Trace(ctx context.Context, q trace.Query, verify bool) ([]TracedPath, error) {
-	x, err := ask(ctx, c, (*world).index)
+	x, err := ask(ctx, c, func(w *world) *routing.Index { return w.placed })
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +65,9 @@ func (c *Controller) Trace(ctx context.Context, q trace.Query, verify bool) ([]T
 // follow traces a path through its router's bridge, if it has a router.
 func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedPath, verify bool) error {
 	if t.Router == nil {
+		if err := c.betweenHosts(ctx, t); err != nil {
+			return err
+		}
 		if verify {
 			return c.verifyEnds(ctx, x, t)
 		}
@@ -74,11 +77,21 @@ func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedPath
 		session *session
 		program compile.Program
 		facts   compile.Facts
+		host    string // of the sender; "" if there is one host
 	}
 	from, err := ask(ctx, c, func(w *world) (from source) {
 		if st := w.routers[t.Router.ID]; st != nil {
 			if from.session, from.program = st.session, st.program; st.session != nil {
-				from.facts = st.facts()
+				from.facts = w.facts(st)
+			}
+		}
+		if w.fabric != nil {
+			from.host = w.host
+			if p, _ := x.Port(t.From.Port); w.spans(&p) {
+				from.host = p.Host
+			}
+			if from.host != w.host {
+				from.session = nil
 			}
 		}
 		return from
@@ -87,10 +100,14 @@ func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedPath
 		return err
 	}
 	s, prog, facts := from.session, from.program, from.facts
+	t.Host = from.host
 	t.Bridge = t.Router.BridgeName()
+	if t.Host != "" && t.Host != c.cfg.Host {
+		t.Remark = fmt.Sprintf("the packet is sent on host %s: this is what its switch should do; ask there for what it does", t.Host)
+	}
 	if s == nil {
 		t.Assumed = true
-		facts = Assume(t.Router, compile.Facts{Can: compile.CanAll})
+		facts = Assume(t.Router, compile.Facts{Can: compile.CanAll, Host: from.host})
 		prog = compile.Compile(x, t.Router, facts)
 	} else {
 		t.Bridge = s.bridge
@@ -109,6 +126,9 @@ func (c *Controller) follow(ctx context.Context, x *routing.Index, t *TracedPath
 		t.Held = append(t.Held, held)
 	}
 	if verify {
+		if t.Host != "" && t.Host != c.cfg.Host {
+			return nil
+		}
 		if s == nil {
 			return fmt.Errorf("%w: bridge %s is not connected", ErrCannotVerify, t.Bridge)
 		}

@@ -27,6 +27,7 @@ type world struct {
 	intent  *ledger.Intent
 	routers map[string]*routerState // by ID; the routers of the intent
 	fabric  *routerState            // the fabric bridge; nil if the host has none
+	host    string                  // the ID of this host
 	hosts   *hosts.Table            // nil without a fabric bridge
 	placed  *routing.Index          // of the intent, with the hosts of ports as they are
 	plugged map[string]time.Time    // ports of spanning networks whose machines are plugged here, and since when; nil before the database was read
@@ -79,7 +80,7 @@ type version struct {
 
 // runWorld handles all queued events, then compiles the routers that they affected.
 func (c *Controller) runWorld(ctx context.Context, first *ledger.Intent) error {
-	w := &world{dirty: make(map[string]bool), unjudged: make(map[string]bool), unjudgedAll: true, waiters: make(map[*waiter]bool), logged: c.cfg.LogRouter}
+	w := &world{host: c.cfg.Host, dirty: make(map[string]bool), unjudged: make(map[string]bool), unjudgedAll: true, waiters: make(map[*waiter]bool), logged: c.cfg.LogRouter}
 	c.setIntent(w, first, nil)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -130,13 +131,10 @@ func (c *Controller) compile(w *world) {
 
 // recompile compiles the program of a router's bridge, or of the fabric bridge.
 func (c *Controller) recompile(w *world, st *routerState) {
-	facts := st.facts()
+	facts := w.facts(st)
 	if st == w.fabric {
 		st.program = compile.CompileFabric(st.program, w.placed, compile.FabricFacts{Host: c.cfg.Host, Ports: facts.Ports, Can: facts.Can})
 		return
-	}
-	if w.fabric != nil {
-		facts.Host = c.cfg.Host
 	}
 	c.bridgePorts(st.router, facts.Ports)
 	st.program = compile.Recompile(st.program, w.placed, st.router, facts)
@@ -144,9 +142,12 @@ func (c *Controller) recompile(w *world, st *routerState) {
 
 // facts returns the facts about the router's bridge, which must be connected, and its
 // namespace.
-func (st *routerState) facts() compile.Facts {
+func (w *world) facts(st *routerState) compile.Facts {
 	f := st.session.facts()
 	f.Kernel, f.Neighbours = st.kernel, st.known
+	if w.fabric != nil {
+		f.Host = w.host
+	}
 	return f
 }
 
@@ -201,7 +202,7 @@ func (c *Controller) bridgePorts(r *routing.Router, ports compile.Ports) {
 func (c *Controller) setIntent(w *world, next *ledger.Intent, touched []string) {
 	last := w.intent
 	w.intent, w.moved = next, true
-	c.place(w, last, next)
+	w.place(last, next)
 	switch {
 	case last == nil || last.Layout != next.Layout || last.Complete != next.Complete:
 		c.setLayout(w, next)

@@ -201,6 +201,7 @@ type PathDocument struct {
 	Router    string         `json:"router,omitempty" doc:"Router on the path. Absent: none"`
 	Bridge    string         `json:"bridge,omitempty" doc:"Bridge of the router"`
 	Interface string         `json:"interface,omitempty" doc:"Router interface that receives the packet"`
+	Host      string         `json:"host,omitempty" doc:"Host that routes the packet. Absent: there is one host"`
 	Verdict   string         `json:"verdict" enum:"switched,routed,answered,kernel,dropped,unknown"`
 	Says      string         `json:"says" doc:"Outcome for the packet, in words"`
 	Assumed   bool           `json:"assumed,omitempty" doc:"The bridge is not connected: the path follows its desired flows"`
@@ -237,6 +238,7 @@ type ExitDocument struct {
 	To        string  `json:"eth_dst"`
 	TTL       string  `json:"ttl"`
 	Share     float64 `json:"share,omitempty" doc:"Share of the packet flows, if there are several next hops"`
+	Host      string  `json:"host,omitempty" doc:"The other host that gets the packet by a tunnel. Absent: the packet stays on its host"`
 }
 
 // An ExplanationDocument is the answer of GET /v1/explain/{cookie}.

@@ -60,7 +60,7 @@ func (s *service) trace(ctx context.Context, in *traceInput) (*struct{ Body Trac
 func pathDocument(w *controller.TracedPath) PathDocument {
 	d := PathDocument{
 		From: w.From, To: w.To, Packet: w.Packet.String(), Bridge: w.Bridge, Verdict: string(w.Verdict), Says: w.Says(),
-		Assumed: w.Assumed, Verified: w.Verified, FromPort: w.Between[0], ToPort: w.Between[1], Remark: w.Remark, Steps: []StepDocument{}, Exits: []ExitDocument{},
+		Assumed: w.Assumed, Verified: w.Verified, Host: w.Host, FromPort: w.Between[0], ToPort: w.Between[1], Remark: w.Remark, Steps: []StepDocument{}, Exits: []ExitDocument{},
 	}
 	if w.Router != nil {
 		d.Router, d.Interface, d.Answer = w.Router.ID, w.In.ID, w.Answer()
@@ -80,7 +80,7 @@ func pathDocument(w *controller.TracedPath) PathDocument {
 		d.Steps = append(d.Steps, sd)
 	}
 	for _, e := range w.Exits {
-		ed := ExitDocument{Port: e.Port, Source: e.Src, To: e.Dst, TTL: e.TTL, Share: e.Share}
+		ed := ExitDocument{Port: e.Port, Source: e.Src, To: e.Dst, TTL: e.TTL, Share: e.Share, Host: e.Host}
 		if e.Interface != nil {
 			ed.Interface, ed.Network = e.Interface.ID, e.Interface.Network
 		}

@@ -12,6 +12,7 @@ import (
 // A Path is the path of a packet.
 type Path struct {
 	From, To End
+	Host     string // that routes the packet, the sender's; "" if there is one host
 	Packet   Packet
 	Router   *routing.Router    // that routes the packet; nil if its network switches it
 	In       *routing.Interface // where it enters the router
@@ -45,6 +46,7 @@ type Step struct {
 type Exit struct {
 	Interface *routing.Interface // nil if the port does not belong to the router
 	Port      string             // the port with the destination MAC address, if known
+	Host      string             // the other host that gets the packet by a tunnel; "" if it stays on its host
 	Src, Dst  string             // MAC addresses
 	TTL       string
 	Share     float64 // of the traffic, where there are several next hops
@@ -291,6 +293,12 @@ func (w *Path) exit(x *routing.Index, ports compile.Ports, e ofproto.Egress) Exi
 			}
 		case ports[f.TapName()]:
 			out.Interface = f
+		case ports[w.Router.FabricPeer()]:
+			for p := range x.PortsOn(f.Network, "") {
+				if p.MAC.String() == out.Dst && f.MAC.String() == out.Src && p.Host != "" {
+					out.Interface, out.Port, out.Host = f, p.ID, p.Host
+				}
+			}
 		}
 	}
 	return out
@@ -312,7 +320,7 @@ func (w *Path) Says() string {
 		for _, e := range w.Exits {
 			by = append(by, e.String())
 		}
-		return fmt.Sprintf("router %s routes it in the switch: %s", w.Router.ID, strings.Join(by, "; or "))
+		return fmt.Sprintf("router %s routes it in the switch%s: %s", w.Router.ID, w.on(), strings.Join(by, "; or "))
 	case Kernel:
 		if answer := w.Answer(); answer != "" {
 			return fmt.Sprintf("it ends here: router %s sends it to the kernel, and %s", w.Router.ID, answer)
@@ -335,6 +343,14 @@ func (w *Path) Says() string {
 	return fmt.Sprintf("router %s drops it: a flow %s", w.Router.ID, last)
 }
 
+// on names the host that routes the packet.
+func (w *Path) on() string {
+	if w.Host == "" {
+		return ""
+	}
+	return " of host " + w.Host
+}
+
 func (e Exit) String() string {
 	s := "out of a port that does not belong to the router"
 	if e.Interface != nil {
@@ -342,6 +358,9 @@ func (e Exit) String() string {
 	}
 	if e.Port != "" {
 		s += " (port " + e.Port + ")"
+	}
+	if e.Host != "" {
+		s += " by a tunnel to host " + e.Host
 	}
 	s += ", TTL " + e.TTL
 	if e.Share > 0 {
