@@ -13,6 +13,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/compile"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 // The fabric bridge connects the host to other hosts. In the world it is a router without
@@ -28,6 +29,8 @@ func (c *Controller) setFabric(w *world) (left *session) {
 			Bridge: routing.Bridge{Managed: true, Name: routing.FabricBridge}}}
 		w.hosts = hosts.New(c.cfg.Host, c.cfg.Version, time.Now())
 		w.hosts.SetOwn(w.plugged)
+		w.digest = topology.DigestOf(w.intent.Index)
+		w.hosts.SetIntent(w.digest.String())
 	case !spans && w.fabric != nil:
 		left, w.fabric, w.hosts = w.fabric.session, nil, nil
 		w.replace(w.intent.Index)
@@ -39,7 +42,7 @@ func (c *Controller) setFabric(w *world) (left *session) {
 				peers = append(peers, h.ID)
 			}
 		}
-		w.move(w.hosts.SetPeers(peers))
+		w.move(w.hosts.SetPeers(peers, time.Now()))
 	}
 	for id := range w.states() {
 		w.dirty[id] = true
@@ -77,6 +80,10 @@ func (w *world) place(last, next *ledger.Intent) {
 		return
 	}
 	w.placed = w.placedAfter(last.Index, next.Index)
+	if w.hosts != nil {
+		w.digest = w.digest.Moved(last.Index, next.Index)
+		w.hosts.SetIntent(w.digest.String())
+	}
 }
 
 // placedAfter returns placed after a change of the intent from x to y.

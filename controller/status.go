@@ -20,6 +20,7 @@ type Status struct {
 	Intent   IntentStatus   `json:"intent"`
 	OVSDB    *OVSDBStatus   `json:"ovsdb,omitempty"`  // absent if OVSDB is not configured
 	Fabric   *RouterStatus  `json:"fabric,omitempty"` // the fabric bridge; nil if the host has none
+	Hosts    []HostStatus   `json:"hosts,omitempty"`  // sorted by ID; absent if the intent has no hosts
 	Routers  []RouterStatus `json:"routers"`          // sorted by ID
 }
 
@@ -139,6 +140,9 @@ func (c *Controller) status(w *world) Status {
 		}
 	}
 	s.Settled = w.lead && len(s.Problems) == 0 && (c.lifecycle == nil || c.lifecycleComplete(w) && w.lifecycle.Settled)
+	s.Hosts = c.hostStatus(w)
+	s.Problems = append(s.Problems, c.hostProblems(w)...)
+	s.Settled = s.Settled && len(s.Problems) == 0
 	if w.fabric != nil {
 		f := c.routerStatus(w, w.fabric)
 		s.Fabric, s.Settled = &f, s.Settled && f.Settled

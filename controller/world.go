@@ -19,6 +19,7 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/compile"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 // The world is the state of all routers: the intent, the connected switches and the progress
@@ -29,6 +30,7 @@ type world struct {
 	fabric  *routerState            // the fabric bridge; nil if the host has none
 	host    string                  // the ID of this host
 	hosts   *hosts.Table            // nil without a fabric bridge
+	digest  topology.Digest         // of the intent, if there is a fabric bridge
 	placed  *routing.Index          // of the intent, with the hosts of ports as they are
 	plugged map[string]time.Time    // ports of spanning networks whose machines are plugged here, and since when; nil before the database was read
 	dirty   map[string]bool         // routers to compile

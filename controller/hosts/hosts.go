@@ -63,6 +63,7 @@ type peer struct {
 	version string
 	intent  string
 	alive   bool // at the last call of Tick or Received
+	added   time.Time
 }
 
 // New returns the Table of a host without peers.
@@ -73,13 +74,13 @@ func New(self, version string, now time.Time) *Table {
 }
 
 // SetPeers sets the other hosts. It returns the ports whose place may differ.
-func (t *Table) SetPeers(ids []string) (changed []string) {
+func (t *Table) SetPeers(ids []string, now time.Time) (changed []string) {
 	was := t.peers
 	t.peers = make(map[string]*peer, len(ids))
 	for _, id := range ids {
 		p := was[id]
 		if p == nil {
-			p = &peer{}
+			p = &peer{added: now}
 		}
 		delete(was, id)
 		t.peers[id] = p
@@ -349,17 +350,19 @@ func (t *Table) Conflicts() (ports []string) {
 type State struct {
 	Host       string
 	Heard      time.Time // the last message; zero: none
-	Alive      bool
+	Alive      bool      // it is heard
+	Silent     bool      // it is not heard, and has been expected for long enough
 	Version    string // of its ofdvr; "" if not known
 	SameIntent bool   // its intent has the same digest, or is not known
 	Machines   int    // plugged there
 }
 
 // States returns the states of the other hosts, by ID.
-func (t *Table) States() (out []State) {
+func (t *Table) States(now time.Time) (out []State) {
 	for _, id := range t.sorted() {
 		p := t.peers[id]
-		out = append(out, State{id, p.heard, p.alive, p.version, p.intent == "" || p.intent == t.intent, len(p.ports)})
+		silent := !p.alive && now.Sub(p.added) > Silence
+		out = append(out, State{id, p.heard, p.alive, silent, p.version, p.intent == "" || p.intent == t.intent, len(p.ports)})
 	}
 	return out
 }

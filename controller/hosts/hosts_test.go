@@ -42,7 +42,7 @@ func (f *fleet) restart(id string) {
 	if f.plug[id] == nil {
 		f.plug[id] = make(map[string]time.Time)
 	}
-	f.hosts[id].SetPeers(f.others(id))
+	f.hosts[id].SetPeers(f.others(id), f.now)
 	f.own(id)
 }
 
@@ -187,7 +187,7 @@ func TestSilenceMovesNothing(t *testing.T) {
 // Frames of other programs, and of hosts that are not in the intent, are ignored.
 func TestForeignFrames(t *testing.T) {
 	table := New("h1", "test", time.Unix(1, 0))
-	table.SetPeers([]string{"h2"})
+	table.SetPeers([]string{"h2"}, time.Unix(1, 0))
 	hello := New("h3", "test", time.Unix(1, 0)).hello().frame()
 	for name, frame := range map[string][]byte{"empty": nil, "short": {1, 2, 3}, "other type": make([]byte, 60), "no JSON": append(header[:], "{"...), "another host's": hello,
 		"too many parts": message{Host: "h2", Part: maxParts + 1}.frame()} {

@@ -1,0 +1,105 @@
+package controller
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ofdvr/ofdvr/internal/logging"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A HostStatus describes one of the hosts of the intent.
+type HostStatus struct {
+	ID      string    `json:"id"`
+	Self    bool      `json:"self,omitempty"`           // this host
+	Tunnel  string    `json:"tunnel,omitempty"`         // type and address; absent: it has none
+	Heard   time.Time `json:"heard,omitzero"`           // the last message; absent: none, or this host
+	Alive   bool      `json:"alive"`                    // messages pass
+	Version string    `json:"version,omitempty"`        // of its ofdvr; absent: not known
+	Differs bool      `json:"intent_differs,omitempty"` // its intent is another one
+	Ports   int       `json:"machines"`                 // machines that are plugged in there
+}
+
+// hostStatus returns the status of all hosts.
+func (c *Controller) hostStatus(w *world) (out []HostStatus) {
+	known := make(map[string]HostStatus)
+	if w.hosts != nil {
+		for _, s := range w.hosts.States(time.Now()) {
+			known[s.Host] = HostStatus{Heard: s.Heard, Alive: s.Alive, Version: s.Version, Differs: !s.SameIntent, Ports: s.Machines}
+		}
+	}
+	for h := range w.intent.Index.Hosts("") {
+		s := known[h.ID]
+		if s.ID = h.ID; h.ID == c.cfg.Host {
+			s.Self, s.Alive, s.Version, s.Ports = true, true, c.cfg.Version, len(w.plugged)
+		}
+		if a := h.Tunnel.Address; a.IsValid() {
+			s.Tunnel = fmt.Sprintf("%v %v", h.Tunnel.Type, a)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// hostProblems returns the problems between hosts.
+func (c *Controller) hostProblems(w *world) (out []string) {
+	x := w.intent.Index
+	if w.hosts == nil {
+		return c.alone(x)
+	}
+	var silent, differ []string
+	for _, s := range w.hosts.States(time.Now()) {
+		if s.Silent {
+			silent = append(silent, s.Host)
+		}
+		if s.Alive && !s.SameIntent {
+			differ = append(differ, s.Host)
+		}
+	}
+	if len(silent) > 0 {
+		out = append(out, fmt.Sprintf("no messages from %s: packets may not pass between its machines and those of this host. "+
+			"Check whether ofdvr runs there, and whether tunnel packets pass (ofdvr doctor); routing goes on as if they did", plural("host", silent)))
+	}
+	if len(differ) > 0 {
+		out = append(out, fmt.Sprintf("%s has another intent than this host: give all hosts the same file (ofdvr status shows the hash)", plural("host", differ)))
+	}
+	for i, id := range w.hosts.Conflicts() {
+		if i == maxConflictProblems {
+			out = append(out, fmt.Sprintf("%d more machines are plugged in on several hosts", len(w.hosts.Conflicts())-i))
+			break
+		}
+		p, _ := x.Port(id)
+		at := w.hosts.Conflict(id, p.Host)
+		out = append(out, fmt.Sprintf("the machine of port %s is plugged in on hosts %s: %s, where it was plugged in last, has it. Unplug it elsewhere, or give one of the machines another ID",
+			id, strings.Join(at, " and "), at[0]))
+	}
+	return out
+}
+
+// maxConflictProblems is the maximum number of machines on several hosts with a problem of their
+// own.
+const maxConflictProblems = 20
+
+// alone returns why a host of an intent with hosts has no tunnels.
+func (c *Controller) alone(x *routing.Index) []string {
+	some := false
+	for range x.Hosts("") {
+		some = true
+		break
+	}
+	switch h := x.Host(c.cfg.Host); {
+	case !some:
+		return nil
+	case h == nil:
+		return []string{fmt.Sprintf("the intent has hosts, but none is called %q, the name of this host: no packets pass to other hosts. Add it to the hosts, or give --host", c.cfg.Host)}
+	}
+	return nil
+}
+
+func plural(noun string, ids []string) string {
+	if len(ids) == 1 {
+		return noun + " " + ids[0]
+	}
+	return noun + "s " + logging.Brief(ids)
+}
