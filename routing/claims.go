@@ -85,8 +85,11 @@ type link struct {
 }
 
 func (l link) String() string {
-	if l.what == "" {
+	switch {
+	case l.what == "":
 		return l.of.String()
+	case l.of.kind == KindHost: // each host with a tunnel has it
+		return l.what + " of hosts"
 	}
 	return fmt.Sprintf("%s of %v", l.what, l.of)
 }

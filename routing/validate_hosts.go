@@ -60,8 +60,8 @@ func (v *validator) checkTunnel(p path, h *Host, addrs map[netip.Addr]string) {
 	addrs[a] = h.ID
 	f := familyOf(a)
 	if other := v.tunnels[1-f]; other != "" && other != h.ID {
-		v.taken(p, key, owner{KindHost, other}, "address %v is %s, but host %q has an %s address: all hosts need addresses of one family",
-			a, familyNames[f], other, familyNames[1-f])
+		v.taken(p, key, owner{KindHost, other}, "address %v is %s, but other hosts have %s addresses: all hosts need addresses of one family",
+			a, familyNames[f], familyNames[1-f])
 	}
 	for _, name := range [...]string{FabricBridge, TunnelGeneve.PortName(), TunnelVXLAN.PortName()} {
 		l, used := v.claimed(linkName, name)

@@ -48,7 +48,7 @@ func TestValidateHosts(t *testing.T) {
 		{"no address", func(m *routing.Model) { m.Hosts[1].Tunnel.Address = netip.Addr{} }, "hosts[1].tunnel.address: no address is given"},
 		{"address twice", func(m *routing.Model) { address(m, "192.0.2.1") }, `hosts[1].tunnel.address: address 192.0.2.1 is already used by host "h1"`},
 		{"two families", func(m *routing.Model) { address(m, "2001:db8::2") },
-			`hosts[1].tunnel.address: address 2001:db8::2 is IPv6, but host "h1" has an IPv4 address: all hosts need addresses of one family`},
+			`hosts[1].tunnel.address: address 2001:db8::2 is IPv6, but other hosts have IPv4 addresses: all hosts need addresses of one family`},
 		{"IPv6", func(m *routing.Model) {
 			m.Hosts = m.Hosts[:1]
 			m.Hosts[0].Tunnel.Address = netip.MustParseAddr("2001:db8::2")
@@ -75,15 +75,15 @@ networks[3].id: the name "fi-3fa85f64-57" for the patch port on the integration 
 			m.Routers[0].Interfaces[0].PatchPort, m.Routers[0].Interfaces[0].TapPort = "a", "b"
 		}, `routers[0].interfaces[0].network: network "blue" has a vni: a router with an external bridge cannot have an interface on it`},
 		{"bridge named like the fabric", func(m *routing.Model) { m.Routers[0].Bridge.Name = "br-fabric" },
-			`routers[0].bridge.name: bridge "br-fabric" is already used by the fabric bridge of host "h1"`},
+			`routers[0].bridge.name: bridge "br-fabric" is already used by the fabric bridge of hosts`},
 		{"external bridge named like the fabric", func(m *routing.Model) {
 			m.Routers = append(m.Routers, routing.Router{ID: "r2", Bridge: routing.Bridge{Name: "br-fabric"}})
-		}, `routers[1].bridge.name: bridge "br-fabric" is already used by the fabric bridge of host "h1"`},
+		}, `routers[1].bridge.name: bridge "br-fabric" is already used by the fabric bridge of hosts`},
 		{"external bridge of another switch", func(m *routing.Model) {
 			m.Routers = append(m.Routers, routing.Router{ID: "r2", Bridge: routing.Bridge{Name: "br-fabric", DatapathID: 7}})
 		}, ""},
 		{"tap named like a tunnel port", func(m *routing.Model) { m.Routers[0].Interfaces[0].TapPort = "ft-vxlan" },
-			`routers[0].interfaces[0].tap_port: the name "ft-vxlan" for the tap is already used by the tunnel port of host "h1"`},
+			`routers[0].interfaces[0].tap_port: the name "ft-vxlan" for the tap is already used by the tunnel port of hosts`},
 		{"tap named like a fabric port", func(m *routing.Model) { m.Routers[0].Interfaces[0].TapPort = "fi-blue" },
 			`routers[0].interfaces[0].tap_port: the name "fi-blue" for the tap is already used by the patch port on the integration bridge of network "blue"`},
 		{"tap named like a router's fabric port", func(m *routing.Model) { m.Routers[0].Interfaces[0].TapPort = "rf-r1" },

@@ -57,7 +57,7 @@ func ReplaceAll(m routing.Model, allowEmpty bool) Edit {
 }
 
 // Delete returns an edit that deletes o. With cascade, it also deletes references to o: the
-// ports of a network, and the interfaces of routers on it. The error is [ErrNotFound] if o
+// ports of a network, and the interfaces of routers on it; the key host of the ports of a host. The error is [ErrNotFound] if o
 // does not exist.
 func Delete(o Object, cascade bool) Edit {
 	return func(s *Intent) (Proposal, error) {
@@ -66,6 +66,11 @@ func Delete(o Object, cascade bool) Edit {
 		}
 		var c routing.Change
 		switch o.Kind {
+		case routing.KindHost:
+			c.Delete.Hosts = []string{o.ID}
+			if cascade {
+				cascadeHost(s.Index, o.ID, &c)
+			}
 		case routing.KindNetwork:
 			c.Delete.Networks = []string{o.ID}
 			if cascade {
@@ -77,6 +82,16 @@ func Delete(o Object, cascade bool) Edit {
 			c.Delete.Ports = []string{o.ID}
 		}
 		return Proposal{Change: c}, nil
+	}
+}
+
+// cascadeHost adds to c the changes of ports that must precede the deletion of the host.
+func cascadeHost(x *routing.Index, id string, c *routing.Change) {
+	for port := range x.Guests(id) {
+		if p, ok := x.Port(port); ok {
+			p.Host = ""
+			c.Put.Ports = append(c.Put.Ports, p)
+		}
 	}
 }
 

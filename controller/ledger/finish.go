@@ -28,8 +28,9 @@ func (p *pass) finish() *Intent {
 	}
 	next.versions = e.apply(p.s.versions)
 	for i, n := range e.counts {
-		if n.Networks != 0 || n.Routers != 0 || n.Ports != 0 {
+		if n.Hosts != 0 || n.Networks != 0 || n.Routers != 0 || n.Ports != 0 {
 			src := *next.Sources[i]
+			src.Hosts += n.Hosts
 			src.Networks, src.Routers, src.Ports = src.Networks+n.Networks, src.Routers+n.Routers, src.Ports+n.Ports
 			next.Sources[i] = &src
 		}
@@ -93,6 +94,8 @@ func (e *edits) count(v *version, n int) {
 		return
 	}
 	switch src := &e.counts[v.source]; v.Kind {
+	case routing.KindHost:
+		src.Hosts += n
 	case routing.KindNetwork:
 		src.Networks += n
 	case routing.KindRouter:

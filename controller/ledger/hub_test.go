@@ -96,6 +96,7 @@ func (h *hub) write(complete bool, changes ...routing.Change) uint64 {
 func merged(a, b routing.Change) routing.Change {
 	a.Put = after(a.Put, b)
 	deleted := routing.IDs{
+		Hosts:    append(a.Delete.Hosts[:len(a.Delete.Hosts):len(a.Delete.Hosts)], b.Delete.Hosts...),
 		Networks: append(a.Delete.Networks[:len(a.Delete.Networks):len(a.Delete.Networks)], b.Delete.Networks...),
 		Routers:  append(a.Delete.Routers[:len(a.Delete.Routers):len(a.Delete.Routers)], b.Delete.Routers...),
 		Ports:    append(a.Delete.Ports[:len(a.Delete.Ports):len(a.Delete.Ports)], b.Delete.Ports...),

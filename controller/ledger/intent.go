@@ -17,13 +17,13 @@ type Intent struct {
 	// Since is the time when the daemon received the change that led to this intent. It is
 	// zero at the start, and after a store was reloaded.
 	Since time.Time
-	// Layout is the revision of the last change of networks or routers since the daemon's
+	// Layout is the revision of the last change of hosts, networks or routers since the daemon's
 	// start, or the revision at the start.
 	Layout uint64
 	Index  *routing.Index
 	// Complete means that no object is missing, so objects that exist on the host and are not
 	// in Index may be removed. It requires that the intent is Whole, that all sources could be
-	// read, and that no network or router is quarantined.
+	// read, and that no host, network or router is quarantined.
 	Complete bool
 	// Whole means that the sources claim to have all objects. A new store is empty but not
 	// whole, because everything would be removed otherwise.
@@ -72,6 +72,7 @@ type SourceState struct {
 	Revision                 uint64    // the source's own revision; 0 if it has no revisions
 	Loaded                   time.Time // when it was last read
 	Networks, Routers, Ports int       // number of its objects
+	Hosts                    int
 	Warnings                 []string
 	Err                      error // the reason that its latest version is not used or only partly used, or that it cannot be written to; otherwise nil
 	Partial                  bool  // it could not be read completely, so objects may be missing without being quarantined
@@ -154,6 +155,7 @@ type Event struct {
 	Object   Object
 	Op       Op
 	// The new value of the object, by kind; all nil if it was deleted.
+	Host    *routing.Host
 	Network *routing.Network
 	Router  *routing.Router
 	Port    *routing.Port
@@ -190,6 +192,10 @@ func events(x *routing.Index, c routing.Change, revision uint64) []Event {
 	// applied one by one.
 	remove(routing.KindPort, c.Delete.Ports)
 	remove(routing.KindRouter, c.Delete.Routers)
+	for i := range c.Put.Hosts {
+		h := &c.Put.Hosts[i]
+		add(Event{Object: Object{routing.KindHost, h.ID}, Host: h}, x.Host(h.ID) != nil)
+	}
 	for i := range c.Put.Networks {
 		n := &c.Put.Networks[i]
 		_, existed := x.Network(n.ID)
@@ -205,5 +211,6 @@ func events(x *routing.Index, c routing.Change, revision uint64) []Event {
 		add(Event{Object: Object{routing.KindPort, p.ID}, Port: p}, existed)
 	}
 	remove(routing.KindNetwork, c.Delete.Networks)
+	remove(routing.KindHost, c.Delete.Hosts)
 	return out
 }

@@ -59,6 +59,12 @@ func joined(parts []part) whole {
 	}
 	for _, p := range parts {
 		m := p.model
+		take(p, routing.KindHost, len(m.Hosts), func(i int) (string, routing.Model) {
+			return m.Hosts[i].ID, routing.Model{Hosts: m.Hosts[i : i+1]}
+		})
+	}
+	for _, p := range parts {
+		m := p.model
 		take(p, routing.KindNetwork, len(m.Networks), func(i int) (string, routing.Model) {
 			return m.Networks[i].ID, routing.Model{Networks: m.Networks[i : i+1]}
 		})
@@ -81,7 +87,18 @@ func drawModel(t *rapid.T, most int) (m routing.Model) {
 	some := func(label string, n int) bool { return rapid.IntRange(0, n).Draw(t, label) == 0 }
 	number := func(label string) int { return rapid.IntRange(10, 13).Draw(t, label) }
 	for _, id := range rapid.SliceOfNDistinct(rapid.SampledFrom(networks), 0, most, rapid.ID[string]).Draw(t, "networks") {
-		m.Networks = append(m.Networks, routing.Network{ID: id, VLAN: uint16(rapid.IntRange(0, 2).Draw(t, "vlan")), MTU: rapid.SampledFrom([]int{1500, 1500, 1000, 1}).Draw(t, "mtu")})
+		n := routing.Network{ID: id, VLAN: uint16(rapid.IntRange(0, 2).Draw(t, "vlan")), MTU: rapid.SampledFrom([]int{1500, 1500, 1000, 1}).Draw(t, "mtu")}
+		if some("carried", 1) {
+			n.VNI = uint32(rapid.IntRange(1, 3).Draw(t, "vni"))
+		}
+		m.Networks = append(m.Networks, n)
+	}
+	for _, id := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"h", "k", "l"}), 0, most, rapid.ID[string]).Draw(t, "hosts") {
+		h := routing.Host{ID: id}
+		if !some("without a tunnel", 3) {
+			h.Tunnel.Address = netip.MustParseAddr(rapid.SampledFrom([]string{"192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "::1"}).Draw(t, "tunnel"))
+		}
+		m.Hosts = append(m.Hosts, h)
 	}
 	for _, id := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"r", "s", "u"}), 0, most, rapid.ID[string]).Draw(t, "routers") {
 		r := router(id, rapid.SliceOfNDistinct(rapid.SampledFrom(networks), 1, 2, rapid.ID[string]).Draw(t, "on")...)
@@ -96,13 +113,27 @@ func drawModel(t *rapid.T, most int) (m routing.Model) {
 			f.ID = "same"
 		}
 		if some("bridge", 4) {
-			r.Bridge.Name = "br-same"
+			r.Bridge.Name = rapid.SampledFrom([]string{"br-same", "br-fabric"}).Draw(t, "bridge name")
+		}
+		if some("external", 6) {
+			r.Bridge.Managed, r.Fallback, r.Bridge.Name = false, routing.FallbackNone, "br-"+id
+			for i := range r.Interfaces {
+				r.Interfaces[i].PatchPort = "p" + r.Interfaces[i].ID
+			}
+		}
+		if some("one MAC address", 3) {
+			for i := range r.Interfaces {
+				r.Interfaces[i].MAC = f.MAC
+			}
 		}
 		m.Routers = append(m.Routers, r)
 	}
 	for _, id := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"p", "q", "t", "v"}), 0, most, rapid.ID[string]).Draw(t, "ports") {
 		p := port(id, rapid.SampledFrom(networks).Draw(t, "network"), number("mac"))
 		p.Addresses = port("", "", number("address")).Addresses
+		if some("placed", 2) {
+			p.Host = rapid.SampledFrom([]string{"h", "k", "l"}).Draw(t, "host")
+		}
 		if some("no MAC", 8) {
 			p.MAC = ofproto.MAC{}
 		}
@@ -115,6 +146,11 @@ func drawChange(t *rapid.T) (c routing.Change) {
 	c.Put = drawModel(t, 2)
 	some := func(ids ...string) []string {
 		return rapid.SliceOfNDistinct(rapid.SampledFrom(ids), 0, 2, rapid.ID[string]).Draw(t, "delete")
+	}
+	for id := range slices.Values(some("h", "k", "l")) {
+		if !slices.ContainsFunc(c.Put.Hosts, func(h routing.Host) bool { return h.ID == id }) {
+			c.Delete.Hosts = append(c.Delete.Hosts, id)
+		}
 	}
 	for id := range slices.Values(some("a", "b", "c")) {
 		if !slices.ContainsFunc(c.Put.Networks, func(n routing.Network) bool { return n.ID == id }) {
@@ -181,6 +217,9 @@ func (discard) Load(*ledger.Intent, []string) {}
 
 func contentsOf(x *routing.Index) map[ledger.Object]any {
 	out := make(map[ledger.Object]any)
+	for h := range x.Hosts("") {
+		out[ledger.Object{Kind: routing.KindHost, ID: h.ID}] = *h
+	}
 	for n := range x.Networks("") {
 		out[ledger.Object{Kind: routing.KindNetwork, ID: n.ID}] = n
 	}
@@ -244,8 +283,8 @@ func (m *machine) check() {
 		m.t.Fatalf("whole %v, complete %v, want %v, gaps %v", s.Whole, s.Complete, m.whole, gaps)
 	}
 	for i, src := range s.Sources {
-		if n := parts[i].model; src.Networks != len(n.Networks) || src.Routers != len(n.Routers) || src.Ports != len(n.Ports) {
-			m.t.Fatalf("%d networks, %d routers, %d ports of %s are counted, want the numbers of %v", src.Networks, src.Routers, src.Ports, src.Name, n)
+		if n := parts[i].model; src.Hosts != len(n.Hosts) || src.Networks != len(n.Networks) || src.Routers != len(n.Routers) || src.Ports != len(n.Ports) {
+			m.t.Fatalf("%d hosts, %d networks, %d routers, %d ports of %s are counted, want the numbers of %v", src.Hosts, src.Networks, src.Routers, src.Ports, src.Name, n)
 		}
 	}
 	m.follow()
@@ -276,6 +315,8 @@ func (m *machine) follow() {
 			switch {
 			case e.Op == ledger.Deleted:
 				delete(m.replica, e.Object)
+			case e.Host != nil:
+				m.replica[e.Object] = *e.Host
 			case e.Network != nil:
 				m.replica[e.Object] = *e.Network
 			case e.Router != nil:
@@ -335,6 +376,7 @@ func TestLaws(t *testing.T) {
 					ledger.ReplaceAll(drawModel(t, 2), true),
 					ledger.Delete(ledger.Object{Kind: routing.KindNetwork, ID: "a"}, true),
 					ledger.Delete(ledger.Object{Kind: routing.KindPort, ID: "p"}, false),
+					ledger.Delete(ledger.Object{Kind: routing.KindHost, ID: "h"}, true),
 					ledger.Complete,
 				}
 				before := m.hub.at()

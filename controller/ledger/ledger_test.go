@@ -101,7 +101,7 @@ func (d *disk) Role() ledger.Role { return ledger.Own }
 func (d *disk) Load(context.Context) (ledger.Contents, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	m := routing.Model{Networks: slices.Clone(d.model.Networks), Routers: slices.Clone(d.model.Routers), Ports: slices.Clone(d.model.Ports)}
+	m := routing.Model{Hosts: slices.Clone(d.model.Hosts), Networks: slices.Clone(d.model.Networks), Routers: slices.Clone(d.model.Routers), Ports: slices.Clone(d.model.Ports)}
 	return ledger.Contents{Revision: d.revision, Complete: d.complete, Model: &m}, nil
 }
 
@@ -127,6 +127,7 @@ func (d *disk) Commit(_ context.Context, revision uint64, complete bool, changes
 
 // after returns the result of applying c to m. Like a store, it does not interpret objects.
 func after(m routing.Model, c routing.Change) routing.Model {
+	m.Hosts = changed(m.Hosts, c.Put.Hosts, c.Delete.Hosts, func(h routing.Host) string { return h.ID })
 	m.Networks = changed(m.Networks, c.Put.Networks, c.Delete.Networks, func(n routing.Network) string { return n.ID })
 	m.Routers = changed(m.Routers, c.Put.Routers, c.Delete.Routers, func(r routing.Router) string { return r.ID })
 	m.Ports = changed(m.Ports, c.Put.Ports, c.Delete.Ports, func(p routing.Port) string { return p.ID })

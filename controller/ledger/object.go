@@ -10,7 +10,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// An Object identifies a network, router or port.
+// An Object identifies a host, network, router or port.
 type Object struct {
 	Kind routing.Kind
 	ID   string
@@ -22,13 +22,17 @@ func (o Object) compare(p Object) int {
 	return cmp.Or(cmp.Compare(o.Kind, p.Kind), strings.Compare(o.ID, p.ID))
 }
 
-// A thing is the value of an object: a *routing.Network, *routing.Router or *routing.Port. It
-// is immutable.
+// A thing is the value of an object: a *routing.Host, *routing.Network, *routing.Router or
+// *routing.Port. It is immutable.
 type thing any
 
 // find returns the value of o in x, or nil if x does not have o.
 func find(x *routing.Index, o Object) thing {
 	switch o.Kind {
+	case routing.KindHost:
+		if h := x.Host(o.ID); h != nil {
+			return h
+		}
 	case routing.KindNetwork:
 		if n, ok := x.Network(o.ID); ok {
 			return &n
@@ -50,6 +54,11 @@ func same(a, b thing) bool { return reflect.DeepEqual(a, b) }
 // things returns the objects of m with their values.
 func things(m *routing.Model) iter.Seq2[Object, thing] {
 	return func(yield func(Object, thing) bool) {
+		for i := range m.Hosts {
+			if !yield(Object{routing.KindHost, m.Hosts[i].ID}, &m.Hosts[i]) {
+				return
+			}
+		}
 		for i := range m.Networks {
 			if !yield(Object{routing.KindNetwork, m.Networks[i].ID}, &m.Networks[i]) {
 				return
@@ -79,7 +88,7 @@ func objectsOf(ids routing.IDs) iter.Seq[Object] {
 			}
 			return true
 		}
-		_ = each(routing.KindPort, ids.Ports) && each(routing.KindRouter, ids.Routers) && each(routing.KindNetwork, ids.Networks)
+		_ = each(routing.KindPort, ids.Ports) && each(routing.KindRouter, ids.Routers) && each(routing.KindNetwork, ids.Networks) && each(routing.KindHost, ids.Hosts)
 	}
 }
 
@@ -108,6 +117,8 @@ func named(c *routing.Change) iter.Seq[Object] {
 // put appends t to m.
 func put(m *routing.Model, t thing) {
 	switch t := t.(type) {
+	case *routing.Host:
+		m.Hosts = append(m.Hosts, *t)
 	case *routing.Network:
 		m.Networks = append(m.Networks, *t)
 	case *routing.Router:
@@ -120,6 +131,9 @@ func put(m *routing.Model, t thing) {
 // alone returns a copy of t. Then the slice that t points into can be freed.
 func alone(t thing) thing {
 	switch t := t.(type) {
+	case *routing.Host:
+		c := *t
+		return &c
 	case *routing.Network:
 		c := *t
 		return &c
@@ -133,8 +147,8 @@ func alone(t thing) thing {
 	return nil
 }
 
-// networks returns the networks that the value t refers to.
-func networks(t thing) (out []Object) {
+// references returns the networks and the host that t refers to.
+func references(t thing) (out []Object) {
 	switch t := t.(type) {
 	case *routing.Router:
 		for i := range t.Interfaces {
@@ -142,6 +156,9 @@ func networks(t thing) (out []Object) {
 		}
 	case *routing.Port:
 		out = append(out, Object{routing.KindNetwork, t.Network})
+		if t.Host != "" {
+			out = append(out, Object{routing.KindHost, t.Host})
+		}
 	}
 	return out
 }

@@ -11,8 +11,8 @@ import (
 
 // A pass computes the intent after changes of sources. The result depends only on the contents
 // of the sources. It is as if all objects were added in order of precedence, leaving out each
-// object that conflicts with an earlier one. The networks of all sources come first, because
-// objects of one source may be on networks of another source. The other objects follow in the
+// object that conflicts with an earlier one. The hosts and then the networks of all sources come
+// first, because objects of one source may be on networks and hosts of another source. The other objects follow in the
 // order of the sources. Within a source routers come before ports, and both are sorted by ID.
 //
 // The time of a pass depends on the number of changed objects and of the objects that depend
@@ -25,8 +25,8 @@ type pass struct {
 	fate map[Object]*fate
 	seen []Object // keys of fate, in order of their creation
 
-	// queue has the objects to place, by rank. The index x has none of them, except a network
-	// that has lost its VLAN.
+	// queue has the objects to place, by rank. The index x has none of them, except hosts that
+	// have lost their tunnel, and networks that have lost their VLAN and VNI.
 	queue []objects
 	// locate adds the position in the source to an error of validation. It returns nil if the
 	// source has no positions.
@@ -41,18 +41,20 @@ type fate struct {
 }
 
 func newPass(s *Intent) *pass {
-	return &pass{s: s, x: s.Index, fate: make(map[Object]*fate), queue: make([]objects, 3*len(s.Sources))}
+	return &pass{s: s, x: s.Index, fate: make(map[Object]*fate), queue: make([]objects, 4*len(s.Sources))}
 }
 
 // rank returns the position of o in the order of precedence, apart from its ID.
 func (p *pass) rank(o Object, source int) int {
 	switch n := len(p.s.Sources); o.Kind {
-	case routing.KindNetwork:
+	case routing.KindHost:
 		return source
+	case routing.KindNetwork:
+		return n + source
 	case routing.KindRouter:
-		return n + 2*source
+		return 2*n + 2*source
 	default:
-		return n + 2*source + 1
+		return 2*n + 2*source + 1
 	}
 }
 
@@ -189,8 +191,8 @@ func (p *pass) wake(o Object) {
 	}
 }
 
-// takeOut removes the changed objects from the Index. A network that still exists stays,
-// together with what is on it, but loses its VLAN.
+// takeOut removes the changed objects from the Index. A host or a network that still exists stays,
+// together with what is on it, but loses its tunnel, or its VLAN and VNI.
 func (p *pass) takeOut(changed []Object) {
 	var c routing.Change
 	for _, o := range changed {
@@ -198,10 +200,7 @@ func (p *pass) takeOut(changed []Object) {
 		if !f.used {
 			continue
 		}
-		if n, ok := f.was().(*routing.Network); ok && f.want() != nil {
-			unclaimed := *n
-			unclaimed.VLAN = 0
-			c.Put.Networks = append(c.Put.Networks, unclaimed)
+		if f.want() != nil && unclaimed(&c.Put, f.was()) {
 			continue
 		}
 		c.Delete.Add(o.Kind, o.ID)
@@ -212,8 +211,26 @@ func (p *pass) takeOut(changed []Object) {
 	p.displace(displaced)
 }
 
-// without returns x after change c. It also removes the objects on networks that c deletes,
-// and returns these objects.
+// unclaimed adds to m a host without its tunnel, or a network without its VLAN and VNI, so that it
+// conflicts with no other object. It reports whether t is one of these.
+func unclaimed(m *routing.Model, t thing) bool {
+	switch t := t.(type) {
+	case *routing.Host:
+		h := *t
+		h.Tunnel = routing.Tunnel{}
+		m.Hosts = append(m.Hosts, h)
+	case *routing.Network:
+		n := *t
+		n.VLAN, n.VNI, n.Broadcast = 0, 0, routing.BroadcastAll
+		m.Networks = append(m.Networks, n)
+	default:
+		return false
+	}
+	return true
+}
+
+// without returns x after change c. It also removes the objects on networks and hosts that c
+// deletes, and returns these objects.
 func without(x *routing.Index, c routing.Change) (*routing.Index, []Object) {
 	var on []Object
 	going := make(objects, c.Delete.Len())
@@ -224,6 +241,11 @@ func without(x *routing.Index, c routing.Change) (*routing.Index, []Object) {
 		if !going[o] {
 			going[o] = true
 			on = append(on, o)
+		}
+	}
+	for _, h := range c.Delete.Hosts {
+		for id := range x.Guests(h) {
+			add(Object{routing.KindPort, id})
 		}
 	}
 	for _, n := range c.Delete.Networks {

@@ -58,19 +58,21 @@ func (s *Intent) Quarantined() (out []Quarantined) {
 // order returns the position of a kind: objects come after those that they refer to.
 func order(k routing.Kind) int {
 	switch k {
-	case routing.KindNetwork:
+	case routing.KindHost:
 		return 1
-	case routing.KindRouter:
+	case routing.KindNetwork:
 		return 2
-	default:
+	case routing.KindRouter:
 		return 3
+	default:
+		return 4
 	}
 }
 
 // quarantine quarantines an object because of errs.
 func (p *pass) quarantine(f *fate, o Object, errs []*routing.PathError) {
 	v := &f.now[0]
-	v.waits = networks(v.thing)
+	v.waits = references(v.thing)
 	for _, err := range errs {
 		if by, taken := rival(err); taken && find(p.x, by) != nil && by != o && !p.before(o, v.source, by) {
 			v.waits = append(v.waits, by)
@@ -80,7 +82,7 @@ func (p *pass) quarantine(f *fate, o Object, errs []*routing.PathError) {
 		v.err = cmp.Or(p.locate(v.source, o, errs[0]), v.err)
 	}
 	f.used = false
-	if find(p.x, o) != nil { // a network that has lost its VLAN
+	if find(p.x, o) != nil { // a host that has lost its tunnel, or a network that has lost its VLAN and VNI
 		x, displaced := without(p.x, routing.Change{Delete: idsOf(o)})
 		p.x = x
 		p.displace(displaced)

@@ -156,7 +156,7 @@ func (l *Ledger) exchange(ctx context.Context, base *Intent, i int, c *Contents)
 	p.run()
 	next, d := p.finish(), p.difference()
 	src, counted := read(l.sources[i], c), next.Sources[i]
-	src.Networks, src.Routers, src.Ports = counted.Networks, counted.Routers, counted.Ports
+	src.Hosts, src.Networks, src.Routers, src.Ports = counted.Hosts, counted.Networks, counted.Routers, counted.Ports
 	next.Sources[i] = src
 	next.settle()
 	revision := c.Revision

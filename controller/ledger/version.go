@@ -58,7 +58,7 @@ type versions struct {
 	aside  sorted.Set[*version, byVersion]
 	owners sorted.Set[owned, byOwned]
 	waits  sorted.Set[wait, byWait]
-	holes  int // number of quarantined networks and routers
+	holes  int // number of quarantined hosts, networks and routers
 }
 
 // ownerOf returns the index of the source that owns o, which must be used.
@@ -125,6 +125,11 @@ func used(x *routing.Index) iter.Seq[Object] {
 		}
 		for n := range x.Networks("") {
 			if !yield(Object{routing.KindNetwork, n.ID}) {
+				return
+			}
+		}
+		for h := range x.Hosts("") {
+			if !yield(Object{routing.KindHost, h.ID}) {
 				return
 			}
 		}
