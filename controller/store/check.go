@@ -24,8 +24,8 @@ type Report struct {
 	Version  int   // schema version; if it is not the current one, the fields below are zero
 	Revision uint64
 	Complete bool
-	// Networks, Routers and Ports count the objects that can be read.
-	Networks, Routers, Ports int
+	// Networks, Routers, Ports and Hosts count the objects that can be read.
+	Networks, Routers, Ports, Hosts int
 	// Problems has an error for each damaged part; it wraps [ErrCorrupt], [ErrForeign] or
 	// [ErrNewer]. If nothing is damaged, Problems has the errors of the intent's validation.
 	Problems []error
@@ -98,7 +98,7 @@ func (r *Report) check() error {
 	m := r.model
 	h, err := scan{found: adder(m), damaged: r.problem}.read(f, r.Size)
 	r.Version, r.Revision, r.Complete = h.version, h.summary.Revision, h.summary.Complete
-	r.Networks, r.Routers, r.Ports = len(m.Networks), len(m.Routers), len(m.Ports)
+	r.Networks, r.Routers, r.Ports, r.Hosts = len(m.Networks), len(m.Routers), len(m.Ports), len(m.Hosts)
 	switch {
 	case errors.Is(err, ErrCorrupt), errors.Is(err, ErrForeign), errors.Is(err, ErrNewer):
 		return r.problem(err)
@@ -134,6 +134,8 @@ func named(m *routing.Model, err error) error {
 	switch {
 	case atoi != nil:
 		return err
+	case list == hosts.String() && i < len(m.Hosts):
+		return fmt.Errorf("host %q: %w", m.Hosts[i].ID, err)
 	case list == networks.String() && i < len(m.Networks):
 		return fmt.Errorf("network %q: %w", m.Networks[i].ID, err)
 	case list == routers.String() && i < len(m.Routers):

@@ -117,10 +117,14 @@ func writesOf(changes []routing.Change) (all [kinds][]write) {
 	}
 	for i := range changes {
 		d, p := &changes[i].Delete, &changes[i].Put
-		for k, ids := range [kinds][]string{d.Networks, d.Routers, d.Ports} {
+		for k, ids := range [kinds][]string{d.Networks, d.Routers, d.Ports, d.Hosts} {
 			for _, id := range ids {
 				all[k] = append(all[k], write{id: id, seq: len(all[k])})
 			}
+		}
+		for j := range p.Hosts {
+			h := &p.Hosts[j]
+			encoded(hosts, h.ID, topology.AppendHost(begin(), h))
 		}
 		for j := range p.Networks {
 			n := &p.Networks[j]

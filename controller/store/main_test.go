@@ -65,18 +65,22 @@ func differ(want, got store.Contents) string {
 type oracle struct {
 	revision uint64
 	complete bool
+	hosts    map[string]routing.Host
 	networks map[string]routing.Network
 	routers  map[string]routing.Router
 	ports    map[string]routing.Port
 }
 
 func newOracle() *oracle {
-	return &oracle{networks: map[string]routing.Network{}, routers: map[string]routing.Router{}, ports: map[string]routing.Port{}}
+	return &oracle{hosts: map[string]routing.Host{}, networks: map[string]routing.Network{}, routers: map[string]routing.Router{}, ports: map[string]routing.Port{}}
 }
 
 func (o *oracle) commit(revision uint64, complete bool, changes ...routing.Change) {
 	o.revision, o.complete = revision, complete
 	for _, c := range changes {
+		for _, id := range c.Delete.Hosts {
+			delete(o.hosts, id)
+		}
 		for _, id := range c.Delete.Networks {
 			delete(o.networks, id)
 		}
@@ -85,6 +89,9 @@ func (o *oracle) commit(revision uint64, complete bool, changes ...routing.Chang
 		}
 		for _, id := range c.Delete.Ports {
 			delete(o.ports, id)
+		}
+		for _, v := range c.Put.Hosts {
+			o.hosts[v.ID] = v
 		}
 		for _, v := range c.Put.Networks {
 			o.networks[v.ID] = v
@@ -100,6 +107,9 @@ func (o *oracle) commit(revision uint64, complete bool, changes ...routing.Chang
 
 func (o *oracle) contents() store.Contents {
 	m := &routing.Model{Networks: []routing.Network{}, Routers: []routing.Router{}, Ports: []routing.Port{}}
+	for _, v := range o.hosts {
+		m.Hosts = append(m.Hosts, v)
+	}
 	for _, v := range o.networks {
 		m.Networks = append(m.Networks, v)
 	}
@@ -109,16 +119,18 @@ func (o *oracle) contents() store.Contents {
 	for _, v := range o.ports {
 		m.Ports = append(m.Ports, v)
 	}
+	slices.SortFunc(m.Hosts, func(a, b routing.Host) int { return strings.Compare(a.ID, b.ID) })
 	slices.SortFunc(m.Networks, func(a, b routing.Network) int { return strings.Compare(a.ID, b.ID) })
 	slices.SortFunc(m.Routers, func(a, b routing.Router) int { return strings.Compare(a.ID, b.ID) })
 	slices.SortFunc(m.Ports, func(a, b routing.Port) int { return strings.Compare(a.ID, b.ID) })
 	return store.Contents{Revision: o.revision, Complete: o.complete, Model: m}
 }
 
-// site returns a valid model: two networks, a router between them, and ports.
+// site returns a valid model: a host, two networks, a router between them, and ports.
 func site(ports int) routing.Model {
 	m := routing.Model{
-		Networks: []routing.Network{{ID: "blue", VLAN: 1, MTU: 1500}, {ID: "green", MTU: 9000}},
+		Hosts:    []routing.Host{{ID: "h1", Tunnel: routing.Tunnel{Type: routing.TunnelVXLAN, Address: netip.MustParseAddr("192.0.2.1")}}},
+		Networks: []routing.Network{{ID: "blue", VLAN: 1, MTU: 1500, VNI: 5001, Broadcast: routing.BroadcastNone}, {ID: "green", MTU: 9000}},
 		Routers: []routing.Router{{
 			ID: "r1", ARPResponder: true, Bridge: routing.Bridge{Managed: true},
 			Interfaces: []routing.Interface{
@@ -141,7 +153,8 @@ func port(i int, version byte) routing.Port {
 	mac := ofproto.MAC{2, version}
 	binary.BigEndian.PutUint32(mac[2:], uint32(i))
 	return routing.Port{
-		ID: fmt.Sprintf("%08x-5c1d-4f6e-9a57-3f2b8c9d0e1f", uint32(i)*2654435761), Network: "blue", MAC: mac,
+		Host: []string{"", "h1"}[i%2],
+		ID:   fmt.Sprintf("%08x-5c1d-4f6e-9a57-3f2b8c9d0e1f", uint32(i)*2654435761), Network: "blue", MAC: mac,
 		Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}).Next().Next()},
 	}
 }

@@ -16,14 +16,15 @@ import (
 //	0  values have no checksums, and the summary no tallies
 //	1  they have
 //	2  objects may have keys that earlier daemons do not know
-const schemaVersion = 2
+//	3  there is a bucket of hosts
+const schemaVersion = 3
 
 // A migration changes a store from one version to the next. All migrations run in one
 // transaction.
 type migration func(*bbolt.Tx) error
 
 // migrations[n] migrates from version n to n+1.
-var migrations = []migration{addChecksums, func(*bbolt.Tx) error { return nil }}
+var migrations = []migration{addChecksums, func(*bbolt.Tx) error { return nil }, addHosts}
 
 // maxCopies is how many copies of one version are kept.
 const maxCopies = 100
@@ -91,7 +92,7 @@ func addChecksums(tx *bbolt.Tx) error {
 	if err := json.Unmarshal(meta.Get([]byte(summaryKey)), &st); err != nil {
 		return corrupt("the summary: %w", err)
 	}
-	for k := range kinds {
+	for k := networks; k <= ports; k++ {
 		b := tx.Bucket([]byte(k.String()))
 		if b == nil {
 			return corrupt("there is no bucket called %v", k)
@@ -113,4 +114,10 @@ func addChecksums(tx *bbolt.Tx) error {
 		return err
 	}
 	return meta.Put([]byte(summaryKey), value)
+}
+
+// addHosts migrates version 2 to version 3.
+func addHosts(tx *bbolt.Tx) error {
+	_, err := tx.CreateBucket([]byte(hosts.String()))
+	return err
 }

@@ -48,7 +48,7 @@ func TestMigrate(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, store.FileName)
 	m := site(2000)
-	m.Routers = nil
+	m.Routers, m.Hosts = nil, nil
 	version0(t, path, m)
 	old := read(t, path)
 	o := newOracle()

@@ -16,11 +16,12 @@ const (
 	networks kind = iota
 	routers
 	ports
+	hosts
 	kinds
 )
 
 // String returns the name of the kind's bucket.
-func (k kind) String() string { return [kinds]string{"networks", "routers", "ports"}[k] }
+func (k kind) String() string { return [kinds]string{"networks", "routers", "ports", "hosts"}[k] }
 
 // The keys of bucket meta.
 const (
@@ -78,6 +79,7 @@ type summary struct {
 	Networks tally  `json:"networks"`
 	Routers  tally  `json:"routers"`
 	Ports    tally  `json:"ports"`
+	Hosts    tally  `json:"hosts,omitzero"`
 }
 
 // A tally detects missing and additional records of a bucket.
@@ -89,9 +91,16 @@ type tally struct {
 func (t *tally) add(sum uint32)    { t.Count, t.Sum = t.Count+1, t.Sum+uint64(sum) }
 func (t *tally) remove(sum uint32) { t.Count, t.Sum = t.Count-1, t.Sum-uint64(sum) }
 
-func (s *summary) of(k kind) *tally { return [kinds]*tally{&s.Networks, &s.Routers, &s.Ports}[k] }
+func (s *summary) of(k kind) *tally {
+	return [kinds]*tally{&s.Networks, &s.Routers, &s.Ports, &s.Hosts}[k]
+}
 
-func (s *summary) objects() int { return s.Networks.Count + s.Routers.Count + s.Ports.Count }
+func (s *summary) objects() (n int) {
+	for k := range kinds {
+		n += s.of(k).Count
+	}
+	return n
+}
 
 // value returns s as a record of the bucket meta.
 func (s *summary) value() ([]byte, error) {

@@ -1,5 +1,5 @@
-// Package store keeps the intent that is written over HTTP, which is networks, routers and
-// ports, in one file. After a crash or a power failure the file has exactly the confirmed
+// Package store keeps the intent that is written over HTTP, which is hosts, networks, routers
+// and ports, in one file. After a crash or a power failure the file has exactly the confirmed
 // commits, and perhaps the unfinished one.
 //
 // The file is a bbolt database with a bucket for each kind of object, and a bucket called
@@ -245,6 +245,11 @@ func adder(m *routing.Model) func(k kind, key, text []byte) error {
 		var id string
 		var err error
 		switch k {
+		case hosts:
+			var v routing.Host
+			if v, err = topology.ParseHost(text); err == nil {
+				id, m.Hosts = v.ID, append(m.Hosts, v)
+			}
 		case networks:
 			var v routing.Network
 			if v, err = topology.ParseNetwork(text); err == nil {

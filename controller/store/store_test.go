@@ -119,12 +119,12 @@ func drawChange(t *rapid.T) (c routing.Change) {
 		}
 	}
 	if version%3 == 0 {
-		c.Delete.Networks, c.Delete.Routers = []string{"green", "none"}, []string{"r1"}
+		c.Delete.Hosts, c.Delete.Networks, c.Delete.Routers = []string{"h1"}, []string{"green", "none"}, []string{"r1"}
 	}
 	if version%2 == 0 {
 		m := site(0)
 		m.Networks[0].MTU, m.Routers[0].Namespace = 1000+int(version), fmt.Sprint("ns", version)
-		c.Put.Networks, c.Put.Routers = m.Networks[:1+version%4/2], m.Routers
+		c.Put.Hosts, c.Put.Networks, c.Put.Routers = m.Hosts, m.Networks[:1+version%4/2], m.Routers
 	}
 	return c
 }
@@ -141,6 +141,9 @@ func bboltAgrees(path string, m *routing.Model) error {
 			return err
 		}
 		var want, have []string
+		for _, v := range m.Hosts {
+			want = append(want, "hosts/"+v.ID)
+		}
 		for _, v := range m.Networks {
 			want = append(want, "networks/"+v.ID)
 		}
@@ -208,7 +211,7 @@ func TestProgress(t *testing.T) {
 	s := open(t, t.TempDir())
 	m := site(n)
 	commit(t, s, 1, routing.Change{Put: m})
-	want := n + len(m.Networks) + len(m.Routers)
+	want := n + len(m.Hosts) + len(m.Networks) + len(m.Routers)
 	var told []int
 	if _, err := s.Load(func(done, total int) {
 		if total != want {

@@ -128,7 +128,7 @@ func TestCommandLine(t *testing.T) {
 	mustHave(t, s.ofdvr(0, "store", "import", two), "now has 2 networks, 1 router, 2 ports\n")
 	mustHave(t, s.ofdvr(1, "store", "import", bad), bad+":2:24: ")
 	mustHave(t, s.ofdvr(1, "store", "import", empty), empty+": nothing is declared", "--allow-empty")
-	mustHave(t, s.ofdvr(0, "store", "check"), "/var/lib/ofdvr/intent.db: ok: schema version 2, revision ", "2 networks, 1 router, 2 ports\n")
+	mustHave(t, s.ofdvr(0, "store", "check"), "/var/lib/ofdvr/intent.db: ok: schema version 3, revision ", "2 networks, 1 router, 2 ports\n")
 	if got := s.ofdvr(0, "store", "export"); got != strings.TrimPrefix(twoNetworks, "\n") {
 		t.Errorf("the store has\n%s", got)
 	}
