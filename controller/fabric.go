@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -27,8 +28,10 @@ func (c *Controller) setFabric(w *world) (left *session) {
 	case spans && w.fabric == nil:
 		w.fabric = &routerState{router: &routing.Router{ID: routing.FabricBridge, Fallback: routing.FallbackNone,
 			Bridge: routing.Bridge{Managed: true, Name: routing.FabricBridge}}}
-		w.hosts = hosts.New(c.cfg.Host, c.cfg.Version, time.Now())
-		w.hosts.SetOwn(w.plugged)
+		w.hosts = hosts.New(c.cfg.Host, c.cfg.Version, rand.Uint64())
+		if w.plugged != nil {
+			w.hosts.SetOwn(w.plugged)
+		}
 		w.digest = topology.DigestOf(w.intent.Index)
 		w.hosts.SetIntent(w.digest.String())
 	case !spans && w.fabric != nil:
@@ -157,21 +160,11 @@ func samePlace(x *routing.Index, p *routing.Port) bool {
 	return ok && old.Host == p.Host
 }
 
-// machinesPlugged sets which machines are plugged into the integration bridge. Those of the first
-// call may have been there for long.
+// machinesPlugged sets which machines are plugged into the integration bridge.
 func (c *Controller) machinesPlugged(w *world, ports []string) {
-	first := w.plugged == nil
-	plugged := make(map[string]time.Time)
-	for _, id := range ports {
-		since, known := w.plugged[id]
-		if !known && !first {
-			since = time.Now()
-		}
-		plugged[id] = since
-	}
-	w.plugged = plugged
+	w.plugged = ports
 	if w.hosts != nil {
-		changed, send := w.hosts.SetOwn(plugged)
+		changed, send := w.hosts.SetOwn(ports)
 		w.move(changed)
 		w.sendMessages(send)
 	}

@@ -32,7 +32,7 @@ type world struct {
 	hosts   *hosts.Table            // nil without a fabric bridge
 	digest  topology.Digest         // of the intent, if there is a fabric bridge
 	placed  *routing.Index          // of the intent, with the hosts of ports as they are
-	plugged map[string]time.Time    // ports of spanning networks whose machines are plugged here, and since when; nil before the database was read
+	plugged []string                // ports of spanning networks whose machines are plugged in here, sorted; nil before the database was read
 	dirty   map[string]bool         // routers to compile
 
 	unjudged    map[string]bool // routers whose conditions may have changed

@@ -2,9 +2,10 @@
 // the tunnels, which machines are plugged into its integration bridge. The same messages show
 // whether the tunnels work, and whether the hosts have the same intent.
 //
-// A machine is on the host that says so. If several do, the one that is heard wins over one that is
-// not, then the one where it was plugged last, then the one that the intent names, then the one with
-// the lowest ID. If none does, it is on the host that the intent names. That another host is silent
+// A machine is on the host that says so. If several do, one that is heard wins over one that is not,
+// then the one where it was plugged in last, then the one that the intent names, then the one with
+// the lowest ID. Clocks play no part: a host that finds a machine newly plugged in gives its claim a
+// higher number, its turn, than all claims for the machine that it knows. If none does, it is on the host that the intent names. That another host is silent
 // alone changes nothing.
 package hosts
 
@@ -37,9 +38,9 @@ type Table struct {
 	self    string
 	version string
 	intent  string
-	started time.Time
+	run     uint64
 
-	own   map[string]claim // by port
+	own   map[string]claim // by port; nil before the first
 	seq   uint64           // of own
 	parts [][]claim        // own, as it is sent
 	peers map[string]*peer
@@ -50,14 +51,14 @@ type Table struct {
 
 // A peer is another host.
 type peer struct {
-	started int64
-	seq     uint64
-	ports   map[string]claim // complete for started and seq
-	known   bool             // ports is known
+	run   uint64
+	seq   uint64
+	ports map[string]claim // complete for run and seq
+	known bool             // ports is known
 
 	parts   map[int][]claim // received of newer claims
 	of      int             // number of parts; 0: not known
-	newer   [2]uint64       // started and seq of parts
+	newer   [2]uint64       // run and seq of parts
 	asked   time.Time
 	heard   time.Time // zero: never
 	version string
@@ -66,9 +67,9 @@ type peer struct {
 	added   time.Time
 }
 
-// New returns the Table of a host without peers.
-func New(self, version string, now time.Time) *Table {
-	t := &Table{self: self, version: version, started: now, own: make(map[string]claim), peers: make(map[string]*peer), claims: make(map[string]map[string]claim)}
+// New returns the Table of a host without peers. run is a random number.
+func New(self, version string, run uint64) *Table {
+	t := &Table{self: self, version: version, run: run, peers: make(map[string]*peer), claims: make(map[string]map[string]claim)}
 	t.split()
 	return t
 }
@@ -95,25 +96,27 @@ func (t *Table) SetPeers(ids []string, now time.Time) (changed []string) {
 // SetIntent sets the digest of this host's intent.
 func (t *Table) SetIntent(digest string) { t.intent = digest }
 
-// SetOwn sets the ports whose machines are plugged here, each with the time since when; zero means
-// since before the daemon started. It returns the ports whose place may differ, and what to send.
-func (t *Table) SetOwn(ports map[string]time.Time) (changed []string, send []Frame) {
+// SetOwn sets the ports whose machines are plugged in here. Those of the first call may have been
+// for long. It returns the ports whose place may differ, and what to send.
+func (t *Table) SetOwn(ports []string) (changed []string, send []Frame) {
+	own := make(map[string]claim, len(ports))
+	for _, id := range ports {
+		c, known := t.own[id]
+		if !known {
+			c.Port = id
+			if t.own != nil {
+				c.Turn = t.turn(id)
+			}
+			changed = append(changed, id)
+		}
+		own[id] = c
+	}
 	for id := range t.own {
-		if _, there := ports[id]; !there {
-			delete(t.own, id)
+		if _, there := own[id]; !there {
 			changed = append(changed, id)
 		}
 	}
-	for id, since := range ports {
-		c := claim{Port: id}
-		if !since.IsZero() {
-			c.Since = since.UnixNano()
-		}
-		if old, there := t.own[id]; !there || old != c {
-			t.own[id] = c
-			changed = append(changed, id)
-		}
-	}
+	t.own = own
 	if len(changed) == 0 {
 		return nil, nil
 	}
@@ -123,6 +126,15 @@ func (t *Table) SetOwn(ports map[string]time.Time) (changed []string, send []Fra
 		send = append(send, t.all(id)...)
 	}
 	return changed, send
+}
+
+// turn returns a number that is higher than those of all known claims for a port.
+func (t *Table) turn(port string) uint64 {
+	n := uint64(0)
+	for _, c := range t.claims[port] {
+		n = max(n, c.Turn)
+	}
+	return n + 1
 }
 
 // split divides own into parts.
@@ -143,7 +155,7 @@ func (t *Table) split() {
 func (t *Table) sorted() []string { return slices.Sorted(maps.Keys(t.peers)) }
 
 func (t *Table) message() message {
-	return message{Host: t.self, Started: t.started.UnixNano(), Claims: t.seq, Parts: len(t.parts)}
+	return message{Host: t.self, Run: t.run, Claims: t.seq, Parts: len(t.parts)}
 }
 
 // all returns the messages with all claims.
@@ -213,14 +225,11 @@ func (t *Table) Received(from string, frame []byte, now time.Time) (send []Frame
 		return nil, append(changed, t.part(from, p, m)...), 0, nil
 	}
 	p.version, p.intent = m.Version, m.Intent
-	if is := [2]uint64{uint64(m.Started), m.Claims}; m.Started != p.started && is != p.newer {
-		p.newer, p.parts = is, nil // the daemon has restarted; its clock may have gone back
-	}
 	if m.Want {
 		send = append(send, t.all(from)...)
 	}
 	answer := t.hello()
-	answer.Want = (!p.known || p.started != m.Started || p.seq != m.Claims) && now.Sub(p.asked) >= askAgain
+	answer.Want = (!p.known || p.run != m.Run || p.seq != m.Claims) && now.Sub(p.asked) >= askAgain
 	answer.Echo = m.Probe
 	if answer.Want {
 		p.asked = now
@@ -233,8 +242,8 @@ func (t *Table) Received(from string, frame []byte, now time.Time) (send []Frame
 
 // part handles a part of a host's claims. It returns the ports whose place may differ.
 func (t *Table) part(id string, p *peer, m message) (changed []string) {
-	is := [2]uint64{uint64(m.Started), m.Claims}
-	if p.known && p.started == m.Started && p.seq == m.Claims || is[0] < p.newer[0] || is[0] == p.newer[0] && is[1] < p.newer[1] {
+	is := [2]uint64{m.Run, m.Claims}
+	if p.known && p.run == m.Run && p.seq >= m.Claims || is[0] == p.newer[0] && is[1] < p.newer[1] {
 		return nil // known, or late
 	}
 	if is != p.newer || p.parts == nil {
@@ -253,7 +262,7 @@ func (t *Table) part(id string, p *peer, m message) (changed []string) {
 			ports[c.Port] = c
 		}
 	}
-	p.started, p.seq, p.known, p.parts = m.Started, m.Claims, true, nil
+	p.run, p.seq, p.known, p.parts = m.Run, m.Claims, true, nil
 	return t.replace(id, p, ports)
 }
 
@@ -309,14 +318,14 @@ func (t *Table) claimants(port, intended string) []string {
 	type claimant struct {
 		host  string
 		alive bool
-		since int64
+		turn  uint64
 	}
 	var all []claimant
 	if here {
-		all = append(all, claimant{t.self, true, own.Since})
+		all = append(all, claimant{t.self, true, own.Turn})
 	}
 	for host, c := range others {
-		all = append(all, claimant{host, t.peers[host].alive, c.Since})
+		all = append(all, claimant{host, t.peers[host].alive, c.Turn})
 	}
 	rank := func(is bool) int {
 		if is {
@@ -325,7 +334,7 @@ func (t *Table) claimants(port, intended string) []string {
 		return 1
 	}
 	slices.SortFunc(all, func(a, b claimant) int {
-		return cmp.Or(cmp.Compare(rank(a.alive), rank(b.alive)), cmp.Compare(b.since, a.since),
+		return cmp.Or(cmp.Compare(rank(a.alive), rank(b.alive)), cmp.Compare(b.turn, a.turn),
 			cmp.Compare(rank(a.host == intended), rank(b.host == intended)), cmp.Compare(a.host, b.host))
 	})
 	out := make([]string, len(all))
@@ -352,9 +361,9 @@ type State struct {
 	Heard      time.Time // the last message; zero: none
 	Alive      bool      // it is heard
 	Silent     bool      // it is not heard, and has been expected for long enough
-	Version    string // of its ofdvr; "" if not known
-	SameIntent bool   // its intent has the same digest, or is not known
-	Machines   int    // plugged there
+	Version    string    // of its ofdvr; "" if not known
+	SameIntent bool      // its intent has the same digest, or is not known
+	Machines   int       // plugged there
 }
 
 // States returns the states of the other hosts, by ID.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
@@ -22,9 +21,9 @@ var header = [headerLen]byte{0x02, 0, 0, 0, 0, 2, 0x02, 0, 0, 0, 0, 1, compile.H
 
 // A message is a hello or, with ports, a part of the sender's claims.
 type message struct {
-	Host    string `json:"host"`    // the sender
-	Started int64  `json:"started"` // when the sender's daemon started, Unix time in nanoseconds
-	Claims  uint64 `json:"claims"`  // grows with each change of the sender's claims
+	Host   string `json:"host"`   // the sender
+	Run    uint64 `json:"run"`    // a random number of the sender's daemon, drawn when it starts
+	Claims uint64 `json:"claims"` // grows with each change of the sender's claims
 
 	// Of a hello.
 	Version string `json:"version,omitempty"` // of ofdvr
@@ -41,15 +40,8 @@ type message struct {
 
 // A claim says that a machine is plugged into the sender's integration bridge.
 type claim struct {
-	Port  string `json:"port"`
-	Since int64  `json:"since,omitempty"` // Unix time in nanoseconds; 0: since before the daemon started
-}
-
-func (c claim) since() time.Time {
-	if c.Since == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, c.Since)
+	Port string `json:"port"`
+	Turn uint64 `json:"turn,omitempty"` // higher than those of all claims that the sender knew when the machine was plugged in; 0 if it was found at the start
 }
 
 // frame returns m as a frame.
