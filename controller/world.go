@@ -33,6 +33,7 @@ type world struct {
 	digest  topology.Digest         // of the intent, if there is a fabric bridge
 	placed  *routing.Index          // of the intent, with the hosts of ports as they are
 	plugged []string                // ports of spanning networks whose machines are plugged in here, sorted; nil before the database was read
+	carries bool                    // a network has a VNI
 	dirty   map[string]bool         // routers to compile
 
 	unjudged    map[string]bool // routers whose conditions may have changed
@@ -134,11 +135,11 @@ func (c *Controller) compile(w *world) {
 // recompile compiles the program of a router's bridge, or of the fabric bridge.
 func (c *Controller) recompile(w *world, st *routerState) {
 	facts := w.facts(st)
+	c.bridgePorts(st.router, facts.Ports)
 	if st == w.fabric {
 		st.program = compile.CompileFabric(st.program, w.placed, compile.FabricFacts{Host: c.cfg.Host, Ports: facts.Ports, Can: facts.Can})
 		return
 	}
-	c.bridgePorts(st.router, facts.Ports)
 	st.program = compile.Recompile(st.program, w.placed, st.router, facts)
 }
 
@@ -195,7 +196,7 @@ func (w *world) neighboursRead(router string, resolved []netip.Addr) {
 // bridgePorts gives the ports of r's bridge to the lifecycle; nil if the bridge is not
 // connected.
 func (c *Controller) bridgePorts(r *routing.Router, ports compile.Ports) {
-	if c.lifecycle != nil && r.Bridge.Managed && r.ID != routing.FabricBridge {
+	if c.lifecycle != nil && r.Bridge.Managed {
 		c.lifecycle.Ports(r.ID, ports)
 	}
 }
@@ -208,7 +209,7 @@ func (c *Controller) setIntent(w *world, next *ledger.Intent, touched []string) 
 	switch {
 	case last == nil || last.Layout != next.Layout || last.Complete != next.Complete:
 		c.setLayout(w, next)
-	case w.fabric != nil && c.lifecycle != nil: // it sets the tags of machines' ports
+	case w.carries && c.lifecycle != nil: // it sets the tags of machines' ports
 		c.lifecycle.Want(lifecycleIntent(next))
 	}
 	for id := range w.touched(touched) {
@@ -261,6 +262,12 @@ func (c *Controller) setLayout(w *world, next *ledger.Intent) {
 	}
 	c.retire(w, left)
 	c.announceMoves(w)
+	w.carries = false
+	for n := range next.Index.Networks("") {
+		if w.carries = n.VNI != 0; w.carries {
+			break
+		}
+	}
 	if c.lifecycle != nil {
 		c.lifecycle.Want(lifecycleIntent(next))
 	}

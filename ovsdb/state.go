@@ -32,6 +32,22 @@ type stamp struct{ _ byte }
 // different times may have equal contents.
 func (s State) Same(t State) bool { return s.stamp != nil && s.stamp == t.stamp }
 
+// HasOurs reports whether s has anything that we made: a row of ours, or a tag.
+func (s State) HasOurs() bool {
+	for i := range s.Bridges {
+		b := &s.Bridges[i]
+		if isOurs(b.ExternalIDs) {
+			return true
+		}
+		for j := range b.Ports {
+			if ids := b.Ports[j].ExternalIDs; isOurs(ids) || ids[KeyTag] != "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Routers returns the IDs of all routers that have rows, sorted.
 func (s State) Routers() []string {
 	var ids []string

@@ -11,7 +11,6 @@ import (
 
 	"github.com/ofdvr/ofdvr/internal/ovstrace"
 	"github.com/ofdvr/ofdvr/ovsdb"
-	"github.com/ofdvr/ofdvr/routing"
 )
 
 // database examines Open vSwitch and its database.
@@ -31,7 +30,7 @@ func (e *examination) database(ctx context.Context) {
 		e.find(Fine, "bridge "+e.Bridge, "", "exists, with datapath_type %s", orSystem(b.DatapathType))
 		e.tags(b)
 	}
-	ops, problems := ovsdb.Plan(state, l.Desired(e.Intent))
+	ops, problems := ovsdb.Plan(state, l.Desired(e.Intent, state))
 	for _, p := range problems {
 		e.find(Problem, p.Object, p.Remedy, "%s", p.Detail)
 	}
@@ -95,18 +94,12 @@ func (e *examination) askVswitchd(ctx context.Context) error {
 	return err
 }
 
-// peers asks ovs-vswitchd whether packets pass from each routing bridge to the
-// integration bridge, and back.
+// peers asks ovs-vswitchd whether packets pass from each of our bridges to those that it
+// is connected to, and back.
 func (e *examination) peers(ctx context.Context, state ovsdb.State) {
-	var routers []*routing.Router
-	for _, r := range e.Routers {
-		if r.Bridge.Managed {
-			routers = append(routers, r.Router)
-		}
-	}
-	passing, blocked := e.Lifecycle.Patches(ctx, state, routers) // vswitchd reports it if ovs-vswitchd does not answer
+	passing, blocked := e.Lifecycle.Patches(ctx, state, e.Intent) // vswitchd reports it if ovs-vswitchd does not answer
 	for _, b := range blocked {
-		e.find(Problem, "router "+b.Router, b.Remedy, "%s", b.Says)
+		e.find(Problem, b.About, b.Remedy, "%s", b.Says)
 	}
 	if passing > 0 {
 		e.find(Fine, "patch ports", "", "packets pass by %s", count(passing, "port"))
@@ -129,7 +122,7 @@ func (e *examination) tags(b ovsdb.BridgeRow) {
 			f := &r.Interfaces[i]
 			n, _ := e.Intent.Index.Network(f.Network)
 			p, ok := b.Port(f.PeerName())
-			if ok && r.Bridge.Managed && n.VLAN == 0 && p.Tag != nil && *p.Tag == deadVLAN {
+			if ok && r.Bridge.Managed && n.VLAN == 0 && n.VNI == 0 && p.Tag != nil && *p.Tag == deadVLAN {
 				e.find(Problem, "router "+r.ID, "see the log of the L2 agent that tags ports, or give network "+n.ID+" a vlan",
 					"port %s of interface %s is in the dead VLAN %d: no agent has bound it", f.PeerName(), f.ID, deadVLAN)
 			}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/ofdvr/ofdvr/ovsdb"
 	"github.com/ofdvr/ofdvr/routing"
 )
@@ -27,6 +29,10 @@ type database struct {
 	nameTaken bool // a link of another program has a name that we need
 	moving    bool // a port moves from one bridge to another
 
+	fabric  *ovsdb.Fabric     // desired, as last applied; nil if none
+	tags    map[string]uint16 // of networks with a VNI, as last applied
+	plugged []string          // see [Report].Plugged
+
 	renewals map[portOf]*renewal // taps to recreate
 	suspects map[string]*suspect // patch ports that may not pass packets, by name
 	patches  problems            // of patch ports
@@ -43,19 +49,23 @@ func newDatabase() database {
 type rows struct {
 	bridges    map[string]*ovsdb.BridgeRow
 	interfaces map[port]ovsdb.InterfaceRow
+	machines   map[string]bool // the iface-ids of ports of others on the integration bridge
 }
 
 // A port is identified by its bridge and its own name.
 type port struct{ bridge, name string }
 
-func rowsOf(s ovsdb.State) rows {
-	r := rows{make(map[string]*ovsdb.BridgeRow, len(s.Bridges)), make(map[port]ovsdb.InterfaceRow)}
+func rowsOf(s ovsdb.State, integrationBridge string) rows {
+	r := rows{make(map[string]*ovsdb.BridgeRow, len(s.Bridges)), make(map[port]ovsdb.InterfaceRow), make(map[string]bool)}
 	for i := range s.Bridges {
 		b := &s.Bridges[i]
 		r.bridges[b.Name] = b
 		for j := range b.Ports {
 			for _, f := range b.Ports[j].Interfaces {
 				r.interfaces[port{b.Name, f.Name}] = f
+				if id := f.ExternalIDs[ovsdb.KeyIfaceID]; id != "" && b.Name == integrationBridge && b.Ports[j].ExternalIDs[ovsdb.KeyOwner] != ovsdb.Owner {
+					r.machines[id] = true
+				}
 			}
 		}
 	}
@@ -63,8 +73,8 @@ func rowsOf(s ovsdb.State) rows {
 }
 
 // setState sets the state.
-func (d *database) setState(s ovsdb.State) {
-	d.state, d.rows = s, rowsOf(s)
+func (d *database) setState(s ovsdb.State, integrationBridge string) {
+	d.state, d.rows = s, rowsOf(s, integrationBridge)
 	d.exists = make(map[string]bool, 2*len(s.Bridges))
 	for i := range s.Bridges {
 		d.exists[s.Bridges[i].Name] = true
@@ -86,12 +96,12 @@ func (p *pass) inspectDatabase(ctx context.Context) {
 	}
 	began := time.Now()
 	p.doing("read and change OVSDB")
-	err = p.apply(ctx)
+	err = p.apply(ctx, before, err)
 	d.connected, d.applied = !errors.Is(err, ovsdb.ErrNotConnected), err == nil
 	if d.connected {
 		var state ovsdb.State
 		if state, err = p.db.State(ctx); err == nil {
-			d.setState(state)
+			d.setState(state, p.cfg.IntegrationBridge)
 		} else {
 			d.connected = false
 			d.problems.add("", err.Error())
@@ -100,9 +110,10 @@ func (p *pass) inspectDatabase(ctx context.Context) {
 	d.tried = d.connected
 	if !d.connected { // while the database is unknown, no namespace is removed
 		d.applied = false
-		d.setState(ovsdb.State{})
+		d.setState(ovsdb.State{}, "")
 	}
 	d.still = before.Same(d.state)
+	p.setPlugged()
 	if d.applied {
 		p.recheckErrors(ctx)
 		p.renew(ctx)
@@ -126,24 +137,30 @@ func (p *pass) inspectDatabase(ctx context.Context) {
 	d.inspected(now, now.Sub(began), 4*firstPause)
 }
 
-// apply corrects the database.
-func (p *pass) apply(ctx context.Context) error {
+// apply corrects the database. state and err are the results of reading it.
+func (p *pass) apply(ctx context.Context, state ovsdb.State, err error) error {
 	d := &p.database
 	d.problems = make(problems)
 	if !d.applied {
 		wanted, _ := p.advertisers()
 		p.endAdvertisements(wanted)
 	}
-	if !d.compared || p.instance == "" {
-		if state, err := p.db.State(ctx); err == nil {
-			if !d.compared {
-				p.formerMACs(state)
-				d.compared = true
-			}
-			p.identify(state)
-		}
+	if err != nil {
+		d.problems.add("", err.Error())
+		return err
 	}
-	res, err := p.db.Apply(ctx, p.desired(p.want, p.withheld))
+	if !d.compared || p.instance == "" {
+		if !d.compared {
+			p.formerMACs(state)
+			d.compared = true
+		}
+		p.identify(state)
+	}
+	d.tags = p.tags(p.want.Index, state)
+	d.problems[routing.FabricBridge] = untagged(p.want.Index, d.tags)
+	want := p.desired(p.want, d.tags, p.withheld)
+	d.fabric = want.Fabric
+	res, err := p.db.Apply(ctx, want)
 	switch {
 	case errors.Is(err, ovsdb.ErrNotConnected):
 		d.problems.add("", err.Error())
@@ -159,8 +176,10 @@ func (p *pass) apply(ctx context.Context) error {
 	d.errors, d.nameTaken, d.moving = "", false, false
 	missing := false // the integration bridge
 	for _, problem := range res.Problems {
-		d.problems.add(problem.Router, problem.Error())
+		d.problems.add(owner(problem), problem.Error())
 		switch problem.Kind {
+		case ovsdb.TagChanged:
+			p.log.Warn("left the tag of a port that another program has set", zap.Error(problem))
 		case ovsdb.SwitchError:
 			d.errors += problem.Error() + "\n"
 		case ovsdb.NameTaken:
@@ -190,11 +209,11 @@ func (p *pass) recheckErrors(ctx context.Context) {
 
 // unmade returns the remedy for a bridge that does not connect. If ovs-vswitchd could not make
 // the bridge, only the log of ovs-vswitchd has the reason.
-func (l *Lifecycle) unmade(r *routing.Router) string {
+func (l *Lifecycle) unmade(bridge string) string {
 	datapath := "system" // the default of datapath_type
-	if b := l.database.rows.bridges[r.BridgeName()]; b != nil && b.DatapathType != "" {
+	if b := l.database.rows.bridges[bridge]; b != nil && b.DatapathType != "" {
 		datapath = b.DatapathType
 	}
 	return fmt.Sprintf("bridge %s has not connected to %s: if this stays, check whether ovs-vswitchd runs, and in its log "+
-		"whether it could make a bridge of datapath_type %s, which is that of %s", r.BridgeName(), l.cfg.Target, datapath, l.cfg.IntegrationBridge)
+		"whether it could make a bridge of datapath_type %s, which is that of %s", bridge, l.cfg.Target, datapath, l.cfg.IntegrationBridge)
 }

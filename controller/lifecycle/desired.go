@@ -6,10 +6,12 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// desired returns the database contents for an intent, without the withheld taps.
-func (l *Lifecycle) desired(want Intent, withheld func(router, tap string) bool) ovsdb.Desired {
+// desired returns the database contents for an intent, without the withheld taps. tags are from
+// [Lifecycle.tags].
+func (l *Lifecycle) desired(want Intent, tags map[string]uint16, withheld func(router, tap string) bool) ovsdb.Desired {
 	given := make(map[string]bool) // names that the intent gives, which may be names of existing links
 	d := ovsdb.Desired{IntegrationBridge: l.cfg.IntegrationBridge, Controller: l.cfg.Target, Partial: !want.Complete}
+	d.Fabric, d.Tag = l.fabric(want.Index, tags), tagOf(want.Index, tags)
 	d.Link = func(name string) string { return namespace.ForeignLink(name, given[name]) }
 	for r := range want.Index.Routers("") {
 		if !r.Bridge.Managed {
@@ -22,6 +24,9 @@ func (l *Lifecycle) desired(want Intent, withheld func(router, tap string) bool)
 			given[f.TapPort] = true
 			n, _ := want.Index.Network(f.Network)
 			iface := ovsdb.Interface{ID: f.ID, MAC: f.MAC.String(), Patch: f.PatchName(), Peer: f.PeerName(), VLAN: n.VLAN}
+			if n.VNI != 0 {
+				iface.VLAN = tags[n.ID]
+			}
 			if r.Fallback == routing.FallbackNamespace && !withheld(r.ID, f.TapName()) {
 				iface.Tap = f.TapName()
 			}

@@ -92,7 +92,7 @@ func startAt(t *testing.T, endpoint string, surveyed <-chan struct{}) *subject {
 		close(s.changed)
 		s.changed = make(chan struct{})
 	}
-	l, err := New(Config{IntegrationBridge: "br-int", Target: "tcp:127.0.0.1:6653", OVSDB: endpoint, AuditInterval: time.Hour, Surveyed: surveyed,
+	l, err := New(Config{IntegrationBridge: "br-int", Target: "tcp:127.0.0.1:6653", OVSDB: endpoint, AuditInterval: time.Hour, Surveyed: surveyed, Host: "h1",
 		Report: func(r Report) { note(func() { s.last, s.reports, s.idle = r, s.reports+1, false }) },
 		Kernel: func(router string, _ *compile.Kernel) { note(func() { s.counts[router]++; s.idle = false }) },
 		Log:    zaptest.NewLogger(t)})

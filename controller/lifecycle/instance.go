@@ -40,7 +40,7 @@ func Instance(file string, s ovsdb.State) (string, error) {
 // Exists reports whether this ofdvr has made anything on this host, in the database or as a
 // namespace. If it has made nothing, a new store is complete.
 func Exists(s ovsdb.State, instanceFile string) (bool, error) {
-	if len(s.Routers()) > 0 {
+	if s.HasOurs() {
 		return true, nil
 	}
 	self, err := Instance(instanceFile, s)

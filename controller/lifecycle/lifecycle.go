@@ -121,10 +121,10 @@ type problems map[string][]string
 
 func (p problems) add(router, text string) { p[router] = append(p[router], text) }
 
-// An Intent is the part of the intent that bridges, ports and namespaces depend on. The ports
-// of machines are not part of it.
+// An Intent is the part of the intent that bridges, ports and namespaces depend on. Ports
+// of machines matter only on networks with a VNI.
 type Intent struct {
-	Layout   uint64 // grows when networks or routers change
+	Layout   uint64 // grows when hosts, networks or routers change
 	Index    *routing.Index
 	Complete bool // objects on the host that are not in Index may be removed
 }
@@ -136,10 +136,14 @@ type Report struct {
 	Bridges   map[string]bool     // all bridges in the database, by name and by datapath ID, if Connected
 	Complete  bool                // everything is as intended, apart from Problems
 	Settled   bool                // everything is as intended
-	Plugged   []string            // ports of spanning networks whose machines are plugged in, sorted; nil if not known
 	Problems  map[string][]string // by router; "" means all routers
 	NotMade   map[string]string   // remedies for bridges that have not connected, by router
 	Waits     map[string]bool     // routers whose bridges lack taps; if Complete, all other routers have their taps
+
+	// The fabric bridge counts as a router with the ID routing.FabricBridge. Tags and Plugged
+	// must not be changed.
+	Tags    map[string]uint16 // of networks with a VNI on the integration bridge, by ID
+	Plugged []string          // ports of these networks whose machines are plugged in here, sorted; nil if not known
 }
 
 // New returns a Lifecycle. It fails if cfg is invalid.

@@ -13,7 +13,10 @@ import (
 // level one line for each row. The lines are warnings if the changes repair another program's
 // changes.
 func logOps(log *zap.Logger, ops []ovsdb.Op, repairs bool) {
-	type line struct{ router, verb string }
+	type line struct {
+		router, verb string
+		fabric, tag  bool
+	}
 	var lines []line // in the order of ops
 	names := make(map[line][]string)
 	inserted := make(map[string]bool) // UUIDs
@@ -29,7 +32,7 @@ func logOps(log *zap.Logger, ops []ovsdb.Op, repairs bool) {
 		if op.Verb == ovsdb.Update {
 			_, name, _ = strings.Cut(op.String(), " ") // with the table and the columns
 		}
-		l := line{op.Router, op.Verb.String()}
+		l := line{op.Router, op.Verb.String(), op.Fabric, op.Fabric && op.Row.Table == ovsdb.TablePort && !op.Row.Ours && op.Verb == ovsdb.Update}
 		if names[l] == nil {
 			lines = append(lines, l)
 		}
@@ -37,7 +40,12 @@ func logOps(log *zap.Logger, ops []ovsdb.Op, repairs bool) {
 	}
 	for _, l := range lines {
 		fields := []zap.Field{zap.String("router", l.router), zap.String(l.verb, logging.Brief(names[l]))}
-		if repairs {
+		if l.fabric {
+			fields = append(fields, zap.Bool("fabric", true))
+		}
+		if l.tag {
+			log.Info("changed the tags of machines' ports", fields...)
+		} else if repairs {
 			log.Warn("repaired rows of OVSDB that another program had changed", fields...)
 		} else {
 			log.Info("changed OVSDB", fields...)

@@ -25,6 +25,8 @@ func TestLogOps(t *testing.T) {
 		{Verb: ovsdb.Insert, Router: "r", Row: port, Parent: bridge},
 		{Verb: ovsdb.Insert, Router: "r", Row: row(ovsdb.TableInterface, "p1"), Parent: port},
 		{Verb: ovsdb.Insert, Router: "s", Row: row(ovsdb.TableController, "tcp:"), Parent: row(ovsdb.TableBridge, "rb-s")},
+		{Verb: ovsdb.Remove, Fabric: true, Network: "n", Row: row(ovsdb.TablePort, "fi-n"), Parent: bridge},
+		{Verb: ovsdb.Update, Fabric: true, Network: "n", Row: row(ovsdb.TablePort, "tap1"), Set: map[string]any{"tag": 1}},
 	}
 	logged := func(repairs bool) (got []string) {
 		core, logs := observer.New(zap.InfoLevel)
@@ -39,6 +41,8 @@ func TestLogOps(t *testing.T) {
 		"info changed OVSDB map[router:r update:Port p0 (tag)]",
 		"info changed OVSDB map[insert:rb, p1 router:r]",
 		"info changed OVSDB map[insert:tcp: router:s]",
+		"info changed OVSDB map[fabric:true remove:fi-n router:]",
+		"info changed the tags of machines' ports map[fabric:true router: update:Port tap1 (tag)]",
 	}
 	if got := logged(false); !slices.Equal(got, want) {
 		t.Errorf("got\n%q, want\n%q", got, want)

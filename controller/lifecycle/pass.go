@@ -64,7 +64,8 @@ func (p *pass) wait(ctx context.Context) {
 	if d.connected = err == nil; d.connected {
 		err = errors.New("no bridge or namespace is made until it is known whether ofdvr has made some here before: if this stays, see the log")
 	}
-	d.setState(state)
+	d.setState(state, p.cfg.IntegrationBridge)
+	p.setPlugged()
 	d.problems.add("", err.Error())
 }
 
@@ -84,15 +85,17 @@ func (p *pass) follow(ctx context.Context) {
 func (l *Lifecycle) report() Report {
 	d := &l.database
 	r := Report{Layout: l.want.Layout, Connected: d.connected, Bridges: d.exists, Complete: d.applied, Problems: make(map[string][]string),
-		NotMade: make(map[string]string), Waits: make(map[string]bool)}
+		NotMade: make(map[string]string), Waits: make(map[string]bool), Tags: d.tags, Plugged: d.plugged}
 	for _, found := range []problems{d.problems, d.patches} {
 		for router, texts := range found {
-			r.Problems[router] = append(r.Problems[router], texts...)
+			if len(texts) > 0 {
+				r.Problems[router] = append(r.Problems[router], texts...)
+			}
 		}
 	}
 	for _, m := range l.routers {
 		if d.tried && !m.connected {
-			r.NotMade[m.ID] = l.unmade(m.Router)
+			r.NotMade[m.ID] = l.unmade(m.BridgeName())
 		}
 		if m.Fallback != routing.FallbackNamespace {
 			continue
@@ -108,8 +111,8 @@ func (l *Lifecycle) report() Report {
 			r.Problems[router] = append(r.Problems[router], texts...)
 		}
 	}
-	if l.cfg.Host != "" {
-		r.Plugged = l.plugged()
+	if d.fabric != nil && d.tried && !l.known(routing.FabricBridge) {
+		r.NotMade[routing.FabricBridge] = l.unmade(routing.FabricBridge)
 	}
 	r.Settled = r.Complete && len(r.Problems)+len(r.NotMade) == 0
 	return r

@@ -16,7 +16,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// An end is one of the two patch ports of a router interface. Its bridge sends packets through
+// An end is one of two patch ports that connect two bridges. Its bridge sends packets through
 // it to the other bridge.
 type end struct {
 	bridge, port string
@@ -24,12 +24,24 @@ type end struct {
 	to           string // the other port's bridge
 }
 
-// ends returns both ends of an interface.
-func (l *Lifecycle) ends(r *routing.Router, f *routing.Interface) [2]end {
-	return [2]end{
-		{r.BridgeName(), f.PatchName(), f.PeerName(), l.cfg.IntegrationBridge},
-		{l.cfg.IntegrationBridge, f.PeerName(), f.PatchName(), r.BridgeName()},
+// A joint is a pair of patch ports.
+type joint struct {
+	owner string // the ID of the router, or of the fabric bridge
+	ends  [2]end
+}
+
+func newJoint(owner string, a, b port) joint {
+	return joint{owner, [2]end{{a.bridge, a.name, b.name, b.bridge}, {b.bridge, b.name, a.name, a.bridge}}}
+}
+
+// joints returns the pairs of a router's interfaces.
+func (l *Lifecycle) joints(r *routing.Router) []joint {
+	out := make([]joint, len(r.Interfaces))
+	for i := range r.Interfaces {
+		f := &r.Interfaces[i]
+		out[i] = newJoint(r.ID, port{r.BridgeName(), f.PatchName()}, port{l.cfg.IntegrationBridge, f.PeerName()})
 	}
+	return out
 }
 
 // arrives asks ovs-vswitchd whether a packet that leaves a bridge through a patch port reaches
@@ -70,7 +82,7 @@ const asks = 10
 // A question asks whether an end passes packets.
 type question struct {
 	end
-	router    *routing.Router
+	owner     string // of the joint
 	row, peer ovsdb.InterfaceRow
 	asked     bool
 	passes    bool
@@ -94,19 +106,15 @@ func askSwitch(ctx context.Context, endpoint string, qs []question) {
 	g.Wait()
 }
 
-// questions returns a question for each end of a router's interfaces that ovs-vswitchd has
-// made. The other ends are reported as other problems.
-func (l *Lifecycle) questions(r *routing.Router, in rows) (qs []question) {
-	for i := range r.Interfaces {
-		for _, e := range l.ends(r, &r.Interfaces[i]) {
-			row, made := e.row(in)
-			peer, peerMade := end{bridge: e.to, port: e.peer}.row(in)
-			if made && peerMade {
-				qs = append(qs, question{end: e, router: r, row: row, peer: peer})
-			}
-		}
+// questions returns a question for each end of j if ovs-vswitchd has made both. Other ends are
+// reported as other problems.
+func (j joint) questions(in rows) []question {
+	a, made := j.ends[0].row(in)
+	b, peerMade := j.ends[1].row(in)
+	if !made || !peerMade {
+		return nil
 	}
-	return qs
+	return []question{{end: j.ends[0], owner: j.owner, row: a, peer: b}, {end: j.ends[1], owner: j.owner, row: b, peer: a}}
 }
 
 // about returns the rows that the answer to q depends on, as text.
@@ -123,14 +131,13 @@ func (p *pass) peers(ctx context.Context, audit bool) {
 	p.database.patches = make(problems)
 	seen := make(map[string]bool)
 	var qs []question
+	joints := p.fabricJoints(p.want.Index, p.database.fabric)
 	for _, m := range p.routers {
-		r := m.Router
-		for i := range r.Interfaces {
-			for _, e := range p.ends(r, &r.Interfaces[i]) {
-				seen[e.port] = true
-			}
-		}
-		for _, q := range p.questions(r, p.database.rows) {
+		joints = append(joints, p.joints(m.Router)...)
+	}
+	for _, j := range joints {
+		seen[j.ends[0].port], seen[j.ends[1].port] = true, true
+		for _, q := range j.questions(p.database.rows) {
 			s := p.database.suspects[q.port]
 			if audit || s == nil && strings.HasPrefix(q.row.Error, noPeer) || s != nil && (!s.passes || s.about != q.about()) {
 				qs = append(qs, q)
@@ -176,10 +183,10 @@ func (p *pass) answered(q *question) {
 	case q.passes:
 		s.pause = 0
 	case none:
-		p.database.patches.add(q.router.ID, fmt.Sprintf("patch port %s on bridge %s has no peer, so no packet passes to bridge %s: %s; ofdvr recreates it", q.port, q.bridge, q.to, q.row.Error))
-		p.renewPatch(q.router, q.end, s)
+		p.database.patches.add(q.owner, fmt.Sprintf("patch port %s on bridge %s has no peer, so no packet passes to bridge %s: %s; ofdvr recreates it", q.port, q.bridge, q.to, q.row.Error))
+		p.renewPatch(q.owner, q.end, s)
 	default:
-		p.database.patches.add(q.router.ID, q.blocked())
+		p.database.patches.add(q.owner, q.blocked())
 	}
 }
 
@@ -190,7 +197,7 @@ func (e end) blocked() string {
 }
 
 // renewPatch recreates a port, with increasing pauses.
-func (p *pass) renewPatch(r *routing.Router, e end, s *suspect) {
+func (p *pass) renewPatch(owner string, e end, s *suspect) {
 	now := time.Now()
 	p.database.again(now)
 	if now.Before(s.until) {
@@ -198,7 +205,7 @@ func (p *pass) renewPatch(r *routing.Router, e end, s *suspect) {
 	}
 	s.pause = min(max(2*s.pause, firstRenewal), lastRenewal)
 	s.until = now.Add(s.pause)
-	p.log.Warn("patch port has no peer, recreating it", zap.String("router", r.ID), zap.String("bridge", e.bridge), zap.String("port", e.port))
+	p.log.Warn("patch port has no peer, recreating it", zap.String("router", owner), zap.String("bridge", e.bridge), zap.String("port", e.port))
 	p.db.Renew(e.port)
 	p.database.due = true
 }

@@ -73,7 +73,7 @@ func manyPatchPorts(endpoint string, n int) *pass {
 		state.Bridges = append(state.Bridges, ovsdb.BridgeRow{Name: r.BridgeName(), Ports: []ovsdb.PortRow{port(r.Interfaces[0].PatchName())}})
 	}
 	state.Bridges = append(state.Bridges, integration)
-	p.database.setState(state)
+	p.database.setState(state, "br-int")
 	return p
 }
 
@@ -132,7 +132,7 @@ func TestAuditOfPatchPortsContinues(t *testing.T) {
 	if first == 0 || first > 2*(25+asks) {
 		t.Fatalf("the first audit reached port %d", first)
 	}
-	next := p.questions(p.routers[first/2].Router, p.database.rows)[first%2]
+	next := p.joints(p.routers[first/2].Router)[0].questions(p.database.rows)[first%2]
 	if asked := audit(); asked[next.bridge] == 0 || asked["rb-r000"] > 0 {
 		t.Errorf("asked about %v, not first about %s", asked, next.bridge)
 	}

@@ -24,8 +24,15 @@ func (l *Lifecycle) work(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case l.want = <-l.wanted:
-			l.newIntent = true
+		case in := <-l.wanted:
+			if l.want.Index != nil && in.Layout == l.want.Layout && in.Complete == l.want.Complete {
+				if !l.wantPorts(in) {
+					continue
+				}
+				l.database.due = true
+			} else {
+				l.want, l.newIntent = in, true
+			}
 		case <-surveyed:
 		case <-l.db.Changed():
 			l.database.notified = true

@@ -135,7 +135,7 @@ func NewEvidence(b *ovsdb.BridgeRow, all []ovsdb.BridgeRow, links map[string]ovs
 
 // add adds a port of the bridge.
 func (e *Evidence) add(b *ovsdb.BridgeRow, row *ovsdb.PortRow, links map[string]ovsdb.Link) {
-	p := &bridgePort{name: row.Name, trunks: row.Trunks, declared: row.VLANMode != "" || len(row.Trunks) > 0, ours: row.ExternalIDs[ovsdb.KeyOwner] == ovsdb.Owner}
+	p := &bridgePort{name: row.Name, trunks: row.Trunks, declared: row.VLANMode != "" || len(row.Trunks) > 0, ours: row.ExternalIDs[ovsdb.KeyOwner] == ovsdb.Owner && row.ExternalIDs[ovsdb.KeyFabric] == ""}
 	if row.Tag != nil {
 		p.tag = uint16(*row.Tag)
 	}

@@ -178,7 +178,7 @@ func (v *View) sighting(p *routing.Port, f found) Sighting {
 		}
 	case learnedOther:
 		s.Says = fmt.Sprintf("packets from its MAC address %v came %s by port %s of bridge %s in %s, and network %s is VLAN %d", p.MAC, ago(f.entry), s.Port, bridge, s.where(), p.Network, s.Wanted)
-		s.Remedy = v.retag(s, f.at)
+		s.Remedy = v.retag(p, s, f.at)
 		if q := v.owner(p, f.at); q != "" {
 			s.Says += fmt.Sprintf("; the iface-id of %s is that of port %s, so that machine may have the address", s.Port, q)
 			s.Remedy = fmt.Sprintf("give the machine of port %s its own MAC address, or correct the MAC address of port %s in the intent", q, p.ID)
@@ -196,7 +196,7 @@ func (v *View) sighting(p *routing.Port, f found) Sighting {
 		if s.Wanted != 0 {
 			s.Says += fmt.Sprintf(", and network %s is VLAN %d", p.Network, s.Wanted)
 		}
-		s.Remedy = v.retag(s, f.at)
+		s.Remedy = v.retag(p, s, f.at)
 	case wrongMAC:
 		s.Says = fmt.Sprintf("port %s of bridge %s has its iface-id, and the machine there has MAC address %v, not %v", s.Port, bridge, f.mac, p.MAC)
 		s.Remedy = fmt.Sprintf("correct the MAC address of port %s in the intent, or that of the machine", p.ID)
@@ -237,12 +237,16 @@ func (e *Evidence) other(p *routing.Port) (at place, what string) {
 
 // retag returns the remedy that moves a machine at b into its VLAN. b is nil if it is not in the
 // database yet.
-func (v *View) retag(s Sighting, b *bridgePort) string {
+func (v *View) retag(p *routing.Port, s Sighting, b *bridgePort) string {
 	switch {
 	case s.VLAN == deadVLAN:
 		return "see the log of the L2 agent that tags ports: it has not bound this one"
 	case s.Wanted == 0:
 		return ""
+	case b != nil && v.x.Members(p.Network).VNI != 0 && b.ifaceID == p.ID:
+		return "ofdvr sets the tag: if this stays, see ofdvr status"
+	case b != nil && v.x.Members(p.Network).VNI != 0 && !b.patch:
+		return fmt.Sprintf("name the machine at its port, so that ofdvr sets the tag (ovs-vsctl set Interface %s external_ids:iface-id=%s), or correct the network in the intent", s.Port, p.ID)
 	case b != nil && b.ifaceID == "" && (b.patch || b.declared && b.mode == trunk):
 		return fmt.Sprintf("port %s may connect many machines: correct the VLAN of the machine where it is plugged in, or the VLAN or the network in the intent", s.Port)
 	case b != nil && b.declared && b.mode == trunk:

@@ -79,14 +79,17 @@ func (v *View) Count(each func(*routing.Port, Sighting)) Counts {
 // Look returns the Sighting of the machine of p.
 func (v *View) Look(p *routing.Port) Sighting { return v.sighting(p, v.locate(p)) }
 
-// vlan returns the VLAN of a network on the integration bridge, or 0 if it is not known. If
-// another agent tags the ports, it is the VLAN of the router's patch port.
+// vlan returns the VLAN of a network on the integration bridge, or 0 if it is not known. If the
+// intent does not give it, it is the VLAN of the patch port to the fabric bridge, or to a router.
 func (v *View) vlan(network string) uint16 {
 	if vlan, ok := v.vlans[network]; ok {
 		return vlan
 	}
 	n := v.x.Members(network)
 	vlan := n.VLAN
+	if p := v.e.named(n.FabricPeer()); vlan == 0 && n.VNI != 0 && p != nil && p.mode == access && p.tag != deadVLAN {
+		vlan = p.tag
+	}
 	if vlan == 0 {
 		for _, l := range v.x.Legs(network) {
 			if p := v.e.named(l.PeerName()); p != nil && p.mode == access && p.tag != deadVLAN {
@@ -101,11 +104,11 @@ func (v *View) vlan(network string) uint16 {
 
 // onBridge reports whether machines of a network are expected on the integration bridge.
 // They are not if only routers with external bridges join the network, because external
-// bridges may be connected to any bridge.
+// bridges may be connected to any bridge. The integration bridge has all networks with a VNI.
 func (v *View) onBridge(network string) bool {
 	legs := v.x.Legs(network)
 	for _, l := range legs {
-		if l.Router.Bridge.Managed {
+		if l.Router.Bridge.Managed || v.x.Members(network).VNI != 0 {
 			return true
 		}
 	}

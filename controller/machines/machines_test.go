@@ -54,6 +54,9 @@ func bridge(rows ...row) (*ovsdb.BridgeRow, map[string]ovsdb.Link) {
 		if r.typ == "ours" {
 			r.typ, p.ExternalIDs = "patch", map[string]string{ovsdb.KeyOwner: ovsdb.Owner}
 		}
+		if r.typ == "fabric" {
+			r.typ, p.ExternalIDs = "patch", map[string]string{ovsdb.KeyOwner: ovsdb.Owner, ovsdb.KeyFabric: "true", ovsdb.KeyNetwork: "blue"}
+		}
 		if r.ofport == 0 {
 			r.ofport = i + 1
 		}
@@ -84,6 +87,7 @@ func TestLook(t *testing.T) {
 		tableErr  error
 		port      string // "" means p1
 		vlan      uint16 // of blue; 0 means the patch port's
+		vni       uint32 // of blue
 		external  bool
 		want      string // state, port, VLAN
 		says      string
@@ -135,12 +139,21 @@ func TestLook(t *testing.T) {
 		"no VLAN is known, dead":      {rows: []row{{name: "t", tag: 4095, ids: id("p1")}}, want: "elsewhere t 4095"},
 		"no MAC table":                {tableErr: errors.New("frozen"), vlan: 1, want: "unknown  0", says: "the MAC table cannot be read: frozen"},
 		"no MAC table, iface-id":      {rows: []row{{name: "t", tag: 1, ids: id("p1")}}, tableErr: errors.New("frozen"), vlan: 1, want: "seen t 1"},
+		"carried":                     {rows: []row{{name: "fi-blue", tag: 7, typ: "fabric"}, {name: "t", tag: 7, ids: id("p1")}}, vni: 10, want: "seen t 7"},
+		"carried, tag given":          {rows: []row{{name: "fi-blue", tag: 7, typ: "fabric"}, {name: "t", tag: 1, ids: id("p1")}}, vni: 10, vlan: 1, want: "seen t 1"},
+		"carried, another tag":        {rows: []row{{name: "fi-blue", tag: 7, typ: "fabric"}, {name: "t", tag: 6, ids: id("p1")}}, vni: 10, want: "elsewhere t 6", says: "network blue is VLAN 7", remedy: "ofdvr sets the tag: if this stays, see ofdvr status"},
+		"carried, no iface-id":        {rows: []row{{name: "fi-blue", tag: 7, typ: "fabric"}, {name: "t", tag: -1, ids: attached(mac(1))}}, vni: 10, want: "elsewhere t 0", remedy: "(ovs-vsctl set Interface t external_ids:iface-id=p1)"},
+		"on another host":             {rows: []row{{name: "fi-blue", tag: 7, typ: "fabric"}}, table: []ovstrace.MACEntry{at(1, 7, mac(1))}, vni: 10, want: "seen fi-blue 7 remote", says: ", which connects other hosts"},
+		"carried, own bridge":         {rows: []row{{name: "t", tag: 1, ids: id("p1")}}, external: true, vlan: 1, vni: 10, want: "seen t 1"},
 		"a bridge of your own":        {external: true, vlan: 1, want: "unknown  0", says: "only routers with bridges of your own join network blue"},
 	} {
 		b, links := bridge(c.rows...)
 		out, _ := bridge(c.elsewhere...)
 		out.Name = "br-out"
 		x := index(c.vlan, !c.external)
+		blue, _ := x.Network("blue")
+		blue.VNI = c.vni
+		x = x.With(routing.Change{Put: routing.Model{Networks: []routing.Network{blue}}})
 		p, _ := x.Port(cmp.Or(c.port, "p1"))
 		s := machines.NewView(x, machines.NewEvidence(b, []ovsdb.BridgeRow{*b, *out}, links, c.table, c.tableErr)).Look(&p)
 		got := fmt.Sprintf("%s %s %d", s.State, s.Port, s.VLAN)

@@ -1,0 +1,154 @@
+package lifecycle
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/ofdvr/ofdvr/ovsdb"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// The fabric bridge, its ports and the tags of machines count as parts of a router whose ID is
+// routing.FabricBridge, in problems and reports.
+
+// tags returns the tags of networks with a VNI on the integration bridge, by ID; nil if there is
+// no such network. A network is missing if no tag is free.
+func (l *Lifecycle) tags(x *routing.Index, s ovsdb.State) map[string]uint16 {
+	var networks []ovsdb.VLANChoice
+	var taken []uint16
+	for n := range x.Networks("") {
+		if n.VNI == 0 {
+			taken = append(taken, n.VLAN)
+			continue
+		}
+		c := ovsdb.VLANChoice{ID: n.ID, VLAN: n.VLAN, Ours: []string{n.FabricPeer()}}
+		for _, leg := range x.Legs(n.ID) {
+			if leg.Router.Bridge.Managed {
+				c.Ours = append(c.Ours, leg.PeerName())
+			}
+		}
+		networks = append(networks, c)
+	}
+	if networks == nil {
+		return nil
+	}
+	return ovsdb.Tags(s, l.cfg.IntegrationBridge, networks, taken, func(id string) string {
+		p, _ := x.Port(id)
+		return p.Network
+	})
+}
+
+// untagged returns the problems of networks for which no tag is free.
+func untagged(x *routing.Index, tags map[string]uint16) (out []string) {
+	if tags == nil {
+		return nil
+	}
+	for n := range x.Networks("") {
+		if _, ok := tags[n.ID]; n.VNI != 0 && !ok {
+			out = append(out, fmt.Sprintf("network %s has no tag on this host: ports and other networks use all of 1–4094; its machines here are not connected", n.ID))
+		}
+	}
+	return out
+}
+
+// tagOf returns a function for [ovsdb.Desired].Tag, nil if no network has a VNI.
+func tagOf(x *routing.Index, tags map[string]uint16) func(ifaceID string) (ovsdb.Tag, bool) {
+	if tags == nil {
+		return nil
+	}
+	return func(id string) (ovsdb.Tag, bool) {
+		p, _ := x.Port(id)
+		vlan, ok := tags[p.Network]
+		return ovsdb.Tag{Network: p.Network, VLAN: vlan}, ok
+	}
+}
+
+// fabric returns the desired fabric bridge, nil if this host has no tunnels to others.
+func (l *Lifecycle) fabric(x *routing.Index, tags map[string]uint16) *ovsdb.Fabric {
+	if !routing.Spans(x, l.cfg.Host) {
+		return nil
+	}
+	bridge := routing.Router{ID: routing.FabricBridge, Bridge: routing.Bridge{Managed: true}}
+	f := &ovsdb.Fabric{Name: routing.FabricBridge, DatapathID: uint64(bridge.DPID())}
+	types := make(map[routing.TunnelType]bool)
+	for h := range x.Hosts("") {
+		if h.Tunnel.Address.IsValid() {
+			types[h.Tunnel.Type] = true
+		}
+	}
+	for _, t := range slices.Sorted(maps.Keys(types)) {
+		f.Tunnels = append(f.Tunnels, ovsdb.Tunnel{Name: t.PortName(), Type: t.String(), LocalIP: x.Host(l.cfg.Host).Tunnel.Address.String()})
+	}
+	routers := make(map[string]bool)
+	for n := range x.Networks("") {
+		vlan, ok := tags[n.ID]
+		if !ok {
+			continue
+		}
+		f.Networks = append(f.Networks, ovsdb.FabricNetwork{ID: n.ID, Port: n.FabricPort(), Peer: n.FabricPeer(), VLAN: vlan})
+		for _, leg := range x.Legs(n.ID) {
+			if r := leg.Router; r.Bridge.Managed && !routers[r.ID] {
+				routers[r.ID] = true
+				f.Routers = append(f.Routers, ovsdb.FabricRouter{ID: r.ID, Port: r.FabricPort(), Peer: r.FabricPeer()})
+			}
+		}
+	}
+	return f
+}
+
+// fabricJoints returns the pairs of patch ports of the fabric bridge.
+func (l *Lifecycle) fabricJoints(x *routing.Index, f *ovsdb.Fabric) (out []joint) {
+	if f == nil {
+		return nil
+	}
+	for _, n := range f.Networks {
+		out = append(out, newJoint(routing.FabricBridge, port{f.Name, n.Port}, port{l.cfg.IntegrationBridge, n.Peer}))
+	}
+	for _, r := range f.Routers {
+		out = append(out, newJoint(routing.FabricBridge, port{f.Name, r.Port}, port{x.Router(r.ID).BridgeName(), r.Peer}))
+	}
+	return out
+}
+
+// owner returns the ID of the router that a problem concerns, or of the fabric bridge.
+func owner(p ovsdb.Problem) string {
+	if p.Fabric {
+		return routing.FabricBridge
+	}
+	return p.Router
+}
+
+// wantPorts makes in, which differs from l.want in ports only, the intent. It reports whether that
+// changes the tag of a machine here.
+func (l *Lifecycle) wantPorts(in Intent) bool {
+	old := l.want.Index
+	l.want = in
+	for a, b := range old.Difference(in.Index) {
+		for _, p := range []*routing.Port{a.Port, b.Port} {
+			if p != nil && l.database.rows.machines[p.ID] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// setPlugged finds the ports of networks with a VNI whose machines are here: nil if the database is not
+// known or has no integration bridge.
+func (l *Lifecycle) setPlugged() {
+	d := &l.database
+	d.plugged = nil
+	if !d.connected || d.rows.bridges[l.cfg.IntegrationBridge] == nil {
+		return
+	}
+	d.plugged = []string{}
+	for id := range d.rows.machines {
+		if p, ok := l.want.Index.Port(id); ok {
+			if n, _ := l.want.Index.Network(p.Network); n.VNI != 0 {
+				d.plugged = append(d.plugged, id)
+			}
+		}
+	}
+	slices.Sort(d.plugged)
+}
