@@ -1,0 +1,89 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// carried has a router on a network that two hosts share, and on one that only this host has.
+const carried = `
+hosts:
+  - {id: h1, tunnel: {address: 192.0.2.1}}
+  - {id: h2, tunnel: {address: 192.0.2.2, type: vxlan}}
+networks:
+  - {id: blue, vni: 5001, mtu: 1400}
+  - {id: green, vlan: 1}
+routers:
+  - id: r1
+    interfaces:
+      - {id: r1-blue, network: blue, mac: "02:00:00:00:01:01", addresses: [10.0.1.1/24]}
+      - {id: r1-green, network: green, mac: "02:00:00:00:02:01", addresses: [10.0.2.1/24]}
+ports:
+  - {id: vm1, network: blue, mac: "02:00:00:00:01:10", addresses: [10.0.1.10]}
+  - {id: vm2, network: green, mac: "02:00:00:00:02:10", addresses: [10.0.2.10]}
+`
+
+// The switch makes the fabric bridge and its tunnel ports. A machine gets the tag of its network when
+// it is plugged in, and loses it with its port. A restart changes nothing, and cleanup removes all.
+func TestFabricInSwitch(t *testing.T) {
+	t.Parallel()
+	s := bare(t, carried)
+	c := vm("vm1", "10.0.1.10")
+	c.VLAN = 0
+	s.plug(c)
+	s.vsctl("set", "interface", "vm1", "external_ids:iface-id=vm1")
+	d := vm("vm2", "10.0.2.10")
+	d.VLAN = 1
+	vm2 := s.plug(d)
+	before := s.database()
+	s.serve("--host", "h1")
+	s.settle()
+	if got := s.vsctl("list-ports", "br-fabric"); got != "fn-blue\nfr-r1\nft-geneve\nft-vxlan" {
+		t.Errorf("ports of br-fabric: %q", got)
+	}
+	for _, p := range []string{"ft-geneve", "ft-vxlan", "fn-blue", "fi-blue", "fr-r1", "rf-r1"} {
+		if got := s.vsctl("get", "interface", p, "error"); got != "[]" {
+			t.Errorf("port %s: %s", p, got)
+		}
+	}
+	tags := func() string {
+		return strings.Join(strings.Fields(s.vsctl("get", "port", "fi-blue", "tag", "--", "get", "port", "pi-r1-blue", "tag", "--", "get", "port", "vm1", "tag")), " ")
+	}
+	if got := tags(); got != "2 2 2" { // green has 1
+		t.Errorf("tags %s", got)
+	}
+	pingTTL(t, vm2, "10.0.1.10", 63)
+
+	s.stop()
+	transactions := len(s.transactions())
+	s.serve("--host", "h1")
+	s.settle()
+	if n := len(s.transactions()) - transactions; n != 0 {
+		t.Errorf("a restart made %d transactions", n)
+	}
+
+	gone, _, _ := strings.Cut(carried, "  - {id: vm1,")
+	s.write(gone + "  - {id: vm3, network: blue, mac: \"02:00:00:00:01:13\", addresses: [10.0.1.13]}\n")
+	s.eventually("the machine to lose its tag", func() error {
+		if got := tags(); got != "2 2 []" {
+			return fmt.Errorf("tags %s", got)
+		}
+		return nil
+	})
+	s.write(carried)
+	s.eventually("the machine to have its tag again", func() error {
+		if got := tags(); got != "2 2 2" {
+			return fmt.Errorf("tags %s", got)
+		}
+		return nil
+	})
+	s.stop()
+	out, err := s.Ofdvr(t.Context(), "cleanup")
+	if err != nil || !strings.Contains(out, "removed Bridge br-fabric\n") || !strings.Contains(out, "updated Port vm1 (external_ids:ofdvr-tag, tag)\n") {
+		t.Errorf("cleanup: %v\n%s", err, out)
+	}
+	if after := s.database(); after != before {
+		t.Errorf("cleanup left the database different:\n%s", diff(before, after))
+	}
+}
