@@ -79,7 +79,7 @@ func (c *Controller) Plan(ctx context.Context, before, after *ledger.Intent, tou
 			p.Routers = append(p.Routers, rp)
 		}
 	}
-	if c.lifecycle != nil && (before.Layout != after.Layout || before.Complete != after.Complete) {
+	if c.lifecycle != nil && (before.Layout != after.Layout || before.Complete != after.Complete || carries(after.Index)) {
 		ops, problems, err := c.lifecycle.Plan(ctx, lifecycleIntent(after))
 		if err != nil {
 			p.Problems = append(p.Problems, err.Error())

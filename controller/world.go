@@ -262,15 +262,20 @@ func (c *Controller) setLayout(w *world, next *ledger.Intent) {
 	}
 	c.retire(w, left)
 	c.announceMoves(w)
-	w.carries = false
-	for n := range next.Index.Networks("") {
-		if w.carries = n.VNI != 0; w.carries {
-			break
-		}
-	}
+	w.carries = carries(next.Index)
 	if c.lifecycle != nil {
 		c.lifecycle.Want(lifecycleIntent(next))
 	}
+}
+
+// carries reports whether a network has a VNI, so that machines' ports have tags of ofdvr.
+func carries(x *routing.Index) bool {
+	for n := range x.Networks("") {
+		if n.VNI != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // touched yields the IDs of routers that a change touches, and that of the fabric bridge.

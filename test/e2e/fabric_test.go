@@ -63,8 +63,14 @@ func TestFabricInSwitch(t *testing.T) {
 		t.Errorf("a restart made %d transactions", n)
 	}
 
-	gone, _, _ := strings.Cut(carried, "  - {id: vm1,")
-	s.write(gone + "  - {id: vm3, network: blue, mac: \"02:00:00:00:01:13\", addresses: [10.0.1.13]}\n")
+	gone := strings.Replace(carried, "vm1, network: blue, mac: \"02:00:00:00:01:10\", addresses: [10.0.1.10]",
+		"vm1, network: green, mac: \"02:00:00:00:01:10\", addresses: [10.0.2.11]", 1)
+	file, err := s.WriteFile("next.yaml", gone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustHave(t, s.ofdvr(2, "plan", file), "rows of Open vSwitch's database: 0 to insert, 1 to update")
+	s.write(gone)
 	s.eventually("the machine to lose its tag", func() error {
 		if got := tags(); got != "2 2 []" {
 			return fmt.Errorf("tags %s", got)
