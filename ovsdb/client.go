@@ -31,7 +31,7 @@ type Config struct {
 	Probe time.Duration
 	// Logger logs connections gained and lost. nil means no log.
 	Logger *zap.Logger
-	// Recorder records metrics. nil means none.
+	// Recorder records metrics. nil means that no metrics are recorded.
 	Recorder Recorder
 }
 
@@ -40,9 +40,9 @@ type Config struct {
 type Recorder interface {
 	// Synced records a new connection, after the whole state was read.
 	Synced()
-	// Transacted records a transaction that changes something, its duration and its
-	// result: ok, stale (the database had changed meanwhile, so the change is planned
-	// again), error, or unknown (no reply arrived).
+	// Transacted records a transaction that changes something, its duration and its result:
+	// ok, stale (the database had changed in the meantime, so the change is planned again),
+	// error, or unknown (no reply arrived).
 	Transacted(result string, took time.Duration)
 }
 
@@ -56,13 +56,13 @@ func (noRecorder) Transacted(string, time.Duration) {}
 type Client struct {
 	cfg      Config
 	endpoint string        // cfg.Endpoint in libovsdb's form
-	changed  chan struct{} // capacity 1, full: State may have changed
-	applying chan struct{} // capacity 1, full: an Apply is in progress
+	changed  chan struct{} // capacity 1; full if State may have changed
+	applying chan struct{} // capacity 1; full while an Apply is in progress
 	moves    moves         // owned by the Apply in progress
 
 	mu        sync.Mutex
 	renew     map[string]bool // names of ports that the next Apply removes
-	session   *session        // nil: not connected
+	session   *session        // nil if not connected
 	err       error           // the reason why session is nil
 	connected chan struct{}   // closed while session is not nil
 }
@@ -92,8 +92,8 @@ func NewClient(cfg Config) (*Client, error) {
 		changed: make(chan struct{}, 1), applying: make(chan struct{}, 1), moves: make(moves), connected: make(chan struct{})}, nil
 }
 
-// parseEndpoint returns s in the form that libovsdb parses to s. (libovsdb parses a
-// URL, and uses a default socket for anything that it does not understand.)
+// parseEndpoint returns endpoint s in libovsdb's form. (libovsdb parses a URL, and uses a
+// default socket for anything that it cannot parse.)
 func parseEndpoint(s string) (string, error) {
 	scheme, rest, _ := strings.Cut(s, ":")
 	switch {
@@ -105,10 +105,10 @@ func parseEndpoint(s string) (string, error) {
 	return "", fmt.Errorf("invalid OVSDB endpoint %q: want unix:/path or tcp:host:port", s)
 }
 
-// Run connects to ovsdb-server and stays connected until ctx is done. The error is
-// never nil; it is ctx's cause. When Run returns, every goroutine that it started
-// has ended, with one exception: a goroutine that writes to an ovsdb-server that
-// stopped reading in the middle of a message ends when the server resumes or ends.
+// Run connects to ovsdb-server and stays connected until ctx is done. The error is never nil;
+// it is ctx's cause. When Run returns, every goroutine that it started has ended, with one
+// exception. If ovsdb-server stopped reading in the middle of a message, the goroutine that
+// writes the message ends when the server resumes or ends.
 func (c *Client) Run(ctx context.Context) error {
 	log, last := c.cfg.Logger, ""
 	for {
@@ -189,8 +189,8 @@ func (c *Client) current() (*session, error) {
 // one channel.
 func (c *Client) Changed() <-chan struct{} { return c.changed }
 
-// State returns the latest state. Without a connection the error wraps
-// [ErrNotConnected] and has the reason.
+// State returns the latest state. Without a connection the error wraps [ErrNotConnected] and
+// includes the reason.
 func (c *Client) State(ctx context.Context) (State, error) {
 	s, err := c.current()
 	if err != nil {
@@ -200,8 +200,8 @@ func (c *Client) State(ctx context.Context) (State, error) {
 	return state, err
 }
 
-// Wait waits for a connection. If ctx is done first, the error says why there is no
-// connection.
+// Wait waits for a connection. If ctx is done first, the error includes the reason that there
+// is no connection.
 func (c *Client) Wait(ctx context.Context) error {
 	c.mu.Lock()
 	connected := c.connected

@@ -2,8 +2,8 @@ package ovsdb
 
 import "fmt"
 
-// Keys of external_ids. The first three are our marks. Neutron's L2 agent, OVN and
-// other agents use the others to identify a machine's port.
+// Keys of external_ids. The first three are our marks. The other keys identify a machine's
+// port to Neutron's L2 agent, OVN and other agents.
 const (
 	KeyOwner     = "ofdvr-owner"     // value: Owner
 	KeyRouter    = "ofdvr-router"    // value: Bridge.Router
@@ -23,32 +23,32 @@ const deadVLAN = 4095
 
 // Column values that are the same for every router.
 const (
-	failMode        = "secure" // standalone would bridge the router's networks together
+	failMode        = "secure" // standalone would connect the router's networks to one bridge
 	protocol        = "OpenFlow13"
 	maxBackoff      = 1000 // ms; ovs-vswitchd's default of 8 s leaves switches without a controller for too long
 	inactivityProbe = 5000 // ms
 	typeInternal    = "internal"
 )
 
-// Desired is the desired content of the database. Rows with our mark that it does not
-// list are removed. It must come from a valid model: IDs and names are unique and
-// acceptable to Open vSwitch and Linux. They may collide with existing rows.
+// Desired is the desired content of the database. Rows with our mark that it does not list are
+// removed. It must come from a valid model, so that IDs and names are unique, and valid in
+// Open vSwitch and Linux. They may collide with existing rows.
 type Desired struct {
-	// IntegrationBridge is the bridge that machines are plugged into, such as
-	// br-int. We do not own it: it must exist. It may be empty if Bridges is empty.
+	// IntegrationBridge is the bridge that machines are plugged into, such as br-int. We do
+	// not own it, so it must exist. It may be empty if Bridges is empty.
 	IntegrationBridge string
 	// Controller is the OpenFlow target that routing bridges connect to, such
 	// as tcp:127.0.0.1:6653. It may be empty if Bridges is empty.
 	Controller string
 	// Bridges are the routing bridges, in any order.
 	Bridges []Bridge
-	// Link returns a description of another program's kernel link with the given
-	// name, "" if there is no such link. ovs-vswitchd would use that link as its tap,
-	// and finally destroy it, so nothing that needs the name is inserted. If Link is
-	// nil, links are not checked.
+	// Link returns a description of another program's kernel link with the given name, or ""
+	// if there is no such link. ovs-vswitchd would use that link as its tap, and finally
+	// destroy it. Therefore nothing that needs the name is inserted. If Link is nil, links are
+	// not checked.
 	Link func(name string) string
-	// Partial means that Bridges lists only some routers: rows of other routers are
-	// left unchanged.
+	// Partial means that Bridges lists only some routers. Rows of other routers are left
+	// unchanged.
 	Partial bool
 }
 
@@ -60,12 +60,12 @@ type Bridge struct {
 	Interfaces []Interface
 }
 
-// An Interface is a router interface: a pair of patch ports that joins the routing
-// bridge to the integration bridge and, for the packets that flows do not handle, a
-// tap that joins it to the kernel.
+// An Interface is a router interface. It has a pair of patch ports that connects the routing
+// bridge to the integration bridge. For packets that flows do not handle, it also has a tap
+// that connects the routing bridge to the kernel.
 //
-// ID, MAC and the peer's name appear on the integration bridge, where other agents
-// look for them.
+// The fields ID, MAC and Peer appear on the integration bridge, where other agents look for
+// them.
 type Interface struct {
 	ID    string // the router port's ID, unique; any 1–64 bytes
 	MAC   string // the router's own address on the network, such as 02:00:00:00:01:01
@@ -73,9 +73,9 @@ type Interface struct {
 	Peer  string // name of the patch port on the integration bridge
 	Tap   string // name of the tap on the routing bridge; "" for no tap
 
-	// VLAN is the peer's tag on the integration bridge, 1–4094. If it is 0, another
-	// agent owns the peer's tag, vlan_mode, trunks and other_config: the peer is
-	// created on the dead VLAN, and these columns are never written again.
+	// VLAN is the peer's tag on the integration bridge, 1–4094. If it is 0, another agent owns
+	// the peer's tag, vlan_mode, trunks and other_config. Then the peer is created on the dead
+	// VLAN, and these columns are never written again.
 	VLAN uint16
 }
 

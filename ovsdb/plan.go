@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// Plan returns the operations that turn s into d, for one transaction, and the problems
-// that prevent parts of d. The operations are empty if and only if nothing is left to
-// do. The order of both results is deterministic.
+// Plan returns the operations of one transaction that turn s into d, and the problems that
+// prevent parts of d. The operations are empty if and only if nothing is left to do. The order
+// of both results is deterministic.
 //
-// A router or an interface with a [Problem] is held: its existing rows stay unchanged,
-// and the rest of d is realized. OVSDB cannot change names, so an object whose name
-// changes is replaced. Problems of the kinds [ForeignController] and [SwitchError]
-// hold nothing.
+// A router or an interface with a [Problem] is held. This means that its existing rows stay
+// unchanged, and the rest of d is realized. OVSDB cannot change names, so an object whose name
+// changes is replaced. Problems of the kinds [ForeignController] and [SwitchError] hold
+// nothing.
 func Plan(s State, d Desired) ([]Op, []Problem) {
 	p := &planner{
 		s: s, d: d,
@@ -68,7 +68,7 @@ type occupant struct {
 	what   string
 	ours   bool
 	key    key
-	bridge *BridgeRow // the bridge that it is or belongs to
+	bridge *BridgeRow // the bridge itself, or the bridge that the object belongs to
 	self   bool       // it is the bridge itself
 }
 
@@ -79,11 +79,11 @@ type planner struct {
 
 	want  map[string]*Bridge   // desired bridges, by router; empty if no router can be realized
 	ports map[string]*wantPort // ports of the desired interfaces, by name
-	plist []*wantPort          // the same, in the order of d
+	plist []*wantPort          // the same ports, in the order of d
 	names map[string][]occupant
 	br    *BridgeRow // the integration bridge, nil if it does not exist
 
-	bridges map[string]*BridgeRow // existing bridges, by name
+	bridges map[string]*BridgeRow // the existing bridges, by name
 
 	heldRouters map[string]bool
 	heldIfaces  map[key]bool
@@ -103,8 +103,8 @@ func (p *planner) ops() []Op {
 // held reports whether the rows with key k must stay unchanged.
 func (p *planner) held(k key) bool { return p.heldRouters[k.router] || p.heldIfaces[k] }
 
-// index records the occupants of each name. Bridges, ports and interfaces share one
-// name space: a bridge has a port of its name, and a port an interface of its name.
+// index records the occupants of each name. Bridges, ports and interfaces share one name
+// space, because a bridge has a port of its name, and a port has an interface of its name.
 func (p *planner) index() {
 	add := func(name string, o occupant) { p.names[name] = append(p.names[name], o) }
 	for i := range p.s.Bridges {
@@ -138,7 +138,7 @@ func (p *planner) stays(b *BridgeRow) bool {
 	return len(b.foreignPorts()) > 0
 }
 
-// isWanted reports whether b, one of our bridges, is its router's desired bridge.
+// isWanted reports whether our bridge b is its router's desired bridge.
 func (p *planner) isWanted(b *BridgeRow) bool {
 	w := p.want[b.Router()]
 	return w != nil && w.Name == b.Name
@@ -163,8 +163,8 @@ func (p *planner) taken(name string, k key, bridge string) (occupant, bool) {
 	return occupant{}, false
 }
 
-// hold finds the routers and interfaces that existing objects block. A held object
-// keeps its name and so may block another one; hold repeats until it finds nothing
+// hold finds the routers and interfaces that existing objects block. A held object keeps its
+// name and therefore may block another object. hold repeats the search until it finds nothing
 // new.
 func (p *planner) hold() {
 	if p.d.Partial {

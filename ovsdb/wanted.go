@@ -2,7 +2,7 @@ package ovsdb
 
 import "fmt"
 
-// wanted fills want and ports, or holds all routers if none can be realized.
+// wanted fills p.want and p.ports. If no router can be realized, it holds all of them.
 func (p *planner) wanted() {
 	if len(p.d.Bridges) == 0 {
 		return
@@ -23,7 +23,7 @@ func (p *planner) wanted() {
 	}
 }
 
-// unusable returns the problem that prevents all routers.
+// unusable returns the problem that prevents all routers, if there is one.
 func (p *planner) unusable() (Problem, bool) {
 	switch {
 	case p.d.IntegrationBridge == "":
@@ -43,9 +43,9 @@ func (p *planner) unusable() (Problem, bool) {
 	return Problem{}, false
 }
 
-// addIntegrationBridge returns the command that creates the integration bridge. Its datapath type
-// is that of our bridges, which are connected to it: Open vSwitch's default, the kernel's datapath,
-// may be missing on this host.
+// addIntegrationBridge returns the command that creates the integration bridge. The command
+// sets the datapath type of our bridges, because they are connected to the integration bridge.
+// Without it, Open vSwitch would use the kernel's datapath, which may be missing on this host.
 func (p *planner) addIntegrationBridge() string {
 	command := "ovs-vsctl add-br " + p.d.IntegrationBridge
 	for i := range p.s.Bridges {
