@@ -1,4 +1,4 @@
-"""Snapshots are functions of Neutron's data of a router."""
+"""Snapshots depend only on Neutron's data of a router."""
 
 import copy
 
