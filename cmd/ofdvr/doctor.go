@@ -96,7 +96,8 @@ func printFindings(w io.Writer, d api.ExaminationDocument) {
 	}
 }
 
-// withoutDaemon examines what the daemon needs. err is why the daemon does not answer.
+// withoutDaemon examines the requirements of the daemon. The parameter err is the reason that
+// the daemon does not answer.
 func withoutDaemon(ctx context.Context, err error) api.ExaminationDocument {
 	d := api.ExaminationDocument{Problems: 1, Findings: []api.FindingDocument{{Level: "problem", About: "daemon", Says: err.Error(),
 		Remedy: "start it (systemctl start ofdvr), and look for the reason why it ended: journalctl -u ofdvr. The switch goes on routing meanwhile"}}}

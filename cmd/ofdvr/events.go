@@ -103,10 +103,10 @@ func printLogged(w io.Writer, e api.EventDocument) {
 	fmt.Fprintln(w, strings.Join(parts, "  "))
 }
 
-// maxEvents is how many events the daemon keeps.
+// maxEvents is the number of events that the daemon keeps.
 const maxEvents = 1000
 
-// logLevels are the levels of the log, the least important first.
+// logLevels are the levels of the log, with the least important level first.
 var logLevels = []string{"debug", "info", "warn", "error"}
 
 func newLogLevel() *cobra.Command {

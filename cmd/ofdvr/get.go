@@ -88,7 +88,7 @@ machine of a port was seen. With -w it then prints each change.`,
 	return cmd
 }
 
-// A listing is what get was asked for.
+// A listing is a request to the command get.
 type listing struct {
 	objects []selection
 	query   url.Values // filters
@@ -205,8 +205,8 @@ func (l *listing) print(cmd *cobra.Command, client *api.Client) error {
 	return nil
 }
 
-// resolve replaces names of objects by their IDs. It comes before the list is printed: an
-// object that is deleted after that is followed nevertheless.
+// resolve replaces names of objects by their IDs. It runs before the list is printed, so that
+// changes of the objects can be printed even if they are deleted later.
 func (l *listing) resolve(ctx context.Context, client *api.Client) error {
 	for _, s := range l.objects {
 		for i, word := range s.ids {

@@ -135,7 +135,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRootHint states that commands that work on the host itself name root if they lack the permission.
+// If a command that works on the host itself lacks the permission, its error names root.
 func TestRootHint(t *testing.T) {
 	denied := fmt.Errorf("open the lock: %w", fs.ErrPermission)
 	for args, want := range map[string]string{

@@ -12,8 +12,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// resolve returns the ID of the object that word names: by its ID, or by its name
-// if no other object of the kind has the same.
+// resolve returns the ID of the object whose ID or name is word. A name is accepted only if no
+// other object of the kind has the same name.
 func (k kindWord) resolve(ctx context.Context, c *api.Client, word string) (string, error) {
 	_, err := c.Do(ctx, http.MethodGet, k.path(word), nil, nil)
 	if !isNotFound(err) {
@@ -31,8 +31,8 @@ func (k kindWord) resolve(ctx context.Context, c *api.Client, word string) (stri
 	return "", fmt.Errorf("several %s have the name %q: give the ID of one instead: %s", k.plural, word, strings.Join(ids, ", "))
 }
 
-// resolveFilters replaces names of networks and routers in filters by their IDs. What
-// does not exist stays: nothing passes such a filter.
+// resolveFilters replaces names of networks and routers in filters by their IDs. The name of
+// an object that does not exist is not replaced. No object matches such a filter.
 func resolveFilters(ctx context.Context, c *api.Client, query url.Values) error {
 	for _, k := range kindWords[:2] {
 		word := query.Get(k.singular)
@@ -51,10 +51,10 @@ func resolveFilters(ctx context.Context, c *api.Client, query url.Values) error 
 	return nil
 }
 
-// maxNamed is how many IDs of objects with one name are listed.
+// maxNamed is the maximum number of IDs of objects with the same name that are listed.
 const maxNamed = "10"
 
-// named returns the IDs of objects that have a name.
+// named returns the IDs of the objects with the given name.
 func (k kindWord) named(ctx context.Context, c *api.Client, name string) (ids []string, err error) {
 	query := url.Values{"name": {name}, "limit": {maxNamed}}
 	var page api.Page[struct{ ID string }]
@@ -67,7 +67,7 @@ func (k kindWord) named(ctx context.Context, c *api.Client, name string) (ids []
 	return ids, nil
 }
 
-// object returns the document of the object that word names, as resolve does.
+// object returns the document of the object whose ID or name is word, like resolve.
 func (k kindWord) object(ctx context.Context, c *api.Client, word string) (doc json.RawMessage, err error) {
 	_, err = c.Do(ctx, http.MethodGet, k.path(word), nil, &doc)
 	if !isNotFound(err) {
@@ -81,11 +81,12 @@ func (k kindWord) object(ctx context.Context, c *api.Client, word string) (doc j
 	return doc, err
 }
 
-// shownNames are what tables show of the objects of one kind, by ID: the name if no other
-// object in the list has it, and otherwise the ID. Commands accept both.
+// shownNames has the texts that tables show for the objects of one kind, by ID. It is the name
+// if no other object in the list has the same name, and otherwise the ID. Commands accept
+// both.
 type shownNames map[string]string
 
-// shown returns what to show of the objects of a kind in m.
+// shown returns the texts to show for the objects of a kind in m.
 func shown(m *routing.Model, kind routing.Kind) shownNames {
 	out, of := make(shownNames), make(map[string]string)
 	add := func(id, name string) {
@@ -112,7 +113,7 @@ func shown(m *routing.Model, kind routing.Kind) shownNames {
 	return out
 }
 
-// of returns what to show of the object with an ID.
+// of returns the text to show for the object with an ID.
 func (s shownNames) of(id string) string {
 	if name, ok := s[id]; ok {
 		return name

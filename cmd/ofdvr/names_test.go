@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// An object is shown by its name and found by it, as long as no other one has the same.
+// An object is shown by its name and found by its name, as long as no other object has the
+// same name.
 func TestNames(t *testing.T) {
 	d := applied(t, map[string]string{"named.yaml": `networks:
   - {id: blue, name: Office, vlan: 1}

@@ -104,8 +104,8 @@ func readPorts(ctx context.Context, client *api.Client) (rows []rate, err error)
 	return rows, nil
 }
 
-// run shows rates until ctx is done, q is pressed, or it has updated rounds times; 0 is
-// no limit.
+// run shows rates until ctx is done, q is pressed, or the display was updated rounds times. If
+// rounds is 0, there is no limit.
 func (t *topView) run(ctx context.Context, client *api.Client, out io.Writer, keys <-chan byte, interval time.Duration, rounds int) error {
 	before, err := readCounted(ctx, client)
 	if err != nil {

@@ -105,7 +105,7 @@ differ, or if a machine is not seen there. No packet is sent.`,
 	return cmd
 }
 
-// ends sets from and to, unless flags have set them, to the arguments.
+// ends sets from and to to the arguments, unless flags have set them.
 func ends(args []string, from, to *string) error {
 	for _, end := range []struct {
 		name string
@@ -171,7 +171,7 @@ func printTrace(w io.Writer, d api.TraceDocument) {
 	}
 }
 
-// betweenText says from where to where Open vSwitch was asked.
+// betweenText describes the part of the path that was compared with Open vSwitch.
 func betweenText(path api.PathDocument) string {
 	switch {
 	case path.FromPort != "" && path.ToPort != "":
@@ -191,7 +191,7 @@ func upperFirst(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// endText names an end of a path.
+// endText describes an end of a path.
 func endText(e trace.End) string {
 	switch {
 	case e.Port != "":

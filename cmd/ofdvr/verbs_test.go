@@ -29,7 +29,7 @@ func applied(t *testing.T, files map[string]string) *server {
 
 var all = []string{"network/blue", "network/green", "port/vm1", "port/vm2", "router/r1"}
 
-// Apply changes all objects in one step and prints each change once.
+// Apply changes all objects in one step. It prints each change once.
 func TestApply(t *testing.T) {
 	d := applied(t, map[string]string{
 		"less.yaml": "networks: [{id: blue, vlan: 1}]\n",
@@ -52,8 +52,8 @@ func TestApply(t *testing.T) {
 	d.has("network/blue")
 }
 
-// An empty input, which may come from a program that has failed, deletes nothing without
-// --allow-empty.
+// An empty input may come from a program that has failed. Without --allow-empty it deletes
+// nothing.
 func TestApplyNothing(t *testing.T) {
 	d := applied(t, nil)
 	const says = "nothing is declared, so everything would be deleted; use --allow-empty if that is meant\n"
@@ -66,7 +66,7 @@ func TestApplyNothing(t *testing.T) {
 	d.has()
 }
 
-// Apply names what the switches have not confirmed in time.
+// Apply names the changes that the switches have not confirmed in time.
 func TestApplyPending(t *testing.T) {
 	inDir(t, map[string]string{"good.yaml": goodTopology})
 	d := startDaemon(t, nil, 0)
@@ -87,7 +87,7 @@ func TestApplyDeclared(t *testing.T) {
 	d.fails(1, "network \"blue\" is declared in /etc/topology.yaml: change it there\n", "apply", "-f", "net.yaml")
 }
 
-// Delete deletes the objects that exist, and reports the others.
+// Delete deletes the objects that exist, and reports the objects that do not.
 func TestDelete(t *testing.T) {
 	d := applied(t, map[string]string{"blue.yaml": "networks: [{id: blue, vlan: 1}]\n"})
 	d.fails(64, "ofdvr: unexpected argument \"port\": with -f, the files name what is deleted\nUsage: ofdvr delete network|router|port ID|NAME... | KIND/ID... | -f FILE [flags]\nSee 'ofdvr delete --help'.\n", "delete", "port", "-f", "good.yaml")
@@ -183,7 +183,7 @@ func TestExport(t *testing.T) {
 	}
 }
 
-// Lists are read page by page to the end.
+// Lists are read page by page until the end.
 func TestGetPages(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("networks: [{id: blue}]\nports:\n")
@@ -198,7 +198,7 @@ func TestGetPages(t *testing.T) {
 	if lines := strings.Split(strings.TrimSpace(out), "\n"); len(lines) != n+1 || !strings.HasPrefix(lines[n], fmt.Sprintf("p%04d ", n-1)) {
 		t.Errorf("%d lines", len(lines))
 	}
-	// The first ports on a network are listed, with the command that lists the rest.
+	// The first ports on a network are listed, with the command to list the other ports.
 	out, _ = d.ofdvr(0, "describe", "network", "blue")
 	if want := "Ports:       2500, of which 0 are seen on the integration bridge\n             p0000, 02:00:00:00:00:00; seen: unknown\n"; !strings.Contains(out, want) {
 		t.Errorf("describe prints\n%s\nwant %q", out, want)
@@ -208,7 +208,7 @@ func TestGetPages(t *testing.T) {
 	}
 }
 
-// TestDescribe states what describe shows of each kind of object.
+// Describe shows the details of each kind of object.
 func TestDescribe(t *testing.T) {
 	d := applied(t, nil)
 	d.prints(`Network:     blue
@@ -275,7 +275,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// Complete prints its plan, and that the intent is complete.
+// Complete prints its plan, and then that the intent is complete.
 func TestComplete(t *testing.T) {
 	d := applied(t, nil)
 	const plan = "0 objects: 0 to create, 0 to update, 0 to delete, 0 unchanged; 0 flows and 0 rows to change\n"
