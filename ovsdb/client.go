@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -65,6 +68,7 @@ type Client struct {
 	session   *session        // nil if not connected
 	err       error           // the reason why session is nil
 	connected chan struct{}   // closed while session is not nil
+	failed    chan struct{}   // closed when err changes
 }
 
 // NewClient returns a Client that connects when it is run.
@@ -89,7 +93,7 @@ func NewClient(cfg Config) (*Client, error) {
 		cfg.Recorder = noRecorder{}
 	}
 	return &Client{cfg: cfg, endpoint: endpoint, err: ErrNotConnected,
-		changed: make(chan struct{}, 1), applying: make(chan struct{}, 1), moves: make(moves), connected: make(chan struct{})}, nil
+		changed: make(chan struct{}, 1), applying: make(chan struct{}, 1), moves: make(moves), connected: make(chan struct{}), failed: make(chan struct{})}, nil
 }
 
 // parseEndpoint returns endpoint s in libovsdb's form. (libovsdb parses a URL, and uses a
@@ -146,7 +150,14 @@ func (c *Client) Run(ctx context.Context) error {
 func (c *Client) open(ctx context.Context) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	return open(ctx, c.endpoint, c.cfg.Logger, c.notify)
+	s, err := open(ctx, c.endpoint, c.cfg.Logger, c.notify)
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+		err = dial.Err // the rest repeats the endpoint
+		if call, ok := errors.AsType[*os.SyscallError](err); ok {
+			err = call.Err
+		}
+	}
+	return s, err
 }
 
 func (c *Client) up(s *session) {
@@ -164,6 +175,8 @@ func (c *Client) down(err error) {
 		c.session, c.connected = nil, make(chan struct{})
 	}
 	c.err = err
+	close(c.failed)
+	c.failed = make(chan struct{})
 	c.mu.Unlock()
 	if was {
 		c.notify()
@@ -201,16 +214,22 @@ func (c *Client) State(ctx context.Context) (State, error) {
 }
 
 // Wait waits for a connection. If ctx is done first, the error includes the reason that there
-// is no connection.
+// is no connection. Without permission for the socket, Wait does not wait for ctx: the error wraps
+// [fs.ErrPermission].
 func (c *Client) Wait(ctx context.Context) error {
-	c.mu.Lock()
-	connected := c.connected
-	c.mu.Unlock()
-	select {
-	case <-connected:
-		return nil
-	case <-ctx.Done():
-		_, err := c.current()
-		return errors.Join(context.Cause(ctx), err)
+	for {
+		c.mu.Lock()
+		connected, failed, err := c.connected, c.failed, c.err
+		c.mu.Unlock()
+		if err == nil || errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+		select {
+		case <-connected:
+			return nil
+		case <-failed:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
 	}
 }

@@ -96,7 +96,7 @@ func (c *cleaner) say(did, do, format string, args ...any) {
 func (c *cleaner) note(format string, args ...any) { fmt.Fprintf(c.out, format+"\n", args...) }
 
 func (c *cleaner) run(ctx context.Context, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not done within %v (--timeout)", timeout))
 	defer cancel()
 	if err := c.advertisements(); err != nil { // first, while the taps still exist
 		return err

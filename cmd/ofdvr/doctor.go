@@ -119,6 +119,10 @@ func withoutDaemon(ctx context.Context, err error) api.ExaminationDocument {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "ovs-vsctl", "--timeout=5", "get", "Open_vSwitch", ".", "ovs_version").CombinedOutput()
+	if err != nil && strings.Contains(strings.ToLower(string(out)), "permission denied") {
+		add("problem", "Open vSwitch", "run doctor as root", "ovs-vsctl has no permission for %s", defaultOVSDB)
+		return d
+	}
 	if err != nil {
 		add("problem", "Open vSwitch", "check whether it runs: systemctl status openvswitch-switch", "ovs-vsctl cannot read its version: %v: %s", err, strings.TrimSpace(string(out)))
 		return d

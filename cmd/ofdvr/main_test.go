@@ -1,13 +1,19 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ofdvr/ofdvr/controller/api"
 )
 
 const goodTopology = `networks:
@@ -153,5 +159,35 @@ func TestRootHint(t *testing.T) {
 		if got := rootHint(cmd, denied, 0) + rootHint(cmd, errors.New("no space"), 1000); got != "" {
 			t.Errorf("%s: %q for root, or for another error", args, got)
 		}
+	}
+}
+
+// TestRefusedDoesNotWait states that status --wait ends at once if the daemon or its socket refuses
+// the user, and waits after other errors.
+func TestRefusedDoesNotWait(t *testing.T) {
+	for err, want := range map[error]bool{
+		fmt.Errorf("connect to ofdvr: %w", fs.ErrPermission): true,
+		&api.Problem{Status: http.StatusUnauthorized}:        true,
+		&api.Problem{Status: http.StatusForbidden}:           true,
+		fmt.Errorf("connect: %w", tls.AlertError(116)):       true, // certificate required
+		&tls.CertificateVerificationError{}:                  true,
+		&api.Problem{Status: http.StatusServiceUnavailable}:  false,
+		fmt.Errorf("connect to ofdvr: %w", fs.ErrNotExist):   false,
+	} {
+		if got := refused(err); got != want {
+			t.Errorf("%v: %t, want %t", err, got, want)
+		}
+	}
+	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	socket := filepath.Join(t.TempDir(), "api.sock")
+	var err error
+	if web.Listener, err = net.Listen("unix", socket); err != nil {
+		t.Fatal(err)
+	}
+	web.Start()
+	defer web.Close()
+	var out, errOut strings.Builder
+	if got := run(t.Context(), []string{"status", "--wait", "--timeout", "10m", "--api", "unix:" + socket}, &out, &errOut); got != exitFailure || !strings.Contains(errOut.String(), "403") {
+		t.Errorf("%d: %s", got, &errOut)
 	}
 }

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -91,16 +94,30 @@ func awaitSettled(ctx context.Context, client *api.Client, timeout time.Duration
 		if err == nil {
 			last, lastErr = s, nil
 			p.show("waiting: " + waitingFor(s))
+		} else if refused(err) {
+			return last, err
 		} else if ctx.Err() == nil {
 			lastErr = err
 			p.show("waiting for the daemon")
 		}
 		select {
 		case <-ctx.Done():
-			return last, errors.Join(context.Cause(ctx), lastErr)
+			if lastErr == nil {
+				return last, context.Cause(ctx)
+			}
+			return last, fmt.Errorf("%w: %w", context.Cause(ctx), lastErr)
 		case <-tick.C:
 		}
 	}
+}
+
+// refused reports whether the daemon, or its socket, refuses this user. It makes no sense to wait
+// for another answer.
+func refused(err error) bool {
+	p, ok := errors.AsType[*api.Problem](err)
+	_, alert := errors.AsType[tls.AlertError](err)
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	return errors.Is(err, fs.ErrPermission) || ok && (p.Status == http.StatusUnauthorized || p.Status == http.StatusForbidden) || alert || untrusted
 }
 
 func waitingFor(s controller.Status) string {
