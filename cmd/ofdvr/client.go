@@ -111,8 +111,9 @@ func (k kindWord) fetch(ctx context.Context, c *api.Client, ids []string, filter
 // completionTimeout is the time limit of a completion.
 const completionTimeout = time.Second
 
-// complete completes a kind, which is one of kindWords or of more, and then IDs of that kind.
-// If kind is not "", it completes only IDs of that kind.
+// complete completes a kind, which is one of kindWords or of more, and then IDs and
+// names of that kind.
+// If kind is not "", it completes only IDs and names of that kind.
 func (c *clientFlags) complete(kind string, more ...string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		word := kind
@@ -136,17 +137,24 @@ func (c *clientFlags) complete(kind string, more ...string) func(*cobra.Command,
 		if err != nil { // a completion cannot report errors
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		var ids []string
+		var words []string // IDs, and names that only one object has
+		names := shown(m, k.kind)
 		for _, id := range idsOf(m) {
-			if strings.HasPrefix(id, prefix) && !slices.Contains(args, id) {
-				ids = append(ids, id)
+			name := names.of(id)
+			if slices.Contains(args, id) || slices.Contains(args, name) {
+				continue
+			}
+			for _, word := range slices.Compact([]string{id, name}) {
+				if strings.HasPrefix(word, prefix) {
+					words = append(words, word)
+				}
 			}
 		}
-		return ids, cobra.ShellCompDirectiveNoFileComp
+		return words, cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
-// completeOne is complete for a single ID.
+// completeOne is complete for a single object.
 func (c *clientFlags) completeOne(kind string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	ids := c.complete(kind)
 	return func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {

@@ -21,6 +21,7 @@ import (
 	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/trace"
 )
 
 // A disk is a store in memory.
@@ -78,6 +79,7 @@ type fabric struct {
 	mu       sync.Mutex
 	pending  []controller.Pending
 	problems []string            // problems in plans
+	messages string              // the router whose OpenFlow messages are logged
 	ailments []string            // problems in the status
 	counts   []counters.Snapshot // successive readings of counters; the last is repeated
 	unlinked map[string]bool     // routers whose bridge is not connected
@@ -93,7 +95,7 @@ func (f *fabric) Status(context.Context) (controller.Status, error) {
 		s.Intent.File = &controller.SourceStatus{Name: file.Name, Networks: file.Networks, Routers: file.Routers, Ports: file.Ports}
 	}
 	for _, r := range now.Index.Model().Routers {
-		s.Routers = append(s.Routers, controller.RouterStatus{ID: r.ID, Bridge: r.BridgeName(), Managed: true, Connected: !f.unlinked[r.ID],
+		s.Routers = append(s.Routers, controller.RouterStatus{ID: r.ID, Name: r.Name(), Bridge: r.BridgeName(), Managed: true, Connected: !f.unlinked[r.ID],
 			State: "settled", FlowsWanted: 8000, FlowsInstalled: 8000, Settled: true})
 	}
 	return s, nil
@@ -146,6 +148,26 @@ func (f *fabric) Flows(_ context.Context, router string) (iter.Seq[controller.Fl
 		FlowStats: ofproto.FlowStats{Flow: ofproto.Flow{FlowKey: ofproto.FlowKey{Table: 2}}},
 		Text:      "table=2, priority=0 actions=drop", Does: "is not ours",
 	}}), nil
+}
+
+func (f *fabric) Trace(_ context.Context, q trace.Query, _ bool) ([]controller.TracedPath, error) {
+	return nil, &trace.NotFoundError{Detail: fmt.Sprintf("%s to %s through %s", q.From, q.To, q.Router)}
+}
+
+func (f *fabric) LogMessages(_ context.Context, router string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ledger.Intent().Index.Router(router) == nil {
+		return fmt.Errorf("%w: router %q", ledger.ErrNotFound, router)
+	}
+	f.messages = router
+	return nil
+}
+
+func (f *fabric) LoggedMessages(context.Context) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.messages, nil
 }
 
 func (f *fabric) Counters(context.Context) (counters.Snapshot, error) {

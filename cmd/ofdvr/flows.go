@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/routing"
 )
 
 func newFlows() *cobra.Command {
@@ -52,12 +53,13 @@ it. It exits with 1 if the flows of a router cannot be read.`,
 				}
 				routers = []string{id}
 			}
+			var names shownNames
 			if len(routers) == 0 {
 				m, err := kindWords[1].fetch(cmd.Context(), client, nil, nil)
 				if err != nil {
 					return err
 				}
-				routers = idsOf(m)
+				routers, names = idsOf(m), shown(m, routing.KindRouter)
 			}
 			all := make(map[string][]api.FlowDocument)
 			var failed []error
@@ -77,7 +79,7 @@ it. It exits with 1 if the flows of a router cannot be read.`,
 				}
 			}
 			stop()
-			if err := printFlows(cmd.OutOrStdout(), routers, all, output); err != nil {
+			if err := printFlows(cmd.OutOrStdout(), routers, names, all, output); err != nil {
 				return err
 			}
 			if failed != nil {
@@ -93,7 +95,7 @@ it. It exits with 1 if the flows of a router cannot be read.`,
 }
 
 // printFlows prints the flows of routers. It skips routers that are not in the map all.
-func printFlows(w io.Writer, routers []string, all map[string][]api.FlowDocument, output string) error {
+func printFlows(w io.Writer, routers []string, names shownNames, all map[string][]api.FlowDocument, output string) error {
 	if output == "json" {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
@@ -109,7 +111,7 @@ func printFlows(w io.Writer, routers []string, all map[string][]api.FlowDocument
 			if !first {
 				fmt.Fprintln(w)
 			}
-			fmt.Fprintf(w, "router %s\n", r)
+			fmt.Fprintf(w, "router %s\n", names.of(r))
 		}
 		first = false
 		printFlowRows(w, flowRows(flows, output == "wide"), terminalWidth(w))

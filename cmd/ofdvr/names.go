@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
 	"strings"
 
+	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/routing"
 )
@@ -31,20 +34,27 @@ func (k kindWord) resolve(ctx context.Context, c *api.Client, word string) (stri
 	return "", fmt.Errorf("several %s have the name %q: give the ID of one instead: %s", k.plural, word, strings.Join(ids, ", "))
 }
 
+// resolveIfKnown is like resolve, but returns word itself if there is no such object, also for "".
+func (k kindWord) resolveIfKnown(ctx context.Context, c *api.Client, word string) (string, error) {
+	if word == "" {
+		return "", nil
+	}
+	id, err := k.resolve(ctx, c, word)
+	if isNotFound(err) {
+		return word, nil
+	}
+	return id, err
+}
+
 // resolveFilters replaces names of networks and routers in filters by their IDs. The name of
 // an object that does not exist is not replaced. No object matches such a filter.
 func resolveFilters(ctx context.Context, c *api.Client, query url.Values) error {
 	for _, k := range kindWords[:2] {
-		word := query.Get(k.singular)
-		if word == "" {
-			continue
-		}
-		id, err := k.resolve(ctx, c, word)
-		switch {
-		case isNotFound(err):
-		case err != nil:
+		id, err := k.resolveIfKnown(ctx, c, query.Get(k.singular))
+		if err != nil {
 			return err
-		default:
+		}
+		if id != "" {
 			query.Set(k.singular, id)
 		}
 	}
@@ -88,27 +98,42 @@ type shownNames map[string]string
 
 // shown returns the texts to show for the objects of a kind in m.
 func shown(m *routing.Model, kind routing.Kind) shownNames {
+	return shownOf(func(add func(id, name string) bool) {
+		switch kind {
+		case routing.KindNetwork:
+			for i := range m.Networks {
+				add(m.Networks[i].ID, m.Networks[i].Name())
+			}
+		case routing.KindRouter:
+			for i := range m.Routers {
+				add(m.Routers[i].ID, m.Routers[i].Name())
+			}
+		case routing.KindPort:
+			for i := range m.Ports {
+				add(m.Ports[i].ID, m.Ports[i].Name())
+			}
+		}
+	})
+}
+
+// shownRouters returns what to show of the routers in a status.
+func shownRouters(s *controller.Status) shownNames {
+	return shownOf(func(add func(id, name string) bool) {
+		for i := range s.Routers {
+			add(s.Routers[i].ID, cmp.Or(s.Routers[i].Name, s.Routers[i].ID))
+		}
+	})
+}
+
+// shownOf returns what to show of objects with these IDs and names.
+func shownOf(objects iter.Seq2[string, string]) shownNames {
 	out, of := make(shownNames), make(map[string]string)
-	add := func(id, name string) {
+	for id, name := range objects {
 		if other, taken := of[name]; taken {
 			out[other], out[id] = other, id
-			return
+			continue
 		}
 		of[name], out[id] = id, name
-	}
-	switch kind {
-	case routing.KindNetwork:
-		for i := range m.Networks {
-			add(m.Networks[i].ID, m.Networks[i].Name())
-		}
-	case routing.KindRouter:
-		for i := range m.Routers {
-			add(m.Routers[i].ID, m.Routers[i].Name())
-		}
-	case routing.KindPort:
-		for i := range m.Ports {
-			add(m.Ports[i].ID, m.Ports[i].Name())
-		}
 	}
 	return out
 }

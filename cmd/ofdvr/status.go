@@ -156,6 +156,7 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 	if s.OVSDB != nil {
 		fmt.Fprintf(w, "ovsdb %s: %s\n", s.OVSDB.Endpoint, connected(s.OVSDB.Connected))
 	}
+	names := shownRouters(&s)
 	t := table.NewWriter()
 	t.SetStyle(plainTable())
 	t.AppendHeader(table.Row{"ROUTER", "BRIDGE", "SWITCH", "DESIRED", "INSTALLED", "STATE", "READY"})
@@ -167,7 +168,7 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 		case !r.Settled:
 			ready = "not yet"
 		}
-		t.AppendRow(table.Row{r.ID, r.Bridge, connected(r.Connected), r.FlowsWanted, r.FlowsInstalled, r.State, ready})
+		t.AppendRow(table.Row{names.of(r.ID), r.Bridge, connected(r.Connected), r.FlowsWanted, r.FlowsInstalled, r.State, ready})
 	}
 	for line := range strings.Lines(t.Render()) {
 		fmt.Fprintln(w, strings.TrimRight(line, " \n"))
@@ -177,7 +178,7 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 	}
 	for _, r := range s.Routers {
 		for _, p := range r.Problems {
-			fmt.Fprintf(w, "problem: router %s: %s\n", r.ID, p)
+			fmt.Fprintf(w, "problem: router %s: %s\n", names.of(r.ID), p)
 		}
 	}
 	for _, l := range s.Limits {

@@ -24,15 +24,15 @@ type wideInfo struct {
 	on     map[string][]string // the routers on each network
 	states map[string]controller.RouterStatus
 
-	networks shownNames // names of all networks
+	networks, routers shownNames // names of all networks and routers
 }
 
 func (w *wideInfo) learn(routers []routing.Router, s controller.Status) {
 	w.on, w.states = make(map[string][]string), make(map[string]controller.RouterStatus)
-	names := shown(&routing.Model{Routers: routers}, routing.KindRouter)
+	w.routers = shown(&routing.Model{Routers: routers}, routing.KindRouter)
 	for _, r := range routers {
 		for _, f := range r.Interfaces {
-			w.on[f.Network] = append(w.on[f.Network], names.of(r.ID))
+			w.on[f.Network] = append(w.on[f.Network], w.routers.of(r.ID))
 		}
 	}
 	for _, r := range s.Routers {
@@ -122,7 +122,7 @@ func printObjects(out io.Writer, m *routing.Model, interfaces []interfaceRow, w 
 		row(table.Row{"INTERFACE", "ROUTER", "NETWORK", "MAC", "ADDRESSES"}, "PATCH PORT", "TAP")
 		for i := range interfaces {
 			f := &interfaces[i]
-			row(table.Row{f.ID, f.router, w.networks.of(f.Network), f.MAC, list(texts(f.Addresses))}, f.PatchName(), f.TapName())
+			row(table.Row{f.ID, w.routers.of(f.router), w.networks.of(f.Network), f.MAC, list(texts(f.Addresses))}, f.PatchName(), f.TapName())
 		}
 		flush()
 	}

@@ -25,6 +25,8 @@ type topView struct {
 
 	before, now api.Counters // the last two readings; without a time if there are none yet
 	idle        []rate       // ports that may have no counters; nil if they were not read
+	routers     shownNames
+	portNames   shownNames // nil if the ports were not read
 }
 
 // topKeys are the keys of top.
@@ -72,6 +74,9 @@ func (t *topView) draw(w io.Writer) {
 		return
 	}
 	rows, header := rates(t.before, t.now, t.kind, t.idle)
+	for i := range rows {
+		rows[i].router, rows[i].port = t.routers.of(rows[i].router), t.portNames.of(rows[i].port)
+	}
 	sortRates(rows, t.order)
 	idle := 0
 	for i := 0; t.busy && i < len(rows); {
