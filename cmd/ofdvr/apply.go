@@ -127,7 +127,7 @@ func (w *waitFlags) outcome(cmd *cobra.Command, done *api.Written) error {
 	if done.Applied == nil || *done.Applied {
 		return nil
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "the change is on disk, but the switches did not confirm all of it within %v:\n", w.timeout)
+	fmt.Fprintf(cmd.ErrOrStderr(), "ofdvr: the change is on disk, but the switches did not confirm all of it within %v:\n", w.timeout)
 	for _, p := range done.Pending {
 		if p.Router != "" {
 			fmt.Fprintf(cmd.ErrOrStderr(), "  router %s: %s\n", p.Router, p.Reason)
@@ -138,14 +138,33 @@ func (w *waitFlags) outcome(cmd *cobra.Command, done *api.Written) error {
 	return errReported
 }
 
-// reported prints err, which may have many lines. It does not print the error of an
-// interrupted command.
+// reported prints err, or the errors that it joins. It does not print the error of an interrupted
+// command.
 func reported(cmd *cobra.Command, err error) error {
 	if errors.Is(err, context.Cause(cmd.Context())) {
 		return err
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), err)
+	printErrors(cmd.ErrOrStderr(), err)
 	return errReported
+}
+
+// printErrors prints err, or the errors that it joins. An error in a file begins with its place, so
+// that editors find it, and any other one with the name of this program.
+func printErrors(w io.Writer, err error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all := joined.Unwrap()
+		if errors.Join(all...).Error() == err.Error() { // it adds no text
+			for _, err := range all {
+				printErrors(w, err)
+			}
+			return
+		}
+	}
+	if _, ok := errors.AsType[*topology.Error](err); ok {
+		fmt.Fprintln(w, err)
+		return
+	}
+	fmt.Fprintf(w, "ofdvr: %v\n", err)
 }
 
 // printOutcomes prints the changes of objects, and the number of unchanged objects.

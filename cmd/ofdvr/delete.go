@@ -55,7 +55,7 @@ other. IDs that do not exist are reported, and the others are deleted.`,
 				case missing && ignore:
 					continue
 				case missing:
-					fmt.Fprintf(cmd.ErrOrStderr(), "network %q does not exist\n", q.network)
+					fmt.Fprintf(cmd.ErrOrStderr(), "ofdvr: network %q does not exist\n", q.network)
 					failed = errReported
 					continue
 				case errors.Is(err, errReported):
@@ -67,7 +67,7 @@ other. IDs that do not exist are reported, and the others are deleted.`,
 					if o.Op != ledger.Unchanged {
 						fmt.Fprintf(cmd.OutOrStdout(), "%s/%s %s\n", o.Kind, o.ID, o.Op)
 					} else if !ignore {
-						fmt.Fprintf(cmd.ErrOrStderr(), "%s %q does not exist\n", o.Kind, o.ID)
+						fmt.Fprintf(cmd.ErrOrStderr(), "ofdvr: %s %q does not exist\n", o.Kind, o.ID)
 						failed = errReported
 					}
 				}

@@ -65,7 +65,7 @@ func TestPlanForTheFile(t *testing.T) {
 	d.fails(1, "bad.yaml:1:49: networks[1].vlan: vlan 7 is already used by network \"blue\"\n", "plan", "bad.yaml", "--as-topology")
 	d.has("network/blue")
 	without := startDaemon(t, nil, 0)
-	without.fails(1, "the daemon has no topology file (serve --topology)\n", "plan", "net.yaml", "--as-topology")
+	without.fails(1, "ofdvr: the daemon has no topology file (serve --topology)\n", "plan", "net.yaml", "--as-topology")
 }
 
 // The flows of a router are shown even if the bridge of another router is not connected.
@@ -88,7 +88,7 @@ func TestFlows(t *testing.T) {
 	d.ofdvr(0, "apply", "-f", "r2.yaml")
 	d.unlinked = map[string]bool{"r0": true, "r2": true}
 	out, errOut := d.ofdvr(1, "flows")
-	if want := "router r1\n" + flows; out != want || errOut != "read the flows of router \"r0\": the bridge is not connected\nread the flows of router \"r2\": the bridge is not connected\n" {
+	if want := "router r1\n" + flows; out != want || errOut != "ofdvr: read the flows of router \"r0\": the bridge is not connected\nofdvr: read the flows of router \"r2\": the bridge is not connected\n" {
 		t.Errorf("flows prints\n%s%s\nwant\n%s", out, errOut, want)
 	}
 	out, _ = d.ofdvr(1, "flows", "-o", "json")

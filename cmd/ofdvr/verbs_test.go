@@ -40,7 +40,7 @@ func TestApply(t *testing.T) {
 	d.has(all...)
 	d.fails(64, "ofdvr: missing argument FILE\nUsage: ofdvr apply FILE|DIRECTORY|-... [flags]\nSee 'ofdvr apply --help'.\n", "apply")
 	d.prints("5 objects unchanged\n", "apply", "good.yaml")
-	d.fails(1, "read topology: open none.yaml: no such file or directory\n", "apply", "-f", "none.yaml")
+	d.fails(1, "ofdvr: read topology: open none.yaml: no such file or directory\n", "apply", "-f", "none.yaml")
 	if out, _ := d.ofdvr(0, "apply", "-f", "less.yaml", "--all", "--dry-run"); !strings.HasPrefix(out, "5 objects: 0 to create, 0 to update, 4 to delete, 1 unchanged; 0 flows and 0 rows to change\n- port vm1\n") {
 		t.Errorf("the dry run says\n%s", out)
 	}
@@ -56,7 +56,7 @@ func TestApply(t *testing.T) {
 // nothing.
 func TestApplyNothing(t *testing.T) {
 	d := applied(t, nil)
-	const says = "nothing is declared, so everything would be deleted; use --allow-empty if that is meant\n"
+	const says = "ofdvr: nothing is declared, so everything would be deleted; use --allow-empty if that is meant\n"
 	d.fails(1, says, "apply", "--all", "-f", "empty.yaml")
 	d.fails(1, says, "apply", "--all", "-f", os.DevNull)
 	d.has(all...)
@@ -71,7 +71,7 @@ func TestApplyPending(t *testing.T) {
 	inDir(t, map[string]string{"good.yaml": goodTopology})
 	d := startDaemon(t, nil, 0)
 	d.pending = []controller.Pending{{Router: "r1", Reason: "bridge rb-r1 is not connected"}, {Reason: "the database is away"}}
-	d.fails(1, "the change is on disk, but the switches did not confirm all of it within 7s:\n  router r1: bridge rb-r1 is not connected\n  the database is away\n",
+	d.fails(1, "ofdvr: the change is on disk, but the switches did not confirm all of it within 7s:\n  router r1: bridge rb-r1 is not connected\n  the database is away\n",
 		"apply", "-f", "good.yaml", "--timeout", "7s")
 	d.has(all...)
 	d.prints("port/vm1 deleted\n", "delete", "port", "vm1", "--wait=false")
@@ -84,7 +84,7 @@ func TestApplyPending(t *testing.T) {
 func TestApplyDeclared(t *testing.T) {
 	inDir(t, map[string]string{"net.yaml": "networks: [{id: blue, vlan: 7}]\n"})
 	d := startDaemon(t, &routing.Model{Networks: []routing.Network{{ID: "blue", MTU: 1500}}}, 0)
-	d.fails(1, "network \"blue\" is declared in /etc/topology.yaml: change it there\n", "apply", "-f", "net.yaml")
+	d.fails(1, "ofdvr: network \"blue\" is declared in /etc/topology.yaml: change it there\n", "apply", "-f", "net.yaml")
 }
 
 // Delete deletes the objects that exist, and reports the objects that do not.
@@ -96,9 +96,9 @@ func TestDelete(t *testing.T) {
 	d.has(all...)
 	d.prints("port/vm1 deleted\nrouter/r1 updated\nnetwork/blue deleted\n", "delete", "-f", "blue.yaml", "--cascade")
 	d.has("network/green", "port/vm2", "router/r1")
-	d.fails(1, "network \"blue\" does not exist\n", "delete", "networks", "blue", "green", "--cascade")
+	d.fails(1, "ofdvr: network \"blue\" does not exist\n", "delete", "networks", "blue", "green", "--cascade")
 	d.has("router/r1")
-	d.fails(1, "router \"r2\" does not exist\n", "delete", "router", "r2", "r1")
+	d.fails(1, "ofdvr: router \"r2\" does not exist\n", "delete", "router", "r2", "r1")
 	d.has()
 	d.prints("", "delete", "port", "vm1", "--ignore-not-found")
 	d.prints("", "delete", "network", "blue", "--cascade", "--ignore-not-found")

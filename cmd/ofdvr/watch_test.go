@@ -117,7 +117,7 @@ func TestInterrupted(t *testing.T) {
 	}()
 	var out, errOut strings.Builder
 	status := run(ctx, []string{"apply", "-f", "good.yaml", "--api", d.endpoint}, &out, &errOut)
-	if status != 1 || errOut.String() != "interrupted before ofdvr answered: the change may have been made; see 'ofdvr plan' or 'ofdvr get'\n" {
+	if status != 1 || errOut.String() != "ofdvr: interrupted before ofdvr answered: the change may have been made; see 'ofdvr plan' or 'ofdvr get'\n" {
 		t.Errorf("%d, %q", status, &errOut)
 	}
 	errOut.Reset()

@@ -93,9 +93,11 @@ def _names(resource):
 def _text(text, most):
     """A text in one line of at most so many bytes. The rest is cut off."""
     line = ''.join(
-        ' ' if unicodedata.category(c) in ('Cc', 'Cs') else c
-        for c in text or '').strip()
-    return line.encode()[:most].decode(errors='ignore').strip()
+        ' ' if unicodedata.category(c) in ('Cc', 'Zl', 'Zp') else c
+        for c in text or ''
+        if unicodedata.category(c) not in ('Cf', 'Cs') and c != '\ufffd').strip()
+    line = line.encode()[:most].decode(errors='ignore').strip()
+    return line if line.strip(' \u115f\u1160\u2800\u3164\uffa0') else ''
 
 
 def _state(up):
