@@ -16,6 +16,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 // Mistakes that the daemon finds are reported with their positions, in each of several files.
@@ -213,4 +214,14 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	visit(newRoot())
+}
+
+// Each of several errors is printed, with its place or the name of the program.
+func TestPrintErrors(t *testing.T) {
+	_, _, inFile := topology.Parse("x.yaml", []byte("networks: [{id: blue, color: red}]"))
+	var out strings.Builder
+	printErrors(&out, errors.Join(inFile, errors.Join(errors.New("a"), fmt.Errorf("b: %w: %w", errors.New("c"), errors.New("d"))), nil))
+	if got, want := out.String(), "x.yaml:1:23: networks[0]: unknown key \"color\"\nofdvr: a\nofdvr: b: c: d\n"; got != want {
+		t.Errorf("printed\n%s\nwant\n%s", got, want)
+	}
 }
