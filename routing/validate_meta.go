@@ -80,7 +80,9 @@ func checkID(id string) error {
 
 // isBlank reports whether s shows nothing: it has only spaces and fillers.
 func isBlank(s string) bool {
-	return !strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsSpace(c) && !strings.ContainsRune("\u115f\u1160\u2800\u3164\uffa0", c) })
+	return !strings.ContainsFunc(s, func(c rune) bool {
+		return !unicode.IsSpace(c) && !strings.ContainsRune("\u115f\u1160\u2800\u3164\uffa0", c)
+	})
 }
 
 // checkText says why s, which is called what, is not a text in one line that can be read, copied

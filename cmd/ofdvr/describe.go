@@ -194,7 +194,7 @@ func (d *description) network(n *routing.Network) error {
 		d.more("%s; seen: %s", portText(&p), seenText(machines[p.ID]))
 	}
 	if left := len(ports.Ports) - maxDescribed; left > 0 {
-		d.more("and %d more: ofdvr get ports --network %s", left, n.ID)
+		d.more("and %d more: ofdvr get ports --network %s", left, routing.Argument(n.ID))
 	}
 	return nil
 }

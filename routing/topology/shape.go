@@ -74,4 +74,6 @@ func Pointer(path string) string {
 }
 
 // PointerTo returns the JSON pointer to a key of a mapping, relative to the mapping.
-func PointerTo(key string) string { return "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key) }
+func PointerTo(key string) string {
+	return "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
+}
