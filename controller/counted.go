@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/ofdvr/ofdvr/controller/counters"
+	"github.com/ofdvr/ofdvr/routing"
 )
 
 // Counters returns the counters of the connected switches, see [counters.Book.Snapshot].
@@ -94,5 +95,5 @@ func (st *routerState) jumpedRecently() string {
 		return ""
 	}
 	return fmt.Sprintf("bridge %s reports more packets or bytes than a link can carry, they are not added to the counters: %v. "+
-		"Check whether the peer is Open vSwitch, and whether its counters were set by hand (ofdvr flows %s)", st.router.BridgeName(), st.jump, st.router.ID)
+		"Check whether the peer is Open vSwitch, and whether its counters were set by hand (ofdvr flows %s)", st.router.BridgeName(), st.jump, routing.Arguments(st.router.ID))
 }

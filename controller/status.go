@@ -74,6 +74,7 @@ type OVSDBStatus struct {
 // A RouterStatus describes one router.
 type RouterStatus struct {
 	ID             string    `json:"id"`
+	Name           string    `json:"name,omitempty"`
 	Bridge         string    `json:"bridge"`
 	Managed        bool      `json:"managed"`
 	DatapathID     string    `json:"datapath_id,omitempty"` // of the connected bridge
@@ -200,6 +201,7 @@ func sourceStatus(s *ledger.SourceState) *SourceStatus {
 func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 	r := RouterStatus{
 		ID:             st.router.ID,
+		Name:           nameOf(st.router),
 		Bridge:         st.router.BridgeName(),
 		Managed:        st.router.Bridge.Managed,
 		Connected:      st.session != nil,
@@ -251,6 +253,14 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 	confirmed := settled && st.report.Generation == st.gen && !w.dirty[st.router.ID]
 	r.Settled = confirmed && len(r.Problems) == 0 && (!r.Managed || c.lifecycleComplete(w))
 	return r
+}
+
+// nameOf returns the name of a router, or "" if it has none.
+func nameOf(r *routing.Router) string {
+	if r.Meta == nil {
+		return ""
+	}
+	return r.Meta.Name
 }
 
 // lifecycleComplete reports whether OVSDB and the namespaces match the layout of the current

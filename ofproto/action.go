@@ -9,17 +9,15 @@ import (
 	"strings"
 )
 
-// An Action changes or forwards a packet (OpenFlow 1.3.5 §7.2.5 and OVS
-// lib/ofp-actions.c). The set of implementations is closed and every one is
-// comparable.
+// An Action changes or forwards a packet (OpenFlow 1.3.5 §7.2.5 and OVS lib/ofp-actions.c).
+// Only this package implements it, and every implementation is comparable.
 type Action interface {
 	fmt.Stringer // ovs-ofctl syntax
 	appendAction(b []byte) []byte
 }
 
-// A RawAction is an action that this package does not decode, or that is encoded
-// in a form that it does not produce. It is kept unchanged, with its header and
-// padding.
+// A RawAction is an action that this package does not decode, or whose encoding this package
+// would not produce. It is kept unchanged, with its header and padding.
 type RawAction struct{ Wire string }
 
 func (a RawAction) String() string { return "raw(" + hex.EncodeToString([]byte(a.Wire)) + ")" }
@@ -48,7 +46,7 @@ func endAction(b []byte, start int) []byte {
 	return b
 }
 
-// splitAction returns the first action in s and what follows it.
+// splitAction returns the first action in s and the rest of s.
 func splitAction(s string) (first, rest string, err error) {
 	if len(s) < 8 {
 		return "", "", shortError("action", len(s), 8)
@@ -60,14 +58,14 @@ func splitAction(s string) (first, rest string, err error) {
 	return s[:n], s[n:], nil
 }
 
-// maxNesting is the greatest depth of actions within actions.
+// maxNesting is the maximum depth of actions within actions.
 const maxNesting = 16
 
 var errNesting = errors.New("actions are nested too deeply")
 
-// decodeAction decodes s, one action as split off by splitAction. Unknown actions,
-// and actions with nonzero bytes where zeros are required, are returned raw. Two
-// encodings with the same meaning give the same value.
+// decodeAction decodes s, one action as split off by splitAction. Unknown actions, and actions
+// with nonzero bytes where zeros are required, are returned raw. Two encodings with the same
+// meaning are decoded to the same value.
 func decodeAction(s string, depth int) (Action, error) {
 	r := reader{s: s[4:]}
 	typ := uint16(s[0])<<8 | uint16(s[1])
@@ -90,8 +88,8 @@ func decodeAction(s string, depth int) (Action, error) {
 	return a, nil
 }
 
-// decodeNX decodes the part of a Nicira action after its subtype; it returns nil
-// for an unknown action.
+// decodeNX decodes the part of a Nicira action after its subtype. It returns nil for an
+// unknown action.
 func decodeNX(subtype uint16, r *reader, depth int) (Action, error) {
 	switch subtype {
 	case nxCT:
@@ -114,11 +112,11 @@ func decodeNX(subtype uint16, r *reader, depth int) (Action, error) {
 	return decodeSimpleNX(subtype, r), nil
 }
 
-// Actions is a list of actions in wire encoding. It is comparable; the zero value
-// does nothing.
+// Actions is a list of actions in wire encoding. It is comparable. The zero value is the empty
+// list.
 type Actions struct{ wire string }
 
-// ActionsOf returns the list of as.
+// ActionsOf returns the list of the given actions.
 func ActionsOf(as ...Action) Actions {
 	var b []byte
 	for _, a := range as {
@@ -159,9 +157,9 @@ func (as Actions) String() string {
 	return strings.Join(parts, ",")
 }
 
-// decodeActions checks the encoded list of actions s and returns it in canonical
-// form: the encoding that this package produces. If s is already canonical, as
-// Open vSwitch sends it, the result shares memory with s.
+// decodeActions checks the encoded list of actions s and returns it in canonical form, which
+// is the encoding that this package produces. If s is already canonical, as Open vSwitch sends
+// it, the result shares memory with s.
 func decodeActions(s string) (Actions, error) { return decodeNested(s, 0) }
 
 // decodeNested decodes actions that are nested in depth other actions.
@@ -200,9 +198,9 @@ func decodeNested(s string, depth int) (Actions, error) {
 	return Actions{s}, nil
 }
 
-// plain reports whether the action is known to be canonical or raw: standard
-// actions, and the most common Nicira actions if they use canonical field
-// headers. It may return false for other canonical actions.
+// plain reports whether the action is known to be canonical or raw. It recognizes standard
+// actions, and the most common Nicira actions if they use canonical field headers. It may
+// return false for other canonical actions.
 func plain(s string) bool {
 	typ := uint16(s[0])<<8 | uint16(s[1])
 	if typ == actSetField {

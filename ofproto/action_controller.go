@@ -21,7 +21,7 @@ type Controller struct {
 // reasonAction is OFPR_ACTION.
 const reasonAction = 1
 
-// reasonNames are ovs-ofctl's names of the reasons; it prints others as numbers.
+// reasonNames are ovs-ofctl's names of the reasons. ovs-ofctl prints other reasons as numbers.
 var reasonNames = []string{"no_match", "action", "invalid_ttl", "action_set", "group", "packet_out"}
 
 func (a Controller) String() string {
@@ -88,8 +88,8 @@ func (a Controller) appendAction(b []byte) []byte {
 	return endAction(b, start)
 }
 
-// appendProperty appends a property (ofp_prop): type, length without padding,
-// value, and padding to a multiple of 8 bytes.
+// appendProperty appends a property (ofp_prop), which consists of the type, the length without
+// padding, the value, and padding to a multiple of 8 bytes.
 func appendProperty(b []byte, typ uint16, val string) []byte {
 	n := 4 + len(val)
 	b = binary.BigEndian.AppendUint16(b, typ)

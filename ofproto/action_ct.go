@@ -11,23 +11,23 @@ import (
 // [IPv4] or [IPv6].
 type CT struct {
 	Commit   bool     // add the connection to the tracking table
-	Force    bool     // with Commit: make this packet's direction the original one
+	Force    bool     // with Commit, make this packet's direction the original direction
 	Zone     uint16   // the zone; unused if ZoneFrom is set
 	ZoneFrom Subfield // the 16 bits of a field that hold the zone
 	Recirc   bool     // continue with a copy of the packet, with its ct fields set, in Table
 	Table    TableID
-	ALG      uint16  // the port of a protocol helper, 21 for FTP; 0 for none
+	ALG      uint16  // the port of a protocol helper, such as 21 for FTP; 0 if no helper is used
 	Actions  Actions // [NAT], and with Commit actions that set the connection's mark and label
 }
 
-// NAT translates addresses and ports within [CT] (NXAST_NAT). The zero NAT
-// applies the translation chosen when the connection was committed.
+// NAT translates addresses and ports within [CT] (NXAST_NAT). The zero NAT applies the
+// translation that was selected when the connection was committed.
 type NAT struct {
-	Src, Dst         bool       // which side to translate; at most one
+	Src, Dst         bool       // the address to translate; at most one
 	Persistent       bool       // map to the same address after a reboot
-	Hash, Random     bool       // how to choose the port; at most one
-	Min, Max         netip.Addr // the range to choose from; zero for none
-	MinPort, MaxPort uint16     // the range to choose from; 0 for none
+	Hash, Random     bool       // the method of selecting the port; at most one
+	Min, Max         netip.Addr // the range of addresses; zero for none
+	MinPort, MaxPort uint16     // the range of ports; 0 for none
 }
 
 // CTClear makes the packet untracked.
@@ -51,7 +51,7 @@ const (
 	natRandom
 )
 
-// What is present in NXAST_NAT (nx_nat_range).
+// Flags for the fields that are present in NXAST_NAT (nx_nat_range).
 const (
 	natIPv4Min = 1 << iota
 	natIPv4Max
@@ -132,8 +132,7 @@ func (a NAT) String() string {
 	return "nat(" + strings.Join(parts, ",") + ")"
 }
 
-// rangeText returns the addresses and ports; an IPv6 address before a port is in
-// brackets.
+// rangeText returns the addresses and ports. An IPv6 address before a port is in brackets.
 func (a NAT) rangeText() string {
 	addr := func(ip netip.Addr) string {
 		if ip.Is4() || a.MinPort == 0 {
@@ -241,7 +240,7 @@ func decodeClone(r *reader, depth int) (Action, error) {
 	return nest(r, depth, func(as Actions) Action { return Clone{as} })
 }
 
-// nest decodes the rest of r as actions and passes them to make. If they are
+// nest decodes the rest of r as actions and passes them to the function make. If they are
 // malformed, the outer action is left raw.
 func nest(r *reader, depth int, make func(Actions) Action) (Action, error) {
 	as, err := decodeNested(r.take(len(r.s)), depth+1)

@@ -1,7 +1,7 @@
 package ofproto
 
-// decodeSimpleNX decodes the part after the subtype of the actions in
-// action_nicira.go; it returns nil for others.
+// decodeSimpleNX decodes the part after the subtype of the actions in action_nicira.go. It
+// returns nil for other actions.
 func decodeSimpleNX(subtype uint16, r *reader) Action {
 	n := 10 + len(r.s) // length of the whole action
 	switch subtype {

@@ -58,27 +58,27 @@ type Multipath struct {
 	Dst       Subfield
 }
 
-// BundleAlgorithm selects how a member is chosen (nx_bd_algorithm).
+// BundleAlgorithm is the method of selecting a member (nx_bd_algorithm).
 type BundleAlgorithm uint16
 
 // The algorithms.
 const (
-	ActiveBackup BundleAlgorithm = iota // the first live one
-	WeightedHash                        // by highest random weight
+	ActiveBackup BundleAlgorithm = iota // the first live member
+	WeightedHash                        // the member with the highest random weight
 )
 
 var bundleNames = []string{"active_backup", "hrw"}
 
 func (a BundleAlgorithm) String() string { return nameOf(bundleNames, int(a)) }
 
-// Bundle chooses one of several live ports and sends the packet there, or writes
-// the port's number to a field (NXAST_BUNDLE and NXAST_BUNDLE_LOAD). It is
-// unrelated to bundles of messages.
+// Bundle selects one of several live ports. It sends the packet to the port, or writes the
+// port's number to a field (NXAST_BUNDLE and NXAST_BUNDLE_LOAD). It is unrelated to bundles of
+// messages.
 type Bundle struct {
 	Fields    HashFields
 	Basis     uint16
 	Algorithm BundleAlgorithm
-	Members   IDs      // port numbers; of a reserved port the low 16 bits
+	Members   IDs      // port numbers; for a reserved port the low 16 bits
 	Dst       Subfield // at least 16 bits; zero to send the packet
 }
 
@@ -99,7 +99,7 @@ type Sample struct {
 	CollectorSet uint32
 	Domain       uint32 // obs_domain_id
 	Point        uint32 // obs_point_id
-	Port         PortNo // the port where it is sampled; 0 for none
+	Port         PortNo // the port at which the packet is sampled; 0 for none
 	Direction    SampleDirection
 }
 
@@ -230,7 +230,7 @@ func decodeSample(subtype uint16, r *reader) Action {
 	return a
 }
 
-// PortsOf returns the numbers of ports as [Bundle] has them.
+// PortsOf returns the numbers of ports in the form of [Bundle.Members].
 func PortsOf(ports ...PortNo) IDs {
 	var b []byte
 	for _, p := range ports {

@@ -26,7 +26,7 @@ type Learn struct {
 // LearnKind is the purpose of a [LearnSpec].
 type LearnKind uint8
 
-// The kinds: match on Dst, set Dst, or output to the port in Src.
+// The kinds are to match on Dst, to set Dst, and to output to the port in Src.
 const (
 	LearnMatch LearnKind = iota
 	LearnLoad
@@ -37,17 +37,18 @@ const (
 type LearnSpec struct {
 	Kind  LearnKind
 	Dst   Subfield // in the learned flow; none for LearnOutput
-	Src   Subfield // in the packet, with as many bits as Dst; zero means Value is used
+	Src   Subfield // in the packet, with as many bits as Dst; if zero, Value is used
 	Value [16]byte // in network byte order, right aligned
 }
 
-// LearnField returns a spec that matches on, or sets, dst with the packet's value
-// of src.
+// LearnField returns a spec that uses the packet's value of src. The learned flow matches on
+// dst with that value, or sets dst to it.
 func LearnField(kind LearnKind, dst, src Subfield) LearnSpec {
 	return LearnSpec{Kind: kind, Dst: dst, Src: src}
 }
 
-// LearnValue returns a spec that matches on, or sets, dst with a constant value.
+// LearnValue returns a spec with a constant value. The learned flow matches on dst with that
+// value, or sets dst to it.
 func LearnValue(kind LearnKind, dst Subfield, value uint64) LearnSpec {
 	s := LearnSpec{Kind: kind, Dst: dst}
 	binary.BigEndian.PutUint64(s.Value[8:], value)
@@ -80,8 +81,8 @@ func (l LearnSpecs) All() iter.Seq[LearnSpec] {
 	}
 }
 
-// The header of a flow_mod_spec: its purpose, whether the source is a constant,
-// and the number of bits.
+// The header of a flow_mod_spec has its purpose, whether the source is a constant, and the
+// number of bits.
 const (
 	specKindShift = 11
 	specImmediate = 1 << 13
@@ -112,7 +113,7 @@ func (s LearnSpec) append(b []byte) []byte {
 	return b
 }
 
-// spec reads a spec; ok is false at the padding that follows the last one.
+// spec reads a spec. At the padding after the last spec, ok is false.
 func (r *reader) spec() (s LearnSpec, ok bool) {
 	head := r.u16()
 	if head == 0 {

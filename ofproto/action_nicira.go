@@ -19,11 +19,11 @@ type Load struct {
 	Dst   Subfield
 }
 
-// Resubmit looks the packet up in another table, carries out what that table
-// does, and then continues with the next action.
+// Resubmit looks the packet up in another table, carries out the actions of that table, and
+// then continues with the next action.
 type Resubmit struct {
 	Port  PortNo  // ingress port for the lookup; [PortInPort] for no change
-	Table TableID // or [AllTables] for the current one
+	Table TableID // or [AllTables] for the current table
 	CT    bool    // look up the connection's original addresses and ports
 }
 
@@ -48,8 +48,8 @@ type DecTTLTo struct{ Controllers IDs }
 // PopQueue undoes [SetQueue].
 type PopQueue struct{}
 
-// A Note does nothing and holds arbitrary bytes. It is padded with zeros to a
-// length that is 6 more than a multiple of 8.
+// A Note has no effect and holds arbitrary bytes. It is padded with zeros to a length that is
+// 6 more than a multiple of 8.
 type Note struct{ Data string }
 
 // A Conjunction makes the flow a member of one clause. A packet that matches a
@@ -66,7 +66,7 @@ type Push struct{ Src Subfield }
 // Pop takes the value of a field from the stack.
 type Pop struct{ Dst Subfield }
 
-// Exit ends the actions, also those of the tables that resubmitted here.
+// Exit ends the actions, including the actions of the tables that resubmitted to this one.
 type Exit struct{}
 
 // CheckLarger sets a bit if the packet, with its Ethernet header, is longer
@@ -76,10 +76,10 @@ type CheckLarger struct {
 	Dst Subfield // one bit
 }
 
-// FinTimeout changes the flow's timeouts when it sees a TCP FIN or RST.
+// FinTimeout changes the flow's timeouts when the flow matches a TCP FIN or RST.
 type FinTimeout struct{ Idle, Hard uint16 } // seconds; 0 for no change
 
-// IDs is a list of 16-bit numbers. It is comparable; the zero value is empty.
+// IDs is a list of 16-bit numbers. It is comparable. The zero value is empty.
 type IDs struct{ wire string }
 
 // IDsOf returns the list of ids.
@@ -169,8 +169,7 @@ func (a DecTTLTo) String() string {
 func (PopQueue) String() string { return "pop_queue" }
 func (a Note) String() string   { return "note:" + dotted(a.Data) }
 
-// dotted formats bytes as ovs-ofctl does: two hexadecimal digits each, separated
-// by dots.
+// dotted formats bytes like ovs-ofctl, as two hexadecimal digits each, separated by dots.
 func dotted(s string) string {
 	var b strings.Builder
 	for i := range len(s) {

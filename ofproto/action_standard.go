@@ -11,7 +11,7 @@ type Output struct {
 	MaxLen uint16 // bytes to send to [PortController]; 0 for other ports
 }
 
-// A GroupID numbers a group.
+// A GroupID is the number of a group.
 type GroupID uint32
 
 // ToGroup sends the packet to a group.
@@ -141,8 +141,8 @@ func (a SetQueue) appendAction(b []byte) []byte {
 	return binary.BigEndian.AppendUint32(append(b, 0, actSetQueue, 0, 8), a.ID)
 }
 
-// decodeStandard decodes the part of a standard action after its header; it
-// returns nil for an unknown action.
+// decodeStandard decodes the part of a standard action after its header. It returns nil for an
+// unknown action.
 func decodeStandard(typ uint16, r *reader) Action {
 	if typ == actSetField {
 		return decodeSetField(r)
@@ -175,8 +175,8 @@ func decodeStandard(typ uint16, r *reader) Action {
 	return nil
 }
 
-// decodeSetField decodes OFPAT_SET_FIELD, which has no mask. A field that is
-// missing in the table of fields is kept as a raw field.
+// decodeSetField decodes OFPAT_SET_FIELD, which has no mask. A field that is not in the table
+// of fields is kept as a raw field.
 func decodeSetField(r *reader) Action {
 	if len(r.s) < 4 {
 		return nil

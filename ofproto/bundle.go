@@ -18,8 +18,8 @@ type Experimenter struct {
 	Body     string
 }
 
-// BundleOp is the operation of a [BundleControl] (onf_bundle_ctrl_type). Requests
-// are even; the reply to a request is one more.
+// BundleOp is the operation of a [BundleControl] (onf_bundle_ctrl_type). Requests have even
+// numbers. The number of the reply is one more than the number of the request.
 type BundleOp uint16
 
 // The requests.
@@ -38,8 +38,8 @@ func (op BundleOp) String() string {
 	return fmt.Sprintf("operation %d", uint16(op))
 }
 
-// A BundleControl is a request to open, close, commit or discard a bundle, or the
-// reply to one.
+// A BundleControl is a request to open, close, commit or discard a bundle, or the reply to
+// such a request.
 type BundleControl struct {
 	ID    uint32 // chosen by the controller
 	Op    BundleOp
@@ -49,8 +49,8 @@ type BundleControl struct {
 // BundleFlags are onf_bundle_flags.
 type BundleFlags uint16
 
-// The flags: apply all messages of the bundle or none; apply them in the order in
-// which they were added.
+// With BundleAtomic, the switch applies all messages of the bundle or none. With
+// BundleOrdered, it applies them in the order in which they were added.
 const (
 	BundleAtomic  BundleFlags = 1
 	BundleOrdered BundleFlags = 2

@@ -5,9 +5,9 @@ import "encoding/binary"
 // GetConfigRequest requests the [SwitchConfig] (OFPT_GET_CONFIG_REQUEST).
 type GetConfigRequest struct{}
 
-// A SwitchConfig configures how a switch handles fragments and how much of a
-// packet it sends to the controller (OFPT_GET_CONFIG_REPLY, OFPT_SET_CONFIG,
-// OpenFlow 1.3.5 §7.3.2).
+// A SwitchConfig configures the handling of fragments, and the number of bytes of a packet
+// that the switch sends to the controller (OFPT_GET_CONFIG_REPLY, OFPT_SET_CONFIG, OpenFlow
+// 1.3.5 §7.3.2).
 type SwitchConfig struct {
 	Flags       uint16 // ofp_config_flags
 	MissSendLen uint16 // bytes
@@ -76,8 +76,8 @@ type RoleReply struct {
 // 1.3 (ONF extension 191; OVS ofp-msgs.h).
 const onfRoleStatus = 1911
 
-// RoleStatus returns the role that m reports; ok is false if m is not a role
-// status. A switch sends one unasked when another controller becomes master.
+// RoleStatus returns the role that m reports. If m is not a role status, ok is false. A switch
+// sends a role status without a request when another controller becomes master.
 func (m Experimenter) RoleStatus() (role Role, ok bool) {
 	if m.ID != onfID || m.Type != onfRoleStatus || len(m.Body) < 16 {
 		return RoleNoChange, false
@@ -101,8 +101,8 @@ func decodeRole(b []byte) (RoleReply, error) {
 	return m, err
 }
 
-// An AsyncConfig selects the messages that a switch sends unasked, each by a
-// bitmap of reasons. The first bitmap is for the master and equal roles, the
+// An AsyncConfig selects the messages that a switch sends without a request. Each kind of
+// message has two bitmaps of reasons. The first bitmap is for the master and equal roles, the
 // second for the slave role (OFPT_GET_ASYNC_REPLY, OpenFlow 1.3.5 §7.3.10).
 type AsyncConfig struct {
 	PacketIn    [2]uint32 // 1 << PacketInReason

@@ -5,13 +5,12 @@ import (
 	"fmt"
 )
 
-// An ErrorCode is the type (high 16 bits) and code (low 16 bits) of an
-// OFPT_ERROR message (OpenFlow 1.3.5 §7.4.4). It is itself an error, so that
-// errors.Is(err, ofproto.ErrTableFull) works on anything that wraps it. The
-// codes of experimenters have type 0xffff.
+// An ErrorCode is the type (high 16 bits) and code (low 16 bits) of an OFPT_ERROR message
+// (OpenFlow 1.3.5 §7.4.4). It is itself an error, so that errors.Is(err, ofproto.ErrTableFull)
+// works on errors that wrap it. The codes of experimenters have type 0xffff.
 type ErrorCode uint32
 
-// Codes that callers compare with.
+// These codes are used in comparisons.
 const (
 	ErrHelloIncompatible ErrorCode = 0                 // OFPHFC_INCOMPATIBLE
 	ErrHelloPermission   ErrorCode = 1                 // OFPHFC_EPERM

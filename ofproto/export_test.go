@@ -14,8 +14,8 @@ func DecodeMatch(b []byte) (Match, error) {
 // AllErrorCodes returns the codes that have a name.
 func AllErrorCodes() []ErrorCode { return slices.Sorted(maps.Keys(errorMeanings)) }
 
-// EveryField returns matches for each field that Open vSwitch supports, with its
-// prerequisites: exact and, if the field allows it, masked.
+// EveryField returns matches for each field that Open vSwitch supports, with the field's
+// prerequisites. The matches are exact and, if the field allows it, masked.
 func EveryField() (ms []Match) {
 	for id := FieldRaw + 1; id < numFields; id++ {
 		if id == FieldInPhyPort || id == FieldPBBISID || id == FieldIPv6ExtHdr || id == FieldRecircID || id == FieldIPTOS || id == FieldInPort16 {
@@ -91,7 +91,7 @@ func Needed(id FieldID) (fs []Field) {
 		need := fields[last].needs[0].asField()
 		fs, last = append(fs, need), need.id
 	}
-	// If an IP protocol allows both IPv4 and IPv6, IPv4 is used; ICMPv6 needs IPv6.
+	// If an IP protocol allows both IPv4 and IPv6, IPv4 is used. ICMPv6 needs IPv6.
 	if i := slices.Index(fs, IPProto(ipICMPv6)); i >= 0 {
 		fs[i+1] = IPv6()
 	}

@@ -5,16 +5,16 @@ import (
 	"net/netip"
 )
 
-// A Field is one header field with a value and a mask, used to match
-// ([MatchOf]) and, without a mask, to rewrite ([SetField]). Bits that are zero
-// in the mask are wildcards; the zero Field matches anything.
+// A Field is one header field with a value and a mask. It is used to match ([MatchOf]) and,
+// without a mask, to rewrite ([SetField]). Bits that are zero in the mask are wildcards. The
+// zero Field matches every packet.
 //
 // Field is a comparable value. Its value is in network byte order, left aligned
 // and ANDed with the mask.
 type Field struct {
 	id        FieldID
 	val, mask [16]byte
-	raw       string // the OXM TLV of a field that the table of fields lacks
+	raw       string // the OXM TLV of a field that is not in the table of fields
 }
 
 // InPort matches the ingress port.
@@ -96,12 +96,12 @@ func IPv6Label(label uint32) Field { return exact(FieldIPv6Label, be32(label)) }
 // NotFragmented matches IP packets that are not fragments.
 func NotFragmented() Field { return exact(FieldIPFrag, []byte{0}) }
 
-// TransportSrc matches the source port of an IP protocol: TCP, UDP or SCTP.
+// TransportSrc matches the source port of TCP, UDP or SCTP.
 func TransportSrc(proto uint8, port uint16) Field {
 	return exact(map[uint8]FieldID{ipTCP: FieldTCPSrc, ipUDP: FieldUDPSrc, ipSCTP: FieldSCTPSrc}[proto], be16(port))
 }
 
-// TransportDst matches the destination port of an IP protocol: TCP, UDP or SCTP.
+// TransportDst matches the destination port of TCP, UDP or SCTP.
 func TransportDst(proto uint8, port uint16) Field {
 	return exact(map[uint8]FieldID{ipTCP: FieldTCPDst, ipUDP: FieldUDPDst, ipSCTP: FieldSCTPDst}[proto], be16(port))
 }
@@ -121,8 +121,8 @@ func ICMPv6Code(n uint8) Field { return exact(FieldICMPv6Code, []byte{n}) }
 // NDTarget matches the target address of a neighbour discovery message.
 func NDTarget(a netip.Addr) Field { return prefix(FieldNDTarget, netip.PrefixFrom(a, 128)) }
 
-// NDOptionsType matches the type of the first option with a MAC address in a
-// neighbour discovery message; 0 matches messages without such an option.
+// NDOptionsType matches the type of the first option with a MAC address in a neighbour
+// discovery message. 0 matches messages without such an option.
 func NDOptionsType(n uint8) Field { return exact(FieldNDOptionsType, []byte{n}) }
 
 // NDReserved matches the reserved bits of a neighbour solicitation, which hold the
@@ -132,8 +132,8 @@ func NDReserved(bits uint32) Field { return exact(FieldNDReserved, be32(bits)) }
 // NDTargetMAC matches the target's MAC address in a neighbour advertisement.
 func NDTargetMAC(m MAC) Field { return exact(FieldNDTLL, m[:]) }
 
-// NDSourceMAC matches the sender's MAC address in a neighbour solicitation; zero
-// matches solicitations without one.
+// NDSourceMAC matches the sender's MAC address in a neighbour solicitation. The zero address
+// matches solicitations without a sender's MAC address.
 func NDSourceMAC(m MAC) Field { return exact(FieldNDSLL, m[:]) }
 
 // NDSourceMACBits matches the bits selected by mask of the sender's MAC address in
@@ -257,8 +257,8 @@ func (fi *fieldInfo) appendHeader(b []byte, hdr uint32) []byte {
 	return b
 }
 
-// decodeOXM decodes the OXM TLV o. A field that the table of fields lacks, or that
-// has another length there, is kept raw.
+// decodeOXM decodes the OXM TLV o. A field that is not in the table of fields, or that has
+// another length there, is kept raw.
 func decodeOXM[B []byte | string](o B) Field {
 	id, hdr := fieldAt(o)
 	if id == FieldRaw {
@@ -283,5 +283,5 @@ func decodeOXM[B []byte | string](o B) Field {
 	return f
 }
 
-// ID returns the field's ID, [FieldRaw] if the table of fields lacks it.
+// ID returns the field's ID, or [FieldRaw] if the field is not in the table of fields.
 func (f Field) ID() FieldID { return f.id }

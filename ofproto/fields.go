@@ -5,11 +5,11 @@ import "fmt"
 // A FieldID identifies a header field, a register or a metadata field.
 type FieldID uint8
 
-// The fields, in canonical order: the order in which Open vSwitch sends the fields
-// of a match in OpenFlow 1.3 (OVS lib/nx-match.c, nx_put_raw). A field comes
-// after every field that it depends on, as Open vSwitch requires.
+// The fields are in canonical order, in which Open vSwitch sends the fields of a match in
+// OpenFlow 1.3 (OVS lib/nx-match.c, nx_put_raw). A field comes after every field that it
+// depends on, as Open vSwitch requires.
 const (
-	// FieldRaw is a field that this table lacks; its TLV is kept unchanged.
+	// FieldRaw is a field that is not in this table. Its TLV is kept unchanged.
 	FieldRaw FieldID = iota
 
 	FieldRecircID
@@ -76,8 +76,8 @@ const (
 	FieldReg0
 )
 
-// Sixteen 32-bit registers; eight 64-bit and four 128-bit registers that overlay
-// them; and the remaining fields.
+// There are sixteen 32-bit registers, and eight 64-bit and four 128-bit registers that overlay
+// them. The remaining fields follow.
 const (
 	FieldReg15  = FieldReg0 + 15
 	FieldXReg0  = FieldReg15 + 1
@@ -161,14 +161,14 @@ type fieldInfo struct {
 	width  int    // bytes on the wire
 	bits   int    // significant low-order bits; 0 means all of width
 	sub    int    // bits that actions can access; 0 means bits
-	alt    uint32 // class<<16 | num<<9 of an equivalent second header; 0 for none
+	alt    uint32 // class<<16 | num<<9 of an equivalent second header; 0 if there is none
 	format format
-	needs  []need // prerequisites, of which one must hold; empty for none
+	needs  []need // prerequisites, one of which must hold; empty if there are none
 	noMask bool   // cannot be matched with a mask
 	alias  bool   // replaced by other fields in a canonical match
 
 	exact  uint32 // header of an exact match or of set_field, with its length
-	action uint32 // header in Nicira actions, with its length: the NXM header if the field has one
+	action uint32 // header in Nicira actions, with its length; it is the NXM header if the field has one
 }
 
 // A need is the exact value that a prerequisite field must have.
@@ -333,8 +333,8 @@ var fieldByClass = func() (t struct{ oxm, oxm1, nxm0, nxm1, eric [128]FieldID })
 	return t
 }()
 
-// fieldOf returns the field with an OXM header, FieldRaw if the table lacks it. It
-// ignores the header's mask bit and length.
+// fieldOf returns the field with an OXM header, or FieldRaw if the field is not in the table.
+// It ignores the header's mask bit and length.
 func fieldOf(hdr uint32) FieldID {
 	num := hdr >> 9 & 0x7f
 	switch hdr >> 16 {

@@ -19,7 +19,7 @@ func (f Field) String() string {
 	switch {
 	case f.id == FieldVLANVID && f.isExact() && f.val[0]&(vlanPresent>>8) != 0:
 		return "dl_vlan=" + strconv.Itoa(int(binary.BigEndian.Uint16(f.val[:])&^vlanPresent))
-	case f.id == FieldVLANVID: // dl_vlan can express neither a mask nor an untagged packet
+	case f.id == FieldVLANVID: // dl_vlan cannot express a mask or an untagged packet
 		return fmt.Sprintf("vlan_tci=0x%04x/0x%04x", binary.BigEndian.Uint16(f.val[:]), binary.BigEndian.Uint16(f.mask[:])&0x1fff)
 	case fi.format == frag:
 		return fi.name + "=" + fragWord(f.val[0], f.mask[0])
@@ -70,8 +70,8 @@ func flagWords(names []string, val, mask uint32) string {
 	return b.String()
 }
 
-// fragWords are the words for values and masks of ip_frag (bit 0: is a
-// fragment, bit 1: is not the first one).
+// fragWords are the words for values and masks of ip_frag. Bit 0 means that the packet is a
+// fragment, and bit 1 that it is not the first one.
 var fragWords = []struct {
 	word      string
 	val, mask uint8
@@ -88,7 +88,7 @@ func fragWord(val, mask uint8) string {
 	return fmt.Sprintf("%#x/%#x", val, mask)
 }
 
-// prefixLen returns the number of leading ones; ok is false if a one follows a zero.
+// prefixLen returns the number of leading ones. If a one follows a zero, ok is false.
 func prefixLen(mask []byte) (int, bool) {
 	n, zeros := 0, false
 	for _, b := range mask {

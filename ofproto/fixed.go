@@ -5,14 +5,14 @@ import (
 	"encoding/binary"
 )
 
-// Messages of fixed layout that are rarely sent are structs whose fields, with
-// blank fields for padding, are the bytes on the wire.
+// Messages of fixed layout that are rarely sent are structs. Their fields, with blank fields
+// for padding, are the bytes on the wire.
 
-// appendFixed appends the fields of v, a struct or a pointer to one.
+// appendFixed appends the fields of v, which is a struct or a pointer to a struct.
 func appendFixed(b []byte, v any) []byte {
 	b, err := binary.Append(b, binary.BigEndian, v)
 	if err != nil {
-		panic("ofproto: " + err.Error()) // v has no fixed layout: a bug in this package
+		panic("ofproto: " + err.Error()) // v has no fixed layout, which is a bug in this package
 	}
 	return b
 }
@@ -33,7 +33,7 @@ func text(b []byte) string {
 	return string(s)
 }
 
-// appendText appends s, truncated or padded to n bytes; the last byte is NUL.
+// appendText appends s, truncated or padded to n bytes. The last byte is NUL.
 func appendText(b []byte, s string, n int) []byte {
 	s = s[:min(len(s), n-1)]
 	b = append(b, s...)

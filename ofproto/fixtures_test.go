@@ -44,8 +44,8 @@ func fixtures(t testing.TB) map[string][]byte {
 	return out
 }
 
-// Every kind of message that Open vSwitch has sent is decoded to its own type, and
-// encoded to the same bytes again.
+// Every kind of message that Open vSwitch has sent is decoded to its own type. Encoding gives
+// the same bytes again.
 func TestFixtures(t *testing.T) {
 	if *record {
 		recordFixtures(t)
@@ -80,9 +80,8 @@ func TestFixtures(t *testing.T) {
 	}
 }
 
-// reordered are messages that Open vSwitch does not encode canonically: their port
-// descriptions have features that we do not keep, or their properties are in another
-// order.
+// reordered are messages that Open vSwitch does not encode canonically. Either their port
+// descriptions have features that we do not keep, or their properties are in another order.
 var reordered = map[string]bool{"port description": true, "port status": true, "packet-in 2": true}
 
 // fixtureNames are the messages that a switch sends, in recording order.
@@ -211,7 +210,7 @@ func recordFixtures(t *testing.T) {
 	r.next("packet-in 2", 4)
 	var kept strings.Builder
 	for line := range strings.Lines(r.out.String()) {
-		if !strings.HasPrefix(line, ":") { // barriers, which were only waited for
+		if !strings.HasPrefix(line, ":") { // not a barrier reply, which is not recorded here
 			kept.WriteString(line)
 		}
 	}
@@ -220,8 +219,8 @@ func recordFixtures(t *testing.T) {
 	}
 }
 
-// FuzzDecode feeds the decoder of messages and the parsers of its results. No input makes
-// it allocate more than a small multiple of its length.
+// FuzzDecode passes random input to the decoder of messages, and its results to the parsers.
+// The allocated memory must be at most a small multiple of the input's length.
 func FuzzDecode(f *testing.F) {
 	for _, wire := range fixtures(f) {
 		f.Add(wire)

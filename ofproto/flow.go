@@ -6,26 +6,25 @@ import (
 	"strings"
 )
 
-// TableID numbers a flow table; packets start in table 0.
+// TableID is the number of a flow table. Packets start in table 0.
 type TableID uint8
 
 // AllTables means all tables in a delete or a statistics request.
 const AllTables TableID = 0xff
 
-// A Cookie tags a flow. Switches store it and report it back but never
-// interpret it.
+// A Cookie marks a flow. Switches store it and report it back but never interpret it.
 type Cookie uint64
 
-// A FlowKey identifies a flow: a switch holds at most one flow per key, and
-// adding another replaces it (OpenFlow 1.3.5 §6.4).
+// A FlowKey identifies a flow. A switch holds at most one flow with each key, and adding
+// another flow replaces it (OpenFlow 1.3.5 §6.4).
 type FlowKey struct {
 	Table    TableID
 	Priority uint16
 	Match    Match
 }
 
-// A Flow is one flow-table entry without its counters. Two flows that leave a
-// switch in the same state are equal with ==.
+// A Flow is one flow-table entry without its counters. Two flows with the same effect in a
+// switch are equal with ==.
 type Flow struct {
 	FlowKey
 	Cookie      Cookie
@@ -95,18 +94,17 @@ func (c FlowCommand) String() string {
 	return fmt.Sprintf("command %d", uint8(c))
 }
 
-// A FlowMod asks a switch to change flows (OFPT_FLOW_MOD). A command that is not
-// strict changes all flows whose match is at least as specific as Flow's.
+// A FlowMod asks a switch to change flows (OFPT_FLOW_MOD). A command that is not strict
+// changes all flows whose match is at least as specific as the match of Flow.
 type FlowMod struct {
 	Command FlowCommand
 	Flow    Flow
 
-	// CookieMask limits modifications and deletions to flows whose cookie equals
-	// Flow's in these bits.
+	// CookieMask limits modifications and deletions to flows whose cookie equals the cookie of
+	// Flow in these bits.
 	CookieMask Cookie
-	// OutPort and OutGroup limit a deletion to flows that output to the port or
-	// refer to the group. 0 means no limit: port 0 is invalid, and a limit to
-	// group 0 cannot be expressed.
+	// OutPort and OutGroup limit a deletion to flows that output to the port or refer to the
+	// group. 0 means no limit. Port 0 is invalid, and a limit to group 0 cannot be expressed.
 	OutPort  PortNo
 	OutGroup GroupID
 }
@@ -124,9 +122,8 @@ func (m *FlowMod) wireLen() int {
 	return n
 }
 
-// Append appends the OFPT_FLOW_MOD message with the given transaction ID to b
-// (OpenFlow 1.3.5 §7.3.4.1). It does not allocate if b has enough capacity.
-// Deletes carry no instructions.
+// Append appends the OFPT_FLOW_MOD message with the given transaction ID to b (OpenFlow 1.3.5
+// §7.3.4.1). It does not allocate if b has enough capacity. Deletions have no instructions.
 func (m FlowMod) Append(b []byte, xid uint32) []byte {
 	be := binary.BigEndian
 	n := m.wireLen()
@@ -150,8 +147,8 @@ func (m FlowMod) Append(b []byte, xid uint32) []byte {
 	return b
 }
 
-// orAny maps 0 to OFPP_ANY (the same number as OFPG_ANY) and OFPP_ANY to 0; it
-// returns any other n unchanged.
+// orAny maps 0 to OFPP_ANY (the same number as OFPG_ANY) and OFPP_ANY to 0. It returns any
+// other n unchanged.
 func orAny(n uint32) uint32 {
 	switch n {
 	case 0:
@@ -162,8 +159,8 @@ func orAny(n uint32) uint32 {
 	return n
 }
 
-// decodeFlowMod returns a [Raw] for a flow-mod that a [FlowMod] cannot express:
-// one for a buffered packet, or limited to port or group 0.
+// decodeFlowMod returns a [Raw] for a flow-mod that a [FlowMod] cannot express, because it is
+// for a buffered packet, or is limited to port or group 0.
 func decodeFlowMod(b []byte) (Message, error) {
 	const fixed = flowModLen - HeaderLen
 	if len(b) < fixed {

@@ -10,9 +10,9 @@ type FlowFilter struct {
 	Table      TableID // or [AllTables]
 	OutPort    PortNo  // only flows that output to this port; [PortAny] for all
 	OutGroup   GroupID // only flows that refer to this group; [GroupAny] for all
-	Cookie     Cookie  // only flows whose cookie equals this one in the bits of CookieMask
+	Cookie     Cookie  // only flows whose cookie equals Cookie in the bits of CookieMask
 	CookieMask Cookie
-	Match      Match // only flows whose match is at least as specific
+	Match      Match // only flows whose match is at least as specific as this one
 }
 
 // AllFlows selects every flow.
@@ -20,13 +20,13 @@ func AllFlows() FlowFilter {
 	return FlowFilter{Table: AllTables, OutPort: PortAny, OutGroup: GroupAny}
 }
 
-// A FlowStatsRequest requests flows with their counters, a [FlowStatsReply].
+// A FlowStatsRequest requests flows with their counters. The reply is a [FlowStatsReply].
 type FlowStatsRequest FlowFilter
 
-// FlowStatsReply is flows with their counters.
+// FlowStatsReply has flows with their counters.
 type FlowStatsReply []FlowStats
 
-// An AggregateRequest requests the sums of flow counters, an [Aggregate].
+// An AggregateRequest requests the sums of flow counters. The reply is an [Aggregate].
 type AggregateRequest FlowFilter
 
 // An Aggregate has the sums of flow counters.

@@ -9,14 +9,14 @@ import (
 	. "github.com/ofdvr/ofdvr/ofproto"
 )
 
-// FuzzDecodeActions feeds the decoder of instructions and actions. What it decodes must
-// encode to the input or to a canonical form that has the same values.
+// FuzzDecodeActions passes random input to the decoder of instructions and actions. Encoding
+// the result must give the input, or a canonical form with the same values.
 func FuzzDecodeActions(f *testing.F) {
 	for _, fl := range everyFlow() {
 		f.Add([]byte(InstructionsWire(fl.Do)))
 	}
-	// Equivalents of our own encodings: OXM headers, NXAST_RESUBMIT, padding of learn, and
-	// instructions in another order.
+	// These inputs are equivalent to our own encodings. They have OXM headers, NXAST_RESUBMIT,
+	// padding of learn, and instructions in another order.
 	f.Add([]byte("\x00\x04\x00\x20\x00\x00\x00\x00\xff\xff\x00\x18\x00\x00\x23\x20\x00\x06\x00\x30\x00\x00\x00\x00\x80\x00\x08\x06\x80\x00\x06\x06"))
 	f.Add([]byte("\x00\x04\x00\x18\x00\x00\x00\x00\xff\xff\x00\x10\x00\x00\x23\x20\x00\x01\x00\x05\x00\x00\x00\x00"))
 	f.Add([]byte("\x00\x01\x00\x08\x05\x00\x00\x00\x00\x05\x00\x08\x00\x00\x00\x00"))
@@ -43,7 +43,7 @@ func FuzzDecodeActions(f *testing.F) {
 	})
 }
 
-// FuzzDecodeFlow feeds the decoder of flow statistics, including matches.
+// FuzzDecodeFlow passes random input to the decoder of flow statistics, including matches.
 func FuzzDecodeFlow(f *testing.F) {
 	for _, fl := range everyFlow() {
 		f.Add(flowsReply(FlowStats{Flow: fl}).Append(nil, 1)[16:])
@@ -64,8 +64,8 @@ func FuzzDecodeFlow(f *testing.F) {
 	})
 }
 
-// FuzzParseFlow feeds the parser. A parsed flow must print to text that parses to the same
-// value, and must encode and decode to the same value.
+// FuzzParseFlow passes random text to the parser. A parsed flow must be printed as text that
+// parses to the same value. Encoding and decoding must give the same value too.
 func FuzzParseFlow(f *testing.F) {
 	for _, fl := range everyFlow() {
 		f.Add(fl.String())
@@ -95,7 +95,7 @@ func FuzzParseFlow(f *testing.F) {
 
 // Decoding allocates at most a small multiple of the length of its input.
 func TestDecodeMemory(t *testing.T) {
-	// The worst known input: headers that must be replaced, nested as deeply as possible.
+	// The worst known input has headers that must be replaced, nested as deeply as possible.
 	deep := ""
 	for range 16 {
 		n := len(deep) + 16

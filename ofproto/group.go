@@ -37,8 +37,8 @@ func modCommand(c uint16) string {
 // GroupType is an ofp_group_type.
 type GroupType uint8
 
-// The types: carry out all buckets, one selected bucket, the only bucket, or the
-// first live bucket.
+// The types carry out, in this order, all buckets, one selected bucket, the only bucket, and
+// the first live bucket.
 const (
 	GroupTypeAll GroupType = iota
 	GroupTypeSelect
@@ -68,9 +68,8 @@ type GroupEntry struct {
 	Buckets []Bucket
 }
 
-// Equal reports whether g and h have the same effect in a switch. Entries that
-// share their buckets compare in constant time. Open vSwitch reports a group as it
-// was sent.
+// Equal reports whether g and h have the same effect in a switch. Comparing entries that share
+// their buckets takes constant time. Open vSwitch reports a group as it was sent.
 func (g GroupEntry) Equal(h GroupEntry) bool {
 	return g.ID == h.ID && g.Type == h.Type && (same(g.Buckets, h.Buckets) || slices.Equal(g.Buckets, h.Buckets))
 }
@@ -112,8 +111,8 @@ type GroupMod struct {
 	Entry   GroupEntry
 }
 
-// String returns the group's ID, type and number of buckets; it does not list the
-// buckets, of which there may be many.
+// String returns the group's ID, type and number of buckets. It does not list the buckets,
+// because there may be many.
 func (m GroupMod) String() string {
 	if m.Command == GroupDelete {
 		return fmt.Sprintf("delete group_id=%d", m.Entry.ID)
@@ -123,8 +122,8 @@ func (m GroupMod) String() string {
 
 const bucketLen = 16 // before the actions
 
-// Append implements [Message]. Deletes carry no buckets, because Open vSwitch
-// refuses deletes with buckets.
+// Append implements [Message]. Deletions have no buckets, because Open vSwitch refuses
+// deletions with buckets.
 func (m GroupMod) Append(b []byte, xid uint32) []byte {
 	start := len(b)
 	if m.Command == GroupDelete {

@@ -9,16 +9,16 @@ import (
 // A Hello opens a connection and lists the versions of the protocol that its
 // sender supports (OFPT_HELLO, OpenFlow 1.3.5 §7.5.1).
 type Hello struct {
-	Version uint8  // in the header: the highest supported version
-	Bitmap  uint32 // bit n: version n; 0 if the sender sent no bitmap
+	Version uint8  // version in the header, the highest supported version
+	Bitmap  uint32 // bit n means version n; 0 if the sender sent no bitmap
 }
 
 // Hello13 returns the Hello that offers OpenFlow 1.3 and nothing else.
 func Hello13() Hello { return Hello{Version: version13, Bitmap: 1 << version13} }
 
-// Speaks13 reports whether a peer that sent m negotiates OpenFlow 1.3 with one
-// that offers only that version (§6.3.1: by the bitmaps if both sent one,
-// otherwise the smaller version).
+// Speaks13 reports whether the result of the negotiation is OpenFlow 1.3, if one peer sent m
+// and the other offers only OpenFlow 1.3. If both sent a bitmap, the bitmaps decide, otherwise
+// the smaller version (§6.3.1).
 func (m Hello) Speaks13() bool {
 	if m.Bitmap != 0 {
 		return m.Bitmap&(1<<version13) != 0

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// An Instruction is a part of what a flow does with its packets (OpenFlow 1.3.5
-// §7.2.4). The set of implementations is closed and every one is comparable.
+// An Instruction is a part of a flow's effect on its packets (OpenFlow 1.3.5 §7.2.4). Only
+// this package implements it, and every implementation is comparable.
 type Instruction interface {
 	fmt.Stringer // ovs-ofctl syntax
 	appendInstruction(b []byte) []byte
@@ -35,9 +35,8 @@ type WriteMetadata struct{ Value, Mask uint64 }
 // Goto continues in a later table.
 type Goto struct{ Table TableID }
 
-// RawInstruction is an instruction that this package does not decode, or that is
-// encoded in a form that it does not produce. It is kept unchanged, with its header
-// and padding.
+// RawInstruction is an instruction that this package does not decode, or whose encoding this
+// package would not produce. It is kept unchanged, with its header and padding.
 type RawInstruction struct{ Wire string }
 
 // Instruction types (ofp_instruction_type).
@@ -50,8 +49,8 @@ const (
 	insMeter         = 6
 )
 
-// order returns the position of an instruction type in a list: the order in which
-// Open vSwitch sends instructions and in which they are carried out.
+// order returns the position of an instruction type in a list. Open vSwitch sends instructions
+// in that order, and switches carry them out in that order.
 func order(typ uint16) int {
 	switch typ {
 	case insMeter:
@@ -111,12 +110,12 @@ func (in Goto) appendInstruction(b []byte) []byte {
 
 func (in RawInstruction) appendInstruction(b []byte) []byte { return append(b, in.Wire...) }
 
-// Instructions is a list of instructions in wire encoding. It is comparable; the
-// zero value drops the packet.
+// Instructions is a list of instructions in wire encoding. It is comparable. The zero value
+// drops the packet.
 type Instructions struct{ wire string }
 
-// Do returns the list of the given instructions, each kind at most once, in the
-// order in which they are carried out: meter, apply, clear, write, metadata, goto.
+// Do returns the list of the given instructions, which must have each kind at most once. They
+// are in the order in which they are carried out: meter, apply, clear, write, metadata, goto.
 // Like Open vSwitch, it leaves out [Apply] and [Write] without actions.
 func Do(ins ...Instruction) Instructions {
 	var parts []string
@@ -169,9 +168,9 @@ func (ins Instructions) All() iter.Seq[Instruction] {
 	}
 }
 
-// Refs returns the groups and meters that the instructions refer to. A switch
-// refuses a flow that refers to a missing group or meter, and deletes the flow
-// with the group or meter.
+// Refs returns the groups and meters that the instructions refer to. A switch refuses a flow
+// that refers to a missing group or meter. When the group or meter is deleted, the switch
+// deletes the flow too.
 func (ins Instructions) Refs() (groups []GroupID, meters []MeterID) {
 	for in := range ins.All() {
 		switch in := in.(type) {
@@ -198,7 +197,7 @@ func (as Actions) appendGroups(groups []GroupID) []GroupID {
 	return groups
 }
 
-// String returns the instructions in ovs-ofctl syntax, "drop" for an empty list.
+// String returns the instructions in ovs-ofctl syntax, or "drop" for an empty list.
 func (ins Instructions) String() string {
 	var parts []string
 	for in := range ins.All() {

@@ -23,7 +23,7 @@ import (
 	. "github.com/ofdvr/ofdvr/ofproto"
 )
 
-// A difference is the reason why libOpenflow's encoding differs from ours.
+// A difference is the reason that libOpenflow's encoding differs from our encoding.
 type difference struct {
 	why string
 
@@ -85,9 +85,9 @@ const (
 	natPort  = "ct(commit,nat(src=10.0.0.1:100))"
 )
 
-// libOpenflow is an independent encoder. Everything that both it and this package can
-// encode gives the same bytes, except the entries in the table of differences, which must
-// really differ.
+// libOpenflow is an independent encoder. It and this package encode every common value to the
+// same bytes, except the entries in the table of differences. These entries must really
+// differ.
 func TestEncodingEqualsLibOpenflow(t *testing.T) {
 	all := map[string]same{}
 	for _, list := range [][]same{libMatches(), libActions(), libInstructions(), libMessages(), libReplies()} {
@@ -135,7 +135,8 @@ func printed(wire []byte) string {
 	return string(out)
 }
 
-// marshalled returns libOpenflow's encoding of m, with transaction ID 0; nil if it panics.
+// marshalled returns libOpenflow's encoding of m, with transaction ID 0, or nil if libOpenflow
+// panics.
 func marshalled(m util.Message) (b []byte) {
 	defer func() {
 		if recover() != nil {
@@ -150,7 +151,7 @@ func marshalled(m util.Message) (b []byte) {
 	return b
 }
 
-// notCompared are the constructors of libOpenflow that are not compared, and why.
+// notCompared has the constructors of libOpenflow that are not compared, with the reasons.
 var notCompared = map[string]string{
 	"NewActsetOutputField":          "a field that we keep raw",
 	"NewTunMetadataField":           "a field that we keep raw",

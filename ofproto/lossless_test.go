@@ -9,10 +9,10 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// A decoded message encodes to the bytes that it was decoded from, even if fields that Open
+// If a decoded message is encoded again, the bytes are the same, even if fields that Open
 // vSwitch leaves 0 are set.
 func TestDecodingIsLossless(t *testing.T) {
-	// An ofp_port whose features and speeds all differ, and whose name has 16 bytes.
+	// In this ofp_port all features and speeds differ, and the name has 16 bytes.
 	const port = "00000003 00000000 020000000101 0000 70722d626c75652d3031323334353637 00000024 00000004 00000001 00000002 00000004 00000008 000186a0 000f4240"
 	for name, text := range map[string]string{
 		"port status":               "040c 0050 00000001 02 00000000000000 " + port,

@@ -11,8 +11,8 @@ func (m MAC) String() string {
 	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
 }
 
-// IsMulticast reports whether m is a group address (IEEE 802-2014 §8.2.2); the
-// broadcast address is one.
+// IsMulticast reports whether m is a group address (IEEE 802-2014 §8.2.2). The broadcast
+// address is a group address too.
 func (m MAC) IsMulticast() bool { return m[0]&1 != 0 }
 
 // ParseMAC parses six octets of two hexadecimal digits each, separated by
@@ -31,7 +31,7 @@ func ParseMAC(s string) (MAC, error) {
 	return m, nil
 }
 
-// hexDigit returns the value of a hexadecimal digit, 255 for any other c.
+// hexDigit returns the value of a hexadecimal digit, or 255 for any other c.
 func hexDigit(c byte) byte {
 	switch {
 	case '0' <= c && c <= '9':

@@ -10,10 +10,9 @@ import (
 	"strings"
 )
 
-// A Match selects packets. It is an immutable, comparable value, usable with
-// == and as a map key, because it is stored in its canonical encoding:
-// fields in a fixed order, without wildcards and without masks of all ones. The
-// zero Match matches every packet.
+// A Match selects packets. It is stored in its canonical encoding, with fields in a fixed
+// order, without wildcards and without masks of all ones. Therefore it is an immutable,
+// comparable value, usable with == and as a map key. The zero Match matches every packet.
 type Match struct{ oxm string }
 
 // MatchOf returns the conjunction of fields. It never fails; call
@@ -28,11 +27,10 @@ func MatchOf(fs ...Field) Match {
 	return Match{string(b)}
 }
 
-// expand replaces alias fields by the fields of a canonical match, as Open vSwitch
-// does: vlan_tci by vlan_vid and, if it matches the priority of a tagged packet,
-// vlan_pcp; nw_tos by ip_dscp; and wide registers by the narrow ones that they
-// overlay. OpenFlow 1.3 cannot match a part of the priority, so such a vlan_tci
-// stays.
+// expand replaces alias fields by the fields of a canonical match, like Open vSwitch. It
+// replaces vlan_tci by vlan_vid and, if vlan_tci matches the priority of a tagged packet, also
+// by vlan_pcp. It replaces nw_tos by ip_dscp, and wide registers by the narrow registers that
+// they overlay. OpenFlow 1.3 cannot match a part of the priority, so such a vlan_tci stays.
 func expand(fs []Field) []Field {
 	out := fs[:0:0]
 	for _, f := range fs {
@@ -63,7 +61,7 @@ func expand(fs []Field) []Field {
 	return slices.DeleteFunc(out, Field.wildcard)
 }
 
-// compareFields orders fields by the table of fields; raw fields come last.
+// compareFields orders fields by the table of fields. Raw fields come last.
 func compareFields(a, b Field) int {
 	return cmp.Or(cmp.Compare(a.id-1, b.id-1), strings.Compare(a.raw, b.raw)) // FieldRaw-1 wraps to the largest
 }
@@ -116,8 +114,8 @@ func (n need) asField() Field {
 	return exact(n.field, be16(n.value))
 }
 
-// Overlaps reports whether a packet can match both m and n: the two
-// do not require different values of any bit.
+// Overlaps reports whether a packet can match both m and n, because they do not require
+// different values of any bit.
 func (m Match) Overlaps(n Match) bool {
 	for f := range m.Fields() {
 		for g := range n.Fields() {
@@ -134,8 +132,8 @@ func (m Match) Overlaps(n Match) bool {
 	return true
 }
 
-// protocols are ovs-ofctl's keywords for an EtherType, or for an EtherType and an
-// IP protocol; the most specific comes first.
+// protocols are ovs-ofctl's keywords for an EtherType, or for an EtherType and an IP protocol.
+// The most specific keywords come first.
 var protocols = []struct {
 	name        string
 	etherType   uint16
@@ -161,7 +159,7 @@ var protocols = []struct {
 	{"ip6", etherIPv6, 0, true},
 }
 
-// String returns m in ovs-ofctl syntax; the zero Match is "".
+// String returns m in ovs-ofctl syntax. For the zero Match it returns "".
 func (m Match) String() string {
 	fs := slices.Collect(m.Fields())
 	var parts []string
@@ -182,8 +180,9 @@ func (m Match) String() string {
 // matchLen returns the length of the ofp_match structure of m, padding included.
 func (m Match) wireLen() int { return pad8(4 + len(m.oxm)) }
 
-// append appends the ofp_match structure: header, fields, and padding to a
-// multiple of 8 bytes (OpenFlow 1.3.5 §7.2.3.1; the length excludes padding).
+// append appends the ofp_match structure, which consists of the header, the fields, and
+// padding to a multiple of 8 bytes (OpenFlow 1.3.5 §7.2.3.1). The length in the header
+// excludes the padding.
 func (m Match) append(b []byte) []byte {
 	n := 4 + len(m.oxm)
 	b = append(b, 0, 1, byte(n>>8), byte(n)) // OFPMT_OXM
@@ -196,8 +195,8 @@ var zeros [8]byte
 // pad8 rounds n up to a multiple of 8.
 func pad8(n int) int { return (n + 7) &^ 7 }
 
-// decodeMatch decodes the ofp_match structure at the start of s and returns what
-// follows its padding. m shares memory with s.
+// decodeMatch decodes the ofp_match structure at the start of s, and returns the rest of s
+// after its padding. The match shares memory with s.
 func decodeMatch(s string) (m Match, rest string, err error) {
 	if len(s) < 8 {
 		return Match{}, "", shortError("ofp_match", len(s), 8)
@@ -264,16 +263,16 @@ func sortedMatch(oxm string, n int) Match {
 	return Match{b.String()}
 }
 
-// canonicalTLV returns the field of a TLV, and whether the field is known and the
-// TLV is the encoding that this package produces.
+// canonicalTLV returns the field of a TLV. The second result is true if the field is known and
+// the TLV is the encoding that this package produces.
 func canonicalTLV(s string) (FieldID, bool) {
 	id, hdr := fieldAt(s)
 	fi := &fields[id]
 	return id, id != FieldRaw && !fi.alias && (hdr == fi.exact || fi.canonicalMask(s, hdr))
 }
 
-// canonicalMask reports whether the mask in the TLV s of the field is canonical:
-// neither zero nor all ones, and no bit of the value outside it.
+// canonicalMask reports whether the mask in the TLV s of the field is canonical. A canonical
+// mask is not zero and not all ones, and the value has no bits outside the mask.
 func (fi *fieldInfo) canonicalMask(s string, hdr uint32) bool {
 	if hdr != fi.header()|1<<8|uint32(2*fi.width+fi.expLen()) {
 		return false

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// A MeterID numbers a meter.
+// A MeterID is the number of a meter.
 type MeterID uint32
 
 // Reserved meter numbers (OpenFlow 1.3.5 §7.3.4.4).
@@ -33,8 +33,8 @@ func (c MeterCommand) String() string { return modCommand(uint16(c)) }
 // MeterFlags are ofp_meter_flags.
 type MeterFlags uint16
 
-// The flags: rates in kbit/s, rates in packets/s, bursts are given, and counters
-// are kept.
+// The flags mean, in this order, rates in kbit/s, rates in packets/s, given bursts, and
+// counters.
 const (
 	MeterKbps MeterFlags = 1 << iota
 	MeterPktps
@@ -54,15 +54,14 @@ const (
 	BandExperimenter BandType = 0xffff
 )
 
-// A Band is what a meter does with packets above a rate.
+// A Band is the effect of a meter on packets above a rate.
 type Band struct {
 	Type      BandType
 	Rate      uint32 // kbit/s or packets/s, depending on the meter's flags
 	Burst     uint32 // kbit or packets
 	PrecLevel uint8  // in a [BandDSCPRemark]
-	// Data has the undecoded bytes after the burst, "" if they are only PrecLevel
-	// and padding. In a [BandExperimenter] it starts with the experimenter ID
-	// (4 bytes).
+	// Data has the undecoded bytes after the burst. It is "" if they are only PrecLevel and
+	// padding. In a [BandExperimenter] it starts with the experimenter ID (4 bytes).
 	Data string
 }
 
@@ -73,8 +72,8 @@ type MeterEntry struct {
 	Bands []Band
 }
 
-// Equal reports whether m and n have the same effect in a switch. A band without a
-// burst equals one whose burst is its rate, because Open vSwitch reports it so.
+// Equal reports whether m and n have the same effect in a switch. A band without a burst
+// equals a band whose burst is its rate, because Open vSwitch reports it in that form.
 func (m MeterEntry) Equal(n MeterEntry) bool {
 	return m.ID == n.ID && m.Flags == n.Flags && (same(m.Bands, n.Bands) ||
 		slices.EqualFunc(m.Bands, n.Bands, func(a, b Band) bool { return a.withBurst() == b.withBurst() }))

@@ -2,9 +2,9 @@ package ofproto
 
 import "fmt"
 
-// A Mod is a message that changes the state of a switch: a [FlowMod], a [GroupMod]
-// or a [MeterMod]. A pointer to one is a Mod too, so that a long list
-// can hold pointers instead of copies.
+// A Mod is a message that changes the state of a switch. It is a [FlowMod], a [GroupMod] or a
+// [MeterMod], or a pointer to one of these, so that a long list can hold pointers instead of
+// copies.
 type Mod interface {
 	Message
 	fmt.Stringer

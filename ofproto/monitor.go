@@ -9,8 +9,9 @@ import (
 // OpenFlow 1.3 (ONF extension 187; OVS openflow-1.3.h).
 const onfFlowMonitor = 1870
 
-// The experimenter types of the messages by which Open vSwitch pauses its flow
-// monitors, because the connection is too slow for them, and resumes them.
+// These are the experimenter types of two messages of Open vSwitch. With the first it pauses
+// its flow monitors, because the connection is too slow for them. With the second it resumes
+// them.
 const (
 	onfMonitorPaused  = 1871
 	onfMonitorResumed = 1872
@@ -25,8 +26,8 @@ func (m Experimenter) MonitorGap() bool {
 // MonitorFlags select the updates that a flow monitor sends.
 type MonitorFlags uint16
 
-// The flags: existing flows; added, deleted and modified flows; with their
-// instructions; and changes by the monitor's own connection in full instead of as
+// The flags select existing flows, added, deleted and modified flows, and instructions.
+// MonitorOwn selects full reports of changes by the monitor's own connection, instead of
 // [FlowAbbreviated].
 const (
 	MonitorInitial MonitorFlags = 1 << iota
@@ -46,8 +47,8 @@ type FlowMonitor struct {
 	Match   Match   // only flows whose match is at least as specific
 }
 
-// A FlowMonitorRequest creates flow monitors. The reply has the existing flows, if
-// requested; changes follow in [FlowMonitorReply] messages with transaction ID 0.
+// A FlowMonitorRequest creates flow monitors. The reply has the existing flows, if requested.
+// Changes follow in [FlowMonitorReply] messages with transaction ID 0.
 type FlowMonitorRequest []FlowMonitor
 
 // FlowMonitorReply is a list of updates from flow monitors.

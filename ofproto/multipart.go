@@ -160,7 +160,7 @@ func decodeOne[T MultipartBody](b []byte) (MultipartBody, error) {
 	return v, nil
 }
 
-// decodeEntries decodes a body that is a list of T. entry decodes the first T of
+// decodeEntries decodes a body that is a list of T. The function entry decodes the first T of
 // its argument and returns its length.
 func decodeEntries[T any](b []byte, entry func([]byte) (T, int, error), body func([]T) MultipartBody) (MultipartBody, error) {
 	var list []T

@@ -82,8 +82,9 @@ func parsed(t *testing.T, flows string) string {
 	return lines
 }
 
-// The oracle is Open vSwitch: it must read the same flow from its text and from its bytes. (A round
-// trip through our own decoder would not detect a field that we encode and decode wrongly.)
+// The oracle is Open vSwitch. It must read the same flow from the flow's text and from its
+// bytes. (A round trip through our own decoder would not detect a field that we encode and
+// decode wrongly.)
 func TestTextAndWireAgree(t *testing.T) {
 	for _, f := range vocabulary {
 		text := strings.TrimSpace(parsed(t, f.String()+"\n"))
@@ -96,7 +97,7 @@ func TestTextAndWireAgree(t *testing.T) {
 	}
 }
 
-// messages returns a message of every kind, and what ovs-ofctl must print for it.
+// messages returns a message of every kind, and the text that ovs-ofctl must print for it.
 func messages() []struct {
 	m    Message
 	want []string // substrings
@@ -243,7 +244,7 @@ func TestErrorNames(t *testing.T) {
 	}
 }
 
-// The type of each code is the type whose initials the code's name starts with.
+// The name of each code starts with the initials of its type.
 func TestErrorTypes(t *testing.T) {
 	for _, code := range AllErrorCodes() {
 		if !code.Known() {
@@ -265,9 +266,9 @@ func TestErrorTypes(t *testing.T) {
 
 func subnet(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
-// Text and bytes agree for every field, action and instruction. ovs-ofctl cannot express two of them:
-// it parses the text of NXAST_REG_LOAD2 as several NXAST_REG_LOADs, and has no mask for
-// tun_gbp_flags.
+// Text and bytes agree for every field, action and instruction. ovs-ofctl cannot express two
+// of them. It parses the text of NXAST_REG_LOAD2 as several NXAST_REG_LOADs, and has no mask
+// for tun_gbp_flags.
 func TestEveryTextAndWireAgree(t *testing.T) {
 	var text strings.Builder
 	flows := everyFlow()

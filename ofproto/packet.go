@@ -23,16 +23,16 @@ const (
 // Nicira's NXT_PACKET_IN2 with its additions).
 type PacketIn struct {
 	Buffer   uint32 // or [NoBuffer]
-	TotalLen uint32 // length of the packet; Data may have only the start of it
+	TotalLen uint32 // length of the packet; Data may have only the start of the packet
 	Reason   PacketInReason
 	Table    TableID
-	Cookie   Cookie // of the flow that sent it
+	Cookie   Cookie // cookie of the flow that sent the packet
 	Match    Match  // metadata, including in_port
 	Data     string
 
 	Nicira       bool   // the message is an NXT_PACKET_IN2
-	UserData     string // Nicira's: from the controller action
-	Continuation string // Nicira's: to be sent back to resume the packet
+	UserData     string // from the controller action, in NXT_PACKET_IN2 only
+	Continuation string // to be sent back to resume the packet, in NXT_PACKET_IN2 only
 }
 
 // NXT_PACKET_IN2 and its properties (OVS nicira-ext.h, nx_packet_in2_prop_type).
@@ -164,8 +164,8 @@ func decodePacketIn2(b []byte) (Message, error) {
 	return m, nil
 }
 
-// SetPacketInFormat selects the format of packet-in messages
-// (NXT_SET_PACKET_IN_FORMAT): 0 for OpenFlow's, 2 for NXT_PACKET_IN2.
+// SetPacketInFormat selects the format of packet-in messages (NXT_SET_PACKET_IN_FORMAT).
+// Format 0 is OpenFlow's, 2 is NXT_PACKET_IN2.
 type SetPacketInFormat struct{ Format uint32 }
 
 const nxSetPacketInFormat = 16
@@ -212,7 +212,7 @@ func decodePacketOut(b []byte) (Message, error) {
 	return PacketOut{be.Uint32(b), PortNo(be.Uint32(b[4:])), as, string(b[16+n:])}, nil
 }
 
-// FlowRemovedReason is the reason why a flow was removed (ofp_flow_removed_reason).
+// FlowRemovedReason is the reason that a flow was removed (ofp_flow_removed_reason).
 type FlowRemovedReason uint8
 
 // The reasons (OpenFlow 1.3.5 §7.4.2).
@@ -224,8 +224,8 @@ const (
 	RemovedMeterDelete
 )
 
-// A FlowRemoved reports that a flow with [SendFlowRemoved] was removed
-// (OFPT_FLOW_REMOVED). Its Flow has neither instructions nor flags.
+// A FlowRemoved reports that a flow with [SendFlowRemoved] was removed (OFPT_FLOW_REMOVED).
+// Its Flow has no instructions and no flags.
 type FlowRemoved struct {
 	FlowStats
 	Reason FlowRemovedReason

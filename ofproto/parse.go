@@ -11,7 +11,7 @@ import (
 type SyntaxError struct {
 	Offset int    // of the first wrong byte
 	Near   string // the text at Offset; "" at the end
-	Msg    string // what was expected
+	Msg    string // the expected text
 }
 
 func (e *SyntaxError) Error() string {
@@ -39,7 +39,7 @@ func (a span) errorf(format string, args ...any) error {
 // from returns the span without its first n bytes.
 func (a span) from(n int) span { return span{a.s[n:], a.at + n} }
 
-// cut cuts the span at the first sep. Without sep, before is the whole span.
+// cut cuts the span at the first sep. If there is no sep, before is the whole span.
 func (a span) cut(sep string) (before, after span, found bool) {
 	i := strings.Index(a.s, sep)
 	if i < 0 {
@@ -68,7 +68,7 @@ func setUint[T ~uint8 | ~uint16 | ~uint32 | ~uint64](a span, p *T) error {
 	return err
 }
 
-// hex parses hexadecimal digits, two for each byte; dots between them are ignored.
+// hex parses hexadecimal digits, two for each byte. Dots between them are ignored.
 func (a span) hex() (string, error) {
 	b, err := hex.DecodeString(strings.ReplaceAll(a.s, ".", ""))
 	if err != nil {
@@ -115,7 +115,7 @@ type item struct {
 // separators are the bytes between items.
 const separators = ", \t\r\n"
 
-// next removes the first item from the span and returns it; ok is false at the end.
+// next removes the first item from the span and returns it. At the end, ok is false.
 func (a *span) next() (it item, ok bool, err error) {
 	*a = a.from(len(a.s) - len(strings.TrimLeft(a.s, separators)))
 	if a.s == "" {
@@ -203,7 +203,8 @@ func (a span) each(f func(item) error) error {
 	}
 }
 
-// unknown returns the error for an item that is not valid in of, such as "a match".
+// unknown returns the error for an item that is not valid in the kind of text of, such as "a
+// match".
 func (it item) unknown(of string) error { return it.key.errorf("not known in %s", of) }
 
 // subfield parses a field and a range of its bits, such as NXM_NX_REG0[0..7].

@@ -6,12 +6,11 @@ import "strings"
 // "dec_ttl,output:3". Errors are of type [*SyntaxError].
 func ParseActions(s string) (Actions, error) { return span{s, 0}.actions(0) }
 
-// ParseInstructions parses the text after "actions=" in a flow: actions and
+// ParseInstructions parses the text after "actions=" in a flow, which has actions and
 // instructions. Errors are of type [*SyntaxError].
 func ParseInstructions(s string) (Instructions, error) { return span{s, 0}.instructions() }
 
-// maxActions is the greatest length of the list of actions in an instruction or
-// action.
+// maxActions is the maximum length of the list of actions in an instruction or action.
 const maxActions = 1<<16 - 8 - 8
 
 // A listParser collects encoded actions.
@@ -78,7 +77,7 @@ func (a span) instructions() (Instructions, error) {
 	return do, nil
 }
 
-// instruction parses an instruction; it returns nil if the item is an action.
+// instruction parses an instruction. It returns nil if the item is an action.
 func (it item) instruction() (Instruction, error) {
 	switch it.key.s {
 	case "meter":

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Field names: in a match, in set_field and learn, and in subfields.
+// These are the field names in a match, in set_field and learn, and in subfields.
 var matchNames, setNames, subfieldNames = makeNames()
 
-// otherNames are the names that ovs-ofctl accepts in addition to those it prints.
+// otherNames are the names that ovs-ofctl accepts but does not print.
 var otherNames = map[string]FieldID{
 	"nw_frag": FieldIPFrag, "ip_ecn": FieldIPECN, "ip_proto": FieldIPProto, "tunnel_id": FieldTunID,
 	"eth_type": FieldEthType, "icmpv4_type": FieldICMPv4Type, "icmpv4_code": FieldICMPv4Code,

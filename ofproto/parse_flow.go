@@ -2,10 +2,9 @@ package ofproto
 
 import "strings"
 
-// ParseFlow parses a flow in ovs-ofctl syntax: the output of [Flow.String] and of
-// ovs-ofctl dump-flows, and most of the input of ovs-ofctl add-flow. Ports are
-// numbers or reserved names. Counters are skipped. Errors are of type
-// [*SyntaxError].
+// ParseFlow parses a flow in ovs-ofctl syntax. It accepts the output of [Flow.String] and of
+// ovs-ofctl dump-flows, and most of the input of ovs-ofctl add-flow. Ports are numbers or
+// reserved names. Counters are skipped. Errors are of type [*SyntaxError].
 func ParseFlow(s string) (Flow, error) {
 	fs, err := ParseFlowStats(s)
 	return fs.Flow, err
@@ -50,7 +49,7 @@ func ParseFlowStats(s string) (FlowStats, error) {
 	return fs, nil
 }
 
-// item parses an item that is not part of the match; known is false for others.
+// item parses an item that is not part of the match. For other items, known is false.
 func (fs *FlowStats) item(it item) (known bool, err error) {
 	for i, name := range flagNames {
 		if it.key.s == name {

@@ -24,10 +24,10 @@ func ParseMatch(s string) (Match, error) {
 // A matchParser collects the fields of a match.
 type matchParser struct {
 	fields []Field
-	late   []item // items whose field depends on the protocol, which may follow them
+	late   []item // items whose field depends on the protocol; the protocol may follow them
 }
 
-// item parses an item of a match; ok is false if it is not one.
+// item parses an item of a match. If the item is not part of a match, ok is false.
 func (p *matchParser) item(it item) (ok bool, err error) {
 	for _, w := range protocols {
 		if it.key.s == w.name && it.val.s == "" {
@@ -149,5 +149,5 @@ func (p *matchParser) match() (Match, error) {
 	return m, nil
 }
 
-// maxMatch is the greatest length of a match in a message.
+// maxMatch is the maximum length of a match in a message.
 const maxMatch = 1<<16 - 1 - flowStatsLen - 16

@@ -124,8 +124,8 @@ func (a span) nat() (Action, error) {
 	return n, err
 }
 
-// natRange parses addresses and ports, first-last:first-last. All but the first
-// address are optional.
+// natRange parses addresses and ports, first-last:first-last. Everything except the first
+// address is optional.
 func (a span) natRange(n *NAT) error {
 	if a.s == "" {
 		return nil
@@ -186,8 +186,8 @@ func (a span) natAddr(ip *netip.Addr) (rest span, err error) {
 	return rest, nil
 }
 
-// listAction parses the actions with positional arguments, and sample; it returns
-// nil for any other item.
+// listAction parses the actions with positional arguments, and sample. It returns nil for any
+// other item.
 func (it item) listAction(name string) (Action, error) {
 	switch name {
 	case "multipath":

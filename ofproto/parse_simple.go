@@ -50,8 +50,8 @@ func (a span) atMost64(s Subfield) error {
 	return nil
 }
 
-// numberAction parses the actions with no argument or only numbers; it returns nil
-// for any other item.
+// numberAction parses the actions with no argument or only numbers. It returns nil for any
+// other item.
 func (it item) numberAction(name string) (a Action, err error) {
 	switch name {
 	case "group":
@@ -92,7 +92,7 @@ func (it item) numberAction(name string) (a Action, err error) {
 		return CTClear{}, nil
 	case "note":
 		data, err := it.val.hex()
-		// Padded here, so that it equals the decoded note.
+		// The note is padded here, so that it equals the decoded note.
 		return Note{data + string(zeros[:pad8(10+len(data))-10-len(data)])}, err
 	case "resubmit":
 		return it.resubmit()
@@ -177,8 +177,7 @@ func (it item) finTimeout() (Action, error) {
 	return a, err
 }
 
-// fieldAction parses the actions on one or two fields; it returns nil for any other
-// item.
+// fieldAction parses the actions on one or two fields. It returns nil for any other item.
 func (it item) fieldAction(name string) (Action, error) {
 	switch name {
 	case "set_field":

@@ -7,7 +7,7 @@ import (
 	. "github.com/ofdvr/ofdvr/ofproto"
 )
 
-// Printed flows are parsed to the same value.
+// Parsing a printed flow gives the same value.
 func TestParsePrinted(t *testing.T) {
 	for _, f := range append(everyFlow(), vocabulary...) {
 		got, err := ParseFlow(f.String())
@@ -19,7 +19,8 @@ func TestParsePrinted(t *testing.T) {
 	}
 }
 
-// Forms written by people or by older versions of ovs-ofctl have the same value as ours.
+// Flows in other forms, as written by people or by older versions of ovs-ofctl, are parsed to
+// the same value as flows in our form.
 func TestParseForms(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{"actions=drop", "cookie=0x0, table=0, priority=32768 actions=drop"},

@@ -7,7 +7,7 @@ type PortNo uint32
 
 // Reserved port numbers (OpenFlow 1.3.5 §7.2.1).
 const (
-	PortMax        PortNo = 0xffffff00 // the largest number of a real port
+	PortMax        PortNo = 0xffffff00 // the largest number of a port that is not reserved
 	PortInPort     PortNo = 0xfffffff8
 	PortTable      PortNo = 0xfffffff9
 	PortNormal     PortNo = 0xfffffffa
@@ -37,8 +37,8 @@ func (p PortNo) String() string {
 	return strconv.FormatUint(uint64(p), 10)
 }
 
-// widePort returns the port with a 16-bit number of OpenFlow 1.0 and Nicira
-// actions: numbers from 0xff00 up are the reserved ports.
+// widePort returns the port with a 16-bit number of OpenFlow 1.0 and Nicira actions. Numbers
+// from 0xff00 are the reserved ports.
 func widePort(p uint16) PortNo {
 	if p >= uint16(PortMax&0xffff) {
 		return PortNo(p) | 0xffff0000

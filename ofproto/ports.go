@@ -14,9 +14,9 @@ type Port struct {
 	Config PortConfig
 	State  uint32 // ofp_port_state
 
-	// Current, Advertised, Supported and Peer are ofp_port_features: those in use,
-	// those that the port and the other end of its link advertise, and those that the
-	// port supports.
+	// Current, Advertised, Supported and Peer are ofp_port_features. Current are the features
+	// in use. The port advertises Advertised, and the other end of its link advertises Peer.
+	// Supported are the features that the port supports.
 	Current, Advertised, Supported, Peer uint32
 	CurrentSpeed, MaxSpeed               uint32 // kbit/s
 }

@@ -2,9 +2,9 @@ package ofproto
 
 import "strings"
 
-// A reader decodes bytes from the wire. Reading beyond the end, or nonzero bytes
-// where zeros are required, makes it bad. Values read from a bad reader are
-// undefined, so callers check it once, at the end.
+// A reader decodes bytes from the wire. It becomes bad if a caller reads beyond the end, or if
+// bytes are nonzero where zeros are required. Values read from a bad reader are undefined, so
+// callers check for that once, at the end.
 type reader struct {
 	s   string
 	bad bool
@@ -45,7 +45,7 @@ func (r *reader) zeros(n int) {
 	}
 }
 
-// need makes the reader bad unless ok.
+// need makes the reader bad unless ok is true.
 func (r *reader) need(ok bool) { r.bad = r.bad || !ok }
 
 // end reports whether everything was read without error and only zeros are left.

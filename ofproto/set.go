@@ -10,17 +10,17 @@ import (
 	"github.com/ofdvr/ofdvr/internal/sorted"
 )
 
-// A Set is the flows of one switch, at most one for each key, in the order of
-// [CompareKeys]. The zero Set is empty. A Set is immutable. Sets that were derived
-// from each other share their common parts, so the cost of changing a flow, and of
-// [Diff] between two versions, hardly depends on the number of flows.
+// A Set has the flows of one switch, at most one for each key, in the order of [CompareKeys].
+// The zero Set is empty. A Set is immutable. Sets that were derived from each other share
+// their common parts. Therefore the cost of changing a flow, and of [Diff] between two
+// versions, hardly depends on the number of flows.
 type Set struct{ flows sorted.Set[Flow, byKey] }
 
 type byKey struct{}
 
 func (byKey) Compare(a, b Flow) int { return CompareKeys(a.FlowKey, b.FlowKey) }
 
-// SetOf returns the set of fs. If two flows have the same key, the later one wins.
+// SetOf returns the set of the flows fs. If two flows have the same key, the later flow wins.
 func SetOf(fs []Flow) Set { return Set{sorted.Of[Flow, byKey](fs)} }
 
 // CompareKeys orders by ascending table, descending priority (the order in
@@ -54,10 +54,11 @@ func (s Set) Equal(t Set) bool {
 	return true
 }
 
-// With returns s with fs added. A flow of fs replaces the flow in s with its key.
+// With returns s with the flows fs added. A flow in fs replaces the flow in s with the same
+// key.
 func (s Set) With(fs ...Flow) Set { return Set{s.flows.With(fs...)} }
 
-// Without returns s without the flows for which drop is true. It visits all flows;
+// Without returns s without the flows for which drop returns true. It visits all flows.
 // [Set.WithoutKeys] does not.
 func (s Set) Without(drop func(Flow) bool) Set {
 	return Set{s.flows.Keep(func(f Flow) bool { return !drop(f) })}
@@ -90,10 +91,10 @@ func (s Set) String() string {
 type Delta struct {
 	Delete []Flow // flows to remove
 	Modify []Flow // flows whose instructions change; their counters are kept
-	Add    []Flow // flows to add, or to replace because the cookie, a timeout or a flag differs
+	Add    []Flow // flows to add, or to replace because their cookie, timeouts or flags differ
 }
 
-// Diff returns the smallest Delta that turns have into want. Diff(s, s) is
+// Diff returns the smallest Delta that turns the set have into the set want. Diff(s, s) is
 // empty for every s.
 func Diff(have, want Set) Delta {
 	var d Delta
@@ -121,9 +122,9 @@ func (f Flow) withDo(do Instructions) Flow {
 // Len returns the number of changes.
 func (d Delta) Len() int { return len(d.Delete) + len(d.Modify) + len(d.Add) }
 
-// Mods returns the messages that carry out d, additions first and deletions last:
-// a switch that processes them one by one never lacks a flow for a packet that had
-// one before and has one afterwards.
+// Mods returns the messages that carry out d, with additions first and deletions last. Suppose
+// that a packet has a matching flow before and after d. Then it also has a matching flow while
+// a switch processes the messages one by one.
 func (d Delta) Mods() []FlowMod {
 	mods := make([]FlowMod, 0, d.Len())
 	for _, f := range d.Add {
@@ -138,9 +139,9 @@ func (d Delta) Mods() []FlowMod {
 	return mods
 }
 
-// Apply returns s after a switch has carried out mods in order without refusing
-// any. It supports the messages that [Delta.Mods] returns: additions, and strict
-// changes that are not limited to a cookie, a port or a group.
+// Apply returns the flows of a switch that had the flows s and has carried out mods in order
+// without a refusal. It supports the messages that [Delta.Mods] returns, which are additions,
+// and strict changes that are not limited to a cookie, a port or a group.
 func (s Set) Apply(mods []FlowMod) Set {
 	put, drop := make(map[FlowKey]Flow), make(map[FlowKey]bool)
 	for i := range mods {

@@ -42,7 +42,7 @@ func BenchmarkFlowModAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkDecodeFlow decodes entries of flow statistics; ns/op is for one entry.
+// BenchmarkDecodeFlow decodes entries of flow statistics. The ns/op are for one entry.
 func BenchmarkDecodeFlow(b *testing.B) {
 	one := flowsReply(FlowStats{Flow: routed}).Append(nil, 1)[16:]
 	b.ReportAllocs()
@@ -84,7 +84,7 @@ func BenchmarkSetOf(b *testing.B) {
 	}
 }
 
-// BenchmarkDiffAll compares 100,000 flows with equal ones.
+// BenchmarkDiffAll compares 100,000 flows with 100,000 equal flows.
 func BenchmarkDiffAll(b *testing.B) {
 	have, want := SetOf(routedFlows(100_000)), SetOf(routedFlows(100_000))
 	b.ReportAllocs()

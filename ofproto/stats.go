@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Statistics requests. PortStatsRequest accepts [PortAny], GroupStatsRequest
-// [GroupAll], and the requests for meters [MeterAll].
+// These are statistics requests. PortStatsRequest accepts [PortAny], GroupStatsRequest accepts
+// [GroupAll], and the requests for meters accept [MeterAll].
 type (
 	DescriptionRequest   struct{}
 	TableStatsRequest    struct{}
@@ -51,8 +51,8 @@ type TableStats struct {
 // PortStatsReply has the counters of ports.
 type PortStatsReply []PortStats
 
-// PortStats are the counters of one port (§7.3.5.6). An unsupported counter is all
-// ones.
+// PortStats are the counters of one port (§7.3.5.6). In an unsupported counter all bits are
+// one.
 type PortStats struct {
 	Port                                        PortNo
 	_                                           [4]byte
@@ -83,8 +83,8 @@ type BucketStats struct{ Packets, Bytes uint64 }
 // GroupDescReply has the entries of the group table.
 type GroupDescReply []GroupEntry
 
-// GroupFeatures describes the groups that a switch supports (§7.3.5.11); the
-// arrays are indexed by [GroupType].
+// GroupFeatures describes the groups that a switch supports (§7.3.5.11). The arrays are
+// indexed by [GroupType].
 type GroupFeatures struct {
 	Types, Capabilities uint32
 	MaxGroups, Actions  [4]uint32
@@ -163,7 +163,7 @@ func decodePortEntry(b []byte) (Port, int, error) {
 }
 
 const (
-	descriptionLen  = 256 // length of each string but the serial number
+	descriptionLen  = 256 // length of each string except the serial number
 	serialNumberLen = 32
 )
 
@@ -259,7 +259,7 @@ func decodeBucketStats(what string, b []byte, n int) ([]BucketStats, error) {
 	return out, err
 }
 
-// A group description is the group of a group-mod, preceded by its own length.
+// A group description consists of its length and a group in the form of a group-mod.
 func (m GroupDescReply) appendBody(b []byte) []byte {
 	for _, g := range m {
 		start := len(b)
@@ -301,8 +301,8 @@ func decodeMeterConfig(b []byte) (MeterEntry, int, error) {
 	return MeterEntry{MeterID(be.Uint32(b[4:])), MeterFlags(be.Uint16(b[2:])), bands}, n, err
 }
 
-// entryLength returns the length in the first two bytes of b. It must be at least
-// least and at most len(b).
+// entryLength returns the length in the first two bytes of b. The length must not be less than
+// the parameter least or greater than len(b).
 func entryLength(what string, b []byte, least int) (int, error) {
 	if len(b) < least {
 		return 0, shortError(what, len(b), least)

@@ -49,8 +49,8 @@ func (s Subfield) appendRange(b []byte) []byte {
 	return binary.BigEndian.AppendUint16(b, s.Offset<<6|(s.bits()-1)&0x3f)
 }
 
-// subfieldOf returns the subfield of n bits from ofs of the field with the given
-// header; ok is false if the field is unknown or has fewer bits.
+// subfieldOf returns the subfield of n bits, from offset ofs, of the field with the given
+// header. If the field is unknown or has fewer bits, ok is false.
 func subfieldOf(hdr uint32, ofs, n uint16) (Subfield, bool) {
 	id := fieldOf(hdr)
 	fi := &fields[id]
@@ -60,14 +60,14 @@ func subfieldOf(hdr uint32, ofs, n uint16) (Subfield, bool) {
 	return Subfield{id, ofs, n}.normalize(), true
 }
 
-// subfield reads a header and returns the n bits from ofs of that field.
+// subfield reads a header and returns n bits of that field, from offset ofs.
 func (r *reader) subfield(ofs, n uint16) Subfield {
 	s, ok := subfieldOf(r.u32(), ofs, n)
 	r.need(ok)
 	return s
 }
 
-// ranged reads a range, encoded as by appendRange, and then a header.
+// ranged reads a range in the encoding of appendRange, and then a header.
 func (r *reader) ranged() Subfield {
 	rng := r.u16()
 	return r.subfield(rng>>6, rng&0x3f+1)

@@ -57,8 +57,8 @@ func accepted(t *testing.T, c *ofconn.Conn, flows []Flow) map[Cookie]Flow {
 	return have
 }
 
-// A real switch reports flows equal to those that it was sent, for every field, every action and
-// every instruction.
+// A real switch reports every flow as it was sent, with every field, every action and every
+// instruction.
 func TestSwitchReportsFlowsAsSent(t *testing.T) {
 	h, c := dial(t)
 	flows := everyFlow()
@@ -78,7 +78,7 @@ func TestSwitchReportsFlowsAsSent(t *testing.T) {
 		}
 	}
 
-	// ovs-ofctl's text for them is parsed to the same values.
+	// Parsing ovs-ofctl's text for these flows gives the same values.
 	out, err := h.Ofctl(t.Context(), "--no-stats", "dump-flows", lab.IntegrationBridge)
 	if err != nil {
 		t.Fatal(err)
@@ -101,8 +101,8 @@ func TestSwitchReportsFlowsAsSent(t *testing.T) {
 	}
 }
 
-// everyFlow returns flows that together have every field, every action and every instruction. Each has
-// its own cookie.
+// everyFlow returns flows that together have every field, every action and every instruction.
+// Each flow has a different cookie.
 func everyFlow() []Flow {
 	var flows []Flow
 	add := func(m Match, do Instructions) {
@@ -125,8 +125,8 @@ func everyFlow() []Flow {
 var readOnly = []string{"conj_id", "eth_type", "mpls_bos", "ip_frag", "nw_proto", "tcp_flags", "ct_state", "ct_zone",
 	"ct_nw_proto", "ct_nw_src", "ct_nw_dst", "ct_ipv6_src", "ct_ipv6_dst", "ct_tp_src", "ct_tp_dst"}
 
-// Every field can be set, loaded, copied and pushed as far as Open vSwitch allows it, and is reported
-// with the same value.
+// Every field can be set, loaded, copied and pushed as far as Open vSwitch allows it. The
+// switch reports it with the same value.
 func TestSwitchSetsEveryField(t *testing.T) {
 	_, c := dial(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -261,7 +261,7 @@ func tables(t *testing.T, c *ofconn.Conn) (groups []GroupEntry, meters []MeterEn
 	return groups, meters
 }
 
-// A real switch reports groups and meters equal to those that it was sent, as a message or as text
+// A real switch reports groups and meters as they were sent, both with a message and with text
 // for ovs-ofctl.
 func TestSwitchReportsEntriesAsSent(t *testing.T) {
 	h, c := dial(t)

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// maxTextLines is the greatest number of flows, ports and so on that [Text] shows of
-// one message.
+// maxTextLines is the maximum number of flows, ports and so on that [Text] shows of one
+// message.
 const maxTextLines = 20
 
 // Text returns a description of an encoded message: its name as ovs-ofctl prints it,

@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// A Packet is a packet as flows see it.
+// A Packet is a packet with the values that flows match on.
 type Packet struct {
-	// Headers has the values of the packet's fields, its metadata and registers.
-	// Fields that are missing in it are 0.
+	// Headers has the values of the packet's fields, its metadata and registers. Fields that
+	// are not in it are 0.
 	Headers Match
 	Size    int // bytes with the Ethernet header
 }
 
-// String returns the headers of p in the syntax of ovs-appctl ofproto/trace: that of
-// a match, except for names that several fields share there. ofproto/trace
-// reads tp_dst as the TCP field and icmp_type as the IPv4 field.
+// String returns the headers of p in the syntax of ovs-appctl ofproto/trace. It is the syntax
+// of a match, except for names that several fields share. ofproto/trace reads tp_dst as the
+// TCP field and icmp_type as the IPv4 field.
 func (p Packet) String() string {
 	s := p.Headers.String()
 	for f := range p.Headers.Fields() {
@@ -33,29 +33,30 @@ func (p Packet) String() string {
 // A Step is a flow that a packet hits, and the flow's effect on the packet.
 type Step struct {
 	Flow Flow
-	In   Packet   // as it arrives at the flow
-	Out  []Egress // the ports to which the flow sends it or copies of it, in order
-	// Group is the select group that Out belongs to: the packet leaves by one of
-	// the ports in Out. If Group is 0, it leaves by all of them.
+	In   Packet   // the packet as it arrives at the flow
+	Out  []Egress // the ports to which the flow sends the packet or copies of it, in order
+	// Group is the select group that Out belongs to. Then the packet leaves by one of the
+	// ports in Out. If Group is 0, the packet leaves by all of them.
 	Group GroupID
-	// Expired reports that a [DecTTL] found a TTL of 0 or 1: the packet went to the
-	// controller, if that accepts such packets, and the rest of the flow was skipped.
+	// Expired reports that a [DecTTL] found a TTL of 0 or 1. In that case the rest of the flow
+	// is skipped, and the switch sends the packet to the controller, if the controller accepts
+	// such packets.
 	Expired bool
 }
 
 // An Egress is the exit of a packet from a switch.
 type Egress struct {
 	Port   PortNo
-	Packet Packet // as it leaves
+	Packet Packet // the packet as it leaves
 	Shares int    // the part of the group's total weight for this exit
 }
 
-// Trace returns the flows that a packet hits, in order. If no step has an [Egress],
-// the switch drops the packet; this includes a last flow that continues in a table
-// without a matching flow. Trace does not predict drops by a [Meter].
+// Trace returns the flows that a packet hits, in order. If no step has an [Egress], the switch
+// drops the packet. That can also happen because the last flow continues in a table without a
+// matching flow. Trace does not predict drops by a [Meter].
 //
-// The error names an action or instruction that Trace does not support; the steps
-// before it are returned too.
+// The error names an action or instruction that Trace does not support. The steps before it
+// are returned too.
 func Trace(flows Set, groups []GroupEntry, p Packet) ([]Step, error) {
 	t := tracer{groups: groups, size: p.Size}
 	for f := range p.Headers.Fields() {
@@ -135,8 +136,8 @@ func (t *tracer) matches(m Match) bool {
 	return true
 }
 
-// execute carries out instructions and returns the table in which the packet
-// continues; more is false if it does not continue.
+// execute carries out instructions and returns the table in which the packet continues. If the
+// packet does not continue, more is false.
 func (t *tracer) execute(do Instructions) (next TableID, more bool, err error) {
 	for in := range do.All() {
 		switch in := in.(type) {
@@ -160,7 +161,7 @@ func (t *tracer) execute(do Instructions) (next TableID, more bool, err error) {
 	return next, more, nil
 }
 
-// apply carries out actions; ends reports that the packet is not processed further.
+// apply carries out actions. The result ends reports that the packet is not processed further.
 func (t *tracer) apply(as Actions) (ends bool, err error) {
 	for a := range as.All() {
 		switch a := a.(type) {
@@ -225,7 +226,7 @@ func (t *tracer) output(p PortNo) error {
 	return nil
 }
 
-// group sends copies of the packet to a group; the packet itself does not change.
+// group sends copies of the packet to a group. The packet itself does not change.
 func (t *tracer) group(id GroupID) error {
 	i := slices.IndexFunc(t.groups, func(g GroupEntry) bool { return g.ID == id })
 	if i < 0 {
@@ -267,7 +268,7 @@ func (t *tracer) set(id FieldID, val, mask [16]byte) {
 	t.has[id] = true
 }
 
-// bit returns bit i of a subfield; bit 0 is the lowest.
+// bit returns bit i of a subfield. Bit 0 is the lowest.
 func (t *tracer) bit(s Subfield, i int) bool {
 	at, in := s.at(i)
 	return t.now[s.Field][at]&in != 0
@@ -283,8 +284,8 @@ func (t *tracer) setBit(s Subfield, i int, on bool) {
 	t.set(s.Field, val, mask)
 }
 
-// at returns the position of bit i of s: the index of the byte in the field, and the
-// mask of the bit in it.
+// at returns the position of bit i of s, as the index of the byte in the field and the mask of
+// the bit in that byte.
 func (s Subfield) at(i int) (byteNo int, mask byte) {
 	n := int(s.Offset) + i
 	return fields[s.Field].width - 1 - n/8, 1 << (n % 8)

@@ -8,7 +8,8 @@ import (
 	. "github.com/ofdvr/ofdvr/ofproto"
 )
 
-// The path of a packet, flow by flow: each line is a step with the ports by which the packet leaves.
+// The test traces the path of a packet, flow by flow. Each expected line is a step with the
+// ports by which the packet leaves.
 func TestTrace(t *testing.T) {
 	group := GroupEntry{ID: 5, Type: GroupTypeSelect, Buckets: []Bucket{
 		{Weight: 1, Actions: mustParseActions(t, "set_field:02:00:00:00:00:0a->eth_dst,output:2")},
@@ -102,7 +103,7 @@ func mustParseActions(t *testing.T, s string) Actions {
 	return as
 }
 
-// Open vSwitch uses another field for names that several fields share.
+// For names that several fields share, Open vSwitch may use another field.
 func TestPacketString(t *testing.T) {
 	for _, s := range []string{"tcp,in_port=1,tcp_dst=5", "udp,udp_src=1,udp_dst=2", "icmp,icmp_type=8", "icmp6,icmpv6_type=135,icmpv6_code=0"} {
 		m, err := ParseMatch(s)

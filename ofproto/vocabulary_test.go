@@ -85,7 +85,8 @@ var actions = []act{
 		LearnValue(LearnMatch, Whole(FieldInPort16), 0xfffe), LearnValue(LearnMatch, BitRange(FieldVLANTCI, 0, 11), 5))}}},
 }
 
-// instructions has every instruction of OpenFlow 1.3. The meter and the group must exist first.
+// instructions has every instruction of OpenFlow 1.3. The meter and the group must exist in
+// the switch first.
 var instructions = [][]Instruction{
 	nil,
 	{Goto{9}},

@@ -11,8 +11,8 @@ import (
 	. "github.com/ofdvr/ofdvr/ofproto"
 )
 
-// An encoded message decodes to the same value; a truncated one is an error. (Open vSwitch checks the
-// encoding itself in oracle_test.go.)
+// Decoding an encoded message gives the same value. A truncated message is an error. (Open
+// vSwitch checks the encoding itself in oracle_test.go.)
 func TestDecode(t *testing.T) {
 	all := []Message{Hello{Version: 6}, Raw{Type: 77, Body: "body"}, Experimenter{ID: 1, Type: 2, Body: "abc"},
 		Multipart{Reply: true, Body: RawMultipart{Type: 77, Data: "tables"}}}
@@ -49,7 +49,8 @@ func TestFlowModKeptRaw(t *testing.T) {
 	}
 }
 
-// A field's Nicira header and OpenFlow header give the same match, in any order.
+// A field with a Nicira header gives the same match as with an OpenFlow header. The order of
+// fields does not matter.
 func TestMatchCanonical(t *testing.T) {
 	a, b := MatchOf(IPv4(), IPv4Dst(wide), EthDst(routerMAC)), MatchOf(EthDst(routerMAC), IPv4Dst(wide), IPv4(), Reg(1, 7, 0))
 	if a != b {
@@ -62,8 +63,8 @@ func TestMatchCanonical(t *testing.T) {
 	}
 }
 
-// A move with OpenFlow headers equals one with Nicira headers, which Open vSwitch reports, at any
-// position.
+// A move with OpenFlow headers equals a move with Nicira headers, at any position. Open
+// vSwitch reports moves with Nicira headers.
 func TestInstructionsCanonical(t *testing.T) {
 	move := Move{Whole(FieldEthSrc), Whole(FieldEthDst)}
 	oxm := strings.NewReplacer("\x00\x00\x04\x06", "\x80\x00\x08\x06", "\x00\x00\x02\x06", "\x80\x00\x06\x06") // OXM_OF_ETH_SRC, OXM_OF_ETH_DST
@@ -178,7 +179,7 @@ func TestEntriesEqual(t *testing.T) {
 	}
 }
 
-// References are found at every position where a switch looks for them.
+// Refs finds references at every position where a switch looks for them.
 func TestRefs(t *testing.T) {
 	for _, tt := range []struct {
 		do     Instructions

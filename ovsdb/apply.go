@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// attempts is the number of plans that Apply tries: a plan fails if the database
-// changes while it is carried out.
+// attempts is the number of plans that Apply tries. A plan fails if the database changes while
+// it is carried out.
 const attempts = 4
 
-// stalePatience is how long Apply waits for the update that made a plan stale.
+// stalePatience is the time that Apply waits for the update that made a plan stale.
 const stalePatience = time.Second
 
-// A Result is what Apply did and what it could not do.
+// A Result has the operations that Apply carried out, and the problems that remain.
 type Result struct {
-	// Ops are the operations that were carried out, in one transaction. It is empty
-	// if the database already was as desired; then nothing was sent.
+	// Ops are the operations that were carried out, in one transaction. If the database
+	// already was as desired, Ops is empty and nothing was sent.
 	Ops []Op
-	// Problems are the reasons why parts of the desired state were not realized.
+	// Problems are the reasons that parts of the desired state were not realized.
 	Problems []Problem
 }
 
@@ -35,18 +35,17 @@ func (r Result) Count(v Verb) int {
 	return n
 }
 
-// Apply makes the database hold d, as [Plan] computes it, in one transaction, or in
-// none if nothing differs. If the database changes meanwhile so that the plan is
-// stale, Apply plans again. A port that moves between bridges is only removed; a
-// Problem of kind [Moving] names it, and a call after ovs-vswitchd has removed it
-// inserts it.
+// Apply changes the database so that it holds d. It carries out the operations of [Plan] in
+// one transaction; if nothing differs, it sends none. If the database changes in the meantime
+// so that the plan is stale, Apply plans again. A port that moves between bridges is first
+// only removed, and a Problem of kind [Moving] names it. After ovs-vswitchd has removed the
+// port, the next call of Apply inserts it.
 //
-// A non-nil error means that the transaction did not happen, or that its outcome is
-// unknown because no reply arrived: test for ErrNotConnected and
-// context.DeadlineExceeded with [errors.Is]. Call Apply again when the client is
-// connected. Problems that need the operator are in the Result, not in the error.
-// Apply does not wait for a connection, and returns within the configured timeout.
-// Concurrent calls are carried out one after the other.
+// A non-nil error means that the transaction did not happen, or that its outcome is unknown
+// because no reply arrived. Test for ErrNotConnected and context.DeadlineExceeded with
+// [errors.Is]. Call Apply again when the client is connected. Problems that need the operator
+// are in the Result, not in the error. Apply does not wait for a connection, and returns
+// within the configured timeout. Concurrent calls are carried out one after another.
 func (c *Client) Apply(ctx context.Context, d Desired) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The result of a transaction says whether anything changed, and whether that is known.
+// The result of a transaction shows whether anything changed, and whether that is known.
 func TestResults(t *testing.T) {
 	for _, tt := range []struct {
 		err  error

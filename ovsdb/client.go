@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -31,7 +34,7 @@ type Config struct {
 	Probe time.Duration
 	// Logger logs connections gained and lost. nil means no log.
 	Logger *zap.Logger
-	// Recorder records metrics. nil means none.
+	// Recorder records metrics. nil means that no metrics are recorded.
 	Recorder Recorder
 }
 
@@ -40,9 +43,9 @@ type Config struct {
 type Recorder interface {
 	// Synced records a new connection, after the whole state was read.
 	Synced()
-	// Transacted records a transaction that changes something, its duration and its
-	// result: ok, stale (the database had changed meanwhile, so the change is planned
-	// again), error, or unknown (no reply arrived).
+	// Transacted records a transaction that changes something, its duration and its result:
+	// ok, stale (the database had changed in the meantime, so the change is planned again),
+	// error, or unknown (no reply arrived).
 	Transacted(result string, took time.Duration)
 }
 
@@ -56,15 +59,16 @@ func (noRecorder) Transacted(string, time.Duration) {}
 type Client struct {
 	cfg      Config
 	endpoint string        // cfg.Endpoint in libovsdb's form
-	changed  chan struct{} // capacity 1, full: State may have changed
-	applying chan struct{} // capacity 1, full: an Apply is in progress
+	changed  chan struct{} // capacity 1; full if State may have changed
+	applying chan struct{} // capacity 1; full while an Apply is in progress
 	moves    moves         // owned by the Apply in progress
 
 	mu        sync.Mutex
 	renew     map[string]bool // names of ports that the next Apply removes
-	session   *session        // nil: not connected
+	session   *session        // nil if not connected
 	err       error           // the reason why session is nil
 	connected chan struct{}   // closed while session is not nil
+	failed    chan struct{}   // closed when err changes
 }
 
 // NewClient returns a Client that connects when it is run.
@@ -89,11 +93,11 @@ func NewClient(cfg Config) (*Client, error) {
 		cfg.Recorder = noRecorder{}
 	}
 	return &Client{cfg: cfg, endpoint: endpoint, err: ErrNotConnected,
-		changed: make(chan struct{}, 1), applying: make(chan struct{}, 1), moves: make(moves), connected: make(chan struct{})}, nil
+		changed: make(chan struct{}, 1), applying: make(chan struct{}, 1), moves: make(moves), connected: make(chan struct{}), failed: make(chan struct{})}, nil
 }
 
-// parseEndpoint returns s in the form that libovsdb parses to s. (libovsdb parses a
-// URL, and uses a default socket for anything that it does not understand.)
+// parseEndpoint returns endpoint s in libovsdb's form. (libovsdb parses a URL, and uses a
+// default socket for anything that it cannot parse.)
 func parseEndpoint(s string) (string, error) {
 	scheme, rest, _ := strings.Cut(s, ":")
 	switch {
@@ -105,10 +109,10 @@ func parseEndpoint(s string) (string, error) {
 	return "", fmt.Errorf("invalid OVSDB endpoint %q: want unix:/path or tcp:host:port", s)
 }
 
-// Run connects to ovsdb-server and stays connected until ctx is done. The error is
-// never nil; it is ctx's cause. When Run returns, every goroutine that it started
-// has ended, with one exception: a goroutine that writes to an ovsdb-server that
-// stopped reading in the middle of a message ends when the server resumes or ends.
+// Run connects to ovsdb-server and stays connected until ctx is done. The error is never nil;
+// it is ctx's cause. When Run returns, every goroutine that it started has ended, with one
+// exception. If ovsdb-server stopped reading in the middle of a message, the goroutine that
+// writes the message ends when the server resumes or ends.
 func (c *Client) Run(ctx context.Context) error {
 	log, last := c.cfg.Logger, ""
 	for {
@@ -146,7 +150,14 @@ func (c *Client) Run(ctx context.Context) error {
 func (c *Client) open(ctx context.Context) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	return open(ctx, c.endpoint, c.cfg.Logger, c.notify)
+	s, err := open(ctx, c.endpoint, c.cfg.Logger, c.notify)
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+		err = dial.Err // the rest repeats the endpoint
+		if call, ok := errors.AsType[*os.SyscallError](err); ok {
+			err = call.Err
+		}
+	}
+	return s, err
 }
 
 func (c *Client) up(s *session) {
@@ -164,6 +175,8 @@ func (c *Client) down(err error) {
 		c.session, c.connected = nil, make(chan struct{})
 	}
 	c.err = err
+	close(c.failed)
+	c.failed = make(chan struct{})
 	c.mu.Unlock()
 	if was {
 		c.notify()
@@ -189,8 +202,8 @@ func (c *Client) current() (*session, error) {
 // one channel.
 func (c *Client) Changed() <-chan struct{} { return c.changed }
 
-// State returns the latest state. Without a connection the error wraps
-// [ErrNotConnected] and has the reason.
+// State returns the latest state. Without a connection the error wraps [ErrNotConnected] and
+// includes the reason.
 func (c *Client) State(ctx context.Context) (State, error) {
 	s, err := c.current()
 	if err != nil {
@@ -200,17 +213,23 @@ func (c *Client) State(ctx context.Context) (State, error) {
 	return state, err
 }
 
-// Wait waits for a connection. If ctx is done first, the error says why there is no
-// connection.
+// Wait waits for a connection. If ctx is done first, the error includes the reason that there
+// is no connection. Without permission for the socket, Wait does not wait for ctx: the error wraps
+// [fs.ErrPermission].
 func (c *Client) Wait(ctx context.Context) error {
-	c.mu.Lock()
-	connected := c.connected
-	c.mu.Unlock()
-	select {
-	case <-connected:
-		return nil
-	case <-ctx.Done():
-		_, err := c.current()
-		return errors.Join(context.Cause(ctx), err)
+	for {
+		c.mu.Lock()
+		connected, failed, err := c.connected, c.failed, c.err
+		c.mu.Unlock()
+		if err == nil || errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+		select {
+		case <-connected:
+			return nil
+		case <-failed:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// desired returns two routers with two interfaces each, one router with tags and taps, the other
-// without.
+// desired returns two routers with two interfaces each. One router has tags and taps, the
+// other has none.
 func desired() ovsdb.Desired {
 	return ovsdb.Desired{IntegrationBridge: "br-int", Controller: "tcp:127.0.0.1:6653", Bridges: []ovsdb.Bridge{
 		{Router: "r1", Name: "rb-1", DatapathID: 0x0002000000000001, Interfaces: []ovsdb.Interface{
@@ -84,7 +84,7 @@ external_ids : {ofdvr-interface=blue, ofdvr-owner=ofdvr, ofdvr-router=r1}`},
 	}
 }
 
-// TestIdempotent applies the same state twice, with one client and with another.
+// TestIdempotent applies the same state twice, with the same client and with another client.
 func TestIdempotent(t *testing.T) {
 	s := startServer(t)
 	s.vsctl("add-br", "br-int")
@@ -318,8 +318,8 @@ func (r *recorder) Transacted(result string, _ time.Duration) {
 	r.ended = append(r.ended, result)
 }
 
-// Each connection and each transaction is reported once; an Apply that changes nothing is not a
-// transaction.
+// Each connection and each transaction is reported once. An Apply that changes nothing is not
+// a transaction.
 func TestRecorder(t *testing.T) {
 	s := startServer(t)
 	s.vsctl("add-br", "br-int")
@@ -344,8 +344,8 @@ func TestRecorder(t *testing.T) {
 	}
 }
 
-// Nothing waits indefinitely for a server that keeps the connection open and does not reply, and Run
-// detects it.
+// If a server keeps the connection open and does not reply, no call waits indefinitely, and
+// Run detects the hung server.
 func TestFrozenServer(t *testing.T) {
 	for name, d := range map[string]ovsdb.Desired{"small transaction": desired(), "more than the socket holds": many(300)} {
 		t.Run(name, func(t *testing.T) { testFrozenServer(t, d) })
@@ -387,7 +387,7 @@ func testFrozenServer(t *testing.T, d ovsdb.Desired) {
 	until(t, c, "given up", func(_ ovsdb.State, err error) bool { return errors.Is(err, ovsdb.ErrNotConnected) })
 	s.proc.Process.Signal(syscall.SIGCONT)
 	until(t, c, "connected again", func(_ ovsdb.State, err error) bool { return err == nil })
-	if r := apply(t, c, d); len(r.Problems) > 0 { // whatever the outcome of the first
+	if r := apply(t, c, d); len(r.Problems) > 0 { // with any outcome of the first
 		t.Error(r.Problems)
 	}
 	if r := apply(t, c, d); len(r.Ops) > 0 {
@@ -407,14 +407,14 @@ func TestStartedBeforeServer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if err := c.Wait(ctx); !errors.Is(err, ovsdb.ErrNotConnected) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Wait: %v; want both the deadline and why there is no connection", err)
+		t.Errorf("Wait: %v; want both the deadline and the reason that there is no connection", err)
 	}
 	s.start()
 	wait(t, c)
 }
 
-// Two clients with different desired states change one database: the one that loses plans again, and
-// nothing is created twice.
+// Two clients with different desired states change one database. The client whose transaction
+// fails plans again, and nothing is created twice.
 func TestTwoClients(t *testing.T) {
 	s := startServer(t)
 	s.vsctl("add-br", "br-int")
@@ -461,8 +461,8 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-// Random desired states are applied to a real ovsdb-server: the plan's operations have the same effect
-// there as in the model.
+// Random desired states are applied to a real ovsdb-server. The plan's operations have the
+// same effect there as in the model.
 func TestRandomPlansOnServer(t *testing.T) {
 	s := startServer(t)
 	s.vsctl("add-br", "br-int", "--", "add-port", "br-int", "a", "--", "add-br", "c", "--", "add-port", "c", "e",
@@ -491,7 +491,8 @@ func TestRandomPlansOnServer(t *testing.T) {
 		if r := apply(t, c, d); len(r.Ops) > 0 {
 			t.Fatalf("seed %d: left to do: %v", seed, r.Ops)
 		}
-		// Confirm like ovs-vswitchd; ports that move between bridges wait for it.
+		// The test confirms like ovs-vswitchd, because ports that move between bridges wait
+		// for the confirmation.
 		s.vsctl("--no-wait", "set", "Open_vSwitch", ".", fmt.Sprintf("cur_cfg=%d", after.NextCfg))
 		eventually(t, "the client has received it", func() bool {
 			st, err := c.State(t.Context())

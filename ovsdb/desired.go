@@ -27,16 +27,16 @@ const deadVLAN = 4095
 
 // Column values that are the same for every router.
 const (
-	failMode        = "secure" // standalone would bridge the router's networks together
+	failMode        = "secure" // standalone would connect the router's networks to one bridge
 	protocol        = "OpenFlow13"
 	maxBackoff      = 1000 // ms; ovs-vswitchd's default of 8 s leaves switches without a controller for too long
 	inactivityProbe = 5000 // ms
 	typeInternal    = "internal"
 )
 
-// Desired is the desired content of the database. Rows with our mark that it does not
-// list are removed. It must come from a valid model: IDs and names are unique and
-// acceptable to Open vSwitch and Linux. They may collide with existing rows.
+// Desired is the desired content of the database. Rows with our mark that it does not list are
+// removed. It must come from a valid model, so that IDs and names are unique, and valid in
+// Open vSwitch and Linux. They may collide with existing rows.
 type Desired struct {
 	// IntegrationBridge is the bridge that machines are plugged into, such as
 	// br-int. We do not own it: it must exist. It may be empty if Bridges is empty and Fabric is nil.
@@ -72,12 +72,12 @@ type Bridge struct {
 	Interfaces []Interface
 }
 
-// An Interface is a router interface: a pair of patch ports that joins the routing
-// bridge to the integration bridge and, for the packets that flows do not handle, a
-// tap that joins it to the kernel.
+// An Interface is a router interface. It has a pair of patch ports that connects the routing
+// bridge to the integration bridge. For packets that flows do not handle, it also has a tap
+// that connects the routing bridge to the kernel.
 //
-// ID, MAC and the peer's name appear on the integration bridge, where other agents
-// look for them.
+// The fields ID, MAC and Peer appear on the integration bridge, where other agents look for
+// them.
 type Interface struct {
 	ID    string // the router port's ID, unique; any 1–64 bytes
 	MAC   string // the router's own address on the network, such as 02:00:00:00:01:01
@@ -85,9 +85,9 @@ type Interface struct {
 	Peer  string // name of the patch port on the integration bridge
 	Tap   string // name of the tap on the routing bridge; "" for no tap
 
-	// VLAN is the peer's tag on the integration bridge, 1–4094. If it is 0, another
-	// agent owns the peer's tag, vlan_mode, trunks and other_config: the peer is
-	// created on the dead VLAN, and these columns are never written again.
+	// VLAN is the peer's tag on the integration bridge, 1–4094. If it is 0, another agent owns
+	// the peer's tag, vlan_mode, trunks and other_config. Then the peer is created on the dead
+	// VLAN, and these columns are never written again.
 	VLAN uint16
 }
 

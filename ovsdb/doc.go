@@ -1,10 +1,10 @@
 // Package ovsdb makes Open vSwitch's database hold the bridges, ports and controller rows
 // that routers and the fabric between hosts need, and reports what the database holds.
 //
-// The core is pure: [Plan] compares a [State] with a [Desired] and returns the
-// operations, for one transaction, that turn the one into the other, and a
-// [Problem] for each part that cannot be realized. A [Client] keeps a connection to
-// ovsdb-server, observes the state, and carries plans out.
+// The core is pure. [Plan] compares a [State] with a [Desired]. It returns the operations of
+// one transaction that turn the State into the Desired, and a [Problem] for each part that
+// cannot be realized. A [Client] keeps a connection to ovsdb-server, observes the state, and
+// carries plans out.
 //
 // # Ownership
 //

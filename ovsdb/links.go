@@ -7,16 +7,16 @@ import (
 	wire "github.com/ovn-kubernetes/libovsdb/ovsdb"
 )
 
-// A Link is what ovs-vswitchd has reported of an interface's device. Each field is
-// "" if it is not known, as for a device in another network namespace.
+// A Link is ovs-vswitchd's report about an interface's device. A field is "" if its value is
+// unknown, for example because the device is in another network namespace.
 type Link struct {
-	MAC   string // that the device uses
+	MAC   string // address that the device uses
 	Admin string // up or down, as configured
-	Link  string // up or down: whether it has a carrier
+	Link  string // up if it has a carrier, else down
 }
 
 // Links reads the links of all interfaces, by the UUID of their row. Unlike [Client.State],
-// this asks ovsdb-server.
+// Links sends a request to ovsdb-server.
 func (c *Client) Links(ctx context.Context) (map[string]Link, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
@@ -41,8 +41,8 @@ func (c *Client) Links(ctx context.Context) (map[string]Link, error) {
 	return links, nil
 }
 
-// text returns the value of a column that has one string or none.
+// text returns the value of a column that has one string or no value.
 func text(v any) string {
-	s, _ := v.(string) // else an empty set
+	s, _ := v.(string) // otherwise an empty set
 	return s
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// What ovs-vswitchd reports of interfaces is read, and what it does not report is
+// Links returns ovs-vswitchd's reports about interfaces. Values that it does not report are
 // empty.
 func TestLinks(t *testing.T) {
 	s := startServer(t)

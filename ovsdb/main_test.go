@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// TestMain runs more than rapid's default of 100 checks, unless the command line overrides it: a check
-// takes a few milliseconds.
+// TestMain runs more than rapid's default of 100 checks, unless the command line overrides it,
+// because a check takes only a few milliseconds.
 func TestMain(m *testing.M) {
 	checks := "500"
 	if lab.Full() {

@@ -8,8 +8,8 @@ import (
 	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
-// carryOut applies ops to s like ovsdb-server: atomically, with unique names, and without rows that no
-// row refers to.
+// carryOut applies ops to s like ovsdb-server. It is atomic, requires unique names, and
+// deletes rows without a reference.
 func carryOut(s ovsdb.State, ops []ovsdb.Op) (ovsdb.State, error) {
 	m := &machine{s: copyState(s), real: map[string]string{}}
 	for _, o := range ops { // placeholders may be referred to in any order

@@ -7,8 +7,8 @@ import (
 	wire "github.com/ovn-kubernetes/libovsdb/ovsdb"
 )
 
-// A port cannot move between bridges in one transaction: Open vSwitch 3.1 then leaves
-// most patch ports without a peer, and they pass no packets. So the port is removed
+// A port cannot move between bridges in one transaction, because Open vSwitch 3.1 then leaves
+// most patch ports without a peer, and they pass no packets. Therefore the port is removed
 // first, and inserted after ovs-vswitchd has confirmed the removal:
 //
 //	on the old bridge → row removed, next_cfg incremented → cur_cfg has reached it → row inserted
@@ -18,15 +18,16 @@ import (
 // moves maps the names of waiting ports to the next_cfg that they wait for.
 type moves map[string]int
 
-// settle drops the ports that ovs-vswitchd has removed. It also drops ports that wait
-// for a next_cfg that s has not reached: then s belongs to a new database.
+// settle drops the ports that ovs-vswitchd has removed. It also drops ports that wait for a
+// next_cfg larger than the next_cfg of s, because then s belongs to a new database.
 func (m moves) settle(s State) {
 	maps.DeleteFunc(m, func(_ string, cfg int) bool { return s.CurCfg >= cfg || s.NextCfg < cfg })
 }
 
-// hold splits ops: now are the operations that can be carried out, including the
-// removal of the ports in renew; leaving are the names of the ports that now removes
-// for a later insertion; waiting are problems that name all ports that wait.
+// hold splits ops. The result now has the operations that can be carried out, including the
+// removal of the ports in renew. The result leaving has the names of the ports that these
+// operations remove for a later insertion. The result waiting has problems that name all
+// waiting ports.
 func (m moves) hold(s State, ops []Op, renew map[string]bool) (now []Op, leaving []string, waiting []Problem) {
 	on := make(map[string]string) // bridge names by port name
 	for i := range s.Bridges {
@@ -67,14 +68,14 @@ func (m moves) hold(s State, ops []Op, renew map[string]bool) (now []Op, leaving
 	return now, leaving, waiting
 }
 
-// incrementNextCfg makes t increment next_cfg, so that ovs-vswitchd reports when it has
-// applied t.
+// incrementNextCfg adds an increment of next_cfg to t, so that ovs-vswitchd reports when it
+// has applied t.
 func (t *transaction) incrementNextCfg(root string) {
 	t.add(wire.Operation{Op: wire.OperationMutate, Table: string(TableRoot), Where: byUUID(root),
 		Mutations: []wire.Mutation{*wire.NewMutation("next_cfg", wire.MutateOperationAdd, 1)}}, nil, "increment next_cfg")
 }
 
-// wait adds the removed ports to m; s is the state after their removal.
+// wait adds the removed ports to m. The parameter s is the state after their removal.
 func (m moves) wait(names []string, s State) {
 	for _, name := range names {
 		m[name] = s.NextCfg

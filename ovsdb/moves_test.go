@@ -55,7 +55,7 @@ func TestMovedPortsWait(t *testing.T) {
 			t.Errorf("at configuration %d of %d: inserted %s, waiting %v", c.cur, c.next, inserted(now), waiting)
 		}
 	}
-	// Our ports can be renewed, others cannot.
+	// Our ports can be renewed. Other ports cannot.
 	foreign := between
 	foreign.Bridges = slices.Clone(foreign.Bridges)
 	foreign.Bridges[0].Ports = append(foreign.Bridges[0].Ports, PortRow{UUID: "x", Name: "vm1"})

@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// IncrementNextCfg asks ovs-vswitchd to report when it has applied the current
-// contents of the database: that is the case once [State] has a CurCfg of at least
-// cfg. If ovs-vswitchd is not running, it reports after its start.
+// IncrementNextCfg asks ovs-vswitchd to report when it has applied the current contents of the
+// database. It has applied them when the CurCfg of [State] is at least cfg. If ovs-vswitchd is
+// not running, it reports after its start.
 func (c *Client) IncrementNextCfg(ctx context.Context) (cfg int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
@@ -20,7 +20,7 @@ func (c *Client) IncrementNextCfg(ctx context.Context) (cfg int, err error) {
 		err = s.transact(ctx, incrementNextCfg(state.Root))
 	}
 	if err == nil {
-		state, _, err = s.snapshot(ctx) // includes the increment, and maybe later ones by others
+		state, _, err = s.snapshot(ctx) // includes the increment, and perhaps later increments by other clients
 	}
 	if err != nil {
 		return 0, fmt.Errorf("increment next_cfg of OVSDB, to learn when ovs-vswitchd has applied it: %w", err)

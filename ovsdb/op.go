@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Table is the name of a table of database Open_vSwitch. The rows that concern us
-// form a tree: Open_vSwitch refers to bridges, a bridge to ports and controllers, and
-// a port to interfaces. ovsdb-server deletes rows without a reference.
+// Table is the name of a table of database Open_vSwitch. The rows that we use form a tree. The
+// row of table Open_vSwitch refers to bridges, a bridge to ports and controllers, and a port
+// to interfaces. ovsdb-server deletes rows without a reference.
 type Table string
 
 const (
@@ -25,7 +25,7 @@ type Verb uint8
 const (
 	Insert Verb = iota + 1 // insert a row below Parent
 	Update                 // write some columns of a row
-	Remove                 // remove the reference from Parent to a row; the row and all below it are deleted
+	Remove                 // remove the reference from Parent to a row; the row and all rows below it are deleted
 )
 
 // String returns "insert", "update" or "remove".
@@ -41,21 +41,21 @@ func (v Verb) String() string {
 	return fmt.Sprintf("verb-%d", uint8(v))
 }
 
-// A Row identifies a row. If an earlier [Op] of the same plan inserts the row, UUID is
-// that Op's placeholder.
+// A Row identifies a row. If an earlier [Op] of the same plan inserts the row, UUID is the
+// placeholder of that Op.
 type Row struct {
 	Table Table
 	UUID  string
 	Name  string // its name; for a controller, the target
-	Ours  bool   // it has our mark, and must still have it when the plan is carried out
+	Ours  bool   // the row has our mark, and must still have it when the plan is carried out
 }
 
-// An Op is one step of a plan. All steps of a plan belong in one transaction: the
+// An Op is one step of a plan. All steps of a plan belong in one transaction, because the
 // states between them may be inconsistent.
 type Op struct {
 	Verb   Verb
 	Row    Row
-	Parent Row // Insert, Remove: the row that refers to Row
+	Parent Row // the row that refers to Row, for Insert and Remove
 
 	Router    string // the router's ID
 	Interface string // the router interface's ID, "" for a bridge and its controller
@@ -64,8 +64,8 @@ type Op struct {
 	Fabric  bool
 	Network string // the network's ID
 
-	// Set replaces columns as a whole. The values are string, int, []string
-	// or []int; an empty slice is an empty set.
+	// Set replaces complete columns. The values are string, int, []string or []int; an empty
+	// slice is an empty set.
 	Set map[string]any
 	// Put and Drop change keys of map columns and leave other keys unchanged. An
 	// Insert has only Put.
@@ -105,7 +105,7 @@ func (o *Op) set(column string, v any) {
 	o.Set[column] = v
 }
 
-// put sets want's keys to want's values in column, which now holds have.
+// put sets the keys of want to the values of want in column, which now holds have.
 func (o *Op) put(column string, have, want map[string]string) {
 	for k, v := range want {
 		if got, ok := have[k]; ok && got == v {

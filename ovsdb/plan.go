@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Plan returns the operations that turn s into d, for one transaction, and the problems
-// that prevent parts of d. The operations are empty if and only if nothing is left to
-// do. The order of both results is deterministic.
+// Plan returns the operations of one transaction that turn s into d, and the problems that
+// prevent parts of d. The operations are empty if and only if nothing is left to do. The order
+// of both results is deterministic.
 //
 // A router, an interface, the fabric or a part of it with a [Problem] is held: its
 // existing rows stay unchanged, and the rest of d is realized. OVSDB cannot change names,
@@ -113,7 +113,7 @@ type occupant struct {
 	what   string
 	ours   bool
 	key    key
-	bridge *BridgeRow // the bridge that it is or belongs to
+	bridge *BridgeRow // the bridge itself, or the bridge that the object belongs to
 	self   bool       // it is the bridge itself
 }
 
@@ -129,7 +129,7 @@ type planner struct {
 	names map[string][]occupant
 	br    *BridgeRow // the integration bridge, nil if it does not exist
 
-	bridges map[string]*BridgeRow // existing bridges, by name
+	bridges map[string]*BridgeRow // the existing bridges, by name
 
 	heldKeys map[key]bool
 
@@ -150,8 +150,8 @@ func (p *planner) held(k key) bool {
 	return p.heldKeys[k] || p.heldKeys[k.bridge()] || k.fabric && k.router != "" && p.heldKeys[key{router: k.router}]
 }
 
-// index records the occupants of each name. Bridges, ports and interfaces share one
-// name space: a bridge has a port of its name, and a port an interface of its name.
+// index records the occupants of each name. Bridges, ports and interfaces share one name
+// space, because a bridge has a port of its name, and a port has an interface of its name.
 func (p *planner) index() {
 	add := func(name string, o occupant) { p.names[name] = append(p.names[name], o) }
 	for i := range p.s.Bridges {

@@ -307,7 +307,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// Small sets to draw from, so that collisions are frequent.
+// The tests draw from small sets, so that collisions are frequent.
 var (
 	someNames    = []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"}
 	someRouters  = []string{"r1", "r2", "r3"}
@@ -316,7 +316,7 @@ var (
 	someMachines = []string{"x", "y"}
 )
 
-// drawDesired draws a desired state of a valid model: IDs and names are unique.
+// drawDesired draws a desired state of a valid model, in which IDs and names are unique.
 func drawDesired(t *rapid.T) ovsdb.Desired {
 	d := ovsdb.Desired{IntegrationBridge: rapid.SampledFrom([]string{"br-int", "br-int", "br-int", "a"}).Draw(t, "integration"),
 		Controller: rapid.SampledFrom([]string{"tcp:127.0.0.1:1", "tcp:127.0.0.1:2"}).Draw(t, "controller")}
@@ -502,13 +502,13 @@ func foreign(s ovsdb.State) map[string]any {
 	return rows
 }
 
-// TestPlanProperties checks for random states and desired states that the plan can be carried out and
-// leaves nothing to do, that foreign rows stay unchanged, that the plan is deterministic, and that
-// everything desired exists unless it has a problem.
+// TestPlanProperties checks plans for random states and desired states. The plan can be
+// carried out and leaves nothing to do. It is deterministic. Foreign rows stay unchanged.
+// Every desired object exists unless it has a problem.
 func TestPlanProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawState(t)
-		for round := range 2 { // from a random state, then from a planned one
+		for round := range 2 { // from a random state, then from a planned state
 			d := drawDesired(t)
 			before := copyState(s)
 			ops, problems := ovsdb.Plan(s, d)

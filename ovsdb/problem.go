@@ -6,22 +6,22 @@ import "fmt"
 type ProblemKind uint8
 
 const (
-	// NoDatabase: Open vSwitch has not initialized its database.
+	// NoDatabase means that Open vSwitch has not initialized its database.
 	NoDatabase ProblemKind = iota + 1
-	// NoIntegrationBridge: the integration bridge does not exist.
+	// NoIntegrationBridge means that the integration bridge does not exist.
 	NoIntegrationBridge
-	// Invalid: the desired state contradicts itself or is impossible.
+	// Invalid means that the desired state contradicts itself or is impossible.
 	Invalid
-	// NameTaken: an object that we do not own has a name that we need.
+	// NameTaken means that an object that we do not own has a name that we need.
 	NameTaken
-	// ForeignPorts: one of our bridges cannot be removed because it has ports that
+	// ForeignPorts means that one of our bridges cannot be removed, because it has ports that
 	// we do not own.
 	ForeignPorts
-	// ForeignController: one of our bridges has a controller that we did not set.
+	// ForeignController means that one of our bridges has a controller that we did not set.
 	ForeignController
-	// SwitchError: ovs-vswitchd could not apply the database.
+	// SwitchError means that ovs-vswitchd could not apply the database.
 	SwitchError
-	// Moving: a port that moves to another bridge must first leave the old one.
+	// Moving means that a port moves to another bridge and has not left the old bridge yet.
 	Moving
 	// TagChanged: a port that is no longer ours to tag has a tag that we did not set.
 	// It stays. The plan removes our mark, so that only one plan reports the problem.
@@ -42,9 +42,9 @@ func (k ProblemKind) String() string {
 	return fmt.Sprintf("problem-%d", uint8(k))
 }
 
-// A Problem prevents a part of the desired state until something outside this package
-// changes. The rows that it concerns stay unchanged; everything else is realized. It
-// is comparable, and it is an error.
+// A Problem prevents a part of the desired state until something outside this package changes.
+// The affected rows stay unchanged, and everything else is realized. A Problem is comparable,
+// and it is an error.
 type Problem struct {
 	Kind      ProblemKind
 	Router    string // the router concerned, "" for all or none
@@ -52,8 +52,8 @@ type Problem struct {
 	Fabric    bool   // it concerns the fabric, or the tag of a machine's port
 	Network   string // the network concerned; only with Fabric
 	Object    string // the desired or existing object, such as `bridge rb-r1`
-	Detail    string // what is wrong with it
-	Remedy    string // what to do
+	Detail    string // description of the problem
+	Remedy    string // action for the operator
 }
 
 // Error returns the object, the detail and the remedy.

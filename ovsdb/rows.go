@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// existing removes our rows that are not desired, and corrects those that are.
+// existing removes our rows that are not desired, and corrects our other rows.
 func (p *planner) existing() {
 	root := Row{Table: TableRoot, UUID: p.s.Root}
 	for i := range p.s.Bridges {
@@ -133,8 +133,8 @@ func (p *planner) updateBridge(b *BridgeRow, w *wantBridge) {
 	p.updateControllers(b)
 }
 
-// updateControllers keeps exactly one of our controller rows: ovs-vswitchd flushes the
-// flows when the first row is added and when the last one is removed.
+// updateControllers keeps exactly one of our controller rows, because ovs-vswitchd deletes the
+// flows when the first row is added and when the last row is removed.
 func (p *planner) updateControllers(b *BridgeRow) {
 	var keep *ControllerRow
 	for i := range b.Controllers {
@@ -186,17 +186,17 @@ func (p *planner) updatePort(b *BridgeRow, port *PortRow, w *wantPort) {
 	}
 	o.put("options", f.Options, w.options)
 	o.put("external_ids", f.ExternalIDs, w.externalIDs())
-	if w.mac == "" { // with these keys an agent would mistake it for a second copy of the port
+	if w.mac == "" { // with these keys an agent would take the interface for a second copy of the port
 		o.drop("external_ids", f.ExternalIDs, KeyIfaceID, KeyAttachedMAC, KeyIfaceStatus)
 	}
 	p.update(o)
 	p.switchErrors(b, port, w.key, w.what)
 }
 
-// switchErrors reports what ovs-vswitchd could not do for port. It skips the error that
-// a created patch port has no usable peer, which may be stale: ovs-vswitchd clears it
-// only at the next change of its configuration (OVS vswitchd/bridge.c). The caller
-// has to query ovs-vswitchd for that.
+// switchErrors reports ovs-vswitchd's errors of port. It skips the error that a created patch
+// port has no usable peer. That error may be stale, because ovs-vswitchd clears it only at the
+// next change of its configuration (OVS vswitchd/bridge.c). The caller has to query
+// ovs-vswitchd for the current state.
 func (p *planner) switchErrors(b *BridgeRow, port *PortRow, k key, what string) {
 	for _, f := range port.Interfaces {
 		stale := f.Type == "patch" && f.OFPort > 0
@@ -238,8 +238,8 @@ func marks(k key) map[string]string {
 	return m
 }
 
-// externalIDs returns the external_ids of w's Interface row. Only the end on the
-// integration bridge identifies its port to other agents.
+// externalIDs returns the external_ids of w's Interface row. Other agents see the identity of
+// the port only at the end on the integration bridge.
 func (w *wantPort) externalIDs() map[string]string {
 	m := marks(w.key)
 	if w.mac != "" {

@@ -12,8 +12,8 @@ import (
 // database is the name of Open vSwitch's database.
 const database = "Open_vSwitch"
 
-// The rows as libovsdb caches them: the tables and columns of vswitch.ovsschema that
-// concern us. Open vSwitch has had all of them since version 2.0.
+// These are the rows as libovsdb caches them, with the tables and columns of vswitch.ovsschema
+// that we use. Open vSwitch has had all of them since version 2.0.
 type (
 	dbRoot struct {
 		UUID        string            `ovsdb:"_uuid"`

@@ -29,8 +29,8 @@ type server struct {
 	proc   *exec.Cmd
 }
 
-// startServer starts ovsdb-server with an empty database for the duration of the test. No goroutine may
-// be left at its end.
+// startServer starts ovsdb-server with an empty database for the duration of the test. The
+// test fails if a goroutine remains at its end.
 func startServer(t *testing.T) *server {
 	t.Helper()
 	for _, p := range []string{"ovsdb-server", "ovsdb-tool", "ovsdb-client", "ovs-vsctl"} {
@@ -226,7 +226,7 @@ func eventually(t *testing.T, what string, cond func() bool) {
 	}
 }
 
-// until waits until the client's state satisfies cond; it checks after each change.
+// until waits until the client's state satisfies cond. It checks after each change.
 func until(t *testing.T, c *ovsdb.Client, what string, cond func(ovsdb.State, error) bool) {
 	t.Helper()
 	deadline := time.After(time.Minute)

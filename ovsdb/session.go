@@ -15,26 +15,26 @@ import (
 	"go.uber.org/zap"
 )
 
-// A session is one connection to ovsdb-server with a monitor on it. It does not
-// reconnect: a new session with an empty cache replaces it. (libovsdb's own reconnect
-// empties its cache without notice, and serves stale rows while the server is away.)
+// A session is one connection to ovsdb-server with a monitor on it. A session does not
+// reconnect. Instead, a new session with an empty cache replaces it. (libovsdb's own reconnect
+// empties its cache without notice, and returns stale rows while there is no server.)
 type session struct {
 	lib   client.Client
 	gone  chan struct{} // closed when the connection has ended
-	fresh chan struct{} // capacity 1, full: something has changed since the last receive
+	fresh chan struct{} // capacity 1; full if something has changed since the last receive
 
-	mu    sync.Mutex // protects what follows
+	mu    sync.Mutex // protects rows and state
 	rows  rows       // the rows that state was built from
 	state State
 
-	callMu  sync.Mutex // protects what follows
-	closing bool       // no more calls
+	callMu  sync.Mutex // protects closing
+	closing bool       // no more calls are allowed
 	calls   sync.WaitGroup
 }
 
-// open connects to endpoint and waits until the whole state has arrived. Afterwards it
-// calls notify after each change; notify must not block. The caller must close the
-// session.
+// open connects to endpoint and waits until the whole state has arrived. Afterwards the
+// session calls notify after each change. The function notify must not block. The caller must
+// close the session.
 func open(ctx context.Context, endpoint string, log *zap.Logger, notify func()) (*session, error) {
 	schema, err := dbModel()
 	if err != nil {
@@ -83,8 +83,8 @@ func (s *session) monitor(ctx context.Context, changed func()) error {
 		DeleteFunc: func(string, model.Model) { changed() },
 	})
 	m := s.lib.NewMonitor(monitored()...)
-	// With monitor_cond_since, libovsdb silently drops updates that are inconsistent
-	// with its cache; with monitor_cond it disconnects.
+	// With monitor_cond_since, libovsdb drops updates that are inconsistent with its cache,
+	// without an error. With monitor_cond it disconnects.
 	m.Method = wire.ConditionalMonitorRPC
 	ctx, end := outlive(ctx, monitorGrace)
 	defer end()
@@ -92,13 +92,13 @@ func (s *session) monitor(ctx context.Context, changed func()) error {
 	return err
 }
 
-// monitorGrace is how much longer than its context a monitor request may take.
-// libovsdb reads the reply when the context is done, possibly while the reply is being
-// written: a data race. A working server replies within this time.
+// monitorGrace is the time that a monitor request may take after its context is done. libovsdb
+// reads the reply when the context is done, possibly while the reply is being written, which
+// is a data race. A working server replies within this time.
 const monitorGrace = time.Second
 
-// outlive returns a context that is done by after ctx is done. end releases its
-// resources.
+// outlive returns a context that is done when ctx has been done for the time by. The function
+// end releases its resources.
 func outlive(ctx context.Context, by time.Duration) (out context.Context, end func()) {
 	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
@@ -107,13 +107,13 @@ func outlive(ctx context.Context, by time.Duration) (out context.Context, end fu
 	return out, func() { stop(); cancel(nil) }
 }
 
-// patience is how long close waits for libovsdb.
+// patience is the time that close waits for libovsdb.
 const patience = time.Second
 
-// close closes the connection and waits for its end. It returns false if it stops
-// waiting: libovsdb cannot abort a message that it has begun to write and that
-// ovsdb-server does not read. Such a session ends by itself when ovsdb-server resumes
-// or ends.
+// close closes the connection and waits for its end. It returns false if it stops waiting.
+// That happens if ovsdb-server does not read a message that libovsdb has begun to write,
+// because libovsdb cannot abort it. Such a session ends by itself when ovsdb-server resumes or
+// ends.
 func (s *session) close() bool {
 	s.callMu.Lock()
 	s.closing = true
@@ -135,8 +135,8 @@ func (s *session) close() bool {
 	}
 }
 
-// transactRaw carries out ops. It returns when ctx is done, which libovsdb does not
-// guarantee: it blocks until a message is written.
+// transactRaw carries out ops. It returns when ctx is done. libovsdb alone does not guarantee
+// that, because it blocks until a message is written.
 func (s *session) transactRaw(ctx context.Context, ops ...wire.Operation) ([]wire.OperationResult, error) {
 	type reply struct {
 		results []wire.OperationResult
@@ -163,10 +163,9 @@ func (s *session) transactRaw(ctx context.Context, ops ...wire.Operation) ([]wir
 	}
 }
 
-// run returns when ctx is done, the connection has ended, or ovsdb-server does not
-// reply to a probe. The probe, sent every interval, is an empty transaction.
-// libovsdb's Echo is not used: after its timeout it reads the reply while the reply
-// is being written.
+// run returns when ctx is done, the connection has ended, or ovsdb-server does not reply to a
+// probe. The probe, sent every interval, is an empty transaction. libovsdb's Echo is not used,
+// because after its timeout it may read the reply while the reply is being written.
 func (s *session) run(ctx context.Context, interval, timeout time.Duration) error {
 	t := time.NewTicker(interval)
 	defer t.Stop()
@@ -190,10 +189,10 @@ func (s *session) run(ctx context.Context, interval, timeout time.Duration) erro
 // snapshot returns the state after the latest received transaction, and the rows that
 // it was built from.
 //
-// libovsdb locks its whole cache while it applies a transaction, but a reader locks
-// only one table. So snapshot reads all tables twice and, between the two reads,
-// acquires and releases the cache's lock. If both reads are equal, no transaction was
-// half applied during them.
+// libovsdb locks its whole cache while it applies a transaction, but a reader locks only one
+// table. Therefore snapshot reads all tables twice. Between the two reads it acquires and
+// releases the cache's lock. If both reads are equal, no transaction was half applied during
+// them.
 func (s *session) snapshot(ctx context.Context) (State, rows, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -227,9 +226,9 @@ func collect(c *cache.TableCache) rows {
 	return r
 }
 
-// transact carries out t. When it returns nil, the cache includes t's changes:
-// ovsdb-server sends updates before the reply (RFC 7047 §4.1.6), and libovsdb
-// processes messages in order.
+// transact carries out t. When it returns nil, the cache includes t's changes, because
+// ovsdb-server sends updates before the reply (RFC 7047 §4.1.6), and libovsdb processes
+// messages in order.
 func (s *session) transact(ctx context.Context, t transaction) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -18,12 +18,12 @@ func TestOutlive(t *testing.T) {
 		cancel(stopped)
 		synctest.Wait()
 		if out.Err() != nil {
-			t.Error("it is done together with its parent")
+			t.Error("the context is done together with its parent")
 		}
 		began := time.Now()
 		<-out.Done()
 		if took := time.Since(began); took != time.Second || context.Cause(out) != stopped {
-			t.Errorf("it ended after %v: %v", took, context.Cause(out))
+			t.Errorf("the context ended after %v: %v", took, context.Cause(out))
 		}
 	})
 }

@@ -8,8 +8,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// A sink writes libovsdb's log to a zap.Logger. libovsdb's info messages are logged at
-// debug level; from its level 4 on it logs every transaction and every row.
+// A sink writes libovsdb's log to a zap.Logger. libovsdb's info messages are logged at debug
+// level. From level 4 on, libovsdb logs every transaction and every row.
 type sink struct{ log *zap.Logger }
 
 var _ logr.LogSink = (*sink)(nil)

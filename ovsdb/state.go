@@ -2,17 +2,17 @@ package ovsdb
 
 import "slices"
 
-// A State is the content of the database between two transactions, as far as it
-// concerns us: bridges with their ports and controllers, ports with their interfaces.
-// A State must not be modified after it was returned.
+// A State is the part of the database that we use, between two transactions. It has bridges
+// with their ports and controllers, and ports with their interfaces. A State must not be
+// modified after it was returned.
 type State struct {
-	// Root is the UUID of the Open_vSwitch row, "" if the database has none: Open
-	// vSwitch creates it at its first start.
+	// Root is the UUID of the Open_vSwitch row, which Open vSwitch creates at its first start.
+	// It is "" if the database does not have the row yet.
 	Root string
-	// SystemID is the name of this Open vSwitch instance (external_ids:system-id), ""
-	// if it has none.
+	// SystemID is the name of this Open vSwitch instance (external_ids:system-id), or "" if it
+	// has no name.
 	SystemID string
-	// Version is Open vSwitch's version, "" until ovs-vswitchd has written it.
+	// Version is Open vSwitch's version. It is "" until ovs-vswitchd has written it.
 	Version string
 	// A client increments NextCfg to learn when ovs-vswitchd has applied the
 	// database. ovs-vswitchd then sets CurCfg to the NextCfg that it has applied.
@@ -70,7 +70,7 @@ func (s State) Routers() []string {
 type BridgeRow struct {
 	UUID, Name   string
 	DatapathType string // "" means system
-	DatapathID   string // 16 hexadecimal digits, "" until ovs-vswitchd has created the bridge
+	DatapathID   string // 16 hexadecimal digits; "" until ovs-vswitchd has created the bridge
 	FailMode     string // "" means standalone
 	Protocols    []string
 	OtherConfig  map[string]string
@@ -82,7 +82,7 @@ type BridgeRow struct {
 // A PortRow is a row of table Port.
 type PortRow struct {
 	UUID, Name  string
-	Tag         *int // nil if none
+	Tag         *int // nil if the port has no tag
 	VLANMode    string
 	Trunks      []int
 	ExternalIDs map[string]string
@@ -95,8 +95,8 @@ type InterfaceRow struct {
 	Type        string // "" means system
 	Options     map[string]string
 	ExternalIDs map[string]string
-	// OFPort is the OpenFlow port number, 0 until ovs-vswitchd has assigned it, -1
-	// if ovs-vswitchd could not create the port; Error has the reason.
+	// OFPort is the OpenFlow port number. It is 0 until ovs-vswitchd has assigned it. It is -1
+	// if ovs-vswitchd could not create the port, and then Error has the reason.
 	OFPort int
 	Error  string
 }
@@ -159,12 +159,11 @@ func (b BridgeRow) key() key { return keyOf(b.ExternalIDs).bridge() }
 // isOurs reports whether external_ids has the owner's mark.
 func isOurs(externalIDs map[string]string) bool { return externalIDs[KeyOwner] == Owner }
 
-// isLocal reports whether p is b's local port, which every bridge has and which is
-// created and deleted with it.
+// isLocal reports whether p is b's local port. Every bridge has a local port, which is created
+// and deleted with it.
 func isLocal(b *BridgeRow, p *PortRow) bool { return p.Name == b.Name }
 
-// sameDatapath reports whether patch ports between bridges of datapath types
-// a and b work.
+// sameDatapath reports whether patch ports work between bridges of the datapath types a and b.
 func sameDatapath(a, b string) bool {
 	system := func(s string) string {
 		if s == "" {

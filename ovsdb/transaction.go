@@ -15,20 +15,20 @@ var children = map[Table]string{
 	TableBridge: "bridges", TablePort: "ports", TableController: "controller", TableInterface: "interfaces",
 }
 
-// A transaction is a plan encoded for ovsdb-server, with the Op that each of its
-// operations belongs to.
+// A transaction is a plan encoded for ovsdb-server. For each of its operations it has the Op
+// that the operation belongs to.
 type transaction struct {
 	wire []wire.Operation
-	ops  []*Op // nil: the operation belongs to several Ops
+	ops  []*Op // nil if the operation belongs to several Ops
 	note []string
 }
 
 // compile encodes plan as one transaction.
 //
-// It starts with a wait operation for every existing row that the plan touches: the
-// row must still exist and, if it is ours, have our mark. With these, and with the
-// database's unique indexes on names, a plan for an outdated state fails as a whole
-// instead of doing something else.
+// It starts with a wait operation for every existing row that the plan changes. The row must
+// still exist and, if it is ours, have our mark. Because of these operations, and because
+// names are unique in the database, a plan for an outdated state fails as a whole instead of
+// doing something else.
 func compile(plan []Op) transaction {
 	var t transaction
 	t.guard(plan)
@@ -99,7 +99,7 @@ func (t *transaction) update(o *Op) {
 	for _, c := range slices.Sorted(maps.Keys(o.Drop)) {
 		ms = append(ms, *wire.NewMutation(c, wire.MutateOperationDelete, ovsSet(o.Drop[c])))
 	}
-	for _, c := range slices.Sorted(maps.Keys(o.Put)) { // an insert mutation does not replace existing keys
+	for _, c := range slices.Sorted(maps.Keys(o.Put)) { // deleted first, because an insert mutation does not replace existing keys
 		keys := slices.Sorted(maps.Keys(o.Put[c]))
 		ms = append(ms, *wire.NewMutation(c, wire.MutateOperationDelete, ovsSet(keys)),
 			*wire.NewMutation(c, wire.MutateOperationInsert, ovsMap(o.Put[c])))
@@ -164,14 +164,14 @@ func newLinks(plan []Op) links {
 	return l
 }
 
-// errStale means that the database no longer matched the state that was planned for.
+// errStale means that the database no longer matched the state of the plan.
 var errStale = errors.New("the database has changed in the meantime")
 
 // check returns the errors in the server's results of t.
 func (t *transaction) check(results []wire.OperationResult) error {
 	var errs []error
 	for i, r := range results {
-		what := "commit the transaction" // the additional result after those of the operations
+		what := "commit the transaction" // used for the additional result after the operations' results
 		if i < len(t.note) {
 			what = t.note[i]
 		}

@@ -53,9 +53,9 @@ func (p *planner) unusable() (Problem, bool) {
 	return Problem{}, false
 }
 
-// addIntegrationBridge returns the command that creates the integration bridge. Its datapath type
-// is that of our bridges, which are connected to it: Open vSwitch's default, the kernel's datapath,
-// may be missing on this host.
+// addIntegrationBridge returns the command that creates the integration bridge. The command
+// sets the datapath type of our bridges, because they are connected to the integration bridge.
+// Without it, Open vSwitch would use the kernel's datapath, which may be missing on this host.
 func (p *planner) addIntegrationBridge() string {
 	command := "ovs-vsctl add-br " + p.d.IntegrationBridge
 	for i := range p.s.Bridges {

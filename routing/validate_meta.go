@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -11,6 +13,9 @@ import (
 func (v *validator) checkMeta(p path, m *Meta) {
 	if m == nil {
 		return
+	}
+	if m.Name != "" && isBlank(m.Name) {
+		v.bad(p, "name", "the name %q is blank: write a name, or leave the key out", m.Name)
 	}
 	text := func(key, s string, most int) {
 		if len(s) > most {
@@ -67,11 +72,21 @@ func checkID(id string) error {
 		return errors.New("the ID is empty")
 	case len(id) > MaxIDLen:
 		return fmt.Errorf("the ID has %d bytes, more than %d", len(id), MaxIDLen)
+	case isBlank(id):
+		return fmt.Errorf("the ID %q is blank", id)
 	}
 	return checkText("ID", id)
 }
 
-// checkText says why s, which is called what, is not a text in one line.
+// isBlank reports whether s shows nothing: it has only spaces and fillers.
+func isBlank(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool {
+		return !unicode.IsSpace(c) && !strings.ContainsRune("\u115f\u1160\u2800\u3164\uffa0", c)
+	})
+}
+
+// checkText says why s, which is called what, is not a text in one line that can be read, copied
+// and typed.
 func checkText(what, s string) error {
 	if !utf8.ValidString(s) {
 		return fmt.Errorf("the %s %q is not UTF-8", what, s)
@@ -79,6 +94,12 @@ func checkText(what, s string) error {
 	for _, c := range s {
 		if c < ' ' || 0x7f <= c && c < 0xa0 {
 			return fmt.Errorf("the %s %q has a control character", what, s)
+		}
+		if unicode.In(c, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return fmt.Errorf("the %s %q has the invisible character U+%04X", what, s, c)
+		}
+		if c == utf8.RuneError {
+			return fmt.Errorf("the %s %q has U+FFFD, which stands for a character that could not be read, such as half of a surrogate pair", what, s)
 		}
 	}
 	return nil

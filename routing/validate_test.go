@@ -55,6 +55,8 @@ func TestValidate(t *testing.T) {
 			"ports[0].id: the ID has 65 bytes, more than 64"},
 		{"control character", func(m *routing.Model) { m.Ports[0].ID = "vm\x7f" },
 			`ports[0].id: the ID "vm\x7f" has a control character`},
+		{"blank", func(m *routing.Model) { m.Ports[0].ID = " " }, `ports[0].id: the ID " " is blank`},
+		{"invisible", func(m *routing.Model) { m.Ports[0].ID = "vm\u200b" }, `ports[0].id: the ID "vm\u200b" has the invisible character U+200B`},
 		{"not UTF-8", func(m *routing.Model) { m.Ports[0].ID = "vm\xff" }, `ports[0].id: the ID "vm\xff" is not UTF-8`},
 		{"no network", func(m *routing.Model) { m.Ports[0].Network = "" }, "ports[0].network: no network is given"},
 		{"highest vlan", func(m *routing.Model) { m.Networks[0].VLAN = 4094 }, ""},

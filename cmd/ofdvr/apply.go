@@ -89,7 +89,7 @@ func fileFlag(cmd *cobra.Command, files *[]string) {
 	cmd.Flags().StringArrayVarP(files, "filename", "f", nil, "the same as an argument: topology `FILE`, directory, or - for standard input; may be given several times")
 }
 
-// waitFlags say whether to wait until a write is applied.
+// waitFlags select whether a command waits until a write is applied.
 type waitFlags struct {
 	wait    bool
 	timeout time.Duration
@@ -107,7 +107,7 @@ func (w *waitFlags) query() url.Values {
 	return url.Values{"wait": {"applied"}, "timeout": {w.timeout.String()}}
 }
 
-// showProgress shows on a terminal how far the daemon is, until stop is called.
+// showProgress shows the progress of the daemon on a terminal, until stop is called.
 func (w *waitFlags) showProgress(cmd *cobra.Command, client *api.Client, dryRun bool) (stop func()) {
 	p := newProgress(cmd.ErrOrStderr())
 	if dryRun || !w.wait {
@@ -116,18 +116,18 @@ func (w *waitFlags) showProgress(cmd *cobra.Command, client *api.Client, dryRun 
 	return p.during(cmd.Context(), 4*pollInterval, func(ctx context.Context) string {
 		s, err := client.Status(ctx)
 		if err != nil {
-			return "" // the answer to the write will say what is wrong
+			return "" // the answer to the write will have the error
 		}
 		return "waiting: " + waitingFor(s)
 	})
 }
 
-// outcome prints what is pending, if anything is.
+// outcome prints the pending changes, if there are any.
 func (w *waitFlags) outcome(cmd *cobra.Command, done *api.Written) error {
 	if done.Applied == nil || *done.Applied {
 		return nil
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "the change is on disk, but the switches did not confirm all of it within %v:\n", w.timeout)
+	fmt.Fprintf(cmd.ErrOrStderr(), "ofdvr: the change is on disk, but the switches did not confirm all of it within %v:\n", w.timeout)
 	for _, p := range done.Pending {
 		if p.Router != "" {
 			fmt.Fprintf(cmd.ErrOrStderr(), "  router %s: %s\n", p.Router, p.Reason)
@@ -138,17 +138,36 @@ func (w *waitFlags) outcome(cmd *cobra.Command, done *api.Written) error {
 	return errReported
 }
 
-// reported prints err, which may have many lines, unless it only says that the command
-// was interrupted.
+// reported prints err, or the errors that it joins. It does not print the error of an interrupted
+// command.
 func reported(cmd *cobra.Command, err error) error {
 	if errors.Is(err, context.Cause(cmd.Context())) {
 		return err
 	}
-	fmt.Fprintln(cmd.ErrOrStderr(), err)
+	printErrors(cmd.ErrOrStderr(), err)
 	return errReported
 }
 
-// printOutcomes prints what became of objects, and how many did not change.
+// printErrors prints err, or the errors that it joins. An error in a file begins with its place, so
+// that editors find it, and any other one with the name of this program.
+func printErrors(w io.Writer, err error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all := joined.Unwrap()
+		if errors.Join(all...).Error() == err.Error() { // it adds no text
+			for _, err := range all {
+				printErrors(w, err)
+			}
+			return
+		}
+	}
+	if _, ok := errors.AsType[*topology.Error](err); ok {
+		fmt.Fprintln(w, err)
+		return
+	}
+	fmt.Fprintf(w, "ofdvr: %v\n", err)
+}
+
+// printOutcomes prints the changes of objects, and the number of unchanged objects.
 func printOutcomes(w io.Writer, objects []api.Outcome) {
 	unchanged := 0
 	for _, o := range objects {

@@ -16,9 +16,10 @@ import (
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// Mistakes that the daemon finds are reported at their places, in each of several files.
+// Mistakes that the daemon finds are reported with their positions, in each of several files.
 func TestMistakesAreLocated(t *testing.T) {
 	inDir(t, map[string]string{
 		"a.yaml": "networks:\n  - {id: blue}\nports:\n  - {id: p, network: blue, mac: \"02:00:00:00:00:01\"}\n",
@@ -51,7 +52,8 @@ func TestMistakesAreLocated(t *testing.T) {
 	}
 }
 
-// The topology files of a directory are read by name, and errors of reading are reported.
+// The topology files of a directory are read in order of their names. Errors of reading are
+// reported.
 func TestReadFiles(t *testing.T) {
 	inDir(t, map[string]string{"n1.yaml": "networks: [{id: one}]\n"})
 	for name, text := range map[string]string{"b.yml": "networks: [{id: b}]", "a.json": `{"networks": [{"id": "a"}]}`, ".hidden.yaml": "!", "README": "!"} {
@@ -79,8 +81,7 @@ func TestReadFiles(t *testing.T) {
 	}
 }
 
-// TestPrintPlan states that a plan begins with its summary and is like a diff, with flows and rows
-// if verbose.
+// A plan begins with its summary and is like a diff. With verbose it also has flows and rows.
 func TestPrintPlan(t *testing.T) {
 	p := &api.Written{
 		Objects: []api.Outcome{{Kind: "port", ID: "a", Op: ledger.Created}, {Kind: "port", ID: "b", Op: ledger.Updated}, {Kind: "port", ID: "c", Op: ledger.Deleted}, {Kind: "port", ID: "d", Op: ledger.Unchanged}},
@@ -139,7 +140,7 @@ func TestPrintPlan(t *testing.T) {
 	}
 }
 
-// Only objects that changed are listed; the others are counted.
+// Only objects that changed are listed. Other objects are counted.
 func TestPrintOutcomes(t *testing.T) {
 	objects := []api.Outcome{{Kind: "port", ID: "a", Op: ledger.Created}}
 	for i := range 1000 {
@@ -156,7 +157,7 @@ func TestPrintOutcomes(t *testing.T) {
 func TestManual(t *testing.T) {
 	inDir(t, nil)
 	for _, dir := range []string{"one", "two"} {
-		t.Setenv(envAPI, "unix:/"+dir) // is not the manual's
+		t.Setenv(envAPI, "unix:/"+dir) // the manual does not have this value
 		var out strings.Builder
 		if status := run(t.Context(), []string{"man", dir}, &out, &out); status != 0 {
 			t.Fatal(out.String())
@@ -188,7 +189,8 @@ func TestManual(t *testing.T) {
 	}
 }
 
-// Every visible command has a long help text and an example, for a terminal of 80 columns.
+// Every visible command has a long help text and an example. The texts fit on a terminal of 80
+// columns.
 func TestHelp(t *testing.T) {
 	var visit func(*cobra.Command)
 	visit = func(cmd *cobra.Command) {
@@ -212,4 +214,14 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	visit(newRoot())
+}
+
+// Each of several errors is printed, with its place or the name of the program.
+func TestPrintErrors(t *testing.T) {
+	_, _, inFile := topology.Parse("x.yaml", []byte("networks: [{id: blue, color: red}]"))
+	var out strings.Builder
+	printErrors(&out, errors.Join(inFile, errors.Join(errors.New("a"), fmt.Errorf("b: %w: %w", errors.New("c"), errors.New("d"))), nil))
+	if got, want := out.String(), "x.yaml:1:23: networks[0]: unknown key \"color\"\nofdvr: a\nofdvr: b: c: d\n"; got != want {
+		t.Errorf("printed\n%s\nwant\n%s", got, want)
+	}
 }

@@ -30,7 +30,7 @@ become one, with their number.`,
 					return err
 				}
 				if err != nil {
-					fmt.Fprintln(cmd.ErrOrStderr(), err)
+					printErrors(cmd.ErrOrStderr(), err)
 					failed = errReported
 					continue
 				}

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestManyWarnings states that 1,800 warnings of one kind are one line with their number, of check,
-// plan and apply.
+// 1,800 warnings of one kind are printed as one line with their number, by check, plan and
+// apply.
 func TestManyWarnings(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(goodTopology)

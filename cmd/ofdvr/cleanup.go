@@ -44,7 +44,7 @@ asking, --dry-run only lists.`,
 			if err != nil {
 				return fmt.Errorf("clean up: %w", err)
 			}
-			defer lock.Close() // nil is fine
+			defer lock.Close() // nil is allowed
 			if !yes && isTerminal(cmd.InOrStdin()) {
 				c.dry = true
 				if err := c.run(cmd.Context(), timeout); err != nil {
@@ -70,19 +70,20 @@ asking, --dry-run only lists.`,
 // confirmed asks a question and reports whether the answer is yes.
 func confirmed(in io.Reader, out io.Writer, question string) bool {
 	fmt.Fprintf(out, "%s [y/N] ", question)
-	answer, _ := bufio.NewReader(in).ReadString('\n') // after an error it is not yes
+	answer, _ := bufio.NewReader(in).ReadString('\n') // after an error the answer is not yes
 	return slices.Contains([]string{"y", "yes"}, strings.ToLower(strings.TrimSpace(answer)))
 }
 
-// A cleaner removes what ofdvr has made.
+// A cleaner removes everything that ofdvr has made.
 type cleaner struct {
 	endpoint, runDir string
-	dry              bool // only list it
+	dry              bool // only list the objects
 	out              io.Writer
 	progress         *progress
 }
 
-// say prints what was done or, if dry, would be. verbs are the past tense and the infinitive.
+// say prints a step of the cleanup. The parameter did is a verb in the past tense. With dry,
+// the step would only be done, and say uses the infinitive in the parameter do.
 func (c *cleaner) say(did, do, format string, args ...any) {
 	verb := did
 	if c.dry {
@@ -91,16 +92,16 @@ func (c *cleaner) say(did, do, format string, args ...any) {
 	fmt.Fprintf(c.out, verb+" "+format+"\n", args...)
 }
 
-// note prints what stays.
+// note prints a line about objects that stay.
 func (c *cleaner) note(format string, args ...any) { fmt.Fprintf(c.out, format+"\n", args...) }
 
 func (c *cleaner) run(ctx context.Context, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("not done within %v (--timeout)", timeout))
 	defer cancel()
-	if err := c.advertisements(); err != nil { // while the taps exist
+	if err := c.advertisements(); err != nil { // first, while the taps still exist
 		return err
 	}
-	var state ovsdb.State // before
+	var state ovsdb.State // before the cleanup
 	if c.endpoint != "" {
 		c.progress.show("connecting to Open vSwitch at " + c.endpoint)
 		defer c.progress.clear()
@@ -134,7 +135,8 @@ func (c *cleaner) advertisements() error {
 	return nil
 }
 
-// database removes our rows from the database, and returns what that had before.
+// database removes our rows from the database, and returns the state of the database before
+// that.
 func (c *cleaner) database(ctx context.Context) (state ovsdb.State, err error) {
 	db, err := ovsdb.NewClient(ovsdb.Config{Endpoint: c.endpoint})
 	if err != nil {
@@ -171,8 +173,9 @@ func (c *cleaner) database(ctx context.Context) (state ovsdb.State, err error) {
 	return state, nil
 }
 
-// namespaces deletes the namespaces of an instance. One with the mark of a version that noted no
-// instance is deleted if the database had its router, or if no database was given.
+// namespaces deletes the namespaces of an instance. The marks of earlier versions have no
+// instance. A namespace with such a mark is deleted if the database had its router, or if no
+// database was given.
 func (c *cleaner) namespaces(instance string, routers []string) error {
 	namespaces, err := namespace.List()
 	if err != nil {
@@ -211,8 +214,8 @@ func (c *cleaner) namespaces(instance string, routers []string) error {
 	return c.restore(instance, ours)
 }
 
-// restore gives namespaces that still exist the settings that they had before. gone are those that
-// were deleted.
+// restore restores the original settings of namespaces that still exist. The parameter gone
+// has the deleted namespaces.
 func (c *cleaner) restore(instance string, gone map[string]bool) error {
 	backups := namespace.NewBackups(namespacesDir(c.runDir))
 	names, err := backups.Names()

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestConfirmed states that only y and yes are consent.
+// Only the answers y and yes are consent.
 func TestConfirmed(t *testing.T) {
 	for answer, want := range map[string]bool{"y\n": true, " YES\n": true, "\n": false, "n\n": false, "yess\n": false, "": false} {
 		var asked bytes.Buffer
@@ -18,8 +18,8 @@ func TestConfirmed(t *testing.T) {
 	}
 }
 
-// TestCleanupAsksOnATerminal states that cleanup on a terminal lists what it would do and asks, that
-// without consent nothing is removed, and that --dry-run does not ask.
+// On a terminal, cleanup lists the objects that it would remove, and asks. Without consent
+// nothing is removed. With --dry-run it does not ask.
 func TestCleanupAsksOnATerminal(t *testing.T) {
 	inDir(t, nil)
 	cleanup := func(answer string, flags ...string) (out, errOut string, err error) {

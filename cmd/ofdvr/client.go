@@ -21,13 +21,13 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// envAPI names the environment variable with the endpoint of the daemon's API. --api
+// envAPI is the environment variable with the endpoint of the daemon's API. The flag --api
 // overrides it.
 const envAPI = "OFDVR_API"
 
 // clientFlags are the flags that select a daemon and authenticate to it.
 type clientFlags struct {
-	endpoint string // "" for that of envAPI
+	endpoint string // "" for the endpoint in envAPI
 	access   api.Access
 }
 
@@ -46,8 +46,8 @@ func (c *clientFlags) open() (*api.Client, error) {
 	return api.NewClient(api.Endpoint(endpoint), c.access)
 }
 
-// write sends a request that changes objects, or plans a change, and shows its progress on a
-// terminal.
+// write sends a request that changes objects or plans a change. On a terminal it shows the
+// progress.
 func write(cmd *cobra.Command, client *api.Client, w *waitFlags, method, path string, query url.Values, body []byte) (*api.Written, error) {
 	done := new(api.Written)
 	dryRun := query.Get("dry_run") != ""
@@ -67,14 +67,14 @@ func write(cmd *cobra.Command, client *api.Client, w *waitFlags, method, path st
 // inFlags replaces the API's parameters by the flags that set them.
 var inFlags = strings.NewReplacer("cascade=true", "--cascade", "allow_empty=true", "--allow-empty")
 
-// path returns the path of an object in the API. Dots are escaped, as "." and ".." have a
-// meaning in paths.
+// path returns the path of an object in the API. Dots are escaped, because "." and ".." have a
+// special meaning in paths.
 func (k kindWord) path(id string) string {
 	return "/v1/" + k.plural + "/" + strings.ReplaceAll(url.PathEscape(id), ".", "%2E")
 }
 
-// fetch returns the objects with the given IDs or names or, if ids is empty, those that pass the
-// filters, as a model.
+// fetch returns the objects with the given IDs or names as a model. If ids is empty, it
+// returns the objects that match the filters.
 func (k kindWord) fetch(ctx context.Context, c *api.Client, ids []string, filter url.Values) (*routing.Model, error) {
 	var items []json.RawMessage
 	for _, id := range ids {
@@ -108,11 +108,12 @@ func (k kindWord) fetch(ctx context.Context, c *api.Client, ids []string, filter
 	return &change.Put, nil
 }
 
-// completionTimeout bounds the time of a completion.
+// completionTimeout is the time limit of a completion.
 const completionTimeout = time.Second
 
-// complete completes a kind, one of kindWords or of more, unless kind says which, and
-// then IDs of it.
+// complete completes a kind, which is one of kindWords or of more, and then IDs and
+// names of that kind.
+// If kind is not "", it completes only IDs and names of that kind.
 func (c *clientFlags) complete(kind string, more ...string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		word := kind
@@ -136,17 +137,24 @@ func (c *clientFlags) complete(kind string, more ...string) func(*cobra.Command,
 		if err != nil { // a completion cannot report errors
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		var ids []string
+		var words []string // IDs, and names that only one object has
+		names := shown(m, k.kind)
 		for _, id := range idsOf(m) {
-			if strings.HasPrefix(id, prefix) && !slices.Contains(args, id) {
-				ids = append(ids, id)
+			name := names.of(id)
+			if slices.Contains(args, id) || slices.Contains(args, name) {
+				continue
+			}
+			for _, word := range slices.Compact([]string{id, name}) {
+				if strings.HasPrefix(word, prefix) {
+					words = append(words, word)
+				}
 			}
 		}
-		return ids, cobra.ShellCompDirectiveNoFileComp
+		return words, cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
-// completeOne is complete for a single ID.
+// completeOne is complete for a single object.
 func (c *clientFlags) completeOne(kind string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	ids := c.complete(kind)
 	return func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
@@ -201,7 +209,7 @@ func printModel(w io.Writer, m *routing.Model, format string) error {
 	return topology.WriteYAML(w, m)
 }
 
-// isNotFound reports whether err is the daemon's answer that an object does not exist.
+// isNotFound reports whether err is the answer of the daemon that an object does not exist.
 func isNotFound(err error) bool {
 	p, ok := errors.AsType[*api.Problem](err)
 	return ok && p.Status == http.StatusNotFound

@@ -59,7 +59,7 @@ func parsePorts(ports map[string]string) (compile.Facts, error) {
 	for name, s := range ports {
 		n, err := strconv.ParseUint(s, 10, 32)
 		if err != nil || n == 0 || ofproto.PortNo(n) > ofproto.PortMax {
-			return facts, fmt.Errorf("--ports %s=%s: want a port number from 1 to %d", name, s, uint32(ofproto.PortMax))
+			return facts, misuse("--ports %s=%s: want a port number from 1 to %d", name, s, uint32(ofproto.PortMax))
 		}
 		facts.Ports[name] = ofproto.PortNo(n)
 	}

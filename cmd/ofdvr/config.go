@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// readConfig sets the flags for which the YAML file name has keys, unless they were given
-// on the command line. The error lists every mistake in the file with its place.
+// readConfig sets flags from the keys of the YAML file called name. Flags on the command line
+// take precedence. The error lists every mistake in the file with its position.
 func readConfig(ctx context.Context, name string, flags *pflag.FlagSet) error {
 	data, err := readFile(ctx, name)
 	if err != nil {

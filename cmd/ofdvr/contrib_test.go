@@ -51,7 +51,7 @@ func rules(t *testing.T) (out []rule) {
 	return out
 }
 
-// A query is a PromQL expression with its place.
+// A query is a PromQL expression with its position.
 type query struct {
 	where, expr, legend string
 }
@@ -113,8 +113,8 @@ var (
 	legend    = regexp.MustCompile(`\{\{\s*(?:\$labels\.)?(\w+)\s*\}\}`)
 )
 
-// series returns the metrics that queries can use, with their labels, without the labels
-// that Prometheus adds.
+// series returns the metrics that queries can use, with their labels. Labels that Prometheus
+// adds are not included.
 func series(t *testing.T) map[string][]string {
 	t.Helper()
 	known := make(map[string][]string)
@@ -153,7 +153,7 @@ func (q query) check(t *testing.T, known map[string][]string) {
 		labels = append(labels, has...)
 	}
 	if used == 0 && !strings.Contains(q.expr, "up{") {
-		t.Errorf("%s: no metric is seen in %s", q.where, q.expr)
+		t.Errorf("%s: no metric found in %s", q.where, q.expr)
 	}
 	var names []string
 	for _, m := range grouping.FindAllStringSubmatch(q.expr, -1) {
@@ -193,7 +193,7 @@ func TestDashboardHasAllMetrics(t *testing.T) {
 	}
 	for _, f := range families(t) {
 		if name := f.GetName(); strings.HasPrefix(name, "ofdvr_") && !regexp.MustCompile(`\b`+name+`(_bucket)?\b`).MatchString(text.String()) {
-			if name != "ofdvr_standby" { // a daemon that stands by has no metrics yet
+			if name != "ofdvr_standby" { // a standby has no metrics yet
 				t.Errorf("no panel has %s", name)
 			}
 		}
@@ -267,7 +267,7 @@ func TestDashboardQueriesParse(t *testing.T) {
 	promtool(t, "", "check", "rules", name)
 }
 
-// promtool accepts the metrics without remarks.
+// promtool reports no problems in the metrics.
 func TestScrapeIsLinted(t *testing.T) {
 	w := httptest.NewRecorder()
 	promhttp.HandlerFor(registered(t), promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))

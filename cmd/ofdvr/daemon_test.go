@@ -21,6 +21,7 @@ import (
 	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/trace"
 )
 
 // A disk is a store in memory.
@@ -72,16 +73,17 @@ func (*source) Follow(ctx context.Context, since uint64, compare func(*routing.M
 
 // A fabric has switches that confirm everything, unless something is pending.
 type fabric struct {
-	api.Switches // nil: no test calls the other methods
+	api.Switches // nil, because no test calls the other methods
 	ledger       *ledger.Ledger
 
 	mu       sync.Mutex
 	pending  []controller.Pending
-	problems []string            // of plans
-	ailments []string            // of the status
-	counts   []counters.Snapshot // readings of counters, one after the other; the last is repeated
+	problems []string            // problems in plans
+	messages string              // the router whose OpenFlow messages are logged
+	ailments []string            // problems in the status
+	counts   []counters.Snapshot // successive readings of counters; the last is repeated
 	unlinked map[string]bool     // routers whose bridge is not connected
-	waits    chan struct{}       // what waits until it is applied ends when this is closed, if it is not nil
+	waits    chan struct{}       // if not nil, writes wait until it is closed
 }
 
 func (f *fabric) Status(context.Context) (controller.Status, error) {
@@ -93,7 +95,7 @@ func (f *fabric) Status(context.Context) (controller.Status, error) {
 		s.Intent.File = &controller.SourceStatus{Name: file.Name, Networks: file.Networks, Routers: file.Routers, Ports: file.Ports}
 	}
 	for _, r := range now.Index.Model().Routers {
-		s.Routers = append(s.Routers, controller.RouterStatus{ID: r.ID, Bridge: r.BridgeName(), Managed: true, Connected: !f.unlinked[r.ID],
+		s.Routers = append(s.Routers, controller.RouterStatus{ID: r.ID, Name: r.Name(), Bridge: r.BridgeName(), Managed: true, Connected: !f.unlinked[r.ID],
 			State: "settled", FlowsWanted: 8000, FlowsInstalled: 8000, Settled: true})
 	}
 	return s, nil
@@ -148,6 +150,26 @@ func (f *fabric) Flows(_ context.Context, router string) (iter.Seq[controller.Fl
 	}}), nil
 }
 
+func (f *fabric) Trace(_ context.Context, q trace.Query, _ bool) ([]controller.TracedPath, error) {
+	return nil, &trace.NotFoundError{Detail: fmt.Sprintf("%s to %s through %s", q.From, q.To, q.Router)}
+}
+
+func (f *fabric) LogMessages(_ context.Context, router string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ledger.Intent().Index.Router(router) == nil {
+		return fmt.Errorf("%w: router %q", ledger.ErrNotFound, router)
+	}
+	f.messages = router
+	return nil
+}
+
+func (f *fabric) LoggedMessages(context.Context) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.messages, nil
+}
+
 func (f *fabric) Counters(context.Context) (counters.Snapshot, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -158,20 +180,21 @@ func (f *fabric) Counters(context.Context) (counters.Snapshot, error) {
 	return now, nil
 }
 
-// ignore is a reader of the intent that does nothing.
+// ignore is a reader that ignores the intent.
 type ignore struct{}
 
 func (ignore) Load(*ledger.Intent, []string) {}
 
-// A server is the API over a real ledger, with a store in memory and no real switches.
+// A server is the API with a real ledger, a store in memory and no real switches.
 type server struct {
 	*fabric
 	t        *testing.T
 	endpoint string
 }
 
-// startDaemon starts a server that ends with the test. declared are the objects of a topology
-// file, nil for no file; events is the number of events in its history.
+// startDaemon starts a server that ends with the test. The parameter declared has the objects
+// of a topology file; nil means that there is no file. The parameter events is the number of
+// events in the history.
 func startDaemon(t *testing.T, declared *routing.Model, events int) *server {
 	t.Helper()
 	cfg := ledger.Config{Write: &disk{index: new(routing.Index), complete: true}, History: events, Log: zap.NewNop()}
@@ -212,7 +235,7 @@ func (d *server) ofdvr(status int, args ...string) (string, string) {
 	return out.String(), errOut.String()
 }
 
-// prints runs a command that must succeed and print exactly want.
+// prints runs a command. The command must succeed and print exactly want.
 func (d *server) prints(want string, args ...string) {
 	d.t.Helper()
 	if out, errOut := d.ofdvr(0, args...); out != want || errOut != "" {
@@ -220,15 +243,16 @@ func (d *server) prints(want string, args ...string) {
 	}
 }
 
-// fails runs a command that must exit with status and print exactly want to standard error.
+// fails runs a command. The command must exit with status and print exactly want to standard
+// error.
 func (d *server) fails(status int, want string, args ...string) {
 	d.t.Helper()
 	if _, errOut := d.ofdvr(status, args...); errOut != want {
-		d.t.Errorf("ofdvr %s says\n%s\nwant\n%s", strings.Join(args, " "), errOut, want)
+		d.t.Errorf("ofdvr %s prints the error\n%s\nwant\n%s", strings.Join(args, " "), errOut, want)
 	}
 }
 
-// has checks the objects of the ledger: kind/id, sorted.
+// has checks the objects of the ledger. They are given as kind/id, sorted.
 func (d *server) has(want ...string) {
 	d.t.Helper()
 	m := d.ledger.Intent().Index.Model()

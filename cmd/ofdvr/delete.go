@@ -50,12 +50,12 @@ other. IDs that do not exist are reported, and the others are deleted.`,
 			var failed error
 			for _, q := range deletions(ids, cascade) {
 				done, err := write(cmd, client, &w, q.method, q.path, q.query(&w), q.body)
-				missing := q.network != "" && isNotFound(err) // of several, the answer names those that are
+				missing := q.network != "" && isNotFound(err) // if there are several IDs, the answer names the missing objects
 				switch {
 				case missing && ignore:
 					continue
 				case missing:
-					fmt.Fprintf(cmd.ErrOrStderr(), "network %q does not exist\n", q.network)
+					fmt.Fprintf(cmd.ErrOrStderr(), "ofdvr: network %q does not exist\n", q.network)
 					failed = errReported
 					continue
 				case errors.Is(err, errReported):
@@ -67,7 +67,7 @@ other. IDs that do not exist are reported, and the others are deleted.`,
 					if o.Op != ledger.Unchanged {
 						fmt.Fprintf(cmd.OutOrStdout(), "%s/%s %s\n", o.Kind, o.ID, o.Op)
 					} else if !ignore {
-						fmt.Fprintf(cmd.ErrOrStderr(), "%s %q does not exist\n", o.Kind, o.ID)
+						fmt.Fprintf(cmd.ErrOrStderr(), "ofdvr: %s %q does not exist\n", o.Kind, o.ID)
 						failed = errReported
 					}
 				}
@@ -107,7 +107,7 @@ func toDelete(cmd *cobra.Command, client *api.Client, args, files []string) (ids
 		for i, word := range s.ids {
 			id, err := s.resolve(cmd.Context(), client, word)
 			switch {
-			case isNotFound(err): // the answer to the delete says so
+			case isNotFound(err): // the answer to the delete will report that
 			case err != nil:
 				return ids, err
 			default:
@@ -129,8 +129,8 @@ func toDelete(cmd *cobra.Command, client *api.Client, args, files []string) (ids
 // A deletion is a request that deletes objects.
 type deletion struct {
 	method, path string
-	body         []byte // names the objects that are deleted in one step
-	network      string // or the network that is deleted with the objects on it
+	body         []byte // names the objects to delete in one step
+	network      string // or the network to delete with the objects on it
 }
 
 func (q *deletion) query(w *waitFlags) url.Values {
@@ -141,15 +141,15 @@ func (q *deletion) query(w *waitFlags) url.Values {
 	return v
 }
 
-// deletions returns the requests that delete the objects with these IDs: one, and with
-// cascade one more for each network.
+// deletions returns the requests that delete the objects with these IDs. It is one request.
+// With cascade there is one more for each network.
 func deletions(ids topology.IDs, cascade bool) (all []deletion) {
 	var networks []string
 	if cascade {
 		networks, ids.Networks = ids.Networks, nil
 	}
 	if len(ids.Networks)+len(ids.Routers)+len(ids.Ports) > 0 {
-		body, _ := json.Marshal(topology.BatchBody{Delete: &ids}) // of strings, which is always possible
+		body, _ := json.Marshal(topology.BatchBody{Delete: &ids}) // cannot fail, because the body has only strings
 		all = append(all, deletion{method: http.MethodPatch, path: "/v1/topology", body: body})
 	}
 	for _, id := range networks {

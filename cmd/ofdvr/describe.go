@@ -73,7 +73,7 @@ func (d *description) line(key, format string, args ...any) {
 	fmt.Fprintf(d.w, "%-12s %s\n", key+":", fmt.Sprintf(format, args...))
 }
 
-// more prints another value of the key before.
+// more prints another value of the previous key.
 func (d *description) more(format string, args ...any) {
 	fmt.Fprintf(d.w, "%-12s %s\n", "", fmt.Sprintf(format, args...))
 }
@@ -88,7 +88,7 @@ func (d *description) describe(kind kindWord, id string) error {
 	if err != nil {
 		return err
 	}
-	id = idsOf(m)[0] // it may have been a name
+	id = idsOf(m)[0] // the argument may have been a name
 	var st api.ObjectStatus
 	if err := d.get(kind.path(id)+"/status", &st); err != nil {
 		return err
@@ -194,7 +194,7 @@ func (d *description) network(n *routing.Network) error {
 		d.more("%s; seen: %s", portText(&p), seenText(machines[p.ID]))
 	}
 	if left := len(ports.Ports) - maxDescribed; left > 0 {
-		d.more("and %d more: ofdvr get ports --network %s", left, n.ID)
+		d.more("and %d more: ofdvr get ports --network %s", left, routing.Argument(n.ID))
 	}
 	return nil
 }
@@ -205,7 +205,7 @@ func (d *description) fastPath(off bool) {
 	}
 }
 
-// maxDescribed bounds the ports of a network that are listed.
+// maxDescribed is the maximum number of ports of a network that are listed.
 const maxDescribed = 20
 
 func portText(p *routing.Port) string {

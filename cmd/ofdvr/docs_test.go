@@ -19,11 +19,12 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the generated parts of docs")
 
-// A generated part of a page is between these comments. The words after "generated:" select it.
+// A generated part of a page is between these comments. The words after "generated:" select
+// the part.
 var generatedPart = regexp.MustCompile(`(?s)(<!-- generated: ([^>]*) -->\n).*?(<!-- end -->\n)`)
 
-// TestGeneratedDocs states that the tables of keys, flags, metrics, commands and cookies in docs
-// are those of the code, and that each metric is in one. With -update, it writes them.
+// The tables of keys, flags, metrics, commands and cookies in docs match the code, and each
+// metric is in one table. With -update, the test writes the tables.
 func TestGeneratedDocs(t *testing.T) {
 	metrics := metricRows(t)
 	for _, name := range []string{"docs/configuration.md", "docs/metrics.md", "docs/cli.md", "docs/flow-program.md"} {
@@ -61,7 +62,7 @@ func TestGeneratedDocs(t *testing.T) {
 				t.Error(err)
 			}
 		default:
-			t.Errorf("%s is not what the code says: run make docs", name)
+			t.Errorf("%s does not match the code: run make docs", name)
 		}
 	}
 	for _, f := range metrics {
@@ -71,10 +72,10 @@ func TestGeneratedDocs(t *testing.T) {
 	}
 }
 
-// cell returns text as it can be in a table.
+// cell returns text with escapes for a table.
 func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
 
-// code returns text as code, and "" for "".
+// code returns text as code. For "" it returns "".
 func code(text string) string {
 	if text == "" {
 		return ""
@@ -82,7 +83,7 @@ func code(text string) string {
 	return "`" + text + "`"
 }
 
-// keyTable lists the keys of a topology file, as the types of its documents have them.
+// keyTable lists the keys of a topology file. It takes them from the types of the documents.
 func keyTable() string {
 	var b strings.Builder
 	b.WriteString("| key | values | default | meaning |\n| --- | --- | --- | --- |\n")
@@ -143,7 +144,7 @@ func available(cmd *cobra.Command) (all []*cobra.Command) {
 	return all
 }
 
-// commandTable lists the commands with what each does.
+// commandTable lists the commands with their short descriptions.
 func commandTable(root *cobra.Command) string {
 	var b strings.Builder
 	b.WriteString("| command | does |\n| --- | --- |\n")
@@ -174,10 +175,10 @@ func commandHelp(root *cobra.Command) string {
 // A metricRow is a row of a table of metrics.
 type metricRow struct {
 	name, row string
-	used      bool // by a table
+	used      bool // a table has used it
 }
 
-// metricRows returns a row for each metric of ours, in the order of their names.
+// metricRows returns a row for each of our metrics, sorted by name.
 func metricRows(t *testing.T) (all []*metricRow) {
 	t.Helper()
 	for _, f := range families(t) {
@@ -194,7 +195,7 @@ func metricRows(t *testing.T) (all []*metricRow) {
 	return all
 }
 
-// metricTable lists those metrics whose names begin, after ofdvr_, with one of the prefixes.
+// metricTable lists the metrics whose names begin, after ofdvr_, with one of the prefixes.
 func metricTable(t *testing.T, metrics []*metricRow, prefixes string) string {
 	t.Helper()
 	var b strings.Builder
@@ -221,7 +222,7 @@ func cookieTable() string {
 	for role := compile.Role(1); role < 0xff; role++ {
 		o := routing.Object{Kind: routing.KindInterface, ID: "I", Interface: "I"}
 		switch role {
-		case compile.RoleProbe: // never stays
+		case compile.RoleProbe: // such a flow is deleted at once
 			continue
 		case compile.RoleDeliver:
 			o = routing.Object{Kind: routing.KindPort, ID: "P", Interface: "I"}

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/ovsdb"
 )
 
 func newDoctor() *cobra.Command {
@@ -48,7 +49,7 @@ doctor examines what the daemon needs.`,
 				if cmd.Context().Err() != nil {
 					return err
 				}
-				d = withoutDaemon(cmd.Context(), err)
+				d = withoutDaemon(cmd.Context(), err, strings.TrimPrefix(defaultOVSDB, "unix:"))
 			}
 			stop()
 			w := cmd.OutOrStdout()
@@ -96,10 +97,11 @@ func printFindings(w io.Writer, d api.ExaminationDocument) {
 	}
 }
 
-// withoutDaemon examines what the daemon needs. err is why the daemon does not answer.
-func withoutDaemon(ctx context.Context, err error) api.ExaminationDocument {
+// withoutDaemon examines the requirements of the daemon. The parameter err is the reason that
+// the daemon does not answer, and socket is the path of the socket of ovsdb-server.
+func withoutDaemon(ctx context.Context, err error, socket string) api.ExaminationDocument {
 	d := api.ExaminationDocument{Problems: 1, Findings: []api.FindingDocument{{Level: "problem", About: "daemon", Says: err.Error(),
-		Remedy: "start it (systemctl start ofdvr), and look for the reason why it ended: journalctl -u ofdvr. The switch goes on routing meanwhile"}}}
+		Remedy: "start it (systemctl start ofdvr), and look for the reason why it ended: journalctl -u ofdvr"}}}
 	if errors.Is(err, fs.ErrPermission) {
 		d.Findings[0].Remedy = "run doctor as root, or as a member of that group"
 		return d
@@ -110,7 +112,6 @@ func withoutDaemon(ctx context.Context, err error) api.ExaminationDocument {
 		}
 		d.Findings = append(d.Findings, api.FindingDocument{Level: level, About: about, Says: fmt.Sprintf(format, args...), Remedy: remedy})
 	}
-	socket := strings.TrimPrefix(defaultOVSDB, "unix:")
 	if _, err := os.Stat(socket); err != nil {
 		add("problem", "Open vSwitch", "install and start it: apt install openvswitch-switch", "ovsdb-server's socket does not exist: %v", err)
 		return d
@@ -118,6 +119,10 @@ func withoutDaemon(ctx context.Context, err error) api.ExaminationDocument {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "ovs-vsctl", "--timeout=5", "get", "Open_vSwitch", ".", "ovs_version").CombinedOutput()
+	if err != nil && strings.Contains(strings.ToLower(string(out)), "permission denied") {
+		add("problem", "Open vSwitch", "run doctor as root", "ovs-vsctl has no permission for %s", socket)
+		return d
+	}
 	if err != nil {
 		add("problem", "Open vSwitch", "check whether it runs: systemctl status openvswitch-switch", "ovs-vsctl cannot read its version: %v: %s", err, strings.TrimSpace(string(out)))
 		return d
@@ -127,6 +132,14 @@ func withoutDaemon(ctx context.Context, err error) api.ExaminationDocument {
 		version = "of an unknown version"
 	}
 	add("ok", "Open vSwitch", "", "%s answers", version)
+	out, err = exec.CommandContext(ctx, "ovs-vsctl", "--timeout=5", "--format=csv", "--no-headings", "--columns=name", "find", "Bridge", "external_ids:"+ovsdb.KeyOwner+"="+ovsdb.Owner).CombinedOutput()
+	switch bridges := strings.Fields(string(out)); {
+	case err != nil: // it is not known
+	case len(bridges) == 0:
+		add("note", "routing", "start the daemon, which creates them", "ofdvr has no bridges in Open vSwitch, so nothing is routed, except by bridges of your own")
+	default:
+		add("note", "routing", "", "%s of ofdvr in Open vSwitch: it goes on routing without the daemon, as long as ovs-vswitchd runs, and no change of the intent is applied", count(len(bridges), "bridge"))
+	}
 	if err := exec.CommandContext(ctx, "ovs-vsctl", "--timeout=5", "br-exists", defaultBridge).Run(); err != nil {
 		add("problem", "bridge "+defaultBridge, "create it, or start the agent that creates it: ovs-vsctl add-br "+defaultBridge, "the integration bridge does not exist")
 	}

@@ -49,8 +49,16 @@ the latest thousand; its log has all of them.`,
 			}
 			q := url.Values{"limit": {strconv.Itoa(last)}, "level": {level}}
 			if router != "" {
-				q.Set("router", router)
+				q.Set("router", router) // of a deleted router there are events too
 			}
+			if err := resolveFilters(cmd.Context(), client, q); err != nil {
+				return err
+			}
+			status, err := client.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			names := shownRouters(&status)
 			enc := json.NewEncoder(cmd.OutOrStdout())
 			for {
 				var d api.EventsDocument
@@ -64,7 +72,7 @@ the latest thousand; its log has all of them.`,
 						}
 						continue
 					}
-					printLogged(cmd.OutOrStdout(), e)
+					printLogged(cmd.OutOrStdout(), e, names)
 				}
 				if !follow {
 					return nil
@@ -77,7 +85,7 @@ the latest thousand; its log has all of them.`,
 	}
 	c.add(cmd)
 	f := cmd.Flags()
-	f.StringVar(&router, "router", "", "only events of `ROUTER`")
+	f.StringVar(&router, "router", "", "only events of `ROUTER`, by ID or name")
 	f.StringVar(&level, "level", "info", "only events of at least `LEVEL`: info, warn or error")
 	f.IntVarP(&last, "last", "n", 100, "the latest `N` events, at most 1000")
 	f.BoolVarP(&follow, "follow", "f", false, "continue with new events until interrupted")
@@ -87,26 +95,30 @@ the latest thousand; its log has all of them.`,
 	return cmd
 }
 
-// printLogged prints an event as a line.
-func printLogged(w io.Writer, e api.EventDocument) {
+// printLogged prints an event as a line. names are what to show of routers.
+func printLogged(w io.Writer, e api.EventDocument, names shownNames) {
 	parts := []string{e.Time.Format("2006-01-02 15:04:05.000"), fmt.Sprintf("%-5s", strings.ToUpper(e.Level)), e.Message}
 	if e.Router != "" {
-		parts = append(parts, "router="+e.Router)
+		parts = append(parts, "router="+quoted(names.of(e.Router)))
 	}
 	for _, key := range slices.Sorted(maps.Keys(e.Fields)) {
-		v := fmt.Sprint(e.Fields[key])
-		if strings.ContainsAny(v, " \n\"") {
-			v = strconv.Quote(v)
-		}
-		parts = append(parts, key+"="+v)
+		parts = append(parts, key+"="+quoted(fmt.Sprint(e.Fields[key])))
 	}
 	fmt.Fprintln(w, strings.Join(parts, "  "))
 }
 
-// maxEvents is how many events the daemon keeps.
+// quoted returns v, in quotes if it has spaces or quotes.
+func quoted(v string) string {
+	if strings.ContainsAny(v, " \n\"") {
+		return strconv.Quote(v)
+	}
+	return v
+}
+
+// maxEvents is the number of events that the daemon keeps.
 const maxEvents = 1000
 
-// logLevels are the levels of the log, the least important first.
+// logLevels are the levels of the log, with the least important level first.
 var logLevels = []string{"debug", "info", "warn", "error"}
 
 func newLogLevel() *cobra.Command {
@@ -136,6 +148,9 @@ the daemon and the bridge of a router is logged in the syntax of ovs-ofctl;
 				change.Level = &args[0]
 			}
 			if cmd.Flags().Changed("openflow") {
+				if openflow, err = kindWords[1].resolveIfKnown(cmd.Context(), client, openflow); err != nil {
+					return err
+				}
 				change.OpenFlow = &openflow
 			}
 			method, body := http.MethodGet, []byte(nil)
@@ -157,7 +172,7 @@ the daemon and the bridge of a router is logged in the syntax of ovs-ofctl;
 		},
 	}
 	c.add(cmd)
-	cmd.Flags().StringVar(&openflow, "openflow", "", "`ROUTER` whose OpenFlow messages are logged; \"\" for none")
+	cmd.Flags().StringVar(&openflow, "openflow", "", "`ROUTER`, by ID or name, whose OpenFlow messages are logged; \"\" for none")
 	cmd.RegisterFlagCompletionFunc("openflow", c.complete("router"))
 	return cmd
 }

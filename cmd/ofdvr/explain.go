@@ -64,7 +64,7 @@ serves.`,
 	return cmd
 }
 
-// cookieOf returns the cookie s, or that of the flow s.
+// cookieOf returns the cookie that s is, or the cookie of the flow that s is.
 func cookieOf(s string) (ofproto.Cookie, error) {
 	text := strings.TrimSpace(s)
 	if i := strings.Index(text, "cookie"); i >= 0 { // also as in the output of ofproto/trace

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/routing"
 )
 
 func newFlows() *cobra.Command {
@@ -52,12 +53,13 @@ it. It exits with 1 if the flows of a router cannot be read.`,
 				}
 				routers = []string{id}
 			}
+			var names shownNames
 			if len(routers) == 0 {
 				m, err := kindWords[1].fetch(cmd.Context(), client, nil, nil)
 				if err != nil {
 					return err
 				}
-				routers = idsOf(m)
+				routers, names = idsOf(m), shown(m, routing.KindRouter)
 			}
 			all := make(map[string][]api.FlowDocument)
 			var failed []error
@@ -72,12 +74,12 @@ it. It exits with 1 if the flows of a router cannot be read.`,
 					all[r] = got.Flows
 				case one || !refused:
 					return err
-				default: // the flows of the others are shown
+				default: // the flows of the other routers are shown
 					failed = append(failed, err)
 				}
 			}
 			stop()
-			if err := printFlows(cmd.OutOrStdout(), routers, all, output); err != nil {
+			if err := printFlows(cmd.OutOrStdout(), routers, names, all, output); err != nil {
 				return err
 			}
 			if failed != nil {
@@ -92,8 +94,8 @@ it. It exits with 1 if the flows of a router cannot be read.`,
 	return cmd
 }
 
-// printFlows prints the flows of those routers that are in all.
-func printFlows(w io.Writer, routers []string, all map[string][]api.FlowDocument, output string) error {
+// printFlows prints the flows of routers. It skips routers that are not in the map all.
+func printFlows(w io.Writer, routers []string, names shownNames, all map[string][]api.FlowDocument, output string) error {
 	if output == "json" {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
@@ -109,7 +111,7 @@ func printFlows(w io.Writer, routers []string, all map[string][]api.FlowDocument
 			if !first {
 				fmt.Fprintln(w)
 			}
-			fmt.Fprintf(w, "router %s\n", r)
+			fmt.Fprintf(w, "router %s\n", names.of(r))
 		}
 		first = false
 		printFlowRows(w, flowRows(flows, output == "wide"), terminalWidth(w))
@@ -117,7 +119,7 @@ func printFlows(w io.Writer, routers []string, all map[string][]api.FlowDocument
 	return nil
 }
 
-// terminalWidth returns the number of columns of the terminal w, 0 if it is not a terminal.
+// terminalWidth returns the number of columns of the terminal w, or 0 if w is not a terminal.
 func terminalWidth(w io.Writer) int {
 	f, ok := w.(*os.File)
 	if !ok {
@@ -130,11 +132,11 @@ func terminalWidth(w io.Writer) int {
 	return width
 }
 
-// shortColumns is how many columns of flows are short.
+// shortColumns is the number of short columns of flows.
 const shortColumns = 5
 
-// printFlowRows prints rows. If the table is wider than width, the long columns of each row are on
-// lines of their own below it; 0 is no limit.
+// printFlowRows prints rows. If the table is wider than width, the long columns of each row
+// are on separate lines below it. A width of 0 means no limit.
 func printFlowRows(w io.Writer, rows []table.Row, width int) {
 	lines := tableLines(rows)
 	if width == 0 || !slices.ContainsFunc(lines, func(line string) bool { return utf8.RuneCountInString(line) > width }) {
@@ -170,8 +172,8 @@ func flowRows(flows []api.FlowDocument, wide bool) []table.Row {
 	return rows
 }
 
-// matchOf returns the match of a flow in the syntax of ovs-ofctl, "any" if it matches every
-// packet of its table.
+// matchOf returns the match of a flow in the syntax of ovs-ofctl. If the flow matches every
+// packet of its table, it returns "any".
 func matchOf(flow string) string {
 	head, _, _ := strings.Cut(flow, " actions=")
 	if strings.HasPrefix(flow, "actions=") {

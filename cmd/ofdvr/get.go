@@ -88,7 +88,7 @@ machine of a port was seen. With -w it then prints each change.`,
 	return cmd
 }
 
-// A listing is what get was asked for.
+// A listing is a request to the command get.
 type listing struct {
 	objects []selection
 	query   url.Values // filters
@@ -116,7 +116,7 @@ func newListing(args []string, query url.Values, output string, follow bool) (*l
 		}
 		ids = len(l.objects[0].ids) > 0
 	}
-	interfaces := slices.ContainsFunc(l.objects, func(s selection) bool { return s.kindWord == interfaceWord })
+	interfaces := l.has(interfaceWord)
 	switch {
 	case len(query) > 0 && (ids || args[0] == "all"):
 		return nil, misuse("a filter cannot be used with IDs or with all: leave out one of the two")
@@ -132,6 +132,11 @@ func newListing(args []string, query url.Values, output string, follow bool) (*l
 	return l, nil
 }
 
+// has reports whether l has objects of a kind.
+func (l *listing) has(k kindWord) bool {
+	return slices.ContainsFunc(l.objects, func(s selection) bool { return s.kindWord == k })
+}
+
 // print prints the objects.
 func (l *listing) print(cmd *cobra.Command, client *api.Client) error {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
@@ -145,7 +150,7 @@ func (l *listing) print(cmd *cobra.Command, client *api.Client) error {
 		}
 		wide.networks = shown(networks, routing.KindNetwork)
 	}
-	if wide.wanted {
+	if wide.wanted || l.output == "table" && l.has(interfaceWord) {
 		routers, err := kindWords[1].fetch(ctx, client, nil, nil)
 		if err != nil {
 			return err
@@ -205,8 +210,8 @@ func (l *listing) print(cmd *cobra.Command, client *api.Client) error {
 	return nil
 }
 
-// resolve replaces names of objects by their IDs. It comes before the list is printed: an
-// object that is deleted after that is followed nevertheless.
+// resolve replaces names of objects by their IDs. It runs before the list is printed, so that
+// changes of the objects can be printed even if they are deleted later.
 func (l *listing) resolve(ctx context.Context, client *api.Client) error {
 	for _, s := range l.objects {
 		for i, word := range s.ids {

@@ -17,7 +17,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// inputs are topology files as one topology.
+// inputs are several topology files that are used as one topology.
 type inputs struct {
 	files []input
 	model routing.Model
@@ -30,7 +30,7 @@ type input struct {
 }
 
 // readFiles reads topology files. It checks only their form, because objects may refer to
-// others that the daemon has.
+// objects of the daemon.
 func readFiles(ctx context.Context, names []string, stdin io.Reader) (*inputs, error) {
 	in := new(inputs)
 	var errs []error
@@ -60,8 +60,8 @@ func readFiles(ctx context.Context, names []string, stdin io.Reader) (*inputs, e
 	return in, errors.Join(errs...)
 }
 
-// topologyFiles returns the topology files in a directory, by name, or name
-// itself.
+// topologyFiles returns the topology files in the directory called name, sorted by name. If
+// name is not a directory, it returns name.
 func topologyFiles(name string) ([]string, error) {
 	info, err := os.Stat(name)
 	if err != nil || !info.IsDir() {
@@ -96,8 +96,8 @@ func (in *inputs) add(name string, data []byte) error {
 	return nil
 }
 
-// body returns the body of a request that puts all objects: a topology if all, and otherwise
-// a batch.
+// body returns the body of a request that puts all objects. With all it is a topology,
+// otherwise a batch.
 func (in *inputs) body(all bool) []byte {
 	var b strings.Builder
 	if !all {
@@ -110,7 +110,7 @@ func (in *inputs) body(all bool) []byte {
 	return []byte(b.String())
 }
 
-// are reports whether the input is the file name.
+// are reports whether the input is the file called name.
 func (in *inputs) are(name string) bool {
 	if len(in.files) != 1 || name == "" {
 		return false
@@ -136,8 +136,8 @@ func (in *inputs) ids() topology.IDs {
 	return ids
 }
 
-// part returns the file that a pointer into the body refers to, and the path in that file; -1
-// for none.
+// part returns the file that a pointer into the body refers to, and the path in that file. If
+// there is no such file, it returns -1.
 func (in *inputs) part(pointer string) (file int, path string) {
 	parts := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
 	if len(parts) > 0 && parts[0] == "put" {
@@ -168,8 +168,8 @@ func (in *inputs) part(pointer string) (file int, path string) {
 	return -1, ""
 }
 
-// reported prints an error of the daemon, with the mistakes that it found at their places in
-// the files. If the command was interrupted, it returns err instead.
+// reported prints an error of the daemon, and the mistakes with their positions in the files.
+// If the command was interrupted, it returns err instead.
 func (in *inputs) reported(cmd *cobra.Command, err error) error {
 	if cmd.Context().Err() != nil {
 		return err
@@ -177,7 +177,8 @@ func (in *inputs) reported(cmd *cobra.Command, err error) error {
 	return reported(cmd, in.located(err))
 }
 
-// located returns err with the mistakes that the daemon found, at their places in the files.
+// located returns err with the mistakes that the daemon found, and their positions in the
+// files.
 func (in *inputs) located(err error) error {
 	p, ok := errors.AsType[*api.Problem](err)
 	if !ok || len(p.Errors) == 0 {
@@ -186,8 +187,8 @@ func (in *inputs) located(err error) error {
 	return errors.Join(in.places(p.Errors)...)
 }
 
-// places returns the mistakes or warnings about the body, at their places in the files. Each
-// file is parsed once.
+// places returns the mistakes or warnings about the body with their positions in the files.
+// Each file is parsed once.
 func (in *inputs) places(said []api.Mistake) []error {
 	byFile := make([][]error, len(in.files))
 	var errs []error

@@ -26,13 +26,13 @@ type intentKeeper struct {
 	*ledger.Ledger
 	o     serveOptions
 	log   *zap.Logger
-	file  *topologyfile.File // nil: not configured
-	first *ledger.Contents   // of file, until the ledger has loaded it
+	file  *topologyfile.File // nil if not configured
+	first *ledger.Contents   // contents of file, until the ledger has loaded them
 	close func()
 
 	commit  func(func() error) error    // carries out a commit to the store, and records it
-	store   atomic.Pointer[store.Store] // nil: not open
-	noStore atomic.Pointer[error]       // of the last attempt to open it
+	store   atomic.Pointer[store.Store] // nil if not open
+	noStore atomic.Pointer[error]       // error of the last attempt to open the store
 }
 
 // newIntent reads the topology file.
@@ -96,7 +96,7 @@ func (k *intentKeeper) reloadOn(ctx context.Context, hangup <-chan os.Signal) er
 	}
 }
 
-// opened returns the store, and opens it if necessary; close closes it.
+// opened returns the store, and opens it if necessary. The function k.close closes it.
 func (k *intentKeeper) opened() (*store.Store, error) {
 	if s := k.store.Load(); s != nil {
 		return s, nil
@@ -106,7 +106,7 @@ func (k *intentKeeper) opened() (*store.Store, error) {
 		k.noStore.Store(&err)
 		return nil, err
 	}
-	k.close = func() { s.Close() } // no writes are running then
+	k.close = func() { s.Close() } // no writes are running at that time
 	if err := s.ReadOnly(); err != nil {
 		k.log.Error("the store is read-only, using its objects", zap.Error(err))
 	}
@@ -173,13 +173,13 @@ func (s stored) Load(context.Context) (ledger.Contents, error) {
 	return ledger.Contents{Revision: c.Revision, Complete: c.Complete, Loaded: time.Now(), Model: c.Model, Err: err}, nil
 }
 
-// Follow reports nothing: the store is locked against other processes.
+// Follow reports nothing, because the store is locked against other processes.
 func (s stored) Follow(ctx context.Context, _ uint64, _ func(*routing.Model) (routing.Change, error), _ func(ledger.Update) error) error {
 	<-ctx.Done()
 	return context.Cause(ctx)
 }
 
-// leader is the source of a standby daemon: the objects of the leader.
+// leader is the source of a standby daemon. It has the objects of the leader.
 type leader struct{ *intentKeeper }
 
 func (l leader) Name() string      { return "the daemon that leads" }
@@ -196,10 +196,11 @@ func (l leader) Follow(ctx context.Context, since uint64, compare func(*routing.
 	return stored(l).Follow(ctx, since, compare, tell)
 }
 
-// leaderTimeout bounds the time in which the leader answers.
+// leaderTimeout is the time limit for an answer of the leader.
 const leaderTimeout = 10 * time.Second
 
-// askLeader returns the objects of the leader, none if it does not answer.
+// askLeader returns the objects of the leader. If the leader does not answer, it returns no
+// objects.
 func (k *intentKeeper) askLeader(ctx context.Context) *routing.Model {
 	ctx, cancel := context.WithTimeout(ctx, leaderTimeout)
 	defer cancel()

@@ -7,7 +7,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// A kindWord is a kind of objects in the words of the command line.
+// A kindWord has the words of the command line for a kind of objects.
 type kindWord struct {
 	kind                    routing.Kind
 	singular, plural, short string
@@ -27,15 +27,15 @@ func kindPlurals(more ...string) (out []string) {
 	return append(out, more...)
 }
 
-// interfaceWord is the kind of router interfaces. They are parts of routers, so that
-// only some commands take it.
+// interfaceWord is the kind of router interfaces. They are parts of routers, so only some
+// commands accept this kind.
 var interfaceWord = kindWord{routing.KindInterface, "interface", "interfaces", "if"}
 
 func (k kindWord) matches(word string) bool {
 	return slices.Contains([]string{k.singular, k.plural, k.short}, strings.ToLower(word))
 }
 
-// kindOf returns the kind that a word means, one of kindWords or of more.
+// kindOf returns the kind with the given word, from kindWords or from more.
 func kindOf(word string, more ...kindWord) (kindWord, error) {
 	return kindAmong(slices.Concat(kindWords, more), word)
 }
@@ -51,14 +51,15 @@ func kindAmong(kinds []kindWord, word string) (kindWord, error) {
 	return kindWord{}, misuse("unknown kind of object %q: want %s%s", word, words(names), didYouMean(word, known))
 }
 
-// A selection is objects of a kind: those with the IDs, or all if there are none.
+// A selection selects the objects of a kind with the given IDs, or all objects of the kind if
+// there are no IDs.
 type selection struct {
 	kindWord
 	ids []string
 }
 
-// selected returns the objects that arguments name: a kind and IDs of it, or names such
-// as port/vm1, which get -o name prints.
+// selected returns the objects that the arguments name. The arguments are a kind and IDs of
+// that kind, or names such as port/vm1, which get -o name prints.
 func selected(args []string, more ...kindWord) (all []selection, err error) {
 	if _, _, named := strings.Cut(args[0], "/"); !named {
 		k, err := kindOf(args[0], more...)

@@ -23,27 +23,26 @@ import (
 
 // Limits of HTTP servers. They are documented in docs/api.md.
 const (
-	openConnections = 1024             // of the address of --metrics
-	apiConnections  = 4096             // of each API endpoint
+	openConnections = 1024             // connections to the address of --metrics
+	apiConnections  = 4096             // connections to each API endpoint
 	maxHeader       = 16 << 10         // bytes
-	headerTimeout   = 5 * time.Second  // until a client has sent its header
-	idleTimeout     = time.Minute      // between two requests of a connection
-	readPatience    = 30 * time.Second // until a client of the API has read a part of an answer
-	answerTimeout   = 10 * time.Minute // until an answer of the API begins; more than its ?timeout=
+	headerTimeout   = 5 * time.Second  // time for a client to send its header
+	idleTimeout     = time.Minute      // time between two requests of a connection
+	readPatience    = 30 * time.Second // time for a client of the API to read a part of an answer
+	answerTimeout   = 10 * time.Minute // time until an answer of the API begins; more than the maximum of ?timeout=
 
 	openWatchers = 128              // watchers at the address of --metrics
-	openTimeout  = 30 * time.Second // until an answer there begins
+	openTimeout  = 30 * time.Second // time until an answer begins at that address
 )
 
-// openLimits bound what the address of --metrics costs, where there is no
-// authentication.
+// openLimits bound the cost of the address of --metrics, because it has no authentication.
 var openLimits = bounded.Limits{
 	Answer: 48 << 20, Held: 64 << 20, Patience: 10 * time.Second, Rate: 256 << 10,
 	Refuse: func(w http.ResponseWriter, status int, detail string) { api.Refuse(w, status, "%s", detail) },
 }
 
-// limited returns a function that counts and logs a client at an address that was refused or
-// disconnected.
+// limited returns a function for the clients at an address. The function counts and logs a
+// client that was refused or disconnected.
 func (d *daemon) limited(addr net.Addr) func(reason string) {
 	log := d.log.HTTP(addr)
 	return func(reason string) {
@@ -53,7 +52,7 @@ func (d *daemon) limited(addr net.Addr) func(reason string) {
 	}
 }
 
-// bodyLimited is limited for the bodies of requests.
+// bodyLimited is like limited, for the bodies of requests.
 func (d *daemon) bodyLimited(r *http.Request, reason string) {
 	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		d.limited(addr)(reason)
@@ -79,9 +78,9 @@ func (d *daemon) listen(ctx context.Context, g *errgroup.Group) error {
 	return nil
 }
 
-// open returns the handler of the address of --metrics. The work for its clients is bounded
-// for all of them together: the page with its requests, the metrics, and the health checks
-// are answered one at a time each.
+// open returns the handler for the address of --metrics. The work for all clients together is
+// bounded. There are three groups of requests: the page and its requests, the metrics, and the
+// health checks. In each group, requests are answered one at a time.
 func (d *daemon) open(limited func(reason string)) http.Handler {
 	limits := openLimits
 	limits.Limited = limited
@@ -135,7 +134,7 @@ func withProfiles(h http.Handler) http.Handler {
 
 // bounds are the limits of an HTTP server.
 type bounds struct {
-	begin       time.Duration // until an answer begins
+	begin       time.Duration // time until an answer begins
 	connections int
 	limited     func(reason string) // called for each client that is refused or disconnected
 }
@@ -165,8 +164,8 @@ type health interface {
 	Stuck() string
 }
 
-// metricsHandler serves /metrics, /healthz (the daemon works) and /readyz (the switches have
-// confirmed all flows).
+// metricsHandler serves /metrics, /healthz and /readyz. /healthz reports that the daemon
+// works, /readyz that the switches have confirmed all flows.
 func metricsHandler(c health, reg *prometheus.Registry) http.Handler {
 	status := func(w http.ResponseWriter, r *http.Request) (controller.Status, bool) {
 		ctx, cancel := context.WithTimeout(r.Context(), time.Second)

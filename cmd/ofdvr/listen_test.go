@@ -16,8 +16,8 @@ import (
 	"github.com/ofdvr/ofdvr/internal/logging"
 )
 
-// Errors of HTTP servers are in the daemon's log, in its format: failed handshakes as warnings,
-// panics as errors. A client that causes them repeatedly does not fill the log.
+// Errors of HTTP servers are in the daemon's log, in its format. Failed handshakes are
+// warnings, and panics are errors. A client that causes them repeatedly does not fill the log.
 func TestErrorsOfHTTPServersAreLogged(t *testing.T) {
 	log, err := logging.New("error", "json")
 	if err != nil {
@@ -27,7 +27,7 @@ func TestErrorsOfHTTPServersAreLogged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed := httptest.NewTLSServer(nil) // has a certificate, and a client that trusts it
+	signed := httptest.NewTLSServer(nil) // this server has a certificate and a client that trusts it
 	defer signed.Close()
 	ctx, stop := context.WithCancel(t.Context())
 	var g errgroup.Group
@@ -76,7 +76,7 @@ func TestErrorsOfHTTPServersAreLogged(t *testing.T) {
 		}
 	}
 	for _, kind := range []string{"handshake, warn", "panic, error"} {
-		// Ten a minute, and more if this takes minutes.
+		// Ten entries a minute are logged, so there are more if the test takes minutes.
 		if n := found[kind]; n < 10 || n > attempts/2 {
 			t.Errorf("%s: %d of %d were logged", kind, n, attempts)
 		}

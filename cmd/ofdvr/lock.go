@@ -18,8 +18,9 @@ import (
 // errLocked reports that another daemon has the lock.
 var errLocked = errors.New("another ofdvr runs")
 
-// takeLock takes the lock in dir, which at most one daemon has. The kernel releases it when the
-// process ends. If another daemon has it, takeLock returns the file too, for [awaitLock].
+// takeLock takes the lock in dir, which at most one daemon has. The kernel releases the lock
+// when the process ends. If another daemon has the lock, takeLock returns an error and the
+// file, which [awaitLock] needs.
 func takeLock(dir string) (*os.File, error) {
 	if err := ownfile.Dir(dir); err != nil {
 		return nil, fmt.Errorf("use the directory of the lock (--run-dir): %w", err)
@@ -40,8 +41,8 @@ func takeLock(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// openLock opens the lock file and makes it accessible to its owner alone, because a process
-// that can read a file can lock it. Files of earlier versions had other modes.
+// openLock opens the lock file. It makes the file accessible to its owner alone, because a
+// process that can read a file can lock it. Files of earlier versions had other modes.
 func openLock(dir string, create int) (*os.File, error) {
 	f, err := ownfile.Open(filepath.Join(dir, "lock"), os.O_RDWR|create, 0o600)
 	if err != nil {
@@ -54,8 +55,8 @@ func openLock(dir string, create int) (*os.File, error) {
 	return f, nil
 }
 
-// tryLock takes a lock without waiting. If another process, the holder, has it, the error is
-// errLocked.
+// tryLock takes a lock without waiting. If another process has the lock, the error is
+// errLocked and holder describes that process.
 func tryLock(f *os.File) (holder string, err error) {
 	err = flock.Try(f)
 	held := (*flock.HeldError)(nil)
@@ -70,7 +71,7 @@ func tryLock(f *os.File) (holder string, err error) {
 }
 
 // keepOut takes the lock, so that no daemon starts until the file is closed. It fails if a
-// daemon runs. If none has ever run, the file is nil.
+// daemon runs. If no daemon has ever run, the file is nil.
 func keepOut(dir string) (*os.File, error) {
 	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

@@ -10,8 +10,9 @@ import (
 	"github.com/ofdvr/ofdvr/controller/api"
 )
 
-// machinesOf returns what is known of the machines of ports, by the port's ID: of those with
-// IDs or, if there are none, of those that pass the filters.
+// machinesOf returns the machines of ports, by the port's ID. It returns the machines of the
+// ports with the given ids. If ids is empty, it returns the machines of the ports that match
+// the filters.
 func machinesOf(ctx context.Context, c *api.Client, ids []string, filter url.Values) (map[string]api.Machine, error) {
 	out := make(map[string]api.Machine)
 	for _, id := range ids {
@@ -41,7 +42,7 @@ func machinesOf(ctx context.Context, c *api.Client, ids []string, filter url.Val
 	return out, nil
 }
 
-// seenText says in a few words where a machine is.
+// seenText describes the location of a machine in a few words.
 func seenText(m api.Machine) string {
 	where := ""
 	if m.BridgePort != "" {

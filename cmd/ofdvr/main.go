@@ -1,5 +1,5 @@
-// Command ofdvr is an OpenFlow controller that routes between the machines of
-// a host inside Open vSwitch.
+// Command ofdvr is an OpenFlow controller. It routes between the machines of a host, inside
+// Open vSwitch.
 package main
 
 import (
@@ -23,13 +23,13 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// errReported ends a command with exit status 1 after it has printed why.
+// errReported ends a command with exit status 1 after the command has printed the reason.
 var errReported = errors.New("reported")
 
 // Exit statuses besides 0 for success.
 const (
 	exitFailure = 1
-	exitChanges = 2  // of plan: there are changes
+	exitChanges = 2  // for plan if there are changes
 	exitUsage   = 64 // EX_USAGE of sysexits.h
 )
 
@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		return exitFailure
 	case errors.Is(err, errChanges):
 		return exitChanges
-	case ctx.Err() != nil && !errors.Is(err, errNotStopped): // err is a consequence
+	case ctx.Err() != nil && !errors.Is(err, errNotStopped): // err is a consequence of the interruption
 		err = errors.New("interrupted")
 	case errors.As(err, new(usageError)):
 		fmt.Fprintf(errOut, "ofdvr: %v\n", err)
@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	return exitFailure
 }
 
-// rootHint returns what to do if a command that works on the host itself lacks the permission.
+// rootHint returns the remedy if a command that works on the host itself lacks the permission.
 func rootHint(cmd *cobra.Command, err error, uid int) string {
 	for cmd.HasParent() && cmd.Parent().HasParent() {
 		cmd = cmd.Parent()

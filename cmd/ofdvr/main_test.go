@@ -1,13 +1,19 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ofdvr/ofdvr/controller/api"
 )
 
 const goodTopology = `networks:
@@ -72,7 +78,7 @@ func TestRun(t *testing.T) {
 		{"status --wait=perhaps", 64, "", "--wait \"perhaps\": want true or false\n"},
 		{"trace a b --sport x", 64, "", "--sport \"x\": want a number from 0 to 65535\n"},
 		{"trace a b --ttl 256", 64, "", "--ttl \"256\": want a number from 0 to 255\n"},
-		{"trace", 64, "", "missing argument FROM: the ID of a port, or an address\nUsage: ofdvr trace FROM TO [flags]\n"},
+		{"trace", 64, "", "missing argument FROM: the ID or name of a port, or an address\nUsage: ofdvr trace FROM TO [flags]\n"},
 		{"trace a", 64, "", "missing argument TO: "},
 		{"trace a --from b c", 64, "", "unexpected argument \"c\""},
 		{"events -n x", 64, "", "--last \"x\": want a whole number\n"},
@@ -96,7 +102,7 @@ func TestRun(t *testing.T) {
 		{"check none.yaml", 1, "", "no such file"},
 		{"compile good.yaml", 0, "# bridge rb-r1, router r1\n", ""},
 		{"compile good.yaml --ports pr-r1-blue=7", 0, "in_port=7,", ""},
-		{"compile good.yaml --ports pr-r1-blue=x", 1, "", "want a port number"},
+		{"compile good.yaml --ports pr-r1-blue=x", 64, "", "want a port number"},
 		{"compile good.yaml --ports x", 64, "", "--ports \"x\": want NAME=NUMBER, or several with commas between them\n"},
 		{"compile bad.yaml", 1, "", "bad.yaml:2:22"},
 		{"completion bash", 0, "bash completion", ""},
@@ -105,6 +111,12 @@ func TestRun(t *testing.T) {
 		{"status -o xml", 64, "", "want table or json"},
 		{"get ports -o yml", 64, "", "-o yml: want table, wide, name, json or yaml; did you mean yaml?\n"},
 		{"events --level wran", 64, "", "--level wran: want info, warn or error; did you mean warn?\n"},
+		{"trace a b --proto foo", 64, "", "--proto foo: unknown IP protocol \"foo\": want icmp, tcp, udp, sctp or a number up to 255\n"},
+		{"trace a b --dport 80", 64, "", "--sport and --dport: packets of protocol icmp have no ports: add --proto tcp, udp or sctp\n"},
+		{"trace a b --proto 47 --sport 80", 64, "", "packets of protocol 47 have no ports"},
+		{"trace a b --size 5", 64, "", "--size 5: want a number from 20 to 65535\n"},
+		{"trace a b --size 70000", 64, "", "--size 70000: want"},
+		{"trace a b --ttl 256", 64, "", "--ttl \"256\": want a number from 0 to 255\n"},
 		{"events -n 5000", 64, "", "--last 5000: want a number from 1 to 1000\n"},
 		{"serve --state-dir=", 64, "", "no source of intent configured: give --topology FILE"},
 		{"serve --topology good.yaml --log-level loud", 1, "", "want debug, info"},
@@ -135,7 +147,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRootHint states that commands that work on the host itself name root if they lack the permission.
+// If a command that works on the host itself lacks the permission, its error names root.
 func TestRootHint(t *testing.T) {
 	denied := fmt.Errorf("open the lock: %w", fs.ErrPermission)
 	for args, want := range map[string]string{
@@ -153,5 +165,35 @@ func TestRootHint(t *testing.T) {
 		if got := rootHint(cmd, denied, 0) + rootHint(cmd, errors.New("no space"), 1000); got != "" {
 			t.Errorf("%s: %q for root, or for another error", args, got)
 		}
+	}
+}
+
+// TestRefusedDoesNotWait states that status --wait ends at once if the daemon or its socket refuses
+// the user, and waits after other errors.
+func TestRefusedDoesNotWait(t *testing.T) {
+	for err, want := range map[error]bool{
+		fmt.Errorf("connect to ofdvr: %w", fs.ErrPermission): true,
+		&api.Problem{Status: http.StatusUnauthorized}:        true,
+		&api.Problem{Status: http.StatusForbidden}:           true,
+		fmt.Errorf("connect: %w", tls.AlertError(116)):       true, // certificate required
+		&tls.CertificateVerificationError{}:                  true,
+		&api.Problem{Status: http.StatusServiceUnavailable}:  false,
+		fmt.Errorf("connect to ofdvr: %w", fs.ErrNotExist):   false,
+	} {
+		if got := refused(err); got != want {
+			t.Errorf("%v: %t, want %t", err, got, want)
+		}
+	}
+	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	socket := filepath.Join(t.TempDir(), "api.sock")
+	var err error
+	if web.Listener, err = net.Listen("unix", socket); err != nil {
+		t.Fatal(err)
+	}
+	web.Start()
+	defer web.Close()
+	var out, errOut strings.Builder
+	if got := run(t.Context(), []string{"status", "--wait", "--timeout", "10m", "--api", "unix:" + socket}, &out, &errOut); got != exitFailure || !strings.Contains(errOut.String(), "403") {
+		t.Errorf("%d: %s", got, &errOut)
 	}
 }

@@ -29,7 +29,7 @@ func TestWasteful(t *testing.T) {
 	}
 	kept = nil
 	idle := readHeap()
-	idle.live = busy.live / 4 // as a collection will find
+	idle.live = busy.live / 4 // the result of the next collection
 	if !idle.wasteful(busy) {
 		t.Errorf("%+v after %+v: not wasteful, but idle with garbage", idle, busy)
 	}

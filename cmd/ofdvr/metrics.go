@@ -65,7 +65,7 @@ func metricsState(c *controller.Controller, size func() (store.Size, bool)) func
 	}
 }
 
-// addRouter adds a router, with its counters n if these are known.
+// addRouter adds a router, and its counters n if they are known.
 func addRouter(out *metrics.State, r *controller.RouterStatus, n *counters.Router) {
 	m := metrics.Router{
 		ID: r.ID, Connected: r.Connected, Desired: r.FlowsWanted, Installed: r.FlowsInstalled,

@@ -66,7 +66,7 @@ func TestPortMetricsFlag(t *testing.T) {
 	}
 	for _, text := range []string{"", "0", "-1", "ten", "1.5"} {
 		if err := new(portMetrics).Set(text); err == nil {
-			t.Errorf("%q is taken for a number of ports", text)
+			t.Errorf("%q is accepted as a number of ports", text)
 		}
 	}
 }

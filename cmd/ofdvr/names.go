@@ -1,19 +1,22 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
 	"strings"
 
+	"github.com/ofdvr/ofdvr/controller"
 	"github.com/ofdvr/ofdvr/controller/api"
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// resolve returns the ID of the object that word names: by its ID, or by its name
-// if no other object of the kind has the same.
+// resolve returns the ID of the object whose ID or name is word. A name is accepted only if no
+// other object of the kind has the same name.
 func (k kindWord) resolve(ctx context.Context, c *api.Client, word string) (string, error) {
 	_, err := c.Do(ctx, http.MethodGet, k.path(word), nil, nil)
 	if !isNotFound(err) {
@@ -31,30 +34,37 @@ func (k kindWord) resolve(ctx context.Context, c *api.Client, word string) (stri
 	return "", fmt.Errorf("several %s have the name %q: give the ID of one instead: %s", k.plural, word, strings.Join(ids, ", "))
 }
 
-// resolveFilters replaces names of networks and routers in filters by their IDs. What
-// does not exist stays: nothing passes such a filter.
+// resolveIfKnown is like resolve, but returns word itself if there is no such object, also for "".
+func (k kindWord) resolveIfKnown(ctx context.Context, c *api.Client, word string) (string, error) {
+	if word == "" {
+		return "", nil
+	}
+	id, err := k.resolve(ctx, c, word)
+	if isNotFound(err) {
+		return word, nil
+	}
+	return id, err
+}
+
+// resolveFilters replaces names of networks and routers in filters by their IDs. The name of
+// an object that does not exist is not replaced. No object matches such a filter.
 func resolveFilters(ctx context.Context, c *api.Client, query url.Values) error {
 	for _, k := range kindWords[:2] {
-		word := query.Get(k.singular)
-		if word == "" {
-			continue
-		}
-		id, err := k.resolve(ctx, c, word)
-		switch {
-		case isNotFound(err):
-		case err != nil:
+		id, err := k.resolveIfKnown(ctx, c, query.Get(k.singular))
+		if err != nil {
 			return err
-		default:
+		}
+		if id != "" {
 			query.Set(k.singular, id)
 		}
 	}
 	return nil
 }
 
-// maxNamed is how many IDs of objects with one name are listed.
+// maxNamed is the maximum number of IDs of objects with the same name that are listed.
 const maxNamed = "10"
 
-// named returns the IDs of objects that have a name.
+// named returns the IDs of the objects with the given name.
 func (k kindWord) named(ctx context.Context, c *api.Client, name string) (ids []string, err error) {
 	query := url.Values{"name": {name}, "limit": {maxNamed}}
 	var page api.Page[struct{ ID string }]
@@ -67,7 +77,7 @@ func (k kindWord) named(ctx context.Context, c *api.Client, name string) (ids []
 	return ids, nil
 }
 
-// object returns the document of the object that word names, as resolve does.
+// object returns the document of the object whose ID or name is word, like resolve.
 func (k kindWord) object(ctx context.Context, c *api.Client, word string) (doc json.RawMessage, err error) {
 	_, err = c.Do(ctx, http.MethodGet, k.path(word), nil, &doc)
 	if !isNotFound(err) {
@@ -81,38 +91,54 @@ func (k kindWord) object(ctx context.Context, c *api.Client, word string) (doc j
 	return doc, err
 }
 
-// shownNames are what tables show of the objects of one kind, by ID: the name if no other
-// object in the list has it, and otherwise the ID. Commands accept both.
+// shownNames has the texts that tables show for the objects of one kind, by ID. It is the name
+// if no other object in the list has the same name, and otherwise the ID. Commands accept
+// both.
 type shownNames map[string]string
 
-// shown returns what to show of the objects of a kind in m.
+// shown returns the texts to show for the objects of a kind in m.
 func shown(m *routing.Model, kind routing.Kind) shownNames {
+	return shownOf(func(add func(id, name string) bool) {
+		switch kind {
+		case routing.KindNetwork:
+			for i := range m.Networks {
+				add(m.Networks[i].ID, m.Networks[i].Name())
+			}
+		case routing.KindRouter:
+			for i := range m.Routers {
+				add(m.Routers[i].ID, m.Routers[i].Name())
+			}
+		case routing.KindPort:
+			for i := range m.Ports {
+				add(m.Ports[i].ID, m.Ports[i].Name())
+			}
+		}
+	})
+}
+
+// shownRouters returns what to show of the routers in a status.
+func shownRouters(s *controller.Status) shownNames {
+	return shownOf(func(add func(id, name string) bool) {
+		for i := range s.Routers {
+			add(s.Routers[i].ID, cmp.Or(s.Routers[i].Name, s.Routers[i].ID))
+		}
+	})
+}
+
+// shownOf returns what to show of objects with these IDs and names.
+func shownOf(objects iter.Seq2[string, string]) shownNames {
 	out, of := make(shownNames), make(map[string]string)
-	add := func(id, name string) {
+	for id, name := range objects {
 		if other, taken := of[name]; taken {
 			out[other], out[id] = other, id
-			return
+			continue
 		}
 		of[name], out[id] = id, name
-	}
-	switch kind {
-	case routing.KindNetwork:
-		for i := range m.Networks {
-			add(m.Networks[i].ID, m.Networks[i].Name())
-		}
-	case routing.KindRouter:
-		for i := range m.Routers {
-			add(m.Routers[i].ID, m.Routers[i].Name())
-		}
-	case routing.KindPort:
-		for i := range m.Ports {
-			add(m.Ports[i].ID, m.Ports[i].Name())
-		}
 	}
 	return out
 }
 
-// of returns what to show of the object with an ID.
+// of returns the text to show for the object with an ID.
 func (s shownNames) of(id string) string {
 	if name, ok := s[id]; ok {
 		return name

@@ -4,14 +4,17 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/ofdvr/ofdvr/controller/api"
 )
 
-// An object is shown by its name and found by it, as long as no other one has the same.
+// An object is shown by its name and found by its name, as long as no other object has the
+// same name.
 func TestNames(t *testing.T) {
 	d := applied(t, map[string]string{"named.yaml": `networks:
   - {id: blue, name: Office, vlan: 1}
 routers:
-  - {id: r2, name: edge, description: to the lab, labels: {site: a, tier: edge}}
+  - {id: r2, name: edge, description: to the lab, labels: {site: a, tier: edge}, interfaces: [{id: r2-green, network: green, mac: "02:00:00:00:02:02", addresses: [10.0.2.2/24]}]}
 ports:
   - {id: p1, name: web, labels: {tier: web}, network: blue, mac: "02:00:00:00:01:21", addresses: [10.0.1.21]}
   - {id: p2, name: twin, labels: {tier: db}, network: blue, mac: "02:00:00:00:01:22"}
@@ -19,19 +22,48 @@ ports:
 `})
 	d.ofdvr(0, "apply", "named.yaml")
 	for args, want := range map[string]string{
-		"get ports":                          "PORT  NETWORK  MAC                ADDRESSES  SEEN\nweb   Office   02:00:00:00:01:21  10.0.1.21  unknown\np2    Office   02:00:00:00:01:22  -          unknown\np3    green    02:00:00:00:01:23  -          unknown\nvm1   Office   02:00:00:00:01:10  10.0.1.10  unknown\nvm2   green    02:00:00:00:02:10  10.0.2.10  unknown\n",
-		"get port web -o wide":               "PORT  NETWORK  MAC                ADDRESSES  SEEN     ROUTERS  ID\nweb   Office   02:00:00:00:01:21  10.0.1.21  unknown  r1       p1\n",
-		"get ports -l tier -o name":          "port/p1\nport/p2\n",
-		"get ports -l tier!=db,!x -o name":   "port/p1\nport/p3\nport/vm1\nport/vm2\n",
-		"get ports --network Office -o name": "port/p1\nport/p2\nport/vm1\n",
-		"get ports --router none -o name":    "",
-		"get networks -l tier=web -o name":   "",
-		"get network/Office router/edge":     "NETWORK  VLAN   MTU\nOffice      1  1500\n\nROUTER  BRIDGE  NETWORKS\nedge    rb-r2   -\n",
+		"get ports":                            "PORT  NETWORK  MAC                ADDRESSES  SEEN\nweb   Office   02:00:00:00:01:21  10.0.1.21  unknown\np2    Office   02:00:00:00:01:22  -          unknown\np3    green    02:00:00:00:01:23  -          unknown\nvm1   Office   02:00:00:00:01:10  10.0.1.10  unknown\nvm2   green    02:00:00:00:02:10  10.0.2.10  unknown\n",
+		"get port web -o wide":                 "PORT  NETWORK  MAC                ADDRESSES  SEEN     ROUTERS  ID\nweb   Office   02:00:00:00:01:21  10.0.1.21  unknown  r1       p1\n",
+		"get ports -l tier -o name":            "port/p1\nport/p2\n",
+		"get ports -l tier!=db,!x -o name":     "port/p1\nport/p3\nport/vm1\nport/vm2\n",
+		"get ports --network Office -o name":   "port/p1\nport/p2\nport/vm1\n",
+		"get ports --router none -o name":      "",
+		"get networks -l tier=web -o name":     "",
+		"get interfaces":                       "INTERFACE  ROUTER  NETWORK  MAC                ADDRESSES\nr1-blue    r1      Office   02:00:00:00:01:01  10.0.1.1/24\nr1-green   r1      green    02:00:00:00:02:01  10.0.2.1/24\nr2-green   edge    green    02:00:00:00:02:02  10.0.2.2/24\n",
+		"get interfaces --router edge -o name": "interface/r2-green\n",
+		"get network/Office router/edge":       "NETWORK  VLAN   MTU\nOffice      1  1500\n\nROUTER  BRIDGE  NETWORKS\nedge    rb-r2   green\n",
 	} {
 		if out, _ := d.ofdvr(0, strings.Fields(args)...); out != want {
 			t.Errorf("%s prints\n%s\nwant\n%s", args, out, want)
 		}
 	}
+	d.counts = counted()
+	for args, want := range map[string]string{
+		"status":                                   "\nedge    rb-r2 ",
+		"top routers -n 1 --interval 1s":           "\nr1 ",
+		"top ports -n 1 --interval 1s":             "\nedge    r2-green   p3 ",
+		"flows":                                    "router edge\n",
+		"trace web 10.0.2.10 --router edge":        "web to 10.0.2.10 through r2",
+		"events --router edge":                     "",
+		"log-level --openflow edge":                "OpenFlow messages of router: r2\n",
+		"__complete describe router --api API e":   "edge\n:4",
+		"__complete describe router --api API r":   "r1\nr2\n:4",
+		"__complete get network --api API Of":      "Office\n:4",
+		"__complete describe port --api API web p": "p2\np3\n:4", // p1 is web
+		"__complete describe port --api API t":     ":4",         // two are called twin
+	} {
+		words := strings.Fields(strings.ReplaceAll(args, "API", d.endpoint))
+		var out, errOut strings.Builder
+		if words[0] != "__complete" {
+			words = append(words, "--api", d.endpoint)
+		}
+		run(t.Context(), words, &out, &errOut)
+		if !strings.Contains(out.String()+errOut.String(), want) {
+			t.Errorf("%s prints\n%s%s\nwithout %q", args, &out, &errOut, want)
+		}
+	}
+	d.fails(1, "ofdvr: there is no such object: router \"none\"\n", "events", "--router", "none")
+	d.fails(1, "ofdvr: there is no such object: router \"none\"\n", "log-level", "--openflow", "none")
 	out, _ := d.ofdvr(0, "describe", "router", "edge")
 	for _, want := range []string{"Router:      r2\n", "Name:        edge\n", "Description: to the lab\n", "Labels:      site=a\n", "             tier=edge\n"} {
 		if !strings.Contains(out, want) {
@@ -58,5 +90,14 @@ func TestStatusHasHash(t *testing.T) {
 	now := d.ledger.Intent()
 	if want := fmt.Sprintf("intent: revision %d, hash ", now.Revision); !strings.Contains(out, want) {
 		t.Errorf("status prints\n%s\nwithout %q", out, want)
+	}
+}
+
+// An event shows the name of its router.
+func TestEventShowsName(t *testing.T) {
+	var out strings.Builder
+	printLogged(&out, api.EventDocument{Level: "warn", Message: "repaired", Router: "r2", Fields: map[string]any{"bridge": "rb-r2", "why": "it was gone"}}, shownNames{"r2": "the edge"})
+	if got := out.String(); !strings.HasSuffix(got, "  WARN   repaired  router=\"the edge\"  bridge=rb-r2  why=\"it was gone\"\n") {
+		t.Error(got)
 	}
 }

@@ -24,19 +24,20 @@ type reporter struct {
 
 	ready bool   // the start was reported
 	said  string // the last status reported
-	deaf  bool   // the last report failed, which was logged
+	deaf  bool   // the last report failed, and that was logged
 }
 
-// run reports that the daemon has started as soon as the controller answers, and at the end
-// that it stops. In between it reports that the daemon works while the controller answers in
-// time. If the controller hangs, the watchdog of the service manager acts.
+// run reports that the daemon has started as soon as the controller answers. After that it
+// reports that the daemon works while the controller answers in time. If the controller hangs,
+// these reports stop, and the service manager's watchdog restarts the daemon. At the end, run
+// reports that the daemon stops.
 func (r *reporter) run(ctx context.Context) error {
 	if !r.Enabled() {
 		return nil
 	}
-	interval, limit := tellInterval, tellInterval // between two questions, and for an answer
+	interval, limit := tellInterval, tellInterval // time between two questions, and time limit of an answer
 	if r.Watchdog > 0 {
-		interval, limit = min(interval, r.Watchdog/4), r.Watchdog/2 // together they are less
+		interval, limit = min(interval, r.Watchdog/4), r.Watchdog/2 // together they are less than the watchdog's time
 	}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -78,7 +79,7 @@ func (r *reporter) report(parent context.Context, limit time.Duration) {
 	}
 }
 
-// tell sends a report to the service manager. Errors that follow each other are logged once.
+// tell sends a report to the service manager. Of successive errors only the first is logged.
 func (r *reporter) tell(news ...string) {
 	err := r.Send(news...)
 	if err != nil && !r.deaf {

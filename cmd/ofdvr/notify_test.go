@@ -46,7 +46,7 @@ func manager(t *testing.T) (sdnotify.Notifier, func() string) {
 // reported as ready. At its end it reports only that it stops.
 func TestReporter(t *testing.T) {
 	n, received := manager(t)
-	answers := make(chan controller.Status) // capacity 0: what asks waits for an answer
+	answers := make(chan controller.Status) // unbuffered, so the reporter waits for an answer
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	r := &reporter{Notifier: n, log: zap.NewNop(), status: func(ctx context.Context) (controller.Status, error) {
@@ -65,7 +65,8 @@ func TestReporter(t *testing.T) {
 			t.Fatalf("the service manager received %q, want %q", got, want)
 		}
 	}
-	// answer answers a question. An answer may be too late; then the question is repeated.
+	// The function answer answers a question. If the answer is too late, the question is
+	// repeated.
 	answer := func(s controller.Status) {
 		t.Helper()
 		select {
@@ -84,7 +85,7 @@ func TestReporter(t *testing.T) {
 	stop()
 	expect("STOPPING=1\nSTATUS=stopping, the switch goes on forwarding")
 	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Errorf("it ends with %v", err)
+		t.Errorf("the reporter ended with %v", err)
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// The configuration file of the package has every key as a comment, with its default, and sets
-// none.
+// The configuration file of the package has every key as a comment, with its default. It does
+// not set any key.
 func TestPackagedConfiguration(t *testing.T) {
 	const packaged = "../../contrib/deb/ofdvr.yaml"
 	data, err := os.ReadFile(packaged)
@@ -22,7 +22,7 @@ func TestPackagedConfiguration(t *testing.T) {
 	if err := readConfig(t.Context(), packaged, asInstalled); err != nil {
 		t.Error(err)
 	}
-	// The file with all keys uncommented.
+	// This is the file with all keys uncommented.
 	key := regexp.MustCompile(`(?m)^# ([a-z-]+: .+)$`)
 	var all strings.Builder
 	keys := make(map[string]bool)

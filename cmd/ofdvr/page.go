@@ -17,8 +17,8 @@ func onLoopback(addr string) bool {
 	return host == "localhost" || err == nil && a.IsLoopback()
 }
 
-// hostName returns the name of this computer, which the title of the page has; "" if it
-// has none.
+// hostName returns the name of this computer, for the title of the page. If the computer has
+// no name, it returns "".
 func hostName() string {
 	name, err := os.Hostname()
 	if err != nil {
@@ -28,7 +28,7 @@ func hostName() string {
 }
 
 // pageNames returns the host names, besides localhost, under which browsers may request the
-// page at ADDRESS:PORT: that of the address, and that of this host.
+// page at ADDRESS:PORT. These are the host name in the address, and the name of this host.
 func pageNames(addr string) (names []string) {
 	if host, _, err := net.SplitHostPort(addr); err == nil && host != "" {
 		names = append(names, strings.ToLower(host))

@@ -16,6 +16,6 @@ func TestOnLoopback(t *testing.T) {
 		}
 	}
 	if names := pageNames("Host1:9476"); !slices.Contains(names, "host1") {
-		t.Errorf("the name that is listened at is not one of %q", names)
+		t.Errorf("the host name of the address is not one of %q", names)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// errChanges ends ofdvr plan with exit status 2: there are changes.
+// errChanges ends ofdvr plan with exit status 2, which means that there are changes.
 var errChanges = errors.New("there are changes")
 
 func newPlan() *cobra.Command {
@@ -80,7 +80,7 @@ type planOptions struct {
 	output               string
 }
 
-// plan asks for a plan and prints it.
+// plan requests a plan and prints it.
 func (o *planOptions) plan(cmd *cobra.Command, client *api.Client, in *inputs) error {
 	stop := newProgress(cmd.ErrOrStderr()).busy(cmd.Context(), "planning")
 	defer stop()
@@ -106,7 +106,7 @@ func (o *planOptions) plan(cmd *cobra.Command, client *api.Client, in *inputs) e
 		stop()
 		enc := json.NewEncoder(cmd.OutOrStdout())
 		enc.SetIndent("", "  ")
-		enc.Encode(p) // an error here means that the output is closed
+		enc.Encode(p) // an error means that the output is closed
 	} else {
 		before, err := changing(cmd.Context(), client, p.Objects)
 		if err != nil {
@@ -122,14 +122,14 @@ func (o *planOptions) plan(cmd *cobra.Command, client *api.Client, in *inputs) e
 	switch {
 	case changes(p):
 		return errChanges
-	case p.Plan != nil && len(p.Plan.Problems) > 0: // printed; it is not known that nothing would change
+	case p.Plan != nil && len(p.Plan.Problems) > 0: // the problems are printed; it is unknown whether anything would change
 		return errReported
 	}
 	return nil
 }
 
-// ask asks the daemon for the plan, with asFile for one in which the input replaces its
-// topology file.
+// ask requests the plan from the daemon. With asFile, the input replaces the daemon's topology
+// file in the plan.
 func (o *planOptions) ask(ctx context.Context, client *api.Client, in *inputs, asFile bool) (*api.Written, error) {
 	method, query := http.MethodPatch, "?dry_run=true"
 	if o.all || asFile {
@@ -143,13 +143,13 @@ func (o *planOptions) ask(ctx context.Context, client *api.Client, in *inputs, a
 	return p, err
 }
 
-// changes reports whether a plan has any.
+// changes reports whether a plan has changes.
 func changes(p *api.Written) bool {
 	return slices.ContainsFunc(p.Objects, func(o api.Outcome) bool { return o.Op != "unchanged" }) ||
 		p.Plan != nil && len(p.Plan.Routers)+len(p.Plan.OVSDB) > 0
 }
 
-// maxCompared is how many objects are shown key by key.
+// maxCompared is the maximum number of objects that are shown key by key.
 const maxCompared = 100
 
 // changing returns the present state of the objects that would be updated.
@@ -176,8 +176,8 @@ func changing(ctx context.Context, c *api.Client, objects []api.Outcome) (*routi
 	return m, nil
 }
 
-// differences returns, by kind and ID of each object of before, the lines of its keys that
-// differ in after.
+// differences returns the lines of the keys that differ between before and after, by the kind
+// and ID of each object in before.
 func differences(before, after *routing.Model) map[string][]string {
 	out := make(map[string][]string)
 	now := documents(after)
@@ -208,11 +208,11 @@ func differences(before, after *routing.Model) map[string][]string {
 func documents(m *routing.Model) map[string]map[string]json.RawMessage {
 	out := make(map[string]map[string]json.RawMessage)
 	var text bytes.Buffer
-	if printModel(&text, m, "json") != nil { // into memory
+	if printModel(&text, m, "json") != nil { // cannot fail when writing to memory
 		return out
 	}
 	var all map[string][]map[string]json.RawMessage
-	if json.Unmarshal(text.Bytes(), &all) != nil { // it was just made
+	if json.Unmarshal(text.Bytes(), &all) != nil { // cannot fail, because printModel made the text
 		return out
 	}
 	for plural, objects := range all {

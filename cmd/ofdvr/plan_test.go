@@ -10,8 +10,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// Plan exits with 0 if nothing would change, with 2 if there are changes, and with 1 if this is
-// not known. It changes nothing.
+// Plan exits with 0 if nothing would change, with 2 if there are changes, and with 1 if it is
+// unknown whether anything would change. It changes nothing.
 func TestPlan(t *testing.T) {
 	d := applied(t, map[string]string{"change.yaml": "networks: [{id: green, vlan: 3}, {id: red}]\n", "bad.yaml": "networks: [{id: red, vlan: 2}]\n"})
 	d.prints("5 objects: 0 to create, 0 to update, 0 to delete, 5 unchanged; 0 flows and 0 rows to change\n", "plan", "good.yaml")
@@ -26,7 +26,7 @@ func TestPlan(t *testing.T) {
 	d.fails(64, "ofdvr: missing argument FILE\nUsage: ofdvr plan FILE|DIRECTORY|-... [flags]\nSee 'ofdvr plan --help'.\n", "plan")
 	d.ofdvr(2, "diff", "change.yaml")
 
-	// The status is not 0 if it is not known whether anything would change.
+	// If it is unknown whether anything would change, the exit status is not 0.
 	d.problems = []string{"what would change in OVSDB is not known: not connected to ovsdb-server"}
 	for _, format := range []string{"text", "json"} {
 		if out, _ := d.ofdvr(1, "plan", "good.yaml", "--all", "-o", format); !strings.Contains(out, d.problems[0]) {
@@ -37,8 +37,8 @@ func TestPlan(t *testing.T) {
 	d.has(all...)
 }
 
-// TestPlanForTheFile states that a plan for objects of the daemon's topology file is for a new version
-// of that file, and says so.
+// A plan for objects of the daemon's topology file is for a new version of that file. The plan
+// names the file.
 func TestPlanForTheFile(t *testing.T) {
 	inDir(t, map[string]string{
 		"net.yaml":   "networks: [{id: blue, vlan: 7}]\n",
@@ -65,10 +65,10 @@ func TestPlanForTheFile(t *testing.T) {
 	d.fails(1, "bad.yaml:1:49: networks[1].vlan: vlan 7 is already used by network \"blue\"\n", "plan", "bad.yaml", "--as-topology")
 	d.has("network/blue")
 	without := startDaemon(t, nil, 0)
-	without.fails(1, "the daemon has no topology file (serve --topology)\n", "plan", "net.yaml", "--as-topology")
+	without.fails(1, "ofdvr: the daemon has no topology file (serve --topology)\n", "plan", "net.yaml", "--as-topology")
 }
 
-// The flows of a router are shown even if the bridge of another is not connected.
+// The flows of a router are shown even if the bridge of another router is not connected.
 func TestFlows(t *testing.T) {
 	d := applied(t, map[string]string{"r2.yaml": "routers: [{id: r0}, {id: r2}]\n"})
 	const header = "TABLE  PRIORITY  PACKETS  BYTES  WHAT IT DOES                             MATCH\n"
@@ -88,7 +88,7 @@ func TestFlows(t *testing.T) {
 	d.ofdvr(0, "apply", "-f", "r2.yaml")
 	d.unlinked = map[string]bool{"r0": true, "r2": true}
 	out, errOut := d.ofdvr(1, "flows")
-	if want := "router r1\n" + flows; out != want || errOut != "read the flows of router \"r0\": the bridge is not connected\nread the flows of router \"r2\": the bridge is not connected\n" {
+	if want := "router r1\n" + flows; out != want || errOut != "ofdvr: read the flows of router \"r0\": the bridge is not connected\nofdvr: read the flows of router \"r2\": the bridge is not connected\n" {
 		t.Errorf("flows prints\n%s%s\nwant\n%s", out, errOut, want)
 	}
 	out, _ = d.ofdvr(1, "flows", "-o", "json")

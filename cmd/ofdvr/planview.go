@@ -13,10 +13,10 @@ import (
 	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
-// colours reports whether w shows colours and should (https://no-color.org).
+// colours reports whether w can show colours and should do so (https://no-color.org).
 func colours(w io.Writer) bool { return isTerminal(w) && os.Getenv("NO_COLOR") == "" }
 
-// planSigns are the signs of lines by what happens to an object.
+// planSigns are the signs of lines, by the change of an object.
 var planSigns = map[string]string{"created": "+", "updated": "~", "deleted": "-"}
 
 // A planView prints plans like a diff, after a summary.
@@ -58,7 +58,7 @@ func (v *planView) print(w io.Writer, p *api.Written) {
 	}
 }
 
-// planSummary counts what a plan changes.
+// planSummary counts the changes of a plan.
 func planSummary(p *api.Written) string {
 	n := make(map[string]int)
 	for _, o := range p.Objects {
@@ -125,7 +125,7 @@ func (v *planView) line(w io.Writer, text string) {
 func columns(values map[string]any) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		text, _ := json.Marshal(values[name]) // of what was read from JSON
+		text, _ := json.Marshal(values[name]) // cannot fail, because the value was read from JSON
 		parts = append(parts, name+"="+string(text))
 	}
 	return strings.Join(parts, " ")

@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// portMetrics is the number of ports with metrics of their own: a flag with the values off,
+// portMetrics is the number of ports with separate metrics. It is a flag with the values off,
 // all, or a number.
 type portMetrics int
 

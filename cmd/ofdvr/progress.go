@@ -10,9 +10,10 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows one line that changes on a terminal, and nothing elsewhere.
+// progress shows one changing line on a terminal. If the output is not a terminal, it shows
+// nothing.
 type progress struct {
-	w    io.Writer // nil: not a terminal
+	w    io.Writer // nil if it is not a terminal
 	last string
 }
 
@@ -45,8 +46,8 @@ func (p *progress) clear() {
 	}
 }
 
-// during shows a new line at each interval, until stop is called; "" keeps the line. stop may
-// be called several times.
+// during shows a new line at each interval, until stop is called. If the function line returns
+// "", the old line stays. The function stop may be called several times.
 func (p *progress) during(ctx context.Context, interval time.Duration, line func(context.Context) string) (stop func()) {
 	if p.w == nil {
 		return func() {}
@@ -75,8 +76,8 @@ func (p *progress) during(ctx context.Context, interval time.Duration, line func
 	}
 }
 
-// busy shows what the command does and for how many seconds, from the first second on, until
-// stop is called. stop may be called several times.
+// busy shows the text what and the number of seconds, until stop is called. It shows nothing
+// in the first second. The function stop may be called several times.
 func (p *progress) busy(ctx context.Context, what string) (stop func()) {
 	seconds := 0
 	return p.during(ctx, time.Second, func(context.Context) string {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal returns both ends of a pseudo terminal: a command writes to tty, and the test reads
+// terminal returns both ends of a pseudo terminal. A command writes to tty, and the test reads
 // from screen.
 func terminal(t *testing.T) (screen, tty *os.File) {
 	t.Helper()
@@ -55,7 +55,7 @@ func TestProgressOnATerminal(t *testing.T) {
 		t.Errorf("the terminal shows %q, %v; want %q", seen, err, line)
 	}
 	close(d.waits)
-	rest, _ := io.ReadAll(screen) // an error says that the other end is closed
+	rest, _ := io.ReadAll(screen) // an error means that the other end is closed
 	if status := <-ended; status != 0 || string(rest) != "\r\x1b[K" || !strings.HasSuffix(out.String(), "port/vm2 created\n") {
 		t.Errorf("%d, then the terminal shows %q; output %q", status, rest, &out)
 	}
@@ -99,7 +99,7 @@ func TestColoursOnATerminal(t *testing.T) {
 	}
 }
 
-// A command shows nothing for a second, and then the seconds that it has taken.
+// A command shows nothing for a second, and then the number of seconds since its start.
 func TestBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var screen bytes.Buffer
@@ -123,7 +123,7 @@ func TestBusy(t *testing.T) {
 		screen.Reset()
 		p.show("planning: 2 s")
 		if screen.Len() > 0 {
-			t.Errorf("what is there already is shown again: %q", &screen)
+			t.Errorf("an unchanged line is shown again: %q", &screen)
 		}
 		stop()
 		stop()

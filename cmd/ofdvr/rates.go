@@ -10,7 +10,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/api"
 )
 
-// A rate is what was counted per second.
+// A rate has the counts per second.
 type rate struct {
 	router, iface, port                       string
 	in, inBits, out, outBits, answers, kernel float64
@@ -18,14 +18,14 @@ type rate struct {
 
 func (r rate) idle() bool { return r.in+r.out+r.answers+r.kernel == 0 }
 
-// rates returns the differences between two readings of routers, interfaces or ports, by
-// name. An object that the first reading does not have has no rate yet. idle are ports that
-// may have no counters.
+// rates returns the differences between two readings of routers, interfaces or ports, by name.
+// If an object is not in the first reading, it has no rate yet. The parameter idle has ports
+// that may have no counters.
 func rates(before, now api.Counters, what string, idle []rate) (rows []rate, header table.Row) {
 	seconds := now.At - before.At
 	per := func(a, b uint64) float64 {
 		if b < a || seconds <= 0 {
-			return 0 // of another daemon
+			return 0 // the counter is from another daemon
 		}
 		return float64(b-a) / seconds
 	}
@@ -90,7 +90,8 @@ func rates(before, now api.Counters, what string, idle []rate) (rows []rate, hea
 	return rows, header
 }
 
-// topOrders are the orders of rows, by name: what of two rows is compared, the larger first.
+// topOrders are the orders of rows, by name. Each returns the value of a row by which rows are
+// sorted. Larger values come first.
 var topOrders = map[string]func(rate) float64{
 	"packets": func(r rate) float64 { return r.in + r.out },
 	"bits":    func(r rate) float64 { return r.inBits + r.outBits },
@@ -99,8 +100,8 @@ var topOrders = map[string]func(rate) float64{
 	"name":    func(rate) float64 { return 0 },
 }
 
-// sortRates sorts rows in one of topOrders; rows that are equal there by packets, kernel and
-// name.
+// sortRates sorts rows in one of topOrders. Rows that are equal in that order are sorted by
+// packets, kernel and name.
 func sortRates(rows []rate, order string) {
 	by := topOrders[order]
 	slices.SortStableFunc(rows, func(a, b rate) int {

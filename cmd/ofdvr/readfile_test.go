@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A command that waits for a FIFO without a writer ends when it is interrupted, and an endless
+// A command that waits for a FIFO without a writer ends when it is interrupted. An endless
 // file is refused.
 func TestFilesThatDoNotEnd(t *testing.T) {
 	inDir(t, nil)

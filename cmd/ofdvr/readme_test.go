@@ -23,7 +23,7 @@ func document(t *testing.T, name string) string {
 	return string(data)
 }
 
-// TestManualHasAllStates states that docs/states.md explains each state of a router.
+// docs/states.md explains each state of a router.
 func TestManualHasAllStates(t *testing.T) {
 	states := document(t, "docs/states.md")
 	for _, state := range controller.RouterStates() {
@@ -33,7 +33,7 @@ func TestManualHasAllStates(t *testing.T) {
 	}
 }
 
-// TestTopologiesInManual states that topologies in the documentation have no mistakes.
+// Topologies in the documentation have no mistakes.
 func TestTopologiesInManual(t *testing.T) {
 	for _, name := range []string{"README.md", "docs/configuration.md"} {
 		all := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(document(t, name), -1)
@@ -70,8 +70,7 @@ func pages(t *testing.T, f func(path, text string)) {
 	}
 }
 
-// TestCommandsInManual states that commands in the documentation exist and have the flags
-// that are given there.
+// Commands in the documentation exist and have the flags that are used there.
 func TestCommandsInManual(t *testing.T) {
 	root := newRoot()
 	root.InitDefaultCompletionCmd()
@@ -104,7 +103,7 @@ func TestCommandsInManual(t *testing.T) {
 	}
 }
 
-// TestTestsInManual states that tests that the documentation names exist.
+// The tests that the documentation names exist.
 func TestTestsInManual(t *testing.T) {
 	exist := make(map[string]bool)
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
@@ -134,8 +133,7 @@ func TestTestsInManual(t *testing.T) {
 	}
 }
 
-// TestLinks states that relative links in the documentation lead to files, and their
-// fragments to headings.
+// Relative links in the documentation lead to files, and their fragments to headings.
 func TestLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	seen := 0
@@ -143,7 +141,7 @@ func TestLinks(t *testing.T) {
 		for _, m := range link.FindAllStringSubmatch(text, -1) {
 			file, fragment, _ := strings.Cut(m[1], "#")
 			if strings.Contains(file, ":") {
-				continue // another site's
+				continue // a link to another site
 			}
 			seen++
 			to := path
@@ -168,7 +166,7 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// headings returns the anchors of a page's headings, as GitHub makes them.
+// headings returns the anchors of a page's headings, in GitHub's form.
 func headings(text string) map[string]bool {
 	all := make(map[string]bool)
 	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {

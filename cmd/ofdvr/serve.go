@@ -81,7 +81,7 @@ progress and its health to systemd (sd_notify(3)).`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, err := user.LookupGroup(o.access.Group); err != nil && o.access.Group == defaultGroup {
-				o.access.Group = "" // it does not exist
+				o.access.Group = "" // the group does not exist
 			}
 			log, err := logging.New(o.logLevel, o.logFormat)
 			if err != nil {
@@ -135,9 +135,9 @@ func instanceFile(runDir string) string { return filepath.Join(runDir, "instance
 // namespacesDir returns the directory in a --run-dir with the earlier settings of namespaces.
 func namespacesDir(runDir string) string { return filepath.Join(runDir, "namespaces") }
 
-// serve runs the daemon until ctx is done. It returns nil if it ends because of that.
+// serve runs the daemon until ctx is done, and then returns nil.
 func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
-	hangup := make(chan os.Signal, 1) // one is enough: the file is read after the signal
+	hangup := make(chan os.Signal, 1) // one is enough, because the file is read after the signal
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
 	manager, err := sdnotify.FromEnvironment()
@@ -148,7 +148,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	if err != nil {
 		return err
 	}
-	var lead chan struct{} // closed when this daemon may lead; nil: it leads from the start
+	var lead chan struct{} // closed when this daemon may lead; nil if it leads from the start
 	lock, err := takeLock(o.runDir)
 	switch {
 	case errors.Is(err, errLocked) && o.standby:
@@ -160,7 +160,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	reg := prometheus.NewRegistry()
 	events := metrics.New(reg, version())
 	intent.commit = events.StoreCommit
-	defer func() { intent.close() }() // close is another function once a store is open
+	defer func() { intent.close() }() // called late, because close is another function when a store is open
 	if err := intent.open(ctx, lead == nil); err != nil {
 		return err
 	}
@@ -235,7 +235,7 @@ func serve(ctx context.Context, o serveOptions, log *logging.Log) error {
 	return err
 }
 
-// measured is the controller with the history of its rates.
+// measured is the controller together with the history of its rates.
 type measured struct {
 	*controller.Controller
 	*history.History
@@ -247,7 +247,7 @@ type daemon struct {
 	log        *logging.Log
 	intent     *intentKeeper
 	controller *controller.Controller
-	handler    http.Handler // of the API, the same at all endpoints
+	handler    http.Handler // handler of the API, the same for all endpoints
 	registry   *prometheus.Registry
 	events     *metrics.Events
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/ofdvr/ofdvr/controller/api"
 )
 
-// standBy serves the API on a socket beside that of the leading daemon. When the leader has
-// ended, it takes over the store, closes lead, and serves the API and the metrics at their
+// standBy serves the API on a socket in the directory of the leader's socket. When the leader
+// has ended, it takes over the store, closes lead, and serves the API and the metrics at their
 // endpoints.
 func (d *daemon) standBy(ctx context.Context, g *errgroup.Group, lock *os.File, lead chan<- struct{}) error {
 	standing, over := context.WithCancel(ctx)
@@ -48,12 +48,12 @@ func (d *daemon) standBy(ctx context.Context, g *errgroup.Group, lock *os.File, 
 	return nil
 }
 
-// takeOverTime bounds the time for which a daemon that takes over keeps the standby's
+// takeOverTime is the maximum time for which a daemon that takes over keeps the standby's
 // socket.
 const takeOverTime = 10 * time.Second
 
-// listenBeside serves the API on a socket that a daemon which is about to take over may
-// still use.
+// listenBeside serves the API on a standby's socket. Another daemon that is about to take over
+// may still use that socket.
 func (d *daemon) listenBeside(ctx context.Context, g *errgroup.Group, e api.Endpoint) error {
 	limit := time.NewTimer(takeOverTime)
 	defer limit.Stop()
@@ -74,8 +74,8 @@ func (d *daemon) listenBeside(ctx context.Context, g *errgroup.Group, e api.Endp
 	}
 }
 
-// standbyEndpoint returns the endpoint of a standby daemon's API: standby.sock beside the
-// socket of the leader.
+// standbyEndpoint returns the endpoint of a standby daemon's API. It is standby.sock in the
+// directory of the leader's socket.
 func standbyEndpoint(endpoint string) (api.Endpoint, bool) {
 	path, ok := strings.CutPrefix(endpoint, "unix:")
 	if !ok || path == "" {

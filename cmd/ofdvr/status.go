@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -91,16 +94,30 @@ func awaitSettled(ctx context.Context, client *api.Client, timeout time.Duration
 		if err == nil {
 			last, lastErr = s, nil
 			p.show("waiting: " + waitingFor(s))
+		} else if refused(err) {
+			return last, err
 		} else if ctx.Err() == nil {
 			lastErr = err
 			p.show("waiting for the daemon")
 		}
 		select {
 		case <-ctx.Done():
-			return last, errors.Join(context.Cause(ctx), lastErr)
+			if lastErr == nil {
+				return last, context.Cause(ctx)
+			}
+			return last, fmt.Errorf("%w: %w", context.Cause(ctx), lastErr)
 		case <-tick.C:
 		}
 	}
+}
+
+// refused reports whether the daemon, or its socket, refuses this user. It makes no sense to wait
+// for another answer.
+func refused(err error) bool {
+	p, ok := errors.AsType[*api.Problem](err)
+	_, alert := errors.AsType[tls.AlertError](err)
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	return errors.Is(err, fs.ErrPermission) || ok && (p.Status == http.StatusUnauthorized || p.Status == http.StatusForbidden) || alert || untrusted
 }
 
 func waitingFor(s controller.Status) string {
@@ -139,6 +156,7 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 	if s.OVSDB != nil {
 		fmt.Fprintf(w, "ovsdb %s: %s\n", s.OVSDB.Endpoint, connected(s.OVSDB.Connected))
 	}
+	names := shownRouters(&s)
 	t := table.NewWriter()
 	t.SetStyle(plainTable())
 	t.AppendHeader(table.Row{"ROUTER", "BRIDGE", "SWITCH", "DESIRED", "INSTALLED", "STATE", "READY"})
@@ -150,7 +168,7 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 		case !r.Settled:
 			ready = "not yet"
 		}
-		t.AppendRow(table.Row{r.ID, r.Bridge, connected(r.Connected), r.FlowsWanted, r.FlowsInstalled, r.State, ready})
+		t.AppendRow(table.Row{names.of(r.ID), r.Bridge, connected(r.Connected), r.FlowsWanted, r.FlowsInstalled, r.State, ready})
 	}
 	for line := range strings.Lines(t.Render()) {
 		fmt.Fprintln(w, strings.TrimRight(line, " \n"))
@@ -160,7 +178,7 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 	}
 	for _, r := range s.Routers {
 		for _, p := range r.Problems {
-			fmt.Fprintf(w, "problem: router %s: %s\n", r.ID, p)
+			fmt.Fprintf(w, "problem: router %s: %s\n", names.of(r.ID), p)
 		}
 	}
 	for _, l := range s.Limits {

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// stopLimit bounds the time in which the daemon ends after SIGTERM. It is less than the
+// stopLimit is the maximum time in which the daemon ends after SIGTERM. It is less than the
 // documented 5 s.
 const stopLimit = 4 * time.Second
 
 // errNotStopped reports that the daemon ends before all its work has stopped.
 var errNotStopped = errors.New("something did not stop")
 
-// boundStop returns the result of f, or an error if f does not return within limit after ctx
-// is done: nothing may keep the process from ending. Durable data is on disk already.
+// boundStop returns the result of f. If f does not return within limit after ctx is done, it
+// returns an error, so that the process ends in any case. Durable data is on disk already.
 func boundStop(ctx context.Context, limit time.Duration, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()

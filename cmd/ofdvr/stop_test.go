@@ -15,7 +15,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller"
 )
 
-// The daemon ends within 5 s of SIGTERM, whatever hangs.
+// The daemon ends within 5 s of SIGTERM, even if a part of it hangs.
 func TestStopIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -28,7 +28,7 @@ func TestStopIsBounded(t *testing.T) {
 		cancel()
 		began := time.Now()
 		if err := <-ended; !errors.Is(err, errNotStopped) || time.Since(began) > 5*time.Second {
-			t.Errorf("it took %v: %v", time.Since(began), err)
+			t.Errorf("the end took %v: %v", time.Since(began), err)
 		}
 		close(hangs)
 		failed := errors.New("failed")
@@ -43,13 +43,13 @@ func TestStopIsBounded(t *testing.T) {
 	})
 }
 
-// An unhealthy daemon answers, and says that it is stuck.
+// An unhealthy daemon answers, and reports that it is stuck.
 type unhealthy string
 
 func (unhealthy) Status(context.Context) (controller.Status, error) { return controller.Status{}, nil }
 func (u unhealthy) Stuck() string                                   { return string(u) }
 
-// What is stuck shows where orchestrators look.
+// /healthz reports a stuck daemon to orchestrators.
 func TestHealthOfAStuckDaemon(t *testing.T) {
 	for _, c := range []struct {
 		stuck unhealthy

@@ -8,7 +8,8 @@ import (
 	"github.com/ofdvr/ofdvr/controller/store"
 )
 
-// An export has the objects of the import. Imports with errors, and empty ones, change nothing.
+// An export has the objects of the import. An empty import, or an import with errors, changes
+// nothing.
 func TestStoreCommands(t *testing.T) {
 	inDir(t, map[string]string{
 		"good.yaml":  goodTopology,
@@ -47,7 +48,8 @@ func TestStoreCommands(t *testing.T) {
 		t.Errorf("check prints %q", out)
 	}
 
-	// While a daemon has the store open, the commands fail and name those to use instead.
+	// While a daemon has the store open, the commands fail and name other commands to use
+	// instead.
 	s, err := store.Open("state")
 	if err != nil {
 		t.Fatal(err)

@@ -16,9 +16,9 @@ import (
 const surveyRetry = time.Second
 
 // survey finds out, for a new store, whether ofdvr has made bridges or namespaces on this host
-// before. If not, no objects can be missing, and survey marks the store as complete. Then it
-// closes surveyed. A complete store needs no survey. It begins when lead is closed, or at once
-// if lead is nil.
+// before. If it has not, no objects can be missing, and survey marks the store as complete.
+// Then it closes surveyed. A complete store needs no survey. The survey begins when lead is
+// closed, or at once if lead is nil.
 func (k *intentKeeper) survey(ctx context.Context, lead <-chan struct{}, surveyed chan<- struct{}) error {
 	if lead != nil {
 		select {

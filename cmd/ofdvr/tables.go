@@ -18,21 +18,21 @@ import (
 
 // wideInfo has the values of columns that are not part of the objects.
 type wideInfo struct {
-	machines map[string]api.Machine // of the tables of ports, wide or not: by the port's ID
+	machines map[string]api.Machine // by the port's ID; used in all tables of ports, wide or not
 
 	wanted bool
-	on     map[string][]string // by network: the routers on it
+	on     map[string][]string // the routers on each network
 	states map[string]controller.RouterStatus
 
-	networks shownNames // all of them
+	networks, routers shownNames // names of all networks and routers
 }
 
 func (w *wideInfo) learn(routers []routing.Router, s controller.Status) {
 	w.on, w.states = make(map[string][]string), make(map[string]controller.RouterStatus)
-	names := shown(&routing.Model{Routers: routers}, routing.KindRouter)
+	w.routers = shown(&routing.Model{Routers: routers}, routing.KindRouter)
 	for _, r := range routers {
 		for _, f := range r.Interfaces {
-			w.on[f.Network] = append(w.on[f.Network], names.of(r.ID))
+			w.on[f.Network] = append(w.on[f.Network], w.routers.of(r.ID))
 		}
 	}
 	for _, r := range s.Routers {
@@ -46,8 +46,8 @@ type interfaceRow struct {
 	router string
 }
 
-// fetchInterfaces returns the interfaces of all routers, or those that have IDs or pass the
-// filters.
+// fetchInterfaces returns the interfaces of all routers. If ids are given, it returns only the
+// interfaces with these IDs. If filters are given, it returns only the interfaces that match.
 func fetchInterfaces(ctx context.Context, c *api.Client, ids []string, query url.Values) (rows []interfaceRow, err error) {
 	for name := range query {
 		if name != "network" && name != "router" {
@@ -78,7 +78,7 @@ func fetchInterfaces(ctx context.Context, c *api.Client, ids []string, query url
 	return rows, nil
 }
 
-// printObjects prints the objects of m, and interfaces, as a table for each kind.
+// printObjects prints the objects of m and the given interfaces, with one table for each kind.
 func printObjects(out io.Writer, m *routing.Model, interfaces []interfaceRow, w wideInfo) {
 	var rows []table.Row
 	row := func(narrow table.Row, wide ...any) {
@@ -122,7 +122,7 @@ func printObjects(out io.Writer, m *routing.Model, interfaces []interfaceRow, w 
 		row(table.Row{"INTERFACE", "ROUTER", "NETWORK", "MAC", "ADDRESSES"}, "PATCH PORT", "TAP")
 		for i := range interfaces {
 			f := &interfaces[i]
-			row(table.Row{f.ID, f.router, w.networks.of(f.Network), f.MAC, list(texts(f.Addresses))}, f.PatchName(), f.TapName())
+			row(table.Row{f.ID, w.routers.of(f.router), w.networks.of(f.Network), f.MAC, list(texts(f.Addresses))}, f.PatchName(), f.TapName())
 		}
 		flush()
 	}
@@ -152,8 +152,8 @@ func texts[T fmt.Stringer](values []T) []string {
 	return out
 }
 
-// printTable prints rows, of which the first is the header. The columns right, from 1, have
-// numbers in texts.
+// printTable prints rows. The first row is the header. The parameter right has the numbers of
+// the columns, from 1, that are right aligned because their texts are numbers.
 func printTable(out io.Writer, rows []table.Row, right ...int) {
 	for _, line := range tableLines(rows, right...) {
 		fmt.Fprintln(out, line)

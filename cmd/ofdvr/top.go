@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/routing"
 )
 
 // topKinds are the kinds of objects that have counters.
@@ -79,15 +80,15 @@ func readCounted(ctx context.Context, client *api.Client) (c api.Counters, err e
 }
 
 // readPorts returns a row without packets for each port at each router interface of its
-// network.
-func readPorts(ctx context.Context, client *api.Client) (rows []rate, err error) {
+// network, and what to show of the ports.
+func readPorts(ctx context.Context, client *api.Client) (rows []rate, names shownNames, err error) {
 	routers, err := kindWords[1].fetch(ctx, client, nil, url.Values{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ports, err := kindWords[2].fetch(ctx, client, nil, url.Values{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	on := make(map[string][]rate) // by network
 	for _, r := range routers.Routers {
@@ -101,16 +102,21 @@ func readPorts(ctx context.Context, client *api.Client) (rows []rate, err error)
 			rows = append(rows, row)
 		}
 	}
-	return rows, nil
+	return rows, shown(ports, routing.KindPort), nil
 }
 
-// run shows rates until ctx is done, q is pressed, or it has updated rounds times; 0 is
-// no limit.
+// run shows rates until ctx is done, q is pressed, or the display was updated rounds times. If
+// rounds is 0, there is no limit.
 func (t *topView) run(ctx context.Context, client *api.Client, out io.Writer, keys <-chan byte, interval time.Duration, rounds int) error {
 	before, err := readCounted(ctx, client)
 	if err != nil {
 		return err
 	}
+	status, err := client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	t.routers = shownRouters(&status)
 	t.terminal = isTerminal(out)
 	if t.terminal {
 		t.wait(out)
@@ -152,12 +158,13 @@ func (t *topView) run(ctx context.Context, client *api.Client, out io.Writer, ke
 
 // ports reads the ports when they are shown for the first time.
 func (t *topView) ports(ctx context.Context, client *api.Client) ([]rate, error) {
-	if t.kind != "ports" || t.idle != nil || t.busy {
+	if t.kind != "ports" || t.portNames != nil {
 		return t.idle, nil
 	}
-	rows, err := readPorts(ctx, client)
+	rows, names, err := readPorts(ctx, client)
 	if err != nil {
 		return nil, fmt.Errorf("read the ports: %w", err)
 	}
+	t.portNames = names
 	return rows, nil
 }

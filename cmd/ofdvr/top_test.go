@@ -15,8 +15,9 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// TestRates states that rates are differences over the time between two readings, that an object
-// without an earlier reading has none, and that the busiest comes first and idle ports last.
+// Rates are the differences between two readings divided by the time between them. An object
+// without an earlier reading has no rate. The busiest object comes first, and idle ports come
+// last.
 func TestRates(t *testing.T) {
 	before := api.Counters{
 		At: 7,
@@ -81,8 +82,8 @@ func counted() []counters.Snapshot {
 	return []counters.Snapshot{at(1, 0, 0), at(2, 12_345, 7)}
 }
 
-// TestTopInAPipe states that top prints right-aligned numbers, idle ports last and, if asked, not at
-// all.
+// In a pipe, top prints right-aligned numbers, with idle ports last. With --busy it does not
+// print idle ports.
 func TestTopInAPipe(t *testing.T) {
 	d := applied(t, nil)
 	for args, want := range map[string]string{
@@ -106,7 +107,7 @@ r1      r1-green          0         0      12.3k      9.88M        0         0
 	d.fails(64, "ofdvr: --sort pakets: want packets, bits, replies, kernel or name; did you mean packets?\nUsage: ofdvr top [routers|interfaces|ports] [flags]\nSee 'ofdvr top --help'.\n", "top", "--sort", "pakets")
 }
 
-// TestTopFits states that names are shortened where a table is wider than the terminal.
+// If a table is wider than the terminal, names are shortened.
 func TestTopFits(t *testing.T) {
 	for width, want := range map[int]string{
 		0:  "0123456789 ab 1",
@@ -121,7 +122,7 @@ func TestTopFits(t *testing.T) {
 	}
 }
 
-// TestTopOnATerminal states what keys do: sort, another kind, idle rows, help, and the end.
+// On a terminal, keys select the order, the kind, idle rows, help, and the end.
 func TestTopOnATerminal(t *testing.T) {
 	d := applied(t, nil)
 	d.counts = counted()
@@ -159,7 +160,7 @@ func TestTopOnATerminal(t *testing.T) {
 	keys <- '?'
 	shows("  q  quit          ?  close this help\r\n")
 	keys <- 'q'
-	for done := false; !done; { // what it has drawn before it took the key is read
+	for done := false; !done; { // read the output that was drawn before the key was handled
 		select {
 		case err := <-ended:
 			if err != nil {
@@ -172,8 +173,7 @@ func TestTopOnATerminal(t *testing.T) {
 	}
 }
 
-// TestKeysAreNotEchoed states that keys arrive one by one and are not shown, and that the terminal
-// gets its settings back.
+// Keys arrive one by one and are not shown. At the end the terminal's settings are restored.
 func TestKeysAreNotEchoed(t *testing.T) {
 	screen, tty := terminal(t)
 	echoes := func() bool {
@@ -188,7 +188,7 @@ func TestKeysAreNotEchoed(t *testing.T) {
 	}
 	keys, restore := readKeys(tty, tty)
 	if echoes() {
-		t.Error("it echoes keys")
+		t.Error("the terminal echoes keys")
 	}
 	if _, err := screen.WriteString("q?"); err != nil {
 		t.Fatal(err)
@@ -198,9 +198,9 @@ func TestKeysAreNotEchoed(t *testing.T) {
 	}
 	restore()
 	if !echoes() {
-		t.Error("its settings were not restored")
+		t.Error("the settings were not restored")
 	}
 	if keys, _ := readKeys(strings.NewReader("q"), tty); keys != nil {
-		t.Error("keys are read from something that is no terminal")
+		t.Error("keys are read although the input is not a terminal")
 	}
 }

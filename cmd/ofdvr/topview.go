@@ -15,16 +15,18 @@ import (
 	"github.com/ofdvr/ofdvr/controller/api"
 )
 
-// A topView is what top shows, and how.
+// A topView has the contents and the settings of the display of top.
 type topView struct {
 	kind, order string // one of topKinds and of topOrders
 	busy        bool   // rows without packets are hidden
 	help        bool   // the keys are shown
 	terminal    bool   // the table is drawn in place
-	rounds      int    // tables that were shown before
+	rounds      int    // number of tables that were shown
 
-	before, now api.Counters // the last two readings; without a time: none yet
-	idle        []rate       // ports that may have no counters, nil: not read
+	before, now api.Counters // the last two readings; without a time if there are none yet
+	idle        []rate       // ports that may have no counters; nil if they were not read
+	routers     shownNames
+	portNames   shownNames // nil if the ports were not read
 }
 
 // topKeys are the keys of top.
@@ -35,7 +37,7 @@ const topKeys = `
   q  quit          ?  close this help
 `
 
-// press does what a key says, and reports whether that is to quit.
+// press handles a key, and reports whether the key means to quit.
 func (t *topView) press(key byte) (quit bool) {
 	switch key {
 	case 'q', 'Q', 3, 4: // Ctrl-C and Ctrl-D
@@ -60,18 +62,21 @@ func (t *topView) press(key byte) (quit bool) {
 	return false
 }
 
-// wait says that there are no rates yet.
+// wait shows that there are no rates yet.
 func (t *topView) wait(w io.Writer) {
 	io.WriteString(w, "\x1b[H\x1b[Jmeasuring\n")
 }
 
-// draw shows the rows: on a terminal in place of those before, as many as fit, and
-// elsewhere one table after the other.
+// draw shows the rows. On a terminal it replaces the earlier rows, and shows as many as fit.
+// Otherwise it prints one table after another.
 func (t *topView) draw(w io.Writer) {
 	if t.now.At == 0 { // a key was pressed before the second reading
 		return
 	}
 	rows, header := rates(t.before, t.now, t.kind, t.idle)
+	for i := range rows {
+		rows[i].router, rows[i].port = t.routers.of(rows[i].router), t.portNames.of(rows[i].port)
+	}
 	sortRates(rows, t.order)
 	idle := 0
 	for i := 0; t.busy && i < len(rows); {
@@ -86,7 +91,7 @@ func (t *topView) draw(w io.Writer) {
 	room, width := len(rows), 0
 	switch {
 	case t.terminal:
-		b.WriteString("\x1b[H\x1b[J") // home, and clear the rest
+		b.WriteString("\x1b[H\x1b[J") // move the cursor home, and clear the rest
 		room, width = t.room(w, len(rows))
 		b.WriteString(t.title(len(rows), idle))
 		if t.help {
@@ -108,7 +113,7 @@ func (t *topView) draw(w io.Writer) {
 	w.Write(b.Bytes()) // an error here means that the output is closed
 }
 
-// title is the first line on a terminal.
+// title returns the first line on a terminal.
 func (t *topView) title(rows, idle int) string {
 	text := fmt.Sprintf("%s by %s", count(rows, strings.TrimSuffix(t.kind, "s")), t.order)
 	if idle > 0 {
@@ -117,7 +122,7 @@ func (t *topView) title(rows, idle int) string {
 	return text + "   q quit, ? help\n"
 }
 
-// numbers returns the columns of a header, from 1, that have numbers.
+// numbers returns the columns of a header that have numbers. The first column is 1.
 func numbers(header table.Row) (columns []int) {
 	for i, h := range header {
 		if strings.HasSuffix(h.(string), "/S") {
@@ -127,8 +132,8 @@ func numbers(header table.Row) (columns []int) {
 	return columns
 }
 
-// room returns how many rows fit on the terminal below the title and the header, and how wide it is;
-// 0 if that is not known.
+// room returns the number of rows that fit on the terminal below the title and the header, and
+// the width of the terminal. A result is 0 if it is not known.
 func (t *topView) room(w io.Writer, rows int) (room, width int) {
 	f, ok := w.(*os.File)
 	if !ok {
@@ -145,21 +150,21 @@ func (t *topView) room(w io.Writer, rows int) (room, width int) {
 	return max(height, 1), width
 }
 
-// minName is the least width of a column of names.
+// minName is the minimum width of a column of names.
 const minName = 6
 
-// fit shortens the names in lines, of which the first is the header, so that they are not wider than
-// width, if that is possible; 0 is no limit.
+// fit shortens the names in lines, so that the lines are not wider than width, if that is
+// possible. The first line is the header. A width of 0 means no limit.
 func fit(lines []table.Row, width int) {
 	widths := make([]int, len(lines[0]))
-	sum := 2 * (len(widths) - 1) // between the columns
+	sum := 2 * (len(widths) - 1) // space between the columns
 	for i := range widths {
 		for _, row := range lines {
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i].(string)))
 		}
 		sum += widths[i]
 	}
-	names := len(widths) - len(numbers(lines[0])) // the first columns
+	names := len(widths) - len(numbers(lines[0])) // the number of columns with names, which come first
 	for ; width > 0 && sum > width; sum-- {
 		widest := 0
 		for i := range names {
@@ -181,8 +186,8 @@ func fit(lines []table.Row, width int) {
 	}
 }
 
-// readKeys returns the keys that are pressed on the terminal in, without echo, and nil if in or
-// out is not a terminal. restore gives the terminal its settings back.
+// readKeys returns the keys that are pressed on the terminal in, without echo. If in or out is
+// not a terminal, it returns nil. The function restore restores the terminal's settings.
 func readKeys(in io.Reader, out io.Writer) (keys <-chan byte, restore func()) {
 	f, ok := in.(*os.File)
 	if !ok || !isTerminal(out) {
@@ -193,7 +198,7 @@ func readKeys(in io.Reader, out io.Writer) (keys <-chan byte, restore func()) {
 		return nil, func() {}
 	}
 	settings := *before
-	settings.Lflag &^= unix.ECHO | unix.ICANON // signals such as that of Ctrl-C stay
+	settings.Lflag &^= unix.ECHO | unix.ICANON // signals such as the signal of Ctrl-C still work
 	settings.Cc[unix.VMIN], settings.Cc[unix.VTIME] = 1, 0
 	if err := unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, &settings); err != nil {
 		return nil, func() {}

@@ -28,12 +28,12 @@ func newTrace() *cobra.Command {
 		Short: "Show the path of a packet through a router's flows",
 		Long: `Trace shows the path of a packet between two machines, and of the reply: the
 flows that it hits with their purpose and counters, and whether it is routed,
-handed to the kernel, or dropped, and why. FROM and TO are IDs of ports, or
-addresses. The path is computed from the desired flows of the router's bridge.
-It ends where the packet ends, with the ICMP error that the sender gets. With
---verify, trace also asks Open vSwitch (ofproto/trace), from the sender's port
-on the integration bridge to the receiver's, and exits with 1 if the results
-differ, or if a machine is not seen there. No packet is sent.`,
+handed to the kernel, or dropped, and why. FROM and TO are IDs or names of
+ports, or addresses. The path is computed from the desired flows of the router's
+bridge. It ends where the packet ends, with the ICMP error that the sender gets.
+With --verify, trace also asks Open vSwitch (ofproto/trace), from the sender's
+port on the integration bridge to the receiver's, and exits with 1 if the
+results differ, or if a machine is not seen there. No packet is sent.`,
 		Example: `  ofdvr trace vm1 vm2
   ofdvr trace vm1 10.9.0.5 --proto tcp --dport 443 --size 1500
   ofdvr trace vm1 vm2 --ttl 1 --verify`,
@@ -46,18 +46,29 @@ differ, or if a machine is not seen there. No packet is sent.`,
 			if err := checkOutput(output, "text", "json"); err != nil {
 				return err
 			}
+			if n, err := trace.ParseProto(proto); err != nil {
+				return misuse("--proto %s: %v", proto, err)
+			} else if (sport != 0 || dport != 0) && !trace.HasPorts(n) {
+				return misuse("--sport and --dport: packets of protocol %s have no ports: add --proto tcp, udp or sctp", proto)
+			}
+			if size < trace.MinSize || size > trace.MaxSize {
+				return misuse("--size %d: want a number from %d to %d", size, trace.MinSize, trace.MaxSize)
+			}
 			client, err := c.open()
 			if err != nil {
 				return err
 			}
 			q := url.Values{"from": {from}, "to": {to}, "proto": {proto}, "size": {strconv.Itoa(size)}, "ttl": {strconv.Itoa(int(ttl))}}
+			if router != "" {
+				q.Set("router", router)
+			}
 			for key, port := range map[string]uint16{"sport": sport, "dport": dport} {
 				if port != 0 {
 					q.Set(key, strconv.Itoa(int(port)))
 				}
 			}
-			if router != "" {
-				q.Set("router", router)
+			if err := resolveFilters(cmd.Context(), client, q); err != nil {
+				return err
 			}
 			if verify {
 				q.Set("verify", "true")
@@ -89,7 +100,7 @@ differ, or if a machine is not seen there. No packet is sent.`,
 	f := cmd.Flags()
 	f.StringVar(&from, "from", "", "the same as FROM: `PORT` or address")
 	f.StringVar(&to, "to", "", "the same as TO: `PORT` or address")
-	f.StringVar(&router, "router", "", "`ROUTER` of the path, if there are several")
+	f.StringVar(&router, "router", "", "`ROUTER` of the path, by ID or name, if there are several")
 	f.StringVar(&proto, "proto", "icmp", "`PROTOCOL`: icmp, tcp, udp, sctp or a number")
 	f.Uint16Var(&sport, "sport", 0, "source `PORT`")
 	f.Uint16Var(&dport, "dport", 0, "destination `PORT`")
@@ -105,7 +116,7 @@ differ, or if a machine is not seen there. No packet is sent.`,
 	return cmd
 }
 
-// ends sets from and to, unless flags have set them, to the arguments.
+// ends sets from and to to the arguments, unless flags have set them.
 func ends(args []string, from, to *string) error {
 	for _, end := range []struct {
 		name string
@@ -114,7 +125,7 @@ func ends(args []string, from, to *string) error {
 		switch {
 		case *end.is != "":
 		case len(args) == 0:
-			return misuse("missing argument %s: the ID of a port, or an address", end.name)
+			return misuse("missing argument %s: the ID or name of a port, or an address", end.name)
 		default:
 			*end.is, args = args[0], args[1:]
 		}
@@ -171,7 +182,7 @@ func printTrace(w io.Writer, d api.TraceDocument) {
 	}
 }
 
-// betweenText says from where to where Open vSwitch was asked.
+// betweenText describes the part of the path that was compared with Open vSwitch.
 func betweenText(path api.PathDocument) string {
 	switch {
 	case path.FromPort != "" && path.ToPort != "":
@@ -191,7 +202,7 @@ func upperFirst(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// endText names an end of a path.
+// endText describes an end of a path.
 func endText(e trace.End) string {
 	switch {
 	case e.Port != "":

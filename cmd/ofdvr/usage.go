@@ -10,16 +10,16 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// A usageError says that a command was called wrongly.
+// A usageError means that a command was called wrongly.
 type usageError string
 
 func (e usageError) Error() string { return string(e) }
 
 func misuse(format string, args ...any) error { return usageError(fmt.Sprintf(format, args...)) }
 
-// arguments returns a check that a command has the arguments with these names.
-// "[ROUTER]" may be left out; with "..." at the end of the last name there may be
-// more of it.
+// arguments returns a check that a command has the arguments with these names. An argument in
+// brackets, such as "[ROUTER]", may be left out. If the last name ends with "...", there may
+// be several such arguments.
 func arguments(names ...string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		for i, name := range names {
@@ -35,12 +35,11 @@ func arguments(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// unknownCommand returns an error if args begin with the name of a command that does
-// not exist.
+// unknownCommand returns an error if args begin with the name of an unknown command.
 func unknownCommand(root *cobra.Command, args []string) (*cobra.Command, error) {
 	cmd := root
 	for _, arg := range args {
-		if strings.HasPrefix(arg, "-") || !cmd.HasSubCommands() || strings.HasPrefix(arg, "__") { // hidden ones of package cobra
+		if strings.HasPrefix(arg, "-") || !cmd.HasSubCommands() || strings.HasPrefix(arg, "__") { // hidden commands of package cobra
 			break
 		}
 		var names []string
@@ -64,7 +63,7 @@ func unknownCommand(root *cobra.Command, args []string) (*cobra.Command, error) 
 	return nil, nil
 }
 
-// flagError explains why the flags of a command cannot be read.
+// flagError returns the error for flags of a command that cannot be parsed.
 func flagError(cmd *cobra.Command, err error) error {
 	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		name, dashes := e.GetSpecifiedName(), "--"
@@ -87,7 +86,8 @@ func flagError(cmd *cobra.Command, err error) error {
 	return usageError(err.Error())
 }
 
-// wantedValue says which values a flag takes. err is why it did not take one.
+// wantedValue describes the values that a flag accepts. The parameter err is the error for an
+// invalid value.
 func wantedValue(f *pflag.Flag, err error) string {
 	switch f.Value.Type() {
 	case "bool":
@@ -114,10 +114,10 @@ func prefixed(prefix string, words []string) []string {
 	return out
 }
 
-// didYouMean returns "; did you mean X?" with the word that is most like the given
-// one, "" if none is like it.
+// didYouMean returns "; did you mean X?", where X is the known word that is most similar to
+// the given word. If no word is similar, it returns "".
 func didYouMean(word string, known []string) string {
-	best, least := "", 3 // more mistakes than that make another word
+	best, least := "", 3 // with more mistakes it is another word
 	for _, k := range known {
 		d := distance(strings.ToLower(word), k)
 		if d < least && d <= len(k)/2 {
@@ -135,8 +135,8 @@ func didYouMean(word string, known []string) string {
 	return "; did you mean " + best + "?"
 }
 
-// distance returns how many letters have to be inserted, deleted, replaced or swapped
-// with their neighbour to make b of a.
+// distance returns the number of letters that have to be inserted, deleted, replaced or
+// swapped with their neighbour to turn a into b.
 func distance(a, b string) int {
 	rows := make([][]int, len(a)+1)
 	for i := range rows {

@@ -29,7 +29,7 @@ func applied(t *testing.T, files map[string]string) *server {
 
 var all = []string{"network/blue", "network/green", "port/vm1", "port/vm2", "router/r1"}
 
-// Apply changes all objects in one step and prints each change once.
+// Apply changes all objects in one step. It prints each change once.
 func TestApply(t *testing.T) {
 	d := applied(t, map[string]string{
 		"less.yaml": "networks: [{id: blue, vlan: 1}]\n",
@@ -40,7 +40,7 @@ func TestApply(t *testing.T) {
 	d.has(all...)
 	d.fails(64, "ofdvr: missing argument FILE\nUsage: ofdvr apply FILE|DIRECTORY|-... [flags]\nSee 'ofdvr apply --help'.\n", "apply")
 	d.prints("5 objects unchanged\n", "apply", "good.yaml")
-	d.fails(1, "read topology: open none.yaml: no such file or directory\n", "apply", "-f", "none.yaml")
+	d.fails(1, "ofdvr: read topology: open none.yaml: no such file or directory\n", "apply", "-f", "none.yaml")
 	if out, _ := d.ofdvr(0, "apply", "-f", "less.yaml", "--all", "--dry-run"); !strings.HasPrefix(out, "5 objects: 0 to create, 0 to update, 4 to delete, 1 unchanged; 0 flows and 0 rows to change\n- port vm1\n") {
 		t.Errorf("the dry run says\n%s", out)
 	}
@@ -52,11 +52,11 @@ func TestApply(t *testing.T) {
 	d.has("network/blue")
 }
 
-// An empty input, which may come from a program that has failed, deletes nothing without
-// --allow-empty.
+// An empty input may come from a program that has failed. Without --allow-empty it deletes
+// nothing.
 func TestApplyNothing(t *testing.T) {
 	d := applied(t, nil)
-	const says = "nothing is declared, so everything would be deleted; use --allow-empty if that is meant\n"
+	const says = "ofdvr: nothing is declared, so everything would be deleted; use --allow-empty if that is meant\n"
 	d.fails(1, says, "apply", "--all", "-f", "empty.yaml")
 	d.fails(1, says, "apply", "--all", "-f", os.DevNull)
 	d.has(all...)
@@ -66,12 +66,12 @@ func TestApplyNothing(t *testing.T) {
 	d.has()
 }
 
-// Apply names what the switches have not confirmed in time.
+// Apply names the changes that the switches have not confirmed in time.
 func TestApplyPending(t *testing.T) {
 	inDir(t, map[string]string{"good.yaml": goodTopology})
 	d := startDaemon(t, nil, 0)
 	d.pending = []controller.Pending{{Router: "r1", Reason: "bridge rb-r1 is not connected"}, {Reason: "the database is away"}}
-	d.fails(1, "the change is on disk, but the switches did not confirm all of it within 7s:\n  router r1: bridge rb-r1 is not connected\n  the database is away\n",
+	d.fails(1, "ofdvr: the change is on disk, but the switches did not confirm all of it within 7s:\n  router r1: bridge rb-r1 is not connected\n  the database is away\n",
 		"apply", "-f", "good.yaml", "--timeout", "7s")
 	d.has(all...)
 	d.prints("port/vm1 deleted\n", "delete", "port", "vm1", "--wait=false")
@@ -84,10 +84,10 @@ func TestApplyPending(t *testing.T) {
 func TestApplyDeclared(t *testing.T) {
 	inDir(t, map[string]string{"net.yaml": "networks: [{id: blue, vlan: 7}]\n"})
 	d := startDaemon(t, &routing.Model{Networks: []routing.Network{{ID: "blue", MTU: 1500}}}, 0)
-	d.fails(1, "network \"blue\" is declared in /etc/topology.yaml: change it there\n", "apply", "-f", "net.yaml")
+	d.fails(1, "ofdvr: network \"blue\" is declared in /etc/topology.yaml: change it there\n", "apply", "-f", "net.yaml")
 }
 
-// Delete deletes the objects that exist, and reports the others.
+// Delete deletes the objects that exist, and reports the objects that do not.
 func TestDelete(t *testing.T) {
 	d := applied(t, map[string]string{"blue.yaml": "networks: [{id: blue, vlan: 1}]\n"})
 	d.fails(64, "ofdvr: unexpected argument \"port\": with -f, the files name what is deleted\nUsage: ofdvr delete network|router|port ID|NAME... | KIND/ID... | -f FILE [flags]\nSee 'ofdvr delete --help'.\n", "delete", "port", "-f", "good.yaml")
@@ -96,9 +96,9 @@ func TestDelete(t *testing.T) {
 	d.has(all...)
 	d.prints("port/vm1 deleted\nrouter/r1 updated\nnetwork/blue deleted\n", "delete", "-f", "blue.yaml", "--cascade")
 	d.has("network/green", "port/vm2", "router/r1")
-	d.fails(1, "network \"blue\" does not exist\n", "delete", "networks", "blue", "green", "--cascade")
+	d.fails(1, "ofdvr: network \"blue\" does not exist\n", "delete", "networks", "blue", "green", "--cascade")
 	d.has("router/r1")
-	d.fails(1, "router \"r2\" does not exist\n", "delete", "router", "r2", "r1")
+	d.fails(1, "ofdvr: router \"r2\" does not exist\n", "delete", "router", "r2", "r1")
 	d.has()
 	d.prints("", "delete", "port", "vm1", "--ignore-not-found")
 	d.prints("", "delete", "network", "blue", "--cascade", "--ignore-not-found")
@@ -183,7 +183,7 @@ func TestExport(t *testing.T) {
 	}
 }
 
-// Lists are read page by page to the end.
+// Lists are read page by page until the end.
 func TestGetPages(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("networks: [{id: blue}]\nports:\n")
@@ -198,7 +198,7 @@ func TestGetPages(t *testing.T) {
 	if lines := strings.Split(strings.TrimSpace(out), "\n"); len(lines) != n+1 || !strings.HasPrefix(lines[n], fmt.Sprintf("p%04d ", n-1)) {
 		t.Errorf("%d lines", len(lines))
 	}
-	// The first ports on a network are listed, with the command that lists the rest.
+	// The first ports on a network are listed, with the command to list the other ports.
 	out, _ = d.ofdvr(0, "describe", "network", "blue")
 	if want := "Ports:       2500, of which 0 are seen on the integration bridge\n             p0000, 02:00:00:00:00:00; seen: unknown\n"; !strings.Contains(out, want) {
 		t.Errorf("describe prints\n%s\nwant %q", out, want)
@@ -208,7 +208,7 @@ func TestGetPages(t *testing.T) {
 	}
 }
 
-// TestDescribe states what describe shows of each kind of object.
+// Describe shows the details of each kind of object.
 func TestDescribe(t *testing.T) {
 	d := applied(t, nil)
 	d.prints(`Network:     blue
@@ -275,7 +275,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// Complete prints its plan, and that the intent is complete.
+// Complete prints its plan, and then that the intent is complete.
 func TestComplete(t *testing.T) {
 	d := applied(t, nil)
 	const plan = "0 objects: 0 to create, 0 to update, 0 to delete, 0 unchanged; 0 flows and 0 rows to change\n"

@@ -11,7 +11,7 @@ import (
 // release is set by the linker: -X main.release=v1.2.3.
 var release string
 
-// version returns the release or, in a build without one, the module's version.
+// version returns the release. In a build without a release, it returns the module's version.
 func version() string {
 	if release != "" {
 		return release

@@ -67,8 +67,8 @@ no longer has all changes since then, watch says so, prints each object as
 	return cmd
 }
 
-// watch prints the events that keep selects until the command is interrupted. When the
-// connection fails, it connects again.
+// watch prints the events for which keep returns true, until the command is interrupted. When
+// the connection fails, it connects again.
 func watch(cmd *cobra.Command, client *api.Client, query url.Values, output string, keep func(api.Event) bool) error {
 	ctx := cmd.Context()
 	say := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
@@ -76,7 +76,7 @@ func watch(cmd *cobra.Command, client *api.Client, query url.Values, output stri
 	if err != nil {
 		return err
 	}
-	if query.Get("since") == "" { // so that nothing is missed if the connection breaks before the first event
+	if query.Get("since") == "" { // get the current revision, so that no event is missed if the connection breaks before the first event
 		query.Set("since", revision)
 	}
 	for waiting := false; ; {
@@ -135,8 +135,8 @@ func present(ctx context.Context, client *api.Client) (string, error) {
 	return strconv.FormatUint(s.Intent.Revision, 10), err
 }
 
-// everything returns all objects of a kind, or of all kinds for "", as events, and their
-// revision.
+// everything returns all objects of a kind as events, and their revision. The kind "" means
+// all kinds.
 func everything(ctx context.Context, client *api.Client, kind string) (revision string, all []api.Event, err error) {
 	var objects struct{ Networks, Routers, Ports []json.RawMessage }
 	header, err := client.Do(ctx, http.MethodGet, "/v1/topology", nil, &objects)
@@ -170,7 +170,7 @@ func printEvent(cmd *cobra.Command, e api.Event, output string) error {
 	} else {
 		var object bytes.Buffer
 		if e.Object != nil {
-			json.Compact(&object, e.Object) // it was decoded, so it is valid
+			json.Compact(&object, e.Object) // cannot fail, because the object was decoded
 		}
 		for i, c := range e.Conditions {
 			if i > 0 {

@@ -35,16 +35,16 @@ func (l *lines) next(t *testing.T, want ...string) {
 		select {
 		case got := <-l.more:
 			if got != want {
-				t.Fatalf("it prints %q, want %q", got, want)
+				t.Fatalf("the command prints %q, want %q", got, want)
 			}
 		case <-t.Context().Done():
-			t.Fatalf("it does not print %q", want)
+			t.Fatalf("the command does not print %q", want)
 		}
 	}
 }
 
-// A watcher that has missed changes prints all objects at one revision, and continues from
-// there.
+// A watcher that has missed changes prints all objects at one revision, and continues with
+// later changes.
 func TestWatchListsAgain(t *testing.T) {
 	d := applied(t, map[string]string{"red.yaml": "networks: [{id: red}]\n"})
 	revision := d.ledger.Intent().Revision
@@ -64,7 +64,7 @@ func TestWatchListsAgain(t *testing.T) {
 	}
 }
 
-// TestGetWatch states that get -w prints the list and then the changes of its objects.
+// get -w prints the list and then the changes of its objects.
 func TestGetWatch(t *testing.T) {
 	d := applied(t, map[string]string{"red.yaml": "networks: [{id: red}, {id: green, vlan: 9}]\nports: [{id: vm9, network: red, mac: \"02:00:00:00:09:09\"}]\n"})
 	revision := d.ledger.Intent().Revision
@@ -90,7 +90,7 @@ type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, fmt.Errorf("no space left on device") }
 
-// An error of printing ends watch with that error.
+// If printing fails, watch ends with that error.
 func TestWatchCannotPrint(t *testing.T) {
 	d := applied(t, nil)
 	var errOut strings.Builder
@@ -100,8 +100,8 @@ func TestWatchCannotPrint(t *testing.T) {
 	}
 }
 
-// An interrupted command reports what may have happened, and not that the daemon does not
-// run.
+// An interrupted command reports that the change may have been made. It does not report that
+// the daemon does not run.
 func TestInterrupted(t *testing.T) {
 	inDir(t, map[string]string{"good.yaml": goodTopology})
 	d := startDaemon(t, nil, 0)
@@ -117,7 +117,7 @@ func TestInterrupted(t *testing.T) {
 	}()
 	var out, errOut strings.Builder
 	status := run(ctx, []string{"apply", "-f", "good.yaml", "--api", d.endpoint}, &out, &errOut)
-	if status != 1 || errOut.String() != "interrupted before ofdvr answered: the change may have been made; see 'ofdvr plan' or 'ofdvr get'\n" {
+	if status != 1 || errOut.String() != "ofdvr: interrupted before ofdvr answered: the change may have been made; see 'ofdvr plan' or 'ofdvr get'\n" {
 		t.Errorf("%d, %q", status, &errOut)
 	}
 	errOut.Reset()

@@ -15,9 +15,9 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// The package is installed, and the daemon runs with its default configuration. It is
-// upgraded, removed and purged. Machines do not notice any of this, and in the end only the
-// router is left.
+// The package is installed, and the daemon runs with its default configuration. Then the
+// package is upgraded, removed and purged. Traffic of machines is not affected, and at the end
+// only the router remains.
 func TestInstallUpgradeRemovePurge(t *testing.T) {
 	t.Parallel()
 	s := booted(t)
@@ -75,13 +75,14 @@ func TestInstallUpgradeRemovePurge(t *testing.T) {
 	traffic.mustBeWhole()
 }
 
-// ofOthers are the places of files of other programs that run when a package is installed:
-// dpkg, man-db, adduser, and Open vSwitch.
+// ofOthers has the paths where other programs change files when a package is installed. These
+// programs are dpkg, man-db, adduser, and Open vSwitch.
 var ofOthers = []string{"/var/lib/dpkg/", "/var/log/", "/var/cache/", "/etc/group", "/etc/gshadow", "/etc/.pwd.lock",
 	"/etc/openvswitch/", "/var/lib/openvswitch/"}
 
-// made returns the files and directories of the system that are not on this machine, or that
-// are but belong to ofdvr by their names. It leaves out /run.
+// made returns the files and directories of the system that are not on this machine. It also
+// returns files of ofdvr that are on this machine, which it recognizes by their names. It
+// leaves out /run.
 func (s *site) made() (paths []string) {
 	s.t.Helper()
 	upper := filepath.Join(s.Dir(), "upper")
@@ -101,8 +102,8 @@ func (s *site) made() (paths []string) {
 	return paths
 }
 
-// If a removed package is installed again, everything is as before: the changed
-// configuration, the objects written through the API, and the router.
+// If a removed package is installed again, the changed configuration, the objects written
+// through the API, and the router are as before.
 func TestRemovedPackageComesBack(t *testing.T) {
 	t.Parallel()
 	s := installed(t, "1.0")
@@ -126,8 +127,8 @@ func TestRemovedPackageComesBack(t *testing.T) {
 	}
 }
 
-// Without systemd, as in a container that is being built, the package can be installed,
-// upgraded, removed and purged, too.
+// The package can also be installed, upgraded, removed and purged without systemd, as in a
+// container that is being built.
 func TestWithoutSystemd(t *testing.T) {
 	t.Parallel()
 	s := booted(t)
@@ -139,9 +140,10 @@ func TestWithoutSystemd(t *testing.T) {
 	}
 }
 
-// The same commit gives the same package, byte by byte, in any directory, time zone, language and file
-// mode. Only make test-full compiles the second one with an empty cache: the key of Go's cache has
-// everything that affects the result. The program in the package is static.
+// The same commit gives the same package, byte by byte, in any directory, time zone, language
+// and file mode. Only make test-full compiles the second package with an empty cache. That is
+// enough, because the key of Go's cache includes everything that affects the result. The
+// program in the package is static.
 func TestReproducible(t *testing.T) {
 	t.Parallel()
 	one := packaged(t, "1.0")

@@ -14,7 +14,7 @@ import (
 
 const manual = "../../docs/operations.md"
 
-// The commands of docs/operations.md do what it says, one after the other, and machines
+// The commands of docs/operations.md have the documented effects, one after another. Machines
 // reach each other in between.
 func TestOperations(t *testing.T) {
 	t.Parallel()
@@ -24,7 +24,7 @@ func TestOperations(t *testing.T) {
 	}
 	blocks := regexp.MustCompile("(?s)\n```sh\n(.*?)\n```").FindAllStringSubmatch(string(data), -1)
 	s := booted(t)
-	// With a journal, as on any machine, and with the state that the page assumes.
+	// The system has a journal, as on any machine, and the state that the page assumes.
 	s.sh("rm -r /etc/systemd/system/service.d; systemctl daemon-reload; systemctl start systemd-journald openvswitch-switch")
 	s.bridge()
 	vm1, vm2 := s.machines()
@@ -111,8 +111,8 @@ func (s *site) kernelRoutes(from, to *lab.Machine) bool {
 	return received() >= before+pings
 }
 
-// The program has the texts of the status and the log that the page quotes, and the metrics
-// that it names exist.
+// The program contains the texts of the status and the log that the page quotes. The metrics
+// that the page names exist.
 func TestManualQuotesTheProgram(t *testing.T) {
 	data, err := os.ReadFile(manual)
 	if err != nil {
@@ -134,7 +134,7 @@ func TestManualQuotesTheProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Join string literals that the code splits.
+	// This joins string literals that are split in the code.
 	said := regexp.MustCompile(`" \+\n\t*"`).ReplaceAllString(code.String(), "")
 	quoted := regexp.MustCompile("`([^`]+)`")
 	rows := 0

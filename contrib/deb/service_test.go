@@ -12,7 +12,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// The unit is correct, and as restrictive as possible for mounts that everyone has to see.
+// The unit is correct. It is as restrictive as possible for a daemon whose mounts must be
+// visible to all processes.
 func TestUnit(t *testing.T) {
 	t.Parallel()
 	s := installed(t, "1.0")
@@ -43,8 +44,8 @@ func TestUnit(t *testing.T) {
 	}
 }
 
-// The switch may restart without the daemon, which repairs what is necessary, and the daemon
-// without the switch.
+// The switch may restart without the daemon, and then the daemon repairs what is necessary.
+// The daemon may restart without the switch.
 func TestSwitchAndDaemonRestart(t *testing.T) {
 	t.Parallel()
 	s := installed(t, "1.0")
@@ -72,7 +73,7 @@ func TestSwitchAndDaemonRestart(t *testing.T) {
 	traffic.mustBeWhole()
 }
 
-// A daemon that hangs, or was killed, is started again.
+// A daemon that hangs or was killed is started again.
 func TestHungDaemonIsRestarted(t *testing.T) {
 	t.Parallel()
 	s := installed(t, "1.0")
@@ -117,8 +118,8 @@ func (s *site) declare(lifetime int) {
 }
 
 // radvd waits until the router's radvd runs as its own user, and returns its PID in the
-// system, or returns an error of the daemon's log when it has ended. printed is the length of the
-// services' output before the daemon was started.
+// system. If the radvd has ended, it returns an error of the daemon's log. The parameter
+// printed is the length of the services' output before the daemon was started.
 func (s *site) radvd(printed int) (pid string, err error) {
 	s.t.Helper()
 	const ended = "radvd has ended"
@@ -141,7 +142,7 @@ func (s *site) radvd(printed int) (pid string, err error) {
 }
 
 // A radvd keeps running when the service stops, when it starts again, and when the package is
-// purged; then the files by which it is found stay.
+// purged. The files by which the radvd is found stay after the purge.
 func TestAdvertisementsOutliveThePackage(t *testing.T) {
 	t.Parallel()
 	lab.Needs(t, "radvd")
@@ -172,11 +173,11 @@ func TestAdvertisementsOutliveThePackage(t *testing.T) {
 	}
 }
 
-// bounding are the lines of the unit with the available capabilities.
+// bounding matches the lines of the unit with the available capabilities.
 var bounding = regexp.MustCompile(`(?m)^CapabilityBoundingSet=(.*)$`)
 
-// The daemon has exactly the capabilities that it needs: with all that the unit grants
-// everything works, and without any one of them something does not.
+// The daemon has exactly the capabilities that it needs. With all capabilities that the unit
+// grants, everything works. Without any one of them, some function fails.
 func TestLeastCapabilities(t *testing.T) {
 	t.Parallel()
 	lab.Needs(t, "radvd")
@@ -184,7 +185,7 @@ func TestLeastCapabilities(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	capabilities := []string{""} // first with all of them
+	capabilities := []string{""} // first with all capabilities
 	for _, m := range bounding.FindAllStringSubmatch(string(unit), -1) {
 		capabilities = append(capabilities, strings.Fields(m[1])...)
 	}
@@ -206,8 +207,8 @@ func TestLeastCapabilities(t *testing.T) {
 	}
 }
 
-// works returns an error that names what does not work of the daemon. printed is the length of the
-// services' output before it was started.
+// works returns an error that names the first function of the daemon that fails. The parameter
+// printed is the length of the services' output before the daemon was started.
 func (s *site) works(printed int) error {
 	s.t.Helper()
 	settled := func() error {

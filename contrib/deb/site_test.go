@@ -1,5 +1,4 @@
-// Package deb tests the Debian package by installing it on a system run by
-// systemd.
+// Package deb tests the Debian package by installing it on a system with systemd.
 package deb
 
 import (
@@ -23,15 +22,15 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// patience is how long a test waits for anything before it fails.
+// patience is the time that a test waits for any condition before it fails.
 const patience = 30 * time.Second
 
 // epoch is the time of all files in a package.
 const epoch = "SOURCE_DATE_EPOCH=1700000000"
 
-// packaged returns the path of a package of a version, made in a copy of this checkout. Version 1.0 is
-// the package that users get. The others, to which it is upgraded, are not compressed, because that
-// takes longer than the rest of making a package.
+// packaged returns the path of the package of a version, made in a copy of this checkout.
+// Version 1.0 is the package that users get. Later versions, which are for upgrades, are not
+// compressed, because compression takes longer than the rest of making a package.
 func packaged(t *testing.T, version string) string {
 	t.Helper()
 	packages.Lock()
@@ -58,7 +57,7 @@ func packaged(t *testing.T, version string) string {
 
 var packages struct {
 	sync.Mutex
-	dir string // where packages are made
+	dir string // directory where packages are made
 }
 
 var compression = regexp.MustCompile(`(?m)^  compression: .*$`)
@@ -210,7 +209,7 @@ func (s *site) property(name string) string {
 	return s.run("systemctl", "show", "--value", "--property", name, "ofdvr.service")
 }
 
-// says waits until the daemon has reported a status to systemd.
+// says waits until the daemon has reported the status want to systemd.
 func (s *site) says(want string) {
 	s.t.Helper()
 	s.eventually("the service's status", func() error {
@@ -255,8 +254,8 @@ func startStream(t *testing.T, from *lab.Machine, to string) *stream {
 
 var reply = regexp.MustCompile(`icmp_seq=(\d+) ttl=63 `)
 
-// goesOn waits for a reply to a packet that has not been sent yet, and fails the test unless
-// all replies before it came.
+// goesOn waits for a reply to a packet that has not been sent yet. It fails the test unless
+// all earlier replies arrived.
 func (s *stream) goesOn() {
 	s.t.Helper()
 	var replies [][]string
@@ -328,8 +327,8 @@ func (s *site) flows() map[string]flow {
 	return flows
 }
 
-// mustBeUntouched fails the test unless the flows are the same as before: none was added or
-// removed, and each has kept its cookie and its counters go on.
+// mustBeUntouched fails the test unless the flows are the same as before. No flow was added or
+// removed, each has kept its cookie, and its counters continue.
 func (s *site) mustBeUntouched(before map[string]flow) {
 	s.t.Helper()
 	after := s.flows()

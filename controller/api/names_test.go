@@ -62,6 +62,33 @@ func TestNamesAndLabels(t *testing.T) {
 	}
 }
 
+// Names and IDs that cannot be read or typed are refused, each at its place.
+func TestUnreadableNames(t *testing.T) {
+	s := named(t)
+	for name, want := range map[string]string{
+		`a\ud800`:  "U+FFFD, which stands for a character that could not be read",
+		`a\u200bb`: "has the invisible character U+200B",
+		` `:        "is blank",
+	} {
+		p := s.must(422, "PUT", "/v1/networks/blue", `{"vlan":1,"name":"`+name+`"}`).problem(t)
+		if len(p.Errors) != 1 || p.Errors[0].Pointer != "/name" || !strings.Contains(p.Errors[0].Detail, want) {
+			t.Errorf("name %s: %+v", name, p)
+		}
+	}
+	s.must(422, "PUT", "/v1/networks/%E2%80%8B", `{}`).problem(t)
+}
+
+// A trace of a protocol without ports takes none.
+func TestTraceWithoutPorts(t *testing.T) {
+	s := named(t)
+	for _, query := range []string{"dport=80", "sport=80", "proto=47&dport=80"} {
+		p := s.must(422, "GET", "/v1/trace?from=vm1&to=p1&"+query, "").problem(t)
+		if len(p.Errors) != 1 || !strings.HasSuffix(p.Errors[0].Parameter, "port") || !strings.Contains(p.Errors[0].Detail, "have no ports") {
+			t.Errorf("%s: %+v", query, p)
+		}
+	}
+}
+
 // A client that already has the current answer gets 304 without a body. It gets a new
 // answer as soon as the answer changes.
 func TestNotModified(t *testing.T) {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -31,7 +32,7 @@ func registerPatch[D any](s *service, a huma.API, res resource[D], d D) {
 				return ledger.Proposal{}, mistaken(err)
 			}
 			c, err := res.decode(text, in.ID, func(c *routing.Change) error { return st.Index.Check(*c) })
-			if err != nil {
+			if err := errors.Join(res.shape.UnknownNulls(in.text()), err); err != nil {
 				return ledger.Proposal{}, patched(err)
 			}
 			*put = c.Put

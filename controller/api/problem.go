@@ -114,6 +114,9 @@ func mistaken(err error) *Problem {
 		var inUse *routing.InUseError
 		if e, ok := errors.AsType[*topology.Error](err); ok {
 			m = Mistake{Pointer: topology.Pointer(e.Path), Line: e.Line, Column: e.Column, Detail: e.Err.Error()}
+			if k, ok := errors.AsType[*topology.KeyError](err); ok {
+				m.Pointer += topology.PointerTo(k.Key)
+			}
 		} else if e, ok := errors.AsType[*routing.PathError](err); ok {
 			m = Mistake{Pointer: topology.Pointer(e.Path), Detail: e.Err.Error()}
 		} else {

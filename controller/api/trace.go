@@ -43,6 +43,13 @@ func (s *service) trace(ctx context.Context, in *traceInput) (*struct{ Body Trac
 		p.Errors = []Mistake{{Parameter: "proto", Detail: err.Error()}}
 		return nil, p
 	}
+	for name, port := range map[string]uint16{"sport": in.Sport, "dport": in.Dport} {
+		if port != 0 && !trace.HasPorts(proto) {
+			p := problem(http.StatusUnprocessableEntity, "the request has a mistake")
+			p.Errors = []Mistake{{Parameter: name, Detail: fmt.Sprintf("packets of protocol %s have no ports: want proto=tcp, udp or sctp", in.Proto)}}
+			return nil, p
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	paths, err := s.switches.Trace(ctx, trace.Query{From: in.From, To: in.To, Router: in.Router,

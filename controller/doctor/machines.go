@@ -9,8 +9,9 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// mostElsewhere is the maximum number of misplaced machines with a finding each.
-const mostElsewhere = 5
+// mostNamed is the maximum number of machines with a finding each, of those that are elsewhere and
+// of those that cannot be reached.
+const mostNamed = 5
 
 // machines checks that the machine of each port is on the integration bridge.
 func (e *examination) machines(ctx context.Context) error {
@@ -21,33 +22,43 @@ func (e *examination) machines(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("examine machines: %w", err)
 	}
-	var silent, unknown, elsewhere []string
-	why := "" // the reason of the first unknown one
+	var silent, away, unknown, elsewhere []string
+	why, remedy := "", "" // of the first unknown one
 	n := machines.NewView(e.Intent.Index, evidence).Count(func(p *routing.Port, s machines.Sighting) {
-		switch s.State {
-		case machines.NotSeen:
-			silent = append(silent, p.ID)
-		case machines.Elsewhere:
-			if len(elsewhere) < mostElsewhere {
+		switch {
+		case s.State == machines.Elsewhere:
+			if len(elsewhere) < mostNamed {
 				e.find(Problem, "port "+p.ID, s.Remedy, "its machine is elsewhere: %s", s.Says)
 			}
 			elsewhere = append(elsewhere, p.ID)
+		case s.State == machines.NotSeen && (s.Port != "" || s.Other != ""): // down, or on another bridge
+			if len(away) < mostNamed {
+				e.find(Warning, "port "+p.ID, s.Remedy, "its machine is not seen: %s", s.Says)
+			}
+			away = append(away, p.ID)
+		case s.State == machines.NotSeen:
+			silent = append(silent, p.ID)
 		default:
 			if unknown = append(unknown, p.ID); why == "" {
-				why = s.Says
+				why, remedy = s.Says, s.Remedy
 			}
 		}
 	})
-	if more := len(elsewhere) - mostElsewhere; more > 0 {
-		e.find(Problem, "machines", "see ofdvr get ports, and ofdvr describe port ID", "%s too: %s", plural(more, "more machine is elsewhere", "more machines are elsewhere"), logging.Brief(elsewhere[mostElsewhere:]))
+	const more = "see ofdvr get ports, and ofdvr describe port ID"
+	if n := len(elsewhere) - mostNamed; n > 0 {
+		e.find(Problem, "machines", more, "%s too: %s", plural(n, "more machine is elsewhere", "more machines are elsewhere"), logging.Brief(elsewhere[mostNamed:]))
 	}
-	all := count(n[machines.Seen]+len(silent)+len(elsewhere), "port")
+	if n := len(away) - mostNamed; n > 0 {
+		e.find(Warning, "machines", more, "%s, because devices are down or on another bridge: %s", plural(n, "more machine is not seen", "more machines are not seen"), logging.Brief(away[mostNamed:]))
+	}
+	all := count(n[machines.Seen]+len(silent)+len(away)+len(elsewhere), "port")
 	if len(silent) > 0 {
-		e.find(Warning, "machines", "ofdvr describe port "+silent[0]+" has the evidence; a machine that has sent nothing for some minutes, and whose interface has neither iface-id nor attached-mac, looks the same as one that does not exist",
+		e.find(Warning, "machines", fmt.Sprintf("start the machines and plug them into bridge %s; the evidence for each: ofdvr describe port %s. A machine that has sent nothing for some minutes, "+
+			"and whose interface has neither iface-id nor attached-mac, looks the same as one that does not exist", e.Bridge, routing.Arguments(silent[:min(len(silent), mostNamed)]...)),
 			"%d of %s not seen on bridge %s: %s", len(silent), all, e.Bridge, logging.Brief(silent))
 	}
 	if len(unknown) > 0 {
-		e.find(Note, "machines", "", "of %s cannot be looked for: %s", count(len(unknown), "port"), why)
+		e.find(Note, "machines", remedy, "of %s cannot be looked for: %s", count(len(unknown), "port"), why)
 	}
 	if n[machines.Seen] > 0 {
 		e.find(Fine, "machines", "", "%d of %s seen on bridge %s, in the VLANs of their networks", n[machines.Seen], all, e.Bridge)

@@ -165,6 +165,7 @@ func (v *View) sighting(p *routing.Port, f found) Sighting {
 			"(it forgets an address %v after the last packet, and when its port or tag changes); a silent machine looks the same as one that does not exist", bridge, p.MAC, v.e.aging)
 		s.Remedy = fmt.Sprintf("start the machine, plug it into bridge %s, have it send something, or correct the MAC address of port %s in the intent", bridge, p.ID)
 		if at, what := v.e.other(p); what != "" {
+			s.Other = at.bridge
 			s.Says = fmt.Sprintf("port %s of bridge %s has its %s, and there is no trace of the machine on bridge %s", at.port, at.bridge, what, bridge)
 			s.Remedy = fmt.Sprintf("plug it into bridge %s instead; if bridge %s is connected to bridge %s, have the machine send something", bridge, at.bridge, bridge)
 		}

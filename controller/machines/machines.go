@@ -35,6 +35,7 @@ type Sighting struct {
 	Tagged bool           // its packets have a VLAN tag at Port
 	Trunk  bool           // Port is a trunk port
 	Remote bool           // Port connects other hosts, and the machine is behind it
+	Other  string         // another bridge, which has its interface; "" if none has
 	Says   string         // the evidence, in words
 	Remedy string         // what to do about it; "" if nothing is needed
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto/ofconn"
 )
 
-// Replaces all flows of a bridge by one that makes it an ordinary switch, in one bundle:
-// the bridge is never without flows.
+// The example replaces all flows of a bridge by one flow that makes it an ordinary switch. It
+// uses one bundle, so the bridge is never without flows.
 func Example() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

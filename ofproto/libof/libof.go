@@ -8,23 +8,22 @@
 //	…
 //	err = conn.Commit(ctx, mods)
 //
-// libOpenflow encodes matches, actions and instructions one by one, and ofproto
-// decodes them. What ofproto does not know stays encoded. The values are
-// canonical, so that a flow can be compared with what the switch reports later.
+// libOpenflow encodes matches, actions and instructions one by one, and ofproto decodes them.
+// A part that ofproto does not know stays encoded. The values are canonical, so that a flow
+// can be compared with the flow that the switch reports later.
 //
-// Where libOpenflow encodes something wrongly but the meaning is clear, the result
-// has the meaning: lengths that are stale, missing or not padded;
-// [openflow13.NewNXActionResubmit], which libOpenflow encodes as another action, and
-// [openflow13.NewNXActionDecTTL], which OpenFlow 1.3 does not have; out_group;
-// deletes with instructions or buckets; the TTL of ActionNwTtl and ActionMplsTtl;
-// experimenter IDs of fields, and the encoding of
-// [openflow13.NewTcpFlagsField] in OpenFlow 1.3; values that a switch discards,
-// such as a max_len on an output to a port other than the controller. Everything
-// else that libOpenflow encodes wrongly is an error of type [*EncodingError].
+// If libOpenflow encodes a value wrongly but the meaning is clear, the result has the intended
+// meaning. This applies to lengths that are stale, missing or not padded;
+// [openflow13.NewNXActionResubmit], which libOpenflow encodes as another action;
+// [openflow13.NewNXActionDecTTL], which OpenFlow 1.3 does not have; out_group; deletions with
+// instructions or buckets; the TTL of ActionNwTtl and ActionMplsTtl; experimenter IDs of
+// fields; the encoding of [openflow13.NewTcpFlagsField] in OpenFlow 1.3; and values that a
+// switch discards, such as a max_len on an output to a port other than the controller. Every
+// other wrong encoding is an error of type [*EncodingError].
 //
-// One mistake cannot be detected: the clause in
-// [openflow13.NewNXActionConjunction] is the number on the wire, which is one less
-// than the clause in ovs-ofctl's conjunction(id,clause/n).
+// One mistake cannot be detected. The clause in [openflow13.NewNXActionConjunction] is the
+// number on the wire, which is one less than the clause in ovs-ofctl's
+// conjunction(id,clause/n).
 package libof
 
 import (
@@ -38,8 +37,8 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// An EncodingError reports a value that libOpenflow cannot encode, or encodes as
-// something different or as something that every switch refuses.
+// An EncodingError reports a value that libOpenflow cannot encode, encodes as a different
+// value, or encodes in a form that every switch refuses.
 type EncodingError struct {
 	Value   util.Message // the message, instruction, action or field
 	Problem string
@@ -49,8 +48,8 @@ func (e *EncodingError) Error() string {
 	return fmt.Sprintf("encode %T with libOpenflow: %s", e.Value, e.Problem)
 }
 
-// ErrUnsupported is wrapped by errors about values that an [ofproto.FlowMod] cannot
-// express: a buffered packet, and a deletion limited to port or group 0.
+// Errors wrap ErrUnsupported if an [ofproto.FlowMod] cannot express the value. Such values are
+// a buffered packet, and a deletion limited to port or group 0.
 var ErrUnsupported = errors.New("not supported")
 
 // FlowMods calls [FlowMod] for each of fs. The error names the index of the first
@@ -67,9 +66,9 @@ func FlowMods(fs ...*openflow13.FlowMod) ([]ofproto.FlowMod, error) {
 	return mods, nil
 }
 
-// FlowMod returns f as a value that can be committed. It drops the transaction ID;
-// ofconn chooses its own. libOpenflow may update the lengths of f's actions, so f
-// must not be in use elsewhere at the same time.
+// FlowMod returns f as a value that can be committed. It drops the transaction ID, because
+// ofconn selects its own. libOpenflow may update the lengths of f's actions, so f must not be
+// in use elsewhere at the same time.
 func FlowMod(f *openflow13.FlowMod) (ofproto.FlowMod, error) {
 	del := f.Command == openflow13.FC_DELETE || f.Command == openflow13.FC_DELETE_STRICT
 	if !del && f.BufferId != ofproto.NoBuffer {
@@ -113,11 +112,11 @@ func FlowMod(f *openflow13.FlowMod) (ofproto.FlowMod, error) {
 
 const emptyMatch = 8 // length of an ofp_match without fields
 
-// Message returns m as a value of package ofproto. It supports the messages that a
-// controller sends: *openflow13.FlowMod, as [FlowMod] does, GroupMod, MeterMod,
-// PortMod, PacketOut, MultipartRequest, VendorHeader, and messages that consist of a
-// header. Any other message is decoded from libOpenflow's encoding; a malformed
-// encoding is an error.
+// Message returns m as a value of package ofproto. It supports the messages that a controller
+// sends. These are *openflow13.FlowMod, which is converted like in [FlowMod], GroupMod,
+// MeterMod, PortMod, PacketOut, MultipartRequest, VendorHeader, and messages that consist of a
+// header. Any other message is decoded from libOpenflow's encoding. A malformed encoding is an
+// error.
 func Message(m util.Message) (ofproto.Message, error) {
 	switch m := m.(type) {
 	case *openflow13.FlowMod:
@@ -244,8 +243,8 @@ func decode[M ofproto.Message](b []byte) (m M, err error) {
 
 const maxMessage = 1<<16 - 1
 
-// marshal returns libOpenflow's encoding of m. libOpenflow panics on nil pointers;
-// marshal returns an error instead.
+// marshal returns libOpenflow's encoding of m. libOpenflow panics on nil pointers. Instead,
+// marshal returns an error.
 func marshal(m util.Message) (b []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {

@@ -41,7 +41,7 @@ func TestCorrectsEncoding(t *testing.T) {
 	late := of13.NewInstrApplyActions()
 	ct := of13.NewNXActionConnTrack()
 	late.AddAction(ct, false)
-	ct.Commit().AddAction(of13.NewNXActionCTNAT()) // late does not notice this
+	ct.Commit().AddAction(of13.NewNXActionCTNAT()) // the length in late is now stale
 	del := flowMod(nil, of13.NewActionOutput(1))
 	del.Command = of13.FC_DELETE_STRICT
 	grouped := of13.NewGroupMod()
@@ -173,7 +173,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// Values that an ofproto.FlowMod cannot express are not dropped silently.
+// Values that an ofproto.FlowMod cannot express cause an error.
 func TestUnsupported(t *testing.T) {
 	change := func(f func(*of13.FlowMod)) *of13.FlowMod {
 		m := of13.NewFlowMod()

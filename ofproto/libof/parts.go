@@ -158,8 +158,8 @@ func appendAction(b []byte, a openflow13.Action) ([]byte, error) {
 	return append(b, wire...), nil
 }
 
-// checkNested checks the actions in a, which is encoded as wire. libOpenflow uses the
-// lengths that actions had when they were added, and truncates longer ones.
+// checkNested checks the actions in a, which is encoded as wire. libOpenflow uses the lengths
+// that actions had when they were added, and truncates actions that became longer.
 func checkNested(a *openflow13.NXActionConnTrack, wire []byte) error {
 	const fixed, portMin, portMax = 24, openflow13.NX_NAT_RANGE_PROTO_MIN, openflow13.NX_NAT_RANGE_PROTO_MAX
 	be := binary.BigEndian
@@ -180,7 +180,7 @@ func checkNested(a *openflow13.NXActionConnTrack, wire []byte) error {
 	return nil
 }
 
-// headers returns the fields of which the encoding of a has only the header.
+// headers returns the fields that the encoding of a refers to with only a header.
 func headers(a openflow13.Action) []*openflow13.MatchField {
 	switch a := a.(type) {
 	case *openflow13.NXActionRegLoad:

@@ -82,7 +82,7 @@ func TestSwitch(t *testing.T) {
 }
 
 // flows returns flows with everything that a program can build with libOpenflow, including
-// what libOpenflow encodes wrongly.
+// values that libOpenflow encodes wrongly.
 func flows() []*of13.FlowMod {
 	fields := func(fs ...*of13.MatchField) []*of13.MatchField { return fs }
 	field := func(name string) *of13.MatchField {

@@ -2,16 +2,16 @@ package ofconn
 
 import "sync/atomic"
 
-// A Budget limits the memory that all peers together may use for data that the
-// controller does not need. With it, a peer that claims many bridges costs no more
-// than a peer that claims one. A nil Budget is unlimited.
+// A Budget limits the memory for data that the controller does not need. The limit applies to
+// all peers together. Therefore a peer that claims many bridges costs no more than a peer that
+// claims one. A nil Budget is unlimited.
 type Budget struct {
 	left  atomic.Int64
 	short func(bridge string)
 }
 
-// NewBudget returns a Budget of the given number of bytes. short, unless nil, is
-// called once for each [Share] whose request is refused, from any goroutine.
+// NewBudget returns a Budget of the given number of bytes. If the function short is not nil,
+// it is called once for each [Share] whose request is refused, from any goroutine.
 func NewBudget(bytes int, short func(bridge string)) *Budget {
 	b := &Budget{short: short}
 	b.left.Store(int64(bytes))

@@ -29,8 +29,8 @@ func (e *CommitError) Unwrap() []error {
 	return errs
 }
 
-// ErrUnknownOutcome is wrapped by errors of commits that were sent but not
-// confirmed: the switch may or may not have applied them.
+// The error of a commit wraps ErrUnknownOutcome if the commit was sent but not confirmed. The
+// switch may or may not have applied it.
 var ErrUnknownOutcome = errors.New("outcome of the commit is unknown")
 
 const (
@@ -38,18 +38,18 @@ const (
 	discardTimeout = time.Second
 )
 
-// MaxBundle is the greatest number of changes in one bundle. Open vSwitch commits
-// that many in about 0.1 s, during which it does nothing else.
+// MaxBundle is the maximum number of changes in one bundle. Open vSwitch takes about 0.1 s to
+// commit that many, and does nothing else in that time.
 const MaxBundle = 100_000
 
-// Commit carries out mods in one atomic, ordered bundle: all of them or, on
-// error, none, unless the error wraps [ErrUnknownOutcome]. If the switch
-// refuses some, the error is a [*CommitError]. Commits on one connection may run
-// concurrently; their order is then undefined.
+// Commit carries out mods in one atomic, ordered bundle. On error no change is applied, unless
+// the error wraps [ErrUnknownOutcome]. If the switch refuses some changes, the error is a
+// [*CommitError]. Commits on one connection may run concurrently. Their order is then
+// undefined.
 //
-// More than [MaxBundle] changes are split into several atomic bundles, which are
-// committed one after the other. If one of them fails after others were applied,
-// the error wraps [ErrUnknownOutcome] too.
+// More than [MaxBundle] changes are split into several atomic bundles, which are committed one
+// after another. If one of them fails after others were applied, the error wraps
+// [ErrUnknownOutcome] too.
 func (c *Conn) Commit(ctx context.Context, mods []ofproto.FlowMod) error {
 	return c.commitAll(ctx, changes{flows: mods})
 }
@@ -60,8 +60,7 @@ func (c *Conn) CommitMods(ctx context.Context, mods []ofproto.Mod) error {
 	return c.commitAll(ctx, changes{mods: mods})
 }
 
-// changes is a list of messages: either only flows, which is the common and fast
-// case, or any.
+// changes is a list of messages. The common and fast case is a list of flow changes only.
 type changes struct {
 	flows []ofproto.FlowMod
 	mods  []ofproto.Mod // used if flows is nil
@@ -135,16 +134,16 @@ func (c *Conn) commit(ctx context.Context, cs changes) error {
 	return nil
 }
 
-// discard makes the switch discard a bundle. It is a courtesy: the switch also
-// discards a bundle that has been idle for 10 s.
+// discard makes the switch discard a bundle. This is not strictly necessary, because the
+// switch also discards a bundle that has been idle for 10 s.
 func (c *Conn) discard(ctx context.Context, id uint32) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTimeout)
 	defer cancel()
 	c.Call(ctx, ofproto.BundleControl{ID: id, Op: ofproto.BundleDiscard, Flags: bundleFlags})
 }
 
-// A bundle is a commit of n changes in progress. Its messages are numbered: 0 opens
-// the bundle, i+1 adds at(i), then come a barrier and the commit. All errors about
+// A bundle is a commit of n changes in progress. Its messages are numbered. Message 0 opens
+// the bundle, message i+1 adds change i, then come a barrier and the commit. All errors about
 // earlier messages arrive before the barrier's reply.
 type bundle struct {
 	id uint32
@@ -157,7 +156,7 @@ type bundle struct {
 
 	// Owned by the reader's goroutine until added is closed.
 	barrier bool
-	closed  error // why the bundle was not opened; errors about changes are its consequence
+	closed  error // the reason that the bundle was not opened, which also causes the errors about changes
 	refused []*ofproto.RefusedError
 	failed  error // any other error that is not about a change
 }
@@ -216,10 +215,9 @@ func (b *bundle) err() error {
 	return b.failed
 }
 
-// Program carries out mods one by one, without a bundle, and waits for a barrier.
-// Refused changes are returned in a [*CommitError]; unlike with [Conn.Commit], all
-// other changes are applied. If the error wraps [ErrUnknownOutcome], any of them
-// may have been applied.
+// Program carries out mods one by one, without a bundle, and waits for a barrier. Refused
+// changes are returned in a [*CommitError]. Unlike with [Conn.Commit], all other changes are
+// applied. If the error wraps [ErrUnknownOutcome], any of the changes may have been applied.
 func (c *Conn) Program(ctx context.Context, mods []ofproto.FlowMod) error {
 	return c.programAll(ctx, changes{flows: mods})
 }

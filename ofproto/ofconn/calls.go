@@ -28,7 +28,7 @@ type calls struct {
 	ended error // set when the connection has ended
 }
 
-// start begins a call of n messages, whose replies may have room bytes.
+// start begins a call of n messages. The replies together may have room bytes.
 func (cs *calls) start(n, room int, deliver func(int, ofproto.Message) bool) (*call, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -44,8 +44,8 @@ func (cs *calls) start(n, room int, deliver func(int, ofproto.Message) bool) (*c
 	return cl, nil
 }
 
-// deliver passes m, which has n bytes, to the call that it replies to, and reports
-// whether there is one. It fails if the replies exceed the call's room.
+// deliver passes message m of n bytes to the call that it replies to, and reports whether
+// there is such a call. It fails if the replies exceed the call's room.
 func (cs *calls) deliver(xid uint32, m ofproto.Message, n int) (bool, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -83,7 +83,7 @@ func (cs *calls) drop(cl *call) {
 	}
 }
 
-// endAll ends all calls, and every later one, with err.
+// endAll ends all current and later calls with err.
 func (cs *calls) endAll(err error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -106,7 +106,8 @@ func (c *Conn) begin(ctx context.Context, n, room int, deliver func(i int, m ofp
 	return c.calls.start(n, room, deliver)
 }
 
-// sendRange sends messages from to to-1 of a call, as encode appends them.
+// sendRange sends a range of the messages of a call, from number from to number to-1. The
+// function encode encodes them.
 func (c *Conn) sendRange(ctx context.Context, cl *call, from, to int, encode func(b []byte, i int, xid uint32) []byte) error {
 	var b []byte
 	if few := 256 * (to - from); few < chunkCap {
@@ -136,8 +137,8 @@ func (cl *call) wait(ctx context.Context) error {
 	}
 }
 
-// request sends m and passes each reply, of room bytes together, to deliver until
-// that returns true.
+// request sends m and passes each reply to the function deliver, until deliver returns true.
+// The replies together may have room bytes.
 func (c *Conn) request(ctx context.Context, m ofproto.Message, room int, deliver func(ofproto.Message) bool) error {
 	cl, err := c.begin(ctx, 1, room, func(_ int, m ofproto.Message) bool { return deliver(m) })
 	if err != nil {
@@ -167,8 +168,8 @@ func (c *Conn) Call(ctx context.Context, m ofproto.Message) (ofproto.Message, er
 	return reply, nil
 }
 
-// Send sends m, to which a switch replies only if it refuses it, and waits for a
-// barrier. If the switch refuses m, the error wraps its [ofproto.ErrorCode].
+// Send sends m and waits for a barrier. It is for messages to which a switch replies only if
+// it refuses them. If the switch refuses m, the error wraps the switch's [ofproto.ErrorCode].
 func (c *Conn) Send(ctx context.Context, m ofproto.Message) error {
 	var refused error // owned by the reader's goroutine until the call is complete
 	cl, err := c.begin(ctx, 2, maxShortAnswer, func(i int, m ofproto.Message) bool {
@@ -190,9 +191,8 @@ func (c *Conn) Send(ctx context.Context, m ofproto.Message) error {
 	return refused
 }
 
-// Probe sends an echo request ahead of all queued messages and returns nil when the
-// switch replies. If ctx is done first, any message received since the call also
-// counts as a reply.
+// Probe sends an echo request before all queued messages, and returns nil when the switch
+// replies. If ctx is done first, any message received since the call also counts as a reply.
 func (c *Conn) Probe(ctx context.Context) error {
 	before := c.count.Load()
 	cl, err := c.begin(ctx, 1, maxShortAnswer, func(int, ofproto.Message) bool { return true })

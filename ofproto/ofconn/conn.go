@@ -1,4 +1,4 @@
-// Package ofconn speaks OpenFlow 1.3 over a connection to one switch.
+// Package ofconn implements OpenFlow 1.3 over a connection to one switch.
 package ofconn
 
 import (
@@ -36,29 +36,27 @@ var (
 	ErrTooLong = errors.New("switch sent a reply that is too long")
 )
 
-// ErrClosed is wrapped by the errors of calls that were made on a closed
-// connection, or were in progress when it was closed.
+// The error of a call wraps ErrClosed if the connection was closed before or during the call.
 var ErrClosed = errors.New("connection is closed")
 
 // Config configures a [Conn]. The zero value is usable.
 type Config struct {
-	// EchoInterval is the longest silence of a switch before it is probed with an
-	// echo request; after twice that time it is considered dead. 0 means 5 s.
+	// EchoInterval is the maximum silence of a switch before it is probed with an echo
+	// request. After twice that time the switch is considered dead. 0 means 5 s.
 	EchoInterval time.Duration
-	// MaxAnswer is the greatest size in bytes of the reply to a request for flows,
-	// groups or meters, or of the errors of a commit, all parts together. 0 means
-	// 1 GiB, enough for about five million flows. The limit of other replies is
-	// 16 MiB.
+	// MaxAnswer is the maximum size in bytes of the reply to a request for flows, groups or
+	// meters, or of the errors of a commit. It applies to all parts together. 0 means 1 GiB,
+	// enough for about five million flows. The limit of other replies is 16 MiB.
 	MaxAnswer int
-	// MaxUnsolicited is the sustained limit of unsolicited messages per second;
-	// the burst limit is ten times as many. 0 means 10,000.
+	// MaxUnsolicited is the sustained limit of unsolicited messages per second. The burst
+	// limit is ten times as many. 0 means 10,000.
 	MaxUnsolicited int
-	// Unidentified limits the cost of an unknown peer until [Conn.Identified] is
-	// called: the connection uses little memory, and drops messages of more than
-	// 4 KiB except port descriptions.
+	// Unidentified limits the cost of an unknown peer until [Conn.Identified] is called. Until
+	// then the connection uses little memory, and drops messages of more than 4 KiB except
+	// port descriptions.
 	Unidentified bool
-	// RoundTrip, unless nil, is called with the time between an echo request and
-	// its reply. Echo requests are sent to silent switches. It must not block.
+	// RoundTrip, unless nil, is called with the time between an echo request and its reply.
+	// Echo requests are sent to silent switches. RoundTrip must not block.
 	RoundTrip func(time.Duration)
 }
 
@@ -83,17 +81,17 @@ type Conn struct {
 	nc  net.Conn
 	cfg Config
 
-	out    chan []byte   // encoded messages; holds a few chunks, so that encoding and writing overlap
+	out    chan []byte   // encoded messages; its capacity is a few chunks, so that encoding and writing overlap
 	urgent chan []byte   // echo messages, sent before out; dropped if full
 	hello  chan struct{} // closed when the version has been negotiated
 	closed chan struct{} // closed when Run returns
 
 	chunks     sync.Pool                 // of *[]byte; empty chunks for reuse
-	probed     atomic.Pointer[time.Time] // when the pending echo request was sent; nil if none is pending
+	probed     atomic.Pointer[time.Time] // time when the pending echo request was sent; nil if none is pending
 	identified atomic.Bool               // see [Conn.Identified]
 
-	began  time.Time     // when Run was called
-	heard  atomic.Int64  // when the latest message was received, in ns since began
+	began  time.Time     // time when Run was called
+	heard  atomic.Int64  // time when the latest message was received, in ns since began
 	count  atomic.Uint64 // messages received
 	unsent atomic.Int64  // bytes handed to the writer but not written yet
 
@@ -102,9 +100,9 @@ type Conn struct {
 	messageLog atomic.Pointer[func(sent bool, message []byte)]
 }
 
-// LogMessages makes the connection call f with each message that it sends or
-// receives from now on; nil stops that. f must be fast and must not retain the
-// message; it may be called from several goroutines at a time.
+// After LogMessages, the connection calls f with each message that it sends or receives. If f
+// is nil, it stops that. f must be fast and must not retain the message. It may be called from
+// several goroutines at a time.
 func (c *Conn) LogMessages(f func(sent bool, message []byte)) {
 	if f == nil {
 		c.messageLog.Store(nil)
@@ -155,12 +153,12 @@ func New(nc net.Conn, cfg Config) *Conn {
 // RemoteAddr returns the address of the switch.
 func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 
-// Run negotiates OpenFlow 1.3 with the switch, then reads and writes messages until
-// parent is done or the connection fails. Replies are delivered to their calls;
-// every other message is passed to handle, in order, on one goroutine. handle
-// must not wait for a call on the same connection. When Run returns, the
-// connection is closed, and all calls and all goroutines that it started have
-// ended. The error is never nil; it is parent's cause if parent was canceled.
+// Run negotiates OpenFlow 1.3 with the switch, then reads and writes messages until parent is
+// done or the connection fails. Replies are delivered to their calls. Every other message is
+// passed to the function handle, in order, on one goroutine. That function must not wait for a
+// call on the same connection. When Run returns, the connection is closed, and all calls and
+// all goroutines that it started have ended. The error is never nil; it is parent's cause if
+// parent was canceled.
 func (c *Conn) Run(parent context.Context, handle func(ofproto.Message)) error {
 	defer close(c.closed)
 	g, ctx := errgroup.WithContext(parent)
@@ -176,7 +174,7 @@ func (c *Conn) Run(parent context.Context, handle func(ofproto.Message)) error {
 	})
 	err := g.Wait()
 	if parent.Err() != nil {
-		err = context.Cause(parent) // not the error that closing the connection caused
+		err = context.Cause(parent) // replaces the error that closing the connection caused
 	}
 	c.calls.endAll(fmt.Errorf("%w: %w", ErrClosed, err))
 	return err
@@ -196,7 +194,7 @@ func (c *Conn) writeLoop(ctx context.Context) error {
 			}
 		}
 		c.logMessage(true, b)
-		// Longer than the time after which probeLoop gives up on a silent switch.
+		// The time is longer than the time after which probeLoop gives up on a silent switch.
 		patience := 3 * c.cfg.EchoInterval
 		c.nc.SetWriteDeadline(time.Now().Add(patience))
 		n, err := c.nc.Write(b)
@@ -265,7 +263,7 @@ func (c *Conn) Load() Load {
 	return Load{Unsent: int(c.unsent.Load()), Requests: c.calls.count()}
 }
 
-// write passes b to the writer, which owns b from then on.
+// write passes b to the writer, which then owns b.
 func (c *Conn) write(ctx context.Context, b []byte) error {
 	n := int64(len(b)) // read before the writer owns b
 	c.unsent.Add(n)

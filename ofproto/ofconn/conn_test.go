@@ -61,7 +61,7 @@ func (p *peer) expect(want ofproto.Message) uint32 {
 }
 
 // connect runs a connection whose peer has sent its hello, in a synctest bubble with virtual
-// time. The test fails if a goroutine is left behind.
+// time. The test fails if a goroutine remains.
 func connect(t *testing.T, test func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error)) {
 	synctest.Test(t, func(t *testing.T) {
 		us, them := net.Pipe()
@@ -130,7 +130,7 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// The load of a connection consists of the bytes that the switch has not read and the
+// The load of a connection has two parts: the bytes that the switch has not read, and the
 // requests that it has not answered.
 func TestLoad(t *testing.T) {
 	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
@@ -218,7 +218,7 @@ func TestRunCanceled(t *testing.T) {
 	})
 }
 
-// A reply is delivered to the call with its transaction ID, whatever the order of replies.
+// A reply is delivered to the call with its transaction ID, in any order of replies.
 func TestRepliesByXID(t *testing.T) {
 	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
 		type answer struct {
@@ -283,7 +283,8 @@ func commit(ctx context.Context, c *ofconn.Conn, p *peer) (result <-chan error, 
 	return done, open
 }
 
-// A refused change is named in the error, the bundle is discarded, and the outcome is known.
+// If a change is refused, the error names it, the bundle is discarded, and the outcome is
+// known.
 func TestCommitRefused(t *testing.T) {
 	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
 		done, open := commit(t.Context(), c, p)
@@ -303,8 +304,8 @@ func TestCommitRefused(t *testing.T) {
 	})
 }
 
-// If a switch does not support bundles, the error says so. It does not name a change, although
-// the switch refuses each of them too.
+// If a switch does not support bundles, the error reports that. It does not name a change,
+// although the switch refuses each change too.
 func TestCommitWithoutBundles(t *testing.T) {
 	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
 		done, open := commit(t.Context(), c, p)
@@ -321,7 +322,7 @@ func TestCommitWithoutBundles(t *testing.T) {
 	})
 }
 
-// A change that fails at the commit of the bundle is named too.
+// A change that fails at the commit of the bundle is named in the error too.
 func TestCommitFails(t *testing.T) {
 	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
 		done, open := commit(t.Context(), c, p)
@@ -370,7 +371,7 @@ func TestCommitNotSent(t *testing.T) {
 	})
 }
 
-// Half a header, a length below 8, and a malformed message end the connection.
+// Each of half a header, a length below 8, and a malformed message ends the connection.
 func TestGarbageEndsTheConnection(t *testing.T) {
 	for _, garbage := range []string{"\x04\x00\x00\x07\x00\x00\x00\x00", "\x04\x01\x00\x09\x00\x00\x00\x00\x00", "\x04\x0c\x00\x08\x00\x00\x00\x00"} {
 		connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
@@ -382,8 +383,8 @@ func TestGarbageEndsTheConnection(t *testing.T) {
 	}
 }
 
-// A switch that does not read blocks the writers until their contexts end. It is detected as dead
-// in time although nothing can be written.
+// A switch that does not read blocks the writers until their contexts are done. It is detected
+// as dead in time although nothing can be written.
 func TestSwitchThatDoesNotRead(t *testing.T) {
 	many := make([]ofproto.FlowMod, 50_000)
 	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
@@ -417,7 +418,8 @@ func TestSwitchThatSendsButDoesNotRead(t *testing.T) {
 	})
 }
 
-// Refusals are known when the barrier's reply arrives, whatever arrives in between.
+// Refusals are known when the barrier's reply arrives, even if other messages arrive in
+// between.
 func TestProgramRefused(t *testing.T) {
 	connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {
 		done := make(chan error, 1)
@@ -476,7 +478,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// Send returns the refusal of a message that has no reply otherwise.
+// If the switch refuses a message that otherwise has no reply, Send returns the refusal.
 func TestSend(t *testing.T) {
 	for _, code := range []error{nil, ofproto.ErrTableFull} {
 		connect(t, func(t *testing.T, c *ofconn.Conn, p *peer, ended <-chan error) {

@@ -2,23 +2,22 @@ package ofconn
 
 import "time"
 
-// keepalive decides when to probe a silent switch and when to give up on it.
-// It has no clock and does no I/O: the caller passes the time. The zero value is
-// not ready for use; set origin and interval, and call heard.
+// keepalive decides when to probe a silent switch and when to give up on it. It has no clock
+// and does no I/O. The caller passes the time. The zero value is not ready for use: set origin
+// and interval, and call heard.
 //
-// A switch that has sent nothing for most of interval is sent an echo request;
-// one that stays silent for twice interval is dead (compare OVS's
-// lib/reconnect.c, states ACTIVE and IDLE).
+// If a switch has sent nothing for most of the time interval, keepalive sends an echo request.
+// If it stays silent for twice interval, the switch is dead (compare OVS's lib/reconnect.c,
+// states ACTIVE and IDLE).
 //
-// Probes are due at multiples of a fifth of interval after origin. Connections with
-// the same origin are probed at the same time, so that a hundred idle connections
-// wake the process as often as one. The first probe is due three to four fifths of
-// interval after the last message, so a switch that itself probes after interval,
-// as OVS does after 5 s, never needs to.
+// Probes are due at multiples of a fifth of interval after origin. Connections with the same
+// origin are probed at the same time, so that a hundred idle connections wake the process as
+// often as one. The first probe is due three to four fifths of interval after the last
+// message. OVS itself probes after 5 s of silence. With interval 5 s it never needs to.
 type keepalive struct {
 	origin   time.Time
 	interval time.Duration
-	last     time.Time // when the latest message arrived
+	last     time.Time // time when the latest message arrived
 	probed   bool      // an echo request has been sent since last
 }
 
@@ -30,14 +29,14 @@ const (
 	dead
 )
 
-// heard records when the latest message of any kind arrived.
+// heard records the time when the latest message of any kind arrived.
 func (k *keepalive) heard(at time.Time) {
 	if at.After(k.last) {
 		k.last, k.probed = at, false
 	}
 }
 
-// check returns what to do now and when to call check again.
+// check returns the action for now and the time to call check again.
 func (k *keepalive) check(now time.Time) (verdict, time.Time) {
 	end, due := k.last.Add(2*k.interval), k.due(k.last)
 	switch {
@@ -45,14 +44,14 @@ func (k *keepalive) check(now time.Time) (verdict, time.Time) {
 		return wait, due
 	case !k.probed:
 		k.probed = true
-		return probe, k.due(now) // the next probe if the switch replies to this one
+		return probe, k.due(now) // time of the next probe if the switch replies to this one
 	case now.Before(end):
 		return wait, end
 	}
 	return dead, time.Time{}
 }
 
-// due returns when to probe a switch whose latest message arrived at heard.
+// due returns the time to probe a switch whose latest message arrived at the time heard.
 func (k *keepalive) due(heard time.Time) time.Time {
 	fifth := k.interval / 5
 	at := heard.Add(4 * fifth)

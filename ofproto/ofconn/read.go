@@ -103,8 +103,8 @@ func readError(err error) error {
 	return fmt.Errorf("read from switch: %w", err)
 }
 
-// readHello reads the first message, which must be a hello that offers OpenFlow
-// 1.3. It uses no buffer, so that a silent peer costs little memory.
+// readHello reads the first message, which must be a hello that offers OpenFlow 1.3. It uses
+// no buffer, so a silent peer costs little memory.
 func (c *Conn) readHello() error {
 	b := make([]byte, ofproto.HeaderLen, maxHello)
 	if _, err := io.ReadFull(c.nc, b); err != nil {
@@ -133,7 +133,7 @@ func (c *Conn) readHello() error {
 		err := fmt.Errorf("%w: the switch offers %v", ErrVersion, hello)
 		refusal := ofproto.ErrorMessage{Code: ofproto.ErrHelloIncompatible, Data: "ofdvr supports only OpenFlow 1.3"}
 		c.nc.SetWriteDeadline(time.Now().Add(c.cfg.EchoInterval))
-		c.nc.Write(refusal.Append(nil, 0)) // a courtesy: the connection is closed either way
+		c.nc.Write(refusal.Append(nil, 0)) // errors are ignored, because the connection is closed either way
 		return err
 	}
 	return nil

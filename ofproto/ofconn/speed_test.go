@@ -59,7 +59,7 @@ func instant(b *testing.B, answer func(w io.Writer, xid uint32, m []byte)) *ofco
 	return c
 }
 
-// serve returns when the connection ends.
+// serve answers messages until the connection ends.
 func serve(nc net.Conn, answer func(w io.Writer, xid uint32, m []byte)) error {
 	nc.Write(ofproto.Hello13().Append(nil, 0))
 	r := bufio.NewReaderSize(nc, 1<<17)

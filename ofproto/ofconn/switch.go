@@ -24,13 +24,12 @@ func (c *Conn) Features(ctx context.Context) (ofproto.Features, error) {
 	return f, nil
 }
 
-// claims is the number of attempts to get a role while other controllers request
-// theirs.
+// claims is the number of attempts to get a role while other controllers request roles too.
 const claims = 5
 
-// Claim requests a role, master or slave, in the generation after the latest that the
-// switch knows (OpenFlow 1.3.5 §6.3.6). A switch has at most one master: the previous
-// one becomes a slave.
+// Claim requests the role of master or slave. It uses the generation after the latest one that
+// the switch knows (OpenFlow 1.3.5 §6.3.6). A switch has at most one master, so the previous
+// master becomes a slave.
 func (c *Conn) Claim(ctx context.Context, role ofproto.Role) error {
 	for try := 1; ; try++ {
 		now, err := c.role(ctx, ofproto.RoleRequest{})
@@ -38,7 +37,7 @@ func (c *Conn) Claim(ctx context.Context, role ofproto.Role) error {
 			return fmt.Errorf("request role: %w", err)
 		}
 		next := now.Generation
-		if role == ofproto.RoleMaster || next == math.MaxUint64 { // all ones: no generation so far
+		if role == ofproto.RoleMaster || next == math.MaxUint64 { // all ones means that there is no generation yet
 			next++
 		}
 		_, err = c.role(ctx, ofproto.RoleRequest{Role: role, Generation: next})
@@ -79,9 +78,9 @@ func (c *Conn) Ports(ctx context.Context) ([]ofproto.Port, error) {
 	return ports, err
 }
 
-// EachPort requests the ports of the switch and passes each part of the reply to
-// take, on the reader's goroutine. If take fails, EachPort stops and returns an
-// error that wraps take's.
+// EachPort requests the ports of the switch. It passes each part of the reply to the function
+// take, on the reader's goroutine. If take fails, EachPort stops and returns an error that
+// wraps the error of take.
 func (c *Conn) EachPort(ctx context.Context, take func([]ofproto.Port) error) error {
 	return c.MultipartWithin(ctx, ofproto.PortDescRequest{}, maxShortAnswer, func(body ofproto.MultipartBody) error {
 		r, ok := body.(ofproto.PortDescReply)
@@ -103,9 +102,9 @@ func (c *Conn) Flows(ctx context.Context, filter ofproto.FlowFilter) ([]ofproto.
 	return slices.Concat(parts...), err
 }
 
-// EachFlow requests the flows that filter selects and passes each part of the reply
-// to take, on the reader's goroutine. If take fails, EachFlow stops and returns an
-// error that wraps take's.
+// EachFlow requests the flows that filter selects. It passes each part of the reply to the
+// function take, on the reader's goroutine. If take fails, EachFlow stops and returns an error
+// that wraps the error of take.
 func (c *Conn) EachFlow(ctx context.Context, filter ofproto.FlowFilter, take func([]ofproto.FlowStats) error) error {
 	return c.MultipartWithin(ctx, ofproto.FlowStatsRequest(filter), c.cfg.MaxAnswer, func(body ofproto.MultipartBody) error {
 		r, ok := body.(ofproto.FlowStatsReply)
@@ -116,8 +115,8 @@ func (c *Conn) EachFlow(ctx context.Context, filter ofproto.FlowFilter, take fun
 	})
 }
 
-// Multipart sends a multipart request and passes each part of the reply to take,
-// which reports whether the part has the requested type.
+// Multipart sends a multipart request and passes each part of the reply to the function take.
+// That function reports whether the part has the requested type.
 func (c *Conn) Multipart(ctx context.Context, req ofproto.MultipartBody, take func(ofproto.MultipartBody) bool) error {
 	room := maxShortAnswer
 	switch req.(type) {
@@ -132,9 +131,10 @@ func (c *Conn) Multipart(ctx context.Context, req ofproto.MultipartBody, take fu
 	})
 }
 
-// MultipartWithin sends a multipart request and passes each part of the reply, which
-// may have room bytes in total, to take, on the reader's goroutine. If take fails,
-// MultipartWithin drops the rest of the reply and returns an error that wraps take's.
+// MultipartWithin sends a multipart request. It passes each part of the reply to the function
+// take, on the reader's goroutine. The reply may have room bytes in total. If take fails,
+// MultipartWithin drops the rest of the reply and returns an error that wraps the error of
+// take.
 func (c *Conn) MultipartWithin(ctx context.Context, req ofproto.MultipartBody, room int, take func(ofproto.MultipartBody) error) error {
 	var bad error
 	err := c.request(ctx, ofproto.Request(req), min(room, c.cfg.MaxAnswer), func(m ofproto.Message) bool {

@@ -61,8 +61,8 @@ func held(t *testing.T, c *ofconn.Conn) int {
 	return len(flows)
 }
 
-// One refused change among 100,000 is named in the error. With a bundle nothing is applied, without
-// one everything else is.
+// One refused change among 100,000 is named in the error. With a bundle no change is applied.
+// Without a bundle all other changes are applied.
 func TestOneRefusedOf100000(t *testing.T) {
 	c := realSwitch(t)
 	const n, bad = 100_000, 77_777
@@ -86,8 +86,8 @@ func TestOneRefusedOf100000(t *testing.T) {
 	}
 }
 
-// More changes than MaxBundle are committed in several bundles. If a later one is refused, the error
-// says that earlier ones were applied.
+// More changes than MaxBundle are committed in several bundles. If a later bundle is refused,
+// the error reports that earlier bundles were applied.
 func TestMoreThanOneBundle(t *testing.T) {
 	c := realSwitch(t)
 	const n = 100_000 + 5
@@ -105,8 +105,8 @@ func TestMoreThanOneBundle(t *testing.T) {
 	}
 }
 
-// mixed returns in one list: a group, flows that refer to it, another group, and the deletion of a
-// third.
+// mixed returns a list with a group, flows that refer to it, another group, and the deletion
+// of a third group.
 func mixed(refused bool) []ofproto.Mod {
 	group := func(id ofproto.GroupID, port ofproto.PortNo) ofproto.GroupMod {
 		return ofproto.GroupMod{Entry: ofproto.GroupEntry{ID: id, Type: ofproto.GroupTypeSelect, Buckets: []ofproto.Bucket{
@@ -123,9 +123,9 @@ func mixed(refused bool) []ofproto.Mod {
 	return []ofproto.Mod{group(1, 1), &flows[0], other, flows[1], ofproto.GroupMod{Command: ofproto.GroupDelete, Entry: group(3, 1).Entry}}
 }
 
-// Groups and flows are committed in one bundle, in order. If a group in the middle is refused, the
-// error names it and nothing is applied; without a bundle everything else is applied. A meter is
-// refused in a bundle, but not without one.
+// Groups and flows are committed in one bundle, in order. If a group in the middle is refused,
+// the error names it and nothing is applied. Without a bundle everything else is applied. A
+// meter is refused in a bundle, and accepted without a bundle.
 func TestMixedBundle(t *testing.T) {
 	c := realSwitch(t)
 	groups := func() (n int) {

@@ -10,10 +10,9 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// An unidentified peer may be anything, and there may be thousands. Until
-// [Conn.Identified] is called, a connection with [Config.Unidentified] uses a small
-// buffer and drops longer messages, except port descriptions, which it delivers in
-// pieces.
+// An unidentified peer may be any program, and there may be thousands of them. Until
+// [Conn.Identified] is called, a connection with [Config.Unidentified] uses a small buffer and
+// drops longer messages. Long port descriptions are not dropped but delivered in pieces.
 
 const (
 	smallBufferSize = 1 << 12
@@ -33,14 +32,14 @@ func (c *Conn) newReader() *bufio.Reader {
 	return bufio.NewReaderSize(c.nc, smallBufferSize)
 }
 
-// grown returns a reader for messages of any length that continues where r is.
+// grown returns a reader for messages of any length. It continues at the position of r.
 func (c *Conn) grown(r *bufio.Reader) *bufio.Reader {
 	rest, _ := r.Peek(r.Buffered())
 	return bufio.NewReaderSize(io.MultiReader(bytes.NewReader(slices.Clone(rest)), c.nc), readBufferSize)
 }
 
-// skim reads a message that is longer than r's buffer. It passes port descriptions to
-// process in pieces, and a nil message instead of any other.
+// skim reads a message that is longer than r's buffer. It passes port descriptions to the
+// function process in pieces. Instead of any other message it passes nil.
 func (c *Conn) skim(r *bufio.Reader, h ofproto.Header, process func(h ofproto.Header, b []byte) error) error {
 	head, err := r.Peek(multipartLen)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/ofdvr/ofdvr/ofproto"
 )
 
-// Port descriptions of an unidentified peer are read in pieces, whatever their length. Other long
-// messages are dropped; they are read once the peer is identified.
+// Port descriptions of an unidentified peer are read in pieces, with any length. Other long
+// messages are dropped until the peer is identified.
 func TestUnidentifiedPeer(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
@@ -105,7 +105,7 @@ func TestUnidentifiedFlood(t *testing.T) {
 	}
 }
 
-// Any message answers a probe; silence does not.
+// Any message answers a probe. Silence does not.
 func TestProbe(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
@@ -135,7 +135,7 @@ func TestProbe(t *testing.T) {
 	if err := <-result; err != nil {
 		t.Error(err)
 	}
-	// No message arrives.
+	// In this part no message arrives.
 	soon, end := context.WithCancel(ctx)
 	go func() { result <- c.Probe(soon) }()
 	<-asked

@@ -60,7 +60,7 @@ func (m *mapping[T]) read(w *walker, t tree, v *T) {
 		case i < 0:
 			unknown = true // suggest only keys that are not found later
 		case seen[i] != nil:
-			w.report(key.at, "duplicate key %q, first in line %d", key.text, w.line(seen[i].at))
+			w.reportKey(key, "duplicate key %q, first in line %d", key.text, w.line(seen[i].at))
 		default:
 			seen[i], next = key, i+1
 			w.enter(step{key: m.fields[i].key})
@@ -74,7 +74,7 @@ func (m *mapping[T]) read(w *walker, t tree, v *T) {
 	}
 	for i := range m.fields {
 		if f := &m.fields[i]; f.required && seen[i] == nil && (meant == nil || !meant[i]) && !w.given(f.key) {
-			w.report(t[0].at, "missing key %q", f.key)
+			w.reportKey(&node{at: t[0].at, text: f.key}, "missing key %q", f.key)
 			w.enter(step{key: f.key})
 			w.breaks()
 			w.leave()
@@ -263,16 +263,16 @@ func (w *walker) unknownKeys(t tree, keys []string, seen []*node) (meant []bool)
 			continue
 		}
 		if at, dup := known[key]; dup {
-			w.report(e.at, "duplicate key %s, first in line %d", quoted(key), w.line(at))
+			w.reportKey(e, "duplicate key %s, first in line %d", quoted(key), w.line(at))
 			continue
 		}
 		known[key] = e.at
 		i := closest(keys, seen, key)
 		if i < 0 {
-			w.report(e.at, "unknown key %s", quoted(key))
+			w.reportKey(e, "unknown key %s", quoted(key)).unset(value)
 			continue
 		}
-		w.report(e.at, "unknown key %s; did you mean %q?", quoted(key), keys[i])
+		w.reportKey(e, "unknown key %s; did you mean %q?", quoted(key), keys[i]).unset(value)
 		meant[i] = true
 		w.enter(step{key: keys[i]})
 		w.breaks()

@@ -31,7 +31,7 @@ type Tunnel struct {
 // A Network is the document of a [routing.Network].
 type Network struct {
 	ID          string            `json:"id" minLength:"1" maxLength:"64" example:"blue" doc:"Any name of up to 64 bytes, such as a UUID"`
-	Name        string            `json:"name,omitempty" minLength:"1" maxLength:"255" example:"office" doc:"The name for people, up to 255 bytes. Tables show it instead of the ID, and commands accept it where no other object of the kind has it. Names need not be unique"`
+	Name        string            `json:"name,omitempty" minLength:"1" maxLength:"255" example:"office" doc:"The name for people, up to 255 bytes, not blank, without control and invisible characters. Tables show it instead of the ID, and commands accept it where no other object of the kind has it. Names need not be unique"`
 	Description string            `json:"description,omitempty" maxLength:"1024" doc:"A note for people, up to 1,024 bytes"`
 	Labels      map[string]string `json:"labels,omitempty" example:"{\"tier\": \"web\"}" doc:"Up to 64 keys and values to select objects by, with the limits of Kubernetes' labels"`
 	VLAN        uint16            `json:"vlan,omitempty" minimum:"1" maximum:"4094" example:"1" doc:"The tag of the router's patch ports on the integration bridge. Absent: another agent sets the tags; a port passes no traffic until it has one"`
@@ -47,7 +47,7 @@ type Network struct {
 // A Router is the document of a [routing.Router].
 type Router struct {
 	ID           string            `json:"id" minLength:"1" maxLength:"64" example:"r1" doc:"Any name of up to 64 bytes, such as a UUID"`
-	Name         string            `json:"name,omitempty" minLength:"1" maxLength:"255" example:"edge" doc:"The name for people, up to 255 bytes. Tables show it instead of the ID, and commands accept it where no other object of the kind has it. Names need not be unique"`
+	Name         string            `json:"name,omitempty" minLength:"1" maxLength:"255" example:"edge" doc:"The name for people, up to 255 bytes, not blank, without control and invisible characters. Tables show it instead of the ID, and commands accept it where no other object of the kind has it. Names need not be unique"`
 	Description  string            `json:"description,omitempty" maxLength:"1024" doc:"A note for people, up to 1,024 bytes"`
 	Labels       map[string]string `json:"labels,omitempty" example:"{\"tier\": \"web\"}" doc:"Up to 64 keys and values to select objects by, with the limits of Kubernetes' labels"`
 	Namespace    string            `json:"namespace,omitempty" minLength:"1" maxLength:"255" example:"qrouter-r1" doc:"The network namespace. Absent: qrouter- and the ID. ofdvr creates it if it does not exist. It may not be the machine's own"`
@@ -119,7 +119,7 @@ type RAPrefix struct {
 // A Port is the document of a [routing.Port].
 type Port struct {
 	ID          string            `json:"id" minLength:"1" maxLength:"64" example:"vm1" doc:"Any name of up to 64 bytes, such as a UUID"`
-	Name        string            `json:"name,omitempty" minLength:"1" maxLength:"255" example:"web-1" doc:"The name for people, up to 255 bytes. Tables show it instead of the ID, and commands accept it where no other object of the kind has it. Names need not be unique"`
+	Name        string            `json:"name,omitempty" minLength:"1" maxLength:"255" example:"web-1" doc:"The name for people, up to 255 bytes, not blank, without control and invisible characters. Tables show it instead of the ID, and commands accept it where no other object of the kind has it. Names need not be unique"`
 	Description string            `json:"description,omitempty" maxLength:"1024" doc:"A note for people, up to 1,024 bytes"`
 	Labels      map[string]string `json:"labels,omitempty" example:"{\"tier\": \"web\"}" doc:"Up to 64 keys and values to select objects by, with the limits of Kubernetes' labels"`
 	Network     string            `json:"network" minLength:"1" maxLength:"64" example:"blue" doc:"The ID of a network"`

@@ -25,15 +25,19 @@ var nastyTexts = []string{
 	"99999999999999999999999", "Infinity", "NaN", "inf", "0", "00", "-0", "0.0", "0x", "0o8", "0b2", "1__0", "1_", "9e999",
 }
 
-// texts draws strings of 1 to most bytes without control characters, mostly strings that
-// are difficult in YAML.
+// isRefused reports whether names and IDs must not have a character.
+func isRefused(c rune) bool {
+	return unicode.In(c, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || strings.ContainsRune("\ufffd\u115f\u1160\u2800\u3164\uffa0", c)
+}
+
+// texts draws valid names of 1 to most bytes, mostly strings that are difficult in YAML.
 func texts(most int) *rapid.Generator[string] {
 	return rapid.OneOf(
 		rapid.SampledFrom(nastyTexts),
 		rapid.StringOfN(rapid.SampledFrom([]rune("ab01 -.:#,'\"\\[]{}~eEx_?!&*|>%@`ü\u2028")), 1, 12, most),
 		rapid.StringN(1, -1, most),
 	).Filter(func(s string) bool {
-		return s != "" && len(s) <= most && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+		return strings.TrimSpace(s) != "" && len(s) <= most && utf8.ValidString(s) && !strings.ContainsFunc(s, isRefused)
 	})
 }
 

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -27,6 +28,31 @@ func MergePatch(target, patch []byte) ([]byte, error) {
 	return b, nil
 }
 
+// UnknownNulls returns the errors of the keys that a merge patch of an object sets to null and
+// that such an object cannot have; nil if there are none. [MergePatch] ignores these keys.
+// The error is a join of [*Error]s.
+func (s Shape) UnknownNulls(patch []byte) error {
+	w := newWalker("body", "body", patch)
+	if !w.readObject() {
+		return nil // MergePatch returns the error
+	}
+	switch s {
+	case ShapeNetwork:
+		networkKeys.read(w, w.root, new(routing.Network))
+	case ShapeRouter:
+		routerKeys.read(w, w.root, new(routing.Router))
+	case ShapePort:
+		portKeys.read(w, w.root, new(routing.Port))
+	}
+	var errs []error
+	for _, e := range w.found {
+		if k, ok := e.Err.(*KeyError); ok && k.null {
+			errs = append(errs, e)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // nothing is the target's value for a key that only the patch has.
 var nothing = tree{{size: 1}}
 
@@ -43,7 +69,7 @@ func (w *walker) merge(b []byte, target, patch tree) []byte {
 		key, value := &rest[0], rest[1:].first()
 		rest = rest[1+len(value):]
 		if _, dup := values[key.text]; dup {
-			w.report(key.at, "duplicate key %s", quoted(key.text))
+			w.reportKey(key, "duplicate key %s", quoted(key.text))
 		}
 		values[key.text] = value
 	}

@@ -81,7 +81,7 @@ func (labels) read(w *walker, t tree, v *[]routing.Label) {
 			w.more++
 			continue
 		case dup:
-			w.report(key.at, "duplicate key %s, first in line %d", quoted(key.text), w.line(at))
+			w.reportKey(key, "duplicate key %s, first in line %d", quoted(key.text), w.line(at))
 			continue
 		case err != nil:
 			w.report(key.at, "%s: %w", quoted(key.text), err)

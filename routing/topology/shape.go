@@ -68,12 +68,16 @@ func Pointer(path string) string {
 	for path != "" {
 		var s step
 		s, path = cutStep(path)
-		b = append(b, '/')
 		if s.key == "" {
-			b = strconv.AppendInt(b, int64(s.index), 10)
+			b = strconv.AppendInt(append(b, '/'), int64(s.index), 10)
 			continue
 		}
-		b = append(b, strings.NewReplacer("~", "~0", "/", "~1").Replace(s.key)...)
+		b = append(b, PointerTo(s.key)...)
 	}
 	return string(b)
+}
+
+// PointerTo returns the JSON pointer to a key of a mapping, relative to the mapping.
+func PointerTo(key string) string {
+	return "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
 }

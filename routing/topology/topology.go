@@ -84,6 +84,16 @@ type Error struct {
 func (e *Error) Error() string { return e.Place.String() + ": " + e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
+// A KeyError is the Err of an [Error] if a key of a mapping is missing, unknown or given twice.
+// The error's path is that of the mapping.
+type KeyError struct {
+	Key  string
+	null bool // it is unknown, and its value is null
+	err  error
+}
+
+func (e *KeyError) Error() string { return e.err.Error() }
+
 // A Warning is something that is valid in a file but probably not intended.
 type Warning struct {
 	Place

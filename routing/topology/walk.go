@@ -88,6 +88,20 @@ func (w *walker) report(at position, format string, args ...any) {
 	w.record(at, w.trail.String(), fmt.Errorf(format, args...))
 }
 
+// reportKey records an error of a key of the current value, which is a mapping, and returns it.
+func (w *walker) reportKey(key *node, format string, args ...any) *KeyError {
+	e := &KeyError{Key: key.text, err: fmt.Errorf(format, args...)}
+	if w.full() {
+		w.more++
+	} else {
+		w.record(key.at, w.trail.String(), e)
+	}
+	return e
+}
+
+// unset notes that the value of the key is null.
+func (e *KeyError) unset(value tree) { e.null = value[0].kind == kindNull }
+
 func (w *walker) record(at position, path string, err error) {
 	if w.full() {
 		w.more++

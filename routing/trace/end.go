@@ -28,9 +28,9 @@ func (w *Path) Answer() string {
 	case role == compile.RoleTTL:
 		return fmt.Sprintf("%v answers ICMP time exceeded", w.answerer())
 	case role == compile.RoleTooBig && six:
-		return fmt.Sprintf("%v answers ICMPv6 packet too big, MTU %d", w.answerer(), w.mtu())
+		return fmt.Sprintf("%v answers ICMPv6 packet too big, MTU %d", w.answerer(), w.exceeded())
 	case role == compile.RoleTooBig:
-		return fmt.Sprintf("%v answers ICMP fragmentation needed, MTU %d (a packet without DF goes on in fragments)", w.answerer(), w.mtu())
+		return fmt.Sprintf("%v answers ICMP fragmentation needed, MTU %d (a packet without DF goes on in fragments)", w.answerer(), w.exceeded())
 	case w.rejected() && six:
 		return fmt.Sprintf("%v answers ICMPv6 destination unreachable", w.answerer())
 	case w.rejected():
@@ -57,8 +57,24 @@ func (w *Path) answerer() netip.Addr {
 	return first
 }
 
-// mtu returns the MTU that the packet exceeds, in bytes.
-func (w *Path) mtu() (n int) {
+// mtu returns the MTU of a network in bytes, or 0 if there is no such network.
+func mtu(x *routing.Index, network string) int {
+	n, _ := x.Network(network)
+	return n.MTU
+}
+
+// oversize says that the packet exceeds the MTU of the sender's network. The flows do not check
+// that: they check the MTU of a network only for packets from networks with a larger MTU, because
+// a machine does not send packets that exceed the MTU of its own network.
+func (w *Path) oversize() string {
+	if w.mtu != 0 && w.Packet.Size > w.mtu {
+		return fmt.Sprintf("; but it exceeds the MTU of network %s, %d bytes, so a machine there sends it only in fragments, or not at all", w.From.Network, w.mtu)
+	}
+	return ""
+}
+
+// exceeded returns the MTU that the packet exceeds according to the flows, in bytes.
+func (w *Path) exceeded() (n int) {
 	for i := range w.Steps {
 		for in := range w.Steps[i].Flow.Do.All() {
 			if apply, ok := in.(ofproto.Apply); ok {

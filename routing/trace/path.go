@@ -20,6 +20,7 @@ type Path struct {
 	Steps    []Step             // flows that it hits in the router's bridge
 	Exits    []Exit             // where it leaves the bridge; with several next hops it takes one of them
 	Verdict  Verdict
+	mtu      int // of From's network, in bytes; 0 if not known
 }
 
 // A Verdict is the outcome of a path.
@@ -94,7 +95,7 @@ func Find(x *routing.Index, q Query) (Path, error) {
 			return Path{}, &AmbiguousError{fmt.Sprintf("routers %s and %s are both on network %s: give the one that the packet takes", w.Router.ID, o.Router.ID, w.From.Network)}
 		}
 	}
-	w.Packet = q.Packet.of(w.From.Address.Is6())
+	w.Packet, w.mtu = q.Packet.of(w.From.Address.Is6()), mtu(x, w.From.Network)
 	if w.Router == nil {
 		w.Verdict = Switched
 	}
@@ -118,7 +119,7 @@ func Back(x *routing.Index, w Path) (Path, bool) {
 		return Path{}, false
 	}
 	back := paths[0]
-	back.Packet = w.Packet.answer()
+	back.Packet, back.mtu = w.Packet.answer(), mtu(x, w.To.Network)
 	if back.Router == nil {
 		back.Verdict = Switched
 	}
@@ -305,7 +306,9 @@ func (w *Path) exit(x *routing.Index, ports compile.Ports, e ofproto.Egress) Exi
 }
 
 // Says describes the outcome of the path.
-func (w *Path) Says() string {
+func (w *Path) Says() string { return w.outcome() + w.oversize() }
+
+func (w *Path) outcome() string {
 	last := ""
 	if len(w.Steps) > 0 {
 		last = w.Steps[len(w.Steps)-1].Does

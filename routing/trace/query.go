@@ -53,6 +53,12 @@ func ParseProto(s string) (uint8, error) {
 	return uint8(n), nil
 }
 
+// HasPorts reports whether packets of an IP protocol have ports.
+func HasPorts(proto uint8) bool { return proto == tcp || proto == udp || proto == sctp }
+
+// Bounds of [Packet.Size].
+const MinSize, MaxSize = 20, 65535
+
 // of returns p for an address family, because ICMP has another protocol number in IPv6.
 func (p Packet) of(six bool) Packet {
 	if p.Proto == icmp && six {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/compile"
 	"github.com/ofdvr/ofdvr/routing/topology"
@@ -162,4 +163,50 @@ func name(e trace.End) string {
 		return "router " + e.Router
 	}
 	return e.Port
+}
+
+// A packet that exceeds the MTU of its sender's network is routed, because the flows do not check
+// that, and the result says that no machine sends such a packet.
+func TestOversize(t *testing.T) {
+	m, _, err := topology.Parse("topology.yaml", []byte(two))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := routing.NewIndex(m)
+	const sender = "; but it exceeds the MTU of network %s, %d bytes, so a machine there sends it only in fragments, or not at all"
+	for _, tt := range []struct {
+		from, to, router string
+		size             int
+		can              compile.Capabilities
+		verdict          trace.Verdict
+		want             string
+	}{
+		{"vm1", "vm4", "r2", 1500, compile.CanAll, trace.Routed, ""},
+		{"vm1", "vm4", "r2", 1501, compile.CanAll, trace.Routed, fmt.Sprintf(sender, "blue", 1500)},
+		{"vm1", "vm2", "", 1401, compile.CanAll, trace.Kernel, ""},
+		{"vm1", "vm2", "", 9000, compile.CanAll, trace.Kernel, fmt.Sprintf(sender, "blue", 1500)},
+		{"vm2", "vm1", "", 1401, compile.CanAll, trace.Routed, fmt.Sprintf(sender, "green", 1400)},
+		{"vm2", "vm3", "", 1401, compile.CanAll, trace.Switched, fmt.Sprintf(sender, "green", 1400)},
+		{"vm1", "vm2", "", 1401, 0, trace.Kernel, ""}, // of a switch that cannot check lengths
+	} {
+		w, err := trace.Find(x, trace.Query{From: tt.from, To: tt.to, Router: tt.router, Packet: trace.Packet{Proto: 17, Size: tt.size, TTL: 64}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w.Router != nil {
+			ports := make(compile.Ports)
+			for i := range w.Router.Interfaces {
+				f := &w.Router.Interfaces[i]
+				ports[f.PatchName()], ports[f.TapName()] = ofproto.PortNo(2*i+1), ofproto.PortNo(2*i+2)
+			}
+			w.Follow(x, compile.Compile(x, w.Router, compile.Facts{Ports: ports, Can: tt.can}), ports)
+		}
+		_, got, found := strings.Cut(w.Says(), "; but ")
+		if found {
+			got = "; but " + got
+		}
+		if w.Verdict != tt.verdict || got != tt.want {
+			t.Errorf("%s to %s, %d bytes: %s, %q; want %s, %q", tt.from, tt.to, tt.size, w.Verdict, w.Says(), tt.verdict, tt.want)
+		}
+	}
 }

@@ -21,7 +21,7 @@ const scrapeEvery = 200 * time.Millisecond
 // A scrape has the samples of /metrics, by name with labels.
 type scrape struct {
 	values   map[string]float64
-	counters map[string]bool // those that must not decrease
+	counters map[string]bool // the samples that must not decrease
 }
 
 // flowMods returns the number of flow mods that the daemon has counted.
@@ -82,8 +82,8 @@ func parseScrape(text string) (scrape, error) {
 type watch struct {
 	s *site
 
-	// across are prefixes of the names of counters that must not decrease across restarts
-	// either.
+	// across has prefixes of the names of counters that also must not decrease across restarts
+	// of the daemon.
 	across []string
 
 	mu   sync.Mutex // held while scraping
@@ -116,7 +116,7 @@ func (w *watch) look(ctx context.Context) (scrape, error) {
 	case err != nil:
 		return now, err
 	case p == nil || p != w.s.running():
-		return now, errors.New("scrape: the daemon was restarted meanwhile")
+		return now, errors.New("scrape: the daemon was restarted in the meantime")
 	}
 	if back := w.back(p, now); len(back) > 0 {
 		slices.Sort(back)
@@ -126,8 +126,7 @@ func (w *watch) look(ctx context.Context) (scrape, error) {
 	return now, nil
 }
 
-// back returns the counters that are lower in the daemon p now than in the previous
-// scrape.
+// back returns the counters of the daemon p that are lower than in the previous scrape.
 func (w *watch) back(p *lab.Process, now scrape) (back []string) {
 	for name, before := range w.last.values {
 		v, ok := now.values[name]

@@ -13,7 +13,7 @@ import (
 // A fault is a kind of failure or change.
 type fault struct {
 	kind string
-	// plan chooses the details. It depends only on the intent and r, so that a seed always
+	// plan selects the details. It depends only on the intent and r, so that a seed always
 	// gives the same faults.
 	plan func(t *document, r *rand.Rand) step
 }
@@ -22,15 +22,15 @@ type fault struct {
 type step struct {
 	what string // the action and its object
 
-	// takes are the pairs that may lose packets, because the fault breaks their path; nil
-	// is none. All others must lose none.
+	// takes has the pairs that may lose packets, because the fault breaks their path; nil
+	// means no pairs. All other pairs must not lose packets.
 	takes scope
 
-	// survives returns the flows of a router's bridge that the fault leaves; nil means all.
-	// The least number of flow mods follows from it.
+	// survives returns the flows of a router's bridge that the fault leaves. nil means all
+	// flows. The smallest possible number of flow mods follows from it.
 	survives func(router string, have ofproto.Set) ofproto.Set
 
-	// intent is the intent from then on; nil leaves it unchanged.
+	// intent is the intent after the step. nil means that it does not change.
 	intent *document
 
 	// do injects the fault. When it returns, the fault is over, and the time to converge
@@ -38,8 +38,8 @@ type step struct {
 	do func(ctx context.Context, s *site) error
 }
 
-// faults are all faults. To add one, add a row here, and its plan in the file whose
-// first comment describes it.
+// faults has all faults. To add a fault, add a row here, and the plan in the file whose first
+// comment describes that kind of fault.
 var faults = []fault{
 	{"flow deleted", flowDeleted},
 	{"flows deleted, some", flowsDeleted},
@@ -95,8 +95,8 @@ var faults = []fault{
 	{"ARP responder switched", change(toggleARP)},
 }
 
-// Scopes of what a fault affects: everything, traffic through a router, through one of
-// its interfaces, or through its namespace.
+// These scopes are the traffic that a fault affects. It is all traffic, or the traffic through
+// a router, through one of its interfaces, or through its namespace.
 
 func through(router string) scope {
 	return func(p *pair) bool { return p.routed() && p.from.router == router }
@@ -112,7 +112,7 @@ func throughKernel(router string, t *document) scope {
 	return func(p *pair) bool { return through(router)(p) && t.byKernel(p) }
 }
 
-// Flows of a router that survive a fault.
+// These functions return the flows of a router that survive a fault.
 
 func noneOf(router string) func(string, ofproto.Set) ofproto.Set {
 	return func(r string, have ofproto.Set) ofproto.Set {
@@ -140,9 +140,9 @@ func pickBridge(t *document, r *rand.Rand) (router, bridge string) {
 	return x.ID, x.BridgeName()
 }
 
-// Faults of flows: changes with ovs-ofctl.
+// Faults of flows are changes with ovs-ofctl.
 
-// chosen returns n flows of router with different cookies chosen by r.
+// chosen returns n random flows of router with different cookies.
 func chosen(t *document, r *rand.Rand, router string, n int) func(ofproto.Set) []ofproto.Flow {
 	cookies, err := t.cookies(router)
 	if err != nil {
@@ -163,7 +163,7 @@ func chosen(t *document, r *rand.Rand, router string, n int) func(ofproto.Set) [
 	}
 }
 
-// match returns f's key in the syntax of ovs-ofctl, to change only that flow.
+// match returns f's key in the syntax of ovs-ofctl, so that a command changes only that flow.
 func match(f ofproto.Flow) string {
 	s, _, _ := strings.Cut(f.String(), " actions=")
 	_, s, _ = strings.Cut(s, ", ") // without the cookie
@@ -201,7 +201,7 @@ func deleteFlows(t *document, r *rand.Rand, n int) (step, string) {
 	}, router
 }
 
-// Without any single flow, packets go through the namespace.
+// If any single flow is missing, packets go through the namespace.
 func flowDeleted(t *document, r *rand.Rand) step {
 	st, router := deleteFlows(t, r, 1)
 	st.takes = throughKernel(router, t)
@@ -228,14 +228,14 @@ func flowAltered(t *document, r *rand.Rand) step {
 	return step{
 		what: bridge, takes: through(router),
 		survives: func(id string, have ofproto.Set) ofproto.Set {
-			if id == router { // needs as many flow mods as if it were gone
+			if id == router { // needs as many flow mods as a missing flow
 				return without(which(have), have)
 			}
 			return have
 		},
 		do: func(ctx context.Context, s *site) error {
 			for _, f := range which(s.flows[router]) {
-				// A flow that already drops gets an action.
+				// A flow that already drops packets gets an action.
 				if err := s.ofctl(ctx, "--strict", "mod-flows", bridge, match(f)+" actions=set_field:1->reg9"); err != nil {
 					return err
 				}
@@ -263,8 +263,8 @@ func addFlow(router, bridge, text string, takes scope) step {
 	}
 }
 
-// portConfigured blocks packets from or to a port by its configuration, whatever the
-// flows are. The cookie of a foreign flow may look like one of ofdvr.
+// portConfigured blocks packets from or to a port by its configuration, independently of the
+// flows. The cookie of a foreign flow may look like a cookie of ofdvr.
 func portConfigured(t *document, r *rand.Rand) step {
 	x, f, about := pickInterface(t, r)
 	how := pick(r, []string{"no-forward", "no-receive"})

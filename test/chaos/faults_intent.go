@@ -17,8 +17,9 @@ func (s *site) load() error {
 	return s.reload()
 }
 
-// change plans a change of the intent by edit. edit returns a description, and the pairs
-// that it affects until the new intent, which may connect them or not, is applied.
+// change plans a change of the intent by the function edit. That function returns a
+// description, and the pairs that may lose packets until the new intent is applied. The new
+// intent need not connect them.
 func change(edit func(*document, *rand.Rand) (what string, takes scope)) func(*document, *rand.Rand) step {
 	return func(t *document, r *rand.Rand) step {
 		next := t.clone()
@@ -27,7 +28,7 @@ func change(edit func(*document, *rand.Rand) (what string, takes scope)) func(*d
 	}
 }
 
-// toggle removes the element that matches from s, or adds x if there is none.
+// toggle removes the matching element from s, or adds x if no element matches.
 func toggle[T any](s *[]T, x T, match func(T) bool) (added bool) {
 	before := len(*s)
 	*s = slices.DeleteFunc(*s, match)
@@ -108,8 +109,8 @@ func toggleInterface(t *document, r *rand.Rand) (string, scope) {
 	return "- " + f.ID, nil
 }
 
-// Machines use the old MAC address until they ask again; a tap is down for a moment while
-// its MAC address changes.
+// Machines use the old MAC address until they resolve it again. A tap is down for a moment
+// while its MAC address changes.
 func changeInterface(t *document, r *rand.Rand) (string, scope) {
 	k := 1 + r.IntN(meshRouters)
 	x := t.router(routerID(k))

@@ -15,10 +15,10 @@ import (
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
-// Faults of the kernel: changes with ip(8) of namespaces and their taps. They affect only
+// Faults of the kernel are changes of namespaces and their taps with ip(8). They affect only
 // traffic through the namespace.
 
-// ip plans a run of ip(8) on a tap.
+// ip plans to run ip(8) on a tap.
 func ip(args func(s *site, netns, tap string) []string) func(*document, *rand.Rand) step {
 	return func(t *document, r *rand.Rand) step {
 		x, f, _ := pickInterface(t, r)
@@ -27,7 +27,7 @@ func ip(args func(s *site, netns, tap string) []string) func(*document, *rand.Ra
 			do: func(ctx context.Context, s *site) error {
 				_, err := s.Run(ctx, "ip", args(s, x.NamespaceName(), f.TapName())...)
 				if err != nil && strings.Contains(err.Error(), "Device or resource busy") {
-					return nil // the daemon made the namespace again before ip could remove the old name
+					return nil // the daemon has recreated the namespace before ip could remove the old name
 				}
 				return err
 			},
@@ -35,8 +35,8 @@ func ip(args func(s *site, netns, tap string) []string) func(*document, *rand.Ra
 	}
 }
 
-// settingChanged plans a change of a setting of a namespace that stops forwarding, fully
-// or partly, or that filters sources.
+// settingChanged plans a change of a namespace's setting. The change stops forwarding, fully
+// or partly, or filters sources.
 func settingChanged(t *document, r *rand.Rand) step {
 	x, f, _ := pickInterface(t, r)
 	settings := []string{"ipv4/ip_forward=0", "ipv4/conf/all/forwarding=0", "ipv4/conf/default/forwarding=0", "ipv4/conf/" + f.TapName() + "/forwarding=0",
@@ -52,17 +52,17 @@ func settingChanged(t *document, r *rand.Rand) step {
 	}
 }
 
-// foreignRoute plans a foreign route in a namespace to one address on a network, which is
-// removed when flows leave that address to the kernel. The kernel routes to the address in
-// the meantime.
+// foreignRoute plans a foreign route in a namespace, to one address on a network. The route is
+// removed when flows leave that address to the kernel. In the meantime the kernel routes to
+// the address.
 func foreignRoute(t *document, r *rand.Rand) step {
 	x, f, i := pickInterface(t, r)
 	a := addressOn(t, r, i)
 	return foreign(x, compile.RoleForeign, a, "route", []string{a, "dev", f.TapName()})
 }
 
-// foreignAddress plans the same with an address of the namespace that nothing else
-// has.
+// foreignAddress plans to add an otherwise unused address to the namespace, and to remove it
+// like a foreign route.
 func foreignAddress(t *document, r *rand.Rand) step {
 	x, _, i := pickInterface(t, r)
 	p := netip.MustParsePrefix(pick(r, i.Addresses)).Masked()
@@ -97,7 +97,7 @@ func foreign(x *routing.Router, role compile.Role, to, object string, args []str
 	}
 	return step{
 		what: fmt.Sprintf("%s %s of %s", object, to, x.ID),
-		survives: func(id string, have ofproto.Set) ofproto.Set { // without the flow for it
+		survives: func(id string, have ofproto.Set) ofproto.Set { // without the flow for the address
 			if id != x.ID {
 				return have
 			}

@@ -12,17 +12,16 @@ import (
 	"github.com/gopacket/gopacket/layers"
 )
 
-// Faults of machines: traffic of one that must not affect others.
+// Faults of machines are traffic of one machine that must not affect others.
 
-// floods is the number of frames of a machine in one fault, and floodPause the time
-// between two frames.
+// In one fault a machine sends the number floods of frames, with the time floodPause between
+// two frames.
 const (
 	floods     = 600
 	floodPause = time.Millisecond
 )
 
-// arpFlood plans that a machine repeatedly requests the MAC address of its
-// gateway.
+// arpFlood plans that a machine requests the MAC address of its gateway repeatedly.
 func arpFlood(t *document, r *rand.Rand) step {
 	return flood(t, r, "requests its gateway's address", func(m *machine, gateway iface, _ int) []gopacket.SerializableLayer {
 		return []gopacket.SerializableLayer{
@@ -47,7 +46,7 @@ func subnetScan(t *document, r *rand.Rand) step {
 	})
 }
 
-// flood plans that a machine sends many frames. No packet of others is lost.
+// flood plans that a machine sends many frames. No packet of other machines is lost.
 func flood(t *document, r *rand.Rand, what string, frame func(m *machine, gateway iface, i int) []gopacket.SerializableLayer) step {
 	m := pick(r, machines())
 	st := step{what: m.Name + " " + what, do: func(context.Context, *site) error { return nil }}

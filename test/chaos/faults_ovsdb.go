@@ -11,15 +11,15 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Faults of the database: changes with ovs-vsctl of ofdvr's bridges and ports.
+// Faults of the database are changes of ofdvr's bridges and ports with ovs-vsctl.
 
-// vsctl plans a run of ovs-vsctl.
+// vsctl plans to run ovs-vsctl.
 func vsctl(what string, takes scope, args ...string) step {
 	return step{what: what, takes: takes, do: func(ctx context.Context, s *site) error { return s.vsctl(ctx, args...) }}
 }
 
-// frozen stops the daemon during st. Otherwise it could restore what st deletes before
-// ovs-vswitchd has seen the deletion, and no flow would be lost.
+// frozen stops the daemon during st. Otherwise the daemon could restore deleted rows before
+// ovs-vswitchd has processed the deletion, and no flow would be lost.
 func frozen(st step) step {
 	do := st.do
 	st.do = func(ctx context.Context, s *site) error {
@@ -47,8 +47,8 @@ func patchDiverted(t *document, r *rand.Rand) step {
 	return vsctl(f.PatchName(), throughInterface(x.ID, about), "set", "interface", f.PatchName(), "options:peer=nowhere")
 }
 
-// Open vSwitch 3.1 leaves most patch ports that move to another bridge in one
-// transaction without a peer.
+// If patch ports move to another bridge in one transaction, Open vSwitch 3.1 leaves most of
+// them without a peer.
 func patchMoved(t *document, r *rand.Rand) step {
 	x, f, about := pickInterface(t, r)
 	name, other := f.PeerName(), x.BridgeName()
@@ -90,7 +90,7 @@ func bridgeDeleted(t *document, r *rand.Rand) step {
 	}})
 }
 
-// Open vSwitch flushes the flows of a bridge that loses its last controller.
+// When a bridge loses its last controller, Open vSwitch deletes its flows.
 func controllerRemoved(t *document, r *rand.Rand) step {
 	router, bridge := pickBridge(t, r)
 	return frozen(step{what: bridge, takes: through(router), survives: noneOf(router), do: func(ctx context.Context, s *site) error {
@@ -111,8 +111,8 @@ func failModeChanged(t *document, r *rand.Rand) step {
 	return vsctl(bridge+": standalone", nil, "set-fail-mode", bridge, "standalone")
 }
 
-// ovs-vswitchd applies the empty database. Then the operator makes br-int and the
-// machines' ports again.
+// ovs-vswitchd applies the empty database. Then the operator creates br-int and the machines'
+// ports again.
 func databaseEmptied(*document, *rand.Rand) step {
 	return step{takes: everything, survives: noneAtAll, do: func(ctx context.Context, s *site) error {
 		s.Database().Kill()

@@ -10,9 +10,9 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Faults of processes and of their connections.
+// The faults in this file are of processes and of their connections.
 
-// In the userspace datapath ovs-vswitchd does not forward while it waits for its
+// With the userspace datapath, ovs-vswitchd does not forward packets while it waits for its
 // database.
 func databaseRestarted(_ *document, r *rand.Rand) step {
 	if r.IntN(2) == 0 {
@@ -103,8 +103,8 @@ func brokenFile(*document, *rand.Rand) step {
 	}}
 }
 
-// ss(8) makes the kernel abort the daemon's connection with a bridge, as if a reset had
-// arrived. The test cannot choose the bridge.
+// With ss(8) the test makes the kernel abort the daemon's connection with a bridge, as if a
+// reset had arrived. The test cannot select the bridge.
 func connectionCut(*document, *rand.Rand) step {
 	return step{do: func(ctx context.Context, s *site) error {
 		out, err := s.Run(ctx, "ss", "--no-header", "--kill", "--tcp", "state", "established", "sport", "=", ":6653")

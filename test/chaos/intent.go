@@ -46,16 +46,16 @@ type port struct {
 	Addresses []string `json:"addresses"`
 }
 
-// The mesh: on each of the networks n1 to n3 there is one machine for each of the routers
-// r1 and r2, which is its gateway. Both routers are on all networks, so every machine
-// reaches every other, and a fault of one router must not affect the machines of the
-// other.
+// On each of the networks n1 to n3, the mesh has one machine for each of the routers r1 and
+// r2. The router is the machine's gateway. Both routers are on all networks, so every machine
+// reaches every other machine. A fault of one router must not affect the machines of the other
+// router.
 const (
 	meshNetworks = 3
 	meshRouters  = 2
 )
 
-// A machine is one end of the mesh's traffic.
+// A machine sends and receives the mesh's traffic.
 type machine struct {
 	lab.MachineConfig
 	network, router string
@@ -84,19 +84,19 @@ func machines() []*machine {
 func networkID(n int) string { return fmt.Sprintf("n%d", n) }
 func routerID(r int) string  { return fmt.Sprintf("r%d", r) }
 
-// meshPort is the port of machine r of network n.
+// meshPort returns the port of machine r of network n.
 func meshPort(n, r int) port {
 	return port{fmt.Sprintf("vm%d%d", n, r), networkID(n), fmt.Sprintf("02:00:00:00:1%d:0%d", n, r),
 		[]string{fmt.Sprintf("10.0.%d.1%d", n, r)}}
 }
 
-// remotePort is the k-th port of network n that has no machine on this host.
+// remotePort returns the k-th port of network n that has no machine on this host.
 func remotePort(n, k int) port {
 	return port{fmt.Sprintf("far%d%d", n, k), networkID(n), fmt.Sprintf("02:00:00:00:2%d:0%d", n, k),
 		[]string{fmt.Sprintf("10.0.%d.2%d", n, k)}}
 }
 
-// meshInterface is the interface of router r on network n.
+// meshInterface returns the interface of router r on network n.
 func meshInterface(r, n int) iface {
 	return iface{fmt.Sprintf("r%d-n%d", r, n), networkID(n), fmt.Sprintf("02:00:00:00:0%d:0%d", r, n),
 		[]string{fmt.Sprintf("10.0.%d.%d/24", n, r)}}
@@ -110,7 +110,7 @@ func meshRouter(r, networks int) router {
 	return x
 }
 
-// meshTopology is the initial intent.
+// meshTopology returns the initial intent.
 func meshTopology() *document {
 	t := &document{}
 	for n := 1; n <= meshNetworks; n++ {
@@ -182,19 +182,19 @@ func find[T any](s []T, match func(T) bool) *T {
 	return nil
 }
 
-// connects reports whether t lets p's packets pass.
+// connects reports whether p's packets can reach the receiver with the intent t.
 func (t *document) connects(p *pair) bool {
 	r := t.router(p.from.router)
 	return !p.routed() || r.on(p.from.network) != nil && r.on(p.to.network) != nil
 }
 
-// byKernel reports whether p's packets go through the namespace: to an address without
-// a port, or to a network with a smaller MTU.
+// byKernel reports whether p's packets go through the namespace, because they are sent to an
+// address without a port, or to a network with a smaller MTU.
 func (t *document) byKernel(p *pair) bool {
 	return p.routed() && (t.port(p.to.Name) == nil || t.network(p.from.network).MTU > t.network(p.to.network).MTU)
 }
 
-// desired is the desired contents of the database for m.
+// desired returns the desired contents of the database for m.
 func desired(m *routing.Model) ovsdb.Desired {
 	d := ovsdb.Desired{IntegrationBridge: lab.IntegrationBridge, Controller: target}
 	vlans := make(map[string]uint16)

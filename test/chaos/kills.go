@@ -10,9 +10,9 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// Kills kills the daemon with SIGKILL and starts it again, o.Faults times: before it
-// answers, when it answers, or when it is settled. There must be no effect: no packet
-// lost, no flow touched, and no counter of the switch decreased.
+// Kills kills the daemon with SIGKILL and starts it again, o.Faults times. It kills the daemon
+// before it answers, when it answers, or when it is settled. This must have no effect: no
+// packet is lost, no flow is changed, and no counter of the switch decreases.
 func Kills(ctx context.Context, h *lab.Host, o Options) (*Report, error) {
 	r, err := newRun(ctx, h, o)
 	if err != nil {
@@ -68,8 +68,8 @@ func (r *run) killOnce(ctx context.Context, random *rand.Rand) error {
 	return nil
 }
 
-// untouched checks the traffic and the flows, and records what was lost or touched; before
-// has the flows' ages.
+// untouched checks the traffic and the flows, and records lost packets and changed flows. The
+// parameter before has the flows' ages.
 func (r *run) untouched(ctx context.Context, before ages) error {
 	if err := r.converge(ctx); err != nil {
 		return err
@@ -86,7 +86,7 @@ func (r *run) untouched(ctx context.Context, before ages) error {
 	}
 	for f, was := range before.flows {
 		now, ok := after.flows[f]
-		// The switch's clock may lag a little.
+		// The switch's clock may be a little late.
 		if passed := after.at.Sub(before.at); !ok || now.Packets < was.Packets || age(now) < age(was)+passed-time.Second {
 			r.report.Broken = append(r.report.Broken, fmt.Sprintf("a flow was touched within %v: %v of %s had %d packets and was %v old, now %d and %v",
 				passed, f.Flow, f.bridge, was.Packets, age(was), now.Packets, age(now)))

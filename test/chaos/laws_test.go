@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A seed always gives the same steps, each kind of fault occurs once in a round, and every
-// intent is valid and differs from the previous one exactly if the step changes it.
+// A seed always gives the same steps. Each kind of fault occurs once in a round. Every intent
+// is valid, and differs from the previous intent if and only if the step changes it.
 func TestScript(t *testing.T) {
 	for seed := range uint64(3) {
 		o := Options{Seed: seed, Only: regexp.MustCompile("")}
@@ -41,8 +41,8 @@ func TestScript(t *testing.T) {
 	}
 }
 
-// Packets that have not arrived when a window ends are lost, and not counted in the next
-// window when they arrive later.
+// Packets that have not arrived when a window ends are lost. If they arrive later, they are
+// not counted in the next window.
 func TestWindows(t *testing.T) {
 	ms := machines()
 	p, q := &pair{from: ms[0], to: ms[1]}, &pair{from: ms[1], to: ms[0]}
@@ -54,7 +54,7 @@ func TestWindows(t *testing.T) {
 		q.sent, q.got = append(q.sent, at), append(q.got, i < 9)
 	}
 	onlyQ := func(x *pair) bool { return x == q }
-	late, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond) // q's packets never arrive
+	late, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond) // the packets of q never arrive
 	defer cancel()
 	if _, _, _, err := m.cut(late, everything, onlyQ); err == nil {
 		t.Error("a window was cut although its context had ended")
@@ -72,7 +72,7 @@ func TestWindows(t *testing.T) {
 	if sent, lost, wrong, err := m.cut(t.Context(), everything, everything); sent != 20 || lost != 3 || wrong != nil || err != nil {
 		t.Errorf("cut: sent %d, lost %d, wrong %v, %v", sent, lost, wrong, err)
 	}
-	m.arrived(0, 3) // of the previous window
+	m.arrived(0, 3) // a packet of the previous window
 	if sent, lost, _ := m.count(everything, nothing); sent != 0 || lost != 0 {
 		t.Errorf("a new window has sent %d and lost %d", sent, lost)
 	}

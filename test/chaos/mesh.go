@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	rate     = 1000 // packets a second, of the mesh as a whole
+	rate     = 1000 // packets a second, in the whole mesh
 	udpPort  = 7
 	straggle = 2 * time.Second // time after which a missing packet is lost
 )
@@ -27,10 +27,10 @@ const (
 // A pair is an ordered pair of machines, with the traffic from one to the other.
 type pair struct {
 	from, to *machine
-	conn     net.PacketConn // in the sender
-	addr     net.Addr       // of the receiver
+	conn     net.PacketConn // socket of the sender
+	addr     net.Addr       // address of the receiver
 
-	// Of the current window; guarded by mesh.mu.
+	// These fields are for the current window, and guarded by mesh.mu.
 	first uint32 // sequence number of sent[0]
 	sent  []time.Time
 	got   []bool // by index in sent
@@ -41,9 +41,9 @@ func (p *pair) String() string { return p.from.Name + " → " + p.to.Name }
 // routed reports whether p's packets need the router of the sender.
 func (p *pair) routed() bool { return p.from.network != p.to.network }
 
-// A mesh is traffic between all machines: UDP packets with sequence numbers, counted on
-// arrival. The packets sent between two calls of [mesh.cut] form a window; every packet
-// belongs to one.
+// A mesh is traffic between all machines. It consists of UDP packets with sequence numbers,
+// which are counted on arrival. The packets sent between two calls of [mesh.cut] form a
+// window, so every packet belongs to a window.
 type mesh struct {
 	machines []*machine
 	pairs    []*pair
@@ -84,7 +84,8 @@ func newMesh(ctx context.Context, plugged map[*machine]*lab.Machine, order []*ma
 	return m, nil
 }
 
-// enlarge sets the receive buffer to hold packets while the test has no time to read.
+// enlarge enlarges the receive buffer, so that it can hold packets while the test has no time
+// to read.
 func enlarge(conn net.PacketConn) error {
 	raw, err := conn.(*net.UDPConn).SyscallConn()
 	if err != nil {
@@ -163,7 +164,7 @@ func (m *mesh) receive(c net.PacketConn) error {
 func (m *mesh) arrived(i uint16, seq uint32) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if p := m.pairs[i]; seq >= p.first { // older ones belong to an earlier window
+	if p := m.pairs[i]; seq >= p.first { // older packets belong to an earlier window
 		p.got[seq-p.first] = true
 	}
 }
@@ -174,8 +175,8 @@ type scope func(*pair) bool
 func nothing(*pair) bool    { return false }
 func everything(*pair) bool { return true }
 
-// passes returns when that many more packets have been sent. Faults measure time in
-// packets.
+// passes returns when the given number of further packets have been sent. Faults measure time
+// in packets.
 func (m *mesh) passes(ctx context.Context, packets int) error {
 	until := packets + m.sentSoFar()
 	return lab.Await(ctx, fmt.Sprintf("%d packets to be sent", packets), func() error {
@@ -192,8 +193,7 @@ func (m *mesh) sentSoFar() int {
 	return m.total
 }
 
-// flows returns when, for every pair in s, a packet has arrived that was sent after the
-// call.
+// flows waits until, for every pair in s, a packet has arrived that was sent after the call.
 func (m *mesh) flows(ctx context.Context, s scope) error {
 	from := make(map[*pair]uint32)
 	m.mu.Lock()
@@ -221,18 +221,19 @@ func (m *mesh) flows(ctx context.Context, s scope) error {
 type loss struct {
 	pair        *pair
 	lost, sent  int
-	first, last time.Time // when the first and the last lost packet were sent
+	first, last time.Time // times when the first and the last lost packet were sent
 }
 
-// cut ends the window and begins the next. It returns how many packets the pairs in counted
-// sent and lost, and the losses of pairs outside of excused. It waits for the packets of
-// these, which may be delayed, as when the kernel resolves an address.
+// cut ends the window and begins the next. It returns the numbers of packets that the pairs in
+// counted sent and lost, and the losses of pairs outside of excused. It waits for the packets
+// of the pairs outside of excused, because packets may be delayed, for example while the
+// kernel resolves an address.
 func (m *mesh) cut(ctx context.Context, counted, excused scope) (sent, lost int, wrong []loss, err error) {
 	m.pause(true)
 	defer m.pause(false)
 	late, cancel := context.WithTimeout(ctx, straggle)
 	defer cancel()
-	lab.Await(late, "stragglers", func() error { // missing packets are lost then
+	lab.Await(late, "stragglers", func() error { // packets that are missing at the end are lost
 		if _, _, wrong := m.count(counted, excused); len(wrong) > 0 {
 			return fmt.Errorf("%d pairs", len(wrong))
 		}
@@ -257,8 +258,8 @@ func (m *mesh) pause(on bool) {
 	m.paused = on
 }
 
-// count returns how many packets the pairs in counted have sent and lost in the window so
-// far, and the losses of those outside of excused.
+// count returns the numbers of packets that the pairs in counted have sent and lost in the
+// window so far, and the losses of pairs outside of excused.
 func (m *mesh) count(counted, excused scope) (sent, lost int, wrong []loss) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

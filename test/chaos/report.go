@@ -12,8 +12,8 @@ import (
 type outcome struct {
 	kind        string
 	took        time.Duration // time to converge, from the end of the fault
-	sent, lost  int           // packets; losses that the fault explains included
-	known       int           // flows for neighbours, before and after
+	sent, lost  int           // numbers of packets, including losses that the fault explains
+	known       int           // number of flows for neighbours, before and after
 	mods, least int           // flow mods sent, and the smallest possible number
 }
 
@@ -70,8 +70,8 @@ func (r *Report) line(w *tabwriter.Writer, name string, match func(outcome) bool
 		sum.lost, sum.sent, sum.mods, sum.least)
 }
 
-// quantile returns the smallest of the sorted durations that is not less than percent of
-// them.
+// quantile returns the smallest of the sorted durations that is not less than the given
+// percentage of them.
 func quantile(sorted []time.Duration, percent int) time.Duration {
 	return sorted[(len(sorted)*percent+99)/100-1]
 }

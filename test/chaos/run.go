@@ -26,15 +26,15 @@ type run struct {
 	report Report
 }
 
-// newRun makes a site of a host with an Open vSwitch and an integration bridge.
+// newRun sets up a site on a host with an Open vSwitch and an integration bridge.
 func newRun(ctx context.Context, h *lab.Host, o Options) (*run, error) {
 	s, err := newSite(ctx, h)
 	return &run{site: s, Options: o}, err
 }
 
-// Play injects faults, one after the other, on a host with an Open vSwitch and an
-// integration bridge. It returns an error if it could not continue: a step was not possible,
-// or a fault was not repaired in time. Broken laws are in the report.
+// Play injects faults, one after another, on a host with an Open vSwitch and an integration
+// bridge. It returns an error if it could not continue, because a step was not possible or a
+// fault was not repaired in time. Broken laws are in the report.
 func Play(ctx context.Context, h *lab.Host, o Options) (*Report, error) {
 	script := newScript(o)
 	if len(script.all) == 0 {
@@ -71,7 +71,7 @@ func (r *run) begin(ctx context.Context) error {
 	return err
 }
 
-// converge returns when everything is as intended.
+// converge waits until everything is as intended.
 func (r *run) converge(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%v have passed", patience))
 	defer cancel()
@@ -116,7 +116,7 @@ func (r *run) step(ctx context.Context, n int, kind string, st step) error {
 	}
 	o := outcome{kind: kind, took: time.Since(over), least: least(had, st.survives, r.flows), known: known(had) + known(r.flows)}
 
-	// The expected traffic flows; now all sent packets are accounted for.
+	// The expected traffic flows, and all sent packets have arrived or are lost.
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := r.mesh.flows(ctx, r.intent.connects); err != nil {
@@ -147,7 +147,7 @@ func (r *run) step(ctx context.Context, n int, kind string, st step) error {
 	return nil
 }
 
-// least returns the smallest number of flow mods from the surviving flows of had to
+// least returns the smallest number of flow mods that turn the surviving flows of had into
 // want.
 func least(had map[string]ofproto.Set, survives func(string, ofproto.Set) ofproto.Set, want map[string]ofproto.Set) int {
 	n := 0
@@ -170,7 +170,7 @@ func known(flows map[string]ofproto.Set) int {
 	return n
 }
 
-// judge records the laws that the outcome of the step name breaks.
+// judge records the laws that an outcome breaks. The parameter name is the name of the step.
 func (r *run) judge(name string, o outcome, wrong []loss, begin time.Time) {
 	broken := func(format string, args ...any) {
 		r.report.Broken = append(r.report.Broken, name+": "+fmt.Sprintf(format, args...))
@@ -183,7 +183,7 @@ func (r *run) judge(name string, o outcome, wrong []loss, begin time.Time) {
 		}
 		broken("packets were lost that the fault does not explain:%s", &b)
 	}
-	if o.least == 0 && o.mods > 2*o.known { // a namespace may forget a neighbour and resolve it again
+	if o.least == 0 && o.mods > 2*o.known { // allowed, because a namespace may forget a neighbour and resolve it again
 		broken("%d flow mods were sent although no flow had to change", o.mods)
 	}
 	for _, b := range r.watch.wentBack() {

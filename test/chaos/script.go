@@ -2,10 +2,10 @@ package chaos
 
 import "math/rand/v2"
 
-// A script chooses the steps. It depends only on the options.
+// A script selects the steps. It depends only on the options.
 type script struct {
 	all    []fault
-	left   []fault // of this round, in which each fault occurs once
+	left   []fault // remaining faults of this round, in which each fault occurs once
 	rand   *rand.Rand
 	intent *document // after the steps so far
 }

@@ -17,10 +17,10 @@ import (
 )
 
 const (
-	target    = "tcp:127.0.0.1:6653" // to which routing bridges connect
+	target    = "tcp:127.0.0.1:6653" // the target that routing bridges connect to
 	apiSocket = "/run/ofdvr/api.sock"
 
-	// patience is how long a run waits for anything before it fails.
+	// patience is the time that a run waits for any condition before it fails.
 	patience = 60 * time.Second
 )
 
@@ -31,15 +31,15 @@ type site struct {
 	watch   *watch
 	machine map[*machine]*lab.Machine
 
-	intent *document              // in the file, or in the file at the next start
-	flows  map[string]ofproto.Set // of the routers' bridges when all was last as intended
-	loaded time.Time              // when the daemon last had to reload the file
+	intent *document              // the intent in the file, or in the file at the next start
+	flows  map[string]ofproto.Set // flows of the routers' bridges when everything was last as intended
+	loaded time.Time              // time when the daemon last had to reload the file
 
 	mu     sync.Mutex
-	daemon *lab.Process // nil if none runs
+	daemon *lab.Process // nil if no daemon runs
 }
 
-// newSite makes a site of a host with an integration bridge, and returns when the mesh's
+// newSite sets up a site on a host with an integration bridge, and returns when the mesh's
 // traffic flows.
 func newSite(ctx context.Context, h *lab.Host) (*site, error) {
 	s := &site{Host: h, machine: make(map[*machine]*lab.Machine), intent: meshTopology()}
@@ -66,8 +66,8 @@ func newSite(ctx context.Context, h *lab.Host) (*site, error) {
 	return s, err
 }
 
-// restless makes a machine resolve its neighbours again every few seconds instead of every
-// minute.
+// restless is a script that makes a machine resolve its neighbours again every few seconds
+// instead of every minute.
 const restless = `
 cd /proc/sys/net/ipv4/neigh/eth0
 echo 1000 >base_reachable_time_ms
@@ -80,8 +80,8 @@ func (s *site) run(ctx context.Context, f func(context.Context) error) error {
 	return during(ctx, f, s.mesh.run, s.watch.run)
 }
 
-// during runs f and the helpers, and stops the helpers when f returns. It returns f's error,
-// or that of a helper that ended before f; then f's context is canceled.
+// during runs f and the helpers, and stops the helpers when f returns. It returns f's error.
+// If a helper ends before f, f's context is canceled, and during returns the helper's error.
 func during(ctx context.Context, f func(context.Context) error, helpers ...func(context.Context) error) error {
 	done := errors.New("done")
 	g, ctx := errgroup.WithContext(ctx)
@@ -100,7 +100,7 @@ func during(ctx context.Context, f func(context.Context) error, helpers ...func(
 	return nil
 }
 
-// running returns the daemon, or nil if none runs.
+// running returns the daemon, or nil if no daemon runs.
 func (s *site) running() *lab.Process {
 	s.mu.Lock()
 	defer s.mu.Unlock()

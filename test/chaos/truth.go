@@ -22,10 +22,10 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// inspect compares everything with the intent. It reads flows and ports from the bridges,
-// the rows from the database and the links from the kernel, each time again; the daemon
-// only reports that it is settled. It returns an error that says what differs, or the flows
-// of each router's bridge.
+// inspect compares everything with the intent. Each time it reads flows and ports from the
+// bridges, the rows from the database and the links from the kernel. From the daemon it uses
+// only the report that it is settled. It returns the flows of each router's bridge, or an
+// error with the differences.
 func (s *site) inspect(ctx context.Context) (map[string]ofproto.Set, error) {
 	if err := s.settled(ctx); err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func (s *site) settled(ctx context.Context) error {
 		return errors.New("the daemon has not read the file yet")
 	}
 	if !st.Settled {
-		text, _ := json.Marshal(st) // of plain values
+		text, _ := json.Marshal(st) // cannot fail, because st has only plain values
 		return fmt.Errorf("the daemon is not settled: %s", text)
 	}
 	return nil
@@ -108,7 +108,7 @@ func (s *site) checkDatabase(ctx context.Context, m *routing.Model) error {
 	}, client.Run)
 }
 
-// checkFlows returns the flows of r's bridge, and an error unless they are exactly those
+// checkFlows returns the flows of r's bridge. The error is nil if they are exactly the flows
 // compiled for the bridge's ports.
 func (s *site) checkFlows(ctx context.Context, index *routing.Index, r *routing.Router) (ofproto.Set, error) {
 	stats, facts, err := s.dump(ctx, r.BridgeName())
@@ -124,7 +124,8 @@ func (s *site) checkFlows(ctx context.Context, index *routing.Index, r *routing.
 	if len(want.Missing) > 0 {
 		return have, fmt.Errorf("bridge %s has no ports %v", r.BridgeName(), want.Missing)
 	}
-	// The kernel decides which neighbours the namespace has resolved.
+	// Flows of neighbours are not compared, because the kernel decides which neighbours to
+	// resolve.
 	if d := ofproto.Diff(have.Without(ofNeighbour), want.Flows); d.Len() > 0 {
 		return have, fmt.Errorf("the flows of %s are not those compiled: missing %v, different from %v, too many %v", r.BridgeName(), d.Add, d.Modify, d.Delete)
 	}
@@ -228,8 +229,8 @@ func (s *site) checkKernel(ctx context.Context, m *routing.Model) error {
 	return err
 }
 
-// describe returns a comparable description of a link. up means that the other end is
-// connected.
+// describe returns a comparable description of a link. The parameter up means that the other
+// end is connected.
 func describe(mac string, mtu int, up bool, addrs []string) string {
 	slices.Sort(addrs)
 	return fmt.Sprintf("%s mtu %d up %v %s", mac, mtu, up, strings.Join(addrs, " "))
@@ -247,8 +248,8 @@ func (s *site) links(ctx context.Context, netns string) ([]link, error) {
 	return links, nil
 }
 
-// fallback returns nil if the kernel's end of every interface of the mesh's routers answers
-// a machine. It waits for the reply.
+// fallback returns nil if the kernel answers a machine on every interface of the mesh's
+// routers. It waits for the replies.
 func (s *site) fallback(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for m, plugged := range s.machine {

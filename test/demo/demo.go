@@ -16,7 +16,7 @@ import (
 const (
 	topology = "examples/two-networks/topology.yaml"
 
-	// patience is how long the demo waits for anything.
+	// patience is the time that the demo waits for any condition.
 	patience = 20 * time.Second
 )
 
@@ -24,7 +24,7 @@ const (
 type demo struct {
 	*screen
 	host   *lab.Host
-	root   string // of the repository, where commands run
+	root   string // top directory of the repository, where commands run
 	daemon *lab.Process
 	path   string // PATH of commands, with ofdvr
 }
@@ -88,8 +88,8 @@ func (d *demo) quiet(ctx context.Context, line string) (string, error) {
 	return string(out), nil
 }
 
-// try prints a command line, runs it and prints its output, shortened by trim unless that
-// is nil.
+// try prints a command line, runs it and prints its output. If the function trim is not nil,
+// it shortens the output.
 func (d *demo) try(ctx context.Context, line string, trim func(string) string) (string, error) {
 	d.command(line)
 	d.wait("running")

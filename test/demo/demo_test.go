@@ -12,8 +12,8 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// require skips the test where the demonstration cannot run; with CI=true it fails the
-// test instead.
+// require skips the test if the demonstration cannot run here. With CI=true it fails the test
+// instead.
 func require(t *testing.T) {
 	t.Helper()
 	lab.Require(t)
@@ -92,8 +92,8 @@ func TestScreenOnTerminal(t *testing.T) {
 	}
 }
 
-// dump has a flow that answered ARP, one that sent a packet to the kernel, and a foreign
-// one.
+// dump has three flows. One has answered ARP, one has sent a packet to the kernel, and one is
+// foreign.
 const dump = `NXST_FLOW reply:
  cookie=0xfd01c38f4cd4dbcd, duration=1.5s, table=0, n_packets=2, n_bytes=84, priority=400,arp,in_port="p",vlan_tci=0x0000/0x1fff,arp_op=1 actions=move:NXM_NX_ARP_SHA[]->NXM_OF_ETH_DST[],set_field:2->arp_op,goto_table:4
  cookie=0xfd0ac38f4cd4dbcd, duration=1.5s, table=2, n_packets=1, n_bytes=42, priority=1,in_port="p" actions=output:"t"

@@ -14,8 +14,8 @@ import (
 const metricsURL = "http://127.0.0.1:9476/metrics"
 
 func (d *demo) metrics(ctx context.Context) error {
-	// The metrics to show. They include the ping and the traceroute: the latter's two probes
-	// are one packet each, and the first does not pass the router.
+	// These metrics are shown. They include the ping and the traceroute. The traceroute has
+	// two probes of one packet each, and the first does not pass the router.
 	series := []string{
 		`ofdvr_router_flows_installed{router="r1"} `,
 		`ofdvr_interface_routed_packets_total{interface="r1-blue",router="r1"} 6`,

@@ -27,8 +27,8 @@ func parseFlows(dump string) []flow {
 			continue
 		}
 		f := flow{line: strings.TrimSpace(line)}
-		f.packets, _ = strconv.Atoi(m[2])              // 0 if out of range, which no check accepts
-		cookie, err := strconv.ParseUint(m[1], 16, 64) // cannot be too long
+		f.packets, _ = strconv.Atoi(m[2])              // 0 if out of range; no check accepts 0
+		cookie, err := strconv.ParseUint(m[1], 16, 64) // cannot fail, because the number is not too long
 		role, ours := compile.RoleOf(ofproto.Cookie(cookie))
 		if err == nil && ours {
 			f.role = role
@@ -58,7 +58,7 @@ var (
 	arpActions = regexp.MustCompile(`actions=move:.*,goto_table`)
 )
 
-// shorten returns the parts of a flow that matter to the reader.
+// shorten returns the parts of a flow that are relevant to the reader.
 func (f flow) shorten() string {
 	s := flowNoise.ReplaceAllString(f.line, "")
 	s = arpActions.ReplaceAllString(s, "actions=move:…,set_field:…,goto_table")

@@ -1,10 +1,10 @@
-// Command demo shows ofdvr's main job on a real Open vSwitch: two machines on two
-// networks, and a router between them that consists of flows. Run it with make demo,
-// from the top of the repository. It runs the command lines after a $ as it prints
-// them; their output may be shortened, but is real. There are three exceptions: the
-// program itself starts and signals the daemon, and fetches the metrics, because curl
-// may be missing. It checks each claim, and exits with status 1 if one does not hold. It
-// leaves nothing behind.
+// Command demo shows ofdvr's main function on a real Open vSwitch. There are two machines on
+// two networks, and a router between them that consists of flows. Run it with make demo, from
+// the top of the repository. It runs the command lines that it prints after a $. Their output
+// may be shortened, but is real. There are three exceptions: the program itself starts the
+// daemon, signals it, and fetches the metrics, because curl may be missing. The program checks
+// each claim, and exits with status 1 if a claim is false. When it ends, it removes everything
+// that it made.
 package main
 
 import (

@@ -10,7 +10,7 @@ import (
 // concurrently.
 type screen struct {
 	w      io.Writer
-	tty    bool // w is a terminal: show progress
+	tty    bool // w is a terminal, so progress is shown
 	colour bool
 	step   int    // the number of the last title
 	busy   string // text of the progress line; "" if there is none
@@ -63,7 +63,7 @@ func (s *screen) proved(format string, args ...any) {
 	fmt.Fprintf(s.w, "  %s %s\n", s.paint(green, "✓"), fmt.Sprintf(format, args...))
 }
 
-// wait shows, on a terminal, that something takes a moment. The next line replaces it.
+// wait shows on a terminal that a step takes a moment. The next line replaces the text.
 func (s *screen) wait(what string) {
 	s.clear()
 	if s.tty {

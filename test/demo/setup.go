@@ -48,7 +48,8 @@ func (d *demo) setUp(ctx context.Context) error {
 		if _, err := d.host.AddMachine(ctx, c); err != nil {
 			return err
 		}
-		// IPv6 sends unsolicited packets, which would show in the counters later.
+		// IPv6 is turned off, because it sends unsolicited packets, which would appear in the
+		// counters later.
 		if _, err := d.host.RunIn(ctx, c.Name, "sh", "-c", noIPv6); err != nil {
 			return err
 		}

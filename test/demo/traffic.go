@@ -49,7 +49,7 @@ func (d *demo) ping(ctx context.Context) error {
 // taps are the kernel's ends of the router's interfaces.
 var taps = [...]string{"qr-r1-blue", "qr-r1-green"}
 
-// tapCounters are the packets that each tap has received and sent.
+// tapCounters has the numbers of packets that each tap has received and sent.
 type tapCounters [len(taps)]struct{ received, sent int }
 
 // tapCounters returns and shows the kernel's counters of the taps.
@@ -101,7 +101,8 @@ func (d *demo) flows(ctx context.Context) error {
 	return nil
 }
 
-// checkFlows returns an error that says what is missing unless only flows handled the ping.
+// checkFlows returns nil if only flows handled the ping. Otherwise the error names the missing
+// part.
 func checkFlows(flows []flow) error {
 	for _, dst := range []string{"10.0.1.10", "10.0.2.10"} {
 		if n := packets(flows, compile.RoleDeliver, "nw_dst="+dst+" "); n != pings {

@@ -28,9 +28,9 @@ func build(t *testing.T) string {
 	return path
 }
 
-// A command in a guest has the same arguments, environment, files and working directory as outside, runs as
-// root, and its output and status are returned. But it runs on another kernel, with an openvswitch module, and
-// its writes are discarded.
+// A command in a guest has the same arguments, environment, files and working directory as
+// outside, and runs as root. Its output and status are returned. It runs on another kernel,
+// with an openvswitch module, and its writes are discarded.
 func TestCommandEnvironment(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("of the host\n"), 0o600); err != nil {
@@ -66,8 +66,8 @@ func TestCommandEnvironment(t *testing.T) {
 	}
 }
 
-// A guest that hangs, or whose command ignores a signal to end, is killed. The reason is reported,
-// and no process or file is left.
+// A guest is killed if it hangs, or if its command ignores a signal to end. The reason is
+// reported, and no process or file remains.
 func TestHungGuestIsKilled(t *testing.T) {
 	program := build(t)
 	for _, c := range []struct {
@@ -115,8 +115,9 @@ func TestHungGuestIsKilled(t *testing.T) {
 	}
 }
 
-// An accelerator with which the guest does not boot, like a KVM that hangs, is abandoned in time. The error
-// says that the command was not started, so that the next accelerator can be tried.
+// If the guest does not boot with an accelerator, for example because KVM hangs, the attempt
+// ends in time. The error shows that the command was not started, so the next accelerator can
+// be tried.
 func TestHungAcceleratorTimesOut(t *testing.T) {
 	k, err := findKernel("/", "../../bin/kernel")
 	if err != nil {

@@ -44,7 +44,8 @@ kernel/fs/9p/9p.ko: kernel/net/9p/9pnet.ko
 kernel/net/openvswitch/openvswitch.ko:
 `
 
-// findKernel returns the newest kernel that has all modules, from the first root that has one.
+// findKernel returns the newest kernel that has all modules, from the first root with such a
+// kernel.
 func TestFindKernel(t *testing.T) {
 	complete := map[string]string{}
 	for _, v := range []string{"6.1.0-9", "6.1.0-10"} {
@@ -69,7 +70,7 @@ func TestFindKernel(t *testing.T) {
 		}
 	}
 	if _, err := findKernel(t.TempDir()); err == nil || !strings.Contains(err.Error(), "openvswitch") {
-		t.Errorf("of nothing: %v", err)
+		t.Errorf("without roots: %v", err)
 	}
 }
 
@@ -89,8 +90,8 @@ func TestLoadOrder(t *testing.T) {
 	}
 }
 
-// The command's output is passed on byte for byte, also without a final newline; the guest's own messages are
-// removed.
+// The command's output is passed on byte for byte, also without a final newline. The guest's
+// own messages are removed.
 func TestDemultiplex(t *testing.T) {
 	var out bytes.Buffer
 	var marks []string
@@ -111,7 +112,7 @@ func TestQuote(t *testing.T) {
 	}
 }
 
-// static distinguishes programs that need shared libraries.
+// static returns an error for programs that need shared libraries.
 func TestStatic(t *testing.T) {
 	if err := static("sh"); err == nil || !strings.Contains(err.Error(), "needs libraries") {
 		t.Errorf("sh: %v", err)

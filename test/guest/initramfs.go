@@ -14,8 +14,8 @@ import (
 // marker precedes the guest's own messages in the command's output.
 const marker = "ofdvr-guest"
 
-// initScript is the guest's first program. It makes a root file system of this machine's files, with a layer
-// above them for writes, and runs the command there.
+// initScript is the guest's first program. It makes a root file system from this machine's
+// files, with a layer for writes above them, and runs the command there.
 const initScript = `#!/bin/busybox sh
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
@@ -43,8 +43,8 @@ umount /proc
 exec switch_root /root /bin/sh /run/command
 `
 
-// commandScript runs the command, with the guest's messages before and after it. It ends after all output was
-// printed.
+// commandScript runs the command, and prints the guest's messages before and after it. It ends
+// after all output was printed.
 const commandScript = `
 stty -F /dev/ttyS1 raw
 exec </dev/null >/dev/ttyS1 2>&1

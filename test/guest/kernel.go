@@ -17,11 +17,11 @@ type kernel struct {
 	modules string // the directory of its modules
 }
 
-// wanted are the modules that a guest needs to run tests.
+// A guest needs the wanted modules to run tests.
 var wanted = []string{"virtio_pci", "9pnet_virtio", "9p", "overlay", "openvswitch"}
 
-// findKernel returns the newest kernel that has a guest's modules, from the first of the roots that has
-// one.
+// findKernel returns the newest kernel that has a guest's modules, from the first of the roots
+// with such a kernel.
 func findKernel(roots ...string) (kernel, error) {
 	for _, root := range roots {
 		images, _ := filepath.Glob(filepath.Join(root, "boot/vmlinuz-*")) // the pattern is right
@@ -42,7 +42,7 @@ func findKernel(roots ...string) (kernel, error) {
 		strings.Join(roots, " nor "), strings.Join(wanted, ", "))
 }
 
-// compareVersions compares versions; digits compare as numbers.
+// compareVersions compares versions. Sequences of digits are compared as numbers.
 func compareVersions(a, b string) int {
 	for a != "" && b != "" {
 		na, nb := digits(a), digits(b)
@@ -68,8 +68,8 @@ func compareVersions(a, b string) int {
 // digits returns the number of digits at the start of s.
 func digits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
 
-// load returns the files of modules and of their dependencies, in the order in which they must be
-// loaded (modules.dep, of depmod(8)). Built-in modules have none.
+// load returns the files of modules and of their dependencies, in the order in which they must
+// be loaded (modules.dep, of depmod(8)). Built-in modules have no files.
 func (k kernel) load(names ...string) ([]string, error) {
 	needs, err := k.dependencies()
 	if err != nil {
@@ -116,7 +116,7 @@ func (k kernel) dependencies() (map[string][]string, error) {
 			return nil, errors.New(f.Name() + " is damaged")
 		}
 		needs := strings.Fields(rest)
-		slices.Reverse(needs) // the file has the nearest first
+		slices.Reverse(needs) // in the file the nearest comes first
 		out[file] = needs
 	}
 	return out, s.Err()

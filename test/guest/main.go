@@ -1,19 +1,21 @@
-// Command guest runs a command on another kernel: it boots a kernel of a Debian package in QEMU on this
-// machine's own root file system. The command has the same arguments, environment, working directory and limit
-// of open files as outside, and runs as root. Its changes are discarded with the guest, which has no network.
-// Its output and exit status become those of this program.
+// Command guest runs a command on another kernel. It boots a kernel of a Debian package in
+// QEMU, on this machine's own root file system. The command has the same arguments,
+// environment, working directory and limit of open files as outside, and runs as root. Its
+// changes are discarded with the guest, which has no network. This program prints the
+// command's output and exits with its status.
 //
 //	guest [-timeout 30m] [-v] COMMAND [ARGUMENT]...
 //	guest -check
 //
-// So go test -exec guest runs tests in the guest. Guest prints on standard error how it boots; -v also shows
-// the output of the guest's kernel. The kernel is the newest on this machine that has an openvswitch module
-// or, if there is none, that in the directory kernel beside this program, to which a package was extracted;
-// scripts/setup.sh --kernel provides everything. With -check it only prints what is missing, and fails if
-// anything is.
+// Therefore go test -exec guest runs tests in the guest. Guest prints the steps of booting on
+// standard error, and with -v also the output of the guest's kernel. It uses the newest kernel
+// on this machine that has an openvswitch module. If there is no such kernel, it uses the
+// kernel from an extracted package in the directory kernel beside this program.
+// scripts/setup.sh --kernel provides everything. With -check, guest only checks the
+// requirements. If something is missing, it prints that and fails.
 //
-// Guest tries KVM first. KVM may hang, or be refused or missing; then the guest's processors are emulated.
-// OFDVR_GUEST in the command's environment is "kvm" or "emulated".
+// Guest tries KVM first. If KVM hangs, is refused or is missing, the guest's processors are
+// emulated. OFDVR_GUEST in the command's environment is "kvm" or "emulated".
 package main
 
 import (
@@ -33,7 +35,8 @@ import (
 
 func main() { os.Exit(run(os.Args[1:])) }
 
-// failed is the exit status if the guest did not return one, like that of env(1) for its own failures.
+// failed is the exit status if the guest did not return a status. env(1) uses the same status
+// for its own failures.
 const failed = 125
 
 // run is main with an exit status.

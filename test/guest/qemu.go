@@ -18,10 +18,10 @@ import (
 	"time"
 )
 
-// errNotUp is the error of a guest that did not get as far as running the command.
+// errNotUp means that the guest did not start the command.
 var errNotUp = errors.New("the guest did not come up")
 
-// An accelerator is a way to run the guest's processors.
+// An accelerator is a method of running the guest's processors.
 type accelerator struct {
 	name, text string // name is the value of OFDVR_GUEST
 	args       []string
@@ -41,7 +41,7 @@ func accelerators() []accelerator {
 type machine struct {
 	kernel          kernel
 	initrd, scratch string
-	out             io.Writer     // gets the command's output
+	out             io.Writer     // receives the command's output
 	limit           time.Duration // time limit of the command
 	verbose         bool
 }
@@ -55,14 +55,15 @@ func (m machine) boot(ctx context.Context, a accelerator) (int, error) {
 	defer kill(nil)
 	up := time.AfterFunc(a.up, func() { kill(errNotUp) })
 	defer up.Stop()
-	runtime.LockOSThread() // Pdeathsig is sent when this thread ends
+	runtime.LockOSThread() // the kernel sends Pdeathsig when this thread ends
 	defer runtime.UnlockOSThread()
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", append([]string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot",
 		"-smp", strconv.Itoa(runtime.NumCPU()), "-m", "4G",
 		"-kernel", m.kernel.image, "-initrd", m.initrd,
-		// The last argument becomes part of init's environment. The kernel panics if its check of the
-		// timer fails, as happens in an emulated guest on a busy machine.
+		// The last argument becomes part of init's environment. Without no_timer_check, the
+		// kernel's check of the timer can fail in an emulated guest on a busy machine, and the
+		// kernel panics.
 		"-append", "console=ttyS0 quiet no_timer_check norandmaps tsc=reliable clocksource=tsc mitigations=off panic=-1 random.trust_cpu=on OFDVR_GUEST=" + a.name,
 		"-serial", "file:" + console, "-serial", "stdio",
 		"-virtfs", "local,path=/,mount_tag=root,security_model=passthrough,readonly=on,multidevs=remap",

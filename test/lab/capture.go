@@ -19,7 +19,7 @@ import (
 
 // A Frame is an Ethernet frame captured on an interface.
 type Frame struct {
-	Time     time.Time // when it was read, shortly after it passed
+	Time     time.Time // time when the frame was read, shortly after it passed
 	Outgoing bool      // sent by the namespace that owns the interface
 	Data     []byte    // the Ethernet frame, VLAN tag included; must not be modified
 }
@@ -32,7 +32,7 @@ func (f Frame) Packet() gopacket.Packet {
 // A Capture records the frames on an interface. Its methods may be called from
 // several goroutines.
 type Capture struct {
-	what string // for errors
+	what string // text for errors
 	file *os.File
 	done chan struct{} // closed when read has ended
 
@@ -41,13 +41,13 @@ type Capture struct {
 	more   chan struct{} // closed and replaced when a frame is added
 	queued uint64        // frames that the kernel had queued at the last call of statistics
 	taken  uint64        // frames read from the queue, kept or not
-	err    error         // why read ended
+	err    error         // the reason that read ended
 }
 
-// Capture starts to record the frames, in both directions, on an interface in a
-// network namespace of the host ("" is the host's own). It keeps the frames for
-// which keep returns true, or all if keep is nil; keep is called on one goroutine
-// and should be quick. The caller must close the capture.
+// Capture starts to record the frames, in both directions, on an interface in a network
+// namespace of the host. The namespace "" is the host's own. If the function keep is not nil,
+// Capture keeps only frames for which it returns true. That function is called on one
+// goroutine and should be quick. The caller must close the capture.
 func (h *Host) Capture(netns, ifname string, keep func(Frame) bool) (*Capture, error) {
 	c := &Capture{
 		what: "capture on " + ifname,
@@ -136,8 +136,8 @@ func (c *Capture) add(f Frame, kept bool) {
 	c.more = make(chan struct{})
 }
 
-// receive reads a frame. The kernel strips the VLAN tag and passes it as auxiliary
-// data; receive inserts it again.
+// receive reads a frame. The kernel removes the VLAN tag and passes it as auxiliary data.
+// receive inserts it again.
 func receive(fd int, data, control []byte) (Frame, error) {
 	n, cn, _, from, err := unix.Recvmsg(fd, data, control, unix.MSG_TRUNC)
 	if err != nil {
@@ -173,9 +173,9 @@ func (c *Capture) Frames() []Frame {
 	return slices.Clone(c.frames)
 }
 
-// Count returns how many of the frames recorded so far match. Frames that passed a
-// moment ago may be missing (see [Capture.Sync]). To check that a frame was not
-// sent, wait first for a frame that was sent later.
+// Count returns the number of recorded frames that match. Frames that passed a moment ago may
+// be missing (see [Capture.Sync]). To check that a frame was not sent, first wait for a frame
+// that was sent later.
 func (c *Capture) Count(match func(Frame) bool) int {
 	n := 0
 	for _, f := range c.Frames() {
@@ -225,9 +225,9 @@ func (c *Capture) statistics() (stats unix.TpacketStats, err error) {
 	return stats, errors.Join(cerr, err)
 }
 
-// Await returns the first recorded frame that matches. If there is none yet, it
-// waits for one. what completes the sentence "waited for" in the error that it
-// returns if ctx ends first.
+// Await returns the first recorded frame that matches. If no frame matches yet, it waits for
+// one. If ctx is done first, it returns an error. The text what completes the sentence "waited
+// for" in that error.
 func (c *Capture) Await(ctx context.Context, what string, match func(Frame) bool) (Frame, error) {
 	for seen := 0; ; {
 		c.mu.Lock()
@@ -257,9 +257,9 @@ func (c *Capture) Close() error {
 	return err
 }
 
-// Sender returns a socket that sends each frame written to it, unchanged, out of an
-// interface in a network namespace of the host ("" is the host's own). The caller
-// must close it.
+// Sender returns a socket that sends each frame written to it, unchanged, out of an interface
+// in a network namespace of the host. The namespace "" is the host's own. The caller must
+// close the socket.
 func (h *Host) Sender(netns, ifname string) (io.WriteCloser, error) {
 	var f *os.File
 	err := inNetns(h.netnsPath(netns), func() (err error) {

@@ -30,8 +30,8 @@ func (h *Host) Close() error {
 	return err
 }
 
-// killRest kills the processes in the host's namespaces, except the holder, until
-// none is left.
+// killRest kills the processes in the host's namespaces, except the holder, until no process
+// is left.
 func (h *Host) killRest() error {
 	spaces, err := h.namespaces()
 	if err != nil {

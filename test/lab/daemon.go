@@ -13,14 +13,15 @@ import (
 const (
 	daemonPackage = "github.com/ofdvr/ofdvr/cmd/ofdvr"
 
-	// binaryEnv names a binary to use instead of building one.
+	// binaryEnv is the environment variable with the path of a binary. If it is set, the
+	// program is not built.
 	binaryEnv = "OFDVR_BINARY"
 )
 
-// Binary returns the path of the program under test. The first call builds it,
-// with the race detector if the calling program has it, unless OFDVR_BINARY in the
-// environment names a binary. The working directory must be inside the module, and
-// the module's dependencies downloaded, as a bubble has no network.
+// Binary returns the path of the program under test. The first call builds it, unless
+// OFDVR_BINARY in the environment names a binary. It uses the race detector if the calling
+// program does. The working directory must be inside the module. The module's dependencies
+// must have been downloaded, because a bubble has no network.
 var Binary = sync.OnceValues(func() (string, error) { return build(RaceDetector) })
 
 // plainBinary is Binary without the race detector.
@@ -41,9 +42,9 @@ func build(race bool) (string, error) {
 	return path, nil
 }
 
-// buildShared builds the program in bin/test of the module, which all packages' tests
-// share, and copies it to path. The go command links it only if what is there is not
-// up to date. If the module cannot be written to, the program is built at path.
+// buildShared builds the program in bin/test of the module, which the tests of all packages
+// share, and copies it to path. If the existing program is up to date, the go command does not
+// link it again. If the module cannot be written to, the program is built at path.
 func buildShared(race bool, path string) error {
 	gomod, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {
@@ -79,7 +80,7 @@ func goBuild(race bool, path string) error {
 	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", path) // git may refuse a checkout of another user
 	if race {
 		cmd.Args = append(cmd.Args, "-race")
-	} else { // as in a package, which has the same compiled files in Go's cache
+	} else { // with the same flags as in a package, so that Go's cache already has the compiled files
 		cmd.Args = append(cmd.Args, "-trimpath")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	}
@@ -97,8 +98,8 @@ func (h *Host) StartDaemon(args ...string) (*Process, error) {
 	return h.startDaemon(Binary, args)
 }
 
-// StartPlainDaemon is like [Host.StartDaemon] without the race detector, with which the daemon needs
-// several times as much memory.
+// StartPlainDaemon is like [Host.StartDaemon], but without the race detector. With the race
+// detector the daemon needs several times as much memory.
 func (h *Host) StartPlainDaemon(args ...string) (*Process, error) {
 	return h.startDaemon(plainBinary, args)
 }

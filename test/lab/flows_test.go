@@ -11,10 +11,10 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// handMade is the flow program of a routing bridge, written by hand, for a router
-// with two interfaces and a machine on each network: 1 and 2 are the patch ports to
-// the integration bridge, 11 and 12 the taps to the namespace. The controller
-// should compile an equivalent program.
+// handMade is the flow program of a routing bridge, written by hand. The router has two
+// interfaces and a machine on each network. Ports 1 and 2 are the patch ports to the
+// integration bridge. Ports 11 and 12 are the taps to the namespace. The controller should
+// compile an equivalent program.
 const handMade = `
 # Classify: answer ARP requests, send packets with TTL 1 to the kernel, route packets
 # to the router's MAC address, and send the rest to the taps.
@@ -58,7 +58,7 @@ func TestHandMadeFlowsRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 	lab.Run(t, h, "ip", "netns", "add", "qrouter")
-	// Without forwarding the kernel drops packets instead of answering with ICMP errors.
+	// If forwarding is off, the kernel drops packets instead of answering with ICMP errors.
 	if _, err := h.RunIn(t.Context(), "qrouter", "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"); err != nil {
 		t.Fatal(err)
 	}
@@ -105,8 +105,7 @@ func TestHandMadeFlowsRoute(t *testing.T) {
 		t.Errorf("the request has source %v, want the egress interface's MAC", eth.SrcMAC)
 	}
 
-	// The kernel answers a packet whose TTL expires. This is also the first request
-	// that the tap sees.
+	// The kernel answers a packet whose TTL expires. It is also the first request on the tap.
 	r, err = vm1.Ping(t.Context(), "10.0.2.10", lab.PingOptions{TTL: 1})
 	if !errors.Is(err, lab.ErrNoReply) || len(r.Errors) != 1 || r.Errors[0].From != "10.0.1.1" ||
 		r.Errors[0].Message != "Time to live exceeded" {

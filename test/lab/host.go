@@ -20,10 +20,10 @@ import (
 	"time"
 )
 
-// A Host is a machine that can run Open vSwitch: a mount namespace with its own
-// /run and /var/lib and, where the kernel has overlayfs, a /tmp whose changes are
-// discarded; and a network namespace with only a loopback interface and with IP
-// forwarding off. Its methods may be called from several goroutines.
+// A Host is a machine that can run Open vSwitch. It has a mount namespace with its own /run
+// and /var/lib. If the kernel has overlayfs, changes of /tmp are discarded. It also has a
+// network namespace with only a loopback interface, where IP forwarding is off. Its methods
+// may be called from several goroutines.
 type Host struct {
 	dir     string
 	holder  *exec.Cmd
@@ -32,16 +32,16 @@ type Host struct {
 	pids    bool         // the host has its own PID namespace
 
 	mu        sync.Mutex
-	processes []*Process // all that were started, including ended ones
+	processes []*Process // all started processes, including ended ones
 	database  *Process   // nil before StartOVS
 	vswitchd  *Process   // nil before StartOVS
 	links     []*Link    // to underlays
 	closed    bool
 }
 
-// holderScript turns new mount and network namespaces into the host, with the
-// host's directory as $1, and holds them until standard input ends. The bubble's
-// scratch directory stays visible in the new /run.
+// holderScript sets up the host in new mount and network namespaces, and holds them until
+// standard input ends. Its argument $1 is the host's directory. The bubble's scratch directory
+// stays visible in the new /run.
 const holderScript = `
 mkdir "$1/run"
 mount -t tmpfs -o mode=755 tmpfs "$1/run"
@@ -68,9 +68,9 @@ echo ready
 exec cat
 `
 
-// NewHost makes a host that keeps its files and logs in dir, and creates dir if it
-// does not exist. It starts nothing on the host: see [Host.StartOVS]. It works only
-// in a bubble. The caller must close the host.
+// NewHost makes a host that keeps its files and logs in dir, and creates dir if it does not
+// exist. It starts nothing on the host; see [Host.StartOVS]. It works only in a bubble. The
+// caller must close the host.
 func NewHost(ctx context.Context, dir string) (*Host, error) {
 	h, stdin, err := newHost(ctx, dir, 0, holderScript)
 	if err != nil {
@@ -83,9 +83,10 @@ func NewHost(ctx context.Context, dir string) (*Host, error) {
 	return h, nil
 }
 
-// newHost makes a host held by a process that runs a script in a new mount and
-// network namespace, and in those that more adds. The script's arguments are dir
-// and args. The host is ready when the script prints a line. stdin is the script's.
+// newHost makes a host that is held by a process. The process runs a script in a new mount and
+// network namespace, and in the further new namespaces that the flags more select. The
+// script's arguments are dir and args. The host is ready when the script prints a line. The
+// result stdin is the script's standard input.
 func newHost(ctx context.Context, dir string, more uintptr, script string, args ...string) (h *Host, stdin io.Closer, err error) {
 	if !Isolated() {
 		return nil, nil, errors.New("make a host: the program is not in a bubble, call lab.Isolate first")
@@ -126,12 +127,12 @@ func newHost(ctx context.Context, dir string, more uintptr, script string, args 
 // inside and outside of the host.
 func (h *Host) Dir() string { return h.dir }
 
-// Path returns the path by which the program reaches the host's file name, an
-// absolute path.
+// Path returns the path by which the program reaches a file of the host. The parameter name is
+// the file's absolute path on the host.
 func (h *Host) Path(name string) string { return "/proc/" + h.pid + "/root" + name }
 
-// netnsPath returns the file of the host's network namespace name, as ip-netns(8)
-// names it; "" is the host's own.
+// netnsPath returns the file of the host's network namespace called name, as in ip-netns(8).
+// The namespace "" is the host's own.
 func (h *Host) netnsPath(name string) string {
 	if name == "" {
 		return "/proc/" + h.pid + "/ns/net"
@@ -146,15 +147,14 @@ func (h *Host) WriteFile(name, content string) (string, error) {
 	return path, os.WriteFile(path, []byte(content), 0o644)
 }
 
-// Command returns a command that will run on the host. It is killed when ctx
-// ends. Its process is the program itself, not a wrapper. Its working directory
-// is /.
+// Command returns a command that will run on the host. It is killed when ctx is done. Its
+// process is the program itself, not a wrapper. Its working directory is /.
 func (h *Host) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	return h.CommandIn(ctx, "", name, args...)
 }
 
-// CommandIn is like [Host.Command] but uses the named network namespace of the
-// host, such as qrouter-r1.
+// CommandIn is like [Host.Command], but in the named network namespace of the host, such as
+// qrouter-r1.
 func (h *Host) CommandIn(ctx context.Context, netns, name string, args ...string) *exec.Cmd {
 	cmd := h.command(ctx, netns, name, args...)
 	if h.pids {
@@ -165,7 +165,8 @@ func (h *Host) CommandIn(ctx context.Context, netns, name string, args ...string
 	return cmd
 }
 
-// command is CommandIn that runs in this machine's PID namespace, even if the host has its own.
+// command is like CommandIn, but runs in this machine's PID namespace, even if the host has
+// its own.
 func (h *Host) command(ctx context.Context, netns, name string, args ...string) *exec.Cmd {
 	full := append([]string{"--target", h.pid, "--mount", "--net=" + h.netnsPath(netns), "--", name}, args...)
 	cmd := exec.CommandContext(ctx, "nsenter", full...)
@@ -179,7 +180,7 @@ func (h *Host) Run(ctx context.Context, name string, args ...string) (string, er
 	return h.RunIn(ctx, "", name, args...)
 }
 
-// RunIn is like [Host.Run] but uses the named network namespace of the host.
+// RunIn is like [Host.Run], but in the named network namespace of the host.
 func (h *Host) RunIn(ctx context.Context, netns, name string, args ...string) (string, error) {
 	return run(h.CommandIn(ctx, netns, name, args...), netns, name, args)
 }
@@ -236,19 +237,20 @@ func (h *Host) Processes() []*Process {
 	return slices.Clone(h.processes)
 }
 
-// Dial connects to a server on the host: network is tcp, tcp4, tcp6 or udp with
-// a literal address such as 127.0.0.1:9476, or unix with an absolute path.
+// Dial connects to a server on the host. The network is tcp, tcp4, tcp6 or udp, with a literal
+// address such as 127.0.0.1:9476, or unix, with an absolute path.
 func (h *Host) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	return h.DialIn(ctx, "", network, addr)
 }
 
-// DialIn is like [Host.Dial] but uses the named network namespace of the host.
+// DialIn is like [Host.Dial], but in the named network namespace of the host.
 func (h *Host) DialIn(ctx context.Context, netns, network, addr string) (net.Conn, error) {
 	var d net.Dialer
 	if strings.HasPrefix(network, "unix") {
 		return d.DialContext(ctx, network, h.Path(addr))
 	}
-	// Dialing a name would use other goroutines to resolve it and to connect.
+	// Only literal addresses are allowed, because dialing a name would use other goroutines to
+	// resolve it and to connect.
 	if _, err := netip.ParseAddrPort(addr); err != nil {
 		return nil, fmt.Errorf("dial %s on a host: %w", addr, err)
 	}
@@ -260,7 +262,7 @@ func (h *Host) DialIn(ctx context.Context, netns, network, addr string) (net.Con
 	return conn, err
 }
 
-// DialAs is like [Host.Dial] for TCP, but the socket is owned by the user uid.
+// DialAs is like [Host.Dial] for TCP, but the user uid owns the socket.
 func (h *Host) DialAs(ctx context.Context, uid int, addr string) (net.Conn, error) {
 	if _, err := netip.ParseAddrPort(addr); err != nil {
 		return nil, fmt.Errorf("dial %s on a host: %w", addr, err)
@@ -268,7 +270,7 @@ func (h *Host) DialAs(ctx context.Context, uid int, addr string) (net.Conn, erro
 	var conn net.Conn
 	err := inNetns(h.netnsPath(""), func() (err error) {
 		unchanged := ^uintptr(0)
-		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, unchanged, uintptr(uid), unchanged); errno != 0 { // of this thread alone
+		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, unchanged, uintptr(uid), unchanged); errno != 0 { // changes only this thread
 			return fmt.Errorf("become user %d: %w", uid, errno)
 		}
 		conn, err = new(net.Dialer).DialContext(ctx, "tcp", addr)
@@ -291,8 +293,8 @@ func (h *Host) ListenIn(ctx context.Context, netns, network, addr string) (net.L
 	return ln, nil
 }
 
-// ListenPacketIn opens a socket in a named network namespace of the host, at a
-// literal address such as 10.0.1.10:7; network is udp, udp4 or udp6.
+// ListenPacketIn opens a socket in a named network namespace of the host, at a literal address
+// such as 10.0.1.10:7. The network is udp, udp4 or udp6.
 func (h *Host) ListenPacketIn(ctx context.Context, netns, network, addr string) (net.PacketConn, error) {
 	if _, err := netip.ParseAddrPort(addr); err != nil {
 		return nil, fmt.Errorf("listen at %s on a host: %w", addr, err)
@@ -311,8 +313,8 @@ func (h *Host) HTTP() *http.Client {
 	return &http.Client{Transport: &http.Transport{DialContext: h.Dial, DisableKeepAlives: true}}
 }
 
-// HTTPUnix returns a client that sends every request, whatever host its URL names,
-// to the Unix socket path on the host.
+// HTTPUnix returns a client that sends every request to the Unix socket path on the host. The
+// host name in the URL is ignored.
 func (h *Host) HTTPUnix(path string) *http.Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return h.Dial(ctx, "unix", path) }
 	return &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}

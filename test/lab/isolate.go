@@ -16,10 +16,9 @@ import (
 )
 
 const (
-	// StageEnv is the variable that says which stage of making a bubble a program is
-	// in. To run a command in another kernel, a program in a bubble removes this
-	// variable and TMPDIR from the command's environment: the command then makes its
-	// own bubble.
+	// StageEnv is the environment variable with the stage of making a bubble. To run a command
+	// in another kernel, a program in a bubble removes this variable and TMPDIR from the
+	// command's environment. Then the command makes its own bubble.
 	StageEnv    = "OFDVR_LAB_STAGE"
 	stageInit   = "init"   // PID 1 of new namespaces, which sets them up and starts the program
 	stageInside = "inside" // the program itself
@@ -35,22 +34,21 @@ const (
 // Isolated reports whether the program runs inside a bubble.
 func Isolated() bool { return os.Getenv(StageEnv) == stageInside }
 
-// Isolate returns only inside a bubble. Called outside, it runs the program again
-// in new PID, mount and network namespaces, with the same arguments and standard
-// streams, and exits with its status. Call it at the start of main or TestMain. The
-// error says why a bubble is impossible on this machine.
+// Isolate returns only inside a bubble. If it is called outside, it runs the program again in
+// new PID, mount and network namespaces, with the same arguments and standard streams, and
+// exits with its status. Call it at the start of main or TestMain. The error is the reason
+// that a bubble is impossible on this machine.
 //
-// The bubble has /proc, an empty /run, a TMPDIR in memory and only a loopback
-// interface, which is up. The program is not PID 1 there: a small init reaps
-// orphans. The outer process passes SIGINT, SIGTERM, SIGHUP and SIGQUIT on to the
-// program, which has 10 seconds to end before everything inside is killed; a second
-// signal kills at once. If the outer process dies, even of SIGKILL, everything
-// inside is killed at once.
+// The bubble has /proc, an empty /run, a TMPDIR in memory and only a loopback interface, which
+// is up. PID 1 there is not the program but a small init, which reaps orphans. The outer
+// process passes SIGINT, SIGTERM, SIGHUP and SIGQUIT on to the program. The program has 10
+// seconds to end, then everything inside is killed. A second signal kills at once. If the
+// outer process dies, even of SIGKILL, everything inside is killed at once.
 func Isolate() error {
 	switch os.Getenv(StageEnv) {
 	case stageInside:
-		// make test sets GOGC for the tests themselves. The daemon's memory is measured with
-		// Go's default.
+		// make test sets GOGC for the tests themselves. The daemon uses Go's default, because
+		// its memory is measured.
 		return os.Unsetenv("GOGC")
 	case stageInit:
 		return initBubble()
@@ -62,7 +60,7 @@ func Isolate() error {
 }
 
 func forwarded() chan os.Signal {
-	c := make(chan os.Signal, 16) // a burst; more than that may be dropped
+	c := make(chan os.Signal, 16) // enough for a burst; further signals may be dropped
 	signal.Notify(c, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
 	return c
 }
@@ -70,7 +68,7 @@ func forwarded() chan os.Signal {
 // enterBubble is the outer process. It returns only if the bubble could not be
 // made.
 func enterBubble() error {
-	runtime.LockOSThread() // Pdeathsig is sent when this thread, not the process, dies
+	runtime.LockOSThread() // the kernel sends Pdeathsig when this thread dies, not when the process dies
 	signals := forwarded()
 	ready, report, err := os.Pipe()
 	if err != nil {
@@ -103,13 +101,13 @@ func enterBubble() error {
 	case cmd.ProcessState == nil:
 		return fmt.Errorf("wait for the bubble: %w", waitErr)
 	}
-	// Not os.Exit: it takes a second under the race detector.
+	// os.Exit is not used, because it takes a second under the race detector.
 	unix.Exit(exitCode(cmd.ProcessState.Sys().(syscall.WaitStatus)))
 	panic("unreachable")
 }
 
-// relay passes signals on to p until ended is closed, and kills p if it does
-// not end soon after the first one.
+// relay passes signals on to p until ended is closed. It kills p if p does not end soon after
+// the first signal.
 func relay(signals <-chan os.Signal, p *os.Process, ended <-chan struct{}) {
 	var deadline <-chan time.Time
 	for {
@@ -129,9 +127,9 @@ func relay(signals <-chan os.Signal, p *os.Process, ended <-chan struct{}) {
 	}
 }
 
-// initBubble is PID 1 of the bubble: it sets up the namespaces, reports the result
-// on file descriptor 3, starts the program and reaps orphans. It exits with the
-// program's status, which ends everything else in the bubble.
+// initBubble is the code of PID 1 of the bubble. It sets up the namespaces, reports the result
+// on file descriptor 3, starts the program and reaps orphans. It exits with the program's
+// status. That ends everything else in the bubble.
 func initBubble() error {
 	if os.Getpid() != 1 {
 		return fmt.Errorf("%s=%s is set, but this is not the first process of a bubble", StageEnv, stageInit)
@@ -173,7 +171,7 @@ func startInside() (*os.Process, error) {
 	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
 		return nil, fmt.Errorf("mount /run: %w", err)
 	}
-	// mount(8) keeps its notes in /run/mount and complains if it cannot.
+	// mount(8) keeps its state in /run/mount and prints a warning if it cannot.
 	for _, dir := range []string{scratch, "/run/mount", "/run/netns", "/run/openvswitch", "/run/lock"} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return nil, err

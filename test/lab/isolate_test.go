@@ -18,8 +18,8 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// victimEnv makes the test program a victim of a test and names
-// the way in which it ends.
+// victimEnv is an environment variable. If it is set, the test program is the victim of a
+// test, and the value is the method of ending it.
 const victimEnv = "OFDVR_LAB_VICTIM"
 
 func TestMain(m *testing.M) {
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// victim is a program that uses the lab in a bubble of its own.
+// victim is a program that uses the lab in a separate bubble.
 func victim(end string) error {
 	if err := lab.Isolate(); err != nil {
 		return err
@@ -61,18 +61,18 @@ func victim(end string) error {
 	if err != nil {
 		return err
 	}
-	// An orphan in another session, like a detached daemon.
+	// This process is an orphan in another session, like a detached daemon.
 	if _, err := vm.Run(ctx, "sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 </dev/null &"); err != nil {
 		return err
 	}
-	if end == "return" { // without closing the host
+	if end == "return" { // returns without closing the host
 		return nil
 	}
 	fmt.Println("ready", os.Getpid())
 	select {} // until a signal comes
 }
 
-// victimCommand returns the command of a victim that ends in the given way.
+// victimCommand returns the command of a victim that ends by the given method.
 func victimCommand(end string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(kv string) bool {
@@ -82,7 +82,7 @@ func victimCommand(end string) *exec.Cmd {
 	return cmd
 }
 
-// GOGC applies to the program in a bubble, and not to programs on its hosts.
+// GOGC applies to the program in a bubble, but not to programs on its hosts.
 func TestGOGCIsForTheProgram(t *testing.T) {
 	lab.Require(t)
 	cmd := victimCommand("GOGC")
@@ -126,7 +126,7 @@ func TestNothingStaysBehind(t *testing.T) {
 				if strings.HasPrefix(lines.Text(), "ready ") {
 					ready = true
 					init := childOf(t, cmd.Process.Pid)
-					if n := len(worldNow(t)) - len(before); n < 8 { // three processes of the victim, holder, database, switch, orphan, monitor
+					if n := len(worldNow(t)) - len(before); n < 8 { // the victim has three processes, and there are the holder, database, switch, orphan and monitor
 						t.Errorf("only %d more processes, namespaces, mounts and files than before", n)
 					}
 					if err := end.kill(cmd.Process.Pid, init, childOf(t, init)); err != nil {
@@ -175,8 +175,8 @@ func childOf(t *testing.T, pid int) int {
 	return kids[0]
 }
 
-// worldNow returns everything that the lab could leave behind: processes,
-// namespaces that processes hold, mounts, interfaces and files.
+// worldNow returns everything that could remain after the lab: processes, namespaces that
+// processes hold, mounts, interfaces and files.
 func worldNow(t *testing.T) map[string]bool {
 	t.Helper()
 	world := make(map[string]bool)
@@ -223,7 +223,7 @@ func TestCloseEndsEverythingOnTheHost(t *testing.T) {
 	if _, err := h.Start("sleep", "1000"); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second does nothing
+	for range 2 { // the second call does nothing
 		if err := h.Close(); err != nil {
 			t.Fatal(err)
 		}

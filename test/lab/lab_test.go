@@ -61,7 +61,7 @@ func TestMachinesOnOneVLANReachEachOther(t *testing.T) {
 
 func TestMachinesOnDifferentVLANsDoNotReachEachOther(t *testing.T) {
 	h := lab.Boot(t)
-	// ip(8) could take these names for keywords.
+	// These names are also keywords of ip(8).
 	a := lab.Plug(t, h, lab.MachineConfig{Name: "a", VLAN: 1, Addresses: []string{"10.0.1.10/24"}})
 	lab.Plug(t, h, lab.MachineConfig{Name: "dev", VLAN: 2, Addresses: []string{"10.0.1.11/24"}})
 	r, err := a.Ping(t.Context(), "10.0.1.11", lab.PingOptions{Wait: 100 * time.Millisecond})
@@ -127,7 +127,7 @@ while :; do sleep 0.01; done
 			t.Error(err)
 		}
 		lab.Eventually(t, 5*time.Second, "the reload", logs("reloaded"))
-		for range 2 { // the second finds it stopped
+		for range 2 { // at the second call it has already stopped
 			if code, err := d.Stop(t.Context()); err != nil || code != 7 {
 				t.Errorf("stopped with status %d, %v", code, err)
 			}
@@ -142,8 +142,8 @@ func TestCaptureAndSend(t *testing.T) {
 	ours := func(f lab.Frame) bool { return f.Packet().LinkLayer().(*layers.Ethernet).SrcMAC[5] == 0xee }
 	sent, received := lab.Record(t, vm, ours), lab.Record(t, sink, ours)
 
-	// Packet sockets do not see the VLAN tag in the frame. VLAN 7 passes because the
-	// ports are trunks.
+	// Packet sockets receive frames without the VLAN tag. VLAN 7 passes because the ports are
+	// trunks.
 	mac := func(last byte) []byte { return []byte{2, 0, 0, 0, 0, last} }
 	buf := gopacket.NewSerializeBuffer()
 	err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{},
@@ -239,7 +239,7 @@ func TestSwitchAndDatabaseRestart(t *testing.T) {
 	if err := h.StartDatabase(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.AddBridge(t.Context(), "br-new"); err != nil { // needs both
+	if err := h.AddBridge(t.Context(), "br-new"); err != nil { // needs both the switch and the database
 		t.Error(err)
 	}
 }

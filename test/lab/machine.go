@@ -15,28 +15,27 @@ const machineNIC = "eth0"
 
 // A MachineConfig describes a machine. Only Name is required.
 type MachineConfig struct {
-	Name      string   // also of its network namespace and its port on the bridge; at most 15 bytes
+	Name      string   // also the name of its network namespace and of its port on the bridge; at most 15 bytes
 	Bridge    string   // "" means IntegrationBridge
 	VLAN      uint16   // tag of the port, 1–4094; 0 means a trunk
-	MAC       string   // "" lets the kernel choose
+	MAC       string   // "" means that the kernel selects the address
 	Addresses []string // with the prefix length: 10.0.1.10/24, fd00::1/64
-	Gateways  []string // of default routes, at most one for each IP version
+	Gateways  []string // next hops of default routes, at most one for each IP version
 	MTU       int      // bytes; 0 means 1500
 }
 
-// A Machine stands for a virtual machine: a network namespace of a host, with
-// an interface eth0 on one of the host's bridges.
+// A Machine represents a virtual machine. It is a network namespace of a host, with an
+// interface eth0 on one of the host's bridges.
 type Machine struct {
-	MachineConfig        // as made, with defaults filled in
-	Host          *Host  // where it runs
+	MachineConfig        // configuration with defaults filled in
+	Host          *Host  // the host where it runs
 	Interface     string // name of its interface inside the machine
 }
 
-// machineScript makes a machine from variables in its environment. It sets sysctls
-// before the interface exists: accept_dad, because otherwise an IPv6 address is
-// unusable for a second; the others to override what the real machine may have set.
-// Packets need complete checksums, because the userspace datapath does not complete
-// them.
+// machineScript makes a machine from variables in its environment. It sets sysctls before the
+// interface exists. It sets accept_dad, because otherwise an IPv6 address is unusable for a
+// second. It sets the other sysctls in case the real machine has other values. Packets need
+// complete checksums, because the userspace datapath does not complete them.
 const machineScript = `
 ip netns add "$NAME"
 inside="nsenter --net=/run/netns/$NAME"
@@ -101,7 +100,7 @@ func (h *Host) AddMachine(ctx context.Context, c MachineConfig) (*Machine, error
 	return &Machine{MachineConfig: c, Host: h, Interface: machineNIC}, nil
 }
 
-// Remove unplugs the machine from its bridge and kills what runs in it.
+// Remove unplugs the machine from its bridge and kills the processes in it.
 func (m *Machine) Remove(ctx context.Context) error {
 	if _, err := m.Host.Vsctl(ctx, "del-port", m.Bridge, m.Name); err != nil {
 		return fmt.Errorf("remove machine %s: %w", m.Name, err)
@@ -111,8 +110,8 @@ func (m *Machine) Remove(ctx context.Context) error {
 	return err
 }
 
-// IP returns the machine's first address, without the prefix length; "" if it has
-// no address.
+// IP returns the machine's first address, without the prefix length. If the machine has no
+// address, it returns "".
 func (m *Machine) IP() string {
 	if len(m.Addresses) == 0 {
 		return ""

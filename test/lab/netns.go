@@ -8,13 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inNetns calls f in the network namespace at path and returns its error.
-// Sockets that f opens stay in that namespace and may be used anywhere. f must
-// not open them on other goroutines.
+// inNetns calls f in the network namespace at path and returns its error. Sockets that f opens
+// stay in that namespace and may be used anywhere. The function f must not open them on other
+// goroutines.
 func inNetns(path string, f func() error) error {
 	done := make(chan error, 1) // room for the result, so that the goroutine never blocks
 	go func() {
-		// Never unlocked: the thread is in another namespace and ends with the goroutine.
+		// The thread is never unlocked, because it is in another namespace. It ends with the
+		// goroutine.
 		runtime.LockOSThread()
 		ns, err := os.Open(path)
 		if err != nil {

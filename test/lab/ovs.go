@@ -14,11 +14,12 @@ import (
 // default.
 const IntegrationBridge = "br-int"
 
-// datapathEnv names the datapath type of the lab's bridges.
+// datapathEnv is the environment variable with the datapath type of the lab's bridges.
 const datapathEnv = "OFDVR_LAB_DATAPATH"
 
-// Datapath returns the datapath type of the lab's bridges: [Userspace], which needs no kernel module, unless
-// OFDVR_LAB_DATAPATH in the environment says [Kernel].
+// Datapath returns the datapath type of the lab's bridges. It is [Kernel] if
+// OFDVR_LAB_DATAPATH in the environment has that value. Otherwise it is [Userspace], which
+// needs no kernel module.
 func Datapath() string {
 	if os.Getenv(datapathEnv) == Kernel {
 		return Kernel
@@ -32,7 +33,7 @@ const (
 	Kernel    = "system"
 )
 
-// readyTimeout is how long Open vSwitch may take to start. It takes about 100 ms.
+// readyTimeout is the time that Open vSwitch may take to start. Usually it takes about 100 ms.
 const readyTimeout = time.Minute
 
 // startOVSDaemon starts one of Open vSwitch's daemons in the foreground. It logs to
@@ -68,22 +69,22 @@ func (h *Host) StartEmptyDatabase(ctx context.Context) error {
 
 func (h *Host) databaseFile() string { return filepath.Join(h.dir, "conf.db") }
 
-// Database returns the latest ovsdb-server process; nil if none was started.
+// Database returns the latest ovsdb-server process, or nil if none was started.
 func (h *Host) Database() *Process {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.database
 }
 
-// Switch returns the latest ovs-vswitchd process; nil if none was started.
+// Switch returns the latest ovs-vswitchd process, or nil if none was started.
 func (h *Host) Switch() *Process {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.vswitchd
 }
 
-// StartDatabase starts ovsdb-server, or starts it again after it ended, with the
-// existing database, and returns when it answers.
+// StartDatabase starts ovsdb-server with the existing database, for the first time or again
+// after it ended. It returns when ovsdb-server answers.
 func (h *Host) StartDatabase(ctx context.Context) error {
 	const socket = "/run/openvswitch/db.sock"
 	p, err := h.startOVSDaemon("ovsdb-server", "--remote=punix:"+socket,
@@ -114,7 +115,7 @@ func (h *Host) StartSwitch(ctx context.Context) error {
 	}
 	sockets := []string{fmt.Sprintf("/run/openvswitch/ovs-vswitchd.%d.ctl", p.Pid)}
 	for _, br := range strings.Fields(out) {
-		// A dead predecessor leaves its socket, on which nothing listens.
+		// The socket of a dead predecessor still exists, but no process listens on it.
 		sockets = append(sockets, "/run/openvswitch/"+br+".mgmt")
 	}
 	err = h.ready(ctx, p, func() error {
@@ -148,7 +149,7 @@ func (h *Host) answers(ctx context.Context, socket string) error {
 	return conn.Close()
 }
 
-// ready waits until check returns nil. It gives up when p ends; the error has p's
+// ready waits until check returns nil. It gives up when p ends. Then the error contains p's
 // log.
 func (h *Host) ready(ctx context.Context, p *Process, check func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
@@ -179,8 +180,7 @@ func (h *Host) Ofctl(ctx context.Context, args ...string) (string, error) {
 	return h.Run(ctx, "ovs-ofctl", append([]string{"--protocols=OpenFlow13", "--timeout=20"}, args...)...)
 }
 
-// AddBridge makes a bridge in the lab's [Datapath]. Its only flow is NORMAL until
-// another is added.
+// AddBridge makes a bridge in the lab's [Datapath]. At first its only flow is NORMAL.
 func (h *Host) AddBridge(ctx context.Context, name string) error {
 	_, err := h.Vsctl(ctx, "add-br", name, "--", "set", "bridge", name, "datapath_type="+Datapath())
 	return err
@@ -217,7 +217,8 @@ func text(out string, err error) string {
 	return out
 }
 
-// tail returns the last n lines of s, and says how many it leaves out.
+// tail returns the last n lines of s, after a line with the number of lines that it leaves
+// out.
 func tail(s string, n int) string {
 	lines := strings.SplitAfter(s, "\n")
 	if len(lines) <= n+1 { // the text after the last newline is one more

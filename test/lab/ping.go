@@ -12,24 +12,24 @@ import (
 	"time"
 )
 
-// ErrNoReply is returned by Ping when no reply came.
+// Ping returns ErrNoReply if no reply arrived.
 var ErrNoReply = errors.New("no reply")
 
 // PingOptions are options of ping(8). The zero value sends one request and
 // waits a second for the reply.
 type PingOptions struct {
 	Count    int           // requests; 0 means 1
-	Interval time.Duration // between requests; 0 means all at once
-	Wait     time.Duration // for the replies; 0 means 1 s. With an Interval ping may wait less, see args
+	Interval time.Duration // time between requests; 0 means that all are sent at once
+	Wait     time.Duration // time to wait for replies; 0 means 1 s. With an Interval ping may wait less, see args
 	TTL      int           // of the requests; 0 means the kernel's default
 	Size     int           // payload in bytes; 0 means 56
 	Whole    bool          // forbid fragmentation (DF)
 	From     string        // source address or interface; "" means the kernel's choice
 
-	identifier uint16 // of the echo requests; 0 means that ping chooses
+	identifier uint16 // identifier of the echo requests; 0 means that ping selects one
 }
 
-// A PingReply is the answer to one request.
+// A PingReply is the reply to one request.
 type PingReply struct {
 	From string // source address of the reply
 	Seq  int    // of the request, from 1
@@ -37,10 +37,10 @@ type PingReply struct {
 	RTT  time.Duration
 }
 
-// A PingError is an ICMP error or a local error that a request caused.
+// A PingError is an ICMP error or a local error of a request.
 type PingError struct {
 	From    string // address that sent the error
-	Seq     int    // 0 if ping does not say
+	Seq     int    // 0 if ping does not print it
 	Message string // ping's text, such as "Time to live exceeded"
 }
 
@@ -49,12 +49,12 @@ type PingResult struct {
 	Sent, Received int
 	Replies        []PingReply
 	Errors         []PingError
-	Output         string // all that ping printed
+	Output         string // the complete output of ping
 }
 
-// Ping sends ICMP echo requests from the machine to a literal IPv4 or IPv6
-// address. If no reply came, the error wraps [ErrNoReply], and the result has the
-// ICMP errors that came instead.
+// Ping sends ICMP echo requests from the machine to a literal IPv4 or IPv6 address. If no
+// reply arrived, the error wraps [ErrNoReply], and the result has the ICMP errors that arrived
+// instead.
 func (m *Machine) Ping(ctx context.Context, dst string, o PingOptions) (PingResult, error) {
 	return m.Host.PingIn(ctx, m.Name, dst, o)
 }
@@ -65,10 +65,11 @@ func (h *Host) PingIn(ctx context.Context, netns, dst string, o PingOptions) (Pi
 	if o.Count < 2 || o.Interval != 0 || Datapath() != Kernel {
 		return h.ping(ctx, netns, dst, o)
 	}
-	// With Linux's openvswitch module every namespace tracks connections
-	// (nf_conncount_init). If two packets begin the same connection on two processors
-	// at once, it drops one (__nf_conntrack_confirm). An echo identifier is a
-	// connection: one request begins it, and the others follow.
+	// With Linux's openvswitch module every namespace tracks connections (nf_conncount_init).
+	// If two packets begin the same connection on two processors at the same time, the kernel
+	// drops one of them (__nf_conntrack_confirm). Requests with the same echo identifier are
+	// one connection. Therefore one request is sent first to begin the connection, and the
+	// others follow.
 	o.identifier = uint16(pings.Add(1))
 	others := o
 	o.Count, others.Count = 1, o.Count-1
@@ -83,10 +84,11 @@ func (h *Host) PingIn(ctx context.Context, netns, dst string, o PingOptions) (Pi
 	return first.followedBy(r), err
 }
 
-// pings counts the identifiers used.
+// pings counts the used identifiers.
 var pings atomic.Uint32
 
-// followedBy returns the combined result of r's requests and then those of s.
+// followedBy returns the combined result of r and s, where the requests of s come after the
+// requests of r.
 func (r PingResult) followedBy(s PingResult) PingResult {
 	for i := range s.Replies {
 		s.Replies[i].Seq += r.Sent
@@ -130,10 +132,9 @@ func (o PingOptions) args() []string {
 	}
 	seconds := func(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) }
 	args := []string{"-n", "-c", strconv.Itoa(o.Count), "-W", seconds(o.Wait)}
-	// After the first reply, ping waits for the others no longer than the interval
-	// or twice the longest round trip, whatever -W says (iputils, schedule_exit).
-	// With preload (-l) the interval does not delay requests, so it only sets how
-	// long ping waits.
+	// After the first reply, ping waits for the others for the interval or twice the longest
+	// round trip, independently of -W (iputils, schedule_exit). With preload (-l) the interval
+	// does not delay requests. Then it sets only the time that ping waits.
 	if o.Interval != 0 {
 		args = append(args, "-i", seconds(o.Interval))
 	} else {
@@ -169,7 +170,7 @@ func parsePing(out string) PingResult {
 	for line := range strings.Lines(out) {
 		line = strings.TrimSpace(line)
 		if m := reply.FindStringSubmatch(line); m != nil {
-			ms, _ := strconv.ParseFloat(m[4], 64) // absent without a timestamp in the payload
+			ms, _ := strconv.ParseFloat(m[4], 64) // missing if the payload has no timestamp
 			r.Replies = append(r.Replies, PingReply{
 				From: m[1], Seq: number(m[2]), TTL: number(m[3]), RTT: time.Duration(ms * float64(time.Millisecond)),
 			})

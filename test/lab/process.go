@@ -14,9 +14,9 @@ import (
 // host is closed. Its output goes to a log file. Its methods may be called from
 // several goroutines.
 type Process struct {
-	Name    string // of the program, with a number if it was started before
+	Name    string // name of the program, with a number if the program was started before
 	LogFile string // absolute; standard output and error
-	Pid     int    // in the bubble
+	Pid     int    // PID in the bubble
 
 	proc  *os.Process
 	done  chan struct{} // closed when the process has ended; state is set before
@@ -42,14 +42,14 @@ func start(cmd *exec.Cmd, dir, name string) (*Process, error) {
 		done:    make(chan struct{}),
 	}
 	go func() { // ends with the process
-		cmd.Wait() // its error is in the state
+		cmd.Wait() // the state has its error
 		p.state = cmd.ProcessState
 		close(p.done)
 	}()
 	return p, nil
 }
 
-// newLog creates name.log in dir, or name-2.log and so on if that exists.
+// newLog creates name.log in dir. If it exists, newLog creates name-2.log, and so on.
 func newLog(dir, name string) (*os.File, error) {
 	for n := 1; ; n++ {
 		path := filepath.Join(dir, name+".log")
@@ -66,8 +66,8 @@ func newLog(dir, name string) (*os.File, error) {
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Wait waits until the process has ended and returns its exit status, as a
-// shell would report it: 128 plus the number of the signal that killed it.
+// Wait waits until the process has ended and returns its exit status. As in a shell, the
+// status of a killed process is 128 plus the number of the signal.
 func (p *Process) Wait(ctx context.Context) (int, error) {
 	select {
 	case <-p.done:
@@ -85,8 +85,8 @@ func (p *Process) Signal(sig os.Signal) error {
 	return nil
 }
 
-// Stop sends SIGTERM, waits until the process has ended and returns its exit
-// status. If ctx ends first, the process keeps running.
+// Stop sends SIGTERM, waits until the process has ended and returns its exit status. If ctx is
+// done first, the process keeps running.
 func (p *Process) Stop(ctx context.Context) (int, error) {
 	select {
 	case <-p.done: // nothing to signal

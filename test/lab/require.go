@@ -10,13 +10,15 @@ import (
 	"testing"
 )
 
-// SchemaFile returns the path of Open vSwitch's OVSDB schema: where Debian and Ubuntu install it, or in the
-// directory that OVS_PKGDATADIR names, which Open vSwitch's own programs use too.
+// SchemaFile returns the path of Open vSwitch's OVSDB schema. It is in the directory that
+// OVS_PKGDATADIR names, as for Open vSwitch's programs, or in the directory where Debian and
+// Ubuntu install it.
 func SchemaFile() string {
 	return filepath.Join(cmp.Or(os.Getenv("OVS_PKGDATADIR"), "/usr/share/openvswitch"), "vswitch.ovsschema")
 }
 
-// reasonEnv passes from [Main] to [Require] the reason why there is no bubble.
+// reasonEnv is the environment variable by which [Main] passes to [Require] the reason that
+// there is no bubble.
 const reasonEnv = "OFDVR_LAB_MISSING"
 
 // Missing returns nil if this machine can run the lab, and otherwise an error that
@@ -85,5 +87,6 @@ func Needs(t testing.TB, command string) {
 	}
 }
 
-// Full reports whether tests that normally run a part of their rounds run all of them, for make test-full.
+// Full reports whether tests run all of their rounds, as in make test-full. Normally they run
+// a part of them.
 func Full() bool { return os.Getenv("OFDVR_LAB_FULL") == "true" }

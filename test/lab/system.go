@@ -14,13 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A System is a host run by systemd, like a whole machine. Its files are those of
-// this machine; changes are discarded. PID 1 is systemd, which has started no
-// service yet. Commands run in the system's PID namespace. Programs started with
-// [Host.Start] run in this machine's, and /proc does not show them.
+// A System is a host with systemd, like a complete machine. It has the files of this machine,
+// but changes are discarded. PID 1 is systemd, which has started no service yet. Commands run
+// in the system's PID namespace. Programs started with [Host.Start] run in this machine's PID
+// namespace, and the system's /proc does not show them.
 type System struct{ *Host }
 
-// cgroups is where the bubble mounts control groups.
+// cgroups is the directory where the bubble mounts control groups.
 const cgroups = scratch + "/cgroup"
 
 var mountCgroups = sync.OnceValue(func() error {
@@ -33,8 +33,8 @@ var mountCgroups = sync.OnceValue(func() error {
 	return nil
 })
 
-// systemScript turns new namespaces into a system, with the host's directory as $1
-// and its control group as $2.
+// systemScript sets up a system in new namespaces. Its arguments are the host's directory ($1)
+// and control group ($2).
 const systemScript = `
 echo 0 >"$2/cgroup.procs"
 exec unshare --cgroup sh -ec '
@@ -126,8 +126,7 @@ func NewSystem(ctx context.Context, dir string) (*System, error) {
 	return s, nil
 }
 
-// removeCgroup removes a control group, in which no process is left, and those
-// below it.
+// removeCgroup removes a control group without processes, and the control groups below it.
 func removeCgroup(group string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()

@@ -7,8 +7,7 @@ import (
 	"github.com/ofdvr/ofdvr/test/lab"
 )
 
-// A system has systemd as PID 1 and its own files, and can start this machine's
-// services.
+// A system has systemd as PID 1 and separate files. It can start this machine's services.
 func TestSystem(t *testing.T) {
 	t.Parallel()
 	s := lab.BootSystem(t)

@@ -20,8 +20,8 @@ func Boot(t testing.TB) *Host {
 	return h
 }
 
-// Bare returns a host on which nothing runs yet. When the test ends, the host is
-// closed. If the test failed, its log has the host's state. Without the lab the test
+// Bare returns a host on which nothing runs yet. When the test ends, the host is closed. If
+// the test failed, its log has the host's state. If the machine cannot run the lab, the test
 // is skipped; see [Require].
 func Bare(t testing.TB) *Host {
 	t.Helper()
@@ -74,8 +74,9 @@ func closeWith(t testing.TB, h *Host) {
 	})
 }
 
-// Differs returns so, for a test whose expectations differ in some environments. If so is true, it logs why:
-// how completes the sentence "differs here: ". docs/compatibility.md quotes that text.
+// Differs returns its parameter so. It is for a test whose expectations differ in some
+// environments. If so is true, Differs logs the reason. The text how completes the sentence
+// "differs here: ". docs/compatibility.md quotes that text.
 func Differs(t testing.TB, so bool, how string) bool {
 	t.Helper()
 	if so {
@@ -123,8 +124,8 @@ func Serve(t testing.TB, h *Host, args ...string) *Process {
 	return p
 }
 
-// Record starts a capture on a machine's interface that ends with the test. For
-// keep see [Host.Capture].
+// Record starts a capture on a machine's interface that ends with the test. [Host.Capture]
+// describes the parameter keep.
 func Record(t testing.TB, m *Machine, keep func(Frame) bool) *Capture {
 	t.Helper()
 	c, err := m.Capture(keep)

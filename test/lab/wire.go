@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Wire connects two hosts by a cable: each has one end, an interface called name,
-// which is up and has checksum offload off.
+// Wire connects two hosts by a cable. Each host has an interface called name, which is up and
+// has checksum offload off.
 func (h *Host) Wire(ctx context.Context, other *Host, name string) error {
 	out, err := exec.CommandContext(ctx, "ip", "link", "add", "name", name, "netns", h.pid, "type", "veth", "peer", "name", name, "netns", other.pid).CombinedOutput()
 	if err != nil {

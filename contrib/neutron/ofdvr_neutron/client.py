@@ -1,4 +1,4 @@
-"""The API of ofdvr, see docs/api.md: JSON over HTTP on a Unix socket."""
+"""The API of ofdvr, JSON over HTTP on a Unix socket (docs/api.md)."""
 
 import http.client
 import json
@@ -11,11 +11,11 @@ class Error(Exception):
 
 
 class Unavailable(Error):
-    """ofdvr did not answer, or failed: the request may be retried."""
+    """ofdvr did not answer, or failed. The request may be retried."""
 
 
 class Refused(Error):
-    """ofdvr refused the request; a retry does not help."""
+    """ofdvr refused the request. A retry does not help."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -43,8 +43,8 @@ class Client:
     def put_snapshot(self, router_id, snapshot):
         """Replace a router with its networks and ports.
 
-        Returns None if the switches have confirmed it, else what is pending,
-        with the reasons.
+        Returns None if the switches have confirmed it, else the pending
+        changes, with the reasons.
         """
         query = urllib.parse.urlencode(
             {'wait': 'applied', 'timeout': '%ds' % self._timeout})
@@ -71,7 +71,7 @@ class Client:
                   http.client.NOT_FOUND)
 
     def _ask(self, method, path, body, fine=None):
-        # The reply may come at the end of the wait.
+        # ofdvr may reply only at the end of the wait.
         conn = _UnixConnection(self._path, self._timeout + 10)
         try:
             data = None if body is None else json.dumps(body)

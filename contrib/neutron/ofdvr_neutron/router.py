@@ -1,7 +1,7 @@
 """Routers whose internal networks are routed by ofdvr.
 
 Gateways, floating IPs, SNAT and metadata of a distributed router are inherited.
-Only its internal ports differ: ofdvr plugs their taps, moves them into the
+Only its internal ports differ. ofdvr plugs their taps, moves the taps into the
 namespace and sets their addresses.
 """
 
@@ -21,13 +21,13 @@ from ofdvr_neutron import snapshot
 LOG = logging.getLogger(__name__)
 
 
-# How often the ports of a subnet are read again until they agree with an event.
-# They may never agree, if a later event has superseded it.
+# The number of times that the ports of a subnet are read again, until they
+# agree with an event. They may never agree, if a later event has superseded it.
 TRIES = 10
 
 
 class NotPluggedError(RuntimeError):
-    """A tap is missing: the agent retries, as for any other port."""
+    """A tap is missing. The agent retries, as for any other port."""
 
 
 class OfdvrRouter(dvr_local_router.DvrLocalRouter):
@@ -40,9 +40,9 @@ class OfdvrRouter(dvr_local_router.DvrLocalRouter):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._lock = threading.Lock()
-        self._ports_of = {}  # by subnet: its ports at the last read
-        self._stale = set()  # subnets whose ports may have changed since
-        self._expected = {}  # by subnet and address: the latest event
+        self._ports_of = {}  # subnet: its ports at the last read
+        self._stale = set()  # subnets whose ports may have changed later
+        self._expected = {}  # (subnet, address): the latest event
         self._deleted = False
 
     # Snapshots for ofdvr.
@@ -68,9 +68,9 @@ class OfdvrRouter(dvr_local_router.DvrLocalRouter):
     def _as_expected(self):
         """Whether the ports that were read agree with the events.
 
-        If not, they are read again later, a limited number of times: the server
-        sends the event of a moving port before it has bound the port to its new
-        host, and leaves out unbound ports.
+        If not, they are read again later, a limited number of times. The reason
+        is that the server sends the event of a moving port before it has bound
+        the port to its new host, and leaves out unbound ports.
         """
         with self._lock:
             for (subnet_id, ip), event in list(self._expected.items()):
@@ -85,7 +85,7 @@ class OfdvrRouter(dvr_local_router.DvrLocalRouter):
             return not self._expected
 
     def _send(self, *stale_subnets):
-        """Send a snapshot; the ports of stale subnets are read again."""
+        """Send a snapshot. The ports of stale subnets are read again."""
         if self._deleted:
             return 0
         with self._lock:
@@ -146,7 +146,7 @@ class OfdvrRouter(dvr_local_router.DvrLocalRouter):
 
     def _process_internal_ports(self):
         super()._process_internal_ports()
-        # Changes without an event of their own: admin state, address scopes.
+        # Admin state and address scopes change without a separate event.
         self._send()
 
     def routes_updated(self, old_routes, new_routes):

@@ -1,7 +1,7 @@
 """Sends the desired state of the agent's routers to ofdvr, with retries.
 
-Only the latest state of a router counts: a change that comes while ofdvr is
-away, or while a snapshot is being sent, replaces the previous one.
+Only the latest state of a router is sent. If a change arrives while ofdvr does
+not answer, or while a snapshot is being sent, it replaces the previous change.
 """
 
 import threading
@@ -20,20 +20,20 @@ class Sender:
         self._api = api
         self._retry = retry_interval
         self._cond = threading.Condition()
-        self._wanted = {}  # by router: makes the snapshot; None: delete
-        self._version = {}  # by router: of the desired state
-        self._sent = {}  # by router: the version that ofdvr has
-        self._failed = {}  # by router: why the last attempt failed
+        self._wanted = {}  # router: function that makes the snapshot, or None to delete
+        self._version = {}  # router: version of the desired state
+        self._sent = {}  # router: the version that ofdvr has
+        self._failed = {}  # router: the reason that the last attempt failed
         self._stopped = False
         self._thread = None
 
     def want(self, router_id, make):
-        """Send the result of make(): the snapshot of a router, and whether it is
-        settled; if not, it is made again later.
+        """Send the snapshot of a router, which make() returns.
 
-        make is called just before the snapshot is sent, so that many events
-        lead to one snapshot. None deletes the router. Returns a version for
-        wait.
+        make also returns whether the snapshot is settled. If not, it is made
+        again later. make is called just before the snapshot is sent, so that
+        many events lead to one snapshot. If make is None, the router is
+        deleted. Returns a version for wait.
         """
         with self._cond:
             self._wanted[router_id] = make
@@ -47,13 +47,13 @@ class Sender:
             return version
 
     def wait(self, router_id, version, timeout):
-        """Wait until ofdvr has a version; False after the timeout."""
+        """Wait until ofdvr has a version. Return False after the timeout."""
         with self._cond:
             return self._cond.wait_for(
                 lambda: self._sent.get(router_id, 0) >= version, timeout)
 
     def why(self, router_id):
-        """Why the last attempt to send failed, '' if it did not."""
+        """The reason that the last attempt to send failed, or ''."""
         with self._cond:
             return self._failed.get(router_id, '')
 
@@ -85,7 +85,7 @@ class Sender:
                     self._cond.wait_for(lambda: self._stopped, self._retry)
 
     def _send(self, router_id, version, make):
-        """Send a router's state; False if it has to be sent again."""
+        """Send a router's state. Return False if it has to be sent again."""
         settled = True
         try:
             pending = None
@@ -96,9 +96,9 @@ class Sender:
                 pending = self._api.put_snapshot(router_id, snapshot)
             error = ''
         except client.Refused as e:
-            # Only another snapshot can help.
+            # A retry of the same snapshot would be refused again.
             pending, error = None, str(e)
-        except Exception as e:  # also of the RPC of make
+        except Exception as e:  # make's RPC may fail too
             self._note(router_id, str(e), 'Could not send router %(router)s '
                        'to ofdvr, will retry: %(why)s')
             return False

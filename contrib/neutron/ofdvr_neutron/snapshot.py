@@ -10,8 +10,8 @@ import unicodedata
 
 from neutron_lib import constants
 
-# Ports that flows do not deliver to: other routers' interfaces are reached
-# through the namespace, as are the SNAT ports of this router.
+# Flows do not deliver packets to these ports. Other routers' interfaces and the
+# SNAT ports of this router are reached through the namespace.
 NOT_A_DESTINATION = constants.ROUTER_INTERFACE_OWNERS + (
     constants.DEVICE_OWNER_ROUTER_SNAT,
     constants.DEVICE_OWNER_ROUTER_GW,
@@ -24,10 +24,10 @@ NOT_A_DESTINATION = constants.ROUTER_INTERFACE_OWNERS + (
 def of(router, ns_name, ports_by_subnet):
     """The snapshot of a router.
 
-    router: as the server sends it to the L3 agent; its interfaces are under
-        _interfaces.
+    router: the router as the server sends it to the L3 agent, with its
+        interfaces under _interfaces.
     ns_name: the router's namespace, which the L3 agent owns.
-    ports_by_subnet: for each subnet's ID its ports, as get_ports_by_subnet
+    ports_by_subnet: the ports by the subnet's ID, as get_ports_by_subnet
         returns them.
     """
     interfaces, networks, subnets = [], {}, {}
@@ -91,11 +91,13 @@ def _names(resource):
 
 
 def _text(text, most):
-    """A text in one line of at most so many bytes; more is cut off."""
+    """A text in one line of at most so many bytes. The rest is cut off."""
     line = ''.join(
-        ' ' if unicodedata.category(c) in ('Cc', 'Cs') else c
-        for c in text or '').strip()
-    return line.encode()[:most].decode(errors='ignore').strip()
+        ' ' if unicodedata.category(c) in ('Cc', 'Zl', 'Zp') else c
+        for c in text or ''
+        if unicodedata.category(c) not in ('Cf', 'Cs') and c != '\ufffd').strip()
+    line = line.encode()[:most].decode(errors='ignore').strip()
+    return line if line.strip(' \u115f\u1160\u2800\u3164\uffa0') else ''
 
 
 def _state(up):
@@ -131,8 +133,8 @@ def _is_destination(port):
 def _is_bound(port):
     """Whether a port is on a host, or moves to one.
 
-    A moving port is unbound for a moment, in which it may be read, and no event
-    reports that it is bound again.
+    A moving port is unbound for a moment. It may be read in that moment, and no
+    event reports that it is bound again.
     """
     vif_type = port.get('binding:vif_type')
     if vif_type == 'unbound':
@@ -166,8 +168,8 @@ def _port(port, network_id):
 def _routes(router, interfaces):
     """Extra routes whose next hop is on one of the router's internal networks.
 
-    The namespace has the others: those through a gateway, and those with several
-    next hops, of which the agent knows one.
+    The namespace has the other routes. These are routes through a gateway, and
+    routes with several next hops, because the agent knows only one of the hops.
     """
     inside = [ipaddress.ip_interface(a).network
               for i in interfaces for a in i['addresses']]

@@ -26,7 +26,7 @@ def _run(api, sender, plugin, retry_interval):
         try:
             remove(api, sender, plugin)
             return
-        except Exception as e:  # of ofdvr and of the RPC
+        except Exception as e:  # errors of ofdvr and of the RPC
             LOG.debug('Cannot find stale routers yet, will retry: %s', e)
         never.wait(retry_interval)
 
@@ -34,8 +34,8 @@ def _run(api, sender, plugin, retry_interval):
 def remove(api, sender, plugin):
     """Delete the routers that ofdvr has and the server does not.
 
-    ofdvr is read first: the server knows every router that is added to ofdvr
-    later.
+    ofdvr is read first, because the server knows every router that is added to
+    ofdvr later.
     """
     have = [r['id'] for r in api.routers() if _is_neutrons(r)]
     wanted = set(plugin.get_router_ids(
@@ -48,6 +48,6 @@ def remove(api, sender, plugin):
 
 
 def _is_neutrons(router):
-    """Whether this extension made a router of ofdvr."""
+    """Whether this extension made the given router."""
     return (uuidutils.is_uuid_like(router['id']) and
             router.get('namespace') == namespaces.NS_PREFIX + router['id'])

@@ -1,4 +1,4 @@
-"""A router behaves like Neutron's, except for its internal ports."""
+"""A router behaves like Neutron's router, except for its internal ports."""
 
 import types
 from unittest import mock
@@ -24,7 +24,7 @@ class TestAsNeutron(stock.TestDvrRouterOperations):
         super().setUp()
         for name, value in (('sender', mock.Mock()), ('plug_timeout', 1)):
             mock.patch.object(router.OfdvrRouter, name, value).start()
-        # Replace the class in the tests' module only, not in its own.
+        # Replace the class only in the tests' module, not where it is defined.
         module = types.SimpleNamespace(**vars(dvr_local_router))
         module.DvrLocalRouter = router.OfdvrRouter
         mock.patch.object(stock, 'dvr_router', module).start()
@@ -114,7 +114,7 @@ class TestRouter(base.BaseTestCase):
         self.assertEqual({}, self.api.has)
 
     def test_event_has_only_new_address(self):
-        """The server's event has only the new address when one changes."""
+        """When an address changes, the server's event has only the new one."""
         self.ports['sub-1'] = [test_snapshot.port('vm')]
         self.event('10.0.1.10')
         self.assertEqual({'vm': ['10.0.1.10']}, self.settled())
@@ -123,7 +123,7 @@ class TestRouter(base.BaseTestCase):
         self.assertEqual({'vm': ['10.0.1.11']}, self.settled())
 
     def test_event_before_the_port_is_bound(self):
-        """The event of a moving port comes before it is bound again."""
+        """The event of a moving port comes before the port is bound again."""
         reads = []
 
         def read(subnet_id):

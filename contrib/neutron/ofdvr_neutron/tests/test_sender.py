@@ -1,4 +1,4 @@
-"""ofdvr gets the latest state of each router, whatever fails."""
+"""ofdvr gets the latest state of each router, despite any failures."""
 
 import threading
 from unittest import mock
@@ -16,7 +16,7 @@ class Api:
 
     def __init__(self):
         self.failures = []
-        self.has = {}  # by router
+        self.has = {}  # the snapshots that it has, by router
         self.calls = 0
         self.gate = threading.Event()
         self.gate.set()
@@ -59,7 +59,7 @@ class TestSender(base.BaseTestCase):
         with mock.patch.object(sender, 'LOG') as log:
             self.sent('r1', self.sender.want('r1', lambda: (1, True)))
         self.assertEqual({'r1': 1}, self.api.has)
-        # Logged once for each reason, and at the recovery.
+        # A log entry is made once for each reason, and at the recovery.
         self.assertEqual(2, log.error.call_count)
         self.assertEqual(1, log.info.call_count)
         self.assertEqual('', self.sender.why('r1'))

@@ -1,4 +1,4 @@
-"""Snapshots are functions of Neutron's data of a router."""
+"""Snapshots depend only on Neutron's data of a router."""
 
 import copy
 
@@ -108,13 +108,17 @@ class TestSnapshot(base.BaseTestCase):
         got = self.of(
             port('vm', name='ü' * 200, description='x' * 2000),
             port('b', ip='10.0.1.11', name='', description=None),
-            port('c', ip='10.0.1.12', name=' \t'), router=router)
+            port('c', ip='10.0.1.12', name=' \t'),
+            port('d', ip='10.0.1.13', name='\u200b\u3164\ufffd'),
+            port('e', ip='10.0.1.14', name='w\u200beb\u20281'),
+            router=router)
         self.assertEqual('edge', got['router']['name'])
         self.assertEqual('to the lab', got['router']['description'])
         ports = {p['id']: p for p in got['ports']}
         self.assertEqual('ü' * 127, ports['vm']['name'])
         self.assertEqual('x' * 1024, ports['vm']['description'])
-        for p in ('b', 'c'):
+        self.assertEqual('web 1', ports['e']['name'])
+        for p in ('b', 'c', 'd'):
             self.assertNotIn('name', ports[p])
             self.assertNotIn('description', ports[p])
 

@@ -18,7 +18,7 @@ class TestStale(base.BaseTestCase):
         self.api.routers.return_value = [
             {'id': self.here, 'namespace': 'qrouter-' + self.here},
             {'id': self.gone, 'namespace': 'qrouter-' + self.gone},
-            # Routers that the extension did not make.
+            # The extension did not make these routers.
             {'id': 'r1', 'namespace': 'qrouter-r1'},
             {'id': uuidutils.generate_uuid()},
         ]

@@ -1,0 +1,30 @@
+package routing_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// A shell reads the IDs back, and no ID is a flag.
+func TestArguments(t *testing.T) {
+	for want, ids := range map[string][]string{
+		"vm1":              {"vm1"},
+		"vm1 a/b-c":        {"vm1", "a/b-c"},
+		"-- -x":            {"-x"},
+		"-- vm1 --all":     {"vm1", "--all"},
+		"'a b' 'it'\\''s'": {"a b", "it's"},
+		"'$(id)' '' 'ü'":   {"$(id)", "", "ü"},
+	} {
+		got := routing.Arguments(ids...)
+		if got != want {
+			t.Errorf("%q: %s, want %s", ids, got, want)
+		}
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", "for a in "+strings.TrimPrefix(got, "-- ")+"; do printf '%s|' \"$a\"; done").Output()
+		if err != nil || string(out) != strings.Join(ids, "|")+"|" {
+			t.Errorf("%q: a shell reads %q, %v", ids, out, err)
+		}
+	}
+}
