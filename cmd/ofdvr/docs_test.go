@@ -224,7 +224,11 @@ func cookieTable() string {
 		switch role {
 		case compile.RoleProbe: // such a flow is deleted at once
 			continue
-		case compile.RoleDeliver:
+		case compile.RoleTunnel, compile.RoleHello:
+			o = routing.Object{Kind: routing.KindHost, ID: "H"}
+		case compile.RoleCarry, compile.RoleFlood, compile.RoleLearn, compile.RoleLearned:
+			o = routing.Object{Kind: routing.KindNetwork, ID: "N"}
+		case compile.RoleDeliver, compile.RoleArrive, compile.RoleProxy, compile.RoleKnown, compile.RoleTunnelOut, compile.RoleImposter:
 			o = routing.Object{Kind: routing.KindPort, ID: "P", Interface: "I"}
 		case compile.RoleExtra, compile.RoleBlackhole, compile.RoleMeasure:
 			o = routing.Object{Kind: routing.KindRoute, ID: "R", Interface: "I"}
