@@ -205,6 +205,7 @@ type status struct {
 		Endpoint  string
 		Connected bool
 	}
+	Fabric  *struct{ Settled bool } // the fabric bridge
 	Routers []struct {
 		ID, Bridge         string
 		Managed, Connected bool

@@ -17,6 +17,7 @@ const machineNIC = "eth0"
 type MachineConfig struct {
 	Name      string   // also the name of its network namespace and of its port on the bridge; at most 15 bytes
 	Bridge    string   // "" means IntegrationBridge
+	ID        string   // external_ids:iface-id of its port on the bridge; "" means none
 	VLAN      uint16   // tag of the port, 1–4094; 0 means a trunk
 	MAC       string   // "" means that the kernel selects the address
 	Addresses []string // with the prefix length: 10.0.1.10/24, fd00::1/64
@@ -93,6 +94,9 @@ func (h *Host) AddMachine(ctx context.Context, c MachineConfig) (*Machine, error
 	args := []string{"add-port", c.Bridge, c.Name}
 	if c.VLAN != 0 {
 		args = append(args, "tag="+strconv.Itoa(int(c.VLAN)))
+	}
+	if c.ID != "" {
+		args = append(args, "--", "set", "interface", c.Name, `external_ids:iface-id="`+c.ID+`"`)
 	}
 	if _, err := h.Vsctl(ctx, args...); err != nil {
 		return nil, fmt.Errorf("add machine %s: %w", c.Name, err)

@@ -1,0 +1,108 @@
+package e2e
+
+import (
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// A datagram is a UDP probe that a test sends in a frame of its own.
+type datagram struct {
+	eth, src, dst string
+	from, to      layers.UDPPort
+}
+
+// send sends a datagram from a machine. "" as its source is the machine's address.
+func (d datagram) send(t *testing.T, m *lab.Machine, number int) {
+	t.Helper()
+	var ip interface {
+		gopacket.SerializableLayer
+		gopacket.NetworkLayer
+	}
+	eth := &layers.Ethernet{SrcMAC: mac(m.MAC), DstMAC: mac(d.eth)}
+	if dst := net.ParseIP(d.dst); dst.To4() != nil {
+		eth.EthernetType = layers.EthernetTypeIPv4
+		ip = &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP, SrcIP: sourceOf(d, m, 0), DstIP: dst}
+	} else {
+		eth.EthernetType = layers.EthernetTypeIPv6
+		ip = &layers.IPv6{Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolUDP, SrcIP: sourceOf(d, m, 1), DstIP: dst}
+	}
+	udp := &layers.UDP{SrcPort: d.from, DstPort: d.to}
+	if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
+		t.Fatal(err)
+	}
+	send(t, m, eth, ip, udp, gopacket.Payload(probe(number)))
+}
+
+func sourceOf(d datagram, m *lab.Machine, i int) net.IP {
+	if d.src != "" {
+		return net.ParseIP(d.src)
+	}
+	return net.ParseIP(address(m.MachineConfig, i))
+}
+
+// Broadcast and multicast of a network reach exactly the hosts with machines of the network, once,
+// as far as the network carries them. Unknown unicast reaches no other host.
+func TestBroadcast(t *testing.T) {
+	t.Parallel()
+	f := readyFleet(t, 3, []fleetNetwork{{id: "blue"}, {id: "green", options: ", broadcast: dhcp"}, {id: "red", options: ", broadcast: none"}},
+		strings.Fields("b11 b12 b21 g11 g12 g21 r11 r12 r21 g31"))
+	seen := f.watch(t, isProbe)
+	number := 0
+	want := make(map[int][]string)
+	what := make(map[int]string)
+	for _, c := range []struct {
+		name    string
+		d       datagram
+		crosses string // initials of the networks in which other hosts get it
+	}{
+		{"broadcast", datagram{eth: broadcast, dst: "255.255.255.255", from: 7, to: 7}, "b"},
+		{"multicast", datagram{eth: "01:00:5e:00:00:fb", dst: "224.0.0.251", from: 5353, to: 5353}, "b"},
+		{"IPv6 multicast", datagram{eth: "33:33:00:00:00:fb", dst: "ff02::fb", from: 5353, to: 5353}, "b"},
+		{"DHCP", datagram{eth: broadcast, src: "0.0.0.0", dst: "255.255.255.255", from: 68, to: 67}, "bg"},
+		{"DHCP, answer", datagram{eth: broadcast, dst: "255.255.255.255", from: 67, to: 68}, "bg"},
+		{"DHCPv6", datagram{eth: "33:33:00:01:00:02", dst: "ff02::1:2", from: 546, to: 547}, "bg"},
+		{"unknown unicast", datagram{eth: "02:00:00:00:99:99", dst: "10.0.9.9", from: 7, to: 7}, ""},
+	} {
+		for _, from := range []string{"b11", "g11", "r11"} {
+			n := from[:1]
+			number++
+			what[number] = c.name + " from " + from
+			c.d.send(t, f.machines[from], number)
+			want[number] = []string{from + " sent", n + "12 got"}
+			if !strings.Contains(c.crosses, n) {
+				continue
+			}
+			want[number] = append(want[number], "h1 sent", "h2 got", n+"21 got")
+			if n == "g" {
+				want[number] = append(want[number], "h1 sent", "h3 got", "g31 got")
+			}
+		}
+	}
+	arrives := make(map[int]string)
+	for i, to := range []string{"b21", "g21", "r21", "g31"} { // later packets on the same paths
+		f.send(t, to[:1]+"11", to, 0, 100+i)
+		arrives[100+i] = to
+	}
+	for n, places := range want {
+		for _, p := range places {
+			if name, got := strings.CutSuffix(p, " got"); got && name[0] != 'h' {
+				arrives[n] = name
+			}
+		}
+	}
+	seen.arrive(arrives)
+	all := seen.sightings()
+	for n := range want {
+		slices.Sort(want[n])
+		if got := places(all[n]); !slices.Equal(got, want[n]) {
+			t.Errorf("%s was seen at %v, want %v", what[n], got, want[n])
+		}
+	}
+}

@@ -1,0 +1,243 @@
+package e2e
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// A courier sends packets between machines, from one each few milliseconds.
+type courier struct {
+	t     *testing.T
+	flows []*flowing
+	stop  chan struct{}
+	ended sync.WaitGroup
+
+	mu   sync.Mutex
+	sent int // of each flow
+}
+
+// A flowing is one direction between two machines.
+type flowing struct {
+	name string
+	conn net.PacketConn
+	to   net.Addr
+	got  []bool // by sequence number
+}
+
+// courier starts a courier of each "from>to" for both IP versions. It ends with the test at the
+// latest.
+func (f *fleet) courier(t *testing.T, pairs ...string) *courier {
+	t.Helper()
+	s := &courier{t: t, stop: make(chan struct{})}
+	for _, pair := range pairs {
+		from, to, _ := strings.Cut(pair, ">")
+		for i, udp := range []string{"udp4", "udp6"} {
+			var ends [2]net.PacketConn
+			for k, m := range []*lab.Machine{f.machines[from], f.machines[to]} {
+				conn, err := m.ListenPacket(t.Context(), udp, net.JoinHostPort(address(m.MachineConfig, i), "0"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { conn.Close() })
+				ends[k] = conn
+			}
+			fl := &flowing{name: fmt.Sprintf("%s (%s)", pair, udp), conn: ends[0], to: ends[1].LocalAddr()}
+			s.flows = append(s.flows, fl)
+			go s.receive(fl, ends[1])
+		}
+	}
+	s.ended.Go(s.send)
+	t.Cleanup(s.halt)
+	return s
+}
+
+func (s *courier) send() {
+	tick := time.NewTicker(3 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+		}
+		s.mu.Lock()
+		for _, fl := range s.flows {
+			fl.got = append(fl.got, false)
+		}
+		number := s.sent
+		s.sent++
+		s.mu.Unlock()
+		for _, fl := range s.flows {
+			fl.conn.WriteTo(binary.BigEndian.AppendUint32(nil, uint32(number)), fl.to) // what cannot be sent is lost
+		}
+	}
+}
+
+// receive ends when the socket is closed.
+func (s *courier) receive(fl *flowing, conn net.PacketConn) {
+	b := make([]byte, 16)
+	for {
+		n, _, err := conn.ReadFrom(b)
+		if err != nil {
+			return
+		}
+		if n == 4 {
+			s.mu.Lock()
+			fl.got[binary.BigEndian.Uint32(b)] = true
+			s.mu.Unlock()
+		}
+	}
+}
+
+// passes returns when that many more packets have been sent in each direction, and the last one of
+// each has arrived.
+func (s *courier) passes(packets int) {
+	s.t.Helper()
+	s.mu.Lock()
+	until := s.sent + packets
+	s.mu.Unlock()
+	lab.Eventually(s.t, patience, "the packets to pass", func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.sent < until {
+			return fmt.Errorf("%d of %d are sent", s.sent, until)
+		}
+		for _, fl := range s.flows {
+			if !fl.got[until-1] && !fl.got[len(fl.got)-1] {
+				return errors.New(fl.name + " does not pass")
+			}
+		}
+		return nil
+	})
+}
+
+func (s *courier) halt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.stop:
+	default:
+		close(s.stop)
+	}
+}
+
+// end ends the sending. It fails the test if a packet is lost.
+func (s *courier) end() {
+	s.t.Helper()
+	s.halt()
+	s.ended.Wait()
+	lab.Eventually(s.t, 10*time.Second, "all packets to arrive", func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		var errs []error
+		for _, fl := range s.flows {
+			lost := 0
+			for _, got := range fl.got {
+				if !got {
+					lost++
+				}
+			}
+			if lost > 0 {
+				errs = append(errs, fmt.Errorf("%s: %d of %d are lost", fl.name, lost, len(fl.got)))
+			}
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// The death and the return of a host costs machines on other hosts no packet.
+func TestDeathOfAnotherHost(t *testing.T) {
+	t.Parallel()
+	f := readyFleet(t, 3, blueAndGreen, strings.Fields("b11 g11 b21 g21 b31 g31"))
+	h3 := f.hosts[2]
+	for _, from := range []string{"b31", "g31"} { // others have sent to it
+		ping(t, f.machines["b11"], address(f.machines[from].MachineConfig, 0), lab.PingOptions{})
+	}
+	s := f.courier(t, "b11>g11", "b11>b21", "b11>g21", "g21>b11", "g21>g11")
+	s.passes(50)
+	for _, fault := range []struct {
+		name string
+		do   func() error
+	}{
+		{"the link is down", func() error { return f.links[2].Down(t.Context()) }},
+		{"the link is up", func() error { return f.links[2].Up(t.Context()) }},
+		{"the daemon is killed", func() error { h3.daemon.Kill(); return nil }},
+		{"the switch is killed", func() error { h3.Switch().Kill(); return nil }},
+		{"the database is killed", func() error { h3.Database().Kill(); return nil }},
+		{"the database is started", func() error { return h3.StartDatabase(t.Context()) }},
+		{"the switch is started", func() error { return h3.StartSwitch(t.Context()) }},
+		{"the daemon is started", func() error { h3.serve(h3.flags...); h3.settle(); return nil }},
+	} {
+		if err := fault.do(); err != nil {
+			t.Fatalf("%s: %v", fault.name, err)
+		}
+		s.passes(50)
+	}
+	s.end()
+	for _, to := range []string{"b31", "g31"} {
+		ping(t, f.machines["b11"], address(f.machines[to].MachineConfig, 0), lab.PingOptions{})
+	}
+}
+
+// A machine is where it is plugged in, whatever host the file names.
+func TestMachineMoves(t *testing.T) {
+	t.Parallel()
+	others := strings.Fields("b11 b21 g21 b31 g31")
+	f := readyFleet(t, 3, blueAndGreen, append([]string{"b12"}, others...))
+	f.moves = true
+	names := func(host string) string {
+		return fleetTopology(3, blueAndGreen, append([]string{"b12@" + host}, others...))
+	}
+	// works checks that packets pass between the machine and others, and between the right hosts.
+	number := 0
+	works := func(host int) {
+		t.Helper()
+		for _, other := range others {
+			for _, pair := range [][2]string{{other, "b12"}, {"b12", other}} {
+				lab.Eventually(t, patience, fmt.Sprintf("packets from %s to %s on h%d", pair[0], pair[1], host), func() error {
+					for _, a := range f.machines[pair[1]].Addresses {
+						a, _, _ := strings.Cut(a, "/")
+						if _, err := f.machines[pair[0]].Ping(t.Context(), a, lab.PingOptions{Wait: shortly}); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+				seen := f.watch(t, isProbe)
+				number++
+				f.send(t, pair[0], pair[1], 0, number)
+				seen.arrive(map[int]string{number: pair[1]})
+				a, b := f.number(f.machines[pair[0]].Host), f.number(f.machines[pair[1]].Host)
+				want := map[bool]int{true: 2, false: 4}[a == b]
+				if got := places(seen.sightings()[number]); len(got) != want {
+					t.Errorf("a packet from %s on h%d to %s on h%d was seen at %v", pair[0], a, pair[1], b, got)
+				}
+			}
+		}
+	}
+	move := func(host int) {
+		t.Helper()
+		f.unplug("b12")
+		f.plugAt(host, "b12")
+		f.settle()
+	}
+	works(1)
+	move(2) // the file names h1
+	works(2)
+	f.reload(names("h3")) // it stays where it is
+	works(2)
+	move(3)
+	works(3)
+	f.reload(names("")) // it names none
+	works(3)
+	move(1)
+	works(1)
+}
