@@ -26,7 +26,27 @@ func (c *Controller) lookForMachines(ctx context.Context, look func(*machines.Ob
 	if !c.leads.Load() {
 		return machines.Nothing(c.cfg.IntegrationBridge, "this daemon stands by, and the one that leads looks for machines"), nil
 	}
-	return look(c.machines, ctx)
+	e, err := look(c.machines, ctx)
+	if err != nil {
+		return nil, err
+	}
+	type known struct {
+		host   string
+		placed map[string]string
+	}
+	k, err := ask(ctx, c, func(w *world) (k known) {
+		if w.hosts != nil {
+			k.host, k.placed = w.host, w.hosts.Elsewhere(func(id string) string {
+				p, _ := w.intent.Index.Port(id)
+				return p.Host
+			})
+		}
+		return k
+	})
+	if err != nil || k.host == "" {
+		return e, err
+	}
+	return e.Across(k.host, k.placed), nil
 }
 
 // bridgeConnected reports whether a bridge that we manage, and so an ovs-vswitchd beside the

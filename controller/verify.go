@@ -59,7 +59,9 @@ func (c *Controller) verifyEnds(ctx context.Context, x *routing.Index, t *Traced
 		return nil
 	}
 	if from.Remote {
-		t.Remark = fmt.Sprintf("the machine of port %s is on another host, behind port %s", t.From.Port, from.Port)
+		if t.Remark = fmt.Sprintf("the machine of port %s is on another host, behind port %s", t.From.Port, from.Port); from.Host != "" {
+			t.Remark = fmt.Sprintf("the machine of port %s is on host %s: trace there for what its switch does", t.From.Port, from.Host)
+		}
 		return nil
 	}
 	tag := uint16(0)
@@ -95,6 +97,12 @@ func (c *Controller) verifyEnd(ctx context.Context, x *routing.Index, view *mach
 		t.Disagrees = fmt.Errorf("%w. Open vSwitch: %s", t.Disagrees, fate(text))
 		return nil
 	case !ok || to.State != machines.Seen:
+		return nil
+	case to.Remote && to.Host != "" && !ovstrace.Enters(text, routing.FabricBridge):
+		t.Disagrees = fmt.Errorf("the packet does not come to bridge %s, which would send it to host %s, where the machine of port %s is. Open vSwitch: %s", routing.FabricBridge, to.Host, end.Port, fate(text))
+		return nil
+	case to.Remote && to.Host != "":
+		t.Between[1] = "a tunnel to host " + to.Host
 		return nil
 	case to.Remote:
 		t.Between[1] = to.Port

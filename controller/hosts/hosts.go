@@ -299,6 +299,18 @@ func (t *Table) Place(port, intended string) string {
 	return intended
 }
 
+// Elsewhere returns the ports whose machines are on another host that has said so, each with the
+// host. intended returns the host that the intent names for a port.
+func (t *Table) Elsewhere(intended func(port string) string) map[string]string {
+	out := make(map[string]string, len(t.claims))
+	for port := range t.claims {
+		if at := t.Place(port, intended(port)); at != t.self {
+			out[port] = at
+		}
+	}
+	return out
+}
+
 // Conflict returns the hosts that say that they have the machine of a port, if there are several.
 // The first has it.
 func (t *Table) Conflict(port, intended string) []string {

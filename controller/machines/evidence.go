@@ -28,6 +28,17 @@ type Evidence struct {
 
 	otherID  map[string]place // ports of other bridges, by iface-id
 	otherMAC map[ofproto.MAC]place
+
+	host   string            // the ID of this host; "" if there is one host
+	placed map[string]string // the other hosts that have said that a machine is plugged in there, by port
+}
+
+// Across returns e on host, one of several. placed has, by port, the other hosts that have said that
+// its machine is plugged in there; it must not be changed afterwards.
+func (e *Evidence) Across(host string, placed map[string]string) *Evidence {
+	with := *e
+	with.host, with.placed = host, placed
+	return &with
 }
 
 // A place is a port of a bridge.

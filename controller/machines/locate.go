@@ -23,6 +23,8 @@ const (
 	wrongVLAN                 // it is in another VLAN
 	wrongMAC                  // it has another MAC address
 	cannotPass                // no packet can pass by it
+	otherHost                 // another host has said that it is plugged in there
+	expected                  // the intent expects it on another host, which has not said so
 )
 
 // found is the decision about a port, without text.
@@ -39,6 +41,9 @@ type found struct {
 // first, because packets came from there. An interface with the port's ID or MAC address comes
 // second, and an entry of the MAC table in another VLAN last.
 func (v *View) locate(p *routing.Port) found {
+	if f, ok := v.across(p); ok {
+		return f
+	}
 	if v.e.nothing != "" {
 		return found{state: Unknown, basis: blind}
 	}
@@ -71,6 +76,20 @@ func (v *View) locate(p *routing.Port) found {
 		return found{state: Unknown, basis: noTable}
 	}
 	return best
+}
+
+// across finds p on another host.
+func (v *View) across(p *routing.Port) (found, bool) {
+	if v.e.host == "" || v.x.Members(p.Network).VNI == 0 {
+		return found{}, false
+	}
+	if v.e.placed[p.ID] != "" {
+		return found{state: Seen, basis: otherHost}, true
+	}
+	if len(v.e.byID[p.ID]) == 0 && p.Host != "" && p.Host != v.e.host {
+		return found{state: Unknown, basis: expected}, true
+	}
+	return found{}, false
 }
 
 // learned finds the MAC address of p in a VLAN, 0 for any.
@@ -154,6 +173,13 @@ func (v *View) sighting(p *routing.Port, f found) Sighting {
 		s.Port, s.OFPort = f.entry.Port.String(), f.entry.Port // not in the database yet
 	}
 	switch f.basis {
+	case otherHost:
+		s.Host, s.Remote = v.e.placed[p.ID], true
+		s.Says = fmt.Sprintf("host %s says that it is plugged in there", s.Host)
+	case expected:
+		s.Host = p.Host
+		s.Says = fmt.Sprintf("the intent expects it on host %s, which has not said that it is plugged in there", p.Host)
+		s.Remedy = fmt.Sprintf("see ofdvr describe port %s on host %s, and ofdvr get hosts", p.ID, p.Host)
 	case blind:
 		s.Says, s.Remedy = v.e.nothing, v.e.remedy
 	case noTable:

@@ -34,7 +34,8 @@ type Sighting struct {
 	Wanted uint16         // the VLAN of its network; 0 if not known
 	Tagged bool           // its packets have a VLAN tag at Port
 	Trunk  bool           // Port is a trunk port
-	Remote bool           // Port connects other hosts, and the machine is behind it
+	Remote bool           // it is on another host, behind Port if that is not ""
+	Host   string         // the other host; "" if not known
 	Other  string         // another bridge, which has its interface; "" if none has
 	Says   string         // the evidence, in words
 	Remedy string         // what to do about it; "" if nothing is needed

@@ -208,3 +208,20 @@ func BenchmarkCount(b *testing.B) {
 		machines.NewView(x, e).Count(nil)
 	}
 }
+
+// On one of several hosts, a machine that another host has announced is seen there, and one that the
+// intent expects on another host is not looked for here.
+func TestMachinesOfOtherHosts(t *testing.T) {
+	x := routing.NewIndex(&routing.Model{
+		Hosts:    []routing.Host{{ID: "h1"}, {ID: "h2"}},
+		Networks: []routing.Network{{ID: "blue", VNI: 7}},
+		Ports:    []routing.Port{{ID: "here", Network: "blue", Host: "h1"}, {ID: "there", Network: "blue", Host: "h1"}, {ID: "expected", Network: "blue", Host: "h2"}}})
+	b := ovsdb.BridgeRow{Name: "br-int"}
+	v := machines.NewView(x, machines.NewEvidence(&b, nil, nil, nil, nil).Across("h1", map[string]string{"there": "h2"}))
+	for id, want := range map[string]machines.Sighting{"here": {State: machines.NotSeen}, "there": {State: machines.Seen, Host: "h2"}, "expected": {State: machines.Unknown, Host: "h2"}} {
+		p, _ := x.Port(id)
+		if got := v.Look(&p); got.State != want.State || got.Host != want.Host {
+			t.Errorf("%s: %+v, want %+v", id, got, want)
+		}
+	}
+}
