@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/ofdvr/ofdvr/controller/counters"
+	"github.com/ofdvr/ofdvr/controller/doctor"
 	"github.com/ofdvr/ofdvr/controller/ledger"
 	"github.com/ofdvr/ofdvr/controller/lifecycle"
 	"github.com/ofdvr/ofdvr/controller/reconcile"
@@ -83,6 +84,11 @@ type (
 		packet  ofproto.PacketIn
 	}
 
+	// probesRequested: probe all other hosts.
+	probesRequested struct {
+		answer chan<- map[string]doctor.Probes
+	}
+
 	// waitBegun: a client waits until a write is applied.
 	waitBegun struct{ waiter *waiter }
 	// waitEnded: a wait has ended early; the answer is what is still pending.
@@ -136,6 +142,8 @@ func (c *Controller) handle(w *world, e event) {
 		c.leave(w, e.session)
 	case messageReceived:
 		c.messageReceived(w, e.session, e.packet)
+	case probesRequested:
+		w.startProbes(e.answer)
 	case waitBegun:
 		w.waiters[e.waiter], w.moved = true, true
 	case waitEnded:

@@ -29,6 +29,7 @@ func (c *Controller) host(w *world) doctor.Host {
 			return all
 		},
 	}
+	c.peers(w, &h)
 	if !w.intent.Whole {
 		h.NewStore = newStore
 	}

@@ -172,6 +172,7 @@ func (c *Controller) machinesPlugged(w *world, ports []string) {
 
 // tickHosts sends the messages that are due.
 func (c *Controller) tickHosts(w *world) {
+	w.endProbes()
 	if w.hosts == nil || !w.lead {
 		return
 	}
@@ -202,12 +203,15 @@ func (c *Controller) messageReceived(w *world, s *session, p ofproto.PacketIn) {
 	if role, ours := compile.RoleOf(p.Cookie); !ok || !ours || role != compile.RoleHello {
 		return
 	}
-	send, changed, _, err := w.hosts.Received(from.ID, []byte(p.Data), time.Now())
+	send, changed, echo, err := w.hosts.Received(from.ID, []byte(p.Data), time.Now())
 	if err != nil {
 		if n, ok := c.refusals.sample("message of host " + from.ID); ok {
 			c.log.Warn("ignored a message of another host", zap.String("host", from.ID), zap.Error(err), zap.Int("unlogged", n))
 		}
 		return
+	}
+	if echo != 0 {
+		w.probeAnswered(echo)
 	}
 	w.move(changed)
 	w.sendMessages(send)

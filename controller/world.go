@@ -31,6 +31,7 @@ type world struct {
 	host    string                  // the ID of this host
 	hosts   *hosts.Table            // nil without a fabric bridge
 	digest  topology.Digest         // of the intent, if there is a fabric bridge
+	probing []*probing              // probes of other hosts
 	placed  *routing.Index          // of the intent, with the hosts of ports as they are
 	plugged []string                // ports of spanning networks whose machines are plugged in here, sorted; nil before the database was read
 	carries bool                    // a network has a VNI

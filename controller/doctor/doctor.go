@@ -60,6 +60,10 @@ type Host struct {
 	Counters  func(context.Context) (counters.Snapshot, error)
 	Machines  func(context.Context) (*machines.Evidence, error)
 	Limits    func() []Limit // recently reached limits
+
+	Peers      []Peer // other hosts with tunnels; nil without a fabric bridge
+	Probe      func(context.Context) (map[string]Probes, error)
+	LargestMTU int // of the networks between hosts
 }
 
 // A Source has a part of the intent.
@@ -100,6 +104,9 @@ func Examine(ctx context.Context, h Host) ([]Finding, error) {
 	}
 	if e.Leads {
 		if err := e.machines(ctx); err != nil {
+			return nil, err
+		}
+		if err := e.hosts(ctx); err != nil {
 			return nil, err
 		}
 		e.namespaces(ctx)

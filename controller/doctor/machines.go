@@ -24,7 +24,9 @@ func (e *examination) machines(ctx context.Context) error {
 	}
 	var silent, away, unknown, elsewhere []string
 	why, remedy := "", "" // of the first unknown one
-	n := machines.NewView(e.Intent.Index, evidence).Count(func(p *routing.Port, s machines.Sighting) {
+	view := machines.NewView(e.Intent.Index, evidence)
+	e.impostors(evidence, view)
+	n := view.Count(func(p *routing.Port, s machines.Sighting) {
 		switch {
 		case s.State == machines.Elsewhere:
 			if len(elsewhere) < mostNamed {

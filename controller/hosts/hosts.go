@@ -174,11 +174,12 @@ func (t *Table) hello() message {
 	return m
 }
 
-// Probe returns a message that asks a host for an echo of n.
-func (t *Table) Probe(host string, n uint64) Frame {
+// Probe returns a message that asks a host for an echo of n. It has at least size bytes.
+func (t *Table) Probe(host string, n uint64, size int) Frame {
 	m := t.hello()
 	m.Probe = n
-	return Frame{host, m.frame()}
+	data := m.frame()
+	return Frame{host, append(data, make([]byte, max(0, size-len(data)))...)}
 }
 
 // Tick returns the messages that are due, the time of the next, and the ports whose place may

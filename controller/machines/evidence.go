@@ -233,3 +233,18 @@ func down(f *ovsdb.InterfaceRow, l ovsdb.Link) string {
 }
 
 func (e *Evidence) named(port string) *bridgePort { return e.names[port] }
+
+// On returns the names of the ports where the MAC table has an address in a VLAN.
+func (e *Evidence) On(mac ofproto.MAC, vlan uint16) (ports []string) {
+	for _, m := range e.learned[mac] {
+		if m.VLAN != vlan {
+			continue
+		}
+		if b := e.byNo[m.Port]; b != nil {
+			ports = append(ports, b.name)
+		} else {
+			ports = append(ports, m.Port.String())
+		}
+	}
+	return ports
+}

@@ -81,6 +81,9 @@ func (v *View) Count(each func(*routing.Port, Sighting)) Counts {
 // Look returns the Sighting of the machine of p.
 func (v *View) Look(p *routing.Port) Sighting { return v.sighting(p, v.locate(p)) }
 
+// VLAN returns the VLAN of a network on the integration bridge, or 0 if it is not known.
+func (v *View) VLAN(network string) uint16 { return v.vlan(network) }
+
 // vlan returns the VLAN of a network on the integration bridge, or 0 if it is not known. If the
 // intent does not give it, it is the VLAN of the patch port to the fabric bridge, or to a router.
 func (v *View) vlan(network string) uint16 {
