@@ -384,6 +384,11 @@ func TestRoutersWithoutFabric(t *testing.T) {
 	if b, ok := s.Bridge("br-fabric"); len(s.Routers()) > 0 || !ok || !b.IsFabric() || b.Router() != "" {
 		t.Errorf("routers %q, bridge %+v", s.Routers(), b)
 	}
+	tagged := host()
+	tagged.Bridges[0].Ports = append(tagged.Bridges[0].Ports, ovsdb.PortRow{Name: "tap1", ExternalIDs: map[string]string{ovsdb.KeyTag: "1"}})
+	if !s.HasOurs() || !tagged.HasOurs() || host().HasOurs() {
+		t.Error("HasOurs does not count the fabric or tags, or counts an empty host")
+	}
 }
 
 func TestTags(t *testing.T) {
