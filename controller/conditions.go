@@ -48,9 +48,16 @@ func (c *Controller) condition(w *world, o ledger.Object) (cond Condition) {
 		port, _ = x.Port(o.ID)
 		network = port.Network
 	}
-	if o.Kind == routing.KindRouter {
+	switch o.Kind {
+	case routing.KindRouter:
 		add(o.ID)
-	} else {
+	case routing.KindHost:
+		for n := range x.Carried() {
+			for _, l := range x.Legs(n.ID) {
+				add(l.Router.ID)
+			}
+		}
+	default:
 		for _, l := range x.Legs(network) {
 			add(l.Router.ID)
 		}

@@ -35,6 +35,7 @@ type IntentStatus struct {
 	Networks int            `json:"networks"`
 	Routers  int            `json:"routers"`
 	Ports    int            `json:"ports"`
+	Hosts    int            `json:"hosts,omitempty"`
 	// Quarantined are the objects that are left out because they cannot be used; each is also
 	// a problem.
 	Quarantined []QuarantinedStatus `json:"quarantined,omitempty"`
@@ -58,6 +59,7 @@ type SourceStatus struct {
 	Networks int       `json:"networks"`
 	Routers  int       `json:"routers"`
 	Ports    int       `json:"ports"`
+	Hosts    int       `json:"hosts,omitempty"`
 	Partial  bool      `json:"partial,omitempty"` // not all of it could be read at the start, so nothing is removed
 	Warnings []string  `json:"warnings,omitempty"`
 	// Mistakes are the reasons why the file's latest version is not in use, or why the store
@@ -108,6 +110,7 @@ func (c *Controller) status(w *world) Status {
 		Routers: []RouterStatus{},
 	}
 	s.Intent.Networks, s.Intent.Routers, s.Intent.Ports = in.Index.Len()
+	s.Intent.Hosts = in.Index.NumHosts()
 	switch f := in.File(); {
 	case f == nil || f.Err == nil:
 	case f.Partial:
@@ -173,7 +176,7 @@ func quarantineProblems(all []ledger.Quarantined) (problems []string) {
 		problems = append(problems, fmt.Sprintf("%d more objects are not used", more))
 	}
 	if held {
-		problems = append(problems, "a network or router is not used: nothing is removed from the switch until that is corrected")
+		problems = append(problems, "a host, network or router is not used: nothing is removed from the switch until that is corrected")
 	}
 	return problems
 }
@@ -185,7 +188,7 @@ func sourceStatus(s *ledger.SourceState) *SourceStatus {
 	if s == nil {
 		return nil
 	}
-	out := &SourceStatus{Name: s.Name, Loaded: s.Loaded, Networks: s.Networks, Routers: s.Routers, Ports: s.Ports, Partial: s.Partial, Warnings: s.Warnings}
+	out := &SourceStatus{Name: s.Name, Loaded: s.Loaded, Networks: s.Networks, Routers: s.Routers, Ports: s.Ports, Hosts: s.Hosts, Partial: s.Partial, Warnings: s.Warnings}
 	switch err := s.Err.(type) {
 	case nil:
 	case interface{ Unwrap() []error }:

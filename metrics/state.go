@@ -110,8 +110,8 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 var (
 	descRevision  = desc("intent_revision", "Revision of the intent, which grows with each change.")
-	descObjects   = desc("intent_objects", "Objects of the intent, by kind: network, router or port.", "kind")
-	descHeld      = desc("intent_quarantined_objects", "Objects of the topology file and the store that are invalid and not used, by kind: network, router or port.", "kind")
+	descObjects   = desc("intent_objects", "Objects of the intent, by kind: host, network, router or port.", "kind")
+	descHeld      = desc("intent_quarantined_objects", "Objects of the topology file and the store that are invalid and not used, by kind: host, network, router or port.", "kind")
 	descMachines  = desc("ports_seen", "Ports that are up, by state: seen (the machine is on the integration bridge, in the VLAN of its network), not_seen (there is no trace of it), elsewhere (it is in another VLAN, or has another MAC address), unknown (it cannot be looked for: ovs-vswitchd or ovsdb-server does not run or answer, or another daemon leads).", "state")
 	descProblems  = desc("problems", "Problems that ofdvr status shows, by router; the router is empty for problems of the whole daemon.", byRouter...)
 	descMistakes  = desc("topology_file_mistakes", "Mistakes in the latest version of the topology file. A running daemon does not use a version with mistakes; a starting one uses its valid objects.")

@@ -22,7 +22,7 @@ func newApply() *cobra.Command {
 	var w waitFlags
 	cmd := &cobra.Command{
 		Use:   "apply FILE|DIRECTORY|-...",
-		Short: "Create and update networks, routers and ports from topology files",
+		Short: "Create and update objects from topology files",
 		Long: `Apply creates and updates the objects of topology files in one step: all of them
 or, if there is a mistake anywhere, none. If FILE is -, it reads standard input;
 of a directory, it reads all *.yaml, *.yml and *.json files. Objects that are

@@ -49,7 +49,16 @@ func printWarnings(w io.Writer, warnings []topology.Warning) {
 }
 
 func summary(m *routing.Model) string {
-	return fmt.Sprintf("%s, %s, %s", count(len(m.Networks), "network"), count(len(m.Routers), "router"), count(len(m.Ports), "port"))
+	return counts(len(m.Hosts), len(m.Networks), len(m.Routers), len(m.Ports))
+}
+
+// counts returns the numbers of objects of each kind in words; hosts only if there are any.
+func counts(hosts, networks, routers, ports int) string {
+	text := fmt.Sprintf("%s, %s, %s", count(networks, "network"), count(routers, "router"), count(ports, "port"))
+	if hosts > 0 {
+		text = count(hosts, "host") + ", " + text
+	}
+	return text
 }
 
 func count(n int, what string) string {

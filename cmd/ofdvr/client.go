@@ -167,6 +167,9 @@ func (c *clientFlags) completeOne(kind string) func(*cobra.Command, []string, st
 
 // idsOf returns the IDs of all objects of m.
 func idsOf(m *routing.Model) (ids []string) {
+	for i := range m.Hosts {
+		ids = append(ids, m.Hosts[i].ID)
+	}
 	for i := range m.Networks {
 		ids = append(ids, m.Networks[i].ID)
 	}

@@ -78,9 +78,10 @@ type fabric struct {
 
 	mu       sync.Mutex
 	pending  []controller.Pending
-	problems []string            // problems in plans
-	messages string              // the router whose OpenFlow messages are logged
-	ailments []string            // problems in the status
+	problems []string // problems in plans
+	messages string   // the router whose OpenFlow messages are logged
+	ailments []string // problems in the status
+	hosts    []controller.HostStatus
 	counts   []counters.Snapshot // successive readings of counters; the last is repeated
 	unlinked map[string]bool     // routers whose bridge is not connected
 	waits    chan struct{}       // if not nil, writes wait until it is closed
@@ -90,7 +91,7 @@ func (f *fabric) Status(context.Context) (controller.Status, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := f.ledger.Intent()
-	s := controller.Status{Settled: true, Intent: controller.IntentStatus{Revision: now.Revision, Source: now}, Problems: f.ailments}
+	s := controller.Status{Settled: true, Intent: controller.IntentStatus{Revision: now.Revision, Source: now}, Problems: f.ailments, Hosts: f.hosts}
 	if file := now.File(); file != nil {
 		s.Intent.File = &controller.SourceStatus{Name: file.Name, Networks: file.Networks, Routers: file.Routers, Ports: file.Ports}
 	}
@@ -257,6 +258,9 @@ func (d *server) has(want ...string) {
 	d.t.Helper()
 	m := d.ledger.Intent().Index.Model()
 	var got []string
+	for _, h := range m.Hosts {
+		got = append(got, "host/"+h.ID)
+	}
 	for _, n := range m.Networks {
 		got = append(got, "network/"+n.ID)
 	}

@@ -21,12 +21,14 @@ func newDelete() *cobra.Command {
 	var cascade, ignore bool
 	var w waitFlags
 	cmd := &cobra.Command{
-		Use:   "delete network|router|port ID|NAME... | KIND/ID... | -f FILE",
-		Short: "Delete networks, routers or ports",
-		Long: `Delete deletes objects by their IDs, or all that topology files declare, in one
-step. A network that has ports or router interfaces is not deleted; with
---cascade these are deleted with it, and networks are deleted one after the
-other. IDs that do not exist are reported, and the others are deleted.`,
+		Use:   "delete KIND ID|NAME... | KIND/ID... | -f FILE",
+		Short: "Delete networks, routers, ports or hosts",
+		Long: `Delete deletes networks, routers, ports or hosts by their IDs, or all objects
+that topology files declare, in one step. A network that has ports or router
+interfaces is not deleted; with --cascade these are deleted with it, and
+networks are deleted one after the other. Nor is a host on which ports are
+expected; with --cascade these ports stay, without a host. IDs that do not exist
+are reported, and the others are deleted.`,
 		Example: `  ofdvr delete port vm1 vm2
   ofdvr delete network blue --cascade
   ofdvr delete network/blue port/vm1
@@ -37,7 +39,7 @@ other. IDs that do not exist are reported, and the others are deleted.`,
 			case files != nil && len(args) > 0:
 				return misuse("unexpected argument %q: with -f, the files name what is deleted", args[0])
 			case files == nil && len(args) == 0:
-				return misuse("missing argument KIND: network, router or port, and IDs; or -f FILE")
+				return misuse("missing argument KIND: network, router, port or host, and IDs; or -f FILE")
 			}
 			client, err := c.open()
 			if err != nil {
@@ -50,12 +52,12 @@ other. IDs that do not exist are reported, and the others are deleted.`,
 			var failed error
 			for _, q := range deletions(ids, cascade) {
 				done, err := write(cmd, client, &w, q.method, q.path, q.query(&w), q.body)
-				missing := q.network != "" && isNotFound(err) // if there are several IDs, the answer names the missing objects
+				missing := q.id != "" && isNotFound(err) // if there are several IDs, the answer names the missing objects
 				switch {
 				case missing && ignore:
 					continue
 				case missing:
-					fmt.Fprintf(cmd.ErrOrStderr(), "ofdvr: network %q does not exist\n", q.network)
+					fmt.Fprintf(cmd.ErrOrStderr(), "ofdvr: %s %q does not exist\n", q.kind.singular, q.id)
 					failed = errReported
 					continue
 				case errors.Is(err, errReported):
@@ -82,7 +84,7 @@ other. IDs that do not exist are reported, and the others are deleted.`,
 	w.add(cmd)
 	f := cmd.Flags()
 	f.StringArrayVarP(&files, "filename", "f", nil, "delete all objects of this topology `FILE`")
-	f.BoolVar(&cascade, "cascade", false, "delete with a network the ports and router interfaces on it")
+	f.BoolVar(&cascade, "cascade", false, "delete with a network the ports and router interfaces on it; with a host, the key host of ports")
 	f.BoolVar(&ignore, "ignore-not-found", false, "ignore IDs that do not exist")
 	return cmd
 }
@@ -115,6 +117,8 @@ func toDelete(cmd *cobra.Command, client *api.Client, args, files []string) (ids
 			}
 		}
 		switch s.kind {
+		case routing.KindHost:
+			ids.Hosts = s.ids
 		case routing.KindNetwork:
 			ids.Networks = s.ids
 		case routing.KindRouter:
@@ -130,30 +134,38 @@ func toDelete(cmd *cobra.Command, client *api.Client, args, files []string) (ids
 type deletion struct {
 	method, path string
 	body         []byte // names the objects to delete in one step
-	network      string // or the network to delete with the objects on it
+	kind         kindWord
+	id           string // or the object of kind to delete by cascade
 }
 
 func (q *deletion) query(w *waitFlags) url.Values {
 	v := w.query()
-	if q.network != "" {
+	if q.id != "" {
 		v.Set("cascade", "true")
 	}
 	return v
 }
 
 // deletions returns the requests that delete the objects with these IDs. It is one request.
-// With cascade there is one more for each network.
+// With cascade there is one more for each network and each host.
 func deletions(ids topology.IDs, cascade bool) (all []deletion) {
-	var networks []string
+	var networks, hosts []string
 	if cascade {
 		networks, ids.Networks = ids.Networks, nil
+		hosts, ids.Hosts = ids.Hosts, nil
 	}
-	if len(ids.Networks)+len(ids.Routers)+len(ids.Ports) > 0 {
+	if len(ids.Networks)+len(ids.Routers)+len(ids.Ports)+len(ids.Hosts) > 0 {
 		body, _ := json.Marshal(topology.BatchBody{Delete: &ids}) // cannot fail, because the body has only strings
 		all = append(all, deletion{method: http.MethodPatch, path: "/v1/topology", body: body})
 	}
+	one := func(kind kindWord, id string) {
+		all = append(all, deletion{method: http.MethodDelete, path: kind.path(id), kind: kind, id: id})
+	}
 	for _, id := range networks {
-		all = append(all, deletion{method: http.MethodDelete, path: kindWords[0].path(id), network: id})
+		one(kindWords[0], id)
+	}
+	for _, id := range hosts {
+		one(kindWords[3], id)
 	}
 	return all
 }

@@ -18,12 +18,13 @@ import (
 func newDescribe() *cobra.Command {
 	var c clientFlags
 	cmd := &cobra.Command{
-		Use:        "describe network|router|port ID|NAME... | KIND/ID...",
+		Use:        "describe network|router|port|host ID|NAME... | KIND/ID...",
 		SuggestFor: []string{"show"},
-		Short:      "Show the details of networks, routers or ports",
+		Short:      "Show the details of networks, routers, ports or hosts",
 		Long: `Describe shows for an object its source, its settings, whether the switches have
 confirmed it, and its problems; for a network also the routers and ports on it,
-for a router its interfaces, bridge and state, and for a port its flows.`,
+for a router its interfaces, bridge and state, for a port its flows, and for a
+host its tunnel, its state and the ports that are expected on it.`,
 		Example: `  ofdvr describe port vm1
   ofdvr describe routers r1 r2
   ofdvr describe network/blue port/vm1`,
@@ -97,6 +98,8 @@ func (d *description) describe(kind kindWord, id string) error {
 	d.line("From", "%s", st.Source)
 	d.meta(m)
 	switch {
+	case len(m.Hosts) > 0:
+		err = d.host(&m.Hosts[0])
 	case len(m.Networks) > 0:
 		err = d.network(&m.Networks[0])
 	case len(m.Routers) > 0:
@@ -127,6 +130,8 @@ func (d *description) describe(kind kindWord, id string) error {
 func (d *description) meta(m *routing.Model) {
 	var meta *routing.Meta
 	switch {
+	case len(m.Hosts) > 0:
+		meta = m.Hosts[0].Meta
 	case len(m.Networks) > 0:
 		meta = m.Networks[0].Meta
 	case len(m.Routers) > 0:
@@ -151,11 +156,61 @@ func (d *description) meta(m *routing.Model) {
 	}
 }
 
-func (d *description) network(n *routing.Network) error {
-	if n.VLAN != 0 {
-		d.line("VLAN", "%d", n.VLAN)
+func (d *description) host(h *routing.Host) error {
+	if t := h.Tunnel; t != (routing.Tunnel{}) {
+		d.line("Tunnel", "%v, %v", t.Type, t.Address)
 	} else {
+		d.line("Tunnel", "none: networks with a VNI do not reach the host")
+	}
+	s, err := d.client.Status(d.cmd.Context())
+	if err != nil {
+		return err
+	}
+	for _, st := range s.Hosts {
+		if st.ID != h.ID {
+			continue
+		}
+		switch {
+		case st.Self:
+			d.line("State", "this host, with %s plugged in", count(st.Ports, "machine"))
+		case st.Heard.IsZero():
+			d.line("State", "no message of it has arrived")
+		default:
+			d.line("State", "%s, last message %s, with %s plugged in", hostState(st), st.Heard.Format(time.DateTime), count(st.Ports, "machine"))
+		}
+		if st.Version != "" {
+			d.line("Version", "%s", st.Version)
+		}
+		if st.Differs {
+			d.line("Problem", "its intent is another one than that of this host")
+		}
+	}
+	ports, err := kindWords[2].fetch(d.cmd.Context(), d.client, nil, url.Values{"host": {h.ID}})
+	if err != nil {
+		return err
+	}
+	d.line("Ports", "%d expected on it", len(ports.Ports))
+	for _, p := range ports.Ports[:min(len(ports.Ports), maxDescribed)] {
+		d.more("%s, network %s", portText(&p), p.Network)
+	}
+	if left := len(ports.Ports) - maxDescribed; left > 0 {
+		d.more("and %d more: ofdvr get ports --host %s", left, h.ID)
+	}
+	return nil
+}
+
+func (d *description) network(n *routing.Network) error {
+	switch {
+	case n.VLAN != 0:
+		d.line("VLAN", "%d", n.VLAN)
+	case n.VNI != 0:
+		d.line("VLAN", "chosen by each host")
+	default:
 		d.line("VLAN", "set by another agent")
+	}
+	if n.VNI != 0 {
+		d.line("VNI", "%d", n.VNI)
+		d.line("Broadcast", "%v", n.Broadcast)
 	}
 	d.line("MTU", "%d", n.MTU)
 	d.fastPath(n.NoFastPath)
@@ -205,7 +260,7 @@ func (d *description) fastPath(off bool) {
 	}
 }
 
-// maxDescribed is the maximum number of ports of a network that are listed.
+// maxDescribed is the maximum number of ports of a network or a host that are listed.
 const maxDescribed = 20
 
 func portText(p *routing.Port) string {
@@ -270,6 +325,9 @@ func (d *description) routerState(st *controller.RouterStatus) {
 func (d *description) port(p *routing.Port, m *api.Machine) error {
 	d.line("Network", "%s", p.Network)
 	d.line("MAC", "%v", p.MAC)
+	if p.Host != "" {
+		d.line("Host", "%s", p.Host)
+	}
 	d.fastPath(p.NoFastPath)
 	for _, a := range p.Addresses {
 		d.line("Address", "%v", a)

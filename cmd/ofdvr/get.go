@@ -18,11 +18,11 @@ func newGet() *cobra.Command {
 	var output string
 	var follow bool
 	formats := []string{"table", "wide", "name", "json", "yaml"}
-	filters := map[string]*string{"network": new(string), "router": new(string), "address": new(string), "mac": new(string), "vlan": new(string), "labels": new(string)}
+	filters := map[string]*string{"network": new(string), "router": new(string), "address": new(string), "mac": new(string), "vlan": new(string), "vni": new(string), "host": new(string), "labels": new(string)}
 	cmd := &cobra.Command{
-		Use:        "get all|networks|routers|interfaces|ports [ID|NAME...]",
+		Use:        "get all|networks|routers|interfaces|ports|hosts [ID|NAME...]",
 		SuggestFor: []string{"list", "ls"},
-		Short:      "List networks, routers, router interfaces or ports",
+		Short:      "List networks, routers, router interfaces, ports or hosts",
 		Long: `Get lists objects: all of a kind, those with the given IDs or names, or those
 that pass the filters. A table shows an object by its name if no other in the
 list has the same, and otherwise by its ID; -o wide has the IDs too. With -o
@@ -82,9 +82,12 @@ machine of a port was seen. With -w it then prints each change.`,
 	f.StringVar(filters["address"], "address", "", "only ports with this `ADDRESS`")
 	f.StringVar(filters["mac"], "mac", "", "only ports with this `MAC` address")
 	f.StringVar(filters["vlan"], "vlan", "", "only the network with this `VLAN`")
+	f.StringVar(filters["vni"], "vni", "", "only the network with this `VNI`")
+	f.StringVar(filters["host"], "host", "", "only ports that are expected on the host with this `ID` or name")
 	f.StringVarP(filters["labels"], "selector", "l", "", "only objects with these `LABELS`: key=value,key!=value,key,!key")
 	cmd.RegisterFlagCompletionFunc("network", c.complete("network"))
 	cmd.RegisterFlagCompletionFunc("router", c.complete("router"))
+	cmd.RegisterFlagCompletionFunc("host", c.complete("host"))
 	return cmd
 }
 
@@ -187,7 +190,7 @@ func (l *listing) print(cmd *cobra.Command, client *api.Client) error {
 				return err
 			}
 		}
-		m.Networks, m.Routers, m.Ports = append(m.Networks, one.Networks...), append(m.Routers, one.Routers...), append(m.Ports, one.Ports...)
+		add(m, one)
 	}
 	stop()
 	switch {
@@ -240,6 +243,9 @@ func (l *listing) follow(cmd *cobra.Command, client *api.Client, revision string
 
 // printNames prints the kind and ID of each object.
 func printNames(out io.Writer, m *routing.Model, interfaces []interfaceRow) {
+	for _, o := range m.Hosts {
+		fmt.Fprintf(out, "host/%s\n", o.ID)
+	}
 	for _, o := range m.Networks {
 		fmt.Fprintf(out, "network/%s\n", o.ID)
 	}

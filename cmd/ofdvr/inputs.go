@@ -26,7 +26,7 @@ type inputs struct {
 type input struct {
 	name  string
 	data  []byte
-	first [3]int // indices in the whole topology of its first network, router and port
+	first [4]int // indices in the whole topology of its first network, router, port and host
 }
 
 // readFiles reads topology files. It checks only their form, because objects may refer to
@@ -89,11 +89,17 @@ func (in *inputs) add(name string, data []byte) error {
 		return err
 	}
 	all := &in.model
-	in.files = append(in.files, input{name, data, [3]int{len(all.Networks), len(all.Routers), len(all.Ports)}})
+	in.files = append(in.files, input{name, data, [4]int{len(all.Networks), len(all.Routers), len(all.Ports), len(all.Hosts)}})
+	add(all, m)
+	return nil
+}
+
+// add appends the objects of one model to another.
+func add(all, m *routing.Model) {
+	all.Hosts = append(all.Hosts, m.Hosts...)
 	all.Networks = append(all.Networks, m.Networks...)
 	all.Routers = append(all.Routers, m.Routers...)
 	all.Ports = append(all.Ports, m.Ports...)
-	return nil
 }
 
 // body returns the body of a request that puts all objects. With all it is a topology,
@@ -124,6 +130,9 @@ func (in *inputs) are(name string) bool {
 func (in *inputs) ids() topology.IDs {
 	m := &in.model
 	var ids topology.IDs
+	for i := range m.Hosts {
+		ids.Hosts = append(ids.Hosts, m.Hosts[i].ID)
+	}
 	for i := range m.Networks {
 		ids.Networks = append(ids.Networks, m.Networks[i].ID)
 	}
@@ -146,7 +155,7 @@ func (in *inputs) part(pointer string) (file int, path string) {
 	if len(parts) < 2 {
 		return -1, ""
 	}
-	kind := slices.Index([]string{"networks", "routers", "ports"}, parts[0])
+	kind := slices.Index([]string{"networks", "routers", "ports", "hosts"}, parts[0])
 	var n int
 	if _, err := fmt.Sscan(parts[1], &n); err != nil || kind < 0 {
 		return -1, ""

@@ -17,6 +17,7 @@ var kindWords = []kindWord{
 	{routing.KindNetwork, "network", "networks", "net"},
 	{routing.KindRouter, "router", "routers", "r"},
 	{routing.KindPort, "port", "ports", "p"},
+	{routing.KindHost, "host", "hosts", "h"},
 }
 
 // kindPlurals returns the plurals of all kinds, and more words.

@@ -84,7 +84,7 @@ func TestRun(t *testing.T) {
 		{"events -n x", 64, "", "--last \"x\": want a whole number\n"},
 		{"log-level lod", 64, "", "unknown level \"lod\": want debug, info, warn or error\n"},
 		{"log-level wran", 64, "", "did you mean warn?\n"},
-		{"get prots", 64, "", "unknown kind of object \"prots\": want networks, routers, ports or interfaces; did you mean ports?\n"},
+		{"get prots", 64, "", "unknown kind of object \"prots\": want networks, routers, ports, hosts or interfaces; did you mean ports?\n"},
 		{"top prots", 64, "", "want routers, interfaces or ports; did you mean ports?\n"},
 		{"get ports vm1 -w --mac 1", 64, "", "a filter cannot be used with IDs"},
 		{"get interfaces -o yaml", 64, "", "use 'ofdvr get routers -o yaml'"},

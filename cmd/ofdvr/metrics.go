@@ -29,8 +29,8 @@ func metricsState(c *controller.Controller, size func() (store.Size, bool)) func
 		}
 		in := s.Intent
 		out := metrics.State{
-			Revision: in.Revision, Objects: map[string]int{"network": in.Networks, "router": in.Routers, "port": in.Ports},
-			Quarantined: map[string]int{"network": 0, "router": 0, "port": 0}, Machines: make(map[string]int),
+			Revision: in.Revision, Objects: map[string]int{"network": in.Networks, "router": in.Routers, "port": in.Ports, "host": in.Hosts},
+			Quarantined: map[string]int{"host": 0, "network": 0, "router": 0, "port": 0}, Machines: make(map[string]int),
 			Standby: s.Standby, Problems: len(s.Problems), States: controller.RouterStates(),
 		}
 		for state, n := range seen {

@@ -46,10 +46,10 @@ func (k kindWord) resolveIfKnown(ctx context.Context, c *api.Client, word string
 	return id, err
 }
 
-// resolveFilters replaces names of networks and routers in filters by their IDs. The name of
+// resolveFilters replaces names of networks, routers and hosts in filters by their IDs. The name of
 // an object that does not exist is not replaced. No object matches such a filter.
 func resolveFilters(ctx context.Context, c *api.Client, query url.Values) error {
-	for _, k := range kindWords[:2] {
+	for _, k := range kindWords {
 		id, err := k.resolveIfKnown(ctx, c, query.Get(k.singular))
 		if err != nil {
 			return err
@@ -100,6 +100,10 @@ type shownNames map[string]string
 func shown(m *routing.Model, kind routing.Kind) shownNames {
 	return shownOf(func(add func(id, name string) bool) {
 		switch kind {
+		case routing.KindHost:
+			for i := range m.Hosts {
+				add(m.Hosts[i].ID, m.Hosts[i].Name())
+			}
 		case routing.KindNetwork:
 			for i := range m.Networks {
 				add(m.Networks[i].ID, m.Networks[i].Name())

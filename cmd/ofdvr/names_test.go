@@ -23,7 +23,7 @@ ports:
 	d.ofdvr(0, "apply", "named.yaml")
 	for args, want := range map[string]string{
 		"get ports":                            "PORT  NETWORK  MAC                ADDRESSES  SEEN\nweb   Office   02:00:00:00:01:21  10.0.1.21  unknown\np2    Office   02:00:00:00:01:22  -          unknown\np3    green    02:00:00:00:01:23  -          unknown\nvm1   Office   02:00:00:00:01:10  10.0.1.10  unknown\nvm2   green    02:00:00:00:02:10  10.0.2.10  unknown\n",
-		"get port web -o wide":                 "PORT  NETWORK  MAC                ADDRESSES  SEEN     ROUTERS  ID\nweb   Office   02:00:00:00:01:21  10.0.1.21  unknown  r1       p1\n",
+		"get port web -o wide":                 "PORT  NETWORK  MAC                ADDRESSES  SEEN     HOST  ROUTERS  ID\nweb   Office   02:00:00:00:01:21  10.0.1.21  unknown  -     r1       p1\n",
 		"get ports -l tier -o name":            "port/p1\nport/p2\n",
 		"get ports -l tier!=db,!x -o name":     "port/p1\nport/p3\nport/vm1\nport/vm2\n",
 		"get ports --network Office -o name":   "port/p1\nport/p2\nport/vm1\n",

@@ -171,7 +171,7 @@ func changing(ctx context.Context, c *api.Client, objects []api.Outcome) (*routi
 		if err != nil {
 			return nil, err
 		}
-		m.Networks, m.Routers, m.Ports = append(m.Networks, one.Networks...), append(m.Routers, one.Routers...), append(m.Ports, one.Ports...)
+		add(m, one)
 	}
 	return m, nil
 }

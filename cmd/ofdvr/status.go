@@ -138,13 +138,12 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 		return enc.Encode(s)
 	}
 	source := func(what string, src *controller.SourceStatus) {
-		fmt.Fprintf(w, "%s %s: %s, %s, %s\n", what, src.Name,
-			count(src.Networks, "network"), count(src.Routers, "router"), count(src.Ports, "port"))
+		fmt.Fprintf(w, "%s %s: %s\n", what, src.Name, counts(src.Hosts, src.Networks, src.Routers, src.Ports))
 	}
 	if s.Intent.File != nil {
 		source("topology", s.Intent.File)
 	}
-	if st := s.Intent.Store; st != nil && (s.Intent.File == nil || st.Networks+st.Routers+st.Ports > 0) {
+	if st := s.Intent.Store; st != nil && (s.Intent.File == nil || st.Hosts+st.Networks+st.Routers+st.Ports > 0) {
 		source("store", st)
 	}
 	if s.Intent.Hash != "" {

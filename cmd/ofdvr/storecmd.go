@@ -26,7 +26,7 @@ daemon runs, use 'ofdvr export' and 'ofdvr apply --all'.`,
 	var allowEmpty bool
 	export := &cobra.Command{
 		Use: "export", Short: "Print all objects of the store as a topology file",
-		Long:    "Export prints all networks, routers and ports in the store as a topology file.",
+		Long:    "Export prints all objects in the store as a topology file.",
 		Example: "  ofdvr store export > backup.yaml",
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -86,8 +86,8 @@ finds any.`,
 			if len(r.Problems) > 0 {
 				return errReported
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: ok: schema version %d, revision %d, %s, %s, %s\n", r.Path, r.Version, r.Revision,
-				count(r.Networks, "network"), count(r.Routers, "router"), count(r.Ports, "port"))
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: ok: schema version %d, revision %d, %s\n", r.Path, r.Version, r.Revision,
+				counts(r.Hosts, r.Networks, r.Routers, r.Ports))
 			return nil
 		},
 	}

@@ -23,6 +23,7 @@ type wideInfo struct {
 	wanted bool
 	on     map[string][]string // the routers on each network
 	states map[string]controller.RouterStatus
+	hosts  map[string]controller.HostStatus
 
 	networks, routers shownNames // names of all networks and routers
 }
@@ -37,6 +38,10 @@ func (w *wideInfo) learn(routers []routing.Router, s controller.Status) {
 	}
 	for _, r := range s.Routers {
 		w.states[r.ID] = r
+	}
+	w.hosts = make(map[string]controller.HostStatus)
+	for _, h := range s.Hosts {
+		w.hosts[h.ID] = h
 	}
 }
 
@@ -96,11 +101,22 @@ func printObjects(out io.Writer, m *routing.Model, interfaces []interfaceRow, w 
 		printTable(out, rows)
 		rows = nil
 	}
+	if len(m.Hosts) > 0 {
+		names := shown(m, routing.KindHost)
+		row(table.Row{"HOST", "TUNNEL", "ADDRESS"}, "STATE", "MACHINES", "ID")
+		for i := range m.Hosts {
+			h := &m.Hosts[i]
+			kind, address := tunnelTexts(h.Tunnel)
+			st := w.hosts[h.ID]
+			row(table.Row{names.of(h.ID), kind, address}, hostState(st), st.Ports, h.ID)
+		}
+		flush()
+	}
 	if len(m.Networks) > 0 {
 		names := shown(m, routing.KindNetwork)
-		row(table.Row{"NETWORK", "VLAN", "MTU"}, "ROUTERS", "ID")
+		row(table.Row{"NETWORK", "VLAN", "MTU"}, "VNI", "ROUTERS", "ID")
 		for _, n := range m.Networks {
-			row(table.Row{names.of(n.ID), orDash(n.VLAN), n.MTU}, list(w.on[n.ID]), n.ID)
+			row(table.Row{names.of(n.ID), orDash(n.VLAN), n.MTU}, orDash(n.VNI), list(w.on[n.ID]), n.ID)
 		}
 		flush()
 	}
@@ -128,12 +144,31 @@ func printObjects(out io.Writer, m *routing.Model, interfaces []interfaceRow, w 
 	}
 	if len(m.Ports) > 0 {
 		names := shown(m, routing.KindPort)
-		row(table.Row{"PORT", "NETWORK", "MAC", "ADDRESSES", "SEEN"}, "ROUTERS", "ID")
+		row(table.Row{"PORT", "NETWORK", "MAC", "ADDRESSES", "SEEN"}, "HOST", "ROUTERS", "ID")
 		for _, p := range m.Ports {
-			row(table.Row{names.of(p.ID), w.networks.of(p.Network), p.MAC, list(texts(p.Addresses)), seenText(w.machines[p.ID])}, list(w.on[p.Network]), p.ID)
+			row(table.Row{names.of(p.ID), w.networks.of(p.Network), p.MAC, list(texts(p.Addresses)), seenText(w.machines[p.ID])}, orDash(p.Host), list(w.on[p.Network]), p.ID)
 		}
 		flush()
 	}
+}
+
+// tunnelTexts returns the type and the address of a tunnel, or dashes.
+func tunnelTexts(t routing.Tunnel) (kind, address string) {
+	if t == (routing.Tunnel{}) {
+		return "-", "-"
+	}
+	return t.Type.String(), t.Address.String()
+}
+
+// hostState returns in one word whether messages of a host arrive.
+func hostState(h controller.HostStatus) string {
+	switch {
+	case h.Self:
+		return "self"
+	case h.Alive:
+		return "alive"
+	}
+	return "silent"
 }
 
 func namespaceOf(r *routing.Router) string {

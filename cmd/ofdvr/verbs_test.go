@@ -90,7 +90,7 @@ func TestApplyDeclared(t *testing.T) {
 // Delete deletes the objects that exist, and reports the objects that do not.
 func TestDelete(t *testing.T) {
 	d := applied(t, map[string]string{"blue.yaml": "networks: [{id: blue, vlan: 1}]\n"})
-	d.fails(64, "ofdvr: unexpected argument \"port\": with -f, the files name what is deleted\nUsage: ofdvr delete network|router|port ID|NAME... | KIND/ID... | -f FILE [flags]\nSee 'ofdvr delete --help'.\n", "delete", "port", "-f", "good.yaml")
+	d.fails(64, "ofdvr: unexpected argument \"port\": with -f, the files name what is deleted\nUsage: ofdvr delete KIND ID|NAME... | KIND/ID... | -f FILE [flags]\nSee 'ofdvr delete --help'.\n", "delete", "port", "-f", "good.yaml")
 	d.ofdvr(64, "delete", "port")
 	d.fails(1, "ofdvr: network \"blue\" is in use by interface \"r1-blue\", port \"vm1\"; delete that first, or use --cascade\n", "delete", "net", "blue")
 	d.has(all...)
@@ -121,7 +121,7 @@ vm1   blue     02:00:00:00:01:10  10.0.1.10  unknown
 vm2   green    02:00:00:00:02:10  10.0.2.10  unknown
 `,
 		"get ports --mac 02:00:00:00:02:10": "PORT  NETWORK  MAC                ADDRESSES  SEEN\nvm2   green    02:00:00:00:02:10  10.0.2.10  unknown\n",
-		"get p --address 10.0.1.10 -o wide": "PORT  NETWORK  MAC                ADDRESSES  SEEN     ROUTERS  ID\nvm1   blue     02:00:00:00:01:10  10.0.1.10  unknown  r1       vm1\n",
+		"get p --address 10.0.1.10 -o wide": "PORT  NETWORK  MAC                ADDRESSES  SEEN     HOST  ROUTERS  ID\nvm1   blue     02:00:00:00:01:10  10.0.1.10  unknown  -     r1       vm1\n",
 		"get network --vlan 2":              "NETWORK  VLAN   MTU\ngreen       2  1500\n",
 		"get r":                             "ROUTER  BRIDGE  NETWORKS\nr1      rb-r1   blue,green\n",
 		"get routers --network blue -o wide": `ROUTER  BRIDGE  NETWORKS    NAMESPACE   STATE    FLOWS  ID
@@ -287,7 +287,7 @@ func TestComplete(t *testing.T) {
 func TestCompletion(t *testing.T) {
 	d := applied(t, nil)
 	for args, want := range map[string]string{
-		"get |":                             "networks routers ports interfaces all",
+		"get |":                             "networks routers ports hosts interfaces all",
 		"trace --api API v":                 "vm1 vm2",
 		"trace --api API vm1 v":             "vm2",
 		"trace vm1 vm2 |":                   "",
@@ -300,7 +300,7 @@ func TestCompletion(t *testing.T) {
 		"get ports -o |":                    "table wide name json yaml",
 		"get ports --api unix:/nowhere v":   "",
 		"get houses --api API v":            "",
-		"watch |":                           "networks routers ports",
+		"watch |":                           "networks routers ports hosts",
 		"export --api unix:/nowhere -o |":   "yaml json",
 		"describe router --api tcp:wrong r": "",
 	} {

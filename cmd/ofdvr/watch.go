@@ -25,16 +25,16 @@ func newWatch() *cobra.Command {
 	var output, since string
 	var conditions bool
 	cmd := &cobra.Command{
-		Use:   "watch [networks|routers|ports]",
+		Use:   "watch [networks|routers|ports|hosts]",
 		Short: "Print changes as they happen",
-		Long: `Watch prints each change of networks, routers and ports, one per line, until it
-is interrupted. When the daemon restarts, it resumes where it was. If the daemon
-no longer has all changes since then, watch says so, prints each object as
-"present", and continues from there.`,
+		Long: `Watch prints each change of networks, routers, ports and hosts, one per line,
+until it is interrupted. When the daemon restarts, it resumes where it was. If
+the daemon no longer has all changes since then, watch says so, prints each
+object as "present", and continues from there.`,
 		Example: `  ofdvr watch
   ofdvr watch ports --since 100 -o json`,
 		Args:      arguments("[KIND]"),
-		ValidArgs: []string{"networks", "routers", "ports"},
+		ValidArgs: kindPlurals(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(output, "text", "json"); err != nil {
 				return err
@@ -62,7 +62,7 @@ no longer has all changes since then, watch says so, prints each object as
 	}
 	c.add(cmd)
 	cmd.Flags().StringVar(&since, "since", "", "begin with the changes after this `REVISION`")
-	cmd.Flags().BoolVar(&conditions, "conditions", false, "print changes of the conditions of routers, and of networks and ports that were written")
+	cmd.Flags().BoolVar(&conditions, "conditions", false, "print changes of the conditions of routers, and of networks, ports and hosts that were written")
 	outputFlag(cmd, &output, "text", "json")
 	return cmd
 }
@@ -138,7 +138,7 @@ func present(ctx context.Context, client *api.Client) (string, error) {
 // everything returns all objects of a kind as events, and their revision. The kind "" means
 // all kinds.
 func everything(ctx context.Context, client *api.Client, kind string) (revision string, all []api.Event, err error) {
-	var objects struct{ Networks, Routers, Ports []json.RawMessage }
+	var objects map[string][]json.RawMessage
 	header, err := client.Do(ctx, http.MethodGet, "/v1/topology", nil, &objects)
 	if err != nil {
 		return "", nil, err
@@ -149,9 +149,9 @@ func everything(ctx context.Context, client *api.Client, kind string) (revision 
 	if err != nil {
 		return "", nil, fmt.Errorf("read the answer to GET /v1/topology: its ETag %s has no revision", tag)
 	}
-	for i, list := range [][]json.RawMessage{objects.Networks, objects.Routers, objects.Ports} {
-		if word := kindWords[i].singular; kind == "" || kind == word {
-			for _, o := range list {
+	for _, k := range kindWords {
+		if word := k.singular; kind == "" || kind == word {
+			for _, o := range objects[k.plural] {
 				var named struct{ ID string }
 				if err := json.Unmarshal(o, &named); err != nil {
 					return "", nil, fmt.Errorf("read the answer to GET /v1/topology: %w", err)

@@ -1,4 +1,4 @@
-// Package api is the HTTP API: it reads and writes networks, routers and ports,
+// Package api is the HTTP API: it reads and writes hosts, networks, routers and ports,
 // and returns plans, flows, the status and a stream of changes. Its OpenAPI
 // description is generated from the code.
 package api
@@ -159,7 +159,7 @@ func describeWrites(o *huma.OpenAPI) {
 // converts huma's own errors to Problems.
 func config(version string) huma.Config {
 	c := huma.DefaultConfig("ofdvr", version)
-	c.Info.Description = "Networks, routers and ports, in the words of a topology file. A write that was answered is on disk; " +
+	c.Info.Description = "Hosts, networks, routers and ports, in the words of a topology file. A write that was answered is on disk; " +
 		"with wait=applied the answer comes when the switches have confirmed it. Errors are problem details (RFC 9457)."
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "/v1/openapi", "", ""
 	c.CreateHooks = nil

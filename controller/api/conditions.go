@@ -45,17 +45,17 @@ func reasons(pending []controller.Pending) (out []string) {
 
 const (
 	conditionsPause = 250 * time.Millisecond // from one look at the conditions to the next
-	maxFollowed     = 1_000                  // networks and ports whose conditions a watcher follows
+	maxFollowed     = 1_000                  // hosts, networks and ports whose conditions a watcher follows
 )
 
 // A follower finds changes of conditions for one watcher. It follows all routers. It
-// follows a network or port from its write until the switches have confirmed it.
+// follows a host, network or port from its write until the switches have confirmed it.
 type follower struct {
 	intent   Intent
 	switches Switches
 	kind     string                        // "" is all
 	last     map[ledger.Object][]Condition // as last sent to the watcher
-	written  map[ledger.Object]bool        // networks and ports that are followed
+	written  map[ledger.Object]bool        // hosts, networks and ports that are followed
 }
 
 // wrote notes the objects of events.

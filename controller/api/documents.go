@@ -33,7 +33,7 @@ type Mistake struct {
 
 // A Reference names an object.
 type Reference struct {
-	Kind string `json:"kind" doc:"network, router, interface or port"`
+	Kind string `json:"kind" doc:"host, network, router, interface or port"`
 	ID   string `json:"id"`
 }
 
@@ -49,7 +49,7 @@ type Written struct {
 
 // An Outcome is the result of a write for one object.
 type Outcome struct {
-	Kind string    `json:"kind" enum:"network,router,port"`
+	Kind string    `json:"kind" enum:"host,network,router,port"`
 	ID   string    `json:"id"`
 	Op   ledger.Op `json:"op" enum:"created,updated,unchanged,deleted"`
 }

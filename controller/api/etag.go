@@ -65,6 +65,10 @@ func etag(s *ledger.Intent, o ledger.Object) string {
 // textOf returns the document of an object, nil if it does not exist.
 func textOf(s *ledger.Intent, o ledger.Object) []byte {
 	switch o.Kind {
+	case routing.KindHost:
+		if h := s.Index.Host(o.ID); h != nil {
+			return topology.AppendHost(nil, h)
+		}
 	case routing.KindNetwork:
 		if n, ok := s.Index.Network(o.ID); ok {
 			return topology.AppendNetwork(nil, &n)

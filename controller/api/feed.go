@@ -88,6 +88,8 @@ func format(events []ledger.Event, first int, kind string) *piece {
 // appendObject appends the document of e's object.
 func appendObject(b []byte, e *ledger.Event) []byte {
 	switch e.Object.Kind {
+	case routing.KindHost:
+		return topology.AppendHost(b, e.Host)
 	case routing.KindNetwork:
 		return topology.AppendNetwork(b, e.Network)
 	case routing.KindRouter:

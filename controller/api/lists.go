@@ -78,10 +78,20 @@ func (s *service) registerLists(a huma.API) {
 	op := func(name string) huma.Operation {
 		return revalidated(huma.Operation{OperationID: "list-" + name, Method: http.MethodGet, Path: "/v1/" + name, Summary: "List " + name + ", by ID", Tags: []string{name}})
 	}
+	huma.Register(a, op("hosts"), func(_ context.Context, in *Listing) (*tagged[Page[topology.Host]], error) {
+		return page(s, *in, list[*routing.Host, topology.Host]{
+			from:    (*routing.Index).Hosts,
+			id:      func(h *routing.Host) string { return h.ID },
+			meta:    func(h *routing.Host) *routing.Meta { return h.Meta },
+			keep:    func(*routing.Index, *routing.Host) bool { return true },
+			convert: func(h *routing.Host) topology.Host { return topology.HostOf(*h) },
+		})
+	})
 	type networksInput struct {
 		Listing
 		Router string `query:"router" doc:"Only those on which this router has an interface"`
 		VLAN   uint16 `query:"vlan" doc:"Only the one with this VLAN"`
+		VNI    uint32 `query:"vni" doc:"Only the one with this VNI"`
 	}
 	huma.Register(a, op("networks"), func(_ context.Context, in *networksInput) (*tagged[Page[topology.Network]], error) {
 		return page(s, in.Listing, list[routing.Network, topology.Network]{
@@ -89,7 +99,7 @@ func (s *service) registerLists(a huma.API) {
 			id:   func(n routing.Network) string { return n.ID },
 			meta: func(n routing.Network) *routing.Meta { return n.Meta },
 			keep: func(x *routing.Index, n routing.Network) bool {
-				return (in.VLAN == 0 || n.VLAN == in.VLAN) && (in.Router == "" || joins(x, n.ID, in.Router))
+				return (in.VLAN == 0 || n.VLAN == in.VLAN) && (in.VNI == 0 || n.VNI == in.VNI) && (in.Router == "" || joins(x, n.ID, in.Router))
 			},
 			convert: topology.NetworkOf,
 		})
@@ -134,6 +144,7 @@ type PortFilter struct {
 	Router  string     `query:"router" doc:"Only those on networks on which this router has an interface"`
 	Address netip.Addr `query:"address" doc:"Only those with this address"`
 	MAC     string     `query:"mac" doc:"Only those with this MAC address"`
+	Host    string     `query:"host" doc:"Only those that are expected on this host"`
 }
 
 // ports returns a list of ports, and a function that reports whether f selects a port.
@@ -149,7 +160,7 @@ func (f *PortFilter) ports() (list func(*routing.Index, string) iter.Seq[routing
 		list = func(x *routing.Index, from string) iter.Seq[routing.Port] { return x.PortsOn(f.Network, from) }
 	}
 	return list, func(x *routing.Index, p routing.Port) bool {
-		return (f.Router == "" || joins(x, p.Network, f.Router)) && (f.MAC == "" || p.MAC == mac) &&
+		return (f.Router == "" || joins(x, p.Network, f.Router)) && (f.MAC == "" || p.MAC == mac) && (f.Host == "" || p.Host == f.Host) &&
 			(!f.Address.IsValid() || slices.Contains(p.Addresses, f.Address))
 	}, nil
 }

@@ -22,6 +22,13 @@ type resource[D any] struct {
 }
 
 var (
+	hosts = resource[topology.Host]{routing.KindHost, "hosts", topology.DecodeHost, topology.ShapeHost,
+		func(x *routing.Index, id string) (d topology.Host, ok bool) {
+			if h := x.Host(id); h != nil {
+				return topology.HostOf(*h), true
+			}
+			return d, false
+		}}
 	networks = resource[topology.Network]{routing.KindNetwork, "networks", topology.DecodeNetwork, topology.ShapeNetwork,
 		func(x *routing.Index, id string) (d topology.Network, ok bool) {
 			n, ok := x.Network(id)
@@ -42,6 +49,7 @@ var (
 )
 
 func (s *service) registerObjects(a huma.API) {
+	register(s, a, hosts)
 	register(s, a, networks)
 	register(s, a, routers)
 	register(s, a, ports)
@@ -111,7 +119,7 @@ func register[D any](s *service, a huma.API, res resource[D]) {
 		ByID
 		Conditional
 		Writing
-		Cascade bool `query:"cascade" doc:"Delete also the objects that refer to it: with a network its ports, and the router interfaces on it"`
+		Cascade bool `query:"cascade" doc:"Delete also the objects that refer to it: with a network its ports, and the router interfaces on it. Ports of a host stay, without the key host"`
 	}
 	huma.Register(a, huma.Operation{
 		OperationID: "delete-" + one, Method: http.MethodDelete, Path: path, Summary: "Delete a " + one, Tags: tags, Errors: []int{403, 404, 409, 412, 503, 507},

@@ -25,7 +25,7 @@ const (
 type watchInput struct {
 	Since       string `query:"since" doc:"Stream the changes after this revision: that of a list, or the id of the last event. Absent: from now on"`
 	LastEventID string `header:"Last-Event-ID" doc:"Sent by a browser that reconnects, instead of since"`
-	Kind        string `query:"kind" enum:"network,router,port" doc:"Only changes of this kind"`
+	Kind        string `query:"kind" enum:"host,network,router,port" doc:"Only changes of this kind"`
 	Conditions  bool   `query:"conditions" doc:"Stream changes of conditions too"`
 }
 
@@ -37,7 +37,7 @@ func (s *service) registerWatch(a huma.API) {
 			`{"revision": 7, "kind": "port", "id": "vm1", "op": "created", "object": {…}}. All events of one write have one revision; the id is that of the write ` +
 			"only on the last of them, so that a client that reconnects with it misses none. The event compacted means that the changes since " +
 			"then are no longer stored: list everything again, and watch from the revision of the list. With conditions=true there are events such as router-conditions, without an id: " +
-			"the conditions of each router, first as they are and then when they change, and those of networks and ports from a write until the switches have confirmed it.",
+			"the conditions of each router, first as they are and then when they change, and those of hosts, networks and ports from a write until the switches have confirmed it.",
 		Responses: map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{"text/event-stream": {}}}},
 	}, func(_ context.Context, in *watchInput) (*huma.StreamResponse, error) {
 		since := s.intent.Intent().Revision

@@ -48,6 +48,14 @@ func use(ctx context.Context, c *api.ClientWithResponses) error {
 	if err := is("PUT network", err, network.StatusCode(), 201, network.Body, network.JSON201 != nil && network.JSON201.Revision == 1); err != nil {
 		return err
 	}
+	host, err := c.PutHostWithResponse(ctx, "h1", nil, api.Host{Id: "h1", Tunnel: &api.Tunnel{Address: "192.0.2.1"}})
+	if err := is("PUT host", err, host.StatusCode(), 201, host.Body, host.JSON201 != nil && (*host.JSON201.Objects)[0].Kind == "host"); err != nil {
+		return err
+	}
+	hosts, err := c.ListHostsWithResponse(ctx, nil)
+	if err := is("GET hosts", err, hosts.StatusCode(), 200, hosts.Body, hosts.JSON200 != nil && len(*hosts.JSON200.Items) == 1 && (*hosts.JSON200.Items)[0].Tunnel.Address == "192.0.2.1"); err != nil {
+		return err
+	}
 	router, err := c.PutRouterWithResponse(ctx, "r1", nil, api.Router{Id: "r1", Interfaces: &[]api.Interface{
 		{Id: "r1-blue", Network: "blue", Mac: "02:00:00:00:01:01", Addresses: &[]string{"10.0.1.1/24"}}}})
 	if err := is("PUT router", err, router.StatusCode(), 201, router.Body, router.JSON201 != nil); err != nil {
