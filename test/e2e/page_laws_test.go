@@ -54,8 +54,10 @@ var laws = map[string]string{
 				for (const o of topologyOf(world)[name]) events.push({kind, id: o.id, op: "deleted"});
 				for (const o of to[name]) events.push({kind, id: o.id, op: "updated", object: o});
 			}
+			to.hosts = [{id: to.networks[0].id, tunnel: {address: "192.0.2.1"}}];
+			events.push(...["a", to.hosts[0].id].map((id) => ({kind: "host", id, op: "created", object: {id, tunnel: to.hosts[0].tunnel}})), {kind: "host", id: "a", op: "deleted"});
 			events.forEach((e, i) => world.change({revision: i, ...e}));
-			const all = (w) => JSON.stringify([...w.networks.keys()].sort().map((n) => [n, w.portsOn(n)]).concat([...w.routers].sort()));
+			const all = (w) => JSON.stringify([...w.networks.keys()].sort().map((n) => [n, w.portsOn(n)]).concat([...w.routers].sort(), [...w.hosts]));
 			if (all(world) !== all(new World(to))) return "seed " + seed;
 			if (world.revision !== events.length - 1) return "revision " + world.revision;
 		}

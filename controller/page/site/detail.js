@@ -222,7 +222,7 @@ export class Detail {
     const theirs = new Set([...legs.map((l) => l.iface.id), ...ports.map((p) => p.id)]);
     return [
       this.head("network", id, worstOf),
-      h("section", {}, h("h3", {}, "Network"), facts(["VLAN", n.vlan ?? "set by another agent"], ["MTU", (n.mtu ?? 1500) + " bytes"], ["Subnets", [...new Set(legs.flatMap((l) => l.iface.addresses.map(subnet)))].join(", ")],
+      h("section", {}, h("h3", {}, "Network"), facts(["VLAN", n.vlan ?? (n.vni ? "chosen by each host" : "set by another agent")], ["VNI", n.vni], ["Broadcast", n.vni && (n.broadcast ?? "all")], ["MTU", (n.mtu ?? 1500) + " bytes"], ["Subnets", [...new Set(legs.flatMap((l) => l.iface.addresses.map(subnet)))].join(", ")],
         ["IPv4 scope", n.ipv4_scope], ["IPv6 scope", n.ipv6_scope])),
       this.conditionsBox(),
       this.traffic(legs, ({ router }) => this.link("router", router.id)),
@@ -253,7 +253,7 @@ export class Detail {
       this.head("port", id, () => portHealth(p, this.machine?.state ?? this.page.machines.of(id))),
       this.kept("div", {}, () => where(this.machine)),
       h("div", { class: "line start" }, h("button", { type: "button", onclick: () => this.page.trace({ from: id }) }, "Trace from here"), h("button", { type: "button", onclick: () => this.page.trace({ to: id }) }, "Trace to here")),
-      h("section", {}, h("h3", {}, "Machine"), facts(["Network", this.link("network", p.network)], ["MAC address", h("code", {}, p.mac)], ["Addresses", p.addresses?.length ? p.addresses.map((a) => h("code", { class: "address" }, a)) : "none"],
+      h("section", {}, h("h3", {}, "Machine"), facts(["Network", this.link("network", p.network)], ["Host", p.host], ["MAC address", h("code", {}, p.mac)], ["Addresses", p.addresses?.length ? p.addresses.map((a) => h("code", { class: "address" }, a)) : "none"],
         ["Allowed address pairs", (p.allowed_address_pairs ?? []).map((q) => q.address + (q.mac ? ` (${q.mac})` : "")).join(", ")],
         ["Routers", legs.length ? [...new Set(legs.map((l) => l.router.id))].map((r) => [this.link("router", r), " "]) : "none"])),
       this.kept("section", {}, () => {
@@ -272,7 +272,7 @@ export class Detail {
     this.live = [];
     this.key = "daemon:";
     this.shown = this.matter(this.key);
-    const source = (name, s) => s && [name, h("span", {}, h("code", {}, s.name), h("span", { class: "small" }, `${plural(s.networks, "network")}, ${plural(s.routers, "router")}, ${plural(s.ports, "port")}; read ${zoned(s.loaded)}`), (s.warnings ?? []).map((w) => h("span", { class: "reason" }, w)))];
+    const source = (name, s) => s && [name, h("span", {}, h("code", {}, s.name), h("span", { class: "small" }, `${s.hosts ? plural(s.hosts, "host") + ", " : ""}${plural(s.networks, "network")}, ${plural(s.routers, "router")}, ${plural(s.ports, "port")}; read ${zoned(s.loaded)}`), (s.warnings ?? []).map((w) => h("span", { class: "reason" }, w)))];
     this.panel.replaceChildren(
       head("Daemon", "Status", page.close, this.kept("p", {}, () => pill(overall(page.status)))),
       this.kept("div", {}, () => {
@@ -283,6 +283,7 @@ export class Detail {
           problems(s.problems),
           h("section", {}, h("h3", {}, "Intent"), facts(["Revision", s.intent.revision.toLocaleString("en")], ...[source("File", s.intent.file), source("Store", s.intent.store)].filter(Boolean),
             ["Open vSwitch", s.ovsdb ? `${s.ovsdb.endpoint}, ${s.ovsdb.connected ? "connected" : "not connected"}` : "none configured"])),
+          s.hosts?.length ? h("section", {}, h("h3", {}, "Hosts"), facts(...s.hosts.map((o) => [page.world.hosts.get(o.id)?.name ?? o.id, `${o.tunnel ?? "no tunnel"}, ${o.self ? "this host" : o.alive ? "alive" : "silent"}, ${plural(o.machines, "machine")}`]))) : null,
           routers.length ? h("section", {}, h("h3", {}, "Routers with problems"), h("ul", { class: "ill" }, routers.slice(0, 50).map((r) => h("li", {}, pill(routerHealth(r)), this.link("router", r.id), (r.problems ?? []).map((p) => h("span", { class: "reason" }, p)))),
             routers.length > 50 ? h("li", {}, `and ${routers.length - 50} more; the list can be sorted by state`) : null)) : null,
         ];

@@ -1,4 +1,4 @@
-// What there is: networks, routers and ports, kept in line with the intent.
+// What there is: hosts, networks, routers and ports, kept in line with the intent.
 // Nothing here knows of the document or of time.
 
 // byID compares IDs as people count: r2 is before r10.
@@ -39,10 +39,12 @@ export function nameOf(o) {
 export class World {
   constructor(topology = {}, revision = 0) {
     this.revision = revision;
+    this.hosts = new Map();
     this.networks = new Map();
     this.routers = new Map();
     this.ports = new Map();
     this.on = new Map(); // by network: its ports, by ID
+    for (const o of topology.hosts ?? []) this.hosts.set(o.id, o);
     for (const n of topology.networks ?? []) this.networks.set(n.id, n);
     for (const r of topology.routers ?? []) this.routers.set(r.id, r);
     for (const p of topology.ports ?? []) this.putPort(p);
@@ -58,10 +60,10 @@ export class World {
       else this.putPort(object);
       return before?.network !== this.ports.get(id)?.network;
     }
-    const all = kind === "router" ? this.routers : this.networks;
+    const all = this.all(kind);
     if (op === "deleted") all.delete(id);
     else all.set(id, object);
-    return true;
+    return kind !== "host";
   }
 
   putPort(p) {
@@ -86,7 +88,7 @@ export class World {
   }
 
   all(kind) {
-    return { network: this.networks, router: this.routers, port: this.ports }[kind];
+    return { host: this.hosts, network: this.networks, router: this.routers, port: this.ports }[kind];
   }
 
   get(key) {
