@@ -1,0 +1,88 @@
+package e2e
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// What lies between hosts can be seen on each of them: which hosts there are, the path of a packet
+// from one to another, and every fault that keeps packets from passing.
+func TestFabricDoctor(t *testing.T) {
+	t.Parallel()
+	f := readyFleet(t, 3, blueAndGreen, strings.Fields("b11 g11 b21 g21 b31 g31"))
+	h1, h2 := f.hosts[0], f.hosts[1]
+
+	h1.eventually("doctor to find the tunnels in order", func() error {
+		out, _ := h1.Ofdvr(t.Context(), "doctor")
+		for _, want := range []string{"ok       hosts: tunnels pass packets of all sizes to 2 hosts: h2, h3\n", "6 of 6 ports seen"} {
+			if err := lacks(out, want); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	h1.ofdvr(0, "doctor")
+	there := h1.ofdvr(0, "trace", "b11", "g21", "--verify")
+	mustHave(t, there, "of host h1: out of interface r1-green into network green, from "+gatewayMAC(1)+" to ")
+	mustHave(t, there, "(port g21) by a tunnel to host h2, TTL 63")
+	mustHave(t, there, "of host h2: out of interface r1-blue into network blue")
+	mustHave(t, h1.ofdvr(0, "trace", "b11", "b21"), "from host h1 to host h2 by a tunnel")
+
+	// A machine on two hosts.
+	copied := fleetMachine(0, "b11")
+	copied.Name = "copy"
+	f.moves = true
+	f.add(2, copied)
+	for _, s := range []*site{h1, h2} {
+		s.reportsProblem("the machine of port b11 is plugged in on hosts h2 and h1: h2, where it was plugged in last, has it")
+	}
+	if err := f.machines["copy"].Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	delete(f.machines, "copy")
+	f.settle()
+
+	// Another file.
+	h2.write(fleetTopology(3, blueAndGreen, strings.Fields("b11 g11 b21 g21 b31")))
+	h1.reportsProblem("host h2 has another intent than this host")
+	h2.write(fleetTopology(3, blueAndGreen, strings.Fields("b11 g11 b21 g21 b31 g31")))
+	f.settle()
+
+	// A link that is down.
+	if err := f.links[1].Down(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mustHave(t, h1.ofdvr(1, "doctor"), "PROBLEM  host h2: the tunnel to geneve 192.168.77.2 does not pass packets")
+	h1.reportsProblem("no messages from host h2: packets may not pass")
+	if err := f.links[1].Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.settle()
+
+	// Something else that uses the router's MAC address.
+	impostor := lab.MachineConfig{Name: "impostor", MAC: gatewayMAC(0), Addresses: []string{"10.0.1.99/24"}}
+	tag, err := strconv.Atoi(strings.TrimSpace(h1.vsctl("get", "port", "b11", "tag")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	impostor.VLAN = uint16(tag)
+	m := lab.Plug(t, h1.Host, impostor)
+	m.Ping(t.Context(), "10.0.1.98", lab.PingOptions{Wait: shortly}) // no answer
+	h1.eventually("doctor to find the impostor", func() error {
+		out, _ := h1.Ofdvr(t.Context(), "doctor")
+		return lacks(out, fmt.Sprintf("PROBLEM  interface r1-blue: its MAC address %s came in by port impostor", gatewayMAC(0)))
+	})
+}
+
+// A host whose name is not in the file says so.
+func TestHostIsNotInTheFile(t *testing.T) {
+	t.Parallel()
+	s := &site{Host: lab.Boot(t), t: t}
+	s.write(fleetTopology(2, blueAndGreen, nil))
+	s.serve("--host", "elsewhere")
+	s.reportsProblem(`the intent has hosts, but none is called "elsewhere"`)
+}
