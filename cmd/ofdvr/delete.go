@@ -23,10 +23,10 @@ func newDelete() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete network|router|port ID|NAME... | KIND/ID... | -f FILE",
 		Short: "Delete networks, routers or ports",
-		Long: `Delete deletes objects by their IDs, or all that topology files declare, in one
-step. A network that has ports or router interfaces is not deleted; with
---cascade these are deleted with it, and networks are deleted one after the
-other. IDs that do not exist are reported, and the others are deleted.`,
+		Long: `Delete deletes objects by their IDs, or all objects in topology files, in one
+step. A network that has ports or router interfaces is not deleted. With
+--cascade these are deleted with it, and networks are deleted one after another.
+IDs that do not exist are reported, and the other objects are deleted.`,
 		Example: `  ofdvr delete port vm1 vm2
   ofdvr delete network blue --cascade
   ofdvr delete network/blue port/vm1

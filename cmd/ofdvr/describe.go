@@ -21,9 +21,10 @@ func newDescribe() *cobra.Command {
 		Use:        "describe network|router|port ID|NAME... | KIND/ID...",
 		SuggestFor: []string{"show"},
 		Short:      "Show the details of networks, routers or ports",
-		Long: `Describe shows for an object its source, its settings, whether the switches have
-confirmed it, and its problems; for a network also the routers and ports on it,
-for a router its interfaces, bridge and state, and for a port its flows.`,
+		Long: `Describe shows the source of an object, its settings, whether the switches have
+confirmed it, and its problems. For a network it also shows the routers and
+ports on it, for a router its interfaces, bridge and state, and for a port its
+flows.`,
 		Example: `  ofdvr describe port vm1
   ofdvr describe routers r1 r2
   ofdvr describe network/blue port/vm1`,

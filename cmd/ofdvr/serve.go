@@ -59,10 +59,10 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Run the daemon",
 		Long: `Serve keeps Open vSwitch in line with the intent, which comes from a topology
-file, from the API (ofdvr apply), or from both. SIGTERM ends it, and the switch
-goes on forwarding. The topology file is read again when it changes and at
-SIGHUP; a file with mistakes changes nothing. Serve reports its readiness, its
-progress and its health to systemd (sd_notify(3)).`,
+file, from the API (ofdvr apply), or from both. SIGTERM ends the daemon, and the
+switch goes on forwarding. The topology file is read again when it changes and
+at SIGHUP. A file with mistakes changes nothing. Serve reports its readiness,
+its progress and its health to systemd (sd_notify(3)).`,
 		Example: `  ofdvr serve
   ofdvr serve --topology /etc/ofdvr/topology.yaml
   ofdvr serve --config /etc/ofdvr/ofdvr.yaml`,

@@ -28,9 +28,9 @@ func newWatch() *cobra.Command {
 		Use:   "watch [networks|routers|ports]",
 		Short: "Print changes as they happen",
 		Long: `Watch prints each change of networks, routers and ports, one per line, until it
-is interrupted. When the daemon restarts, it resumes where it was. If the daemon
-no longer has all changes since then, watch says so, prints each object as
-"present", and continues from there.`,
+is interrupted. When the daemon restarts, it resumes at the same place. If the
+daemon no longer has all changes since then, watch reports that, prints each
+object as "present", and continues from there.`,
 		Example: `  ofdvr watch
   ofdvr watch ports --since 100 -o json`,
 		Args:      arguments("[KIND]"),
