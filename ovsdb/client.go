@@ -66,7 +66,7 @@ type Client struct {
 	mu        sync.Mutex
 	renew     map[string]bool // names of ports that the next Apply removes
 	session   *session        // nil if not connected
-	err       error           // the reason why session is nil
+	err       error           // the reason that session is nil
 	connected chan struct{}   // closed while session is not nil
 	failed    chan struct{}   // closed when err changes
 }

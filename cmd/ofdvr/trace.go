@@ -117,7 +117,7 @@ differ, or if a machine is not seen there. No packet is sent.`,
 	return cmd
 }
 
-// ends sets from and to to the arguments, unless flags have set them.
+// ends sets *from and *to from the arguments, unless flags have set them.
 func ends(args []string, from, to *string) error {
 	for _, end := range []struct {
 		name string

@@ -141,7 +141,7 @@ type routerCounters struct {
 	last   map[uint64]Tally // flows with a nonzero counter at the last reading, by their hash; guarded by turn
 
 	sums     counts
-	there    sums             // the part of sums counted by flows that existed at the last reading; of ports only those in reported, and those in the next report
+	there    sums             // the part of sums counted by flows that existed at the last reading; has only ports that are in reported or in the next report
 	kept     *keptCounters    // from the previous daemon, until the first reading
 	taken    time.Time        // start of the last reading; zero if there was none
 	at       time.Duration    // start of the last reading, since the start of the machine

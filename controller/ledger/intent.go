@@ -92,8 +92,8 @@ func read(src Source, c *Contents) *SourceState {
 	return s
 }
 
-// readOnly returns the reason why src cannot be written to, or nil if it can be written to or
-// is not a store.
+// readOnly returns the reason that src cannot be written to. It returns nil if src can be
+// written to or is not a store.
 func readOnly(src Source) error {
 	if w, ok := src.(Store); ok {
 		return w.ReadOnly()

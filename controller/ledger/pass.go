@@ -190,7 +190,7 @@ func (p *pass) wake(o Object) {
 }
 
 // takeOut removes the changed objects from the Index. A network that still exists stays,
-// together with what is on it, but loses its VLAN.
+// together with the objects on it, but loses its VLAN.
 func (p *pass) takeOut(changed []Object) {
 	var c routing.Change
 	for _, o := range changed {
@@ -279,7 +279,8 @@ func (h *byID) Pop() any {
 	return o
 }
 
-// together uses all queued objects of a rank at once, except those with mistakes or conflicts.
+// together uses all queued objects of a rank at once, except objects with mistakes or
+// conflicts.
 func (p *pass) together(rank int) {
 	if len(p.queue[rank]) < 2 {
 		return

@@ -26,7 +26,7 @@ type version struct {
 	used   bool  // it is in the Index
 	shadow bool  // another source owns the object
 
-	err   error    // why it is quarantined or cannot be read
+	err   error    // the reason that it is quarantined or cannot be read
 	waits []Object // if quarantined, it is tried again when one of these changes
 }
 
@@ -61,7 +61,7 @@ type versions struct {
 	holes  int // number of quarantined networks and routers
 }
 
-// ownerOf returns the index of the source that owns o, which must be used.
+// ownerOf returns the index of the source that owns o. The object must not be quarantined.
 func (s *Intent) ownerOf(o Object) int {
 	if w, ok := s.owners.Get(owned{Object: o}); ok {
 		return w.source

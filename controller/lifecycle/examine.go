@@ -46,7 +46,7 @@ type BlockedPatch struct {
 }
 
 // Patches asks ovs-vswitchd which patch ports of routers pass packets, in both directions. If
-// it does not answer for a port, the port is in neither result.
+// it does not answer for a port, the port is not in either result.
 func (l *Lifecycle) Patches(ctx context.Context, state ovsdb.State, routers []*routing.Router) (passing int, blocked []BlockedPatch) {
 	in := rowsOf(state)
 	var qs []question

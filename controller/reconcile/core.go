@@ -114,9 +114,9 @@ type refusal struct {
 	until time.Time
 }
 
-// A try counts how often an entry was reported differently after it was sent.
+// A try counts the number of times that an entry was sent and then reported differently.
 type try struct {
-	want, got ofproto.Mod // as additions; got is nil if the entry was missing
+	want, got ofproto.Mod // in the form of additions; got is nil if the entry was missing
 	n         int
 }
 
@@ -150,7 +150,7 @@ func (c *core) decide(now time.Time) act {
 		c.state = Waiting
 		return act{}
 	case now.Before(c.retryAt):
-		return act{until: c.retryAt} // the state remains that of the failed action
+		return act{until: c.retryAt} // the state of the failed action remains
 	case c.role != role:
 		c.state = Claiming
 		return act{kind: claim, role: role}

@@ -231,8 +231,8 @@ func TestStormOfGroups(t *testing.T) {
 }
 
 // Foreign groups and meters are left alone with the policies for that. Our unwanted groups and
-// meters are deleted in any case. A foreign one with the number of a desired one is always
-// replaced.
+// meters are deleted in any case. A foreign group or meter with the number of a desired one is
+// always replaced.
 func TestForeignTables(t *testing.T) {
 	for policy, left := range map[Foreign]int{RemoveForeign: 0, ReportForeign: 2, IgnoreForeign: 2} {
 		wanted := Holdings{flows(flow(1, 1)), groups(alienGroup(4), group(1, 1)), theMeters(alienMeter(4), meter(1, 1))}

@@ -25,7 +25,7 @@ type migration func(*bbolt.Tx) error
 // migrations[n] migrates from version n to n+1.
 var migrations = []migration{addChecksums, func(*bbolt.Tx) error { return nil }}
 
-// maxCopies is how many copies of one version are kept.
+// maxCopies is the maximum number of copies of one version.
 const maxCopies = 100
 
 // migrate migrates the store to the current version, if it is older. If that succeeds a copy

@@ -57,7 +57,7 @@ func (e *ensurer) addresses(t *Tap, l netlink.Link) error {
 		if have, err = e.list(l); err != nil {
 			return err
 		}
-		if _, err := e.addMissing(t, l, have); err != nil { // addresses that the kernel removed with their primary address, if it does not promote secondaries
+		if _, err := e.addMissing(t, l, have); err != nil { // again, because the kernel may have removed secondary addresses with their primary address
 			return err
 		}
 	}

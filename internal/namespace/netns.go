@@ -33,8 +33,8 @@ func checkName(name string) error {
 // errNotNamespace means that a file in dir is not a namespace.
 var errNotNamespace = errors.New("the file is not a network namespace")
 
-// A HostError means that a file in dir is the machine's own namespace. It is neither configured nor
-// deleted.
+// A HostError means that a file in dir is the machine's own namespace. It is not configured
+// and not deleted.
 type HostError struct{ Name string }
 
 func (e *HostError) Error() string {
