@@ -214,8 +214,8 @@ func (c *Client) State(ctx context.Context) (State, error) {
 }
 
 // Wait waits for a connection. If ctx is done first, the error includes the reason that there
-// is no connection. Without permission for the socket, Wait does not wait for ctx: the error wraps
-// [fs.ErrPermission].
+// is no connection. Without permission for the socket, Wait does not wait for ctx, and the
+// error wraps [fs.ErrPermission].
 func (c *Client) Wait(ctx context.Context) error {
 	for {
 		c.mu.Lock()

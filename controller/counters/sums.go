@@ -137,7 +137,7 @@ func (c counts) raise(least sums) {
 // Book.mu. Only the holder replaces them.
 type routerCounters struct {
 	router string
-	turn   chan struct{}    // capacity 1; full: the switch is being read
+	turn   chan struct{}    // capacity 1; full while the switch is being read
 	last   map[uint64]Tally // flows with a nonzero counter at the last reading, by their hash; guarded by turn
 
 	sums     counts

@@ -1,5 +1,5 @@
-// Package ledger maintains the intent: the declarations of all sources as one valid model, in
-// numbered revisions.
+// Package ledger maintains the intent. It joins the declarations of all sources into one valid
+// model, with numbered revisions.
 //
 // One goroutine drains all pending writes, checks each against the current intent, commits
 // them to the store in one transaction, and only then publishes and answers. A write is

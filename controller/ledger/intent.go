@@ -28,7 +28,7 @@ type Intent struct {
 	// Whole means that the sources claim to have all objects. A new store is empty but not
 	// whole, because everything would be removed otherwise.
 	Whole bool
-	// Sources are the sources in order of precedence: an object that several sources have
+	// Sources are the sources in order of precedence. If several sources have an object, it
 	// belongs to the first of them.
 	Sources []*SourceState
 
@@ -111,7 +111,7 @@ func (s *Intent) DeclaredBy(o Object) string {
 	return s.Sources[i].Name
 }
 
-// trial returns an intent for trying edits: if writes fail, it assumes a store.
+// trial returns an intent for trying edits. If writes fail, it assumes a store.
 func (s *Intent) trial() *Intent {
 	if s.writes >= 0 {
 		return s

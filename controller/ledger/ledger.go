@@ -18,8 +18,8 @@ import (
 
 // Config configures a [Ledger].
 type Config struct {
-	// Sources are the sources of the intent in order of precedence: an object that several
-	// sources have belongs to the first of them.
+	// Sources are the sources of the intent in order of precedence. If several sources have an
+	// object, it belongs to the first of them.
 	Sources []Source
 	// Write is the element of Sources that writes go to; nil means that writes fail until
 	// [Ledger.Adopt].

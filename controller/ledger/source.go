@@ -101,7 +101,7 @@ type notice struct {
 	source Source
 	at     int // index of source
 	update *Update
-	all    *Contents // instead of update: all objects of the source
+	all    *Contents // all objects of the source, instead of the field update
 	adopt  Store
 	answer chan error // capacity 1: the sender may have stopped waiting
 }

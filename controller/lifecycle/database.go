@@ -22,7 +22,7 @@ type database struct {
 	tried     bool // the last transaction was answered, or no transaction was necessary
 	still     bool // the database equaled state during the whole last pass
 	applied   bool // the database matches the intent, apart from problems
-	ready     bool // namespaces can be set up: the instance and the ports are known
+	ready     bool // namespaces can be set up, because the instance and the ports are known
 	compared  bool // formerMACs was called
 	nameTaken bool // a link of another program has a name that we need
 	moving    bool // a port moves from one bridge to another

@@ -32,7 +32,7 @@ const (
 	verifyAfter = time.Second      // pause until the switch is read again after it reported a flow differently
 	maxPending  = 10_000           // changes by other programs that are kept one by one
 
-	// Rate limit of repairs: a burst, then one per interval.
+	// Repairs are limited to a burst, and then to one per interval.
 	repairBurst    = 10
 	repairInterval = 100 * time.Millisecond
 )
@@ -55,7 +55,7 @@ const (
 	idle   kind = iota
 	claim       // request the role
 	read        // read everything back
-	meters      // change meters, one by one: they cannot be in a bundle
+	meters      // change meters, one by one, because they cannot be in a bundle
 	commit      // change groups and flows
 )
 

@@ -54,7 +54,7 @@ func (h *handle) migrate(path string, migrations []migration) error {
 	}
 	if err == nil {
 		h.header, err = h.scan(scan{})
-		return err // keep the copy even after an error: the file has changed
+		return err // keep the copy even after an error, because the file has changed
 	}
 	return errors.Join(err, os.Remove(kept))
 }
