@@ -262,7 +262,7 @@ func (d *description) routerState(st *controller.RouterStatus) {
 	}
 	d.line("Bridge", "%s, %s, %s", st.Bridge, whose, connected(st.Connected))
 	d.line("State", "%s", st.State)
-	d.line("Flows", "%d desired, %d installed, %d refused, %d of others", st.FlowsWanted, st.FlowsInstalled, st.FlowsRefused, st.FlowsForeign)
+	d.line("Flows", "%d desired, %d installed, %d refused, %d foreign", st.FlowsWanted, st.FlowsInstalled, st.FlowsRefused, st.FlowsForeign)
 	for _, p := range st.Problems {
 		d.line("Problem", "%s", p)
 	}

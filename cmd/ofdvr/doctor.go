@@ -101,7 +101,7 @@ func printFindings(w io.Writer, d api.ExaminationDocument) {
 // the daemon does not answer, and socket is the path of the socket of ovsdb-server.
 func withoutDaemon(ctx context.Context, err error, socket string) api.ExaminationDocument {
 	d := api.ExaminationDocument{Problems: 1, Findings: []api.FindingDocument{{Level: "problem", About: "daemon", Says: err.Error(),
-		Remedy: "start it (systemctl start ofdvr), and look for the reason why it ended: journalctl -u ofdvr"}}}
+		Remedy: "start it (systemctl start ofdvr), and look for the reason that it ended: journalctl -u ofdvr"}}}
 	if errors.Is(err, fs.ErrPermission) {
 		d.Findings[0].Remedy = "run doctor as root, or as a member of that group"
 		return d

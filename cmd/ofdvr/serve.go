@@ -102,7 +102,7 @@ its progress and its health to systemd (sd_notify(3)).`,
 	f.StringVar(&o.bridge, "integration-bridge", defaultBridge, "`bridge` that the machines' ports are on. It must exist")
 	f.StringVar(&o.metrics, "metrics", defaultMetrics, "`ADDRESS:PORT` of /metrics, /healthz, /readyz and the page; \"\" for none")
 	o.ports = defaultPortCount
-	f.Var(&o.ports, "port-metrics", "`PORTS` that have metrics of their own: a number (those with the most packets), off or all")
+	f.Var(&o.ports, "port-metrics", "`PORTS` with separate metrics: a number (the ports with the most packets), off or all")
 	f.BoolVar(&o.page, "page", true, "serve the page, and the part of the API that it reads, at the address of --metrics, without authentication. On an address that is not loopback, only if this flag is given")
 	f.StringSliceVar(&o.api, "api", []string{defaultAPI}, "API `ENDPOINT,...`: unix:PATH for its owner and group, ssl:ADDRESS:PORT for clients with a certificate or the token")
 	f.StringVar(&o.access.Group, "api-group", defaultGroup, "`group` that may use the API's Unix sockets. \"\", or a group "+defaultGroup+" that does not exist: the daemon's own group")

@@ -91,7 +91,7 @@ differ, or if a machine is not seen there. No packet is sent.`,
 			}
 			for _, path := range d.Paths {
 				if path.Disagrees != "" {
-					return reported(cmd, fmt.Errorf("of %s to %s Open vSwitch says something else: %s", endText(path.From), endText(path.To), path.Disagrees))
+					return reported(cmd, fmt.Errorf("from %s to %s the result of Open vSwitch differs: %s", endText(path.From), endText(path.To), path.Disagrees))
 				}
 			}
 			return err
@@ -175,7 +175,7 @@ func printTrace(w io.Writer, d api.TraceDocument) {
 		}
 		fmt.Fprintf(w, "  %s\n", upperFirst(path.Says))
 		if path.Verified && path.Disagrees == "" {
-			fmt.Fprintf(w, "  Open vSwitch says the same%s.\n", betweenText(path))
+			fmt.Fprintf(w, "  Open vSwitch gives the same result%s.\n", betweenText(path))
 		}
 		if path.Remark != "" {
 			fmt.Fprintf(w, "  %s.\n", upperFirst(path.Remark))

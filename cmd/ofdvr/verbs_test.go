@@ -229,7 +229,7 @@ Interface:   interface r1-blue, 02:00:00:00:01:01, 10.0.1.1/24 on network blue
 Interface:   interface r1-green, 02:00:00:00:02:01, 10.0.2.1/24 on network green
 Bridge:      rb-r1, made by ofdvr, connected
 State:       settled
-Flows:       8000 desired, 8000 installed, 0 refused, 0 of others
+Flows:       8000 desired, 8000 installed, 0 refused, 0 foreign
 Ports:       2 on its networks
 Accepted:    yes
 Programmed:  yes

@@ -196,5 +196,5 @@ func (l *Lifecycle) unmade(r *routing.Router) string {
 		datapath = b.DatapathType
 	}
 	return fmt.Sprintf("bridge %s has not connected to %s: if this stays, check whether ovs-vswitchd runs, and in its log "+
-		"whether it could make a bridge of datapath_type %s, which is that of %s", r.BridgeName(), l.cfg.Target, datapath, l.cfg.IntegrationBridge)
+		"whether it could make a bridge of datapath_type %s, the type of %s", r.BridgeName(), l.cfg.Target, datapath, l.cfg.IntegrationBridge)
 }

@@ -38,7 +38,7 @@ var errNotNamespace = errors.New("the file is not a network namespace")
 type HostError struct{ Name string }
 
 func (e *HostError) Error() string {
-	return fmt.Sprintf("%s is the network namespace of the machine itself, or that of ofdvr: nothing is changed in it; "+
+	return fmt.Sprintf("%s is the network namespace of the machine itself or of ofdvr, so nothing is changed in it; "+
 		"remove that name (umount %[1]s; rm %[1]s), or give the router another namespace", path(e.Name))
 }
 
