@@ -16,7 +16,7 @@ import (
 //   - used: it is in the Index and, unless the home source owns it, in owners
 //   - quarantined: it is in aside
 //
-// In both cases its shadowed versions are in aside too.
+// In both cases the shadowed versions of the object are in aside too.
 
 // A version is one source's version of an object.
 type version struct {
