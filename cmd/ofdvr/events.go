@@ -95,7 +95,8 @@ thousand events. Its log has all of them.`,
 	return cmd
 }
 
-// printLogged prints an event as a line. names are what to show of routers.
+// printLogged prints an event as a line. The parameter names has the texts to show for
+// routers.
 func printLogged(w io.Writer, e api.EventDocument, names shownNames) {
 	parts := []string{e.Time.Format("2006-01-02 15:04:05.000"), fmt.Sprintf("%-5s", strings.ToUpper(e.Level)), e.Message}
 	if e.Router != "" {

@@ -177,8 +177,8 @@ func changing(ctx context.Context, c *api.Client, objects []api.Outcome) (*routi
 	return m, nil
 }
 
-// differences returns the lines of the keys that differ between before and after, by the kind
-// and ID of each object in before.
+// differences returns the lines of the keys that differ between the two models, by the kind
+// and ID of each object in the model before.
 func differences(before, after *routing.Model) map[string][]string {
 	out := make(map[string][]string)
 	now := documents(after)

@@ -125,7 +125,7 @@ func (c counts) all() iter.Seq2[subject, Tally] {
 	}
 }
 
-// raise makes every sum at least as large as the sum in least.
+// raise makes every sum at least as large as in the parameter least.
 func (c counts) raise(least sums) {
 	for about, t := range least {
 		now := c.of(about)[about]

@@ -142,7 +142,7 @@ func (r *reader) room(ours bool, bytes int) bool {
 	return false
 }
 
-// keepEntries appends entries of part to held, as far as there is room.
+// keepEntries appends the entries in the list part to the list held, as far as there is room.
 func keepEntries[E interface{ Equal(E) bool }](r *reader, t table[E], held, part, want []E, ours func(E) bool) ([]E, error) {
 	for _, e := range part {
 		switch w, ok := t.get(want, t.id(e)); {

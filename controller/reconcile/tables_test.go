@@ -52,7 +52,7 @@ func TestOrder(t *testing.T) {
 
 // Only differences are sent. A changed group or meter is modified, so its flows are not
 // affected.
-func TestSendsWhatDiffers(t *testing.T) {
+func TestSendsOnlyDifferences(t *testing.T) {
 	same := func(h *Holdings) {}
 	for _, tt := range []struct {
 		change func(h *Holdings)
@@ -136,7 +136,7 @@ func TestQuarantinesTables(t *testing.T) {
 
 // If the change of a flow is refused, the old flow stays, and the groups and meters that it
 // needs stay too.
-func TestKeepsWhatIsNeeded(t *testing.T) {
+func TestKeepsNeededGroupsAndMeters(t *testing.T) {
 	bad := flow(1, 5)
 	sw := &fakeSwitch{fakeState: state(routed()), refuses: func(f ofproto.Flow) bool { return f == bad }}
 	reconcile(t, sw, Config{}, func(s *subject) {

@@ -72,7 +72,7 @@ func TestForeignFiles(t *testing.T) {
 
 // In a directory that others can write to, no store is created or used, and the contents of an
 // existing one are ignored.
-func TestDirectoriesOfOthers(t *testing.T) {
+func TestDirectoriesWritableByOthers(t *testing.T) {
 	lab.Require(t)
 	now, _, o := aStore(t)
 	for name, c := range map[string]struct {

@@ -64,7 +64,7 @@ func (e *ensurer) addresses(t *Tap, l netlink.Link) error {
 	return e.primaries(t, l, have)
 }
 
-// addMissing adds the addresses of t that are not in have.
+// addMissing adds the addresses of t that are not in the map have.
 func (e *ensurer) addMissing(t *Tap, l netlink.Link, have map[netip.Prefix]netlink.Addr) (added bool, err error) {
 	for _, p := range t.Addresses {
 		if _, ok := have[p]; ok {
