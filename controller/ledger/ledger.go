@@ -151,7 +151,7 @@ func (r *Result) Changed() bool {
 // A write is an edit that waits for the ledger's goroutine.
 type write struct {
 	edit   Edit
-	answer chan answer // capacity 1: the client may have stopped waiting
+	answer chan answer // capacity 1, because the client may have stopped waiting
 }
 
 type answer struct {

@@ -103,7 +103,7 @@ type notice struct {
 	update *Update
 	all    *Contents // all objects of the source, instead of the field update
 	adopt  Store
-	answer chan error // capacity 1: the sender may have stopped waiting
+	answer chan error // capacity 1, because the sender may have stopped waiting
 }
 
 func (l *Ledger) notify(ctx context.Context, t notice) error {

@@ -36,8 +36,8 @@ type owned struct {
 	source int
 }
 
-// A wait means that the object in the field object is quarantined because of the object in the
-// field on.
+// A wait means that a quarantined object is tried again when the object in the field on
+// changes.
 type wait struct{ on, object Object }
 
 type (

@@ -49,7 +49,7 @@ type Beyond struct{ Ours, Foreign int }
 // A quota is the number of entries and bytes that may still be kept.
 type quota struct {
 	flows, bytes int
-	own          int // part of bytes that is not taken from share
+	own          int // memory that is used before memory from share
 	share        *ofconn.Share
 }
 

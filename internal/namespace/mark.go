@@ -75,7 +75,7 @@ func Adopt(instance string, routers []string) (adopted []string, err error) {
 		}
 		err := adopt(ns.Name, instance)
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // deleted meanwhile
+		case errors.Is(err, fs.ErrNotExist): // deleted in the meantime
 		case err != nil:
 			errs = append(errs, err)
 		default:
