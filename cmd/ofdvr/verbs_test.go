@@ -42,7 +42,7 @@ func TestApply(t *testing.T) {
 	d.prints("5 objects unchanged\n", "apply", "good.yaml")
 	d.fails(1, "ofdvr: read topology: open none.yaml: no such file or directory\n", "apply", "-f", "none.yaml")
 	if out, _ := d.ofdvr(0, "apply", "-f", "less.yaml", "--all", "--dry-run"); !strings.HasPrefix(out, "5 objects: 0 to create, 0 to update, 4 to delete, 1 unchanged; 0 flows and 0 rows to change\n- port vm1\n") {
-		t.Errorf("the dry run says\n%s", out)
+		t.Errorf("the dry run prints\n%s", out)
 	}
 	d.has(all...)
 	out, _ := d.ofdvr(0, "apply", "-f", "less.yaml", "--all")
@@ -316,7 +316,7 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("%s is completed by %q, want %q; %q", args, got, want, &out)
 		}
 		if strings.Contains(errOut.String(), "daemon") {
-			t.Errorf("%s says %s", args, &errOut)
+			t.Errorf("%s prints %s", args, &errOut)
 		}
 	}
 }

@@ -141,10 +141,10 @@ func checkDiff(t *rapid.T, a, b set, am, bm model) {
 		}
 		last = e.key
 		if v, ok := am[e.key]; ok != (x != nil) || ok && *x != (entry{e.key, v}) {
-			t.Fatalf("of %d the first set has %v, %v; got %v", e.key, v, ok, x)
+			t.Fatalf("key %d: the first set has %v, %v; got %v", e.key, v, ok, x)
 		}
 		if v, ok := bm[e.key]; ok != (y != nil) || ok && *y != (entry{e.key, v}) {
-			t.Fatalf("of %d the second set has %v, %v; got %v", e.key, v, ok, y)
+			t.Fatalf("key %d: the second set has %v, %v; got %v", e.key, v, ok, y)
 		}
 		if y == nil {
 			delete(have, e.key)
