@@ -15,7 +15,7 @@ type database struct {
 	task
 	state ovsdb.State // after the last pass
 	rows  rows        // of state
-	// by name and by datapath ID
+	// existing bridges, by name and by datapath ID
 	exists    map[string]bool
 	pending   bool // the first attempt to connect has not ended
 	connected bool

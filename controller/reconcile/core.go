@@ -40,11 +40,11 @@ const (
 // An act is the next action.
 type act struct {
 	kind  kind
-	role  ofproto.Role  // claim
-	set   []ofproto.Mod // meters: to add or modify; commit: groups to add or modify
-	delta ofproto.Delta // commit
+	role  ofproto.Role  // for claim
+	set   []ofproto.Mod // meters to add or modify, or for commit groups to add or modify
+	delta ofproto.Delta // for commit
 	drop  []ofproto.Mod // meters or groups to delete
-	plain bool          // commit: change by change, not in a bundle
+	plain bool          // for commit: change by change, not in a bundle
 	gen   uint64        // the program that the switch holds after the action; 0 if there is none yet
 	until time.Time     // if idle, when to call next again; zero means after the next event
 }

@@ -48,7 +48,7 @@ type Keeper struct {
 	mu      sync.Mutex
 	routers map[string]*state // by the base name of their files
 	unused  []int             // file descriptors that Run may be waiting for, and must close
-	again   time.Time         // when to retry after failures other than of starts; zero if there are none
+	again   time.Time         // when to retry after a failure; failures of starts are in state.due; zero means never
 }
 
 // A state is the state of a router's radvd.

@@ -41,9 +41,9 @@ func (p *pair) String() string { return p.from.Name + " → " + p.to.Name }
 // routed reports whether p's packets need the router of the sender.
 func (p *pair) routed() bool { return p.from.network != p.to.network }
 
-// A mesh is traffic between all machines. It consists of UDP packets with sequence numbers,
-// which are counted on arrival. The packets sent between two calls of [mesh.cut] form a
-// window, so every packet belongs to a window.
+// A mesh is the traffic between all machines. It consists of UDP packets with sequence
+// numbers, which are counted on arrival. The packets sent between two calls of [mesh.cut] form
+// a window, so every packet belongs to a window.
 type mesh struct {
 	machines []*machine
 	pairs    []*pair
