@@ -79,7 +79,7 @@ func New(reg prometheus.Registerer, version string) *Events {
 		},
 		ovsdb: ovsdb{
 			syncs: counter("ovsdb_resyncs_total", "Connections to ovsdb-server; the whole state is read on each."),
-			transactions: counters("ovsdb_transactions_total", "Transactions to change OVSDB, by result: ok, stale (OVSDB had changed meanwhile, so the change is planned again), "+
+			transactions: counters("ovsdb_transactions_total", "Transactions to change OVSDB, by result: ok, stale (OVSDB had changed in the meantime, so the change is planned again), "+
 				"error, unknown (no reply).", "result"),
 			transactTime: histogram("ovsdb_transaction_duration_seconds", "Time from sending a transaction to ovsdb-server's reply, or to the timeout.", 0.0005),
 		},

@@ -162,7 +162,7 @@ func (as Actions) String() string {
 // it, the result shares memory with s.
 func decodeActions(s string) (Actions, error) { return decodeNested(s, 0) }
 
-// decodeNested decodes actions that are nested in depth other actions.
+// decodeNested decodes actions. The parameter depth is the number of actions around them.
 func decodeNested(s string, depth int) (Actions, error) {
 	if depth > maxNesting {
 		return Actions{}, errNesting

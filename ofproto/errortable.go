@@ -80,7 +80,7 @@ var errorMeanings = map[ErrorCode]struct{ name, text string }{
 	errorCode(6, 13):        {"OFPGMFC_BAD_WATCH", "watch port or group of the bucket is invalid"},
 	errorCode(6, 14):        {"OFPGMFC_EPERM", "group change is not permitted"},
 	errorCode(7, 0):         {"OFPPMFC_BAD_PORT", "port does not exist"},
-	errorCode(7, 1):         {"OFPPMFC_BAD_HW_ADDR", "Ethernet address is not that of the port"},
+	errorCode(7, 1):         {"OFPPMFC_BAD_HW_ADDR", "Ethernet address is not the port's address"},
 	errorCode(7, 2):         {"OFPPMFC_BAD_CONFIG", "port configuration is invalid"},
 	errorCode(7, 3):         {"OFPPMFC_BAD_ADVERTISE", "advertised features are invalid"},
 	errorCode(7, 4):         {"OFPPMFC_EPERM", "port change is not permitted"},

@@ -21,8 +21,8 @@ type Port struct {
 	CurrentSpeed, MaxSpeed               uint32 // kbit/s
 }
 
-// PortConfig are ofp_port_config: the administrative settings of a port. All bits
-// are zero unless a controller or ovs-ofctl mod-port sets them.
+// PortConfig has the administrative settings of a port (ofp_port_config). All bits are zero
+// unless a controller or ovs-ofctl mod-port sets them.
 type PortConfig uint32
 
 // The bits (OpenFlow 1.3.5 §7.2.1).

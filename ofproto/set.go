@@ -64,8 +64,8 @@ func (s Set) Without(drop func(Flow) bool) Set {
 	return Set{s.flows.Keep(func(f Flow) bool { return !drop(f) })}
 }
 
-// Exchange returns s without the flows that have the keys of out, and with the
-// flows of in. Its cost depends only on the flows that change.
+// Exchange returns s without the flows that have the same keys as the flows in the list out,
+// and with the flows in the list in. Its cost depends only on the flows that change.
 func (s Set) Exchange(out, in []Flow) Set { return Set{sorted.Exchange(s.flows, out, in)} }
 
 // WithoutKeys returns s without the flows with keys ks.

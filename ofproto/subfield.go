@@ -15,8 +15,7 @@ type Subfield struct {
 // Whole returns the whole field f.
 func Whole(f FieldID) Subfield { return Subfield{Field: f} }
 
-// BitRange returns bits first to last of field f, as ovs-ofctl writes
-// f[first..last].
+// BitRange returns a range of bits of field f, which ovs-ofctl writes as f[first..last].
 func BitRange(f FieldID, first, last uint16) Subfield {
 	return Subfield{f, first, last - first + 1}.normalize()
 }

@@ -125,7 +125,7 @@ func (s Set) table(t TableID) iter.Seq[Flow] {
 func (t *tracer) matches(m Match) bool {
 	for f := range m.Fields() {
 		if f.id == FieldRaw {
-			return false // a field outside the table of fields
+			return false // a field that is not in the table of fields
 		}
 		for i := range fields[f.id].width {
 			if (t.now[f.id][i]^f.val[i])&f.mask[i] != 0 {

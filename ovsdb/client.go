@@ -66,7 +66,7 @@ type Client struct {
 	mu        sync.Mutex
 	renew     map[string]bool // names of ports that the next Apply removes
 	session   *session        // nil if not connected
-	err       error           // the reason why session is nil
+	err       error           // the reason that session is nil
 	connected chan struct{}   // closed while session is not nil
 	failed    chan struct{}   // closed when err changes
 }
@@ -214,8 +214,8 @@ func (c *Client) State(ctx context.Context) (State, error) {
 }
 
 // Wait waits for a connection. If ctx is done first, the error includes the reason that there
-// is no connection. Without permission for the socket, Wait does not wait for ctx: the error wraps
-// [fs.ErrPermission].
+// is no connection. Without permission for the socket, Wait does not wait for ctx, and the
+// error wraps [fs.ErrPermission].
 func (c *Client) Wait(ctx context.Context) error {
 	for {
 		c.mu.Lock()

@@ -150,7 +150,7 @@ func TestCorrectsChanges(t *testing.T) {
 				t.Errorf("%d transactions, want 1", got)
 			}
 			if r := apply(t, c, desired()); len(r.Ops) > 0 {
-				t.Errorf("not corrected at once, left to do: %v", r.Ops)
+				t.Errorf("the change was not corrected at once, left to do: %v", r.Ops)
 			}
 		})
 	}

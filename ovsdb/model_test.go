@@ -104,7 +104,7 @@ func remove[T any](from *[]T, o ovsdb.Op, uuid func(T) string) error {
 	n := len(*from)
 	*from = slices.DeleteFunc(*from, func(v T) bool { return uuid(v) == o.Row.UUID })
 	if len(*from) != n-1 {
-		return fmt.Errorf("it does not exist")
+		return fmt.Errorf("the row does not exist")
 	}
 	return nil
 }

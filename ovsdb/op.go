@@ -105,7 +105,8 @@ func (o *Op) set(column string, v any) {
 	o.Set[column] = v
 }
 
-// put sets the keys of want to the values of want in column, which now holds have.
+// put sets a part of a map column, which now holds the map have. It sets all keys of the map
+// want to their values there.
 func (o *Op) put(column string, have, want map[string]string) {
 	for k, v := range want {
 		if got, ok := have[k]; ok && got == v {
@@ -121,7 +122,7 @@ func (o *Op) put(column string, have, want map[string]string) {
 	}
 }
 
-// drop deletes keys from column, which now holds have.
+// drop deletes keys from a map column, which now holds the map have.
 func (o *Op) drop(column string, have map[string]string, keys ...string) {
 	for _, k := range keys {
 		if _, ok := have[k]; !ok {

@@ -23,12 +23,12 @@ func newApply() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply FILE|DIRECTORY|-...",
 		Short: "Create and update objects from topology files",
-		Long: `Apply creates and updates the objects of topology files in one step: all of them
-or, if there is a mistake anywhere, none. If FILE is -, it reads standard input;
-of a directory, it reads all *.yaml, *.yml and *.json files. Objects that are
-not in the files stay as they are; with --all they are deleted. Apply returns
-when the switches have confirmed the change, and exits with 1 if they do not in
-time.`,
+		Long: `Apply creates and updates the objects of topology files in one step. If there is
+a mistake anywhere, it changes nothing. If FILE is -, it reads standard input.
+If FILE is a directory, it reads all *.yaml, *.yml and *.json files in it.
+Objects that are not in the files stay as they are; with --all they are deleted.
+Apply returns when the switches have confirmed the change. It exits with 1 if
+they do not confirm it in time.`,
 		Example: `  ofdvr apply topology.yaml
   ofdvr apply /etc/ofdvr/ports.d --all
   generate | ofdvr apply -`,

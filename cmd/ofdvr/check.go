@@ -15,10 +15,10 @@ func newCheck() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check FILE...",
 		Short: "Report all errors and warnings in topology files",
-		Long: `Check reads topology files, without a daemon, and reports all errors in them,
-each as "file:line:column: path: error", and all warnings. It exits with 1 if a
-file has errors; warnings do not count. More than three warnings of one kind
-become one, with their number.`,
+		Long: `Check reads topology files, without a daemon. It reports all errors in them as
+"file:line:column: path: error", and all warnings. It exits with 1 if a file has
+errors. Warnings do not change the exit status. More than three warnings of one
+kind are printed as one warning with their number.`,
 		Example: "  ofdvr check /etc/ofdvr/topology.yaml",
 		Args:    arguments("FILE..."),
 		RunE: func(cmd *cobra.Command, files []string) error {

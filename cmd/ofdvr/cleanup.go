@@ -26,11 +26,11 @@ func newCleanup() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cleanup",
 		Short: "Remove everything that ofdvr has made on this host",
-		Long: `Cleanup removes the routing bridges, patch ports, taps and namespaces that carry
+		Long: `Cleanup removes the routing bridges, patch ports, taps and namespaces that have
 ofdvr's mark, and stops the radvd processes of its routers. Nothing else is
-changed. It refuses to run while a daemon runs, which would recreate them. On
-a terminal it lists what it removes and asks first; --yes removes without
-asking, --dry-run only lists.`,
+changed. It refuses to run while a daemon runs, which would recreate them. On a
+terminal it lists what it removes and asks first; --yes removes without asking,
+--dry-run only lists.`,
 		Example: `  ofdvr cleanup --dry-run
   ofdvr cleanup --yes`,
 		Args: arguments(),

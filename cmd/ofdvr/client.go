@@ -111,9 +111,8 @@ func (k kindWord) fetch(ctx context.Context, c *api.Client, ids []string, filter
 // completionTimeout is the time limit of a completion.
 const completionTimeout = time.Second
 
-// complete completes a kind, which is one of kindWords or of more, and then IDs and
-// names of that kind.
-// If kind is not "", it completes only IDs and names of that kind.
+// complete completes a kind, from kindWords and the parameter more, and then IDs and names of
+// that kind. If kind is not "", it completes only IDs and names of that kind.
 func (c *clientFlags) complete(kind string, more ...string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 		word := kind

@@ -19,9 +19,9 @@ func newCompile() *cobra.Command {
 		Short: "Print the flows of a topology file, without a daemon",
 		Long: `Compile prints the flows of each routing bridge in the syntax of ovs-ofctl, to
 read them, compare them, or add them with ovs-ofctl add-flows. Only the switch
-knows the OpenFlow numbers of ports: without --ports they are numbered from 1,
-per bridge, in the order of the file. Groups and meters, which ovs-ofctl adds
-with other commands, are printed as comments.`,
+knows the OpenFlow numbers of ports. Without --ports, the ports of each bridge
+are numbered from 1 in the order of the file. Groups and meters, which ovs-ofctl
+adds with other commands, are printed as comments.`,
 		Example: `  ofdvr compile topology.yaml
   ofdvr compile topology.yaml --ports pr-r1-blue=3,qr-r1-blue=4`,
 		Args: arguments("FILE"),

@@ -15,10 +15,10 @@ func newComplete() *cobra.Command {
 		Use:   "complete",
 		Short: "Declare that the store has all objects",
 		Long: `A daemon that starts with an empty store, on a host where ofdvr has made bridges
-before, cannot know whether the store was lost. So it creates what is applied,
-and removes nothing. Complete declares that all objects are in the store: then
-bridges, ports, namespaces and flows of ofdvr that belong to no object are
-removed. 'ofdvr apply --all' declares the same.`,
+before, cannot know whether the store was lost. Therefore it creates applied
+objects, and removes nothing. Complete declares that all objects are in the
+store. Then bridges, ports, namespaces and flows of ofdvr that belong to no
+object are removed. 'ofdvr apply --all' declares the same.`,
 		Example: `  ofdvr complete --dry-run
   ofdvr complete`,
 		Args: arguments(),

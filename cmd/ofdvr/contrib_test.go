@@ -221,7 +221,7 @@ func TestAlertsAreComplete(t *testing.T) {
 			t.Errorf("%s: the runbook is %q, want %q", r.Alert, r.Annotations["runbook_url"], want)
 		}
 		if !bytes.Contains(manual, []byte("\n### "+r.Alert+"\n")) {
-			t.Errorf("docs/operations.md says nothing about %s", r.Alert)
+			t.Errorf("docs/operations.md does not mention %s", r.Alert)
 		}
 		if r.Annotations["summary"] == "" || r.Annotations["description"] == "" || r.Labels["severity"] == "" {
 			t.Errorf("%s lacks a summary, a description or a severity", r.Alert)

@@ -271,7 +271,7 @@ func (d *server) has(want ...string) {
 		got = append(got, "router/"+r.ID)
 	}
 	if strings.Join(got, " ") != strings.Join(want, " ") {
-		d.t.Errorf("there is %v, want %v", got, want)
+		d.t.Errorf("the ledger has %v, want %v", got, want)
 	}
 }
 

@@ -23,12 +23,12 @@ func newDelete() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete KIND ID|NAME... | KIND/ID... | -f FILE",
 		Short: "Delete networks, routers, ports or hosts",
-		Long: `Delete deletes networks, routers, ports or hosts by their IDs, or all objects
-that topology files declare, in one step. A network that has ports or router
-interfaces is not deleted; with --cascade these are deleted with it, and
-networks are deleted one after the other. Nor is a host on which ports are
-expected; with --cascade these ports stay, without a host. IDs that do not exist
-are reported, and the others are deleted.`,
+		Long: `Delete deletes objects by their IDs, or all objects in topology files, in one
+step. A network that has ports or router interfaces is not deleted. With
+--cascade these are deleted with it, and networks are deleted one after another.
+A host on which ports are expected is not deleted. With --cascade these ports
+stay, without a host. IDs that do not exist are reported, and the other objects
+are deleted.`,
 		Example: `  ofdvr delete port vm1 vm2
   ofdvr delete network blue --cascade
   ofdvr delete network/blue port/vm1

@@ -21,10 +21,10 @@ func newDescribe() *cobra.Command {
 		Use:        "describe network|router|port|host ID|NAME... | KIND/ID...",
 		SuggestFor: []string{"show"},
 		Short:      "Show the details of networks, routers, ports or hosts",
-		Long: `Describe shows for an object its source, its settings, whether the switches have
-confirmed it, and its problems; for a network also the routers and ports on it,
-for a router its interfaces, bridge and state, for a port its flows, and for a
-host its tunnel, its state and the ports that are expected on it.`,
+		Long: `Describe shows the source of an object, its settings, whether the switches have
+confirmed it, and its problems. For a network it also shows the routers and
+ports on it, for a router its interfaces, bridge and state, for a port its
+flows, and for a host its tunnel, its state and the ports expected on it.`,
 		Example: `  ofdvr describe port vm1
   ofdvr describe routers r1 r2
   ofdvr describe network/blue port/vm1`,
@@ -316,7 +316,7 @@ func (d *description) routerState(st *controller.RouterStatus) {
 	}
 	d.line("Bridge", "%s, %s, %s", st.Bridge, whose, connected(st.Connected))
 	d.line("State", "%s", st.State)
-	d.line("Flows", "%d desired, %d installed, %d refused, %d of others", st.FlowsWanted, st.FlowsInstalled, st.FlowsRefused, st.FlowsForeign)
+	d.line("Flows", "%d desired, %d installed, %d refused, %d foreign", st.FlowsWanted, st.FlowsInstalled, st.FlowsRefused, st.FlowsForeign)
 	for _, p := range st.Problems {
 		d.line("Problem", "%s", p)
 	}

@@ -29,9 +29,9 @@ func newDoctor() *cobra.Command {
 its database with bridges, controllers, patch ports and tags; the capabilities,
 flows, groups and meters of each switch; the namespaces with taps, addresses,
 routes and forwarding; whether packets arrive; and whether the machine of each
-port is on the integration bridge. It changes nothing, and exits with 1 if there
-are problems, with 0 if there are only warnings. If the daemon does not answer,
-doctor examines what the daemon needs.`,
+port is on the integration bridge. It changes nothing. It exits with 1 if there
+are problems, and with 0 if there are only warnings. If the daemon does not
+answer, doctor examines the requirements of the daemon.`,
 		Example: "  ofdvr doctor",
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -101,7 +101,7 @@ func printFindings(w io.Writer, d api.ExaminationDocument) {
 // the daemon does not answer, and socket is the path of the socket of ovsdb-server.
 func withoutDaemon(ctx context.Context, err error, socket string) api.ExaminationDocument {
 	d := api.ExaminationDocument{Problems: 1, Findings: []api.FindingDocument{{Level: "problem", About: "daemon", Says: err.Error(),
-		Remedy: "start it (systemctl start ofdvr), and look for the reason why it ended: journalctl -u ofdvr"}}}
+		Remedy: "start it (systemctl start ofdvr), and look for the reason that it ended: journalctl -u ofdvr"}}}
 	if errors.Is(err, fs.ErrPermission) {
 		d.Findings[0].Remedy = "run doctor as root, or as a member of that group"
 		return d

@@ -26,10 +26,10 @@ func newEvents() *cobra.Command {
 		Aliases:    []string{"logs"},
 		SuggestFor: []string{"log"},
 		Short:      "Show recent changes, repairs, refusals and connections",
-		Long: `Events shows what has happened recently: changes of the intent, of flows, OVSDB
-and namespaces, repairs of what other programs had changed (level warn),
-refusals by switches, and connections that opened and closed. The daemon keeps
-the latest thousand; its log has all of them.`,
+		Long: `Events shows recent events: changes of the intent, of flows, OVSDB and
+namespaces, repairs of other programs' changes (level warn), refusals by
+switches, and connections that opened and closed. The daemon keeps the latest
+thousand events. Its log has all of them.`,
 		Example: `  ofdvr events --router r1
   ofdvr events --level warn -f`,
 		Args: arguments(),
@@ -95,7 +95,8 @@ the latest thousand; its log has all of them.`,
 	return cmd
 }
 
-// printLogged prints an event as a line. names are what to show of routers.
+// printLogged prints an event as a line. The parameter names has the texts to show for
+// routers.
 func printLogged(w io.Writer, e api.EventDocument, names shownNames) {
 	parts := []string{e.Time.Format("2006-01-02 15:04:05.000"), fmt.Sprintf("%-5s", strings.ToUpper(e.Level)), e.Message}
 	if e.Router != "" {
@@ -128,9 +129,10 @@ func newLogLevel() *cobra.Command {
 		Use:   "log-level [debug|info|warn|error]",
 		Short: "Show or change the log level of the daemon",
 		Long: `Log-level changes the lowest level that the daemon logs, until the next change
-or until it ends. With --openflow, at level debug, each OpenFlow message between
-the daemon and the bridge of a router is logged in the syntax of ovs-ofctl;
---openflow "" ends that. Without arguments it shows the present settings.`,
+or until the daemon ends. With --openflow, at level debug, each OpenFlow message
+between the daemon and the bridge of a router is logged in the syntax of
+ovs-ofctl; --openflow "" ends that. Without arguments the command shows the
+present settings.`,
 		Example: `  ofdvr log-level debug --openflow r1
   ofdvr log-level info --openflow ""`,
 		Args:      arguments("[LEVEL]"),

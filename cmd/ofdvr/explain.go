@@ -73,7 +73,7 @@ func cookieOf(s string) (ofproto.Cookie, error) {
 	}
 	var n uint64
 	if _, err := fmt.Sscan(text, &n); err != nil || strings.ContainsAny(text, " =") {
-		return 0, misuse("%q is neither a cookie, such as 0xfd09ec5ef62282fc, nor a flow with one", s)
+		return 0, misuse("%q is not a cookie, such as 0xfd09ec5ef62282fc, and not a flow with a cookie", s)
 	}
 	return ofproto.Cookie(n), nil
 }

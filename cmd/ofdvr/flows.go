@@ -28,8 +28,8 @@ func newFlows() *cobra.Command {
 		Short: "Show the flows of routers, with their purpose and counters",
 		Long: `Flows reads the flows of a router's bridge, or of all routers' bridges, from the
 switch. It shows the counters, the purpose and the match of each flow, in the
-order in which the switch holds them; -o wide adds the flow as ovs-ofctl prints
-it. It exits with 1 if the flows of a router cannot be read.`,
+order in which the switch holds them. With -o wide it also shows the flow in the
+syntax of ovs-ofctl. It exits with 1 if the flows of a router cannot be read.`,
 		Example: `  ofdvr flows r1
   ofdvr flows r1 --nonzero
   ofdvr flows r1 -o wide`,

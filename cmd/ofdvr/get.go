@@ -23,13 +23,14 @@ func newGet() *cobra.Command {
 		Use:        "get all|networks|routers|interfaces|ports|hosts [ID|NAME...]",
 		SuggestFor: []string{"list", "ls"},
 		Short:      "List networks, routers, router interfaces, ports or hosts",
-		Long: `Get lists objects: all of a kind, those with the given IDs or names, or those
-that pass the filters. A table shows an object by its name if no other in the
-list has the same, and otherwise by its ID; -o wide has the IDs too. With -o
-json or yaml it prints a topology file of these objects, which apply reads; with
--o name one name per line, such as port/vm1, which get, describe and delete take
-as arguments. SEEN is the port and the VLAN of the integration bridge where the
-machine of a port was seen. With -w it then prints each change.`,
+		Long: `Get lists all objects of a kind, the objects with the given IDs or names, or the
+objects that match the filters. A table shows an object by its name if no other
+object in the list has the same name, and otherwise by its ID; -o wide has the
+IDs too. With -o json or yaml it prints a topology file of these objects, for
+apply. With -o name it prints one name per line, such as port/vm1, which get,
+describe and delete accept as arguments. SEEN is the port and the VLAN of the
+integration bridge where the machine of a port was seen. With -w it then prints
+each change.`,
 		Example: `  ofdvr get all
   ofdvr get ports --network blue -o wide
   ofdvr get ports -l tier=web,env!=test

@@ -87,9 +87,9 @@ an OpenFlow controller: it creates a bridge for each router, with flows that
 answer ARP requests, rewrite MAC addresses and decrement TTLs.
 
 Exit codes:
-  0   success; of plan: nothing would change
+  0   success; for plan, nothing would change
   1   something failed, or was not confirmed in time
-  2   only of plan: there are changes
+  2   only for plan: there are changes
   64  the command was called wrongly`,
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -37,7 +37,7 @@ func registered(t *testing.T) *prometheus.Registry {
 	return reg
 }
 
-// families returns all metrics, including those of Go and the process.
+// families returns all metrics, including the metrics of Go and of the process.
 func families(t *testing.T) []*dto.MetricFamily {
 	t.Helper()
 	fs, err := registered(t).Gather()

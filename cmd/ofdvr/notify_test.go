@@ -42,8 +42,8 @@ func manager(t *testing.T) (sdnotify.Notifier, func() string) {
 	}
 }
 
-// A controller that hangs is not reported as alive, and one that has not answered yet is not
-// reported as ready. At its end it reports only that it stops.
+// A controller that hangs is not reported as alive, and a controller that has not answered yet
+// is not reported as ready. At its end it reports only that it stops.
 func TestReporter(t *testing.T) {
 	n, received := manager(t)
 	answers := make(chan controller.Status) // unbuffered, so the reporter waits for an answer

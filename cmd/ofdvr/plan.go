@@ -28,14 +28,15 @@ func newPlan() *cobra.Command {
 		Use:     "plan FILE|DIRECTORY|-...",
 		Aliases: []string{"diff"},
 		Short:   "Show what apply would change, and change nothing",
-		Long: `Plan shows what apply would change: first a summary, then each object, and how
-many flows of each router and rows of Open vSwitch's database; -v lists the
-flows and rows. It changes nothing. It exits with 0 if nothing would change,
-with 2 if there are changes, and with 1 after an error.
+		Long: `Plan shows what apply would change. It prints a summary, then each object, and
+the numbers of changed flows of each router and of changed rows of Open
+vSwitch's database; -v lists the flows and rows. It changes nothing. It exits
+with 0 if nothing would change, with 2 if there are changes, and with 1 after an
+error.
 
 If FILE is the daemon's topology file (serve --topology), or changes objects of
-it, the plan is for FILE in place of that file, as after saving it there. With
---as-topology it always is.`,
+that file, the plan is for FILE in place of that file, as after saving it there.
+With --as-topology it always is.`,
 		Example: `  ofdvr plan topology.yaml
   ofdvr plan topology.yaml --all || test $? = 2
   ofdvr plan --as-topology new.yaml -v`,
@@ -176,8 +177,8 @@ func changing(ctx context.Context, c *api.Client, objects []api.Outcome) (*routi
 	return m, nil
 }
 
-// differences returns the lines of the keys that differ between before and after, by the kind
-// and ID of each object in before.
+// differences returns the lines of the keys that differ between the two models, by the kind
+// and ID of each object in the model before.
 func differences(before, after *routing.Model) map[string][]string {
 	out := make(map[string][]string)
 	now := documents(after)

@@ -118,7 +118,7 @@ func TestBusy(t *testing.T) {
 		stop = p.busy(t.Context(), "planning")
 		after(2100 * time.Millisecond)
 		if want := "\r\x1b[Kplanning: 1 s\r\x1b[Kplanning: 2 s"; screen.String() != want {
-			t.Errorf("it shows %q, want %q", &screen, want)
+			t.Errorf("the screen shows %q, want %q", &screen, want)
 		}
 		screen.Reset()
 		p.show("planning: 2 s")

@@ -59,10 +59,10 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Run the daemon",
 		Long: `Serve keeps Open vSwitch in line with the intent, which comes from a topology
-file, from the API (ofdvr apply), or from both. SIGTERM ends it, and the switch
-goes on forwarding. The topology file is read again when it changes and at
-SIGHUP; a file with mistakes changes nothing. Serve reports its readiness, its
-progress and its health to systemd (sd_notify(3)).`,
+file, from the API (ofdvr apply), or from both. SIGTERM ends the daemon, and the
+switch goes on forwarding. The topology file is read again when it changes and
+at SIGHUP. A file with mistakes changes nothing. Serve reports its readiness,
+its progress and its health to systemd (sd_notify(3)).`,
 		Example: `  ofdvr serve
   ofdvr serve --topology /etc/ofdvr/topology.yaml
   ofdvr serve --config /etc/ofdvr/ofdvr.yaml`,
@@ -103,7 +103,7 @@ progress and its health to systemd (sd_notify(3)).`,
 	f.StringVar(&o.host, "host", "", "`ID` of this machine among the hosts of the intent; default: its hostname")
 	f.StringVar(&o.metrics, "metrics", defaultMetrics, "`ADDRESS:PORT` of /metrics, /healthz, /readyz and the page; \"\" for none")
 	o.ports = defaultPortCount
-	f.Var(&o.ports, "port-metrics", "`PORTS` that have metrics of their own: a number (those with the most packets), off or all")
+	f.Var(&o.ports, "port-metrics", "`PORTS` with separate metrics: a number (the ports with the most packets), off or all")
 	f.BoolVar(&o.page, "page", true, "serve the page, and the part of the API that it reads, at the address of --metrics, without authentication. On an address that is not loopback, only if this flag is given")
 	f.StringSliceVar(&o.api, "api", []string{defaultAPI}, "API `ENDPOINT,...`: unix:PATH for its owner and group, ssl:ADDRESS:PORT for clients with a certificate or the token")
 	f.StringVar(&o.access.Group, "api-group", defaultGroup, "`group` that may use the API's Unix sockets. \"\", or a group "+defaultGroup+" that does not exist: the daemon's own group")

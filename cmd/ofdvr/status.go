@@ -31,10 +31,10 @@ func newStatus() *cobra.Command {
 		Use:   "status",
 		Short: "Show the state of each router, and all problems",
 		Long: `Status shows for each router its bridge, whether the bridge is connected, the
-number of desired flows and of those that the switch has confirmed, and then all
-problems. With --wait it returns when all flows are confirmed, and exits with 1
-if that takes longer than --timeout. With --exit-code it exits with 1 if there
-are problems.`,
+number of desired flows, and the number of flows that the switch has confirmed.
+Then it shows all problems. With --wait it returns when all flows are confirmed,
+and exits with 1 if that takes longer than --timeout. With --exit-code it exits
+with 1 if there are problems.`,
 		Example: `  ofdvr status --wait --timeout 10s
   ofdvr status --exit-code >/dev/null || ofdvr doctor`,
 		Args: arguments(),

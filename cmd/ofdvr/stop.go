@@ -12,7 +12,7 @@ import (
 const stopLimit = 4 * time.Second
 
 // errNotStopped reports that the daemon ends before all its work has stopped.
-var errNotStopped = errors.New("something did not stop")
+var errNotStopped = errors.New("not everything stopped")
 
 // boundStop returns the result of f. If f does not return within limit after ctx is done, it
 // returns an error, so that the process ends in any case. Durable data is on disk already.

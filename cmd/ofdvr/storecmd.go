@@ -16,8 +16,8 @@ func newStore() *cobra.Command {
 		Use:   "store",
 		Short: "Export, import or check the store while no daemon runs",
 		Long: `The store is the file intent.db in --state-dir, with the objects that were
-written through the API. These commands need the store for themselves; while a
-daemon runs, use 'ofdvr export' and 'ofdvr apply --all'.`,
+written through the API. These commands work only while no other process has the
+store open. While a daemon runs, use 'ofdvr export' and 'ofdvr apply --all'.`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -40,9 +40,9 @@ daemon runs, use 'ofdvr export' and 'ofdvr apply --all'.`,
 	}
 	outputFlag(export, &output, "yaml", "json")
 	imports := &cobra.Command{
-		Use: "import FILE", Short: "Replace all objects of the store by those of a topology file",
-		Long: `Import replaces all objects of the store by those of a topology file. A file
-with errors changes nothing. Afterwards the store counts as complete.`,
+		Use: "import FILE", Short: "Replace all objects of the store by the objects of a file",
+		Long: `Import replaces all objects of the store by the objects of a topology file. A
+file with errors changes nothing. Afterwards the store counts as complete.`,
 		Example: "  ofdvr store import backup.yaml",
 		Args:    arguments("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -67,9 +67,9 @@ with errors changes nothing. Afterwards the store counts as complete.`,
 	imports.Flags().BoolVar(&allowEmpty, "allow-empty", false, "accept a file without any object, which deletes everything")
 	check := &cobra.Command{
 		Use: "check", Short: "Look for damage in the store",
-		Long: `Check reads the store and reports all damage of the file and of objects, and all
-objects that contradict each other. It changes nothing, and exits with 1 if it
-finds any.`,
+		Long: `Check reads the store. It reports all damage of the file and of objects, and all
+objects that contradict each other. It changes nothing. It exits with 1 if it
+finds damage or contradictions.`,
 		Example: "  ofdvr store check --state-dir /var/lib/ofdvr",
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

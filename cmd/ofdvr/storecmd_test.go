@@ -40,7 +40,7 @@ func TestStoreCommands(t *testing.T) {
 		"none.yaml":  "read topology: open none.yaml: no such file or directory\n",
 	} {
 		if _, errOut := ofdvr(1, "import", name); !strings.HasSuffix(errOut, says) {
-			t.Errorf("import %s says %q, want %q", name, errOut, says)
+			t.Errorf("import %s prints %q, want %q", name, errOut, says)
 		}
 		same()
 	}
@@ -56,7 +56,7 @@ func TestStoreCommands(t *testing.T) {
 	}
 	for _, args := range [][]string{{"export"}, {"check"}, {"import", "good.yaml"}} {
 		if _, errOut := ofdvr(1, args...); !strings.Contains(errOut, "the store is in use") || !strings.Contains(errOut, "end the process that uses it") {
-			t.Errorf("%v says %q", args, errOut)
+			t.Errorf("%v prints %q", args, errOut)
 		}
 	}
 	if err := s.Close(); err != nil {

@@ -31,9 +31,10 @@ func newTop() *cobra.Command {
 		Short: "Show live packet and bit rates, busiest first",
 		Long: `Top shows the packets and bits per second that each router interface receives
 and sends, the replies of the router (ARP, neighbour discovery, echo), and the
-packets that it hands to the kernel; or the same for routers, or what is routed
-to each port. On a terminal it updates in place until q is pressed; ? lists all
-keys. Elsewhere it prints one table after the other.`,
+packets that the interface hands to the kernel. For routers it shows the sums,
+and for ports the packets and bits that are routed to them. On a terminal it
+updates in place until q is pressed; ? lists all keys. Otherwise it prints one
+table after another.`,
 		Example: `  ofdvr top
   ofdvr top ports --interval 5s --sort bits
   ofdvr top routers --busy -n 1`,

@@ -26,14 +26,15 @@ func newTrace() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trace FROM TO",
 		Short: "Show the path of a packet through a router's flows",
-		Long: `Trace shows the path of a packet between two machines, and of the reply: the
-flows that it hits with their purpose and counters, and whether it is routed,
-handed to the kernel, or dropped, and why. FROM and TO are IDs or names of
-ports, or addresses. The path is computed from the desired flows of the router's
-bridge. It ends where the packet ends, with the ICMP error that the sender gets.
-With --verify, trace also asks Open vSwitch (ofproto/trace), from the sender's
-port on the integration bridge to the receiver's, and exits with 1 if the
-results differ, or if a machine is not seen there. No packet is sent.`,
+		Long: `Trace shows the path of a packet between two machines, and of the reply. It
+shows the flows that the packet hits, with their purpose and counters, and
+whether the packet is routed, handed to the kernel, or dropped, with the reason.
+FROM and TO are IDs or names of ports, or addresses. The path is computed from
+the desired flows of the router's bridge. If the packet does not arrive, the
+path ends with the ICMP error that the sender gets. With --verify, trace also
+asks Open vSwitch (ofproto/trace) for the path from the sender's port on the
+integration bridge to the receiver's port. It exits with 1 if the results
+differ, or if a machine is not seen there. No packet is sent.`,
 		Example: `  ofdvr trace vm1 vm2
   ofdvr trace vm1 10.9.0.5 --proto tcp --dport 443 --size 1500
   ofdvr trace vm1 vm2 --ttl 1 --verify`,
@@ -90,7 +91,7 @@ results differ, or if a machine is not seen there. No packet is sent.`,
 			}
 			for _, path := range d.Paths {
 				if path.Disagrees != "" {
-					return reported(cmd, fmt.Errorf("of %s to %s Open vSwitch says something else: %s", endText(path.From), endText(path.To), path.Disagrees))
+					return reported(cmd, fmt.Errorf("from %s to %s the result of Open vSwitch differs: %s", endText(path.From), endText(path.To), path.Disagrees))
 				}
 			}
 			return err
@@ -116,7 +117,7 @@ results differ, or if a machine is not seen there. No packet is sent.`,
 	return cmd
 }
 
-// ends sets from and to to the arguments, unless flags have set them.
+// ends sets *from and *to from the arguments, unless flags have set them.
 func ends(args []string, from, to *string) error {
 	for _, end := range []struct {
 		name string
@@ -174,7 +175,7 @@ func printTrace(w io.Writer, d api.TraceDocument) {
 		}
 		fmt.Fprintf(w, "  %s\n", upperFirst(path.Says))
 		if path.Verified && path.Disagrees == "" {
-			fmt.Fprintf(w, "  Open vSwitch says the same%s.\n", betweenText(path))
+			fmt.Fprintf(w, "  Open vSwitch gives the same result%s.\n", betweenText(path))
 		}
 		if path.Remark != "" {
 			fmt.Fprintf(w, "  %s.\n", upperFirst(path.Remark))

@@ -42,7 +42,7 @@ func TestApply(t *testing.T) {
 	d.prints("5 objects unchanged\n", "apply", "good.yaml")
 	d.fails(1, "ofdvr: read topology: open none.yaml: no such file or directory\n", "apply", "-f", "none.yaml")
 	if out, _ := d.ofdvr(0, "apply", "-f", "less.yaml", "--all", "--dry-run"); !strings.HasPrefix(out, "5 objects: 0 to create, 0 to update, 4 to delete, 1 unchanged; 0 flows and 0 rows to change\n- port vm1\n") {
-		t.Errorf("the dry run says\n%s", out)
+		t.Errorf("the dry run prints\n%s", out)
 	}
 	d.has(all...)
 	out, _ := d.ofdvr(0, "apply", "-f", "less.yaml", "--all")
@@ -229,7 +229,7 @@ Interface:   interface r1-blue, 02:00:00:00:01:01, 10.0.1.1/24 on network blue
 Interface:   interface r1-green, 02:00:00:00:02:01, 10.0.2.1/24 on network green
 Bridge:      rb-r1, made by ofdvr, connected
 State:       settled
-Flows:       8000 desired, 8000 installed, 0 refused, 0 of others
+Flows:       8000 desired, 8000 installed, 0 refused, 0 foreign
 Ports:       2 on its networks
 Accepted:    yes
 Programmed:  yes
@@ -316,7 +316,7 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("%s is completed by %q, want %q; %q", args, got, want, &out)
 		}
 		if strings.Contains(errOut.String(), "daemon") {
-			t.Errorf("%s says %s", args, &errOut)
+			t.Errorf("%s prints %s", args, &errOut)
 		}
 	}
 }

@@ -26,7 +26,7 @@ func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version",
-		Long:    "Version prints the version of ofdvr, and that of the Go that built it.",
+		Long:    "Version prints the version of ofdvr, and the version of Go that built it.",
 		Example: "  ofdvr version",
 		Args:    arguments(),
 		Run: func(cmd *cobra.Command, _ []string) {

@@ -53,7 +53,7 @@ func TestInstallUpgradeRemovePurge(t *testing.T) {
 
 	said := s.run("dpkg", "-r", "ofdvr")
 	if !strings.Contains(said, "go on forwarding") || !strings.Contains(said, "ofdvr cleanup") {
-		t.Errorf("dpkg -r says\n%s", said)
+		t.Errorf("dpkg -r prints\n%s", said)
 	}
 	if got := s.sh("pidof ofdvr || true"); got != "" {
 		t.Errorf("a daemon runs: %s", got)

@@ -44,7 +44,7 @@ func TestUnit(t *testing.T) {
 	}
 }
 
-// The switch may restart without the daemon, and then the daemon repairs what is necessary.
+// The switch may restart without the daemon, and then the daemon makes the necessary repairs.
 // The daemon may restart without the switch.
 func TestSwitchAndDaemonRestart(t *testing.T) {
 	t.Parallel()
@@ -83,7 +83,7 @@ func TestHungDaemonIsRestarted(t *testing.T) {
 		s.run("kill", "-"+signal, pid)
 		s.eventually("another daemon", func() error {
 			if now := s.pid(); now == pid || now == "0" || s.property("ActiveState") != "active" {
-				return fmt.Errorf("it is still process %s", now)
+				return fmt.Errorf("the daemon is still process %s", now)
 			}
 			return nil
 		})
@@ -161,7 +161,7 @@ func TestAdvertisementsOutliveThePackage(t *testing.T) {
 		t.Errorf("radvd was process %s and is %s, %v", pid, now, err)
 	}
 	if said := s.run("dpkg", "-P", "ofdvr"); !strings.Contains(said, "radvd, process "+pid) {
-		t.Errorf("dpkg -P says\n%s", said)
+		t.Errorf("dpkg -P prints\n%s", said)
 	}
 	s.run("kill", "-0", pid)
 	if got := s.run("ls", "/run/ofdvr"); got != "radvd" {

@@ -99,10 +99,9 @@ func (r *reading) resume(kept *keptCounters) {
 	}
 }
 
-// continued returns the next value of a counter. Its last reported value is the parameter
-// reported, and its value from the flows' current counters is the parameter sum. A counter
-// never decreases. If it grew by more than limit, continued returns the last value, and ok is
-// false.
+// continued returns the next value of a counter. The parameter reported is its last reported
+// value. The parameter sum is its value from the flows' current counters. A counter never
+// decreases. If it grew by more than limit, continued returns the last value, and ok is false.
 func continued(reported, sum uint64, limit uint64) (next uint64, ok bool) {
 	switch grown := sum - reported; {
 	case grown > math.MaxInt64: // negative, because flows were deleted

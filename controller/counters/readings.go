@@ -36,7 +36,7 @@ const (
 // readings schedules the readings of one switch's counters. Its methods are safe for
 // concurrent use.
 type readings struct {
-	asked chan struct{} // capacity 1: a reading is requested
+	asked chan struct{} // capacity 1; full if a reading is requested
 
 	mu     sync.Mutex    // guards the fields below
 	wanted time.Time     // time of the latest request

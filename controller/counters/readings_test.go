@@ -131,7 +131,7 @@ func TestGlanceLeavesSlowSwitchesAlone(t *testing.T) {
 			t.Error("a switch that takes 90 ms is left alone for more than 15 s")
 		}
 		if next := take(4 * time.Second); !next.IsZero() {
-			t.Errorf("it is read again without a request in %v", time.Until(next))
+			t.Errorf("the switch is read again without a request in %v", time.Until(next))
 		}
 		time.Sleep(75 * time.Second)
 		if r.glance() != nil {

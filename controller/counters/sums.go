@@ -125,7 +125,7 @@ func (c counts) all() iter.Seq2[subject, Tally] {
 	}
 }
 
-// raise makes every sum at least as large as the sum in least.
+// raise makes every sum at least as large as in the parameter least.
 func (c counts) raise(least sums) {
 	for about, t := range least {
 		now := c.of(about)[about]
@@ -137,11 +137,11 @@ func (c counts) raise(least sums) {
 // Book.mu. Only the holder replaces them.
 type routerCounters struct {
 	router string
-	turn   chan struct{}    // capacity 1; full: the switch is being read
+	turn   chan struct{}    // capacity 1; full while the switch is being read
 	last   map[uint64]Tally // flows with a nonzero counter at the last reading, by their hash; guarded by turn
 
 	sums     counts
-	there    sums             // the part of sums counted by flows that existed at the last reading; of ports only those in reported, and those in the next report
+	there    sums             // the part of sums counted by flows that existed at the last reading; has only ports that are in reported or in the next report
 	kept     *keptCounters    // from the previous daemon, until the first reading
 	taken    time.Time        // start of the last reading; zero if there was none
 	at       time.Duration    // start of the last reading, since the start of the machine

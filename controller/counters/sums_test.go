@@ -80,7 +80,7 @@ func (b *fixture) read(t *rapid.T) {
 	b.rc.settle(r)
 }
 
-// restart replaces the sums by those that a restarted daemon restores.
+// restart replaces the sums by the sums that a restarted daemon restores.
 func (b *fixture) restart(t *rapid.T) {
 	for _, p := range b.rc.top {
 		b.rc.reported[p.subject()] = true

@@ -85,7 +85,7 @@ func follow(t testing.TB, n int) (l *ledger.Ledger, update func(i int)) {
 // The cost of an update depends on the changed objects, not on all objects. With 100 times as
 // many ports it takes the same number of allocations. It takes more memory only for the lists
 // of chunks (see internal/sorted), which is far less than one word for each port.
-func TestUpdateCostsWhatItTouches(t *testing.T) {
+func TestUpdateCostDependsOnChangedObjects(t *testing.T) {
 	const updates = 200
 	cost := func(n int) (allocations, bytes float64) {
 		l, update := follow(t, n)

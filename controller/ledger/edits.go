@@ -29,9 +29,9 @@ func Apply(c routing.Change) Edit {
 // Complete is an edit that declares the intent complete.
 func Complete(*Intent) (Proposal, error) { return Proposal{Complete: true}, nil }
 
-// ReplaceAll returns an edit that makes m the contents of the store: objects that are neither
-// in m nor declared elsewhere are deleted. If m is empty, the error is [ErrEmpty] unless
-// allowEmpty is set.
+// ReplaceAll returns an edit that makes m the contents of the store. Objects of the store that
+// are not in m are deleted, unless another source declares them. If m is empty, the error is
+// [ErrEmpty] unless allowEmpty is set.
 func ReplaceAll(m routing.Model, allowEmpty bool) Edit {
 	return func(s *Intent) (Proposal, error) {
 		if m.Len() == 0 && !allowEmpty {

@@ -150,7 +150,7 @@ func (s *Intent) heldIn(c *routing.Change) objects {
 	return out
 }
 
-// unchanged returns outcomes for the objects of c that are not in done.
+// unchanged returns outcomes for the objects of c that are not in the list done.
 func unchanged(c routing.Change, done []Outcome) (rest []Outcome) {
 	if c.Len() == len(done) {
 		return nil

@@ -92,7 +92,7 @@ func (h *hub) write(complete bool, changes ...routing.Change) uint64 {
 	return h.revision
 }
 
-// merged returns one change with the effect of a followed by b.
+// merged returns one change with the effect of applying a and then b.
 func merged(a, b routing.Change) routing.Change {
 	a.Put = after(a.Put, b)
 	deleted := routing.IDs{

@@ -28,7 +28,7 @@ type Intent struct {
 	// Whole means that the sources claim to have all objects. A new store is empty but not
 	// whole, because everything would be removed otherwise.
 	Whole bool
-	// Sources are the sources in order of precedence: an object that several sources have
+	// Sources are the sources in order of precedence. If several sources have an object, it
 	// belongs to the first of them.
 	Sources []*SourceState
 
@@ -93,8 +93,8 @@ func read(src Source, c *Contents) *SourceState {
 	return s
 }
 
-// readOnly returns the reason why src cannot be written to, or nil if it can be written to or
-// is not a store.
+// readOnly returns the reason that src cannot be written to. It returns nil if src can be
+// written to or is not a store.
 func readOnly(src Source) error {
 	if w, ok := src.(Store); ok {
 		return w.ReadOnly()
@@ -112,7 +112,7 @@ func (s *Intent) DeclaredBy(o Object) string {
 	return s.Sources[i].Name
 }
 
-// trial returns an intent for trying edits: if writes fail, it assumes a store.
+// trial returns an intent for trying edits. If writes fail, it assumes a store.
 func (s *Intent) trial() *Intent {
 	if s.writes >= 0 {
 		return s

@@ -347,7 +347,7 @@ func TestLaws(t *testing.T) {
 				err := <-m.file.checked
 				m.await("update of the file", func(s *ledger.Intent) bool { return s.File() != before.File() })
 				if refused := m.l.Intent().File().Err; (refused != nil) != (err != nil) {
-					t.Fatalf("refused %v, check says %v", refused, err)
+					t.Fatalf("refused %v, the check returned %v", refused, err)
 				}
 				if err == nil {
 					m.file.first.Model = &next

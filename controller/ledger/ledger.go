@@ -18,8 +18,8 @@ import (
 
 // Config configures a [Ledger].
 type Config struct {
-	// Sources are the sources of the intent in order of precedence: an object that several
-	// sources have belongs to the first of them.
+	// Sources are the sources of the intent in order of precedence. If several sources have an
+	// object, it belongs to the first of them.
 	Sources []Source
 	// Write is the element of Sources that writes go to; nil means that writes fail until
 	// [Ledger.Adopt].
@@ -151,7 +151,7 @@ func (r *Result) Changed() bool {
 // A write is an edit that waits for the ledger's goroutine.
 type write struct {
 	edit   Edit
-	answer chan answer // capacity 1: the client may have stopped waiting
+	answer chan answer // capacity 1, because the client may have stopped waiting
 }
 
 type answer struct {

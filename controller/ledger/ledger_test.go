@@ -278,7 +278,7 @@ func TestWrites(t *testing.T) {
 	}
 	var inUse *routing.InUseError
 	if _, err := k.Write(t.Context(), ledger.Delete(ledger.Object{Kind: routing.KindNetwork, ID: "b"}, false)); !errors.As(err, &inUse) || len(inUse.By) != 3 {
-		t.Errorf("deleting what is in use: %v", err)
+		t.Errorf("delete of an object in use: %v", err)
 	}
 	r = k.must(ledger.Delete(ledger.Object{Kind: routing.KindNetwork, ID: "b"}, true))
 	if want := `port "p" deleted, port "q" deleted, router "r" updated, network "b" deleted`; ops(r) != want || len(r.Intent.Index.Router("r").Interfaces) != 1 {
@@ -519,7 +519,7 @@ func TestReadOnly(t *testing.T) {
 	d := &disk{readOnly: errors.New("read-only file system")}
 	k = open(t, d, ledger.Config{}, &m)
 	if _, err := k.Write(t.Context(), ledger.Put(routing.Model{Networks: []routing.Network{network("z")}})); err == nil {
-		t.Error("it was written")
+		t.Error("a write succeeded")
 	}
 	m2 := blue()
 	m2.Ports = nil

@@ -301,7 +301,8 @@ func (h *byID) Pop() any {
 	return o
 }
 
-// together uses all queued objects of a rank at once, except those with mistakes or conflicts.
+// together uses all queued objects of a rank at once, except objects with mistakes or
+// conflicts.
 func (p *pass) together(rank int) {
 	if len(p.queue[rank]) < 2 {
 		return

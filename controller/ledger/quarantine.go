@@ -55,7 +55,7 @@ func (s *Intent) Quarantined() (out []Quarantined) {
 	return out
 }
 
-// order returns the position of a kind: objects come after those that they refer to.
+// order returns the position of a kind. Objects come after the objects that they refer to.
 func order(k routing.Kind) int {
 	switch k {
 	case routing.KindHost:

@@ -310,7 +310,7 @@ func TestQuarantineOfAStandby(t *testing.T) {
 }
 
 // A request for a quarantined object is answered with the reason of its quarantine.
-func TestNotFoundSaysWhy(t *testing.T) {
+func TestNotFoundHasReason(t *testing.T) {
 	file := blue()
 	d := stored(routing.Model{Ports: []routing.Port{port("lost", "gone", 30)}})
 	s := open(t, d, ledger.Config{Complete: true}, &file).Intent()

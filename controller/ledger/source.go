@@ -15,7 +15,7 @@ type Source interface {
 	Name() string
 	// Role is the source's role on this host. It does not change.
 	Role() Role
-	// Load returns all objects of the source, including those that cannot be read. The error
+	// Load returns all objects of the source, including objects that cannot be read. The error
 	// is ctx's error, or an error that prevents the daemon from starting.
 	Load(ctx context.Context) (Contents, error)
 	// Follow calls report for each change after revision since, in order, until ctx is done or
@@ -67,8 +67,8 @@ type Contents struct {
 
 	// Unusable are the objects that cannot be read.
 	Unusable []Unusable
-	// Err is the reason that the source, or more of it than Unusable, could not be read. It is
-	// nil if everything else was read.
+	// Err is the reason that the source could not be read completely. It is nil if all objects
+	// except the Unusable objects were read.
 	Err error
 	// Locate adds the position in the source to a validation error of Model. It is nil if the
 	// source has no positions. It is not called after loading.
@@ -101,9 +101,9 @@ type notice struct {
 	source Source
 	at     int // index of source
 	update *Update
-	all    *Contents // instead of update: all objects of the source
+	all    *Contents // all objects of the source, instead of the field update
 	adopt  Store
-	answer chan error // capacity 1: the sender may have stopped waiting
+	answer chan error // capacity 1, because the sender may have stopped waiting
 }
 
 func (l *Ledger) notify(ctx context.Context, t notice) error {

@@ -16,7 +16,7 @@ import (
 //   - used: it is in the Index and, unless the home source owns it, in owners
 //   - quarantined: it is in aside
 //
-// In both cases its shadowed versions are in aside too.
+// In both cases the shadowed versions of the object are in aside too.
 
 // A version is one source's version of an object.
 type version struct {
@@ -26,7 +26,7 @@ type version struct {
 	used   bool  // it is in the Index
 	shadow bool  // another source owns the object
 
-	err   error    // why it is quarantined or cannot be read
+	err   error    // the reason that it is quarantined or cannot be read
 	waits []Object // if quarantined, it is tried again when one of these changes
 }
 
@@ -36,8 +36,8 @@ type owned struct {
 	source int
 }
 
-// A wait means that the object in the field object is quarantined because of the object in the
-// field on.
+// A wait means that a quarantined object is tried again when the object in the field on
+// changes.
 type wait struct{ on, object Object }
 
 type (
@@ -61,7 +61,7 @@ type versions struct {
 	holes  int // number of quarantined hosts, networks and routers
 }
 
-// ownerOf returns the index of the source that owns o, which must be used.
+// ownerOf returns the index of the source that owns o. The object must not be quarantined.
 func (s *Intent) ownerOf(o Object) int {
 	if w, ok := s.owners.Get(owned{Object: o}); ok {
 		return w.source

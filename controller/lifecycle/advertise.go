@@ -26,7 +26,7 @@ func (p *pass) advertisers() (routers []radvd.Router, wrong problems) {
 			}
 			mtu := p.mtu(f.Network)
 			if f.RA.MTU > mtu { // radvd would ignore the whole interface
-				wrong.add(r.ID, fmt.Sprintf("router advertisements of interface %s: their mtu %d is more than that of network %s, %d", f.ID, f.RA.MTU, f.Network, mtu))
+				wrong.add(r.ID, fmt.Sprintf("router advertisements of interface %s: their mtu %d is larger than the mtu of network %s, %d", f.ID, f.RA.MTU, f.Network, mtu))
 				continue
 			}
 			a.Interfaces = append(a.Interfaces, advertisement(f, mtu))

@@ -17,14 +17,14 @@ type database struct {
 	task
 	state ovsdb.State // after the last pass
 	rows  rows        // of state
-	// by name and by datapath ID
+	// existing bridges, by name and by datapath ID
 	exists    map[string]bool
 	pending   bool // the first attempt to connect has not ended
 	connected bool
 	tried     bool // the last transaction was answered, or no transaction was necessary
 	still     bool // the database equaled state during the whole last pass
 	applied   bool // the database matches the intent, apart from problems
-	ready     bool // namespaces can be set up: the instance and the ports are known
+	ready     bool // namespaces can be set up, because the instance and the ports are known
 	compared  bool // formerMACs was called
 	nameTaken bool // a link of another program has a name that we need
 	moving    bool // a port moves from one bridge to another
@@ -215,5 +215,5 @@ func (l *Lifecycle) unmade(bridge string) string {
 		datapath = b.DatapathType
 	}
 	return fmt.Sprintf("bridge %s has not connected to %s: if this stays, check whether ovs-vswitchd runs, and in its log "+
-		"whether it could make a bridge of datapath_type %s, which is that of %s", bridge, l.cfg.Target, datapath, l.cfg.IntegrationBridge)
+		"whether it could make a bridge of datapath_type %s, the type of %s", bridge, l.cfg.Target, datapath, l.cfg.IntegrationBridge)
 }

@@ -102,7 +102,7 @@ func (p *pass) identify(state ovsdb.State) {
 	p.resolved(cannotIdentify, "")
 	adopted, err := namespace.Adopt(name, state.Routers())
 	if len(adopted) > 0 {
-		p.log.Info("marked namespaces of an earlier version as those of this instance", zap.String("instance", name), zap.String("namespaces", logging.Brief(adopted)))
+		p.log.Info("marked namespaces of an earlier version as namespaces of this instance", zap.String("instance", name), zap.String("namespaces", logging.Brief(adopted)))
 	}
 	if err != nil {
 		p.log.Warn("could not adopt namespaces of an earlier version", zap.Error(err))

@@ -80,7 +80,7 @@ type Lifecycle struct {
 	radvd  *radvd.Keeper         // nil if no router sends router advertisements
 	before *namespace.Backups    // nil if original settings are not kept
 	log    *zap.Logger
-	wanted chan Intent // capacity 1: the latest intent, not handled yet
+	wanted chan Intent // capacity 1; has the latest intent until it is handled
 
 	// Owned by work.
 	want      Intent              // Index is nil before the first intent
@@ -107,7 +107,7 @@ type Lifecycle struct {
 	instance string                   // see [Lifecycle.self]; written by work only
 	ports    map[string]compile.Ports // by router: the ports of its connected bridge
 	moved    map[string]bool          // routers whose bridge's ports have changed since the last pass
-	wake     chan struct{}            // capacity 1: moved has grown
+	wake     chan struct{}            // capacity 1; full if moved has grown
 }
 
 // A task is a periodic task other than inspecting the namespaces of routers.

@@ -93,7 +93,7 @@ func (p *pass) inspectOne(ctx context.Context, m *managed) inspection {
 		s.result, s.err = namespace.Ensure(ctx, m.desired, m.memory)
 	}
 	if s.foreign() {
-		s.kernel = new(compile.Kernel) // no packets are handed to it
+		s.kernel = new(compile.Kernel) // empty, because no packets are handed to a foreign namespace
 	} else {
 		s.kernel, s.kernelErr = p.Kernel(p.want.Index, m.Router)
 	}

@@ -33,7 +33,7 @@ func (l *Lifecycle) Kernel(x *routing.Index, r *routing.Router) (*compile.Kernel
 // are rules and routes in the namespace of r.
 func slower(r *routing.Router, k *compile.Kernel) (out []string) {
 	for _, q := range k.Crowded {
-		out = append(out, fmt.Sprintf("namespace %s has more than %d routes of others inside %v: the kernel routes all packets to there",
+		out = append(out, fmt.Sprintf("namespace %s has more than %d routes of other programs inside %v, so the kernel routes all packets to that prefix",
 			r.NamespaceName(), compile.MaxKernelRoutes, q))
 	}
 	for _, c := range k.Choices {
@@ -42,7 +42,7 @@ func slower(r *routing.Router, k *compile.Kernel) (out []string) {
 			if c.To.Addr().Is6() {
 				command = "ip -6 rule"
 			}
-			out = append(out, fmt.Sprintf("in namespace %s a policy rule other than that of the main table decides about all packets, so the kernel routes them all: see %s",
+			out = append(out, fmt.Sprintf("in namespace %s a policy rule other than the main table's rule decides about all packets, so the kernel routes them all: see %s",
 				r.NamespaceName(), command))
 		}
 	}

@@ -122,9 +122,9 @@ func (q *question) about() string {
 	return fmt.Sprint(q.row.OFPort, q.row.Error, q.row.UUID, q.peer.OFPort, q.peer.UUID)
 }
 
-// peers finds patch ports that pass no packets, and recreates those without a peer. Suspects
-// are checked in each pass, and all ports are checked in an audit. If an audit cannot check
-// all ports within ovstrace.AnswerTime, the next audit begins with the rest.
+// peers finds patch ports that pass no packets, and recreates the patch ports without a peer.
+// Suspects are checked in each pass, and all ports are checked in an audit. If an audit cannot
+// check all ports within ovstrace.AnswerTime, the next audit begins with the rest.
 func (p *pass) peers(ctx context.Context, audit bool) {
 	ctx, cancel := context.WithTimeoutCause(ctx, ovstrace.AnswerTime, fmt.Errorf("no answer in %v", ovstrace.AnswerTime))
 	defer cancel()

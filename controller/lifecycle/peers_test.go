@@ -18,8 +18,8 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// vswitchd is a fake ovs-vswitchd that answers traces by bridge. It
-// returns the endpoint of the database beside its control socket.
+// vswitchd starts a fake ovs-vswitchd that answers traces by bridge. It returns the endpoint
+// of a database in the directory of its control socket.
 func vswitchd(t *testing.T, answer func(bridge string) (result, err string)) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -49,7 +49,7 @@ type Beyond struct{ Ours, Foreign int }
 // A quota is the number of entries and bytes that may still be kept.
 type quota struct {
 	flows, bytes int
-	own          int // part of bytes that is not taken from share
+	own          int // memory that is used before memory from share
 	share        *ofconn.Share
 }
 
@@ -142,7 +142,7 @@ func (r *reader) room(ours bool, bytes int) bool {
 	return false
 }
 
-// keepEntries appends entries of part to held, as far as there is room.
+// keepEntries appends the entries in the list part to the list held, as far as there is room.
 func keepEntries[E interface{ Equal(E) bool }](r *reader, t table[E], held, part, want []E, ours func(E) bool) ([]E, error) {
 	for _, e := range part {
 		switch w, ok := t.get(want, t.id(e)); {

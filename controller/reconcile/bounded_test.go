@@ -38,7 +38,7 @@ func TestFarTooManyFlows(t *testing.T) {
 
 // All foreign flows that are left alone are counted, and all unwanted flows of ours are
 // deleted.
-func TestFarTooManyFlowsOfOthers(t *testing.T) {
+func TestFarTooManyForeignFlows(t *testing.T) {
 	want := flows(flow(1, 1))
 	sw := crowded(few + 20)
 	reconcile(t, sw, Config{maxUnwanted: few}, func(s *subject) {

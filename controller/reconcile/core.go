@@ -32,7 +32,7 @@ const (
 	verifyAfter = time.Second      // pause until the switch is read again after it reported a flow differently
 	maxPending  = 10_000           // changes by other programs that are kept one by one
 
-	// Rate limit of repairs: a burst, then one per interval.
+	// Repairs are limited to a burst, and then to one per interval.
 	repairBurst    = 10
 	repairInterval = 100 * time.Millisecond
 )
@@ -40,11 +40,11 @@ const (
 // An act is the next action.
 type act struct {
 	kind  kind
-	role  ofproto.Role  // claim
-	set   []ofproto.Mod // meters: to add or modify; commit: groups to add or modify
-	delta ofproto.Delta // commit
+	role  ofproto.Role  // for claim
+	set   []ofproto.Mod // meters to add or modify, or for commit groups to add or modify
+	delta ofproto.Delta // for commit
 	drop  []ofproto.Mod // meters or groups to delete
-	plain bool          // commit: change by change, not in a bundle
+	plain bool          // for commit: change by change, not in a bundle
 	gen   uint64        // the program that the switch holds after the action; 0 if there is none yet
 	until time.Time     // if idle, when to call next again; zero means after the next event
 }
@@ -55,7 +55,7 @@ const (
 	idle   kind = iota
 	claim       // request the role
 	read        // read everything back
-	meters      // change meters, one by one: they cannot be in a bundle
+	meters      // change meters, one by one, because they cannot be in a bundle
 	commit      // change groups and flows
 )
 
@@ -114,9 +114,9 @@ type refusal struct {
 	until time.Time
 }
 
-// A try counts how often an entry was reported differently after it was sent.
+// A try counts the number of times that an entry was sent and then reported differently.
 type try struct {
-	want, got ofproto.Mod // as additions; got is nil if the entry was missing
+	want, got ofproto.Mod // in the form of additions; got is nil if the entry was missing
 	n         int
 }
 
@@ -150,7 +150,7 @@ func (c *core) decide(now time.Time) act {
 		c.state = Waiting
 		return act{}
 	case now.Before(c.retryAt):
-		return act{until: c.retryAt} // the state remains that of the failed action
+		return act{until: c.retryAt} // the state of the failed action remains
 	case c.role != role:
 		c.state = Claiming
 		return act{kind: claim, role: role}

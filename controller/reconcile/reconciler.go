@@ -132,12 +132,12 @@ type Reconciler struct {
 	drift    Drift     // not logged yet
 	logged   time.Time // the last log line about drift
 
-	held *ofconn.Share // memory of what was read
+	held *ofconn.Share // memory of the entries that were read
 
 	mu      sync.Mutex
 	inbox   inbox
 	updates quota         // for flow updates until the next reading
-	arrived chan struct{} // capacity 1: inbox is not empty
+	arrived chan struct{} // capacity 1; full if inbox is not empty
 }
 
 // An inbox has the events that the goroutine of Run has not handled yet.

@@ -192,7 +192,7 @@ func TestRepairsDrift(t *testing.T) {
 }
 
 // Changes by other programs during a commit or a reading are not missed.
-func TestDriftMeanwhile(t *testing.T) {
+func TestDriftDuringCommitOrReading(t *testing.T) {
 	first, then := flows(flow(1, 1), flow(2, 2)), flows(flow(1, 1), flow(2, 3))
 	for what, begin := range map[string]func(*subject){
 		"commit":  func(s *subject) { s.want(2, then) },

@@ -277,7 +277,7 @@ func settleOn(t *testing.T, sw Switch, cfg Config, want Holdings) Report {
 // When another controller becomes master, Open vSwitch notifies the former master and refuses
 // its changes. It reports changes of flows by the new master, in order, before answers to
 // later requests.
-func TestOpenVSwitchReportsOthers(t *testing.T) {
+func TestOpenVSwitchReportsOtherControllers(t *testing.T) {
 	told := make(chan ofproto.Message, 100) // more than are sent
 	h, sw := openVSwitch(t, func(m ofproto.Message) { told <- m })
 	other := connect(t, h, ignore)

@@ -52,7 +52,7 @@ func TestOrder(t *testing.T) {
 
 // Only differences are sent. A changed group or meter is modified, so its flows are not
 // affected.
-func TestSendsWhatDiffers(t *testing.T) {
+func TestSendsOnlyDifferences(t *testing.T) {
 	same := func(h *Holdings) {}
 	for _, tt := range []struct {
 		change func(h *Holdings)
@@ -136,7 +136,7 @@ func TestQuarantinesTables(t *testing.T) {
 
 // If the change of a flow is refused, the old flow stays, and the groups and meters that it
 // needs stay too.
-func TestKeepsWhatIsNeeded(t *testing.T) {
+func TestKeepsNeededGroupsAndMeters(t *testing.T) {
 	bad := flow(1, 5)
 	sw := &fakeSwitch{fakeState: state(routed()), refuses: func(f ofproto.Flow) bool { return f == bad }}
 	reconcile(t, sw, Config{}, func(s *subject) {
@@ -231,8 +231,8 @@ func TestStormOfGroups(t *testing.T) {
 }
 
 // Foreign groups and meters are left alone with the policies for that. Our unwanted groups and
-// meters are deleted in any case. A foreign one with the number of a desired one is always
-// replaced.
+// meters are deleted in any case. A foreign group or meter with the number of a desired one is
+// always replaced.
 func TestForeignTables(t *testing.T) {
 	for policy, left := range map[Foreign]int{RemoveForeign: 0, ReportForeign: 2, IgnoreForeign: 2} {
 		wanted := Holdings{flows(flow(1, 1)), groups(alienGroup(4), group(1, 1)), theMeters(alienMeter(4), meter(1, 1))}

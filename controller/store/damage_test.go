@@ -220,7 +220,7 @@ func unchanged(t *testing.T, dir string, want error) {
 		t.Error("the file has changed")
 	}
 	if names := list(t, dir); len(names) != 1 {
-		t.Errorf("there are %q", names)
+		t.Errorf("the directory has %q", names)
 	}
 }
 

@@ -160,7 +160,7 @@ func TestFullNew(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if names := list(t, at); len(names) != 1 {
-		t.Errorf("there are %q", names)
+		t.Errorf("the directory has %q", names)
 	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)

@@ -39,7 +39,7 @@ func advice(err error) string {
 	case errors.Is(err, ErrForeign):
 		return "; nothing was overwritten; move it away or use another directory"
 	case errors.Is(err, ErrNewer):
-		return "; nothing was overwritten; use that ofdvr, or the copy that it made beside the file before it changed the schema"
+		return "; nothing was overwritten; use the newer ofdvr, or the copy that it made in the same directory before it changed the schema"
 	case errors.Is(err, ErrLocked):
 		return "; end the process that uses it, or use another directory"
 	case errors.Is(err, ErrFull):

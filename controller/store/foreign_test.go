@@ -64,7 +64,7 @@ func TestForeignFiles(t *testing.T) {
 				t.Errorf("the foreign file has changed, %v", err)
 			}
 			if names := list(t, filepath.Dir(theirs)); len(names) != 1 {
-				t.Errorf("there are %q", names)
+				t.Errorf("the directory has %q", names)
 			}
 		})
 	}
@@ -72,7 +72,7 @@ func TestForeignFiles(t *testing.T) {
 
 // In a directory that others can write to, no store is created or used, and the contents of an
 // existing one are ignored.
-func TestDirectoriesOfOthers(t *testing.T) {
+func TestDirectoriesWritableByOthers(t *testing.T) {
 	lab.Require(t)
 	now, _, o := aStore(t)
 	for name, c := range map[string]struct {
@@ -109,7 +109,7 @@ func TestDirectoriesOfOthers(t *testing.T) {
 				}
 				if file == nil {
 					if names := list(t, dir); len(names) > 0 {
-						t.Errorf("there are %q", names)
+						t.Errorf("the directory has %q", names)
 					}
 					continue
 				}
@@ -131,7 +131,7 @@ func TestDirectoriesOfOthers(t *testing.T) {
 		t.Errorf("a new store: %v", err)
 	}
 	if names := list(t, filepath.Join(parent, "new")); len(names) > 0 {
-		t.Errorf("there are %q", names)
+		t.Errorf("the directory has %q", names)
 	}
 }
 
@@ -160,7 +160,7 @@ func TestCrashBetweenNames(t *testing.T) {
 			t.Error(diff)
 		}
 		if names := list(t, dir); slices.Contains(names, name+".new-1") || !slices.Contains(names, name) {
-			t.Errorf("there are %q", names)
+			t.Errorf("the directory has %q", names)
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 type handle struct {
 	file   *os.File
 	db     *bbolt.DB // owns file, and closes it; nil if the store is read-only
-	why    error     // why it is read-only
+	why    error     // the reason that the store is read-only
 	header header
 }
 

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	lab.Main(m)
 }
 
-// open opens the store in dir until the end of the test.
+// open opens the store in dir. The end of the test closes it.
 func open(t testing.TB, dir string) *store.Store {
 	t.Helper()
 	s, err := store.Open(dir)

@@ -26,7 +26,7 @@ type migration func(*bbolt.Tx) error
 // migrations[n] migrates from version n to n+1.
 var migrations = []migration{addChecksums, func(*bbolt.Tx) error { return nil }, addHosts}
 
-// maxCopies is how many copies of one version are kept.
+// maxCopies is the maximum number of copies of one version.
 const maxCopies = 100
 
 // migrate migrates the store to the current version, if it is older. If that succeeds a copy
@@ -55,7 +55,7 @@ func (h *handle) migrate(path string, migrations []migration) error {
 	}
 	if err == nil {
 		h.header, err = h.scan(scan{})
-		return err // keep the copy even after an error: the file has changed
+		return err // keep the copy even after an error, because the file has changed
 	}
 	return errors.Join(err, os.Remove(kept))
 }

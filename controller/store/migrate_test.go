@@ -68,7 +68,7 @@ func TestMigrate(t *testing.T) {
 		t.Error("the copy differs from the old file")
 	}
 	if names := list(t, dir); !slices.Equal(names, []string{"intent.db", "intent.db.v0"}) {
-		t.Errorf("there are %q", names)
+		t.Errorf("the directory has %q", names)
 	}
 }
 
@@ -116,7 +116,7 @@ func TestMigrateFails(t *testing.T) {
 				t.Error("the file has changed")
 			}
 			if names := list(t, dir); !slices.Equal(names, []string{"intent.db"}) {
-				t.Errorf("there are %q", names)
+				t.Errorf("the directory has %q", names)
 			}
 			if n := len(load(t, open(t, dir)).Model.Ports); n != 500 {
 				t.Errorf("the working migration finds %d ports", n)

@@ -143,7 +143,8 @@ func notBolt(head []byte, err error) error {
 	return fmt.Errorf("%w: the file is not a bbolt database", ErrForeign)
 }
 
-// ended returns err, or damage described by what if err is the end of the file.
+// ended returns err. If err is the end of the file, it returns an [ErrCorrupt] with the text
+// what.
 func ended(err error, what string) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return corrupt("%s", what)

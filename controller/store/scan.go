@@ -135,7 +135,7 @@ func (s scan) objects(p *pager, h header, buckets []element) error {
 	return nil
 }
 
-// bucket reads the objects of kind k in b, and compares their tally with want.
+// bucket reads the objects of kind k in b, and compares their tally with the expected tally.
 func (s scan) bucket(p *pager, b element, k kind, want tally) error {
 	seal := sealOf(k.String())
 	var have tally

@@ -31,7 +31,7 @@ const FileName = "intent.db"
 // each other.
 type Store struct {
 	path string
-	why  atomic.Pointer[error] // why writes fail; nil if they do not
+	why  atomic.Pointer[error] // the reason that writes fail; nil if they work
 	size atomic.Pointer[Size]  // after the last commit
 
 	mu     sync.Mutex

@@ -63,10 +63,10 @@ type Body struct {
 	refused bool
 }
 
-// Receive reads a request body of fewer than most bytes. The caller must call Release after
-// using the body. If the memory is used up, one of the incomplete bodies that use more than an
-// equal share of it is refused, namely the slowest. Therefore small bodies are not refused
-// because of large ones.
+// Receive reads a request body. The body must have fewer bytes than the parameter most. The
+// caller must call Release after using the body. If the memory is used up, one of the
+// incomplete bodies that use more than an equal share of it is refused, namely the slowest.
+// Therefore small bodies are not refused because of large ones.
 func (s *Bodies) Receive(ctx context.Context, w http.ResponseWriter, r *http.Request, most int) (*Body, error) {
 	b := &Body{of: s, r: r, control: http.NewResponseController(w), began: time.Now()}
 	err := tooLong(most)

@@ -11,7 +11,7 @@ import (
 // sendBuffer is the kernel's send buffer of a connection, in bytes.
 const sendBuffer = 128 << 10
 
-// Reasons why a client is refused or disconnected.
+// These are the reasons that a client is refused or disconnected.
 const (
 	ReasonQueueTimeout       = "queue_timeout"        // the request waited too long for its turn
 	ReasonResponseTooLarge   = "response_too_large"   // the response exceeds the limit

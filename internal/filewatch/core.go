@@ -31,8 +31,8 @@ var usual = pace{
 	blind: time.Second,
 }
 
-// A state is a content or an error of a file, which can be reported. The zero state is
-// neither.
+// A state is a content or an error of a file, which can be reported. The zero state has no
+// content and no error.
 type state struct {
 	known bool
 	sum   [sha256.Size]byte // hash of the content

@@ -10,8 +10,8 @@ import (
 )
 
 // A leaser takes a lease on a file that is open for reading. While the lease is held, no
-// process has the file open for writing: an open for writing blocks until the lease is
-// released, for at most 45 seconds (/proc/sys/fs/lease-break-time), or fails with O_NONBLOCK.
+// process has the file open for writing. An open for writing blocks until the lease is
+// released, for at most 45 seconds (/proc/sys/fs/lease-break-time). With O_NONBLOCK it fails.
 // The function release reports whether the lease was held until then and blocks no process.
 //
 // The error is ErrBusy if a process has the file open for writing. Any other error means

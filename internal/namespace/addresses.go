@@ -57,14 +57,14 @@ func (e *ensurer) addresses(t *Tap, l netlink.Link) error {
 		if have, err = e.list(l); err != nil {
 			return err
 		}
-		if _, err := e.addMissing(t, l, have); err != nil { // addresses that the kernel removed with their primary address, if it does not promote secondaries
+		if _, err := e.addMissing(t, l, have); err != nil { // again, because the kernel may have removed secondary addresses with their primary address
 			return err
 		}
 	}
 	return e.primaries(t, l, have)
 }
 
-// addMissing adds the addresses of t that are not in have.
+// addMissing adds the addresses of t that are not in the map have.
 func (e *ensurer) addMissing(t *Tap, l netlink.Link, have map[netip.Prefix]netlink.Addr) (added bool, err error) {
 	for _, p := range t.Addresses {
 		if _, ok := have[p]; ok {

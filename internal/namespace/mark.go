@@ -51,8 +51,8 @@ func isOf(l netlink.Link, kind, instance string) bool {
 
 func (m mark) of(instance string) bool { return m.instance == "" || m.instance == instance }
 
-// A ForeignError means that a namespace belongs to another instance of ofdvr on the same machine.
-// It is neither configured nor deleted.
+// A ForeignError means that a namespace belongs to another instance of ofdvr on the same
+// machine. It is not configured and not deleted.
 type ForeignError struct {
 	Name, Router string // the namespace, and its router in the other instance
 	Owner        string // the instance that owns it
@@ -75,7 +75,7 @@ func Adopt(instance string, routers []string) (adopted []string, err error) {
 		}
 		err := adopt(ns.Name, instance)
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // deleted meanwhile
+		case errors.Is(err, fs.ErrNotExist): // deleted in the meantime
 		case err != nil:
 			errs = append(errs, err)
 		default:

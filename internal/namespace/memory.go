@@ -13,9 +13,10 @@ import (
 )
 
 // A Memory remembers the routes of other programs that need the taps of one namespace. The
-// kernel removes such routes with a tap, with its addresses, and when it is set down, and does
-// not inform their owners. [Ensure] reads the routes before it changes something, and restores
-// the lost routes afterwards, also if a tap or the namespace was recreated in between.
+// kernel removes such routes when the tap or its addresses are removed, and when the tap is
+// set down. It does not inform the owners of the routes. [Ensure] reads the routes before it
+// changes something, and restores the lost routes afterwards, also if a tap or the namespace
+// was recreated in between.
 //
 // A route that another program removes while its tap is up is forgotten.
 type Memory struct {
@@ -85,9 +86,9 @@ func needing(routes []foreignRoute, tap string, owners owners) (out []foreignRou
 	return out
 }
 
-// withheld returns routes in had that t cannot have now, because another program has removed
-// something that they need. That is IPv6, the IPv4 addresses of t, or the source address of
-// the route. Ensure will restore it.
+// withheld returns the routes in the list had that t cannot have now, because another
+// program has removed something that they need. That is IPv6, the IPv4 addresses of t, or the
+// source address of the route. Ensure will restore it.
 func (t *Tap) withheld(had []foreignRoute, owners owners) (out []foreignRoute) {
 	keep4 := slices.ContainsFunc(t.Addresses, func(p netip.Prefix) bool { return p.Addr().Is4() }) && !owners.has4(t.Name)
 	keep6 := !hasIPv6(t.Name)

@@ -292,7 +292,7 @@ func TestLostRoutesAreReported(t *testing.T) {
 		if strings.Contains(before[i], "default via 10.") {
 			before[i] = strings.Replace(before[i], "10.0.1.254", "10.0.77.254", 1)
 		}
-		if strings.Contains(before[i], "dev up0") { // was restored without its source meanwhile
+		if strings.Contains(before[i], "dev up0") { // was restored without its source in the meantime
 			before[i] = strings.Replace(before[i], " src 10.0.1.1", "", 1)
 		}
 	}

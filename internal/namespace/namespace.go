@@ -47,8 +47,8 @@ type Tap struct {
 type Result struct {
 	// Changed describes the changes. If it is empty, nothing was written.
 	Changed []string
-	// Missing names the taps that exist neither in the namespace nor outside of it.
-	// ovs-vswitchd creates them, and then a [Watcher] reports a change.
+	// Missing names the taps that do not exist in the namespace or outside of it. ovs-vswitchd
+	// creates them, and then a [Watcher] reports a change.
 	Missing []string
 	// Lost describes the routes of other programs that were lost and cannot be restored, each
 	// with the reason. Each Ensure with the same Memory tries again.

@@ -20,7 +20,7 @@ import (
 // address the kernel knows, in any reachability state.
 type Neighbours struct {
 	report func(id string, resolved []netip.Addr)
-	wanted chan map[string]string // capacity 1: the latest argument of Follow
+	wanted chan map[string]string // capacity 1; has the latest argument of Follow
 }
 
 // neighboursPause is the time in which changes are collected into one report.

@@ -33,12 +33,12 @@ func checkName(name string) error {
 // errNotNamespace means that a file in dir is not a namespace.
 var errNotNamespace = errors.New("the file is not a network namespace")
 
-// A HostError means that a file in dir is the machine's own namespace. It is neither configured nor
-// deleted.
+// A HostError means that a file in dir is the machine's own namespace. It is not configured
+// and not deleted.
 type HostError struct{ Name string }
 
 func (e *HostError) Error() string {
-	return fmt.Sprintf("%s is the network namespace of the machine itself, or that of ofdvr: nothing is changed in it; "+
+	return fmt.Sprintf("%s is the network namespace of the machine itself or of ofdvr, so nothing is changed in it; "+
 		"remove that name (umount %[1]s; rm %[1]s), or give the router another namespace", path(e.Name))
 }
 

@@ -26,8 +26,8 @@ type Entry struct {
 	Table       uint32
 	Destination netip.Prefix
 	Metric      int
-	// Declared means that [Ensure] makes the route, that the kernel has it because of an
-	// address that Ensure makes, or that another program has the same route.
+	// Declared means that the route is a desired route, or that the kernel made it for a
+	// desired address. Another program may have the same route.
 	Declared bool
 	Partly   bool // it matches only some packets to Destination, and is consulted before routes for all
 	Throw    bool // the lookup in this table ends without a route

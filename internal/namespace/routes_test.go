@@ -157,7 +157,7 @@ func TestHopWithoutTap(t *testing.T) {
 
 // Another program's route with the destination of one of our routes stays, after any change of
 // our route.
-func TestForeignRouteBesideOurs(t *testing.T) {
+func TestForeignRouteToSameDestination(t *testing.T) {
 	d := fresh(t)
 	addTap(t, "qr-a")
 	d.Routes = []Route{via("10.9.0.0/16", "10.0.1.9")}

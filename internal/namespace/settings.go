@@ -88,7 +88,7 @@ func (e *ensurer) conf(t *Tap, _ netlink.Link) error {
 	return err
 }
 
-// set writes those settings of a tap, or of the namespace, that differ.
+// set writes the settings of a tap, or of the namespace, as far as they differ.
 func (e *ensurer) set(settings []setting, tap string) error {
 	var errs []error
 	for _, s := range settings {

@@ -103,7 +103,7 @@ func TestSettingsAreRepaired(t *testing.T) {
 			}
 			settled(t, d)
 			if diff := differing(before, snapshot()); diff != "" {
-				t.Errorf("not as before:%s", diff)
+				t.Errorf("the settings are not as before:%s", diff)
 			}
 			if got := describe(t, d.Name); got != right {
 				t.Errorf("tap is\n%swant\n%s", got, right)

@@ -208,7 +208,8 @@ func isOpen(l netlink.Link) (bool, error) {
 }
 
 // isTap reports whether l is a link that ovs-vswitchd creates for a port of type internal. In
-// the userspace datapath that is a tap, in the kernel's datapath a device of the datapath.
+// the userspace datapath such a link is a tap. In the kernel's datapath it is a device of the
+// datapath.
 func isTap(l netlink.Link) bool { return l.Type() == "tuntap" || l.Type() == "openvswitch" }
 
 // isGone reports whether err means that a link was deleted in the meantime.

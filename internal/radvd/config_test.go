@@ -44,7 +44,8 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// radvd accepts the configurations, including those with the smallest and largest allowed values.
+// radvd accepts the configurations, including configurations with the smallest and largest
+// allowed values.
 func TestRadvdAcceptsConfig(t *testing.T) {
 	binary, err := lookPath()
 	if err != nil && os.Getenv("CI") == "true" {

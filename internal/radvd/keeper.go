@@ -48,7 +48,7 @@ type Keeper struct {
 	mu      sync.Mutex
 	routers map[string]*state // by the base name of their files
 	unused  []int             // file descriptors that Run may be waiting for, and must close
-	again   time.Time         // when to retry after failures other than of starts; zero if there are none
+	again   time.Time         // when to retry after a failure; failures of starts are in state.due; zero means never
 }
 
 // A state is the state of a router's radvd.
@@ -88,10 +88,9 @@ func (k *Keeper) base(router string) string {
 	return filepath.Join(k.dir, fmt.Sprintf("%x", sha256.Sum256([]byte(router)))[:baseLen])
 }
 
-// End stops every radvd that advertises something that its router in routers should no longer
-// advertise, and every radvd of a router that is not in routers. Each radvd sends final
-// advertisements while its taps exist. [Keeper.Ensure] restarts the processes that are still
-// needed.
+// End stops a radvd if its router is not in routers, or if it advertises more than its router
+// in routers should advertise. Each stopped radvd sends final advertisements while its taps
+// exist. [Keeper.Ensure] restarts the processes that are still needed.
 func (k *Keeper) End(routers []Router) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()

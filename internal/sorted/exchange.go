@@ -1,7 +1,8 @@
 package sorted
 
-// Exchange returns s without the elements that have the keys of out, and with the elements of
-// in. Its cost depends only on the elements that change.
+// Exchange returns s without the elements that have the same keys as the elements in the list
+// out, and with the elements in the list in. Its cost depends only on the elements that
+// change.
 func Exchange[E comparable, O Order[E]](s Set[E, O], out, in []E) Set[E, O] {
 	if len(out) == 0 || len(in) == 0 {
 		return s.Without(out...).With(in...)

@@ -158,8 +158,8 @@ func (s Set[E, O]) Keep(keep func(E) bool) Set[E, O] {
 	return b.set()
 }
 
-// rebuild returns s with changes applied by the function combine. The function appends the
-// result of applying changes to a chunk, which may be empty, to dst.
+// rebuild returns s with changes applied by the function combine. The function applies changes
+// to a chunk, which may be empty, and appends the result to dst.
 func (s Set[E, O]) rebuild(changes []E, combine func(dst, chunk, changes []E) []E) Set[E, O] {
 	if len(changes) == 0 {
 		return s

@@ -33,7 +33,8 @@ func (m model) entries() []entry {
 
 const keys = 8 * sorted.MaxChunk
 
-// drawEntries draws unsorted entries, some with the same key: a few, or enough for any number of chunks.
+// drawEntries draws unsorted entries, some with the same key. It draws a few entries, or
+// enough for any number of chunks.
 func drawEntries(t *rapid.T) (es []entry) {
 	start, stride := rapid.IntRange(0, keys-1).Draw(t, "start"), rapid.SampledFrom([]int{1, 1, 3, keys - 1}).Draw(t, "stride")
 	count := rapid.OneOf(rapid.IntRange(0, 3), rapid.IntRange(0, sorted.MaxChunk), rapid.IntRange(0, keys)).Draw(t, "count")
@@ -140,10 +141,10 @@ func checkDiff(t *rapid.T, a, b set, am, bm model) {
 		}
 		last = e.key
 		if v, ok := am[e.key]; ok != (x != nil) || ok && *x != (entry{e.key, v}) {
-			t.Fatalf("of %d the first set has %v, %v; got %v", e.key, v, ok, x)
+			t.Fatalf("key %d: the first set has %v, %v; got %v", e.key, v, ok, x)
 		}
 		if v, ok := bm[e.key]; ok != (y != nil) || ok && *y != (entry{e.key, v}) {
-			t.Fatalf("of %d the second set has %v, %v; got %v", e.key, v, ok, y)
+			t.Fatalf("key %d: the second set has %v, %v; got %v", e.key, v, ok, y)
 		}
 		if y == nil {
 			delete(have, e.key)

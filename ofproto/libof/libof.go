@@ -13,13 +13,20 @@
 // can be compared with the flow that the switch reports later.
 //
 // If libOpenflow encodes a value wrongly but the meaning is clear, the result has the intended
-// meaning. This applies to lengths that are stale, missing or not padded;
-// [openflow13.NewNXActionResubmit], which libOpenflow encodes as another action;
-// [openflow13.NewNXActionDecTTL], which OpenFlow 1.3 does not have; out_group; deletions with
-// instructions or buckets; the TTL of ActionNwTtl and ActionMplsTtl; experimenter IDs of
-// fields; the encoding of [openflow13.NewTcpFlagsField] in OpenFlow 1.3; and values that a
-// switch discards, such as a max_len on an output to a port other than the controller. Every
-// other wrong encoding is an error of type [*EncodingError].
+// meaning. This applies to:
+//
+//   - lengths that are stale, missing or not padded
+//   - [openflow13.NewNXActionResubmit], which libOpenflow encodes as another action
+//   - [openflow13.NewNXActionDecTTL], which OpenFlow 1.3 does not have
+//   - out_group
+//   - deletions with instructions or buckets
+//   - the TTL of ActionNwTtl and ActionMplsTtl
+//   - experimenter IDs of fields
+//   - the encoding of [openflow13.NewTcpFlagsField] in OpenFlow 1.3
+//   - values that a switch discards, such as a max_len on an output to a port other than the
+//     controller
+//
+// Every other wrong encoding is an error of type [*EncodingError].
 //
 // One mistake cannot be detected. The clause in [openflow13.NewNXActionConjunction] is the
 // number on the wire, which is one less than the clause in ovs-ofctl's

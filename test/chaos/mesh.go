@@ -41,9 +41,9 @@ func (p *pair) String() string { return p.from.Name + " → " + p.to.Name }
 // routed reports whether p's packets need the router of the sender.
 func (p *pair) routed() bool { return p.from.network != p.to.network }
 
-// A mesh is traffic between all machines. It consists of UDP packets with sequence numbers,
-// which are counted on arrival. The packets sent between two calls of [mesh.cut] form a
-// window, so every packet belongs to a window.
+// A mesh is the traffic between all machines. It consists of UDP packets with sequence
+// numbers, which are counted on arrival. The packets sent between two calls of [mesh.cut] form
+// a window, so every packet belongs to a window.
 type mesh struct {
 	machines []*machine
 	pairs    []*pair
@@ -225,9 +225,9 @@ type loss struct {
 }
 
 // cut ends the window and begins the next. It returns the numbers of packets that the pairs in
-// counted sent and lost, and the losses of pairs outside of excused. It waits for the packets
-// of the pairs outside of excused, because packets may be delayed, for example while the
-// kernel resolves an address.
+// the scope counted sent and lost. It also returns the losses of the pairs that are not in the
+// scope excused. It waits for the packets of these pairs, because packets may be delayed, for
+// example while the kernel resolves an address.
 func (m *mesh) cut(ctx context.Context, counted, excused scope) (sent, lost int, wrong []loss, err error) {
 	m.pause(true)
 	defer m.pause(false)
@@ -258,8 +258,9 @@ func (m *mesh) pause(on bool) {
 	m.paused = on
 }
 
-// count returns the numbers of packets that the pairs in counted have sent and lost in the
-// window so far, and the losses of pairs outside of excused.
+// count returns the numbers of packets that the pairs in the scope counted have sent and lost
+// in the window so far. It also returns the losses of the pairs that are not in the scope
+// excused.
 func (m *mesh) count(counted, excused scope) (sent, lost int, wrong []loss) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -147,8 +147,9 @@ func (r *run) step(ctx context.Context, n int, kind string, st step) error {
 	return nil
 }
 
-// least returns the smallest number of flow mods that turn the surviving flows of had into
-// want.
+// least returns the smallest number of flow mods that turn the surviving flows of the bridges
+// into the desired flows. The parameter had has the flows before the fault, and want the
+// desired flows.
 func least(had map[string]ofproto.Set, survives func(string, ofproto.Set) ofproto.Set, want map[string]ofproto.Set) int {
 	n := 0
 	for router, flows := range want {

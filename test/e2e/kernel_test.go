@@ -218,8 +218,8 @@ ports:`
 	}
 	plain := len(s.flows(bridge).flows)
 	fill("add")
-	problem("has more than 1000 routes of others inside 10.9.0.0/16")
-	mustHave(t, s.ofdvr(1, "doctor"), "has more than 1000 routes of others inside 10.9.0.0/16")
+	problem("has more than 1000 routes of other programs inside 10.9.0.0/16")
+	mustHave(t, s.ofdvr(1, "doctor"), "has more than 1000 routes of other programs inside 10.9.0.0/16")
 	s.eventually("one flow for all of them", func() error {
 		if n := len(s.flows(bridge).flows); n != plain+1 {
 			return fmt.Errorf("the switch has %d flows, and had %d", n, plain)

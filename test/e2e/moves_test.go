@@ -231,7 +231,7 @@ func TestImpossibleDatapathTypeIsReported(t *testing.T) {
 	t.Parallel()
 	s, vm1, vm2 := pair(t)
 	s.vsctl("set", "bridge", "br-int", "datapath_type=bogus")
-	s.reportsProblem("bridge "+bridge+" has not connected", "ovs-vswitchd", "datapath_type bogus, which is that of br-int")
+	s.reportsProblem("bridge "+bridge+" has not connected", "ovs-vswitchd", "datapath_type bogus, the type of br-int")
 	s.vsctl("set", "bridge", "br-int", "datapath_type="+lab.Datapath())
 	s.mended(is("bridge", bridge, "datapath_type", lab.Datapath()), vm1, vm2)
 	s.works(vm1, vm2)

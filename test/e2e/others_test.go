@@ -106,7 +106,7 @@ func TestHostNamespaceIsUntouched(t *testing.T) {
 	}
 	before := world()
 	s.serve()
-	const problem = "/run/netns/qrouter-r1 is the network namespace of the machine itself, or that of ofdvr: nothing is changed in it"
+	const problem = "/run/netns/qrouter-r1 is the network namespace of the machine itself or of ofdvr, so nothing is changed in it"
 	s.eventually("the status to name the namespace", func() error { return lacks(fmt.Sprint(s.status().Routers[0].Problems), problem) })
 	mustHave(t, s.ofdvr(1, "doctor"), problem)
 	if after := world(); after != before {

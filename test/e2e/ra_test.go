@@ -266,7 +266,7 @@ func TestAdvertisedMTU(t *testing.T) {
 	s.eventually("the status to report the MTU", func() error {
 		for _, r := range s.status().Routers {
 			for _, p := range r.Problems {
-				if p == "router advertisements of interface r1-green: their mtu 1600 is more than that of network green, 1500" {
+				if p == "router advertisements of interface r1-green: their mtu 1600 is larger than the mtu of network green, 1500" {
 					return nil
 				}
 			}

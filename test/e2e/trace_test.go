@@ -38,8 +38,8 @@ func TestTrace(t *testing.T) {
 		"vm1 (10.0.1.10, network blue) → vm2 (10.0.2.10, network green): ICMP echo request, 84 bytes, TTL 64\n",
 		"  comes in by interface r1-blue of router r1, bridge rb-r1\n",
 		"  Router r1 routes it in the switch: out of interface r1-green into network green, from 02:00:00:00:02:01 to 02:00:00:00:02:10 (port vm2), TTL 63\n",
-		"  Open vSwitch says the same, from port vm1 to port vm2 of the integration bridge.\n",
-		"  Open vSwitch says the same, from port vm2 to port vm1 of the integration bridge.\n",
+		"  Open vSwitch gives the same result, from port vm1 to port vm2 of the integration bridge.\n",
+		"  Open vSwitch gives the same result, from port vm2 to port vm1 of the integration bridge.\n",
 		"vm2 (10.0.2.10, network green) → vm1 (10.0.1.10, network blue): ICMP echo reply, 84 bytes, TTL 64\n",
 	} {
 		mustHave(t, out, want)
@@ -91,7 +91,7 @@ func TestTraceDisagrees(t *testing.T) {
 	s := ready(t, with("    interfaces:", "    bridge: {foreign_flows: ignore}\n    interfaces:"))
 	s.sh("", "ovs-ofctl -O OpenFlow13 add-flow "+bridge+" table=3,priority=300,ip,nw_dst=10.0.2.10,actions=drop")
 	out := s.ofdvr(1, "trace", "--from", "vm1", "--to", "vm2", "--verify")
-	mustHave(t, out, "of vm1 (10.0.1.10, network blue) to vm2 (10.0.2.10, network green) Open vSwitch says something else: the flows are")
+	mustHave(t, out, "from vm1 (10.0.1.10, network blue) to vm2 (10.0.2.10, network green) the result of Open vSwitch differs: the flows are")
 	mustHave(t, out, "table=3, priority=300,ip,nw_dst=10.0.2.10 actions=drop")
 }
 
@@ -117,7 +117,7 @@ func TestExplain(t *testing.T) {
 			t.Errorf("%s: %q", arg, got)
 		}
 	}
-	mustHave(t, s.ofdvr(64, "explain", "nonsense"), `"nonsense" is neither a cookie, such as 0xfd09ec5ef62282fc, nor a flow with one`)
+	mustHave(t, s.ofdvr(64, "explain", "nonsense"), `"nonsense" is not a cookie, such as 0xfd09ec5ef62282fc, and not a flow with a cookie`)
 }
 
 // A trace ends where the packet ends, and has the sender's ICMP error, which ping also
@@ -143,7 +143,7 @@ func TestTraceEnds(t *testing.T) {
 		{"--to 10.7.1.2", "10.7.1.2", lab.PingOptions{}, "and 10.0.1.1 answers ICMP destination unreachable\n", "Unreachable"},
 	} {
 		out := s.ofdvr(0, append([]string{"trace", "--from", "vm1", "--verify"}, strings.Fields(c.args)...)...)
-		mustHave(t, out, c.says, "  Open vSwitch says the same, from port vm1 of the integration bridge.\n")
+		mustHave(t, out, c.says, "  Open vSwitch gives the same result, from port vm1 of the integration bridge.\n")
 		if strings.Count(out, " → ") != 1 {
 			t.Errorf("%s: an answer is traced to a packet that did not arrive:\n%s", c.args, out)
 		}
@@ -169,28 +169,28 @@ func TestTraceBetweenMachines(t *testing.T) {
 	}
 	s.sh("", "ovs-vsctl set bridge br-int other_config:mac-aging-time=3600 -- set interface vm2 external_ids:iface-id=vm2")
 	ping(t, vm1, vm2.IP(), lab.PingOptions{})
-	trace(0, "  Open vSwitch says the same, from port vm1 to port vm2 of the integration bridge.\n")
+	trace(0, "  Open vSwitch gives the same result, from port vm1 to port vm2 of the integration bridge.\n")
 
 	// br-int has forgotten its MAC table, so it floods, and the packet reaches vm2.
 	s.eventually("the flood to be told", func() error {
 		s.sh("", "ovs-appctl fdb/flush br-int")
 		speak(t, vm1)
 		return lacks(s.ofdvr(0, "trace", "--from", "vm1", "--to", "vm2", "--verify"),
-			"  Open vSwitch says the same, from port vm1 to port vm2 of the integration bridge.\n  Bridge br-int floods it on its way, as it has not learned a MAC address.\n")
+			"  Open vSwitch gives the same result, from port vm1 to port vm2 of the integration bridge.\n  Bridge br-int floods it on its way, as it has not learned a MAC address.\n")
 	})
 	ping(t, vm1, vm2.IP(), lab.PingOptions{})
 
 	// Another program's flow makes br-int drop the packet.
 	s.sh("", "ovs-ofctl add-flow br-int priority=9,ip,dl_dst=02:00:00:00:02:10,actions=drop")
-	trace(1, "Open vSwitch says something else: the packet does not come to port vm2 of bridge br-int, where the machine of port vm2 is (", "Open vSwitch: ", "datapath actions drop")
+	trace(1, "the result of Open vSwitch differs: the packet does not come to port vm2 of bridge br-int, where the machine of port vm2 is (", "Open vSwitch: ", "datapath actions drop")
 	s.sh("", "ovs-ofctl add-flow br-int priority=9,ip,dl_dst="+blueMAC+",actions=drop")
-	trace(1, "Open vSwitch says something else: the packet leaves port vm1 in VLAN 1, and does not come to bridge rb-r1, whose port pi-r1-blue is on network blue (VLAN 1): drop")
+	trace(1, "the result of Open vSwitch differs: the packet leaves port vm1 in VLAN 1, and does not come to bridge rb-r1, whose port pi-r1-blue is on network blue (VLAN 1): drop")
 	s.sh("", "ovs-ofctl del-flows br-int ip")
 
 	s.sh("", "ovs-vsctl set port vm2 tag=7")
-	trace(1, "Open vSwitch says something else: the machine of port vm2 is elsewhere: port vm2 of bridge br-int has its iface-id and is in VLAN 7, and network green is VLAN 2. Open vSwitch: it floods the packet, datapath actions ")
+	trace(1, "the result of Open vSwitch differs: the machine of port vm2 is elsewhere: port vm2 of bridge br-int has its iface-id and is in VLAN 7, and network green is VLAN 2. Open vSwitch: it floods the packet, datapath actions ")
 	s.sh("", "ovs-vsctl set port vm2 tag=2")
-	trace(0, "Open vSwitch says the same, from port vm1 to port vm2")
+	trace(0, "Open vSwitch gives the same result, from port vm1 to port vm2")
 	if err := vm2.Remove(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestTraceBetweenMachines(t *testing.T) {
 	if err := vm1.Remove(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	trace(1, "of vm1 (10.0.1.10, network blue) to vm2 (10.0.2.10, network green) Open vSwitch says something else: the machine of port vm1 is not seen: ")
+	trace(1, "from vm1 (10.0.1.10, network blue) to vm2 (10.0.2.10, network green) the result of Open vSwitch differs: the machine of port vm1 is not seen: ")
 
 	s.sh("", "ovs-vsctl del-br br-int")
 	s.eventually("the missing bridge to be named", func() error {

@@ -10,7 +10,7 @@
 // Therefore go test -exec guest runs tests in the guest. Guest prints the steps of booting on
 // standard error, and with -v also the output of the guest's kernel. It uses the newest kernel
 // on this machine that has an openvswitch module. If there is no such kernel, it uses the
-// kernel from an extracted package in the directory kernel beside this program.
+// kernel from an extracted package in the directory kernel next to this program.
 // scripts/setup.sh --kernel provides everything. With -check, guest only checks the
 // requirements. If something is missing, it prints that and fails.
 //

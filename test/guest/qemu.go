@@ -115,7 +115,8 @@ func (m machine) boot(ctx context.Context, a accelerator) (int, error) {
 	return 0, fmt.Errorf("the guest ended without a status: %w\n%s%s", why, complaints.Bytes(), lastLines(said, 30))
 }
 
-// demultiplex copies the command's output to out, and calls mark with the text after each marker.
+// demultiplex copies the command's output to the writer out, and calls the function mark with
+// the text after each marker.
 func demultiplex(r io.Reader, out io.Writer, mark func(string)) error {
 	for b := bufio.NewReader(r); ; {
 		line, err := b.ReadString('\n')

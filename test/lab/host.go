@@ -229,8 +229,7 @@ func (h *Host) startIn(netns, logName, name string, args ...string) (*Process, e
 	return p, err
 }
 
-// Processes returns the processes started on the host, in order, including those
-// that have ended.
+// Processes returns the processes started on the host, in order, including ended processes.
 func (h *Host) Processes() []*Process {
 	h.mu.Lock()
 	defer h.mu.Unlock()
