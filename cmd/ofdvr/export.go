@@ -18,8 +18,8 @@ func newExport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Print all objects as a topology file",
-		Long: `Export prints all hosts, networks, routers and ports of the daemon as a
-topology file for apply and serve --topology. Objects of the daemon's topology file are
+		Long: `Export prints all hosts, networks, routers and ports of the daemon as a topology
+file for apply and serve --topology. Objects of the daemon's topology file are
 included. Quarantined objects, which the daemon cannot use, are left out, each
 with a warning. Therefore 'apply --all' with this file deletes them.`,
 		Example: "  ofdvr export > topology.yaml",

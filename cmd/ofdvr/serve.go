@@ -42,14 +42,14 @@ const (
 // configuration file.
 type serveOptions struct {
 	topology, stateDir, ovsdb, bridge, host, metrics, logLevel, logFormat, logOpenFlow string
-	openflow, api                                                                []string
-	tls                                                                          credentials.Files
-	maxAnswer, maxUnsolicited, maxUnidentified                                   int
-	auditInterval                                                                time.Duration
-	allowEmpty, standby, pprof, page, openPage                                   bool
-	runDir                                                                       string
-	access                                                                       api.Access // to the API
-	ports                                                                        portMetrics
+	openflow, api                                                                      []string
+	tls                                                                                credentials.Files
+	maxAnswer, maxUnsolicited, maxUnidentified                                         int
+	auditInterval                                                                      time.Duration
+	allowEmpty, standby, pprof, page, openPage                                         bool
+	runDir                                                                             string
+	access                                                                             api.Access // to the API
+	ports                                                                              portMetrics
 }
 
 func newServe() *cobra.Command {

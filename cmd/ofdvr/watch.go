@@ -28,9 +28,9 @@ func newWatch() *cobra.Command {
 		Use:   "watch [networks|routers|ports|hosts]",
 		Short: "Print changes as they happen",
 		Long: `Watch prints each change of networks, routers, ports and hosts, one per line,
-until it is interrupted. When the daemon restarts, it resumes at the same place. If the
-daemon no longer has all changes since then, watch reports that, prints each
-object as "present", and continues from there.`,
+until it is interrupted. When the daemon restarts, it resumes at the same place.
+If the daemon no longer has all changes since then, watch reports that, prints
+each object as "present", and continues from there.`,
 		Example: `  ofdvr watch
   ofdvr watch ports --since 100 -o json`,
 		Args:      arguments("[KIND]"),
