@@ -56,7 +56,7 @@ type session struct {
 	changes  counters.Changes // changes to flows that are under way
 
 	announcements announcements
-	messages      chan hosts.Frame // to other hosts; capacity 4096: more are dropped, and asked for again
+	messages      chan hosts.Frame // to other hosts; capacity 4096: more are dropped, and asked for again; nil unless this is the fabric bridge
 }
 
 // lead ends the standby of a session. The session first probes its switch.
@@ -85,7 +85,6 @@ func (c *Controller) serve(parent context.Context, nc net.Conn, from origin) {
 		ports:  newPortTable(),
 
 		announcements: newAnnouncements(),
-		messages:      make(chan hosts.Frame, 4096),
 
 		can: compile.CanAll, promote: make(chan struct{}, 1),
 	}
@@ -220,6 +219,7 @@ func (c *Controller) identify(ctx context.Context, s *session) error {
 	}
 	s.conn.Identified()
 	if s.bridge == routing.FabricBridge {
+		s.messages = make(chan hosts.Frame, 4096)
 		if err := s.conn.Send(ctx, fabricAsyncConfig); err != nil {
 			return fmt.Errorf("subscribe to messages of other hosts: %w", err)
 		}

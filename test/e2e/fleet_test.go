@@ -163,10 +163,11 @@ func (f *fleet) add(host int, c lab.MachineConfig) *lab.Machine {
 	f.machines[m.Name] = m
 	var sockets [2]net.PacketConn
 	for i, udp := range []string{"udp4", "udp6"} {
-		conn, err := m.ListenPacket(f.t.Context(), udp, addrPort(m, i).String())
-		if err != nil {
-			f.t.Fatal(err)
-		}
+		var conn net.PacketConn
+		lab.Eventually(f.t, patience, "the address of "+m.Name+" to be usable", func() (err error) { // the kernel makes it so later
+			conn, err = m.ListenPacket(f.t.Context(), udp, addrPort(m, i).String())
+			return err
+		})
 		f.t.Cleanup(func() { conn.Close() })
 		sockets[i] = conn
 	}
