@@ -93,7 +93,7 @@ func (f *fabric) Status(context.Context) (controller.Status, error) {
 	now := f.ledger.Intent()
 	s := controller.Status{Settled: true, Intent: controller.IntentStatus{Revision: now.Revision, Source: now}, Problems: f.ailments, Hosts: f.hosts}
 	if file := now.File(); file != nil {
-		s.Intent.File = &controller.SourceStatus{Name: file.Name, Networks: file.Networks, Routers: file.Routers, Ports: file.Ports}
+		s.Intent.File = &controller.SourceStatus{Name: file.Name, Hosts: file.Hosts, Networks: file.Networks, Routers: file.Routers, Ports: file.Ports}
 	}
 	for _, r := range now.Index.Model().Routers {
 		s.Routers = append(s.Routers, controller.RouterStatus{ID: r.ID, Name: r.Name(), Bridge: r.BridgeName(), Managed: true, Connected: !f.unlinked[r.ID],

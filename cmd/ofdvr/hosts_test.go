@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/routing"
 )
 
 const spanningTopology = `hosts:
@@ -98,6 +99,14 @@ Degraded:    no
 		if out, _ := d.ofdvr(0, strings.Fields(args)...); !strings.Contains(out, want) {
 			t.Errorf("ofdvr %s prints\n%s\nwant\n%s", args, out, want)
 		}
+	}
+}
+
+// The status counts hosts if there are any.
+func TestStatusCountsHosts(t *testing.T) {
+	d := startDaemon(t, &routing.Model{Hosts: []routing.Host{{ID: "h1"}, {ID: "h2"}}}, 0)
+	if out, _ := d.ofdvr(0, "status"); !strings.HasPrefix(out, "topology /etc/topology.yaml: 2 hosts, 0 networks, 0 routers, 0 ports\n") {
+		t.Errorf("status prints\n%s", out)
 	}
 }
 
