@@ -34,11 +34,11 @@ func newGet() *cobra.Command {
 objects that match the filters. A table shows an object by its name if no other
 object in the list has the same name, and otherwise by its ID; -o wide has the
 IDs too. With -o json or yaml it prints a topology file of these objects, for
-apply, or a list of interfaces. With -o name it prints one name per line, such as
-port/vm1, which get, describe and delete accept as arguments. SEEN is the port
-and the VLAN of the integration bridge where the machine of a port was seen;
-"tagged" means that its packets have a VLAN tag there. With -w it then prints
-each change of these objects.`,
+apply, or a list of interfaces. With -o name it prints one name per line, such
+as port/vm1, which get, describe and delete accept as arguments. SEEN is the
+port and the VLAN of the integration bridge where the machine of a port was
+seen; "tagged" means that its packets have a VLAN tag there. With -w it then
+prints each change of these objects.`,
 		Example: `  ofdvr get all
   ofdvr get ports --network blue -o wide
   ofdvr get ports -l tier=web,env!=test
