@@ -24,6 +24,12 @@ type endpoint struct {
 	addr string // ADDRESS:PORT or PATH
 }
 
+// CheckEndpoint returns an error if s is not an OpenFlow endpoint, see [Config].
+func CheckEndpoint(s string) error {
+	_, err := parseEndpoint(s)
+	return err
+}
+
 func parseEndpoint(s string) (endpoint, error) {
 	kind, addr, _ := strings.Cut(s, ":")
 	ok := false

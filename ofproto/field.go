@@ -96,12 +96,13 @@ func IPv6Label(label uint32) Field { return exact(FieldIPv6Label, be32(label)) }
 // NotFragmented matches IP packets that are not fragments.
 func NotFragmented() Field { return exact(FieldIPFrag, []byte{0}) }
 
-// TransportSrc matches the source port of TCP, UDP or SCTP.
+// TransportSrc matches the source port of the IP protocol proto, which is TCP, UDP or SCTP.
 func TransportSrc(proto uint8, port uint16) Field {
 	return exact(map[uint8]FieldID{ipTCP: FieldTCPSrc, ipUDP: FieldUDPSrc, ipSCTP: FieldSCTPSrc}[proto], be16(port))
 }
 
-// TransportDst matches the destination port of TCP, UDP or SCTP.
+// TransportDst matches the destination port of the IP protocol proto, which is TCP, UDP or
+// SCTP.
 func TransportDst(proto uint8, port uint16) Field {
 	return exact(map[uint8]FieldID{ipTCP: FieldTCPDst, ipUDP: FieldUDPDst, ipSCTP: FieldSCTPDst}[proto], be16(port))
 }

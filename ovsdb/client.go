@@ -96,6 +96,12 @@ func NewClient(cfg Config) (*Client, error) {
 		changed: make(chan struct{}, 1), applying: make(chan struct{}, 1), moves: make(moves), connected: make(chan struct{}), failed: make(chan struct{})}, nil
 }
 
+// CheckEndpoint returns an error if s is not the address of an ovsdb-server, see [Config].
+func CheckEndpoint(s string) error {
+	_, err := parseEndpoint(s)
+	return err
+}
+
 // parseEndpoint returns endpoint s in libovsdb's form. (libovsdb parses a URL, and uses a
 // default socket for anything that it cannot parse.)
 func parseEndpoint(s string) (string, error) {

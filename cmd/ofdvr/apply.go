@@ -21,8 +21,9 @@ func newApply() *cobra.Command {
 	var all, allowEmpty, dryRun, verbose bool
 	var w waitFlags
 	cmd := &cobra.Command{
-		Use:   "apply FILE|DIRECTORY|-...",
-		Short: "Create and update objects from topology files",
+		Use:        "apply FILE|DIRECTORY|-...",
+		SuggestFor: []string{"create", "edit", "patch", "replace", "load"},
+		Short:      "Create and update objects from topology files",
 		Long: `Apply creates and updates the objects of topology files in one step. If there is
 a mistake anywhere, it changes nothing. If FILE is -, it reads standard input.
 If FILE is a directory, it reads all *.yaml, *.yml and *.json files in it.
@@ -36,6 +37,9 @@ they do not confirm it in time.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if files = append(files, args...); files == nil {
 				return misuse("missing argument FILE")
+			}
+			if err := w.check(); err != nil {
+				return err
 			}
 			in, err := readFiles(cmd.Context(), files, cmd.InOrStdin())
 			if err != nil {
@@ -98,6 +102,17 @@ type waitFlags struct {
 func (w *waitFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&w.wait, "wait", true, "wait until the switches have confirmed the change; --wait=false returns when it is on disk")
 	cmd.Flags().DurationVar(&w.timeout, "timeout", 30*time.Second, "how long to wait, at most 5m")
+}
+
+// maxWait is the longest time that the API waits for the switches.
+const maxWait = 5 * time.Minute
+
+// check returns an error if the flags have wrong values.
+func (w *waitFlags) check() error {
+	if w.timeout < 0 || w.timeout > maxWait {
+		return misuse("--timeout %v: want a time from 0s to %v", w.timeout, maxWait)
+	}
+	return nil
 }
 
 func (w *waitFlags) query() url.Values {

@@ -35,6 +35,11 @@ terminal it lists what it removes and asks first; --yes removes without asking,
   ofdvr cleanup --yes`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if c.endpoint != "" {
+				if err := ovsdb.CheckEndpoint(c.endpoint); err != nil {
+					return misuse("--ovsdb: %v", err)
+				}
+			}
 			c.out, c.progress = cmd.OutOrStdout(), newProgress(cmd.ErrOrStderr())
 			if dryRun {
 				c.dry = true

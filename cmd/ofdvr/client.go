@@ -43,6 +43,9 @@ func (c *clientFlags) add(cmd *cobra.Command) {
 
 func (c *clientFlags) open() (*api.Client, error) {
 	endpoint := cmp.Or(c.endpoint, os.Getenv(envAPI), defaultAPI)
+	if err := api.Endpoint(endpoint).Check(); err != nil {
+		return nil, misuse("%v", err)
+	}
 	return api.NewClient(api.Endpoint(endpoint), c.access)
 }
 

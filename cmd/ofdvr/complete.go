@@ -23,6 +23,9 @@ object are removed. 'ofdvr apply --all' declares the same.`,
   ofdvr complete`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := w.check(); err != nil {
+				return err
+			}
 			client, err := c.open()
 			if err != nil {
 				return err

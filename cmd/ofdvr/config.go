@@ -9,7 +9,36 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/spf13/pflag"
+
+	"github.com/ofdvr/ofdvr/controller"
+	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/internal/logging"
+	"github.com/ofdvr/ofdvr/ovsdb"
 )
+
+// check returns an error if flags have wrong values. It is called before the configuration file
+// is read: values in the file are checked when they are used.
+func (o *serveOptions) check() error {
+	if o.ovsdb != "" {
+		if err := ovsdb.CheckEndpoint(o.ovsdb); err != nil {
+			return misuse("--ovsdb: %v", err)
+		}
+	}
+	for _, e := range o.openflow {
+		if err := controller.CheckEndpoint(e); err != nil {
+			return misuse("--openflow: %v", err)
+		}
+	}
+	for _, e := range o.api {
+		if err := api.Endpoint(e).Check(); err != nil {
+			return misuse("--api: %v", err)
+		}
+	}
+	if _, err := logging.New(o.logLevel, o.logFormat); err != nil {
+		return misuse("--log-level, --log-format: %v", err)
+	}
+	return nil
+}
 
 // readConfig sets flags from the keys of the YAML file called name. Flags on the command line
 // take precedence. The error lists every mistake in the file with its position.

@@ -21,8 +21,9 @@ func newDelete() *cobra.Command {
 	var cascade, ignore bool
 	var w waitFlags
 	cmd := &cobra.Command{
-		Use:   "delete KIND ID|NAME... | KIND/ID... | -f FILE",
-		Short: "Delete networks, routers, ports or hosts",
+		Use:        "delete KIND ID|NAME... | KIND/ID... | -f FILE",
+		SuggestFor: []string{"remove", "rm", "del"},
+		Short:      "Delete networks, routers, ports or hosts",
 		Long: `Delete deletes objects by their IDs, or all objects in topology files, in one
 step. A network that has ports or router interfaces is not deleted. With
 --cascade these are deleted with it, and networks are deleted one after another.
@@ -40,6 +41,9 @@ are deleted.`,
 				return misuse("unexpected argument %q: with -f, the files name what is deleted", args[0])
 			case files == nil && len(args) == 0:
 				return misuse("missing argument KIND: network, router, port or host, and IDs; or -f FILE")
+			}
+			if err := w.check(); err != nil {
+				return err
 			}
 			client, err := c.open()
 			if err != nil {

@@ -24,7 +24,7 @@ func newEvents() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:        "events",
 		Aliases:    []string{"logs"},
-		SuggestFor: []string{"log"},
+		SuggestFor: []string{"log", "journal"},
 		Short:      "Show recent changes, repairs, refusals and connections",
 		Long: `Events shows recent events: changes of the intent, of flows, OVSDB and
 namespaces, repairs of other programs' changes (level warn), refusals by

@@ -2,15 +2,22 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"github.com/ofdvr/ofdvr/controller/api"
+	"github.com/ofdvr/ofdvr/controller/ledger"
+	"github.com/ofdvr/ofdvr/ofproto"
 	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/routing/topology"
 )
 
 func newGet() *cobra.Command {
@@ -27,10 +34,11 @@ func newGet() *cobra.Command {
 objects that match the filters. A table shows an object by its name if no other
 object in the list has the same name, and otherwise by its ID; -o wide has the
 IDs too. With -o json or yaml it prints a topology file of these objects, for
-apply. With -o name it prints one name per line, such as port/vm1, which get,
-describe and delete accept as arguments. SEEN is the port and the VLAN of the
-integration bridge where the machine of a port was seen. With -w it then prints
-each change.`,
+apply, or a list of interfaces. With -o name it prints one name per line, such
+as port/vm1, which get, describe and delete accept as arguments. SEEN is the
+port and the VLAN of the integration bridge where the machine of a port was
+seen; "tagged" means that its packets have a VLAN tag there. With -w it then
+prints each change of these objects.`,
 		Example: `  ofdvr get all
   ofdvr get ports --network blue -o wide
   ofdvr get ports -l tier=web,env!=test
@@ -97,6 +105,7 @@ type listing struct {
 	objects []selection
 	query   url.Values // filters
 	output  string
+	passed  map[string]bool // with filters: objects that passed them, by kind and ID
 }
 
 // newListing returns the listing for the arguments of get.
@@ -124,14 +133,19 @@ func newListing(args []string, query url.Values, output string, follow bool) (*l
 	switch {
 	case len(query) > 0 && (ids || args[0] == "all"):
 		return nil, misuse("a filter cannot be used with IDs or with all: leave out one of the two")
-	case interfaces && (output == "json" || output == "yaml"):
-		return nil, misuse("-o %s: interfaces are parts of routers: use 'ofdvr get routers -o %s'", output, output)
+	case interfaces && len(l.objects) > 1 && (output == "json" || output == "yaml"):
+		return nil, misuse("-o %s: interfaces are parts of routers: get them without other objects", output)
 	case follow && interfaces:
 		return nil, misuse("-w: interfaces change with their routers: use 'ofdvr get routers -w'")
 	case follow && (output == "json" || output == "yaml"):
 		return nil, misuse("-w cannot be used with -o %s: use 'ofdvr watch -o json'", output)
-	case follow && len(query) > 0:
-		return nil, misuse("-w cannot be used with a filter")
+	}
+	for name, check := range filterChecks {
+		if v := query.Get(name); v != "" {
+			if err := check(v); err != nil {
+				return nil, misuse("--%s %s: %v", name, v, err)
+			}
+		}
 	}
 	return l, nil
 }
@@ -194,7 +208,10 @@ func (l *listing) print(cmd *cobra.Command, client *api.Client) error {
 		add(m, one)
 	}
 	stop()
+	l.note(m)
 	switch {
+	case l.has(interfaceWord) && (l.output == "json" || l.output == "yaml"):
+		return printInterfaces(out, interfaces, l.output)
 	case l.output == "json" || l.output == "yaml":
 		return printModel(out, m, l.output)
 	case l.output == "name":
@@ -237,9 +254,73 @@ func (l *listing) follow(cmd *cobra.Command, client *api.Client, revision string
 	}
 	return watch(cmd, client, query, "text", func(e api.Event) bool {
 		return slices.ContainsFunc(l.objects, func(s selection) bool {
-			return s.singular == e.Kind && (len(s.ids) == 0 || slices.Contains(s.ids, e.ID))
+			return s.singular == e.Kind && (len(s.ids) == 0 || slices.Contains(s.ids, e.ID)) && l.passes(cmd.Context(), client, s.kindWord, e)
 		})
 	})
+}
+
+// note remembers the objects that have passed the filters.
+func (l *listing) note(m *routing.Model) {
+	l.passed = make(map[string]bool)
+	for i := range m.Networks {
+		l.passed["network/"+m.Networks[i].ID] = true
+	}
+	for i := range m.Routers {
+		l.passed["router/"+m.Routers[i].ID] = true
+	}
+	for i := range m.Ports {
+		l.passed["port/"+m.Ports[i].ID] = true
+	}
+}
+
+// passes reports whether the object of an event passes the filters, or has passed them before. If
+// this cannot be found out, it passes.
+func (l *listing) passes(ctx context.Context, client *api.Client, k kindWord, e api.Event) bool {
+	if len(l.query) == 0 {
+		return true
+	}
+	name := e.Kind + "/" + e.ID
+	before := l.passed[name]
+	if e.Op == string(ledger.Deleted) {
+		delete(l.passed, name)
+		return before
+	}
+	query := maps.Clone(l.query)
+	query.Set("id", e.ID)
+	m, err := k.fetch(ctx, client, nil, query)
+	now := err != nil || m.Len() > 0
+	l.passed[name] = now
+	return before || now
+}
+
+// filterChecks are the functions that check the values of filters.
+var filterChecks = map[string]func(string) error{
+	"address": func(s string) error {
+		if _, err := netip.ParseAddr(s); err != nil {
+			return errors.New("want an IP address")
+		}
+		return nil
+	},
+	"mac": func(s string) error {
+		_, err := ofproto.ParseMAC(s)
+		return err
+	},
+	"vlan": func(s string) error {
+		if n, err := strconv.Atoi(s); err != nil || n < routing.MinVLAN || n > routing.MaxVLAN {
+			return fmt.Errorf("want a number from %d to %d", routing.MinVLAN, routing.MaxVLAN)
+		}
+		return nil
+	},
+}
+
+// printInterfaces writes interfaces, each with its router.
+func printInterfaces(w io.Writer, rows []interfaceRow, format string) error {
+	var routers []string
+	var interfaces []routing.Interface
+	for _, row := range rows {
+		routers, interfaces = append(routers, row.router), append(interfaces, row.Interface)
+	}
+	return topology.WriteInterfaces(w, routers, interfaces, format == "json")
 }
 
 // printNames prints the kind and ID of each object.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -49,7 +50,11 @@ func kindAmong(kinds []kindWord, word string) (kindWord, error) {
 		}
 		names, known = append(names, k.plural), append(known, k.plural, k.singular)
 	}
-	return kindWord{}, misuse("unknown kind of object %q: want %s%s", word, words(names), didYouMean(word, known))
+	hint := didYouMean(word, known)
+	if hint == "" {
+		hint = fmt.Sprintf("; an ID or a name comes after its kind, as in: port %s", routing.Argument(word))
+	}
+	return kindWord{}, misuse("unknown kind of object %q: want %s%s", word, words(names), hint)
 }
 
 // A selection selects the objects of a kind with the given IDs, or all objects of the kind if

@@ -79,8 +79,8 @@ func (d *daemon) listen(ctx context.Context, g *errgroup.Group) error {
 }
 
 // open returns the handler for the address of --metrics. The work for all clients together is
-// bounded. There are three groups of requests: the page and its requests, the metrics, and the
-// health checks. In each group, requests are answered one at a time.
+// bounded. Requests are answered one at a time in each of several groups, such as the metrics,
+// the health checks and the large requests of the page.
 func (d *daemon) open(limited func(reason string)) http.Handler {
 	limits := openLimits
 	limits.Limited = limited

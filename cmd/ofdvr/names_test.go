@@ -22,16 +22,20 @@ ports:
 `})
 	d.ofdvr(0, "apply", "named.yaml")
 	for args, want := range map[string]string{
-		"get ports":                            "PORT  NETWORK  MAC                ADDRESSES  SEEN\nweb   Office   02:00:00:00:01:21  10.0.1.21  unknown\np2    Office   02:00:00:00:01:22  -          unknown\np3    green    02:00:00:00:01:23  -          unknown\nvm1   Office   02:00:00:00:01:10  10.0.1.10  unknown\nvm2   green    02:00:00:00:02:10  10.0.2.10  unknown\n",
-		"get port web -o wide":                 "PORT  NETWORK  MAC                ADDRESSES  SEEN     HOST  ROUTERS  ID\nweb   Office   02:00:00:00:01:21  10.0.1.21  unknown  -     r1       p1\n",
-		"get ports -l tier -o name":            "port/p1\nport/p2\n",
-		"get ports -l tier!=db,!x -o name":     "port/p1\nport/p3\nport/vm1\nport/vm2\n",
-		"get ports --network Office -o name":   "port/p1\nport/p2\nport/vm1\n",
-		"get ports --router none -o name":      "",
-		"get networks -l tier=web -o name":     "",
-		"get interfaces":                       "INTERFACE  ROUTER  NETWORK  MAC                ADDRESSES\nr1-blue    r1      Office   02:00:00:00:01:01  10.0.1.1/24\nr1-green   r1      green    02:00:00:00:02:01  10.0.2.1/24\nr2-green   edge    green    02:00:00:00:02:02  10.0.2.2/24\n",
-		"get interfaces --router edge -o name": "interface/r2-green\n",
-		"get network/Office router/edge":       "NETWORK  VLAN   MTU\nOffice      1  1500\n\nROUTER  BRIDGE  NETWORKS\nedge    rb-r2   green\n",
+		"get ports":                               "PORT  NETWORK  MAC                ADDRESSES  SEEN\nweb   Office   02:00:00:00:01:21  10.0.1.21  unknown\np2    Office   02:00:00:00:01:22  -          unknown\np3    green    02:00:00:00:01:23  -          unknown\nvm1   Office   02:00:00:00:01:10  10.0.1.10  unknown\nvm2   green    02:00:00:00:02:10  10.0.2.10  unknown\n",
+		"get port web -o wide":                    "PORT  NETWORK  MAC                ADDRESSES  SEEN     HOST  ROUTERS  ID\nweb   Office   02:00:00:00:01:21  10.0.1.21  unknown  -     r1       p1\n",
+		"get ports -l tier -o name":               "port/p1\nport/p2\n",
+		"get ports -l tier!=db,!x -o name":        "port/p1\nport/p3\nport/vm1\nport/vm2\n",
+		"get ports --network Office -o name":      "port/p1\nport/p2\nport/vm1\n",
+		"get ports --router none -o name":         "",
+		"get networks -l tier=web -o name":        "",
+		"get interfaces":                          "INTERFACE  ROUTER  NETWORK  MAC                ADDRESSES\nr1-blue    r1      Office   02:00:00:00:01:01  10.0.1.1/24\nr1-green   r1      green    02:00:00:00:02:01  10.0.2.1/24\nr2-green   edge    green    02:00:00:00:02:02  10.0.2.2/24\n",
+		"get interfaces --router edge -o name":    "interface/r2-green\n",
+		"get interfaces --network Office -o yaml": "interfaces:\n  - {router: r1, id: r1-blue, network: blue, mac: \"02:00:00:00:01:01\", addresses: [10.0.1.1/24]}\n",
+		"get interfaces -o json":                  "{\"interfaces\": [\n  {\"router\":\"r1\",\"id\":\"r1-blue\",\"network\":\"blue\",\"mac\":\"02:00:00:00:01:01\",\"addresses\":[\"10.0.1.1/24\"]},\n  {\"router\":\"r1\",\"id\":\"r1-green\",\"network\":\"green\",\"mac\":\"02:00:00:00:02:01\",\"addresses\":[\"10.0.2.1/24\"]},\n  {\"router\":\"r2\",\"id\":\"r2-green\",\"network\":\"green\",\"mac\":\"02:00:00:00:02:02\",\"addresses\":[\"10.0.2.2/24\"]}\n]}\n",
+		"get interfaces --network none -o json":   "{\"interfaces\": []}\n",
+		"get interfaces --network none -o yaml":   "interfaces: []\n",
+		"get network/Office router/edge":          "NETWORK  VLAN   MTU\nOffice      1  1500\n\nROUTER  BRIDGE  NETWORKS\nedge    rb-r2   green\n",
 	} {
 		if out, _ := d.ofdvr(0, strings.Fields(args)...); out != want {
 			t.Errorf("%s prints\n%s\nwant\n%s", args, out, want)

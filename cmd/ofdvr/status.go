@@ -42,6 +42,9 @@ with 1 if there are problems.`,
 			if err := checkOutput(output, "table", "json"); err != nil {
 				return err
 			}
+			if timeout < 0 {
+				return misuse("--timeout %v: want a time from 0s", timeout)
+			}
 			client, err := c.open()
 			if err != nil {
 				return err

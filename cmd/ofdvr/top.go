@@ -51,6 +51,9 @@ table after another.`,
 			if interval < time.Second {
 				return misuse("--interval %v: want at least 1s, as Open vSwitch updates its counters once a second", interval)
 			}
+			if rounds < 0 {
+				return misuse("--rounds %d: want 0 or more", rounds)
+			}
 			if topOrders[t.order] == nil {
 				return misuse("--sort %s: want %s%s", t.order, words(topSorts), didYouMean(t.order, topSorts))
 			}

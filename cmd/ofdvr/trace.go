@@ -24,8 +24,9 @@ func newTrace() *cobra.Command {
 	var ttl uint8
 	var verify bool
 	cmd := &cobra.Command{
-		Use:   "trace FROM TO",
-		Short: "Show the path of a packet through a router's flows",
+		Use:        "trace FROM TO",
+		SuggestFor: []string{"ping", "traceroute", "path"},
+		Short:      "Show the path of a packet through a router's flows",
 		Long: `Trace shows the path of a packet between two machines, and of the reply. It
 shows the flows that the packet hits, with their purpose and counters, and
 whether the packet is routed, handed to the kernel, or dropped, with the reason.

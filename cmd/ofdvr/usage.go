@@ -72,7 +72,10 @@ func flagError(cmd *cobra.Command, err error) error {
 		if short := e.GetSpecifiedShortnames(); slices.Contains(known, short) {
 			return misuse("unknown flag -%s; did you mean --%s?", short, short)
 		} else if short != "" {
-			return misuse("unknown flag -%s", name)
+			return misuse("unknown flag -%s%s", name, habit(cmd, name))
+		}
+		if hint := habit(cmd, name); hint != "" {
+			return misuse("unknown flag --%s%s", name, hint)
 		}
 		return misuse("unknown flag --%s%s", name, didYouMean(dashes+name, prefixed(dashes, known)))
 	}
@@ -117,6 +120,10 @@ func prefixed(prefix string, words []string) []string {
 // didYouMean returns "; did you mean X?", where X is the known word that is most similar to
 // the given word. If no word is similar, it returns "".
 func didYouMean(word string, known []string) string {
+	begins := func(k string) bool { return strings.HasPrefix(k, word) }
+	if i := slices.IndexFunc(known, begins); i >= 0 && len(strings.TrimLeft(word, "-")) > 2 {
+		return "; did you mean " + known[i] + "?"
+	}
 	best, least := "", 3 // with more mistakes it is another word
 	for _, k := range known {
 		d := distance(strings.ToLower(word), k)
@@ -125,7 +132,7 @@ func didYouMean(word string, known []string) string {
 		}
 	}
 	if best == "" && len(word) > 1 {
-		if i := slices.IndexFunc(known, func(k string) bool { return strings.HasPrefix(k, word) && word != "--" }); i >= 0 {
+		if i := slices.IndexFunc(known, begins); i >= 0 && word != "--" {
 			best = known[i]
 		}
 	}

@@ -164,11 +164,6 @@ r1-green   r1      green    02:00:00:00:02:01  10.0.2.1/24  pr-r1-green  qr-r1-g
 	d.fails(1, "ofdvr: there is no such object: port \"vm3\"\n", "get", "ports", "vm1", "vm3")
 	d.fails(0, "no ports that match\n", "get", "ports", "--network", "red")
 	d.fails(1, "ofdvr: interface \"x\" does not exist\n", "get", "interfaces", "r1-blue", "x")
-	d.fails(1, "ofdvr: the request has a mistake\n  address: \"x\" is not an IP address\n", "get", "ports", "--address", "x")
-	d.fails(1, "ofdvr: the request has a mistake\n  vlan: want a whole number\n", "get", "networks", "--vlan", "x")
-	if out, errOut := d.ofdvr(1, "get", "ports", "--mac", "x"); out != "" || !strings.Contains(errOut, "mac: ") {
-		t.Errorf("get --mac x prints %q, %q", out, errOut)
-	}
 }
 
 // An export has all objects, in each format.

@@ -51,6 +51,9 @@ each object as "present", and continues from there.`,
 				query.Set("conditions", "true")
 			}
 			if since != "" {
+				if _, err := strconv.ParseUint(since, 10, 64); err != nil {
+					return misuse("--since %s: want a revision, which is a number; 'ofdvr status' shows the present one", since)
+				}
 				query.Set("since", since)
 			}
 			client, err := c.open()

@@ -85,6 +85,38 @@ func TestGetWatch(t *testing.T) {
 	}
 }
 
+// get -w with filters prints the changes of objects that pass them, or passed them before.
+func TestGetWatchFiltered(t *testing.T) {
+	port := func(name, tier string) string {
+		return fmt.Sprintf("ports: [{id: %s, network: blue, mac: \"02:00:00:00:09:0%c\", labels: {tier: %s}}]\n", name, name[1], tier)
+	}
+	d := applied(t, map[string]string{"web.yaml": port("p1", "web"), "db.yaml": port("p2", "db"), "moved.yaml": port("p1", "db"), "again.yaml": port("p1", "cache"), "last.yaml": port("p3", "web")})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out, errOut := newLines(), newLines()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"get", "ports", "--network", "blue", "-l", "tier=web", "-w", "--api", d.endpoint}, out, errOut)
+	}()
+	errOut.next(t, "no ports that match")
+	revision := d.ledger.Intent().Revision
+	d.ofdvr(0, "apply", "web.yaml")
+	out.next(t, fmt.Sprintf(`%d port/p1 created {"id":"p1","labels":{"tier":"web"},"network":"blue","mac":"02:00:00:00:09:01"}`, revision+1))
+	d.ofdvr(0, "apply", "db.yaml")
+	d.ofdvr(0, "apply", "moved.yaml")
+	out.next(t, fmt.Sprintf(`%d port/p1 updated {"id":"p1","labels":{"tier":"db"},"network":"blue","mac":"02:00:00:00:09:01"}`, revision+3))
+	d.ofdvr(0, "apply", "again.yaml")
+	d.ofdvr(0, "delete", "port", "p1")
+	d.ofdvr(0, "apply", "last.yaml")
+	out.next(t, fmt.Sprintf(`%d port/p3 created {"id":"p3","labels":{"tier":"web"},"network":"blue","mac":"02:00:00:00:09:03"}`, revision+6))
+	d.ofdvr(0, "delete", "port", "p3")
+	out.next(t, fmt.Sprintf("%d port/p3 deleted", revision+7))
+	cancel()
+	if status := <-ended; status != 0 {
+		t.Errorf("when it is interrupted it exits with %d", status)
+	}
+}
+
 // full is a writer without space.
 type full struct{}
 

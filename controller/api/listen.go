@@ -53,6 +53,16 @@ func (e Endpoint) address() (string, bool) {
 	return addr, err == nil
 }
 
+// Check returns an error if e is not a valid endpoint.
+func (e Endpoint) Check() error {
+	_, local := e.path()
+	_, remote := e.address()
+	if local || remote {
+		return nil
+	}
+	return e.bad()
+}
+
 func (e Endpoint) bad() error {
 	return fmt.Errorf("%q is not an API endpoint: want unix:PATH, such as unix:/run/ofdvr/api.sock, or ssl:ADDRESS:PORT", string(e))
 }

@@ -21,6 +21,7 @@ type Listing struct {
 	Revalidating
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many objects at most"`
 	After  string `query:"after" doc:"Continue there: next of the page before"`
+	ID     string `query:"id" doc:"Only the object with this ID"`
 	Name   string `query:"name" doc:"Only objects with this name"`
 	Labels string `query:"labels" example:"tier=web,!old" doc:"Only objects with these labels: key=value, key!=value, key (has it) and !key (does not have it), separated by commas; all of them have to hold"`
 }
@@ -48,7 +49,10 @@ func page[T, D any](s *service, p Listing, l list[T, D]) (*tagged[Page[D]], erro
 	st := s.intent.Intent()
 	out := Page[D]{Revision: st.Revision, Items: []D{}}
 	last := ""
-	for v := range l.from(st.Index, string(after)) {
+	for v := range l.from(st.Index, max(string(after), p.ID)) {
+		if p.ID != "" && l.id(v) != p.ID {
+			break // the following ones have larger IDs
+		}
 		meta := l.meta(v)
 		if p.After != "" && l.id(v) == string(after) || p.Name != "" && !meta.HasName(p.Name) || !labels.Matches(meta) || !l.keep(st.Index, v) {
 			continue

@@ -33,6 +33,12 @@ func TestNamesAndLabels(t *testing.T) {
 		"ports?labels=tier%3Dweb,site":    "vm1",
 		"ports?labels=tier,!site&limit=2": "p0 p1",
 		"ports?name=twin":                 "p0 p1 p2",
+		"ports?id=p1":                     "p1",
+		"ports?id=p1&network=blue":        "",
+		"ports?id=p":                      "",
+		"ports?id=zz":                     "",
+		"networks?id=blue":                "blue",
+		"routers?id=r1&network=green":     "r1",
 		"ports?name=web":                  "vm1",
 		"ports?name=vm1":                  "",
 		"networks?name=Office":            "blue",
@@ -76,6 +82,21 @@ func TestUnreadableNames(t *testing.T) {
 		}
 	}
 	s.must(422, "PUT", "/v1/networks/%E2%80%8B", `{}`).problem(t)
+}
+
+// Values of filters that cannot be read are refused in plain words.
+func TestFilterValues(t *testing.T) {
+	s := named(t)
+	for query, want := range map[string]string{
+		"ports?address=x":  `"parameter":"address","detail":"\"x\" is not an IP address"`,
+		"ports?mac=x":      `"parameter":"mac"`,
+		"networks?vlan=x":  `"parameter":"vlan","detail":"want a whole number"`,
+		"networks?after=*": `"parameter":"after"`,
+	} {
+		if r := s.must(422, "GET", "/v1/"+query, ""); !strings.Contains(r.text, want) {
+			t.Errorf("%s: %s, want %s", query, r.text, want)
+		}
+	}
 }
 
 // A trace of a protocol without ports takes none.

@@ -199,7 +199,7 @@ func (p *pass) apply(ctx context.Context, state ovsdb.State, err error) error {
 
 // recheckErrors asks ovs-vswitchd once to confirm errors that are in the database, because
 // they may be outdated. If a port fails and is corrected at once, ovs-vswitchd may write the
-// failure last (seen with Open vSwitch 3.1). Before ovs-vswitchd answers, it writes the
+// failure last (seen with Open vSwitch 3.1). When ovs-vswitchd answers, it also writes the
 // current errors.
 func (p *pass) recheckErrors(ctx context.Context) {
 	if d := &p.database; d.errors == "" || d.errors != d.doubted && p.ask(ctx) != 0 {

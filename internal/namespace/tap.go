@@ -119,8 +119,8 @@ func find(h links, name string) (netlink.Link, error) {
 }
 
 // isVswitchds reports whether l, which is outside, may be a tap that ovs-vswitchd has just
-// created. Such a tap is open and not [claimed]. A tap of another program is claimed, even if
-// ovs-vswitchd has it open.
+// created. ovs-vswitchd has such a tap open, and the tap is not [claimed]. Both are checked,
+// because ovs-vswitchd may also have opened another program's tap.
 func (e *ensurer) isVswitchds(l netlink.Link) (bool, error) {
 	switch {
 	case !isTap(l), e.d.Kind != "" && l.Type() != e.d.Kind:

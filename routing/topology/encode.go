@@ -60,6 +60,44 @@ func writeLines[T any](w *bufio.Writer, items []T, appendTo func([]byte, *T) []b
 	}
 }
 
+// WriteInterfaces writes interfaces of routers as YAML, or as JSON: a list under the key
+// interfaces, in which each interface has the further key router. routers are the IDs of their
+// routers, one for each interface.
+func WriteInterfaces(w io.Writer, routers []string, interfaces []routing.Interface, asJSON bool) error {
+	out := bufio.NewWriterSize(w, bufferSize)
+	begin, first, separator, item, router, end, s := "interfaces:\n", "", "\n", "  - {", "router: ", "\n", inYAML
+	if asJSON {
+		begin, first, separator, item, router, end, s = `{"interfaces": [`, "\n", ",\n", "  {", `"router":`, "\n]}\n", inJSON
+	}
+	switch {
+	case len(interfaces) > 0:
+	case asJSON:
+		end = "]}\n"
+	default:
+		begin, end = "interfaces: []\n", ""
+	}
+	out.WriteString(begin)
+	for i := range interfaces {
+		if i == 0 {
+			out.WriteString(first)
+		} else {
+			out.WriteString(separator)
+		}
+		b := append(append(out.AvailableBuffer(), item...), router...)
+		b = text{}.append(b, &routers[i], s)
+		if b = append(b, ','); s == inYAML {
+			b = append(b, ' ')
+		}
+		object := interfaceKeys.append(nil, &interfaces[i], s)
+		out.Write(append(b, object[1:]...)) // without its brace
+	}
+	out.WriteString(end)
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("write interfaces: %w", err)
+	}
+	return nil
+}
+
 // WriteYAML writes m as a topology file in the style of a person: one line for each host,
 // network, port and interface, and quotes only if YAML could misread a string.
 func WriteYAML(w io.Writer, m *routing.Model) error {

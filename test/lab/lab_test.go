@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -297,5 +298,36 @@ func TestErrorsNameTheCommandAndItsOutput(t *testing.T) {
 		if !strings.Contains(report, want) {
 			t.Errorf("the report lacks %q:\n%s", want, report)
 		}
+	}
+}
+
+// However many goroutines enter the namespace of a machine, the program itself stays outside, so that
+// it survives the machine's removal, which kills all processes in that namespace.
+func TestProgramStaysOutOfNamespaces(t *testing.T) {
+	h := lab.Boot(t)
+	m := lab.Plug(t, h, lab.MachineConfig{Name: "m", MAC: "02:00:00:00:00:01", Addresses: []string{"10.0.0.1/24"}})
+	before, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() {
+				conn, err := m.ListenPacket(t.Context(), "udp4", "10.0.0.1:0")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				conn.Close()
+			})
+		}
+		all.Wait()
+		if now, _ := os.Readlink("/proc/self/ns/net"); now != before {
+			t.Fatalf("the program is in network namespace %s, was in %s", now, before)
+		}
+	}
+	if err := m.Remove(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -17,6 +17,14 @@ func inNetns(path string, f func() error) error {
 		// The thread is never unlocked, because it is in another namespace. It ends with the
 		// goroutine.
 		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			// The namespace of the main thread counts as the program's: whoever ends the processes
+			// of a machine ("ip netns pids") would end the program. Therefore the main thread is
+			// blocked here, and another one is used.
+			defer runtime.UnlockOSThread()
+			done <- inNetns(path, f)
+			return
+		}
 		ns, err := os.Open(path)
 		if err != nil {
 			done <- fmt.Errorf("open network namespace: %w", err)

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// habits are what to do instead of flags that other programs have, by command and flag.
+var habits = map[string]map[string]string{
+	"events": {
+		"tail": "-n N shows the latest N events", "lines": "-n N shows the latest N events", "limit": "-n N shows the latest N events",
+		"since": "-n N shows the latest N events, and the log has all", "until": "-n N shows the latest N events, and the log has all",
+		"watch": "-f continues with new events", "w": "-f continues with new events",
+		"network": "--router selects events, and grep can do the rest", "port": "--router selects events, and grep can do the rest",
+	},
+	"get": {
+		"show-labels": "-o yaml shows labels, and -l selects by them", "labels": "-l selects by labels, and -o yaml shows them",
+		"follow": "-w prints each change", "f": "-w prints each change", "A": "'ofdvr get all' lists everything", "all": "'ofdvr get all' lists everything",
+		"name": "names are arguments, as IDs are: ofdvr get ports NAME",
+	},
+	"apply":  {"prune": "--all deletes what is not in the files", "recursive": "a directory is an argument too", "R": "a directory is an argument too", "force": "nothing asks for a confirmation"},
+	"plan":   {"recursive": "a directory is an argument too", "R": "a directory is an argument too"},
+	"delete": {"force": "nothing asks for a confirmation", "yes": "nothing asks for a confirmation", "y": "nothing asks for a confirmation", "all": "'ofdvr apply --all FILE' deletes what is not in FILE"},
+	"status": {"watch": "--wait waits until everything is confirmed, and 'watch ofdvr status' repeats it", "w": "--wait waits until everything is confirmed, and 'watch ofdvr status' repeats it"},
+	"trace":  {"tcp": "--proto tcp", "udp": "--proto udp", "icmp": "--proto icmp", "p": "--dport PORT, with --proto tcp or udp", "port": "--dport PORT, with --proto tcp or udp"},
+}
+
+// habit returns a hint for a flag that a command does not have but that other programs have, or
+// "" if there is no hint.
+func habit(cmd *cobra.Command, flag string) string {
+	if hint := habits[cmd.Name()][flag]; hint != "" {
+		return "; " + hint
+	}
+	if (flag == "f" || flag == "file" || flag == "filename") && strings.Contains(cmd.Use, " FILE") {
+		return fmt.Sprintf("; the file is an argument: %s FILE", cmd.CommandPath())
+	}
+	return ""
+}
