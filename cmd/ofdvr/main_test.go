@@ -88,7 +88,7 @@ func TestRun(t *testing.T) {
 		{"top prots", 64, "", "want routers, interfaces or ports; did you mean ports?\n"},
 		{"get ports vm1 -w --mac 1", 64, "", "a filter cannot be used with IDs"},
 		{"get interface/a port/b -o yaml", 64, "", "-o yaml: interfaces are parts of routers: get them without other objects\n"},
-		{"get vm1", 64, "", "unknown kind of object \"vm1\": want networks, routers, ports or interfaces; an ID or a name comes after its kind, as in: port vm1\n"},
+		{"get vm1", 64, "", "unknown kind of object \"vm1\": want networks, routers, ports, hosts or interfaces; an ID or a name comes after its kind, as in: port vm1\n"},
 		{"describe web", 64, "", "; an ID or a name comes after its kind, as in: port web\n"},
 		{"delete web", 64, "", "; an ID or a name comes after its kind, as in: port web\n"},
 		{"logs --tail 5", 64, "", "unknown flag --tail; -n N shows the latest N events\n"},
