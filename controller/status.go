@@ -243,7 +243,7 @@ func (c *Controller) routerStatus(w *world, st *routerState) RouterStatus {
 		}
 	}
 	if st.report.Unread != nil {
-		r.Problems = append(r.Problems, fmt.Sprintf("the flows of bridge %s cannot be read, so nothing is changed: %v; see the log of ovs-vswitchd; ofdvr retries", r.Bridge, st.report.Unread))
+		r.Problems = append(r.Problems, fmt.Sprintf("the flows of bridge %s cannot be read, so nothing is changed: %v; see the log of ovs-vswitchd; ofdvr will retry", r.Bridge, st.report.Unread))
 	}
 	if st.report.Demoted {
 		r.Problems = append(r.Problems, fmt.Sprintf("another controller has become the master of bridge %s: "+

@@ -140,7 +140,7 @@ func (c *Client) Run(ctx context.Context) error {
 			c.down(fmt.Errorf("%w: connect to %s: %w", ErrNotConnected, c.cfg.Endpoint, err))
 			if ctx.Err() == nil && err.Error() != last { // each error once, not at every attempt
 				last = err.Error()
-				log.Warn("could not connect to OVSDB, trying again", zap.String("endpoint", c.cfg.Endpoint), zap.Error(err))
+				log.Warn("could not connect to OVSDB, will retry", zap.String("endpoint", c.cfg.Endpoint), zap.Error(err))
 			}
 		}
 		t := time.NewTimer(c.cfg.Retry)

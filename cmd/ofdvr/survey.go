@@ -58,7 +58,7 @@ func (k *intentKeeper) survey(ctx context.Context, lead <-chan struct{}, surveye
 			return nil
 		case err.Error() != last:
 			last = err.Error()
-			k.log.Warn("could not find out whether ofdvr has made bridges or namespaces on this host, trying again", zap.Error(err))
+			k.log.Warn("could not find out whether ofdvr has made bridges or namespaces on this host, will retry", zap.Error(err))
 		}
 		select {
 		case <-ctx.Done():

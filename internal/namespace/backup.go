@@ -111,7 +111,7 @@ func (b *Backups) save(f *backup) error {
 	}
 	f.saved = err == nil
 	if err != nil {
-		return fmt.Errorf("save the previous settings of namespace %s, trying again; without them the namespace keeps ofdvr's settings if it outlives its router: %w", f.Namespace, err)
+		return fmt.Errorf("save the previous settings of namespace %s, will retry; without them the namespace keeps ofdvr's settings if it outlives its router: %w", f.Namespace, err)
 	}
 	return nil
 }

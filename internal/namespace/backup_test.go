@@ -128,7 +128,7 @@ func TestBackupIsRetried(t *testing.T) {
 	}
 	m := NewMemory(NewBackups(dir))
 	for range 2 {
-		if _, err := Ensure(t.Context(), d, m); err == nil || !strings.Contains(err.Error(), "save the previous settings of namespace qrouter-r1, trying again") {
+		if _, err := Ensure(t.Context(), d, m); err == nil || !strings.Contains(err.Error(), "save the previous settings of namespace qrouter-r1, will retry") {
 			t.Errorf("%v", err)
 		}
 	}

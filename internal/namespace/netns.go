@@ -182,7 +182,7 @@ func prepareDir() error {
 	}
 	defer lock.Close()
 	if err := flock.Try(lock); err != nil {
-		return fmt.Errorf("%w, which every program that makes the first namespace needs: trying again until it ends", err)
+		return fmt.Errorf("%w, which every program that makes the first namespace needs: will retry until it ends", err)
 	}
 	if err := shareDir(); !errors.Is(err, unix.EINVAL) { // another program has mounted it in the meantime
 		return err

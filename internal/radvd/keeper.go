@@ -310,8 +310,8 @@ func (k *Keeper) ended(s *state) {
 			s.why += ": " + more
 		}
 	}
-	s.why = fmt.Sprintf("%s; trying again in %v", s.why, s.delay)
-	k.log.Warn("radvd has ended, trying again", zap.String("router", s.id), zap.Int("pid", s.proc.pid),
+	s.why = fmt.Sprintf("%s; will retry in %v", s.why, s.delay)
+	k.log.Warn("radvd has ended, will retry", zap.String("router", s.id), zap.Int("pid", s.proc.pid),
 		zap.String("why", s.why))
 	s.due = time.Now().Add(s.delay)
 	s.delay = min(2*s.delay, mostDelay)

@@ -226,7 +226,7 @@ func TestKilled(t *testing.T) {
 	<-k.Changed()
 	problems := k.Ensure([]Router{running("a")})["r1"]
 	if len(problems) != 1 || !strings.HasPrefix(problems[0], "router advertisements of interface of a: radvd has ended: it was killed by signal 9") ||
-		!strings.HasSuffix(problems[0], "trying again in 1s") {
+		!strings.HasSuffix(problems[0], "will retry in 1s") {
 		t.Errorf("problems %q", problems)
 	}
 	<-k.Changed() // the retry is due

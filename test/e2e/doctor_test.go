@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -28,6 +30,23 @@ func TestDoctor(t *testing.T) {
 		"\nEverything is as it should be.\n",
 	} {
 		s.eventually("doctor to report no problem", func() error { return lacks(s.ofdvr(0, "doctor"), want) })
+	}
+
+	// The sample in the documentation is what doctor prints.
+	if lab.Datapath() == "netdev" {
+		text, err := os.ReadFile("../../docs/cli.md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, sample, _ := strings.Cut(string(text), "$ ofdvr doctor\n")
+		sample, _, _ = strings.Cut(sample, "```")
+		want := strings.Replace(sample, "3.1.0", "of an unknown version", 1)
+		s.eventually("doctor to print the sample in docs/cli.md", func() error {
+			if got := s.ofdvr(0, "doctor"); got != want {
+				return fmt.Errorf("it prints\n%s\nwant\n%s", got, want)
+			}
+			return nil
+		})
 	}
 
 	// The ports of a network without a VLAN wait for an agent that tags them.
