@@ -31,10 +31,10 @@ func TestDisagreeingHosts(t *testing.T) {
 		if plugged {
 			f.plug("b19")
 		}
+		seen := f.watch(t, isProbe)
 		for combination := range 27 {
 			h1, h2, h3 := combination%3+1, combination/3%3+1, combination/9+1
 			f.reload(believes(h1), believes(h2), believes(h3))
-			seen := f.watch(t, isProbe)
 			single, many := make(map[int]string), make(map[int]string) // senders
 			for range 3 {
 				for _, from := range f.names() {
@@ -47,10 +47,10 @@ func TestDisagreeingHosts(t *testing.T) {
 					}
 					number++
 					single[number] = from
-					d.send(t, f.machines[from], number)
+					f.datagram(t, from, d, number)
 					number++
 					many[number] = from
-					datagram{eth: broadcast, dst: "255.255.255.255", from: 7, to: 7}.send(t, f.machines[from], number)
+					f.datagram(t, from, datagram{eth: broadcast, dst: "255.255.255.255", from: 7, to: 7}, number)
 				}
 			}
 			arrives := make(map[int]string)
