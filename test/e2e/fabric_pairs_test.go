@@ -114,16 +114,13 @@ func (f *fleet) routed(s sighting, from, to string) error {
 	return nil
 }
 
-// oneAnswer asks for each gateway, and for a machine on another host, from one machine on each host
-// and network. The machine gets one answer, from its own host.
+// oneAnswer asks for each gateway, and for a machine on another host, from one machine on each host.
+// The machine gets one answer, from its own host.
 func (f *fleet) oneAnswer(t *testing.T) {
 	seen := f.watch(t, isProbe)
 	under := f.watch(t, inTunnel(func(f lab.Frame) bool { return !isProbe(f) }))
 	number := 0
-	for _, name := range f.names() {
-		if name[2] != '1' {
-			continue
-		}
+	for _, name := range []string{"b11", "g21", "b31"} {
 		m, n := f.machines[name], f.network(name)+1
 		far := f.machines[name[:1]+map[byte]string{'1': "21", '2': "31", '3': "11"}[name[1]]]
 		gw4, gw6 := fmt.Sprintf("10.0.%d.1", n), fmt.Sprintf("fd00:%d::1", n)
