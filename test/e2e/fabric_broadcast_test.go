@@ -14,13 +14,14 @@ import (
 
 // A datagram is a UDP probe that a test sends in a frame of its own.
 type datagram struct {
-	eth, src, dst string
+	eth, src, dst string // "" as src is the machine's address
 	from, to      layers.UDPPort
 }
 
-// send sends a datagram from a machine. "" as its source is the machine's address.
-func (d datagram) send(t *testing.T, m *lab.Machine, number int) {
+// datagram sends a datagram from a machine.
+func (f *fleet) datagram(t *testing.T, from string, d datagram, number int) {
 	t.Helper()
+	m := f.machines[from]
 	var ip interface {
 		gopacket.SerializableLayer
 		gopacket.NetworkLayer
@@ -37,7 +38,13 @@ func (d datagram) send(t *testing.T, m *lab.Machine, number int) {
 	if err := udp.SetNetworkLayerForChecksum(ip); err != nil {
 		t.Fatal(err)
 	}
-	send(t, m, eth, ip, udp, gopacket.Payload(probe(number)))
+	buf := gopacket.NewSerializeBuffer()
+	if err := gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, eth, ip, udp, gopacket.Payload(probe(number))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.ends[from].raw.Write(buf.Bytes()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func sourceOf(d datagram, m *lab.Machine, i int) net.IP {
@@ -74,7 +81,7 @@ func TestBroadcast(t *testing.T) {
 			n := from[:1]
 			number++
 			what[number] = c.name + " from " + from
-			c.d.send(t, f.machines[from], number)
+			f.datagram(t, from, c.d, number)
 			want[number] = []string{from + " sent", n + "12 got"}
 			if !strings.Contains(c.crosses, n) {
 				continue

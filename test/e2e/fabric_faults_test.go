@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -197,29 +198,37 @@ func TestMachineMoves(t *testing.T) {
 		return fleetTopology(3, blueAndGreen, append([]string{"b12@" + host}, others...))
 	}
 	// works checks that packets pass between the machine and others, and between the right hosts.
-	number := 0
 	works := func(host int) {
 		t.Helper()
+		var pairs [][2]string
 		for _, other := range others {
-			for _, pair := range [][2]string{{other, "b12"}, {"b12", other}} {
+			pairs = append(pairs, [2]string{other, "b12"}, [2]string{"b12", other})
+		}
+		for _, pair := range pairs {
+			for i := range 2 {
 				lab.Eventually(t, patience, fmt.Sprintf("packets from %s to %s on h%d", pair[0], pair[1], host), func() error {
-					for _, a := range f.machines[pair[1]].Addresses {
-						a, _, _ := strings.Cut(a, "/")
-						if _, err := f.machines[pair[0]].Ping(t.Context(), a, lab.PingOptions{Wait: shortly}); err != nil {
-							return err
-						}
-					}
-					return nil
+					_, err := f.machines[pair[0]].Ping(t.Context(), address(f.machines[pair[1]].MachineConfig, i), lab.PingOptions{Wait: shortly})
+					return err
 				})
-				seen := f.watch(t, isProbe)
-				number++
-				f.send(t, pair[0], pair[1], 0, number)
-				seen.arrive(map[int]string{number: pair[1]})
-				a, b := f.number(f.machines[pair[0]].Host), f.number(f.machines[pair[1]].Host)
-				want := map[bool]int{true: 2, false: 4}[a == b]
-				if got := places(seen.sightings()[number]); len(got) != want {
-					t.Errorf("a packet from %s on h%d to %s on h%d was seen at %v", pair[0], a, pair[1], b, got)
-				}
+			}
+		}
+		seen := f.watch(t, isProbe)
+		defer seen.close()
+		arrives := make(map[int]string)
+		for n, pair := range slices.Concat(pairs, pairs) { // when the second has arrived, copies of the first have too
+			f.send(t, pair[0], pair[1], 0, n)
+			arrives[n] = pair[1]
+			seen.arrive(arrives)
+		}
+		all := seen.sightings()
+		for n, pair := range pairs {
+			want := []string{pair[0] + " sent", pair[1] + " got"}
+			if a, b := f.number(f.machines[pair[0]].Host), f.number(f.machines[pair[1]].Host); a != b {
+				want = append(want, fmt.Sprintf("h%d sent", a), fmt.Sprintf("h%d got", b))
+			}
+			slices.Sort(want)
+			if got := places(all[n]); !slices.Equal(got, want) {
+				t.Errorf("a packet from %s to %s, when b12 was on h%d, was seen at %v, want %v", pair[0], pair[1], host, got, want)
 			}
 		}
 	}

@@ -36,7 +36,7 @@ func (f *fleet) everyPair(t *testing.T) {
 	for range 2 { // when the second round has arrived, copies of the first have too
 		for _, from := range f.names() {
 			for _, to := range f.names() {
-				for i := range f.sockets[from] {
+				for i := range f.ends[from].udp {
 					if from == to {
 						continue
 					}
@@ -114,16 +114,13 @@ func (f *fleet) routed(s sighting, from, to string) error {
 	return nil
 }
 
-// oneAnswer asks for each gateway, and for a machine on another host, from one machine on each host
-// and network. The machine gets one answer, from its own host.
+// oneAnswer asks for each gateway, and for a machine on another host, from one machine on each host.
+// The machine gets one answer, from its own host.
 func (f *fleet) oneAnswer(t *testing.T) {
 	seen := f.watch(t, isProbe)
 	under := f.watch(t, inTunnel(func(f lab.Frame) bool { return !isProbe(f) }))
 	number := 0
-	for _, name := range f.names() {
-		if name[2] != '1' {
-			continue
-		}
+	for _, name := range []string{"b11", "g21", "b31"} {
 		m, n := f.machines[name], f.network(name)+1
 		far := f.machines[name[:1]+map[byte]string{'1': "21", '2': "31", '3': "11"}[name[1]]]
 		gw4, gw6 := fmt.Sprintf("10.0.%d.1", n), fmt.Sprintf("fd00:%d::1", n)
@@ -162,7 +159,7 @@ func (f *fleet) oneAnswer(t *testing.T) {
 			cases = cases[:len(cases)-2]
 		}
 		for _, c := range cases {
-			t.Run(name+", "+c.what, func(t *testing.T) {
+			if !t.Run(name+", "+c.what, func(t *testing.T) {
 				at := record(t, m, all(came, c.answer))
 				c.ask()
 				await(t, at, "the answer", c.answer)
@@ -176,7 +173,9 @@ func (f *fleet) oneAnswer(t *testing.T) {
 					others := inTunnel(func(f lab.Frame) bool { return involves(f, gw4, gw6, far4, far6) })
 					seen0(t, link, fmt.Sprintf("the link of h%d", i+1), others)
 				}
-			})
+			}) {
+				return // the others would wait for their answers as long
+			}
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ofdvr/ofdvr/test/lab"
 )
@@ -31,10 +32,10 @@ func TestDisagreeingHosts(t *testing.T) {
 		if plugged {
 			f.plug("b19")
 		}
+		seen := f.watch(t, isProbe)
 		for combination := range 27 {
 			h1, h2, h3 := combination%3+1, combination/3%3+1, combination/9+1
 			f.reload(believes(h1), believes(h2), believes(h3))
-			seen := f.watch(t, isProbe)
 			single, many := make(map[int]string), make(map[int]string) // senders
 			for range 3 {
 				for _, from := range f.names() {
@@ -47,10 +48,10 @@ func TestDisagreeingHosts(t *testing.T) {
 					}
 					number++
 					single[number] = from
-					d.send(t, f.machines[from], number)
+					f.datagram(t, from, d, number)
 					number++
 					many[number] = from
-					datagram{eth: broadcast, dst: "255.255.255.255", from: 7, to: 7}.send(t, f.machines[from], number)
+					f.datagram(t, from, datagram{eth: broadcast, dst: "255.255.255.255", from: 7, to: 7}, number)
 				}
 			}
 			arrives := make(map[int]string)
@@ -128,7 +129,15 @@ func TestUndeclaredMachine(t *testing.T) {
 				for i := range 2 {
 					t.Run(fmt.Sprintf("%s to %s, address %d", pair[0], pair[1], i), func(t *testing.T) {
 						ttl := map[bool]int{true: 64, false: 63}[name[0] == other[0]]
-						pingTTL(t, f.machines[pair[0]], address(f.machines[pair[1]].MachineConfig, i), ttl)
+						// If another host has just asked for the machine, the answer may go there. Then
+						// the kernel asks again.
+						lab.Eventually(t, patience, "a reply", func() error {
+							r, err := f.machines[pair[0]].Ping(t.Context(), address(f.machines[pair[1]].MachineConfig, i), lab.PingOptions{Wait: 5 * time.Second})
+							if err == nil && r.Replies[0].TTL != ttl {
+								t.Errorf("the reply has TTL %d, want %d", r.Replies[0].TTL, ttl)
+							}
+							return err
+						})
 					})
 				}
 			}

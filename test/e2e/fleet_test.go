@@ -1,10 +1,10 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/netip"
@@ -28,9 +28,16 @@ type fleet struct {
 	hosts    []*site
 	links    []*lab.Link // of each host
 	networks []fleetNetwork
-	machines map[string]*lab.Machine      // that are plugged in, by name
-	sockets  map[string][2]net.PacketConn // of machines, for each of their addresses, at port 7
-	moves    bool                         // machines move
+	machines map[string]*lab.Machine // that are plugged in, by name
+	ends     map[string]*end         // of machines
+	moves    bool                    // machines move
+}
+
+// An end has the sockets of a machine.
+type end struct {
+	udp   [2]net.PacketConn // for each of its addresses, at port 7
+	raw   io.WriteCloser    // for frames
+	spoke bool              // the integration bridge knows it
 }
 
 // A fleetNetwork is the Nth network of a fleet's topology: its VNI is 5000+N, and its gateway has
@@ -98,7 +105,7 @@ func address(c lab.MachineConfig, i int) string {
 // newFleet returns a fleet with an underlay, but without machines and daemons.
 func newFleet(t *testing.T, hosts int, networks []fleetNetwork) *fleet {
 	t.Helper()
-	f := &fleet{t: t, networks: networks, machines: make(map[string]*lab.Machine), sockets: make(map[string][2]net.PacketConn)}
+	f := &fleet{t: t, networks: networks, machines: make(map[string]*lab.Machine), ends: make(map[string]*end)}
 	var bare []*lab.Host
 	for range hosts {
 		bare = append(bare, lab.Boot(t))
@@ -160,8 +167,7 @@ func (f *fleet) plugAt(host int, name string) *lab.Machine {
 func (f *fleet) add(host int, c lab.MachineConfig) *lab.Machine {
 	f.t.Helper()
 	m := f.hosts[host-1].plug(c)
-	f.machines[m.Name] = m
-	var sockets [2]net.PacketConn
+	var e end
 	for i, udp := range []string{"udp4", "udp6"} {
 		var conn net.PacketConn
 		lab.Eventually(f.t, patience, "the address of "+m.Name+" to be usable", func() (err error) { // the kernel makes it so later
@@ -169,16 +175,22 @@ func (f *fleet) add(host int, c lab.MachineConfig) *lab.Machine {
 			return err
 		})
 		f.t.Cleanup(func() { conn.Close() })
-		sockets[i] = conn
+		e.udp[i] = conn
 	}
-	f.sockets[m.Name] = sockets
+	raw, err := m.Host.Sender(m.Name, m.Interface)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { raw.Close() })
+	e.raw = raw
+	f.machines[m.Name], f.ends[m.Name] = m, &e
 	return m
 }
 
 // send sends a probe from one machine to the ith address of another.
 func (f *fleet) send(t *testing.T, from, to string, i, number int) {
 	t.Helper()
-	if _, err := f.sockets[from][i].WriteTo(probe(number), net.UDPAddrFromAddrPort(addrPort(f.machines[to], i))); err != nil {
+	if _, err := f.ends[from].udp[i].WriteTo(probe(number), net.UDPAddrFromAddrPort(addrPort(f.machines[to], i))); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -189,11 +201,12 @@ func (f *fleet) unplug(name string) {
 	if err := f.machines[name].Remove(f.t.Context()); err != nil {
 		f.t.Fatal(err)
 	}
-	for _, conn := range f.sockets[name] {
-		conn.Close()
+	e := f.ends[name]
+	for _, c := range []io.Closer{e.udp[0], e.udp[1], e.raw} {
+		c.Close()
 	}
 	delete(f.machines, name)
-	delete(f.sockets, name)
+	delete(f.ends, name)
 }
 
 // network returns the index of a machine's network.
@@ -245,6 +258,11 @@ func (f *fleet) settle() {
 func (f *fleet) speak() {
 	f.t.Helper()
 	for name, m := range f.machines {
+		e := f.ends[name]
+		if e.spoke {
+			continue
+		}
+		e.spoke = true
 		lab.Eventually(f.t, patience, "the tag of "+m.Name, func() error {
 			out, err := m.Host.Vsctl(f.t.Context(), "get", "port", m.Name, "tag")
 			if err == nil && out == "[]\n" {
@@ -262,121 +280,6 @@ func (f *fleet) speak() {
 
 // names returns the names of the machines that are plugged in, sorted.
 func (f *fleet) names() []string { return slices.Sorted(maps.Keys(f.machines)) }
-
-// unwrap returns the Ethernet frame, and the VNI, in a frame of the underlay. ok is false if f is
-// not a tunnel's.
-func unwrap(f lab.Frame) (inside lab.Frame, vni uint32, ok bool) {
-	p := f.Packet()
-	if g, is := p.Layer(layers.LayerTypeGeneve).(*layers.Geneve); is {
-		return lab.Frame{Time: f.Time, Outgoing: f.Outgoing, Data: g.Payload}, g.VNI, true
-	}
-	if v, is := p.Layer(layers.LayerTypeVXLAN).(*layers.VXLAN); is {
-		return lab.Frame{Time: f.Time, Outgoing: f.Outgoing, Data: v.Payload}, v.VNI, true
-	}
-	return lab.Frame{}, 0, false
-}
-
-// inTunnel is true for a frame of the underlay with a frame inside that matches.
-func inTunnel(match condition) condition {
-	return func(f lab.Frame) bool {
-		inside, _, ok := unwrap(f)
-		return ok && match(inside)
-	}
-}
-
-// A lookout records the frames that match at all machines and at the links of all hosts.
-type lookout struct {
-	t        *testing.T
-	fleet    *fleet
-	machines map[string]*lab.Capture
-	links    []*lab.Capture
-}
-
-// watch returns a lookout that ends with the test.
-func (f *fleet) watch(t *testing.T, match condition) *lookout {
-	t.Helper()
-	l := &lookout{t: t, fleet: f, machines: make(map[string]*lab.Capture)}
-	for name, m := range f.machines {
-		l.machines[name] = record(t, m, match)
-	}
-	for _, link := range f.links {
-		c, err := link.Capture(match)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		l.links = append(l.links, c)
-	}
-	return l
-}
-
-// A sighting is one frame at one place.
-type sighting struct {
-	where string // "b11 sent", "b11 got", "h1 sent" or "h1 got"; a host's are on the underlay
-	frame lab.Frame
-}
-
-// probeMark begins the payload of a probe; its number follows.
-var probeMark = []byte("ofdvr-probe-")
-
-// probe returns the payload of a probe.
-func probe(number int) []byte { return fmt.Appendf(bytes.Clone(probeMark), "%06d", number) }
-
-// isProbe is true for a frame with a probe, even inside a tunnel.
-func isProbe(f lab.Frame) bool { return bytes.Contains(f.Data, probeMark) }
-
-// sightings returns the sightings of each probe so far.
-func (l *lookout) sightings() map[int][]sighting {
-	l.t.Helper()
-	out := make(map[int][]sighting)
-	add := func(c *lab.Capture, where string, outgoing bool) {
-		if err := c.Sync(within(l.t)); err != nil {
-			l.t.Fatal(err)
-		}
-		for _, f := range c.Frames() {
-			var number int
-			if _, err := fmt.Sscanf(string(f.Data[bytes.Index(f.Data, probeMark)+len(probeMark):]), "%06d", &number); err != nil {
-				l.t.Fatal(err)
-			}
-			verb := " got"
-			if f.Outgoing == outgoing {
-				verb = " sent"
-			}
-			out[number] = append(out[number], sighting{where + verb, f})
-		}
-	}
-	for name, c := range l.machines {
-		add(c, name, true)
-	}
-	for i, c := range l.links {
-		add(c, fmt.Sprint("h", i+1), false) // at the far end of the link
-	}
-	return out
-}
-
-// places returns where the frames were seen, sorted.
-func places(seen []sighting) []string {
-	var out []string
-	for _, s := range seen {
-		out = append(out, s.where)
-	}
-	slices.Sort(out)
-	return out
-}
-
-// arrive waits until the probes with the given numbers are at the machines that should get them.
-func (l *lookout) arrive(at map[int]string) {
-	l.t.Helper()
-	lab.Eventually(l.t, patience, "the probes to arrive", func() error {
-		seen := l.sightings()
-		for number, name := range at {
-			if !slices.Contains(places(seen[number]), name+" got") {
-				return fmt.Errorf("probe %d is missing at %s, and was seen at %v", number, name, places(seen[number]))
-			}
-		}
-		return nil
-	})
-}
 
 // addrPort returns the ith address of a machine with a UDP port.
 func addrPort(m *lab.Machine, i int) netip.AddrPort {
