@@ -250,3 +250,45 @@ func TestMachineMoves(t *testing.T) {
 	move(1)
 	works(1)
 }
+
+// If two hosts have machines with the same ID, the one that was plugged in last counts, and both
+// hosts say so.
+func TestMachineOnTwoHosts(t *testing.T) {
+	t.Parallel()
+	f := readyFleet(t, 3, blueAndGreen, strings.Fields("g11 b12 b21 g31"))
+	f.moves = true
+	first := f.machines["b12"]
+	f.plugAt(2, "b12")
+	const problem = "the machine of port b12 is plugged in on hosts h2 and h1"
+	say := func(want bool) {
+		t.Helper()
+		for _, s := range f.hosts[:2] {
+			s.eventually("the status to change", func() error {
+				st, err := s.readStatus()
+				if err == nil && strings.Contains(strings.Join(st.Problems, "\n"), problem) != want {
+					err = fmt.Errorf("the problems are %q", st.Problems)
+				}
+				return err
+			})
+		}
+	}
+	say(true)
+	f.speak()
+	at := record(t, first, isProbe)
+	seen := f.watch(t, isProbe)
+	for n, from := range []string{"g31", "b21", "g11"} {
+		lab.Eventually(t, patience, "packets from "+from+" to arrive on h2", func() error {
+			_, err := f.machines[from].Ping(t.Context(), f.machines["b12"].IP(), lab.PingOptions{Wait: shortly})
+			return err
+		})
+		f.send(t, from, "b12", 0, n)
+		seen.arrive(map[int]string{n: "b12"})
+	}
+	if err := first.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	say(false)
+	if n := at.Count(isProbe); n > 0 {
+		t.Errorf("the other machine got %d packets", n)
+	}
+}

@@ -19,6 +19,7 @@ func TestFabric(t *testing.T) {
 	f := readyFleet(t, 3, blueAndGreen, pairs)
 	t.Run("EveryPair", f.everyPair)
 	t.Run("OneAnswer", f.oneAnswer)
+	t.Run("Errors", f.nearErrors)
 }
 
 // everyPair sends packets from each machine to each other. The sender's own host routes them: they
@@ -177,6 +178,28 @@ func (f *fleet) oneAnswer(t *testing.T) {
 				return // the others would wait for their answers as long
 			}
 		}
+	}
+}
+
+// nearErrors sends packets whose TTL expires. The gateway on the sender's host answers, and no packet
+// leaves the host.
+func (f *fleet) nearErrors(t *testing.T) {
+	seen := f.watch(t, isProbe)
+	echoes := f.watch(t, inTunnel(func(f lab.Frame) bool { return f.Packet().Layer(layers.LayerTypeICMPv4) != nil || echo6("", "")(f) }))
+	for number, pair := range [][2]string{{"b11", "g21"}, {"g22", "b32"}, {"b31", "g12"}} {
+		from, to := f.machines[pair[0]], f.machines[pair[1]]
+		for i, gateway := range []string{"10.0.%d.1", "fd00:%d::1"} {
+			gateway = fmt.Sprintf(gateway, f.network(pair[0])+1)
+			r, err := from.Ping(t.Context(), address(to.MachineConfig, i), lab.PingOptions{TTL: 1, Wait: patience})
+			if err == nil || len(r.Errors) != 1 || r.Errors[0].From != gateway {
+				t.Errorf("%s pinged %s with TTL 1: %+v, %v", from.Name, to.Name, r, err)
+			}
+		}
+		f.send(t, pair[0], pair[1], 0, number)
+		seen.arrive(map[int]string{number: pair[1]})
+	}
+	for i, link := range echoes.links {
+		seen0(t, link, fmt.Sprintf("the link of h%d", i+1), func(lab.Frame) bool { return true })
 	}
 }
 
