@@ -49,6 +49,11 @@ func (c *Controller) host(w *world) doctor.Host {
 	for _, p := range status.Problems {
 		h.Known = append(h.Known, doctor.Known{About: "daemon", Says: p})
 	}
+	if status.Fabric != nil {
+		for _, p := range status.Fabric.Problems {
+			h.Known = append(h.Known, doctor.Known{About: "bridge " + status.Fabric.Bridge, Says: p})
+		}
+	}
 	for _, r := range status.Routers {
 		for _, p := range r.Problems {
 			h.Known = append(h.Known, doctor.Known{About: "router " + r.ID, Says: p})

@@ -20,6 +20,7 @@ type State struct {
 	Standby      bool
 	Problems     int      // problems that do not belong to a router
 	States       []string // all possible values of Router.State
+	Hosts        []Host
 	Routers      []Router
 	Interfaces   []Interface
 	Routes       []Route
@@ -28,6 +29,13 @@ type State struct {
 
 // An OVSDB is the connection to ovsdb-server.
 type OVSDB struct{ Connected bool }
+
+// A Host is another host of the intent with a tunnel.
+type Host struct {
+	ID       string
+	Heard    bool // messages from it arrive
+	Machines int  // plugged in there
+}
 
 // A Store is the state of the store.
 type Store struct {
@@ -119,6 +127,8 @@ var (
 	descSize      = desc("store_size_bytes", "Size of the store's file.")
 	descFree      = desc("store_free_bytes", "Size of the free pages in the store's file, which later writes use first.")
 	descBridges   = desc("connected_bridges", "Routing bridges that are connected.")
+	descHeard     = desc("host_heard", "1 if messages from the other host arrive by its tunnel, else 0.", "host")
+	descPlugged   = desc("host_machines", "Machines of networks between hosts that are plugged in on the other host, as it says.", "host")
 	descOVSDB     = desc("ovsdb_connected", "1 if connected to ovsdb-server, else 0; absent if no OVSDB is configured.")
 	descConnected = desc("router_connected", "1 if the router's bridge is connected, else 0.", byRouter...)
 	descDesired   = desc("router_flows_desired", "Flows that the router's bridge should hold.", byRouter...)
@@ -160,7 +170,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descRevision, descObjects, descHeld, descMachines, descProblems, descMistakes, descWritable, descSize, descFree, descBridges, descOVSDB, descConnected,
+		descRevision, descObjects, descHeld, descMachines, descProblems, descMistakes, descWritable, descSize, descFree, descBridges, descOVSDB, descHeard, descPlugged, descConnected,
 		descDesired, descInstalled, descRefused, descForeign, descState, descUnsent, descRequests, descAge, descDropped, descStandby,
 		descReceivedPackets, descReceivedBytes, descPackets, descBytes, descKernelPackets, descKernelBytes,
 		descARP, descND, descEcho, descLimited, descTTL, descFallback,
@@ -210,6 +220,10 @@ func (c stateCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	if s.OVSDB != nil {
 		ch.gauge(descOVSDB, number(s.OVSDB.Connected))
+	}
+	for _, h := range s.Hosts {
+		ch.gauge(descHeard, number(h.Heard), h.ID)
+		ch.gauge(descPlugged, float64(h.Machines), h.ID)
 	}
 	ch.gauge(descStandby, number(s.Standby))
 	bridges := 0.0

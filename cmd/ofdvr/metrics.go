@@ -55,6 +55,14 @@ func metricsState(c *controller.Controller, size func() (store.Size, bool)) func
 		for i := range n.Routers {
 			counted[n.Routers[i].Router] = &n.Routers[i]
 		}
+		if s.Fabric != nil {
+			out.Problems += len(s.Fabric.Problems)
+		}
+		for _, h := range s.Hosts {
+			if !h.Self && h.Tunnel != "" && s.Fabric != nil {
+				out.Hosts = append(out.Hosts, metrics.Host{ID: h.ID, Heard: h.Alive, Machines: h.Ports})
+			}
+		}
 		for i := range s.Routers {
 			addRouter(&out, &s.Routers[i], counted[s.Routers[i].ID])
 		}

@@ -158,11 +158,28 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 	if s.OVSDB != nil {
 		fmt.Fprintf(w, "ovsdb %s: %s\n", s.OVSDB.Endpoint, connected(s.OVSDB.Connected))
 	}
+	for _, h := range s.Hosts {
+		switch {
+		case h.Self || h.Tunnel == "":
+		case h.Alive:
+			fmt.Fprintf(w, "host %s: alive, with %s\n", h.ID, count(h.Ports, "machine"))
+		default:
+			fmt.Fprintf(w, "host %s: silent\n", h.ID)
+		}
+	}
 	names := shownRouters(&s)
+	rows := s.Routers
+	if s.Fabric != nil {
+		rows = append(slices.Clone(rows), *s.Fabric)
+	}
 	t := table.NewWriter()
 	t.SetStyle(plainTable())
 	t.AppendHeader(table.Row{"ROUTER", "BRIDGE", "SWITCH", "DESIRED", "INSTALLED", "STATE", "READY"})
-	for _, r := range s.Routers {
+	for i, r := range rows {
+		name := names.of(r.ID)
+		if i == len(s.Routers) {
+			name = "(fabric)"
+		}
 		ready := "yes"
 		switch {
 		case len(r.Problems) > 0:
@@ -170,7 +187,7 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 		case !r.Settled:
 			ready = "not yet"
 		}
-		t.AppendRow(table.Row{names.of(r.ID), r.Bridge, connected(r.Connected), r.FlowsWanted, r.FlowsInstalled, r.State, ready})
+		t.AppendRow(table.Row{name, r.Bridge, connected(r.Connected), r.FlowsWanted, r.FlowsInstalled, r.State, ready})
 	}
 	for line := range strings.Lines(t.Render()) {
 		fmt.Fprintln(w, strings.TrimRight(line, " \n"))
@@ -181,6 +198,11 @@ func printStatus(w io.Writer, s controller.Status, output string) error {
 	for _, r := range s.Routers {
 		for _, p := range r.Problems {
 			fmt.Fprintf(w, "problem: router %s: %s\n", names.of(r.ID), p)
+		}
+	}
+	if s.Fabric != nil {
+		for _, p := range s.Fabric.Problems {
+			fmt.Fprintf(w, "problem: bridge %s: %s\n", s.Fabric.Bridge, p)
 		}
 	}
 	for _, l := range s.Limits {

@@ -26,6 +26,10 @@ func TestFabricDoctor(t *testing.T) {
 		return nil
 	})
 	h1.ofdvr(0, "doctor")
+	mustHave(t, h1.ofdvr(0, "status"), "host h2: alive, with 2 machines\nhost h3: alive, with 2 machines\n")
+	if m := h1.scrape(); m[`ofdvr_host_heard{host="h2"}`] != 1 || m[`ofdvr_host_machines{host="h3"}`] != 2 {
+		t.Errorf("metrics of hosts: %v", m)
+	}
 	there := h1.ofdvr(0, "trace", "b11", "g21", "--verify")
 	mustHave(t, there, "of host h1: out of interface r1-green into network green, from "+gatewayMAC(1)+" to ")
 	mustHave(t, there, "(port g21) by a tunnel to host h2, TTL 63")
