@@ -44,7 +44,7 @@ RACE = $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 # Git refuses root a checkout of another user; then the build has no version.
 NOVCS = $(if $(shell git rev-parse HEAD 2>/dev/null),,-buildvcs=false)
 
-.PHONY: help build man deb setup prepare test test-full test-neutron test-kernel compatibility chaos hostile lint docs demo page-pictures bench clean
+.PHONY: help build man deb setup prepare test test-full test-neutron test-kernel compatibility chaos hostile lint docs demo demo-hosts page-pictures bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -131,6 +131,10 @@ lint: ## gofmt, go vet, staticcheck, deadcode
 demo: setup build ## show a router inside the switch, on a real Open vSwitch
 	@go build $(NOVCS) -o bin/demo ./test/demo
 	@OFDVR_BINARY=bin/ofdvr bin/demo
+
+demo-hosts: setup build ## show networks that span three hosts, each with its own Open vSwitch
+	@go build $(NOVCS) -o bin/demo ./test/demo
+	@OFDVR_BINARY=bin/ofdvr bin/demo hosts
 
 page-pictures: build ## take the pictures of docs/page.md, in a headless Chromium
 	@scripts/setup.sh --tests

@@ -55,6 +55,8 @@ func seenText(m api.Machine) string {
 		}
 	}
 	switch {
+	case m.State == "seen" && m.Remote && where == "":
+		return "another host"
 	case m.State == "seen" && m.Remote:
 		return "via " + where
 	case m.State == "seen":

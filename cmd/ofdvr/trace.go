@@ -156,7 +156,7 @@ func printTrace(w io.Writer, d api.TraceDocument) {
 		if path.Interface != "" {
 			fmt.Fprintf(w, "  comes in by interface %s of router %s, bridge %s", path.Interface, path.Router, path.Bridge)
 			if path.Assumed {
-				fmt.Fprint(w, ", which is not connected: this is what it should hold")
+				fmt.Fprint(w, ", which is not connected here: this is what it should hold")
 			}
 			fmt.Fprintln(w)
 		}

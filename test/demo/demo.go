@@ -23,6 +23,7 @@ const (
 // A demo is a running demonstration.
 type demo struct {
 	*screen
+	name   string // the host's; "" if it is the only one
 	host   *lab.Host
 	root   string // top directory of the repository, where commands run
 	daemon *lab.Process
@@ -72,6 +73,9 @@ func findRoot() (string, error) {
 		dir = filepath.Dir(dir)
 	}
 }
+
+// command prints a command as a user would type it.
+func (d *demo) command(line string) { d.screen.command(d.name, line) }
 
 // quiet runs a command line and returns its output.
 func (d *demo) quiet(ctx context.Context, line string) (string, error) {

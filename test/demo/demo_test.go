@@ -22,14 +22,7 @@ func require(t *testing.T) {
 
 func TestDemo(t *testing.T) {
 	require(t)
-	var b strings.Builder
-	dir := filepath.Join(t.TempDir(), "demo")
-	if err := show(t.Context(), &screen{w: &b}, dir); err != nil {
-		t.Fatalf("%v\n%s", err, b.String())
-	}
-	out := b.String()
-	at := 0
-	for _, want := range []string{ // in this order
+	checkDemo(t, show,
 		"\n1. ", "100% packet loss",
 		"\n2. ", "topology.yaml: ok: 2 networks, 1 router, 2 ports",
 		"\n3. ", "settled  yes", "qr-r1-green",
@@ -40,7 +33,36 @@ func TestDemo(t *testing.T) {
 		"\n8. ", "20 received, 0% packet loss",
 		"\n9. ", "as they were",
 		"\nWhat next\n",
-	} {
+	)
+}
+
+func TestDemoOfHosts(t *testing.T) {
+	require(t)
+	checkDemo(t, showHosts,
+		"\n1. ", "iface-id", "100% packet loss",
+		"\n2. ", "topology.yaml: ok: 3 hosts, 2 networks, 1 router, 3 ports",
+		"\n3. ", " alive ", "ft-geneve",
+		"\n4. ", " ttl=64 ", " ttl=63 ", "that of h2 none",
+		"\n5. ", "h3",
+		"\n6. ", "its new host",
+		"\n7. ", "20 received, 0% packet loss", "does not pass packets",
+		"\n8. ", "removed Bridge br-fabric", "are gone",
+		"\nWhat next\n",
+	)
+}
+
+// checkDemo fails the test unless a demonstration prints the texts, in this order.
+func checkDemo(t *testing.T, show func(context.Context, *screen, string) error, texts ...string) {
+	t.Helper()
+	var b strings.Builder
+	dir := filepath.Join(t.TempDir(), "demo")
+	if err := show(t.Context(), &screen{w: &b}, dir); err != nil {
+		t.Fatalf("%v\n%s", err, b.String())
+	}
+	out := b.String()
+	t.Logf("%s", out)
+	at := 0
+	for _, want := range texts {
 		i := strings.Index(out[at:], want)
 		if i < 0 {
 			t.Fatalf("%q is missing, or in the wrong place, in\n%s", want, out)

@@ -1,10 +1,10 @@
 // Command demo shows ofdvr's main function on a real Open vSwitch. There are two machines on
 // two networks, and a router between them that consists of flows. Run it with make demo, from
 // the top of the repository. It runs the command lines that it prints after a $. Their output
-// may be shortened, but is real. There are three exceptions: the program itself starts the
+// may be shortened, but is real. There are exceptions: the program itself plugs machines, starts the
 // daemon, signals it, and fetches the metrics, because curl may be missing. The program checks
 // each claim, and exits with status 1 if a claim is false. When it ends, it removes everything
-// that it made.
+// that it made. With the argument hosts, it shows networks that span three hosts (make demo-hosts).
 package main
 
 import (
@@ -34,7 +34,11 @@ func run() int {
 	defer stop()
 	tty := term.IsTerminal(int(os.Stdout.Fd()))
 	s := &screen{w: os.Stdout, tty: tty, colour: tty && os.Getenv("NO_COLOR") == ""}
-	err := show(ctx, s, filepath.Join(os.TempDir(), "demo"))
+	what := show
+	if len(os.Args) > 1 && os.Args[1] == "hosts" {
+		what = showHosts
+	}
+	err := what(ctx, s, filepath.Join(os.TempDir(), "demo"))
 	switch {
 	case ctx.Err() != nil:
 		fmt.Fprintln(os.Stderr, "demo: interrupted; everything that it started has ended")

@@ -43,10 +43,10 @@ func (s *screen) say(format string, args ...any) {
 	fmt.Fprintf(s.w, format+"\n", args...)
 }
 
-// command prints a command as a user would type it.
-func (s *screen) command(line string) {
+// command prints a command as a user of a host would type it; "" is the only host.
+func (s *screen) command(host, line string) {
 	s.clear()
-	fmt.Fprintf(s.w, "%s\n", s.paint(cyan, "  $ "+line))
+	fmt.Fprintf(s.w, "%s\n", s.paint(cyan, "  "+host+"$ "+line))
 }
 
 // output prints a command's output.

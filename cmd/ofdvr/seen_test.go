@@ -1,0 +1,21 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/ofdvr/ofdvr/controller/api"
+)
+
+// A machine that another host has reported is on no port of the bridge.
+func TestSeenOnAnotherHost(t *testing.T) {
+	vlan := uint16(1)
+	for want, m := range map[string]api.Machine{
+		"another host":     {State: "seen", Remote: true},
+		"via eth1, VLAN 1": {State: "seen", Remote: true, BridgePort: "eth1", VLAN: &vlan},
+		"vm1, VLAN 1":      {State: "seen", BridgePort: "vm1", VLAN: &vlan},
+	} {
+		if got := seenText(m); got != want {
+			t.Errorf("%+v: %q, want %q", m, got, want)
+		}
+	}
+}
