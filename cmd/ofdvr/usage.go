@@ -37,6 +37,9 @@ func arguments(names ...string) cobra.PositionalArgs {
 
 // unknownCommand returns an error if args begin with the name of an unknown command.
 func unknownCommand(root *cobra.Command, args []string) (*cobra.Command, error) {
+	if len(args) > 1 && args[0] == "help" {
+		args = args[1:]
+	}
 	cmd := root
 	for _, arg := range args {
 		if strings.HasPrefix(arg, "-") || !cmd.HasSubCommands() || strings.HasPrefix(arg, "__") { // hidden commands of package cobra
