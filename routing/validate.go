@@ -254,6 +254,9 @@ func (v *validator) checkRouters(routers []Router) {
 	for i := range routers {
 		r, p := &routers[i], path{kind: routerPath, router: i}
 		v.checkID(p, owner{KindRouter, r.ID}, ids)
+		if r.ID == FabricBridge { // the status, the log and the metrics call the fabric bridge so
+			v.bad(p, "id", "the ID %q is reserved for the bridge between hosts", r.ID)
+		}
 		v.checkMeta(p, r.Meta)
 		v.checkBridge(p, r)
 		if r.AnswerRate < 0 || r.AnswerRate > MaxAnswerRate {

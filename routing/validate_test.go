@@ -58,6 +58,7 @@ func TestValidate(t *testing.T) {
 		{"blank", func(m *routing.Model) { m.Ports[0].ID = " " }, `ports[0].id: the ID " " is blank`},
 		{"invisible", func(m *routing.Model) { m.Ports[0].ID = "vm\u200b" }, `ports[0].id: the ID "vm\u200b" has the invisible character U+200B`},
 		{"not UTF-8", func(m *routing.Model) { m.Ports[0].ID = "vm\xff" }, `ports[0].id: the ID "vm\xff" is not UTF-8`},
+		{"reserved", func(m *routing.Model) { m.Routers[0].ID = "br-fabric" }, `routers[0].id: the ID "br-fabric" is reserved for the bridge between hosts`},
 		{"no network", func(m *routing.Model) { m.Ports[0].Network = "" }, "ports[0].network: no network is given"},
 		{"highest vlan", func(m *routing.Model) { m.Networks[0].VLAN = 4094 }, ""},
 		{"vlan too high", func(m *routing.Model) { m.Networks[0].VLAN = 4095 },
