@@ -62,9 +62,10 @@ func (r *Router) DPID() ofproto.DPID {
 }
 
 // TapName returns the name of the interface's tap, which connects the router's bridge to its
-// namespace: the configured one, or "qr-" and a tail. The tail is the ID itself if that has at
-// most 11 characters, all of [A-Za-z0-9_.-]; the ID's first 11 characters if it is a UUID, as
-// in Neutron; and otherwise the first 11 hexadecimal digits of the ID's SHA-256.
+// namespace. This is the configured name or, without one, "qr-" and a tail, which depends on the ID:
+//   - If the ID has at most 11 characters, and only characters of [A-Za-z0-9_.-], the tail is the ID.
+//   - If the ID is a UUID, the tail is its first 11 characters, as in Neutron.
+//   - Otherwise the tail is the first 11 hexadecimal digits of the ID's SHA-256.
 func (i *Interface) TapName() string {
 	if i.TapPort != "" {
 		return i.TapPort

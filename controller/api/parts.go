@@ -254,8 +254,7 @@ func (part *part[P, D]) write(ctx context.Context, s *service, in partWriter, se
 		place: func(path string) string { return inPart(path, prefix) }})
 }
 
-// inPart returns a path in the only router of a change as a path in the part whose
-// paths begin with prefix, "" if it is elsewhere.
+// inPart returns path without prefix. If path does not begin with prefix, it returns "".
 func inPart(path, prefix string) string {
 	if rest, ok := strings.CutPrefix(path, prefix); ok {
 		return rest
@@ -263,8 +262,7 @@ func inPart(path, prefix string) string {
 	return ""
 }
 
-// below returns the errors of err, a join of [*routing.PathError]s, with paths in the
-// part whose paths begin with prefix.
+// below returns the errors that err joins, with paths as [inPart] returns them.
 func below(err error, prefix string) error {
 	var errs []error
 	for _, err := range joined(err) {

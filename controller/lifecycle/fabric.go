@@ -134,8 +134,8 @@ func (l *Lifecycle) wantPorts(in Intent) bool {
 	return false
 }
 
-// setPlugged finds the ports of networks with a VNI whose machines are here: nil if the database is not
-// known or has no integration bridge.
+// setPlugged sets database.plugged: the ports, on networks with a VNI, whose machines are on this host.
+// It sets nil if the database is not known or has no integration bridge.
 func (l *Lifecycle) setPlugged() {
 	d := &l.database
 	d.plugged = nil

@@ -60,8 +60,8 @@ type Config struct {
 	// Neighbours is called with the resolved neighbours of a router's namespace, sorted, when
 	// they change. nil means that they are not read.
 	Neighbours func(router string, resolved []netip.Addr)
-	// Moved is called with announcements of MAC addresses of a router that changed while no
-	// daemon ran. nil means that such changes are not searched for.
+	// Moved is called if MAC addresses of a router changed while no daemon ran. Its argument
+	// announces the new addresses. If Moved is nil, such changes are not looked for.
 	Moved func(router string, as []compile.Announcement)
 
 	Recorder ovsdb.Recorder

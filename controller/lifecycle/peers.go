@@ -106,8 +106,8 @@ func askSwitch(ctx context.Context, endpoint string, qs []question) {
 	g.Wait()
 }
 
-// questions returns a question for each end of j if ovs-vswitchd has made both. Other ends are
-// reported as other problems.
+// questions returns a question for each end of j. It returns none while ovs-vswitchd has not
+// created both ends: a missing end is another problem.
 func (j joint) questions(in rows) []question {
 	a, made := j.ends[0].row(in)
 	b, peerMade := j.ends[1].row(in)

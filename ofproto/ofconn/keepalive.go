@@ -10,8 +10,8 @@ import "time"
 // If it stays silent for twice interval, the switch is dead (compare OVS's lib/reconnect.c,
 // states ACTIVE and IDLE).
 //
-// Probes are due at multiples of a fifth of interval after origin. Connections with the same
-// origin are probed at the same time, so that a hundred idle connections wake the process as
+// A probe can be due at origin, and then every fifth of an interval. Connections with the same
+// origin are probed at the same times, so that a hundred idle connections wake the process as
 // often as one. The first probe is due three to four fifths of interval after the last
 // message. OVS itself probes after 5 s of silence. With interval 5 s it never needs to.
 type keepalive struct {

@@ -108,7 +108,8 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// drawModel draws a valid model, and the same as pairs.
+// drawModel draws a valid model. It returns the model, and the keys and values of its document as
+// pairs.
 func drawModel(t *rapid.T, s style) (*routing.Model, []pair) {
 	m := new(routing.Model)
 	var networks, routers, ports []any

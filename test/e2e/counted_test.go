@@ -101,9 +101,9 @@ func manyPorts(n int) string {
 }
 
 // The flows of a large switch are read in parts, and counted as exactly as the flows of a
-// small switch. The metrics have the ports with the most packets. The count of a port
-// continues while it is not among these, also if the daemon restarted and the flow was
-// made again meanwhile.
+// small switch. The metrics show only the ports with the most packets. All other
+// ports are counted too, even after the daemon has restarted and their flows were deleted and added
+// again.
 func TestCountersOfManyFlows(t *testing.T) {
 	t.Parallel()
 	topology := manyPorts(6000)

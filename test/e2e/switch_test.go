@@ -66,8 +66,8 @@ func (t flowTable) find(words ...string) []string {
 }
 
 // untouched compares two dumps of flows. It checks the flows of the first dump for which keep
-// is true; nil means all flows. It returns an error if one is gone, was added again, which
-// resets its duration, or was replaced, which resets its packets.
+// is true; nil means all flows. It returns an error if such a flow is gone, has a shorter
+// duration (it was added again), or has fewer packets (it was replaced).
 func untouched(before, after flowTable, keep func(key string) bool) error {
 	elapsed := after.asked.Sub(before.answered)
 	for key, b := range before.flows {
