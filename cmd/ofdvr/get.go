@@ -271,6 +271,9 @@ func (l *listing) note(m *routing.Model) {
 	for i := range m.Ports {
 		l.passed["port/"+m.Ports[i].ID] = true
 	}
+	for i := range m.Hosts {
+		l.passed["host/"+m.Hosts[i].ID] = true
+	}
 }
 
 // passes reports whether the object of an event passes the filters, or has passed them before. If

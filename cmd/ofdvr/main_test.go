@@ -63,7 +63,7 @@ func TestRun(t *testing.T) {
 		{"nonsense", 64, "", "unknown command"},
 		{"nonsense", 64, "", "See 'ofdvr --help'.\n"},
 		{"help chekc", 64, "", "ofdvr: unknown command \"chekc\"; did you mean check?\n"},
-		{"help store export", 0, "Export prints all networks", ""},
+		{"help store export", 0, "Export prints all", ""},
 		{"chekc good.yaml", 64, "", "ofdvr: unknown command \"chekc\"; did you mean check?\nSee 'ofdvr --help'.\n"},
 		{"show ports", 64, "", "did you mean describe?"},
 		{"ls", 64, "", "did you mean get?"},

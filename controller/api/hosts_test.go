@@ -22,6 +22,9 @@ func spanning(t *testing.T) *server {
 func TestHosts(t *testing.T) {
 	s := spanning(t)
 	got := s.must(200, "GET", "/v1/hosts/h2", "")
+	if r := s.must(422, "PATCH", "/v1/hosts/h2", `{"tunnel":{"nosuch":null}}`); !strings.Contains(r.text, `"pointer":"/tunnel/nosuch"`) {
+		t.Errorf("an unknown key that is null: %s", r.text)
+	}
 	if got.text != `{"id":"h2","tunnel":{"type":"vxlan","address":"192.0.2.2"}}`+"\n" {
 		t.Errorf("host %s", got.text)
 	}

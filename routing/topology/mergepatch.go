@@ -43,6 +43,8 @@ func (s Shape) UnknownNulls(patch []byte) error {
 		routerKeys.read(w, w.root, new(routing.Router))
 	case ShapePort:
 		portKeys.read(w, w.root, new(routing.Port))
+	case ShapeHost:
+		hostKeys.read(w, w.root, new(routing.Host))
 	}
 	var errs []error
 	for _, e := range w.found {
