@@ -154,7 +154,9 @@ func drawAnyChange(t *rapid.T, m *routing.Model) (c routing.Change) {
 		for range number(1) {
 			p.Addresses = append(p.Addresses, address())
 		}
-		p.Host = one("", "", "h", "k")
+		if len(m.Hosts) > 0 && number(1) == 0 {
+			p.Host = one("h", "k", m.Hosts[0].ID)
+		}
 		c.Put.Ports = append(c.Put.Ports, p)
 	}
 	some := func(ids []string) []string { return ids[:number(len(ids))] }
@@ -172,8 +174,8 @@ func drawAnyChange(t *rapid.T, m *routing.Model) (c routing.Change) {
 // drawHost draws a host that may be invalid.
 func drawHost(t *rapid.T) routing.Host {
 	h := routing.Host{ID: rapid.SampledFrom([]string{"h", "k"}).Draw(t, "host")}
-	if rapid.IntRange(0, 3).Draw(t, "tunnel") > 0 {
-		h.Tunnel.Address = netip.MustParseAddr(rapid.SampledFrom([]string{"192.0.2.1", "192.0.2.2", "192.0.2.2", "2001:db8::1", "fe80::1"}).Draw(t, "tunnel address"))
+	if rapid.Bool().Draw(t, "tunnel") {
+		h.Tunnel.Address = netip.MustParseAddr(rapid.SampledFrom([]string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "2001:db8::1"}).Draw(t, "tunnel address"))
 		h.Tunnel.Type = routing.TunnelType(rapid.IntRange(0, 1).Draw(t, "tunnel type"))
 	}
 	return h

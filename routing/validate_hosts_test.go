@@ -124,6 +124,9 @@ func TestHostsAndRoutersConflict(t *testing.T) {
 		}, `networks[1].vni: the bridge of router "r1" is external: it cannot have an interface on a network with a vni`},
 		{"bridge named like the fabric", func(m *routing.Model) { m.Routers[0].Bridge.Name = "br-fabric" },
 			`hosts[0].tunnel: the name "br-fabric", which hosts with a tunnel need, is already used by the bridge of router "r1"`},
+		{"external bridge named like the fabric", func(m *routing.Model) {
+			m.Routers[0] = routing.Router{ID: "r1", Fallback: routing.FallbackNone, Bridge: routing.Bridge{Name: "br-fabric"}}
+		}, `hosts[0].tunnel: the name "br-fabric", which hosts with a tunnel need, is already used by router "r1"`},
 		{"tap named like a tunnel port", func(m *routing.Model) { m.Routers[0].Interfaces[0].TapPort = "ft-geneve" },
 			`hosts[0].tunnel: the name "ft-geneve", which hosts with a tunnel need, is already used by the tap of interface "r1-blue"`},
 	} {
