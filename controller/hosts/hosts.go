@@ -93,8 +93,12 @@ func (t *Table) SetPeers(ids []string, now time.Time) (changed []string) {
 	return changed
 }
 
-// SetIntent sets the digest of this host's intent.
-func (t *Table) SetIntent(digest string) { t.intent = digest }
+// SetIntent sets the digest of this host's intent. If it is another one, a hello is due.
+func (t *Table) SetIntent(digest string) {
+	if t.intent != digest {
+		t.intent, t.next = digest, time.Time{}
+	}
+}
 
 // SetOwn sets the ports whose machines are plugged in here. Those of the first call may have been
 // for long. It returns the ports whose place may differ, and what to send.

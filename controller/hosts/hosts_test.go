@@ -234,3 +234,28 @@ func TestForeignFrames(t *testing.T) {
 		t.Error("a host that is not in the intent: no error")
 	}
 }
+
+// Other hosts soon hear of a new intent: until then they believe that it differs from theirs.
+func TestHelloAfterNewIntent(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	table := New("h1", "test", 1)
+	table.SetPeers([]string{"h2"}, now)
+	table.SetIntent("a")
+	table.Tick(now)
+	for _, c := range []struct {
+		digest string
+		sent   int
+	}{{"a", 0}, {"b", 1}, {"b", 0}} {
+		table.SetIntent(c.digest)
+		now = now.Add(time.Second)
+		send, _, _ := table.Tick(now)
+		if len(send) != c.sent {
+			t.Fatalf("%d messages after intent %s, want %d", len(send), c.digest, c.sent)
+		}
+		for _, f := range send {
+			if m, err := parse(f.Data); err != nil || m.Intent != c.digest {
+				t.Errorf("the message is %+v, %v", m, err)
+			}
+		}
+	}
+}
