@@ -41,11 +41,12 @@ func (c *Controller) setFabric(w *world) (left *session) {
 	if spans {
 		var peers []string
 		for h := range w.intent.Index.Hosts("") {
-			if h.ID != c.cfg.Host && h.Tunnel.Address.IsValid() {
+			if h.ID != c.cfg.Host && h.Tunnel.Address.IsValid() && routing.Tunnels(w.intent.Index, c.cfg.Host) {
 				peers = append(peers, h.ID)
 			}
 		}
 		w.move(w.hosts.SetPeers(peers, time.Now()))
+		w.moveTagged()
 	}
 	for id := range w.states() {
 		w.dirty[id] = true
@@ -57,9 +58,12 @@ func (c *Controller) setFabric(w *world) (left *session) {
 func (w *world) portsOf(st *routerState) (names []string) {
 	if st == w.fabric {
 		for n := range w.intent.Index.Networks("") {
-			if n.VNI != 0 {
+			if routing.CarrierOf(w.intent.Index, w.host, &n) != routing.NotCarried {
 				names = append(names, n.FabricPort())
 			}
+		}
+		if h := w.intent.Index.Host(w.host); h != nil && h.Uplink != "" {
+			names = append(names, h.Uplink)
 		}
 		for id := range w.routers {
 			names = append(names, w.routers[id].router.FabricPort())
@@ -120,10 +124,41 @@ func (w *world) placedAfter(x, y *routing.Index) *routing.Index {
 
 // where returns p on the host where its machine is.
 func (w *world) where(p routing.Port) routing.Port {
-	if n, _ := w.intent.Index.Network(p.Network); n.VNI != 0 && w.hosts != nil {
+	if w.hosts == nil {
+		return p
+	}
+	n, _ := w.intent.Index.Network(p.Network)
+	switch by := routing.CarrierOf(w.intent.Index, w.host, &n); {
+	case n.VNI != 0:
 		p.Host = w.hosts.Place(p.ID, p.Host)
+	case by == routing.NotCarried || w.plugged == nil:
+	default: // it matters only whether it is here
+		if _, here := slices.BinarySearch(w.plugged, p.ID); here {
+			p.Host = w.host
+		} else if p.Host == w.host {
+			p.Host = ""
+		}
 	}
 	return p
+}
+
+// moveTagged is move for all ports on networks with a VLAN and no VNI.
+func (w *world) moveTagged() {
+	for n := range w.intent.Index.Networks("") {
+		if n.VNI != 0 || n.VLAN == 0 {
+			continue
+		}
+		var ids []string
+		for p := range w.intent.Index.PortsOn(n.ID, "") {
+			ids = append(ids, p.ID)
+		}
+		w.move(ids)
+	}
+}
+
+// unplaced reports whether it is not known yet which machines are here, but flows depend on that.
+func (c *Controller) unplaced(w *world) bool {
+	return c.lifecycle != nil && w.plugged == nil && routing.Uplinks(w.intent.Index, w.host)
 }
 
 // replace sets placed, and marks all routers for compilation.
@@ -162,10 +197,14 @@ func samePlace(x *routing.Index, p *routing.Port) bool {
 
 // machinesPlugged sets which machines are plugged into the integration bridge.
 func (c *Controller) machinesPlugged(w *world, ports []string) {
+	first := w.plugged == nil
 	w.plugged = ports
 	if w.hosts != nil {
 		changed, send := w.hosts.SetOwn(ports)
 		w.move(changed)
+		if first {
+			w.moveTagged()
+		}
 		w.sendMessages(send)
 	}
 }

@@ -116,6 +116,9 @@ func (c *Controller) runWorld(ctx context.Context, first *ledger.Intent) error {
 
 // compile compiles the dirty routers.
 func (c *Controller) compile(w *world) {
+	if w.intent != nil && c.unplaced(w) {
+		return
+	}
 	for id := range w.dirty {
 		w.unjudged[id] = true
 		if st := w.state(id); st != nil && st.session != nil {
@@ -210,7 +213,7 @@ func (c *Controller) setIntent(w *world, next *ledger.Intent, touched []string) 
 	switch {
 	case last == nil || last.Layout != next.Layout || last.Complete != next.Complete:
 		c.setLayout(w, next)
-	case w.carries && c.lifecycle != nil: // it sets the tags of machines' ports
+	case w.carries && c.lifecycle != nil: // it sets the tags of machines' ports, and knows which machines are here
 		c.lifecycle.Want(lifecycleIntent(next))
 	}
 	for id := range w.touched(touched) {
@@ -263,7 +266,7 @@ func (c *Controller) setLayout(w *world, next *ledger.Intent) {
 	}
 	c.retire(w, left)
 	c.announceMoves(w)
-	w.carries = carries(next.Index)
+	w.carries = carries(next.Index) || routing.Uplinks(next.Index, w.host)
 	if c.lifecycle != nil {
 		c.lifecycle.Want(lifecycleIntent(next))
 	}

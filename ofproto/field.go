@@ -72,6 +72,9 @@ func IPv6() Field { return exact(FieldEthType, be16(etherIPv6)) }
 // ARP matches ARP packets. It is the prerequisite of the ARP fields.
 func ARP() Field { return exact(FieldEthType, be16(etherARP)) }
 
+// VLAN matches packets whose outermost VLAN tag has the given ID, or sets that ID in a tagged packet.
+func VLAN(id uint16) Field { return exact(FieldVLANVID, be16(vlanPresent|id)) }
+
 // Untagged matches packets without a VLAN tag.
 func Untagged() Field { return exact(FieldVLANVID, be16(0)) }
 

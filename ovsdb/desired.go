@@ -11,6 +11,7 @@ const (
 	KeyFabric    = "ofdvr-fabric"    // value: "true", in all rows of the fabric
 	KeyNetwork   = "ofdvr-network"   // value: FabricNetwork.ID
 	KeyTunnel    = "ofdvr-tunnel"    // value: Tunnel.Type
+	KeyUplink    = "ofdvr-uplink"    // value: "true", in the rows of Fabric.Uplink
 	KeyTag       = "ofdvr-tag"       // value: the tag that we set; in Port rows that are not ours
 
 	KeyIfaceID     = "iface-id"
@@ -98,6 +99,7 @@ type Fabric struct {
 	Name       string // 1–15 bytes, unique among all names
 	DatapathID uint64 // not zero
 	Tunnels    []Tunnel
+	Uplink     string // a physical interface, which becomes a port; "": none
 	Networks   []FabricNetwork
 	Routers    []FabricRouter
 }

@@ -9,7 +9,7 @@
 // # Ownership
 //
 // Every row that the package inserts has marks in its external_ids: [KeyOwner], and
-// [KeyRouter], [KeyInterface], [KeyFabric], [KeyNetwork] and [KeyTunnel] for what it is
+// [KeyRouter], [KeyInterface], [KeyFabric], [KeyNetwork], [KeyTunnel] and [KeyUplink] for what it is
 // part of. Rows are looked up by their marks, never by their names. A Bridge, Port or
 // Controller row without the owner's mark is never changed or deleted, whatever its name;
 // an Interface row belongs to its Port, and a bridge's local port to its Bridge. There are

@@ -45,19 +45,20 @@ func Plan(s State, d Desired) ([]Op, []Problem) {
 
 // A key identifies a part that is realized or held as a whole, by the marks of its rows:
 // a routing bridge (router), a router interface (router, iface), the fabric bridge
-// (fabric), one of its tunnels (fabric, tunnel), or the pair of patch ports that connects
+// (fabric), one of its tunnels (fabric, tunnel), its uplink (fabric, uplink), or the pair of patch ports that connects
 // it to a network (fabric, network) or a router (fabric, router).
 type key struct {
 	router, iface   string
 	fabric          bool
 	tunnel, network string
+	uplink          bool
 }
 
 func keyOf(externalIDs map[string]string) key {
 	if externalIDs[KeyFabric] != "true" {
 		return key{router: externalIDs[KeyRouter], iface: externalIDs[KeyInterface]}
 	}
-	return key{fabric: true, router: externalIDs[KeyRouter], tunnel: externalIDs[KeyTunnel], network: externalIDs[KeyNetwork]}
+	return key{fabric: true, router: externalIDs[KeyRouter], tunnel: externalIDs[KeyTunnel], network: externalIDs[KeyNetwork], uplink: externalIDs[KeyUplink] == "true"}
 }
 
 // bridge returns the key of the bridge that k belongs to.

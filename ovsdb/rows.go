@@ -235,6 +235,9 @@ func marks(k key) map[string]string {
 	if k.fabric {
 		m[KeyFabric] = "true"
 	}
+	if k.uplink {
+		m[KeyUplink] = "true"
+	}
 	return m
 }
 

@@ -87,6 +87,9 @@ func (p *planner) wantFabric() {
 		p.wantPort(&wantPort{key: key{fabric: true, tunnel: t.Type}, bridge: f.Name, name: t.Name, what: "tunnel port", typ: t.Type,
 			options: map[string]string{"local_ip": t.LocalIP, "remote_ip": "flow", "key": "flow"}})
 	}
+	if f.Uplink != "" {
+		p.wantPort(&wantPort{key: key{fabric: true, uplink: true}, bridge: f.Name, name: f.Uplink, what: "uplink"})
+	}
 	for _, n := range f.Networks {
 		k := key{fabric: true, network: n.ID}
 		p.wantPair(wantPort{key: k, bridge: f.Name, name: n.Port},

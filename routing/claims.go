@@ -52,7 +52,7 @@ type claim struct {
 // owner returns the object that has the name or number.
 func (c claim) owner() owner {
 	switch {
-	case c.kind == tunnelAddress:
+	case c.kind == tunnelAddress, c.kind == uplinkName:
 		return owner{KindHost, c.by}
 	case c.kind == vlanTag, c.kind == vniNumber, c.kind == linkName && c.link.of.kind == KindNetwork:
 		return owner{KindNetwork, c.by}
@@ -71,6 +71,7 @@ const (
 	datapathID
 	tunnelAddress
 	vniNumber
+	uplinkName // may be claimed by several hosts
 )
 
 // Compare orders claims by kind, value and by: a router claims a value once.
@@ -94,11 +95,14 @@ func (l link) String() string {
 	return fmt.Sprintf("%s of %v", l.what, l.of)
 }
 
-func hostClaims(h *Host) []claim {
-	if h.Tunnel == (Tunnel{}) {
-		return nil
+func hostClaims(h *Host) (out []claim) {
+	if h.Tunnel != (Tunnel{}) {
+		out = append(out, claim{kind: tunnelAddress, value: addrValue(h.Tunnel.Address), by: h.ID})
 	}
-	return []claim{{kind: tunnelAddress, value: addrValue(h.Tunnel.Address), by: h.ID}}
+	if h.Uplink != "" {
+		out = append(out, claim{kind: uplinkName, value: h.Uplink, by: h.ID})
+	}
+	return out
 }
 
 func networkClaims(n *Network) (out []claim) {
@@ -183,6 +187,7 @@ const (
 	fabricPeerLink = "the patch port to the fabric bridge"
 	fabricLink     = "the fabric bridge"
 	tunnelLink     = "the tunnel port"
+	uplinkLink     = "the uplink"
 )
 
 // claimed returns the first claim of value for which counts is true.

@@ -80,16 +80,23 @@ func (x *Index) Guests(host string) iter.Seq[string] {
 	}
 }
 
-// Carried returns the networks with a VNI, by VNI.
+// Carried returns the networks that hosts may carry: those with a VNI, by VNI; and if hosts have
+// uplinks, those with a VLAN, by VLAN.
 func (x *Index) Carried() iter.Seq[Network] {
 	return func(yield func(Network) bool) {
-		for c := range x.names.From(claim{kind: vniNumber}) {
-			if c.kind != vniNumber {
-				return
+		each := func(kind claimKind) bool {
+			for c := range x.names.From(claim{kind: kind}) {
+				if c.kind != kind {
+					break
+				}
+				if n, ok := x.Network(c.by); ok && (kind == vniNumber || n.VNI == 0) && !yield(n) {
+					return false
+				}
 			}
-			if n, ok := x.Network(c.by); ok && !yield(n) {
-				return
-			}
+			return true
+		}
+		if each(vniNumber) && x.anyUplink("") != "" {
+			each(vlanTag)
 		}
 	}
 }
@@ -341,17 +348,4 @@ func (x *Index) Having(ids IDs) (out IDs) {
 		}
 	}
 	return out
-}
-
-// Spans reports whether the host called id has tunnels to other hosts.
-func Spans(x *Index, id string) bool {
-	if h := x.Host(id); h == nil || !h.Tunnel.Address.IsValid() {
-		return false
-	}
-	for h := range x.Hosts("") {
-		if h.ID != id && h.Tunnel.Address.IsValid() {
-			return true
-		}
-	}
-	return false
 }

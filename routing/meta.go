@@ -57,7 +57,7 @@ func (m *Meta) Equal(o *Meta) bool {
 
 // Equal reports whether h and o are the same.
 func (h *Host) Equal(o *Host) bool {
-	return h.ID == o.ID && h.Tunnel == o.Tunnel && h.Meta.Equal(o.Meta)
+	return h.ID == o.ID && h.Tunnel == o.Tunnel && h.Uplink == o.Uplink && h.Meta.Equal(o.Meta)
 }
 
 // Equal reports whether n and o are the same.

@@ -23,6 +23,9 @@ type Host struct {
 	ID     string
 	Meta   *Meta  // nil: none
 	Tunnel Tunnel // zero: none
+	// Uplink is the name of its physical interface to a network that carries the VLANs of all
+	// networks with a VLAN and no VNI between hosts; "": none.
+	Uplink string
 }
 
 // A Tunnel is the end of a host's tunnels to all other hosts.
@@ -62,7 +65,8 @@ type Network struct {
 	// not carry the network between hosts. With a VNI, ofdvr also sets the tags of its ports on
 	// the integration bridge.
 	VNI uint32
-	// Broadcast selects the broadcast and multicast packets that other hosts get. It needs a VNI.
+	// Broadcast selects the broadcast and multicast packets that other hosts get. It needs a VNI or
+	// a VLAN.
 	Broadcast Broadcast
 }
 

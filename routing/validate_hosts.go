@@ -30,6 +30,9 @@ func (v *validator) checkHosts(hosts []Host) {
 		if h.Tunnel != (Tunnel{}) {
 			v.checkTunnel(p, h, addrs)
 		}
+		if h.Uplink != "" {
+			v.checkUplink(p, h)
+		}
 	}
 }
 
@@ -64,17 +67,78 @@ func (v *validator) checkTunnel(p path, h *Host, addrs map[netip.Addr]string) {
 			a, familyNames[f], familyNames[1-f])
 	}
 	for _, name := range [...]string{FabricBridge, TunnelGeneve.PortName(), TunnelVXLAN.PortName()} {
-		l, used := v.claimed(linkName, name)
-		if b, is := v.claimed(bridgeName, name); is && v.base.Router(b.by).DPID() == 0 { // a managed bridge is a link
-			l, used = claim{link: link{of: b.owner()}}, true
-		}
-		if used {
-			v.taken(p, "tunnel", l.link.of, "the name %q, which hosts with a tunnel need, is already used by %v", name, l.link)
+		if l, used := v.usedName(name); used {
+			v.taken(p, "tunnel", l.of, "the name %q, which hosts with a tunnel need, is already used by %v", name, l)
 		}
 	}
 	if v.tunnels[f] == "" {
 		v.tunnels[f] = h.ID
 	}
+}
+
+// usedName returns what has a name that the fabric needs.
+func (v *validator) usedName(name string) (link, bool) {
+	if b, is := v.claimed(bridgeName, name); is && v.base.Router(b.by).DPID() == 0 { // a managed bridge is a link
+		return link{of: b.owner()}, true
+	}
+	c, used := v.claimed(linkName, name)
+	return c.link, used
+}
+
+// checkUplink checks the uplink of h, which is at p.
+func (v *validator) checkUplink(p path, h *Host) {
+	name := h.Uplink
+	err := checkIfname(name)
+	if err == nil {
+		err = checkDevice(name)
+	}
+	if err == nil && (name == FabricBridge || name == TunnelGeneve.PortName() || name == TunnelVXLAN.PortName()) {
+		err = fmt.Errorf("the name %q is reserved for the fabric", name)
+	}
+	if err != nil {
+		v.bad(p, "uplink", "%w", err)
+		return
+	}
+	for _, name := range [...]string{FabricBridge, name} {
+		if l, used := v.usedName(name); used {
+			v.taken(p, "uplink", l.of, "the name %q, which hosts with an uplink need, is already used by %v", name, l)
+		}
+	}
+	if v.uplinks == nil {
+		v.uplinks = make(map[string]string)
+	}
+	v.uplinks[name] = h.ID
+}
+
+// anyUplink returns a host that has an uplink called name, or any uplink if name is empty; "" if
+// there is none.
+func (x *Index) anyUplink(name string) string {
+	for c := range x.names.From(claim{kind: uplinkName, value: name}) {
+		if c.kind != uplinkName || name != "" && c.value != name {
+			break
+		}
+		return c.by
+	}
+	return ""
+}
+
+// uplinkHost returns a host that has an uplink called name, or any uplink if name is empty, after
+// the change; "" if there is none.
+func (v *validator) uplinkHost(name string) string {
+	for uplink, host := range v.uplinks {
+		if name == "" || name == uplink {
+			return host
+		}
+	}
+	for c := range v.base.names.From(claim{kind: uplinkName, value: name}) {
+		if c.kind != uplinkName || name != "" && c.value != name {
+			break
+		}
+		if !v.gone[c.owner()] {
+			return c.by
+		}
+	}
+	return ""
 }
 
 // familyOf returns the index of a's family: 0 for IPv4, 1 for IPv6.
@@ -95,9 +159,16 @@ func (v *validator) tunnelHost() string {
 	return v.tunnels[1]
 }
 
-// fabricCalled returns the part of the fabric with a name, which each host with a tunnel has.
+// fabricCalled returns the part of the fabric with a name, which each host with a tunnel or an
+// uplink has.
 func (v *validator) fabricCalled(name string) (link, bool) {
+	if host := v.uplinkHost(name); host != "" {
+		return link{uplinkLink, owner{KindHost, host}}, true
+	}
 	host := v.tunnelHost()
+	if name == FabricBridge && host == "" {
+		host = v.uplinkHost("")
+	}
 	switch {
 	case host == "":
 	case name == FabricBridge:
@@ -119,8 +190,8 @@ func (v *validator) hasHost(id string) bool {
 // checkVNI checks the VNI of n, which is at p. vnis are those so far.
 func (v *validator) checkVNI(p path, n *Network, vnis map[uint32]string) {
 	if n.VNI == 0 {
-		if n.Broadcast != BroadcastAll {
-			v.bad(p, "broadcast", "broadcast %v needs a vni: other hosts get packets of networks with a vni only", n.Broadcast)
+		if n.Broadcast != BroadcastAll && n.VLAN == 0 {
+			v.bad(p, "broadcast", "broadcast %v needs a vni or a vlan: other hosts get packets of no other networks", n.Broadcast)
 		}
 		return
 	}

@@ -57,8 +57,12 @@ func TestValidateHosts(t *testing.T) {
 		{"no hosts", func(m *routing.Model) { m.Hosts = nil }, `ports[0].host: unknown host "h1"`},
 		{"vni too high", func(m *routing.Model) { m.Networks[0].VNI = 1 << 24 }, "networks[0].vni: vni 16777216 is outside 1–16777215"},
 		{"vni twice", func(m *routing.Model) { m.Networks[0].VNI = routing.MaxVNI }, `networks[1].vni: vni 16777215 is already used by network "blue"`},
-		{"broadcast without a vni", func(m *routing.Model) { m.Networks[1].VNI = 0 },
-			"networks[1].broadcast: broadcast dhcp needs a vni: other hosts get packets of networks with a vni only"},
+		{"broadcast with a vlan", func(m *routing.Model) { m.Networks[1].VNI, m.Networks[1].VLAN = 0, 7 }, ""},
+		{"uplink", func(m *routing.Model) { m.Hosts[0].Uplink, m.Hosts[1].Uplink = "eth1", "eth1" }, ""},
+		{"uplink that is no name", func(m *routing.Model) { m.Hosts[0].Uplink = "e/1" }, `hosts[0].uplink: "e/1" cannot be the name of a network interface`},
+		{"uplink of the fabric", func(m *routing.Model) { m.Hosts[0].Uplink = "br-fabric" }, `hosts[0].uplink: the name "br-fabric" is reserved for the fabric`},
+		{"broadcast without a vni", func(m *routing.Model) { m.Networks[1].VNI, m.Networks[1].VLAN = 0, 0 },
+			"networks[1].broadcast: broadcast dhcp needs a vni or a vlan: other hosts get packets of no other networks"},
 		{"networks of one tail", func(m *routing.Model) {
 			m.Networks = append(m.Networks, routing.Network{ID: "3fa85f64-5717-4562-b3fc-2c963f66afa6", MTU: 1500, VNI: 1}, routing.Network{ID: "3fa85f64-57aa-4562-b3fc-2c963f66afa6", MTU: 1500, VNI: 2})
 		}, `networks[3].id: the name "fn-3fa85f64-57" for the patch port on the fabric bridge is already used by the patch port on the fabric bridge of network "3fa85f64-5717-4562-b3fc-2c963f66afa6"
@@ -151,7 +155,7 @@ func TestHostsAndRoutersConflict(t *testing.T) {
 func TestHostWarnings(t *testing.T) {
 	m := hostsModel()
 	m.Hosts[1].Tunnel = routing.Tunnel{}
-	if w := m.Warnings(); len(w) != 1 || w[0].Error() != `hosts[1]: host "h2" has no tunnel, so networks with a vni do not reach it` {
+	if w := m.Warnings(); len(w) != 1 || w[0].Error() != `hosts[1]: host "h2" has neither a tunnel nor an uplink, so no network reaches it` {
 		t.Error(w)
 	}
 	m.Hosts, m.Ports[0].Host = nil, ""

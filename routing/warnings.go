@@ -37,8 +37,8 @@ func (x *Index) Warnings(m *Model) []*PathError {
 		return t
 	}
 	for i := range m.Hosts {
-		if h := &m.Hosts[i]; h.Tunnel == (Tunnel{}) {
-			warn(path{kind: hostPath, i: i}, "", "host %q has no tunnel, so networks with a vni do not reach it", h.ID)
+		if h := &m.Hosts[i]; h.Tunnel == (Tunnel{}) && h.Uplink == "" {
+			warn(path{kind: hostPath, i: i}, "", "host %q has neither a tunnel nor an uplink, so no network reaches it", h.ID)
 		}
 	}
 	for i := range m.Networks {
@@ -48,6 +48,9 @@ func (x *Index) Warnings(m *Model) []*PathError {
 		}
 		if n.VNI != 0 && x.NumHosts() == 0 {
 			warn(p, "vni", "network %q has a vni, but there are no hosts to carry it between", n.ID)
+		}
+		if r := x.unfit(n.ID); r != nil && n.VNI == 0 && n.VLAN != 0 && x.anyUplink("") != "" {
+			warn(p, "vlan", "uplinks do not carry network %q: router %q has an external bridge, or another interface with the same MAC address", n.ID, r.ID)
 		}
 	}
 	for i := range m.Routers {

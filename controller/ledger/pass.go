@@ -217,7 +217,7 @@ func unclaimed(m *routing.Model, t thing) bool {
 	switch t := t.(type) {
 	case *routing.Host:
 		h := *t
-		h.Tunnel = routing.Tunnel{}
+		h.Tunnel, h.Uplink = routing.Tunnel{}, ""
 		m.Hosts = append(m.Hosts, h)
 	case *routing.Network:
 		n := *t

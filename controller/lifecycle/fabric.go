@@ -64,7 +64,7 @@ func tagOf(x *routing.Index, tags map[string]uint16) func(ifaceID string) (ovsdb
 	}
 }
 
-// fabric returns the desired fabric bridge, nil if this host has no tunnels to others.
+// fabric returns the desired fabric bridge, nil if nothing connects this host to others.
 func (l *Lifecycle) fabric(x *routing.Index, tags map[string]uint16) *ovsdb.Fabric {
 	if !routing.Spans(x, l.cfg.Host) {
 		return nil
@@ -77,13 +77,25 @@ func (l *Lifecycle) fabric(x *routing.Index, tags map[string]uint16) *ovsdb.Fabr
 			types[h.Tunnel.Type] = true
 		}
 	}
+	if !routing.Tunnels(x, l.cfg.Host) {
+		clear(types)
+	}
 	for _, t := range slices.Sorted(maps.Keys(types)) {
 		f.Tunnels = append(f.Tunnels, ovsdb.Tunnel{Name: t.PortName(), Type: t.String(), LocalIP: x.Host(l.cfg.Host).Tunnel.Address.String()})
 	}
 	routers := make(map[string]bool)
+	if routing.Uplinks(x, l.cfg.Host) {
+		f.Uplink = x.Host(l.cfg.Host).Uplink
+	}
 	for n := range x.Networks("") {
-		vlan, ok := tags[n.ID]
-		if !ok {
+		vlan := n.VLAN
+		switch routing.CarrierOf(x, l.cfg.Host, &n) {
+		case routing.NotCarried:
+			continue
+		case routing.ByTunnel:
+			vlan = tags[n.ID]
+		}
+		if vlan == 0 {
 			continue
 		}
 		f.Networks = append(f.Networks, ovsdb.FabricNetwork{ID: n.ID, Port: n.FabricPort(), Peer: n.FabricPeer(), VLAN: vlan})
@@ -134,8 +146,8 @@ func (l *Lifecycle) wantPorts(in Intent) bool {
 	return false
 }
 
-// setPlugged sets database.plugged: the ports, on networks with a VNI, whose machines are on this host.
-// It sets nil if the database is not known or has no integration bridge.
+// setPlugged sets database.plugged: the ports, on networks with a VNI or that an uplink carries, whose
+// machines are on this host. It sets nil if the database is not known or has no integration bridge.
 func (l *Lifecycle) setPlugged() {
 	d := &l.database
 	d.plugged = nil
@@ -145,7 +157,7 @@ func (l *Lifecycle) setPlugged() {
 	d.plugged = []string{}
 	for id := range d.rows.machines {
 		if p, ok := l.want.Index.Port(id); ok {
-			if n, _ := l.want.Index.Network(p.Network); n.VNI != 0 {
+			if n, _ := l.want.Index.Network(p.Network); n.VNI != 0 || routing.CarrierOf(l.want.Index, l.cfg.Host, &n) == routing.ByUplink {
 				d.plugged = append(d.plugged, id)
 			}
 		}

@@ -96,8 +96,8 @@ func sourceOf(x *routing.Index, r *routing.Router, facts Facts, prev source) sou
 		if r.Fallback == routing.FallbackNamespace {
 			l.tap = find(f.TapName())
 		}
-		if s.host != "" && l.network.VNI != 0 {
-			l.fabric = find(r.FabricPeer())
+		if by := routing.CarrierOf(x, s.host, &l.network.Network); by != routing.NotCarried {
+			l.fabric, l.uplink = find(r.FabricPeer()), by == routing.ByUplink
 		}
 		l.ids = s.limits.ids[i]
 		if r.AnswerRate > 0 && s.can.Has(CanMeter) {
@@ -139,6 +139,7 @@ type leg struct {
 	network    *routing.Members
 	patch, tap ofproto.PortNo    // tap is 0 without fallback
 	fabric     ofproto.PortNo    // to the fabric bridge; 0 if the network is on this host only
+	uplink     bool              // an uplink carries the network
 	ids        []ofproto.MeterID // meters, by kind; nil if there are too many interfaces
 	meters     []ofproto.MeterID // meters for answers, by kind; nil if there is no limit
 	large      ofproto.MeterID   // counts packets that are larger than the next MTU; 0 if there is no such meter

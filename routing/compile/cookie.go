@@ -89,6 +89,8 @@ const (
 	RoleToFabric     Role = 54 // sends packets from the kernel to the fabric bridge
 	RoleHello        Role = 57 // sends messages of the host to the controller
 	RoleNext         Role = 56 // continues in the next table
+	RoleUplinkOut    Role = 58 // sends packets for or of the object out of the uplink
+	RoleAstray       Role = 59 // drops packets for the port, which is on another host
 	RoleLimitedFlood Role = 55 // broadcasts of a network dropped by a meter; not a role of flows
 )
 
@@ -190,6 +192,10 @@ func (r Role) Does(o routing.Object) string {
 		return "keeps requests for the MAC address of " + who + ", which is on this host, on this host"
 	case RoleTunnelOut:
 		return "sends packets for " + who + " to its host"
+	case RoleUplinkOut:
+		return "sends packets of " + who + " out of the uplink"
+	case RoleAstray:
+		return "drops packets from other hosts for " + who + ", which is not on this host"
 	case RoleFlood:
 		return "sends broadcasts of " + who + " to the hosts of its machines"
 	case RoleLearn:

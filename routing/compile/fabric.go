@@ -23,6 +23,7 @@ type fabricSource struct {
 	can      Capabilities
 	ports    Ports
 	peers    []*routing.Host // all other hosts with a tunnel, by ID
+	uplinks  []*routing.Host // all other hosts with an uplink, by ID
 	networks []spanning
 	hello    ofproto.MeterID // limits messages of other hosts; 0 if the switch has no meters
 	missing  []string
@@ -32,6 +33,7 @@ type fabricSource struct {
 type spanning struct {
 	*routing.Members
 	port   ofproto.PortNo // to the integration bridge
+	uplink ofproto.PortNo // 0 if tunnels carry it
 	group  ofproto.GroupID
 	meter  ofproto.MeterID // limits broadcasts; 0 if the switch has no meters
 	legs   []fabricLeg
@@ -88,6 +90,9 @@ func fabricSourceOf(x *routing.Index, facts FabricFacts, prev *fabricSource) *fa
 		if h.ID != s.host && h.Tunnel.Address.IsValid() {
 			s.peers = append(s.peers, h)
 		}
+		if h.ID != s.host && h.Uplink != "" {
+			s.uplinks = append(s.uplinks, h)
+		}
 	}
 	find := func(name string) ofproto.PortNo {
 		no, ok := facts.Ports[name]
@@ -97,8 +102,10 @@ func fabricSourceOf(x *routing.Index, facts FabricFacts, prev *fabricSource) *fa
 		return no
 	}
 	var all []routing.Network
+	carrier := make(map[string]routing.Carrier)
 	for n := range x.Networks("") {
-		if n.VNI != 0 {
+		if by := routing.CarrierOf(x, s.host, &n); by != routing.NotCarried {
+			carrier[n.ID] = by
 			all = append(all, n)
 		}
 	}
@@ -113,6 +120,10 @@ func fabricSourceOf(x *routing.Index, facts FabricFacts, prev *fabricSource) *fa
 	}
 	for i := range all {
 		n := spanning{Members: x.Members(all[i].ID), port: find(all[i].FabricPort()), group: groupMark | ofproto.GroupID(ids[i])}
+		uplinked := carrier[n.ID] == routing.ByUplink
+		if uplinked {
+			n.uplink = find(x.Host(s.host).Uplink)
+		}
 		if s.can.Has(CanMeter) {
 			n.meter = firstMeter + ofproto.MeterID(ids[i])
 		}
@@ -122,7 +133,7 @@ func fabricSourceOf(x *routing.Index, facts FabricFacts, prev *fabricSource) *fa
 			}
 		}
 		n.groups = s.count(&n, prev)
-		if n.port != 0 {
+		if n.port != 0 && (!uplinked || n.uplink != 0) {
 			s.networks = append(s.networks, n)
 		}
 	}
@@ -176,9 +187,9 @@ func (s *fabricSource) peer(id string) *routing.Host {
 
 // differsInPorts reports whether s and t differ only in the ports of their networks.
 func (s *fabricSource) differsInPorts(t *fabricSource) bool {
-	return s.host == t.host && s.can == t.can && s.hello == t.hello && maps.Equal(s.ports, t.ports) && slices.EqualFunc(s.peers, t.peers, (*routing.Host).Equal) &&
+	return s.host == t.host && s.can == t.can && s.hello == t.hello && maps.Equal(s.ports, t.ports) && slices.EqualFunc(s.peers, t.peers, (*routing.Host).Equal) && slices.EqualFunc(s.uplinks, t.uplinks, (*routing.Host).Equal) &&
 		slices.EqualFunc(s.networks, t.networks, func(n, m spanning) bool {
-			return n.Network.Equal(&m.Network) && n.port == m.port && n.group == m.group && n.meter == m.meter &&
+			return n.Network.Equal(&m.Network) && n.port == m.port && n.uplink == m.uplink && n.group == m.group && n.meter == m.meter &&
 				slices.EqualFunc(n.legs, m.legs, func(k, l fabricLeg) bool { return k.Router == l.Router && k.ID == l.ID && k.port == l.port })
 		})
 }
@@ -187,7 +198,7 @@ func (s *fabricSource) differsInPorts(t *fabricSource) bool {
 func (s *fabricSource) groupEntries() (out []ofproto.GroupEntry) {
 	for i := range s.networks {
 		n := &s.networks[i]
-		if n.Broadcast == routing.BroadcastNone {
+		if n.Broadcast == routing.BroadcastNone || n.uplink != 0 {
 			continue
 		}
 		g := ofproto.GroupEntry{ID: n.group, Type: ofproto.GroupTypeAll}

@@ -23,11 +23,17 @@ func drawFleet(t *rapid.T) (*routing.Model, compile.FabricFacts) {
 		if i > 0 && rapid.IntRange(0, 4).Draw(t, "tunnel") == 0 {
 			h.Tunnel = routing.Tunnel{}
 		}
+		if i == 0 || rapid.Bool().Draw(t, "uplink") {
+			h.Uplink = "eth1"
+		}
 		m.Hosts = append(m.Hosts, h)
 	}
 	r := routing.Router{ID: "r", ARPResponder: true, NDResponder: true, EchoResponder: true, Bridge: routing.Bridge{Managed: true}}
 	for i := range rapid.IntRange(1, 3).Draw(t, "networks") {
 		n := routing.Network{ID: fmt.Sprint("n", i), MTU: 1400, VNI: uint32(100 + i), Broadcast: routing.Broadcast(rapid.IntRange(0, 2).Draw(t, "broadcast"))}
+		if rapid.Bool().Draw(t, "vlan") {
+			n.VNI, n.VLAN = 0, uint16(100+i)
+		}
 		m.Networks = append(m.Networks, n)
 		r.Interfaces = append(r.Interfaces, routing.Interface{ID: "i" + n.ID, Network: n.ID, MAC: ofproto.MAC{2, 0, 0, 0, byte(i), 1},
 			Addresses: []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("10.0.%d.1/24", i)), netip.MustParsePrefix(fmt.Sprintf("fd00:%d::1/64", i))}})
@@ -51,6 +57,7 @@ func drawFleet(t *rapid.T) (*routing.Model, compile.FabricFacts) {
 	port(r.FabricPort())
 	port(routing.TunnelGeneve.PortName())
 	port(routing.TunnelVXLAN.PortName())
+	port("eth1")
 	return m, facts
 }
 

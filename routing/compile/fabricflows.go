@@ -7,7 +7,7 @@ import (
 	"github.com/ofdvr/ofdvr/routing"
 )
 
-// The pipeline of the fabric bridge. The metadata of a packet is the VNI of its network.
+// The pipeline of the fabric bridge. The metadata of a packet is [spanning.mark] of its network.
 // docs/flow-program.md describes the whole program.
 //
 // Nothing that came by a tunnel leaves by a tunnel: such packets only go to the integration bridge
@@ -24,6 +24,7 @@ const (
 	fabricAnswer                         // neighbour advertisements in the name of machines on other hosts
 	fabricAsked                          // answers to other hosts' namespaces; learned flows
 	fabricReturn                         // packets that stay here
+	fabricWire                           // packets that leave by the uplink
 )
 
 // Priorities in the tables of the fabric bridge.
@@ -69,14 +70,22 @@ func (l *fabricLeg) object() routing.Object {
 	return routing.Object{Kind: routing.KindInterface, ID: l.ID, Interface: l.ID}
 }
 
+// mark returns the metadata of n's packets.
+func (n *spanning) mark() uint64 {
+	if n.uplink != 0 {
+		return 1<<32 | uint64(n.VLAN)
+	}
+	return uint64(n.VNI)
+}
+
 // of matches packets of n.
 func (n *spanning) of(fields ...ofproto.Field) ofproto.Match {
-	return ofproto.MatchOf(append(fields, ofproto.Metadata(uint64(n.VNI), ^uint64(0)))...)
+	return ofproto.MatchOf(append(fields, ofproto.Metadata(n.mark(), ^uint64(0)))...)
 }
 
 // enter makes a packet one of n.
 func (n *spanning) enter(t ofproto.TableID) ofproto.Instructions {
-	return ofproto.Do(ofproto.WriteMetadata{Value: uint64(n.VNI), Mask: ^uint64(0)}, ofproto.Goto{Table: t})
+	return ofproto.Do(ofproto.WriteMetadata{Value: n.mark(), Mask: ^uint64(0)}, ofproto.Goto{Table: t})
 }
 
 // all emits all flows.
@@ -107,22 +116,17 @@ func (c *fabricCompiler) all() {
 
 // network emits the flows of n as a whole.
 func (c *fabricCompiler) network(n *spanning) {
+	if n.uplink != 0 {
+		c.uplinkNetwork(n)
+		return
+	}
 	about := n.object()
 	c.emit(about, RoleCarry, fabricAdmit, prioHost, ofproto.MatchOf(ofproto.InPort(n.port)), n.enter(fabricLocal))
 	c.emit(about, RoleCarry, fabricVNI, prioHost, ofproto.MatchOf(ofproto.TunID(uint64(n.VNI))), n.enter(fabricArrive))
 	c.emit(about, RoleLearn, fabricArrive, prioLearn, n.of(), ofproto.ApplyActions(c.learn(n), ofproto.Output{Port: n.port}))
-	flood := func(prio uint16, m ofproto.Match) {
-		do := []ofproto.Instruction{ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.ToGroup{ID: n.group})}}
-		if n.meter != 0 {
-			c.emit(about, RoleFlood, fabricDeliver, prio, m, metering(n.meter, do...))
-			prio--
-		}
-		c.emit(about, RoleFlood, fabricDeliver, prio, m, ofproto.Do(do...))
-	}
+	c.floods(n, ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.ToGroup{ID: n.group})})
 	group := ofproto.EthDstBits(groupBit, groupBit)
-	switch n.Broadcast {
-	case routing.BroadcastAll:
-		flood(prioFlood, n.of(ofproto.InPort(n.port), group))
+	if n.Broadcast == routing.BroadcastAll {
 		for k := range n.legs { // a namespace looks for a machine that is not declared
 			l := &n.legs[k]
 			for _, m := range []ofproto.Match{
@@ -132,6 +136,23 @@ func (c *fabricCompiler) network(n *spanning) {
 				c.emit(l.object(), RoleFlood, fabricDeliver, prioAsks, m, ofproto.ApplyActions(ofproto.Output{Port: ofproto.PortInPort}, ofproto.ToGroup{ID: n.group}))
 			}
 		}
+	}
+	c.emit(about, RoleReturn, fabricDeliver, prioLearn, n.of(group), ofproto.GotoTable(fabricReturn))
+}
+
+// floods emits the flows that do something with broadcasts by machines of this host.
+func (c *fabricCompiler) floods(n *spanning, do ofproto.Instruction) {
+	flood := func(prio uint16, m ofproto.Match) {
+		if n.meter != 0 {
+			c.emit(n.object(), RoleFlood, fabricDeliver, prio, m, metering(n.meter, do))
+			prio--
+		}
+		c.emit(n.object(), RoleFlood, fabricDeliver, prio, m, ofproto.Do(do))
+	}
+	group := ofproto.EthDstBits(groupBit, groupBit)
+	switch n.Broadcast {
+	case routing.BroadcastAll:
+		flood(prioFlood, n.of(ofproto.InPort(n.port), group))
 	case routing.BroadcastDHCP:
 		for _, port := range []uint16{67, 68} {
 			flood(prioFlood, n.of(ofproto.InPort(n.port), group, ofproto.IPv4(), ofproto.IPProto(protoUDP), ofproto.TransportDst(protoUDP, port)))
@@ -140,7 +161,6 @@ func (c *fabricCompiler) network(n *spanning) {
 			flood(prioFlood, n.of(ofproto.InPort(n.port), group, ofproto.IPv6(), ofproto.IPProto(protoUDP), ofproto.TransportDst(protoUDP, port)))
 		}
 	}
-	c.emit(about, RoleReturn, fabricDeliver, prioLearn, n.of(group), ofproto.GotoTable(fabricReturn))
 }
 
 const protoUDP = 17 // RFC 768
@@ -171,8 +191,12 @@ func (c *fabricCompiler) backToSender() []ofproto.LearnSpec {
 
 // gateway emits the flows for interface l on n.
 func (c *fabricCompiler) gateway(n *spanning, l *fabricLeg) {
+	if n.uplink != 0 {
+		c.uplinkGateway(n, l)
+		return
+	}
 	about := l.object()
-	from, to := ofproto.EthSrc(l.MAC), ofproto.EthDst(l.MAC)
+	from := ofproto.EthSrc(l.MAC)
 	if l.port != 0 {
 		in, out := ofproto.InPort(l.port), ofproto.Output{Port: l.port}
 		c.emit(about, RoleCarry, fabricAdmit, prioHost, ofproto.MatchOf(in, from), n.enter(fabricResolve))
@@ -191,6 +215,13 @@ func (c *fabricCompiler) gateway(n *spanning, l *fabricLeg) {
 		c.emit(about, RoleArrive, fabricArrive, prioRouted, n.of(from), ofproto.ApplyActions(out))
 		c.emit(about, RoleReturn, fabricReturn, prioHost, ofproto.MatchOf(in), ofproto.ApplyActions(ofproto.Output{Port: ofproto.PortInPort}))
 	}
+	c.gatewayLocal(n, l)
+}
+
+// gatewayLocal emits the flows that keep packets from and to interface l on n on this host.
+func (c *fabricCompiler) gatewayLocal(n *spanning, l *fabricLeg) {
+	about := l.object()
+	from, to := ofproto.EthSrc(l.MAC), ofproto.EthDst(l.MAC)
 	c.emit(about, RoleLocal, fabricArrive, prioGateway, n.of(to), ofproto.Instructions{})
 	c.emit(about, RoleLocal, fabricLocal, prioGateway, n.of(from), ofproto.Instructions{})
 	c.emit(about, RoleLocal, fabricLocal, prioGateway, n.of(to), ofproto.Instructions{})
@@ -205,6 +236,11 @@ func (c *fabricCompiler) gateway(n *spanning, l *fabricLeg) {
 // asked learns that the sender of a request, which came by a tunnel, waits for the answer: an ARP
 // reply or an advertisement from the requested address.
 func (c *fabricCompiler) asked(n *spanning, kind ofproto.FieldID) ofproto.Learn {
+	return c.waiting(n, kind, c.backToSender()...)
+}
+
+// waiting learns a flow for the answer to a request, with the given actions.
+func (c *fabricCompiler) waiting(n *spanning, kind ofproto.FieldID, do ...ofproto.LearnSpec) ofproto.Learn {
 	match := func(f ofproto.FieldID, v uint64) ofproto.LearnSpec {
 		return ofproto.LearnValue(ofproto.LearnMatch, ofproto.Whole(f), v)
 	}
@@ -217,7 +253,7 @@ func (c *fabricCompiler) asked(n *spanning, kind ofproto.FieldID) ofproto.Learn 
 			ofproto.LearnField(ofproto.LearnMatch, ofproto.Whole(ofproto.FieldNDTarget), ofproto.Whole(ofproto.FieldNDTarget)))
 	}
 	return ofproto.Learn{Table: fabricAsked, Priority: prioLearn, Cookie: CookieOf(n.object(), RoleLearned), Hard: askedHard, Limit: learnLimit,
-		Specs: ofproto.SpecsOf(append(specs, c.backToSender()...)...)}
+		Specs: ofproto.SpecsOf(append(specs, do...)...)}
 }
 
 // addresses returns the addresses of l, including the link-local one that the kernel assigns.
@@ -243,16 +279,16 @@ func (n *spanning) requests(a netip.Addr) []ofproto.Match {
 
 // machine emits the flows for port p on n.
 func (c *fabricCompiler) machine(n *spanning, p *routing.Port) {
+	if n.uplink != 0 {
+		c.uplinkMachine(n, p)
+		return
+	}
 	about := routing.Object{Kind: routing.KindPort, ID: p.ID}
 	host := c.hostOf(p)
 	if host == nil || c.tunnel(host) == 0 {
 		if p.Host == c.host {
 			c.emit(about, RoleImposter, fabricArrive, prioHost, n.of(ofproto.EthSrc(p.MAC)), ofproto.Instructions{})
-			for _, a := range p.Addresses {
-				for _, m := range n.requests(a) {
-					c.emit(about, RoleKnown, fabricResolve, prioHost, m, ofproto.GotoTable(fabricReturn))
-				}
-			}
+			c.known(n, p)
 		}
 		return
 	}
@@ -304,7 +340,7 @@ func (c *fabricCompiler) rest() {
 		c.emit(about, RoleForged, fabricResolve, prioResolved, m, ofproto.Instructions{})
 	}
 	next := map[ofproto.TableID]ofproto.TableID{fabricLocal: fabricResolve, fabricResolve: fabricDeliver, fabricDeliver: fabricLearned, fabricLearned: fabricReturn}
-	for t := fabricAdmit; t <= fabricReturn; t++ {
+	for t := fabricAdmit; t <= fabricWire; t++ {
 		role, do := RoleDrop, ofproto.Instructions{}
 		if to := next[t]; to != 0 {
 			role, do = RoleNext, ofproto.GotoTable(to)

@@ -123,7 +123,7 @@ func changedPorts(was, is *routing.Members) (touched map[string]bool, all bool) 
 func (s source) differsInPorts(t source) bool {
 	return t.router != nil && s.can == t.can && s.host == t.host && s.known.crowded() == t.known.crowded() && (s.router == t.router || reflect.DeepEqual(s.router, t.router)) &&
 		slices.EqualFunc(s.legs, t.legs, func(l, m leg) bool {
-			return l.ID == m.ID && l.network.Network.Equal(&m.network.Network) && l.patch == m.patch && l.tap == m.tap && l.fabric == m.fabric
+			return l.ID == m.ID && l.network.Network.Equal(&m.network.Network) && l.patch == m.patch && l.tap == m.tap && l.fabric == m.fabric && l.uplink == m.uplink
 		})
 }
 

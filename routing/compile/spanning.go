@@ -17,9 +17,10 @@ import (
 // addresses.
 const prioFabric = 405
 
-// away reports whether p, on l's network, is on another host.
+// away reports whether p, on l's network, is on another host. If an uplink carries the network,
+// every machine that is not on this host is: the switches behind the uplink know where.
 func (s source) away(l *leg, p *routing.Port) bool {
-	return l.fabric != 0 && p.Host != "" && p.Host != s.host
+	return l.fabric != 0 && (p.Host != "" || l.uplink) && p.Host != s.host
 }
 
 // fromKernel emits the flow for packets from l's tap.

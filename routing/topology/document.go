@@ -20,6 +20,7 @@ type Host struct {
 	Description string            `json:"description,omitempty" maxLength:"1024" doc:"A note for people, up to 1,024 bytes"`
 	Labels      map[string]string `json:"labels,omitempty" example:"{\"rack\": \"r1\"}" doc:"Up to 64 keys and values to select objects by, with the limits of Kubernetes' labels"`
 	Tunnel      *Tunnel           `json:"tunnel,omitempty" doc:"The end of the tunnels between this host and all others. Absent: networks with a VNI do not reach the host"`
+	Uplink      string            `json:"uplink,omitempty" minLength:"1" maxLength:"15" example:"eth1" doc:"The physical interface to switches that carry networks with a vlan and no vni between the hosts, tagged. ofdvr makes it a port of the bridge br-fabric, so it must not be a port of another bridge or have addresses of the host. Absent: networks with a vlan stay on this host, unless another program connects them"`
 }
 
 // A Tunnel is the document of a [routing.Tunnel].
@@ -41,7 +42,7 @@ type Network struct {
 	IPv6Scope string `json:"ipv6_address_scope,omitempty" minLength:"1" maxLength:"64" example:"campus6" doc:"The same for IPv6 addresses"`
 	FastPath  string `json:"fast_path,omitempty" enum:"on,off" default:"on" doc:"Off: all traffic from and to the network goes through the namespace, so that NAT and connection tracking there see both directions. It has no effect for a router without a namespace"`
 	VNI       uint32 `json:"vni,omitempty" minimum:"1" maximum:"16777215" example:"5001" doc:"Identifies the network in the tunnels between hosts. ofdvr carries the network between them, and sets the tags of its ports on each host's integration bridge. Routers on the network need a bridge that ofdvr creates, and a different MAC address on each such network. Absent: ofdvr does not carry the network"`
-	Broadcast string `json:"broadcast,omitempty" enum:"all,dhcp,none" default:"all" doc:"The broadcast and multicast packets that other hosts get: all, those of DHCP and DHCPv6 only, or none. Only with a vni"`
+	Broadcast string `json:"broadcast,omitempty" enum:"all,dhcp,none" default:"all" doc:"The broadcast and multicast packets that other hosts get: all, those of DHCP and DHCPv6 only, or none. Only with a vni or a vlan"`
 }
 
 // A Router is the document of a [routing.Router].
@@ -171,7 +172,7 @@ func DocumentOf(m *routing.Model) Topology {
 
 // HostOf returns the document of h.
 func HostOf(h routing.Host) Host {
-	d := Host{ID: h.ID}
+	d := Host{ID: h.ID, Uplink: h.Uplink}
 	metaOf(h.Meta, &d.Name, &d.Description, &d.Labels)
 	if t := h.Tunnel; t != (routing.Tunnel{}) {
 		d.Tunnel = &Tunnel{Type: unless(tunnelTypes.word(t.Type), tunnelTypes.word(routing.TunnelGeneve)), Address: t.Address.String()}

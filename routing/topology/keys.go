@@ -36,6 +36,7 @@ var hostKeys = &mapping[routing.Host]{fields: []field[routing.Host]{
 	{"description", optional, metaKey(func(h *routing.Host) **routing.Meta { return &h.Meta }, metaDescription, description{})},
 	{"labels", optional, metaKey(func(h *routing.Host) **routing.Meta { return &h.Meta }, metaLabels, labels{})},
 	{"tunnel", optional, of(func(h *routing.Host) *routing.Tunnel { return &h.Tunnel }, tunnelKeys)},
+	{"uplink", optional, of(func(h *routing.Host) *string { return &h.Uplink }, name{})},
 }}
 
 var tunnelKeys = &mapping[routing.Tunnel]{fields: []field[routing.Tunnel]{

@@ -29,7 +29,7 @@ const ndCrosses = "solicitations of machines on other hosts cross the underlay: 
 // third host. No request for a MAC address leaves a host.
 func (f *fleet) everyPair(t *testing.T) {
 	seen := f.watch(t, isProbe)
-	asked := f.watch(t, inTunnel(isRequest))
+	asked := f.watch(t, f.inside(isRequest))
 	type pair struct {
 		from, to string
 		version  int // index of the address
@@ -70,7 +70,7 @@ func (f *fleet) everyPair(t *testing.T) {
 	}
 	onKernel := lab.OnKernel(t, ndCrosses)
 	for i, link := range asked.links {
-		seen0(t, link, fmt.Sprintf("the link of h%d", i+1), inTunnel(func(f lab.Frame) bool { return isARP(f) || !onKernel }))
+		seen0(t, link, fmt.Sprintf("the link of h%d", i+1), f.inside(func(f lab.Frame) bool { return isARP(f) || !onKernel }))
 	}
 }
 
@@ -84,6 +84,9 @@ func isGroup(f lab.Frame) bool { return f.Data[0]&1 == 1 }
 
 // routed checks the headers of a packet between two machines, except where the sender sent it.
 func (f *fleet) routed(s sighting, from, to string) error {
+	if f.tagged {
+		return f.routedTagged(s, from, to)
+	}
 	frame, vni := s.frame, uint32(0)
 	if s.where[0] == 'h' {
 		inside, v, ok := unwrap(s.frame)

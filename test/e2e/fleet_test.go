@@ -31,6 +31,7 @@ type fleet struct {
 	machines map[string]*lab.Machine // that are plugged in, by name
 	ends     map[string]*end         // of machines
 	moves    bool                    // machines move
+	tagged   bool                    // uplinks connect the hosts
 }
 
 // An end has the sockets of a machine.

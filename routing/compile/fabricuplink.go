@@ -1,0 +1,173 @@
+package compile
+
+import (
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+)
+
+// This file has the flows of networks that an uplink carries. The switches behind the uplink learn
+// where MAC addresses are. So a packet that this host has routed leaves with an address of its own,
+// H(host, interface), in the place of the interface's M, and the host where it arrives puts M back.
+// See [routing.UplinkMAC].
+//
+// Nothing that came by the uplink leaves by it, for the same reasons as with tunnels.
+
+const etherVLAN = 0x8100 // IEEE 802.1Q
+
+// Priorities in table arrive, of packets that came by the uplink.
+const (
+	prioReturned = 420 // packets that came back
+	prioAstray   = 395 // packets for machines on other hosts
+	prioSwitched = 100
+)
+
+// A sender is a kind of requests for MAC addresses, with the action that sets the sender's MAC address
+// in them.
+type sender struct {
+	match []ofproto.Field
+	set   ofproto.Action
+	kind  ofproto.FieldID // of the type of the request
+	can   bool            // the switch can do that
+}
+
+// senders returns the kinds of requests, with mac as the sender's MAC address.
+func (c *fabricCompiler) senders(mac ofproto.MAC) []sender {
+	return []sender{
+		{[]ofproto.Field{ofproto.ARP(), ofproto.ARPOp(arpRequest)}, ofproto.SetField{Field: ofproto.ARPSourceMAC(mac)}, ofproto.FieldARPOp, c.can.Has(CanAnswerARP)},
+		{[]ofproto.Field{ofproto.IPv6(), ofproto.IPProto(protoICMPv6), ofproto.ICMPv6Type(ndSolicitation)}, ofproto.SetField{Field: ofproto.NDSourceMAC(mac)}, ofproto.FieldICMPv6Type, c.can.Has(CanAnswerND)},
+	}
+}
+
+// tag returns the actions that send a packet of n out of the uplink, after others.
+func (n *spanning) tag(first ...ofproto.Action) ofproto.Instructions {
+	return ofproto.ApplyActions(append(first, ofproto.PushVLAN{EtherType: etherVLAN}, ofproto.SetField{Field: ofproto.VLAN(n.VLAN)}, ofproto.Output{Port: n.uplink})...)
+}
+
+// uplinkNetwork emits the flows of n as a whole.
+func (c *fabricCompiler) uplinkNetwork(n *spanning) {
+	about := n.object()
+	group := ofproto.EthDstBits(groupBit, groupBit)
+	c.emit(about, RoleCarry, fabricAdmit, prioHost, ofproto.MatchOf(ofproto.InPort(n.port)), n.enter(fabricLocal))
+	c.emit(about, RoleCarry, fabricAdmit, prioHost, ofproto.MatchOf(ofproto.InPort(n.uplink), ofproto.VLAN(n.VLAN)),
+		ofproto.Do(ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.PopVLAN{})}, ofproto.WriteMetadata{Value: n.mark(), Mask: ^uint64(0)}, ofproto.Goto{Table: fabricArrive}))
+	c.emit(about, RoleArrive, fabricArrive, prioSwitched, n.of(), ofproto.ApplyActions(ofproto.Output{Port: n.port}))
+	c.floods(n, ofproto.Goto{Table: fabricWire})
+	c.emit(about, RoleReturn, fabricDeliver, prioLearn, n.of(group), ofproto.GotoTable(fabricReturn))
+	c.emit(about, RoleUplinkOut, fabricDeliver, prioLearn-50, n.of(), ofproto.GotoTable(fabricWire))
+	c.emit(about, RoleUplinkOut, fabricWire, prioHost, n.of(ofproto.InPort(n.port)), n.tag())
+}
+
+// uplinkGateway emits the flows for interface l on n.
+func (c *fabricCompiler) uplinkGateway(n *spanning, l *fabricLeg) {
+	about := l.object()
+	group := ofproto.EthDstBits(groupBit, groupBit)
+	own := routing.UplinkMAC(c.host, l.ID)
+	c.gatewayLocal(n, l)
+	for _, mac := range []ofproto.MAC{own, l.MAC} {
+		c.emit(about, RoleLocal, fabricArrive, prioReturned, n.of(ofproto.EthSrc(mac)), ofproto.Instructions{})
+	}
+	c.emit(about, RoleLocal, fabricArrive, prioGateway, n.of(ofproto.EthDst(own)), ofproto.Instructions{})
+	c.emit(about, RoleLocal, fabricLocal, prioGateway, n.of(ofproto.EthSrc(own)), ofproto.Instructions{})
+	for _, h := range c.uplinks {
+		c.uplinkPeer(n, l, h)
+	}
+	if l.port == 0 {
+		return
+	}
+	in, out := ofproto.InPort(l.port), ofproto.Output{Port: l.port}
+	for i, answer := range answersTo(own) {
+		do := []ofproto.Action{ofproto.SetField{Field: ofproto.EthDst(l.MAC)}, out}
+		if i == 0 {
+			if !c.can.Has(CanAnswerARP) {
+				continue
+			}
+			do = append([]ofproto.Action{ofproto.SetField{Field: ofproto.ARPTargetMAC(l.MAC)}}, do...)
+		}
+		c.emit(about, RoleResolved, fabricArrive, prioResolved, n.of(answer...), ofproto.ApplyActions(do...))
+	}
+	// The answer to another host's namespace gets its tag here: a learned flow cannot add one.
+	for _, answer := range answersTo(l.MAC) {
+		c.emit(about, RoleResolved, fabricAdmit, prioResolved, ofproto.MatchOf(append(answer, in)...),
+			ofproto.Do(ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.PushVLAN{EtherType: etherVLAN}, ofproto.SetField{Field: ofproto.VLAN(n.VLAN)})},
+				ofproto.WriteMetadata{Value: n.mark(), Mask: ^uint64(0)}, ofproto.Goto{Table: fabricAsked}))
+	}
+	c.emit(about, RoleCarry, fabricAdmit, prioHost, ofproto.MatchOf(in, ofproto.EthSrc(l.MAC)), n.enter(fabricResolve))
+	c.emit(about, RoleReturn, fabricReturn, prioHost, ofproto.MatchOf(in), ofproto.ApplyActions(ofproto.Output{Port: ofproto.PortInPort}))
+
+	// Out of the uplink. A machine that is not declared may be on either side.
+	from := []ofproto.Field{in, ofproto.EthSrc(l.MAC)}
+	c.emit(about, RoleFlood, fabricDeliver, prioLearn-25, n.of(from...),
+		ofproto.Do(ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.Output{Port: ofproto.PortInPort})}, ofproto.Goto{Table: fabricWire}))
+	leave := ofproto.SetField{Field: ofproto.EthSrc(own)}
+	for _, s := range c.senders(own) {
+		m := n.of(append(append(s.match, group), from...)...)
+		if s.can && n.Broadcast == routing.BroadcastAll {
+			c.emit(about, RoleFlood, fabricDeliver, prioAsks, m,
+				ofproto.Do(ofproto.Apply{Actions: ofproto.ActionsOf(ofproto.Output{Port: ofproto.PortInPort})}, ofproto.Goto{Table: fabricWire}))
+		}
+		m = n.of(append(s.match, from...)...)
+		if s.can {
+			c.emit(about, RoleUplinkOut, fabricWire, prioAsks, m, n.tag(leave, s.set))
+		} else { // it would bring M to another host
+			c.emit(about, RoleUplinkOut, fabricWire, prioAsks, m, ofproto.Instructions{})
+		}
+	}
+	c.emit(about, RoleUplinkOut, fabricWire, prioHost, n.of(from...), n.tag(leave))
+}
+
+// uplinkPeer emits the flows for packets that another host has sent from interface l on n.
+func (c *fabricCompiler) uplinkPeer(n *spanning, l *fabricLeg, h *routing.Host) {
+	about := l.object()
+	mac := routing.UplinkMAC(h.ID, l.ID)
+	from, group := ofproto.EthSrc(mac), ofproto.EthDstBits(groupBit, groupBit)
+	c.emit(about, RoleLocal, fabricLocal, prioGateway, n.of(from), ofproto.Instructions{}) // only that host has it
+	c.emit(about, RoleLocal, fabricArrive, prioMulticast, n.of(from, group), ofproto.Instructions{})
+	if l.port == 0 {
+		c.emit(about, RoleLocal, fabricArrive, prioRouted, n.of(from), ofproto.Instructions{})
+		return
+	}
+	arrive := []ofproto.Action{ofproto.SetField{Field: ofproto.EthSrc(l.MAC)}, ofproto.Output{Port: l.port}}
+	for _, s := range c.senders(l.MAC) {
+		if s.can {
+			c.emit(about, RoleArrive, fabricArrive, prioAsks, n.of(append(s.match, from)...),
+				ofproto.ApplyActions(append([]ofproto.Action{c.askedByUplink(n, s.kind), s.set}, arrive...)...))
+		}
+	}
+	c.emit(about, RoleArrive, fabricArrive, prioRouted, n.of(from), ofproto.ApplyActions(arrive...))
+}
+
+// askedByUplink is [fabricCompiler.asked] for a request that came by the uplink: the answer goes to
+// H of the host that waits.
+func (c *fabricCompiler) askedByUplink(n *spanning, kind ofproto.FieldID) ofproto.Learn {
+	to := []ofproto.LearnSpec{ofproto.LearnField(ofproto.LearnLoad, ofproto.Whole(ofproto.FieldEthDst), ofproto.Whole(ofproto.FieldEthSrc))}
+	if kind == ofproto.FieldARPOp {
+		to = append(to, ofproto.LearnField(ofproto.LearnLoad, ofproto.Whole(ofproto.FieldARPTHA), ofproto.Whole(ofproto.FieldEthSrc)))
+	}
+	return c.waiting(n, kind, append(to, ofproto.LearnPort(ofproto.Whole(ofproto.FieldInPort16)))...)
+}
+
+// uplinkMachine emits the flows for port p on n. It is here, or elsewhere.
+func (c *fabricCompiler) uplinkMachine(n *spanning, p *routing.Port) {
+	about := routing.Object{Kind: routing.KindPort, ID: p.ID}
+	from, to := ofproto.EthSrc(p.MAC), ofproto.EthDst(p.MAC)
+	if p.Host == c.host {
+		c.emit(about, RoleImposter, fabricArrive, prioReturned, n.of(from), ofproto.Instructions{})
+		c.emit(about, RoleKnown, fabricDeliver, prioHost, n.of(to), ofproto.GotoTable(fabricReturn))
+		c.known(n, p)
+		return
+	}
+	c.emit(about, RoleUplinkOut, fabricDeliver, prioHost, n.of(to), ofproto.GotoTable(fabricWire))
+	c.emit(about, RoleAstray, fabricArrive, prioAstray, n.of(to), ofproto.Instructions{})
+	for _, a := range p.Addresses {
+		c.proxy(n, p, a)
+	}
+}
+
+// known emits the flows for requests for the MAC address of p, which is on this host.
+func (c *fabricCompiler) known(n *spanning, p *routing.Port) {
+	for _, a := range p.Addresses {
+		for _, m := range n.requests(a) {
+			c.emit(routing.Object{Kind: routing.KindPort, ID: p.ID}, RoleKnown, fabricResolve, prioHost, m, ofproto.GotoTable(fabricReturn))
+		}
+	}
+}

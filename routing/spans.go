@@ -1,0 +1,83 @@
+package routing
+
+import (
+	"crypto/sha256"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+)
+
+// A Carrier is how a host carries a network to other hosts.
+type Carrier uint8
+
+const (
+	NotCarried Carrier = iota // the network is on this host only
+	ByTunnel                  // it has a VNI, and the hosts have tunnels
+	ByUplink                  // it has a VLAN and no VNI, and the hosts have uplinks
+)
+
+// CarrierOf returns how the host called id carries n. An uplink carries no network of a router
+// that [Index.unfit] rejects.
+func CarrierOf(x *Index, id string, n *Network) Carrier {
+	switch {
+	case n.VNI != 0 && Tunnels(x, id):
+		return ByTunnel
+	case n.VNI == 0 && n.VLAN != 0 && Uplinks(x, id) && x.unfit(n.ID) == nil:
+		return ByUplink
+	}
+	return NotCarried
+}
+
+// Spans reports whether the host called id has tunnels or an uplink to other hosts.
+func Spans(x *Index, id string) bool { return Tunnels(x, id) || Uplinks(x, id) }
+
+// Tunnels reports whether the host called id has tunnels to other hosts.
+func Tunnels(x *Index, id string) bool {
+	return joins(x, id, func(h *Host) bool { return h.Tunnel.Address.IsValid() })
+}
+
+// Uplinks reports whether the host called id and another host have uplinks.
+func Uplinks(x *Index, id string) bool {
+	return joins(x, id, func(h *Host) bool { return h.Uplink != "" })
+}
+
+// joins reports whether has is true for the host called id and for another host.
+func joins(x *Index, id string, has func(*Host) bool) bool {
+	if h := x.Host(id); h == nil || !has(h) {
+		return false
+	}
+	for h := range x.Hosts("") {
+		if h.ID != id && has(h) {
+			return true
+		}
+	}
+	return false
+}
+
+// unfit returns a router because of which a network cannot be carried, nil if there is none: its
+// bridge is external, or it has another interface with the same MAC address, so that the MAC
+// address does not say for which network a packet is.
+func (x *Index) unfit(network string) *Router {
+	for _, l := range x.Legs(network) {
+		if !l.Router.Bridge.Managed {
+			return l.Router
+		}
+		for i := range l.Router.Interfaces {
+			if f := &l.Router.Interfaces[i]; f.ID != l.ID && f.MAC == l.MAC {
+				return l.Router
+			}
+		}
+	}
+	return nil
+}
+
+// uplinkByte is the first byte of all results of [UplinkMAC]: unicast and locally administered.
+const uplinkByte = 0x0e
+
+// UplinkMAC returns the MAC address with which a host's packets from a router interface leave by
+// the uplink: 0e, and the first 5 bytes of the SHA-256 of the host's ID, its length before it, and
+// the interface's ID. Switches between hosts learn where a MAC address is, so each host has its
+// own.
+func UplinkMAC(host, iface string) ofproto.MAC {
+	sum := sha256.Sum256([]byte(string([]byte{byte(len(host))}) + host + iface))
+	return ofproto.MAC{uplinkByte, sum[0], sum[1], sum[2], sum[3], sum[4]}
+}

@@ -1,0 +1,185 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gopacket/gopacket/layers"
+
+	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
+	"github.com/ofdvr/ofdvr/test/lab"
+)
+
+// uplinkTopology is [fleetTopology] with uplinks and VLANs 101 and so on, in the place of tunnels and
+// VNIs.
+func uplinkTopology(hosts int, networks []fleetNetwork, machines []string) string {
+	s := fleetTopology(hosts, networks, machines)
+	for i := range hosts {
+		s = strings.Replace(s, fmt.Sprintf("tunnel: {address: 192.168.77.%d}", i+1), "uplink: "+lab.UplinkNIC, 1)
+	}
+	for i := range networks {
+		s = strings.Replace(s, fmt.Sprintf("vni: %d,", 5001+i), fmt.Sprintf("vlan: %d,", 101+i), 1)
+	}
+	return s
+}
+
+// plugTagged plugs in a machine whose port has the tag of its network.
+func (f *fleet) plugTagged(name string) *lab.Machine {
+	f.t.Helper()
+	n := f.network(name)
+	c := fleetMachine(n, name)
+	c.VLAN = uint16(101 + n)
+	return f.add(int(name[1]-'0'), c)
+}
+
+// Three hosts whose uplinks a switch connects route together as one. The switch sees no MAC address
+// move.
+func TestFabricUplink(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 3, blueAndGreen)
+	f.tagged = true
+	u := f.uplinks()
+	moves, err := u.WatchAddresses()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.serve(uplinkTopology(3, blueAndGreen, pairs))
+	for _, m := range pairs {
+		f.plugTagged(m)
+	}
+	f.settle()
+	for _, s := range f.hosts {
+		if got := s.vsctl("list-ports", "br-fabric"); got != "eth1\nfn-blue\nfn-green\nfr-r1" {
+			t.Errorf("ports of br-fabric: %q", got)
+		}
+	}
+	for name, m := range f.machines { // the switch learns where it is
+		at := record(t, f.machines[name[:1]+string('1'+name[1]%3)+"1"], all(came, isARP))
+		ask(t, m, broadcast, address(m.MachineConfig, 0), fmt.Sprintf("10.0.%d.99", f.network(name)+1))
+		await(t, at, "the request", arpFor(layers.ARPRequest, fmt.Sprintf("10.0.%d.99", f.network(name)+1)))
+		at.Close()
+	}
+	t.Run("EveryPair", f.everyPair)
+	t.Run("Undeclared", f.undeclaredBehindUplink)
+	now, err := u.Addresses(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.ReadFile(moves.LogFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := lab.Addresses(string(log))
+	for _, m := range f.machines {
+		if want := fmt.Sprintf("uplink%d", f.number(m.Host)); !slices.Equal(now[m.MAC], []string{want}) {
+			t.Errorf("the switch knows %s (%s) on ports %v, want %s", m.Name, m.MAC, now[m.MAC], want)
+		}
+	}
+	for _, table := range []map[string][]string{now, seen} {
+		if len(table) < len(f.machines)+3 {
+			t.Errorf("the switch has learned only %d MAC addresses: %v", len(table), table)
+		}
+		for mac, ports := range table {
+			if len(ports) != 1 {
+				t.Errorf("the switch has seen %s on ports %v", mac, ports)
+			}
+		}
+	}
+	for n := range blueAndGreen {
+		if ports := seen[gatewayMAC(n)]; ports != nil {
+			t.Errorf("the switch has seen the gateway's MAC address on ports %v", ports)
+		}
+	}
+}
+
+// uplinks connects an uplink of each host, and makes them the links of f.
+func (f *fleet) uplinks() *lab.Underlay {
+	f.t.Helper()
+	u, _ := lab.Connect(f.t, 0)
+	f.links = nil
+	for i, s := range f.hosts {
+		l, err := u.Uplink(f.t.Context(), s.Host, i+1)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		f.links = append(f.links, l)
+	}
+	return u
+}
+
+// inside is [inTunnel] for the links of f, which may have no tunnels.
+func (f *fleet) inside(match condition) condition {
+	if f.tagged {
+		return match
+	}
+	return inTunnel(match)
+}
+
+// routedTagged is routed for an uplink: a routed packet has the MAC address there that the sender's
+// host has for the gateway.
+func (f *fleet) routedTagged(s sighting, from, to string) error {
+	if s.where == from+" sent" {
+		return nil
+	}
+	p := s.frame.Packet()
+	n := f.network(to)
+	src, ttl := f.machines[from].MAC, 64
+	wire := s.where[0] == 'h'
+	if from[0] != to[0] {
+		src, ttl = gatewayMAC(n), 63
+		if wire {
+			src = routing.UplinkMAC("h"+from[1:2], "r1-"+f.networks[n].id).String()
+		}
+	}
+	if tag, is := p.Layer(layers.LayerTypeDot1Q).(*layers.Dot1Q); is != wire || wire && int(tag.VLANIdentifier) != 101+n {
+		return fmt.Errorf("the tag is %v", tag)
+	}
+	got := 0
+	switch ip := p.NetworkLayer().(type) {
+	case *layers.IPv4:
+		got = int(ip.TTL)
+	case *layers.IPv6:
+		got = int(ip.HopLimit)
+	}
+	eth := p.LinkLayer().(*layers.Ethernet)
+	if eth.SrcMAC.String() != src || eth.DstMAC.String() != f.machines[to].MAC || got != ttl {
+		return fmt.Errorf("from %v to %v with TTL %d, want from %s to %s with %d", eth.SrcMAC, eth.DstMAC, got, src, f.machines[to].MAC, ttl)
+	}
+	return nil
+}
+
+// undeclaredBehindUplink reaches machines that are not declared, on the same host and on another, by
+// the namespace of the sender's host.
+func (f *fleet) undeclaredBehindUplink(t *testing.T) {
+	for _, at := range []int{1, 2} {
+		c := dual(fmt.Sprint("x", at), fmt.Sprintf("10.0.1.%d", 70+at))
+		c.VLAN, c.MTU = 101, 1400
+		f.hosts[at-1].plug(c)
+		arps := f.watch(t, isARP)
+		for _, from := range []string{"g11", "g31", "b11", "b31"} {
+			ttl := 63
+			if from[0] == 'b' {
+				ttl = 64
+			}
+			pingTTL(t, f.machines[from], address(c, 0), ttl)
+			if lab.OnKernel(t, "an IPv6 machine that is not declared is not found through an uplink: the datapath cannot write the options of a solicitation") {
+				continue
+			}
+			pingTTL(t, f.machines[from], address(c, 1), ttl)
+		}
+		for _, l := range arps.links {
+			gateway, err := ofproto.ParseMAC(gatewayMAC(0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := l.Count(func(f lab.Frame) bool { return bytes.Contains(f.Data, gateway[:]) }); n > 0 {
+				t.Errorf("%d ARP packets of the uplink have the gateway's MAC address", n)
+			}
+		}
+	}
+}
