@@ -196,6 +196,8 @@ func (h *Host) Report(ctx context.Context) string {
 	if p := h.Switch(); p != nil && p.running() && h.Database().running() {
 		out, err := h.Vsctl(ctx, "show")
 		section("ovs-vsctl show", text(out, err))
+		out, err = h.Run(ctx, "ovs-appctl", "coverage/show")
+		section("packets dropped by the datapath (ovs-appctl coverage/show)", text(dropped(out), err))
 		bridges, _ := h.Vsctl(ctx, "list-br") // ovs-vsctl show above has reported an error
 		for _, br := range strings.Fields(bridges) {
 			out, err := h.Run(ctx, "ovs-ofctl", "--protocols=OpenFlow10,OpenFlow13", "--names", "dump-flows", br)
@@ -206,6 +208,19 @@ func (h *Host) Report(ctx context.Context) string {
 	for _, path := range logs {
 		log, err := os.ReadFile(path)
 		section(filepath.Base(path), text(tail(string(log), 40), err))
+	}
+	return b.String()
+}
+
+// dropped returns the counters of dropped packets from the output of coverage/show. Userspace
+// datapaths drop packets that need a new datapath flow while they are reconfigured
+// (datapath_drop_lock_error).
+func dropped(coverage string) string {
+	var b strings.Builder
+	for line := range strings.Lines(coverage) {
+		if strings.Contains(line, "drop") && !strings.Contains(line, "total: 0") {
+			b.WriteString(line)
+		}
 	}
 	return b.String()
 }
