@@ -162,6 +162,9 @@ func (d *description) host(h *routing.Host) error {
 	} else {
 		d.line("Tunnel", "none: networks with a VNI do not reach the host")
 	}
+	if h.Uplink != "" {
+		d.line("Uplink", "%s", h.Uplink)
+	}
 	s, err := d.client.Status(d.cmd.Context())
 	if err != nil {
 		return err
@@ -173,6 +176,8 @@ func (d *description) host(h *routing.Host) error {
 		switch {
 		case st.Self:
 			d.line("State", "this host, with %s plugged in", count(st.Ports, "machine"))
+		case st.Tunnel == "":
+			d.line("State", "not known: only hosts with tunnels send messages")
 		case st.Heard.IsZero():
 			d.line("State", "no message of it has arrived")
 		default:

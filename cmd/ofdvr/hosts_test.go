@@ -25,7 +25,7 @@ func spanning(t *testing.T) *server {
 	t.Helper()
 	inDir(t, map[string]string{"spanning.yaml": spanningTopology})
 	d := startDaemon(t, nil, 0)
-	d.hosts = []controller.HostStatus{{ID: "h1", Self: true, Alive: true, Version: "v1", Ports: 1}, {ID: "h2", Differs: true}, {ID: "h3"}}
+	d.hosts = []controller.HostStatus{{ID: "h1", Tunnel: "geneve 192.0.2.1", Self: true, Alive: true, Version: "v1", Ports: 1}, {ID: "h2", Tunnel: "vxlan 192.0.2.2", Differs: true}, {ID: "h3"}}
 	out, _ := d.ofdvr(0, "apply", "-f", "spanning.yaml")
 	if !strings.HasPrefix(out, "host/h1 created\nhost/h2 created\nhost/h3 created\nnetwork/blue created\n") {
 		t.Errorf("apply prints\n%s", out)
@@ -45,7 +45,7 @@ h3    -       -
 		"get h -o wide": `HOST  TUNNEL  ADDRESS    STATE   MACHINES  ID
 left  geneve  192.0.2.1  self           1  h1
 h2    vxlan   192.0.2.2  silent         0  h2
-h3    -       -          silent         0  h3
+h3    -       -          -              0  h3
 `,
 		"get host left -o name":  "host/h1\n",
 		"get hosts h2 -o yaml":   "hosts:\n  - {id: h2, tunnel: {type: vxlan, address: 192.0.2.2}}\n",

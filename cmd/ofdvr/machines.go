@@ -55,6 +55,8 @@ func seenText(m api.Machine) string {
 		}
 	}
 	switch {
+	case m.State == "seen" && m.Host != "":
+		return "host " + m.Host
 	case m.State == "seen" && m.Remote && where == "":
 		return "another host"
 	case m.State == "seen" && m.Remote:

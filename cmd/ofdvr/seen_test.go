@@ -11,6 +11,7 @@ func TestSeenOnAnotherHost(t *testing.T) {
 	vlan := uint16(1)
 	for want, m := range map[string]api.Machine{
 		"another host":     {State: "seen", Remote: true},
+		"host h2":          {State: "seen", Remote: true, Host: "h2"},
 		"via eth1, VLAN 1": {State: "seen", Remote: true, BridgePort: "eth1", VLAN: &vlan},
 		"vm1, VLAN 1":      {State: "seen", BridgePort: "vm1", VLAN: &vlan},
 	} {

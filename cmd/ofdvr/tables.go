@@ -107,6 +107,9 @@ func printObjects(out io.Writer, m *routing.Model, interfaces []interfaceRow, w 
 		for i := range m.Hosts {
 			h := &m.Hosts[i]
 			kind, address := tunnelTexts(h.Tunnel)
+			if h.Tunnel == (routing.Tunnel{}) && h.Uplink != "" {
+				kind, address = "uplink", h.Uplink
+			}
 			st := w.hosts[h.ID]
 			row(table.Row{names.of(h.ID), kind, address}, hostState(st), st.Ports, h.ID)
 		}
@@ -167,6 +170,8 @@ func hostState(h controller.HostStatus) string {
 		return "self"
 	case h.Alive:
 		return "alive"
+	case h.Tunnel == "": // only by tunnels do hosts send messages
+		return "-"
 	}
 	return "silent"
 }

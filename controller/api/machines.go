@@ -22,6 +22,7 @@ type Machine struct {
 	Tagged     bool    `json:"tagged,omitempty" doc:"Its packets have a VLAN tag at bridge_port, which is a trunk port. Absent: they have none"`
 	WantedVLAN uint16  `json:"wanted_vlan,omitempty" doc:"The VLAN of its network. Absent: it is not known"`
 	Remote     bool    `json:"remote,omitempty" doc:"bridge_port connects other hosts, and the machine is behind it"`
+	Host       string  `json:"host,omitempty" doc:"The other host on which it is, or is expected. Absent: this host, or not known"`
 	Says       string  `json:"says" doc:"The evidence, in words"`
 	Remedy     string  `json:"remedy,omitempty" doc:"What to do about it"`
 }
@@ -108,7 +109,7 @@ func (s *service) machine(ctx context.Context, id string) (*Machine, error) {
 }
 
 func machineDocument(p *routing.Port, m machines.Sighting) Machine {
-	d := Machine{Port: p.ID, Network: p.Network, State: string(m.State), BridgePort: m.Port, OFPort: uint32(m.OFPort), WantedVLAN: m.Wanted, Tagged: m.Tagged, Remote: m.Remote, Says: m.Says, Remedy: m.Remedy}
+	d := Machine{Port: p.ID, Network: p.Network, State: string(m.State), BridgePort: m.Port, OFPort: uint32(m.OFPort), WantedVLAN: m.Wanted, Tagged: m.Tagged, Remote: m.Remote, Host: m.Host, Says: m.Says, Remedy: m.Remedy}
 	if m.Port != "" {
 		d.VLAN = &m.VLAN
 	}

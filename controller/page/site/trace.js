@@ -81,9 +81,9 @@ export class Trace {
       h("h3", {}, h("span", { class: "stroke", "aria-hidden": "true" }), i ? "Reply: " : "", `${name(w.from)} → ${name(w.to)}`),
       h("p", { class: "line start" }, pill({ level: VERDICTS[w.verdict], word: w.verdict }), h("span", { class: "small" }, w.packet)),
       h("p", {}, w.says[0].toUpperCase() + w.says.slice(1)),
-      w.assumed ? h("p", { class: "says bad" }, "The bridge is not connected: this is what its flows should do.") : null,
+      w.assumed ? h("p", { class: "says bad" }, w.remark || "The bridge is not connected: this is what its flows should do.") : null,
       w.steps.length ? h("ol", { class: "steps" }, w.steps.map((st) => h("li", {}, h("details", {}, h("summary", {}, h("span", { class: "does" }, st.does),
         h("span", { class: "meta" }, `table ${st.table} · priority ${st.priority} · ` + (st.held ? plural(st.packets, "packet") : "not in the switch"))), h("pre", { tabindex: 0, "aria-label": "Flow" }, st.flow))))) : null,
-      w.exits.map((e) => h("dl", { class: "facts" }, [["Out of", e.interface], ["Into network", e.network], ["To", e.port], ["MAC addresses", `${e.eth_src} → ${e.eth_dst}`], ["TTL", e.ttl]].filter(([, v]) => v).map(([k, v]) => h("div", {}, h("dt", {}, k), h("dd", {}, v))))));
+      w.exits.map((e) => h("dl", { class: "facts" }, [["Out of", e.interface], ["Into network", e.network], ["To", e.port], ["By a tunnel to", e.host], ["MAC addresses", `${e.eth_src} → ${e.eth_dst}`], ["TTL", e.ttl]].filter(([, v]) => v).map(([k, v]) => h("div", {}, h("dt", {}, k), h("dd", {}, v))))));
   }
 }
