@@ -13,7 +13,7 @@ import (
 
 // A Status is the state of the controller. ofdvr status and the API show it.
 type Status struct {
-	Settled  bool           `json:"settled"` // the switches have confirmed everything, and there are no problems
+	Settled  bool           `json:"settled"` // the switches have confirmed everything, and this host has no problems
 	Standby  bool           `json:"standby"` // another daemon leads; this one changes nothing
 	Problems []string       `json:"problems,omitempty"`
 	Limits   []LimitStatus  `json:"limits,omitempty"` // reached in the last 5 minutes; not problems of routers
@@ -145,8 +145,7 @@ func (c *Controller) status(w *world) Status {
 	}
 	s.Settled = w.lead && len(s.Problems) == 0 && (c.lifecycle == nil || c.lifecycleComplete(w) && w.lifecycle.Settled)
 	s.Hosts = c.hostStatus(w)
-	s.Problems = append(s.Problems, c.hostProblems(w)...)
-	s.Settled = s.Settled && len(s.Problems) == 0
+	s.Problems = append(s.Problems, c.hostProblems(w)...) // these do not keep this host from being ready
 	if w.fabric != nil {
 		f := c.routerStatus(w, w.fabric)
 		s.Fabric, s.Settled = &f, s.Settled && f.Settled

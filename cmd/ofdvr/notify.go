@@ -91,6 +91,11 @@ func (r *reporter) tell(news ...string) {
 // statusLine returns the progress of the daemon, and its problems, in one line.
 func statusLine(s controller.Status) string {
 	problems := slices.Clone(s.Problems)
+	if s.Fabric != nil {
+		for _, p := range s.Fabric.Problems {
+			problems = append(problems, "bridge "+s.Fabric.Bridge+": "+p)
+		}
+	}
 	for _, r := range s.Routers {
 		for _, p := range r.Problems {
 			problems = append(problems, "router "+r.ID+": "+p)

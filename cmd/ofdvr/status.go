@@ -76,7 +76,7 @@ with 1 if there are problems.`,
 
 // hasProblems reports whether the daemon or a router has problems.
 func hasProblems(s controller.Status) bool {
-	return len(s.Problems) > 0 || slices.ContainsFunc(s.Routers, func(r controller.RouterStatus) bool { return len(r.Problems) > 0 })
+	return len(s.Problems) > 0 || s.Fabric != nil && len(s.Fabric.Problems) > 0 || slices.ContainsFunc(s.Routers, func(r controller.RouterStatus) bool { return len(r.Problems) > 0 })
 }
 
 // awaitSettled waits until all routers are settled and returns the status. After timeout it

@@ -62,6 +62,8 @@ func TestFabricDoctor(t *testing.T) {
 	}
 	mustHave(t, h1.ofdvr(1, "doctor"), "PROBLEM  host h2: the tunnel to geneve 192.168.77.2 does not pass packets")
 	h1.reportsProblem("no messages from host h2: packets may not pass")
+	h1.ofdvr(0, "status", "--wait") // another host does not keep this one from being ready
+	h1.ofdvr(1, "status", "--exit-code")
 	if err := f.links[1].Up(t.Context()); err != nil {
 		t.Fatal(err)
 	}
