@@ -34,6 +34,7 @@ func (c *Controller) peers(w *world, h *doctor.Host) {
 			p.Heard = now.Sub(s.Heard)
 		}
 		if host := w.intent.Index.Host(s.Host); host != nil {
+			p.Address = host.Tunnel.Address
 			p.Tunnel = fmt.Sprintf("%v %v", host.Tunnel.Type, host.Tunnel.Address)
 		}
 		h.Peers = append(h.Peers, p)

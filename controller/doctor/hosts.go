@@ -2,17 +2,21 @@ package doctor
 
 import (
 	"context"
+	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/ofdvr/ofdvr/controller/machines"
 	"github.com/ofdvr/ofdvr/internal/logging"
+	"github.com/ofdvr/ofdvr/internal/namespace"
 )
 
 // A Peer is another host of the intent with a tunnel.
 type Peer struct {
 	ID      string
 	Tunnel  string        // type and address of its end
+	Address netip.Addr    // of its end
 	Heard   time.Duration // since its last message; negative if there was none
 	Version string        // of its ofdvr; "" if not known
 	Differs bool          // its intent is another one
@@ -44,6 +48,7 @@ func (e *examination) hosts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	e.fits()
 	var passing []string
 	for _, p := range e.Peers {
 		about := "host " + p.ID
@@ -69,6 +74,31 @@ func (e *examination) hosts(ctx context.Context) error {
 		e.find(Fine, "hosts", "", "tunnels pass packets of all sizes to %s: %s", count(len(passing), "host"), logging.Brief(passing))
 	}
 	return nil
+}
+
+// fits checks that packets of the networks between hosts, with the headers of a tunnel, fit through
+// the links to the other hosts.
+func (e *examination) fits() {
+	reported := make(map[string]bool) // networks
+	for _, p := range e.Peers {
+		mtu, link, err := namespace.PathMTU(p.Address)
+		if err != nil {
+			e.find(Warning, "host "+p.ID, "give this host a route to it", "no route leads to the tunnel to %s: %v", p.Tunnel, err)
+			continue
+		}
+		for n := range e.Intent.Index.Networks("") {
+			headers := 50 // IPv4, UDP, Geneve or VXLAN, Ethernet
+			if p.Address.Is6() {
+				headers = 70
+			}
+			if n.VNI == 0 || n.MTU+headers <= mtu || reported[n.ID] {
+				continue
+			}
+			reported[n.ID] = true
+			e.find(Warning, "network "+n.ID, fmt.Sprintf("set its mtu to %d or less, in the machines too, or raise that of the link", mtu-headers),
+				"packets of %d bytes, its mtu, and %d bytes of a tunnel do not fit through link %s, whose MTU is %d, to host %s", n.MTU, headers, link, mtu, p.ID)
+		}
+	}
 }
 
 // impostors checks that the integration bridge has seen the MAC addresses of router interfaces on

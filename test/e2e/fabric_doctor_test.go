@@ -69,6 +69,14 @@ func TestFabricDoctor(t *testing.T) {
 	}
 	f.settle()
 
+	// Networks that do not fit through the underlay.
+	large := strings.ReplaceAll(fleetTopology(3, blueAndGreen, strings.Fields("b11 g11 b21 g21 b31 g31")), "mtu: 1400", "mtu: 1500")
+	f.reload(large)
+	out := h1.ofdvr(1, "doctor")
+	mustHave(t, out, "WARNING  network blue: packets of 1500 bytes, its mtu, and 50 bytes of a tunnel do not fit through link "+underlayLink(h1)+", whose MTU is 1500, to host h2")
+	mustHave(t, out, "PROBLEM  host h2: the tunnel to geneve 192.168.77.2 passes small packets and loses those of 1500 bytes")
+	f.reload(fleetTopology(3, blueAndGreen, strings.Fields("b11 g11 b21 g21 b31 g31")))
+
 	// Something else that uses the router's MAC address.
 	impostor := lab.MachineConfig{Name: "impostor", MAC: gatewayMAC(0), Addresses: []string{"10.0.1.99/24"}}
 	tag, err := strconv.Atoi(strings.TrimSpace(h1.vsctl("get", "port", "b11", "tag")))
@@ -91,4 +99,12 @@ func TestHostIsNotInTheFile(t *testing.T) {
 	s.write(fleetTopology(2, blueAndGreen, nil))
 	s.serve("--host", "elsewhere")
 	s.reportsProblem(`the intent has hosts, but none is called "elsewhere"`)
+}
+
+// underlayLink returns the name of the link by which packets leave a host for others.
+func underlayLink(s *site) string {
+	s.t.Helper()
+	_, after, _ := strings.Cut(s.sh("", "ip route get 192.168.77.9"), " dev ")
+	link, _, _ := strings.Cut(after, " ")
+	return link
 }

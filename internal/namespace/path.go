@@ -1,0 +1,31 @@
+package namespace
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// PathMTU returns the MTU, in bytes, with which packets leave this machine for an address, and the
+// name of the link: the MTU of the route or, if it has none, that of the link.
+func PathMTU(to netip.Addr) (mtu int, link string, err error) {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return 0, "", fmt.Errorf("open netlink: %w", err)
+	}
+	defer h.Close()
+	routes, err := h.RouteGet(to.AsSlice())
+	if err != nil || len(routes) == 0 {
+		return 0, "", fmt.Errorf("find the route to %v: %w", to, err)
+	}
+	l, err := h.LinkByIndex(routes[0].LinkIndex)
+	if err != nil {
+		return 0, "", fmt.Errorf("find the link to %v: %w", to, err)
+	}
+	if mtu = routes[0].MTU; mtu == 0 {
+		mtu = l.Attrs().MTU
+	}
+	return mtu, l.Attrs().Name, nil
+}
