@@ -93,7 +93,7 @@ func (w *world) place(last, next *ledger.Intent) {
 	}
 }
 
-// placedAfter returns placed after a change of the intent from x to y.
+// placedAfter returns what placed is when the intent has changed from x to y.
 func (w *world) placedAfter(x, y *routing.Index) *routing.Index {
 	if w.hosts == nil {
 		return y

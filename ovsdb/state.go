@@ -141,8 +141,8 @@ func (b BridgeRow) Interface(name string) (InterfaceRow, bool) {
 	return InterfaceRow{}, false
 }
 
-// Router returns the ID of the router whose routing bridge b is, "" if b is not a routing
-// bridge of ours.
+// Router returns the ID of the router that b implements. It returns "" if b is not one of our
+// routing bridges.
 func (b BridgeRow) Router() string {
 	if !isOurs(b.ExternalIDs) {
 		return ""

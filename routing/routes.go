@@ -43,9 +43,10 @@ func (r *Router) Leg(addr netip.Addr) *Interface {
 	return nil
 }
 
-// beyond returns the IPv6 extra route that contains the next hop via, unless a connected
-// subnet does so with a longer prefix: Linux refuses such routes, perhaps only when they are
-// changed. A route through another interface does not matter.
+// beyond returns the IPv6 extra route whose destination contains the next hop via. It returns nil if
+// a connected subnet with a longer prefix contains via. Linux refuses a next hop that is itself
+// behind an extra route, perhaps only when the route is changed. A route through another interface
+// does not matter.
 func (r *Router) beyond(via netip.Addr) *Route {
 	leg := r.Leg(via)
 	for i := range r.Routes {

@@ -157,9 +157,9 @@ func claimed(h links, l netlink.Link) (bool, error) {
 }
 
 // ForeignLink returns a description of another program's link with the given name in the
-// caller's namespace, or "" if there is none. If given is false, the user did not give the
-// name, but we derived it. Then a tap with that name, unless it is claimed, remained from
-// ovs-vswitchd or will be removed by it.
+// caller's namespace, or "" if there is none. given means that the user gave the name. If
+// ofdvr derived it, a tap with that name that no program claims is not reported: ovs-vswitchd left
+// it behind, or will remove it.
 func ForeignLink(name string, given bool) string {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {

@@ -239,7 +239,8 @@ func (c *fabricCompiler) asked(n *spanning, kind ofproto.FieldID) ofproto.Learn 
 	return c.waiting(n, kind, c.backToSender()...)
 }
 
-// waiting learns a flow for the answer to a request, with the given actions.
+// waiting returns the action that learns a flow for the answer to a request. The actions of that flow
+// are do.
 func (c *fabricCompiler) waiting(n *spanning, kind ofproto.FieldID, do ...ofproto.LearnSpec) ofproto.Learn {
 	match := func(f ofproto.FieldID, v uint64) ofproto.LearnSpec {
 		return ofproto.LearnValue(ofproto.LearnMatch, ofproto.Whole(f), v)

@@ -33,7 +33,7 @@ func (onlyHop) append(b []byte, v *[]routing.NextHop, s style) []byte {
 	return address.append(b, &(*v)[0].Address, s)
 }
 
-// same reports whether both a and b are written without this key, see isOnlyHop.
+// same reports whether the encoding of both a and b omits this key, see isOnlyHop.
 func (onlyHop) same(a, b *[]routing.NextHop) bool { return !isOnlyHop(*a) && !isOnlyHop(*b) }
 
 type severalHops struct{ hops list[routing.NextHop] }

@@ -55,7 +55,7 @@ func (s Shape) UnknownNulls(patch []byte) error {
 	return errors.Join(errs...)
 }
 
-// nothing is the target's value for a key that only the patch has.
+// nothing stands for the missing value of a key that the patch has and the target lacks.
 var nothing = tree{{size: 1}}
 
 // merge appends the result of applying patch to target.
