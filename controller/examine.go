@@ -33,7 +33,11 @@ func (c *Controller) host(w *world) doctor.Host {
 	if !w.intent.Whole {
 		h.NewStore = newStore
 	}
-	for _, st := range w.sorted() {
+	bridges := w.sorted()
+	if w.fabric != nil {
+		bridges = append(bridges, w.fabric)
+	}
+	for _, st := range bridges {
 		r := doctor.Router{Router: st.router, Program: st.program, State: st.report.State, Keep: c.keeps(w, st)}
 		if s := st.session; s != nil {
 			r.Conn, r.Switch, r.Can, r.Probed = s.conn, s.bridge, s.can, s.probed

@@ -52,7 +52,7 @@ type Host struct {
 	Sources     []Source // of the intent
 	Known       []Known  // problems that the status names
 
-	Routers   []Router
+	Routers   []Router             // and the fabric bridge, as a router without interfaces
 	Lifecycle *lifecycle.Lifecycle // nil if all bridges are external
 	OVSDB     string               // endpoint of the database
 	Bridge    string               // the integration bridge

@@ -11,6 +11,7 @@ import (
 	"github.com/ofdvr/ofdvr/controller/reconcile"
 	"github.com/ofdvr/ofdvr/internal/logging"
 	"github.com/ofdvr/ofdvr/ofproto"
+	"github.com/ofdvr/ofdvr/routing"
 	"github.com/ofdvr/ofdvr/routing/compile"
 )
 
@@ -43,6 +44,9 @@ func (e *examination) switches(ctx context.Context) error {
 	equal := 0
 	for i, r := range e.Routers {
 		about := "router " + r.ID
+		if r.ID == routing.FabricBridge {
+			about = "bridge " + r.ID
+		}
 		if r.Conn == nil {
 			continue // the status has this problem and its reason
 		}
@@ -82,12 +86,12 @@ func ours(c ofproto.Cookie) bool { _, ours := compile.RoleOf(c); return ours }
 // differs describes the differences between a switch and its program, or returns "" if
 // there are none. It also returns the number of kept flows: flows that the program lacks
 // but that keep selects. Kept flows, and the groups and meters that they need, are no
-// difference. Flows, groups and meters of others do not count.
+// difference. Flows, groups and meters of others do not count, and neither do learned flows.
 func differs(held reconcile.Holdings, p compile.Program, keep func(ofproto.Cookie) bool) (says string, kept int) {
 	ours := held.Flows.Without(func(f ofproto.Flow) bool {
 		_, mine := compile.RoleOf(f.Cookie)
 		_, wanted := p.Flows.Get(f.FlowKey)
-		return !mine && !wanted
+		return !mine && !wanted || compile.IsPassing(f.Cookie)
 	})
 	d := ofproto.Diff(ours, p.Flows)
 	groups := slices.DeleteFunc(held.Groups, func(g ofproto.GroupEntry) bool { return !compile.OursGroup(g.ID) })

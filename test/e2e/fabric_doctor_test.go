@@ -18,7 +18,7 @@ func TestFabricDoctor(t *testing.T) {
 
 	h1.eventually("doctor to find the tunnels in order", func() error {
 		out, _ := h1.Ofdvr(t.Context(), "doctor")
-		for _, want := range []string{"ok       hosts: tunnels pass packets of all sizes to 2 hosts: h2, h3\n", "6 of 6 ports seen"} {
+		for _, want := range []string{"ok       hosts: tunnels pass packets of all sizes to 2 hosts: h2, h3\n", "6 of 6 ports seen", "flows: of 2 bridges are what they should be"} {
 			if err := lacks(out, want); err != nil {
 				return err
 			}
