@@ -296,7 +296,7 @@ func (w *world) touched(routers []string) iter.Seq[string] {
 	}
 }
 
-// state returns the state of the router called id, or of the fabric bridge; nil if there is none.
+// state returns the state of the router called id, or of the fabric bridge; nil if it does not exist.
 func (w *world) state(id string) *routerState {
 	if w.fabric != nil && id == w.fabric.router.ID {
 		return w.fabric

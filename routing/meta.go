@@ -27,7 +27,7 @@ const (
 	MaxLabelName      = 63   // bytes of the rest of a key, and of a value
 )
 
-// name returns the name, "" if there is none.
+// name returns the name, "" if m has no name.
 func (m *Meta) name() string {
 	if m == nil {
 		return ""

@@ -31,7 +31,7 @@ func (r *Route) String() string {
 	return b.String()
 }
 
-// Leg returns the interface of r with a subnet that contains addr, nil if there is none.
+// Leg returns the interface of r with a subnet that contains addr, nil if no interface has one.
 func (r *Router) Leg(addr netip.Addr) *Interface {
 	for i := range r.Interfaces {
 		for _, p := range r.Interfaces[i].Addresses {

@@ -53,7 +53,7 @@ func joins(x *Index, id string, has func(*Host) bool) bool {
 	return false
 }
 
-// unfit returns a router because of which a network cannot be carried, nil if there is none: its
+// unfit returns a router because of which a network cannot be carried, or nil if it can be carried: its
 // bridge is external, or it has another interface with the same MAC address, so that the MAC
 // address does not say for which network a packet is.
 func (x *Index) unfit(network string) *Router {

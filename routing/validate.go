@@ -99,7 +99,7 @@ type validator struct {
 	networks map[string]bool     // true: put; false: deleted
 	put      map[string]*Network // networks that are put, by ID
 
-	tunnels [2]string         // hosts with tunnels over IPv4 and over IPv6; "" if there is none
+	tunnels [2]string         // hosts with tunnels over IPv4 and over IPv6; "" if no host has one
 	uplinks map[string]string // hosts that are put, by uplink
 	carried map[string]bool   // networks with a VNI that have been checked
 

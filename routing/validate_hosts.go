@@ -151,7 +151,7 @@ func familyOf(a netip.Addr) int {
 
 var familyNames = [...]string{"IPv4", "IPv6"}
 
-// tunnelHost returns a host that has a tunnel after the change, "" if there is none.
+// tunnelHost returns a host that has a tunnel after the change, "" if no host has one.
 func (v *validator) tunnelHost() string {
 	if host := v.tunnels[0]; host != "" {
 		return host

@@ -13,7 +13,7 @@ import (
 type Evidence struct {
 	bridge  string
 	nothing string        // why nothing is known; "" if the bridge could be read
-	remedy  string        // of nothing; "" if there is none
+	remedy  string        // of nothing; "" if nothing can be done
 	missing bool          // the bridge does not exist
 	noTable string        // why the MAC table is not known; "" if it is known
 	aging   time.Duration // after which the MAC table forgets an address

@@ -45,7 +45,7 @@ type act struct {
 	delta ofproto.Delta // for commit
 	drop  []ofproto.Mod // meters or groups to delete
 	plain bool          // for commit: change by change, not in a bundle
-	gen   uint64        // the program that the switch holds after the action; 0 if there is none yet
+	gen   uint64        // the program that the switch holds after the action; 0 before the first
 	until time.Time     // if idle, when to call next again; zero means after the next event
 }
 

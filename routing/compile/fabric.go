@@ -176,7 +176,7 @@ func (s *fabricSource) hostOf(p *routing.Port) *routing.Host {
 	return s.peer(p.Host)
 }
 
-// peer returns the other host called id, nil if there is none with a tunnel.
+// peer returns the other host called id, or nil if it does not exist or has no tunnel.
 func (s *fabricSource) peer(id string) *routing.Host {
 	i, ok := slices.BinarySearchFunc(s.peers, id, func(h *routing.Host, id string) int { return cmp.Compare(h.ID, id) })
 	if !ok {

@@ -82,7 +82,7 @@ func (m *mapping[T]) read(w *walker, t tree, v *T) {
 	}
 }
 
-// index returns the index of the field with the given key, or -1 if there is none. It tries
+// index returns the index of the field with the given key, or -1 if no field has it. It tries
 // the index next first.
 func (m *mapping[T]) index(key string, next int) int {
 	for i := next; i < len(m.fields); i++ {

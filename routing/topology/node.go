@@ -37,7 +37,7 @@ func (k kind) String() string {
 // first returns the first tree of a sequence of trees.
 func (t tree) first() tree { return t[:t[0].size] }
 
-// child returns the value of key in a mapping, or nil if there is none.
+// child returns the value of key in a mapping, or nil if the mapping lacks key.
 func (t tree) child(key string) tree {
 	if t[0].kind != kindMapping {
 		return nil
