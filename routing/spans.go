@@ -53,9 +53,9 @@ func joins(x *Index, id string, has func(*Host) bool) bool {
 	return false
 }
 
-// unfit returns a router because of which a network cannot be carried, or nil if it can be carried: its
-// bridge is external, or it has another interface with the same MAC address, so that the MAC
-// address does not say for which network a packet is.
+// unfit returns a router because of which a network cannot be carried: its bridge is external, or it
+// has another interface with the same MAC address, so that the MAC address does not say for which
+// network a packet is. It returns nil if the network can be carried.
 func (x *Index) unfit(network string) *Router {
 	for _, l := range x.Legs(network) {
 		if !l.Router.Bridge.Managed {
