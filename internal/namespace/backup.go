@@ -166,8 +166,8 @@ func (e *ensurer) note(lo netlink.Link) error {
 			return fmt.Errorf("list the links in namespace %s: %w", e.d.Name, err)
 		}
 		for _, s := range affected(links) {
-			if have, err := os.ReadFile("/proc/sys/" + s.file); err == nil {
-				f.Settings[s.file] = strings.TrimSpace(string(have))
+			if have, err := e.sysctl.read(s.file); err == nil {
+				f.Settings[s.file] = have
 			}
 		}
 		b.mu.Lock()
@@ -228,6 +228,7 @@ func (b *Backups) Restore(name, instance string) (changed []string, err error) {
 			return fmt.Errorf("open a netlink socket in namespace %s: %w", name, err)
 		}
 		defer e.inside.Close()
+		defer e.sysctl.close()
 		lo, err := e.inside.LinkByName("lo")
 		if err != nil {
 			return fmt.Errorf("find lo in namespace %s: %w", name, err)
@@ -251,8 +252,8 @@ func (e *ensurer) unset(f *backup) error {
 		return fmt.Errorf("list its links: %w", err)
 	}
 	read := func(file string) (string, bool) {
-		have, err := os.ReadFile("/proc/sys/" + file)
-		return strings.TrimSpace(string(have)), err == nil
+		have, err := e.sysctl.read(file)
+		return have, err == nil
 	}
 	all, want := affected(links), make(map[string]string)
 	for _, s := range all {
@@ -273,7 +274,7 @@ func (e *ensurer) unset(f *backup) error {
 		if !wanted || !ok || now == w {
 			continue
 		}
-		if err := e.write("/proc/sys/"+s.file, w); err != nil {
+		if err := e.write(procSys+s.file, w); err != nil {
 			errs = append(errs, fmt.Errorf("set %s=%s: %w", strings.ReplaceAll(s.file, "/", "."), w, err))
 			continue
 		}

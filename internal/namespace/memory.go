@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"os"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -71,7 +69,7 @@ func (e *ensurer) remember() error {
 			m = &remembered{index: up[t.Name]}
 			e.memory.taps[t.Name] = m
 		}
-		m.routes = append(t.withheld(m.routes, owners), needing(routes, t.Name, owners)...)
+		m.routes = append(e.withheld(t, m.routes, owners), needing(routes, t.Name, owners)...)
 	}
 	return nil
 }
@@ -89,9 +87,12 @@ func needing(routes []foreignRoute, tap string, owners owners) (out []foreignRou
 // withheld returns the routes in the list had that t cannot have now, because another
 // program has removed something that they need. That is IPv6, the IPv4 addresses of t, or the
 // source address of the route. Ensure will restore it.
-func (t *Tap) withheld(had []foreignRoute, owners owners) (out []foreignRoute) {
+func (e *ensurer) withheld(t *Tap, had []foreignRoute, owners owners) (out []foreignRoute) {
+	if len(had) == 0 {
+		return nil
+	}
 	keep4 := slices.ContainsFunc(t.Addresses, func(p netip.Prefix) bool { return p.Addr().Is4() }) && !owners.has4(t.Name)
-	keep6 := !hasIPv6(t.Name)
+	keep6 := !e.sysctl.hasIPv6(t.Name)
 	for _, r := range had {
 		ours := r.source.IsValid() && slices.ContainsFunc(t.Addresses, func(p netip.Prefix) bool { return p.Addr() == r.source })
 		if r.family == unix.AF_INET && keep4 || r.family == unix.AF_INET6 && keep6 || ours && owners[r.source] == "" {
@@ -214,13 +215,6 @@ func (e *ensurer) restoreRoute(r foreignRoute, have []foreignRoute, index map[st
 		e.did("restored route %v in %s", r, e.d.Name)
 	}
 	return err
-}
-
-// hasIPv6 reports whether IPv6 is enabled on a link in the thread's namespace. The kernel disables
-// it on links with a small MTU.
-func hasIPv6(name string) bool {
-	b, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + name + "/disable_ipv6")
-	return err == nil && strings.TrimSpace(string(b)) == "0"
 }
 
 // Forget removes the records of taps for which wanted is false, and returns their routes.

@@ -80,8 +80,9 @@ type ensurer struct {
 	ns      *os.File
 	outside links // in the caller's namespace
 	inside  links // in the router's namespace
-	dry     bool  // nothing is changed
-	created bool  // the namespace was created by this call
+	sysctl  sysctlReader
+	dry     bool // nothing is changed
+	created bool // the namespace was created by this call
 	memory  *Memory
 	noteErr error // error of the backup
 	Result
@@ -107,6 +108,7 @@ func (e *ensurer) ensure(ctx context.Context) error {
 			return fmt.Errorf("open a netlink socket in namespace %s: %w", e.d.Name, err)
 		}
 		defer e.inside.Close()
+		defer e.sysctl.close()
 		if err := e.loopback(); err != nil {
 			return err
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 
@@ -93,9 +92,8 @@ func (e *ensurer) set(settings []setting, tap string) error {
 	var errs []error
 	for _, s := range settings {
 		name := strings.Replace(s.file, "%s", tap, 1)
-		file := "/proc/sys/" + name
 		key := strings.ReplaceAll(name, "/", ".")
-		have, err := os.ReadFile(file)
+		was, err := e.sysctl.read(name)
 		if errors.Is(err, fs.ErrNotExist) && (s.optional || tap != "" || strings.HasPrefix(name, "net/ipv6/")) {
 			continue // a kernel without IPv6 or multipath routes, an MTU too small for IPv6, or a deleted tap
 		}
@@ -103,11 +101,10 @@ func (e *ensurer) set(settings []setting, tap string) error {
 			errs = append(errs, fmt.Errorf("read %s in namespace %s: %w", key, e.d.Name, err))
 			continue
 		}
-		was := strings.TrimSpace(string(have))
 		if was == s.value || s.also != "" && was == s.also {
 			continue
 		}
-		if err := e.write(file, s.value); err != nil {
+		if err := e.write(procSys+name, s.value); err != nil {
 			errs = append(errs, fmt.Errorf("set %s=%s in namespace %s: %w", key, s.value, e.d.Name, err))
 			continue
 		}
